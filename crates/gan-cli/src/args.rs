@@ -1,0 +1,196 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Wrong usage that clap cannot see; exit code 2.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Train, look into and hand on generative adversarial networks.
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Examples:\n  gan train dcgan-mnist --out runs/first\n  gan train runs/first --resume\n  gan generate runs/first --count 64 --out digits.png\n  gan preset show dcgan-mnist > mine.toml"
+)]
+pub struct Cli {
+    /// Only errors on standard error.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More on standard error; -vv for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Train a GAN into a run folder, or go on with one.
+    Train(TrainArgs),
+    /// Make samples with a trained generator.
+    Generate(GenerateArgs),
+    /// Walk through the latent space from sample to sample.
+    Interpolate(InterpolateArgs),
+    /// Print networks as tables: layers, shapes, parameters, multiply-adds.
+    Summary(SummaryArgs),
+    /// List the presets, or print one as TOML to copy and edit.
+    Preset {
+        #[command(subcommand)]
+        command: PresetCommand,
+    },
+    /// Time whole training steps on made data.
+    Bench(BenchArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = "Settings are laid over each other: preset < file < --set.\n\nExamples:\n  gan train dcgan-mnist\n  gan train dcgan-mnist --epochs 1 --out runs/quick\n  gan train keras-mnist --set train.batch=128 --set optimizer.generator.rate=1e-4\n  gan train mine.toml --seed 7\n  gan train runs/quick --resume --epochs 3\n  gan train runs/quick/config.toml --out runs/again")]
+pub struct TrainArgs {
+    /// A preset's name, a TOML file, or (with --resume) a run folder.
+    #[arg(value_name = "PRESET or FILE.toml or RUN")]
+    pub source: String,
+    /// The run folder [default: runs/PRESET-DATE-TIME].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How many steps to train in all.
+    #[arg(long, value_name = "N", conflicts_with = "epochs")]
+    pub steps: Option<u64>,
+    /// How many passes over the data to train in all.
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u64>,
+    /// Decides every random number.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Change one setting, e.g. train.batch=64; may be given often.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where to compute: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Threads of the computation; 0 is one a core. The results are the same for any number.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Go on from the last whole checkpoint.
+    #[arg(long, conflicts_with = "overwrite")]
+    pub resume: bool,
+    /// Delete the run that is in the folder first. Folders that are not runs are never touched.
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  gan generate runs/first --out digits.png\n  gan generate generator.safetensors --count 20 --grid 4x5 --seed 3\n  gan generate generator.safetensors --count 1000 --out images/\n  gan generate generator.safetensors --latents z.npy --out images.npy\n  gan generate generator.safetensors --out - | display")]
+pub struct GenerateArgs {
+    /// A run folder or a generator's weight file.
+    #[arg(value_name = "RUN or FILE.safetensors")]
+    pub source: PathBuf,
+    /// How many samples [default: the grid's cells, or 64; with --latents, as many as the file has].
+    #[arg(long, value_name = "N")]
+    pub count: Option<usize>,
+    /// Decides the latent vectors.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Latent vectors from a file: float32 [N, latent].
+    #[arg(long, value_name = "Z.npy", conflicts_with = "seed")]
+    pub latents: Option<PathBuf>,
+    /// FILE.png for a sheet, FILE.npy for float32 [N, C, H, W] in the data's range, - for a PNG on standard output, anything
+    /// else is a folder with a PNG each.
+    #[arg(long, value_name = "PATH", default_value = "samples.png")]
+    pub out: PathBuf,
+    /// Rows and columns of the sheet [default: as square as possible].
+    #[arg(long, value_name = "RxC", value_parser = parse_grid)]
+    pub grid: Option<(usize, usize)>,
+    /// Where to compute: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  gan interpolate runs/first --out walk.gif\n  gan interpolate generator.safetensors --points 2 --frames 9 --out strip.png")]
+pub struct InterpolateArgs {
+    /// A run folder or a generator's weight file.
+    #[arg(value_name = "RUN or FILE.safetensors")]
+    pub source: PathBuf,
+    /// FILE.gif for an endless animation, FILE.png for a strip.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Samples to visit.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    pub points: u64,
+    /// Frames from each to the next.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub frames: u64,
+    /// Decides the samples.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  gan summary dcgan-mnist\n  gan summary mine.toml --set generator.width=32\n  gan summary runs/first/generator.safetensors")]
+pub struct SummaryArgs {
+    /// A preset's name, a TOML file, a run folder or a weight file.
+    #[arg(value_name = "PRESET, FILE or RUN")]
+    pub source: String,
+    /// Change one setting first; may be given often.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Subcommand)]
+pub enum PresetCommand {
+    /// Names and descriptions.
+    List,
+    /// One preset as TOML.
+    Show {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  gan bench\n  gan bench keras-mnist --steps 50 --json")]
+pub struct BenchArgs {
+    /// A preset's name, a TOML file or a run folder.
+    #[arg(default_value = "dcgan-mnist")]
+    pub source: String,
+    /// Steps to time, after two that are not.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+    /// Batch size instead of the preset's.
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Threads of the computation; 0 is one a core.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Change one setting first; may be given often.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where to compute: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// One line of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_grid(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once(['x', 'X', '×']);
+    match parts.map(|(r, c)| (r.trim().parse::<usize>(), c.trim().parse::<usize>())) {
+        Some((Ok(rows), Ok(columns))) if rows > 0 && columns > 0 => Ok((rows, columns)),
+        _ => Err("expected rows x columns, e.g. 8x8".into()),
+    }
+}

@@ -1,0 +1,48 @@
+//! `gan interpolate`.
+
+use crate::args::{InterpolateArgs, Usage};
+use crate::{generate, source};
+use anyhow::Result;
+use candle_core::Tensor;
+use gan_core::Rng;
+use gan_core::noise::slerp;
+use gan_report::Picture;
+
+/// Walks from sample to sample: an animation comes back to its start, a strip ends at the last.
+pub fn run(args: &InterpolateArgs) -> Result<()> {
+    let extension = args.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    if !["gif", "png"].contains(&extension) {
+        return Err(Usage(format!("--out {}: expected a name ending in .gif or .png", args.out.display())).into());
+    }
+    let (description, generator, device) = source::generator(&args.source, "auto")?;
+    let mut rng = Rng::stream(args.seed, "interpolate");
+    let points = description.latent.sample(args.points as usize, &mut rng, &device)?.to_vec2::<f32>()?;
+    let closed = extension == "gif";
+    let z = Tensor::new(walk(&points, args.frames as usize, closed), &device)?;
+    let samples = generate::samples(&generator, &z)?;
+    let (n, c, h, w) = samples.dims4()?;
+    let picture = |i: usize| -> Result<Picture> {
+        let pixels: Vec<f32> = samples.get(i)?.flatten_all()?.to_vec1()?;
+        if closed { generate::frame(&pixels, [c, h, w]) } else { generate::single(&pixels, [c, h, w]) }
+    };
+    let pictures = (0..n).map(picture).collect::<Result<Vec<_>>>()?;
+    if closed {
+        gan_report::animate(&pictures, 60, &args.out)?;
+    } else {
+        gan_report::strip(&pictures)?.enlarged(2)?.save_png(&args.out)?;
+    }
+    println!("{} ({n} frames)", args.out.display());
+    Ok(())
+}
+
+/// `frames` latent vectors from each point to the next, starting with the point itself; ends at the last one or, closed,
+/// goes back to the first.
+fn walk(points: &[Vec<f32>], frames: usize, closed: bool) -> Vec<Vec<f32>> {
+    let next = |i: usize| &points[(i + 1) % points.len()];
+    let legs = if closed { points.len() } else { points.len() - 1 };
+    let along = |i: usize| (0..frames).map(move |f| (i, f as f32 / frames as f32));
+    let mut path: Vec<Vec<f32>> =
+        (0..legs).flat_map(along).map(|(i, t)| slerp(&points[i], next(i), t)).collect();
+    path.extend((!closed).then(|| points[points.len() - 1].clone()));
+    path
+}

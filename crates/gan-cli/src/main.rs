@@ -1,0 +1,71 @@
+//! The `gan` binary: flags in, libraries called, results printed. The only crate that prints.
+//!
+//! In reading order: [`args`], then a module for each command; [`source`] finds what a command works on, [`progress`] shows a
+//! run on the terminal.
+
+mod args;
+mod bench;
+mod generate;
+mod interpolate;
+mod progress;
+mod show;
+mod source;
+mod train;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit codes: done, failed, wrong usage or configuration, stopped by a signal after saving.
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const STOPPED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(&cli);
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Train(args) => return train::run(&args, cli.quiet),
+        Command::Generate(args) => generate::run(&args)?,
+        Command::Interpolate(args) => interpolate::run(&args)?,
+        Command::Summary(args) => show::summary(&args)?,
+        Command::Preset { command } => show::preset(&command)?,
+        Command::Bench(args) => bench::run(&args)?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "gan", &mut std::io::stdout());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let usage = error.chain().any(|cause| {
+        cause.downcast_ref::<gan_train::Error>().is_some_and(gan_train::Error::is_usage) || cause.is::<args::Usage>()
+    });
+    if usage { USAGE } else { FAILED }
+}
+
+fn log_to_stderr(cli: &Cli) {
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().with_target(false).init();
+}

@@ -1,0 +1,40 @@
+//! `gan summary` and `gan preset`: what there is, printed.
+
+use crate::args::{PresetCommand, SummaryArgs};
+use crate::source;
+use anyhow::Result;
+use gan_core::summary::Summary;
+use gan_core::weights;
+use gan_train::{layering, presets};
+use std::path::Path;
+
+/// Prints both networks of a preset, file or run, or the one in a weight file.
+pub fn summary(args: &SummaryArgs) -> Result<()> {
+    let path = Path::new(&args.source);
+    if path.extension().is_some_and(|e| e == "safetensors") {
+        let (description, _) = weights::read(path)?;
+        print!("{}", Summary::new(&description.network, &description.input, &description.layers)?);
+        println!("trained by {} for {} steps, seed {}", description.preset, description.step, description.seed);
+        return Ok(());
+    }
+    let plan = source::plan(&args.source, &args.set)?;
+    let (g, d) = (&plan.generator, &plan.discriminator);
+    println!("{}", Summary::new("generator", &g.input, &g.layers)?);
+    print!("{}", Summary::new("discriminator", &d.input, &d.layers)?);
+    Ok(())
+}
+
+/// Lists the presets or prints one.
+pub fn preset(command: &PresetCommand) -> Result<()> {
+    match command {
+        PresetCommand::Show { name } => print!("{}", presets::get(name)?.text),
+        PresetCommand::List => {
+            let width = presets::ALL.iter().map(|p| p.name.len()).max().unwrap_or(0);
+            for preset in presets::ALL {
+                let config = layering::read(layering::from_preset(preset)?)?;
+                println!("{:<width$}  {}", preset.name, config.description);
+            }
+        }
+    }
+    Ok(())
+}

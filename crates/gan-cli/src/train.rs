@@ -1,0 +1,129 @@
+//! `gan train`.
+
+use crate::args::{TrainArgs, Usage};
+use crate::progress::Progress;
+use crate::{STOPPED, source};
+use anyhow::{Context, Result};
+use gan_train::{Existing, Outcome, RunFolder, Trainer, checkpoint, layering, record};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+/// Trains, or goes on training, and says where the results are.
+pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
+    let stop = stop_on_signal()?;
+    let target = target(args)?;
+    let from = if args.resume { target.to_string_lossy().into_owned() } else { args.source.clone() };
+    let mut assignments = args.set.clone();
+    assignments.extend(args.steps.map(|n| format!("train.steps={n}")));
+    assignments.extend(args.epochs.map(|n| format!("train.epochs={n}")));
+    assignments.extend(args.seed.map(|n| format!("train.seed={n}")));
+    assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
+    let plan = source::plan(&from, &assignments)?;
+    limit_threads(plan.config().train.threads)?;
+    let config = plan.config().clone();
+    let mut trainer = Trainer::new(plan, &gan_train::device::open(&args.device)?)?;
+    let folder = if args.resume {
+        let folder = RunFolder::open(&target)?;
+        resume(&mut trainer, &folder, quiet)?;
+        folder.write_config(&config)?;
+        folder
+    } else {
+        let existing = if args.overwrite { Existing::Overwrite } else { Existing::Keep };
+        RunFolder::create(&target, &config, existing)?
+    };
+    let mut observers = record::all(&folder);
+    observers.push(Box::new(Progress::new(folder.path(), quiet)));
+    let outcome = gan_train::run(&mut trainer, &mut observers, &stop)
+        .with_context(|| format!("{}: the run failed; its last checkpoint is kept", folder.path().display()))?;
+    if outcome == Outcome::Stopped {
+        let (step, total) = (trainer.step(), trainer.total_steps());
+        eprintln!("stopped after step {step} of {total}; all is saved. Go on with: gan train {} --resume", folder.path().display());
+        return Ok(ExitCode::from(STOPPED));
+    }
+    say_where(&folder);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say_where(folder: &RunFolder) {
+    let show = |what: &str, path: PathBuf| println!("{what:<10} {}", path.display());
+    show("run", folder.path().to_path_buf());
+    show("generator", folder.generator());
+    show("samples", folder.samples());
+    show("animation", folder.progress());
+    show("losses", folder.losses("png"));
+    println!("Make more: gan generate {} --count 64 --out digits.png", folder.generator().display());
+}
+
+/// Goes back to the last whole checkpoint, or to the beginning if there is none yet.
+fn resume(trainer: &mut Trainer, folder: &RunFolder, quiet: bool) -> Result<()> {
+    let step = checkpoint::restore(trainer, &folder.checkpoints())?;
+    if !quiet {
+        match step {
+            Some(step) => eprintln!("going on after step {step} of {}", trainer.total_steps()),
+            None => eprintln!("{}: no checkpoint yet, starting from the beginning", folder.path().display()),
+        }
+    }
+    Ok(())
+}
+
+/// The run folder: as named, or a new one, or with --resume the newest run of the preset.
+fn target(args: &TrainArgs) -> Result<PathBuf> {
+    let source = Path::new(&args.source);
+    match (&args.out, args.resume) {
+        (Some(out), _) => Ok(out.clone()),
+        (None, true) if source.is_dir() => Ok(source.to_path_buf()),
+        (None, true) => newest_run(&args.source),
+        (None, false) if RunFolder::is_run(source) => Err(Usage(format!(
+            "{0}: is a run; go on with it by --resume, or repeat it by naming {0}/config.toml",
+            source.display()
+        ))
+        .into()),
+        (None, false) => Ok(new_folder(source)),
+    }
+}
+
+/// `runs/NAME-20261122-101500`, with a number behind it if that is taken.
+fn new_folder(source: &Path) -> PathBuf {
+    let name = source.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match source.parent() {
+        // runs/first/config.toml is a repetition of runs/first.
+        Some(parent) if name == "config" => parent.file_name().unwrap_or_default().to_string_lossy(),
+        _ => name,
+    };
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let now: String = now.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
+    let base = Path::new("runs").join(format!("{name}-{}", now.replace('T', "-")));
+    let numbered = (2..).map(|i| base.with_file_name(format!("{}-{i}", base.file_name().unwrap_or_default().to_string_lossy())));
+    std::iter::once(base.clone()).chain(numbered).find(|p| !p.exists()).unwrap_or(base)
+}
+
+fn newest_run(preset: &str) -> Result<PathBuf> {
+    let entries = std::fs::read_dir("runs").into_iter().flatten().flatten().map(|e| e.path());
+    let of_preset = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&format!("{preset}-")));
+    let newest = entries.filter(|p| of_preset(p) && RunFolder::is_run(p)).max();
+    newest.ok_or_else(|| {
+        Usage(format!("--resume: no run of \"{preset}\" in runs/; name its folder: gan train FOLDER --resume")).into()
+    })
+}
+
+/// Bounds the pool that all computation runs in.
+pub fn limit_threads(threads: usize) -> Result<()> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("starting the threads")
+}
+
+/// A flag that Ctrl-C and SIGTERM set; a second one leaves at once.
+fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(STOPPED));
+        }
+        eprintln!("\nstopping: this step is finished and saved first; once more to leave at once");
+    })
+    .context("watching for Ctrl-C")?;
+    Ok(stop)
+}

@@ -1,0 +1,120 @@
+//! Families of architectures: functions that return layer lists.
+
+use crate::layer::{Conv, ConvTranspose, Layer, Pad, Pair};
+
+/// The DCGAN of Radford et al. 2015 (arXiv:1511.06434) as PyTorch's tutorial writes it, for any image size that is a base of
+/// 4 to 7, doubled some times (28 = 7·2·2, 64 = 4·2⁴, 96×64 = 6·2⁴ × 4·2⁴): the generator's list and the discriminator's.
+///
+/// With k doublings the generator's widths are `width`·2^(k−1), …, `width`; the discriminator's the same backwards. The
+/// generator's input is `[latent, 1, 1]`. No convolution has a bias.
+///
+/// # Errors
+/// If a side is not of that form, or both sides do not double equally often: says which sizes near it are.
+pub fn dcgan(size: [usize; 2], channels: usize, latent: usize, width: usize) -> Result<(Vec<Layer>, Vec<Layer>), String> {
+    if channels == 0 || latent == 0 || width == 0 {
+        return Err(format!("dcgan needs channels, latent size and width of at least 1, got {channels}, {latent}, {width}"));
+    }
+    let (base, doublings) = doublings(size)?;
+    let Some(widest) = width.checked_shl(doublings as u32 - 1).filter(|w| *w <= 1 << 20) else {
+        return Err(format!("dcgan's width {width} doubled {} times is beyond any memory", doublings - 1));
+    };
+    let widths: Vec<usize> = (0..doublings).map(|i| widest >> i).collect();
+    Ok((generator(base, channels, &widths), discriminator(base, &widths)))
+}
+
+fn generator(base: [usize; 2], channels: usize, widths: &[usize]) -> Vec<Layer> {
+    let mut layers = vec![up(widths[0], Pair::Each(base), 1, 0)];
+    let next = widths[1..].iter().chain([&channels]);
+    for outputs in next {
+        layers.extend([Layer::batch_norm(), Layer::Relu, up(*outputs, Pair::Both(4), 2, 1)]);
+    }
+    layers.push(Layer::Tanh);
+    layers
+}
+
+fn discriminator(base: [usize; 2], widths: &[usize]) -> Vec<Layer> {
+    let mut layers = vec![];
+    for (i, outputs) in widths.iter().rev().enumerate() {
+        layers.push(down(*outputs, Pair::Both(4), 2, 1));
+        layers.extend((i > 0).then(Layer::batch_norm));
+        layers.push(Layer::leaky_relu(0.2));
+    }
+    layers.push(down(1, Pair::Each(base), 1, 0));
+    layers
+}
+
+fn up(outputs: usize, kernel: Pair, stride: usize, padding: usize) -> Layer {
+    Layer::ConvTranspose(ConvTranspose {
+        conv_transpose: outputs,
+        kernel,
+        stride: Pair::Both(stride),
+        padding: Pad::All(padding),
+        output_padding: None,
+        bias: false,
+    })
+}
+
+fn down(outputs: usize, kernel: Pair, stride: usize, padding: usize) -> Layer {
+    Layer::Conv(Conv {
+        conv: outputs,
+        kernel,
+        stride: Pair::Both(stride),
+        padding: Pad::All(padding),
+        dilation: Pair::Both(1),
+        bias: false,
+    })
+}
+
+/// The bases and how often they double.
+fn doublings(size: [usize; 2]) -> Result<([usize; 2], usize), String> {
+    let split = |side: usize| (1..28).find(|k| (4..8).contains(&(side >> k)) && (side >> k) << k == side);
+    match size.map(split) {
+        [Some(a), Some(b)] if a == b => Ok(([size[0] >> a, size[1] >> b], a)),
+        [Some(_), Some(_)] => Err(format!(
+            "dcgan cannot make images of {}×{}: both sides must double equally often from a base of 4 to 7, so neither may be \
+             twice the other or more",
+            size[0], size[1]
+        )),
+        _ => {
+            let bad = if split(size[0]).is_none() { size[0] } else { size[1] };
+            let near = |mut side: Box<dyn Iterator<Item = usize>>| side.find(|s| split(*s).is_some());
+            let below = near(Box::new((8..bad).rev())).map(|s| s.to_string());
+            let above = near(Box::new(bad.max(8)..bad.saturating_mul(2).max(17))).map(|s| s.to_string());
+            let sizes: Vec<String> = below.into_iter().chain(above).collect();
+            Err(format!("dcgan cannot make a side of {bad}: it must be 4, 5, 6 or 7 doubled at least once; nearest: {}", sizes.join(" or ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::infer;
+
+    #[test]
+    fn any_size_of_the_form_fits_both_ways() {
+        for size in [[28, 28], [64, 64], [32, 32], [8, 8], [96, 64], [40, 48], [112, 112], [128, 128]] {
+            let (g, d) = dcgan(size, 3, 10, 4).unwrap();
+            let out = infer("generator", &[10, 1, 1], &g).unwrap();
+            assert_eq!(out.last().unwrap(), &[3, size[0], size[1]]);
+            let out = infer("discriminator", &[3, size[0], size[1]], &d).unwrap();
+            assert_eq!(out.last().unwrap(), &[1, 1, 1]);
+        }
+    }
+
+    #[test]
+    fn other_sizes_name_the_nearest_that_work() {
+        let error = dcgan([27, 27], 1, 100, 64).unwrap_err();
+        assert!(error.contains("27") && error.contains("24 or 28"), "{error}");
+        assert!(dcgan([64, 128], 1, 100, 64).unwrap_err().contains("equally often"));
+        assert!(dcgan([0, 28], 1, 100, 64).is_err());
+    }
+
+    #[test]
+    fn the_tutorials_parameter_counts_come_out() {
+        let (g, d) = dcgan([64, 64], 3, 100, 64).unwrap();
+        let count = |input: &[usize], l: &[Layer]| crate::summary::Summary::new("", input, l).unwrap().totals().0;
+        assert_eq!(count(&[100, 1, 1], &g), 3_576_704);
+        assert_eq!(count(&[3, 64, 64], &d), 2_765_568);
+    }
+}

@@ -1,0 +1,123 @@
+//! The two players: what a generator and a discriminator must offer, and the ones made from layer lists.
+//!
+//! Networks written in plain candle implement these traits and train with everything else.
+
+use crate::error::{Error, Result};
+use crate::init::Init;
+use crate::layer::Layer;
+use crate::network::{Network, Pass};
+use crate::noise::Latent;
+use crate::params::Param;
+use crate::rng::Rng;
+use candle_core::{Device, Tensor};
+
+/// What a discriminator says about a batch.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// `[N]`, the log-odds that each sample is real: real above 0. Every loss works on these.
+    pub logits: Tensor,
+    /// `[N, …]`, what reached the last layer with weights.
+    pub features: Tensor,
+}
+
+/// A network from noise to samples.
+pub trait Generator: Send + Sync {
+    /// z `[N, latent]` -> samples `[N, C, H, W]` (or `[N, D]` for points) in the data's range.
+    ///
+    /// # Errors
+    /// If z has another width than the latent space.
+    fn forward(&self, z: &Tensor, pass: &mut Pass) -> candle_core::Result<Tensor>;
+
+    /// Every parameter and running average, under names that stay the same.
+    fn params(&self) -> Vec<Param>;
+}
+
+/// A network from samples to verdicts.
+pub trait Discriminator: Send + Sync {
+    /// x `[N, C, H, W]` (or `[N, D]`) -> a verdict on each.
+    ///
+    /// # Errors
+    /// If x has another shape than the network is for.
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> candle_core::Result<Verdict>;
+
+    /// Every parameter and running average, under names that stay the same.
+    fn params(&self) -> Vec<Param>;
+}
+
+/// A generator made from a layer list.
+#[derive(Clone, Debug)]
+pub struct LayeredGenerator {
+    network: Network,
+}
+
+impl LayeredGenerator {
+    /// Builds it for `latent`, whose width must equal the numbers of `input`.
+    ///
+    /// # Errors
+    /// If the layers do not fit together, or the input does not take the latent vectors.
+    pub fn new(latent: &Latent, input: &[usize], layers: &[Layer], init: Init, rng: &mut Rng, device: &Device) -> Result<Self> {
+        let name = "generator";
+        if input.iter().product::<usize>() != latent.dim {
+            let problem = format!("input {input:?} does not take latent vectors of {} numbers (latent.dim)", latent.dim);
+            return Err(Error::Network { network: name.into(), problem });
+        }
+        Ok(Self { network: Network::new(name, input, layers, init, rng, device)? })
+    }
+
+    /// The network itself.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+}
+
+impl Generator for LayeredGenerator {
+    fn forward(&self, z: &Tensor, pass: &mut Pass) -> candle_core::Result<Tensor> {
+        let shape = [&[z.dim(0)?], self.network.input()].concat();
+        self.network.forward(&z.reshape(shape)?, pass)
+    }
+
+    fn params(&self) -> Vec<Param> {
+        self.network.params().to_vec()
+    }
+}
+
+/// A discriminator made from a layer list that ends in one number a sample.
+#[derive(Clone, Debug)]
+pub struct LayeredDiscriminator {
+    network: Network,
+}
+
+impl LayeredDiscriminator {
+    /// Builds it for samples of shape `input`.
+    ///
+    /// # Errors
+    /// If the layers do not fit together, or do not end in one number a sample without a sigmoid.
+    pub fn new(input: &[usize], layers: &[Layer], init: Init, rng: &mut Rng, device: &Device) -> Result<Self> {
+        let name = "discriminator";
+        let fail = |problem: String| Err(Error::Network { network: name.into(), problem });
+        if layers.last() == Some(&Layer::Sigmoid) {
+            return fail("ends in \"sigmoid\", but losses work on logits: remove that layer".into());
+        }
+        let network = Network::new(name, input, layers, init, rng, device)?;
+        match network.output().iter().product() {
+            1usize => Ok(Self { network }),
+            _ => fail(format!("the last layer makes {:?}, needs one number a sample (the logit)", network.output())),
+        }
+    }
+
+    /// The network itself.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+}
+
+impl Discriminator for LayeredDiscriminator {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> candle_core::Result<Verdict> {
+        let (y, features) = self.network.forward_with_features(x, pass)?;
+        Ok(Verdict { logits: y.flatten_all()?, features })
+    }
+
+    fn params(&self) -> Vec<Param> {
+        self.network.params().to_vec()
+    }
+}

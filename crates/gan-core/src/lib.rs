@@ -1,0 +1,31 @@
+//! Generators and discriminators: layers, architectures as data, losses, initialisation, seeded noise, weight files.
+//!
+//! Tensors in, tensors out: images `[N, C, H, W]`, points `[N, D]`, logits `[N]`. No files but weights, no data sets, no loop.
+//!
+//! In reading order: [`layer`] (a network is a list of these), [`shape`] (does the list fit together?), [`family`] (functions
+//! that return lists), [`params`] and [`init`], [`network`] (the list made real), [`gan`] (the two players), [`noise`],
+//! [`loss`], [`weights`] (self-describing files), [`summary`], [`rng`] (every random number comes from here).
+
+pub mod error;
+pub mod family;
+pub mod gan;
+pub mod init;
+pub mod layer;
+pub mod loss;
+pub mod network;
+pub mod noise;
+pub mod params;
+pub mod rng;
+pub mod shape;
+pub mod summary;
+pub mod weights;
+
+pub use error::{Error, Result};
+pub use gan::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Verdict};
+pub use init::Init;
+pub use layer::Layer;
+pub use loss::{Labels, Loss};
+pub use network::{Mode, Network, Pass, Weights};
+pub use noise::{Distribution, Latent};
+pub use params::{Param, Role};
+pub use rng::Rng;

@@ -1,0 +1,160 @@
+//! What comes out of each layer, worked out before anything is allocated.
+
+use crate::error::{Error, Result};
+use crate::layer::{Conv, ConvTranspose, Layer, Pad, PadRule};
+use gan_kernels::{ConvSpec, Padding};
+
+/// A shape without the batch: `[F]` or `[C, H, W]`.
+pub type Shape = Vec<usize>;
+
+/// More numbers a sample than this are taken for a mistake.
+const LARGEST: usize = 1 << 31;
+
+/// The shape after each layer of the network called `network` (for messages) that is fed `[N, input…]`.
+///
+/// # Errors
+/// The first layer that does not fit: its index, what reaches it, what it needs.
+pub fn infer(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<Shape>> {
+    if input.is_empty() || input.contains(&0) {
+        let problem = format!("input {input:?} must name at least one side, none of them 0");
+        return Err(Error::Network { network: network.into(), problem });
+    }
+    let mut shapes = Vec::with_capacity(layers.len());
+    let mut shape = input.to_vec();
+    for (index, layer) in layers.iter().enumerate() {
+        shape = after(layer, &shape).map_err(|needs| Error::Layer {
+            network: network.into(),
+            index,
+            layer: layer.written(),
+            got: format!("{shape:?}"),
+            needs,
+        })?;
+        shapes.push(shape.clone());
+    }
+    Ok(shapes)
+}
+
+/// The shape after one layer, or what the layer needs instead.
+fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
+    let out = match layer {
+        Layer::Dense(l) => match shape {
+            [_] if l.dense > 0 => vec![l.dense],
+            [_] => return Err("at least 1 output".into()),
+            _ => return Err("a vector [features] (put \"flatten\" before it)".into()),
+        },
+        Layer::Conv(l) => {
+            let (c, h, w) = image(shape)?;
+            let spec = conv_spec(l, [h, w]);
+            let [h, w] = spec.output_size([h, w], l.kernel.get()).map_err(|e| e.to_string())?;
+            let _ = c;
+            vec![channels(l.conv)?, h, w]
+        }
+        Layer::ConvTranspose(l) => {
+            let (_, h, w) = image(shape)?;
+            let (spec, extra) = transpose_spec(l, [h, w]);
+            let [h, w] = spec.transposed_size([h, w], l.kernel.get(), extra).map_err(|e| e.to_string())?;
+            vec![channels(l.conv_transpose)?, h, w]
+        }
+        Layer::BatchNorm(l) => {
+            let s = &l.batch_norm;
+            if !(s.eps > 0.0 && (0.0..=1.0).contains(&s.momentum)) {
+                return Err("eps above 0 and momentum in [0, 1]".into());
+            }
+            shape.to_vec()
+        }
+        Layer::Dropout(l) if !(0.0..1.0).contains(&l.dropout) => return Err("a share in [0, 1)".into()),
+        Layer::LeakyRelu(l) if !l.leaky_relu.is_finite() => return Err("a finite slope".into()),
+        Layer::Reshape(l) => {
+            let (have, want): (usize, usize) = (shape.iter().product(), l.reshape.iter().product());
+            if have != want || l.reshape.is_empty() {
+                return Err(format!("{want} numbers, {have} reach it"));
+            }
+            l.reshape.clone()
+        }
+        Layer::Flatten => vec![shape.iter().product()],
+        Layer::Upsample(l) => {
+            let (c, h, w) = image(shape)?;
+            let [down, across] = l.upsample.get();
+            if down * across == 0 {
+                return Err("factors of at least 1".into());
+            }
+            vec![c, h * down, w * across]
+        }
+        Layer::ZeroPad(l) => {
+            let (c, h, w) = image(shape)?;
+            let [tall, wide] = sides(l.zero_pad).total();
+            vec![c, h + tall, w + wide]
+        }
+        Layer::AvgPool(l) => {
+            let (c, h, w) = image(shape)?;
+            let [kh, kw] = l.avg_pool.get();
+            if kh * kw == 0 || kh > h || kw > w {
+                return Err(format!("an image of at least {kh}×{kw}"));
+            }
+            vec![c, h / kh, w / kw]
+        }
+        Layer::GlobalMaxPool | Layer::GlobalAvgPool => vec![image(shape)?.0],
+        Layer::LeakyRelu(_) | Layer::Dropout(_) | Layer::Relu | Layer::Tanh | Layer::Sigmoid => shape.to_vec(),
+    };
+    let size = out.iter().try_fold(1usize, |size, side| size.checked_mul(*side));
+    if size.is_none_or(|size| size > LARGEST) {
+        return Err(format!("an output of at most {LARGEST} numbers a sample, this would be {out:?}"));
+    }
+    Ok(out)
+}
+
+fn image(shape: &[usize]) -> std::result::Result<(usize, usize, usize), String> {
+    match shape {
+        [c, h, w] => Ok((*c, *h, *w)),
+        _ => Err("an image [channels, height, width] (put { reshape = [C, H, W] } before it)".into()),
+    }
+}
+
+fn channels(n: usize) -> std::result::Result<usize, String> {
+    if n == 0 { Err("at least 1 output channel".into()) } else { Ok(n) }
+}
+
+/// Explicit padding; the rules count as none here (they are resolved where the image's size is known).
+fn sides(pad: Pad) -> Padding {
+    match pad {
+        Pad::Rule(_) => Padding::default(),
+        Pad::All(n) => Padding::all(n),
+        Pad::Each([y, x]) => Padding { top: y, bottom: y, left: x, right: x },
+        Pad::Sides([top, bottom, left, right]) => Padding { top, bottom, left, right },
+    }
+}
+
+/// A convolution's geometry over an image of `input` `[H, W]`.
+pub fn conv_spec(l: &Conv, input: [usize; 2]) -> ConvSpec {
+    let (stride, dilation) = (l.stride.get(), l.dilation.get());
+    let padding = match l.padding {
+        Pad::Rule(PadRule::Same) if !stride.contains(&0) && !l.kernel.get().contains(&0) => {
+            Padding::same(input, l.kernel.get(), stride, dilation)
+        }
+        pad => sides(pad),
+    };
+    ConvSpec { stride, padding, dilation }
+}
+
+/// A transposed convolution's geometry over an image of `input` `[H, W]`, and its output padding.
+///
+/// "same" makes the output `input × stride`, cropped like the padding of the convolution that goes the other way; where the
+/// kernel is smaller than the stride the missing rows are output padding.
+pub fn transpose_spec(l: &ConvTranspose, input: [usize; 2]) -> (ConvSpec, [usize; 2]) {
+    let (stride, kernel) = (l.stride.get(), l.kernel.get());
+    let extra = l.output_padding.map_or([0, 0], |p| p.get());
+    match l.padding {
+        Pad::Rule(PadRule::Same) if !stride.contains(&0) && !kernel.contains(&0) => {
+            let output = [input[0] * stride[0], input[1] * stride[1]];
+            let padding = Padding::same(output, kernel, stride, [1, 1]);
+            let short = |i: usize| stride[i].saturating_sub(kernel[i]);
+            (ConvSpec { stride, padding, dilation: [1, 1] }, [short(0), short(1)])
+        }
+        pad => (ConvSpec { stride, padding: sides(pad), dilation: [1, 1] }, extra),
+    }
+}
+
+/// A zero padding's four sides.
+pub fn pad_sides(pad: Pad) -> Padding {
+    sides(pad)
+}

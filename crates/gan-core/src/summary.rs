@@ -1,0 +1,109 @@
+//! A network as a table: layer, output shape, parameters, multiply-adds; nothing is allocated for it.
+
+use crate::error::Result;
+use crate::layer::Layer;
+use crate::params;
+use crate::shape;
+use std::fmt;
+
+/// One layer of a [`Summary`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The layer.
+    pub layer: Layer,
+    /// The shape after it, without the batch.
+    pub output: Vec<usize>,
+    /// Numbers that an optimiser steps.
+    pub trained: usize,
+    /// Running averages.
+    pub fixed: usize,
+    /// Multiplications with an addition, for one sample.
+    pub multiply_adds: usize,
+}
+
+/// A network as a table; [`fmt::Display`] draws it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// The network's name.
+    pub name: String,
+    /// The shape of one input, without the batch.
+    pub input: Vec<usize>,
+    /// Its layers.
+    pub rows: Vec<Row>,
+}
+
+impl Summary {
+    /// Works the table out.
+    ///
+    /// # Errors
+    /// If the layers do not fit together.
+    pub fn new(name: &str, input: &[usize], layers: &[Layer]) -> Result<Self> {
+        let shapes = shape::infer(name, input, layers)?;
+        let before = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
+        let row = |((layer, before), output): ((&Layer, &[usize]), &Vec<usize>)| {
+            let params = params::of_layer(layer, before);
+            let count = |trained: bool| -> usize {
+                params.iter().filter(|p| p.2.is_trained() == trained).map(|p| p.1.iter().product::<usize>()).sum()
+            };
+            let kernel = params.first().map_or(0, |p| p.1.iter().product());
+            let positions = |shape: &[usize]| shape[1..].iter().product::<usize>();
+            let multiply_adds = match layer {
+                Layer::Dense(_) => kernel,
+                Layer::Conv(_) => kernel * positions(output),
+                Layer::ConvTranspose(_) => kernel * positions(before),
+                _ => 0,
+            };
+            Row { layer: layer.clone(), output: output.clone(), trained: count(true), fixed: count(false), multiply_adds }
+        };
+        let rows = layers.iter().zip(before).zip(&shapes).map(row).collect();
+        Ok(Self { name: name.into(), input: input.to_vec(), rows })
+    }
+
+    /// (trained, fixed, multiply-adds) over all layers.
+    pub fn totals(&self) -> (usize, usize, usize) {
+        self.rows.iter().fold((0, 0, 0), |t, r| (t.0 + r.trained, t.1 + r.fixed, t.2 + r.multiply_adds))
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cells: Vec<[String; 5]> = self.rows.iter().enumerate().map(|(i, r)| cells(i, r)).collect();
+        let head = ["", "layer", "output", "parameters", "multiply-adds"].map(String::from);
+        let width = |column: usize| cells.iter().chain([&head]).map(|c| c[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..5).map(width).collect();
+        let line = |f: &mut fmt::Formatter<'_>, c: &[String; 5]| {
+            let [a, b, d, e, g] = [0, 1, 2, 3, 4].map(|i| widths[i]);
+            writeln!(f, "{:>a$}  {:<b$}  {:<d$}  {:>e$}  {:>g$}", c[0], c[1], c[2], c[3], c[4])
+        };
+        writeln!(f, "{}, input {:?}", self.name, self.input)?;
+        line(f, &head)?;
+        cells.iter().try_for_each(|c| line(f, c))?;
+        let (trained, fixed, multiply_adds) = self.totals();
+        writeln!(f, "parameters: {} ({} trained, {} running averages)", grouped(trained + fixed), grouped(trained), grouped(fixed))?;
+        writeln!(f, "multiply-adds a sample: {}", grouped(multiply_adds))
+    }
+}
+
+fn cells(index: usize, row: &Row) -> [String; 5] {
+    let written = row.layer.written().replace([':'], " ").replace(['{', '}'], "").replace(',', ", ");
+    [
+        index.to_string(),
+        written.trim().to_string(),
+        format!("{:?}", row.output),
+        grouped(row.trained + row.fixed),
+        if row.multiply_adds == 0 { String::new() } else { grouped(row.multiply_adds) },
+    ]
+}
+
+/// 1234567 as 1,234,567.
+pub fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

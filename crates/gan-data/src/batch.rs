@@ -1,0 +1,61 @@
+//! One batch, and how it is made from a data set.
+
+use crate::{Dataset, Error, Sampler};
+use candle_core::{Device, Tensor};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Images for one step, on the CPU.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `[N, C, H, W]`, float32 in [−1, 1].
+    pub images: Tensor,
+    /// `[N]`, u32: the images' classes. `None` where the data set has none.
+    pub labels: Option<Tensor>,
+    /// `[N]`: which images of the data set these are.
+    pub indices: Vec<usize>,
+    /// The epoch that the batch belongs to, counted from 0.
+    pub epoch: u64,
+    /// The batch's number, counted from 0 over all epochs.
+    pub number: u64,
+}
+
+/// Makes any batch by its number. Every thread has its own, and all give the same.
+#[derive(Clone)]
+pub(crate) struct Maker {
+    pub(crate) dataset: Arc<dyn Dataset>,
+    pub(crate) sampler: Sampler,
+}
+
+impl Maker {
+    /// Batch `number`. Gives up between two images once `stop` is set; its error is then not meant to be seen.
+    pub(crate) fn make(&mut self, number: u64, stop: &AtomicBool) -> Result<Batch, Error> {
+        let indices = self.sampler.indices(number);
+        Ok(Batch {
+            images: self.images(number, &indices, stop)?,
+            labels: self.labels(&indices)?,
+            epoch: self.sampler.epoch_of(number),
+            number,
+            indices,
+        })
+    }
+
+    /// `[N, C, H, W]`
+    fn images(&self, number: u64, indices: &[usize], stop: &AtomicBool) -> Result<Tensor, Error> {
+        let [c, h, w] = self.dataset.shape();
+        let mut values = vec![0.0; indices.len() * c * h * w];
+        for (&index, image) in indices.iter().zip(values.chunks_exact_mut(c * h * w)) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Worker { batch: number, message: "it was told to stop".into() });
+            }
+            self.dataset.write(index, image)?;
+        }
+        Ok(Tensor::from_vec(values, (indices.len(), c, h, w), &Device::Cpu)?)
+    }
+
+    /// `[N]`
+    fn labels(&self, indices: &[usize]) -> Result<Option<Tensor>, Error> {
+        let labels: Option<Vec<u32>> = indices.iter().map(|&index| self.dataset.label(index)).collect();
+        Ok(labels.map(|labels| Tensor::new(labels, &Device::Cpu)).transpose()?)
+    }
+}

@@ -1,0 +1,72 @@
+//! What every data set gives: images by number, already scaled, and perhaps their classes.
+
+use crate::Error;
+
+/// A numbered set of images of one shape. Shared by the loader's threads, so reading never changes it.
+pub trait Dataset: Send + Sync {
+    /// How many images there are.
+    fn len(&self) -> usize;
+
+    /// Channels, height and width of each image: `[C, H, W]`.
+    fn shape(&self) -> [usize; 3];
+
+    /// Writes image `index` into `out`: C·H·W values in [−1, 1], channel by channel, row by row.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where `index` is not below [`len`](Dataset::len) or `out` is not C·H·W long; whatever
+    /// reading the image brings.
+    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error>;
+
+    /// The class of image `index`: an index into [`classes`](Dataset::classes). `None` where the set has no classes
+    /// or no such image. Either every image has a class or none has.
+    fn label(&self, index: usize) -> Option<u32>;
+
+    /// The classes' names; empty where the set has none.
+    fn classes(&self) -> &[String];
+
+    /// Whether there are no images.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many values one image has: C·H·W.
+    fn pixels(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// Checks a request for image `index` into a buffer of `room` values: the first line of every
+    /// [`write`](Dataset::write).
+    ///
+    /// # Errors
+    /// [`Error::Request`] where the image does not exist or the buffer has another size.
+    fn check(&self, index: usize, room: usize) -> Result<(), Error> {
+        if index >= self.len() {
+            let expected = format!("a number below {}", self.len());
+            return Err(Error::Request { index, what: "no such image", found: index, expected });
+        }
+        if room != self.pixels() {
+            let expected = format!("{} values for [C, H, W] = {:?}", self.pixels(), self.shape());
+            return Err(Error::Request { index, what: "buffer of the wrong size", found: room, expected });
+        }
+        Ok(())
+    }
+}
+
+/// A byte as a pixel in [−1, 1]: (x − 127.5) / 127.5. 0 becomes exactly −1 and 255 exactly 1.
+#[inline]
+pub fn scale(byte: u8) -> f32 {
+    (f32::from(byte) - 127.5) / 127.5
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scaling_ends_at_exactly_minus_one_and_one() {
+        assert_eq!(scale(0).to_bits(), (-1.0f32).to_bits());
+        assert_eq!(scale(255).to_bits(), 1.0f32.to_bits());
+        assert_eq!(scale(51).to_bits(), (-0.6f32).to_bits());
+        assert!((0..255u8).all(|x| scale(x) < scale(x + 1) && scale(x) == -scale(255 - x)));
+    }
+}

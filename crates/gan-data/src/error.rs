@@ -1,0 +1,118 @@
+//! What can go wrong. Every message says where, what was found, what was expected and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+/// An error of this crate. Its message is complete: it needs no cause printed after it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused to open or read a file.
+    #[error("{}: cannot be read ({cause}); check that the file exists and that you may read it", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+
+    /// A file can be read but does not hold what it should.
+    #[error("{}: {what}: found {found}, expected {expected}; {advice}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, in a few words.
+        what: &'static str,
+        /// What the file holds.
+        found: String,
+        /// What it should hold.
+        expected: String,
+        /// What to do.
+        advice: String,
+    },
+
+    /// A folder lacks a file of the data set, or is not there at all.
+    #[error(
+        "{}: found {found}, expected the file {}; put it there, or say where the data is with --set data.dir=DIR",
+        folder.display(), expected.join(" or ")
+    )]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+        /// What is there instead.
+        found: &'static str,
+        /// The names under which the file is accepted.
+        expected: Vec<String>,
+    },
+
+    /// No folder was named and none of the usual places holds the data set.
+    #[error(
+        "{name}: found no folder with this data set, expected one of\n{}\nmake one of them, or say where the data is \
+         with --set data.dir=DIR or the environment variable GAN_DATA_DIR=DIR (holding {name}/)",
+        lines(tried)
+    )]
+    NoFolder {
+        /// The data set.
+        name: String,
+        /// The places looked at, in order.
+        tried: Vec<PathBuf>,
+    },
+
+    /// A value that the caller or the configuration chose does not work.
+    #[error("{key}: found {found}, expected {expected}; {advice}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// The values that work.
+        expected: String,
+        /// What to do.
+        advice: String,
+    },
+
+    /// A position belongs to other data or to another way of going through it.
+    #[error(
+        "resume: {what}: found {found}, expected {expected} as in the checkpoint; set it as it was, or start a new run"
+    )]
+    Resume {
+        /// What differs.
+        what: &'static str,
+        /// Its value now.
+        found: String,
+        /// Its value in the checkpoint.
+        expected: String,
+    },
+
+    /// An image was asked for that the data set does not have, or the buffer for it has the wrong size.
+    #[error("image {index}: {what}: found {found}, expected {expected}; this is a mistake in the calling code")]
+    Request {
+        /// The image's number.
+        index: usize,
+        /// What is wrong.
+        what: &'static str,
+        /// What was asked for.
+        found: usize,
+        /// What is possible.
+        expected: String,
+    },
+
+    /// A thread that makes batches could not start or stopped.
+    #[error(
+        "batch {batch}: the loader's thread failed: {message}; loading with 0 threads shows the cause more clearly"
+    )]
+    Worker {
+        /// The batch it should have made.
+        batch: u64,
+        /// The panic's message or the system's error.
+        message: String,
+    },
+
+    /// Candle could not make the tensor of a batch.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+fn lines(paths: &[PathBuf]) -> String {
+    paths.iter().map(|p| format!("  {}", p.display())).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,110 @@
+//! Batches one after the other, endlessly, made ahead of time by threads.
+
+use crate::batch::Maker;
+use crate::workers::Workers;
+use crate::{Dataset, Error, Position, Sampler};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub use crate::batch::Batch;
+
+/// The most threads that a loader starts.
+pub const MOST_WORKERS: usize = 256;
+
+/// Gives the batches of a data set in the sampler's order, epoch after epoch.
+///
+/// The batches are the same for every number of threads. The position counts the batches handed out, never those
+/// made ahead. Up to three batches a thread are in memory.
+pub struct Loader {
+    maker: Maker,
+    workers: usize,
+    /// Started by the first batch; stopped by a seek or an error.
+    running: Option<Workers>,
+    next: u64,
+}
+
+impl Loader {
+    /// A loader that starts at batch 0 with `workers` threads; with 0 the calling thread makes each batch when asked.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where the sampler was made for another number of images, or for more than
+    /// [`MOST_WORKERS`] threads.
+    pub fn new(dataset: Arc<dyn Dataset>, sampler: Sampler, workers: usize) -> Result<Self, Error> {
+        let (len, wanted) = (sampler.sampling().len, dataset.len());
+        if len != wanted {
+            return Err(setting("number of images to sample from", len, format!("{wanted}, as the data set has")));
+        }
+        if workers > MOST_WORKERS {
+            return Err(setting("number of loader threads", workers, format!("0 to {MOST_WORKERS}")));
+        }
+        Ok(Self { maker: Maker { dataset, sampler }, workers, running: None, next: 0 })
+    }
+
+    /// The next batch: `[N, C, H, W]`, waiting for it where it is not ready.
+    ///
+    /// # Errors
+    /// Whatever reading an image brings, and [`Error::Worker`] where a thread could not start or panicked. The
+    /// position then stays: asking again makes the same batch again. (With 0 threads a data set's panic is the
+    /// caller's.)
+    pub fn next_batch(&mut self) -> Result<Batch, Error> {
+        let batch = match self.workers {
+            0 => self.maker.make(self.next, &AtomicBool::new(false))?,
+            _ => self.prefetched()?,
+        };
+        self.next = self.next.saturating_add(1);
+        Ok(batch)
+    }
+
+    fn prefetched(&mut self) -> Result<Batch, Error> {
+        let mut workers = match self.running.take() {
+            Some(workers) => workers,
+            None => Workers::start(&self.maker, self.workers, self.next)?,
+        };
+        let batch = workers.take(self.next)?; // an error drops the threads, and the next call starts afresh
+        self.running = Some(workers);
+        Ok(batch)
+    }
+
+    /// How many batches were handed out, for a checkpoint.
+    pub fn position(&self) -> Position {
+        Position { batch: self.next, sampling: *self.maker.sampler.sampling() }
+    }
+
+    /// Goes to `position`, forward or back: the next batch is the one that came next when it was taken.
+    ///
+    /// # Errors
+    /// [`Error::Resume`] where the position was taken on other data or in another order; the loader then stays where
+    /// it is.
+    pub fn seek(&mut self, position: &Position) -> Result<(), Error> {
+        self.maker.sampler.check(position)?;
+        self.running = None;
+        self.next = position.batch;
+        Ok(())
+    }
+
+    /// The data set.
+    pub fn dataset(&self) -> &Arc<dyn Dataset> {
+        &self.maker.dataset
+    }
+
+    /// How many batches make an epoch: at least 1.
+    pub fn batches_per_epoch(&self) -> u64 {
+        self.maker.sampler.batches_per_epoch()
+    }
+}
+
+/// Endless: never `None`.
+impl Iterator for Loader {
+    type Item = Result<Batch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_batch())
+    }
+}
+
+fn setting(key: &'static str, found: usize, expected: String) -> Error {
+    Error::Setting { key, found: found.to_string(), expected, advice: "choose another number".into() }
+}
+
+#[cfg(test)]
+mod tests;

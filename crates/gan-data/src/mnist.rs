@@ -1,0 +1,144 @@
+//! MNIST, and the data sets that share its files' names and layout (Fashion-MNIST, KMNIST).
+//!
+//! Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits", 1998. 60,000 training and 10,000 test
+//! images of 28×28 bytes, ten classes.
+
+use crate::dataset::{Dataset, scale};
+use crate::{Error, folder, idx};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Which part of a data set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// The images to train on.
+    #[default]
+    Train,
+    /// The images held back.
+    Test,
+}
+
+/// What to load.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MnistOptions {
+    /// The folder of the files (`data.dir`); `None` looks in the places of [`folder::find`].
+    pub dir: Option<PathBuf>,
+    /// Which part.
+    pub split: Split,
+    /// Height and width to train at (`data.size`); `None` is the files' own. Resizing is not there yet, so any other
+    /// number is an error.
+    pub size: Option<usize>,
+}
+
+/// MNIST in memory, one byte a pixel: 47 MB for the training images.
+#[derive(Clone, Debug)]
+pub struct Mnist {
+    /// `[N, H, W]`
+    images: idx::Idx<3>,
+    /// `[N]`
+    labels: idx::Idx<1>,
+    classes: Vec<String>,
+}
+
+const CLASSES: u8 = 10;
+
+impl Mnist {
+    /// Reads images `[1, 28, 28]` and labels of the options' split.
+    ///
+    /// The files are `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, or `t10k-…` for the test split; a dot
+    /// in place of the second hyphen and `.gz` at the end are accepted.
+    ///
+    /// # Errors
+    /// [`Error::NoFolder`] and [`Error::Missing`] where the data is not there; all of [`idx::read`];
+    /// [`Error::File`] where the counts of images and labels differ or a label is above 9; [`Error::Setting`] where
+    /// `size` is not the images' own.
+    pub fn load(options: &MnistOptions) -> Result<Self, Error> {
+        let dir = folder::find("mnist", options.dir.as_deref())?;
+        let part = match options.split {
+            Split::Train => "train",
+            Split::Test => "t10k",
+        };
+        let images_path = file(&dir, part, "images", 3)?;
+        let labels_path = file(&dir, part, "labels", 1)?;
+        let images = idx::read(&images_path)?;
+        check_size(options.size, &images.dims)?;
+        let labels = idx::read(&labels_path)?;
+        check_labels(&labels_path, &labels, images.dims[0])?;
+        tracing::debug!("{}: {} images", images_path.display(), images.dims[0]);
+        Ok(Self { images, labels, classes: (0..CLASSES).map(|c| c.to_string()).collect() })
+    }
+}
+
+impl Dataset for Mnist {
+    fn len(&self) -> usize {
+        self.images.dims[0]
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        let [_, height, width] = self.images.dims;
+        [1, height, width]
+    }
+
+    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
+        self.check(index, out.len())?;
+        let bytes = &self.images.data[index * out.len()..][..out.len()];
+        out.iter_mut().zip(bytes).for_each(|(value, byte)| *value = scale(*byte));
+        Ok(())
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        self.labels.data.get(index).map(|&label| label.into())
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+}
+
+/// The file of `kind` in `dir`, under the first of its names that exists.
+fn file(dir: &Path, part: &str, kind: &str, dims: usize) -> Result<PathBuf, Error> {
+    let names = [("-", ""), ("-", ".gz"), (".", ""), (".", ".gz")];
+    let names = names.map(|(dot, gz)| format!("{part}-{kind}{dot}idx{dims}-ubyte{gz}"));
+    names.iter().map(|name| dir.join(name)).find(|path| path.is_file()).ok_or_else(|| Error::Missing {
+        folder: dir.into(),
+        found: match (dir.is_dir(), dir.exists()) {
+            (true, _) => "no such file in this folder",
+            (_, true) => "a file in place of a folder",
+            _ => "no such folder",
+        },
+        expected: names.to_vec(),
+    })
+}
+
+fn check_size(size: Option<usize>, &[_, height, width]: &[usize; 3]) -> Result<(), Error> {
+    let Some(size) = size.filter(|&size| [size, size] != [height, width]) else { return Ok(()) };
+    let side = if height == width { height.to_string() } else { format!("none, as images are {height}×{width}") };
+    Err(Error::Setting {
+        key: "data.size",
+        found: size.to_string(),
+        expected: format!("{side} (the only size supported for now: images are not resized yet)"),
+        advice: "leave data.size out, or set it to the images' own".into(),
+    })
+}
+
+fn check_labels(path: &Path, labels: &idx::Idx<1>, images: usize) -> Result<(), Error> {
+    let wrong = |what, found, expected, advice: &str| {
+        Err(Error::File { path: path.into(), what, found, expected, advice: advice.into() })
+    };
+    let count = labels.data.len();
+    if count != images {
+        let (found, expected) = (format!("{count} labels"), format!("{images}, one for each image"));
+        return wrong("counts differ", found, expected, "take both files from the same data set and split");
+    }
+    match labels.data.iter().position(|&label| label >= CLASSES) {
+        Some(at) => {
+            let found = format!("label {} for image {at}", labels.data[at]);
+            wrong("no such class", found, format!("0 to {}", CLASSES - 1), "only data of ten classes can be read")
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

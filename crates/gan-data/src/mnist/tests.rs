@@ -1,0 +1,120 @@
+//! The shipped files' values, and small folders made wrong in one way each.
+
+use super::*;
+use std::fs;
+
+fn options(dir: &Path) -> MnistOptions {
+    MnistOptions { dir: Some(dir.into()), ..MnistOptions::default() }
+}
+
+/// A folder with `images` images of 2×3 and the labels `labels`, under names with `dot` before "idx".
+fn small(images: u32, labels: &[u8], dot: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let head = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let pixels = (0..images * 6).map(|pixel| pixel as u8);
+    let image_bytes: Vec<u8> = head(&[0x803, images, 2, 3]).into_iter().chain(pixels).collect();
+    let label_bytes = [head(&[0x801, labels.len() as u32]), labels.to_vec()].concat();
+    fs::write(dir.path().join(format!("train-images{dot}idx3-ubyte")), image_bytes).unwrap();
+    fs::write(dir.path().join(format!("train-labels{dot}idx1-ubyte")), label_bytes).unwrap();
+    dir
+}
+
+#[track_caller]
+fn refused(options: &MnistOptions, parts: &[&str]) {
+    let message = Mnist::load(options).unwrap_err().to_string();
+    for part in ["found", "expected"].iter().chain(parts) {
+        assert!(message.contains(part), "{part:?} is not in {message:?}");
+    }
+}
+
+/// Image `index` as its bytes, recovered from the scaled values.
+fn bytes(data: &Mnist, index: usize) -> Vec<u8> {
+    let mut out = vec![0.0; data.pixels()];
+    data.write(index, &mut out).unwrap();
+    out.iter().map(|x| (x * 127.5 + 127.5).round() as u8).collect()
+}
+
+#[test]
+fn the_training_split_has_the_published_values() {
+    let data = Mnist::load(&MnistOptions { size: Some(28), ..MnistOptions::default() }).unwrap();
+    assert_eq!((data.len(), data.shape(), data.is_empty()), (60_000, [1, 28, 28], false));
+    assert_eq!((0..5).filter_map(|i| data.label(i)).collect::<Vec<_>>(), [5, 0, 4, 1, 9]);
+    assert_eq!(data.label(60_000), None);
+    assert_eq!(data.classes().join(""), "0123456789");
+    assert_eq!(bytes(&data, 0).iter().map(|&x| u32::from(x)).sum::<u32>(), 27_525);
+    let mut first = [0.0; 784];
+    data.write(0, &mut first).unwrap();
+    let (low, high) = first.iter().fold((f32::MAX, f32::MIN), |(l, h), &x| (l.min(x), h.max(x)));
+    assert_eq!((low, high), (-1.0, 1.0));
+}
+
+#[test]
+fn the_test_split_has_the_published_values() {
+    let data = Mnist::load(&MnistOptions { split: Split::Test, ..MnistOptions::default() }).unwrap();
+    assert_eq!((data.len(), data.shape()), (10_000, [1, 28, 28]));
+    assert_eq!((0..5).filter_map(|i| data.label(i)).collect::<Vec<_>>(), [7, 2, 1, 0, 4]);
+    assert_eq!(bytes(&data, 0).iter().map(|&x| u32::from(x)).sum::<u32>(), 18_454);
+}
+
+#[test]
+fn both_spellings_of_the_names_are_read() {
+    for dot in ["-", "."] {
+        let dir = small(2, &[3, 9], dot);
+        let data = Mnist::load(&options(dir.path())).unwrap();
+        assert_eq!((data.len(), data.shape(), data.label(1)), (2, [1, 2, 3], Some(9)));
+        assert_eq!(bytes(&data, 1), [6, 7, 8, 9, 10, 11]);
+    }
+}
+
+#[test]
+fn requests_outside_the_data_are_errors() {
+    let dir = small(2, &[3, 9], "-");
+    let data = Mnist::load(&options(dir.path())).unwrap();
+    let message = |index, room| data.write(index, &mut vec![0.0; room]).unwrap_err().to_string();
+    assert!(message(2, 6).contains("found 2, expected a number below 2"), "{}", message(2, 6));
+    assert!(message(0, 5).contains("found 5, expected 6 values"), "{}", message(0, 5));
+}
+
+#[test]
+fn counts_that_differ_are_refused() {
+    let dir = small(2, &[1, 2, 3], "-");
+    refused(&options(dir.path()), &["train-labels-idx1-ubyte", "found 3 labels", "expected 2"]);
+}
+
+#[test]
+fn labels_above_nine_are_refused() {
+    let dir = small(2, &[1, 10], "-");
+    refused(&options(dir.path()), &["train-labels-idx1-ubyte", "label 10 for image 1", "0 to 9"]);
+}
+
+#[test]
+fn images_and_labels_swapped_are_refused() {
+    let dir = small(2, &[1, 2], "-");
+    let path = |name: &str| dir.path().join(name);
+    fs::copy(path("train-labels-idx1-ubyte"), path("train-images-idx3-ubyte")).unwrap();
+    refused(&options(dir.path()), &["train-images-idx3-ubyte", "0x00000801 (labels)", "0x00000803 (images)"]);
+}
+
+#[test]
+fn a_missing_folder_or_file_names_folder_files_and_setting() {
+    let dir = small(2, &[1, 2], "-");
+    let absent = dir.path().join("absent");
+    let names = ["train-images-idx3-ubyte or train-images-idx3-ubyte.gz or", "--set data.dir=DIR"];
+    refused(&options(&absent), &[&[absent.to_str().unwrap(), "no such folder"], &names[..]].concat());
+    let file = dir.path().join("train-images-idx3-ubyte");
+    refused(&options(&file), &["a file in place of a folder", "--set data.dir=DIR"]);
+    fs::remove_file(&file).unwrap();
+    refused(&options(dir.path()), &[&[dir.path().to_str().unwrap(), "no such file"], &names[..]].concat());
+    let test = MnistOptions { split: Split::Test, ..options(dir.path()) };
+    refused(&test, &["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte.gz"]);
+}
+
+#[test]
+fn other_sizes_are_refused() {
+    for size in [0, 32, 64] {
+        let options = MnistOptions { size: Some(size), split: Split::Test, dir: None };
+        refused(&options, &[&format!("data.size: found {size}, expected 28 (the only size supported for now")]);
+    }
+    let dir = small(2, &[1, 2], "-");
+    refused(&MnistOptions { size: Some(2), ..options(dir.path()) }, &["expected none, as images are 2×3"]);
+}

@@ -1,0 +1,265 @@
+//! Which images make batch number b: a function of the seed and b, with nothing to save but b.
+
+use crate::Error;
+use gan_core::Rng;
+use serde::{Deserialize, Serialize};
+
+/// In which order images are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Each epoch goes through all images once, in a new random order.
+    Shuffled,
+    /// Each image of each batch is drawn from all images, whatever was drawn before. Every batch is full; an epoch is
+    /// only a count of batches.
+    WithReplacement,
+    /// Each epoch goes through all images once, in the data set's order.
+    Sequential,
+}
+
+/// What becomes of the images left over where the batch size does not divide the number of images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LastBatch {
+    /// They make a smaller batch at the epoch's end, as in PyTorch's `DataLoader` unless told otherwise.
+    Keep,
+    /// They are left out of that epoch.
+    Drop,
+}
+
+/// How to go through a data set: what [`Sampler::new`] checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// How many images there are.
+    pub len: usize,
+    /// How many images make a batch: 1 to `len`.
+    pub batch: usize,
+    /// Fixes the random orders and draws.
+    pub seed: u64,
+    /// In which order.
+    pub order: Order,
+    /// What becomes of the last, smaller batch.
+    pub last: LastBatch,
+}
+
+/// How far a run has come: what a checkpoint saves. Carries what it refers to, so that going on elsewhere is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// How many batches were consumed, which is also the number of the next one.
+    pub batch: u64,
+    /// The sampling in which they are counted.
+    pub sampling: Sampling,
+}
+
+/// Gives the images of batch number b, counted from 0 over all epochs.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    sampling: Sampling,
+    /// The epoch last asked for and its order.
+    cache: Option<(u64, Vec<usize>)>,
+}
+
+impl Sampler {
+    /// A sampler for a checked `sampling`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where the batch size is 0 or larger than the number of images.
+    pub fn new(sampling: Sampling) -> Result<Self, Error> {
+        if (1..=sampling.len).contains(&sampling.batch) {
+            return Ok(Self { sampling, cache: None });
+        }
+        Err(Error::Setting {
+            key: "train.batch",
+            found: sampling.batch.to_string(),
+            expected: format!("1 to {}, the number of images", sampling.len),
+            advice: "choose another batch size, or more data".into(),
+        })
+    }
+
+    /// How this sampler goes through the data.
+    pub fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// How many batches make an epoch: at least 1.
+    pub fn batches_per_epoch(&self) -> u64 {
+        let Sampling { len, batch, last, .. } = self.sampling;
+        match last {
+            LastBatch::Keep => len.div_ceil(batch) as u64,
+            LastBatch::Drop => (len / batch) as u64,
+        }
+    }
+
+    /// The epoch that batch `number` belongs to, counted from 0.
+    pub fn epoch_of(&self, number: u64) -> u64 {
+        number / self.batches_per_epoch()
+    }
+
+    /// The images of batch `number`. Goes fastest where `number` stays in one epoch: its order is kept.
+    pub fn indices(&mut self, number: u64) -> Vec<usize> {
+        let Sampling { len, batch, seed, order, .. } = self.sampling;
+        let start = (number % self.batches_per_epoch()) as usize * batch;
+        let range = start..(start + batch).min(len);
+        match order {
+            Order::Sequential => range.collect(),
+            Order::Shuffled => self.permutation(self.epoch_of(number))[range].to_vec(),
+            Order::WithReplacement => {
+                let mut rng = Rng::numbered(seed, "data draw", number);
+                (0..batch).map(|_| rng.below(len)).collect()
+            }
+        }
+    }
+
+    fn permutation(&mut self, epoch: u64) -> &[usize] {
+        let Sampling { len, seed, .. } = self.sampling;
+        if self.cache.as_ref().is_none_or(|(cached, _)| *cached != epoch) {
+            let mut order: Vec<usize> = (0..len).collect();
+            Rng::numbered(seed, "data order", epoch).shuffle(&mut order);
+            self.cache = Some((epoch, order));
+        }
+        self.cache.as_ref().map_or(&[], |(_, order)| order)
+    }
+
+    /// Checks that `position` was counted in this sampling.
+    ///
+    /// # Errors
+    /// [`Error::Resume`], naming the first thing that differs.
+    pub fn check(&self, position: &Position) -> Result<(), Error> {
+        let (now, then) = (&self.sampling, &position.sampling);
+        same("number of images", now.len, then.len)?;
+        same("batch size", now.batch, then.batch)?;
+        same("seed", now.seed, then.seed)?;
+        same("order of the data", now.order, then.order)?;
+        same("last batch of an epoch", now.last, then.last)
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &'static str, found: T, expected: T) -> Result<(), Error> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Resume { what, found: format!("{found:?}"), expected: format!("{expected:?}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use LastBatch::{Drop, Keep};
+    use Order::{Sequential, Shuffled, WithReplacement};
+
+    fn sampling(order: Order, last: LastBatch) -> Sampling {
+        Sampling { len: 10, batch: 4, seed: 3, order, last }
+    }
+
+    fn sampler(order: Order, last: LastBatch) -> Sampler {
+        Sampler::new(sampling(order, last)).unwrap()
+    }
+
+    fn batches(sampler: &mut Sampler, numbers: std::ops::Range<u64>) -> Vec<Vec<usize>> {
+        numbers.map(|number| sampler.indices(number)).collect()
+    }
+
+    #[test]
+    fn sequential_batches_start_over_each_epoch() {
+        let mut keep = sampler(Sequential, Keep);
+        assert_eq!(batches(&mut keep, 0..3), [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8, 9]]);
+        assert_eq!(batches(&mut keep, 0..3), batches(&mut keep, 3..6));
+        let mut drop = sampler(Sequential, Drop);
+        assert_eq!(batches(&mut drop, 1..3), [[4, 5, 6, 7], [0, 1, 2, 3]]);
+        assert_eq!([keep.batches_per_epoch(), drop.batches_per_epoch()], [3, 2]);
+        assert_eq!([keep.epoch_of(2), keep.epoch_of(3), drop.epoch_of(2), drop.epoch_of(3)], [0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn every_shuffled_epoch_holds_each_image_once_and_differs() {
+        let mut sampler = Sampler::new(Sampling { len: 1000, batch: 7, ..sampling(Shuffled, Keep) }).unwrap();
+        let n = sampler.batches_per_epoch();
+        let epochs: Vec<Vec<usize>> = (0..4).map(|e| batches(&mut sampler, e * n..(e + 1) * n).concat()).collect();
+        for (e, epoch) in epochs.iter().enumerate() {
+            let mut sorted = epoch.clone();
+            sorted.sort_unstable();
+            assert!(sorted.iter().copied().eq(0..1000));
+            assert!(epochs[..e].iter().all(|earlier| earlier != epoch));
+        }
+    }
+
+    #[test]
+    fn dropping_leaves_each_image_at_most_once() {
+        let mut all = batches(&mut sampler(Shuffled, Drop), 0..2).concat();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 8);
+    }
+
+    #[test]
+    fn batches_are_the_same_in_any_order_of_asking() {
+        for order in [Shuffled, WithReplacement, Sequential] {
+            let forward = batches(&mut sampler(order, Keep), 0..20);
+            let mut other = sampler(order, Keep);
+            let backward: Vec<_> = (0..20).rev().map(|number| other.indices(number)).collect();
+            assert!(forward.iter().eq(backward.iter().rev()));
+        }
+    }
+
+    /// Checkpoints rely on these: a new version of `rand` must not change them unnoticed.
+    #[test]
+    fn orders_stay_as_they_were() {
+        assert_eq!(batches(&mut sampler(Shuffled, Keep), 2..4), [vec![3, 4], vec![0, 2, 7, 5]]);
+        assert_eq!(batches(&mut sampler(WithReplacement, Keep), 2..4), [[1, 6, 3, 0], [5, 3, 5, 1]]);
+    }
+
+    #[test]
+    fn seeds_give_different_orders() {
+        for order in [Shuffled, WithReplacement] {
+            let mut other = Sampler::new(Sampling { seed: 4, ..sampling(order, Keep) }).unwrap();
+            assert_ne!(batches(&mut sampler(order, Keep), 0..3), batches(&mut other, 0..3));
+        }
+    }
+
+    #[test]
+    fn draws_with_replacement_are_full_and_repeat_images() {
+        let mut sampler = sampler(WithReplacement, Keep);
+        let drawn = batches(&mut sampler, 0..300);
+        assert!(drawn.iter().all(|batch| batch.len() == 4));
+        let mut counts = [0; 10];
+        drawn.iter().flatten().for_each(|&index| counts[index] += 1);
+        assert!(counts.iter().all(|&count| (80..=160).contains(&count)), "{counts:?}");
+        let repeats = |batch: &Vec<usize>| (1..4).any(|i| batch[..i].contains(&batch[i]));
+        assert!(drawn.iter().any(repeats));
+        assert_eq!(sampler.batches_per_epoch(), 3);
+    }
+
+    #[test]
+    fn impossible_batch_sizes_are_refused() {
+        for (batch, len) in [(0, 10), (11, 10), (1, 0)] {
+            let message = Sampler::new(Sampling { batch, len, ..sampling(Shuffled, Keep) }).unwrap_err().to_string();
+            assert!(message.contains(&format!("train.batch: found {batch}, expected 1 to {len}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn positions_of_other_data_are_refused() {
+        let now = sampler(Shuffled, Keep);
+        let same = *now.sampling();
+        now.check(&Position { batch: 5, sampling: same }).unwrap();
+        let others = [
+            (Sampling { len: 11, ..same }, "number of images: found 10, expected 11"),
+            (Sampling { batch: 5, ..same }, "batch size: found 4, expected 5"),
+            (Sampling { seed: 9, ..same }, "seed: found 3, expected 9"),
+            (Sampling { order: Sequential, ..same }, "order of the data: found Shuffled, expected Sequential"),
+            (Sampling { last: Drop, ..same }, "last batch of an epoch: found Keep, expected Drop"),
+        ];
+        for (sampling, part) in others {
+            let message = now.check(&Position { batch: 5, sampling }).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_position_survives_serialisation() {
+        let position = Position { batch: u64::MAX, sampling: sampling(WithReplacement, Keep) };
+        let text = serde_json::to_string(&position).unwrap();
+        assert!(text.contains(r#""order":"with-replacement""#), "{text}");
+        assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), position);
+    }
+}

@@ -1,0 +1,121 @@
+//! Element-wise functions with the derivatives that PyTorch uses, also where candle's differ (at zero).
+
+use crate::storage::{Real, elements, for_backward, with_real};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, backend::BackendStorage};
+use rayon::prelude::*;
+
+/// max(x, 0), of any shape; the derivative at 0 is 0.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    leaky_relu(x, 0.0)
+}
+
+/// x where x > 0, else `slope`·x, of any shape; the derivative at 0 is `slope`.
+pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
+    if x.device().is_cpu() {
+        return x.apply_op1(LeakyRelu { slope });
+    }
+    x.mul(&slope_mask(x, slope)?)
+}
+
+/// The hyperbolic tangent, of any shape.
+pub fn tanh(x: &Tensor) -> Result<Tensor> {
+    x.tanh()
+}
+
+/// 1 / (1 + e⁻ˣ), of any shape, written with the hyperbolic tangent, which cannot overflow.
+pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    x.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)
+}
+
+/// ln(1 + eˣ), of any shape, as max(x, 0) + ln(1 + e^−|x|), which is finite for every finite x.
+pub fn softplus(x: &Tensor) -> Result<Tensor> {
+    if x.device().is_cpu() {
+        return x.apply_op1(Softplus);
+    }
+    relu(x)? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
+}
+
+/// 1 where x > 0, else `slope`; a constant for the gradient.
+fn slope_mask(x: &Tensor, slope: f64) -> Result<Tensor> {
+    let positive = x.detach().gt(&x.detach().zeros_like()?)?.to_dtype(x.dtype())?;
+    positive.affine(1.0 - slope, slope)
+}
+
+/// Elements a thread takes at once.
+const CHUNK: usize = 1 << 14;
+
+fn map<T: Real>(x: &CpuStorage, l: &Layout, f: impl Fn(T) -> T + Sync) -> Result<(CpuStorage, Shape)> {
+    let x = elements::<T>(x, l)?;
+    let mut y = vec![T::ZERO; x.len()];
+    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x));
+    });
+    Ok((T::store(y), l.shape().clone()))
+}
+
+struct LeakyRelu {
+    slope: f64,
+}
+
+impl CustomOp1 for LeakyRelu {
+    fn name(&self) -> &'static str {
+        "leaky-relu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        with_real!(x.dtype(), self.name(), T => {
+            let slope = T::of(self.slope);
+            map::<T>(x, l, |x| if x > T::ZERO { x } else { x * slope })
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        // The derivative is constant almost everywhere, so x enters without its graph even for second order.
+        x.detach().apply_op2(g, LeakyReluGrad { slope: self.slope }).map(Some)
+    }
+}
+
+/// (x, g) -> g where x > 0, else `slope`·g.
+struct LeakyReluGrad {
+    slope: f64,
+}
+
+impl CustomOp2 for LeakyReluGrad {
+    fn name(&self) -> &'static str {
+        "leaky-relu-grad"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, g: &CpuStorage, gl: &Layout) -> Result<(CpuStorage, Shape)> {
+        with_real!(x.dtype(), self.name(), T => {
+            let (x, slope) = (elements::<T>(x, xl)?, T::of(self.slope));
+            let mut y = elements::<T>(g, gl)?.into_owned();
+            y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+                y.iter_mut().zip(x).for_each(|(y, x)| if *x <= T::ZERO { *y *= slope });
+            });
+            Ok((T::store(y), xl.shape().clone()))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor, gg: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((None, Some(x.detach().apply_op2(gg, LeakyReluGrad { slope: self.slope })?)))
+    }
+}
+
+struct Softplus;
+
+impl CustomOp1 for Softplus {
+    fn name(&self) -> &'static str {
+        "softplus"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        with_real!(x.dtype(), self.name(), T => map::<T>(x, l, |x| {
+            let x = x.wide();
+            T::of(x.max(0.0) + (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 })
+        }))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        (g * sigmoid(&for_backward(x))?).map(Some)
+    }
+}

@@ -1,0 +1,144 @@
+//! The geometry of a convolution: stride, dilation, padding, and the sizes that follow.
+
+use candle_core::{Result, bail};
+
+/// Rows and columns of zeros around an image, each side by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns to the left.
+    pub left: usize,
+    /// Columns to the right.
+    pub right: usize,
+}
+
+impl Padding {
+    /// The same `p` rows or columns on every side.
+    pub const fn all(p: usize) -> Self {
+        Self { top: p, bottom: p, left: p, right: p }
+    }
+
+    /// Keras' and TensorFlow's "same" for an `input` of `[H, W]`: the output has ⌈input / stride⌉ rows and columns, and where
+    /// the zeros do not split evenly the odd one goes to the bottom and right.
+    pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2]) -> Self {
+        let split = |i: usize| {
+            let windows = input[i].div_ceil(stride[i]).max(1);
+            let reach = (windows - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1;
+            let total = reach.saturating_sub(input[i]);
+            (total / 2, total - total / 2)
+        };
+        let ((top, bottom), (left, right)) = (split(0), split(1));
+        Self { top, bottom, left, right }
+    }
+
+    /// `[top, left]`.
+    pub fn before(&self) -> [usize; 2] {
+        [self.top, self.left]
+    }
+
+    /// `[top + bottom, left + right]`.
+    pub fn total(&self) -> [usize; 2] {
+        [self.top + self.bottom, self.left + self.right]
+    }
+}
+
+/// How a convolution's window moves: everything but the kernel's size, which the weight's shape tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvSpec {
+    /// Steps of the window, `[vertical, horizontal]`, at least 1.
+    pub stride: [usize; 2],
+    /// Zeros around the image.
+    pub padding: Padding,
+    /// Distance between a kernel's neighbouring taps, `[vertical, horizontal]`, at least 1.
+    pub dilation: [usize; 2],
+}
+
+impl Default for ConvSpec {
+    /// Stride 1, no padding, no dilation.
+    fn default() -> Self {
+        Self { stride: [1, 1], padding: Padding::default(), dilation: [1, 1] }
+    }
+}
+
+impl ConvSpec {
+    /// Stride and padding the same in both directions, no dilation.
+    pub const fn square(stride: usize, padding: usize) -> Self {
+        Self { stride: [stride, stride], padding: Padding::all(padding), dilation: [1, 1] }
+    }
+
+    /// `[H', W']` of a convolution over an image of `input` `[H, W]`.
+    ///
+    /// # Errors
+    /// If the window does not fit into the padded image, or a stride, dilation or kernel side is 0.
+    pub fn output_size(&self, input: [usize; 2], kernel: [usize; 2]) -> Result<[usize; 2]> {
+        self.check(kernel)?;
+        let mut output = [0; 2];
+        for i in 0..2 {
+            let padded = input[i] + self.padding.total()[i];
+            let reach = self.dilation[i] * (kernel[i] - 1) + 1;
+            if padded < reach {
+                bail!("a window of {reach} does not fit into an image side of {} padded to {padded}", input[i]);
+            }
+            output[i] = (padded - reach) / self.stride[i] + 1;
+        }
+        Ok(output)
+    }
+
+    /// `[H', W']` of a transposed convolution over an image of `input` `[H, W]`.
+    ///
+    /// # Errors
+    /// If nothing is left after cropping by the padding, or `output_padding` is not less than the stride.
+    pub fn transposed_size(&self, input: [usize; 2], kernel: [usize; 2], output_padding: [usize; 2]) -> Result<[usize; 2]> {
+        self.check(kernel)?;
+        let mut output = [0; 2];
+        for i in 0..2 {
+            if output_padding[i] >= self.stride[i] {
+                bail!("output padding {} must be less than the stride {}", output_padding[i], self.stride[i]);
+            }
+            let full = input[i].saturating_sub(1) * self.stride[i] + self.dilation[i] * (kernel[i] - 1) + 1;
+            let crop = self.padding.total()[i];
+            output[i] = match (full + output_padding[i]).checked_sub(crop) {
+                Some(size) if size > 0 && input[i] > 0 => size,
+                _ => bail!("an image side of {full} has nothing left after cropping {crop}"),
+            };
+        }
+        Ok(output)
+    }
+
+    fn check(&self, kernel: [usize; 2]) -> Result<()> {
+        for (what, values) in [("stride", self.stride), ("dilation", self.dilation), ("kernel", kernel)] {
+            if values.contains(&0) {
+                bail!("a convolution's {what} must be at least 1, got {values:?}");
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_pads_as_keras_does() {
+        let pad = |size, k, s| Padding::same([size; 2], [k; 2], [s; 2], [1; 2]);
+        assert_eq!(pad(28, 3, 2), Padding { top: 0, bottom: 1, left: 0, right: 1 });
+        assert_eq!(pad(28, 4, 2), Padding::all(1));
+        assert_eq!(pad(7, 3, 2), Padding::all(1));
+        assert_eq!(pad(28, 7, 1), Padding::all(3));
+        assert_eq!(pad(28, 1, 2), Padding::all(0));
+    }
+
+    #[test]
+    fn sizes_follow_the_formulas() {
+        let spec = ConvSpec::square(2, 1);
+        assert_eq!(spec.output_size([28, 27], [4, 4]).unwrap(), [14, 13]);
+        assert_eq!(spec.transposed_size([14, 13], [4, 4], [0, 1]).unwrap(), [28, 27]);
+        assert!(spec.output_size([1, 9], [4, 4]).is_err());
+        assert!(spec.transposed_size([1, 1], [2, 2], [0, 0]).is_err());
+        assert!(spec.transposed_size([4, 4], [4, 4], [2, 0]).is_err());
+    }
+}

@@ -1,0 +1,38 @@
+//! The functions that networks are made of, as candle operations with exact gradients.
+//!
+//! Tensors in, tensors out: `[N, C, H, W]` images, `[N, F]` vectors. On the CPU the hot ones are custom operations of this
+//! crate; on CUDA and Metal the same functions call candle's own. Where candle's gradients are wrong or missing
+//! (pooling, nearest upsampling, ties at zero) this crate computes its own. Any candle user can depend on it alone.
+//!
+//! Three promises hold everywhere:
+//! - **No gradient work for frozen inputs**: an argument that leads to no variable (a detached weight) costs nothing in the
+//!   backward pass.
+//! - **Second order**: with `CANDLE_GRAD_DO_NOT_DETACH=1` set before a thread's first `backward()`, gradients are
+//!   differentiable themselves. Unset, they carry no graph.
+//! - **Same bits for any number of threads**: work is cut into pieces by shape, never by thread count.
+//!
+//! In reading order: [`reference`](mod@reference) (each function once more, in plain loops), [`conv`], [`linear`](mod@linear),
+//! [`norm`], [`activation`], [`pool`], [`resample`], [`dropout`](mod@dropout), [`update`] (optimiser steps).
+
+pub mod reference;
+
+pub mod activation;
+pub mod conv;
+pub mod dropout;
+pub mod linear;
+pub mod norm;
+pub mod pool;
+pub mod resample;
+pub mod update;
+
+mod product;
+mod storage;
+
+pub use activation::{leaky_relu, relu, sigmoid, softplus, tanh};
+pub use conv::{ConvSpec, Padding, conv_transpose2d, conv2d};
+pub use dropout::dropout;
+pub use linear::linear;
+pub use norm::{BatchStatistics, batch_norm_eval, batch_norm_train};
+pub use pool::{avg_pool2d, global_avg_pool2d, global_max_pool2d};
+pub use resample::{upsample_nearest2d, zero_pad2d};
+pub use storage::keeps_graph;

@@ -1,0 +1,99 @@
+//! Gradients against central differences in f64, the cases that candle gets wrong, and what a frozen weight costs: nothing.
+
+mod common;
+
+use candle_core::{Device, Result, Tensor, Var};
+use common::{check_gradients, made, values, weigh};
+use gan_kernels::{ConvSpec, Padding};
+
+#[test]
+fn convolutions() {
+    let specs = [
+        ConvSpec::square(2, 1),
+        ConvSpec::default(),
+        ConvSpec { padding: Padding { top: 0, bottom: 1, left: 0, right: 1 }, ..ConvSpec::square(2, 0) },
+        ConvSpec { stride: [2, 1], padding: Padding { top: 2, bottom: 0, left: 1, right: 3 }, dilation: [1, 2] },
+    ];
+    for (i, spec) in specs.iter().enumerate() {
+        let (x, w, b) = (made(&[2, 2, 6, 7], 1), made(&[3, 2, 3, 4], 2), made(&[3], 3));
+        check_gradients(&format!("conv2d {i}"), &[x, w, b], |t| {
+            weigh(&gan_kernels::conv2d(&t[0], &t[1], Some(&t[2]), spec)?)
+        });
+        let (x, w, b) = (made(&[2, 3, 3, 4], 1), made(&[3, 2, 4, 3], 2), made(&[2], 3));
+        check_gradients(&format!("conv_transpose2d {i}"), &[x, w, b], |t| {
+            weigh(&gan_kernels::conv_transpose2d(&t[0], &t[1], Some(&t[2]), spec, [0, 0])?)
+        });
+    }
+}
+
+#[test]
+fn batch_norm_over_images_and_vectors() {
+    for shape in [vec![3, 2, 2, 3], vec![5, 2]] {
+        check_gradients("batch norm", &[made(&shape, 1), made(&[2], 2), made(&[2], 3)], |t| {
+            weigh(&gan_kernels::batch_norm_train(&t[0], &t[1], &t[2], 1e-3)?.0)
+        });
+    }
+    check_gradients("batch norm, given statistics", &[made(&[3, 2, 2, 2], 1), made(&[2], 2), made(&[2], 3)], |t| {
+        let (mean, variance) = (made(&[2], 4), made(&[2], 5).sqr()?);
+        weigh(&gan_kernels::batch_norm_eval(&t[0], &t[1], &t[2], &mean, &variance, 1e-3)?)
+    });
+}
+
+#[test]
+fn everything_else() {
+    let x = || made(&[2, 3, 4, 6], 1);
+    check_gradients("linear", &[made(&[4, 3], 1), made(&[2, 3], 2), made(&[2], 3)], |t| {
+        weigh(&gan_kernels::linear(&t[0], &t[1], Some(&t[2]))?)
+    });
+    check_gradients("leaky relu", &[x()], |t| weigh(&gan_kernels::leaky_relu(&t[0], 0.2)?));
+    check_gradients("tanh", &[x()], |t| weigh(&gan_kernels::tanh(&t[0])?));
+    check_gradients("sigmoid", &[x()], |t| weigh(&gan_kernels::sigmoid(&t[0])?));
+    check_gradients("softplus", &[x()], |t| weigh(&gan_kernels::softplus(&t[0])?));
+    check_gradients("global max", &[x()], |t| weigh(&gan_kernels::global_max_pool2d(&t[0])?));
+    check_gradients("global average", &[x()], |t| weigh(&gan_kernels::global_avg_pool2d(&t[0])?));
+    check_gradients("average", &[x()], |t| weigh(&gan_kernels::avg_pool2d(&t[0], [3, 4])?));
+    check_gradients("zero pad", &[x()], |t| {
+        weigh(&gan_kernels::zero_pad2d(&t[0], Padding { top: 1, bottom: 0, left: 0, right: 2 })?)
+    });
+    check_gradients("dropout", &[x()], |t| {
+        weigh(&gan_kernels::dropout(&t[0], &made(&[2, 3, 4, 6], 9).affine(0.5, 0.5)?, 0.4)?)
+    });
+    // Its input has a second consumer, where candle's own upsampling loses a gradient.
+    check_gradients("upsample", &[x()], |t| {
+        weigh(&gan_kernels::upsample_nearest2d(&t[0], [2, 3])?)? + weigh(&t[0].sqr()?)?
+    });
+}
+
+fn gradient(x: &[f64], f: impl Fn(&Tensor) -> Result<Tensor>) -> Vec<f64> {
+    let x = Var::new(x, &Device::Cpu).unwrap();
+    let grads = f(x.as_tensor()).unwrap().sum_all().unwrap().backward().unwrap();
+    values(grads.get(&x).unwrap())
+}
+
+#[test]
+fn kinks_take_pytorchs_side() {
+    assert_eq!(gradient(&[-1.0, 0.0, 1.0], gan_kernels::relu), [0.0, 0.0, 1.0]);
+    assert_eq!(gradient(&[-1.0, 0.0, 1.0], |x| gan_kernels::leaky_relu(x, 0.2)), [0.2, 0.2, 1.0]);
+    let shared = gradient(&[1.0, 3.0, 3.0, 2.0], |x| gan_kernels::global_max_pool2d(&x.reshape((1, 1, 2, 2))?));
+    assert_eq!(shared, [0.0, 0.5, 0.5, 0.0]);
+}
+
+#[test]
+fn a_frozen_weight_gets_no_gradient_and_leaves_the_inputs_unchanged() -> Result<()> {
+    let (x, w) = (Var::from_tensor(&made(&[2, 2, 6, 6], 1))?, Var::from_tensor(&made(&[3, 2, 4, 4], 2))?);
+    let spec = ConvSpec::square(2, 1);
+    let full = weigh(&gan_kernels::conv2d(&x, &w, None, &spec)?)?.backward()?;
+    let frozen = weigh(&gan_kernels::conv2d(&x, &w.detach(), None, &spec)?)?.backward()?;
+    assert!(full.get(&w).is_some() && frozen.get(&w).is_none());
+    assert_eq!(full.get_ids().count() - frozen.get_ids().count(), 1, "the weight's gradient is the only one missing");
+    assert_eq!(values(full.get(&x).unwrap()), values(frozen.get(&x).unwrap()));
+    Ok(())
+}
+
+#[test]
+fn first_order_gradients_carry_no_graph() -> Result<()> {
+    let (x, w) = (Var::from_tensor(&made(&[2, 2, 4, 4], 1))?, Var::from_tensor(&made(&[3, 2, 3, 3], 2))?);
+    let grads = weigh(&gan_kernels::conv2d(&x, &w, None, &ConvSpec::square(1, 1))?)?.backward()?;
+    assert!(!grads.get(&w).unwrap().track_op() && !grads.get(&x).unwrap().track_op());
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Samples as one sheet: a batch of images, row by row, with a thin gap between them.
+
+use crate::{Colour, Error, Picture};
+
+/// Pixels between tiles and around the sheet.
+pub const GAP: usize = 2;
+
+/// Grey of the gap and of empty cells: dark enough beside MNIST's black, light enough to tell a missing tile from a
+/// black one.
+pub const BACKGROUND: u8 = 48;
+
+/// A pixel that is NaN or infinite: the middle of the range, so that a broken generator looks flat, not striking.
+const NOT_A_NUMBER: u8 = 128;
+
+/// A batch of images, borrowed: float32 `[N, C, H, W]`, contiguous, range [−1, 1], C = 1 (grey) or 3 (RGB).
+#[derive(Clone, Copy, Debug)]
+pub struct Images<'a> {
+    /// count × channels × height × width values; outside of [−1, 1] they are clamped when drawn.
+    pub pixels: &'a [f32],
+    /// N.
+    pub count: usize,
+    /// C, 1 or 3.
+    pub channels: usize,
+    /// H.
+    pub height: usize,
+    /// W.
+    pub width: usize,
+}
+
+impl<'a> Images<'a> {
+    /// Checks that `pixels` is `[n, c, h, w]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when c is not 1 or 3, h or w is 0, or the length is not n·c·h·w.
+    pub fn new(pixels: &'a [f32], [count, channels, height, width]: [usize; 4]) -> Result<Self, Error> {
+        let images = Self { pixels, count, channels, height, width };
+        images.check()?;
+        Ok(images)
+    }
+
+    /// The fields are public: whoever takes [`Images`] checks again.
+    fn check(&self) -> Result<Colour, Error> {
+        let Self { pixels, count, channels, height, width } = self;
+        let colour = match channels {
+            1 => Colour::Grey,
+            3 => Colour::Rgb,
+            _ => return Err(Error::Shape(format!("images have 1 channel (grey) or 3 (RGB), not {channels}"))),
+        };
+        if *height == 0 || *width == 0 {
+            return Err(Error::Shape(format!("images of {width} × {height} pixels are empty")));
+        }
+        let needed = [*channels, *height, *width].iter().try_fold(*count, |n, &side| n.checked_mul(side));
+        if needed != Some(pixels.len()) {
+            let found = pixels.len();
+            return Err(Error::Shape(format!(
+                "[{count}, {channels}, {height}, {width}] images do not hold {found} values"
+            )));
+        }
+        Ok(colour)
+    }
+
+    /// Image `index` as bytes, planes interleaved: `[C, H, W]` → `[H, W, C]`.
+    fn picture(&self, colour: Colour, index: usize) -> Result<Picture, Error> {
+        let plane = self.height * self.width;
+        let image = &self.pixels[index * self.channels * plane..][..self.channels * plane];
+        let data = (0..plane).flat_map(|at| (0..self.channels).map(move |c| byte(image[c * plane + at]))).collect();
+        Picture::new(colour, [self.width, self.height], data)
+    }
+}
+
+/// [−1, 1] → 0…255, rounded to nearest and clamped.
+fn byte(value: f32) -> u8 {
+    if value.is_finite() { ((value + 1.0) * 127.5).round() as u8 } else { NOT_A_NUMBER }
+}
+
+/// A sheet of `rows` × `cols` cells, filled row by row, [`GAP`] pixels of [`BACKGROUND`] between and around them:
+/// cols·(W + 2) + 2 wide and rows·(H + 2) + 2 high. Cells without an image stay blank.
+///
+/// # Errors
+/// [`Error::Shape`] when there are more images than cells, no cells, or the sheet would be over 1 GiB.
+pub fn grid(images: &Images, rows: usize, cols: usize) -> Result<Picture, Error> {
+    let colour = images.check()?;
+    let (count, cells) = (images.count, rows.saturating_mul(cols));
+    if cells == 0 {
+        return Err(Error::Shape(format!("a grid of {rows} × {cols} has no cells; both must be at least 1")));
+    }
+    if count > cells {
+        return Err(Error::Shape(format!("{count} images do not fit into {rows} × {cols} = {cells} cells")));
+    }
+    let (step_x, step_y) = (images.width + GAP, images.height + GAP);
+    let size = [cols.saturating_mul(step_x).saturating_add(GAP), rows.saturating_mul(step_y).saturating_add(GAP)];
+    let mut sheet = Picture::filled(colour, size, BACKGROUND)?;
+    for index in 0..count {
+        let corner = [GAP + index % cols * step_x, GAP + index / cols * step_y];
+        sheet.paste(&images.picture(colour, index)?, corner);
+    }
+    Ok(sheet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_map_to_bytes() {
+        let cases = [(-1.0, 0), (1.0, 255), (0.0, 128), (-7.0, 0), (3.0, 255), (-0.5, 64)];
+        for (value, expected) in cases {
+            assert_eq!(byte(value), expected, "{value}");
+        }
+        assert_eq!([f32::NAN, f32::INFINITY, f32::NEG_INFINITY].map(byte), [NOT_A_NUMBER; 3]);
+    }
+
+    #[test]
+    fn tiles_lie_row_by_row_with_gaps() {
+        // Three 2 × 3 images (height 2, width 3) whose pixels all hold one value each.
+        let pixels: Vec<f32> = [-1.0f32, 0.0, 1.0].iter().flat_map(|&v| [v; 6]).collect();
+        let sheet = grid(&Images::new(&pixels, [3, 1, 2, 3]).unwrap(), 2, 2).unwrap();
+        assert_eq!((sheet.width(), sheet.height(), sheet.colour()), (2 * 5 + 2, 2 * 4 + 2, Colour::Grey));
+        let at = |x, y| sheet.pixel(x, y).unwrap()[0];
+        assert_eq!((at(2, 2), at(4, 3)), (0, 0));
+        assert_eq!((at(7, 2), at(9, 3)), (128, 128));
+        assert_eq!((at(2, 6), at(4, 7)), (255, 255));
+        for (x, y) in [(0, 0), (1, 2), (5, 2), (6, 3), (3, 4), (3, 5), (7, 6), (9, 7), (11, 9), (10, 2)] {
+            assert_eq!(at(x, y), BACKGROUND, "({x}, {y}) belongs to a gap or an empty cell");
+        }
+    }
+
+    #[test]
+    fn planes_become_interleaved_colours() {
+        // [1, 3, 1, 2]: red plane, green plane, blue plane.
+        let pixels = [1.0, -1.0, -1.0, 1.0, 0.0, f32::NAN];
+        let sheet = grid(&Images::new(&pixels, [1, 3, 1, 2]).unwrap(), 1, 1).unwrap();
+        assert_eq!(sheet.pixel(2, 2).unwrap(), [255, 0, 128]);
+        assert_eq!(sheet.pixel(3, 2).unwrap(), [0, 255, 128]);
+    }
+
+    #[test]
+    fn too_many_images_name_both_numbers() {
+        let message = grid(&Images::new(&[0.0; 5], [5, 1, 1, 1]).unwrap(), 2, 2).unwrap_err().to_string();
+        assert!(message.contains("5 images") && message.contains("4 cells"), "{message}");
+    }
+
+    #[test]
+    fn wrong_shapes_are_errors() {
+        assert!(Images::new(&[0.0; 4], [1, 2, 1, 2]).unwrap_err().to_string().contains("not 2"));
+        assert!(Images::new(&[0.0; 4], [1, 1, 2, 3]).is_err());
+        assert!(Images::new(&[], [1, 1, 0, 3]).is_err());
+        assert!(Images::new(&[0.0], [usize::MAX, 3, 1, 1]).is_err());
+        let one = Images::new(&[0.0], [1, 1, 1, 1]).unwrap();
+        assert!(grid(&one, 0, 3).is_err());
+        assert!(grid(&one, usize::MAX, usize::MAX).is_err());
+    }
+
+    #[test]
+    fn no_images_are_a_blank_sheet() {
+        let sheet = grid(&Images::new(&[], [0, 1, 2, 2]).unwrap(), 1, 2).unwrap();
+        assert!(sheet.data().iter().all(|&shade| shade == BACKGROUND));
+    }
+}

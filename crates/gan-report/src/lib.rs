@@ -1,0 +1,30 @@
+//! Pictures of a GAN run: from arrays of samples and a run's `metrics.jsonl` to files that people look at.
+//!
+//! Plain slices in, files out: the crate knows no tensors and no networks. Files appear whole or not at all, errors
+//! name the file. In reading order:
+//!
+//! - [`Picture`]: 8-bit grey or RGB, and its PNG.
+//! - [`grid()`]: a batch of [`Images`] as a sheet.
+//! - [`animate`] and [`strip`]: pictures as a GIF, or side by side.
+//! - [`plot`]: line charts for noisy curves, PNG and SVG.
+//! - [`Metrics`]: reads `metrics.jsonl`.
+//! - [`losses_figure`]: what a run's metrics look like.
+//! - [`tensorboard`]: the same numbers for TensorBoard.
+//! - [`Error`], and `atomic`, through which all but event files are written.
+
+mod animation;
+pub mod atomic;
+mod error;
+mod grid;
+mod losses;
+mod metrics;
+mod picture;
+pub mod plot;
+pub mod tensorboard;
+
+pub use animation::{animate, strip};
+pub use error::Error;
+pub use grid::{BACKGROUND, GAP, Images, grid};
+pub use losses::{losses_figure, losses_figure_of};
+pub use metrics::Metrics;
+pub use picture::{Colour, Picture};

@@ -1,0 +1,110 @@
+//! Reads back a run's `metrics.jsonl`: one JSON object a logged step, any field may be missing.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde_json::{Map, Value};
+
+use crate::Error;
+
+/// All numbers of a run, by name, over its steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    series: BTreeMap<String, Vec<(f64, f64)>>,
+}
+
+impl Metrics {
+    /// Reads `path`. A value that is not a number (JSON has no NaN, so `null` stands for it) becomes NaN. Where a step
+    /// number comes again, as after a resumed run, the later line and what follows it replace what was there.
+    ///
+    /// # Errors
+    /// [`Error::File`] when `path` cannot be read; [`Error::Line`] with its number for a line which is not a JSON
+    /// object, except the last one: a killed process leaves it unfinished, and it is ignored.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let bytes = fs::read(path).map_err(Error::file("read", path))?;
+        let lines: Vec<(usize, &[u8])> = bytes
+            .split(|&byte| byte == b'\n')
+            .enumerate()
+            .map(|(index, line)| (index + 1, line.trim_ascii()))
+            .filter(|(_, line)| !line.is_empty())
+            .collect();
+        let mut metrics = Self::default();
+        for (at, &(line, text)) in lines.iter().enumerate() {
+            match serde_json::from_slice::<Map<String, Value>>(text) {
+                Ok(object) => metrics.add(&object),
+                Err(_) if at + 1 == lines.len() => {}
+                Err(reason) => return Err(Error::Line { path: path.to_owned(), line, problem: reason.to_string() }),
+            }
+        }
+        Ok(metrics)
+    }
+
+    /// (step, value) of the field `name`, by ascending step; empty when no line has it.
+    pub fn series(&self, name: &str) -> &[(f64, f64)] {
+        self.series.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// All fields which lines with a step have, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.series.keys().map(String::as_str)
+    }
+
+    /// A line without a step has no place on the axis and is left out.
+    fn add(&mut self, object: &Map<String, Value>) {
+        let Some(step) = object.get("step").and_then(Value::as_f64) else { return };
+        for series in self.series.values_mut() {
+            let kept = series.partition_point(|point| point.0 < step);
+            series.truncate(kept);
+        }
+        for (name, value) in object.iter().filter(|(name, _)| *name != "step") {
+            let point = (step, value.as_f64().unwrap_or(f64::NAN));
+            self.series.entry(name.clone()).or_default().push(point);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Metrics, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        fs::write(&path, text).unwrap();
+        Metrics::read(&path)
+    }
+
+    #[test]
+    fn fields_may_be_missing_or_null() {
+        let metrics =
+            read("{\"step\":1,\"a\":2}\n\n{\"step\":2}\n{\"step\":3,\"a\":null,\"b\":1e-3}\n{\"a\":9}\n").unwrap();
+        assert_eq!(metrics.series("a")[0], (1.0, 2.0));
+        assert!(metrics.series("a")[1].1.is_nan() && metrics.series("a").len() == 2);
+        assert_eq!(metrics.series("b"), [(3.0, 1e-3)]);
+        assert_eq!(metrics.series("none"), []);
+        assert_eq!(metrics.names().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn only_the_last_line_may_be_broken() {
+        assert_eq!(read("{\"step\":1,\"a\":2}\n{\"step\":2,\"a\":").unwrap().series("a"), [(1.0, 2.0)]);
+        let message = read("{\"step\":1}\n\n{\"step\":\n{\"step\":3}\n").unwrap_err().to_string();
+        assert!(message.contains("metrics.jsonl, line 3:"), "{message}");
+        assert!(read("[1]\n{\"step\":3}\n").unwrap_err().to_string().contains("line 1"));
+        assert_eq!(read("").unwrap(), Metrics::default());
+    }
+
+    #[test]
+    fn a_resumed_run_replaces_what_it_repeats() {
+        let metrics = read(
+            "{\"step\":1,\"a\":1,\"b\":1}\n{\"step\":2,\"a\":2,\"b\":2}\n{\"step\":3,\"a\":3}\n{\"step\":2,\"a\":20}\n",
+        );
+        let metrics = metrics.unwrap();
+        assert_eq!(metrics.series("a"), [(1.0, 1.0), (2.0, 20.0)]);
+        assert_eq!(metrics.series("b"), [(1.0, 1.0)]);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        assert!(Metrics::read(Path::new("no-such.jsonl")).unwrap_err().to_string().contains("no-such.jsonl"));
+    }
+}

@@ -1,0 +1,228 @@
+//! A finished picture: 8 bits a channel, grey or RGB, and its PNG.
+
+use std::{fs, io::Cursor, path::Path};
+
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+
+use crate::{Error, atomic};
+
+/// A picture above this many bytes is a mistake in a size, not a wish; refusing it beats running out of memory.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// What the bytes of a [`Picture`] mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// One byte a pixel, 0 black to 255 white.
+    Grey,
+    /// Three bytes a pixel: red, green, blue.
+    Rgb,
+}
+
+impl Colour {
+    /// Bytes a pixel: 1 or 3.
+    pub fn channels(self) -> usize {
+        match self {
+            Colour::Grey => 1,
+            Colour::Rgb => 3,
+        }
+    }
+}
+
+/// Rows from top to bottom, pixels from left to right, channels interleaved: `data` is `[height, width, channels]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    colour: Colour,
+    width: usize,
+    height: usize,
+    data: Vec<u8>,
+}
+
+impl Picture {
+    /// Takes `data`, `[height, width, channels]` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when a side is 0, or the length of `data` is not height × width × channels.
+    pub fn new(colour: Colour, [width, height]: [usize; 2], data: Vec<u8>) -> Result<Self, Error> {
+        let bytes = checked_bytes(colour, [width, height])?;
+        if data.len() != bytes {
+            let found = data.len();
+            return Err(Error::Shape(format!(
+                "a {width} × {height} {colour:?} picture needs {bytes} bytes, got {found}"
+            )));
+        }
+        Ok(Self { colour, width, height, data })
+    }
+
+    /// One colour everywhere; `shade` is its grey value, 0 to 255.
+    pub(crate) fn filled(colour: Colour, [width, height]: [usize; 2], shade: u8) -> Result<Self, Error> {
+        let bytes = checked_bytes(colour, [width, height])?;
+        Ok(Self { colour, width, height, data: vec![shade; bytes] })
+    }
+
+    /// Reads a PNG file, for instance `samples/step-0000500.png` of a run. Alpha is dropped, 16 bits become 8.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read, [`Error::Content`] when it is no PNG; both name `path`.
+    pub fn open_png(path: &Path) -> Result<Self, Error> {
+        let bytes = fs::read(path).map_err(Error::file("read", path))?;
+        let decoded = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png).map_err(|reason| {
+            Error::Content { path: path.to_owned(), problem: format!("not a readable PNG: {reason}") }
+        })?;
+        let size = [decoded.width() as usize, decoded.height() as usize];
+        if decoded.color().has_color() {
+            Self::new(Colour::Rgb, size, decoded.into_rgb8().into_raw())
+        } else {
+            Self::new(Colour::Grey, size, decoded.into_luma8().into_raw())
+        }
+    }
+
+    /// Grey or RGB.
+    pub fn colour(&self) -> Colour {
+        self.colour
+    }
+
+    /// In pixels, at least 1.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// In pixels, at least 1.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The bytes, `[height, width, channels]`.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The channels of the pixel in column `x` of row `y`, both counted from 0 at the top left; `None` outside.
+    pub fn pixel(&self, x: usize, y: usize) -> Option<&[u8]> {
+        let channels = self.colour.channels();
+        let start = (y * self.width + x) * channels;
+        (x < self.width && y < self.height).then(|| &self.data[start..start + channels])
+    }
+
+    /// Every pixel becomes `factor` × `factor` equal ones: small samples stay sharp on a large screen.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a factor of 0 and for a result over 1 GiB.
+    pub fn enlarged(&self, factor: usize) -> Result<Picture, Error> {
+        let size = [self.width.saturating_mul(factor), self.height.saturating_mul(factor)];
+        let mut data = Vec::with_capacity(checked_bytes(self.colour, size)?);
+        for row in self.data.chunks_exact(self.width * self.colour.channels()) {
+            let wide: Vec<u8> =
+                row.chunks_exact(self.colour.channels()).flat_map(|pixel| pixel.repeat(factor)).collect();
+            (0..factor).for_each(|_| data.extend_from_slice(&wide));
+        }
+        Picture::new(self.colour, size, data)
+    }
+
+    /// The same picture as RGB; a grey value is repeated three times.
+    pub fn to_rgb(&self) -> Picture {
+        let data = match self.colour {
+            Colour::Rgb => self.data.clone(),
+            Colour::Grey => self.data.iter().flat_map(|&grey| [grey; 3]).collect(),
+        };
+        Picture { colour: Colour::Rgb, data, ..*self }
+    }
+
+    /// Copies `tile`, of the same colour, with its top left corner to `(left, top)`; it must lie inside.
+    pub(crate) fn paste(&mut self, tile: &Picture, [left, top]: [usize; 2]) {
+        debug_assert_eq!(self.colour, tile.colour);
+        let channels = self.colour.channels();
+        for (y, row) in tile.data.chunks_exact(tile.width * channels).enumerate() {
+            let start = ((top + y) * self.width + left) * channels;
+            self.data[start..start + row.len()].copy_from_slice(row);
+        }
+    }
+
+    /// The bytes of a PNG file: 8-bit grey or RGB.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] when the encoder gives up.
+    pub fn to_png(&self) -> Result<Vec<u8>, Error> {
+        let kind = match self.colour {
+            Colour::Grey => ExtendedColorType::L8,
+            Colour::Rgb => ExtendedColorType::Rgb8,
+        };
+        let mut bytes = Cursor::new(Vec::new());
+        PngEncoder::new(&mut bytes)
+            .write_image(&self.data, self.width as u32, self.height as u32, kind)
+            .map_err(|reason| Error::encode("PNG", reason))?;
+        Ok(bytes.into_inner())
+    }
+
+    /// Writes the PNG to `path` in one piece: the old file stays whole until the new one is.
+    ///
+    /// # Errors
+    /// [`Error::File`] naming `path`, for instance when its directory does not exist.
+    pub fn save_png(&self, path: &Path) -> Result<(), Error> {
+        atomic::write(path, &self.to_png()?)
+    }
+}
+
+/// The bytes such a picture takes, if that is a size which can be meant.
+fn checked_bytes(colour: Colour, [width, height]: [usize; 2]) -> Result<usize, Error> {
+    let bytes = (width as u64).checked_mul(height as u64).and_then(|n| n.checked_mul(colour.channels() as u64));
+    match bytes {
+        Some(0) => {
+            Err(Error::Shape(format!("a picture of {width} × {height} pixels is empty; both must be at least 1")))
+        }
+        Some(bytes) if bytes <= MOST_BYTES => Ok(bytes as usize),
+        _ => Err(Error::Shape(format!("a picture of {width} × {height} pixels is over 1 GiB; make it smaller"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Picture {
+        Picture::new(Colour::Rgb, [2, 1], vec![1, 2, 3, 4, 5, 6]).unwrap()
+    }
+
+    #[test]
+    fn png_files_come_back_as_they_were() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.png");
+        for picture in [small(), Picture::new(Colour::Grey, [2, 3], vec![0, 9, 128, 200, 254, 255]).unwrap()] {
+            picture.save_png(&path).unwrap();
+            assert_eq!(Picture::open_png(&path).unwrap(), picture);
+        }
+    }
+
+    #[test]
+    fn enlarging_repeats_pixels_both_ways() {
+        let twice = small().enlarged(2).unwrap();
+        assert_eq!((twice.width(), twice.height()), (4, 2));
+        let row = [1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6];
+        assert_eq!(twice.data(), [row, row].concat());
+        assert_eq!(small().enlarged(1).unwrap(), small());
+    }
+
+    #[test]
+    fn impossible_sizes_are_errors() {
+        assert!(
+            Picture::new(Colour::Grey, [2, 2], vec![0; 3]).unwrap_err().to_string().contains("needs 4 bytes, got 3")
+        );
+        assert!(Picture::new(Colour::Grey, [0, 2], vec![]).is_err());
+        assert!(small().enlarged(0).is_err());
+        assert!(small().enlarged(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_no_png_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("broken.png");
+        fs::write(&path, b"not a png").unwrap();
+        assert!(Picture::open_png(&path).unwrap_err().to_string().contains("broken.png"));
+    }
+
+    #[test]
+    fn pixels_are_found_by_column_and_row() {
+        assert_eq!(small().pixel(1, 0), Some(&[4, 5, 6][..]));
+        assert_eq!(small().pixel(2, 0), None);
+        assert_eq!(small().pixel(0, 1), None);
+    }
+}

@@ -1,0 +1,98 @@
+//! The embedded font: how wide a text is, which pixels it covers, and how an SVG carries it along.
+
+use std::{fmt::Write, sync::LazyLock};
+
+use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
+
+/// A subset of DejaVu Sans; see `fonts/README.md`.
+const BYTES: &[u8] = include_bytes!("../../fonts/DejaVuSans-subset.ttf");
+
+/// What SVG text asks for: the embedded font, or something like it where a viewer ignores embedded fonts.
+pub(super) const FAMILY: &str = "gan-report, DejaVu Sans, Verdana, sans-serif";
+
+/// Height of a lower-case x, as a part of the font size.
+const X_HEIGHT: f32 = 0.547;
+
+static FONT: LazyLock<FontRef<'static>> =
+    LazyLock::new(|| FontRef::try_from_slice(BYTES).expect("the embedded font is a font"));
+
+/// A font size is the side of the em square, in pixels; `ab_glyph` counts the height of a line instead.
+fn scale(em: f32) -> PxScale {
+    let units = FONT.units_per_em().unwrap_or(2048.0);
+    PxScale::from(em * FONT.height_unscaled() / units)
+}
+
+/// Pixels from the start of `text` to its end.
+pub(super) fn width(text: &str, em: f64) -> f64 {
+    let font = FONT.as_scaled(scale(em as f32));
+    text.chars().map(|c| f64::from(font.h_advance(font.glyph_id(c)))).sum()
+}
+
+/// Calls `draw(x, y, coverage)` for every pixel that `text` touches. It starts at x = 0; y = 0 is half the height of
+/// an x above the base line, which is where text looks centred.
+pub(super) fn cover(text: &str, em: f32, mut draw: impl FnMut(i32, i32, f32)) {
+    let scale = scale(em);
+    let font = FONT.as_scaled(scale);
+    let mut at = point(0.0, em * X_HEIGHT / 2.0);
+    for id in text.chars().map(|c| font.glyph_id(c)) {
+        if let Some(outline) = FONT.outline_glyph(Glyph { id, scale, position: at }) {
+            let corner = outline.px_bounds().min;
+            outline.draw(|x, y, coverage| draw(x as i32 + corner.x as i32, y as i32 + corner.y as i32, coverage));
+        }
+        at.x += font.h_advance(id);
+    }
+}
+
+/// A `<style>` element that defines the embedded font for one SVG.
+pub(super) fn svg_style() -> String {
+    let mut style = String::from("<style>@font-face{font-family:gan-report;src:url(data:font/ttf;base64,");
+    base64(BYTES, &mut style);
+    style.push_str(")format(\"truetype\")}</style>\n");
+    style
+}
+
+/// RFC 4648: three bytes become four characters.
+fn base64(bytes: &[u8], out: &mut String) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(*group.get(at).unwrap_or(&0)));
+        for digit in 0..4 {
+            let sign = if digit > group.len() { '=' } else { DIGITS[(bits >> (18 - 6 * digit) & 63) as usize].into() };
+            // Writing into a String cannot fail.
+            out.write_char(sign).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_pads_like_the_rfc() {
+        for (bytes, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            let mut out = String::new();
+            base64(bytes.as_bytes(), &mut out);
+            assert_eq!(out, expected);
+        }
+    }
+
+    #[test]
+    fn the_font_has_every_character_that_labels_use() {
+        for c in (' '..='~').chain("–—×±°µμσλε−≈≤≥∞→…²³⁻₀₁αβγΔΣ".chars()) {
+            assert_ne!(FONT.glyph_id(c).0, 0, "no glyph for {c:?}");
+        }
+    }
+
+    #[test]
+    fn text_is_measured_and_drawn_alike() {
+        let (mut left, mut right, mut top, mut bottom) = (i32::MAX, i32::MIN, i32::MAX, i32::MIN);
+        cover("xxxx", 100.0, |x, y, _| {
+            (left, right, top, bottom) = (left.min(x), right.max(x), top.min(y), bottom.max(y));
+        });
+        // DejaVu's x is 1212/2048 em wide.
+        assert!((width("xxxx", 100.0) - 4.0 * 59.18).abs() < 0.5);
+        assert!(left >= 0 && right <= 237 && right > 220, "{left} {right}");
+        assert!((top + bottom).abs() <= 2, "an x is centred on 0: {top} {bottom}");
+    }
+}

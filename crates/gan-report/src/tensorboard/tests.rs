@@ -1,0 +1,74 @@
+//! Event files byte by byte. The expected bytes were made with Python's tensorboard 2.21 (`RecordWriter` around
+//! `event_pb2.Event(…).SerializeToString()`).
+
+use std::fs;
+
+use super::*;
+
+const VERSION: &str = "1800000000000000a37f4b220900001040fc54d9411a0d627261696e2e4576656e743a32338d2fe9";
+const SCALAR: &str = "1d00000000000000602fdf230900006040fc54d94110ac022a0f0a0d0a066c6f73732f64150000203f44de004e";
+const RESTART: &str = "100000000000000095fbfe180900008040fc54d94110ad023a02080184a4031a";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn records_equal_those_of_tensorboard() {
+    assert_eq!(hex(&record::frame(&event::file_version(1_700_000_000.25))), VERSION);
+    assert_eq!(hex(&record::frame(&event::scalar(1_700_000_001.5, 300, "loss/d", 0.625))), SCALAR);
+    assert_eq!(hex(&record::frame(&event::session_start(1_700_000_002.0, 301))), RESTART);
+}
+
+#[test]
+fn a_file_begins_with_its_version_and_goes_on_with_scalars() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(file_name(1_700_000_000));
+    assert!(path.ends_with("events.out.tfevents.1700000000.gan"));
+    let mut writer = EventWriter::create(&path).unwrap();
+    writer.scalar(300, 1_700_000_001.5, "loss/d", 0.625).unwrap();
+    writer.restarted_at(301, 1_700_000_002.0).unwrap();
+    writer.flush().unwrap();
+    let written = hex(&fs::read(&path).unwrap());
+    // All but the 8 bytes of the time, from byte 13 on, and the checksum that covers it.
+    assert_eq!((&written[..26], &written[42..72]), (&VERSION[..26], &VERSION[42..72]));
+    assert_eq!(written[80..], [SCALAR, RESTART].concat());
+}
+
+#[test]
+fn appending_cuts_off_what_a_killed_process_left_unfinished() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.out.tfevents.1");
+    EventWriter::append_to(&path).unwrap().scalar(1, 1.0, "a", 1.0).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for torn in [0, 1, 11, 12, 30] {
+        let part = &record::frame(&event::scalar(2.0, 2, "abcdef", 2.0))[..torn];
+        fs::write(&path, [&whole[..], part].concat()).unwrap();
+        EventWriter::append_to(&path).unwrap().scalar(3, 3.0, "b", 3.0).unwrap();
+        let expected = [&whole[..], &record::frame(&event::scalar(3.0, 3, "b", 3.0))].concat();
+        assert_eq!(fs::read(&path).unwrap(), expected, "{torn} bytes left over");
+    }
+}
+
+#[test]
+fn an_unfinished_first_record_is_started_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.out.tfevents.1");
+    let first = record::frame(&event::file_version(5.0));
+    for cut in [0, 3, 12, 39] {
+        fs::write(&path, &first[..cut]).unwrap();
+        drop(EventWriter::append_to(&path).unwrap());
+        assert_eq!(fs::read(&path).unwrap().len(), first.len(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn other_files_are_left_alone_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.txt");
+    fs::write(&path, "not events").unwrap();
+    let message = EventWriter::append_to(&path).unwrap_err().to_string();
+    assert!(message.contains("notes.txt"), "{message}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "not events");
+    assert!(EventWriter::create(&dir.path().join("no/e")).unwrap_err().to_string().contains("no/e"));
+}

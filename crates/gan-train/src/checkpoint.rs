@@ -1,0 +1,232 @@
+//! Checkpoints: everything needed to go on bit for bit, whole or not there at all.
+//!
+//! `checkpoints/step-0000500/` holds `tensors.safetensors` (weights, running averages, moments) and `state.json` (step,
+//! position in the data, random streams, and the length and CRC-32 of the tensor file). The folder is written under a
+//! temporary name, flushed, and renamed. `latest` names the last complete one.
+
+use crate::error::{Error, Result};
+use crate::trainer::Trainer;
+use candle_core::Tensor;
+use gan_core::{Rng, params};
+use gan_report::atomic;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+const FORMAT: u32 = 1;
+const TENSORS: &str = "tensors.safetensors";
+const STATE: &str = "state.json";
+
+/// Everything that is not a tensor.
+#[derive(Serialize, Deserialize)]
+struct State {
+    format: u32,
+    step: u64,
+    optimizer_steps_g: u64,
+    optimizer_steps_d: u64,
+    position: gan_data::Position,
+    noise: Rng,
+    dropout: Rng,
+    /// Settings that a run cannot change and go on; see [`identity`].
+    identity: String,
+    tensors_len: u64,
+    tensors_crc32: u32,
+}
+
+/// Saves the trainer's state below `dir` and deletes all but the newest `keep` checkpoints. Returns its folder.
+///
+/// # Errors
+/// If it cannot be written; earlier checkpoints are untouched then.
+pub fn save(trainer: &Trainer, dir: &Path, keep: usize) -> Result<PathBuf> {
+    let name = format!("step-{:07}", trainer.step());
+    let target = dir.join(&name);
+    if !is_whole(&target) {
+        let temporary = dir.join(format!(".{name}.tmp"));
+        let written = write(trainer, &temporary).and_then(|()| publish(&temporary, &target, dir));
+        if let Err(error) = written {
+            // What is left of the attempt is of no use to anyone.
+            fs::remove_dir_all(&temporary).ok();
+            return Err(error);
+        }
+    }
+    atomic::write(&dir.join("latest"), name.as_bytes())?;
+    prune(dir, keep);
+    Ok(target)
+}
+
+fn io<'a>(path: &'a Path, what: &'a str) -> impl Fn(std::io::Error) -> Error + 'a {
+    move |e| Error::file(path, format!("cannot be {what}: {e}; the previous checkpoint is still there"))
+}
+
+fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).map_err(io(dir, "cleared"))?;
+    }
+    fs::create_dir_all(dir).map_err(io(dir, "created"))?;
+    let tensors = tensors(trainer);
+    let bytes = safetensors::serialize(tensors.iter().map(|(k, v)| (k.as_str(), v)), None).map_err(candle_core::Error::from)?;
+    let state = State {
+        format: FORMAT,
+        step: trainer.step,
+        optimizer_steps_g: trainer.optimizer_g.steps(),
+        optimizer_steps_d: trainer.optimizer_d.steps(),
+        position: trainer.loader.position(),
+        noise: trainer.noise.clone(),
+        dropout: trainer.dropout.clone(),
+        identity: identity(trainer),
+        tensors_len: bytes.len() as u64,
+        tensors_crc32: crc32fast::hash(&bytes),
+    };
+    let json = serde_json::to_string_pretty(&state).map_err(|e| Error::file(dir, e.to_string()))?;
+    atomic::write(&dir.join(TENSORS), &bytes)?;
+    Ok(atomic::write(&dir.join(STATE), json.as_bytes())?)
+}
+
+fn publish(temporary: &Path, target: &Path, dir: &Path) -> Result<()> {
+    sync(temporary)?;
+    if target.exists() {
+        fs::remove_dir_all(target).map_err(io(target, "replaced"))?;
+    }
+    fs::rename(temporary, target).map_err(io(target, "put in place"))?;
+    sync(dir)
+}
+
+/// Flushes a folder's entries to the disk, where the system can.
+fn sync(dir: &Path) -> Result<()> {
+    if cfg!(unix) {
+        File::open(dir).and_then(|f| f.sync_all()).map_err(io(dir, "flushed"))?;
+    }
+    Ok(())
+}
+
+/// Every tensor of the run under a name that says whose it is.
+fn tensors(trainer: &Trainer) -> BTreeMap<String, Tensor> {
+    let named = |prefix: &str, tensors: BTreeMap<String, Tensor>| -> Vec<(String, Tensor)> {
+        tensors.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)).collect()
+    };
+    let mut all = BTreeMap::new();
+    all.extend(named("generator", params::named_tensors(&trainer.generator.params())));
+    all.extend(named("discriminator", params::named_tensors(&trainer.discriminator.params())));
+    all.extend(named("optimizer.generator", trainer.optimizer_g.tensors()));
+    all.extend(named("optimizer.discriminator", trainer.optimizer_d.tensors()));
+    all
+}
+
+/// The settings that decide what a step does, as text. Length, threads, folders and intervals are free to change.
+fn identity(trainer: &Trainer) -> String {
+    let mut config = trainer.plan.config().clone();
+    (config.data.dir, config.data.workers, config.description) = (None, 1, String::new());
+    (config.train.steps, config.train.epochs, config.train.threads, config.train.log_every) = (None, None, 0, 1);
+    (config.checkpoint, config.samples) = (Default::default(), Default::default());
+    toml::to_string(&config).unwrap_or_default()
+}
+
+/// Goes back to the newest whole checkpoint below `dir`, if there is one, and returns its step. Damaged ones are passed over
+/// with a warning.
+///
+/// # Errors
+/// If the newest whole one belongs to other settings or data, or if there are only damaged ones.
+pub fn restore(trainer: &mut Trainer, dir: &Path) -> Result<Option<u64>> {
+    let candidates = candidates(dir);
+    let mut damage = None;
+    for path in &candidates {
+        match read(path) {
+            Ok((state, tensors)) => {
+                apply(trainer, state, &tensors, path)?;
+                return Ok(Some(trainer.step));
+            }
+            Err(error) => {
+                tracing::warn!("{error}; trying the checkpoint before it");
+                damage = Some(error);
+            }
+        }
+    }
+    match damage {
+        None => Ok(None),
+        Some(error) => Err(Error::file(dir, format!("no checkpoint is whole; the oldest: {error}. Start again with --overwrite"))),
+    }
+}
+
+/// Checkpoint folders, newest first, the one that `latest` names before all others.
+fn candidates(dir: &Path) -> Vec<PathBuf> {
+    let named = fs::read_to_string(dir.join("latest")).unwrap_or_default();
+    let mut all = steps(dir);
+    all.sort_by_key(|(name, _)| (name == named.trim(), name.clone()));
+    all.into_iter().rev().map(|(_, path)| path).collect()
+}
+
+/// Folders called `step-…`, with their names.
+fn steps(dir: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let named = entries.map(|e| (e.file_name().to_string_lossy().into_owned(), e.path()));
+    named.filter(|(name, _)| name.starts_with("step-")).collect()
+}
+
+fn is_whole(path: &Path) -> bool {
+    path.exists() && read(path).is_ok()
+}
+
+fn read(path: &Path) -> Result<(State, BTreeMap<String, Tensor>)> {
+    let damaged = |what: String| Error::file(path, format!("the checkpoint is damaged: {what}"));
+    let bytes = |name: &str| fs::read(path.join(name)).map_err(|e| damaged(format!("{name} cannot be read ({e})")));
+    let state: State = serde_json::from_slice(&bytes(STATE)?).map_err(|e| damaged(format!("{STATE}: {e}")))?;
+    if state.format != FORMAT {
+        return Err(damaged(format!("format {} is not {FORMAT}, the one this version reads", state.format)));
+    }
+    let tensors = bytes(TENSORS)?;
+    if tensors.len() as u64 != state.tensors_len || crc32fast::hash(&tensors) != state.tensors_crc32 {
+        let (found, expected) = (tensors.len(), state.tensors_len);
+        return Err(damaged(format!("{TENSORS} has {found} bytes or a checksum other than the {expected} bytes it was saved with")));
+    }
+    let tensors = candle_core::safetensors::load_buffer(&tensors, &candle_core::Device::Cpu)?;
+    Ok((state, tensors.into_iter().collect()))
+}
+
+fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
+    let now = identity(trainer);
+    if now != state.identity {
+        let (was, is) = first_difference(&state.identity, &now);
+        let problem = format!("was made with other settings: there \"{was}\", now \"{is}\". Resume without changing them");
+        return Err(Error::config(path.display().to_string(), problem));
+    }
+    let part = |prefix: &str| -> BTreeMap<String, Tensor> {
+        let of = |name: &String| name.strip_prefix(prefix).and_then(|n| n.strip_prefix('.')).map(String::from);
+        tensors.iter().filter_map(|(name, t)| of(name).map(|n| (n, t.clone()))).collect()
+    };
+    params::load(&trainer.generator.params(), &part("generator"), path)?;
+    params::load(&trainer.discriminator.params(), &part("discriminator"), path)?;
+    trainer.optimizer_g.load(state.optimizer_steps_g, &part("optimizer.generator"), path)?;
+    trainer.optimizer_d.load(state.optimizer_steps_d, &part("optimizer.discriminator"), path)?;
+    trainer.loader.seek(&state.position)?;
+    (trainer.noise, trainer.dropout, trainer.step) = (state.noise, state.dropout, state.step);
+    Ok(())
+}
+
+fn first_difference<'a>(was: &'a str, is: &'a str) -> (&'a str, &'a str) {
+    was.lines().zip(is.lines()).find(|(a, b)| a != b).unwrap_or(("more settings", "fewer settings"))
+}
+
+/// Deletes all but the newest `keep`, and what killed attempts left.
+fn prune(dir: &Path, keep: usize) {
+    let mut all = steps(dir);
+    all.sort();
+    let old = all.len().saturating_sub(keep);
+    for (_, path) in &all[..old] {
+        if let Err(error) = remove(path) {
+            tracing::warn!("{}: an old checkpoint cannot be deleted: {error}", path.display());
+        }
+    }
+    let leftovers = fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
+    for path in leftovers.filter(|p| p.extension().is_some_and(|e| e == "tmp") && p.is_dir()) {
+        fs::remove_dir_all(path).ok();
+    }
+}
+
+/// Renames before deleting, so that a process killed in between leaves no half checkpoint under a valid name.
+fn remove(path: &Path) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let hidden = path.with_file_name(format!(".{name}.old.tmp"));
+    fs::rename(path, &hidden)?;
+    fs::remove_dir_all(hidden)
+}

@@ -1,0 +1,311 @@
+//! A run's settings as they are written: unchecked. [`crate::Plan`] is what comes of them.
+
+use gan_core::layer::Pair;
+use gan_core::{Init, Latent, Layer, Loss};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Everything that decides a run, in the tables of a preset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The preset that these settings started from.
+    #[serde(default = "custom")]
+    pub preset: String,
+    /// One line about it.
+    #[serde(default)]
+    pub description: String,
+    /// `[data]`
+    pub data: DataConfig,
+    /// `[latent]`
+    pub latent: Latent,
+    /// `[generator]`
+    pub generator: NetworkConfig,
+    /// `[discriminator]`
+    pub discriminator: NetworkConfig,
+    /// `[loss]`
+    pub loss: LossConfig,
+    /// `[optimizer]`
+    pub optimizer: Optimizers,
+    /// `[train]`
+    pub train: TrainConfig,
+    /// `[checkpoint]`
+    #[serde(default)]
+    pub checkpoint: CheckpointConfig,
+    /// `[samples]`
+    #[serde(default)]
+    pub samples: SamplesConfig,
+}
+
+fn custom() -> String {
+    "custom".into()
+}
+
+/// Where the images come from and how they are drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The data set: "mnist", or "made" for made images that need no files.
+    pub name: String,
+    /// The folder of its files; found by itself where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// Height and width to train at.
+    pub size: Pair,
+    /// 1 for grey, 3 for colour.
+    pub channels: usize,
+    /// Whether each image is drawn from all, whatever was drawn before, instead of once an epoch.
+    #[serde(default)]
+    pub replacement: bool,
+    /// What becomes of the last images of an epoch where they do not fill a batch.
+    #[serde(default)]
+    pub last_batch: LastBatch,
+    /// Threads that load batches ahead; 0 loads between the steps. The batches are the same for any number.
+    #[serde(default = "one_worker")]
+    pub workers: usize,
+}
+
+fn one_worker() -> usize {
+    1
+}
+
+/// What becomes of a last, smaller batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LastBatch {
+    /// It is used as it is, as PyTorch's loader does.
+    #[default]
+    Keep,
+    /// It is left out.
+    Drop,
+}
+
+/// One network: either a `family` with its `width`, or `input` and `layers`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// A family that makes the layers from the data's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
+    /// The family's narrowest width.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// How parameters start.
+    #[serde(default)]
+    pub init: Init,
+    /// The shape of one input, without the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Vec<usize>>,
+    /// The layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<Layer>>,
+}
+
+/// The families of [`gan_core::family`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// [`gan_core::family::dcgan`].
+    Dcgan,
+}
+
+/// What the players minimise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossConfig {
+    /// G's loss.
+    pub kind: Loss,
+    /// D's target for real samples.
+    #[serde(default = "one")]
+    pub real_label: f64,
+    /// D's target for generated ones.
+    #[serde(default)]
+    pub fake_label: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// `[optimizer.generator]` and `[optimizer.discriminator]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimizers {
+    /// G's.
+    pub generator: OptimizerConfig,
+    /// D's.
+    pub discriminator: OptimizerConfig,
+}
+
+/// An optimiser and its settings; defaults are PyTorch's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum OptimizerConfig {
+    /// Kingma & Ba 2014, arXiv:1412.6980.
+    Adam {
+        /// Step size.
+        rate: f64,
+        /// Decay of the averages of the gradient and of its square.
+        #[serde(default = "adam_betas")]
+        betas: [f64; 2],
+        /// Keeps the denominator from zero.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+        /// √(v + ε) instead of √v + ε.
+        #[serde(default)]
+        epsilon_inside_root: bool,
+        /// How the averages' start at zero is made up for.
+        #[serde(default)]
+        bias_correction: BiasCorrection,
+    },
+    /// Hinton's lecture 6e, 2012; PyTorch's form unless told otherwise.
+    Rmsprop {
+        /// Step size.
+        rate: f64,
+        /// Decay of the average of the squared gradient. TensorFlow's default is 0.9.
+        #[serde(default = "alpha")]
+        alpha: f64,
+        /// Keeps the denominator from zero. TensorFlow's default is 1e-10.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+        /// √(v + ε), as TensorFlow does, instead of √v + ε.
+        #[serde(default)]
+        epsilon_inside_root: bool,
+    },
+}
+
+fn adam_betas() -> [f64; 2] {
+    [0.9, 0.999]
+}
+fn alpha() -> f64 {
+    0.99
+}
+fn epsilon() -> f64 {
+    1e-8
+}
+
+/// How Adam makes up for averages that start at zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BiasCorrection {
+    /// Both averages are corrected, then ε is added (the paper's algorithm 1; PyTorch).
+    #[default]
+    Separate,
+    /// The rate carries the correction and ε joins the uncorrected root (the paper's end of section 2; Keras, TensorFlow).
+    Folded,
+}
+
+/// The loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Real samples in a batch.
+    pub batch: usize,
+    /// How many steps; or give `epochs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// How many passes over the data; or give `steps`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
+    /// Updates of D before it is G's turn, in units of `alternate`.
+    #[serde(default = "once")]
+    pub d_steps: u64,
+    /// Updates of G before it is D's turn, in units of `alternate`.
+    #[serde(default = "once")]
+    pub g_steps: u64,
+    /// Whether the players take turns by steps or by whole epochs.
+    #[serde(default)]
+    pub alternate: Alternate,
+    /// Whether D sees real and generated samples as one batch or as two.
+    #[serde(default)]
+    pub joint_batch: bool,
+    /// Whether G learns from the samples that D has just seen, or from new ones.
+    #[serde(default = "yes")]
+    pub reuse_fakes: bool,
+    /// Whether G makes D's samples as in training or as in use (Keras' `predict`).
+    #[serde(default)]
+    pub fakes_mode: FakesMode,
+    /// Number format of the hot path.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Decides every random number of the run.
+    pub seed: u64,
+    /// Threads of the computation; 0 is one a core. The results are the same for any number.
+    #[serde(default)]
+    pub threads: usize,
+    /// A metrics line every so many steps.
+    #[serde(default = "once")]
+    pub log_every: u64,
+}
+
+fn once() -> u64 {
+    1
+}
+fn yes() -> bool {
+    true
+}
+
+/// What the players' turns are counted in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Alternate {
+    /// A step is `d_steps` updates of D, then `g_steps` of G.
+    #[default]
+    Steps,
+    /// A step is one update: of D for `d_steps` epochs, then of G for `g_steps` epochs.
+    Epochs,
+}
+
+/// How G makes the samples that D learns from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FakesMode {
+    /// With the batch's statistics and dropout.
+    #[default]
+    Train,
+    /// With running averages, as Keras' `predict` does.
+    Eval,
+}
+
+/// Number format of the hot path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+}
+
+/// When the run's whole state is saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointConfig {
+    /// Every so many steps, and at the end.
+    pub every: u64,
+    /// The newest so many are kept.
+    pub keep: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { every: 500, keep: 3 }
+    }
+}
+
+/// When a grid of samples is drawn, always from the same noise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SamplesConfig {
+    /// Every so many steps, and at the end.
+    pub every: u64,
+    /// Rows of the grid.
+    pub rows: usize,
+    /// Columns of the grid.
+    pub columns: usize,
+}
+
+impl Default for SamplesConfig {
+    fn default() -> Self {
+        Self { every: 500, rows: 8, columns: 8 }
+    }
+}

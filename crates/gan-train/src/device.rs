@@ -1,0 +1,46 @@
+//! Where a run computes.
+
+use crate::error::{Error, Result};
+use candle_core::Device;
+
+/// Opens the device that `name` stands for: `auto`, `cpu`, `cuda`, `cuda:1`, `metal`.
+///
+/// # Errors
+/// If the name is none of these, if this build lacks the device (the feature to build with is named), or if the machine does.
+pub fn open(name: &str) -> Result<Device> {
+    let fail = |problem: String| Err(Error::config(format!("--device {name}"), problem));
+    let (kind, ordinal) = match name.split_once(':') {
+        None => (name, 0),
+        Some((kind, n)) => match n.parse() {
+            Ok(n) if kind == "cuda" => (kind, n),
+            _ => return fail("expected auto, cpu, cuda, cuda:N or metal".into()),
+        },
+    };
+    match kind {
+        "cpu" => Ok(Device::Cpu),
+        "auto" => Ok(automatic()),
+        "cuda" if !cfg!(feature = "cuda") => fail(lacking("CUDA", "cuda")),
+        "metal" if !cfg!(feature = "metal") => fail(lacking("Metal", "metal")),
+        "cuda" => Device::new_cuda(ordinal).or_else(|e| fail(format!("cannot be opened: {e}"))),
+        "metal" => Device::new_metal(0).or_else(|e| fail(format!("cannot be opened: {e}"))),
+        _ => fail("expected auto, cpu, cuda, cuda:N or metal".into()),
+    }
+}
+
+fn lacking(what: &str, feature: &str) -> String {
+    format!("this build has no {what}: build with `cargo build --release -p gan-cli --features {feature}`, or use --device cpu")
+}
+
+fn automatic() -> Device {
+    if cfg!(feature = "cuda")
+        && let Ok(device) = Device::new_cuda(0)
+    {
+        return device;
+    }
+    if cfg!(feature = "metal")
+        && let Ok(device) = Device::new_metal(0)
+    {
+        return device;
+    }
+    Device::Cpu
+}

@@ -1,0 +1,165 @@
+//! The run folder: which files it has, how one is begun, and what may never be overwritten.
+
+use crate::config::RunConfig;
+use crate::error::{Error, Result};
+use gan_report::atomic;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the first line of a run's config.toml says; a folder without it is not a run.
+const MARK: &str = "# A run of gan.";
+
+/// Whether the text of a settings file is a run's config.toml, which lacks nothing.
+pub(crate) fn is_complete(text: &str) -> bool {
+    text.starts_with(MARK)
+}
+
+/// A folder that holds one run.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+/// What to do with a run that is already in the folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it alone: an error.
+    Keep,
+    /// Delete its files.
+    Overwrite,
+}
+
+impl RunFolder {
+    /// Begins a run at `path` and writes its config.toml.
+    ///
+    /// # Errors
+    /// If the folder holds a run already and `existing` keeps it, if it holds anything else, or if it cannot be written.
+    pub fn create(path: &Path, config: &RunConfig, existing: Existing) -> Result<Self> {
+        let folder = Self(path.to_path_buf());
+        match content(path)? {
+            Content::Nothing => {}
+            Content::Run if existing == Existing::Overwrite => folder.clear()?,
+            Content::Run => {
+                let problem = "holds a run already: go on with it (--resume), delete it (--overwrite), or name another folder (--out)";
+                return Err(Error::config(path.display().to_string(), problem));
+            }
+            Content::Other(example) => {
+                let problem = format!("is not empty and not a run (it holds \"{example}\"): name another folder (--out)");
+                return Err(Error::config(path.display().to_string(), problem));
+            }
+        }
+        fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be created: {e}")))?;
+        folder.write_config(config)?;
+        Ok(folder)
+    }
+
+    /// Opens the run at `path`.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn open(path: &Path) -> Result<Self> {
+        match content(path)? {
+            Content::Run => Ok(Self(path.to_path_buf())),
+            _ => Err(Error::config(path.display().to_string(), "holds no run: there is no config.toml written by gan train")),
+        }
+    }
+
+    /// Whether there is a run at `path`.
+    pub fn is_run(path: &Path) -> bool {
+        matches!(content(path), Ok(Content::Run))
+    }
+
+    /// Writes the settings, whole or not at all.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn write_config(&self, config: &RunConfig) -> Result<()> {
+        let body = toml::to_string(config).map_err(|e| Error::config("config.toml", e.to_string()))?;
+        let text = format!("{MARK} Repeat it with `gan train config.toml`, go on with `gan train FOLDER --resume`.\n{body}");
+        Ok(atomic::write(&self.config(), text.as_bytes())?)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+    /// `config.toml`
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+    /// `metrics.jsonl`
+    pub fn metrics(&self) -> PathBuf {
+        self.0.join("metrics.jsonl")
+    }
+    /// `samples/`
+    pub fn samples(&self) -> PathBuf {
+        self.0.join("samples")
+    }
+    /// `checkpoints/`
+    pub fn checkpoints(&self) -> PathBuf {
+        self.0.join("checkpoints")
+    }
+    /// `generator.safetensors`
+    pub fn generator(&self) -> PathBuf {
+        self.0.join("generator.safetensors")
+    }
+    /// `losses.png` or `losses.svg`
+    pub fn losses(&self, extension: &str) -> PathBuf {
+        self.0.join(format!("losses.{extension}"))
+    }
+
+    /// `progress.gif`
+    pub fn progress(&self) -> PathBuf {
+        self.0.join("progress.gif")
+    }
+
+    /// The file `events.out.tfevents…` if there is one.
+    pub fn events(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(&self.0).ok()?.flatten();
+        entries.map(|e| e.path()).find(|p| file_name(p).starts_with("events.out.tfevents"))
+    }
+
+    /// Deletes what a run writes, and nothing else; config.toml, which marks the folder, last.
+    fn clear(&self) -> Result<()> {
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |e| Error::file(path, format!("cannot be deleted: {e}"))
+        };
+        for dir in [self.checkpoints(), self.samples()] {
+            if dir.exists() {
+                fs::remove_dir_all(&dir).map_err(failed(&dir))?;
+            }
+        }
+        let named = ["generator.safetensors", "metrics.jsonl", "losses.png", "losses.svg", "report.html", "progress.gif"];
+        let files = named.iter().map(|name| self.0.join(name)).chain(self.events()).chain([self.config()]);
+        for file in files.filter(|f| f.exists()) {
+            fs::remove_file(&file).map_err(failed(&file))?;
+        }
+        Ok(())
+    }
+}
+
+enum Content {
+    Nothing,
+    Run,
+    /// With the name of something in it.
+    Other(String),
+}
+
+fn content(path: &Path) -> Result<Content> {
+    if !path.exists() {
+        return Ok(Content::Nothing);
+    }
+    if !path.is_dir() {
+        return Err(Error::config(path.display().to_string(), "is a file, a folder is needed for a run (--out)"));
+    }
+    if fs::read_to_string(path.join("config.toml")).is_ok_and(|text| is_complete(&text)) {
+        return Ok(Content::Run);
+    }
+    let entries = fs::read_dir(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    // What a run killed while it wrote its very first file leaves behind does not count.
+    let first = entries.flatten().map(|e| file_name(&e.path())).find(|name| !name.ends_with(".tmp"));
+    Ok(first.map_or(Content::Nothing, Content::Other))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,168 @@
+//! Preset < file < `--set`: TOML tables laid over each other, then read with errors that name the nearest known key.
+
+use crate::config::RunConfig;
+use crate::error::{Error, Result};
+use crate::presets;
+use std::path::Path;
+pub use toml::Table;
+use toml::Value;
+
+/// Reads the TOML file at `path`; where its `preset` names one of ours, it lies over that preset.
+///
+/// # Errors
+/// If the file cannot be read or is not TOML.
+pub fn from_file(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    let own: Table = parse(&text).map_err(|problem| Error::config(path.display().to_string(), problem))?;
+    // A run's config.toml is complete; a preset that has changed since must not leak into it.
+    let base = if crate::folder::is_complete(&text) { None } else { own.get("preset") };
+    let base = base.and_then(Value::as_str).and_then(presets::find);
+    match base {
+        Some(preset) => {
+            let mut table = from_preset(preset)?;
+            overlay(&mut table, own);
+            Ok(table)
+        }
+        None => Ok(own),
+    }
+}
+
+/// The table of one of our presets.
+///
+/// # Errors
+/// If the preset itself is not TOML, which a test rules out.
+pub fn from_preset(preset: &presets::Preset) -> Result<Table> {
+    parse(preset.text).map_err(|problem| Error::config(preset.name, problem))
+}
+
+fn parse(text: &str) -> std::result::Result<Table, String> {
+    text.parse::<Table>().map_err(|e| format!("not TOML: {}", e.to_string().trim_end()))
+}
+
+/// Lays `path.to.key=value` over `table`. The value is read as TOML, or taken as text where it is none.
+///
+/// # Errors
+/// If there is no `=` or an empty part in the path.
+pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
+    let Some((path, value)) = assignment.split_once('=') else {
+        return Err(Error::config(assignment, "expected path.to.key=value, e.g. train.batch=64"));
+    };
+    let (path, value) = (path.trim(), value.trim());
+    if path.split('.').any(|part| part.trim().is_empty()) {
+        return Err(Error::config(assignment, "the path before '=' has an empty part; expected e.g. train.batch=64"));
+    }
+    let value = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+    let value = value.unwrap_or_else(|| Value::String(assignment.split_once('=').map_or("", |(_, v)| v).trim().into()));
+    let nested = path.rsplit('.').fold(value, |value, part| Value::Table(Table::from_iter([(part.trim().into(), value)])));
+    if let Value::Table(nested) = nested {
+        overlay(table, nested);
+    }
+    Ok(())
+}
+
+/// Keys of which the later replaces the other.
+const EXCLUSIVE: [[&str; 2]; 3] = [["steps", "epochs"], ["family", "layers"], ["layers", "family"]];
+
+/// Lays `over` onto `base`, table by table. A new `kind` keeps only the `rate` of the table that it replaces.
+pub fn overlay(base: &mut Table, over: Table) {
+    if let (Some(old), Some(new)) = (base.get("kind"), over.get("kind"))
+        && old != new
+    {
+        base.retain(|key, _| key == "rate");
+    }
+    for [a, b] in EXCLUSIVE {
+        for (key, other) in [(a, b), (b, a)] {
+            if over.contains_key(key) && !over.contains_key(other) {
+                base.remove(other);
+            }
+        }
+    }
+    if over.contains_key("layers") {
+        base.remove("width");
+    }
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(over)) => overlay(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Reads the settings out of a table.
+///
+/// # Errors
+/// A missing or unknown key (the nearest known one is named) or a value of the wrong type, with the path to it.
+pub fn read(table: Table) -> Result<RunConfig> {
+    serde_path_to_error::deserialize(Value::Table(table)).map_err(|e| {
+        let path = e.path().to_string();
+        let message = e.into_inner().to_string();
+        let message = message.lines().next().unwrap_or_default();
+        let (key, problem) = explain(&path, message);
+        Error::config(key, problem)
+    })
+}
+
+/// Turns serde's message into one that says what to do.
+fn explain(path: &str, message: &str) -> (String, String) {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let (Some((first, known)), true) = (quoted.split_first(), message.starts_with("unknown ")) else {
+        return (path.to_string(), message.to_string());
+    };
+    let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(a, first).total_cmp(&strsim::jaro_winkler(b, first)));
+    let hint = nearest.map(|n| format!("did you mean \"{n}\"? ")).unwrap_or_default();
+    let what = if message.starts_with("unknown field") { "unknown key" } else { "unknown value" };
+    (path.to_string(), format!("{what} \"{first}\". {hint}Known: {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preset() -> Table {
+        from_preset(presets::find("dcgan-mnist").unwrap()).unwrap()
+    }
+
+    fn problem(assignments: &[&str]) -> String {
+        let mut table = preset();
+        assignments.iter().for_each(|a| set(&mut table, a).unwrap());
+        read(table).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_preset_reads_and_is_named_like_its_file() {
+        for preset in presets::ALL {
+            let config = read(from_preset(preset).unwrap()).unwrap();
+            assert_eq!(config.preset, preset.name);
+        }
+    }
+
+    #[test]
+    fn later_settings_win() {
+        let mut table = preset();
+        for a in ["train.steps=7", "optimizer.generator.kind=rmsprop", "data.dir=/some/where", "train.batch = 12"] {
+            set(&mut table, a).unwrap();
+        }
+        let config = read(table).unwrap();
+        assert_eq!((config.train.steps, config.train.epochs, config.train.batch), (Some(7), None, 12));
+        assert_eq!(config.data.dir.unwrap().to_str(), Some("/some/where"));
+        let expected = crate::config::OptimizerConfig::Rmsprop { rate: 2e-4, alpha: 0.99, epsilon: 1e-8, epsilon_inside_root: false };
+        assert_eq!(config.optimizer.generator, expected);
+    }
+
+    #[test]
+    fn wrong_keys_and_values_are_named_with_their_path() {
+        let message = problem(&["train.bach=3"]);
+        assert!(message.starts_with("train") && message.contains("\"bach\"") && message.contains("did you mean \"batch\"?"), "{message}");
+        let message = problem(&["train.batch=many"]);
+        assert!(message.starts_with("train.batch:") && message.contains("many"), "{message}");
+        let message = problem(&["loss.kind=saturated"]);
+        assert!(message.contains("loss.kind") && message.contains("non_saturating"), "{message}");
+        let message = problem(&["generator.layers=[\"thanh\"]"]);
+        assert!(message.contains("generator.layers[0]") && message.contains("tanh"), "{message}");
+        let message = problem(&["trian.batch=3"]);
+        assert!(message.contains("did you mean \"train\""), "{message}");
+        assert!(set(&mut preset(), "train.batch").unwrap_err().to_string().contains("path.to.key=value"));
+    }
+}

@@ -1,0 +1,33 @@
+//! Training GANs: settings in, a run folder out.
+//!
+//! [`config::RunConfig`] (as written) is checked into a [`Plan`]; only a plan makes a [`Trainer`]; [`run()`] steps it while
+//! observers record.
+//!
+//! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
+//! [`optimizer`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`folder`],
+//! [`record`] (metrics, samples), [`checkpoint`].
+
+pub mod checkpoint;
+pub mod config;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod folder;
+pub mod layering;
+pub mod observe;
+pub mod optimizer;
+pub mod plan;
+pub mod presets;
+pub mod record;
+pub mod run;
+pub mod step;
+pub mod trainer;
+
+pub use config::RunConfig;
+pub use error::{Error, Result};
+pub use folder::{Existing, RunFolder};
+pub use observe::{Observer, Outcome};
+pub use optimizer::Optimizer;
+pub use plan::{Architecture, Length, Plan};
+pub use run::run;
+pub use trainer::{StepReport, Trainer};

@@ -1,0 +1,200 @@
+//! Settings checked: only a [`Plan`] trains.
+
+use crate::config::{Alternate, FakesMode, Family, NetworkConfig, OptimizerConfig, RunConfig};
+use crate::error::{Error, Result};
+use gan_core::{Init, Labels, Layer, family, shape};
+
+/// A run whose settings were checked against each other, with its networks as layer lists.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    config: RunConfig,
+    /// G's layers.
+    pub generator: Architecture,
+    /// D's layers.
+    pub discriminator: Architecture,
+}
+
+/// A network as a layer list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Architecture {
+    /// The shape of one input, without the batch.
+    pub input: Vec<usize>,
+    /// The layers.
+    pub layers: Vec<Layer>,
+    /// How parameters start.
+    pub init: Init,
+}
+
+/// How long a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// So many steps.
+    Steps(u64),
+    /// So many passes over the data.
+    Epochs(u64),
+}
+
+impl RunConfig {
+    /// Checks everything that can be checked without opening the data.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn check(self) -> Result<Plan> {
+        check_train(&self)?;
+        check_loss(&self)?;
+        check_optimizer("optimizer.generator", &self.optimizer.generator)?;
+        check_optimizer("optimizer.discriminator", &self.optimizer.discriminator)?;
+        at_least_one("checkpoint.every", self.checkpoint.every)?;
+        at_least_one("checkpoint.keep", self.checkpoint.keep as u64)?;
+        at_least_one("samples.every", self.samples.every)?;
+        within("samples.rows", self.samples.rows, 1, 100)?;
+        within("samples.columns", self.samples.columns, 1, 100)?;
+        within("latent.dim", self.latent.dim, 1, 1 << 20)?;
+        let (generator, discriminator) = architectures(&self)?;
+        Ok(Plan { config: self, generator, discriminator })
+    }
+}
+
+impl Plan {
+    /// The settings.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// One sample's shape: `[C, H, W]`.
+    pub fn sample(&self) -> [usize; 3] {
+        let [h, w] = self.config.data.size.get();
+        [self.config.data.channels, h, w]
+    }
+
+    /// How long to train.
+    pub fn length(&self) -> Length {
+        match (self.config.train.steps, self.config.train.epochs) {
+            (Some(steps), _) => Length::Steps(steps),
+            (None, epochs) => Length::Epochs(epochs.unwrap_or(1)),
+        }
+    }
+
+    /// D's targets.
+    pub fn labels(&self) -> Labels {
+        Labels { real: self.config.loss.real_label, fake: self.config.loss.fake_label }
+    }
+}
+
+fn check_train(config: &RunConfig) -> Result<()> {
+    let t = &config.train;
+    match (t.steps, t.epochs) {
+        (Some(_), Some(_)) => return Err(Error::config("train.steps", "train.epochs is given as well: give one of them")),
+        (None, None) => return Err(Error::config("train.steps", "missing: give train.steps or train.epochs")),
+        (Some(n), None) => at_least_one("train.steps", n)?,
+        (None, Some(n)) => at_least_one("train.epochs", n)?,
+    }
+    within("train.batch", t.batch, 1, 1 << 20)?;
+    for (key, n) in [("train.d_steps", t.d_steps), ("train.g_steps", t.g_steps), ("train.log_every", t.log_every)] {
+        at_least_one(key, n)?;
+    }
+    within("train.threads", t.threads, 0, 1024)?;
+    if t.seed > i64::MAX as u64 {
+        return Err(Error::config("train.seed", format!("{} is too large, the largest is {}", t.seed, i64::MAX)));
+    }
+    if t.reuse_fakes && t.fakes_mode == FakesMode::Eval {
+        let problem = "samples made as in use (\"eval\") carry no gradients for G: set train.reuse_fakes=false";
+        return Err(Error::config("train.fakes_mode", problem));
+    }
+    if t.reuse_fakes && t.alternate == Alternate::Epochs {
+        let problem = "where the players alternate by epochs there are no samples to reuse: set train.reuse_fakes=false";
+        return Err(Error::config("train.alternate", problem));
+    }
+    let [c, [h, w]] = [[config.data.channels; 2], config.data.size.get()];
+    within("data.channels", c[0], 1, 4)?;
+    within("data.size", h, 1, 4096)?;
+    within("data.size", w, 1, 4096)?;
+    within("data.workers", config.data.workers, 0, 64)
+}
+
+fn check_loss(config: &RunConfig) -> Result<()> {
+    for (key, label) in [("loss.real_label", config.loss.real_label), ("loss.fake_label", config.loss.fake_label)] {
+        if !(0.0..=1.0).contains(&label) {
+            return Err(Error::config(key, format!("{label} is not a probability: expected a number from 0 to 1")));
+        }
+    }
+    Ok(())
+}
+
+fn check_optimizer(key: &str, config: &OptimizerConfig) -> Result<()> {
+    let (rate, epsilon, decays) = match *config {
+        OptimizerConfig::Adam { rate, epsilon, betas, .. } => (rate, epsilon, vec![("betas", betas[0]), ("betas", betas[1])]),
+        OptimizerConfig::Rmsprop { rate, epsilon, alpha, .. } => (rate, epsilon, vec![("alpha", alpha)]),
+    };
+    for (name, value) in [("rate", rate), ("epsilon", epsilon)] {
+        if !(value > 0.0 && value.is_finite()) {
+            return Err(Error::config(format!("{key}.{name}"), format!("{value} cannot be used: expected a number above 0")));
+        }
+    }
+    for (name, value) in decays {
+        if !(0.0..1.0).contains(&value) {
+            let problem = format!("{value} cannot be used: expected a number from 0 to less than 1");
+            return Err(Error::config(format!("{key}.{name}"), problem));
+        }
+    }
+    Ok(())
+}
+
+fn at_least_one(key: &str, n: u64) -> Result<()> {
+    if n == 0 { Err(Error::config(key, "0 cannot be used: expected at least 1")) } else { Ok(()) }
+}
+
+fn within(key: &str, n: usize, low: usize, high: usize) -> Result<()> {
+    if (low..=high).contains(&n) {
+        return Ok(());
+    }
+    Err(Error::config(key, format!("{n} cannot be used: expected {low} to {high}")))
+}
+
+/// Both networks' layers, checked against the latent space and the data.
+fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
+    let [h, w] = config.data.size.get();
+    let sample = [config.data.channels, h, w];
+    let generator = architecture("generator", &config.generator, config, &[config.latent.dim])?;
+    let discriminator = architecture("discriminator", &config.discriminator, config, &sample)?;
+    let made = shape::infer("generator", &generator.input, &generator.layers)?;
+    let end = made.last().unwrap_or(&generator.input);
+    if *end != sample {
+        let problem = format!("the last layer makes {end:?}, the data is {sample:?}: change the layers, data.size or data.channels");
+        return Err(Error::config("generator.layers", problem));
+    }
+    if generator.input.iter().product::<usize>() != config.latent.dim {
+        let problem = format!("{:?} does not take latent vectors of {} numbers (latent.dim)", generator.input, config.latent.dim);
+        return Err(Error::config("generator.input", problem));
+    }
+    if discriminator.input != sample {
+        let problem = format!("{:?} is not the data's shape {sample:?} (data.channels, data.size)", discriminator.input);
+        return Err(Error::config("discriminator.input", problem));
+    }
+    shape::infer("discriminator", &discriminator.input, &discriminator.layers)?;
+    Ok((generator, discriminator))
+}
+
+fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usize]) -> Result<Architecture> {
+    let init = network.init;
+    match (&network.family, &network.layers) {
+        (Some(Family::Dcgan), None) => {
+            let Some(width) = network.width else {
+                return Err(Error::config(format!("{name}.width"), "missing: the family \"dcgan\" needs its narrowest width, e.g. 64"));
+            };
+            let (channels, latent) = (config.data.channels, config.latent.dim);
+            let (g, d) = family::dcgan(config.data.size.get(), channels, latent, width)
+                .map_err(|problem| Error::config("data.size", problem))?;
+            if name == "generator" {
+                return Ok(Architecture { input: vec![latent, 1, 1], layers: g, init });
+            }
+            Ok(Architecture { input: input.to_vec(), layers: d, init })
+        }
+        (None, Some(layers)) if network.width.is_none() => {
+            let input = network.input.clone().unwrap_or_else(|| input.to_vec());
+            Ok(Architecture { input, layers: layers.clone(), init })
+        }
+        (None, Some(_)) => Err(Error::config(format!("{name}.width"), "only a family has a width: remove it or the layers")),
+        _ => Err(Error::config(name, "needs either a family (with its width) or layers, and not both")),
+    }
+}

@@ -1,0 +1,42 @@
+//! The presets, embedded in the library so that a binary needs no files beside it.
+
+use crate::error::{Error, Result};
+
+/// A preset's name and TOML text.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// As in `gan train NAME`.
+    pub name: &'static str,
+    /// The file as it stands in `presets/`.
+    pub text: &'static str,
+}
+
+macro_rules! preset {
+    ($name:literal) => {
+        Preset { name: $name, text: include_str!(concat!("../../../presets/", $name, ".toml")) }
+    };
+}
+
+/// Every preset, in the order in which they are listed.
+pub const ALL: &[Preset] = &[preset!("dcgan-mnist"), preset!("keras-mnist")];
+
+/// The preset called `name`, if there is one.
+pub fn find(name: &str) -> Option<&'static Preset> {
+    ALL.iter().find(|p| p.name == name)
+}
+
+/// The preset called `name`.
+///
+/// # Errors
+/// If there is none; the message names the nearest.
+pub fn get(name: &str) -> Result<&'static Preset> {
+    find(name).ok_or_else(|| {
+        let score = |p: &Preset| strsim::jaro_winkler(p.name, name);
+        let nearest = ALL.iter().max_by(|a, b| score(a).total_cmp(&score(b))).map_or("", |p| p.name);
+        let all: Vec<&str> = ALL.iter().map(|p| p.name).collect();
+        Error::config(
+            format!("preset \"{name}\""),
+            format!("there is none of that name, nor a file. Did you mean \"{nearest}\"? Known: {}", all.join(", ")),
+        )
+    })
+}

@@ -1,0 +1,207 @@
+//! Observers that write the run folder: metrics, TensorBoard events, sample grids, checkpoints with the weight file.
+
+use crate::checkpoint;
+use crate::error::{Error, Result};
+use crate::folder::RunFolder;
+use crate::observe::{Observer, Outcome};
+use crate::trainer::{StepReport, Trainer};
+use gan_report::tensorboard::{self, EventWriter};
+use gan_report::{Images, Picture, atomic};
+use serde::Serialize;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The observers that write `folder`, in the order in which they must run: what a checkpoint claims is on the disk before it.
+pub fn all(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
+    vec![
+        Box::new(Metrics { folder: folder.clone(), files: None, since: Instant::now(), images: 0 }),
+        Box::new(Samples { folder: folder.clone() }),
+        Box::new(Checkpoints { folder: folder.clone(), saved: None }),
+        Box::new(Pictures { folder: folder.clone() }),
+    ]
+}
+
+/// A line of metrics.jsonl.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    report: &'a StepReport,
+    images_per_s: f64,
+}
+
+/// Appends to metrics.jsonl and the TensorBoard file.
+struct Metrics {
+    folder: RunFolder,
+    files: Option<(File, EventWriter)>,
+    since: Instant,
+    images: u64,
+}
+
+impl Observer for Metrics {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+        let path = self.folder.metrics();
+        forget_after(&self.folder, trainer.step())?;
+        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        let file = opened.map_err(|e| Error::file(&path, format!("cannot be opened: {e}")))?;
+        let now = unix_time();
+        let events = match self.folder.events() {
+            Some(path) => {
+                let mut events = EventWriter::append_to(&path)?;
+                events.restarted_at(trainer.step() + 1, now)?;
+                events
+            }
+            None => EventWriter::create(&self.folder.path().join(tensorboard::file_name(now as u64)))?,
+        };
+        self.files = Some((file, events));
+        self.since = Instant::now();
+        Ok(())
+    }
+
+    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
+        let train = &trainer.plan().config().train;
+        self.images += train.batch as u64;
+        if !report.step.is_multiple_of(train.log_every) && report.step != trainer.total_steps() {
+            return Ok(());
+        }
+        let images_per_s = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+        (self.images, self.since) = (0, Instant::now());
+        let Some((file, events)) = &mut self.files else { return Ok(()) };
+        let line = serde_json::to_value(Line { report, images_per_s }).unwrap_or_default();
+        let path = self.folder.metrics();
+        // One write a line: a killed process leaves at most one torn line, at the end.
+        file.write_all(format!("{line}\n").as_bytes()).map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;
+        for (tag, value) in line.as_object().into_iter().flatten().filter(|(tag, _)| *tag != "step") {
+            events.scalar(report.step, unix_time(), tag, value.as_f64().unwrap_or(f64::NAN))?;
+        }
+        Ok(events.flush()?)
+    }
+}
+
+fn unix_time() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
+
+/// Cuts from metrics.jsonl what lies beyond `step`, and a torn last line: the run goes on from there.
+fn forget_after(folder: &RunFolder, step: u64) -> Result<()> {
+    let path = folder.metrics();
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+    let keep = |line: &&str| {
+        let value = serde_json::from_str::<serde_json::Value>(line).ok();
+        value.and_then(|v| v["step"].as_u64()).is_some_and(|s| s <= step)
+    };
+    let kept: String = text.lines().filter(keep).flat_map(|line| [line, "\n"]).collect();
+    if kept != text {
+        atomic::write(&path, kept.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Draws `samples/step-….png` from the same noise every time.
+struct Samples {
+    folder: RunFolder,
+}
+
+impl Observer for Samples {
+    fn started(&mut self, _: &Trainer) -> Result<()> {
+        let dir = self.folder.samples();
+        fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))
+    }
+
+    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
+        if report.step.is_multiple_of(trainer.plan().config().samples.every) { self.draw(trainer) } else { Ok(()) }
+    }
+
+    fn finished(&mut self, _: Outcome, trainer: &Trainer) -> Result<()> {
+        if trainer.step() == 0 { Ok(()) } else { self.draw(trainer) }
+    }
+}
+
+impl Samples {
+    fn draw(&self, trainer: &Trainer) -> Result<()> {
+        let samples = &trainer.plan().config().samples;
+        let images = trainer.progress_samples(samples.rows * samples.columns)?;
+        let path = self.folder.samples().join(format!("step-{:07}.png", trainer.step()));
+        Ok(picture(&images, samples.rows, samples.columns)?.save_png(&path)?)
+    }
+}
+
+/// At the end: the loss plot and the animation of the sample grids.
+struct Pictures {
+    folder: RunFolder,
+}
+
+impl Observer for Pictures {
+    fn finished(&mut self, _: Outcome, trainer: &Trainer) -> Result<()> {
+        if trainer.step() == 0 {
+            return Ok(());
+        }
+        let figure = gan_report::losses_figure(&self.folder.metrics())?;
+        let size = figure.suggested_size();
+        figure.save_png(&self.folder.losses("png"), size)?;
+        figure.save_svg(&self.folder.losses("svg"), size)?;
+        self.animate()
+    }
+}
+
+impl Pictures {
+    /// The grids in the order of their steps; at most as many as make a short film.
+    fn animate(&self) -> Result<()> {
+        let entries = fs::read_dir(self.folder.samples()).into_iter().flatten().flatten().map(|e| e.path());
+        let mut paths: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "png")).collect();
+        paths.sort();
+        let every = paths.len().div_ceil(MOST_FRAMES).max(1);
+        // Counted from the end, so that the film ends with the last grid.
+        let mut chosen: Vec<_> = paths.iter().rev().step_by(every).collect();
+        chosen.reverse();
+        let frames = chosen.into_iter().map(|p| Picture::open_png(p)).collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(gan_report::animate(&frames, FRAME_MS, &self.folder.progress())?)
+    }
+}
+
+const MOST_FRAMES: usize = 60;
+const FRAME_MS: u16 = 150;
+
+/// A sheet of images `[N, C, H, W]`; small ones are enlarged.
+///
+/// # Errors
+/// If there are more images than cells, or the images are neither grey nor colour.
+pub fn picture(images: &candle_core::Tensor, rows: usize, columns: usize) -> Result<Picture> {
+    let (n, c, h, w) = images.dims4()?;
+    let pixels: Vec<f32> = images.flatten_all()?.to_vec1()?;
+    let sheet = gan_report::grid(&Images::new(&pixels, [n, c, h, w])?, rows, columns)?;
+    Ok(if h.max(w) <= 48 { sheet.enlarged(2)? } else { sheet })
+}
+
+/// Saves the whole state at intervals and at the end, and G's weight file with it.
+struct Checkpoints {
+    folder: RunFolder,
+    saved: Option<u64>,
+}
+
+impl Observer for Checkpoints {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+        let dir = self.folder.checkpoints();
+        self.saved = (trainer.step() > 0).then_some(trainer.step());
+        fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))
+    }
+
+    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
+        let every = trainer.plan().config().checkpoint.every;
+        if report.step.is_multiple_of(every) { self.save(trainer) } else { Ok(()) }
+    }
+
+    fn finished(&mut self, _: Outcome, trainer: &Trainer) -> Result<()> {
+        let nothing_new = trainer.step() == 0 || self.saved == Some(trainer.step()) && self.folder.generator().exists();
+        if nothing_new { Ok(()) } else { self.save(trainer) }
+    }
+}
+
+impl Checkpoints {
+    fn save(&mut self, trainer: &Trainer) -> Result<()> {
+        checkpoint::save(trainer, &self.folder.checkpoints(), trainer.plan().config().checkpoint.keep)?;
+        atomic::write(&self.folder.generator(), &trainer.generator_file()?)?;
+        self.saved = Some(trainer.step());
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! One update of each player: the mathematics of a GAN, apart from all machinery.
+//!
+//! D learns to tell x from G(z): it minimises [`gan_core::loss::discriminator`]. G learns from D's verdict on its samples: it
+//! minimises [`gan_core::loss::generator`]. While one is stepped the other's weights are left alone and cost no gradient work.
+
+use crate::error::{Error, Result};
+use crate::optimizer::Optimizer;
+use candle_core::{D, Tensor, backprop::GradStore};
+use gan_core::{Discriminator, Labels, Loss, Pass, Rng, loss};
+
+/// What the players minimise, and how D's batches are put together.
+#[derive(Clone, Copy, Debug)]
+pub struct Objective {
+    /// G's loss.
+    pub loss: Loss,
+    /// D's targets.
+    pub labels: Labels,
+    /// One batch of both kinds or two.
+    pub batches: Batches,
+}
+
+/// How D sees real and generated samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batches {
+    /// One after the other: batch norm has statistics for each, the losses add up.
+    Separate,
+    /// As one batch: the loss is the mean over all.
+    Joint,
+}
+
+/// What an update of D found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DUpdate {
+    /// Its loss.
+    pub loss: f64,
+    /// Mean probability it gives to real samples, before the update.
+    pub real: f64,
+    /// Mean probability it gives to generated samples, before the update.
+    pub fake: f64,
+    /// Share of samples it takes for what they are, before the update.
+    pub accuracy: f64,
+    /// Norm of its gradient.
+    pub grad_norm: f64,
+}
+
+/// What an update of G found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GUpdate {
+    /// Its loss.
+    pub loss: f64,
+    /// Mean probability that D gives to its samples.
+    pub fake: f64,
+    /// Norm of its gradient.
+    pub grad_norm: f64,
+}
+
+/// Steps D once on `real` and `fake` samples, `[N, C, H, W]` each; `step` is for messages.
+///
+/// # Errors
+/// If the loss or the gradient is not finite (nothing was changed then), and from candle.
+pub fn update_discriminator(
+    d: &dyn Discriminator,
+    optimizer: &mut Optimizer,
+    (real, fake): (&Tensor, &Tensor),
+    objective: Objective,
+    rng: &mut Rng,
+    step: u64,
+) -> Result<DUpdate> {
+    let mut pass = Pass::train(rng);
+    let fake = fake.detach();
+    let (on_real, on_fake, loss) = match objective.batches {
+        Batches::Separate => {
+            let on_real = d.forward(real, &mut pass)?.logits;
+            let on_fake = d.forward(&fake, &mut pass)?.logits;
+            let loss = loss::discriminator(&on_real, &on_fake, objective.labels)?;
+            (on_real, on_fake, loss)
+        }
+        Batches::Joint => {
+            let logits = d.forward(&Tensor::cat(&[real, &fake], 0)?, &mut pass)?.logits;
+            let (n, m) = (real.dim(0)?, fake.dim(0)?);
+            let (on_real, on_fake) = (logits.narrow(0, 0, n)?, logits.narrow(0, n, m)?);
+            let loss = loss::discriminator_joint(&on_real, &on_fake, objective.labels)?;
+            (on_real, on_fake, loss)
+        }
+    };
+    let (right_real, right_fake) = (share_above_zero(&on_real)?, 1.0 - share_above_zero(&on_fake)?);
+    let (n, m) = (real.dim(0)? as f64, fake.dim(0)? as f64);
+    let (loss, grads, grad_norm) = gradients(&loss, optimizer, step, ["loss_d", "grad_norm_d"])?;
+    let (real, fake) = (mean_probability(&on_real)?, mean_probability(&on_fake)?);
+    optimizer.step(&grads)?;
+    Ok(DUpdate { loss, real, fake, accuracy: (right_real * n + right_fake * m) / (n + m), grad_norm })
+}
+
+/// Steps G once through D's verdict on its samples `fake`, which must carry G's graph; D stays as it is.
+///
+/// # Errors
+/// If the loss or the gradient is not finite (nothing was changed then), and from candle.
+pub fn update_generator(
+    d: &dyn Discriminator,
+    optimizer: &mut Optimizer,
+    fake: &Tensor,
+    objective: Objective,
+    rng: &mut Rng,
+    step: u64,
+) -> Result<GUpdate> {
+    let on_fake = d.forward(fake, &mut Pass::frozen(rng))?.logits;
+    let loss = loss::generator(objective.loss, &on_fake)?;
+    let (loss, grads, grad_norm) = gradients(&loss, optimizer, step, ["loss_g", "grad_norm_g"])?;
+    optimizer.step(&grads)?;
+    Ok(GUpdate { loss, fake: mean_probability(&on_fake)?, grad_norm })
+}
+
+/// The loss's value, its gradients and their norm, all found finite.
+fn gradients(loss: &Tensor, optimizer: &Optimizer, step: u64, names: [&'static str; 2]) -> Result<(f64, GradStore, f64)> {
+    let value = f64::from(loss.to_scalar::<f32>()?);
+    finite(value, names[0], step)?;
+    let grads = loss.backward()?;
+    let norm = optimizer.gradient_norm(&grads)?;
+    finite(norm, names[1], step)?;
+    Ok((value, grads, norm))
+}
+
+fn finite(value: f64, what: &'static str, step: u64) -> Result<()> {
+    if value.is_finite() { Ok(()) } else { Err(Error::NotFinite { step, what, value }) }
+}
+
+/// Mean of σ(l) over logits `[N]`.
+fn mean_probability(logits: &Tensor) -> Result<f64> {
+    Ok(f64::from(gan_kernels::sigmoid(&logits.detach())?.mean_all()?.to_scalar::<f32>()?))
+}
+
+/// Share of the logits `[N]` that lie above zero: taken for real.
+fn share_above_zero(logits: &Tensor) -> Result<f64> {
+    let above = logits.detach().gt(&logits.zeros_like()?)?.to_dtype(candle_core::DType::F32)?;
+    Ok(f64::from(above.mean(D::Minus1)?.to_scalar::<f32>()?))
+}

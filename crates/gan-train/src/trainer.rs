@@ -1,0 +1,267 @@
+//! A run in memory: the players, their optimisers, the data and the random streams; [`Trainer::advance`] is one step.
+
+use crate::config::{Alternate, FakesMode};
+use crate::data;
+use crate::error::Result;
+use crate::optimizer::Optimizer;
+use crate::plan::{Architecture, Length, Plan};
+use crate::step::{Batches, DUpdate, GUpdate, Objective, update_discriminator, update_generator};
+use candle_core::{Device, Tensor};
+use gan_core::weights::{DataDescription, Description, FORMAT};
+use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
+use gan_data::Loader;
+use serde::Serialize;
+
+/// What a step found; a player that had no turn has no numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct StepReport {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// Epochs finished before it, counted by the batches that D has seen.
+    pub epoch: u64,
+    /// D's loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_d: Option<f64>,
+    /// G's loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_g: Option<f64>,
+    /// Mean D(x) before D's update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub d_real: Option<f64>,
+    /// Mean D(G(z)) before D's update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub d_fake_before: Option<f64>,
+    /// Mean D(G(z)) after it, as G sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub d_fake_after: Option<f64>,
+    /// Share of samples that D takes for what they are, before its update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_d: Option<f64>,
+    /// Norm of D's gradient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grad_norm_d: Option<f64>,
+    /// Norm of G's gradient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grad_norm_g: Option<f64>,
+}
+
+impl StepReport {
+    fn d(&mut self, update: DUpdate) {
+        self.loss_d = Some(update.loss);
+        (self.d_real, self.d_fake_before) = (Some(update.real), Some(update.fake));
+        (self.accuracy_d, self.grad_norm_d) = (Some(update.accuracy), Some(update.grad_norm));
+    }
+
+    fn g(&mut self, update: GUpdate) {
+        (self.loss_g, self.d_fake_after, self.grad_norm_g) =
+            (Some(update.loss), Some(update.fake), Some(update.grad_norm));
+    }
+}
+
+/// A run in memory.
+pub struct Trainer {
+    pub(crate) plan: Plan,
+    pub(crate) generator: Box<dyn Generator>,
+    pub(crate) discriminator: Box<dyn Discriminator>,
+    pub(crate) optimizer_g: Optimizer,
+    pub(crate) optimizer_d: Optimizer,
+    pub(crate) loader: Loader,
+    /// Latent vectors.
+    pub(crate) noise: Rng,
+    /// Dropout.
+    pub(crate) dropout: Rng,
+    pub(crate) step: u64,
+    device: Device,
+}
+
+/// Whose turn it is in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Turn {
+    d: u64,
+    g: u64,
+}
+
+impl Trainer {
+    /// Builds the plan's networks and opens its data.
+    ///
+    /// # Errors
+    /// If the data cannot be opened or does not fit the plan.
+    pub fn new(plan: Plan, device: &Device) -> Result<Self> {
+        let seed = plan.config().train.seed;
+        let loader = data::loader(&plan, data::open(&plan)?)?;
+        let mut rng = Rng::stream(seed, "generator");
+        let Architecture { input, layers, init } = &plan.generator;
+        let generator = LayeredGenerator::new(&plan.config().latent, input, layers, *init, &mut rng, device)?;
+        let mut rng = Rng::stream(seed, "discriminator");
+        let Architecture { input, layers, init } = &plan.discriminator;
+        let discriminator = LayeredDiscriminator::new(input, layers, *init, &mut rng, device)?;
+        Self::with_networks(plan, Box::new(generator), Box::new(discriminator), loader, device)
+    }
+
+    /// With networks of your own, which need not come from layer lists, and a loader of your own. Of the plan, the loss, the
+    /// optimisers and the loop count; its networks and data do not.
+    ///
+    /// # Errors
+    /// If the optimisers' state cannot be allocated.
+    pub fn with_networks(
+        plan: Plan,
+        generator: Box<dyn Generator>,
+        discriminator: Box<dyn Discriminator>,
+        loader: Loader,
+        device: &Device,
+    ) -> Result<Self> {
+        let config = plan.config();
+        let seed = config.train.seed;
+        Ok(Self {
+            optimizer_g: Optimizer::new(config.optimizer.generator, &generator.params())?,
+            optimizer_d: Optimizer::new(config.optimizer.discriminator, &discriminator.params())?,
+            noise: Rng::stream(seed, "noise"),
+            dropout: Rng::stream(seed, "dropout"),
+            step: 0,
+            device: device.clone(),
+            plan,
+            generator,
+            discriminator,
+            loader,
+        })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// G.
+    pub fn generator(&self) -> &dyn Generator {
+        self.generator.as_ref()
+    }
+
+    /// D.
+    pub fn discriminator(&self) -> &dyn Discriminator {
+        self.discriminator.as_ref()
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Steps that one pass over the data takes.
+    pub fn steps_per_epoch(&self) -> u64 {
+        let batches = self.loader.batches_per_epoch();
+        match self.plan.config().train.alternate {
+            Alternate::Steps => batches.div_ceil(self.plan.config().train.d_steps),
+            Alternate::Epochs => batches,
+        }
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        match self.plan.length() {
+            Length::Steps(steps) => steps,
+            Length::Epochs(epochs) => epochs.saturating_mul(self.steps_per_epoch()),
+        }
+    }
+
+    /// Does one step.
+    ///
+    /// # Errors
+    /// If the data cannot be read, or a loss or gradient is not finite.
+    pub fn advance(&mut self) -> Result<StepReport> {
+        let turn = self.turn();
+        let objective = self.objective();
+        let train = self.plan.config().train.clone();
+        let number = self.step + 1;
+        let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
+        let mut size = train.batch;
+        let mut seen = None;
+        for _ in 0..turn.d {
+            let real = self.loader.next_batch()?.images.to_device(&self.device)?;
+            size = real.dim(0)?;
+            let fake = self.samples(size, train.fakes_mode)?;
+            let d = self.discriminator.as_ref();
+            let optimizer = &mut self.optimizer_d;
+            report.d(update_discriminator(d, optimizer, (&real, &fake), objective, &mut self.dropout, number)?);
+            seen = train.reuse_fakes.then_some(fake);
+        }
+        for _ in 0..turn.g {
+            let fake = match seen.take() {
+                Some(fake) => fake,
+                None => self.samples(size, FakesMode::Train)?,
+            };
+            let d = self.discriminator.as_ref();
+            report.g(update_generator(d, &mut self.optimizer_g, &fake, objective, &mut self.dropout, number)?);
+        }
+        self.step = number;
+        Ok(report)
+    }
+
+    /// The weight file of G as it is now.
+    ///
+    /// # Errors
+    /// If the tensors cannot be serialised.
+    pub fn generator_file(&self) -> Result<Vec<u8>> {
+        let config = self.plan.config();
+        let description = Description {
+            format: FORMAT,
+            network: "generator".into(),
+            input: self.plan.generator.input.clone(),
+            layers: self.plan.generator.layers.clone(),
+            latent: config.latent,
+            data: DataDescription {
+                name: config.data.name.clone(),
+                shape: self.plan.sample().to_vec(),
+                range: [-1.0, 1.0],
+                classes: self.loader.dataset().classes().to_vec(),
+            },
+            preset: config.preset.clone(),
+            step: self.step,
+            seed: config.train.seed,
+            library: env!("CARGO_PKG_VERSION").into(),
+        };
+        Ok(gan_core::weights::to_bytes(&self.generator.params(), &description)?)
+    }
+
+    /// `n` samples of G in use, from the noise that shows a run's progress: the same every time. `[n, C, H, W]`.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
+        let mut rng = Rng::stream(self.plan.config().train.seed, "progress samples");
+        let z = self.plan.config().latent.sample(n, &mut rng, &self.device)?;
+        Ok(self.generator.forward(&z, &mut Pass::eval())?.detach())
+    }
+
+    fn objective(&self) -> Objective {
+        let config = self.plan.config();
+        let batches = if config.train.joint_batch { Batches::Joint } else { Batches::Separate };
+        Objective { loss: config.loss.kind, labels: self.plan.labels(), batches }
+    }
+
+    fn epoch(&self) -> u64 {
+        self.loader.position().batch / self.loader.batches_per_epoch()
+    }
+
+    fn turn(&self) -> Turn {
+        let train = &self.plan.config().train;
+        let (d, g) = (train.d_steps, train.g_steps);
+        match train.alternate {
+            Alternate::Steps => Turn { d, g },
+            Alternate::Epochs => {
+                let batches = self.loader.batches_per_epoch();
+                let place = self.step % ((d + g) * batches);
+                if place < d * batches { Turn { d: 1, g: 0 } } else { Turn { d: 0, g: 1 } }
+            }
+        }
+    }
+
+    /// `n` samples from fresh noise.
+    fn samples(&mut self, n: usize, mode: FakesMode) -> Result<Tensor> {
+        let z = self.plan.config().latent.sample(n, &mut self.noise, &self.device)?;
+        let mut pass = match mode {
+            FakesMode::Train => Pass::train(&mut self.dropout),
+            FakesMode::Eval => Pass::eval(),
+        };
+        Ok(self.generator.forward(&z, &mut pass)?)
+    }
+}

@@ -1,0 +1,97 @@
+//! The project's own commands: `cargo xtask train`, `test`, `bench`, `tidy`, `ci`. Std only, so that it compiles in seconds.
+//!
+//! Nothing here links the toolkit: cargo and the binary `gan` are started as programs.
+//!
+//! Modules in reading order: [`train`], [`suite`] (test and bench), [`ci`], [`tidy`] (the rules that no compiler checks),
+//! [`cargo`] (one run of cargo), [`workspace`] (where things lie), [`fault`] (what can go wrong), [`nearest`] (what was meant).
+
+mod cargo;
+mod ci;
+mod fault;
+mod nearest;
+mod suite;
+mod tidy;
+mod train;
+mod workspace;
+
+use fault::{Fault, Outcome};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+const COMMANDS: [&str; 6] = ["train", "test", "bench", "tidy", "ci", "help"];
+
+const HELP: &str = "\
+The project's own commands.
+
+cargo xtask train [--features LIST] [PRESET or FILE.toml] [ARGS…]
+                           build `gan` in release, then `gan train`; without a preset: dcgan-mnist
+cargo xtask test [ARGS…]   every test, in release, then tidy; ARGS go to `cargo test`
+cargo xtask bench [ARGS…]  every benchmark; ARGS go to `cargo bench`
+cargo xtask tidy           the rules that no compiler checks: crate arrows, file lengths, links, …
+cargo xtask ci             fmt, tidy, clippy, doc, test; stops at the first failure
+
+LIST is what cargo takes, e.g. cuda or metal. Exit codes: 0 done, 1 failed, 2 wrong usage; `train` gives that of `gan`.";
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    dispatch(&args).unwrap_or_else(|fault| {
+        eprintln!("xtask: {fault}");
+        fault.exit_code()
+    })
+}
+
+fn dispatch(args: &[OsString]) -> Outcome {
+    let Some((command, rest)) = args.split_first() else { return help() };
+    match command.to_string_lossy().as_ref() {
+        "train" => train::run(rest),
+        "test" => suite::test(rest),
+        "bench" => suite::bench(rest),
+        "tidy" => alone("tidy", rest).and_then(|()| tidy::command()),
+        "ci" => alone("ci", rest).and_then(|()| ci::run()),
+        "help" | "--help" | "-h" => help(),
+        other => Err(unknown(other)),
+    }
+}
+
+fn help() -> Outcome {
+    println!("{HELP}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses arguments for a command that takes none.
+fn alone(command: &str, rest: &[OsString]) -> Result<(), Fault> {
+    let Some(first) = rest.first() else { return Ok(()) };
+    Err(Fault::usage(format!("`cargo xtask {command}` takes no arguments, found `{}`", first.to_string_lossy())))
+}
+
+fn unknown(command: &str) -> Fault {
+    let nearest = nearest::nearest(command, &COMMANDS);
+    let all = COMMANDS.join(", ");
+    Fault::usage(format!("no command `{command}`; did you mean `{nearest}`? The commands are {all}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(args: &[&str]) -> Fault {
+        dispatch(&args.iter().map(OsString::from).collect::<Vec<_>>()).unwrap_err()
+    }
+
+    #[test]
+    fn an_unknown_command_names_the_nearest() {
+        assert!(fault(&["trian"]).to_string().contains("did you mean `train`"));
+        assert_eq!(fault(&["trian"]).exit_code(), ExitCode::from(2));
+    }
+
+    #[test]
+    fn commands_without_arguments_refuse_them() {
+        assert!(fault(&["tidy", "--fix"]).to_string().contains("found `--fix`"));
+        assert_eq!(fault(&["ci", "x"]).exit_code(), ExitCode::from(2));
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        assert!(COMMANDS.iter().filter(|c| **c != "help").all(|c| HELP.contains(&format!("cargo xtask {c}"))));
+    }
+}

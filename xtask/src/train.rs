@@ -1,0 +1,113 @@
+//! `cargo xtask train`: a release build of `gan`, then `gan train` in its place.
+
+use crate::cargo::Cargo;
+use crate::fault::{Fault, Outcome};
+use crate::workspace;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::Command;
+
+/// What is trained when no preset and no file is named: it needs no download.
+const PRESET: &str = "dcgan-mnist";
+
+/// Builds, then becomes `gan train`: on Unix, Ctrl-C then reaches `gan` alone and the exit code is its own.
+pub fn run(args: &[OsString]) -> Outcome {
+    let (features, args) = split_features(args)?;
+    if !build(features).run()? {
+        return Err(Fault::failed("`gan` does not build: see cargo's messages above"));
+    }
+    become_gan(&workspace::gan(), &with_preset(args))
+}
+
+fn build(features: Option<&OsStr>) -> Cargo {
+    let build = Cargo::new(["build", "--release", "--package", "gan-cli", "--bin", "gan"]);
+    match features {
+        Some(list) => build.args([OsStr::new("--features"), list]),
+        None => build,
+    }
+}
+
+/// Takes a leading `--features LIST` or `--features=LIST`, and the `--` that may stand before the rest.
+fn split_features(args: &[OsString]) -> Result<(Option<&OsStr>, &[OsString]), Fault> {
+    let (features, rest) = match args {
+        [flag, rest @ ..] if flag == "--features" => {
+            let (list, rest) = rest.split_first().ok_or_else(no_features)?;
+            (Some(list.as_os_str()), rest)
+        }
+        [flag, rest @ ..] => match flag.to_str().and_then(|flag| flag.strip_prefix("--features=")) {
+            Some(list) => (Some(OsStr::new(list)), rest),
+            None => (None, args),
+        },
+        [] => (None, args),
+    };
+    Ok((features, rest.strip_prefix(&[OsString::from("--")]).unwrap_or(rest)))
+}
+
+fn no_features() -> Fault {
+    Fault::usage("`--features` needs a list, e.g. `cargo xtask train --features cuda`")
+}
+
+/// `train PRESET ARGS…`, where a preset or file comes first or is put there.
+fn with_preset(args: &[OsString]) -> Vec<OsString> {
+    let named = args.first().is_some_and(|arg| !arg.to_string_lossy().starts_with('-'));
+    let preset = (!named).then(|| PRESET.into());
+    [OsString::from("train")].into_iter().chain(preset).chain(args.iter().cloned()).collect()
+}
+
+#[cfg(unix)]
+fn become_gan(gan: &Path, args: &[OsString]) -> Outcome {
+    use std::os::unix::process::CommandExt;
+    Err(not_started(gan, &Command::new(gan).args(args).exec()))
+}
+
+#[cfg(not(unix))]
+fn become_gan(gan: &Path, args: &[OsString]) -> Outcome {
+    use std::process::ExitCode;
+    let status = Command::new(gan).args(args).status().map_err(|error| not_started(gan, &error))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn not_started(gan: &Path, error: &std::io::Error) -> Fault {
+    let gan = gan.display();
+    Fault::failed(format!(
+        "cannot start {gan}: {error}; if cargo builds into another folder, name it in CARGO_TARGET_DIR"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_preset_is_put_in_where_none_is_named() {
+        for (given, wanted) in [
+            ("", "train dcgan-mnist"),
+            ("--steps 5", "train dcgan-mnist --steps 5"),
+            ("keras-mnist --steps 5", "train keras-mnist --steps 5"),
+            ("my/own.toml", "train my/own.toml"),
+        ] {
+            assert_eq!(with_preset(&words(given)), words(wanted));
+        }
+    }
+
+    #[test]
+    fn leading_features_go_to_cargo() {
+        for (given, features, rest) in [
+            ("", None, ""),
+            ("keras-mnist --features x", None, "keras-mnist --features x"),
+            ("--features cuda", Some("cuda"), ""),
+            ("--features=cuda --steps 5", Some("cuda"), "--steps 5"),
+            ("--features cuda -- keras-mnist", Some("cuda"), "keras-mnist"),
+            ("-- keras-mnist", None, "keras-mnist"),
+        ] {
+            let given = words(given);
+            assert_eq!(split_features(&given).unwrap(), (features.map(OsStr::new), words(rest).as_slice()));
+        }
+        assert!(split_features(&words("--features")).is_err());
+        assert!(build(Some(OsStr::new("cuda"))).to_string().ends_with("--bin gan --features cuda"));
+    }
+}
