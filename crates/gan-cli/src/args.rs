@@ -58,7 +58,9 @@ pub enum Command {
 }
 
 #[derive(Args)]
-#[command(after_help = "Settings are laid over each other: preset < file < --set.\n\nExamples:\n  gan train dcgan-mnist\n  gan train dcgan-mnist --epochs 1 --out runs/quick\n  gan train keras-mnist --set train.batch=128 --set optimizer.generator.rate=1e-4\n  gan train mine.toml --seed 7\n  gan train runs/quick --resume --epochs 3\n  gan train runs/quick/config.toml --out runs/again")]
+#[command(
+    after_help = "Settings are laid over each other: preset < file < --set.\n\nExamples:\n  gan train dcgan-mnist\n  gan train dcgan-mnist --epochs 1 --out runs/quick\n  gan train keras-mnist --set train.batch=128 --set optimizer.generator.rate=1e-4\n  gan train mine.toml --seed 7\n  gan train runs/quick --resume --epochs 3\n  gan train runs/quick/config.toml --out runs/again"
+)]
 pub struct TrainArgs {
     /// A preset's name, a TOML file, or (with --resume) a run folder.
     #[arg(value_name = "PRESET or FILE.toml or RUN")]
@@ -93,7 +95,9 @@ pub struct TrainArgs {
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  gan generate runs/first --out digits.png\n  gan generate generator.safetensors --count 20 --grid 4x5 --seed 3\n  gan generate generator.safetensors --count 1000 --out images/\n  gan generate generator.safetensors --latents z.npy --out images.npy\n  gan generate generator.safetensors --out - | display")]
+#[command(
+    after_help = "Examples:\n  gan generate runs/first --out digits.png\n  gan generate generator.safetensors --count 20 --grid 4x5 --seed 3\n  gan generate generator.safetensors --count 1000 --out images/\n  gan generate generator.safetensors --latents z.npy --out images.npy\n  gan generate generator.safetensors --out - | display"
+)]
 pub struct GenerateArgs {
     /// A run folder or a generator's weight file.
     #[arg(value_name = "RUN or FILE.safetensors")]
@@ -120,7 +124,9 @@ pub struct GenerateArgs {
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  gan interpolate runs/first --out walk.gif\n  gan interpolate generator.safetensors --points 2 --frames 9 --out strip.png")]
+#[command(
+    after_help = "Examples:\n  gan interpolate runs/first --out walk.gif\n  gan interpolate generator.safetensors --points 2 --frames 9 --out strip.png"
+)]
 pub struct InterpolateArgs {
     /// A run folder or a generator's weight file.
     #[arg(value_name = "RUN or FILE.safetensors")]
@@ -140,7 +146,9 @@ pub struct InterpolateArgs {
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  gan summary dcgan-mnist\n  gan summary mine.toml --set generator.width=32\n  gan summary runs/first/generator.safetensors")]
+#[command(
+    after_help = "Examples:\n  gan summary dcgan-mnist\n  gan summary mine.toml --set generator.width=32\n  gan summary runs/first/generator.safetensors"
+)]
 pub struct SummaryArgs {
     /// A preset's name, a TOML file, a run folder or a weight file.
     #[arg(value_name = "PRESET, FILE or RUN")]

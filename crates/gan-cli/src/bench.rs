@@ -41,7 +41,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
                    "cpu_ms": cpu_ms, "peak_rss_mib": rss})
         );
     } else {
-        println!("{work}, batch {batch}, {threads} threads: {:.1} ms a step (best {:.1}), {images:.0} images/s, {cpu_ms:.0} ms CPU a step, {rss:.0} MiB at most", median * 1e3, best * 1e3);
+        println!(
+            "{work}, batch {batch}, {threads} threads: {:.1} ms a step (best {:.1}), {images:.0} images/s, {cpu_ms:.0} ms CPU a step, {rss:.0} MiB at most",
+            median * 1e3,
+            best * 1e3
+        );
     }
     Ok(())
 }

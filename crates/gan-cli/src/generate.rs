@@ -5,7 +5,7 @@ use crate::source;
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Tensor};
 use gan_core::{Generator, Pass, Rng};
-use gan_report::{Images, Picture};
+use gan_report::Picture;
 use gan_train::record;
 use std::io::Write;
 use std::path::Path;
@@ -55,7 +55,9 @@ fn latents(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
     let z = z.to_dtype(DType::F32).with_context(|| format!("{}: expected numbers", path.display()))?;
     match z.dims() {
         [n, found] if *found == dim => match count {
-            Some(count) if count > *n => bail!("{}: holds {n} latent vectors, --count asks for {count}", path.display()),
+            Some(count) if count > *n => {
+                bail!("{}: holds {n} latent vectors, --count asks for {count}", path.display())
+            }
             count => Ok(z.narrow(0, 0, count.unwrap_or(*n))?),
         },
         found => bail!("{}: found an array of shape {found:?}, expected [N, {dim}]", path.display()),
@@ -103,26 +105,10 @@ fn write_folder(generator: &dyn Generator, z: &Tensor, out: &Path) -> Result<()>
     let digits = count.to_string().len().max(4);
     for from in (0..count).step_by(AT_ONCE) {
         let part = samples(generator, &z.narrow(0, from, AT_ONCE.min(count - from))?)?;
-        let (n, c, h, w) = part.dims4()?;
-        for i in 0..n {
-            let pixels: Vec<f32> = part.get(i)?.flatten_all()?.to_vec1()?;
-            let picture = single(&pixels, [c, h, w])?;
+        for (i, picture) in record::pictures(&part)?.iter().enumerate() {
             picture.save_png(&out.join(format!("{:0digits$}.png", from + i)))?;
         }
     }
     println!("{} ({count} images)", out.display());
     Ok(())
 }
-
-/// One sample `[C, H, W]` as a picture of its own size.
-pub fn single(pixels: &[f32], [c, h, w]: [usize; 3]) -> Result<Picture> {
-    Ok(Picture::from_image(&Images::new(pixels, [1, c, h, w])?)?)
-}
-
-/// One frame of an animation: a sample, small ones enlarged.
-pub fn frame(pixels: &[f32], shape: [usize; 3]) -> Result<Picture> {
-    let picture = single(pixels, shape)?;
-    let factor = 224usize.div_ceil(shape[1].max(shape[2]).max(1)).clamp(1, 8);
-    Ok(picture.enlarged(factor)?)
-}
-

@@ -7,6 +7,11 @@ use candle_core::Tensor;
 use gan_core::Rng;
 use gan_core::noise::slerp;
 use gan_report::Picture;
+use gan_train::record;
+
+const FRAME_MS: u16 = 60;
+/// An animation's frames are enlarged to at least about this many pixels.
+const SIDE: usize = 224;
 
 /// Walks from sample to sample: an animation comes back to its start, a strip ends at the last.
 pub fn run(args: &InterpolateArgs) -> Result<()> {
@@ -20,19 +25,22 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     let closed = extension == "gif";
     let z = Tensor::new(walk(&points, args.frames as usize, closed), &device)?;
     let samples = generate::samples(&generator, &z)?;
-    let (n, c, h, w) = samples.dims4()?;
-    let picture = |i: usize| -> Result<Picture> {
-        let pixels: Vec<f32> = samples.get(i)?.flatten_all()?.to_vec1()?;
-        if closed { generate::frame(&pixels, [c, h, w]) } else { generate::single(&pixels, [c, h, w]) }
-    };
-    let pictures = (0..n).map(picture).collect::<Result<Vec<_>>>()?;
+    let pictures = record::pictures(&samples)?;
+    let n = pictures.len();
     if closed {
-        gan_report::animate(&pictures, 60, &args.out)?;
+        let enlarged = pictures.iter().map(enlarge).collect::<Result<Vec<_>>>()?;
+        gan_report::animate(&enlarged, FRAME_MS, &args.out)?;
     } else {
         gan_report::strip(&pictures)?.enlarged(2)?.save_png(&args.out)?;
     }
     println!("{} ({n} frames)", args.out.display());
     Ok(())
+}
+
+/// A frame large enough to look at.
+fn enlarge(picture: &Picture) -> Result<Picture> {
+    let factor = SIDE.div_ceil(picture.width().max(picture.height()).max(1)).clamp(1, 8);
+    Ok(picture.enlarged(factor)?)
 }
 
 /// `frames` latent vectors from each point to the next, starting with the point itself; ends at the last one or, closed,
@@ -41,8 +49,7 @@ fn walk(points: &[Vec<f32>], frames: usize, closed: bool) -> Vec<Vec<f32>> {
     let next = |i: usize| &points[(i + 1) % points.len()];
     let legs = if closed { points.len() } else { points.len() - 1 };
     let along = |i: usize| (0..frames).map(move |f| (i, f as f32 / frames as f32));
-    let mut path: Vec<Vec<f32>> =
-        (0..legs).flat_map(along).map(|(i, t)| slerp(&points[i], next(i), t)).collect();
+    let mut path: Vec<Vec<f32>> = (0..legs).flat_map(along).map(|(i, t)| slerp(&points[i], next(i), t)).collect();
     path.extend((!closed).then(|| points[points.len() - 1].clone()));
     path
 }

@@ -4,7 +4,7 @@ use crate::args::{TrainArgs, Usage};
 use crate::progress::Progress;
 use crate::{STOPPED, source};
 use anyhow::{Context, Result};
-use gan_train::{Existing, Outcome, RunFolder, Trainer, checkpoint, layering, record};
+use gan_train::{Existing, Outcome, RunFolder, Trainer, checkpoint, record};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,7 +40,10 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
         .with_context(|| format!("{}: the run failed; its last checkpoint is kept", folder.path().display()))?;
     if outcome == Outcome::Stopped {
         let (step, total) = (trainer.step(), trainer.total_steps());
-        eprintln!("stopped after step {step} of {total}; all is saved. Go on with: gan train {} --resume", folder.path().display());
+        eprintln!(
+            "stopped after step {step} of {total}; all is saved. Go on with: gan train {} --resume",
+            folder.path().display()
+        );
         return Ok(ExitCode::from(STOPPED));
     }
     say_where(&folder);
@@ -96,7 +99,8 @@ fn new_folder(source: &Path) -> PathBuf {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let now: String = now.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
     let base = Path::new("runs").join(format!("{name}-{}", now.replace('T', "-")));
-    let numbered = (2..).map(|i| base.with_file_name(format!("{}-{i}", base.file_name().unwrap_or_default().to_string_lossy())));
+    let numbered =
+        (2..).map(|i| base.with_file_name(format!("{}-{i}", base.file_name().unwrap_or_default().to_string_lossy())));
     std::iter::once(base.clone()).chain(numbered).find(|p| !p.exists()).unwrap_or(base)
 }
 

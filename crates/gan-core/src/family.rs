@@ -10,9 +10,16 @@ use crate::layer::{Conv, ConvTranspose, Layer, Pad, Pair};
 ///
 /// # Errors
 /// If a side is not of that form, or both sides do not double equally often: says which sizes near it are.
-pub fn dcgan(size: [usize; 2], channels: usize, latent: usize, width: usize) -> Result<(Vec<Layer>, Vec<Layer>), String> {
+pub fn dcgan(
+    size: [usize; 2],
+    channels: usize,
+    latent: usize,
+    width: usize,
+) -> Result<(Vec<Layer>, Vec<Layer>), String> {
     if channels == 0 || latent == 0 || width == 0 {
-        return Err(format!("dcgan needs channels, latent size and width of at least 1, got {channels}, {latent}, {width}"));
+        return Err(format!(
+            "dcgan needs channels, latent size and width of at least 1, got {channels}, {latent}, {width}"
+        ));
     }
     let (base, doublings) = doublings(size)?;
     let Some(widest) = width.checked_shl(doublings as u32 - 1).filter(|w| *w <= 1 << 20) else {
@@ -81,7 +88,10 @@ fn doublings(size: [usize; 2]) -> Result<([usize; 2], usize), String> {
             let below = near(Box::new((8..bad).rev())).map(|s| s.to_string());
             let above = near(Box::new(bad.max(8)..bad.saturating_mul(2).max(17))).map(|s| s.to_string());
             let sizes: Vec<String> = below.into_iter().chain(above).collect();
-            Err(format!("dcgan cannot make a side of {bad}: it must be 4, 5, 6 or 7 doubled at least once; nearest: {}", sizes.join(" or ")))
+            Err(format!(
+                "dcgan cannot make a side of {bad}: it must be 4, 5, 6 or 7 doubled at least once; nearest: {}",
+                sizes.join(" or ")
+            ))
         }
     }
 }

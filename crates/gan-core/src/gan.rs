@@ -55,10 +55,18 @@ impl LayeredGenerator {
     ///
     /// # Errors
     /// If the layers do not fit together, or the input does not take the latent vectors.
-    pub fn new(latent: &Latent, input: &[usize], layers: &[Layer], init: Init, rng: &mut Rng, device: &Device) -> Result<Self> {
+    pub fn new(
+        latent: &Latent,
+        input: &[usize],
+        layers: &[Layer],
+        init: Init,
+        rng: &mut Rng,
+        device: &Device,
+    ) -> Result<Self> {
         let name = "generator";
         if input.iter().product::<usize>() != latent.dim {
-            let problem = format!("input {input:?} does not take latent vectors of {} numbers (latent.dim)", latent.dim);
+            let problem =
+                format!("input {input:?} does not take latent vectors of {} numbers (latent.dim)", latent.dim);
             return Err(Error::Network { network: name.into(), problem });
         }
         Ok(Self { network: Network::new(name, input, layers, init, rng, device)? })

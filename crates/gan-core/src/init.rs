@@ -22,7 +22,14 @@ pub enum Init {
 
 impl Init {
     /// Initial values of a parameter of `shape`; `weight` is the shape of the kernel in the same layer, for its fans.
-    pub fn tensor(self, role: Role, shape: &[usize], weight: &[usize], rng: &mut Rng, device: &Device) -> Result<Tensor> {
+    pub fn tensor(
+        self,
+        role: Role,
+        shape: &[usize],
+        weight: &[usize],
+        rng: &mut Rng,
+        device: &Device,
+    ) -> Result<Tensor> {
         let [fan_in, fan_out] = fans(weight).map(|fan| fan as f32);
         match (role, self) {
             (Role::Weight, Self::Dcgan) => rng.normal_tensor(0.0, 0.02, shape, device),

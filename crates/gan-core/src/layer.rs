@@ -230,7 +230,16 @@ pub enum Layer {
 }
 
 const TABLES: [&str; 10] = [
-    "dense", "conv", "conv_transpose", "batch_norm", "leaky_relu", "dropout", "reshape", "upsample", "zero_pad", "avg_pool",
+    "dense",
+    "conv",
+    "conv_transpose",
+    "batch_norm",
+    "leaky_relu",
+    "dropout",
+    "reshape",
+    "upsample",
+    "zero_pad",
+    "avg_pool",
 ];
 const NAMES: [(&str, Layer); 6] = [
     ("relu", Layer::Relu),

@@ -69,7 +69,14 @@ impl Network {
     ///
     /// # Errors
     /// If the layers do not fit together.
-    pub fn new(name: &str, input: &[usize], layers: &[Layer], init: Init, rng: &mut Rng, device: &Device) -> Result<Self> {
+    pub fn new(
+        name: &str,
+        input: &[usize],
+        layers: &[Layer],
+        init: Init,
+        rng: &mut Rng,
+        device: &Device,
+    ) -> Result<Self> {
         let shapes = shape::infer(name, input, layers)?;
         let (mut all, mut starts) = (vec![], vec![]);
         let mut shape = input;
@@ -167,7 +174,13 @@ impl Network {
         }
     }
 
-    fn batch_norm(&self, index: usize, x: &Tensor, [gamma, beta]: [Tensor; 2], mode: &Mode) -> candle_core::Result<Tensor> {
+    fn batch_norm(
+        &self,
+        index: usize,
+        x: &Tensor,
+        [gamma, beta]: [Tensor; 2],
+        mode: &Mode,
+    ) -> candle_core::Result<Tensor> {
         let Layer::BatchNorm(layer) = &self.layers[index] else { unreachable!("called for batch norm only") };
         let settings = &layer.batch_norm;
         let start = self.starts[index];
@@ -195,7 +208,8 @@ impl Network {
         if self.output() == wanted {
             return Ok(());
         }
-        let problem = format!("the last layer makes {:?}, the data is {wanted:?}: change the layers or data.size", self.output());
+        let problem =
+            format!("the last layer makes {:?}, the data is {wanted:?}: change the layers or data.size", self.output());
         Err(Error::Network { network: network.into(), problem })
     }
 }

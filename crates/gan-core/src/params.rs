@@ -89,7 +89,10 @@ pub fn load(params: &[Param], tensors: &BTreeMap<String, Tensor>, from: &Path) -
             None => return fail(format!("has no tensor \"{}\", which the network's layer list needs", p.name)),
             Some(t) if t.dims() != p.var.dims() => {
                 let (found, expected) = (t.dims(), p.var.dims());
-                return fail(format!("tensor \"{}\" is {found:?}, the network's layer list needs {expected:?}", p.name));
+                return fail(format!(
+                    "tensor \"{}\" is {found:?}, the network's layer list needs {expected:?}",
+                    p.name
+                ));
             }
             Some(_) => {}
         }
@@ -101,7 +104,8 @@ pub fn load(params: &[Param], tensors: &BTreeMap<String, Tensor>, from: &Path) -
     }
     for p in params {
         let t = tensors[&p.name].to_dtype(p.var.dtype())?.to_device(p.var.device())?;
-        p.var.set(&t.contiguous()?)?;
+        // A copy, since the tensors may be the parameters' own.
+        p.var.set(&t.copy()?)?;
     }
     Ok(())
 }

@@ -53,7 +53,13 @@ impl Summary {
                 Layer::ConvTranspose(_) => kernel * positions(before),
                 _ => 0,
             };
-            Row { layer: layer.clone(), output: output.clone(), trained: count(true), fixed: count(false), multiply_adds }
+            Row {
+                layer: layer.clone(),
+                output: output.clone(),
+                trained: count(true),
+                fixed: count(false),
+                multiply_adds,
+            }
         };
         let rows = layers.iter().zip(before).zip(&shapes).map(row).collect();
         Ok(Self { name: name.into(), input: input.to_vec(), rows })
@@ -79,7 +85,13 @@ impl fmt::Display for Summary {
         line(f, &head)?;
         cells.iter().try_for_each(|c| line(f, c))?;
         let (trained, fixed, multiply_adds) = self.totals();
-        writeln!(f, "parameters: {} ({} trained, {} running averages)", grouped(trained + fixed), grouped(trained), grouped(fixed))?;
+        writeln!(
+            f,
+            "parameters: {} ({} trained, {} running averages)",
+            grouped(trained + fixed),
+            grouped(trained),
+            grouped(fixed)
+        )?;
         writeln!(f, "multiply-adds a sample: {}", grouped(multiply_adds))
     }
 }

@@ -34,7 +34,8 @@ pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> 
     if !x.device().is_cpu() {
         return composed(x, gamma, beta, eps);
     }
-    let moments = with_real!(x.dtype(), "batch norm", T => with_elements::<T, _>(&x.detach(), |x| moments(x, [n, c, plane]))?);
+    let moments =
+        with_real!(x.dtype(), "batch norm", T => with_elements::<T, _>(&x.detach(), |x| moments(x, [n, c, plane]))?);
     let (mean, variance): (Vec<f64>, Vec<f64>) = moments.into_iter().unzip();
     let inverse: Vec<f64> = variance.iter().map(|v| 1.0 / (v + eps).sqrt()).collect();
     let host = |v: &[f64]| Tensor::new(v, x.device())?.to_dtype(x.dtype());
@@ -44,7 +45,14 @@ pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> 
 }
 
 /// Normalises by given statistics (`[C]` each), as a network does once it is trained: the same shape as x.
-pub fn batch_norm_eval(x: &Tensor, gamma: &Tensor, beta: &Tensor, mean: &Tensor, variance: &Tensor, eps: f64) -> Result<Tensor> {
+pub fn batch_norm_eval(
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    mean: &Tensor,
+    variance: &Tensor,
+    eps: f64,
+) -> Result<Tensor> {
     let scale = gamma.div(&(variance + eps)?.sqrt()?)?;
     let shift = beta.sub(&mean.mul(&scale)?)?;
     x.broadcast_mul(&column(&scale, x)?)?.broadcast_add(&column(&shift, x)?)
@@ -125,10 +133,10 @@ impl CustomOp3 for BatchNorm {
         with_real!(x.dtype(), self.name(), T => {
             let (x, gamma, beta) = (elements::<T>(x, xl)?, elements::<T>(gamma, gl)?, elements::<T>(beta, bl)?);
             let y = self.map_planes::<T, _>(&x, |channel| {
-                let scale = gamma[channel].wide() * self.inverse[channel];
-                let shift = beta[channel].wide() - self.mean[channel] * scale;
-                let (scale, shift) = (T::of(scale), T::of(shift));
-                move |x, _| x * scale + shift
+                // Centred first: folding the mean into one shift would cancel where it is large against the spread.
+                let scale = T::of(gamma[channel].wide() * self.inverse[channel]);
+                let (mean, beta) = (T::of(self.mean[channel]), beta[channel]);
+                move |x, _| (x - mean) * scale + beta
             }, &x);
             Ok((T::store(y), xl.shape().clone()))
         })
@@ -160,10 +168,12 @@ impl BatchNorm {
         let [_, c, plane] = self.shape;
         let mut y = vec![T::ZERO; x.len()];
         let size = plane.max(1);
-        y.par_chunks_mut(size).zip(x.par_chunks(size)).zip(g.par_chunks(size)).enumerate().for_each(|(i, ((y, x), g))| {
-            let f = f(i % c);
-            y.iter_mut().zip(x).zip(g).for_each(|((y, x), g)| *y = f(*x, *g));
-        });
+        y.par_chunks_mut(size).zip(x.par_chunks(size)).zip(g.par_chunks(size)).enumerate().for_each(
+            |(i, ((y, x), g))| {
+                let f = f(i % c);
+                y.iter_mut().zip(x).zip(g).for_each(|((y, x), g)| *y = f(*x, *g));
+            },
+        );
         y
     }
 
@@ -212,11 +222,9 @@ impl BatchNorm {
             |channel| {
                 let (inverse, (sum, with_x)) = (self.inverse[channel], sums[channel]);
                 let scale = gamma[channel] * inverse;
-                // dx = scale·g + slope·x + shift, the three constants gathered once a channel.
-                let slope = -scale * with_x / count * inverse;
-                let shift = -scale * sum / count - slope * self.mean[channel];
-                let [scale, slope, shift] = [scale, slope, shift].map(T::of);
-                move |x, g| scale * g + slope * x + shift
+                let along = T::of(with_x / count * inverse);
+                let [scale, even, mean] = [scale, sum / count, self.mean[channel]].map(T::of);
+                move |x, g| scale * (g - even - (x - mean) * along)
             },
             g,
         )

@@ -5,7 +5,13 @@
 use crate::conv::ConvSpec;
 
 /// x `[N, C, H, W]`, w `[O, C, kh, kw]` -> y `[N, O, H', W']` and its shape.
-pub fn conv2d(x: &[f64], [n, c, h, w]: [usize; 4], k: &[f64], [o, _, kh, kw]: [usize; 4], spec: &ConvSpec) -> (Vec<f64>, [usize; 4]) {
+pub fn conv2d(
+    x: &[f64],
+    [n, c, h, w]: [usize; 4],
+    k: &[f64],
+    [o, _, kh, kw]: [usize; 4],
+    spec: &ConvSpec,
+) -> (Vec<f64>, [usize; 4]) {
     let size = |i: usize, side: usize, kernel: usize| {
         (side + spec.padding.total()[i] - spec.dilation[i] * (kernel - 1) - 1) / spec.stride[i] + 1
     };
@@ -16,7 +22,14 @@ pub fn conv2d(x: &[f64], [n, c, h, w]: [usize; 4], k: &[f64], [o, _, kh, kw]: [u
 }
 
 /// y `[N, O, H', W']`, w `[O, C, kh, kw]` -> x-like `[N, C, H, W]`: [`conv2d`]'s transpose.
-pub fn conv_transpose2d(y: &[f64], [n, o, oh, ow]: [usize; 4], k: &[f64], [_, c, kh, kw]: [usize; 4], spec: &ConvSpec, [h, w]: [usize; 2]) -> Vec<f64> {
+pub fn conv_transpose2d(
+    y: &[f64],
+    [n, o, oh, ow]: [usize; 4],
+    k: &[f64],
+    [_, c, kh, kw]: [usize; 4],
+    spec: &ConvSpec,
+    [h, w]: [usize; 2],
+) -> Vec<f64> {
     let mut x = vec![0.0; n * c * h * w];
     for_each_tap([n, c, h, w], [o, kh, kw], [oh, ow], spec, |xi, wi, yi| x[xi] += y[yi] * k[wi]);
     x
@@ -54,7 +67,13 @@ fn pairs(a: usize, b: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// Batch norm over x `[N, C, P]` by its own statistics -> (y, means `[C]`, biased variances `[C]`).
-pub fn batch_norm(x: &[f64], [n, c, p]: [usize; 3], gamma: &[f64], beta: &[f64], eps: f64) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+pub fn batch_norm(
+    x: &[f64],
+    [n, c, p]: [usize; 3],
+    gamma: &[f64],
+    beta: &[f64],
+    eps: f64,
+) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let (mut y, mut means, mut variances) = (vec![0.0; x.len()], vec![], vec![]);
     for ch in 0..c {
         let places: Vec<usize> = pairs(n, p).map(|(i, j)| (i * c + ch) * p + j).collect();

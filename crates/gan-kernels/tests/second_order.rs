@@ -20,8 +20,10 @@ fn gradients_of_gradients() {
     // SAFETY: this binary has one test, and nothing reads the environment beside it.
     unsafe { std::env::set_var("CANDLE_GRAD_DO_NOT_DETACH", "1") };
     let square = |y: &Tensor| weigh(&(y.sqr()? + y)?);
-    let specs =
-        [ConvSpec::square(2, 1), ConvSpec { padding: Padding { top: 0, bottom: 1, left: 0, right: 1 }, ..ConvSpec::square(2, 0) }];
+    let specs = [
+        ConvSpec::square(2, 1),
+        ConvSpec { padding: Padding { top: 0, bottom: 1, left: 0, right: 1 }, ..ConvSpec::square(2, 0) },
+    ];
     for spec in &specs {
         check_gradients("conv2d", &[made(&[2, 2, 5, 5], 1), made(&[2, 2, 3, 3], 2), made(&[2], 3)], |t| {
             penalty(t, |t| square(&gan_kernels::conv2d(&t[0], &t[1], Some(&t[2]), spec)?))

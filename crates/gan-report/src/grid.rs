@@ -59,6 +59,15 @@ impl<'a> Images<'a> {
         Ok(colour)
     }
 
+    /// Each image as a picture of its own size.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the images are neither grey nor colour.
+    pub fn pictures(&self) -> Result<Vec<Picture>, Error> {
+        let colour = self.check()?;
+        (0..self.count).map(|index| self.picture(colour, index)).collect()
+    }
+
     /// Image `index` as bytes, planes interleaved: `[C, H, W]` → `[H, W, C]`.
     fn picture(&self, colour: Colour, index: usize) -> Result<Picture, Error> {
         let plane = self.height * self.width;

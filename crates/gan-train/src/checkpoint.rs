@@ -65,7 +65,8 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
     }
     fs::create_dir_all(dir).map_err(io(dir, "created"))?;
     let tensors = tensors(trainer);
-    let bytes = safetensors::serialize(tensors.iter().map(|(k, v)| (k.as_str(), v)), None).map_err(candle_core::Error::from)?;
+    let bytes =
+        safetensors::serialize(tensors.iter().map(|(k, v)| (k.as_str(), v)), None).map_err(candle_core::Error::from)?;
     let state = State {
         format: FORMAT,
         step: trainer.step,
@@ -144,7 +145,9 @@ pub fn restore(trainer: &mut Trainer, dir: &Path) -> Result<Option<u64>> {
     }
     match damage {
         None => Ok(None),
-        Some(error) => Err(Error::file(dir, format!("no checkpoint is whole; the oldest: {error}. Start again with --overwrite"))),
+        Some(error) => {
+            Err(Error::file(dir, format!("no checkpoint is whole; the oldest: {error}. Start again with --overwrite")))
+        }
     }
 }
 
@@ -177,7 +180,9 @@ fn read(path: &Path) -> Result<(State, BTreeMap<String, Tensor>)> {
     let tensors = bytes(TENSORS)?;
     if tensors.len() as u64 != state.tensors_len || crc32fast::hash(&tensors) != state.tensors_crc32 {
         let (found, expected) = (tensors.len(), state.tensors_len);
-        return Err(damaged(format!("{TENSORS} has {found} bytes or a checksum other than the {expected} bytes it was saved with")));
+        return Err(damaged(format!(
+            "{TENSORS} has {found} bytes or a checksum other than the {expected} bytes it was saved with"
+        )));
     }
     let tensors = candle_core::safetensors::load_buffer(&tensors, &candle_core::Device::Cpu)?;
     Ok((state, tensors.into_iter().collect()))
@@ -187,7 +192,8 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     let now = identity(trainer);
     if now != state.identity {
         let (was, is) = first_difference(&state.identity, &now);
-        let problem = format!("was made with other settings: there \"{was}\", now \"{is}\". Resume without changing them");
+        let problem =
+            format!("was made with other settings: there \"{was}\", now \"{is}\". Resume without changing them");
         return Err(Error::config(path.display().to_string(), problem));
     }
     let part = |prefix: &str| -> BTreeMap<String, Tensor> {

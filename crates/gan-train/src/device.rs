@@ -28,7 +28,9 @@ pub fn open(name: &str) -> Result<Device> {
 }
 
 fn lacking(what: &str, feature: &str) -> String {
-    format!("this build has no {what}: build with `cargo build --release -p gan-cli --features {feature}`, or use --device cpu")
+    format!(
+        "this build has no {what}: build with `cargo build --release -p gan-cli --features {feature}`, or use --device cpu"
+    )
 }
 
 fn automatic() -> Device {

@@ -42,7 +42,8 @@ impl RunFolder {
                 return Err(Error::config(path.display().to_string(), problem));
             }
             Content::Other(example) => {
-                let problem = format!("is not empty and not a run (it holds \"{example}\"): name another folder (--out)");
+                let problem =
+                    format!("is not empty and not a run (it holds \"{example}\"): name another folder (--out)");
                 return Err(Error::config(path.display().to_string(), problem));
             }
         }
@@ -58,7 +59,10 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<Self> {
         match content(path)? {
             Content::Run => Ok(Self(path.to_path_buf())),
-            _ => Err(Error::config(path.display().to_string(), "holds no run: there is no config.toml written by gan train")),
+            _ => Err(Error::config(
+                path.display().to_string(),
+                "holds no run: there is no config.toml written by gan train",
+            )),
         }
     }
 
@@ -73,7 +77,8 @@ impl RunFolder {
     /// If the folder cannot be written.
     pub fn write_config(&self, config: &RunConfig) -> Result<()> {
         let body = toml::to_string(config).map_err(|e| Error::config("config.toml", e.to_string()))?;
-        let text = format!("{MARK} Repeat it with `gan train config.toml`, go on with `gan train FOLDER --resume`.\n{body}");
+        let text =
+            format!("{MARK} Repeat it with `gan train config.toml`, go on with `gan train FOLDER --resume`.\n{body}");
         Ok(atomic::write(&self.config(), text.as_bytes())?)
     }
 
@@ -128,7 +133,8 @@ impl RunFolder {
                 fs::remove_dir_all(&dir).map_err(failed(&dir))?;
             }
         }
-        let named = ["generator.safetensors", "metrics.jsonl", "losses.png", "losses.svg", "report.html", "progress.gif"];
+        let named =
+            ["generator.safetensors", "metrics.jsonl", "losses.png", "losses.svg", "report.html", "progress.gif"];
         let files = named.iter().map(|name| self.0.join(name)).chain(self.events()).chain([self.config()]);
         for file in files.filter(|f| f.exists()) {
             fs::remove_file(&file).map_err(failed(&file))?;

@@ -53,7 +53,8 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     }
     let value = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
     let value = value.unwrap_or_else(|| Value::String(assignment.split_once('=').map_or("", |(_, v)| v).trim().into()));
-    let nested = path.rsplit('.').fold(value, |value, part| Value::Table(Table::from_iter([(part.trim().into(), value)])));
+    let nested =
+        path.rsplit('.').fold(value, |value, part| Value::Table(Table::from_iter([(part.trim().into(), value)])));
     if let Value::Table(nested) = nested {
         overlay(table, nested);
     }
@@ -147,14 +148,22 @@ mod tests {
         let config = read(table).unwrap();
         assert_eq!((config.train.steps, config.train.epochs, config.train.batch), (Some(7), None, 12));
         assert_eq!(config.data.dir.unwrap().to_str(), Some("/some/where"));
-        let expected = crate::config::OptimizerConfig::Rmsprop { rate: 2e-4, alpha: 0.99, epsilon: 1e-8, epsilon_inside_root: false };
+        let expected = crate::config::OptimizerConfig::Rmsprop {
+            rate: 2e-4,
+            alpha: 0.99,
+            epsilon: 1e-8,
+            epsilon_inside_root: false,
+        };
         assert_eq!(config.optimizer.generator, expected);
     }
 
     #[test]
     fn wrong_keys_and_values_are_named_with_their_path() {
         let message = problem(&["train.bach=3"]);
-        assert!(message.starts_with("train") && message.contains("\"bach\"") && message.contains("did you mean \"batch\"?"), "{message}");
+        assert!(
+            message.starts_with("train") && message.contains("\"bach\"") && message.contains("did you mean \"batch\"?"),
+            "{message}"
+        );
         let message = problem(&["train.batch=many"]);
         assert!(message.starts_with("train.batch:") && message.contains("many"), "{message}");
         let message = problem(&["loss.kind=saturated"]);

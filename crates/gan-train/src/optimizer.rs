@@ -82,7 +82,12 @@ impl Optimizer {
                 OptimizerConfig::Rmsprop { rate, alpha, epsilon, epsilon_inside_root } => {
                     accumulate(&slot.second, grad, alpha, Moment::Second)?;
                     let placement = placement(epsilon_inside_root);
-                    descend(&slot.var, grad, &slot.second, Descend { scale: rate, root_scale: 1.0, epsilon, placement })?;
+                    descend(
+                        &slot.var,
+                        grad,
+                        &slot.second,
+                        Descend { scale: rate, root_scale: 1.0, epsilon, placement },
+                    )?;
                 }
             }
         }
@@ -107,7 +112,12 @@ impl Optimizer {
         for (name, var) in self.moments() {
             match tensors.get(&name) {
                 Some(t) if t.dims() == var.dims() => var.set(&t.to_device(var.device())?)?,
-                _ => return Err(Error::file(from, format!("has no optimiser state \"{name}\" of shape {:?}", var.dims()))),
+                _ => {
+                    return Err(Error::file(
+                        from,
+                        format!("has no optimiser state \"{name}\" of shape {:?}", var.dims()),
+                    ));
+                }
             }
         }
         self.steps = steps;
@@ -163,7 +173,8 @@ mod tests {
         for inside in [false, true] {
             for bias_correction in [BiasCorrection::Separate, BiasCorrection::Folded] {
                 let (rate, betas, epsilon) = (1e-2, [0.5, 0.99], 1e-5);
-                let config = OptimizerConfig::Adam { rate, betas, epsilon, epsilon_inside_root: inside, bias_correction };
+                let config =
+                    OptimizerConfig::Adam { rate, betas, epsilon, epsilon_inside_root: inside, bias_correction };
                 follow(config, |g, [m, v], t| {
                     *m = 0.5 * *m + 0.5 * g;
                     *v = 0.99 * *v + 0.01 * g * g;

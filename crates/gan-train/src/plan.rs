@@ -84,7 +84,9 @@ impl Plan {
 fn check_train(config: &RunConfig) -> Result<()> {
     let t = &config.train;
     match (t.steps, t.epochs) {
-        (Some(_), Some(_)) => return Err(Error::config("train.steps", "train.epochs is given as well: give one of them")),
+        (Some(_), Some(_)) => {
+            return Err(Error::config("train.steps", "train.epochs is given as well: give one of them"));
+        }
         (None, None) => return Err(Error::config("train.steps", "missing: give train.steps or train.epochs")),
         (Some(n), None) => at_least_one("train.steps", n)?,
         (None, Some(n)) => at_least_one("train.epochs", n)?,
@@ -102,7 +104,8 @@ fn check_train(config: &RunConfig) -> Result<()> {
         return Err(Error::config("train.fakes_mode", problem));
     }
     if t.reuse_fakes && t.alternate == Alternate::Epochs {
-        let problem = "where the players alternate by epochs there are no samples to reuse: set train.reuse_fakes=false";
+        let problem =
+            "where the players alternate by epochs there are no samples to reuse: set train.reuse_fakes=false";
         return Err(Error::config("train.alternate", problem));
     }
     let [c, [h, w]] = [[config.data.channels; 2], config.data.size.get()];
@@ -123,12 +126,17 @@ fn check_loss(config: &RunConfig) -> Result<()> {
 
 fn check_optimizer(key: &str, config: &OptimizerConfig) -> Result<()> {
     let (rate, epsilon, decays) = match *config {
-        OptimizerConfig::Adam { rate, epsilon, betas, .. } => (rate, epsilon, vec![("betas", betas[0]), ("betas", betas[1])]),
+        OptimizerConfig::Adam { rate, epsilon, betas, .. } => {
+            (rate, epsilon, vec![("betas", betas[0]), ("betas", betas[1])])
+        }
         OptimizerConfig::Rmsprop { rate, epsilon, alpha, .. } => (rate, epsilon, vec![("alpha", alpha)]),
     };
     for (name, value) in [("rate", rate), ("epsilon", epsilon)] {
         if !(value > 0.0 && value.is_finite()) {
-            return Err(Error::config(format!("{key}.{name}"), format!("{value} cannot be used: expected a number above 0")));
+            return Err(Error::config(
+                format!("{key}.{name}"),
+                format!("{value} cannot be used: expected a number above 0"),
+            ));
         }
     }
     for (name, value) in decays {
@@ -160,15 +168,19 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
     let made = shape::infer("generator", &generator.input, &generator.layers)?;
     let end = made.last().unwrap_or(&generator.input);
     if *end != sample {
-        let problem = format!("the last layer makes {end:?}, the data is {sample:?}: change the layers, data.size or data.channels");
+        let problem = format!(
+            "the last layer makes {end:?}, the data is {sample:?}: change the layers, data.size or data.channels"
+        );
         return Err(Error::config("generator.layers", problem));
     }
     if generator.input.iter().product::<usize>() != config.latent.dim {
-        let problem = format!("{:?} does not take latent vectors of {} numbers (latent.dim)", generator.input, config.latent.dim);
+        let problem =
+            format!("{:?} does not take latent vectors of {} numbers (latent.dim)", generator.input, config.latent.dim);
         return Err(Error::config("generator.input", problem));
     }
     if discriminator.input != sample {
-        let problem = format!("{:?} is not the data's shape {sample:?} (data.channels, data.size)", discriminator.input);
+        let problem =
+            format!("{:?} is not the data's shape {sample:?} (data.channels, data.size)", discriminator.input);
         return Err(Error::config("discriminator.input", problem));
     }
     shape::infer("discriminator", &discriminator.input, &discriminator.layers)?;
@@ -180,7 +192,10 @@ fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: 
     match (&network.family, &network.layers) {
         (Some(Family::Dcgan), None) => {
             let Some(width) = network.width else {
-                return Err(Error::config(format!("{name}.width"), "missing: the family \"dcgan\" needs its narrowest width, e.g. 64"));
+                return Err(Error::config(
+                    format!("{name}.width"),
+                    "missing: the family \"dcgan\" needs its narrowest width, e.g. 64",
+                ));
             };
             let (channels, latent) = (config.data.channels, config.latent.dim);
             let (g, d) = family::dcgan(config.data.size.get(), channels, latent, width)
@@ -194,7 +209,9 @@ fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: 
             let input = network.input.clone().unwrap_or_else(|| input.to_vec());
             Ok(Architecture { input, layers: layers.clone(), init })
         }
-        (None, Some(_)) => Err(Error::config(format!("{name}.width"), "only a family has a width: remove it or the layers")),
+        (None, Some(_)) => {
+            Err(Error::config(format!("{name}.width"), "only a family has a width: remove it or the layers"))
+        }
         _ => Err(Error::config(name, "needs either a family (with its width) or layers, and not both")),
     }
 }

@@ -70,7 +70,8 @@ impl Observer for Metrics {
         let line = serde_json::to_value(Line { report, images_per_s }).unwrap_or_default();
         let path = self.folder.metrics();
         // One write a line: a killed process leaves at most one torn line, at the end.
-        file.write_all(format!("{line}\n").as_bytes()).map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;
+        file.write_all(format!("{line}\n").as_bytes())
+            .map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;
         for (tag, value) in line.as_object().into_iter().flatten().filter(|(tag, _)| *tag != "step") {
             events.scalar(report.step, unix_time(), tag, value.as_f64().unwrap_or(f64::NAN))?;
         }
@@ -204,4 +205,14 @@ impl Checkpoints {
         self.saved = Some(trainer.step());
         Ok(())
     }
+}
+
+/// Images `[N, C, H, W]` as pictures of their own size.
+///
+/// # Errors
+/// If they are neither grey nor colour.
+pub fn pictures(images: &candle_core::Tensor) -> Result<Vec<Picture>> {
+    let (n, c, h, w) = images.dims4()?;
+    let pixels: Vec<f32> = images.flatten_all()?.to_vec1()?;
+    Ok(Images::new(&pixels, [n, c, h, w])?.pictures()?)
 }

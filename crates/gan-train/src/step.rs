@@ -111,7 +111,12 @@ pub fn update_generator(
 }
 
 /// The loss's value, its gradients and their norm, all found finite.
-fn gradients(loss: &Tensor, optimizer: &Optimizer, step: u64, names: [&'static str; 2]) -> Result<(f64, GradStore, f64)> {
+fn gradients(
+    loss: &Tensor,
+    optimizer: &Optimizer,
+    step: u64,
+    names: [&'static str; 2],
+) -> Result<(f64, GradStore, f64)> {
     let value = f64::from(loss.to_scalar::<f32>()?);
     finite(value, names[0], step)?;
     let grads = loss.backward()?;

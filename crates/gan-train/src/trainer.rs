@@ -11,6 +11,7 @@ use gan_core::weights::{DataDescription, Description, FORMAT};
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
 use gan_data::Loader;
 use serde::Serialize;
+use std::collections::VecDeque;
 
 /// What a step found; a player that had no turn has no numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -71,6 +72,8 @@ pub struct Trainer {
     /// Dropout.
     pub(crate) dropout: Rng,
     pub(crate) step: u64,
+    /// Latent vectors to use before any are drawn.
+    queued: VecDeque<Tensor>,
     device: Device,
 }
 
@@ -118,6 +121,7 @@ impl Trainer {
             noise: Rng::stream(seed, "noise"),
             dropout: Rng::stream(seed, "dropout"),
             step: 0,
+            queued: VecDeque::new(),
             device: device.clone(),
             plan,
             generator,
@@ -161,6 +165,12 @@ impl Trainer {
             Length::Steps(steps) => steps,
             Length::Epochs(epochs) => epochs.saturating_mul(self.steps_per_epoch()),
         }
+    }
+
+    /// Lets the next samples be made from `z` `[N, latent]` instead of drawn noise, in the order of the calls: to repeat
+    /// what another program did.
+    pub fn queue_latents(&mut self, z: Tensor) {
+        self.queued.push_back(z);
     }
 
     /// Does one step.
@@ -257,7 +267,10 @@ impl Trainer {
 
     /// `n` samples from fresh noise.
     fn samples(&mut self, n: usize, mode: FakesMode) -> Result<Tensor> {
-        let z = self.plan.config().latent.sample(n, &mut self.noise, &self.device)?;
+        let z = match self.queued.pop_front() {
+            Some(z) => z.to_device(&self.device)?,
+            None => self.plan.config().latent.sample(n, &mut self.noise, &self.device)?,
+        };
         let mut pass = match mode {
             FakesMode::Train => Pass::train(&mut self.dropout),
             FakesMode::Eval => Pass::eval(),

@@ -27,7 +27,8 @@ pub(super) fn conv_transpose2d(x: &Tensor, w: &Tensor, spec: &ConvSpec, output: 
     let (_, _, h, wd) = y.dims4()?;
     let Padding { top, left, .. } = spec.padding;
     let missing = |full: usize, start: usize, size: usize| (start + size).saturating_sub(full);
-    let padding = Padding { bottom: missing(h, top, output[0]), right: missing(wd, left, output[1]), ..Padding::default() };
+    let padding =
+        Padding { bottom: missing(h, top, output[0]), right: missing(wd, left, output[1]), ..Padding::default() };
     zero_pad2d(&y, padding)?.narrow(2, top, output[0])?.narrow(3, left, output[1])?.contiguous()
 }
 

@@ -91,7 +91,12 @@ impl ConvSpec {
     ///
     /// # Errors
     /// If nothing is left after cropping by the padding, or `output_padding` is not less than the stride.
-    pub fn transposed_size(&self, input: [usize; 2], kernel: [usize; 2], output_padding: [usize; 2]) -> Result<[usize; 2]> {
+    pub fn transposed_size(
+        &self,
+        input: [usize; 2],
+        kernel: [usize; 2],
+        output_padding: [usize; 2],
+    ) -> Result<[usize; 2]> {
         self.check(kernel)?;
         let mut output = [0; 2];
         for i in 0..2 {

@@ -1,0 +1,230 @@
+//! Layer lists as users write them: reading, checking, building, and weight files that come back whole.
+
+use candle_core::{DType, Device, Tensor};
+use gan_core::summary::Summary;
+use gan_core::weights::{self, DataDescription, Description, FORMAT};
+use gan_core::{Discriminator, Network, Role, params, shape};
+use gan_core::{Distribution, Generator, Init, Latent, Layer, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
+use std::path::Path;
+
+#[derive(serde::Deserialize)]
+struct List {
+    layers: Vec<Layer>,
+}
+
+fn layers(text: &str) -> Vec<Layer> {
+    read(text).unwrap()
+}
+
+fn read(text: &str) -> Result<Vec<Layer>, String> {
+    toml::from_str::<List>(&format!("layers = {text}")).map(|l| l.layers).map_err(|e| e.message().to_string())
+}
+
+const KERAS: &str = r#"[
+  { dense = 6272 }, { reshape = [128, 7, 7] },
+  { conv_transpose = 128, kernel = 4, stride = 2, padding = "same" }, { batch_norm = {} }, { leaky_relu = 0.01 },
+  { conv = 1, kernel = 7, padding = "same" }, "tanh",
+]"#;
+
+#[test]
+fn lists_survive_json() {
+    let all = layers(
+        r#"[{ dense = 4, bias = false }, { conv = 3, kernel = [3, 5], padding = [0, 1, 2, 3], dilation = 2 },
+            { conv_transpose = 2, kernel = 3, output_padding = 1 }, { batch_norm = { momentum = 0.2, running_variance = "biased" } },
+            { dropout = 0.25 }, { upsample = 2 }, { zero_pad = [0, 1, 0, 1] }, { avg_pool = 2 }, "relu", "sigmoid", "flatten",
+            "global_max_pool", "global_avg_pool"]"#,
+    );
+    let json = serde_json::to_string(&all).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<Layer>>(&json).unwrap(), all);
+}
+
+#[test]
+fn mistakes_in_a_list_are_explained() {
+    for (text, parts) in [
+        (r#"["leaky_relu"]"#, ["leaky_relu", "needs a setting"]),
+        (r#"["thanh"]"#, ["thanh", "\"tanh\""]),
+        ("[{ conf = 3, kernel = 3 }]", ["conf", "\"conv\""]),
+        ("[{ conv = 3, kernal = 3 }]", ["conv", "kernal"]),
+        ("[{ dense = 3.5 }]", ["dense", "3.5"]),
+    ] {
+        let message = read(text).unwrap_err();
+        assert!(parts.iter().all(|part| message.contains(part)), "{text}: {message}");
+    }
+}
+
+#[test]
+fn shapes_follow_the_list() {
+    let shapes = shape::infer("generator", &[100], &layers(KERAS)).unwrap();
+    assert_eq!(shapes[2], [128, 14, 14]);
+    assert_eq!(shapes.last().unwrap(), &[1, 14, 14]);
+    let d = layers(
+        r#"[{ conv = 32, kernel = 3, stride = 2, padding = "same" }, { zero_pad = [0, 1, 0, 1] }, { upsample = [2, 1] },
+                       { avg_pool = [2, 3] }, "global_max_pool"]"#,
+    );
+    let shapes = shape::infer("discriminator", &[1, 28, 27], &d).unwrap();
+    assert_eq!(shapes, [vec![32, 14, 14], vec![32, 15, 15], vec![32, 30, 15], vec![32, 15, 5], vec![32]]);
+}
+
+#[test]
+fn a_list_that_does_not_fit_names_the_layer_what_it_got_and_what_it_needs() {
+    let message =
+        |input: &[usize], text: &str| shape::infer("generator", input, &layers(text)).unwrap_err().to_string();
+    let m = message(&[100], r#"[{ dense = 6272 }, { conv = 3, kernel = 3 }]"#);
+    assert!(
+        m.starts_with("generator layer 1 ({conv:3") && m.contains("[6272]") && m.contains("[channels, height, width]"),
+        "{m}"
+    );
+    let m = message(&[100], "[{ reshape = [3, 7, 7] }]");
+    assert!(m.contains("layer 0") && m.contains("147 numbers, 100 reach it"), "{m}");
+    let m = message(&[1, 4, 4], "[{ dense = 3 }]");
+    assert!(m.contains("[1, 4, 4]") && m.contains("flatten"), "{m}");
+    let m = message(&[1, 4, 4], "[{ conv = 2, kernel = 7 }]");
+    assert!(m.contains("window of 7"), "{m}");
+    let m = message(&[1, 4, 4], "[{ conv = 2, kernel = 3, stride = 0 }]");
+    assert!(m.contains("stride"), "{m}");
+    assert!(message(&[1, 4, 4], "[{ upsample = 1000000 }]").contains("at most"));
+}
+
+#[test]
+fn names_and_shapes_are_pytorchs() {
+    let network = Network::new("g", &[100], &layers(KERAS), Init::Glorot, &mut Rng::new(1), &Device::Cpu).unwrap();
+    let found: Vec<(String, Vec<usize>)> =
+        network.params().iter().map(|p| (p.name.clone(), p.var.dims().to_vec())).collect();
+    let expected: Vec<(&str, Vec<usize>)> = vec![
+        ("main.0.weight", vec![6272, 100]),
+        ("main.0.bias", vec![6272]),
+        ("main.2.weight", vec![128, 128, 4, 4]),
+        ("main.2.bias", vec![128]),
+        ("main.3.weight", vec![128]),
+        ("main.3.bias", vec![128]),
+        ("main.3.running_mean", vec![128]),
+        ("main.3.running_var", vec![128]),
+        ("main.5.weight", vec![1, 128, 7, 7]),
+        ("main.5.bias", vec![1]),
+    ];
+    assert!(found.iter().map(|(n, s)| (n.as_str(), s.clone())).eq(expected));
+}
+
+#[test]
+fn initial_values_follow_their_rule() {
+    let list = layers("[{ conv = 200, kernel = 4 }, { batch_norm = {} }]");
+    for (init, deviation, scale) in [
+        (Init::Dcgan, 0.02, 0.02),
+        (Init::Glorot, (2.0f32 / (50.0 * 16.0 + 200.0 * 16.0)).sqrt(), 0.0),
+        (Init::He, (2.0f32 / 800.0).sqrt(), 0.0),
+        (Init::Pytorch, (1.0f32 / 2400.0).sqrt(), 0.0),
+    ] {
+        let network = Network::new("d", &[50, 4, 4], &list, init, &mut Rng::new(1), &Device::Cpu).unwrap();
+        let spread = |role: Role| -> f32 {
+            let values = network.params().iter().find(|p| p.role == role).unwrap().var.flatten_all().unwrap();
+            (&values - values.mean_all().unwrap().broadcast_as(values.shape()).unwrap())
+                .and_then(|c| c.sqr()?.mean_all()?.sqrt()?.to_scalar())
+                .unwrap()
+        };
+        assert!((spread(Role::Weight) / deviation - 1.0).abs() < 0.02, "{init:?}: {}", spread(Role::Weight));
+        assert!((spread(Role::Scale) - scale).abs() < 0.003, "{init:?}");
+        let bias = network.params().iter().find(|p| p.role == Role::Bias).unwrap().var.to_vec1::<f32>().unwrap();
+        assert_eq!(bias.iter().all(|b| *b == 0.0), init != Init::Pytorch);
+    }
+}
+
+#[test]
+fn running_averages_follow_pytorch_or_keras() {
+    for (variance, correction) in [("unbiased", 4.0 / 3.0), ("biased", 1.0)] {
+        let list = layers(&format!("[{{ batch_norm = {{ momentum = 0.2, running_variance = \"{variance}\" }} }}]"));
+        let network = Network::new("d", &[1], &list, Init::Pytorch, &mut Rng::new(1), &Device::Cpu).unwrap();
+        let x = Tensor::new(&[[1f32], [2.0], [3.0], [6.0]], &Device::Cpu).unwrap();
+        network.forward(&x, &mut Pass::train(&mut Rng::new(2))).unwrap();
+        let stored = |i: usize| network.params()[i].var.to_vec1::<f32>().unwrap()[0];
+        assert!((stored(2) - 0.2 * 3.0).abs() < 1e-6);
+        assert!((stored(3) - (0.8 + 0.2 * 3.5 * correction)).abs() < 1e-6, "{variance}");
+        let before = stored(2);
+        network.forward(&x, &mut Pass::eval()).unwrap();
+        assert_eq!(stored(2), before, "use changes nothing");
+    }
+}
+
+#[test]
+fn dropout_drops_in_training_only_and_by_the_seed() {
+    let network =
+        Network::new("d", &[1000], &layers("[{ dropout = 0.25 }]"), Init::Pytorch, &mut Rng::new(1), &Device::Cpu)
+            .unwrap();
+    let x = Tensor::ones((1, 1000), DType::F32, &Device::Cpu).unwrap();
+    let run = |seed: u64| network.forward(&x, &mut Pass::train(&mut Rng::new(seed))).unwrap().to_vec2::<f32>().unwrap();
+    let dropped = run(5)[0].iter().filter(|v| **v == 0.0).count();
+    assert!((200..300).contains(&dropped), "{dropped}");
+    assert_eq!(run(5), run(5));
+    assert_ne!(run(5), run(6));
+    assert_eq!(network.forward(&x, &mut Pass::eval()).unwrap().to_vec2::<f32>().unwrap(), x.to_vec2::<f32>().unwrap());
+}
+
+#[test]
+fn a_verdict_has_a_logit_a_sample_and_the_features_before_the_head() {
+    let list = layers(r#"[{ conv = 4, kernel = 3 }, "global_max_pool", { dense = 1 }]"#);
+    let d = LayeredDiscriminator::new(&[1, 5, 5], &list, Init::He, &mut Rng::new(1), &Device::Cpu).unwrap();
+    let x = Rng::new(2).normal_tensor(0.0, 1.0, (3, 1, 5, 5), &Device::Cpu).unwrap();
+    let verdict = d.forward(&x, &mut Pass::eval()).unwrap();
+    assert_eq!((verdict.logits.dims(), verdict.features.dims()), (&[3][..], &[3, 4][..]));
+    let two = layers("[\"flatten\", { dense = 2 }]");
+    let error = LayeredDiscriminator::new(&[1, 5, 5], &two, Init::He, &mut Rng::new(1), &Device::Cpu).unwrap_err();
+    assert!(error.to_string().contains("[2]"), "{error}");
+    let probability = layers("[\"flatten\", { dense = 1 }, \"sigmoid\"]");
+    let error =
+        LayeredDiscriminator::new(&[1, 5, 5], &probability, Init::He, &mut Rng::new(1), &Device::Cpu).unwrap_err();
+    assert!(error.to_string().contains("logits"), "{error}");
+}
+
+fn generator(seed: u64) -> (LayeredGenerator, Description) {
+    let latent = Latent { dim: 100, distribution: Distribution::Uniform };
+    let (list, input) = (layers(KERAS), vec![100]);
+    let g = LayeredGenerator::new(&latent, &input, &list, Init::He, &mut Rng::new(seed), &Device::Cpu).unwrap();
+    let data = DataDescription { name: "x".into(), shape: vec![1, 14, 14], range: [-1.0, 1.0], classes: vec![] };
+    let (network, preset, library) = ("generator".into(), "p".into(), "0".into());
+    let description =
+        Description { format: FORMAT, network, input, layers: list, latent, data, preset, step: 3, seed, library };
+    (g, description)
+}
+
+#[test]
+fn a_weight_file_alone_brings_the_generator_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("g.safetensors");
+    let (g, description) = generator(1);
+    let bytes = weights::to_bytes(&g.params(), &description).unwrap();
+    assert_eq!(bytes, weights::to_bytes(&g.params(), &description).unwrap(), "the same bytes every time");
+    std::fs::write(&path, bytes).unwrap();
+    let (found, again) = weights::read_generator(&path, &Device::Cpu).unwrap();
+    assert_eq!(found, description);
+    let z = description.latent.sample(2, &mut Rng::new(3), &Device::Cpu).unwrap();
+    let run = |g: &LayeredGenerator| {
+        g.forward(&z, &mut Pass::eval()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    assert_eq!(run(&g), run(&again));
+}
+
+#[test]
+fn loading_checks_everything_before_it_changes_anything() {
+    let (g, _) = generator(1);
+    let (other, _) = generator(2);
+    let before = params::named_tensors(&g.params());
+    let mut tensors = params::named_tensors(&other.params());
+    tensors.insert("main.5.bias".into(), Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap());
+    let error = params::load(&g.params(), &tensors, Path::new("f.safetensors")).unwrap_err().to_string();
+    assert!(error.contains("f.safetensors") && error.contains("main.5.bias") && error.contains("[2]"), "{error}");
+    for (name, tensor) in &before {
+        let now = params::named_tensors(&g.params())[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(now, tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn the_summary_counts_parameters_and_multiply_adds() {
+    let summary = Summary::new("generator", &[100], &layers(KERAS)).unwrap();
+    let (trained, fixed, multiply_adds) = summary.totals();
+    let kernels = [6272 * 100, 128 * 128 * 16, 128 * 49];
+    assert_eq!(trained, kernels.iter().sum::<usize>() + 6272 + 128 + 2 * 128 + 1);
+    assert_eq!(fixed, 256);
+    assert_eq!(multiply_adds, kernels[0] + kernels[1] * 49 + kernels[2] * 196);
+    let text = summary.to_string();
+    assert!(text.contains("[128, 14, 14]") && text.contains("262,272") && text.contains("running averages"), "{text}");
+}

@@ -1,0 +1,111 @@
+//! Networks written in plain candle train like ours, and so do alternation by epochs and several steps a player.
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Linear, Module, VarBuilder, VarMap};
+use gan_core::{Discriminator, Generator, Param, Pass, Role, Verdict};
+use gan_train::{Trainer, data, layering, presets};
+
+/// One dense layer each way, from candle-nn.
+struct Plain {
+    linear: Linear,
+    vars: VarMap,
+}
+
+impl Plain {
+    fn new(inputs: usize, outputs: usize, scale: f64) -> Self {
+        let vars = VarMap::new();
+        let builder = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
+        let linear = candle_nn::linear(inputs, outputs, builder).unwrap();
+        for var in vars.all_vars() {
+            let n = var.elem_count();
+            let start: Vec<f32> =
+                (0..n).map(|i| (((i * 31 + 7) % 17) as f64 / 17.0 - 0.5) as f32 * scale as f32).collect();
+            var.set(&Tensor::from_vec(start, var.shape(), &Device::Cpu).unwrap()).unwrap();
+        }
+        Self { linear, vars }
+    }
+
+    fn params(&self) -> Vec<Param> {
+        let vars = self.vars.data().lock().unwrap();
+        let mut all: Vec<Param> =
+            vars.iter().map(|(name, var)| Param { name: name.clone(), var: var.clone(), role: Role::Weight }).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+}
+
+struct PlainGenerator(Plain);
+
+impl Generator for PlainGenerator {
+    fn forward(&self, z: &Tensor, _: &mut Pass) -> candle_core::Result<Tensor> {
+        self.0.linear.forward(z)?.tanh()?.reshape(((), 1, 28, 28))
+    }
+    fn params(&self) -> Vec<Param> {
+        self.0.params()
+    }
+}
+
+struct PlainDiscriminator(Plain);
+
+impl Discriminator for PlainDiscriminator {
+    fn forward(&self, x: &Tensor, _: &mut Pass) -> candle_core::Result<Verdict> {
+        let features = x.flatten_from(1)?;
+        Ok(Verdict { logits: self.0.linear.forward(&features)?.flatten_all()?, features })
+    }
+    fn params(&self) -> Vec<Param> {
+        self.0.params()
+    }
+}
+
+fn trainer(settings: &[&str]) -> Trainer {
+    let mut table = layering::from_preset(presets::get("dcgan-mnist").unwrap()).unwrap();
+    let small = ["data.name=made", "train.batch=20000", "data.workers=0", "train.steps=12"];
+    for setting in small.iter().chain(settings) {
+        layering::set(&mut table, setting).unwrap();
+    }
+    let plan = layering::read(table).unwrap().check().unwrap();
+    let loader = data::loader(&plan, data::open(&plan).unwrap()).unwrap();
+    let (g, d) = (Plain::new(100, 784, 0.1), Plain::new(784, 1, 0.01));
+    let (g, d) = (Box::new(PlainGenerator(g)), Box::new(PlainDiscriminator(d)));
+    Trainer::with_networks(plan, g, d, loader, &Device::Cpu).unwrap()
+}
+
+fn snapshot(params: &[Param]) -> Vec<Vec<f32>> {
+    params.iter().map(|p| p.var.flatten_all().unwrap().to_vec1().unwrap()).collect()
+}
+
+#[test]
+fn plain_candle_networks_learn() {
+    let mut trainer = trainer(&["optimizer.discriminator.rate=0.005"]);
+    let before = (snapshot(&trainer.generator().params()), snapshot(&trainer.discriminator().params()));
+    let reports: Vec<_> = (0..6).map(|_| trainer.advance().unwrap()).collect();
+    assert_ne!(before.0, snapshot(&trainer.generator().params()));
+    assert_ne!(before.1, snapshot(&trainer.discriminator().params()));
+    let losses: Vec<f64> = reports.iter().map(|r| r.loss_d.unwrap()).collect();
+    assert!(losses[5] < losses[0], "D learns to tell them apart: {losses:?}");
+}
+
+#[test]
+fn alternating_by_epochs_freezes_the_other_player() {
+    // 60,000 images in batches of 20,000: an epoch is three steps.
+    let mut trainer = trainer(&["train.alternate=epochs", "train.reuse_fakes=false", "train.g_steps=2"]);
+    let mut turns = String::new();
+    for _ in 0..12 {
+        let (g, d) = (snapshot(&trainer.generator().params()), snapshot(&trainer.discriminator().params()));
+        let report = trainer.advance().unwrap();
+        let g_moved = g != snapshot(&trainer.generator().params());
+        let d_moved = d != snapshot(&trainer.discriminator().params());
+        assert_eq!((report.loss_g.is_some(), report.loss_d.is_some()), (g_moved, d_moved));
+        turns.push(if d_moved { 'd' } else { 'g' });
+        assert!(g_moved != d_moved, "exactly one player moves");
+    }
+    assert_eq!(turns, "dddggggggddd");
+}
+
+#[test]
+fn several_steps_a_player_draw_new_batches_each() {
+    let mut trainer = trainer(&["train.d_steps=3", "train.g_steps=2"]);
+    assert_eq!(trainer.steps_per_epoch(), 1);
+    assert_eq!(trainer.advance().unwrap().epoch, 0);
+    assert_eq!(trainer.advance().unwrap().epoch, 1);
+}
