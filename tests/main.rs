@@ -1,1 +1,17 @@
-//! Tests of the whole binary.
+//! Tests of the whole binary: what someone at a terminal relies on, on real MNIST.
+//!
+//! [`common`] starts the binary in a folder of its own. The rest, one promise a module: bad input is refused in words,
+//! a run can be repeated, stopped, killed and gone on with, and its generator used.
+
+mod bad_input;
+mod common;
+mod damage;
+mod full_disk;
+mod generate;
+mod interpolate;
+mod kills;
+mod overwrite;
+mod repeat;
+mod resume;
+mod show;
+mod signals;

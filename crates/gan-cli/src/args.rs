@@ -1,5 +1,6 @@
 //! The command line.
 
+use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -44,6 +45,9 @@ pub enum Command {
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.
     Summary(SummaryArgs),
     /// List the presets, or print one as TOML to copy and edit.
+    #[command(
+        after_help = "Examples:\n  gan preset list\n  gan preset show dcgan-mnist > mine.toml && gan train mine.toml"
+    )]
     Preset {
         #[command(subcommand)]
         command: PresetCommand,
@@ -51,6 +55,9 @@ pub enum Command {
     /// Time whole training steps on made data.
     Bench(BenchArgs),
     /// Print completions for a shell.
+    #[command(
+        after_help = "Examples:\n  gan completions bash > ~/.local/share/bash-completion/completions/gan\n  gan completions fish > ~/.config/fish/completions/gan.fish"
+    )]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -69,13 +76,13 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// How many steps to train in all.
-    #[arg(long, value_name = "N", conflicts_with = "epochs")]
+    #[arg(long, value_name = "N", conflicts_with = "epochs", allow_negative_numbers = true, value_parser = whole(1, MOST))]
     pub steps: Option<u64>,
     /// How many passes over the data to train in all.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, MOST))]
     pub epochs: Option<u64>,
     /// Decides every random number.
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: Option<u64>,
     /// Change one setting, e.g. train.batch=64; may be given often.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -84,7 +91,7 @@ pub struct TrainArgs {
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Threads of the computation; 0 is one a core. The results are the same for any number.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0, 1024).map(small))]
     pub threads: Option<usize>,
     /// Go on from the last whole checkpoint.
     #[arg(long, conflicts_with = "overwrite")]
@@ -103,10 +110,10 @@ pub struct GenerateArgs {
     #[arg(value_name = "RUN or FILE.safetensors")]
     pub source: PathBuf,
     /// How many samples [default: the grid's cells, or 64; with --latents, as many as the file has].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, 1_000_000).map(small))]
     pub count: Option<usize>,
     /// Decides the latent vectors.
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: u64,
     /// Latent vectors from a file: float32 [N, latent].
     #[arg(long, value_name = "Z.npy", conflicts_with = "seed")]
@@ -116,7 +123,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "PATH", default_value = "samples.png")]
     pub out: PathBuf,
     /// Rows and columns of the sheet [default: as square as possible].
-    #[arg(long, value_name = "RxC", value_parser = parse_grid)]
+    #[arg(long, value_name = "RxC", allow_negative_numbers = true, value_parser = parse_grid)]
     pub grid: Option<(usize, usize)>,
     /// Where to compute: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
@@ -135,13 +142,13 @@ pub struct InterpolateArgs {
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// Samples to visit.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true, value_parser = whole(2, 1000))]
     pub points: u64,
     /// Frames from each to the next.
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 12, allow_negative_numbers = true, value_parser = whole(1, 1000))]
     pub frames: u64,
     /// Decides the samples.
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: u64,
 }
 
@@ -176,13 +183,13 @@ pub struct BenchArgs {
     #[arg(default_value = "dcgan-mnist")]
     pub source: String,
     /// Steps to time, after two that are not.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true, value_parser = whole(1, MOST))]
     pub steps: u64,
     /// Batch size instead of the preset's.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, 1 << 20).map(small))]
     pub batch: Option<usize>,
     /// Threads of the computation; 0 is one a core.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0, 1024).map(small))]
     pub threads: Option<usize>,
     /// Change one setting first; may be given often.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -195,10 +202,27 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
-fn parse_grid(text: &str) -> Result<(usize, usize), String> {
-    let parts = text.split_once(['x', 'X', '×']);
-    match parts.map(|(r, c)| (r.trim().parse::<usize>(), c.trim().parse::<usize>())) {
-        Some((Ok(rows), Ok(columns))) if rows > 0 && columns > 0 => Ok((rows, columns)),
-        _ => Err("expected rows x columns, e.g. 8x8".into()),
+/// The largest number that TOML can hold.
+const MOST: u64 = i64::MAX as u64;
+
+/// Reads a whole number from `low` to `high`.
+fn whole(low: u64, high: u64) -> impl TypedValueParser<Value = u64> {
+    move |text: &str| match text.parse() {
+        Ok(n) if (low..=high).contains(&n) => Ok(n),
+        _ if high == MOST => Err(format!("expected a whole number, {low} or more")),
+        _ => Err(format!("expected a whole number from {low} to {high}")),
     }
+}
+
+fn small(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// The most rows and columns of a sheet.
+const MOST_CELLS: usize = 1000;
+
+fn parse_grid(text: &str) -> Result<(usize, usize), String> {
+    let side = |text: &str| text.trim().parse().ok().filter(|n| (1..=MOST_CELLS).contains(n));
+    let sides = text.split_once(['x', 'X', '×']).and_then(|(rows, columns)| Some((side(rows)?, side(columns)?)));
+    sides.ok_or_else(|| format!("expected rows x columns of 1 to {MOST_CELLS} each, e.g. 8x8"))
 }

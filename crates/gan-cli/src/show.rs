@@ -1,8 +1,8 @@
 //! `gan summary` and `gan preset`: what there is, printed.
 
-use crate::args::{PresetCommand, SummaryArgs};
+use crate::args::{PresetCommand, SummaryArgs, Usage};
 use crate::source;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use gan_core::summary::Summary;
 use gan_core::weights;
 use gan_train::{layering, presets};
@@ -12,8 +12,13 @@ use std::path::Path;
 pub fn summary(args: &SummaryArgs) -> Result<()> {
     let path = Path::new(&args.source);
     if path.extension().is_some_and(|e| e == "safetensors") {
-        let (description, _) = weights::read(path)?;
-        print!("{}", Summary::new(&description.network, &description.input, &description.layers)?);
+        if !args.set.is_empty() {
+            let problem = "is a weight file, which has no settings to change: leave out --set";
+            return Err(Usage(format!("{}: {problem}", args.source)).into());
+        }
+        let (description, _) = weights::read(&source::weight_file(path)?)?;
+        let summary = Summary::new(&description.network, &description.input, &description.layers);
+        print!("{}", summary.with_context(|| path.display().to_string())?);
         println!("trained by {} for {} steps, seed {}", description.preset, description.step, description.seed);
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! What a command works on: a preset, a settings file, a run folder or a weight file.
 
 use crate::args::Usage;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use gan_core::weights::Description;
 use gan_core::{LayeredGenerator, weights};
 use gan_train::{Plan, RunFolder, layering, presets};
@@ -10,13 +10,39 @@ use std::path::{Path, PathBuf};
 /// The settings table behind `source`: a preset's name, a TOML file, or a run folder.
 pub fn table(source: &str) -> Result<layering::Table> {
     let path = Path::new(source);
-    if RunFolder::is_run(path) {
-        return Ok(layering::from_file(&path.join("config.toml"))?);
+    let wrong = |problem: &str| Err(Usage(format!("{source}: {problem}")).into());
+    match kind(path) {
+        Kind::Run => Ok(layering::from_file(&path.join("config.toml"))?),
+        Kind::Settings => Ok(layering::from_file(path)?),
+        Kind::Weights => wrong("is a weight file, settings are needed: name a preset, a TOML file or a run folder"),
+        Kind::Folder => wrong("holds no run: there is no config.toml written by gan train"),
+        Kind::Nowhere => wrong("there is no such file or folder: name a preset, a TOML file or a run folder"),
+        Kind::Name => Ok(layering::from_preset(presets::get(source)?)?),
     }
-    if path.is_file() || path.extension().is_some_and(|e| e == "toml") {
-        return Ok(layering::from_file(path)?);
+}
+
+enum Kind {
+    Run,
+    Settings,
+    Weights,
+    Folder,
+    /// A path to nothing.
+    Nowhere,
+    Name,
+}
+
+fn kind(path: &Path) -> Kind {
+    let is = |extension: &str| path.extension().is_some_and(|e| e == extension);
+    match (path.is_dir(), path.exists()) {
+        (true, _) if RunFolder::is_run(path) => Kind::Run,
+        // A folder that only shares a preset's name.
+        (true, _) if presets::find(&path.to_string_lossy()).is_none() => Kind::Folder,
+        (false, true) if is("safetensors") => Kind::Weights,
+        (false, true) => Kind::Settings,
+        (false, false) if is("toml") => Kind::Settings,
+        (false, false) if path.components().count() > 1 || is("safetensors") => Kind::Nowhere,
+        _ => Kind::Name,
     }
-    Ok(layering::from_preset(presets::get(source)?)?)
 }
 
 /// The checked plan behind `source` with `assignments` laid over it.
@@ -25,7 +51,11 @@ pub fn plan(source: &str, assignments: &[String]) -> Result<Plan> {
     for assignment in assignments {
         layering::set(&mut table, assignment)?;
     }
-    Ok(layering::read(table)?.check()?)
+    let plan = layering::read(table).and_then(gan_train::RunConfig::check);
+    match kind(Path::new(source)) {
+        Kind::Settings => plan.with_context(|| source.to_string()),
+        _ => Ok(plan?),
+    }
 }
 
 /// The generator in a run folder or a weight file.
@@ -37,17 +67,21 @@ pub fn generator(source: &Path, device: &str) -> Result<(Description, LayeredGen
 
 /// The weight file itself, or a run folder's.
 pub fn weight_file(source: &Path) -> Result<PathBuf> {
-    if !source.is_dir() {
+    if source.is_file() {
         return Ok(source.to_path_buf());
     }
     let file = source.join("generator.safetensors");
     if file.is_file() {
         return Ok(file);
     }
-    let advice = if RunFolder::is_run(source) {
-        "the run has not saved a generator yet: train on with --resume"
-    } else {
-        "it is not a run folder: name a run folder or a .safetensors file"
+    let shown = source.display();
+    let problem = match (source.is_dir(), presets::find(&source.to_string_lossy())) {
+        (true, _) if RunFolder::is_run(source) => {
+            "the run has not saved a generator yet: train on with --resume".into()
+        }
+        (true, _) => "holds no generator.safetensors: name a run folder or a weight file".into(),
+        (_, Some(_)) => format!("is a preset, not yet trained: gan train {shown}, then name the run's folder"),
+        _ => "there is no such file or folder: name a run folder or a weight file (generator.safetensors)".into(),
     };
-    Err(Usage(format!("{}: holds no generator.safetensors; {advice}", source.display())).into())
+    Err(Usage(format!("{shown}: {problem}")).into())
 }

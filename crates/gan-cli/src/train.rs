@@ -15,6 +15,7 @@ use std::time::SystemTime;
 pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
     let stop = stop_on_signal()?;
     let target = target(args)?;
+    let resumed = args.resume.then(|| RunFolder::open(&target)).transpose()?;
     let from = if args.resume { target.to_string_lossy().into_owned() } else { args.source.clone() };
     let mut assignments = args.set.clone();
     assignments.extend(args.steps.map(|n| format!("train.steps={n}")));
@@ -25,8 +26,7 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
     limit_threads(plan.config().train.threads)?;
     let config = plan.config().clone();
     let mut trainer = Trainer::new(plan, &gan_train::device::open(&args.device)?)?;
-    let folder = if args.resume {
-        let folder = RunFolder::open(&target)?;
+    let folder = if let Some(folder) = resumed {
         resume(&mut trainer, &folder, quiet)?;
         folder.write_config(&config)?;
         folder
@@ -63,9 +63,16 @@ fn say_where(folder: &RunFolder) {
 /// Goes back to the last whole checkpoint, or to the beginning if there is none yet.
 fn resume(trainer: &mut Trainer, folder: &RunFolder, quiet: bool) -> Result<()> {
     let step = checkpoint::restore(trainer, &folder.checkpoints())?;
+    let total = trainer.total_steps();
+    if trainer.step() > total {
+        let (run, done) = (folder.path().display(), trainer.step());
+        return Err(Usage(format!(
+            "{run}: {done} steps are done already, more than the {total} asked for; --steps and --epochs count from the beginning"
+        )).into());
+    }
     if !quiet {
         match step {
-            Some(step) => eprintln!("going on after step {step} of {}", trainer.total_steps()),
+            Some(step) => eprintln!("going on after step {step} of {total}"),
             None => eprintln!("{}: no checkpoint yet, starting from the beginning", folder.path().display()),
         }
     }

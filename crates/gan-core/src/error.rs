@@ -36,8 +36,16 @@ pub enum Error {
         problem: String,
     },
     /// From candle.
-    #[error(transparent)]
+    #[error("{}", bare(.0))]
     Candle(#[from] candle_core::Error),
+}
+
+/// Candle's error without the backtrace that it carries where `RUST_BACKTRACE` is set: that is for its authors.
+pub fn bare(error: &candle_core::Error) -> &candle_core::Error {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => bare(inner),
+        plain => plain,
+    }
 }
 
 /// The result of this crate's functions.

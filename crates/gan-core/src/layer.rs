@@ -3,12 +3,12 @@
 //! A layer is written as its name, `"tanh"`, or as a table whose first key is its name and main setting,
 //! `{ conv = 64, kernel = 3, stride = 2, padding = "same" }`. Heights come before widths everywhere.
 
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde::{Deserialize, Serialize, Serializer};
+
+mod read;
 
 /// One number for both directions, or `[vertical, horizontal]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Pair {
     /// The same in both directions.
@@ -38,7 +38,7 @@ impl Pair {
 }
 
 /// Zeros around an image before a convolution, or what a transposed convolution crops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Pad {
     /// By a rule's name.
@@ -259,9 +259,11 @@ fn is_yes(b: &bool) -> bool {
 }
 
 impl Layer {
-    /// The layer as it would be written in JSON, e.g. `{"conv":64,"kernel":3}`, for messages.
+    /// The layer as it would be written in TOML, e.g. `{ conv = 64, kernel = 3 }`, for messages.
     pub fn written(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default().replace('"', "")
+        let json = serde_json::to_string(self).unwrap_or_default();
+        let keys = json.replace("\":", " = ").replace("{\"", "{ ").replace(",\"", ",");
+        keys.replace(',', ", ").replace('}', " }")
     }
 
     /// Its name alone: `conv`, `tanh`, ….
@@ -308,59 +310,4 @@ impl Serialize for Layer {
             plain => s.serialize_str(plain.name()),
         }
     }
-}
-
-impl<'de> Deserialize<'de> for Layer {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        parse(Value::deserialize(d)?).map_err(D::Error::custom)
-    }
-}
-
-fn parse(value: Value) -> Result<Layer, String> {
-    match value {
-        Value::String(name) => named(&name),
-        Value::Object(table) => {
-            let Some(name) = TABLES.into_iter().find(|name| table.contains_key(*name)) else {
-                let keys: Vec<&str> = table.keys().map(String::as_str).collect();
-                return Err(unknown(&keys.join(", ")));
-            };
-            tabled(name, Value::Object(table))
-        }
-        other => Err(format!("a layer is a name or a table, found {other}")),
-    }
-}
-
-fn named(name: &str) -> Result<Layer, String> {
-    if let Some((_, layer)) = NAMES.iter().find(|(n, _)| *n == name) {
-        return Ok(layer.clone());
-    }
-    if TABLES.contains(&name) {
-        return Err(format!("layer \"{name}\" needs a setting: write {{ {name} = … }}"));
-    }
-    Err(unknown(name))
-}
-
-fn tabled(name: &str, table: Value) -> Result<Layer, String> {
-    fn read<T: DeserializeOwned>(name: &str, table: Value) -> Result<T, String> {
-        serde_json::from_value(table).map_err(|e| format!("layer \"{name}\": {e}"))
-    }
-    Ok(match name {
-        "dense" => Layer::Dense(read(name, table)?),
-        "conv" => Layer::Conv(read(name, table)?),
-        "conv_transpose" => Layer::ConvTranspose(read(name, table)?),
-        "batch_norm" => Layer::BatchNorm(read(name, table)?),
-        "leaky_relu" => Layer::LeakyRelu(read(name, table)?),
-        "dropout" => Layer::Dropout(read(name, table)?),
-        "reshape" => Layer::Reshape(read(name, table)?),
-        "upsample" => Layer::Upsample(read(name, table)?),
-        "zero_pad" => Layer::ZeroPad(read(name, table)?),
-        _ => Layer::AvgPool(read(name, table)?),
-    })
-}
-
-fn unknown(name: &str) -> String {
-    let known: Vec<&str> = TABLES.into_iter().chain(NAMES.iter().map(|(n, _)| *n)).collect();
-    let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-    let hint = nearest.map(|n| format!(", the nearest is \"{n}\"")).unwrap_or_default();
-    format!("unknown layer \"{name}\"{hint}; known are {}", known.join(", "))
 }

@@ -4,7 +4,8 @@
 //!
 //! In reading order: [`layer`] (a network is a list of these), [`shape`] (does the list fit together?), [`family`] (functions
 //! that return lists), [`params`] and [`init`], [`network`] (the list made real), [`gan`] (the two players), [`noise`],
-//! [`loss`], [`weights`] (self-describing files), [`summary`], [`rng`] (every random number comes from here).
+//! [`loss`], [`weights`] (self-describing files), [`summary`], [`rng`] (every random number comes from here), [`wording`] (serde's messages in
+//! plain words).
 
 pub mod error;
 pub mod family;
@@ -19,6 +20,7 @@ pub mod rng;
 pub mod shape;
 pub mod summary;
 pub mod weights;
+pub mod wording;
 
 pub use error::{Error, Result};
 pub use gan::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Verdict};

@@ -1,6 +1,6 @@
 //! A layer list turned into a network: parameters allocated and initialised, ready to run.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::init::Init;
 use crate::layer::{Layer, RunningVariance};
 use crate::params::{self, Param};
@@ -198,19 +198,6 @@ impl Network {
         blend(mean, &new_mean, settings.momentum)?;
         blend(variance, &(biased * correction)?, settings.momentum)?;
         Ok(y)
-    }
-
-    /// Checks that the network's output has the shape `wanted` (without the batch).
-    ///
-    /// # Errors
-    /// If it has another; the message names both and `network`.
-    pub fn expect_output(&self, network: &str, wanted: &[usize]) -> Result<()> {
-        if self.output() == wanted {
-            return Ok(());
-        }
-        let problem =
-            format!("the last layer makes {:?}, the data is {wanted:?}: change the layers or data.size", self.output());
-        Err(Error::Network { network: network.into(), problem })
     }
 }
 

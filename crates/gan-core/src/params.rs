@@ -94,6 +94,9 @@ pub fn load(params: &[Param], tensors: &BTreeMap<String, Tensor>, from: &Path) -
                     p.name
                 ));
             }
+            Some(t) if !t.dtype().is_float() => {
+                return fail(format!("tensor \"{}\" holds {:?}, expected floating point numbers", p.name, t.dtype()));
+            }
             Some(_) => {}
         }
     }

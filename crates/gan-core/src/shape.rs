@@ -1,7 +1,8 @@
 //! What comes out of each layer, worked out before anything is allocated.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, bare};
 use crate::layer::{Conv, ConvTranspose, Layer, Pad, PadRule};
+use crate::params;
 use gan_kernels::{ConvSpec, Padding};
 
 /// A shape without the batch: `[F]` or `[C, H, W]`.
@@ -10,19 +11,27 @@ pub type Shape = Vec<usize>;
 /// More numbers a sample than this are taken for a mistake.
 const LARGEST: usize = 1 << 31;
 
+/// More parameters than this in a network are taken for a mistake: 4 GiB, four times that while they are trained.
+const MOST_PARAMETERS: usize = 1 << 30;
+
+/// Kernels, strides, paddings and the like beyond this are taken for mistakes; below it no size overflows.
+const LARGEST_SETTING: usize = 1 << 20;
+
 /// The shape after each layer of the network called `network` (for messages) that is fed `[N, input…]`.
 ///
 /// # Errors
-/// The first layer that does not fit: its index, what reaches it, what it needs.
+/// The first layer that does not fit, or is too large for any memory: its index, what reaches it, what it needs.
 pub fn infer(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<Shape>> {
-    if input.is_empty() || input.contains(&0) {
-        let problem = format!("input {input:?} must name at least one side, none of them 0");
+    if input.is_empty() || product(input).is_none_or(|n| n == 0 || n > LARGEST) {
+        let problem = format!("input {input:?} cannot be used: expected at least one side, none of them 0 or huge");
         return Err(Error::Network { network: network.into(), problem });
     }
     let mut shapes = Vec::with_capacity(layers.len());
-    let mut shape = input.to_vec();
+    let (mut shape, mut count) = (input.to_vec(), 0);
     for (index, layer) in layers.iter().enumerate() {
-        shape = after(layer, &shape).map_err(|needs| Error::Layer {
+        let fits = check_settings(layer).and_then(|()| after(layer, &shape));
+        let fits = fits.and_then(|next| Ok((next, parameters(layer, &shape, count)?)));
+        (shape, count) = fits.map_err(|needs| Error::Layer {
             network: network.into(),
             index,
             layer: layer.written(),
@@ -34,6 +43,44 @@ pub fn infer(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<Sha
     Ok(shapes)
 }
 
+/// The product of `sides`, unless it overflows.
+fn product(sides: &[usize]) -> Option<usize> {
+    sides.iter().try_fold(1usize, |size, side| size.checked_mul(*side))
+}
+
+fn check_settings(layer: &Layer) -> std::result::Result<(), String> {
+    let padding = |pad| {
+        let Padding { top, bottom, left, right } = sides(pad);
+        [top, bottom, left, right]
+    };
+    let settings = match layer {
+        Layer::Conv(l) => [&l.kernel.get()[..], &l.stride.get(), &l.dilation.get(), &padding(l.padding)].concat(),
+        Layer::ConvTranspose(l) => {
+            let extra = l.output_padding.map_or([0, 0], |p| p.get());
+            [&l.kernel.get()[..], &l.stride.get(), &extra, &padding(l.padding)].concat()
+        }
+        Layer::Upsample(l) => l.upsample.get().to_vec(),
+        Layer::ZeroPad(l) => padding(l.zero_pad).to_vec(),
+        Layer::AvgPool(l) => l.avg_pool.get().to_vec(),
+        _ => vec![],
+    };
+    match settings.iter().max() {
+        Some(n) if *n > LARGEST_SETTING => Err(format!("settings of at most {LARGEST_SETTING}")),
+        _ => Ok(()),
+    }
+}
+
+/// `before` and the parameters of a layer together.
+fn parameters(layer: &Layer, shape: &[usize], before: usize) -> std::result::Result<usize, String> {
+    let own = params::of_layer(layer, shape);
+    let add = |total: usize, sides: &[usize]| product(sides).map(|n| total.saturating_add(n));
+    let total = own.iter().try_fold(before, |total, (_, sides, _)| add(total, sides));
+    total.filter(|n| *n <= MOST_PARAMETERS).ok_or_else(|| {
+        let largest = own.first().map_or(&[][..], |(_, sides, _)| sides);
+        format!("at most {MOST_PARAMETERS} parameters in all layers, here are weights of {largest:?}: make it smaller")
+    })
+}
+
 /// The shape after one layer, or what the layer needs instead.
 fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
     let out = match layer {
@@ -43,16 +90,15 @@ fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
             _ => return Err("a vector [features] (put \"flatten\" before it)".into()),
         },
         Layer::Conv(l) => {
-            let (c, h, w) = image(shape)?;
+            let (_, h, w) = image(shape)?;
             let spec = conv_spec(l, [h, w]);
-            let [h, w] = spec.output_size([h, w], l.kernel.get()).map_err(|e| e.to_string())?;
-            let _ = c;
+            let [h, w] = spec.output_size([h, w], l.kernel.get()).map_err(|e| other(&e))?;
             vec![channels(l.conv)?, h, w]
         }
         Layer::ConvTranspose(l) => {
             let (_, h, w) = image(shape)?;
             let (spec, extra) = transpose_spec(l, [h, w]);
-            let [h, w] = spec.transposed_size([h, w], l.kernel.get(), extra).map_err(|e| e.to_string())?;
+            let [h, w] = spec.transposed_size([h, w], l.kernel.get(), extra).map_err(|e| other(&e))?;
             vec![channels(l.conv_transpose)?, h, w]
         }
         Layer::BatchNorm(l) => {
@@ -65,8 +111,9 @@ fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
         Layer::Dropout(l) if !(0.0..1.0).contains(&l.dropout) => return Err("a share in [0, 1)".into()),
         Layer::LeakyRelu(l) if !l.leaky_relu.is_finite() => return Err("a finite slope".into()),
         Layer::Reshape(l) => {
-            let (have, want): (usize, usize) = (shape.iter().product(), l.reshape.iter().product());
-            if have != want || l.reshape.is_empty() {
+            let (have, want) = (shape.iter().product(), product(&l.reshape));
+            if want != Some(have) || l.reshape.is_empty() {
+                let want = want.map_or("more than all".to_string(), |n| n.to_string());
                 return Err(format!("{want} numbers, {have} reach it"));
             }
             l.reshape.clone()
@@ -96,8 +143,7 @@ fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
         Layer::GlobalMaxPool | Layer::GlobalAvgPool => vec![image(shape)?.0],
         Layer::LeakyRelu(_) | Layer::Dropout(_) | Layer::Relu | Layer::Tanh | Layer::Sigmoid => shape.to_vec(),
     };
-    let size = out.iter().try_fold(1usize, |size, side| size.checked_mul(*side));
-    if size.is_none_or(|size| size > LARGEST) {
+    if product(&out).is_none_or(|size| size > LARGEST) {
         return Err(format!("an output of at most {LARGEST} numbers a sample, this would be {out:?}"));
     }
     Ok(out)
@@ -108,6 +154,11 @@ fn image(shape: &[usize]) -> std::result::Result<(usize, usize, usize), String> 
         [c, h, w] => Ok((*c, *h, *w)),
         _ => Err("an image [channels, height, width] (put { reshape = [C, H, W] } before it)".into()),
     }
+}
+
+/// What the kernels say does not fit.
+fn other(error: &candle_core::Error) -> String {
+    format!("other settings: {}", bare(error))
 }
 
 fn channels(n: usize) -> std::result::Result<usize, String> {

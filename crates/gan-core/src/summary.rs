@@ -97,7 +97,7 @@ impl fmt::Display for Summary {
 }
 
 fn cells(index: usize, row: &Row) -> [String; 5] {
-    let written = row.layer.written().replace([':'], " ").replace(['{', '}'], "").replace(',', ", ");
+    let written = row.layer.written().replace(" = ", " ").replace("{ ", "").replace(" }", "").replace('"', "");
     [
         index.to_string(),
         written.trim().to_string(),

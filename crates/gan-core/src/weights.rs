@@ -3,13 +3,15 @@
 //! All metadata is JSON under one key, so that the same network always makes the same bytes (several keys would come out in
 //! a random order). PyTorch, candle and every other reader of safetensors see plain named tensors.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, bare};
 use crate::gan::LayeredGenerator;
 use crate::init::Init;
 use crate::layer::Layer;
 use crate::noise::Latent;
 use crate::params::{self, Param};
 use crate::rng::Rng;
+use crate::shape;
+use crate::wording::plain;
 use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -79,22 +81,29 @@ pub fn to_bytes(params: &[Param], description: &Description) -> Result<Vec<u8>> 
 /// If the file cannot be read, is not a whole safetensors file, or was not written by this library; the message says which.
 pub fn read(path: &Path) -> Result<(Description, BTreeMap<String, Tensor>)> {
     let fail = |problem: String| Error::Weights { path: path.into(), problem };
+    let damaged = |e: String| fail(format!("is damaged ({e}): copy it or make it again"));
     let bytes = std::fs::read(path).map_err(|e| fail(format!("cannot be read: {e}")))?;
-    let broken = |e| fail(format!("is not a whole safetensors file ({e}): it may be truncated or of another format"));
+    let broken =
+        |e| fail(format!("is not a whole safetensors file ({e}): it is cut off, or of another kind; {NAME_OURS}"));
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
     let json = header.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
-        fail("was not written by gan: its metadata lacks the key \"gan\", which holds the layer list".into())
+        fail(format!(
+            "was not written by gan: its metadata lacks the key \"{KEY}\", which holds the layer list; {NAME_OURS}"
+        ))
     })?;
-    let version: Version = serde_json::from_str(json).map_err(|e| fail(format!("has damaged metadata: {e}")))?;
-    if version.format > FORMAT {
-        let found = version.format;
-        return Err(fail(format!("has format {found}, this version reads up to {FORMAT}: use a newer gan")));
+    let metadata = |e: serde_json::Error| damaged(format!("its metadata: {}", plain(&e.to_string())));
+    let Version { format } = serde_json::from_str(json).map_err(metadata)?;
+    if format > FORMAT {
+        return Err(fail(format!("has format {format}, this version reads {FORMAT}: use a newer gan")));
     }
-    let description = serde_json::from_str(json).map_err(|e| fail(format!("has damaged metadata: {e}")))?;
-    let tensors = tensors.map_err(|e| fail(format!("is damaged: {e}")))?;
+    let description = serde_json::from_str(json).map_err(metadata)?;
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
+    let tensors = tensors.map_err(|e| damaged(bare(&e).to_string()))?;
     Ok((description, tensors.into_iter().collect()))
 }
+
+/// What to do about a file that is none of ours.
+const NAME_OURS: &str = "name a run folder, or a generator.safetensors that gan train wrote";
 
 #[derive(Deserialize)]
 struct Version {
@@ -111,9 +120,16 @@ pub fn read_generator(path: &Path, device: &Device) -> Result<(Description, Laye
     if description.network != "generator" {
         return Err(fail(format!("holds a {}, a generator is needed", description.network)));
     }
-    let Description { input, layers, latent, .. } = &description;
+    let Description { input, layers, latent, data, .. } = &description;
+    let made = shape::infer("generator", input, layers)
+        .map_err(|e| fail(format!("describes a network that cannot be: {e}")))?;
+    let made = made.last().unwrap_or(input);
+    if *made != data.shape {
+        return Err(fail(format!("makes samples {made:?}, but says that they are {:?}: it was changed", data.shape)));
+    }
     // The initial values are all replaced.
-    let generator = LayeredGenerator::new(latent, input, layers, Init::Glorot, &mut Rng::new(0), device)?;
+    let generator = LayeredGenerator::new(latent, input, layers, Init::Glorot, &mut Rng::new(0), device)
+        .map_err(|e| fail(format!("describes a network that cannot be: {e}")))?;
     params::load(generator.network().params(), &tensors, path)?;
     Ok((description, generator))
 }

@@ -71,7 +71,9 @@ fn a_list_that_does_not_fit_names_the_layer_what_it_got_and_what_it_needs() {
         |input: &[usize], text: &str| shape::infer("generator", input, &layers(text)).unwrap_err().to_string();
     let m = message(&[100], r#"[{ dense = 6272 }, { conv = 3, kernel = 3 }]"#);
     assert!(
-        m.starts_with("generator layer 1 ({conv:3") && m.contains("[6272]") && m.contains("[channels, height, width]"),
+        m.starts_with("generator layer 1 ({ conv = 3")
+            && m.contains("[6272]")
+            && m.contains("[channels, height, width]"),
         "{m}"
     );
     let m = message(&[100], "[{ reshape = [3, 7, 7] }]");

@@ -59,7 +59,7 @@ impl CustomOp1 for MaxOfRows {
         with_real!(x.dtype(), self.name(), T => {
             let x = elements::<T>(x, l)?;
             // A NaN stays one: `>` alone would drop it.
-            let larger = |a: T, b: T| if b > a || b != b { b } else { a };
+            let larger = |a: T, b: T| if b > a || b.wide().is_nan() { b } else { a };
             let y: Vec<T> = x.chunks_exact(p).map(|row| row.iter().copied().fold(row[0], larger)).collect();
             Ok((T::store(y), Shape::from((n, c))))
         })

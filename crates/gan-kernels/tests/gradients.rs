@@ -27,6 +27,18 @@ fn convolutions() {
 }
 
 #[test]
+fn convolutions_with_a_small_end() {
+    let padding = Padding { top: 1, bottom: 1, left: 2, right: 0 };
+    let spec = ConvSpec { padding, ..ConvSpec::default() };
+    check_gradients("conv2d 4 -> 1", &[made(&[2, 4, 5, 4], 1), made(&[1, 4, 3, 3], 2)], |t| {
+        weigh(&gan_kernels::conv2d(&t[0], &t[1], None, &spec)?)
+    });
+    check_gradients("conv_transpose2d 1 -> 4", &[made(&[2, 1, 5, 4], 1), made(&[1, 4, 3, 3], 2)], |t| {
+        weigh(&gan_kernels::conv_transpose2d(&t[0], &t[1], None, &spec, [0, 0])?)
+    });
+}
+
+#[test]
 fn batch_norm_over_images_and_vectors() {
     for shape in [vec![3, 2, 2, 3], vec![5, 2]] {
         check_gradients("batch norm", &[made(&shape, 1), made(&[2], 2), made(&[2], 3)], |t| {

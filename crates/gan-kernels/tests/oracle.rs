@@ -42,6 +42,18 @@ proptest! {
     }
 
     #[test]
+    fn small_ends_equal_the_loops(n in 1..4usize, c in 2..9usize, o in 1..5usize, h in 4..9usize, w in 4..9usize, k in 1..5usize, d in 1..3usize, before in 0..5usize, after in 0..5usize) {
+        let padding = Padding { top: before, bottom: after, left: after, right: before };
+        let spec = ConvSpec { padding, dilation: [d, d], ..ConvSpec::default() };
+        let (x, kernel) = (made(&[n, c, h, w], 1), made(&[o, c, k, k], 2));
+        if spec.output_size([h, w], [k, k]).is_err() {
+            return Ok(());
+        }
+        let (y, _) = reference::conv2d(&values(&x), [n, c, h, w], &values(&kernel), [o, c, k, k], &spec);
+        prop_assert!(scaled_difference(&gan_kernels::conv2d(&x, &kernel, None, &spec).unwrap(), &y) < 1e-12);
+    }
+
+    #[test]
     fn conv_transpose2d_equals_the_loops(spec in spec(), n in 0..4usize, i in 1..4usize, o in 1..5usize, h in 1..7usize, w in 1..7usize, kh in 1..6usize, kw in 1..6usize, extra in 0..3usize) {
         let (y, k) = (made(&[n, i, h, w], 3), made(&[i, o, kh, kw], 4));
         let output_padding = spec.stride.map(|s| extra.min(s - 1));

@@ -34,12 +34,12 @@ struct State {
     tensors_crc32: u32,
 }
 
-/// Saves the trainer's state below `dir` and deletes all but the newest `keep` checkpoints. Returns its folder.
+/// Saves the trainer's state below `dir`, and keeps it and the newest before it, `keep` in all. Returns its folder.
 ///
 /// # Errors
 /// If it cannot be written; earlier checkpoints are untouched then.
 pub fn save(trainer: &Trainer, dir: &Path, keep: usize) -> Result<PathBuf> {
-    let name = format!("step-{:07}", trainer.step());
+    let name = name(trainer.step());
     let target = dir.join(&name);
     if !is_whole(&target) {
         let temporary = dir.join(format!(".{name}.tmp"));
@@ -51,7 +51,7 @@ pub fn save(trainer: &Trainer, dir: &Path, keep: usize) -> Result<PathBuf> {
         }
     }
     atomic::write(&dir.join("latest"), name.as_bytes())?;
-    prune(dir, keep);
+    prune(dir, trainer.step(), keep);
     Ok(target)
 }
 
@@ -153,17 +153,22 @@ pub fn restore(trainer: &mut Trainer, dir: &Path) -> Result<Option<u64>> {
 
 /// Checkpoint folders, newest first, the one that `latest` names before all others.
 fn candidates(dir: &Path) -> Vec<PathBuf> {
-    let named = fs::read_to_string(dir.join("latest")).unwrap_or_default();
+    let latest = fs::read_to_string(dir.join("latest")).unwrap_or_default();
     let mut all = steps(dir);
-    all.sort_by_key(|(name, _)| (name == named.trim(), name.clone()));
-    all.into_iter().rev().map(|(_, path)| path).collect()
+    all.sort_by_key(|step| (name(*step) == latest.trim(), *step));
+    all.into_iter().rev().map(|step| dir.join(name(step))).collect()
 }
 
-/// Folders called `step-…`, with their names.
-fn steps(dir: &Path) -> Vec<(String, PathBuf)> {
+/// What the checkpoint after `step` is called.
+fn name(step: u64) -> String {
+    format!("step-{step:07}")
+}
+
+/// The steps of the folders that are called like checkpoints.
+fn steps(dir: &Path) -> Vec<u64> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let named = entries.map(|e| (e.file_name().to_string_lossy().into_owned(), e.path()));
-    named.filter(|(name, _)| name.starts_with("step-")).collect()
+    let step = |found: String| found.strip_prefix("step-")?.parse().ok().filter(|step| name(*step) == found);
+    entries.filter_map(|e| step(e.file_name().to_string_lossy().into_owned())).collect()
 }
 
 fn is_whole(path: &Path) -> bool {
@@ -213,13 +218,14 @@ fn first_difference<'a>(was: &'a str, is: &'a str) -> (&'a str, &'a str) {
     was.lines().zip(is.lines()).find(|(a, b)| a != b).unwrap_or(("more settings", "fewer settings"))
 }
 
-/// Deletes all but the newest `keep`, and what killed attempts left.
-fn prune(dir: &Path, keep: usize) {
+/// Deletes all but `newest` and those just before it, `keep` in all, and what killed attempts left. Where a run went back
+/// because its end was damaged, there are some beyond `newest`: they must not count as kept.
+fn prune(dir: &Path, newest: u64, keep: usize) {
     let mut all = steps(dir);
-    all.sort();
+    all.sort_by_key(|step| (*step <= newest, *step));
     let old = all.len().saturating_sub(keep);
-    for (_, path) in &all[..old] {
-        if let Err(error) = remove(path) {
+    for path in all[..old].iter().map(|step| dir.join(name(*step))) {
+        if let Err(error) = remove(&path) {
             tracing::warn!("{}: an old checkpoint cannot be deleted: {error}", path.display());
         }
     }

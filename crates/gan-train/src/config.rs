@@ -5,6 +5,10 @@ use gan_core::{Init, Latent, Layer, Loss};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+mod optimizer;
+
+pub use optimizer::{BiasCorrection, OptimizerConfig};
+
 /// Everything that decides a run, in the tables of a preset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,64 +139,6 @@ pub struct Optimizers {
     pub generator: OptimizerConfig,
     /// D's.
     pub discriminator: OptimizerConfig,
-}
-
-/// An optimiser and its settings; defaults are PyTorch's.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum OptimizerConfig {
-    /// Kingma & Ba 2014, arXiv:1412.6980.
-    Adam {
-        /// Step size.
-        rate: f64,
-        /// Decay of the averages of the gradient and of its square.
-        #[serde(default = "adam_betas")]
-        betas: [f64; 2],
-        /// Keeps the denominator from zero.
-        #[serde(default = "epsilon")]
-        epsilon: f64,
-        /// √(v + ε) instead of √v + ε.
-        #[serde(default)]
-        epsilon_inside_root: bool,
-        /// How the averages' start at zero is made up for.
-        #[serde(default)]
-        bias_correction: BiasCorrection,
-    },
-    /// Hinton's lecture 6e, 2012; PyTorch's form unless told otherwise.
-    Rmsprop {
-        /// Step size.
-        rate: f64,
-        /// Decay of the average of the squared gradient. TensorFlow's default is 0.9.
-        #[serde(default = "alpha")]
-        alpha: f64,
-        /// Keeps the denominator from zero. TensorFlow's default is 1e-10.
-        #[serde(default = "epsilon")]
-        epsilon: f64,
-        /// √(v + ε), as TensorFlow does, instead of √v + ε.
-        #[serde(default)]
-        epsilon_inside_root: bool,
-    },
-}
-
-fn adam_betas() -> [f64; 2] {
-    [0.9, 0.999]
-}
-fn alpha() -> f64 {
-    0.99
-}
-fn epsilon() -> f64 {
-    1e-8
-}
-
-/// How Adam makes up for averages that start at zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BiasCorrection {
-    /// Both averages are corrected, then ε is added (the paper's algorithm 1; PyTorch).
-    #[default]
-    Separate,
-    /// The rate carries the correction and ε joins the uncorrected root (the paper's end of section 2; Keras, TensorFlow).
-    Folded,
 }
 
 /// The loop.

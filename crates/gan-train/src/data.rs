@@ -3,6 +3,7 @@
 use crate::config::LastBatch;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use gan_core::wording::choose;
 use gan_data::{Dataset, Loader, MadeImages, Mnist, MnistOptions, Order, Sampler, Sampling, Split};
 use std::sync::Arc;
 
@@ -19,18 +20,30 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
     let set: Arc<dyn Dataset> = match data.name.as_str() {
         "mnist" => Arc::new(Mnist::load(&MnistOptions { dir: data.dir.clone(), split: Split::Train, size: None })?),
         "made" => Arc::new(MadeImages::new(plan.config().train.seed, MADE, sample)?),
-        other => return Err(Error::config("data.name", format!("unknown data set \"{other}\". Known: mnist, made"))),
+        other => {
+            return Err(Error::config(
+                "data.name",
+                format!("unknown data set \"{other}\"{}", choose(other, &["mnist", "made"])),
+            ));
+        }
     };
     if set.shape() != sample {
-        let ([c, h, w], found) = (sample, set.shape());
-        let problem = format!(
-            "{} has images [channels, height, width] {found:?}, the settings say {sample:?}: set data.size to [{}, {}] and \
-             data.channels to {} (now [{h}, {w}] and {c})",
-            data.name, found[1], found[2], found[0]
-        );
-        return Err(Error::config("data.size", problem));
+        return Err(other_shape(&data.name, sample, set.shape()));
     }
     Ok(set)
+}
+
+fn other_shape(name: &str, [c, h, w]: [usize; 3], [has_c, has_h, has_w]: [usize; 3]) -> Error {
+    if c == has_c {
+        let advice = "images are not resized yet: set data.size to theirs";
+        return Error::config(
+            "data.size",
+            format!("{h}×{w} cannot be used: the images of {name} are {has_h}×{has_w}; {advice}"),
+        );
+    }
+    let problem =
+        format!("{c} cannot be used: the images of {name} have {has_c} (and {has_h}×{has_w} pixels); set it to that");
+    Error::config("data.channels", problem)
 }
 
 /// A loader over `dataset` as the plan draws from it.

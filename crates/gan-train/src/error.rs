@@ -23,8 +23,9 @@ pub enum Error {
     },
     /// A loss or gradient that is not a number any more.
     #[error(
-        "step {step}: {what} is not finite ({value}). Nothing of that step was saved; the last checkpoint is from before it. Likely causes: a rate \
-         that is too high (optimizer.generator.rate, optimizer.discriminator.rate), or data with values that are not finite."
+        "step {step}: {what} is not finite ({value}). Nothing of that step was saved. Likely cause: a rate that is too high; \
+         start again with a lower optimizer.generator.rate and optimizer.discriminator.rate. Else look for values in the data \
+         that are not finite."
     )]
     NotFinite {
         /// The step that failed, counted from 1.
@@ -44,7 +45,7 @@ pub enum Error {
     #[error(transparent)]
     Report(#[from] gan_report::Error),
     /// From candle.
-    #[error(transparent)]
+    #[error("{}", gan_core::error::bare(.0))]
     Candle(#[from] candle_core::Error),
 }
 
@@ -64,7 +65,7 @@ impl Error {
         match self {
             Self::Config { .. } => true,
             Self::Core(e) => matches!(e, gan_core::Error::Layer { .. } | gan_core::Error::Network { .. }),
-            Self::Data(e) => matches!(e, gan_data::Error::Setting { .. }),
+            Self::Data(e) => matches!(e, gan_data::Error::Setting { .. } | gan_data::Error::Missing { .. }),
             _ => false,
         }
     }

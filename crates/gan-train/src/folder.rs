@@ -52,16 +52,20 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Opens the run at `path`.
+    /// Opens the run at `path` to go on with it, and clears away what a killed process left half written.
     ///
     /// # Errors
     /// If there is none.
     pub fn open(path: &Path) -> Result<Self> {
         match content(path)? {
-            Content::Run => Ok(Self(path.to_path_buf())),
+            Content::Run => {
+                let folder = Self(path.to_path_buf());
+                folder.sweep();
+                Ok(folder)
+            }
             _ => Err(Error::config(
                 path.display().to_string(),
-                "holds no run: there is no config.toml written by gan train",
+                "holds no run to go on with: there is no config.toml written by gan train. Leave out --resume to begin one",
             )),
         }
     }
@@ -122,7 +126,7 @@ impl RunFolder {
         entries.map(|e| e.path()).find(|p| file_name(p).starts_with("events.out.tfevents"))
     }
 
-    /// Deletes what a run writes, and nothing else; config.toml, which marks the folder, last.
+    /// Deletes what a run writes, and nothing else. config.toml, which marks the folder as a run, stays to be replaced.
     fn clear(&self) -> Result<()> {
         let failed = |path: &Path| {
             let path = path.to_path_buf();
@@ -135,11 +139,21 @@ impl RunFolder {
         }
         let named =
             ["generator.safetensors", "metrics.jsonl", "losses.png", "losses.svg", "report.html", "progress.gif"];
-        let files = named.iter().map(|name| self.0.join(name)).chain(self.events()).chain([self.config()]);
+        let files = named.iter().map(|name| self.0.join(name)).chain(self.events());
         for file in files.filter(|f| f.exists()) {
             fs::remove_file(&file).map_err(failed(&file))?;
         }
+        self.sweep();
         Ok(())
+    }
+
+    /// Deletes the files that [`atomic::write`] had not yet renamed when the process was killed.
+    fn sweep(&self) {
+        let dirs = [self.0.clone(), self.samples(), self.checkpoints()];
+        let entries = dirs.iter().flat_map(fs::read_dir).flatten().flatten().map(|e| e.path());
+        for path in entries.filter(|p| p.is_file() && is_left_over(&file_name(p))) {
+            fs::remove_file(path).ok();
+        }
     }
 }
 
@@ -162,8 +176,13 @@ fn content(path: &Path) -> Result<Content> {
     }
     let entries = fs::read_dir(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     // What a run killed while it wrote its very first file leaves behind does not count.
-    let first = entries.flatten().map(|e| file_name(&e.path())).find(|name| !name.ends_with(".tmp"));
+    let first = entries.flatten().map(|e| file_name(&e.path())).find(|name| !is_left_over(name));
     Ok(first.map_or(Content::Nothing, Content::Other))
+}
+
+/// Whether `name` is like that of a file which is still being written: hidden, with `.tmp` at the end.
+fn is_left_over(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".tmp")
 }
 
 fn file_name(path: &Path) -> String {

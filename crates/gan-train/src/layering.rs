@@ -3,6 +3,7 @@
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use crate::presets;
+use gan_core::wording;
 use std::path::Path;
 pub use toml::Table;
 use toml::Value;
@@ -12,8 +13,13 @@ use toml::Value;
 /// # Errors
 /// If the file cannot be read or is not TOML.
 pub fn from_file(path: &Path) -> Result<Table> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
-    let own: Table = parse(&text).map_err(|problem| Error::config(path.display().to_string(), problem))?;
+    let wrong = |problem: String| Error::config(path.display().to_string(), problem);
+    let bytes = std::fs::read(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => wrong("there is no such file".into()),
+        _ => Error::file(path, format!("cannot be read: {e}")),
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("is not text, expected settings in TOML".into()))?;
+    let own: Table = parse(&text).map_err(wrong)?;
     // A run's config.toml is complete; a preset that has changed since must not leak into it.
     let base = if crate::folder::is_complete(&text) { None } else { own.get("preset") };
     let base = base.and_then(Value::as_str).and_then(presets::find);
@@ -36,7 +42,8 @@ pub fn from_preset(preset: &presets::Preset) -> Result<Table> {
 }
 
 fn parse(text: &str) -> std::result::Result<Table, String> {
-    text.parse::<Table>().map_err(|e| format!("not TOML: {}", e.to_string().trim_end()))
+    text.parse::<Table>()
+        .map_err(|e| format!("is not TOML: {}", e.to_string().trim_end().trim_start_matches("TOML parse error ")))
 }
 
 /// Lays `path.to.key=value` over `table`. The value is read as TOML, or taken as text where it is none.
@@ -44,15 +51,19 @@ fn parse(text: &str) -> std::result::Result<Table, String> {
 /// # Errors
 /// If there is no `=` or an empty part in the path.
 pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
+    let wrong = |problem: &str| Err(Error::config(format!("--set {assignment}"), problem));
     let Some((path, value)) = assignment.split_once('=') else {
-        return Err(Error::config(assignment, "expected path.to.key=value, e.g. train.batch=64"));
+        return wrong("there is no '='; expected path.to.key=value, e.g. train.batch=64");
     };
     let (path, value) = (path.trim(), value.trim());
     if path.split('.').any(|part| part.trim().is_empty()) {
-        return Err(Error::config(assignment, "the path before '=' has an empty part; expected e.g. train.batch=64"));
+        return wrong("the path before '=' has an empty part; expected e.g. train.batch=64");
     }
-    let value = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
-    let value = value.unwrap_or_else(|| Value::String(assignment.split_once('=').map_or("", |(_, v)| v).trim().into()));
+    if path == "preset" {
+        return wrong("the preset is what the other settings lie over; name it in place of the file or preset");
+    }
+    let read = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+    let value = read.unwrap_or_else(|| Value::String(value.into()));
     let nested =
         path.rsplit('.').fold(value, |value, part| Value::Table(Table::from_iter([(part.trim().into(), value)])));
     if let Value::Table(nested) = nested {
@@ -96,25 +107,25 @@ pub fn overlay(base: &mut Table, over: Table) {
 /// # Errors
 /// A missing or unknown key (the nearest known one is named) or a value of the wrong type, with the path to it.
 pub fn read(table: Table) -> Result<RunConfig> {
+    let preset = table.get("preset").and_then(Value::as_str).map(String::from);
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|e| {
         let path = e.path().to_string();
         let message = e.into_inner().to_string();
-        let message = message.lines().next().unwrap_or_default();
-        let (key, problem) = explain(&path, message);
-        Error::config(key, problem)
+        match (wording::missing(&message), preset.map(|name| presets::get(&name))) {
+            (None, _) => Error::config(path, wording::plain(&message)),
+            // Without a known preset below it a file must hold everything.
+            (Some(_), Some(Err(unknown))) if path == "." => unknown,
+            (Some(key), _) => Error::config(joined(&path, key), MISSING),
+        }
     })
 }
 
-/// Turns serde's message into one that says what to do.
-fn explain(path: &str, message: &str) -> (String, String) {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let (Some((first, known)), true) = (quoted.split_first(), message.starts_with("unknown ")) else {
-        return (path.to_string(), message.to_string());
-    };
-    let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(a, first).total_cmp(&strsim::jaro_winkler(b, first)));
-    let hint = nearest.map(|n| format!("did you mean \"{n}\"? ")).unwrap_or_default();
-    let what = if message.starts_with("unknown field") { "unknown key" } else { "unknown value" };
-    (path.to_string(), format!("{what} \"{first}\". {hint}Known: {}", known.join(", ")))
+const MISSING: &str =
+    "is missing; add it, as in `gan preset show dcgan-mnist`, or begin the file with preset = \"dcgan-mnist\"";
+
+/// `train` and `seed` as `train.seed`; the root is written `.`.
+fn joined(path: &str, key: &str) -> String {
+    if path == "." { key.into() } else { format!("{path}.{key}") }
 }
 
 #[cfg(test)]
@@ -170,6 +181,10 @@ mod tests {
         assert!(message.contains("loss.kind") && message.contains("non_saturating"), "{message}");
         let message = problem(&["generator.layers=[\"thanh\"]"]);
         assert!(message.contains("generator.layers[0]") && message.contains("tanh"), "{message}");
+        let message = problem(&["optimizer.generator.rte=3"]);
+        assert!(message.starts_with("optimizer.generator.rte:") && message.contains("\"rate\""), "{message}");
+        let message = problem(&["optimizer.generator.alpha=0.9"]);
+        assert!(message.contains("\"alpha\" is not for kind = \"adam\""), "{message}");
         let message = problem(&["trian.batch=3"]);
         assert!(message.contains("did you mean \"train\""), "{message}");
         assert!(set(&mut preset(), "train.batch").unwrap_err().to_string().contains("path.to.key=value"));

@@ -87,7 +87,7 @@ fn check_train(config: &RunConfig) -> Result<()> {
         (Some(_), Some(_)) => {
             return Err(Error::config("train.steps", "train.epochs is given as well: give one of them"));
         }
-        (None, None) => return Err(Error::config("train.steps", "missing: give train.steps or train.epochs")),
+        (None, None) => return Err(Error::config("train.steps", "is missing; give train.steps or train.epochs")),
         (Some(n), None) => at_least_one("train.steps", n)?,
         (None, Some(n)) => at_least_one("train.epochs", n)?,
     }
@@ -169,7 +169,7 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
     let end = made.last().unwrap_or(&generator.input);
     if *end != sample {
         let problem = format!(
-            "the last layer makes {end:?}, the data is {sample:?}: change the layers, data.size or data.channels"
+            "the last layer makes {end:?}, expected the data's shape {sample:?}: change the layers, data.size or data.channels"
         );
         return Err(Error::config("generator.layers", problem));
     }
@@ -183,8 +183,24 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
             format!("{:?} is not the data's shape {sample:?} (data.channels, data.size)", discriminator.input);
         return Err(Error::config("discriminator.input", problem));
     }
-    shape::infer("discriminator", &discriminator.input, &discriminator.layers)?;
+    let judged = shape::infer("discriminator", &discriminator.input, &discriminator.layers)?;
+    check_verdict(judged.last().unwrap_or(&discriminator.input), &discriminator.layers)?;
     Ok((generator, discriminator))
+}
+
+/// D must end in one logit a sample.
+fn check_verdict(end: &[usize], layers: &[Layer]) -> Result<()> {
+    let key = "discriminator.layers";
+    if layers.last() == Some(&Layer::Sigmoid) {
+        return Err(Error::config(key, "the last is \"sigmoid\", but the losses work on logits: remove it"));
+    }
+    if end.iter().product::<usize>() != 1 {
+        let problem = format!(
+            "the last layer makes {end:?}, expected one number a sample: end with \"flatten\", {{ dense = 1 }}, for example"
+        );
+        return Err(Error::config(key, problem));
+    }
+    Ok(())
 }
 
 fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usize]) -> Result<Architecture> {
@@ -194,9 +210,10 @@ fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: 
             let Some(width) = network.width else {
                 return Err(Error::config(
                     format!("{name}.width"),
-                    "missing: the family \"dcgan\" needs its narrowest width, e.g. 64",
+                    "is missing; the family \"dcgan\" needs its narrowest width, e.g. 64",
                 ));
             };
+            within(&format!("{name}.width"), width, 1, 1 << 16)?;
             let (channels, latent) = (config.data.channels, config.latent.dim);
             let (g, d) = family::dcgan(config.data.size.get(), channels, latent, width)
                 .map_err(|problem| Error::config("data.size", problem))?;

@@ -1,6 +1,7 @@
 //! The presets, embedded in the library so that a binary needs no files beside it.
 
 use crate::error::{Error, Result};
+use gan_core::wording::choose;
 
 /// A preset's name and TOML text.
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +32,10 @@ pub fn find(name: &str) -> Option<&'static Preset> {
 /// If there is none; the message names the nearest.
 pub fn get(name: &str) -> Result<&'static Preset> {
     find(name).ok_or_else(|| {
-        let score = |p: &Preset| strsim::jaro_winkler(p.name, name);
-        let nearest = ALL.iter().max_by(|a, b| score(a).total_cmp(&score(b))).map_or("", |p| p.name);
         let all: Vec<&str> = ALL.iter().map(|p| p.name).collect();
         Error::config(
             format!("preset \"{name}\""),
-            format!("there is none of that name, nor a file. Did you mean \"{nearest}\"? Known: {}", all.join(", ")),
+            format!("there is none of that name, nor a file{}", choose(name, &all)),
         )
     })
 }

@@ -177,13 +177,13 @@ pub fn picture(images: &candle_core::Tensor, rows: usize, columns: usize) -> Res
 /// Saves the whole state at intervals and at the end, and G's weight file with it.
 struct Checkpoints {
     folder: RunFolder,
+    /// The step that this process saved last. What an earlier one saved it may not have saved wholly.
     saved: Option<u64>,
 }
 
 impl Observer for Checkpoints {
-    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+    fn started(&mut self, _: &Trainer) -> Result<()> {
         let dir = self.folder.checkpoints();
-        self.saved = (trainer.step() > 0).then_some(trainer.step());
         fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))
     }
 
@@ -193,7 +193,7 @@ impl Observer for Checkpoints {
     }
 
     fn finished(&mut self, _: Outcome, trainer: &Trainer) -> Result<()> {
-        let nothing_new = trainer.step() == 0 || self.saved == Some(trainer.step()) && self.folder.generator().exists();
+        let nothing_new = trainer.step() == 0 || self.saved == Some(trainer.step());
         if nothing_new { Ok(()) } else { self.save(trainer) }
     }
 }

@@ -4,6 +4,8 @@
 //! (tests/fixtures/README.md). Each fixture also says how far its own framework moves when the starting weights move by
 //! 1e-7: no comparison can be tighter than that.
 
+#![allow(clippy::print_stdout, reason = "the figures, seen with --nocapture")]
+
 use candle_core::{Device, Tensor};
 use gan_core::{LayeredDiscriminator, LayeredGenerator, Param, Pass, Rng, params};
 use gan_data::{LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling};

@@ -1,11 +1,13 @@
 //! 2-D convolution and its transpose, for any kernel, stride, dilation and padding, the four sides separately.
 //!
-//! [`spec`] holds the geometry. On the CPU, convolution, its input gradient and its weight gradient are three operations that
-//! are each other's derivatives ([`ops`]), so gradients of any order are exact; they lower to matrix products ([`lower`]).
-//! On CUDA and Metal candle's own convolutions serve ([`accelerator`]).
+//! `spec` holds the geometry. On the CPU, convolution, its input gradient and its weight gradient are three operations that
+//! are each other's derivatives (`ops`), so gradients of any order are exact; they lower to matrix products (`lower`), small
+//! ends from their cheaper side (`mirror`).
+//! On CUDA and Metal candle's own convolutions serve (`accelerator`).
 
 mod accelerator;
 mod lower;
+mod mirror;
 mod ops;
 mod spec;
 

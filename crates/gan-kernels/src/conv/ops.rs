@@ -2,7 +2,8 @@
 //!
 //! Each is linear in both arguments, and each one's derivatives are the other two, so any order of gradient is exact.
 
-use super::lower::{self, Problem};
+use super::lower::Problem;
+use super::mirror;
 use super::spec::ConvSpec;
 use crate::storage::{Real, elements, for_backward, with_real};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
@@ -50,7 +51,7 @@ impl CustomOp2 for Forward {
         let (input, kernel) = ([h, wd], [kh, kw]);
         let output = self.0.output_size(input, kernel)?;
         let p = Problem { spec: self.0, samples, in_channels, out_channels, input, output, kernel };
-        with_real!(dtype(x), self.name(), T => run::<T>(lower::forward, &p, (x, xl), (w, wl), [samples, out_channels, output[0], output[1]]))
+        with_real!(dtype(x), self.name(), T => run::<T>(mirror::forward, &p, (x, xl), (w, wl), [samples, out_channels, output[0], output[1]]))
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _y: &Tensor, g: &Tensor) -> Grads {
@@ -75,7 +76,7 @@ impl CustomOp2 for InputGrad {
         }
         let (input, kernel, output) = (self.1, [kh, kw], [h, wd]);
         let p = Problem { spec: self.0, samples, in_channels, out_channels, input, output, kernel };
-        with_real!(dtype(y), self.name(), T => run::<T>(lower::input_grad, &p, (y, yl), (w, wl), [samples, in_channels, input[0], input[1]]))
+        with_real!(dtype(y), self.name(), T => run::<T>(mirror::input_grad, &p, (y, yl), (w, wl), [samples, in_channels, input[0], input[1]]))
     }
 
     fn bwd(&self, y: &Tensor, w: &Tensor, _x: &Tensor, g: &Tensor) -> Grads {
@@ -105,7 +106,7 @@ impl CustomOp2 for WeightGrad {
             kernel: self.1,
         };
         let [kh, kw] = self.1;
-        with_real!(dtype(x), self.name(), T => run::<T>(lower::weight_grad, &p, (x, xl), (y, yl), [out_channels, in_channels, kh, kw]))
+        with_real!(dtype(x), self.name(), T => run::<T>(mirror::weight_grad, &p, (x, xl), (y, yl), [out_channels, in_channels, kh, kw]))
     }
 
     fn bwd(&self, x: &Tensor, y: &Tensor, _w: &Tensor, g: &Tensor) -> Grads {

@@ -1,0 +1,89 @@
+//! Settings of the optimisers.
+
+use serde::{Deserialize, Serialize};
+
+/// An optimiser and its settings; defaults are PyTorch's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", try_from = "Written")]
+pub enum OptimizerConfig {
+    /// Kingma & Ba 2014, arXiv:1412.6980.
+    Adam {
+        /// Step size.
+        rate: f64,
+        /// Decay of the averages of the gradient and of its square.
+        betas: [f64; 2],
+        /// Keeps the denominator from zero.
+        epsilon: f64,
+        /// √(v + ε) instead of √v + ε.
+        epsilon_inside_root: bool,
+        /// How the averages' start at zero is made up for.
+        bias_correction: BiasCorrection,
+    },
+    /// Hinton's lecture 6e, 2012; PyTorch's form unless told otherwise.
+    Rmsprop {
+        /// Step size.
+        rate: f64,
+        /// Decay of the average of the squared gradient. TensorFlow's default is 0.9.
+        alpha: f64,
+        /// Keeps the denominator from zero. TensorFlow's default is 1e-10.
+        epsilon: f64,
+        /// √(v + ε), as TensorFlow does, instead of √v + ε.
+        epsilon_inside_root: bool,
+    },
+}
+
+/// How Adam makes up for averages that start at zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BiasCorrection {
+    /// Both averages are corrected, then ε is added (the paper's algorithm 1; PyTorch).
+    #[default]
+    Separate,
+    /// The rate carries the correction and ε joins the uncorrected root (the paper's end of section 2; Keras, TensorFlow).
+    Folded,
+}
+
+/// The keys as they are written, before it is known which belong to the kind.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    kind: Kind,
+    rate: f64,
+    betas: Option<[f64; 2]>,
+    bias_correction: Option<BiasCorrection>,
+    alpha: Option<f64>,
+    #[serde(default = "epsilon")]
+    epsilon: f64,
+    #[serde(default)]
+    epsilon_inside_root: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Adam,
+    Rmsprop,
+}
+
+fn epsilon() -> f64 {
+    1e-8
+}
+
+impl TryFrom<Written> for OptimizerConfig {
+    type Error = String;
+
+    fn try_from(w: Written) -> Result<Self, String> {
+        let Written { rate, epsilon, epsilon_inside_root, .. } = w;
+        let foreign = |key: &str, kind: &str| Err(format!("the key \"{key}\" is not for kind = \"{kind}\": remove it"));
+        match w.kind {
+            Kind::Adam if w.alpha.is_some() => foreign("alpha", "adam"),
+            Kind::Rmsprop if w.betas.is_some() => foreign("betas", "rmsprop"),
+            Kind::Rmsprop if w.bias_correction.is_some() => foreign("bias_correction", "rmsprop"),
+            Kind::Adam => {
+                let (betas, bias_correction) = (w.betas.unwrap_or([0.9, 0.999]), w.bias_correction.unwrap_or_default());
+                Ok(Self::Adam { rate, betas, epsilon, epsilon_inside_root, bias_correction })
+            }
+            Kind::Rmsprop => Ok(Self::Rmsprop { rate, alpha: w.alpha.unwrap_or(0.99), epsilon, epsilon_inside_root }),
+        }
+    }
+}

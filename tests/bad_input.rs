@@ -1,0 +1,1 @@
+//! What users get wrong is answered in words, and nothing is touched.

@@ -1,0 +1,223 @@
+//! The binary in a folder of its own, and what it leaves there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A run that is over soon: small networks, small batches, one thread, because the tests share the cores.
+pub const SMALL: &str = "dcgan-mnist --set train.threads=1 --set train.batch=16 --set generator.width=8 --set discriminator.width=8 \
+                         --set samples.rows=4 --set samples.columns=4";
+
+/// Longer than anything takes here, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An empty folder to run in.
+pub struct Place(TempDir);
+
+/// What came out of a command.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `gan` with the words of `line`, ready to start here.
+    pub fn command(&self, line: &str) -> Command {
+        self.program(env!("CARGO_BIN_EXE_gan"), line.split_whitespace())
+    }
+
+    /// `program` with `args`, ready to start here.
+    pub fn program<'a>(&self, program: &str, args: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.0.path()).env_remove("RUST_LOG").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `gan` with the words of `line` to its end.
+    pub fn gan(&self, line: &str) -> Ran {
+        Ran::of(&mut self.command(line))
+    }
+
+    /// Runs `gan` and expects it to do well.
+    pub fn good(&self, line: &str) -> Ran {
+        let ran = self.gan(line);
+        assert_eq!(ran.code, Some(0), "gan {line}\n{}", ran.stderr);
+        ran
+    }
+
+    /// Starts `gan` and leaves it running; its words to standard error go to a file.
+    pub fn start(&self, line: &str) -> Running {
+        let stderr = self.path("stderr.txt");
+        let mut command = self.command(line);
+        command.stdout(Stdio::null()).stderr(File::create(&stderr).expect("a file"));
+        Running { child: command.spawn().expect("gan starts"), stderr }
+    }
+
+    /// A weight file after three steps, called `generator.safetensors`, with nothing beside it.
+    pub fn with_generator() -> Self {
+        static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+        let bytes = BYTES.get_or_init(|| {
+            let place = Self::new();
+            place.good(&format!("train {SMALL} --steps 3 --out run"));
+            fs::read(place.path("run/generator.safetensors")).expect("a generator")
+        });
+        let place = Self::new();
+        fs::write(place.path("generator.safetensors"), bytes).expect("a copy");
+        place
+    }
+}
+
+impl Ran {
+    pub fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("the command starts");
+        let stderr = String::from_utf8(output.stderr).expect("text on standard error");
+        Self { code: output.status.code(), stdout: output.stdout, stderr }
+    }
+
+    /// Standard output as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("text on standard output")
+    }
+
+    /// Fails with `code`, and standard error has all of `words`.
+    #[track_caller]
+    pub fn expect(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "no \"{word}\" in: {}", self.stderr);
+        }
+    }
+}
+
+/// A process that is killed when it goes out of scope.
+pub struct Running {
+    child: Child,
+    stderr: PathBuf,
+}
+
+impl Running {
+    /// Waits until metrics.jsonl of the run in `folder` has `step`.
+    pub fn reaches(&mut self, folder: &Path, step: u64) {
+        self.wait_until(|| steps(folder).last().is_some_and(|s| *s >= step));
+    }
+
+    /// Waits until standard error has `words`.
+    pub fn says(&mut self, words: &str) {
+        let stderr = self.stderr.clone();
+        self.wait_until(|| fs::read_to_string(&stderr).is_ok_and(|text| text.contains(words)));
+    }
+
+    fn wait_until(&mut self, so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !so() {
+            let over = self.child.try_wait().expect("a child");
+            assert!(over.is_none() && start.elapsed() < PATIENCE, "{over:?}: {}", self.stderr());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// SIGKILL, or what the system has for it.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child to kill");
+        self.child.wait().expect("its end");
+    }
+
+    /// Sends the signal called `name`.
+    #[cfg(unix)]
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    pub fn end(&mut self) -> ExitStatus {
+        self.child.wait().expect("its end")
+    }
+
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(&self.stderr).expect("standard error")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The lines of a run's metrics.jsonl without the speed; a torn last line is left out.
+pub fn metrics(folder: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default();
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let line = |line| {
+        let mut value: serde_json::Value = serde_json::from_str(line).expect("JSON in each line");
+        value.as_object_mut().expect("an object").remove("images_per_s").expect("a speed");
+        value
+    };
+    whole.lines().map(line).collect()
+}
+
+/// The steps in a run's metrics.jsonl.
+pub fn steps(folder: &Path) -> Vec<u64> {
+    metrics(folder).iter().map(|line| line["step"].as_u64().expect("a step")).collect()
+}
+
+/// Every file below `folder` with its bytes, the speed left out, and TensorBoard's file, which holds times.
+pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+        if path.is_dir() {
+            all.extend(files(&path).into_iter().map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
+        } else if name == "metrics.jsonl" {
+            all.insert(name, format!("{:?}", metrics(folder)).into_bytes());
+        } else if !name.starts_with("events.out.tfevents") {
+            all.insert(name, fs::read(&path).expect("a readable file"));
+        }
+    }
+    all
+}
+
+/// Both folders hold the same files with the same bytes.
+#[track_caller]
+pub fn assert_same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) {
+    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+    let different: Vec<_> = a.iter().filter(|(name, bytes)| b[*name] != **bytes).map(|(name, _)| name).collect();
+    assert!(different.is_empty(), "these files differ: {different:?}");
+}
+
+/// What two runs of different settings but the same steps have in common: weights, metrics, samples.
+pub fn results(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut all = files(folder);
+    all.retain(|name, _| {
+        ["generator.safetensors", "metrics.jsonl"].contains(&name.as_str()) || name.starts_with("samples/")
+    });
+    all
+}
+
+/// Copies a folder with all below it.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Checkpoints that something damaged later: resuming says so, and takes the last whole one.
+
+use crate::common::{Place, Ran, SMALL, assert_same, copy, files};
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+
+const RUN: &str = "--steps 15 --set checkpoint.every=4 --set samples.every=5";
+const TENSORS: &str = "tensors.safetensors";
+
+/// A finished run with checkpoints 8, 12 and 15, and what is in it.
+fn finished(place: &Place) -> BTreeMap<String, Vec<u8>> {
+    place.good(&format!("train {SMALL} {RUN} --out run"));
+    files(&place.path("run"))
+}
+
+fn truncate(checkpoint: &Path) {
+    let file = OpenOptions::new().write(true).open(checkpoint.join(TENSORS)).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+}
+
+fn flip_a_bit(checkpoint: &Path) {
+    let mut bytes = fs::read(checkpoint.join(TENSORS)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(checkpoint.join(TENSORS), bytes).unwrap();
+}
+
+fn resumed(place: &Place, name: &str) -> Ran {
+    place.good(&format!("train {name} --resume"))
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_and_named() {
+    let place = Place::new();
+    let straight = finished(&place);
+    let damages: [(&str, fn(&Path)); 5] = [
+        ("truncated", truncate),
+        ("flipped", flip_a_bit),
+        ("stateless", |c| fs::remove_file(c.join("state.json")).unwrap()),
+        ("empty-state", |c| fs::write(c.join("state.json"), "").unwrap()),
+        ("without-tensors", |c| fs::remove_file(c.join(TENSORS)).unwrap()),
+    ];
+    for (name, damage) in damages {
+        copy(&place.path("run"), &place.path(name));
+        let newest = format!("{name}/checkpoints/step-0000015");
+        damage(&place.path(&newest));
+        resumed(&place, name)
+            .expect(0, &[&newest, "damaged", "trying the checkpoint before it", "going on after step 12 of 15"]);
+        assert_same(&straight, &files(&place.path(name)));
+    }
+}
+
+#[test]
+fn two_damaged_checkpoints_are_both_passed_over() {
+    let place = Place::new();
+    let straight = finished(&place);
+    truncate(&place.path("run/checkpoints/step-0000015"));
+    flip_a_bit(&place.path("run/checkpoints/step-0000012"));
+    resumed(&place, "run").expect(0, &["step-0000015", "step-0000012", "going on after step 8 of 15"]);
+    assert_same(&straight, &files(&place.path("run")));
+}
+
+#[test]
+fn garbage_in_latest_does_not_matter() {
+    let place = Place::new();
+    let straight = finished(&place);
+    for garbage in [&b""[..], b"step-9999999", b"\xff\xfe\x00", b"../../elsewhere"] {
+        fs::write(place.path("run/checkpoints/latest"), garbage).unwrap();
+        resumed(&place, "run").expect(0, &["going on after step 15 of 15"]);
+        assert_same(&straight, &files(&place.path("run")));
+    }
+}
+
+#[test]
+fn where_all_are_damaged_the_way_out_is_named() {
+    let place = Place::new();
+    finished(&place);
+    for step in ["08", "12", "15"] {
+        truncate(&place.path(&format!("run/checkpoints/step-00000{step}")));
+    }
+    let before = files(&place.path("run"));
+    place.gan("train run --resume").expect(1, &["run/checkpoints", "no checkpoint is whole", "--overwrite"]);
+    assert_same(&before, &files(&place.path("run")));
+}
+
+#[test]
+fn a_damaged_checkpoint_ahead_does_not_push_out_the_whole_ones() {
+    let place = Place::new();
+    finished(&place);
+    truncate(&place.path("run/checkpoints/step-0000015"));
+    place.good("train run --resume --steps 14 --set checkpoint.every=2 --set checkpoint.keep=1");
+    let kept: Vec<_> = fs::read_dir(place.path("run/checkpoints")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(kept.iter().any(|name| name == "step-0000014"), "{kept:?}");
+    resumed(&place, "run").expect(0, &["going on after step 14 of 14"]);
+}

@@ -1,0 +1,64 @@
+//! No space while saving, played by a limit on the size of files: an error that names the file, and nothing lost.
+#![cfg(unix)]
+
+use crate::common::{Place, Ran, SMALL, assert_same, files};
+use std::path::Path;
+
+const RUN: &str = "--set checkpoint.every=3 --set samples.every=4";
+
+/// `gan` where no file may grow beyond `blocks` of 512 bytes, as on a disk that is full.
+fn limited(place: &Place, blocks: usize, line: &str) -> Ran {
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {} {line}", env!("CARGO_BIN_EXE_gan"));
+    Ran::of(&mut place.program("sh", ["-c", &script]))
+}
+
+/// What is there under valid names; metrics and events may have grown.
+fn saved(run: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut all = files(run);
+    all.retain(|name, _| name.starts_with("checkpoints/") || name == "generator.safetensors");
+    all
+}
+
+#[test]
+fn a_failed_save_names_the_file_and_keeps_the_last_checkpoint() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} {RUN} --steps 12 --out straight"));
+    place.good(&format!("train {SMALL} {RUN} --steps 3 --out run"));
+    place.good("generate run --count 1 --out before.npy");
+    // Too small for the settings, for the metrics, for a sheet of samples and for a checkpoint.
+    for (blocks, file) in [(1, "config.toml"), (5, "run"), (12, "step-0000004.png"), (1000, "tensors.safetensors")] {
+        let before = saved(&place.path("run"));
+        let ran = limited(&place, blocks, "train run --resume --steps 12");
+        ran.expect(1, &["error: ", "run/", file]);
+        assert_same(&before, &saved(&place.path("run")));
+        let left: Vec<_> = files(&place.path("run")).into_keys().filter(|name| name.contains(".tmp")).collect();
+        assert!(left.is_empty(), "{left:?}");
+        place.good("generate run --count 1 --out after.npy");
+    }
+    place.good("train run --resume --steps 12");
+    let (straight, mut run) = (files(&place.path("straight")), files(&place.path("run")));
+    run.remove("samples/step-0000003.png").expect("the sheet of the first end");
+    run.insert("progress.gif".into(), straight["progress.gif"].clone());
+    assert_same(&straight, &run);
+}
+
+#[test]
+fn a_first_checkpoint_that_fails_leaves_a_run_that_can_be_gone_on_with() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} {RUN} --steps 5 --out straight"));
+    limited(&place, 1000, &format!("train {SMALL} {RUN} --steps 5 --out run")).expect(1, &["tensors.safetensors"]);
+    let ran = place.good("train run --resume");
+    assert!(ran.stderr.contains("no checkpoint yet, starting from the beginning"), "{}", ran.stderr);
+    assert_same(&files(&place.path("straight")), &files(&place.path("run")));
+}
+
+#[test]
+fn a_failed_output_is_named_and_leaves_nothing() {
+    let place = Place::with_generator();
+    for (command, out) in
+        [("generate", "s.png"), ("generate", "s.npy"), ("interpolate", "w.gif"), ("interpolate", "w.png")]
+    {
+        limited(&place, 1, &format!("{command} generator.safetensors --out {out}")).expect(1, &["error: ", out]);
+        assert_eq!(files(&place.path(".")).into_keys().collect::<Vec<_>>(), ["generator.safetensors"]);
+    }
+}

@@ -1,0 +1,133 @@
+//! `gan generate`: how many, which, in which form, from the weight file alone.
+
+use crate::common::{Place, files};
+use candle_core::{Device, Tensor};
+use gan_report::{Colour, Picture};
+use std::fs;
+
+const FROM: &str = "generate generator.safetensors";
+/// Pixels from one cell of a sheet to the next, and around it, enlarged twice.
+const CELL: usize = 2 * (28 + 2);
+const EDGE: usize = 2 * 2;
+
+fn sheet(place: &Place, more: &str) -> Picture {
+    place.good(&format!("{FROM} {more} --out sheet.png"));
+    Picture::open_png(&place.path("sheet.png")).unwrap()
+}
+
+fn array(place: &Place, more: &str) -> Tensor {
+    place.good(&format!("{FROM} {more} --out a.npy"));
+    Tensor::read_npy(place.path("a.npy")).unwrap()
+}
+
+fn values(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn a_sheet_has_the_rows_and_columns_asked_for() {
+    let place = Place::with_generator();
+    for (more, rows, columns) in [
+        ("", 8, 8),
+        ("--count 5", 2, 3),
+        ("--count 1", 1, 1),
+        ("--count 20 --grid 4x5", 4, 5),
+        ("--grid 2x7", 2, 7),
+        ("--count 3 --grid 2x2", 2, 2),
+    ] {
+        let picture = sheet(&place, more);
+        let size = (picture.height(), picture.width(), picture.colour());
+        assert_eq!(size, (rows * CELL + EDGE, columns * CELL + EDGE, Colour::Grey), "{more}");
+    }
+}
+
+#[test]
+fn a_grid_that_is_too_small_or_no_grid_at_all_is_refused() {
+    let place = Place::with_generator();
+    place.gan(&format!("{FROM} --count 5 --grid 2x2")).expect(2, &["2x2", "4 cells", "5 samples"]);
+    place.gan(&format!("{FROM} --grid 0x4")).expect(2, &["8x8"]);
+    place.gan(&format!("{FROM} --count 0")).expect(2, &["--count"]);
+    place.gan(&format!("{FROM} --grid 2x2 --out a.npy")).expect(2, &["--grid", "a.npy"]);
+    assert_eq!(files(&place.path(".")).len(), 1);
+}
+
+#[test]
+fn an_array_holds_float32_images_in_the_datas_range() {
+    let place = Place::with_generator();
+    let images = array(&place, "--count 300");
+    assert_eq!((images.dims(), images.dtype()), (&[300, 1, 28, 28][..], candle_core::DType::F32));
+    let values = values(&images);
+    assert!(values.iter().all(|v| (-1.0..=1.0).contains(v)));
+    assert!(values.iter().any(|v| *v != values[0]), "all pixels are alike");
+    let header = fs::read(place.path("a.npy")).unwrap();
+    assert!(header.starts_with(b"\x93NUMPY") && String::from_utf8_lossy(&header[..128]).contains("<f4"));
+}
+
+#[test]
+fn a_seed_decides_the_samples_and_more_of_them_begin_with_the_same() {
+    let place = Place::with_generator();
+    let first = values(&array(&place, "--count 6 --seed 3"));
+    assert_eq!(first, values(&array(&place, "--count 6 --seed 3")));
+    assert_ne!(first, values(&array(&place, "--count 6 --seed 4")));
+    assert_eq!(first, values(&array(&place, "--count 9 --seed 3"))[..first.len()]);
+    assert_eq!(values(&array(&place, "--count 6")), values(&array(&place, "--count 6 --seed 0")));
+}
+
+#[test]
+fn latents_from_a_file_give_the_same_samples_every_time() {
+    let place = Place::with_generator();
+    let z = Tensor::from_iter((0..700).map(|i| (i as f32 * 0.37).sin()), &Device::Cpu).unwrap();
+    z.reshape((7, 100)).unwrap().write_npy(place.path("z.npy")).unwrap();
+    let all = array(&place, "--latents z.npy");
+    assert_eq!(all.dims(), [7, 1, 28, 28]);
+    assert_eq!(values(&all), values(&array(&place, "--latents z.npy")));
+    let two = values(&array(&place, "--latents z.npy --count 2"));
+    assert_eq!(two, values(&all)[..two.len()]);
+    place.gan(&format!("{FROM} --latents z.npy --count 8")).expect(1, &["z.npy", "7", "8"]);
+    z.reshape((14, 50)).unwrap().write_npy(place.path("z.npy")).unwrap();
+    place.gan(&format!("{FROM} --latents z.npy")).expect(1, &["z.npy", "[14, 50]", "[N, 100]"]);
+}
+
+#[test]
+fn a_dash_writes_a_png_to_standard_output_and_nothing_else() {
+    let place = Place::with_generator();
+    let ran = place.good(&format!("{FROM} --count 4 --out -"));
+    assert!(ran.stderr.is_empty(), "{}", ran.stderr);
+    assert_eq!(files(&place.path(".")).len(), 1);
+    place.good(&format!("{FROM} --count 4 --out file.png"));
+    assert_eq!(ran.stdout, fs::read(place.path("file.png")).unwrap());
+}
+
+#[test]
+fn a_folder_gets_a_picture_each() {
+    let place = Place::with_generator();
+    let ran = place.good(&format!("{FROM} --count 12 --out many/images"));
+    assert!(ran.text().contains("many/images") && ran.text().contains("12"), "{}", ran.text());
+    let names: Vec<_> = files(&place.path("many/images")).into_keys().collect();
+    assert_eq!((names.len(), names[0].as_str(), names[11].as_str()), (12, "0000.png", "0011.png"));
+    let picture = Picture::open_png(&place.path("many/images/0003.png")).unwrap();
+    assert_eq!((picture.width(), picture.height()), (28, 28));
+    let byte = |v: &f32| ((v + 1.0) * 127.5).round() as u8;
+    let pixels: Vec<u8> = values(&array(&place, "--count 12"))[3 * 784..4 * 784].iter().map(byte).collect();
+    assert_eq!(picture.data(), pixels);
+}
+
+#[test]
+fn where_the_file_is_and_what_it_is_called_makes_no_difference() {
+    let place = Place::with_generator();
+    let here = values(&array(&place, "--count 3"));
+    let elsewhere = Place::new();
+    fs::copy(place.path("generator.safetensors"), elsewhere.path("renamed.safetensors")).unwrap();
+    elsewhere.good("generate renamed.safetensors --count 3 --out a.npy");
+    assert_eq!(here, values(&Tensor::read_npy(elsewhere.path("a.npy")).unwrap()));
+}
+
+#[test]
+fn a_run_folder_serves_as_well_as_its_weight_file() {
+    let place = Place::with_generator();
+    let here = values(&array(&place, "--count 3"));
+    fs::create_dir(place.path("run")).unwrap();
+    fs::rename(place.path("generator.safetensors"), place.path("run/generator.safetensors")).unwrap();
+    place.good("generate run --count 3 --out b.npy");
+    assert_eq!(here, values(&Tensor::read_npy(place.path("b.npy")).unwrap()));
+}

@@ -1,0 +1,80 @@
+//! What is in a folder stays there unless the user says otherwise.
+
+use crate::common::{Place, SMALL, assert_same, files, steps};
+use std::fs;
+
+#[test]
+fn a_run_is_not_overwritten_by_accident() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 2 --out run"));
+    let before = files(&place.path("run"));
+    place.gan(&format!("train {SMALL} --steps 1 --out run")).expect(2, &["run", "--resume", "--overwrite"]);
+    place.gan("train run").expect(2, &["run", "--resume", "run/config.toml"]);
+    assert_same(&before, &files(&place.path("run")));
+}
+
+#[test]
+fn overwrite_replaces_the_run_and_leaves_what_the_user_put_beside_it() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 3 --set samples.every=1 --set checkpoint.every=1 --out run"));
+    place.good(&format!("train {SMALL} --steps 2 --seed 5 --out fresh"));
+    fs::write(place.path("run/notes.txt"), "mine").unwrap();
+    fs::write(place.path("run/.losses.svg.7-7.tmp"), "left by a killed process").unwrap();
+    place.good(&format!("train {SMALL} --steps 2 --seed 5 --out run --overwrite"));
+    let mut run = files(&place.path("run"));
+    assert_eq!(run.remove("notes.txt").as_deref(), Some(&b"mine"[..]));
+    assert_same(&files(&place.path("fresh")), &run);
+    let events = fs::read_dir(place.path("run")).unwrap().flatten();
+    assert_eq!(events.filter(|e| e.file_name().to_string_lossy().starts_with("events.")).count(), 1);
+}
+
+#[test]
+fn settings_that_cannot_train_overwrite_nothing() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 2 --out run"));
+    let before = files(&place.path("run"));
+    assert_eq!(place.gan(&format!("train {SMALL} --set train.batch=0 --out run --overwrite")).code, Some(2));
+    assert_ne!(place.gan(&format!("train {SMALL} --set data.dir=nowhere --out run --overwrite")).code, Some(0));
+    assert_same(&before, &files(&place.path("run")));
+}
+
+#[test]
+fn a_folder_that_is_no_run_is_never_touched() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("thesis/samples")).unwrap();
+    for (name, text) in [("thesis/chapter.tex", "one"), ("thesis/config.toml", "a = 1"), ("thesis/samples/a.png", "p")]
+    {
+        fs::write(place.path(name), text).unwrap();
+    }
+    let before = files(&place.path("thesis"));
+    for more in ["", "--overwrite", "--resume"] {
+        place.gan(&format!("train {SMALL} --steps 1 --out thesis {more}")).expect(2, &["thesis"]);
+    }
+    assert_same(&before, &files(&place.path("thesis")));
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_is_named() {
+    let place = Place::new();
+    fs::write(place.path("taken"), "mine").unwrap();
+    place.gan(&format!("train {SMALL} --steps 1 --out taken --overwrite")).expect(2, &["taken", "is a file"]);
+    assert_eq!(fs::read(place.path("taken")).unwrap(), b"mine");
+}
+
+#[test]
+fn an_empty_folder_serves() {
+    let place = Place::new();
+    fs::create_dir(place.path("empty")).unwrap();
+    place.good(&format!("train {SMALL} --steps 1 --out empty"));
+    assert_eq!(steps(&place.path("empty")), [1]);
+}
+
+#[test]
+fn without_a_name_each_run_gets_a_folder_of_its_own() {
+    let place = Place::new();
+    for _ in 0..2 {
+        place.good(&format!("train {SMALL} --steps 1"));
+    }
+    let names: Vec<_> = fs::read_dir(place.path("runs")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(names.len() == 2 && names.iter().all(|n| n.to_string_lossy().starts_with("dcgan-mnist-2")), "{names:?}");
+}

@@ -1,0 +1,50 @@
+//! Same seed, same settings: the same bytes, however the work is spread.
+
+use crate::common::{Place, SMALL, assert_same, files, results};
+use std::collections::BTreeMap;
+
+fn trained(place: &Place, more: &str, out: &str) -> BTreeMap<String, Vec<u8>> {
+    place.good(&format!("train {SMALL} --steps 12 --set samples.every=5 {more} --out {out}"));
+    results(&place.path(out))
+}
+
+#[test]
+fn the_number_of_loader_threads_makes_no_difference() {
+    let place = Place::new();
+    let one = trained(&place, "--set data.workers=1", "one");
+    assert_same(&one, &trained(&place, "--set data.workers=4", "four"));
+    assert_same(&one, &trained(&place, "--set data.workers=0", "none"));
+}
+
+#[test]
+fn the_number_of_threads_makes_no_difference() {
+    let place = Place::new();
+    let one = trained(&place, "--threads 1", "one");
+    assert_same(&one, &trained(&place, "--threads 2", "two"));
+    assert_same(&one, &trained(&place, "--threads 3", "three"));
+}
+
+#[test]
+fn at_full_width_the_number_of_threads_makes_no_difference_either() {
+    let place = Place::new();
+    for threads in [1, 2] {
+        place.good(&format!("train dcgan-mnist --set train.batch=16 --steps 4 --threads {threads} --out {threads}"));
+    }
+    assert_same(&results(&place.path("1")), &results(&place.path("2")));
+}
+
+#[test]
+fn a_runs_config_repeats_the_run() {
+    let place = Place::new();
+    let settings = "--seed 7 --set checkpoint.every=5 --set optimizer.generator.rate=1e-3";
+    trained(&place, settings, "first");
+    place.good("train first/config.toml --out again");
+    assert_same(&files(&place.path("first")), &files(&place.path("again")));
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let place = Place::new();
+    let (one, two) = (trained(&place, "--seed 1", "one"), trained(&place, "--seed 2", "two"));
+    assert!(one.iter().all(|(name, bytes)| two[name] != *bytes));
+}

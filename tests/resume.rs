@@ -1,0 +1,127 @@
+//! `--resume` after SIGKILL: the run ends as if nothing had happened, to the last bit.
+
+use crate::common::{Place, SMALL, assert_same, files, results, steps};
+use std::fs;
+
+/// A run of `steps` straight through, and one killed when it has done `killed_at` and gone on with, leave the same files.
+fn killed_equals_straight(settings: &str, steps: u64, killed_at: u64) {
+    let place = Place::new();
+    place.good(&format!("train {settings} --steps {steps} --out straight"));
+    let mut run = place.start(&format!("train {settings} --steps {steps} --out killed"));
+    run.reaches(&place.path("killed"), killed_at);
+    run.kill();
+    assert!(!place.path("killed/progress.gif").exists(), "the run was over before it was killed");
+    let ran = place.good("train killed --resume");
+    assert!(ran.stderr.contains("going on after step"), "{}", ran.stderr);
+    assert_same(&files(&place.path("straight")), &files(&place.path("killed")));
+}
+
+#[test]
+fn a_dcgan_killed_at_step_100_of_200_ends_with_the_same_bytes() {
+    killed_equals_straight(&format!("{SMALL} --set checkpoint.every=40 --set samples.every=50"), 200, 100);
+}
+
+#[test]
+fn so_does_the_keras_preset() {
+    let settings = "keras-mnist --set train.batch=4 --set samples.rows=2 --set samples.columns=2";
+    killed_equals_straight(&format!("{settings} --set checkpoint.every=4 --set samples.every=5"), 12, 6);
+}
+
+#[test]
+fn so_does_a_run_with_rmsprop_and_several_d_steps() {
+    let rmsprop = "--set optimizer.generator.kind=rmsprop --set optimizer.discriminator.kind=rmsprop";
+    killed_equals_straight(&format!("{SMALL} {rmsprop} --set train.d_steps=2 --set checkpoint.every=7"), 50, 20);
+}
+
+#[test]
+fn so_does_a_run_with_dropout_in_turns_of_steps_and_last_batches() {
+    let layers =
+        "discriminator.layers=[{conv=8,kernel=5,stride=4},{leaky_relu=0.2},{dropout=0.3},\"flatten\",{dense=1}]";
+    let settings = format!("{SMALL} --set {layers} --set discriminator.input=[1,28,28] --set train.g_steps=2");
+    killed_equals_straight(&format!("{settings} --set checkpoint.every=9"), 40, 15);
+}
+
+#[test]
+fn a_finished_run_can_be_made_longer() {
+    let place = Place::new();
+    let settings = format!("{SMALL} --set checkpoint.every=10 --set samples.every=10");
+    place.good(&format!("train {settings} --steps 40 --out straight"));
+    place.good(&format!("train {settings} --steps 20 --out longer"));
+    place.good("train longer --resume --steps 40");
+    assert_same(&files(&place.path("straight")), &files(&place.path("longer")));
+}
+
+#[test]
+fn threads_workers_and_intervals_may_change_on_the_way() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 30 --out straight"));
+    place.good(&format!("train {SMALL} --steps 12 --out changed"));
+    let changes = "--threads 2 --set data.workers=3 --set checkpoint.every=5 --set samples.every=1000";
+    place.good(&format!("train changed --resume --steps 30 {changes}"));
+    let (straight, mut changed) = (results(&place.path("straight")), results(&place.path("changed")));
+    changed.remove("samples/step-0000012.png").expect("the sheet of the first end");
+    assert_same(&straight, &changed);
+}
+
+#[test]
+fn settings_that_decide_what_a_step_does_may_not_change() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 2 --out run"));
+    let before = files(&place.path("run"));
+    for change in ["--set train.batch=8", "--seed 9", "--set optimizer.generator.rate=1e-3"] {
+        place.gan(&format!("train run --resume --steps 4 {change}")).expect(2, &["other settings", "now"]);
+    }
+    assert_same(&before, &files(&place.path("run")));
+}
+
+#[test]
+fn resuming_a_finished_run_changes_nothing() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 4 --out run"));
+    let before = files(&place.path("run"));
+    place.good("train run --resume");
+    assert_same(&before, &files(&place.path("run")));
+    assert_eq!(steps(&place.path("run")), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_weight_file_that_lags_behind_its_checkpoint_is_brought_up_to_it() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --set checkpoint.every=2 --steps 2 --out run"));
+    let old = fs::read(place.path("run/generator.safetensors")).unwrap();
+    place.good("train run --resume --steps 4");
+    let before = files(&place.path("run"));
+    // A process killed after its last checkpoint and before its weight file.
+    fs::write(place.path("run/generator.safetensors"), old).unwrap();
+    place.good("train run --resume");
+    assert_same(&before, &files(&place.path("run")));
+}
+
+#[test]
+fn without_a_folder_the_newest_run_of_the_preset_goes_on() {
+    let place = Place::new();
+    place
+        .gan("train dcgan-mnist --resume")
+        .expect(2, &["no run of \"dcgan-mnist\" in runs/", "gan train FOLDER --resume"]);
+    place.good(&format!("train {SMALL} --steps 1 --out runs/dcgan-mnist-20200101-000000"));
+    place.good(&format!("train {SMALL} --steps 1"));
+    let ran = place.good("train dcgan-mnist --resume --steps 2");
+    assert!(ran.stderr.contains("going on after step 1 of 2"), "{}", ran.stderr);
+    assert_eq!(steps(&place.path("runs/dcgan-mnist-20200101-000000")), [1]);
+}
+
+#[test]
+fn a_folder_without_a_run_is_named() {
+    let place = Place::new();
+    place.gan("train dcgan-mnist --resume --out nowhere").expect(2, &["nowhere", "holds no run"]);
+    assert!(!place.path("nowhere").exists());
+}
+
+#[test]
+fn a_run_cannot_end_before_where_it_is() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 3 --out run"));
+    let before = files(&place.path("run"));
+    place.gan("train run --resume --steps 2").expect(2, &["3 steps are done", "the 2 asked for"]);
+    assert_same(&before, &files(&place.path("run")));
+}

@@ -1,0 +1,113 @@
+//! What commands print: results on standard output, everything else on standard error, nothing needless with `--quiet`.
+
+use crate::common::{Place, SMALL, assert_same, files, metrics};
+use std::fs;
+
+/// DCGAN for MNIST by hand: 100·128·7·7 + 2·128 + 128·64·4·4 + 2·64 + 64·1·4·4 trained, mean and variance of 128 and 64.
+const TRAINED: &str = "parameters: 760,064 (759,680 trained, 384 running averages)";
+
+#[test]
+fn a_summary_counts_what_the_layers_hold() {
+    let place = Place::new();
+    let ran = place.good("summary dcgan-mnist");
+    assert!(ran.text().contains(TRAINED) && ran.text().contains("discriminator"), "{}", ran.text());
+    assert!(ran.stderr.is_empty());
+    // Half the width: 100·64·7·7 + 2·64 + 64·32·4·4 + 2·32 + 32·4·4 trained.
+    let half = place.good("summary dcgan-mnist --set generator.width=32");
+    assert!(half.text().contains("(347,072 trained, 192 running averages)"), "{}", half.text());
+}
+
+#[test]
+fn the_summary_of_a_weight_file_says_where_it_comes_from() {
+    let place = Place::with_generator();
+    let ran = place.good("summary generator.safetensors");
+    assert!(ran.text().contains("trained by dcgan-mnist for 3 steps, seed 1"), "{}", ran.text());
+    place.gan("summary generator.safetensors --set generator.width=4").expect(2, &["--set", "generator.safetensors"]);
+}
+
+#[test]
+fn a_presets_text_trains_like_the_preset() {
+    let place = Place::new();
+    for name in ["dcgan-mnist", "keras-mnist"] {
+        fs::write(place.path("mine.toml"), place.good(&format!("preset show {name}")).stdout).unwrap();
+        let short = "--steps 2 --set train.batch=2 --set samples.rows=1";
+        place.good(&format!("train mine.toml {short} --out from-file-{name}"));
+        place.good(&format!("train {name} {short} --out from-preset-{name}"));
+        let [file, preset] = ["file", "preset"].map(|kind| files(&place.path(&format!("from-{kind}-{name}"))));
+        assert_same(&file, &preset);
+        assert!(place.good("preset list").text().contains(name));
+    }
+}
+
+#[test]
+fn a_file_lies_over_its_preset_and_set_over_both() {
+    let place = Place::new();
+    let text = "preset = \"dcgan-mnist\"\n[generator]\nwidth = 8\n[discriminator]\nwidth = 8\n[train]\nbatch = 4\nsteps = 5\nseed = 3\n";
+    fs::write(place.path("mine.toml"), text).unwrap();
+    place.good("train mine.toml --set train.seed=4 --steps 2 --out run");
+    let config = fs::read_to_string(place.path("run/config.toml")).unwrap();
+    for line in ["batch = 4", "steps = 2", "seed = 4", "width = 8", "rate = 0.0002"] {
+        assert!(config.lines().any(|l| l == line), "no {line} in {config}");
+    }
+    assert!(!config.contains("epochs"), "{config}");
+    assert_eq!(metrics(&place.path("run")).len(), 2);
+}
+
+#[test]
+fn a_quiet_run_says_nothing_on_standard_error_and_where_things_are_on_standard_output() {
+    let place = Place::with_generator();
+    let ran = place.good(&format!("train {SMALL} --steps 1 --out run --quiet"));
+    assert!(ran.stderr.is_empty(), "{}", ran.stderr);
+    assert!(ran.text().contains("run/generator.safetensors"), "{}", ran.text());
+    assert!(place.good("train run --resume --steps 2 -q").stderr.is_empty());
+    assert!(place.good("generate run --quiet").stderr.is_empty());
+    // Wrong settings are an error, which is never quiet.
+    place.gan("train nothing --quiet").expect(2, &["error: "]);
+}
+
+#[test]
+fn progress_goes_to_standard_error() {
+    let place = Place::new();
+    let ran = place.good(&format!("train {SMALL} --steps 2 --out run"));
+    assert!(ran.stderr.contains("step 2/2") && !ran.text().contains("step 2/2"), "{ran:?}");
+    assert!(!ran.stderr.contains('\u{1b}'), "colours in a file: {}", ran.stderr);
+}
+
+#[test]
+fn generate_prints_the_path_that_it_wrote() {
+    let place = Place::with_generator();
+    let ran = place.good("generate generator.safetensors --count 2");
+    assert_eq!((ran.text(), ran.stderr.as_str()), ("samples.png\n", ""));
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = place.good(&format!("completions {shell}"));
+        assert!(["train", "interpolate", "overwrite"].iter().all(|word| ran.text().contains(word)), "{shell}");
+    }
+}
+
+#[test]
+fn every_help_page_has_examples() {
+    let place = Place::new();
+    for command in ["", "train", "generate", "interpolate", "summary", "preset", "bench", "completions"] {
+        let help = place.good(&format!("{command} --help"));
+        let (_, examples) = help.text().split_once("Examples:\n").expect(command);
+        assert!(examples.trim_start().starts_with(format!("gan {command}").trim()), "{examples}");
+    }
+    assert!(place.good("--version").text().starts_with("gan "));
+}
+
+#[test]
+fn bench_prints_one_line_of_json() {
+    let place = Place::new();
+    let set = "--set generator.width=8 --set discriminator.width=8";
+    let ran = place.good(&format!("bench dcgan-mnist --steps 2 --batch 4 --json {set}"));
+    let line: serde_json::Value = serde_json::from_str(ran.text()).unwrap();
+    for key in ["work", "batch", "threads", "step_s", "best_s", "images_per_s", "cpu_ms", "peak_rss_mib"] {
+        assert!(!line[key].is_null(), "no {key} in {line}");
+    }
+    assert_eq!(ran.text().lines().count(), 1);
+}
