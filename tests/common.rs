@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -65,6 +66,19 @@ impl Place {
         let mut command = self.command(line);
         command.stdout(Stdio::null()).stderr(File::create(&stderr).expect("a file"));
         Running { child: command.spawn().expect("gan starts"), stderr }
+    }
+
+    /// A folder with the first `count` images and labels of MNIST.
+    pub fn first_digits(&self, folder: &str, count: u32) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/mnist");
+        fs::create_dir(self.path(folder)).expect("a new folder");
+        for (name, head, each) in [("train-images-idx3-ubyte", 16, 28 * 28), ("train-labels-idx1-ubyte", 8, 1)] {
+            let packed = File::open(from.join(format!("{name}.gz"))).expect("MNIST in data/");
+            let mut bytes = vec![0; head + each * count as usize];
+            flate2::read::GzDecoder::new(packed).read_exact(&mut bytes).expect("enough images");
+            bytes[4..8].copy_from_slice(&count.to_be_bytes());
+            fs::write(self.path(folder).join(name), bytes).expect("a writable folder");
+        }
     }
 
     /// A weight file after three steps, called `generator.safetensors`, with nothing beside it.

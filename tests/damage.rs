@@ -8,6 +8,9 @@ use std::path::Path;
 const RUN: &str = "--steps 15 --set checkpoint.every=4 --set samples.every=5";
 const TENSORS: &str = "tensors.safetensors";
 
+/// What is done to a checkpoint's folder.
+type Damage = fn(&Path);
+
 /// A finished run with checkpoints 8, 12 and 15, and what is in it.
 fn finished(place: &Place) -> BTreeMap<String, Vec<u8>> {
     place.good(&format!("train {SMALL} {RUN} --out run"));
@@ -26,6 +29,15 @@ fn flip_a_bit(checkpoint: &Path) {
     fs::write(checkpoint.join(TENSORS), bytes).unwrap();
 }
 
+/// The state of a random stream is a list of numbers; one of them gets another digit.
+fn change_a_number(checkpoint: &Path) {
+    let text = fs::read_to_string(checkpoint.join("state.json")).unwrap();
+    let (before, after) = text.split_once("\"noise\"").unwrap();
+    let at = after.find(|c| ('2'..='8').contains(&c)).unwrap();
+    let changed = format!("{before}\"noise\"{}9{}", &after[..at], &after[at + 1..]);
+    fs::write(checkpoint.join("state.json"), changed).unwrap();
+}
+
 fn resumed(place: &Place, name: &str) -> Ran {
     place.good(&format!("train {name} --resume"))
 }
@@ -34,10 +46,11 @@ fn resumed(place: &Place, name: &str) -> Ran {
 fn a_damaged_checkpoint_is_passed_over_and_named() {
     let place = Place::new();
     let straight = finished(&place);
-    let damages: [(&str, fn(&Path)); 5] = [
+    let damages: [(&str, Damage); 6] = [
         ("truncated", truncate),
         ("flipped", flip_a_bit),
         ("stateless", |c| fs::remove_file(c.join("state.json")).unwrap()),
+        ("changed-state", change_a_number),
         ("empty-state", |c| fs::write(c.join("state.json"), "").unwrap()),
         ("without-tensors", |c| fs::remove_file(c.join(TENSORS)).unwrap()),
     ];
@@ -45,8 +58,9 @@ fn a_damaged_checkpoint_is_passed_over_and_named() {
         copy(&place.path("run"), &place.path(name));
         let newest = format!("{name}/checkpoints/step-0000015");
         damage(&place.path(&newest));
-        resumed(&place, name)
-            .expect(0, &[&newest, "damaged", "trying the checkpoint before it", "going on after step 12 of 15"]);
+        let ran = resumed(&place, name);
+        ran.expect(0, &[&newest, "damaged", "it is passed over", "going on after step 12 of 15"]);
+        assert!(!ran.stderr.contains('\u{1b}'), "colours in a file: {}", ran.stderr);
         assert_same(&straight, &files(&place.path(name)));
     }
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 const RUN: &str = "--steps 14 --set checkpoint.every=3 --set checkpoint.keep=2 --set samples.every=4";
 const KILLS: u64 = 20;
 
-/// The same moments every time: a linear congruential generator's high bits, in [0, 1).
-fn moments() -> impl Iterator<Item = f64> {
+/// Numbers in [0, 1), the same every time: a linear congruential generator's high bits.
+fn random() -> impl Iterator<Item = f64> {
     let step = |state: u64| state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     std::iter::successors(Some(step(2026)), move |s| Some(step(*s))).map(|s| (s >> 11) as f64 / (1u64 << 53) as f64)
 }
@@ -21,17 +21,20 @@ fn moments() -> impl Iterator<Item = f64> {
 #[test]
 fn a_run_killed_at_any_moment_ends_with_the_same_bytes() {
     let place = Place::new();
-    let start = Instant::now();
     place.good(&format!("train {SMALL} {RUN} --out straight"));
+    let start = Instant::now();
+    place.good(&format!("train {SMALL} {RUN} --out timed"));
     let length = start.elapsed().as_secs_f64();
     let straight = files(&place.path("straight"));
-    let mut moments = moments();
+    let mut random = random();
     for kill in 0..KILLS {
         let (name, mut lives) = (format!("killed-{kill}"), 0);
         // Every fourth run is killed again while it goes on.
         while lives < if kill % 4 == 0 { 2 } else { 1 } {
             let run = place.start(&go_on(&place, &name));
-            sleep(Duration::from_secs_f64(length * moments.next().expect("endless")));
+            // One kill in each part of the run, at a random moment of it.
+            let moment = (kill as f64 + random.next().expect("endless")) / KILLS as f64;
+            sleep(Duration::from_secs_f64(length * moment));
             run.kill();
             nothing_is_half_there(&place.path(&name));
             lives += 1;

@@ -1,11 +1,14 @@
 //! `--resume` after SIGKILL: the run ends as if nothing had happened, to the last bit.
 
-use crate::common::{Place, SMALL, assert_same, files, results, steps};
+use crate::common::{Place, SMALL, assert_same, files, metrics, results, steps};
 use std::fs;
 
 /// A run of `steps` straight through, and one killed when it has done `killed_at` and gone on with, leave the same files.
 fn killed_equals_straight(settings: &str, steps: u64, killed_at: u64) {
-    let place = Place::new();
+    killed_equals_straight_at(&Place::new(), settings, steps, killed_at);
+}
+
+fn killed_equals_straight_at(place: &Place, settings: &str, steps: u64, killed_at: u64) {
     place.good(&format!("train {settings} --steps {steps} --out straight"));
     let mut run = place.start(&format!("train {settings} --steps {steps} --out killed"));
     run.reaches(&place.path("killed"), killed_at);
@@ -39,6 +42,26 @@ fn so_does_a_run_with_dropout_in_turns_of_steps_and_last_batches() {
         "discriminator.layers=[{conv=8,kernel=5,stride=4},{leaky_relu=0.2},{dropout=0.3},\"flatten\",{dense=1}]";
     let settings = format!("{SMALL} --set {layers} --set discriminator.input=[1,28,28] --set train.g_steps=2");
     killed_equals_straight(&format!("{settings} --set checkpoint.every=9"), 40, 15);
+}
+
+#[test]
+fn so_does_a_run_of_many_epochs_with_a_smaller_last_batch() {
+    let place = Place::new();
+    place.first_digits("digits", 50);
+    // Four batches an epoch, the last of two images.
+    killed_equals_straight_at(&place, &format!("{SMALL} --set data.dir=digits --set checkpoint.every=7"), 60, 30);
+    assert_eq!(metrics(&place.path("killed")).last().expect("a line")["epoch"], 14);
+}
+
+#[test]
+fn a_run_by_epochs_can_be_made_longer_too() {
+    let place = Place::new();
+    place.first_digits("digits", 64);
+    let settings = format!("{SMALL} --set data.dir=digits --set checkpoint.every=4 --set samples.every=4");
+    place.good(&format!("train {settings} --epochs 5 --out straight"));
+    place.good(&format!("train {settings} --epochs 2 --out longer"));
+    place.good("train longer --resume --epochs 5");
+    assert_same(&files(&place.path("straight")), &files(&place.path("longer")));
 }
 
 #[test]
@@ -124,4 +147,12 @@ fn a_run_cannot_end_before_where_it_is() {
     let before = files(&place.path("run"));
     place.gan("train run --resume --steps 2").expect(2, &["3 steps are done", "the 2 asked for"]);
     assert_same(&before, &files(&place.path("run")));
+}
+
+#[test]
+fn a_run_of_another_preset_is_not_gone_on_with_by_mistake() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 1 --out run"));
+    place.gan("train keras-mnist --resume --out run").expect(2, &["run", "a run of dcgan-mnist", "keras-mnist"]);
+    place.good("train dcgan-mnist --resume --out run --steps 2");
 }

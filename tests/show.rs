@@ -1,6 +1,6 @@
 //! What commands print: results on standard output, everything else on standard error, nothing needless with `--quiet`.
 
-use crate::common::{Place, SMALL, assert_same, files, metrics};
+use crate::common::{Place, Ran, SMALL, assert_same, files, metrics};
 use std::fs;
 
 /// DCGAN for MNIST by hand: 100·128·7·7 + 2·128 + 128·64·4·4 + 2·64 + 64·1·4·4 trained, mean and variance of 128 and 64.
@@ -110,4 +110,25 @@ fn bench_prints_one_line_of_json() {
         assert!(!line[key].is_null(), "no {key} in {line}");
     }
     assert_eq!(ran.text().lines().count(), 1);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_reader_who_has_enough_is_no_error() {
+    let place = Place::new();
+    for line in ["summary dcgan-mnist", "preset show keras-mnist", "completions bash"] {
+        let script = format!("{} {line} | true", env!("CARGO_BIN_EXE_gan"));
+        assert_eq!(Ran::of(&mut place.program("sh", ["-c", &script])).stderr, "", "{line}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_cannot_be_written_is_an_error_and_words_that_cannot_are_none() {
+    let place = Place::new();
+    let redirected =
+        |script: &str| Ran::of(&mut place.program("sh", ["-c", &format!("{} {script}", env!("CARGO_BIN_EXE_gan"))]));
+    redirected("summary dcgan-mnist > /dev/full").expect(1, &["error: standard output"]);
+    redirected(&format!("train {SMALL} --steps 2 --out run 2> /dev/full")).expect(0, &[]);
+    assert_eq!(metrics(&place.path("run")).len(), 2);
 }

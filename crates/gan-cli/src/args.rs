@@ -19,6 +19,7 @@ impl std::error::Error for Usage {}
 /// Train, look into and hand on generative adversarial networks.
 #[derive(Parser)]
 #[command(
+    name = "gan",
     version,
     max_term_width = 100,
     after_help = "Examples:\n  gan train dcgan-mnist --out runs/first\n  gan train runs/first --resume\n  gan generate runs/first --count 64 --out digits.png\n  gan preset show dcgan-mnist > mine.toml"

@@ -1,7 +1,7 @@
 //! `gan bench`: whole training steps on made data, through the real trainer.
 
 use crate::args::BenchArgs;
-use crate::{source, train};
+use crate::{say, source, train};
 use anyhow::Result;
 use gan_train::Trainer;
 use serde_json::json;
@@ -35,19 +35,17 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let threads = rayon::current_num_threads();
     let (images, rss) = (batch as f64 / median, peak_rss_mib());
     if args.json {
-        println!(
-            "{}",
+        say::line(
             json!({"work": work, "batch": batch, "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
-                   "cpu_ms": cpu_ms, "peak_rss_mib": rss})
-        );
+                   "cpu_ms": cpu_ms, "peak_rss_mib": rss}),
+        )
     } else {
-        println!(
+        say::line(format_args!(
             "{work}, batch {batch}, {threads} threads: {:.1} ms a step (best {:.1}), {images:.0} images/s, {cpu_ms:.0} ms CPU a step, {rss:.0} MiB at most",
             median * 1e3,
             best * 1e3
-        );
+        ))
     }
-    Ok(())
 }
 
 /// Milliseconds of processor time that this process has used; 0 where the system does not tell.

@@ -1,13 +1,12 @@
 //! `gan generate`.
 
 use crate::args::{GenerateArgs, Usage};
-use crate::source;
+use crate::{say, source};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Tensor};
 use gan_core::{Generator, Pass, Rng};
 use gan_report::Picture;
 use gan_train::record;
-use std::io::Write;
 use std::path::Path;
 
 /// Samples made at once, to bound memory.
@@ -80,11 +79,10 @@ fn cells(count: usize, given: Option<(usize, usize)>) -> Result<(usize, usize)> 
 
 fn write_sheet(picture: &Picture, out: &Path) -> Result<()> {
     if out.as_os_str() == "-" {
-        return Ok(std::io::stdout().write_all(&picture.to_png()?)?);
+        return say::bytes(&picture.to_png()?);
     }
     picture.save_png(out)?;
-    println!("{}", out.display());
-    Ok(())
+    say::line(out.display())
 }
 
 fn write_npy(samples: &Tensor, out: &Path) -> Result<()> {
@@ -95,8 +93,7 @@ fn write_npy(samples: &Tensor, out: &Path) -> Result<()> {
         std::fs::remove_file(&temporary).ok();
     }
     moved.with_context(|| format!("{}: cannot be written", out.display()))?;
-    println!("{}", out.display());
-    Ok(())
+    say::line(out.display())
 }
 
 fn write_folder(generator: &dyn Generator, z: &Tensor, out: &Path) -> Result<()> {
@@ -109,6 +106,5 @@ fn write_folder(generator: &dyn Generator, z: &Tensor, out: &Path) -> Result<()>
             picture.save_png(&out.join(format!("{:0digits$}.png", from + i)))?;
         }
     }
-    println!("{} ({count} images)", out.display());
-    Ok(())
+    say::line(format_args!("{} ({count} images)", out.display()))
 }

@@ -1,7 +1,7 @@
 //! `gan interpolate`.
 
 use crate::args::{InterpolateArgs, Usage};
-use crate::{generate, source};
+use crate::{generate, say, source};
 use anyhow::Result;
 use candle_core::Tensor;
 use gan_core::Rng;
@@ -33,8 +33,7 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     } else {
         gan_report::strip(&pictures)?.enlarged(2)?.save_png(&args.out)?;
     }
-    println!("{} ({n} frames)", args.out.display());
-    Ok(())
+    say::line(format_args!("{} ({n} frames)", args.out.display()))
 }
 
 /// A frame large enough to look at.

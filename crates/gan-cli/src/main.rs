@@ -1,19 +1,21 @@
 //! The `gan` binary: flags in, libraries called, results printed. The only crate that prints.
 //!
 //! In reading order: [`args`], then a module for each command; [`source`] finds what a command works on, [`progress`] shows a
-//! run on the terminal.
+//! run on the terminal, [`say`] is how anything gets printed.
 
 mod args;
 mod bench;
 mod generate;
 mod interpolate;
 mod progress;
+mod say;
 mod show;
 mod source;
 mod train;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", message(&error));
+            say::note(format_args!("error: {}", message(&error)));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -46,7 +48,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Preset { command } => show::preset(&command)?,
         Command::Bench(args) => bench::run(&args)?,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "gan", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "gan", &mut script);
+            say::bytes(&script)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -79,6 +83,8 @@ fn log_to_stderr(cli: &Cli) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .log_internal_errors(false)
         .without_time()
         .with_target(false)
         .init();

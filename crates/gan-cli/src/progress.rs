@@ -1,5 +1,6 @@
 //! A run on the terminal: a bar where there is one, plain lines otherwise, nothing with --quiet.
 
+use crate::say;
 use gan_train::{Observer, Outcome, Result, StepReport, Trainer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -42,7 +43,8 @@ impl Observer for Progress {
         if !matches!(self.output, Output::Nothing) {
             let per_epoch = trainer.steps_per_epoch();
             let done = if step > 0 { format!("{step} done, ") } else { String::new() };
-            eprintln!("{} into {}: {done}{total} steps, {per_epoch} an epoch", config.preset, self.folder.display());
+            let (preset, folder) = (&config.preset, self.folder.display());
+            say::note(format_args!("{preset} into {folder}: {done}{total} steps, {per_epoch} an epoch"));
         }
         if let Output::Bar(bar) = &self.output {
             bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}").expect("a valid template"));
@@ -65,7 +67,7 @@ impl Observer for Progress {
             Output::Lines { last } => {
                 let first = report.step == self.meter.start + 1;
                 if first || report.step == total || last.elapsed() >= LINE_EVERY {
-                    eprintln!("step {}/{total}  {}", report.step, text());
+                    say::note(format_args!("step {}/{total}  {}", report.step, text()));
                     *last = Instant::now();
                 }
             }

@@ -1,7 +1,7 @@
 //! `gan summary` and `gan preset`: what there is, printed.
 
 use crate::args::{PresetCommand, SummaryArgs, Usage};
-use crate::source;
+use crate::{say, source};
 use anyhow::{Context, Result};
 use gan_core::summary::Summary;
 use gan_core::weights;
@@ -18,26 +18,25 @@ pub fn summary(args: &SummaryArgs) -> Result<()> {
         }
         let (description, _) = weights::read(&source::weight_file(path)?)?;
         let summary = Summary::new(&description.network, &description.input, &description.layers);
-        print!("{}", summary.with_context(|| path.display().to_string())?);
-        println!("trained by {} for {} steps, seed {}", description.preset, description.step, description.seed);
-        return Ok(());
+        say::bytes(summary.with_context(|| path.display().to_string())?.to_string().as_bytes())?;
+        let (preset, step, seed) = (description.preset, description.step, description.seed);
+        return say::line(format_args!("trained by {preset} for {step} steps, seed {seed}"));
     }
     let plan = source::plan(&args.source, &args.set)?;
     let (g, d) = (&plan.generator, &plan.discriminator);
-    println!("{}", Summary::new("generator", &g.input, &g.layers)?);
-    print!("{}", Summary::new("discriminator", &d.input, &d.layers)?);
-    Ok(())
+    say::line(Summary::new("generator", &g.input, &g.layers)?)?;
+    say::bytes(Summary::new("discriminator", &d.input, &d.layers)?.to_string().as_bytes())
 }
 
 /// Lists the presets or prints one.
 pub fn preset(command: &PresetCommand) -> Result<()> {
     match command {
-        PresetCommand::Show { name } => print!("{}", presets::get(name)?.text),
+        PresetCommand::Show { name } => say::bytes(presets::get(name)?.text.as_bytes())?,
         PresetCommand::List => {
             let width = presets::ALL.iter().map(|p| p.name.len()).max().unwrap_or(0);
             for preset in presets::ALL {
                 let config = layering::read(layering::from_preset(preset)?)?;
-                println!("{:<width$}  {}", preset.name, config.description);
+                say::line(format_args!("{:<width$}  {}", preset.name, config.description))?;
             }
         }
     }

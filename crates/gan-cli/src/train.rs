@@ -2,9 +2,9 @@
 
 use crate::args::{TrainArgs, Usage};
 use crate::progress::Progress;
-use crate::{STOPPED, source};
+use crate::{STOPPED, say, source};
 use anyhow::{Context, Result};
-use gan_train::{Existing, Outcome, RunFolder, Trainer, checkpoint, record};
+use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, checkpoint, presets, record};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,14 +15,8 @@ use std::time::SystemTime;
 pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
     let stop = stop_on_signal()?;
     let target = target(args)?;
-    let resumed = args.resume.then(|| RunFolder::open(&target)).transpose()?;
-    let from = if args.resume { target.to_string_lossy().into_owned() } else { args.source.clone() };
-    let mut assignments = args.set.clone();
-    assignments.extend(args.steps.map(|n| format!("train.steps={n}")));
-    assignments.extend(args.epochs.map(|n| format!("train.epochs={n}")));
-    assignments.extend(args.seed.map(|n| format!("train.seed={n}")));
-    assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
-    let plan = source::plan(&from, &assignments)?;
+    let resumed = if args.resume { Some(RunFolder::open(&target)?) } else { None };
+    let plan = plan(args, &target)?;
     limit_threads(plan.config().train.threads)?;
     let config = plan.config().clone();
     let mut trainer = Trainer::new(plan, &gan_train::device::open(&args.device)?)?;
@@ -36,28 +30,49 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
     };
     let mut observers = record::all(&folder);
     observers.push(Box::new(Progress::new(folder.path(), quiet)));
-    let outcome = gan_train::run(&mut trainer, &mut observers, &stop)
-        .with_context(|| format!("{}: the run failed; its last checkpoint is kept", folder.path().display()))?;
+    let outcome =
+        gan_train::run(&mut trainer, &mut observers, &stop).with_context(|| failed(folder.path(), trainer.step()))?;
     if outcome == Outcome::Stopped {
         let (step, total) = (trainer.step(), trainer.total_steps());
-        eprintln!(
-            "stopped after step {step} of {total}; all is saved. Go on with: gan train {} --resume",
-            folder.path().display()
-        );
+        let folder = folder.path().display();
+        say::note(format_args!(
+            "stopped after step {step} of {total}; all is saved. Go on with: gan train {folder} --resume"
+        ));
         return Ok(ExitCode::from(STOPPED));
     }
-    say_where(&folder);
+    say_where(&folder)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn say_where(folder: &RunFolder) {
-    let show = |what: &str, path: PathBuf| println!("{what:<10} {}", path.display());
-    show("run", folder.path().to_path_buf());
-    show("generator", folder.generator());
-    show("samples", folder.samples());
-    show("animation", folder.progress());
-    show("losses", folder.losses("png"));
-    println!("Make more: gan generate {} --count 64 --out digits.png", folder.generator().display());
+/// What to train: the source with the command's settings over it, or with --resume what the run's folder says.
+fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
+    let from = if args.resume { target.to_string_lossy().into_owned() } else { args.source.clone() };
+    let mut assignments = args.set.clone();
+    assignments.extend(args.steps.map(|n| format!("train.steps={n}")));
+    assignments.extend(args.epochs.map(|n| format!("train.epochs={n}")));
+    assignments.extend(args.seed.map(|n| format!("train.seed={n}")));
+    assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
+    let plan = source::plan(&from, &assignments)?;
+    let found = &plan.config().preset;
+    if presets::find(&args.source).is_some_and(|asked| args.resume && asked.name != found) {
+        return Err(Usage(format!("{from}: is a run of {found}, not of {}", args.source)).into());
+    }
+    Ok(plan)
+}
+
+fn failed(folder: &Path, step: u64) -> String {
+    format!("{}: the run failed after step {step} (--resume goes on from what was saved)", folder.display())
+}
+
+fn say_where(folder: &RunFolder) -> Result<()> {
+    let show = |what: &str, path: PathBuf| say::line(format_args!("{what:<10} {}", path.display()));
+    show("run", folder.path().to_path_buf())?;
+    show("generator", folder.generator())?;
+    show("samples", folder.samples())?;
+    show("animation", folder.progress())?;
+    show("losses", folder.losses("png"))?;
+    let generator = folder.generator();
+    say::line(format_args!("Make more: gan generate {} --count 64 --out digits.png", generator.display()))
 }
 
 /// Goes back to the last whole checkpoint, or to the beginning if there is none yet.
@@ -72,8 +87,10 @@ fn resume(trainer: &mut Trainer, folder: &RunFolder, quiet: bool) -> Result<()> 
     }
     if !quiet {
         match step {
-            Some(step) => eprintln!("going on after step {step} of {total}"),
-            None => eprintln!("{}: no checkpoint yet, starting from the beginning", folder.path().display()),
+            Some(step) => say::note(format_args!("going on after step {step} of {total}")),
+            None => {
+                say::note(format_args!("{}: no checkpoint yet, starting from the beginning", folder.path().display()))
+            }
         }
     }
     Ok(())
@@ -133,7 +150,7 @@ fn stop_on_signal() -> Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(STOPPED));
         }
-        eprintln!("\nstopping: this step is finished and saved first; once more to leave at once");
+        say::note("\nstopping: this step is finished and saved first; once more to leave at once");
     })
     .context("watching for Ctrl-C")?;
     Ok(stop)

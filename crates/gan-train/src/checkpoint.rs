@@ -1,7 +1,7 @@
 //! Checkpoints: everything needed to go on bit for bit, whole or not there at all.
 //!
 //! `checkpoints/step-0000500/` holds `tensors.safetensors` (weights, running averages, moments) and `state.json` (step,
-//! position in the data, random streams, and the length and CRC-32 of the tensor file). The folder is written under a
+//! position in the data, random streams, the length and CRC-32 of the tensor file, and a CRC-32 of its own). The folder is written under a
 //! temporary name, flushed, and renamed. `latest` names the last complete one.
 
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ const TENSORS: &str = "tensors.safetensors";
 const STATE: &str = "state.json";
 
 /// Everything that is not a tensor.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct State {
     format: u32,
     step: u64,
@@ -32,6 +32,14 @@ struct State {
     identity: String,
     tensors_len: u64,
     tensors_crc32: u32,
+    /// [`checksum`] of the other fields.
+    crc32: u32,
+}
+
+/// CRC-32 of all fields but the checksum itself.
+fn checksum(state: &State) -> u32 {
+    let others = State { crc32: 0, ..state.clone() };
+    crc32fast::hash(serde_json::to_string(&others).unwrap_or_default().as_bytes())
 }
 
 /// Saves the trainer's state below `dir`, and keeps it and the newest before it, `keep` in all. Returns its folder.
@@ -67,7 +75,7 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
     let tensors = tensors(trainer);
     let bytes =
         safetensors::serialize(tensors.iter().map(|(k, v)| (k.as_str(), v)), None).map_err(candle_core::Error::from)?;
-    let state = State {
+    let mut state = State {
         format: FORMAT,
         step: trainer.step,
         optimizer_steps_g: trainer.optimizer_g.steps(),
@@ -78,7 +86,9 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
         identity: identity(trainer),
         tensors_len: bytes.len() as u64,
         tensors_crc32: crc32fast::hash(&bytes),
+        crc32: 0,
     };
+    state.crc32 = checksum(&state);
     let json = serde_json::to_string_pretty(&state).map_err(|e| Error::file(dir, e.to_string()))?;
     atomic::write(&dir.join(TENSORS), &bytes)?;
     Ok(atomic::write(&dir.join(STATE), json.as_bytes())?)
@@ -138,7 +148,7 @@ pub fn restore(trainer: &mut Trainer, dir: &Path) -> Result<Option<u64>> {
                 return Ok(Some(trainer.step));
             }
             Err(error) => {
-                tracing::warn!("{error}; trying the checkpoint before it");
+                tracing::warn!("{error}; it is passed over");
                 damage = Some(error);
             }
         }
@@ -182,12 +192,15 @@ fn read(path: &Path) -> Result<(State, BTreeMap<String, Tensor>)> {
     if state.format != FORMAT {
         return Err(damaged(format!("format {} is not {FORMAT}, the one this version reads", state.format)));
     }
+    if checksum(&state) != state.crc32 {
+        return Err(damaged(format!("{STATE} holds other values than were saved: its checksum differs")));
+    }
     let tensors = bytes(TENSORS)?;
-    if tensors.len() as u64 != state.tensors_len || crc32fast::hash(&tensors) != state.tensors_crc32 {
-        let (found, expected) = (tensors.len(), state.tensors_len);
-        return Err(damaged(format!(
-            "{TENSORS} has {found} bytes or a checksum other than the {expected} bytes it was saved with"
-        )));
+    if tensors.len() as u64 != state.tensors_len {
+        return Err(damaged(format!("{TENSORS} has {} bytes, {} were saved", tensors.len(), state.tensors_len)));
+    }
+    if crc32fast::hash(&tensors) != state.tensors_crc32 {
+        return Err(damaged(format!("{TENSORS} holds other bytes than were saved: their checksums differ")));
     }
     let tensors = candle_core::safetensors::load_buffer(&tensors, &candle_core::Device::Cpu)?;
     Ok((state, tensors.into_iter().collect()))

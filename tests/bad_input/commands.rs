@@ -1,0 +1,158 @@
+//! Command lines: numbers, devices, sources, run folders, outputs; and a run that diverges.
+
+use super::{TRAIN, refused, refused_args};
+use crate::common::{Place, files};
+use std::fs;
+
+#[test]
+fn numbers_on_the_command_line_are_answered_with_their_range() {
+    let place = Place::new();
+    for (flag, words) in [
+        ("--steps -1", ["'-1' for '--steps <N>'", "1 or more"]),
+        ("--steps=-1", ["'-1' for '--steps <N>'", "1 or more"]),
+        ("--steps 0", ["'0' for '--steps <N>'", "1 or more"]),
+        ("--steps x", ["'x' for '--steps <N>'", "a whole number"]),
+        ("--steps 1.5", ["'1.5' for '--steps <N>'", "a whole number"]),
+        ("--epochs 0", ["'0' for '--epochs <N>'", "1 or more"]),
+        ("--epochs -2", ["'-2' for '--epochs <N>'", "1 or more"]),
+        ("--seed -1", ["'-1' for '--seed <S>'", "0 or more"]),
+        ("--threads 99999", ["'99999' for '--threads <N>'", "from 0 to 1024"]),
+        ("--threads -1", ["'-1' for '--threads <N>'", "from 0 to 1024"]),
+        ("--steps 3 --epochs 2", ["--steps", "--epochs"]),
+    ] {
+        refused(&place, &format!("{TRAIN} {flag}"), 2, &words);
+    }
+    let place = Place::with_generator();
+    for (flag, words) in [
+        ("--count 0", ["'0' for '--count <N>'", "from 1 to"]),
+        ("--count -1", ["'-1' for '--count <N>'", "from 1 to"]),
+        ("--count 99999999999999999", ["--count <N>", "from 1 to"]),
+        ("--grid 2", ["'2' for '--grid <RxC>'", "e.g. 8x8"]),
+        ("--grid 0x2", ["'0x2' for '--grid <RxC>'", "e.g. 8x8"]),
+        ("--grid 4294967296x4294967296", ["--grid <RxC>", "e.g. 8x8"]),
+        ("--grid 2x2 --count 64", ["--grid 2x2 has 4 cells", "64 samples"]),
+        ("--seed -3", ["'-3' for '--seed <S>'", "0 or more"]),
+    ] {
+        refused(&place, &format!("generate generator.safetensors --out sheet.png {flag}"), 2, &words);
+    }
+    let walk = "interpolate generator.safetensors --out walk.gif";
+    refused(&place, &format!("{walk} --points 1"), 2, &["'1' for '--points <N>'", "from 2 to 1000"]);
+    refused(&place, &format!("{walk} --frames 0"), 2, &["'0' for '--frames <N>'", "from 1 to 1000"]);
+}
+
+#[test]
+fn devices_that_are_not_there_are_answered_with_what_would_bring_them() {
+    let place = Place::new();
+    let known = "expected auto, cpu, cuda, cuda:N or metal";
+    for (device, words) in [
+        ("tpu", ["--device tpu: ", known]),
+        ("cuda:x", ["--device cuda:x: ", known]),
+        ("metal:1", ["--device metal:1: ", known]),
+    ] {
+        refused(&place, &format!("{TRAIN} --device {device}"), 2, &words);
+    }
+    if cfg!(not(feature = "cuda")) {
+        refused(&place, &format!("{TRAIN} --device cuda"), 2, &["no CUDA", "--features cuda", "--device cpu"]);
+    }
+    if cfg!(not(feature = "metal")) {
+        refused(&place, &format!("{TRAIN} --device metal"), 2, &["no Metal", "--features metal", "--device cpu"]);
+    }
+}
+
+#[test]
+fn sources_that_are_none_are_answered_with_what_would_be_one() {
+    let place = Place::new();
+    fs::create_dir(place.path("folder")).expect("a folder");
+    for (source, words) in [
+        ("dcgan-mnits", ["preset \"dcgan-mnits\"", "did you mean \"dcgan-mnist\"?"]),
+        ("none.toml", ["none.toml: there is no such file", ""]),
+        ("folder", ["folder: holds no run", "config.toml"]),
+        ("no/such", ["no/such: there is no such file or folder", "name a preset"]),
+    ] {
+        for command in ["train", "summary", "bench"] {
+            refused(&place, &format!("{command} {source}"), 2, &words);
+        }
+    }
+    refused(&place, "preset show dcgan", 2, &["preset \"dcgan\"", "did you mean \"dcgan-mnist\"?"]);
+}
+
+#[test]
+fn resuming_needs_a_run_and_its_settings() {
+    let place = Place::new();
+    fs::create_dir(place.path("folder")).expect("a folder");
+    refused(&place, "train dcgan-mnist --resume", 2, &["no run of \"dcgan-mnist\"", "gan train FOLDER --resume"]);
+    refused(&place, "train folder --resume", 2, &["folder: holds no run"]);
+    refused(&place, "train dcgan-mnist --out none --resume", 2, &["none: ", "no run"]);
+    refused(&place, &format!("{TRAIN} --resume --overwrite"), 2, &["--resume", "--overwrite"]);
+    place.good(TRAIN);
+    for (set, words) in [
+        ("train.batch=4", ["batch = 8", "batch = 4"]),
+        ("train.seed=9", ["seed = 1", "seed = 9"]),
+        ("generator.width=4", ["width = 8", "width = 4"]),
+        ("optimizer.generator.rate=1e-3", ["rate = 0.0002", "rate = 0.001"]),
+        ("data.replacement=true", ["replacement = false", "replacement = true"]),
+    ] {
+        refused(
+            &place,
+            &format!("train run --resume --set train.steps=5 --set {set}"),
+            2,
+            &[&words[..], &["settings"]].concat(),
+        );
+    }
+}
+
+#[test]
+fn folders_that_hold_something_are_left_alone() {
+    let place = Place::new();
+    place.good(TRAIN);
+    fs::create_dir(place.path("foreign")).expect("a folder");
+    fs::write(place.path("foreign/diary.txt"), "dear diary").expect("a file");
+    fs::create_dir(place.path("config")).expect("a folder");
+    fs::write(place.path("config/config.toml"), "a = 1").expect("a file");
+    refused(&place, TRAIN, 2, &["run: holds a run already", "--resume", "--overwrite", "--out"]);
+    refused(&place, "train run", 2, &["run: is a run", "--resume", "run/config.toml"]);
+    for (out, words) in [
+        ("foreign", ["foreign: is not empty and not a run", "diary.txt"]),
+        ("config", ["config: is not empty and not a run", "config.toml"]),
+        ("foreign/diary.txt", ["foreign/diary.txt: is a file", "--out"]),
+    ] {
+        refused(&place, &format!("{TRAIN} --out {out}").replace("--out run ", ""), 2, &words);
+        refused(&place, &format!("{TRAIN} --out {out} --overwrite").replace("--out run ", ""), 2, &words);
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written_are_named() {
+    let place = Place::with_generator();
+    for out in ["no/such/sheet.png", "no/such/samples.npy"] {
+        refused(&place, &format!("generate generator.safetensors --count 2 --out {out}"), 1, &[out]);
+    }
+    refused(
+        &place,
+        "interpolate generator.safetensors --points 2 --frames 1 --out no/such/walk.gif",
+        1,
+        &["no/such/walk.gif"],
+    );
+    let line = "generate generator.safetensors --grid 2x2 --out samples.npy";
+    refused(&place, line, 2, &["--grid", "samples.npy", "name a .png"]);
+    refused_args(&place, &["train", "dcgan-mnist", "--set", ""], 2, &["--set", "e.g. train.batch=64"]);
+}
+
+#[test]
+fn a_run_that_diverges_stops_and_keeps_what_was_good() {
+    let place = Place::new();
+    let ran = place
+        .gan(&format!("{TRAIN} --set train.steps=30 --set checkpoint.every=1 --set optimizer.generator.rate=1e30"));
+    ran.expect(1, &["error: run: ", "step ", "is not finite", "optimizer.generator.rate", "lower"]);
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    let kept = files(&place.path("run"));
+    assert!(kept.keys().any(|name| name.starts_with("checkpoints/step-")), "{:?}", kept.keys());
+    let tensors = safetensors::SafeTensors::deserialize(&kept["generator.safetensors"]).expect("a weight file");
+    for (name, tensor) in tensors.iter() {
+        let finite = tensor.data().as_chunks::<4>().0.iter().all(|bytes| f32::from_le_bytes(*bytes).is_finite());
+        assert!(finite, "{name}");
+    }
+    let last = kept["metrics.jsonl"].clone();
+    place.gan("train run --resume").expect(1, &["is not finite"]);
+    assert_eq!(files(&place.path("run"))["metrics.jsonl"], last);
+}

@@ -1,0 +1,145 @@
+//! Weight files and latent vectors that cannot be used.
+
+use super::refused;
+use crate::common::Place;
+use serde_json::{Value, json};
+use std::fs;
+
+const FILE: &str = "generator.safetensors";
+const GENERATE: &str = "generate generator.safetensors --count 2 --out sheet.png";
+
+fn place_with(bytes: &[u8]) -> Place {
+    let place = Place::new();
+    fs::write(place.path(FILE), bytes).expect("a file");
+    place
+}
+
+fn good() -> Vec<u8> {
+    fs::read(Place::with_generator().path(FILE)).expect("a weight file")
+}
+
+/// The good file with its header changed by `edit`.
+fn with_header(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let bytes = good();
+    let (length, rest) = bytes.split_at(8);
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(length.try_into().expect("8 bytes")) as usize);
+    let mut header = serde_json::from_slice(header).expect("a header");
+    edit(&mut header);
+    let header = header.to_string();
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), tensors].concat()
+}
+
+/// The good file with its description changed by `edit`.
+fn described(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    with_header(|header| {
+        let text = header["__metadata__"]["gan"].as_str().expect("a description");
+        let mut description = serde_json::from_str(text).expect("JSON");
+        edit(&mut description);
+        header["__metadata__"]["gan"] = description.to_string().into();
+    })
+}
+
+#[track_caller]
+fn file_refused(bytes: &[u8], words: &[&str]) {
+    let words: Vec<&str> = words.iter().chain(&["generator.safetensors: "]).copied().collect();
+    refused(&place_with(bytes), GENERATE, 1, &words);
+    refused(&place_with(bytes), "interpolate generator.safetensors --out walk.gif", 1, &words);
+}
+
+#[test]
+fn files_that_are_not_whole_or_not_ours_are_refused() {
+    let whole = good();
+    let noise: Vec<u8> = (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    for bytes in [&[][..], &whole[..5], &whole[..200], &whole[..whole.len() - 100], &noise, b"not weights, but words"] {
+        file_refused(bytes, &["is not a whole safetensors file", "name a run folder"]);
+    }
+    let foreign = with_header(|header| drop(header.as_object_mut().expect("a table").remove("__metadata__")));
+    file_refused(&foreign, &["was not written by gan", "name a run folder"]);
+}
+
+#[test]
+fn descriptions_that_were_changed_are_refused() {
+    for (bytes, words) in [
+        (described(|d| d["format"] = 2.into()), ["format 2", "this version reads 1", "newer gan"]),
+        (described(|d| d["format"] = "x".into()), ["is damaged", "found \"x\"", "whole number"]),
+        (described(|d| *d = json!({})), ["is damaged", "\"format\" is missing", "make it again"]),
+        (described(|d| *d = json!({"format": 1})), ["is damaged", "\"network\" is missing", "make it again"]),
+        (described(|d| d["network"] = "discriminator".into()), ["holds a discriminator", "generator", "needed"]),
+        (described(|d| d["latent"]["dim"] = 50.into()), ["cannot be", "[100, 1, 1]", "50 numbers"]),
+        (
+            described(|d| d["data"]["shape"] = json!([1, 32, 32])),
+            ["makes samples [1, 28, 28]", "[1, 32, 32]", "changed"],
+        ),
+        (described(|d| d["layers"][2] = "attention".into()), ["unknown layer \"attention\"", "did you mean", "relu"]),
+        (described(|d| d["layers"][2] = json!({"dense": 1_000_000_000_000u64})), ["cannot be", "layer 2", "flatten"]),
+        (
+            described(|d| d["layers"] = json!(["flatten", {"dense": 2_000_000_000}])),
+            ["cannot be", "layer 1", "at most"],
+        ),
+    ] {
+        file_refused(&bytes, &words);
+    }
+    let broken = with_header(|header| header["__metadata__"]["gan"] = "{\"format\":1".into());
+    file_refused(&broken, &["is damaged", "metadata"]);
+}
+
+#[test]
+fn tensors_that_do_not_fit_the_layer_list_are_named() {
+    let push = |d: &mut Value, layer: Value| d["layers"].as_array_mut().expect("a list").push(layer);
+    file_refused(&described(|d| push(d, json!({"batch_norm": {}}))), &["has no tensor \"main.8.weight\""]);
+    let fewer = described(|d| d["layers"][4] = "tanh".into());
+    file_refused(&fewer, &["holds a tensor \"main.4.bias\"", "no place for"]);
+    let wider = described(|d| d["layers"][0]["conv_transpose"] = 9.into());
+    file_refused(&wider, &["tensor \"main.0.weight\" is [100, 16, 7, 7]", "needs [100, 9, 7, 7]"]);
+    let whole = with_header(|header| header["main.0.weight"]["dtype"] = "I32".into());
+    file_refused(&whole, &["tensor \"main.0.weight\" holds I32", "floating point"]);
+}
+
+#[test]
+fn sources_that_hold_no_generator_are_answered_with_what_would() {
+    let place = place_with(&good());
+    fs::create_dir(place.path("empty")).expect("a folder");
+    for (source, words) in [
+        ("none.safetensors", ["none.safetensors: there is no such file", "name a run folder"]),
+        ("empty", ["empty: holds no generator.safetensors", "name a run folder"]),
+        ("dcgan-mnist", ["dcgan-mnist: is a preset, not yet trained", "gan train dcgan-mnist"]),
+    ] {
+        refused(&place, &format!("generate {source} --out x.png"), 2, &words);
+        refused(&place, &format!("interpolate {source} --out x.gif"), 2, &words);
+    }
+    refused(&place, "summary none.safetensors", 2, &["none.safetensors: there is no such file"]);
+    refused(&place, "train generator.safetensors --out run", 2, &["is a weight file", "name a preset"]);
+}
+
+/// A `.npy` of float32 zeros that says it has `shape`.
+fn npy(shape: &str, count: usize) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    let header = format!("{header:<117}\n");
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &vec![0; 4 * count]].concat()
+}
+
+#[test]
+fn latent_vectors_must_be_an_npy_of_the_right_shape() {
+    let place = place_with(&good());
+    let write = |name: &str, bytes: &[u8]| fs::write(place.path(name), bytes).expect("a file");
+    write("good.npy", &npy("(4, 100)", 400));
+    write("narrow.npy", &npy("(4, 99)", 396));
+    write("flat.npy", &npy("(100,)", 100));
+    write("deep.npy", &npy("(4, 100, 1, 1)", 400));
+    write("short.npy", &npy("(4, 100)", 100));
+    write("words.npy", b"not numbers, but words");
+    let line = |name: &str| format!("generate generator.safetensors --latents {name} --out sheet.png");
+    for (name, words) in [
+        ("narrow.npy", ["found an array of shape [4, 99]", "expected [N, 100]"]),
+        ("flat.npy", ["found an array of shape [100]", "expected [N, 100]"]),
+        ("deep.npy", ["found an array of shape [4, 100, 1, 1]", "expected [N, 100]"]),
+        ("short.npy", ["short.npy: ", ".npy"]),
+        ("words.npy", ["words.npy: ", ".npy"]),
+    ] {
+        refused(&place, &line(name), 1, &[&words[..], &[name]].concat());
+    }
+    refused(&place, &format!("{} --count 5", line("good.npy")), 1, &["good.npy: holds 4", "--count asks for 5"]);
+    refused(&place, &format!("{} --seed 5", line("good.npy")), 2, &["--latents", "--seed"]);
+    refused(&place, &line("none.npy"), 1, &["none.npy: "]);
+    place.good(&line("good.npy"));
+}
