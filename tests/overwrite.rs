@@ -78,3 +78,15 @@ fn without_a_name_each_run_gets_a_folder_of_its_own() {
     let names: Vec<_> = fs::read_dir(place.path("runs")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(names.len() == 2 && names.iter().all(|n| n.to_string_lossy().starts_with("dcgan-mnist-2")), "{names:?}");
 }
+
+#[test]
+fn two_processes_never_share_a_folder() {
+    let place = Place::new();
+    let mut run = place.start(&format!("train {SMALL} --steps 100000 --set checkpoint.every=2 --out busy"));
+    run.reaches(&place.path("busy"), 2);
+    place.gan("train busy --resume").expect(2, &["busy", "another gan train is working in this folder"]);
+    let other = format!("train {SMALL} --steps 1 --out busy --overwrite");
+    place.gan(&other).expect(2, &["another gan train is working in this folder"]);
+    run.kill();
+    place.good(&other);
+}

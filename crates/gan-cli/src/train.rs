@@ -52,6 +52,13 @@ fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
     assignments.extend(args.epochs.map(|n| format!("train.epochs={n}")));
     assignments.extend(args.seed.map(|n| format!("train.seed={n}")));
     assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
+    let source = Path::new(&args.source);
+    if args.resume && source.is_file() && source != target.join("config.toml") {
+        say::note(format_args!(
+            "the settings are those of {from}/config.toml; {} is not read (--set changes one)",
+            args.source
+        ));
+    }
     let plan = source::plan(&from, &assignments)?;
     let found = &plan.config().preset;
     if presets::find(&args.source).is_some_and(|asked| args.resume && asked.name != found) {

@@ -3,20 +3,26 @@
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use gan_report::atomic;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What the first line of a run's config.toml says; a folder without it is not a run.
 const MARK: &str = "# A run of gan.";
+/// Held locked by the process that works in the folder.
+const LOCK: &str = ".lock";
 
 /// Whether the text of a settings file is a run's config.toml, which lacks nothing.
 pub(crate) fn is_complete(text: &str) -> bool {
     text.starts_with(MARK)
 }
 
-/// A folder that holds one run.
+/// A folder that holds one run, locked against other processes as long as this (or a clone of it) lives.
 #[derive(Clone, Debug)]
-pub struct RunFolder(PathBuf);
+pub struct RunFolder {
+    path: PathBuf,
+    _lock: Arc<File>,
+}
 
 /// What to do with a run that is already in the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +39,10 @@ impl RunFolder {
     /// # Errors
     /// If the folder holds a run already and `existing` keeps it, if it holds anything else, or if it cannot be written.
     pub fn create(path: &Path, config: &RunConfig, existing: Existing) -> Result<Self> {
-        let folder = Self(path.to_path_buf());
-        match content(path)? {
+        let found = content(path)?;
+        match &found {
             Content::Nothing => {}
-            Content::Run if existing == Existing::Overwrite => folder.clear()?,
+            Content::Run if existing == Existing::Overwrite => {}
             Content::Run => {
                 let problem = "holds a run already: go on with it (--resume), delete it (--overwrite), or name another folder (--out)";
                 return Err(Error::config(path.display().to_string(), problem));
@@ -48,6 +54,10 @@ impl RunFolder {
             }
         }
         fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be created: {e}")))?;
+        let folder = Self::locked(path)?;
+        if let Content::Run = found {
+            folder.clear()?;
+        }
         folder.write_config(config)?;
         Ok(folder)
     }
@@ -59,7 +69,7 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<Self> {
         match content(path)? {
             Content::Run => {
-                let folder = Self(path.to_path_buf());
+                let folder = Self::locked(path)?;
                 folder.sweep();
                 Ok(folder)
             }
@@ -68,6 +78,23 @@ impl RunFolder {
                 "holds no run to go on with: there is no config.toml written by gan train. Leave out --resume to begin one",
             )),
         }
+    }
+
+    /// Takes the lock: two processes in one folder would mix their files. The system lets go of it however a process ends.
+    fn locked(path: &Path) -> Result<Self> {
+        let file = File::options().create(true).truncate(false).write(true).open(path.join(LOCK));
+        let file = file.map_err(|e| Error::file(path.join(LOCK), format!("cannot be opened: {e}")))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                let problem =
+                    "another gan train is working in this folder: stop it first, or name another folder (--out)";
+                return Err(Error::config(path.display().to_string(), problem));
+            }
+            // Some network file systems have no locks; that is no reason not to train.
+            Err(TryLockError::Error(error)) => tracing::warn!("{}: cannot be locked: {error}", path.display()),
+            Ok(()) => {}
+        }
+        Ok(Self { path: path.to_path_buf(), _lock: Arc::new(file) })
     }
 
     /// Whether there is a run at `path`.
@@ -88,41 +115,41 @@ impl RunFolder {
 
     /// The folder itself.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
     /// `config.toml`
     pub fn config(&self) -> PathBuf {
-        self.0.join("config.toml")
+        self.path.join("config.toml")
     }
     /// `metrics.jsonl`
     pub fn metrics(&self) -> PathBuf {
-        self.0.join("metrics.jsonl")
+        self.path.join("metrics.jsonl")
     }
     /// `samples/`
     pub fn samples(&self) -> PathBuf {
-        self.0.join("samples")
+        self.path.join("samples")
     }
     /// `checkpoints/`
     pub fn checkpoints(&self) -> PathBuf {
-        self.0.join("checkpoints")
+        self.path.join("checkpoints")
     }
     /// `generator.safetensors`
     pub fn generator(&self) -> PathBuf {
-        self.0.join("generator.safetensors")
+        self.path.join("generator.safetensors")
     }
     /// `losses.png` or `losses.svg`
     pub fn losses(&self, extension: &str) -> PathBuf {
-        self.0.join(format!("losses.{extension}"))
+        self.path.join(format!("losses.{extension}"))
     }
 
     /// `progress.gif`
     pub fn progress(&self) -> PathBuf {
-        self.0.join("progress.gif")
+        self.path.join("progress.gif")
     }
 
     /// The file `events.out.tfevents…` if there is one.
     pub fn events(&self) -> Option<PathBuf> {
-        let entries = fs::read_dir(&self.0).ok()?.flatten();
+        let entries = fs::read_dir(&self.path).ok()?.flatten();
         entries.map(|e| e.path()).find(|p| file_name(p).starts_with("events.out.tfevents"))
     }
 
@@ -139,7 +166,7 @@ impl RunFolder {
         }
         let named =
             ["generator.safetensors", "metrics.jsonl", "losses.png", "losses.svg", "report.html", "progress.gif"];
-        let files = named.iter().map(|name| self.0.join(name)).chain(self.events());
+        let files = named.iter().map(|name| self.path.join(name)).chain(self.events());
         for file in files.filter(|f| f.exists()) {
             fs::remove_file(&file).map_err(failed(&file))?;
         }
@@ -149,7 +176,7 @@ impl RunFolder {
 
     /// Deletes the files that [`atomic::write`] had not yet renamed when the process was killed.
     fn sweep(&self) {
-        let dirs = [self.0.clone(), self.samples(), self.checkpoints()];
+        let dirs = [self.path.clone(), self.samples(), self.checkpoints()];
         let entries = dirs.iter().flat_map(fs::read_dir).flatten().flatten().map(|e| e.path());
         for path in entries.filter(|p| p.is_file() && is_left_over(&file_name(p))) {
             fs::remove_file(path).ok();

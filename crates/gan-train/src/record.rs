@@ -72,6 +72,10 @@ impl Observer for Metrics {
         // One write a line: a killed process leaves at most one torn line, at the end.
         file.write_all(format!("{line}\n").as_bytes())
             .map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;
+        if report.step.is_multiple_of(trainer.plan().config().checkpoint.every) {
+            // The checkpoint that follows must not outlive these lines where the power fails.
+            file.sync_data().map_err(|e| Error::file(&path, format!("cannot be flushed: {e}")))?;
+        }
         for (tag, value) in line.as_object().into_iter().flatten().filter(|(tag, _)| *tag != "step") {
             events.scalar(report.step, unix_time(), tag, value.as_f64().unwrap_or(f64::NAN))?;
         }
@@ -113,8 +117,9 @@ impl Observer for Samples {
         if report.step.is_multiple_of(trainer.plan().config().samples.every) { self.draw(trainer) } else { Ok(()) }
     }
 
-    fn finished(&mut self, _: Outcome, trainer: &Trainer) -> Result<()> {
-        if trainer.step() == 0 { Ok(()) } else { self.draw(trainer) }
+    fn finished(&mut self, outcome: Outcome, trainer: &Trainer) -> Result<()> {
+        // A run that was stopped and goes on leaves the same sheets as one that was not.
+        if outcome == Outcome::Stopped || trainer.step() == 0 { Ok(()) } else { self.draw(trainer) }
     }
 }
 
@@ -150,6 +155,9 @@ impl Pictures {
     fn animate(&self) -> Result<()> {
         let entries = fs::read_dir(self.folder.samples()).into_iter().flatten().flatten().map(|e| e.path());
         let mut paths: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "png")).collect();
+        if paths.is_empty() {
+            return Ok(());
+        }
         paths.sort();
         let every = paths.len().div_ceil(MOST_FRAMES).max(1);
         // Counted from the end, so that the film ends with the last grid.
