@@ -90,3 +90,11 @@ fn two_processes_never_share_a_folder() {
     run.kill();
     place.good(&other);
 }
+
+#[test]
+fn a_folder_in_which_a_run_died_before_its_first_file_serves() {
+    let place = Place::new();
+    fs::create_dir(place.path("early")).unwrap();
+    fs::write(place.path("early/.lock"), "").unwrap();
+    place.good(&format!("train {SMALL} --steps 1 --out early"));
+}

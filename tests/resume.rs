@@ -156,3 +156,23 @@ fn a_run_of_another_preset_is_not_gone_on_with_by_mistake() {
     place.gan("train keras-mnist --resume --out run").expect(2, &["run", "a run of dcgan-mnist", "keras-mnist"]);
     place.good("train dcgan-mnist --resume --out run --steps 2");
 }
+
+#[test]
+fn a_grid_of_another_size_may_be_drawn_from_here_on() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 4 --set samples.every=2 --out grid"));
+    fs::write(place.path("grid/samples/step-0000003.png"), "not a picture").unwrap();
+    place.good("train grid --resume --steps 6 --set samples.rows=2");
+    assert!(place.path("grid/progress.gif").exists());
+}
+
+#[test]
+fn players_in_turns_of_epochs_go_on_where_they_stopped() {
+    let turns =
+        "--set train.alternate=epochs --set train.reuse_fakes=false --set train.batch=6000 --set train.log_every=2";
+    killed_equals_straight(
+        &format!("dcgan-mnist --set generator.width=1 --set discriminator.width=1 {turns} --set checkpoint.every=3"),
+        24,
+        13,
+    );
+}

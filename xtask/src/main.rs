@@ -2,7 +2,7 @@
 //!
 //! Nothing here links the toolkit: cargo and the binary `gan` are started as programs.
 //!
-//! Modules in reading order: [`train`], [`suite`] (test and bench), [`ci`], [`tidy`] (the rules that no compiler checks),
+//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`ci`], [`tidy`] (the rules that no compiler checks),
 //! [`cargo`] (one run of cargo), [`workspace`] (where things lie), [`fault`] (what can go wrong), [`nearest`] (what was meant).
 
 mod cargo;
@@ -26,7 +26,7 @@ The project's own commands.
 cargo xtask train [--features LIST] [PRESET or FILE.toml] [ARGS…]
                            build `gan` in release, then `gan train`; without a preset: dcgan-mnist
 cargo xtask test [ARGS…]   every test, in release, then tidy; ARGS go to `cargo test`
-cargo xtask bench [ARGS…]  every benchmark; ARGS go to `cargo bench`
+cargo xtask bench [ARGS…]  times whole training steps; ARGS go to `gan bench`
 cargo xtask tidy           the rules that no compiler checks: crate arrows, file lengths, links, …
 cargo xtask ci             fmt, tidy, clippy, doc, test; stops at the first failure
 
@@ -45,7 +45,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
     match command.to_string_lossy().as_ref() {
         "train" => train::run(rest),
         "test" => suite::test(rest),
-        "bench" => suite::bench(rest),
+        "bench" => train::bench(rest),
         "tidy" => alone("tidy", rest).and_then(|()| tidy::command()),
         "ci" => alone("ci", rest).and_then(|()| ci::run()),
         "help" | "--help" | "-h" => help(),

@@ -1,7 +1,7 @@
-//! `cargo xtask test` and `cargo xtask bench`: everything that there is, or what the arguments pick.
+//! `cargo xtask test`: everything that there is, or what the arguments pick.
 
 use crate::cargo::Cargo;
-use crate::fault::{Fault, Outcome};
+use crate::fault::Outcome;
 use crate::tidy;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -18,14 +18,6 @@ pub fn test(args: &[OsString]) -> Outcome {
     }
     println!("xtask test: FAILED: {}", failed.join(" and "));
     Ok(ExitCode::FAILURE)
-}
-
-/// Runs the benchmarks.
-pub fn bench(args: &[OsString]) -> Outcome {
-    match picked(Cargo::new(["bench"]), args).run()? {
-        true => Ok(ExitCode::SUCCESS),
-        false => Err(Fault::failed("a benchmark failed: see cargo's messages above")),
-    }
 }
 
 /// The tests, in release: numbers take too long without optimisation, and `train` needs that build anyway.

@@ -1,4 +1,4 @@
-//! `cargo xtask train`: a release build of `gan`, then `gan train` in its place.
+//! `cargo xtask train` and `cargo xtask bench`: a release build of `gan`, then `gan train` or `gan bench` in its place.
 
 use crate::cargo::Cargo;
 use crate::fault::{Fault, Outcome};
@@ -13,10 +13,21 @@ const PRESET: &str = "dcgan-mnist";
 /// Builds, then becomes `gan train`: on Unix, Ctrl-C then reaches `gan` alone and the exit code is its own.
 pub fn run(args: &[OsString]) -> Outcome {
     let (features, args) = split_features(args)?;
+    build_and_become(features, &with_preset(args))
+}
+
+/// Builds, then becomes `gan bench`: whole training steps on made data.
+pub fn bench(args: &[OsString]) -> Outcome {
+    let (features, args) = split_features(args)?;
+    let args: Vec<OsString> = [OsString::from("bench")].into_iter().chain(args.iter().cloned()).collect();
+    build_and_become(features, &args)
+}
+
+fn build_and_become(features: Option<&OsStr>, args: &[OsString]) -> Outcome {
     if !build(features).run()? {
         return Err(Fault::failed("`gan` does not build: see cargo's messages above"));
     }
-    become_gan(&workspace::gan(), &with_preset(args))
+    become_gan(&workspace::gan(), args)
 }
 
 fn build(features: Option<&OsStr>) -> Cargo {

@@ -4,13 +4,16 @@ use crate::args::{GenerateArgs, Usage};
 use crate::{say, source};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Tensor};
-use gan_core::{Generator, Pass, Rng};
-use gan_report::Picture;
+use gan_core::gan::samples;
+use gan_core::{Generator, Rng};
+use gan_report::{Picture, atomic};
 use gan_train::record;
 use std::path::Path;
 
-/// Samples made at once, to bound memory.
+/// Images made and written at once, to bound memory.
 const AT_ONCE: usize = 256;
+/// More do not make a sheet that anyone can look at.
+const LARGEST_SHEET: usize = 10_000;
 
 /// Makes samples and writes them in the form that the output's name asks for.
 pub fn run(args: &GenerateArgs) -> Result<()> {
@@ -25,10 +28,15 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
     };
     let count = z.dim(0)?;
     if count == 0 {
-        return Err(Usage("--count 0: nothing to make; expected at least 1".into()).into());
+        return Err(Usage("there are no latent vectors to make samples from; expected at least 1".into()).into());
     }
     let out = &args.out;
     if out.as_os_str() == "-" || out.extension().is_some_and(|e| e == "png") {
+        if count > LARGEST_SHEET {
+            let problem =
+                format!("--count {count}: a sheet holds at most {LARGEST_SHEET} samples; name a folder or a .npy file");
+            return Err(Usage(problem).into());
+        }
         let (rows, columns) = cells(count, args.grid)?;
         return write_sheet(&record::picture(&samples(&generator, &z)?, rows, columns)?, out);
     }
@@ -41,16 +49,15 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
     write_folder(&generator, &z, out)
 }
 
-/// z `[N, latent]` -> samples `[N, C, H, W]`, a part at a time.
-pub fn samples(generator: &dyn Generator, z: &Tensor) -> Result<Tensor> {
-    let count = z.dim(0)?;
-    let part = |from: usize| generator.forward(&z.narrow(0, from, AT_ONCE.min(count - from))?, &mut Pass::eval());
-    let parts = (0..count).step_by(AT_ONCE).map(part).collect::<candle_core::Result<Vec<_>>>()?;
-    Ok(Tensor::cat(&parts, 0)?.detach())
-}
-
 fn latents(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
-    let z = Tensor::read_npy(path).with_context(|| format!("{}: cannot be read as .npy", path.display()))?;
+    let wrong =
+        |problem: String| anyhow::anyhow!("{}: {problem}; expected a .npy file, float32 [N, {dim}]", path.display());
+    let size = std::fs::metadata(path).map_err(|e| wrong(format!("cannot be read ({e})")))?.len();
+    let elements = npy_elements(path);
+    if elements.is_none_or(|n| n > size) {
+        return Err(wrong("is not a whole .npy file".into()));
+    }
+    let z = Tensor::read_npy(path).map_err(|_| wrong("is not a whole .npy file of numbers".into()))?;
     let z = z.to_dtype(DType::F32).with_context(|| format!("{}: expected numbers", path.display()))?;
     match z.dims() {
         [n, found] if *found == dim => match count {
@@ -61,6 +68,16 @@ fn latents(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
         },
         found => bail!("{}: found an array of shape {found:?}, expected [N, {dim}]", path.display()),
     }
+}
+
+/// How many numbers the header of a .npy file promises, if it is one.
+fn npy_elements(path: &Path) -> Option<u64> {
+    let mut head = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(std::fs::File::open(path).ok()?, 1024), &mut head).ok()?;
+    let text = String::from_utf8_lossy(head.strip_prefix(b"\x93NUMPY")?).into_owned();
+    let shape = text.split("'shape':").nth(1)?.split('(').nth(1)?.split(')').next()?.to_string();
+    let sides = shape.split(',').map(str::trim).filter(|side| !side.is_empty());
+    sides.map(|side| side.parse::<u64>().ok()).try_fold(1u64, |n, side| n.checked_mul(side?))
 }
 
 /// Rows and columns for `count` samples: as given, or as square as possible.
@@ -85,14 +102,19 @@ fn write_sheet(picture: &Picture, out: &Path) -> Result<()> {
     say::line(out.display())
 }
 
+/// float32 in the .npy format, version 1.0 (NumPy Enhancement Proposal 1).
 fn write_npy(samples: &Tensor, out: &Path) -> Result<()> {
-    let temporary = out.with_extension("npy.tmp");
-    let written = samples.write_npy(&temporary).map_err(anyhow::Error::from);
-    let moved = written.and_then(|()| Ok(std::fs::rename(&temporary, out)?));
-    if moved.is_err() {
-        std::fs::remove_file(&temporary).ok();
+    let sides: Vec<String> = samples.dims().iter().map(ToString::to_string).collect();
+    let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", sides.join(", "));
+    // Magic, version and length take 10 bytes; the whole header is a multiple of 64 and ends in a new line.
+    let padded = (10 + dict.len() + 1).next_multiple_of(64) - 10;
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((padded as u16).to_le_bytes());
+    bytes.extend(format!("{dict:<width$}\n", width = padded - 1).bytes());
+    for value in samples.flatten_all()?.to_vec1::<f32>()? {
+        bytes.extend(value.to_le_bytes());
     }
-    moved.with_context(|| format!("{}: cannot be written", out.display()))?;
+    atomic::write(out, &bytes)?;
     say::line(out.display())
 }
 

@@ -1,14 +1,17 @@
 //! `gan interpolate`.
 
 use crate::args::{InterpolateArgs, Usage};
-use crate::{generate, say, source};
+use crate::{say, source};
 use anyhow::Result;
 use candle_core::Tensor;
 use gan_core::Rng;
+use gan_core::gan::samples;
 use gan_core::noise::slerp;
 use gan_report::Picture;
 use gan_train::record;
 
+/// Every frame is held in memory.
+const MOST_FRAMES: u64 = 2000;
 const FRAME_MS: u16 = 60;
 /// An animation's frames are enlarged to at least about this many pixels.
 const SIDE: usize = 224;
@@ -19,12 +22,16 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     if !["gif", "png"].contains(&extension) {
         return Err(Usage(format!("--out {}: expected a name ending in .gif or .png", args.out.display())).into());
     }
+    if args.points * args.frames > MOST_FRAMES {
+        let problem = "--points times --frames: more than";
+        return Err(Usage(format!("{problem} {MOST_FRAMES} frames; expected fewer")).into());
+    }
     let (description, generator, device) = source::generator(&args.source, "auto")?;
     let mut rng = Rng::stream(args.seed, "interpolate");
     let points = description.latent.sample(args.points as usize, &mut rng, &device)?.to_vec2::<f32>()?;
     let closed = extension == "gif";
     let z = Tensor::new(walk(&points, args.frames as usize, closed), &device)?;
-    let samples = generate::samples(&generator, &z)?;
+    let samples = samples(&generator, &z)?;
     let pictures = record::pictures(&samples)?;
     let n = pictures.len();
     if closed {

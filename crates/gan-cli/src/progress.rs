@@ -56,7 +56,7 @@ impl Observer for Progress {
 
     fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
         let total = trainer.total_steps();
-        self.meter.images += trainer.plan().config().train.batch as u64;
+        self.meter.images += report.images;
         let text = || self.meter.text(report, total);
         match &mut self.output {
             Output::Nothing => {}
@@ -101,7 +101,8 @@ impl Meter {
         let number = |x: Option<f64>| x.map_or("–".to_string(), |x| format!("{x:.2}"));
         let seconds = self.since.elapsed().as_secs_f64().max(1e-9);
         let per_step = seconds / (report.step - self.start) as f64;
-        let left = Duration::from_secs_f64(per_step * total.saturating_sub(report.step) as f64);
+        let left =
+            Duration::try_from_secs_f64(per_step * total.saturating_sub(report.step) as f64).unwrap_or(Duration::MAX);
         format!(
             "loss D {} G {}  D(x) {}  D(G(z)) {}→{}  {:.0} img/s  {} left",
             number(report.loss_d),

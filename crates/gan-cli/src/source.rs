@@ -48,9 +48,12 @@ fn kind(path: &Path) -> Kind {
 /// The checked plan behind `source` with `assignments` laid over it.
 pub fn plan(source: &str, assignments: &[String]) -> Result<Plan> {
     let mut table = table(source)?;
+    // Laid together first, so that their order does not matter.
+    let mut over = layering::Table::new();
     for assignment in assignments {
-        layering::set(&mut table, assignment)?;
+        layering::set(&mut over, assignment)?;
     }
+    layering::overlay(&mut table, over);
     let plan = layering::read(table).and_then(gan_train::RunConfig::check);
     match kind(Path::new(source)) {
         Kind::Settings => plan.with_context(|| source.to_string()),

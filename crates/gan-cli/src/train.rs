@@ -119,28 +119,36 @@ fn target(args: &TrainArgs) -> Result<PathBuf> {
     }
 }
 
-/// `runs/NAME-20261122-101500`, with a number behind it if that is taken.
-fn new_folder(source: &Path) -> PathBuf {
-    let name = source.file_stem().unwrap_or_default().to_string_lossy();
-    let name = match source.parent() {
-        // runs/first/config.toml is a repetition of runs/first.
-        Some(parent) if name == "config" => parent.file_name().unwrap_or_default().to_string_lossy(),
-        _ => name,
-    };
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let now: String = now.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
-    let base = Path::new("runs").join(format!("{name}-{}", now.replace('T', "-")));
-    let numbered =
-        (2..).map(|i| base.with_file_name(format!("{}-{i}", base.file_name().unwrap_or_default().to_string_lossy())));
-    std::iter::once(base.clone()).chain(numbered).find(|p| !p.exists()).unwrap_or(base)
+/// What runs of `source` are called: the preset's or file's name.
+fn run_name(source: &Path) -> String {
+    let stem = source.file_stem().unwrap_or_default().to_string_lossy();
+    // runs/first/config.toml is a repetition of runs/first.
+    let parent = source.parent().and_then(Path::file_name).filter(|_| stem == "config");
+    parent.map_or(stem, |name| name.to_string_lossy()).into_owned()
 }
 
-fn newest_run(preset: &str) -> Result<PathBuf> {
+/// `runs/NAME-20261122-101500`, with a number behind it if that is taken.
+fn new_folder(source: &Path) -> PathBuf {
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let now: String = now.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
+    let base = format!("{}-{}", run_name(source), now.replace('T', "-"));
+    let numbered = (2..).map(|i| format!("{base}-{i}"));
+    let mut free = std::iter::once(base.clone()).chain(numbered).map(|name| Path::new("runs").join(name));
+    free.find(|p| !p.exists()).unwrap_or_default()
+}
+
+/// The newest of the runs that [`new_folder`] has named after `source`.
+fn newest_run(source: &str) -> Result<PathBuf> {
+    let name = run_name(Path::new(source));
+    let is_dated = |rest: &str| rest.len() >= 15 && rest.bytes().take(8).all(|b| b.is_ascii_digit());
+    let of_source = |p: &PathBuf| {
+        let file = p.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        file.strip_prefix(&format!("{name}-")).is_some_and(is_dated)
+    };
     let entries = std::fs::read_dir("runs").into_iter().flatten().flatten().map(|e| e.path());
-    let of_preset = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&format!("{preset}-")));
-    let newest = entries.filter(|p| of_preset(p) && RunFolder::is_run(p)).max();
+    let newest = entries.filter(|p| of_source(p) && RunFolder::is_run(p)).max();
     newest.ok_or_else(|| {
-        Usage(format!("--resume: no run of \"{preset}\" in runs/; name its folder: gan train FOLDER --resume")).into()
+        Usage(format!("--resume: no run of \"{name}\" in runs/; name its folder: gan train FOLDER --resume")).into()
     })
 }
 

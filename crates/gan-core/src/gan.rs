@@ -30,6 +30,29 @@ pub trait Generator: Send + Sync {
 
     /// Every parameter and running average, under names that stay the same.
     fn params(&self) -> Vec<Param>;
+
+    /// The shape of one input and the layer list, for a generator that is made from one: what a weight file needs to describe
+    /// itself. Others have none.
+    fn architecture(&self) -> Option<(&[usize], &[Layer])> {
+        None
+    }
+}
+
+/// Samples made at once by [`samples`], to bound memory.
+const AT_ONCE: usize = 256;
+
+/// z `[N, latent]` -> samples `[N, C, H, W]` of a generator in use, a part at a time, without a graph.
+///
+/// # Errors
+/// If z has another width than the latent space, or N is 0.
+pub fn samples(generator: &dyn Generator, z: &Tensor) -> candle_core::Result<Tensor> {
+    let count = z.dim(0)?;
+    let part = |from: usize| {
+        let z = z.narrow(0, from, AT_ONCE.min(count - from))?;
+        Ok(generator.forward(&z, &mut Pass::eval())?.detach())
+    };
+    let parts = (0..count).step_by(AT_ONCE).map(part).collect::<candle_core::Result<Vec<_>>>()?;
+    Tensor::cat(&parts, 0)
 }
 
 /// A network from samples to verdicts.
@@ -87,6 +110,16 @@ impl Generator for LayeredGenerator {
     fn params(&self) -> Vec<Param> {
         self.network.params().to_vec()
     }
+
+    fn architecture(&self) -> Option<(&[usize], &[Layer])> {
+        Some((self.network.input(), self.network.layers()))
+    }
+}
+
+/// Whether the last layer that computes anything is a sigmoid, so that the list makes probabilities instead of logits.
+pub fn ends_in_sigmoid(layers: &[Layer]) -> bool {
+    let last = layers.iter().rfind(|layer| !matches!(layer, Layer::Flatten | Layer::Reshape(_)));
+    last == Some(&Layer::Sigmoid)
 }
 
 /// A discriminator made from a layer list that ends in one number a sample.
@@ -103,7 +136,7 @@ impl LayeredDiscriminator {
     pub fn new(input: &[usize], layers: &[Layer], init: Init, rng: &mut Rng, device: &Device) -> Result<Self> {
         let name = "discriminator";
         let fail = |problem: String| Err(Error::Network { network: name.into(), problem });
-        if layers.last() == Some(&Layer::Sigmoid) {
+        if ends_in_sigmoid(layers) {
             return fail("ends in \"sigmoid\", but losses work on logits: remove that layer".into());
         }
         let network = Network::new(name, input, layers, init, rng, device)?;

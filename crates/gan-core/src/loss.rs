@@ -26,9 +26,17 @@ pub struct Labels {
     pub fake: f64,
 }
 
-/// Cross-entropy of each logit `[N]` against the probability `target`: −t·ln σ(l) − (1 − t)·ln(1 − σ(l)) = ζ(l) − t·l `[N]`.
+/// Cross-entropy of each logit `[N]` against the probability `target`: −t·ln σ(l) − (1 − t)·ln(1 − σ(l)) =
+/// t·ζ(−l) + (1 − t)·ζ(l) `[N]`. (The shorter ζ(l) − t·l would cancel where the answer is right and sure.)
+///
+/// # Errors
+/// From candle.
 pub fn cross_entropy(logits: &Tensor, target: f64) -> Result<Tensor> {
-    softplus(logits)? - (logits * target)?
+    match target {
+        1.0 => softplus(&logits.neg()?),
+        0.0 => softplus(logits),
+        t => (softplus(&logits.neg()?)? * t)? + (softplus(logits)? * (1.0 - t))?,
+    }
 }
 
 /// D's loss over logits of real samples `[N]` and of generated ones `[M]`, each averaged by itself:
@@ -74,6 +82,20 @@ mod tests {
         let mean = |f: &dyn Fn(f64) -> f64| [-0.5, 2.0, 0.1].iter().map(|l| f(*l)).sum::<f64>() / 3.0;
         assert!((scalar(generator(Loss::NonSaturating, &fake)?) + mean(&|l| d(l).ln())).abs() < 1e-12);
         assert!((scalar(generator(Loss::Minimax, &fake)?) - mean(&|l| (1.0 - d(l)).ln())).abs() < 1e-12);
+        Ok(())
+    }
+
+    #[test]
+    fn sure_answers_keep_their_small_losses_and_gradients() -> Result<()> {
+        for l in [10f32, 16.0, 20.0, 40.0] {
+            let exact = (-f64::from(l)).exp().ln_1p();
+            let logit = Var::new(&[l], &Device::Cpu)?;
+            let loss = cross_entropy(&logit, 1.0)?.mean_all()?;
+            assert!((scalar(loss.clone()) / exact - 1.0).abs() < 1e-5, "loss at {l}");
+            let gradient = f64::from(loss.backward()?.get(&logit).unwrap().to_vec1::<f32>()?[0]);
+            let exact = -1.0 / (1.0 + f64::from(l).exp());
+            assert!((gradient / exact - 1.0).abs() < 1e-5, "gradient at {l}: {gradient:e} against {exact:e}");
+        }
         Ok(())
     }
 

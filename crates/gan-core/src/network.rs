@@ -42,7 +42,8 @@ impl<'a> Pass<'a> {
         Self { mode: Mode::Train(rng), weights: Weights::Trained }
     }
 
-    /// A training pass through a network that stays as it is while another one learns from it.
+    /// A training pass through a network whose weights stay as they are while another one learns from it. Its running averages
+    /// follow the batch, as in PyTorch.
     pub fn frozen(rng: &'a mut Rng) -> Self {
         Self { mode: Mode::Train(rng), weights: Weights::Frozen }
     }

@@ -55,6 +55,9 @@ fn check_settings(layer: &Layer) -> std::result::Result<(), String> {
     };
     let settings = match layer {
         Layer::Conv(l) => [&l.kernel.get()[..], &l.stride.get(), &l.dilation.get(), &padding(l.padding)].concat(),
+        Layer::ConvTranspose(l) if matches!(l.padding, Pad::Rule(PadRule::Same)) && l.output_padding.is_some() => {
+            return Err("either padding = \"same\", which decides the output's size, or output_padding".into());
+        }
         Layer::ConvTranspose(l) => {
             let extra = l.output_padding.map_or([0, 0], |p| p.get());
             [&l.kernel.get()[..], &l.stride.get(), &extra, &padding(l.padding)].concat()
@@ -126,6 +129,9 @@ fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
                 return Err("factors of at least 1".into());
             }
             vec![c, h * down, w * across]
+        }
+        Layer::ZeroPad(l) if matches!(l.zero_pad, Pad::Rule(_)) => {
+            return Err("numbers: n, [vertical, horizontal] or [top, bottom, left, right]".into());
         }
         Layer::ZeroPad(l) => {
             let (c, h, w) = image(shape)?;

@@ -22,8 +22,12 @@ pub fn tanh(x: &Tensor) -> Result<Tensor> {
     x.tanh()
 }
 
-/// 1 / (1 + e⁻ˣ), of any shape, written with the hyperbolic tangent, which cannot overflow.
+/// 1 / (1 + e⁻ˣ), of any shape.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    if x.device().is_cpu() {
+        return x.apply_op1(Sigmoid);
+    }
+    // Written with the hyperbolic tangent, which cannot overflow.
     x.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)
 }
 
@@ -32,7 +36,13 @@ pub fn softplus(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
         return x.apply_op1(Softplus);
     }
-    relu(x)? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
+    softplus_composed(x)
+}
+
+/// From candle's operations. max(x, 0) is (x + |x|)/2 here, so that the two derivatives at 0 add up to ½.
+fn softplus_composed(x: &Tensor) -> Result<Tensor> {
+    let size = x.abs()?;
+    ((x + &size)? * 0.5)? + (size.neg()?.exp()? + 1.0)?.log()?
 }
 
 /// 1 where x > 0, else `slope`; a constant for the gradient.
@@ -101,6 +111,24 @@ impl CustomOp2 for LeakyReluGrad {
     }
 }
 
+struct Sigmoid;
+
+impl CustomOp1 for Sigmoid {
+    fn name(&self) -> &'static str {
+        "sigmoid"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        // In double precision: through the tangent, probabilities below 6e-8 would become 0, and their gradients with them.
+        with_real!(x.dtype(), self.name(), T => map::<T>(x, l, |x| T::of(1.0 / (1.0 + (-x.wide()).exp()))))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        let x = for_backward(x);
+        (g * (sigmoid(&x)? * sigmoid(&x.neg()?)?)?).map(Some)
+    }
+}
+
 struct Softplus;
 
 impl CustomOp1 for Softplus {
@@ -117,5 +145,22 @@ impl CustomOp1 for Softplus {
 
     fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
         (g * sigmoid(&for_backward(x))?).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn devices_without_a_kernel_get_the_same_softplus_and_slopes() -> Result<()> {
+        let x = Var::new(&[-30f32, -2.0, -0.5, 0.0, 0.5, 2.0, 30.0], &Device::Cpu)?;
+        let gradient = |y: Tensor| y.sum_all()?.backward()?.get(&x).unwrap().to_vec1::<f32>();
+        let close = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6 * b.abs().max(1.0));
+        assert!(close(softplus_composed(&x)?.to_vec1()?, softplus(&x)?.to_vec1()?));
+        assert!(close(gradient(softplus_composed(&x)?)?, gradient(softplus(&x)?)?));
+        assert_eq!(gradient(x.mul(&slope_mask(&x, 0.2)?)?)?, gradient(leaky_relu(&x, 0.2)?)?);
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 //! crate; on CUDA and Metal the same functions call candle's own. Where candle's gradients are wrong or missing
 //! (pooling, nearest upsampling, ties at zero) this crate computes its own. Any candle user can depend on it alone.
 //!
-//! Three promises hold everywhere:
+//! Three promises hold on the CPU:
 //! - **No gradient work for frozen inputs**: an argument that leads to no variable (a detached weight) costs nothing in the
 //!   backward pass.
 //! - **Second order**: with `CANDLE_GRAD_DO_NOT_DETACH=1` set before a thread's first `backward()`, gradients are

@@ -49,14 +49,15 @@ fn checksum(state: &State) -> u32 {
 pub fn save(trainer: &Trainer, dir: &Path, keep: usize) -> Result<PathBuf> {
     let name = name(trainer.step());
     let target = dir.join(&name);
-    if !is_whole(&target) {
-        let temporary = dir.join(format!(".{name}.tmp"));
-        let written = write(trainer, &temporary).and_then(|()| publish(&temporary, &target, dir));
-        if let Err(error) = written {
-            // What is left of the attempt is of no use to anyone.
-            fs::remove_dir_all(&temporary).ok();
-            return Err(error);
-        }
+    let temporary = dir.join(format!(".{name}.tmp"));
+    let written = write(trainer, &temporary).and_then(|()| match same(&temporary, &target) {
+        true => fs::remove_dir_all(&temporary).map_err(io(&temporary, "removed")),
+        false => publish(&temporary, &target, dir),
+    });
+    if let Err(error) = written {
+        // What is left of the attempt is of no use to anyone.
+        fs::remove_dir_all(&temporary).ok();
+        return Err(error);
     }
     atomic::write(&dir.join("latest"), name.as_bytes())?;
     prune(dir, trainer.step(), keep);
@@ -181,8 +182,9 @@ fn steps(dir: &Path) -> Vec<u64> {
     entries.filter_map(|e| step(e.file_name().to_string_lossy().into_owned())).collect()
 }
 
-fn is_whole(path: &Path) -> bool {
-    path.exists() && read(path).is_ok()
+/// Whether both are whole and hold the same state.
+fn same(a: &Path, b: &Path) -> bool {
+    b.exists() && matches!((read(a), read(b)), (Ok(a), Ok(b)) if a.0.crc32 == b.0.crc32)
 }
 
 fn read(path: &Path) -> Result<(State, BTreeMap<String, Tensor>)> {
@@ -223,6 +225,7 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     trainer.optimizer_g.load(state.optimizer_steps_g, &part("optimizer.generator"), path)?;
     trainer.optimizer_d.load(state.optimizer_steps_d, &part("optimizer.discriminator"), path)?;
     trainer.loader.seek(&state.position)?;
+    trainer.queued.clear();
     (trainer.noise, trainer.dropout, trainer.step) = (state.noise, state.dropout, state.step);
     Ok(())
 }

@@ -150,7 +150,7 @@ pub struct TrainConfig {
     /// How many steps; or give `epochs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// How many passes over the data; or give `steps`.
+    /// How many passes over the data; or give `steps`. Where the players alternate by epochs, each pass of either counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u64>,
     /// Updates of D before it is G's turn, in units of `alternate`.

@@ -203,7 +203,7 @@ fn content(path: &Path) -> Result<Content> {
     }
     let entries = fs::read_dir(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     // What a run killed while it wrote its very first file leaves behind does not count.
-    let first = entries.flatten().map(|e| file_name(&e.path())).find(|name| !is_left_over(name));
+    let first = entries.flatten().map(|e| file_name(&e.path())).find(|name| !is_left_over(name) && name != LOCK);
     Ok(first.map_or(Content::Nothing, Content::Other))
 }
 

@@ -73,14 +73,16 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
 }
 
 /// Keys of which the later replaces the other.
-const EXCLUSIVE: [[&str; 2]; 3] = [["steps", "epochs"], ["family", "layers"], ["layers", "family"]];
+const EXCLUSIVE: [[&str; 2]; 2] = [["steps", "epochs"], ["family", "layers"]];
+/// What belongs to one kind of optimiser, and would be wrong or meant otherwise for another.
+const OF_A_KIND: [&str; 5] = ["betas", "bias_correction", "alpha", "epsilon", "epsilon_inside_root"];
 
-/// Lays `over` onto `base`, table by table. A new `kind` keeps only the `rate` of the table that it replaces.
+/// Lays `over` onto `base`, table by table. A new `kind` of optimiser keeps the rate and drops what was the old kind's own.
 pub fn overlay(base: &mut Table, over: Table) {
     if let (Some(old), Some(new)) = (base.get("kind"), over.get("kind"))
         && old != new
     {
-        base.retain(|key, _| key == "rate");
+        base.retain(|key, _| !OF_A_KIND.iter().any(|own| key == *own));
     }
     for [a, b] in EXCLUSIVE {
         for (key, other) in [(a, b), (b, a)] {
@@ -91,6 +93,9 @@ pub fn overlay(base: &mut Table, over: Table) {
     }
     if over.contains_key("layers") {
         base.remove("width");
+    }
+    if over.contains_key("family") {
+        base.remove("input");
     }
     for (key, value) in over {
         match (base.get_mut(&key), value) {
@@ -166,6 +171,13 @@ mod tests {
             epsilon_inside_root: false,
         };
         assert_eq!(config.optimizer.generator, expected);
+    }
+
+    #[test]
+    fn another_loss_keeps_the_labels() {
+        let mut table = from_preset(presets::find("keras-mnist").unwrap()).unwrap();
+        set(&mut table, "loss.kind=minimax").unwrap();
+        assert_eq!(read(table).unwrap().loss.real_label, 0.9);
     }
 
     #[test]

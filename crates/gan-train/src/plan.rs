@@ -92,8 +92,9 @@ fn check_train(config: &RunConfig) -> Result<()> {
         (None, Some(n)) => at_least_one("train.epochs", n)?,
     }
     within("train.batch", t.batch, 1, 1 << 20)?;
-    for (key, n) in [("train.d_steps", t.d_steps), ("train.g_steps", t.g_steps), ("train.log_every", t.log_every)] {
-        at_least_one(key, n)?;
+    at_least_one("train.log_every", t.log_every)?;
+    for (key, n) in [("train.d_steps", t.d_steps), ("train.g_steps", t.g_steps)] {
+        within(key, usize::try_from(n).unwrap_or(usize::MAX), 1, 1_000_000)?;
     }
     within("train.threads", t.threads, 0, 1024)?;
     if t.seed > i64::MAX as u64 {
@@ -108,8 +109,11 @@ fn check_train(config: &RunConfig) -> Result<()> {
             "where the players alternate by epochs there are no samples to reuse: set train.reuse_fakes=false";
         return Err(Error::config("train.alternate", problem));
     }
-    let [c, [h, w]] = [[config.data.channels; 2], config.data.size.get()];
-    within("data.channels", c[0], 1, 4)?;
+    let [h, w] = config.data.size.get();
+    if ![1, 3].contains(&config.data.channels) {
+        let problem = format!("{} cannot be used: expected 1 (grey) or 3 (colour)", config.data.channels);
+        return Err(Error::config("data.channels", problem));
+    }
     within("data.size", h, 1, 4096)?;
     within("data.size", w, 1, 4096)?;
     within("data.workers", config.data.workers, 0, 64)
@@ -132,11 +136,10 @@ fn check_optimizer(key: &str, config: &OptimizerConfig) -> Result<()> {
         OptimizerConfig::Rmsprop { rate, epsilon, alpha, .. } => (rate, epsilon, vec![("alpha", alpha)]),
     };
     for (name, value) in [("rate", rate), ("epsilon", epsilon)] {
-        if !(value > 0.0 && value.is_finite()) {
-            return Err(Error::config(
-                format!("{key}.{name}"),
-                format!("{value} cannot be used: expected a number above 0"),
-            ));
+        // Smaller or larger numbers become 0 or infinite in single precision.
+        if !(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value) {
+            let problem = format!("{value} cannot be used: expected a number above 0 that single precision can hold");
+            return Err(Error::config(format!("{key}.{name}"), problem));
         }
     }
     for (name, value) in decays {
@@ -191,8 +194,8 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
 /// D must end in one logit a sample.
 fn check_verdict(end: &[usize], layers: &[Layer]) -> Result<()> {
     let key = "discriminator.layers";
-    if layers.last() == Some(&Layer::Sigmoid) {
-        return Err(Error::config(key, "the last is \"sigmoid\", but the losses work on logits: remove it"));
+    if gan_core::gan::ends_in_sigmoid(layers) {
+        return Err(Error::config(key, "the list ends in \"sigmoid\", but the losses work on logits: remove it"));
     }
     if end.iter().product::<usize>() != 1 {
         let problem = format!(
@@ -205,6 +208,9 @@ fn check_verdict(end: &[usize], layers: &[Layer]) -> Result<()> {
 
 fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usize]) -> Result<Architecture> {
     let init = network.init;
+    if network.family.is_some() && network.input.is_some() {
+        return Err(Error::config(format!("{name}.input"), "a family makes its own: remove it"));
+    }
     match (&network.family, &network.layers) {
         (Some(Family::Dcgan), None) => {
             let Some(width) = network.width else {

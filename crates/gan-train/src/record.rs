@@ -10,6 +10,7 @@ use gan_report::{Images, Picture, atomic};
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The observers that write `folder`, in the order in which they must run: what a checkpoint claims is on the disk before it.
@@ -60,9 +61,9 @@ impl Observer for Metrics {
 
     fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
         let train = &trainer.plan().config().train;
-        self.images += train.batch as u64;
+        self.images += report.images;
         if !report.step.is_multiple_of(train.log_every) && report.step != trainer.total_steps() {
-            return Ok(());
+            return self.flush_before_checkpoint(report.step, trainer);
         }
         let images_per_s = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
         (self.images, self.since) = (0, Instant::now());
@@ -72,14 +73,27 @@ impl Observer for Metrics {
         // One write a line: a killed process leaves at most one torn line, at the end.
         file.write_all(format!("{line}\n").as_bytes())
             .map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;
-        if report.step.is_multiple_of(trainer.plan().config().checkpoint.every) {
-            // The checkpoint that follows must not outlive these lines where the power fails.
-            file.sync_data().map_err(|e| Error::file(&path, format!("cannot be flushed: {e}")))?;
-        }
         for (tag, value) in line.as_object().into_iter().flatten().filter(|(tag, _)| *tag != "step") {
             events.scalar(report.step, unix_time(), tag, value.as_f64().unwrap_or(f64::NAN))?;
         }
-        Ok(events.flush()?)
+        events.flush()?;
+        self.flush_before_checkpoint(report.step, trainer)
+    }
+
+    fn finished(&mut self, _: Outcome, _: &Trainer) -> Result<()> {
+        self.flush()
+    }
+}
+
+impl Metrics {
+    /// A checkpoint must not outlive the lines that it counts where the power fails.
+    fn flush_before_checkpoint(&self, step: u64, trainer: &Trainer) -> Result<()> {
+        if step.is_multiple_of(trainer.plan().config().checkpoint.every) { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&self) -> Result<()> {
+        let Some((file, _)) = &self.files else { return Ok(()) };
+        file.sync_data().map_err(|e| Error::file(self.folder.metrics(), format!("cannot be flushed: {e}")))
     }
 }
 
@@ -163,9 +177,20 @@ impl Pictures {
         // Counted from the end, so that the film ends with the last grid.
         let mut chosen: Vec<_> = paths.iter().rev().step_by(every).collect();
         chosen.reverse();
-        let frames = chosen.into_iter().map(|p| Picture::open_png(p)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let mut frames: Vec<Picture> = chosen.into_iter().filter_map(|p| readable(p)).collect();
+        // A resumed run may draw grids of another size; a film has one, that of its end.
+        let size = frames.last().map(|f| (f.width(), f.height(), f.colour()));
+        frames.retain(|f| Some((f.width(), f.height(), f.colour())) == size);
+        if frames.is_empty() {
+            return Ok(());
+        }
         Ok(gan_report::animate(&frames, FRAME_MS, &self.folder.progress())?)
     }
+}
+
+/// A grid, unless something else lies under its name.
+fn readable(path: &Path) -> Option<Picture> {
+    Picture::open_png(path).inspect_err(|error| tracing::warn!("{error}; it is left out of the animation")).ok()
 }
 
 const MOST_FRAMES: usize = 60;
@@ -209,7 +234,9 @@ impl Observer for Checkpoints {
 impl Checkpoints {
     fn save(&mut self, trainer: &Trainer) -> Result<()> {
         checkpoint::save(trainer, &self.folder.checkpoints(), trainer.plan().config().checkpoint.keep)?;
-        atomic::write(&self.folder.generator(), &trainer.generator_file()?)?;
+        if let Some(bytes) = trainer.generator_file()? {
+            atomic::write(&self.folder.generator(), &bytes)?;
+        }
         self.saved = Some(trainer.step());
         Ok(())
     }

@@ -57,7 +57,7 @@ pub struct GUpdate {
 /// Steps D once on `real` and `fake` samples, `[N, C, H, W]` each; `step` is for messages.
 ///
 /// # Errors
-/// If the loss or the gradient is not finite (nothing was changed then), and from candle.
+/// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
 pub fn update_discriminator(
     d: &dyn Discriminator,
     optimizer: &mut Optimizer,
@@ -91,10 +91,10 @@ pub fn update_discriminator(
     Ok(DUpdate { loss, real, fake, accuracy: (right_real * n + right_fake * m) / (n + m), grad_norm })
 }
 
-/// Steps G once through D's verdict on its samples `fake`, which must carry G's graph; D stays as it is.
+/// Steps G once through D's verdict on its samples `fake`, which must carry G's graph; D's weights stay as they are.
 ///
 /// # Errors
-/// If the loss or the gradient is not finite (nothing was changed then), and from candle.
+/// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
 pub fn update_generator(
     d: &dyn Discriminator,
     optimizer: &mut Optimizer,

@@ -20,6 +20,9 @@ pub struct StepReport {
     pub step: u64,
     /// Epochs finished before it, counted by the batches that D has seen.
     pub epoch: u64,
+    /// Real images seen in it.
+    #[serde(skip)]
+    pub images: u64,
     /// D's loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_d: Option<f64>,
@@ -73,7 +76,7 @@ pub struct Trainer {
     pub(crate) dropout: Rng,
     pub(crate) step: u64,
     /// Latent vectors to use before any are drawn.
-    queued: VecDeque<Tensor>,
+    pub(crate) queued: VecDeque<Tensor>,
     device: Device,
 }
 
@@ -153,6 +156,11 @@ impl Trainer {
     /// Steps that one pass over the data takes.
     pub fn steps_per_epoch(&self) -> u64 {
         let batches = self.loader.batches_per_epoch();
+        self.steps_of(batches)
+    }
+
+    /// Steps in which D sees `batches`; where the players alternate by epochs a step is one batch of either.
+    fn steps_of(&self, batches: u64) -> u64 {
         match self.plan.config().train.alternate {
             Alternate::Steps => batches.div_ceil(self.plan.config().train.d_steps),
             Alternate::Epochs => batches,
@@ -163,12 +171,12 @@ impl Trainer {
     pub fn total_steps(&self) -> u64 {
         match self.plan.length() {
             Length::Steps(steps) => steps,
-            Length::Epochs(epochs) => epochs.saturating_mul(self.steps_per_epoch()),
+            Length::Epochs(epochs) => self.steps_of(epochs.saturating_mul(self.loader.batches_per_epoch())),
         }
     }
 
     /// Lets the next samples be made from `z` `[N, latent]` instead of drawn noise, in the order of the calls: to repeat
-    /// what another program did.
+    /// what another program did. Checkpoints do not hold them.
     pub fn queue_latents(&mut self, z: Tensor) {
         self.queued.push_back(z);
     }
@@ -188,6 +196,7 @@ impl Trainer {
         for _ in 0..turn.d {
             let real = self.loader.next_batch()?.images.to_device(&self.device)?;
             size = real.dim(0)?;
+            report.images += size as u64;
             let fake = self.samples(size, train.fakes_mode)?;
             let d = self.discriminator.as_ref();
             let optimizer = &mut self.optimizer_d;
@@ -206,17 +215,18 @@ impl Trainer {
         Ok(report)
     }
 
-    /// The weight file of G as it is now.
+    /// The weight file of G as it is now; none for a generator that no layer list describes.
     ///
     /// # Errors
     /// If the tensors cannot be serialised.
-    pub fn generator_file(&self) -> Result<Vec<u8>> {
+    pub fn generator_file(&self) -> Result<Option<Vec<u8>>> {
+        let Some((input, layers)) = self.generator.architecture() else { return Ok(None) };
         let config = self.plan.config();
         let description = Description {
             format: FORMAT,
             network: "generator".into(),
-            input: self.plan.generator.input.clone(),
-            layers: self.plan.generator.layers.clone(),
+            input: input.to_vec(),
+            layers: layers.to_vec(),
             latent: config.latent,
             data: DataDescription {
                 name: config.data.name.clone(),
@@ -229,7 +239,7 @@ impl Trainer {
             seed: config.train.seed,
             library: env!("CARGO_PKG_VERSION").into(),
         };
-        Ok(gan_core::weights::to_bytes(&self.generator.params(), &description)?)
+        Ok(Some(gan_core::weights::to_bytes(&self.generator.params(), &description)?))
     }
 
     /// `n` samples of G in use, from the noise that shows a run's progress: the same every time. `[n, C, H, W]`.
@@ -239,7 +249,7 @@ impl Trainer {
     pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
         let mut rng = Rng::stream(self.plan.config().train.seed, "progress samples");
         let z = self.plan.config().latent.sample(n, &mut rng, &self.device)?;
-        Ok(self.generator.forward(&z, &mut Pass::eval())?.detach())
+        Ok(gan_core::gan::samples(self.generator.as_ref(), &z)?)
     }
 
     fn objective(&self) -> Objective {

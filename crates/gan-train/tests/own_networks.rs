@@ -109,6 +109,14 @@ fn alternating_by_epochs_freezes_the_other_player() {
 fn several_steps_a_player_draw_new_batches_each() {
     let mut trainer = trainer(&["train.d_steps=3", "train.g_steps=2"]);
     assert_eq!(trainer.steps_per_epoch(), 1);
+    assert!(trainer.generator_file().unwrap().is_none(), "no layer list describes a network in plain candle");
     assert_eq!(trainer.advance().unwrap().epoch, 0);
     assert_eq!(trainer.advance().unwrap().epoch, 1);
+}
+
+#[test]
+fn epochs_are_passes_of_d_over_the_data() {
+    // 3 batches an epoch; 5 of them a step: 4 epochs are 12 batches.
+    let trainer = trainer(&["train.d_steps=5", "train.epochs=4"]);
+    assert_eq!(trainer.total_steps(), 3);
 }
