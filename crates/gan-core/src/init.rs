@@ -22,6 +22,9 @@ pub enum Init {
 
 impl Init {
     /// Initial values of a parameter of `shape`; `weight` is the shape of the kernel in the same layer, for its fans.
+    ///
+    /// # Errors
+    /// From candle.
     pub fn tensor(
         self,
         role: Role,

@@ -29,9 +29,6 @@ impl Pair {
     fn one() -> Self {
         Self::Both(1)
     }
-    fn two() -> Self {
-        Self::Both(2)
-    }
     fn is_one(&self) -> bool {
         self.get() == [1, 1]
     }
@@ -187,7 +184,6 @@ pub struct Reshape {
 #[serde(deny_unknown_fields)]
 pub struct Upsample {
     /// How often each pixel is repeated.
-    #[serde(default = "Pair::two")]
     pub upsample: Pair,
 }
 

@@ -41,17 +41,26 @@ pub fn cross_entropy(logits: &Tensor, target: f64) -> Result<Tensor> {
 
 /// D's loss over logits of real samples `[N]` and of generated ones `[M]`, each averaged by itself:
 /// E[H(real label, D(x))] + E[H(fake label, D(G(z)))], a scalar.
+///
+/// # Errors
+/// From candle.
 pub fn discriminator(real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
     cross_entropy(real, labels.real)?.mean_all()? + cross_entropy(fake, labels.fake)?.mean_all()?
 }
 
 /// D's loss where real `[N]` and generated `[M]` samples are one batch: the mean over all N + M.
+///
+/// # Errors
+/// From candle.
 pub fn discriminator_joint(real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
     let all = Tensor::cat(&[cross_entropy(real, labels.real)?, cross_entropy(fake, labels.fake)?], 0)?;
     all.mean_all()
 }
 
 /// G's loss over the logits of its samples `[N]`, a scalar.
+///
+/// # Errors
+/// From candle.
 pub fn generator(loss: Loss, fake: &Tensor) -> Result<Tensor> {
     match loss {
         Loss::NonSaturating => cross_entropy(fake, 1.0)?.mean_all(),

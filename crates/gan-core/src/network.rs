@@ -115,11 +115,17 @@ impl Network {
     }
 
     /// x `[N, input…]` -> `[N, output…]`.
+    ///
+    /// # Errors
+    /// If x has another shape than the network is for.
     pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> candle_core::Result<Tensor> {
         self.run(0..self.layers.len(), x, pass)
     }
 
     /// x `[N, input…]` -> (`[N, output…]`, what reaches the last layer with weights).
+    ///
+    /// # Errors
+    /// If x has another shape than the network is for.
     pub fn forward_with_features(&self, x: &Tensor, pass: &mut Pass) -> candle_core::Result<(Tensor, Tensor)> {
         let last = |layer: &Layer| matches!(layer, Layer::Dense(_) | Layer::Conv(_) | Layer::ConvTranspose(_));
         let head = self.layers.iter().rposition(last).unwrap_or(0);

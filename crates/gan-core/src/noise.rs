@@ -28,6 +28,9 @@ pub enum Distribution {
 
 impl Latent {
     /// `n` latent vectors `[n, dim]`, float32.
+    ///
+    /// # Errors
+    /// From candle.
     pub fn sample(&self, n: usize, rng: &mut Rng, device: &Device) -> Result<Tensor> {
         match self.distribution {
             Distribution::Normal => rng.normal_tensor(0.0, 1.0, (n, self.dim), device),

@@ -52,11 +52,17 @@ impl Rng {
     }
 
     /// A float32 tensor of numbers from U[low, high), made on the host and moved to `device`.
+    ///
+    /// # Errors
+    /// From candle.
     pub fn uniform_tensor(&mut self, low: f32, high: f32, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
         self.tensor(shape.into(), device, |rng| rng.uniform(low, high))
     }
 
     /// A float32 tensor of numbers from N(mean, std²), made on the host and moved to `device`.
+    ///
+    /// # Errors
+    /// From candle.
     pub fn normal_tensor(&mut self, mean: f32, std: f32, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
         self.tensor(shape.into(), device, |rng| mean + std * rng.normal())
     }

@@ -5,11 +5,17 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tenso
 use rayon::prelude::*;
 
 /// max(x, 0), of any shape; the derivative at 0 is 0.
+///
+/// # Errors
+/// From candle, for shapes or number types that do not fit.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     leaky_relu(x, 0.0)
 }
 
 /// x where x > 0, else `slope`·x, of any shape; the derivative at 0 is `slope`.
+///
+/// # Errors
+/// From candle, for shapes or number types that do not fit.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     if x.device().is_cpu() {
         return x.apply_op1(LeakyRelu { slope });
@@ -18,11 +24,17 @@ pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
 }
 
 /// The hyperbolic tangent, of any shape.
+///
+/// # Errors
+/// From candle, for shapes or number types that do not fit.
 pub fn tanh(x: &Tensor) -> Result<Tensor> {
     x.tanh()
 }
 
 /// 1 / (1 + e⁻ˣ), of any shape.
+///
+/// # Errors
+/// From candle, for shapes or number types that do not fit.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
         return x.apply_op1(Sigmoid);
@@ -32,6 +44,9 @@ pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
 }
 
 /// ln(1 + eˣ), of any shape, as max(x, 0) + ln(1 + e^−|x|), which is finite for every finite x.
+///
+/// # Errors
+/// From candle, for shapes or number types that do not fit.
 pub fn softplus(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
         return x.apply_op1(Softplus);

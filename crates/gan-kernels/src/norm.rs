@@ -45,6 +45,9 @@ pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> 
 }
 
 /// Normalises by given statistics (`[C]` each), as a network does once it is trained: the same shape as x.
+///
+/// # Errors
+/// From candle, for shapes or number types that do not fit.
 pub fn batch_norm_eval(
     x: &Tensor,
     gamma: &Tensor,

@@ -7,6 +7,9 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, backend:
 ///
 /// Where several pixels share the largest value they share its gradient evenly, as in PyTorch and TensorFlow. On MNIST
 /// that is common: every window that sees only background yields the same number.
+///
+/// # Errors
+/// If x is not `[N, C, H, W]` or has no pixels.
 pub fn global_max_pool2d(x: &Tensor) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4()?;
     if h * w == 0 {
@@ -21,6 +24,9 @@ pub fn global_max_pool2d(x: &Tensor) -> Result<Tensor> {
 }
 
 /// The mean of each channel: `[N, C, H, W]` -> `[N, C]`.
+///
+/// # Errors
+/// If x is not `[N, C, H, W]` or has no pixels.
 pub fn global_avg_pool2d(x: &Tensor) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4()?;
     x.reshape((n, c, h * w))?.mean(2)

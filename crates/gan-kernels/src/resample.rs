@@ -20,6 +20,9 @@ pub fn upsample_nearest2d(x: &Tensor, scale: [usize; 2]) -> Result<Tensor> {
 }
 
 /// Rows and columns of zeros around each image: `[N, C, H, W]` -> `[N, C, top + H + bottom, left + W + right]`.
+///
+/// # Errors
+/// If x is not `[N, C, H, W]`.
 pub fn zero_pad2d(x: &Tensor, padding: Padding) -> Result<Tensor> {
     let Padding { top, bottom, left, right } = padding;
     let tall = if top + bottom == 0 { x.clone() } else { x.pad_with_zeros(2, top, bottom)? };

@@ -25,7 +25,11 @@ pub enum Epsilon {
 }
 
 /// average ← decay·average + (1 − decay)·gradient (or its square), in place; any shape, both the same.
+///
+/// # Errors
+/// If the shapes or number types differ.
 pub fn accumulate(average: &Var, gradient: &Tensor, decay: f64, moment: Moment) -> Result<()> {
+    same_shape(average, gradient)?;
     let gradient = gradient.detach();
     if average.device().is_cpu() {
         return average.inplace_op2(&gradient, &Accumulate { decay, moment });
@@ -36,7 +40,12 @@ pub fn accumulate(average: &Var, gradient: &Tensor, decay: f64, moment: Moment) 
 
 /// parameter ← parameter − scale·direction / root, in place, with root = √(root_scale·square) + ε or √(root_scale·square + ε);
 /// any shape, all the same.
+///
+/// # Errors
+/// If the shapes or number types differ.
 pub fn descend(parameter: &Var, direction: &Tensor, square: &Tensor, step: Descend) -> Result<()> {
+    same_shape(parameter, direction)?;
+    same_shape(parameter, square)?;
     let (direction, square) = (direction.detach(), square.detach());
     if parameter.device().is_cpu() {
         return parameter.inplace_op3(&direction, &square, &step);
@@ -47,6 +56,13 @@ pub fn descend(parameter: &Var, direction: &Tensor, square: &Tensor, step: Desce
         Epsilon::InsideRoot => (square + step.epsilon)?.sqrt()?,
     };
     parameter.set(&(parameter.as_detached_tensor() - (direction * step.scale)?.div(&root)?)?)
+}
+
+fn same_shape(a: &Tensor, b: &Tensor) -> Result<()> {
+    if a.dims() == b.dims() {
+        return Ok(());
+    }
+    bail!("an update needs tensors of one shape, got {:?} and {:?}", a.dims(), b.dims())
 }
 
 /// The numbers of [`descend`].

@@ -82,7 +82,7 @@ pub fn overlay(base: &mut Table, over: Table) {
     if let (Some(old), Some(new)) = (base.get("kind"), over.get("kind"))
         && old != new
     {
-        base.retain(|key, _| !OF_A_KIND.iter().any(|own| key == *own));
+        base.retain(|key, _| !OF_A_KIND.contains(&key));
     }
     for [a, b] in EXCLUSIVE {
         for (key, other) in [(a, b), (b, a)] {
