@@ -75,8 +75,10 @@ fn check_losses(step: usize, ours: &[(&str, Option<f64>)], expected: &Value) {
     for (name, ours) in ours {
         let (ours, theirs) = (ours.unwrap(), expected[*name].as_f64().unwrap());
         let difference = (ours - theirs).abs() / theirs.abs();
+        // Where the framework's own rounding moves a number by more than that, no comparison can be tighter.
+        let rounding = expected["perturbation"][*name].as_f64().unwrap_or(0.0) / theirs.abs();
         println!("step {step} {name}: {ours:.7} against {theirs:.7}, relative {difference:.1e}");
-        assert!(difference <= 1e-4, "step {step}, {name}: {ours} against {theirs}");
+        assert!(difference <= f64::max(1e-4, 3.0 * rounding), "step {step}, {name}: {ours} against {theirs}");
     }
 }
 
@@ -99,9 +101,7 @@ fn check_weights(own: &[Param], records: &Value) {
         let size = record["norm"].as_f64().unwrap() / (ours.len() as f64).sqrt();
         println!("{name}: largest {largest:.1e}, rms {rms:.1e}, moved {moved:?}");
         // A variance divided by the wrong count is off by 3e-4 of itself.
-        // Where the framework's own rounding moves a loss by more than that, no comparison can be tighter.
-        let rounding = expected["perturbation"][*name].as_f64().unwrap_or(0.0);
-        let tolerance = (1e-4 * theirs.abs()).max(3.0 * rounding);
+        let tolerance = if name.ends_with("running_var") { 2e-4 * size } else { 1e-3 };
         assert!(largest < tolerance, "{name}: off by {largest:e}");
         if let Some(moved) = moved
             && record.get("ill_conditioned").is_none()
