@@ -36,7 +36,7 @@ fn an_unknown_value_is_answered_with_the_known_ones() {
         ("generator.init=dcgn", &["generator.init:", "did you mean \"dcgan\"?"]),
         ("latent.distribution=norm", &["latent.distribution:", "did you mean \"normal\"?"]),
         ("data.name=mnistt", &["data.name:", "did you mean \"mnist\"?"]),
-        ("train.precision=f16", &["train.precision:", "did you mean \"f32\"?"]),
+        ("train.precision=f16", &["train.precision:", "did you mean \"bf16\"?"]),
     ]);
 }
 

@@ -5,11 +5,12 @@
 use crate::error::{Error, Result};
 use crate::init::Init;
 use crate::layer::Layer;
-use crate::network::{Network, Pass};
+use crate::network::{Network, Outlet, Pass};
 use crate::noise::Latent;
 use crate::params::Param;
 use crate::rng::Rng;
 use candle_core::{Device, Tensor};
+use gan_kernels::Precision;
 
 /// What a discriminator says about a batch.
 #[derive(Clone, Debug)]
@@ -92,7 +93,15 @@ impl LayeredGenerator {
                 format!("input {input:?} does not take latent vectors of {} numbers (latent.dim)", latent.dim);
             return Err(Error::Network { network: name.into(), problem });
         }
-        Ok(Self { network: Network::new(name, input, layers, init, rng, device)? })
+        Ok(Self { network: Network::new(name, input, layers, init, Outlet::Output, rng, device)? })
+    }
+
+    /// The same generator (the same variables) with another number format of its products.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        Ok(Self { network: self.network.with_precision(precision)? })
     }
 
     /// The network itself.
@@ -139,11 +148,19 @@ impl LayeredDiscriminator {
         if ends_in_sigmoid(layers) {
             return fail("ends in \"sigmoid\", but losses work on logits: remove that layer".into());
         }
-        let network = Network::new(name, input, layers, init, rng, device)?;
+        let network = Network::new(name, input, layers, init, Outlet::Features, rng, device)?;
         match network.output().iter().product() {
             1usize => Ok(Self { network }),
             _ => fail(format!("the last layer makes {:?}, needs one number a sample (the logit)", network.output())),
         }
+    }
+
+    /// The same discriminator (the same variables) with another number format of its products.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        Ok(Self { network: self.network.with_precision(precision)? })
     }
 
     /// The network itself.

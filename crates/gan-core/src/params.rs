@@ -30,15 +30,90 @@ impl Role {
     }
 }
 
-/// One named tensor of a network. Cloning shares the tensor.
+/// One named tensor of a network: a variable, or a window into one that holds several in a row. Cloning shares the numbers.
 #[derive(Clone, Debug)]
 pub struct Param {
     /// As in PyTorch's state dict: `main.0.weight`.
     pub name: String,
-    /// The tensor.
-    pub var: Var,
     /// What it does.
     pub role: Role,
+    var: Var,
+    start: usize,
+    shape: Vec<usize>,
+}
+
+impl Param {
+    /// All of `var`.
+    pub fn whole(name: impl Into<String>, var: Var, role: Role) -> Self {
+        let shape = var.dims().to_vec();
+        Self { name: name.into(), role, var, start: 0, shape }
+    }
+
+    /// The numbers of `var` `[P]` from `start` on, as a tensor of `shape`.
+    pub fn window(name: impl Into<String>, var: &Var, start: usize, shape: &[usize], role: Role) -> Self {
+        Self { name: name.into(), role, var: var.clone(), start, shape: shape.to_vec() }
+    }
+
+    /// The variable that holds it, alone or with others: what optimisers step.
+    pub fn var(&self) -> &Var {
+        &self.var
+    }
+
+    /// Its first number in the variable.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Its shape.
+    pub fn dims(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// How many numbers it has.
+    pub fn elem_count(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Its window of `all`, which is the variable or another tensor of its shape (a gradient, a moment).
+    ///
+    /// # Errors
+    /// From candle, if `all` is shorter.
+    pub fn of(&self, all: &Tensor) -> candle_core::Result<Tensor> {
+        if all.dims() == self.shape {
+            return Ok(all.clone());
+        }
+        all.narrow(0, self.start, self.elem_count())?.reshape(&self.shape[..])
+    }
+
+    /// The tensor, apart from any graph; it shows later changes.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn tensor(&self) -> candle_core::Result<Tensor> {
+        self.of(&self.var.as_detached_tensor())
+    }
+
+    /// The tensor, through which gradients reach the variable.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn tracked(&self) -> candle_core::Result<Tensor> {
+        self.of(self.var.as_tensor())
+    }
+
+    /// Sets it to the numbers of `t`, which must have its shape.
+    ///
+    /// # Errors
+    /// If the shape or the number type differs.
+    pub fn set(&self, t: &Tensor) -> candle_core::Result<()> {
+        if t.dims() != self.shape {
+            candle_core::bail!("\"{}\" is {:?}, cannot be set to {:?}", self.name, self.shape, t.dims());
+        }
+        if self.var.dims() == self.shape {
+            return self.var.set(&t.copy()?);
+        }
+        self.var.as_detached_tensor().slice_set(&t.flatten_all()?.contiguous()?.copy()?, 0, self.start)
+    }
 }
 
 /// The parameters that a layer has over an input of `shape` (without the batch): suffix, shape, role.
@@ -74,8 +149,11 @@ pub fn of_layer(layer: &Layer, shape: &[usize]) -> Vec<(&'static str, Vec<usize>
 }
 
 /// The tensors of `params` by name.
-pub fn named_tensors(params: &[Param]) -> BTreeMap<String, Tensor> {
-    params.iter().map(|p| (p.name.clone(), p.var.as_detached_tensor())).collect()
+///
+/// # Errors
+/// From candle.
+pub fn named_tensors(params: &[Param]) -> candle_core::Result<BTreeMap<String, Tensor>> {
+    params.iter().map(|p| Ok((p.name.clone(), p.tensor()?))).collect()
 }
 
 /// Sets `params` to `tensors`, which come from the file `from` (for messages). Checks all before it sets any.
@@ -87,8 +165,8 @@ pub fn load(params: &[Param], tensors: &BTreeMap<String, Tensor>, from: &Path) -
     for p in params {
         match tensors.get(&p.name) {
             None => return fail(format!("has no tensor \"{}\", which the network's layer list needs", p.name)),
-            Some(t) if t.dims() != p.var.dims() => {
-                let (found, expected) = (t.dims(), p.var.dims());
+            Some(t) if t.dims() != p.dims() => {
+                let (found, expected) = (t.dims(), p.dims());
                 return fail(format!(
                     "tensor \"{}\" is {found:?}, the network's layer list needs {expected:?}",
                     p.name
@@ -106,9 +184,7 @@ pub fn load(params: &[Param], tensors: &BTreeMap<String, Tensor>, from: &Path) -
         return fail(format!("holds a tensor \"{name}\" that the network's layer list has no place for"));
     }
     for p in params {
-        let t = tensors[&p.name].to_dtype(p.var.dtype())?.to_device(p.var.device())?;
-        // A copy, since the tensors may be the parameters' own.
-        p.var.set(&t.copy()?)?;
+        p.set(&tensors[&p.name].to_dtype(p.var.dtype())?.to_device(p.var.device())?)?;
     }
     Ok(())
 }

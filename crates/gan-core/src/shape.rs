@@ -190,7 +190,7 @@ pub fn conv_spec(l: &Conv, input: [usize; 2]) -> ConvSpec {
         }
         pad => sides(pad),
     };
-    ConvSpec { stride, padding, dilation }
+    ConvSpec { stride, padding, dilation, ..ConvSpec::default() }
 }
 
 /// A transposed convolution's geometry over an image of `input` `[H, W]`, and its output padding.
@@ -205,9 +205,9 @@ pub fn transpose_spec(l: &ConvTranspose, input: [usize; 2]) -> (ConvSpec, [usize
             let output = [input[0] * stride[0], input[1] * stride[1]];
             let padding = Padding::same(output, kernel, stride, [1, 1]);
             let short = |i: usize| stride[i].saturating_sub(kernel[i]);
-            (ConvSpec { stride, padding, dilation: [1, 1] }, [short(0), short(1)])
+            (ConvSpec { stride, padding, ..ConvSpec::default() }, [short(0), short(1)])
         }
-        pad => (ConvSpec { stride, padding: sides(pad), dilation: [1, 1] }, extra),
+        pad => (ConvSpec { stride, padding: sides(pad), ..ConvSpec::default() }, extra),
     }
 }
 

@@ -67,7 +67,7 @@ pub struct DataDescription {
 pub fn to_bytes(params: &[Param], description: &Description) -> Result<Vec<u8>> {
     let json = serde_json::to_string(description).map_err(|e| candle_core::Error::Msg(e.to_string()))?;
     let metadata = HashMap::from([(KEY.to_string(), json)]);
-    let tensors: BTreeMap<String, Tensor> = params::named_tensors(params)
+    let tensors: BTreeMap<String, Tensor> = params::named_tensors(params)?
         .into_iter()
         .map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?)))
         .collect::<Result<_>>()?;

@@ -12,11 +12,13 @@
 //! - **Same bits for any number of threads**: work is cut into pieces by shape, never by thread count.
 //!
 //! In reading order: [`reference`](mod@reference) (each function once more, in plain loops), [`conv`], [`linear`](mod@linear),
-//! [`norm`], [`activation`], [`pool`], [`resample`], [`dropout`](mod@dropout), [`update`] (optimiser steps).
+//! [`norm`], [`activation`], [`pool`], [`resample`], [`dropout`](mod@dropout), [`chain`] (a whole network
+//! as one operation), [`update`] (optimiser steps).
 
 pub mod reference;
 
 pub mod activation;
+pub mod chain;
 pub mod conv;
 pub mod dropout;
 pub mod linear;
@@ -25,7 +27,13 @@ pub mod pool;
 pub mod resample;
 pub mod update;
 
+mod layout;
+mod packed;
+mod precision;
 mod product;
+mod rows;
+mod scratch;
+mod simd;
 mod storage;
 
 pub use activation::{leaky_relu, relu, sigmoid, softplus, tanh};
@@ -33,6 +41,8 @@ pub use conv::{ConvSpec, Padding, conv_transpose2d, conv2d};
 pub use dropout::dropout;
 pub use linear::linear;
 pub use norm::{BatchStatistics, batch_norm_eval, batch_norm_train};
+pub use precision::Precision;
 pub use pool::{avg_pool2d, global_avg_pool2d, global_max_pool2d};
 pub use resample::{upsample_nearest2d, zero_pad2d};
+pub use simd::Level;
 pub use storage::keeps_graph;

@@ -10,8 +10,6 @@ pub(crate) trait Real: WithDType {
     /// The nearest number of this type.
     fn of(x: f64) -> Self;
     fn wide(self) -> f64;
-    fn root(self) -> Self;
-    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
     /// A vector as candle's CPU storage.
     fn store(values: Vec<Self>) -> CpuStorage {
         Self::to_cpu_storage_owned(values)
@@ -19,7 +17,7 @@ pub(crate) trait Real: WithDType {
 }
 
 macro_rules! real {
-    ($t:ty, $variant:ident) => {
+    ($t:ty) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -29,20 +27,11 @@ macro_rules! real {
             fn wide(self) -> f64 {
                 f64::from(self)
             }
-            fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
-                match storage {
-                    CpuStorage::$variant(values) => Some(values),
-                    _ => None,
-                }
-            }
-            fn root(self) -> Self {
-                self.sqrt()
-            }
         }
     };
 }
-real!(f32, F32);
-real!(f64, F64);
+real!(f32);
+real!(f64);
 
 /// Runs `$body` with the type `$t` set to the number type of `$dtype` (f32 or f64), or fails naming the operation.
 macro_rules! with_real {

@@ -1,19 +1,13 @@
-//! Optimiser steps in place: one pass for each moment and one for the parameter.
+//! Optimiser steps in place, over all numbers of a variable in one pass.
 //!
 //! The numbers that a step needs are computed by the caller; here are only the element-wise updates.
 
-use crate::storage::{Real, elements, with_real};
-use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, Var, backend::BackendStorage, bail};
-use rayon::prelude::*;
-
-/// Which power of the gradient a moment averages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// The gradient itself.
-    First,
-    /// Its square.
-    Second,
-}
+use crate::scratch::{Shared, each};
+use crate::simd::{Job, LANES, Level, Simd};
+use crate::storage::with_elements;
+use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, Var, backend::BackendStorage, bail};
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard};
 
 /// Where ε joins the denominator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,53 +18,76 @@ pub enum Epsilon {
     InsideRoot,
 }
 
-/// average ← decay·average + (1 − decay)·gradient (or its square), in place; any shape, both the same.
-///
-/// # Errors
-/// If the shapes or number types differ.
-pub fn accumulate(average: &Var, gradient: &Tensor, decay: f64, moment: Moment) -> Result<()> {
-    same_shape(average, gradient)?;
-    let gradient = gradient.detach();
-    if average.device().is_cpu() {
-        return average.inplace_op2(&gradient, &Accumulate { decay, moment });
-    }
-    let power = if moment == Moment::First { gradient } else { gradient.sqr()? };
-    average.set(&((average.as_detached_tensor() * decay)? + (power * (1.0 - decay))?)?)
+/// A running average with a number for each of a variable's.
+#[derive(Debug)]
+pub struct Average(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// Of an f32 variable on the CPU.
+    Host(Mutex<Vec<f32>>),
+    Other(Var),
 }
 
-/// parameter ← parameter − scale·direction / root, in place, with root = √(root_scale·square) + ε or √(root_scale·square + ε);
-/// any shape, all the same.
-///
-/// # Errors
-/// If the shapes or number types differ.
-pub fn descend(parameter: &Var, direction: &Tensor, square: &Tensor, step: Descend) -> Result<()> {
-    same_shape(parameter, direction)?;
-    same_shape(parameter, square)?;
-    let (direction, square) = (direction.detach(), square.detach());
-    if parameter.device().is_cpu() {
-        return parameter.inplace_op3(&direction, &square, &step);
+impl Average {
+    /// Zeros for `var`.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn zeros_like(var: &Var) -> Result<Self> {
+        if var.device().is_cpu() && var.dtype() == DType::F32 {
+            return Ok(Self(Kind::Host(Mutex::new(vec![0.0; var.elem_count()]))));
+        }
+        Ok(Self(Kind::Other(Var::from_tensor(&var.as_detached_tensor().zeros_like()?.flatten_all()?)?)))
     }
-    let square = (square * step.root_scale)?;
-    let root = match step.placement {
-        Epsilon::OutsideRoot => (square.sqrt()? + step.epsilon)?,
-        Epsilon::InsideRoot => (square + step.epsilon)?.sqrt()?,
-    };
-    parameter.set(&(parameter.as_detached_tensor() - (direction * step.scale)?.div(&root)?)?)
+
+    /// A copy of its numbers `[P]`.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn tensor(&self) -> Result<Tensor> {
+        match &self.0 {
+            Kind::Host(values) => Tensor::new(&lock(values)[..], &candle_core::Device::Cpu),
+            Kind::Other(var) => var.as_detached_tensor().copy(),
+        }
+    }
+
+    /// Sets the numbers from `start` on to those of `t`, of any shape.
+    ///
+    /// # Errors
+    /// If there are not as many.
+    pub fn set(&self, start: usize, t: &Tensor) -> Result<()> {
+        let flat = t.flatten_all()?;
+        match &self.0 {
+            Kind::Host(values) => {
+                let flat: Vec<f32> = flat.to_vec1()?;
+                match lock(values).get_mut(start..start + flat.len()) {
+                    Some(to) => to.copy_from_slice(&flat),
+                    None => bail!("an average has fewer than {} numbers", start + flat.len()),
+                }
+                Ok(())
+            }
+            Kind::Other(var) => {
+                var.as_detached_tensor().slice_set(&flat.to_device(var.device())?.contiguous()?.copy()?, 0, start)
+            }
+        }
+    }
 }
 
-fn same_shape(a: &Tensor, b: &Tensor) -> Result<()> {
-    if a.dims() == b.dims() {
-        return Ok(());
-    }
-    bail!("an update needs tensors of one shape, got {:?} and {:?}", a.dims(), b.dims())
+fn lock(values: &Mutex<Vec<f32>>) -> MutexGuard<'_, Vec<f32>> {
+    values.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// The numbers of [`descend`].
+/// The numbers of a step.
 #[derive(Clone, Copy, Debug)]
-pub struct Descend {
-    /// The rate, with any correction of the first moment.
+pub struct Step {
+    /// Share of the old average in that of the gradient; none leaves the gradient itself.
+    pub first_decay: Option<f64>,
+    /// Share of the old average in that of the gradient's square.
+    pub second_decay: f64,
+    /// The rate, with any correction of the first average.
     pub scale: f64,
-    /// What the second moment is multiplied by before the root.
+    /// What the second average is multiplied by before the root.
     pub root_scale: f64,
     /// Keeps the denominator from zero.
     pub epsilon: f64,
@@ -78,77 +95,172 @@ pub struct Descend {
     pub placement: Epsilon,
 }
 
-/// Elements a thread takes at once.
-const CHUNK: usize = 1 << 14;
-
-/// The elements of a contiguous destination.
-fn destination<'a, T: Real>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [T]> {
-    let Some((start, end)) = layout.contiguous_offsets() else { bail!("an updated tensor must be contiguous") };
-    match T::slice_mut(storage) {
-        Some(values) => Ok(&mut values[start..end]),
-        None => bail!("a parameter and its gradient must be of the same number type"),
+/// Adam and RMSProp: m ← decay·m + (1 − decay)·g, v ← decay·v + (1 − decay)·g²,
+/// parameter ← parameter − scale·m / root, root = √(root_scale·v) + ε or √(root_scale·v + ε); without `first`, m is g itself.
+///
+/// # Errors
+/// If the gradient has another shape or number type than the variable.
+pub fn step(var: &Var, gradient: &Tensor, first: Option<&Average>, second: &Average, step: Step) -> Result<()> {
+    if var.dims() != gradient.dims() || var.dtype() != gradient.dtype() {
+        let (a, b) = (var.as_tensor(), gradient);
+        bail!("an update needs one shape and type, got {:?} {:?} and {:?} {:?}", a.dims(), a.dtype(), b.dims(), b.dtype());
+    }
+    let gradient = gradient.detach();
+    match (&second.0, first.map(|f| &f.0)) {
+        (Kind::Host(second), None) => var.inplace_op2(&gradient, &Update { step, first: None, second }),
+        (Kind::Host(second), Some(Kind::Host(first))) => {
+            var.inplace_op2(&gradient, &Update { step, first: Some(first), second })
+        }
+        (Kind::Other(second), None) => composed(var, &gradient, None, second, step),
+        (Kind::Other(second), Some(Kind::Other(first))) => composed(var, &gradient, Some(first), second, step),
+        _ => bail!("both averages of a variable are made for it, and alike"),
     }
 }
 
-struct Accumulate {
-    decay: f64,
-    moment: Moment,
+/// The same from candle's operations.
+fn composed(var: &Var, gradient: &Tensor, first: Option<&Var>, second: &Var, step: Step) -> Result<()> {
+    let g = gradient.flatten_all()?;
+    let follow = |average: &Var, new: &Tensor, decay: f64| {
+        average.set(&((average.as_detached_tensor() * decay)? + (new * (1.0 - decay))?)?)
+    };
+    follow(second, &g.sqr()?, step.second_decay)?;
+    let direction = match (first, step.first_decay) {
+        (Some(first), Some(decay)) => {
+            follow(first, &g, decay)?;
+            first.as_detached_tensor()
+        }
+        _ => g,
+    };
+    let square = (second.as_detached_tensor() * step.root_scale)?;
+    let root = match step.placement {
+        Epsilon::OutsideRoot => (square.sqrt()? + step.epsilon)?,
+        Epsilon::InsideRoot => (square + step.epsilon)?.sqrt()?,
+    };
+    let change = (direction * step.scale)?.div(&root)?.reshape(var.shape())?;
+    var.set(&(var.as_detached_tensor() - change)?)
 }
 
-impl InplaceOp2 for Accumulate {
+/// Numbers that a task takes at once.
+const CHUNK: usize = 1 << 15;
+
+struct Update<'a> {
+    step: Step,
+    first: Option<&'a Mutex<Vec<f32>>>,
+    second: &'a Mutex<Vec<f32>>,
+}
+
+impl InplaceOp2 for Update<'_> {
     fn name(&self) -> &'static str {
-        "accumulate"
+        "update"
     }
 
-    fn cpu_fwd(&self, average: &mut CpuStorage, al: &Layout, gradient: &CpuStorage, gl: &Layout) -> Result<()> {
-        with_real!(gradient.dtype(), self.name(), T => {
-            let gradient = elements::<T>(gradient, gl)?;
-            let average = destination::<T>(average, al)?;
-            let (decay, rest) = (T::of(self.decay), T::of(1.0 - self.decay));
-            let first = self.moment == Moment::First;
-            average.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).for_each(|(average, gradient)| {
-                for (a, g) in average.iter_mut().zip(gradient) {
-                    *a = decay * *a + rest * if first { *g } else { *g * *g };
-                }
-            });
-            Ok(())
-        })
-    }
-}
-
-impl InplaceOp3 for Descend {
-    fn name(&self) -> &'static str {
-        "descend"
-    }
-
-    fn cpu_fwd(
-        &self,
-        parameter: &mut CpuStorage,
-        pl: &Layout,
-        direction: &CpuStorage,
-        dl: &Layout,
-        square: &CpuStorage,
-        sl: &Layout,
-    ) -> Result<()> {
-        with_real!(direction.dtype(), self.name(), T => {
-            self.run::<T>(destination(parameter, pl)?, &elements(direction, dl)?, &elements(square, sl)?);
-            Ok(())
-        })
-    }
-}
-
-impl Descend {
-    fn run<T: Real>(&self, parameter: &mut [T], direction: &[T], square: &[T]) {
-        let [scale, root_scale, epsilon] = [self.scale, self.root_scale, self.epsilon].map(T::of);
-        let (inside, outside) = match self.placement {
-            Epsilon::OutsideRoot => (T::ZERO, epsilon),
-            Epsilon::InsideRoot => (epsilon, T::ZERO),
+    fn cpu_fwd(&self, var: &mut CpuStorage, vl: &Layout, gradient: &CpuStorage, gl: &Layout) -> Result<()> {
+        let gradient = crate::storage::elements::<f32>(gradient, gl)?;
+        let (Some((start, end)), CpuStorage::F32(all)) = (vl.contiguous_offsets(), &mut *var) else {
+            bail!("an updated variable must be contiguous f32, got {:?}", var.dtype());
         };
-        let chunks = parameter.par_chunks_mut(CHUNK).zip(direction.par_chunks(CHUNK)).zip(square.par_chunks(CHUNK));
-        chunks.for_each(|((parameter, direction), square)| {
-            for ((p, d), s) in parameter.iter_mut().zip(direction).zip(square) {
-                *p -= scale * *d / ((root_scale * *s + inside).root() + outside);
-            }
+        let values = &mut all[start..end];
+        let (mut first, mut second) = (self.first.map(lock), lock(self.second));
+        let n = values.len();
+        if gradient.len() != n || second.len() != n || first.as_ref().is_some_and(|f| f.len() != n) {
+            bail!("an update's averages are of another variable");
+        }
+        let [values, second] = [values, &mut second[..]].map(Shared::new);
+        let first = first.as_mut().map(|f| Shared::new(f));
+        let level = Level::current();
+        each(n.div_ceil(CHUNK), |i| {
+            let range = i * CHUNK..n.min((i + 1) * CHUNK);
+            // SAFETY: the level is available; each task has its own part of slices that are all n long.
+            unsafe { level.run(Part { step: self.step, values, gradient: &gradient, first, second, range }) }
         });
+        Ok(())
+    }
+}
+
+struct Part<'a> {
+    step: Step,
+    values: Shared,
+    gradient: &'a [f32],
+    first: Option<Shared>,
+    second: Shared,
+    range: Range<usize>,
+}
+
+impl Job for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { step, values, gradient, first, second, range } = self;
+        let (inside, outside) = match step.placement {
+            Epsilon::OutsideRoot => (0.0, step.epsilon),
+            Epsilon::InsideRoot => (step.epsilon, 0.0),
+        };
+        for at in range.clone().step_by(LANES) {
+            let n = LANES.min(range.end - at);
+            // SAFETY: this part of each slice is the task's own.
+            unsafe {
+                let number = |x: f64| S::splat(x as f32);
+                let load = |p: *const f32| if n == LANES { S::load(p) } else { S::load_n(p, n) };
+                let store = |p: *mut f32, v: S::V| if n == LANES { S::store(p, v) } else { S::store_n(p, n, v) };
+                let follow = |average: Shared, new: S::V, decay: f64| {
+                    let p = average.get().add(at);
+                    let v = S::fma(number(1.0 - decay), new, S::mul(number(decay), load(p)));
+                    store(p, v);
+                    v
+                };
+                let g = load(gradient.as_ptr().add(at));
+                let v = follow(second, S::mul(g, g), step.second_decay);
+                let m = match (first, step.first_decay) {
+                    (Some(first), Some(decay)) => follow(first, g, decay),
+                    _ => g,
+                };
+                let root = S::add(S::sqrt(S::fma(number(step.root_scale), v, number(inside))), number(outside));
+                let p = values.get().add(at);
+                store(p, S::sub(load(p), S::div(S::mul(number(step.scale), m), root)));
+            }
+        }
+    }
+}
+
+/// Σ x² over all numbers of a tensor, in an order that depends on their count alone.
+///
+/// # Errors
+/// From candle.
+pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
+    if !x.device().is_cpu() || x.dtype() != DType::F32 {
+        return x.detach().to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar();
+    }
+    with_elements::<f32, _>(&x.detach(), |x| {
+        let level = Level::current();
+        let mut sums = vec![0f64; x.len().div_ceil(CHUNK)];
+        let out = sums.as_mut_ptr() as usize;
+        each(x.len().div_ceil(CHUNK), |i| {
+            let part = &x[i * CHUNK..x.len().min((i + 1) * CHUNK)];
+            // SAFETY: the level is available; each task writes a sum of its own.
+            unsafe { *(out as *mut f64).add(i) = level.run(Squares(part)) };
+        });
+        sums.iter().sum()
+    })
+}
+
+struct Squares<'a>(&'a [f32]);
+
+impl Job for Squares<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> f64 {
+        let mut lanes = [0f32; LANES];
+        // SAFETY: loads stay inside the slice.
+        unsafe {
+            let mut sum = S::zero();
+            for at in (0..self.0.len()).step_by(LANES) {
+                let x = S::load_n(self.0.as_ptr().add(at), LANES.min(self.0.len() - at));
+                sum = S::fma(x, x, sum);
+            }
+            S::store(lanes.as_mut_ptr(), sum);
+        }
+        lanes.iter().map(|x| f64::from(*x)).sum()
     }
 }

@@ -13,6 +13,7 @@ fn spec() -> impl Strategy<Value = ConvSpec> {
             stride: [sy, sx],
             padding: Padding { top, bottom, left, right },
             dilation: [dy, dx],
+            ..ConvSpec::default()
         },
     )
 }

@@ -73,7 +73,7 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
         fs::remove_dir_all(dir).map_err(io(dir, "cleared"))?;
     }
     fs::create_dir_all(dir).map_err(io(dir, "created"))?;
-    let tensors = tensors(trainer);
+    let tensors = tensors(trainer)?;
     let bytes =
         safetensors::serialize(tensors.iter().map(|(k, v)| (k.as_str(), v)), None).map_err(candle_core::Error::from)?;
     let mut state = State {
@@ -113,16 +113,16 @@ fn sync(dir: &Path) -> Result<()> {
 }
 
 /// Every tensor of the run under a name that says whose it is.
-fn tensors(trainer: &Trainer) -> BTreeMap<String, Tensor> {
+fn tensors(trainer: &Trainer) -> Result<BTreeMap<String, Tensor>> {
     let named = |prefix: &str, tensors: BTreeMap<String, Tensor>| -> Vec<(String, Tensor)> {
         tensors.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)).collect()
     };
     let mut all = BTreeMap::new();
-    all.extend(named("generator", params::named_tensors(&trainer.generator.params())));
-    all.extend(named("discriminator", params::named_tensors(&trainer.discriminator.params())));
-    all.extend(named("optimizer.generator", trainer.optimizer_g.tensors()));
-    all.extend(named("optimizer.discriminator", trainer.optimizer_d.tensors()));
-    all
+    all.extend(named("generator", params::named_tensors(&trainer.generator.params())?));
+    all.extend(named("discriminator", params::named_tensors(&trainer.discriminator.params())?));
+    all.extend(named("optimizer.generator", trainer.optimizer_g.tensors()?));
+    all.extend(named("optimizer.discriminator", trainer.optimizer_d.tensors()?));
+    Ok(all)
 }
 
 /// The settings that decide what a step does, as text. Length, threads, folders and intervals are free to change.

@@ -217,9 +217,23 @@ pub enum FakesMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
-    /// Single precision.
+    /// f32, by the fastest algorithms: convolutions within about 2e-5 of their largest output.
     #[default]
     F32,
+    /// f32, by algorithms that round less: within about 4e-6.
+    F32Accurate,
+    /// Convolutions' factors in bf16, sums in f32; everything else in f32.
+    Bf16,
+}
+
+impl From<Precision> for gan_kernels::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::F32Accurate => Self::F32Accurate,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// When the run's whole state is saved.

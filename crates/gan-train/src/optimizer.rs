@@ -4,11 +4,11 @@ use crate::config::{BiasCorrection, OptimizerConfig};
 use crate::error::{Error, Result};
 use candle_core::{Tensor, Var, backprop::GradStore};
 use gan_core::Param;
-use gan_kernels::update::{Descend, Epsilon, Moment, accumulate, descend};
+use gan_kernels::update::{self, Average, Epsilon, Step};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// An optimiser and the moments of the parameters it steps.
+/// An optimiser and the moments of the variables it steps.
 #[derive(Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
@@ -16,14 +16,15 @@ pub struct Optimizer {
     steps: u64,
 }
 
+/// A variable with all parameters that stand in it.
 #[derive(Debug)]
 struct Slot {
-    name: String,
     var: Var,
+    params: Vec<Param>,
     /// Average of the gradient; Adam's alone.
-    first: Option<Var>,
+    first: Option<Average>,
     /// Average of its square.
-    second: Var,
+    second: Average,
 }
 
 impl Optimizer {
@@ -32,14 +33,20 @@ impl Optimizer {
     /// # Errors
     /// If the moments cannot be allocated.
     pub fn new(config: OptimizerConfig, params: &[Param]) -> Result<Self> {
-        let slot = |p: &Param| -> Result<Slot> {
+        let mut slots = Vec::<Slot>::new();
+        for param in params.iter().filter(|p| p.role.is_trained()) {
+            let var = param.var();
+            if let Some(slot) = slots.iter_mut().find(|s| s.var.id() == var.id()) {
+                slot.params.push(param.clone());
+                continue;
+            }
             let first = match config {
-                OptimizerConfig::Adam { .. } => Some(zeros_like(&p.var)?),
+                OptimizerConfig::Adam { .. } => Some(Average::zeros_like(var)?),
                 OptimizerConfig::Rmsprop { .. } => None,
             };
-            Ok(Slot { name: p.name.clone(), var: p.var.clone(), first, second: zeros_like(&p.var)? })
-        };
-        let slots = params.iter().filter(|p| p.role.is_trained()).map(slot).collect::<Result<_>>()?;
+            let second = Average::zeros_like(var)?;
+            slots.push(Slot { var: var.clone(), params: vec![param.clone()], first, second });
+        }
         Ok(Self { config, slots, steps: 0 })
     }
 
@@ -48,13 +55,9 @@ impl Optimizer {
     /// # Errors
     /// From candle.
     pub fn gradient_norm(&self, grads: &GradStore) -> Result<f64> {
-        let mut sum = 0.0;
-        for slot in &self.slots {
-            if let Some(g) = grads.get(&slot.var) {
-                sum += f64::from(g.sqr()?.sum_all()?.to_scalar::<f32>()?);
-            }
-        }
-        Ok(sum.sqrt())
+        let found = self.slots.iter().filter_map(|slot| grads.get(&slot.var));
+        let sums = found.map(update::sum_of_squares).collect::<candle_core::Result<Vec<f64>>>()?;
+        Ok(sums.iter().sum::<f64>().sqrt())
     }
 
     /// Moves every parameter that has a gradient.
@@ -63,35 +66,38 @@ impl Optimizer {
     /// From candle.
     pub fn step(&mut self, grads: &GradStore) -> Result<()> {
         self.steps += 1;
-        let steps = self.steps as f64;
+        let step = self.numbers();
         for slot in &self.slots {
-            let Some(grad) = grads.get(&slot.var) else { continue };
-            match self.config {
-                OptimizerConfig::Adam { rate, betas: [b1, b2], epsilon, epsilon_inside_root, bias_correction } => {
-                    let first = slot.first.as_ref().expect("Adam has first moments");
-                    accumulate(first, grad, b1, Moment::First)?;
-                    accumulate(&slot.second, grad, b2, Moment::Second)?;
-                    let (c1, c2) = (1.0 - b1.powf(steps), 1.0 - b2.powf(steps));
-                    let (scale, root_scale) = match bias_correction {
-                        BiasCorrection::Separate => (rate / c1, 1.0 / c2),
-                        BiasCorrection::Folded => (rate * c2.sqrt() / c1, 1.0),
-                    };
-                    let placement = placement(epsilon_inside_root);
-                    descend(&slot.var, first, &slot.second, Descend { scale, root_scale, epsilon, placement })?;
-                }
-                OptimizerConfig::Rmsprop { rate, alpha, epsilon, epsilon_inside_root } => {
-                    accumulate(&slot.second, grad, alpha, Moment::Second)?;
-                    let placement = placement(epsilon_inside_root);
-                    descend(
-                        &slot.var,
-                        grad,
-                        &slot.second,
-                        Descend { scale: rate, root_scale: 1.0, epsilon, placement },
-                    )?;
-                }
+            if let Some(grad) = grads.get(&slot.var) {
+                update::step(&slot.var, grad, slot.first.as_ref(), &slot.second, step)?;
             }
         }
         Ok(())
+    }
+
+    /// What this step does to each number.
+    fn numbers(&self) -> Step {
+        let placement = |inside: bool| if inside { Epsilon::InsideRoot } else { Epsilon::OutsideRoot };
+        match self.config {
+            OptimizerConfig::Adam { rate, betas: [b1, b2], epsilon, epsilon_inside_root, bias_correction } => {
+                let steps = self.steps as f64;
+                let (c1, c2) = (1.0 - b1.powf(steps), 1.0 - b2.powf(steps));
+                let (scale, root_scale) = match bias_correction {
+                    BiasCorrection::Separate => (rate / c1, 1.0 / c2),
+                    BiasCorrection::Folded => (rate * c2.sqrt() / c1, 1.0),
+                };
+                let placement = placement(epsilon_inside_root);
+                Step { first_decay: Some(b1), second_decay: b2, scale, root_scale, epsilon, placement }
+            }
+            OptimizerConfig::Rmsprop { rate, alpha, epsilon, epsilon_inside_root } => Step {
+                first_decay: None,
+                second_decay: alpha,
+                scale: rate,
+                root_scale: 1.0,
+                epsilon,
+                placement: placement(epsilon_inside_root),
+            },
+        }
     }
 
     /// How often it has stepped.
@@ -100,8 +106,19 @@ impl Optimizer {
     }
 
     /// Its moments: `first.<parameter>` and `second.<parameter>`.
-    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
-        self.moments().map(|(name, var)| (name, var.as_detached_tensor())).collect()
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut all = BTreeMap::new();
+        for (slot, which, average) in self.averages() {
+            let values = average.tensor()?;
+            for param in &slot.params {
+                let own = values.narrow(0, param.start(), param.elem_count())?.reshape(param.dims())?;
+                all.insert(format!("{which}.{}", param.name), own);
+            }
+        }
+        Ok(all)
     }
 
     /// Goes back to saved moments after `steps` steps. `from` is for messages.
@@ -109,14 +126,15 @@ impl Optimizer {
     /// # Errors
     /// If a moment is missing or has another shape.
     pub fn load(&mut self, steps: u64, tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
-        for (name, var) in self.moments() {
-            match tensors.get(&name) {
-                Some(t) if t.dims() == var.dims() => var.set(&t.to_device(var.device())?)?,
-                _ => {
-                    return Err(Error::file(
-                        from,
-                        format!("has no optimiser state \"{name}\" of shape {:?}", var.dims()),
-                    ));
+        for (slot, which, average) in self.averages() {
+            for param in &slot.params {
+                let name = format!("{which}.{}", param.name);
+                match tensors.get(&name) {
+                    Some(t) if t.dims() == param.dims() => average.set(param.start(), t)?,
+                    _ => {
+                        let problem = format!("has no optimiser state \"{name}\" of shape {:?}", param.dims());
+                        return Err(Error::file(from, problem));
+                    }
                 }
             }
         }
@@ -124,20 +142,12 @@ impl Optimizer {
         Ok(())
     }
 
-    fn moments(&self) -> impl Iterator<Item = (String, &Var)> {
-        self.slots.iter().flat_map(|s| {
-            let first = s.first.as_ref().map(|v| (format!("first.{}", s.name), v));
-            first.into_iter().chain([(format!("second.{}", s.name), &s.second)])
+    fn averages(&self) -> impl Iterator<Item = (&Slot, &'static str, &Average)> {
+        self.slots.iter().flat_map(|slot| {
+            let first = slot.first.as_ref().map(|average| (slot, "first", average));
+            first.into_iter().chain([(slot, "second", &slot.second)])
         })
     }
-}
-
-fn zeros_like(var: &Var) -> Result<Var> {
-    Ok(Var::from_tensor(&var.as_detached_tensor().zeros_like()?)?)
-}
-
-fn placement(inside: bool) -> Epsilon {
-    if inside { Epsilon::InsideRoot } else { Epsilon::OutsideRoot }
 }
 
 #[cfg(test)]
@@ -149,7 +159,7 @@ mod tests {
     /// Steps one parameter along made gradients and compares with the formula in plain f64.
     fn follow(config: OptimizerConfig, formula: impl Fn(f64, &mut [f64; 2], f64) -> f64) {
         let var = Var::new(&[0.5f32, -0.25], &Device::Cpu).unwrap();
-        let param = Param { name: "p".into(), var: var.clone(), role: Role::Weight };
+        let param = Param::whole("p", var.clone(), Role::Weight);
         let mut optimizer = Optimizer::new(config, &[param]).unwrap();
         let mut expected = [0.5f64, -0.25];
         let mut moments = [[0.0f64; 2]; 2];

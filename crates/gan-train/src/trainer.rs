@@ -1,8 +1,8 @@
 //! A run in memory: the players, their optimisers, the data and the random streams; [`Trainer::advance`] is one step.
 
-use crate::config::{Alternate, FakesMode};
+use crate::config::{Alternate, FakesMode, Precision};
 use crate::data;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
 use crate::step::{Batches, DUpdate, GUpdate, Objective, update_discriminator, update_generator};
@@ -93,14 +93,20 @@ impl Trainer {
     /// # Errors
     /// If the data cannot be opened or does not fit the plan.
     pub fn new(plan: Plan, device: &Device) -> Result<Self> {
-        let seed = plan.config().train.seed;
+        let (seed, precision) = (plan.config().train.seed, plan.config().train.precision);
+        if precision != Precision::F32 && !device.is_cpu() {
+            let problem = "other precisions than \"f32\" work on the CPU only: add --device cpu";
+            return Err(Error::config("train.precision", problem));
+        }
+        let precision = precision.into();
         let loader = data::loader(&plan, data::open(&plan)?)?;
         let mut rng = Rng::stream(seed, "generator");
         let Architecture { input, layers, init } = &plan.generator;
         let generator = LayeredGenerator::new(&plan.config().latent, input, layers, *init, &mut rng, device)?;
+        let generator = generator.with_precision(precision)?;
         let mut rng = Rng::stream(seed, "discriminator");
         let Architecture { input, layers, init } = &plan.discriminator;
-        let discriminator = LayeredDiscriminator::new(input, layers, *init, &mut rng, device)?;
+        let discriminator = LayeredDiscriminator::new(input, layers, *init, &mut rng, device)?.with_precision(precision)?;
         Self::with_networks(plan, Box::new(generator), Box::new(discriminator), loader, device)
     }
 

@@ -30,7 +30,7 @@ impl Plain {
     fn params(&self) -> Vec<Param> {
         let vars = self.vars.data().lock().unwrap();
         let mut all: Vec<Param> =
-            vars.iter().map(|(name, var)| Param { name: name.clone(), var: var.clone(), role: Role::Weight }).collect();
+            vars.iter().map(|(name, var)| Param::whole(name.clone(), var.clone(), Role::Weight)).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
@@ -74,7 +74,7 @@ fn trainer(settings: &[&str]) -> Trainer {
 }
 
 fn snapshot(params: &[Param]) -> Vec<Vec<f32>> {
-    params.iter().map(|p| p.var.flatten_all().unwrap().to_vec1().unwrap()).collect()
+    params.iter().map(|p| p.tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap()).collect()
 }
 
 #[test]

@@ -52,7 +52,7 @@ mod tests {
             Tensor::from_vec(v, shape, &Device::Cpu)
         };
         let padding = Padding { top: 0, bottom: 1, left: 2, right: 1 };
-        let spec = ConvSpec { stride: [2, 2], padding, dilation: [1, 1] };
+        let spec = ConvSpec { stride: [2, 2], padding, ..ConvSpec::default() };
         let (x, w) = (values(&[2, 3, 8, 7])?, values(&[4, 3, 3, 3])?);
         let difference = |a: Tensor, b: Tensor| (a - b)?.abs()?.max_all()?.to_scalar::<f32>();
         assert!(difference(conv2d(&x, &w, &spec)?, super::super::ops::forward(&x, &w, &spec)?)? < 1e-5);

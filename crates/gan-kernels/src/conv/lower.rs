@@ -3,54 +3,19 @@
 //! With X the windows of a chunk of samples as columns `[C·kh·kw, n·H'·W']`, W the weights `[O, C·kh·kw]` and Y the outputs
 //! `[O, n·H'·W']`: forward Y = W·X, input gradient fold(Wᵀ·Y), weight gradient Y·Xᵀ.
 
-use super::ConvSpec;
+use super::problem::Problem;
 use crate::product::{Matrix, Onto, Threads, product};
 use crate::storage::Real;
 use rayon::prelude::*;
-
-/// All sizes of one convolution. `input` belongs to the side that windows slide over, `output` to the other.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Problem {
-    pub spec: ConvSpec,
-    pub samples: usize,
-    pub in_channels: usize,
-    pub out_channels: usize,
-    pub input: [usize; 2],
-    pub output: [usize; 2],
-    pub kernel: [usize; 2],
-}
 
 /// A chunk's column matrix holds about this many numbers: small enough for the cache, large enough for the product.
 const CHUNK_ELEMENTS: usize = 1 << 18;
 /// Weight gradients are summed within this many groups of samples first, so that the sum's order never depends on threads.
 const GROUPS: usize = 8;
 
-impl Problem {
-    fn rows(&self) -> usize {
-        self.in_channels * self.kernel[0] * self.kernel[1]
-    }
-    fn positions(&self) -> usize {
-        self.output[0] * self.output[1]
-    }
-    fn input_len(&self) -> usize {
-        self.in_channels * self.input[0] * self.input[1]
-    }
-    fn output_len(&self) -> usize {
-        self.out_channels * self.positions()
-    }
-    fn chunk(&self) -> usize {
-        (CHUNK_ELEMENTS / (self.rows() * self.positions()).max(1)).clamp(1, self.samples.max(1))
-    }
-
-    /// Where the window's tap `tap` of direction `i` (0 vertical) falls inside the image: the window positions
-    /// `first..end`, and the image coordinate of the first.
-    fn span(&self, i: usize, tap: usize) -> (usize, usize, usize) {
-        let (stride, before) = (self.spec.stride[i], self.spec.padding.before()[i]);
-        let offset = tap * self.spec.dilation[i];
-        let first = before.saturating_sub(offset).div_ceil(stride);
-        let end = (self.input[i] + before).saturating_sub(offset).div_ceil(stride).min(self.output[i]);
-        if first >= end { (0, 0, 0) } else { (first, end, first * stride + offset - before) }
-    }
+/// Samples that are lowered in one go.
+fn chunk(p: &Problem) -> usize {
+    (CHUNK_ELEMENTS / (p.rows() * p.positions()).max(1)).clamp(1, p.samples.max(1))
 }
 
 /// y `[N, O, H', W']` from x `[N, C, H, W]` and w `[O, C, kh, kw]`.
@@ -59,7 +24,7 @@ pub(super) fn forward<T: Real>(p: &Problem, x: &[T], w: &[T]) -> Vec<T> {
     if y.is_empty() || x.is_empty() {
         return y;
     }
-    let (n, k, o) = (p.chunk(), p.rows(), p.out_channels);
+    let (n, k, o) = (chunk(p), p.rows(), p.out_channels);
     let chunks = y.par_chunks_mut(n * p.output_len()).zip(x.par_chunks(n * p.input_len()));
     chunks.for_each_init(Scratch::new, |scratch, (y, x)| {
         let columns = y.len() / o;
@@ -77,7 +42,7 @@ pub(super) fn input_grad<T: Real>(p: &Problem, y: &[T], w: &[T]) -> Vec<T> {
     if y.is_empty() || x.is_empty() {
         return x;
     }
-    let (n, k, o) = (p.chunk(), p.rows(), p.out_channels);
+    let (n, k, o) = (chunk(p), p.rows(), p.out_channels);
     let chunks = x.par_chunks_mut(n * p.input_len()).zip(y.par_chunks(n * p.output_len()));
     chunks.for_each_init(Scratch::new, |scratch, (x, y)| {
         let columns = y.len() / o;
@@ -91,7 +56,7 @@ pub(super) fn input_grad<T: Real>(p: &Problem, y: &[T], w: &[T]) -> Vec<T> {
 
 /// w-like `[O, C, kh, kw]` from x `[N, C, H, W]` and y `[N, O, H', W']`: the transpose of [`forward`] in w.
 pub(super) fn weight_grad<T: Real>(p: &Problem, x: &[T], y: &[T]) -> Vec<T> {
-    let (n, k, o) = (p.chunk(), p.rows(), p.out_channels);
+    let (n, k, o) = (chunk(p), p.rows(), p.out_channels);
     if y.is_empty() || x.is_empty() {
         return vec![T::ZERO; o * k];
     }

@@ -1,15 +1,23 @@
 //! 2-D convolution and its transpose, for any kernel, stride, dilation and padding, the four sides separately.
 //!
 //! `spec` holds the geometry. On the CPU, convolution, its input gradient and its weight gradient are three operations that
-//! are each other's derivatives (`ops`), so gradients of any order are exact; they lower to matrix products (`lower`), small
-//! ends from their cheaper side (`mirror`).
+//! are each other's derivatives (`ops`), so gradients of any order are exact. f32 runs through `kernel`, which picks Winograd's
+//! algorithms (`winograd`) or products of unfolded windows (`direct`); f64, for checking gradients, through plain matrix
+//! products (`lower`).
 //! On CUDA and Metal candle's own convolutions serve (`accelerator`).
 
 mod accelerator;
+mod direct;
+mod gather;
+pub(crate) mod kernel;
 mod lower;
-mod mirror;
 mod ops;
+pub(crate) mod problem;
 mod spec;
+mod taps;
+#[cfg(test)]
+mod tests;
+pub(crate) mod winograd;
 
 pub use spec::{ConvSpec, Padding};
 

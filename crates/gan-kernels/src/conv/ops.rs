@@ -2,11 +2,16 @@
 //!
 //! Each is linear in both arguments, and each one's derivatives are the other two, so any order of gradient is exact.
 
-use super::lower::Problem;
-use super::mirror;
+use super::kernel;
+use super::lower;
+use super::problem::Problem;
 use super::spec::ConvSpec;
-use crate::storage::{Real, elements, for_backward, with_real};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use super::winograd::Direction;
+use crate::layout::{channels_first, channels_last};
+use crate::scratch::Buffer;
+use crate::simd::Level;
+use crate::storage::{Real, elements, for_backward};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
 type Grads = Result<(Option<Tensor>, Option<Tensor>)>;
 
@@ -51,7 +56,7 @@ impl CustomOp2 for Forward {
         let (input, kernel) = ([h, wd], [kh, kw]);
         let output = self.0.output_size(input, kernel)?;
         let p = Problem { spec: self.0, samples, in_channels, out_channels, input, output, kernel };
-        with_real!(dtype(x), self.name(), T => run::<T>(mirror::forward, &p, (x, xl), (w, wl), [samples, out_channels, output[0], output[1]]))
+        run(Pass::Forward, &p, (x, xl), (w, wl), [samples, out_channels, output[0], output[1]])
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _y: &Tensor, g: &Tensor) -> Grads {
@@ -76,7 +81,7 @@ impl CustomOp2 for InputGrad {
         }
         let (input, kernel, output) = (self.1, [kh, kw], [h, wd]);
         let p = Problem { spec: self.0, samples, in_channels, out_channels, input, output, kernel };
-        with_real!(dtype(y), self.name(), T => run::<T>(mirror::input_grad, &p, (y, yl), (w, wl), [samples, in_channels, input[0], input[1]]))
+        run(Pass::InputGrad, &p, (y, yl), (w, wl), [samples, in_channels, input[0], input[1]])
     }
 
     fn bwd(&self, y: &Tensor, w: &Tensor, _x: &Tensor, g: &Tensor) -> Grads {
@@ -106,7 +111,7 @@ impl CustomOp2 for WeightGrad {
             kernel: self.1,
         };
         let [kh, kw] = self.1;
-        with_real!(dtype(x), self.name(), T => run::<T>(mirror::weight_grad, &p, (x, xl), (y, yl), [out_channels, in_channels, kh, kw]))
+        run(Pass::WeightGrad, &p, (x, xl), (y, yl), [out_channels, in_channels, kh, kw])
     }
 
     fn bwd(&self, x: &Tensor, y: &Tensor, _w: &Tensor, g: &Tensor) -> Grads {
@@ -116,17 +121,65 @@ impl CustomOp2 for WeightGrad {
     }
 }
 
-fn dtype(s: &CpuStorage) -> candle_core::DType {
-    candle_core::backend::BackendStorage::dtype(s)
+/// Which of the three operations.
+#[derive(Clone, Copy)]
+enum Pass {
+    Forward,
+    InputGrad,
+    WeightGrad,
 }
 
-fn run<T: Real>(
-    kernel: fn(&Problem, &[T], &[T]) -> Vec<T>,
+fn run(
+    pass: Pass,
     p: &Problem,
     a: (&CpuStorage, &Layout),
     b: (&CpuStorage, &Layout),
     shape: [usize; 4],
 ) -> Result<(CpuStorage, Shape)> {
-    let values = kernel(p, &elements::<T>(a.0, a.1)?, &elements::<T>(b.0, b.1)?);
-    Ok((T::store(values), Shape::from_dims(&shape)))
+    let values = match candle_core::backend::BackendStorage::dtype(a.0) {
+        DType::F32 => f32::store(fast(pass, p, &elements(a.0, a.1)?, &elements(b.0, b.1)?)),
+        DType::F64 => {
+            let lowered = match pass {
+                Pass::Forward => lower::forward::<f64>,
+                Pass::InputGrad => lower::input_grad,
+                Pass::WeightGrad => lower::weight_grad,
+            };
+            f64::store(lowered(p, &elements(a.0, a.1)?, &elements(b.0, b.1)?))
+        }
+        other => bail!("convolutions work on f32 and f64, got {other:?}"),
+    };
+    Ok((values, Shape::from_dims(&shape)))
+}
+
+/// The operation on channels-first f32, by the kernels for channels-last.
+fn fast(pass: Pass, p: &Problem, a: &[f32], b: &[f32]) -> Vec<f32> {
+    let (level, precision) = (Level::current(), p.spec.precision);
+    let (x_pixels, y_pixels) = (p.input[0] * p.input[1], p.output[0] * p.output[1]);
+    match pass {
+        Pass::Forward => {
+            let w = kernel::pack(level, precision, p, Direction::Forward, b);
+            let mut y = Buffer::any(p.samples * p.output_len());
+            kernel::forward(p, &channels_last(a, p.in_channels, x_pixels), &w, &mut y);
+            first(&y, p.out_channels, y_pixels)
+        }
+        Pass::InputGrad => {
+            let w = kernel::pack(level, precision, p, Direction::Backward, b);
+            let mut x = Buffer::any(p.samples * p.input_len());
+            kernel::input_grad(p, &channels_last(a, p.out_channels, y_pixels), &w, &mut x);
+            first(&x, p.in_channels, x_pixels)
+        }
+        Pass::WeightGrad => {
+            let mut w = vec![0.0; p.out_channels * p.rows()];
+            let (x, y) = (channels_last(a, p.in_channels, x_pixels), channels_last(b, p.out_channels, y_pixels));
+            kernel::weight_grad(level, precision, p, &x, &y, &mut w);
+            w
+        }
+    }
+}
+
+/// Channels-last numbers as a channels-first vector.
+fn first(x: &[f32], c: usize, pixels: usize) -> Vec<f32> {
+    let mut to = vec![0.0; x.len()];
+    channels_first(x, c, pixels, &mut to);
+    to
 }

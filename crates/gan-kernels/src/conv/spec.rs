@@ -1,5 +1,6 @@
 //! The geometry of a convolution: stride, dilation, padding, and the sizes that follow.
 
+use crate::precision::Precision;
 use candle_core::{Result, bail};
 
 /// Rows and columns of zeros around an image, each side by itself.
@@ -45,7 +46,8 @@ impl Padding {
     }
 }
 
-/// How a convolution's window moves: everything but the kernel's size, which the weight's shape tells.
+/// How a convolution's window moves and how exact its products are: everything but the kernel's size, which the weight's
+/// shape tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvSpec {
     /// Steps of the window, `[vertical, horizontal]`, at least 1.
@@ -54,19 +56,21 @@ pub struct ConvSpec {
     pub padding: Padding,
     /// Distance between a kernel's neighbouring taps, `[vertical, horizontal]`, at least 1.
     pub dilation: [usize; 2],
+    /// The number format of the products of f32 tensors on the CPU.
+    pub precision: Precision,
 }
 
 impl Default for ConvSpec {
-    /// Stride 1, no padding, no dilation.
+    /// Stride 1, no padding, no dilation, f32.
     fn default() -> Self {
-        Self { stride: [1, 1], padding: Padding::default(), dilation: [1, 1] }
+        Self { stride: [1, 1], padding: Padding::default(), dilation: [1, 1], precision: Precision::F32 }
     }
 }
 
 impl ConvSpec {
     /// Stride and padding the same in both directions, no dilation.
     pub const fn square(stride: usize, padding: usize) -> Self {
-        Self { stride: [stride, stride], padding: Padding::all(padding), dilation: [1, 1] }
+        Self { stride: [stride, stride], padding: Padding::all(padding), dilation: [1, 1], precision: Precision::F32 }
     }
 
     /// `[H', W']` of a convolution over an image of `input` `[H, W]`.

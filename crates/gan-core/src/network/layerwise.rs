@@ -1,0 +1,78 @@
+//! Layer by layer, each an operation on candle's tape: for CUDA and Metal, and where gradients are differentiated again.
+
+use super::{Mode, Network, Pass, Weights};
+use crate::layer::Layer;
+use crate::shape;
+use candle_core::{Result, Tensor};
+use std::ops::Range;
+
+impl Network {
+    pub(super) fn layerwise(&self, range: Range<usize>, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let mut x = x.clone();
+        for index in range {
+            x = self.layer(index, &x, pass)?;
+        }
+        Ok(x)
+    }
+
+    fn layer(&self, index: usize, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let size = || -> Result<[usize; 2]> {
+            let (_, _, h, w) = x.dims4()?;
+            Ok([h, w])
+        };
+        let p = |i: usize| {
+            let param = &self.params[self.starts[index] + i];
+            if pass.weights == Weights::Frozen { param.tensor() } else { param.tracked() }
+        };
+        let bias = |has: bool| has.then(|| p(1)).transpose();
+        match &self.layers[index] {
+            Layer::Dense(l) => gan_kernels::linear(x, &p(0)?, bias(l.bias)?.as_ref()),
+            Layer::Conv(l) => gan_kernels::conv2d(x, &p(0)?, bias(l.bias)?.as_ref(), &shape::conv_spec(l, size()?)),
+            Layer::ConvTranspose(l) => {
+                let (spec, extra) = shape::transpose_spec(l, size()?);
+                gan_kernels::conv_transpose2d(x, &p(0)?, bias(l.bias)?.as_ref(), &spec, extra)
+            }
+            Layer::BatchNorm(l) => self.batch_norm(index, l.batch_norm.eps, x, [p(0)?, p(1)?], &pass.mode),
+            Layer::LeakyRelu(l) => gan_kernels::leaky_relu(x, l.leaky_relu),
+            Layer::Relu => gan_kernels::relu(x),
+            Layer::Tanh => gan_kernels::tanh(x),
+            Layer::Sigmoid => gan_kernels::sigmoid(x),
+            Layer::Dropout(l) => match &mut pass.mode {
+                Mode::Train(rng) => {
+                    // In channels-last order, as the fused pass draws them.
+                    let numbers = match *x.dims() {
+                        [n, c, h, w] => rng.uniform_tensor(0.0, 1.0, (n, h, w, c), x.device())?.permute((0, 3, 1, 2))?,
+                        _ => rng.uniform_tensor(0.0, 1.0, x.shape(), x.device())?,
+                    };
+                    gan_kernels::dropout(x, &numbers.contiguous()?, l.dropout)
+                }
+                Mode::Eval => Ok(x.clone()),
+            },
+            Layer::Reshape(l) => x.reshape([&[x.dim(0)?], l.reshape.as_slice()].concat()),
+            Layer::Flatten => x.flatten_from(1),
+            Layer::Upsample(l) => gan_kernels::upsample_nearest2d(x, l.upsample.get()),
+            Layer::ZeroPad(l) => gan_kernels::zero_pad2d(x, shape::pad_sides(l.zero_pad)),
+            Layer::AvgPool(l) => gan_kernels::avg_pool2d(x, l.avg_pool.get()),
+            Layer::GlobalMaxPool => gan_kernels::global_max_pool2d(x),
+            Layer::GlobalAvgPool => gan_kernels::global_avg_pool2d(x),
+        }
+    }
+
+    fn batch_norm(
+        &self,
+        index: usize,
+        eps: f64,
+        x: &Tensor,
+        [gamma, beta]: [Tensor; 2],
+        mode: &Mode,
+    ) -> Result<Tensor> {
+        if let Mode::Eval = mode {
+            let running = self.running(index..index + 1)?;
+            let [mean, variance] = &running[0];
+            return gan_kernels::batch_norm_eval(x, &gamma, &beta, mean, variance, eps);
+        }
+        let (y, batch) = gan_kernels::batch_norm_train(x, &gamma, &beta, eps)?;
+        self.follow(index, batch)?;
+        Ok(y)
+    }
+}

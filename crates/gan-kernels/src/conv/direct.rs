@@ -1,0 +1,325 @@
+//! Convolutions of any kind over channels-last images, as products of unfolded windows with packed weights.
+
+use super::gather::Gather;
+use super::problem::Problem;
+use crate::packed::{BLOCK, Format, PANEL, Product, by_blocks, by_columns};
+use crate::product::Onto;
+use crate::scratch::{Buffer, Shared, each};
+use crate::simd::{Job, LANES, Level, Simd};
+use std::marker::PhantomData;
+
+/// Windows that one task takes.
+const ROWS: usize = 48;
+/// Windows whose products with gradients are summed in one go.
+const CHUNK: usize = 256;
+/// Rows of a weight gradient that one task computes.
+const HEIGHT: usize = 64;
+/// Numbers that are folded in one go, about: they should stay in the cache.
+const COLUMNS: usize = 1 << 17;
+/// A weight gradient is cut into about this many tasks, whatever the number of threads.
+const TASKS: usize = 16;
+
+/// B from numbers by index: `[panel][k words][32]`, zeros beyond n.
+pub(super) fn pack<P: Format>(level: Level, k: usize, n: usize, get: impl Fn(usize, usize) -> f32 + Sync) -> Buffer {
+    let (words, panels) = (k.div_ceil(P::PAIR), n.div_ceil(PANEL));
+    let mut packed = Buffer::any(panels * words * PANEL);
+    let to = Shared::new(&mut packed);
+    each(panels, |panel| {
+        let mut rows = [[0f32; PANEL]; 2];
+        for word in 0..words {
+            for (i, row) in rows.iter_mut().enumerate().take(P::PAIR) {
+                let at = word * P::PAIR + i;
+                for (j, value) in row.iter_mut().enumerate() {
+                    let column = panel * PANEL + j;
+                    *value = if at < k && column < n { get(at, column) } else { 0.0 };
+                }
+            }
+            // SAFETY: row (panel, word) of B is this task's own; the level is available.
+            unsafe {
+                let to = to.get().add((panel * words + word) * PANEL);
+                level.run(PackRow::<P> { rows: &rows, to, kind: PhantomData });
+            }
+        }
+    });
+    packed
+}
+
+struct PackRow<'a, P> {
+    rows: &'a [[f32; PANEL]; 2],
+    to: *mut f32,
+    kind: PhantomData<P>,
+}
+
+impl<P: Format> Job for PackRow<'_, P> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for at in [0, LANES] {
+            // SAFETY: both rows and the target hold 32 numbers.
+            unsafe {
+                let (a, b) = (S::load(self.rows[0].as_ptr().add(at)), S::load(self.rows[1].as_ptr().add(at)));
+                S::store(self.to.add(at), P::word::<S>(a, b));
+            }
+        }
+    }
+}
+
+/// Where the products of windows go.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// Row after row.
+    Rows,
+    /// To every `stride`-th pixel of images of `size`, from `offset` on.
+    Pixels { size: [usize; 2], offset: [usize; 2], stride: [usize; 2] },
+}
+
+/// Windows over x times B (`[width, n]`) -> y.
+pub(super) fn run<P: Format>(level: Level, gather: &Gather, x: &[f32], b: &[f32], n: usize, target: Target, y: &mut [f32]) {
+    let rows = gather.rows();
+    let y = Shared::new(y);
+    each(rows.div_ceil(ROWS), |task| {
+        let rows = task * ROWS..((task + 1) * ROWS).min(rows);
+        // SAFETY: the level is available; windows go to places of their own.
+        unsafe { level.run(Windows::<P> { gather, x, b, n, target, y, rows, kind: PhantomData }) }
+    });
+}
+
+struct Windows<'a, P> {
+    gather: &'a Gather,
+    x: &'a [f32],
+    b: &'a [f32],
+    n: usize,
+    target: Target,
+    y: Shared,
+    rows: std::ops::Range<usize>,
+    kind: PhantomData<P>,
+}
+
+impl<P: Format> Job for Windows<'_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (k, count) = (self.gather.width(), self.rows.len());
+        let (words, in_block) = (k.div_ceil(P::PAIR), BLOCK * P::PAIR);
+        let mut row = Buffer::any(k.next_multiple_of(LANES));
+        row[k..].fill(0.0);
+        let mut a = Buffer::any(words.div_ceil(BLOCK) * count * BLOCK);
+        for (i, window) in self.rows.clone().enumerate() {
+            self.gather.unfold(self.x, window, 0..k, &mut row[..k]);
+            for at in (0..k).step_by(LANES) {
+                // SAFETY: `row` is padded to whole vectors; A has a block for every 32 words of every window.
+                unsafe {
+                    let to = a.as_mut_ptr().add((at / in_block * count + i) * BLOCK);
+                    P::store::<S>(to, at % in_block, S::load(row.as_ptr().add(at)));
+                }
+            }
+        }
+        let product = |c: *mut f32| Product {
+            m: count,
+            n: self.n,
+            k: words,
+            a: a.as_ptr(),
+            a_step: count * BLOCK,
+            b: self.b.as_ptr(),
+            b_step: words * PANEL,
+            c,
+            c_step: self.n,
+            onto: Onto::Fresh,
+        };
+        match self.target {
+            // SAFETY: the windows' rows of y are this task's own.
+            Target::Rows => unsafe { by_blocks::<S, P>(product(self.y.get().add(self.rows.start * self.n))) },
+            Target::Pixels { size, offset, stride } => {
+                let mut c = Buffer::any(count * self.n);
+                // SAFETY: c has a row for every window.
+                unsafe { by_blocks::<S, P>(product(c.as_mut_ptr())) };
+                for (i, window) in self.rows.clone().enumerate() {
+                    let [n, gy, gx] = self.gather.place(window);
+                    let at = (n * size[0] + gy * stride[0] + offset[0]) * size[1] + gx * stride[1] + offset[1];
+                    // SAFETY: the pixel lies inside the image and belongs to this window alone.
+                    unsafe {
+                        std::ptr::copy_nonoverlapping(c.as_ptr().add(i * self.n), self.y.get().add(at * self.n), self.n);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Unfolded windows over x, transposed, times dy `[windows, n]` -> `[width, n]`.
+pub(super) fn weight_grad<P: Format>(level: Level, gather: &Gather, x: &[f32], dy: &[f32], n: usize, dw: &mut [f32]) {
+    let (width, rows) = (gather.width(), gather.rows());
+    let heights = width.div_ceil(HEIGHT);
+    // Few rows of weights leave tasks to be cut along the windows.
+    let groups = TASKS.div_ceil(heights).min(rows.div_ceil(CHUNK)).max(1);
+    let group = rows.div_ceil(groups).next_multiple_of(P::PAIR);
+    let groups = rows.div_ceil(group.max(1)).max(1);
+    let mut aside = Buffer::any((groups - 1) * width * n);
+    let (first, others) = (Shared::new(dw), Shared::new(&mut aside));
+    each(groups * heights, |task| {
+        let (g, height) = (task / heights, task % heights);
+        let part = height * HEIGHT..width.min((height + 1) * HEIGHT);
+        // SAFETY: each group sums into a gradient of its own, each task into rows of its own.
+        let to = unsafe { if g == 0 { first.get() } else { others.get().add((g - 1) * width * n) }.add(part.start * n) };
+        let windows = g * group..rows.min((g + 1) * group);
+        // SAFETY: the level is available.
+        unsafe { level.run(Sum::<P> { gather, x, dy, n, part, windows, to, kind: PhantomData }) }
+    });
+    for other in aside.chunks_exact((width * n).max(1)) {
+        dw.iter_mut().zip(other).for_each(|(a, b)| *a += b);
+    }
+}
+
+struct Sum<'a, P> {
+    gather: &'a Gather,
+    x: &'a [f32],
+    dy: &'a [f32],
+    n: usize,
+    part: std::ops::Range<usize>,
+    windows: std::ops::Range<usize>,
+    to: *mut f32,
+    kind: PhantomData<P>,
+}
+
+impl<P: Format> Sum<'_, P> {
+    /// Windows by columns, `[words][height]`.
+    #[inline(always)]
+    unsafe fn windows<S: Simd>(&self, windows: &std::ops::Range<usize>, height: usize, a: &mut [f32]) {
+        let mut rows = [[0f32; HEIGHT]; 2];
+        for (word, window) in windows.clone().step_by(P::PAIR).enumerate() {
+            for (i, row) in rows.iter_mut().enumerate().take(P::PAIR) {
+                match window + i {
+                    w if w < windows.end => self.gather.unfold(self.x, w, self.part.clone(), &mut row[..self.part.len()]),
+                    _ => row.fill(0.0),
+                }
+            }
+            for at in (0..height).step_by(LANES) {
+                // SAFETY: rows hold HEIGHT ≥ height numbers, A a row of `height` for every word.
+                unsafe {
+                    let (one, two) = (S::load(rows[0].as_ptr().add(at)), S::load(rows[1].as_ptr().add(at)));
+                    S::store(a.as_mut_ptr().add(word * height + at), P::word::<S>(one, two));
+                }
+            }
+        }
+    }
+
+    /// Gradients as B, `[panel][words][32]`.
+    #[inline(always)]
+    unsafe fn gradients<S: Simd>(&self, windows: &std::ops::Range<usize>, words: usize, b: &mut [f32]) {
+        for column in (0..self.n.next_multiple_of(PANEL)).step_by(LANES) {
+            let lanes = LANES.min(self.n.saturating_sub(column));
+            for (word, window) in windows.clone().step_by(P::PAIR).enumerate() {
+                // SAFETY: loads stay inside a row of dy, stores inside a row of B.
+                unsafe {
+                    let at = |window: usize| {
+                        if lanes == 0 || window >= windows.end {
+                            return S::zero();
+                        }
+                        let from = self.dy.as_ptr().add(window * self.n + column);
+                        if lanes == LANES { S::load(from) } else { S::load_n(from, lanes) }
+                    };
+                    let one = at(window);
+                    let two = if P::PAIR == 2 { at(window + 1) } else { one };
+                    let to = (column / PANEL * words + word) * PANEL + column % PANEL;
+                    S::store(b.as_mut_ptr().add(to), P::word::<S>(one, two));
+                }
+            }
+        }
+    }
+}
+
+impl<P: Format> Job for Sum<'_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let height = self.part.len().next_multiple_of(LANES);
+        let most = CHUNK.div_ceil(P::PAIR);
+        let mut a = Buffer::any(most * height);
+        let mut b = Buffer::any(most * self.n.next_multiple_of(PANEL));
+        for first in self.windows.clone().step_by(CHUNK) {
+            let windows = first..self.windows.end.min(first + CHUNK);
+            let words = windows.len().div_ceil(P::PAIR);
+            // SAFETY: A and B were just packed with these sizes; the rows of the gradient are this task's own.
+            unsafe {
+                self.windows::<S>(&windows, height, &mut a);
+                self.gradients::<S>(&windows, words, &mut b);
+                by_columns::<S, P>(Product {
+                    m: self.part.len(),
+                    n: self.n,
+                    k: words,
+                    a: a.as_ptr(),
+                    a_step: height,
+                    b: b.as_ptr(),
+                    b_step: words * PANEL,
+                    c: self.to,
+                    c_step: self.n,
+                    onto: if first == self.windows.start { Onto::Fresh } else { Onto::Sum },
+                });
+            }
+        }
+    }
+}
+
+/// Every pixel of y times B (`[O, taps·C]`), folded into x: the input gradient where C·taps is small.
+pub(super) fn fold<P: Format>(level: Level, p: &Problem, y: &[f32], b: &[f32], x: &mut [f32]) {
+    let one = Problem { kernel: [1, 1], spec: Default::default(), input: p.output, in_channels: p.out_channels, ..*p };
+    let (gather, columns) = (Gather::forward(&one), p.kernel[0] * p.kernel[1] * p.in_channels);
+    let pixels = p.output[0] * p.output[1];
+    // Some samples at a time, so that the columns stay in the cache.
+    let some = (COLUMNS / (pixels * columns).max(1)).clamp(1, p.samples.max(1));
+    let x_len = p.input[0] * p.input[1] * p.in_channels;
+    let to = Shared::new(x);
+    each(p.samples.div_ceil(some), |task| {
+        let samples = task * some..p.samples.min((task + 1) * some);
+        let mut c = Buffer::any(samples.len() * pixels * columns);
+        for rows in (0..samples.len() * pixels).step_by(ROWS) {
+            let rows = samples.start * pixels + rows..samples.start * pixels + (rows + ROWS).min(samples.len() * pixels);
+            let at = (rows.start - samples.start * pixels) * columns;
+            // The windows' numbers count from the first sample, their products from this task's.
+            let shifted = Shared::new(&mut c[at..]);
+            let job = Windows::<P> {
+                gather: &gather,
+                x: y,
+                b,
+                n: columns,
+                target: Target::Rows,
+                y: shifted.back(rows.start * columns),
+                rows,
+                kind: PhantomData,
+            };
+            // SAFETY: the level is available; c has a row for every pixel of the task's samples.
+            unsafe { level.run(job) };
+        }
+        for (i, sample) in samples.enumerate() {
+            // SAFETY: each sample's part of x belongs to one task.
+            let x = unsafe { std::slice::from_raw_parts_mut(to.get().add(sample * x_len), x_len) };
+            fold_sample(p, &c[i * pixels * columns..][..pixels * columns], x);
+        }
+    });
+}
+
+/// Columns `[H'·W', taps·C]` summed into one image `[H, W, C]`.
+fn fold_sample(p: &Problem, cols: &[f32], x: &mut [f32]) {
+    let ([kh, kw], c, [_, w]) = (p.kernel, p.in_channels, p.input);
+    let columns = kh * kw * c;
+    x.fill(0.0);
+    for ky in 0..kh {
+        let (first_y, end_y, top) = p.span(0, ky);
+        for oy in first_y..end_y {
+            let iy = top + (oy - first_y) * p.spec.stride[0];
+            for kx in 0..kw {
+                let (first, end, left) = p.span(1, kx);
+                let step = p.spec.stride[1] * c;
+                let to = &mut x[(iy * w + left) * c..];
+                let from = &cols[(oy * p.output[1] + first) * columns + (ky * kw + kx) * c..];
+                for i in 0..end - first {
+                    for channel in 0..c {
+                        to[i * step + channel] += from[i * columns + channel];
+                    }
+                }
+            }
+        }
+    }
+}

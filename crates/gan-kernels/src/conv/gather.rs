@@ -1,0 +1,134 @@
+//! Windows unfolded into rows: what every convolution that Winograd does not serve multiplies.
+
+use super::problem::Problem;
+
+/// Taps that read neighbouring pixels of one source row.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    dy: isize,
+    dx: isize,
+    taps: usize,
+}
+
+/// A grid of windows over an image `[H, W, C]`.
+#[derive(Clone, Debug)]
+pub(super) struct Gather {
+    pub samples: usize,
+    /// Windows down and across.
+    pub grid: [usize; 2],
+    source: [usize; 2],
+    channels: usize,
+    stride: [usize; 2],
+    runs: Vec<Run>,
+    /// The kernel's taps in the rows' order.
+    pub taps: Vec<usize>,
+}
+
+impl Gather {
+    /// The windows of a convolution over x.
+    pub fn forward(p: &Problem) -> Self {
+        let [kh, kw] = p.kernel;
+        let at = |axis: usize, k: usize| (k * p.spec.dilation[axis]) as isize - p.spec.padding.before()[axis] as isize;
+        let taps = (0..kh * kw).map(|tap| (tap, [at(0, tap / kw), at(1, tap % kw)]));
+        Self::new(p.samples, p.output, p.input, p.in_channels, p.spec.stride, taps)
+    }
+
+    /// The windows over y that meet the pixels of x of one parity (any number of parities: `stride` of them on each axis), and
+    /// the first of these pixels; none if there are no pixels.
+    pub fn backward(p: &Problem, parity: [usize; 2]) -> Option<(Self, [usize; 2])> {
+        let lines = |axis: usize| {
+            let (stride, before) = (p.spec.stride[axis], p.spec.padding.before()[axis]);
+            // Pixel i meets tap k at output (i + padding − k·dilation) / stride, if that is whole.
+            let start = parity[axis];
+            let taps = (0..p.kernel[axis]).filter_map(move |k| {
+                let at = (start + before) as isize - (k * p.spec.dilation[axis]) as isize;
+                (at.rem_euclid(stride as isize) == 0).then(|| (k, at.div_euclid(stride as isize)))
+            });
+            // Taps in falling order read outputs in rising order.
+            let mut taps: Vec<(usize, isize)> = taps.collect();
+            taps.reverse();
+            taps
+        };
+        let grid = [0, 1].map(|i| p.input[i].saturating_sub(parity[i]).div_ceil(p.spec.stride[i]));
+        if grid.contains(&0) {
+            return None;
+        }
+        let (down, across) = (lines(0), lines(1));
+        let taps = down.iter().flat_map(|(ky, dy)| across.iter().map(move |(kx, dx)| (ky * p.kernel[1] + kx, [*dy, *dx])));
+        Some((Self::new(p.samples, grid, p.output, p.out_channels, [1, 1], taps), parity))
+    }
+
+    fn new(
+        samples: usize,
+        grid: [usize; 2],
+        source: [usize; 2],
+        channels: usize,
+        stride: [usize; 2],
+        offsets: impl Iterator<Item = (usize, [isize; 2])>,
+    ) -> Self {
+        let (mut runs, mut taps) = (Vec::<Run>::new(), vec![]);
+        for (tap, [dy, dx]) in offsets {
+            taps.push(tap);
+            match runs.last_mut() {
+                Some(run) if run.dy == dy && run.dx + run.taps as isize == dx => run.taps += 1,
+                _ => runs.push(Run { dy, dx, taps: 1 }),
+            }
+        }
+        Self { samples, grid, source, channels, stride, runs, taps }
+    }
+
+    /// Numbers in a row: taps × channels.
+    pub fn width(&self) -> usize {
+        self.taps.len() * self.channels
+    }
+
+    /// Windows of all samples.
+    pub fn rows(&self) -> usize {
+        self.samples * self.grid[0] * self.grid[1]
+    }
+
+    /// Sample, row and column of a window.
+    pub fn place(&self, row: usize) -> [usize; 3] {
+        let [down, across] = self.grid;
+        [row / (down * across), row / across % down, row % across]
+    }
+
+    /// The numbers `range` of window `row` over x `[N, H, W, C]`; zeros outside the image.
+    #[inline]
+    pub fn unfold(&self, x: &[f32], row: usize, range: std::ops::Range<usize>, to: &mut [f32]) {
+        let [n, gy, gx] = self.place(row);
+        let ([h, w], c) = (self.source, self.channels);
+        let mut start = 0;
+        for run in &self.runs {
+            let end = start + run.taps * c;
+            let (from, until) = (start.max(range.start), end.min(range.end));
+            if from < until {
+                let y = (gy * self.stride[0]) as isize + run.dy;
+                let x0 = (gx * self.stride[1]) as isize + run.dx;
+                let to = &mut to[from - range.start..until - range.start];
+                if y < 0 || y >= h as isize {
+                    to.fill(0.0);
+                } else {
+                    // Positions along the source row, in numbers, relative to its first.
+                    let first = x0 * c as isize + (from - start) as isize;
+                    let line = &x[(n * h + y as usize) * w * c..][..w * c];
+                    copy_clipped(line, first, to);
+                }
+            }
+            start = end;
+        }
+    }
+}
+
+/// `line[first..]` into `to`, zeros where it lies outside.
+#[inline]
+fn copy_clipped(line: &[f32], first: isize, to: &mut [f32]) {
+    let before = (-first).clamp(0, to.len() as isize) as usize;
+    let end = (line.len() as isize - first).clamp(before as isize, to.len() as isize) as usize;
+    to[..before].fill(0.0);
+    to[end..].fill(0.0);
+    if before < end {
+        let from = (first + before as isize) as usize;
+        to[before..end].copy_from_slice(&line[from..from + end - before]);
+    }
+}

@@ -1,0 +1,227 @@
+//! Every algorithm, precision and instruction set against the plain loops, over random shapes.
+
+use super::kernel::{self, forward, input_grad, weight_grad};
+use super::problem::Problem;
+use super::winograd::Direction;
+use super::{ConvSpec, Padding};
+use crate::layout::{channels_first, channels_last};
+use crate::precision::Precision;
+use crate::reference;
+use crate::simd::Level;
+use proptest::prelude::*;
+
+/// Numbers in [−1, 1) that look random.
+fn made(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|x| f64::from(*x)).collect()
+}
+
+fn first(x: &[f32], c: usize, pixels: usize) -> Vec<f32> {
+    let mut to = vec![0.0; x.len()];
+    channels_first(x, c, pixels, &mut to);
+    to
+}
+
+/// Largest difference relative to the largest number, and root mean square relative to that of the numbers.
+fn errors(ours: &[f32], exact: &[f64]) -> (f64, f64) {
+    assert_eq!(ours.len(), exact.len());
+    let differences = || ours.iter().zip(exact).map(|(a, b)| (f64::from(*a) - b).abs());
+    let largest = exact.iter().fold(1e-9f64, |m, x| m.max(x.abs()));
+    let squares = exact.iter().map(|x| x * x).sum::<f64>().max(1e-18);
+    let worst = differences().fold(0.0, |m: f64, d| if d.is_nan() { f64::INFINITY } else { m.max(d) });
+    (worst / largest, (differences().map(|d| d * d).sum::<f64>() / squares).sqrt())
+}
+
+/// The three passes' errors (largest and root mean square) on one level.
+fn three(p: &Problem, level: Level, precision: Precision) -> [(f64, f64); 3] {
+    let (xs, ys) = (p.input[0] * p.input[1], p.output[0] * p.output[1]);
+    let (x, y) = (made(p.samples * p.input_len(), 1), made(p.samples * p.output_len(), 2));
+    let w = made(p.out_channels * p.rows(), 3);
+    let ([h, wd], [kh, kw]) = (p.input, p.kernel);
+    let w_shape = [p.out_channels, p.in_channels, kh, kw];
+    let (x_last, y_last) = (channels_last(&x, p.in_channels, xs), channels_last(&y, p.out_channels, ys));
+    // What a kernel leaves unwritten must show.
+    let mut out = vec![f32::NAN; y.len()];
+    forward(p, &x_last, &kernel::pack(level, precision, p, Direction::Forward, &w), &mut out);
+    let (exact, _) = reference::conv2d(&wide(&x), [p.samples, p.in_channels, h, wd], &wide(&w), w_shape, &p.spec);
+    let one = errors(&first(&out, p.out_channels, ys), &exact);
+    let mut out = vec![f32::NAN; x.len()];
+    input_grad(p, &y_last, &kernel::pack(level, precision, p, Direction::Backward, &w), &mut out);
+    let y_shape = [p.samples, p.out_channels, p.output[0], p.output[1]];
+    let exact = reference::conv_transpose2d(&wide(&y), y_shape, &wide(&w), w_shape, &p.spec, p.input);
+    let two = errors(&first(&out, p.in_channels, xs), &exact);
+    let mut out = vec![f32::NAN; w.len()];
+    weight_grad(level, precision, p, &x_last, &y_last, &mut out);
+    let three = errors(&out, &by_taps(p, &x, &y));
+    [one, two, three]
+}
+
+/// The weights' gradient in plain loops.
+fn by_taps(p: &Problem, x: &[f32], y: &[f32]) -> Vec<f64> {
+    let ([kh, kw], mut w) = (p.kernel, vec![0.0; p.out_channels * p.rows()]);
+    let (xs, ys) = (p.input[0] * p.input[1], p.positions());
+    for ky in 0..kh {
+        for kx in 0..kw {
+            let ((oy0, oy1, top), (ox0, ox1, left)) = (p.span(0, ky), p.span(1, kx));
+            for n in 0..p.samples {
+                for o in 0..p.out_channels {
+                    for c in 0..p.in_channels {
+                        let mut sum = 0.0;
+                        for oy in oy0..oy1 {
+                            for ox in ox0..ox1 {
+                                let iy = top + (oy - oy0) * p.spec.stride[0];
+                                let ix = left + (ox - ox0) * p.spec.stride[1];
+                                let a = x[(n * p.in_channels + c) * xs + iy * p.input[1] + ix];
+                                let b = y[(n * p.out_channels + o) * ys + oy * p.output[1] + ox];
+                                sum += f64::from(a) * f64::from(b);
+                            }
+                        }
+                        w[((o * p.in_channels + c) * kh + ky) * kw + kx] += sum;
+                    }
+                }
+            }
+        }
+    }
+    w
+}
+
+fn problem(
+    spec: ConvSpec,
+    [samples, in_channels, out_channels]: [usize; 3],
+    input: [usize; 2],
+    kernel: [usize; 2],
+) -> Option<Problem> {
+    let output = spec.output_size(input, kernel).ok()?;
+    Some(Problem { spec, samples, in_channels, out_channels, input, output, kernel })
+}
+
+/// How far each precision may be from the exact numbers: the largest error, and its root mean square.
+fn allowed(precision: Precision) -> (f64, f64) {
+    match precision {
+        Precision::F32 => (1e-4, 1e-5),
+        Precision::F32Accurate => (1e-5, 4e-6),
+        Precision::Bf16 => (4e-2, 1e-2),
+    }
+}
+
+fn check(p: &Problem) -> Result<(), TestCaseError> {
+    for level in Level::available() {
+        for precision in [Precision::F32, Precision::F32Accurate, Precision::Bf16] {
+            let (largest, rms) = allowed(precision);
+            for (i, error) in three(p, level, precision).into_iter().enumerate() {
+                prop_assert!(error.0 < largest && error.1 < rms, "{error:?} in pass {i} of {p:?} on {level:?} in {precision:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_convolution(
+        stride in (1..4usize, 1..4usize), pads in prop::array::uniform4(0..3usize), dilation in (1..3usize, 1..3usize),
+        channels in (0..4usize, 1..40usize, 1..40usize), input in (1..10usize, 1..10usize), kernel in (1..6usize, 1..6usize),
+    ) {
+        let [top, bottom, left, right] = pads;
+        let spec = ConvSpec {
+            stride: [stride.0, stride.1],
+            padding: Padding { top, bottom, left, right },
+            dilation: [dilation.0, dilation.1],
+            ..ConvSpec::default()
+        };
+        let p = problem(spec, channels.into(), input.into(), kernel.into());
+        if let Some(p) = p { check(&p)?; }
+    }
+
+    #[test]
+    fn the_winograd_families(
+        four in any::<bool>(), pads in prop::array::uniform4(0..4usize), samples in 0..4usize,
+        channels in (8..70usize, 8..70usize), input in (4..19usize, 4..19usize),
+    ) {
+        let [top, bottom, left, right] = pads;
+        let (kernel, stride) = if four { (4, 2) } else { (3, 1) };
+        let spec = ConvSpec { stride: [stride; 2], padding: Padding { top, bottom, left, right }, ..ConvSpec::default() };
+        if let Some(p) = problem(spec, [samples, channels.0, channels.1], input.into(), [kernel; 2]) { check(&p)?; }
+    }
+
+    #[test]
+    fn small_ends(
+        few in 1..4usize, many in 8..80usize, swapped in any::<bool>(), kernel in 1..8usize, stride in 1..3usize,
+        before in 0..4usize, after in 0..4usize, input in (4..12usize, 4..12usize),
+    ) {
+        let padding = Padding { top: before, bottom: after, left: after, right: before };
+        let spec = ConvSpec { stride: [stride; 2], padding, ..ConvSpec::default() };
+        let channels = if swapped { [2, many, few] } else { [2, few, many] };
+        if let Some(p) = problem(spec, channels, input.into(), [kernel; 2]) { check(&p)?; }
+    }
+}
+
+#[test]
+fn the_networks_own_shapes() {
+    let same = |stride| ConvSpec::square(stride, 1);
+    for (spec, channels, side, kernel) in [
+        (same(2), [3, 64, 128], 32, 4),
+        (same(2), [3, 3, 64], 64, 4),
+        (same(2), [5, 256, 512], 8, 4),
+        (ConvSpec::default(), [3, 512, 1], 4, 4),
+        (ConvSpec::default(), [7, 512, 100], 4, 4),
+        (ConvSpec::square(1, 3), [2, 128, 1], 28, 7),
+        (same(2), [70, 64, 128], 14, 4),
+        (same(1), [2, 128, 64], 28, 3),
+    ] {
+        let p = problem(spec, channels, [side; 2], [kernel; 2]).unwrap();
+        check(&p).unwrap();
+    }
+}
+
+#[test]
+fn non_finite_numbers_come_out_non_finite() {
+    let p = problem(ConvSpec::square(2, 1), [1, 16, 16], [8, 8], [4, 4]).unwrap();
+    for level in Level::available() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let (mut x, w) = (made(p.input_len(), 1), made(p.out_channels * p.rows(), 3));
+            x[5 * 16] = bad;
+            let mut y = vec![0.0; p.output_len()];
+            forward(&p, &x, &kernel::pack(level, Precision::F32, &p, Direction::Forward, &w), &mut y);
+            assert!(y.iter().any(|y| !y.is_finite()));
+        }
+    }
+}
+
+#[test]
+#[ignore = "a timing, not a test"]
+fn speed() {
+    use std::time::Instant;
+    for (channels, side) in [([128, 64, 128], 32), ([128, 128, 256], 16), ([128, 256, 512], 8), ([128, 64, 128], 14), ([64, 128, 128], 28), ([128, 3, 64], 64)] {
+        let p = problem(ConvSpec::square(2, 1), channels, [side; 2], [4, 4]).unwrap();
+        let gflop = 2.0 * (p.samples * p.positions() * p.rows() * p.out_channels) as f64 / 1e9;
+        for precision in [Precision::F32, Precision::F32Accurate, Precision::Bf16] {
+            let level = Level::current();
+            let (x, y) = (made(p.samples * p.input_len(), 1), made(p.samples * p.output_len(), 2));
+            let mut w = made(p.out_channels * p.rows(), 3);
+            let (mut ox, mut oy) = (x.clone(), y.clone());
+            let best = |f: &mut dyn FnMut()| {
+                (0..8).map(|_| { let t = Instant::now(); f(); t.elapsed().as_secs_f64() }).fold(1e9, f64::min)
+            };
+            let pf = best(&mut || { kernel::pack(level, precision, &p, Direction::Forward, &w); });
+            let pb = best(&mut || { kernel::pack(level, precision, &p, Direction::Backward, &w); });
+            let (f, b) = (kernel::pack(level, precision, &p, Direction::Forward, &w), kernel::pack(level, precision, &p, Direction::Backward, &w));
+            let tf = best(&mut || forward(&p, &x, &f, &mut oy));
+            let tb = best(&mut || input_grad(&p, &y, &b, &mut ox));
+            let tw = best(&mut || weight_grad(level, precision, &p, &x, &y, &mut w));
+            println!("{channels:?}@{side} {precision:?} fwd {:.0} bwd {:.0} wgrad {:.0} GF/s; ms {:.1} {:.1} {:.1} pack {:.1} {:.1}", gflop / tf, gflop / tb, gflop / tw, tf*1e3, tb*1e3, tw*1e3, pf*1e3, pb*1e3);
+        }
+    }
+}

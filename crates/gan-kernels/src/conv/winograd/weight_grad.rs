@@ -1,0 +1,228 @@
+//! The weights' gradient: sums over tiles of transformed inputs times transformed gradients, one product a filter point.
+
+use super::plan::{Phase, Slide};
+use super::slide::{pixels, transformed};
+use super::transform::{Algorithm, gradient2, taps_gradient2};
+use crate::packed::{Format, PANEL, Product, by_columns};
+use crate::product::Onto;
+use crate::scratch::{Buffer, Shared, each};
+use crate::simd::{Job, LANES, Level, Simd};
+use std::marker::PhantomData;
+
+/// Tiles whose transforms are held at once. Sums run over chunks in order, so no thread count changes a bit.
+const CHUNK: usize = 256;
+/// Tiles of the gradient that one task transforms.
+const TILES: usize = 32;
+/// Input channels that one task multiplies.
+const ROWS: usize = 64;
+
+/// x `[N, H, W, C]`, dy `[N, H', W', O]` -> the gradient of taps-major weights `[tap][C][O]`. `slide` is the forward pass's.
+pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let [k, n] = slide.channels;
+    let (points, columns, count) = (W::POINTS * W::POINTS, n.next_multiple_of(PANEL), slide.count());
+    let chunk = CHUNK.min(count.next_multiple_of(P::PAIR));
+    let phases: Vec<Phase> = slide.phases().collect();
+    let groups = k.div_ceil(ROWS);
+    let zeros = Buffer::zeros(k.next_multiple_of(LANES));
+    let mut transformed = Buffer::any(points * chunk.div_ceil(P::PAIR) * columns);
+    let mut sums = Buffer::any(phases.len() * groups * points * ROWS * columns);
+    let (b, c, dw) = (Shared::new(&mut transformed), Shared::new(&mut sums), Shared::new(dw));
+    for first in (0..count).step_by(chunk) {
+        let part = Part { slide, first, count: chunk.min(count - first), columns };
+        each(part.count.div_ceil(TILES), |task| {
+            let tiles = task * TILES..((task + 1) * TILES).min(part.count);
+            let job = Gradients::<P, W> { part, dy, tiles, to: b, kind: PhantomData };
+            // SAFETY: the level is available; tasks write different tiles.
+            unsafe { level.run(job) }
+        });
+        each(phases.len() * groups, |task| {
+            let rows = task % groups * ROWS;
+            let job = Rows::<P, W> {
+                part,
+                x,
+                phase: &phases[task / groups],
+                zeros: &zeros,
+                b,
+                // SAFETY: each task has its own sums.
+                c: Shared::new(unsafe {
+                    std::slice::from_raw_parts_mut(c.get().add(task * points * ROWS * columns), points * ROWS * columns)
+                }),
+                channels: rows..k.min(rows + ROWS),
+                dw: (first + chunk >= count).then_some(dw),
+                kind: PhantomData,
+            };
+            // SAFETY: the level is available; tasks write different rows of dw.
+            unsafe { level.run(job) }
+        });
+    }
+}
+
+/// A chunk of tiles.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    slide: &'a Slide,
+    first: usize,
+    count: usize,
+    columns: usize,
+}
+
+/// Transforms tiles of dy into B, `[point][panel][tile words][32]`.
+struct Gradients<'a, P, W> {
+    part: Part<'a>,
+    dy: &'a [f32],
+    tiles: std::ops::Range<usize>,
+    to: Shared,
+    kind: PhantomData<(P, W)>,
+}
+
+impl<P: Format, W: Algorithm> Gradients<'_, P, W> {
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(&self, tile: usize, channel: usize) -> [[S::V; 5]; 5] {
+        let slide = self.part.slide;
+        let ([h, w], n_channels) = (slide.target, slide.channels[1]);
+        // SAFETY: pixels are checked against the image, channels against their number.
+        unsafe {
+            let mut d = [[S::zero(); 4]; 4];
+            if tile < self.part.count && channel < n_channels {
+                let [n, ty, tx] = slide.place(self.part.first + tile);
+                let lanes = LANES.min(n_channels - channel);
+                for (i, d) in d.iter_mut().enumerate().take(W::OUTPUTS.min(h - ty * W::OUTPUTS)) {
+                    for (j, d) in d.iter_mut().enumerate().take(W::OUTPUTS.min(w - tx * W::OUTPUTS)) {
+                        let (y, x) = (ty * W::OUTPUTS + i, tx * W::OUTPUTS + j);
+                        let from = self.dy.as_ptr().add(((n * h + y) * w + x) * n_channels + channel);
+                        *d = if lanes == LANES { S::load(from) } else { S::load_n(from, lanes) };
+                    }
+                }
+            }
+            gradient2::<S, W>(&d)
+        }
+    }
+}
+
+impl<P: Format, W: Algorithm> Job for Gradients<'_, P, W> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let words = self.part.count.div_ceil(P::PAIR);
+        for tile in self.tiles.clone().step_by(P::PAIR) {
+            for channel in (0..self.part.columns).step_by(LANES) {
+                // SAFETY: B has a part for every point, in it a panel for every 32 channels and a row for every word.
+                unsafe {
+                    let first = self.tile::<S>(tile, channel);
+                    let second = if P::PAIR == 2 { self.tile::<S>(tile + 1, channel) } else { first };
+                    for i in 0..W::POINTS {
+                        for j in 0..W::POINTS {
+                            let row = (channel / PANEL) * words + tile / P::PAIR;
+                            let to = (i * W::POINTS + j) * words * self.part.columns + row * PANEL + channel % PANEL;
+                            S::store(self.to.get().add(to), P::word::<S>(first[i][j], second[i][j]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Transforms some channels of x under one phase into A by columns, multiplies, and with the last chunk writes their dw.
+struct Rows<'a, P, W> {
+    part: Part<'a>,
+    x: &'a [f32],
+    phase: &'a Phase,
+    zeros: &'a [f32],
+    b: Shared,
+    c: Shared,
+    channels: std::ops::Range<usize>,
+    dw: Option<Shared>,
+    kind: PhantomData<(P, W)>,
+}
+
+impl<P: Format, W: Algorithm> Rows<'_, P, W> {
+    /// A by columns, `[point][tile words][ROWS]`.
+    #[inline(always)]
+    unsafe fn inputs<S: Simd>(&self, a: *mut f32, words: usize) {
+        let Part { slide, first, count, .. } = self.part;
+        let outside: [[*const f32; 5]; 5] = [[self.zeros.as_ptr(); 5]; 5];
+        for tile in (0..count).step_by(P::PAIR) {
+            // SAFETY: tiles beyond the last one are zeros; channels lie inside a pixel's.
+            unsafe {
+                let at = |tile: usize| {
+                    if tile < count { pixels::<W>(slide, self.phase, self.x, self.zeros, first + tile) } else { outside }
+                };
+                let one = at(tile);
+                let two = if P::PAIR == 2 { at(tile + 1) } else { one };
+                for channel in self.channels.clone().step_by(LANES) {
+                    let lanes = LANES.min(self.channels.end - channel);
+                    let d1 = transformed::<S, W>(&one, channel, lanes);
+                    let d2 = if P::PAIR == 2 { transformed::<S, W>(&two, channel, lanes) } else { d1 };
+                    for i in 0..W::POINTS {
+                        for j in 0..W::POINTS {
+                            let row = (i * W::POINTS + j) * words + tile / P::PAIR;
+                            let to = a.add(row * ROWS + channel - self.channels.start);
+                            S::store(to, P::word::<S>(d1[i][j], d2[i][j]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn taps<S: Simd>(&self, dw: Shared) {
+        let ([k, n], columns) = (self.part.slide.channels, self.part.columns);
+        for channel in self.channels.clone() {
+            for column in (0..n).step_by(LANES) {
+                // SAFETY: sums have ROWS rows of `columns` for every point; (tap, channel) is a row of dw.
+                unsafe {
+                    let mut d = [[S::zero(); 5]; 5];
+                    for i in 0..W::POINTS {
+                        for j in 0..W::POINTS {
+                            let row = (i * W::POINTS + j) * ROWS + channel - self.channels.start;
+                            d[i][j] = S::load(self.c.get().add(row * columns + column));
+                        }
+                    }
+                    let g = taps_gradient2::<S, W>(&d);
+                    let lanes = LANES.min(n - column);
+                    for a in 0..W::TAPS {
+                        for b in 0..W::TAPS {
+                            let to = dw.get().add((self.phase.taps[a][b] * k + channel) * n + column);
+                            if lanes == LANES { S::store(to, g[a][b]) } else { S::store_n(to, lanes, g[a][b]) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<P: Format, W: Algorithm> Job for Rows<'_, P, W> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (points, columns) = (W::POINTS * W::POINTS, self.part.columns);
+        let words = self.part.count.div_ceil(P::PAIR);
+        let mut a = Buffer::any(points * words * ROWS);
+        // SAFETY: a, b and the sums have a part of the named size for every point.
+        unsafe {
+            self.inputs::<S>(a.as_mut_ptr(), words);
+            for point in 0..points {
+                by_columns::<S, P>(Product {
+                    m: self.channels.len(),
+                    n: columns,
+                    k: words,
+                    a: a.as_ptr().add(point * words * ROWS),
+                    a_step: ROWS,
+                    b: self.b.get().add(point * words * columns),
+                    b_step: words * PANEL,
+                    c: self.c.get().add(point * ROWS * columns),
+                    c_step: columns,
+                    onto: if self.part.first == 0 { Onto::Fresh } else { Onto::Sum },
+                });
+            }
+            if let Some(dw) = self.dw {
+                self.taps::<S>(dw);
+            }
+        }
+    }
+}

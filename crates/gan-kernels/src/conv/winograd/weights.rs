@@ -1,0 +1,96 @@
+//! The weights as Winograd's products need them: every phase's filter transformed and packed in panels.
+
+use super::plan::Slide;
+use super::transform::{Algorithm, taps2};
+use crate::packed::{Format, PANEL};
+use crate::scratch::{Buffer, Shared, each};
+use crate::simd::{Job, LANES, Level, Simd};
+use std::marker::PhantomData;
+
+/// Words of one filter point's panels.
+pub(super) fn point_words<P: Format>([k, n]: [usize; 2]) -> usize {
+    k.div_ceil(P::PAIR) * n.next_multiple_of(PANEL)
+}
+
+/// `[phase][point][panel][k words][32]` from taps-major weights `[tap][k][n]`.
+pub(super) fn pack<P: Format, W: Algorithm>(level: Level, slide: &Slide, taps_major: &[f32]) -> Buffer {
+    let [k, n] = slide.channels;
+    let points = W::POINTS * W::POINTS;
+    let phases: Vec<_> = slide.phases().map(|p| p.taps).collect();
+    let panels = n.div_ceil(PANEL);
+    let mut packed = Buffer::any(phases.len() * points * point_words::<P>([k, n]));
+    let to = Shared::new(&mut packed);
+    each(phases.len() * panels, |i| {
+        let (phase, panel) = (i / panels, i % panels);
+        let job = PackPanel::<P, W> {
+            taps: phases[phase],
+            from: taps_major,
+            k,
+            n,
+            panel,
+            // SAFETY: the phases' parts lie one after the other in `packed`.
+            to: unsafe { to.get().add(phase * points * point_words::<P>([k, n])) },
+            kind: PhantomData,
+        };
+        // SAFETY: the level is available; each task writes its own panel of its own phase.
+        unsafe { level.run(job) }
+    });
+    packed
+}
+
+struct PackPanel<'a, P, W> {
+    taps: [[usize; 3]; 3],
+    from: &'a [f32],
+    k: usize,
+    n: usize,
+    panel: usize,
+    to: *mut f32,
+    kind: PhantomData<(P, W)>,
+}
+
+impl<P: Format, W: Algorithm> PackPanel<'_, P, W> {
+    /// The filter of channel `c` of the source and sixteen of the target, transformed.
+    #[inline(always)]
+    unsafe fn filter<S: Simd>(&self, c: usize, column: usize) -> [[S::V; 5]; 5] {
+        // SAFETY: loads stay inside row (tap, c) of `from`.
+        unsafe {
+            let mut g = [[S::zero(); 3]; 3];
+            if c < self.k && column < self.n {
+                let lanes = LANES.min(self.n - column);
+                for (a, g) in g.iter_mut().enumerate().take(W::TAPS) {
+                    for (b, g) in g.iter_mut().enumerate().take(W::TAPS) {
+                        let from = self.from.as_ptr().add((self.taps[a][b] * self.k + c) * self.n + column);
+                        *g = if lanes == LANES { S::load(from) } else { S::load_n(from, lanes) };
+                    }
+                }
+            }
+            taps2::<S, W>(&g)
+        }
+    }
+}
+
+impl<P: Format, W: Algorithm> Job for PackPanel<'_, P, W> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let words = self.k.div_ceil(P::PAIR);
+        let point = point_words::<P>([self.k, self.n]);
+        for word in 0..words {
+            for half in 0..2 {
+                let column = self.panel * PANEL + half * LANES;
+                // SAFETY: panel `panel` of every point has room for `words` rows of 32.
+                unsafe {
+                    let first = self.filter::<S>(word * P::PAIR, column);
+                    let second = if P::PAIR == 2 { self.filter::<S>(word * P::PAIR + 1, column) } else { first };
+                    for i in 0..W::POINTS {
+                        for j in 0..W::POINTS {
+                            let to = (i * W::POINTS + j) * point + (self.panel * words + word) * PANEL + half * LANES;
+                            S::store(self.to.add(to), P::word::<S>(first[i][j], second[i][j]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

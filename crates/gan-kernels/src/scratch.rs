@@ -1,0 +1,174 @@
+//! Memory that kernels take and give back: aligned to cache lines, kept for the next one.
+//!
+//! A fresh page costs the system far more than a kernel needs to fill it, and a training step asks for the same sizes every
+//! time.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::Mutex;
+
+/// Bytes of a cache line, and of the widest vector.
+const ALIGN: usize = 64;
+
+/// A block of f32, aligned to 64 bytes. Its content is whatever the last user left, but always numbers.
+struct Block {
+    data: NonNull<f32>,
+    capacity: usize,
+}
+
+// SAFETY: a block owns its memory alone.
+unsafe impl Send for Block {}
+// SAFETY: through a shared block nothing can be changed.
+unsafe impl Sync for Block {}
+
+impl Block {
+    fn layout(capacity: usize) -> Layout {
+        Layout::array::<f32>(capacity).and_then(|l| l.align_to(ALIGN)).expect("no buffer is that large")
+    }
+
+    fn new(capacity: usize) -> Self {
+        let layout = Self::layout(capacity);
+        // SAFETY: the capacity is never 0.
+        let data = unsafe { alloc_zeroed(layout) };
+        let data = NonNull::new(data.cast()).unwrap_or_else(|| handle_alloc_error(layout));
+        Self { data, capacity }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `new` with this layout.
+        unsafe { dealloc(self.data.as_ptr().cast(), Self::layout(self.capacity)) }
+    }
+}
+
+/// Blocks that nobody uses.
+static FREE: Mutex<Vec<Block>> = Mutex::new(Vec::new());
+
+/// At most so many blocks wait; beyond that the smallest go back to the system.
+const KEPT: usize = 64;
+
+/// Some f32 that are given back when dropped.
+pub(crate) struct Buffer {
+    /// Taken out by `drop` alone.
+    block: Option<Block>,
+    len: usize,
+}
+
+impl Buffer {
+    /// `len` numbers with any content.
+    pub(crate) fn any(len: usize) -> Self {
+        let capacity = len.max(1).next_multiple_of(ALIGN / size_of::<f32>());
+        // A block more than half empty would keep memory from where it is needed.
+        let fits = |b: &Block| b.capacity >= capacity && b.capacity <= capacity * 2;
+        let mut free = FREE.lock().unwrap_or_else(|e| e.into_inner());
+        let best = free.iter().enumerate().filter(|(_, b)| fits(b)).min_by_key(|(_, b)| b.capacity).map(|(i, _)| i);
+        let found = best.map(|i| free.swap_remove(i));
+        drop(free);
+        Self { block: Some(found.unwrap_or_else(|| Block::new(capacity))), len }
+    }
+
+    /// `len` zeros.
+    pub(crate) fn zeros(len: usize) -> Self {
+        let mut buffer = Self::any(len);
+        buffer.fill(0.0);
+        buffer
+    }
+
+    /// The same numbers as in `values`.
+    pub(crate) fn of(values: &[f32]) -> Self {
+        let mut buffer = Self::any(values.len());
+        buffer.copy_from_slice(values);
+        buffer
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer of {}", self.len)
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let Some(block) = self.block.take() else { return };
+        let mut free = FREE.lock().unwrap_or_else(|e| e.into_inner());
+        free.push(block);
+        if free.len() > KEPT {
+            let smallest = free.iter().enumerate().min_by_key(|(_, b)| b.capacity).map(|(i, _)| i);
+            let dropped = smallest.map(|i| free.swap_remove(i));
+            drop(free);
+            drop(dropped);
+        }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        let data = self.block.as_ref().map_or(NonNull::dangling(), |b| b.data);
+        // SAFETY: the block has at least `len` numbers, all of them initialised: zeros from the allocator or f32 written since.
+        unsafe { std::slice::from_raw_parts(data.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        let data = self.block.as_ref().map_or(NonNull::dangling(), |b| b.data);
+        // SAFETY: as in `deref`; the buffer is borrowed mutably and owns its block.
+        unsafe { std::slice::from_raw_parts_mut(data.as_ptr(), self.len) }
+    }
+}
+
+/// A place that several tasks write to, each its own part.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared(*mut f32);
+
+// SAFETY: only a pointer; whoever writes through it promises to keep to its part.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub(crate) fn new(to: &mut [f32]) -> Self {
+        Self(to.as_mut_ptr())
+    }
+
+    /// The place `n` numbers before; only addresses inside the original slice may be used.
+    pub(crate) fn back(self, n: usize) -> Self {
+        Self(self.0.wrapping_sub(n))
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// Runs `f(0)` … `f(n - 1)`, over all threads if there is more than one.
+pub(crate) fn each(n: usize, f: impl Fn(usize) + Sync + Send) {
+    use rayon::prelude::*;
+    match n {
+        0 => {}
+        1 => f(0),
+        _ => (0..n).into_par_iter().for_each(f),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_reused_and_as_long_as_asked() {
+        let first = Buffer::zeros(100_003);
+        assert_eq!((first.len(), first.as_ptr() as usize % ALIGN), (100_003, 0));
+        assert!(first.iter().all(|x| *x == 0.0));
+        drop(first);
+        let mut again = Buffer::any(90_000);
+        again.fill(1.0);
+        assert_eq!(Buffer::of(&again)[..], again[..]);
+        assert!(Buffer::any(0).is_empty());
+    }
+}
