@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gan_kernels::allocator::MiMalloc = gan_kernels::allocator::MiMalloc;
 
 /// Exit codes: done, failed, wrong usage or configuration, stopped by a signal after saving.
 const FAILED: u8 = 1;
@@ -28,6 +28,8 @@ const USAGE: u8 = 2;
 const STOPPED: u8 = 130;
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    gan_kernels::allocator::keep_pages();
     let cli = Cli::parse();
     log_to_stderr(&cli);
     match dispatch(cli) {

@@ -4,9 +4,10 @@
 //! time.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// Bytes of a cache line, and of the widest vector.
 const ALIGN: usize = 64;
@@ -43,11 +44,43 @@ impl Drop for Block {
     }
 }
 
-/// Blocks that nobody uses.
-static FREE: Mutex<Vec<Block>> = Mutex::new(Vec::new());
+/// Blocks that nobody uses, by capacity.
+struct Free {
+    by_capacity: BTreeMap<usize, Vec<Block>>,
+    count: usize,
+}
 
-/// At most so many blocks wait; beyond that the smallest go back to the system.
-const KEPT: usize = 64;
+static FREE: Mutex<Free> = Mutex::new(Free { by_capacity: BTreeMap::new(), count: 0 });
+
+/// At most so many blocks wait; beyond that they go back to the system.
+const KEPT: usize = 1024;
+
+impl Free {
+    /// The smallest block of at least `capacity`. One more than half empty would keep memory from where it is needed.
+    fn take(&mut self, capacity: usize) -> Option<Block> {
+        let (size, blocks) = self.by_capacity.range_mut(capacity..=capacity * 2).next()?;
+        let (size, block) = (*size, blocks.pop()?);
+        if blocks.is_empty() {
+            self.by_capacity.remove(&size);
+        }
+        self.count -= 1;
+        Some(block)
+    }
+
+    /// The block back, if there is no room for it.
+    fn give(&mut self, block: Block) -> Option<Block> {
+        if self.count == KEPT {
+            return Some(block);
+        }
+        self.count += 1;
+        self.by_capacity.entry(block.capacity).or_default().push(block);
+        None
+    }
+}
+
+fn free() -> MutexGuard<'static, Free> {
+    FREE.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 /// Some f32 that are given back when dropped.
 pub(crate) struct Buffer {
@@ -60,12 +93,7 @@ impl Buffer {
     /// `len` numbers with any content.
     pub(crate) fn any(len: usize) -> Self {
         let capacity = len.max(1).next_multiple_of(ALIGN / size_of::<f32>());
-        // A block more than half empty would keep memory from where it is needed.
-        let fits = |b: &Block| b.capacity >= capacity && b.capacity <= capacity * 2;
-        let mut free = FREE.lock().unwrap_or_else(|e| e.into_inner());
-        let best = free.iter().enumerate().filter(|(_, b)| fits(b)).min_by_key(|(_, b)| b.capacity).map(|(i, _)| i);
-        let found = best.map(|i| free.swap_remove(i));
-        drop(free);
+        let found = free().take(capacity);
         Self { block: Some(found.unwrap_or_else(|| Block::new(capacity))), len }
     }
 
@@ -93,14 +121,8 @@ impl std::fmt::Debug for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let Some(block) = self.block.take() else { return };
-        let mut free = FREE.lock().unwrap_or_else(|e| e.into_inner());
-        free.push(block);
-        if free.len() > KEPT {
-            let smallest = free.iter().enumerate().min_by_key(|(_, b)| b.capacity).map(|(i, _)| i);
-            let dropped = smallest.map(|i| free.swap_remove(i));
-            drop(free);
-            drop(dropped);
-        }
+        // What there is no room for is freed after the lock.
+        let _over = free().give(block);
     }
 }
 

@@ -186,6 +186,23 @@ struct Part<'a> {
     range: Range<usize>,
 }
 
+#[inline(always)]
+unsafe fn number<S: Simd>(x: f64) -> S::V {
+    // SAFETY: a vector of one number.
+    unsafe { S::splat(x as f32) }
+}
+
+/// The average at `p` after it followed `new`.
+#[inline(always)]
+unsafe fn follow<S: Simd>(p: *mut f32, n: usize, new: S::V, decay: f64) -> S::V {
+    // SAFETY: the caller vouches for `n` numbers.
+    unsafe {
+        let v = S::fma(number::<S>(1.0 - decay), new, S::mul(number::<S>(decay), S::load_upto(p, n)));
+        S::store_upto(p, n, v);
+        v
+    }
+}
+
 impl Job for Part<'_> {
     type Output = ();
 
@@ -200,24 +217,17 @@ impl Job for Part<'_> {
             let n = LANES.min(range.end - at);
             // SAFETY: this part of each slice is the task's own.
             unsafe {
-                let number = |x: f64| S::splat(x as f32);
-                let load = |p: *const f32| if n == LANES { S::load(p) } else { S::load_n(p, n) };
-                let store = |p: *mut f32, v: S::V| if n == LANES { S::store(p, v) } else { S::store_n(p, n, v) };
-                let follow = |average: Shared, new: S::V, decay: f64| {
-                    let p = average.get().add(at);
-                    let v = S::fma(number(1.0 - decay), new, S::mul(number(decay), load(p)));
-                    store(p, v);
-                    v
-                };
-                let g = load(gradient.as_ptr().add(at));
-                let v = follow(second, S::mul(g, g), step.second_decay);
+                let g = S::load_upto(gradient.as_ptr().add(at), n);
+                let v = follow::<S>(second.get().add(at), n, S::mul(g, g), step.second_decay);
                 let m = match (first, step.first_decay) {
-                    (Some(first), Some(decay)) => follow(first, g, decay),
+                    (Some(first), Some(decay)) => follow::<S>(first.get().add(at), n, g, decay),
                     _ => g,
                 };
-                let root = S::add(S::sqrt(S::fma(number(step.root_scale), v, number(inside))), number(outside));
+                let square = S::fma(number::<S>(step.root_scale), v, number::<S>(inside));
+                let root = S::add(S::sqrt(square), number::<S>(outside));
                 let p = values.get().add(at);
-                store(p, S::sub(load(p), S::div(S::mul(number(step.scale), m), root)));
+                let change = S::div(S::mul(number::<S>(step.scale), m), root);
+                S::store_upto(p, n, S::sub(S::load_upto(p, n), change));
             }
         }
     }

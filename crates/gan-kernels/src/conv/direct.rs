@@ -204,6 +204,17 @@ impl<P: Format> Sum<'_, P> {
         }
     }
 
+    #[inline(always)]
+    unsafe fn gradient<S: Simd>(&self, window: usize, end: usize, column: usize, lanes: usize) -> S::V {
+        // SAFETY: the window's row of dy has `lanes` numbers from `column` on.
+        unsafe {
+            if lanes == 0 || window >= end {
+                return S::zero();
+            }
+            S::load_upto(self.dy.as_ptr().add(window * self.n + column), lanes)
+        }
+    }
+
     /// Gradients as B, `[panel][words][32]`.
     #[inline(always)]
     unsafe fn gradients<S: Simd>(&self, windows: &std::ops::Range<usize>, words: usize, b: &mut [f32]) {
@@ -212,15 +223,8 @@ impl<P: Format> Sum<'_, P> {
             for (word, window) in windows.clone().step_by(P::PAIR).enumerate() {
                 // SAFETY: loads stay inside a row of dy, stores inside a row of B.
                 unsafe {
-                    let at = |window: usize| {
-                        if lanes == 0 || window >= windows.end {
-                            return S::zero();
-                        }
-                        let from = self.dy.as_ptr().add(window * self.n + column);
-                        if lanes == LANES { S::load(from) } else { S::load_n(from, lanes) }
-                    };
-                    let one = at(window);
-                    let two = if P::PAIR == 2 { at(window + 1) } else { one };
+                    let one = self.gradient::<S>(window, windows.end, column, lanes);
+                    let two = if P::PAIR == 2 { self.gradient::<S>(window + 1, windows.end, column, lanes) } else { one };
                     let to = (column / PANEL * words + word) * PANEL + column % PANEL;
                     S::store(b.as_mut_ptr().add(to), P::word::<S>(one, two));
                 }

@@ -57,32 +57,21 @@ impl Job for Forward<'_> {
         // SAFETY: these rows of x are this task's own.
         unsafe {
             let Some(bias) = bias else {
-                return each_vector::<S>(x, rows.start * channels..rows.end * channels, |x| value::<S>(act, x));
+                let end = rows.end * channels;
+                for at in (rows.start * channels..end).step_by(LANES) {
+                    let (p, lanes) = (x.get().add(at), LANES.min(end - at));
+                    S::store_upto(p, lanes, value::<S>(act, S::load_upto(p, lanes)));
+                }
+                return;
             };
             for channel in (0..channels).step_by(LANES) {
                 let lanes = LANES.min(channels - channel);
                 let b = S::load_n(bias.as_ptr().add(channel), lanes);
                 for row in rows.clone() {
                     let p = x.get().add(row * channels + channel);
-                    if lanes == LANES {
-                        S::store(p, value::<S>(act, S::add(S::load(p), b)));
-                    } else {
-                        S::store_n(p, lanes, value::<S>(act, S::add(S::load_n(p, lanes), b)));
-                    }
+                    S::store_upto(p, lanes, value::<S>(act, S::add(S::load_upto(p, lanes), b)));
                 }
             }
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn each_vector<S: Simd>(x: Shared, range: Range<usize>, f: impl Fn(S::V) -> S::V) {
-    for at in range.clone().step_by(LANES) {
-        let lanes = LANES.min(range.end - at);
-        // SAFETY: the caller owns this range of x.
-        unsafe {
-            let p = x.get().add(at);
-            if lanes == LANES { S::store(p, f(S::load(p))) } else { S::store_n(p, lanes, f(S::load_n(p, lanes))) }
         }
     }
 }
@@ -122,12 +111,16 @@ unsafe fn tanh<S: Simd>(x: S::V) -> S::V {
         let x = S::where_positive(S::sub(least, x), least, x);
         let square = S::mul(x, x);
         let mut over = S::splat(OVER[6]);
-        for c in OVER[..6].iter().rev() {
-            over = S::fma(over, square, S::splat(*c));
+        let mut i = 6;
+        while i > 0 {
+            i -= 1;
+            over = S::fma(over, square, S::splat(OVER[i]));
         }
         let mut under = S::splat(UNDER[3]);
-        for c in UNDER[..3].iter().rev() {
-            under = S::fma(under, square, S::splat(*c));
+        let mut i = 3;
+        while i > 0 {
+            i -= 1;
+            under = S::fma(under, square, S::splat(UNDER[i]));
         }
         S::div(S::mul(x, over), under)
     }
@@ -151,18 +144,14 @@ impl Job for Backward<'_> {
             // SAFETY: y is as long as g, of which this range is the task's own.
             unsafe {
                 let (py, pg) = (y.as_ptr().add(at), g.get().add(at));
-                let (vy, vg) = if lanes == LANES {
-                    (S::load(py), S::load(pg))
-                } else {
-                    (S::load_n(py, lanes), S::load_n(pg, lanes))
-                };
+                let (vy, vg) = (S::load_upto(py, lanes), S::load_upto(pg, lanes));
                 let v = match act {
                     Act::Identity => vg,
                     Act::LeakyRelu(slope) => leaky::<S>(vy, vg, S::splat(slope)),
                     // 1 − y²
                     Act::Tanh => S::mul(vg, S::sub(S::splat(1.0), S::mul(vy, vy))),
                 };
-                if lanes == LANES { S::store(pg, v) } else { S::store_n(pg, lanes, v) }
+                S::store_upto(pg, lanes, v);
             }
         }
     }

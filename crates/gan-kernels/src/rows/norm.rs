@@ -79,8 +79,7 @@ trait Terms: Sync {
 unsafe fn at<S: Simd>(x: &[f32], index: usize, lanes: usize) -> S::V {
     // SAFETY: the caller's rows and channels lie inside x.
     unsafe {
-        let p = x.as_ptr().add(index);
-        if lanes == LANES { S::load(p) } else { S::load_n(p, lanes) }
+        S::load_upto(x.as_ptr().add(index), lanes)
     }
 }
 
@@ -129,7 +128,9 @@ impl<T: Terms> Job for Sum<'_, T> {
                     if wide == WIDE && first + WIDE * LANES <= self.channels {
                         self.block::<S, WIDE>(&rows, first);
                     } else {
-                        (0..wide).for_each(|i| self.block::<S, 1>(&rows, first + i * LANES));
+                        for i in 0..wide {
+                            self.block::<S, 1>(&rows, first + i * LANES);
+                        }
                     }
                 }
             }
@@ -143,7 +144,10 @@ impl<T: Terms> Sum<'_, T> {
         let lanes = LANES.min(self.channels - first);
         // SAFETY: as `run` does.
         unsafe {
-            let state: [[S::V; 3]; N] = std::array::from_fn(|i| self.terms.prepare::<S>(first + i * LANES, lanes));
+            let mut state = [[S::zero(); 3]; N];
+            for (i, state) in state.iter_mut().enumerate() {
+                *state = self.terms.prepare::<S>(first + i * LANES, lanes);
+            }
             let mut sums = [[S::zero(); 2]; N];
             for row in rows.clone() {
                 for i in 0..N {
@@ -219,7 +223,7 @@ unsafe fn before_act<S: Simd>(x: S::V, g: S::V, [mean, scale, shift]: &[S::V; 3]
 #[inline(always)]
 unsafe fn per_channel<S: Simd>(by: &Channels, channel: usize, lanes: usize) -> [S::V; 3] {
     // SAFETY: the slices have one number a channel.
-    unsafe { [by.mean, by.scale, by.shift].map(|v| at::<S>(v, channel, lanes)) }
+    unsafe { [at::<S>(by.mean, channel, lanes), at::<S>(by.scale, channel, lanes), at::<S>(by.shift, channel, lanes)] }
 }
 
 impl Terms for Gradients<'_> {
@@ -264,7 +268,9 @@ impl<F: Value> Job for Each<F> {
                 if first + WIDE * LANES <= self.channels {
                     self.block::<S, WIDE>(first);
                 } else {
-                    (first..self.channels).step_by(LANES).for_each(|channel| self.block::<S, 1>(channel));
+                    for channel in (first..self.channels).step_by(LANES) {
+                        self.block::<S, 1>(channel);
+                    }
                 }
             }
         }
@@ -277,13 +283,15 @@ impl<F: Value> Each<F> {
         let lanes = LANES.min(self.channels - first);
         // SAFETY: as `run` does.
         unsafe {
-            let state: [[S::V; 5]; N] = std::array::from_fn(|i| self.f.prepare::<S>(first + i * LANES, lanes));
+            let mut state = [[S::zero(); 5]; N];
+            for (i, state) in state.iter_mut().enumerate() {
+                *state = self.f.prepare::<S>(first + i * LANES, lanes);
+            }
             for row in self.rows.clone() {
                 for (i, state) in state.iter().enumerate() {
                     let index = row * self.channels + first + i * LANES;
                     let v = self.f.value::<S>(state, index, lanes);
-                    let p = self.to.get().add(index);
-                    if lanes == LANES { S::store(p, v) } else { S::store_n(p, lanes, v) }
+                    S::store_upto(self.to.get().add(index), lanes, v);
                 }
             }
         }
@@ -335,8 +343,7 @@ impl Value for InputGrad<'_> {
     unsafe fn value<S: Simd>(&self, [mean, scale, shift, even, along]: &[S::V; 5], index: usize, lanes: usize) -> S::V {
         // SAFETY: inside x and g; each number of g is read before it is written.
         unsafe {
-            let p = self.g.get().add(index);
-            let g = if lanes == LANES { S::load(p) } else { S::load_n(p, lanes) };
+            let g = S::load_upto(self.g.get().add(index), lanes);
             let x = at::<S>(self.x, index, lanes);
             let [centred, g] = before_act::<S>(x, g, &[*mean, *scale, *shift], self.by.slope);
             S::sub(S::sub(S::mul(*scale, g), *even), S::mul(centred, *along))

@@ -1,8 +1,9 @@
 //! Vectors of sixteen f32 for whatever the processor has, chosen once at run time.
 //!
 //! A kernel is written once, as a [`Job`] over the operations of [`Simd`]. [`Level::run`] compiles it for each instruction set
-//! and runs the best that the processor has; no compiler flags are needed. The environment variable `GAN_CPU` names another:
-//! `portable`, `avx2`, `avx512` or `avx512-bf16`.
+//! and runs the best that the processor has; no compiler flags are needed. Inside a job everything is
+//! `#[inline(always)]` and nothing is a closure: a function that is not inlined would be compiled without the instructions.
+//! The environment variable `GAN_CPU` names another level: `portable`, `avx2`, `avx512` or `avx512-bf16`.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -49,6 +50,19 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     #[inline(always)]
     unsafe fn zero() -> Self::V {
         unsafe { Self::splat(0.0) }
+    }
+
+    /// The first `n` ≤ 16 numbers at `p`, by the faster way if that is all.
+    #[inline(always)]
+    unsafe fn load_upto(p: *const f32, n: usize) -> Self::V {
+        // SAFETY: the caller vouches for `n` numbers.
+        unsafe { if n == LANES { Self::load(p) } else { Self::load_n(p, n) } }
+    }
+    /// The first `n` ≤ 16 numbers to `p`, by the faster way if that is all.
+    #[inline(always)]
+    unsafe fn store_upto(p: *mut f32, n: usize, v: Self::V) {
+        // SAFETY: the caller vouches for room for `n` numbers.
+        unsafe { if n == LANES { Self::store(p, v) } else { Self::store_n(p, n, v) } }
     }
 
     /// acc + lo(a)·lo(b) + hi(a)·hi(b) over pairs of bf16 in 32-bit words; `a` is one word for all lanes.

@@ -71,7 +71,7 @@ pub(super) unsafe fn transformed<S: Simd, W: Algorithm>(pixels: &Pixels, channel
         for i in 0..W::POINTS {
             for j in 0..W::POINTS {
                 let p = pixels[i][j].add(channel);
-                d[i][j] = if lanes == LANES { S::load(p) } else { S::load_n(p, lanes) };
+                d[i][j] = S::load_upto(p, lanes);
             }
         }
         input2::<S, W>(&d)
@@ -130,7 +130,7 @@ impl<P: Format, W: Algorithm> Tiles<'_, P, W> {
                                 break;
                             }
                             let to = self.y.get().add(((n * h + y) * w + x) * n_channels + channel);
-                            if lanes == LANES { S::store(to, *o) } else { S::store_n(to, lanes, *o) }
+                            S::store_upto(to, lanes, *o);
                         }
                     }
                 }

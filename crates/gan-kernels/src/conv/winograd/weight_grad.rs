@@ -90,7 +90,7 @@ impl<P: Format, W: Algorithm> Gradients<'_, P, W> {
                     for (j, d) in d.iter_mut().enumerate().take(W::OUTPUTS.min(w - tx * W::OUTPUTS)) {
                         let (y, x) = (ty * W::OUTPUTS + i, tx * W::OUTPUTS + j);
                         let from = self.dy.as_ptr().add(((n * h + y) * w + x) * n_channels + channel);
-                        *d = if lanes == LANES { S::load(from) } else { S::load_n(from, lanes) };
+                        *d = S::load_upto(from, lanes);
                     }
                 }
             }
@@ -146,11 +146,14 @@ impl<P: Format, W: Algorithm> Rows<'_, P, W> {
         for tile in (0..count).step_by(P::PAIR) {
             // SAFETY: tiles beyond the last one are zeros; channels lie inside a pixel's.
             unsafe {
-                let at = |tile: usize| {
-                    if tile < count { pixels::<W>(slide, self.phase, self.x, self.zeros, first + tile) } else { outside }
+                let one = pixels::<W>(slide, self.phase, self.x, self.zeros, first + tile);
+                let two = if P::PAIR == 1 {
+                    one
+                } else if tile + 1 < count {
+                    pixels::<W>(slide, self.phase, self.x, self.zeros, first + tile + 1)
+                } else {
+                    outside
                 };
-                let one = at(tile);
-                let two = if P::PAIR == 2 { at(tile + 1) } else { one };
                 for channel in self.channels.clone().step_by(LANES) {
                     let lanes = LANES.min(self.channels.end - channel);
                     let d1 = transformed::<S, W>(&one, channel, lanes);
@@ -186,7 +189,7 @@ impl<P: Format, W: Algorithm> Rows<'_, P, W> {
                     for a in 0..W::TAPS {
                         for b in 0..W::TAPS {
                             let to = dw.get().add((self.phase.taps[a][b] * k + channel) * n + column);
-                            if lanes == LANES { S::store(to, g[a][b]) } else { S::store_n(to, lanes, g[a][b]) }
+                            S::store_upto(to, lanes, g[a][b]);
                         }
                     }
                 }

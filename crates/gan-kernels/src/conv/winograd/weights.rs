@@ -60,7 +60,7 @@ impl<P: Format, W: Algorithm> PackPanel<'_, P, W> {
                 for (a, g) in g.iter_mut().enumerate().take(W::TAPS) {
                     for (b, g) in g.iter_mut().enumerate().take(W::TAPS) {
                         let from = self.from.as_ptr().add((self.taps[a][b] * self.k + c) * self.n + column);
-                        *g = if lanes == LANES { S::load(from) } else { S::load_n(from, lanes) };
+                        *g = S::load_upto(from, lanes);
                     }
                 }
             }
