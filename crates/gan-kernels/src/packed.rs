@@ -12,6 +12,9 @@ use crate::simd::{Job, LANES, Simd};
 pub(crate) const PANEL: usize = 2 * LANES;
 /// Words of A that lie side by side along k.
 pub(crate) const BLOCK: usize = 32;
+/// Added to distances that would be multiples of 4 KiB otherwise: addresses that far apart share a set of the nearest cache,
+/// which holds only a dozen of them.
+pub(crate) const APART: usize = LANES;
 /// Words of k that pass through the kernel before C is written.
 const DEPTH: usize = 256;
 

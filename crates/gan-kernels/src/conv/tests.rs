@@ -207,7 +207,7 @@ fn speed() {
     for (channels, side) in [([128, 64, 128], 32), ([128, 128, 256], 16), ([128, 256, 512], 8), ([128, 64, 128], 14), ([64, 128, 128], 28), ([128, 3, 64], 64)] {
         let p = problem(ConvSpec::square(2, 1), channels, [side; 2], [4, 4]).unwrap();
         let gflop = 2.0 * (p.samples * p.positions() * p.rows() * p.out_channels) as f64 / 1e9;
-        for precision in [Precision::F32, Precision::F32Accurate, Precision::Bf16] {
+        for precision in [Precision::F32, Precision::Bf16] {
             let level = Level::current();
             let (x, y) = (made(p.samples * p.input_len(), 1), made(p.samples * p.output_len(), 2));
             let mut w = made(p.out_channels * p.rows(), 3);

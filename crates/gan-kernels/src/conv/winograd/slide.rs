@@ -3,19 +3,22 @@
 use super::plan::{Output, Phase, Slide};
 use super::transform::{Algorithm, input2, output2};
 use super::weights::point_words;
-use crate::packed::{BLOCK, Format, PANEL, Product, by_blocks};
+use crate::packed::{APART, BLOCK, Format, PANEL, Product, by_blocks};
 use crate::product::Onto;
 use crate::scratch::{Buffer, Shared, each};
 use crate::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 
-/// Tiles that one task takes, about: their transformed inputs and products should stay in the cache.
-const TILES: usize = 72;
+/// Tiles that one task takes, about. Their transformed inputs and products should stay in the cache, which asks for few; each
+/// task reads all weights, which asks for many where those are large.
+fn tiles([k, n]: [usize; 2]) -> usize {
+    (k * n / 512).clamp(36, 128)
+}
 
 /// source `[N, H, W, K]`, weights of [`super::weights::pack`] -> target `[N, H', W', C]`, all of it written.
 pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32], u: &[f32], y: &mut [f32]) {
     let count = slide.count();
-    let tasks = count.div_ceil(TILES).next_multiple_of(4);
+    let tasks = count.div_ceil(tiles(slide.channels)).next_multiple_of(4);
     let size = count.div_ceil(tasks);
     let zeros = Buffer::zeros(slide.channels[0].next_multiple_of(LANES));
     let y = Shared::new(y);
@@ -84,7 +87,7 @@ impl<P: Format, W: Algorithm> Tiles<'_, P, W> {
     unsafe fn inputs<S: Simd>(&self, phase: &Phase, a: *mut f32) {
         let k = self.slide.channels[0];
         let in_block = BLOCK * P::PAIR;
-        let point = k.div_ceil(in_block) * self.count * BLOCK;
+        let point = k.div_ceil(in_block) * self.count * BLOCK + APART;
         for tile in 0..self.count {
             // SAFETY: tiles, channels and points all lie inside the buffers that `run` takes for them.
             unsafe {
@@ -115,7 +118,7 @@ impl<P: Format, W: Algorithm> Tiles<'_, P, W> {
                     let mut d = [[S::zero(); 5]; 5];
                     for i in 0..W::POINTS {
                         for j in 0..W::POINTS {
-                            d[i][j] = S::load(c.add(((i * W::POINTS + j) * self.count + tile) * columns + channel));
+                            d[i][j] = S::load(c.add((i * W::POINTS + j) * (self.count * columns + APART) + tile * columns + channel));
                         }
                     }
                     let o = output2::<S, W>(&d);
@@ -147,9 +150,10 @@ impl<P: Format, W: Algorithm> Job for Tiles<'_, P, W> {
         let [k, n] = self.slide.channels;
         let (points, columns) = (W::POINTS * W::POINTS, n.next_multiple_of(PANEL));
         let words = k.div_ceil(P::PAIR);
-        let a_point = words.div_ceil(BLOCK) * self.count * BLOCK;
+        let a_point = words.div_ceil(BLOCK) * self.count * BLOCK + APART;
+        let c_point = self.count * columns + APART;
         let mut a = Buffer::any(points * a_point);
-        let mut c = Buffer::any(points * self.count * columns);
+        let mut c = Buffer::any(points * c_point);
         let mut u = self.u.as_ptr();
         for output in &self.slide.outputs {
             for (index, phase) in output.phases.iter().enumerate() {
@@ -165,7 +169,7 @@ impl<P: Format, W: Algorithm> Job for Tiles<'_, P, W> {
                             a_step: self.count * BLOCK,
                             b: u,
                             b_step: words * PANEL,
-                            c: c.as_mut_ptr().add(point * self.count * columns),
+                            c: c.as_mut_ptr().add(point * c_point),
                             c_step: columns,
                             onto: if index == 0 { Onto::Fresh } else { Onto::Sum },
                         });

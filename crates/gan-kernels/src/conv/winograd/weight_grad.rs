@@ -3,7 +3,7 @@
 use super::plan::{Phase, Slide};
 use super::slide::{pixels, transformed};
 use super::transform::{Algorithm, gradient2, taps_gradient2};
-use crate::packed::{Format, PANEL, Product, by_columns};
+use crate::packed::{APART, Format, PANEL, Product, by_columns};
 use crate::product::Onto;
 use crate::scratch::{Buffer, Shared, each};
 use crate::simd::{Job, LANES, Level, Simd};
@@ -24,8 +24,9 @@ pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32
     let phases: Vec<Phase> = slide.phases().collect();
     let groups = k.div_ceil(ROWS);
     let zeros = Buffer::zeros(k.next_multiple_of(LANES));
-    let mut transformed = Buffer::any(points * chunk.div_ceil(P::PAIR) * columns);
-    let mut sums = Buffer::any(phases.len() * groups * points * ROWS * columns);
+    let mut transformed = Buffer::any(points * (chunk.div_ceil(P::PAIR) * columns + APART));
+    let one_task = points * (ROWS * columns + APART);
+    let mut sums = Buffer::any(phases.len() * groups * one_task);
     let (b, c, dw) = (Shared::new(&mut transformed), Shared::new(&mut sums), Shared::new(dw));
     for first in (0..count).step_by(chunk) {
         let part = Part { slide, first, count: chunk.min(count - first), columns };
@@ -45,7 +46,7 @@ pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32
                 b,
                 // SAFETY: each task has its own sums.
                 c: Shared::new(unsafe {
-                    std::slice::from_raw_parts_mut(c.get().add(task * points * ROWS * columns), points * ROWS * columns)
+                    std::slice::from_raw_parts_mut(c.get().add(task * one_task), one_task)
                 }),
                 channels: rows..k.min(rows + ROWS),
                 dw: (first + chunk >= count).then_some(dw),
@@ -114,7 +115,8 @@ impl<P: Format, W: Algorithm> Job for Gradients<'_, P, W> {
                     for i in 0..W::POINTS {
                         for j in 0..W::POINTS {
                             let row = (channel / PANEL) * words + tile / P::PAIR;
-                            let to = (i * W::POINTS + j) * words * self.part.columns + row * PANEL + channel % PANEL;
+                            let point = (i * W::POINTS + j) * (words * self.part.columns + APART);
+                            let to = point + row * PANEL + channel % PANEL;
                             S::store(self.to.get().add(to), P::word::<S>(first[i][j], second[i][j]));
                         }
                     }
@@ -160,8 +162,8 @@ impl<P: Format, W: Algorithm> Rows<'_, P, W> {
                     let d2 = if P::PAIR == 2 { transformed::<S, W>(&two, channel, lanes) } else { d1 };
                     for i in 0..W::POINTS {
                         for j in 0..W::POINTS {
-                            let row = (i * W::POINTS + j) * words + tile / P::PAIR;
-                            let to = a.add(row * ROWS + channel - self.channels.start);
+                            let point = (i * W::POINTS + j) * (words * ROWS + APART);
+                            let to = a.add(point + tile / P::PAIR * ROWS + channel - self.channels.start);
                             S::store(to, P::word::<S>(d1[i][j], d2[i][j]));
                         }
                     }
@@ -180,8 +182,9 @@ impl<P: Format, W: Algorithm> Rows<'_, P, W> {
                     let mut d = [[S::zero(); 5]; 5];
                     for i in 0..W::POINTS {
                         for j in 0..W::POINTS {
-                            let row = (i * W::POINTS + j) * ROWS + channel - self.channels.start;
-                            d[i][j] = S::load(self.c.get().add(row * columns + column));
+                            let point = (i * W::POINTS + j) * (ROWS * columns + APART);
+                            let row = channel - self.channels.start;
+                            d[i][j] = S::load(self.c.get().add(point + row * columns + column));
                         }
                     }
                     let g = taps_gradient2::<S, W>(&d);
@@ -205,7 +208,7 @@ impl<P: Format, W: Algorithm> Job for Rows<'_, P, W> {
     unsafe fn run<S: Simd>(self) {
         let (points, columns) = (W::POINTS * W::POINTS, self.part.columns);
         let words = self.part.count.div_ceil(P::PAIR);
-        let mut a = Buffer::any(points * words * ROWS);
+        let mut a = Buffer::any(points * (words * ROWS + APART));
         // SAFETY: a, b and the sums have a part of the named size for every point.
         unsafe {
             self.inputs::<S>(a.as_mut_ptr(), words);
@@ -214,11 +217,11 @@ impl<P: Format, W: Algorithm> Job for Rows<'_, P, W> {
                     m: self.channels.len(),
                     n: columns,
                     k: words,
-                    a: a.as_ptr().add(point * words * ROWS),
+                    a: a.as_ptr().add(point * (words * ROWS + APART)),
                     a_step: ROWS,
-                    b: self.b.get().add(point * words * columns),
+                    b: self.b.get().add(point * (words * columns + APART)),
                     b_step: words * PANEL,
-                    c: self.c.get().add(point * ROWS * columns),
+                    c: self.c.get().add(point * (ROWS * columns + APART)),
                     c_step: columns,
                     onto: if self.part.first == 0 { Onto::Fresh } else { Onto::Sum },
                 });

@@ -2,14 +2,14 @@
 
 use super::plan::Slide;
 use super::transform::{Algorithm, taps2};
-use crate::packed::{Format, PANEL};
+use crate::packed::{APART, Format, PANEL};
 use crate::scratch::{Buffer, Shared, each};
 use crate::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 
-/// Words of one filter point's panels.
+/// Distance between filter points' panels, in words.
 pub(super) fn point_words<P: Format>([k, n]: [usize; 2]) -> usize {
-    k.div_ceil(P::PAIR) * n.next_multiple_of(PANEL)
+    k.div_ceil(P::PAIR) * n.next_multiple_of(PANEL) + APART
 }
 
 /// `[phase][point][panel][k words][32]` from taps-major weights `[tap][k][n]`.
