@@ -5,20 +5,21 @@
 use crate::error::{Error, Result};
 use crate::init::Init;
 use crate::layer::Layer;
-use crate::network::{Network, Outlet, Pass};
+use crate::network::{Features, Network, Pass};
 use crate::noise::Latent;
 use crate::params::Param;
 use crate::rng::Rng;
 use candle_core::{Device, Tensor};
 use gan_kernels::Precision;
+use gan_kernels::chain::Reuse;
 
 /// What a discriminator says about a batch.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// `[N]`, the log-odds that each sample is real: real above 0. Every loss works on these.
     pub logits: Tensor,
-    /// `[N, …]`, what reached the last layer with weights.
-    pub features: Tensor,
+    /// `[N, …]`, what reached the last layer with weights; where the pass wants it, or where it costs nothing.
+    pub features: Option<Tensor>,
 }
 
 /// A network from noise to samples.
@@ -93,7 +94,7 @@ impl LayeredGenerator {
                 format!("input {input:?} does not take latent vectors of {} numbers (latent.dim)", latent.dim);
             return Err(Error::Network { network: name.into(), problem });
         }
-        Ok(Self { network: Network::new(name, input, layers, init, Outlet::Output, rng, device)? })
+        Ok(Self { network: Network::new(name, input, layers, init, Reuse::Never, rng, device)? })
     }
 
     /// The same generator (the same variables) with another number format of its products.
@@ -148,7 +149,7 @@ impl LayeredDiscriminator {
         if ends_in_sigmoid(layers) {
             return fail("ends in \"sigmoid\", but losses work on logits: remove that layer".into());
         }
-        let network = Network::new(name, input, layers, init, Outlet::Features, rng, device)?;
+        let network = Network::new(name, input, layers, init, Reuse::UntilChanged, rng, device)?;
         match network.output().iter().product() {
             1usize => Ok(Self { network }),
             _ => fail(format!("the last layer makes {:?}, needs one number a sample (the logit)", network.output())),
@@ -171,7 +172,13 @@ impl LayeredDiscriminator {
 
 impl Discriminator for LayeredDiscriminator {
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> candle_core::Result<Verdict> {
-        let (y, features) = self.network.forward_with_features(x, pass)?;
+        let (y, features) = match pass.features {
+            Features::Left => (self.network.forward(x, pass)?, None),
+            Features::Wanted => {
+                let (y, features) = self.network.forward_with_features(x, pass)?;
+                (y, Some(features))
+            }
+        };
         Ok(Verdict { logits: y.flatten_all()?, features })
     }
 

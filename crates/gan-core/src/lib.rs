@@ -27,7 +27,7 @@ pub use gan::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, 
 pub use init::Init;
 pub use layer::Layer;
 pub use loss::{Labels, Loss};
-pub use network::{Mode, Network, Outlet, Pass, Weights};
+pub use network::{Features, Mode, Network, Pass, Weights};
 pub use noise::{Distribution, Latent};
 pub use params::{Param, Role};
 pub use rng::Rng;

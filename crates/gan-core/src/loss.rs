@@ -45,7 +45,15 @@ pub fn cross_entropy(logits: &Tensor, target: f64) -> Result<Tensor> {
 /// # Errors
 /// From candle.
 pub fn discriminator(real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
-    cross_entropy(real, labels.real)?.mean_all()? + cross_entropy(fake, labels.fake)?.mean_all()?
+    discriminator_part(real, labels.real)? + discriminator_part(fake, labels.fake)?
+}
+
+/// One of the two terms of [`discriminator`]: the mean of H(label, D) over logits `[N]`.
+///
+/// # Errors
+/// From candle.
+pub fn discriminator_part(logits: &Tensor, label: f64) -> Result<Tensor> {
+    cross_entropy(logits, label)?.mean_all()
 }
 
 /// D's loss where real `[N]` and generated `[M]` samples are one batch: the mean over all N + M.

@@ -1,20 +1,19 @@
 //! A layer list turned into a network: parameters allocated and initialised, ready to run.
 //!
 //! On the CPU a network runs as one fused operation (`links`); on other devices, and where gradients are to be differentiated
-//! again, layer by layer (`layerwise`). All trained parameters stand in a row in one variable, or in two for a network whose
-//! features are wanted: one for the layers before its head, one for the head. A [`Param`] is a window into it.
+//! again, layer by layer (`layerwise`). All trained parameters stand in a row in one variable; a [`Param`] is a window into it.
 
 use crate::error::Result;
 use crate::init::Init;
 use crate::layer::{Layer, RunningVariance};
-use crate::params::{self, Param};
+use crate::params::{self, Param, Role};
 use crate::rng::Rng;
 use crate::shape::{self, Shape};
 use candle_core::{Device, Tensor, Var};
 use gan_kernels::chain::{self, Chain, Layout, Reuse, Run, Statistics};
 use gan_kernels::{BatchStatistics, Precision};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 mod layerwise;
 mod links;
@@ -37,6 +36,16 @@ pub enum Weights {
     Frozen,
 }
 
+/// Whether what reaches a discriminator's head is wanted beside its logits. It costs a copy or two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Features {
+    /// It is not.
+    #[default]
+    Left,
+    /// It is.
+    Wanted,
+}
+
 /// How a network runs once.
 #[derive(Debug)]
 pub struct Pass<'a> {
@@ -44,33 +53,31 @@ pub struct Pass<'a> {
     pub mode: Mode<'a>,
     /// Gradients for the weights or not.
     pub weights: Weights,
+    /// Whether a discriminator's features are wanted.
+    pub features: Features,
 }
 
 impl<'a> Pass<'a> {
     /// A training pass with gradients for the weights.
     pub fn train(rng: &'a mut Rng) -> Self {
-        Self { mode: Mode::Train(rng), weights: Weights::Trained }
+        Self { mode: Mode::Train(rng), weights: Weights::Trained, features: Features::Left }
     }
 
     /// A training pass through a network whose weights stay as they are while another one learns from it. Its running averages
     /// follow the batch, as in PyTorch.
     pub fn frozen(rng: &'a mut Rng) -> Self {
-        Self { mode: Mode::Train(rng), weights: Weights::Frozen }
+        Self { mode: Mode::Train(rng), weights: Weights::Frozen, features: Features::Left }
+    }
+
+    /// The same, with features.
+    pub fn with_features(self) -> Self {
+        Self { features: Features::Wanted, ..self }
     }
 
     /// Use, without gradients for the weights.
     pub fn eval() -> Self {
-        Self { mode: Mode::Eval, weights: Weights::Frozen }
+        Self { mode: Mode::Eval, weights: Weights::Frozen, features: Features::Left }
     }
-}
-
-/// What is asked of a network beside its output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outlet {
-    /// Nothing.
-    Output,
-    /// What reaches its last layer with weights, its head.
-    Features,
 }
 
 /// A network made from a layer list.
@@ -82,16 +89,19 @@ pub struct Network {
     params: Vec<Param>,
     /// Where each layer's parameters start in `params`.
     starts: Vec<usize>,
-    parts: Vec<Part>,
-    outlet: Outlet,
+    /// All trained parameters in a row.
+    theta: Var,
+    fused: Fused,
 }
 
-/// Layers that run as one, and their trained parameters in a row.
+/// The layers as fused operations over all trained parameters.
 #[derive(Clone, Debug)]
-struct Part {
-    layers: Range<usize>,
-    theta: Var,
-    chain: Arc<Chain>,
+struct Fused {
+    precision: Precision,
+    reuse: Reuse,
+    whole: Arc<Chain>,
+    /// The layers before the head, and from it on; made when features are first asked for.
+    halves: OnceLock<[Arc<Chain>; 2]>,
 }
 
 impl Network {
@@ -104,77 +114,32 @@ impl Network {
         input: &[usize],
         layers: &[Layer],
         init: Init,
-        outlet: Outlet,
+        reuse: Reuse,
         rng: &mut Rng,
         device: &Device,
     ) -> Result<Self> {
         let shapes = shape::infer(name, input, layers)?;
-        let mut network = Self {
-            layers: layers.to_vec(),
-            input: input.to_vec(),
-            shapes,
-            params: vec![],
-            starts: vec![],
-            parts: vec![],
-            outlet,
-        };
-        let head = if outlet == Outlet::Features { head(layers) } else { layers.len() };
-        for range in [0..head, head..layers.len()] {
-            if !range.is_empty() {
-                network.add_part(range, init, rng, device)?;
-            }
-        }
-        Ok(network)
-    }
-
-    /// The shape that reaches layer `index`.
-    fn before(&self, index: usize) -> &[usize] {
-        index.checked_sub(1).map_or(&self.input, |i| &self.shapes[i])
-    }
-
-    /// Draws the parameters of some layers in the list's order and joins the trained ones.
-    fn add_part(&mut self, range: Range<usize>, init: Init, rng: &mut Rng, device: &Device) -> Result<()> {
-        let mut drawn = vec![];
-        for index in range.clone() {
-            let own = params::of_layer(&self.layers[index], self.before(index));
-            let kernel = own.first().map(|(_, shape, _)| shape.clone()).unwrap_or_default();
-            for (suffix, shape, role) in own {
-                let start = init.tensor(role, &shape, &kernel, rng, device)?;
-                drawn.push((index, format!("main.{index}.{suffix}"), role, start));
-            }
-        }
+        let drawn = draw(input, layers, &shapes, init, rng, device)?;
         let trained: Vec<Tensor> =
-            drawn.iter().filter(|d| d.2.is_trained()).map(|d| d.3.flatten_all()).collect::<candle_core::Result<_>>()?;
+            drawn.iter().filter(|d| d.role.is_trained()).map(|d| d.start.flatten_all()).collect::<candle_core::Result<_>>()?;
         let theta = match trained.is_empty() {
             // Candle has no empty variables.
             true => Var::zeros(1, candle_core::DType::F32, device)?,
             false => Var::from_tensor(&Tensor::cat(&trained, 0)?)?,
         };
-        let (mut at, mut drawn) = (0, drawn.into_iter().peekable());
-        for index in range.clone() {
-            self.starts.push(self.params.len());
-            while let Some((_, name, role, start)) = drawn.next_if(|d| d.0 == index) {
-                let param = if role.is_trained() {
-                    at += start.elem_count();
-                    Param::window(name, &theta, at - start.elem_count(), start.dims(), role)
-                } else {
-                    Param::whole(name, Var::from_tensor(&start)?, role)
-                };
-                self.params.push(param);
-            }
+        let (mut params, mut at) = (vec![], 0);
+        let starts = (0..layers.len()).map(|layer| drawn.iter().filter(|d| d.layer < layer).count()).collect();
+        for d in drawn {
+            params.push(match d.role.is_trained() {
+                true => Param::window(d.name, &theta, at, d.start.dims(), d.role),
+                false => Param::whole(d.name, Var::from_tensor(&d.start)?, d.role),
+            });
+            at += if d.role.is_trained() { d.start.elem_count() } else { 0 };
         }
-        let chain = Arc::new(self.chain(range.clone(), Precision::F32)?);
-        self.parts.push(Part { layers: range, theta, chain });
-        Ok(())
-    }
-
-    fn chain(&self, range: Range<usize>, precision: Precision) -> candle_core::Result<Chain> {
-        // A network that is asked for its features judges several batches between two updates.
-        let reuse = match self.outlet {
-            Outlet::Features => Reuse::UntilChanged,
-            Outlet::Output => Reuse::Never,
-        };
-        Chain::new(self.before(range.start), self.links(range), precision, reuse)
+        let empty = Chain::new(&[1], vec![], Precision::F32, reuse)?;
+        let fused = Fused { precision: Precision::F32, reuse, whole: Arc::new(empty), halves: OnceLock::new() };
+        let network = Self { layers: layers.to_vec(), input: input.to_vec(), shapes, params, starts, theta, fused };
+        Ok(network.with_precision(Precision::F32)?)
     }
 
     /// The same network (the same variables) with another number format of its products.
@@ -182,10 +147,19 @@ impl Network {
     /// # Errors
     /// From candle.
     pub fn with_precision(mut self, precision: Precision) -> candle_core::Result<Self> {
-        for i in 0..self.parts.len() {
-            self.parts[i].chain = Arc::new(self.chain(self.parts[i].layers.clone(), precision)?);
-        }
+        (self.fused.precision, self.fused.halves) = (precision, OnceLock::new());
+        self.fused.whole = Arc::new(self.chain(0..self.layers.len())?);
         Ok(self)
+    }
+
+    /// Some layers as one operation.
+    fn chain(&self, range: Range<usize>) -> candle_core::Result<Chain> {
+        Chain::new(self.before(range.start), self.links(range), self.fused.precision, self.fused.reuse)
+    }
+
+    /// The shape that reaches layer `index`.
+    fn before(&self, index: usize) -> &[usize] {
+        index.checked_sub(1).map_or(&self.input, |i| &self.shapes[i])
     }
 
     /// The layer list.
@@ -216,13 +190,7 @@ impl Network {
         if !self.runs_fused(x) {
             return self.layerwise(0..self.layers.len(), x, pass);
         }
-        let last = self.parts.len().saturating_sub(1);
-        let mut x = x.clone();
-        for (i, part) in self.parts.iter().enumerate() {
-            let layouts = [i == 0, i == last].map(|end| if end { Layout::ChannelsFirst } else { Layout::ChannelsLast });
-            x = self.fused(part, &x, layouts, pass)?;
-        }
-        Ok(x)
+        self.run(&self.fused.whole, 0..self.layers.len(), x, [Layout::ChannelsFirst; 2], pass)
     }
 
     /// x `[N, input…]` -> (`[N, output…]`, what reaches the last layer with weights).
@@ -230,16 +198,20 @@ impl Network {
     /// # Errors
     /// If x has another shape than the network is for.
     pub fn forward_with_features(&self, x: &Tensor, pass: &mut Pass) -> candle_core::Result<(Tensor, Tensor)> {
-        let [body, rest] = match &self.parts[..] {
-            [body, rest] if self.runs_fused(x) => [body, rest],
-            _ => {
-                let head = head(&self.layers);
-                let features = self.layerwise(0..head, x, pass)?;
-                return Ok((self.layerwise(head..self.layers.len(), &features, pass)?, features));
+        let (head, end) = (head(&self.layers), self.layers.len());
+        if !self.runs_fused(x) || head == 0 {
+            let features = self.layerwise(0..head, x, pass)?;
+            return Ok((self.layerwise(head..end, &features, pass)?, features));
+        }
+        let halves = match self.fused.halves.get() {
+            Some(halves) => halves,
+            None => {
+                let made = [Arc::new(self.chain(0..head)?), Arc::new(self.chain(head..end)?)];
+                self.fused.halves.get_or_init(|| made)
             }
         };
-        let features = self.fused(body, x, [Layout::ChannelsFirst, Layout::ChannelsLast], pass)?;
-        let y = self.fused(rest, &features, [Layout::ChannelsLast, Layout::ChannelsFirst], pass)?;
+        let features = self.run(&halves[0], 0..head, x, [Layout::ChannelsFirst, Layout::ChannelsLast], pass)?;
+        let y = self.run(&halves[1], head..end, &features, [Layout::ChannelsLast, Layout::ChannelsFirst], pass)?;
         let features = if features.rank() == 4 { features.permute((0, 3, 1, 2))? } else { features };
         Ok((y, features))
     }
@@ -249,18 +221,25 @@ impl Network {
         x.device().is_cpu() && x.dtype() == candle_core::DType::F32 && !gan_kernels::keeps_graph()
     }
 
-    fn fused(&self, part: &Part, x: &Tensor, [from, to]: [Layout; 2], pass: &mut Pass) -> candle_core::Result<Tensor> {
+    fn run(
+        &self,
+        chain: &Arc<Chain>,
+        layers: Range<usize>,
+        x: &Tensor,
+        [from, to]: [Layout; 2],
+        pass: &mut Pass,
+    ) -> candle_core::Result<Tensor> {
         let theta = match pass.weights {
-            Weights::Frozen => part.theta.as_detached_tensor(),
-            Weights::Trained => part.theta.as_tensor().clone(),
+            Weights::Frozen => self.theta.as_detached_tensor(),
+            Weights::Trained => self.theta.as_tensor().clone(),
         };
-        let given = self.running(part.layers.clone())?;
+        let given = self.running(layers.clone())?;
         let (statistics, noise) = match &mut pass.mode {
-            Mode::Train(rng) => (Statistics::Batch, noise(&part.chain, x.dim(0)?, rng)?),
+            Mode::Train(rng) => (Statistics::Batch, noise(chain, x.dim(0)?, rng)?),
             Mode::Eval => (Statistics::Given(&given), vec![]),
         };
-        let (y, found) = part.chain.apply(x, &theta, Run { statistics, noise, from, to })?;
-        let norms = part.layers.clone().filter(|i| matches!(self.layers[*i], Layer::BatchNorm(_)));
+        let (y, found) = chain.apply(x, &theta, Run { statistics, noise, from, to })?;
+        let norms = layers.filter(|i| matches!(self.layers[*i], Layer::BatchNorm(_)));
         norms.zip(found).try_for_each(|(index, found)| self.follow(index, found))?;
         Ok(y)
     }
@@ -284,6 +263,36 @@ impl Network {
         blend(&self.params[start + 2], &mean, settings.momentum)?;
         blend(&self.params[start + 3], &(variance * correction)?, settings.momentum)
     }
+}
+
+/// A parameter's initial numbers and where they belong.
+struct Drawn {
+    layer: usize,
+    name: String,
+    role: Role,
+    start: Tensor,
+}
+
+/// Draws all parameters in the list's order.
+fn draw(
+    input: &[usize],
+    layers: &[Layer],
+    shapes: &[Shape],
+    init: Init,
+    rng: &mut Rng,
+    device: &Device,
+) -> candle_core::Result<Vec<Drawn>> {
+    let mut drawn = vec![];
+    let befores = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
+    for (layer, (described, before)) in layers.iter().zip(befores).enumerate() {
+        let own = params::of_layer(described, before);
+        let kernel = own.first().map(|(_, shape, _)| shape.clone()).unwrap_or_default();
+        for (suffix, shape, role) in own {
+            let start = init.tensor(role, &shape, &kernel, rng, device)?;
+            drawn.push(Drawn { layer, name: format!("main.{layer}.{suffix}"), role, start });
+        }
+    }
+    Ok(drawn)
 }
 
 /// The last layer with weights.

@@ -3,8 +3,9 @@
 use candle_core::{DType, Device, Tensor};
 use gan_core::summary::Summary;
 use gan_core::weights::{self, DataDescription, Description, FORMAT};
-use gan_core::{Discriminator, Network, Outlet, Role, params, shape};
+use gan_core::{Discriminator, Network, Role, params, shape};
 use gan_core::{Distribution, Generator, Init, Latent, Layer, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
+use gan_kernels::chain::Reuse;
 use std::path::Path;
 
 #[derive(serde::Deserialize)]
@@ -89,7 +90,7 @@ fn a_list_that_does_not_fit_names_the_layer_what_it_got_and_what_it_needs() {
 
 #[test]
 fn names_and_shapes_are_pytorchs() {
-    let network = Network::new("g", &[100], &layers(KERAS), Init::Glorot, Outlet::Output, &mut Rng::new(1), &Device::Cpu).unwrap();
+    let network = Network::new("g", &[100], &layers(KERAS), Init::Glorot, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
     let found: Vec<(String, Vec<usize>)> =
         network.params().iter().map(|p| (p.name.clone(), p.dims().to_vec())).collect();
     let expected: Vec<(&str, Vec<usize>)> = vec![
@@ -116,7 +117,7 @@ fn initial_values_follow_their_rule() {
         (Init::He, (2.0f32 / 800.0).sqrt(), 0.0),
         (Init::Pytorch, (1.0f32 / 2400.0).sqrt(), 0.0),
     ] {
-        let network = Network::new("d", &[50, 4, 4], &list, init, Outlet::Output, &mut Rng::new(1), &Device::Cpu).unwrap();
+        let network = Network::new("d", &[50, 4, 4], &list, init, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
         let spread = |role: Role| -> f32 {
             let values = network.params().iter().find(|p| p.role == role).unwrap().tensor().unwrap().flatten_all().unwrap();
             (&values - values.mean_all().unwrap().broadcast_as(values.shape()).unwrap())
@@ -134,7 +135,7 @@ fn initial_values_follow_their_rule() {
 fn running_averages_follow_pytorch_or_keras() {
     for (variance, correction) in [("unbiased", 4.0 / 3.0), ("biased", 1.0)] {
         let list = layers(&format!("[{{ batch_norm = {{ momentum = 0.2, running_variance = \"{variance}\" }} }}]"));
-        let network = Network::new("d", &[1], &list, Init::Pytorch, Outlet::Output, &mut Rng::new(1), &Device::Cpu).unwrap();
+        let network = Network::new("d", &[1], &list, Init::Pytorch, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
         let x = Tensor::new(&[[1f32], [2.0], [3.0], [6.0]], &Device::Cpu).unwrap();
         network.forward(&x, &mut Pass::train(&mut Rng::new(2))).unwrap();
         let stored = |i: usize| network.params()[i].tensor().unwrap().to_vec1::<f32>().unwrap()[0];
@@ -149,7 +150,7 @@ fn running_averages_follow_pytorch_or_keras() {
 #[test]
 fn dropout_drops_in_training_only_and_by_the_seed() {
     let network =
-        Network::new("d", &[1000], &layers("[{ dropout = 0.25 }]"), Init::Pytorch, Outlet::Output, &mut Rng::new(1), &Device::Cpu)
+        Network::new("d", &[1000], &layers("[{ dropout = 0.25 }]"), Init::Pytorch, Reuse::Never, &mut Rng::new(1), &Device::Cpu)
             .unwrap();
     let x = Tensor::ones((1, 1000), DType::F32, &Device::Cpu).unwrap();
     let run = |seed: u64| network.forward(&x, &mut Pass::train(&mut Rng::new(seed))).unwrap().to_vec2::<f32>().unwrap();
@@ -165,8 +166,11 @@ fn a_verdict_has_a_logit_a_sample_and_the_features_before_the_head() {
     let list = layers(r#"[{ conv = 4, kernel = 3 }, "global_max_pool", { dense = 1 }]"#);
     let d = LayeredDiscriminator::new(&[1, 5, 5], &list, Init::He, &mut Rng::new(1), &Device::Cpu).unwrap();
     let x = Rng::new(2).normal_tensor(0.0, 1.0, (3, 1, 5, 5), &Device::Cpu).unwrap();
-    let verdict = d.forward(&x, &mut Pass::eval()).unwrap();
-    assert_eq!((verdict.logits.dims(), verdict.features.dims()), (&[3][..], &[3, 4][..]));
+    let verdict = d.forward(&x, &mut Pass::eval().with_features()).unwrap();
+    assert_eq!((verdict.logits.dims(), verdict.features.unwrap().dims()), (&[3][..], &[3, 4][..]));
+    let plain = d.forward(&x, &mut Pass::eval()).unwrap();
+    assert!(plain.features.is_none());
+    assert_eq!(plain.logits.to_vec1::<f32>().unwrap(), verdict.logits.to_vec1::<f32>().unwrap());
     let two = layers("[\"flatten\", { dense = 2 }]");
     let error = LayeredDiscriminator::new(&[1, 5, 5], &two, Init::He, &mut Rng::new(1), &Device::Cpu).unwrap_err();
     assert!(error.to_string().contains("[2]"), "{error}");

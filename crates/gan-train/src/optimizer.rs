@@ -60,6 +60,22 @@ impl Optimizer {
         Ok(sums.iter().sum::<f64>().sqrt())
     }
 
+    /// Adds the gradients in `more` of the variables that it steps to those in `grads`.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn add_gradients(&self, grads: &mut GradStore, more: &GradStore) -> Result<()> {
+        for slot in &self.slots {
+            let sum = match (grads.get(&slot.var), more.get(&slot.var)) {
+                (_, None) => continue,
+                (None, Some(b)) => b.clone(),
+                (Some(a), Some(b)) => update::sum(a, b)?,
+            };
+            grads.insert(&slot.var, sum);
+        }
+        Ok(())
+    }
+
     /// Moves every parameter that has a gradient.
     ///
     /// # Errors

@@ -68,24 +68,32 @@ pub fn update_discriminator(
 ) -> Result<DUpdate> {
     let mut pass = Pass::train(rng);
     let fake = fake.detach();
-    let (on_real, on_fake, loss) = match objective.batches {
+    let names = ["loss_d", "grad_norm_d"];
+    let (on_real, on_fake, loss, grads) = match objective.batches {
         Batches::Separate => {
-            let on_real = d.forward(real, &mut pass)?.logits;
-            let on_fake = d.forward(&fake, &mut pass)?.logits;
-            let loss = loss::discriminator(&on_real, &on_fake, objective.labels)?;
-            (on_real, on_fake, loss)
+            // The two terms' gradients add up; taken one after the other, only one pass is in memory.
+            let mut part = |x: &Tensor, label: f64| -> Result<(Tensor, f64, GradStore)> {
+                let logits = d.forward(x, &mut pass)?.logits;
+                let (loss, grads) = gradients(&loss::discriminator_part(&logits, label)?, step, names[0])?;
+                Ok((logits.detach(), loss, grads))
+            };
+            let (on_real, loss_real, mut grads) = part(real, objective.labels.real)?;
+            let (on_fake, loss_fake, more) = part(&fake, objective.labels.fake)?;
+            optimizer.add_gradients(&mut grads, &more)?;
+            (on_real, on_fake, loss_real + loss_fake, grads)
         }
         Batches::Joint => {
             let logits = d.forward(&Tensor::cat(&[real, &fake], 0)?, &mut pass)?.logits;
             let (n, m) = (real.dim(0)?, fake.dim(0)?);
             let (on_real, on_fake) = (logits.narrow(0, 0, n)?, logits.narrow(0, n, m)?);
             let loss = loss::discriminator_joint(&on_real, &on_fake, objective.labels)?;
-            (on_real, on_fake, loss)
+            let (loss, grads) = gradients(&loss, step, names[0])?;
+            (on_real, on_fake, loss, grads)
         }
     };
+    let grad_norm = finite(optimizer.gradient_norm(&grads)?, names[1], step)?;
     let (right_real, right_fake) = (share_above_zero(&on_real)?, 1.0 - share_above_zero(&on_fake)?);
     let (n, m) = (real.dim(0)? as f64, fake.dim(0)? as f64);
-    let (loss, grads, grad_norm) = gradients(&loss, optimizer, step, ["loss_d", "grad_norm_d"])?;
     let (real, fake) = (mean_probability(&on_real)?, mean_probability(&on_fake)?);
     optimizer.step(&grads)?;
     Ok(DUpdate { loss, real, fake, accuracy: (right_real * n + right_fake * m) / (n + m), grad_norm })
@@ -105,28 +113,20 @@ pub fn update_generator(
 ) -> Result<GUpdate> {
     let on_fake = d.forward(fake, &mut Pass::frozen(rng))?.logits;
     let loss = loss::generator(objective.loss, &on_fake)?;
-    let (loss, grads, grad_norm) = gradients(&loss, optimizer, step, ["loss_g", "grad_norm_g"])?;
+    let (loss, grads) = gradients(&loss, step, "loss_g")?;
+    let grad_norm = finite(optimizer.gradient_norm(&grads)?, "grad_norm_g", step)?;
     optimizer.step(&grads)?;
     Ok(GUpdate { loss, fake: mean_probability(&on_fake)?, grad_norm })
 }
 
-/// The loss's value, its gradients and their norm, all found finite.
-fn gradients(
-    loss: &Tensor,
-    optimizer: &Optimizer,
-    step: u64,
-    names: [&'static str; 2],
-) -> Result<(f64, GradStore, f64)> {
-    let value = f64::from(loss.to_scalar::<f32>()?);
-    finite(value, names[0], step)?;
-    let grads = loss.backward()?;
-    let norm = optimizer.gradient_norm(&grads)?;
-    finite(norm, names[1], step)?;
-    Ok((value, grads, norm))
+/// The loss's value, found finite, and its gradients.
+fn gradients(loss: &Tensor, step: u64, name: &'static str) -> Result<(f64, GradStore)> {
+    let value = finite(f64::from(loss.to_scalar::<f32>()?), name, step)?;
+    Ok((value, loss.backward()?))
 }
 
-fn finite(value: f64, what: &'static str, step: u64) -> Result<()> {
-    if value.is_finite() { Ok(()) } else { Err(Error::NotFinite { step, what, value }) }
+fn finite(value: f64, what: &'static str, step: u64) -> Result<f64> {
+    if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { step, what, value }) }
 }
 
 /// Mean of σ(l) over logits `[N]`.

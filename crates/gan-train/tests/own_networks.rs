@@ -52,7 +52,7 @@ struct PlainDiscriminator(Plain);
 impl Discriminator for PlainDiscriminator {
     fn forward(&self, x: &Tensor, _: &mut Pass) -> candle_core::Result<Verdict> {
         let features = x.flatten_from(1)?;
-        Ok(Verdict { logits: self.0.linear.forward(&features)?.flatten_all()?, features })
+        Ok(Verdict { logits: self.0.linear.forward(&features)?.flatten_all()?, features: Some(features) })
     }
     fn params(&self) -> Vec<Param> {
         self.0.params()

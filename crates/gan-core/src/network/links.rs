@@ -8,7 +8,7 @@ use gan_kernels::chain::{Act, Link, Weights};
 use std::ops::Range;
 
 impl Network {
-    /// The links of some layers, whose trained parameters stand in a row from 0 on.
+    /// The links of some layers.
     pub(super) fn links(&self, range: Range<usize>) -> Vec<Link> {
         range.flat_map(|index| self.link(index)).collect()
     }

@@ -10,6 +10,8 @@ use std::marker::PhantomData;
 
 /// Windows that one task takes.
 const ROWS: usize = 48;
+/// Numbers that are unfolded before the first is used.
+const AHEAD: usize = 2048;
 /// Windows whose products with gradients are summed in one go.
 const CHUNK: usize = 256;
 /// Rows of a weight gradient that one task computes.
@@ -102,16 +104,28 @@ impl<P: Format> Job for Windows<'_, P> {
     unsafe fn run<S: Simd>(self) {
         let (k, count) = (self.gather.width(), self.rows.len());
         let (words, in_block) = (k.div_ceil(P::PAIR), BLOCK * P::PAIR);
-        let mut row = Buffer::any(k.next_multiple_of(LANES));
-        row[k..].fill(0.0);
         let mut a = Buffer::any(words.div_ceil(BLOCK) * count * BLOCK);
-        for (i, window) in self.rows.clone().enumerate() {
-            self.gather.unfold(self.x, window, 0..k, &mut row[..k]);
-            for at in (0..k).step_by(LANES) {
-                // SAFETY: `row` is padded to whole vectors; A has a block for every 32 words of every window.
+        // Some windows are unfolded before the first is read again: what was just stored in pieces is slow to load whole.
+        let width = k.next_multiple_of(LANES) + LANES;
+        let some = (AHEAD / width).clamp(1, count.max(1));
+        let mut rows = Buffer::any(some * width);
+        for first in (0..count).step_by(some) {
+            let some = some.min(count - first);
+            for i in 0..some {
+                // SAFETY: a row has room for all of a window and a vector more, which is cleared behind it.
                 unsafe {
-                    let to = a.as_mut_ptr().add((at / in_block * count + i) * BLOCK);
-                    P::store::<S>(to, at % in_block, S::load(row.as_ptr().add(at)));
+                    let row = rows.as_mut_ptr().add(i * width);
+                    self.gather.unfold(self.x, self.rows.start + first + i, 0..k, row);
+                    S::store(row.add(k), S::zero());
+                }
+            }
+            for i in 0..some {
+                for at in (0..k).step_by(LANES) {
+                    // SAFETY: rows are padded to whole vectors; A has a block for every 32 words of every window.
+                    unsafe {
+                        let to = a.as_mut_ptr().add((at / in_block * count + first + i) * BLOCK);
+                        P::store::<S>(to, at % in_block, S::load(rows.as_ptr().add(i * width + at)));
+                    }
                 }
             }
         }
@@ -186,19 +200,25 @@ impl<P: Format> Sum<'_, P> {
     /// Windows by columns, `[words][height]`.
     #[inline(always)]
     unsafe fn windows<S: Simd>(&self, windows: &std::ops::Range<usize>, height: usize, a: &mut [f32]) {
-        let mut rows = [[0f32; HEIGHT]; 2];
-        for (word, window) in windows.clone().step_by(P::PAIR).enumerate() {
-            for (i, row) in rows.iter_mut().enumerate().take(P::PAIR) {
-                match window + i {
-                    w if w < windows.end => self.gather.unfold(self.x, w, self.part.clone(), &mut row[..self.part.len()]),
+        const SOME: usize = 16;
+        let mut rows = [[0f32; HEIGHT + LANES]; SOME];
+        for first in windows.clone().step_by(SOME) {
+            for (i, row) in rows.iter_mut().enumerate() {
+                match first + i {
+                    // SAFETY: a part has at most HEIGHT numbers.
+                    w if w < windows.end => unsafe { self.gather.unfold(self.x, w, self.part.clone(), row.as_mut_ptr()) },
                     _ => row.fill(0.0),
                 }
             }
-            for at in (0..height).step_by(LANES) {
-                // SAFETY: rows hold HEIGHT ≥ height numbers, A a row of `height` for every word.
-                unsafe {
-                    let (one, two) = (S::load(rows[0].as_ptr().add(at)), S::load(rows[1].as_ptr().add(at)));
-                    S::store(a.as_mut_ptr().add(word * height + at), P::word::<S>(one, two));
+            for i in (0..SOME.min(windows.end - first)).step_by(P::PAIR) {
+                for at in (0..height).step_by(LANES) {
+                    // SAFETY: rows hold HEIGHT ≥ height numbers, A a row of `height` for every word.
+                    unsafe {
+                        let one = S::load(rows[i].as_ptr().add(at));
+                        let two = S::load(rows[(i + 1) % SOME].as_ptr().add(at));
+                        let word = (first - windows.start + i) / P::PAIR;
+                        S::store(a.as_mut_ptr().add(word * height + at), P::word::<S>(one, two));
+                    }
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Windows unfolded into rows: what every convolution that Winograd does not serve multiplies.
 
 use super::problem::Problem;
+use std::ops::Range;
 
 /// Taps that read neighbouring pixels of one source row.
 #[derive(Clone, Copy, Debug)]
@@ -94,8 +95,11 @@ impl Gather {
     }
 
     /// The numbers `range` of window `row` over x `[N, H, W, C]`; zeros outside the image.
-    #[inline]
-    pub fn unfold(&self, x: &[f32], row: usize, range: std::ops::Range<usize>, to: &mut [f32]) {
+    ///
+    /// # Safety
+    /// x holds all samples, and `to` has room for the range.
+    #[inline(always)]
+    pub unsafe fn unfold(&self, x: &[f32], row: usize, range: Range<usize>, to: *mut f32) {
         let [n, gy, gx] = self.place(row);
         let ([h, w], c) = (self.source, self.channels);
         let mut start = 0;
@@ -104,31 +108,28 @@ impl Gather {
             let (from, until) = (start.max(range.start), end.min(range.end));
             if from < until {
                 let y = (gy * self.stride[0]) as isize + run.dy;
-                let x0 = (gx * self.stride[1]) as isize + run.dx;
-                let to = &mut to[from - range.start..until - range.start];
-                if y < 0 || y >= h as isize {
-                    to.fill(0.0);
-                } else {
-                    // Positions along the source row, in numbers, relative to its first.
-                    let first = x0 * c as isize + (from - start) as isize;
-                    let line = &x[(n * h + y as usize) * w * c..][..w * c];
-                    copy_clipped(line, first, to);
+                // Positions along the source row, in numbers, relative to its first.
+                let first = ((gx * self.stride[1]) as isize + run.dx) * c as isize + (from - start) as isize;
+                let (len, line) = (until - from, (w * c) as isize);
+                let inside = y >= 0 && y < h as isize;
+                let before = (-first).clamp(0, len as isize) as usize;
+                let end = if inside { (line - first).clamp(before as isize, len as isize) as usize } else { before };
+                // SAFETY: what is read lies inside the source row, what is written inside the range.
+                unsafe {
+                    let to = to.add(from - range.start);
+                    if before > 0 {
+                        std::ptr::write_bytes(to, 0, before);
+                    }
+                    if before < end {
+                        let at = (n * h + y as usize) as isize * line + first + before as isize;
+                        std::ptr::copy_nonoverlapping(x.as_ptr().offset(at), to.add(before), end - before);
+                    }
+                    if end < len {
+                        std::ptr::write_bytes(to.add(end), 0, len - end);
+                    }
                 }
             }
             start = end;
         }
-    }
-}
-
-/// `line[first..]` into `to`, zeros where it lies outside.
-#[inline]
-fn copy_clipped(line: &[f32], first: isize, to: &mut [f32]) {
-    let before = (-first).clamp(0, to.len() as isize) as usize;
-    let end = (line.len() as isize - first).clamp(before as isize, to.len() as isize) as usize;
-    to[..before].fill(0.0);
-    to[end..].fill(0.0);
-    if before < end {
-        let from = (first + before as isize) as usize;
-        to[before..end].copy_from_slice(&line[from..from + end - before]);
     }
 }

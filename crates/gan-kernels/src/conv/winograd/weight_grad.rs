@@ -11,6 +11,8 @@ use std::marker::PhantomData;
 
 /// Tiles whose transforms are held at once. Sums run over chunks in order, so no thread count changes a bit.
 const CHUNK: usize = 256;
+/// Channels of x times channels of dy from which on weights are large.
+const LARGE: usize = 1 << 16;
 /// Tiles of the gradient that one task transforms.
 const TILES: usize = 32;
 /// Input channels that one task multiplies.
@@ -20,13 +22,16 @@ const ROWS: usize = 64;
 pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let [k, n] = slide.channels;
     let (points, columns, count) = (W::POINTS * W::POINTS, n.next_multiple_of(PANEL), slide.count());
-    let chunk = CHUNK.min(count.next_multiple_of(P::PAIR));
+    // Large weights' sums over several chunks would take more memory than the transforms of all tiles.
+    let chunk = if k * n >= LARGE && count <= 2 * CHUNK { 2 * CHUNK } else { CHUNK };
+    let chunk = chunk.min(count.next_multiple_of(P::PAIR));
     let phases: Vec<Phase> = slide.phases().collect();
     let groups = k.div_ceil(ROWS);
     let zeros = Buffer::zeros(k.next_multiple_of(LANES));
     let mut transformed = Buffer::any(points * (chunk.div_ceil(P::PAIR) * columns + APART));
     let one_task = points * (ROWS * columns + APART);
-    let mut sums = Buffer::any(phases.len() * groups * one_task);
+    let one_chunk = chunk >= count;
+    let mut sums = Buffer::any(if one_chunk { 0 } else { phases.len() * groups * one_task });
     let (b, c, dw) = (Shared::new(&mut transformed), Shared::new(&mut sums), Shared::new(dw));
     for first in (0..count).step_by(chunk) {
         let part = Part { slide, first, count: chunk.min(count - first), columns };
@@ -45,9 +50,9 @@ pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32
                 zeros: &zeros,
                 b,
                 // SAFETY: each task has its own sums.
-                c: Shared::new(unsafe {
+                c: (!one_chunk).then(|| Shared::new(unsafe {
                     std::slice::from_raw_parts_mut(c.get().add(task * one_task), one_task)
-                }),
+                })),
                 channels: rows..k.min(rows + ROWS),
                 dw: (first + chunk >= count).then_some(dw),
                 kind: PhantomData,
@@ -133,7 +138,8 @@ struct Rows<'a, P, W> {
     phase: &'a Phase,
     zeros: &'a [f32],
     b: Shared,
-    c: Shared,
+    /// The sums that go on from chunk to chunk; none if there is one chunk.
+    c: Option<Shared>,
     channels: std::ops::Range<usize>,
     dw: Option<Shared>,
     kind: PhantomData<(P, W)>,
@@ -173,7 +179,7 @@ impl<P: Format, W: Algorithm> Rows<'_, P, W> {
     }
 
     #[inline(always)]
-    unsafe fn taps<S: Simd>(&self, dw: Shared) {
+    unsafe fn taps<S: Simd>(&self, c: *const f32, dw: Shared) {
         let ([k, n], columns) = (self.part.slide.channels, self.part.columns);
         for channel in self.channels.clone() {
             for column in (0..n).step_by(LANES) {
@@ -184,7 +190,7 @@ impl<P: Format, W: Algorithm> Rows<'_, P, W> {
                         for j in 0..W::POINTS {
                             let point = (i * W::POINTS + j) * (ROWS * columns + APART);
                             let row = channel - self.channels.start;
-                            d[i][j] = S::load(self.c.get().add(point + row * columns + column));
+                            d[i][j] = S::load(c.add(point + row * columns + column));
                         }
                     }
                     let g = taps_gradient2::<S, W>(&d);
@@ -209,6 +215,11 @@ impl<P: Format, W: Algorithm> Job for Rows<'_, P, W> {
         let (points, columns) = (W::POINTS * W::POINTS, self.part.columns);
         let words = self.part.count.div_ceil(P::PAIR);
         let mut a = Buffer::any(points * (words * ROWS + APART));
+        let mut own = Buffer::any(if self.c.is_none() { points * (ROWS * columns + APART) } else { 0 });
+        let c = match self.c {
+            Some(c) => c.get(),
+            None => own.as_mut_ptr(),
+        };
         // SAFETY: a, b and the sums have a part of the named size for every point.
         unsafe {
             self.inputs::<S>(a.as_mut_ptr(), words);
@@ -221,13 +232,13 @@ impl<P: Format, W: Algorithm> Job for Rows<'_, P, W> {
                     a_step: ROWS,
                     b: self.b.get().add(point * (words * columns + APART)),
                     b_step: words * PANEL,
-                    c: self.c.get().add(point * (ROWS * columns + APART)),
+                    c: c.add(point * (ROWS * columns + APART)),
                     c_step: columns,
                     onto: if self.part.first == 0 { Onto::Fresh } else { Onto::Sum },
                 });
             }
             if let Some(dw) = self.dw {
-                self.taps::<S>(dw);
+                self.taps::<S>(c, dw);
             }
         }
     }
