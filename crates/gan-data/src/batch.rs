@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Images for one step, on the CPU.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// `[N, C, H, W]`, float32 in [−1, 1].
+    /// `[N, C, H, W]` (or `[N, D]` for points), float32 in [−1, 1].
     pub images: Tensor,
     /// `[N]`, u32: the images' classes. `None` where the data set has none.
     pub labels: Option<Tensor>,
@@ -40,17 +40,17 @@ impl Maker {
         })
     }
 
-    /// `[N, C, H, W]`
+    /// `[N, C, H, W]` or `[N, D]`
     fn images(&self, number: u64, indices: &[usize], stop: &AtomicBool) -> Result<Tensor, Error> {
-        let [c, h, w] = self.dataset.shape();
-        let mut values = vec![0.0; indices.len() * c * h * w];
-        for (&index, image) in indices.iter().zip(values.chunks_exact_mut(c * h * w)) {
+        let (shape, size) = (self.dataset.shape(), self.dataset.pixels());
+        let mut values = vec![0.0; indices.len() * size];
+        for (&index, image) in indices.iter().zip(values.chunks_exact_mut(size)) {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::Worker { batch: number, message: "it was told to stop".into() });
             }
             self.dataset.write(index, image)?;
         }
-        Ok(Tensor::from_vec(values, (indices.len(), c, h, w), &Device::Cpu)?)
+        Ok(Tensor::from_vec(values, [&[indices.len()], &shape[..]].concat(), &Device::Cpu)?)
     }
 
     /// `[N]`

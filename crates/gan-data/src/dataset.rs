@@ -7,8 +7,8 @@ pub trait Dataset: Send + Sync {
     /// How many images there are.
     fn len(&self) -> usize;
 
-    /// Channels, height and width of each image: `[C, H, W]`.
-    fn shape(&self) -> [usize; 3];
+    /// The shape of one sample: `[C, H, W]` for an image, `[D]` for a point.
+    fn shape(&self) -> Vec<usize>;
 
     /// Writes image `index` into `out`: C·H·W values in [−1, 1], channel by channel, row by row.
     ///
@@ -29,7 +29,7 @@ pub trait Dataset: Send + Sync {
         self.len() == 0
     }
 
-    /// How many values one image has: C·H·W.
+    /// How many values one sample has: C·H·W or D.
     fn pixels(&self) -> usize {
         self.shape().iter().product()
     }
@@ -45,7 +45,7 @@ pub trait Dataset: Send + Sync {
             return Err(Error::Request { index, what: "no such image", found: index, expected });
         }
         if room != self.pixels() {
-            let expected = format!("{} values for [C, H, W] = {:?}", self.pixels(), self.shape());
+            let expected = format!("{} values for a sample of {:?}", self.pixels(), self.shape());
             return Err(Error::Request { index, what: "buffer of the wrong size", found: room, expected });
         }
         Ok(())

@@ -28,6 +28,7 @@
 //! ```
 
 mod batch;
+pub mod curve;
 pub mod dataset;
 pub mod error;
 pub mod folder;
@@ -38,6 +39,7 @@ pub mod mnist;
 pub mod sampler;
 mod workers;
 
+pub use curve::Curve;
 pub use dataset::Dataset;
 pub use error::Error;
 pub use loader::{Batch, Loader};

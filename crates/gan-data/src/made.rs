@@ -53,8 +53,8 @@ impl Dataset for MadeImages {
         self.len
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.shape
+    fn shape(&self) -> Vec<usize> {
+        self.shape.to_vec()
     }
 
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
@@ -87,7 +87,7 @@ mod tests {
     fn images_depend_on_seed_and_index_alone() {
         let data = MadeImages::new(1, 10, [3, 4, 5]).unwrap();
         let longer = MadeImages::new(1, 1 << 20, [3, 4, 5]).unwrap();
-        assert_eq!((data.len(), data.shape(), data.pixels()), (10, [3, 4, 5], 60));
+        assert_eq!((data.len(), data.shape(), data.pixels()), (10, vec![3, 4, 5], 60));
         assert_eq!(image(&data, 9), image(&longer, 9));
         assert_ne!(image(&data, 0), image(&data, 1));
         assert_ne!(image(&data, 0), image(&MadeImages::new(2, 10, [3, 4, 5]).unwrap(), 0));

@@ -75,9 +75,9 @@ impl Dataset for Mnist {
         self.images.dims[0]
     }
 
-    fn shape(&self) -> [usize; 3] {
+    fn shape(&self) -> Vec<usize> {
         let [_, height, width] = self.images.dims;
-        [1, height, width]
+        vec![1, height, width]
     }
 
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! Between candle's channels-first images and the channels-last ones that kernels work on.
 
-use crate::scratch::{Buffer, Shared, each};
+use crate::parallel::each;
+use crate::scratch::{Buffer, Shared};
 
 /// Side of a block that is turned while it lies in the nearest cache.
 const SIDE: usize = 16;

@@ -31,6 +31,7 @@ pub mod update;
 
 mod layout;
 mod packed;
+mod parallel;
 mod precision;
 mod product;
 mod rows;

@@ -2,7 +2,7 @@
 //!
 //! C `[m, n]` (= or +=) A `[m, k]` · B `[k, n]`. B lies in panels of 32 columns, `[⌈n/32⌉][k][32]`. A lies in one of two ways:
 //! by blocks of 32 along k, `[⌈k/32⌉][row][32]`, which is how a transform writes channels; or by columns, `[k][row]`. k counts
-//! 32-bit words: numbers, or pairs of bf16. Reference: Goto & van de Geijn 2008, "Anatomy of high-performance matrix
+//! 32-bit words: numbers, or pairs of bf16. Small products read plain rows on both sides instead, without packing. Reference: Goto & van de Geijn 2008, "Anatomy of high-performance matrix
 //! multiplication", with a kernel that keeps a block of C in registers.
 
 use crate::product::Onto;
@@ -108,16 +108,24 @@ pub(crate) struct Product {
     pub n: usize,
     pub k: usize,
     pub a: *const f32,
-    /// From a block of 32 along k to the next one (by blocks), or from a column to the next one (by columns).
+    /// From a block of 32 along k to the next one (by blocks), from a column to the next one (by columns), or from a row to the
+    /// next one (by rows).
     pub a_step: usize,
     pub b: *const f32,
     /// From a panel to the next one.
     pub b_step: usize,
+    /// From a row of a panel to the next one: 32 where B is packed.
+    pub b_row: usize,
     pub c: *mut f32,
     /// From a row of C to the next one.
     pub c_step: usize,
     pub onto: Onto,
 }
+
+/// How A lies.
+const BY_BLOCKS: u8 = 0;
+const BY_COLUMNS: u8 = 1;
+const BY_ROWS: u8 = 2;
 
 /// A by blocks: C (=|+=) A·B.
 ///
@@ -127,7 +135,7 @@ pub(crate) struct Product {
 #[inline(always)]
 pub(crate) unsafe fn by_blocks<S: Simd, P: Format>(p: Product) {
     // SAFETY: as asked above.
-    unsafe { panels::<S, P, false>(p) }
+    unsafe { panels::<S, P, BY_BLOCKS>(p) }
 }
 
 /// A by columns: C (=|+=) A·B.
@@ -137,11 +145,21 @@ pub(crate) unsafe fn by_blocks<S: Simd, P: Format>(p: Product) {
 #[inline(always)]
 pub(crate) unsafe fn by_columns<S: Simd, P: Format>(p: Product) {
     // SAFETY: as asked above.
-    unsafe { panels::<S, P, true>(p) }
+    unsafe { panels::<S, P, BY_COLUMNS>(p) }
+}
+
+/// A by rows, as plain matrices lie: C (=|+=) A·B.
+///
+/// # Safety
+/// As [`by_blocks`].
+#[inline(always)]
+pub(crate) unsafe fn by_rows<S: Simd, P: Format>(p: Product) {
+    // SAFETY: as asked above.
+    unsafe { panels::<S, P, BY_ROWS>(p) }
 }
 
 #[inline(always)]
-unsafe fn panels<S: Simd, P: Format, const COLUMNS: bool>(p: Product) {
+unsafe fn panels<S: Simd, P: Format, const A: u8>(p: Product) {
     let groups = p.m.div_ceil(S::ROWS).max(1);
     let (base, extra) = (p.m / groups, p.m % groups);
     let mut k0 = 0;
@@ -153,20 +171,29 @@ unsafe fn panels<S: Simd, P: Format, const COLUMNS: bool>(p: Product) {
             let mut row = 0;
             for group in 0..groups {
                 let rows = base + usize::from(group < extra);
+                let (a_row, a_k) = match A {
+                    BY_COLUMNS => (row, k0 * p.a_step),
+                    BY_ROWS => (row * p.a_step, k0),
+                    _ => (row * BLOCK, k0 / BLOCK * p.a_step),
+                };
                 // SAFETY: the offsets stay inside the matrices that the caller vouches for.
                 unsafe {
-                    let a_row = if COLUMNS { row } else { row * BLOCK };
-                    let a_k = if COLUMNS { k0 * p.a_step } else { k0 / BLOCK * p.a_step };
                     let tile = Tile {
                         k,
                         a: p.a.add(a_row + a_k),
                         a_step: p.a_step,
-                        b: p.b.add(j * p.b_step + k0 * PANEL),
+                        b: p.b.add(j * p.b_step + k0 * p.b_row),
+                        b_row: p.b_row,
                         c: p.c.add(row * p.c_step + j * PANEL),
                         c_step: p.c_step,
+                        width,
                         onto,
                     };
-                    if width == PANEL { of_rows::<S, P, COLUMNS>(rows, tile) } else { narrow::<S, P, COLUMNS>(rows, width, tile) }
+                    match width {
+                        PANEL => of_rows::<S, P, A, 2, true>(rows, tile),
+                        _ if width > LANES => of_rows::<S, P, A, 2, false>(rows, tile),
+                        _ => of_rows::<S, P, A, 1, false>(rows, tile),
+                    }
                 }
                 row += rows;
             }
@@ -181,48 +208,29 @@ unsafe fn panels<S: Simd, P: Format, const COLUMNS: bool>(p: Product) {
     }
 }
 
-/// A panel narrower than 32 columns: computed aside, so that no number beyond C's rows is touched.
-#[inline(always)]
-unsafe fn narrow<S: Simd, P: Format, const COLUMNS: bool>(rows: usize, width: usize, tile: Tile) {
-    let mut aside = [0f32; 12 * PANEL];
-    for row in 0..rows {
-        // SAFETY: `width` numbers of each row belong to C; `aside` has room for twelve rows, the most there are.
-        unsafe {
-            let c = tile.c.add(row * tile.c_step);
-            if tile.onto == Onto::Sum {
-                std::ptr::copy_nonoverlapping(c, aside.as_mut_ptr().add(row * PANEL), width);
-            }
-        }
-    }
-    let inner = Tile { c: aside.as_mut_ptr(), c_step: PANEL, ..tile };
-    // SAFETY: as the caller vouches, with `aside` for C.
-    unsafe { of_rows::<S, P, COLUMNS>(rows, inner) };
-    for row in 0..rows {
-        // SAFETY: as above.
-        unsafe {
-            std::ptr::copy_nonoverlapping(aside.as_ptr().add(row * PANEL), tile.c.add(row * tile.c_step), width);
-        }
-    }
-}
-
 #[derive(Clone, Copy)]
 struct Tile {
     k: usize,
     a: *const f32,
     a_step: usize,
     b: *const f32,
+    b_row: usize,
     c: *mut f32,
     c_step: usize,
+    /// Columns, at most 32.
+    width: usize,
     onto: Onto,
 }
 
 #[inline(always)]
-unsafe fn of_rows<S: Simd, P: Format, const COLUMNS: bool>(rows: usize, tile: Tile) {
+unsafe fn of_rows<S: Simd, P: Format, const A: u8, const H: usize, const FULL: bool>(rows: usize, tile: Tile) {
     macro_rules! by_rows {
         ($($n:literal)*) => {
             match rows {
                 // SAFETY: the caller vouches for the tile.
-                $($n if $n <= S::ROWS => unsafe { S::call(Kernel::<P, $n, COLUMNS> { tile, format: std::marker::PhantomData }) },)*
+                $($n if $n <= S::ROWS => unsafe {
+                    S::call(Kernel::<P, $n, A, H, FULL> { tile, format: std::marker::PhantomData })
+                },)*
                 _ => unreachable!("a block has 1 to ROWS rows"),
             }
         };
@@ -230,60 +238,91 @@ unsafe fn of_rows<S: Simd, P: Format, const COLUMNS: bool>(rows: usize, tile: Ti
     by_rows!(1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
-/// The kernel itself: R rows of 32 columns of C in registers.
-struct Kernel<P, const R: usize, const COLUMNS: bool> {
+/// The kernel itself: R rows of H vectors of C in registers; `FULL` if all 32 columns are C's.
+struct Kernel<P, const R: usize, const A: u8, const H: usize, const FULL: bool> {
     tile: Tile,
     format: std::marker::PhantomData<P>,
 }
 
-impl<P: Format, const R: usize, const COLUMNS: bool> Job for Kernel<P, R, COLUMNS> {
+impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> Kernel<P, R, A, H, FULL> {
+    /// One word of k: a number (or pair) of each row, `step` apart, times a row of B.
+    #[inline(always)]
+    unsafe fn word<S: Simd>(acc: &mut [[S::V; H]; R], a: *const f32, step: usize, b: *const f32, width: usize) {
+        // SAFETY: the tile vouches for R words of A and `width` of B.
+        unsafe {
+            let mut row = [S::zero(); H];
+            for (h, row) in row.iter_mut().enumerate() {
+                *row = vector::<S, FULL>(b.add(h * LANES), width - h * LANES);
+            }
+            for (r, acc) in acc.iter_mut().enumerate() {
+                for (acc, row) in acc.iter_mut().zip(&row) {
+                    *acc = P::fma::<S>(*acc, a.add(r * step), *row);
+                }
+            }
+        }
+    }
+}
+
+/// A vector of a row with `left` numbers to its end.
+#[inline(always)]
+unsafe fn vector<S: Simd, const FULL: bool>(p: *const f32, left: usize) -> S::V {
+    // SAFETY: the caller vouches for the row.
+    unsafe { if FULL { S::load(p) } else { S::load_n(p, LANES.min(left)) } }
+}
+
+impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> Job for Kernel<P, R, A, H, FULL> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Tile { k, a, a_step, b, c, c_step, onto } = self.tile;
-        // SAFETY: whoever makes the tile vouches for k words of each of R rows of A, k rows of the panel of B, and R rows of 32
-        // numbers of C.
+        let Tile { k, a, a_step, b, b_row, c, c_step, width, onto } = self.tile;
+        let b_row = if A == BY_BLOCKS { PANEL } else { b_row };
+        // SAFETY: whoever makes the tile vouches for k words of each of R rows of A, k rows of B, and R rows of C, `width` wide.
         unsafe {
-            let mut acc = [[S::zero(); 2]; R];
+            let mut acc = [[S::zero(); H]; R];
             if onto == Onto::Sum {
                 for (r, acc) in acc.iter_mut().enumerate() {
-                    *acc = [S::load(c.add(r * c_step)), S::load(c.add(r * c_step + LANES))];
+                    for (h, acc) in acc.iter_mut().enumerate() {
+                        *acc = vector::<S, FULL>(c.add(r * c_step + h * LANES), width - h * LANES);
+                    }
                 }
             }
-            let mut b = b;
-            if COLUMNS {
-                let mut a = a;
-                for _ in 0..k {
-                    let (b0, b1) = (S::load(b), S::load(b.add(LANES)));
-                    for (r, acc) in acc.iter_mut().enumerate() {
-                        acc[0] = P::fma::<S>(acc[0], a.add(r), b0);
-                        acc[1] = P::fma::<S>(acc[1], a.add(r), b1);
+            let (mut a, mut b) = (a, b);
+            match A {
+                BY_COLUMNS => {
+                    for _ in 0..k {
+                        Self::word::<S>(&mut acc, a, 1, b, width);
+                        a = a.add(a_step);
+                        b = b.add(b_row);
                     }
-                    a = a.add(a_step);
-                    b = b.add(PANEL);
                 }
-            } else {
-                let (mut block, mut left) = (a, k);
-                while left > 0 {
-                    let mut a = block;
-                    let end = b.add(left.min(BLOCK) * PANEL);
-                    while b < end {
-                        let (b0, b1) = (S::load(b), S::load(b.add(LANES)));
-                        for (r, acc) in acc.iter_mut().enumerate() {
-                            acc[0] = P::fma::<S>(acc[0], a.add(r * BLOCK), b0);
-                            acc[1] = P::fma::<S>(acc[1], a.add(r * BLOCK), b1);
-                        }
+                BY_ROWS => {
+                    for _ in 0..k {
+                        Self::word::<S>(&mut acc, a, a_step, b, width);
                         a = a.add(1);
-                        b = b.add(PANEL);
+                        b = b.add(b_row);
                     }
-                    left -= left.min(BLOCK);
-                    block = block.add(a_step);
+                }
+                _ => {
+                    let (mut block, mut left) = (a, k);
+                    while left > 0 {
+                        let mut a = block;
+                        let end = b.add(left.min(BLOCK) * b_row);
+                        while b < end {
+                            Self::word::<S>(&mut acc, a, BLOCK, b, width);
+                            a = a.add(1);
+                            b = b.add(b_row);
+                        }
+                        left -= left.min(BLOCK);
+                        block = block.add(a_step);
+                    }
                 }
             }
             for (r, acc) in acc.iter().enumerate() {
-                S::store(c.add(r * c_step), acc[0]);
-                S::store(c.add(r * c_step + LANES), acc[1]);
+                for (h, acc) in acc.iter().enumerate() {
+                    let p = c.add(r * c_step + h * LANES);
+                    if FULL { S::store(p, *acc) } else { S::store_n(p, LANES.min(width - h * LANES), *acc) }
+                }
             }
         }
     }

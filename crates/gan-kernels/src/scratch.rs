@@ -4,6 +4,7 @@
 //! time.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
@@ -82,6 +83,48 @@ fn free() -> MutexGuard<'static, Free> {
     FREE.lock().unwrap_or_else(|e| e.into_inner())
 }
 
+/// Blocks up to this capacity are kept by their thread, in sizes that are powers of two: small networks ask for them all the time.
+const SMALL: usize = 1 << 14;
+/// Powers of two up to `SMALL`.
+const CLASSES: usize = SMALL.ilog2() as usize + 1;
+/// A thread keeps at most so many of each size.
+const KEPT_SMALL: usize = 32;
+
+thread_local! {
+    static SMALL_FREE: RefCell<[Vec<Block>; CLASSES]> = const { RefCell::new([const { Vec::new() }; CLASSES]) };
+}
+
+fn class(capacity: usize) -> usize {
+    capacity.ilog2() as usize
+}
+
+/// A block of at least `len`, its content any.
+fn take(len: usize) -> Block {
+    let capacity = len.max(1).next_multiple_of(ALIGN / size_of::<f32>());
+    if capacity > SMALL {
+        let found = free().take(capacity);
+        return found.unwrap_or_else(|| Block::new(capacity));
+    }
+    let capacity = capacity.next_power_of_two();
+    let found = SMALL_FREE.try_with(|free| free.borrow_mut()[class(capacity)].pop()).ok().flatten();
+    found.unwrap_or_else(|| Block::new(capacity))
+}
+
+fn give(block: Block) {
+    if block.capacity > SMALL {
+        // What there is no room for is freed after the lock.
+        let _over = free().give(block);
+        return;
+    }
+    // While its thread ends, a block is just freed.
+    let _ = SMALL_FREE.try_with(|free| {
+        let free = &mut free.borrow_mut()[class(block.capacity)];
+        if free.len() < KEPT_SMALL {
+            free.push(block);
+        }
+    });
+}
+
 /// Some f32 that are given back when dropped.
 pub(crate) struct Buffer {
     /// Taken out by `drop` alone.
@@ -92,9 +135,7 @@ pub(crate) struct Buffer {
 impl Buffer {
     /// `len` numbers with any content.
     pub(crate) fn any(len: usize) -> Self {
-        let capacity = len.max(1).next_multiple_of(ALIGN / size_of::<f32>());
-        let found = free().take(capacity);
-        Self { block: Some(found.unwrap_or_else(|| Block::new(capacity))), len }
+        Self { block: Some(take(len)), len }
     }
 
     /// `len` zeros.
@@ -120,9 +161,9 @@ impl std::fmt::Debug for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let Some(block) = self.block.take() else { return };
-        // What there is no room for is freed after the lock.
-        let _over = free().give(block);
+        if let Some(block) = self.block.take() {
+            give(block);
+        }
     }
 }
 
@@ -165,16 +206,6 @@ impl Shared {
     #[inline(always)]
     pub(crate) fn get(self) -> *mut f32 {
         self.0
-    }
-}
-
-/// Runs `f(0)` … `f(n - 1)`, over all threads if there is more than one.
-pub(crate) fn each(n: usize, f: impl Fn(usize) + Sync + Send) {
-    use rayon::prelude::*;
-    match n {
-        0 => {}
-        1 => f(0),
-        _ => (0..n).into_par_iter().for_each(f),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The numbers that a step needs are computed by the caller; here are only the element-wise updates.
 
-use crate::scratch::{Shared, each};
+use crate::parallel::each;
+use crate::scratch::Shared;
 use crate::simd::{Job, LANES, Level, Simd};
 use crate::storage::with_elements;
 use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, Var, backend::BackendStorage, bail};

@@ -49,14 +49,15 @@ fn custom() -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The data set: "mnist", or "made" for made images that need no files.
+    /// The data set: "mnist"; "curve" for points on y = 10 + x²; "made" for noise of any shape. The last two need no files.
     pub name: String,
     /// The folder of its files; found by itself where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// Height and width to train at.
-    pub size: Pair,
-    /// 1 for grey, 3 for colour.
+    /// Height and width to train at. Points have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Pair>,
+    /// 1 for grey, 3 for colour; for points the number of coordinates.
     pub channels: usize,
     /// Whether each image is drawn from all, whatever was drawn before, instead of once an epoch.
     #[serde(default)]

@@ -4,7 +4,7 @@ use crate::config::LastBatch;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use gan_core::wording::choose;
-use gan_data::{Dataset, Loader, MadeImages, Mnist, MnistOptions, Order, Sampler, Sampling, Split};
+use gan_data::{Curve, Dataset, Loader, MadeImages, Mnist, MnistOptions, Order, Sampler, Sampling, Split};
 use std::sync::Arc;
 
 /// Images in the set called "made".
@@ -19,31 +19,72 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
     let sample = plan.sample();
     let set: Arc<dyn Dataset> = match data.name.as_str() {
         "mnist" => Arc::new(Mnist::load(&MnistOptions { dir: data.dir.clone(), split: Split::Train, size: None })?),
-        "made" => Arc::new(MadeImages::new(plan.config().train.seed, MADE, sample)?),
+        "made" => {
+            let [c, h, w] = [0, 1, 2].map(|i| sample.get(i).copied().unwrap_or(1));
+            Arc::new(Made { images: MadeImages::new(plan.config().train.seed, MADE, [c, h, w])?, shape: sample.clone() })
+        }
+        "curve" => Arc::new(Curve::parabola(plan.config().train.seed)),
         other => {
             return Err(Error::config(
                 "data.name",
-                format!("unknown data set \"{other}\"{}", choose(other, &["mnist", "made"])),
+                format!("unknown data set \"{other}\"{}", choose(other, &["mnist", "curve", "made"])),
             ));
         }
     };
     if set.shape() != sample {
-        return Err(other_shape(&data.name, sample, set.shape()));
+        return Err(other_shape(&data.name, &sample, &set.shape()));
     }
     Ok(set)
 }
 
-fn other_shape(name: &str, [c, h, w]: [usize; 3], [has_c, has_h, has_w]: [usize; 3]) -> Error {
-    if c == has_c {
-        let advice = "images are not resized yet: set data.size to theirs";
-        return Error::config(
-            "data.size",
-            format!("{h}×{w} cannot be used: the images of {name} are {has_h}×{has_w}; {advice}"),
-        );
+/// Noise of the plan's own shape, images or points.
+struct Made {
+    images: MadeImages,
+    shape: Vec<usize>,
+}
+
+impl Dataset for Made {
+    fn len(&self) -> usize {
+        self.images.len()
     }
-    let problem =
-        format!("{c} cannot be used: the images of {name} have {has_c} (and {has_h}×{has_w} pixels); set it to that");
-    Error::config("data.channels", problem)
+    fn shape(&self) -> Vec<usize> {
+        self.shape.clone()
+    }
+    fn write(&self, index: usize, out: &mut [f32]) -> std::result::Result<(), gan_data::Error> {
+        self.images.write(index, out)
+    }
+    fn label(&self, index: usize) -> Option<u32> {
+        self.images.label(index)
+    }
+    fn classes(&self) -> &[String] {
+        self.images.classes()
+    }
+}
+
+fn other_shape(name: &str, sample: &[usize], has: &[usize]) -> Error {
+    match (sample, has) {
+        ([c, h, w], [has_c, has_h, has_w]) if c == has_c => {
+            let advice = "images are not resized yet: set data.size to theirs";
+            Error::config(
+                "data.size",
+                format!("{h}×{w} cannot be used: the images of {name} are {has_h}×{has_w}; {advice}"),
+            )
+        }
+        ([c, _, _], [has_c, has_h, has_w]) => {
+            let problem = format!(
+                "{c} cannot be used: the images of {name} have {has_c} (and {has_h}×{has_w} pixels); set it to that"
+            );
+            Error::config("data.channels", problem)
+        }
+        (_, [_, has_h, has_w]) => {
+            Error::config("data.size", format!("is missing; the images of {name} are {has_h}×{has_w}"))
+        }
+        ([_, _, _], _) => Error::config("data.size", format!("the samples of {name} are points and have no size: remove it")),
+        (_, has) => Error::config(
+            "data.channels",
+            format!("{} cannot be used: the points of {name} have {} coordinates", sample[0], has[0]),
+        ),
+    }
 }
 
 /// A loader over `dataset` as the plan draws from it.

@@ -61,10 +61,9 @@ impl Plan {
         &self.config
     }
 
-    /// One sample's shape: `[C, H, W]`.
-    pub fn sample(&self) -> [usize; 3] {
-        let [h, w] = self.config.data.size.get();
-        [self.config.data.channels, h, w]
+    /// One sample's shape: `[C, H, W]` for images, `[D]` for points.
+    pub fn sample(&self) -> Vec<usize> {
+        sample(&self.config)
     }
 
     /// How long to train.
@@ -79,6 +78,11 @@ impl Plan {
     pub fn labels(&self) -> Labels {
         Labels { real: self.config.loss.real_label, fake: self.config.loss.fake_label }
     }
+}
+
+fn sample(config: &RunConfig) -> Vec<usize> {
+    let sides = config.data.size.map(|size| size.get());
+    std::iter::once(config.data.channels).chain(sides.into_iter().flatten()).collect()
 }
 
 fn check_train(config: &RunConfig) -> Result<()> {
@@ -109,13 +113,14 @@ fn check_train(config: &RunConfig) -> Result<()> {
             "where the players alternate by epochs there are no samples to reuse: set train.reuse_fakes=false";
         return Err(Error::config("train.alternate", problem));
     }
-    let [h, w] = config.data.size.get();
-    if ![1, 3].contains(&config.data.channels) {
-        let problem = format!("{} cannot be used: expected 1 (grey) or 3 (colour)", config.data.channels);
-        return Err(Error::config("data.channels", problem));
+    match config.data.size.map(|size| size.get()) {
+        None => within("data.channels", config.data.channels, 1, 1 << 16)?,
+        Some(_) if ![1, 3].contains(&config.data.channels) => {
+            let problem = format!("{} cannot be used: expected 1 (grey) or 3 (colour)", config.data.channels);
+            return Err(Error::config("data.channels", problem));
+        }
+        Some(sides) => sides.into_iter().try_for_each(|side| within("data.size", side, 1, 4096))?,
     }
-    within("data.size", h, 1, 4096)?;
-    within("data.size", w, 1, 4096)?;
     within("data.workers", config.data.workers, 0, 64)
 }
 
@@ -164,8 +169,7 @@ fn within(key: &str, n: usize, low: usize, high: usize) -> Result<()> {
 
 /// Both networks' layers, checked against the latent space and the data.
 fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
-    let [h, w] = config.data.size.get();
-    let sample = [config.data.channels, h, w];
+    let sample = sample(config);
     let generator = architecture("generator", &config.generator, config, &[config.latent.dim])?;
     let discriminator = architecture("discriminator", &config.discriminator, config, &sample)?;
     let made = shape::infer("generator", &generator.input, &generator.layers)?;
@@ -221,7 +225,10 @@ fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: 
             };
             within(&format!("{name}.width"), width, 1, 1 << 16)?;
             let (channels, latent) = (config.data.channels, config.latent.dim);
-            let (g, d) = family::dcgan(config.data.size.get(), channels, latent, width)
+            let Some(size) = config.data.size else {
+                return Err(Error::config("data.size", "is missing; the family \"dcgan\" makes images, e.g. 64"));
+            };
+            let (g, d) = family::dcgan(size.get(), channels, latent, width)
                 .map_err(|problem| Error::config("data.size", problem))?;
             if name == "generator" {
                 return Ok(Architecture { input: vec![latent, 1, 1], layers: g, init });

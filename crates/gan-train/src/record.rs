@@ -196,11 +196,14 @@ fn readable(path: &Path) -> Option<Picture> {
 const MOST_FRAMES: usize = 60;
 const FRAME_MS: u16 = 150;
 
-/// A sheet of images `[N, C, H, W]`; small ones are enlarged.
+/// A sheet of images `[N, C, H, W]`, small ones enlarged; points `[N, D]` are drawn by their first two coordinates.
 ///
 /// # Errors
 /// If there are more images than cells, or the images are neither grey nor colour.
 pub fn picture(images: &candle_core::Tensor, rows: usize, columns: usize) -> Result<Picture> {
+    if images.rank() == 2 {
+        return Ok(gan_report::scatter(&points(images)?)?);
+    }
     let (n, c, h, w) = images.dims4()?;
     let pixels: Vec<f32> = images.flatten_all()?.to_vec1()?;
     let sheet = gan_report::grid(&Images::new(&pixels, [n, c, h, w])?, rows, columns)?;
@@ -242,11 +245,20 @@ impl Checkpoints {
     }
 }
 
-/// Images `[N, C, H, W]` as pictures of their own size.
+/// The first two coordinates of points `[N, D]`; of `[N, 1]` the second is 0.
+fn points(samples: &candle_core::Tensor) -> Result<Vec<[f32; 2]>> {
+    let rows = samples.to_vec2::<f32>()?;
+    Ok(rows.iter().map(|p| [p.first().copied().unwrap_or(0.0), p.get(1).copied().unwrap_or(0.0)]).collect())
+}
+
+/// Images `[N, C, H, W]` as pictures of their own size; points `[N, D]` each as a dot.
 ///
 /// # Errors
 /// If they are neither grey nor colour.
 pub fn pictures(images: &candle_core::Tensor) -> Result<Vec<Picture>> {
+    if images.rank() == 2 {
+        return points(images)?.into_iter().map(|p| Ok(gan_report::scatter(&[p])?)).collect();
+    }
     let (n, c, h, w) = images.dims4()?;
     let pixels: Vec<f32> = images.flatten_all()?.to_vec1()?;
     Ok(Images::new(&pixels, [n, c, h, w])?.pictures()?)

@@ -236,7 +236,7 @@ impl Trainer {
             latent: config.latent,
             data: DataDescription {
                 name: config.data.name.clone(),
-                shape: self.plan.sample().to_vec(),
+                shape: self.plan.sample(),
                 range: [-1.0, 1.0],
                 classes: self.loader.dataset().classes().to_vec(),
             },

@@ -129,7 +129,7 @@ impl Dataset for Odd {
     fn len(&self) -> usize {
         self.images.len()
     }
-    fn shape(&self) -> [usize; 3] {
+    fn shape(&self) -> Vec<usize> {
         self.images.shape()
     }
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {

@@ -37,7 +37,7 @@ fn bytes(data: &Mnist, index: usize) -> Vec<u8> {
 #[test]
 fn the_training_split_has_the_published_values() {
     let data = Mnist::load(&MnistOptions { size: Some(28), ..MnistOptions::default() }).unwrap();
-    assert_eq!((data.len(), data.shape(), data.is_empty()), (60_000, [1, 28, 28], false));
+    assert_eq!((data.len(), data.shape(), data.is_empty()), (60_000, vec![1, 28, 28], false));
     assert_eq!((0..5).filter_map(|i| data.label(i)).collect::<Vec<_>>(), [5, 0, 4, 1, 9]);
     assert_eq!(data.label(60_000), None);
     assert_eq!(data.classes().join(""), "0123456789");
@@ -51,7 +51,7 @@ fn the_training_split_has_the_published_values() {
 #[test]
 fn the_test_split_has_the_published_values() {
     let data = Mnist::load(&MnistOptions { split: Split::Test, ..MnistOptions::default() }).unwrap();
-    assert_eq!((data.len(), data.shape()), (10_000, [1, 28, 28]));
+    assert_eq!((data.len(), data.shape()), (10_000, vec![1, 28, 28]));
     assert_eq!((0..5).filter_map(|i| data.label(i)).collect::<Vec<_>>(), [7, 2, 1, 0, 4]);
     assert_eq!(bytes(&data, 0).iter().map(|&x| u32::from(x)).sum::<u32>(), 18_454);
 }
@@ -61,7 +61,7 @@ fn both_spellings_of_the_names_are_read() {
     for dot in ["-", "."] {
         let dir = small(2, &[3, 9], dot);
         let data = Mnist::load(&options(dir.path())).unwrap();
-        assert_eq!((data.len(), data.shape(), data.label(1)), (2, [1, 2, 3], Some(9)));
+        assert_eq!((data.len(), data.shape(), data.label(1)), (2, vec![1, 2, 3], Some(9)));
         assert_eq!(bytes(&data, 1), [6, 7, 8, 9, 10, 11]);
     }
 }

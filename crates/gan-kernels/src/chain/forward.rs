@@ -7,7 +7,8 @@ use crate::conv::winograd::Direction;
 use crate::layout::{channels_first, channels_last};
 use crate::rows::act::{self, Act};
 use crate::rows::norm::{self, Channels};
-use crate::scratch::{Buffer, each};
+use crate::parallel::each;
+use crate::scratch::Buffer;
 use crate::simd::Level;
 use candle_core::{Result, bail};
 

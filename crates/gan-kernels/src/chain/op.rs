@@ -4,6 +4,7 @@ use super::forward::{Found, Keep, Normalise, Trace};
 use super::{Chain, Link, Sides};
 use crate::layout::{channels_first, channels_last};
 use crate::norm::BatchStatistics;
+use crate::parallel::with_work;
 use crate::scratch::Buffer;
 use crate::storage::{elements, with_elements};
 use candle_core::{CpuStorage, CustomOp2, Device, Result, Shape, Tensor, bail};
@@ -42,9 +43,6 @@ pub struct Run<'a> {
     /// How the output is to lie.
     pub to: Layout,
 }
-
-/// Products from which on a pass runs inside the thread pool from its beginning.
-const WORTH: usize = 1 << 20;
 
 impl Chain {
     /// x `[N, …]` and all parameters `[P]` (f32, on the CPU) -> the output `[N, …]` and each batch norm's statistics, where they
@@ -105,11 +103,6 @@ impl Chain {
         }
         x.dim(0)
     }
-}
-
-/// `f` inside the thread pool if it is worth that: parallel parts then start without waking the pool each time.
-fn in_pool<R: Send>(work: usize, f: impl FnOnce() -> R + Send) -> R {
-    if work < WORTH { f() } else { rayon::join(f, || ()).0 }
 }
 
 struct Pass {
@@ -195,14 +188,14 @@ impl CustomOp2 for Pass {
         tl: &candle_core::Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (x, theta) = (elements::<f32>(x, xl)?, elements::<f32>(theta, tl)?);
-        let y = in_pool(self.samples * self.chain.work(), || self.forward(&x, &theta))?;
+        let y = with_work(self.samples * self.chain.work(), || self.forward(&x, &theta))?;
         Ok((CpuStorage::F32(y), self.shape()))
     }
 
     fn bwd(&self, x: &Tensor, theta: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let work = self.samples * self.chain.work();
         let (dx, dtheta) = with_elements::<f32, _>(g, |g| {
-            with_elements::<f32, _>(theta, |theta| in_pool(work, || self.backward(g, theta)))
+            with_elements::<f32, _>(theta, |theta| with_work(work, || self.backward(g, theta)))
         })???;
         let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
             values.map(|v| Tensor::from_vec(v, like.shape(), like.device())).transpose()

@@ -4,7 +4,8 @@ use super::gather::Gather;
 use super::problem::Problem;
 use crate::packed::{BLOCK, Format, PANEL, Product, by_blocks, by_columns};
 use crate::product::Onto;
-use crate::scratch::{Buffer, Shared, each};
+use crate::parallel::each;
+use crate::scratch::{Buffer, Shared};
 use crate::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 
@@ -136,7 +137,7 @@ impl<P: Format> Job for Windows<'_, P> {
             a: a.as_ptr(),
             a_step: count * BLOCK,
             b: self.b.as_ptr(),
-            b_step: words * PANEL,
+            b_step: words * PANEL, b_row: PANEL,
             c,
             c_step: self.n,
             onto: Onto::Fresh,
@@ -276,7 +277,7 @@ impl<P: Format> Job for Sum<'_, P> {
                     a: a.as_ptr(),
                     a_step: height,
                     b: b.as_ptr(),
-                    b_step: words * PANEL,
+                    b_step: words * PANEL, b_row: PANEL,
                     c: self.to,
                     c_step: self.n,
                     onto: if first == self.windows.start { Onto::Fresh } else { Onto::Sum },

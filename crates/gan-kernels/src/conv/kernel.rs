@@ -4,6 +4,7 @@
 //! come out (3 or 1 at the end of a generator), products of pixels that are folded afterwards. A stride-1 convolution into few
 //! channels is folded as the transpose of one that slides over its output.
 
+use super::dense::{self, is_dense};
 use super::direct::{self, Target};
 use super::gather::Gather;
 use super::problem::Problem;
@@ -19,6 +20,7 @@ use crate::simd::Level;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
     Winograd,
+    Dense,
     Gather,
     Fold,
 }
@@ -52,6 +54,9 @@ macro_rules! with_format {
     };
 }
 
+/// Rows up to which a dense layer's weight gradient is one product.
+const MOST_ROWS: usize = 4096;
+
 fn area(sides: [usize; 2]) -> usize {
     sides[0] * sides[1]
 }
@@ -61,9 +66,12 @@ fn whole_panels(n: usize) -> usize {
     n.next_multiple_of(PANEL)
 }
 
-fn choose(p: &Problem, direction: Direction) -> Algorithm {
+fn choose(p: &Problem, precision: Precision, direction: Direction) -> Algorithm {
     if winograd::serves(p) {
         return Algorithm::Winograd;
+    }
+    if is_dense(p) && precision != Precision::Bf16 {
+        return Algorithm::Dense;
     }
     let taps = area(p.kernel);
     let (gather, fold) = match direction {
@@ -112,9 +120,11 @@ fn parities(p: &Problem) -> impl Iterator<Item = (Gather, [usize; 2])> {
 pub(crate) fn pack(level: Level, precision: Precision, p: &Problem, direction: Direction, w: &[f32]) -> Packed {
     let (o, c, taps) = (p.out_channels, p.in_channels, area(p.kernel));
     let at = |o: usize, channel: usize, tap: usize| w[(o * c + channel) * taps + tap];
-    let algorithm = choose(p, direction);
+    let algorithm = choose(p, precision, direction);
     let parts = match (algorithm, direction) {
         (Algorithm::Winograd, _) => vec![winograd::pack(level, precision, p, direction, w)],
+        (Algorithm::Dense, Direction::Forward) => vec![direct::pack::<Single>(level, c, o, |c, o| at(o, c, 0))],
+        (Algorithm::Dense, Direction::Backward) => vec![Buffer::of(w)],
         (Algorithm::Gather, Direction::Forward) => {
             with_format!(precision, level, P => vec![direct::pack::<P>(level, taps * c, o, |k, o| at(o, k % c, k / c))])
         }
@@ -143,6 +153,7 @@ pub(crate) fn forward(p: &Problem, x: &[f32], w: &Packed, y: &mut [f32]) {
     }
     match w.algorithm {
         Algorithm::Winograd => winograd::run(level, precision, p, Direction::Forward, x, &w.parts[0], y),
+        Algorithm::Dense => dense::run(level, x, &w.parts[0], [p.in_channels, p.out_channels], true, y),
         Algorithm::Gather => with_format!(precision, level, P => {
             direct::run::<P>(level, &Gather::forward(p), x, &w.parts[0], p.out_channels, Target::Rows, y);
         }),
@@ -161,6 +172,7 @@ pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
     }
     match w.algorithm {
         Algorithm::Winograd => winograd::run(level, precision, p, Direction::Backward, y, &w.parts[0], x),
+        Algorithm::Dense => dense::run(level, y, &w.parts[0], [p.out_channels, p.in_channels], false, x),
         Algorithm::Gather => {
             for ((gather, offset), b) in parities(p).zip(&w.parts) {
                 let target = Target::Pixels { size: p.input, offset, stride: p.spec.stride };
@@ -175,6 +187,10 @@ pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
 pub(crate) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if x.is_empty() || dy.is_empty() {
         return dw.fill(0.0);
+    }
+    // Over many pixels a plain product would leave threads idle.
+    if is_dense(p) && precision != Precision::Bf16 && p.samples * area(p.output) <= MOST_ROWS {
+        return dense::weight_grad(level, x, dy, [p.in_channels, p.out_channels], dw);
     }
     let taps = area(p.kernel);
     let mut taps_major = Buffer::any(dw.len());

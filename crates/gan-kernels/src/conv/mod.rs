@@ -7,6 +7,7 @@
 //! On CUDA and Metal candle's own convolutions serve (`accelerator`).
 
 mod accelerator;
+mod dense;
 mod direct;
 mod gather;
 pub(crate) mod kernel;

@@ -1,7 +1,8 @@
 //! Weights `[O, C, kh, kw]` as kernels read them, tap after tap, and back.
 
 use super::problem::Problem;
-use crate::scratch::{Buffer, Shared, each};
+use crate::parallel::each;
+use crate::scratch::{Buffer, Shared};
 
 /// Rows or columns of a block that is turned while it lies in the nearest cache.
 const SIDE: usize = 16;

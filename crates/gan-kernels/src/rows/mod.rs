@@ -14,5 +14,5 @@ const WORTH: usize = 1 << 14;
 /// Runs `f` over parts of the rows `0..rows`, at least `ROWS` and enough to be worth a task each.
 fn parts(rows: usize, channels: usize, f: impl Fn(std::ops::Range<usize>) + Sync + Send) {
     let part = WORTH.div_ceil(channels.max(1)).max(ROWS);
-    crate::scratch::each(rows.div_ceil(part), |i| f(i * part..rows.min((i + 1) * part)));
+    crate::parallel::each(rows.div_ceil(part), |i| f(i * part..rows.min((i + 1) * part)));
 }

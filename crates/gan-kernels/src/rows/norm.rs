@@ -2,7 +2,8 @@
 
 use super::act::leaky;
 use super::{ROWS, parts};
-use crate::scratch::{Buffer, Shared, each};
+use crate::parallel::each;
+use crate::scratch::{Buffer, Shared};
 use crate::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 use std::ops::Range;

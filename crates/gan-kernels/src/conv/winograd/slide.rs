@@ -5,7 +5,8 @@ use super::transform::{Algorithm, input2, output2};
 use super::weights::point_words;
 use crate::packed::{APART, BLOCK, Format, PANEL, Product, by_blocks};
 use crate::product::Onto;
-use crate::scratch::{Buffer, Shared, each};
+use crate::parallel::each;
+use crate::scratch::{Buffer, Shared};
 use crate::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 
@@ -168,7 +169,7 @@ impl<P: Format, W: Algorithm> Job for Tiles<'_, P, W> {
                             a: a.as_ptr().add(point * a_point),
                             a_step: self.count * BLOCK,
                             b: u,
-                            b_step: words * PANEL,
+                            b_step: words * PANEL, b_row: PANEL,
                             c: c.as_mut_ptr().add(point * c_point),
                             c_step: columns,
                             onto: if index == 0 { Onto::Fresh } else { Onto::Sum },

@@ -5,7 +5,8 @@ use super::slide::{pixels, transformed};
 use super::transform::{Algorithm, gradient2, taps_gradient2};
 use crate::packed::{APART, Format, PANEL, Product, by_columns};
 use crate::product::Onto;
-use crate::scratch::{Buffer, Shared, each};
+use crate::parallel::each;
+use crate::scratch::{Buffer, Shared};
 use crate::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 
@@ -231,7 +232,7 @@ impl<P: Format, W: Algorithm> Job for Rows<'_, P, W> {
                     a: a.as_ptr().add(point * (words * ROWS + APART)),
                     a_step: ROWS,
                     b: self.b.get().add(point * (words * columns + APART)),
-                    b_step: words * PANEL,
+                    b_step: words * PANEL, b_row: PANEL,
                     c: c.add(point * (ROWS * columns + APART)),
                     c_step: columns,
                     onto: if self.part.first == 0 { Onto::Fresh } else { Onto::Sum },

@@ -3,7 +3,8 @@
 use super::plan::Slide;
 use super::transform::{Algorithm, taps2};
 use crate::packed::{APART, Format, PANEL};
-use crate::scratch::{Buffer, Shared, each};
+use crate::parallel::each;
+use crate::scratch::{Buffer, Shared};
 use crate::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 

@@ -1,0 +1,55 @@
+//! How work is spread over rayon's threads, and when it is not worth it.
+
+use rayon::prelude::*;
+use std::cell::Cell;
+
+thread_local! {
+    /// Whether this thread does all of its work itself.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f(0)` … `f(n - 1)`, over all threads if there are several and the work is worth it.
+pub(crate) fn each(n: usize, f: impl Fn(usize) + Sync + Send) {
+    if n <= 1 || ALONE.get() || rayon::current_num_threads() == 1 {
+        (0..n).for_each(f);
+    } else {
+        (0..n).into_par_iter().for_each(f);
+    }
+}
+
+/// Multiply-adds below which waking other threads costs more than they help.
+const WORTH: usize = 1 << 20;
+
+/// Runs `f`, which has about `work` multiply-adds to do: small work in this thread alone, large work inside the pool from the
+/// beginning, so that its parallel parts start without waking the pool each time.
+pub(crate) fn with_work<R: Send>(work: usize, f: impl FnOnce() -> R + Send) -> R {
+    if work >= WORTH {
+        return if rayon::current_num_threads() == 1 { f() } else { rayon::join(f, || ()).0 };
+    }
+    /// Puts the old value back, also where `f` panics.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ALONE.set(self.0);
+        }
+    }
+    let _restore = Restore(ALONE.replace(true));
+    f()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn everything_is_done_once_and_small_work_by_this_thread() {
+        let sum = AtomicUsize::new(0);
+        each(1000, |i| _ = sum.fetch_add(i, Ordering::Relaxed));
+        let here = std::thread::current().id();
+        with_work(10, || each(100, |_| assert_eq!(std::thread::current().id(), here)));
+        with_work(usize::MAX, || each(1000, |i| _ = sum.fetch_add(i, Ordering::Relaxed)));
+        assert_eq!(sum.into_inner(), 2 * 499_500);
+        assert!(!ALONE.get());
+    }
+}
