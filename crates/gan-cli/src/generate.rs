@@ -11,7 +11,7 @@ use gan_train::record;
 use std::path::Path;
 
 /// Images made and written at once, to bound memory.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 128;
 /// More do not make a sheet that anyone can look at.
 const LARGEST_SHEET: usize = 10_000;
 
@@ -44,7 +44,7 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
         return Err(Usage(format!("--grid arranges a sheet, but {} is none: name a .png", out.display())).into());
     }
     if out.extension().is_some_and(|e| e == "npy") {
-        return write_npy(&samples(&generator, &z)?, out);
+        return write_npy(&generator, &z, &description.data.shape, out);
     }
     write_folder(&generator, &z, out)
 }
@@ -102,17 +102,21 @@ fn write_sheet(picture: &Picture, out: &Path) -> Result<()> {
     say::line(out.display())
 }
 
-/// float32 in the .npy format, version 1.0 (NumPy Enhancement Proposal 1).
-fn write_npy(samples: &Tensor, out: &Path) -> Result<()> {
-    let sides: Vec<String> = samples.dims().iter().map(ToString::to_string).collect();
+/// float32 in the .npy format, version 1.0 (NumPy Enhancement Proposal 1), made a part at a time.
+fn write_npy(generator: &dyn Generator, z: &Tensor, sample: &[usize], out: &Path) -> Result<()> {
+    let count = z.dim(0)?;
+    let shape = [&[count], sample].concat();
+    let sides: Vec<String> = shape.iter().map(ToString::to_string).collect();
     let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", sides.join(", "));
     // Magic, version and length take 10 bytes; the whole header is a multiple of 64 and ends in a new line.
     let padded = (10 + dict.len() + 1).next_multiple_of(64) - 10;
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    let mut bytes = Vec::with_capacity(10 + padded + 4 * shape.iter().product::<usize>());
+    bytes.extend(b"\x93NUMPY\x01\x00");
     bytes.extend((padded as u16).to_le_bytes());
     bytes.extend(format!("{dict:<width$}\n", width = padded - 1).bytes());
-    for value in samples.flatten_all()?.to_vec1::<f32>()? {
-        bytes.extend(value.to_le_bytes());
+    for from in (0..count).step_by(AT_ONCE) {
+        let part = samples(generator, &z.narrow(0, from, AT_ONCE.min(count - from))?)?;
+        bytes.extend(part.flatten_all()?.to_vec1::<f32>()?.iter().flat_map(|value| value.to_le_bytes()));
     }
     atomic::write(out, &bytes)?;
     say::line(out.display())

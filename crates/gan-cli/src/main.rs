@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: gan_kernels::allocator::MiMalloc = gan_kernels::allocator::MiMalloc;
+static ALLOCATOR: gan_kernels::process::MiMalloc = gan_kernels::process::MiMalloc;
 
 /// Exit codes: done, failed, wrong usage or configuration, stopped by a signal after saving.
 const FAILED: u8 = 1;
@@ -29,7 +29,10 @@ const STOPPED: u8 = 130;
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
-    gan_kernels::allocator::keep_pages();
+    {
+        gan_kernels::process::keep_pages();
+        gan_kernels::process::one_pool();
+    }
     let cli = Cli::parse();
     log_to_stderr(&cli);
     match dispatch(cli) {

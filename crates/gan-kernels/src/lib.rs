@@ -18,14 +18,13 @@
 pub mod reference;
 
 pub mod activation;
-#[cfg(feature = "allocator")]
-pub mod allocator;
 pub mod chain;
 pub mod conv;
 pub mod dropout;
 pub mod linear;
 pub mod norm;
 pub mod pool;
+pub mod process;
 pub mod resample;
 pub mod update;
 

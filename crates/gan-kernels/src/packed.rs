@@ -22,6 +22,8 @@ const DEPTH: usize = 256;
 pub(crate) trait Format: Copy + Send + Sync + 'static {
     /// Numbers in a 32-bit word.
     const PAIR: usize;
+    /// Whether packed numbers are the numbers themselves.
+    const PLAIN: bool;
     /// # Safety
     /// As [`Simd`]; `a` points to a word.
     unsafe fn fma<S: Simd>(acc: S::V, a: *const f32, b: S::V) -> S::V;
@@ -47,6 +49,7 @@ pub(crate) struct Paired;
 
 impl Format for Single {
     const PAIR: usize = 1;
+    const PLAIN: bool = true;
     #[inline(always)]
     unsafe fn fma<S: Simd>(acc: S::V, a: *const f32, b: S::V) -> S::V {
         // SAFETY: as the trait asks.
@@ -65,6 +68,7 @@ impl Format for Single {
 
 impl Format for Rounded {
     const PAIR: usize = 1;
+    const PLAIN: bool = false;
     #[inline(always)]
     unsafe fn fma<S: Simd>(acc: S::V, a: *const f32, b: S::V) -> S::V {
         // SAFETY: as the trait asks.
@@ -84,6 +88,7 @@ impl Format for Rounded {
 
 impl Format for Paired {
     const PAIR: usize = 2;
+    const PLAIN: bool = false;
     #[inline(always)]
     unsafe fn fma<S: Simd>(acc: S::V, a: *const f32, b: S::V) -> S::V {
         // SAFETY: as the trait asks.

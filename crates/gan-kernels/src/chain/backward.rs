@@ -50,7 +50,8 @@ impl Chain {
             Link::Conv { weights: at, .. } | Link::ConvTranspose { weights: at, .. } => {
                 act::backward(level, stage.act, output.unwrap_or(&[]), if output.is_some() { &mut g } else { &mut [] });
                 if keep.parameters {
-                    self.weight_grads(stage, n, at, input?, &g, dtheta);
+                    let again = if input.is_none() { self.norm_again(index.checked_sub(1)?, trace, theta) } else { None };
+                    self.weight_grads(index, n, at, input.or(again.as_deref())?, &g, dtheta);
                 }
                 trace.values[index + 1] = None;
                 if !goes_on {
@@ -124,7 +125,8 @@ impl Chain {
         Some(dx)
     }
 
-    fn weight_grads(&self, stage: &Stage, n: usize, at: &Weights, input: &[f32], g: &[f32], dtheta: &mut [f32]) {
+    fn weight_grads(&self, index: usize, n: usize, at: &Weights, input: &[f32], g: &[f32], dtheta: &mut [f32]) {
+        let stage = &self.stages[index];
         let (level, o) = (Level::current(), stage.output[2]);
         let p = problem(stage, n);
         let len = weights(stage, dtheta).len();
@@ -134,7 +136,8 @@ impl Chain {
             // The transposed convolution's output is the problem's x.
             _ => kernel::weight_grad(level, self.precision, &p, g, input, dw),
         }
-        if let Some(bias) = at.bias {
+        // A bias in front of batch norm changes nothing; its gradient is 0, and stays it.
+        if let Some(bias) = at.bias.filter(|_| !self.norm_follows(index)) {
             let sums = norm::column_sums(level, g, o);
             dtheta[bias..bias + o].iter_mut().zip(sums).for_each(|(d, s)| *d = s as f32);
         }

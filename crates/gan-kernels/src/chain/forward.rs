@@ -41,6 +41,8 @@ pub(crate) enum Normalise<'a> {
 pub(crate) struct Found {
     pub mean: Vec<f32>,
     pub variance: Vec<f32>,
+    /// The mean of the numbers that reach the stage here: those without the bias of the convolution before it.
+    pub centre: Vec<f32>,
     pub count: usize,
 }
 
@@ -80,7 +82,29 @@ pub(super) fn reads_output(stage: &Stage) -> bool {
     }
 }
 
+/// Numbers from which on a batch norm's output is made again from its input when the backward pass asks for it, instead of
+/// being kept: half of a generator's memory for a hundredth of its time.
+const LARGE: usize = 1 << 21;
+
+/// Whether a stage's output of `len` numbers is not kept.
+fn made_again(stage: &Stage, len: usize) -> bool {
+    matches!(stage.link, Link::BatchNorm { .. }) && len >= LARGE
+}
+
 impl Chain {
+    /// The output of batch norm `index` once more.
+    pub(super) fn norm_again(&self, index: usize, trace: &Trace, theta: &[f32]) -> Option<Buffer> {
+        let stage = &self.stages[index];
+        let Link::BatchNorm { scale, shift, eps } = stage.link else { return None };
+        let (x, c) = (trace.values[index].as_deref()?, stage.input[2]);
+        // Norms behind it are done with.
+        let found = trace.norms.last()?;
+        let scale = scales(found, &theta[scale..scale + c], eps);
+        let mut y = Buffer::any(x.len());
+        norm::forward(Level::current(), x, &channels(stage, found, &scale, &theta[shift..shift + c]), &mut y);
+        Some(y)
+    }
+
     /// x `[n, H, W, C]` -> the output `[n, H', W', C']`, and a trace if anything is kept.
     pub(crate) fn forward(
         &self,
@@ -103,7 +127,10 @@ impl Chain {
                 self.stage(index, &value, samples, theta, by, &mut trace)?
             };
             let before = index > 0 && reads_output(&self.stages[index - 1]);
-            let needed = keep.anything() && (before || reads_input(stage, keep));
+            let mut needed = keep.anything() && (before || reads_input(stage, keep));
+            if index > 0 && made_again(&self.stages[index - 1], value.len()) && !before {
+                needed = false;
+            }
             trace.values.push(needed.then_some(value));
             value = output;
         }
@@ -128,18 +155,20 @@ impl Chain {
             Link::Conv { weights: Weights { bias, .. }, .. } => {
                 let packed = self.packed(index, theta, Direction::Forward, trace.keep.anything());
                 kernel::forward(&problem(stage, samples), x, &packed, &mut y);
+                let bias = bias.filter(|_| !self.norm_follows(index));
                 act::forward(level, stage.act, bias.map(|b| &theta[b..b + o]), &mut y, o);
             }
             Link::ConvTranspose { weights: Weights { bias, .. }, .. } => {
                 let packed = self.packed(index, theta, Direction::Backward, trace.keep.anything());
                 kernel::input_grad(&problem(stage, samples), x, &packed, &mut y);
+                let bias = bias.filter(|_| !self.norm_follows(index));
                 act::forward(level, stage.act, bias.map(|b| &theta[b..b + o]), &mut y, o);
             }
             Link::BatchNorm { scale, shift, eps } => {
                 let found = match by {
                     Normalise::Given(all) => {
                         let [mean, variance] = &all[trace.norms.len()];
-                        Found { mean: mean.clone(), variance: variance.clone(), count: 0 }
+                        Found { mean: mean.clone(), variance: variance.clone(), centre: vec![], count: 0 }
                     }
                     Normalise::Batch => {
                         let count = samples * h * w;
@@ -149,9 +178,10 @@ impl Chain {
                             );
                         }
                         let (mean, variance) = norm::moments(level, x, c);
-                        Found { mean, variance, count }
+                        Found { mean: vec![], variance, centre: mean, count }
                     }
                 };
+                let found = self.with_bias(index, theta, found);
                 let scale = scales(&found, &theta[*scale..*scale + c], *eps);
                 let channels = channels(stage, &found, &scale, &theta[*shift..*shift + c]);
                 norm::forward(level, x, &channels, &mut y);
@@ -196,6 +226,31 @@ impl Chain {
     }
 }
 
+impl Chain {
+    /// Whether a batch norm takes stage `index`'s output as it is. A bias would only move the mean that it subtracts, so it is
+    /// not added.
+    pub(super) fn norm_follows(&self, index: usize) -> bool {
+        let next = self.stages.get(index + 1).map(|s| &s.link);
+        self.stages[index].act == Act::Identity && matches!(next, Some(Link::BatchNorm { .. }))
+    }
+
+    /// The mean from the centre or the other way round: they differ by the bias that was not added.
+    fn with_bias(&self, index: usize, theta: &[f32], mut found: Found) -> Found {
+        let before = index.checked_sub(1).map(|i| &self.stages[i]);
+        let bias = match before.map(|s| &s.link) {
+            Some(Link::Conv { weights, .. } | Link::ConvTranspose { weights, .. }) if self.norm_follows(index - 1) => weights.bias,
+            _ => None,
+        };
+        let bias = |i: usize| bias.map_or(0.0, |b| theta[b + i]);
+        if found.mean.is_empty() {
+            found.mean = found.centre.iter().enumerate().map(|(i, c)| c + bias(i)).collect();
+        } else {
+            found.centre = found.mean.iter().enumerate().map(|(i, m)| m - bias(i)).collect();
+        }
+        found
+    }
+}
+
 /// γ/√(variance + ε) of each channel.
 pub(super) fn scales(found: &Found, gamma: &[f32], eps: f64) -> Vec<f32> {
     let one = |(v, g): (&f32, &f32)| (f64::from(*g) / (f64::from(*v) + eps).sqrt()) as f32;
@@ -208,7 +263,7 @@ pub(super) fn channels<'a>(stage: &Stage, found: &'a Found, scale: &'a [f32], sh
         Act::LeakyRelu(slope) => slope,
         _ => 1.0,
     };
-    Channels { mean: &found.mean, scale, shift, slope }
+    Channels { mean: &found.centre, scale, shift, slope }
 }
 
 /// In double precision, so that small probabilities do not become 0.

@@ -8,6 +8,9 @@ use crate::simd::Level;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+/// Weights from which on a training pass packs anew, which takes a hundredth of the pass: packed they are six times as large.
+const LARGE: usize = 1 << 20;
+
 /// Packed weights by stage and direction, each beside the numbers that it was made from: those are compared, so that weights
 /// may be changed in any way.
 #[derive(Debug)]
@@ -82,8 +85,9 @@ impl Chain {
         let key = (index, direction == Direction::Forward);
         let pack = || Arc::new(kernel::pack(Level::current(), self.precision, &problem(stage, 1), direction, weights));
         let mut kept = self.packed.kept.lock().unwrap_or_else(|e| e.into_inner());
-        if self.packed.reuse == Reuse::Never && trains {
-            kept.clear();
+        let never = self.packed.reuse == Reuse::Never || weights.len() >= LARGE;
+        if never && trains {
+            kept.remove(&key);
             drop(kept);
             return pack();
         }

@@ -1,19 +1,30 @@
-//! 1×1 convolutions and dense layers in f32: products of plain rows, most of them without packing.
+//! Dense layers, 1×1 convolutions, and convolutions between one pixel and a whole image: products of plain rows in f32, most
+//! of them without packing.
 
 use super::problem::Problem;
 use crate::packed::{PANEL, Product, Single, by_columns, by_rows};
 use crate::parallel::each;
 use crate::product::Onto;
-use crate::scratch::Shared;
+use crate::layout::{channels_first, channels_last};
+use crate::scratch::{Buffer, Shared};
 use crate::simd::{Job, Level, Simd};
 use std::ops::Range;
 
 /// Rows that one task takes.
 const ROWS: usize = 96;
 
-/// Whether a convolution's windows are single pixels, in order.
-pub(super) fn is_dense(p: &Problem) -> bool {
-    p.kernel == [1, 1] && p.spec.stride == [1, 1] && p.spec.padding.total() == [0, 0]
+/// Numbers of x that each output reads, if y is a product of x's rows with the weights: all channels of a pixel, or all of an
+/// image that ends in one pixel.
+pub(super) fn row(p: &Problem) -> Option<usize> {
+    let plain = p.spec.padding.total() == [0, 0] && p.spec.dilation == [1, 1];
+    let pixel = p.kernel == [1, 1] && p.spec.stride == [1, 1];
+    let whole = p.output == [1, 1] && p.kernel == p.input;
+    (plain && (pixel || whole)).then_some(p.rows())
+}
+
+/// Weights `[O, C, taps]` in the order of x's rows, `[O, taps, C]`.
+pub(super) fn in_order(p: &Problem, w: &[f32]) -> Buffer {
+    channels_last(w, p.in_channels, p.kernel[0] * p.kernel[1])
 }
 
 /// x `[rows, C]` times B -> y `[rows, O]`: B packed in panels for the forward pass, the weights `[O, C]` themselves for the
@@ -64,8 +75,18 @@ impl Job for Rows<'_> {
     }
 }
 
-/// x `[rows, C]`, dy `[rows, O]` -> the gradient of weights `[O, C]`: dyᵀ·x.
-pub(super) fn weight_grad(level: Level, x: &[f32], dy: &[f32], [c, o]: [usize; 2], dw: &mut [f32]) {
+/// x `[rows, C]`, dy `[rows, O]` -> the gradient of weights `[O, C]`: dyᵀ·x, and from the rows' order back to the weights'.
+pub(super) fn weight_grad(level: Level, p: &Problem, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let taps = p.kernel[0] * p.kernel[1];
+    if taps == 1 {
+        return ordered(level, x, dy, [p.rows(), p.out_channels], dw);
+    }
+    let mut aside = Buffer::any(dw.len());
+    ordered(level, x, dy, [p.rows(), p.out_channels], &mut aside);
+    channels_first(&aside, p.in_channels, taps, dw);
+}
+
+fn ordered(level: Level, x: &[f32], dy: &[f32], [c, o]: [usize; 2], dw: &mut [f32]) {
     let rows = x.len() / c.max(1);
     let dw = Shared::new(dw);
     each(o.div_ceil(ROWS), |task| {

@@ -2,7 +2,7 @@
 
 use super::gather::Gather;
 use super::problem::Problem;
-use crate::packed::{BLOCK, Format, PANEL, Product, by_blocks, by_columns};
+use crate::packed::{BLOCK, Format, PANEL, Product, by_blocks, by_columns, by_rows};
 use crate::product::Onto;
 use crate::parallel::each;
 use crate::scratch::{Buffer, Shared};
@@ -105,6 +105,24 @@ impl<P: Format> Job for Windows<'_, P> {
     unsafe fn run<S: Simd>(self) {
         let (k, count) = (self.gather.width(), self.rows.len());
         let (words, in_block) = (k.div_ceil(P::PAIR), BLOCK * P::PAIR);
+        if P::PLAIN && matches!(self.target, Target::Rows) && self.gather.is_plain() {
+            // SAFETY: the windows are x's own rows; the rows of y are this task's own.
+            return unsafe {
+                by_rows::<S, P>(Product {
+                    m: count,
+                    n: self.n,
+                    k,
+                    a: self.x.as_ptr().add(self.rows.start * k),
+                    a_step: k,
+                    b: self.b.as_ptr(),
+                    b_step: k * PANEL,
+                    b_row: PANEL,
+                    c: self.y.get().add(self.rows.start * self.n),
+                    c_step: self.n,
+                    onto: Onto::Fresh,
+                })
+            };
+        }
         let mut a = Buffer::any(words.div_ceil(BLOCK) * count * BLOCK);
         // Some windows are unfolded before the first is read again: what was just stored in pieces is slow to load whole.
         let width = k.next_multiple_of(LANES) + LANES;
@@ -299,24 +317,20 @@ pub(super) fn fold<P: Format>(level: Level, p: &Problem, y: &[f32], b: &[f32], x
     each(p.samples.div_ceil(some), |task| {
         let samples = task * some..p.samples.min((task + 1) * some);
         let mut c = Buffer::any(samples.len() * pixels * columns);
-        for rows in (0..samples.len() * pixels).step_by(ROWS) {
-            let rows = samples.start * pixels + rows..samples.start * pixels + (rows + ROWS).min(samples.len() * pixels);
-            let at = (rows.start - samples.start * pixels) * columns;
+        let own = samples.start * pixels..samples.end * pixels;
+        let job = Windows::<P> {
+            gather: &gather,
+            x: y,
+            b,
+            n: columns,
+            target: Target::Rows,
             // The windows' numbers count from the first sample, their products from this task's.
-            let shifted = Shared::new(&mut c[at..]);
-            let job = Windows::<P> {
-                gather: &gather,
-                x: y,
-                b,
-                n: columns,
-                target: Target::Rows,
-                y: shifted.back(rows.start * columns),
-                rows,
-                kind: PhantomData,
-            };
-            // SAFETY: the level is available; c has a row for every pixel of the task's samples.
-            unsafe { level.run(job) };
-        }
+            y: Shared::new(&mut c).back(own.start * columns),
+            rows: own,
+            kind: PhantomData,
+        };
+        // SAFETY: the level is available; c has a row for every pixel of the task's samples.
+        unsafe { level.run(job) };
         for (i, sample) in samples.enumerate() {
             // SAFETY: each sample's part of x belongs to one task.
             let x = unsafe { std::slice::from_raw_parts_mut(to.get().add(sample * x_len), x_len) };

@@ -83,6 +83,12 @@ impl Gather {
         self.taps.len() * self.channels
     }
 
+    /// Whether the windows are the image's own pixels, one after the other.
+    pub fn is_plain(&self) -> bool {
+        let own = matches!(self.runs[..], [Run { dy: 0, dx: 0, taps: 1 }]);
+        own && self.stride == [1, 1] && self.grid == self.source
+    }
+
     /// Windows of all samples.
     pub fn rows(&self) -> usize {
         self.samples * self.grid[0] * self.grid[1]

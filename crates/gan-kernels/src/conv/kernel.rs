@@ -1,10 +1,11 @@
 //! f32 convolutions over channels-last images: which algorithm serves, and weights packed for it.
 //!
-//! Winograd's for 4×4 stride 2 and 3×3 stride 1 with enough channels. Else products of unfolded windows; or, where few channels
+//! Winograd's for 4×4 stride 2 and 3×3 stride 1 with enough channels; plain products of rows for dense layers and the like, in
+//! f32 whatever the precision. Else products of unfolded windows; or, where few channels
 //! come out (3 or 1 at the end of a generator), products of pixels that are folded afterwards. A stride-1 convolution into few
 //! channels is folded as the transpose of one that slides over its output.
 
-use super::dense::{self, is_dense};
+use super::dense;
 use super::direct::{self, Target};
 use super::gather::Gather;
 use super::problem::Problem;
@@ -66,11 +67,11 @@ fn whole_panels(n: usize) -> usize {
     n.next_multiple_of(PANEL)
 }
 
-fn choose(p: &Problem, precision: Precision, direction: Direction) -> Algorithm {
+fn choose(p: &Problem, direction: Direction) -> Algorithm {
     if winograd::serves(p) {
         return Algorithm::Winograd;
     }
-    if is_dense(p) && precision != Precision::Bf16 {
+    if dense::row(p).is_some() {
         return Algorithm::Dense;
     }
     let taps = area(p.kernel);
@@ -120,11 +121,13 @@ fn parities(p: &Problem) -> impl Iterator<Item = (Gather, [usize; 2])> {
 pub(crate) fn pack(level: Level, precision: Precision, p: &Problem, direction: Direction, w: &[f32]) -> Packed {
     let (o, c, taps) = (p.out_channels, p.in_channels, area(p.kernel));
     let at = |o: usize, channel: usize, tap: usize| w[(o * c + channel) * taps + tap];
-    let algorithm = choose(p, precision, direction);
+    let algorithm = choose(p, direction);
     let parts = match (algorithm, direction) {
         (Algorithm::Winograd, _) => vec![winograd::pack(level, precision, p, direction, w)],
-        (Algorithm::Dense, Direction::Forward) => vec![direct::pack::<Single>(level, c, o, |c, o| at(o, c, 0))],
-        (Algorithm::Dense, Direction::Backward) => vec![Buffer::of(w)],
+        (Algorithm::Dense, Direction::Forward) => {
+            vec![direct::pack::<Single>(level, p.rows(), o, |k, o| at(o, k % c, k / c))]
+        }
+        (Algorithm::Dense, Direction::Backward) => vec![dense::in_order(p, w)],
         (Algorithm::Gather, Direction::Forward) => {
             with_format!(precision, level, P => vec![direct::pack::<P>(level, taps * c, o, |k, o| at(o, k % c, k / c))])
         }
@@ -153,7 +156,7 @@ pub(crate) fn forward(p: &Problem, x: &[f32], w: &Packed, y: &mut [f32]) {
     }
     match w.algorithm {
         Algorithm::Winograd => winograd::run(level, precision, p, Direction::Forward, x, &w.parts[0], y),
-        Algorithm::Dense => dense::run(level, x, &w.parts[0], [p.in_channels, p.out_channels], true, y),
+        Algorithm::Dense => dense::run(level, x, &w.parts[0], [p.rows(), p.out_channels], true, y),
         Algorithm::Gather => with_format!(precision, level, P => {
             direct::run::<P>(level, &Gather::forward(p), x, &w.parts[0], p.out_channels, Target::Rows, y);
         }),
@@ -172,7 +175,7 @@ pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
     }
     match w.algorithm {
         Algorithm::Winograd => winograd::run(level, precision, p, Direction::Backward, y, &w.parts[0], x),
-        Algorithm::Dense => dense::run(level, y, &w.parts[0], [p.out_channels, p.in_channels], false, x),
+        Algorithm::Dense => dense::run(level, y, &w.parts[0], [p.out_channels, p.rows()], false, x),
         Algorithm::Gather => {
             for ((gather, offset), b) in parities(p).zip(&w.parts) {
                 let target = Target::Pixels { size: p.input, offset, stride: p.spec.stride };
@@ -189,8 +192,8 @@ pub(crate) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[
         return dw.fill(0.0);
     }
     // Over many pixels a plain product would leave threads idle.
-    if is_dense(p) && precision != Precision::Bf16 && p.samples * area(p.output) <= MOST_ROWS {
-        return dense::weight_grad(level, x, dy, [p.in_channels, p.out_channels], dw);
+    if dense::row(p).is_some() && p.samples * area(p.output) <= MOST_ROWS {
+        return dense::weight_grad(level, p, x, dy, dw);
     }
     let taps = area(p.kernel);
     let mut taps_major = Buffer::any(dw.len());
