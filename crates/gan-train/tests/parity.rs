@@ -73,27 +73,28 @@ fn trainer(preset: &str, precision: Precision, fixture: &Value) -> Trainer {
     Trainer::with_networks(plan, Box::new(g), Box::new(d), loader, device).unwrap()
 }
 
-/// How far the losses may be from the framework's, relative. The default's convolutions round ten times as much as the
-/// accurate ones, and training multiplies that.
-fn tolerance(precision: Precision) -> f64 {
-    if precision == Precision::F32 { 2e-4 } else { 1e-4 }
+/// How much more our convolutions round than the perturbation of 1e-7 by which the fixtures' frameworks were shaken: what the
+/// losses may differ by is that many times what the framework itself moved, and 1e-4 of the loss in any case.
+fn roundings(precision: Precision) -> f64 {
+    if precision == Precision::F32 { 20.0 } else { 8.0 }
 }
 
 /// The losses and mean probabilities of one step.
-fn check_losses(step: usize, tolerance: f64, ours: &[(&str, Option<f64>)], expected: &Value) {
+fn check_losses(step: usize, roundings: f64, ours: &[(&str, Option<f64>)], expected: &Value) {
     for (name, ours) in ours {
         let (ours, theirs) = (ours.unwrap(), expected[*name].as_f64().unwrap());
         let difference = (ours - theirs).abs() / theirs.abs();
-        // Where the framework's own rounding moves a number by more than that, no comparison can be tighter.
+        // Where the framework's own rounding moves a number, no comparison can be tighter.
         let rounding = expected["perturbation"][*name].as_f64().unwrap_or(0.0) / theirs.abs();
         println!("step {step} {name}: {ours:.7} against {theirs:.7}, relative {difference:.1e}");
-        assert!(difference <= f64::max(tolerance, 3.0 * rounding), "step {step}, {name}: {ours} against {theirs}");
+        assert!(difference <= f64::max(1e-4, roundings * rounding), "step {step}, {name}: {ours} against {theirs}");
     }
 }
 
 /// Every parameter and running average after the steps: to 1e-3 each (variances to 2e-4 of their usual size), and in the
 /// mean to a small part of what it moved.
-fn check_weights(own: &[Param], records: &Value) {
+fn check_weights(precision: Precision, own: &[Param], records: &Value) {
+    let share = if precision == Precision::F32 { 0.15 } else { 0.05 };
     let tensors = params::named_tensors(own).unwrap();
     let records = records.as_array().unwrap();
     assert_eq!(records.len(), tensors.len());
@@ -115,7 +116,7 @@ fn check_weights(own: &[Param], records: &Value) {
         if let Some(moved) = moved
             && record.get("ill_conditioned").is_none()
         {
-            assert!(rms < 0.05 * moved, "{name}: rms difference {rms:e} of a movement of {moved:e}");
+            assert!(rms < share * moved, "{name}: rms difference {rms:e} of a movement of {moved:e}");
         }
     }
 }
@@ -158,10 +159,10 @@ fn dcgan_mnist(precision: Precision) {
             ("d_fake_before", r.d_fake_before),
             ("d_fake_after", r.d_fake_after),
         ];
-        check_losses(step, tolerance(precision), &ours, expected);
+        check_losses(step, roundings(precision), &ours, expected);
     }
-    check_weights(&trainer.generator().params(), &fixture["generator"]);
-    check_weights(&trainer.discriminator().params(), &fixture["discriminator"]);
+    check_weights(precision, &trainer.generator().params(), &fixture["generator"]);
+    check_weights(precision, &trainer.discriminator().params(), &fixture["discriminator"]);
     check_images(&trainer, &fixture["images"]);
 }
 
@@ -172,9 +173,9 @@ fn keras_mnist(precision: Precision) {
         trainer.queue_latents(noise(2 * step as u64));
         trainer.queue_latents(noise(2 * step as u64 + 1));
         let r = trainer.advance().unwrap();
-        check_losses(step, tolerance(precision), &[("loss_d", r.loss_d), ("loss_g", r.loss_g)], expected);
+        check_losses(step, roundings(precision), &[("loss_d", r.loss_d), ("loss_g", r.loss_g)], expected);
     }
-    check_weights(&trainer.generator().params(), &fixture["generator"]);
-    check_weights(&trainer.discriminator().params(), &fixture["discriminator"]);
+    check_weights(precision, &trainer.generator().params(), &fixture["generator"]);
+    check_weights(precision, &trainer.discriminator().params(), &fixture["discriminator"]);
     check_images(&trainer, &fixture["images"]);
 }

@@ -136,8 +136,8 @@ impl Chain {
             // The transposed convolution's output is the problem's x.
             _ => kernel::weight_grad(level, self.precision, &p, g, input, dw),
         }
-        // A bias in front of batch norm changes nothing; its gradient is 0, and stays it.
-        if let Some(bias) = at.bias.filter(|_| !self.norm_follows(index)) {
+        // In front of a batch norm this is rounding alone, as in the frameworks; Adam makes steps of it all the same.
+        if let Some(bias) = at.bias {
             let sums = norm::column_sums(level, g, o);
             dtheta[bias..bias + o].iter_mut().zip(sums).for_each(|(d, s)| *d = s as f32);
         }

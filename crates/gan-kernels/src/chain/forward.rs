@@ -229,7 +229,7 @@ impl Chain {
 impl Chain {
     /// Whether a batch norm takes stage `index`'s output as it is. A bias would only move the mean that it subtracts, so it is
     /// not added.
-    pub(super) fn norm_follows(&self, index: usize) -> bool {
+    fn norm_follows(&self, index: usize) -> bool {
         let next = self.stages.get(index + 1).map(|s| &s.link);
         self.stages[index].act == Act::Identity && matches!(next, Some(Link::BatchNorm { .. }))
     }
