@@ -189,6 +189,7 @@ unsafe fn panels<S: Simd, P: Format, const A: u8>(p: Product) {
                         a_step: p.a_step,
                         b: p.b.add(j * p.b_step + k0 * p.b_row),
                         b_row: p.b_row,
+                        ahead: if group + 1 == groups { p.b_step } else { 0 },
                         c: p.c.add(row * p.c_step + j * PANEL),
                         c_step: p.c_step,
                         width,
@@ -220,6 +221,8 @@ struct Tile {
     a_step: usize,
     b: *const f32,
     b_row: usize,
+    /// How far ahead of B to ask for the next panel: while the last rows meet this one.
+    ahead: usize,
     c: *mut f32,
     c_step: usize,
     /// Columns, at most 32.
@@ -280,7 +283,7 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Tile { k, a, a_step, b, b_row, c, c_step, width, onto } = self.tile;
+        let Tile { k, a, a_step, b, b_row, ahead, c, c_step, width, onto } = self.tile;
         let b_row = if A == BY_BLOCKS { PANEL } else { b_row };
         // SAFETY: whoever makes the tile vouches for k words of each of R rows of A, k rows of B, and R rows of C, `width` wide.
         unsafe {
@@ -296,6 +299,8 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
             match A {
                 BY_COLUMNS => {
                     for _ in 0..k {
+                        S::prefetch(b.wrapping_add(ahead));
+                        S::prefetch(b.wrapping_add(ahead + LANES));
                         Self::word::<S>(&mut acc, a, 1, b, width);
                         a = a.add(a_step);
                         b = b.add(b_row);
@@ -314,6 +319,8 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
                         let mut a = block;
                         let end = b.add(left.min(BLOCK) * b_row);
                         while b < end {
+                            S::prefetch(b.wrapping_add(ahead));
+                            S::prefetch(b.wrapping_add(ahead + LANES));
                             Self::word::<S>(&mut acc, a, BLOCK, b, width);
                             a = a.add(1);
                             b = b.add(b_row);

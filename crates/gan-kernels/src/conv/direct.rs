@@ -353,10 +353,13 @@ fn fold_sample(p: &Problem, cols: &[f32], x: &mut [f32]) {
                 let step = p.spec.stride[1] * c;
                 let to = &mut x[(iy * w + left) * c..];
                 let from = &cols[(oy * p.output[1] + first) * columns + (ky * kw + kx) * c..];
-                for i in 0..end - first {
-                    for channel in 0..c {
-                        to[i * step + channel] += from[i * columns + channel];
-                    }
+                if c == 1 {
+                    let pixels = to.iter_mut().step_by(step).zip(from.iter().step_by(columns));
+                    pixels.take(end - first).for_each(|(t, f)| *t += *f);
+                    continue;
+                }
+                for (to, from) in to.chunks_mut(step).zip(from.chunks(columns)).take(end - first) {
+                    to.iter_mut().zip(&from[..c]).for_each(|(t, f)| *t += *f);
                 }
             }
         }

@@ -121,6 +121,11 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn prefetch(p: *const f32) {
+        // SAFETY: a hint; it never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
     unsafe fn round_bf16(v: V) -> V {
         // SAFETY: see above.
         unsafe { [rounded(v[0]), rounded(v[1])] }

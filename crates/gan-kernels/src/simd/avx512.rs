@@ -94,6 +94,11 @@ macro_rules! shared {
             unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps()), no, yes) }
         }
         #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            // SAFETY: a hint; it never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        }
+        #[inline(always)]
         unsafe fn round_bf16(v: __m512) -> __m512 {
             // SAFETY: see above.
             unsafe {

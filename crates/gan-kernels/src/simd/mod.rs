@@ -65,6 +65,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         unsafe { if n == LANES { Self::store(p, v) } else { Self::store_n(p, n, v) } }
     }
 
+    /// Asks for the cache line at `p`, which may be any address.
+    #[inline(always)]
+    unsafe fn prefetch(_p: *const f32) {}
+
     /// acc + lo(a)·lo(b) + hi(a)·hi(b) over pairs of bf16 in 32-bit words; `a` is one word for all lanes.
     #[inline(always)]
     unsafe fn dot2(_acc: Self::V, _a: *const f32, _b: Self::V) -> Self::V {
