@@ -27,6 +27,8 @@ cargo xtask train [--features LIST] [PRESET or FILE.toml] [ARGS…]
                            build `gan` in release, then `gan train`; without a preset: dcgan-mnist
 cargo xtask test [ARGS…]   every test, in release, then tidy; ARGS go to `cargo test`
 cargo xtask bench [ARGS…]  times whole training steps; ARGS go to `gan bench`
+cargo xtask bench --peers [--rounds N] [--write docs/performance.md]
+                           the same work here and in PyTorch, in turn; PYTHON names a Python that has torch
 cargo xtask tidy           the rules that no compiler checks: crate arrows, file lengths, links, …
 cargo xtask ci             fmt, tidy, clippy, doc, test; stops at the first failure
 

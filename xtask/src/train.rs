@@ -16,9 +16,19 @@ pub fn run(args: &[OsString]) -> Outcome {
     build_and_become(features, &with_preset(args))
 }
 
-/// Builds, then becomes `gan bench`: whole training steps on made data.
+/// Builds, then becomes `gan bench`: whole training steps on made data. With `--peers` it becomes the side-by-side with PyTorch,
+/// by the Python that `PYTHON` names.
 pub fn bench(args: &[OsString]) -> Outcome {
     let (features, args) = split_features(args)?;
+    if let Some(rest) = args.strip_prefix(&[OsString::from("--peers")]) {
+        if !build(features).run()? {
+            return Err(Fault::failed("`gan` does not build: see cargo's messages above"));
+        }
+        let compare = workspace::root().join("benches/peers/compare.py");
+        let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+        let all = [vec![compare.into(), workspace::gan().into()], rest.to_vec()].concat();
+        return become_gan(Path::new(&python), &all);
+    }
     let args: Vec<OsString> = [OsString::from("bench")].into_iter().chain(args.iter().cloned()).collect();
     build_and_become(features, &args)
 }

@@ -198,6 +198,12 @@ pub struct BenchArgs {
     /// Where to compute: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
     pub device: String,
+    /// Time each convolution's kernels instead of steps.
+    #[arg(long, conflicts_with = "generate")]
+    pub kernels: bool,
+    /// Time making so many samples instead of steps.
+    #[arg(long, value_name = "N", value_parser = whole(1, 1 << 24).map(small))]
+    pub generate: Option<usize>,
     /// One line of JSON.
     #[arg(long)]
     pub json: bool,

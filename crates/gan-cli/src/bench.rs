@@ -1,51 +1,163 @@
-//! `gan bench`: whole training steps on made data, through the real trainer.
+//! `gan bench`: whole training steps on made data, through the real trainer; or samples; or single kernels.
 
 use crate::args::BenchArgs;
 use crate::{say, source, train};
 use anyhow::Result;
-use gan_train::Trainer;
+use gan_core::{Layer, shape};
+use gan_kernels::timing;
+use gan_train::trainer::Parts;
+use gan_train::{Plan, Trainer};
 use serde_json::json;
 use std::time::Instant;
 
 const WARM_UP: u64 = 2;
+/// Runs of each kernel.
+const KERNEL_RUNS: usize = 8;
 
-/// Times steps and prints the median.
+/// Times steps, samples or kernels, and prints the medians.
 pub fn run(args: &BenchArgs) -> Result<()> {
     let mut assignments = args.set.clone();
-    assignments.extend(["data.name=made".into(), format!("train.steps={}", args.steps + WARM_UP)]);
+    assignments.push(format!("train.steps={}", args.steps + WARM_UP));
     assignments.extend(args.batch.map(|n| format!("train.batch={n}")));
     assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
+    let given = |key: &str| args.set.iter().any(|set| set.starts_with(key));
+    // Points have no decoding to speak of and no files: their own data serve.
     let plan = source::plan(&args.source, &assignments)?;
+    let plan = if plan.config().data.size.is_some() && !given("data.name") {
+        source::plan(&args.source, &[assignments, vec!["data.name=made".into()]].concat())?
+    } else {
+        plan
+    };
     train::limit_threads(plan.config().train.threads)?;
-    let (batch, work) = (plan.config().train.batch, plan.config().preset.clone());
-    let mut trainer = Trainer::new(plan, &gan_train::device::open(&args.device)?)?;
-    for _ in 0..WARM_UP {
-        trainer.advance()?;
+    if args.kernels {
+        return kernels(&plan, args.json);
     }
-    let cpu = cpu_ms();
-    let mut times = Vec::new();
-    for _ in 0..args.steps {
+    let batch = args.generate.unwrap_or(plan.config().train.batch);
+    let work = plan.config().preset.clone();
+    let mut trainer = Trainer::new(plan, &gan_train::device::open(&args.device)?)?;
+    let (mut times, mut parts, mut cpu) = (vec![], Parts::default(), 0.0);
+    for i in 0..WARM_UP + args.steps {
+        if i == WARM_UP {
+            cpu = cpu_ms();
+        }
         let start = Instant::now();
-        trainer.advance()?;
-        times.push(start.elapsed().as_secs_f64());
+        match args.generate {
+            Some(n) => _ = trainer.progress_samples(n)?,
+            None => {
+                let report = trainer.advance()?;
+                if i >= WARM_UP {
+                    sum(&mut parts, &report.parts);
+                }
+            }
+        }
+        if i >= WARM_UP {
+            times.push(start.elapsed().as_secs_f64());
+        }
     }
     let cpu_ms = (cpu_ms() - cpu) / args.steps as f64;
+    let total: f64 = times.iter().sum();
     times.sort_by(f64::total_cmp);
     let (median, best) = (times[times.len() / 2], times[0]);
     let threads = rayon::current_num_threads();
-    let (images, rss) = (batch as f64 / median, peak_rss_mib());
+    let (images, rss, level) = (batch as f64 / median, peak_rss_mib(), gan_kernels::Level::current().name());
+    let parts = named(&parts, total, args.steps as f64);
     if args.json {
-        say::line(
+        let parts: serde_json::Map<String, serde_json::Value> =
+            parts.iter().map(|(name, seconds)| ((*name).to_string(), json!(seconds * 1e3))).collect();
+        return say::line(
             json!({"work": work, "batch": batch, "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
-                   "cpu_ms": cpu_ms, "peak_rss_mib": rss}),
-        )
-    } else {
-        say::line(format_args!(
-            "{work}, batch {batch}, {threads} threads: {:.1} ms a step (best {:.1}), {images:.0} images/s, {cpu_ms:.0} ms CPU a step, {rss:.0} MiB at most",
-            median * 1e3,
-            best * 1e3
-        ))
+                   "cpu_ms": cpu_ms, "peak_rss_mib": rss, "cpu": level, "parts": parts}),
+        );
     }
+    say::line(format_args!(
+        "{work}, batch {batch}, {threads} threads, {level}: {} a step (best {}), {images:.0} images/s, {} CPU a step, {rss:.0} MiB at most",
+        duration(median),
+        duration(best),
+        duration(cpu_ms / 1e3)
+    ))?;
+    let shown = parts.iter().filter(|_| args.generate.is_none());
+    shown.map(|(name, seconds)| say::line(format_args!("  {name:<13} {:>9}  {:>4.1} %", duration(*seconds), 100.0 * seconds * args.steps as f64 / total))).collect()
+}
+
+/// Milliseconds, or microseconds below one.
+fn duration(seconds: f64) -> String {
+    if seconds < 1e-3 { format!("{:.0} µs", seconds * 1e6) } else { format!("{:.1} ms", seconds * 1e3) }
+}
+
+fn sum(total: &mut Parts, more: &Parts) {
+    total.data += more.data;
+    total.generate += more.generate;
+    for (total, more) in [(&mut total.d, &more.d), (&mut total.g, &more.g)] {
+        total.forward += more.forward;
+        total.backward += more.backward;
+        total.optimizer += more.optimizer;
+    }
+}
+
+/// The parts of a step by name, seconds a step; what is in none of them is "rest".
+fn named(parts: &Parts, total: f64, steps: f64) -> Vec<(&'static str, f64)> {
+    let mut all = vec![
+        ("data", parts.data),
+        ("G forward", parts.generate),
+        ("D forward", parts.d.forward),
+        ("D backward", parts.d.backward),
+        ("D optimiser", parts.d.optimizer),
+        ("G: D forward", parts.g.forward),
+        ("G backward", parts.g.backward),
+        ("G optimiser", parts.g.optimizer),
+    ];
+    all.push(("rest", total - all.iter().map(|part| part.1).sum::<f64>()));
+    all.into_iter().map(|(name, seconds)| (name, seconds / steps)).collect()
+}
+
+/// Times the kernels of every convolution of both networks at the plan's batch and precision.
+fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
+    let (batch, precision) = (plan.config().train.batch, plan.config().train.precision.into());
+    let level = gan_kernels::Level::current().name();
+    if !as_json {
+        say::line(format_args!("batch {batch}, {} threads, {level}: GFLOP/s, counted as the plain loops would", rayon::current_num_threads()))?;
+        say::line(format_args!("{:<36} {:>8} {:>10} {:>11} {:>8}", "convolution", "forward", "input grad", "weight grad", "pack"))?;
+    }
+    for (name, network) in [("G", &plan.generator), ("D", &plan.discriminator)] {
+        for (layer, mut shape) in convolutions(&network.input, &network.layers)? {
+            (shape.samples, shape.spec.precision) = (batch, precision);
+            let t = timing::convolution(&shape, KERNEL_RUNS)?;
+            let rate = |seconds: f64| 2e-9 * t.multiply_adds as f64 / seconds;
+            let ([c, o], [h, w], [kh, kw], [sy, _]) = (shape.channels, shape.input, shape.kernel, shape.spec.stride);
+            let what = format!("{name} layer {layer}: {c}×{h}×{w} to {o}, {kh}×{kw} s{sy}");
+            if as_json {
+                say::line(json!({"layer": what, "cpu": level, "forward_gflops": rate(t.forward), "input_grad_gflops": rate(t.input_grad),
+                    "weight_grad_gflops": rate(t.weight_grad), "pack_ms": t.pack * 1e3}))?;
+            } else {
+                let rates = [t.forward, t.input_grad, t.weight_grad].map(rate);
+                say::line(format_args!("{what:<36} {:>8.0} {:>10.0} {:>11.0} {:>8}", rates[0], rates[1], rates[2], duration(t.pack)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every convolution of a layer list, a transposed one as the convolution that goes the other way.
+fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing::Shape)>> {
+    let shapes = shape::infer("network", input, layers)?;
+    let mut before = input.to_vec();
+    let mut found = vec![];
+    for (i, (layer, after)) in layers.iter().zip(shapes).enumerate() {
+        let side = |s: &[usize]| [s[1], s[2]];
+        let made = match layer {
+            Layer::Conv(l) => Some((before[0], l.conv, side(&before), l.kernel.get(), shape::conv_spec(l, side(&before)))),
+            Layer::ConvTranspose(l) => {
+                let (spec, _) = shape::transpose_spec(l, side(&before));
+                Some((l.conv_transpose, before[0], side(&after), l.kernel.get(), spec))
+            }
+            _ => None,
+        };
+        found.extend(made.map(|(c, o, input, kernel, spec)| {
+            (i, timing::Shape { samples: 1, channels: [c, o], input, kernel, spec })
+        }));
+        before = after;
+    }
+    Ok(found)
 }
 
 /// Milliseconds of processor time that this process has used; 0 where the system does not tell.

@@ -11,7 +11,7 @@ use gan_train::record;
 use std::path::Path;
 
 /// Images made and written at once, to bound memory.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 256;
 /// More do not make a sheet that anyone can look at.
 const LARGEST_SHEET: usize = 10_000;
 

@@ -41,7 +41,7 @@ pub trait Generator: Send + Sync {
 }
 
 /// Samples made at once by [`samples`], to bound memory.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 256;
 
 /// z `[N, latent]` -> samples `[N, C, H, W]` of a generator in use, a part at a time, without a graph.
 ///

@@ -193,6 +193,15 @@ impl Network {
         self.run(&self.fused.whole, 0..self.layers.len(), x, [Layout::ChannelsFirst; 2], pass)
     }
 
+    /// As [`Network::forward`], layer by layer on candle's tape whatever the device: what the fused operation must equal, and
+    /// what gradients of gradients need.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn forward_layer_by_layer(&self, x: &Tensor, pass: &mut Pass) -> candle_core::Result<Tensor> {
+        self.layerwise(0..self.layers.len(), x, pass)
+    }
+
     /// x `[N, input…]` -> (`[N, output…]`, what reaches the last layer with weights).
     ///
     /// # Errors

@@ -26,6 +26,7 @@ pub mod norm;
 pub mod pool;
 pub mod process;
 pub mod resample;
+pub mod timing;
 pub mod update;
 
 mod layout;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
 use gan_core::{Discriminator, Labels, Loss, Pass, Rng, loss};
+use std::time::Instant;
 
 /// What the players minimise, and how D's batches are put together.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,26 @@ pub struct DUpdate {
     pub accuracy: f64,
     /// Norm of its gradient.
     pub grad_norm: f64,
+    /// What it took.
+    pub seconds: Seconds,
+}
+
+/// Seconds that the parts of an update took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Seconds {
+    /// Through D and the loss.
+    pub forward: f64,
+    /// Gradients.
+    pub backward: f64,
+    /// The gradients' norm and the optimiser's step.
+    pub optimizer: f64,
+}
+
+/// Seconds since `start`, which becomes now.
+fn lap(start: &mut Instant) -> f64 {
+    let seconds = start.elapsed().as_secs_f64();
+    *start = Instant::now();
+    seconds
 }
 
 /// What an update of G found.
@@ -52,6 +73,8 @@ pub struct GUpdate {
     pub fake: f64,
     /// Norm of its gradient.
     pub grad_norm: f64,
+    /// What it took.
+    pub seconds: Seconds,
 }
 
 /// Steps D once on `real` and `fake` samples, `[N, C, H, W]` each; `step` is for messages.
@@ -68,13 +91,17 @@ pub fn update_discriminator(
 ) -> Result<DUpdate> {
     let mut pass = Pass::train(rng);
     let fake = fake.detach();
+    let (mut seconds, mut start) = (Seconds::default(), Instant::now());
     let names = ["loss_d", "grad_norm_d"];
     let (on_real, on_fake, loss, grads) = match objective.batches {
         Batches::Separate => {
             // The two terms' gradients add up; taken one after the other, only one pass is in memory.
             let mut part = |x: &Tensor, label: f64| -> Result<(Tensor, f64, GradStore)> {
                 let logits = d.forward(x, &mut pass)?.logits;
-                let (loss, grads) = gradients(&loss::discriminator_part(&logits, label)?, step, names[0])?;
+                let loss = loss::discriminator_part(&logits, label)?;
+                seconds.forward += lap(&mut start);
+                let (loss, grads) = gradients(&loss, step, names[0])?;
+                seconds.backward += lap(&mut start);
                 Ok((logits.detach(), loss, grads))
             };
             let (on_real, loss_real, mut grads) = part(real, objective.labels.real)?;
@@ -87,16 +114,19 @@ pub fn update_discriminator(
             let (n, m) = (real.dim(0)?, fake.dim(0)?);
             let (on_real, on_fake) = (logits.narrow(0, 0, n)?, logits.narrow(0, n, m)?);
             let loss = loss::discriminator_joint(&on_real, &on_fake, objective.labels)?;
+            seconds.forward += lap(&mut start);
             let (loss, grads) = gradients(&loss, step, names[0])?;
             (on_real, on_fake, loss, grads)
         }
     };
+    seconds.backward += lap(&mut start);
     let grad_norm = finite(optimizer.gradient_norm(&grads)?, names[1], step)?;
     let (right_real, right_fake) = (share_above_zero(&on_real)?, 1.0 - share_above_zero(&on_fake)?);
     let (n, m) = (real.dim(0)? as f64, fake.dim(0)? as f64);
     let (real, fake) = (mean_probability(&on_real)?, mean_probability(&on_fake)?);
     optimizer.step(&grads)?;
-    Ok(DUpdate { loss, real, fake, accuracy: (right_real * n + right_fake * m) / (n + m), grad_norm })
+    seconds.optimizer = lap(&mut start);
+    Ok(DUpdate { loss, real, fake, accuracy: (right_real * n + right_fake * m) / (n + m), grad_norm, seconds })
 }
 
 /// Steps G once through D's verdict on its samples `fake`, which must carry G's graph; D's weights stay as they are.
@@ -111,12 +141,16 @@ pub fn update_generator(
     rng: &mut Rng,
     step: u64,
 ) -> Result<GUpdate> {
+    let (mut seconds, mut start) = (Seconds::default(), Instant::now());
     let on_fake = d.forward(fake, &mut Pass::frozen(rng))?.logits;
     let loss = loss::generator(objective.loss, &on_fake)?;
+    seconds.forward = lap(&mut start);
     let (loss, grads) = gradients(&loss, step, "loss_g")?;
+    seconds.backward = lap(&mut start);
     let grad_norm = finite(optimizer.gradient_norm(&grads)?, "grad_norm_g", step)?;
     optimizer.step(&grads)?;
-    Ok(GUpdate { loss, fake: mean_probability(&on_fake)?, grad_norm })
+    seconds.optimizer = lap(&mut start);
+    Ok(GUpdate { loss, fake: mean_probability(&on_fake)?, grad_norm, seconds })
 }
 
 /// The loss's value, found finite, and its gradients.

@@ -5,13 +5,27 @@ use crate::data;
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
-use crate::step::{Batches, DUpdate, GUpdate, Objective, update_discriminator, update_generator};
+use crate::step::{Batches, DUpdate, GUpdate, Objective, Seconds, update_discriminator, update_generator};
 use candle_core::{Device, Tensor};
 use gan_core::weights::{DataDescription, Description, FORMAT};
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
 use gan_data::Loader;
 use serde::Serialize;
 use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Seconds that the parts of a step took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// Waiting for real samples.
+    pub data: f64,
+    /// G forward.
+    pub generate: f64,
+    /// D's updates.
+    pub d: Seconds,
+    /// G's updates: forward through D, backward through both.
+    pub g: Seconds,
+}
 
 /// What a step found; a player that had no turn has no numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -23,6 +37,9 @@ pub struct StepReport {
     /// Real images seen in it.
     #[serde(skip)]
     pub images: u64,
+    /// What its parts took.
+    #[serde(skip)]
+    pub parts: Parts,
     /// D's loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_d: Option<f64>,
@@ -51,15 +68,23 @@ pub struct StepReport {
 
 impl StepReport {
     fn d(&mut self, update: DUpdate) {
+        add(&mut self.parts.d, update.seconds);
         self.loss_d = Some(update.loss);
         (self.d_real, self.d_fake_before) = (Some(update.real), Some(update.fake));
         (self.accuracy_d, self.grad_norm_d) = (Some(update.accuracy), Some(update.grad_norm));
     }
 
     fn g(&mut self, update: GUpdate) {
+        add(&mut self.parts.g, update.seconds);
         (self.loss_g, self.d_fake_after, self.grad_norm_g) =
             (Some(update.loss), Some(update.fake), Some(update.grad_norm));
     }
+}
+
+fn add(total: &mut Seconds, more: Seconds) {
+    total.forward += more.forward;
+    total.backward += more.backward;
+    total.optimizer += more.optimizer;
 }
 
 /// A run in memory.
@@ -200,10 +225,12 @@ impl Trainer {
         let mut size = train.batch;
         let mut seen = None;
         for _ in 0..turn.d {
+            let start = Instant::now();
             let real = self.loader.next_batch()?.images.to_device(&self.device)?;
+            report.parts.data += start.elapsed().as_secs_f64();
             size = real.dim(0)?;
             report.images += size as u64;
-            let fake = self.samples(size, train.fakes_mode)?;
+            let fake = self.timed_samples(size, train.fakes_mode, &mut report.parts)?;
             let d = self.discriminator.as_ref();
             let optimizer = &mut self.optimizer_d;
             report.d(update_discriminator(d, optimizer, (&real, &fake), objective, &mut self.dropout, number)?);
@@ -212,7 +239,7 @@ impl Trainer {
         for _ in 0..turn.g {
             let fake = match seen.take() {
                 Some(fake) => fake,
-                None => self.samples(size, FakesMode::Train)?,
+                None => self.timed_samples(size, FakesMode::Train, &mut report.parts)?,
             };
             let d = self.discriminator.as_ref();
             report.g(update_generator(d, &mut self.optimizer_g, &fake, objective, &mut self.dropout, number)?);
@@ -279,6 +306,13 @@ impl Trainer {
                 if place < d * batches { Turn { d: 1, g: 0 } } else { Turn { d: 0, g: 1 } }
             }
         }
+    }
+
+    fn timed_samples(&mut self, n: usize, mode: FakesMode, parts: &mut Parts) -> Result<Tensor> {
+        let start = Instant::now();
+        let samples = self.samples(n, mode)?;
+        parts.generate += start.elapsed().as_secs_f64();
+        Ok(samples)
     }
 
     /// `n` samples from fresh noise.

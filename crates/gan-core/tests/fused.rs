@@ -1,0 +1,158 @@
+//! A network as one fused operation against the same network layer by layer on candle's tape: outputs, gradients, running
+//! averages.
+
+use candle_core::{Device, Tensor, Var};
+use gan_core::{Init, Layer, Network, Pass, Rng};
+use gan_kernels::Precision;
+use gan_kernels::chain::Reuse;
+
+fn layers(text: &str) -> Vec<Layer> {
+    #[derive(serde::Deserialize)]
+    struct List {
+        layers: Vec<Layer>,
+    }
+    toml::from_str::<List>(&format!("layers = {text}")).unwrap().layers
+}
+
+/// Largest difference relative to the largest number.
+fn difference(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.dims(), b.dims());
+    let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (a, b) = (values(a), values(b));
+    let largest = b.iter().fold(1e-6f32, |m, x| m.max(x.abs()));
+    let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, |m: f32, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
+    f64::from(worst / largest)
+}
+
+fn network(input: &[usize], list: &[Layer]) -> Network {
+    Network::new("n", input, list, Init::He, Reuse::UntilChanged, &mut Rng::new(3), &Device::Cpu).unwrap()
+}
+
+/// A scalar that weighs every output differently.
+fn weigh(y: &Tensor) -> Tensor {
+    let weights = Rng::new(9).normal_tensor(0.0, 1.0, y.shape(), &Device::Cpu).unwrap();
+    (y * weights).unwrap().sum_all().unwrap()
+}
+
+fn check(input: &[usize], text: &str) {
+    let list = layers(text);
+    let (fused, plain) = (network(input, &list), network(input, &list));
+    let fused = fused.with_precision(Precision::F32Accurate).unwrap();
+    for n in [1usize, 3, 17] {
+        if n == 1 && text.contains("batch_norm") {
+            continue;
+        }
+        let x = Rng::new(5).normal_tensor(0.0, 1.0, [&[n], input].concat(), &Device::Cpu).unwrap();
+        for eval in [false, true] {
+            let (xa, xb) = (Var::from_tensor(&x).unwrap(), Var::from_tensor(&x).unwrap());
+            let (mut ra, mut rb) = (Rng::new(7), Rng::new(7));
+            let pass = |rng| if eval { Pass { weights: gan_core::Weights::Trained, ..Pass::eval() } } else { Pass::train(rng) };
+            let ya = fused.forward(xa.as_tensor(), &mut pass(&mut ra)).unwrap();
+            let yb = plain.forward_layer_by_layer(xb.as_tensor(), &mut pass(&mut rb)).unwrap();
+            assert!(difference(&ya, &yb) < 1e-5, "{text}: outputs differ by {:e}", difference(&ya, &yb));
+            let (ga, gb) = (weigh(&ya).backward().unwrap(), weigh(&yb).backward().unwrap());
+            let dx = difference(ga.get(&xa).unwrap(), gb.get(&xb).unwrap());
+            assert!(dx < 1e-4, "{text}: input gradients differ by {dx:e}");
+            for (a, b) in fused.params().iter().zip(plain.params()) {
+                if a.role.is_trained() {
+                    let d = difference(&a.of(ga.get(a.var()).unwrap()).unwrap(), &b.of(gb.get(b.var()).unwrap()).unwrap());
+                    // A bias in front of batch norm has no gradient but rounding.
+                    let rounding = a.role == gan_core::Role::Bias && text.contains("batch_norm");
+                    assert!(d < 1e-4 || rounding, "{text}: gradients of {} differ by {d:e}", a.name);
+                } else {
+                    let d = difference(&a.tensor().unwrap(), &b.tensor().unwrap());
+                    assert!(d < 1e-5, "{text}: {} differs by {d:e}", a.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn generators() {
+    check(
+        &[20],
+        r#"[{ dense = 288 }, { reshape = [32, 3, 3] },
+            { conv_transpose = 24, kernel = 4, stride = 2, padding = "same" }, { batch_norm = { eps = 1e-3 } }, { leaky_relu = 0.01 },
+            { conv_transpose = 16, kernel = 4, stride = 2, padding = 1, bias = false }, { batch_norm = {} }, "relu",
+            { conv = 1, kernel = 7, padding = "same" }, "tanh"]"#,
+    );
+    check(
+        &[20, 1, 1],
+        r#"[{ conv_transpose = 32, kernel = [4, 5], bias = false }, { batch_norm = {} }, "relu",
+            { conv_transpose = 3, kernel = 4, stride = 2, padding = 1 }, "sigmoid"]"#,
+    );
+    check(
+        &[12],
+        r#"[{ dense = 72 }, "relu", { reshape = [8, 3, 3] }, { upsample = 2 }, { conv = 16, kernel = 3, padding = "same" }, "relu",
+            { batch_norm = { momentum = 0.2 } }, { upsample = [1, 2] }, { conv = 2, kernel = 3, padding = "same" }]"#,
+    );
+}
+
+#[test]
+fn discriminators() {
+    check(
+        &[1, 13, 14],
+        r#"[{ conv = 16, kernel = 3, stride = 2, padding = "same" }, { leaky_relu = 0.2 }, { dropout = 0.25 },
+            { conv = 24, kernel = 3, stride = 2, padding = "same" }, { zero_pad = [0, 1, 0, 1] }, { batch_norm = {} },
+            { leaky_relu = 0.2 }, { dropout = 0.5 }, { conv = 8, kernel = 3, padding = "same" }, "flatten", { dense = 1 }]"#,
+    );
+    check(
+        &[3, 16, 16],
+        r#"[{ conv = 16, kernel = 4, stride = 2, padding = 1, bias = false }, { leaky_relu = 0.2 },
+            { conv = 32, kernel = 4, stride = 2, padding = 1, bias = false }, { batch_norm = {} }, { leaky_relu = 0.2 },
+            { conv = 1, kernel = 4, bias = false }]"#,
+    );
+    check(
+        &[2, 9, 9],
+        r#"[{ conv = 12, kernel = 5, dilation = 2 }, { leaky_relu = -0.3 }, "global_max_pool", { dense = 1 }]"#,
+    );
+    check(
+        &[2, 9, 8],
+        r#"[{ conv = 12, kernel = 3 }, "tanh", { avg_pool = [2, 3] }, { conv = 9, kernel = 1 }, "global_avg_pool", { dense = 1 }]"#,
+    );
+}
+
+#[test]
+fn small_dense_networks() {
+    check(&[2], "[{ dense = 16 }, { leaky_relu = 0.2 }, { dense = 16 }, { leaky_relu = 0.2 }, { dense = 2 }, { dense = 1 }]");
+    check(&[3], r#"[{ dense = 40 }, { batch_norm = {} }, "relu", { dense = 33, bias = false }, "sigmoid"]"#);
+}
+
+#[test]
+fn an_empty_batch_passes_through() {
+    let list = layers(r#"[{ conv = 16, kernel = 4, stride = 2, padding = 1 }, { leaky_relu = 0.2 }, "flatten", { dense = 1 }]"#);
+    let network = network(&[1, 8, 8], &list);
+    let x = Tensor::zeros((0, 1, 8, 8), candle_core::DType::F32, &Device::Cpu).unwrap();
+    assert_eq!(network.forward(&x, &mut Pass::eval()).unwrap().dims(), [0, 1]);
+}
+
+#[test]
+fn weights_changed_in_place_are_noticed() {
+    let list = layers("[{ conv = 16, kernel = 4, stride = 2, padding = 1 }]");
+    let network = network(&[16, 8, 8], &list);
+    let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 16, 8, 8), &Device::Cpu).unwrap();
+    let before = network.forward(&x, &mut Pass::eval()).unwrap();
+    let weight = &network.params()[0];
+    weight.set(&(weight.tensor().unwrap() * 2.0).unwrap()).unwrap();
+    let bias = &network.params()[1];
+    bias.set(&(bias.tensor().unwrap() * 2.0).unwrap()).unwrap();
+    let after = network.forward(&x, &mut Pass::eval()).unwrap();
+    assert!(difference(&after, &(before * 2.0).unwrap()) < 1e-5);
+}
+
+#[test]
+fn a_non_finite_pixel_makes_a_non_finite_output_and_no_crash() {
+    let list = layers(
+        r#"[{ conv = 16, kernel = 4, stride = 2, padding = 1 }, { leaky_relu = 0.2 }, { conv = 8, kernel = 4, stride = 2, padding = 1 },
+            { batch_norm = {} }, "relu", "flatten", { dense = 1 }]"#,
+    );
+    let network = network(&[1, 16, 16], &list);
+    for bad in [f32::NAN, f32::INFINITY] {
+        let mut pixels = vec![0.1f32; 2 * 256];
+        pixels[37] = bad;
+        let x = Tensor::from_vec(pixels, (2, 1, 16, 16), &Device::Cpu).unwrap();
+        let y = network.forward(&x, &mut Pass::train(&mut Rng::new(1))).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!(y.iter().any(|y| !y.is_finite()), "{y:?}");
+    }
+}

@@ -1,0 +1,74 @@
+//! How fast the kernels of a convolution are here: for `gan bench`.
+
+use crate::conv::ConvSpec;
+use crate::conv::kernel;
+use crate::conv::problem::Problem;
+use crate::conv::winograd::Direction;
+use crate::parallel::with_work;
+use crate::scratch::Buffer;
+use crate::simd::Level;
+use candle_core::Result;
+use std::time::Instant;
+
+/// One convolution, as its forward pass is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Images in the batch.
+    pub samples: usize,
+    /// Channels of the images that windows slide over, and of the others.
+    pub channels: [usize; 2],
+    /// Height and width of the images that windows slide over.
+    pub input: [usize; 2],
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Geometry and precision.
+    pub spec: ConvSpec,
+}
+
+/// Best seconds of some runs of each pass, on made numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Multiply-adds of one pass, counted as the plain loops do them.
+    pub multiply_adds: u64,
+    /// Forward.
+    pub forward: f64,
+    /// Input gradient; a transposed convolution's forward pass.
+    pub input_grad: f64,
+    /// Weight gradient.
+    pub weight_grad: f64,
+    /// Packing the weights for both directions.
+    pub pack: f64,
+}
+
+/// Times a convolution's passes, each `runs` times after one that is not timed.
+///
+/// # Errors
+/// If the window does not fit into the image.
+pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
+    let Shape { samples, channels: [in_channels, out_channels], input, kernel, spec } = *shape;
+    let output = spec.output_size(input, kernel)?;
+    let p = Problem { spec, samples, in_channels, out_channels, input, output, kernel };
+    let made = |n: usize| {
+        let mut made = Buffer::any(n);
+        made.iter_mut().enumerate().for_each(|(i, v)| *v = ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0);
+        made
+    };
+    let best = |f: &mut (dyn FnMut() + Send)| {
+        let times = (0..=runs).map(|_| {
+            let start = Instant::now();
+            with_work(usize::MAX, &mut *f);
+            start.elapsed().as_secs_f64()
+        });
+        times.skip(1).fold(f64::INFINITY, f64::min)
+    };
+    let (level, precision) = (Level::current(), spec.precision);
+    let (mut x, mut y, mut w) = (made(samples * p.input_len()), made(samples * p.output_len()), made(out_channels * p.rows()));
+    let pack = |direction| kernel::pack(level, precision, &p, direction, &w);
+    let (ahead, back) = (pack(Direction::Forward), pack(Direction::Backward));
+    let pack = best(&mut || drop((pack(Direction::Forward), pack(Direction::Backward))));
+    let forward = best(&mut || kernel::forward(&p, &x, &ahead, &mut y));
+    let input_grad = best(&mut || kernel::input_grad(&p, &y, &back, &mut x));
+    let weight_grad = best(&mut || kernel::weight_grad(level, precision, &p, &x, &y, &mut w));
+    let multiply_adds = (samples * p.positions() * p.rows() * out_channels) as u64;
+    Ok(Timing { multiply_adds, forward, input_grad, weight_grad, pack })
+}
