@@ -75,8 +75,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         duration(best),
         duration(cpu_ms / 1e3)
     ))?;
-    let shown = parts.iter().filter(|_| args.generate.is_none());
-    shown.map(|(name, seconds)| say::line(format_args!("  {name:<13} {:>9}  {:>4.1} %", duration(*seconds), 100.0 * seconds * args.steps as f64 / total))).collect()
+    let mut shown = parts.iter().filter(|_| args.generate.is_none());
+    shown.try_for_each(|(name, seconds)| {
+        let share = 100.0 * seconds * args.steps as f64 / total;
+        say::line(format_args!("  {name:<13} {:>9}  {share:>4.1} %", duration(*seconds)))
+    })
 }
 
 /// Milliseconds, or microseconds below one.
@@ -115,8 +118,14 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
     let (batch, precision) = (plan.config().train.batch, plan.config().train.precision.into());
     let level = gan_kernels::Level::current().name();
     if !as_json {
-        say::line(format_args!("batch {batch}, {} threads, {level}: GFLOP/s, counted as the plain loops would", rayon::current_num_threads()))?;
-        say::line(format_args!("{:<36} {:>8} {:>10} {:>11} {:>8}", "convolution", "forward", "input grad", "weight grad", "pack"))?;
+        say::line(format_args!(
+            "batch {batch}, {} threads, {level}: GFLOP/s, counted as the plain loops would",
+            rayon::current_num_threads()
+        ))?;
+        say::line(format_args!(
+            "{:<36} {:>8} {:>10} {:>11} {:>8}",
+            "convolution", "forward", "input grad", "weight grad", "pack"
+        ))?;
     }
     for (name, network) in [("G", &plan.generator), ("D", &plan.discriminator)] {
         for (layer, mut shape) in convolutions(&network.input, &network.layers)? {
@@ -126,11 +135,19 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
             let ([c, o], [h, w], [kh, kw], [sy, _]) = (shape.channels, shape.input, shape.kernel, shape.spec.stride);
             let what = format!("{name} layer {layer}: {c}×{h}×{w} to {o}, {kh}×{kw} s{sy}");
             if as_json {
-                say::line(json!({"layer": what, "cpu": level, "forward_gflops": rate(t.forward), "input_grad_gflops": rate(t.input_grad),
-                    "weight_grad_gflops": rate(t.weight_grad), "pack_ms": t.pack * 1e3}))?;
+                say::line(
+                    json!({"layer": what, "cpu": level, "forward_gflops": rate(t.forward), "input_grad_gflops": rate(t.input_grad),
+                    "weight_grad_gflops": rate(t.weight_grad), "pack_ms": t.pack * 1e3}),
+                )?;
             } else {
                 let rates = [t.forward, t.input_grad, t.weight_grad].map(rate);
-                say::line(format_args!("{what:<36} {:>8.0} {:>10.0} {:>11.0} {:>8}", rates[0], rates[1], rates[2], duration(t.pack)))?;
+                say::line(format_args!(
+                    "{what:<36} {:>8.0} {:>10.0} {:>11.0} {:>8}",
+                    rates[0],
+                    rates[1],
+                    rates[2],
+                    duration(t.pack)
+                ))?;
             }
         }
     }
@@ -145,7 +162,9 @@ fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing:
     for (i, (layer, after)) in layers.iter().zip(shapes).enumerate() {
         let side = |s: &[usize]| [s[1], s[2]];
         let made = match layer {
-            Layer::Conv(l) => Some((before[0], l.conv, side(&before), l.kernel.get(), shape::conv_spec(l, side(&before)))),
+            Layer::Conv(l) => {
+                Some((before[0], l.conv, side(&before), l.kernel.get(), shape::conv_spec(l, side(&before))))
+            }
             Layer::ConvTranspose(l) => {
                 let (spec, _) = shape::transpose_spec(l, side(&before));
                 Some((l.conv_transpose, before[0], side(&after), l.kernel.get(), spec))

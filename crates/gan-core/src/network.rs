@@ -120,8 +120,11 @@ impl Network {
     ) -> Result<Self> {
         let shapes = shape::infer(name, input, layers)?;
         let drawn = draw(input, layers, &shapes, init, rng, device)?;
-        let trained: Vec<Tensor> =
-            drawn.iter().filter(|d| d.role.is_trained()).map(|d| d.start.flatten_all()).collect::<candle_core::Result<_>>()?;
+        let trained: Vec<Tensor> = drawn
+            .iter()
+            .filter(|d| d.role.is_trained())
+            .map(|d| d.start.flatten_all())
+            .collect::<candle_core::Result<_>>()?;
         let theta = match trained.is_empty() {
             // Candle has no empty variables.
             true => Var::zeros(1, candle_core::DType::F32, device)?,
@@ -256,7 +259,9 @@ impl Network {
     /// Running mean and variance of each batch norm among some layers.
     fn running(&self, range: Range<usize>) -> candle_core::Result<Vec<[Tensor; 2]>> {
         let norms = range.filter(|i| matches!(self.layers[*i], Layer::BatchNorm(_)));
-        norms.map(|i| Ok([self.params[self.starts[i] + 2].tensor()?, self.params[self.starts[i] + 3].tensor()?])).collect()
+        norms
+            .map(|i| Ok([self.params[self.starts[i] + 2].tensor()?, self.params[self.starts[i] + 3].tensor()?]))
+            .collect()
     }
 
     /// Lets the running averages of batch norm `index` follow a batch.

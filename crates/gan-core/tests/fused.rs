@@ -20,7 +20,11 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
     let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let (a, b) = (values(a), values(b));
     let largest = b.iter().fold(1e-6f32, |m, x| m.max(x.abs()));
-    let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, |m: f32, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
+    let worst = a
+        .iter()
+        .zip(&b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |m: f32, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
     f64::from(worst / largest)
 }
 
@@ -46,7 +50,9 @@ fn check(input: &[usize], text: &str) {
         for eval in [false, true] {
             let (xa, xb) = (Var::from_tensor(&x).unwrap(), Var::from_tensor(&x).unwrap());
             let (mut ra, mut rb) = (Rng::new(7), Rng::new(7));
-            let pass = |rng| if eval { Pass { weights: gan_core::Weights::Trained, ..Pass::eval() } } else { Pass::train(rng) };
+            let pass = |rng| {
+                if eval { Pass { weights: gan_core::Weights::Trained, ..Pass::eval() } } else { Pass::train(rng) }
+            };
             let ya = fused.forward(xa.as_tensor(), &mut pass(&mut ra)).unwrap();
             let yb = plain.forward_layer_by_layer(xb.as_tensor(), &mut pass(&mut rb)).unwrap();
             assert!(difference(&ya, &yb) < 1e-5, "{text}: outputs differ by {:e}", difference(&ya, &yb));
@@ -55,7 +61,8 @@ fn check(input: &[usize], text: &str) {
             assert!(dx < 1e-4, "{text}: input gradients differ by {dx:e}");
             for (a, b) in fused.params().iter().zip(plain.params()) {
                 if a.role.is_trained() {
-                    let d = difference(&a.of(ga.get(a.var()).unwrap()).unwrap(), &b.of(gb.get(b.var()).unwrap()).unwrap());
+                    let d =
+                        difference(&a.of(ga.get(a.var()).unwrap()).unwrap(), &b.of(gb.get(b.var()).unwrap()).unwrap());
                     // A bias in front of batch norm has no gradient but rounding.
                     let rounding = a.role == gan_core::Role::Bias && text.contains("batch_norm");
                     assert!(d < 1e-4 || rounding, "{text}: gradients of {} differ by {d:e}", a.name);
@@ -115,13 +122,18 @@ fn discriminators() {
 
 #[test]
 fn small_dense_networks() {
-    check(&[2], "[{ dense = 16 }, { leaky_relu = 0.2 }, { dense = 16 }, { leaky_relu = 0.2 }, { dense = 2 }, { dense = 1 }]");
+    check(
+        &[2],
+        "[{ dense = 16 }, { leaky_relu = 0.2 }, { dense = 16 }, { leaky_relu = 0.2 }, { dense = 2 }, { dense = 1 }]",
+    );
     check(&[3], r#"[{ dense = 40 }, { batch_norm = {} }, "relu", { dense = 33, bias = false }, "sigmoid"]"#);
 }
 
 #[test]
 fn an_empty_batch_passes_through() {
-    let list = layers(r#"[{ conv = 16, kernel = 4, stride = 2, padding = 1 }, { leaky_relu = 0.2 }, "flatten", { dense = 1 }]"#);
+    let list = layers(
+        r#"[{ conv = 16, kernel = 4, stride = 2, padding = 1 }, { leaky_relu = 0.2 }, "flatten", { dense = 1 }]"#,
+    );
     let network = network(&[1, 8, 8], &list);
     let x = Tensor::zeros((0, 1, 8, 8), candle_core::DType::F32, &Device::Cpu).unwrap();
     assert_eq!(network.forward(&x, &mut Pass::eval()).unwrap().dims(), [0, 1]);
@@ -152,7 +164,13 @@ fn a_non_finite_pixel_makes_a_non_finite_output_and_no_crash() {
         let mut pixels = vec![0.1f32; 2 * 256];
         pixels[37] = bad;
         let x = Tensor::from_vec(pixels, (2, 1, 16, 16), &Device::Cpu).unwrap();
-        let y = network.forward(&x, &mut Pass::train(&mut Rng::new(1))).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let y = network
+            .forward(&x, &mut Pass::train(&mut Rng::new(1)))
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         assert!(y.iter().any(|y| !y.is_finite()), "{y:?}");
     }
 }

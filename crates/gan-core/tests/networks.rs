@@ -90,7 +90,8 @@ fn a_list_that_does_not_fit_names_the_layer_what_it_got_and_what_it_needs() {
 
 #[test]
 fn names_and_shapes_are_pytorchs() {
-    let network = Network::new("g", &[100], &layers(KERAS), Init::Glorot, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
+    let network =
+        Network::new("g", &[100], &layers(KERAS), Init::Glorot, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
     let found: Vec<(String, Vec<usize>)> =
         network.params().iter().map(|p| (p.name.clone(), p.dims().to_vec())).collect();
     let expected: Vec<(&str, Vec<usize>)> = vec![
@@ -117,16 +118,19 @@ fn initial_values_follow_their_rule() {
         (Init::He, (2.0f32 / 800.0).sqrt(), 0.0),
         (Init::Pytorch, (1.0f32 / 2400.0).sqrt(), 0.0),
     ] {
-        let network = Network::new("d", &[50, 4, 4], &list, init, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
+        let network =
+            Network::new("d", &[50, 4, 4], &list, init, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
         let spread = |role: Role| -> f32 {
-            let values = network.params().iter().find(|p| p.role == role).unwrap().tensor().unwrap().flatten_all().unwrap();
+            let values =
+                network.params().iter().find(|p| p.role == role).unwrap().tensor().unwrap().flatten_all().unwrap();
             (&values - values.mean_all().unwrap().broadcast_as(values.shape()).unwrap())
                 .and_then(|c| c.sqr()?.mean_all()?.sqrt()?.to_scalar())
                 .unwrap()
         };
         assert!((spread(Role::Weight) / deviation - 1.0).abs() < 0.02, "{init:?}: {}", spread(Role::Weight));
         assert!((spread(Role::Scale) - scale).abs() < 0.003, "{init:?}");
-        let bias = network.params().iter().find(|p| p.role == Role::Bias).unwrap().tensor().unwrap().to_vec1::<f32>().unwrap();
+        let bias =
+            network.params().iter().find(|p| p.role == Role::Bias).unwrap().tensor().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(bias.iter().all(|b| *b == 0.0), init != Init::Pytorch);
     }
 }
@@ -135,7 +139,8 @@ fn initial_values_follow_their_rule() {
 fn running_averages_follow_pytorch_or_keras() {
     for (variance, correction) in [("unbiased", 4.0 / 3.0), ("biased", 1.0)] {
         let list = layers(&format!("[{{ batch_norm = {{ momentum = 0.2, running_variance = \"{variance}\" }} }}]"));
-        let network = Network::new("d", &[1], &list, Init::Pytorch, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
+        let network =
+            Network::new("d", &[1], &list, Init::Pytorch, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
         let x = Tensor::new(&[[1f32], [2.0], [3.0], [6.0]], &Device::Cpu).unwrap();
         network.forward(&x, &mut Pass::train(&mut Rng::new(2))).unwrap();
         let stored = |i: usize| network.params()[i].tensor().unwrap().to_vec1::<f32>().unwrap()[0];
@@ -149,9 +154,16 @@ fn running_averages_follow_pytorch_or_keras() {
 
 #[test]
 fn dropout_drops_in_training_only_and_by_the_seed() {
-    let network =
-        Network::new("d", &[1000], &layers("[{ dropout = 0.25 }]"), Init::Pytorch, Reuse::Never, &mut Rng::new(1), &Device::Cpu)
-            .unwrap();
+    let network = Network::new(
+        "d",
+        &[1000],
+        &layers("[{ dropout = 0.25 }]"),
+        Init::Pytorch,
+        Reuse::Never,
+        &mut Rng::new(1),
+        &Device::Cpu,
+    )
+    .unwrap();
     let x = Tensor::ones((1, 1000), DType::F32, &Device::Cpu).unwrap();
     let run = |seed: u64| network.forward(&x, &mut Pass::train(&mut Rng::new(seed))).unwrap().to_vec2::<f32>().unwrap();
     let dropped = run(5)[0].iter().filter(|v| **v == 0.0).count();
@@ -212,11 +224,8 @@ fn a_weight_file_alone_brings_the_generator_back() {
 fn loading_checks_everything_before_it_changes_anything() {
     let (g, _) = generator(1);
     let (other, _) = generator(2);
-    let before: Vec<(String, Tensor)> = params::named_tensors(&g.params())
-        .unwrap()
-        .into_iter()
-        .map(|(name, t)| (name, t.copy().unwrap()))
-        .collect();
+    let before: Vec<(String, Tensor)> =
+        params::named_tensors(&g.params()).unwrap().into_iter().map(|(name, t)| (name, t.copy().unwrap())).collect();
     let mut tensors = params::named_tensors(&other.params()).unwrap();
     tensors.insert("main.5.bias".into(), Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap());
     let error = params::load(&g.params(), &tensors, Path::new("f.safetensors")).unwrap_err().to_string();

@@ -198,6 +198,11 @@ impl Shared {
         Self(to.as_mut_ptr())
     }
 
+    /// The place `n` numbers on, which must be inside the original slice before it is used.
+    pub(crate) fn ahead(self, n: usize) -> Self {
+        Self(self.0.wrapping_add(n))
+    }
+
     /// The place `n` numbers before; only addresses inside the original slice may be used.
     pub(crate) fn back(self, n: usize) -> Self {
         Self(self.0.wrapping_sub(n))

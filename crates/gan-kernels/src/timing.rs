@@ -62,7 +62,8 @@ pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
         times.skip(1).fold(f64::INFINITY, f64::min)
     };
     let (level, precision) = (Level::current(), spec.precision);
-    let (mut x, mut y, mut w) = (made(samples * p.input_len()), made(samples * p.output_len()), made(out_channels * p.rows()));
+    let (mut x, mut y, mut w) =
+        (made(samples * p.input_len()), made(samples * p.output_len()), made(out_channels * p.rows()));
     let pack = |direction| kernel::pack(level, precision, &p, direction, &w);
     let (ahead, back) = (pack(Direction::Forward), pack(Direction::Backward));
     let pack = best(&mut || drop((pack(Direction::Forward), pack(Direction::Backward))));

@@ -104,7 +104,13 @@ pub struct Step {
 pub fn step(var: &Var, gradient: &Tensor, first: Option<&Average>, second: &Average, step: Step) -> Result<()> {
     if var.dims() != gradient.dims() || var.dtype() != gradient.dtype() {
         let (a, b) = (var.as_tensor(), gradient);
-        bail!("an update needs one shape and type, got {:?} {:?} and {:?} {:?}", a.dims(), a.dtype(), b.dims(), b.dtype());
+        bail!(
+            "an update needs one shape and type, got {:?} {:?} and {:?} {:?}",
+            a.dims(),
+            a.dtype(),
+            b.dims(),
+            b.dtype()
+        );
     }
     let gradient = gradient.detach();
     match (&second.0, first.map(|f| &f.0)) {

@@ -12,7 +12,12 @@ fn convolutions() {
         ConvSpec::square(2, 1),
         ConvSpec::default(),
         ConvSpec { padding: Padding { top: 0, bottom: 1, left: 0, right: 1 }, ..ConvSpec::square(2, 0) },
-        ConvSpec { stride: [2, 1], padding: Padding { top: 2, bottom: 0, left: 1, right: 3 }, dilation: [1, 2], ..ConvSpec::default() },
+        ConvSpec {
+            stride: [2, 1],
+            padding: Padding { top: 2, bottom: 0, left: 1, right: 3 },
+            dilation: [1, 2],
+            ..ConvSpec::default()
+        },
     ];
     for (i, spec) in specs.iter().enumerate() {
         let (x, w, b) = (made(&[2, 2, 6, 7], 1), made(&[3, 2, 3, 4], 2), made(&[3], 3));

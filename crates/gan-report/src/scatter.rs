@@ -1,7 +1,7 @@
 //! Points in the plane as dots.
 
-use crate::picture::{Colour, Picture};
 use crate::Error;
+use crate::picture::{Colour, Picture};
 
 /// Pixels of a side.
 const SIDE: usize = 400;

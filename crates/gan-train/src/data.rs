@@ -21,7 +21,10 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
         "mnist" => Arc::new(Mnist::load(&MnistOptions { dir: data.dir.clone(), split: Split::Train, size: None })?),
         "made" => {
             let [c, h, w] = [0, 1, 2].map(|i| sample.get(i).copied().unwrap_or(1));
-            Arc::new(Made { images: MadeImages::new(plan.config().train.seed, MADE, [c, h, w])?, shape: sample.clone() })
+            Arc::new(Made {
+                images: MadeImages::new(plan.config().train.seed, MADE, [c, h, w])?,
+                shape: sample.clone(),
+            })
         }
         "curve" => Arc::new(Curve::parabola(plan.config().train.seed)),
         other => {
@@ -79,7 +82,9 @@ fn other_shape(name: &str, sample: &[usize], has: &[usize]) -> Error {
         (_, [_, has_h, has_w]) => {
             Error::config("data.size", format!("is missing; the images of {name} are {has_h}×{has_w}"))
         }
-        ([_, _, _], _) => Error::config("data.size", format!("the samples of {name} are points and have no size: remove it")),
+        ([_, _, _], _) => {
+            Error::config("data.size", format!("the samples of {name} are points and have no size: remove it"))
+        }
         (_, has) => Error::config(
             "data.channels",
             format!("{} cannot be used: the points of {name} have {} coordinates", sample[0], has[0]),

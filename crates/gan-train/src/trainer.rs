@@ -131,7 +131,8 @@ impl Trainer {
         let generator = generator.with_precision(precision)?;
         let mut rng = Rng::stream(seed, "discriminator");
         let Architecture { input, layers, init } = &plan.discriminator;
-        let discriminator = LayeredDiscriminator::new(input, layers, *init, &mut rng, device)?.with_precision(precision)?;
+        let discriminator =
+            LayeredDiscriminator::new(input, layers, *init, &mut rng, device)?.with_precision(precision)?;
         Self::with_networks(plan, Box::new(generator), Box::new(discriminator), loader, device)
     }
 

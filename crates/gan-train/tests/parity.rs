@@ -9,10 +9,10 @@
 use candle_core::{Device, Tensor};
 use gan_core::{LayeredDiscriminator, LayeredGenerator, Param, Pass, Rng, params};
 use gan_data::{LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling};
+use gan_kernels::Precision;
 use gan_train::{Plan, Trainer, layering, presets};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use gan_kernels::Precision;
 use std::path::Path;
 use std::sync::Arc;
 

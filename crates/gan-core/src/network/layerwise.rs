@@ -41,7 +41,9 @@ impl Network {
                 Mode::Train(rng) => {
                     // In channels-last order, as the fused pass draws them.
                     let numbers = match *x.dims() {
-                        [n, c, h, w] => rng.uniform_tensor(0.0, 1.0, (n, h, w, c), x.device())?.permute((0, 3, 1, 2))?,
+                        [n, c, h, w] => {
+                            rng.uniform_tensor(0.0, 1.0, (n, h, w, c), x.device())?.permute((0, 3, 1, 2))?
+                        }
                         _ => rng.uniform_tensor(0.0, 1.0, x.shape(), x.device())?,
                     };
                     gan_kernels::dropout(x, &numbers.contiguous()?, l.dropout)

@@ -13,7 +13,13 @@ use crate::simd::Level;
 impl Chain {
     /// The output's gradient `[n, H', W', C']` -> the input's `[n, H, W, C]`, if it is kept; the parameters' are written to
     /// `dtheta`, if they are.
-    pub(crate) fn backward(&self, mut trace: Trace, theta: &[f32], mut g: Buffer, dtheta: &mut [f32]) -> Option<Buffer> {
+    pub(crate) fn backward(
+        &self,
+        mut trace: Trace,
+        theta: &[f32],
+        mut g: Buffer,
+        dtheta: &mut [f32],
+    ) -> Option<Buffer> {
         let keep = trace.keep;
         for (index, stage) in self.stages.iter().enumerate().rev() {
             let goes_on = keep.input || (keep.parameters && self.has_parameters_before(index));
@@ -25,9 +31,9 @@ impl Chain {
     }
 
     fn has_parameters_before(&self, index: usize) -> bool {
-        self.stages[..index].iter().any(|s| {
-            matches!(s.link, Link::Conv { .. } | Link::ConvTranspose { .. } | Link::BatchNorm { .. })
-        })
+        self.stages[..index]
+            .iter()
+            .any(|s| matches!(s.link, Link::Conv { .. } | Link::ConvTranspose { .. } | Link::BatchNorm { .. }))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -50,7 +56,8 @@ impl Chain {
             Link::Conv { weights: at, .. } | Link::ConvTranspose { weights: at, .. } => {
                 act::backward(level, stage.act, output.unwrap_or(&[]), if output.is_some() { &mut g } else { &mut [] });
                 if keep.parameters {
-                    let again = if input.is_none() { self.norm_again(index.checked_sub(1)?, trace, theta) } else { None };
+                    let again =
+                        if input.is_none() { self.norm_again(index.checked_sub(1)?, trace, theta) } else { None };
                     self.weight_grads(index, n, at, input.or(again.as_deref())?, &g, dtheta);
                 }
                 trace.values[index + 1] = None;
@@ -94,7 +101,12 @@ impl Chain {
             Link::Upsample([down, across]) => {
                 dx = Buffer::zeros(n * h * w * c);
                 each_pixel(n, stage.output, |n, i, j| {
-                    add(&mut dx, ((n * h + i / down) * w + j / across) * c, &g[((n * oh + i) * ow + j) * c..][..c], 1.0);
+                    add(
+                        &mut dx,
+                        ((n * h + i / down) * w + j / across) * c,
+                        &g[((n * oh + i) * ow + j) * c..][..c],
+                        1.0,
+                    );
                 });
             }
             Link::Pad(p) => {
@@ -167,7 +179,8 @@ fn norm_back(stage: &Stage, trace: &mut Trace, index: usize, theta: &[f32], g: &
     }
     let m = if trace.given { f64::INFINITY } else { found.count as f64 };
     let even: Vec<f32> = (0..c).map(|i| (f64::from(scale[i]) * sums[i] / m) as f32).collect();
-    let along: Vec<f32> = (0..c).map(|i| (f64::from(scale[i]) * inverse[i] * inverse[i] * with_x[i] / m) as f32).collect();
+    let along: Vec<f32> =
+        (0..c).map(|i| (f64::from(scale[i]) * inverse[i] * inverse[i] * with_x[i] / m) as f32).collect();
     norm::backward(level, x, &by, &even, &along, g);
 }
 

@@ -5,9 +5,9 @@ use super::{Chain, Link, Sides, Stage, Weights};
 use crate::conv::kernel;
 use crate::conv::winograd::Direction;
 use crate::layout::{channels_first, channels_last};
+use crate::parallel::each;
 use crate::rows::act::{self, Act};
 use crate::rows::norm::{self, Channels};
-use crate::parallel::each;
 use crate::scratch::Buffer;
 use crate::simd::Level;
 use candle_core::{Result, bail};
@@ -200,9 +200,9 @@ impl Chain {
                 channels_first(x, c, h * w, &mut flat);
                 y.copy_from_slice(&channels_last(&flat, o, oh * ow));
             }
-            Link::Upsample(by) => move_pixels(samples, stage.output, stage.input, x, &mut y, |[i, j]| {
-                Some([i / by[0], j / by[1]])
-            }),
+            Link::Upsample(by) => {
+                move_pixels(samples, stage.output, stage.input, x, &mut y, |[i, j]| Some([i / by[0], j / by[1]]))
+            }
             Link::Pad(p) => move_pixels(samples, stage.output, stage.input, x, &mut y, |[i, j]| {
                 let at = [i.checked_sub(p.top)?, j.checked_sub(p.left)?];
                 (at[0] < h && at[1] < w).then_some(at)
@@ -238,7 +238,9 @@ impl Chain {
     fn with_bias(&self, index: usize, theta: &[f32], mut found: Found) -> Found {
         let before = index.checked_sub(1).map(|i| &self.stages[i]);
         let bias = match before.map(|s| &s.link) {
-            Some(Link::Conv { weights, .. } | Link::ConvTranspose { weights, .. }) if self.norm_follows(index - 1) => weights.bias,
+            Some(Link::Conv { weights, .. } | Link::ConvTranspose { weights, .. }) if self.norm_follows(index - 1) => {
+                weights.bias
+            }
             _ => None,
         };
         let bias = |i: usize| bias.map_or(0.0, |b| theta[b + i]);

@@ -52,11 +52,18 @@ impl Chain {
     ///
     /// # Errors
     /// If x has another shape than the chain is for, or a batch norm gets fewer than two numbers a channel.
-    pub fn apply(self: &Arc<Self>, x: &Tensor, parameters: &Tensor, run: Run) -> Result<(Tensor, Vec<BatchStatistics>)> {
+    pub fn apply(
+        self: &Arc<Self>,
+        x: &Tensor,
+        parameters: &Tensor,
+        run: Run,
+    ) -> Result<(Tensor, Vec<BatchStatistics>)> {
         let samples = self.check(x, run.from)?;
         let given = match run.statistics {
             Statistics::Batch => None,
-            Statistics::Given(all) => Some(all.iter().map(|[m, v]| Ok([m.to_vec1()?, v.to_vec1()?])).collect::<Result<_>>()?),
+            Statistics::Given(all) => {
+                Some(all.iter().map(|[m, v]| Ok([m.to_vec1()?, v.to_vec1()?])).collect::<Result<_>>()?)
+            }
         };
         let noise = run.noise.iter().map(|t| with_elements::<f32, _>(t, Buffer::of)).collect::<Result<_>>()?;
         let keep = Keep { input: x.track_op(), parameters: parameters.track_op() };
@@ -85,7 +92,9 @@ impl Chain {
     fn work(&self) -> usize {
         let of = |s: &super::Stage| match &s.link {
             Link::Conv { kernel, .. } => s.output.iter().product::<usize>() * kernel[0] * kernel[1] * s.input[2],
-            Link::ConvTranspose { kernel, .. } => s.input.iter().product::<usize>() * kernel[0] * kernel[1] * s.output[2],
+            Link::ConvTranspose { kernel, .. } => {
+                s.input.iter().product::<usize>() * kernel[0] * kernel[1] * s.output[2]
+            }
             _ => s.output.iter().product(),
         };
         self.stages.iter().map(of).sum()
@@ -95,7 +104,9 @@ impl Chain {
         let [h, w, c] = self.input;
         let fits = match (x.dims(), from) {
             ([_, f], _) => [h, w] == [1, 1] && *f == c,
-            ([_, xc, xh, xw], Layout::ChannelsFirst) | ([_, xh, xw, xc], Layout::ChannelsLast) => [*xh, *xw, *xc] == [h, w, c],
+            ([_, xc, xh, xw], Layout::ChannelsFirst) | ([_, xh, xw, xc], Layout::ChannelsLast) => {
+                [*xh, *xw, *xc] == [h, w, c]
+            }
             _ => false,
         };
         if !fits {
@@ -104,6 +115,9 @@ impl Chain {
         x.dim(0)
     }
 }
+
+/// The input's and the parameters' gradients, those that are kept.
+type Grads = (Option<Vec<f32>>, Option<Vec<f32>>);
 
 struct Pass {
     chain: Arc<Chain>,
@@ -163,7 +177,7 @@ impl Pass {
     }
 
     /// The input's and the parameters' gradients, those that are kept.
-    fn backward(&self, g: &[f32], theta: &[f32]) -> Result<(Option<Vec<f32>>, Option<Vec<f32>>)> {
+    fn backward(&self, g: &[f32], theta: &[f32]) -> Result<Grads> {
         let Some(trace) = self.trace.lock().unwrap_or_else(|e| e.into_inner()).take() else {
             bail!("a network's backward pass can run once for each forward pass: run it forward again");
         };

@@ -2,10 +2,10 @@
 //! of them without packing.
 
 use super::problem::Problem;
+use crate::layout::{channels_first, channels_last};
 use crate::packed::{PANEL, Product, Single, by_columns, by_rows};
 use crate::parallel::each;
 use crate::product::Onto;
-use crate::layout::{channels_first, channels_last};
 use crate::scratch::{Buffer, Shared};
 use crate::simd::{Job, Level, Simd};
 use std::ops::Range;

@@ -3,8 +3,8 @@
 use super::gather::Gather;
 use super::problem::Problem;
 use crate::packed::{BLOCK, Format, PANEL, Product, by_blocks, by_columns, by_rows};
-use crate::product::Onto;
 use crate::parallel::each;
+use crate::product::Onto;
 use crate::scratch::{Buffer, Shared};
 use crate::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
@@ -77,7 +77,15 @@ pub(super) enum Target {
 }
 
 /// Windows over x times B (`[width, n]`) -> y.
-pub(super) fn run<P: Format>(level: Level, gather: &Gather, x: &[f32], b: &[f32], n: usize, target: Target, y: &mut [f32]) {
+pub(super) fn run<P: Format>(
+    level: Level,
+    gather: &Gather,
+    x: &[f32],
+    b: &[f32],
+    n: usize,
+    target: Target,
+    y: &mut [f32],
+) {
     let rows = gather.rows();
     let y = Shared::new(y);
     each(rows.div_ceil(ROWS), |task| {
@@ -155,7 +163,8 @@ impl<P: Format> Job for Windows<'_, P> {
             a: a.as_ptr(),
             a_step: count * BLOCK,
             b: self.b.as_ptr(),
-            b_step: words * PANEL, b_row: PANEL,
+            b_step: words * PANEL,
+            b_row: PANEL,
             c,
             c_step: self.n,
             onto: Onto::Fresh,
@@ -172,7 +181,11 @@ impl<P: Format> Job for Windows<'_, P> {
                     let at = (n * size[0] + gy * stride[0] + offset[0]) * size[1] + gx * stride[1] + offset[1];
                     // SAFETY: the pixel lies inside the image and belongs to this window alone.
                     unsafe {
-                        std::ptr::copy_nonoverlapping(c.as_ptr().add(i * self.n), self.y.get().add(at * self.n), self.n);
+                        std::ptr::copy_nonoverlapping(
+                            c.as_ptr().add(i * self.n),
+                            self.y.get().add(at * self.n),
+                            self.n,
+                        );
                     }
                 }
             }
@@ -194,7 +207,8 @@ pub(super) fn weight_grad<P: Format>(level: Level, gather: &Gather, x: &[f32], d
         let (g, height) = (task / heights, task % heights);
         let part = height * HEIGHT..width.min((height + 1) * HEIGHT);
         // SAFETY: each group sums into a gradient of its own, each task into rows of its own.
-        let to = unsafe { if g == 0 { first.get() } else { others.get().add((g - 1) * width * n) }.add(part.start * n) };
+        let to =
+            unsafe { if g == 0 { first.get() } else { others.get().add((g - 1) * width * n) }.add(part.start * n) };
         let windows = g * group..rows.min((g + 1) * group);
         // SAFETY: the level is available.
         unsafe { level.run(Sum::<P> { gather, x, dy, n, part, windows, to, kind: PhantomData }) }
@@ -225,7 +239,9 @@ impl<P: Format> Sum<'_, P> {
             for (i, row) in rows.iter_mut().enumerate() {
                 match first + i {
                     // SAFETY: a part has at most HEIGHT numbers.
-                    w if w < windows.end => unsafe { self.gather.unfold(self.x, w, self.part.clone(), row.as_mut_ptr()) },
+                    w if w < windows.end => unsafe {
+                        self.gather.unfold(self.x, w, self.part.clone(), row.as_mut_ptr())
+                    },
                     _ => row.fill(0.0),
                 }
             }
@@ -263,7 +279,8 @@ impl<P: Format> Sum<'_, P> {
                 // SAFETY: loads stay inside a row of dy, stores inside a row of B.
                 unsafe {
                     let one = self.gradient::<S>(window, windows.end, column, lanes);
-                    let two = if P::PAIR == 2 { self.gradient::<S>(window + 1, windows.end, column, lanes) } else { one };
+                    let two =
+                        if P::PAIR == 2 { self.gradient::<S>(window + 1, windows.end, column, lanes) } else { one };
                     let to = (column / PANEL * words + word) * PANEL + column % PANEL;
                     S::store(b.as_mut_ptr().add(to), P::word::<S>(one, two));
                 }
@@ -295,7 +312,8 @@ impl<P: Format> Job for Sum<'_, P> {
                     a: a.as_ptr(),
                     a_step: height,
                     b: b.as_ptr(),
-                    b_step: words * PANEL, b_row: PANEL,
+                    b_step: words * PANEL,
+                    b_row: PANEL,
                     c: self.to,
                     c_step: self.n,
                     onto: if first == self.windows.start { Onto::Fresh } else { Onto::Sum },

@@ -55,7 +55,8 @@ impl Gather {
             return None;
         }
         let (down, across) = (lines(0), lines(1));
-        let taps = down.iter().flat_map(|(ky, dy)| across.iter().map(move |(kx, dx)| (ky * p.kernel[1] + kx, [*dy, *dx])));
+        let taps =
+            down.iter().flat_map(|(ky, dy)| across.iter().map(move |(kx, dx)| (ky * p.kernel[1] + kx, [*dy, *dx])));
         Some((Self::new(p.samples, grid, p.output, p.out_channels, [1, 1], taps), parity))
     }
 

@@ -202,7 +202,8 @@ pub(crate) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[
         return taps::restore(p, &taps_major, dw);
     }
     let direct = area(p.output) * taps * p.in_channels * whole_panels(p.out_channels);
-    let swapped = mirrored(p).filter(|q| area(q.output) * taps * q.in_channels * whole_panels(q.out_channels) * 2 < direct);
+    let swapped =
+        mirrored(p).filter(|q| area(q.output) * taps * q.in_channels * whole_panels(q.out_channels) * 2 < direct);
     let (windows, x, dy, n) = match &swapped {
         None => (Gather::forward(p), x, dy, p.out_channels),
         Some(q) => (Gather::forward(q), dy, x, q.out_channels),

@@ -18,6 +18,7 @@ mod spec;
 mod taps;
 #[cfg(test)]
 mod tests;
+#[allow(clippy::needless_range_loop, reason = "tiles are indexed by point in both directions, as the formulas are")]
 pub(crate) mod winograd;
 
 pub use spec::{ConvSpec, Padding};

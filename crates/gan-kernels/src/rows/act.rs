@@ -98,9 +98,8 @@ pub(super) unsafe fn leaky<S: Simd>(x: S::V, v: S::V, slope: S::V) -> S::V {
 /// The hyperbolic tangent as a quotient of polynomials in x², the minimax fit that Eigen uses: within 5e-7 of the exact value.
 #[inline(always)]
 unsafe fn tanh<S: Simd>(x: S::V) -> S::V {
-    const OVER: [f32; 7] = [
-        4.893_525e-3, 6.372_619e-4, 1.485_722_4e-5, 5.122_297_3e-8, -8.604_672e-11, 2.000_188e-13, -2.760_768_6e-16,
-    ];
+    const OVER: [f32; 7] =
+        [4.893_525e-3, 6.372_619e-4, 1.485_722_4e-5, 5.122_297_3e-8, -8.604_672e-11, 2.000_188e-13, -2.760_768_6e-16];
     const UNDER: [f32; 4] = [4.893_525e-3, 2.268_434_7e-3, 1.185_347e-4, 1.198_258_4e-6];
     // SAFETY: arithmetic on vectors.
     unsafe {
@@ -181,7 +180,11 @@ mod tests {
                             Act::LeakyRelu(_) => (x, 1.0),
                             Act::Tanh => (x.tanh(), 1.0 - x.tanh().powi(2)),
                         };
-                        assert!((f64::from(y[i]) - value).abs() < 5e-7 * value.abs().max(1.0), "{act:?} at {x}: {}", y[i]);
+                        assert!(
+                            (f64::from(y[i]) - value).abs() < 5e-7 * value.abs().max(1.0),
+                            "{act:?} at {x}: {}",
+                            y[i]
+                        );
                         assert!((f64::from(g[i]) - slope).abs() < 1e-6, "{act:?}' at {x}: {}", g[i]);
                     }
                 }

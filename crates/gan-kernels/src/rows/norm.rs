@@ -79,9 +79,7 @@ trait Terms: Sync {
 #[inline(always)]
 unsafe fn at<S: Simd>(x: &[f32], index: usize, lanes: usize) -> S::V {
     // SAFETY: the caller's rows and channels lie inside x.
-    unsafe {
-        S::load_upto(x.as_ptr().add(index), lanes)
-    }
+    unsafe { S::load_upto(x.as_ptr().add(index), lanes) }
 }
 
 /// Σ terms over all rows, in an order that depends on the shape alone.

@@ -126,7 +126,11 @@ impl Simd for Avx512Bf16 {
         // SAFETY: the caller vouches for one word at `a`; a vector of words and one of pairs of bf16 are the same bits.
         unsafe {
             let a = _mm512_set1_ps(*a);
-            _mm512_dpbf16_ps(acc, std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b))
+            _mm512_dpbf16_ps(
+                acc,
+                std::mem::transmute::<__m512, __m512bh>(a),
+                std::mem::transmute::<__m512, __m512bh>(b),
+            )
         }
     }
     #[inline(always)]

@@ -49,6 +49,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     #[inline(always)]
     unsafe fn zero() -> Self::V {
+        // SAFETY: the caller vouches for the processor.
         unsafe { Self::splat(0.0) }
     }
 

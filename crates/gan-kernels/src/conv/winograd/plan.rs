@@ -68,10 +68,7 @@ struct Line {
 
 fn phase(down: Line, across: Line, kernel_width: usize) -> Phase {
     let tap = |a: usize, b: usize| down.taps[a] * kernel_width + across.taps[b];
-    Phase {
-        offset: [down.offset, across.offset],
-        taps: std::array::from_fn(|a| std::array::from_fn(|b| tap(a, b))),
-    }
+    Phase { offset: [down.offset, across.offset], taps: std::array::from_fn(|a| std::array::from_fn(|b| tap(a, b))) }
 }
 
 fn pairs(lines: [&[Line]; 2]) -> impl Iterator<Item = (Line, Line)> {

@@ -4,8 +4,8 @@ use super::plan::{Output, Phase, Slide};
 use super::transform::{Algorithm, input2, output2};
 use super::weights::point_words;
 use crate::packed::{APART, BLOCK, Format, PANEL, Product, by_blocks};
-use crate::product::Onto;
 use crate::parallel::each;
+use crate::product::Onto;
 use crate::scratch::{Buffer, Shared};
 use crate::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
@@ -25,7 +25,8 @@ pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32
     let y = Shared::new(y);
     each(count.div_ceil(size.max(1)), |task| {
         let first = task * size;
-        let job = Tiles::<P, W> { slide, x, u, y, zeros: &zeros, first, count: size.min(count - first), kind: PhantomData };
+        let job =
+            Tiles::<P, W> { slide, x, u, y, zeros: &zeros, first, count: size.min(count - first), kind: PhantomData };
         // SAFETY: the level is available; tasks write different tiles of y.
         unsafe { level.run(job) }
     });
@@ -46,7 +47,13 @@ struct Tiles<'a, P, W> {
 pub(super) type Pixels = [[*const f32; 5]; 5];
 
 #[inline(always)]
-pub(super) unsafe fn pixels<W: Algorithm>(slide: &Slide, phase: &Phase, x: &[f32], zeros: &[f32], tile: usize) -> Pixels {
+pub(super) unsafe fn pixels<W: Algorithm>(
+    slide: &Slide,
+    phase: &Phase,
+    x: &[f32],
+    zeros: &[f32],
+    tile: usize,
+) -> Pixels {
     let [n, ty, tx] = slide.place(tile);
     let ([h, w], k, stride) = (slide.source, slide.channels[0], slide.source_stride);
     let mut all = [[zeros.as_ptr(); 5]; 5];
@@ -68,7 +75,11 @@ pub(super) unsafe fn pixels<W: Algorithm>(slide: &Slide, phase: &Phase, x: &[f32
 
 /// Sixteen channels from `channel` on of a tile's pixels, transformed; zeros beyond the last channel.
 #[inline(always)]
-pub(super) unsafe fn transformed<S: Simd, W: Algorithm>(pixels: &Pixels, channel: usize, lanes: usize) -> [[S::V; 5]; 5] {
+pub(super) unsafe fn transformed<S: Simd, W: Algorithm>(
+    pixels: &Pixels,
+    channel: usize,
+    lanes: usize,
+) -> [[S::V; 5]; 5] {
     // SAFETY: each pixel has `lanes` numbers from `channel` on.
     unsafe {
         let mut d = [[S::zero(); 5]; 5];
@@ -119,7 +130,9 @@ impl<P: Format, W: Algorithm> Tiles<'_, P, W> {
                     let mut d = [[S::zero(); 5]; 5];
                     for i in 0..W::POINTS {
                         for j in 0..W::POINTS {
-                            d[i][j] = S::load(c.add((i * W::POINTS + j) * (self.count * columns + APART) + tile * columns + channel));
+                            d[i][j] = S::load(
+                                c.add((i * W::POINTS + j) * (self.count * columns + APART) + tile * columns + channel),
+                            );
                         }
                     }
                     let o = output2::<S, W>(&d);
@@ -169,7 +182,8 @@ impl<P: Format, W: Algorithm> Job for Tiles<'_, P, W> {
                             a: a.as_ptr().add(point * a_point),
                             a_step: self.count * BLOCK,
                             b: u,
-                            b_step: words * PANEL, b_row: PANEL,
+                            b_step: words * PANEL,
+                            b_row: PANEL,
                             c: c.as_mut_ptr().add(point * c_point),
                             c_step: columns,
                             onto: if index == 0 { Onto::Fresh } else { Onto::Sum },

@@ -4,8 +4,8 @@ use super::plan::{Phase, Slide};
 use super::slide::{pixels, transformed};
 use super::transform::{Algorithm, gradient2, taps_gradient2};
 use crate::packed::{APART, Format, PANEL, Product, by_columns};
-use crate::product::Onto;
 use crate::parallel::each;
+use crate::product::Onto;
 use crate::scratch::{Buffer, Shared};
 use crate::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
@@ -50,10 +50,7 @@ pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32
                 phase: &phases[task / groups],
                 zeros: &zeros,
                 b,
-                // SAFETY: each task has its own sums.
-                c: (!one_chunk).then(|| Shared::new(unsafe {
-                    std::slice::from_raw_parts_mut(c.get().add(task * one_task), one_task)
-                })),
+                c: (!one_chunk).then(|| c.ahead(task * one_task)),
                 channels: rows..k.min(rows + ROWS),
                 dw: (first + chunk >= count).then_some(dw),
                 kind: PhantomData,
@@ -232,7 +229,8 @@ impl<P: Format, W: Algorithm> Job for Rows<'_, P, W> {
                     a: a.as_ptr().add(point * (words * ROWS + APART)),
                     a_step: ROWS,
                     b: self.b.get().add(point * (words * columns + APART)),
-                    b_step: words * PANEL, b_row: PANEL,
+                    b_step: words * PANEL,
+                    b_row: PANEL,
                     c: c.add(point * (ROWS * columns + APART)),
                     c_step: columns,
                     onto: if self.part.first == 0 { Onto::Fresh } else { Onto::Sum },
