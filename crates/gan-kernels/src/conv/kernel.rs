@@ -123,7 +123,7 @@ pub(crate) fn pack(level: Level, precision: Precision, p: &Problem, direction: D
     let at = |o: usize, channel: usize, tap: usize| w[(o * c + channel) * taps + tap];
     let algorithm = choose(p, direction);
     let parts = match (algorithm, direction) {
-        (Algorithm::Winograd, _) => vec![winograd::pack(level, precision, p, direction, w)],
+        (Algorithm::Winograd, _) => winograd::pack(level, precision, p, direction, w),
         (Algorithm::Dense, Direction::Forward) => {
             vec![direct::pack::<Single>(level, p.rows(), o, |k, o| at(o, k % c, k / c))]
         }
@@ -155,7 +155,7 @@ pub(crate) fn forward(p: &Problem, x: &[f32], w: &Packed, y: &mut [f32]) {
         return y.fill(0.0);
     }
     match w.algorithm {
-        Algorithm::Winograd => winograd::run(level, precision, p, Direction::Forward, x, &w.parts[0], y),
+        Algorithm::Winograd => winograd::run(level, precision, p, Direction::Forward, x, &w.parts, y),
         Algorithm::Dense => dense::run(level, x, &w.parts[0], [p.rows(), p.out_channels], true, y),
         Algorithm::Gather => with_format!(precision, level, P => {
             direct::run::<P>(level, &Gather::forward(p), x, &w.parts[0], p.out_channels, Target::Rows, y);
@@ -174,7 +174,7 @@ pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
         return x.fill(0.0);
     }
     match w.algorithm {
-        Algorithm::Winograd => winograd::run(level, precision, p, Direction::Backward, y, &w.parts[0], x),
+        Algorithm::Winograd => winograd::run(level, precision, p, Direction::Backward, y, &w.parts, x),
         Algorithm::Dense => dense::run(level, y, &w.parts[0], [p.out_channels, p.rows()], false, x),
         Algorithm::Gather => {
             for ((gather, offset), b) in parities(p).zip(&w.parts) {

@@ -34,7 +34,13 @@ pub(super) struct Slide {
     /// Distance between a grid's pixels in the source and in the target.
     pub source_stride: usize,
     pub target_stride: usize,
-    /// Tiles down and across, enough for the largest grid.
+    /// The largest grid's pixels, down and across.
+    pub grid: [usize; 2],
+    /// The grid's pixel under the first tile's first output.
+    pub origin: [usize; 2],
+    /// Outputs of a tile.
+    pub step: [usize; 2],
+    /// Tiles down and across.
     pub tiles: [usize; 2],
     pub outputs: Vec<Output>,
 }
@@ -52,10 +58,46 @@ impl Slide {
         [tile / (down * across), tile / across % down, tile % across]
     }
 
+    /// The same pass over the part of the grid that `parts` name down and across: where it starts, outputs of a tile, tiles.
+    pub fn part(&self, [down, across]: [Span; 2]) -> Self {
+        let both = |f: fn(Span) -> usize| [f(down), f(across)];
+        Self { origin: both(|s| s.start), step: both(|s| s.step), tiles: both(|s| s.tiles), ..self.clone() }
+    }
+
+    /// The grid's pixel under the first output of a tile.
+    #[inline(always)]
+    pub fn first(&self, [ty, tx]: [usize; 2]) -> [usize; 2] {
+        [self.origin[0] + ty * self.step[0], self.origin[1] + tx * self.step[1]]
+    }
+
     /// Every phase, in the order of the packed weights.
     pub fn phases(&self) -> impl Iterator<Item = Phase> {
         self.outputs.iter().flat_map(|o| o.phases.iter().copied())
     }
+}
+
+/// Tiles in a row along one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub start: usize,
+    /// Outputs of a tile.
+    pub step: usize,
+    pub tiles: usize,
+}
+
+/// `n` pixels as tiles of `step`, the last one perhaps partly outside.
+pub(super) fn whole(n: usize, step: usize) -> Span {
+    Span { start: 0, step, tiles: n.div_ceil(step) }
+}
+
+/// `n` pixels as tiles of four and tiles of three, none of them partly outside; all in fours where that cannot be (1, 2, 5).
+pub(super) fn fours_and_threes(n: usize) -> [Span; 2] {
+    let threes = (4 - n % 4) % 4;
+    if 3 * threes > n {
+        return [whole(n, 4), Span { start: n, step: 3, tiles: 0 }];
+    }
+    let fours = (n - 3 * threes) / 4;
+    [Span { start: 0, step: 4, tiles: fours }, Span { start: 4 * fours, step: 3, tiles: threes }]
 }
 
 /// Taps of a filter along one axis: which kernel rows, and the first source row relative to the output's.
@@ -75,8 +117,8 @@ fn pairs(lines: [&[Line]; 2]) -> impl Iterator<Item = (Line, Line)> {
     lines[0].iter().flat_map(move |d| lines[1].iter().map(move |a| (*d, *a)))
 }
 
-/// y from x, with tiles of `m` outputs.
-pub(super) fn forward(p: &Problem, m: usize) -> Slide {
+/// y from x; its tiles are still to be named.
+pub(super) fn forward(p: &Problem) -> Slide {
     let lines = |axis: usize| -> Vec<Line> {
         let before = p.spec.padding.before()[axis] as isize;
         match p.spec.stride[axis] {
@@ -94,13 +136,16 @@ pub(super) fn forward(p: &Problem, m: usize) -> Slide {
         channels: [p.in_channels, p.out_channels],
         source_stride: p.spec.stride[0],
         target_stride: 1,
-        tiles: p.output.map(|n| n.div_ceil(m)),
+        grid: p.output,
+        origin: [0, 0],
+        step: [0, 0],
+        tiles: [0, 0],
         outputs: vec![Output { offset: [0, 0], phases }],
     }
 }
 
 /// x's gradient from y's, which is also the transposed convolution.
-pub(super) fn input_grad(p: &Problem, m: usize) -> Slide {
+pub(super) fn input_grad(p: &Problem) -> Slide {
     let stride = p.spec.stride[0];
     let lines = |axis: usize| -> Vec<Line> {
         let before = p.spec.padding.before()[axis];
@@ -127,7 +172,10 @@ pub(super) fn input_grad(p: &Problem, m: usize) -> Slide {
         channels: [p.out_channels, p.in_channels],
         source_stride: 1,
         target_stride: stride,
-        tiles: p.input.map(|n| n.div_ceil(stride).div_ceil(m)),
+        grid: p.input.map(|n| n.div_ceil(stride)),
+        origin: [0, 0],
+        step: [0, 0],
+        tiles: [0, 0],
         outputs,
     }
 }
@@ -169,8 +217,8 @@ mod tests {
                 }
                 expected.sort_unstable();
                 let taps = if stride == 2 { 2 } else { 3 };
-                assert_eq!(met(&forward(&p, 4), taps, false), expected);
-                assert_eq!(met(&input_grad(&p, 4), taps, true), expected);
+                assert_eq!(met(&forward(&p), taps, false), expected);
+                assert_eq!(met(&input_grad(&p), taps, true), expected);
             }
         }
     }
@@ -179,8 +227,8 @@ mod tests {
     fn met(slide: &Slide, taps: usize, swapped: bool) -> Vec<(usize, usize, usize)> {
         let mut all = vec![];
         for output in &slide.outputs {
-            for i in 0..slide.tiles[0] * 4 * slide.tiles[1] * 4 {
-                let (gy, gx) = (i / (slide.tiles[1] * 4), i % (slide.tiles[1] * 4));
+            for i in 0..slide.grid[0] * slide.grid[1] {
+                let (gy, gx) = (i / slide.grid[1], i % slide.grid[1]);
                 let to = [gy, gx].map(|g| g * slide.target_stride);
                 let to = [to[0] + output.offset[0], to[1] + output.offset[1]];
                 if to[0] >= slide.target[0] || to[1] >= slide.target[1] {
@@ -204,5 +252,15 @@ mod tests {
         }
         all.sort_unstable();
         all
+    }
+
+    #[test]
+    fn tiles_of_four_and_three_cover_a_side_once() {
+        for n in 0..60 {
+            let [fours, threes] = fours_and_threes(n);
+            let covered = 4 * fours.tiles + 3 * threes.tiles;
+            assert!(if [1, 2, 5].contains(&n) { covered > n } else { covered == n }, "{n}");
+            assert!(threes.tiles == 0 || threes.start == 4 * fours.tiles);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A pass over tiles: inputs transformed into packed rows, one product a filter point, products transformed back.
 
 use super::plan::{Output, Phase, Slide};
-use super::transform::{Algorithm, input2, output2};
+use super::transform::{Tile, input2, output2};
 use super::weights::point_words;
 use crate::packed::{APART, BLOCK, Format, PANEL, Product, by_blocks};
 use crate::parallel::each;
@@ -16,8 +16,9 @@ fn tiles([k, n]: [usize; 2]) -> usize {
     (k * n / 512).clamp(36, 128)
 }
 
-/// source `[N, H, W, K]`, weights of [`super::weights::pack`] -> target `[N, H', W', C]`, all of it written.
-pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32], u: &[f32], y: &mut [f32]) {
+/// source `[N, H, W, K]`, weights of [`super::weights::pack`] -> the part of target `[N, H', W', C]` that the
+/// tiles cover.
+pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], u: &[f32], y: &mut [f32]) {
     let count = slide.count();
     let tasks = count.div_ceil(tiles(slide.channels)).next_multiple_of(4);
     let size = count.div_ceil(tasks);
@@ -47,23 +48,18 @@ struct Tiles<'a, P, W> {
 pub(super) type Pixels = [[*const f32; 5]; 5];
 
 #[inline(always)]
-pub(super) unsafe fn pixels<W: Algorithm>(
-    slide: &Slide,
-    phase: &Phase,
-    x: &[f32],
-    zeros: &[f32],
-    tile: usize,
-) -> Pixels {
+pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], zeros: &[f32], tile: usize) -> Pixels {
     let [n, ty, tx] = slide.place(tile);
     let ([h, w], k, stride) = (slide.source, slide.channels[0], slide.source_stride);
     let mut all = [[zeros.as_ptr(); 5]; 5];
-    for (i, row) in all.iter_mut().enumerate().take(W::POINTS) {
-        let y = ((ty * W::OUTPUTS + i) * stride) as isize + phase.offset[0];
+    let [y0, x0] = slide.first([ty, tx]);
+    for (i, row) in all.iter_mut().enumerate().take(W::POINTS[0]) {
+        let y = ((y0 + i) * stride) as isize + phase.offset[0];
         if y < 0 || y >= h as isize {
             continue;
         }
-        for (j, pixel) in row.iter_mut().enumerate().take(W::POINTS) {
-            let x_at = ((tx * W::OUTPUTS + j) * stride) as isize + phase.offset[1];
+        for (j, pixel) in row.iter_mut().enumerate().take(W::POINTS[1]) {
+            let x_at = ((x0 + j) * stride) as isize + phase.offset[1];
             if x_at >= 0 && x_at < w as isize {
                 // SAFETY: the pixel lies inside the image, so its k numbers lie inside x.
                 *pixel = unsafe { x.as_ptr().add(((n * h + y as usize) * w + x_at as usize) * k) };
@@ -75,16 +71,12 @@ pub(super) unsafe fn pixels<W: Algorithm>(
 
 /// Sixteen channels from `channel` on of a tile's pixels, transformed; zeros beyond the last channel.
 #[inline(always)]
-pub(super) unsafe fn transformed<S: Simd, W: Algorithm>(
-    pixels: &Pixels,
-    channel: usize,
-    lanes: usize,
-) -> [[S::V; 5]; 5] {
+pub(super) unsafe fn transformed<S: Simd, W: Tile>(pixels: &Pixels, channel: usize, lanes: usize) -> [[S::V; 5]; 5] {
     // SAFETY: each pixel has `lanes` numbers from `channel` on.
     unsafe {
         let mut d = [[S::zero(); 5]; 5];
-        for i in 0..W::POINTS {
-            for j in 0..W::POINTS {
+        for i in 0..W::POINTS[0] {
+            for j in 0..W::POINTS[1] {
                 let p = pixels[i][j].add(channel);
                 d[i][j] = S::load_upto(p, lanes);
             }
@@ -93,7 +85,7 @@ pub(super) unsafe fn transformed<S: Simd, W: Algorithm>(
     }
 }
 
-impl<P: Format, W: Algorithm> Tiles<'_, P, W> {
+impl<P: Format, W: Tile> Tiles<'_, P, W> {
     /// Rows of A by blocks, `[point][block][tile][32 words]`.
     #[inline(always)]
     unsafe fn inputs<S: Simd>(&self, phase: &Phase, a: *mut f32) {
@@ -107,9 +99,9 @@ impl<P: Format, W: Algorithm> Tiles<'_, P, W> {
                 for channel in (0..k).step_by(LANES) {
                     let d = transformed::<S, W>(&pixels, channel, LANES.min(k - channel));
                     let to = a.add((channel / in_block * self.count + tile) * BLOCK);
-                    for i in 0..W::POINTS {
-                        for j in 0..W::POINTS {
-                            P::store::<S>(to.add((i * W::POINTS + j) * point), channel % in_block, d[i][j]);
+                    for i in 0..W::POINTS[0] {
+                        for j in 0..W::POINTS[1] {
+                            P::store::<S>(to.add((i * W::POINTS[1] + j) * point), channel % in_block, d[i][j]);
                         }
                     }
                 }
@@ -123,26 +115,27 @@ impl<P: Format, W: Algorithm> Tiles<'_, P, W> {
         let (n_channels, [h, w], stride) = (self.slide.channels[1], self.slide.target, self.slide.target_stride);
         for tile in 0..self.count {
             let [n, ty, tx] = self.slide.place(self.first + tile);
+            let [y0, x0] = self.slide.first([ty, tx]);
             for channel in (0..n_channels).step_by(LANES) {
                 let lanes = LANES.min(n_channels - channel);
                 // SAFETY: products lie inside `c`; pixels are checked against the image.
                 unsafe {
                     let mut d = [[S::zero(); 5]; 5];
-                    for i in 0..W::POINTS {
-                        for j in 0..W::POINTS {
-                            d[i][j] = S::load(
-                                c.add((i * W::POINTS + j) * (self.count * columns + APART) + tile * columns + channel),
-                            );
+                    for i in 0..W::POINTS[0] {
+                        for j in 0..W::POINTS[1] {
+                            d[i][j] = S::load(c.add(
+                                (i * W::POINTS[1] + j) * (self.count * columns + APART) + tile * columns + channel,
+                            ));
                         }
                     }
                     let o = output2::<S, W>(&d);
-                    for (i, o) in o.iter().enumerate().take(W::OUTPUTS) {
-                        let y = (ty * W::OUTPUTS + i) * stride + output.offset[0];
+                    for (i, o) in o.iter().enumerate().take(W::OUTPUTS[0]) {
+                        let y = (y0 + i) * stride + output.offset[0];
                         if y >= h {
                             break;
                         }
-                        for (j, o) in o.iter().enumerate().take(W::OUTPUTS) {
-                            let x = (tx * W::OUTPUTS + j) * stride + output.offset[1];
+                        for (j, o) in o.iter().enumerate().take(W::OUTPUTS[1]) {
+                            let x = (x0 + j) * stride + output.offset[1];
                             if x >= w {
                                 break;
                             }
@@ -156,13 +149,13 @@ impl<P: Format, W: Algorithm> Tiles<'_, P, W> {
     }
 }
 
-impl<P: Format, W: Algorithm> Job for Tiles<'_, P, W> {
+impl<P: Format, W: Tile> Job for Tiles<'_, P, W> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let [k, n] = self.slide.channels;
-        let (points, columns) = (W::POINTS * W::POINTS, n.next_multiple_of(PANEL));
+        let (points, columns) = (W::ALL, n.next_multiple_of(PANEL));
         let words = k.div_ceil(P::PAIR);
         let a_point = words.div_ceil(BLOCK) * self.count * BLOCK + APART;
         let c_point = self.count * columns + APART;

@@ -32,9 +32,31 @@ pub(crate) struct F22;
 /// F(4, 2): points 0, 1, −1, 2, ∞.
 #[derive(Clone, Copy)]
 pub(crate) struct F42;
+/// F(3, 2): points 0, 1, −1, ∞.
+#[derive(Clone, Copy)]
+pub(crate) struct F3x2;
 /// F(2, 3): points 0, 1, −1, ∞.
 #[derive(Clone, Copy)]
 pub(crate) struct F23;
+
+/// The algorithms of a tile: down, and across.
+pub(crate) trait Tile: Copy + Send + Sync + 'static {
+    type Down: Algorithm;
+    type Across: Algorithm;
+    /// Outputs down and across.
+    const OUTPUTS: [usize; 2] = [Self::Down::OUTPUTS, Self::Across::OUTPUTS];
+    /// Taps both ways.
+    const TAPS: usize = Self::Down::TAPS;
+    /// Points down and across.
+    const POINTS: [usize; 2] = [Self::Down::POINTS, Self::Across::POINTS];
+    /// Points in all.
+    const ALL: usize = Self::Down::POINTS * Self::Across::POINTS;
+}
+
+impl<D: Algorithm, A: Algorithm> Tile for (D, A) {
+    type Down = D;
+    type Across = A;
+}
 
 // SAFETY of the blocks below: arithmetic on vectors, which asks for nothing but the processor.
 impl Algorithm for F22 {
@@ -144,6 +166,48 @@ impl Algorithm for F42 {
     }
 }
 
+impl Algorithm for F3x2 {
+    const OUTPUTS: usize = 3;
+    const TAPS: usize = 2;
+    const POINTS: usize = 4;
+
+    #[inline(always)]
+    unsafe fn input<S: Simd>(d: [S::V; 5]) -> [S::V; 5] {
+        // SAFETY: see above.
+        unsafe { [S::sub(d[0], d[2]), S::add(d[1], d[2]), S::sub(d[2], d[1]), S::sub(d[3], d[1]), S::zero()] }
+    }
+    #[inline(always)]
+    unsafe fn taps<S: Simd>(g: [S::V; 3]) -> [S::V; 5] {
+        // SAFETY: see above.
+        unsafe {
+            let half = S::splat(0.5);
+            [g[0], S::mul(half, S::add(g[0], g[1])), S::mul(half, S::sub(g[0], g[1])), g[1], S::zero()]
+        }
+    }
+    #[inline(always)]
+    unsafe fn output<S: Simd>(p: [S::V; 5]) -> [S::V; 4] {
+        // SAFETY: see above.
+        unsafe {
+            let sum = S::add(p[1], p[2]);
+            [S::add(p[0], sum), S::sub(p[1], p[2]), S::add(sum, p[3]), S::zero()]
+        }
+    }
+    #[inline(always)]
+    unsafe fn gradient<S: Simd>(y: [S::V; 4]) -> [S::V; 5] {
+        // SAFETY: see above.
+        unsafe {
+            let half = S::splat(0.5);
+            let (ends, middle) = (S::mul(half, S::add(y[0], y[2])), S::mul(half, y[1]));
+            [y[0], S::add(ends, middle), S::sub(ends, middle), y[2], S::zero()]
+        }
+    }
+    #[inline(always)]
+    unsafe fn taps_gradient<S: Simd>(p: [S::V; 5]) -> [S::V; 3] {
+        // SAFETY: see above.
+        unsafe { [S::add(S::add(p[0], p[1]), p[2]), S::add(S::sub(p[1], p[2]), p[3]), S::zero()] }
+    }
+}
+
 impl Algorithm for F23 {
     const OUTPUTS: usize = 2;
     const TAPS: usize = 3;
@@ -185,25 +249,25 @@ impl Algorithm for F23 {
     }
 }
 
-/// A 1-D map over the rows, then over the columns of the upper left `FROM × FROM` of a square, to `TO × TO`.
+/// A 1-D map over the rows, then over the columns of the upper left `FROM` down × `FROM` across of a square.
 macro_rules! square {
     ($name:ident, $map:ident, $from:literal => $to:literal, $FROM:ident, $TO:ident) => {
         #[inline(always)]
-        pub(crate) unsafe fn $name<S: Simd, W: Algorithm>(d: &[[S::V; $from]; $from]) -> [[S::V; $to]; $to] {
+        pub(crate) unsafe fn $name<S: Simd, W: Tile>(d: &[[S::V; $from]; $from]) -> [[S::V; $to]; $to] {
             // SAFETY: arithmetic on vectors.
             unsafe {
                 let mut across = [[S::zero(); $to]; $from];
-                for (row, across) in d.iter().zip(&mut across).take(W::$FROM) {
-                    *across = W::$map::<S>(*row);
+                for (row, across) in d.iter().zip(&mut across).take(W::Down::$FROM) {
+                    *across = W::Across::$map::<S>(*row);
                 }
                 let mut out = [[S::zero(); $to]; $to];
-                for j in 0..W::$TO {
+                for j in 0..W::Across::$TO {
                     let mut column = [S::zero(); $from];
-                    for i in 0..W::$FROM {
+                    for i in 0..W::Down::$FROM {
                         column[i] = across[i][j];
                     }
-                    let column = W::$map::<S>(column);
-                    for i in 0..W::$TO {
+                    let column = W::Down::$map::<S>(column);
+                    for i in 0..W::Down::$TO {
                         out[i][j] = column[i];
                     }
                 }

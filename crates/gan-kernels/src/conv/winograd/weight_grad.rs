@@ -2,7 +2,7 @@
 
 use super::plan::{Phase, Slide};
 use super::slide::{pixels, transformed};
-use super::transform::{Algorithm, gradient2, taps_gradient2};
+use super::transform::{Tile, gradient2, taps_gradient2};
 use crate::packed::{APART, Format, PANEL, Product, by_columns};
 use crate::parallel::each;
 use crate::product::Onto;
@@ -19,10 +19,11 @@ const TILES: usize = 32;
 /// Input channels that one task multiplies.
 const ROWS: usize = 64;
 
-/// x `[N, H, W, C]`, dy `[N, H', W', O]` -> the gradient of taps-major weights `[tap][C][O]`. `slide` is the forward pass's.
-pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+/// x `[N, H, W, C]`, dy `[N, H', W', O]` -> the gradient of taps-major weights `[tap][C][O]` over the forward pass's tiles `slide`,
+/// in place of what stands there or added to it.
+pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], dy: &[f32], onto: Onto, dw: &mut [f32]) {
     let [k, n] = slide.channels;
-    let (points, columns, count) = (W::POINTS * W::POINTS, n.next_multiple_of(PANEL), slide.count());
+    let (points, columns, count) = (W::ALL, n.next_multiple_of(PANEL), slide.count());
     // Large weights' sums over several chunks would take more memory than the transforms of all tiles.
     let chunk = if k * n >= LARGE && count <= 2 * CHUNK { 2 * CHUNK } else { CHUNK };
     let chunk = chunk.min(count.next_multiple_of(P::PAIR));
@@ -52,7 +53,7 @@ pub(super) fn run<P: Format, W: Algorithm>(level: Level, slide: &Slide, x: &[f32
                 b,
                 c: (!one_chunk).then(|| c.ahead(task * one_task)),
                 channels: rows..k.min(rows + ROWS),
-                dw: (first + chunk >= count).then_some(dw),
+                dw: (first + chunk >= count).then_some((dw, onto)),
                 kind: PhantomData,
             };
             // SAFETY: the level is available; tasks write different rows of dw.
@@ -79,7 +80,7 @@ struct Gradients<'a, P, W> {
     kind: PhantomData<(P, W)>,
 }
 
-impl<P: Format, W: Algorithm> Gradients<'_, P, W> {
+impl<P: Format, W: Tile> Gradients<'_, P, W> {
     #[inline(always)]
     unsafe fn tile<S: Simd>(&self, tile: usize, channel: usize) -> [[S::V; 5]; 5] {
         let slide = self.part.slide;
@@ -90,9 +91,10 @@ impl<P: Format, W: Algorithm> Gradients<'_, P, W> {
             if tile < self.part.count && channel < n_channels {
                 let [n, ty, tx] = slide.place(self.part.first + tile);
                 let lanes = LANES.min(n_channels - channel);
-                for (i, d) in d.iter_mut().enumerate().take(W::OUTPUTS.min(h - ty * W::OUTPUTS)) {
-                    for (j, d) in d.iter_mut().enumerate().take(W::OUTPUTS.min(w - tx * W::OUTPUTS)) {
-                        let (y, x) = (ty * W::OUTPUTS + i, tx * W::OUTPUTS + j);
+                let [y0, x0] = slide.first([ty, tx]);
+                for (i, d) in d.iter_mut().enumerate().take(W::OUTPUTS[0].min(h - y0)) {
+                    for (j, d) in d.iter_mut().enumerate().take(W::OUTPUTS[1].min(w - x0)) {
+                        let (y, x) = (y0 + i, x0 + j);
                         let from = self.dy.as_ptr().add(((n * h + y) * w + x) * n_channels + channel);
                         *d = S::load_upto(from, lanes);
                     }
@@ -103,7 +105,7 @@ impl<P: Format, W: Algorithm> Gradients<'_, P, W> {
     }
 }
 
-impl<P: Format, W: Algorithm> Job for Gradients<'_, P, W> {
+impl<P: Format, W: Tile> Job for Gradients<'_, P, W> {
     type Output = ();
 
     #[inline(always)]
@@ -115,10 +117,10 @@ impl<P: Format, W: Algorithm> Job for Gradients<'_, P, W> {
                 unsafe {
                     let first = self.tile::<S>(tile, channel);
                     let second = if P::PAIR == 2 { self.tile::<S>(tile + 1, channel) } else { first };
-                    for i in 0..W::POINTS {
-                        for j in 0..W::POINTS {
+                    for i in 0..W::POINTS[0] {
+                        for j in 0..W::POINTS[1] {
                             let row = (channel / PANEL) * words + tile / P::PAIR;
-                            let point = (i * W::POINTS + j) * (words * self.part.columns + APART);
+                            let point = (i * W::POINTS[1] + j) * (words * self.part.columns + APART);
                             let to = point + row * PANEL + channel % PANEL;
                             S::store(self.to.get().add(to), P::word::<S>(first[i][j], second[i][j]));
                         }
@@ -139,11 +141,11 @@ struct Rows<'a, P, W> {
     /// The sums that go on from chunk to chunk; none if there is one chunk.
     c: Option<Shared>,
     channels: std::ops::Range<usize>,
-    dw: Option<Shared>,
+    dw: Option<(Shared, Onto)>,
     kind: PhantomData<(P, W)>,
 }
 
-impl<P: Format, W: Algorithm> Rows<'_, P, W> {
+impl<P: Format, W: Tile> Rows<'_, P, W> {
     /// A by columns, `[point][tile words][ROWS]`.
     #[inline(always)]
     unsafe fn inputs<S: Simd>(&self, a: *mut f32, words: usize) {
@@ -164,9 +166,9 @@ impl<P: Format, W: Algorithm> Rows<'_, P, W> {
                     let lanes = LANES.min(self.channels.end - channel);
                     let d1 = transformed::<S, W>(&one, channel, lanes);
                     let d2 = if P::PAIR == 2 { transformed::<S, W>(&two, channel, lanes) } else { d1 };
-                    for i in 0..W::POINTS {
-                        for j in 0..W::POINTS {
-                            let point = (i * W::POINTS + j) * (words * ROWS + APART);
+                    for i in 0..W::POINTS[0] {
+                        for j in 0..W::POINTS[1] {
+                            let point = (i * W::POINTS[1] + j) * (words * ROWS + APART);
                             let to = a.add(point + tile / P::PAIR * ROWS + channel - self.channels.start);
                             S::store(to, P::word::<S>(d1[i][j], d2[i][j]));
                         }
@@ -177,16 +179,16 @@ impl<P: Format, W: Algorithm> Rows<'_, P, W> {
     }
 
     #[inline(always)]
-    unsafe fn taps<S: Simd>(&self, c: *const f32, dw: Shared) {
+    unsafe fn taps<S: Simd>(&self, c: *const f32, dw: Shared, onto: Onto) {
         let ([k, n], columns) = (self.part.slide.channels, self.part.columns);
         for channel in self.channels.clone() {
             for column in (0..n).step_by(LANES) {
                 // SAFETY: sums have ROWS rows of `columns` for every point; (tap, channel) is a row of dw.
                 unsafe {
                     let mut d = [[S::zero(); 5]; 5];
-                    for i in 0..W::POINTS {
-                        for j in 0..W::POINTS {
-                            let point = (i * W::POINTS + j) * (ROWS * columns + APART);
+                    for i in 0..W::POINTS[0] {
+                        for j in 0..W::POINTS[1] {
+                            let point = (i * W::POINTS[1] + j) * (ROWS * columns + APART);
                             let row = channel - self.channels.start;
                             d[i][j] = S::load(c.add(point + row * columns + column));
                         }
@@ -196,7 +198,8 @@ impl<P: Format, W: Algorithm> Rows<'_, P, W> {
                     for a in 0..W::TAPS {
                         for b in 0..W::TAPS {
                             let to = dw.get().add((self.phase.taps[a][b] * k + channel) * n + column);
-                            S::store_upto(to, lanes, g[a][b]);
+                            let old = if onto == Onto::Sum { S::load_upto(to, lanes) } else { S::zero() };
+                            S::store_upto(to, lanes, S::add(old, g[a][b]));
                         }
                     }
                 }
@@ -205,12 +208,12 @@ impl<P: Format, W: Algorithm> Rows<'_, P, W> {
     }
 }
 
-impl<P: Format, W: Algorithm> Job for Rows<'_, P, W> {
+impl<P: Format, W: Tile> Job for Rows<'_, P, W> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (points, columns) = (W::POINTS * W::POINTS, self.part.columns);
+        let (points, columns) = (W::ALL, self.part.columns);
         let words = self.part.count.div_ceil(P::PAIR);
         let mut a = Buffer::any(points * (words * ROWS + APART));
         let mut own = Buffer::any(if self.c.is_none() { points * (ROWS * columns + APART) } else { 0 });
@@ -236,8 +239,8 @@ impl<P: Format, W: Algorithm> Job for Rows<'_, P, W> {
                     onto: if self.part.first == 0 { Onto::Fresh } else { Onto::Sum },
                 });
             }
-            if let Some(dw) = self.dw {
-                self.taps::<S>(c, dw);
+            if let Some((dw, onto)) = self.dw {
+                self.taps::<S>(c, dw, onto);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The weights as Winograd's products need them: every phase's filter transformed and packed in panels.
 
 use super::plan::Slide;
-use super::transform::{Algorithm, taps2};
+use super::transform::{Tile, taps2};
 use crate::packed::{APART, Format, PANEL};
 use crate::parallel::each;
 use crate::scratch::{Buffer, Shared};
@@ -14,9 +14,9 @@ pub(super) fn point_words<P: Format>([k, n]: [usize; 2]) -> usize {
 }
 
 /// `[phase][point][panel][k words][32]` from taps-major weights `[tap][k][n]`.
-pub(super) fn pack<P: Format, W: Algorithm>(level: Level, slide: &Slide, taps_major: &[f32]) -> Buffer {
+pub(super) fn pack<P: Format, W: Tile>(level: Level, slide: &Slide, taps_major: &[f32]) -> Buffer {
     let [k, n] = slide.channels;
-    let points = W::POINTS * W::POINTS;
+    let points = W::ALL;
     let phases: Vec<_> = slide.phases().map(|p| p.taps).collect();
     let panels = n.div_ceil(PANEL);
     let mut packed = Buffer::any(phases.len() * points * point_words::<P>([k, n]));
@@ -49,7 +49,7 @@ struct PackPanel<'a, P, W> {
     kind: PhantomData<(P, W)>,
 }
 
-impl<P: Format, W: Algorithm> PackPanel<'_, P, W> {
+impl<P: Format, W: Tile> PackPanel<'_, P, W> {
     /// The filter of channel `c` of the source and sixteen of the target, transformed.
     #[inline(always)]
     unsafe fn filter<S: Simd>(&self, c: usize, column: usize) -> [[S::V; 5]; 5] {
@@ -70,7 +70,7 @@ impl<P: Format, W: Algorithm> PackPanel<'_, P, W> {
     }
 }
 
-impl<P: Format, W: Algorithm> Job for PackPanel<'_, P, W> {
+impl<P: Format, W: Tile> Job for PackPanel<'_, P, W> {
     type Output = ();
 
     #[inline(always)]
@@ -84,9 +84,10 @@ impl<P: Format, W: Algorithm> Job for PackPanel<'_, P, W> {
                 unsafe {
                     let first = self.filter::<S>(word * P::PAIR, column);
                     let second = if P::PAIR == 2 { self.filter::<S>(word * P::PAIR + 1, column) } else { first };
-                    for i in 0..W::POINTS {
-                        for j in 0..W::POINTS {
-                            let to = (i * W::POINTS + j) * point + (self.panel * words + word) * PANEL + half * LANES;
+                    for i in 0..W::POINTS[0] {
+                        for j in 0..W::POINTS[1] {
+                            let to =
+                                (i * W::POINTS[1] + j) * point + (self.panel * words + word) * PANEL + half * LANES;
                             S::store(self.to.add(to), P::word::<S>(first[i][j], second[i][j]));
                         }
                     }
