@@ -55,6 +55,8 @@ impl RunFolder {
         }
         fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be created: {e}")))?;
         let folder = Self::locked(path)?;
+        // A process killed before its first settings were whole leaves a part of them.
+        folder.sweep();
         if let Content::Run = found {
             folder.clear()?;
         }
