@@ -42,6 +42,6 @@ mod tests {
         assert_eq!((picture.width(), picture.height()), (SIDE, SIDE));
         assert!(at(280, 119) < 200 && at(279, 118) < 255);
         assert!(at(SIDE - 2, SIDE - 2) < 200, "a far point stands at the edge");
-        assert_eq!(picture.data().iter().filter(|v| **v < 200).count(), 18 - 8);
+        assert_eq!(picture.data().iter().filter(|v| **v < 200).count(), 2 * 9);
     }
 }
