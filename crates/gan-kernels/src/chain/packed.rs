@@ -87,9 +87,10 @@ impl Chain {
         let mut kept = self.packed.kept.lock().unwrap_or_else(|e| e.into_inner());
         let never = self.packed.reuse == Reuse::Never || weights.len() >= LARGE;
         if never && trains {
-            kept.remove(&key);
+            // What another pass packed from the same weights serves once more.
+            let found = kept.remove(&key).filter(|k| k.weights[..] == *weights);
             drop(kept);
-            return pack();
+            return found.map_or_else(pack, |k| k.packed);
         }
         if let Some(found) = kept.get(&key).filter(|k| k.weights[..] == *weights) {
             return Arc::clone(&found.packed);
