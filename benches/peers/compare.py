@@ -50,7 +50,7 @@ def row(name, theirs, modes, mine, threads):
     for _ in range(args.rounds):
         a.append(torch(theirs, best, threads)); b.append(ours(mine, threads))
     ratio = lambda key: statistics.median(x[key] / max(y[key], 1e-9) for x, y in zip(a, b))
-    ms = lambda runs: f"{middle(runs, 'step_s') * 1e3:.3g} ms"
+    ms = lambda runs: (lambda m: f"{m:,.0f} ms" if m >= 100 else f"{m:.3g} ms")(middle(runs, "step_s") * 1e3)
     line = (f"| {name} | {threads} | {ms(a)} ({best}) | {ms(b)} | {ratio('step_s'):.2f} | {ratio('cpu_ms'):.2f} "
             f"| {middle(a, 'peak_rss_mib'):.0f} | {middle(b, 'peak_rss_mib'):.0f} |")
     print(line, flush=True)
