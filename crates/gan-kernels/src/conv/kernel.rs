@@ -7,6 +7,7 @@
 
 use super::dense;
 use super::direct::{self, Target};
+use super::fold;
 use super::gather::Gather;
 use super::problem::Problem;
 use super::spec::{ConvSpec, Padding};
@@ -162,7 +163,7 @@ pub(crate) fn forward(p: &Problem, x: &[f32], w: &Packed, y: &mut [f32]) {
         }),
         Algorithm::Fold => {
             let q = mirrored(p).expect("chosen for problems with another side");
-            with_format!(precision, level, P => direct::fold::<P>(level, &q, x, &w.parts[0], y));
+            with_format!(precision, level, P => fold::run::<P>(level, &q, x, &w.parts[0], y));
         }
     }
 }
@@ -182,7 +183,7 @@ pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
                 with_format!(precision, level, P => direct::run::<P>(level, &gather, y, b, p.in_channels, target, x));
             }
         }
-        Algorithm::Fold => with_format!(precision, level, P => direct::fold::<P>(level, p, y, &w.parts[0], x)),
+        Algorithm::Fold => with_format!(precision, level, P => fold::run::<P>(level, p, y, &w.parts[0], x)),
     }
 }
 

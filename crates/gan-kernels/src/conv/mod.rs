@@ -9,6 +9,7 @@
 mod accelerator;
 mod dense;
 mod direct;
+mod fold;
 mod gather;
 pub(crate) mod kernel;
 mod lower;

@@ -1,0 +1,73 @@
+//! Transposed convolutions into few channels: products of pixels with all taps at once, folded into the image afterwards.
+
+use super::direct::{Target, Windows};
+use super::gather::Gather;
+use super::problem::Problem;
+use crate::packed::Format;
+use crate::parallel::each;
+use crate::scratch::{Buffer, Shared};
+use crate::simd::Level;
+use std::marker::PhantomData;
+
+/// Numbers that are folded in one go, about: they should stay in the cache.
+const COLUMNS: usize = 1 << 17;
+/// Every pixel of y times B (`[O, taps·C]`), folded into x: the input gradient where C·taps is small.
+pub(super) fn run<P: Format>(level: Level, p: &Problem, y: &[f32], b: &[f32], x: &mut [f32]) {
+    let one = Problem { kernel: [1, 1], spec: Default::default(), input: p.output, in_channels: p.out_channels, ..*p };
+    let (gather, columns) = (Gather::forward(&one), p.kernel[0] * p.kernel[1] * p.in_channels);
+    let pixels = p.output[0] * p.output[1];
+    // Some samples at a time, so that the columns stay in the cache.
+    let some = (COLUMNS / (pixels * columns).max(1)).clamp(1, p.samples.max(1));
+    let x_len = p.input[0] * p.input[1] * p.in_channels;
+    let to = Shared::new(x);
+    each(p.samples.div_ceil(some), |task| {
+        let samples = task * some..p.samples.min((task + 1) * some);
+        let mut c = Buffer::any(samples.len() * pixels * columns);
+        let own = samples.start * pixels..samples.end * pixels;
+        let job = Windows::<P> {
+            gather: &gather,
+            x: y,
+            b,
+            n: columns,
+            target: Target::Rows,
+            // The windows' numbers count from the first sample, their products from this task's.
+            y: Shared::new(&mut c).back(own.start * columns),
+            rows: own,
+            kind: PhantomData,
+        };
+        // SAFETY: the level is available; c has a row for every pixel of the task's samples.
+        unsafe { level.run(job) };
+        for (i, sample) in samples.enumerate() {
+            // SAFETY: each sample's part of x belongs to one task.
+            let x = unsafe { std::slice::from_raw_parts_mut(to.get().add(sample * x_len), x_len) };
+            fold_sample(p, &c[i * pixels * columns..][..pixels * columns], x);
+        }
+    });
+}
+
+/// Columns `[H'·W', taps·C]` summed into one image `[H, W, C]`.
+fn fold_sample(p: &Problem, cols: &[f32], x: &mut [f32]) {
+    let ([kh, kw], c, [_, w]) = (p.kernel, p.in_channels, p.input);
+    let columns = kh * kw * c;
+    x.fill(0.0);
+    for ky in 0..kh {
+        let (first_y, end_y, top) = p.span(0, ky);
+        for oy in first_y..end_y {
+            let iy = top + (oy - first_y) * p.spec.stride[0];
+            for kx in 0..kw {
+                let (first, end, left) = p.span(1, kx);
+                let step = p.spec.stride[1] * c;
+                let to = &mut x[(iy * w + left) * c..];
+                let from = &cols[(oy * p.output[1] + first) * columns + (ky * kw + kx) * c..];
+                if c == 1 {
+                    let pixels = to.iter_mut().step_by(step).zip(from.iter().step_by(columns));
+                    pixels.take(end - first).for_each(|(t, f)| *t += *f);
+                    continue;
+                }
+                for (to, from) in to.chunks_mut(step).zip(from.chunks(columns)).take(end - first) {
+                    to.iter_mut().zip(&from[..c]).for_each(|(t, f)| *t += *f);
+                }
+            }
+        }
+    }
+}
