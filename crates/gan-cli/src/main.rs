@@ -35,6 +35,14 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     log_to_stderr(&cli);
+    if let Some(asked) = gan_kernels::Level::passed_over() {
+        let known: Vec<&str> = gan_kernels::Level::available().into_iter().map(gan_kernels::Level::name).collect();
+        let known = known.join(", ");
+        say::note(format_args!(
+            "error: GAN_CPU={asked}: this processor has no such kernels; expected one of {known}, or leave it out"
+        ));
+        return ExitCode::from(USAGE);
+    }
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) => {

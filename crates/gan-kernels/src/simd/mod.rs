@@ -147,6 +147,12 @@ impl Level {
         self == Self::Portable
     }
 
+    /// What `GAN_CPU` names, if that is none of [`Level::available`]: it is passed over then.
+    pub fn passed_over() -> Option<String> {
+        let asked = std::env::var("GAN_CPU").ok()?;
+        (!Self::available().iter().any(|level| level.name() == asked)).then_some(asked)
+    }
+
     /// The level in use: the best there is, or what `GAN_CPU` names if the processor has it.
     pub fn current() -> Self {
         static CHOSEN: OnceLock<Level> = OnceLock::new();
