@@ -117,7 +117,7 @@ fn inputs_must_be_those_of_the_latent_space_and_the_data() {
     file_refused(&file(&with("[10, 0]", G), D), &["generator: input [10, 0]", "none of them 0"]);
     file_refused(&file(G, &with("[1, 32, 32]", D)), &["discriminator.input: [1, 32, 32]", "[1, 28, 28]"]);
     file_refused(&file(&format!("family = \"dcgan\"\n{G}"), D), &["generator: needs either a family", "not both"]);
-    file_refused(&file(&format!("width = 8\n{G}"), D), &["generator.width: only a family has a width"]);
+    file_refused(&file(&format!("width = 8\n{G}"), D), &["generator.width: is for family = \"dcgan\""]);
     file_refused(&file("family = \"dcgan\"", D), &["generator.width: is missing"]);
 }
 

@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Tensor};
 use gan_core::gan::samples;
 use gan_core::{Generator, Rng};
+use gan_data::Units;
 use gan_report::{Picture, atomic};
-use gan_train::record;
+use gan_train::pictures;
 use std::path::Path;
 
 /// Images made and written at once, to bound memory.
@@ -26,6 +27,8 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
             description.latent.sample(count, &mut Rng::stream(args.seed, "generate"), &device)?
         }
     };
+    let units = source::units(&description);
+    let units = units.as_ref();
     let count = z.dim(0)?;
     if count == 0 {
         return Err(Usage("there are no latent vectors to make samples from; expected at least 1".into()).into());
@@ -38,15 +41,15 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
             return Err(Usage(problem).into());
         }
         let (rows, columns) = cells(count, args.grid)?;
-        return write_sheet(&record::picture(&samples(&generator, &z)?, rows, columns)?, out);
+        return write_sheet(&pictures::sheet(&samples(&generator, &z)?, units, rows, columns)?, out);
     }
     if args.grid.is_some() {
         return Err(Usage(format!("--grid arranges a sheet, but {} is none: name a .png", out.display())).into());
     }
     if out.extension().is_some_and(|e| e == "npy") {
-        return write_npy(&generator, &z, &description.data.shape, out);
+        return write_npy(&generator, &z, (&description.data.shape, units), out);
     }
-    write_folder(&generator, &z, out)
+    write_folder(&generator, &z, units, out)
 }
 
 fn latents(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
@@ -102,8 +105,13 @@ fn write_sheet(picture: &Picture, out: &Path) -> Result<()> {
     say::line(out.display())
 }
 
-/// float32 in the .npy format, version 1.0 (NumPy Enhancement Proposal 1), made a part at a time.
-fn write_npy(generator: &dyn Generator, z: &Tensor, sample: &[usize], out: &Path) -> Result<()> {
+/// float32 in the .npy format, version 1.0 (NumPy Enhancement Proposal 1), made a part at a time; points in their own units.
+fn write_npy(
+    generator: &dyn Generator,
+    z: &Tensor,
+    (sample, units): (&[usize], Option<&Units>),
+    out: &Path,
+) -> Result<()> {
     let count = z.dim(0)?;
     let shape = [&[count], sample].concat();
     let sides: Vec<String> = shape.iter().map(ToString::to_string).collect();
@@ -116,19 +124,21 @@ fn write_npy(generator: &dyn Generator, z: &Tensor, sample: &[usize], out: &Path
     bytes.extend(format!("{dict:<width$}\n", width = padded - 1).bytes());
     for from in (0..count).step_by(AT_ONCE) {
         let part = samples(generator, &z.narrow(0, from, AT_ONCE.min(count - from))?)?;
-        bytes.extend(part.flatten_all()?.to_vec1::<f32>()?.iter().flat_map(|value| value.to_le_bytes()));
+        let values = part.flatten_all()?.to_vec1::<f32>()?;
+        let values = units.map_or_else(|| values.clone(), |units| units.restored(&values));
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     }
     atomic::write(out, &bytes)?;
     say::line(out.display())
 }
 
-fn write_folder(generator: &dyn Generator, z: &Tensor, out: &Path) -> Result<()> {
+fn write_folder(generator: &dyn Generator, z: &Tensor, units: Option<&Units>, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("{}: cannot be created", out.display()))?;
     let count = z.dim(0)?;
     let digits = count.to_string().len().max(4);
     for from in (0..count).step_by(AT_ONCE) {
         let part = samples(generator, &z.narrow(0, from, AT_ONCE.min(count - from))?)?;
-        for (i, picture) in record::pictures(&part)?.iter().enumerate() {
+        for (i, picture) in pictures::singles(&part, units)?.iter().enumerate() {
             picture.save_png(&out.join(format!("{:0digits$}.png", from + i)))?;
         }
     }

@@ -8,7 +8,7 @@ use gan_core::Rng;
 use gan_core::gan::samples;
 use gan_core::noise::slerp;
 use gan_report::Picture;
-use gan_train::record;
+use gan_train::pictures;
 
 /// Every frame is held in memory.
 const MOST_FRAMES: u64 = 2000;
@@ -32,7 +32,7 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     let closed = extension == "gif";
     let z = Tensor::new(walk(&points, args.frames as usize, closed), &device)?;
     let samples = samples(&generator, &z)?;
-    let pictures = record::pictures(&samples)?;
+    let pictures = pictures::singles(&samples, source::units(&description).as_ref())?;
     let n = pictures.len();
     if closed {
         let enlarged = pictures.iter().map(enlarge).collect::<Result<Vec<_>>>()?;

@@ -4,6 +4,7 @@ use crate::args::Usage;
 use anyhow::{Context, Result};
 use gan_core::weights::Description;
 use gan_core::{LayeredGenerator, weights};
+use gan_data::Units;
 use gan_train::{Plan, RunFolder, layering, presets};
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,12 @@ pub fn generator(source: &Path, device: &str) -> Result<(Description, LayeredGen
     let device = gan_train::device::open(device)?;
     let (description, generator) = weights::read_generator(&weight_file(source)?, &device)?;
     Ok((description, generator, device))
+}
+
+/// For a generator of points: what −1 and 1 stand for.
+pub fn units(description: &Description) -> Option<Units> {
+    let units = &description.data.units;
+    (!units.is_empty()).then(|| Units::new(units.clone()))
 }
 
 /// The weight file itself, or a run folder's.

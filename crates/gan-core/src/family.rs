@@ -1,6 +1,6 @@
 //! Families of architectures: functions that return layer lists.
 
-use crate::layer::{Conv, ConvTranspose, Layer, Pad, Pair};
+use crate::layer::{Conv, ConvTranspose, Dense, Layer, Pad, Pair, Reshape};
 
 /// The DCGAN of Radford et al. 2015 (arXiv:1511.06434) as PyTorch's tutorial writes it, for any image size that is a base of
 /// 4 to 7, doubled some times (28 = 7·2·2, 64 = 4·2⁴, 96×64 = 6·2⁴ × 4·2⁴): the generator's list and the discriminator's.
@@ -27,6 +27,42 @@ pub fn dcgan(
     };
     let widths: Vec<usize> = (0..doublings).map(|i| widest >> i).collect();
     Ok((generator(base, channels, &widths), discriminator(base, &widths)))
+}
+
+/// What the dense networks of [`mlp_generator`] and [`mlp_discriminator`] are like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mlp {
+    /// Units of each hidden layer.
+    pub hidden: Vec<usize>,
+    /// After each hidden layer.
+    pub activation: Layer,
+}
+
+impl Mlp {
+    fn hidden_layers(&self) -> impl Iterator<Item = Layer> {
+        self.hidden.iter().flat_map(|units| [dense(*units), self.activation.clone()])
+    }
+}
+
+/// A dense generator of points `[D]` (linear at the end) or images `[C, H, W]` (tanh at the end).
+pub fn mlp_generator(mlp: &Mlp, sample: &[usize]) -> Vec<Layer> {
+    let mut layers: Vec<Layer> = mlp.hidden_layers().collect();
+    layers.push(dense(sample.iter().product()));
+    if sample.len() > 1 {
+        layers.extend([Layer::Reshape(Reshape { reshape: sample.to_vec() }), Layer::Tanh]);
+    }
+    layers
+}
+
+/// A dense discriminator of points `[D]` or images `[C, H, W]`. With `features` its last hidden layer is linear and so wide: 2
+/// make a plane that can be looked at.
+pub fn mlp_discriminator(mlp: &Mlp, features: Option<usize>, sample: &[usize]) -> Vec<Layer> {
+    let flat = (sample.len() > 1).then_some(Layer::Flatten);
+    flat.into_iter().chain(mlp.hidden_layers()).chain(features.map(dense)).chain([dense(1)]).collect()
+}
+
+fn dense(units: usize) -> Layer {
+    Layer::Dense(Dense { dense: units, bias: true })
 }
 
 fn generator(base: [usize; 2], channels: usize, widths: &[usize]) -> Vec<Layer> {
@@ -110,6 +146,19 @@ mod tests {
             let out = infer("discriminator", &[3, size[0], size[1]], &d).unwrap();
             assert_eq!(out.last().unwrap(), &[1, 1, 1]);
         }
+    }
+
+    #[test]
+    fn dense_networks_follow_their_hidden_sizes() {
+        let mlp = Mlp { hidden: vec![16, 8], activation: Layer::leaky_relu(0.2) };
+        let written = |l: Vec<Layer>| l.iter().map(Layer::name).collect::<Vec<_>>().join(" ");
+        let g = mlp_generator(&mlp, &[2]);
+        assert_eq!(written(g.clone()), "dense leaky_relu dense leaky_relu dense");
+        assert_eq!(infer("generator", &[5], &g).unwrap(), [[16], [16], [8], [8], [2]]);
+        assert_eq!(infer("generator", &[5], &mlp_generator(&mlp, &[1, 4, 3])).unwrap().last().unwrap(), &[1, 4, 3]);
+        let d = mlp_discriminator(&mlp, Some(2), &[1, 4, 3]);
+        assert_eq!(written(d.clone()), "flatten dense leaky_relu dense leaky_relu dense dense");
+        assert_eq!(infer("discriminator", &[1, 4, 3], &d).unwrap()[5..], [[2], [1]]);
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub struct DataDescription {
     pub range: [f32; 2],
     /// The classes' names, if there are any.
     pub classes: Vec<String>,
+    /// For points: the values that −1 and 1 stand for, `[low, high]` of each coordinate. Images have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<[f64; 2]>,
 }
 
 /// The bytes of a weight file with `params` and `description`.

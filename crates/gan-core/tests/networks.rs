@@ -196,7 +196,13 @@ fn generator(seed: u64) -> (LayeredGenerator, Description) {
     let latent = Latent { dim: 100, distribution: Distribution::Uniform };
     let (list, input) = (layers(KERAS), vec![100]);
     let g = LayeredGenerator::new(&latent, &input, &list, Init::He, &mut Rng::new(seed), &Device::Cpu).unwrap();
-    let data = DataDescription { name: "x".into(), shape: vec![1, 14, 14], range: [-1.0, 1.0], classes: vec![] };
+    let data = DataDescription {
+        name: "x".into(),
+        shape: vec![1, 14, 14],
+        range: [-1.0, 1.0],
+        classes: vec![],
+        units: vec![],
+    };
     let (network, preset, library) = ("generator".into(), "p".into(), "0".into());
     let description =
         Description { format: FORMAT, network, input, layers: list, latent, data, preset, step: 3, seed, library };

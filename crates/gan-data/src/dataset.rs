@@ -1,6 +1,6 @@
 //! What every data set gives: images by number, already scaled, and perhaps their classes.
 
-use crate::Error;
+use crate::{Error, Units};
 
 /// A numbered set of images of one shape. Shared by the loader's threads, so reading never changes it.
 pub trait Dataset: Send + Sync {
@@ -23,6 +23,11 @@ pub trait Dataset: Send + Sync {
 
     /// The classes' names; empty where the set has none.
     fn classes(&self) -> &[String];
+
+    /// For points: the values that −1 and 1 stand for, by coordinate. Images have none.
+    fn units(&self) -> Option<&Units> {
+        None
+    }
 
     /// Whether there are no images.
     fn is_empty(&self) -> bool {

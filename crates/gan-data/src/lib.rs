@@ -8,6 +8,7 @@
 //! - [`idx`]: the file format of MNIST;
 //! - [`folder`]: where data sets are looked for;
 //! - [`mnist`]: MNIST and what shares its layout;
+//! - [`points`]: points on curves and around modes;
 //! - [`made`]: images made from a seed, for benches and tests;
 //! - [`sampler`]: which images make batch number b;
 //! - [`loader`]: batches, one after the other, made ahead of time by threads;
@@ -28,7 +29,6 @@
 //! ```
 
 mod batch;
-pub mod curve;
 pub mod dataset;
 pub mod error;
 pub mod folder;
@@ -36,13 +36,14 @@ pub mod idx;
 pub mod loader;
 pub mod made;
 pub mod mnist;
+pub mod points;
 pub mod sampler;
 mod workers;
 
-pub use curve::Curve;
 pub use dataset::Dataset;
 pub use error::Error;
 pub use loader::{Batch, Loader};
 pub use made::MadeImages;
 pub use mnist::{Mnist, MnistOptions, Split};
+pub use points::{Points, Units};
 pub use sampler::{LastBatch, Order, Position, Sampler, Sampling};

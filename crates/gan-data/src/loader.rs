@@ -82,6 +82,14 @@ impl Loader {
         Ok(())
     }
 
+    /// Batch 0, made anew; the loader stays where it is.
+    ///
+    /// # Errors
+    /// Whatever reading the images brings.
+    pub fn first_batch(&self) -> Result<Batch, Error> {
+        self.maker.clone().make(0, &AtomicBool::new(false))
+    }
+
     /// The data set.
     pub fn dataset(&self) -> &Arc<dyn Dataset> {
         &self.maker.dataset

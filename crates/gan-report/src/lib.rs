@@ -20,7 +20,6 @@ mod losses;
 mod metrics;
 mod picture;
 pub mod plot;
-mod scatter;
 pub mod tensorboard;
 
 pub use animation::{animate, strip};
@@ -29,4 +28,3 @@ pub use grid::{BACKGROUND, GAP, Images, grid};
 pub use losses::{losses_figure, losses_figure_of};
 pub use metrics::Metrics;
 pub use picture::{Colour, Picture};
-pub use scatter::scatter;

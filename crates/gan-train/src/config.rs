@@ -2,6 +2,7 @@
 
 use gan_core::layer::Pair;
 use gan_core::{Init, Latent, Layer, Loss};
+use gan_data::points::{Curves, Grid, Ring};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -49,7 +50,8 @@ fn custom() -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The data set: "mnist"; "curve" for points on y = 10 + x²; "made" for noise of any shape. The last two need no files.
+    /// The data set: "mnist"; "curve", "ring" and "grid" for points; "made" for noise of any shape. All but the first need no
+    /// files.
     pub name: String,
     /// The folder of its files; found by itself where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +61,15 @@ pub struct DataConfig {
     pub size: Option<Pair>,
     /// 1 for grey, 3 for colour; for points the number of coordinates.
     pub channels: usize,
+    /// For "curve": the interval and the functions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Curves>,
+    /// For "ring": modes, radius and spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<Ring>,
+    /// For "grid": modes a side, distance and spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<Grid>,
     /// Whether each image is drawn from all, whatever was drawn before, instead of once an epoch.
     #[serde(default)]
     pub replacement: bool,
@@ -85,16 +96,25 @@ pub enum LastBatch {
     Drop,
 }
 
-/// One network: either a `family` with its `width`, or `input` and `layers`.
+/// One network: either a `family` with its settings, or `input` and `layers`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
     /// A family that makes the layers from the data's size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
-    /// The family's narrowest width.
+    /// "dcgan": its narrowest width.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<usize>,
+    /// "mlp": units of each hidden layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
+    /// "mlp": what follows each hidden layer; leaky ReLU 0.2 where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Layer>,
+    /// "mlp", D: units of a last, linear hidden layer; 2 make a plane that is drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<usize>,
     /// How parameters start.
     #[serde(default)]
     pub init: Init,
@@ -112,6 +132,8 @@ pub struct NetworkConfig {
 pub enum Family {
     /// [`gan_core::family::dcgan`].
     Dcgan,
+    /// [`gan_core::family::mlp_generator`] and its opponent.
+    Mlp,
 }
 
 /// What the players minimise.

@@ -1,10 +1,11 @@
 //! The data set that a plan names, opened and checked against it.
 
-use crate::config::LastBatch;
+use crate::config::{DataConfig, LastBatch};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use gan_core::wording::choose;
-use gan_data::{Curve, Dataset, Loader, MadeImages, Mnist, MnistOptions, Order, Sampler, Sampling, Split};
+use gan_data::points::Shape;
+use gan_data::{Dataset, Loader, MadeImages, Mnist, MnistOptions, Order, Points, Sampler, Sampling, Split};
 use std::sync::Arc;
 
 /// Images in the set called "made".
@@ -26,18 +27,34 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
                 shape: sample.clone(),
             })
         }
-        "curve" => Arc::new(Curve::parabola(plan.config().train.seed)),
+        "curve" | "ring" | "grid" => Arc::new(Points::new(&points(data)?, plan.config().train.seed)?),
         other => {
-            return Err(Error::config(
-                "data.name",
-                format!("unknown data set \"{other}\"{}", choose(other, &["mnist", "curve", "made"])),
-            ));
+            let known = ["mnist", "curve", "ring", "grid", "made"];
+            return Err(Error::config("data.name", format!("unknown data set \"{other}\"{}", choose(other, &known))));
         }
     };
     if set.shape() != sample {
         return Err(other_shape(&data.name, &sample, &set.shape()));
     }
     Ok(set)
+}
+
+/// What the points of "curve", "ring" or "grid" are.
+///
+/// # Errors
+/// If the data are no points, or a table belongs to another kind.
+pub fn points(data: &DataConfig) -> Result<Shape> {
+    let tables = [("curve", data.curve.is_some()), ("ring", data.ring.is_some()), ("grid", data.grid.is_some())];
+    if let Some((other, _)) = tables.iter().find(|(name, given)| *given && *name != data.name) {
+        let problem = format!("is for data.name = \"{other}\", found \"{}\": remove it", data.name);
+        return Err(Error::config(format!("data.{other}"), problem));
+    }
+    match data.name.as_str() {
+        "curve" => Ok(Shape::Curves(data.curve.clone().unwrap_or_default())),
+        "ring" => Ok(Shape::Ring(data.ring.clone().unwrap_or_default())),
+        "grid" => Ok(Shape::Grid(data.grid.clone().unwrap_or_default())),
+        other => Err(Error::config("data.name", format!("\"{other}\" is no set of points: curve, ring or grid"))),
+    }
 }
 
 /// Noise of the plan's own shape, images or points.

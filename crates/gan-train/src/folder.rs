@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// What the first line of a run's config.toml says; a folder without it is not a run.
 const MARK: &str = "# A run of gan.";
+/// Folders of pictures beside `samples/`: D's features, D's verdict over the plane, G's warped latent grid, and single pictures.
+pub const PICTURES: [&str; 4] = ["planes", "surfaces", "meshes", "pictures"];
 /// Held locked by the process that works in the folder.
 const LOCK: &str = ".lock";
 
@@ -148,6 +150,14 @@ impl RunFolder {
     pub fn progress(&self) -> PathBuf {
         self.path.join("progress.gif")
     }
+    /// `planes.jsonl`: what D's features do in each logged step of a run on points.
+    pub fn features(&self) -> PathBuf {
+        self.path.join("planes.jsonl")
+    }
+    /// A folder of pictures, one of [`PICTURES`].
+    pub fn pictures(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
 
     /// The file `events.out.tfevents…` if there is one.
     pub fn events(&self) -> Option<PathBuf> {
@@ -161,14 +171,23 @@ impl RunFolder {
             let path = path.to_path_buf();
             move |e| Error::file(path, format!("cannot be deleted: {e}"))
         };
-        for dir in [self.checkpoints(), self.samples()] {
+        let pictures = PICTURES.iter().map(|name| self.pictures(name));
+        for dir in pictures.chain([self.checkpoints(), self.samples()]) {
             if dir.exists() {
                 fs::remove_dir_all(&dir).map_err(failed(&dir))?;
             }
         }
-        let named =
-            ["generator.safetensors", "metrics.jsonl", "losses.png", "losses.svg", "report.html", "progress.gif"];
-        let files = named.iter().map(|name| self.path.join(name)).chain(self.events());
+        let named = [
+            "generator.safetensors",
+            "metrics.jsonl",
+            "planes.jsonl",
+            "losses.png",
+            "losses.svg",
+            "report.html",
+            "progress.gif",
+        ];
+        let films = PICTURES.iter().map(|name| self.path.join(format!("{name}.gif")));
+        let files = named.iter().map(|name| self.path.join(name)).chain(films).chain(self.events());
         for file in files.filter(|f| f.exists()) {
             fs::remove_file(&file).map_err(failed(&file))?;
         }
@@ -178,8 +197,9 @@ impl RunFolder {
 
     /// Deletes the files that [`atomic::write`] had not yet renamed when the process was killed.
     fn sweep(&self) {
-        let dirs = [self.path.clone(), self.samples(), self.checkpoints()];
-        let entries = dirs.iter().flat_map(fs::read_dir).flatten().flatten().map(|e| e.path());
+        let pictures = PICTURES.iter().map(|name| self.pictures(name));
+        let dirs = pictures.chain([self.path.clone(), self.samples(), self.checkpoints()]);
+        let entries = dirs.flat_map(fs::read_dir).flatten().flatten().map(|e| e.path());
         for path in entries.filter(|p| p.is_file() && is_left_over(&file_name(p))) {
             fs::remove_file(path).ok();
         }

@@ -77,6 +77,9 @@ const EXCLUSIVE: [[&str; 2]; 2] = [["steps", "epochs"], ["family", "layers"]];
 /// What belongs to one kind of optimiser, and would be wrong or meant otherwise for another.
 const OF_A_KIND: [&str; 5] = ["betas", "bias_correction", "alpha", "epsilon", "epsilon_inside_root"];
 
+/// What belongs to a family of networks.
+const OF_A_FAMILY: [&str; 4] = ["width", "hidden", "activation", "features"];
+
 /// Lays `over` onto `base`, table by table. A new `kind` of optimiser keeps the rate and drops what was the old kind's own.
 pub fn overlay(base: &mut Table, over: Table) {
     if let (Some(old), Some(new)) = (base.get("kind"), over.get("kind"))
@@ -91,8 +94,9 @@ pub fn overlay(base: &mut Table, over: Table) {
             }
         }
     }
-    if over.contains_key("layers") {
-        base.remove("width");
+    // What belongs to a family goes with it.
+    if over.contains_key("layers") || over.get("family").is_some_and(|new| base.get("family") != Some(new)) {
+        base.retain(|key, _| !OF_A_FAMILY.contains(&key));
     }
     if over.contains_key("family") {
         base.remove("input");

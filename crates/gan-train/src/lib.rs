@@ -5,7 +5,7 @@
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
 //! [`optimizer`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`folder`],
-//! [`record`] (metrics, samples), [`checkpoint`].
+//! [`record`] (metrics, checkpoints), [`pictures`] and [`planes`] (what is drawn), [`checkpoint`].
 
 pub mod checkpoint;
 pub mod config;
@@ -16,7 +16,9 @@ pub mod folder;
 pub mod layering;
 pub mod observe;
 pub mod optimizer;
+pub mod pictures;
 pub mod plan;
+pub mod planes;
 pub mod presets;
 pub mod record;
 pub mod run;
@@ -30,4 +32,4 @@ pub use observe::{Observer, Outcome};
 pub use optimizer::Optimizer;
 pub use plan::{Architecture, Length, Plan};
 pub use run::run;
-pub use trainer::{StepReport, Trainer};
+pub use trainer::{Moment, StepReport, Trainer};

@@ -1,7 +1,7 @@
 //! Observers: everything that happens around the steps. The loop knows none of their files.
 
 use crate::error::Result;
-use crate::trainer::{StepReport, Trainer};
+use crate::trainer::{Moment, StepReport, Trainer};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,19 @@ pub trait Observer {
     /// # Errors
     /// Whatever stops the run.
     fn started(&mut self, _trainer: &Trainer) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether it wants to look into step number `step`.
+    fn watches(&self, _step: u64, _trainer: &Trainer) -> bool {
+        false
+    }
+
+    /// In the middle of a step that it watches.
+    ///
+    /// # Errors
+    /// Whatever stops the run.
+    fn moment(&mut self, _moment: Moment, _trainer: &Trainer) -> Result<()> {
         Ok(())
     }
 

@@ -215,33 +215,70 @@ fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: 
     if network.family.is_some() && network.input.is_some() {
         return Err(Error::config(format!("{name}.input"), "a family makes its own: remove it"));
     }
+    only_of_its_family(name, network)?;
     match (&network.family, &network.layers) {
         (Some(Family::Dcgan), None) => {
-            let Some(width) = network.width else {
-                return Err(Error::config(
-                    format!("{name}.width"),
-                    "is missing; the family \"dcgan\" needs its narrowest width, e.g. 64",
-                ));
-            };
-            within(&format!("{name}.width"), width, 1, 1 << 16)?;
-            let (channels, latent) = (config.data.channels, config.latent.dim);
-            let Some(size) = config.data.size else {
-                return Err(Error::config("data.size", "is missing; the family \"dcgan\" makes images, e.g. 64"));
-            };
-            let (g, d) = family::dcgan(size.get(), channels, latent, width)
-                .map_err(|problem| Error::config("data.size", problem))?;
+            let (g, d) = dcgan(name, network, config)?;
             if name == "generator" {
-                return Ok(Architecture { input: vec![latent, 1, 1], layers: g, init });
+                return Ok(Architecture { input: vec![config.latent.dim, 1, 1], layers: g, init });
             }
             Ok(Architecture { input: input.to_vec(), layers: d, init })
         }
-        (None, Some(layers)) if network.width.is_none() => {
+        (Some(Family::Mlp), None) => {
+            let mlp = mlp(name, network)?;
+            let layers = match name {
+                "generator" => family::mlp_generator(&mlp, &sample(config)),
+                _ => family::mlp_discriminator(&mlp, network.features, input),
+            };
+            Ok(Architecture { input: input.to_vec(), layers, init })
+        }
+        (None, Some(layers)) => {
             let input = network.input.clone().unwrap_or_else(|| input.to_vec());
             Ok(Architecture { input, layers: layers.clone(), init })
         }
-        (None, Some(_)) => {
-            Err(Error::config(format!("{name}.width"), "only a family has a width: remove it or the layers"))
-        }
-        _ => Err(Error::config(name, "needs either a family (with its width) or layers, and not both")),
+        _ => Err(Error::config(name, "needs either a family (with its settings) or layers, and not both")),
     }
+}
+
+/// A family's settings are wrong beside layers, or with another family.
+fn only_of_its_family(name: &str, network: &NetworkConfig) -> Result<()> {
+    let given = [
+        ("width", network.width.is_some(), Family::Dcgan),
+        ("hidden", network.hidden.is_some(), Family::Mlp),
+        ("activation", network.activation.is_some(), Family::Mlp),
+        ("features", network.features.is_some(), Family::Mlp),
+    ];
+    for (key, _, family) in given.iter().filter(|(_, given, family)| *given && network.family != Some(*family)) {
+        let family = if *family == Family::Dcgan { "dcgan" } else { "mlp" };
+        let problem = format!("is for family = \"{family}\": remove it, or set {name}.family");
+        return Err(Error::config(format!("{name}.{key}"), problem));
+    }
+    if name == "generator" && network.features.is_some() {
+        return Err(Error::config("generator.features", "is for the discriminator: remove it"));
+    }
+    Ok(())
+}
+
+/// Both lists of the DCGAN.
+fn dcgan(name: &str, network: &NetworkConfig, config: &RunConfig) -> Result<(Vec<Layer>, Vec<Layer>)> {
+    let Some(width) = network.width else {
+        let problem = "is missing; the family \"dcgan\" needs its narrowest width, e.g. 64";
+        return Err(Error::config(format!("{name}.width"), problem));
+    };
+    within(&format!("{name}.width"), width, 1, 1 << 16)?;
+    let Some(size) = config.data.size else {
+        return Err(Error::config("data.size", "is missing; the family \"dcgan\" makes images, e.g. 64"));
+    };
+    let made = family::dcgan(size.get(), config.data.channels, config.latent.dim, width);
+    made.map_err(|problem| Error::config("data.size", problem))
+}
+
+fn mlp(name: &str, network: &NetworkConfig) -> Result<family::Mlp> {
+    let Some(hidden) = network.hidden.clone() else {
+        let problem = "is missing; the family \"mlp\" needs the units of its hidden layers, e.g. [16, 16]";
+        return Err(Error::config(format!("{name}.hidden"), problem));
+    };
+    hidden.iter().try_for_each(|units| within(&format!("{name}.hidden"), *units, 1, 1 << 16))?;
+    within(&format!("{name}.features"), network.features.unwrap_or(1), 1, 1 << 16)?;
+    Ok(family::Mlp { hidden, activation: network.activation.clone().unwrap_or_else(|| Layer::leaky_relu(0.2)) })
 }

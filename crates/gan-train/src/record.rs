@@ -1,12 +1,14 @@
-//! Observers that write the run folder: metrics, TensorBoard events, sample grids, checkpoints with the weight file.
+//! Observers that write the run folder's numbers and states: metrics, TensorBoard events, checkpoints with the weight file.
+//! Those that draw are in [`crate::pictures`] and [`crate::planes`].
 
 use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
 use crate::observe::{Observer, Outcome};
 use crate::trainer::{StepReport, Trainer};
+use crate::{pictures, planes};
+use gan_report::atomic;
 use gan_report::tensorboard::{self, EventWriter};
-use gan_report::{Images, Picture, atomic};
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -17,9 +19,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub fn all(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
     vec![
         Box::new(Metrics { folder: folder.clone(), files: None, since: Instant::now(), images: 0 }),
-        Box::new(Samples { folder: folder.clone() }),
+        Box::new(planes::Planes::new(folder)),
+        Box::new(pictures::Progress::new(folder)),
         Box::new(Checkpoints { folder: folder.clone(), saved: None }),
-        Box::new(Pictures { folder: folder.clone() }),
+        Box::new(pictures::Final::new(folder)),
     ]
 }
 
@@ -42,7 +45,7 @@ struct Metrics {
 impl Observer for Metrics {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
         let path = self.folder.metrics();
-        forget_after(&self.folder, trainer.step())?;
+        forget_after(&path, trainer.step())?;
         let opened = OpenOptions::new().create(true).append(true).open(&path);
         let file = opened.map_err(|e| Error::file(&path, format!("cannot be opened: {e}")))?;
         let now = unix_time();
@@ -101,113 +104,18 @@ fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
-/// Cuts from metrics.jsonl what lies beyond `step`, and a torn last line: the run goes on from there.
-fn forget_after(folder: &RunFolder, step: u64) -> Result<()> {
-    let path = folder.metrics();
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+/// Cuts from a file of lines of JSON what lies beyond `step`, and a torn last line: the run goes on from there.
+pub(crate) fn forget_after(path: &Path, step: u64) -> Result<()> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
     let keep = |line: &&str| {
         let value = serde_json::from_str::<serde_json::Value>(line).ok();
         value.and_then(|v| v["step"].as_u64()).is_some_and(|s| s <= step)
     };
     let kept: String = text.lines().filter(keep).flat_map(|line| [line, "\n"]).collect();
     if kept != text {
-        atomic::write(&path, kept.as_bytes())?;
+        atomic::write(path, kept.as_bytes())?;
     }
     Ok(())
-}
-
-/// Draws `samples/step-….png` from the same noise every time.
-struct Samples {
-    folder: RunFolder,
-}
-
-impl Observer for Samples {
-    fn started(&mut self, _: &Trainer) -> Result<()> {
-        let dir = self.folder.samples();
-        fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))
-    }
-
-    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
-        if report.step.is_multiple_of(trainer.plan().config().samples.every) { self.draw(trainer) } else { Ok(()) }
-    }
-
-    fn finished(&mut self, outcome: Outcome, trainer: &Trainer) -> Result<()> {
-        // A run that was stopped and goes on leaves the same sheets as one that was not.
-        if outcome == Outcome::Stopped || trainer.step() == 0 { Ok(()) } else { self.draw(trainer) }
-    }
-}
-
-impl Samples {
-    fn draw(&self, trainer: &Trainer) -> Result<()> {
-        let samples = &trainer.plan().config().samples;
-        let images = trainer.progress_samples(samples.rows * samples.columns)?;
-        let path = self.folder.samples().join(format!("step-{:07}.png", trainer.step()));
-        Ok(picture(&images, samples.rows, samples.columns)?.save_png(&path)?)
-    }
-}
-
-/// At the end: the loss plot and the animation of the sample grids.
-struct Pictures {
-    folder: RunFolder,
-}
-
-impl Observer for Pictures {
-    fn finished(&mut self, _: Outcome, trainer: &Trainer) -> Result<()> {
-        if trainer.step() == 0 {
-            return Ok(());
-        }
-        let figure = gan_report::losses_figure(&self.folder.metrics())?;
-        let size = figure.suggested_size();
-        figure.save_png(&self.folder.losses("png"), size)?;
-        figure.save_svg(&self.folder.losses("svg"), size)?;
-        self.animate()
-    }
-}
-
-impl Pictures {
-    /// The grids in the order of their steps; at most as many as make a short film.
-    fn animate(&self) -> Result<()> {
-        let entries = fs::read_dir(self.folder.samples()).into_iter().flatten().flatten().map(|e| e.path());
-        let mut paths: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "png")).collect();
-        if paths.is_empty() {
-            return Ok(());
-        }
-        paths.sort();
-        let every = paths.len().div_ceil(MOST_FRAMES).max(1);
-        // Counted from the end, so that the film ends with the last grid.
-        let mut chosen: Vec<_> = paths.iter().rev().step_by(every).collect();
-        chosen.reverse();
-        let mut frames: Vec<Picture> = chosen.into_iter().filter_map(|p| readable(p)).collect();
-        // A resumed run may draw grids of another size; a film has one, that of its end.
-        let size = frames.last().map(|f| (f.width(), f.height(), f.colour()));
-        frames.retain(|f| Some((f.width(), f.height(), f.colour())) == size);
-        if frames.is_empty() {
-            return Ok(());
-        }
-        Ok(gan_report::animate(&frames, FRAME_MS, &self.folder.progress())?)
-    }
-}
-
-/// A grid, unless something else lies under its name.
-fn readable(path: &Path) -> Option<Picture> {
-    Picture::open_png(path).inspect_err(|error| tracing::warn!("{error}; it is left out of the animation")).ok()
-}
-
-const MOST_FRAMES: usize = 60;
-const FRAME_MS: u16 = 150;
-
-/// A sheet of images `[N, C, H, W]`, small ones enlarged; points `[N, D]` are drawn by their first two coordinates.
-///
-/// # Errors
-/// If there are more images than cells, or the images are neither grey nor colour.
-pub fn picture(images: &candle_core::Tensor, rows: usize, columns: usize) -> Result<Picture> {
-    if images.rank() == 2 {
-        return Ok(gan_report::scatter(&points(images)?)?);
-    }
-    let (n, c, h, w) = images.dims4()?;
-    let pixels: Vec<f32> = images.flatten_all()?.to_vec1()?;
-    let sheet = gan_report::grid(&Images::new(&pixels, [n, c, h, w])?, rows, columns)?;
-    Ok(if h.max(w) <= 48 { sheet.enlarged(2)? } else { sheet })
 }
 
 /// Saves the whole state at intervals and at the end, and G's weight file with it.
@@ -243,23 +151,4 @@ impl Checkpoints {
         self.saved = Some(trainer.step());
         Ok(())
     }
-}
-
-/// The first two coordinates of points `[N, D]`; of `[N, 1]` the second is 0.
-fn points(samples: &candle_core::Tensor) -> Result<Vec<[f32; 2]>> {
-    let rows = samples.to_vec2::<f32>()?;
-    Ok(rows.iter().map(|p| [p.first().copied().unwrap_or(0.0), p.get(1).copied().unwrap_or(0.0)]).collect())
-}
-
-/// Images `[N, C, H, W]` as pictures of their own size; points `[N, D]` each as a dot.
-///
-/// # Errors
-/// If they are neither grey nor colour.
-pub fn pictures(images: &candle_core::Tensor) -> Result<Vec<Picture>> {
-    if images.rank() == 2 {
-        return points(images)?.into_iter().map(|p| Ok(gan_report::scatter(&[p])?)).collect();
-    }
-    let (n, c, h, w) = images.dims4()?;
-    let pixels: Vec<f32> = images.flatten_all()?.to_vec1()?;
-    Ok(Images::new(&pixels, [n, c, h, w])?.pictures()?)
 }

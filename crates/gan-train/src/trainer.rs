@@ -9,7 +9,7 @@ use crate::step::{Batches, DUpdate, GUpdate, Objective, Seconds, update_discrimi
 use candle_core::{Device, Tensor};
 use gan_core::weights::{DataDescription, Description, FORMAT};
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
-use gan_data::Loader;
+use gan_data::{Dataset, Loader, Units};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -104,6 +104,20 @@ pub struct Trainer {
     pub(crate) queued: VecDeque<Tensor>,
     device: Device,
 }
+
+/// A moment inside a step, for those who look into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moment {
+    /// Before D's first update.
+    BeforeD,
+    /// After D's last update and before G's first.
+    AfterD,
+    /// After G's last update.
+    AfterG,
+}
+
+/// Looks at a trainer in the middle of a step.
+pub type Look<'a> = dyn FnMut(Moment, &Trainer) -> Result<()> + 'a;
 
 /// Whose turn it is in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +232,15 @@ impl Trainer {
     /// # Errors
     /// If the data cannot be read, or a loss or gradient is not finite.
     pub fn advance(&mut self) -> Result<StepReport> {
+        self.advance_watched(&mut |_, _| Ok(()))
+    }
+
+    /// Does one step and lets `look` see both networks between the updates. Where a player has no turn,
+    /// nothing changes between its moments.
+    ///
+    /// # Errors
+    /// As [`Trainer::advance`], and whatever `look` returns.
+    pub fn advance_watched(&mut self, look: &mut Look) -> Result<StepReport> {
         let turn = self.turn();
         let objective = self.objective();
         let train = self.plan.config().train.clone();
@@ -225,6 +248,7 @@ impl Trainer {
         let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
         let mut size = train.batch;
         let mut seen = None;
+        look(Moment::BeforeD, self)?;
         for _ in 0..turn.d {
             let start = Instant::now();
             let real = self.loader.next_batch()?.images.to_device(&self.device)?;
@@ -237,6 +261,7 @@ impl Trainer {
             report.d(update_discriminator(d, optimizer, (&real, &fake), objective, &mut self.dropout, number)?);
             seen = train.reuse_fakes.then_some(fake);
         }
+        look(Moment::AfterD, self)?;
         for _ in 0..turn.g {
             let fake = match seen.take() {
                 Some(fake) => fake,
@@ -245,6 +270,7 @@ impl Trainer {
             let d = self.discriminator.as_ref();
             report.g(update_generator(d, &mut self.optimizer_g, &fake, objective, &mut self.dropout, number)?);
         }
+        look(Moment::AfterG, self)?;
         self.step = number;
         Ok(report)
     }
@@ -267,6 +293,7 @@ impl Trainer {
                 shape: self.plan.sample(),
                 range: [-1.0, 1.0],
                 classes: self.loader.dataset().classes().to_vec(),
+                units: self.units().map(|units| units.ranges().to_vec()).unwrap_or_default(),
             },
             preset: config.preset.clone(),
             step: self.step,
@@ -281,9 +308,52 @@ impl Trainer {
     /// # Errors
     /// From candle.
     pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
+        Ok(gan_core::gan::samples(self.generator.as_ref(), &self.progress_noise(n)?)?)
+    }
+
+    /// The noise of [`Trainer::progress_samples`], `[n, latent]`.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn progress_noise(&self, n: usize) -> Result<Tensor> {
         let mut rng = Rng::stream(self.plan.config().train.seed, "progress samples");
-        let z = self.plan.config().latent.sample(n, &mut rng, &self.device)?;
-        Ok(gan_core::gan::samples(self.generator.as_ref(), &z)?)
+        Ok(self.plan.config().latent.sample(n, &mut rng, &self.device)?)
+    }
+
+    /// The real samples of the run's first batch, `[N, C, H, W]` or `[N, D]`. Takes nothing from the loader.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn first_batch(&self) -> Result<Tensor> {
+        Ok(self.loader.first_batch()?.images)
+    }
+
+    /// The training data.
+    pub fn dataset(&self) -> &dyn Dataset {
+        self.loader.dataset().as_ref()
+    }
+
+    /// For points: what −1 and 1 stand for.
+    pub fn units(&self) -> Option<&Units> {
+        self.loader.dataset().units()
+    }
+
+    /// `n` real samples, the same every time: a random choice that the seed decides. `[n, C, H, W]` or `[n, D]`.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn progress_reals(&self, n: usize) -> Result<Tensor> {
+        let mut rng = Rng::stream(self.plan.config().train.seed, "progress reals");
+        let data = self.loader.dataset();
+        let (shape, size) = (data.shape(), data.pixels());
+        let mut values = vec![0.0; n * size];
+        values.chunks_exact_mut(size).try_for_each(|out| data.write(rng.below(data.len()), out))?;
+        Ok(Tensor::from_vec(values, [&[n], &shape[..]].concat(), &self.device)?)
+    }
+
+    /// Where the networks are.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     fn objective(&self) -> Objective {

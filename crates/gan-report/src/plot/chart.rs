@@ -23,9 +23,9 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
 ];
 
-const INK: RGBColor = RGBColor(34, 34, 34);
+pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
 const MUTED: RGBColor = RGBColor(90, 90, 90);
-const LINES: RGBColor = RGBColor(229, 229, 229);
+pub(super) const LINES: RGBColor = RGBColor(229, 229, 229);
 pub(super) const FRAME: RGBColor = RGBColor(120, 120, 120);
 
 const TITLE: Type = Type { size: 15.0, colour: INK };

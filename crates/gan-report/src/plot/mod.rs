@@ -3,7 +3,8 @@
 //! Made for noisy curves: all points as a faint line, their trend as a strong one above. A curve of 100,000 points is
 //! reduced to what its pixels can show, so files stay small. A value that is not finite is a gap.
 //!
-//! Reading order: `series` (which points to show), `axis` (ticks), `chart` (where things go), `guide` (dashed lines), `pen` (drawing in
+//! Reading order: `series` (which points to show), `axis` (ticks), `chart` (where things go), `guide` (dashed lines), `plane` (pictures of
+//! the plane), `pen` (drawing in
 //! fractions of a pixel), `raster` (the bitmap backend), `font`.
 
 mod axis;
@@ -11,6 +12,7 @@ mod chart;
 mod font;
 mod guide;
 mod pen;
+mod plane;
 mod raster;
 mod series;
 
@@ -18,6 +20,8 @@ use std::path::Path;
 
 use plotters::backend::SVGBackend;
 use plotters_backend::DrawingBackend;
+
+pub use plane::{Cloud, Heat, Ink, Line, Mark, Plane, panels, span};
 
 use self::{
     chart::{Area, Layout},

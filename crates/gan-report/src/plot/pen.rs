@@ -65,8 +65,14 @@ impl<B: DrawingBackend> Pen<B> {
 
     /// A filled disc.
     pub(super) fn dot(&mut self, centre: Point, radius: f64, colour: RGBColor) -> Result<(), Error> {
+        self.faint_dot(centre, radius, colour, 1.0)
+    }
+
+    /// A filled disc that lets through what is below it.
+    pub(super) fn faint_dot(&mut self, at: Point, radius: f64, colour: RGBColor, opacity: f64) -> Result<(), Error> {
         let radius = (radius * self.scale).round() as u32;
-        done(self.backend.draw_circle(self.place(centre), radius, &ShapeStyle::from(colour).filled(), true))
+        let style = ShapeStyle { color: colour.mix(opacity), filled: true, stroke_width: 1 };
+        done(self.backend.draw_circle(self.place(at), radius, &style, true))
     }
 
     /// A filled rectangle between two opposite corners.

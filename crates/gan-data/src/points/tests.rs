@@ -1,0 +1,103 @@
+//! Points against their formulas.
+
+use super::*;
+
+fn all(points: &Points) -> Vec<Vec<f32>> {
+    let size = points.pixels();
+    (0..points.len())
+        .map(|i| {
+            let mut point = vec![f32::NAN; size];
+            points.write(i, &mut point).unwrap();
+            point
+        })
+        .collect()
+}
+
+#[test]
+fn the_text_s_points_lie_on_the_scaled_parabola() {
+    let points = Points::new(&Shape::Curves(Curves::default()), 3).unwrap();
+    assert_eq!(points.units.ranges(), [[-50.0, 50.0], [10.0, 2510.0]]);
+    let mut sum = 0.0;
+    for point in all(&points) {
+        assert!((-1.0..=1.0).contains(&point[0]) && (point[1] - (2.0 * point[0] * point[0] - 1.0)).abs() < 1e-5);
+        sum += f64::from(point[0]);
+        let own = points.units.restored(&point);
+        assert!((own[1] - (10.0 + own[0] * own[0])).abs() < 0.01);
+    }
+    assert!((sum / POINTS as f64).abs() < 0.01);
+    assert!(points.write(POINTS, &mut [0.0; 2]).is_err() && points.write(0, &mut [0.0; 3]).is_err());
+}
+
+#[test]
+fn several_curves_share_the_points_and_the_units() {
+    let curves: Curves =
+        serde_json::from_str(r#"{"x": [0, 10], "curves": [{"polynomial": [0, 1]}, {"polynomial": [20, -1]}]}"#)
+            .unwrap();
+    let points = Points::new(&Shape::Curves(curves), 1).unwrap();
+    assert_eq!(points.units.ranges(), [[0.0, 10.0], [0.0, 20.0]]);
+    let own: Vec<Vec<f32>> = all(&points).iter().map(|p| points.units.restored(p)).collect();
+    let first = own.iter().filter(|p| (p[1] - p[0]).abs() < 1e-3).count();
+    let second = own.iter().filter(|p| (p[1] - (20.0 - p[0])).abs() < 1e-3).count();
+    assert!(first + second >= POINTS && first.abs_diff(second) < POINTS / 50, "{first} and {second}");
+}
+
+#[test]
+fn curves_have_any_number_of_dimensions() {
+    let text =
+        r#"{"x": [-1, 1], "curves": [[{"polynomial": [0, 2]}, {"cosine": 3, "period": 4}, {"polynomial": [7]}]]}"#;
+    let shape = Shape::Curves(serde_json::from_str(text).unwrap());
+    let points = Points::new(&shape, 1).unwrap();
+    assert_eq!((shape.dimensions(), points.shape()), (4, vec![4]));
+    let own = points.units.restored(&all(&points)[5]);
+    let x = f64::from(own[0]);
+    let wanted = [x, 2.0 * x, 3.0 * (x * std::f64::consts::FRAC_PI_2).cos(), 7.0];
+    assert!(own.iter().zip(wanted).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5), "{own:?} {wanted:?}");
+}
+
+#[test]
+fn modes_are_where_pacgan_has_them() {
+    let ring = Shape::Ring(Ring::default());
+    assert_eq!(ring.modes().len(), 8);
+    assert!(ring.modes().iter().all(|[x, y]| (x.hypot(*y) - 1.0).abs() < 1e-12));
+    let grid = Shape::Grid(Grid::default());
+    assert_eq!((grid.modes()[0], grid.modes()[24], grid.modes().len()), ([-4.0, -4.0], [4.0, 4.0], 25));
+    for shape in [ring, grid] {
+        let points = Points::new(&shape, 2).unwrap();
+        let (modes, sigma) = (shape.modes(), shape.sigma().unwrap());
+        let mut counts = vec![0usize; modes.len()];
+        let (mut squares, mut far) = (0.0, 0);
+        for point in all(&points) {
+            let own = points.units.restored(&point);
+            let distance = |m: &[f64; 2]| (f64::from(own[0]) - m[0]).hypot(f64::from(own[1]) - m[1]);
+            let (at, nearest) = modes.iter().map(distance).enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+            counts[at] += 1;
+            squares += nearest * nearest;
+            far += usize::from(nearest > 3.0 * sigma);
+        }
+        let each = POINTS / modes.len();
+        assert!(counts.iter().all(|n| n.abs_diff(each) < each / 5), "{counts:?}");
+        // E|r|² = 2σ²; P(r > 3σ) = exp(−4.5) = 1.1 %.
+        assert!((squares / POINTS as f64 / (2.0 * sigma * sigma) - 1.0).abs() < 0.03);
+        assert!((far as f64 / POINTS as f64 - 0.0111).abs() < 0.002, "{far}");
+    }
+}
+
+#[test]
+fn impossible_shapes_are_refused_with_their_key() {
+    let curves = |text: &str| Shape::Curves(serde_json::from_str(text).unwrap());
+    let cases = [
+        (curves(r#"{"x": [5, 5], "curves": [{"polynomial": [1]}]}"#), "data.curve.x"),
+        (curves(r#"{"curves": []}"#), "data.curve.curves"),
+        (
+            curves(r#"{"curves": [{"polynomial": [1]}, [{"polynomial": [1]}, {"polynomial": [1]}]]}"#),
+            "[1, 2] functions",
+        ),
+        (curves(r#"{"curves": [{"sine": 1, "period": 0}]}"#), "data.curve.curves"),
+        (Shape::Ring(Ring { modes: 0, ..Ring::default() }), "data.ring"),
+        (Shape::Grid(Grid { sigma: -1.0, ..Grid::default() }), "data.grid"),
+    ];
+    for (shape, words) in cases {
+        let message = Points::new(&shape, 1).unwrap_err().to_string();
+        assert!(message.contains(words), "{words:?} is not in {message:?}");
+    }
+}

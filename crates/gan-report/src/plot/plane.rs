@@ -1,0 +1,350 @@
+//! Pictures of the plane: clouds of points, heat maps, meshes and marks over two axes, one panel or several side by side.
+
+use plotters::style::RGBColor;
+use plotters_backend::DrawingBackend;
+
+use super::{
+    axis::Axis,
+    chart::{Area, FRAME, INK, LINES, SMALL},
+    font,
+    pen::{Align, Pen, Point, Stroke, Type},
+    raster::{OVERSAMPLING, Raster},
+};
+use crate::{Error, Picture};
+
+/// What a colour stands for, the same in every picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    /// Real samples, and where D takes samples for real: blue.
+    Real,
+    /// Generated samples, and where D takes samples for generated: orange.
+    Generated,
+    /// Neither: grey.
+    Neutral,
+}
+
+/// Points of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cloud {
+    /// For the legend; empty for none.
+    pub name: String,
+    /// `(x, y)`; what lies outside of the axes is counted below the picture, what is not a number is left out.
+    pub points: Vec<[f32; 2]>,
+    /// Its colour.
+    pub ink: Ink,
+    /// 0 to 1, of each dot.
+    pub opacity: f64,
+}
+
+/// Values over the whole range of the axes, `[rows, columns]`, the first row at the bottom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heat {
+    /// 0 (generated) to 1 (real); 0.5 is white.
+    pub values: Vec<f32>,
+    /// How many values make a row.
+    pub columns: usize,
+}
+
+/// A line through points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// `(x, y)`
+    pub points: Vec<[f32; 2]>,
+    /// Its colour.
+    pub ink: Ink,
+}
+
+/// A place that stands out, such as a centroid, and where it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// Where it is.
+    pub at: [f32; 2],
+    /// Where it was: an arrow leads from there.
+    pub from: Option<[f32; 2]>,
+    /// Its colour.
+    pub ink: Ink,
+}
+
+/// One panel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plane {
+    /// Above.
+    pub title: String,
+    /// `[low, high]` of the horizontal axis.
+    pub x: [f64; 2],
+    /// `[low, high]` of the vertical axis.
+    pub y: [f64; 2],
+    /// Lowest layer.
+    pub heat: Option<Heat>,
+    /// Above it.
+    pub lines: Vec<Line>,
+    /// Above these, in the order of the legend.
+    pub clouds: Vec<Cloud>,
+    /// On top.
+    pub marks: Vec<Mark>,
+}
+
+/// Room around a panel's axes: left, above, right, below.
+const MARGIN: [f64; 4] = [58.0, 58.0, 16.0, 34.0];
+const TITLE: Type = Type { size: 14.0, colour: INK };
+const LEGEND: Type = Type { size: 12.0, colour: INK };
+const DOT: f64 = 2.0;
+const MARK: f64 = 6.0;
+
+/// The panels side by side, each `[width, height]` pixels, RGB on white.
+///
+/// # Errors
+/// [`Error::Shape`] without panels, for a range that is none, or a heat map whose rows are not whole.
+pub fn panels(planes: &[Plane], [width, height]: [u32; 2]) -> Result<Picture, Error> {
+    planes.iter().try_for_each(Plane::check)?;
+    if planes.is_empty() || width < 160 || height < 160 {
+        return Err(Error::Shape(format!(
+            "{} panels of {width} × {height} pixels cannot be drawn; at least one, of 160 × 160",
+            planes.len()
+        )));
+    }
+    let canvas = [planes.len() * width as usize, height as usize];
+    let mut pen = Pen::new(Raster::new(canvas), OVERSAMPLING);
+    for (index, plane) in planes.iter().enumerate() {
+        let [left, above, right, below] = MARGIN;
+        let start = index as f64 * f64::from(width);
+        let area = Area {
+            left: start + left,
+            top: above,
+            right: start + f64::from(width) - right,
+            bottom: f64::from(height) - below,
+        };
+        Panel { plane, area, x: Axis::exact(plane.x, 6), y: Axis::exact(plane.y, 6) }.draw(&mut pen)?;
+    }
+    pen.into_backend()?.finish()
+}
+
+/// `[low, high]` around all `values` that are numbers, with a twentieth of room; −1 to 1 where there are none.
+pub fn span(values: impl Iterator<Item = f32>) -> [f64; 2] {
+    let ends = values
+        .filter(|v| v.is_finite())
+        .map(f64::from)
+        .fold(None, |ends: Option<[f64; 2]>, v| Some(ends.map_or([v, v], |[low, high]| [low.min(v), high.max(v)])));
+    let axis = Axis::with_room(ends.unwrap_or([-1.0, 1.0]), 5);
+    [axis.low, axis.high]
+}
+
+impl Ink {
+    fn colour(self) -> RGBColor {
+        match self {
+            Self::Real => RGBColor(0, 114, 178),
+            Self::Generated => RGBColor(213, 94, 0),
+            Self::Neutral => RGBColor(110, 110, 110),
+        }
+    }
+}
+
+impl Plane {
+    fn check(&self) -> Result<(), Error> {
+        for [low, high] in [self.x, self.y] {
+            if !(low.is_finite() && high.is_finite() && low < high) {
+                return Err(Error::Shape(format!("an axis from {low} to {high} is none")));
+            }
+        }
+        match &self.heat {
+            Some(heat) if heat.columns == 0 || !heat.values.len().is_multiple_of(heat.columns) => {
+                let (found, columns) = (heat.values.len(), heat.columns);
+                Err(Error::Shape(format!("a heat map of {found} values has no whole rows of {columns}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+struct Panel<'a> {
+    plane: &'a Plane,
+    area: Area,
+    x: Axis,
+    y: Axis,
+}
+
+impl Panel<'_> {
+    fn draw<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
+        self.heat(pen)?;
+        self.axes(pen)?;
+        self.lines(pen)?;
+        let outside = self.clouds(pen)?;
+        self.plane.marks.iter().try_for_each(|mark| self.mark(pen, mark))?;
+        self.heading(pen)?;
+        if outside > 0 {
+            let words = format!("{outside} outside of the axes");
+            pen.text(&words, (self.area.right - 6.0, self.area.top + 10.0), Align::Right, SMALL)?;
+        }
+        Ok(())
+    }
+
+    /// Data to pixels, wherever that is.
+    fn place(&self, [x, y]: [f32; 2]) -> Point {
+        let Area { left, top, right, bottom } = self.area;
+        let (across, up) = (self.x.part(f64::from(x)), self.y.part(f64::from(y)));
+        (left + across * (right - left), bottom - up * (bottom - top))
+    }
+
+    fn holds(&self, [x, y]: [f32; 2]) -> bool {
+        let within = |v: f32, axis: &Axis| (axis.low..=axis.high).contains(&f64::from(v));
+        within(x, &self.x) && within(y, &self.y)
+    }
+
+    fn heat<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
+        let Some(heat) = &self.plane.heat else { return Ok(()) };
+        let Area { left, top, right, bottom } = self.area;
+        let (columns, rows) = (heat.columns as f64, (heat.values.len() / heat.columns) as f64);
+        let (wide, high) = ((right - left) / columns, (bottom - top) / rows);
+        for (at, &value) in heat.values.iter().enumerate().filter(|(_, value)| value.is_finite()) {
+            let (column, row) = ((at % heat.columns) as f64, (at / heat.columns) as f64);
+            let from = (left + column * wide, bottom - (row + 1.0) * high);
+            pen.area(from, (from.0 + wide, from.1 + high), tint(value), 1.0)?;
+        }
+        Ok(())
+    }
+
+    fn axes<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
+        let Area { left, top, right, bottom } = self.area;
+        let thin = |colour| Stroke { colour, opacity: 1.0, width: 1.0 };
+        let grid = self.plane.heat.is_none();
+        for (value, label) in &self.y.ticks {
+            let y = bottom - self.y.part(*value) * (bottom - top);
+            if grid {
+                pen.line(&[(left, y), (right, y)], thin(LINES))?;
+            }
+            pen.text(label, (left - 8.0, y), Align::Right, SMALL)?;
+        }
+        for (value, label) in &self.x.ticks {
+            let x = left + self.x.part(*value) * (right - left);
+            if grid {
+                pen.line(&[(x, top), (x, bottom)], thin(LINES))?;
+            }
+            pen.text(label, (x, bottom + 14.0), Align::Centre, SMALL)?;
+        }
+        pen.line(&[(left, top), (left, bottom), (right, bottom), (right, top), (left, top)], thin(FRAME))
+    }
+
+    /// Piece by piece: a piece touches few pixels, a whole line's rectangle all of them.
+    fn lines<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
+        for line in &self.plane.lines {
+            let stroke = Stroke { colour: line.ink.colour(), opacity: 1.0, width: 1.2 };
+            for ends in line.points.windows(2).filter(|ends| ends.iter().all(|end| self.holds(*end))) {
+                pen.line(&[self.place(ends[0]), self.place(ends[1])], stroke)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws the dots, and counts those that are not on the axes.
+    fn clouds<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<usize, Error> {
+        let mut outside = 0;
+        for cloud in &self.plane.clouds {
+            for point in cloud.points.iter().filter(|point| point.iter().all(|v| !v.is_nan())) {
+                if self.holds(*point) {
+                    pen.faint_dot(self.place(*point), DOT, cloud.ink.colour(), cloud.opacity)?;
+                } else {
+                    outside += 1;
+                }
+            }
+        }
+        Ok(outside)
+    }
+
+    /// A disc with a white rim; an arrow from where it was.
+    fn mark<B: DrawingBackend>(&self, pen: &mut Pen<B>, mark: &Mark) -> Result<(), Error> {
+        if !self.holds(mark.at) {
+            return Ok(());
+        }
+        let (at, colour) = (self.place(mark.at), mark.ink.colour());
+        if let Some(from) = mark.from.filter(|from| self.holds(*from)) {
+            arrow(pen, self.place(from), at, colour)?;
+        }
+        pen.dot(at, MARK + 1.5, RGBColor(255, 255, 255))?;
+        pen.dot(at, MARK, colour)
+    }
+
+    /// The title, and below it the names of the clouds.
+    fn heading<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
+        let (left, top) = (self.area.left, self.area.top);
+        pen.text(&self.plane.title, (left, top - 40.0), Align::Left, TITLE)?;
+        let mut x = left;
+        for cloud in self.plane.clouds.iter().filter(|cloud| !cloud.name.is_empty()) {
+            pen.dot((x + 4.0, top - 16.0), 4.0, cloud.ink.colour())?;
+            pen.text(&cloud.name, (x + 14.0, top - 16.0), Align::Left, LEGEND)?;
+            x += 14.0 + font::width(&cloud.name, LEGEND.size) + 18.0;
+        }
+        Ok(())
+    }
+}
+
+/// White at 0.5, towards blue at 1 and orange at 0, light enough for dots on top.
+fn tint(value: f32) -> RGBColor {
+    let RGBColor(r, g, b) = if value >= 0.5 { Ink::Real.colour() } else { Ink::Generated.colour() };
+    let strength = f64::from((value - 0.5).abs().min(0.5)) * 2.0 * 0.55;
+    let mix = |c: u8| (255.0 + (f64::from(c) - 255.0) * strength).round() as u8;
+    RGBColor(mix(r), mix(g), mix(b))
+}
+
+fn arrow<B: DrawingBackend>(pen: &mut Pen<B>, from: Point, to: Point, colour: RGBColor) -> Result<(), Error> {
+    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+    let length = dx.hypot(dy);
+    let stroke = Stroke { colour, opacity: 1.0, width: 2.0 };
+    pen.dot(from, 3.0, colour)?;
+    if length > 1.0 { pen.line(&[from, to], stroke) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plane() -> Plane {
+        Plane { title: "t".into(), x: [0.0, 1.0], y: [0.0, 1.0], ..Plane::default() }
+    }
+
+    /// The pixel of a place in a panel of 300 × 300.
+    fn pixel(picture: &Picture, x: f64, y: f64) -> [u8; 3] {
+        let [left, above, right, below] = MARGIN;
+        let column = left + x * (300.0 - left - right);
+        let row = 300.0 - below - y * (300.0 - above - below);
+        picture.pixel(column as usize, row as usize).unwrap().try_into().unwrap()
+    }
+
+    #[test]
+    fn dots_stand_where_their_points_are() {
+        let cloud = |x, y, ink| Cloud { name: String::new(), points: vec![[x, y]], ink, opacity: 1.0 };
+        let clouds =
+            vec![cloud(0.25, 0.75, Ink::Real), cloud(0.7, 0.3, Ink::Generated), cloud(f32::NAN, 0.5, Ink::Real)];
+        let picture = panels(&[Plane { clouds, ..plane() }], [300, 300]).unwrap();
+        assert_eq!(pixel(&picture, 0.25, 0.75), [0, 114, 178]);
+        assert_eq!(pixel(&picture, 0.7, 0.3), [213, 94, 0]);
+        assert_eq!(pixel(&picture, 0.1, 0.1), [255; 3]);
+    }
+
+    #[test]
+    fn heat_is_blue_where_real_and_orange_where_not() {
+        let heat = Some(Heat { values: vec![1.0, 0.5, 0.0, f32::NAN], columns: 2 });
+        let picture = panels(&[Plane { heat, ..plane() }], [300, 300]).unwrap();
+        let [red, _, blue] = pixel(&picture, 0.25, 0.25);
+        assert!(blue > red + 50);
+        assert_eq!(pixel(&picture, 0.75, 0.25), [255; 3]);
+        let [red, _, blue] = pixel(&picture, 0.25, 0.75);
+        assert!(red > blue + 50);
+        assert_eq!(pixel(&picture, 0.75, 0.75), [255; 3]);
+    }
+
+    #[test]
+    fn panels_lie_side_by_side() {
+        let picture = panels(&[plane(), plane(), plane()], [200, 180]).unwrap();
+        assert_eq!((picture.width(), picture.height()), (600, 180));
+        assert!(panels(&[], [200, 200]).is_err() && panels(&[plane()], [20, 200]).is_err());
+        assert!(panels(&[Plane { x: [1.0, 1.0], ..plane() }], [200, 200]).is_err());
+        let heat = Some(Heat { values: vec![0.0; 3], columns: 2 });
+        assert!(panels(&[Plane { heat, ..plane() }], [200, 200]).unwrap_err().to_string().contains("rows of 2"));
+    }
+
+    #[test]
+    fn a_span_has_room_and_ignores_what_is_no_number() {
+        assert_eq!(span([0.0, 10.0, f32::NAN, f32::INFINITY].into_iter()), [-0.5, 10.5]);
+        assert_eq!(span(std::iter::empty()), [-1.1, 1.1]);
+    }
+}

@@ -1,0 +1,105 @@
+//! What only points in the plane have: D's verdict over the plane as a heat map, and G's latent grid as a warped mesh.
+
+use super::{Kind, PANEL, axes};
+use crate::error::Result;
+use candle_core::{Device, Tensor};
+use gan_core::{Discriminator, Distribution, Generator, Latent, Pass};
+use gan_data::Units;
+use gan_report::Picture;
+use gan_report::plot::{Cloud, Heat, Ink, Line, Plane, panels};
+
+/// Values a side of the heat map.
+const CELLS: usize = 72;
+/// Lines of the mesh each way, and points on each.
+const LINES: usize = 21;
+const ALONG: usize = 61;
+
+/// D(x) over the plane, blue where D takes points for real and orange where for generated, with both kinds on top.
+pub(super) fn surface(
+    d: &dyn Discriminator,
+    units: &Units,
+    kinds: &[Kind],
+    step: u64,
+    device: &Device,
+) -> Result<Picture> {
+    let shown = axes(units);
+    let middle = |axis: usize, i: usize| {
+        let [low, high] = shown[axis];
+        low + (high - low) * (i as f64 + 0.5) / CELLS as f64
+    };
+    let cells = (0..CELLS).flat_map(|row| (0..CELLS).map(move |column| (row, column)));
+    let scaled: Vec<f32> = cells.flat_map(|(row, column)| units.scaled(&[middle(0, column), middle(1, row)])).collect();
+    let x = Tensor::from_vec(scaled, (CELLS * CELLS, 2), device)?;
+    let logits = d.forward(&x, &mut Pass::eval())?.logits.detach();
+    let heat = Heat { values: gan_kernels::sigmoid(&logits)?.to_vec1()?, columns: CELLS };
+    let title = format!("step {step}: D's verdict, blue real, orange generated");
+    let clouds = kinds.iter().map(dots).collect();
+    let plane = Plane { title, x: shown[0], y: shown[1], heat: Some(heat), clouds, ..Plane::default() };
+    Ok(panels(&[plane], PANEL)?)
+}
+
+/// G's images of a square grid in its latent space (the first two of its numbers; others are 0), with real points below.
+pub(super) fn mesh(
+    g: &dyn Generator,
+    latent: &Latent,
+    units: &Units,
+    real: &Kind,
+    step: u64,
+    device: &Device,
+) -> Result<Picture> {
+    let shown = axes(units);
+    let made = g.forward(&grid_latents(latent, device)?, &mut Pass::eval())?.detach();
+    let rows: Vec<[f32; 2]> = super::rows_of(&made, units)?.iter().map(|row| [row[0], row[1]]).collect();
+    let line = |(i, points): (usize, &[[f32; 2]])| {
+        let ink = if i < LINES { Ink::Generated } else { Ink::Neutral };
+        Line { points: points.to_vec(), ink }
+    };
+    let lines = rows.chunks_exact(ALONG).enumerate().map(line).collect();
+    let title = format!("step {step}: the latent grid as G warps it");
+    let plane = Plane { title, x: shown[0], y: shown[1], lines, clouds: vec![dots(real)], ..Plane::default() };
+    Ok(panels(&[plane], PANEL)?)
+}
+
+fn dots(kind: &Kind) -> Cloud {
+    Cloud {
+        name: kind.name.into(),
+        points: kind.rows.iter().map(|r| [r[0], r[1]]).collect(),
+        ink: kind.ink,
+        opacity: 0.55,
+    }
+}
+
+/// `[2 · LINES · ALONG, latent]`: first the lines along which the first number runs, then those of the second.
+fn grid_latents(latent: &Latent, device: &Device) -> Result<Tensor> {
+    let reach = match latent.distribution {
+        Distribution::Uniform => 1.0,
+        // Holds 95 % of each number.
+        Distribution::Normal => 2.0,
+    };
+    let at = |i: usize, count: usize| reach * (2.0 * i as f32 / (count - 1) as f32 - 1.0);
+    let mut values = vec![0.0; 2 * LINES * ALONG * latent.dim];
+    for (i, z) in values.chunks_exact_mut(latent.dim).enumerate() {
+        let (line, along) = (at(i / ALONG % LINES, LINES), at(i % ALONG, ALONG));
+        let [first, second] = if i < LINES * ALONG { [along, line] } else { [line, along] };
+        z[0] = first;
+        z.iter_mut().skip(1).take(1).for_each(|v| *v = second);
+    }
+    Ok(Tensor::from_vec(values, (2 * LINES * ALONG, latent.dim), device)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grid_covers_the_latent_square_and_leaves_the_rest_at_zero() {
+        let latent = Latent { dim: 3, distribution: Distribution::Uniform };
+        let z = grid_latents(&latent, &Device::Cpu).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(z.len(), 2 * LINES * ALONG);
+        assert_eq!((z[0].as_slice(), z[ALONG - 1].as_slice()), (&[-1.0, -1.0, 0.0][..], &[1.0, -1.0, 0.0][..]));
+        assert_eq!(z[LINES * ALONG + 1][0], -1.0);
+        assert!(z[LINES * ALONG + 1][1] > -1.0 && z.last().unwrap()[..2] == [1.0, 1.0]);
+        let one = Latent { dim: 1, distribution: Distribution::Normal };
+        assert_eq!(grid_latents(&one, &Device::Cpu).unwrap().to_vec2::<f32>().unwrap()[0], [-2.0]);
+    }
+}
