@@ -21,6 +21,22 @@ pub fn find(name: &str, named: Option<&Path>) -> Result<PathBuf, Error> {
     named.map_or_else(|| Places::of_this_process().find(name), |dir| Ok(dir.to_path_buf()))
 }
 
+/// The first of `names` that is a file in `dir`.
+///
+/// # Errors
+/// [`Error::Missing`] with all the names where none is.
+pub(crate) fn file(dir: &Path, names: &[String]) -> Result<PathBuf, Error> {
+    names.iter().map(|name| dir.join(name)).find(|path| path.is_file()).ok_or_else(|| Error::Missing {
+        folder: dir.into(),
+        found: match (dir.is_dir(), dir.exists()) {
+            (true, _) => "no such file in this folder",
+            (_, true) => "a file in place of a folder",
+            _ => "no such folder",
+        },
+        expected: names.to_vec(),
+    })
+}
+
 /// The starting points of the search.
 #[derive(Clone, Debug, Default)]
 struct Places {

@@ -49,7 +49,7 @@ fn custom() -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The data set: "mnist"; "curve" for points on y = 10 + x²; "made" for noise of any shape. The last two need no files.
+    /// The data set: "mnist", "fashion-mnist", "cifar10"; "curve" for points on y = 10 + x²; "made" for noise of any shape. The last two need no files.
     pub name: String,
     /// The folder of its files; found by itself where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
