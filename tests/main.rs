@@ -7,6 +7,7 @@ mod bad_input;
 mod cifar;
 mod common;
 mod damage;
+mod fetch;
 mod full_disk;
 mod generate;
 mod interpolate;

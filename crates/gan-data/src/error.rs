@@ -16,6 +16,26 @@ pub enum Error {
         cause: io::Error,
     },
 
+    /// The system refused to make, write or move a file or folder.
+    #[error("{}: cannot be written ({cause}); check the folder's permissions and the free space", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+
+    /// A data set could not be fetched.
+    #[error("{what}: {found}; {advice}")]
+    Fetch {
+        /// What was being fetched, or where it was to go.
+        what: String,
+        /// What went wrong.
+        found: String,
+        /// What to do.
+        advice: String,
+    },
+
     /// A file can be read but does not hold what it should.
     #[error("{}: {what}: found {found}, expected {expected}; {advice}", path.display())]
     File {

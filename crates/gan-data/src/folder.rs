@@ -21,6 +21,16 @@ pub fn find(name: &str, named: Option<&Path>) -> Result<PathBuf, Error> {
     named.map_or_else(|| Places::of_this_process().find(name), |dir| Ok(dir.to_path_buf()))
 }
 
+/// Where a data set that is fetched is put, so that [`find`] finds it: `named` where given, else `$GAN_DATA_DIR/NAME`, else
+/// `data/NAME` in the current folder.
+pub fn target(name: &str, named: Option<&Path>) -> PathBuf {
+    let general = || match std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from("data"),
+    };
+    named.map_or_else(|| general().join(name), Path::to_path_buf)
+}
+
 /// The first of `names` that is a file in `dir`.
 ///
 /// # Errors

@@ -8,10 +8,11 @@
 //! - [`idx`]: the file format of MNIST;
 //! - [`folder`]: where data sets are looked for;
 //! - [`mnist`]: MNIST and Fashion-MNIST, which shares its layout;
-//! - [`cifar`]: CIFAR-10;
+//! - [`cifar`]: the binary batches of CIFAR-10;
 //! - [`made`]: images made from a seed, for benches and tests;
 //! - [`sampler`]: which images make batch number b;
 //! - [`loader`]: batches, one after the other, made ahead of time by threads;
+//! - [`fetch`]: data sets from the Hugging Face Hub, with the feature `hub`;
 //! - [`error`]: what can go wrong.
 //!
 //! Within the loader, `batch` makes one batch and `workers` runs the threads.
@@ -33,6 +34,7 @@ pub mod cifar;
 pub mod curve;
 pub mod dataset;
 pub mod error;
+pub mod fetch;
 pub mod folder;
 pub mod idx;
 pub mod loader;
