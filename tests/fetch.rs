@@ -25,6 +25,7 @@ fn a_build_without_the_hub_says_how_to_get_one_and_how_to_do_without() {
 
 #[cfg(feature = "hub")]
 #[path = "../crates/gan-data/tests/hub/server.rs"]
+#[allow(dead_code, reason = "gan-data's own tests use the rest")]
 mod server;
 
 #[cfg(feature = "hub")]

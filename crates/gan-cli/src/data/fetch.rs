@@ -42,19 +42,12 @@ fn fetch(source: &Source, target: &Path, quiet: bool) -> Result<()> {
     let mut meter = meter::Meter::new(quiet);
     let outcome = gan_data::fetch::fetch(source, target, environment, &mut |progress| meter.show(progress));
     meter.end();
-    match outcome.map_err(|error| with_way_out(error, source))? {
+    match outcome? {
         Outcome::AlreadyThere => {
             say::line(format_args!("{}: already there, every checksum is right", target.display()))
         }
         Outcome::Fetched { images } => say::line(format_args!("{}: {images} images", target.display())),
     }
-}
-
-/// Where the advice is to get the files by hand, how.
-#[cfg(feature = "hub")]
-fn with_way_out(error: gan_data::Error, source: &Source) -> anyhow::Error {
-    let text = error.to_string();
-    if text.contains("by hand") { anyhow::anyhow!("{text}: {}", source.by_hand) } else { error.into() }
 }
 
 #[cfg(feature = "hub")]

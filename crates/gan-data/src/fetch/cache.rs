@@ -66,6 +66,15 @@ impl Cache {
         }
     }
 
+    /// What the snapshot that `refs/main` names has of Parquet files; none where there is no snapshot.
+    pub fn listing(&self, repository: &str) -> Option<Listing> {
+        let commit = fs::read_to_string(self.root.join("refs/main")).ok()?.trim().to_string();
+        let mut files = Vec::new();
+        list(&self.root.join("snapshots").join(&commit), "", &mut files).ok()?;
+        files.sort_by(|a: &RemoteFile, b| a.path.cmp(&b.path));
+        (!files.is_empty()).then(|| Listing { repository: repository.into(), commit, files })
+    }
+
     /// Lets the snapshot of `listing` point to the bytes of `file`.
     ///
     /// # Errors
@@ -80,6 +89,22 @@ impl Cache {
             .and_then(|()| fs::write(&name, &listing.commit))
             .map_err(|cause| Error::Write { path: link, cause })
     }
+}
+
+/// The links to Parquet files in `folder` and below. What they point to is called by its SHA-256.
+fn list(folder: &Path, prefix: &str, files: &mut Vec<RemoteFile>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), &format!("{path}/"), files)?;
+        } else if path.ends_with(".parquet") {
+            let target = fs::read_link(entry.path())?;
+            let sha256 = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            files.push(RemoteFile { path, size: fs::metadata(entry.path())?.len(), sha256 });
+        }
+    }
+    Ok(())
 }
 
 /// Links are a convenience for other tools; where the system has none, the bytes are there all the same.

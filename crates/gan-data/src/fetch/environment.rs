@@ -4,6 +4,15 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Whether to ask the server at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Ask it.
+    Network,
+    /// Make do with what the cache has.
+    CacheOnly,
+}
+
 /// Where and how to fetch.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Environment {
@@ -15,12 +24,14 @@ pub struct Environment {
     pub cache: PathBuf,
     /// How long to wait for a connection, an answer, or the next bytes of one.
     pub patience: Duration,
+    /// Whether to ask the server at all.
+    pub access: Access,
 }
 
 impl Environment {
     /// Reads `HF_ENDPOINT`; `HF_TOKEN`, or the file that `HF_TOKEN_PATH` names, or `token` in the Hub's folder;
-    /// `HF_HUB_CACHE` or `hub` in the Hub's folder; `HF_HUB_DOWNLOAD_TIMEOUT` in seconds, 10 where it is not set. The Hub's
-    /// folder is `HF_HOME`, or `huggingface` in `XDG_CACHE_HOME` or in `~/.cache`.
+    /// `HF_HUB_CACHE` or `hub` in the Hub's folder; `HF_HUB_DOWNLOAD_TIMEOUT` in seconds, 10 where it is not set;
+    /// `HF_HUB_OFFLINE`, which is on where it is 1, true, yes or on. The Hub's folder is `HF_HOME`, or `huggingface` in `XDG_CACHE_HOME` or in `~/.cache`.
     pub fn of_this_process() -> Self {
         Self::from(|name| env::var(name).ok())
     }
@@ -33,12 +44,14 @@ impl Environment {
         let saved = |path: &Path| std::fs::read_to_string(path).ok().map(|token| token.trim().to_string());
         let token = set("HF_TOKEN").or_else(|| saved(&path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"))));
         let seconds = set("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|text| text.parse().ok()).filter(|n| *n > 0);
+        let on = |text: String| ["1", "true", "yes", "on"].contains(&text.to_lowercase().as_str());
         let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
         Self {
             endpoint: endpoint.trim_end_matches('/').into(),
             token: token.filter(|token| !token.is_empty()),
             cache: path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| home.join("hub")),
             patience: Duration::from_secs(seconds.unwrap_or(10)),
+            access: if set("HF_HUB_OFFLINE").is_some_and(on) { Access::CacheOnly } else { Access::Network },
         }
     }
 }
@@ -68,7 +81,8 @@ mod tests {
         let more =
             with(&[("HF_ENDPOINT", "http://mirror/"), ("HF_TOKEN", " hf_x\n"), ("HF_HUB_DOWNLOAD_TIMEOUT", "3")]);
         assert_eq!((more.endpoint.as_str(), more.token.as_deref()), ("http://mirror", Some("hf_x")));
-        assert_eq!(more.patience, Duration::from_secs(3));
+        assert_eq!((more.patience, more.access), (Duration::from_secs(3), Access::Network));
+        assert_eq!(with(&[("HF_HUB_OFFLINE", "1")]).access, Access::CacheOnly);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The Hub's three addresses: which commit a branch stands at, which files it has, and their bytes.
 
-use super::environment::Environment;
+use super::environment::{Access, Environment};
+use super::source::Source;
 use crate::Error;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{LINK, RANGE};
@@ -95,31 +96,40 @@ impl Hub {
         &self.environment
     }
 
-    /// The Parquet files of `repository` where its main branch stands now.
+    /// The Parquet files of `source` where its main branch stands now.
     ///
     /// # Errors
     /// [`Error::Fetch`] where the server cannot be reached, refuses, answers in another form, or names no SHA-256.
-    pub fn list(&self, repository: &str) -> Result<Listing, Error> {
+    pub fn list(&self, source: &Source) -> Result<Listing, Error> {
+        self.try_list(source.repository).map_err(|refusal| {
+            let (Refusal::Passing(found) | Refusal::Final(found)) = refusal;
+            let network = "check the network (HTTPS_PROXY, HF_ENDPOINT for a mirror) and try again";
+            Error::Fetch {
+                what: format!("the list of files of {} at {}", source.repository, self.environment.endpoint),
+                found,
+                advice: format!("{network}, or get the files by hand: {}", source.by_hand),
+            }
+        })
+    }
+
+    fn try_list(&self, repository: &str) -> Result<Listing, Refusal> {
         let base = format!("{}/api/datasets/{repository}", self.environment.endpoint);
-        let commit: Revision = self.json(self.get(&format!("{base}/revision/main")), repository)?;
-        if commit.sha.is_empty() || !commit.sha.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            let found = format!("it names the commit \"{}\", which is none", commit.sha);
-            return Err(self.listing_failed(repository, Refusal::Final(found)));
+        let commit = json::<Revision>(self.get(&format!("{base}/revision/main"))?)?.sha;
+        if commit.is_empty() || !commit.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(Refusal::Final(format!("it names the commit \"{commit}\", which is none")));
         }
         let mut files = Vec::new();
-        let mut next = Some(format!("{base}/tree/{}?recursive=true", commit.sha));
+        let mut next = Some(format!("{base}/tree/{commit}?recursive=true"));
         while let Some(url) = next {
-            let response = self.get(&url).map_err(|refusal| self.listing_failed(repository, refusal))?;
+            let response = self.get(&url)?;
             next = following(&response);
-            let page: Vec<Entry> = self.json(Ok(response), repository)?;
-            files.extend(page.into_iter().filter_map(remote));
+            files.extend(json::<Vec<Entry>>(response)?.into_iter().filter_map(remote));
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        if files.is_empty() {
-            let found = "its list names no Parquet file with a SHA-256".to_string();
-            return Err(self.listing_failed(repository, Refusal::Final(found)));
+        match files.is_empty() {
+            true => Err(Refusal::Final("it names no Parquet file with a SHA-256".into())),
+            false => Ok(Listing { repository: repository.into(), commit, files }),
         }
-        Ok(Listing { repository: repository.into(), commit: commit.sha, files })
     }
 
     /// The bytes of `file` from number `start` on. The status tells whether the server keeps to that: 206 if so, 200 where
@@ -137,6 +147,9 @@ impl Hub {
     }
 
     fn send(&self, url: &str, range: Option<String>) -> Result<Response, Refusal> {
+        if self.environment.access == Access::CacheOnly {
+            return Err(Refusal::Final("HF_HUB_OFFLINE is set, and the cache does not have it".into()));
+        }
         let mut request = self.client.get(url);
         if let Some(token) = &self.environment.token {
             request = request.bearer_auth(token);
@@ -157,25 +170,10 @@ impl Hub {
             _ => Err(Refusal::Final(answer(status))),
         }
     }
+}
 
-    fn json<T: for<'de> Deserialize<'de>>(
-        &self,
-        response: Result<Response, Refusal>,
-        repository: &str,
-    ) -> Result<T, Error> {
-        let read = response.and_then(|response| response.json().map_err(|error| Refusal::Passing(words(&error))));
-        read.map_err(|refusal| self.listing_failed(repository, refusal))
-    }
-
-    fn listing_failed(&self, repository: &str, refusal: Refusal) -> Error {
-        let (Refusal::Passing(found) | Refusal::Final(found)) = refusal;
-        Error::Fetch {
-            what: format!("the list of files of {repository} at {}", self.environment.endpoint),
-            found,
-            advice: "check the network (HTTPS_PROXY, HF_ENDPOINT for a mirror) and try again, or get the files by hand"
-                .into(),
-        }
-    }
+fn json<T: for<'de> Deserialize<'de>>(response: Response) -> Result<T, Refusal> {
+    response.json().map_err(|error| Refusal::Passing(words(&error)))
 }
 
 fn remote(entry: Entry) -> Option<RemoteFile> {

@@ -26,7 +26,7 @@ mod rows;
 mod whole;
 
 #[cfg(feature = "hub")]
-pub use environment::Environment;
+pub use environment::{Access, Environment};
 pub use source::{Layout, SOURCES, Source, source};
 #[cfg(feature = "hub")]
 pub use whole::{Outcome, Progress, fetch};

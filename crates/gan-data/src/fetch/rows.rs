@@ -77,7 +77,7 @@ pub fn wrong(path: &Path, at: usize, found: String) -> Error {
         what: "not the data set that it should be",
         found: format!("{found} in row {at}"),
         expected: "an image, and a label or attributes".into(),
-        advice: "the data set on the Hub may have changed its form: get the files by hand".into(),
+        advice: "the data set on the Hub may have changed its form: get the files by hand, see docs/fetch.md".into(),
     }
 }
 
@@ -87,7 +87,7 @@ fn damaged(path: &Path, error: &ParquetError) -> Error {
         what: "not a Parquet file that can be read",
         found: format!("\"{error}\""),
         expected: "columns packed with Snappy or not at all".into(),
-        advice: "the data set on the Hub may have changed its form: get the files by hand".into(),
+        advice: "the data set on the Hub may have changed its form: get the files by hand, see docs/fetch.md".into(),
     }
 }
 

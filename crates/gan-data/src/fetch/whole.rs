@@ -1,7 +1,8 @@
 //! The whole of it: list, download, write down anew, put in place.
 
+use super::cache::Cache;
 use super::download;
-use super::environment::Environment;
+use super::environment::{Access, Environment};
 use super::hub::{Hub, Listing, RemoteFile};
 use super::layout::{Parts, write};
 use super::place::{Staging, is_there};
@@ -63,8 +64,8 @@ pub fn fetch(
         return Ok(Outcome::AlreadyThere);
     }
     let hub = Hub::new(environment)?;
-    let listing = hub.list(source.repository)?;
-    let chosen = choose(source.layout, &listing)?;
+    let listing = list(&hub, source)?;
+    let chosen = choose(source, &listing)?;
     let mut local = |files: &[&RemoteFile]| -> Result<Vec<PathBuf>, Error> {
         files.iter().map(|file| download::file(&hub, &listing, file, watch)).collect()
     };
@@ -77,13 +78,21 @@ pub fn fetch(
     Ok(Outcome::Fetched { images })
 }
 
+/// The server's list; the cache's where the server is not to be asked.
+fn list(hub: &Hub, source: &Source) -> Result<Listing, Error> {
+    let Environment { access, cache, .. } = hub.environment();
+    let cached = || Cache::open(cache, source.repository).map(|cache| cache.listing(source.repository));
+    let known = if *access == Access::CacheOnly { cached()? } else { None };
+    known.map_or_else(|| hub.list(source), Ok)
+}
+
 /// The files to train on, to choose settings by and to judge by, told by how their names begin.
-fn choose(layout: Layout, listing: &Listing) -> Result<[Vec<&RemoteFile>; 3], Error> {
+fn choose<'a>(source: &Source, listing: &'a Listing) -> Result<[Vec<&'a RemoteFile>; 3], Error> {
     let parts = ["train", "val", "test"].map(|start| {
         let name = |file: &&RemoteFile| file.path.rsplit('/').next().is_some_and(|name| name.starts_with(start));
         listing.files.iter().filter(name).collect::<Vec<_>>()
     });
-    let missing = match (layout, &parts) {
+    let missing = match (source.layout, &parts) {
         (_, [train, ..]) if train.is_empty() => Some("train"),
         (Layout::Idx | Layout::Cifar, [.., test]) if test.is_empty() => Some("test"),
         _ => None,
@@ -100,7 +109,7 @@ fn choose(layout: Layout, listing: &Listing) -> Result<[Vec<&RemoteFile>; 3], Er
     Err(Error::Fetch {
         what: format!("{} on the Hub", listing.repository),
         found,
-        advice: "the data set on the Hub has changed its form: get the files by hand".into(),
+        advice: format!("the data set there has changed its form: get the files by hand: {}", source.by_hand),
     })
 }
 

@@ -2,7 +2,7 @@
 
 mod server;
 
-use gan_data::fetch::{Environment, Outcome, Progress, fetch, source};
+use gan_data::fetch::{Access, Environment, Outcome, Progress, fetch, source};
 use gan_data::{Cifar10, Cifar10Options, Dataset, Error, Family, Mnist, MnistOptions, Split};
 use server::{COMMIT, Manner, Server};
 use std::fs;
@@ -29,14 +29,24 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    /// That of a user with a token and much patience.
+    fn environment(&self, endpoint: &str) -> Environment {
+        Environment {
+            endpoint: endpoint.into(),
+            token: Some("hf_test".into()),
+            cache: self.path("cache"),
+            patience: Duration::from_secs(5),
+            access: Access::Network,
+        }
+    }
+
     fn fetch(&self, name: &str) -> Result<Outcome, Error> {
         self.fetch_watched(name, &mut |_| {})
     }
 
     fn fetch_watched(&self, name: &str, watch: &mut dyn FnMut(Progress<'_>)) -> Result<Outcome, Error> {
-        let (endpoint, token) = (self.server.address.clone(), Some("hf_test".into()));
         let environment =
-            Environment { endpoint, token, cache: self.path("cache"), patience: Duration::from_millis(500) };
+            Environment { patience: Duration::from_millis(500), ..self.environment(&self.server.address) };
         fetch(source(name).unwrap(), &self.path(name), environment, watch)
     }
 
@@ -223,10 +233,9 @@ fn silence_absence_and_refusals_are_told_with_what_to_do() {
         place.refused("celeba", &["flwrlabs/celeba", word]);
     }
     for (endpoint, word) in [("http://127.0.0.1:1", "error sending request"), ("nonsense", "no web address")] {
-        let patience = Duration::from_secs(5);
-        let environment = Environment { endpoint: endpoint.into(), token: None, cache: place.path("cache"), patience };
-        let message =
-            fetch(source("mnist").unwrap(), &place.path("x"), environment, &mut |_| {}).unwrap_err().to_string();
+        let message = fetch(source("mnist").unwrap(), &place.path("x"), place.environment(endpoint), &mut |_| {})
+            .unwrap_err()
+            .to_string();
         assert!(message.contains(word) && message.contains(endpoint) && message.contains("HF_ENDPOINT"), "{message}");
     }
 }
@@ -248,10 +257,19 @@ fn one_sort_of_files_in_place_of_another_is_named() {
     let place = Place::new(Manner::Good);
     let mut odd = *source("celeba").unwrap();
     odd.layout = source("cifar10").unwrap().layout;
-    let endpoint = place.server.address.clone();
-    let environment =
-        Environment { endpoint, token: None, cache: place.path("cache"), patience: Duration::from_secs(5) };
-    let message = fetch(&odd, &place.path("x"), environment, &mut |_| {}).unwrap_err().to_string();
+    let message =
+        fetch(&odd, &place.path("x"), place.environment(&place.server.address), &mut |_| {}).unwrap_err().to_string();
     assert!(message.contains("no column \"label\" in row 0") && message.contains("by hand"), "{message}");
     assert!(!place.path("x").exists());
+}
+
+#[test]
+fn offline_the_cache_is_enough_or_the_message_says_so() {
+    let place = Place::new(Manner::Good);
+    let offline = || Environment { access: Access::CacheOnly, ..place.environment("http://127.0.0.1:1") };
+    let fetch_offline = |name| fetch(source("mnist").unwrap(), &place.path(name), offline(), &mut |_| {});
+    let message = fetch_offline("x").unwrap_err().to_string();
+    assert!(message.contains("HF_HUB_OFFLINE is set") && message.contains("by hand"), "{message}");
+    place.fetch("mnist").unwrap();
+    assert_eq!(fetch_offline("x").unwrap(), Outcome::Fetched { images: 10 });
 }

@@ -80,7 +80,6 @@ impl Server {
     }
 
     /// What it does from now on.
-    #[allow(dead_code, reason = "not every test that includes this file needs it")]
     pub fn now(&self, manner: Manner) {
         *self.state.manner.lock().unwrap() = manner;
     }
