@@ -68,6 +68,26 @@ mod from_a_server {
     }
 
     #[test]
+    fn a_killed_download_goes_on_where_it_was() {
+        let (place, server) = (Place::new(), server(Manner::Stalls { at: 1234 }));
+        let mut child = command(&place, "data fetch mnist --quiet", &server.address).spawn().unwrap();
+        let blobs = place.path("hf/hub/datasets--ylecun--mnist/blobs");
+        let arrived = || {
+            std::fs::read_dir(&blobs)
+                .is_ok_and(|files| files.flatten().any(|f| f.metadata().is_ok_and(|m| m.len() == 1234)))
+        };
+        while !arrived() {
+            assert!(child.try_wait().unwrap().is_none(), "it gave up first");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().and_then(|()| child.wait()).unwrap();
+        server.now(Manner::Good);
+        let ran = gan(&place, "data fetch mnist --quiet", &server.address);
+        assert_eq!((ran.code, ran.text()), (Some(0), "data/mnist: 10 images\n"), "{}", ran.stderr);
+        assert!(server.requests().contains(&"mnist-train.parquet bytes=1234-".to_string()));
+    }
+
+    #[test]
     fn a_folder_and_the_variable_for_data_are_respected() {
         let (place, server) = (Place::new(), server(Manner::Good));
         let mut there = command(&place, "data fetch mnist --quiet", &server.address);

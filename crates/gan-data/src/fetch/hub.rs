@@ -195,14 +195,10 @@ fn answer(status: StatusCode) -> String {
     format!("it answers {status}")
 }
 
-/// A client's error with its causes: the first alone says little.
+/// The causes of a client's error; the error itself says no more than that a request failed.
 fn words(error: &reqwest::Error) -> String {
-    let mut causes = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
-    }
-    causes.dedup();
-    if error.is_timeout() { format!("no answer in time ({})", causes.join(": ")) } else { causes.join(": ") }
+    let causes: Vec<String> =
+        std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string).collect();
+    let words = if causes.is_empty() { error.to_string() } else { causes.join(": ") };
+    if error.is_timeout() { format!("no answer in time ({words})") } else { words }
 }

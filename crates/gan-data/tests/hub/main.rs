@@ -232,7 +232,7 @@ fn silence_absence_and_refusals_are_told_with_what_to_do() {
         place.server.now(Manner::Answers(status));
         place.refused("celeba", &["flwrlabs/celeba", word]);
     }
-    for (endpoint, word) in [("http://127.0.0.1:1", "error sending request"), ("nonsense", "no web address")] {
+    for (endpoint, word) in [("http://127.0.0.1:1", "tcp connect error"), ("nonsense", "no web address")] {
         let message = fetch(source("mnist").unwrap(), &place.path("x"), place.environment(endpoint), &mut |_| {})
             .unwrap_err()
             .to_string();
