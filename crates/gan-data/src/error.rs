@@ -68,8 +68,9 @@ pub enum Error {
     /// No folder was named and none of the usual places holds the data set.
     #[error(
         "{name}: found no folder with this data set, expected one of\n{}\nmake one of them, or say where the data is \
-         with --set data.dir=DIR or the environment variable GAN_DATA_DIR=DIR (holding {name}/)",
-        lines(tried)
+         with --set data.dir=DIR or the environment variable GAN_DATA_DIR=DIR (holding {name}/){}",
+        lines(tried),
+        fetch_hint(name)
     )]
     NoFolder {
         /// The data set.
@@ -131,6 +132,10 @@ pub enum Error {
     /// Candle could not make the tensor of a batch.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+fn fetch_hint(name: &str) -> String {
+    crate::fetch::source(name).map_or(String::new(), |_| format!("; `gan data fetch {name}` gets it"))
 }
 
 fn lines(paths: &[PathBuf]) -> String {

@@ -137,6 +137,9 @@ mod tests {
         for part in wanted.into_iter().chain(["source/data/toy-absent", "--set data.dir=DIR", VARIABLE]) {
             assert!(message.contains(part), "{part:?} is not in {message:?}");
         }
+        assert!(!message.contains("fetch"), "{message}");
+        let message = places(root.path()).find("cifar10").unwrap_err().to_string();
+        assert!(message.contains("`gan data fetch cifar10` gets it"), "{message}");
     }
 
     #[test]
