@@ -1,11 +1,13 @@
-//! Tests of the whole binary: what someone at a terminal relies on, on real MNIST.
+//! Tests of the whole binary: what someone at a terminal relies on, mostly on real MNIST.
 //!
 //! [`common`] starts the binary in a folder of its own. The rest, one promise a module: bad input is refused in words,
 //! a run can be repeated, stopped, killed and gone on with, and its generator used.
 
 mod bad_input;
+mod cifar;
 mod common;
 mod damage;
+mod fetch;
 mod full_disk;
 mod generate;
 mod interpolate;

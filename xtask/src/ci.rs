@@ -19,13 +19,17 @@ struct Step {
 /// All of them in the release profile, which is the quickest way through the whole list. What a profile's build scripts
 /// and macros need is compiled once a profile, so a second profile would pay for it twice; clippy and doc read the same
 /// checked dependencies. Machine code for the dependencies is made once, for the tests.
-fn steps() -> [Step; 5] {
+/// With the feature `hub` they would be made a second time, so its tests are run by hand: see docs/fetch.md.
+fn steps() -> [Step; 6] {
     let clippy = ["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"];
+    let hub = ["-p", "gan-data", "-p", "gan-cli", "--features", "gan-cli/hub", "--all-targets", "--release"];
+    let hub = Cargo::new(["clippy"]).args(hub).args(["--", "-D", "warnings"]);
     let doc = Cargo::new(["doc", "--workspace", "--no-deps", "--release"]).with("RUSTDOCFLAGS", "-D warnings");
     [
         Step { name: "fmt", work: Work::Cargo(Cargo::new(["fmt", "--all", "--check"])) },
         Step { name: "tidy", work: Work::Tidy },
         Step { name: "clippy", work: Work::Cargo(Cargo::new(clippy)) },
+        Step { name: "clippy with the hub", work: Work::Cargo(hub) },
         Step { name: "doc", work: Work::Cargo(doc) },
         Step { name: "test", work: Work::Cargo(suite::cargo_test(&[])) },
     ]

@@ -53,6 +53,11 @@ pub enum Command {
         #[command(subcommand)]
         command: PresetCommand,
     },
+    /// Get data sets and look into them.
+    Data {
+        #[command(subcommand)]
+        command: DataCommand,
+    },
     /// Time whole training steps on made data.
     Bench(BenchArgs),
     /// Print completions for a shell.
@@ -175,6 +180,24 @@ pub enum PresetCommand {
         /// Its name.
         name: String,
     },
+}
+
+#[derive(Subcommand)]
+pub enum DataCommand {
+    /// Get a data set from the Hugging Face Hub.
+    Fetch(FetchArgs),
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Broken downloads go on where they were; every file is checked. HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_CACHE are respected.\n\nExamples:\n  gan data fetch cifar10 && gan train dcgan-cifar10\n  gan data fetch celeba --out /data/celeba"
+)]
+pub struct FetchArgs {
+    /// mnist, fashion-mnist, cifar10 or celeba.
+    pub name: String,
+    /// The new folder [default: $GAN_DATA_DIR/NAME, or data/NAME here].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod data;
 mod generate;
 mod interpolate;
 mod progress;
@@ -59,6 +60,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Interpolate(args) => interpolate::run(&args)?,
         Command::Summary(args) => show::summary(&args)?,
         Command::Preset { command } => show::preset(&command)?,
+        Command::Data { command } => data::run(&command, cli.quiet)?,
         Command::Bench(args) => bench::run(&args)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

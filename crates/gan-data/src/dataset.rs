@@ -1,6 +1,18 @@
 //! What every data set gives: images by number, already scaled, and perhaps their classes.
 
 use crate::{Error, Units};
+use serde::{Deserialize, Serialize};
+
+/// Which part of a data set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// The images to train on.
+    #[default]
+    Train,
+    /// The images held back.
+    Test,
+}
 
 /// A numbered set of images of one shape. Shared by the loader's threads, so reading never changes it.
 pub trait Dataset: Send + Sync {

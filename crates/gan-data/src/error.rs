@@ -16,6 +16,26 @@ pub enum Error {
         cause: io::Error,
     },
 
+    /// The system refused to make, write or move a file or folder.
+    #[error("{}: cannot be written ({cause}); check the folder's permissions and the free space", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+
+    /// A data set could not be fetched.
+    #[error("{what}: {found}; {advice}")]
+    Fetch {
+        /// What was being fetched, or where it was to go.
+        what: String,
+        /// What went wrong.
+        found: String,
+        /// What to do.
+        advice: String,
+    },
+
     /// A file can be read but does not hold what it should.
     #[error("{}: {what}: found {found}, expected {expected}; {advice}", path.display())]
     File {
@@ -48,8 +68,9 @@ pub enum Error {
     /// No folder was named and none of the usual places holds the data set.
     #[error(
         "{name}: found no folder with this data set, expected one of\n{}\nmake one of them, or say where the data is \
-         with --set data.dir=DIR or the environment variable GAN_DATA_DIR=DIR (holding {name}/)",
-        lines(tried)
+         with --set data.dir=DIR or the environment variable GAN_DATA_DIR=DIR (holding {name}/){}",
+        lines(tried),
+        fetch_hint(name)
     )]
     NoFolder {
         /// The data set.
@@ -111,6 +132,10 @@ pub enum Error {
     /// Candle could not make the tensor of a batch.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+fn fetch_hint(name: &str) -> String {
+    crate::fetch::source(name).map_or(String::new(), |_| format!("; `gan data fetch {name}` gets it"))
 }
 
 fn lines(paths: &[PathBuf]) -> String {

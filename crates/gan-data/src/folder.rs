@@ -21,6 +21,32 @@ pub fn find(name: &str, named: Option<&Path>) -> Result<PathBuf, Error> {
     named.map_or_else(|| Places::of_this_process().find(name), |dir| Ok(dir.to_path_buf()))
 }
 
+/// Where a data set that is fetched is put, so that [`find`] finds it: `named` where given, else `$GAN_DATA_DIR/NAME`, else
+/// `data/NAME` in the current folder.
+pub fn target(name: &str, named: Option<&Path>) -> PathBuf {
+    let general = || match std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from("data"),
+    };
+    named.map_or_else(|| general().join(name), Path::to_path_buf)
+}
+
+/// The first of `names` that is a file in `dir`.
+///
+/// # Errors
+/// [`Error::Missing`] with all the names where none is.
+pub(crate) fn file(dir: &Path, names: &[String]) -> Result<PathBuf, Error> {
+    names.iter().map(|name| dir.join(name)).find(|path| path.is_file()).ok_or_else(|| Error::Missing {
+        folder: dir.into(),
+        found: match (dir.is_dir(), dir.exists()) {
+            (true, _) => "no such file in this folder",
+            (_, true) => "a file in place of a folder",
+            _ => "no such folder",
+        },
+        expected: names.to_vec(),
+    })
+}
+
 /// The starting points of the search.
 #[derive(Clone, Debug, Default)]
 struct Places {
@@ -111,6 +137,9 @@ mod tests {
         for part in wanted.into_iter().chain(["source/data/toy-absent", "--set data.dir=DIR", VARIABLE]) {
             assert!(message.contains(part), "{part:?} is not in {message:?}");
         }
+        assert!(!message.contains("fetch"), "{message}");
+        let message = places(root.path()).find("cifar10").unwrap_err().to_string();
+        assert!(message.contains("`gan data fetch cifar10` gets it"), "{message}");
     }
 
     #[test]

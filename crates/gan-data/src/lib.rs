@@ -7,20 +7,22 @@
 //! - [`dataset`]: the trait [`Dataset`], what every data set gives;
 //! - [`idx`]: the file format of MNIST;
 //! - [`folder`]: where data sets are looked for;
-//! - [`mnist`]: MNIST and what shares its layout;
 //! - [`points`]: points on curves and around modes;
+//! - [`mnist`]: MNIST and Fashion-MNIST, which shares its layout;
+//! - [`cifar`]: the binary batches of CIFAR-10;
 //! - [`made`]: images made from a seed, for benches and tests;
 //! - [`sampler`]: which images make batch number b;
 //! - [`loader`]: batches, one after the other, made ahead of time by threads;
+//! - [`fetch`]: data sets from the Hugging Face Hub, with the feature `hub`;
 //! - [`error`]: what can go wrong.
 //!
 //! Within the loader, `batch` makes one batch and `workers` runs the threads.
 //!
 //! ```no_run
-//! use gan_data::{LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling, Split, Dataset};
+//! use gan_data::{Dataset, LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling};
 //! use std::sync::Arc;
 //!
-//! let data = Mnist::load(&MnistOptions { dir: None, split: Split::Train, size: None })?;
+//! let data = Mnist::load(&MnistOptions::default())?;
 //! let sampling = Sampling { len: data.len(), batch: 64, seed: 0, order: Order::Shuffled, last: LastBatch::Drop };
 //! let mut loader = Loader::new(Arc::new(data), Sampler::new(sampling)?, 2)?;
 //! let batch = loader.next_batch()?;
@@ -29,8 +31,10 @@
 //! ```
 
 mod batch;
+pub mod cifar;
 pub mod dataset;
 pub mod error;
+pub mod fetch;
 pub mod folder;
 pub mod idx;
 pub mod loader;
@@ -40,10 +44,11 @@ pub mod points;
 pub mod sampler;
 mod workers;
 
-pub use dataset::Dataset;
+pub use cifar::{Cifar10, Cifar10Options};
+pub use dataset::{Dataset, Split};
 pub use error::Error;
 pub use loader::{Batch, Loader};
 pub use made::MadeImages;
-pub use mnist::{Mnist, MnistOptions, Split};
+pub use mnist::{Family, Mnist, MnistOptions};
 pub use points::{Points, Units};
 pub use sampler::{LastBatch, Order, Position, Sampler, Sampling};

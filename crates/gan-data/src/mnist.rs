@@ -1,27 +1,56 @@
-//! MNIST, and the data sets that share its files' names and layout (Fashion-MNIST, KMNIST).
+//! MNIST, and Fashion-MNIST, which has the same files with other pictures in them.
 //!
 //! Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits", 1998. 60,000 training and 10,000 test
-//! images of 28×28 bytes, ten classes.
+//! images of 28×28 bytes, ten classes. Fashion-MNIST has as many of each.
 
-use crate::dataset::{Dataset, scale};
+use crate::dataset::{Dataset, Split, scale};
 use crate::{Error, folder, idx};
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Which part of a data set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// The images to train on.
+/// Which of the data sets with these files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Handwritten digits; folder `mnist`.
     #[default]
-    Train,
-    /// The images held back.
-    Test,
+    Mnist,
+    /// Articles of clothing; folder `fashion-mnist`. Source: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747.
+    FashionMnist,
+}
+
+impl Family {
+    /// The data set's name, which is also its folder's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mnist => "mnist",
+            Self::FashionMnist => "fashion-mnist",
+        }
+    }
+
+    /// The classes' names, in the order of the labels.
+    pub fn classes(self) -> [&'static str; 10] {
+        match self {
+            Self::Mnist => ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+            Self::FashionMnist => [
+                "T-shirt/top",
+                "Trouser",
+                "Pullover",
+                "Dress",
+                "Coat",
+                "Sandal",
+                "Shirt",
+                "Sneaker",
+                "Bag",
+                "Ankle boot",
+            ],
+        }
+    }
 }
 
 /// What to load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MnistOptions {
+    /// Which data set.
+    pub family: Family,
     /// The folder of the files (`data.dir`); `None` looks in the places of [`folder::find`].
     pub dir: Option<PathBuf>,
     /// Which part.
@@ -31,7 +60,7 @@ pub struct MnistOptions {
     pub size: Option<usize>,
 }
 
-/// MNIST in memory, one byte a pixel: 47 MB for the training images.
+/// MNIST or Fashion-MNIST in memory, one byte a pixel: 47 MB for the training images.
 #[derive(Clone, Debug)]
 pub struct Mnist {
     /// `[N, H, W]`
@@ -54,7 +83,7 @@ impl Mnist {
     /// [`Error::File`] where the counts of images and labels differ or a label is above 9; [`Error::Setting`] where
     /// `size` is not the images' own.
     pub fn load(options: &MnistOptions) -> Result<Self, Error> {
-        let dir = folder::find("mnist", options.dir.as_deref())?;
+        let dir = folder::find(options.family.name(), options.dir.as_deref())?;
         let part = match options.split {
             Split::Train => "train",
             Split::Test => "t10k",
@@ -66,7 +95,7 @@ impl Mnist {
         let labels = idx::read(&labels_path)?;
         check_labels(&labels_path, &labels, images.dims[0])?;
         tracing::debug!("{}: {} images", images_path.display(), images.dims[0]);
-        Ok(Self { images, labels, classes: (0..CLASSES).map(|c| c.to_string()).collect() })
+        Ok(Self { images, labels, classes: options.family.classes().map(String::from).to_vec() })
     }
 }
 
@@ -100,15 +129,7 @@ impl Dataset for Mnist {
 fn file(dir: &Path, part: &str, kind: &str, dims: usize) -> Result<PathBuf, Error> {
     let names = [("-", ""), ("-", ".gz"), (".", ""), (".", ".gz")];
     let names = names.map(|(dot, gz)| format!("{part}-{kind}{dot}idx{dims}-ubyte{gz}"));
-    names.iter().map(|name| dir.join(name)).find(|path| path.is_file()).ok_or_else(|| Error::Missing {
-        folder: dir.into(),
-        found: match (dir.is_dir(), dir.exists()) {
-            (true, _) => "no such file in this folder",
-            (_, true) => "a file in place of a folder",
-            _ => "no such folder",
-        },
-        expected: names.to_vec(),
-    })
+    folder::file(dir, &names)
 }
 
 fn check_size(size: Option<usize>, &[_, height, width]: &[usize; 3]) -> Result<(), Error> {

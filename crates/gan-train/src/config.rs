@@ -50,8 +50,8 @@ fn custom() -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The data set: "mnist"; "curve", "ring" and "grid" for points; "made" for noise of any shape. All but the first need no
-    /// files.
+    /// The data set: "mnist", "fashion-mnist", "cifar10"; "curve", "ring" and "grid" for points; "made" for noise of any shape.
+    /// The last four need no files.
     pub name: String,
     /// The folder of its files; found by itself where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

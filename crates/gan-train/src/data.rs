@@ -5,11 +5,17 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 use gan_core::wording::choose;
 use gan_data::points::Shape;
-use gan_data::{Dataset, Loader, MadeImages, Mnist, MnistOptions, Order, Points, Sampler, Sampling, Split};
+use gan_data::{
+    Cifar10, Cifar10Options, Dataset, Family, Loader, MadeImages, Mnist, MnistOptions, Order, Points, Sampler,
+    Sampling, Split,
+};
 use std::sync::Arc;
 
 /// Images in the set called "made".
 const MADE: usize = 60_000;
+
+/// Every name that `data.name` may have.
+const KNOWN: [&str; 7] = ["mnist", "fashion-mnist", "cifar10", "curve", "ring", "grid", "made"];
 
 /// Opens the plan's training data.
 ///
@@ -19,7 +25,9 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
     let data = &plan.config().data;
     let sample = plan.sample();
     let set: Arc<dyn Dataset> = match data.name.as_str() {
-        "mnist" => Arc::new(Mnist::load(&MnistOptions { dir: data.dir.clone(), split: Split::Train, size: None })?),
+        "mnist" => mnist(plan, Family::Mnist)?,
+        "fashion-mnist" => mnist(plan, Family::FashionMnist)?,
+        "cifar10" => cifar10(plan)?,
         "made" => {
             let [c, h, w] = [0, 1, 2].map(|i| sample.get(i).copied().unwrap_or(1));
             Arc::new(Made {
@@ -29,14 +37,23 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
         }
         "curve" | "ring" | "grid" => Arc::new(Points::new(&points(data)?, plan.config().train.seed)?),
         other => {
-            let known = ["mnist", "curve", "ring", "grid", "made"];
-            return Err(Error::config("data.name", format!("unknown data set \"{other}\"{}", choose(other, &known))));
+            return Err(Error::config("data.name", format!("unknown data set \"{other}\"{}", choose(other, &KNOWN))));
         }
     };
     if set.shape() != sample {
         return Err(other_shape(&data.name, &sample, &set.shape()));
     }
     Ok(set)
+}
+
+fn mnist(plan: &Plan, family: Family) -> Result<Arc<dyn Dataset>> {
+    let dir = plan.config().data.dir.clone();
+    Ok(Arc::new(Mnist::load(&MnistOptions { family, dir, split: Split::Train, size: None })?))
+}
+
+fn cifar10(plan: &Plan) -> Result<Arc<dyn Dataset>> {
+    let dir = plan.config().data.dir.clone();
+    Ok(Arc::new(Cifar10::load(&Cifar10Options { dir, split: Split::Train })?))
 }
 
 /// What the points of "curve", "ring" or "grid" are.

@@ -19,8 +19,13 @@ macro_rules! preset {
 }
 
 /// Every preset, in the order in which they are listed.
-pub const ALL: &[Preset] =
-    &[preset!("dcgan-mnist"), preset!("keras-mnist"), preset!("dcgan-celeba"), preset!("curve2d")];
+pub const ALL: &[Preset] = &[
+    preset!("dcgan-mnist"),
+    preset!("keras-mnist"),
+    preset!("dcgan-celeba"),
+    preset!("dcgan-cifar10"),
+    preset!("curve2d"),
+];
 
 /// The preset called `name`, if there is one.
 pub fn find(name: &str) -> Option<&'static Preset> {

@@ -112,9 +112,18 @@ fn a_missing_folder_or_file_names_folder_files_and_setting() {
 #[test]
 fn other_sizes_are_refused() {
     for size in [0, 32, 64] {
-        let options = MnistOptions { size: Some(size), split: Split::Test, dir: None };
+        let options = MnistOptions { size: Some(size), split: Split::Test, ..MnistOptions::default() };
         refused(&options, &[&format!("data.size: found {size}, expected 28 (the only size supported for now")]);
     }
     let dir = small(2, &[1, 2], "-");
     refused(&MnistOptions { size: Some(2), ..options(dir.path()) }, &["expected none, as images are 2×3"]);
+}
+
+#[test]
+fn fashion_has_its_own_class_names() {
+    let dir = small(2, &[0, 9], "-");
+    let data = Mnist::load(&MnistOptions { family: Family::FashionMnist, ..options(dir.path()) }).unwrap();
+    let names = data.classes();
+    assert_eq!((names.len(), names[0].as_str(), names[9].as_str()), (10, "T-shirt/top", "Ankle boot"));
+    assert_eq!((data.label(1), data.shape()), (Some(9), vec![1, 2, 3]));
 }

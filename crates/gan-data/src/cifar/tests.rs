@@ -1,0 +1,116 @@
+//! Small folders in the published layout, whole and made wrong in one way each.
+
+use super::*;
+
+/// Value `i` of record `n`, all records of all batches counted.
+fn value(n: usize, i: usize) -> u8 {
+    (n * 31 + i * 7 + i / 1024) as u8
+}
+
+/// `count` records, the first being number `start`.
+fn records(start: usize, count: usize) -> Vec<u8> {
+    let record = |n: usize| std::iter::once((n % 10) as u8).chain((0..PIXELS).map(move |i| value(n, i)));
+    (start..start + count).flat_map(record).collect()
+}
+
+/// Batches of 1, 2, 3, 4, 5 records and a test batch of 2.
+fn fill(dir: &Path) {
+    let mut start = 0;
+    for (name, count) in files(Split::Train).into_iter().zip(1..) {
+        fs::write(dir.join(name), records(start, count)).unwrap();
+        start += count;
+    }
+    fs::write(dir.join("test_batch.bin"), records(100, 2)).unwrap();
+    fs::write(dir.join(META), CLASSES.join("\n") + "\n\n").unwrap();
+}
+
+fn options(dir: &Path) -> Cifar10Options {
+    Cifar10Options { dir: Some(dir.into()), ..Cifar10Options::default() }
+}
+
+fn whole() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path());
+    dir
+}
+
+#[track_caller]
+fn refused(dir: &Path, parts: &[&str]) {
+    let message = Cifar10::load(&options(dir)).unwrap_err().to_string();
+    for part in ["found", "expected"].iter().chain(parts) {
+        assert!(message.contains(part), "{part:?} is not in {message:?}");
+    }
+}
+
+#[test]
+fn records_come_in_the_order_of_the_batches() {
+    let dir = whole();
+    let data = Cifar10::load(&options(dir.path())).unwrap();
+    assert_eq!((data.len(), data.shape(), data.is_empty()), (15, vec![3, 32, 32], false));
+    assert_eq!([0, 9, 10, 14].map(|i| data.label(i)), [Some(0), Some(9), Some(0), Some(4)]);
+    assert_eq!(data.label(15), None);
+    let mut image = vec![0.0; PIXELS];
+    for n in 0..15 {
+        data.write(n, &mut image).unwrap();
+        assert!(image.iter().enumerate().all(|(i, x)| *x == scale(value(n, i))), "image {n}");
+    }
+    assert!(data.write(15, &mut image).is_err() && data.label(usize::MAX).is_none());
+}
+
+#[test]
+fn the_planes_are_red_green_and_blue_row_by_row() {
+    let dir = whole();
+    let record: Vec<u8> =
+        std::iter::once(3).chain([255; 1024]).chain((0..1024).map(|i| (i / 32) as u8)).chain([0; 1024]).collect();
+    fs::write(dir.path().join("data_batch_1.bin"), record).unwrap();
+    let data = Cifar10::load(&options(dir.path())).unwrap();
+    let mut image = vec![0.0; PIXELS];
+    data.write(0, &mut image).unwrap();
+    assert!(image[..1024].iter().all(|x| *x == 1.0) && image[2048..].iter().all(|x| *x == -1.0));
+    assert_eq!((image[1024 + 31], image[1024 + 32], image[2047]), (scale(0), scale(1), scale(31)));
+}
+
+#[test]
+fn the_test_split_and_the_archives_folder_are_read() {
+    let outer = tempfile::tempdir().unwrap();
+    let inner = outer.path().join(ARCHIVE);
+    fs::create_dir(&inner).unwrap();
+    fill(&inner);
+    let test = Cifar10Options { split: Split::Test, ..options(outer.path()) };
+    let data = Cifar10::load(&test).unwrap();
+    assert_eq!((data.len(), data.label(1), data.classes()[7].as_str()), (2, Some(1), "horse"));
+}
+
+#[test]
+fn class_names_come_from_their_file_or_are_the_published_ones() {
+    let dir = whole();
+    let meta = dir.path().join(META);
+    fs::write(&meta, "a\nb\nc\nd\ne\nf\ng\nh\ni\nj").unwrap();
+    assert_eq!(Cifar10::load(&options(dir.path())).unwrap().classes()[9], "j");
+    fs::write(&meta, "a\nb\n").unwrap();
+    refused(dir.path(), &[META, "found 2 names", "expected 10"]);
+    fs::remove_file(&meta).unwrap();
+    assert_eq!(Cifar10::load(&options(dir.path())).unwrap().classes()[9], "truck");
+}
+
+#[test]
+fn damaged_batches_are_named() {
+    let dir = whole();
+    let path = dir.path().join("data_batch_4.bin");
+    for (bytes, found) in [(vec![], "found 0 bytes"), (records(0, 2)[..6145].to_vec(), "found 6145 bytes")] {
+        fs::write(&path, bytes).unwrap();
+        refused(dir.path(), &["data_batch_4.bin", found, "3073"]);
+    }
+    let mut bytes = records(0, 3);
+    bytes[2 * RECORD] = 10;
+    fs::write(&path, bytes).unwrap();
+    refused(dir.path(), &["data_batch_4.bin", "label 10 for image 2", "0 to 9"]);
+}
+
+#[test]
+fn a_missing_batch_or_folder_is_named() {
+    let dir = whole();
+    fs::remove_file(dir.path().join("data_batch_3.bin")).unwrap();
+    refused(dir.path(), &["no such file in this folder", "data_batch_3.bin", "--set data.dir=DIR"]);
+    refused(&dir.path().join("absent"), &["no such folder", "data_batch_1.bin"]);
+}

@@ -1,0 +1,204 @@
+//! The Hub's three addresses: which commit a branch stands at, which files it has, and their bytes.
+
+use super::environment::{Access, Environment};
+use super::source::Source;
+use crate::Error;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{LINK, RANGE};
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+use std::error::Error as _;
+
+/// A server with the Hub's addresses.
+pub struct Hub {
+    client: Client,
+    environment: Environment,
+}
+
+/// What a data set consists of at one commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The repository, `owner/name`.
+    pub repository: String,
+    /// The commit, so that files and list are of the same moment.
+    pub commit: String,
+    /// Its Parquet files, sorted by path.
+    pub files: Vec<RemoteFile>,
+}
+
+/// One file on the Hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteFile {
+    /// Its path in the repository.
+    pub path: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Its SHA-256: 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Why a request did not work, and whether another try may.
+pub enum Refusal {
+    /// The connection or the server had a bad moment.
+    Passing(String),
+    /// The answer will stay as it is.
+    Final(String),
+}
+
+#[derive(Deserialize)]
+struct Revision {
+    sha: String,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    /// Only files in Git LFS have it, and every large file is one.
+    lfs: Option<Lfs>,
+}
+
+#[derive(Deserialize)]
+struct Lfs {
+    /// The SHA-256 of the file's bytes.
+    oid: String,
+    size: u64,
+}
+
+impl Hub {
+    /// A client for the environment's server. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Fetch`] where the endpoint is no address or TLS cannot be set up.
+    pub fn new(environment: Environment) -> Result<Self, Error> {
+        // The one provider that the feature brings; a second call finds it there already.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let patience = environment.patience;
+        let client = Client::builder()
+            .user_agent(concat!("gan/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(patience)
+            .timeout(patience)
+            .build();
+        let fail = |found: String| Error::Fetch {
+            what: "HF_ENDPOINT".into(),
+            found,
+            advice: "set it to an address such as https://huggingface.co, or remove it".into(),
+        };
+        let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
+        Url::parse(&environment.endpoint)
+            .ok()
+            .filter(is_web)
+            .ok_or_else(|| fail(format!("\"{}\" is no web address", environment.endpoint)))?;
+        Ok(Self { client: client.map_err(|error| fail(words(&error)))?, environment })
+    }
+
+    /// The settings that it was made with.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The Parquet files of `source` where its main branch stands now.
+    ///
+    /// # Errors
+    /// [`Error::Fetch`] where the server cannot be reached, refuses, answers in another form, or names no SHA-256.
+    pub fn list(&self, source: &Source) -> Result<Listing, Error> {
+        self.try_list(source.repository).map_err(|refusal| {
+            let (Refusal::Passing(found) | Refusal::Final(found)) = refusal;
+            let network = "check the network (HTTPS_PROXY, HF_ENDPOINT for a mirror) and try again";
+            Error::Fetch {
+                what: format!("the list of files of {} at {}", source.repository, self.environment.endpoint),
+                found,
+                advice: format!("{network}, or get the files by hand: {}", source.by_hand),
+            }
+        })
+    }
+
+    fn try_list(&self, repository: &str) -> Result<Listing, Refusal> {
+        let base = format!("{}/api/datasets/{repository}", self.environment.endpoint);
+        let commit = json::<Revision>(self.get(&format!("{base}/revision/main"))?)?.sha;
+        if commit.is_empty() || !commit.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(Refusal::Final(format!("it names the commit \"{commit}\", which is none")));
+        }
+        let mut files = Vec::new();
+        let mut next = Some(format!("{base}/tree/{commit}?recursive=true"));
+        while let Some(url) = next {
+            let response = self.get(&url)?;
+            next = following(&response);
+            files.extend(json::<Vec<Entry>>(response)?.into_iter().filter_map(remote));
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        match files.is_empty() {
+            true => Err(Refusal::Final("it names no Parquet file with a SHA-256".into())),
+            false => Ok(Listing { repository: repository.into(), commit, files }),
+        }
+    }
+
+    /// The bytes of `file` from number `start` on. The status tells whether the server keeps to that: 206 if so, 200 where
+    /// it sends all.
+    pub fn open(&self, listing: &Listing, file: &RemoteFile, start: u64) -> Result<Response, Refusal> {
+        let (endpoint, commit) = (&self.environment.endpoint, &listing.commit);
+        let base = format!("{endpoint}/datasets/{}/resolve/{commit}", listing.repository);
+        let mut url = Url::parse(&base).map_err(|error| Refusal::Final(error.to_string()))?;
+        url.path_segments_mut().map_err(|()| Refusal::Final(base))?.extend(file.path.split('/'));
+        self.send(url.as_str(), (start > 0).then(|| format!("bytes={start}-")))
+    }
+
+    fn get(&self, url: &str) -> Result<Response, Refusal> {
+        self.send(url, None)
+    }
+
+    fn send(&self, url: &str, range: Option<String>) -> Result<Response, Refusal> {
+        if self.environment.access == Access::CacheOnly {
+            return Err(Refusal::Final("HF_HUB_OFFLINE is set, and the cache does not have it".into()));
+        }
+        let mut request = self.client.get(url);
+        if let Some(token) = &self.environment.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(range) = range {
+            request = request.header(RANGE, range);
+        }
+        let response = request.send().map_err(|error| Refusal::Passing(words(&error)))?;
+        let status = response.status();
+        match status {
+            _ if status.is_success() => Ok(response),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(Refusal::Passing(answer(status))),
+            _ if status.is_server_error() => Err(Refusal::Passing(answer(status))),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let asks = "the server asks who you are: accept the data set's terms on its page and set HF_TOKEN";
+                Err(Refusal::Final(format!("{} ({asks})", answer(status))))
+            }
+            _ => Err(Refusal::Final(answer(status))),
+        }
+    }
+}
+
+fn json<T: for<'de> Deserialize<'de>>(response: Response) -> Result<T, Refusal> {
+    response.json().map_err(|error| Refusal::Passing(words(&error)))
+}
+
+fn remote(entry: Entry) -> Option<RemoteFile> {
+    let lfs = entry.lfs?;
+    let is_hash = lfs.oid.len() == 64 && lfs.oid.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let inside = entry.path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\\'));
+    let wanted = is_hash && inside && entry.path.ends_with(".parquet");
+    wanted.then(|| RemoteFile { path: entry.path, size: lfs.size, sha256: lfs.oid.to_ascii_lowercase() })
+}
+
+/// The address of a list's next page, as its `Link` header gives it.
+fn following(response: &Response) -> Option<String> {
+    let links = response.headers().get(LINK)?.to_str().ok()?;
+    let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
+    Some(next.split_once('<')?.1.split_once('>')?.0.to_string())
+}
+
+fn answer(status: StatusCode) -> String {
+    format!("it answers {status}")
+}
+
+/// The causes of a client's error; the error itself says no more than that a request failed.
+fn words(error: &reqwest::Error) -> String {
+    let causes: Vec<String> =
+        std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string).collect();
+    let words = if causes.is_empty() { error.to_string() } else { causes.join(": ") };
+    if error.is_timeout() { format!("no answer in time ({words})") } else { words }
+}

@@ -1,0 +1,275 @@
+//! Fetching from a server that answers like the Hub, and what comes of it when it does not.
+
+mod server;
+
+use gan_data::fetch::{Access, Environment, Outcome, Progress, fetch, source};
+use gan_data::{Cifar10, Cifar10Options, Dataset, Error, Family, Mnist, MnistOptions, Split};
+use server::{COMMIT, Manner, Server};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub")
+}
+
+/// A server, and a folder for the cache and what is fetched.
+struct Place {
+    server: Server,
+    folder: TempDir,
+}
+
+impl Place {
+    fn new(manner: Manner) -> Self {
+        Self { server: Server::start(&fixtures(), manner), folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// That of a user with a token and much patience.
+    fn environment(&self, endpoint: &str) -> Environment {
+        Environment {
+            endpoint: endpoint.into(),
+            token: Some("hf_test".into()),
+            cache: self.path("cache"),
+            patience: Duration::from_secs(5),
+            access: Access::Network,
+        }
+    }
+
+    fn fetch(&self, name: &str) -> Result<Outcome, Error> {
+        self.fetch_watched(name, &mut |_| {})
+    }
+
+    fn fetch_watched(&self, name: &str, watch: &mut dyn FnMut(Progress<'_>)) -> Result<Outcome, Error> {
+        let environment =
+            Environment { patience: Duration::from_millis(500), ..self.environment(&self.server.address) };
+        fetch(source(name).unwrap(), &self.path(name), environment, watch)
+    }
+
+    #[track_caller]
+    fn refused(&self, name: &str, words: &[&str]) {
+        let message = self.fetch(name).unwrap_err().to_string();
+        for word in words {
+            assert!(message.contains(word), "{word:?} is not in {message:?}");
+        }
+        assert!(!self.path(name).exists(), "a folder after: {message}");
+        assert!(!self.path(&format!(".{name}.fetching")).exists(), "rubbish after: {message}");
+    }
+
+    /// The ranges of the requests for bytes of `file`, and whole ones as "".
+    fn ranges(&self, file: &str) -> Vec<String> {
+        let requests = self.server.requests();
+        requests.iter().filter_map(|line| Some(line.strip_prefix(file)?.trim().to_string())).collect()
+    }
+}
+
+/// The formula of the fixtures.
+fn pixel(n: usize, y: usize, x: usize, c: usize) -> f32 {
+    let byte = (37 * n + 5 * y + 3 * x + 50 * c) % 256;
+    (byte as f32 - 127.5) / 127.5
+}
+
+/// Every image of `data` is the fixtures' image of that number, counted from `first`.
+fn assert_images(data: &dyn Dataset, first: usize) {
+    let [channels, height, width] = data.shape()[..] else { panic!("no images") };
+    let mut image = vec![0.0; data.pixels()];
+    for n in 0..data.len() {
+        data.write(n, &mut image).unwrap();
+        let mut values = image.iter();
+        for (c, y, x) in (0..channels).flat_map(|c| (0..height).flat_map(move |y| (0..width).map(move |x| (c, y, x)))) {
+            assert_eq!(*values.next().unwrap(), pixel(first + n, y, x, c), "image {n}, channel {c}, {y}, {x}");
+        }
+        assert_eq!(data.label(n), Some(((first + n) % 10) as u32));
+    }
+}
+
+#[test]
+fn mnist_and_fashion_mnist_come_as_idx_files() {
+    for (name, family) in [("mnist", Family::Mnist), ("fashion-mnist", Family::FashionMnist)] {
+        let place = Place::new(Manner::Good);
+        assert_eq!(place.fetch(name).unwrap(), Outcome::Fetched { images: 10 });
+        for (split, first, len) in [(Split::Train, 0, 7), (Split::Test, 100, 3)] {
+            let options = MnistOptions { family, dir: Some(place.path(name)), split, size: None };
+            let data = Mnist::load(&options).unwrap();
+            assert_eq!(data.len(), len);
+            assert_images(&data, first);
+        }
+    }
+}
+
+#[test]
+fn cifar_10_comes_as_binary_batches() {
+    let place = Place::new(Manner::Good);
+    assert_eq!(place.fetch("cifar10").unwrap(), Outcome::Fetched { images: 13 });
+    for (split, first, len) in [(Split::Train, 0, 11), (Split::Test, 100, 2)] {
+        let data = Cifar10::load(&Cifar10Options { dir: Some(place.path("cifar10")), split }).unwrap();
+        assert_eq!(data.len(), len);
+        assert_images(&data, first);
+    }
+    let sizes = (1..=5).map(|n| fs::metadata(place.path(&format!("cifar10/data_batch_{n}.bin"))).unwrap().len() / 3073);
+    assert_eq!(sizes.collect::<Vec<_>>(), [2, 2, 2, 2, 3]);
+}
+
+#[test]
+fn celeba_comes_as_jpeg_files_with_their_lists() {
+    let place = Place::new(Manner::Good);
+    assert_eq!(place.fetch("celeba").unwrap(), Outcome::Fetched { images: 8 });
+    let sums = fs::read_to_string(place.path("celeba/SHA256SUMS")).unwrap();
+    let wanted = fs::read_to_string(fixtures().join("celeba.sha256")).unwrap();
+    assert!(wanted.lines().all(|line| sums.contains(line)), "{sums}");
+    let list = fs::read_to_string(place.path("celeba/list_attr_celeba.txt")).unwrap();
+    let lines: Vec<&str> = list.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("8", 10));
+    assert!(lines[1].starts_with("5_o_Clock_Shadow Arched_Eyebrows") && lines[1].ends_with("Wearing_Necktie Young"));
+    for (n, line) in (1..).zip(&lines[2..]) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let values: Vec<&str> = (0..40).map(|k| if (n + k) % 3 == 0 { "1" } else { "-1" }).collect();
+        assert_eq!((words[0], &words[1..]), (format!("{n:06}.jpg").as_str(), &values[..]));
+    }
+    let parts = fs::read_to_string(place.path("celeba/list_eval_partition.txt")).unwrap();
+    assert!(parts.starts_with("000001.jpg 0\n") && parts.ends_with("000006.jpg 1\n000007.jpg 2\n000008.jpg 2\n"));
+}
+
+#[test]
+fn the_result_is_checked_and_says_where_it_is_from() {
+    let place = Place::new(Manner::Good);
+    place.fetch("mnist").unwrap();
+    let origin = fs::read_to_string(place.path("mnist/SOURCE.txt")).unwrap();
+    assert!(
+        ["ylecun/mnist", COMMIT, "CC BY-SA 3.0", "mnist/test-00000"].iter().all(|word| origin.contains(word)),
+        "{origin}"
+    );
+    let before = place.server.requests().len();
+    assert_eq!(place.fetch("mnist").unwrap(), Outcome::AlreadyThere);
+    assert_eq!(place.server.requests().len(), before);
+    fs::write(place.path("mnist/SOURCE.txt"), "x").unwrap();
+    assert!(place.fetch("mnist").unwrap_err().to_string().contains("SOURCE.txt is missing or damaged"));
+    assert!(place.server.requests().iter().any(|line| line.ends_with("revision/main Bearer hf_test")));
+}
+
+#[test]
+fn the_cache_is_laid_out_as_the_hubs_tools_do_and_used_again() {
+    let place = Place::new(Manner::Good);
+    place.fetch("mnist").unwrap();
+    let root = place.path("cache/datasets--ylecun--mnist");
+    let table = root.join("snapshots").join(COMMIT).join("mnist/train-00000-of-00001.parquet");
+    let wanted = fs::read(fixtures().join("mnist-train.parquet")).unwrap();
+    assert_eq!(
+        (fs::read(table).unwrap(), fs::read_to_string(root.join("refs/main")).unwrap()),
+        (wanted.clone(), COMMIT.into())
+    );
+    fs::remove_dir_all(place.path("mnist")).unwrap();
+    place.fetch("mnist").unwrap();
+    assert_eq!(place.ranges("mnist-train.parquet"), [""]);
+    let blob = fs::read_dir(root.join("blobs")).unwrap().map(|entry| entry.unwrap().path());
+    let blob = blob.into_iter().find(|path| fs::read(path).unwrap() == wanted).unwrap();
+    fs::write(&blob, &wanted[1..]).unwrap();
+    fs::remove_dir_all(place.path("mnist")).unwrap();
+    place.fetch("mnist").unwrap();
+    assert_eq!((place.ranges("mnist-train.parquet").len(), fs::read(&blob).unwrap()), (2, wanted));
+}
+
+#[test]
+fn a_download_that_breaks_off_goes_on_where_it_was() {
+    let place = Place::new(Manner::BreaksOff { after: 1000, times: 2 });
+    let mut seen = Vec::new();
+    let mut watch = |progress: Progress<'_>| {
+        if let Progress::Download { file, done, total } = progress {
+            assert!(done <= total);
+            seen.push((file.to_string(), done));
+        }
+    };
+    place.fetch_watched("mnist", &mut watch).unwrap();
+    let ranges = [place.ranges("mnist-test.parquet"), place.ranges("mnist-train.parquet")].concat();
+    assert_eq!(ranges.iter().filter(|range| range.starts_with("bytes=")).count(), 2, "{ranges:?}");
+    assert!(ranges.contains(&"bytes=1000-".to_string()), "{ranges:?}");
+    assert!(
+        seen.iter().any(|(_, done)| *done == 1000)
+            && seen.is_sorted_by_key(|(file, done)| (file.contains("test"), *done))
+    );
+}
+
+#[test]
+fn the_next_command_goes_on_where_a_hopeless_one_stopped() {
+    let place = Place::new(Manner::Stalls { at: 1234 });
+    place.refused(
+        "mnist",
+        &["mnist/train-00000-of-00001.parquet", "no further bytes in time", "1234 of", "bytes are kept", "again"],
+    );
+    let first = place.ranges("mnist-train.parquet");
+    assert_eq!((first[0].as_str(), first[1].as_str()), ("", "bytes=1234-"));
+    place.server.now(Manner::Good);
+    place.fetch("mnist").unwrap();
+    assert_eq!(place.ranges("mnist-train.parquet").last().unwrap(), "bytes=1234-");
+}
+
+#[test]
+fn a_server_without_ranges_sends_it_all_again() {
+    let place = Place::new(Manner::KnowsNoRanges);
+    place.fetch("mnist").unwrap();
+    assert_eq!(place.ranges("mnist-train.parquet"), ["", "bytes=100-"]);
+}
+
+#[test]
+fn bytes_with_another_checksum_are_refused_and_thrown_away() {
+    let place = Place::new(Manner::Damages);
+    place.refused("cifar10", &["plain_text/train-00000-of-00001.parquet: wrong checksum", "found SHA-256", "expected"]);
+    place.server.now(Manner::Good);
+    place.fetch("cifar10").unwrap();
+    assert_eq!(place.ranges("cifar10-train.parquet"), ["", ""]);
+}
+
+#[test]
+fn silence_absence_and_refusals_are_told_with_what_to_do() {
+    let address = |place: &Place| place.server.address.clone();
+    let place = Place::new(Manner::Silent);
+    place.refused("mnist", &["ylecun/mnist", &address(&place), "no answer in time", "HF_ENDPOINT", "by hand"]);
+    for (status, word) in [(401, "set HF_TOKEN"), (404, "404"), (500, "500"), (429, "429")] {
+        place.server.now(Manner::Answers(status));
+        place.refused("celeba", &["flwrlabs/celeba", word]);
+    }
+    for (endpoint, word) in [("http://127.0.0.1:1", "tcp connect error"), ("nonsense", "no web address")] {
+        let message = fetch(source("mnist").unwrap(), &place.path("x"), place.environment(endpoint), &mut |_| {})
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains(word) && message.contains(endpoint) && message.contains("HF_ENDPOINT"), "{message}");
+    }
+}
+
+#[test]
+fn folders_that_are_not_its_own_are_left_alone() {
+    let place = Place::new(Manner::Good);
+    fs::create_dir(place.path("mnist")).unwrap();
+    fs::write(place.path("mnist/mine.txt"), "x").unwrap();
+    let message = place.fetch("mnist").unwrap_err().to_string();
+    assert!(message.contains("not by this command") && message.contains("--out"), "{message}");
+    assert_eq!((fs::read_dir(place.path("mnist")).unwrap().count(), place.server.requests().len()), (1, 0));
+    fs::remove_file(place.path("mnist/mine.txt")).unwrap();
+    assert_eq!(place.fetch("mnist").unwrap(), Outcome::Fetched { images: 10 });
+}
+
+#[test]
+fn one_sort_of_files_in_place_of_another_is_named() {
+    let place = Place::new(Manner::Good);
+    let mut odd = *source("celeba").unwrap();
+    odd.layout = source("cifar10").unwrap().layout;
+    let message =
+        fetch(&odd, &place.path("x"), place.environment(&place.server.address), &mut |_| {}).unwrap_err().to_string();
+    assert!(message.contains("no column \"label\" in row 0") && message.contains("by hand"), "{message}");
+    assert!(!place.path("x").exists());
+}
+
+#[test]
+fn offline_the_cache_is_enough_or_the_message_says_so() {
+    let place = Place::new(Manner::Good);
+    let offline = || Environment { access: Access::CacheOnly, ..place.environment("http://127.0.0.1:1") };
+    let fetch_offline = |name| fetch(source("mnist").unwrap(), &place.path(name), offline(), &mut |_| {});
+    let message = fetch_offline("x").unwrap_err().to_string();
+    assert!(message.contains("HF_HUB_OFFLINE is set") && message.contains("by hand"), "{message}");
+    place.fetch("mnist").unwrap();
+    assert_eq!(fetch_offline("x").unwrap(), Outcome::Fetched { images: 10 });
+}

@@ -1,0 +1,125 @@
+//! `gan data fetch`: what it says of itself in every build, and with the feature `hub` what it does with a server that
+//! answers like the Hub.
+
+use crate::common::Place;
+
+#[test]
+fn an_unknown_data_set_is_answered_with_the_nearest() {
+    let words = ["data set \"cifar\"", "did you mean \"cifar10\"?", "Known: mnist, fashion-mnist, cifar10, celeba"];
+    Place::new().gan("data fetch cifar").expect(2, &words);
+}
+
+#[cfg(not(feature = "hub"))]
+#[test]
+fn a_build_without_the_hub_says_how_to_get_one_and_how_to_do_without() {
+    for (name, words) in
+        [("cifar10", ["cifar-10-binary.tar.gz", "data/cifar10"]), ("celeba", ["img_align_celeba.zip", "data/celeba"])]
+    {
+        let place = Place::new();
+        place
+            .gan(&format!("data fetch {name}"))
+            .expect(2, &[&words[..], &["feature \"hub\"", "--features hub"]].concat());
+        assert!(!place.path("data").exists());
+    }
+}
+
+#[cfg(feature = "hub")]
+#[path = "../crates/gan-data/tests/hub/server.rs"]
+#[allow(dead_code, reason = "gan-data's own tests use the rest")]
+mod server;
+
+#[cfg(feature = "hub")]
+mod from_a_server {
+    use super::server::{Manner, Server};
+    use crate::common::{Place, Ran, steps};
+    use std::path::Path;
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    fn server(manner: Manner) -> Server {
+        Server::start(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../gan-data/tests/fixtures/hub"), manner)
+    }
+
+    fn command(place: &Place, line: &str, address: &str) -> Command {
+        let mut command = place.command(line);
+        command.env("HF_ENDPOINT", address).env("HF_HOME", place.path("hf")).env("HF_HUB_DOWNLOAD_TIMEOUT", "1");
+        for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH", "GAN_DATA_DIR"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn gan(place: &Place, line: &str, address: &str) -> Ran {
+        Ran::of(&mut command(place, line, address))
+    }
+
+    #[test]
+    fn what_is_fetched_is_found_by_training() {
+        let (place, server) = (Place::new(), server(Manner::BreaksOff { after: 900, times: 1 }));
+        let ran = gan(&place, "data fetch cifar10", &server.address);
+        assert_eq!((ran.code, ran.text()), (Some(0), "data/cifar10: 13 images\n"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("licence: ") && ran.stderr.contains("plain_text/train-"), "{}", ran.stderr);
+        assert!(server.requests().iter().any(|line| line == "cifar10-train.parquet bytes=900-"));
+        place.good("train dcgan-cifar10 --steps 1 --set train.batch=4 --set generator.width=8 --set discriminator.width=8 --out run");
+        assert_eq!(steps(&place.path("run")), [1]);
+        let again = gan(&place, "data fetch cifar10", "http://127.0.0.1:1");
+        assert_eq!((again.code, again.text().contains("already there")), (Some(0), true), "{}", again.stderr);
+        assert!(place.path("hf/hub/datasets--uoft-cs--cifar10/refs/main").is_file());
+    }
+
+    #[test]
+    fn a_killed_download_goes_on_where_it_was() {
+        let (place, server) = (Place::new(), server(Manner::Stalls { at: 1234 }));
+        let mut child = command(&place, "data fetch mnist --quiet", &server.address).spawn().unwrap();
+        let blobs = place.path("hf/hub/datasets--ylecun--mnist/blobs");
+        let arrived = || {
+            std::fs::read_dir(&blobs)
+                .is_ok_and(|files| files.flatten().any(|f| f.metadata().is_ok_and(|m| m.len() == 1234)))
+        };
+        while !arrived() {
+            assert!(child.try_wait().unwrap().is_none(), "it gave up first");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().and_then(|()| child.wait()).unwrap();
+        server.now(Manner::Good);
+        let ran = gan(&place, "data fetch mnist --quiet", &server.address);
+        assert_eq!((ran.code, ran.text()), (Some(0), "data/mnist: 10 images\n"), "{}", ran.stderr);
+        assert!(server.requests().contains(&"mnist-train.parquet bytes=1234-".to_string()));
+    }
+
+    #[test]
+    fn a_folder_and_the_variable_for_data_are_respected() {
+        let (place, server) = (Place::new(), server(Manner::Good));
+        let mut there = command(&place, "data fetch mnist --quiet", &server.address);
+        let ran = Ran::of(there.env("GAN_DATA_DIR", place.path("sets")));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        assert!(place.path("sets/mnist/train-images-idx3-ubyte.gz").is_file());
+        let ran = gan(&place, "data fetch celeba --out faces", &server.address);
+        assert_eq!((ran.code, ran.text()), (Some(0), "faces: 8 images\n"), "{}", ran.stderr);
+        assert!(place.path("faces/img_align_celeba/000008.jpg").is_file());
+    }
+
+    #[test]
+    fn no_server_or_a_silent_one_is_one_clear_message_soon() {
+        let place = Place::new();
+        let silent = server(Manner::Silent);
+        for address in ["http://127.0.0.1:1", &silent.address] {
+            let start = Instant::now();
+            let ran = gan(&place, "data fetch fashion-mnist --quiet", address);
+            ran.expect(
+                1,
+                &["zalando-datasets/fashion_mnist", address, "HF_ENDPOINT", "by hand", "github.com/zalandoresearch"],
+            );
+            assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+            assert!(start.elapsed() < Duration::from_secs(30) && !place.path("data").exists());
+        }
+    }
+
+    #[test]
+    fn damaged_bytes_leave_nothing_behind() {
+        let (place, server) = (Place::new(), server(Manner::Damages));
+        let ran = gan(&place, "data fetch mnist", &server.address);
+        ran.expect(1, &["wrong checksum", "nothing of them was kept"]);
+        assert!(!place.path("data/mnist").exists());
+    }
+}
