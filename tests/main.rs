@@ -13,6 +13,7 @@ mod generate;
 mod interpolate;
 mod kills;
 mod overwrite;
+mod points;
 mod repeat;
 mod resume;
 mod show;

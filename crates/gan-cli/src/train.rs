@@ -4,7 +4,8 @@ use crate::args::{TrainArgs, Usage};
 use crate::progress::Progress;
 use crate::{STOPPED, say, source};
 use anyhow::{Context, Result};
-use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, checkpoint, presets, record};
+use gan_train::folder::PICTURES;
+use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, checkpoint, planes, presets, record};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -78,8 +79,28 @@ fn say_where(folder: &RunFolder) -> Result<()> {
     show("samples", folder.samples())?;
     show("animation", folder.progress())?;
     show("losses", folder.losses("png"))?;
+    for name in PICTURES.into_iter().filter(|name| folder.pictures(name).is_dir()) {
+        show(name, folder.pictures(name))?;
+    }
+    if let Some(seen) = planes::summary(&folder.features()) {
+        say_features(&seen)?;
+    }
     let generator = folder.generator();
-    say::line(format_args!("Make more: gan generate {} --count 64 --out digits.png", generator.display()))
+    say::line(format_args!("Make more: gan generate {} --count 64 --out samples.png", generator.display()))
+}
+
+/// What D's features did around G's updates, on points.
+fn say_features(seen: &planes::Summary) -> Result<()> {
+    let percent = |share: f64| (100.0 * share).round();
+    say::line(format_args!(
+        "features   in {} steps: G's update moved real ones by at most {}, raised D(G(z)) in {} %, and drew the generated \
+         centroid nearer to the real one in {} % of the first tenth, {} % of all",
+        seen.steps,
+        seen.real_moved_by_g,
+        percent(seen.convinced),
+        percent(seen.towards_early),
+        percent(seen.towards)
+    ))
 }
 
 /// Goes back to the last whole checkpoint, or to the beginning if there is none yet.

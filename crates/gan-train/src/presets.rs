@@ -22,9 +22,19 @@ macro_rules! preset {
 pub const ALL: &[Preset] = &[
     preset!("dcgan-mnist"),
     preset!("keras-mnist"),
+    preset!("upsample-mnist"),
+    preset!("upsample-mnist-as-printed"),
+    preset!("mlp-mnist"),
     preset!("dcgan-celeba"),
     preset!("dcgan-cifar10"),
     preset!("curve2d"),
+    preset!("sine2d"),
+    preset!("cosine2d"),
+    preset!("poly2d"),
+    preset!("two-curves2d"),
+    preset!("curve3d"),
+    preset!("ring2d"),
+    preset!("grid2d"),
 ];
 
 /// The preset called `name`, if there is one.

@@ -121,7 +121,9 @@ impl Observer for Final {
             return Ok(());
         }
         make(&dir)?;
-        Ok(images::batch(trainer)?.save_png(&dir.join("batch.png"))?)
+        let path = dir.join("batch.png");
+        // The first batch of a run that goes on is the same.
+        if path.exists() { Ok(()) } else { Ok(images::batch(trainer)?.save_png(&path)?) }
     }
 
     fn finished(&mut self, _: Outcome, trainer: &Trainer) -> Result<()> {

@@ -1,0 +1,113 @@
+//! The 2-D systems as a user runs them: what the text on the curve GAN says must be seen, and samples in the data's own units.
+
+use crate::common::{Place, Ran};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// The lines of planes.jsonl.
+fn features(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("planes.jsonl")).expect("planes.jsonl");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON in each line")).collect()
+}
+
+/// Points `[N, 2]` of a .npy file.
+fn npy(path: &Path) -> Vec<[f64; 2]> {
+    let bytes = fs::read(path).expect("a .npy file");
+    let head = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let values: Vec<f64> =
+        bytes[head..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes")).into()).collect();
+    values.chunks_exact(2).map(|p| [p[0], p[1]]).collect()
+}
+
+fn share(lines: &[Value], key: &str) -> f64 {
+    lines.iter().filter(|line| line[key] == true).count() as f64 / lines.len() as f64
+}
+
+#[test]
+fn the_curve_is_learnt_and_its_features_behave_as_the_text_says() {
+    let place = Place::new();
+    let few = "--threads 1 --set samples.every=50000 --set checkpoint.every=100000";
+    let ran = place.good(&format!("train curve2d {few} --out run"));
+    assert!(
+        ran.text().contains("features   in 10001 steps: G's update moved real ones by at most 0,"),
+        "{}",
+        ran.text()
+    );
+    let lines = features(&place.path("run"));
+    assert!(lines.iter().all(|line| line["real_moved_by_g"] == 0.0), "G's update leaves real features alone");
+    assert!(lines.iter().any(|line| line["before_d"]["real"] != line["after_d"]["real"]), "D's update moves them");
+    assert!(share(&lines[..100], "towards") > 0.5 && share(&lines, "convinced") > 0.75);
+    let last = &lines[lines.len() - 1000..];
+    let mean =
+        |key: &str| last.iter().filter_map(|line| line["after_g"][key].as_f64()).sum::<f64>() / last.len() as f64;
+    assert!((mean("d_real") - 0.5).abs() < 0.03 && (mean("d_fake") - 0.5).abs() < 0.03, "D cannot tell in the end");
+    let distance = |line: &Value| line["after_g"]["distance"].as_f64().unwrap_or(f64::NAN);
+    assert!(last.iter().map(distance).sum::<f64>() / 1000.0 < 0.1, "the centroids meet");
+    for name in ["planes", "surfaces", "meshes", "samples"] {
+        assert_eq!(fs::read_dir(place.path("run").join(name)).expect(name).count(), 3, "{name}");
+    }
+    assert!(
+        ["planes.gif", "surfaces.gif", "meshes.gif", "progress.gif"]
+            .iter()
+            .all(|f| place.path("run").join(f).is_file())
+    );
+
+    place.good("generate run --count 5000 --out points.npy");
+    let points = npy(&place.path("points.npy"));
+    let off = points.iter().map(|[x, y]| (y - (10.0 + x * x)).abs()).sum::<f64>() / points.len() as f64;
+    assert!(off < 0.02 * 2500.0, "mean vertical distance {off}");
+    let mut covered = [false; 50];
+    points.iter().filter(|[x, _]| (-50.0..50.0).contains(x)).for_each(|[x, _]| covered[(x + 50.0) as usize / 2] = true);
+    assert!(covered.iter().filter(|c| **c).count() >= 45, "{covered:?}");
+}
+
+#[test]
+fn every_set_of_points_trains_and_shows_itself() {
+    let place = Place::new();
+    for preset in ["sine2d", "cosine2d", "poly2d", "two-curves2d", "curve3d", "ring2d", "grid2d"] {
+        place.good(&format!("train {preset} --steps 20 --threads 1 --set samples.every=10 --out {preset}"));
+        place.good(&format!("generate {preset} --count 100 --out {preset}.png"));
+        let run = place.path(preset);
+        assert_eq!(fs::read_dir(run.join("samples")).expect("samples").count(), 2, "{preset}");
+        assert_eq!(run.join("surfaces").is_dir(), preset != "curve3d", "{preset}");
+        assert_eq!(features(&run).len(), 2, "{preset}");
+    }
+}
+
+#[test]
+fn a_stopped_run_on_points_goes_on_to_the_same_files() {
+    let place = Place::new();
+    let small = "--threads 1 --set samples.every=20 --set checkpoint.every=20";
+    place.good(&format!("train curve2d {small} --steps 60 --out whole"));
+    place.good(&format!("train curve2d {small} --steps 40 --out parts"));
+    place.good("train parts --resume --steps 60");
+    for file in ["planes.jsonl", "planes/step-0000060.png", "surfaces/step-0000060.png", "generator.safetensors"] {
+        let read = |run: &str| fs::read(place.path(run).join(file)).expect(file);
+        assert_eq!(read("whole"), read("parts"), "{file}");
+    }
+}
+
+#[test]
+fn curves_and_networks_are_settings() {
+    let place = Place::new();
+    let line = "train curve2d --steps 2 --set generator.hidden=[8,8,8] --set discriminator.hidden=[4] --set \
+                generator.activation=tanh --set discriminator.features=3 --out run";
+    place.good(line);
+    let mut command = place.command("train curve2d --steps 2 --out other --set");
+    command.arg("data.curve.curves=[{ polynomial = [1, 2] }, { sine = 3, period = 20 }]");
+    assert_eq!(Ran::of(&mut command).code, Some(0));
+    let config = fs::read_to_string(place.path("other/config.toml")).expect("config.toml");
+    assert!(config.contains("period = 20"), "{config}");
+    let refused = [
+        ("--set data.curve.x=[3,3]", "data.curve.x: found [3.0, 3.0]"),
+        ("--set data.ring.modes=3", "data.ring: is for data.name = \"ring\""),
+        ("--set data.channels=3", "the points of curve have 2 coordinates"),
+        ("--set generator.features=2", "generator.features: is for the discriminator"),
+        ("--set generator.hidden=[0]", "generator.hidden: 0 cannot be used"),
+        ("--set generator.width=8", "generator.width: is for family = \"dcgan\""),
+    ];
+    for (setting, words) in refused {
+        place.gan(&format!("train curve2d --out no {setting}")).expect(2, &[words]);
+    }
+}
