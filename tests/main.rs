@@ -13,6 +13,7 @@ mod generate;
 mod interpolate;
 mod kills;
 mod overwrite;
+mod packs;
 mod repeat;
 mod resume;
 mod show;

@@ -42,7 +42,7 @@ pub fn run(args: &ListArgs) -> Result<()> {
     let width = KNOWN.iter().map(|name| name.len()).max().unwrap_or(0);
     KNOWN.iter().try_for_each(|name| {
         let (holds, needs) = about(name);
-        say::line(format_args!("{name:<width$}  {holds}\n{:width$}  {}", "", state(name, &needs)))
+        say::line(format_args!("{name:<width$}  {holds}\n{:width$}  {}", "", state(name, &needs, found(name, &needs))))
     })?;
     say::line("A pack (gan data pack) stands for any of the images: data.dir=FILE.ganpack")
 }
@@ -53,10 +53,10 @@ fn found(name: &str, needs: &Needs) -> Option<PathBuf> {
     looked_for.then(|| gan_data::folder::find(name, None).ok()).flatten()
 }
 
-fn state(name: &str, needs: &Needs) -> String {
+fn state(name: &str, needs: &Needs, found: Option<PathBuf>) -> String {
     let fetch =
         || gan_data::fetch::source(name).map_or(String::new(), |_| format!("; `gan data fetch {name}` gets it"));
-    match (needs, found(name, needs)) {
+    match (needs, found) {
         (_, Some(dir)) => format!("found in {}", dir.display()),
         (Needs::Files(files), None) => format!("not here: needs {files} in data/{name}{}", fetch()),
         (Needs::Dir(dir), None) => format!("needs {dir}"),
@@ -81,5 +81,15 @@ mod tests {
     #[test]
     fn every_data_set_is_described() {
         KNOWN.iter().for_each(|name| assert_ne!(about(name).0, "", "{name} has no row in about()"));
+    }
+
+    #[test]
+    fn what_is_not_here_comes_with_how_to_get_it() {
+        let words = |name: &str, found: Option<PathBuf>| state(name, &about(name).1, found);
+        assert_eq!(words("cifar10", Some("data/cifar10".into())), "found in data/cifar10");
+        let missing = "not here: needs the files *_batch*.bin in data/cifar10; `gan data fetch cifar10` gets it";
+        assert_eq!(words("cifar10", None), missing);
+        assert_eq!(words("folder", None), "needs a folder of images: data.dir=DIR");
+        assert_eq!(words("ring", None), "needs no files");
     }
 }

@@ -25,7 +25,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
         meter.show("packing", progress.done as u64, progress.total as u64, Unit::Images);
     });
     meter.end();
-    written?;
+    written.map_err(gan_train::Error::from)?;
     if !data.skipped().is_empty() {
         let (count, source) = (data.skipped().len(), &args.source.source);
         say::note(format_args!("{count} files could not be used; `gan data inspect {source}` lists them"));
