@@ -14,6 +14,7 @@ mod interpolate;
 mod kills;
 mod overwrite;
 mod points;
+mod packs;
 mod repeat;
 mod resume;
 mod show;

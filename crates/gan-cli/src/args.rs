@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::data::args::{InspectArgs, ListArgs, PackArgs};
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -184,8 +185,14 @@ pub enum PresetCommand {
 
 #[derive(Subcommand)]
 pub enum DataCommand {
+    /// What data sets there are, what each needs, and whether it is here.
+    List(ListArgs),
     /// Get a data set from the Hugging Face Hub.
     Fetch(FetchArgs),
+    /// Look into a data set: how many images of which size, classes, pixels, files that could not be used.
+    Inspect(InspectArgs),
+    /// Write a data set into one file that training starts from at once.
+    Pack(PackArgs),
 }
 
 #[derive(Args)]

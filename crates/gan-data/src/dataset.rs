@@ -2,6 +2,7 @@
 
 use crate::{Error, Units};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Which part of a data set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +13,15 @@ pub enum Split {
     Train,
     /// The images held back.
     Test,
+}
+
+/// A file that could not be used, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// Why it could not be used.
+    pub reason: String,
 }
 
 /// A numbered set of images of one shape. Shared by the loader's threads, so reading never changes it.
@@ -39,6 +49,11 @@ pub trait Dataset: Send + Sync {
     /// For points: the values that −1 and 1 stand for, by coordinate. Images have none.
     fn units(&self) -> Option<&Units> {
         None
+    }
+
+    /// The files that could not be used.
+    fn skipped(&self) -> &[Skipped] {
+        &[]
     }
 
     /// Whether there are no images.

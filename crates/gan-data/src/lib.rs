@@ -10,6 +10,7 @@
 //! - [`points`]: points on curves and around modes;
 //! - [`mnist`]: MNIST and Fashion-MNIST, which shares its layout;
 //! - [`cifar`]: the binary batches of CIFAR-10;
+//! - [`pack`]: a whole data set in one file, ready to train from;
 //! - [`made`]: images made from a seed, for benches and tests;
 //! - [`sampler`]: which images make batch number b;
 //! - [`loader`]: batches, one after the other, made ahead of time by threads;
@@ -40,15 +41,17 @@ pub mod idx;
 pub mod loader;
 pub mod made;
 pub mod mnist;
+pub mod pack;
 pub mod points;
 pub mod sampler;
 mod workers;
 
 pub use cifar::{Cifar10, Cifar10Options};
-pub use dataset::{Dataset, Split};
+pub use dataset::{Dataset, Skipped, Split};
 pub use error::Error;
 pub use loader::{Batch, Loader};
 pub use made::MadeImages;
 pub use mnist::{Family, Mnist, MnistOptions};
+pub use pack::Pack;
 pub use points::{Points, Units};
 pub use sampler::{LastBatch, Order, Position, Sampler, Sampling};

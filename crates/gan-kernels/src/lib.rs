@@ -13,7 +13,8 @@
 //!
 //! In reading order: [`reference`](mod@reference) (each function once more, in plain loops), [`conv`], [`linear`](mod@linear),
 //! [`norm`], [`activation`], [`pool`], [`resample`], [`dropout`](mod@dropout), [`chain`] (a whole network
-//! as one operation), [`update`] (optimiser steps).
+//! as one operation), [`update`] (optimiser steps). Apart from these,
+//! because they need `unsafe`: [`mapped`] (files as slices), [`process`], [`timing`].
 
 pub mod reference;
 
@@ -22,6 +23,7 @@ pub mod chain;
 pub mod conv;
 pub mod dropout;
 pub mod linear;
+pub mod mapped;
 pub mod norm;
 pub mod pool;
 pub mod process;

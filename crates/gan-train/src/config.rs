@@ -53,7 +53,7 @@ pub struct DataConfig {
     /// The data set: "mnist", "fashion-mnist", "cifar10"; "curve", "ring" and "grid" for points; "made" for noise of any shape.
     /// The last four need no files.
     pub name: String,
-    /// The folder of its files; found by itself where not given.
+    /// The folder of its files; found by itself where not given. Or a pack (`gan data pack`), read whatever the name is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// Height and width to train at. Points have none.

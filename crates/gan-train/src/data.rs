@@ -4,56 +4,77 @@ use crate::config::{DataConfig, LastBatch};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use gan_core::wording::choose;
+use gan_data::pack::{Pack, is_pack};
 use gan_data::points::Shape;
 use gan_data::{
     Cifar10, Cifar10Options, Dataset, Family, Loader, MadeImages, Mnist, MnistOptions, Order, Points, Sampler,
     Sampling, Split,
 };
+use std::path::Path;
 use std::sync::Arc;
 
 /// Images in the set called "made".
 const MADE: usize = 60_000;
 
 /// Every name that `data.name` may have.
-const KNOWN: [&str; 7] = ["mnist", "fashion-mnist", "cifar10", "curve", "ring", "grid", "made"];
+pub const KNOWN: [&str; 7] = ["mnist", "fashion-mnist", "cifar10", "curve", "ring", "grid", "made"];
 
 /// Opens the plan's training data.
 ///
 /// # Errors
 /// If the name is unknown, the files are missing or damaged, or the images have another shape than the plan's.
 pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
-    let data = &plan.config().data;
-    let sample = plan.sample();
-    let set: Arc<dyn Dataset> = match data.name.as_str() {
-        "mnist" => mnist(plan, Family::Mnist)?,
-        "fashion-mnist" => mnist(plan, Family::FashionMnist)?,
-        "cifar10" => cifar10(plan)?,
-        "made" => {
-            let [c, h, w] = [0, 1, 2].map(|i| sample.get(i).copied().unwrap_or(1));
-            Arc::new(Made {
-                images: MadeImages::new(plan.config().train.seed, MADE, [c, h, w])?,
-                shape: sample.clone(),
-            })
-        }
-        "curve" | "ring" | "grid" => Arc::new(Points::new(&points(data)?, plan.config().train.seed)?),
-        other => {
-            return Err(Error::config("data.name", format!("unknown data set \"{other}\"{}", choose(other, &KNOWN))));
-        }
-    };
-    if set.shape() != sample {
-        return Err(other_shape(&data.name, &sample, &set.shape()));
-    }
+    let (data, sample) = (&plan.config().data, plan.sample());
+    let set = find(data, &sample, plan.config().train.seed)?;
+    check_shape(data, &sample, &set.shape())?;
     Ok(set)
 }
 
-fn mnist(plan: &Plan, family: Family) -> Result<Arc<dyn Dataset>> {
-    let dir = plan.config().data.dir.clone();
+/// Opens the data that `data` names, training images. `sample` is the shape wanted, which data sets that can take any follow;
+/// the others come in their own ([`check_shape`]). `seed` decides what is drawn or made.
+///
+/// # Errors
+/// If the name is unknown, or the files are missing or damaged.
+pub fn find(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Dataset>> {
+    if let Some(path) = pack(data) {
+        return Ok(Arc::new(Pack::open(path)?));
+    }
+    Ok(match data.name.as_str() {
+        "mnist" => mnist(data, Family::Mnist)?,
+        "fashion-mnist" => mnist(data, Family::FashionMnist)?,
+        "cifar10" => cifar10(data)?,
+        "made" => {
+            let [c, h, w] = [0, 1, 2].map(|i| sample.get(i).copied().unwrap_or(1));
+            Arc::new(Made { images: MadeImages::new(seed, MADE, [c, h, w])?, shape: sample.to_vec() })
+        }
+        "curve" | "ring" | "grid" => Arc::new(Points::new(&points(data)?, seed)?),
+        other => {
+            return Err(Error::config("data.name", format!("unknown data set \"{other}\"{}", choose(other, &KNOWN))));
+        }
+    })
+}
+
+/// The pack that `data.dir` names: it is read whatever `data.name` is.
+fn pack(data: &DataConfig) -> Option<&Path> {
+    data.dir.as_deref().filter(|path| is_pack(path))
+}
+
+/// Whether samples of the shape `has` can be trained on where `sample` is wanted.
+///
+/// # Errors
+/// If they cannot, naming the key that does not fit.
+pub fn check_shape(data: &DataConfig, sample: &[usize], has: &[usize]) -> Result<()> {
+    let name = pack(data).map_or(data.name.clone(), |path| path.display().to_string());
+    if has == sample { Ok(()) } else { Err(other_shape(&name, sample, has)) }
+}
+
+fn mnist(data: &DataConfig, family: Family) -> Result<Arc<dyn Dataset>> {
+    let dir = data.dir.clone();
     Ok(Arc::new(Mnist::load(&MnistOptions { family, dir, split: Split::Train, size: None })?))
 }
 
-fn cifar10(plan: &Plan) -> Result<Arc<dyn Dataset>> {
-    let dir = plan.config().data.dir.clone();
-    Ok(Arc::new(Cifar10::load(&Cifar10Options { dir, split: Split::Train })?))
+fn cifar10(data: &DataConfig) -> Result<Arc<dyn Dataset>> {
+    Ok(Arc::new(Cifar10::load(&Cifar10Options { dir: data.dir.clone(), split: Split::Train })?))
 }
 
 /// What the points of "curve", "ring" or "grid" are.

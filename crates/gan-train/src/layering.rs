@@ -1,6 +1,6 @@
 //! Preset < file < `--set`: TOML tables laid over each other, then read with errors that name the nearest known key.
 
-use crate::config::RunConfig;
+use crate::config::{DataConfig, RunConfig};
 use crate::error::{Error, Result};
 use crate::presets;
 use gan_core::wording;
@@ -116,6 +116,23 @@ pub fn overlay(base: &mut Table, over: Table) {
 /// # Errors
 /// A missing or unknown key (the nearest known one is named) or a value of the wrong type, with the path to it.
 pub fn read(table: Table) -> Result<RunConfig> {
+    read_as(table)
+}
+
+/// Reads `[data]` alone: a table with that one in it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_data(table: Table) -> Result<DataConfig> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Alone {
+        data: DataConfig,
+    }
+    read_as(table).map(|Alone { data }| data)
+}
+
+fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
     let preset = table.get("preset").and_then(Value::as_str).map(String::from);
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|e| {
         let path = e.path().to_string();

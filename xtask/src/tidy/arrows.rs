@@ -6,7 +6,7 @@ use super::{Problem, Tree};
 const ARROWS: [(&str, &[&str]); 7] = [
     ("gan-kernels", &[]),
     ("gan-core", &["gan-kernels"]),
-    ("gan-data", &["gan-core"]),
+    ("gan-data", &["gan-kernels", "gan-core"]),
     ("gan-metrics", &["gan-kernels", "gan-core"]),
     ("gan-report", &[]),
     ("gan-train", &["gan-kernels", "gan-core", "gan-data", "gan-metrics", "gan-report"]),

@@ -31,90 +31,25 @@ fn fetch(source: &Source, target: &Path, _: bool) -> Result<()> {
 
 #[cfg(feature = "hub")]
 fn fetch(source: &Source, target: &Path, quiet: bool) -> Result<()> {
+    use super::meter::{Meter, Unit};
     use crate::say;
-    use gan_data::fetch::{Environment, Outcome};
+    use gan_data::fetch::{Environment, Outcome, Progress};
 
     let environment = Environment::of_this_process();
     if !quiet {
         let from = format_args!("{} from {}", source.repository, environment.endpoint);
         say::note(format_args!("{}: {from} into {}\nlicence: {}", source.name, target.display(), source.licence));
     }
-    let mut meter = meter::Meter::new(quiet);
-    let outcome = gan_data::fetch::fetch(source, target, environment, &mut |progress| meter.show(progress));
+    let mut meter = Meter::new(quiet);
+    let outcome = gan_data::fetch::fetch(source, target, environment, &mut |progress| match progress {
+        Progress::Download { file, done, total } => meter.show(file, done, total, Unit::Bytes),
+        Progress::Unpack { done, total } => meter.show("writing images", done, total, Unit::Images),
+    });
     meter.end();
     match outcome? {
         Outcome::AlreadyThere => {
             say::line(format_args!("{}: already there, every checksum is right", target.display()))
         }
         Outcome::Fetched { images } => say::line(format_args!("{}: {images} images", target.display())),
-    }
-}
-
-#[cfg(feature = "hub")]
-mod meter {
-    //! How far a download is: a bar on a terminal, else a line a file and one every ten seconds.
-
-    use crate::say;
-    use gan_data::fetch::Progress;
-    use indicatif::{ProgressBar, ProgressStyle};
-    use std::io::IsTerminal;
-    use std::time::{Duration, Instant};
-
-    const LINE_EVERY: Duration = Duration::from_secs(10);
-
-    pub enum Meter {
-        Nothing,
-        Lines { what: String, last: Instant },
-        Bar { what: String, bar: ProgressBar },
-    }
-
-    impl Meter {
-        pub fn new(quiet: bool) -> Self {
-            match (quiet, std::io::stderr().is_terminal()) {
-                (true, _) => Self::Nothing,
-                (false, true) => Self::Bar { what: String::new(), bar: ProgressBar::no_length() },
-                (false, false) => Self::Lines { what: String::new(), last: Instant::now() },
-            }
-        }
-
-        pub fn show(&mut self, progress: Progress<'_>) {
-            let (now, done, total, unit) = match progress {
-                Progress::Download { file, done, total } => (file, done, total, "bytes"),
-                Progress::Unpack { done, total } => ("writing images", done, total, "images"),
-            };
-            match self {
-                Self::Nothing => {}
-                Self::Lines { what, last } => {
-                    if what != now || last.elapsed() >= LINE_EVERY {
-                        say::note(format_args!("{now}: {done} of {total} {unit}"));
-                        (*what, *last) = (now.into(), Instant::now());
-                    }
-                }
-                Self::Bar { what, bar } => {
-                    if what != now {
-                        *what = now.into();
-                        bar.set_style(style(&progress));
-                        bar.set_length(total);
-                        bar.set_message(now.to_string());
-                        bar.reset_elapsed();
-                    }
-                    bar.set_position(done);
-                }
-            }
-        }
-
-        pub fn end(&self) {
-            if let Self::Bar { bar, .. } = self {
-                bar.finish_and_clear();
-            }
-        }
-    }
-
-    fn style(progress: &Progress<'_>) -> ProgressStyle {
-        let template = match progress {
-            Progress::Download { .. } => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}",
-            Progress::Unpack { .. } => "{msg} {wide_bar} {pos}/{len}",
-        };
-        ProgressStyle::with_template(template).expect("a valid template")
     }
 }

@@ -1,6 +1,13 @@
-//! `gan data`: get data sets and look into them, one module a command.
+//! `gan data`: get data sets and look into them, one module a command; [`chosen`] opens what a command works on, [`meter`] shows
+//! how far it is.
 
+pub mod args;
+mod chosen;
 mod fetch;
+mod inspect;
+mod list;
+mod meter;
+mod pack;
 
 use crate::args::DataCommand;
 use anyhow::Result;
@@ -8,6 +15,9 @@ use anyhow::Result;
 /// Runs the command.
 pub fn run(command: &DataCommand, quiet: bool) -> Result<()> {
     match command {
+        DataCommand::List(args) => list::run(args),
         DataCommand::Fetch(args) => fetch::run(args, quiet),
+        DataCommand::Inspect(args) => inspect::run(args),
+        DataCommand::Pack(args) => pack::run(args, quiet),
     }
 }

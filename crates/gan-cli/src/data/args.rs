@@ -1,0 +1,74 @@
+//! The command line of `gan data list`, `inspect` and `pack`.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// The longest side of an image.
+const MOST_SIDE: usize = 4096;
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  gan data list\n  gan data list --json")]
+pub struct ListArgs {
+    /// One line of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which data.
+#[derive(Args)]
+pub struct SourceArgs {
+    /// A data set's name (gan data list), a folder of images, or a pack.
+    #[arg(value_name = "NAME, DIR or FILE.ganpack")]
+    pub source: String,
+    /// Height and width [default: the data set's own; 64 for a folder].
+    #[arg(long, value_name = "N or HxW", allow_negative_numbers = true, value_parser = parse_size)]
+    pub size: Option<(usize, usize)>,
+    /// 1 for grey, 3 for colour [default: the data set's own; 3 for a folder].
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_channels)]
+    pub channels: Option<usize>,
+    /// Change one of the data's settings, e.g. data.dir=DIR; may be given often.
+    #[arg(long, value_name = "data.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan data inspect mnist --out digits.png\n  gan data inspect pictures/ --size 64 --json\n  gan data inspect faces.ganpack"
+)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Draw up to 64 of the images, evenly spread over the data set, as a sheet.
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+    /// One line of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Training takes the pack in place of the folder: gan train PRESET --set data.dir=FILE.ganpack\n\nExamples:\n  gan data pack pictures/ pictures.ganpack --size 64\n  gan data pack mnist mnist.ganpack && gan train dcgan-mnist --set data.dir=mnist.ganpack"
+)]
+pub struct PackArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// The new file; an older pack of that name is replaced.
+    #[arg(value_name = "DST.ganpack")]
+    pub to: PathBuf,
+}
+
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let side = |text: &str| text.trim().parse().ok().filter(|n| (1..=MOST_SIDE).contains(n));
+    let sides = text.split_once(['x', 'X', '×']).unwrap_or((text, text));
+    let both = side(sides.0).zip(side(sides.1));
+    both.ok_or_else(|| format!("expected a side of 1 to {MOST_SIDE}, e.g. 64, or height x width, e.g. 64x48"))
+}
+
+fn parse_channels(text: &str) -> Result<usize, String> {
+    match text.trim() {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("expected 1 (grey) or 3 (colour)".into()),
+    }
+}

@@ -1,0 +1,109 @@
+//! The data that a command works on: a data set by its name, a folder of images, or a pack.
+
+use super::args::SourceArgs;
+use crate::args::Usage;
+use anyhow::Result;
+use gan_data::pack::Header;
+use gan_data::{Dataset, Pack};
+use gan_train::config::DataConfig;
+use gan_train::data;
+use gan_train::layering::{self, Table};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What `data.name` is for a folder of images.
+const FOLDER: &str = "folder";
+
+/// A folder's images are made so large, and in so many channels, unless it is said otherwise.
+const SIDE: i64 = 64;
+const CHANNELS: i64 = 3;
+
+/// Whatever is drawn or made is drawn with it.
+const SEED: u64 = 0;
+
+/// An opened data set.
+pub struct Chosen {
+    /// Its name.
+    pub name: String,
+    /// What it is made from, for people.
+    pub from: String,
+    /// Its samples.
+    pub data: Arc<dyn Dataset>,
+}
+
+/// Opens what `args` name.
+pub fn open(args: &SourceArgs) -> Result<Chosen> {
+    let (mut table, header) = named(&args.source)?;
+    assign(&mut table, args)?;
+    let config = layering::read_data(with_defaults(&table))?;
+    let data = data::find(&config, &sample(&config), SEED)?;
+    data::check_shape(&config, &wanted(&table, &config, &data.shape()), &data.shape())?;
+    let (name, from) = match header {
+        Some(header) => (header.name, header.made_from),
+        None => (config.name.clone(), made_from(&config)),
+    };
+    Ok(Chosen { name, from, data })
+}
+
+/// `[data]` with what `source` stands for, and the header where that is a pack.
+fn named(source: &str) -> Result<(Table, Option<Header>)> {
+    let path = Path::new(source);
+    let dir = |name: &str| [("name", name), ("dir", source)].map(|(key, value)| (key.to_string(), value.into()));
+    match (data::KNOWN.contains(&source), path.is_dir(), path.exists()) {
+        (true, ..) => Ok((Table::from_iter([("name".to_string(), source.into())]), None)),
+        (_, true, _) => Ok((Table::from_iter(dir(FOLDER)), None)),
+        // Any other file is told by the same words that a damaged pack is told by.
+        (.., true) => Ok((Table::from_iter(dir(FOLDER)), Some(Pack::open(path)?.header().clone()))),
+        _ => {
+            let nearest = gan_core::wording::choose(source, &data::KNOWN);
+            Err(Usage(format!("{source}: there is no such folder, pack or data set{nearest}")).into())
+        }
+    }
+}
+
+/// Lays `--set`, `--size` and `--channels` over it.
+fn assign(table: &mut Table, args: &SourceArgs) -> Result<()> {
+    let mut all = Table::from_iter([("data".to_string(), std::mem::take(table).into())]);
+    let size = args.size.map(|(height, width)| format!("data.size=[{height}, {width}]"));
+    let channels = args.channels.map(|channels| format!("data.channels={channels}"));
+    for assignment in args.set.iter().cloned().chain(size).chain(channels) {
+        layering::set(&mut all, &assignment)?;
+    }
+    let data = all.remove("data").and_then(|value| value.try_into().ok());
+    match (data, all.keys().next()) {
+        (Some(data), None) => *table = data,
+        (_, other) => {
+            let problem = "is no setting of the data; expected data.KEY=VALUE, e.g. data.dir=DIR";
+            return Err(Usage(format!("--set {}: {problem}", other.map_or("data", String::as_str))).into());
+        }
+    }
+    Ok(())
+}
+
+fn with_defaults(table: &Table) -> Table {
+    let mut data = Table::from_iter([("size".to_string(), SIDE.into()), ("channels".to_string(), CHANNELS.into())]);
+    data.extend(table.clone());
+    Table::from_iter([("data".to_string(), data.into())])
+}
+
+/// The shape for data sets that come in any.
+fn sample(config: &DataConfig) -> Vec<usize> {
+    std::iter::once(config.channels).chain(config.size.into_iter().flat_map(|size| size.get())).collect()
+}
+
+/// The shape `own` of the data set, with whatever the user asked for in its place.
+fn wanted(table: &Table, config: &DataConfig, own: &[usize]) -> Vec<usize> {
+    let mut wanted = own.to_vec();
+    if table.contains_key("channels") {
+        wanted[0] = config.channels;
+    }
+    if let (true, Some(size)) = (table.contains_key("size"), config.size) {
+        wanted.splice(1.., size.get());
+    }
+    wanted
+}
+
+fn made_from(config: &DataConfig) -> String {
+    let dir = config.dir.as_ref().map_or(String::new(), |dir| format!(" in {}", dir.display()));
+    format!("{}{dir}", config.name)
+}

@@ -1,0 +1,122 @@
+//! `gan data inspect`: what is in a data set, in numbers and as a sheet.
+
+use super::args::InspectArgs;
+use super::chosen::{self, Chosen};
+use crate::args::Usage;
+use crate::say;
+use anyhow::Result;
+use gan_data::Dataset;
+use gan_report::{Images, grid};
+use serde_json::json;
+use std::path::Path;
+
+/// The most images that the pixels' mean and spread are taken over.
+const SAMPLE: usize = 1000;
+
+/// The most images on the sheet.
+const SHEET: usize = 64;
+
+/// Mean and spread over a sample of the data, by channel, or by coordinate of points.
+struct Pixels {
+    images: usize,
+    mean: Vec<f64>,
+    /// The standard deviation.
+    spread: Vec<f64>,
+}
+
+/// Looks into the data that `args` name.
+pub fn run(args: &InspectArgs) -> Result<()> {
+    let chosen = chosen::open(&args.source)?;
+    let data = chosen.data.as_ref();
+    let pixels = pixels(data)?;
+    if let Some(out) = &args.out {
+        draw(data, out)?;
+    }
+    match args.json {
+        true => say::line(as_json(&chosen, &pixels)),
+        false => say::bytes(as_text(&chosen, &pixels).as_bytes()),
+    }
+}
+
+/// Up to `most` numbers of images, evenly spread over the data.
+fn spread_out(data: &dyn Dataset, most: usize) -> impl Iterator<Item = usize> {
+    let (len, count) = (data.len(), data.len().min(most));
+    (0..count).map(move |i| (i as u128 * len as u128 / count as u128) as usize)
+}
+
+fn pixels(data: &dyn Dataset) -> Result<Pixels> {
+    let (groups, mut image) = (data.shape()[0], vec![0.0; data.pixels()]);
+    let mut sums = vec![[0.0f64; 2]; groups];
+    let each = data.pixels() / groups;
+    for index in spread_out(data, SAMPLE) {
+        data.write(index, &mut image)?;
+        for (sum, plane) in sums.iter_mut().zip(image.chunks_exact(each)) {
+            plane.iter().map(|&v| f64::from(v)).for_each(|v| *sum = [sum[0] + v, sum[1] + v * v]);
+        }
+    }
+    let images = data.len().min(SAMPLE);
+    let count = (images * each) as f64;
+    let mean: Vec<f64> = sums.iter().map(|sum| sum[0] / count).collect();
+    let spread = sums.iter().zip(&mean).map(|(sum, mean)| (sum[1] / count - mean * mean).max(0.0).sqrt()).collect();
+    Ok(Pixels { images, mean, spread })
+}
+
+/// Writes the sheet to `out`.
+fn draw(data: &dyn Dataset, out: &Path) -> Result<()> {
+    let [channels, height, width] = <[usize; 3]>::try_from(data.shape())
+        .map_err(|_| Usage("--out: the samples are points, and a sheet shows images: leave it out".into()))?;
+    let indices: Vec<usize> = spread_out(data, SHEET).collect();
+    let mut values = vec![0.0; indices.len() * data.pixels()];
+    for (&index, image) in indices.iter().zip(values.chunks_exact_mut(data.pixels())) {
+        data.write(index, image)?;
+    }
+    let columns = (1..).find(|n| n * n >= indices.len()).unwrap_or(1);
+    let images = Images::new(&values, [indices.len(), channels, height, width])?;
+    Ok(grid(&images, indices.len().div_ceil(columns), columns)?.save_png(out)?)
+}
+
+/// How many images each class has, in the order of the classes.
+fn counts(data: &dyn Dataset) -> Vec<(&String, usize)> {
+    let mut counts: Vec<(&String, usize)> = data.classes().iter().map(|name| (name, 0)).collect();
+    for label in (0..data.len()).filter_map(|index| data.label(index)) {
+        counts.get_mut(label as usize).into_iter().for_each(|(_, count)| *count += 1);
+    }
+    counts
+}
+
+fn as_text(chosen: &Chosen, pixels: &Pixels) -> String {
+    let (data, rounded) =
+        (chosen.data.as_ref(), |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(" "));
+    let what = match data.shape().as_slice() {
+        [1, h, w] => format!("grey images of {h}×{w}"),
+        [3, h, w] => format!("colour images of {h}×{w}"),
+        [c, h, w] => format!("images of {h}×{w} in {c} channels"),
+        other => format!("points of {} coordinates", other[0]),
+    };
+    let mut text = format!("{}: {} {what}\n", chosen.name, data.len());
+    text += &format!("made from:  {}\n", chosen.from);
+    text += &format!("values:     mean {}\n", rounded(&pixels.mean));
+    text += &format!("            spread {}\n", rounded(&pixels.spread));
+    text += &format!("            in [−1, 1], over {} samples\n", pixels.images);
+    text += &format!("classes:    {}\n", data.classes().len());
+    counts(data).iter().for_each(|(name, count)| text += &format!("  {count:>8}  {name}\n"));
+    text += &format!("skipped:    {} files\n", data.skipped().len());
+    data.skipped().iter().for_each(|file| text += &format!("  {}: {}\n", file.path.display(), file.reason));
+    text
+}
+
+fn as_json(chosen: &Chosen, pixels: &Pixels) -> serde_json::Value {
+    let data = chosen.data.as_ref();
+    let classes: Vec<_> = counts(data).iter().map(|(name, count)| json!({ "name": name, "count": count })).collect();
+    let skipped =
+        data.skipped().iter().map(|file| json!({ "path": file.path.display().to_string(), "reason": file.reason }));
+    json!({
+        "name": chosen.name,
+        "made_from": chosen.from,
+        "count": data.len(),
+        "shape": data.shape(),
+        "classes": classes,
+        "skipped": skipped.collect::<Vec<_>>(),
+        "values": { "samples": pixels.images, "mean": pixels.mean, "spread": pixels.spread },
+    })
+}

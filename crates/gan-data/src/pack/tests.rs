@@ -1,0 +1,262 @@
+//! Packs give back every byte, and damage anywhere is told.
+
+use super::*;
+use crate::MadeImages;
+use std::fs;
+
+/// Images whose pixels are bytes, every byte among them.
+struct Bytes {
+    count: usize,
+    shape: Vec<usize>,
+    classes: Vec<String>,
+}
+
+impl Bytes {
+    fn new(count: usize, shape: &[usize], classes: &[&str]) -> Self {
+        Self { count, shape: shape.to_vec(), classes: classes.iter().map(ToString::to_string).collect() }
+    }
+
+    fn byte(index: usize, at: usize) -> u8 {
+        (index * 7 + at) as u8
+    }
+}
+
+impl Dataset for Bytes {
+    fn len(&self) -> usize {
+        self.count
+    }
+    fn shape(&self) -> Vec<usize> {
+        self.shape.clone()
+    }
+    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
+        self.check(index, out.len())?;
+        out.iter_mut().enumerate().for_each(|(at, value)| *value = scale(Self::byte(index, at)));
+        Ok(())
+    }
+    fn label(&self, index: usize) -> Option<u32> {
+        (index < self.count && !self.classes.is_empty()).then(|| (index * index % self.classes.len()) as u32)
+    }
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+}
+
+const MADE: Made<'_> = Made { name: "toy", from: "a test" };
+
+/// A folder with the pack `toy.ganpack` of ten images of 3×5×20, in three classes.
+fn packed() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("toy.ganpack");
+    write(&path, &Bytes::new(10, &[3, 5, 20], &["a", "b", "c"]), &MADE, 2, &mut |_| ()).unwrap();
+    (dir, path)
+}
+
+fn image(data: &dyn Dataset, index: usize) -> Result<Vec<f32>, Error> {
+    let mut out = vec![f32::NAN; data.pixels()];
+    data.write(index, &mut out).map(|()| out)
+}
+
+/// The pack after `change`, opened.
+fn changed(change: impl Fn(&mut Vec<u8>)) -> Result<Pack, Error> {
+    let (_dir, path) = packed();
+    let mut bytes = fs::read(&path).unwrap();
+    change(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    Pack::open(&path)
+}
+
+#[track_caller]
+fn says<T>(result: Result<T, Error>, words: &[&str]) {
+    let message = result.err().expect("an error").to_string();
+    words.iter().for_each(|word| assert!(message.contains(word), "no {word:?} in {message:?}"));
+}
+
+#[test]
+fn every_byte_label_and_name_comes_back() {
+    let (_dir, path) = packed();
+    let (source, pack) = (Bytes::new(10, &[3, 5, 20], &["a", "b", "c"]), Pack::open(&path).unwrap());
+    assert_eq!((pack.len(), pack.shape(), pack.classes()), (10, vec![3, 5, 20], source.classes()));
+    assert_eq!((pack.header().name.as_str(), pack.header().made_from.as_str()), ("toy", "a test"));
+    for index in 0..10 {
+        assert_eq!(image(&pack, index).unwrap(), image(&source, index).unwrap());
+        assert_eq!(pack.label(index), source.label(index));
+    }
+    assert_eq!(pack.label(10), None);
+    assert!(pack.write(10, &mut [0.0; 300]).is_err() && pack.write(0, &mut [0.0; 299]).is_err());
+}
+
+#[test]
+fn the_file_is_laid_out_as_documented() {
+    let (_dir, path) = packed();
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(&bytes[..12], b"ganpack\n\x01\0\0\0");
+    let end = 20 + u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
+    let crc = crc32fast::hash(&[&bytes[8..16], &bytes[20..end]].concat());
+    assert_eq!((end % 64, &bytes[16..20]), (0, &crc.to_le_bytes()[..]));
+    let header: serde_json::Value = serde_json::from_slice(&bytes[20..end]).unwrap();
+    let keys = r#"{"name":"toy","made_from":"a test","count":10,"shape":[3,5,20],"classes":["a","b","c"]}"#;
+    assert_eq!(header, serde_json::from_str::<serde_json::Value>(keys).unwrap());
+    assert_eq!(bytes[end + 8..end + 12], [1, 0, 0, 0], "the label of image 2: 2 · 2 mod 3");
+    let pixels = &bytes[end + 80..];
+    assert_eq!((pixels.len(), pixels[2 * 300 + 5]), (3000, Bytes::byte(2, 5)));
+    let crc = crc32fast::hash(&[&[1, 0, 0, 0], &pixels[600..900]].concat());
+    assert_eq!(bytes[end + 40 + 8..][..4], crc.to_le_bytes());
+}
+
+#[test]
+fn all_bytes_survive_the_way_through_floats() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("all");
+    write(&path, &Bytes::new(1, &[1, 16, 16], &[]), &MADE, 1, &mut |_| ()).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    assert!(bytes[bytes.len() - 256..].iter().copied().eq(0..=255));
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing_and_progress_reaches_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = Bytes::new(40, &[3, 200, 200], &[]); // nine images make a block
+    let packs = [0, 1, 3].map(|threads| {
+        let path = dir.path().join(threads.to_string());
+        let mut seen = Vec::new();
+        write(&path, &data, &MADE, threads, &mut |progress| seen.push((progress.done, progress.total))).unwrap();
+        assert!(seen.is_sorted() && seen.len() > 3 && seen.last() == Some(&(40, 40)), "{seen:?}");
+        fs::read(path).unwrap()
+    });
+    assert!(packs[0] == packs[1] && packs[1] == packs[2]);
+}
+
+#[test]
+fn a_pack_packs_into_itself() {
+    let (dir, path) = packed();
+    let before = fs::read(&path).unwrap();
+    write(&path, &Pack::open(&path).unwrap(), &MADE, 2, &mut |_| ()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_damaged_image_is_named_and_the_others_are_read() {
+    let flipped =
+        |back: usize| move |bytes: &mut Vec<u8>| bytes.iter_mut().rev().nth(back).into_iter().for_each(|b| *b ^= 4);
+    // From the file's end: image 9 has the last 300 bytes, the checksums stand before the pixels, the labels before those.
+    for (back, index) in [(0, 9), (299, 9), (300, 8), (2999, 0), (3000, 9), (3039, 0), (3043, 9), (3079, 0)] {
+        let pack = changed(flipped(back)).unwrap();
+        says(
+            image(&pack, index),
+            &["toy.ganpack: damaged image", &format!("of image {index},"), "pack the data again"],
+        );
+        assert!((0..10).filter(|&i| i != index).all(|i| image(&pack, i).is_ok()));
+    }
+}
+
+#[test]
+fn any_flipped_byte_before_the_images_is_found_when_the_pack_is_opened() {
+    let (_dir, path) = packed();
+    let start = fs::read(&path).unwrap().len() - 3080;
+    for at in 0..start {
+        says(changed(|bytes| bytes[at] ^= 1), &["toy.ganpack: "]);
+    }
+    says(changed(|bytes| bytes[0] = b'G'), &["no pack", "gan data pack"]);
+    says(changed(|bytes| bytes[8] = 2), &["version of the format: found 2, expected 1", "pack the data again"]);
+    says(changed(|bytes| bytes[30] ^= 1), &["damaged header: found CRC-32", "pack the data again"]);
+}
+
+#[test]
+fn other_lengths_are_told() {
+    says(changed(|bytes| bytes.truncate(bytes.len() - 1)), &["cut off", "bytes for 10 images of 3×5×20"]);
+    says(changed(|bytes| bytes.push(0)), &["too long"]);
+    says(changed(|bytes| bytes.truncate(25)), &["cut off: found 25 bytes"]);
+    says(changed(|bytes| bytes.truncate(10)), &["cut off: found 10 bytes, expected 20 or more"]);
+    says(changed(|bytes| bytes.truncate(5)), &["no pack"]);
+    says(changed(Vec::clear), &["is empty"]);
+    says(Pack::open(Path::new("/no/such.ganpack")), &["/no/such.ganpack: cannot be read"]);
+}
+
+#[test]
+fn sound_checksums_do_not_make_nonsense_readable() {
+    let with = |header: Header| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("made");
+        let text = serde_json::to_vec(&header).unwrap();
+        let numbers = [VERSION.to_le_bytes(), (text.len() as u32).to_le_bytes()].concat();
+        let crc = crc32fast::hash(&[&numbers[..], &text].concat()).to_le_bytes();
+        fs::write(&path, [&MAGIC[..], &numbers, &crc, &text].concat()).unwrap();
+        Pack::open(&path)
+    };
+    let header = |count, shape| Header { name: String::new(), made_from: String::new(), count, shape, classes: vec![] };
+    says(with(header(usize::MAX, [1, 1, 1])), &["impossible header"]);
+    says(with(header(1, [usize::MAX, 2, 2])), &["impossible header"]);
+    says(with(header(0, [0, 2, 2])), &["impossible header"]);
+    says(with(header(1, [1, 1, 1])), &["cut off"]);
+}
+
+#[test]
+fn points_nothing_and_impossible_places_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.ganpack");
+    let pack = |path: &Path, data: &dyn Dataset| write(path, data, &MADE, 1, &mut |_| ());
+    says(pack(&path, &Bytes::new(5, &[2], &[])), &["found points of 2 coordinates", "points need no pack"]);
+    says(pack(&path, &Bytes::new(0, &[1, 2, 2], &[])), &["found no images"]);
+    let images = MadeImages::new(1, 5, [1, 2, 2]).unwrap();
+    says(pack(dir.path(), &images), &["it is a folder"]);
+    says(pack(&dir.path().join("none/x"), &images), &["none/x: cannot be written"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// Fails at image 20.
+struct Broken(MadeImages);
+
+impl Dataset for Broken {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn shape(&self) -> Vec<usize> {
+        self.0.shape()
+    }
+    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
+        let index = if index == 20 { usize::MAX } else { index };
+        self.0.write(index, out)
+    }
+    fn label(&self, _: usize) -> Option<u32> {
+        None
+    }
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+}
+
+#[test]
+fn an_image_that_cannot_be_read_leaves_the_old_pack_alone() {
+    let (dir, path) = packed();
+    let before = fs::read(&path).unwrap();
+    let broken = Broken(MadeImages::new(1, 500, [3, 200, 200]).unwrap());
+    says(write(&path, &broken, &MADE, 3, &mut |_| ()), &["no such image"]);
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn two_at_a_time_are_told_and_leftovers_are_overwritten() {
+    let (dir, path) = packed();
+    let leftover = dir.path().join(".toy.ganpack.packing");
+    let file = File::create(&leftover).unwrap();
+    file.set_len(1 << 20).unwrap();
+    file.lock().unwrap();
+    let images = MadeImages::new(1, 5, [1, 2, 2]).unwrap();
+    says(write(&path, &images, &MADE, 1, &mut |_| ()), &["another process is packing into it"]);
+    assert!(leftover.exists());
+    drop(file);
+    write(&path, &images, &MADE, 1, &mut |_| ()).unwrap();
+    assert_eq!((Pack::open(&path).unwrap().len(), leftover.exists()), (5, false));
+}
+
+#[test]
+fn packs_are_told_from_other_files() {
+    let (dir, path) = packed();
+    let other = dir.path().join("renamed");
+    fs::rename(&path, &other).unwrap();
+    assert!(is_pack(&other) && !is_pack(&path) && !is_pack(dir.path()));
+    fs::write(&path, b"").unwrap();
+    assert!(is_pack(&path));
+}

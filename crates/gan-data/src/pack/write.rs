@@ -1,0 +1,215 @@
+//! Any data set of images written down as a pack: read by threads, written in order by the caller's.
+
+use super::format::{self, Header, Layout};
+use crate::{Dataset, Error};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+/// About so many bytes of pixels are handed over at once.
+const BLOCK: usize = 1 << 20;
+
+/// The most images that are handed over at once, however small they are.
+const MOST_IMAGES: usize = 4096;
+
+/// How many finished blocks wait for each thread at most.
+const AHEAD: usize = 2;
+
+/// What a pack is to be called inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made<'a> {
+    /// The data set's name.
+    pub name: &'a str,
+    /// What it was made from, for people.
+    pub from: &'a str,
+}
+
+/// How far the writing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Images written.
+    pub done: usize,
+    /// Images in all.
+    pub total: usize,
+}
+
+/// Packs `data` into the file `path` with `threads` threads (at least one) that read and decode.
+///
+/// A pixel v in [−1, 1] becomes the byte round((v + 1) · 127.5), which is the byte that it was made from by
+/// [`scale`](crate::dataset::scale). Takes a few MiB a thread, however many images there are. The file appears whole, replacing
+/// an older one; what a killed process left beside it, `.NAME.packing`, the next one overwrites.
+///
+/// # Errors
+/// [`Error::Setting`] where the samples are points, there are none, or a label has no class; whatever reading an image brings;
+/// [`Error::Write`].
+pub fn write(
+    path: &Path,
+    data: &dyn Dataset,
+    made: &Made<'_>,
+    threads: usize,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<(), Error> {
+    let header = header(data, made)?;
+    let impossible = || refused(format!("{} images of {:?}", header.count, header.shape), "fewer or smaller images");
+    let (start, layout) = format::start(&header).ok_or_else(impossible)?;
+    let mut target = Target::new(path)?;
+    target.put(0, &start)?;
+    let job = Job { data, layout, per_block: (BLOCK / data.pixels()).clamp(1, MOST_IMAGES), threads: threads.max(1) };
+    job.run(&mut |block| {
+        let done = block.first + block.checksums.len() / 4;
+        target.take(block, &layout)?;
+        watch(Progress { done, total: header.count });
+        Ok(())
+    })?;
+    target.finish()
+}
+
+fn header(data: &dyn Dataset, made: &Made<'_>) -> Result<Header, Error> {
+    let Ok(shape) = <[usize; 3]>::try_from(data.shape()) else {
+        return Err(refused(format!("points of {} coordinates", data.pixels()), "images; points need no pack"));
+    };
+    if data.is_empty() {
+        return Err(refused("no images".into(), "one image or more"));
+    }
+    let (name, made_from) = (made.name.into(), made.from.into());
+    Ok(Header { name, made_from, count: data.len(), shape, classes: data.classes().to_vec() })
+}
+
+fn refused(found: String, expected: &str) -> Error {
+    let advice = "name other data".into();
+    Error::Setting { key: "data to pack", found, expected: expected.into(), advice }
+}
+
+/// A row of images, ready to be written.
+struct Block {
+    first: usize,
+    labels: Vec<u8>,
+    checksums: Vec<u8>,
+    pixels: Vec<u8>,
+}
+
+struct Job<'a> {
+    data: &'a dyn Dataset,
+    layout: Layout,
+    per_block: usize,
+    threads: usize,
+}
+
+impl Job<'_> {
+    /// Hands every block to `take`, in order: thread i of n makes the blocks b with b mod n = i.
+    fn run(&self, take: &mut dyn FnMut(Block) -> Result<(), Error>) -> Result<(), Error> {
+        thread::scope(|scope| {
+            let start = |first| {
+                let (sender, receiver) = sync_channel(AHEAD);
+                let spawned = thread::Builder::new().spawn_scoped(scope, move || self.make(first, &sender));
+                let failed = |cause: io::Error| Error::Worker { batch: first as u64, message: cause.to_string() };
+                spawned.map(|_| receiver).map_err(failed)
+            };
+            let receivers = (0..self.threads).map(start).collect::<Result<Vec<Receiver<_>>, Error>>()?;
+            // Leaving early drops the receivers, and the threads stop at their next block.
+            (0..self.blocks()).try_for_each(|number| {
+                let gone = |_| Error::Worker { batch: number as u64, message: "it stopped".into() };
+                take(receivers[number % self.threads].recv().map_err(gone)??)
+            })
+        })
+    }
+
+    fn blocks(&self) -> usize {
+        self.data.len().div_ceil(self.per_block)
+    }
+
+    fn make(&self, first: usize, sender: &SyncSender<Result<Block, Error>>) {
+        for number in (first..self.blocks()).step_by(self.threads) {
+            let block = self.block(number);
+            let last = block.is_err();
+            if sender.send(block).is_err() || last {
+                return;
+            }
+        }
+    }
+
+    fn block(&self, number: usize) -> Result<Block, Error> {
+        let first = number * self.per_block;
+        let images = first..(first + self.per_block).min(self.data.len());
+        let mut block = Block { first, labels: Vec::new(), checksums: Vec::new(), pixels: Vec::new() };
+        let mut values = vec![0.0; self.data.pixels()];
+        for index in images {
+            self.data.write(index, &mut values)?;
+            let start = block.pixels.len();
+            block.pixels.extend(values.iter().map(|&value| byte(value)));
+            let label = self.label(index)?;
+            block.labels.extend(label.into_iter().flat_map(u32::to_le_bytes));
+            block.checksums.extend(format::checksum(label, &block.pixels[start..]).to_le_bytes());
+        }
+        Ok(block)
+    }
+
+    fn label(&self, index: usize) -> Result<Option<u32>, Error> {
+        if self.layout.label_of(index).is_none() {
+            return Ok(None);
+        }
+        let (label, classes) = (self.data.label(index), self.data.classes().len());
+        match label.filter(|&label| (label as usize) < classes) {
+            Some(label) => Ok(Some(label)),
+            None => Err(refused(format!("class {label:?} for image {index}"), "one of the data set's classes")),
+        }
+    }
+}
+
+/// The byte that [`scale`](crate::dataset::scale) makes `value` from.
+fn byte(value: f32) -> u8 {
+    ((value + 1.0) * 127.5).round() as u8
+}
+
+/// The file under its temporary name; removed unless it is finished.
+struct Target<'a> {
+    file: File,
+    temporary: PathBuf,
+    path: &'a Path,
+}
+
+impl<'a> Target<'a> {
+    fn new(path: &'a Path) -> Result<Self, Error> {
+        let failed = |cause| Error::Write { path: path.into(), cause };
+        let name = path.file_name().ok_or_else(|| failed(io::Error::other("the path has no file name")))?;
+        if path.is_dir() {
+            return Err(failed(io::Error::other("it is a folder")));
+        }
+        let temporary = path.with_file_name(format!(".{}.packing", name.to_string_lossy()));
+        // Not truncated before it is locked: another process may be at it.
+        let file = File::options().create(true).truncate(false).write(true).open(&temporary).map_err(failed)?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(failed(io::Error::other("another process is packing into it")));
+        }
+        let target = Self { file, temporary, path };
+        target.file.set_len(0).map_err(failed)?;
+        Ok(target)
+    }
+
+    fn put(&mut self, at: usize, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.file.seek(SeekFrom::Start(at as u64)).and_then(|_| self.file.write_all(bytes));
+        written.map_err(|cause| Error::Write { path: self.path.into(), cause })
+    }
+
+    fn take(&mut self, block: Block, layout: &Layout) -> Result<(), Error> {
+        if let Some(at) = layout.label_of(block.first) {
+            self.put(at, &block.labels)?;
+        }
+        self.put(layout.checksum_of(block.first), &block.checksums)?;
+        self.put(layout.pixels_of(block.first).start, &block.pixels)
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        let placed = self.file.sync_all().and_then(|()| fs::rename(&self.temporary, self.path));
+        placed.map_err(|cause| Error::Write { path: self.path.into(), cause })
+    }
+}
+
+impl Drop for Target<'_> {
+    fn drop(&mut self) {
+        // After the rename there is nothing of that name.
+        fs::remove_file(&self.temporary).ok();
+    }
+}

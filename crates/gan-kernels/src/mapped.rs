@@ -1,0 +1,52 @@
+//! A file as a slice of bytes that the system reads in when they are looked at, and may drop again.
+
+use memmap2::Mmap;
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+
+/// A whole file, mapped for reading. It stays readable when the file is renamed, replaced or removed.
+///
+/// The bytes are the file's own: a process that writes into the file changes them under the reader's eyes, and one that
+/// cuts it short makes the system end this process (`SIGBUS`) at the next look behind the end. Map only files that are
+/// replaced by renaming and never written into; check what you read.
+#[derive(Debug)]
+pub struct Mapped(Mmap);
+
+impl Mapped {
+    /// Maps the file at `path`. Takes no time and no memory of its own, however large the file is.
+    ///
+    /// # Errors
+    /// Whatever the system says: no such file, no permission, a folder, no room among the addresses.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        // SAFETY: the mapping is private and read-only, and lives as long as the slices borrowed from it. The rest is the
+        // caller's part as documented: nobody writes into the file. Its bytes are never read as anything but `u8`, for
+        // which every value is valid.
+        unsafe { Mmap::map(&file) }.map(Self)
+    }
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_the_files_and_outlive_its_name() {
+        let path = std::env::temp_dir().join(format!("gan-mapped-{}", std::process::id()));
+        std::fs::write(&path, b"some bytes").unwrap();
+        let mapped = Mapped::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(&mapped[5..], b"bytes");
+        assert!(Mapped::open(&path).is_err());
+    }
+}

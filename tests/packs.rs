@@ -1,0 +1,154 @@
+//! Packs and `gan data`: what is packed trains like the files it was made from, and what is in a data set can be looked into.
+
+use crate::common::{Place, assert_same, results};
+use gan_report::{Colour, Picture};
+use serde_json::Value;
+use std::fs;
+
+/// A short run.
+const TRAIN: &str = "train dcgan-mnist --steps 3 --set train.threads=1 --set train.batch=8 --set generator.width=8 \
+                     --set discriminator.width=8 --set samples.rows=2 --set samples.columns=2";
+
+/// A place with the folder `digits` and its pack `digits.ganpack`.
+fn packed() -> Place {
+    let place = Place::new();
+    place.first_digits("digits", 70);
+    let ran = place.good("data pack mnist digits.ganpack --set data.dir=digits");
+    let size = fs::metadata(place.path("digits.ganpack")).unwrap().len();
+    assert_eq!(ran.text(), format!("digits.ganpack: 70 images of 1×28×28, {size} bytes\n"));
+    assert!(ran.stderr.contains("packing: 70 of 70 images"), "{}", ran.stderr);
+    place
+}
+
+fn json(place: &Place, line: &str) -> Value {
+    serde_json::from_str(place.good(line).text()).expect("JSON")
+}
+
+#[test]
+fn training_from_a_pack_gives_the_bytes_that_the_files_give() {
+    let place = packed();
+    place.good(&format!("{TRAIN} --set data.dir=digits --out files"));
+    place.good(&format!("{TRAIN} --set data.dir=digits.ganpack --out pack"));
+    let from_files = results(&place.path("files"));
+    assert!(from_files.keys().any(|name| name.starts_with("samples/")));
+    assert_same(&from_files, &results(&place.path("pack")));
+    place.good("train pack --resume --steps 4");
+}
+
+#[test]
+fn a_pack_is_read_whatever_the_data_is_called() {
+    let place = packed();
+    fs::rename(place.path("digits.ganpack"), place.path("renamed")).unwrap();
+    place.good(&format!("{TRAIN} --set data.name=anything --set data.dir=renamed --out run"));
+    let line = format!("{TRAIN} --set data.dir=renamed --set data.size=32 --out other");
+    place.gan(&line).expect(2, &["data.size: 32×32 cannot be used", "the images of renamed are 28×28"]);
+    let line = "train dcgan-cifar10 --set data.dir=renamed --set data.size=28 --out other";
+    place.gan(line).expect(2, &["data.channels: 3 cannot be used", "the images of renamed have 1"]);
+}
+
+#[test]
+fn damaged_packs_are_named_with_what_to_do() {
+    let place = packed();
+    let (path, line) = (place.path("digits.ganpack"), format!("{TRAIN} --set data.dir=digits.ganpack --out run"));
+    let whole = fs::read(&path).unwrap();
+    let damage = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        place.gan(&line)
+    };
+    damage(&whole[..whole.len() - 1]).expect(1, &["digits.ganpack: cut off", "gan data pack"]);
+    damage(&[]).expect(1, &["digits.ganpack: is empty"]);
+    damage(&[&whole[..8], &[9, 0, 0, 0], &whole[12..]].concat()).expect(1, &["version", "found 9, expected 1"]);
+    damage(b"something else, but longer").expect(1, &["digits.ganpack: no pack", "gan data pack"]);
+    let mut dark = whole.clone();
+    let start = dark.len() - 70 * 784;
+    dark[start..].fill(0);
+    damage(&dark).expect(1, &["digits.ganpack: damaged image", "CRC-32", "pack the data again"]);
+}
+
+#[test]
+fn inspecting_tells_counts_classes_and_values() {
+    let place = packed();
+    let pack = json(&place, "data inspect digits.ganpack --json --out sheet.png");
+    let files = json(&place, "data inspect mnist --set data.dir=digits --json");
+    assert_eq!(pack, files);
+    assert_eq!((&pack["name"], &pack["count"], &pack["shape"]), (&"mnist".into(), &70.into(), &vec![1, 28, 28].into()));
+    assert_eq!(pack["made_from"], "mnist in digits");
+    let labels = fs::read(place.path("digits/train-labels-idx1-ubyte")).unwrap();
+    let pixels = &fs::read(place.path("digits/train-images-idx3-ubyte")).unwrap()[16..];
+    for (class, row) in pack["classes"].as_array().unwrap().iter().enumerate() {
+        let count = labels[8..].iter().filter(|label| usize::from(**label) == class).count();
+        assert_eq!((&row["name"], &row["count"]), (&class.to_string().into(), &count.into()));
+    }
+    let values: Vec<f64> = pixels.iter().map(|&byte| f64::from(byte) / 127.5 - 1.0).collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / values.len() as f64;
+    for (key, expected) in [("mean", mean), ("spread", variance.sqrt())] {
+        let found = pack["values"][key][0].as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-6, "{key}: {found}, expected {expected}"); // single floats round by 6e-8
+    }
+    let sheet = Picture::open_png(&place.path("sheet.png")).unwrap();
+    assert_eq!((sheet.width(), sheet.height(), sheet.colour()), (8 * 30 + 2, 8 * 30 + 2, Colour::Grey));
+    // The middle row of the first image, which lies two pixels from the corner.
+    assert!((0..28).all(|x| sheet.pixel(2 + x, 2 + 14).unwrap()[0] == pixels[14 * 28 + x]));
+    let text = place.good("data inspect digits.ganpack");
+    for words in
+        ["mnist: 70 grey images of 28×28", "made from:  mnist in digits", "classes:    10", "skipped:    0 files"]
+    {
+        assert!(text.text().contains(words), "no {words:?} in {}", text.text());
+    }
+}
+
+#[test]
+fn points_and_made_images_can_be_looked_into() {
+    let place = Place::new();
+    assert_eq!(json(&place, "data inspect ring --json")["shape"], Value::from(vec![2]));
+    assert_eq!(json(&place, "data inspect made --size 4x6 --channels 1 --json")["shape"], Value::from(vec![1, 4, 6]));
+    place.gan("data inspect ring --out ring.png").expect(2, &["--out", "points"]);
+    place.gan("data pack ring ring.ganpack").expect(2, &["data to pack: found points of 2 coordinates", "images"]);
+    assert_eq!(fs::read_dir(place.path(".")).unwrap().count(), 0);
+}
+
+#[test]
+fn the_list_says_what_is_here_and_how_to_get_the_rest() {
+    let place = Place::new();
+    place.first_digits("cifar10", 1); // any folder of that name
+    let mut command = place.command("data list --json");
+    command.env("GAN_DATA_DIR", place.path("."));
+    let list: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    let row = |name: &str| list.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap().clone();
+    assert!(row("cifar10")["found"].as_str().unwrap().ends_with("/cifar10"));
+    assert!(row("mnist")["found"].as_str().unwrap().ends_with("data/mnist"));
+    assert!(row("ring")["needs"].is_null() && row("ring")["found"].is_null());
+    let text = place.good("data list");
+    for words in ["mnist ", "found in ", "needs no files", "FILE.ganpack"] {
+        assert!(text.text().contains(words), "no {words:?} in {}", text.text());
+    }
+}
+
+#[test]
+fn what_cannot_be_packed_is_refused_and_nothing_is_overwritten() {
+    let place = packed();
+    fs::write(place.path("letter.txt"), "Dear all").unwrap();
+    for (line, code, words) in [
+        ("data pack mnits x.ganpack", 2, &["mnits: there is no such folder, pack or data set", "mnist"][..]),
+        ("data pack letter.txt x.ganpack", 1, &["letter.txt: no pack"]),
+        ("data pack mnist letter.txt", 2, &["letter.txt: is there already and is no pack"]),
+        ("data pack mnist none/x.ganpack", 1, &["none/x.ganpack: cannot be written"]),
+        ("data pack mnist digits", 1, &["digits: cannot be written (it is a folder)"]),
+        ("data pack mnist x.ganpack --size 32", 2, &["data.size: 32×32 cannot be used", "28×28"]),
+        ("data pack mnist x.ganpack --channels 3", 2, &["data.channels: 3 cannot be used", "mnist have 1"]),
+        ("data pack mnist x.ganpack --channels 2", 2, &["--channels", "1 (grey) or 3 (colour)"]),
+        ("data pack mnist x.ganpack --size 0", 2, &["--size", "a side of 1 to 4096"]),
+        ("data pack mnist x.ganpack --set data.dri=x", 2, &["data.dri", "dir"]),
+        ("data pack mnist x.ganpack --set train.batch=4", 2, &["--set train", "is no setting of the data"]),
+        ("data pack mnist x.ganpack --set data=4", 2, &["--set data", "is no setting of the data"]),
+        ("data pack mnist x.ganpack --set data.dir=nowhere", 2, &["nowhere: found no such folder"]),
+    ] {
+        place.gan(line).expect(code, words);
+    }
+    assert_eq!(fs::read(place.path("letter.txt")).unwrap(), b"Dear all");
+    assert!(!place.path("x.ganpack").exists());
+    place.good("data pack digits.ganpack again.ganpack --size 28x28 --channels 1");
+    assert_eq!(fs::read(place.path("again.ganpack")).unwrap(), fs::read(place.path("digits.ganpack")).unwrap());
+    place.good("data pack again.ganpack again.ganpack");
+}
