@@ -2,6 +2,7 @@
 
 use crate::{Error, Units};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Which part of a data set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +13,19 @@ pub enum Split {
     Train,
     /// The images held back.
     Test,
+    /// The images to choose settings by; CelebA has them.
+    Valid,
+    /// All of CelebA.
+    All,
+}
+
+/// A file that was left out of a data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// A numbered set of images of one shape. Shared by the loader's threads, so reading never changes it.
@@ -35,6 +49,11 @@ pub trait Dataset: Send + Sync {
 
     /// The classes' names; empty where the set has none.
     fn classes(&self) -> &[String];
+
+    /// The files that were left out when the set was opened.
+    fn skipped(&self) -> &[Skipped] {
+        &[]
+    }
 
     /// For points: the values that −1 and 1 stand for, by coordinate. Images have none.
     fn units(&self) -> Option<&Units> {

@@ -1,5 +1,6 @@
 //! What can go wrong. Every message says where, what was found, what was expected and what to do.
 
+use crate::Split;
 use std::io;
 use std::path::PathBuf;
 
@@ -134,8 +135,22 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+impl Error {
+    /// For sets that have nothing but images to train on and images held back.
+    pub(crate) fn no_such_split(split: Split) -> Self {
+        Self::Setting {
+            key: "data.split",
+            found: format!("\"{}\"", format!("{split:?}").to_lowercase()),
+            expected: "\"train\" or \"test\"".into(),
+            advice: "choose one of them".into(),
+        }
+    }
+}
+
 fn fetch_hint(name: &str) -> String {
-    crate::fetch::source(name).map_or(String::new(), |_| format!("; `gan data fetch {name}` gets it"))
+    let Some(source) = crate::fetch::source(name) else { return String::new() };
+    let by_hand = if name == "celeba" { format!("; by hand: {}", source.by_hand) } else { String::new() };
+    format!("; `gan data fetch {name}` gets it{by_hand}")
 }
 
 fn lines(paths: &[PathBuf]) -> String {
