@@ -53,8 +53,7 @@ impl Dataset for Resized {
         let mut values = vec![0.0; self.inner.pixels()];
         self.inner.write(index, &mut values)?;
         let image = Pixels::of_sample(&values, self.size, self.channels);
-        let fitted = fit(&image, &self.fitting);
-        fitted.map_err(|found| setting(found, "a size that images can have", "choose another one"))?.scale_into(out);
+        fit(&image, &self.fitting).scale_into(out);
         Ok(())
     }
 

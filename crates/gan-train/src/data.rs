@@ -5,17 +5,16 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 use gan_core::wording::choose;
 use gan_data::points::Shape;
-use gan_data::{
-    Cifar10, Cifar10Options, Dataset, Family, Loader, MadeImages, Mnist, MnistOptions, Order, Points, Sampler,
-    Sampling, Split,
-};
+use gan_data::{Dataset, Family, Flip, Loader, MadeImages, Order, Points, Sampler, Sampling};
 use std::sync::Arc;
+
+mod images;
 
 /// Images in the set called "made".
 const MADE: usize = 60_000;
 
 /// Every name that `data.name` may have.
-const KNOWN: [&str; 7] = ["mnist", "fashion-mnist", "cifar10", "curve", "ring", "grid", "made"];
+const KNOWN: [&str; 9] = ["mnist", "fashion-mnist", "cifar10", "celeba", "folder", "curve", "ring", "grid", "made"];
 
 /// Opens the plan's training data.
 ///
@@ -25,9 +24,11 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
     let data = &plan.config().data;
     let sample = plan.sample();
     let set: Arc<dyn Dataset> = match data.name.as_str() {
-        "mnist" => mnist(plan, Family::Mnist)?,
-        "fashion-mnist" => mnist(plan, Family::FashionMnist)?,
-        "cifar10" => cifar10(plan)?,
+        "mnist" => images::mnist(plan, Family::Mnist)?,
+        "fashion-mnist" => images::mnist(plan, Family::FashionMnist)?,
+        "cifar10" => images::cifar10(plan)?,
+        "celeba" => images::celeba(plan)?,
+        "folder" => images::folder(plan)?,
         "made" => {
             let [c, h, w] = [0, 1, 2].map(|i| sample.get(i).copied().unwrap_or(1));
             Arc::new(Made {
@@ -44,16 +45,6 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
         return Err(other_shape(&data.name, &sample, &set.shape()));
     }
     Ok(set)
-}
-
-fn mnist(plan: &Plan, family: Family) -> Result<Arc<dyn Dataset>> {
-    let dir = plan.config().data.dir.clone();
-    Ok(Arc::new(Mnist::load(&MnistOptions { family, dir, split: Split::Train, size: None })?))
-}
-
-fn cifar10(plan: &Plan) -> Result<Arc<dyn Dataset>> {
-    let dir = plan.config().data.dir.clone();
-    Ok(Arc::new(Cifar10::load(&Cifar10Options { dir, split: Split::Train })?))
 }
 
 /// What the points of "curve", "ring" or "grid" are.
@@ -100,13 +91,6 @@ impl Dataset for Made {
 
 fn other_shape(name: &str, sample: &[usize], has: &[usize]) -> Error {
     match (sample, has) {
-        ([c, h, w], [has_c, has_h, has_w]) if c == has_c => {
-            let advice = "images are not resized yet: set data.size to theirs";
-            Error::config(
-                "data.size",
-                format!("{h}×{w} cannot be used: the images of {name} are {has_h}×{has_w}; {advice}"),
-            )
-        }
         ([c, _, _], [has_c, has_h, has_w]) => {
             let problem = format!(
                 "{c} cannot be used: the images of {name} have {has_c} (and {has_h}×{has_w} pixels); set it to that"
@@ -138,5 +122,6 @@ pub fn loader(plan: &Plan, dataset: Arc<dyn Dataset>) -> Result<Loader> {
         LastBatch::Drop => gan_data::LastBatch::Drop,
     };
     let sampling = Sampling { len: dataset.len(), batch: train.batch, seed: train.seed, order, last };
-    Ok(Loader::new(dataset, Sampler::new(sampling)?, data.workers)?)
+    let flip = if data.flip { Flip::Random } else { Flip::Never };
+    Ok(Loader::new(dataset, Sampler::new(sampling)?, data.workers)?.with_flip(flip))
 }

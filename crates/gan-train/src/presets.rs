@@ -24,6 +24,7 @@ pub const ALL: &[Preset] = &[
     preset!("keras-mnist"),
     preset!("dcgan-celeba"),
     preset!("dcgan-cifar10"),
+    preset!("dcgan-folder"),
     preset!("curve2d"),
 ];
 

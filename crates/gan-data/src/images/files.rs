@@ -127,7 +127,7 @@ impl Files {
         let ImageOptions { channels, fitting, .. } = &self.options;
         let bytes = fs::read(self.root.join(&self.names[index])).map_err(|error| error.to_string())?;
         let image = decode(&bytes, *channels, fitting.background)?;
-        fit(&image, fitting)?.scale_into(out);
+        fit(&image, fitting).scale_into(out);
         Ok(())
     }
 

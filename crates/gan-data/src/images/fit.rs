@@ -76,10 +76,8 @@ impl Fitting {
 }
 
 /// `image` brought to `fitting.size`.
-///
-/// # Errors
-/// What the resizer says; it accepts every image that can be decoded.
-pub fn fit(image: &Pixels, fitting: &Fitting) -> Result<Pixels, String> {
+#[must_use]
+pub fn fit(image: &Pixels, fitting: &Fitting) -> Pixels {
     let cut = fitting.cut(image.size);
     if cut != image.size {
         let cut = image.window(centre(image.size, cut), cut);
@@ -88,19 +86,19 @@ pub fn fit(image: &Pixels, fitting: &Fitting) -> Result<Pixels, String> {
     to_size(image, fitting)
 }
 
-fn to_size(image: &Pixels, fitting: &Fitting) -> Result<Pixels, String> {
+fn to_size(image: &Pixels, fitting: &Fitting) -> Pixels {
     let (size, filter) = (fitting.size, fitting.filter);
     match fitting.fit {
         Fit::Stretch => resize(image, size, filter),
         Fit::Crop => {
-            let scaled = resize(image, cover(image.size, size), filter)?;
-            Ok(if scaled.size == size { scaled } else { scaled.window(centre(scaled.size, size), size) })
+            let scaled = resize(image, cover(image.size, size), filter);
+            if scaled.size == size { scaled } else { scaled.window(centre(scaled.size, size), size) }
         }
         Fit::Pad => {
-            let scaled = resize(image, contain(image.size, size), filter)?;
+            let scaled = resize(image, contain(image.size, size), filter);
             let mut padded = Pixels::filled(size, image.channels, fitting.background);
             padded.paste(&scaled, centre(size, scaled.size));
-            Ok(padded)
+            padded
         }
     }
 }
@@ -154,7 +152,7 @@ mod tests {
     fn the_box_is_cut_out_first() {
         let bytes = (0..10u8).flat_map(|y| (0..6u8).map(move |x| 10 * y + x)).collect();
         let image = Pixels { size: [10, 6], channels: 1, bytes };
-        let fitted = fit(&image, &Fitting { crop: Some([2, 2]), ..Fitting::to([2, 2]) }).unwrap();
+        let fitted = fit(&image, &Fitting { crop: Some([2, 2]), ..Fitting::to([2, 2]) });
         assert_eq!(fitted.bytes, [42, 43, 52, 53]);
     }
 
@@ -162,7 +160,7 @@ mod tests {
     fn padding_shows_the_whole_image_on_the_background() {
         let image = Pixels::filled([2, 4], 3, [9, 8, 7]);
         let fitting = Fitting { fit: Fit::Pad, background: [1, 2, 3], ..Fitting::to([4, 4]) };
-        let fitted = fit(&image, &fitting).unwrap();
+        let fitted = fit(&image, &fitting);
         let (edge, middle) = ([1, 2, 3].repeat(4), [9, 8, 7].repeat(8));
         assert_eq!(fitted.bytes, [&edge[..], &middle, &edge].concat());
     }
