@@ -8,6 +8,7 @@ mod cifar;
 mod common;
 mod damage;
 mod fetch;
+mod folders;
 mod full_disk;
 mod generate;
 mod interpolate;

@@ -1,8 +1,8 @@
 //! Any set of images at another size.
 
+use crate::Error;
 use crate::dataset::{Dataset, Skipped};
 use crate::images::{Fitting, Pixels, Upscale, fit};
-use crate::Error;
 use std::sync::Arc;
 
 /// The images of another set, brought to a training size as image files are. Their classes stay.
@@ -22,13 +22,22 @@ impl Resized {
     pub fn new(inner: Arc<dyn Dataset>, fitting: Fitting) -> Result<Self, Error> {
         let shape = inner.shape();
         let &[channels @ (1 | 3), height, width] = &shape[..] else {
-            return Err(setting(format!("samples of {shape:?}"), "images [C, H, W], grey or RGB", "leave data.size out"));
+            return Err(setting(
+                format!("samples of {shape:?}"),
+                "images [C, H, W], grey or RGB",
+                "leave data.size out",
+            ));
         };
         let size = [height, width];
         if fitting.upscale == Upscale::Refuse && fitting.lacks_pixels(size) {
             let [h, w] = fitting.size;
-            let (found, expected) = (format!("{h}×{w} for images of {height}×{width}"), format!("at most {height}×{width}"));
-            return Err(setting(found, &expected, "choose a smaller one, or enlarge the images with --set data.upscale=true"));
+            let (found, expected) =
+                (format!("{h}×{w} for images of {height}×{width}"), format!("at most {height}×{width}"));
+            return Err(setting(
+                found,
+                &expected,
+                "choose a smaller one, or enlarge the images with --set data.upscale=true",
+            ));
         }
         Ok(Self { inner, fitting, channels, size })
     }

@@ -79,7 +79,10 @@ fn unusable_files_are_listed_or_refused() {
     let data = ImageFolder::open(dir.path(), &OPTIONS).unwrap();
     assert_eq!(data.names(), ["1.png", "4.png"].map(PathBuf::from));
     let skipped: Vec<_> = data.skipped().iter().map(|s| (s.path.to_str().unwrap(), s.reason.as_str())).collect();
-    assert_eq!(skipped, [("2.jpg", "the file is empty"), ("3.gif", "the file holds no JPEG, PNG, WebP, GIF or BMP image")]);
+    assert_eq!(
+        skipped,
+        [("2.jpg", "the file is empty"), ("3.gif", "the file holds no JPEG, PNG, WebP, GIF or BMP image")]
+    );
     let strict = ImageOptions { broken: Broken::Refuse, ..OPTIONS };
     let message = message(dir.path(), &strict);
     for part in ["2.jpg", "the file is empty", "data.strict=false"] {
@@ -125,7 +128,8 @@ fn small_images_are_counted_and_one_is_named() {
 #[test]
 fn folders_without_images_say_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    let all = |parts: &[&str], message: String| parts.iter().for_each(|part| assert!(message.contains(part), "{message}"));
+    let all =
+        |parts: &[&str], message: String| parts.iter().for_each(|part| assert!(message.contains(part), "{message}"));
     all(&["data.dir", "which is empty", ".jpg", "--set data.dir=DIR"], message(dir.path(), &OPTIONS));
     fs::write(dir.path().join("x.txt"), "x").unwrap();
     all(&["holds no image among 1 files"], message(dir.path(), &OPTIONS));

@@ -162,7 +162,11 @@ impl Files {
         if self.names.is_empty() {
             return Err(Error::Setting {
                 key: "data.dir",
-                found: format!("no usable file among {all} in {}; the first, {}: {reason}", self.root.display(), path.display()),
+                found: format!(
+                    "no usable file among {all} in {}; the first, {}: {reason}",
+                    self.root.display(),
+                    path.display()
+                ),
                 expected: "whole JPEG, PNG, WebP, GIF or BMP files".into(),
                 advice: "get the images again, or name another folder".into(),
             });
@@ -183,7 +187,8 @@ impl Files {
                 path.display()
             ),
             expected: needed(&self.options.fitting),
-            advice: "choose a smaller data.size, remove these images, or enlarge them with --set data.upscale=true".into(),
+            advice: "choose a smaller data.size, remove these images, or enlarge them with --set data.upscale=true"
+                .into(),
         })
     }
 }
@@ -200,8 +205,10 @@ fn headers(root: &Path, names: &[PathBuf]) -> Vec<Result<[usize; 2], String>> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let look = |names: &[PathBuf]| names.iter().map(|name| header::size(&root.join(name))).collect::<Vec<_>>();
     thread::scope(|scope| {
-        let parts: Vec<_> =
-            names.chunks(names.len().div_ceil(threads).max(1)).map(|part| (part, scope.spawn(move || look(part)))).collect();
+        let parts: Vec<_> = names
+            .chunks(names.len().div_ceil(threads).max(1))
+            .map(|part| (part, scope.spawn(move || look(part))))
+            .collect();
         let failed = |part: &[PathBuf]| vec![Err("its decoder failed".into()); part.len()];
         parts.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| failed(part))).collect()
     })

@@ -112,9 +112,8 @@ fn cover([h, w]: [usize; 2], [to_h, to_w]: [usize; 2]) -> [usize; 2] {
 /// The size to which an image of `from` is scaled so that it fits into `to`: one side is `to`'s, the other rounded to the
 /// nearest, as in Pillow's `ImageOps.contain`.
 fn contain([h, w]: [usize; 2], [to_h, to_w]: [usize; 2]) -> [usize; 2] {
-    let other = |side: usize, by: usize, to: usize| {
-        ((side as f64 / by as f64 * to as f64).round_ties_even() as usize).max(1)
-    };
+    let other =
+        |side: usize, by: usize, to: usize| ((side as f64 / by as f64 * to as f64).round_ties_even() as usize).max(1);
     if to_w * h > to_h * w { [to_h, other(w, h, to_h)] } else { [other(h, w, to_w), to_w] }
 }
 
@@ -134,13 +133,18 @@ mod tests {
         assert_eq!(cover([178, 218], [64, 64]), [64, 78]);
         assert_eq!(cover([100, 100], [64, 32]), [64, 64]);
         assert_eq!(cover([3, 1000], [64, 64]), [64, 21333]);
-        assert_eq!([centre([78, 64], [64, 64]), centre([77, 64], [64, 64]), centre([79, 64], [64, 64])], [[7, 0], [6, 0], [8, 0]]);
+        assert_eq!(
+            [centre([78, 64], [64, 64]), centre([77, 64], [64, 64]), centre([79, 64], [64, 64])],
+            [[7, 0], [6, 0], [8, 0]]
+        );
         assert_eq!([contain([218, 178], [64, 64]), contain([1, 1000], [64, 64])], [[64, 52], [1, 64]]);
     }
 
     #[test]
     fn what_lacks_pixels_depends_on_the_way_of_fitting() {
-        let ways = |from| [Fit::Crop, Fit::Pad, Fit::Stretch].map(|fit| Fitting { fit, ..Fitting::to([64, 64]) }.lacks_pixels(from));
+        let ways = |from| {
+            [Fit::Crop, Fit::Pad, Fit::Stretch].map(|fit| Fitting { fit, ..Fitting::to([64, 64]) }.lacks_pixels(from))
+        };
         assert_eq!(ways([64, 64]), [false; 3]);
         assert_eq!(ways([63, 200]), [true, false, true]);
         assert_eq!(ways([63, 63]), [true; 3]);

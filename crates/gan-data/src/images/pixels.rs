@@ -33,7 +33,8 @@ impl Pixels {
 
     /// Puts `other` over this image with its upper left corner at `[top, left]`. It must fit.
     pub fn paste(&mut self, other: &Self, [top, left]: [usize; 2]) {
-        let (width, start, length) = (self.size[1] * self.channels, left * self.channels, other.size[1] * self.channels);
+        let (width, start, length) =
+            (self.size[1] * self.channels, left * self.channels, other.size[1] * self.channels);
         for (to, from) in self.bytes.chunks_exact_mut(width).skip(top).zip(other.bytes.chunks_exact(length)) {
             to[start..][..length].copy_from_slice(from);
         }

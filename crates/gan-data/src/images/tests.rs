@@ -17,7 +17,8 @@ struct Made {
 }
 
 fn made(kind: &str) -> Vec<Made> {
-    let (text, bytes) = (fs::read_to_string(folder().join("made.txt")).unwrap(), fs::read(folder().join("made.bin")).unwrap());
+    let (text, bytes) =
+        (fs::read_to_string(folder().join("made.txt")).unwrap(), fs::read(folder().join("made.bin")).unwrap());
     let (mut start, mut all) = (0, vec![]);
     for line in text.lines() {
         let words: Vec<&str> = line.split(' ').collect();
@@ -95,7 +96,10 @@ fn every_format_is_read_as_pillow_reads_it() {
 #[test]
 fn headers_give_the_size_as_shown() {
     let size = |name: &str| header::size(&folder().join(name)).unwrap();
-    assert_eq!(["source.png", "turned6.png", "turned6.jpg", "plain.gif"].map(size), [[29, 23], [23, 29], [23, 29], [29, 23]]);
+    assert_eq!(
+        ["source.png", "turned6.png", "turned6.jpg", "plain.gif"].map(size),
+        [[29, 23], [23, 29], [23, 29], [29, 23]]
+    );
     assert_eq!(["plain.bmp", "alpha.webp", "deep.png"].map(size), [[29, 23]; 3]);
 }
 

@@ -33,7 +33,9 @@ pub fn walk(root: &Path) -> Result<Found, Error> {
     let mut waiting = vec![PathBuf::new()];
     while let Some(folder) = waiting.pop() {
         match entries(&root.join(&folder)) {
-            Ok(names) => names.iter().for_each(|name| sort_out(root, folder.join(name), &mut found, &mut met, &mut waiting)),
+            Ok(names) => {
+                names.iter().for_each(|name| sort_out(root, folder.join(name), &mut found, &mut met, &mut waiting))
+            }
             Err(cause) if folder.as_os_str().is_empty() => return Err(read(cause)),
             Err(cause) => found.skipped.push(Skipped { path: folder, reason: cause.to_string() }),
         }
