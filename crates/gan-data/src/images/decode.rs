@@ -44,7 +44,7 @@ fn over(colour: [u8; 3], alpha: u8, background: [u8; 3]) -> [u8; 3] {
 /// Whether a JPEG file's last scan (marker FF DA) has no end (FF D9): the decoder would fill up the rest with grey.
 /// In a scan FF is always followed by 00 or a restart marker, so neither pair can stand in its data.
 fn is_cut_off(bytes: &[u8]) -> bool {
-    if !matches!(image::guess_format(bytes), Ok(ImageFormat::Jpeg)) {
+    if bytes.ends_with(&[0xff, 0xd9]) || !matches!(image::guess_format(bytes), Ok(ImageFormat::Jpeg)) {
         return false;
     }
     let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);

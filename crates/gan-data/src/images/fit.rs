@@ -1,7 +1,7 @@
 //! Bringing images of any size to the one that is trained at.
 
 use super::pixels::Pixels;
-use super::resize::{Filter, resize};
+use super::resize::{Filter, resize, resize_part};
 use serde::{Deserialize, Serialize};
 
 /// What to do where an image has other proportions than the training size.
@@ -91,8 +91,8 @@ fn to_size(image: &Pixels, fitting: &Fitting) -> Pixels {
     match fitting.fit {
         Fit::Stretch => resize(image, size, filter),
         Fit::Crop => {
-            let scaled = resize(image, cover(image.size, size), filter);
-            if scaled.size == size { scaled } else { scaled.window(centre(scaled.size, size), size) }
+            let scaled = cover(image.size, size);
+            resize_part(image, scaled, filter, centre(scaled, size), size)
         }
         Fit::Pad => {
             let scaled = resize(image, contain(image.size, size), filter);

@@ -64,22 +64,61 @@ struct Taps {
 /// `image` at `size` = `[H, W]`, which must not have a side of 0.
 #[must_use]
 pub fn resize(image: &Pixels, size: [usize; 2], filter: Filter) -> Pixels {
-    let [height, width] = size;
-    let mut done = image.clone();
-    if width != image.size[1] {
-        let taps = taps(image.size[1], width, filter);
-        done.bytes = if image.channels == 1 { across::<1>(image, &taps) } else { across::<3>(image, &taps) };
-        done.size[1] = width;
+    resize_part(image, size, filter, [0, 0], size)
+}
+
+/// The window of size `part` at `corner` = `[top, left]` of `image` at `size`: the same bytes, without making the rest.
+pub(super) fn resize_part(
+    image: &Pixels,
+    size: [usize; 2],
+    filter: Filter,
+    corner: [usize; 2],
+    part: [usize; 2],
+) -> Pixels {
+    let [rows, columns] = [0, 1].map(|i| {
+        let mut taps = taps(image.size[i], size[i], filter);
+        taps.drain(..corner[i]);
+        taps.truncate(part[i]);
+        taps
+    });
+    // Only the input's rows that some output row needs are resized.
+    let first = rows.first().map_or(0, |tap| tap.start);
+    let end = rows.last().map_or(0, |tap| tap.start + tap.weights.len());
+    let channels = image.channels;
+    let length = image.size[1] * channels;
+    let passes = Passes { bytes: &image.bytes[first * length..end * length], length, channels, first, rows, columns };
+    Pixels { size: part, channels, bytes: pulp::Arch::new().dispatch(passes) }
+}
+
+/// Both passes over some of an image's rows, `length` bytes each, from row number `first` on.
+struct Passes<'a> {
+    bytes: &'a [u8],
+    length: usize,
+    channels: usize,
+    first: usize,
+    rows: Vec<Taps>,
+    columns: Vec<Taps>,
+}
+
+/// Compiled once for each set of vector instructions: everything that is inlined here.
+impl pulp::WithSimd for Passes<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> Vec<u8> {
+        let across = match self.channels {
+            1 => across::<1, 1>(self.bytes, self.length, &self.columns),
+            _ => across::<3, 4>(self.bytes, self.length, &self.columns),
+        };
+        down(&across, self.columns.len() * self.channels, self.first, &self.rows)
     }
-    if height != image.size[0] {
-        done.bytes = down(&done, &taps(image.size[0], height, filter));
-        done.size[0] = height;
-    }
-    done
 }
 
 /// The taps of each of `to` outputs over `from` inputs.
 fn taps(from: usize, to: usize, filter: Filter) -> Vec<Taps> {
+    if from == to {
+        return (0..to).map(|start| Taps { start, weights: vec![1 << BITS] }).collect();
+    }
     let scale = from as f64 / to as f64;
     let stretch = scale.max(1.0);
     let reach = filter.support() * stretch;
@@ -95,29 +134,36 @@ fn taps(from: usize, to: usize, filter: Filter) -> Vec<Taps> {
     (0..to).map(one).collect()
 }
 
-/// Every row resized.
-fn across<const C: usize>(image: &Pixels, taps: &[Taps]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(image.size[0] * taps.len() * C);
-    for row in image.bytes.chunks_exact(image.size[1] * C) {
-        for tap in taps {
-            let mut sums = [HALF; C];
-            for (pixel, &weight) in row[tap.start * C..].chunks_exact(C).zip(&tap.weights) {
-                (0..C).for_each(|channel| sums[channel] += i32::from(pixel[channel]) * weight);
+/// Every row of `length` bytes resized. A pixel's `C` channels are summed in `L` lanes: four lanes fit a vector register, three
+/// do not. The fourth reads the next pixel's first byte, and what it makes is overwritten by the next pixel.
+#[inline(always)]
+fn across<const C: usize, const L: usize>(image: &[u8], length: usize, taps: &[Taps]) -> Vec<u8> {
+    let rows = image.len() / length;
+    let mut bytes = vec![0; rows * taps.len() * C + L - C];
+    let mut padded = vec![0; length + L - C];
+    for (row, to) in image.chunks_exact(length).zip((0..).step_by(taps.len() * C)) {
+        padded[..length].copy_from_slice(row);
+        for (tap, to) in taps.iter().zip((to..).step_by(C)) {
+            let mut sums = [HALF; L];
+            let inputs = padded[tap.start * C..].windows(L).step_by(C);
+            for (pixel, &weight) in inputs.zip(&tap.weights) {
+                (0..L).for_each(|lane| sums[lane] += i32::from(pixel[lane]) * weight);
             }
-            bytes.extend(sums.map(byte));
+            bytes[to..to + L].copy_from_slice(&sums.map(byte));
         }
     }
+    bytes.truncate(rows * taps.len() * C);
     bytes
 }
 
-/// Every column resized, a row at a time.
-fn down(image: &Pixels, taps: &[Taps]) -> Vec<u8> {
-    let length = image.size[1] * image.channels;
+/// Every column resized, a row of `length` bytes at a time. The image begins with row number `first`.
+#[inline(always)]
+fn down(image: &[u8], length: usize, first: usize, taps: &[Taps]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(taps.len() * length);
     let mut sums = vec![0; length];
     for tap in taps {
         sums.fill(HALF);
-        for (row, &weight) in image.bytes[tap.start * length..].chunks_exact(length).zip(&tap.weights) {
+        for (row, &weight) in image[(tap.start - first) * length..].chunks_exact(length).zip(&tap.weights) {
             sums.iter_mut().zip(row).for_each(|(sum, &byte)| *sum += i32::from(byte) * weight);
         }
         bytes.extend(sums.iter().map(|&sum| byte(sum)));
@@ -126,6 +172,7 @@ fn down(image: &Pixels, taps: &[Taps]) -> Vec<u8> {
 }
 
 /// A sum as a byte: kernels with negative parts overshoot.
+#[inline(always)]
 fn byte(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
