@@ -54,11 +54,11 @@ impl CelebA {
         if names.is_empty() && found.skipped.is_empty() {
             return Err(no_images(&images));
         }
-        let list =
-            |name: &str| [&dir, &images, &images.join("..")].map(|at| at.join(name)).into_iter().find(|p| p.is_file());
-        names = part(&images, names, list(PARTITION).as_deref(), options.split)?;
-        let files = Files::open(images.clone(), names, found.skipped, &options.images)?;
+        let beside = [dir, images.clone(), images.join("..")];
+        let list = |name: &str| beside.iter().map(|at| at.join(name)).find(|path| path.is_file());
         let attributes = list(ATTRIBUTES).map(|path| lists::attributes(&path)).transpose()?;
+        let names = part(&images, names, list(PARTITION).as_deref(), options.split)?;
+        let files = Files::open(images, names, found.skipped, &options.images)?;
         Ok(Self { files, attributes })
     }
 

@@ -1,6 +1,7 @@
 //! What can go wrong. Every message says where, what was found, what was expected and what to do.
 
 use crate::Split;
+use crate::fetch::{Source, source};
 use std::io;
 use std::path::PathBuf;
 
@@ -148,9 +149,8 @@ impl Error {
 }
 
 fn fetch_hint(name: &str) -> String {
-    let Some(source) = crate::fetch::source(name) else { return String::new() };
-    let by_hand = if name == "celeba" { format!("; by hand: {}", source.by_hand) } else { String::new() };
-    format!("; `gan data fetch {name}` gets it{by_hand}")
+    let hint = |source: &Source| format!("; `gan data fetch {name}` gets it, or by hand: {}", source.by_hand);
+    source(name).map_or(String::new(), hint)
 }
 
 fn lines(paths: &[PathBuf]) -> String {

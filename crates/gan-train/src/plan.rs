@@ -243,7 +243,8 @@ fn only_of_its_family(name: &str, network: &NetworkConfig) -> Result<()> {
         ("activation", network.activation.is_some(), Family::Mlp),
         ("features", network.features.is_some(), Family::Mlp),
     ];
-    for (key, _, family) in given.iter().filter(|(_, given, family)| *given && network.family != Some(*family)) {
+    let misplaced = |(_, given, family): &&(&str, bool, Family)| *given && network.family != Some(*family);
+    if let Some((key, _, family)) = given.iter().find(misplaced) {
         let family = if *family == Family::Dcgan { "dcgan" } else { "mlp" };
         let problem = format!("is for family = \"{family}\": remove it, or set {name}.family");
         return Err(Error::config(format!("{name}.{key}"), problem));

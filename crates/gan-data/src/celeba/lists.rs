@@ -33,7 +33,7 @@ pub fn attributes(path: &Path) -> Result<List<Vec<bool>>, Error> {
     for (line, text) in lines {
         let mut words = text.split_whitespace();
         let name = words.next().unwrap_or_default();
-        let values: Option<Vec<bool>> = words.map(|word| sign(word)).collect();
+        let values: Option<Vec<bool>> = words.map(sign).collect();
         match values.filter(|values| values.len() == list.columns.len()) {
             Some(values) => list.lines.insert(name.into(), values),
             None => return wrong(line, text, &format!("an image's name and {} times 1 or -1", list.columns.len())),

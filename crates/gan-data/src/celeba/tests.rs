@@ -80,6 +80,7 @@ fn damaged_lists_are_named_with_the_line() {
     }
     fs::write(&attributes, [&whole.as_bytes()[..60], &[0xff, 0xfe]].concat()).unwrap();
     refused(dir.path(), None, &["bytes that are no text", "in line"]);
+    fs::write(&attributes, &whole).unwrap();
     fs::write(&parts, "000001.jpg 0\n\n000002.jpg 3\n").unwrap();
     refused(dir.path(), None, &[PARTITION, "`000002.jpg 3` in line 3", "0 (train)"]);
     fs::write(&parts, "other.jpg 0\n").unwrap();

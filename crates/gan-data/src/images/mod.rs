@@ -1,12 +1,12 @@
 //! Image files as samples: decoded, fitted to the training size, scaled.
 //!
-//! In reading order: [`pixels`] is an image in memory; [`header`] looks at a file without decoding it; [`decode`] reads
-//! the whole; [`resize`] and [`fit`] bring it to the training size; [`walk`] finds the files of a folder; [`files`] is a
-//! numbered list of files, read as samples.
+//! In reading order: `pixels` is an image in memory; `header` looks at a file without decoding it; `decode` reads the
+//! whole; `resize` and `fit` bring it to the training size; `walk` finds the files of a folder; `files` is a numbered list
+//! of files, read as samples.
 
 mod decode;
-pub mod files;
-pub mod fit;
+pub(crate) mod files;
+mod fit;
 mod header;
 mod pixels;
 mod resize;
