@@ -2,6 +2,7 @@
 
 use crate::{Dataset, Error, Sampler};
 use candle_core::{Device, Tensor};
+use gan_core::Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,11 +21,23 @@ pub struct Batch {
     pub number: u64,
 }
 
+/// Whether images are mirrored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flip {
+    /// None is.
+    #[default]
+    Never,
+    /// Each image of a batch is, left to right, with probability ½. Whether it is depends on the seed, the batch's number
+    /// and the image's place in the batch alone. Points are left as they are.
+    Random,
+}
+
 /// Makes any batch by its number. Every thread has its own, and all give the same.
 #[derive(Clone)]
 pub(crate) struct Maker {
     pub(crate) dataset: Arc<dyn Dataset>,
     pub(crate) sampler: Sampler,
+    pub(crate) flip: Flip,
 }
 
 impl Maker {
@@ -50,7 +63,21 @@ impl Maker {
             }
             self.dataset.write(index, image)?;
         }
+        if self.flip == Flip::Random {
+            self.flip(number, &shape, &mut values);
+        }
         Ok(Tensor::from_vec(values, [&[indices.len()], &shape[..]].concat(), &Device::Cpu)?)
+    }
+
+    /// Mirrors some of the images `[N, C, H, W]` in `values`.
+    fn flip(&self, number: u64, shape: &[usize], values: &mut [f32]) {
+        let &[channels, height, width] = shape else { return };
+        let mut rng = Rng::numbered(self.sampler.sampling().seed, "data flip", number);
+        for image in values.chunks_exact_mut(channels * height * width) {
+            if rng.below(2) == 1 {
+                image.chunks_exact_mut(width).for_each(<[f32]>::reverse);
+            }
+        }
     }
 
     /// `[N]`

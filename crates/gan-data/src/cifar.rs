@@ -53,11 +53,12 @@ impl Cifar10 {
     ///
     /// # Errors
     /// [`Error::NoFolder`] and [`Error::Missing`] where a batch is not there; [`Error::Read`]; [`Error::File`] where a
-    /// batch is empty or no whole number of records, a label is above 9, or there are not ten names.
+    /// batch is empty or no whole number of records, a label is above 9, or there are not ten names;
+    /// [`Error::Setting`] for a split that there is not.
     pub fn load(options: &Cifar10Options) -> Result<Self, Error> {
         let dir = unpacked(folder::find("cifar10", options.dir.as_deref())?);
         let mut records = Vec::new();
-        for name in files(options.split) {
+        for name in files(options.split)? {
             let path = folder::file(&dir, &[name])?;
             records.extend(batch(&path)?);
         }
@@ -93,10 +94,14 @@ impl Dataset for Cifar10 {
 }
 
 /// The names of a split's files, in order.
-pub fn files(split: Split) -> Vec<String> {
+///
+/// # Errors
+/// [`Error::Setting`] for a split that there is not.
+pub fn files(split: Split) -> Result<Vec<String>, Error> {
     match split {
-        Split::Train => (1..=5).map(|number| format!("data_batch_{number}.bin")).collect(),
-        Split::Test => vec!["test_batch.bin".into()],
+        Split::Train => Ok((1..=5).map(|number| format!("data_batch_{number}.bin")).collect()),
+        Split::Test => Ok(vec!["test_batch.bin".into()]),
+        Split::Valid | Split::All => Err(Error::no_such_split(split)),
     }
 }
 

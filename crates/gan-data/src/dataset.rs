@@ -13,14 +13,18 @@ pub enum Split {
     Train,
     /// The images held back.
     Test,
+    /// The images to choose settings by; CelebA has them.
+    Valid,
+    /// All of CelebA.
+    All,
 }
 
-/// A file that could not be used, and why.
+/// A file that was left out of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// The file.
     pub path: PathBuf,
-    /// Why it could not be used.
+    /// Why, in words.
     pub reason: String,
 }
 
@@ -46,14 +50,14 @@ pub trait Dataset: Send + Sync {
     /// The classes' names; empty where the set has none.
     fn classes(&self) -> &[String];
 
+    /// The files that were left out when the set was opened.
+    fn skipped(&self) -> &[Skipped] {
+        &[]
+    }
+
     /// For points: the values that −1 and 1 stand for, by coordinate. Images have none.
     fn units(&self) -> Option<&Units> {
         None
-    }
-
-    /// The files that could not be used.
-    fn skipped(&self) -> &[Skipped] {
-        &[]
     }
 
     /// Whether there are no images.

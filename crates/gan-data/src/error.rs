@@ -1,5 +1,7 @@
 //! What can go wrong. Every message says where, what was found, what was expected and what to do.
 
+use crate::Split;
+use crate::fetch::{Source, source};
 use std::io;
 use std::path::PathBuf;
 
@@ -134,8 +136,21 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+impl Error {
+    /// For sets that have nothing but images to train on and images held back.
+    pub(crate) fn no_such_split(split: Split) -> Self {
+        Self::Setting {
+            key: "data.split",
+            found: format!("\"{}\"", format!("{split:?}").to_lowercase()),
+            expected: "\"train\" or \"test\"".into(),
+            advice: "choose one of them".into(),
+        }
+    }
+}
+
 fn fetch_hint(name: &str) -> String {
-    crate::fetch::source(name).map_or(String::new(), |_| format!("; `gan data fetch {name}` gets it"))
+    let hint = |source: &Source| format!("; `gan data fetch {name}` gets it, or by hand: {}", source.by_hand);
+    source(name).map_or(String::new(), hint)
 }
 
 fn lines(paths: &[PathBuf]) -> String {

@@ -31,6 +31,23 @@ pub fn target(name: &str, named: Option<&Path>) -> PathBuf {
     named.map_or_else(|| general().join(name), Path::to_path_buf)
 }
 
+/// Checks that `dir` is a folder.
+///
+/// # Errors
+/// [`Error::Setting`], saying that it should hold `contents`.
+pub(crate) fn exists(dir: &Path, contents: &str) -> Result<(), Error> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let found = if dir.exists() { "a file in place of a folder" } else { "no such folder" };
+    Err(Error::Setting {
+        key: "data.dir",
+        found: format!("{} ({found})", dir.display()),
+        expected: format!("a folder that holds {contents}"),
+        advice: "say where the data is with --set data.dir=DIR".into(),
+    })
+}
+
 /// The first of `names` that is a file in `dir`.
 ///
 /// # Errors

@@ -10,6 +10,10 @@
 //! - [`points`]: points on curves and around modes;
 //! - [`mnist`]: MNIST and Fashion-MNIST, which shares its layout;
 //! - [`cifar`]: the binary batches of CIFAR-10;
+//! - [`images`]: image files decoded and brought to the training size;
+//! - [`image_folder`]: folders of image files;
+//! - [`celeba`]: CelebA, a folder with lists beside it;
+//! - [`resized`]: any set of images at another size;
 //! - [`pack`]: a whole data set in one file, ready to train from;
 //! - [`made`]: images made from a seed, for benches and tests;
 //! - [`sampler`]: which images make batch number b;
@@ -32,26 +36,35 @@
 //! ```
 
 mod batch;
+pub mod celeba;
 pub mod cifar;
 pub mod dataset;
 pub mod error;
 pub mod fetch;
 pub mod folder;
 pub mod idx;
+pub mod image_folder;
+pub mod images;
 pub mod loader;
 pub mod made;
 pub mod mnist;
 pub mod pack;
 pub mod points;
+pub mod resized;
 pub mod sampler;
 mod workers;
 
+pub use batch::Flip;
+pub use celeba::{CelebA, CelebAOptions};
 pub use cifar::{Cifar10, Cifar10Options};
 pub use dataset::{Dataset, Skipped, Split};
 pub use error::Error;
+pub use image_folder::ImageFolder;
+pub use images::{Broken, Filter, Fit, Fitting, ImageOptions, Upscale};
 pub use loader::{Batch, Loader};
 pub use made::MadeImages;
 pub use mnist::{Family, Mnist, MnistOptions};
 pub use pack::Pack;
 pub use points::{Points, Units};
+pub use resized::Resized;
 pub use sampler::{LastBatch, Order, Position, Sampler, Sampling};

@@ -1,6 +1,6 @@
 //! Batches one after the other, endlessly, made ahead of time by threads.
 
-use crate::batch::Maker;
+use crate::batch::{Flip, Maker};
 use crate::workers::Workers;
 use crate::{Dataset, Error, Position, Sampler};
 use std::sync::Arc;
@@ -37,7 +37,15 @@ impl Loader {
         if workers > MOST_WORKERS {
             return Err(setting("number of loader threads", workers, format!("0 to {MOST_WORKERS}")));
         }
-        Ok(Self { maker: Maker { dataset, sampler }, workers, running: None, next: 0 })
+        Ok(Self { maker: Maker { dataset, sampler, flip: Flip::Never }, workers, running: None, next: 0 })
+    }
+
+    /// The same loader, mirroring images or not.
+    #[must_use]
+    pub fn with_flip(mut self, flip: Flip) -> Self {
+        self.maker.flip = flip;
+        self.running = None;
+        self
     }
 
     /// The next batch: `[N, C, H, W]`, waiting for it where it is not ready.

@@ -55,9 +55,6 @@ pub struct MnistOptions {
     pub dir: Option<PathBuf>,
     /// Which part.
     pub split: Split,
-    /// Height and width to train at (`data.size`); `None` is the files' own. Resizing is not there yet, so any other
-    /// number is an error.
-    pub size: Option<usize>,
 }
 
 /// MNIST or Fashion-MNIST in memory, one byte a pixel: 47 MB for the training images.
@@ -80,18 +77,18 @@ impl Mnist {
     ///
     /// # Errors
     /// [`Error::NoFolder`] and [`Error::Missing`] where the data is not there; all of [`idx::read`];
-    /// [`Error::File`] where the counts of images and labels differ or a label is above 9; [`Error::Setting`] where
-    /// `size` is not the images' own.
+    /// [`Error::File`] where the counts of images and labels differ or a label is above 9; [`Error::Setting`] for a
+    /// split that there is not.
     pub fn load(options: &MnistOptions) -> Result<Self, Error> {
         let dir = folder::find(options.family.name(), options.dir.as_deref())?;
         let part = match options.split {
             Split::Train => "train",
             Split::Test => "t10k",
+            Split::Valid | Split::All => return Err(Error::no_such_split(options.split)),
         };
         let images_path = file(&dir, part, "images", 3)?;
         let labels_path = file(&dir, part, "labels", 1)?;
         let images = idx::read(&images_path)?;
-        check_size(options.size, &images.dims)?;
         let labels = idx::read(&labels_path)?;
         check_labels(&labels_path, &labels, images.dims[0])?;
         tracing::debug!("{}: {} images", images_path.display(), images.dims[0]);
@@ -130,17 +127,6 @@ fn file(dir: &Path, part: &str, kind: &str, dims: usize) -> Result<PathBuf, Erro
     let names = [("-", ""), ("-", ".gz"), (".", ""), (".", ".gz")];
     let names = names.map(|(dot, gz)| format!("{part}-{kind}{dot}idx{dims}-ubyte{gz}"));
     folder::file(dir, &names)
-}
-
-fn check_size(size: Option<usize>, &[_, height, width]: &[usize; 3]) -> Result<(), Error> {
-    let Some(size) = size.filter(|&size| [size, size] != [height, width]) else { return Ok(()) };
-    let side = if height == width { height.to_string() } else { format!("none, as images are {height}×{width}") };
-    Err(Error::Setting {
-        key: "data.size",
-        found: size.to_string(),
-        expected: format!("{side} (the only size supported for now: images are not resized yet)"),
-        advice: "leave data.size out, or set it to the images' own".into(),
-    })
 }
 
 fn check_labels(path: &Path, labels: &idx::Idx<1>, images: usize) -> Result<(), Error> {

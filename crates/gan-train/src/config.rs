@@ -1,13 +1,12 @@
 //! A run's settings as they are written: unchecked. [`crate::Plan`] is what comes of them.
 
-use gan_core::layer::Pair;
 use gan_core::{Init, Latent, Layer, Loss};
-use gan_data::points::{Curves, Grid, Ring};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
+mod data;
 mod optimizer;
 
+pub use data::{Background, DataConfig, LastBatch};
 pub use optimizer::{BiasCorrection, OptimizerConfig};
 
 /// Everything that decides a run, in the tables of a preset.
@@ -44,56 +43,6 @@ pub struct RunConfig {
 
 fn custom() -> String {
     "custom".into()
-}
-
-/// Where the images come from and how they are drawn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// The data set: "mnist", "fashion-mnist", "cifar10"; "curve", "ring" and "grid" for points; "made" for noise of any shape.
-    /// The last four need no files.
-    pub name: String,
-    /// The folder of its files; found by itself where not given. Or a pack (`gan data pack`), read whatever the name is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dir: Option<PathBuf>,
-    /// Height and width to train at. Points have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<Pair>,
-    /// 1 for grey, 3 for colour; for points the number of coordinates.
-    pub channels: usize,
-    /// For "curve": the interval and the functions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub curve: Option<Curves>,
-    /// For "ring": modes, radius and spread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ring: Option<Ring>,
-    /// For "grid": modes a side, distance and spread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grid: Option<Grid>,
-    /// Whether each image is drawn from all, whatever was drawn before, instead of once an epoch.
-    #[serde(default)]
-    pub replacement: bool,
-    /// What becomes of the last images of an epoch where they do not fill a batch.
-    #[serde(default)]
-    pub last_batch: LastBatch,
-    /// Threads that load batches ahead; 0 loads between the steps. The batches are the same for any number.
-    #[serde(default = "one_worker")]
-    pub workers: usize,
-}
-
-fn one_worker() -> usize {
-    1
-}
-
-/// What becomes of a last, smaller batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LastBatch {
-    /// It is used as it is, as PyTorch's loader does.
-    #[default]
-    Keep,
-    /// It is left out.
-    Drop,
 }
 
 /// One network: either a `family` with its settings, or `input` and `layers`.

@@ -6,18 +6,17 @@ use crate::plan::Plan;
 use gan_core::wording::choose;
 use gan_data::pack::{Pack, is_pack};
 use gan_data::points::Shape;
-use gan_data::{
-    Cifar10, Cifar10Options, Dataset, Family, Loader, MadeImages, Mnist, MnistOptions, Order, Points, Sampler,
-    Sampling, Split,
-};
+use gan_data::{Dataset, Family, Flip, Loader, MadeImages, Order, Points, Sampler, Sampling};
 use std::path::Path;
 use std::sync::Arc;
+
+mod images;
 
 /// Images in the set called "made".
 const MADE: usize = 60_000;
 
 /// Every name that `data.name` may have.
-pub const KNOWN: [&str; 7] = ["mnist", "fashion-mnist", "cifar10", "curve", "ring", "grid", "made"];
+pub const KNOWN: [&str; 9] = ["mnist", "fashion-mnist", "cifar10", "celeba", "folder", "curve", "ring", "grid", "made"];
 
 /// Opens the plan's training data.
 ///
@@ -40,9 +39,11 @@ pub fn find(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Da
         return Ok(Arc::new(Pack::open(path)?));
     }
     Ok(match data.name.as_str() {
-        "mnist" => mnist(data, Family::Mnist)?,
-        "fashion-mnist" => mnist(data, Family::FashionMnist)?,
-        "cifar10" => cifar10(data)?,
+        "mnist" => images::mnist(data, sample, Family::Mnist)?,
+        "fashion-mnist" => images::mnist(data, sample, Family::FashionMnist)?,
+        "cifar10" => images::cifar10(data, sample)?,
+        "celeba" => images::celeba(data)?,
+        "folder" => images::folder(data)?,
         "made" => {
             let [c, h, w] = [0, 1, 2].map(|i| sample.get(i).copied().unwrap_or(1));
             Arc::new(Made { images: MadeImages::new(seed, MADE, [c, h, w])?, shape: sample.to_vec() })
@@ -66,15 +67,6 @@ fn pack(data: &DataConfig) -> Option<&Path> {
 pub fn check_shape(data: &DataConfig, sample: &[usize], has: &[usize]) -> Result<()> {
     let name = pack(data).map_or(data.name.clone(), |path| path.display().to_string());
     if has == sample { Ok(()) } else { Err(other_shape(&name, sample, has)) }
-}
-
-fn mnist(data: &DataConfig, family: Family) -> Result<Arc<dyn Dataset>> {
-    let dir = data.dir.clone();
-    Ok(Arc::new(Mnist::load(&MnistOptions { family, dir, split: Split::Train, size: None })?))
-}
-
-fn cifar10(data: &DataConfig) -> Result<Arc<dyn Dataset>> {
-    Ok(Arc::new(Cifar10::load(&Cifar10Options { dir: data.dir.clone(), split: Split::Train })?))
 }
 
 /// What the points of "curve", "ring" or "grid" are.
@@ -121,13 +113,6 @@ impl Dataset for Made {
 
 fn other_shape(name: &str, sample: &[usize], has: &[usize]) -> Error {
     match (sample, has) {
-        ([c, h, w], [has_c, has_h, has_w]) if c == has_c => {
-            let advice = "images are not resized yet: set data.size to theirs";
-            Error::config(
-                "data.size",
-                format!("{h}×{w} cannot be used: the images of {name} are {has_h}×{has_w}; {advice}"),
-            )
-        }
         ([c, _, _], [has_c, has_h, has_w]) => {
             let problem = format!(
                 "{c} cannot be used: the images of {name} have {has_c} (and {has_h}×{has_w} pixels); set it to that"
@@ -159,5 +144,6 @@ pub fn loader(plan: &Plan, dataset: Arc<dyn Dataset>) -> Result<Loader> {
         LastBatch::Drop => gan_data::LastBatch::Drop,
     };
     let sampling = Sampling { len: dataset.len(), batch: train.batch, seed: train.seed, order, last };
-    Ok(Loader::new(dataset, Sampler::new(sampling)?, data.workers)?)
+    let flip = if data.flip { Flip::Random } else { Flip::Never };
+    Ok(Loader::new(dataset, Sampler::new(sampling)?, data.workers)?.with_flip(flip))
 }

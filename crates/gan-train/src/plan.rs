@@ -4,6 +4,8 @@ use crate::config::{Alternate, FakesMode, Family, NetworkConfig, OptimizerConfig
 use crate::error::{Error, Result};
 use gan_core::{Init, Labels, Layer, family, shape};
 
+mod data;
+
 /// A run whose settings were checked against each other, with its networks as layer lists.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -41,6 +43,7 @@ impl RunConfig {
     /// The first setting that cannot be used.
     pub fn check(self) -> Result<Plan> {
         check_train(&self)?;
+        data::check(&self.data)?;
         check_loss(&self)?;
         check_optimizer("optimizer.generator", &self.optimizer.generator)?;
         check_optimizer("optimizer.discriminator", &self.optimizer.discriminator)?;
@@ -113,15 +116,7 @@ fn check_train(config: &RunConfig) -> Result<()> {
             "where the players alternate by epochs there are no samples to reuse: set train.reuse_fakes=false";
         return Err(Error::config("train.alternate", problem));
     }
-    match config.data.size.map(|size| size.get()) {
-        None => within("data.channels", config.data.channels, 1, 1 << 16)?,
-        Some(_) if ![1, 3].contains(&config.data.channels) => {
-            let problem = format!("{} cannot be used: expected 1 (grey) or 3 (colour)", config.data.channels);
-            return Err(Error::config("data.channels", problem));
-        }
-        Some(sides) => sides.into_iter().try_for_each(|side| within("data.size", side, 1, 4096))?,
-    }
-    within("data.workers", config.data.workers, 0, 64)
+    Ok(())
 }
 
 fn check_loss(config: &RunConfig) -> Result<()> {
@@ -248,8 +243,8 @@ fn only_of_its_family(name: &str, network: &NetworkConfig) -> Result<()> {
         ("activation", network.activation.is_some(), Family::Mlp),
         ("features", network.features.is_some(), Family::Mlp),
     ];
-    let wrong = given.iter().find(|(_, given, family)| *given && network.family != Some(*family));
-    if let Some((key, _, family)) = wrong {
+    let misplaced = |(_, given, family): &&(&str, bool, Family)| *given && network.family != Some(*family);
+    if let Some((key, _, family)) = given.iter().find(misplaced) {
         let family = if *family == Family::Dcgan { "dcgan" } else { "mlp" };
         let problem = format!("is for family = \"{family}\": remove it, or set {name}.family");
         return Err(Error::config(format!("{name}.{key}"), problem));

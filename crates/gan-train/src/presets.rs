@@ -27,6 +27,7 @@ pub const ALL: &[Preset] = &[
     preset!("mlp-mnist"),
     preset!("dcgan-celeba"),
     preset!("dcgan-cifar10"),
+    preset!("dcgan-folder"),
     preset!("curve2d"),
     preset!("sine2d"),
     preset!("cosine2d"),

@@ -36,7 +36,10 @@ pub fn open(args: &SourceArgs) -> Result<Chosen> {
     let (mut table, header) = named(&args.source)?;
     assign(&mut table, args)?;
     let config = layering::read_data(with_defaults(&table))?;
-    let data = data::find(&config, &sample(&config), SEED)?;
+    // A set of one size keeps it unless another is asked for.
+    let free = ["folder", "celeba", "made"].contains(&config.name.as_str());
+    let shape = if free || table.contains_key("size") { sample(&config) } else { Vec::new() };
+    let data = data::find(&config, &shape, SEED)?;
     data::check_shape(&config, &wanted(&table, &config, &data.shape()), &data.shape())?;
     let (name, from) = match header {
         Some(header) => (header.name, header.made_from),
@@ -81,7 +84,9 @@ fn assign(table: &mut Table, args: &SourceArgs) -> Result<()> {
 }
 
 fn with_defaults(table: &Table) -> Table {
-    let mut data = Table::from_iter([("size".to_string(), SIDE.into()), ("channels".to_string(), CHANNELS.into())]);
+    let grey = table.get("name").and_then(|name| name.as_str()).is_some_and(|name| name.ends_with("mnist"));
+    let channels = if grey { 1 } else { CHANNELS };
+    let mut data = Table::from_iter([("size".to_string(), SIDE.into()), ("channels".to_string(), channels.into())]);
     data.extend(table.clone());
     Table::from_iter([("data".to_string(), data.into())])
 }

@@ -16,7 +16,7 @@ fn records(start: usize, count: usize) -> Vec<u8> {
 /// Batches of 1, 2, 3, 4, 5 records and a test batch of 2.
 fn fill(dir: &Path) {
     let mut start = 0;
-    for (name, count) in files(Split::Train).into_iter().zip(1..) {
+    for (name, count) in files(Split::Train).unwrap().into_iter().zip(1..) {
         fs::write(dir.join(name), records(start, count)).unwrap();
         start += count;
     }

@@ -206,3 +206,38 @@ fn dropping_joins_all_threads_quickly() {
     assert!(start.elapsed() < Duration::from_millis(400), "{:?}", start.elapsed()); // a batch takes 500 ms
     assert_eq!(Arc::strong_count(&data), 1);
 }
+
+/// All of an image's rows turned round.
+fn mirrored(image: &[f32], width: usize) -> Vec<f32> {
+    image.chunks(width).flat_map(|row| row.iter().rev().copied()).collect()
+}
+
+#[test]
+fn flips_mirror_about_half_of_the_images_whole() {
+    let mut flips = loader(Order::Shuffled, 0).with_flip(Flip::Random);
+    let (plain, flipped) = (take(&mut loader(Order::Shuffled, 0), 60), take(&mut flips, 60));
+    let mut turned = 0;
+    for (plain, flipped) in plain.iter().zip(&flipped) {
+        assert_eq!((&plain.2, &plain.3), (&flipped.2, &flipped.3));
+        for (plain, flipped) in plain.4.chunks(24).zip(flipped.4.chunks(24)) {
+            turned += usize::from(plain != flipped);
+            assert!(plain == flipped || mirrored(plain, 4) == flipped);
+        }
+    }
+    assert!((100..=180).contains(&turned), "{turned} of 276"); // 60 batches in 12 epochs of 23 images
+}
+
+#[test]
+fn flips_are_the_same_for_every_number_of_threads_and_after_a_seek() {
+    let flips = |workers| loader(Order::WithReplacement, workers).with_flip(Flip::Random);
+    let alone = take(&mut flips(0), 12);
+    assert_eq!(alone, take(&mut flips(3), 12));
+    let mut resumed = flips(2);
+    let position = Position { batch: 7, ..resumed.position() };
+    resumed.seek(&position).unwrap();
+    assert_eq!(alone[7..], take(&mut resumed, 5));
+    let other = Sampler::new(Sampling { seed: 12, ..sampling(Order::Sequential, LastBatch::Keep) }).unwrap();
+    let mut other = Loader::new(made(), other, 0).unwrap().with_flip(Flip::Random);
+    let same = take(&mut loader(Order::Sequential, 0).with_flip(Flip::Random), 5);
+    assert_ne!(same, take(&mut other, 5));
+}

@@ -36,7 +36,7 @@ fn bytes(data: &Mnist, index: usize) -> Vec<u8> {
 
 #[test]
 fn the_training_split_has_the_published_values() {
-    let data = Mnist::load(&MnistOptions { size: Some(28), ..MnistOptions::default() }).unwrap();
+    let data = Mnist::load(&MnistOptions::default()).unwrap();
     assert_eq!((data.len(), data.shape(), data.is_empty()), (60_000, vec![1, 28, 28], false));
     assert_eq!((0..5).filter_map(|i| data.label(i)).collect::<Vec<_>>(), [5, 0, 4, 1, 9]);
     assert_eq!(data.label(60_000), None);
@@ -110,13 +110,11 @@ fn a_missing_folder_or_file_names_folder_files_and_setting() {
 }
 
 #[test]
-fn other_sizes_are_refused() {
-    for size in [0, 32, 64] {
-        let options = MnistOptions { size: Some(size), split: Split::Test, ..MnistOptions::default() };
-        refused(&options, &[&format!("data.size: found {size}, expected 28 (the only size supported for now")]);
+fn other_splits_are_refused() {
+    for split in [Split::Valid, Split::All] {
+        let options = MnistOptions { split, ..MnistOptions::default() };
+        refused(&options, &["data.split: found", "expected \"train\" or \"test\""]);
     }
-    let dir = small(2, &[1, 2], "-");
-    refused(&MnistOptions { size: Some(2), ..options(dir.path()) }, &["expected none, as images are 2×3"]);
 }
 
 #[test]

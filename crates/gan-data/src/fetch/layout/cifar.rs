@@ -12,12 +12,12 @@ const SIDE: u32 = 32;
 /// Writes the training rows in five batches of the same size, the last ones longer by a row where they do not divide.
 pub(super) fn write(parts: &Parts, staging: &mut Staging, count: &mut Count<'_>) -> Result<(), Error> {
     let train = records(&parts.train, count)?;
-    let (names, n) = (files(Split::Train), train.len());
+    let (names, n) = (files(Split::Train)?, train.len());
     for (at, name) in names.iter().enumerate() {
         let batch = &train[at * n / names.len()..(at + 1) * n / names.len()];
         staging.write(name, &batch.concat())?;
     }
-    staging.write(&files(Split::Test)[0], &records(&parts.test, count)?.concat())?;
+    staging.write(&files(Split::Test)?[0], &records(&parts.test, count)?.concat())?;
     staging.write(META, (CLASSES.join("\n") + "\n").as_bytes())
 }
 

@@ -1,0 +1,160 @@
+//! CelebA: 202,599 faces as JPEG files of 178×218, with forty attributes each and a published split.
+//!
+//! Source: Liu, Luo, Wang, Tang, "Deep Learning Face Attributes in the Wild", 2015, arXiv:1411.7766.
+
+mod lists;
+
+use crate::dataset::{Dataset, Skipped, Split};
+use crate::images::files::{Files, ImageOptions};
+use crate::images::walk::walk;
+use crate::{Error, folder};
+use lists::List;
+use std::path::{Path, PathBuf};
+
+/// The folder that the data set's archive unpacks to.
+pub const ARCHIVE: &str = "img_align_celeba";
+/// The file with the attributes.
+pub const ATTRIBUTES: &str = "list_attr_celeba.txt";
+/// The file that says which image belongs to which split.
+pub const PARTITION: &str = "list_eval_partition.txt";
+
+/// What to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CelebAOptions {
+    /// The folder that holds `img_align_celeba`, `celeba/img_align_celeba` or the images themselves (`data.dir`); `None`
+    /// looks in the places of [`folder::find`].
+    pub dir: Option<PathBuf>,
+    /// Which part; `None` is the one to train on where there is `list_eval_partition.txt`, and everything where there is
+    /// not.
+    pub split: Option<Split>,
+    /// How images become samples.
+    pub images: ImageOptions,
+}
+
+/// The faces, read when they are asked for. They have attributes but no classes.
+#[derive(Debug)]
+pub struct CelebA {
+    files: Files,
+    attributes: Option<List<Vec<bool>>>,
+}
+
+impl CelebA {
+    /// Finds the images and reads their headers and lists.
+    ///
+    /// # Errors
+    /// Those of [`ImageFolder::open`](crate::ImageFolder::open); [`Error::NoFolder`]; [`Error::File`] with the number of the
+    /// line where a list is damaged; [`Error::Missing`] where a split is wanted and there is no list of them.
+    pub fn open(options: &CelebAOptions) -> Result<Self, Error> {
+        let dir = folder::find("celeba", options.dir.as_deref())?;
+        folder::exists(&dir, "img_align_celeba with its .jpg files")?;
+        let images = images(&dir);
+        let found = walk(&images)?;
+        let mut names = found.images;
+        names.retain(|name| name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jpg")));
+        if names.is_empty() && found.skipped.is_empty() {
+            return Err(no_images(&images));
+        }
+        let beside = [dir, images.clone(), images.join("..")];
+        let list = |name: &str| beside.iter().map(|at| at.join(name)).find(|path| path.is_file());
+        let attributes = list(ATTRIBUTES).map(|path| lists::attributes(&path)).transpose()?;
+        let names = part(&images, names, list(PARTITION).as_deref(), options.split)?;
+        let files = Files::open(images, names, found.skipped, &options.images)?;
+        Ok(Self { files, attributes })
+    }
+
+    /// The files' paths, relative to the folder of the images, in the order of their numbers.
+    pub fn names(&self) -> &[PathBuf] {
+        self.files.names()
+    }
+
+    /// The names of the attributes, such as "Smiling"; empty without `list_attr_celeba.txt`.
+    pub fn attributes(&self) -> &[String] {
+        self.attributes.as_ref().map_or(&[], |list| &list.columns)
+    }
+
+    /// Which attributes image `index` has, in the order of [`attributes`](Self::attributes). `None` without the list, or
+    /// where it has no line for the image.
+    pub fn attributes_of(&self, index: usize) -> Option<&[bool]> {
+        let name = self.files.names().get(index)?.file_name()?.to_str()?;
+        self.attributes.as_ref()?.lines.get(name).map(Vec::as_slice)
+    }
+}
+
+impl Dataset for CelebA {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn shape(&self) -> Vec<usize> {
+        self.files.shape()
+    }
+
+    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
+        self.check(index, out.len())?;
+        self.files.write(index, out, |_| true)
+    }
+
+    fn label(&self, _: usize) -> Option<u32> {
+        None
+    }
+
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+
+    fn skipped(&self) -> &[Skipped] {
+        self.files.skipped()
+    }
+}
+
+/// Where the images lie in or below `dir`.
+fn images(dir: &Path) -> PathBuf {
+    let places = [dir.join("celeba").join(ARCHIVE), dir.join(ARCHIVE)];
+    places.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| dir.into())
+}
+
+/// Those of `names` that belong to `split`.
+fn part(
+    images: &Path,
+    mut names: Vec<PathBuf>,
+    list: Option<&Path>,
+    split: Option<Split>,
+) -> Result<Vec<PathBuf>, Error> {
+    let number = match (split, list) {
+        (Some(Split::All), _) | (None, None) => return Ok(names),
+        (Some(_), None) => {
+            let folder = images.parent().unwrap_or(images).into();
+            let found = "no list of the splits, which data.split needs";
+            return Err(Error::Missing { folder, found, expected: vec![PARTITION.into()] });
+        }
+        (None | Some(Split::Train), _) => 0,
+        (Some(Split::Valid), _) => 1,
+        (Some(Split::Test), _) => 2,
+    };
+    let Some(path) = list else { return Ok(names) };
+    let parts = lists::partition(path)?;
+    names.retain(|name| name.file_name().and_then(|n| n.to_str()).is_some_and(|n| parts.lines.get(n) == Some(&number)));
+    if names.is_empty() {
+        return Err(Error::File {
+            path: path.into(),
+            what: "no image belongs to this split",
+            found: format!("none of the images in {} with the number {number}", images.display()),
+            expected: "lines like `000001.jpg 0`: 0 for train, 1 for valid, 2 for test".into(),
+            advice: "choose another data.split, or \"all\"".into(),
+        });
+    }
+    Ok(names)
+}
+
+fn no_images(images: &Path) -> Error {
+    let by_hand = crate::fetch::source("celeba").map_or("", |source| source.by_hand);
+    Error::Setting {
+        key: "data.dir",
+        found: format!("{}, which holds no .jpg file", images.display()),
+        expected: "a folder with img_align_celeba/000001.jpg and so on".into(),
+        advice: format!("`gan data fetch celeba` gets them; by hand: {by_hand}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Any set of images at another size.
+
+use crate::Error;
+use crate::dataset::{Dataset, Skipped};
+use crate::images::{Fitting, Pixels, Upscale, fit};
+use std::sync::Arc;
+
+/// The images of another set, brought to a training size as image files are. Their classes stay.
+pub struct Resized {
+    inner: Arc<dyn Dataset>,
+    fitting: Fitting,
+    channels: usize,
+    /// `[H, W]` of the other set.
+    size: [usize; 2],
+}
+
+impl Resized {
+    /// The images of `inner` fitted to `fitting.size`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where they would have to be enlarged and must not be, or are points.
+    pub fn new(inner: Arc<dyn Dataset>, fitting: Fitting) -> Result<Self, Error> {
+        let shape = inner.shape();
+        let &[channels @ (1 | 3), height, width] = &shape[..] else {
+            return Err(setting(
+                format!("samples of {shape:?}"),
+                "images [C, H, W], grey or RGB",
+                "leave data.size out",
+            ));
+        };
+        let size = [height, width];
+        if fitting.upscale == Upscale::Refuse && fitting.lacks_pixels(size) {
+            let [h, w] = fitting.size;
+            let (found, expected) =
+                (format!("{h}×{w} for images of {height}×{width}"), format!("at most {height}×{width}"));
+            return Err(setting(
+                found,
+                &expected,
+                "choose a smaller one, or enlarge the images with --set data.upscale=true",
+            ));
+        }
+        Ok(Self { inner, fitting, channels, size })
+    }
+}
+
+fn setting(found: String, expected: &str, advice: &str) -> Error {
+    Error::Setting { key: "data.size", found, expected: expected.into(), advice: advice.into() }
+}
+
+impl Dataset for Resized {
+    fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn shape(&self) -> Vec<usize> {
+        let [height, width] = self.fitting.size;
+        vec![self.channels, height, width]
+    }
+
+    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
+        self.check(index, out.len())?;
+        let mut values = vec![0.0; self.inner.pixels()];
+        self.inner.write(index, &mut values)?;
+        let image = Pixels::of_sample(&values, self.size, self.channels);
+        fit(&image, &self.fitting).scale_into(out);
+        Ok(())
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        self.inner.label(index)
+    }
+
+    fn classes(&self) -> &[String] {
+        self.inner.classes()
+    }
+
+    fn skipped(&self) -> &[Skipped] {
+        self.inner.skipped()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Mnist, MnistOptions, Split};
+
+    fn digits() -> Arc<dyn Dataset> {
+        Arc::new(Mnist::load(&MnistOptions { split: Split::Test, ..MnistOptions::default() }).unwrap())
+    }
+
+    #[test]
+    fn digits_are_halved_by_the_filter_and_keep_their_classes() {
+        let half = Resized::new(digits(), Fitting::to([14, 14])).unwrap();
+        assert_eq!((half.len(), half.shape(), half.classes().len()), (10_000, vec![1, 14, 14], 10));
+        let (mut whole, mut small) = ([0.0; 784], [0.0; 196]);
+        half.inner.write(3, &mut whole).unwrap();
+        half.write(3, &mut small).unwrap();
+        let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+        assert!((mean(&whole) - mean(&small)).abs() < 0.01);
+        assert_eq!(half.label(3), half.inner.label(3));
+    }
+
+    #[test]
+    fn at_their_own_size_images_stay_as_they_are() {
+        let same = Resized::new(digits(), Fitting::to([28, 28])).unwrap();
+        let (mut one, mut other) = ([0.0; 784], [0.0; 784]);
+        same.write(7, &mut one).unwrap();
+        same.inner.write(7, &mut other).unwrap();
+        assert_eq!(one, other);
+    }
+
+    #[test]
+    fn enlarging_must_be_asked_for() {
+        let message = Resized::new(digits(), Fitting::to([32, 32])).err().unwrap().to_string();
+        for part in ["data.size: found 32×32 for images of 28×28", "data.upscale=true"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let fitting = Fitting { upscale: Upscale::Allow, ..Fitting::to([32, 32]) };
+        assert_eq!(Resized::new(digits(), fitting).unwrap().shape(), [1, 32, 32]);
+    }
+}

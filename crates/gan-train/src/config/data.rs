@@ -1,0 +1,111 @@
+//! `[data]`: where the samples come from, how they are read and drawn.
+
+use gan_core::layer::Pair;
+use gan_data::points::{Curves, Grid, Ring};
+use gan_data::{Filter, Fit, Split};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Where the samples come from and how they are drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The data set: "mnist", "fashion-mnist", "cifar10", "celeba", "folder" for image files of one's own; "curve", "ring"
+    /// and "grid" for points; "made" for noise of any shape. The last four need no files.
+    pub name: String,
+    /// The folder of its files; found by itself where not given. "folder" needs it. Or a pack (`gan data pack`), read
+    /// whatever the name is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// Which part: "train", "valid", "test" or "all"; the one to train on where not given. CelebA has all four, MNIST and
+    /// CIFAR-10 have "train" and "test".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+    /// Height and width to train at. Points have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Pair>,
+    /// 1 for grey, 3 for colour; for points the number of coordinates.
+    pub channels: usize,
+    /// For images: height and width of a box around the centre that is cut out first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<Pair>,
+    /// For images of other proportions: "crop" cuts off what stands out, "pad" shows it all on the background, "stretch"
+    /// changes the proportions.
+    #[serde(default)]
+    pub fit: Fit,
+    /// How images are resized: "bilinear", "bicubic" or "lanczos".
+    #[serde(default)]
+    pub filter: Filter,
+    /// What stands beside padded images and behind transparent ones: "white", "black" or [red, green, blue].
+    #[serde(default)]
+    pub background: Background,
+    /// Whether images that are smaller than the size are enlarged instead of refused.
+    #[serde(default)]
+    pub upscale: bool,
+    /// Whether an image file that cannot be read ends the run instead of being left out.
+    #[serde(default)]
+    pub strict: bool,
+    /// Whether each image is mirrored with probability ½ whenever it is drawn.
+    #[serde(default)]
+    pub flip: bool,
+    /// For "curve": the interval and the functions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Curves>,
+    /// For "ring": modes, radius and spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<Ring>,
+    /// For "grid": modes a side, distance and spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<Grid>,
+    /// Whether each image is drawn from all, whatever was drawn before, instead of once an epoch.
+    #[serde(default)]
+    pub replacement: bool,
+    /// What becomes of the last images of an epoch where they do not fill a batch.
+    #[serde(default)]
+    pub last_batch: LastBatch,
+    /// Threads that load batches ahead; 0 loads between the steps. The batches are the same for any number.
+    #[serde(default = "one_worker")]
+    pub workers: usize,
+}
+
+fn one_worker() -> usize {
+    1
+}
+
+/// What becomes of a last, smaller batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LastBatch {
+    /// It is used as it is, as PyTorch's loader does.
+    #[default]
+    Keep,
+    /// It is left out.
+    Drop,
+}
+
+/// A colour: red, green, blue. White where not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Background(pub [u8; 3]);
+
+impl Default for Background {
+    fn default() -> Self {
+        Self([255; 3])
+    }
+}
+
+impl<'de> Deserialize<'de> for Background {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = Value::deserialize(deserializer)?;
+        match found.as_str() {
+            Some("white") => return Ok(Self([255; 3])),
+            Some("black") => return Ok(Self([0; 3])),
+            _ => {}
+        }
+        serde_json::from_value(found.clone()).map(Self).map_err(|_| {
+            let expected = "\"white\", \"black\" or [red, green, blue] with numbers from 0 to 255";
+            D::Error::custom(format!("found {found}, expected {expected}"))
+        })
+    }
+}
