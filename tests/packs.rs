@@ -41,7 +41,7 @@ fn a_pack_is_read_whatever_the_data_is_called() {
     fs::rename(place.path("digits.ganpack"), place.path("renamed")).unwrap();
     place.good(&format!("{TRAIN} --set data.name=anything --set data.dir=renamed --out run"));
     let line = format!("{TRAIN} --set data.dir=renamed --set data.size=32 --out other");
-    place.gan(&line).expect(2, &["data.size: 32×32 cannot be used", "the images of renamed are 28×28"]);
+    place.gan(&line).expect(2, &["data.size: found 32×32 for images of 28×28"]);
     let line = "train dcgan-cifar10 --set data.dir=renamed --set data.size=28 --out other";
     place.gan(line).expect(2, &["data.channels: 3 cannot be used", "the images of renamed have 1"]);
 }
@@ -135,7 +135,7 @@ fn what_cannot_be_packed_is_refused_and_nothing_is_overwritten() {
         ("data pack mnist letter.txt", 2, &["letter.txt: is there already and is no pack"]),
         ("data pack mnist none/x.ganpack", 1, &["none/x.ganpack: cannot be written"]),
         ("data pack mnist digits", 1, &["digits: cannot be written (it is a folder)"]),
-        ("data pack mnist x.ganpack --size 32", 2, &["data.size: 32×32 cannot be used", "28×28"]),
+        ("data pack mnist x.ganpack --size 32", 2, &["data.size: found 32×32 for images of 28×28"]),
         ("data pack mnist x.ganpack --channels 3", 2, &["data.channels: 3 cannot be used", "mnist have 1"]),
         ("data pack mnist x.ganpack --channels 2", 2, &["--channels", "1 (grey) or 3 (colour)"]),
         ("data pack mnist x.ganpack --size 0", 2, &["--size", "a side of 1 to 4096"]),

@@ -114,7 +114,7 @@ fn sizes_that_the_family_or_the_data_does_not_have_are_answered_with_those_near_
         ("data.size=30", &["data.size: dcgan cannot make a side of 30", "28 or 32"]),
         ("data.size=0", &["data.size: 0", "expected 1 to"]),
         ("data.size=[28,56]", &["data.size: dcgan cannot make images of 28×56", "equally often"]),
-        ("data.size=32", &["data.size: 32×32", "mnist are 28×28", "set data.size"]),
+        ("data.size=32", &["data.size: found 32×32 for images of 28×28", "data.upscale=true"]),
         ("data.channels=3", &["data.channels: 3", "mnist have 1"]),
     ]);
 }

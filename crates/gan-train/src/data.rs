@@ -36,7 +36,7 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
 /// If the name is unknown, or the files are missing or damaged.
 pub fn find(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Dataset>> {
     if let Some(path) = pack(data) {
-        return Ok(Arc::new(Pack::open(path)?));
+        return images::fitted(data, sample, Arc::new(Pack::open(path)?));
     }
     Ok(match data.name.as_str() {
         "mnist" => images::mnist(data, sample, Family::Mnist)?,

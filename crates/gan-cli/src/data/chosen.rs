@@ -37,7 +37,7 @@ pub fn open(args: &SourceArgs) -> Result<Chosen> {
     assign(&mut table, args)?;
     let config = layering::read_data(with_defaults(&table))?;
     // A set of one size keeps it unless another is asked for.
-    let free = ["folder", "celeba", "made"].contains(&config.name.as_str());
+    let free = header.is_none() && ["folder", "celeba", "made"].contains(&config.name.as_str());
     let shape = if free || table.contains_key("size") { sample(&config) } else { Vec::new() };
     let data = data::find(&config, &shape, SEED)?;
     data::check_shape(&config, &wanted(&table, &config, &data.shape()), &data.shape())?;

@@ -34,7 +34,7 @@ pub fn folder(data: &DataConfig) -> Set {
 }
 
 /// A set of one size brought to the plan's, where it is another. What has other channels is left to the check that follows.
-fn fitted(data: &DataConfig, wanted: &[usize], set: Arc<dyn Dataset>) -> Set {
+pub fn fitted(data: &DataConfig, wanted: &[usize], set: Arc<dyn Dataset>) -> Set {
     let has = set.shape();
     if wanted.len() != 3 || wanted[0] != has[0] || (wanted == has && data.crop.is_none()) {
         return Ok(set);
