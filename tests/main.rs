@@ -12,6 +12,7 @@ mod interpolate;
 mod kills;
 mod overwrite;
 mod repeat;
+mod report;
 mod resume;
 mod show;
 mod signals;

@@ -8,6 +8,7 @@ mod bench;
 mod generate;
 mod interpolate;
 mod progress;
+mod report;
 mod say;
 mod show;
 mod source;
@@ -58,6 +59,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => generate::run(&args)?,
         Command::Interpolate(args) => interpolate::run(&args)?,
         Command::Summary(args) => show::summary(&args)?,
+        Command::Report(args) => report::run(&args)?,
         Command::Preset { command } => show::preset(&command)?,
         Command::Bench(args) => bench::run(&args)?,
         Command::Completions { shell } => {

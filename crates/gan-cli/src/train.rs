@@ -78,6 +78,7 @@ fn say_where(folder: &RunFolder) -> Result<()> {
     show("samples", folder.samples())?;
     show("animation", folder.progress())?;
     show("losses", folder.losses("png"))?;
+    show("report", folder.report())?;
     let generator = folder.generator();
     say::line(format_args!("Make more: gan generate {} --count 64 --out digits.png", generator.display()))
 }

@@ -5,7 +5,7 @@
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
 //! [`optimizer`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`folder`],
-//! [`record`] (metrics, samples), [`checkpoint`].
+//! [`record`] (metrics, samples), [`checkpoint`], [`report`] (the folder as one page).
 
 pub mod checkpoint;
 pub mod config;
@@ -19,6 +19,7 @@ pub mod optimizer;
 pub mod plan;
 pub mod presets;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod step;
 pub mod trainer;

@@ -4,6 +4,7 @@ use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
 use crate::observe::{Observer, Outcome};
+use crate::report::Report;
 use crate::trainer::{StepReport, Trainer};
 use gan_report::tensorboard::{self, EventWriter};
 use gan_report::{Images, Picture, atomic};
@@ -20,6 +21,7 @@ pub fn all(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
         Box::new(Samples { folder: folder.clone() }),
         Box::new(Checkpoints { folder: folder.clone(), saved: None }),
         Box::new(Pictures { folder: folder.clone() }),
+        Box::new(Report { folder: folder.clone() }),
     ]
 }
 
