@@ -202,10 +202,13 @@ fn cards(course: &Course, page: &Page) -> Vec<Card> {
     if course.steps == 0 {
         return Vec::new();
     }
-    let all_done = course.of.is_some_and(|of| course.steps >= of);
-    let tone = if all_done { Tone::Good } else { Tone::Plain };
-    let note = if all_done { "all that were asked for" } else { "" };
-    let steps = Card { label: "Steps".into(), value: course.steps(), note: note.into(), tone };
+    let of = course.of.map(|of| grouped(of as usize));
+    let (note, tone) = match of {
+        Some(of) if course.of <= Some(course.steps) => (format!("all {of} that were asked for"), Tone::Good),
+        Some(of) => (format!("of {of} that were asked for"), Tone::Plain),
+        None => (String::new(), Tone::Plain),
+    };
+    let steps = Card { label: "Steps".into(), value: grouped(course.steps as usize), note, tone };
     let last = |label: &str, field: &str| last_tenth(&page.metrics, label, field);
     let usual = [
         last("Accuracy of D", "accuracy_d"),

@@ -19,7 +19,7 @@ pub(super) fn all(page: &Page, album: &Album, charts: &[Chart]) -> Vec<Section> 
     let notes: Vec<&String> = page.notes.iter().chain(&album.notes).collect();
     let sections = [
         section("missing", "What is missing", list(&notes)),
-        section("run", "The run", [cards(page), definitions(&page.summary)].concat()),
+        section("run", "The run", [cards(page), definitions("summary", &page.summary)].concat()),
         section("reading", "What the curves say", readings(page)),
         section("samples", "Over the steps", album.films.iter().enumerate().map(film).collect()),
         section("curves", "Curves", curves(charts)),
@@ -47,11 +47,11 @@ fn list(items: &[&String]) -> String {
     if items.is_empty() { items } else { format!("<ul class=\"notes\">\n{items}</ul>\n") }
 }
 
-fn definitions(pairs: &[(String, String)]) -> String {
+fn definitions(class: &str, pairs: &[(String, String)]) -> String {
     let pair =
         |(name, value): &(String, String)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", text(name), text(value));
     let pairs: String = pairs.iter().map(pair).collect();
-    if pairs.is_empty() { pairs } else { format!("<dl class=\"summary\">\n{pairs}</dl>\n") }
+    if pairs.is_empty() { pairs } else { format!("<dl class=\"{class}\">\n{pairs}</dl>\n") }
 }
 
 fn cards(page: &Page) -> String {
@@ -138,7 +138,7 @@ fn curves(charts: &[Chart]) -> String {
     let chart = |(at, chart): (usize, &Chart)| {
         let (title, caption) = (text(&chart.title), text(&chart.caption));
         format!(
-            "<figure class=\"chart\" data-chart=\"{at}\">\n<h3 id=\"chart-{at}\">{title}</h3>\n<div class=\"plot\"></div>\n<figcaption>{caption}</figcaption>\n</figure>\n"
+            "<figure class=\"chart\" data-chart=\"{at}\">\n<div class=\"head\"><h3>{title}</h3></div>\n<div class=\"plot\"></div>\n<figcaption>{caption}</figcaption>\n</figure>\n"
         )
     };
     let figures: String = charts.iter().enumerate().map(chart).collect();
@@ -190,7 +190,7 @@ fn network(table: &NetworkTable) -> String {
         "<h3>{name}</h3>\n<p>One input: {input}</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Layers of the {name}\"><table class=\"layers\">\n\
          <thead><tr><th scope=\"col\">name</th><th scope=\"col\">layer</th><th scope=\"col\">output</th><th scope=\"col\">parameters</th><th scope=\"col\">multiply-adds</th></tr></thead>\n\
          <tbody>\n{rows}</tbody></table></div>\n{}",
-        definitions(&table.totals)
+        definitions("totals", &table.totals)
     )
 }
 

@@ -10,6 +10,12 @@ function written(value) {
   return value.toLocaleString("en", { maximumFractionDigits: Math.min(digits, 7) });
 }
 
+// As short as the ticks of an axis have to be: 2.5M.
+function brief(value) {
+  const large = Math.abs(value) >= 1e5 && Math.abs(value) < 1e12;
+  return large ? value.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 4 }) : written(value);
+}
+
 // Round values inside [low, high], about `count` of them.
 function linearTicks(low, high, count) {
   const rough = (high - low) / Math.max(count, 1);

@@ -33,9 +33,9 @@ class Shared {
     const [first, last] = this.whole;
     const width = Math.min(Math.max(high - low, 2), last - first);
     const start = Math.min(Math.max((low + high - width) / 2, first), last - width);
-    this.view = [start, start + width];
+    this.view = width < last - first ? [start, start + width] : this.whole;
     this.redraw();
-    this.onView(this.view[0] > first || this.view[1] < last);
+    this.onView(this.view !== this.whole);
   }
 
   zoom(factor, around) {
@@ -58,6 +58,7 @@ class Chart {
     Object.assign(this, { spec, shared, log: false, hidden: new Set() });
     this.plot = figure.querySelector(".plot");
     this.caption = figure.querySelector("figcaption");
+    this.head = figure.querySelector(".head");
     this.title = spec.title;
     this.legend = element("div", { className: "legend" });
     this.plot.before(this.legend);
@@ -83,9 +84,9 @@ class Chart {
       });
       return element("b", {}, button);
     });
-    this.at = element("span", { className: "at" }, this.legend);
+    this.at = element("span", { className: "at" }, this.head);
     if (!this.spec.curves.some((curve) => curve.y.some((y) => y > 0))) return;
-    const log = element("button", { type: "button", className: "log", textContent: "log" }, this.legend);
+    const log = element("button", { type: "button", className: "log", textContent: "log" }, this.head);
     log.setAttribute("aria-label", `Logarithmic scale for ${this.title}`);
     log.setAttribute("aria-pressed", "false");
     log.addEventListener("click", () => {
@@ -164,14 +165,14 @@ class Chart {
     for (const value of ticks) {
       const y = this.y(value);
       svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y }, root);
-      svg("text", { x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" }, root).textContent = written(value);
+      svg("text", { x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" }, root).textContent = brief(value);
     }
     const steps = linearTicks(...this.shared.view, Math.max(2, Math.floor(width / 110))).filter(Number.isInteger);
     for (const step of steps) {
       const x = this.x(step);
       const end = x > width - 30;
       const place = { x: end ? width - 2 : x, y: height - 8, "text-anchor": end ? "end" : "middle" };
-      svg("text", place, root).textContent = written(step);
+      svg("text", place, root).textContent = brief(step);
     }
     for (const { value, label } of this.spec.guides) {
       if (value < low || value > high) continue;

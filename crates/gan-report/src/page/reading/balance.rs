@@ -36,7 +36,7 @@ fn too_accurate(metrics: &Metrics) -> Option<Reading> {
     let stretch: Vec<_> = points.iter().copied().filter(|point| point.0 >= since).collect();
     let last = points.last().map_or(since, |point| point.0);
     let mut text = format!(
-        "D judges {:.0} % of the samples correctly over the last {} steps (since step {}): G gets little to go by.",
+        "D judges {:.1} % of the samples correctly over the last {} steps (since step {}): G gets little to go by.",
         100.0 * mean(&stretch),
         step(last - since),
         step(since)

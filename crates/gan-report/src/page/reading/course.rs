@@ -37,17 +37,22 @@ fn level_since(metrics: &Metrics) -> Option<Reading> {
     let [d, g] = ["loss_d", "loss_g"].map(|field| still_from(&finite(metrics.series(field))));
     let from = d?.0.max(g?.0);
     let (d, g) = (short(d?.1), short(g?.1));
+    let since =
+        if from <= first_step(metrics) { "from the start".into() } else { format!("since about step {}", step(from)) };
     said(
         Tone::Plain,
         format!(
-            "Both losses have been level since about step {from}, D’s at {d}, G’s at {g}. That is an equilibrium of the game, no sign that learning is over: samples often go on improving.",
-            from = step(from)
+            "Both losses have been level {since}, D’s at {d}, G’s at {g}. That is an equilibrium of the game, no sign that learning is over: samples often go on improving."
         ),
     )
 }
 
+fn first_step(metrics: &Metrics) -> f64 {
+    metrics.series("loss_d").first().map_or(0.0, |point| point.0)
+}
+
 /// (first step of it, level) of the last stretch in which the curve's parts stay close to their level at the end: within
-/// the noise between neighbouring parts, or a twentieth. At least a quarter of the run, at most all but its first twentieth.
+/// the noise between neighbouring parts, or a twentieth. At least a quarter of the run.
 fn still_from(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let parts = buckets(points, 40);
     if parts.len() < 20 {
@@ -59,8 +64,7 @@ fn still_from(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let held = parts.iter().rev().take_while(|part| (part.1 - now).abs() <= room).count();
     let first = parts.get(parts.len() - held)?.0;
     // Where the end itself wanders, nothing is level.
-    (spread(end) <= 0.15 * now.abs() && held * 4 >= parts.len() && held < parts.len() - parts.len() / 20)
-        .then_some((first, now))
+    (spread(end) <= 0.15 * now.abs() && held * 4 >= parts.len()).then_some((first, now))
 }
 
 /// The speed of the last quarter against that of the quarter after the start.

@@ -1,6 +1,6 @@
 //! What is broken: values that are no numbers, missing lines, gradients that explode or vanish.
 
-use super::trend::{finite, level, tail};
+use super::trend::{Way, finite, level, tail, way};
 use super::{FEWEST, Reading, Tone, called, said, short, step};
 use crate::Metrics;
 
@@ -59,6 +59,13 @@ fn gradient(metrics: &Metrics, field: &str) -> Option<Reading> {
             format!(
                 "{what} vanishes: {size} since step {since}, its median over the run is {typical}. That network has all but stopped learning."
             ),
+        );
+    }
+    if way(&points) == Way::Up && now > 3.0 * level(&points[..points.len() / 4]) {
+        let early = short(level(&points[..points.len() / 4]));
+        return said(
+            Tone::Plain,
+            format!("{what} rises steadily: {early} in the first quarter of the run, {size} since step {since}."),
         );
     }
     spike(&points, usual).and_then(|(at, value)| {

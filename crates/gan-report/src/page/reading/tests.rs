@@ -68,10 +68,10 @@ fn a_d_that_is_never_wrong_is_pointed_out() {
     says(
         &readings,
         Tone::Warn,
-        &["98 %", "over the last 599 steps", "since step 401", "D(G(z)) after D’s step is 0.2"],
+        &["98.0 %", "over the last 599 steps", "since step 401", "D(G(z)) after D’s step is 0.2"],
     );
     let readings = with(&[("accuracy_d", &|_| 0.99, 0.005), ("d_fake_after", &|_| 0.001, 0.0)]);
-    says(&readings, Tone::Bad, &["99 %", "0.001"]);
+    says(&readings, Tone::Bad, &["99.0 %", "0.001"]);
 }
 
 #[test]
@@ -179,4 +179,11 @@ fn a_short_run_says_so_and_nothing_else() {
 fn numbers_in_sentences_are_short() {
     let written = [0.123_456, 12.0, 1234.56, 0.000_01, -0.5, 0.0, 7_654_321.0].map(four);
     assert_eq!(written, ["0.1235", "12", "1,235", "1.00e-5", "-0.5", "0", "7,654,321"]);
+}
+
+#[test]
+fn losses_that_never_moved_and_gradients_that_climb_are_told() {
+    let readings = with(&[("grad_norm_g", &|x| 1.0 + 9.0 * x, 0.2)]);
+    says(&readings, Tone::Plain, &["level from the start"]);
+    says(&readings, Tone::Plain, &["G’s gradient norm rises steadily: 2.1"]);
 }
