@@ -204,7 +204,7 @@ fn cards(course: &Course, page: &Page) -> Vec<Card> {
     }
     let of = course.of.map(|of| grouped(of as usize));
     let (note, tone) = match of {
-        Some(of) if course.of <= Some(course.steps) => (format!("all {of} that were asked for"), Tone::Good),
+        Some(_) if course.of <= Some(course.steps) => ("all that were asked for".into(), Tone::Good),
         Some(of) => (format!("of {of} that were asked for"), Tone::Plain),
         None => (String::new(), Tone::Plain),
     };
