@@ -115,6 +115,7 @@ fn lead(metrics: &Metrics) -> Option<Reading> {
     let since = step(tail(&real, 0.25)[0].0);
     let how = match on_real - on_fake {
         gap if gap > 0.6 => "D tells them apart well, as is usual early in a run",
+        gap if gap > 0.3 => "D is clearly ahead, as in most runs",
         gap if gap > 0.15 => "D is ahead, and not by much",
         gap if gap > -0.15 => "D hardly tells them apart",
         _ => "D takes generated samples for real ones more often than real ones: it is behind",
