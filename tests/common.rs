@@ -190,7 +190,7 @@ pub fn steps(folder: &Path) -> Vec<u64> {
     metrics(folder).iter().map(|line| line["step"].as_u64().expect("a step")).collect()
 }
 
-/// Every file below `folder` with its bytes, the speed left out, and TensorBoard's file, which holds times.
+/// Every file below `folder` with its bytes, without the speed: TensorBoard's file and the page, which hold times, are left out.
 pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
@@ -199,7 +199,7 @@ pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
             all.extend(files(&path).into_iter().map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
         } else if name == "metrics.jsonl" {
             all.insert(name, format!("{:?}", metrics(folder)).into_bytes());
-        } else if !name.starts_with("events.out.tfevents") {
+        } else if !name.starts_with("events.out.tfevents") && name != "report.html" {
             all.insert(name, fs::read(&path).expect("a readable file"));
         }
     }

@@ -17,6 +17,7 @@ mod overwrite;
 mod packs;
 mod points;
 mod repeat;
+mod report;
 mod resume;
 mod show;
 mod signals;

@@ -46,6 +46,8 @@ pub enum Command {
     Interpolate(InterpolateArgs),
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.
     Summary(SummaryArgs),
+    /// Put a run together as one HTML page: curves, samples, networks, settings.
+    Report(ReportArgs),
     /// List the presets, or print one as TOML to copy and edit.
     #[command(
         after_help = "Examples:\n  gan preset list\n  gan preset show dcgan-mnist > mine.toml && gan train mine.toml"
@@ -170,6 +172,22 @@ pub struct SummaryArgs {
     /// Change one setting first; may be given often.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan report runs/first --open\n  gan report runs/first --out first.html\n\nThe page is one file that needs no network. Training writes it at its end; this command makes it anew, also while a run is going on."
+)]
+pub struct ReportArgs {
+    /// A run folder.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Show it in the browser.
+    #[arg(long)]
+    pub open: bool,
+    /// Where to write it [default: RUN/report.html].
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]

@@ -9,6 +9,7 @@ mod data;
 mod generate;
 mod interpolate;
 mod progress;
+mod report;
 mod say;
 mod show;
 mod source;
@@ -59,6 +60,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => generate::run(&args)?,
         Command::Interpolate(args) => interpolate::run(&args)?,
         Command::Summary(args) => show::summary(&args)?,
+        Command::Report(args) => report::run(&args)?,
         Command::Preset { command } => show::preset(&command)?,
         Command::Data { command } => data::run(&command, cli.quiet)?,
         Command::Bench(args) => bench::run(&args)?,

@@ -79,6 +79,7 @@ fn say_where(folder: &RunFolder) -> Result<()> {
     show("samples", folder.samples())?;
     show("animation", folder.progress())?;
     show("losses", folder.losses("png"))?;
+    show("report", folder.report())?;
     for name in PICTURES.into_iter().filter(|name| folder.pictures(name).is_dir()) {
         show(name, folder.pictures(name))?;
     }

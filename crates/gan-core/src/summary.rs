@@ -71,40 +71,79 @@ impl Summary {
     }
 }
 
+impl Row {
+    /// The layer with its settings: `conv 64, kernel 4, stride 2`.
+    pub fn written(&self) -> String {
+        let toml = self.layer.written().replace(" = ", " ").replace('"', "");
+        toml.replace("{ ", "").replace(" }", "").trim().to_string()
+    }
+}
+
+impl Summary {
+    /// Name and value of the sums over all layers.
+    pub fn written_totals(&self) -> [(&'static str, String); 4] {
+        let (trained, fixed, multiply_adds) = self.totals();
+        let sized = |n: usize| format!("{} ({})", grouped(n), bytes(n * FLOAT));
+        [
+            ("parameters", sized(trained + fixed)),
+            ("trained", sized(trained)),
+            ("not trained: running averages", sized(fixed)),
+            ("multiply-adds a sample", grouped(multiply_adds)),
+        ]
+    }
+}
+
+/// Bytes of a parameter.
+const FLOAT: usize = size_of::<f32>();
+
+/// What PyTorch calls the layer at `index`, and its parameters begin with: `main.0`.
+pub fn layer_name(index: usize) -> String {
+    format!("main.{index}")
+}
+
+/// A head line, the layers between two rules, the totals.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = ["name", "layer", "output", "parameters", "multiply-adds"].map(String::from);
         let cells: Vec<[String; 5]> = self.rows.iter().enumerate().map(|(i, r)| cells(i, r)).collect();
-        let head = ["", "layer", "output", "parameters", "multiply-adds"].map(String::from);
         let width = |column: usize| cells.iter().chain([&head]).map(|c| c[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..5).map(width).collect();
+        let widths: [usize; 5] = std::array::from_fn(width);
         let line = |f: &mut fmt::Formatter<'_>, c: &[String; 5]| {
-            let [a, b, d, e, g] = [0, 1, 2, 3, 4].map(|i| widths[i]);
-            writeln!(f, "{:>a$}  {:<b$}  {:<d$}  {:>e$}  {:>g$}", c[0], c[1], c[2], c[3], c[4])
+            let [a, b, d, e, g] = widths;
+            let line = format!("{:<a$}  {:<b$}  {:<d$}  {:>e$}  {:>g$}", c[0], c[1], c[2], c[3], c[4]);
+            writeln!(f, "{}", line.trim_end())
         };
-        writeln!(f, "{}, input {:?}", self.name, self.input)?;
+        let rule = "─".repeat(widths.iter().sum::<usize>() + 8);
+        writeln!(f, "{}, input {:?}\n{rule}", self.name, self.input)?;
         line(f, &head)?;
+        writeln!(f, "{rule}")?;
         cells.iter().try_for_each(|c| line(f, c))?;
-        let (trained, fixed, multiply_adds) = self.totals();
-        writeln!(
-            f,
-            "parameters: {} ({} trained, {} running averages)",
-            grouped(trained + fixed),
-            grouped(trained),
-            grouped(fixed)
-        )?;
-        writeln!(f, "multiply-adds a sample: {}", grouped(multiply_adds))
+        writeln!(f, "{rule}")?;
+        let totals = self.written_totals();
+        let width = totals.iter().map(|total| total.0.chars().count()).max().unwrap_or(0);
+        totals.iter().try_for_each(|(name, value)| writeln!(f, "{name:<width$}  {value}"))
     }
 }
 
 fn cells(index: usize, row: &Row) -> [String; 5] {
-    let written = row.layer.written().replace(" = ", " ").replace("{ ", "").replace(" }", "").replace('"', "");
     [
-        index.to_string(),
-        written.trim().to_string(),
+        layer_name(index),
+        row.written(),
         format!("{:?}", row.output),
         grouped(row.trained + row.fixed),
         if row.multiply_adds == 0 { String::new() } else { grouped(row.multiply_adds) },
     ]
+}
+
+/// `512 B`, `4.45 MiB`.
+fn bytes(n: usize) -> String {
+    let kib = n as f64 / 1024.0;
+    match n {
+        ..1024 => format!("{n} B"),
+        ..1_048_576 => format!("{kib:.2} KiB"),
+        ..1_073_741_824 => format!("{:.2} MiB", kib / 1024.0),
+        _ => format!("{:.2} GiB", kib / 1024.0 / 1024.0),
+    }
 }
 
 /// 1234567 as 1,234,567.

@@ -10,6 +10,7 @@
 //! - [`Metrics`]: reads `metrics.jsonl`.
 //! - [`losses_figure`]: what a run's metrics look like.
 //! - [`tensorboard`]: the same numbers for TensorBoard.
+//! - [`Page`]: a whole run as one HTML file, and [`reading()`], its curves in words.
 //! - [`Error`], and `atomic`, through which all but event files are written.
 
 mod animation;
@@ -18,6 +19,7 @@ mod error;
 mod grid;
 mod losses;
 mod metrics;
+pub mod page;
 mod picture;
 pub mod plot;
 pub mod tensorboard;
@@ -27,4 +29,5 @@ pub use error::Error;
 pub use grid::{BACKGROUND, GAP, Images, grid};
 pub use losses::{losses_figure, losses_figure_of};
 pub use metrics::Metrics;
+pub use page::{Page, reading::reading};
 pub use picture::{Colour, Picture};

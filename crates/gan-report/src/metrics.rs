@@ -21,21 +21,31 @@ impl Metrics {
     /// object, except the last one: a killed process leaves it unfinished, and it is ignored.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(Error::file("read", path))?;
+        let (metrics, damaged) = Self::of_lines(&bytes);
+        match damaged.into_iter().next() {
+            None => Ok(metrics),
+            Some((line, problem)) => Err(Error::Line { path: path.to_owned(), line, problem }),
+        }
+    }
+
+    /// What can be read of the text of a `metrics.jsonl`, and the number (from 1) and problem of each line that cannot;
+    /// the last line may be unfinished.
+    pub fn of_lines(bytes: &[u8]) -> (Self, Vec<(usize, String)>) {
         let lines: Vec<(usize, &[u8])> = bytes
             .split(|&byte| byte == b'\n')
             .enumerate()
             .map(|(index, line)| (index + 1, line.trim_ascii()))
             .filter(|(_, line)| !line.is_empty())
             .collect();
-        let mut metrics = Self::default();
+        let (mut metrics, mut damaged) = (Self::default(), Vec::new());
         for (at, &(line, text)) in lines.iter().enumerate() {
             match serde_json::from_slice::<Map<String, Value>>(text) {
                 Ok(object) => metrics.add(&object),
                 Err(_) if at + 1 == lines.len() => {}
-                Err(reason) => return Err(Error::Line { path: path.to_owned(), line, problem: reason.to_string() }),
+                Err(reason) => damaged.push((line, reason.to_string())),
             }
         }
-        Ok(metrics)
+        (metrics, damaged)
     }
 
     /// (step, value) of the field `name`, by ascending step; empty when no line has it.

@@ -65,15 +65,20 @@ impl Picture {
     /// [`Error::File`] when it cannot be read, [`Error::Content`] when it is no PNG; both name `path`.
     pub fn open_png(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(Error::file("read", path))?;
-        let decoded = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png).map_err(|reason| {
-            Error::Content { path: path.to_owned(), problem: format!("not a readable PNG: {reason}") }
-        })?;
+        Self::from_png(&bytes).map_err(|problem| Error::Content { path: path.to_owned(), problem })
+    }
+
+    /// The picture in the bytes of a PNG file, or why there is none.
+    pub(crate) fn from_png(bytes: &[u8]) -> Result<Self, String> {
+        let decoded = image::load_from_memory_with_format(bytes, image::ImageFormat::Png)
+            .map_err(|reason| format!("not a readable PNG: {reason}"))?;
         let size = [decoded.width() as usize, decoded.height() as usize];
-        if decoded.color().has_color() {
+        let picture = if decoded.color().has_color() {
             Self::new(Colour::Rgb, size, decoded.into_rgb8().into_raw())
         } else {
             Self::new(Colour::Grey, size, decoded.into_luma8().into_raw())
-        }
+        };
+        picture.map_err(|problem| problem.to_string())
     }
 
     /// Grey or RGB.

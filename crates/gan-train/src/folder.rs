@@ -159,6 +159,17 @@ impl RunFolder {
         self.path.join(name)
     }
 
+    /// `report.html`
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// Whether a process is at work in the run at `path` just now. Where that cannot be told, the answer is no.
+    pub fn is_busy(path: &Path) -> bool {
+        let lock = File::open(path.join(LOCK));
+        lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// The file `events.out.tfevents…` if there is one.
     pub fn events(&self) -> Option<PathBuf> {
         let entries = fs::read_dir(&self.path).ok()?.flatten();

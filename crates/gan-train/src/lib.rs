@@ -5,7 +5,8 @@
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
 //! [`optimizer`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`folder`],
-//! [`record`] (metrics, checkpoints), [`pictures`] and [`planes`] (what is drawn), [`checkpoint`].
+//! [`record`] (metrics, checkpoints), [`pictures`] and [`planes`] (what is drawn), [`checkpoint`], [`report`] (the folder as one
+//! page).
 
 pub mod checkpoint;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod plan;
 pub mod planes;
 pub mod presets;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod step;
 pub mod trainer;

@@ -5,6 +5,7 @@ use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
 use crate::observe::{Observer, Outcome};
+use crate::report::Report;
 use crate::trainer::{StepReport, Trainer};
 use crate::{pictures, planes};
 use gan_report::atomic;
@@ -23,6 +24,7 @@ pub fn all(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
         Box::new(pictures::Progress::new(folder)),
         Box::new(Checkpoints { folder: folder.clone(), saved: None }),
         Box::new(pictures::Final::new(folder)),
+        Box::new(Report { folder: folder.clone() }),
     ]
 }
 

@@ -1,0 +1,53 @@
+//! `gan report`.
+
+use crate::args::{ReportArgs, Usage};
+use crate::say;
+use anyhow::Result;
+use gan_train::RunFolder;
+use gan_train::report::{self, Standing};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Writes the page and prints where it is.
+pub fn run(args: &ReportArgs) -> Result<()> {
+    check(&args.run)?;
+    let out = args.out.clone().unwrap_or_else(|| args.run.join("report.html"));
+    let standing = if RunFolder::is_busy(&args.run) { Standing::GoingOn } else { Standing::AtRest };
+    report::write(&args.run, standing, &out)?;
+    say::line(out.display())?;
+    if args.open {
+        open(&out);
+    }
+    Ok(())
+}
+
+/// Says what was named where it is no run.
+fn check(run: &Path) -> Result<()> {
+    if RunFolder::is_run(run) {
+        return Ok(());
+    }
+    let problem = match (run.is_dir(), run.exists()) {
+        (true, _) => "holds no run: there is no config.toml written by gan train. Name a run's folder",
+        (_, true) => "is a file: name the folder of a run",
+        _ => "there is no such folder: name the folder of a run",
+    };
+    Err(Usage(format!("{}: {problem}", run.display())).into())
+}
+
+/// Hands the page to whatever opens files here. That it cannot be shown is no failure: it is written.
+fn open(page: &Path) {
+    let (program, before): (&str, &[&str]) = match std::env::consts::OS {
+        "macos" => ("open", &[]),
+        // `start` takes its first quoted word for a title.
+        "windows" => ("cmd", &["/C", "start", ""]),
+        _ => ("xdg-open", &[]),
+    };
+    let quiet = || Stdio::null();
+    let opened = Command::new(program).args(before).arg(page).stdin(quiet()).stdout(quiet()).stderr(quiet()).status();
+    let shown = page.display();
+    match opened {
+        Ok(status) if status.success() => {}
+        Ok(_) => say::note(format_args!("{program} found nothing that shows {shown}: open the file in a browser")),
+        Err(_) => say::note(format_args!("there is no {program} here to show {shown}: open the file in a browser")),
+    }
+}

@@ -1,0 +1,46 @@
+//! Text on its way into HTML or into a script element: nothing of it may be read as markup.
+
+/// For element content and for attributes in double quotes.
+pub(super) fn text(plain: &str) -> String {
+    let mut out = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // HTML has no way to write these, and a parser reports them as errors.
+            c if c.is_control() && !matches!(c, '\n' | '\t') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// JSON as the content of a script element. `<` would open a comment or end the element; outside of strings JSON has none.
+pub(super) fn json(value: &serde_json::Value) -> String {
+    value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_becomes_text() {
+        assert_eq!(
+            text("<img src=\"x\" onerror='a()'> & \u{7}"),
+            "&lt;img src=&quot;x&quot; onerror=&#39;a()&#39;&gt; &amp; \u{fffd}"
+        );
+        assert_eq!(text("D(G(z)) → 0.5\n"), "D(G(z)) → 0.5\n");
+    }
+
+    #[test]
+    fn json_cannot_end_its_element() {
+        let value = serde_json::json!({ "</script><!--": "a & b <script>" });
+        let written = json(&value);
+        assert!(!written.contains(['<', '>', '&']), "{written}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&written).unwrap(), value);
+    }
+}

@@ -1,0 +1,255 @@
+//! What the page says, section by section, as HTML. Every text goes through `escape`.
+
+use super::charts::{Chart, unknown};
+use super::escape::text;
+use super::pictures::{Album, Embedded, Film};
+use super::{NetworkTable, Page};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// A part of the page with an entry in its contents.
+pub(super) struct Section {
+    id: &'static str,
+    heading: &'static str,
+    pub html: String,
+}
+
+/// All sections that have something in them, in the order of the page.
+pub(super) fn all(page: &Page, album: &Album, charts: &[Chart]) -> Vec<Section> {
+    let notes: Vec<&String> = page.notes.iter().chain(&album.notes).collect();
+    let sections = [
+        section("missing", "What is missing", list(&notes)),
+        section("run", "The run", [cards(page), definitions("summary", &page.summary)].concat()),
+        section("reading", "What the curves say", readings(page)),
+        section("samples", "Over the steps", album.films.iter().enumerate().map(film).collect()),
+        section("curves", "Curves", curves(charts)),
+        section("pictures", "Pictures", singles(album)),
+        section("networks", "Networks", page.networks.iter().map(network).collect()),
+        section("settings", "Settings", settings(&page.settings_toml)),
+    ];
+    sections.into_iter().flatten().collect()
+}
+
+fn section(id: &'static str, heading: &'static str, body: String) -> Option<Section> {
+    let html = format!(
+        "<section id=\"{id}\" aria-labelledby=\"{id}-h\">\n<h2 id=\"{id}-h\">{heading}</h2>\n{body}</section>\n"
+    );
+    (!body.is_empty()).then_some(Section { id, heading, html })
+}
+
+/// Links to the sections.
+pub(super) fn contents(sections: &[Section]) -> String {
+    sections.iter().map(|s| format!("<li><a href=\"#{}\">{}</a></li>", s.id, s.heading)).collect()
+}
+
+fn list(items: &[&String]) -> String {
+    let items: String = items.iter().map(|item| format!("<li>{}</li>\n", text(item))).collect();
+    if items.is_empty() { items } else { format!("<ul class=\"notes\">\n{items}</ul>\n") }
+}
+
+fn definitions(class: &str, pairs: &[(String, String)]) -> String {
+    let pair =
+        |(name, value): &(String, String)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", text(name), text(value));
+    let pairs: String = pairs.iter().map(pair).collect();
+    if pairs.is_empty() { pairs } else { format!("<dl class=\"{class}\">\n{pairs}</dl>\n") }
+}
+
+fn cards(page: &Page) -> String {
+    let card = |card: &super::Card| {
+        let [label, value, note] = [&card.label, &card.value, &card.note].map(|t| text(t));
+        format!(
+            "<li class=\"card {}\"><span class=\"label\">{label}</span><span class=\"value\">{value}</span><span class=\"note\">{note}</span></li>\n",
+            card.tone.class()
+        )
+    };
+    let cards: String = page.cards.iter().map(card).collect();
+    if cards.is_empty() { cards } else { format!("<ul class=\"cards\">\n{cards}</ul>\n") }
+}
+
+fn readings(page: &Page) -> String {
+    let reading = |r: &super::Reading| {
+        format!("<li class=\"{}\"><strong>{}.</strong> {}</li>\n", r.tone.class(), r.tone.word(), text(&r.text))
+    };
+    let readings: String = page.readings.iter().map(reading).collect();
+    if readings.is_empty() { readings } else { format!("<ul class=\"readings\">\n{readings}</ul>\n") }
+}
+
+/// The last frame is in the HTML, for print and for browsers without scripts; the script has the others.
+fn film((at, film): (usize, &Film)) -> String {
+    let (name, caption) = (text(&film.sequence.name), text(&film.sequence.caption));
+    let Some((step, last)) = film.frames.last() else { return String::new() };
+    let (count, of) = (film.frames.len(), film.sequence.frames.len());
+    let left_out = if count == of { String::new() } else { format!(" {count} of {of} pictures are in this page.") };
+    let step = grouped(*step);
+    let most = count - 1;
+    format!(
+        "<figure class=\"film\" data-film=\"{at}\">\n<h3>{name}</h3>\n{}\n\
+         <div class=\"controls\" hidden>\
+         <button type=\"button\" class=\"play\" aria-label=\"Play {name}\">▶ Play</button>\
+         <input type=\"range\" min=\"0\" max=\"{most}\" value=\"{most}\" aria-label=\"Step of {name}\">\
+         <output>step {step}</output></div>\n\
+         <figcaption>{caption}<span class=\"still\"> After step {step}.</span>{left_out}</figcaption>\n</figure>\n",
+        zoomable(last, &film.sequence.name),
+    )
+}
+
+/// Steps and pictures for the slider; the last picture is the one in the HTML.
+pub(super) fn film_data(film: &Film) -> Value {
+    let last = film.frames.len().saturating_sub(1);
+    let frame = |(at, (step, picture)): (usize, &(u64, Embedded))| {
+        let uri = if at == last { "" } else { picture.uri.as_str() };
+        json!({ "step": step, "src": uri })
+    };
+    film.frames.iter().enumerate().map(frame).collect()
+}
+
+fn singles(album: &Album) -> String {
+    let single = |(caption, picture): &(&str, Embedded)| {
+        format!("<figure>\n{}\n<figcaption>{}</figcaption>\n</figure>\n", zoomable(picture, caption), text(caption))
+    };
+    let singles: String = album.singles.iter().map(single).collect();
+    if singles.is_empty() { singles } else { format!("<div class=\"gallery\">\n{singles}</div>\n") }
+}
+
+fn zoomable(picture: &Embedded, alt: &str) -> String {
+    let (alt, Embedded { uri, width, height }) = (text(alt), picture);
+    format!(
+        "<button type=\"button\" class=\"zoomable\" aria-label=\"Enlarge: {alt}\"><img src=\"{uri}\" width=\"{width}\" height=\"{height}\" alt=\"{alt}\"></button>"
+    )
+}
+
+const CONTROLS: &str = r#"<div class="controls bar" id="curve-controls" hidden>
+<label>Smoothing <input type="range" id="smoothing" min="0" max="0.99" step="0.01" value="0"> <output id="smoothing-value">0</output></label>
+<button type="button" id="whole" disabled>Whole run</button>
+<details class="help"><summary>How to use the charts</summary>
+<p>Point at a chart for its values. Drag across it to zoom into those steps, with Shift to move; pinch on a touch screen. The
+wheel zooms with Ctrl or ⌘, or once the chart was clicked. Double-click for the whole run.</p>
+<p>With the keyboard: Tab to a chart, <kbd>←</kbd> <kbd>→</kbd> go from point to point (<kbd>Shift</kbd>: ten),
+<kbd>Home</kbd> and <kbd>End</kbd> to the ends, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>0</kbd> shows the whole run. The names
+in the legend switch curves off and on. All charts show the same steps.</p></details>
+</div>
+<noscript><p>The charts need JavaScript; the table below does not.</p></noscript>
+"#;
+
+fn curves(charts: &[Chart]) -> String {
+    if charts.is_empty() {
+        return String::new();
+    }
+    let chart = |(at, chart): (usize, &Chart)| {
+        let (title, caption) = (text(&chart.title), text(&chart.caption));
+        format!(
+            "<figure class=\"chart\" data-chart=\"{at}\">\n<div class=\"head\"><h3>{title}</h3></div>\n<div class=\"plot\"></div>\n<figcaption>{caption}</figcaption>\n</figure>\n"
+        )
+    };
+    let figures: String = charts.iter().enumerate().map(chart).collect();
+    format!("{CONTROLS}<div class=\"charts\">\n{figures}</div>\n{}", numbers(charts))
+}
+
+/// The curves as a table: what a screen reader can go through, and what to quote.
+fn numbers(charts: &[Chart]) -> String {
+    let rows: String = charts.iter().flat_map(|c| c.curves.iter().map(move |curve| (c, curve))).map(row).collect();
+    let head = "<th scope=\"col\">Curve</th><th scope=\"col\">first</th><th scope=\"col\">last</th>\
+                <th scope=\"col\">lowest, at step</th><th scope=\"col\">highest, at step</th><th scope=\"col\">points</th>";
+    format!(
+        "<details class=\"numbers\"><summary>The curves as a table</summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"The curves as a table\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div></details>\n"
+    )
+}
+
+fn row((chart, curve): (&Chart, &super::charts::Curve)) -> String {
+    let finite = || curve.points.iter().filter(|point| point.1.is_finite());
+    let ends = [finite().next(), finite().next_back()].map(|point| point.map_or(String::new(), |p| short(p.1)));
+    let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+    let at = |point: Option<&(f64, f64)>| {
+        point.map_or(String::new(), |p| format!("{}, {}", short(p.1), grouped(p.0 as u64)))
+    };
+    let [lowest, highest] = [at(finite().min_by(by_value)), at(finite().max_by(by_value))];
+    let name = if curve.name == curve.field {
+        text(&curve.name)
+    } else {
+        format!("{}: {}", text(&chart.title), text(&curve.name))
+    };
+    let count = grouped(finite().count() as u64);
+    let mut out = format!("<tr><th scope=\"row\">{name}</th>");
+    for cell in [&ends[0], &ends[1], &lowest, &highest, &count] {
+        write!(out, "<td>{cell}</td>").ok();
+    }
+    out + "</tr>\n"
+}
+
+fn network(table: &NetworkTable) -> String {
+    let row = |row: &super::NetworkRow| {
+        let [name, layer, output, parameters, macs] =
+            [&row.name, &row.layer, &row.output, &row.parameters, &row.multiply_adds].map(|t| text(t));
+        format!(
+            "<tr><td><code>{name}</code></td><td>{layer}</td><td>{output}</td><td>{parameters}</td><td>{macs}</td></tr>\n"
+        )
+    };
+    let (name, input) = (text(&table.name), text(&table.input));
+    let rows: String = table.rows.iter().map(row).collect();
+    format!(
+        "<h3>{name}</h3>\n<p>One input: {input}</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Layers of the {name}\"><table class=\"layers\">\n\
+         <thead><tr><th scope=\"col\">name</th><th scope=\"col\">layer</th><th scope=\"col\">output</th><th scope=\"col\">parameters</th><th scope=\"col\">multiply-adds</th></tr></thead>\n\
+         <tbody>\n{rows}</tbody></table></div>\n{}",
+        definitions("totals", &table.totals)
+    )
+}
+
+fn settings(toml: &str) -> String {
+    if toml.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<details><summary>All settings, as <code>config.toml</code></summary>\n<pre tabindex=\"0\"><code>{}</code></pre></details>\n",
+        text(toml)
+    )
+}
+
+/// Fields without a chart of their own kind, and their last, lowest and highest values: for cards.
+pub(super) fn measured(page: &Page) -> Vec<super::Card> {
+    unknown(&page.metrics).map(|field| card_of(field, page.metrics.series(field))).collect()
+}
+
+fn card_of(field: &str, points: &[(f64, f64)]) -> super::Card {
+    let finite = || points.iter().filter(|point| point.1.is_finite());
+    let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+    let at = |word: &str, point: Option<&(f64, f64)>| {
+        point.map_or(String::new(), |p| format!("{word} {} at step {}", short(p.1), grouped(p.0 as u64)))
+    };
+    let note = [at("lowest", finite().min_by(by_value)), at("highest", finite().max_by(by_value))].join(", ");
+    let value = finite().next_back().map_or(String::new(), |p| short(p.1));
+    super::Card { label: field.replace('_', " "), value, note, tone: super::Tone::Plain }
+}
+
+/// To four digits.
+pub(super) fn short(value: f64) -> String {
+    to_digits(value, 4)
+}
+
+/// To so many digits that count, and without zeros at the end.
+pub(super) fn to_digits(value: f64, digits: i32) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 1000.0 && size < 1e9 => grouped_signed(value),
+        size if !(1e-4..1e9).contains(&size) => format!("{value:.2e}"),
+        size => {
+            let places = (digits - 1 - size.log10().floor() as i32).clamp(0, 7) as usize;
+            let fixed = format!("{value:.places$}");
+            if fixed.contains('.') { fixed.trim_end_matches('0').trim_end_matches('.').into() } else { fixed }
+        }
+    }
+}
+
+fn grouped_signed(value: f64) -> String {
+    let sign = if value < 0.0 { "−" } else { "" };
+    format!("{sign}{}", grouped(value.abs().round() as u64))
+}
+
+/// 1234567 as 1,234,567.
+pub(super) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let place = |(at, digit): (usize, char)| {
+        let comma = at > 0 && (digits.len() - at).is_multiple_of(3);
+        comma.then_some(',').into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(place).collect()
+}

@@ -1,0 +1,73 @@
+//! The pictures in a run folder: whatever is there, known or not.
+
+use gan_report::page::{Frame, Sequence, Single};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folder, heading and caption of the sequences that training draws, in the order of the page.
+const SEQUENCES: [(&str, &str, &str); 4] = [
+    ("samples", "Samples", "What G makes of the same latent vectors after each of these steps."),
+    ("planes", "Features of D", "D’s features of real and generated samples in a plane, before and after its update."),
+    ("surfaces", "Decision surface of D", "How real D holds each place of the plane to be."),
+    ("meshes", "Latent grid", "A grid in the latent space, and where G puts it."),
+];
+
+/// The files that training writes into `pictures/`.
+const SINGLES: [(&str, &str); 3] = [
+    ("batch.png", "A training batch, as D sees it."),
+    ("real-and-generated.png", "Real samples beside generated ones."),
+    ("neighbours.png", "Generated samples, each with the real ones nearest to it: copies would be seen here."),
+];
+
+/// Every folder with pictures of steps, and every picture in `pictures/`.
+pub(super) fn found(run: &Path, notes: &mut Vec<String>) -> (Vec<Sequence>, Vec<Single>) {
+    let mut folders: Vec<PathBuf> = paths(run).into_iter().filter(|path| path.is_dir()).collect();
+    folders.sort_by_key(|folder| place(&SEQUENCES.map(|known| known.0), &name(folder)));
+    let sequences: Vec<Sequence> = folders.iter().filter_map(|folder| sequence(folder)).collect();
+    if !sequences.iter().any(|sequence| sequence.name == SEQUENCES[0].1) {
+        notes.push("There are no samples yet: samples/ holds no step-….png.".into());
+    }
+    let mut pictures: Vec<PathBuf> = paths(&run.join("pictures")).into_iter().filter(|path| is_png(path)).collect();
+    pictures.sort_by_key(|picture| place(&SINGLES.map(|known| known.0), &name(picture)));
+    (sequences, pictures.into_iter().map(single).collect())
+}
+
+/// The known in their own order, then the others by name.
+fn place(known: &[&str], name: &str) -> (usize, String) {
+    (known.iter().position(|other| *other == name).unwrap_or(known.len()), name.to_string())
+}
+
+fn sequence(folder: &Path) -> Option<Sequence> {
+    let mut frames: Vec<Frame> = paths(folder).into_iter().filter_map(frame).collect();
+    frames.sort_by_key(|frame| frame.step);
+    let own = name(folder);
+    let known = SEQUENCES.iter().find(|(folder, ..)| *folder == own);
+    let (name, caption) = known.map_or((own.as_str(), ""), |(_, name, caption)| (*name, *caption));
+    let sequence = Sequence { name: name.into(), caption: caption.into(), frames };
+    (!sequence.frames.is_empty()).then_some(sequence)
+}
+
+/// `step-0000500.png`
+fn frame(path: PathBuf) -> Option<Frame> {
+    let step = name(&path).strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()?;
+    Some(Frame { step, path })
+}
+
+fn single(path: PathBuf) -> Single {
+    let own = name(&path);
+    let known = SINGLES.iter().find(|(file, _)| *file == own);
+    Single { caption: known.map_or(own.clone(), |(_, caption)| (*caption).into()), path }
+}
+
+fn is_png(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|extension| extension == "png") && !name(path).starts_with('.')
+}
+
+/// What lies in `folder`; nothing if it cannot be read.
+fn paths(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
