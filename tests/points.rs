@@ -30,7 +30,7 @@ fn the_curve_is_learnt_and_its_features_behave_as_the_text_says() {
     let few = "--threads 1 --set samples.every=50000 --set checkpoint.every=100000";
     let ran = place.good(&format!("train curve2d {few} --out run"));
     assert!(
-        ran.text().contains("features   in 10001 steps: G's update moved real ones by at most 0,"),
+        ran.text().contains("features   in 10001 steps G's update moved real ones by at most 0,"),
         "{}",
         ran.text()
     );

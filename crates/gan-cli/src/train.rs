@@ -84,24 +84,10 @@ fn say_where(folder: &RunFolder) -> Result<()> {
         show(name, folder.pictures(name))?;
     }
     if let Some(seen) = planes::summary(&folder.features()) {
-        say_features(&seen)?;
+        say::line(format_args!("features   {seen}"))?;
     }
     let generator = folder.generator();
     say::line(format_args!("Make more: gan generate {} --count 64 --out samples.png", generator.display()))
-}
-
-/// What D's features did around G's updates, on points.
-fn say_features(seen: &planes::Summary) -> Result<()> {
-    let percent = |share: f64| (100.0 * share).round();
-    say::line(format_args!(
-        "features   in {} steps: G's update moved real ones by at most {}, raised D(G(z)) in {} %, and drew the generated \
-         centroid nearer to the real one in {} % of the first tenth, {} % of all",
-        seen.steps,
-        seen.real_moved_by_g,
-        percent(seen.convinced),
-        percent(seen.towards_early),
-        percent(seen.towards)
-    ))
 }
 
 /// Goes back to the last whole checkpoint, or to the beginning if there is none yet.

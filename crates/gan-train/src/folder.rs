@@ -11,6 +11,8 @@ use std::sync::Arc;
 const MARK: &str = "# A run of gan.";
 /// Folders of pictures beside `samples/`: D's features, D's verdict over the plane, G's warped latent grid, and single pictures.
 pub const PICTURES: [&str; 4] = ["planes", "surfaces", "meshes", "pictures"];
+/// The lines of [`RunFolder::features`].
+pub(crate) const FEATURES: &str = "planes.jsonl";
 /// Held locked by the process that works in the folder.
 const LOCK: &str = ".lock";
 
@@ -152,7 +154,7 @@ impl RunFolder {
     }
     /// `planes.jsonl`: what D's features do in each logged step of a run on points.
     pub fn features(&self) -> PathBuf {
-        self.path.join("planes.jsonl")
+        self.path.join(FEATURES)
     }
     /// A folder of pictures, one of [`PICTURES`].
     pub fn pictures(&self, name: &str) -> PathBuf {

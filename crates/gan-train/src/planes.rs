@@ -15,6 +15,7 @@ use candle_core::Tensor;
 use gan_core::Pass;
 use gan_report::plot::{Cloud, Ink, Mark, Plane, panels, span};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -80,6 +81,18 @@ pub struct Summary {
     pub convinced: f64,
     /// Largest movement of a real feature in G's update.
     pub real_moved_by_g: f32,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { steps, real_moved_by_g, .. } = self;
+        let [raised, early, all] = [self.convinced, self.towards_early, self.towards].map(|s| (100.0 * s).round());
+        write!(
+            f,
+            "in {steps} steps G's update moved real ones by at most {real_moved_by_g}, raised D(G(z)) in {raised} %, and drew \
+             the generated centroid nearer to the real one in {early} % of the first tenth, {all} % of all"
+        )
+    }
 }
 
 /// Sums `planes.jsonl` up; none where there is no such file, or no whole line in it.

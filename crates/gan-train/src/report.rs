@@ -9,11 +9,11 @@ mod pictures;
 
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
-use crate::folder::RunFolder;
-use crate::layering;
+use crate::folder::{FEATURES, RunFolder};
 use crate::plan::Plan;
+use crate::{layering, planes};
 use gan_core::summary::grouped;
-use gan_report::page::{Card, Tone};
+use gan_report::page::{Card, Reading, Tone};
 use gan_report::{Metrics, Page};
 use std::fs;
 use std::path::Path;
@@ -51,7 +51,15 @@ pub fn page(run: &Path, standing: Standing) -> Result<Page> {
     page.summary = summary(&course, plan.as_ref());
     page.cards = cards(&course, &page);
     page.readings = gan_report::reading(&page.metrics);
+    let features = planes::summary(&run.join(FEATURES));
+    page.readings.extend(features.map(|seen| Reading { tone: tone(&seen), text: format!("D’s features: {seen}.") }));
+    page.readings.sort_by_key(|reading| reading.tone);
     Ok(page)
+}
+
+/// Real features that move while only G learns would be a mistake in the training itself.
+fn tone(seen: &planes::Summary) -> Tone {
+    if seen.real_moved_by_g > 0.0 { Tone::Bad } else { Tone::Plain }
 }
 
 /// Writes the page to `out`, whole or not at all.

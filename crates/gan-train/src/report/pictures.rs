@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 /// Folder, heading and caption of the sequences that training draws, in the order of the page.
 const SEQUENCES: [(&str, &str, &str); 4] = [
     ("samples", "Samples", "What G makes of the same latent vectors after each of these steps."),
-    ("planes", "Features of D", "D’s features of real and generated samples in a plane, before and after its update."),
+    (
+        "planes",
+        "Features of D",
+        "Where D’s last hidden layer puts real and generated samples: before D’s update, after it, and after G’s.",
+    ),
     ("surfaces", "Decision surface of D", "How real D holds each place of the plane to be."),
     ("meshes", "Latent grid", "A grid in the latent space, and where G puts it."),
 ];
