@@ -95,6 +95,12 @@ fn a_number_out_of_range_is_answered_with_the_range() {
         ("checkpoint.every=0", &["checkpoint.every: 0", "at least 1"]),
         ("checkpoint.keep=0", &["checkpoint.keep: 0", "at least 1"]),
         ("data.workers=1000", &["data.workers: 1000", "0 to 64"]),
+        ("data.crop=0", &["data.crop: 0", "1 to 65535"]),
+        ("data.fit=squash", &["data.fit", "squash", "stretch"]),
+        ("data.filter=nearest", &["data.filter", "nearest", "bilinear"]),
+        ("data.background=[1,2]", &["data.background", "[1,2]", "[red, green, blue]"]),
+        ("data.background=[1,2,300]", &["data.background", "300", "0 to 255"]),
+        ("data.split=valid", &["data.split: found \"valid\"", "\"train\" or \"test\""]),
     ]);
 }
 
@@ -114,7 +120,7 @@ fn sizes_that_the_family_or_the_data_does_not_have_are_answered_with_those_near_
         ("data.size=30", &["data.size: dcgan cannot make a side of 30", "28 or 32"]),
         ("data.size=0", &["data.size: 0", "expected 1 to"]),
         ("data.size=[28,56]", &["data.size: dcgan cannot make images of 28×56", "equally often"]),
-        ("data.size=32", &["data.size: 32×32", "mnist are 28×28", "set data.size"]),
+        ("data.size=32", &["data.size: found 32×32 for images of 28×28", "data.upscale=true"]),
         ("data.channels=3", &["data.channels: 3", "mnist have 1"]),
     ]);
 }
