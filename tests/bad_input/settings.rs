@@ -95,6 +95,12 @@ fn a_number_out_of_range_is_answered_with_the_range() {
         ("checkpoint.every=0", &["checkpoint.every: 0", "at least 1"]),
         ("checkpoint.keep=0", &["checkpoint.keep: 0", "at least 1"]),
         ("data.workers=1000", &["data.workers: 1000", "0 to 64"]),
+        ("data.crop=0", &["data.crop: 0", "1 to 65535"]),
+        ("data.fit=squash", &["data.fit", "squash", "stretch"]),
+        ("data.filter=nearest", &["data.filter", "nearest", "bilinear"]),
+        ("data.background=[1,2]", &["data.background", "[1,2]", "[red, green, blue]"]),
+        ("data.background=[1,2,300]", &["data.background", "300", "0 to 255"]),
+        ("data.split=valid", &["data.split: found \"valid\"", "\"train\" or \"test\""]),
     ]);
 }
 

@@ -93,7 +93,7 @@ fn mnist_and_fashion_mnist_come_as_idx_files() {
         let place = Place::new(Manner::Good);
         assert_eq!(place.fetch(name).unwrap(), Outcome::Fetched { images: 10 });
         for (split, first, len) in [(Split::Train, 0, 7), (Split::Test, 100, 3)] {
-            let options = MnistOptions { family, dir: Some(place.path(name)), split, size: None };
+            let options = MnistOptions { family, dir: Some(place.path(name)), split };
             let data = Mnist::load(&options).unwrap();
             assert_eq!(data.len(), len);
             assert_images(&data, first);
