@@ -137,13 +137,13 @@ fn cells(index: usize, row: &Row) -> [String; 5] {
 
 /// `512 B`, `4.45 MiB`.
 fn bytes(n: usize) -> String {
-    let kib = n as f64 / 1024.0;
-    match n {
-        ..1024 => format!("{n} B"),
-        ..1_048_576 => format!("{kib:.2} KiB"),
-        ..1_073_741_824 => format!("{:.2} MiB", kib / 1024.0),
-        _ => format!("{:.2} GiB", kib / 1024.0 / 1024.0),
-    }
+    let units = ["KiB", "MiB", "GiB"];
+    let mut value = n as f64;
+    let fits = units.into_iter().find(|unit| {
+        value /= 1024.0;
+        value < 1024.0 || *unit == "GiB"
+    });
+    if n < 1024 { format!("{n} B") } else { format!("{value:.2} {}", fits.unwrap_or_default()) }
 }
 
 /// 1234567 as 1,234,567.

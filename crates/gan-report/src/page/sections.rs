@@ -229,7 +229,7 @@ pub(super) fn short(value: f64) -> String {
 pub(super) fn to_digits(value: f64, digits: i32) -> String {
     match value.abs() {
         0.0 => "0".into(),
-        size if size >= 1000.0 && size < 1e9 => grouped_signed(value),
+        size if (1000.0..1e9).contains(&size) => grouped_signed(value),
         size if !(1e-4..1e9).contains(&size) => format!("{value:.2e}"),
         size => {
             let places = (digits - 1 - size.log10().floor() as i32).clamp(0, 7) as usize;

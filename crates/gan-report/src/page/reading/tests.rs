@@ -10,8 +10,11 @@ fn noise(n: u64) -> f64 {
     ((mixed ^ (mixed >> 32)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
 }
 
+/// A field's name, its course over the run from 0 to 1, and how much it is shaken.
+type Field = (&'static str, &'static dyn Fn(f64) -> f64, f64);
+
 /// Metrics of steps 1 to `n`; each field by its function of the share of the run that is done, with its noise.
-fn made(n: u64, fields: &[(&str, &dyn Fn(f64) -> f64, f64)]) -> Metrics {
+fn made(n: u64, fields: &[Field]) -> Metrics {
     let line = |step: u64| {
         let share = step as f64 / n as f64;
         let values = fields.iter().enumerate().map(|(at, (name, of, size))| {
@@ -24,7 +27,7 @@ fn made(n: u64, fields: &[(&str, &dyn Fn(f64) -> f64, f64)]) -> Metrics {
 }
 
 /// A run about which there is nothing to say but that.
-fn calm() -> Vec<(&'static str, &'static dyn Fn(f64) -> f64, f64)> {
+fn calm() -> Vec<Field> {
     vec![
         ("loss_d", &|_| 1.0, 0.05),
         ("loss_g", &|_| 1.5, 0.05),
@@ -39,7 +42,7 @@ fn calm() -> Vec<(&'static str, &'static dyn Fn(f64) -> f64, f64)> {
 }
 
 /// The calm run with other courses for some fields.
-fn with(changes: &[(&'static str, &'static dyn Fn(f64) -> f64, f64)]) -> Vec<Reading> {
+fn with(changes: &[Field]) -> Vec<Reading> {
     let mut fields = calm();
     for change in changes {
         fields.retain(|field| field.0 != change.0);
