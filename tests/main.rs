@@ -16,6 +16,7 @@ mod kills;
 mod overwrite;
 mod packs;
 mod points;
+mod presets;
 mod repeat;
 mod report;
 mod resume;

@@ -1,0 +1,48 @@
+//! Every way to train that the presets on digits offer: both losses, both distributions, turns by steps and by whole epochs.
+
+use crate::common::{Place, metrics};
+
+/// Small networks on a few digits, so that it is over soon.
+const FEW: &str = "--set data.dir=digits --threads 1 --set train.batch=16 --set samples.rows=2 --set samples.columns=2";
+
+fn digits() -> Place {
+    let place = Place::new();
+    place.first_digits("digits", 64);
+    place
+}
+
+#[test]
+fn the_upsampling_networks_train_and_one_of_them_never_paints_black() {
+    let place = digits();
+    for preset in ["upsample-mnist", "upsample-mnist-as-printed"] {
+        place.good(&format!("train {preset} {FEW} --steps 2 --out {preset}"));
+        place.good(&format!("generate {preset} --count 3 --out {preset}.npy"));
+        let bytes = std::fs::read(place.path(&format!("{preset}.npy"))).expect("a .npy file");
+        let values = bytes[128..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes")));
+        let lowest = values.fold(f32::INFINITY, f32::min);
+        assert_eq!(lowest < 0.0, preset == "upsample-mnist", "{preset}: {lowest}");
+    }
+}
+
+#[test]
+fn the_dense_networks_train_in_every_way_that_their_text_tells_of() {
+    let place = digits();
+    for (name, settings) in [
+        ("as it is", ""),
+        ("minimax", "--set loss.kind=minimax"),
+        ("gaussian", "--set latent.distribution=normal"),
+        ("steps", "--set train.d_steps=3 --set train.g_steps=2"),
+    ] {
+        place.good(&format!("train mlp-mnist {FEW} {settings} --steps 2 --out run --overwrite"));
+        let lines = metrics(&place.path("run"));
+        assert!(lines.iter().all(|line| line["loss_d"].is_number() && line["loss_g"].is_number()), "{name}: {lines:?}");
+        let minimax = lines.iter().all(|line| line["loss_g"].as_f64() < Some(0.0));
+        assert_eq!(minimax, name == "minimax", "the value function's second term is negative: {lines:?}");
+    }
+    // 64 digits in batches of 16: D learns for four batches, then G for four.
+    place.good(&format!("train mlp-mnist {FEW} --set train.alternate=epochs --epochs 2 --out turns"));
+    let lines = metrics(&place.path("turns"));
+    let turns: Vec<bool> = lines.iter().map(|line| line["loss_d"].is_number()).collect();
+    assert_eq!(turns, [[true; 4], [false; 4]].concat());
+    assert!(lines.iter().all(|line| line["loss_d"].is_number() != line["loss_g"].is_number()));
+}
