@@ -67,7 +67,8 @@ class Chart {
     this.makeLegend();
     this.noteReduction();
     shared.charts.push(this);
-    new ResizeObserver(() => this.draw()).observe(this.plot);
+    // In the next frame: drawing may change sizes again, which the observer would report as a fault.
+    new ResizeObserver(() => requestAnimationFrame(() => this.draw())).observe(this.plot);
     new ChartInput(this);
   }
 
