@@ -42,7 +42,7 @@ pub fn run(args: &[OsString]) -> Outcome {
     );
     println!("|---|---|---|---|---|---|---|");
     for preset in presets.iter().filter(|preset| **preset != CURVE) {
-        let (run, seconds) = train(preset, 1)?;
+        let (run, seconds) = train(preset, None)?;
         println!("{}", row(preset, &run, seconds)?);
         keep_picture(preset, &run)?;
     }
@@ -52,12 +52,15 @@ pub fn run(args: &[OsString]) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The run's folder and the seconds that it took.
-fn train(preset: &str, seed: u64) -> Result<(PathBuf, f64), Fault> {
-    let out = workspace::target().join("results").join(format!("{preset}-{seed}"));
+/// The run's folder and the seconds that it took; with the preset's own seed, or another.
+fn train(preset: &str, seed: Option<u64>) -> Result<(PathBuf, f64), Fault> {
+    let name = seed.map_or(preset.into(), |seed| format!("{preset}-{seed}"));
+    let out = workspace::target().join("results").join(name);
     let start = Instant::now();
-    let (seed, folder) = (seed.to_string(), out.to_string_lossy().into_owned());
-    gan(&["--quiet", "train", preset, "--seed", &seed, "--out", &folder, "--overwrite"])?;
+    let folder = out.to_string_lossy().into_owned();
+    let seed: Vec<String> = seed.into_iter().flat_map(|seed| ["--seed".into(), seed.to_string()]).collect();
+    let line = ["--quiet", "train", preset, "--out", &folder, "--overwrite"];
+    gan(&line.into_iter().chain(seed.iter().map(String::as_str)).collect::<Vec<_>>())?;
     Ok((out, start.elapsed().as_secs_f64()))
 }
 
@@ -117,7 +120,7 @@ fn curve() -> Result<(), Fault> {
     );
     println!("|---|---|---|---|---|");
     for seed in SEEDS {
-        let (run, seconds) = train(CURVE, seed)?;
+        let (run, seconds) = train(CURVE, Some(seed))?;
         let file = run.join("points.npy");
         let count = POINTS.to_string();
         gan(&["generate", &run.to_string_lossy(), "--count", &count, "--out", &file.to_string_lossy()])?;
