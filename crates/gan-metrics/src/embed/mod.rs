@@ -1,0 +1,37 @@
+//! Networks that turn images into the features which metrics compare.
+
+use crate::error::Result;
+use candle_core::Tensor;
+
+/// What a network says about a batch of images.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    /// `[N, D]`
+    pub features: Tensor,
+    /// `[N, K]`, for a classifier.
+    pub logits: Option<Tensor>,
+}
+
+/// A fixed network from images to features.
+pub trait Embedder: Send + Sync {
+    /// What metric cards call it, as in "digits".
+    fn name(&self) -> &str;
+
+    /// SHA-256 of its weights in hexadecimal: features of different networks cannot be compared.
+    fn hash(&self) -> &str;
+
+    /// How images of another size are brought to its own, in words; none where it refuses them.
+    fn resizing(&self) -> Option<&str>;
+
+    /// Numbers a sample D.
+    fn dim(&self) -> usize;
+
+    /// Classes' names; none for what is no classifier.
+    fn classes(&self) -> &[String];
+
+    /// images `[N, C, H, W]` in [−1, 1] -> features `[N, D]` and logits `[N, K]`.
+    ///
+    /// # Errors
+    /// If it cannot take images of that shape.
+    fn embed(&self, images: &Tensor) -> Result<Embedding>;
+}
