@@ -8,7 +8,12 @@ use crate::simd::{Job, LANES, Level, Simd};
 use crate::storage::with_elements;
 use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, Var, backend::BackendStorage, bail};
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
+
+mod average;
+
+pub use average::Average;
+use average::{Kind, lock};
 
 /// Where ε joins the denominator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,66 +22,6 @@ pub enum Epsilon {
     OutsideRoot,
     /// √(v + ε), as in TensorFlow's RMSProp.
     InsideRoot,
-}
-
-/// A running average with a number for each of a variable's.
-#[derive(Debug)]
-pub struct Average(Kind);
-
-#[derive(Debug)]
-enum Kind {
-    /// Of an f32 variable on the CPU.
-    Host(Mutex<Vec<f32>>),
-    Other(Var),
-}
-
-impl Average {
-    /// Zeros for `var`.
-    ///
-    /// # Errors
-    /// From candle.
-    pub fn zeros_like(var: &Var) -> Result<Self> {
-        if var.device().is_cpu() && var.dtype() == DType::F32 {
-            return Ok(Self(Kind::Host(Mutex::new(vec![0.0; var.elem_count()]))));
-        }
-        Ok(Self(Kind::Other(Var::from_tensor(&var.as_detached_tensor().zeros_like()?.flatten_all()?)?)))
-    }
-
-    /// A copy of its numbers `[P]`.
-    ///
-    /// # Errors
-    /// From candle.
-    pub fn tensor(&self) -> Result<Tensor> {
-        match &self.0 {
-            Kind::Host(values) => Tensor::new(&lock(values)[..], &candle_core::Device::Cpu),
-            Kind::Other(var) => var.as_detached_tensor().copy(),
-        }
-    }
-
-    /// Sets the numbers from `start` on to those of `t`, of any shape.
-    ///
-    /// # Errors
-    /// If there are not as many.
-    pub fn set(&self, start: usize, t: &Tensor) -> Result<()> {
-        let flat = t.flatten_all()?;
-        match &self.0 {
-            Kind::Host(values) => {
-                let flat: Vec<f32> = flat.to_vec1()?;
-                match lock(values).get_mut(start..start + flat.len()) {
-                    Some(to) => to.copy_from_slice(&flat),
-                    None => bail!("an average has fewer than {} numbers", start + flat.len()),
-                }
-                Ok(())
-            }
-            Kind::Other(var) => {
-                var.as_detached_tensor().slice_set(&flat.to_device(var.device())?.contiguous()?.copy()?, 0, start)
-            }
-        }
-    }
-}
-
-fn lock(values: &Mutex<Vec<f32>>) -> MutexGuard<'_, Vec<f32>> {
-    values.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// The numbers of a step.

@@ -4,6 +4,7 @@
 //! position in the data, random streams, the length and CRC-32 of the tensor file, and a CRC-32 of its own). The folder is written under a
 //! temporary name, flushed, and renamed. `latest` names the last complete one.
 
+use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::trainer::Trainer;
 use candle_core::Tensor;
@@ -25,6 +26,9 @@ struct State {
     step: u64,
     optimizer_steps_g: u64,
     optimizer_steps_d: u64,
+    /// Steps that the average of G's weights followed, where one is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ema_steps: Option<u64>,
     position: gan_data::Position,
     noise: Rng,
     dropout: Rng,
@@ -81,6 +85,7 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
         step: trainer.step,
         optimizer_steps_g: trainer.optimizer_g.steps(),
         optimizer_steps_d: trainer.optimizer_d.steps(),
+        ema_steps: trainer.ema.as_ref().map(Ema::steps),
         position: trainer.loader.position(),
         noise: trainer.noise.clone(),
         dropout: trainer.dropout.clone(),
@@ -122,6 +127,9 @@ fn tensors(trainer: &Trainer) -> Result<BTreeMap<String, Tensor>> {
     all.extend(named("discriminator", params::named_tensors(&trainer.discriminator.params())?));
     all.extend(named("optimizer.generator", trainer.optimizer_g.tensors()?));
     all.extend(named("optimizer.discriminator", trainer.optimizer_d.tensors()?));
+    if let Some(ema) = &trainer.ema {
+        all.extend(named("ema", ema.tensors()?));
+    }
     Ok(all)
 }
 
@@ -224,6 +232,9 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     params::load(&trainer.discriminator.params(), &part("discriminator"), path)?;
     trainer.optimizer_g.load(state.optimizer_steps_g, &part("optimizer.generator"), path)?;
     trainer.optimizer_d.load(state.optimizer_steps_d, &part("optimizer.discriminator"), path)?;
+    if let Some(ema) = &mut trainer.ema {
+        ema.load(state.ema_steps.unwrap_or(0), &part("ema"), path)?;
+    }
     trainer.loader.seek(&state.position)?;
     trainer.queued.clear();
     (trainer.noise, trainer.dropout, trainer.step) = (state.noise, state.dropout, state.step);

@@ -143,6 +143,9 @@ pub struct TrainConfig {
     /// Whether G makes D's samples as in training or as in use (Keras' `predict`).
     #[serde(default)]
     pub fakes_mode: FakesMode,
+    /// β of the average of G's weights ([`crate::ema`]), from 0 to less than 1, e.g. 0.999; none is kept where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
     /// Number format of the hot path.
     #[serde(default)]
     pub precision: Precision,

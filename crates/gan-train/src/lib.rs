@@ -4,7 +4,7 @@
 //! observers record.
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
-//! [`optimizer`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`folder`],
+//! [`optimizer`], [`ema`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`folder`],
 //! [`record`] (metrics, checkpoints), [`pictures`] and [`planes`] (what is drawn), [`checkpoint`], [`report`] (the folder as one
 //! page).
 
@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod ema;
 pub mod error;
 pub mod folder;
 pub mod layering;

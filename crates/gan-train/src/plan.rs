@@ -104,6 +104,10 @@ fn check_train(config: &RunConfig) -> Result<()> {
         within(key, usize::try_from(n).unwrap_or(usize::MAX), 1, 1_000_000)?;
     }
     within("train.threads", t.threads, 0, 1024)?;
+    if let Some(decay) = t.ema.filter(|decay| !(0.0..1.0).contains(decay)) {
+        let problem = format!("{decay} cannot be used: expected a number from 0 to less than 1, e.g. 0.999");
+        return Err(Error::config("train.ema", problem));
+    }
     if t.seed > i64::MAX as u64 {
         return Err(Error::config("train.seed", format!("{} is too large, the largest is {}", t.seed, i64::MAX)));
     }

@@ -2,6 +2,7 @@
 
 use crate::config::{Alternate, FakesMode, Precision};
 use crate::data;
+use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
@@ -24,6 +25,8 @@ pub struct Trainer {
     pub(crate) discriminator: Box<dyn Discriminator>,
     pub(crate) optimizer_g: Optimizer,
     pub(crate) optimizer_d: Optimizer,
+    /// The average of G's weights, where one is kept.
+    pub(crate) ema: Option<Ema>,
     pub(crate) loader: Loader,
     /// Latent vectors.
     pub(crate) noise: Rng,
@@ -97,6 +100,7 @@ impl Trainer {
         Ok(Self {
             optimizer_g: Optimizer::new(config.optimizer.generator, &generator.params())?,
             optimizer_d: Optimizer::new(config.optimizer.discriminator, &discriminator.params())?,
+            ema: config.train.ema.map(|decay| Ema::new(decay, &generator.params())).transpose()?,
             noise: Rng::stream(seed, "noise"),
             dropout: Rng::stream(seed, "dropout"),
             step: 0,
@@ -201,11 +205,23 @@ impl Trainer {
             report.g(update_generator(d, &mut self.optimizer_g, &fake, objective, &mut self.dropout, number)?);
         }
         look(Moment::AfterG, self)?;
+        self.ema.iter_mut().try_for_each(Ema::follow)?;
         self.step = number;
         Ok(report)
     }
 
-    /// The weight file of G as it is now; none for a generator that no layer list describes.
+    /// Runs `f` with G in use: with the average of its weights, where one is kept.
+    ///
+    /// # Errors
+    /// What `f` returns, and from candle.
+    pub fn in_use<T>(&self, f: impl FnOnce(&dyn Generator) -> Result<T>) -> Result<T> {
+        match &self.ema {
+            Some(ema) => ema.in_place(|| f(self.generator.as_ref())),
+            None => f(self.generator.as_ref()),
+        }
+    }
+
+    /// The weight file of G in use ([`Trainer::in_use`]); none for a generator that no layer list describes.
     ///
     /// # Errors
     /// If the tensors cannot be serialised.
@@ -230,7 +246,7 @@ impl Trainer {
             seed: config.train.seed,
             library: env!("CARGO_PKG_VERSION").into(),
         };
-        Ok(Some(gan_core::weights::to_bytes(&self.generator.params(), &description)?))
+        self.in_use(|generator| Ok(Some(gan_core::weights::to_bytes(&generator.params(), &description)?)))
     }
 
     /// `n` samples of G in use, from the noise that shows a run's progress: the same every time. `[n, C, H, W]`.
@@ -238,7 +254,8 @@ impl Trainer {
     /// # Errors
     /// From candle.
     pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
-        Ok(gan_core::gan::samples(self.generator.as_ref(), &self.progress_noise(n)?)?)
+        let z = self.progress_noise(n)?;
+        self.in_use(|generator| Ok(gan_core::gan::samples(generator, &z)?))
     }
 
     /// The noise of [`Trainer::progress_samples`], `[n, latent]`.

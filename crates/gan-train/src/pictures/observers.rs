@@ -46,7 +46,8 @@ impl Progress {
         let below = Kind { name: "real", ink: Ink::Real, rows: real.rows.clone() };
         self.save("surfaces", trainer, &plane::surface(trainer.discriminator(), units, &kinds, step, device)?)?;
         let latent = &trainer.plan().config().latent;
-        self.save("meshes", trainer, &plane::mesh(trainer.generator(), latent, units, &below, step, device)?)
+        let mesh = trainer.in_use(|generator| plane::mesh(generator, latent, units, &below, step, device))?;
+        self.save("meshes", trainer, &mesh)
     }
 
     fn save(&self, dir: &str, trainer: &Trainer, picture: &Picture) -> Result<()> {

@@ -1,0 +1,151 @@
+//! The average of G's weights over the steps, which makes steadier and mostly better samples than the last weights.
+//!
+//! w̄ ← β·w̄ + (1 − β)·w after each step, as in Yazıcı et al. 2019, arXiv:1806.04498. While there are few steps to average over,
+//! β is (1 + t)/(10 + t) where that is smaller, so that the random start is soon forgotten. Running averages of batch norm are averaged
+//! like weights: they belong together.
+
+use crate::error::{Error, Result};
+use candle_core::{Tensor, Var};
+use gan_core::Param;
+use gan_kernels::update::Average;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Averages of a network's variables.
+#[derive(Debug)]
+pub struct Ema {
+    decay: f64,
+    slots: Vec<Slot>,
+    steps: u64,
+}
+
+/// A variable, all parameters that stand in it, and its average.
+#[derive(Debug)]
+struct Slot {
+    var: Var,
+    params: Vec<Param>,
+    average: Average,
+}
+
+impl Ema {
+    /// Starts from the parameters' values now. `decay` β is from 0 to less than 1.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn new(decay: f64, params: &[Param]) -> Result<Self> {
+        let mut slots = Vec::<Slot>::new();
+        for param in params {
+            let var = param.var();
+            if let Some(slot) = slots.iter_mut().find(|slot| slot.var.id() == var.id()) {
+                slot.params.push(param.clone());
+                continue;
+            }
+            let average = Average::zeros_like(var)?;
+            average.set(0, var.as_tensor())?;
+            slots.push(Slot { var: var.clone(), params: vec![param.clone()], average });
+        }
+        Ok(Self { decay, slots, steps: 0 })
+    }
+
+    /// Follows the parameters after a step.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn follow(&mut self) -> Result<()> {
+        self.steps += 1;
+        let t = self.steps as f64;
+        let decay = self.decay.min((1.0 + t) / (10.0 + t));
+        Ok(self.slots.iter().try_for_each(|slot| slot.average.follow(&slot.var, 1.0 - decay))?)
+    }
+
+    /// Runs `f` while the averages stand in the parameters' place.
+    ///
+    /// # Errors
+    /// What `f` returns, and from candle.
+    pub fn in_place<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        let copy = |slot: &Slot| slot.var.as_detached_tensor().copy();
+        let trained = self.slots.iter().map(copy).collect::<candle_core::Result<Vec<_>>>()?;
+        for slot in &self.slots {
+            slot.var.set(&slot.average.tensor()?.reshape(slot.var.shape())?)?;
+        }
+        let made = f();
+        self.slots.iter().zip(&trained).try_for_each(|(slot, trained)| slot.var.set(trained))?;
+        made
+    }
+
+    /// How many steps it followed.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The averages by parameter.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut all = BTreeMap::new();
+        for slot in &self.slots {
+            let values = slot.average.tensor()?;
+            for param in &slot.params {
+                let own = values.narrow(0, param.start(), param.elem_count())?.reshape(param.dims())?;
+                all.insert(param.name.clone(), own);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Goes back to saved averages after `steps` steps. `from` is for messages.
+    ///
+    /// # Errors
+    /// If one is missing or has another shape.
+    pub fn load(&mut self, steps: u64, tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
+        for (slot, param) in self.slots.iter().flat_map(|slot| slot.params.iter().map(move |param| (slot, param))) {
+            match tensors.get(&param.name) {
+                Some(t) if t.dims() == param.dims() => slot.average.set(param.start(), t)?,
+                _ => {
+                    let problem = format!("has no average \"{}\" of shape {:?}", param.name, param.dims());
+                    return Err(Error::file(from, problem));
+                }
+            }
+        }
+        self.steps = steps;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+    use gan_core::Role;
+
+    #[test]
+    fn it_follows_the_formula_and_gives_the_weights_back() {
+        let theta = Var::new(&[1f32, 2.0, 3.0], &Device::Cpu).unwrap();
+        let mean = Var::new(&[5f32], &Device::Cpu).unwrap();
+        let params = [
+            Param::window("a", &theta, 0, &[2], Role::Weight),
+            Param::window("b", &theta, 2, &[1], Role::Bias),
+            Param::whole("mean", mean.clone(), Role::RunningMean),
+        ];
+        let mut ema = Ema::new(0.6, &params).unwrap();
+        let mut expected = [1.0, 2.0, 3.0, 5.0];
+        for t in 1..=30 {
+            let now = [f64::from(t), 0.5 * f64::from(t).sin(), -1.0, f64::from(t % 3)];
+            theta.set(&Tensor::new(&[now[0] as f32, now[1] as f32, now[2] as f32], &Device::Cpu).unwrap()).unwrap();
+            mean.set(&Tensor::new(&[now[3] as f32], &Device::Cpu).unwrap()).unwrap();
+            ema.follow().unwrap();
+            let beta = 0.6f64.min((1.0 + f64::from(t)) / (10.0 + f64::from(t)));
+            expected.iter_mut().zip(now).for_each(|(old, new)| *old = beta * *old + (1.0 - beta) * new);
+        }
+        let seen: Vec<f32> = ema.in_place(|| Ok([theta.to_vec1()?, mean.to_vec1()?].concat())).unwrap();
+        assert!(seen.iter().zip(expected).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5), "{seen:?} {expected:?}");
+        assert_eq!(theta.to_vec1::<f32>().unwrap()[0], 30.0);
+
+        let saved = ema.tensors().unwrap();
+        let mut other = Ema::new(0.6, &params).unwrap();
+        other.load(ema.steps(), &saved, Path::new("x")).unwrap();
+        assert_eq!(other.in_place(|| Ok([theta.to_vec1::<f32>()?, mean.to_vec1::<f32>()?].concat())).unwrap(), seen);
+        assert!(other.load(1, &BTreeMap::new(), Path::new("x")).unwrap_err().to_string().contains("\"a\""));
+    }
+}
