@@ -44,6 +44,8 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Walk through the latent space from sample to sample.
     Interpolate(InterpolateArgs),
+    /// Judge samples against real data: Fréchet distance, coverage, copies and more, each with its card.
+    Evaluate(EvaluateArgs),
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.
     Summary(SummaryArgs),
     /// Put a run together as one HTML page: curves, samples, networks, settings.
@@ -159,6 +161,43 @@ pub struct InterpolateArgs {
     /// Decides the samples.
     #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: u64,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan evaluate runs/first\n  gan evaluate runs/first runs/second\n  gan evaluate runs/first --best --samples 2000 --json\n  gan evaluate made/ --data mnist\n  gan evaluate samples.npy --data pictures/ --metrics fid,coverage"
+)]
+pub struct EvaluateArgs {
+    /// Run folders, generators' weight files, folders of images, or .npy files; several are shown side by side.
+    #[arg(value_name = "RUN, FILE.safetensors, DIR or FILE.npy", required = true)]
+    pub sources: Vec<String>,
+    /// The real data: a data set's name, a folder of images or a pack [default: what the generator was trained on].
+    #[arg(long, value_name = "NAME, DIR or FILE.ganpack")]
+    pub data: Option<String>,
+    /// How many samples to judge [default: 10000].
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(2, 1_000_000).map(small))]
+    pub samples: Option<usize>,
+    /// What to measure, e.g. fid,coverage [default: what fits the data].
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub metrics: Vec<String>,
+    /// What makes the features: auto, digits, inception, thumbnails, or a classifier's weight file.
+    #[arg(long, value_name = "NAME or FILE", default_value = "auto")]
+    pub embedder: String,
+    /// Of a run, judge the best generator instead of the last.
+    #[arg(long)]
+    pub best: bool,
+    /// Decides the latent vectors and every choice among samples.
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
+    pub seed: u64,
+    /// Change one of the real data's settings, e.g. data.split=train; may be given often.
+    #[arg(long, value_name = "data.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where the generator computes: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// A line of JSON for each card.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]

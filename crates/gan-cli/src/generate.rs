@@ -3,7 +3,7 @@
 use crate::args::{GenerateArgs, Usage};
 use crate::{say, source};
 use anyhow::{Context, Result, bail};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use gan_core::gan::samples;
 use gan_core::{Generator, Rng};
 use gan_data::Units;
@@ -53,15 +53,7 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
 }
 
 fn latents(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
-    let wrong =
-        |problem: String| anyhow::anyhow!("{}: {problem}; expected a .npy file, float32 [N, {dim}]", path.display());
-    let size = std::fs::metadata(path).map_err(|e| wrong(format!("cannot be read ({e})")))?.len();
-    let elements = npy_elements(path);
-    if elements.is_none_or(|n| n > size) {
-        return Err(wrong("is not a whole .npy file".into()));
-    }
-    let z = Tensor::read_npy(path).map_err(|_| wrong("is not a whole .npy file of numbers".into()))?;
-    let z = z.to_dtype(DType::F32).with_context(|| format!("{}: expected numbers", path.display()))?;
+    let z = crate::npy::read(path, &format!("[N, {dim}]"))?;
     match z.dims() {
         [n, found] if *found == dim => match count {
             Some(count) if count > *n => {
@@ -71,16 +63,6 @@ fn latents(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
         },
         found => bail!("{}: found an array of shape {found:?}, expected [N, {dim}]", path.display()),
     }
-}
-
-/// How many numbers the header of a .npy file promises, if it is one.
-fn npy_elements(path: &Path) -> Option<u64> {
-    let mut head = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::Read::take(std::fs::File::open(path).ok()?, 1024), &mut head).ok()?;
-    let text = String::from_utf8_lossy(head.strip_prefix(b"\x93NUMPY")?).into_owned();
-    let shape = text.split("'shape':").nth(1)?.split('(').nth(1)?.split(')').next()?.to_string();
-    let sides = shape.split(',').map(str::trim).filter(|side| !side.is_empty());
-    sides.map(|side| side.parse::<u64>().ok()).try_fold(1u64, |n, side| n.checked_mul(side?))
 }
 
 /// Rows and columns for `count` samples: as given, or as square as possible.

@@ -6,8 +6,10 @@
 mod args;
 mod bench;
 mod data;
+mod evaluate;
 mod generate;
 mod interpolate;
+mod npy;
 mod progress;
 mod report;
 mod say;
@@ -59,6 +61,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => return train::run(&args, cli.quiet),
         Command::Generate(args) => generate::run(&args)?,
         Command::Interpolate(args) => interpolate::run(&args)?,
+        Command::Evaluate(args) => evaluate::run(&args, cli.quiet)?,
         Command::Summary(args) => show::summary(&args)?,
         Command::Report(args) => report::run(&args)?,
         Command::Preset { command } => show::preset(&command)?,

@@ -1,6 +1,8 @@
 //! A run on the terminal: a bar where there is one, plain lines otherwise, nothing with --quiet.
 
 use crate::say;
+use gan_train::alarms::Alarm;
+use gan_train::config::Policy;
 use gan_train::{Observer, Outcome, Result, StepReport, Trainer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -72,6 +74,25 @@ impl Observer for Progress {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn alarmed(&mut self, alarm: &Alarm, done: Policy, trainer: &Trainer) -> Result<()> {
+        let what = match done {
+            Policy::Rollback => format!(" Gone back to step {}, rates lowered.", trainer.step()),
+            Policy::Stop => " The run ends here.".into(),
+            _ => String::new(),
+        };
+        let text = format!("alarm: {alarm}.{what}");
+        match &self.output {
+            Output::Bar(bar) => bar.suspend(|| say::note(text)),
+            _ => say::note(text),
+        }
+        Ok(())
+    }
+
+    fn rolled_back(&mut self, trainer: &Trainer) -> Result<()> {
+        self.meter = Meter { start: trainer.step(), ..Meter::default() };
         Ok(())
     }
 

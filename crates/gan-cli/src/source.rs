@@ -75,6 +75,16 @@ pub fn units(description: &Description) -> Option<Units> {
     (!units.is_empty()).then(|| Units::new(units.clone()))
 }
 
+/// The weight file of a run's best generator.
+pub fn best_weight_file(run: &Path) -> Result<PathBuf> {
+    let file = run.join(gan_train::folder::BEST);
+    if file.is_file() {
+        return Ok(file);
+    }
+    let problem = "holds no generator-best.safetensors: it is kept by runs with [evaluate] every = …; leave out --best";
+    Err(Usage(format!("{}: {problem}", run.display())).into())
+}
+
 /// The weight file itself, or a run folder's.
 pub fn weight_file(source: &Path) -> Result<PathBuf> {
     if source.is_file() {

@@ -2,10 +2,10 @@
 
 use crate::args::{TrainArgs, Usage};
 use crate::progress::Progress;
-use crate::{STOPPED, say, source};
+use crate::{FAILED, STOPPED, say, source};
 use anyhow::{Context, Result};
 use gan_train::folder::PICTURES;
-use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, checkpoint, planes, presets, record};
+use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, checkpoint, Verdict, planes, presets, record};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,6 +42,13 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
         return Ok(ExitCode::from(STOPPED));
     }
     say_where(&folder)?;
+    say::line(Verdict::of(folder.path(), config.evaluate.best))?;
+    if outcome == Outcome::Alarmed {
+        say::note(format_args!("error: an alarm ended the run after step {}; all is saved", trainer.step()));
+        return Ok(ExitCode::from(FAILED));
+    }
+    let best = if folder.best_generator().is_file() { folder.best_generator() } else { folder.generator() };
+    say::line(format_args!("Make more: gan generate {} --count 64 --out samples.png", best.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -76,6 +83,9 @@ fn say_where(folder: &RunFolder) -> Result<()> {
     let show = |what: &str, path: PathBuf| say::line(format_args!("{what:<10} {}", path.display()));
     show("run", folder.path().to_path_buf())?;
     show("generator", folder.generator())?;
+    if folder.best_generator().is_file() {
+        show("the best", folder.best_generator())?;
+    }
     show("samples", folder.samples())?;
     show("animation", folder.progress())?;
     show("losses", folder.losses("png"))?;
@@ -86,8 +96,7 @@ fn say_where(folder: &RunFolder) -> Result<()> {
     if let Some(seen) = planes::summary(&folder.features()) {
         say::line(format_args!("features   {seen}"))?;
     }
-    let generator = folder.generator();
-    say::line(format_args!("Make more: gan generate {} --count 64 --out samples.png", generator.display()))
+    Ok(())
 }
 
 /// Goes back to the last whole checkpoint, or to the beginning if there is none yet.

@@ -61,13 +61,20 @@ impl Metrics {
     /// A line without a step has no place on the axis and is left out.
     fn add(&mut self, object: &Map<String, Value>) {
         let Some(step) = object.get("step").and_then(Value::as_f64) else { return };
+        // What an alarm says is text.
+        if object.contains_key("alarm") {
+            return;
+        }
         for series in self.series.values_mut() {
-            let kept = series.partition_point(|point| point.0 < step);
+            let kept = series.partition_point(|point| point.0 <= step);
             series.truncate(kept);
         }
         for (name, value) in object.iter().filter(|(name, _)| *name != "step") {
             let point = (step, value.as_f64().unwrap_or(f64::NAN));
-            self.series.entry(name.clone()).or_default().push(point);
+            let series = self.series.entry(name.clone()).or_default();
+            // Several lines of a step add up: the players' numbers, what was measured.
+            series.pop_if(|last| last.0 == step);
+            series.push(point);
         }
     }
 }

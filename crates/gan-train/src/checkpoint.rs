@@ -29,6 +29,9 @@ struct State {
     /// Steps that the average of G's weights followed, where one is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ema_steps: Option<u64>,
+    /// How often alarms had taken the run back, where they had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rollbacks: Option<u64>,
     position: gan_data::Position,
     noise: Rng,
     dropout: Rng,
@@ -86,6 +89,7 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
         optimizer_steps_g: trainer.optimizer_g.steps(),
         optimizer_steps_d: trainer.optimizer_d.steps(),
         ema_steps: trainer.ema.as_ref().map(Ema::steps),
+        rollbacks: Some(trainer.rollbacks).filter(|times| *times > 0),
         position: trainer.loader.position(),
         noise: trainer.noise.clone(),
         dropout: trainer.dropout.clone(),
@@ -139,6 +143,7 @@ fn identity(trainer: &Trainer) -> String {
     (config.data.dir, config.data.workers, config.description) = (None, 1, String::new());
     (config.train.steps, config.train.epochs, config.train.threads, config.train.log_every) = (None, None, 0, 1);
     (config.checkpoint, config.samples) = (Default::default(), Default::default());
+    (config.evaluate, config.alarms) = (Default::default(), Default::default());
     toml::to_string(&config).unwrap_or_default()
 }
 
@@ -237,6 +242,7 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     }
     trainer.loader.seek(&state.position)?;
     trainer.queued.clear();
+    trainer.set_rollbacks(state.rollbacks.unwrap_or(0));
     (trainer.noise, trainer.dropout, trainer.step) = (state.noise, state.dropout, state.step);
     Ok(())
 }
@@ -259,6 +265,15 @@ fn prune(dir: &Path, newest: u64, keep: usize) {
     let leftovers = fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
     for path in leftovers.filter(|p| p.extension().is_some_and(|e| e == "tmp") && p.is_dir()) {
         fs::remove_dir_all(path).ok();
+    }
+}
+
+/// Deletes the checkpoints after `step`: the run went back, and on from there in another way.
+pub(crate) fn forget_after(dir: &Path, step: u64) {
+    for path in steps(dir).into_iter().filter(|other| *other > step).map(|step| dir.join(name(step))) {
+        if let Err(error) = remove(&path) {
+            tracing::warn!("{}: a checkpoint that was given up cannot be deleted: {error}", path.display());
+        }
     }
 }
 

@@ -4,9 +4,11 @@ use gan_core::{Init, Latent, Layer, Loss};
 use serde::{Deserialize, Serialize};
 
 mod data;
+mod judging;
 mod optimizer;
 
 pub use data::{Background, DataConfig, LastBatch};
+pub use judging::{AlarmsConfig, EvaluateConfig, Policy};
 pub use optimizer::{BiasCorrection, OptimizerConfig};
 
 /// Everything that decides a run, in the tables of a preset.
@@ -39,6 +41,12 @@ pub struct RunConfig {
     /// `[samples]`
     #[serde(default)]
     pub samples: SamplesConfig,
+    /// `[evaluate]`
+    #[serde(default)]
+    pub evaluate: EvaluateConfig,
+    /// `[alarms]`
+    #[serde(default)]
+    pub alarms: AlarmsConfig,
 }
 
 fn custom() -> String {

@@ -41,6 +41,9 @@ pub enum Error {
     /// From gan-data.
     #[error(transparent)]
     Data(#[from] gan_data::Error),
+    /// From gan-metrics.
+    #[error(transparent)]
+    Metrics(#[from] gan_metrics::Error),
     /// From gan-report.
     #[error(transparent)]
     Report(#[from] gan_report::Error),

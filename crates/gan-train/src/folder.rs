@@ -13,6 +13,12 @@ const MARK: &str = "# A run of gan.";
 pub const PICTURES: [&str; 4] = ["planes", "surfaces", "meshes", "pictures"];
 /// The lines of [`RunFolder::features`].
 pub(crate) const FEATURES: &str = "planes.jsonl";
+/// The lines of [`RunFolder::metrics`].
+pub(crate) const METRICS: &str = "metrics.jsonl";
+/// The lines of [`RunFolder::evaluations`].
+pub(crate) const EVALUATIONS: &str = "evaluations.jsonl";
+/// The weight file of the best generator.
+pub const BEST: &str = "generator-best.safetensors";
 /// Held locked by the process that works in the folder.
 const LOCK: &str = ".lock";
 
@@ -129,7 +135,7 @@ impl RunFolder {
     }
     /// `metrics.jsonl`
     pub fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+        self.path.join(METRICS)
     }
     /// `samples/`
     pub fn samples(&self) -> PathBuf {
@@ -142,6 +148,18 @@ impl RunFolder {
     /// `generator.safetensors`
     pub fn generator(&self) -> PathBuf {
         self.path.join("generator.safetensors")
+    }
+    /// `generator-best.safetensors`
+    pub fn best_generator(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+    /// `best/`: the state that alarms take the run back to.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best")
+    }
+    /// `evaluations.jsonl`: the card of each evaluation.
+    pub fn evaluations(&self) -> PathBuf {
+        self.path.join(EVALUATIONS)
     }
     /// `losses.png` or `losses.svg`
     pub fn losses(&self, extension: &str) -> PathBuf {
@@ -185,14 +203,16 @@ impl RunFolder {
             move |e| Error::file(path, format!("cannot be deleted: {e}"))
         };
         let pictures = PICTURES.iter().map(|name| self.pictures(name));
-        for dir in pictures.chain([self.checkpoints(), self.samples()]) {
+        for dir in pictures.chain([self.checkpoints(), self.samples(), self.best()]) {
             if dir.exists() {
                 fs::remove_dir_all(&dir).map_err(failed(&dir))?;
             }
         }
         let named = [
             "generator.safetensors",
-            "metrics.jsonl",
+            BEST,
+            EVALUATIONS,
+            METRICS,
             "planes.jsonl",
             "losses.png",
             "losses.svg",

@@ -5,17 +5,21 @@
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
 //! [`optimizer`], [`ema`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`folder`],
-//! [`record`] (metrics, checkpoints), [`pictures`] and [`planes`] (what is drawn), [`checkpoint`], [`report`] (the folder as one
+//! [`record`] (metrics, checkpoints), [`evaluate`] and [`alarms`] (how good the samples are, what goes wrong), [`verdict`], [`pictures`] and [`planes`] (what is drawn), [`checkpoint`], [`report`] (the folder as one
 //! page).
 
+pub mod alarms;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod device;
 pub mod ema;
 pub mod error;
+pub mod evaluate;
 pub mod folder;
+mod judging;
 pub mod layering;
+mod log;
 pub mod observe;
 pub mod optimizer;
 pub mod pictures;
@@ -27,6 +31,7 @@ pub mod report;
 pub mod run;
 pub mod step;
 pub mod trainer;
+pub mod verdict;
 
 pub use config::RunConfig;
 pub use error::{Error, Result};
@@ -35,4 +40,5 @@ pub use observe::{Observer, Outcome};
 pub use optimizer::Optimizer;
 pub use plan::{Architecture, Length, Plan};
 pub use run::run;
+pub use verdict::Verdict;
 pub use trainer::{Moment, StepReport, Trainer};

@@ -1,5 +1,7 @@
 //! Observers: everything that happens around the steps. The loop knows none of their files.
 
+use crate::alarms::Alarm;
+use crate::config::Policy;
 use crate::error::Result;
 use crate::trainer::{Moment, StepReport, Trainer};
 
@@ -10,6 +12,8 @@ pub enum Outcome {
     Done,
     /// Somebody asked it to stop.
     Stopped,
+    /// An alarm ended it.
+    Alarmed,
 }
 
 /// Watches a run.
@@ -41,6 +45,35 @@ pub trait Observer {
     /// Whatever stops the run.
     fn stepped(&mut self, _report: &StepReport, _trainer: &Trainer) -> Result<()> {
         Ok(())
+    }
+
+    /// What it finds wrong with the run; asked for after each step.
+    fn alarms(&mut self) -> Vec<Alarm> {
+        vec![]
+    }
+
+    /// An alarm was raised, and `done` is what became of it: a warning, a rollback or the end.
+    ///
+    /// # Errors
+    /// Whatever stops the run.
+    fn alarmed(&mut self, _alarm: &Alarm, _done: Policy, _trainer: &Trainer) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes the trainer back to the best state that it keeps. Whether it could.
+    ///
+    /// # Errors
+    /// If that state cannot be used.
+    fn roll_back(&mut self, _trainer: &mut Trainer) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// The run went back to an earlier step: whatever lies beyond did not happen. Starts anew where it does not say otherwise.
+    ///
+    /// # Errors
+    /// Whatever stops the run.
+    fn rolled_back(&mut self, trainer: &Trainer) -> Result<()> {
+        self.started(trainer)
     }
 
     /// After the last step of this process.

@@ -1,10 +1,11 @@
 //! Settings checked: only a [`Plan`] trains.
 
-use crate::config::{Alternate, FakesMode, Family, NetworkConfig, OptimizerConfig, RunConfig};
+use crate::config::{Alternate, FakesMode, Family, NetworkConfig, OptimizerConfig, Policy, RunConfig};
 use crate::error::{Error, Result};
 use gan_core::{Init, Labels, Layer, family, shape};
 
 mod data;
+mod judging;
 
 /// A run whose settings were checked against each other, with its networks as layer lists.
 #[derive(Clone, Debug)]
@@ -52,6 +53,7 @@ impl RunConfig {
         at_least_one("samples.every", self.samples.every)?;
         within("samples.rows", self.samples.rows, 1, 100)?;
         within("samples.columns", self.samples.columns, 1, 100)?;
+        judging::check(&self)?;
         within("latent.dim", self.latent.dim, 1, 1 << 20)?;
         let (generator, discriminator) = architectures(&self)?;
         Ok(Plan { config: self, generator, discriminator })
@@ -75,6 +77,11 @@ impl Plan {
             (Some(steps), _) => Length::Steps(steps),
             (None, epochs) => Length::Epochs(epochs.unwrap_or(1)),
         }
+    }
+
+    /// Whether an alarm may take the run back, which needs states to go back to.
+    pub fn may_roll_back(&self) -> bool {
+        judging::policies(&self.config).any(|(_, policy)| policy == Policy::Rollback)
     }
 
     /// D's targets.

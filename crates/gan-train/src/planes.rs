@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 use crate::folder::RunFolder;
 use crate::observe::{Observer, Outcome};
 use crate::pictures::{file_name, make};
-use crate::record::forget_after;
+use crate::log::{append, forget_after};
 use crate::trainer::{Moment, StepReport, Trainer};
 use candle_core::Tensor;
 use gan_core::Pass;
 use gan_report::plot::{Cloud, Ink, Mark, Plane, panels, span};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -152,8 +152,7 @@ impl Observer for Planes {
         }
         let path = self.folder.features();
         forget_after(&path, trainer.step())?;
-        let opened = OpenOptions::new().create(true).append(true).open(&path);
-        self.file = Some(opened.map_err(|e| Error::file(&path, format!("cannot be opened: {e}")))?);
+        self.file = Some(append(&path)?);
         self.followed = Some(followed);
         Ok(())
     }

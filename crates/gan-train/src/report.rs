@@ -7,12 +7,15 @@
 mod networks;
 mod pictures;
 
-use crate::config::RunConfig;
+use crate::alarms::Alarm;
+use crate::config::{Policy, RunConfig};
 use crate::error::{Error, Result};
 use crate::folder::{FEATURES, RunFolder};
 use crate::plan::Plan;
+use crate::verdict::Verdict;
 use crate::{layering, planes};
 use gan_core::summary::grouped;
+use gan_metrics::card::digits;
 use gan_report::page::{Card, Reading, Tone};
 use gan_report::{Metrics, Page};
 use std::fs;
@@ -52,9 +55,33 @@ pub fn page(run: &Path, standing: Standing) -> Result<Page> {
     page.cards = cards(&course, &page);
     page.readings = gan_report::reading(&page.metrics);
     let features = planes::summary(&run.join(FEATURES));
+    let verdict = Verdict::of(run, plan.as_ref().and_then(|plan| plan.config().evaluate.best));
+    judged(&verdict, &mut page);
     page.readings.extend(features.map(|seen| Reading { tone: tone(&seen), text: format!("D’s features: {seen}.") }));
     page.readings.sort_by_key(|reading| reading.tone);
     Ok(page)
+}
+
+/// The best evaluation with its card, and the alarms.
+fn judged(verdict: &Verdict, page: &mut Page) {
+    page.readings.extend(verdict.alarms.iter().map(|raised| {
+        let done = if raised.done == Policy::Rollback { " The run was taken back to its best state." } else { "" };
+        let Alarm { kind, at, evidence, advice } = &raised.alarm;
+        let at = grouped(*at as usize);
+        let text = format!("Alarm at step {at}, {}: {evidence}.{done} What helps: {advice}.", kind.title());
+        Reading { tone: Tone::Bad, text }
+    }));
+    let Some(best) = &verdict.best else { return };
+    let step = grouped(best.step as usize);
+    let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
+    let floor = floor.map(|floor| format!("; real samples: {}", digits(floor))).unwrap_or_default();
+    page.summary.push((format!("Best {}", best.metric.title()), format!("{} at step {step}{floor}", digits(best.value))));
+    page.summary.extend(best.card.provenance().into_iter().map(|(name, value)| (format!("– {name}"), value)));
+    let note = format!("at step {step}{floor}");
+    page.cards.insert(
+        page.cards.len().min(1),
+        Card { label: format!("Best {}", best.metric.title()), value: digits(best.value), note, tone: Tone::Plain },
+    );
 }
 
 /// Real features that move while only G learns would be a mistake in the training itself.

@@ -1,32 +1,93 @@
 //! The loop.
 
-use crate::error::Result;
+use crate::alarms::Alarm;
+use crate::config::Policy;
+use crate::error::{Error, Result};
 use crate::observe::{Observer, Outcome};
 use crate::trainer::{StepReport, Trainer};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Steps `trainer` to its end, or to the end of the step during which `stop` is set.
+type Observers<'a> = [Box<dyn Observer + 'a>];
+
+/// Steps `trainer` to its end, or to the end of the step during which `stop` is set or an alarm asks for it.
 ///
 /// # Errors
 /// The first error of a step or an observer.
 pub fn run(trainer: &mut Trainer, observers: &mut [Box<dyn Observer + '_>], stop: &AtomicBool) -> Result<Outcome> {
     observers.iter_mut().try_for_each(|o| o.started(trainer))?;
-    let mut outcome = Outcome::Done;
-    while trainer.step() < trainer.total_steps() {
+    let mut outcome = outcome_of(respond(trainer, observers)?);
+    while outcome.is_none() && trainer.step() < trainer.total_steps() {
         if stop.load(Ordering::Relaxed) {
-            outcome = Outcome::Stopped;
+            outcome = Some(Outcome::Stopped);
             break;
         }
-        let report = step(trainer, observers)?;
-        observers.iter_mut().try_for_each(|o| o.stepped(&report, trainer))?;
+        outcome = match step(trainer, observers) {
+            Ok(report) => {
+                observers.iter_mut().try_for_each(|o| o.stepped(&report, trainer))?;
+                outcome_of(respond(trainer, observers)?)
+            }
+            Err(error) => {
+                recover(trainer, observers, error)?;
+                None
+            }
+        };
     }
+    let outcome = outcome.unwrap_or(Outcome::Done);
     observers.iter_mut().try_for_each(|o| o.finished(outcome, trainer))?;
     Ok(outcome)
 }
 
+fn outcome_of(policy: Policy) -> Option<Outcome> {
+    (policy == Policy::Stop).then_some(Outcome::Alarmed)
+}
+
 /// One step, with those observers looking into it that want to.
-fn step(trainer: &mut Trainer, observers: &mut [Box<dyn Observer + '_>]) -> Result<StepReport> {
+fn step(trainer: &mut Trainer, observers: &mut Observers) -> Result<StepReport> {
     let number = trainer.step() + 1;
     let mut watching: Vec<_> = observers.iter_mut().filter(|o| o.watches(number, trainer)).collect();
     trainer.advance_watched(&mut |moment, trainer| watching.iter_mut().try_for_each(|o| o.moment(moment, trainer)))
+}
+
+/// Does what the settings say about the alarms that observers raise, and tells all of them. The strongest policy wins.
+fn respond(trainer: &mut Trainer, observers: &mut Observers) -> Result<Policy> {
+    let alarms: Vec<Alarm> = observers.iter_mut().flat_map(|o| o.alarms()).collect();
+    let settings = trainer.plan().config().alarms.clone();
+    let asked = alarms.iter().map(|alarm| alarm.kind.policy(&settings)).max().unwrap_or(Policy::Off);
+    let done = match asked {
+        Policy::Rollback if roll_back(trainer, observers)? => Policy::Rollback,
+        // Where there is nothing to go back to, or it was done too often, going on would only repeat it.
+        Policy::Rollback => Policy::Stop,
+        other => other,
+    };
+    for alarm in alarms.iter().filter(|alarm| alarm.kind.policy(&settings) != Policy::Off) {
+        observers.iter_mut().try_for_each(|o| o.alarmed(alarm, done, trainer))?;
+    }
+    Ok(done)
+}
+
+/// Goes back to the best checkpoint with lower rates. Whether that could be done.
+fn roll_back(trainer: &mut Trainer, observers: &mut Observers) -> Result<bool> {
+    let before = trainer.rollbacks();
+    if before >= trainer.plan().config().alarms.rollbacks {
+        return Ok(false);
+    }
+    let mut done = false;
+    for observer in observers.iter_mut() {
+        done = done || observer.roll_back(trainer)?;
+    }
+    if done {
+        trainer.set_rollbacks(before + 1);
+        observers.iter_mut().try_for_each(|o| o.rolled_back(trainer))?;
+    }
+    Ok(done)
+}
+
+/// After a step that failed: goes back if the settings say so and it can be done. Else the error stands.
+fn recover(trainer: &mut Trainer, observers: &mut Observers, error: Error) -> Result<()> {
+    let Some(alarm) = Alarm::of_error(&error) else { return Err(error) };
+    let asked = alarm.kind.policy(&trainer.plan().config().alarms);
+    let done = asked == Policy::Rollback && roll_back(trainer, observers)?;
+    let policy = if done { Policy::Rollback } else { Policy::Stop };
+    observers.iter_mut().try_for_each(|o| o.alarmed(&alarm, policy, trainer))?;
+    if done { Ok(()) } else { Err(error) }
 }

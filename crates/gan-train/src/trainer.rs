@@ -33,6 +33,8 @@ pub struct Trainer {
     /// Dropout.
     pub(crate) dropout: Rng,
     pub(crate) step: u64,
+    /// How often alarms took the run back.
+    pub(crate) rollbacks: u64,
     /// Latent vectors to use before any are drawn.
     pub(crate) queued: VecDeque<Tensor>,
     device: Device,
@@ -104,6 +106,7 @@ impl Trainer {
             noise: Rng::stream(seed, "noise"),
             dropout: Rng::stream(seed, "dropout"),
             step: 0,
+            rollbacks: 0,
             queued: VecDeque::new(),
             device: device.clone(),
             plan,
@@ -131,6 +134,20 @@ impl Trainer {
     /// Steps done.
     pub fn step(&self) -> u64 {
         self.step
+    }
+
+    /// How often alarms took the run back.
+    pub fn rollbacks(&self) -> u64 {
+        self.rollbacks
+    }
+
+    /// Sets how often the run was taken back; both rates are the settings' times `alarms.rate_factor` to that power.
+    pub(crate) fn set_rollbacks(&mut self, rollbacks: u64) {
+        self.rollbacks = rollbacks;
+        let times = i32::try_from(rollbacks).unwrap_or(i32::MAX);
+        let factor = self.plan.config().alarms.rate_factor.powi(times);
+        self.optimizer_g.set_rate_factor(factor);
+        self.optimizer_d.set_rate_factor(factor);
     }
 
     /// Steps that one pass over the data takes.

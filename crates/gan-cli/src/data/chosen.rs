@@ -37,8 +37,7 @@ pub fn open(args: &SourceArgs) -> Result<Chosen> {
     assign(&mut table, args)?;
     let config = layering::read_data(with_defaults(&table))?;
     // A set of one size keeps it unless another is asked for.
-    let free = header.is_none() && ["folder", "celeba", "made"].contains(&config.name.as_str());
-    let shape = if free || table.contains_key("size") { sample(&config) } else { Vec::new() };
+    let shape = if is_free(&config) || table.contains_key("size") { sample(&config) } else { Vec::new() };
     let data = data::find(&config, &shape, SEED)?;
     data::check_shape(&config, &wanted(&table, &config, &data.shape()), &data.shape())?;
     let (name, from) = match header {
@@ -46,6 +45,30 @@ pub fn open(args: &SourceArgs) -> Result<Chosen> {
         None => (config.name.clone(), made_from(&config)),
     };
     Ok(Chosen { name, from, data })
+}
+
+/// `[data]` of the data set, folder or pack called `source`, with its channels where they are known by the name, and without a size.
+pub fn settings(source: &str) -> Result<Table> {
+    let mut settings = with_defaults(&named(source)?.0);
+    if let Some(data) = settings.get_mut("data").and_then(|data| data.as_table_mut()) {
+        data.remove("size");
+    }
+    Ok(settings)
+}
+
+/// The shape of the set that `config` names: its own, or where it comes in any, the size asked for or the usual one.
+pub fn shape(config: &DataConfig) -> Result<Vec<usize>> {
+    if !is_free(config) {
+        return Ok(data::find(config, &[], SEED)?.shape());
+    }
+    let sides = config.size.map_or([SIDE as usize; 2], |size| size.get());
+    Ok(vec![config.channels, sides[0], sides[1]])
+}
+
+/// Whether the set comes in any size.
+fn is_free(config: &DataConfig) -> bool {
+    let is_pack = config.dir.as_deref().is_some_and(gan_data::pack::is_pack);
+    !is_pack && ["folder", "celeba", "made"].contains(&config.name.as_str())
 }
 
 /// `[data]` with what `source` stands for, and the header where that is a pack.

@@ -2,7 +2,7 @@
 //! how far it is.
 
 pub mod args;
-mod chosen;
+pub mod chosen;
 mod fetch;
 mod inspect;
 mod list;

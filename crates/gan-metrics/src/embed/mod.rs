@@ -3,6 +3,19 @@
 use crate::error::Result;
 use candle_core::Tensor;
 
+mod layered;
+mod plain;
+mod stacked;
+
+pub use layered::Layered;
+pub use plain::{Coordinates, Thumbnails};
+pub use stacked::Stacked;
+
+/// A hash in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What a network says about a batch of images.
 #[derive(Clone, Debug)]
 pub struct Embedding {

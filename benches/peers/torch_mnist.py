@@ -1,0 +1,58 @@
+"""dcgan-mnist trained in PyTorch on real MNIST, with samples on the way: quality by wall-clock time, to set beside `gan train`.
+
+python torch_mnist.py MNIST_DIR OUT_DIR [--steps N] [--every N] [--samples N] [--mode eager|cl] [--threads N]
+Same networks, initialisation, losses, optimisers and batch as the preset. Every N steps it writes OUT_DIR/step-0000200.npy, float32
+[N, 1, 28, 28] in [-1, 1], made in eval mode, and a line of OUT_DIR/times.jsonl: step, and seconds of training alone (sampling and
+saving do not count).
+"""
+import argparse, gzip, json, pathlib, time
+import numpy as np, torch, torch.nn as nn
+from networks import dcgan
+
+ap = argparse.ArgumentParser()
+ap.add_argument("mnist"); ap.add_argument("out"); ap.add_argument("--steps", type=int, default=1407); ap.add_argument("--every", type=int, default=200)
+ap.add_argument("--samples", type=int, default=2000); ap.add_argument("--mode", default="cl"); ap.add_argument("--threads", type=int, default=2)
+a = ap.parse_args()
+torch.set_num_threads(a.threads); torch.manual_seed(1)
+out = pathlib.Path(a.out); out.mkdir(parents=True, exist_ok=True)
+raw = gzip.open(pathlib.Path(a.mnist) / "train-images-idx3-ubyte.gz").read()
+images = torch.from_numpy(np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 1, 28, 28).copy())
+
+g, d, zs, _ = dcgan(28, 1, 64)
+for m in [*g, *d]:
+    if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)): nn.init.normal_(m.weight, 0, 0.02)
+    if isinstance(m, nn.BatchNorm2d): nn.init.normal_(m.weight, 1, 0.02); nn.init.zeros_(m.bias)
+if a.mode == "cl": g, d = g.to(memory_format=torch.channels_last), d.to(memory_format=torch.channels_last)
+og, od = (torch.optim.Adam(m.parameters(), 2e-4, betas=(0.5, 0.999), fused=True) for m in (g, d))
+bce, batch = nn.BCEWithLogitsLoss(), 128
+
+
+def batches():
+    while True:
+        for index in torch.randperm(len(images)).split(batch):
+            yield (images[index].float() - 127.5) / 127.5
+
+
+def save(step, seconds):
+    g.eval()
+    with torch.inference_mode():
+        made = torch.cat([g(torch.randn(250, *zs)) for _ in range(a.samples // 250)])
+    g.train()
+    np.save(out / f"step-{step:07}.npy", made.numpy())
+    with open(out / "times.jsonl", "a") as f: f.write(json.dumps(dict(step=step, seconds=seconds)) + "\n")
+
+
+(out / "times.jsonl").unlink(missing_ok=True)
+seconds, data = 0.0, batches()
+for step in range(1, a.steps + 1):
+    start = time.perf_counter()
+    real = next(data); n = len(real)
+    if a.mode == "cl": real = real.to(memory_format=torch.channels_last)
+    od.zero_grad(); og.zero_grad()
+    fake = g(torch.randn(n, *zs))
+    loss = bce(d(real), torch.ones(n)) + bce(d(fake.detach()), torch.zeros(n))
+    loss.backward(); od.step()
+    loss_g = bce(d(fake), torch.ones(n))
+    loss_g.backward(); og.step()
+    seconds += time.perf_counter() - start
+    if step % a.every == 0 or step == a.steps: save(step, seconds)

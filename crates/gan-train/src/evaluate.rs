@@ -1,0 +1,249 @@
+//! How good samples are: a generator, files or arrays against a data set, as a metric card.
+//!
+//! The judging itself is gan-metrics'; here are the real samples: which ones, from where, and what the judge is like for them. Random
+//! numbers come from streams of their own, so training is the same with and without evaluations.
+
+use crate::config::{DataConfig, EvaluateConfig};
+use crate::data;
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::trainer::Trainer;
+use candle_core::{Device, Tensor};
+use gan_core::Rng;
+use gan_data::{Dataset, Split};
+use gan_metrics::{Card, Gathered, Judge, Metric};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+mod network;
+
+/// Real samples that generated ones are compared with, at most.
+pub const REFERENCE: usize = 10_000;
+/// Samples embedded at once.
+const AT_ONCE: usize = 250;
+
+/// A line of evaluations.jsonl.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// After which step.
+    pub step: u64,
+    /// What was found.
+    pub card: Card,
+}
+
+/// The evaluations in a run's evaluations.jsonl, in their order; none where there is no such file.
+pub fn read(path: &Path) -> Vec<Evaluated> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Step and value of the best of some evaluations by `metric`; the first of equals.
+pub fn best_of(evaluations: &[Evaluated], metric: Metric) -> Option<(u64, f64)> {
+    let all = evaluations.iter().filter_map(|e| Some((e.step, e.card.value(metric)?)));
+    all.reduce(|best, other| if metric.better().prefers(other.1, best.1) { other } else { best })
+}
+
+/// What real samples to compare with.
+#[derive(Clone, Debug)]
+pub struct Against {
+    /// The data set.
+    pub data: DataConfig,
+    /// The shape of a sample, `[C, H, W]` or `[D]`.
+    pub sample: Vec<usize>,
+    /// Decides every choice among samples.
+    pub seed: u64,
+}
+
+/// How much is measured where no metrics are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What fits between training steps.
+    InTraining,
+    /// Everything that fits the data.
+    Whole,
+}
+
+/// A judge with its real samples, ready for generated ones.
+pub struct Evaluator {
+    judge: Judge,
+    samples: usize,
+    best: Metric,
+    seed: u64,
+}
+
+impl Evaluator {
+    /// As a run's settings say.
+    ///
+    /// # Errors
+    /// If the data or the embedding network cannot be read.
+    pub fn of_plan(plan: &Plan) -> Result<Self> {
+        let (config, sample) = (plan.config(), plan.sample());
+        let against = Against { data: config.data.clone(), sample, seed: config.train.seed };
+        Self::new(&against, &config.evaluate, Depth::InTraining)
+    }
+
+    /// For samples of `against`'s shape, judged as `how` says.
+    ///
+    /// # Errors
+    /// As [`Evaluator::of_plan`].
+    pub fn new(against: &Against, how: &EvaluateConfig, depth: Depth) -> Result<Self> {
+        let real = Real::open(against)?;
+        let (embedder, modes) = network::choose(against, &how.embedder, real.reference.as_ref())?;
+        let kind = network::kind(embedder.as_ref(), modes.is_some());
+        let metrics = if how.metrics.is_empty() { kind.metrics(depth) } else { how.metrics.clone() };
+        let best = how.best.unwrap_or_else(|| kind.best());
+        let mut judge = Judge::new(embedder, &metrics, against.seed)?;
+        if let Some(modes) = modes {
+            judge = judge.with_modes(modes);
+        }
+        let reference = real.gather(&judge, Part::Reference, REFERENCE)?;
+        let floor = real.gather(&judge, Part::Floor, how.samples)?;
+        let train = real.gather(&judge, Part::Train, REFERENCE)?;
+        let judge = judge.with_real(real.description(&against.data), reference, &floor, train)?;
+        Ok(Self { judge, samples: how.samples, best, seed: against.seed })
+    }
+
+    /// The metric that chooses the best generator.
+    pub fn best(&self) -> Metric {
+        self.best
+    }
+
+    /// What real samples reach in `metric`.
+    pub fn floor(&self, metric: Metric) -> Option<f64> {
+        self.judge.floor(metric)
+    }
+
+    /// Judges a trainer's generator in use, from the same noise every time.
+    ///
+    /// # Errors
+    /// If the samples are not finite, and from candle.
+    pub fn of_trainer(&self, trainer: &Trainer) -> Result<Card> {
+        let mut rng = Rng::stream(self.seed, "evaluation");
+        let latent = trainer.plan().config().latent;
+        let gathered = trainer.in_use(|generator| {
+            self.gather(&mut |n| Ok(Some(generator.forward(&latent.sample(n, &mut rng, trainer.device())?, &mut gan_core::Pass::eval())?.detach())))
+        })?;
+        let subject = trainer.plan().config().preset.clone();
+        Ok(Card { step: Some(trainer.step()), ..self.card(&subject, &gathered)? })
+    }
+
+    /// Takes samples from `source` (which gets how many are wanted at most, and gives none when there are no more), up to the number
+    /// that is judged.
+    ///
+    /// # Errors
+    /// From `source`, and if a sample does not fit the embedding network.
+    pub fn gather(&self, source: &mut dyn FnMut(usize) -> Result<Option<Tensor>>) -> Result<Gathered> {
+        let mut gathered = self.judge.gather();
+        while gathered.count() < self.samples {
+            let Some(samples) = source(AT_ONCE.min(self.samples - gathered.count()))? else { break };
+            gathered.push(&samples.to_device(&Device::Cpu)?)?;
+        }
+        Ok(gathered)
+    }
+
+    /// The card of gathered samples, which `subject` names.
+    ///
+    /// # Errors
+    /// If there are too few, or they are not finite.
+    pub fn card(&self, subject: &str, gathered: &Gathered) -> Result<Card> {
+        Ok(self.judge.card(subject, gathered, self.seed)?)
+    }
+}
+
+/// The real samples of an evaluation.
+struct Real {
+    /// What generated samples are compared with.
+    reference: Arc<dyn Dataset>,
+    /// What was trained on.
+    train: Arc<dyn Dataset>,
+    /// Where the reference comes from.
+    held_out: HeldOut,
+    seed: u64,
+}
+
+/// Where samples that were not trained on come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeldOut {
+    /// A split of the data set.
+    Split,
+    /// Points drawn anew.
+    Drawn,
+    /// Nowhere: the data set has one part, halved for reference and floor.
+    Nowhere,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Reference,
+    Floor,
+    Train,
+}
+
+/// Data sets that have a part called "test".
+const WITH_TEST: [&str; 5] = ["mnist", "fashion-mnist", "cifar10", "celeba", "stacked-mnist"];
+/// Data sets drawn from a seed.
+const DRAWN: [&str; 3] = ["curve", "ring", "grid"];
+
+impl Real {
+    fn open(against: &Against) -> Result<Self> {
+        let Against { data, sample, seed } = against;
+        let open = |data: &DataConfig, seed: u64| -> Result<Arc<dyn Dataset>> {
+            let set = data::find(data, sample, seed)?;
+            data::check_shape(data, sample, &set.shape())?;
+            Ok(set)
+        };
+        let train = open(data, *seed)?;
+        let other = DataConfig { split: Some(Split::Test), ..data.clone() };
+        let (reference, held_out) = if DRAWN.contains(&data.name.as_str()) {
+            (open(data, seed.wrapping_add(1))?, HeldOut::Drawn)
+        } else if WITH_TEST.contains(&data.name.as_str()) && matches!(data.split, None | Some(Split::Train)) {
+            // CelebA without its lists and packs have no split to hold out.
+            open(&other, *seed).map_or_else(|_| (Arc::clone(&train), HeldOut::Nowhere), |set| (set, HeldOut::Split))
+        } else {
+            (Arc::clone(&train), HeldOut::Nowhere)
+        };
+        Ok(Self { reference, train, held_out, seed: *seed })
+    }
+
+    /// Embeds at most `most` samples of a part, chosen by the seed.
+    fn gather(&self, judge: &Judge, part: Part, most: usize) -> Result<Gathered> {
+        let set = if part == Part::Reference { &self.reference } else { &self.train };
+        let mut order: Vec<usize> = (0..set.len()).collect();
+        Rng::stream(self.seed, "real samples").shuffle(&mut order);
+        if self.held_out == HeldOut::Nowhere && part != Part::Train {
+            let half = order.len() / 2;
+            order = if part == Part::Reference { order.split_off(half) } else { order[..half].to_vec() };
+        }
+        order.truncate(most);
+        // In the data's own order, which is faster to read.
+        order.sort_unstable();
+        let mut gathered = judge.gather();
+        for indices in order.chunks(AT_ONCE) {
+            gathered.push(&samples(set.as_ref(), indices)?)?;
+        }
+        Ok(gathered)
+    }
+
+    fn description(&self, data: &DataConfig) -> gan_metrics::RealSet {
+        let (split, floor_split) = match self.held_out {
+            HeldOut::Split => ("test", "training samples"),
+            HeldOut::Drawn => ("drawn anew", "training points"),
+            HeldOut::Nowhere => ("half of the training data", "the other half"),
+        };
+        gan_metrics::RealSet { data: data.name.clone(), split: split.into(), floor_split: floor_split.into() }
+    }
+}
+
+/// Samples of a data set by number, `[N, C, H, W]` or `[N, D]`.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn samples(set: &dyn Dataset, indices: &[usize]) -> Result<Tensor> {
+    let size = set.pixels();
+    let mut values = vec![0.0; indices.len() * size];
+    indices.iter().zip(values.chunks_exact_mut(size)).try_for_each(|(index, out)| set.write(*index, out))?;
+    let shape = [&[indices.len()], &set.shape()[..]].concat();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu).map_err(Error::from)?)
+}

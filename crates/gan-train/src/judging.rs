@@ -1,0 +1,125 @@
+//! The observer that judges: evaluates G at intervals, keeps the best, and raises alarms.
+
+use crate::alarms::{Alarm, Kind, Setting, Watch};
+use crate::checkpoint;
+use crate::config::Policy;
+use crate::error::Result;
+use crate::evaluate::{self, Evaluated, Evaluator};
+use crate::folder::RunFolder;
+use crate::log::{Log, append, forget_after};
+use crate::observe::Observer;
+use crate::trainer::{StepReport, Trainer};
+use gan_metrics::Card;
+use gan_report::atomic;
+use serde_json::{Map, Value};
+use std::io::Write;
+
+pub(crate) struct Judging {
+    folder: RunFolder,
+    log: Log,
+    evaluator: Option<Evaluator>,
+    watch: Option<Watch>,
+    best: Option<f64>,
+    raised: Vec<Alarm>,
+}
+
+impl Judging {
+    pub(crate) fn new(folder: &RunFolder, log: Log) -> Self {
+        Self { folder: folder.clone(), log, evaluator: None, watch: None, best: None, raised: vec![] }
+    }
+
+    /// Measures G, writes the card and the figures, and keeps G if it is the best so far.
+    fn evaluate(&mut self, trainer: &Trainer) -> Result<()> {
+        let Some(evaluator) = &self.evaluator else { return Ok(()) };
+        let step = trainer.step();
+        let card = match evaluator.of_trainer(trainer) {
+            Err(crate::Error::Metrics(gan_metrics::Error::Values { what, problem })) => {
+                self.raised.push(Alarm::new(Kind::NotFinite, step, format!("{what}: {problem}")));
+                return Ok(());
+            }
+            card => card?,
+        };
+        let best = evaluator.best();
+        let value = card.value(best);
+        self.write(step, card)?;
+        match value {
+            Some(value) if best.better().prefers(value, self.best.unwrap_or(f64::NAN)) => self.keep(value, trainer),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, step: u64, card: Card) -> Result<()> {
+        let mut line = Map::from_iter([("step".to_string(), Value::from(step))]);
+        line.extend(card.figures.iter().map(|figure| (figure.metric.name().to_string(), figure.value.into())));
+        let evaluated = serde_json::to_string(&Evaluated { step, card }).unwrap_or_default();
+        let path = self.folder.evaluations();
+        let written = append(&path)?.write_all(format!("{evaluated}\n").as_bytes());
+        written.map_err(|e| crate::Error::file(&path, format!("cannot be written: {e}")))?;
+        self.log.write(step, Value::Object(line))
+    }
+
+    /// Saves the best generator so far, and the whole state where an alarm may want to go back to it.
+    fn keep(&mut self, value: f64, trainer: &Trainer) -> Result<()> {
+        self.best = Some(value);
+        if let Some(bytes) = trainer.generator_file()? {
+            atomic::write(&self.folder.best_generator(), &bytes)?;
+        }
+        if trainer.plan().may_roll_back() {
+            let dir = self.folder.best();
+            std::fs::create_dir_all(&dir).map_err(|e| crate::Error::file(&dir, format!("cannot be created: {e}")))?;
+            checkpoint::save(trainer, &dir, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the log's new lines to the watch.
+    fn watch(&mut self) -> Vec<Alarm> {
+        let lines = self.log.take_fresh();
+        let Some(watch) = &mut self.watch else { return vec![] };
+        lines.iter().flat_map(|line| watch.see(line)).collect()
+    }
+}
+
+impl Observer for Judging {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+        let path = self.folder.evaluations();
+        forget_after(&path, trainer.step())?;
+        if self.evaluator.is_none() && trainer.plan().config().evaluate.every > 0 {
+            self.evaluator = Some(Evaluator::of_plan(trainer.plan())?);
+        }
+        let best = self.evaluator.as_ref().map(Evaluator::best);
+        self.watch = Some(Watch::new(Setting {
+            total: trainer.total_steps(),
+            best: best.map(|best| (best.name().to_string(), best.better())),
+            floor: best.and_then(|best| self.evaluator.as_ref()?.floor(best)),
+        }));
+        let before = evaluate::read(&path);
+        self.best = best.and_then(|best| evaluate::best_of(&before, best)).map(|(_, value)| value);
+        // What earlier lines show has been said when they were written.
+        self.watch();
+        if trainer.step() == 0 { self.evaluate(trainer) } else { Ok(()) }
+    }
+
+    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
+        let every = trainer.plan().config().evaluate.every;
+        if every > 0 && (report.step.is_multiple_of(every) || report.step == trainer.total_steps()) {
+            self.evaluate(trainer)?;
+        }
+        let found = self.watch();
+        self.raised.extend(found);
+        Ok(())
+    }
+
+    fn alarms(&mut self) -> Vec<Alarm> {
+        std::mem::take(&mut self.raised)
+    }
+
+    fn alarmed(&mut self, _: &Alarm, _: Policy, _: &Trainer) -> Result<()> {
+        self.log.take_fresh();
+        Ok(())
+    }
+
+    fn roll_back(&mut self, trainer: &mut Trainer) -> Result<bool> {
+        Ok(checkpoint::restore(trainer, &self.folder.best())?.is_some())
+    }
+}
