@@ -3,7 +3,7 @@
 //! On the CPU a network runs as one fused operation (`links`); on other devices, and where gradients are to be differentiated
 //! again, layer by layer (`layerwise`). All trained parameters stand in a row in one variable; a [`Param`] is a window into it.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::init::Init;
 use crate::layer::{Layer, RunningVariance};
 use crate::params::{self, Param, Role};
@@ -91,6 +91,8 @@ pub struct Network {
     starts: Vec<usize>,
     /// All trained parameters in a row.
     theta: Var,
+    /// The layer whose input is the features.
+    head: usize,
     fused: Fused,
 }
 
@@ -141,7 +143,8 @@ impl Network {
         }
         let empty = Chain::new(&[1], vec![], Precision::F32, reuse)?;
         let fused = Fused { precision: Precision::F32, reuse, whole: Arc::new(empty), halves: OnceLock::new() };
-        let network = Self { layers: layers.to_vec(), input: input.to_vec(), shapes, params, starts, theta, fused };
+        let (head, layers, input) = (head(layers), layers.to_vec(), input.to_vec());
+        let network = Self { layers, input, shapes, params, starts, theta, head, fused };
         Ok(network.with_precision(Precision::F32)?)
     }
 
@@ -153,6 +156,24 @@ impl Network {
         (self.fused.precision, self.fused.halves) = (precision, OnceLock::new());
         self.fused.whole = Arc::new(self.chain(0..self.layers.len())?);
         Ok(self)
+    }
+
+    /// The same network, whose features are what reaches layer `index`, counted from 0, instead of its last one with weights.
+    ///
+    /// # Errors
+    /// If it has no such layer.
+    pub fn with_features_before(mut self, index: usize) -> Result<Self> {
+        if index >= self.layers.len() {
+            let problem = format!("features before layer {index}: there are {}, counted from 0", self.layers.len());
+            return Err(Error::Network { network: "network".into(), problem });
+        }
+        (self.head, self.fused.halves) = (index, OnceLock::new());
+        Ok(self)
+    }
+
+    /// The shape of a sample's features, without the batch.
+    pub fn features(&self) -> &[usize] {
+        self.before(self.head)
     }
 
     /// Some layers as one operation.
@@ -205,12 +226,12 @@ impl Network {
         self.layerwise(0..self.layers.len(), x, pass)
     }
 
-    /// x `[N, input…]` -> (`[N, output…]`, what reaches the last layer with weights).
+    /// x `[N, input…]` -> (`[N, output…]`, features: what reaches the last layer with weights, or the layer chosen).
     ///
     /// # Errors
     /// If x has another shape than the network is for.
     pub fn forward_with_features(&self, x: &Tensor, pass: &mut Pass) -> candle_core::Result<(Tensor, Tensor)> {
-        let (head, end) = (head(&self.layers), self.layers.len());
+        let (head, end) = (self.head, self.layers.len());
         if !self.runs_fused(x) || head == 0 {
             let features = self.layerwise(0..head, x, pass)?;
             return Ok((self.layerwise(head..end, &features, pass)?, features));

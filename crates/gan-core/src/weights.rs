@@ -2,25 +2,31 @@
 //!
 //! All metadata is JSON under one key, so that the same network always makes the same bytes (several keys would come out in
 //! a random order). PyTorch, candle and every other reader of safetensors see plain named tensors.
+//!
+//! In reading order: this file (generators and discriminators), `file` (reading and writing, whatever the network),
+//! [`classifier`] (networks that judge).
 
-use crate::error::{Error, Result, bare};
+use crate::error::{Error, Result};
 use crate::gan::LayeredGenerator;
 use crate::init::Init;
 use crate::layer::Layer;
 use crate::noise::Latent;
-use crate::params::{self, Param};
+use crate::params;
 use crate::rng::Rng;
 use crate::shape;
-use crate::wording::plain;
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The version of [`Description`] that this crate writes.
+pub mod classifier;
+mod file;
+
+pub use classifier::Classifier;
+pub use file::{Describe, from_bytes, to_bytes};
+
+/// The version of the descriptions that this crate writes.
 pub const FORMAT: u32 = 1;
-const KEY: &str = "gan";
 
 /// What a weight file says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,54 +69,19 @@ pub struct DataDescription {
     pub units: Vec<[f64; 2]>,
 }
 
-/// The bytes of a weight file with `params` and `description`.
-///
-/// # Errors
-/// If the tensors cannot be serialised.
-pub fn to_bytes(params: &[Param], description: &Description) -> Result<Vec<u8>> {
-    let json = serde_json::to_string(description).map_err(|e| candle_core::Error::Msg(e.to_string()))?;
-    let metadata = HashMap::from([(KEY.to_string(), json)]);
-    let tensors: BTreeMap<String, Tensor> = params::named_tensors(params)?
-        .into_iter()
-        .map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?)))
-        .collect::<Result<_>>()?;
-    let views = tensors.iter().map(|(name, t)| (name.as_str(), t));
-    Ok(safetensors::serialize(views, Some(metadata)).map_err(candle_core::Error::from)?)
+impl Describe for Description {
+    const NETWORKS: &'static [&'static str] = &["generator", "discriminator"];
+    const NAME_OURS: &'static str = "name a run folder, or a generator.safetensors that gan train wrote";
 }
 
-/// A weight file's description and tensors.
+/// A generator's or discriminator's description and tensors.
 ///
 /// # Errors
-/// If the file cannot be read, is not a whole safetensors file, or was not written by this library; the message says which.
+/// If the file cannot be read, is not a whole safetensors file, was not written by this library, or holds another network;
+/// the message says which.
 pub fn read(path: &Path) -> Result<(Description, BTreeMap<String, Tensor>)> {
-    let fail = |problem: String| Error::Weights { path: path.into(), problem };
-    let damaged = |e: String| fail(format!("is damaged ({e}): copy it or make it again"));
-    let bytes = std::fs::read(path).map_err(|e| fail(format!("cannot be read: {e}")))?;
-    let broken =
-        |e| fail(format!("is not a whole safetensors file ({e}): it is cut off, or of another kind; {NAME_OURS}"));
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-    let json = header.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
-        fail(format!(
-            "was not written by gan: its metadata lacks the key \"{KEY}\", which holds the layer list; {NAME_OURS}"
-        ))
-    })?;
-    let metadata = |e: serde_json::Error| damaged(format!("its metadata: {}", plain(&e.to_string())));
-    let Version { format } = serde_json::from_str(json).map_err(metadata)?;
-    if format > FORMAT {
-        return Err(fail(format!("has format {format}, this version reads {FORMAT}: use a newer gan")));
-    }
-    let description = serde_json::from_str(json).map_err(metadata)?;
-    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
-    let tensors = tensors.map_err(|e| damaged(bare(&e).to_string()))?;
-    Ok((description, tensors.into_iter().collect()))
-}
-
-/// What to do about a file that is none of ours.
-const NAME_OURS: &str = "name a run folder, or a generator.safetensors that gan train wrote";
-
-#[derive(Deserialize)]
-struct Version {
-    format: u32,
+    let unreadable = |e| Error::Weights { path: path.into(), problem: format!("cannot be read: {e}") };
+    from_bytes(&std::fs::read(path).map_err(unreadable)?, path)
 }
 
 /// Reads a generator's weight file and builds the generator from it, on `device`.

@@ -50,6 +50,13 @@ impl Optimizer {
         Ok(Self { config, slots, steps: 0 })
     }
 
+    /// Takes steps of another size from now on; the moments stay.
+    pub fn set_rate(&mut self, new: f64) {
+        match &mut self.config {
+            OptimizerConfig::Adam { rate, .. } | OptimizerConfig::Rmsprop { rate, .. } => *rate = new,
+        }
+    }
+
     /// The Euclidean norm over all parameters' gradients; a parameter without one counts as zero.
     ///
     /// # Errors

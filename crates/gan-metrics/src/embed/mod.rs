@@ -1,4 +1,15 @@
 //! Networks that turn images into the features which metrics compare.
+//!
+//! In reading order: this file (the trait [`Embedder`]), `images` and `resize` (what reaches a network), [`layered`] (own
+//! networks, and the digit classifier that is shipped).
+
+pub mod layered;
+
+mod hash;
+mod images;
+mod resize;
+
+pub use layered::Layered;
 
 use crate::error::Result;
 use candle_core::Tensor;

@@ -1,0 +1,39 @@
+//! What all networks for images do before and around their own work: refuse what they cannot take, and go in batches.
+
+use super::Embedding;
+use crate::error::{Error, Result};
+use candle_core::Tensor;
+
+/// `[C, H, W]` of images `[N, C, H, W]`, for the network called `name`, which takes `channels` of them.
+///
+/// # Errors
+/// [`Error::Mismatch`] where they are no images, none, empty, or have other channels.
+pub fn shape(images: &Tensor, name: &str, channels: usize) -> Result<[usize; 3]> {
+    let colours = if channels == 1 { "1 channel (grey)".into() } else { format!("{channels} channels") };
+    let wrong = |advice: &str| Error::Mismatch {
+        what: format!("images for {name}"),
+        found: format!("a tensor {:?}", images.dims()),
+        expected: format!("[N, C, H, W] with {colours}"),
+        advice: advice.into(),
+    };
+    match *images.dims() {
+        [n, c, h, w] if n * h * w > 0 && c == channels => Ok([c, h, w]),
+        [n, _, h, w] if n * h * w == 0 => Err(wrong("there has to be an image, and a pixel in it")),
+        [_, 3, _, _] => Err(wrong("turn the images grey, or take a network for colour images")),
+        [_, 1, _, _] => Err(wrong("repeat the grey channel, or take a network for grey images")),
+        [_, _, _, _] => Err(wrong("take a network for images with as many channels")),
+        _ => Err(wrong("only images can be embedded")),
+    }
+}
+
+/// Features and logits of `images`, which `run` makes `size` at a time.
+///
+/// # Errors
+/// Those of `run`.
+pub fn in_batches(images: &Tensor, size: usize, run: impl Fn(&Tensor) -> Result<[Tensor; 2]>) -> Result<Embedding> {
+    let n = images.dim(0)?;
+    let parts = (0..n).step_by(size).map(|at| run(&images.narrow(0, at, size.min(n - at))?));
+    let parts: Vec<[Tensor; 2]> = parts.collect::<Result<_>>()?;
+    let all = |i: usize| Tensor::cat(&parts.iter().map(|part| &part[i]).collect::<Vec<_>>(), 0);
+    Ok(Embedding { features: all(0)?, logits: Some(all(1)?) })
+}
