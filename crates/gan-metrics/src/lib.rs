@@ -4,9 +4,12 @@
 //! grow with the number of samples. Usable alone on any two sets of images or feature arrays.
 
 pub mod embed;
+pub mod energy;
 pub mod error;
 pub mod features;
+pub mod modes;
 
 pub use embed::{Embedder, Embedding};
 pub use error::{Error, Result};
 pub use features::Features;
+pub use modes::{Coverage, Modes};
