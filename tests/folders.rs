@@ -78,6 +78,27 @@ fn broken_files_are_left_out_unless_all_must_be_whole() {
 }
 
 #[test]
+fn looking_into_data_and_packing_it_leave_broken_files_out_unless_told_to_be_strict() {
+    let place = Place::new();
+    faces(&place, "mine", 3);
+    fs::write(place.path("mine/000002.jpg"), "").unwrap();
+    let text = place.good("data inspect mine");
+    assert!(text.text().contains("000002.jpg: the file is empty"), "{}", text.text());
+    let words = ["mine/000002.jpg", "the file is empty", "data.strict=false"];
+    place.gan("data inspect mine --strict").expect(1, &words);
+    place.gan("data pack mine strict.ganpack --strict").expect(1, &words);
+    assert!(!place.path("strict.ganpack").exists());
+    place.good("data pack mine mine.ganpack");
+    fs::remove_file(place.path("mine/000002.jpg")).unwrap();
+    place.good("data inspect mine --strict");
+    let whole = fs::read(place.path("mine/000003.jpg")).unwrap();
+    fs::write(place.path("mine/000003.jpg"), &whole[..whole.len() / 2]).unwrap();
+    let words = ["mine/000003.jpg", "cut off"];
+    place.gan("data inspect mine --strict").expect(1, &words);
+    place.gan("data pack mine strict.ganpack --strict").expect(1, &words);
+}
+
+#[test]
 fn folders_that_cannot_be_trained_on_say_what_to_do() {
     let place = Place::new();
     fs::create_dir(place.path("mine")).unwrap();

@@ -99,6 +99,34 @@ fn inspecting_tells_counts_classes_and_values() {
 }
 
 #[test]
+fn stacked_digits_are_made_looked_into_packed_and_trained_on() {
+    let place = Place::new();
+    place.first_digits("digits", 70);
+    let stacked = "stacked-mnist --set data.dir=digits --set data.count=40";
+    let files = json(&place, &format!("data inspect {stacked} --json --out sheet.png"));
+    assert_eq!((&files["count"], &files["shape"]), (&40.into(), &vec![3, 28, 28].into()));
+    let classes = files["classes"].as_array().unwrap();
+    assert_eq!((classes.len(), &classes[42]["name"]), (1000, &"042".into()));
+    assert_eq!(classes.iter().map(|class| class["count"].as_u64().unwrap()).sum::<u64>(), 40);
+    assert_eq!(Picture::open_png(&place.path("sheet.png")).unwrap().colour(), Colour::Rgb);
+    let text = place.good(&format!("data inspect {stacked}"));
+    for words in ["stacked-mnist: 40 colour images of 28×28", "classes:    1000", " to ", "images each; --json counts"]
+    {
+        assert!(text.text().contains(words), "no {words:?} in {}", text.text());
+    }
+    place.good("data pack stacked-mnist stacked.ganpack --set data.dir=digits --set data.count=40");
+    let pack = json(&place, "data inspect stacked.ganpack --json");
+    assert_eq!((&pack["classes"], &pack["values"]), (&files["classes"], &files["values"]));
+    let line = format!(
+        "{TRAIN} --set data.name=stacked-mnist --set data.channels=3 --set data.dir=digits --set data.count=40"
+    );
+    place.good(&format!("{line} --out run"));
+    place.good(&format!("{line} --out again"));
+    assert_same(&results(&place.path("run")), &results(&place.path("again")));
+    place.gan(&format!("{line} --set data.channels=1 --out no")).expect(2, &["the images of stacked-mnist have 3"]);
+}
+
+#[test]
 fn points_and_made_images_can_be_looked_into() {
     let place = Place::new();
     assert_eq!(json(&place, "data inspect ring --json")["shape"], Value::from(vec![2]));
@@ -117,7 +145,9 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
     let list: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
     let row = |name: &str| list.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap().clone();
     assert!(row("cifar10")["found"].as_str().unwrap().ends_with("/cifar10"));
-    assert!(row("mnist")["found"].as_str().unwrap().ends_with("data/mnist"));
+    for name in ["mnist", "stacked-mnist"] {
+        assert!(row(name)["found"].as_str().unwrap().ends_with("data/mnist"), "{name}");
+    }
     assert!(row("ring")["needs"].is_null() && row("ring")["found"].is_null());
     let text = place.good("data list");
     for words in ["mnist ", "found in ", "needs no files", "FILE.ganpack"] {
@@ -140,6 +170,12 @@ fn what_cannot_be_packed_is_refused_and_nothing_is_overwritten() {
         ("data pack mnist x.ganpack --channels 2", 2, &["--channels", "1 (grey) or 3 (colour)"]),
         ("data pack mnist x.ganpack --size 0", 2, &["--size", "a side of 1 to 4096"]),
         ("data pack mnist x.ganpack --set data.dri=x", 2, &["data.dri", "dir"]),
+        (
+            "data pack mnist x.ganpack --set data.ring.modes=4",
+            2,
+            &["data.ring: is for data.name = \"ring\", found \"mnist\""],
+        ),
+        ("data pack mnist x.ganpack --set data.count=4", 2, &["data.count: is for data.name = \"stacked-mnist\""]),
         ("data pack mnist x.ganpack --set train.batch=4", 2, &["--set train", "is no setting of the data"]),
         ("data pack mnist x.ganpack --set data=4", 2, &["--set data", "is no setting of the data"]),
         ("data pack mnist x.ganpack --set data.dir=nowhere", 2, &["nowhere: found no such folder"]),

@@ -132,7 +132,8 @@ fn subject(source: &str, args: &EvaluateArgs, data: &DataConfig) -> Result<(Subj
             return Err(Usage(format!("{source}: holds images, but {} has points", data.name)).into());
         };
         let (name, size) = ("folder".into(), Some(Pair::Each([height, width])));
-        let folder = DataConfig { name, dir: Some(path.into()), split: None, flip: false, channels, size, ..data.clone() };
+        let folder =
+            DataConfig { name, dir: Some(path.into()), split: None, flip: false, channels, size, ..data.clone() };
         let set = gan_train::data::find(&folder, &sample, args.seed)?;
         return Ok((Subject::Samples(Given::Set(set)), sample));
     }
@@ -147,7 +148,11 @@ fn array(path: &Path) -> Result<Tensor> {
     let samples = crate::npy::read(path, "[N, C, H, W] or [N, D]")?;
     match samples.rank() {
         2 | 4 => Ok(samples),
-        _ => anyhow::bail!("{}: found an array of shape {:?}, expected [N, C, H, W] or [N, D]", path.display(), samples.dims()),
+        _ => anyhow::bail!(
+            "{}: found an array of shape {:?}, expected [N, C, H, W] or [N, D]",
+            path.display(),
+            samples.dims()
+        ),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::progress::Progress;
 use crate::{FAILED, STOPPED, say, source};
 use anyhow::{Context, Result};
 use gan_train::folder::PICTURES;
-use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, checkpoint, Verdict, planes, presets, record};
+use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, Verdict, checkpoint, planes, presets, record};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;

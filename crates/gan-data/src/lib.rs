@@ -9,6 +9,7 @@
 //! - [`folder`]: where data sets are looked for;
 //! - [`points`]: points on curves and around modes;
 //! - [`mnist`]: MNIST and Fashion-MNIST, which shares its layout;
+//! - [`stacked`]: three digits of MNIST as one colour image, a thousand classes;
 //! - [`cifar`]: the binary batches of CIFAR-10;
 //! - [`images`]: image files decoded and brought to the training size;
 //! - [`image_folder`]: folders of image files;
@@ -52,6 +53,7 @@ pub mod pack;
 pub mod points;
 pub mod resized;
 pub mod sampler;
+pub mod stacked;
 mod workers;
 
 pub use batch::Flip;
@@ -68,3 +70,4 @@ pub use pack::Pack;
 pub use points::{Points, Units};
 pub use resized::Resized;
 pub use sampler::{LastBatch, Order, Position, Sampler, Sampling};
+pub use stacked::{StackedMnist, StackedOptions};

@@ -7,11 +7,11 @@ use crate::card::{Card, EmbedderCard, Figure, Reference};
 use crate::embed::{Embedder, hex};
 use crate::error::{Error, Result};
 use crate::features::Features;
+use crate::frechet;
 use crate::metric::Metric;
 use crate::modes::Modes;
 use crate::moments::Moments;
 use crate::score::Score;
-use crate::frechet;
 use candle_core::Tensor;
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
@@ -150,8 +150,15 @@ impl Judge {
     ///
     /// # Errors
     /// If there are too few real samples.
-    pub fn with_real(mut self, described: RealSet, reference: Gathered, floor: &Gathered, train: Gathered) -> Result<Self> {
-        let prepared = if self.metrics.contains(&Metric::Fid) { Some(frechet::Prepared::new(&reference.moments)?) } else { None };
+    pub fn with_real(
+        mut self,
+        described: RealSet,
+        reference: Gathered,
+        floor: &Gathered,
+        train: Gathered,
+    ) -> Result<Self> {
+        let prepared =
+            if self.metrics.contains(&Metric::Fid) { Some(frechet::Prepared::new(&reference.moments)?) } else { None };
         let hash = hex(&reference.hash.finalize());
         let (count, features) = (reference.count, reference.kept);
         let real = Real { described, count, hash, features, prepared, train: train.kept, floors: BTreeMap::new() };

@@ -32,4 +32,4 @@ pub use error::{Error, Result};
 pub use features::Features;
 pub use judge::{Gathered, Judge, ModesOf, RealSet};
 pub use metric::Metric;
-pub use modes::Modes;
+pub use modes::{Coverage, Modes};

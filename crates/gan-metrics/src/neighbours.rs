@@ -98,7 +98,8 @@ mod tests {
         assert!((0.8..1.3).contains(&new.ratio) && new.near_copies < 0.05, "{new:?}");
         let mut copies = train.first(300);
         let jitter = drawn(300, 4);
-        copies = Features::new(copies.values().iter().zip(jitter.values()).map(|(x, j)| x + 1e-4 * j).collect(), 3).unwrap();
+        copies =
+            Features::new(copies.values().iter().zip(jitter.values()).map(|(x, j)| x + 1e-4 * j).collect(), 3).unwrap();
         let copied = memory(&copies, &train).unwrap();
         assert!(copied.ratio < 0.01 && copied.near_copies > 0.95, "{} {}", copied.ratio, copied.near_copies);
     }

@@ -38,7 +38,12 @@ impl Score {
     pub fn push(&mut self, logits: &Features) -> Result<()> {
         if logits.dim() != self.sums.len() {
             let (found, expected) = (format!("{} a sample", logits.dim()), format!("{}, one a class", self.sums.len()));
-            return Err(Error::Mismatch { what: "logits".into(), found, expected, advice: "use one classifier".into() });
+            return Err(Error::Mismatch {
+                what: "logits".into(),
+                found,
+                expected,
+                advice: "use one classifier".into(),
+            });
         }
         logits.check_finite("the classifier's")?;
         logits.rows().for_each(|row| self.add(row));
@@ -92,7 +97,8 @@ mod tests {
 
     #[test]
     fn it_is_the_formula_over_all_samples() {
-        let rows: Vec<Vec<f32>> = (0..50).map(|i| (0..4).map(|j| ((i * 7 + j * 13) % 11) as f32 * 0.4 - 2.0).collect()).collect();
+        let rows: Vec<Vec<f32>> =
+            (0..50).map(|i| (0..4).map(|j| ((i * 7 + j * 13) % 11) as f32 * 0.4 - 2.0).collect()).collect();
         let p: Vec<Vec<f64>> = rows
             .iter()
             .map(|row| {
@@ -101,7 +107,8 @@ mod tests {
             })
             .collect();
         let mean = |j: usize| p.iter().map(|row| row[j]).sum::<f64>() / 50.0;
-        let kl: f64 = p.iter().map(|row| (0..4).map(|j| row[j] * (row[j] / mean(j)).ln()).sum::<f64>()).sum::<f64>() / 50.0;
+        let kl: f64 =
+            p.iter().map(|row| (0..4).map(|j| row[j] * (row[j] / mean(j)).ln()).sum::<f64>()).sum::<f64>() / 50.0;
         let score = scored(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
         assert!((score.score() - kl.exp()).abs() < 1e-12, "{} {}", score.score(), kl.exp());
         let over = p.iter().filter(|row| row.iter().any(|p| *p >= 0.6)).count() as f64 / 50.0;

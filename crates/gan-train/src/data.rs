@@ -2,7 +2,7 @@
 
 use crate::config::{DataConfig, LastBatch};
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, only_of_its_set};
 use gan_core::wording::choose;
 use gan_data::pack::{Pack, is_pack};
 use gan_data::points::Shape;
@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 mod images;
 
-/// Images in the set called "made".
+/// Images in the set called "made", unless another number is asked for.
 const MADE: usize = 60_000;
 
 /// Every name that `data.name` may have.
-pub const KNOWN: [&str; 9] = ["mnist", "fashion-mnist", "cifar10", "celeba", "folder", "curve", "ring", "grid", "made"];
+pub const KNOWN: [&str; 10] =
+    ["mnist", "fashion-mnist", "stacked-mnist", "cifar10", "celeba", "folder", "curve", "ring", "grid", "made"];
 
 /// Opens the plan's training data.
 ///
@@ -33,20 +34,25 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
 /// the others come in their own ([`check_shape`]). `seed` decides what is drawn or made.
 ///
 /// # Errors
-/// If the name is unknown, or the files are missing or damaged.
+/// If the name is unknown, a setting belongs to another set, or the files are missing or damaged.
 pub fn find(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Dataset>> {
+    only_of_its_set(data)?;
     if let Some(path) = pack(data) {
         return images::fitted(data, sample, Arc::new(Pack::open(path)?));
     }
     Ok(match data.name.as_str() {
         "mnist" => images::mnist(data, sample, Family::Mnist)?,
         "fashion-mnist" => images::mnist(data, sample, Family::FashionMnist)?,
+        "stacked-mnist" => images::stacked_mnist(data, sample, seed)?,
         "cifar10" => images::cifar10(data, sample)?,
         "celeba" => images::celeba(data)?,
         "folder" => images::folder(data)?,
         "made" => {
             let [c, h, w] = [0, 1, 2].map(|i| sample.get(i).copied().unwrap_or(1));
-            Arc::new(Made { images: MadeImages::new(seed, MADE, [c, h, w])?, shape: sample.to_vec() })
+            Arc::new(Made {
+                images: MadeImages::new(seed, data.count.unwrap_or(MADE), [c, h, w])?,
+                shape: sample.to_vec(),
+            })
         }
         "curve" | "ring" | "grid" => Arc::new(Points::new(&points(data)?, seed)?),
         other => {
@@ -72,13 +78,8 @@ pub fn check_shape(data: &DataConfig, sample: &[usize], has: &[usize]) -> Result
 /// What the points of "curve", "ring" or "grid" are.
 ///
 /// # Errors
-/// If the data are no points, or a table belongs to another kind.
+/// If the data are no points.
 pub fn points(data: &DataConfig) -> Result<Shape> {
-    let tables = [("curve", data.curve.is_some()), ("ring", data.ring.is_some()), ("grid", data.grid.is_some())];
-    if let Some((other, _)) = tables.iter().find(|(name, given)| *given && *name != data.name) {
-        let problem = format!("is for data.name = \"{other}\", found \"{}\": remove it", data.name);
-        return Err(Error::config(format!("data.{other}"), problem));
-    }
     match data.name.as_str() {
         "curve" => Ok(Shape::Curves(data.curve.clone().unwrap_or_default())),
         "ring" => Ok(Shape::Ring(data.ring.clone().unwrap_or_default())),

@@ -123,7 +123,13 @@ impl Evaluator {
         let mut rng = Rng::stream(self.seed, "evaluation");
         let latent = trainer.plan().config().latent;
         let gathered = trainer.in_use(|generator| {
-            self.gather(&mut |n| Ok(Some(generator.forward(&latent.sample(n, &mut rng, trainer.device())?, &mut gan_core::Pass::eval())?.detach())))
+            self.gather(&mut |n| {
+                Ok(Some(
+                    generator
+                        .forward(&latent.sample(n, &mut rng, trainer.device())?, &mut gan_core::Pass::eval())?
+                        .detach(),
+                ))
+            })
         })?;
         let subject = trainer.plan().config().preset.clone();
         Ok(Card { step: Some(trainer.step()), ..self.card(&subject, &gathered)? })

@@ -40,5 +40,5 @@ pub use observe::{Observer, Outcome};
 pub use optimizer::Optimizer;
 pub use plan::{Architecture, Length, Plan};
 pub use run::run;
-pub use verdict::Verdict;
 pub use trainer::{Moment, StepReport, Trainer};
+pub use verdict::Verdict;

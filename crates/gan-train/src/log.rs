@@ -57,7 +57,8 @@ impl Log {
         // One write a line: a killed process leaves at most one torn line, at the end.
         file.write_all(format!("{line}\n").as_bytes())
             .map_err(|e| Error::file(self.folder.metrics(), format!("cannot be written: {e}")))?;
-        let numbers = line.as_object().into_iter().flatten().filter(|(tag, value)| *tag != "step" && !value.is_string());
+        let numbers =
+            line.as_object().into_iter().flatten().filter(|(tag, value)| *tag != "step" && !value.is_string());
         for (tag, value) in numbers {
             events.scalar(step, unix_time(), tag, value.as_f64().unwrap_or(f64::NAN))?;
         }

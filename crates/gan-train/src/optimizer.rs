@@ -14,6 +14,8 @@ pub struct Optimizer {
     config: OptimizerConfig,
     slots: Vec<Slot>,
     steps: u64,
+    /// What the rate is multiplied by.
+    rate_factor: f64,
 }
 
 /// A variable with all parameters that stand in it.
@@ -47,7 +49,7 @@ impl Optimizer {
             let second = Average::zeros_like(var)?;
             slots.push(Slot { var: var.clone(), params: vec![param.clone()], first, second });
         }
-        Ok(Self { config, slots, steps: 0 })
+        Ok(Self { config, slots, steps: 0, rate_factor: 1.0 })
     }
 
     /// Takes steps of another size from now on; the moments stay.
@@ -98,12 +100,17 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Multiplies the rate by `factor` from now on.
+    pub fn set_rate_factor(&mut self, factor: f64) {
+        self.rate_factor = factor;
+    }
+
     /// What this step does to each number.
     fn numbers(&self) -> Step {
         let placement = |inside: bool| if inside { Epsilon::InsideRoot } else { Epsilon::OutsideRoot };
         match self.config {
             OptimizerConfig::Adam { rate, betas: [b1, b2], epsilon, epsilon_inside_root, bias_correction } => {
-                let steps = self.steps as f64;
+                let (steps, rate) = (self.steps as f64, rate * self.rate_factor);
                 let (c1, c2) = (1.0 - b1.powf(steps), 1.0 - b2.powf(steps));
                 let (scale, root_scale) = match bias_correction {
                     BiasCorrection::Separate => (rate / c1, 1.0 / c2),
@@ -115,7 +122,7 @@ impl Optimizer {
             OptimizerConfig::Rmsprop { rate, alpha, epsilon, epsilon_inside_root } => Step {
                 first_decay: None,
                 second_decay: alpha,
-                scale: rate,
+                scale: rate * self.rate_factor,
                 root_scale: 1.0,
                 epsilon,
                 placement: placement(epsilon_inside_root),

@@ -7,6 +7,8 @@ use gan_core::{Init, Labels, Layer, family, shape};
 mod data;
 mod judging;
 
+pub(crate) use data::only_of_its_set;
+
 /// A run whose settings were checked against each other, with its networks as layer lists.
 #[derive(Clone, Debug)]
 pub struct Plan {

@@ -7,9 +7,9 @@
 
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
+use crate::log::{append, forget_after};
 use crate::observe::{Observer, Outcome};
 use crate::pictures::{file_name, make};
-use crate::log::{append, forget_after};
 use crate::trainer::{Moment, StepReport, Trainer};
 use candle_core::Tensor;
 use gan_core::Pass;

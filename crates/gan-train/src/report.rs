@@ -75,7 +75,8 @@ fn judged(verdict: &Verdict, page: &mut Page) {
     let step = grouped(best.step as usize);
     let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
     let floor = floor.map(|floor| format!("; real samples: {}", digits(floor))).unwrap_or_default();
-    page.summary.push((format!("Best {}", best.metric.title()), format!("{} at step {step}{floor}", digits(best.value))));
+    page.summary
+        .push((format!("Best {}", best.metric.title()), format!("{} at step {step}{floor}", digits(best.value))));
     page.summary.extend(best.card.provenance().into_iter().map(|(name, value)| (format!("– {name}"), value)));
     let note = format!("at step {step}{floor}");
     page.cards.insert(

@@ -72,8 +72,13 @@ impl Verdict {
         };
         let part = best.step as f64 / self.steps.max(1) as f64;
         match (part >= AT_THE_END, &best.card.figure(best.metric).and_then(|figure| figure.floor)) {
-            (true, Some(floor)) if *floor > 0.0 && best.value < 2.0 * floor => "it is nearly as good as real samples are".into(),
-            (true, _) => format!("it was still getting better at the end: train longer, e.g. --resume --steps {}", 2 * self.steps),
+            (true, Some(floor)) if *floor > 0.0 && best.value < 2.0 * floor => {
+                "it is nearly as good as real samples are".into()
+            }
+            (true, _) => format!(
+                "it was still getting better at the end: train longer, e.g. --resume --steps {}",
+                2 * self.steps
+            ),
             (false, _) => format!(
                 "it was best at {:.0} % of the run: use the best generator; lower rates or train.ema = 0.999 keep a run from getting worse",
                 100.0 * part
@@ -98,7 +103,11 @@ impl fmt::Display for Verdict {
                 let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
                 let floor = floor.map(|floor| format!("; real samples: {}", digits(floor))).unwrap_or_default();
                 let (step, value) = (grouped(best.step as usize), digits(best.value));
-                let end = if best.last.0 == best.step { String::new() } else { format!("; {} at the end", digits(best.last.1)) };
+                let end = if best.last.0 == best.step {
+                    String::new()
+                } else {
+                    format!("; {} at the end", digits(best.last.1))
+                };
                 writeln!(f, "best       {} {value} at step {step}{end}{floor}", best.metric.title())?;
                 for (name, value) in best.card.provenance() {
                     writeln!(f, "           {name}: {value}")?;
@@ -142,6 +151,9 @@ mod tests {
         let raised = Raised { alarm: Alarm::new(Kind::Collapse, 700, "diversity 0.1".into()), done: Policy::Warn };
         let text = verdict(Some((500, 5.0)), vec![raised]).to_string();
         assert!(text.contains("mode collapse at step 700: diversity 0.1") && text.contains("β1 = 0.5"), "{text}");
-        assert!(text.contains("5.00 at step 500; 9.00 at the end; real samples: 0.500") && text.contains("sha256 11"), "{text}");
+        assert!(
+            text.contains("5.00 at step 500; 9.00 at the end; real samples: 0.500") && text.contains("sha256 11"),
+            "{text}"
+        );
     }
 }

@@ -26,6 +26,9 @@ pub struct SourceArgs {
     /// 1 for grey, 3 for colour [default: the data set's own; 3 for a folder].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_channels)]
     pub channels: Option<usize>,
+    /// Stop at the first image file that cannot be used instead of leaving it out.
+    #[arg(long)]
+    pub strict: bool,
     /// Change one of the data's settings, e.g. data.dir=DIR; may be given often.
     #[arg(long, value_name = "data.KEY=VALUE")]
     pub set: Vec<String>,

@@ -87,12 +87,13 @@ fn named(source: &str) -> Result<(Table, Option<Header>)> {
     }
 }
 
-/// Lays `--set`, `--size` and `--channels` over it.
+/// Lays `--set`, `--size`, `--channels` and `--strict` over it.
 fn assign(table: &mut Table, args: &SourceArgs) -> Result<()> {
     let mut all = Table::from_iter([("data".to_string(), std::mem::take(table).into())]);
     let size = args.size.map(|(height, width)| format!("data.size=[{height}, {width}]"));
     let channels = args.channels.map(|channels| format!("data.channels={channels}"));
-    for assignment in args.set.iter().cloned().chain(size).chain(channels) {
+    let strict = args.strict.then(|| "data.strict=true".to_string());
+    for assignment in args.set.iter().cloned().chain(size).chain(channels).chain(strict) {
         layering::set(&mut all, &assignment)?;
     }
     let data = all.remove("data").and_then(|value| value.try_into().ok());
@@ -107,7 +108,8 @@ fn assign(table: &mut Table, args: &SourceArgs) -> Result<()> {
 }
 
 fn with_defaults(table: &Table) -> Table {
-    let grey = table.get("name").and_then(|name| name.as_str()).is_some_and(|name| name.ends_with("mnist"));
+    let name = table.get("name").and_then(|name| name.as_str());
+    let grey = name.is_some_and(|name| ["mnist", "fashion-mnist"].contains(&name));
     let channels = if grey { 1 } else { CHANNELS };
     let mut data = Table::from_iter([("size".to_string(), SIDE.into()), ("channels".to_string(), channels.into())]);
     data.extend(table.clone());

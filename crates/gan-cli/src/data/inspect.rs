@@ -16,6 +16,9 @@ const SAMPLE: usize = 1000;
 /// The most images on the sheet.
 const SHEET: usize = 64;
 
+/// The most classes that are listed one by one.
+const CLASSES: usize = 100;
+
 /// Mean and spread over a sample of the data, by channel, or by coordinate of points.
 struct Pixels {
     images: usize,
@@ -99,10 +102,20 @@ fn as_text(chosen: &Chosen, pixels: &Pixels) -> String {
     text += &format!("            spread {}\n", rounded(&pixels.spread));
     text += &format!("            in [−1, 1], over {} samples\n", pixels.images);
     text += &format!("classes:    {}\n", data.classes().len());
-    counts(data).iter().for_each(|(name, count)| text += &format!("  {count:>8}  {name}\n"));
+    text += &class_lines(&counts(data));
     text += &format!("skipped:    {} files\n", data.skipped().len());
     data.skipped().iter().for_each(|file| text += &format!("  {}: {}\n", file.path.display(), file.reason));
     text
+}
+
+/// A line a class, or one for all where they are many.
+fn class_lines(counts: &[(&String, usize)]) -> String {
+    if counts.len() <= CLASSES {
+        return counts.iter().map(|(name, count)| format!("  {count:>8}  {name}\n")).collect();
+    }
+    let sizes = || counts.iter().map(|(_, count)| *count);
+    let [few, most] = [sizes().min(), sizes().max()].map(|size| size.unwrap_or(0));
+    format!("  {few} to {most} images each; --json counts every one\n")
 }
 
 fn as_json(chosen: &Chosen, pixels: &Pixels) -> serde_json::Value {

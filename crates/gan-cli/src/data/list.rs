@@ -23,6 +23,9 @@ fn about(name: &str) -> (&'static str, Needs) {
     match name {
         "mnist" => ("handwritten digits, grey, 28×28, 10 classes", Files("four files *-ubyte or *-ubyte.gz")),
         "fashion-mnist" => ("clothing, grey, 28×28, 10 classes", Files("four files *-ubyte or *-ubyte.gz")),
+        "stacked-mnist" => {
+            ("three digits of MNIST as one colour image, 28×28, 1,000 classes", Files("the files of mnist"))
+        }
         "cifar10" => ("animals and vehicles, colour, 32×32, 10 classes", Files("the files *_batch*.bin")),
         "celeba" => ("faces, colour, 178×218 before cropping", Files("the folder img_align_celeba")),
         "folder" => ("your images", Dir("a folder of images: data.dir=DIR")),
@@ -47,13 +50,19 @@ pub fn run(args: &ListArgs) -> Result<()> {
     say::line("A pack (gan data pack) stands for any of the images: data.dir=FILE.ganpack")
 }
 
+/// The data set whose files `name` is made from: itself, mostly.
+fn origin(name: &str) -> &str {
+    if name == "stacked-mnist" { "mnist" } else { name }
+}
+
 /// Where the files of the data set `name` are, if they are anywhere.
 fn found(name: &str, needs: &Needs) -> Option<PathBuf> {
     let looked_for = matches!(needs, Needs::Files(_));
-    looked_for.then(|| gan_data::folder::find(name, None).ok()).flatten()
+    looked_for.then(|| gan_data::folder::find(origin(name), None).ok()).flatten()
 }
 
 fn state(name: &str, needs: &Needs, found: Option<PathBuf>) -> String {
+    let name = origin(name);
     let fetch =
         || gan_data::fetch::source(name).map_or(String::new(), |_| format!("; `gan data fetch {name}` gets it"));
     match (needs, found) {
@@ -89,6 +98,8 @@ mod tests {
         assert_eq!(words("cifar10", Some("data/cifar10".into())), "found in data/cifar10");
         let missing = "not here: needs the files *_batch*.bin in data/cifar10; `gan data fetch cifar10` gets it";
         assert_eq!(words("cifar10", None), missing);
+        let missing = "not here: needs the files of mnist in data/mnist; `gan data fetch mnist` gets it";
+        assert_eq!(words("stacked-mnist", None), missing);
         assert_eq!(words("folder", None), "needs a folder of images: data.dir=DIR");
         assert_eq!(words("ring", None), "needs no files");
     }

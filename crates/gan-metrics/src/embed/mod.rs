@@ -14,11 +14,9 @@ pub use layered::Layered;
 use crate::error::Result;
 use candle_core::Tensor;
 
-mod layered;
 mod plain;
 mod stacked;
 
-pub use layered::Layered;
 pub use plain::{Coordinates, Thumbnails};
 pub use stacked::Stacked;
 

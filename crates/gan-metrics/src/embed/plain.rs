@@ -41,7 +41,12 @@ impl Embedder for Coordinates {
         let d = self.units.len();
         if points.rank() != 2 || points.dim(1)? != d {
             let (found, expected) = (format!("{:?}", points.dims()), format!("[N, {d}]"));
-            return Err(Error::Mismatch { what: "points".into(), found, expected, advice: "compare like with like".into() });
+            return Err(Error::Mismatch {
+                what: "points".into(),
+                found,
+                expected,
+                advice: "compare like with like".into(),
+            });
         }
         let scale: Vec<f32> = self.units.iter().map(|[low, high]| ((high - low) / 2.0) as f32).collect();
         let middle: Vec<f32> = self.units.iter().map(|[low, high]| ((high + low) / 2.0) as f32).collect();
@@ -91,7 +96,12 @@ impl Embedder for Thumbnails {
         let [c, h, w] = self.shape;
         if images.rank() != 4 || images.dims()[1..] != self.shape {
             let (found, expected) = (format!("{:?}", images.dims()), format!("[N, {c}, {h}, {w}]"));
-            return Err(Error::Mismatch { what: "images".into(), found, expected, advice: "compare like with like".into() });
+            return Err(Error::Mismatch {
+                what: "images".into(),
+                found,
+                expected,
+                advice: "compare like with like".into(),
+            });
         }
         let (n, [rows, columns]) = (images.dim(0)?, self.sides());
         let values: Vec<f32> = images.flatten_all()?.to_vec1()?;
@@ -99,7 +109,12 @@ impl Embedder for Thumbnails {
         for plane in values.chunks_exact(h * w) {
             for i in 0..rows {
                 for j in 0..columns {
-                    made.push(mean(plane, w, [i * h / rows, (i + 1) * h / rows], [j * w / columns, (j + 1) * w / columns]));
+                    made.push(mean(
+                        plane,
+                        w,
+                        [i * h / rows, (i + 1) * h / rows],
+                        [j * w / columns, (j + 1) * w / columns],
+                    ));
                 }
             }
         }

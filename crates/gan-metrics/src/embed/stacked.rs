@@ -18,7 +18,13 @@ impl Stacked {
     pub fn digits() -> Result<Self> {
         let grey = Layered::digits()?;
         let names = grey.classes().to_vec();
-        let all = |a: &String| names.iter().flat_map(|b| names.iter().map(move |c| (b, c))).map(|(b, c)| format!("{a}{b}{c}")).collect::<Vec<_>>();
+        let all = |a: &String| {
+            names
+                .iter()
+                .flat_map(|b| names.iter().map(move |c| (b, c)))
+                .map(|(b, c)| format!("{a}{b}{c}"))
+                .collect::<Vec<_>>()
+        };
         let classes = names.iter().flat_map(all).collect();
         Ok(Self { grey, classes })
     }
@@ -48,7 +54,8 @@ impl Embedder for Stacked {
             let advice = "three grey images stacked as red, green and blue are needed".into();
             return Err(Error::Mismatch { what: "images".into(), found, expected, advice });
         }
-        let channels = (0..3).map(|c| self.grey.embed(&images.narrow(1, c, 1)?.contiguous()?)).collect::<Result<Vec<_>>>()?;
+        let channels =
+            (0..3).map(|c| self.grey.embed(&images.narrow(1, c, 1)?.contiguous()?)).collect::<Result<Vec<_>>>()?;
         let features: Vec<&Tensor> = channels.iter().map(|channel| &channel.features).collect();
         let logits = channels.iter().map(|channel| log_softmax(channel.logits.as_ref())).collect::<Result<Vec<_>>>()?;
         let (n, k) = logits[0].dims2()?;

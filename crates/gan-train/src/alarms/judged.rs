@@ -76,9 +76,8 @@ impl Judged {
     fn collapsed(&self, diversity: Option<f64>, coverage: Option<f64>) -> Option<String> {
         let alike = diversity.filter(|d| *d < ALIKE && (*d < FALLEN * self.most_diverse || self.most_diverse < ALIKE));
         let uncovered = coverage.filter(|c| self.most_covered > SOMETHING && *c < UNCOVERED * self.most_covered);
-        let alike = alike.map(|d| {
-            format!("diversity {} of real samples' (its best: {})", short(d), short(self.most_diverse))
-        });
+        let alike =
+            alike.map(|d| format!("diversity {} of real samples' (its best: {})", short(d), short(self.most_diverse)));
         let uncovered = uncovered.map(|c| format!("coverage {} (its best: {})", short(c), short(self.most_covered)));
         match (alike, uncovered) {
             (Some(a), Some(b)) => Some(format!("{a}, {b}")),
@@ -102,14 +101,22 @@ impl Judged {
 fn copies(memorisation: Option<f64>, near: Option<f64>) -> Option<String> {
     let (ratio, near) = (memorisation?, near?);
     (ratio < CLOSE && near > COPIES).then(|| {
-        format!("generated samples are {} times as far from the training data as real ones are, {:.0} % are near copies", short(ratio), 100.0 * near)
+        format!(
+            "generated samples are {} times as far from the training data as real ones are, {:.0} % are near copies",
+            short(ratio),
+            100.0 * near
+        )
     })
 }
 
 fn g_won(coverage: Option<f64>, gap: Option<f64>) -> Option<String> {
     let (coverage, gap) = (coverage?, gap?);
     (gap.abs() < NO_GAP && coverage < NO_COVERAGE).then(|| {
-        format!("D gives real samples only {} more than generated ones, though those cover {} of the real ones", short(gap), short(coverage))
+        format!(
+            "D gives real samples only {} more than generated ones, though those cover {} of the real ones",
+            short(gap),
+            short(coverage)
+        )
     })
 }
 
@@ -139,7 +146,15 @@ mod tests {
     fn samples_that_become_alike_have_collapsed_and_are_said_once() {
         let good = |fid: f64| json!({"fid": fid, "diversity": 0.95, "coverage": 0.6});
         let alike = json!({"fid": 90.0, "diversity": 0.2, "coverage": 0.05});
-        let run = [json!({"fid": 200.0, "diversity": 0.01}), good(50.0), good(30.0), alike.clone(), alike.clone(), good(40.0), alike];
+        let run = [
+            json!({"fid": 200.0, "diversity": 0.01}),
+            good(50.0),
+            good(30.0),
+            alike.clone(),
+            alike.clone(),
+            good(40.0),
+            alike,
+        ];
         assert_eq!(raised(&run), [(Kind::Collapse, 300), (Kind::Collapse, 600)]);
         assert_eq!(raised(&[good(200.0), good(100.0), good(50.0), good(20.0), good(10.0)]), []);
     }
@@ -161,7 +176,10 @@ mod tests {
     fn copies_are_said_when_they_are_found_twice() {
         let copied = json!({"fid": 10.0, "diversity": 1.0, "memorisation": 0.1, "near_copies": 0.9});
         let own = json!({"fid": 10.0, "diversity": 1.0, "memorisation": 1.1, "near_copies": 0.01});
-        assert_eq!(raised(&[json!({"fid": 90.0}), copied.clone(), own, copied.clone(), copied]), [(Kind::Memorisation, 400)]);
+        assert_eq!(
+            raised(&[json!({"fid": 90.0}), copied.clone(), own, copied.clone(), copied]),
+            [(Kind::Memorisation, 400)]
+        );
     }
 
     #[test]

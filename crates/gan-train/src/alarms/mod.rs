@@ -76,13 +76,25 @@ impl Kind {
 
     fn advice(self) -> &'static str {
         match self {
-            Self::NotFinite => "lower both optimisers' rates; if it happens in the first steps, look for values in the data that are not finite",
-            Self::DWon => "lower optimizer.discriminator.rate, smooth its labels (loss.real_label = 0.9), give D dropout, or put batch norm into both networks",
-            Self::GWon => "give D more to work with: more width or layers, a higher optimizer.discriminator.rate, or train.d_steps = 2",
-            Self::Collapse => "lower the rates, use β1 = 0.5, put batch norm into G, or a larger batch; go on from generator-best.safetensors",
+            Self::NotFinite => {
+                "lower both optimisers' rates; if it happens in the first steps, look for values in the data that are not finite"
+            }
+            Self::DWon => {
+                "lower optimizer.discriminator.rate, smooth its labels (loss.real_label = 0.9), give D dropout, or put batch norm into both networks"
+            }
+            Self::GWon => {
+                "give D more to work with: more width or layers, a higher optimizer.discriminator.rate, or train.d_steps = 2"
+            }
+            Self::Collapse => {
+                "lower the rates, use β1 = 0.5, put batch norm into G, or a larger batch; go on from generator-best.safetensors"
+            }
             Self::Oscillation => "lower both rates, use β1 = 0.5 or less, and keep an average of G (train.ema = 0.999)",
-            Self::Memorisation => "train on more data, mirror it (data.flip = true), shorten the run, or make D smaller",
-            Self::Stalled => "check the rates (1e-4 to 4e-4 is usual for Adam) and the networks; a longer run alone is unlikely to help",
+            Self::Memorisation => {
+                "train on more data, mirror it (data.flip = true), shorten the run, or make D smaller"
+            }
+            Self::Stalled => {
+                "check the rates (1e-4 to 4e-4 is usual for Adam) and the networks; a longer run alone is unlikely to help"
+            }
         }
     }
 }
@@ -152,10 +164,11 @@ impl Watch {
         }
         let mut found = self.players.see(step, line);
         found.extend(self.judged.see(step, line, &self.players));
-        let raised: Vec<Alarm> =
-            found.iter().filter(|(kind, said)| said.is_some() && !self.standing.contains(kind)).map(|(kind, said)| {
-                Alarm::new(*kind, step, said.clone().unwrap_or_default())
-            }).collect();
+        let raised: Vec<Alarm> = found
+            .iter()
+            .filter(|(kind, said)| said.is_some() && !self.standing.contains(kind))
+            .map(|(kind, said)| Alarm::new(*kind, step, said.clone().unwrap_or_default()))
+            .collect();
         for (kind, said) in found {
             self.standing.retain(|standing| *standing != kind);
             self.standing.extend(said.map(|_| kind));

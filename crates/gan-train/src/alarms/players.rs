@@ -45,7 +45,8 @@ impl Players {
 
     pub(super) fn see(&mut self, step: u64, line: &Value) -> Vec<Found> {
         let number = |key: &str| line[key].as_f64();
-        let (Some(accuracy), Some(real), Some(fake)) = (number("accuracy_d"), number("d_real"), number("d_fake_before"))
+        let (Some(accuracy), Some(real), Some(fake)) =
+            (number("accuracy_d"), number("d_real"), number("d_fake_before"))
         else {
             return vec![];
         };
@@ -116,7 +117,14 @@ enum Way {
 impl Swings {
     fn new(span: u64) -> Self {
         let part = (span / 4).max(1);
-        Self { part, current: (part, 0.0, 0), extreme: None, way: Way::Unknown, turned: VecDeque::new(), over: 8 * span }
+        Self {
+            part,
+            current: (part, 0.0, 0),
+            extreme: None,
+            way: Way::Unknown,
+            turned: VecDeque::new(),
+            over: 8 * span,
+        }
     }
 
     /// Sees G's loss; says something at the end of each part.
@@ -192,8 +200,8 @@ mod tests {
 
     #[test]
     fn swings_count_when_they_are_wide_and_many() {
-        let wave = |low: f64, high: f64, period: u64| move |step: u64| {
-            line(step, 0.8, 0.3, 0.3, if (step / period).is_multiple_of(2) { low } else { high })
+        let wave = |low: f64, high: f64, period: u64| {
+            move |step: u64| line(step, 0.8, 0.3, 0.3, if (step / period).is_multiple_of(2) { low } else { high })
         };
         assert_eq!(kinds(4000, wave(0.5, 3.0, 150)), [Kind::Oscillation]);
         assert_eq!(kinds(4000, wave(1.0, 2.0, 150)), []);

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The data set: "mnist", "fashion-mnist", "cifar10", "celeba", "folder" for image files of one's own; "curve", "ring"
-    /// and "grid" for points; "made" for noise of any shape. The last four need no files.
+    /// The data set: "mnist", "fashion-mnist", "stacked-mnist", "cifar10", "celeba", "folder" for image files of one's own;
+    /// "curve", "ring" and "grid" for points; "made" for noise of any shape. The last four need no files.
     pub name: String,
     /// The folder of its files; found by itself where not given. "folder" needs it. Or a pack (`gan data pack`), read
     /// whatever the name is.
@@ -23,6 +23,9 @@ pub struct DataConfig {
     /// CIFAR-10 have "train" and "test".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
+    /// For "stacked-mnist" and "made": how many images. Where not given 128,000 to train on and 26,000 to test with, and 60,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
     /// Height and width to train at. Points have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Pair>,

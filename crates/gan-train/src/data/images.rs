@@ -4,7 +4,7 @@ use crate::config::DataConfig;
 use crate::error::{Error, Result};
 use gan_data::{
     Broken, CelebA, CelebAOptions, Cifar10, Cifar10Options, Dataset, Family, Fitting, ImageFolder, ImageOptions, Mnist,
-    MnistOptions, Resized, Upscale,
+    MnistOptions, Resized, StackedMnist, StackedOptions, Upscale,
 };
 use std::sync::Arc;
 
@@ -13,6 +13,11 @@ type Set = Result<Arc<dyn Dataset>>;
 pub fn mnist(data: &DataConfig, sample: &[usize], family: Family) -> Set {
     let options = MnistOptions { family, dir: data.dir.clone(), split: data.split.unwrap_or_default() };
     fitted(data, sample, Arc::new(Mnist::load(&options)?))
+}
+
+pub fn stacked_mnist(data: &DataConfig, sample: &[usize], seed: u64) -> Set {
+    let (dir, split) = (data.dir.clone(), data.split.unwrap_or_default());
+    fitted(data, sample, Arc::new(StackedMnist::load(&StackedOptions { dir, split, count: data.count, seed })?))
 }
 
 pub fn cifar10(data: &DataConfig, sample: &[usize]) -> Set {

@@ -72,14 +72,27 @@ impl Kind {
         use Metric::*;
         let (quick, more): (&[Metric], &[Metric]) = match self {
             Self::Classes => (
-                &[Fid, Precision, Recall, Density, Coverage, Confident, ClassBalance, Diversity, Memorisation, NearCopies],
+                &[
+                    Fid,
+                    Precision,
+                    Recall,
+                    Density,
+                    Coverage,
+                    Confident,
+                    ClassBalance,
+                    Diversity,
+                    Memorisation,
+                    NearCopies,
+                ],
                 &[Kid, Score, Sliced],
             ),
             Self::ManyClasses => (&[Fid, Modes, ReverseKl, Precision, Recall, Coverage, Confident, Diversity], &[Kid]),
             Self::Images => {
                 (&[Fid, Precision, Recall, Density, Coverage, Diversity, Memorisation, NearCopies], &[Kid, Sliced])
             }
-            Self::Modes => (&[Modes, HighQuality, ReverseKl, Energy, Coverage, Diversity], &[Sliced, Precision, Recall]),
+            Self::Modes => {
+                (&[Modes, HighQuality, ReverseKl, Energy, Coverage, Diversity], &[Sliced, Precision, Recall])
+            }
             Self::Points => (&[Energy, Precision, Recall, Coverage, Diversity], &[Sliced, Density]),
         };
         match depth {

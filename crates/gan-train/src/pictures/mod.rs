@@ -27,8 +27,8 @@ const SMALL: usize = 48;
 pub fn sheet(samples: &Tensor, units: Option<&Units>, rows: usize, columns: usize) -> Result<Picture> {
     if samples.rank() == 2 {
         let units = units_of(samples, units)?;
-        let cloud = cloud("generated", Ink::Generated, rows_of(samples, &units)?);
-        return points(&axes(&units), &[cloud], &format!("{} generated points", samples.dim(0)?));
+        let generated = kind("generated", Ink::Generated, rows_of(samples, &units)?);
+        return points(&axes(&units), &[generated], &format!("{} generated points", samples.dim(0)?));
     }
     let (n, c, h, w) = samples.dims4()?;
     let pixels: Vec<f32> = samples.flatten_all()?.to_vec1()?;
@@ -43,7 +43,7 @@ pub fn sheet(samples: &Tensor, units: Option<&Units>, rows: usize, columns: usiz
 pub fn singles(samples: &Tensor, units: Option<&Units>) -> Result<Vec<Picture>> {
     if samples.rank() == 2 {
         let units = units_of(samples, units)?;
-        let draw = |point: Vec<f32>| points(&axes(&units), &[cloud("", Ink::Generated, vec![point])], "");
+        let draw = |point: Vec<f32>| points(&axes(&units), &[kind("", Ink::Generated, vec![point])], "");
         return rows_of(samples, &units)?.into_iter().map(draw).collect();
     }
     let (n, c, h, w) = samples.dims4()?;
@@ -71,7 +71,7 @@ struct Kind {
     rows: Vec<Vec<f32>>,
 }
 
-fn cloud(name: &'static str, ink: Ink, rows: Vec<Vec<f32>>) -> Kind {
+fn kind(name: &'static str, ink: Ink, rows: Vec<Vec<f32>>) -> Kind {
     Kind { name, ink, rows }
 }
 

@@ -1,6 +1,6 @@
 //! The observers that draw: the same noise at intervals, and what is drawn once.
 
-use super::{Kind, axes, cloud, film, images, plane, points, rows_of, sheet};
+use super::{axes, film, images, kind, plane, points, rows_of, sheet};
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
 use crate::observe::{Observer, Outcome};
@@ -36,17 +36,16 @@ impl Progress {
 
     fn draw_points(&self, trainer: &Trainer, real: &Tensor, made: &Tensor, units: &Units) -> Result<()> {
         let (step, device) = (trainer.step(), trainer.device());
-        let real = cloud("real", Ink::Real, rows_of(real, units)?);
-        let kinds = [real, cloud("generated", Ink::Generated, rows_of(made, units)?)];
+        let real = kind("real", Ink::Real, rows_of(real, units)?);
+        let kinds = [real, kind("generated", Ink::Generated, rows_of(made, units)?)];
         self.save("samples", trainer, &points(&axes(units), &kinds, &format!("step {step}"))?)?;
         if units.dimensions() != 2 {
             return Ok(());
         }
-        let [real, _] = &kinds;
-        let below = Kind { name: "real", ink: Ink::Real, rows: real.rows.clone() };
         self.save("surfaces", trainer, &plane::surface(trainer.discriminator(), units, &kinds, step, device)?)?;
         let latent = &trainer.plan().config().latent;
-        let mesh = trainer.in_use(|generator| plane::mesh(generator, latent, units, &below, step, device))?;
+        let [real, _] = &kinds;
+        let mesh = trainer.in_use(|generator| plane::mesh(generator, latent, units, real, step, device))?;
         self.save("meshes", trainer, &mesh)
     }
 
