@@ -95,7 +95,7 @@ pub fn between(real: &Manifold<'_>, generated: &Manifold<'_>) -> Result<Prdc> {
     Ok(Prdc {
         precision: share(hits.iter().filter(|hit| **hit).count(), m),
         recall: share(reached.iter().filter(|real| real.reached).count(), n),
-        density: share(reached.iter().map(|real| real.inside).sum(), m) / real.k as f64,
+        density: share(reached.iter().map(|real| real.inside).sum(), m * real.k as f64),
         coverage: share(reached.iter().filter(|real| real.inside > 0).count(), n),
         warning: warning(real, generated),
     })
