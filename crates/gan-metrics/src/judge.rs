@@ -4,14 +4,14 @@
 //! on the way: its moments stream, and a bounded number of its features is kept for the metrics that need them one by one.
 
 use crate::card::{Card, EmbedderCard, Figure, Reference};
-use crate::embed::{Embedder, hex};
+use crate::embed::{Embedder, hash};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::frechet;
 use crate::metric::Metric;
 use crate::modes::Modes;
 use crate::moments::Moments;
-use crate::score::Score;
+use crate::score::{Scorer, Scoring};
 use candle_core::Tensor;
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
@@ -70,7 +70,7 @@ pub struct Gathered {
     embedder: Arc<dyn Embedder>,
     moments: Moments,
     kept: Features,
-    score: Option<Score>,
+    score: Option<Scorer>,
     hash: Sha256,
     count: usize,
 }
@@ -139,7 +139,7 @@ impl Judge {
             embedder: Arc::clone(&self.embedder),
             moments: Moments::new(self.embedder.dim()),
             kept: Features::empty(self.embedder.dim()),
-            score: (classes > 0).then(|| Score::new(classes)),
+            score: Scorer::new(classes, Scoring::default()).ok(),
             hash: Sha256::new(),
             count: 0,
         }
@@ -159,7 +159,7 @@ impl Judge {
     ) -> Result<Self> {
         let prepared =
             if self.metrics.contains(&Metric::Fid) { Some(frechet::Prepared::new(&reference.moments)?) } else { None };
-        let hash = hex(&reference.hash.finalize());
+        let hash = hash::finished(reference.hash);
         let (count, features) = (reference.count, reference.kept);
         let real = Real { described, count, hash, features, prepared, train: train.kept, floors: BTreeMap::new() };
         let measuring = self.measuring(&real, floor);

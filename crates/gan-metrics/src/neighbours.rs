@@ -1,62 +1,96 @@
-//! Whether generated samples are copies: how near they come to training samples, against how near those come to each other.
+//! Does a generator copy? Distances from generated samples to the nearest training sample, beside those of real samples that
+//! were not trained on.
+//!
+//! A generator that has learned the distribution lies as far from the training set as held-out real samples do; one that
+//! has memorised it lies nearer (Meehan, Chaudhuri and Dasgupta, "A Non-Parametric Test to Detect Data-Copying in Generative
+//! Models", 2020, compare the same two sets of distances).
 
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
-use crate::pairs::{Nearest, nearest_among, nearest_others};
+use crate::pairs::nearest_among;
+use rayon::prelude::*;
 
-/// The share of real samples that are nearer to another than a near copy is.
-const PERCENTILE: f64 = 0.01;
-
-/// How near generated samples come to training samples.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Memory {
-    /// Median distance of generated samples to the nearest training sample, over the median distance of training samples to the nearest
-    /// other one. About 1 for new samples of the same distribution; towards 0 for copies.
-    pub ratio: f64,
-    /// The share of generated samples that are nearer to a training sample than all but 1 % of the training samples are to another;
-    /// about 0.01 for new samples.
-    pub near_copies: f64,
-    /// The nearest training sample of each generated one, and the distance `[N]`.
-    pub nearest: Vec<(usize, f64)>,
+/// For each sample its nearest training sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Nearest {
+    /// Euclidean distances `[N]`, in the features' units.
+    pub distances: Vec<f64>,
+    /// Numbers of the training samples `[N]`, the first of equally near ones.
+    pub indices: Vec<usize>,
 }
 
-/// Compares `generated` `[N, D]` with `train` `[M, D]`. N·M + M² distances, in bounded memory.
+/// How near generated samples come to the training set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memorisation {
+    /// Generated → training.
+    pub generated: Nearest,
+    /// Held-out → training.
+    pub held_out: Nearest,
+    /// Median distance of generated over that of held-out samples: below 1 they are nearer to the training data than real
+    /// data are.
+    pub ratio: f64,
+    /// Generated samples nearer than this count as copies.
+    pub threshold: f64,
+    /// The share of copies, in [0, 1].
+    pub copies: f64,
+}
+
+/// The percentile of held-out distances below which a generated sample counts as a copy.
+pub const PERCENTILE: f64 = 1.0;
+
+/// The nearest of `training` `[M, D]` to each of `samples` `[N, D]`. Distances are exact to f64; memory is a copy of both sets and
+/// a few MiB.
 ///
 /// # Errors
-/// [`Error::TooFew`] below one generated or two training samples, [`Error::Mismatch`] where widths differ, [`Error::Values`] where half of
-/// the training samples are copies of others.
-pub fn memory(generated: &Features, train: &Features) -> Result<Memory> {
-    same_width(generated, train)?;
-    for (what, set, needed) in [("generated", generated, 1), ("training", train, 2)] {
-        if set.len() < needed {
-            let (found, advice) = (set.len(), "give more");
-            return Err(Error::TooFew { metric: "nearest neighbours", what, found, needed, advice });
+/// If there are no training samples, widths differ or numbers are not finite.
+pub fn nearest(samples: &Features, training: &Features) -> Result<Nearest> {
+    same_width(samples, training)?;
+    training.check_finite("training")?;
+    samples.check_finite("compared")?;
+    enough(training, "training")?;
+    let found = nearest_among(samples, training, 1);
+    let (distances, indices) = found.iter().map(|nearest| (nearest.found[0].0.sqrt(), nearest.found[0].1)).unzip();
+    Ok(Nearest { distances, indices })
+}
+
+/// Compares generated `[N, D]` and held-out real samples `[H, D]` by their distances to the training set `[M, D]`.
+///
+/// # Errors
+/// If a set is empty, widths differ, numbers are not finite, or half the held-out samples are training samples.
+pub fn memorisation(generated: &Features, held_out: &Features, training: &Features) -> Result<Memorisation> {
+    enough(generated, "generated")?;
+    enough(held_out, "held-out")?;
+    let (generated, held_out) = (nearest(generated, training)?, nearest(held_out, training)?);
+    let usual = percentile(&held_out.distances, 50.0);
+    if usual == 0.0 {
+        let problem = "at least half of them are training samples: hold out others";
+        return Err(Error::Values { what: "held-out samples".into(), problem: problem.into() });
+    }
+    let threshold = percentile(&held_out.distances, PERCENTILE);
+    let near = generated.distances.iter().filter(|distance| **distance < threshold).count();
+    let copies = near as f64 / generated.distances.len() as f64;
+    let ratio = percentile(&generated.distances, 50.0) / usual;
+    Ok(Memorisation { generated, held_out, ratio, threshold, copies })
+}
+
+fn enough(set: &Features, what: &'static str) -> Result<()> {
+    match set.is_empty() {
+        true => {
+            let advice = "hundreds make it meaningful";
+            Err(Error::TooFew { metric: "nearest neighbours", what, found: 0, needed: 1, advice })
         }
-        set.check_finite(what)?;
+        false => Ok(()),
     }
-    let first = |nearest: &Nearest| nearest.found[0];
-    let nearest: Vec<(usize, f64)> =
-        nearest_among(generated, train, 1).iter().map(first).map(|(squared, at)| (at, squared.sqrt())).collect();
-    let own = sorted(nearest_others(train, 1).iter().map(|nearest| first(nearest).0.sqrt()));
-    let made = sorted(nearest.iter().map(|(_, distance)| *distance));
-    if median(&own) == 0.0 {
-        let problem = "half of them are copies of each other, so copies mean nothing: remove the duplicates".into();
-        return Err(Error::Values { what: "training samples".into(), problem });
-    }
-    let near = own[(own.len() as f64 * PERCENTILE) as usize];
-    let near_copies = made.partition_point(|distance| *distance < near) as f64 / made.len() as f64;
-    Ok(Memory { ratio: median(&made) / median(&own), near_copies, nearest })
 }
 
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-fn median(sorted: &[f64]) -> f64 {
-    let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
-    (low + high) / 2.0
+/// Between the two values around it in proportion, as numpy's `percentile`.
+fn percentile(values: &[f64], percent: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.par_sort_unstable_by(f64::total_cmp);
+    let place = (sorted.len() - 1) as f64 * percent / 100.0;
+    let (low, share) = (place.floor() as usize, place.fract());
+    let high = (low + 1).min(sorted.len() - 1);
+    sorted[low] + (sorted[high] - sorted[low]) * share
 }
 
 #[cfg(test)]
@@ -64,50 +98,59 @@ mod tests {
     use super::*;
     use gan_core::Rng;
 
-    fn drawn(n: usize, seed: u64) -> Features {
+    fn made(seed: u64, n: usize, dim: usize) -> Features {
         let mut rng = Rng::new(seed);
-        Features::new((0..n * 3).map(|_| rng.normal()).collect(), 3).unwrap()
+        Features::new((0..n * dim).map(|_| rng.normal()).collect(), dim).unwrap()
     }
 
     #[test]
-    fn it_is_what_plain_loops_find() {
-        let (generated, train) = (drawn(40, 1), drawn(70, 2));
-        let distance = |a: &[f32], b: &[f32]| {
-            a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>().sqrt()
-        };
-        let found = memory(&generated, &train).unwrap();
-        for (row, (at, d)) in generated.rows().zip(&found.nearest) {
-            let all: Vec<f64> = train.rows().map(|other| distance(row, other)).collect();
-            let least = all.iter().copied().fold(f64::INFINITY, f64::min);
-            assert!((least - d).abs() < 1e-9 && (all[*at] - least).abs() < 1e-9);
+    fn the_nearest_are_those_of_plain_loops() {
+        let (samples, training) = (made(1, 70, 9), made(2, 90, 9));
+        let found = nearest(&samples, &training).unwrap();
+        for (i, row) in samples.rows().enumerate() {
+            let to = |other: &[f32]| crate::pairs::squared(row, other).sqrt();
+            let best = training.rows().map(to).fold(f64::INFINITY, f64::min);
+            assert_eq!((found.distances[i], to(training.row(found.indices[i]))), (best, best));
         }
-        let own = sorted((0..70).map(|i| {
-            let others = (0..70).filter(|j| *j != i).map(|j| distance(train.row(i), train.row(j)));
-            others.fold(f64::INFINITY, f64::min)
-        }));
-        let made = sorted(found.nearest.iter().map(|n| n.1));
-        assert!((found.ratio - median(&made) / median(&own)).abs() < 1e-9);
-        let near = made.iter().filter(|d| **d < own[0]).count() as f64 / 40.0;
-        assert!((found.near_copies - near).abs() < 1e-12);
     }
 
     #[test]
-    fn copies_are_found_and_new_samples_are_not() {
-        let train = drawn(400, 2);
-        let new = memory(&drawn(300, 3), &train).unwrap();
-        assert!((0.8..1.3).contains(&new.ratio) && new.near_copies < 0.05, "{new:?}");
-        let mut copies = train.first(300);
-        let jitter = drawn(300, 4);
-        copies =
-            Features::new(copies.values().iter().zip(jitter.values()).map(|(x, j)| x + 1e-4 * j).collect(), 3).unwrap();
-        let copied = memory(&copies, &train).unwrap();
-        assert!(copied.ratio < 0.01 && copied.near_copies > 0.95, "{} {}", copied.ratio, copied.near_copies);
+    fn fresh_samples_look_like_held_out_ones_and_copies_do_not() {
+        let (training, held_out) = (made(1, 600, 6), made(2, 300, 6));
+        let fresh = memorisation(&made(3, 300, 6), &held_out, &training).unwrap();
+        assert!((0.9..1.1).contains(&fresh.ratio), "{}", fresh.ratio);
+        assert!(fresh.copies < 0.05);
+        let (copies, noise) = (training.first(300), made(4, 300, 6));
+        let noisy = copies.values().iter().zip(noise.values()).map(|(x, e)| x + 0.01 * e);
+        let copied = memorisation(&Features::new(noisy.collect(), 6).unwrap(), &held_out, &training).unwrap();
+        assert!(copied.ratio < 0.1 && copied.copies == 1.0);
+        assert_eq!(copied.generated.indices, (0..300).collect::<Vec<_>>());
     }
 
     #[test]
-    fn what_cannot_be_compared_is_said() {
-        let same = Features::new(vec![1.0; 30], 3).unwrap();
-        assert!(memory(&drawn(5, 1), &same).unwrap_err().to_string().contains("duplicates"));
-        assert!(memory(&drawn(5, 1), &drawn(1, 1)).unwrap_err().to_string().contains("1 training samples are too few"));
+    fn half_copies_are_a_share_of_half() {
+        let (training, held_out) = (made(1, 200, 6), made(2, 100, 6));
+        let away = Features::new(made(3, 50, 6).values().iter().map(|x| x + 9.0).collect(), 6).unwrap();
+        let mut mixed = training.first(50);
+        mixed.append(&away).unwrap();
+        assert_eq!(memorisation(&mixed, &held_out, &training).unwrap().copies, 0.5);
+    }
+
+    #[test]
+    fn percentiles_are_numpys() {
+        let values = [4.0, 1.0, 3.0, 2.0];
+        assert_eq!((percentile(&values, 50.0), percentile(&values, 100.0), percentile(&values, 0.0)), (2.5, 4.0, 1.0));
+        assert!((percentile(&values, 1.0) - 1.03).abs() < 1e-12);
+        assert_eq!(percentile(&[7.0], 50.0), 7.0);
+    }
+
+    #[test]
+    fn bad_input_is_told() {
+        let (a, none) = (made(1, 5, 3), Features::empty(3));
+        assert!(memorisation(&none, &a, &a).unwrap_err().to_string().contains("0 generated samples"));
+        assert!(memorisation(&a, &none, &a).unwrap_err().to_string().contains("0 held-out samples"));
+        assert!(memorisation(&a, &a, &none).unwrap_err().to_string().contains("0 training samples"));
+        assert!(memorisation(&a, &a, &a).unwrap_err().to_string().contains("hold out others"));
+        assert!(nearest(&a, &made(1, 5, 4)).is_err());
     }
 }

@@ -1,134 +1,228 @@
-//! What a classifier says about samples: the classifier score, confidence, and how the classes are spread.
-//!
-//! Score: exp(E KL(p(y|x) ‖ p(y))), the form of the Inception Score (Salimans et al., "Improved Techniques for Training GANs", 2016),
-//! over all samples at once (the paper averages over ten splits, which makes it smaller and noisier). 1 where the classifier cannot tell
-//! the samples apart, the number of classes where it is sure of each and they are even. Sums stream: nothing is kept of a sample.
+//! What a classifier says of generated samples: the score exp(E KL(p(y|x) ‖ p(y))) of Salimans et al., "Improved Techniques for
+//! Training GANs", 2016 (the Inception Score where the classifier is Inception), the classes that samples fall into, and how
+//! sure it is of them.
 
 use crate::error::{Error, Result};
 use crate::features::Features;
 
-/// Confidences are counted in so many steps from 0 to 1.
-const STEPS: usize = 1000;
-
-/// What a classifier said about the samples so far.
-#[derive(Clone, Debug)]
-pub struct Score {
-    /// Σ p(y|x) over the samples, by class.
-    sums: Vec<f64>,
-    /// Σ Σ p log p.
-    negative_entropy: f64,
-    /// Samples by their most probable class.
-    counts: Vec<usize>,
-    /// Samples by the probability of that class.
-    confidences: Vec<usize>,
-    count: usize,
+/// How a score is taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scoring {
+    /// Parts to score apart, for a spread. One scores all samples together. Common implementations take ten; the score of a
+    /// part is lower the fewer samples it has, so scores go with their number of splits.
+    pub splits: usize,
+    /// Largest probability above which a sample counts as sure.
+    pub sure: f64,
 }
 
-impl Score {
-    /// For a classifier of `classes`.
-    pub fn new(classes: usize) -> Self {
-        let (sums, counts) = (vec![0.0; classes], vec![0; classes]);
-        Self { sums, negative_entropy: 0.0, counts, confidences: vec![0; STEPS + 1], count: 0 }
+impl Default for Scoring {
+    /// All samples together; sure above 0.9.
+    fn default() -> Self {
+        Self { splits: 1, sure: 0.9 }
     }
+}
 
-    /// Adds samples' logits `[N, K]`.
+/// Sums over classifiers' logits that stream by: memory for K numbers a split.
+#[derive(Clone, Debug)]
+pub struct Scorer {
+    scoring: Scoring,
+    splits: Vec<Split>,
+    histogram: Vec<u64>,
+    count: u64,
+    sure: u64,
+    confidence: f64,
+}
+
+/// A part's sums.
+#[derive(Clone, Debug)]
+struct Split {
+    count: u64,
+    /// Σ p(y|x) `[K]`
+    probabilities: Vec<f64>,
+    /// Σ Σ p(y|x) log p(y|x)
+    negentropy: f64,
+}
+
+/// A classifier score and what else it saw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// The mean over the splits: from 1 (always the same prediction) to K (sure predictions, all classes alike).
+    pub mean: f64,
+    /// The standard deviation over the splits (over their number, as numpy's `std`); 0 for one.
+    pub std: f64,
+    /// How many samples were predicted as each class `[K]`.
+    pub histogram: Vec<u64>,
+    /// The mean of the largest probability.
+    pub confidence: f64,
+    /// The share of samples whose largest probability is above [`Scoring::sure`].
+    pub sure: f64,
+}
+
+impl Scorer {
+    /// For logits of `classes` classes.
     ///
     /// # Errors
-    /// If there are not as many as classes, or one is not finite.
-    pub fn push(&mut self, logits: &Features) -> Result<()> {
-        if logits.dim() != self.sums.len() {
-            let (found, expected) = (format!("{} a sample", logits.dim()), format!("{}, one a class", self.sums.len()));
+    /// Without classes or splits.
+    pub fn new(classes: usize, scoring: Scoring) -> Result<Self> {
+        if classes == 0 || scoring.splits == 0 {
+            let found = format!("{classes} classes and {} splits", scoring.splits);
+            let (what, expected) = ("classifier score".into(), "at least one of each".into());
             return Err(Error::Mismatch {
-                what: "logits".into(),
+                what,
                 found,
                 expected,
-                advice: "use one classifier".into(),
+                advice: "check the classifier and the splits".into(),
             });
         }
-        logits.check_finite("the classifier's")?;
-        logits.rows().for_each(|row| self.add(row));
+        let split = Split { count: 0, probabilities: vec![0.0; classes], negentropy: 0.0 };
+        let (splits, histogram) = (vec![split; scoring.splits], vec![0; classes]);
+        Ok(Self { scoring, splits, histogram, count: 0, sure: 0, confidence: 0.0 })
+    }
+
+    /// Takes logits `[N, K]` in. Sample i goes to split i mod `splits`, so that the number of samples need not be known before.
+    ///
+    /// # Errors
+    /// If there are not K a sample or they are not finite; then nothing has changed.
+    pub fn push(&mut self, logits: &Features) -> Result<()> {
+        if logits.dim() != self.histogram.len() {
+            let (found, expected) = (format!("{} a sample", logits.dim()), self.histogram.len().to_string());
+            let (what, advice) = ("logits".into(), "use one classifier throughout".into());
+            return Err(Error::Mismatch { what, found, expected, advice });
+        }
+        logits.check_finite("classifier's")?;
+        logits.rows().for_each(|row| self.push_row(row));
         Ok(())
     }
 
-    fn add(&mut self, logits: &[f32]) {
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let shifted = |logit: &f32| f64::from(*logit) - f64::from(largest);
-        let log_sum = logits.iter().map(|logit| shifted(logit).exp()).sum::<f64>().ln();
-        for (sum, logit) in self.sums.iter_mut().zip(logits) {
-            let log_p = shifted(logit) - log_sum;
-            *sum += log_p.exp();
-            self.negative_entropy += log_p.exp() * log_p;
+    /// The score of what was pushed.
+    ///
+    /// # Errors
+    /// Without a sample for every split.
+    pub fn score(&self) -> Result<Score> {
+        if self.count < self.splits.len() as u64 {
+            let (found, needed, advice) = (self.count as usize, self.splits.len(), "every split takes at least one");
+            return Err(Error::TooFew { metric: "classifier score", what: "generated", found, needed, advice });
         }
-        let class = logits.iter().position(|logit| *logit == largest).unwrap_or(0);
-        self.counts[class] += 1;
-        self.confidences[((-log_sum).exp() * STEPS as f64) as usize] += 1;
+        let scores: Vec<f64> = self.splits.iter().map(Split::score).collect();
+        let (splits, count) = (scores.len() as f64, self.count as f64);
+        let mean = scores.iter().sum::<f64>() / splits;
+        let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / splits;
+        let (confidence, sure) = (self.confidence / count, self.sure as f64 / count);
+        Ok(Score { mean, std: variance.sqrt(), histogram: self.histogram.clone(), confidence, sure })
+    }
+
+    fn push_row(&mut self, logits: &[f32]) {
+        let logs = log_softmax(logits);
+        let split = (self.count % self.splits.len() as u64) as usize;
+        let (class, largest) = largest(&logs);
+        self.splits[split].push(&logs);
+        self.histogram[class] += 1;
+        self.confidence += largest.exp();
+        self.sure += u64::from(largest.exp() > self.scoring.sure);
         self.count += 1;
     }
+}
 
-    /// The classifier score, from 1 to the number of classes; not a number without samples.
-    pub fn score(&self) -> f64 {
-        let n = self.count as f64;
-        let shares = self.sums.iter().map(|sum| sum / n);
-        let entropy = -shares.filter(|p| *p > 0.0).map(|p| p * p.ln()).sum::<f64>();
-        (self.negative_entropy / n + entropy).exp()
+impl Split {
+    fn push(&mut self, logs: &[f64]) {
+        self.count += 1;
+        for (sum, log) in self.probabilities.iter_mut().zip(logs) {
+            let p = log.exp();
+            *sum += p;
+            // p log p goes to 0 with p, however large log p gets.
+            self.negentropy += if p > 0.0 { p * log } else { 0.0 };
+        }
     }
 
-    /// Samples by their most probable class `[K]`.
-    pub fn counts(&self) -> &[usize] {
-        &self.counts
+    /// E KL(p(y|x) ‖ p(y)) = E Σ p(y|x) log p(y|x) − Σ p(y) log p(y)
+    fn score(&self) -> f64 {
+        let count = self.count as f64;
+        let marginal = self.probabilities.iter().map(|sum| sum / count).filter(|p| *p > 0.0);
+        (self.negentropy / count - marginal.map(|p| p * p.ln()).sum::<f64>()).exp()
     }
+}
 
-    /// The share of samples whose most probable class has at least `threshold`, a probability, counted in thousandths.
-    pub fn confident(&self, threshold: f64) -> f64 {
-        let from = (threshold.clamp(0.0, 1.0) * STEPS as f64).round() as usize;
-        self.confidences[from..].iter().sum::<usize>() as f64 / self.count as f64
-    }
+fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).sum();
+    logits.iter().map(|logit| f64::from(*logit) - largest - sum.ln()).collect()
+}
+
+/// The class with the largest value, the first of equals, and that value.
+fn largest(values: &[f64]) -> (usize, f64) {
+    let first = (0, f64::NEG_INFINITY);
+    values.iter().copied().enumerate().fold(first, |best, (at, value)| if value > best.1 { (at, value) } else { best })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gan_core::Rng;
 
-    fn scored(rows: &[&[f32]]) -> Score {
-        let mut score = Score::new(rows[0].len());
-        rows.iter().for_each(|row| score.push(&Features::new(row.to_vec(), row.len()).unwrap()).unwrap());
-        score
+    fn scored(logits: &Features, splits: usize) -> Score {
+        let mut scorer = Scorer::new(logits.dim(), Scoring { splits, ..Scoring::default() }).unwrap();
+        scorer.push(logits).unwrap();
+        scorer.score().unwrap()
+    }
+
+    fn made(n: usize, classes: usize) -> Features {
+        let mut rng = Rng::new(3);
+        Features::new((0..n * classes).map(|_| rng.normal() * 2.0).collect(), classes).unwrap()
+    }
+
+    /// exp of the mean KL, sample by sample.
+    fn plain(logits: &Features) -> f64 {
+        let softmax = |row: &[f32]| {
+            let sum: f64 = row.iter().map(|x| f64::from(*x).exp()).sum();
+            row.iter().map(|x| f64::from(*x).exp() / sum).collect::<Vec<f64>>()
+        };
+        let all: Vec<Vec<f64>> = logits.rows().map(softmax).collect();
+        let n = all.len() as f64;
+        let marginal: Vec<f64> = (0..logits.dim()).map(|k| all.iter().map(|p| p[k]).sum::<f64>() / n).collect();
+        let kl = |p: &Vec<f64>| p.iter().zip(&marginal).map(|(p, q)| p * (p / q).ln()).sum::<f64>();
+        (all.iter().map(kl).sum::<f64>() / n).exp()
     }
 
     #[test]
-    fn it_is_the_formula_over_all_samples() {
-        let rows: Vec<Vec<f32>> =
-            (0..50).map(|i| (0..4).map(|j| ((i * 7 + j * 13) % 11) as f32 * 0.4 - 2.0).collect()).collect();
-        let p: Vec<Vec<f64>> = rows
-            .iter()
-            .map(|row| {
-                let e: Vec<f64> = row.iter().map(|x| f64::from(*x).exp()).collect();
-                e.iter().map(|x| x / e.iter().sum::<f64>()).collect()
-            })
-            .collect();
-        let mean = |j: usize| p.iter().map(|row| row[j]).sum::<f64>() / 50.0;
-        let kl: f64 =
-            p.iter().map(|row| (0..4).map(|j| row[j] * (row[j] / mean(j)).ln()).sum::<f64>()).sum::<f64>() / 50.0;
-        let score = scored(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        assert!((score.score() - kl.exp()).abs() < 1e-12, "{} {}", score.score(), kl.exp());
-        let over = p.iter().filter(|row| row.iter().any(|p| *p >= 0.6)).count() as f64 / 50.0;
-        assert!((score.confident(0.6) - over).abs() < 1e-12);
+    fn is_what_plain_loops_give_and_batches_do_not_matter() {
+        let logits = made(50, 7);
+        let whole = scored(&logits, 1);
+        assert!((whole.mean - plain(&logits)).abs() < 1e-12 * whole.mean);
+        let mut scorer = Scorer::new(7, Scoring::default()).unwrap();
+        for batch in logits.values().chunks(7 * 8) {
+            scorer.push(&Features::new(batch.to_vec(), 7).unwrap()).unwrap();
+        }
+        assert_eq!(scorer.score().unwrap(), whole);
     }
 
     #[test]
-    fn sure_and_even_is_the_number_of_classes_and_unsure_is_one() {
-        let sure = scored(&[&[40.0, 0.0, 0.0], &[0.0, 40.0, 0.0], &[0.0, 0.0, 40.0]]);
-        assert!((sure.score() - 3.0).abs() < 1e-9);
-        assert_eq!((sure.confident(0.9), sure.counts()), (1.0, &[1, 1, 1][..]));
-        let unsure = scored(&[&[1.0, 1.0, 1.0], &[-5.0, -5.0, -5.0]]);
-        assert!((unsure.score() - 1.0).abs() < 1e-12 && unsure.confident(0.9) == 0.0);
+    fn splits_take_samples_in_turn() {
+        let logits = made(31, 4);
+        let parts: Vec<f64> =
+            (0..3).map(|split| plain(&logits.pick(&(split..31).step_by(3).collect::<Vec<_>>()))).collect();
+        let (found, mean) = (scored(&logits, 3), parts.iter().sum::<f64>() / 3.0);
+        let std = (parts.iter().map(|part| (part - mean).powi(2)).sum::<f64>() / 3.0).sqrt();
+        assert!((found.mean - mean).abs() < 1e-12 && (found.std - std).abs() < 1e-12);
     }
 
     #[test]
-    fn other_numbers_of_classes_and_none_are_refused() {
-        let mut score = Score::new(3);
-        assert!(score.push(&Features::new(vec![1.0; 4], 2).unwrap()).unwrap_err().to_string().contains("2 a sample"));
-        let nan = Features::new(vec![1.0, f32::NAN, 0.0], 3).unwrap();
-        assert!(score.push(&nan).unwrap_err().to_string().contains("NaN"));
+    fn runs_from_one_to_the_number_of_classes() {
+        let eye = Features::new((0..25).map(|at| if at / 5 == at % 5 { 1e4 } else { -1e4 }).collect(), 5).unwrap();
+        let all = scored(&eye, 1);
+        assert!((all.mean - 5.0).abs() < 1e-12);
+        assert_eq!((all.histogram, all.confidence, all.sure), (vec![1; 5], 1.0, 1.0));
+        let same = scored(&Features::new([1.0, 1.0, 0.0].repeat(6), 3).unwrap(), 1);
+        assert!((same.mean - 1.0).abs() < 1e-12);
+        assert_eq!((same.histogram, same.sure), (vec![6, 0, 0], 0.0));
+    }
+
+    #[test]
+    fn bad_input_is_told() {
+        assert!(Scorer::new(0, Scoring::default()).is_err());
+        let mut scorer = Scorer::new(3, Scoring { splits: 2, sure: 0.9 }).unwrap();
+        assert!(scorer.push(&made(2, 4)).unwrap_err().to_string().contains("4 a sample"));
+        assert!(scorer.push(&Features::new(vec![f32::NAN; 3], 3).unwrap()).is_err());
+        scorer.push(&made(1, 3)).unwrap();
+        assert!(scorer.score().unwrap_err().to_string().contains("at least 2"));
     }
 }

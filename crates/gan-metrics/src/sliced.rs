@@ -1,96 +1,168 @@
-//! Sliced Wasserstein distance: the distance between two sets along random directions, where it is that of sorted numbers.
-//!
-//! √(mean over directions θ of ∫₀¹ (F⁻¹(t) − G⁻¹(t))² dt), F and G the distributions of θ·x and θ·y (Bonneel et al., "Sliced and Radon
-//! Wasserstein Barycenters of Measures", 2015). In the features' units.
+//! Sliced Wasserstein-2 distance: that of the sets' shadows on lines, over many lines (Bonneel et al., "Sliced and Radon
+//! Wasserstein Barycenters of Measures", 2015).
 
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
+use crate::linalg::product;
+use faer::{Mat, MatRef};
 use gan_core::Rng;
 use rayon::prelude::*;
 
-/// The distance along `directions` random directions.
-///
-/// # Errors
-/// [`Error::TooFew`] without samples, [`Error::Mismatch`] where widths differ.
-pub fn distance(real: &Features, generated: &Features, directions: usize, rng: &mut Rng) -> Result<f64> {
-    let dim = real.dim();
-    let drawn: Vec<Vec<f64>> = (0..directions).map(|_| direction(dim, rng)).collect();
-    along(real, generated, &drawn)
+/// Lines projected on at once: bounds the memory.
+const LINES: usize = 64;
+
+/// Unit vectors `[L, D]`, row after row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Directions {
+    values: Vec<f64>,
+    dim: usize,
 }
 
-/// A random direction: a vector of length 1.
-fn direction(dim: usize, rng: &mut Rng) -> Vec<f64> {
-    let drawn: Vec<f64> = (0..dim).map(|_| f64::from(rng.normal())).collect();
-    let length = drawn.iter().map(|x| x * x).sum::<f64>().sqrt();
-    drawn.iter().map(|x| x / length).collect()
+impl Directions {
+    /// `count` directions drawn evenly from the sphere in `dim` dimensions.
+    pub fn draw(count: usize, dim: usize, rng: &mut Rng) -> Self {
+        let mut values: Vec<f64> = (0..count * dim).map(|_| f64::from(rng.normal())).collect();
+        for row in values.chunks_mut(dim.max(1)) {
+            let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+            row.iter_mut().for_each(|x| *x /= norm.max(f64::MIN_POSITIVE));
+        }
+        Self { values, dim }
+    }
+
+    /// These rows of `dim` numbers, taken as they are.
+    ///
+    /// # Errors
+    /// If there are none or they do not make whole rows.
+    pub fn new(values: Vec<f64>, dim: usize) -> Result<Self> {
+        if dim > 0 && !values.is_empty() && values.len().is_multiple_of(dim) {
+            return Ok(Self { values, dim });
+        }
+        let (found, expected) = (format!("{} numbers", values.len()), format!("rows of {dim}, at least one"));
+        Err(Error::Mismatch { what: "directions".into(), found, expected, advice: "check the shape".into() })
+    }
 }
 
-/// The distance along the given directions `[K][D]` of length 1.
+/// √ of the mean over directions of W₂² between the projected sets `[N, D]` and `[M, D]`, in the features' units: the
+/// convention of POT's `sliced_wasserstein_distance`. Sets of different sizes meet quantile by quantile.
 ///
 /// # Errors
-/// As [`distance`].
-pub fn along(real: &Features, generated: &Features, directions: &[Vec<f64>]) -> Result<f64> {
+/// If a set is empty, there are no directions, widths differ or numbers are not finite.
+pub fn distance(real: &Features, generated: &Features, directions: &Directions) -> Result<f64> {
+    check(real, generated, directions)?;
+    let squares = directions.values.chunks(LINES * directions.dim).flat_map(|lines| {
+        let (real, generated) = (project(real, lines), project(generated, lines));
+        let lines: Vec<f64> = (0..real.ncols()).into_par_iter().map(|l| squared(&real, &generated, l)).collect();
+        lines
+    });
+    Ok((squares.sum::<f64>() / (directions.values.len() / directions.dim) as f64).sqrt())
+}
+
+fn check(real: &Features, generated: &Features, directions: &Directions) -> Result<()> {
     same_width(real, generated)?;
-    for (what, set) in [("real", real), ("generated", generated)] {
+    for (set, what) in [(real, "real"), (generated, "generated")] {
         if set.is_empty() {
-            let advice = "give some";
+            let advice = "thousands make it meaningful";
             return Err(Error::TooFew { metric: "sliced Wasserstein distance", what, found: 0, needed: 1, advice });
         }
         set.check_finite(what)?;
     }
-    let squares: Vec<f64> =
-        directions.par_iter().map(|d| squared(&projected(real, d), &projected(generated, d))).collect();
-    Ok((squares.iter().sum::<f64>() / directions.len() as f64).sqrt())
-}
-
-/// The samples' places along a direction, sorted.
-fn projected(set: &Features, direction: &[f64]) -> Vec<f64> {
-    let dot = |row: &[f32]| row.iter().zip(direction).map(|(x, d)| f64::from(*x) * d).sum::<f64>();
-    let mut places: Vec<f64> = set.rows().map(dot).collect();
-    places.sort_by(f64::total_cmp);
-    places
-}
-
-/// ∫ (F⁻¹ − G⁻¹)² over the quantiles of two sorted lists, which may differ in length.
-fn squared(a: &[f64], b: &[f64]) -> f64 {
-    let (mut i, mut j, mut at, mut sum) = (0, 0, 0.0, 0.0);
-    while i < a.len() && j < b.len() {
-        let ends = [(i + 1) as f64 / a.len() as f64, (j + 1) as f64 / b.len() as f64];
-        let to = ends[0].min(ends[1]);
-        sum += (to - at) * (a[i] - b[j]).powi(2);
-        at = to;
-        // Integers decide, so that rounding never skips a sample.
-        let (left, right) = ((i + 1) * b.len(), (j + 1) * a.len());
-        i += usize::from(left <= right);
-        j += usize::from(right <= left);
+    if directions.dim == real.dim() && !directions.values.is_empty() {
+        return Ok(());
     }
-    sum
+    Err(Error::Mismatch {
+        what: "directions".into(),
+        found: format!("{} numbers in rows of {}", directions.values.len(), directions.dim),
+        expected: format!("rows of {}, at least one", real.dim()),
+        advice: "draw them for the features' width".into(),
+    })
+}
+
+/// `[N, D]` on lines `[L, D]` -> `[N, L]`, each column sorted.
+fn project(features: &Features, lines: &[f64]) -> Mat<f64> {
+    let dim = features.dim();
+    let x: Vec<f64> = features.values().iter().map(|x| f64::from(*x)).collect();
+    let x = MatRef::from_row_major_slice(&x, features.len(), dim);
+    let mut shadows = product(x, MatRef::from_column_major_slice(lines, dim, lines.len() / dim));
+    shadows.par_col_iter_mut().for_each(|column| {
+        let column = column.try_as_col_major_mut().expect("a new matrix lies column by column");
+        column.as_slice_mut().sort_unstable_by(f64::total_cmp);
+    });
+    shadows
+}
+
+/// ∫ (F⁻¹(q) − G⁻¹(q))² dq for two sorted columns: both quantile functions are stairs, which this walks down together.
+fn squared(real: &Mat<f64>, generated: &Mat<f64>, line: usize) -> f64 {
+    let (n, m) = (real.nrows() as u64, generated.nrows() as u64);
+    let (mut i, mut j, mut at, mut sum) = (0, 0, 0, 0.0);
+    // In steps of 1 / (n m), so that the stairs' edges are whole numbers.
+    while i < n && j < m {
+        let edge = ((i + 1) * m).min((j + 1) * n);
+        let gap = real[(i as usize, line)] - generated[(j as usize, line)];
+        sum += (edge - at) as f64 * gap * gap;
+        (i, j, at) = (edge / m, edge / n, edge);
+    }
+    sum / (n * m) as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn sorted_numbers_are_compared_by_quantile() {
-        assert!((squared(&[0.0, 1.0, 2.0], &[1.0, 2.0, 3.0]) - 1.0).abs() < 1e-12);
-        // Each of two against two of four.
-        let expected = (0.0 + 1.0 + 0.0 + 1.0) / 4.0;
-        assert!((squared(&[0.0, 4.0], &[0.0, 1.0, 4.0, 5.0]) - expected).abs() < 1e-12);
-        // Thirds against halves: [0, 1/3), [1/3, 1/2), [1/2, 2/3), [2/3, 1).
-        let expected = 1.0 / 3.0 + 4.0 / 6.0 + 0.0 + 1.0 / 3.0;
-        assert!((squared(&[0.0, 1.0, 2.0], &[-1.0, 1.0]) - expected).abs() < 1e-12);
+    fn made(seed: u64, n: usize, dim: usize) -> Features {
+        let mut rng = Rng::new(seed);
+        Features::new((0..n * dim).map(|_| rng.normal()).collect(), dim).unwrap()
     }
 
     #[test]
-    fn a_shift_costs_its_part_along_the_directions() {
-        let real = Features::new((0..60).map(|i| ((i * 37) % 19) as f32 * 0.3).collect(), 3).unwrap();
-        let shifted = Features::new(real.rows().flat_map(|r| [r[0] + 2.0, r[1], r[2]]).collect(), 3).unwrap();
-        let mut rng = Rng::new(3);
-        let directions: Vec<Vec<f64>> = (0..200).map(|_| direction(3, &mut rng)).collect();
-        let expected = (directions.iter().map(|d| (2.0 * d[0]).powi(2)).sum::<f64>() / 200.0).sqrt();
-        assert!((along(&real, &shifted, &directions).unwrap() - expected).abs() < 1e-5);
-        assert_eq!(distance(&real, &real, 50, &mut rng).unwrap(), 0.0);
-        assert!(distance(&real, &Features::empty(3), 5, &mut rng).unwrap_err().to_string().contains("generated"));
+    fn on_a_line_is_the_difference_of_quantiles() {
+        let line = Directions::new(vec![1.0], 1).unwrap();
+        let of = |a: &[f32], b: &[f32]| {
+            let set = |values: &[f32]| Features::new(values.to_vec(), 1).unwrap();
+            distance(&set(a), &set(b), &line).unwrap()
+        };
+        assert_eq!(of(&[3.0, 1.0], &[0.0, 4.0]), 1.0);
+        assert_eq!(of(&[1.0], &[0.0, 3.0]), (2.5_f64).sqrt());
+        // Quantile by quantile, at steps of a sixth: 0 0 1 1 2 2 against 0 0 0 4 4 4.
+        assert!((of(&[2.0, 0.0, 1.0], &[4.0, 0.0]) - ((1.0 + 9.0 + 4.0 + 4.0) / 6.0_f64).sqrt()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn repeating_samples_changes_nothing() {
+        let (a, b) = (made(1, 12, 5), made(2, 8, 5));
+        let lines = Directions::draw(70, 5, &mut Rng::new(0));
+        let twice = Features::new([a.values(), a.values(), a.values()].concat(), 5).unwrap();
+        let (once, thrice) = (distance(&a, &b, &lines).unwrap(), distance(&twice, &b, &lines).unwrap());
+        assert!((once - thrice).abs() < 1e-12 * once);
+        assert_eq!(distance(&a, &a, &lines).unwrap(), 0.0);
+        assert!((once - distance(&b, &a, &lines).unwrap()).abs() < 1e-12 * once);
+    }
+
+    #[test]
+    fn a_shift_costs_its_share_along_the_lines() {
+        // The mean of cos² over the sphere is 1 / D.
+        let a = made(1, 50, 3);
+        let shifted = Features::new(a.values().iter().map(|x| x + 2.0).collect(), 3).unwrap();
+        let lines = Directions::draw(4000, 3, &mut Rng::new(0));
+        let found = distance(&a, &shifted, &lines).unwrap();
+        assert!((found - 2.0).abs() < 0.05, "{found}");
+    }
+
+    #[test]
+    fn directions_are_unit_vectors_and_repeatable() {
+        let lines = Directions::draw(20, 7, &mut Rng::new(1));
+        assert!(lines.values.chunks(7).all(|row| (row.iter().map(|x| x * x).sum::<f64>() - 1.0).abs() < 1e-12));
+        assert_eq!(lines, Directions::draw(20, 7, &mut Rng::new(1)));
+    }
+
+    #[test]
+    fn bad_input_is_told() {
+        let (a, lines) = (made(1, 5, 3), Directions::draw(4, 3, &mut Rng::new(1)));
+        assert!(distance(&Features::empty(3), &a, &lines).unwrap_err().to_string().contains("0 real samples"));
+        assert!(distance(&a, &made(1, 5, 2), &lines).is_err());
+        let none = Directions::draw(0, 3, &mut Rng::new(1));
+        for lines in [&none, &Directions::draw(4, 2, &mut Rng::new(1))] {
+            assert!(distance(&a, &a, lines).unwrap_err().to_string().contains("rows of 3, at least one"));
+        }
+        assert!(Directions::new(vec![0.0; 5], 3).is_err());
     }
 }

@@ -1,29 +1,22 @@
 //! Networks that turn images into the features which metrics compare.
 //!
 //! In reading order: this file (the trait [`Embedder`]), `images` and `resize` (what reaches a network), [`layered`] (own
-//! networks, and the digit classifier that is shipped).
+//! networks, and the digit classifier that is shipped), [`stacked`] (a grey one on red, green and blue), [`plain`] (no network).
 
 pub mod layered;
+pub mod plain;
+pub mod stacked;
 
-mod hash;
+pub(crate) mod hash;
 mod images;
 mod resize;
 
 pub use layered::Layered;
-
-use crate::error::Result;
-use candle_core::Tensor;
-
-mod plain;
-mod stacked;
-
 pub use plain::{Coordinates, Thumbnails};
 pub use stacked::Stacked;
 
-/// A hash in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+use crate::error::Result;
+use candle_core::Tensor;
 
 /// What a network says about a batch of images.
 #[derive(Clone, Debug)]

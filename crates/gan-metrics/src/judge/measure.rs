@@ -6,10 +6,11 @@ use crate::features::Features;
 use crate::metric::Metric;
 use crate::modes::{self, Coverage};
 use crate::moments::Moments;
-use crate::neighbours::{self, Memory};
+use crate::neighbours::{self, Memorisation};
 use crate::prdc::{self, Prdc};
-use crate::score::Score;
-use crate::{diversity, energy, frechet, kid, sliced};
+use crate::score::{Score, Scorer};
+use crate::sliced::{self, Directions};
+use crate::{diversity, energy, frechet, kid};
 use gan_core::Rng;
 use std::cell::OnceCell;
 
@@ -17,8 +18,8 @@ use std::cell::OnceCell;
 const NEIGHBOURS: usize = 5;
 /// Directions of the sliced distance.
 const DIRECTIONS: usize = 128;
-/// A class counts as confidently given from here on.
-const CONFIDENT: f64 = 0.9;
+/// Pairs that diversity is taken over.
+const PAIRS: usize = 20_000;
 
 /// A metric's value.
 pub(super) struct Measured {
@@ -42,11 +43,11 @@ pub(super) struct Measuring<'a> {
     pub(super) train: &'a Features,
     pub(super) generated: &'a Features,
     pub(super) moments: &'a Moments,
-    pub(super) score: Option<&'a Score>,
+    pub(super) score: Option<&'a Scorer>,
     pub(super) modes: Option<&'a ModesOf>,
     pub(super) seed: u64,
     pub(super) prdc: OnceCell<Prdc>,
-    pub(super) memory: OnceCell<Memory>,
+    pub(super) memory: OnceCell<Memorisation>,
     pub(super) coverage: OnceCell<Coverage>,
 }
 
@@ -72,16 +73,16 @@ impl Measuring<'_> {
             Metric::Recall => self.neighbourhoods(|found| found.recall)?,
             Metric::Density => self.neighbourhoods(|found| found.density)?,
             Metric::Coverage => self.neighbourhoods(|found| found.coverage)?,
-            Metric::Score => self.score(metric)?.score().into(),
-            Metric::Confident => self.score(metric)?.confident(CONFIDENT).into(),
-            Metric::ClassBalance => imbalance(self.score(metric)?).into(),
+            Metric::Score => self.score(metric)?.mean.into(),
+            Metric::Confident => self.score(metric)?.sure.into(),
+            Metric::ClassBalance => imbalance(&self.score(metric)?.histogram).into(),
             Metric::Sliced => {
                 let (real, generated) = self.as_many();
-                sliced::distance(&real, &generated, DIRECTIONS, &mut rng)?.into()
+                sliced::distance(&real, &generated, &Directions::draw(DIRECTIONS, real.dim(), &mut rng))?.into()
             }
             Metric::Memorisation => self.memory()?.ratio.into(),
-            Metric::NearCopies => self.memory()?.near_copies.into(),
-            Metric::Diversity => diversity::relative(self.real, self.generated, &mut rng)?.into(),
+            Metric::NearCopies => self.memory()?.copies.into(),
+            Metric::Diversity => diversity::diversity(self.real, self.generated, PAIRS, &mut rng)?.ratio.into(),
             Metric::Modes => (self.coverage()?.found() as f64).into(),
             Metric::HighQuality => self.coverage()?.high_quality().into(),
             Metric::ReverseKl => self.reverse_kl()?.into(),
@@ -112,12 +113,12 @@ impl Measuring<'_> {
         Ok(Measured { warning: found.warning.clone(), ..of(found).into() })
     }
 
-    fn memory(&self) -> Result<&Memory> {
-        once(&self.memory, || neighbours::memory(self.generated, self.train))
+    fn memory(&self) -> Result<&Memorisation> {
+        once(&self.memory, || neighbours::memorisation(self.generated, self.real, self.train))
     }
 
-    fn score(&self, metric: Metric) -> Result<&Score> {
-        self.score.ok_or_else(|| lacks(metric, "a network that classifies"))
+    fn score(&self, metric: Metric) -> Result<Score> {
+        self.score.ok_or_else(|| lacks(metric, "a network that classifies"))?.score()
     }
 
     /// Without a single sample near a mode there is no divergence: the largest that there can be, of all samples on one of even modes.
@@ -130,8 +131,8 @@ impl Measuring<'_> {
         once(&self.coverage, || match self.modes {
             Some(ModesOf::Points(modes)) => modes.coverage(&self.generated.first(modes::POINTS)),
             Some(ModesOf::Classes) => {
-                let counts = self.score(Metric::Modes)?.counts();
-                let labels = (0..).zip(counts).flat_map(|(class, count)| std::iter::repeat_n(class, *count));
+                let counts = self.score(Metric::Modes)?.histogram;
+                let labels = (0..).zip(&counts).flat_map(|(class, count)| std::iter::repeat_n(class, *count as usize));
                 modes::of_labels(&labels.collect::<Vec<u32>>(), counts.len(), None)
             }
             None => Err(lacks(Metric::Modes, "modes to look for")),
@@ -140,9 +141,8 @@ impl Measuring<'_> {
 }
 
 /// The largest departure of a class's share from an even one, relative to it.
-fn imbalance(score: &Score) -> f64 {
-    let counts = score.counts();
-    let even = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
+fn imbalance(counts: &[u64]) -> f64 {
+    let even = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
     counts.iter().map(|count| (*count as f64 / even - 1.0).abs()).fold(0.0, f64::max)
 }
 

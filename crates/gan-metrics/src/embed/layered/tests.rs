@@ -145,7 +145,7 @@ fn files_that_are_no_classifier_are_refused_with_what_would_do() {
         (made(|d| d.input = vec![3, 9, 8]), ["main.3.weight", "needs [5, 168]"]),
         (made(|d| d.input = vec![192]), ["describes a network that cannot be", "an image"]),
     ] {
-        let message = read(&bytes).err().expect(words[0]).to_string();
+        let message = read(&bytes).map(drop).expect_err(words[0]).to_string();
         assert!(words.iter().all(|word| message.contains(word)), "{message}");
         assert!(message.contains("own.safetensors: "), "{message}");
     }
