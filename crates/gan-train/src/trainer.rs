@@ -8,13 +8,13 @@ use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
 use crate::step::{Batches, Objective, update_discriminator, update_generator};
 use candle_core::{Device, Tensor};
-use gan_core::weights::{DataDescription, Description, FORMAT};
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
-use gan_data::{Dataset, Loader, Units};
+use gan_data::Loader;
 use std::collections::VecDeque;
 use std::time::Instant;
 
 mod report;
+mod show;
 
 pub use report::{Parts, StepReport};
 
@@ -225,94 +225,6 @@ impl Trainer {
         self.ema.iter_mut().try_for_each(Ema::follow)?;
         self.step = number;
         Ok(report)
-    }
-
-    /// Runs `f` with G in use: with the average of its weights, where one is kept.
-    ///
-    /// # Errors
-    /// What `f` returns, and from candle.
-    pub fn in_use<T>(&self, f: impl FnOnce(&dyn Generator) -> Result<T>) -> Result<T> {
-        match &self.ema {
-            Some(ema) => ema.in_place(|| f(self.generator.as_ref())),
-            None => f(self.generator.as_ref()),
-        }
-    }
-
-    /// The weight file of G in use ([`Trainer::in_use`]); none for a generator that no layer list describes.
-    ///
-    /// # Errors
-    /// If the tensors cannot be serialised.
-    pub fn generator_file(&self) -> Result<Option<Vec<u8>>> {
-        let Some((input, layers)) = self.generator.architecture() else { return Ok(None) };
-        let config = self.plan.config();
-        let description = Description {
-            format: FORMAT,
-            network: "generator".into(),
-            input: input.to_vec(),
-            layers: layers.to_vec(),
-            latent: config.latent,
-            data: DataDescription {
-                name: config.data.name.clone(),
-                shape: self.plan.sample(),
-                range: [-1.0, 1.0],
-                classes: self.loader.dataset().classes().to_vec(),
-                units: self.units().map(|units| units.ranges().to_vec()).unwrap_or_default(),
-            },
-            preset: config.preset.clone(),
-            step: self.step,
-            seed: config.train.seed,
-            library: env!("CARGO_PKG_VERSION").into(),
-        };
-        self.in_use(|generator| Ok(Some(gan_core::weights::to_bytes(&generator.params(), &description)?)))
-    }
-
-    /// `n` samples of G in use, from the noise that shows a run's progress: the same every time. `[n, C, H, W]`.
-    ///
-    /// # Errors
-    /// From candle.
-    pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
-        let z = self.progress_noise(n)?;
-        self.in_use(|generator| Ok(gan_core::gan::samples(generator, &z)?))
-    }
-
-    /// The noise of [`Trainer::progress_samples`], `[n, latent]`.
-    ///
-    /// # Errors
-    /// From candle.
-    pub fn progress_noise(&self, n: usize) -> Result<Tensor> {
-        let mut rng = Rng::stream(self.plan.config().train.seed, "progress samples");
-        Ok(self.plan.config().latent.sample(n, &mut rng, &self.device)?)
-    }
-
-    /// The real samples of the run's first batch, `[N, C, H, W]` or `[N, D]`. Takes nothing from the loader.
-    ///
-    /// # Errors
-    /// If the data cannot be read.
-    pub fn first_batch(&self) -> Result<Tensor> {
-        Ok(self.loader.first_batch()?.images)
-    }
-
-    /// The training data.
-    pub fn dataset(&self) -> &dyn Dataset {
-        self.loader.dataset().as_ref()
-    }
-
-    /// For points: what −1 and 1 stand for.
-    pub fn units(&self) -> Option<&Units> {
-        self.loader.dataset().units()
-    }
-
-    /// `n` real samples, the same every time: a random choice that the seed decides. `[n, C, H, W]` or `[n, D]`.
-    ///
-    /// # Errors
-    /// If the data cannot be read.
-    pub fn progress_reals(&self, n: usize) -> Result<Tensor> {
-        let mut rng = Rng::stream(self.plan.config().train.seed, "progress reals");
-        let data = self.loader.dataset();
-        let (shape, size) = (data.shape(), data.pixels());
-        let mut values = vec![0.0; n * size];
-        values.chunks_exact_mut(size).try_for_each(|out| data.write(rng.below(data.len()), out))?;
-        Ok(Tensor::from_vec(values, [&[n], &shape[..]].concat(), &self.device)?)
     }
 
     /// Where the networks are.
