@@ -12,6 +12,7 @@ mod folders;
 mod full_disk;
 mod generate;
 mod interpolate;
+mod judging;
 mod kills;
 mod overwrite;
 mod packs;

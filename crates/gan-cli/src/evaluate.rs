@@ -171,7 +171,7 @@ fn gather(subject: &Subject, evaluator: &Evaluator, seed: u64, bar: &ProgressBar
             }
             Subject::Samples(Given::Array(array)) => {
                 let n = n.min(array.dim(0)?.saturating_sub(at));
-                if n == 0 { None } else { Some(array.narrow(0, at, n)?) }
+                if n == 0 { None } else { Some(evaluator.scaled(&array.narrow(0, at, n)?)?) }
             }
         };
         let count = made.as_ref().map_or(Ok(0), |made| made.dim(0))?;

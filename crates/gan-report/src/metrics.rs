@@ -37,10 +37,10 @@ impl Metrics {
             .map(|(index, line)| (index + 1, line.trim_ascii()))
             .filter(|(_, line)| !line.is_empty())
             .collect();
-        let (mut metrics, mut damaged) = (Self::default(), Vec::new());
+        let (mut metrics, mut damaged, mut reached) = (Self::default(), Vec::new(), f64::NEG_INFINITY);
         for (at, &(line, text)) in lines.iter().enumerate() {
             match serde_json::from_slice::<Map<String, Value>>(text) {
-                Ok(object) => metrics.add(&object),
+                Ok(object) => metrics.add(&object, &mut reached),
                 Err(_) if at + 1 == lines.len() => {}
                 Err(reason) => damaged.push((line, reason.to_string())),
             }
@@ -58,21 +58,21 @@ impl Metrics {
         self.series.keys().map(String::as_str)
     }
 
-    /// A line without a step has no place on the axis and is left out.
-    fn add(&mut self, object: &Map<String, Value>) {
+    /// Adds a line that follows one of step `reached`. A line without a step has no place on the axis and is left out.
+    fn add(&mut self, object: &Map<String, Value>, reached: &mut f64) {
         let Some(step) = object.get("step").and_then(Value::as_f64) else { return };
         // What an alarm says is text.
         if object.contains_key("alarm") {
             return;
         }
-        for series in self.series.values_mut() {
-            let kept = series.partition_point(|point| point.0 <= step);
-            series.truncate(kept);
+        // Several lines of a step add up: the players' numbers, and what was measured. A step back replaces what was there.
+        if step < *reached {
+            self.series.values_mut().for_each(|series| series.truncate(series.partition_point(|point| point.0 < step)));
         }
+        *reached = step;
         for (name, value) in object.iter().filter(|(name, _)| *name != "step") {
             let point = (step, value.as_f64().unwrap_or(f64::NAN));
             let series = self.series.entry(name.clone()).or_default();
-            // Several lines of a step add up: the players' numbers, what was measured.
             series.pop_if(|last| last.0 == step);
             series.push(point);
         }
@@ -118,6 +118,16 @@ mod tests {
         let metrics = metrics.unwrap();
         assert_eq!(metrics.series("a"), [(1.0, 1.0), (2.0, 20.0)]);
         assert_eq!(metrics.series("b"), [(1.0, 1.0)]);
+    }
+
+    #[test]
+    fn lines_of_one_step_add_up_and_alarms_are_no_numbers() {
+        let metrics = read(
+            "{\"step\":1,\"a\":1}\n{\"step\":1,\"fid\":9}\n{\"step\":1,\"alarm\":\"x\",\"at\":1}\n{\"step\":2,\"a\":2}\n",
+        );
+        let metrics = metrics.unwrap();
+        assert_eq!(metrics.series("a"), [(1.0, 1.0), (2.0, 2.0)]);
+        assert_eq!((metrics.series("fid"), metrics.series("at")), (&[(1.0, 9.0)][..], &[][..]));
     }
 
     #[test]

@@ -40,16 +40,28 @@ pub enum Error {
     Core(#[from] gan_core::Error),
     /// From gan-data.
     #[error(transparent)]
-    Data(#[from] gan_data::Error),
+    Data(Box<gan_data::Error>),
     /// From gan-metrics.
     #[error(transparent)]
-    Metrics(#[from] gan_metrics::Error),
+    Metrics(Box<gan_metrics::Error>),
     /// From gan-report.
     #[error(transparent)]
     Report(#[from] gan_report::Error),
     /// From candle.
     #[error("{}", gan_core::error::bare(.0))]
     Candle(#[from] candle_core::Error),
+}
+
+impl From<gan_data::Error> for Error {
+    fn from(error: gan_data::Error) -> Self {
+        Self::Data(Box::new(error))
+    }
+}
+
+impl From<gan_metrics::Error> for Error {
+    fn from(error: gan_metrics::Error) -> Self {
+        Self::Metrics(Box::new(error))
+    }
 }
 
 impl Error {
@@ -69,7 +81,7 @@ impl Error {
             Self::Config { .. } => true,
             Self::Core(e) => matches!(e, gan_core::Error::Layer { .. } | gan_core::Error::Network { .. }),
             Self::Data(e) => matches!(
-                e,
+                **e,
                 gan_data::Error::NoFolder { .. } | gan_data::Error::Setting { .. } | gan_data::Error::Missing { .. }
             ),
             _ => false,

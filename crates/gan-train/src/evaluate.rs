@@ -8,9 +8,9 @@ use crate::data;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::trainer::Trainer;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gan_core::Rng;
-use gan_data::{Dataset, Split};
+use gan_data::{Dataset, Split, Units};
 use gan_metrics::{Card, Gathered, Judge, Metric};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -68,6 +68,8 @@ pub enum Depth {
 /// A judge with its real samples, ready for generated ones.
 pub struct Evaluator {
     judge: Judge,
+    /// For points: what −1 and 1 stand for.
+    units: Option<Units>,
     samples: usize,
     best: Metric,
     seed: u64,
@@ -102,7 +104,7 @@ impl Evaluator {
         let floor = real.gather(&judge, Part::Floor, how.samples)?;
         let train = real.gather(&judge, Part::Train, REFERENCE)?;
         let judge = judge.with_real(real.description(&against.data), reference, &floor, train)?;
-        Ok(Self { judge, samples: how.samples, best, seed: against.seed })
+        Ok(Self { judge, units: real.reference.units().cloned(), samples: how.samples, best, seed: against.seed })
     }
 
     /// The metric that chooses the best generator.
@@ -113,6 +115,17 @@ impl Evaluator {
     /// What real samples reach in `metric`.
     pub fn floor(&self, metric: Metric) -> Option<f64> {
         self.judge.floor(metric)
+    }
+
+    /// Points `[N, D]` in their own units, as arrays hold them, -> in [−1, 1], as generators make them. Images stay as they are.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn scaled(&self, samples: &Tensor) -> Result<Tensor> {
+        let Some(units) = &self.units else { return Ok(samples.clone()) };
+        let rows: Vec<Vec<f64>> = samples.to_dtype(DType::F64)?.to_vec2()?;
+        let values: Vec<f32> = rows.iter().flat_map(|row| units.scaled(row)).collect();
+        Ok(Tensor::from_vec(values, samples.shape(), &Device::Cpu)?)
     }
 
     /// Judges a trainer's generator in use, from the same noise every time.
@@ -218,7 +231,8 @@ impl Real {
         let set = if part == Part::Reference { &self.reference } else { &self.train };
         let mut order: Vec<usize> = (0..set.len()).collect();
         Rng::stream(self.seed, "real samples").shuffle(&mut order);
-        if self.held_out == HeldOut::Nowhere && part != Part::Train {
+        if self.held_out == HeldOut::Nowhere {
+            // No sample may stand on both sides of a comparison.
             let half = order.len() / 2;
             order = if part == Part::Reference { order.split_off(half) } else { order[..half].to_vec() };
         }
@@ -251,5 +265,5 @@ pub fn samples(set: &dyn Dataset, indices: &[usize]) -> Result<Tensor> {
     let mut values = vec![0.0; indices.len() * size];
     indices.iter().zip(values.chunks_exact_mut(size)).try_for_each(|(index, out)| set.write(*index, out))?;
     let shape = [&[indices.len()], &set.shape()[..]].concat();
-    Ok(Tensor::from_vec(values, shape, &Device::Cpu).map_err(Error::from)?)
+    Tensor::from_vec(values, shape, &Device::Cpu).map_err(Error::from)
 }

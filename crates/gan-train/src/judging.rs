@@ -1,6 +1,6 @@
 //! The observer that judges: evaluates G at intervals, keeps the best, and raises alarms.
 
-use crate::alarms::{Alarm, Kind, Setting, Watch};
+use crate::alarms::{Alarm, Setting, Watch};
 use crate::checkpoint;
 use crate::config::Policy;
 use crate::error::Result;
@@ -33,11 +33,13 @@ impl Judging {
         let Some(evaluator) = &self.evaluator else { return Ok(()) };
         let step = trainer.step();
         let card = match evaluator.of_trainer(trainer) {
-            Err(crate::Error::Metrics(gan_metrics::Error::Values { what, problem })) => {
-                self.raised.push(Alarm::new(Kind::NotFinite, step, format!("{what}: {problem}")));
+            Ok(card) => card,
+            Err(error) => {
+                // Samples that are no numbers are the run's fault, not the evaluation's.
+                let Some(alarm) = Alarm::of_samples(&error, step) else { return Err(error) };
+                self.raised.push(alarm);
                 return Ok(());
             }
-            card => card?,
         };
         let best = evaluator.best();
         let value = card.value(best);

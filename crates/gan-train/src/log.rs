@@ -72,6 +72,11 @@ impl Log {
         self.open.borrow_mut().as_mut().map(|open| std::mem::take(&mut open.fresh)).unwrap_or_default()
     }
 
+    /// Whether there is such a line already.
+    pub(crate) fn holds(&self, line: &Value) -> bool {
+        lines(&self.folder.metrics()).contains(line)
+    }
+
     /// Everything written is on the disk after this.
     pub(crate) fn flush(&self) -> Result<()> {
         let open = self.open.borrow();

@@ -1,4 +1,4 @@
-//! Observers that write the run folder's numbers and states: metrics, checkpoints with the weight file. [`crate::judging`] measures;
+//! Observers that write the run folder's numbers and states: metrics, checkpoints with the weight file. `judging` measures;
 //! those that draw are in [`crate::pictures`] and [`crate::planes`].
 
 use crate::alarms::Alarm;
@@ -76,7 +76,11 @@ impl Observer for Metrics {
 
     fn alarmed(&mut self, alarm: &Alarm, done: Policy, trainer: &Trainer) -> Result<()> {
         let line = AlarmLine { step: trainer.step(), alarm, done };
-        self.log.write(trainer.step(), serde_json::to_value(line).unwrap_or_default())?;
+        let line = serde_json::to_value(line).unwrap_or_default();
+        // A run that ended here and is resumed ends here again.
+        if done != Policy::Stop || !self.log.holds(&line) {
+            self.log.write(trainer.step(), line)?;
+        }
         self.log.flush()
     }
 

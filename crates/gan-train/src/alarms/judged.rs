@@ -6,7 +6,7 @@ use gan_metrics::metric::Better;
 use serde_json::Value;
 
 /// Before this part of the run nothing is expected of the samples.
-const START: f64 = 0.12;
+const START: f64 = 0.25;
 /// Diversity that is too little, real samples having 1, and what it may have fallen to of its own best.
 const ALIKE: f64 = 0.5;
 const FALLEN: f64 = 0.6;
@@ -19,8 +19,7 @@ const NO_COVERAGE: f64 = 0.1;
 /// Distance to the training samples, real ones having 1, and the share of near copies, that mean memorisation.
 const CLOSE: f64 = 0.5;
 const COPIES: f64 = 0.2;
-/// From this part of the run on, the best value must be better than the first by this factor.
-const TIME: f64 = 0.25;
+/// From the start on, the best value must be better than the first by this factor.
 const BETTER: f64 = 0.8;
 
 /// What the judge has measured so far.
@@ -60,12 +59,10 @@ impl Judged {
         if self.part(step) >= START {
             found.push((Kind::Collapse, self.collapsed(diversity, coverage)));
             found.push((Kind::GWon, g_won(coverage, players.gap(step))));
+            found.push((Kind::Stalled, self.stalled(&name, better)));
         }
         self.most_diverse = self.most_diverse.max(diversity.unwrap_or(0.0));
         self.most_covered = self.most_covered.max(coverage.unwrap_or(0.0));
-        if self.part(step) >= TIME {
-            found.push((Kind::Stalled, self.stalled(&name, better)));
-        }
         found
     }
 
@@ -74,7 +71,9 @@ impl Judged {
     }
 
     fn collapsed(&self, diversity: Option<f64>, coverage: Option<f64>) -> Option<String> {
-        let alike = diversity.filter(|d| *d < ALIKE && (*d < FALLEN * self.most_diverse || self.most_diverse < ALIKE));
+        // Fallen from what it was, or never there.
+        let lower = |d: f64| d < FALLEN * self.most_diverse || self.most_diverse < ALIKE;
+        let alike = diversity.filter(|d| *d < ALIKE && lower(*d));
         let uncovered = coverage.filter(|c| self.most_covered > SOMETHING && *c < UNCOVERED * self.most_covered);
         let alike =
             alike.map(|d| format!("diversity {} of real samples' (its best: {})", short(d), short(self.most_diverse)));
@@ -157,12 +156,15 @@ mod tests {
         ];
         assert_eq!(raised(&run), [(Kind::Collapse, 300), (Kind::Collapse, 600)]);
         assert_eq!(raised(&[good(200.0), good(100.0), good(50.0), good(20.0), good(10.0)]), []);
+        // A young generator is allowed to make what is alike.
+        let young = json!({"fid": 120.0, "diversity": 0.28, "coverage": 0.0});
+        assert_eq!(raised(&[json!({"fid": 200.0}), young.clone(), young, good(50.0), good(40.0)]), []);
     }
 
     #[test]
     fn samples_that_were_never_diverse_have_collapsed_too() {
         let alike = |fid: f64| json!({"fid": fid, "diversity": 0.1, "coverage": 0.01});
-        assert_eq!(raised(&[alike(200.0), alike(150.0), alike(140.0)]), [(Kind::Collapse, 200)]);
+        assert_eq!(raised(&[alike(200.0), alike(150.0), alike(140.0), alike(130.0)]), [(Kind::Collapse, 300)]);
     }
 
     #[test]

@@ -123,6 +123,13 @@ impl Alarm {
         let Error::NotFinite { step, what, value } = error else { return None };
         Some(Self::new(Kind::NotFinite, *step, format!("{what} is {value}")))
     }
+
+    /// The alarm that an evaluation which failed after `step` amounts to: samples that are no numbers.
+    pub fn of_samples(error: &Error, step: u64) -> Option<Self> {
+        let Error::Metrics(inner) = error else { return None };
+        let gan_metrics::Error::Values { what, .. } = inner.as_ref() else { return None };
+        Some(Self::new(Kind::NotFinite, step, format!("{what} are not all numbers")))
+    }
 }
 
 impl fmt::Display for Alarm {
