@@ -10,6 +10,8 @@ const START: f64 = 0.25;
 /// Diversity that is too little, real samples having 1, and what it may have fallen to of its own best.
 const ALIKE: f64 = 0.5;
 const FALLEN: f64 = 0.6;
+/// Diversity that grows by this factor from one evaluation to the next is on the way.
+const RISING: f64 = 1.1;
 /// Coverage that it may have fallen to of its own best, where that was something.
 const UNCOVERED: f64 = 0.3;
 const SOMETHING: f64 = 0.2;
@@ -71,8 +73,9 @@ impl Judged {
     }
 
     fn collapsed(&self, diversity: Option<f64>, coverage: Option<f64>) -> Option<String> {
-        // Fallen from what it was, or never there.
-        let lower = |d: f64| d < FALLEN * self.most_diverse || self.most_diverse < ALIKE;
+        // Fallen from what it was, or never there and not on the way.
+        let most = self.most_diverse;
+        let lower = |d: f64| d < FALLEN * most || (most < ALIKE && d < RISING * most);
         let alike = diversity.filter(|d| *d < ALIKE && lower(*d));
         let uncovered = coverage.filter(|c| self.most_covered > SOMETHING && *c < UNCOVERED * self.most_covered);
         let alike =
@@ -157,8 +160,8 @@ mod tests {
         assert_eq!(raised(&run), [(Kind::Collapse, 300), (Kind::Collapse, 600)]);
         assert_eq!(raised(&[good(200.0), good(100.0), good(50.0), good(20.0), good(10.0)]), []);
         // A young generator is allowed to make what is alike.
-        let young = json!({"fid": 120.0, "diversity": 0.28, "coverage": 0.0});
-        assert_eq!(raised(&[json!({"fid": 200.0}), young.clone(), young, good(50.0), good(40.0)]), []);
+        let young = |diversity: f64| json!({"fid": 120.0, "diversity": diversity, "coverage": 0.0});
+        assert_eq!(raised(&[json!({"fid": 200.0}), young(0.2), young(0.28), young(0.39), good(50.0)]), []);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 // A line chart as SVG. All charts of the page share the steps in view, the cursor and the smoothing (`shared`).
 
+const FEWEST_SMOOTHED = 50;
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = { left: 56, right: 12, top: 8, bottom: 24 };
 
@@ -184,7 +185,8 @@ class Chart {
   }
 
   drawCurve(curve, at, parent) {
-    const smooth = this.shared.weight > 0;
+    // A few measured values are what they are: a smoothed line through them would lag behind.
+    const smooth = this.shared.weight > 0 && curve.x.length >= FEWEST_SMOOTHED;
     svg("path", { d: this.path(curve.x, curve.y), class: `c${at % 4}${smooth ? " raw" : ""}` }, parent);
     if (!smooth) return;
     const [x, y] = curve.meanX.length ? [curve.meanX, curve.meanY] : [curve.x, curve.y];
