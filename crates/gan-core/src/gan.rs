@@ -65,6 +65,17 @@ pub trait Discriminator: Send + Sync {
     /// If x has another shape than the network is for.
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> candle_core::Result<Verdict>;
 
+    /// x and a direction t, both `[N, C, H, W]` (or `[N, D]`) -> how each logit changes in that direction, `[N]`, with gradients for
+    /// the weights: what penalties on D's gradient are made of. Networks without it train without such penalties.
+    ///
+    /// # Errors
+    /// If the network does not offer it, or x or t has another shape than it is for.
+    fn tangent(&self, _x: &Tensor, _t: &Tensor, _pass: &mut Pass) -> candle_core::Result<Tensor> {
+        candle_core::bail!(
+            "this discriminator has no tangent, which penalties on its gradient need: implement Discriminator::tangent, or train without `penalties`"
+        )
+    }
+
     /// Every parameter and running average, under names that stay the same.
     fn params(&self) -> Vec<Param>;
 }
@@ -180,6 +191,10 @@ impl Discriminator for LayeredDiscriminator {
             }
         };
         Ok(Verdict { logits: y.flatten_all()?, features })
+    }
+
+    fn tangent(&self, x: &Tensor, t: &Tensor, pass: &mut Pass) -> candle_core::Result<Tensor> {
+        self.network.forward_with_tangent(x, t, pass)?.1.flatten_all()
     }
 
     fn params(&self) -> Vec<Param> {

@@ -4,7 +4,7 @@
 //!
 //! In reading order: [`layer`] (a network is a list of these), [`shape`] (does the list fit together?), [`family`] (functions
 //! that return lists), [`params`] and [`init`], [`network`] (the list made real), [`gan`] (the two players), [`noise`],
-//! [`loss`], [`weights`] (self-describing files), [`summary`], [`rng`] (every random number comes from here), [`wording`] (serde's messages in
+//! [`loss`], [`penalty`], [`weights`] (self-describing files), [`summary`], [`rng`] (every random number comes from here), [`wording`] (serde's messages in
 //! plain words).
 
 pub mod error;
@@ -16,6 +16,7 @@ pub mod loss;
 pub mod network;
 pub mod noise;
 pub mod params;
+pub mod penalty;
 pub mod rng;
 pub mod shape;
 pub mod summary;
@@ -30,4 +31,5 @@ pub use loss::{Labels, Loss};
 pub use network::{Features, Mode, Network, Pass, Weights};
 pub use noise::{Distribution, Latent};
 pub use params::{Param, Role};
+pub use penalty::Penalty;
 pub use rng::Rng;

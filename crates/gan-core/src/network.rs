@@ -1,7 +1,7 @@
 //! A layer list turned into a network: parameters allocated and initialised, ready to run.
 //!
 //! On the CPU a network runs as one fused operation (`links`); on other devices, and where gradients are to be differentiated
-//! again, layer by layer (`layerwise`). All trained parameters stand in a row in one variable; a [`Param`] is a window into it.
+//! again, layer by layer (`layerwise`). `tangent` carries a derivative beside the values. All trained parameters stand in a row in one variable; a [`Param`] is a window into it.
 
 use crate::error::{Error, Result};
 use crate::init::Init;
@@ -17,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 mod layerwise;
 mod links;
+mod tangent;
 
 /// Whether a network trains or is used; decides batch norm's statistics and dropout.
 #[derive(Debug)]
@@ -25,6 +26,16 @@ pub enum Mode<'a> {
     Train(&'a mut Rng),
     /// By the running averages, nothing dropped.
     Eval,
+}
+
+impl Mode<'_> {
+    /// The same, for a part of the pass.
+    fn again(&mut self) -> Mode<'_> {
+        match self {
+            Self::Train(rng) => Mode::Train(rng),
+            Self::Eval => Mode::Eval,
+        }
+    }
 }
 
 /// Whether a pass leads to gradients of the network's own weights.
@@ -179,6 +190,12 @@ impl Network {
     /// Some layers as one operation.
     fn chain(&self, range: Range<usize>) -> candle_core::Result<Chain> {
         Chain::new(self.before(range.start), self.links(range), self.fused.precision, self.fused.reuse)
+    }
+
+    /// Parameter `i` of layer `index`, on candle's tape where it is to get gradients.
+    fn weight(&self, index: usize, i: usize, weights: Weights) -> candle_core::Result<Tensor> {
+        let param = &self.params[self.starts[index] + i];
+        if weights == Weights::Frozen { param.tensor() } else { param.tracked() }
     }
 
     /// The shape that reaches layer `index`.

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 mod data;
 mod judging;
 mod optimizer;
+mod penalty;
 
 pub use data::{Background, DataConfig, LastBatch};
 pub use judging::{AlarmsConfig, EvaluateConfig, Policy};
 pub use optimizer::{BiasCorrection, OptimizerConfig};
+pub use penalty::PenaltyConfig;
 
 /// Everything that decides a run, in the tables of a preset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct RunConfig {
     pub discriminator: NetworkConfig,
     /// `[loss]`
     pub loss: LossConfig,
+    /// `[[penalties]]`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub penalties: Vec<PenaltyConfig>,
     /// `[optimizer]`
     pub optimizer: Optimizers,
     /// `[train]`

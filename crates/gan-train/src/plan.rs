@@ -1,6 +1,6 @@
 //! Settings checked: only a [`Plan`] trains.
 
-use crate::config::{Alternate, FakesMode, Family, NetworkConfig, OptimizerConfig, Policy, RunConfig};
+use crate::config::{Alternate, FakesMode, Family, NetworkConfig, OptimizerConfig, PenaltyConfig, Policy, RunConfig};
 use crate::error::{Error, Result};
 use gan_core::{Init, Labels, Layer, family, shape};
 
@@ -48,6 +48,7 @@ impl RunConfig {
         check_train(&self)?;
         data::check(&self.data)?;
         check_loss(&self)?;
+        self.penalties.iter().try_for_each(check_penalty)?;
         check_optimizer("optimizer.generator", &self.optimizer.generator)?;
         check_optimizer("optimizer.discriminator", &self.optimizer.discriminator)?;
         at_least_one("checkpoint.every", self.checkpoint.every)?;
@@ -137,6 +138,16 @@ fn check_loss(config: &RunConfig) -> Result<()> {
         if !(0.0..=1.0).contains(&label) {
             return Err(Error::config(key, format!("{label} is not a probability: expected a number from 0 to 1")));
         }
+    }
+    Ok(())
+}
+
+fn check_penalty(penalty: &PenaltyConfig) -> Result<()> {
+    let key = |name: &str| format!("penalties.{}.{name}", penalty.kind.name());
+    at_least_one(&key("every"), penalty.every)?;
+    if !(0.0..=f64::from(f32::MAX)).contains(&penalty.weight) {
+        let problem = format!("{} cannot be used: expected a number of at least 0", penalty.weight);
+        return Err(Error::config(key("weight"), problem));
     }
     Ok(())
 }

@@ -1,16 +1,16 @@
 //! One update of each player: the mathematics of a GAN, apart from all machinery.
 //!
 //! D learns to tell x from G(z): it minimises [`gan_core::loss::discriminator`]. G learns from D's verdict on its samples: it
-//! minimises [`gan_core::loss::generator`]. While one is stepped the other's weights are left alone and cost no gradient work.
+//! minimises [`gan_core::loss::generator`]. Penalties on D's gradient ([`gan_core::penalty`]) join D's loss. While one is stepped the other's weights are left alone and cost no gradient work.
 
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
-use gan_core::{Discriminator, Labels, Loss, Pass, Rng, loss};
+use gan_core::{Discriminator, Labels, Loss, Pass, Penalty, Rng, loss};
 use std::time::Instant;
 
 /// What the players minimise, and how D's batches are put together.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Objective {
     /// G's loss.
     pub loss: Loss,
@@ -18,6 +18,8 @@ pub struct Objective {
     pub labels: Labels,
     /// One batch of both kinds or two.
     pub batches: Batches,
+    /// What D's gradient costs it in this update, with weights.
+    pub penalties: Vec<(Penalty, f64)>,
 }
 
 /// How D sees real and generated samples.
@@ -42,6 +44,8 @@ pub struct DUpdate {
     pub accuracy: f64,
     /// Norm of its gradient.
     pub grad_norm: f64,
+    /// The weighted sum of its penalties, where there were any.
+    pub penalty: Option<f64>,
     /// What it took.
     pub seconds: Seconds,
 }
@@ -85,7 +89,7 @@ pub fn update_discriminator(
     d: &dyn Discriminator,
     optimizer: &mut Optimizer,
     (real, fake): (&Tensor, &Tensor),
-    objective: Objective,
+    objective: &Objective,
     rng: &mut Rng,
     step: u64,
 ) -> Result<DUpdate> {
@@ -93,7 +97,7 @@ pub fn update_discriminator(
     let fake = fake.detach();
     let (mut seconds, mut start) = (Seconds::default(), Instant::now());
     let names = ["loss_d", "grad_norm_d"];
-    let (on_real, on_fake, loss, grads) = match objective.batches {
+    let (on_real, on_fake, loss, mut grads) = match objective.batches {
         Batches::Separate => {
             // The two terms' gradients add up; taken one after the other, only one pass is in memory.
             let mut part = |x: &Tensor, label: f64| -> Result<(Tensor, f64, GradStore)> {
@@ -119,6 +123,12 @@ pub fn update_discriminator(
             (on_real, on_fake, loss, grads)
         }
     };
+    let mut penalty = None;
+    for (kind, weight) in &objective.penalties {
+        let (value, tangent) = kind.of(d, real, &fake, rng)?;
+        optimizer.add_gradients(&mut grads, &(tangent * *weight)?.backward()?)?;
+        penalty = Some(finite(penalty.unwrap_or(0.0) + weight * value, "penalty_d", step)?);
+    }
     seconds.backward += lap(&mut start);
     let grad_norm = finite(optimizer.gradient_norm(&grads)?, names[1], step)?;
     let (right_real, right_fake) = (share_above_zero(&on_real)?, 1.0 - share_above_zero(&on_fake)?);
@@ -126,7 +136,7 @@ pub fn update_discriminator(
     let (real, fake) = (mean_probability(&on_real)?, mean_probability(&on_fake)?);
     optimizer.step(&grads)?;
     seconds.optimizer = lap(&mut start);
-    Ok(DUpdate { loss, real, fake, accuracy: (right_real * n + right_fake * m) / (n + m), grad_norm, seconds })
+    Ok(DUpdate { loss, real, fake, accuracy: (right_real * n + right_fake * m) / (n + m), grad_norm, penalty, seconds })
 }
 
 /// Steps G once through D's verdict on its samples `fake`, which must carry G's graph; D's weights stay as they are.
@@ -137,7 +147,7 @@ pub fn update_generator(
     d: &dyn Discriminator,
     optimizer: &mut Optimizer,
     fake: &Tensor,
-    objective: Objective,
+    objective: &Objective,
     rng: &mut Rng,
     step: u64,
 ) -> Result<GUpdate> {

@@ -8,7 +8,7 @@ use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
 use crate::step::{Batches, Objective, update_discriminator, update_generator};
 use candle_core::{Device, Tensor};
-use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
+use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Penalty, Rng};
 use gan_data::Loader;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -193,14 +193,15 @@ impl Trainer {
     /// As [`Trainer::advance`], and whatever `look` returns.
     pub fn advance_watched(&mut self, look: &mut Look) -> Result<StepReport> {
         let turn = self.turn();
-        let objective = self.objective();
+        let mut objective = self.objective();
         let train = self.plan.config().train.clone();
         let number = self.step + 1;
         let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
         let mut size = train.batch;
         let mut seen = None;
         look(Moment::BeforeD, self)?;
-        for _ in 0..turn.d {
+        for update in 0..turn.d {
+            objective.penalties = self.penalties(self.step * turn.d + update);
             let start = Instant::now();
             let real = self.loader.next_batch()?.images.to_device(&self.device)?;
             report.parts.data += start.elapsed().as_secs_f64();
@@ -209,7 +210,7 @@ impl Trainer {
             let fake = self.timed_samples(size, train.fakes_mode, &mut report.parts)?;
             let d = self.discriminator.as_ref();
             let optimizer = &mut self.optimizer_d;
-            report.d(update_discriminator(d, optimizer, (&real, &fake), objective, &mut self.dropout, number)?);
+            report.d(update_discriminator(d, optimizer, (&real, &fake), &objective, &mut self.dropout, number)?);
             seen = train.reuse_fakes.then_some(fake);
         }
         look(Moment::AfterD, self)?;
@@ -219,7 +220,7 @@ impl Trainer {
                 None => self.timed_samples(size, FakesMode::Train, &mut report.parts)?,
             };
             let d = self.discriminator.as_ref();
-            report.g(update_generator(d, &mut self.optimizer_g, &fake, objective, &mut self.dropout, number)?);
+            report.g(update_generator(d, &mut self.optimizer_g, &fake, &objective, &mut self.dropout, number)?);
         }
         look(Moment::AfterG, self)?;
         self.ema.iter_mut().try_for_each(Ema::follow)?;
@@ -235,7 +236,14 @@ impl Trainer {
     fn objective(&self) -> Objective {
         let config = self.plan.config();
         let batches = if config.train.joint_batch { Batches::Joint } else { Batches::Separate };
-        Objective { loss: config.loss.kind, labels: self.plan.labels(), batches }
+        Objective { loss: config.loss.kind, labels: self.plan.labels(), batches, penalties: vec![] }
+    }
+
+    /// The penalties that are due at D's update of this number, counted from 0.
+    fn penalties(&self, update: u64) -> Vec<(Penalty, f64)> {
+        let all = self.plan.config().penalties.iter();
+        let due = all.filter(|penalty| update.is_multiple_of(penalty.every));
+        due.map(|penalty| (penalty.kind, penalty.weight * penalty.every as f64)).collect()
     }
 
     fn epoch(&self) -> u64 {

@@ -1,7 +1,8 @@
 //! Layer by layer, each an operation on candle's tape: for CUDA and Metal, and where gradients are differentiated again.
 
-use super::{Mode, Network, Pass, Weights};
+use super::{Mode, Network, Pass};
 use crate::layer::Layer;
+use crate::rng::Rng;
 use crate::shape;
 use candle_core::{Result, Tensor};
 use std::ops::Range;
@@ -15,15 +16,13 @@ impl Network {
         Ok(x)
     }
 
-    fn layer(&self, index: usize, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    pub(super) fn layer(&self, index: usize, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         let size = || -> Result<[usize; 2]> {
             let (_, _, h, w) = x.dims4()?;
             Ok([h, w])
         };
-        let p = |i: usize| {
-            let param = &self.params[self.starts[index] + i];
-            if pass.weights == Weights::Frozen { param.tensor() } else { param.tracked() }
-        };
+        let weights = pass.weights;
+        let p = |i: usize| self.weight(index, i, weights);
         let bias = |has: bool| has.then(|| p(1)).transpose();
         match &self.layers[index] {
             Layer::Dense(l) => gan_kernels::linear(x, &p(0)?, bias(l.bias)?.as_ref()),
@@ -38,16 +37,7 @@ impl Network {
             Layer::Tanh => gan_kernels::tanh(x),
             Layer::Sigmoid => gan_kernels::sigmoid(x),
             Layer::Dropout(l) => match &mut pass.mode {
-                Mode::Train(rng) => {
-                    // In channels-last order, as the fused pass draws them.
-                    let numbers = match *x.dims() {
-                        [n, c, h, w] => {
-                            rng.uniform_tensor(0.0, 1.0, (n, h, w, c), x.device())?.permute((0, 3, 1, 2))?
-                        }
-                        _ => rng.uniform_tensor(0.0, 1.0, x.shape(), x.device())?,
-                    };
-                    gan_kernels::dropout(x, &numbers.contiguous()?, l.dropout)
-                }
+                Mode::Train(rng) => gan_kernels::dropout(x, &dropout_numbers(x, rng)?, l.dropout),
                 Mode::Eval => Ok(x.clone()),
             },
             Layer::Reshape(l) => x.reshape([&[x.dim(0)?], l.reshape.as_slice()].concat()),
@@ -77,4 +67,13 @@ impl Network {
         self.follow(index, batch)?;
         Ok(y)
     }
+}
+
+/// Random numbers for a dropout over x, in channels-last order, as the fused pass draws them.
+pub(super) fn dropout_numbers(x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+    let numbers = match *x.dims() {
+        [n, c, h, w] => rng.uniform_tensor(0.0, 1.0, (n, h, w, c), x.device())?.permute((0, 3, 1, 2))?,
+        _ => rng.uniform_tensor(0.0, 1.0, x.shape(), x.device())?,
+    };
+    numbers.contiguous()
 }

@@ -50,6 +50,9 @@ pub struct StepReport {
     /// Norm of D's gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grad_norm_d: Option<f64>,
+    /// The weighted sum of D's penalties.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub penalty_d: Option<f64>,
     /// Norm of G's gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grad_norm_g: Option<f64>,
@@ -61,6 +64,7 @@ impl StepReport {
         self.loss_d = Some(update.loss);
         (self.d_real, self.d_fake_before) = (Some(update.real), Some(update.fake));
         (self.accuracy_d, self.grad_norm_d) = (Some(update.accuracy), Some(update.grad_norm));
+        self.penalty_d = update.penalty.or(self.penalty_d);
     }
 
     pub(super) fn g(&mut self, update: GUpdate) {

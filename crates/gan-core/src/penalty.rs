@@ -1,0 +1,111 @@
+//! Penalties on the discriminator's gradient by its input, each as its formula. They keep D from becoming steeper than G can follow.
+//!
+//! A penalty is E[φ(g)] with g = ∇ₓ l(x) at some points x, l being D's logit. Its gradient by D's weights θ is that of
+//! E[tᵀ∇ₓ l(x; θ)] with t = φ'(g) held fixed: one backward pass gives g, one tangent ([`Discriminator::tangent`]) and its backward
+//! pass the rest, exactly.
+
+use crate::gan::Discriminator;
+use crate::network::{Features, Mode, Pass, Weights};
+use crate::rng::Rng;
+use candle_core::{Result, Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+/// Where D's gradient is penalised, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Penalty {
+    /// ½·E[‖g‖²] at real samples (Mescheder et al. 2018, arXiv:1801.04406, equation 9).
+    R1,
+    /// ½·E[‖g‖²] at generated samples (the same, below equation 9).
+    R2,
+    /// E[(‖g‖ − 1)²] at points between real and generated ones (WGAN-GP; Gulrajani et al. 2017, arXiv:1704.00028, equation 3).
+    Gp,
+    /// E[‖g‖²] at the same points (Thanh-Tung et al. 2019, arXiv:1902.03984: zero-centred).
+    GpZero,
+    /// E[(‖g‖ − 1)²] at real samples plus noise of half their standard deviation (DRAGAN; Kodali et al. 2017,
+    /// arXiv:1705.07215).
+    Dragan,
+}
+
+impl Penalty {
+    /// Its name in settings and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::R1 => "r1",
+            Self::R2 => "r2",
+            Self::Gp => "gp",
+            Self::GpZero => "gp_zero",
+            Self::Dragan => "dragan",
+        }
+    }
+
+    /// Its value and a scalar whose gradient by D's weights is the penalty's, for real and generated samples `[N, …]` each (the
+    /// shorter of both counts where points lie between them).
+    ///
+    /// # Errors
+    /// If D has no tangent, or the samples do not fit it.
+    pub fn of(self, d: &dyn Discriminator, real: &Tensor, fake: &Tensor, rng: &mut Rng) -> Result<(f64, Tensor)> {
+        let at = self.points(&real.detach(), &fake.detach(), rng)?;
+        // Dropout must drop the same both times.
+        let mut same = rng.clone();
+        let g =
+            gradient(d, &at, &mut Pass { mode: Mode::Train(rng), weights: Weights::Frozen, features: Features::Left })?;
+        let (value, direction) = self.value(&g)?;
+        let tangent = d.tangent(&at, &direction, &mut Pass::train(&mut same))?;
+        Ok((value, tangent.mean_all()?))
+    }
+
+    /// Where it is taken.
+    fn points(self, real: &Tensor, fake: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+        match self {
+            Self::R1 => Ok(real.clone()),
+            Self::R2 => Ok(fake.clone()),
+            Self::Gp | Self::GpZero => {
+                let n = real.dim(0)?.min(fake.dim(0)?);
+                let (real, fake) = (real.narrow(0, 0, n)?, fake.narrow(0, 0, n)?);
+                let part = rng.uniform_tensor(0.0, 1.0, one_each(&real), real.device())?;
+                &fake + (&real - &fake)?.broadcast_mul(&part)?
+            }
+            Self::Dragan => {
+                let mean = real.mean_all()?;
+                let deviation = real.broadcast_sub(&mean)?.sqr()?.mean_all()?.sqrt()?;
+                let noise = rng.uniform_tensor(0.0, 1.0, real.shape(), real.device())?;
+                real + (noise.broadcast_mul(&deviation)? * 0.5)?
+            }
+        }
+    }
+
+    /// E[φ(g)] and φ'(g) of gradients `[N, …]`.
+    fn value(self, g: &Tensor) -> Result<(f64, Tensor)> {
+        let squares = g.sqr()?.flatten_from(1)?.sum_keepdim(1)?;
+        let scalar = |t: &Tensor| -> Result<f64> { Ok(f64::from(t.mean_all()?.to_scalar::<f32>()?)) };
+        match self {
+            Self::R1 | Self::R2 => Ok((0.5 * scalar(&squares)?, g.clone())),
+            Self::GpZero => Ok((scalar(&squares)?, (g * 2.0)?)),
+            Self::Gp | Self::Dragan => {
+                // The smallest normal number keeps a gradient of zero, whose direction is none, from dividing by zero.
+                let norms = (squares + f64::from(f32::MIN_POSITIVE))?.sqrt()?;
+                let beyond = (&norms - 1.0)?;
+                let factor = (beyond.div(&norms)? * 2.0)?.reshape(one_each(g))?;
+                Ok((scalar(&beyond.sqr()?)?, g.broadcast_mul(&factor)?))
+            }
+        }
+    }
+}
+
+/// `[N, 1, …]`: one number a sample, as wide as x.
+fn one_each(x: &Tensor) -> Vec<usize> {
+    let mut shape = vec![1; x.rank()];
+    shape[0] = x.dims()[0];
+    shape
+}
+
+/// ∇ₓ of the sum of D's logits, of x's shape.
+fn gradient(d: &dyn Discriminator, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    let x = Var::from_tensor(x)?;
+    let grads = d.forward(x.as_tensor(), pass)?.logits.sum_all()?.backward()?;
+    match grads.get(&x) {
+        Some(g) => Ok(g.detach()),
+        None => x.zeros_like(),
+    }
+}
