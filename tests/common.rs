@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 /// A run that is over soon: small networks, small batches, one thread, because the tests share the cores.
 pub const SMALL: &str = "dcgan-mnist --set train.threads=1 --set train.batch=16 --set generator.width=8 --set discriminator.width=8 \
-                         --set samples.rows=4 --set samples.columns=4";
+                         --set samples.rows=4 --set samples.columns=4 --set evaluate.every=0";
 
 /// Longer than anything takes here, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -45,6 +45,7 @@ impl Place {
     pub fn program<'a>(&self, program: &str, args: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(program);
         command.args(args).current_dir(self.0.path()).env_remove("RUST_LOG").stdin(Stdio::null());
+        command.env("GAN_CACHE_DIR", env!("CARGO_TARGET_TMPDIR"));
         command
     }
 

@@ -196,7 +196,11 @@ fn what_cannot_be_judged_is_said() {
             2,
             &["evaluate.best", "evaluate.metrics"],
         ),
-        ("train dcgan-mnist --set alarms.collapse=rollback", 2, &["alarms.collapse", "evaluate.every"]),
+        (
+            "train dcgan-mnist --set evaluate.every=0 --set alarms.collapse=rollback",
+            2,
+            &["alarms.collapse", "evaluate.every"],
+        ),
         ("train dcgan-mnist --set alarms.not_finite=warn", 2, &["alarms.not_finite", "stop"]),
         ("train dcgan-mnist --set alarms.rate_factor=0", 2, &["alarms.rate_factor", "above 0"]),
         ("train dcgan-mnist --set train.ema=1", 2, &["train.ema", "less than 1"]),

@@ -3,7 +3,7 @@
 use crate::common::{Place, metrics};
 
 /// Small networks on a few digits, so that it is over soon.
-const FEW: &str = "--set data.dir=digits --threads 1 --set train.batch=16 --set samples.rows=2 --set samples.columns=2";
+const FEW: &str = "--set data.dir=digits --threads 1 --set train.batch=16 --set samples.rows=2 --set samples.columns=2 --set evaluate.every=0";
 
 fn digits() -> Place {
     let place = Place::new();

@@ -31,8 +31,7 @@ fn so_does_sigterm() {
 }
 
 /// A step of this takes seconds.
-const SLOW: &str =
-    "dcgan-mnist --threads 1 --set train.batch=1024 --set generator.width=32 --set discriminator.width=32";
+const SLOW: &str = "dcgan-mnist --threads 1 --set train.batch=1024 --set generator.width=32 --set discriminator.width=32 --set evaluate.every=0";
 
 #[test]
 fn a_second_ctrl_c_leaves_at_once() {

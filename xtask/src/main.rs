@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask train`, `test`, `bench`, `results`, `train-judge`, `tidy`, `ci`. Std only, so that it compiles in seconds.
+//! The project's own commands: `cargo xtask train`, `test`, `bench`, `results`, `alarms`, `train-judge`, `tidy`, `ci`. Std only, so that it compiles in seconds.
 //!
 //! Nothing here links the toolkit: cargo and the binary `gan` are started as programs.
 //!
-//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`results`], [`judge`] (train-judge), [`ci`], [`tidy`] (the rules that no compiler checks),
+//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`results`], [`alarms`], [`judge`] (train-judge), [`ci`], [`tidy`] (the rules that no compiler checks),
 //! [`cargo`] (one run of cargo), [`workspace`] (where things lie), [`fault`] (what can go wrong), [`nearest`] (what was meant).
 
+mod alarms;
 mod cargo;
 mod ci;
 mod fault;
@@ -20,7 +21,7 @@ use fault::{Fault, Outcome};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-const COMMANDS: [&str; 8] = ["train", "test", "bench", "results", "train-judge", "tidy", "ci", "help"];
+const COMMANDS: [&str; 9] = ["train", "test", "bench", "results", "alarms", "train-judge", "tidy", "ci", "help"];
 
 const HELP: &str = "\
 The project's own commands.
@@ -33,6 +34,7 @@ cargo xtask bench --peers [--rounds N] [--write docs/performance.md]
                            the same work here and in PyTorch, in turn; PYTHON names a Python that has torch
 cargo xtask results [PRESET…]
                            trains presets to their end with the release build; a table, pictures to docs/images/
+cargo xtask alarms [NAME…]  trains what is broken on purpose (tests/broken) and presets over five seeds: which alarms come?
 cargo xtask train-judge [OUT.safetensors [EPOCHS [SEED]]]
                            trains the digit classifier that is shipped, by default over data/judge/digits.safetensors
 cargo xtask tidy           the rules that no compiler checks: crate arrows, file lengths, links, …
@@ -55,6 +57,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
         "test" => suite::test(rest),
         "bench" => train::bench(rest),
         "results" => results::run(rest),
+        "alarms" => alarms::run(rest),
         "train-judge" => judge::run(rest),
         "tidy" => alone("tidy", rest).and_then(|()| tidy::command()),
         "ci" => alone("ci", rest).and_then(|()| ci::run()),

@@ -4,7 +4,7 @@
 //! on the way: its moments stream, and a bounded number of its features is kept for the metrics that need them one by one.
 
 use crate::card::{Card, EmbedderCard, Figure, Reference};
-use crate::embed::{Embedder, hash};
+use crate::embed::{Embedder, Remembered, hash};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::frechet;
@@ -16,10 +16,14 @@ use candle_core::Tensor;
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Features kept of each set, one by one; the moments are of all.
 pub const KEPT: usize = 10_000;
+/// Fewer real samples in a part of the data say nothing.
+const FEWEST: usize = 10;
+
 mod measure;
 
 use measure::{Measured, Measuring};
@@ -134,9 +138,21 @@ impl Judge {
 
     /// Begins a set of samples.
     pub fn gather(&self) -> Gathered {
+        self.gather_by(Arc::clone(&self.embedder))
+    }
+
+    /// Begins a set of real samples, whose embeddings are remembered in `folder` ([`crate::embed::remembered`]).
+    pub fn gather_remembered(&self, folder: Option<PathBuf>) -> Gathered {
+        match folder {
+            Some(folder) => self.gather_by(Arc::new(Remembered::new(Arc::clone(&self.embedder), folder))),
+            None => self.gather(),
+        }
+    }
+
+    fn gather_by(&self, embedder: Arc<dyn Embedder>) -> Gathered {
         let classes = self.embedder.classes().len();
         Gathered {
-            embedder: Arc::clone(&self.embedder),
+            embedder,
             moments: Moments::new(self.embedder.dim()),
             kept: Features::empty(self.embedder.dim()),
             score: Scorer::new(classes, Scoring::default()).ok(),
@@ -157,6 +173,11 @@ impl Judge {
         floor: &Gathered,
         train: Gathered,
     ) -> Result<Self> {
+        let fewest = [reference.count, floor.count, train.count].into_iter().min().unwrap_or(0);
+        if fewest < FEWEST {
+            let advice = "judging takes so many of each part of the data";
+            return Err(Error::TooFew { metric: "evaluation", what: "real", found: fewest, needed: FEWEST, advice });
+        }
         let prepared =
             if self.metrics.contains(&Metric::Fid) { Some(frechet::Prepared::new(&reference.moments)?) } else { None };
         let hash = hash::finished(reference.hash);

@@ -62,7 +62,7 @@ pub fn find(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Da
 }
 
 /// The pack that `data.dir` names: it is read whatever `data.name` is.
-fn pack(data: &DataConfig) -> Option<&Path> {
+pub(crate) fn pack(data: &DataConfig) -> Option<&Path> {
     data.dir.as_deref().filter(|path| is_pack(path))
 }
 

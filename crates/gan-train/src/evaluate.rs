@@ -6,11 +6,11 @@
 use crate::config::{DataConfig, EvaluateConfig};
 use crate::data;
 use crate::error::{Error, Result};
-use crate::plan::Plan;
 use crate::trainer::Trainer;
 use candle_core::{DType, Device, Tensor};
 use gan_core::Rng;
 use gan_data::{Dataset, Split, Units};
+use gan_metrics::embed::Remembered;
 use gan_metrics::{Card, Gathered, Judge, Metric};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -76,22 +76,26 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// As a run's settings say.
+    /// As a trainer's settings say, against the data that it trains on.
     ///
     /// # Errors
-    /// If the data or the embedding network cannot be read.
-    pub fn of_plan(plan: &Plan) -> Result<Self> {
-        let (config, sample) = (plan.config(), plan.sample());
+    /// If the data or the embedding network cannot be read, or there are too few real samples.
+    pub fn for_trainer(trainer: &Trainer) -> Result<Self> {
+        let (config, sample) = (trainer.plan().config(), trainer.plan().sample());
         let against = Against { data: config.data.clone(), sample, seed: config.train.seed };
-        Self::new(&against, &config.evaluate, Depth::InTraining)
+        let real = Real::beside(&against, Arc::clone(trainer.loader.dataset()))?;
+        Self::with_real(real, &against, &config.evaluate, Depth::InTraining)
     }
 
     /// For samples of `against`'s shape, judged as `how` says.
     ///
     /// # Errors
-    /// As [`Evaluator::of_plan`].
+    /// As [`Evaluator::for_trainer`].
     pub fn new(against: &Against, how: &EvaluateConfig, depth: Depth) -> Result<Self> {
-        let real = Real::open(against)?;
+        Self::with_real(Real::open(against)?, against, how, depth)
+    }
+
+    fn with_real(real: Real, against: &Against, how: &EvaluateConfig, depth: Depth) -> Result<Self> {
         let (embedder, modes) = network::choose(against, &how.embedder, real.reference.as_ref())?;
         let kind = network::kind(embedder.as_ref(), modes.is_some());
         let metrics = if how.metrics.is_empty() { kind.metrics(depth) } else { how.metrics.clone() };
@@ -207,19 +211,22 @@ const DRAWN: [&str; 3] = ["curve", "ring", "grid"];
 
 impl Real {
     fn open(against: &Against) -> Result<Self> {
-        let Against { data, sample, seed } = against;
-        let open = |data: &DataConfig, seed: u64| -> Result<Arc<dyn Dataset>> {
-            let set = data::find(data, sample, seed)?;
-            data::check_shape(data, sample, &set.shape())?;
-            Ok(set)
-        };
-        let train = open(data, *seed)?;
+        Self::beside(against, open(against, &against.data, against.seed)?)
+    }
+
+    /// With `train`, the samples that are trained on.
+    fn beside(against: &Against, train: Arc<dyn Dataset>) -> Result<Self> {
+        let Against { data, seed, .. } = against;
         let other = DataConfig { split: Some(Split::Test), ..data.clone() };
         let (reference, held_out) = if DRAWN.contains(&data.name.as_str()) {
-            (open(data, seed.wrapping_add(1))?, HeldOut::Drawn)
-        } else if WITH_TEST.contains(&data.name.as_str()) && matches!(data.split, None | Some(Split::Train)) {
-            // CelebA without its lists and packs have no split to hold out.
-            open(&other, *seed).map_or_else(|_| (Arc::clone(&train), HeldOut::Nowhere), |set| (set, HeldOut::Split))
+            (open(against, data, seed.wrapping_add(1))?, HeldOut::Drawn)
+        } else if data::pack(data).is_none()
+            && WITH_TEST.contains(&data.name.as_str())
+            && matches!(data.split, None | Some(Split::Train))
+        {
+            // CelebA without its lists has no split to hold out; a pack is one part.
+            open(against, &other, *seed)
+                .map_or_else(|_| (Arc::clone(&train), HeldOut::Nowhere), |set| (set, HeldOut::Split))
         } else {
             (Arc::clone(&train), HeldOut::Nowhere)
         };
@@ -239,7 +246,9 @@ impl Real {
         order.truncate(most);
         // In the data's own order, which is faster to read.
         order.sort_unstable();
-        let mut gathered = judge.gather();
+        // Points are their own features.
+        let folder = Remembered::folder().filter(|_| set.units().is_none());
+        let mut gathered = judge.gather_remembered(folder);
         for indices in order.chunks(AT_ONCE) {
             gathered.push(&samples(set.as_ref(), indices)?)?;
         }
@@ -254,6 +263,13 @@ impl Real {
         };
         gan_metrics::RealSet { data: data.name.clone(), split: split.into(), floor_split: floor_split.into() }
     }
+}
+
+/// A data set whose samples have the shape that is compared.
+fn open(Against { sample, .. }: &Against, data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
+    let set = data::find(data, sample, seed)?;
+    data::check_shape(data, sample, &set.shape())?;
+    Ok(set)
 }
 
 /// Samples of a data set by number, `[N, C, H, W]` or `[N, D]`.

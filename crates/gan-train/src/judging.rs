@@ -3,7 +3,7 @@
 use crate::alarms::{Alarm, Setting, Watch};
 use crate::checkpoint;
 use crate::config::Policy;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluate::{self, Evaluated, Evaluator};
 use crate::folder::RunFolder;
 use crate::log::{Log, append, forget_after};
@@ -56,7 +56,7 @@ impl Judging {
         let evaluated = serde_json::to_string(&Evaluated { step, card }).unwrap_or_default();
         let path = self.folder.evaluations();
         let written = append(&path)?.write_all(format!("{evaluated}\n").as_bytes());
-        written.map_err(|e| crate::Error::file(&path, format!("cannot be written: {e}")))?;
+        written.map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;
         self.log.write(step, Value::Object(line))
     }
 
@@ -68,7 +68,7 @@ impl Judging {
         }
         if trainer.plan().may_roll_back() {
             let dir = self.folder.best();
-            std::fs::create_dir_all(&dir).map_err(|e| crate::Error::file(&dir, format!("cannot be created: {e}")))?;
+            std::fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))?;
             checkpoint::save(trainer, &dir, 1)?;
         }
         Ok(())
@@ -82,12 +82,24 @@ impl Judging {
     }
 }
 
+/// A trainer's evaluator; none where there are too few real samples to compare with, which is no reason not to train.
+fn evaluator(trainer: &Trainer) -> Result<Option<Evaluator>> {
+    match Evaluator::for_trainer(trainer) {
+        Ok(evaluator) => Ok(Some(evaluator)),
+        Err(Error::Metrics(inner)) if matches!(*inner, gan_metrics::Error::TooFew { .. }) => {
+            tracing::warn!("nothing is measured in this run: {inner}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl Observer for Judging {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
         let path = self.folder.evaluations();
         forget_after(&path, trainer.step())?;
         if self.evaluator.is_none() && trainer.plan().config().evaluate.every > 0 {
-            self.evaluator = Some(Evaluator::of_plan(trainer.plan())?);
+            self.evaluator = evaluator(trainer)?;
         }
         let best = self.evaluator.as_ref().map(Evaluator::best);
         self.watch = Some(Watch::new(Setting {

@@ -1,10 +1,12 @@
 //! Networks that turn images into the features which metrics compare.
 //!
 //! In reading order: this file (the trait [`Embedder`]), `images` and `resize` (what reaches a network), [`layered`] (own
-//! networks, and the digit classifier that is shipped), [`stacked`] (a grey one on red, green and blue), [`plain`] (no network).
+//! networks, and the digit classifier that is shipped), [`stacked`] (a grey one on red, green and blue), [`plain`] (no network),
+//! [`remembered`] (embeddings in files).
 
 pub mod layered;
 pub mod plain;
+pub mod remembered;
 pub mod stacked;
 
 pub(crate) mod hash;
@@ -13,6 +15,7 @@ mod resize;
 
 pub use layered::Layered;
 pub use plain::{Coordinates, Thumbnails};
+pub use remembered::Remembered;
 pub use stacked::Stacked;
 
 use crate::error::Result;
