@@ -14,6 +14,7 @@ mod generate;
 mod interpolate;
 mod judging;
 mod kills;
+mod losses;
 mod overwrite;
 mod packs;
 mod points;

@@ -180,7 +180,7 @@ pub struct EvaluateArgs {
     /// What to measure, e.g. fid,coverage [default: what fits the data].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub metrics: Vec<String>,
-    /// What makes the features: auto, digits, thumbnails, or a classifier's weight file.
+    /// What makes the features: auto, digits, inception, thumbnails, or a classifier's weight file.
     #[arg(long, value_name = "NAME or FILE", default_value = "auto")]
     pub embedder: String,
     /// Of a run, judge the best generator instead of the last.

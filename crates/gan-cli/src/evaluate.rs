@@ -64,7 +64,13 @@ fn judge(source: &str, args: &EvaluateArgs, quiet: bool) -> Result<Card> {
     };
     let bar = bar(how.samples, quiet);
     bar.set_message("embedding the real samples");
-    let evaluator = Evaluator::new(&Against { data, sample, seed: args.seed }, &how, Depth::Whole)?;
+    let mut progress = |done: usize, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
+    let evaluator = Evaluator::new(&Against { data, sample, seed: args.seed }, &how, Depth::Whole, &mut progress)?;
+    bar.set_length(how.samples as u64);
+    bar.set_position(0);
     bar.set_message("embedding the samples");
     let gathered = gather(&subject, &evaluator, args.seed, &bar)?;
     bar.set_message("measuring");

@@ -162,7 +162,7 @@ impl Judge {
     }
 
     /// Compares with `reference` from now on; `floor` are other real samples, which say what a perfect generator would get, and
-    /// `train` those that were trained on, which copies are looked for among.
+    /// `train` those that were trained on, which copies are looked for among; there need be none where they are not.
     ///
     /// # Errors
     /// If there are too few real samples.
@@ -173,7 +173,7 @@ impl Judge {
         floor: &Gathered,
         train: Gathered,
     ) -> Result<Self> {
-        let fewest = [reference.count, floor.count, train.count].into_iter().min().unwrap_or(0);
+        let fewest = reference.count.min(floor.count);
         if fewest < FEWEST {
             let advice = "judging takes so many of each part of the data";
             return Err(Error::TooFew { metric: "evaluation", what: "real", found: fewest, needed: FEWEST, advice });

@@ -159,6 +159,10 @@ pub struct TrainConfig {
     /// β of the average of G's weights ([`crate::ema`]), from 0 to less than 1, e.g. 0.999; none is kept where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
+    /// The part of the run, at its end, over which both rates fall in a straight line to 0: 0.5 is the second half; they stay as they
+    /// are where it is not given. A longer run changes it for all steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decay: Option<f64>,
     /// Number format of the hot path.
     #[serde(default)]
     pub precision: Precision,

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 mod network;
 
@@ -23,6 +24,11 @@ mod network;
 pub const REFERENCE: usize = 10_000;
 /// Samples embedded at once.
 const AT_ONCE: usize = 250;
+/// Longer than this nothing is waited for in silence.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Is told how many real samples are embedded, and of how many.
+pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
 
 /// A line of evaluations.jsonl.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,18 +90,32 @@ impl Evaluator {
         let (config, sample) = (trainer.plan().config(), trainer.plan().sample());
         let against = Against { data: config.data.clone(), sample, seed: config.train.seed };
         let real = Real::beside(&against, Arc::clone(trainer.loader.dataset()))?;
-        Self::with_real(real, &against, &config.evaluate, Depth::InTraining)
+        let (start, mut said) = (Instant::now(), Duration::ZERO);
+        let mut progress = |done: usize, all: usize| {
+            // The first time, slow networks keep the run waiting: that must be seen.
+            if start.elapsed() > said + PATIENCE {
+                said = start.elapsed();
+                tracing::warn!("embedding the real samples: {done} of {all}; they are remembered");
+            }
+        };
+        Self::with_real(real, &against, &config.evaluate, Depth::InTraining, &mut progress)
     }
 
-    /// For samples of `against`'s shape, judged as `how` says.
+    /// For samples of `against`'s shape, judged as `how` says. `progress` is told how many real samples are embedded, and of how many.
     ///
     /// # Errors
     /// As [`Evaluator::for_trainer`].
-    pub fn new(against: &Against, how: &EvaluateConfig, depth: Depth) -> Result<Self> {
-        Self::with_real(Real::open(against)?, against, how, depth)
+    pub fn new(against: &Against, how: &EvaluateConfig, depth: Depth, progress: &mut Progress) -> Result<Self> {
+        Self::with_real(Real::open(against)?, against, how, depth, progress)
     }
 
-    fn with_real(real: Real, against: &Against, how: &EvaluateConfig, depth: Depth) -> Result<Self> {
+    fn with_real(
+        real: Real,
+        against: &Against,
+        how: &EvaluateConfig,
+        depth: Depth,
+        progress: &mut Progress,
+    ) -> Result<Self> {
         let (embedder, modes) = network::choose(against, &how.embedder, real.reference.as_ref())?;
         let kind = network::kind(embedder.as_ref(), modes.is_some());
         let metrics = if how.metrics.is_empty() { kind.metrics(depth) } else { how.metrics.clone() };
@@ -104,9 +124,22 @@ impl Evaluator {
         if let Some(modes) = modes {
             judge = judge.with_modes(modes);
         }
-        let reference = real.gather(&judge, Part::Reference, REFERENCE)?;
-        let floor = real.gather(&judge, Part::Floor, how.samples)?;
-        let train = real.gather(&judge, Part::Train, REFERENCE)?;
+        // Copies are looked for among what was trained on; nothing else needs all of it.
+        let copies = metrics.iter().any(|metric| matches!(metric, Metric::Memorisation | Metric::NearCopies));
+        let parts = [
+            (Part::Reference, REFERENCE),
+            (Part::Floor, how.samples),
+            (Part::Train, if copies { REFERENCE } else { 0 }),
+        ];
+        let order = parts.map(|(part, most)| real.chosen(part, most));
+        let (mut done, all) = (0, order.iter().map(Vec::len).sum());
+        let mut gather = |i: usize| {
+            real.gather(&judge, parts[i].0, &order[i], &mut |count| {
+                done += count;
+                progress(done, all);
+            })
+        };
+        let (reference, floor, train) = (gather(0)?, gather(1)?, gather(2)?);
         let judge = judge.with_real(real.description(&against.data), reference, &floor, train)?;
         Ok(Self { judge, units: real.reference.units().cloned(), samples: how.samples, best, seed: against.seed })
     }
@@ -233,10 +266,13 @@ impl Real {
         Ok(Self { reference, train, held_out, seed: *seed })
     }
 
-    /// Embeds at most `most` samples of a part, chosen by the seed.
-    fn gather(&self, judge: &Judge, part: Part, most: usize) -> Result<Gathered> {
-        let set = if part == Part::Reference { &self.reference } else { &self.train };
-        let mut order: Vec<usize> = (0..set.len()).collect();
+    fn set(&self, part: Part) -> &dyn Dataset {
+        if part == Part::Reference { self.reference.as_ref() } else { self.train.as_ref() }
+    }
+
+    /// The numbers of at most `most` samples of a part, chosen by the seed.
+    fn chosen(&self, part: Part, most: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.set(part).len()).collect();
         Rng::stream(self.seed, "real samples").shuffle(&mut order);
         if self.held_out == HeldOut::Nowhere {
             // No sample may stand on both sides of a comparison.
@@ -246,11 +282,18 @@ impl Real {
         order.truncate(most);
         // In the data's own order, which is faster to read.
         order.sort_unstable();
+        order
+    }
+
+    /// Embeds samples of a part, and tells `embedded` how many at a time.
+    fn gather(&self, judge: &Judge, part: Part, order: &[usize], embedded: &mut dyn FnMut(usize)) -> Result<Gathered> {
+        let set = self.set(part);
         // Points are their own features.
         let folder = Remembered::folder().filter(|_| set.units().is_none());
         let mut gathered = judge.gather_remembered(folder);
         for indices in order.chunks(AT_ONCE) {
-            gathered.push(&samples(set.as_ref(), indices)?)?;
+            gathered.push(&samples(set, indices)?)?;
+            embedded(indices.len());
         }
         Ok(gathered)
     }

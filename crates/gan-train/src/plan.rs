@@ -118,6 +118,11 @@ fn check_train(config: &RunConfig) -> Result<()> {
         let problem = format!("{decay} cannot be used: expected a number from 0 to less than 1, e.g. 0.999");
         return Err(Error::config("train.ema", problem));
     }
+    if let Some(part) = t.decay.filter(|part| !(*part > 0.0 && *part <= 1.0)) {
+        let problem =
+            format!("{part} cannot be used: expected a number above 0, at most 1, e.g. 0.5 for the second half");
+        return Err(Error::config("train.decay", problem));
+    }
     if t.seed > i64::MAX as u64 {
         return Err(Error::config("train.seed", format!("{} is too large, the largest is {}", t.seed, i64::MAX)));
     }
@@ -138,6 +143,16 @@ fn check_loss(config: &RunConfig) -> Result<()> {
         if !(0.0..=1.0).contains(&label) {
             return Err(Error::config(key, format!("{label} is not a probability: expected a number from 0 to 1")));
         }
+    }
+    let (kind, labels) = (config.loss.kind, [config.loss.real_label, config.loss.fake_label]);
+    if !kind.takes_labels() && labels != [1.0, 0.0] {
+        let problem = "this loss has no labels to smooth: set loss.real_label=1 and loss.fake_label=0";
+        return Err(Error::config("loss.real_label", problem));
+    }
+    if kind.compares() && config.train.alternate == Alternate::Epochs {
+        let problem =
+            "this loss compares samples with real ones, which G's epochs have none of: set train.alternate=steps";
+        return Err(Error::config("loss.kind", problem));
     }
     Ok(())
 }

@@ -1,18 +1,20 @@
 //! One update of each player: the mathematics of a GAN, apart from all machinery.
 //!
 //! D learns to tell x from G(z): it minimises [`gan_core::loss::discriminator`]. G learns from D's verdict on its samples: it
-//! minimises [`gan_core::loss::generator`]. Penalties on D's gradient ([`gan_core::penalty`]) join D's loss. While one is stepped the other's weights are left alone and cost no gradient work.
+//! minimises [`gan_core::loss::generator`]. Penalties on D's gradient ([`gan_core::penalty`]) join D's loss. While one is stepped
+//! the other's weights are left alone and cost no gradient work.
 
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
-use gan_core::{Discriminator, Labels, Loss, Pass, Penalty, Rng, loss};
+use gan_core::loss::{self, Side};
+use gan_core::{Discriminator, Labels, Loss, Pass, Penalty, Rng};
 use std::time::Instant;
 
 /// What the players minimise, and how D's batches are put together.
 #[derive(Clone, Debug)]
 pub struct Objective {
-    /// G's loss.
+    /// Both players' loss.
     pub loss: Loss,
     /// D's targets.
     pub labels: Labels,
@@ -46,6 +48,8 @@ pub struct DUpdate {
     pub grad_norm: f64,
     /// The weighted sum of its penalties, where there were any.
     pub penalty: Option<f64>,
+    /// The logit that counts as zero for generated samples: 0, or the real samples' mean where only differences count.
+    pub zero: f64,
     /// What it took.
     pub seconds: Seconds,
 }
@@ -98,18 +102,25 @@ pub fn update_discriminator(
     let (mut seconds, mut start) = (Seconds::default(), Instant::now());
     let names = ["loss_d", "grad_norm_d"];
     let (on_real, on_fake, loss, mut grads) = match objective.batches {
+        Batches::Separate if objective.loss.compares() => {
+            let (on_real, on_fake) = (d.forward(real, &mut pass)?.logits, d.forward(&fake, &mut pass)?.logits);
+            let loss = loss::discriminator(objective.loss, &on_real, &on_fake, objective.labels)?;
+            seconds.forward += lap(&mut start);
+            let (loss, grads) = gradients(&loss, step, names[0])?;
+            (on_real, on_fake, loss, grads)
+        }
         Batches::Separate => {
             // The two terms' gradients add up; taken one after the other, only one pass is in memory.
-            let mut part = |x: &Tensor, label: f64| -> Result<(Tensor, f64, GradStore)> {
+            let mut part = |x: &Tensor, side: Side| -> Result<(Tensor, f64, GradStore)> {
                 let logits = d.forward(x, &mut pass)?.logits;
-                let loss = loss::discriminator_part(&logits, label)?;
+                let loss = loss::discriminator_part(objective.loss, side, &logits, objective.labels)?.mean_all()?;
                 seconds.forward += lap(&mut start);
                 let (loss, grads) = gradients(&loss, step, names[0])?;
                 seconds.backward += lap(&mut start);
                 Ok((logits.detach(), loss, grads))
             };
-            let (on_real, loss_real, mut grads) = part(real, objective.labels.real)?;
-            let (on_fake, loss_fake, more) = part(&fake, objective.labels.fake)?;
+            let (on_real, loss_real, mut grads) = part(real, Side::Real)?;
+            let (on_fake, loss_fake, more) = part(&fake, Side::Fake)?;
             optimizer.add_gradients(&mut grads, &more)?;
             (on_real, on_fake, loss_real + loss_fake, grads)
         }
@@ -117,7 +128,7 @@ pub fn update_discriminator(
             let logits = d.forward(&Tensor::cat(&[real, &fake], 0)?, &mut pass)?.logits;
             let (n, m) = (real.dim(0)?, fake.dim(0)?);
             let (on_real, on_fake) = (logits.narrow(0, 0, n)?, logits.narrow(0, n, m)?);
-            let loss = loss::discriminator_joint(&on_real, &on_fake, objective.labels)?;
+            let loss = loss::discriminator_joint(objective.loss, &on_real, &on_fake, objective.labels)?;
             seconds.forward += lap(&mut start);
             let (loss, grads) = gradients(&loss, step, names[0])?;
             (on_real, on_fake, loss, grads)
@@ -131,12 +142,35 @@ pub fn update_discriminator(
     }
     seconds.backward += lap(&mut start);
     let grad_norm = finite(optimizer.gradient_norm(&grads)?, names[1], step)?;
+    // Where logits have no zero of their own, each side is seen from the other's mean.
+    let relative = objective.loss.is_relative();
+    let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };
+    let (mean_real, of_real, of_fake) = (zero(&on_real)?, zero(&on_fake)?, zero(&on_real)?);
+    let (on_real, on_fake) = ((on_real.detach() - of_real)?, (on_fake.detach() - of_fake)?);
     let (right_real, right_fake) = (share_above_zero(&on_real)?, 1.0 - share_above_zero(&on_fake)?);
     let (n, m) = (real.dim(0)? as f64, fake.dim(0)? as f64);
     let (real, fake) = (mean_probability(&on_real)?, mean_probability(&on_fake)?);
     optimizer.step(&grads)?;
     seconds.optimizer = lap(&mut start);
-    Ok(DUpdate { loss, real, fake, accuracy: (right_real * n + right_fake * m) / (n + m), grad_norm, penalty, seconds })
+    Ok(DUpdate {
+        loss,
+        real,
+        fake,
+        accuracy: (right_real * n + right_fake * m) / (n + m),
+        grad_norm,
+        penalty,
+        zero: mean_real,
+        seconds,
+    })
+}
+
+/// What G's update sees beside its own samples.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// Real samples `[N, C, H, W]`, for losses that compare with them.
+    pub real: Option<&'a Tensor>,
+    /// [`DUpdate::zero`] of D's last update.
+    pub zero: f64,
 }
 
 /// Steps G once through D's verdict on its samples `fake`, which must carry G's graph; D's weights stay as they are.
@@ -146,21 +180,25 @@ pub fn update_discriminator(
 pub fn update_generator(
     d: &dyn Discriminator,
     optimizer: &mut Optimizer,
-    fake: &Tensor,
+    (fake, beside): (&Tensor, Beside),
     objective: &Objective,
     rng: &mut Rng,
     step: u64,
 ) -> Result<GUpdate> {
     let (mut seconds, mut start) = (Seconds::default(), Instant::now());
+    let compared = beside.real.filter(|_| objective.loss.compares());
+    let on_real = compared.map(|real| d.forward(real, &mut Pass::frozen(rng))).transpose()?;
+    let on_real = on_real.map(|verdict| verdict.logits.detach());
     let on_fake = d.forward(fake, &mut Pass::frozen(rng))?.logits;
-    let loss = loss::generator(objective.loss, &on_fake)?;
+    let loss = loss::generator(objective.loss, &on_fake, on_real.as_ref())?;
     seconds.forward = lap(&mut start);
     let (loss, grads) = gradients(&loss, step, "loss_g")?;
     seconds.backward = lap(&mut start);
     let grad_norm = finite(optimizer.gradient_norm(&grads)?, "grad_norm_g", step)?;
     optimizer.step(&grads)?;
     seconds.optimizer = lap(&mut start);
-    Ok(GUpdate { loss, fake: mean_probability(&on_fake)?, grad_norm, seconds })
+    let zero = on_real.as_ref().map_or(Ok(beside.zero), mean)?;
+    Ok(GUpdate { loss, fake: mean_probability(&(on_fake.detach() - zero)?)?, grad_norm, seconds })
 }
 
 /// The loss's value, found finite, and its gradients.
@@ -171,6 +209,11 @@ fn gradients(loss: &Tensor, step: u64, name: &'static str) -> Result<(f64, GradS
 
 fn finite(value: f64, what: &'static str, step: u64) -> Result<f64> {
     if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { step, what, value }) }
+}
+
+/// Mean of logits `[N]`.
+fn mean(logits: &Tensor) -> Result<f64> {
+    Ok(f64::from(logits.detach().mean_all()?.to_scalar::<f32>()?))
 }
 
 /// Mean of σ(l) over logits `[N]`.

@@ -6,7 +6,7 @@ use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
-use crate::step::{Batches, Objective, update_discriminator, update_generator};
+use crate::step::{Batches, Beside, Objective, update_discriminator, update_generator};
 use candle_core::{Device, Tensor};
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Penalty, Rng};
 use gan_data::Loader;
@@ -141,13 +141,18 @@ impl Trainer {
         self.rollbacks
     }
 
-    /// Sets how often the run was taken back; both rates are the settings' times `alarms.rate_factor` to that power.
+    /// Sets how often the run was taken back.
     pub(crate) fn set_rollbacks(&mut self, rollbacks: u64) {
         self.rollbacks = rollbacks;
-        let times = i32::try_from(rollbacks).unwrap_or(i32::MAX);
-        let factor = self.plan.config().alarms.rate_factor.powi(times);
-        self.optimizer_g.set_rate_factor(factor);
-        self.optimizer_d.set_rate_factor(factor);
+    }
+
+    /// What both rates are multiplied by in the next step: `alarms.rate_factor` for each rollback, and less and less where they decay.
+    fn rate_factor(&self) -> f64 {
+        let config = self.plan.config();
+        let times = i32::try_from(self.rollbacks).unwrap_or(i32::MAX);
+        let left = 1.0 - self.step as f64 / self.total_steps().max(1) as f64;
+        let decayed = config.train.decay.map_or(1.0, |part| (left / part).clamp(0.0, 1.0));
+        config.alarms.rate_factor.powi(times) * decayed
     }
 
     /// Steps that one pass over the data takes.
@@ -195,10 +200,12 @@ impl Trainer {
         let turn = self.turn();
         let mut objective = self.objective();
         let train = self.plan.config().train.clone();
-        let number = self.step + 1;
+        let (number, factor) = (self.step + 1, self.rate_factor());
+        self.optimizer_g.set_rate_factor(factor);
+        self.optimizer_d.set_rate_factor(factor);
         let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
         let mut size = train.batch;
-        let mut seen = None;
+        let (mut seen, mut seen_real, mut zero) = (None, None, 0.0);
         look(Moment::BeforeD, self)?;
         for update in 0..turn.d {
             objective.penalties = self.penalties(self.step * turn.d + update);
@@ -210,8 +217,10 @@ impl Trainer {
             let fake = self.timed_samples(size, train.fakes_mode, &mut report.parts)?;
             let d = self.discriminator.as_ref();
             let optimizer = &mut self.optimizer_d;
-            report.d(update_discriminator(d, optimizer, (&real, &fake), &objective, &mut self.dropout, number)?);
-            seen = train.reuse_fakes.then_some(fake);
+            let update = update_discriminator(d, optimizer, (&real, &fake), &objective, &mut self.dropout, number)?;
+            zero = update.zero;
+            report.d(update);
+            (seen, seen_real) = (train.reuse_fakes.then_some(fake), Some(real));
         }
         look(Moment::AfterD, self)?;
         for _ in 0..turn.g {
@@ -219,8 +228,9 @@ impl Trainer {
                 Some(fake) => fake,
                 None => self.timed_samples(size, FakesMode::Train, &mut report.parts)?,
             };
-            let d = self.discriminator.as_ref();
-            report.g(update_generator(d, &mut self.optimizer_g, &fake, &objective, &mut self.dropout, number)?);
+            let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_g);
+            let beside = Beside { real: seen_real.as_ref(), zero };
+            report.g(update_generator(d, optimizer, (&fake, beside), &objective, &mut self.dropout, number)?);
         }
         look(Moment::AfterG, self)?;
         self.ema.iter_mut().try_for_each(Ema::follow)?;

@@ -26,14 +26,16 @@ pub fn shape(images: &Tensor, name: &str, channels: usize) -> Result<[usize; 3]>
     }
 }
 
-/// Features and logits of `images`, which `run` makes `size` at a time.
+/// What `run` makes of `images`, `size` at a time.
 ///
 /// # Errors
 /// Those of `run`.
-pub fn in_batches(images: &Tensor, size: usize, run: impl Fn(&Tensor) -> Result<[Tensor; 2]>) -> Result<Embedding> {
+pub fn in_batches(images: &Tensor, size: usize, run: impl Fn(&Tensor) -> Result<Embedding>) -> Result<Embedding> {
     let n = images.dim(0)?;
     let parts = (0..n).step_by(size).map(|at| run(&images.narrow(0, at, size.min(n - at))?));
-    let parts: Vec<[Tensor; 2]> = parts.collect::<Result<_>>()?;
-    let all = |i: usize| Tensor::cat(&parts.iter().map(|part| &part[i]).collect::<Vec<_>>(), 0);
-    Ok(Embedding { features: all(0)?, logits: Some(all(1)?) })
+    let parts: Vec<Embedding> = parts.collect::<Result<_>>()?;
+    let features: Vec<&Tensor> = parts.iter().map(|part| &part.features).collect();
+    let logits: Option<Vec<&Tensor>> = parts.iter().map(|part| part.logits.as_ref()).collect();
+    let logits = logits.map(|logits| Tensor::cat(&logits, 0)).transpose()?;
+    Ok(Embedding { features: Tensor::cat(&features, 0)?, logits })
 }

@@ -118,7 +118,7 @@ impl Embedder for Layered {
         self.check(images)?;
         images::in_batches(images, BATCH, |batch| {
             let (logits, features) = self.network.forward_with_features(&self.prepared(batch)?, &mut Pass::eval())?;
-            Ok([features.contiguous()?.flatten(1, D::Minus1)?, logits])
+            Ok(Embedding { features: features.contiguous()?.flatten(1, D::Minus1)?, logits: Some(logits) })
         })
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! In reading order: this file (the trait [`Embedder`]), `images` and `resize` (what reaches a network), [`layered`] (own
 //! networks, and the digit classifier that is shipped), [`stacked`] (a grey one on red, green and blue), [`plain`] (no network),
-//! [`remembered`] (embeddings in files).
+//! [`inception`] (what published FID numbers are made with), [`remembered`] (embeddings in files).
 
+pub mod inception;
 pub mod layered;
 pub mod plain;
 pub mod remembered;
@@ -13,6 +14,7 @@ pub(crate) mod hash;
 mod images;
 mod resize;
 
+pub use inception::Inception;
 pub use layered::Layered;
 pub use plain::{Coordinates, Thumbnails};
 pub use remembered::Remembered;

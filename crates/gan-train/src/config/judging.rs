@@ -16,7 +16,7 @@ pub struct EvaluateConfig {
     /// The metric that chooses the best generator; where not given, what fits the data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<Metric>,
-    /// What makes the features: "auto", "digits", "thumbnails", or a classifier's weight file.
+    /// What makes the features: "auto", "digits", "inception", "thumbnails", or a classifier's weight file.
     pub embedder: String,
 }
 

@@ -4,7 +4,7 @@ use super::{Against, Depth};
 use crate::data;
 use crate::error::{Error, Result};
 use gan_data::Dataset;
-use gan_metrics::embed::{Coordinates, Layered, Stacked, Thumbnails};
+use gan_metrics::embed::{Coordinates, Inception, Layered, Stacked, Thumbnails};
 use gan_metrics::{Embedder, Metric, Modes, ModesOf};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub(super) fn choose(against: &Against, name: &str, set: &dyn Dataset) -> Result
         "digits" if c == 3 => Arc::new(Stacked::digits()?),
         "digits" => Arc::new(Layered::digits()?),
         "thumbnails" => thumbnails(),
+        "inception" => Arc::new(Inception::load()?),
         path => Arc::new(Layered::read(Path::new(path))?),
     };
     let modes = (data.name == STACKED && !embedder.classes().is_empty()).then_some(ModesOf::Classes);

@@ -1,0 +1,89 @@
+//! Every loss and penalty trains, comes back bit for bit after a stop, and is refused where it cannot work.
+
+use crate::common::{Place, SMALL, assert_same, metrics, results};
+
+const LOSSES: [&str; 7] = [
+    "non_saturating",
+    "minimax",
+    "least_squares",
+    "hinge",
+    "wasserstein",
+    "relativistic_average",
+    "relativistic_pairing",
+];
+const PENALTIES: &str = "--set penalties=[{kind=\"r1\",weight=2.0,every=2},{kind=\"gp\",weight=10.0}]";
+
+#[test]
+fn every_loss_trains_in_separate_and_in_joint_batches() {
+    let place = Place::new();
+    for loss in LOSSES {
+        for joint in [false, true] {
+            let line = format!(
+                "train {SMALL} --set loss.kind={loss} --set train.joint_batch={joint} --steps 2 --out run --overwrite"
+            );
+            place.good(&line);
+            for line in metrics(&place.path("run")) {
+                let number = |key: &str| line[key].as_f64().unwrap_or(f64::NAN);
+                assert!(number("loss_d").is_finite() && number("loss_g").is_finite(), "{loss}: {line}");
+                assert!((0.0..=1.0).contains(&number("d_fake_after")), "{loss}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn penalties_join_the_loss_and_survive_a_stop() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 3 --out plain"));
+    place.good(&format!(
+        "train {SMALL} {PENALTIES} --set loss.kind=relativistic_pairing --set samples.every=3 --steps 6 --out straight"
+    ));
+    place.good(&format!(
+        "train {SMALL} {PENALTIES} --set loss.kind=relativistic_pairing --set samples.every=3 --steps 3 --out parts"
+    ));
+    place.good("train parts --resume --steps 6");
+    assert_same(&results(&place.path("straight")), &results(&place.path("parts")));
+    assert!(metrics(&place.path("plain")).iter().all(|line| line.get("penalty_d").is_none()));
+    assert!(metrics(&place.path("straight")).iter().all(|line| line["penalty_d"].as_f64() > Some(0.0)));
+}
+
+#[test]
+fn a_lazy_penalty_comes_every_so_many_updates() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --set penalties=[{{kind=\"r2\",weight=1.0,every=3}}] --steps 5 --out run"));
+    let there: Vec<bool> = metrics(&place.path("run")).iter().map(|line| line["penalty_d"].is_number()).collect();
+    assert_eq!(there, [true, false, false, true, false]);
+}
+
+#[test]
+fn rates_fall_over_the_end_of_a_run() {
+    let place = Place::new();
+    place.good(&format!("train {SMALL} --steps 5 --out steady"));
+    place.good(&format!("train {SMALL} --set train.decay=0.5 --steps 5 --out falling"));
+    let [steady, falling] = ["steady", "falling"].map(|run| metrics(&place.path(run)));
+    // Before the fourth step 2 of 5 are left: rates are at 0.8 of what they were.
+    assert_eq!(steady[..3], falling[..3]);
+    assert_ne!(steady[3]["d_fake_after"], falling[3]["d_fake_after"]);
+    assert_eq!(steady[3]["d_fake_before"], falling[3]["d_fake_before"]);
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_training() {
+    let place = Place::new();
+    for (settings, words) in [
+        ("--set loss.kind=hinge --set loss.real_label=0.9", ["loss.real_label", "no labels to smooth"]),
+        ("--set loss.kind=wgan", ["loss.kind", "wasserstein"]),
+        ("--set penalties=[{kind=\"r1\",weight=1.0,every=0}]", ["penalties.r1.every", "at least 1"]),
+        ("--set penalties=[{kind=\"r1\",weight=-1.0}]", ["penalties.r1.weight", "at least 0"]),
+        ("--set penalties=[{kind=\"r3\",weight=1.0}]", ["penalties", "r1"]),
+        ("--set train.decay=0", ["train.decay", "above 0"]),
+        (
+            "--set loss.kind=relativistic_pairing --set train.alternate=epochs --set train.reuse_fakes=false",
+            ["loss.kind", "train.alternate=steps"],
+        ),
+    ] {
+        let ran = place.gan(&format!("train {SMALL} {settings} --steps 1 --out no"));
+        ran.expect(2, &words);
+        assert!(!place.path("no").exists());
+    }
+}
