@@ -20,13 +20,13 @@ pub enum Loss {
     Minimax,
     /// D: ½E[(r − real label)²] + ½E[(f − fake label)²]. G: ½E[(f − 1)²] (LSGAN; Mao et al. 2017, arXiv:1611.04076, equation 9).
     LeastSquares,
-    /// D: E[max(0, 1 − r)] + E[max(0, 1 + f)]. G: −E[f] (Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957,
+    /// D: E[max(0, 1 − r)] + E[max(0, 1 + f)]. G: −E(f) (Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957,
     /// equations 16 and 17).
     Hinge,
-    /// D: E[f] − E[r]. G: −E[f] (WGAN; Arjovsky et al. 2017, arXiv:1701.07875). D must be kept from growing steep: by a
+    /// D: E(f) − E(r). G: −E(f) (WGAN; Arjovsky et al. 2017, arXiv:1701.07875). D must be kept from growing steep: by a
     /// penalty, or by clipped weights.
     Wasserstein,
-    /// D: E[ζ(−(r − E[f]))] + E[ζ(f − E[r])]. G: the same with both exchanged (Jolicoeur-Martineau 2018, arXiv:1807.00734,
+    /// D: E[ζ(−(r − E(f)))] + E[ζ(f − E(r))]. G: the same with both exchanged (Jolicoeur-Martineau 2018, arXiv:1807.00734,
     /// section 4.2).
     RelativisticAverage,
     /// D: E[ζ(−(r − f))] over pairs. G: E[ζ(r − f)] (the relativistic pairing GAN of the same paper's section 4.1, as R3GAN takes it
