@@ -40,6 +40,8 @@ pub enum Metric {
     ReverseKl,
     /// Energy distance of points ([`crate::energy`]).
     Energy,
+    /// The p-value of the permutation test on it: small where real and generated points are told apart.
+    TwoSample,
 }
 
 /// Which values of a metric are the better ones.
@@ -73,7 +75,7 @@ const fn about(metric: Metric, name: &'static str, title: &'static str, better: 
     About { metric, name, title, better }
 }
 
-const ALL: [About; 17] = [
+const ALL: [About; 18] = [
     about(Metric::Fid, "fid", "Fréchet distance (FID)", Better::Lower),
     about(Metric::Kid, "kid", "Kernel distance (KID)", Better::Lower),
     about(Metric::Precision, "precision", "Precision", Better::Higher),
@@ -91,6 +93,7 @@ const ALL: [About; 17] = [
     about(Metric::HighQuality, "high_quality", "Samples within 3σ of a mode", Better::Higher),
     about(Metric::ReverseKl, "reverse_kl", "Reverse KL over the modes", Better::Lower),
     about(Metric::Energy, "energy", "Energy distance", Better::Lower),
+    about(Metric::TwoSample, "two_sample", "Two-sample test: p-value", Better::Higher),
 ];
 
 impl Metric {

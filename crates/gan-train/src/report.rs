@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::verdict::Verdict;
 use crate::{layering, planes};
 use gan_core::summary::grouped;
+use gan_metrics::Metric;
 use gan_metrics::card::digits;
 use gan_report::page::{Card, Reading, Tone};
 use gan_report::{Metrics, Page};
@@ -45,6 +46,8 @@ pub fn page(run: &Path, standing: Standing) -> Result<Page> {
     }
     let plan = settings(run, &mut page);
     page.metrics = metrics(run, &mut page.notes);
+    page.names = Metric::all().map(|metric| (metric.name().into(), metric.title().into())).collect();
+    page.names.insert("penalty_d".into(), "Penalties on D’s gradient".into());
     (page.sequences, page.pictures) = pictures::found(run, &mut page.notes);
     if let Some(plan) = &plan {
         page.lead = plan.config().description.clone();

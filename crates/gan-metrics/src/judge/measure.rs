@@ -20,6 +20,8 @@ const NEIGHBOURS: usize = 5;
 const DIRECTIONS: usize = 128;
 /// Pairs that diversity is taken over.
 const PAIRS: usize = 20_000;
+/// Points of each kind that the two-sample test takes: its time grows with their square.
+const TESTED: usize = 2000;
 
 /// A metric's value.
 pub(super) struct Measured {
@@ -89,6 +91,11 @@ impl Measuring<'_> {
             Metric::Energy => {
                 let (real, generated) = self.as_many();
                 energy::distance(&real, &generated)?.into()
+            }
+            Metric::TwoSample => {
+                let (real, generated) = self.as_many();
+                let (real, generated) = (real.first(TESTED), generated.first(TESTED));
+                energy::two_sample(&real, &generated, energy::PERMUTATIONS, &mut rng)?.p_value.into()
             }
         })
     }

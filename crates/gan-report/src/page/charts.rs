@@ -1,6 +1,6 @@
 //! Which curves share a chart, what each chart means, and the numbers that the script draws.
 
-use super::reduce;
+use super::{Page, reduce};
 use crate::Metrics;
 use serde_json::{Value, json};
 
@@ -90,10 +90,11 @@ const KNOWN: [Known; 5] = [
 const COUNTERS: [&str; 1] = ["epoch"];
 
 /// Every field with at least one number, in charts: the known ones first, then one for each other field.
-pub(super) fn charts(metrics: &Metrics) -> Vec<Chart> {
+pub(super) fn charts(page: &Page) -> Vec<Chart> {
+    let metrics = &page.metrics;
     let known = KNOWN.iter().map(|known| known.chart(metrics));
     let others = unknown(metrics).map(|field| Chart {
-        title: field.replace('_', " "),
+        title: page.called(field),
         unit: field.into(),
         caption: String::new(),
         curves: vec![curve(metrics, field, field)],
@@ -178,9 +179,10 @@ mod tests {
             "{\"step\":1,\"epoch\":0,\"loss_d\":1.5,\"loss_g\":null,\"d_real\":0.4,\"fid\":80.5,\"note\":\"x\"}\n",
             "{\"step\":2,\"epoch\":0,\"loss_d\":1.25,\"loss_g\":2,\"d_real\":0.5}\n",
         ));
-        let charts = charts(&metrics);
+        let names = [("fid".to_string(), "Distance".to_string())].into();
+        let charts = charts(&Page { metrics, names, ..Page::default() });
         let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
-        assert_eq!(titles, ["Losses", "What D says", "fid"]);
+        assert_eq!(titles, ["Losses", "What D says", "Distance"]);
         assert_eq!(charts[1].span, Span::Unit);
         assert_eq!(
             data(&charts[0])["curves"][1],
@@ -190,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_critics_scores_keep_their_own_axis() {
-        let charts = charts(&metrics("{\"step\":1,\"d_real\":-7.5}\n{\"step\":2,\"d_real\":0.5}\n"));
+        let metrics = metrics("{\"step\":1,\"d_real\":-7.5}\n{\"step\":2,\"d_real\":0.5}\n");
+        let charts = charts(&Page { metrics, ..Page::default() });
         assert_eq!((charts[0].span, charts[0].guides.len()), (Span::Free, 0));
     }
 

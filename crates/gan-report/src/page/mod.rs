@@ -14,6 +14,7 @@ mod sections;
 mod template;
 
 use crate::{Error, Metrics, atomic};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What a page shows. Every text is plain text: it is escaped on its way into the file. An empty part takes no room.
@@ -33,6 +34,8 @@ pub struct Page {
     pub readings: Vec<Reading>,
     /// Every number of the run; each field that has a number is drawn.
     pub metrics: Metrics,
+    /// What users call fields of the metrics that this crate does not know; others go by their own names.
+    pub names: BTreeMap<String, String>,
     /// Pictures over the steps, a slider each.
     pub sequences: Vec<Sequence>,
     /// Single pictures.
@@ -162,6 +165,11 @@ pub struct NetworkRow {
 pub const MOST_FRAMES: usize = 60;
 
 impl Page {
+    /// What users call a field of the metrics.
+    fn called(&self, field: &str) -> String {
+        self.names.get(field).cloned().unwrap_or_else(|| field.replace('_', " "))
+    }
+
     /// Cards for the numbers that someone measured during the run, such as a Fréchet distance: every field of the metrics which
     /// is not one of the usual.
     pub fn measured_cards(&self) -> Vec<Card> {

@@ -206,10 +206,10 @@ fn settings(toml: &str) -> String {
 
 /// Fields without a chart of their own kind, and their last, lowest and highest values: for cards.
 pub(super) fn measured(page: &Page) -> Vec<super::Card> {
-    unknown(&page.metrics).map(|field| card_of(field, page.metrics.series(field))).collect()
+    unknown(&page.metrics).map(|field| card_of(page.called(field), page.metrics.series(field))).collect()
 }
 
-fn card_of(field: &str, points: &[(f64, f64)]) -> super::Card {
+fn card_of(label: String, points: &[(f64, f64)]) -> super::Card {
     let finite = || points.iter().filter(|point| point.1.is_finite());
     let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
     let at = |word: &str, point: Option<&(f64, f64)>| {
@@ -217,7 +217,7 @@ fn card_of(field: &str, points: &[(f64, f64)]) -> super::Card {
     };
     let note = [at("lowest", finite().min_by(by_value)), at("highest", finite().max_by(by_value))].join(", ");
     let value = finite().next_back().map_or(String::new(), |p| short(p.1));
-    super::Card { label: field.replace('_', " "), value, note, tone: super::Tone::Plain }
+    super::Card { label, value, note, tone: super::Tone::Plain }
 }
 
 /// To four digits.

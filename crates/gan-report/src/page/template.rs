@@ -18,7 +18,7 @@ const SCRIPTS: [&str; 5] = [
 
 pub(super) fn filled(page: &Page) -> String {
     let album = pictures::album(page);
-    let charts = charts::charts(&page.metrics);
+    let charts = charts::charts(page);
     let data = json!({
         "charts": charts.iter().map(charts::data).collect::<Vec<_>>(),
         "sequences": album.films.iter().map(sections::film_data).collect::<Vec<_>>(),

@@ -20,6 +20,7 @@ fn evil(dir: &Path) -> Page {
         title: text(),
         lead: text(),
         notes: vec![text()],
+        names: [(EVIL.to_string(), text())].into(),
         summary: vec![(text(), text())],
         cards: vec![Card { label: text(), value: text(), note: text(), tone: Tone::Bad }],
         readings: vec![Reading { tone: Tone::Warn, text: text() }],

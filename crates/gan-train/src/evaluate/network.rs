@@ -92,9 +92,9 @@ impl Kind {
                 (&[Fid, Precision, Recall, Density, Coverage, Diversity, Memorisation, NearCopies], &[Kid, Sliced])
             }
             Self::Modes => {
-                (&[Modes, HighQuality, ReverseKl, Energy, Coverage, Diversity], &[Sliced, Precision, Recall])
+                (&[Modes, HighQuality, ReverseKl, Energy, Coverage, Diversity], &[Sliced, Precision, Recall, TwoSample])
             }
-            Self::Points => (&[Energy, Precision, Recall, Coverage, Diversity], &[Sliced, Density]),
+            Self::Points => (&[Energy, Precision, Recall, Coverage, Diversity], &[Sliced, Density, TwoSample]),
         };
         match depth {
             Depth::InTraining => quick.to_vec(),
