@@ -27,7 +27,7 @@ const HELP: &str = "\
 The project's own commands.
 
 cargo xtask train [--features LIST] [PRESET or FILE.toml] [ARGS…]
-                           build `gan` in release, then `gan train`; without a preset: dcgan-mnist
+                           build `gan` in release, then `gan train`; without a preset: mnist
 cargo xtask test [ARGS…]   every test, in release, then tidy; ARGS go to `cargo test`
 cargo xtask bench [ARGS…]  times whole training steps; ARGS go to `gan bench`
 cargo xtask bench --peers [--rounds N] [--write docs/performance.md]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What is trained when no preset and no file is named: it needs no download.
-const PRESET: &str = "dcgan-mnist";
+const PRESET: &str = "mnist";
 
 /// Builds, then becomes `gan train`: on Unix, Ctrl-C then reaches `gan` alone and the exit code is its own.
 pub fn run(args: &[OsString]) -> Outcome {
@@ -106,8 +106,8 @@ mod tests {
     #[test]
     fn a_preset_is_put_in_where_none_is_named() {
         for (given, wanted) in [
-            ("", "train dcgan-mnist"),
-            ("--steps 5", "train dcgan-mnist --steps 5"),
+            ("", "train mnist"),
+            ("--steps 5", "train mnist --steps 5"),
             ("keras-mnist --steps 5", "train keras-mnist --steps 5"),
             ("my/own.toml", "train my/own.toml"),
         ] {

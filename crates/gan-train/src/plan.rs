@@ -159,6 +159,10 @@ fn check_loss(config: &RunConfig) -> Result<()> {
 
 fn check_penalty(penalty: &PenaltyConfig) -> Result<()> {
     let key = |name: &str| format!("penalties.{}.{name}", penalty.kind.name());
+    if !(penalty.share > 0.0 && penalty.share <= 1.0) {
+        let problem = format!("{} cannot be used: expected a number above 0, at most 1", penalty.share);
+        return Err(Error::config(key("share"), problem));
+    }
     at_least_one(&key("every"), penalty.every)?;
     if !(0.0..=f64::from(f32::MAX)).contains(&penalty.weight) {
         let problem = format!("{} cannot be used: expected a number of at least 0", penalty.weight);

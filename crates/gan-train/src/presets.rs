@@ -20,6 +20,7 @@ macro_rules! preset {
 
 /// Every preset, in the order in which they are listed.
 pub const ALL: &[Preset] = &[
+    preset!("mnist"),
     preset!("dcgan-mnist"),
     preset!("keras-mnist"),
     preset!("upsample-mnist"),

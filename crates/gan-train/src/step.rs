@@ -20,8 +20,27 @@ pub struct Objective {
     pub labels: Labels,
     /// One batch of both kinds or two.
     pub batches: Batches,
-    /// What D's gradient costs it in this update, with weights.
-    pub penalties: Vec<(Penalty, f64)>,
+    /// What D's gradient costs it in this update.
+    pub penalties: Vec<Due>,
+}
+
+/// A penalty that is due.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    /// Which.
+    pub penalty: Penalty,
+    /// What it is multiplied by.
+    pub weight: f64,
+    /// The part of each batch that it is taken at.
+    pub share: f64,
+}
+
+impl Due {
+    /// The first samples of a batch, at least one.
+    fn some(self, batch: &Tensor) -> Result<Tensor> {
+        let n = batch.dim(0)?;
+        Ok(batch.narrow(0, 0, ((n as f64 * self.share).round() as usize).clamp(1, n))?)
+    }
 }
 
 /// How D sees real and generated samples.
@@ -135,10 +154,10 @@ pub fn update_discriminator(
         }
     };
     let mut penalty = None;
-    for (kind, weight) in &objective.penalties {
-        let (value, tangent) = kind.of(d, real, &fake, rng)?;
-        optimizer.add_gradients(&mut grads, &(tangent * *weight)?.backward()?)?;
-        penalty = Some(finite(penalty.unwrap_or(0.0) + weight * value, "penalty_d", step)?);
+    for due in &objective.penalties {
+        let (value, tangent) = due.penalty.of(d, &due.some(real)?, &due.some(&fake)?, rng)?;
+        optimizer.add_gradients(&mut grads, &(tangent * due.weight)?.backward()?)?;
+        penalty = Some(finite(penalty.unwrap_or(0.0) + due.weight * value, "penalty_d", step)?);
     }
     seconds.backward += lap(&mut start);
     let grad_norm = finite(optimizer.gradient_norm(&grads)?, names[1], step)?;

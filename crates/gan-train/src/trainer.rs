@@ -6,9 +6,9 @@ use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
-use crate::step::{Batches, Beside, Objective, update_discriminator, update_generator};
+use crate::step::{Batches, Beside, Due, Objective, update_discriminator, update_generator};
 use candle_core::{Device, Tensor};
-use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Penalty, Rng};
+use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
 use gan_data::Loader;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -250,10 +250,10 @@ impl Trainer {
     }
 
     /// The penalties that are due at D's update of this number, counted from 0.
-    fn penalties(&self, update: u64) -> Vec<(Penalty, f64)> {
+    fn penalties(&self, update: u64) -> Vec<Due> {
         let all = self.plan.config().penalties.iter();
         let due = all.filter(|penalty| update.is_multiple_of(penalty.every));
-        due.map(|penalty| (penalty.kind, penalty.weight * penalty.every as f64)).collect()
+        due.map(|p| Due { penalty: p.kind, weight: p.weight * p.every as f64, share: p.share }).collect()
     }
 
     fn epoch(&self) -> u64 {

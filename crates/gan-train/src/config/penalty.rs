@@ -15,6 +15,13 @@ pub struct PenaltyConfig {
     /// section 3.1).
     #[serde(default = "always")]
     pub every: u64,
+    /// The part of each batch that it is taken at, above 0 and at most 1: as cheap as seldom penalties, and as steady as constant ones.
+    #[serde(default = "all")]
+    pub share: f64,
+}
+
+fn all() -> f64 {
+    1.0
 }
 
 fn always() -> u64 {

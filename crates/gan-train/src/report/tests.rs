@@ -47,7 +47,11 @@ fn a_whole_run_gives_a_whole_page() {
     assert_eq!((page.sequences[0].name.as_str(), steps), ("Samples", vec![20, 40]));
     assert_eq!(page.networks.len(), 2);
     assert_eq!(page.networks[0].totals[0], ("parameters".into(), "760,064 (2.90 MiB)".into()));
-    assert!(page.cards.iter().any(|card| card.label == "Fréchet distance (FID)" && card.value == "20.5"), "{:?}", page.cards);
+    assert!(
+        page.cards.iter().any(|card| card.label == "Fréchet distance (FID)" && card.value == "20.5"),
+        "{:?}",
+        page.cards
+    );
     assert!(page.cards.iter().any(|card| card.label == "Accuracy of D" && card.value == "0.750"));
     assert_eq!(page.html(), made(&run).html(), "the same folder gives the same page");
 }
