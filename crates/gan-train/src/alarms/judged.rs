@@ -10,8 +10,10 @@ const START: f64 = 0.25;
 /// Diversity that is too little, real samples having 1, and what it may have fallen to of its own best.
 const ALIKE: f64 = 0.5;
 const FALLEN: f64 = 0.6;
-/// Diversity that grows by this factor from one evaluation to the next is on the way.
+/// Diversity that grows by this factor from one evaluation to the next is on the way, and so are samples whose value beats the best
+/// so far by this one.
 const RISING: f64 = 1.1;
+const IMPROVING: f64 = 1.05;
 /// Coverage that it may have fallen to of its own best, where that was something.
 const UNCOVERED: f64 = 0.3;
 const SOMETHING: f64 = 0.2;
@@ -30,6 +32,8 @@ pub(super) struct Judged {
     /// The first value of the metric that chooses, and the best.
     first: Option<f64>,
     best: Option<f64>,
+    /// The one before this.
+    last: Option<f64>,
     most_diverse: f64,
     most_covered: f64,
     evaluations: u64,
@@ -39,8 +43,8 @@ pub(super) struct Judged {
 
 impl Judged {
     pub(super) fn new(setting: Setting) -> Self {
-        let (first, best, copied) = (None, None, None);
-        Self { setting, first, best, most_diverse: 0.0, most_covered: 0.0, evaluations: 0, copied }
+        let (first, best, last, copied) = (None, None, None, None);
+        Self { setting, first, best, last, most_diverse: 0.0, most_covered: 0.0, evaluations: 0, copied }
     }
 
     pub(super) fn see(&mut self, step: u64, line: &Value, players: &Players) -> Vec<Found> {
@@ -48,6 +52,13 @@ impl Judged {
         let Some((name, better)) = self.setting.best.clone() else { return vec![] };
         let Some(value) = number(&name) else { return vec![] };
         self.evaluations += 1;
+        let improving = self.best.is_some_and(|best| match better {
+            Better::Lower => value * IMPROVING < best,
+            Better::Higher => value > best * IMPROVING,
+        });
+        // The untrained G's grey pictures are nearer to digits than what it makes first on its way.
+        let rising = improving || self.last.is_some_and(|last| better.prefers(value, last * BETTER.powi(sign(better))));
+        self.last = Some(value);
         self.first = self.first.or(Some(value));
         self.best = self.best.filter(|best| !better.prefers(value, *best)).or(Some(value));
         if step == 0 {
@@ -59,9 +70,9 @@ impl Judged {
         self.copied = copies;
         let mut found = vec![(Kind::Memorisation, memorised)];
         if self.part(step) >= START {
-            found.push((Kind::Collapse, self.collapsed(diversity, coverage)));
-            found.push((Kind::GWon, g_won(coverage, players.gap(step))));
-            found.push((Kind::Stalled, self.stalled(&name, better)));
+            found.push((Kind::Collapse, self.collapsed(diversity, coverage, improving)));
+            found.push((Kind::GWon, g_won(coverage, players.gap(step)).filter(|_| !improving)));
+            found.push((Kind::Stalled, self.stalled(&name, better).filter(|_| !rising)));
         }
         self.most_diverse = self.most_diverse.max(diversity.unwrap_or(0.0));
         self.most_covered = self.most_covered.max(coverage.unwrap_or(0.0));
@@ -72,10 +83,10 @@ impl Judged {
         step as f64 / self.setting.total.max(1) as f64
     }
 
-    fn collapsed(&self, diversity: Option<f64>, coverage: Option<f64>) -> Option<String> {
+    fn collapsed(&self, diversity: Option<f64>, coverage: Option<f64>, improving: bool) -> Option<String> {
         // Fallen from what it was, or never there and not on the way.
         let most = self.most_diverse;
-        let lower = |d: f64| d < FALLEN * most || (most < ALIKE && d < RISING * most);
+        let lower = |d: f64| d < FALLEN * most || (most < ALIKE && d < RISING * most && !improving);
         let alike = diversity.filter(|d| *d < ALIKE && lower(*d));
         let uncovered = coverage.filter(|c| self.most_covered > SOMETHING && *c < UNCOVERED * self.most_covered);
         let alike =
@@ -98,6 +109,11 @@ impl Judged {
             format!("{name} was {} before training and is {} at its best{floor}", short(first), short(best))
         })
     }
+}
+
+/// 1 where lower values are better, −1 where higher ones are.
+fn sign(better: Better) -> i32 {
+    if better == Better::Lower { 1 } else { -1 }
 }
 
 fn copies(memorisation: Option<f64>, near: Option<f64>) -> Option<String> {
@@ -162,12 +178,14 @@ mod tests {
         // A young generator is allowed to make what is alike.
         let young = |diversity: f64| json!({"fid": 120.0, "diversity": diversity, "coverage": 0.0});
         assert_eq!(raised(&[json!({"fid": 200.0}), young(0.2), young(0.28), young(0.39), good(50.0)]), []);
+        let better = |fid: f64| json!({"fid": fid, "diversity": 0.4, "coverage": 0.0});
+        assert_eq!(raised(&[json!({"fid": 200.0}), better(100.0), better(80.0), better(70.0), better(60.0)]), []);
     }
 
     #[test]
     fn samples_that_were_never_diverse_have_collapsed_too() {
         let alike = |fid: f64| json!({"fid": fid, "diversity": 0.1, "coverage": 0.01});
-        assert_eq!(raised(&[alike(200.0), alike(150.0), alike(140.0), alike(130.0)]), [(Kind::Collapse, 300)]);
+        assert_eq!(raised(&[alike(200.0), alike(130.0), alike(131.0), alike(130.0)]), [(Kind::Collapse, 300)]);
     }
 
     #[test]
@@ -175,6 +193,8 @@ mod tests {
         let same = |fid: f64| json!({"fid": fid, "diversity": 0.9, "coverage": 0.0});
         assert_eq!(raised(&[same(200.0), same(199.0), same(190.0), same(195.0)]), [(Kind::Stalled, 300)]);
         assert_eq!(raised(&[same(200.0), same(100.0), same(100.0), same(100.0), same(100.0)]), []);
+        // Worse than before training, and on the way back.
+        assert_eq!(raised(&[same(120.0), same(220.0), same(110.0), same(60.0)]), []);
     }
 
     #[test]
