@@ -10,7 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-const HEALTHY: [&str; 11] = [
+const HEALTHY: [&str; 12] = [
+    "mnist",
     "dcgan-mnist",
     "keras-mnist",
     "upsample-mnist",

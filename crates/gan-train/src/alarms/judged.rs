@@ -39,12 +39,24 @@ pub(super) struct Judged {
     evaluations: u64,
     /// Copies were found at the evaluation before this one.
     copied: Option<String>,
+    /// So was a loss of coverage, which swings where modes are few.
+    uncovered: bool,
 }
 
 impl Judged {
     pub(super) fn new(setting: Setting) -> Self {
         let (first, best, last, copied) = (None, None, None, None);
-        Self { setting, first, best, last, most_diverse: 0.0, most_covered: 0.0, evaluations: 0, copied }
+        Self {
+            setting,
+            first,
+            best,
+            last,
+            most_diverse: 0.0,
+            most_covered: 0.0,
+            evaluations: 0,
+            copied,
+            uncovered: false,
+        }
     }
 
     pub(super) fn see(&mut self, step: u64, line: &Value, players: &Players) -> Vec<Found> {
@@ -74,6 +86,7 @@ impl Judged {
             found.push((Kind::GWon, g_won(coverage, players.gap(step)).filter(|_| !improving)));
             found.push((Kind::Stalled, self.stalled(&name, better).filter(|_| !rising)));
         }
+        self.uncovered = coverage.is_some_and(|c| self.is_low(c));
         self.most_diverse = self.most_diverse.max(diversity.unwrap_or(0.0));
         self.most_covered = self.most_covered.max(coverage.unwrap_or(0.0));
         found
@@ -88,7 +101,7 @@ impl Judged {
         let most = self.most_diverse;
         let lower = |d: f64| d < FALLEN * most || (most < ALIKE && d < RISING * most && !improving);
         let alike = diversity.filter(|d| *d < ALIKE && lower(*d));
-        let uncovered = coverage.filter(|c| self.most_covered > SOMETHING && *c < UNCOVERED * self.most_covered);
+        let uncovered = coverage.filter(|c| self.uncovered && self.is_low(*c));
         let alike =
             alike.map(|d| format!("diversity {} of real samples' (its best: {})", short(d), short(self.most_diverse)));
         let uncovered = uncovered.map(|c| format!("coverage {} (its best: {})", short(c), short(self.most_covered)));
@@ -96,6 +109,11 @@ impl Judged {
             (Some(a), Some(b)) => Some(format!("{a}, {b}")),
             (a, b) => a.or(b),
         }
+    }
+
+    /// Whether coverage was something and is next to nothing of it.
+    fn is_low(&self, coverage: f64) -> bool {
+        self.most_covered > SOMETHING && coverage < UNCOVERED * self.most_covered
     }
 
     fn stalled(&self, name: &str, better: Better) -> Option<String> {
@@ -180,6 +198,14 @@ mod tests {
         assert_eq!(raised(&[json!({"fid": 200.0}), young(0.2), young(0.28), young(0.39), good(50.0)]), []);
         let better = |fid: f64| json!({"fid": fid, "diversity": 0.4, "coverage": 0.0});
         assert_eq!(raised(&[json!({"fid": 200.0}), better(100.0), better(80.0), better(70.0), better(60.0)]), []);
+    }
+
+    #[test]
+    fn coverage_is_lost_when_it_is_lost_twice() {
+        let covered = |coverage: f64| json!({"fid": 50.0, "diversity": 0.95, "coverage": coverage});
+        let first = json!({"fid": 200.0, "diversity": 0.9, "coverage": 0.0});
+        assert_eq!(raised(&[first.clone(), covered(0.5), covered(0.1), covered(0.4), covered(0.1)]), []);
+        assert_eq!(raised(&[first, covered(0.5), covered(0.1), covered(0.1)]), [(Kind::Collapse, 300)]);
     }
 
     #[test]
