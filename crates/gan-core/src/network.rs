@@ -1,12 +1,12 @@
 //! A layer list turned into a network: parameters allocated and initialised, ready to run.
 //!
 //! On the CPU a network runs as one fused operation (`links`); on other devices, and where gradients are to be differentiated
-//! again, layer by layer (`layerwise`). `tangent` carries a derivative beside the values. All trained parameters stand in a row in one variable; a [`Param`] is a window into it.
+//! again, layer by layer (`layerwise`). `drawn` makes the numbers that parameters start with. `tangent` carries a derivative beside the values. All trained parameters stand in a row in one variable; a [`Param`] is a window into it.
 
 use crate::error::{Error, Result};
 use crate::init::Init;
 use crate::layer::{Layer, RunningVariance};
-use crate::params::{self, Param, Role};
+use crate::params::Param;
 use crate::rng::Rng;
 use crate::shape::{self, Shape};
 use candle_core::{Device, Tensor, Var};
@@ -15,6 +15,7 @@ use gan_kernels::{BatchStatistics, Precision};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+mod drawn;
 mod layerwise;
 mod links;
 mod tangent;
@@ -132,7 +133,7 @@ impl Network {
         device: &Device,
     ) -> Result<Self> {
         let shapes = shape::infer(name, input, layers)?;
-        let drawn = draw(input, layers, &shapes, init, rng, device)?;
+        let drawn = drawn::draw(input, layers, &shapes, init, rng, device)?;
         let trained: Vec<Tensor> = drawn
             .iter()
             .filter(|d| d.role.is_trained())
@@ -315,36 +316,6 @@ impl Network {
         blend(&self.params[start + 2], &mean, settings.momentum)?;
         blend(&self.params[start + 3], &(variance * correction)?, settings.momentum)
     }
-}
-
-/// A parameter's initial numbers and where they belong.
-struct Drawn {
-    layer: usize,
-    name: String,
-    role: Role,
-    start: Tensor,
-}
-
-/// Draws all parameters in the list's order.
-fn draw(
-    input: &[usize],
-    layers: &[Layer],
-    shapes: &[Shape],
-    init: Init,
-    rng: &mut Rng,
-    device: &Device,
-) -> candle_core::Result<Vec<Drawn>> {
-    let mut drawn = vec![];
-    let befores = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
-    for (layer, (described, before)) in layers.iter().zip(befores).enumerate() {
-        let own = params::of_layer(described, before);
-        let kernel = own.first().map(|(_, shape, _)| shape.clone()).unwrap_or_default();
-        for (suffix, shape, role) in own {
-            let start = init.tensor(role, &shape, &kernel, rng, device)?;
-            drawn.push(Drawn { layer, name: format!("main.{layer}.{suffix}"), role, start });
-        }
-    }
-    Ok(drawn)
 }
 
 /// The last layer with weights.

@@ -149,7 +149,7 @@ fn check_loss(config: &RunConfig) -> Result<()> {
         let problem = "this loss has no labels to smooth: set loss.real_label=1 and loss.fake_label=0";
         return Err(Error::config("loss.real_label", problem));
     }
-    if kind.compares() && config.train.alternate == Alternate::Epochs {
+    if kind.is_relative() && config.train.alternate == Alternate::Epochs {
         let problem =
             "this loss compares samples with real ones, which G's epochs have none of: set train.alternate=steps";
         return Err(Error::config("loss.kind", problem));

@@ -164,8 +164,8 @@ pub fn update_discriminator(
     // Where logits have no zero of their own, each side is seen from the other's mean.
     let relative = objective.loss.is_relative();
     let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };
-    let (mean_real, of_real, of_fake) = (zero(&on_real)?, zero(&on_fake)?, zero(&on_real)?);
-    let (on_real, on_fake) = ((on_real.detach() - of_real)?, (on_fake.detach() - of_fake)?);
+    let (for_real, for_fake) = (zero(&on_fake)?, zero(&on_real)?);
+    let (on_real, on_fake) = ((on_real.detach() - for_real)?, (on_fake.detach() - for_fake)?);
     let (right_real, right_fake) = (share_above_zero(&on_real)?, 1.0 - share_above_zero(&on_fake)?);
     let (n, m) = (real.dim(0)? as f64, fake.dim(0)? as f64);
     let (real, fake) = (mean_probability(&on_real)?, mean_probability(&on_fake)?);
@@ -178,7 +178,7 @@ pub fn update_discriminator(
         accuracy: (right_real * n + right_fake * m) / (n + m),
         grad_norm,
         penalty,
-        zero: mean_real,
+        zero: for_fake,
         seconds,
     })
 }
