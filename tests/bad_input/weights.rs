@@ -70,7 +70,7 @@ fn descriptions_that_were_changed_are_refused() {
             described(|d| d["data"]["shape"] = json!([1, 32, 32])),
             ["makes samples [1, 28, 28]", "[1, 32, 32]", "changed"],
         ),
-        (described(|d| d["layers"][2] = "attention".into()), ["unknown layer \"attention\"", "did you mean", "relu"]),
+        (described(|d| d["layers"][2] = "retention".into()), ["unknown layer \"retention\"", "did you mean", "relu"]),
         (described(|d| d["layers"][2] = json!({"dense": 1_000_000_000_000u64})), ["cannot be", "layer 2", "flatten"]),
         (
             described(|d| d["layers"] = json!(["flatten", {"dense": 2_000_000_000}])),

@@ -136,9 +136,23 @@ pub struct GenerateArgs {
     /// Rows and columns of the sheet [default: as square as possible].
     #[arg(long, value_name = "RxC", allow_negative_numbers = true, value_parser = parse_grid)]
     pub grid: Option<(usize, usize)>,
+    /// The class to make samples of, by number or name, for a generator that knows classes [default: each in turn].
+    #[arg(long, value_name = "C", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub class: Option<String>,
+    /// Draws latent numbers further than this from 0 again: less variety, mostly better samples [default: what the weight file says].
+    #[arg(long, value_name = "T", conflicts_with = "latents", value_parser = truncation)]
+    pub truncation: Option<f64>,
     /// Where to compute: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
     pub device: String,
+}
+
+/// Nearly every draw would be thrown away below a hundredth.
+fn truncation(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(t) if (0.01..=1000.0).contains(&t) => Ok(t),
+        _ => Err("expected a number from 0.01 to 1000, e.g. 0.7".into()),
+    }
 }
 
 #[derive(Args)]
@@ -161,6 +175,9 @@ pub struct InterpolateArgs {
     /// Decides the samples.
     #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: u64,
+    /// The class to make samples of, by number or name, for a generator that knows classes [default: the first].
+    #[arg(long, value_name = "C", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub class: Option<String>,
 }
 
 #[derive(Args)]

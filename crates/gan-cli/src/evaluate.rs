@@ -4,7 +4,7 @@ use crate::args::{EvaluateArgs, Usage};
 use crate::{data, say, source};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use gan_core::gan::samples;
+use gan_core::gan::{draw_classes, samples};
 use gan_core::layer::Pair;
 use gan_core::weights::Description;
 use gan_core::{Rng, weights};
@@ -170,7 +170,9 @@ fn gather(subject: &Subject, evaluator: &Evaluator, seed: u64, bar: &ProgressBar
         let made = match subject {
             Subject::Generator(made) => {
                 let (description, generator, device) = made.as_ref();
-                Some(samples(generator, &description.latent.sample(n, &mut rng, device)?)?)
+                let z = description.latent.sample(n, &mut rng, device)?;
+                let classes = draw_classes(generator, n, &mut rng, device)?;
+                Some(samples(generator, &z, classes.as_ref())?)
             }
             Subject::Samples(Given::Set(set)) => {
                 let indices: Vec<usize> = (at..set.len().min(at + n)).collect();

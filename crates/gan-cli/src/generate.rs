@@ -4,7 +4,7 @@ use crate::args::{GenerateArgs, Usage};
 use crate::{say, source};
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
-use gan_core::gan::samples;
+use gan_core::gan::{classes_in_turn, samples};
 use gan_core::{Generator, Rng};
 use gan_data::Units;
 use gan_report::{Picture, atomic};
@@ -24,9 +24,18 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
         Some(path) => latents(path, dim, args.count)?.to_device(&device)?,
         None => {
             let count = args.count.or(args.grid.map(|(rows, columns)| rows * columns)).unwrap_or(64);
-            description.latent.sample(count, &mut Rng::stream(args.seed, "generate"), &device)?
+            let (latent, mut rng) = (description.latent, Rng::stream(args.seed, "generate"));
+            match args.truncation.or(latent.truncation) {
+                Some(most) => latent.sample_within(most, count, &mut rng, &device)?,
+                None => latent.sample(count, &mut rng, &device)?,
+            }
         }
     };
+    let classes = match &args.class {
+        Some(name) => Some(Tensor::full(source::class(&description, &generator, name)?, z.dim(0)?, &device)?),
+        None => classes_in_turn(&generator, z.dim(0)?, &device)?,
+    };
+    let made = Made { generator: &generator, z: &z, classes: classes.as_ref() };
     let units = source::units(&description);
     let units = units.as_ref();
     let count = z.dim(0)?;
@@ -41,15 +50,33 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
             return Err(Usage(problem).into());
         }
         let (rows, columns) = cells(count, args.grid)?;
-        return write_sheet(&pictures::sheet(&samples(&generator, &z)?, units, rows, columns)?, out);
+        return write_sheet(&pictures::sheet(&made.all()?, units, rows, columns)?, out);
     }
     if args.grid.is_some() {
         return Err(Usage(format!("--grid arranges a sheet, but {} is none: name a .png", out.display())).into());
     }
     if out.extension().is_some_and(|e| e == "npy") {
-        return write_npy(&generator, &z, (&description.data.shape, units), out);
+        return write_npy(&made, (&description.data.shape, units), out);
     }
-    write_folder(&generator, &z, units, out)
+    write_folder(&made, units, out)
+}
+
+/// What samples are made of.
+struct Made<'a> {
+    generator: &'a dyn Generator,
+    z: &'a Tensor,
+    classes: Option<&'a Tensor>,
+}
+
+impl Made<'_> {
+    fn all(&self) -> Result<Tensor> {
+        self.part(0, self.z.dim(0)?)
+    }
+
+    fn part(&self, from: usize, count: usize) -> Result<Tensor> {
+        let classes = self.classes.map(|classes| classes.narrow(0, from, count)).transpose()?;
+        Ok(samples(self.generator, &self.z.narrow(0, from, count)?, classes.as_ref())?)
+    }
 }
 
 fn latents(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
@@ -88,13 +115,8 @@ fn write_sheet(picture: &Picture, out: &Path) -> Result<()> {
 }
 
 /// float32 in the .npy format, version 1.0 (NumPy Enhancement Proposal 1), made a part at a time; points in their own units.
-fn write_npy(
-    generator: &dyn Generator,
-    z: &Tensor,
-    (sample, units): (&[usize], Option<&Units>),
-    out: &Path,
-) -> Result<()> {
-    let count = z.dim(0)?;
+fn write_npy(made: &Made, (sample, units): (&[usize], Option<&Units>), out: &Path) -> Result<()> {
+    let count = made.z.dim(0)?;
     let shape = [&[count], sample].concat();
     let sides: Vec<String> = shape.iter().map(ToString::to_string).collect();
     let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", sides.join(", "));
@@ -105,7 +127,7 @@ fn write_npy(
     bytes.extend((padded as u16).to_le_bytes());
     bytes.extend(format!("{dict:<width$}\n", width = padded - 1).bytes());
     for from in (0..count).step_by(AT_ONCE) {
-        let part = samples(generator, &z.narrow(0, from, AT_ONCE.min(count - from))?)?;
+        let part = made.part(from, AT_ONCE.min(count - from))?;
         let values = part.flatten_all()?.to_vec1::<f32>()?;
         let values = units.map_or_else(|| values.clone(), |units| units.restored(&values));
         bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
@@ -114,12 +136,12 @@ fn write_npy(
     say::line(out.display())
 }
 
-fn write_folder(generator: &dyn Generator, z: &Tensor, units: Option<&Units>, out: &Path) -> Result<()> {
+fn write_folder(made: &Made, units: Option<&Units>, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("{}: cannot be created", out.display()))?;
-    let count = z.dim(0)?;
+    let count = made.z.dim(0)?;
     let digits = count.to_string().len().max(4);
     for from in (0..count).step_by(AT_ONCE) {
-        let part = samples(generator, &z.narrow(0, from, AT_ONCE.min(count - from))?)?;
+        let part = made.part(from, AT_ONCE.min(count - from))?;
         for (i, picture) in pictures::singles(&part, units)?.iter().enumerate() {
             picture.save_png(&out.join(format!("{:0digits$}.png", from + i)))?;
         }

@@ -4,9 +4,9 @@ use crate::args::{InterpolateArgs, Usage};
 use crate::{say, source};
 use anyhow::Result;
 use candle_core::Tensor;
-use gan_core::Rng;
 use gan_core::gan::samples;
 use gan_core::noise::slerp;
+use gan_core::{Generator, Rng};
 use gan_report::Picture;
 use gan_train::pictures;
 
@@ -31,7 +31,12 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     let points = description.latent.sample(args.points as usize, &mut rng, &device)?.to_vec2::<f32>()?;
     let closed = extension == "gif";
     let z = Tensor::new(walk(&points, args.frames as usize, closed), &device)?;
-    let samples = samples(&generator, &z)?;
+    let class = match &args.class {
+        Some(name) => Some(source::class(&description, &generator, name)?),
+        None => generator.classes().map(|_| 0),
+    };
+    let classes = class.map(|class| Tensor::full(class, z.dim(0)?, &device)).transpose()?;
+    let samples = samples(&generator, &z, classes.as_ref())?;
     let pictures = pictures::singles(&samples, source::units(&description).as_ref())?;
     let n = pictures.len();
     if closed {

@@ -3,7 +3,7 @@
 use crate::args::Usage;
 use anyhow::{Context, Result};
 use gan_core::weights::Description;
-use gan_core::{LayeredGenerator, weights};
+use gan_core::{Generator, LayeredGenerator, weights};
 use gan_data::Units;
 use gan_train::{Plan, RunFolder, layering, presets};
 use std::path::{Path, PathBuf};
@@ -67,6 +67,24 @@ pub fn generator(source: &Path, device: &str) -> Result<(Description, LayeredGen
     let device = gan_train::device::open(device)?;
     let (description, generator) = weights::read_generator(&weight_file(source)?, &device)?;
     Ok((description, generator, device))
+}
+
+/// The class called `name`, or of that number, of a generator that knows classes.
+pub fn class(description: &Description, generator: &LayeredGenerator, name: &str) -> Result<u32> {
+    let Some(known) = generator.classes() else {
+        return Err(Usage(format!("--class {name}: this generator knows no classes: leave it out")).into());
+    };
+    let names = &description.data.classes;
+    let named = names.iter().position(|own| own == name);
+    let numbered = name.parse::<usize>().ok().filter(|number| *number < known);
+    match named.or(numbered) {
+        Some(class) => Ok(class as u32),
+        None => {
+            let listed =
+                if names.len() == known && known <= 20 { format!(": {}", names.join(", ")) } else { String::new() };
+            Err(Usage(format!("--class {name}: expected a class from 0 to {}{listed}", known - 1)).into())
+        }
+    }
 }
 
 /// For a generator of points: what −1 and 1 stand for.

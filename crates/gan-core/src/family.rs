@@ -1,6 +1,6 @@
 //! Families of architectures: functions that return layer lists.
 
-use crate::layer::{Conv, ConvTranspose, Dense, Layer, Pad, Pair, Reshape};
+use crate::layer::{Conv, ConvTranspose, Layer, Pad, Pair, Reshape};
 
 /// The DCGAN of Radford et al. 2015 (arXiv:1511.06434) as PyTorch's tutorial writes it, for any image size that is a base of
 /// 4 to 7, doubled some times (28 = 7·2·2, 64 = 4·2⁴, 96×64 = 6·2⁴ × 4·2⁴): the generator's list and the discriminator's.
@@ -62,7 +62,7 @@ pub fn mlp_discriminator(mlp: &Mlp, features: Option<usize>, sample: &[usize]) -
 }
 
 fn dense(units: usize) -> Layer {
-    Layer::Dense(Dense { dense: units, bias: true })
+    Layer::dense(units)
 }
 
 fn generator(base: [usize; 2], channels: usize, widths: &[usize]) -> Vec<Layer> {
@@ -94,6 +94,8 @@ fn up(outputs: usize, kernel: Pair, stride: usize, padding: usize) -> Layer {
         padding: Pad::All(padding),
         output_padding: None,
         bias: false,
+        spectral_norm: false,
+        gain: None,
     })
 }
 
@@ -105,6 +107,9 @@ fn down(outputs: usize, kernel: Pair, stride: usize, padding: usize) -> Layer {
         padding: Pad::All(padding),
         dilation: Pair::Both(1),
         bias: false,
+        groups: 1,
+        spectral_norm: false,
+        gain: None,
     })
 }
 

@@ -20,18 +20,32 @@ pub struct Verdict {
     pub logits: Tensor,
     /// `[N, …]`, what reached the last layer with weights; where the pass wants it, or where it costs nothing.
     pub features: Option<Tensor>,
+    /// `[N, classes]`, the logits of an auxiliary classifier, where D has one.
+    pub classes: Option<Tensor>,
+}
+
+impl Verdict {
+    /// Logits `[N]` alone.
+    pub fn of(logits: Tensor) -> Self {
+        Self { logits, features: None, classes: None }
+    }
 }
 
 /// A network from noise to samples.
 pub trait Generator: Send + Sync {
-    /// z `[N, latent]` -> samples `[N, C, H, W]` (or `[N, D]` for points) in the data's range.
+    /// z `[N, latent]` -> samples `[N, C, H, W]` (or `[N, D]` for points) in the data's range, of the pass' classes where it knows any.
     ///
     /// # Errors
-    /// If z has another width than the latent space.
+    /// If z has another width than the latent space, or classes are needed that the pass lacks.
     fn forward(&self, z: &Tensor, pass: &mut Pass) -> candle_core::Result<Tensor>;
 
     /// Every parameter and running average, under names that stay the same.
     fn params(&self) -> Vec<Param>;
+
+    /// How many classes it makes samples of; none where it knows none.
+    fn classes(&self) -> Option<usize> {
+        None
+    }
 
     /// The shape of one input and the layer list, for a generator that is made from one: what a weight file needs to describe
     /// itself. Others have none.
@@ -40,18 +54,43 @@ pub trait Generator: Send + Sync {
     }
 }
 
+/// Classes `[n]` u32 drawn evenly, for a generator that knows any.
+///
+/// # Errors
+/// From candle.
+pub fn draw_classes(
+    generator: &dyn Generator,
+    n: usize,
+    rng: &mut Rng,
+    device: &Device,
+) -> candle_core::Result<Option<Tensor>> {
+    let draw = |known: usize| (0..n).map(|_| rng.below(known) as u32).collect::<Vec<u32>>();
+    generator.classes().map(draw).map(|classes| Tensor::new(classes, device)).transpose()
+}
+
+/// Classes `[n]` u32 in turn, 0, 1, …, for a generator that knows any.
+///
+/// # Errors
+/// From candle.
+pub fn classes_in_turn(generator: &dyn Generator, n: usize, device: &Device) -> candle_core::Result<Option<Tensor>> {
+    let turn = |known: usize| (0..n).map(|i| (i % known) as u32).collect::<Vec<u32>>();
+    generator.classes().map(turn).map(|classes| Tensor::new(classes, device)).transpose()
+}
+
 /// Samples made at once by [`samples`], to bound memory.
 const AT_ONCE: usize = 256;
 
-/// z `[N, latent]` -> samples `[N, C, H, W]` of a generator in use, a part at a time, without a graph.
+/// z `[N, latent]` and, for a generator that knows classes, each sample's class `[N]` u32 -> samples `[N, C, H, W]` of a generator in
+/// use, a part at a time, without a graph.
 ///
 /// # Errors
-/// If z has another width than the latent space, or N is 0.
-pub fn samples(generator: &dyn Generator, z: &Tensor) -> candle_core::Result<Tensor> {
+/// If z has another width than the latent space, N is 0, or classes are needed and not given.
+pub fn samples(generator: &dyn Generator, z: &Tensor, classes: Option<&Tensor>) -> candle_core::Result<Tensor> {
     let count = z.dim(0)?;
     let part = |from: usize| {
-        let z = z.narrow(0, from, AT_ONCE.min(count - from))?;
-        Ok(generator.forward(&z, &mut Pass::eval())?.detach())
+        let (z, n) = (z.narrow(0, from, AT_ONCE.min(count - from))?, AT_ONCE.min(count - from));
+        let classes = classes.map(|classes| classes.narrow(0, from, n)).transpose()?;
+        Ok(generator.forward(&z, &mut Pass::eval().of_classes(classes.as_ref()))?.detach())
     };
     let parts = (0..count).step_by(AT_ONCE).map(part).collect::<candle_core::Result<Vec<_>>>()?;
     Tensor::cat(&parts, 0)
@@ -74,6 +113,11 @@ pub trait Discriminator: Send + Sync {
         candle_core::bail!(
             "this discriminator has no tangent, which penalties on its gradient need: implement Discriminator::tangent, or train without `penalties`"
         )
+    }
+
+    /// How many classes it judges samples of; none where it knows none.
+    fn classes(&self) -> Option<usize> {
+        None
     }
 
     /// Every parameter and running average, under names that stay the same.
@@ -132,6 +176,10 @@ impl Generator for LayeredGenerator {
         self.network.params().to_vec()
     }
 
+    fn classes(&self) -> Option<usize> {
+        self.network.layers().iter().find_map(Layer::classes)
+    }
+
     fn architecture(&self) -> Option<(&[usize], &[Layer])> {
         Some((self.network.input(), self.network.layers()))
     }
@@ -161,8 +209,12 @@ impl LayeredDiscriminator {
             return fail("ends in \"sigmoid\", but losses work on logits: remove that layer".into());
         }
         let network = Network::new(name, input, layers, init, Reuse::UntilChanged, rng, device)?;
-        match network.output().iter().product() {
-            1usize => Ok(Self { network }),
+        let wanted = match layers.last() {
+            Some(Layer::Auxiliary(l)) => 1 + l.auxiliary,
+            _ => 1,
+        };
+        match network.output().iter().product::<usize>() {
+            made if made == wanted => Ok(Self { network }),
             _ => fail(format!("the last layer makes {:?}, needs one number a sample (the logit)", network.output())),
         }
     }
@@ -179,6 +231,16 @@ impl LayeredDiscriminator {
     pub fn network(&self) -> &Network {
         &self.network
     }
+
+    /// The network's output as logits `[N]` and an auxiliary classifier's logits `[N, classes]`.
+    fn apart(&self, y: Tensor) -> candle_core::Result<(Tensor, Option<Tensor>)> {
+        match self.network.layers().last() {
+            Some(Layer::Auxiliary(l)) => {
+                Ok((y.narrow(1, 0, 1)?.flatten_all()?, Some(y.narrow(1, 1, l.auxiliary)?.contiguous()?)))
+            }
+            _ => Ok((y.flatten_all()?, None)),
+        }
+    }
 }
 
 impl Discriminator for LayeredDiscriminator {
@@ -190,11 +252,16 @@ impl Discriminator for LayeredDiscriminator {
                 (y, Some(features))
             }
         };
-        Ok(Verdict { logits: y.flatten_all()?, features })
+        let (logits, classes) = self.apart(y)?;
+        Ok(Verdict { logits, features, classes })
     }
 
     fn tangent(&self, x: &Tensor, t: &Tensor, pass: &mut Pass) -> candle_core::Result<Tensor> {
-        self.network.forward_with_tangent(x, t, pass)?.1.flatten_all()
+        Ok(self.apart(self.network.forward_with_tangent(x, t, pass)?.1)?.0)
+    }
+
+    fn classes(&self) -> Option<usize> {
+        self.network.layers().iter().find_map(Layer::classes)
     }
 
     fn params(&self) -> Vec<Param> {

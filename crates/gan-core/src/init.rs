@@ -47,7 +47,11 @@ impl Init {
                 rng.uniform_tensor(-limit, limit, shape, device)
             }
             (Role::Scale | Role::RunningVariance, _) => Tensor::ones(shape, candle_core::DType::F32, device),
-            (Role::Bias | Role::Shift | Role::RunningMean, _) => Tensor::zeros(shape, candle_core::DType::F32, device),
+            (Role::Slope, _) => Tensor::full(0.25f32, shape, device),
+            (Role::Embedding | Role::Direction, _) => rng.normal_tensor(0.0, 1.0, shape, device),
+            (Role::Bias | Role::Shift | Role::RunningMean | Role::Gate, _) => {
+                Tensor::zeros(shape, candle_core::DType::F32, device)
+            }
         }
     }
 }

@@ -5,7 +5,17 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
+mod blocks;
+mod classes;
+mod norms;
 mod read;
+
+pub use blocks::{Attention, Bilinear, BlurPool, Elu, MinibatchStd, PixelShuffle, Residual};
+pub use classes::{Auxiliary, ConcatClass, Projection};
+pub use norms::{
+    BatchNorm, BatchNormSettings, ConditionalBatchNorm, GroupNorm, InstanceNorm, LayerNorm, NormSettings,
+    RunningVariance,
+};
 
 /// One number for both directions, or `[vertical, horizontal]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,6 +83,12 @@ pub struct Dense {
     /// Whether it adds a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
+    /// Whether the kernel is divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub spectral_norm: bool,
+    /// What the kernel's initial values are multiplied by; 1 where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
 }
 
 /// Convolution: `[C, H, W] -> [O, H', W']`.
@@ -95,6 +111,15 @@ pub struct Conv {
     /// Whether it adds a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
+    /// Groups that input and output channels are cut into, each seen by its own kernels alone.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub groups: usize,
+    /// Whether the kernel is divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub spectral_norm: bool,
+    /// What the kernel's initial values are multiplied by; 1 where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
 }
 
 /// Transposed convolution: `[C, H, W] -> [O, H', W']`.
@@ -117,42 +142,12 @@ pub struct ConvTranspose {
     /// Whether it adds a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
-}
-
-/// Batch normalisation of each channel: any shape that starts with channels or features.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BatchNorm {
-    /// Its settings.
-    pub batch_norm: BatchNormSettings,
-}
-
-/// Settings of [`BatchNorm`], PyTorch's conventions and defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BatchNormSettings {
-    /// Weight of the new batch in the running averages. Keras' `momentum` is 1 − this.
-    pub momentum: f64,
-    /// Added to the variance. Keras' default is 1e-3.
-    pub eps: f64,
-    /// Which variance the running average takes.
-    pub running_variance: RunningVariance,
-}
-
-impl Default for BatchNormSettings {
-    fn default() -> Self {
-        Self { momentum: 0.1, eps: 1e-5, running_variance: RunningVariance::Unbiased }
-    }
-}
-
-/// Which variance of a batch enters the running average.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RunningVariance {
-    /// Divided by the count less one, as PyTorch does.
-    Unbiased,
-    /// Divided by the count, as Keras does.
-    Biased,
+    /// Whether the kernel is divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub spectral_norm: bool,
+    /// What the kernel's initial values are multiplied by; 1 where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
 }
 
 /// x where x > 0, else slope·x.
@@ -203,48 +198,89 @@ pub struct AvgPool {
     pub avg_pool: Pair,
 }
 
-/// One layer of a network.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "each is named like the type that describes it")]
-pub enum Layer {
-    Dense(Dense),
-    Conv(Conv),
-    ConvTranspose(ConvTranspose),
-    BatchNorm(BatchNorm),
-    LeakyRelu(LeakyRelu),
-    Dropout(Dropout),
-    Reshape(Reshape),
-    Upsample(Upsample),
-    ZeroPad(ZeroPad),
-    AvgPool(AvgPool),
-    Relu,
-    Tanh,
-    Sigmoid,
-    Flatten,
-    GlobalMaxPool,
-    GlobalAvgPool,
+/// The layers that there are: with settings, under the first key of their table, and without, by their name.
+macro_rules! layers {
+    ({ $($key:literal: $table:ident,)* } { $($word:literal: $plain:ident,)* }) => {
+        /// One layer of a network.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "each is named like the type that describes it")]
+        pub enum Layer {
+            $($table($table),)*
+            $($plain,)*
+        }
+
+        const TABLES: &[&str] = &[$($key),*];
+        const NAMES: &[(&str, Layer)] = &[$(($word, Layer::$plain)),*];
+
+        impl Layer {
+            /// Its name alone: `conv`, `tanh`, ….
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$table(_) => $key,)*
+                    $(Self::$plain => $word,)*
+                }
+            }
+
+            /// The layer under the key `name` of `table`.
+            fn of_table(name: &str, table: serde_json::Value) -> Result<Self, String> {
+                match name {
+                    $($key => read::settings(name, table).map(Self::$table),)*
+                    _ => Err(read::unknown(name)),
+                }
+            }
+        }
+
+        impl Serialize for Layer {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$table(l) => l.serialize(s),)*
+                    plain => s.serialize_str(plain.name()),
+                }
+            }
+        }
+    };
 }
 
-const TABLES: [&str; 10] = [
-    "dense",
-    "conv",
-    "conv_transpose",
-    "batch_norm",
-    "leaky_relu",
-    "dropout",
-    "reshape",
-    "upsample",
-    "zero_pad",
-    "avg_pool",
-];
-const NAMES: [(&str, Layer); 6] = [
-    ("relu", Layer::Relu),
-    ("tanh", Layer::Tanh),
-    ("sigmoid", Layer::Sigmoid),
-    ("flatten", Layer::Flatten),
-    ("global_max_pool", Layer::GlobalMaxPool),
-    ("global_avg_pool", Layer::GlobalAvgPool),
-];
+layers! {
+    {
+        "dense": Dense,
+        "conv": Conv,
+        "conv_transpose": ConvTranspose,
+        "batch_norm": BatchNorm,
+        "conditional_batch_norm": ConditionalBatchNorm,
+        "instance_norm": InstanceNorm,
+        "layer_norm": LayerNorm,
+        "group_norm": GroupNorm,
+        "leaky_relu": LeakyRelu,
+        "elu": Elu,
+        "dropout": Dropout,
+        "reshape": Reshape,
+        "upsample": Upsample,
+        "bilinear": Bilinear,
+        "pixel_shuffle": PixelShuffle,
+        "zero_pad": ZeroPad,
+        "avg_pool": AvgPool,
+        "blur_pool": BlurPool,
+        "minibatch_std": MinibatchStd,
+        "attention": Attention,
+        "residual": Residual,
+        "concat_class": ConcatClass,
+        "projection": Projection,
+        "auxiliary": Auxiliary,
+    }
+    {
+        "relu": Relu,
+        "prelu": Prelu,
+        "silu": Silu,
+        "gelu": Gelu,
+        "tanh": Tanh,
+        "sigmoid": Sigmoid,
+        "pixel_norm": PixelNorm,
+        "flatten": Flatten,
+        "global_max_pool": GlobalMaxPool,
+        "global_avg_pool": GlobalAvgPool,
+    }
+}
 
 fn yes() -> bool {
     true
@@ -253,6 +289,17 @@ fn yes() -> bool {
 fn is_yes(b: &bool) -> bool {
     *b
 }
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_no(b: &bool) -> bool {
+    !*b
+}
+fn one() -> usize {
+    1
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
 
 impl Layer {
     /// The layer as it would be written in TOML, e.g. `{ conv = 64, kernel = 3 }`, for messages.
@@ -260,23 +307,6 @@ impl Layer {
         let json = serde_json::to_string(self).unwrap_or_default();
         let keys = json.replace("\":", " = ").replace("{\"", "{ ").replace(",\"", ",");
         keys.replace(',', ", ").replace('}', " }")
-    }
-
-    /// Its name alone: `conv`, `tanh`, ….
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Dense(_) => "dense",
-            Self::Conv(_) => "conv",
-            Self::ConvTranspose(_) => "conv_transpose",
-            Self::BatchNorm(_) => "batch_norm",
-            Self::LeakyRelu(_) => "leaky_relu",
-            Self::Dropout(_) => "dropout",
-            Self::Reshape(_) => "reshape",
-            Self::Upsample(_) => "upsample",
-            Self::ZeroPad(_) => "zero_pad",
-            Self::AvgPool(_) => "avg_pool",
-            plain => NAMES.iter().find(|(_, layer)| layer == plain).map_or("", |(name, _)| name),
-        }
     }
 
     /// `{ batch_norm = {} }`: PyTorch's defaults.
@@ -288,22 +318,71 @@ impl Layer {
     pub fn leaky_relu(slope: f64) -> Self {
         Self::LeakyRelu(LeakyRelu { leaky_relu: slope })
     }
-}
 
-impl Serialize for Layer {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+    /// `{ dense = units }`.
+    pub fn dense(units: usize) -> Self {
+        Self::Dense(Dense { dense: units, bias: true, spectral_norm: false, gain: None })
+    }
+
+    /// The layers inside a residual block.
+    pub fn inner(&self) -> impl Iterator<Item = &Layer> {
+        let (body, skip) = match self {
+            Self::Residual(l) => (&l.residual[..], &l.skip[..]),
+            _ => (&[][..], &[][..]),
+        };
+        body.iter().chain(skip)
+    }
+
+    /// The number of classes that it takes, where it takes any.
+    pub fn classes(&self) -> Option<usize> {
         match self {
-            Self::Dense(l) => l.serialize(s),
-            Self::Conv(l) => l.serialize(s),
-            Self::ConvTranspose(l) => l.serialize(s),
-            Self::BatchNorm(l) => l.serialize(s),
-            Self::LeakyRelu(l) => l.serialize(s),
-            Self::Dropout(l) => l.serialize(s),
-            Self::Reshape(l) => l.serialize(s),
-            Self::Upsample(l) => l.serialize(s),
-            Self::ZeroPad(l) => l.serialize(s),
-            Self::AvgPool(l) => l.serialize(s),
-            plain => s.serialize_str(plain.name()),
+            Self::ConditionalBatchNorm(l) => Some(l.conditional_batch_norm),
+            Self::ConcatClass(l) => Some(l.concat_class),
+            Self::Projection(l) => Some(l.projection),
+            Self::Auxiliary(l) => Some(l.auxiliary),
+            _ => self.inner().find_map(Self::classes),
+        }
+    }
+
+    /// The same layer, and all inside it, with every kernel divided by its largest singular value.
+    #[must_use]
+    pub fn with_spectral_norm(mut self) -> Self {
+        match &mut self {
+            Self::Dense(l) => l.spectral_norm = true,
+            Self::Conv(l) => l.spectral_norm = true,
+            Self::ConvTranspose(l) => l.spectral_norm = true,
+            Self::Attention(l) => l.spectral_norm = true,
+            Self::Projection(l) => l.spectral_norm = true,
+            Self::Auxiliary(l) => l.spectral_norm = true,
+            Self::Residual(l) => {
+                let all = l.residual.iter_mut().chain(&mut l.skip);
+                all.for_each(|layer| *layer = layer.clone().with_spectral_norm());
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// What its kernel's initial values are multiplied by, where it says so.
+    pub fn gain(&self) -> Option<f64> {
+        match self {
+            Self::Dense(l) => l.gain,
+            Self::Conv(l) => l.gain,
+            Self::ConvTranspose(l) => l.gain,
+            _ => None,
+        }
+    }
+
+    /// Whether its kernels are divided by their largest singular values.
+    pub fn has_spectral_norm(&self) -> bool {
+        match self {
+            Self::Dense(l) => l.spectral_norm,
+            Self::Conv(l) => l.spectral_norm,
+            Self::ConvTranspose(l) => l.spectral_norm,
+            Self::Attention(l) => l.spectral_norm,
+            Self::Projection(l) => l.spectral_norm,
+            Self::Auxiliary(l) => l.spectral_norm,
+            _ => false,
         }
     }
 }

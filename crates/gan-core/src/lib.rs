@@ -4,9 +4,10 @@
 //!
 //! In reading order: [`layer`] (a network is a list of these), [`shape`] (does the list fit together?), [`family`] (functions
 //! that return lists), [`params`] and [`init`], [`network`] (the list made real), [`gan`] (the two players), [`noise`],
-//! [`loss`], [`penalty`], [`weights`] (self-describing files), [`summary`], [`rng`] (every random number comes from here), [`wording`] (serde's messages in
+//! [`loss`], [`penalty`], [`augment`], [`weights`] (self-describing files), [`summary`], [`rng`] (every random number comes from here), [`wording`] (serde's messages in
 //! plain words).
 
+pub mod augment;
 pub mod error;
 pub mod family;
 pub mod gan;
@@ -23,6 +24,7 @@ pub mod summary;
 pub mod weights;
 pub mod wording;
 
+pub use augment::Augment;
 pub use error::{Error, Result};
 pub use gan::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Verdict};
 pub use init::Init;

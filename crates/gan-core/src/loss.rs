@@ -4,7 +4,7 @@
 //! With D(x) = σ(l): ln D = −ζ(−l) and ln(1 − D) = −ζ(l), finite for every finite logit, where the logarithm of a
 //! probability would overflow.
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use gan_kernels::{relu, softplus};
 use serde::{Deserialize, Serialize};
 
@@ -154,6 +154,28 @@ pub fn generator(loss: Loss, fake: &Tensor, real: Option<&Tensor>) -> Result<Ten
     }
 }
 
+/// E[−ln p(class)] of an auxiliary classifier's logits `[N, classes]` for the samples' classes `[N]` u32 (AC-GAN; Odena et al. 2016,
+/// arXiv:1610.09585, equation 3).
+///
+/// # Errors
+/// From candle, if the shapes differ or a class is not there.
+pub fn auxiliary(logits: &Tensor, classes: &Tensor) -> candle_core::Result<Tensor> {
+    // ln Σ exp, with the largest taken out so that nothing overflows.
+    let largest = logits.max_keepdim(D::Minus1)?.detach();
+    let centred = logits.broadcast_sub(&largest)?;
+    let total = centred.exp()?.sum_keepdim(D::Minus1)?.log()?;
+    let own = centred.gather(&classes.unsqueeze(1)?, D::Minus1)?;
+    (total - own)?.mean_all()
+}
+
+/// ‖E[f(x)] − E[f(G(z))]‖² of D's features `[N, …]` (feature matching; Salimans et al. 2016, arXiv:1606.03498, section 3.1).
+///
+/// # Errors
+/// From candle, if the shapes differ.
+pub fn feature_matching(real: &Tensor, fake: &Tensor) -> candle_core::Result<Tensor> {
+    (real.detach().mean(0)? - fake.mean(0)?)?.sqr()?.sum_all()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +260,18 @@ mod tests {
                 );
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn classes_and_features_have_their_losses() -> Result<()> {
+        let logits = Tensor::new(&[[0.5f64, -1.0, 2.0], [300.0, 1.0, -1.0]], &Device::Cpu)?;
+        let by_hand = |l: [f64; 3], class: usize| l.iter().map(|x| (x - l[class]).exp()).sum::<f64>().ln();
+        let expected = (by_hand([0.5, -1.0, 2.0], 1) + by_hand([300.0, 1.0, -1.0], 0)) / 2.0;
+        assert!((scalar(auxiliary(&logits, &Tensor::new(&[1u32, 0], &Device::Cpu)?)?) - expected).abs() < 1e-12);
+        let (real, fake) =
+            (Tensor::new(&[[1.0f64, 2.0], [3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[[0.0f64, 1.0]], &Device::Cpu)?);
+        assert_eq!(scalar(feature_matching(&real, &fake)?), 2.0 * 2.0 + 2.0 * 2.0);
         Ok(())
     }
 

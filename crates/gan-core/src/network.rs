@@ -1,7 +1,10 @@
 //! A layer list turned into a network: parameters allocated and initialised, ready to run.
 //!
-//! On the CPU a network runs as one fused operation (`links`); on other devices, and where gradients are to be differentiated
-//! again, layer by layer (`layerwise`). `drawn` makes the numbers that parameters start with. `tangent` carries a derivative beside the values. All trained parameters stand in a row in one variable; a [`Param`] is a window into it.
+//! On the CPU layers run fused (`links`): a whole list of plain layers is one operation; around newer layers (`modern`, `attention`, `classes`) and blocks
+//! the list is cut into `parts`. On other devices, and where gradients are to be differentiated again, all run layer by layer
+//! (`layerwise`). `drawn` makes the numbers that parameters start with. `tangent` carries a derivative beside the values, `dual` is a
+//! value with one. `spectral` divides kernels by their largest singular values. The trained parameters of a part stand in a row in one
+//! variable; a [`Param`] is a window into it.
 
 use crate::error::{Error, Result};
 use crate::init::Init;
@@ -10,14 +13,22 @@ use crate::params::Param;
 use crate::rng::Rng;
 use crate::shape::{self, Shape};
 use candle_core::{Device, Tensor, Var};
-use gan_kernels::chain::{self, Chain, Layout, Reuse, Run, Statistics};
+use gan_kernels::chain::{Layout, Reuse};
 use gan_kernels::{BatchStatistics, Precision};
+use parts::Part;
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
+mod attention;
+mod classes;
 mod drawn;
+mod dual;
 mod layerwise;
 mod links;
+mod modern;
+mod parts;
+mod spectral;
 mod tangent;
 
 /// Whether a network trains or is used; decides batch norm's statistics and dropout.
@@ -44,6 +55,9 @@ impl Mode<'_> {
 pub enum Weights {
     /// They get gradients.
     Trained,
+    /// They get gradients, and spectral norms leave their directions as they are: for a pass that must see the kernels that another one
+    /// has seen.
+    Steady,
     /// They get none, and none is computed; gradients still flow through to the input.
     Frozen,
 }
@@ -67,18 +81,20 @@ pub struct Pass<'a> {
     pub weights: Weights,
     /// Whether a discriminator's features are wanted.
     pub features: Features,
+    /// Each sample's class, `[N]` u32, for networks that know classes.
+    pub classes: Option<&'a Tensor>,
 }
 
 impl<'a> Pass<'a> {
     /// A training pass with gradients for the weights.
     pub fn train(rng: &'a mut Rng) -> Self {
-        Self { mode: Mode::Train(rng), weights: Weights::Trained, features: Features::Left }
+        Self { mode: Mode::Train(rng), weights: Weights::Trained, features: Features::Left, classes: None }
     }
 
     /// A training pass through a network whose weights stay as they are while another one learns from it. Its running averages
     /// follow the batch, as in PyTorch.
     pub fn frozen(rng: &'a mut Rng) -> Self {
-        Self { mode: Mode::Train(rng), weights: Weights::Frozen, features: Features::Left }
+        Self { mode: Mode::Train(rng), weights: Weights::Frozen, features: Features::Left, classes: None }
     }
 
     /// The same, with features.
@@ -86,9 +102,19 @@ impl<'a> Pass<'a> {
         Self { features: Features::Wanted, ..self }
     }
 
+    /// The same, of samples whose classes are these, `[N]` u32.
+    pub fn of_classes(self, classes: Option<&'a Tensor>) -> Self {
+        Self { classes, ..self }
+    }
+
+    /// A training pass with gradients for the weights that sees the kernels of the pass before it, spectral norms included.
+    pub fn steady(rng: &'a mut Rng) -> Self {
+        Self { weights: Weights::Steady, ..Self::train(rng) }
+    }
+
     /// Use, without gradients for the weights.
     pub fn eval() -> Self {
-        Self { mode: Mode::Eval, weights: Weights::Frozen, features: Features::Left }
+        Self { mode: Mode::Eval, weights: Weights::Frozen, features: Features::Left, classes: None }
     }
 }
 
@@ -101,21 +127,30 @@ pub struct Network {
     params: Vec<Param>,
     /// Where each layer's parameters start in `params`.
     starts: Vec<usize>,
-    /// All trained parameters in a row.
-    theta: Var,
+    /// Layers that run together, with all their trained parameters in a row.
+    segments: Vec<Segment>,
+    /// Both ways of each residual block.
+    blocks: BTreeMap<usize, Box<[Self; 2]>>,
     /// The layer whose input is the features.
     head: usize,
     fused: Fused,
 }
 
-/// The layers as fused operations over all trained parameters.
+/// Layers that run together: fused ones, or one that does not fuse.
+#[derive(Clone, Debug)]
+struct Segment {
+    layers: Range<usize>,
+    theta: Var,
+}
+
+/// How the layers run as fused operations.
 #[derive(Clone, Debug)]
 struct Fused {
     precision: Precision,
     reuse: Reuse,
-    whole: Arc<Chain>,
+    whole: Vec<Part>,
     /// The layers before the head, and from it on; made when features are first asked for.
-    halves: OnceLock<[Arc<Chain>; 2]>,
+    halves: OnceLock<[Vec<Part>; 2]>,
 }
 
 impl Network {
@@ -132,32 +167,66 @@ impl Network {
         rng: &mut Rng,
         device: &Device,
     ) -> Result<Self> {
+        let begun = Self::begun(input, layers, reuse, name)?;
+        Ok(begun.drawn("main", init, rng, device)?.with_precision(Precision::F32)?)
+    }
+
+    /// Without parameters.
+    fn begun(input: &[usize], layers: &[Layer], reuse: Reuse, name: &str) -> Result<Self> {
         let shapes = shape::infer(name, input, layers)?;
-        let drawn = drawn::draw(input, layers, &shapes, init, rng, device)?;
-        let trained: Vec<Tensor> = drawn
-            .iter()
-            .filter(|d| d.role.is_trained())
-            .map(|d| d.start.flatten_all())
-            .collect::<candle_core::Result<_>>()?;
+        let fused = Fused { precision: Precision::F32, reuse, whole: vec![], halves: OnceLock::new() };
+        let (layers, input, head) = (layers.to_vec(), input.to_vec(), head(layers));
+        let (params, starts, segments, blocks) = (vec![], vec![], vec![], BTreeMap::new());
+        Ok(Self { layers, input, shapes, params, starts, segments, blocks, head, fused })
+    }
+
+    /// With parameters, whose names begin with `name`.
+    fn drawn(mut self, name: &str, init: Init, rng: &mut Rng, device: &Device) -> Result<Self> {
+        for range in parts::segments(&self.layers) {
+            let mut drawn = vec![];
+            for index in range.clone() {
+                self.starts.push(self.params.len() + drawn.len());
+                let (layer, name) = (&self.layers[index], format!("{name}.{index}"));
+                match layer {
+                    Layer::Residual(l) => {
+                        let part = |list: &[Layer], part: &str, rng: &mut Rng| -> Result<Self> {
+                            let name = format!("{name}.{part}");
+                            Self::begun(self.before(index), list, self.fused.reuse, &name)?
+                                .drawn(&name, init, rng, device)
+                        };
+                        let both = [part(&l.residual, "body", rng)?, part(&l.skip, "skip", rng)?];
+                        self.params.extend(both.iter().flat_map(|network| network.params.clone()));
+                        self.blocks.insert(index, Box::new(both));
+                    }
+                    _ => drawn.extend(drawn::draw(&name, layer, self.before(index), init, rng, device)?),
+                }
+            }
+            let theta = self.in_a_row(drawn, device)?;
+            self.segments.push(Segment { layers: range, theta });
+        }
+        Ok(self)
+    }
+
+    /// The trained ones among `drawn` in one variable; all join the parameters.
+    fn in_a_row(&mut self, drawn: Vec<drawn::Drawn>, device: &Device) -> candle_core::Result<Var> {
+        let trained = drawn.iter().filter(|d| d.role.is_trained()).map(|d| d.start.flatten_all());
+        let trained = trained.collect::<candle_core::Result<Vec<Tensor>>>()?;
         let theta = match trained.is_empty() {
             // Candle has no empty variables.
             true => Var::zeros(1, candle_core::DType::F32, device)?,
             false => Var::from_tensor(&Tensor::cat(&trained, 0)?)?,
         };
-        let (mut params, mut at) = (vec![], 0);
-        let starts = (0..layers.len()).map(|layer| drawn.iter().filter(|d| d.layer < layer).count()).collect();
+        let mut at = 0;
         for d in drawn {
-            params.push(match d.role.is_trained() {
-                true => Param::window(d.name, &theta, at, d.start.dims(), d.role),
-                false => Param::whole(d.name, Var::from_tensor(&d.start)?, d.role),
-            });
-            at += if d.role.is_trained() { d.start.elem_count() } else { 0 };
+            let size = d.start.elem_count();
+            if d.role.is_trained() {
+                self.params.push(Param::window(d.name, &theta, at, d.start.dims(), d.role));
+                at += size;
+            } else {
+                self.params.push(Param::whole(d.name, Var::from_tensor(&d.start)?, d.role));
+            }
         }
-        let empty = Chain::new(&[1], vec![], Precision::F32, reuse)?;
-        let fused = Fused { precision: Precision::F32, reuse, whole: Arc::new(empty), halves: OnceLock::new() };
-        let (head, layers, input) = (head(layers), layers.to_vec(), input.to_vec());
-        let network = Self { layers, input, shapes, params, starts, theta, head, fused };
-        Ok(network.with_precision(Precision::F32)?)
+        Ok(theta)
     }
 
     /// The same network (the same variables) with another number format of its products.
@@ -166,7 +235,11 @@ impl Network {
     /// From candle.
     pub fn with_precision(mut self, precision: Precision) -> candle_core::Result<Self> {
         (self.fused.precision, self.fused.halves) = (precision, OnceLock::new());
-        self.fused.whole = Arc::new(self.chain(0..self.layers.len())?);
+        for both in self.blocks.values_mut() {
+            let [body, skip] = both.as_ref().clone();
+            **both = [body.with_precision(precision)?, skip.with_precision(precision)?];
+        }
+        self.fused.whole = self.parts(0..self.layers.len())?;
         Ok(self)
     }
 
@@ -188,14 +261,14 @@ impl Network {
         self.before(self.head)
     }
 
-    /// Some layers as one operation.
-    fn chain(&self, range: Range<usize>) -> candle_core::Result<Chain> {
-        Chain::new(self.before(range.start), self.links(range), self.fused.precision, self.fused.reuse)
-    }
-
     /// Parameter `i` of layer `index`, on candle's tape where it is to get gradients.
     fn weight(&self, index: usize, i: usize, weights: Weights) -> candle_core::Result<Tensor> {
-        let param = &self.params[self.starts[index] + i];
+        self.tensor_of(self.starts[index] + i, weights)
+    }
+
+    /// Parameter `i` of all, on candle's tape where it is to get gradients.
+    fn tensor_of(&self, i: usize, weights: Weights) -> candle_core::Result<Tensor> {
+        let param = &self.params[i];
         if weights == Weights::Frozen { param.tensor() } else { param.tracked() }
     }
 
@@ -227,12 +300,12 @@ impl Network {
     /// x `[N, input…]` -> `[N, output…]`.
     ///
     /// # Errors
-    /// If x has another shape than the network is for.
+    /// If x has another shape than the network is for, or the pass lacks classes that it needs.
     pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> candle_core::Result<Tensor> {
         if !self.runs_fused(x) {
             return self.layerwise(0..self.layers.len(), x, pass);
         }
-        self.run(&self.fused.whole, 0..self.layers.len(), x, [Layout::ChannelsFirst; 2], pass)
+        self.run(&self.fused.whole, x, [Layout::ChannelsFirst; 2], pass)
     }
 
     /// As [`Network::forward`], layer by layer on candle's tape whatever the device: what the fused operation must equal, and
@@ -257,12 +330,12 @@ impl Network {
         let halves = match self.fused.halves.get() {
             Some(halves) => halves,
             None => {
-                let made = [Arc::new(self.chain(0..head)?), Arc::new(self.chain(head..end)?)];
+                let made = [self.parts(0..head)?, self.parts(head..end)?];
                 self.fused.halves.get_or_init(|| made)
             }
         };
-        let features = self.run(&halves[0], 0..head, x, [Layout::ChannelsFirst, Layout::ChannelsLast], pass)?;
-        let y = self.run(&halves[1], head..end, &features, [Layout::ChannelsLast, Layout::ChannelsFirst], pass)?;
+        let features = self.run(&halves[0], x, [Layout::ChannelsFirst, Layout::ChannelsLast], pass)?;
+        let y = self.run(&halves[1], &features, [Layout::ChannelsLast, Layout::ChannelsFirst], pass)?;
         let features = if features.rank() == 4 { features.permute((0, 3, 1, 2))? } else { features };
         Ok((y, features))
     }
@@ -272,62 +345,42 @@ impl Network {
         x.device().is_cpu() && x.dtype() == candle_core::DType::F32 && !gan_kernels::keeps_graph()
     }
 
-    fn run(
-        &self,
-        chain: &Arc<Chain>,
-        layers: Range<usize>,
-        x: &Tensor,
-        [from, to]: [Layout; 2],
-        pass: &mut Pass,
-    ) -> candle_core::Result<Tensor> {
-        let theta = match pass.weights {
-            Weights::Frozen => self.theta.as_detached_tensor(),
-            Weights::Trained => self.theta.as_tensor().clone(),
-        };
-        let given = self.running(layers.clone())?;
-        let (statistics, noise) = match &mut pass.mode {
-            Mode::Train(rng) => (Statistics::Batch, noise(chain, x.dim(0)?, rng)?),
-            Mode::Eval => (Statistics::Given(&given), vec![]),
-        };
-        let (y, found) = chain.apply(x, &theta, Run { statistics, noise, from, to })?;
-        let norms = layers.filter(|i| matches!(self.layers[*i], Layer::BatchNorm(_)));
-        norms.zip(found).try_for_each(|(index, found)| self.follow(index, found))?;
-        Ok(y)
-    }
-
     /// Running mean and variance of each batch norm among some layers.
     fn running(&self, range: Range<usize>) -> candle_core::Result<Vec<[Tensor; 2]>> {
-        let norms = range.filter(|i| matches!(self.layers[*i], Layer::BatchNorm(_)));
-        norms
+        let is_norm = |i: &usize| matches!(self.layers[*i], Layer::BatchNorm(_) | Layer::ConditionalBatchNorm(_));
+        range
+            .filter(is_norm)
             .map(|i| Ok([self.params[self.starts[i] + 2].tensor()?, self.params[self.starts[i] + 3].tensor()?]))
             .collect()
     }
 
     /// Lets the running averages of batch norm `index` follow a batch.
     fn follow(&self, index: usize, batch: BatchStatistics) -> candle_core::Result<()> {
-        let Layer::BatchNorm(layer) = &self.layers[index] else { return Ok(()) };
-        let settings = &layer.batch_norm;
+        let (momentum, rule) = match &self.layers[index] {
+            Layer::BatchNorm(l) => (l.batch_norm.momentum, l.batch_norm.running_variance),
+            Layer::ConditionalBatchNorm(l) => (l.momentum, RunningVariance::Unbiased),
+            _ => return Ok(()),
+        };
         let BatchStatistics { mean, variance, count } = batch;
-        let correction = match settings.running_variance {
+        let correction = match rule {
             RunningVariance::Unbiased => count as f64 / (count as f64 - 1.0),
             RunningVariance::Biased => 1.0,
         };
         let start = self.starts[index];
-        blend(&self.params[start + 2], &mean, settings.momentum)?;
-        blend(&self.params[start + 3], &(variance * correction)?, settings.momentum)
+        blend(&self.params[start + 2], &mean, momentum)?;
+        blend(&self.params[start + 3], &(variance * correction)?, momentum)
     }
 }
 
 /// The last layer with weights.
 fn head(layers: &[Layer]) -> usize {
-    let has_weights = |layer: &Layer| matches!(layer, Layer::Dense(_) | Layer::Conv(_) | Layer::ConvTranspose(_));
+    let has_weights = |layer: &Layer| {
+        matches!(
+            layer,
+            Layer::Dense(_) | Layer::Conv(_) | Layer::ConvTranspose(_) | Layer::Projection(_) | Layer::Auxiliary(_)
+        )
+    };
     layers.iter().rposition(has_weights).unwrap_or(0)
-}
-
-/// Random numbers for a chain's dropouts.
-fn noise(chain: &Chain, n: usize, rng: &mut Rng) -> candle_core::Result<chain::Noise> {
-    let draw = |shape: [usize; 4]| rng.uniform_tensor(0.0, 1.0, shape.to_vec(), &Device::Cpu);
-    chain.noise_shapes(n).into_iter().map(draw).collect()
 }
 
 /// average ← (1 − weight)·average + weight·new

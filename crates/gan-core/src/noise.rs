@@ -5,7 +5,7 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// A latent space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Latent {
     /// Numbers in a latent vector.
@@ -13,6 +13,9 @@ pub struct Latent {
     /// How they are distributed.
     #[serde(default)]
     pub distribution: Distribution,
+    /// How far from 0 numbers may lie where samples are made for use ([`Latent::sample_within`]); training and judging take all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncation: Option<f64>,
 }
 
 /// The distribution of each latent number.
@@ -36,6 +39,33 @@ impl Latent {
             Distribution::Normal => rng.normal_tensor(0.0, 1.0, (n, self.dim), device),
             Distribution::Uniform => rng.uniform_tensor(-1.0, 1.0, (n, self.dim), device),
         }
+    }
+}
+
+impl Latent {
+    /// `n` latent vectors `[n, dim]` with no number further than `most` from 0: others are drawn again (the truncation trick; Brock et al. 2018,
+    /// arXiv:1809.11096, section 3.1). Less variety, and mostly better samples. Uniform ones are drawn from [−most, most) where that is
+    /// narrower.
+    ///
+    /// # Errors
+    /// If `most` is not above 0, and from candle.
+    pub fn sample_within(&self, most: f64, n: usize, rng: &mut Rng, device: &Device) -> Result<Tensor> {
+        // Below this nearly every draw would be thrown away.
+        if most.is_nan() || most < 0.01 {
+            candle_core::bail!("latent vectors within {most} of 0 cannot be drawn: expected at least 0.01")
+        }
+        let most = most as f32;
+        let draw = |rng: &mut Rng| match self.distribution {
+            Distribution::Uniform => rng.uniform(-most.min(1.0), most.min(1.0)),
+            Distribution::Normal => loop {
+                let x = rng.normal();
+                if x.abs() <= most {
+                    break x;
+                }
+            },
+        };
+        let values: Vec<f32> = (0..n * self.dim).map(|_| draw(rng)).collect();
+        Tensor::from_vec(values, (n, self.dim), device)
     }
 }
 
@@ -72,10 +102,31 @@ mod tests {
     }
 
     #[test]
+    fn truncated_samples_stay_within_and_keep_their_shape() -> Result<()> {
+        for distribution in [Distribution::Normal, Distribution::Uniform] {
+            let latent = Latent { dim: 50, distribution, truncation: None };
+            let z = latent.sample_within(0.7, 400, &mut Rng::new(1), &Device::Cpu)?;
+            let values: Vec<f32> = z.flatten_all()?.to_vec1()?;
+            let largest = values.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+            assert!((0.69..=0.7).contains(&largest));
+            // The variance of a normal distribution cut off at ± a: 1 − 2aφ(a)/(2Φ(a) − 1), here 0.1529; of a uniform one a²/3.
+            let variance = values.iter().map(|x| x * x).sum::<f32>() / values.len() as f32;
+            let expected = if distribution == Distribution::Normal { 0.1529 } else { 0.49 / 3.0 };
+            assert!((variance - expected).abs() < 0.003, "{distribution:?}: {variance}");
+        }
+        assert!(
+            Latent { dim: 1, distribution: Distribution::Normal, truncation: None }
+                .sample_within(0.0, 1, &mut Rng::new(1), &Device::Cpu)
+                .is_err()
+        );
+        Ok(())
+    }
+
+    #[test]
     fn samples_follow_the_distribution() -> Result<()> {
         let mut rng = Rng::new(1);
         for (distribution, spread) in [(Distribution::Normal, 1.0), (Distribution::Uniform, 1.0 / 3.0)] {
-            let z = Latent { dim: 50, distribution }.sample(400, &mut rng, &Device::Cpu)?;
+            let z = Latent { dim: 50, distribution, truncation: None }.sample(400, &mut rng, &Device::Cpu)?;
             assert_eq!(z.dims(), [400, 50]);
             let variance: f32 = z.sqr()?.mean_all()?.to_scalar()?;
             assert!((variance - spread).abs() < 0.03, "{distribution:?}: {variance}");

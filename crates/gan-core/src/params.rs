@@ -17,6 +17,14 @@ pub enum Role {
     Scale,
     /// A normalisation's β.
     Shift,
+    /// The slope of a PReLU.
+    Slope,
+    /// A learnt vector for each class.
+    Embedding,
+    /// What a branch is multiplied by; begins at 0.
+    Gate,
+    /// The left singular vector that spectral norm follows: saved, never stepped.
+    Direction,
     /// A running mean: saved, never stepped.
     RunningMean,
     /// A running variance: saved, never stepped.
@@ -26,7 +34,7 @@ pub enum Role {
 impl Role {
     /// Whether an optimiser steps it.
     pub fn is_trained(self) -> bool {
-        !matches!(self, Self::RunningMean | Self::RunningVariance)
+        !matches!(self, Self::RunningMean | Self::RunningVariance | Self::Direction)
     }
 }
 
@@ -116,35 +124,100 @@ impl Param {
     }
 }
 
-/// The parameters that a layer has over an input of `shape` (without the batch): suffix, shape, role.
+/// A parameter as its layer describes it: name within the layer, shape, role.
+pub type Described = (String, Vec<usize>, Role);
+
+/// The parameters that a layer has over an input of `shape` (without the batch), those of the layers inside it included.
 ///
-/// Shapes are PyTorch's: dense `[O, I]`, convolution `[O, I, kh, kw]`, transposed `[I, O, kh, kw]`.
-pub fn of_layer(layer: &Layer, shape: &[usize]) -> Vec<(&'static str, Vec<usize>, Role)> {
-    let with_bias = |weight: Vec<usize>, outputs: usize, bias: bool| {
-        let mut all = vec![("weight", weight, Role::Weight)];
-        all.extend(bias.then(|| ("bias", vec![outputs], Role::Bias)));
-        all
-    };
+/// Shapes are PyTorch's: dense `[O, I]`, convolution `[O, I / groups, kh, kw]`, transposed `[I, O, kh, kw]`.
+pub fn of_layer(layer: &Layer, shape: &[usize]) -> Vec<Described> {
+    let c = shape[0];
+    let mut all = Own::default();
     match layer {
-        Layer::Dense(l) => with_bias(vec![l.dense, shape[0]], l.dense, l.bias),
+        Layer::Dense(l) => all.kernel("weight", vec![l.dense, c]).bias(l.dense, l.bias),
         Layer::Conv(l) => {
             let [kh, kw] = l.kernel.get();
-            with_bias(vec![l.conv, shape[0], kh, kw], l.conv, l.bias)
+            all.kernel("weight", vec![l.conv, c / l.groups.max(1), kh, kw]).bias(l.conv, l.bias)
         }
         Layer::ConvTranspose(l) => {
             let [kh, kw] = l.kernel.get();
-            with_bias(vec![shape[0], l.conv_transpose, kh, kw], l.conv_transpose, l.bias)
+            all.kernel("weight", vec![c, l.conv_transpose, kh, kw]).bias(l.conv_transpose, l.bias)
         }
-        Layer::BatchNorm(_) => {
-            let c = vec![shape[0]];
-            vec![
-                ("weight", c.clone(), Role::Scale),
-                ("bias", c.clone(), Role::Shift),
-                ("running_mean", c.clone(), Role::RunningMean),
-                ("running_var", c, Role::RunningVariance),
-            ]
+        Layer::BatchNorm(_) => all.affine(vec![c], true).running(c),
+        Layer::ConditionalBatchNorm(l) => all.affine(vec![l.conditional_batch_norm, c], true).running(c),
+        Layer::InstanceNorm(l) => all.affine(vec![c], l.instance_norm.affine),
+        Layer::LayerNorm(l) => all.affine(vec![c], l.layer_norm.affine),
+        Layer::GroupNorm(l) => all.affine(vec![c], l.affine),
+        Layer::Prelu => all.add("weight", vec![1], Role::Slope),
+        Layer::Attention(l) => {
+            let (inner, half) = (c / l.attention.max(1), c / 2);
+            all.kernel("query.weight", vec![inner, c]).kernel("key.weight", vec![inner, c]);
+            all.kernel("value.weight", vec![half, c]).kernel("out.weight", vec![c, half]);
+            all.add("gamma", vec![1], Role::Gate)
         }
-        _ => vec![],
+        Layer::ConcatClass(l) => match l.embedding {
+            Some(size) => all.add("weight", vec![l.concat_class, size], Role::Embedding),
+            None => &mut all,
+        },
+        Layer::Projection(l) => {
+            all.kernel("weight", vec![1, c]).bias(1, true).kernel("embed.weight", vec![l.projection, c])
+        }
+        Layer::Auxiliary(l) => all.kernel("weight", vec![1 + l.auxiliary, c]).bias(1 + l.auxiliary, true),
+        Layer::Residual(l) => {
+            all.list("body", shape, &l.residual);
+            all.list("skip", shape, &l.skip)
+        }
+        _ => &mut all,
+    };
+    if layer.has_spectral_norm() {
+        all.directions(matches!(layer, Layer::ConvTranspose(_)));
+    }
+    all.0
+}
+
+/// A layer's parameters, gathered.
+#[derive(Default)]
+struct Own(Vec<Described>);
+
+impl Own {
+    fn add(&mut self, name: &str, shape: Vec<usize>, role: Role) -> &mut Self {
+        self.0.push((name.into(), shape, role));
+        self
+    }
+
+    fn kernel(&mut self, name: &str, shape: Vec<usize>) -> &mut Self {
+        self.add(name, shape, Role::Weight)
+    }
+
+    fn bias(&mut self, outputs: usize, has: bool) -> &mut Self {
+        if has { self.add("bias", vec![outputs], Role::Bias) } else { self }
+    }
+
+    fn affine(&mut self, shape: Vec<usize>, has: bool) -> &mut Self {
+        if has { self.add("weight", shape.clone(), Role::Scale).add("bias", shape, Role::Shift) } else { self }
+    }
+
+    fn running(&mut self, channels: usize) -> &mut Self {
+        self.add("running_mean", vec![channels], Role::RunningMean);
+        self.add("running_var", vec![channels], Role::RunningVariance)
+    }
+
+    /// A direction beside each kernel, as long as it has outputs.
+    fn directions(&mut self, transposed: bool) {
+        let kernels: Vec<_> = self.0.iter().filter(|own| own.2 == Role::Weight).cloned().collect();
+        for (name, shape, _) in kernels {
+            self.add(&format!("{name}_u"), vec![shape[usize::from(transposed)]], Role::Direction);
+        }
+    }
+
+    fn list(&mut self, name: &str, input: &[usize], layers: &[Layer]) -> &mut Self {
+        let shapes = crate::shape::infer(name, input, layers).unwrap_or_default();
+        let befores = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
+        for (index, (layer, before)) in layers.iter().zip(befores).enumerate() {
+            let own = of_layer(layer, before).into_iter();
+            self.0.extend(own.map(|(suffix, shape, role)| (format!("{name}.{index}.{suffix}"), shape, role)));
+        }
+        self
     }
 }
 

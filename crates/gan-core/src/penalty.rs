@@ -5,7 +5,7 @@
 //! pass the rest, exactly.
 
 use crate::gan::Discriminator;
-use crate::network::{Features, Mode, Pass, Weights};
+use crate::network::Pass;
 use crate::rng::Rng;
 use candle_core::{Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
@@ -40,18 +40,25 @@ impl Penalty {
     }
 
     /// Its value and a scalar whose gradient by D's weights is the penalty's, for real and generated samples `[N, …]` each (the
-    /// shorter of both counts where points lie between them).
+    /// shorter of both counts where points lie between them). `classes` `[N]`
+    /// are those of both, sample by sample, where D knows classes.
     ///
     /// # Errors
     /// If D has no tangent, or the samples do not fit it.
-    pub fn of(self, d: &dyn Discriminator, real: &Tensor, fake: &Tensor, rng: &mut Rng) -> Result<(f64, Tensor)> {
+    pub fn of(
+        self,
+        d: &dyn Discriminator,
+        real: &Tensor,
+        fake: &Tensor,
+        classes: Option<&Tensor>,
+        rng: &mut Rng,
+    ) -> Result<(f64, Tensor)> {
         let at = self.points(&real.detach(), &fake.detach(), rng)?;
         // Dropout must drop the same both times.
         let mut same = rng.clone();
-        let g =
-            gradient(d, &at, &mut Pass { mode: Mode::Train(rng), weights: Weights::Frozen, features: Features::Left })?;
+        let g = gradient(d, &at, &mut Pass::frozen(rng).of_classes(classes))?;
         let (value, direction) = self.value(&g)?;
-        let tangent = d.tangent(&at, &direction, &mut Pass::train(&mut same))?;
+        let tangent = d.tangent(&at, &direction, &mut Pass::steady(&mut same).of_classes(classes))?;
         Ok((value, tangent.mean_all()?))
     }
 

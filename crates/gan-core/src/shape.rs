@@ -5,6 +5,8 @@ use crate::layer::{Conv, ConvTranspose, Layer, Pad, PadRule};
 use crate::params;
 use gan_kernels::{ConvSpec, Padding};
 
+mod blocks;
+
 /// A shape without the batch: `[F]` or `[C, H, W]`.
 pub type Shape = Vec<usize>;
 
@@ -65,8 +67,18 @@ fn check_settings(layer: &Layer) -> std::result::Result<(), String> {
         Layer::Upsample(l) => l.upsample.get().to_vec(),
         Layer::ZeroPad(l) => padding(l.zero_pad).to_vec(),
         Layer::AvgPool(l) => l.avg_pool.get().to_vec(),
+        Layer::Bilinear(l) => l.bilinear.get().to_vec(),
+        Layer::PixelShuffle(l) => vec![l.pixel_shuffle],
+        Layer::BlurPool(l) => vec![l.blur_pool],
+        Layer::ConcatClass(l) => vec![l.concat_class, l.embedding.unwrap_or(1)],
+        Layer::ConditionalBatchNorm(l) => vec![l.conditional_batch_norm],
+        Layer::Projection(l) => vec![l.projection],
+        Layer::Auxiliary(l) => vec![l.auxiliary],
         _ => vec![],
     };
+    if layer.gain().is_some_and(|gain| !gain.is_finite()) {
+        return Err("a finite gain".into());
+    }
     match settings.iter().max() {
         Some(n) if *n > LARGEST_SETTING => Err(format!("settings of at most {LARGEST_SETTING}")),
         _ => Ok(()),
@@ -94,6 +106,9 @@ fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
         },
         Layer::Conv(l) => {
             let (_, h, w) = image(shape)?;
+            if l.groups == 0 || !shape[0].is_multiple_of(l.groups) || !l.conv.is_multiple_of(l.groups) {
+                return Err(format!("groups that divide its channels and {}", l.conv));
+            }
             let spec = conv_spec(l, [h, w]);
             let [h, w] = spec.output_size([h, w], l.kernel.get()).map_err(|e| other(&e))?;
             vec![channels(l.conv)?, h, w]
@@ -147,7 +162,7 @@ fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
             vec![c, h / kh, w / kw]
         }
         Layer::GlobalMaxPool | Layer::GlobalAvgPool => vec![image(shape)?.0],
-        Layer::LeakyRelu(_) | Layer::Dropout(_) | Layer::Relu | Layer::Tanh | Layer::Sigmoid => shape.to_vec(),
+        other => return blocks::after(other, shape),
     };
     if product(&out).is_none_or(|size| size > LARGEST) {
         return Err(format!("an output of at most {LARGEST} numbers a sample, this would be {out:?}"));

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::layer::Layer;
-use crate::params;
+use crate::params::{self, Role};
 use crate::shape;
 use std::fmt;
 
@@ -45,14 +45,7 @@ impl Summary {
             let count = |trained: bool| -> usize {
                 params.iter().filter(|p| p.2.is_trained() == trained).map(|p| p.1.iter().product::<usize>()).sum()
             };
-            let kernel = params.first().map_or(0, |p| p.1.iter().product());
-            let positions = |shape: &[usize]| shape[1..].iter().product::<usize>();
-            let multiply_adds = match layer {
-                Layer::Dense(_) => kernel,
-                Layer::Conv(_) => kernel * positions(output),
-                Layer::ConvTranspose(_) => kernel * positions(before),
-                _ => 0,
-            };
+            let multiply_adds = multiply_adds(layer, before, output);
             Row {
                 layer: layer.clone(),
                 output: output.clone(),
@@ -69,6 +62,31 @@ impl Summary {
     pub fn totals(&self) -> (usize, usize, usize) {
         self.rows.iter().fold((0, 0, 0), |t, r| (t.0 + r.trained, t.1 + r.fixed, t.2 + r.multiply_adds))
     }
+}
+
+/// Multiplications with an addition that a layer needs for one sample.
+fn multiply_adds(layer: &Layer, before: &[usize], output: &[usize]) -> usize {
+    let kernels = || params::of_layer(layer, before).into_iter().filter(|p| p.2 == Role::Weight);
+    let kernel = || kernels().map(|p| p.1.iter().product::<usize>()).sum::<usize>();
+    let positions = |shape: &[usize]| shape[1..].iter().product::<usize>();
+    match layer {
+        Layer::Dense(_) | Layer::Auxiliary(_) => kernel(),
+        Layer::Projection(_) => 2 * before[0],
+        Layer::Conv(_) => kernel() * positions(output),
+        Layer::ConvTranspose(_) => kernel() * positions(before),
+        Layer::Attention(l) => {
+            let pixels = positions(before);
+            kernel() * pixels + pixels * pixels * (before[0] / l.attention.max(1) + before[0] / 2)
+        }
+        Layer::Residual(l) => in_list(before, &l.residual) + in_list(before, &l.skip),
+        _ => 0,
+    }
+}
+
+fn in_list(input: &[usize], layers: &[Layer]) -> usize {
+    let shapes = shape::infer("block", input, layers).unwrap_or_default();
+    let befores = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
+    layers.iter().zip(befores).zip(&shapes).map(|((layer, before), output)| multiply_adds(layer, before, output)).sum()
 }
 
 impl Row {

@@ -97,6 +97,49 @@ fn generators() {
 }
 
 #[test]
+fn newer_layers_between_fused_ones() {
+    check(
+        &[3, 8, 8],
+        r#"[{ conv = 8, kernel = 3, padding = 1, spectral_norm = true }, { leaky_relu = 0.2 }, { attention = 4 },
+            { residual = ["relu", { conv = 12, kernel = 3, padding = 1, spectral_norm = true }, { dropout = 0.3 }, { conv = 12, kernel = 3, padding = 1 }, { avg_pool = 2 }],
+              skip = [{ avg_pool = 2 }, { conv = 12, kernel = 1, spectral_norm = true }] },
+            { residual = [{ conv = 8, kernel = 1 }, { leaky_relu = 0.2 }, { conv = 8, kernel = 3, padding = 1, groups = 2 }, { leaky_relu = 0.2 }, { conv = 12, kernel = 1, bias = false, gain = 0.5 }] },
+            { minibatch_std = 4 }, { group_norm = 1 }, "silu", { conv = 6, kernel = 3 }, "flatten", "prelu", { dense = 5, spectral_norm = true }, { elu = 1.0 }, { dense = 1 }]"#,
+    );
+    check(
+        &[12],
+        r#"["pixel_norm", { dense = 64, bias = false }, { reshape = [16, 2, 2] }, { instance_norm = {} }, "gelu", { bilinear = 2 },
+            { conv_transpose = 12, kernel = 4, stride = 2, padding = 1, spectral_norm = true }, { layer_norm = {} }, { leaky_relu = 0.2 },
+            { pixel_shuffle = 2 }, { conv = 4, kernel = 3, padding = 1 }, { blur_pool = 2 }, "tanh"]"#,
+    );
+}
+
+#[test]
+fn power_iteration_finds_the_largest_singular_value() {
+    let list = layers(r#"[{ dense = 4, bias = false, spectral_norm = true }]"#);
+    let network = network(&[4], &list);
+    // A product of a rotation with stretches by 3, 1, 0.5 and 0.1.
+    let (sine, cosine) = 0.6f32.sin_cos();
+    let rows =
+        [[3.0 * cosine, -sine, 0.0, 0.0], [3.0 * sine, cosine, 0.0, 0.0], [0.0, 0.0, 0.5, 0.0], [0.0, 0.0, 0.0, 0.1]];
+    let kernel = Tensor::new(&rows, &Device::Cpu).unwrap();
+    network.params()[0].set(&kernel).unwrap();
+    let x = Tensor::eye(4, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let mut rng = Rng::new(1);
+    for _ in 0..15 {
+        network.forward(&x, &mut Pass::train(&mut rng)).unwrap();
+    }
+    let expected = (kernel.t().unwrap() / 3.0).unwrap();
+    for _ in 0..2 {
+        let before = network.params()[1].tensor().unwrap().to_vec1::<f32>().unwrap();
+        let y = network.forward(&x, &mut Pass::eval()).unwrap();
+        assert!(difference(&y, &expected) < 1e-5, "{y}");
+        network.forward(&x, &mut Pass::steady(&mut rng)).unwrap();
+        assert_eq!(network.params()[1].tensor().unwrap().to_vec1::<f32>().unwrap(), before);
+    }
+}
+
+#[test]
 fn discriminators() {
     check(
         &[1, 13, 14],

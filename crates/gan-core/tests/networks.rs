@@ -193,7 +193,7 @@ fn a_verdict_has_a_logit_a_sample_and_the_features_before_the_head() {
 }
 
 fn generator(seed: u64) -> (LayeredGenerator, Description) {
-    let latent = Latent { dim: 100, distribution: Distribution::Uniform };
+    let latent = Latent { dim: 100, distribution: Distribution::Uniform, truncation: None };
     let (list, input) = (layers(KERAS), vec![100]);
     let g = LayeredGenerator::new(&latent, &input, &list, Init::He, &mut Rng::new(seed), &Device::Cpu).unwrap();
     let data = DataDescription {

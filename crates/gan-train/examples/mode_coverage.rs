@@ -68,6 +68,6 @@ fn real(shape: &Shape) -> Result<Features, Box<dyn Error>> {
 fn generated(file: &Path, shape: &Shape) -> Result<Features, Box<dyn Error>> {
     let (description, generator) = weights::read_generator(file, &Device::Cpu)?;
     let z = description.latent.sample(POINTS, &mut Rng::stream(SEED, "generate"), &Device::Cpu)?;
-    let made: Vec<f32> = samples(&generator, &z)?.flatten_all()?.to_vec1()?;
+    let made: Vec<f32> = samples(&generator, &z, None)?.flatten_all()?.to_vec1()?;
     Ok(Features::new(shape.units().restored(&made), shape.dimensions())?)
 }

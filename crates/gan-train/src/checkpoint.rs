@@ -142,6 +142,7 @@ fn identity(trainer: &Trainer) -> String {
     let mut config = trainer.plan.config().clone();
     (config.data.dir, config.data.workers, config.description) = (None, 1, String::new());
     (config.train.steps, config.train.epochs, config.train.threads, config.train.log_every) = (None, None, 0, 1);
+    config.train.until.clear();
     (config.checkpoint, config.samples) = (Default::default(), Default::default());
     (config.evaluate, config.alarms) = (Default::default(), Default::default());
     toml::to_string(&config).unwrap_or_default()

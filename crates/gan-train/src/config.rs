@@ -1,7 +1,8 @@
 //! A run's settings as they are written: unchecked. [`crate::Plan`] is what comes of them.
 
-use gan_core::{Init, Latent, Layer, Loss};
+use gan_core::{Augment, Init, Latent, Layer, Loss};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 mod data;
 mod judging;
@@ -11,7 +12,7 @@ mod penalty;
 pub use data::{Background, DataConfig, LastBatch};
 pub use judging::{AlarmsConfig, EvaluateConfig, Policy};
 pub use optimizer::{BiasCorrection, OptimizerConfig};
-pub use penalty::PenaltyConfig;
+pub use penalty::{PenaltyConfig, PenaltyKind};
 
 /// Everything that decides a run, in the tables of a preset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct RunConfig {
     /// `[[penalties]]`
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub penalties: Vec<PenaltyConfig>,
+    /// `[augment]`
+    #[serde(default, skip_serializing_if = "Augment::is_none")]
+    pub augment: Augment,
     /// `[optimizer]`
     pub optimizer: Optimizers,
     /// `[train]`
@@ -80,6 +84,10 @@ pub struct NetworkConfig {
     /// How parameters start.
     #[serde(default)]
     pub init: Init,
+    /// Whether every kernel is divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957); single layers may say so
+    /// for themselves.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub spectral_norm: bool,
     /// The shape of one input, without the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Vec<usize>>,
@@ -110,6 +118,25 @@ pub struct LossConfig {
     /// D's target for generated ones.
     #[serde(default)]
     pub fake_label: f64,
+    /// The share of D's samples, from 0 to less than 0.5, that it is told wrongly to be real or generated.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub flip: f64,
+    /// What the losses of an auxiliary classifier in D count beside the others.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub auxiliary: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_one(x: &f64) -> bool {
+    *x == 1.0
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_no(b: &bool) -> bool {
+    !*b
 }
 
 fn one() -> f64 {
@@ -163,6 +190,24 @@ pub struct TrainConfig {
     /// are where it is not given. A longer run changes it for all steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay: Option<f64>,
+    /// Steps at the start over which both rates rise in a straight line from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<u64>,
+    /// The largest norm of each player's gradient; larger ones are shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Parts that each batch is cut into, to save memory; their gradients are averaged before the step.
+    #[serde(default = "single", skip_serializing_if = "is_single")]
+    pub accumulate: usize,
+    /// Samples that D sees at once (PacGAN; Lin et al. 2018, arXiv:1712.04086).
+    #[serde(default = "single", skip_serializing_if = "is_single")]
+    pub pack: usize,
+    /// Noise on what D sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_noise: Option<InstanceNoise>,
+    /// The run ends when an evaluation reaches all of these, e.g. { fid = 1.0 }.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub until: BTreeMap<String, f64>,
     /// Number format of the hot path.
     #[serde(default)]
     pub precision: Precision,
@@ -176,6 +221,31 @@ pub struct TrainConfig {
     pub log_every: u64,
 }
 
+/// Normal noise on every sample that D sees, real or generated, which fades (Sønderby et al. 2017, arXiv:1610.04490).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceNoise {
+    /// Its standard deviation at the start, in the data's range of −1 to 1.
+    pub sigma: f64,
+    /// The part of the run, from its start, over which it falls to 0 in a straight line.
+    #[serde(default = "one")]
+    pub until: f64,
+}
+
+impl InstanceNoise {
+    /// The deviation when `progress` of the run is done, from 0 to 1.
+    pub fn at(&self, progress: f64) -> f64 {
+        self.sigma * (1.0 - progress / self.until).clamp(0.0, 1.0)
+    }
+}
+
+fn single() -> usize {
+    1
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_single(n: &usize) -> bool {
+    *n == 1
+}
 fn once() -> u64 {
     1
 }

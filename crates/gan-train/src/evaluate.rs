@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::trainer::Trainer;
 use candle_core::{DType, Device, Tensor};
 use gan_core::Rng;
+use gan_core::gan::draw_classes;
 use gan_data::{Dataset, Split, Units};
 use gan_metrics::embed::Remembered;
 use gan_metrics::{Card, Gathered, Judge, Metric};
@@ -174,11 +175,9 @@ impl Evaluator {
         let latent = trainer.plan().config().latent;
         let gathered = trainer.in_use(|generator| {
             self.gather(&mut |n| {
-                Ok(Some(
-                    generator
-                        .forward(&latent.sample(n, &mut rng, trainer.device())?, &mut gan_core::Pass::eval())?
-                        .detach(),
-                ))
+                let z = latent.sample(n, &mut rng, trainer.device())?;
+                let classes = draw_classes(generator, n, &mut rng, trainer.device())?;
+                Ok(Some(gan_core::gan::samples(generator, &z, classes.as_ref())?))
             })
         })?;
         let subject = trainer.plan().config().preset.clone();

@@ -9,7 +9,7 @@ use crate::folder::RunFolder;
 use crate::log::{Log, append, forget_after};
 use crate::observe::Observer;
 use crate::trainer::{StepReport, Trainer};
-use gan_metrics::Card;
+use gan_metrics::{Card, Metric};
 use gan_report::atomic;
 use serde_json::{Map, Value};
 use std::io::Write;
@@ -21,11 +21,13 @@ pub(crate) struct Judging {
     watch: Option<Watch>,
     best: Option<f64>,
     raised: Vec<Alarm>,
+    /// Whether the last evaluation found all that `train.until` asks for.
+    reached: bool,
 }
 
 impl Judging {
     pub(crate) fn new(folder: &RunFolder, log: Log) -> Self {
-        Self { folder: folder.clone(), log, evaluator: None, watch: None, best: None, raised: vec![] }
+        Self { folder: folder.clone(), log, evaluator: None, watch: None, best: None, raised: vec![], reached: false }
     }
 
     /// Measures G, writes the card and the figures, and keeps G if it is the best so far.
@@ -43,6 +45,18 @@ impl Judging {
         };
         let best = evaluator.best();
         let value = card.value(best);
+        if let Some(name) = trainer
+            .plan()
+            .config()
+            .train
+            .until
+            .keys()
+            .find(|name| Metric::named(name).and_then(|metric| card.value(metric)).is_none())
+        {
+            let problem = "is not measured in this run: add it to evaluate.metrics";
+            return Err(Error::config(format!("train.until.{name}"), problem));
+        }
+        self.reached = reaches(&card, trainer);
         self.write(step, card)?;
         match value {
             Some(value) if best.better().prefers(value, self.best.unwrap_or(f64::NAN)) => self.keep(value, trainer),
@@ -94,6 +108,16 @@ fn evaluator(trainer: &Trainer) -> Result<Option<Evaluator>> {
     }
 }
 
+/// Whether a card has all that `train.until` asks for, where it asks for anything.
+fn reaches(card: &Card, trainer: &Trainer) -> bool {
+    let until = &trainer.plan().config().train.until;
+    let reached = |(name, wanted): (&String, &f64)| {
+        let Some(metric) = Metric::named(name) else { return false };
+        card.value(metric).is_some_and(|value| value == *wanted || metric.better().prefers(value, *wanted))
+    };
+    !until.is_empty() && until.iter().all(reached)
+}
+
 impl Observer for Judging {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
         let path = self.folder.evaluations();
@@ -108,6 +132,7 @@ impl Observer for Judging {
             floor: best.and_then(|best| self.evaluator.as_ref()?.floor(best)),
         }));
         let before = evaluate::read(&path);
+        self.reached = before.last().is_some_and(|last| reaches(&last.card, trainer));
         self.best = best.and_then(|best| evaluate::best_of(&before, best)).map(|(_, value)| value);
         // What earlier lines show has been said when they were written.
         self.watch();
@@ -122,6 +147,10 @@ impl Observer for Judging {
         let found = self.watch();
         self.raised.extend(found);
         Ok(())
+    }
+
+    fn reached(&self) -> bool {
+        self.reached
     }
 
     fn alarms(&mut self) -> Vec<Alarm> {

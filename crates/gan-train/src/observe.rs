@@ -52,6 +52,11 @@ pub trait Observer {
         vec![]
     }
 
+    /// Whether the run has reached what it was to reach, so that it ends; asked for after each step.
+    fn reached(&self) -> bool {
+        false
+    }
+
     /// An alarm was raised, and `done` is what became of it: a warning, a rollback or the end.
     ///
     /// # Errors

@@ -85,6 +85,39 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Multiplies the gradients of the variables that it steps.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn scale(&self, grads: &mut GradStore, factor: f64) -> Result<()> {
+        for slot in &self.slots {
+            if let Some(scaled) = grads.get(&slot.var).map(|grad| grad * factor).transpose()? {
+                grads.insert(&slot.var, scaled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shortens gradients whose norm is above `most` to that norm (Pascanu et al. 2013, arXiv:1211.5063).
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn clip(&self, grads: &mut GradStore, norm: f64, most: Option<f64>) -> Result<()> {
+        match most.filter(|most| norm > *most) {
+            Some(most) => self.scale(grads, most / norm),
+            None => Ok(()),
+        }
+    }
+
+    /// Cuts every parameter off at ± `limit` (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1).
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn clamp(&self, limit: f64) -> Result<()> {
+        let one = |slot: &Slot| slot.var.set(&slot.var.as_detached_tensor().clamp(-limit, limit)?);
+        Ok(self.slots.iter().try_for_each(one)?)
+    }
+
     /// Moves every parameter that has a gradient.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! Settings checked: only a [`Plan`] trains.
 
-use crate::config::{Alternate, FakesMode, Family, NetworkConfig, OptimizerConfig, PenaltyConfig, Policy, RunConfig};
+use crate::config::{Alternate, FakesMode, Family, NetworkConfig, OptimizerConfig, Policy, RunConfig};
 use crate::error::{Error, Result};
 use gan_core::{Init, Labels, Layer, family, shape};
 
 mod data;
 mod judging;
+mod loss;
+mod seen;
 
 pub(crate) use data::only_of_its_set;
 
@@ -47,8 +49,8 @@ impl RunConfig {
     pub fn check(self) -> Result<Plan> {
         check_train(&self)?;
         data::check(&self.data)?;
-        check_loss(&self)?;
-        self.penalties.iter().try_for_each(check_penalty)?;
+        loss::check(&self)?;
+        seen::check(&self)?;
         check_optimizer("optimizer.generator", &self.optimizer.generator)?;
         check_optimizer("optimizer.discriminator", &self.optimizer.discriminator)?;
         at_least_one("checkpoint.every", self.checkpoint.every)?;
@@ -118,6 +120,12 @@ fn check_train(config: &RunConfig) -> Result<()> {
         let problem = format!("{decay} cannot be used: expected a number from 0 to less than 1, e.g. 0.999");
         return Err(Error::config("train.ema", problem));
     }
+    if t.warmup == Some(0) {
+        return Err(Error::config("train.warmup", "0 cannot be used: expected at least 1 step, or no warmup"));
+    }
+    if let Some(most) = t.clip_norm.filter(|most| !(*most > 0.0 && most.is_finite())) {
+        return Err(Error::config("train.clip_norm", format!("{most} cannot be used: expected a number above 0")));
+    }
     if let Some(part) = t.decay.filter(|part| !(*part > 0.0 && *part <= 1.0)) {
         let problem =
             format!("{part} cannot be used: expected a number above 0, at most 1, e.g. 0.5 for the second half");
@@ -134,39 +142,6 @@ fn check_train(config: &RunConfig) -> Result<()> {
         let problem =
             "where the players alternate by epochs there are no samples to reuse: set train.reuse_fakes=false";
         return Err(Error::config("train.alternate", problem));
-    }
-    Ok(())
-}
-
-fn check_loss(config: &RunConfig) -> Result<()> {
-    for (key, label) in [("loss.real_label", config.loss.real_label), ("loss.fake_label", config.loss.fake_label)] {
-        if !(0.0..=1.0).contains(&label) {
-            return Err(Error::config(key, format!("{label} is not a probability: expected a number from 0 to 1")));
-        }
-    }
-    let (kind, labels) = (config.loss.kind, [config.loss.real_label, config.loss.fake_label]);
-    if !kind.takes_labels() && labels != [1.0, 0.0] {
-        let problem = "this loss has no labels to smooth: set loss.real_label=1 and loss.fake_label=0";
-        return Err(Error::config("loss.real_label", problem));
-    }
-    if kind.is_relative() && config.train.alternate == Alternate::Epochs {
-        let problem =
-            "this loss compares samples with real ones, which G's epochs have none of: set train.alternate=steps";
-        return Err(Error::config("loss.kind", problem));
-    }
-    Ok(())
-}
-
-fn check_penalty(penalty: &PenaltyConfig) -> Result<()> {
-    let key = |name: &str| format!("penalties.{}.{name}", penalty.kind.name());
-    if !(penalty.share > 0.0 && penalty.share <= 1.0) {
-        let problem = format!("{} cannot be used: expected a number above 0, at most 1", penalty.share);
-        return Err(Error::config(key("share"), problem));
-    }
-    at_least_one(&key("every"), penalty.every)?;
-    if !(0.0..=f64::from(f32::MAX)).contains(&penalty.weight) {
-        let problem = format!("{} cannot be used: expected a number of at least 0", penalty.weight);
-        return Err(Error::config(key("weight"), problem));
     }
     Ok(())
 }
@@ -209,7 +184,9 @@ fn within(key: &str, n: usize, low: usize, high: usize) -> Result<()> {
 fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
     let sample = sample(config);
     let generator = architecture("generator", &config.generator, config, &[config.latent.dim])?;
-    let discriminator = architecture("discriminator", &config.discriminator, config, &sample)?;
+    // D sees several samples as one, one after the other along the channels.
+    let seen = [&[sample[0] * config.train.pack], &sample[1..]].concat();
+    let discriminator = architecture("discriminator", &config.discriminator, config, &seen)?;
     let made = shape::infer("generator", &generator.input, &generator.layers)?;
     let end = made.last().unwrap_or(&generator.input);
     if *end != sample {
@@ -223,9 +200,14 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
             format!("{:?} does not take latent vectors of {} numbers (latent.dim)", generator.input, config.latent.dim);
         return Err(Error::config("generator.input", problem));
     }
-    if discriminator.input != sample {
+    if discriminator.input != seen {
+        let packed = if config.train.pack > 1 {
+            format!(", {} together (train.pack)", config.train.pack)
+        } else {
+            String::new()
+        };
         let problem =
-            format!("{:?} is not the data's shape {sample:?} (data.channels, data.size)", discriminator.input);
+            format!("{:?} is not the data's shape {seen:?} (data.channels, data.size{packed})", discriminator.input);
         return Err(Error::config("discriminator.input", problem));
     }
     let judged = shape::infer("discriminator", &discriminator.input, &discriminator.layers)?;
@@ -239,7 +221,11 @@ fn check_verdict(end: &[usize], layers: &[Layer]) -> Result<()> {
     if gan_core::gan::ends_in_sigmoid(layers) {
         return Err(Error::config(key, "the list ends in \"sigmoid\", but the losses work on logits: remove it"));
     }
-    if end.iter().product::<usize>() != 1 {
+    let wanted = match layers.last() {
+        Some(Layer::Auxiliary(l)) => 1 + l.auxiliary,
+        _ => 1,
+    };
+    if end.iter().product::<usize>() != wanted {
         let problem = format!(
             "the last layer makes {end:?}, expected one number a sample: end with \"flatten\", {{ dense = 1 }}, for example"
         );
@@ -249,6 +235,20 @@ fn check_verdict(end: &[usize], layers: &[Layer]) -> Result<()> {
 }
 
 fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usize]) -> Result<Architecture> {
+    let mut made = listed(name, network, config, input)?;
+    if network.spectral_norm {
+        made.layers = made.layers.into_iter().map(Layer::with_spectral_norm).collect();
+    }
+    let known: Vec<usize> = made.layers.iter().filter_map(Layer::classes).collect();
+    if let Some([a, b]) = known.windows(2).find(|pair| pair[0] != pair[1]) {
+        let problem = format!("one layer is for {a} classes, another for {b}: give all the data's number");
+        return Err(Error::config(format!("{name}.layers"), problem));
+    }
+    Ok(made)
+}
+
+/// The layers as they are given, or as a family makes them.
+fn listed(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usize]) -> Result<Architecture> {
     let init = network.init;
     if network.family.is_some() && network.input.is_some() {
         return Err(Error::config(format!("{name}.input"), "a family makes its own: remove it"));

@@ -140,10 +140,11 @@ impl Planes {
 
 impl Observer for Planes {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
-        if trainer.units().is_none() {
+        let config = trainer.plan().config();
+        // A D that sees several points at once has no features of one.
+        if trainer.units().is_none() || config.train.pack > 1 {
             return Ok(());
         }
-        let config = trainer.plan().config();
         let count = config.samples.rows * config.samples.columns;
         let followed = Followed { real: trainer.progress_reals(count)?, noise: trainer.progress_noise(count)? };
         let Some(first) = see(Moment::BeforeD, &followed, trainer)? else { return Ok(()) };
@@ -195,7 +196,7 @@ impl Observer for Planes {
 
 /// D's features of the followed samples as both networks are now; none for a discriminator that has none to show.
 fn see(moment: Moment, followed: &Followed, trainer: &Trainer) -> Result<Option<Seen>> {
-    let made = gan_core::gan::samples(trainer.generator(), &followed.noise)?;
+    let made = gan_core::gan::samples(trainer.generator(), &followed.noise, None)?;
     let judge = |x: &Tensor| -> Result<Option<(Vec<Vec<f32>>, f32)>> {
         let verdict = trainer.discriminator().forward(x, &mut Pass::eval().with_features())?;
         let Some(features) = verdict.features else { return Ok(None) };

@@ -17,6 +17,9 @@ pub fn run(trainer: &mut Trainer, observers: &mut [Box<dyn Observer + '_>], stop
     observers.iter_mut().try_for_each(|o| o.started(trainer))?;
     let mut outcome = outcome_of(respond(trainer, observers)?);
     while outcome.is_none() && trainer.step() < trainer.total_steps() {
+        if observers.iter().any(|o| o.reached()) {
+            break;
+        }
         if stop.load(Ordering::Relaxed) {
             outcome = Some(Outcome::Stopped);
             break;

@@ -1,18 +1,20 @@
 //! A run in memory: the players, their optimisers, the data and the random streams; [`Trainer::advance`] is one step.
 
-use crate::config::{Alternate, FakesMode, Precision};
+use crate::config::{Alternate, FakesMode, PenaltyKind, Precision};
 use crate::data;
 use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
-use crate::step::{Batches, Beside, Due, Objective, update_discriminator, update_generator};
+use crate::step::{Batch, Batches, Due, Objective, View, update_discriminator, update_generator};
 use candle_core::{Device, Tensor};
+use gan_core::gan::draw_classes;
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
 use gan_data::Loader;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+mod check;
 mod report;
 mod show;
 
@@ -99,6 +101,7 @@ impl Trainer {
     ) -> Result<Self> {
         let config = plan.config();
         let seed = config.train.seed;
+        check::networks(&plan, generator.as_ref(), discriminator.as_ref(), &loader, device)?;
         Ok(Self {
             optimizer_g: Optimizer::new(config.optimizer.generator, &generator.params())?,
             optimizer_d: Optimizer::new(config.optimizer.discriminator, &discriminator.params())?,
@@ -152,7 +155,8 @@ impl Trainer {
         let times = i32::try_from(self.rollbacks).unwrap_or(i32::MAX);
         let left = 1.0 - self.step as f64 / self.total_steps().max(1) as f64;
         let decayed = config.train.decay.map_or(1.0, |part| (left / part).clamp(0.0, 1.0));
-        config.alarms.rate_factor.powi(times) * decayed
+        let risen = config.train.warmup.map_or(1.0, |steps| ((self.step + 1) as f64 / steps.max(1) as f64).min(1.0));
+        config.alarms.rate_factor.powi(times) * decayed * risen
     }
 
     /// Steps that one pass over the data takes.
@@ -204,33 +208,40 @@ impl Trainer {
         self.optimizer_g.set_rate_factor(factor);
         self.optimizer_d.set_rate_factor(factor);
         let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
-        let mut size = train.batch;
-        let (mut seen, mut seen_real, mut zero) = (None, None, 0.0);
+        let mut last = Last { size: train.batch, seen: None, real: None, classes: None };
+        let mut zero = 0.0;
         look(Moment::BeforeD, self)?;
         for update in 0..turn.d {
             objective.penalties = self.penalties(self.step * turn.d + update);
             let start = Instant::now();
-            let real = self.loader.next_batch()?.images.to_device(&self.device)?;
+            let batch = self.loader.next_batch()?;
+            let real = batch.images.to_device(&self.device)?;
+            let classes = match self.generator.classes() {
+                Some(_) => batch.labels.map(|labels| labels.to_device(&self.device)).transpose()?,
+                None => None,
+            };
             report.parts.data += start.elapsed().as_secs_f64();
-            size = real.dim(0)?;
+            let size = real.dim(0)?;
             report.images += size as u64;
-            let fake = self.timed_samples(size, train.fakes_mode, &mut report.parts)?;
-            let d = self.discriminator.as_ref();
-            let optimizer = &mut self.optimizer_d;
-            let update = update_discriminator(d, optimizer, (&real, &fake), &objective, &mut self.dropout, number)?;
+            let batches =
+                self.with_samples(Some(&real), classes.as_ref(), size, train.fakes_mode, &mut report.parts)?;
+            let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_d);
+            let update = update_discriminator(d, optimizer, &batches, &objective, &mut self.dropout, number)?;
             zero = update.zero;
             report.d(update);
-            (seen, seen_real) = (train.reuse_fakes.then_some(fake), Some(real));
+            last = Last { size, seen: train.reuse_fakes.then_some(batches), real: Some(real), classes };
         }
         look(Moment::AfterD, self)?;
         for _ in 0..turn.g {
-            let fake = match seen.take() {
-                Some(fake) => fake,
-                None => self.timed_samples(size, FakesMode::Train, &mut report.parts)?,
+            let batches = match last.seen.take() {
+                Some(batches) => batches,
+                None => {
+                    let (real, classes) = (last.real.as_ref(), self.classes(&last)?);
+                    self.with_samples(real, classes.as_ref(), last.size, FakesMode::Train, &mut report.parts)?
+                }
             };
             let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_g);
-            let beside = Beside { real: seen_real.as_ref(), zero };
-            report.g(update_generator(d, optimizer, (&fake, beside), &objective, &mut self.dropout, number)?);
+            report.g(update_generator(d, optimizer, (&batches, zero), &objective, &mut self.dropout, number)?);
         }
         look(Moment::AfterG, self)?;
         self.ema.iter_mut().try_for_each(Ema::follow)?;
@@ -243,17 +254,74 @@ impl Trainer {
         &self.device
     }
 
+    /// The part of the run that is done.
+    fn progress(&self) -> f64 {
+        self.step as f64 / self.total_steps().max(1) as f64
+    }
+
     fn objective(&self) -> Objective {
         let config = self.plan.config();
-        let batches = if config.train.joint_batch { Batches::Joint } else { Batches::Separate };
-        Objective { loss: config.loss.kind, labels: self.plan.labels(), batches, penalties: vec![] }
+        let (train, progress) = (&config.train, self.progress());
+        let weight = |kind: PenaltyKind| {
+            config.penalties.iter().find(|penalty| penalty.kind == kind).map(|penalty| penalty.weight_at(progress))
+        };
+        Objective {
+            loss: config.loss.kind,
+            labels: self.plan.labels(),
+            flip: config.loss.flip,
+            batches: if train.joint_batch { Batches::Joint } else { Batches::Separate },
+            view: View {
+                augment: config.augment,
+                noise: train.instance_noise.map_or(0.0, |noise| noise.at(progress)),
+                pack: train.pack,
+            },
+            penalties: vec![],
+            auxiliary: config.loss.auxiliary,
+            feature_matching: weight(PenaltyKind::FeatureMatching),
+            clip_norm: train.clip_norm,
+            clip_weights: weight(PenaltyKind::Clip),
+        }
     }
 
     /// The penalties that are due at D's update of this number, counted from 0.
     fn penalties(&self, update: u64) -> Vec<Due> {
         let all = self.plan.config().penalties.iter();
         let due = all.filter(|penalty| update.is_multiple_of(penalty.every));
-        due.map(|p| Due { penalty: p.kind, weight: p.weight * p.every as f64, share: p.share }).collect()
+        let progress = self.progress();
+        let due = due.filter_map(|p| {
+            let weight = p.weight_at(progress) * p.every as f64;
+            Some(Due { penalty: p.kind.on_gradient()?, weight, share: p.share })
+        });
+        due.collect()
+    }
+
+    /// Classes for new samples: those of the last real ones, or drawn evenly where there are none.
+    fn classes(&mut self, last: &Last) -> Result<Option<Tensor>> {
+        match &last.classes {
+            Some(classes) => Ok(Some(classes.clone())),
+            None => Ok(draw_classes(self.generator.as_ref(), last.size, &mut self.noise, &self.device)?),
+        }
+    }
+
+    /// Real samples, and as many of G's of the same classes, in the parts that the settings ask for.
+    fn with_samples(
+        &mut self,
+        real: Option<&Tensor>,
+        classes: Option<&Tensor>,
+        size: usize,
+        mode: FakesMode,
+        parts: &mut Parts,
+    ) -> Result<Vec<Batch>> {
+        let most = size.div_ceil(self.plan.config().train.accumulate).next_multiple_of(self.plan.config().train.pack);
+        let mut batches = vec![];
+        for from in (0..size).step_by(most) {
+            let n = most.min(size - from);
+            let part = |all: Option<&Tensor>| all.map(|all| all.narrow(0, from, n)).transpose();
+            let (real, classes) = (part(real)?, part(classes)?);
+            let fake = self.timed_samples(n, classes.as_ref(), mode, parts)?;
+            batches.push(Batch { real, fake, classes });
+        }
+        Ok(batches)
     }
 
     fn epoch(&self) -> u64 {
@@ -273,15 +341,21 @@ impl Trainer {
         }
     }
 
-    fn timed_samples(&mut self, n: usize, mode: FakesMode, parts: &mut Parts) -> Result<Tensor> {
+    fn timed_samples(
+        &mut self,
+        n: usize,
+        classes: Option<&Tensor>,
+        mode: FakesMode,
+        parts: &mut Parts,
+    ) -> Result<Tensor> {
         let start = Instant::now();
-        let samples = self.samples(n, mode)?;
+        let samples = self.samples(n, classes, mode)?;
         parts.generate += start.elapsed().as_secs_f64();
         Ok(samples)
     }
 
     /// `n` samples from fresh noise.
-    fn samples(&mut self, n: usize, mode: FakesMode) -> Result<Tensor> {
+    fn samples(&mut self, n: usize, classes: Option<&Tensor>, mode: FakesMode) -> Result<Tensor> {
         let z = match self.queued.pop_front() {
             Some(z) => z.to_device(&self.device)?,
             None => self.plan.config().latent.sample(n, &mut self.noise, &self.device)?,
@@ -290,6 +364,16 @@ impl Trainer {
             FakesMode::Train => Pass::train(&mut self.dropout),
             FakesMode::Eval => Pass::eval(),
         };
+        pass.classes = classes;
         Ok(self.generator.forward(&z, &mut pass)?)
     }
+}
+
+/// What D saw last in a step.
+struct Last {
+    size: usize,
+    /// All of it, where G may learn from the same samples.
+    seen: Option<Vec<Batch>>,
+    real: Option<Tensor>,
+    classes: Option<Tensor>,
 }

@@ -52,7 +52,8 @@ struct PlainDiscriminator(Plain);
 impl Discriminator for PlainDiscriminator {
     fn forward(&self, x: &Tensor, _: &mut Pass) -> candle_core::Result<Verdict> {
         let features = x.flatten_from(1)?;
-        Ok(Verdict { logits: self.0.linear.forward(&features)?.flatten_all()?, features: Some(features) })
+        let logits = self.0.linear.forward(&features)?.flatten_all()?;
+        Ok(Verdict { features: Some(features), ..Verdict::of(logits) })
     }
     fn params(&self) -> Vec<Param> {
         self.0.params()

@@ -54,11 +54,11 @@ fn parse(value: Value) -> Result<Layer, String> {
     match value {
         Value::String(name) => named(&name),
         Value::Object(table) => {
-            let Some(name) = TABLES.into_iter().find(|name| table.contains_key(*name)) else {
+            let Some(name) = TABLES.iter().find(|name| table.contains_key(**name)) else {
                 let keys: Vec<&str> = table.keys().map(String::as_str).collect();
                 return Err(unknown(&keys.join(", ")));
             };
-            tabled(name, Value::Object(table))
+            Layer::of_table(name, Value::Object(table))
         }
         other => Err(format!("found {other}, expected a layer: \"tanh\" or {{ conv = 64, kernel = 3 }}, for example")),
     }
@@ -74,23 +74,8 @@ fn named(name: &str) -> Result<Layer, String> {
     Err(unknown(name))
 }
 
-fn tabled(name: &str, table: Value) -> Result<Layer, String> {
-    Ok(match name {
-        "dense" => Layer::Dense(read(name, table)?),
-        "conv" => Layer::Conv(read(name, table)?),
-        "conv_transpose" => Layer::ConvTranspose(read(name, table)?),
-        "batch_norm" => Layer::BatchNorm(read(name, table)?),
-        "leaky_relu" => Layer::LeakyRelu(read(name, table)?),
-        "dropout" => Layer::Dropout(read(name, table)?),
-        "reshape" => Layer::Reshape(read(name, table)?),
-        "upsample" => Layer::Upsample(read(name, table)?),
-        "zero_pad" => Layer::ZeroPad(read(name, table)?),
-        _ => Layer::AvgPool(read(name, table)?),
-    })
-}
-
 /// The settings of the layer `name`; an error says at which key.
-fn read<T: DeserializeOwned>(name: &str, table: Value) -> Result<T, String> {
+pub(super) fn settings<T: DeserializeOwned>(name: &str, table: Value) -> Result<T, String> {
     serde_path_to_error::deserialize(table).map_err(|e| {
         let key = e.path().to_string();
         let problem = plain(&e.into_inner().to_string());
@@ -100,8 +85,8 @@ fn read<T: DeserializeOwned>(name: &str, table: Value) -> Result<T, String> {
     })
 }
 
-fn unknown(name: &str) -> String {
-    let known: Vec<&str> = TABLES.into_iter().chain(NAMES.iter().map(|(n, _)| *n)).collect();
+pub(super) fn unknown(name: &str) -> String {
+    let known: Vec<&str> = TABLES.iter().copied().chain(NAMES.iter().map(|(n, _)| *n)).collect();
     match name {
         "" => format!("an empty table is no layer. Known: {}", known.join(", ")),
         _ => format!("unknown layer \"{name}\"{}", choose(name, &known)),

@@ -4,35 +4,33 @@ use crate::init::Init;
 use crate::layer::Layer;
 use crate::params::{self, Role};
 use crate::rng::Rng;
-use crate::shape::Shape;
 use candle_core::{Device, Tensor};
 
-/// A parameter's initial numbers and where they belong.
+/// A parameter's initial numbers.
 pub(super) struct Drawn {
-    pub layer: usize,
     pub name: String,
     pub role: Role,
     pub start: Tensor,
 }
 
-/// Draws all parameters in the list's order.
+/// Draws the parameters of one layer over an input of `shape`; their names begin with `name`.
 pub(super) fn draw(
-    input: &[usize],
-    layers: &[Layer],
-    shapes: &[Shape],
+    name: &str,
+    layer: &Layer,
+    shape: &[usize],
     init: Init,
     rng: &mut Rng,
     device: &Device,
 ) -> candle_core::Result<Vec<Drawn>> {
-    let mut drawn = vec![];
-    let befores = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
-    for (layer, (described, before)) in layers.iter().zip(befores).enumerate() {
-        let own = params::of_layer(described, before);
-        let kernel = own.first().map(|(_, shape, _)| shape.clone()).unwrap_or_default();
-        for (suffix, shape, role) in own {
-            let start = init.tensor(role, &shape, &kernel, rng, device)?;
-            drawn.push(Drawn { layer, name: format!("main.{layer}.{suffix}"), role, start });
+    let own = params::of_layer(layer, shape);
+    let first = own.first().map(|(_, shape, _)| shape.clone()).unwrap_or_default();
+    let one = |(suffix, shape, role): params::Described| {
+        let kernel = if role == Role::Weight { &shape } else { &first };
+        let mut start = init.tensor(role, &shape, kernel, rng, device)?;
+        if let Some(gain) = layer.gain().filter(|_| role == Role::Weight) {
+            start = (start * gain)?;
         }
-    }
-    Ok(drawn)
+        Ok(Drawn { name: format!("{name}.{suffix}"), role, start })
+    };
+    own.into_iter().map(one).collect()
 }

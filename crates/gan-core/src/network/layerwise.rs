@@ -1,7 +1,8 @@
 //! Layer by layer, each an operation on candle's tape: for CUDA and Metal, and where gradients are differentiated again.
 
+use super::dual::Dual;
 use super::{Mode, Network, Pass};
-use crate::layer::Layer;
+use crate::layer::{Conv, Layer};
 use crate::rng::Rng;
 use crate::shape;
 use candle_core::{Result, Tensor};
@@ -25,11 +26,11 @@ impl Network {
         let p = |i: usize| self.weight(index, i, weights);
         let bias = |has: bool| has.then(|| p(1)).transpose();
         match &self.layers[index] {
-            Layer::Dense(l) => gan_kernels::linear(x, &p(0)?, bias(l.bias)?.as_ref()),
-            Layer::Conv(l) => gan_kernels::conv2d(x, &p(0)?, bias(l.bias)?.as_ref(), &shape::conv_spec(l, size()?)),
+            Layer::Dense(l) => gan_kernels::linear(x, &self.kernel(index, 0, pass)?, bias(l.bias)?.as_ref()),
+            Layer::Conv(l) => convolved(l, x, &self.kernel(index, 0, pass)?, bias(l.bias)?.as_ref()),
             Layer::ConvTranspose(l) => {
                 let (spec, extra) = shape::transpose_spec(l, size()?);
-                gan_kernels::conv_transpose2d(x, &p(0)?, bias(l.bias)?.as_ref(), &spec, extra)
+                gan_kernels::conv_transpose2d(x, &self.kernel(index, 0, pass)?, bias(l.bias)?.as_ref(), &spec, extra)
             }
             Layer::BatchNorm(l) => self.batch_norm(index, l.batch_norm.eps, x, [p(0)?, p(1)?], &pass.mode),
             Layer::LeakyRelu(l) => gan_kernels::leaky_relu(x, l.leaky_relu),
@@ -47,6 +48,15 @@ impl Network {
             Layer::AvgPool(l) => gan_kernels::avg_pool2d(x, l.avg_pool.get()),
             Layer::GlobalMaxPool => gan_kernels::global_max_pool2d(x),
             Layer::GlobalAvgPool => gan_kernels::global_avg_pool2d(x),
+            _ => Ok(self.modern(index, &Dual::constant(x.clone()), pass)?.value),
+        }
+    }
+
+    /// Kernel `i` of layer `index` as it enters the computation.
+    pub(super) fn kernel(&self, index: usize, i: usize, pass: &Pass) -> Result<Tensor> {
+        match self.layers[index].has_spectral_norm() {
+            true => self.normed(index, self.starts[index] + i, pass),
+            false => self.weight(index, i, pass.weights),
         }
     }
 
@@ -67,6 +77,23 @@ impl Network {
         self.follow(index, batch)?;
         Ok(y)
     }
+}
+
+/// A convolution, group by group.
+pub(super) fn convolved(l: &Conv, x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (_, c, h, w) = x.dims4()?;
+    let spec = shape::conv_spec(l, [h, w]);
+    if l.groups == 1 {
+        return gan_kernels::conv2d(x, kernel, bias, &spec);
+    }
+    let (inputs, outputs) = (c / l.groups, l.conv / l.groups);
+    let one = |group: usize| {
+        let x = x.narrow(1, group * inputs, inputs)?.contiguous()?;
+        let kernel = kernel.narrow(0, group * outputs, outputs)?.contiguous()?;
+        let bias = bias.map(|bias| bias.narrow(0, group * outputs, outputs)?.contiguous()).transpose()?;
+        gan_kernels::conv2d(&x, &kernel, bias.as_ref(), &spec)
+    };
+    Tensor::cat(&(0..l.groups).map(one).collect::<Result<Vec<_>>>()?, 1)
 }
 
 /// Random numbers for a dropout over x, in channels-last order, as the fused pass draws them.

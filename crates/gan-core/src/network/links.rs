@@ -46,6 +46,8 @@ impl Network {
             Layer::AvgPool(l) => Link::AvgPool(l.avg_pool.get()),
             Layer::GlobalMaxPool => Link::GlobalMax,
             Layer::GlobalAvgPool => return vec![Link::AvgPool(size()), Link::Reshape(vec![before[0]])],
+            // The others run alone.
+            _ => return vec![],
         };
         vec![link]
     }

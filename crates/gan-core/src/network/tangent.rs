@@ -5,6 +5,9 @@
 //! θ candle's tape gives like any other (Pearlmutter 1994, "Fast exact multiplication by the Hessian", with both orders
 //! swapped). It is exact for every layer, and needs no flag.
 
+use super::dual::Dual;
+use super::layerwise::convolved;
+use super::modern::{self, along_channels};
 use super::{Mode, Network, Pass, Weights};
 use crate::layer::Layer;
 use crate::shape;
@@ -37,8 +40,15 @@ impl Network {
             let dropped = |x: &Tensor| gan_kernels::dropout(x, &numbers, l.dropout);
             return Ok((dropped(x)?, dropped(t)?));
         }
+        if modern::is_modern(layer) {
+            let moving = Dual { value: x.clone(), change: Some(t.clone()) };
+            let Dual { value, change } = self.modern(index, &moving, pass)?;
+            let change = change.map_or_else(|| value.zeros_like(), Ok)?;
+            return Ok((value, change));
+        }
         let trained = pass.weights;
-        let mut of_values = Pass { mode: pass.mode.again(), weights, features: pass.features };
+        let (features, classes) = (pass.features, pass.classes);
+        let mut of_values = Pass { mode: pass.mode.again(), weights, features, classes };
         let y = self.layer(index, x, &mut of_values)?;
         let p = |i: usize| self.weight(index, i, trained);
         let size = || -> Result<[usize; 2]> {
@@ -46,11 +56,11 @@ impl Network {
             Ok([h, w])
         };
         let change = match layer {
-            Layer::Dense(_) => gan_kernels::linear(t, &p(0)?, None)?,
-            Layer::Conv(l) => gan_kernels::conv2d(t, &p(0)?, None, &shape::conv_spec(l, size()?))?,
+            Layer::Dense(_) => gan_kernels::linear(t, &self.kernel(index, 0, pass)?, None)?,
+            Layer::Conv(l) => convolved(l, t, &self.kernel(index, 0, pass)?, None)?,
             Layer::ConvTranspose(l) => {
                 let (spec, extra) = shape::transpose_spec(l, size()?);
-                gan_kernels::conv_transpose2d(t, &p(0)?, None, &spec, extra)?
+                gan_kernels::conv_transpose2d(t, &self.kernel(index, 0, pass)?, None, &spec, extra)?
             }
             Layer::BatchNorm(l) => match pass.mode {
                 Mode::Train(_) => norm_tangent(x, t, &p(0)?, l.batch_norm.eps)?,
@@ -77,14 +87,16 @@ impl Network {
             | Layer::ZeroPad(_)
             | Layer::AvgPool(_)
             | Layer::GlobalAvgPool => self.layer(index, t, &mut Pass::eval())?,
+            other => candle_core::bail!("layer \"{}\" has no tangent", other.name()),
         };
         Ok((y, change))
     }
 }
 
 /// Whether a layer's slope changes with its input, apart from jumps.
-fn bends(layer: &Layer, mode: &Mode) -> bool {
+pub(super) fn bends(layer: &Layer, mode: &Mode) -> bool {
     match layer {
+        _ if modern::is_modern(layer) => modern::bends(layer, mode),
         Layer::BatchNorm(_) => matches!(mode, Mode::Train(_)),
         Layer::Tanh | Layer::Sigmoid => true,
         _ => false,
@@ -97,15 +109,8 @@ fn slopes(x: &Tensor, slope: f64) -> Result<Tensor> {
     x.gt(&x.zeros_like()?)?.to_dtype(DType::F32)?.affine(1.0 - slope, slope)
 }
 
-/// A vector `[C]` where it can be broadcast over `like` `[N, C, …]`.
-fn along_channels(vector: &Tensor, like: &Tensor) -> Result<Tensor> {
-    let mut shape = vec![1; like.rank()];
-    shape[1] = vector.elem_count();
-    vector.reshape(shape)
-}
-
 /// The tangent of γ·(x − μ)/σ + β, μ and σ² those of x over everything but channels: γ/σ·(t − E[t] − x̂·E[x̂·t]).
-fn norm_tangent(x: &Tensor, t: &Tensor, gamma: &Tensor, eps: f64) -> Result<Tensor> {
+pub(super) fn norm_tangent(x: &Tensor, t: &Tensor, gamma: &Tensor, eps: f64) -> Result<Tensor> {
     let others: Vec<usize> = (0..x.rank()).filter(|axis| *axis != 1).collect();
     let mean = |x: &Tensor| x.mean_keepdim(others.as_slice());
     let centred = x.broadcast_sub(&mean(x)?)?;

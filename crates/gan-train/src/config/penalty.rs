@@ -1,16 +1,58 @@
-//! `[[penalties]]`: what D's gradient costs it.
+//! `[[penalties]]`: what joins the players' losses.
 
 use gan_core::Penalty;
 use serde::{Deserialize, Serialize};
 
-/// A penalty that joins D's loss.
+/// What may stand in `[[penalties]]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the first five are those of Penalty")]
+pub enum PenaltyKind {
+    R1,
+    R2,
+    Gp,
+    GpZero,
+    Dragan,
+    /// D's weights are cut off at ± weight after each of its updates (WGAN; Arjovsky et al. 2017, arXiv:1701.07875).
+    Clip,
+    /// G pays for the distance between D's mean features of both kinds (Salimans et al. 2016, arXiv:1606.03498).
+    FeatureMatching,
+}
+
+impl PenaltyKind {
+    /// The penalty on D's gradient that it is, if it is one.
+    pub fn on_gradient(self) -> Option<Penalty> {
+        match self {
+            Self::R1 => Some(Penalty::R1),
+            Self::R2 => Some(Penalty::R2),
+            Self::Gp => Some(Penalty::Gp),
+            Self::GpZero => Some(Penalty::GpZero),
+            Self::Dragan => Some(Penalty::Dragan),
+            Self::Clip | Self::FeatureMatching => None,
+        }
+    }
+
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clip => "clip",
+            Self::FeatureMatching => "feature_matching",
+            other => other.on_gradient().map_or("", Penalty::name),
+        }
+    }
+}
+
+/// A penalty that joins a player's loss, or a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PenaltyConfig {
     /// Which.
-    pub kind: Penalty,
-    /// What it is multiplied by: γ of R1 and R2, λ of the others.
+    pub kind: PenaltyKind,
+    /// What it is multiplied by: γ of R1 and R2, λ of the others; the limit of "clip".
     pub weight: f64,
+    /// The weight at the end of the run, which it goes to in a straight line; it stays as it is where this is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<f64>,
     /// At every so many updates of D, then so many times as strong (lazy regularisation: Karras et al. 2020, arXiv:1912.04958,
     /// section 3.1).
     #[serde(default = "always")]
@@ -26,4 +68,11 @@ fn all() -> f64 {
 
 fn always() -> u64 {
     1
+}
+
+impl PenaltyConfig {
+    /// Its weight when `progress` of the run is done, from 0 to 1.
+    pub fn weight_at(&self, progress: f64) -> f64 {
+        self.end.map_or(self.weight, |end| self.weight + (end - self.weight) * progress.clamp(0.0, 1.0))
+    }
 }

@@ -42,7 +42,8 @@ impl Progress {
         if units.dimensions() != 2 {
             return Ok(());
         }
-        self.save("surfaces", trainer, &plane::surface(trainer.discriminator(), units, &kinds, step, device)?)?;
+        let d = (trainer.discriminator(), trainer.plan().config().train.pack);
+        self.save("surfaces", trainer, &plane::surface(d, units, &kinds, step, device)?)?;
         let latent = &trainer.plan().config().latent;
         let [real, _] = &kinds;
         let mesh = trainer.in_use(|generator| plane::mesh(generator, latent, units, real, step, device))?;

@@ -14,9 +14,10 @@ const CELLS: usize = 72;
 const LINES: usize = 21;
 const ALONG: usize = 61;
 
-/// D(x) over the plane, blue where D takes points for real and orange where for generated, with both kinds on top.
+/// D(x) over the plane, blue where D takes points for real and orange where for generated, with both kinds on top. A D that sees `pack`
+/// points at once is shown the same so often.
 pub(super) fn surface(
-    d: &dyn Discriminator,
+    (d, pack): (&dyn Discriminator, usize),
     units: &Units,
     kinds: &[Kind],
     step: u64,
@@ -30,6 +31,7 @@ pub(super) fn surface(
     let cells = (0..CELLS).flat_map(|row| (0..CELLS).map(move |column| (row, column)));
     let scaled: Vec<f32> = cells.flat_map(|(row, column)| units.scaled(&[middle(0, column), middle(1, row)])).collect();
     let x = Tensor::from_vec(scaled, (CELLS * CELLS, 2), device)?;
+    let x = Tensor::cat(&vec![x; pack], 1)?;
     let logits = d.forward(&x, &mut Pass::eval())?.logits.detach();
     let heat = Heat { values: gan_kernels::sigmoid(&logits)?.to_vec1()?, columns: CELLS };
     let title = format!("step {step}: D's verdict, blue real, orange generated");
@@ -93,13 +95,13 @@ mod tests {
 
     #[test]
     fn the_grid_covers_the_latent_square_and_leaves_the_rest_at_zero() {
-        let latent = Latent { dim: 3, distribution: Distribution::Uniform };
+        let latent = Latent { dim: 3, distribution: Distribution::Uniform, truncation: None };
         let z = grid_latents(&latent, &Device::Cpu).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(z.len(), 2 * LINES * ALONG);
         assert_eq!((z[0].as_slice(), z[ALONG - 1].as_slice()), (&[-1.0, -1.0, 0.0][..], &[1.0, -1.0, 0.0][..]));
         assert_eq!(z[LINES * ALONG + 1][0], -1.0);
         assert!(z[LINES * ALONG + 1][1] > -1.0 && z.last().unwrap()[..2] == [1.0, 1.0]);
-        let one = Latent { dim: 1, distribution: Distribution::Normal };
+        let one = Latent { dim: 1, distribution: Distribution::Normal, truncation: None };
         assert_eq!(grid_latents(&one, &Device::Cpu).unwrap().to_vec2::<f32>().unwrap()[0], [-2.0]);
     }
 }

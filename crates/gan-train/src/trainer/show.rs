@@ -3,6 +3,7 @@
 use super::Trainer;
 use crate::error::Result;
 use candle_core::Tensor;
+use gan_core::gan::{classes_in_turn, samples};
 use gan_core::weights::{DataDescription, Description, FORMAT};
 use gan_core::{Generator, Rng};
 use gan_data::{Dataset, Units};
@@ -47,13 +48,15 @@ impl Trainer {
         self.in_use(|generator| Ok(Some(gan_core::weights::to_bytes(&generator.params(), &description)?)))
     }
 
-    /// `n` samples of G in use, from the noise that shows a run's progress: the same every time. `[n, C, H, W]`.
+    /// `n` samples of G in use, from the noise that shows a run's progress, and of its classes in turn: the same every time.
+    /// `[n, C, H, W]`.
     ///
     /// # Errors
     /// From candle.
     pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
         let z = self.progress_noise(n)?;
-        self.in_use(|generator| Ok(gan_core::gan::samples(generator, &z)?))
+        let classes = classes_in_turn(self.generator.as_ref(), n, &self.device)?;
+        self.in_use(|generator| Ok(samples(generator, &z, classes.as_ref())?))
     }
 
     /// The noise of [`Trainer::progress_samples`], `[n, latent]`.

@@ -1,0 +1,47 @@
+//! What can be checked only once networks and data are there.
+
+use crate::config::PenaltyKind;
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use candle_core::{Device, Tensor};
+use gan_core::{Discriminator, Generator, Pass};
+use gan_data::Loader;
+
+/// Whether networks and data know the same classes, and D offers what the penalties ask for.
+pub(super) fn networks(
+    plan: &Plan,
+    g: &dyn Generator,
+    d: &dyn Discriminator,
+    loader: &Loader,
+    device: &Device,
+) -> Result<()> {
+    let known = loader.dataset().classes().len();
+    let name = &plan.config().data.name;
+    if let Some(asked) = g.classes().filter(|asked| *asked != known) {
+        let has = if known == 0 { "has no classes".to_string() } else { format!("has {known} classes") };
+        let problem = format!(
+            "its layers are for {asked} classes, but the data ({name}) {has}: use {name} with as many, or layers without classes"
+        );
+        return Err(Error::config("generator.layers", problem));
+    }
+    if g.classes() != d.classes() {
+        let said = |classes: Option<usize>| classes.map_or("no classes".into(), |n| format!("{n} classes"));
+        let problem =
+            format!("D's layers know {}, G's {}: give both the same, or neither", said(d.classes()), said(g.classes()));
+        return Err(Error::config("discriminator.layers", problem));
+    }
+    let matched = plan.config().penalties.iter().any(|penalty| penalty.kind == PenaltyKind::FeatureMatching);
+    if matched {
+        let pack = plan.config().train.pack;
+        let mut shape = plan.sample();
+        shape[0] *= pack;
+        let x = Tensor::zeros([&[2], &shape[..]].concat(), candle_core::DType::F32, device)?;
+        let classes = d.classes().map(|_| Tensor::zeros(2, candle_core::DType::U32, device)).transpose()?;
+        let verdict = d.forward(&x, &mut Pass::eval().with_features().of_classes(classes.as_ref()))?;
+        if verdict.features.is_none() {
+            let problem = "D hands over no features, which feature matching compares: fill Verdict::features, or remove the penalty";
+            return Err(Error::config("penalties.feature_matching", problem));
+        }
+    }
+    Ok(())
+}
