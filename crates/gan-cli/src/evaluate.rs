@@ -172,18 +172,18 @@ fn gather(subject: &Subject, evaluator: &Evaluator, seed: u64, bar: &ProgressBar
                 let (description, generator, device) = made.as_ref();
                 let z = description.latent.sample(n, &mut rng, device)?;
                 let classes = draw_classes(generator, n, &mut rng, device)?;
-                Some(samples(generator, &z, classes.as_ref())?)
+                Some((samples(generator, &z, classes.as_ref())?, classes))
             }
             Subject::Samples(Given::Set(set)) => {
                 let indices: Vec<usize> = (at..set.len().min(at + n)).collect();
-                if indices.is_empty() { None } else { Some(evaluate::samples(set.as_ref(), &indices)?) }
+                if indices.is_empty() { None } else { Some((evaluate::samples(set.as_ref(), &indices)?, None)) }
             }
             Subject::Samples(Given::Array(array)) => {
                 let n = n.min(array.dim(0)?.saturating_sub(at));
-                if n == 0 { None } else { Some(evaluator.scaled(&array.narrow(0, at, n)?)?) }
+                if n == 0 { None } else { Some((evaluator.scaled(&array.narrow(0, at, n)?)?, None)) }
             }
         };
-        let count = made.as_ref().map_or(Ok(0), |made| made.dim(0))?;
+        let count = made.as_ref().map_or(Ok(0), |(made, _)| made.dim(0))?;
         at += count;
         bar.inc(count as u64);
         Ok(made)

@@ -257,7 +257,7 @@ impl Discriminator for LayeredDiscriminator {
     }
 
     fn tangent(&self, x: &Tensor, t: &Tensor, pass: &mut Pass) -> candle_core::Result<Tensor> {
-        Ok(self.apart(self.network.forward_with_tangent(x, t, pass)?.1)?.0)
+        Ok(self.apart(self.network.tangent(x, t, pass)?)?.0)
     }
 
     fn classes(&self) -> Option<usize> {

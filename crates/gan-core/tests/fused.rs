@@ -97,6 +97,38 @@ fn generators() {
 }
 
 #[test]
+fn tangents_of_fused_networks_and_their_gradients() {
+    for (input, text) in [
+        (
+            vec![3, 16, 16],
+            r#"[{ conv = 16, kernel = 4, stride = 2, padding = 1, bias = false }, { leaky_relu = 0.2 },
+                { conv = 32, kernel = 4, stride = 2, padding = 1, bias = false }, { batch_norm = {} }, { leaky_relu = 0.2 },
+                { conv = 48, kernel = 3, padding = 1, spectral_norm = true }, { batch_norm = {} }, { leaky_relu = 0.2 }, { conv = 1, kernel = 4, bias = false }]"#,
+        ),
+        (
+            vec![2],
+            r#"[{ dense = 64 }, { leaky_relu = 0.2 }, { dense = 48 }, { batch_norm = { eps = 1e-3 } }, "relu", { dense = 1 }]"#,
+        ),
+    ] {
+        let list = layers(text);
+        let network = network(&input, &list).with_precision(Precision::F32Accurate).unwrap();
+        let draw = |seed| Rng::new(seed).normal_tensor(0.0, 1.0, [&[7], &input[..]].concat(), &Device::Cpu).unwrap();
+        let (x, t, mut rng) = (draw(5), draw(6), Rng::new(7));
+        let fused = network.tangent(&x, &t, &mut Pass::steady(&mut rng)).unwrap();
+        let plain = network.forward_with_tangent(&x, &t, &mut Pass::steady(&mut rng)).unwrap().1;
+        assert!(difference(&fused, &plain) < 1e-5, "{text}: {:e}", difference(&fused, &plain));
+        let (a, b) = (weigh(&fused).backward().unwrap(), weigh(&plain).backward().unwrap());
+        for param in network.params().iter().filter(|param| param.role.is_trained()) {
+            let of = |grads: &candle_core::backprop::GradStore| param.of(grads.get(param.var()).unwrap()).unwrap();
+            let (a, b) = (of(&a), of(&b));
+            let silent = b.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-4;
+            let d = if silent { 0.0 } else { difference(&a, &b) };
+            assert!(d < 2e-4, "{text}: gradients of {} differ by {d:e}", param.name);
+        }
+    }
+}
+
+#[test]
 fn newer_layers_between_fused_ones() {
     check(
         &[3, 8, 8],

@@ -12,7 +12,7 @@ use crate::metric::Metric;
 use crate::modes::Modes;
 use crate::moments::Moments;
 use crate::score::{Scorer, Scoring};
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -77,6 +77,8 @@ pub struct Gathered {
     score: Option<Scorer>,
     hash: Sha256,
     count: usize,
+    /// Samples made as a class, and those of them that the classifier takes for it.
+    asked: [u64; 2],
 }
 
 impl Gathered {
@@ -85,6 +87,14 @@ impl Gathered {
     /// # Errors
     /// If they do not fit the network, or their features are not finite.
     pub fn push(&mut self, samples: &Tensor) -> Result<()> {
+        self.push_of(samples, None)
+    }
+
+    /// As [`Gathered::push`], samples that were made as `classes`, one each.
+    ///
+    /// # Errors
+    /// As [`Gathered::push`].
+    pub fn push_of(&mut self, samples: &Tensor, classes: Option<&[u32]>) -> Result<()> {
         let embedding = self.embedder.embed(samples)?;
         let features = Features::from_tensor(&embedding.features)?;
         features.check_finite("the samples'")?;
@@ -93,10 +103,13 @@ impl Gathered {
         self.moments.push(&features)?;
         let room = KEPT.saturating_sub(self.kept.len());
         self.kept.append(&features.first(room))?;
-        match (&mut self.score, embedding.logits) {
-            (Some(score), Some(logits)) => score.push(&Features::from_tensor(&logits)?),
-            _ => Ok(()),
+        let (Some(score), Some(logits)) = (&mut self.score, embedding.logits) else { return Ok(()) };
+        if let Some(classes) = classes {
+            let found: Vec<u32> = logits.argmax(D::Minus1)?.to_vec1()?;
+            let agreed = found.iter().zip(classes).filter(|(found, asked)| found == asked).count();
+            self.asked = [self.asked[0] + classes.len() as u64, self.asked[1] + agreed as u64];
         }
+        score.push(&Features::from_tensor(&logits)?)
     }
 
     /// How many samples there are.
@@ -158,6 +171,7 @@ impl Judge {
             score: Scorer::new(classes, Scoring::default()).ok(),
             hash: Sha256::new(),
             count: 0,
+            asked: [0; 2],
         }
     }
 
@@ -188,7 +202,7 @@ impl Judge {
             .metrics
             .iter()
             // Training samples are copies of themselves.
-            .filter(|metric| !matches!(metric, Metric::Memorisation | Metric::NearCopies))
+            .filter(|metric| !matches!(metric, Metric::Memorisation | Metric::NearCopies | Metric::AsAsked))
             .filter_map(|metric| Some((*metric, measuring.measure(*metric).ok()?.value)))
             .collect();
         self.real = Some(Real { floors, ..real });
@@ -210,7 +224,9 @@ impl Judge {
         let real = self.real()?;
         let (mut warnings, mut figures) = (Vec::new(), Vec::new());
         let measuring = self.measuring(real, samples);
-        for metric in &self.metrics {
+        // Samples that were made as no class have no share of them.
+        let fits = |metric: &&Metric| **metric != Metric::AsAsked || samples.asked[0] > 0;
+        for metric in self.metrics.iter().filter(fits) {
             let Measured { value, deviation, warning } = measuring.measure(*metric)?;
             warnings.extend(warning.filter(|warning| !warnings.contains(warning)));
             figures.push(Figure { metric: *metric, value, deviation, floor: self.floor(*metric) });
@@ -243,6 +259,7 @@ impl Judge {
             generated: &samples.kept,
             moments: &samples.moments,
             score: samples.score.as_ref(),
+            asked: samples.asked,
             modes: self.modes.as_ref(),
             seed: self.seed,
             prdc: OnceCell::new(),

@@ -24,6 +24,8 @@ pub enum Metric {
     Confident,
     /// Smallest and largest class share against an even one: the largest relative departure.
     ClassBalance,
+    /// Share of samples that the classifier takes for the class that they were made as; for generators that know classes.
+    AsAsked,
     /// Sliced Wasserstein distance of features ([`crate::sliced`]).
     Sliced,
     /// Distance to the nearest training sample, relative to that of real samples ([`crate::neighbours`]).
@@ -75,7 +77,7 @@ const fn about(metric: Metric, name: &'static str, title: &'static str, better: 
     About { metric, name, title, better }
 }
 
-const ALL: [About; 18] = [
+const ALL: [About; 19] = [
     about(Metric::Fid, "fid", "Fréchet distance (FID)", Better::Lower),
     about(Metric::Kid, "kid", "Kernel distance (KID)", Better::Lower),
     about(Metric::Precision, "precision", "Precision", Better::Higher),
@@ -85,6 +87,7 @@ const ALL: [About; 18] = [
     about(Metric::Score, "score", "Classifier score", Better::Higher),
     about(Metric::Confident, "confident", "Classified with over 0.9 confidence", Better::Higher),
     about(Metric::ClassBalance, "class_balance", "Largest departure of a class from its share", Better::Lower),
+    about(Metric::AsAsked, "as_asked", "Classified as the class asked for", Better::Higher),
     about(Metric::Sliced, "sliced", "Sliced Wasserstein distance", Better::Lower),
     about(Metric::Memorisation, "memorisation", "Distance to the nearest training sample, real = 1", Better::Higher),
     about(Metric::NearCopies, "near_copies", "Near copies of training samples", Better::Lower),
@@ -124,7 +127,7 @@ impl Metric {
 
     /// Whether it takes a network that classifies.
     pub fn needs_classes(self) -> bool {
-        matches!(self, Self::Score | Self::Confident | Self::ClassBalance)
+        matches!(self, Self::Score | Self::Confident | Self::ClassBalance | Self::AsAsked)
     }
 
     fn about(self) -> &'static About {

@@ -72,6 +72,9 @@ pub enum Depth {
     Whole,
 }
 
+/// Where samples to judge come from: see [`Evaluator::gather`].
+pub type Source<'a> = dyn FnMut(usize) -> Result<Option<(Tensor, Option<Tensor>)>> + 'a;
+
 /// A judge with its real samples, ready for generated ones.
 pub struct Evaluator {
     judge: Judge,
@@ -80,6 +83,8 @@ pub struct Evaluator {
     samples: usize,
     best: Metric,
     seed: u64,
+    /// Whether the network tells the data's own classes apart.
+    same_classes: bool,
 }
 
 impl Evaluator {
@@ -121,6 +126,7 @@ impl Evaluator {
         let kind = network::kind(embedder.as_ref(), modes.is_some());
         let metrics = if how.metrics.is_empty() { kind.metrics(depth) } else { how.metrics.clone() };
         let best = how.best.unwrap_or_else(|| kind.best());
+        let same_classes = !embedder.classes().is_empty() && embedder.classes() == real.reference.classes();
         let mut judge = Judge::new(embedder, &metrics, against.seed)?;
         if let Some(modes) = modes {
             judge = judge.with_modes(modes);
@@ -142,7 +148,8 @@ impl Evaluator {
         };
         let (reference, floor, train) = (gather(0)?, gather(1)?, gather(2)?);
         let judge = judge.with_real(real.description(&against.data), reference, &floor, train)?;
-        Ok(Self { judge, units: real.reference.units().cloned(), samples: how.samples, best, seed: against.seed })
+        let units = real.reference.units().cloned();
+        Ok(Self { judge, units, samples: how.samples, best, seed: against.seed, same_classes })
     }
 
     /// The metric that chooses the best generator.
@@ -177,7 +184,7 @@ impl Evaluator {
             self.gather(&mut |n| {
                 let z = latent.sample(n, &mut rng, trainer.device())?;
                 let classes = draw_classes(generator, n, &mut rng, trainer.device())?;
-                Ok(Some(gan_core::gan::samples(generator, &z, classes.as_ref())?))
+                Ok(Some((gan_core::gan::samples(generator, &z, classes.as_ref())?, classes)))
             })
         })?;
         let subject = trainer.plan().config().preset.clone();
@@ -185,15 +192,18 @@ impl Evaluator {
     }
 
     /// Takes samples from `source` (which gets how many are wanted at most, and gives none when there are no more), up to the number
-    /// that is judged.
+    /// that is judged; with each sample's class `[N]` u32 where they were made as classes.
     ///
     /// # Errors
     /// From `source`, and if a sample does not fit the embedding network.
-    pub fn gather(&self, source: &mut dyn FnMut(usize) -> Result<Option<Tensor>>) -> Result<Gathered> {
+    pub fn gather(&self, source: &mut Source) -> Result<Gathered> {
         let mut gathered = self.judge.gather();
         while gathered.count() < self.samples {
-            let Some(samples) = source(AT_ONCE.min(self.samples - gathered.count()))? else { break };
-            gathered.push(&samples.to_device(&Device::Cpu)?)?;
+            let Some((samples, classes)) = source(AT_ONCE.min(self.samples - gathered.count()))? else { break };
+            let classes = classes.map(|classes| classes.to_vec1::<u32>()).transpose()?;
+            // A network with other classes cannot say.
+            let classes = classes.filter(|_| self.same_classes);
+            gathered.push_of(&samples.to_device(&Device::Cpu)?, classes.as_deref())?;
         }
         Ok(gathered)
     }

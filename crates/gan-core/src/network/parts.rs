@@ -124,7 +124,7 @@ impl Network {
     }
 
     /// All trained parameters of a segment as they enter the computation.
-    fn theta(&self, segment: usize, pass: &Pass) -> Result<Tensor> {
+    pub(super) fn theta(&self, segment: usize, pass: &Pass) -> Result<Tensor> {
         let found = &self.segments[segment];
         let theta = match pass.weights {
             Weights::Frozen => found.theta.as_detached_tensor(),

@@ -8,6 +8,7 @@
 use super::dual::Dual;
 use super::layerwise::convolved;
 use super::modern::{self, along_channels};
+use super::parts::Part;
 use super::{Mode, Network, Pass, Weights};
 use crate::layer::Layer;
 use crate::shape;
@@ -17,6 +18,21 @@ use candle_core::{D, DType, Result, Tensor};
 type Moving = (Tensor, Tensor);
 
 impl Network {
+    /// x and a direction t, both `[N, input…]` -> the derivative of the output in that direction, `[N, output…]`, with gradients for the
+    /// weights. On the CPU a list of plain layers runs as one operation.
+    ///
+    /// # Errors
+    /// If x or t has another shape than the network is for.
+    pub fn tangent(&self, x: &Tensor, t: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        if let ([Part::Fused { segment, chain, .. }], Mode::Train(_)) = (&self.fused.whole[..], &pass.mode)
+            && self.runs_fused(x)
+            && chain.has_tangent()
+        {
+            return chain.tangent(&x.detach(), &t.detach(), &self.theta(*segment, pass)?);
+        }
+        Ok(self.forward_with_tangent(x, t, pass)?.1)
+    }
+
     /// x and a direction t, both `[N, input…]` -> (y `[N, output…]`, the derivative of y in that direction, `[N, output…]`).
     ///
     /// # Errors

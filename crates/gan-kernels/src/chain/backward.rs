@@ -30,14 +30,14 @@ impl Chain {
         keep.input.then_some(g)
     }
 
-    fn has_parameters_before(&self, index: usize) -> bool {
+    pub(super) fn has_parameters_before(&self, index: usize) -> bool {
         self.stages[..index]
             .iter()
             .any(|s| matches!(s.link, Link::Conv { .. } | Link::ConvTranspose { .. } | Link::BatchNorm { .. }))
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn stage_back(
+    pub(super) fn stage_back(
         &self,
         index: usize,
         stage: &Stage,

@@ -139,7 +139,7 @@ impl Chain {
         Ok((value, trace))
     }
 
-    fn stage(
+    pub(super) fn stage(
         &self,
         index: usize,
         x: &Buffer,

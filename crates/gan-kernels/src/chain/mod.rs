@@ -6,9 +6,10 @@
 //! more, and hands candle one operation over two tensors: the input and all parameters in a row.
 //!
 //! In reading order: this file (the layers of a chain), `forward`, `backward`, `packed` (weights packed until they change), `op`
-//! (a chain as a candle operation).
+//! (a chain as a candle operation), `dual` (its derivative in a direction).
 
 mod backward;
+mod dual;
 mod forward;
 mod op;
 mod packed;

@@ -89,7 +89,7 @@ impl Chain {
     }
 
     /// Products of one sample's forward pass.
-    fn work(&self) -> usize {
+    pub(super) fn work(&self) -> usize {
         let of = |s: &super::Stage| match &s.link {
             Link::Conv { kernel, .. } => s.output.iter().product::<usize>() * kernel[0] * kernel[1] * s.input[2],
             Link::ConvTranspose { kernel, .. } => {
@@ -100,7 +100,7 @@ impl Chain {
         self.stages.iter().map(of).sum()
     }
 
-    fn check(&self, x: &Tensor, from: Layout) -> Result<usize> {
+    pub(super) fn check(&self, x: &Tensor, from: Layout) -> Result<usize> {
         let [h, w, c] = self.input;
         let fits = match (x.dims(), from) {
             ([_, f], _) => [h, w] == [1, 1] && *f == c,
@@ -131,7 +131,7 @@ struct Pass {
 }
 
 /// Numbers as the chain works on them.
-fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
+pub(super) fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
     match layout {
         Layout::ChannelsFirst => channels_last(x, c, h * w),
         Layout::ChannelsLast => Buffer::of(x),
@@ -139,7 +139,7 @@ fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
 }
 
 /// Numbers as candle is to have them.
-fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
+pub(super) fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
     match layout {
         Layout::ChannelsFirst => {
             let mut to = vec![0.0; x.len()];

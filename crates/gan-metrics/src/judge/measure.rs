@@ -46,6 +46,7 @@ pub(super) struct Measuring<'a> {
     pub(super) generated: &'a Features,
     pub(super) moments: &'a Moments,
     pub(super) score: Option<&'a Scorer>,
+    pub(super) asked: [u64; 2],
     pub(super) modes: Option<&'a ModesOf>,
     pub(super) seed: u64,
     pub(super) prdc: OnceCell<Prdc>,
@@ -78,6 +79,7 @@ impl Measuring<'_> {
             Metric::Score => self.score(metric)?.mean.into(),
             Metric::Confident => self.score(metric)?.sure.into(),
             Metric::ClassBalance => imbalance(&self.score(metric)?.histogram).into(),
+            Metric::AsAsked => (self.asked[1] as f64 / self.asked[0] as f64).into(),
             Metric::Sliced => {
                 let (real, generated) = self.as_many();
                 sliced::distance(&real, &generated, &Directions::draw(DIRECTIONS, real.dim(), &mut rng))?.into()

@@ -81,6 +81,7 @@ impl Kind {
                     Coverage,
                     Confident,
                     ClassBalance,
+                    AsAsked,
                     Diversity,
                     Memorisation,
                     NearCopies,
