@@ -21,7 +21,7 @@ const FOREIGN: [&str; 9] =
 
 /// `gan` with the words of `line` ends with `code` and a message that has all of `words`, and leaves everything as it was.
 #[track_caller]
-fn refused(place: &Place, line: &str, code: i32, words: &[&str]) {
+pub(crate) fn refused(place: &Place, line: &str, code: i32, words: &[&str]) {
     refused_args(place, &line.split_whitespace().collect::<Vec<_>>(), code, words);
 }
 

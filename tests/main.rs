@@ -15,6 +15,7 @@ mod interpolate;
 mod judging;
 mod kills;
 mod losses;
+mod modern;
 mod overwrite;
 mod packs;
 mod points;

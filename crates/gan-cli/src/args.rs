@@ -44,6 +44,8 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Walk through the latent space from sample to sample.
     Interpolate(InterpolateArgs),
+    /// Find the latent vectors that a generator would make given images from.
+    Project(ProjectArgs),
     /// Judge samples against real data: Fréchet distance, coverage, copies and more, each with its card.
     Evaluate(EvaluateArgs),
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.
@@ -153,6 +155,40 @@ fn truncation(text: &str) -> Result<f64, String> {
         Ok(t) if (0.01..=1000.0).contains(&t) => Ok(t),
         _ => Err("expected a number from 0.01 to 1000, e.g. 0.7".into()),
     }
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan project runs/first seven.png --out seven-again.png\n  gan project generator.safetensors digits.npy --latents-out z.npy"
+)]
+pub struct ProjectArgs {
+    /// A run folder or a generator's weight file.
+    #[arg(value_name = "RUN or FILE.safetensors")]
+    pub source: PathBuf,
+    /// Images (PNG, JPEG, WebP, GIF, BMP; fitted to the generator's size), or .npy files of float32 [N, C, H, W] in the data's range.
+    #[arg(value_name = "IMAGE", required = true)]
+    pub images: Vec<PathBuf>,
+    /// A sheet: each image, and beside it what the generator makes of it.
+    #[arg(long, value_name = "FILE.png", default_value = "projected.png")]
+    pub out: PathBuf,
+    /// The latent vectors found, float32 [N, latent]: `gan generate --latents` takes them.
+    #[arg(long, value_name = "Z.npy")]
+    pub latents_out: Option<PathBuf>,
+    /// The class to look in, by number or name [default: all].
+    #[arg(long, value_name = "C")]
+    pub class: Option<String>,
+    /// Random starts for each image.
+    #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true, value_parser = whole(1, 1000).map(small))]
+    pub starts: usize,
+    /// Steps from each.
+    #[arg(long, value_name = "N", default_value_t = 300, allow_negative_numbers = true, value_parser = whole(1, 100_000))]
+    pub steps: u64,
+    /// Decides the starts.
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
+    pub seed: u64,
+    /// Where to compute: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
 }
 
 #[derive(Args)]

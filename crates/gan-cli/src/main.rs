@@ -11,6 +11,7 @@ mod generate;
 mod interpolate;
 mod npy;
 mod progress;
+mod project;
 mod report;
 mod say;
 mod show;
@@ -61,6 +62,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => return train::run(&args, cli.quiet),
         Command::Generate(args) => generate::run(&args)?,
         Command::Interpolate(args) => interpolate::run(&args)?,
+        Command::Project(args) => project::run(&args)?,
         Command::Evaluate(args) => evaluate::run(&args, cli.quiet)?,
         Command::Summary(args) => show::summary(&args)?,
         Command::Report(args) => report::run(&args)?,

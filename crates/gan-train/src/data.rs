@@ -3,6 +3,7 @@
 use crate::config::{DataConfig, LastBatch};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, only_of_its_set};
+use gan_core::Layer;
 use gan_core::wording::choose;
 use gan_data::pack::{Pack, is_pack};
 use gan_data::points::Shape;
@@ -25,7 +26,15 @@ pub const KNOWN: [&str; 10] =
 /// If the name is unknown, the files are missing or damaged, or the images have another shape than the plan's.
 pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
     let (data, sample) = (&plan.config().data, plan.sample());
-    let set = find(data, &sample, plan.config().train.seed)?;
+    let seed = plan.config().train.seed;
+    let set: Arc<dyn Dataset> = match data.name.as_str() {
+        // Made samples have whatever classes the networks are for.
+        "made" if pack(data).is_none() => {
+            only_of_its_set(data)?;
+            Arc::new(made(data, &sample, seed, plan.generator.layers.iter().find_map(Layer::classes).unwrap_or(0))?)
+        }
+        _ => find(data, &sample, seed)?,
+    };
     check_shape(data, &sample, &set.shape())?;
     Ok(set)
 }
@@ -47,13 +56,7 @@ pub fn find(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Da
         "cifar10" => images::cifar10(data, sample)?,
         "celeba" => images::celeba(data)?,
         "folder" => images::folder(data)?,
-        "made" => {
-            let [c, h, w] = [0, 1, 2].map(|i| sample.get(i).copied().unwrap_or(1));
-            Arc::new(Made {
-                images: MadeImages::new(seed, data.count.unwrap_or(MADE), [c, h, w])?,
-                shape: sample.to_vec(),
-            })
-        }
+        "made" => Arc::new(made(data, sample, seed, 0)?),
         "curve" | "ring" | "grid" => Arc::new(Points::new(&points(data)?, seed)?),
         other => {
             return Err(Error::config("data.name", format!("unknown data set \"{other}\"{}", choose(other, &KNOWN))));
@@ -92,6 +95,12 @@ pub fn points(data: &DataConfig) -> Result<Shape> {
 struct Made {
     images: MadeImages,
     shape: Vec<usize>,
+}
+
+fn made(data: &DataConfig, sample: &[usize], seed: u64, classes: usize) -> Result<Made> {
+    let [c, h, w] = [0, 1, 2].map(|i| sample.get(i).copied().unwrap_or(1));
+    let images = MadeImages::new(seed, data.count.unwrap_or(MADE), [c, h, w])?.with_classes(classes);
+    Ok(Made { images, shape: sample.to_vec() })
 }
 
 impl Dataset for Made {

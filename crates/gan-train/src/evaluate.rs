@@ -36,6 +36,9 @@ pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
 pub struct Evaluated {
     /// After which step.
     pub step: u64,
+    /// What chooses the best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Metric>,
     /// What was found.
     pub card: Card,
 }

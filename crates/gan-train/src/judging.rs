@@ -67,7 +67,9 @@ impl Judging {
     fn write(&self, step: u64, card: Card) -> Result<()> {
         let mut line = Map::from_iter([("step".to_string(), Value::from(step))]);
         line.extend(card.figures.iter().map(|figure| (figure.metric.name().to_string(), figure.value.into())));
-        let evaluated = serde_json::to_string(&Evaluated { step, card }).unwrap_or_default();
+        let evaluated =
+            serde_json::to_string(&Evaluated { step, best: self.evaluator.as_ref().map(Evaluator::best), card })
+                .unwrap_or_default();
         let path = self.folder.evaluations();
         let written = append(&path)?.write_all(format!("{evaluated}\n").as_bytes());
         written.map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;

@@ -5,7 +5,7 @@
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
 //! [`optimizer`], [`ema`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`folder`],
-//! [`record`] (metrics, checkpoints), [`evaluate`] and [`alarms`] (how good the samples are, what goes wrong), [`verdict`], [`pictures`] and [`planes`] (what is drawn), [`checkpoint`], [`report`] (the folder as one
+//! [`record`] (metrics, checkpoints), [`evaluate`] and [`alarms`] (how good the samples are, what goes wrong), [`verdict`], [`pictures`] and [`planes`] (what is drawn), [`checkpoint`], [`project`] (images back to latent vectors), [`report`] (the folder as one
 //! page).
 
 pub mod alarms;
@@ -26,6 +26,7 @@ pub mod pictures;
 pub mod plan;
 pub mod planes;
 pub mod presets;
+pub mod project;
 pub mod record;
 pub mod report;
 pub mod run;

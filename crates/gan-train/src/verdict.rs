@@ -88,7 +88,8 @@ impl Verdict {
 }
 
 fn best(evaluations: &[Evaluated], metric: Option<Metric>) -> Option<Best> {
-    let metric = metric.or_else(|| Some(evaluations.first()?.card.figures.first()?.metric))?;
+    let metric =
+        metric.or_else(|| evaluations.first()?.best.or(Some(evaluations.first()?.card.figures.first()?.metric)))?;
     let (step, value) = best_of(evaluations, metric)?;
     let card = evaluations.iter().find(|e| e.step == step)?.card.clone();
     let last = evaluations.iter().rev().find_map(|e| Some((e.step, e.card.value(metric)?)))?;
