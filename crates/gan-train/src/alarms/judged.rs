@@ -41,6 +41,8 @@ pub(super) struct Judged {
     copied: Option<String>,
     /// So was a loss of coverage, which swings where modes are few.
     uncovered: bool,
+    /// Samples were better at the last evaluation than at the one before.
+    rising: bool,
 }
 
 impl Judged {
@@ -56,6 +58,7 @@ impl Judged {
             evaluations: 0,
             copied,
             uncovered: false,
+            rising: false,
         }
     }
 
@@ -70,6 +73,7 @@ impl Judged {
         });
         // The untrained G's grey pictures are nearer to digits than what it makes first on its way.
         let rising = improving || self.last.is_some_and(|last| better.prefers(value, last * BETTER.powi(sign(better))));
+        self.rising = rising;
         self.last = Some(value);
         self.first = self.first.or(Some(value));
         self.best = self.best.filter(|best| !better.prefers(value, *best)).or(Some(value));
@@ -90,6 +94,12 @@ impl Judged {
         self.most_diverse = self.most_diverse.max(diversity.unwrap_or(0.0));
         self.most_covered = self.most_covered.max(coverage.unwrap_or(0.0));
         found
+    }
+
+    /// Whether samples were getting better when they were last judged, or have not been judged since training began: D may be far ahead
+    /// of a G that still follows.
+    pub(super) fn follows(&self) -> bool {
+        self.setting.best.is_some() && (self.rising || self.evaluations < 2)
     }
 
     fn part(&self, step: u64) -> f64 {
@@ -176,6 +186,27 @@ mod tests {
             all.extend(watch.see(&line).into_iter().map(|alarm| (alarm.kind, alarm.at)));
         }
         all
+    }
+
+    #[test]
+    fn a_d_far_ahead_has_not_won_while_samples_get_better() {
+        let ahead = |step: u64| json!({"step": step, "accuracy_d": 1.0, "d_real": 1.0, "d_fake_before": 0.01, "d_fake_after": 0.01, "grad_norm_g": 1.0, "loss_g": 5.0});
+        let first_won = |fids: [f64; 5]| {
+            let mut watch = watch();
+            let mut won = None;
+            for step in 0..=450u64 {
+                let mut raised = watch.see(&ahead(step));
+                if step.is_multiple_of(100) {
+                    let fid = fids[step as usize / 100];
+                    raised.extend(watch.see(&json!({"step": step, "fid": fid, "diversity": 0.9, "coverage": 0.5})));
+                }
+                won = won.or(raised.iter().find(|alarm| alarm.kind == Kind::DWon).map(|alarm| alarm.at));
+            }
+            won
+        };
+        assert_eq!(first_won([90.0, 50.0, 30.0, 20.0, 10.0]), None);
+        // It no longer follows from the evaluation at step 200 on.
+        assert_eq!(first_won([90.0, 50.0, 51.0, 52.0, 53.0]), Some(201));
     }
 
     #[test]

@@ -171,6 +171,9 @@ impl Watch {
         }
         let mut found = self.players.see(step, line);
         found.extend(self.judged.see(step, line, &self.players));
+        if self.judged.follows() {
+            found.iter_mut().filter(|(kind, _)| *kind == Kind::DWon).for_each(|(_, said)| *said = None);
+        }
         let raised: Vec<Alarm> = found
             .iter()
             .filter(|(kind, said)| said.is_some() && !self.standing.contains(kind))
