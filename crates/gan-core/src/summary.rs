@@ -9,6 +9,8 @@ use std::fmt;
 /// One layer of a [`Summary`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
+    /// What PyTorch calls it, and its parameters begin with: `main.0`; within a residual block `main.2.body.0`.
+    pub name: String,
     /// The layer.
     pub layer: Layer,
     /// The shape after it, without the batch.
@@ -38,23 +40,8 @@ impl Summary {
     /// # Errors
     /// If the layers do not fit together.
     pub fn new(name: &str, input: &[usize], layers: &[Layer]) -> Result<Self> {
-        let shapes = shape::infer(name, input, layers)?;
-        let before = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
-        let row = |((layer, before), output): ((&Layer, &[usize]), &Vec<usize>)| {
-            let params = params::of_layer(layer, before);
-            let count = |trained: bool| -> usize {
-                params.iter().filter(|p| p.2.is_trained() == trained).map(|p| p.1.iter().product::<usize>()).sum()
-            };
-            let multiply_adds = multiply_adds(layer, before, output);
-            Row {
-                layer: layer.clone(),
-                output: output.clone(),
-                trained: count(true),
-                fixed: count(false),
-                multiply_adds,
-            }
-        };
-        let rows = layers.iter().zip(before).zip(&shapes).map(row).collect();
+        let mut rows = vec![];
+        unfold("main", name, input, layers, &mut rows)?;
         Ok(Self { name: name.into(), input: input.to_vec(), rows })
     }
 
@@ -62,6 +49,38 @@ impl Summary {
     pub fn totals(&self) -> (usize, usize, usize) {
         self.rows.iter().fold((0, 0, 0), |t, r| (t.0 + r.trained, t.1 + r.fixed, t.2 + r.multiply_adds))
     }
+}
+
+/// The rows of a list whose layers' names begin with `prefix`. A residual block has a row without numbers, and one for each layer
+/// inside it.
+fn unfold(prefix: &str, network: &str, input: &[usize], layers: &[Layer], rows: &mut Vec<Row>) -> Result<()> {
+    let shapes = shape::infer(network, input, layers)?;
+    let befores = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
+    for (index, ((layer, before), output)) in layers.iter().zip(befores).zip(&shapes).enumerate() {
+        let name = format!("{prefix}.{index}");
+        let block = match layer {
+            Layer::Residual(l) => Some(l),
+            _ => None,
+        };
+        let params = if block.is_some() { vec![] } else { params::of_layer(layer, before) };
+        let count = |trained: bool| -> usize {
+            params.iter().filter(|p| p.2.is_trained() == trained).map(|p| p.1.iter().product::<usize>()).sum()
+        };
+        let (trained, fixed, multiply_adds) = (count(true), count(false), multiply_adds(layer, before, output));
+        rows.push(Row {
+            name: name.clone(),
+            layer: layer.clone(),
+            output: output.clone(),
+            trained,
+            fixed,
+            multiply_adds,
+        });
+        if let Some(l) = block {
+            unfold(&format!("{name}.body"), network, before, &l.residual, rows)?;
+            unfold(&format!("{name}.skip"), network, before, &l.skip, rows)?;
+        }
+    }
+    Ok(())
 }
 
 /// Multiplications with an addition that a layer needs for one sample.
@@ -78,20 +97,16 @@ fn multiply_adds(layer: &Layer, before: &[usize], output: &[usize]) -> usize {
             let pixels = positions(before);
             kernel() * pixels + pixels * pixels * (before[0] / l.attention.max(1) + before[0] / 2)
         }
-        Layer::Residual(l) => in_list(before, &l.residual) + in_list(before, &l.skip),
         _ => 0,
     }
-}
-
-fn in_list(input: &[usize], layers: &[Layer]) -> usize {
-    let shapes = shape::infer("block", input, layers).unwrap_or_default();
-    let befores = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
-    layers.iter().zip(befores).zip(&shapes).map(|((layer, before), output)| multiply_adds(layer, before, output)).sum()
 }
 
 impl Row {
     /// The layer with its settings: `conv 64, kernel 4, stride 2`.
     pub fn written(&self) -> String {
+        if let Layer::Residual(l) = &self.layer {
+            return if l.skip.is_empty() { "residual: body + input".into() } else { "residual: body + skip".into() };
+        }
         let toml = self.layer.written().replace(" = ", " ").replace('"', "");
         toml.replace("{ ", "").replace(" }", "").trim().to_string()
     }
@@ -114,16 +129,11 @@ impl Summary {
 /// Bytes of a parameter.
 const FLOAT: usize = size_of::<f32>();
 
-/// What PyTorch calls the layer at `index`, and its parameters begin with: `main.0`.
-pub fn layer_name(index: usize) -> String {
-    format!("main.{index}")
-}
-
 /// A head line, the layers between two rules, the totals.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["name", "layer", "output", "parameters", "multiply-adds"].map(String::from);
-        let cells: Vec<[String; 5]> = self.rows.iter().enumerate().map(|(i, r)| cells(i, r)).collect();
+        let cells: Vec<[String; 5]> = self.rows.iter().map(cells).collect();
         let width = |column: usize| cells.iter().chain([&head]).map(|c| c[column].chars().count()).max().unwrap_or(0);
         let widths: [usize; 5] = std::array::from_fn(width);
         let line = |f: &mut fmt::Formatter<'_>, c: &[String; 5]| {
@@ -143,9 +153,9 @@ impl fmt::Display for Summary {
     }
 }
 
-fn cells(index: usize, row: &Row) -> [String; 5] {
+fn cells(row: &Row) -> [String; 5] {
     [
-        layer_name(index),
+        row.name.clone(),
         row.written(),
         format!("{:?}", row.output),
         grouped(row.trained + row.fixed),

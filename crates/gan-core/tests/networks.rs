@@ -253,3 +253,42 @@ fn the_summary_counts_parameters_and_multiply_adds() {
     let text = summary.to_string();
     assert!(text.contains("[128, 14, 14]") && text.contains("262,272") && text.contains("running averages"), "{text}");
 }
+
+#[test]
+fn a_summary_unfolds_residual_blocks() {
+    let list: Vec<Layer> = serde_json::from_str(
+        r#"[{"residual": [{"conv": 6, "kernel": 3, "padding": 1}, "relu", {"residual": [{"conv": 6, "kernel": 1}]}], "skip": [{"conv": 6, "kernel": 1, "spectral_norm": true}]}, "flatten", {"dense": 1}]"#,
+    )
+    .unwrap();
+    let summary = Summary::new("d", &[2, 4, 4], &list).unwrap();
+    let names: Vec<&str> = summary.rows.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "main.0",
+            "main.0.body.0",
+            "main.0.body.1",
+            "main.0.body.2",
+            "main.0.body.2.body.0",
+            "main.0.skip.0",
+            "main.1",
+            "main.2"
+        ]
+    );
+    let (first, inner, skip, last) = (6 * 2 * 9 + 6, 6 * 6 + 6, 6 * 2 + 6, 97);
+    assert_eq!(summary.totals(), (first + inner + skip + last, 6, 16 * (6 * 2 * 9 + 6 * 6 + 6 * 2) + 96));
+    assert!(summary.to_string().lines().all(|line| line.chars().count() < 120));
+    // As many as the network itself has.
+    let network = gan_core::Network::new(
+        "d",
+        &[2, 4, 4],
+        &list,
+        gan_core::Init::He,
+        gan_kernels::chain::Reuse::Never,
+        &mut Rng::new(1),
+        &Device::Cpu,
+    )
+    .unwrap();
+    let all: usize = network.params().iter().map(gan_core::Param::elem_count).sum();
+    assert_eq!(all, summary.totals().0 + summary.totals().1);
+}

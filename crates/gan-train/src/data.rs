@@ -7,7 +7,7 @@ use gan_core::Layer;
 use gan_core::wording::choose;
 use gan_data::pack::{Pack, is_pack};
 use gan_data::points::Shape;
-use gan_data::{Dataset, Family, Flip, Loader, MadeImages, Order, Points, Sampler, Sampling};
+use gan_data::{Dataset, Family, Fewer, Flip, Loader, MadeImages, Order, Points, Sampler, Sampling};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,6 +45,15 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
 /// # Errors
 /// If the name is unknown, a setting belongs to another set, or the files are missing or damaged.
 pub fn find(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Dataset>> {
+    let whole = whole(data, sample, seed)?;
+    Ok(match data.limit {
+        Some(limit) => Arc::new(Fewer::of(whole, limit)),
+        None => whole,
+    })
+}
+
+/// All of it.
+fn whole(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Dataset>> {
     only_of_its_set(data)?;
     if let Some(path) = pack(data) {
         return images::fitted(data, sample, Arc::new(Pack::open(path)?));

@@ -262,7 +262,7 @@ impl Real {
     /// With `train`, the samples that are trained on.
     fn beside(against: &Against, train: Arc<dyn Dataset>) -> Result<Self> {
         let Against { data, seed, .. } = against;
-        let other = DataConfig { split: Some(Split::Test), ..data.clone() };
+        let other = DataConfig { split: Some(Split::Test), limit: None, ..data.clone() };
         let (reference, held_out) = if DRAWN.contains(&data.name.as_str()) {
             (open(against, data, seed.wrapping_add(1))?, HeldOut::Drawn)
         } else if data::pack(data).is_none()

@@ -26,6 +26,9 @@ pub struct DataConfig {
     /// For "stacked-mnist" and "made": how many images. Where not given 128,000 to train on and 26,000 to test with, and 60,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
+    /// So many samples of the set alone, spread evenly over it: for experiments with little data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
     /// Height and width to train at. Points have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Pair>,

@@ -11,6 +11,7 @@ const MOST_MADE: usize = 100_000_000;
 
 pub(super) fn check(data: &DataConfig) -> Result<()> {
     within("data.workers", data.workers, 0, 64)?;
+    data.limit.map_or(Ok(()), |limit| within("data.limit", limit, 1, usize::MAX))?;
     data.count.map_or(Ok(()), |count| within("data.count", count, 1, MOST_MADE))?;
     only_of_its_set(data)?;
     if data.name == "folder" && data.split.is_some() {

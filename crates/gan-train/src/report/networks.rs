@@ -12,14 +12,14 @@ pub(super) fn tables(plan: &Plan) -> Vec<NetworkTable> {
 
 fn table(name: &str, network: &Architecture) -> Option<NetworkTable> {
     let summary = Summary::new(name, &network.input, &network.layers).ok()?;
-    let row = |(index, row): (usize, &gan_core::summary::Row)| NetworkRow {
-        name: gan_core::summary::layer_name(index),
+    let row = |row: &gan_core::summary::Row| NetworkRow {
+        name: row.name.clone(),
         layer: row.written(),
         output: super::shape(&row.output),
         parameters: grouped(row.trained + row.fixed),
         multiply_adds: if row.multiply_adds == 0 { String::new() } else { grouped(row.multiply_adds) },
     };
     let totals = summary.written_totals().into_iter().map(|(name, value)| (name.to_string(), value)).collect();
-    let rows = summary.rows.iter().enumerate().map(row).collect();
+    let rows = summary.rows.iter().map(row).collect();
     Some(NetworkTable { name: name.into(), input: super::shape(&network.input), rows, totals })
 }

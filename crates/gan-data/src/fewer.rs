@@ -1,0 +1,74 @@
+//! A part of a data set, spread evenly over it: for experiments with little data.
+
+use crate::{Dataset, Error, Skipped, Units};
+use std::sync::Arc;
+
+/// `len` samples of another set, at even distances, so that sorted classes all have their share.
+pub struct Fewer {
+    whole: Arc<dyn Dataset>,
+    len: usize,
+}
+
+impl Fewer {
+    /// At most all of `whole`.
+    pub fn of(whole: Arc<dyn Dataset>, len: usize) -> Self {
+        let len = len.min(whole.len());
+        Self { whole, len }
+    }
+
+    fn index(&self, index: usize) -> usize {
+        // In u128, since the product of two lengths may not fit.
+        (index as u128 * self.whole.len() as u128 / self.len.max(1) as u128) as usize
+    }
+}
+
+impl Dataset for Fewer {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn shape(&self) -> Vec<usize> {
+        self.whole.shape()
+    }
+
+    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
+        self.check(index, out.len())?;
+        self.whole.write(self.index(index), out)
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        (index < self.len).then(|| self.whole.label(self.index(index)))?
+    }
+
+    fn classes(&self) -> &[String] {
+        self.whole.classes()
+    }
+
+    fn skipped(&self) -> &[Skipped] {
+        self.whole.skipped()
+    }
+
+    fn units(&self) -> Option<&Units> {
+        self.whole.units()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MadeImages;
+
+    #[test]
+    fn samples_lie_at_even_distances() {
+        let whole = Arc::new(MadeImages::new(1, 10, [1, 1, 2]).unwrap().with_classes(10));
+        let fewer = Fewer::of(Arc::clone(&whole) as Arc<dyn Dataset>, 4);
+        assert_eq!((fewer.len(), fewer.classes().len()), (4, 10));
+        assert_eq!([0, 1, 2, 3, 4].map(|i| fewer.label(i)), [Some(0), Some(2), Some(5), Some(7), None]);
+        let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
+        fewer.write(2, &mut a).unwrap();
+        whole.write(5, &mut b).unwrap();
+        assert_eq!(a, b);
+        assert!(fewer.write(4, &mut a).is_err());
+        assert_eq!(Fewer::of(whole, 99).len(), 10);
+    }
+}
