@@ -97,7 +97,8 @@ fn clipped_weights_stay_within_the_limit() {
 fn a_run_ends_when_it_has_what_it_was_to_reach() {
     let place = Place::new();
     let points = "ring2d --set evaluate.every=5 --set evaluate.samples=200 --set samples.rows=4 --set samples.columns=4 --threads 1";
-    place.good(&format!("train {points} --set train.until={{energy=1e9}} --steps 40 --out soon"));
+    let ran = place.good(&format!("train {points} --set train.until={{energy=1e9}} --steps 40 --out soon"));
+    assert!(ran.text().contains("after step 0 of 40: train.until is reached (energy 1000000000)"), "{}", ran.text());
     place.good(&format!("train {points} --set train.until={{energy=1e-9}} --steps 10 --out late"));
     let last = |run: &str| metrics(&place.path(run)).iter().filter_map(|line| line["step"].as_u64()).max();
     assert_eq!((last("soon"), last("late")), (Some(0), Some(10)));
@@ -118,6 +119,7 @@ fn what_cannot_work_is_refused_before_training() {
         ),
         ("--set train.until={fit=1.0}", ["train.until.fit", "did you mean \"fid\"?"]),
         ("--set train.accumulate=1000", ["train.accumulate", "cannot be used"]),
+        ("--set latent.truncation=0", ["latent.truncation", "0.01 to 1000"]),
         ("--set train.warmup=0", ["train.warmup", "at least 1"]),
         (
             "--set discriminator.input=[1,28,28] --set discriminator.layers=[\"flatten\",{projection=10}]",

@@ -42,6 +42,14 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
         return Ok(ExitCode::from(STOPPED));
     }
     say_where(&folder)?;
+    if outcome == Outcome::Done && trainer.step() < trainer.total_steps() {
+        let wanted: Vec<String> = config.train.until.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let (step, total) = (trainer.step(), trainer.total_steps());
+        say::line(format_args!(
+            "ended      after step {step} of {total}: train.until is reached ({})",
+            wanted.join(", ")
+        ))?;
+    }
     say::line(Verdict::of(folder.path(), config.evaluate.best))?;
     if outcome == Outcome::Alarmed {
         say::note(format_args!("error: an alarm ended the run after step {}; all is saved", trainer.step()));

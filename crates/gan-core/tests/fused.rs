@@ -172,6 +172,20 @@ fn power_iteration_finds_the_largest_singular_value() {
 }
 
 #[test]
+fn a_kernel_of_zeros_stays_finite_under_spectral_norm() {
+    let list = layers(r#"[{ conv = 3, kernel = 3, spectral_norm = true, gain = 0.0 }, "flatten", { dense = 1 }]"#);
+    let network = network(&[1, 4, 4], &list);
+    let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 1, 4, 4), &Device::Cpu).unwrap();
+    let mut rng = Rng::new(1);
+    let y = network.forward(&x, &mut Pass::train(&mut rng)).unwrap();
+    let grads = weigh(&y).backward().unwrap();
+    for param in network.params().iter().filter(|param| param.role.is_trained()) {
+        let gradient = param.of(grads.get(param.var()).unwrap()).unwrap().flatten_all().unwrap();
+        assert!(gradient.to_vec1::<f32>().unwrap().iter().all(|g| g.is_finite()), "{}", param.name);
+    }
+}
+
+#[test]
 fn discriminators() {
     check(
         &[1, 13, 14],

@@ -60,6 +60,10 @@ impl RunConfig {
         within("samples.columns", self.samples.columns, 1, 100)?;
         judging::check(&self)?;
         within("latent.dim", self.latent.dim, 1, 1 << 20)?;
+        if let Some(most) = self.latent.truncation.filter(|most| !(0.01..=1000.0).contains(most)) {
+            let problem = format!("{most} cannot be used: expected a number from 0.01 to 1000, e.g. 0.7");
+            return Err(Error::config("latent.truncation", problem));
+        }
         let (generator, discriminator) = architectures(&self)?;
         Ok(Plan { config: self, generator, discriminator })
     }

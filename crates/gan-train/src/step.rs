@@ -156,8 +156,8 @@ fn on_batch(
     let Some(real) = &batch.real else {
         return Err(candle_core::Error::Msg("D has no real samples to learn from".into()).into());
     };
-    let (real, fake) =
-        flipped(objective.view.of(real, rng)?, objective.view.of(&batch.fake.detach(), rng)?, objective, rng)?;
+    let (seen_real, seen_fake) = (objective.view.of(real, rng)?, objective.view.of(&batch.fake.detach(), rng)?);
+    let (real, fake) = flipped(&seen_real, &seen_fake, objective, rng)?;
     let classes = batch.classes.as_ref();
     let (on_real, on_fake, loss, mut grads) = match objective.batches {
         Batches::Separate if objective.loss.compares() => {
@@ -201,7 +201,8 @@ fn on_batch(
     let mut penalty = 0.0;
     for due in &objective.penalties {
         let classes = classes.map(|classes| due.some(classes)).transpose()?;
-        let (value, tangent) = due.penalty.of(d, &due.some(&real)?, &due.some(&fake)?, classes.as_ref(), rng)?;
+        let (value, tangent) =
+            due.penalty.of(d, &due.some(&seen_real)?, &due.some(&seen_fake)?, classes.as_ref(), rng)?;
         optimizer.add_gradients(&mut grads, &(tangent * due.weight)?.backward()?)?;
         penalty = finite(penalty + due.weight * value, "penalty_d", step)?;
     }
@@ -246,16 +247,16 @@ fn with_classes(loss: Tensor, judged: &Judged) -> Result<Tensor> {
 }
 
 /// Real and generated samples, some of which have changed places: D is told wrongly what they are.
-fn flipped(real: Tensor, fake: Tensor, objective: &Objective, rng: &mut Rng) -> Result<(Tensor, Tensor)> {
+fn flipped(real: &Tensor, fake: &Tensor, objective: &Objective, rng: &mut Rng) -> Result<(Tensor, Tensor)> {
     let n = real.dim(0)?;
     if objective.flip == 0.0 || fake.dim(0)? != n {
-        return Ok((real, fake));
+        return Ok((real.clone(), fake.clone()));
     }
     let flips: Vec<u8> = (0..n).map(|_| u8::from(f64::from(rng.uniform(0.0, 1.0)) < objective.flip)).collect();
     let mut shape = vec![1; real.rank()];
     shape[0] = n;
     let flips = Tensor::from_vec(flips, shape, real.device())?.broadcast_as(real.shape())?;
-    Ok((flips.where_cond(&fake, &real)?, flips.where_cond(&real, &fake)?))
+    Ok((flips.where_cond(fake, real)?, flips.where_cond(real, fake)?))
 }
 
 /// Steps G once through D's verdict on its samples, which must carry G's graph; D's weights stay as they are. `zero` is

@@ -6,19 +6,20 @@ use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
-use crate::step::{Batch, Batches, Due, Objective, View, update_discriminator, update_generator};
+use crate::step::{Batches, Due, Objective, View, update_discriminator, update_generator};
 use candle_core::{Device, Tensor};
-use gan_core::gan::draw_classes;
-use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
+use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Rng};
 use gan_data::Loader;
 use std::collections::VecDeque;
 use std::time::Instant;
 
 mod check;
 mod report;
+mod samples;
 mod show;
 
 pub use report::{Parts, StepReport};
+use samples::{Last, Samples};
 
 /// A run in memory.
 pub struct Trainer {
@@ -223,8 +224,13 @@ impl Trainer {
             report.parts.data += start.elapsed().as_secs_f64();
             let size = real.dim(0)?;
             report.images += size as u64;
-            let batches =
-                self.with_samples(Some(&real), classes.as_ref(), size, train.fakes_mode, &mut report.parts)?;
+            let batches = self.with_samples(
+                Samples::OfD,
+                (Some(&real), classes.as_ref()),
+                size,
+                train.fakes_mode,
+                &mut report.parts,
+            )?;
             let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_d);
             let update = update_discriminator(d, optimizer, &batches, &objective, &mut self.dropout, number)?;
             zero = update.zero;
@@ -237,7 +243,13 @@ impl Trainer {
                 Some(batches) => batches,
                 None => {
                     let (real, classes) = (last.real.as_ref(), self.classes(&last)?);
-                    self.with_samples(real, classes.as_ref(), last.size, FakesMode::Train, &mut report.parts)?
+                    self.with_samples(
+                        Samples::OfG,
+                        (real, classes.as_ref()),
+                        last.size,
+                        FakesMode::Train,
+                        &mut report.parts,
+                    )?
                 }
             };
             let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_g);
@@ -295,35 +307,6 @@ impl Trainer {
         due.collect()
     }
 
-    /// Classes for new samples: those of the last real ones, or drawn evenly where there are none.
-    fn classes(&mut self, last: &Last) -> Result<Option<Tensor>> {
-        match &last.classes {
-            Some(classes) => Ok(Some(classes.clone())),
-            None => Ok(draw_classes(self.generator.as_ref(), last.size, &mut self.noise, &self.device)?),
-        }
-    }
-
-    /// Real samples, and as many of G's of the same classes, in the parts that the settings ask for.
-    fn with_samples(
-        &mut self,
-        real: Option<&Tensor>,
-        classes: Option<&Tensor>,
-        size: usize,
-        mode: FakesMode,
-        parts: &mut Parts,
-    ) -> Result<Vec<Batch>> {
-        let most = size.div_ceil(self.plan.config().train.accumulate).next_multiple_of(self.plan.config().train.pack);
-        let mut batches = vec![];
-        for from in (0..size).step_by(most) {
-            let n = most.min(size - from);
-            let part = |all: Option<&Tensor>| all.map(|all| all.narrow(0, from, n)).transpose();
-            let (real, classes) = (part(real)?, part(classes)?);
-            let fake = self.timed_samples(n, classes.as_ref(), mode, parts)?;
-            batches.push(Batch { real, fake, classes });
-        }
-        Ok(batches)
-    }
-
     fn epoch(&self) -> u64 {
         self.loader.position().batch / self.loader.batches_per_epoch()
     }
@@ -340,40 +323,4 @@ impl Trainer {
             }
         }
     }
-
-    fn timed_samples(
-        &mut self,
-        n: usize,
-        classes: Option<&Tensor>,
-        mode: FakesMode,
-        parts: &mut Parts,
-    ) -> Result<Tensor> {
-        let start = Instant::now();
-        let samples = self.samples(n, classes, mode)?;
-        parts.generate += start.elapsed().as_secs_f64();
-        Ok(samples)
-    }
-
-    /// `n` samples from fresh noise.
-    fn samples(&mut self, n: usize, classes: Option<&Tensor>, mode: FakesMode) -> Result<Tensor> {
-        let z = match self.queued.pop_front() {
-            Some(z) => z.to_device(&self.device)?,
-            None => self.plan.config().latent.sample(n, &mut self.noise, &self.device)?,
-        };
-        let mut pass = match mode {
-            FakesMode::Train => Pass::train(&mut self.dropout),
-            FakesMode::Eval => Pass::eval(),
-        };
-        pass.classes = classes;
-        Ok(self.generator.forward(&z, &mut pass)?)
-    }
-}
-
-/// What D saw last in a step.
-struct Last {
-    size: usize,
-    /// All of it, where G may learn from the same samples.
-    seen: Option<Vec<Batch>>,
-    real: Option<Tensor>,
-    classes: Option<Tensor>,
 }

@@ -48,7 +48,7 @@ impl Network {
             Layer::AvgPool(l) => gan_kernels::avg_pool2d(x, l.avg_pool.get()),
             Layer::GlobalMaxPool => gan_kernels::global_max_pool2d(x),
             Layer::GlobalAvgPool => gan_kernels::global_avg_pool2d(x),
-            _ => Ok(self.modern(index, &Dual::constant(x.clone()), pass)?.value),
+            _ => Ok(self.modern(index, &Dual::constant(x.clone()), weights, pass)?.value),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Newer layers, each once, over values that may carry a tangent: activations, normalisations, resampling.
 
 use super::dual::Dual;
-use super::{Mode, Network, Pass};
+use super::{Mode, Network, Pass, Weights};
 use crate::layer::Layer;
 use candle_core::{Result, Tensor};
 
@@ -9,8 +9,8 @@ use candle_core::{Result, Tensor};
 const SMALL: f64 = 1e-8;
 
 impl Network {
-    /// A layer that no chain has a link for.
-    pub(super) fn modern(&self, index: usize, x: &Dual, pass: &mut Pass) -> Result<Dual> {
+    /// A layer that no chain has a link for; `values` says whether the values inside a block lead to gradients of its weights.
+    pub(super) fn modern(&self, index: usize, x: &Dual, values: Weights, pass: &mut Pass) -> Result<Dual> {
         let weights = pass.weights;
         let p = |i: usize| self.weight(index, i, weights).map(Dual::constant);
         let affine = |y: Dual, has: bool| -> Result<Dual> {
@@ -49,7 +49,7 @@ impl Network {
             Layer::PixelShuffle(l) => x.linear(|x| shuffled(x, l.pixel_shuffle)),
             Layer::MinibatchStd(l) => with_deviation(x, l.minibatch_std),
             Layer::Attention(l) => self.attention(index, l, x, pass),
-            Layer::Residual(_) => self.block(index, x, pass),
+            Layer::Residual(_) => self.block(index, x, values, pass),
             Layer::ConditionalBatchNorm(l) => self.conditional_batch_norm(index, l, x, pass),
             Layer::ConcatClass(l) => self.concat_class(index, l, x, pass),
             Layer::Projection(l) => self.projection(index, l, x, pass),
@@ -58,12 +58,12 @@ impl Network {
         }
     }
 
-    fn block(&self, index: usize, x: &Dual, pass: &mut Pass) -> Result<Dual> {
+    fn block(&self, index: usize, x: &Dual, values: Weights, pass: &mut Pass) -> Result<Dual> {
         let [body, skip] = self.blocks[&index].as_ref();
         let both = |network: &Self, pass: &mut Pass| match &x.change {
             None => network.layerwise(0..network.layers.len(), &x.value, pass).map(Dual::constant),
             Some(t) => {
-                let (value, change) = network.forward_with_tangent(&x.value, t, pass)?;
+                let (value, change) = network.moving(&x.value, t, values, pass)?;
                 Ok(Dual { value, change: Some(change) })
             }
         };

@@ -35,12 +35,14 @@ impl Network {
             direction.set(&u.squeeze(1)?)?;
         }
         let sigma = (u * matrix.matmul(&v)?)?.sum_all()?;
-        weight.broadcast_div(&sigma)
+        // A kernel of zeros stays as it is until it has been stepped.
+        let none = sigma.detach().eq(0.0)?.to_dtype(sigma.dtype())?;
+        weight.broadcast_div(&(sigma + none)?)
     }
 }
 
 fn unit(x: &Tensor) -> Result<Tensor> {
-    // A kernel of zeros has no direction; it stays zero.
+    // A kernel of zeros has no direction.
     let norm = (x.sqr()?.sum_all()?.sqrt()? + 1e-12)?;
     x.broadcast_div(&norm)
 }

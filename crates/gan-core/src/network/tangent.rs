@@ -41,6 +41,12 @@ impl Network {
         // Where every slope is a constant, the values need no tape.
         let straight = !self.layers.iter().any(|layer| bends(layer, &pass.mode));
         let weights = if straight { Weights::Frozen } else { pass.weights };
+        self.moving(x, t, weights, pass)
+    }
+
+    /// The same; `weights` is for the values, the pass' own for the tangent. A block takes what the whole network takes: a layer behind it
+    /// may bend.
+    pub(super) fn moving(&self, x: &Tensor, t: &Tensor, weights: Weights, pass: &mut Pass) -> Result<Moving> {
         let mut moving = (x.clone(), t.clone());
         for index in 0..self.layers.len() {
             moving = self.moved(index, &moving, weights, pass)?;
@@ -58,7 +64,7 @@ impl Network {
         }
         if modern::is_modern(layer) {
             let moving = Dual { value: x.clone(), change: Some(t.clone()) };
-            let Dual { value, change } = self.modern(index, &moving, pass)?;
+            let Dual { value, change } = self.modern(index, &moving, weights, pass)?;
             let change = change.map_or_else(|| value.zeros_like(), Ok)?;
             return Ok((value, change));
         }

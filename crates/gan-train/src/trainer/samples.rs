@@ -1,0 +1,95 @@
+//! G's samples for the updates: in parts, of classes, from fresh noise.
+
+use super::{Parts, Trainer};
+use crate::config::FakesMode;
+use crate::error::Result;
+use crate::step::Batch;
+use candle_core::Tensor;
+use gan_core::Pass;
+use gan_core::gan::draw_classes;
+use std::time::Instant;
+
+/// Whose update samples are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Samples {
+    OfD,
+    OfG,
+}
+
+/// What D saw last in a step.
+pub(super) struct Last {
+    pub size: usize,
+    /// All of it, where G may learn from the same samples.
+    pub seen: Option<Vec<Batch>>,
+    pub real: Option<Tensor>,
+    pub classes: Option<Tensor>,
+}
+
+impl Trainer {
+    /// Classes for new samples: those of the last real ones, or drawn evenly where there are none.
+    pub(super) fn classes(&mut self, last: &Last) -> Result<Option<Tensor>> {
+        match &last.classes {
+            Some(classes) => Ok(Some(classes.clone())),
+            None => Ok(draw_classes(self.generator.as_ref(), last.size, &mut self.noise, &self.device)?),
+        }
+    }
+
+    /// Real samples, and as many of G's of the same classes, in the parts that the settings ask for.
+    pub(super) fn with_samples(
+        &mut self,
+        whose: Samples,
+        (real, classes): (Option<&Tensor>, Option<&Tensor>),
+        size: usize,
+        mode: FakesMode,
+        parts: &mut Parts,
+    ) -> Result<Vec<Batch>> {
+        let train = self.plan.config().train.clone();
+        let (pack, keeps) = (train.pack, whose == Samples::OfG || train.reuse_fakes);
+        // Parts differ by at most one pack, so that none is too small for batch norm alone.
+        let units = size / pack;
+        let count = train.accumulate.clamp(1, units.max(1));
+        let bounds: Vec<usize> = (0..count).map(|i| i * units / count * pack).chain([size]).collect();
+        let mut batches = vec![];
+        for bounds in bounds.windows(2) {
+            let (from, n) = (bounds[0], bounds[1] - bounds[0]);
+            let part = |all: Option<&Tensor>| all.map(|all| all.narrow(0, from, n)).transpose();
+            let (real, classes) = (part(real)?, part(classes)?);
+            let fake = self.timed_samples(n, classes.as_ref(), mode, parts)?;
+            // G's graph is memory that D's update does not need.
+            let fake = if keeps { fake } else { fake.detach() };
+            batches.push(Batch { real, fake, classes });
+        }
+        Ok(batches)
+    }
+
+    fn timed_samples(
+        &mut self,
+        n: usize,
+        classes: Option<&Tensor>,
+        mode: FakesMode,
+        parts: &mut Parts,
+    ) -> Result<Tensor> {
+        let start = Instant::now();
+        let samples = self.samples(n, classes, mode)?;
+        parts.generate += start.elapsed().as_secs_f64();
+        Ok(samples)
+    }
+
+    /// `n` samples from fresh noise.
+    fn samples(&mut self, n: usize, classes: Option<&Tensor>, mode: FakesMode) -> Result<Tensor> {
+        let z = match self.queued.pop_front() {
+            Some(z) if z.dim(0)? != n => {
+                let problem = format!("{} latent vectors were queued where {n} samples are made", z.dim(0)?);
+                return Err(candle_core::Error::Msg(problem).into());
+            }
+            Some(z) => z.to_device(&self.device)?,
+            None => self.plan.config().latent.sample(n, &mut self.noise, &self.device)?,
+        };
+        let mut pass = match mode {
+            FakesMode::Train => Pass::train(&mut self.dropout),
+            FakesMode::Eval => Pass::eval(),
+        };
+        pass.classes = classes;
+        Ok(self.generator.forward(&z, &mut pass)?)
+    }
+}
