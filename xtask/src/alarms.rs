@@ -4,11 +4,12 @@
 //! run. Every preset that needs no download is trained with five seeds, and must raise none.
 
 use crate::fault::{Fault, Outcome};
+use crate::runs::{self, Ends, read};
 use crate::workspace;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 const HEALTHY: [&str; 12] = [
     "mnist",
@@ -48,7 +49,7 @@ pub fn run(args: &[OsString]) -> Outcome {
     for preset in HEALTHY.into_iter().filter(|preset| wanted(preset)) {
         for seed in SEEDS {
             let seen = Seen::in_run(&train(&format!("{preset}-{seed}"), preset, Some(seed))?)?;
-            println!("| `{preset}` | {seed} | {} |", seen.in_words());
+            println!("| `{preset}` | {seed} | {} |", runs::in_words(&seen.alarms));
             right &= seen.alarms.is_empty();
         }
     }
@@ -93,7 +94,7 @@ impl Broken {
         let said = first.map_or("none".into(), |(step, kind)| format!("{kind} at {step} of {}", seen.steps));
         let (name, what, fits) = (&self.name, &self.what, self.fits.join(", "));
         let in_words = if in_time { "yes" } else { "no" };
-        (format!("| `{name}`: {what} | {fits} | {said} | {in_words} | {} |", seen.in_words()), in_time)
+        (format!("| `{name}`: {what} | {fits} | {said} | {in_words} | {} |", runs::in_words(&seen.alarms)), in_time)
     }
 }
 
@@ -112,20 +113,8 @@ impl Seen {
 
     /// Of the lines of metrics.jsonl. A run that an alarm has stopped counts with all its steps.
     fn of(lines: &str, total: Option<u64>) -> Self {
-        let number = |line: &str, key: &str| -> Option<u64> {
-            line.split_once(&format!("\"{key}\":"))?.1.split([',', '}']).next()?.parse().ok()
-        };
-        let kind = |line: &str| Some(line.split_once("\"alarm\":\"")?.1.split('"').next()?.to_string());
-        let alarms = lines.lines().filter_map(|line| Some((number(line, "at")?, kind(line)?))).collect();
-        let last = lines.lines().filter_map(|line| number(line, "step")).max().unwrap_or(0);
-        Self { steps: total.unwrap_or(last).max(last), alarms }
-    }
-
-    fn in_words(&self) -> String {
-        if self.alarms.is_empty() {
-            return "none".into();
-        }
-        self.alarms.iter().map(|(step, kind)| format!("{kind} at {step}")).collect::<Vec<_>>().join(", ")
+        let last = lines.lines().filter_map(|line| runs::number(line, "step")).max().unwrap_or(0);
+        Self { steps: total.unwrap_or(last).max(last), alarms: runs::alarms(lines) }
     }
 }
 
@@ -137,21 +126,12 @@ fn total(settings: &str) -> Option<u64> {
 /// Trains `source` into a folder of its own; a run that stops by an alarm has done what it should.
 fn train(name: &str, source: &str, seed: Option<u64>) -> Result<PathBuf, Fault> {
     let out = workspace::target().join("alarms").join(name);
-    let mut gan = Command::new(workspace::gan());
-    gan.args(["--quiet", "train", source, "--overwrite", "--out"]).arg(&out).current_dir(workspace::root());
-    gan.args(["--set", "samples.every=1000000"]);
-    if let Some(seed) = seed {
-        gan.args(["--seed", &seed.to_string()]);
-    }
-    match gan.stdout(Stdio::null()).stderr(Stdio::null()).status() {
-        Ok(status) if matches!(status.code(), Some(0 | 1)) => Ok(out),
-        Ok(status) => Err(Fault::failed(format!("gan train {source} ended with {status}"))),
-        Err(error) => Err(Fault::failed(format!("cannot start gan: {error}; build it: cargo build --release"))),
-    }
-}
-
-fn read(path: &Path) -> Result<String, Fault> {
-    fs::read_to_string(path).map_err(|error| Fault::failed(format!("{}: {error}", path.display())))
+    let folder = out.to_string_lossy().into_owned();
+    let seed: Vec<String> = seed.into_iter().flat_map(|seed| ["--seed".into(), seed.to_string()]).collect();
+    let line = ["--quiet", "train", source, "--overwrite", "--out", &folder, "--set", "samples.every=1000000"];
+    let line: Vec<&str> = line.into_iter().chain(seed.iter().map(String::as_str)).collect();
+    runs::gan(&line, Ends::DoneOrAlarmed)?;
+    Ok(out)
 }
 
 #[cfg(test)]

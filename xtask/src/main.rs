@@ -2,7 +2,7 @@
 //!
 //! Nothing here links the toolkit: cargo and the binary `gan` are started as programs.
 //!
-//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`results`], [`alarms`], [`seeds`], [`judge`] (train-judge), [`ci`], [`tidy`] (the rules that no compiler checks),
+//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`results`], [`alarms`], [`seeds`] (and [`runs`], which they share), [`judge`] (train-judge), [`ci`], [`tidy`] (the rules that no compiler checks),
 //! [`cargo`] (one run of cargo), [`workspace`] (where things lie), [`fault`] (what can go wrong), [`nearest`] (what was meant).
 
 mod alarms;
@@ -12,6 +12,7 @@ mod fault;
 mod judge;
 mod nearest;
 mod results;
+mod runs;
 mod seeds;
 mod suite;
 mod tidy;

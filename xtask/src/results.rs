@@ -4,11 +4,12 @@
 //! last picture goes to `docs/images/`. `curve2d` is trained with five seeds, and its points are measured against the curve.
 
 use crate::fault::{Fault, Outcome};
+use crate::runs::{self, Ends, read};
 use crate::workspace;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Instant;
 
 /// What is trained where nothing is named: every preset that needs no download.
@@ -60,17 +61,8 @@ fn train(preset: &str, seed: Option<u64>) -> Result<(PathBuf, f64), Fault> {
     let folder = out.to_string_lossy().into_owned();
     let seed: Vec<String> = seed.into_iter().flat_map(|seed| ["--seed".into(), seed.to_string()]).collect();
     let line = ["--quiet", "train", preset, "--out", &folder, "--overwrite"];
-    gan(&line.into_iter().chain(seed.iter().map(String::as_str)).collect::<Vec<_>>())?;
+    runs::gan(&line.into_iter().chain(seed.iter().map(String::as_str)).collect::<Vec<_>>(), Ends::Done)?;
     Ok((out, start.elapsed().as_secs_f64()))
-}
-
-fn gan(args: &[&str]) -> Result<(), Fault> {
-    let status = Command::new(workspace::gan()).args(args).stdout(Stdio::null()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Fault::failed(format!("gan {} ended with {status}", args.join(" ")))),
-        Err(error) => Err(Fault::failed(format!("cannot start gan: {error}; build it: cargo build --release"))),
-    }
 }
 
 fn row(name: &str, run: &Path, seconds: f64) -> Result<String, Fault> {
@@ -87,10 +79,6 @@ fn row(name: &str, run: &Path, seconds: f64) -> Result<String, Fault> {
     let (near_early, near, raised) = (share(&early, "towards"), share(&planes, "towards"), share(&planes, "convinced"));
     let (x, z, accuracy) = (mean("d_real"), mean("d_fake_before"), mean("accuracy_d"));
     Ok(format!("| `{name}` | {seconds:.0} | {x} | {z} | {accuracy} | {near_early}, {near} | {raised} |"))
-}
-
-fn read(path: &Path) -> Result<String, Fault> {
-    fs::read_to_string(path).map_err(|error| Fault::failed(format!("{}: {error}", path.display())))
 }
 
 /// The mean of `key` over the last tenth of the lines that have it.
@@ -123,7 +111,8 @@ fn curve() -> Result<(), Fault> {
         let (run, seconds) = train(CURVE, Some(seed))?;
         let file = run.join("points.npy");
         let count = POINTS.to_string();
-        gan(&["generate", &run.to_string_lossy(), "--count", &count, "--out", &file.to_string_lossy()])?;
+        let line = ["generate", &run.to_string_lossy(), "--count", &count, "--out", &file.to_string_lossy()];
+        runs::gan(&line, Ends::Done)?;
         let bytes = fs::read(&file).map_err(|error| Fault::failed(format!("{}: {error}", file.display())))?;
         let (distance, covered) = measured(&points(&bytes));
         let full = row(CURVE, &run, seconds)?;

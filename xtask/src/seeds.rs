@@ -1,10 +1,11 @@
-//! `cargo xtask seeds`: trains a preset with several seeds and judges each run's best generator, as the tables in `docs/results/` show it.
+//! `cargo xtask seeds`: trains a preset with several seeds and judges each run's last generator, as the tables in `docs/results/` show it.
 
 use crate::fault::{Fault, Outcome};
+use crate::runs::{self, Ends, read};
 use crate::workspace;
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Instant;
 
 /// What stands in the table, where the run is judged by it.
@@ -24,9 +25,15 @@ pub fn run(args: &[OsString]) -> Outcome {
         let folder = out.to_string_lossy().into_owned();
         let seed_text = seed.to_string();
         let line = ["--quiet", "train", preset, "--overwrite", "--out", &folder, "--seed", &seed_text];
-        gan(&line.into_iter().chain(options.iter().map(String::as_str)).collect::<Vec<_>>())?;
+        let line: Vec<&str> = line.into_iter().chain(options.iter().map(String::as_str)).collect();
+        runs::gan(&line, Ends::DoneOrAlarmed)?;
         let seconds = start.elapsed().as_secs_f64();
-        rows.push(Row { seed, seconds, figures: judged(&out, preset)?, alarms: alarms(&out) });
+        rows.push(Row {
+            seed,
+            seconds,
+            figures: judged(&out, preset)?,
+            alarms: runs::in_words(&runs::alarms(&read(&out.join("metrics.jsonl"))?)),
+        });
         print_row(&rows, &rows[rows.len() - 1], rows.len() == 1);
     }
     let median = Row {
@@ -67,36 +74,14 @@ fn judged(run: &Path, preset: &str) -> Result<Vec<Option<f64>>, Fault> {
         "ring2d" | "grid2d" => &["--samples", "2500"],
         _ => &[],
     };
-    let ran = Command::new(workspace::gan()).arg("evaluate").arg(run).arg("--json").args(samples).output();
-    let ran = ran.map_err(|error| Fault::failed(format!("cannot start gan: {error}")))?;
-    if !ran.status.success() {
-        return Err(Fault::failed(format!("gan evaluate {}: {}", run.display(), String::from_utf8_lossy(&ran.stderr))));
-    }
-    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let run = run.to_string_lossy().into_owned();
+    let text = runs::printed(&[&["evaluate", &run, "--json"], samples].concat())?;
     Ok(FIGURES.iter().map(|name| value(&text, name)).collect())
 }
 
 /// The value of a metric in a card.
 fn value(card: &str, metric: &str) -> Option<f64> {
-    let (_, rest) = card.split_once(&format!("\"metric\":\"{metric}\",\"value\":"))?;
-    rest.split([',', '}']).next()?.parse().ok()
-}
-
-/// Which alarms came, and when.
-fn alarms(run: &Path) -> String {
-    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
-    let part = |line: &str, key: &str| Some(line.split_once(key)?.1.split(['"', ',', '}']).next()?.to_string());
-    let of = |line: &str| Some(format!("{} at {}", part(line, "\"alarm\":\"")?, part(line, "\"at\":")?));
-    let all: Vec<String> = text.lines().filter_map(of).collect();
-    if all.is_empty() { "none".into() } else { all.join(", ") }
-}
-
-fn gan(args: &[&str]) -> Result<(), Fault> {
-    match Command::new(workspace::gan()).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status() {
-        Ok(status) if matches!(status.code(), Some(0 | 1)) => Ok(()),
-        Ok(status) => Err(Fault::failed(format!("gan {} ended with {status}", args.join(" ")))),
-        Err(error) => Err(Fault::failed(format!("cannot start gan: {error}; build it: cargo build --release"))),
-    }
+    runs::number(card.split_once(&format!("\"metric\":\"{metric}\""))?.1, "value")
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

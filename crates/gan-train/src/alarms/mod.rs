@@ -172,7 +172,7 @@ impl Watch {
         let mut found = self.players.see(step, line);
         found.extend(self.judged.see(step, line, &self.players));
         if self.judged.follows() {
-            found.iter_mut().filter(|(kind, _)| *kind == Kind::DWon).for_each(|(_, said)| *said = None);
+            found.retain(|(kind, said)| *kind != Kind::DWon || said.is_none());
         }
         let raised: Vec<Alarm> = found
             .iter()

@@ -1,0 +1,133 @@
+//! D's part of its update: its losses and penalties on one batch, and their gradients.
+
+use super::{Batch, Batches, Objective, Seconds, charged, finite, gradients, lap, mean, mean_probability};
+use crate::error::Result;
+use crate::optimizer::Optimizer;
+use candle_core::{D, Tensor, backprop::GradStore};
+use gan_core::loss::{self, Side};
+use gan_core::{Discriminator, Pass, Rng};
+use std::time::Instant;
+
+/// What D finds on one batch, and its gradients.
+pub(super) struct OnBatch {
+    /// Loss, D(x), D(G(z)), accuracy, penalty, and the logit that counts as zero for generated samples.
+    pub found: [f64; 6],
+    pub grads: GradStore,
+}
+
+/// D's losses and penalties on one batch.
+pub(super) fn on_batch(
+    d: &dyn Discriminator,
+    optimizer: &Optimizer,
+    batch: &Batch,
+    objective: &Objective,
+    rng: &mut Rng,
+    step: u64,
+    seconds: &mut Seconds,
+) -> Result<OnBatch> {
+    let mut start = Instant::now();
+    let Some(real) = &batch.real else {
+        return Err(candle_core::Error::Msg("D has no real samples to learn from".into()).into());
+    };
+    let (seen_real, seen_fake) = (objective.view.of(real, rng)?, objective.view.of(&batch.fake.detach(), rng)?);
+    let (real, fake) = flipped(&seen_real, &seen_fake, objective, rng)?;
+    let classes = batch.classes.as_ref();
+    let (on_real, on_fake, loss, mut grads) = match objective.batches {
+        Batches::Separate if objective.loss.compares() => {
+            let on_real = judged(d, &real, objective, classes, rng)?;
+            let on_fake = judged(d, &fake, objective, classes, rng)?;
+            let loss = loss::discriminator(objective.loss, &on_real.logits, &on_fake.logits, objective.labels)?;
+            let loss = with_classes(with_classes(loss, &on_real)?, &on_fake)?;
+            seconds.forward += lap(&mut start);
+            let (loss, grads) = gradients(&loss, step, "loss_d")?;
+            (on_real.logits, on_fake.logits, loss, grads)
+        }
+        Batches::Separate => {
+            // The two terms' gradients add up; taken one after the other, only one pass is in memory.
+            let mut part = |x: &Tensor, side: Side| -> Result<(Tensor, f64, GradStore)> {
+                let judged = judged(d, x, objective, classes, rng)?;
+                let loss =
+                    loss::discriminator_part(objective.loss, side, &judged.logits, objective.labels)?.mean_all()?;
+                let loss = with_classes(loss, &judged)?;
+                seconds.forward += lap(&mut start);
+                let (loss, grads) = gradients(&loss, step, "loss_d")?;
+                seconds.backward += lap(&mut start);
+                Ok((judged.logits.detach(), loss, grads))
+            };
+            let (on_real, loss_real, mut grads) = part(&real, Side::Real)?;
+            let (on_fake, loss_fake, more) = part(&fake, Side::Fake)?;
+            optimizer.add_gradients(&mut grads, &more)?;
+            (on_real, on_fake, loss_real + loss_fake, grads)
+        }
+        Batches::Joint => {
+            let both = classes.map(|classes| Tensor::cat(&[classes, classes], 0)).transpose()?;
+            let judged = judged(d, &Tensor::cat(&[&real, &fake], 0)?, objective, both.as_ref(), rng)?;
+            let (n, m) = (real.dim(0)?, fake.dim(0)?);
+            let (on_real, on_fake) = (judged.logits.narrow(0, 0, n)?, judged.logits.narrow(0, n, m)?);
+            let loss = loss::discriminator_joint(objective.loss, &on_real, &on_fake, objective.labels)?;
+            let loss = with_classes(loss, &judged)?;
+            seconds.forward += lap(&mut start);
+            let (loss, grads) = gradients(&loss, step, "loss_d")?;
+            (on_real, on_fake, loss, grads)
+        }
+    };
+    let mut penalty = 0.0;
+    for due in &objective.penalties {
+        let classes = classes.map(|classes| due.some(classes)).transpose()?;
+        let (value, tangent) =
+            due.penalty.of(d, &due.some(&seen_real)?, &due.some(&seen_fake)?, classes.as_ref(), rng)?;
+        optimizer.add_gradients(&mut grads, &(tangent * due.weight)?.backward()?)?;
+        penalty = finite(penalty + due.weight * value, "penalty_d", step)?;
+    }
+    seconds.backward += lap(&mut start);
+    // Where logits have no zero of their own, each side is seen from the other's mean.
+    let relative = objective.loss.is_relative();
+    let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };
+    let (for_real, for_fake) = (zero(&on_fake)?, zero(&on_real)?);
+    let (on_real, on_fake) = ((on_real.detach() - for_real)?, (on_fake.detach() - for_fake)?);
+    let (right_real, right_fake) = (share_above_zero(&on_real)?, 1.0 - share_above_zero(&on_fake)?);
+    let (n, m) = (real.dim(0)? as f64, fake.dim(0)? as f64);
+    let accuracy = (right_real * n + right_fake * m) / (n + m);
+    let found = [loss, mean_probability(&on_real)?, mean_probability(&on_fake)?, accuracy, penalty, for_fake];
+    Ok(OnBatch { found, grads })
+}
+
+/// D's logits, and what it is charged for taking samples for the wrong class.
+struct Judged {
+    logits: Tensor,
+    classes: Option<Tensor>,
+}
+
+fn judged(
+    d: &dyn Discriminator,
+    x: &Tensor,
+    objective: &Objective,
+    classes: Option<&Tensor>,
+    rng: &mut Rng,
+) -> Result<Judged> {
+    let verdict = d.forward(x, &mut Pass::train(rng).of_classes(classes))?;
+    Ok(Judged { classes: charged(verdict.classes.as_ref(), classes, objective)?, logits: verdict.logits })
+}
+
+fn with_classes(loss: Tensor, judged: &Judged) -> Result<Tensor> {
+    Ok(judged.classes.as_ref().map_or(Ok(loss.clone()), |more| &loss + more)?)
+}
+
+/// Real and generated samples, some of which have changed places: D is told wrongly what they are.
+fn flipped(real: &Tensor, fake: &Tensor, objective: &Objective, rng: &mut Rng) -> Result<(Tensor, Tensor)> {
+    let n = real.dim(0)?;
+    if objective.flip == 0.0 || fake.dim(0)? != n {
+        return Ok((real.clone(), fake.clone()));
+    }
+    let flips: Vec<u8> = (0..n).map(|_| u8::from(f64::from(rng.uniform(0.0, 1.0)) < objective.flip)).collect();
+    let mut shape = vec![1; real.rank()];
+    shape[0] = n;
+    let flips = Tensor::from_vec(flips, shape, real.device())?.broadcast_as(real.shape())?;
+    Ok((flips.where_cond(fake, real)?, flips.where_cond(real, fake)?))
+}
+
+/// Share of the logits `[N]` that lie above zero: taken for real.
+fn share_above_zero(logits: &Tensor) -> Result<f64> {
+    let above = logits.detach().gt(&logits.zeros_like()?)?.to_dtype(candle_core::DType::F32)?;
+    Ok(f64::from(above.mean(D::Minus1)?.to_scalar::<f32>()?))
+}

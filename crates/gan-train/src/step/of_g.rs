@@ -1,0 +1,40 @@
+//! G's part of its update: what D's verdict on one batch costs it.
+
+use super::{Batch, Objective, charged, mean};
+use crate::error::Result;
+use candle_core::Tensor;
+use gan_core::loss;
+use gan_core::{Discriminator, Pass, Rng, Verdict};
+
+/// G's loss on one batch, D's logits, and the logit that counts as zero.
+pub(super) fn fooled(
+    d: &dyn Discriminator,
+    batch: &Batch,
+    zero: f64,
+    objective: &Objective,
+    rng: &mut Rng,
+) -> Result<(Tensor, Tensor, f64)> {
+    let (classes, matched) = (batch.classes.as_ref(), objective.feature_matching);
+    let compared = batch.real.as_ref().filter(|_| objective.loss.compares() || matched.is_some());
+    let forward = |x: &Tensor, rng: &mut Rng| -> Result<Verdict> {
+        let x = objective.view.of(x, rng)?;
+        let pass = Pass::frozen(rng).of_classes(classes);
+        Ok(d.forward(&x, &mut if matched.is_some() { pass.with_features() } else { pass })?)
+    };
+    let on_real = compared.map(|real| forward(real, rng)).transpose()?;
+    let on_fake = forward(&batch.fake, rng)?;
+    let real_logits = on_real.as_ref().map(|verdict| verdict.logits.detach());
+    let mut loss = loss::generator(objective.loss, &on_fake.logits, real_logits.as_ref())?;
+    if let Some(charge) = charged(on_fake.classes.as_ref(), classes, objective)? {
+        loss = (loss + charge)?;
+    }
+    let features = on_real.as_ref().and_then(|real| real.features.as_ref()).zip(on_fake.features.as_ref());
+    if let (Some(weight), Some((real, fake))) = (matched, features) {
+        loss = (loss + (loss::feature_matching(real, fake)? * weight)?)?;
+    }
+    let zero = match real_logits.filter(|_| objective.loss.is_relative()) {
+        Some(logits) => mean(&logits)?,
+        None => zero,
+    };
+    Ok((loss, on_fake.logits.detach(), zero))
+}

@@ -1,0 +1,71 @@
+//! What `results`, `alarms` and `seeds` share: starting `gan`, and reading what it left.
+
+use crate::fault::Fault;
+use crate::workspace;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// How a command of `gan` may end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// With all that it was to do.
+    Done,
+    /// So, or stopped by an alarm.
+    DoneOrAlarmed,
+}
+
+/// Runs the release build of `gan` in the workspace's root; its output goes nowhere, its errors are shown where it must end well.
+pub fn gan(args: &[&str], ends: Ends) -> Result<(), Fault> {
+    let mut gan = Command::new(workspace::gan());
+    gan.args(args).current_dir(workspace::root()).stdout(Stdio::null());
+    if ends == Ends::DoneOrAlarmed {
+        gan.stderr(Stdio::null());
+    }
+    match gan.status() {
+        Ok(status) if status.success() || (ends == Ends::DoneOrAlarmed && status.code() == Some(1)) => Ok(()),
+        Ok(status) => Err(Fault::failed(format!("gan {} ended with {status}", args.join(" ")))),
+        Err(error) => Err(cannot_start(&error)),
+    }
+}
+
+/// What a command of `gan` prints.
+pub fn printed(args: &[&str]) -> Result<String, Fault> {
+    let ran = Command::new(workspace::gan()).args(args).current_dir(workspace::root()).output();
+    let ran = ran.map_err(|error| cannot_start(&error))?;
+    if !ran.status.success() {
+        return Err(Fault::failed(format!(
+            "gan {}: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&ran.stderr).trim_end()
+        )));
+    }
+    Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
+}
+
+fn cannot_start(error: &std::io::Error) -> Fault {
+    Fault::failed(format!("cannot start gan: {error}; build it: cargo build --release"))
+}
+
+pub fn read(path: &Path) -> Result<String, Fault> {
+    fs::read_to_string(path).map_err(|error| Fault::failed(format!("{}: {error}", path.display())))
+}
+
+/// The number behind `"key":` in a line of JSON.
+pub fn number<T: std::str::FromStr>(line: &str, key: &str) -> Option<T> {
+    line.split_once(&format!("\"{key}\":"))?.1.split([',', '}']).next()?.parse().ok()
+}
+
+/// Step and kind of each alarm among the lines of metrics.jsonl.
+pub fn alarms(lines: &str) -> Vec<(u64, String)> {
+    let kind = |line: &str| Some(line.split_once("\"alarm\":\"")?.1.split('"').next()?.to_string());
+    lines.lines().filter_map(|line| Some((number(line, "at")?, kind(line)?))).collect()
+}
+
+/// `d_won at 120, collapse at 300`.
+pub fn in_words(alarms: &[(u64, String)]) -> String {
+    if alarms.is_empty() {
+        return "none".into();
+    }
+    alarms.iter().map(|(step, kind)| format!("{kind} at {step}")).collect::<Vec<_>>().join(", ")
+}
