@@ -52,7 +52,8 @@ impl Players {
         };
         let (after, gradient) = (number("d_fake_after"), number("grad_norm_g"));
         self.lately.push_back(Point { step, accuracy, real, fake, after, gradient });
-        while self.lately.front().is_some_and(|first| first.step + self.span < step) {
+        // Where lines are logged seldom, the rules look further back rather than at too few.
+        while self.lately.len() > FEWEST && self.lately.front().is_some_and(|first| first.step + self.span < step) {
             self.lately.pop_front();
         }
         let mut found = vec![];
@@ -79,10 +80,11 @@ impl Players {
         let accuracy = self.mean(|p| Some(p.accuracy))?;
         let after = self.mean(|p| p.after)?;
         let gradient = self.mean(|p| p.gradient)?;
+        let steps = self.lately.back()?.step - self.lately.front()?.step;
         (accuracy >= ALMOST_ALL && after <= NOTHING).then(|| {
             format!(
-                "over the last {} steps D was right about {:.1} % of the samples and gave G's {} when G was to learn from it (norm of G's gradient: {})",
-                self.span, 100.0 * accuracy, short(after), short(gradient)
+                "over the last {steps} steps D was right about {:.1} % of the samples and gave G's {} when G was to learn from it (norm of G's gradient: {})",
+                100.0 * accuracy, short(after), short(gradient)
             )
         })
     }
@@ -196,6 +198,19 @@ mod tests {
         assert_eq!(kinds(1000, |step| line(step, 1.0, 0.02, 0.9, 0.1)), []);
         assert_eq!(kinds(1000, |step| line(step, 0.97, 0.1, 0.1, 2.5)), []);
         assert_eq!(kinds(1000, |step| line(step, 0.5, 0.5, 0.5, 0.7)), []);
+    }
+
+    #[test]
+    fn seldom_lines_are_looked_at_over_a_longer_time() {
+        let mut players = Players::new(1000);
+        let won = |step: u64, players: &mut Players| {
+            players
+                .see(step, &line(step, 1.0, 0.005, 0.005, 5.0))
+                .iter()
+                .any(|(kind, said)| *kind == Kind::DWon && said.is_some())
+        };
+        let first = (1..=40).map(|i| 20 * i).find(|step| won(*step, &mut players));
+        assert_eq!(first, Some(400));
     }
 
     #[test]
