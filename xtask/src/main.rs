@@ -1,8 +1,8 @@
-//! The project's own commands: `cargo xtask train`, `test`, `bench`, `results`, `alarms`, `seeds`, `train-judge`, `tidy`, `ci`. Std only, so that it compiles in seconds.
+//! The project's own commands: `cargo xtask train`, `test`, `bench`, `results`, `alarms`, `seeds`, `losses`, `train-judge`, `tidy`, `ci`. Std only, so that it compiles in seconds.
 //!
 //! Nothing here links the toolkit: cargo and the binary `gan` are started as programs.
 //!
-//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`results`], [`alarms`], [`seeds`] (and [`runs`], which they share), [`judge`] (train-judge), [`ci`], [`tidy`] (the rules that no compiler checks),
+//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`results`], [`alarms`], [`seeds`], [`losses`] (and [`runs`], which they share), [`judge`] (train-judge), [`ci`], [`tidy`] (the rules that no compiler checks),
 //! [`cargo`] (one run of cargo), [`workspace`] (where things lie), [`fault`] (what can go wrong), [`nearest`] (what was meant).
 
 mod alarms;
@@ -10,6 +10,7 @@ mod cargo;
 mod ci;
 mod fault;
 mod judge;
+mod losses;
 mod nearest;
 mod results;
 mod runs;
@@ -23,8 +24,8 @@ use fault::{Fault, Outcome};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-const COMMANDS: [&str; 10] =
-    ["train", "test", "bench", "results", "alarms", "seeds", "train-judge", "tidy", "ci", "help"];
+const COMMANDS: [&str; 11] =
+    ["train", "test", "bench", "results", "alarms", "seeds", "losses", "train-judge", "tidy", "ci", "help"];
 
 const HELP: &str = "\
 The project's own commands.
@@ -39,6 +40,7 @@ cargo xtask results [PRESET…]
                            trains presets to their end with the release build; a table, pictures to docs/images/
 cargo xtask seeds PRESET N [OPTION…]
                            trains a preset with seeds 1 to N and judges each run
+cargo xtask losses [LOSS…]  every loss with each regulariser on dcgan-mnist, five minutes each
 cargo xtask alarms [NAME…]  trains what is broken on purpose (tests/broken) and presets over five seeds: which alarms come?
 cargo xtask train-judge [OUT.safetensors [EPOCHS [SEED]]]
                            trains the digit classifier that is shipped, by default over data/judge/digits.safetensors
@@ -64,6 +66,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
         "results" => results::run(rest),
         "alarms" => alarms::run(rest),
         "seeds" => seeds::run(rest),
+        "losses" => losses::run(rest),
         "train-judge" => judge::run(rest),
         "tidy" => alone("tidy", rest).and_then(|()| tidy::command()),
         "ci" => alone("ci", rest).and_then(|()| ci::run()),

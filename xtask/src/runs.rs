@@ -1,4 +1,4 @@
-//! What `results`, `alarms` and `seeds` share: starting `gan`, and reading what it left.
+//! What `results`, `alarms`, `seeds` and `losses` share: starting `gan`, and reading what it left.
 
 use crate::fault::Fault;
 use crate::workspace;
@@ -68,4 +68,27 @@ pub fn in_words(alarms: &[(u64, String)]) -> String {
         return "none".into();
     }
     alarms.iter().map(|(step, kind)| format!("{kind} at {step}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The values of metrics in the card that `gan evaluate --json` prints, those that are there.
+pub fn figures(card: &str, metrics: &[&str]) -> Vec<Option<f64>> {
+    let value = |metric: &&str| number(card.split_once(&format!("\"metric\":\"{metric}\""))?.1, "value");
+    metrics.iter().map(value).collect()
+}
+
+/// A figure in a table.
+pub fn shown(value: Option<f64>) -> String {
+    value.map_or("–".into(), |value| format!("{value:.4}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_read_from_a_card() {
+        let card =
+            "{\"figures\":[{\"metric\":\"fid\",\"value\":0.25,\"floor\":0.1},{\"metric\":\"modes\",\"value\":8.0}]}";
+        assert_eq!(figures(card, &["fid", "modes", "kid"]), [Some(0.25), Some(8.0), None]);
+    }
 }

@@ -62,8 +62,7 @@ fn print_row(rows: &[Row], row: &Row, headed: bool) {
         println!("| seed | seconds | {} | alarms |\n|---|---|{}---|", names.join(" | "), "---|".repeat(there.len()));
     }
     let name = if row.seed == 0 { "median".into() } else { row.seed.to_string() };
-    let figure = |i: &usize| row.figures[*i].map_or("–".into(), |value| format!("{value:.4}"));
-    let figures: Vec<String> = there.iter().map(figure).collect();
+    let figures: Vec<String> = there.iter().map(|i| runs::shown(row.figures[*i])).collect();
     println!("| {name} | {:.0} | {} | {} |", row.seconds, figures.join(" | "), row.alarms);
 }
 
@@ -76,12 +75,7 @@ fn judged(run: &Path, preset: &str) -> Result<Vec<Option<f64>>, Fault> {
     };
     let run = run.to_string_lossy().into_owned();
     let text = runs::printed(&[&["evaluate", &run, "--json"], samples].concat())?;
-    Ok(FIGURES.iter().map(|name| value(&text, name)).collect())
-}
-
-/// The value of a metric in a card.
-fn value(card: &str, metric: &str) -> Option<f64> {
-    runs::number(card.split_once(&format!("\"metric\":\"{metric}\""))?.1, "value")
+    Ok(runs::figures(&text, &FIGURES))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -96,13 +90,6 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn figures_are_read_from_a_card() {
-        let card =
-            "{\"figures\":[{\"metric\":\"fid\",\"value\":0.25,\"floor\":0.1},{\"metric\":\"modes\",\"value\":8.0}]}";
-        assert_eq!((value(card, "fid"), value(card, "modes"), value(card, "kid")), (Some(0.25), Some(8.0), None));
-    }
 
     #[test]
     fn a_median_is_the_middle_or_between_both() {

@@ -1,12 +1,12 @@
 //! One batch, and how it is made from a data set.
 
-use crate::{Dataset, Error, Sampler};
+use crate::{Dataset, Error, Sampler, Share};
 use candle_core::{Device, Tensor};
 use gan_core::Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Images for one step, on the CPU.
+/// Images for one step, on the CPU; where several processes share a batch, this one's.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// `[N, C, H, W]` (or `[N, D]` for points), float32 in [−1, 1].
@@ -19,6 +19,8 @@ pub struct Batch {
     pub epoch: u64,
     /// The batch's number, counted from 0 over all epochs.
     pub number: u64,
+    /// How many images it has on all processes.
+    pub whole: usize,
 }
 
 /// Whether images are mirrored.
@@ -38,23 +40,27 @@ pub(crate) struct Maker {
     pub(crate) dataset: Arc<dyn Dataset>,
     pub(crate) sampler: Sampler,
     pub(crate) flip: Flip,
+    pub(crate) share: Share,
 }
 
 impl Maker {
     /// Batch `number`. Gives up between two images once `stop` is set; its error is then not meant to be seen.
     pub(crate) fn make(&mut self, number: u64, stop: &AtomicBool) -> Result<Batch, Error> {
-        let indices = self.sampler.indices(number);
+        let all = self.sampler.indices(number);
+        let (whole, range) = (all.len(), self.share.range(all.len()));
+        let indices = all[range.clone()].to_vec();
         Ok(Batch {
-            images: self.images(number, &indices, stop)?,
+            images: self.images(number, range.start, &indices, stop)?,
             labels: self.labels(&indices)?,
             epoch: self.sampler.epoch_of(number),
             number,
             indices,
+            whole,
         })
     }
 
-    /// `[N, C, H, W]` or `[N, D]`
-    fn images(&self, number: u64, indices: &[usize], stop: &AtomicBool) -> Result<Tensor, Error> {
+    /// `[N, C, H, W]` or `[N, D]`; the first of them stands at `place` in the whole batch.
+    fn images(&self, number: u64, place: usize, indices: &[usize], stop: &AtomicBool) -> Result<Tensor, Error> {
         let (shape, size) = (self.dataset.shape(), self.dataset.pixels());
         let mut values = vec![0.0; indices.len() * size];
         for (&index, image) in indices.iter().zip(values.chunks_exact_mut(size)) {
@@ -64,15 +70,16 @@ impl Maker {
             self.dataset.write(index, image)?;
         }
         if self.flip == Flip::Random {
-            self.flip(number, &shape, &mut values);
+            self.flip(number, place, &shape, &mut values);
         }
         Ok(Tensor::from_vec(values, [&[indices.len()], &shape[..]].concat(), &Device::Cpu)?)
     }
 
     /// Mirrors some of the images `[N, C, H, W]` in `values`.
-    fn flip(&self, number: u64, shape: &[usize], values: &mut [f32]) {
+    fn flip(&self, number: u64, place: usize, shape: &[usize], values: &mut [f32]) {
         let &[channels, height, width] = shape else { return };
         let mut rng = Rng::numbered(self.sampler.sampling().seed, "data flip", number);
+        (0..place).for_each(|_| _ = rng.below(2));
         for image in values.chunks_exact_mut(channels * height * width) {
             if rng.below(2) == 1 {
                 image.chunks_exact_mut(width).for_each(<[f32]>::reverse);

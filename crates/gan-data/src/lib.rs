@@ -23,7 +23,7 @@
 //! - [`fetch`]: data sets from the Hugging Face Hub, with the feature `hub`;
 //! - [`error`]: what can go wrong.
 //!
-//! Within the loader, `batch` makes one batch and `workers` runs the threads.
+//! Within the loader, `batch` makes one batch, `share` is a process's part of it, and `workers` runs the threads.
 //!
 //! ```no_run
 //! use gan_data::{Dataset, LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling};
@@ -55,6 +55,7 @@ pub mod pack;
 pub mod points;
 pub mod resized;
 pub mod sampler;
+mod share;
 pub mod stacked;
 mod workers;
 
@@ -73,4 +74,5 @@ pub use pack::Pack;
 pub use points::{Points, Units};
 pub use resized::Resized;
 pub use sampler::{LastBatch, Order, Position, Sampler, Sampling};
+pub use share::Share;
 pub use stacked::{StackedMnist, StackedOptions};

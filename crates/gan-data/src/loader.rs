@@ -2,7 +2,7 @@
 
 use crate::batch::{Flip, Maker};
 use crate::workers::Workers;
-use crate::{Dataset, Error, Position, Sampler};
+use crate::{Dataset, Error, Position, Sampler, Share};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -37,13 +37,26 @@ impl Loader {
         if workers > MOST_WORKERS {
             return Err(setting("number of loader threads", workers, format!("0 to {MOST_WORKERS}")));
         }
-        Ok(Self { maker: Maker { dataset, sampler, flip: Flip::Never }, workers, running: None, next: 0 })
+        Ok(Self {
+            maker: Maker { dataset, sampler, flip: Flip::Never, share: Share::WHOLE },
+            workers,
+            running: None,
+            next: 0,
+        })
     }
 
     /// The same loader, mirroring images or not.
     #[must_use]
     pub fn with_flip(mut self, flip: Flip) -> Self {
         self.maker.flip = flip;
+        self.running = None;
+        self
+    }
+
+    /// The same loader, reading one part of each batch: the others are other processes'.
+    #[must_use]
+    pub fn with_share(mut self, share: Share) -> Self {
+        self.maker.share = share;
         self.running = None;
         self
     }
@@ -90,12 +103,12 @@ impl Loader {
         Ok(())
     }
 
-    /// Batch 0, made anew; the loader stays where it is.
+    /// Batch 0, made anew, all of it; the loader stays where it is.
     ///
     /// # Errors
     /// Whatever reading the images brings.
     pub fn first_batch(&self) -> Result<Batch, Error> {
-        self.maker.clone().make(0, &AtomicBool::new(false))
+        Maker { share: Share::WHOLE, ..self.maker.clone() }.make(0, &AtomicBool::new(false))
     }
 
     /// The data set.

@@ -13,7 +13,7 @@
 //!
 //! In reading order: [`reference`](mod@reference) (each function once more, in plain loops), [`conv`], [`linear`](mod@linear),
 //! [`norm`], [`activation`], [`pool`], [`resample`], [`dropout`](mod@dropout), [`chain`] (a whole network
-//! as one operation), [`update`] (optimiser steps). Apart from these,
+//! as one operation), [`ranks`] (batch norm over several processes), [`update`] (optimiser steps). Apart from these,
 //! because they need `unsafe`: [`mapped`] (files as slices), [`process`], [`timing`].
 
 pub mod reference;
@@ -27,6 +27,7 @@ pub mod mapped;
 pub mod norm;
 pub mod pool;
 pub mod process;
+pub mod ranks;
 pub mod resample;
 pub mod timing;
 pub mod update;
@@ -48,6 +49,7 @@ pub use linear::linear;
 pub use norm::{BatchStatistics, batch_norm_eval, batch_norm_train};
 pub use pool::{avg_pool2d, global_avg_pool2d, global_max_pool2d};
 pub use precision::Precision;
+pub use ranks::{Ranks, Sums};
 pub use resample::{upsample_nearest2d, zero_pad2d};
 pub use simd::Level;
 pub use storage::keeps_graph;

@@ -3,9 +3,13 @@
 //! Over `[N, C, H, W]` or `[N, C]`, a channel at a time: x̂ = (x − mean) / √(variance + ε), y = γ·x̂ + β. Which running
 //! averages follow from the statistics is the layer's business, not this module's.
 
+use crate::ranks::{self, Ranks, Sums};
 use crate::storage::{Real, elements, for_backward, keeps_graph, with_elements, with_real};
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, backend::BackendStorage, bail};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, backend::BackendStorage, bail,
+};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// What [`batch_norm_train`] found in the batch; without a graph.
 #[derive(Clone, Debug)]
@@ -18,29 +22,37 @@ pub struct BatchStatistics {
     pub count: usize,
 }
 
-/// Normalises by the batch's own statistics: x `[N, C, H, W]` or `[N, C]`, γ `[C]`, β `[C]` -> the same shape as x.
+/// Normalises by the batch's own statistics, or by those of all ranks' batches together: x `[N, C, H, W]` or `[N, C]`, γ `[C]`, β `[C]` -> the same shape as x.
 ///
 /// # Errors
 /// If the shapes do not fit, or if a channel has fewer than two numbers, which have no spread.
-pub fn batch_norm_train(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<(Tensor, BatchStatistics)> {
+pub fn batch_norm_train(
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    eps: f64,
+    ranks: &Ranks,
+) -> Result<(Tensor, BatchStatistics)> {
     let [n, c, plane] = planes(x.shape())?;
-    let count = n * plane;
-    if count == 1 {
+    let alone = n * plane;
+    if alone == 1 && ranks.is_none() {
         bail!("batch norm needs more than one number a channel, got input {:?}: use a larger batch", x.dims());
     }
     if gamma.elem_count() != c || beta.elem_count() != c {
         bail!("batch norm for {} channels got input {:?}", gamma.elem_count(), x.dims());
     }
     if !x.device().is_cpu() {
-        return composed(x, gamma, beta, eps);
+        return composed(x, gamma, beta, eps, ranks);
     }
     let moments =
         with_real!(x.dtype(), "batch norm", T => with_elements::<T, _>(&x.detach(), |x| moments(x, [n, c, plane]))?);
-    let (mean, variance): (Vec<f64>, Vec<f64>) = moments.into_iter().unzip();
+    let (mut mean, mut variance): (Vec<f64>, Vec<f64>) = moments.into_iter().unzip();
+    let count = ranks::merge(ranks, alone, &mut mean, &mut variance);
     let inverse: Vec<f64> = variance.iter().map(|v| 1.0 / (v + eps).sqrt()).collect();
     let host = |v: &[f64]| Tensor::new(v, x.device())?.to_dtype(x.dtype());
     let statistics = BatchStatistics { mean: host(&mean)?, variance: host(&variance)?, count };
-    let y = x.apply_op3(gamma, beta, BatchNorm { mean, inverse, eps, shape: [n, c, plane] })?;
+    let y =
+        x.apply_op3(gamma, beta, BatchNorm { mean, inverse, eps, shape: [n, c, plane], count, ranks: ranks.clone() })?;
     Ok((y, statistics))
 }
 
@@ -86,15 +98,63 @@ fn mean_keepdim(x: &Tensor) -> Result<Tensor> {
 }
 
 /// The same from candle's operations, for devices without a kernel here.
-fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<(Tensor, BatchStatistics)> {
-    let mean = mean_keepdim(x)?;
-    let centred = x.broadcast_sub(&mean)?;
-    let variance = mean_keepdim(&centred.sqr()?)?;
+fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64, ranks: &Ranks) -> Result<(Tensor, BatchStatistics)> {
+    let mut count = x.elem_count() / gamma.elem_count();
+    let over_ranks = |t: Tensor| match ranks {
+        Some(ranks) => t.apply_op1(Summed(Arc::clone(ranks))),
+        None => Ok(t),
+    };
+    if let Some(ranks) = ranks {
+        let mut total = [count as f64];
+        ranks.sum(&mut total);
+        count = total[0] as usize;
+    }
+    // Of this rank's numbers the part that they are of all.
+    let part = (x.elem_count() / gamma.elem_count()) as f64 / count as f64;
+    let mean = |x: &Tensor| over_ranks((mean_keepdim(x)? * part)?);
+    let centre = mean(x)?;
+    let centred = x.broadcast_sub(&centre)?;
+    let variance = mean(&centred.sqr()?)?;
     let normal = centred.broadcast_div(&(&variance + eps)?.sqrt()?)?;
     let y = normal.broadcast_mul(&column(gamma, x)?)?.broadcast_add(&column(beta, x)?)?;
     let flat = |t: &Tensor| t.detach().flatten_all();
-    let count = x.elem_count() / gamma.elem_count();
-    Ok((y, BatchStatistics { mean: flat(&mean)?, variance: flat(&variance)?, count }))
+    Ok((y, BatchStatistics { mean: flat(&centre)?, variance: flat(&variance)?, count }))
+}
+
+/// Numbers added up over all ranks, by way of the host. Their gradients are added up too: each rank's loss depends on every rank's numbers.
+struct Summed(Arc<dyn Sums>);
+
+impl Summed {
+    fn of(&self, t: &Tensor) -> Result<Tensor> {
+        let mut values: Vec<f64> = t.flatten_all()?.to_dtype(DType::F64)?.to_device(&Device::Cpu)?.to_vec1()?;
+        self.0.sum(&mut values);
+        Tensor::from_vec(values, t.shape(), &Device::Cpu)?.to_dtype(t.dtype())?.to_device(t.device())
+    }
+}
+
+impl CustomOp1 for Summed {
+    fn name(&self) -> &'static str {
+        "sum-over-ranks"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        with_real!(x.dtype(), self.name(), T => {
+            let mut values: Vec<f64> = elements::<T>(x, layout)?.iter().map(|v| v.wide()).collect();
+            self.0.sum(&mut values);
+            Ok((T::store(values.into_iter().map(T::of).collect()), layout.shape().clone()))
+        })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &candle_core::CudaStorage, layout: &Layout) -> Result<(candle_core::CudaStorage, Shape)> {
+        use candle_core::backend::BackendDevice;
+        let (y, shape) = self.cpu_fwd(&x.to_cpu_storage()?, layout)?;
+        Ok((x.device().storage_from_cpu_storage(&y)?, shape))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(self.of(&g.detach())?))
+    }
 }
 
 /// Mean and biased variance of each channel; summed in f64, plane after plane.
@@ -117,6 +177,9 @@ struct BatchNorm {
     inverse: Vec<f64>,
     eps: f64,
     shape: [usize; 3],
+    /// Numbers that a channel's statistics are over.
+    count: usize,
+    ranks: Ranks,
 }
 
 impl CustomOp3 for BatchNorm {
@@ -154,6 +217,9 @@ impl CustomOp3 for BatchNorm {
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         if keeps_graph() {
+            if self.ranks.is_some() {
+                bail!("batch norm over several ranks has no second derivative: leave train.sync_batch_norm off");
+            }
             return self.differentiable_bwd(&for_backward(x), gamma, beta, g);
         }
         with_real!(x.dtype(), self.name(), T => self.fused_bwd::<T>(x, gamma, beta, g))
@@ -186,7 +252,11 @@ impl BatchNorm {
         let (sums, dx) = with_elements::<T, _>(x, |xs| {
             with_elements::<T, _>(g, |gs| {
                 let sums = self.sums(xs, gs);
-                let dx = x.track_op().then(|| self.input_grad(xs, gs, &gammas, &sums));
+                let dx = x.track_op().then(|| {
+                    let (a, b): (Vec<f64>, Vec<f64>) = sums.iter().copied().unzip();
+                    let [a, b] = ranks::both(&self.ranks, &a, &b);
+                    self.input_grad(xs, gs, &gammas, &a.into_iter().zip(b).collect::<Vec<_>>())
+                });
                 (sums, dx)
             })
         })??;
@@ -219,7 +289,7 @@ impl BatchNorm {
     }
 
     fn input_grad<T: Real>(&self, x: &[T], g: &[T], gamma: &[f64], sums: &[(f64, f64)]) -> Vec<T> {
-        let count = (self.shape[0] * self.shape[2]) as f64;
+        let count = self.count as f64;
         self.map_planes::<T, _>(
             x,
             |channel| {

@@ -47,7 +47,7 @@ fn convolutions_with_a_small_end() {
 fn batch_norm_over_images_and_vectors() {
     for shape in [vec![3, 2, 2, 3], vec![5, 2]] {
         check_gradients("batch norm", &[made(&shape, 1), made(&[2], 2), made(&[2], 3)], |t| {
-            weigh(&gan_kernels::batch_norm_train(&t[0], &t[1], &t[2], 1e-3)?.0)
+            weigh(&gan_kernels::batch_norm_train(&t[0], &t[1], &t[2], 1e-3, &None)?.0)
         });
     }
     check_gradients("batch norm, given statistics", &[made(&[3, 2, 2, 2], 1), made(&[2], 2), made(&[2], 3)], |t| {

@@ -73,7 +73,7 @@ proptest! {
         let (x, gamma, beta) = (made(&[n, c, h, w], 5), made(&[c], 6), made(&[c], 7));
         let (y, mean, variance) =
             reference::batch_norm(&values(&x), [n, c, h * w], &values(&gamma), &values(&beta), 1e-3);
-        let (ours, statistics) = gan_kernels::batch_norm_train(&x, &gamma, &beta, 1e-3).unwrap();
+        let (ours, statistics) = gan_kernels::batch_norm_train(&x, &gamma, &beta, 1e-3, &None).unwrap();
         prop_assert!(largest_difference(&values(&ours), &y) < 1e-12);
         prop_assert!(largest_difference(&values(&statistics.mean), &mean) < 1e-12);
         prop_assert!(largest_difference(&values(&statistics.variance), &variance) < 1e-12);
@@ -165,6 +165,6 @@ fn dropout_drops_by_the_numbers_it_is_given() -> Result<()> {
 #[test]
 fn batch_norm_refuses_a_single_number() {
     let one = made(&[1, 3, 1, 1], 1);
-    let error = gan_kernels::batch_norm_train(&one, &made(&[3], 2), &made(&[3], 3), 1e-5).unwrap_err();
+    let error = gan_kernels::batch_norm_train(&one, &made(&[3], 2), &made(&[3], 3), 1e-5, &None).unwrap_err();
     assert!(error.to_string().contains("larger batch"));
 }

@@ -36,7 +36,7 @@ fn gradients_of_gradients() {
         penalty(t, |t| square(&gan_kernels::linear(&t[0], &t[1], Some(&t[2]))?))
     });
     check_gradients("batch norm", &[made(&[3, 2, 2, 2], 1), made(&[2], 2), made(&[2], 3)], |t| {
-        penalty(t, |t| square(&gan_kernels::batch_norm_train(&t[0], &t[1], &t[2], 1e-2)?.0))
+        penalty(t, |t| square(&gan_kernels::batch_norm_train(&t[0], &t[1], &t[2], 1e-2, &None)?.0))
     });
     type Case = (&'static str, fn(&Tensor) -> Result<Tensor>);
     let cases: [Case; 6] = [

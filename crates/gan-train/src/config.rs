@@ -199,6 +199,9 @@ pub struct TrainConfig {
     /// Parts that each batch is cut into, to save memory; their gradients are averaged before the step.
     #[serde(default = "single", skip_serializing_if = "is_single")]
     pub accumulate: usize,
+    /// Whether batch norm takes its statistics over the batches of all processes that train together, or each over its own.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub sync_batch_norm: bool,
     /// Samples that D sees at once (PacGAN; Lin et al. 2018, arXiv:1712.04086).
     #[serde(default = "single", skip_serializing_if = "is_single")]
     pub pack: usize,
@@ -251,6 +254,9 @@ fn once() -> u64 {
 }
 fn yes() -> bool {
     true
+}
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// What the players' turns are counted in.

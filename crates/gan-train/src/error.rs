@@ -21,6 +21,9 @@ pub enum Error {
         /// What went wrong and what to do.
         problem: String,
     },
+    /// Something is wrong between the processes that train together.
+    #[error("{0}")]
+    Ranks(#[from] gan_comm::Error),
     /// A loss or gradient that is not a number any more.
     #[error(
         "step {step}: {what} is not finite ({value}). Nothing of that step was saved. Likely cause: a rate that is too high; \

@@ -3,6 +3,7 @@
 use crate::config::{BiasCorrection, OptimizerConfig};
 use crate::error::{Error, Result};
 use candle_core::{Tensor, Var, backprop::GradStore};
+use gan_comm::Communicator;
 use gan_core::Param;
 use gan_kernels::update::{self, Average, Epsilon, Step};
 use std::collections::BTreeMap;
@@ -94,6 +95,21 @@ impl Optimizer {
             if let Some(scaled) = grads.get(&slot.var).map(|grad| grad * factor).transpose()? {
                 grads.insert(&slot.var, scaled);
             }
+        }
+        Ok(())
+    }
+
+    /// Adds up the gradients of the variables that it steps over all ranks.
+    ///
+    /// # Errors
+    /// If a rank is gone, and from candle.
+    pub fn sum_over(&self, grads: &mut GradStore, ranks: &dyn Communicator) -> Result<()> {
+        for slot in &self.slots {
+            let Some(grad) = grads.get(&slot.var) else { continue };
+            let mut values: Vec<f32> = grad.flatten_all()?.to_vec1()?;
+            ranks.sum(&mut values)?;
+            let sum = Tensor::from_vec(values, grad.shape(), grad.device())?;
+            grads.insert(&slot.var, sum);
         }
         Ok(())
     }

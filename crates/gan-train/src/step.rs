@@ -13,8 +13,10 @@ use std::time::Instant;
 mod objective;
 mod of_d;
 mod of_g;
+mod team;
 
 pub use objective::{Batch, Batches, Due, Objective, View};
+pub use team::Team;
 
 /// What an update of D found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +46,8 @@ pub struct Seconds {
     pub forward: f64,
     /// Gradients.
     pub backward: f64,
+    /// Adding up what all processes found.
+    pub together: f64,
     /// The gradients' norm and the optimiser's step.
     pub optimizer: f64,
 }
@@ -68,7 +72,7 @@ pub struct GUpdate {
     pub seconds: Seconds,
 }
 
-/// Steps D once on batches, whose gradients are averaged; `step` is for messages.
+/// Steps D once on batches, whose gradients are averaged, together with those of the other processes; `step` is for messages.
 ///
 /// # Errors
 /// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
@@ -77,75 +81,81 @@ pub fn update_discriminator(
     optimizer: &mut Optimizer,
     batches: &[Batch],
     objective: &Objective,
+    team: &Team,
     rng: &mut Rng,
     step: u64,
 ) -> Result<DUpdate> {
     let mut seconds = Seconds::default();
     let mut found = Averaged::default();
-    let mut total: Option<GradStore> = None;
+    let mut grads: Option<GradStore> = None;
     for batch in batches {
-        let of_batch = of_d::on_batch(d, optimizer, batch, objective, rng, step, &mut seconds)?;
+        let of_batch = of_d::on_batch(d, optimizer, batch, objective, team, rng, &mut seconds)?;
         found.add(&of_batch.found, batch.fake.dim(0)?);
-        total = Some(gathered(optimizer, total, of_batch.grads, share(batch, batches)?)?);
+        gather(optimizer, &mut grads, of_batch.grads)?;
     }
     let mut start = Instant::now();
-    let grad_norm = stepped(optimizer, total, objective, "grad_norm_d", step)?;
+    let mut grads = grads.ok_or_else(no_batch)?;
+    team.together(optimizer, &mut grads, &mut found.sums)?;
+    seconds.together = lap(&mut start);
+    let [loss, real, fake, accuracy, penalty, zero] = found.mean(team.whole);
+    finite(loss, "loss_d", step)?;
+    finite(penalty, "penalty_d", step)?;
+    let grad_norm = stepped(optimizer, grads, objective, "grad_norm_d", step)?;
     if let Some(limit) = objective.clip_weights {
         optimizer.clamp(limit)?;
     }
     seconds.optimizer += lap(&mut start);
-    let [loss, real, fake, accuracy, penalty, zero] = found.mean();
     let penalty = (!objective.penalties.is_empty()).then_some(penalty);
     Ok(DUpdate { loss, real, fake, accuracy, grad_norm, penalty, zero, seconds })
+}
+
+fn no_batch() -> Error {
+    candle_core::Error::Msg("no batch to learn from".into()).into()
 }
 
 /// Steps by the gradients of all batches, and gives their norm, which is called `name`.
 fn stepped(
     optimizer: &mut Optimizer,
-    total: Option<GradStore>,
+    mut grads: GradStore,
     objective: &Objective,
     name: &'static str,
     step: u64,
 ) -> Result<f64> {
-    let Some(mut grads) = total else { return Err(candle_core::Error::Msg("no batch to learn from".into()).into()) };
     let norm = finite(optimizer.gradient_norm(&grads)?, name, step)?;
     optimizer.clip(&mut grads, norm, objective.clip_norm)?;
     optimizer.step(&grads)?;
     Ok(norm)
 }
 
-/// A batch's part of all samples.
-fn share(batch: &Batch, all: &[Batch]) -> Result<f64> {
-    let sizes = all.iter().map(|batch| batch.fake.dim(0)).collect::<candle_core::Result<Vec<_>>>()?;
-    Ok(batch.fake.dim(0)? as f64 / sizes.iter().sum::<usize>() as f64)
-}
-
-/// `total` and `share` of `grads`.
-fn gathered(optimizer: &Optimizer, total: Option<GradStore>, mut grads: GradStore, share: f64) -> Result<GradStore> {
-    if share < 1.0 {
-        optimizer.scale(&mut grads, share)?;
+/// Adds `grads` to `total`.
+fn gather(optimizer: &Optimizer, total: &mut Option<GradStore>, grads: GradStore) -> Result<()> {
+    match total {
+        Some(total) => optimizer.add_gradients(total, &grads),
+        None => {
+            *total = Some(grads);
+            Ok(())
+        }
     }
-    let Some(mut total) = total else { return Ok(grads) };
-    optimizer.add_gradients(&mut total, &grads)?;
-    Ok(total)
 }
 
 /// Means over batches, each counted by its size.
-#[derive(Default)]
 struct Averaged<const N: usize> {
-    sums: Option<[f64; N]>,
-    count: f64,
+    sums: [f64; N],
+}
+
+impl<const N: usize> Default for Averaged<N> {
+    fn default() -> Self {
+        Self { sums: [0.0; N] }
+    }
 }
 
 impl<const N: usize> Averaged<N> {
     fn add(&mut self, values: &[f64; N], count: usize) {
-        let sums = self.sums.get_or_insert([0.0; N]);
-        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * count as f64);
-        self.count += count as f64;
+        self.sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * count as f64);
     }
 
-    fn mean(&self) -> [f64; N] {
-        self.sums.map_or([f64::NAN; N], |sums| sums.map(|sum| sum / self.count))
+    fn mean(&self, count: usize) -> [f64; N] {
+        self.sums.map(|sum| sum / count as f64)
     }
 }
 
@@ -159,25 +169,30 @@ pub fn update_generator(
     optimizer: &mut Optimizer,
     (batches, zero): (&[Batch], f64),
     objective: &Objective,
+    team: &Team,
     rng: &mut Rng,
     step: u64,
 ) -> Result<GUpdate> {
     let mut seconds = Seconds::default();
     let mut found = Averaged::default();
-    let mut total: Option<GradStore> = None;
+    let mut grads: Option<GradStore> = None;
     for batch in batches {
         let mut start = Instant::now();
-        let (loss, logits, zero) = of_g::fooled(d, batch, zero, objective, rng)?;
+        let (loss, logits, zero) = of_g::fooled(d, batch, zero, objective, team, rng)?;
         seconds.forward += lap(&mut start);
-        let (loss, grads) = gradients(&loss, step, "loss_g")?;
+        let (loss, of_batch) = gradients(&loss, team.part(batch)?)?;
         seconds.backward += lap(&mut start);
         found.add(&[loss, mean_probability(&(logits - zero)?)?], batch.fake.dim(0)?);
-        total = Some(gathered(optimizer, total, grads, share(batch, batches)?)?);
+        gather(optimizer, &mut grads, of_batch)?;
     }
     let mut start = Instant::now();
-    let grad_norm = stepped(optimizer, total, objective, "grad_norm_g", step)?;
+    let mut grads = grads.ok_or_else(no_batch)?;
+    team.together(optimizer, &mut grads, &mut found.sums)?;
+    seconds.together = lap(&mut start);
+    let [loss, fake] = found.mean(team.whole);
+    finite(loss, "loss_g", step)?;
+    let grad_norm = stepped(optimizer, grads, objective, "grad_norm_g", step)?;
     seconds.optimizer = lap(&mut start);
-    let [loss, fake] = found.mean();
     Ok(GUpdate { loss, fake, grad_norm, seconds })
 }
 
@@ -187,10 +202,10 @@ fn charged(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Objecti
     Ok(Some((gan_core::loss::auxiliary(found, classes)? * objective.auxiliary)?))
 }
 
-/// The loss's value, found finite, and its gradients.
-fn gradients(loss: &Tensor, step: u64, name: &'static str) -> Result<(f64, GradStore)> {
-    let value = finite(f64::from(loss.to_scalar::<f32>()?), name, step)?;
-    Ok((value, loss.backward()?))
+/// The loss's value, and the gradients of `part` of it.
+fn gradients(loss: &Tensor, part: f64) -> Result<(f64, GradStore)> {
+    let value = f64::from(loss.to_scalar::<f32>()?);
+    Ok((value, if part == 1.0 { loss.backward()? } else { (loss * part)?.backward()? }))
 }
 
 fn finite(value: f64, what: &'static str, step: u64) -> Result<f64> {

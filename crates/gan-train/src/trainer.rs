@@ -6,7 +6,7 @@ use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
-use crate::step::{Batches, Due, Objective, View, update_discriminator, update_generator};
+use crate::step::{Batches, Due, Objective, Team, View, update_discriminator, update_generator};
 use candle_core::{Device, Tensor};
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Rng};
 use gan_data::Loader;
@@ -17,6 +17,7 @@ mod check;
 mod report;
 mod samples;
 mod show;
+mod team;
 
 pub use report::{Parts, StepReport};
 use samples::{Last, Samples};
@@ -40,6 +41,8 @@ pub struct Trainer {
     pub(crate) rollbacks: u64,
     /// Latent vectors to use before any are drawn.
     pub(crate) queued: VecDeque<Tensor>,
+    /// The processes that train together.
+    team: Team,
     device: Device,
 }
 
@@ -112,6 +115,7 @@ impl Trainer {
             step: 0,
             rollbacks: 0,
             queued: VecDeque::new(),
+            team: Team::single(),
             device: device.clone(),
             plan,
             generator,
@@ -209,7 +213,7 @@ impl Trainer {
         self.optimizer_g.set_rate_factor(factor);
         self.optimizer_d.set_rate_factor(factor);
         let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
-        let mut last = Last { size: train.batch, seen: None, real: None, classes: None };
+        let mut last = Last { size: train.batch, whole: train.batch, seen: None, real: None, classes: None };
         let mut zero = 0.0;
         look(Moment::BeforeD, self)?;
         for update in 0..turn.d {
@@ -222,20 +226,21 @@ impl Trainer {
                 None => None,
             };
             report.parts.data += start.elapsed().as_secs_f64();
-            let size = real.dim(0)?;
-            report.images += size as u64;
+            let (size, whole) = (real.dim(0)?, batch.whole);
+            report.images += whole as u64;
             let batches = self.with_samples(
                 Samples::OfD,
                 (Some(&real), classes.as_ref()),
-                size,
+                (size, whole),
                 train.fakes_mode,
                 &mut report.parts,
             )?;
             let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_d);
-            let update = update_discriminator(d, optimizer, &batches, &objective, &mut self.dropout, number)?;
+            let update =
+                update_discriminator(d, optimizer, &batches, &objective, &self.team, &mut self.dropout, number)?;
             zero = update.zero;
             report.d(update);
-            last = Last { size, seen: train.reuse_fakes.then_some(batches), real: Some(real), classes };
+            last = Last { size, whole, seen: train.reuse_fakes.then_some(batches), real: Some(real), classes };
         }
         look(Moment::AfterD, self)?;
         for _ in 0..turn.g {
@@ -246,16 +251,18 @@ impl Trainer {
                     self.with_samples(
                         Samples::OfG,
                         (real, classes.as_ref()),
-                        last.size,
+                        (last.size, last.whole),
                         FakesMode::Train,
                         &mut report.parts,
                     )?
                 }
             };
             let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_g);
-            report.g(update_generator(d, optimizer, (&batches, zero), &objective, &mut self.dropout, number)?);
+            let (seen, team) = ((&batches[..], zero), &self.team);
+            report.g(update_generator(d, optimizer, seen, &objective, team, &mut self.dropout, number)?);
         }
         look(Moment::AfterG, self)?;
+        self.average_running()?;
         self.ema.iter_mut().try_for_each(Ema::follow)?;
         self.step = number;
         Ok(report)

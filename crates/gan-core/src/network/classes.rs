@@ -21,7 +21,7 @@ impl Network {
         let zeros = ones.zeros_like()?;
         let normal = match &pass.mode {
             Mode::Train(_) => {
-                let (value, batch) = gan_kernels::batch_norm_train(&x.value, &ones, &zeros, l.eps)?;
+                let (value, batch) = gan_kernels::batch_norm_train(&x.value, &ones, &zeros, l.eps, &pass.ranks)?;
                 self.follow(index, batch)?;
                 let change = x.change.as_ref().map(|t| norm_tangent(&x.value, t, &ones, l.eps)).transpose()?;
                 Dual { value, change }

@@ -32,7 +32,7 @@ impl Network {
                 let (spec, extra) = shape::transpose_spec(l, size()?);
                 gan_kernels::conv_transpose2d(x, &self.kernel(index, 0, pass)?, bias(l.bias)?.as_ref(), &spec, extra)
             }
-            Layer::BatchNorm(l) => self.batch_norm(index, l.batch_norm.eps, x, [p(0)?, p(1)?], &pass.mode),
+            Layer::BatchNorm(l) => self.batch_norm(index, l.batch_norm.eps, x, [p(0)?, p(1)?], pass),
             Layer::LeakyRelu(l) => gan_kernels::leaky_relu(x, l.leaky_relu),
             Layer::Relu => gan_kernels::relu(x),
             Layer::Tanh => gan_kernels::tanh(x),
@@ -66,14 +66,14 @@ impl Network {
         eps: f64,
         x: &Tensor,
         [gamma, beta]: [Tensor; 2],
-        mode: &Mode,
+        pass: &Pass,
     ) -> Result<Tensor> {
-        if let Mode::Eval = mode {
+        if let Mode::Eval = pass.mode {
             let running = self.running(index..index + 1)?;
             let [mean, variance] = &running[0];
             return gan_kernels::batch_norm_eval(x, &gamma, &beta, mean, variance, eps);
         }
-        let (y, batch) = gan_kernels::batch_norm_train(x, &gamma, &beta, eps)?;
+        let (y, batch) = gan_kernels::batch_norm_train(x, &gamma, &beta, eps, &pass.ranks)?;
         self.follow(index, batch)?;
         Ok(y)
     }

@@ -114,7 +114,7 @@ impl Network {
         let theta = self.theta(segment, pass)?;
         let given = self.running(layers.clone())?;
         let (statistics, noise) = match &mut pass.mode {
-            Mode::Train(rng) => (Statistics::Batch, noise(chain, x.dim(0)?, rng)?),
+            Mode::Train(rng) => (Statistics::Batch(&pass.ranks), noise(chain, x.dim(0)?, rng)?),
             Mode::Eval => (Statistics::Given(&given), vec![]),
         };
         let (y, found) = chain.apply(x, &theta, Run { statistics, noise, from, to })?;

@@ -2,6 +2,7 @@
 
 use crate::rng::Rng;
 use candle_core::Tensor;
+use gan_kernels::Ranks;
 
 /// Whether a network trains or is used; decides batch norm's statistics and dropout.
 #[derive(Debug)]
@@ -55,18 +56,21 @@ pub struct Pass<'a> {
     pub features: Features,
     /// Each sample's class, `[N]` u32, for networks that know classes.
     pub classes: Option<&'a Tensor>,
+    /// Over whose batches batch norm takes its statistics while training: this one alone, or those of all processes.
+    pub ranks: Ranks,
 }
 
 impl<'a> Pass<'a> {
     /// A training pass with gradients for the weights.
     pub fn train(rng: &'a mut Rng) -> Self {
-        Self { mode: Mode::Train(rng), weights: Weights::Trained, features: Features::Left, classes: None }
+        let (features, classes, ranks) = (Features::Left, None, None);
+        Self { mode: Mode::Train(rng), weights: Weights::Trained, features, classes, ranks }
     }
 
     /// A training pass through a network whose weights stay as they are while another one learns from it. Its running averages
     /// follow the batch, as in PyTorch.
     pub fn frozen(rng: &'a mut Rng) -> Self {
-        Self { mode: Mode::Train(rng), weights: Weights::Frozen, features: Features::Left, classes: None }
+        Self { weights: Weights::Frozen, ..Self::train(rng) }
     }
 
     /// The same, with features.
@@ -79,6 +83,11 @@ impl<'a> Pass<'a> {
         Self { classes, ..self }
     }
 
+    /// The same, with batch norm over all these ranks' batches.
+    pub fn over(self, ranks: &Ranks) -> Self {
+        Self { ranks: ranks.clone(), ..self }
+    }
+
     /// A training pass with gradients for the weights that sees the kernels of the pass before it, spectral norms included.
     pub fn steady(rng: &'a mut Rng) -> Self {
         Self { weights: Weights::Steady, ..Self::train(rng) }
@@ -86,6 +95,7 @@ impl<'a> Pass<'a> {
 
     /// Use, without gradients for the weights.
     pub fn eval() -> Self {
-        Self { mode: Mode::Eval, weights: Weights::Frozen, features: Features::Left, classes: None }
+        let (features, classes, ranks) = (Features::Left, None, None);
+        Self { mode: Mode::Eval, weights: Weights::Frozen, features, classes, ranks }
     }
 }

@@ -70,7 +70,7 @@ impl Network {
         }
         let trained = pass.weights;
         let (features, classes) = (pass.features, pass.classes);
-        let mut of_values = Pass { mode: pass.mode.again(), weights, features, classes };
+        let mut of_values = Pass { mode: pass.mode.again(), weights, features, classes, ranks: None };
         let y = self.layer(index, x, &mut of_values)?;
         let p = |i: usize| self.weight(index, i, trained);
         let size = || -> Result<[usize; 2]> {

@@ -6,6 +6,7 @@ use super::{Chain, Link, Stage, Weights};
 use crate::conv::kernel;
 use crate::conv::winograd::Direction;
 use crate::layout::{channels_first, channels_last};
+use crate::ranks;
 use crate::rows::{act, norm};
 use crate::scratch::Buffer;
 use crate::simd::Level;
@@ -178,6 +179,8 @@ fn norm_back(stage: &Stage, trace: &mut Trace, index: usize, theta: &[f32], g: &
         }
     }
     let m = if trace.given { f64::INFINITY } else { found.count as f64 };
+    // The parameters' gradients are added up later, with all others.
+    let [sums, with_x] = ranks::both(&trace.ranks, &sums, &with_x);
     let even: Vec<f32> = (0..c).map(|i| (f64::from(scale[i]) * sums[i] / m) as f32).collect();
     let along: Vec<f32> =
         (0..c).map(|i| (f64::from(scale[i]) * inverse[i] * inverse[i] * with_x[i] / m) as f32).collect();

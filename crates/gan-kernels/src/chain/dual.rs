@@ -81,7 +81,15 @@ fn size(sides: Sides) -> usize {
 /// Stages that treat values and tangents alike keep nothing.
 fn nothing(samples: usize, stages: usize) -> Trace {
     let keep = Keep { input: true, parameters: false };
-    Trace { samples, keep, given: false, values: (0..=stages).map(|_| None).collect(), norms: vec![], noise: vec![] }
+    Trace {
+        samples,
+        keep,
+        given: false,
+        values: (0..=stages).map(|_| None).collect(),
+        norms: vec![],
+        noise: vec![],
+        ranks: None,
+    }
 }
 
 /// The activation behind a stage, or that is the stage.
@@ -131,7 +139,7 @@ impl Tangent {
                     act::forward(level, *act, None, values, stage.output[2]);
                     act::backward(level, *act, values, tangents);
                 }
-                _ => y = chain.stage(index, &value, 2 * n, theta, Normalise::Batch, &mut nothing(2 * n, 0))?,
+                _ => y = chain.stage(index, &value, 2 * n, theta, Normalise::Batch(&None), &mut nothing(2 * n, 0))?,
             }
             let bent = act_of(stage) != Act::Identity;
             kept.outputs.push(bent.then(|| Buffer::of(&y[..half])));

@@ -6,6 +6,7 @@ use crate::conv::kernel;
 use crate::conv::winograd::Direction;
 use crate::layout::{channels_first, channels_last};
 use crate::parallel::each;
+use crate::ranks::{self, Ranks};
 use crate::rows::act::{self, Act};
 use crate::rows::norm::{self, Channels};
 use crate::scratch::Buffer;
@@ -30,8 +31,8 @@ impl Keep {
 /// What batch norm normalises by.
 #[derive(Clone, Copy)]
 pub(crate) enum Normalise<'a> {
-    /// The batch's own statistics.
-    Batch,
+    /// The batch's own statistics, or those of all ranks' batches.
+    Batch(&'a Ranks),
     /// Given ones: mean and variance of each norm in turn.
     Given(&'a [[Vec<f32>; 2]]),
 }
@@ -57,6 +58,8 @@ pub(crate) struct Trace {
     pub norms: Vec<Found>,
     /// Of each dropout in turn.
     pub noise: Vec<Buffer>,
+    /// Over whose batches the statistics are.
+    pub ranks: Ranks,
 }
 
 fn size(sides: Sides) -> usize {
@@ -115,8 +118,11 @@ impl Chain {
         noise: Vec<Buffer>,
         keep: Keep,
     ) -> Result<(Buffer, Trace)> {
-        let given = matches!(by, Normalise::Given(_));
-        let mut trace = Trace { samples, keep, given, values: vec![], norms: vec![], noise };
+        let (given, ranks) = match by {
+            Normalise::Batch(ranks) => (false, ranks.clone()),
+            Normalise::Given(_) => (true, None),
+        };
+        let mut trace = Trace { samples, keep, given, values: vec![], norms: vec![], noise, ranks };
         let (mut value, mut drops) = (x, 0);
         for (index, stage) in self.stages.iter().enumerate() {
             let output = if let Link::Dropout(rate) = stage.link {
@@ -170,14 +176,14 @@ impl Chain {
                         let [mean, variance] = &all[trace.norms.len()];
                         Found { mean: mean.clone(), variance: variance.clone(), centre: vec![], count: 0 }
                     }
-                    Normalise::Batch => {
-                        let count = samples * h * w;
+                    Normalise::Batch(ranks) => {
+                        let (mut mean, mut variance) = norm::moments(level, x, c);
+                        let count = merged(ranks, samples * h * w, &mut mean, &mut variance);
                         if count < 2 {
                             bail!(
                                 "batch norm needs more than one number a channel, got [{samples}, {c}, {h}, {w}]: use a larger batch"
                             );
                         }
-                        let (mean, variance) = norm::moments(level, x, c);
                         Found { mean: vec![], variance, centre: mean, count }
                     }
                 };
@@ -224,6 +230,21 @@ impl Chain {
         }
         Ok(y)
     }
+}
+
+/// [`ranks::merge`] of single precision.
+fn merged(ranks: &Ranks, count: usize, mean: &mut [f32], variance: &mut [f32]) -> usize {
+    if ranks.is_none() {
+        return count;
+    }
+    let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+    let mut both = [wide(mean), wide(variance)];
+    let [means, variances] = &mut both;
+    let count = ranks::merge(ranks, count, means, variances);
+    for (to, from) in [mean, variance].into_iter().zip(&both) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from as f32);
+    }
+    count
 }
 
 impl Chain {

@@ -5,6 +5,7 @@ use super::{Chain, Link, Sides};
 use crate::layout::{channels_first, channels_last};
 use crate::norm::BatchStatistics;
 use crate::parallel::with_work;
+use crate::ranks::Ranks;
 use crate::scratch::Buffer;
 use crate::storage::{elements, with_elements};
 use candle_core::{CpuStorage, CustomOp2, Device, Result, Shape, Tensor, bail};
@@ -22,8 +23,8 @@ pub enum Layout {
 /// What batch norm normalises by.
 #[derive(Clone, Copy, Debug)]
 pub enum Statistics<'a> {
-    /// The batch's own.
-    Batch,
+    /// The batch's own, or those of all ranks' batches together.
+    Batch(&'a Ranks),
     /// Mean and variance, `[C]` each, of each batch norm in turn.
     Given(&'a [[Tensor; 2]]),
 }
@@ -59,10 +60,10 @@ impl Chain {
         run: Run,
     ) -> Result<(Tensor, Vec<BatchStatistics>)> {
         let samples = self.check(x, run.from)?;
-        let given = match run.statistics {
-            Statistics::Batch => None,
+        let (given, ranks) = match run.statistics {
+            Statistics::Batch(ranks) => (None, ranks.clone()),
             Statistics::Given(all) => {
-                Some(all.iter().map(|[m, v]| Ok([m.to_vec1()?, v.to_vec1()?])).collect::<Result<_>>()?)
+                (Some(all.iter().map(|[m, v]| Ok([m.to_vec1()?, v.to_vec1()?])).collect::<Result<_>>()?), None)
             }
         };
         let noise = run.noise.iter().map(|t| with_elements::<f32, _>(t, Buffer::of)).collect::<Result<_>>()?;
@@ -72,6 +73,7 @@ impl Chain {
             chain: Arc::clone(self),
             samples,
             given,
+            ranks,
             noise: Mutex::new(noise),
             layouts: [run.from, run.to],
             keep,
@@ -123,6 +125,7 @@ struct Pass {
     chain: Arc<Chain>,
     samples: usize,
     given: Option<Vec<[Vec<f32>; 2]>>,
+    ranks: Ranks,
     noise: Mutex<Vec<Buffer>>,
     layouts: [Layout; 2],
     keep: Keep,
@@ -161,7 +164,7 @@ impl Pass {
     }
 
     fn forward(&self, x: &[f32], theta: &[f32]) -> Result<Vec<f32>> {
-        let by = self.given.as_ref().map_or(Normalise::Batch, |all| Normalise::Given(all));
+        let by = self.given.as_ref().map_or(Normalise::Batch(&self.ranks), |all| Normalise::Given(all));
         let noise = std::mem::take(&mut *self.noise.lock().unwrap_or_else(|e| e.into_inner()));
         let x = inward(x, self.chain.input, self.layouts[0]);
         let (y, mut trace) = self.chain.forward(x, self.samples, theta, by, noise, self.keep)?;

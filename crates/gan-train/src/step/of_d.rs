@@ -1,6 +1,6 @@
 //! D's part of its update: its losses and penalties on one batch, and their gradients.
 
-use super::{Batch, Batches, Objective, Seconds, charged, finite, gradients, lap, mean, mean_probability};
+use super::{Batch, Batches, Objective, Seconds, Team, charged, gradients, lap, mean, mean_probability};
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
@@ -21,11 +21,11 @@ pub(super) fn on_batch(
     optimizer: &Optimizer,
     batch: &Batch,
     objective: &Objective,
+    team: &Team,
     rng: &mut Rng,
-    step: u64,
     seconds: &mut Seconds,
 ) -> Result<OnBatch> {
-    let mut start = Instant::now();
+    let (mut start, share) = (Instant::now(), team.part(batch)?);
     let Some(real) = &batch.real else {
         return Err(candle_core::Error::Msg("D has no real samples to learn from".into()).into());
     };
@@ -34,23 +34,23 @@ pub(super) fn on_batch(
     let classes = batch.classes.as_ref();
     let (on_real, on_fake, loss, mut grads) = match objective.batches {
         Batches::Separate if objective.loss.compares() => {
-            let on_real = judged(d, &real, objective, classes, rng)?;
-            let on_fake = judged(d, &fake, objective, classes, rng)?;
+            let on_real = judged(d, &real, objective, team, classes, rng)?;
+            let on_fake = judged(d, &fake, objective, team, classes, rng)?;
             let loss = loss::discriminator(objective.loss, &on_real.logits, &on_fake.logits, objective.labels)?;
             let loss = with_classes(with_classes(loss, &on_real)?, &on_fake)?;
             seconds.forward += lap(&mut start);
-            let (loss, grads) = gradients(&loss, step, "loss_d")?;
+            let (loss, grads) = gradients(&loss, share)?;
             (on_real.logits, on_fake.logits, loss, grads)
         }
         Batches::Separate => {
             // The two terms' gradients add up; taken one after the other, only one pass is in memory.
             let mut part = |x: &Tensor, side: Side| -> Result<(Tensor, f64, GradStore)> {
-                let judged = judged(d, x, objective, classes, rng)?;
+                let judged = judged(d, x, objective, team, classes, rng)?;
                 let loss =
                     loss::discriminator_part(objective.loss, side, &judged.logits, objective.labels)?.mean_all()?;
                 let loss = with_classes(loss, &judged)?;
                 seconds.forward += lap(&mut start);
-                let (loss, grads) = gradients(&loss, step, "loss_d")?;
+                let (loss, grads) = gradients(&loss, share)?;
                 seconds.backward += lap(&mut start);
                 Ok((judged.logits.detach(), loss, grads))
             };
@@ -61,13 +61,13 @@ pub(super) fn on_batch(
         }
         Batches::Joint => {
             let both = classes.map(|classes| Tensor::cat(&[classes, classes], 0)).transpose()?;
-            let judged = judged(d, &Tensor::cat(&[&real, &fake], 0)?, objective, both.as_ref(), rng)?;
+            let judged = judged(d, &Tensor::cat(&[&real, &fake], 0)?, objective, team, both.as_ref(), rng)?;
             let (n, m) = (real.dim(0)?, fake.dim(0)?);
             let (on_real, on_fake) = (judged.logits.narrow(0, 0, n)?, judged.logits.narrow(0, n, m)?);
             let loss = loss::discriminator_joint(objective.loss, &on_real, &on_fake, objective.labels)?;
             let loss = with_classes(loss, &judged)?;
             seconds.forward += lap(&mut start);
-            let (loss, grads) = gradients(&loss, step, "loss_d")?;
+            let (loss, grads) = gradients(&loss, share)?;
             (on_real, on_fake, loss, grads)
         }
     };
@@ -76,8 +76,8 @@ pub(super) fn on_batch(
         let classes = classes.map(|classes| due.some(classes)).transpose()?;
         let (value, tangent) =
             due.penalty.of(d, &due.some(&seen_real)?, &due.some(&seen_fake)?, classes.as_ref(), rng)?;
-        optimizer.add_gradients(&mut grads, &(tangent * due.weight)?.backward()?)?;
-        penalty = finite(penalty + due.weight * value, "penalty_d", step)?;
+        optimizer.add_gradients(&mut grads, &(tangent * (due.weight * share))?.backward()?)?;
+        penalty += due.weight * value;
     }
     seconds.backward += lap(&mut start);
     // Where logits have no zero of their own, each side is seen from the other's mean.
@@ -102,10 +102,11 @@ fn judged(
     d: &dyn Discriminator,
     x: &Tensor,
     objective: &Objective,
+    team: &Team,
     classes: Option<&Tensor>,
     rng: &mut Rng,
 ) -> Result<Judged> {
-    let verdict = d.forward(x, &mut Pass::train(rng).of_classes(classes))?;
+    let verdict = d.forward(x, &mut Pass::train(rng).of_classes(classes).over(&team.norms))?;
     Ok(Judged { classes: charged(verdict.classes.as_ref(), classes, objective)?, logits: verdict.logits })
 }
 

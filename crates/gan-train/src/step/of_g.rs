@@ -1,6 +1,6 @@
 //! G's part of its update: what D's verdict on one batch costs it.
 
-use super::{Batch, Objective, charged, mean};
+use super::{Batch, Objective, Team, charged, mean};
 use crate::error::Result;
 use candle_core::Tensor;
 use gan_core::loss;
@@ -12,13 +12,14 @@ pub(super) fn fooled(
     batch: &Batch,
     zero: f64,
     objective: &Objective,
+    team: &Team,
     rng: &mut Rng,
 ) -> Result<(Tensor, Tensor, f64)> {
     let (classes, matched) = (batch.classes.as_ref(), objective.feature_matching);
     let compared = batch.real.as_ref().filter(|_| objective.loss.compares() || matched.is_some());
     let forward = |x: &Tensor, rng: &mut Rng| -> Result<Verdict> {
         let x = objective.view.of(x, rng)?;
-        let pass = Pass::frozen(rng).of_classes(classes);
+        let pass = Pass::frozen(rng).of_classes(classes).over(&team.norms);
         Ok(d.forward(&x, &mut if matched.is_some() { pass.with_features() } else { pass })?)
     };
     let on_real = compared.map(|real| forward(real, rng)).transpose()?;

@@ -77,5 +77,6 @@ impl StepReport {
 fn add(total: &mut Seconds, more: Seconds) {
     total.forward += more.forward;
     total.backward += more.backward;
+    total.together += more.together;
     total.optimizer += more.optimizer;
 }

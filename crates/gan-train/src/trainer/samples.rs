@@ -19,6 +19,8 @@ pub(super) enum Samples {
 /// What D saw last in a step.
 pub(super) struct Last {
     pub size: usize,
+    /// Samples of the batch on all processes.
+    pub whole: usize,
     /// All of it, where G may learn from the same samples.
     pub seen: Option<Vec<Batch>>,
     pub real: Option<Tensor>,
@@ -30,7 +32,10 @@ impl Trainer {
     pub(super) fn classes(&mut self, last: &Last) -> Result<Option<Tensor>> {
         match &last.classes {
             Some(classes) => Ok(Some(classes.clone())),
-            None => Ok(draw_classes(self.generator.as_ref(), last.size, &mut self.noise, &self.device)?),
+            None => {
+                let drawn = draw_classes(self.generator.as_ref(), last.whole, &mut self.noise, &self.device)?;
+                Ok(drawn.map(|all| self.own(&all)).transpose()?)
+            }
         }
     }
 
@@ -39,10 +44,12 @@ impl Trainer {
         &mut self,
         whose: Samples,
         (real, classes): (Option<&Tensor>, Option<&Tensor>),
-        size: usize,
+        (size, whole): (usize, usize),
         mode: FakesMode,
         parts: &mut Parts,
     ) -> Result<Vec<Batch>> {
+        self.team.whole = whole;
+        let z = self.latents(whole)?;
         let train = self.plan.config().train.clone();
         let (pack, keeps) = (train.pack, whose == Samples::OfG || train.reuse_fakes);
         // Parts differ by at most one pack, so that none is too small for batch norm alone.
@@ -54,7 +61,9 @@ impl Trainer {
             let (from, n) = (bounds[0], bounds[1] - bounds[0]);
             let part = |all: Option<&Tensor>| all.map(|all| all.narrow(0, from, n)).transpose();
             let (real, classes) = (part(real)?, part(classes)?);
-            let fake = self.timed_samples(n, classes.as_ref(), mode, parts)?;
+            let start = Instant::now();
+            let fake = self.samples(&z.narrow(0, from, n)?, classes.as_ref(), mode)?;
+            parts.generate += start.elapsed().as_secs_f64();
             // G's graph is memory that D's update does not need.
             let fake = if keeps { fake } else { fake.detach() };
             batches.push(Batch { real, fake, classes });
@@ -62,34 +71,25 @@ impl Trainer {
         Ok(batches)
     }
 
-    fn timed_samples(
-        &mut self,
-        n: usize,
-        classes: Option<&Tensor>,
-        mode: FakesMode,
-        parts: &mut Parts,
-    ) -> Result<Tensor> {
-        let start = Instant::now();
-        let samples = self.samples(n, classes, mode)?;
-        parts.generate += start.elapsed().as_secs_f64();
-        Ok(samples)
-    }
-
-    /// `n` samples from fresh noise.
-    fn samples(&mut self, n: usize, classes: Option<&Tensor>, mode: FakesMode) -> Result<Tensor> {
+    /// This process's rows of fresh noise for a whole batch of `whole`.
+    fn latents(&mut self, whole: usize) -> Result<Tensor> {
         let z = match self.queued.pop_front() {
-            Some(z) if z.dim(0)? != n => {
-                let problem = format!("{} latent vectors were queued where {n} samples are made", z.dim(0)?);
+            Some(z) if z.dim(0)? != whole => {
+                let problem = format!("{} latent vectors were queued where {whole} samples are made", z.dim(0)?);
                 return Err(candle_core::Error::Msg(problem).into());
             }
             Some(z) => z.to_device(&self.device)?,
-            None => self.plan.config().latent.sample(n, &mut self.noise, &self.device)?,
+            None => self.plan.config().latent.sample(whole, &mut self.noise, &self.device)?,
         };
-        let mut pass = match mode {
-            FakesMode::Train => Pass::train(&mut self.dropout),
+        Ok(self.own(&z)?)
+    }
+
+    /// Samples from latent vectors.
+    fn samples(&mut self, z: &Tensor, classes: Option<&Tensor>, mode: FakesMode) -> Result<Tensor> {
+        let pass = match mode {
+            FakesMode::Train => Pass::train(&mut self.dropout).over(&self.team.norms),
             FakesMode::Eval => Pass::eval(),
         };
-        pass.classes = classes;
-        Ok(self.generator.forward(&z, &mut pass)?)
+        Ok(self.generator.forward(z, &mut pass.of_classes(classes))?)
     }
 }

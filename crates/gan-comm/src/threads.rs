@@ -1,0 +1,226 @@
+//! Ranks as threads of one process: for tests, and for one process that drives several devices.
+//!
+//! Sums are taken in the order of the ranks, by each rank for itself, so that all have the same bits.
+
+use crate::{Communicator, Error};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// What a rank brings to a meeting.
+#[derive(Clone, Debug)]
+enum Brought {
+    Numbers(Vec<f32>),
+    Wide(Vec<f64>),
+    Bytes(Vec<u8>),
+}
+
+impl Brought {
+    fn said(&self) -> String {
+        match self {
+            Self::Numbers(values) => format!("{} numbers", values.len()),
+            Self::Wide(values) => format!("{} numbers in double precision", values.len()),
+            // Ranks may bring different numbers of bytes.
+            Self::Bytes(_) => "bytes".into(),
+        }
+    }
+}
+
+/// Where the ranks meet.
+#[derive(Default)]
+struct Meeting {
+    /// Meetings held.
+    held: u64,
+    brought: Vec<Option<Brought>>,
+    /// What the last meeting brought together.
+    together: Arc<Vec<Brought>>,
+    /// A rank that is gone.
+    gone: Option<usize>,
+}
+
+#[derive(Default)]
+struct Place {
+    meeting: Mutex<Meeting>,
+    changed: Condvar,
+}
+
+/// A rank that is a thread.
+pub struct Threads {
+    rank: usize,
+    size: usize,
+    place: Arc<Place>,
+}
+
+/// Runs `work` as each of `size` ranks, each in a thread with a share of the computation's threads, and gives what they return.
+///
+/// # Errors
+/// The first rank's error that is not another rank's loss.
+///
+/// # Panics
+/// Where a rank panics.
+pub fn run<R: Send, E: From<Error> + Send>(
+    size: usize,
+    work: impl Fn(Arc<dyn Communicator>) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let ranks = Threads::team(size);
+    let ended: Vec<Result<R, E>> = std::thread::scope(|scope| {
+        let start = |rank: Threads| {
+            let work = &work;
+            scope.spawn(move || work(Arc::new(rank)))
+        };
+        let threads: Vec<_> = ranks.into_iter().map(start).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause)))
+            .collect()
+    });
+    ended.into_iter().collect()
+}
+
+impl Threads {
+    /// All ranks of a team of `size`.
+    pub fn team(size: usize) -> Vec<Self> {
+        let place = Arc::new(Place::default());
+        place.lock().brought = vec![None; size];
+        (0..size).map(|rank| Self { rank, size, place: Arc::clone(&place) }).collect()
+    }
+
+    /// Waits for all ranks, and gives what they brought.
+    fn meet(&self, mine: Brought) -> Result<Arc<Vec<Brought>>, Error> {
+        let mut meeting = self.place.lock();
+        let held = meeting.held;
+        meeting.brought[self.rank] = Some(mine);
+        if meeting.brought.iter().all(Option::is_some) {
+            let together = meeting.brought.iter_mut().filter_map(Option::take).collect();
+            (meeting.together, meeting.held) = (Arc::new(together), held + 1);
+            self.place.changed.notify_all();
+        }
+        while meeting.held == held {
+            if let Some(rank) = meeting.gone {
+                return Err(Error::Lost { rank, size: self.size });
+            }
+            meeting = self.place.changed.wait(meeting).unwrap_or_else(|e| e.into_inner());
+        }
+        let together = Arc::clone(&meeting.together);
+        drop(meeting);
+        let expected = together[0].said();
+        match together.iter().position(|brought| brought.said() != expected) {
+            Some(rank) => Err(Error::Differ { rank, found: together[rank].said(), expected }),
+            None => Ok(together),
+        }
+    }
+}
+
+impl Place {
+    fn lock(&self) -> MutexGuard<'_, Meeting> {
+        self.meeting.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rank {} of {}", self.rank, self.size)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.place.lock().gone.get_or_insert(self.rank);
+        self.place.changed.notify_all();
+    }
+}
+
+impl Communicator for Threads {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn sum(&self, values: &mut [f32]) -> Result<(), Error> {
+        let together = self.meet(Brought::Numbers(values.to_vec()))?;
+        values.fill(0.0);
+        for brought in together.iter() {
+            let Brought::Numbers(theirs) = brought else { continue };
+            values.iter_mut().zip(theirs).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(())
+    }
+
+    fn sum_wide(&self, values: &mut [f64]) -> Result<(), Error> {
+        let together = self.meet(Brought::Wide(values.to_vec()))?;
+        values.fill(0.0);
+        for brought in together.iter() {
+            let Brought::Wide(theirs) = brought else { continue };
+            values.iter_mut().zip(theirs).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(())
+    }
+
+    fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let together = self.meet(Brought::Bytes(bytes.to_vec()))?;
+        let bytes = together.iter().filter_map(|brought| match brought {
+            Brought::Bytes(bytes) => Some(bytes.clone()),
+            _ => None,
+        });
+        Ok(bytes.collect())
+    }
+
+    fn broadcast(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        let mine: &[u8] = if self.rank == 0 { bytes } else { &[] };
+        Ok(self.gather(mine)?.swap_remove(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_sums_in_a_row_are_right_on_every_rank() {
+        let sums = run(4, |team| {
+            (0..500)
+                .map(|round| {
+                    let mut values = [(team.rank() * round) as f64, 1.0];
+                    team.sum_wide(&mut values)?;
+                    Ok::<_, Error>(values)
+                })
+                .collect::<Result<Vec<_>, _>>()
+        });
+        for rank in sums.unwrap() {
+            assert!(rank.iter().enumerate().all(|(round, values)| *values == [(6 * round) as f64, 4.0]));
+        }
+    }
+
+    #[test]
+    fn bytes_come_in_the_order_of_the_ranks_and_from_the_first() {
+        let found = run(3, |team| {
+            let mine = vec![team.rank() as u8; team.rank() + 1];
+            Ok::<_, Error>((team.gather(&mine)?, team.broadcast(&mine)?))
+        });
+        let all = vec![vec![0], vec![1, 1], vec![2, 2, 2]];
+        assert!(found.unwrap().iter().all(|(gathered, first)| *gathered == all && *first == [0]));
+    }
+
+    #[test]
+    fn a_rank_that_ends_is_named_to_the_others() {
+        let found = run(3, |team| {
+            if team.rank() == 1 {
+                return Ok::<_, Error>(None);
+            }
+            Ok(Some(team.sum(&mut [0.0]).unwrap_err()))
+        });
+        let lost = Error::Lost { rank: 1, size: 3 };
+        assert_eq!(found.unwrap(), [Some(lost.clone()), None, Some(lost)]);
+    }
+
+    #[test]
+    fn ranks_that_do_not_do_the_same_are_told() {
+        let found = run(2, |team| {
+            let mut values = vec![0.0; 2 + team.rank()];
+            Ok::<_, Error>(team.sum(&mut values).unwrap_err().to_string())
+        });
+        assert!(found.unwrap()[0].contains("rank 1 came with 3 numbers, rank 0 with 2 numbers"));
+    }
+}

@@ -1,0 +1,68 @@
+//! A trainer as one of several that train the same networks together.
+
+use super::Trainer;
+use crate::error::{Error, Result};
+use crate::step::Team;
+use candle_core::Tensor;
+use gan_comm::Communicator;
+use gan_core::{Param, Rng, Role};
+use gan_data::{LastBatch, Share};
+use std::sync::Arc;
+
+impl Trainer {
+    /// The same trainer as one of several: `train.batch` is the batch of all of them, of which each takes its share; gradients and
+    /// figures are added up, so that all step alike. With `train.sync_batch_norm` the steps are those of one process with the same
+    /// batch, up to rounding, where a preset has no dropout, augmentation or label flipping: those are drawn by each rank for itself.
+    /// Penalties on D's gradient see each rank's own batch statistics; so do the losses and layers that compare the samples of a batch.
+    ///
+    /// # Errors
+    /// If a batch has fewer samples than there are ranks.
+    pub fn in_team(mut self, ranks: Arc<dyn Communicator>) -> Result<Self> {
+        let share = Share { rank: ranks.rank(), ranks: ranks.size() };
+        let sampling = self.loader.position().sampling;
+        let rest = sampling.len % sampling.batch;
+        let smallest = if rest > 0 && sampling.last == LastBatch::Keep { rest } else { sampling.batch };
+        let least = share.ranks * self.plan.config().train.pack;
+        if smallest < least {
+            let problem = format!(
+                "an epoch of {} samples has a batch of {smallest}, too few for {} processes: at least {least} are needed; start fewer, or change train.batch",
+                sampling.len, share.ranks
+            );
+            return Err(Error::config("train.batch", problem));
+        }
+        if share.rank > 0 {
+            self.dropout = Rng::numbered(self.plan.config().train.seed, "dropout", share.rank as u64);
+        }
+        self.loader = self.loader.with_share(share);
+        self.team = Team::new(ranks, self.plan.config().train.sync_batch_norm);
+        Ok(self)
+    }
+
+    /// This process's rows of what all have in common, `[N, …]`.
+    pub(super) fn own(&self, all: &Tensor) -> candle_core::Result<Tensor> {
+        let ranks = &self.team.ranks;
+        if ranks.size() == 1 {
+            return Ok(all.clone());
+        }
+        let range = Share { rank: ranks.rank(), ranks: ranks.size() }.range(all.dim(0)?);
+        all.narrow(0, range.start, range.len())
+    }
+
+    /// Lets running averages that followed each rank's own batches become their mean, so that all ranks stay alike.
+    pub(super) fn average_running(&self) -> Result<()> {
+        let ranks = &self.team.ranks;
+        if ranks.size() == 1 || self.team.norms.is_some() {
+            return Ok(());
+        }
+        let (g, d) = (self.generator.params(), self.discriminator.params());
+        let is_running = |param: &&Param| matches!(param.role, Role::RunningMean | Role::RunningVariance);
+        for param in g.iter().chain(&d).filter(is_running) {
+            let average = param.tensor()?;
+            let mut values: Vec<f32> = average.to_vec1()?;
+            ranks.sum(&mut values)?;
+            values.iter_mut().for_each(|value| *value /= ranks.size() as f32);
+            param.set(&Tensor::from_vec(values, average.shape(), average.device())?)?;
+        }
+        Ok(())
+    }
+}

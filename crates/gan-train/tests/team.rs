@@ -1,0 +1,91 @@
+//! Several processes that train together against one with the same batch: their losses over twenty steps, their bits when repeated, and
+//! that all of them hold the same networks. Ranks are threads here; the communicator is what differs for others.
+
+use candle_core::{Device, Tensor};
+use gan_comm::{Communicator, Single, threads};
+use gan_core::params::named_tensors;
+use gan_train::{Error, Trainer, layering, presets};
+use std::sync::Arc;
+
+const STEPS: usize = 20;
+
+/// What a rank has after its steps: loss of D and of G in each step, and all numbers of both networks.
+#[derive(Clone, Debug, PartialEq)]
+struct Ended {
+    losses: Vec<[f64; 2]>,
+    numbers: Vec<f32>,
+}
+
+fn train(preset: &str, settings: &[&str], team: Arc<dyn Communicator>) -> Result<Ended, Error> {
+    let mut table = layering::from_preset(presets::get(preset).unwrap()).unwrap();
+    for setting in ["data.name=made", "train.steps=100", "train.precision=f32-accurate"].iter().chain(settings) {
+        layering::set(&mut table, setting).unwrap();
+    }
+    let plan = layering::read(table).unwrap().check().unwrap();
+    let mut trainer = Trainer::new(plan, &Device::Cpu)?.in_team(team)?;
+    let mut losses = vec![];
+    for _ in 0..STEPS {
+        let report = trainer.advance()?;
+        losses.push([report.loss_d.unwrap(), report.loss_g.unwrap()]);
+    }
+    let params = [trainer.generator().params(), trainer.discriminator().params()].concat();
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let numbers = params.iter().flat_map(|param| flat(&param.tensor().unwrap())).collect();
+    assert!(!named_tensors(&params).unwrap().is_empty());
+    Ok(Ended { losses, numbers })
+}
+
+fn together(ranks: usize, preset: &str, settings: &[&str]) -> Vec<Ended> {
+    let one = |team: Arc<dyn Communicator>| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        pool.install(|| train(preset, settings, team))
+    };
+    threads::run(ranks, one).unwrap()
+}
+
+/// The largest difference of losses in the first steps, relative to them (or to 0.1, where they are smaller).
+fn apart(a: &Ended, b: &Ended, steps: usize) -> f64 {
+    let differences = a.losses[..steps].iter().flatten().zip(b.losses.iter().flatten());
+    differences.map(|(a, b)| (a - b).abs() / b.abs().max(0.1)).fold(0.0, f64::max)
+}
+
+fn same_mathematics(preset: &str, settings: &[&str], steps: usize) {
+    let alone = train(preset, settings, Arc::new(Single)).unwrap();
+    for ranks in 1..=4 {
+        let ended = together(ranks, preset, settings);
+        let apart = apart(&ended[0], &alone, steps);
+        assert!(apart < 1e-4, "{preset}, {ranks} ranks: losses {apart:e} apart");
+        assert!(ended.iter().all(|rank| *rank == ended[0]), "{preset}: {ranks} ranks have not stayed alike");
+        assert_eq!(ended, together(ranks, preset, settings), "{preset}, {ranks} ranks: other bits when repeated");
+    }
+}
+
+#[test]
+fn ranks_with_synchronised_batch_norm_do_what_one_process_does() {
+    same_mathematics("dcgan-mnist", &["generator.width=8", "discriminator.width=8", "train.batch=34"], STEPS);
+}
+
+/// With classes, a penalty and an average of G's weights; its penalty makes ten times more of a rounding error
+/// every four steps, so that only the first ones can be compared.
+#[test]
+fn ranks_with_classes_and_a_penalty_do_what_one_process_does() {
+    let rates = ["optimizer.generator.rate=2e-4", "optimizer.discriminator.rate=2e-4"];
+    same_mathematics("mnist", &["train.batch=22", rates[0], rates[1]], 10);
+}
+
+#[test]
+fn ranks_with_batch_norms_of_their_own_stay_alike_but_go_another_way() {
+    let settings = ["generator.width=8", "discriminator.width=8", "train.batch=12", "train.sync_batch_norm=false"];
+    let alone = train("dcgan-mnist", &settings, Arc::new(Single)).unwrap();
+    let ended = together(3, "dcgan-mnist", &settings);
+    assert!(ended.iter().all(|rank| *rank == ended[0]));
+    assert!(apart(&ended[0], &alone, STEPS) > 1e-3);
+    assert_eq!(ended, together(3, "dcgan-mnist", &settings));
+}
+
+#[test]
+fn more_ranks_than_samples_are_refused() {
+    let tried = threads::run(3, |team| train("dcgan-mnist", &["train.batch=2"], team));
+    let message = tried.unwrap_err().to_string();
+    assert!(message.contains("train.batch: ") && message.contains("too few for 3 processes"), "{message}");
+}
