@@ -23,7 +23,7 @@
 //! - [`fetch`]: data sets from the Hugging Face Hub, with the feature `hub`;
 //! - [`error`]: what can go wrong.
 //!
-//! Within the loader, `batch` makes one batch, `share` is a process's part of it, and `workers` runs the threads.
+//! Within the loader, `batch` makes one batch, `share` is a process's part of it, `windows` is the order of very many images, and `workers` runs the threads.
 //!
 //! ```no_run
 //! use gan_data::{Dataset, LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling};
@@ -57,6 +57,7 @@ pub mod resized;
 pub mod sampler;
 mod share;
 pub mod stacked;
+mod windows;
 mod workers;
 
 pub use batch::Flip;

@@ -1,6 +1,7 @@
 //! Which images make batch number b: a function of the seed and b, with nothing to save but b.
 
 use crate::Error;
+use crate::windows::Windows;
 use gan_core::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub enum Order {
     /// Each epoch goes through all images once, in a new random order.
     Shuffled,
+    /// Each epoch goes through all images once, in a new order that is random within so many images that follow each other and
+    /// between blocks of 1,024: for sets so large that a whole random order would take much memory, and reading here and there much time.
+    Windowed(usize),
     /// Each image of each batch is drawn from all images, whatever was drawn before. Every batch is full; an epoch is
     /// only a count of batches.
     WithReplacement,
@@ -57,6 +61,8 @@ pub struct Sampler {
     sampling: Sampling,
     /// The epoch last asked for and its order.
     cache: Option<(u64, Vec<usize>)>,
+    /// The same where the order is windowed.
+    windows: Option<Windows>,
 }
 
 impl Sampler {
@@ -65,8 +71,16 @@ impl Sampler {
     /// # Errors
     /// [`Error::Setting`] where the batch size is 0 or larger than the number of images.
     pub fn new(sampling: Sampling) -> Result<Self, Error> {
+        if sampling.order == Order::Windowed(0) {
+            return Err(Error::Setting {
+                key: "data.window",
+                found: "0".into(),
+                expected: "at least 1 image".into(),
+                advice: "65536 serves most; larger ones mix better and take more memory".into(),
+            });
+        }
         if (1..=sampling.len).contains(&sampling.batch) {
-            return Ok(Self { sampling, cache: None });
+            return Ok(Self { sampling, cache: None, windows: None });
         }
         Err(Error::Setting {
             key: "train.batch",
@@ -103,6 +117,15 @@ impl Sampler {
         match order {
             Order::Sequential => range.collect(),
             Order::Shuffled => self.permutation(self.epoch_of(number))[range].to_vec(),
+            Order::Windowed(window) => {
+                let epoch = self.epoch_of(number);
+                let windows = match self.windows.take() {
+                    Some(windows) if windows.epoch() == epoch => windows,
+                    _ => Windows::new(len, window, seed, epoch),
+                };
+                let windows = self.windows.insert(windows);
+                range.map(|place| windows.at(place)).collect()
+            }
             Order::WithReplacement => {
                 let mut rng = Rng::numbered(seed, "data draw", number);
                 (0..batch).map(|_| rng.below(len)).collect()
@@ -145,7 +168,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &'static str, found: T, expected: 
 mod tests {
     use super::*;
     use LastBatch::{Drop, Keep};
-    use Order::{Sequential, Shuffled, WithReplacement};
+    use Order::{Sequential, Shuffled, Windowed, WithReplacement};
 
     fn sampling(order: Order, last: LastBatch) -> Sampling {
         Sampling { len: 10, batch: 4, seed: 3, order, last }
@@ -184,6 +207,30 @@ mod tests {
     }
 
     #[test]
+    fn every_windowed_epoch_holds_each_image_once_and_reads_nearly_in_a_row() {
+        // Five whole blocks and a part of one; windows that do not end where blocks do.
+        let sampling = Sampling { len: 5500, batch: 100, ..sampling(Windowed(1500), Keep) };
+        let mut sampler = Sampler::new(sampling).unwrap();
+        let epochs: Vec<Vec<Vec<usize>>> = (0..3).map(|e| batches(&mut sampler, e * 55..(e + 1) * 55)).collect();
+        for (e, epoch) in epochs.iter().enumerate() {
+            let mut sorted = epoch.concat();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..5500));
+            assert!(epochs[..e].iter().all(|earlier| earlier != epoch));
+        }
+        // A window of 1,500 places touches three blocks at most, and mixes them.
+        let blocks = |batch: &[usize]| batch.iter().map(|i| i / 1024).collect::<std::collections::BTreeSet<_>>().len();
+        assert!(epochs.concat().iter().all(|batch| (1..=3).contains(&blocks(batch))));
+        assert!(epochs[0][0].windows(2).filter(|pair| pair[1] == pair[0] + 1).count() < 5);
+    }
+
+    #[test]
+    fn a_window_of_nothing_is_refused() {
+        let message = Sampler::new(sampling(Windowed(0), Keep)).unwrap_err().to_string();
+        assert!(message.contains("data.window: found 0, expected at least 1 image"), "{message}");
+    }
+
+    #[test]
     fn dropping_leaves_each_image_at_most_once() {
         let mut all = batches(&mut sampler(Shuffled, Drop), 0..2).concat();
         all.sort_unstable();
@@ -193,7 +240,7 @@ mod tests {
 
     #[test]
     fn batches_are_the_same_in_any_order_of_asking() {
-        for order in [Shuffled, WithReplacement, Sequential] {
+        for order in [Shuffled, WithReplacement, Sequential, Windowed(3)] {
             let forward = batches(&mut sampler(order, Keep), 0..20);
             let mut other = sampler(order, Keep);
             let backward: Vec<_> = (0..20).rev().map(|number| other.indices(number)).collect();
@@ -210,7 +257,7 @@ mod tests {
 
     #[test]
     fn seeds_give_different_orders() {
-        for order in [Shuffled, WithReplacement] {
+        for order in [Shuffled, WithReplacement, Windowed(6)] {
             let mut other = Sampler::new(Sampling { seed: 4, ..sampling(order, Keep) }).unwrap();
             assert_ne!(batches(&mut sampler(order, Keep), 0..3), batches(&mut other, 0..3));
         }

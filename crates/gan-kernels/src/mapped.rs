@@ -28,6 +28,17 @@ impl Mapped {
     }
 }
 
+impl Mapped {
+    /// Lets the system take back the memory of all pages that were looked at. They are read again, mostly from its cache, at the next look.
+    pub fn forget(&self) {
+        #[cfg(unix)]
+        // SAFETY: the mapping is of a file and read-only: its pages come back with the same bytes. Where the system refuses, nothing changes.
+        unsafe {
+            self.0.unchecked_advise(memmap2::UncheckedAdvice::DontNeed).ok();
+        }
+    }
+}
+
 impl Deref for Mapped {
     type Target = [u8];
 
@@ -46,6 +57,8 @@ mod tests {
         std::fs::write(&path, b"some bytes").unwrap();
         let mapped = Mapped::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
+        assert_eq!(&mapped[5..], b"bytes");
+        mapped.forget();
         assert_eq!(&mapped[5..], b"bytes");
         assert!(Mapped::open(&path).is_err());
     }

@@ -16,6 +16,12 @@ mod images;
 /// Images in the set called "made", unless another number is asked for.
 const MADE: usize = 60_000;
 
+/// Images above which an epoch's order is random within windows.
+const MANY: usize = 1_000_000;
+
+/// Images in such a window.
+const WINDOW: usize = 65_536;
+
 /// Every name that `data.name` may have.
 pub const KNOWN: [&str; 10] =
     ["mnist", "fashion-mnist", "stacked-mnist", "cifar10", "celeba", "folder", "curve", "ring", "grid", "made"];
@@ -157,7 +163,12 @@ fn other_shape(name: &str, sample: &[usize], has: &[usize]) -> Error {
 /// If the batch is larger than the data.
 pub fn loader(plan: &Plan, dataset: Arc<dyn Dataset>) -> Result<Loader> {
     let (data, train) = (&plan.config().data, &plan.config().train);
-    let order = if data.replacement { Order::WithReplacement } else { Order::Shuffled };
+    let order = match (data.replacement, data.window) {
+        (true, _) => Order::WithReplacement,
+        (false, Some(window)) => Order::Windowed(window),
+        (false, None) if dataset.len() > MANY => Order::Windowed(WINDOW),
+        (false, None) => Order::Shuffled,
+    };
     let last = match data.last_batch {
         LastBatch::Keep => gan_data::LastBatch::Keep,
         LastBatch::Drop => gan_data::LastBatch::Drop,

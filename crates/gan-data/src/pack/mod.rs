@@ -16,6 +16,7 @@ use gan_kernels::mapped::Mapped;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The usual end of a pack's name.
 pub const EXTENSION: &str = "ganpack";
@@ -30,7 +31,12 @@ pub struct Pack {
     bytes: Mapped,
     header: Header,
     layout: Layout,
+    /// Bytes of pages looked at since they were given back, at most.
+    read: AtomicUsize,
 }
+
+/// Bytes of pages looked at after which a pack gives them back: a process stays small however much it reads.
+const HELD: usize = 1 << 26;
 
 impl Pack {
     /// Opens the pack at `path`. Checks the magic number, the version, the header's CRC-32 and the file's length; each image is
@@ -47,12 +53,23 @@ impl Pack {
         let bytes = Mapped::open(path).map_err(failed)?;
         let (header, layout) = format::read(path, &bytes)?;
         tracing::debug!("{}: {} images", path.display(), header.count);
-        Ok(Self { path: path.into(), bytes, header, layout })
+        Ok(Self { path: path.into(), bytes, header, layout, read: AtomicUsize::new(0) })
     }
 
     /// What is packed, and what it was made from.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Gives the pages that were read back to the system from time to time; `size` is that of an image that is about to be read.
+    fn give_back(&self, size: usize) {
+        const PAGE: usize = 4096;
+        // Each image touches a page of its label, one of its checksum and its own, if others stand far away.
+        let touched = 2 * PAGE + size.next_multiple_of(PAGE);
+        if self.read.fetch_add(touched, Ordering::Relaxed) > HELD {
+            self.read.store(0, Ordering::Relaxed);
+            self.bytes.forget();
+        }
     }
 
     /// The bytes of image `index`, which exists: `[C, H, W]`.
@@ -85,6 +102,7 @@ impl Dataset for Pack {
 
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
         self.check(index, out.len())?;
+        self.give_back(out.len());
         out.iter_mut().zip(self.image(index)?).for_each(|(value, byte)| *value = scale(*byte));
         Ok(())
     }

@@ -68,6 +68,10 @@ pub struct DataConfig {
     /// Whether each image is drawn from all, whatever was drawn before, instead of once an epoch.
     #[serde(default)]
     pub replacement: bool,
+    /// Images within which each epoch's order is random, e.g. 65536, for sets of very many: they are read nearly in a row, and the order
+    /// takes little memory. Where not given, all of up to a million, and 65,536 of larger sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
     /// What becomes of the last images of an epoch where they do not fill a batch.
     #[serde(default)]
     pub last_batch: LastBatch,

@@ -13,6 +13,11 @@ pub(super) fn check(data: &DataConfig) -> Result<()> {
     within("data.workers", data.workers, 0, 64)?;
     data.limit.map_or(Ok(()), |limit| within("data.limit", limit, 1, usize::MAX))?;
     data.count.map_or(Ok(()), |count| within("data.count", count, 1, MOST_MADE))?;
+    data.window.map_or(Ok(()), |window| within("data.window", window, 1, usize::MAX))?;
+    if data.window.is_some() && data.replacement {
+        let problem = "images that are drawn with data.replacement have no order: remove one of the two";
+        return Err(Error::config("data.window", problem));
+    }
     only_of_its_set(data)?;
     if data.name == "folder" && data.split.is_some() {
         let problem = "a folder of images has no splits: remove it, and name the folder of one with data.dir";
@@ -86,6 +91,15 @@ mod tests {
             let words = format!("{key}: is for data.name = \"{name}\", found ");
             assert!(message.contains(&words) && message.contains("remove it"), "{preset}, {set}: {message}");
         }
+    }
+
+    #[test]
+    fn windows_of_nothing_or_of_draws_are_refused() {
+        let message = |assignments: &[&str]| checked("dcgan-mnist", assignments).unwrap_err().to_string();
+        assert!(message(&["data.window=0"]).starts_with("data.window: "), "{}", message(&["data.window=0"]));
+        let both = message(&["data.window=100", "data.replacement=true"]);
+        assert!(both.contains("data.window: images that are drawn with data.replacement have no order"), "{both}");
+        checked("dcgan-mnist", &["data.window=100"]).unwrap();
     }
 
     #[test]
