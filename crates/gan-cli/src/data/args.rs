@@ -56,9 +56,12 @@ pub struct InspectArgs {
 pub struct PackArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The new file; an older pack of that name is replaced.
+    /// The new file, or with --part the new folder; an older pack of that name is replaced.
     #[arg(value_name = "DST.ganpack")]
     pub to: PathBuf,
+    /// Several packs in a folder, of so many images each at most: for sets that are copied and kept in parts.
+    #[arg(long, value_name = "IMAGES")]
+    pub part: Option<usize>,
 }
 
 fn parse_size(text: &str) -> Result<(usize, usize), String> {

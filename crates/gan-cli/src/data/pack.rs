@@ -6,7 +6,7 @@ use super::meter::{Meter, Unit};
 use crate::args::Usage;
 use crate::say;
 use anyhow::Result;
-use gan_data::pack::{self, Made};
+use gan_data::pack::{self, Made, Progress};
 use std::thread::available_parallelism;
 
 /// Packs what `args` name.
@@ -21,9 +21,13 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let threads = available_parallelism().map_or(1, usize::from);
     let mut meter = Meter::new(quiet);
     let made = Made { name: &chosen.name, from: &chosen.from };
-    let written = pack::write(to, data, &made, threads, &mut |progress| {
+    let mut watch = |progress: Progress| {
         meter.show("packing", progress.done as u64, progress.total as u64, Unit::Images);
-    });
+    };
+    let written = match args.part {
+        Some(most) => pack::write_shards(to, data, &made, most, threads, &mut watch),
+        None => pack::write(to, data, &made, threads, &mut watch),
+    };
     meter.end();
     written.map_err(gan_train::Error::from)?;
     if !data.skipped().is_empty() {
@@ -31,6 +35,11 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
         say::note(format_args!("{count} files could not be used; `gan data inspect {source}` lists them"));
     }
     let shape = data.shape().iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
-    let bytes = std::fs::metadata(to).map_or(0, |file| file.len());
-    say::line(format_args!("{}: {} images of {shape}, {bytes} bytes", to.display(), data.len()))
+    let files: Vec<_> = match to.is_dir() {
+        true => std::fs::read_dir(to).into_iter().flatten().flatten().map(|entry| entry.path()).collect(),
+        false => vec![to.clone()],
+    };
+    let bytes: u64 = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum();
+    let parts = if to.is_dir() { format!(" in {} parts", files.len()) } else { String::new() };
+    say::line(format_args!("{}: {} images of {shape}, {bytes} bytes{parts}", to.display(), data.len()))
 }

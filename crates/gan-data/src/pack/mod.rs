@@ -1,12 +1,14 @@
 //! Packs: a data set of images in one file, decoded, cropped and scaled once; training from it decodes nothing.
 //!
 //! In reading order: this file, the [`Pack`] that is read; `format`, what stands where in the file; [`write`](fn@write), which
-//! makes one of any [`Dataset`] of images. The file's layout is described byte by byte in `docs/packs.md`.
+//! makes one of any [`Dataset`] of images; [`Packs`], one or several of them as one set. The file's layout is described byte by byte in `docs/packs.md`.
 
 mod format;
+mod shards;
 mod write;
 
 pub use format::{Header, MAGIC, VERSION};
+pub use shards::{Packs, write_shards};
 pub use write::{Made, Progress, write};
 
 use crate::Error;
@@ -116,8 +118,12 @@ impl Dataset for Pack {
     }
 }
 
-/// Whether the file at `path` is meant as a pack: it begins with [`MAGIC`], or its name ends with [`EXTENSION`].
+/// Whether what is at `path` is meant as a pack: a file that begins with [`MAGIC`] or whose name ends with [`EXTENSION`], or a folder that
+/// holds files of such names.
 pub fn is_pack(path: &Path) -> bool {
+    if path.is_dir() {
+        return !shards::files(path).is_empty();
+    }
     let named = path.extension().is_some_and(|end| end == EXTENSION);
     let begins = || {
         let mut start = [0; MAGIC.len()];
