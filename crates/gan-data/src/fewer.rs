@@ -1,24 +1,31 @@
-//! A part of a data set, spread evenly over it: for experiments with little data.
+//! A part of a data set: spread evenly over it, for experiments with little data, or a stretch of it.
 
 use crate::{Dataset, Error, Skipped, Units};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// `len` samples of another set, at even distances, so that sorted classes all have their share.
+/// Some samples of another set.
 pub struct Fewer {
     whole: Arc<dyn Dataset>,
+    range: Range<usize>,
     len: usize,
 }
 
 impl Fewer {
-    /// At most all of `whole`.
+    /// `len` samples at even distances, so that sorted classes all have their share; at most all of `whole`.
     pub fn of(whole: Arc<dyn Dataset>, len: usize) -> Self {
-        let len = len.min(whole.len());
-        Self { whole, len }
+        let (range, len) = (0..whole.len(), len.min(whole.len()));
+        Self { whole, range, len }
+    }
+
+    /// Those that follow each other in `range`, which exists.
+    pub fn range(whole: Arc<dyn Dataset>, range: Range<usize>) -> Self {
+        Self { whole, len: range.len(), range }
     }
 
     fn index(&self, index: usize) -> usize {
         // In u128, since the product of two lengths may not fit.
-        (index as u128 * self.whole.len() as u128 / self.len.max(1) as u128) as usize
+        self.range.start + (index as u128 * self.range.len() as u128 / self.len.max(1) as u128) as usize
     }
 }
 
@@ -69,6 +76,8 @@ mod tests {
         whole.write(5, &mut b).unwrap();
         assert_eq!(a, b);
         assert!(fewer.write(4, &mut a).is_err());
-        assert_eq!(Fewer::of(whole, 99).len(), 10);
+        assert_eq!(Fewer::of(Arc::clone(&whole) as Arc<dyn Dataset>, 99).len(), 10);
+        let stretch = Fewer::range(whole, 4..7);
+        assert_eq!([0, 1, 2, 3].map(|i| stretch.label(i)), [Some(4), Some(5), Some(6), None]);
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Plan, only_of_its_set};
 use gan_core::Layer;
 use gan_core::wording::choose;
-use gan_data::pack::{Packs, is_pack};
+use gan_data::pack::{Pack, is_pack};
 use gan_data::points::Shape;
 use gan_data::{Dataset, Family, Fewer, Flip, Loader, MadeImages, Order, Points, Sampler, Sampling};
 use std::path::Path;
@@ -62,7 +62,7 @@ pub fn find(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Da
 fn whole(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Dataset>> {
     only_of_its_set(data)?;
     if let Some(path) = pack(data) {
-        return images::fitted(data, sample, Arc::new(Packs::open(path)?));
+        return images::fitted(data, sample, Arc::new(Pack::open(path)?));
     }
     Ok(match data.name.as_str() {
         "mnist" => images::mnist(data, sample, Family::Mnist)?,

@@ -3,9 +3,8 @@
 use super::args::SourceArgs;
 use crate::args::Usage;
 use anyhow::Result;
-use gan_data::Dataset;
 use gan_data::pack::Header;
-use gan_data::pack::Packs;
+use gan_data::{Dataset, Pack};
 use gan_train::config::DataConfig;
 use gan_train::data;
 use gan_train::layering::{self, Table};
@@ -80,7 +79,7 @@ fn named(source: &str) -> Result<(Table, Option<Header>)> {
         (true, ..) => Ok((Table::from_iter([("name".to_string(), source.into())]), None)),
         (_, true, _) if !gan_data::pack::is_pack(path) => Ok((Table::from_iter(dir(FOLDER)), None)),
         // Any other file is told by the same words that a damaged pack is told by.
-        (.., true) => Ok((Table::from_iter(dir(FOLDER)), Some(Packs::open(path)?.header().clone()))),
+        (.., true) => Ok((Table::from_iter(dir(FOLDER)), Some(Pack::open(path)?.header().clone()))),
         _ => {
             let nearest = gan_core::wording::choose(source, &data::KNOWN);
             Err(Usage(format!("{source}: there is no such folder, pack or data set{nearest}")).into())

@@ -25,21 +25,17 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
         meter.show("packing", progress.done as u64, progress.total as u64, Unit::Images);
     };
     let written = match args.part {
-        Some(most) => pack::write_shards(to, data, &made, most, threads, &mut watch),
-        None => pack::write(to, data, &made, threads, &mut watch),
+        Some(most) => pack::write_parts(to, &chosen.data, &made, most, threads, &mut watch),
+        None => pack::write(to, data, &made, threads, &mut watch).map(|()| vec![to.clone()]),
     };
     meter.end();
-    written.map_err(gan_train::Error::from)?;
+    let files = written.map_err(gan_train::Error::from)?;
     if !data.skipped().is_empty() {
         let (count, source) = (data.skipped().len(), &args.source.source);
         say::note(format_args!("{count} files could not be used; `gan data inspect {source}` lists them"));
     }
     let shape = data.shape().iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
-    let files: Vec<_> = match to.is_dir() {
-        true => std::fs::read_dir(to).into_iter().flatten().flatten().map(|entry| entry.path()).collect(),
-        false => vec![to.clone()],
-    };
     let bytes: u64 = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum();
-    let parts = if to.is_dir() { format!(" in {} parts", files.len()) } else { String::new() };
+    let parts = args.part.map_or(String::new(), |_| format!(" in {} parts", files.len()));
     say::line(format_args!("{}: {} images of {shape}, {bytes} bytes{parts}", to.display(), data.len()))
 }

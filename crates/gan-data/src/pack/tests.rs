@@ -3,6 +3,8 @@
 use super::*;
 use crate::MadeImages;
 use std::fs;
+use std::fs::File;
+use std::path::PathBuf;
 
 /// Images whose pixels are bytes, every byte among them.
 struct Bytes {

@@ -1,0 +1,161 @@
+//! A pack in several files: a folder with `part-00000-of-00012.ganpack` and so on.
+
+use super::format::damaged;
+use super::{EXTENSION, Made, Progress, write};
+use crate::{Dataset, Error, Fewer};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What part `number` of `of` is called.
+fn name(number: usize, of: usize) -> String {
+    format!("part-{number:05}-of-{of:05}.{EXTENSION}")
+}
+
+fn is_called_pack(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == EXTENSION)
+}
+
+/// What is in `folder`, hidden files apart.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')).map(|entry| entry.path())
+}
+
+/// The files in `folder` that are called like packs, by name.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = entries(folder).filter(|path| is_called_pack(path)).collect();
+    files.sort();
+    files
+}
+
+/// Whether `folder` holds packs and nothing else.
+pub(super) fn is_set(folder: &Path) -> bool {
+    let mut entries = entries(folder).peekable();
+    entries.peek().is_some() && entries.all(|path| is_called_pack(&path))
+}
+
+/// The files of the pack at `path`: itself, or all in the folder there.
+pub(super) fn paths(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if !path.is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    let files = files(path);
+    if files.is_empty() {
+        let expected = format!("files that end with .{EXTENSION}");
+        return Err(damaged(path, "is no set of packs", "no such file".into(), expected));
+    }
+    let names: Vec<_> =
+        files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned())).collect();
+    let of = |name: &String| name.strip_prefix("part-")?.strip_suffix(".ganpack")?.split_once("-of-")?.1.parse().ok();
+    // Packs with names of their own are read in the order of the names.
+    let Some(count) = names.iter().find_map(of) else { return Ok(files) };
+    let wanted: Vec<String> = (0..count).map(|number| name(number, count)).collect();
+    if let Some(missing) = wanted.iter().find(|name| !names.contains(name)) {
+        return Err(damaged(path, "a part is missing", format!("{} packs", names.len()), missing.clone()));
+    }
+    match names.iter().find(|name| !wanted.contains(name)) {
+        Some(other) => Err(damaged(path, "packs of two sets", other.clone(), format!("the {count} parts alone"))),
+        None => Ok(files),
+    }
+}
+
+/// As [`write`](fn@write), into a folder of files with at most `most` images each, whose paths it gives. Parts that are there already are
+/// written anew.
+///
+/// # Errors
+/// As [`write`](fn@write); [`Error::Setting`] where `most` is 0; [`Error::File`] where the folder holds other packs.
+pub fn write_parts(
+    folder: &Path,
+    data: &Arc<dyn Dataset>,
+    made: &Made<'_>,
+    most: usize,
+    threads: usize,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Vec<PathBuf>, Error> {
+    if most == 0 {
+        let (key, found, expected) = ("images of a part", "0".into(), "at least 1".into());
+        return Err(Error::Setting { key, found, expected, advice: "100000 serves most".into() });
+    }
+    let total = data.len();
+    let count = total.div_ceil(most).max(1);
+    let wanted: Vec<PathBuf> = (0..count).map(|number| folder.join(name(number, count))).collect();
+    if let Some(other) = files(folder).into_iter().find(|file| !wanted.contains(file)) {
+        let expected = format!("{count} parts alone; name another folder, or remove it");
+        return Err(damaged(folder, "holds another pack", other.display().to_string(), expected));
+    }
+    fs::create_dir_all(folder).map_err(|cause| Error::Write { path: folder.into(), cause })?;
+    for (number, path) in wanted.iter().enumerate() {
+        let range = number * total / count..(number + 1) * total / count;
+        let start = range.start;
+        let mut shifted = |progress: Progress| watch(Progress { done: start + progress.done, total });
+        write(path, &Fewer::range(Arc::clone(data), range), made, threads, &mut shifted)?;
+    }
+    Ok(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::Pack;
+    use crate::{Dataset, MadeImages};
+
+    fn images(count: usize) -> Arc<dyn Dataset> {
+        Arc::new(MadeImages::new(3, count, [1, 4, 4]).unwrap().with_classes(5))
+    }
+
+    fn in_parts(folder: &Path, count: usize, most: usize) -> Vec<PathBuf> {
+        write_parts(folder, &images(count), &Made { name: "made", from: "a seed" }, most, 2, &mut |_| {}).unwrap()
+    }
+
+    #[test]
+    fn parts_together_are_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(in_parts(folder.path(), 23, 5), files(folder.path()));
+        assert_eq!(files(folder.path()).len(), 5);
+        let (packs, whole) = (Pack::open(folder.path()).unwrap(), images(23));
+        assert_eq!((packs.len(), packs.shape(), packs.classes().len()), (23, vec![1, 4, 4], 5));
+        for index in 0..23 {
+            let [mut ours, mut theirs] = [[0.0; 16]; 2];
+            packs.write(index, &mut ours).unwrap();
+            whole.write(index, &mut theirs).unwrap();
+            assert!(ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 0.005), "image {index}");
+            assert_eq!(packs.label(index), whole.label(index));
+        }
+        assert!(packs.label(23).is_none() && packs.write(23, &mut [0.0; 16]).is_err());
+    }
+
+    #[test]
+    fn one_pack_is_a_set_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one.ganpack");
+        write(&path, images(7).as_ref(), &Made { name: "made", from: "a seed" }, 1, &mut |_| {}).unwrap();
+        assert_eq!((Pack::open(&path).unwrap().len(), Pack::open(folder.path()).unwrap().len()), (7, 7));
+    }
+
+    #[test]
+    fn a_folder_with_anything_else_in_it_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_set(folder.path()));
+        in_parts(folder.path(), 4, 2);
+        fs::write(folder.path().join(".left.packing"), "what a killed process leaves").unwrap();
+        assert!(is_set(folder.path()));
+        fs::write(folder.path().join("picture.png"), "").unwrap();
+        assert!(!is_set(folder.path()));
+    }
+
+    #[test]
+    fn missing_foreign_and_mixed_parts_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = |path: &Path| Pack::open(path).unwrap_err().to_string();
+        assert!(message(folder.path()).contains("is no set of packs"), "{}", message(folder.path()));
+        in_parts(folder.path(), 20, 5);
+        let again = write_parts(folder.path(), &images(20), &Made { name: "m", from: "f" }, 10, 1, &mut |_| {});
+        assert!(again.unwrap_err().to_string().contains("holds another pack"));
+        fs::remove_file(folder.path().join(name(2, 4))).unwrap();
+        assert!(message(folder.path()).contains("part-00002-of-00004.ganpack"), "{}", message(folder.path()));
+        let other = MadeImages::new(3, 5, [3, 4, 4]).unwrap();
+        write(&folder.path().join(name(2, 4)), &other, &Made { name: "m", from: "f" }, 1, &mut |_| {}).unwrap();
+        assert!(message(folder.path()).contains("another kind of pack"), "{}", message(folder.path()));
+    }
+}
