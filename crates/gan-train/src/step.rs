@@ -15,7 +15,7 @@ mod of_d;
 mod of_g;
 mod team;
 
-pub use objective::{Batch, Batches, Due, Objective, View};
+pub use objective::{Batch, Batches, Due, Objective, Seen, View};
 pub use team::Team;
 
 /// What an update of D found.
@@ -72,14 +72,14 @@ pub struct GUpdate {
     pub seconds: Seconds,
 }
 
-/// Steps D once on batches, whose gradients are averaged, together with those of the other processes; `step` is for messages.
+/// Steps D once on all batches, together with those of the other processes; `step` is for messages.
 ///
 /// # Errors
 /// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
 pub fn update_discriminator(
     d: &dyn Discriminator,
     optimizer: &mut Optimizer,
-    batches: &[Batch],
+    seen: &Seen,
     objective: &Objective,
     team: &Team,
     rng: &mut Rng,
@@ -88,8 +88,9 @@ pub fn update_discriminator(
     let mut seconds = Seconds::default();
     let mut found = Averaged::default();
     let mut grads: Option<GradStore> = None;
-    for batch in batches {
-        let of_batch = of_d::on_batch(d, optimizer, batch, objective, team, rng, &mut seconds)?;
+    for batch in &seen.batches {
+        let part = (batch, seen.part(batch)?);
+        let of_batch = of_d::on_batch(d, optimizer, part, objective, team, rng, &mut seconds)?;
         found.add(&of_batch.found, batch.fake.dim(0)?);
         gather(optimizer, &mut grads, of_batch.grads)?;
     }
@@ -97,7 +98,7 @@ pub fn update_discriminator(
     let mut grads = grads.ok_or_else(no_batch)?;
     team.together(optimizer, &mut grads, &mut found.sums)?;
     seconds.together = lap(&mut start);
-    let [loss, real, fake, accuracy, penalty, zero] = found.mean(team.whole);
+    let [loss, real, fake, accuracy, penalty, zero] = found.mean(seen.whole);
     finite(loss, "loss_d", step)?;
     finite(penalty, "penalty_d", step)?;
     let grad_norm = stepped(optimizer, grads, objective, "grad_norm_d", step)?;
@@ -167,7 +168,7 @@ impl<const N: usize> Averaged<N> {
 pub fn update_generator(
     d: &dyn Discriminator,
     optimizer: &mut Optimizer,
-    (batches, zero): (&[Batch], f64),
+    (seen, zero): (&Seen, f64),
     objective: &Objective,
     team: &Team,
     rng: &mut Rng,
@@ -176,11 +177,11 @@ pub fn update_generator(
     let mut seconds = Seconds::default();
     let mut found = Averaged::default();
     let mut grads: Option<GradStore> = None;
-    for batch in batches {
+    for batch in &seen.batches {
         let mut start = Instant::now();
         let (loss, logits, zero) = of_g::fooled(d, batch, zero, objective, team, rng)?;
         seconds.forward += lap(&mut start);
-        let (loss, of_batch) = gradients(&loss, team.part(batch)?)?;
+        let (loss, of_batch) = gradients(&loss, seen.part(batch)?)?;
         seconds.backward += lap(&mut start);
         found.add(&[loss, mean_probability(&(logits - zero)?)?], batch.fake.dim(0)?);
         gather(optimizer, &mut grads, of_batch)?;
@@ -189,7 +190,7 @@ pub fn update_generator(
     let mut grads = grads.ok_or_else(no_batch)?;
     team.together(optimizer, &mut grads, &mut found.sums)?;
     seconds.together = lap(&mut start);
-    let [loss, fake] = found.mean(team.whole);
+    let [loss, fake] = found.mean(seen.whole);
     finite(loss, "loss_g", step)?;
     let grad_norm = stepped(optimizer, grads, objective, "grad_norm_g", step)?;
     seconds.optimizer = lap(&mut start);

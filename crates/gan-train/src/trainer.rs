@@ -213,7 +213,7 @@ impl Trainer {
         self.optimizer_g.set_rate_factor(factor);
         self.optimizer_d.set_rate_factor(factor);
         let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
-        let mut last = Last { size: train.batch, whole: train.batch, seen: None, real: None, classes: None };
+        let mut last = Last { whole: train.batch, seen: None, real: None, classes: None };
         let mut zero = 0.0;
         look(Moment::BeforeD, self)?;
         for update in 0..turn.d {
@@ -226,39 +226,38 @@ impl Trainer {
                 None => None,
             };
             report.parts.data += start.elapsed().as_secs_f64();
-            let (size, whole) = (real.dim(0)?, batch.whole);
+            let whole = batch.whole;
             report.images += whole as u64;
-            let batches = self.with_samples(
+            let seen = self.with_samples(
                 Samples::OfD,
                 (Some(&real), classes.as_ref()),
-                (size, whole),
+                whole,
                 train.fakes_mode,
                 &mut report.parts,
             )?;
             let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_d);
-            let update =
-                update_discriminator(d, optimizer, &batches, &objective, &self.team, &mut self.dropout, number)?;
+            let update = update_discriminator(d, optimizer, &seen, &objective, &self.team, &mut self.dropout, number)?;
             zero = update.zero;
             report.d(update);
-            last = Last { size, whole, seen: train.reuse_fakes.then_some(batches), real: Some(real), classes };
+            last = Last { whole, seen: train.reuse_fakes.then_some(seen), real: Some(real), classes };
         }
         look(Moment::AfterD, self)?;
         for _ in 0..turn.g {
-            let batches = match last.seen.take() {
-                Some(batches) => batches,
+            let seen = match last.seen.take() {
+                Some(seen) => seen,
                 None => {
                     let (real, classes) = (last.real.as_ref(), self.classes(&last)?);
                     self.with_samples(
                         Samples::OfG,
                         (real, classes.as_ref()),
-                        (last.size, last.whole),
+                        last.whole,
                         FakesMode::Train,
                         &mut report.parts,
                     )?
                 }
             };
             let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_g);
-            let (seen, team) = ((&batches[..], zero), &self.team);
+            let (seen, team) = ((&seen, zero), &self.team);
             report.g(update_generator(d, optimizer, seen, &objective, team, &mut self.dropout, number)?);
         }
         look(Moment::AfterG, self)?;

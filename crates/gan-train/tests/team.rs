@@ -26,7 +26,7 @@ fn train(preset: &str, settings: &[&str], team: Arc<dyn Communicator>) -> Result
     let mut losses = vec![];
     for _ in 0..STEPS {
         let report = trainer.advance()?;
-        losses.push([report.loss_d.unwrap(), report.loss_g.unwrap()]);
+        losses.push([report.loss_d.unwrap_or(0.0), report.loss_g.unwrap_or(0.0)]);
     }
     let params = [trainer.generator().params(), trainer.discriminator().params()].concat();
     let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -83,9 +83,27 @@ fn ranks_with_batch_norms_of_their_own_stay_alike_but_go_another_way() {
     assert_eq!(ended, together(3, "dcgan-mnist", &settings));
 }
 
+/// D and G in turn for whole epochs, of two batches here: a player steps alone, from noise that no other batch came with.
 #[test]
-fn more_ranks_than_samples_are_refused() {
-    let tried = threads::run(3, |team| train("dcgan-mnist", &["train.batch=2"], team));
-    let message = tried.unwrap_err().to_string();
-    assert!(message.contains("train.batch: ") && message.contains("too few for 3 processes"), "{message}");
+fn ranks_whose_players_alternate_by_epochs_do_what_one_process_does() {
+    let settings = [
+        "train.reuse_fakes=false",
+        "train.alternate=epochs",
+        "data.count=40",
+        "train.batch=20",
+        "generator.width=8",
+        "discriminator.width=8",
+    ];
+    same_mathematics("dcgan-mnist", &settings, STEPS);
+}
+
+#[test]
+fn batches_that_ranks_cannot_share_are_refused() {
+    let message = |ranks, settings: &[&str]| {
+        threads::run(ranks, |team| train("dcgan-mnist", settings, team)).unwrap_err().to_string()
+    };
+    let few = message(3, &["train.batch=2"]);
+    assert!(few.contains("train.batch: ") && few.contains("too few for 3 processes"), "{few}");
+    let cut = message(3, &["train.batch=8", "train.pack=2", "data.last_batch=drop", "discriminator.width=8"]);
+    assert!(cut.contains("packs of 2 on 3 processes do not divide train.batch = 8: choose a multiple of 6"), "{cut}");
 }

@@ -68,6 +68,22 @@ pub struct Batch {
     pub classes: Option<Tensor>,
 }
 
+/// What an update learns from.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// This process's samples, in the parts whose gradients are added up.
+    pub batches: Vec<Batch>,
+    /// How many samples they are with those of all other processes.
+    pub whole: usize,
+}
+
+impl Seen {
+    /// What a batch's mean counts in that of all samples.
+    pub(super) fn part(&self, batch: &Batch) -> Result<f64> {
+        Ok(batch.fake.dim(0)? as f64 / self.whole as f64)
+    }
+}
+
 /// A penalty that is due.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {

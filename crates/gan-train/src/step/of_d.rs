@@ -15,17 +15,17 @@ pub(super) struct OnBatch {
     pub grads: GradStore,
 }
 
-/// D's losses and penalties on one batch.
+/// D's losses and penalties on one batch, of which the gradient counts the share that it is of all samples.
 pub(super) fn on_batch(
     d: &dyn Discriminator,
     optimizer: &Optimizer,
-    batch: &Batch,
+    (batch, share): (&Batch, f64),
     objective: &Objective,
     team: &Team,
     rng: &mut Rng,
     seconds: &mut Seconds,
 ) -> Result<OnBatch> {
-    let (mut start, share) = (Instant::now(), team.part(batch)?);
+    let mut start = Instant::now();
     let Some(real) = &batch.real else {
         return Err(candle_core::Error::Msg("D has no real samples to learn from".into()).into());
     };

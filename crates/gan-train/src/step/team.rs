@@ -1,6 +1,5 @@
 //! The processes that train together: what one of them adds up with the others.
 
-use super::Batch;
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use candle_core::backprop::GradStore;
@@ -8,33 +7,26 @@ use gan_comm::{Communicator, Single, Statistics};
 use gan_kernels::Ranks;
 use std::sync::Arc;
 
-/// This process among those that train together, and the batch that they share.
+/// This process among those that train together.
 #[derive(Clone, Debug)]
 pub struct Team {
     /// The way to the others.
     pub ranks: Arc<dyn Communicator>,
     /// Over whose batches batch norm takes its statistics.
     pub norms: Ranks,
-    /// Samples of the batch on all of them.
-    pub whole: usize,
 }
 
 impl Team {
     /// A process alone.
     pub fn single() -> Self {
-        Self { ranks: Arc::new(Single), norms: None, whole: 0 }
+        Self { ranks: Arc::new(Single), norms: None }
     }
 
     /// One of several, with batch norm over all their batches or over each one's own.
     pub fn new(ranks: Arc<dyn Communicator>, sync_batch_norm: bool) -> Self {
         let shared = sync_batch_norm && ranks.size() > 1;
         let norms: Ranks = if shared { Some(Arc::new(Statistics(Arc::clone(&ranks)))) } else { None };
-        Self { ranks, norms, whole: 0 }
-    }
-
-    /// What a batch's mean counts in that of all samples.
-    pub(super) fn part(&self, batch: &Batch) -> Result<f64> {
-        Ok(batch.fake.dim(0)? as f64 / self.whole as f64)
+        Self { ranks, norms }
     }
 
     /// The gradients and the sums in `found`, added up over all ranks.

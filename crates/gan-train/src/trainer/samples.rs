@@ -3,7 +3,7 @@
 use super::{Parts, Trainer};
 use crate::config::FakesMode;
 use crate::error::Result;
-use crate::step::Batch;
+use crate::step::{Batch, Seen};
 use candle_core::Tensor;
 use gan_core::Pass;
 use gan_core::gan::draw_classes;
@@ -18,11 +18,10 @@ pub(super) enum Samples {
 
 /// What D saw last in a step.
 pub(super) struct Last {
-    pub size: usize,
     /// Samples of the batch on all processes.
     pub whole: usize,
     /// All of it, where G may learn from the same samples.
-    pub seen: Option<Vec<Batch>>,
+    pub seen: Option<Seen>,
     pub real: Option<Tensor>,
     pub classes: Option<Tensor>,
 }
@@ -39,17 +38,17 @@ impl Trainer {
         }
     }
 
-    /// Real samples, and as many of G's of the same classes, in the parts that the settings ask for.
+    /// This process's real samples, and as many of G's of the same classes, in the parts that the settings ask for.
     pub(super) fn with_samples(
         &mut self,
         whose: Samples,
         (real, classes): (Option<&Tensor>, Option<&Tensor>),
-        (size, whole): (usize, usize),
+        whole: usize,
         mode: FakesMode,
         parts: &mut Parts,
-    ) -> Result<Vec<Batch>> {
-        self.team.whole = whole;
+    ) -> Result<Seen> {
         let z = self.latents(whole)?;
+        let size = z.dim(0)?;
         let train = self.plan.config().train.clone();
         let (pack, keeps) = (train.pack, whose == Samples::OfG || train.reuse_fakes);
         // Parts differ by at most one pack, so that none is too small for batch norm alone.
@@ -68,7 +67,7 @@ impl Trainer {
             let fake = if keeps { fake } else { fake.detach() };
             batches.push(Batch { real, fake, classes });
         }
-        Ok(batches)
+        Ok(Seen { batches, whole })
     }
 
     /// This process's rows of fresh noise for a whole batch of `whole`.

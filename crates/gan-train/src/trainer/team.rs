@@ -6,7 +6,7 @@ use crate::step::Team;
 use candle_core::Tensor;
 use gan_comm::Communicator;
 use gan_core::{Param, Rng, Role};
-use gan_data::{LastBatch, Share};
+use gan_data::{LastBatch, Order, Share};
 use std::sync::Arc;
 
 impl Trainer {
@@ -16,17 +16,27 @@ impl Trainer {
     /// Penalties on D's gradient see each rank's own batch statistics; so do the losses and layers that compare the samples of a batch.
     ///
     /// # Errors
-    /// If a batch has fewer samples than there are ranks.
+    /// If a batch has fewer samples than there are ranks, or packs of samples would be cut.
     pub fn in_team(mut self, ranks: Arc<dyn Communicator>) -> Result<Self> {
         let share = Share { rank: ranks.rank(), ranks: ranks.size() };
         let sampling = self.loader.position().sampling;
         let rest = sampling.len % sampling.batch;
-        let smallest = if rest > 0 && sampling.last == LastBatch::Keep { rest } else { sampling.batch };
-        let least = share.ranks * self.plan.config().train.pack;
-        if smallest < least {
+        let keeps_rest = rest > 0 && sampling.last == LastBatch::Keep && sampling.order != Order::WithReplacement;
+        let smallest = if keeps_rest { rest } else { sampling.batch };
+        if smallest < share.ranks {
             let problem = format!(
-                "an epoch of {} samples has a batch of {smallest}, too few for {} processes: at least {least} are needed; start fewer, or change train.batch",
+                "an epoch of {} samples has a batch of {smallest}, too few for {} processes: start fewer, or change train.batch",
                 sampling.len, share.ranks
+            );
+            return Err(Error::config("train.batch", problem));
+        }
+        let pack = self.plan.config().train.pack;
+        if pack > 1 && !sampling.batch.is_multiple_of(share.ranks * pack) {
+            let problem = format!(
+                "packs of {pack} on {} processes do not divide train.batch = {}: choose a multiple of {}",
+                share.ranks,
+                sampling.batch,
+                share.ranks * pack
             );
             return Err(Error::config("train.batch", problem));
         }
