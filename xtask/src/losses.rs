@@ -1,4 +1,4 @@
-//! `cargo xtask losses`: every loss with every regulariser on `dcgan-mnist`, for five minutes each, as `docs/results/losses.md` shows it.
+//! `cargo xtask losses`: every loss with every regulariser on `dcgan-mnist`, for five minutes of one core each: a table to choose by.
 //!
 //! How many steps five minutes are was measured once ([`REGULARISERS`]), so that the numbers do not depend on what else the machine does.
 

@@ -4,6 +4,7 @@
 
 use crate::{Communicator, Error};
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// What a rank brings to a meeting.
@@ -50,10 +51,11 @@ pub struct Threads {
     place: Arc<Place>,
 }
 
-/// Runs `work` as each of `size` ranks, each in a thread with a share of the computation's threads, and gives what they return.
+/// Runs `work` as each of `size` ranks, each in a thread of its own, and gives what they return. Where `work` computes in parallel each rank
+/// needs a pool of its own (`rayon::ThreadPool::install`): ranks that wait for each other would block a common one.
 ///
 /// # Errors
-/// The first rank's error that is not another rank's loss.
+/// The error of the first rank, in their order, that has one.
 ///
 /// # Panics
 /// Where a rank panics.
@@ -140,21 +142,16 @@ impl Communicator for Threads {
 
     fn sum(&self, values: &mut [f32]) -> Result<(), Error> {
         let together = self.meet(Brought::Numbers(values.to_vec()))?;
-        values.fill(0.0);
-        for brought in together.iter() {
-            let Brought::Numbers(theirs) = brought else { continue };
-            values.iter_mut().zip(theirs).for_each(|(sum, value)| *sum += value);
-        }
+        add(
+            values,
+            together.iter().filter_map(|brought| if let Brought::Numbers(v) = brought { Some(v) } else { None }),
+        );
         Ok(())
     }
 
     fn sum_wide(&self, values: &mut [f64]) -> Result<(), Error> {
         let together = self.meet(Brought::Wide(values.to_vec()))?;
-        values.fill(0.0);
-        for brought in together.iter() {
-            let Brought::Wide(theirs) = brought else { continue };
-            values.iter_mut().zip(theirs).for_each(|(sum, value)| *sum += value);
-        }
+        add(values, together.iter().filter_map(|brought| if let Brought::Wide(v) = brought { Some(v) } else { None }));
         Ok(())
     }
 
@@ -171,6 +168,12 @@ impl Communicator for Threads {
         let mine: &[u8] = if self.rank == 0 { bytes } else { &[] };
         Ok(self.gather(mine)?.swap_remove(0))
     }
+}
+
+/// `values` become the sums of all.
+fn add<'a, T: Copy + Default + AddAssign + 'a>(values: &mut [T], all: impl Iterator<Item = &'a Vec<T>>) {
+    values.fill(T::default());
+    all.for_each(|theirs| values.iter_mut().zip(theirs).for_each(|(sum, value)| *sum += *value));
 }
 
 #[cfg(test)]

@@ -2,26 +2,25 @@
 //!
 //! Values x and tangents t go through the chain side by side, as one batch of twice the samples: every convolution is one product for
 //! both. Where nothing but jumps bends (leaky ReLU), the values only say on which side of the jumps they are, and the backward pass goes
-//! through the tangents alone; behind a batch norm's back it goes through both.
-//!
-//! With x̂ = (x − μ)·r, r = 1/√(σ² + ε), P(u) = u − E[u] − x̂·E[x̂u] and s = γ·r, batch norm's tangent is τ = s·P(t). For an adjoint τ̄ of it, with
-//! a = E[x̂t], b = E[x̂τ̄] and K = E[τ̄t] − E[τ̄]E[t] − ab:
-//! t̄ = s·P(τ̄); γ̄ = m·r·K; x̄ = −r·(a·t̄ + b·τ) − s·r·K·x̂. An adjoint of the values adds what it always does.
+//! through the tangents alone; behind a batch norm's back it goes through both (`norm`).
 
-use super::forward::{Found, Keep, Normalise, Trace, channels, scales};
+use super::forward::{Found, Keep, Normalise, Trace, channels};
 use super::op::{inward, outward};
 use super::packed::{problem, weights};
 use super::{Chain, Layout, Link, Sides, Stage};
 use crate::conv::kernel;
 use crate::conv::winograd::Direction;
 use crate::parallel::with_work;
+use crate::rows;
 use crate::rows::act::{self, Act};
-use crate::rows::norm;
 use crate::scratch::Buffer;
 use crate::simd::Level;
 use crate::storage::{elements, with_elements};
 use candle_core::{CpuStorage, CustomOp1, Result, Shape, Tensor, bail};
+use norm::{Scaled, norm_back};
 use std::sync::{Arc, Mutex};
+
+mod norm;
 
 impl Chain {
     /// Whether [`Chain::tangent`] can go through it: no sigmoid, maximum, dropout, hyperbolic tangent or negative slope is in it.
@@ -122,14 +121,14 @@ impl Tangent {
                         bail!("batch norm needs more than one number a channel: use a larger batch");
                     }
                     let (x, t) = value.split_at(half);
-                    let (mean, variance) = norm::moments(level, x, c);
+                    let (mean, variance) = rows::norm::moments(level, x, c);
                     let found = Found { mean: mean.clone(), variance, centre: mean, count: half / c };
                     let (values, tangents) = y.split_at_mut(half);
                     tangents.copy_from_slice(t);
                     let by = Scaled::of(&found, &theta[*scale..*scale + c], *eps);
                     by.project(stage, &found, x, tangents);
                     let channels = channels(stage, &found, &by.scale, &theta[*shift..*shift + c]);
-                    norm::forward(level, x, &channels, values);
+                    rows::norm::forward(level, x, &channels, values);
                     act::backward(level, stage.act, values, tangents);
                     norm = Some(found);
                 }
@@ -175,7 +174,7 @@ impl Tangent {
                         _ => kernel::weight_grad(level, chain.precision, &p, &g, &input[from..], dw),
                     }
                     if let (Some(bias), true) = (at.bias, values) {
-                        let sums = norm::column_sums(level, &g[..output], stage.output[2]);
+                        let sums = rows::norm::column_sums(level, &g[..output], stage.output[2]);
                         dtheta[bias..bias + stage.output[2]].iter_mut().zip(sums).for_each(|(d, s)| *d = s as f32);
                     }
                     if !goes_on {
@@ -226,105 +225,6 @@ fn through(chain: &Chain, index: usize, samples: usize, theta: &[f32], x: &[f32]
     } else {
         kernel::input_grad(&p, x, &chain.packed(index, theta, Direction::Backward, true), y);
     }
-}
-
-/// A norm's factors by channel.
-struct Scaled {
-    /// s = γ·r
-    scale: Vec<f32>,
-    /// r
-    inverse: Vec<f64>,
-}
-
-impl Scaled {
-    fn of(found: &Found, gamma: &[f32], eps: f64) -> Self {
-        let inverse = found.variance.iter().map(|v| 1.0 / (f64::from(*v) + eps).sqrt()).collect();
-        Self { scale: scales(found, gamma, eps), inverse }
-    }
-
-    /// u ← s·P(u), and E[u] and E[x̂u] of each channel.
-    fn project(&self, stage: &Stage, found: &Found, x: &[f32], u: &mut [f32]) -> [Vec<f64>; 2] {
-        let (level, c, m) = (Level::current(), stage.input[2], found.count as f64);
-        let (zeros, ones) = (vec![0.0; c], vec![1.0; c]);
-        let plain = norm::Channels { mean: &found.centre, scale: &ones, shift: &zeros, slope: 1.0 };
-        let [sums, with_x] = norm::gradient_sums(level, x, u, &plain);
-        let means: Vec<f64> = sums.iter().map(|s| s / m).collect();
-        let along: Vec<f64> = with_x.iter().zip(&self.inverse).map(|(s, r)| s * r / m).collect();
-        let even: Vec<f32> = self.scale.iter().zip(&means).map(|(s, e)| (f64::from(*s) * e) as f32).collect();
-        let factor = self.scale.iter().zip(&self.inverse).zip(&along);
-        let factor: Vec<f32> = factor.map(|((s, r), a)| (f64::from(*s) * r * a) as f32).collect();
-        let by = norm::Channels { mean: &found.centre, scale: &self.scale, shift: &zeros, slope: 1.0 };
-        norm::backward(level, x, &by, &even, &factor, u);
-        [means, along]
-    }
-}
-
-/// Adjoints of values and tangents in front of a batch norm, from those behind it, of which the values' may be missing.
-fn norm_back(
-    stage: &Stage,
-    found: &Found,
-    (theta, [gamma, beta], eps): (&[f32], [usize; 2], f64),
-    both: &[f32],
-    g: Buffer,
-    values: bool,
-    dtheta: &mut [f32],
-) -> Buffer {
-    let (c, m) = (stage.input[2], found.count as f64);
-    let half = both.len() / 2;
-    let (x, t) = both.split_at(half);
-    let by = Scaled::of(found, &theta[gamma..gamma + c], eps);
-    let mut out = Buffer::any(2 * half);
-    let (of_values, of_tangents) = out.split_at_mut(half);
-    let (g_values, g_tangents) = g.split_at(if values { half } else { 0 });
-    // E[τ̄t], before τ̄ is overwritten.
-    let products = dots(g_tangents, t, c);
-    of_tangents.copy_from_slice(g_tangents);
-    let [mean_g, b] = by.project(stage, found, x, of_tangents);
-    let mut tau = Buffer::of(t);
-    let [mean_t, a] = by.project(stage, found, x, &mut tau);
-    let k: Vec<f64> = (0..c).map(|i| products[i] / m - mean_g[i] * mean_t[i] - a[i] * b[i]).collect();
-    if values {
-        of_values.copy_from_slice(g_values);
-        let [mean, along] = by.project(stage, found, x, of_values);
-        for i in 0..c {
-            dtheta[gamma + i] = (along[i] * m) as f32;
-            dtheta[beta + i] = (mean[i] * m) as f32;
-        }
-    } else {
-        of_values.fill(0.0);
-    }
-    for i in 0..c {
-        dtheta[gamma + i] += (m * by.inverse[i] * k[i]) as f32;
-    }
-    // x̄ −= r·(a·t̄ + b·τ) + s·r²·K·(x − μ)
-    let factors: Vec<[f32; 4]> = (0..c)
-        .map(|i| {
-            let r = by.inverse[i];
-            [(r * a[i]) as f32, (r * b[i]) as f32, (f64::from(by.scale[i]) * r * r * k[i]) as f32, found.centre[i]]
-        })
-        .collect();
-    let rows = of_values.chunks_exact_mut(c).zip(of_tangents.chunks_exact(c));
-    for ((xbar, tbar), (tau, x)) in rows.zip(tau.chunks_exact(c).zip(x.chunks_exact(c))) {
-        for i in 0..c {
-            let [of_t, of_tau, of_x, centre] = factors[i];
-            xbar[i] -= of_t * tbar[i] + of_tau * tau[i] + of_x * (x[i] - centre);
-        }
-    }
-    out
-}
-
-/// Σ a·b of each channel, in double precision row by row of 64, so that no thread count changes a bit.
-fn dots(a: &[f32], b: &[f32], c: usize) -> Vec<f64> {
-    let mut total = vec![0f64; c];
-    let mut part = vec![0f32; c];
-    for (a, b) in a.chunks(64 * c).zip(b.chunks(64 * c)) {
-        part.fill(0.0);
-        for (a, b) in a.chunks_exact(c).zip(b.chunks_exact(c)) {
-            part.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
-        }
-        total.iter_mut().zip(&part).for_each(|(total, part)| *total += f64::from(*part));
-    }
-    total
 }
 
 impl CustomOp1 for Tangent {
