@@ -1,13 +1,14 @@
 //! `gan bench`: whole training steps on made data, through the real trainer; or samples; or single kernels.
 
 use crate::args::BenchArgs;
-use crate::{say, source, train};
+use crate::{say, source, team, train};
 use anyhow::Result;
 use gan_core::{Layer, shape};
 use gan_kernels::timing;
 use gan_train::trainer::Parts;
 use gan_train::{Plan, Trainer};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Instant;
 
 const WARM_UP: u64 = 2;
@@ -34,7 +35,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     }
     let batch = args.generate.unwrap_or(plan.config().train.batch);
     let work = plan.config().preset.clone();
-    let mut trainer = Trainer::new(plan, &gan_train::device::open(&args.device)?)?;
+    let ranks = team::join()?;
+    let made = Trainer::new(plan, &gan_train::device::open(&team::device(&args.device))?);
+    let made =
+        made.and_then(|trainer| if ranks.size() > 1 { trainer.in_team(Arc::clone(&ranks)) } else { Ok(trainer) });
+    let Some(mut trainer) = team::start(&ranks, made.map_err(Into::into))? else { return Ok(()) };
     let (mut times, mut parts, mut cpu) = (vec![], Parts::default(), 0.0);
     for i in 0..WARM_UP + args.steps {
         if i == WARM_UP {
@@ -54,6 +59,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             times.push(start.elapsed().as_secs_f64());
         }
     }
+    trainer.dismiss();
     let cpu_ms = (cpu_ms() - cpu) / args.steps as f64;
     let total: f64 = times.iter().sum();
     times.sort_by(f64::total_cmp);
@@ -93,6 +99,7 @@ fn sum(total: &mut Parts, more: &Parts) {
     for (total, more) in [(&mut total.d, &more.d), (&mut total.g, &more.g)] {
         total.forward += more.forward;
         total.backward += more.backward;
+        total.together += more.together;
         total.optimizer += more.optimizer;
     }
 }
@@ -104,11 +111,15 @@ fn named(parts: &Parts, total: f64, steps: f64) -> Vec<(&'static str, f64)> {
         ("G forward", parts.generate),
         ("D forward", parts.d.forward),
         ("D backward", parts.d.backward),
+        ("D together", parts.d.together),
         ("D optimiser", parts.d.optimizer),
         ("G: D forward", parts.g.forward),
         ("G backward", parts.g.backward),
+        ("G together", parts.g.together),
         ("G optimiser", parts.g.optimizer),
     ];
+    // A process alone has nothing to add up.
+    all.retain(|part| !part.0.ends_with("together") || part.1 > 1e-6 * total);
     all.push(("rest", total - all.iter().map(|part| part.1).sum::<f64>()));
     all.into_iter().map(|(name, seconds)| (name, seconds / steps)).collect()
 }

@@ -16,6 +16,7 @@ mod report;
 mod say;
 mod show;
 mod source;
+mod team;
 mod train;
 
 use args::{Cli, Command};
@@ -51,7 +52,9 @@ fn main() -> ExitCode {
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) => {
-            say::note(format_args!("error: {}", message(&error)));
+            if !team::is_told(&error) {
+                say::note(format_args!("error: {}", message(&error)));
+            }
             ExitCode::from(exit_code(&error))
         }
     }
@@ -95,7 +98,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn log_to_stderr(cli: &Cli) {
-    let level = match (cli.quiet, cli.verbose) {
+    // What there is to say of all ranks' work, rank 0 says.
+    let follows = gan_comm::launch::processes().is_some() && gan_comm::launch::rank() > 0;
+    let level = match (cli.quiet || follows, cli.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info",

@@ -2,8 +2,9 @@
 
 use crate::args::{TrainArgs, Usage};
 use crate::progress::Progress;
-use crate::{FAILED, STOPPED, say, source};
+use crate::{FAILED, STOPPED, say, source, team};
 use anyhow::{Context, Result};
+use gan_comm::Communicator;
 use gan_train::folder::PICTURES;
 use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, Verdict, checkpoint, planes, presets, record};
 use std::path::{Path, PathBuf};
@@ -14,25 +15,26 @@ use std::time::SystemTime;
 
 /// Trains, or goes on training, and says where the results are.
 pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
-    let stop = stop_on_signal()?;
-    let target = target(args)?;
-    let resumed = if args.resume { Some(RunFolder::open(&target)?) } else { None };
-    let plan = plan(args, &target)?;
-    limit_threads(plan.config().train.threads)?;
-    let config = plan.config().clone();
-    let mut trainer = Trainer::new(plan, &gan_train::device::open(&args.device)?)?;
-    let folder = if let Some(folder) = resumed {
-        resume(&mut trainer, &folder, quiet)?;
-        folder.write_config(&config)?;
-        folder
-    } else {
-        let existing = if args.overwrite { Existing::Overwrite } else { Existing::Keep };
-        RunFolder::create(&target, &config, existing)?
+    let ranks = team::join()?;
+    let stop = stop_on_signal(ranks.rank() == 0)?;
+    let Some(mut trainer) = team::start(&ranks, begin(args, &ranks))? else { return Ok(ExitCode::SUCCESS) };
+    let folder = match folder(args, &mut trainer, quiet) {
+        Ok(folder) => folder,
+        Err(error) => {
+            trainer.dismiss();
+            return Err(error);
+        }
     };
+    let config = trainer.plan().config().clone();
     let mut observers = record::all(&folder);
     observers.push(Box::new(Progress::new(folder.path(), quiet)));
-    let outcome =
-        gan_train::run(&mut trainer, &mut observers, &stop).with_context(|| failed(folder.path(), trainer.step()))?;
+    let ended = gan_train::run(&mut trainer, &mut observers, &stop);
+    let ended = ended.with_context(|| failed(folder.path(), trainer.step()));
+    let outcome = ended.inspect_err(|error| {
+        if trainer.strands_others() {
+            team::abandon(&ranks, error);
+        }
+    })?;
     if outcome == Outcome::Stopped {
         let (step, total) = (trainer.step(), trainer.total_steps());
         let folder = folder.path().display();
@@ -58,6 +60,29 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
     let best = if folder.best_generator().is_file() { folder.best_generator() } else { folder.generator() };
     say::line(format_args!("Make more: gan generate {} --count 64 --out samples.png", best.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A trainer at its first step.
+fn begin(args: &TrainArgs, ranks: &Arc<dyn Communicator>) -> Result<Trainer> {
+    let plan = || plan(args, &target(args)?);
+    // The run's folder need not be there for others than rank 0.
+    let plan = if args.resume { team::plan_of_first(ranks.as_ref(), plan)? } else { plan()? };
+    limit_threads(plan.config().train.threads)?;
+    let trainer = Trainer::new(plan, &gan_train::device::open(&team::device(&args.device))?)?;
+    Ok(if ranks.size() > 1 { trainer.in_team(Arc::clone(ranks))? } else { trainer })
+}
+
+/// The run's folder: a new one, or with --resume the one whose last checkpoint the trainer goes back to.
+fn folder(args: &TrainArgs, trainer: &mut Trainer, quiet: bool) -> Result<RunFolder> {
+    let (target, config) = (target(args)?, trainer.plan().config().clone());
+    if args.resume {
+        let folder = RunFolder::open(&target)?;
+        resume(trainer, &folder, quiet)?;
+        folder.write_config(&config)?;
+        return Ok(folder);
+    }
+    let existing = if args.overwrite { Existing::Overwrite } else { Existing::Keep };
+    Ok(RunFolder::create(&target, &config, existing)?)
 }
 
 /// What to train: the source with the command's settings over it, or with --resume what the run's folder says.
@@ -179,14 +204,17 @@ fn newest_run(source: &str) -> Result<PathBuf> {
 
 /// Bounds the pool that all computation runs in.
 pub fn limit_threads(threads: usize) -> Result<()> {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("starting the threads")
+    rayon::ThreadPoolBuilder::new().num_threads(team::threads(threads)).build_global().context("starting the threads")
 }
 
-/// A flag that Ctrl-C and SIGTERM set; a second one leaves at once.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+/// A flag that Ctrl-C and SIGTERM set; a second one leaves at once. Processes that follow another one leave the stopping to it.
+fn stop_on_signal(leads: bool) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {
+        if !leads {
+            return;
+        }
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(STOPPED));
         }

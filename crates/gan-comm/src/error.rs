@@ -25,4 +25,12 @@ pub enum Error {
         /// With what rank 0 came.
         expected: String,
     },
+
+    /// The ranks cannot work together.
+    #[error("{0}")]
+    Refused(String),
+
+    /// The library between the ranks cannot be used.
+    #[error("{0}")]
+    Library(String),
 }

@@ -1,7 +1,8 @@
 //! What processes that train one model (ranks) say to each other.
 //!
 //! Every rank calls the same functions in the same order; each call waits for all. In reading order: [`Communicator`], the trait;
-//! [`Single`], a process alone; [`threads`](mod@threads), ranks as threads of one process; [`Statistics`], what batch norm needs of it; [`error`].
+//! [`Single`], a process alone; [`threads`](mod@threads), ranks as threads of one process; `mpi` (with the feature of that name), ranks that `mpirun`
+//! or `srun` has started; [`launch`], what those say of a process; [`Statistics`], what batch norm needs of ranks; [`error`].
 //!
 //! ```
 //! use gan_comm::{Communicator, threads};
@@ -16,11 +17,16 @@
 //! ```
 
 pub mod error;
+pub mod launch;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 mod single;
 mod statistics;
 pub mod threads;
 
 pub use error::Error;
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
 pub use single::Single;
 pub use statistics::Statistics;
 pub use threads::Threads;
@@ -47,7 +53,7 @@ pub trait Communicator: Send + Sync + Debug {
     /// As [`Communicator::sum`].
     fn sum_wide(&self, values: &mut [f64]) -> Result<(), Error>;
 
-    /// What each rank gives, in the order of the ranks, on every rank.
+    /// What each rank gives, in the order of the ranks, on rank 0; on the others nothing.
     ///
     /// # Errors
     /// As [`Communicator::sum`].
@@ -58,4 +64,7 @@ pub trait Communicator: Send + Sync + Debug {
     /// # Errors
     /// As [`Communicator::sum`].
     fn broadcast(&self, bytes: &[u8]) -> Result<Vec<u8>, Error>;
+
+    /// Ends the other ranks too, where this one cannot go on; where they are processes, this one with them.
+    fn abandon(&self) {}
 }

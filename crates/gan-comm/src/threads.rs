@@ -24,6 +24,10 @@ impl Brought {
             Self::Bytes(_) => "bytes".into(),
         }
     }
+
+    fn bytes(&self) -> Option<Vec<u8>> {
+        if let Self::Bytes(bytes) = self { Some(bytes.clone()) } else { None }
+    }
 }
 
 /// Where the ranks meet.
@@ -157,16 +161,14 @@ impl Communicator for Threads {
 
     fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
         let together = self.meet(Brought::Bytes(bytes.to_vec()))?;
-        let bytes = together.iter().filter_map(|brought| match brought {
-            Brought::Bytes(bytes) => Some(bytes.clone()),
-            _ => None,
-        });
-        Ok(bytes.collect())
+        let wanted = if self.rank == 0 { self.size } else { 0 };
+        Ok(together.iter().take(wanted).filter_map(Brought::bytes).collect())
     }
 
     fn broadcast(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let mine: &[u8] = if self.rank == 0 { bytes } else { &[] };
-        Ok(self.gather(mine)?.swap_remove(0))
+        let together = self.meet(Brought::Bytes(mine.to_vec()))?;
+        Ok(together[0].bytes().unwrap_or_default())
     }
 }
 
@@ -203,7 +205,9 @@ mod tests {
             Ok::<_, Error>((team.gather(&mine)?, team.broadcast(&mine)?))
         });
         let all = vec![vec![0], vec![1, 1], vec![2, 2, 2]];
-        assert!(found.unwrap().iter().all(|(gathered, first)| *gathered == all && *first == [0]));
+        let found = found.unwrap();
+        assert!(found.iter().all(|(_, first)| *first == [0]));
+        assert!(found[0].0 == all && found[1..].iter().all(|(gathered, _)| gathered.is_empty()));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Networks with batch norm over the batches of several ranks against the same network over all samples at once: outputs, gradients of
 //! input and weights, running averages.
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use gan_comm::{Communicator, Statistics, threads};
 use gan_core::{Init, Layer, Network, Pass, Rng};
 use gan_data::Share;
 use gan_kernels::chain::Reuse;
+use gan_kernels::testing::test_device;
 use gan_kernels::{Precision, Ranks};
 use std::sync::Arc;
 
@@ -37,10 +38,10 @@ fn layers(text: &str) -> Vec<Layer> {
 /// One rank's samples through the network, with a loss that weighs every output differently.
 fn pass(input: &[usize], text: &str, n: usize, share: Share, ranks: &Ranks, path: Path) -> Found {
     let rng = &mut Rng::new(3);
-    let network = Network::new("n", input, &layers(text), Init::He, Reuse::Never, rng, &Device::Cpu).unwrap();
+    let network = Network::new("n", input, &layers(text), Init::He, Reuse::Never, rng, test_device()).unwrap();
     let network = network.with_precision(Precision::F32Accurate).unwrap();
     let range = share.range(n);
-    let whole = Rng::new(5).normal_tensor(1.0, 2.0, [&[n], input].concat(), &Device::Cpu).unwrap();
+    let whole = Rng::new(5).normal_tensor(1.0, 2.0, [&[n], input].concat(), test_device()).unwrap();
     let x = Var::from_tensor(&whole.narrow(0, range.start, range.len()).unwrap().contiguous().unwrap()).unwrap();
     let mut rng = Rng::new(7);
     let mut pass = Pass::train(&mut rng).over(ranks);
@@ -48,7 +49,7 @@ fn pass(input: &[usize], text: &str, n: usize, share: Share, ranks: &Ranks, path
         Path::Fused => network.forward(x.as_tensor(), &mut pass).unwrap(),
         Path::LayerByLayer => network.forward_layer_by_layer(x.as_tensor(), &mut pass).unwrap(),
     };
-    let weights = Rng::new(9).normal_tensor(0.0, 1.0, [&[n], &y.dims()[1..]].concat(), &Device::Cpu).unwrap();
+    let weights = Rng::new(9).normal_tensor(0.0, 1.0, [&[n], &y.dims()[1..]].concat(), test_device()).unwrap();
     let weights = weights.narrow(0, range.start, range.len()).unwrap();
     let grads = (&y * weights).unwrap().sum_all().unwrap().backward().unwrap();
     let params = network.params().iter().map(|param| match param.role.is_trained() {
@@ -95,7 +96,7 @@ fn check(input: &[usize], text: &str, n: usize, path: Path) {
 
 fn is_trained(input: &[usize], text: &str) -> Vec<bool> {
     let rng = &mut Rng::new(3);
-    let network = Network::new("n", input, &layers(text), Init::He, Reuse::Never, rng, &Device::Cpu).unwrap();
+    let network = Network::new("n", input, &layers(text), Init::He, Reuse::Never, rng, test_device()).unwrap();
     network.params().iter().map(|param| param.role.is_trained()).collect()
 }
 

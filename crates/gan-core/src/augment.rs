@@ -102,7 +102,8 @@ fn cut(x: &Tensor, part: f64, rng: &mut Rng) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{Device, Var};
+    use candle_core::Var;
+    use gan_kernels::testing::test_device;
 
     fn values(t: &Tensor) -> Vec<f32> {
         t.flatten_all().unwrap().to_vec1().unwrap()
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn images_move_as_a_whole_and_zeros_come_in() -> Result<()> {
-        let x = Tensor::arange(1f32, 33.0, &Device::Cpu)?.reshape((1, 2, 4, 4))?;
+        let x = Tensor::arange(1f32, 33.0, test_device())?.reshape((1, 2, 4, 4))?;
         let augment = Augment { translation: 0.25, ..Augment::default() };
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..40 {
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_square_is_cut_out_of_all_channels() -> Result<()> {
-        let x = Tensor::ones((50, 3, 8, 8), candle_core::DType::F32, &Device::Cpu)?;
+        let x = Tensor::ones((50, 3, 8, 8), candle_core::DType::F32, test_device())?;
         let y = Augment { cutout: 0.5, ..Augment::default() }.apply(&x, &mut Rng::new(1))?;
         let left = values(&y.sum((1, 2, 3))?);
         // From a quarter of the square (its middle in a corner) to all of it.
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn colours_change_within_their_ranges() -> Result<()> {
-        let x = Tensor::new(&[0.5f32, -0.5, 0.1, 0.3, 0.2, -0.1], &Device::Cpu)?.reshape((1, 3, 1, 2))?;
+        let x = Tensor::new(&[0.5f32, -0.5, 0.1, 0.3, 0.2, -0.1], test_device())?.reshape((1, 3, 1, 2))?;
         let y = Augment { color: true, ..Augment::default() }.apply(&x, &mut Rng::new(3))?;
         // Saturation keeps each pixel's mean over channels, contrast the image's mean: what is left is brightness.
         let brightness = f64::from((y.mean_all()? - x.mean_all()?)?.to_scalar::<f32>()?);
@@ -160,8 +161,8 @@ mod tests {
     #[test]
     fn gradients_reach_the_images() -> Result<()> {
         let all = Augment { color: true, translation: 0.2, cutout: 0.3 };
-        let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 1, 6, 6), &Device::Cpu)?;
-        let weights = Rng::new(6).normal_tensor(0.0, 1.0, (2, 1, 6, 6), &Device::Cpu)?;
+        let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 1, 6, 6), test_device())?;
+        let weights = Rng::new(6).normal_tensor(0.0, 1.0, (2, 1, 6, 6), test_device())?;
         let loss = |x: &Tensor| (all.apply(x, &mut Rng::new(7))? * &weights)?.sum_all();
         let var = Var::from_tensor(&x)?;
         let grads = loss(var.as_tensor())?.backward()?;
@@ -171,7 +172,7 @@ mod tests {
             let mut other = values(&x);
             other[i] += 0.5;
             let difference =
-                (loss(&Tensor::from_vec(other, x.shape(), &Device::Cpu)?)? - loss(&x)?)?.to_scalar::<f32>()?;
+                (loss(&Tensor::from_vec(other, x.shape(), test_device())?)? - loss(&x)?)?.to_scalar::<f32>()?;
             assert!((difference * 2.0 - gradient[i]).abs() < 1e-3, "{i}: {} {}", difference * 2.0, gradient[i]);
         }
         Ok(())

@@ -179,7 +179,8 @@ pub fn feature_matching(real: &Tensor, fake: &Tensor) -> candle_core::Result<Ten
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{Device, Var};
+    use candle_core::Var;
+    use gan_kernels::testing::test_device;
 
     fn scalar(t: Tensor) -> f64 {
         t.to_dtype(candle_core::DType::F64).unwrap().to_scalar().unwrap()
@@ -187,8 +188,8 @@ mod tests {
 
     #[test]
     fn values_are_those_of_the_formulas() -> Result<()> {
-        let real = Tensor::new(&[0.3f64, -1.2], &Device::Cpu)?;
-        let fake = Tensor::new(&[-0.5f64, 2.0, 0.1], &Device::Cpu)?;
+        let real = Tensor::new(&[0.3f64, -1.2], test_device())?;
+        let fake = Tensor::new(&[-0.5f64, 2.0, 0.1], test_device())?;
         let d = |l: f64| 1.0 / (1.0 + (-l).exp());
         let h = |l: f64, t: f64| -(t * d(l).ln() + (1.0 - t) * (1.0 - d(l)).ln());
         let labels = Labels { real: 0.9, fake: 0.1 };
@@ -248,7 +249,7 @@ mod tests {
     #[test]
     fn every_loss_is_its_formula() -> Result<()> {
         let (r, f) = ([0.3f64, -1.2, 2.5], [-0.5f64, 2.0, 0.1]);
-        let (real, fake) = (Tensor::new(&r, &Device::Cpu)?, Tensor::new(&f, &Device::Cpu)?);
+        let (real, fake) = (Tensor::new(&r, test_device())?, Tensor::new(&f, test_device())?);
         for loss in ALL {
             let [d, g] = by_hand(loss, &r, &f);
             assert!((scalar(discriminator(loss, &real, &fake, LABELS)?) - d).abs() < 1e-12, "{loss:?}");
@@ -265,12 +266,12 @@ mod tests {
 
     #[test]
     fn classes_and_features_have_their_losses() -> Result<()> {
-        let logits = Tensor::new(&[[0.5f64, -1.0, 2.0], [300.0, 1.0, -1.0]], &Device::Cpu)?;
+        let logits = Tensor::new(&[[0.5f64, -1.0, 2.0], [300.0, 1.0, -1.0]], test_device())?;
         let by_hand = |l: [f64; 3], class: usize| l.iter().map(|x| (x - l[class]).exp()).sum::<f64>().ln();
         let expected = (by_hand([0.5, -1.0, 2.0], 1) + by_hand([300.0, 1.0, -1.0], 0)) / 2.0;
-        assert!((scalar(auxiliary(&logits, &Tensor::new(&[1u32, 0], &Device::Cpu)?)?) - expected).abs() < 1e-12);
+        assert!((scalar(auxiliary(&logits, &Tensor::new(&[1u32, 0], test_device())?)?) - expected).abs() < 1e-12);
         let (real, fake) =
-            (Tensor::new(&[[1.0f64, 2.0], [3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[[0.0f64, 1.0]], &Device::Cpu)?);
+            (Tensor::new(&[[1.0f64, 2.0], [3.0, 4.0]], test_device())?, Tensor::new(&[[0.0f64, 1.0]], test_device())?);
         assert_eq!(scalar(feature_matching(&real, &fake)?), 2.0 * 2.0 + 2.0 * 2.0);
         Ok(())
     }
@@ -279,7 +280,7 @@ mod tests {
     fn sure_answers_keep_their_small_losses_and_gradients() -> Result<()> {
         for l in [10f32, 16.0, 20.0, 40.0] {
             let exact = (-f64::from(l)).exp().ln_1p();
-            let logit = Var::new(&[l], &Device::Cpu)?;
+            let logit = Var::new(&[l], test_device())?;
             let loss = cross_entropy(&logit, 1.0)?.mean_all()?;
             assert!((scalar(loss.clone()) / exact - 1.0).abs() < 1e-5, "loss at {l}");
             let gradient = f64::from(loss.backward()?.get(&logit).unwrap().to_vec1::<f32>()?[0]);
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn extreme_logits_give_finite_values_and_gradients() -> Result<()> {
         for logit in [-1e4f32, -17.0, 0.0, 17.0, 1e4] {
-            let l = Var::new(&[logit], &Device::Cpu)?;
+            let l = Var::new(&[logit], test_device())?;
             for loss in [
                 generator(Loss::NonSaturating, &l, None)?,
                 generator(Loss::Minimax, &l, None)?,

@@ -1,11 +1,12 @@
 //! Layer lists as users write them: reading, checking, building, and weight files that come back whole.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use gan_core::summary::Summary;
 use gan_core::weights::{self, DataDescription, Description, FORMAT};
 use gan_core::{Discriminator, Network, Role, params, shape};
 use gan_core::{Distribution, Generator, Init, Latent, Layer, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
 use gan_kernels::chain::Reuse;
+use gan_kernels::testing::test_device;
 use std::path::Path;
 
 #[derive(serde::Deserialize)]
@@ -91,7 +92,7 @@ fn a_list_that_does_not_fit_names_the_layer_what_it_got_and_what_it_needs() {
 #[test]
 fn names_and_shapes_are_pytorchs() {
     let network =
-        Network::new("g", &[100], &layers(KERAS), Init::Glorot, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
+        Network::new("g", &[100], &layers(KERAS), Init::Glorot, Reuse::Never, &mut Rng::new(1), test_device()).unwrap();
     let found: Vec<(String, Vec<usize>)> =
         network.params().iter().map(|p| (p.name.clone(), p.dims().to_vec())).collect();
     let expected: Vec<(&str, Vec<usize>)> = vec![
@@ -119,7 +120,7 @@ fn initial_values_follow_their_rule() {
         (Init::Pytorch, (1.0f32 / 2400.0).sqrt(), 0.0),
     ] {
         let network =
-            Network::new("d", &[50, 4, 4], &list, init, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
+            Network::new("d", &[50, 4, 4], &list, init, Reuse::Never, &mut Rng::new(1), test_device()).unwrap();
         let spread = |role: Role| -> f32 {
             let values =
                 network.params().iter().find(|p| p.role == role).unwrap().tensor().unwrap().flatten_all().unwrap();
@@ -140,8 +141,8 @@ fn running_averages_follow_pytorch_or_keras() {
     for (variance, correction) in [("unbiased", 4.0 / 3.0), ("biased", 1.0)] {
         let list = layers(&format!("[{{ batch_norm = {{ momentum = 0.2, running_variance = \"{variance}\" }} }}]"));
         let network =
-            Network::new("d", &[1], &list, Init::Pytorch, Reuse::Never, &mut Rng::new(1), &Device::Cpu).unwrap();
-        let x = Tensor::new(&[[1f32], [2.0], [3.0], [6.0]], &Device::Cpu).unwrap();
+            Network::new("d", &[1], &list, Init::Pytorch, Reuse::Never, &mut Rng::new(1), test_device()).unwrap();
+        let x = Tensor::new(&[[1f32], [2.0], [3.0], [6.0]], test_device()).unwrap();
         network.forward(&x, &mut Pass::train(&mut Rng::new(2))).unwrap();
         let stored = |i: usize| network.params()[i].tensor().unwrap().to_vec1::<f32>().unwrap()[0];
         assert!((stored(2) - 0.2 * 3.0).abs() < 1e-6);
@@ -161,10 +162,10 @@ fn dropout_drops_in_training_only_and_by_the_seed() {
         Init::Pytorch,
         Reuse::Never,
         &mut Rng::new(1),
-        &Device::Cpu,
+        test_device(),
     )
     .unwrap();
-    let x = Tensor::ones((1, 1000), DType::F32, &Device::Cpu).unwrap();
+    let x = Tensor::ones((1, 1000), DType::F32, test_device()).unwrap();
     let run = |seed: u64| network.forward(&x, &mut Pass::train(&mut Rng::new(seed))).unwrap().to_vec2::<f32>().unwrap();
     let dropped = run(5)[0].iter().filter(|v| **v == 0.0).count();
     assert!((200..300).contains(&dropped), "{dropped}");
@@ -176,26 +177,26 @@ fn dropout_drops_in_training_only_and_by_the_seed() {
 #[test]
 fn a_verdict_has_a_logit_a_sample_and_the_features_before_the_head() {
     let list = layers(r#"[{ conv = 4, kernel = 3 }, "global_max_pool", { dense = 1 }]"#);
-    let d = LayeredDiscriminator::new(&[1, 5, 5], &list, Init::He, &mut Rng::new(1), &Device::Cpu).unwrap();
-    let x = Rng::new(2).normal_tensor(0.0, 1.0, (3, 1, 5, 5), &Device::Cpu).unwrap();
+    let d = LayeredDiscriminator::new(&[1, 5, 5], &list, Init::He, &mut Rng::new(1), test_device()).unwrap();
+    let x = Rng::new(2).normal_tensor(0.0, 1.0, (3, 1, 5, 5), test_device()).unwrap();
     let verdict = d.forward(&x, &mut Pass::eval().with_features()).unwrap();
     assert_eq!((verdict.logits.dims(), verdict.features.unwrap().dims()), (&[3][..], &[3, 4][..]));
     let plain = d.forward(&x, &mut Pass::eval()).unwrap();
     assert!(plain.features.is_none());
     assert_eq!(plain.logits.to_vec1::<f32>().unwrap(), verdict.logits.to_vec1::<f32>().unwrap());
     let two = layers("[\"flatten\", { dense = 2 }]");
-    let error = LayeredDiscriminator::new(&[1, 5, 5], &two, Init::He, &mut Rng::new(1), &Device::Cpu).unwrap_err();
+    let error = LayeredDiscriminator::new(&[1, 5, 5], &two, Init::He, &mut Rng::new(1), test_device()).unwrap_err();
     assert!(error.to_string().contains("[2]"), "{error}");
     let probability = layers("[\"flatten\", { dense = 1 }, \"sigmoid\"]");
     let error =
-        LayeredDiscriminator::new(&[1, 5, 5], &probability, Init::He, &mut Rng::new(1), &Device::Cpu).unwrap_err();
+        LayeredDiscriminator::new(&[1, 5, 5], &probability, Init::He, &mut Rng::new(1), test_device()).unwrap_err();
     assert!(error.to_string().contains("logits"), "{error}");
 }
 
 fn generator(seed: u64) -> (LayeredGenerator, Description) {
     let latent = Latent { dim: 100, distribution: Distribution::Uniform, truncation: None };
     let (list, input) = (layers(KERAS), vec![100]);
-    let g = LayeredGenerator::new(&latent, &input, &list, Init::He, &mut Rng::new(seed), &Device::Cpu).unwrap();
+    let g = LayeredGenerator::new(&latent, &input, &list, Init::He, &mut Rng::new(seed), test_device()).unwrap();
     let data = DataDescription {
         name: "x".into(),
         shape: vec![1, 14, 14],
@@ -217,9 +218,9 @@ fn a_weight_file_alone_brings_the_generator_back() {
     let bytes = weights::to_bytes(&g.params(), &description).unwrap();
     assert_eq!(bytes, weights::to_bytes(&g.params(), &description).unwrap(), "the same bytes every time");
     std::fs::write(&path, bytes).unwrap();
-    let (found, again) = weights::read_generator(&path, &Device::Cpu).unwrap();
+    let (found, again) = weights::read_generator(&path, test_device()).unwrap();
     assert_eq!(found, description);
-    let z = description.latent.sample(2, &mut Rng::new(3), &Device::Cpu).unwrap();
+    let z = description.latent.sample(2, &mut Rng::new(3), test_device()).unwrap();
     let run = |g: &LayeredGenerator| {
         g.forward(&z, &mut Pass::eval()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
@@ -233,7 +234,7 @@ fn loading_checks_everything_before_it_changes_anything() {
     let before: Vec<(String, Tensor)> =
         params::named_tensors(&g.params()).unwrap().into_iter().map(|(name, t)| (name, t.copy().unwrap())).collect();
     let mut tensors = params::named_tensors(&other.params()).unwrap();
-    tensors.insert("main.5.bias".into(), Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap());
+    tensors.insert("main.5.bias".into(), Tensor::zeros(2, DType::F32, test_device()).unwrap());
     let error = params::load(&g.params(), &tensors, Path::new("f.safetensors")).unwrap_err().to_string();
     assert!(error.contains("f.safetensors") && error.contains("main.5.bias") && error.contains("[2]"), "{error}");
     for (name, tensor) in &before {
@@ -286,7 +287,7 @@ fn a_summary_unfolds_residual_blocks() {
         gan_core::Init::He,
         gan_kernels::chain::Reuse::Never,
         &mut Rng::new(1),
-        &Device::Cpu,
+        test_device(),
     )
     .unwrap();
     let all: usize = network.params().iter().map(gan_core::Param::elem_count).sum();

@@ -1,7 +1,8 @@
 //! Penalties' gradients against PyTorch's double backward (fixtures/penalties.py).
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use gan_core::{Discriminator, Init, Layer, LayeredDiscriminator, Pass, Penalty, Rng, Verdict};
+use gan_kernels::testing::test_device;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -28,11 +29,11 @@ fn cases() -> Vec<Case> {
 
 fn tensor(values: &[f64], shape: &[usize]) -> Tensor {
     let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(values, shape, test_device()).unwrap()
 }
 
 fn discriminator(input: &[usize], layers: &[Layer]) -> LayeredDiscriminator {
-    LayeredDiscriminator::new(input, layers, Init::Glorot, &mut Rng::new(1), &Device::Cpu).unwrap()
+    LayeredDiscriminator::new(input, layers, Init::Glorot, &mut Rng::new(1), test_device()).unwrap()
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn gradients_equal_pytorch_double_backward() {
             param.set(&tensor(&case.params[&param.name], param.dims())).unwrap();
         }
         let x = tensor(&case.x, &[&[3], &case.input[..]].concat());
-        let classes = Tensor::new(&[2u32, 0, 1], &Device::Cpu).unwrap();
+        let classes = Tensor::new(&[2u32, 0, 1], test_device()).unwrap();
         let classes = Some(&classes).filter(|_| d.classes().is_some());
         for tape in [false, true] {
             let mut rng = Rng::new(2);

@@ -29,6 +29,8 @@ pub mod pool;
 pub mod process;
 pub mod ranks;
 pub mod resample;
+#[doc(hidden)]
+pub mod testing;
 pub mod timing;
 pub mod update;
 

@@ -4,7 +4,7 @@
 //! on the way: its moments stream, and a bounded number of its features is kept for the metrics that need them one by one.
 
 use crate::card::{Card, EmbedderCard, Figure, Reference};
-use crate::embed::{Embedder, Remembered, hash};
+use crate::embed::{Embedder, Embedding, Remembered, hash};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::frechet;
@@ -69,6 +69,17 @@ pub struct RealSet {
     pub floor_split: String,
 }
 
+/// Samples with what the network says of them.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    /// `[N, C, H, W]` or `[N, D]`, on the CPU.
+    pub samples: Tensor,
+    /// Of the network that judges.
+    pub embedding: Embedding,
+    /// The class that each was made as, where the network can say whether it is one.
+    pub classes: Option<Vec<u32>>,
+}
+
 /// A set of samples on the way to be judged.
 pub struct Gathered {
     embedder: Arc<dyn Embedder>,
@@ -95,7 +106,16 @@ impl Gathered {
     /// # Errors
     /// As [`Gathered::push`].
     pub fn push_of(&mut self, samples: &Tensor, classes: Option<&[u32]>) -> Result<()> {
-        let embedding = self.embedder.embed(samples)?;
+        let (samples, embedding) = (samples.clone(), self.embedder.embed(samples)?);
+        self.push_embedded(&Embedded { samples, embedding, classes: classes.map(<[u32]>::to_vec) })
+    }
+
+    /// As [`Gathered::push_of`], samples that the network has seen already.
+    ///
+    /// # Errors
+    /// If their features are not finite.
+    pub fn push_embedded(&mut self, embedded: &Embedded) -> Result<()> {
+        let Embedded { samples, embedding, classes } = embedded;
         let features = Features::from_tensor(&embedding.features)?;
         features.check_finite("the samples'")?;
         self.count += features.len();
@@ -103,13 +123,13 @@ impl Gathered {
         self.moments.push(&features)?;
         let room = KEPT.saturating_sub(self.kept.len());
         self.kept.append(&features.first(room))?;
-        let (Some(score), Some(logits)) = (&mut self.score, embedding.logits) else { return Ok(()) };
+        let (Some(score), Some(logits)) = (&mut self.score, &embedding.logits) else { return Ok(()) };
         if let Some(classes) = classes {
             let found: Vec<u32> = logits.argmax(D::Minus1)?.to_vec1()?;
             let agreed = found.iter().zip(classes).filter(|(found, asked)| found == asked).count();
             self.asked = [self.asked[0] + classes.len() as u64, self.asked[1] + agreed as u64];
         }
-        score.push(&Features::from_tensor(&logits)?)
+        score.push(&Features::from_tensor(logits)?)
     }
 
     /// How many samples there are.

@@ -30,6 +30,6 @@ pub use card::Card;
 pub use embed::{Embedder, Embedding};
 pub use error::{Error, Result};
 pub use features::Features;
-pub use judge::{Gathered, Judge, ModesOf, RealSet};
+pub use judge::{Embedded, Gathered, Judge, ModesOf, RealSet};
 pub use metric::Metric;
 pub use modes::{Coverage, Modes};

@@ -6,8 +6,10 @@
 
 use crate::ema::Ema;
 use crate::error::{Error, Result};
+use crate::step::Order;
 use crate::trainer::Trainer;
 use candle_core::Tensor;
+use gan_comm::Communicator;
 use gan_core::{Rng, params};
 use gan_report::atomic;
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,9 @@ struct State {
     position: gan_data::Position,
     noise: Rng,
     dropout: Rng,
+    /// Those of the ranks after the first, where several trained together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dropout_of_others: Vec<Rng>,
     /// Settings that a run cannot change and go on; see [`identity`].
     identity: String,
     tensors_len: u64,
@@ -80,9 +85,21 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
         fs::remove_dir_all(dir).map_err(io(dir, "cleared"))?;
     }
     fs::create_dir_all(dir).map_err(io(dir, "created"))?;
+    let bytes = serialized(trainer)?;
+    let state = state(trainer, &bytes)?;
+    let json = serde_json::to_string_pretty(&state).map_err(|e| Error::file(dir, e.to_string()))?;
+    atomic::write(&dir.join(TENSORS), &bytes)?;
+    Ok(atomic::write(&dir.join(STATE), json.as_bytes())?)
+}
+
+fn serialized(trainer: &Trainer) -> Result<Vec<u8>> {
     let tensors = tensors(trainer)?;
-    let bytes =
-        safetensors::serialize(tensors.iter().map(|(k, v)| (k.as_str(), v)), None).map_err(candle_core::Error::from)?;
+    let named = tensors.iter().map(|(k, v)| (k.as_str(), v));
+    Ok(safetensors::serialize(named, None).map_err(candle_core::Error::from)?)
+}
+
+/// What stands beside the tensors `bytes`.
+fn state(trainer: &Trainer, bytes: &[u8]) -> Result<State> {
     let mut state = State {
         format: FORMAT,
         step: trainer.step,
@@ -93,15 +110,84 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
         position: trainer.loader.position(),
         noise: trainer.noise.clone(),
         dropout: trainer.dropout.clone(),
+        dropout_of_others: vec![],
         identity: identity(trainer),
         tensors_len: bytes.len() as u64,
-        tensors_crc32: crc32fast::hash(&bytes),
+        tensors_crc32: crc32fast::hash(bytes),
         crc32: 0,
     };
+    state.dropout_of_others = of_others(trainer, &state, bytes)?;
     state.crc32 = checksum(&state);
-    let json = serde_json::to_string_pretty(&state).map_err(|e| Error::file(dir, e.to_string()))?;
-    atomic::write(&dir.join(TENSORS), &bytes)?;
-    Ok(atomic::write(&dir.join(STATE), json.as_bytes())?)
+    Ok(state)
+}
+
+/// What a checkpoint needs of a rank.
+#[derive(Serialize, Deserialize)]
+struct OfRank {
+    tensors_crc32: u32,
+    dropout: Rng,
+}
+
+/// Asks the ranks that this one leads for their random streams. All must hold the same tensors: those that do not, which can be where
+/// processors round differently, take this rank's.
+fn of_others(trainer: &Trainer, state: &State, bytes: &[u8]) -> Result<Vec<Rng>> {
+    if !trainer.team.leads() {
+        return Ok(vec![]);
+    }
+    let ranks = &trainer.team.ranks;
+    trainer.team.order(Order::Save)?;
+    let found = ranks.gather(&[])?;
+    let read = |bytes: &Vec<u8>| serde_json::from_slice(bytes).map_err(unreadable);
+    let found: Vec<OfRank> = found.iter().skip(1).map(read).collect::<Result<_>>()?;
+    let other = found.iter().position(|of| of.tensors_crc32 != state.tensors_crc32);
+    ranks.broadcast(&[u8::from(other.is_some())])?;
+    let dropout: Vec<Rng> = found.into_iter().map(|of| of.dropout).collect();
+    if let Some(other) = other {
+        let (rank, step) = (other + 1, state.step);
+        tracing::warn!(
+            "rank {rank} holds other numbers than rank 0 after step {step}, as processors of different kinds may: it takes those of rank 0"
+        );
+        spread(ranks.as_ref(), &State { dropout_of_others: dropout.clone(), ..state.clone() }, bytes)?;
+    }
+    trainer.team.done();
+    Ok(dropout)
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    gan_comm::Error::Library(format!("a rank said something that this version does not know: {error}")).into()
+}
+
+/// Gives rank 0, which saves, what it needs of this rank.
+pub(crate) fn tell(trainer: &mut Trainer) -> Result<()> {
+    let mine = OfRank { tensors_crc32: crc32fast::hash(&serialized(trainer)?), dropout: trainer.dropout.clone() };
+    trainer.team.ranks.gather(&serde_json::to_vec(&mine).map_err(unreadable)?)?;
+    let differ = trainer.team.ranks.broadcast(&[])?;
+    if differ == [1] { receive(trainer) } else { Ok(()) }
+}
+
+/// Gives a state to the ranks that this one leads, who [`receive`] it.
+fn spread(ranks: &dyn Communicator, state: &State, bytes: &[u8]) -> Result<()> {
+    ranks.broadcast(&serde_json::to_vec(state).map_err(unreadable)?)?;
+    ranks.broadcast(bytes)?;
+    Ok(())
+}
+
+/// Takes the state of rank 0.
+pub(crate) fn receive(trainer: &mut Trainer) -> Result<()> {
+    let (state, tensors) = (trainer.team.ranks.broadcast(&[])?, trainer.team.ranks.broadcast(&[])?);
+    let state: State = serde_json::from_slice(&state).map_err(unreadable)?;
+    let tensors = candle_core::safetensors::load_buffer(&tensors, &candle_core::Device::Cpu)?;
+    apply(trainer, state, &tensors.into_iter().collect(), Path::new("the state of rank 0"))
+}
+
+/// The dropout stream that this rank goes on with: its own, or where other numbers of ranks go on from a checkpoint, a new one.
+fn dropout(trainer: &Trainer, state: &State) -> Rng {
+    let ranks = &trainer.team.ranks;
+    match ranks.rank() {
+        0 => state.dropout.clone(),
+        rank if state.dropout_of_others.len() + 1 == ranks.size() => state.dropout_of_others[rank - 1].clone(),
+        rank => Rng::numbered(trainer.plan.config().train.seed, &format!("dropout after {}", state.step), rank as u64),
+    }
 }
 
 fn publish(temporary: &Path, target: &Path, dir: &Path) -> Result<()> {
@@ -138,7 +224,7 @@ fn tensors(trainer: &Trainer) -> Result<BTreeMap<String, Tensor>> {
 }
 
 /// The settings that decide what a step does, as text. Length, threads, folders and intervals are free to change.
-fn identity(trainer: &Trainer) -> String {
+pub(crate) fn identity(trainer: &Trainer) -> String {
     let mut config = trainer.plan.config().clone();
     (config.data.dir, config.data.workers, config.description) = (None, 1, String::new());
     (config.train.steps, config.train.epochs, config.train.threads, config.train.log_every) = (None, None, 0, 1);
@@ -159,7 +245,12 @@ pub fn restore(trainer: &mut Trainer, dir: &Path) -> Result<Option<u64>> {
     for path in &candidates {
         match read(path) {
             Ok((state, tensors)) => {
-                apply(trainer, state, &tensors, path)?;
+                apply(trainer, state.clone(), &tensors, path)?;
+                if trainer.team.leads() {
+                    trainer.team.order(Order::Restore)?;
+                    spread(trainer.team.ranks.as_ref(), &state, &serialized(trainer)?)?;
+                    trainer.team.done();
+                }
                 return Ok(Some(trainer.step));
             }
             Err(error) => {
@@ -244,11 +335,12 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     trainer.loader.seek(&state.position)?;
     trainer.queued.clear();
     trainer.set_rollbacks(state.rollbacks.unwrap_or(0));
-    (trainer.noise, trainer.dropout, trainer.step) = (state.noise, state.dropout, state.step);
+    trainer.dropout = dropout(trainer, &state);
+    (trainer.noise, trainer.step) = (state.noise, state.step);
     Ok(())
 }
 
-fn first_difference<'a>(was: &'a str, is: &'a str) -> (&'a str, &'a str) {
+pub(crate) fn first_difference<'a>(was: &'a str, is: &'a str) -> (&'a str, &'a str) {
     was.lines().zip(is.lines()).find(|(a, b)| a != b).unwrap_or(("more settings", "fewer settings"))
 }
 

@@ -6,10 +6,10 @@
 use crate::config::{DataConfig, EvaluateConfig};
 use crate::data;
 use crate::error::{Error, Result};
+use crate::step::Order;
 use crate::trainer::Trainer;
 use candle_core::{DType, Device, Tensor};
 use gan_core::Rng;
-use gan_core::gan::draw_classes;
 use gan_data::{Dataset, Split, Units};
 use gan_metrics::embed::Remembered;
 use gan_metrics::{Card, Gathered, Judge, Metric};
@@ -19,7 +19,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod embedding;
 mod network;
+
+pub(crate) use embedding::Embedding;
+use embedding::same_classes;
 
 /// Real samples that generated ones are compared with, at most.
 pub const REFERENCE: usize = 10_000;
@@ -83,11 +87,8 @@ pub struct Evaluator {
     judge: Judge,
     /// For points: what −1 and 1 stand for.
     units: Option<Units>,
-    samples: usize,
     best: Metric,
-    seed: u64,
-    /// Whether the network tells the data's own classes apart.
-    same_classes: bool,
+    embedding: Embedding,
 }
 
 impl Evaluator {
@@ -129,8 +130,8 @@ impl Evaluator {
         let kind = network::kind(embedder.as_ref(), modes.is_some());
         let metrics = if how.metrics.is_empty() { kind.metrics(depth) } else { how.metrics.clone() };
         let best = how.best.unwrap_or_else(|| kind.best());
-        let same_classes = !embedder.classes().is_empty() && embedder.classes() == real.reference.classes();
-        let mut judge = Judge::new(embedder, &metrics, against.seed)?;
+        let same_classes = same_classes(embedder.as_ref(), real.reference.as_ref());
+        let mut judge = Judge::new(Arc::clone(&embedder), &metrics, against.seed)?;
         if let Some(modes) = modes {
             judge = judge.with_modes(modes);
         }
@@ -152,7 +153,8 @@ impl Evaluator {
         let (reference, floor, train) = (gather(0)?, gather(1)?, gather(2)?);
         let judge = judge.with_real(real.description(&against.data), reference, &floor, train)?;
         let units = real.reference.units().cloned();
-        Ok(Self { judge, units, samples: how.samples, best, seed: against.seed, same_classes })
+        let embedding = Embedding { embedder, samples: how.samples, seed: against.seed, same_classes };
+        Ok(Self { judge, units, best, embedding })
     }
 
     /// The metric that chooses the best generator.
@@ -181,15 +183,19 @@ impl Evaluator {
     /// # Errors
     /// If the samples are not finite, and from candle.
     pub fn of_trainer(&self, trainer: &Trainer) -> Result<Card> {
-        let mut rng = Rng::stream(self.seed, "evaluation");
-        let latent = trainer.plan().config().latent;
-        let gathered = trainer.in_use(|generator| {
-            self.gather(&mut |n| {
-                let z = latent.sample(n, &mut rng, trainer.device())?;
-                let classes = draw_classes(generator, n, &mut rng, trainer.device())?;
-                Ok(Some((gan_core::gan::samples(generator, &z, classes.as_ref())?, classes)))
-            })
+        let mut gathered = self.judge.gather();
+        trainer.team.order(Order::Evaluate)?;
+        // The other ranks are at work whatever rank 0 thinks of their samples.
+        let mut problem = None;
+        self.embedding.shared(trainer, &mut |some| {
+            if problem.is_none() {
+                problem = gathered.push_embedded(&some).err();
+            }
         })?;
+        trainer.team.done();
+        if let Some(problem) = problem {
+            return Err(problem.into());
+        }
         let subject = trainer.plan().config().preset.clone();
         Ok(Card { step: Some(trainer.step()), ..self.card(&subject, &gathered)? })
     }
@@ -201,12 +207,10 @@ impl Evaluator {
     /// From `source`, and if a sample does not fit the embedding network.
     pub fn gather(&self, source: &mut Source) -> Result<Gathered> {
         let mut gathered = self.judge.gather();
-        while gathered.count() < self.samples {
-            let Some((samples, classes)) = source(AT_ONCE.min(self.samples - gathered.count()))? else { break };
-            let classes = classes.map(|classes| classes.to_vec1::<u32>()).transpose()?;
-            // A network with other classes cannot say.
-            let classes = classes.filter(|_| self.same_classes);
-            gathered.push_of(&samples.to_device(&Device::Cpu)?, classes.as_deref())?;
+        let samples = self.embedding.samples;
+        while gathered.count() < samples {
+            let Some((samples, classes)) = source(AT_ONCE.min(samples - gathered.count()))? else { break };
+            gathered.push_embedded(&self.embedding.of(&samples, classes.as_ref())?)?;
         }
         Ok(gathered)
     }
@@ -216,7 +220,7 @@ impl Evaluator {
     /// # Errors
     /// If there are too few, or they are not finite.
     pub fn card(&self, subject: &str, gathered: &Gathered) -> Result<Card> {
-        Ok(self.judge.card(subject, gathered, self.seed)?)
+        Ok(self.judge.card(subject, gathered, self.embedding.seed)?)
     }
 }
 

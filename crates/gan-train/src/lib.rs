@@ -4,13 +4,14 @@
 //! observers record.
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
-//! [`optimizer`], [`ema`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`folder`],
+//! [`optimizer`], [`ema`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`crew`] (the loop on several ranks), [`folder`],
 //! [`record`] (metrics, checkpoints), [`evaluate`] and [`alarms`] (how good the samples are, what goes wrong), [`verdict`], [`pictures`] and [`planes`] (what is drawn), [`checkpoint`], [`project`] (images back to latent vectors), [`report`] (the folder as one
 //! page).
 
 pub mod alarms;
 pub mod checkpoint;
 pub mod config;
+pub mod crew;
 pub mod data;
 pub mod device;
 pub mod ema;

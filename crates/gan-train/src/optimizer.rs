@@ -104,12 +104,20 @@ impl Optimizer {
     /// # Errors
     /// If a rank is gone, and from candle.
     pub fn sum_over(&self, grads: &mut GradStore, ranks: &dyn Communicator) -> Result<()> {
+        // All in one, since each sum has to wait for every rank.
+        let mut values: Vec<f32> = vec![];
         for slot in &self.slots {
             let Some(grad) = grads.get(&slot.var) else { continue };
-            let mut values: Vec<f32> = grad.flatten_all()?.to_vec1()?;
-            ranks.sum(&mut values)?;
-            let sum = Tensor::from_vec(values, grad.shape(), grad.device())?;
+            values.extend(grad.flatten_all()?.to_vec1::<f32>()?);
+        }
+        ranks.sum(&mut values)?;
+        let mut left = &values[..];
+        for slot in &self.slots {
+            let Some(grad) = grads.get(&slot.var) else { continue };
+            let (own, others) = left.split_at(grad.elem_count());
+            let sum = Tensor::from_slice(own, grad.shape(), grad.device())?;
             grads.insert(&slot.var, sum);
+            left = others;
         }
         Ok(())
     }

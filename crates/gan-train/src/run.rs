@@ -9,11 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 type Observers<'a> = [Box<dyn Observer + 'a>];
 
-/// Steps `trainer` to its end, or to the end of the step during which `stop` is set or an alarm asks for it.
+/// Steps `trainer` to its end, or to the end of the step during which `stop` is set or an alarm asks for it. Ranks that it leads
+/// are let go then.
 ///
 /// # Errors
 /// The first error of a step or an observer.
 pub fn run(trainer: &mut Trainer, observers: &mut [Box<dyn Observer + '_>], stop: &AtomicBool) -> Result<Outcome> {
+    let ended = steps(trainer, observers, stop);
+    trainer.dismiss();
+    ended
+}
+
+fn steps(trainer: &mut Trainer, observers: &mut Observers, stop: &AtomicBool) -> Result<Outcome> {
     observers.iter_mut().try_for_each(|o| o.started(trainer))?;
     let mut outcome = outcome_of(respond(trainer, observers)?);
     while outcome.is_none() && trainer.step() < trainer.total_steps() {

@@ -16,6 +16,7 @@ mod of_g;
 mod team;
 
 pub use objective::{Batch, Batches, Due, Objective, Seen, View};
+pub(crate) use team::Order;
 pub use team::Team;
 
 /// What an update of D found.

@@ -6,7 +6,7 @@ use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
-use crate::step::{Batches, Due, Objective, Team, View, update_discriminator, update_generator};
+use crate::step::{Batches, Due, Objective, Order, Team, View, update_discriminator, update_generator};
 use candle_core::{Device, Tensor};
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Rng};
 use gan_data::Loader;
@@ -42,7 +42,7 @@ pub struct Trainer {
     /// Latent vectors to use before any are drawn.
     pub(crate) queued: VecDeque<Tensor>,
     /// The processes that train together.
-    team: Team,
+    pub(crate) team: Team,
     device: Device,
 }
 
@@ -206,6 +206,16 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::advance`], and whatever `look` returns.
     pub fn advance_watched(&mut self, look: &mut Look) -> Result<StepReport> {
+        self.team.order(Order::Step { rollbacks: self.rollbacks })?;
+        let report = self.step_watched(look);
+        // Sums that are not finite are so on every rank, and each of them has ended the step.
+        if matches!(report, Ok(_) | Err(Error::NotFinite { .. })) {
+            self.team.done();
+        }
+        report
+    }
+
+    fn step_watched(&mut self, look: &mut Look) -> Result<StepReport> {
         let turn = self.turn();
         let mut objective = self.objective();
         let train = self.plan.config().train.clone();

@@ -1,9 +1,10 @@
 //! Networks written in plain candle train like ours, and so do alternation by epochs and several steps a player.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, VarMap};
 use gan_core::{Discriminator, Generator, Param, Pass, Role, Verdict};
 use gan_data::MadeImages;
+use gan_kernels::testing::test_device;
 use gan_train::{Trainer, data, layering, presets};
 use std::sync::Arc;
 
@@ -16,13 +17,13 @@ struct Plain {
 impl Plain {
     fn new(inputs: usize, outputs: usize, scale: f64) -> Self {
         let vars = VarMap::new();
-        let builder = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
+        let builder = VarBuilder::from_varmap(&vars, DType::F32, test_device());
         let linear = candle_nn::linear(inputs, outputs, builder).unwrap();
         for var in vars.all_vars() {
             let n = var.elem_count();
             let start: Vec<f32> =
                 (0..n).map(|i| (((i * 31 + 7) % 17) as f64 / 17.0 - 0.5) as f32 * scale as f32).collect();
-            var.set(&Tensor::from_vec(start, var.shape(), &Device::Cpu).unwrap()).unwrap();
+            var.set(&Tensor::from_vec(start, var.shape(), test_device()).unwrap()).unwrap();
         }
         Self { linear, vars }
     }
@@ -71,7 +72,7 @@ fn trainer(settings: &[&str]) -> Trainer {
     let loader = data::loader(&plan, Arc::new(images)).unwrap();
     let (g, d) = (Plain::new(100, 784, 0.1), Plain::new(784, 1, 0.01));
     let (g, d) = (Box::new(PlainGenerator(g)), Box::new(PlainDiscriminator(d)));
-    Trainer::with_networks(plan, g, d, loader, &Device::Cpu).unwrap()
+    Trainer::with_networks(plan, g, d, loader, test_device()).unwrap()
 }
 
 fn snapshot(params: &[Param]) -> Vec<Vec<f32>> {

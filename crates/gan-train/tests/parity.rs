@@ -6,10 +6,11 @@
 
 #![allow(clippy::print_stdout, reason = "the figures, seen with --nocapture")]
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use gan_core::{LayeredDiscriminator, LayeredGenerator, Param, Pass, Rng, params};
 use gan_data::{LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling};
 use gan_kernels::Precision;
+use gan_kernels::testing::test_device;
 use gan_train::{Plan, Trainer, layering, presets};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ fn value(stream: u64, i: u64) -> f32 {
 fn values(stream: u64, shape: &[usize], map: impl Fn(f32) -> f32) -> Tensor {
     let n: usize = shape.iter().product();
     let all: Vec<f32> = (0..n as u64).map(|i| map(value(stream, i))).collect();
-    Tensor::from_vec(all, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(all, shape, test_device()).unwrap()
 }
 
 fn fixture(name: &str) -> Value {
@@ -59,7 +60,7 @@ fn plan(preset: &str) -> Plan {
 /// A trainer of `preset` that starts where the fixture does and sees MNIST in the order of its files.
 fn trainer(preset: &str, precision: Precision, fixture: &Value) -> Trainer {
     let plan = plan(preset);
-    let (device, rng) = (&Device::Cpu, &mut Rng::new(0));
+    let (device, rng) = (test_device(), &mut Rng::new(0));
     let (g, d) = (plan.generator.clone(), plan.discriminator.clone());
     let g = LayeredGenerator::new(&plan.config().latent, &g.input, &g.layers, g.init, rng, device).unwrap();
     let g = g.with_precision(precision).unwrap();

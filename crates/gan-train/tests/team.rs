@@ -1,9 +1,10 @@
 //! Several processes that train together against one with the same batch: their losses over twenty steps, their bits when repeated, and
 //! that all of them hold the same networks. Ranks are threads here; the communicator is what differs for others.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use gan_comm::{Communicator, Single, threads};
 use gan_core::params::named_tensors;
+use gan_kernels::testing::test_device;
 use gan_train::{Error, Trainer, layering, presets};
 use std::sync::Arc;
 
@@ -18,11 +19,13 @@ struct Ended {
 
 fn train(preset: &str, settings: &[&str], team: Arc<dyn Communicator>) -> Result<Ended, Error> {
     let mut table = layering::from_preset(presets::get(preset).unwrap()).unwrap();
-    for setting in ["data.name=made", "train.steps=100", "train.precision=f32-accurate"].iter().chain(settings) {
+    // Which GPUs do not know, and do not need.
+    let accurate: &[&str] = if test_device().is_cpu() { &["train.precision=f32-accurate"] } else { &[] };
+    for setting in ["data.name=made", "train.steps=100"].iter().chain(accurate).chain(settings) {
         layering::set(&mut table, setting).unwrap();
     }
     let plan = layering::read(table).unwrap().check().unwrap();
-    let mut trainer = Trainer::new(plan, &Device::Cpu)?.in_team(team)?;
+    let mut trainer = Trainer::new(plan, test_device())?.in_team(team)?;
     let mut losses = vec![];
     for _ in 0..STEPS {
         let report = trainer.advance()?;

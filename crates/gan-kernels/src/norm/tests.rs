@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::ranks::Sums;
-use candle_core::{Device, Var};
+use crate::testing::test_device;
+use candle_core::Var;
 use std::sync::Arc;
 
 /// Another rank that always has the same numbers.
@@ -19,11 +20,11 @@ impl Sums for Twin {
 fn found(norm: impl Fn(&[Var; 3]) -> Result<(Tensor, BatchStatistics)>) -> Result<(Vec<Vec<f64>>, usize)> {
     let made = |n: usize, shift: f64| (0..n).map(|i| ((i * i) as f64 * 0.37 + shift).sin()).collect::<Vec<_>>();
     let var = |shape: &[usize], shift| {
-        Var::from_tensor(&Tensor::from_vec(made(shape.iter().product(), shift), shape, &Device::Cpu)?)
+        Var::from_tensor(&Tensor::from_vec(made(shape.iter().product(), shift), shape, test_device())?)
     };
     let vars = [var(&[3, 2, 2, 2], 0.1)?, var(&[2], 0.5)?, var(&[2], 0.9)?];
     let (y, statistics) = norm(&vars)?;
-    let weights = Tensor::from_vec(made(24, 2.0), y.shape(), &Device::Cpu)?;
+    let weights = Tensor::from_vec(made(24, 2.0), y.shape(), test_device())?;
     let grads = (&y * weights)?.sum_all()?.backward()?;
     let mut all = vec![y, statistics.mean, statistics.variance];
     all.extend(vars.iter().filter_map(|var| grads.get(var).cloned()));

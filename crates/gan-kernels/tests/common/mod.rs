@@ -1,7 +1,9 @@
 //! Shared by the tests: made numbers and gradients by finite differences.
 #![allow(dead_code)]
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{DType, Result, Tensor, Var};
+use gan_kernels::ConvSpec;
+use gan_kernels::testing::test_device;
 
 /// Numbers in [-1, 1) that look random, f64.
 pub fn made(shape: &[usize], seed: u64) -> Tensor {
@@ -15,7 +17,21 @@ pub fn made(shape: &[usize], seed: u64) -> Tensor {
             (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
         })
         .collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(values, shape, test_device()).unwrap()
+}
+
+/// What the device that is tested can compute of a convolution: candle's, for others than the CPU, know one stride and dilation.
+pub fn within_reach(spec: ConvSpec) -> ConvSpec {
+    let ([stride, _], [dilation, _]) = (spec.stride, spec.dilation);
+    match test_device().is_cpu() {
+        true => spec,
+        false => ConvSpec { stride: [stride; 2], dilation: [dilation; 2], ..spec },
+    }
+}
+
+/// How many samples the device that is tested can take: candle has no empty tensors on CUDA.
+pub fn samples_within_reach(n: usize) -> usize {
+    if test_device().is_cpu() { n } else { n.max(1) }
 }
 
 pub fn values(t: &Tensor) -> Vec<f64> {
@@ -53,7 +69,7 @@ fn differences(inputs: &[Tensor], i: usize, f: &impl Fn(&[Tensor]) -> Result<Ten
         let mut moved = base.clone();
         moved[k] += delta;
         let mut args = inputs.to_vec();
-        args[i] = Tensor::from_vec(moved, inputs[i].dims(), &Device::Cpu).unwrap();
+        args[i] = Tensor::from_vec(moved, inputs[i].dims(), test_device()).unwrap();
         f(&args).unwrap().to_scalar::<f64>().unwrap()
     };
     (0..base.len()).map(|k| (at(k, h) - at(k, -h)) / (2.0 * h)).collect()

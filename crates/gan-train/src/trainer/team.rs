@@ -48,6 +48,22 @@ impl Trainer {
         Ok(self)
     }
 
+    /// From now on the other ranks do what this one, rank 0, does with its trainer: they must [follow](crate::crew::follow).
+    pub fn lead(&mut self) {
+        self.team.lead();
+    }
+
+    /// Lets the others go, who follow this rank: at the end of the run, or when it failed. Where they are in the middle of a step that
+    /// this rank cannot end, they do not hear of it ([`Trainer::strands_others`]).
+    pub fn dismiss(&self) {
+        self.team.dismiss();
+    }
+
+    /// Whether others wait for this rank in the middle of something that it has given up: only [`Communicator::abandon`] frees them.
+    pub fn strands_others(&self) -> bool {
+        self.team.is_busy()
+    }
+
     /// This process's rows of what all have in common, `[N, …]`.
     pub(super) fn own(&self, all: &Tensor) -> candle_core::Result<Tensor> {
         let ranks = &self.team.ranks;

@@ -1,0 +1,195 @@
+//! Ranks as processes that `mpirun` or `srun` has started; all they say to each other goes through the MPI library.
+//!
+//! A rank that is killed is noticed by its launcher. One that is stopped, or whose host is cut off, is not: each rank would wait for it for
+//! ever. Therefore all send rank 0 a sign of life every second, and rank 0 them; who hears nothing for [`PATIENCE`] says so and ends the run.
+
+use crate::{Communicator, Error};
+use mpi::Threading;
+use mpi::collective::SystemOperation;
+use mpi::environment::Universe;
+use mpi::point_to_point::{Destination, Source};
+use mpi::topology::{Communicator as _, SimpleCommunicator};
+use mpi::traits::{CommunicatorCollectives, Equivalence, Root};
+use std::fmt;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// For how long a silent rank is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+/// How often a rank says that it is there.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often it looks whether others have said so.
+const LOOK: Duration = Duration::from_millis(200);
+/// For how long MPI may take to end the run before this process ends by itself.
+const GRACE: Duration = Duration::from_secs(5);
+/// Numbers that are added up at once: MPI counts in 32 bits, and the copy that it needs stays small.
+const BUCKET: usize = 1 << 22;
+/// Bytes that are sent at once.
+const PIECE: usize = 1 << 28;
+/// Marks signs of life, and bytes.
+const SIGN: i32 = 1;
+const BYTES: i32 = 2;
+
+/// A rank that is a process.
+pub struct Mpi {
+    rank: usize,
+    size: usize,
+    pulse: Option<(Sender<()>, JoinHandle<()>)>,
+    // Dropped last: that ends MPI.
+    _universe: Universe,
+}
+
+impl Mpi {
+    /// Joins the other processes. Waits for all of them.
+    ///
+    /// # Errors
+    /// If MPI is in use already, or its library cannot be called by two threads at once.
+    pub fn start() -> Result<Self, Error> {
+        let (universe, threading) = mpi::initialize_with_threading(Threading::Multiple)
+            .ok_or_else(|| Error::Library("MPI is in use in this process already".into()))?;
+        if threading < Threading::Multiple {
+            let problem =
+                "this MPI library cannot be called by several threads (MPI_THREAD_MULTIPLE): use one that can";
+            return Err(Error::Library(problem.into()));
+        }
+        let world = SimpleCommunicator::world();
+        let (rank, size) = (world.rank() as usize, world.size() as usize);
+        let mut ranks = Self { rank, size, pulse: None, _universe: universe };
+        let host = mpi::environment::processor_name().unwrap_or_default();
+        let hosts = ranks.gather(host.as_bytes())?;
+        let hosts = hosts.iter().map(|host| String::from_utf8_lossy(host)).collect::<Vec<_>>().join("\n");
+        let hosts = ranks.broadcast(hosts.as_bytes())?;
+        let hosts = String::from_utf8_lossy(&hosts).lines().map(String::from).collect();
+        if size > 1 {
+            let (end, ended) = channel();
+            ranks.pulse = Some((end, thread::spawn(move || beat(rank, hosts, &ended))));
+        }
+        Ok(ranks)
+    }
+}
+
+/// Says that this rank is there and watches the others, until `ended`.
+fn beat(rank: usize, hosts: Vec<String>, ended: &Receiver<()>) {
+    let world = SimpleCommunicator::world();
+    let watched: Vec<usize> = if rank == 0 { (1..hosts.len()).collect() } else { vec![0] };
+    let mut heard = vec![Instant::now(); hosts.len()];
+    let mut said: Option<Instant> = None;
+    while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LOOK) {
+        while let Some((message, status)) = world.any_process().immediate_matched_probe_with_tag(SIGN) {
+            let _: (u8, _) = message.matched_receive();
+            heard[status.source_rank() as usize] = Instant::now();
+        }
+        if said.is_none_or(|at| at.elapsed() >= BEAT) {
+            said = Some(Instant::now());
+            watched.iter().for_each(|other| world.process_at_rank(*other as i32).send_with_tag(&0u8, SIGN));
+        }
+        if let Some(other) = watched.iter().find(|other| heard[**other].elapsed() > PATIENCE) {
+            tracing::error!(
+                "rank {other} of {} on {} has not been heard of for {} seconds: it was killed or stopped, or its host is cut off. The run ends; \
+                 --resume goes on from what was saved",
+                hosts.len(),
+                hosts[*other],
+                PATIENCE.as_secs()
+            );
+            end();
+        }
+    }
+}
+
+/// Ends all ranks, this one in any case.
+fn end() -> ! {
+    thread::spawn(|| {
+        thread::sleep(GRACE);
+        std::process::exit(1);
+    });
+    SimpleCommunicator::world().abort(1)
+}
+
+/// Sums in buckets, in place.
+fn sum<T: Equivalence + Clone>(values: &mut [T]) {
+    let world = SimpleCommunicator::world();
+    for bucket in values.chunks_mut(BUCKET) {
+        let mine = bucket.to_vec();
+        world.all_reduce_into(&mine[..], bucket, SystemOperation::sum());
+    }
+}
+
+impl Communicator for Mpi {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn sum(&self, values: &mut [f32]) -> Result<(), Error> {
+        sum(values);
+        Ok(())
+    }
+
+    fn sum_wide(&self, values: &mut [f64]) -> Result<(), Error> {
+        sum(values);
+        Ok(())
+    }
+
+    fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let world = SimpleCommunicator::world();
+        if self.rank > 0 {
+            let root = world.process_at_rank(0);
+            root.send_with_tag(&(bytes.len() as u64), BYTES);
+            bytes.chunks(PIECE).for_each(|piece| root.send_with_tag(piece, BYTES));
+            return Ok(vec![]);
+        }
+        let receive = |rank: usize| {
+            let process = world.process_at_rank(rank as i32);
+            let (len, _) = process.receive_with_tag::<u64>(BYTES);
+            let mut bytes = vec![0; len as usize];
+            bytes.chunks_mut(PIECE).for_each(|piece| {
+                process.receive_into_with_tag(piece, BYTES);
+            });
+            bytes
+        };
+        Ok(std::iter::once(bytes.to_vec()).chain((1..self.size).map(receive)).collect())
+    }
+
+    fn broadcast(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        let world = SimpleCommunicator::world();
+        let root = world.process_at_rank(0);
+        let mut len = bytes.len() as u64;
+        root.broadcast_into(&mut len);
+        let mut all = if self.rank == 0 { bytes.to_vec() } else { vec![0; len as usize] };
+        all.chunks_mut(PIECE).for_each(|piece| root.broadcast_into(piece));
+        Ok(all)
+    }
+
+    fn abandon(&self) {
+        if self.size > 1 {
+            end();
+        }
+    }
+}
+
+impl Drop for Mpi {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.abandon();
+        }
+        let Some((end, pulse)) = self.pulse.take() else { return };
+        drop(end);
+        pulse.join().ok();
+        // Nobody sends any more: what was sent and not looked at is taken, so that MPI ends with nothing left over.
+        let world = SimpleCommunicator::world();
+        world.barrier();
+        while let Some((message, _)) = world.any_process().immediate_matched_probe_with_tag(SIGN) {
+            let _: (u8, _) = message.matched_receive();
+        }
+    }
+}
+
+impl fmt::Debug for Mpi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} of {}", self.rank, self.size)
+    }
+}
