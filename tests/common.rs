@@ -63,8 +63,12 @@ impl Place {
 
     /// Starts `gan` and leaves it running; its words to standard error go to a file.
     pub fn start(&self, line: &str) -> Running {
+        self.start_command(self.command(line))
+    }
+
+    /// The same with any command.
+    pub fn start_command(&self, mut command: Command) -> Running {
         let stderr = self.path("stderr.txt");
-        let mut command = self.command(line);
         command.stdout(Stdio::null()).stderr(File::create(&stderr).expect("a file"));
         Running { child: command.spawn().expect("gan starts"), stderr }
     }
@@ -156,6 +160,19 @@ impl Running {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.expect("kill").success());
+    }
+
+    /// Its end, which must come within `patience`.
+    #[cfg(feature = "mpi")]
+    pub fn ends_within(&mut self, patience: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(start.elapsed() < patience, "still there after {patience:?}: {}", self.stderr());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub fn end(&mut self) -> ExitStatus {

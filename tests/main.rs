@@ -20,6 +20,8 @@ mod overwrite;
 mod packs;
 mod points;
 mod presets;
+#[cfg(feature = "mpi")]
+mod ranks;
 mod repeat;
 mod report;
 mod resume;

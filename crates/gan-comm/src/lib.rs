@@ -2,7 +2,7 @@
 //!
 //! Every rank calls the same functions in the same order; each call waits for all. In reading order: [`Communicator`], the trait;
 //! [`Single`], a process alone; [`threads`](mod@threads), ranks as threads of one process; `mpi` (with the feature of that name), ranks that `mpirun`
-//! or `srun` has started; [`launch`], what those say of a process; [`Statistics`], what batch norm needs of ranks; [`error`].
+//! or `srun` has started; `nccl`, sums between their GPUs; [`launch`], what those say of a process; [`Statistics`], what batch norm needs of ranks; [`error`].
 //!
 //! ```
 //! use gan_comm::{Communicator, threads};
@@ -20,6 +20,8 @@ pub mod error;
 pub mod launch;
 #[cfg(feature = "mpi")]
 pub mod mpi;
+#[cfg(feature = "nccl")]
+pub mod nccl;
 mod single;
 mod statistics;
 pub mod threads;
@@ -27,10 +29,13 @@ pub mod threads;
 pub use error::Error;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
+#[cfg(feature = "nccl")]
+pub use nccl::Nccl;
 pub use single::Single;
 pub use statistics::Statistics;
 pub use threads::Threads;
 
+use candle_core::Tensor;
 use std::fmt::Debug;
 
 /// One rank's way to all others.
@@ -52,6 +57,14 @@ pub trait Communicator: Send + Sync + Debug {
     /// # Errors
     /// As [`Communicator::sum`].
     fn sum_wide(&self, values: &mut [f64]) -> Result<(), Error>;
+
+    /// The sums over all ranks of f32 numbers that lie on a device, where the ranks have a shorter way than over the host.
+    ///
+    /// # Errors
+    /// As [`Communicator::sum`].
+    fn sum_tensor(&self, _values: &Tensor) -> Result<Option<Tensor>, Error> {
+        Ok(None)
+    }
 
     /// What each rank gives, in the order of the ranks, on rank 0; on the others nothing.
     ///

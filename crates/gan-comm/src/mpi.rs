@@ -74,8 +74,13 @@ fn beat(rank: usize, hosts: Vec<String>, ended: &Receiver<()>) {
     let world = SimpleCommunicator::world();
     let watched: Vec<usize> = if rank == 0 { (1..hosts.len()).collect() } else { vec![0] };
     let mut heard = vec![Instant::now(); hosts.len()];
-    let mut said: Option<Instant> = None;
+    let (mut said, mut looked): (Option<Instant>, _) = (None, Instant::now());
     while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LOOK) {
+        // Who was stopped itself has no reason to complain of others.
+        if looked.elapsed() > PATIENCE / 2 {
+            heard.fill(Instant::now());
+        }
+        looked = Instant::now();
         while let Some((message, status)) = world.any_process().immediate_matched_probe_with_tag(SIGN) {
             let _: (u8, _) = message.matched_receive();
             heard[status.source_rank() as usize] = Instant::now();

@@ -198,6 +198,18 @@ pub fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(to, a.shape(), a.device())
 }
 
+/// Appends a tensor's f32 numbers in their order, from whatever device.
+///
+/// # Errors
+/// From candle.
+pub fn append(to: &mut Vec<f32>, x: &Tensor) -> Result<()> {
+    if !x.device().is_cpu() {
+        to.extend(x.flatten_all()?.to_vec1::<f32>()?);
+        return Ok(());
+    }
+    with_elements::<f32, _>(x, |x| to.extend_from_slice(x))
+}
+
 /// Σ x² over all numbers of a tensor, in an order that depends on their count alone.
 ///
 /// # Errors

@@ -105,19 +105,29 @@ impl Optimizer {
     /// If a rank is gone, and from candle.
     pub fn sum_over(&self, grads: &mut GradStore, ranks: &dyn Communicator) -> Result<()> {
         // All in one, since each sum has to wait for every rank.
-        let mut values: Vec<f32> = vec![];
-        for slot in &self.slots {
-            let Some(grad) = grads.get(&slot.var) else { continue };
-            values.extend(grad.flatten_all()?.to_vec1::<f32>()?);
+        let there: Vec<&Tensor> = self.slots.iter().filter_map(|slot| grads.get(&slot.var)).collect();
+        let Some(device) = there.first().map(|grad| grad.device().clone()) else { return Ok(()) };
+        if !device.is_cpu() {
+            let flat = there.iter().map(|grad| grad.flatten_all()).collect::<candle_core::Result<Vec<_>>>()?;
+            if let Some(sums) = ranks.sum_tensor(&Tensor::cat(&flat, 0)?)? {
+                return self.replace(grads, &sums);
+            }
         }
+        let mut values = vec![];
+        there.iter().try_for_each(|grad| gan_kernels::update::append(&mut values, grad))?;
         ranks.sum(&mut values)?;
-        let mut left = &values[..];
+        let count = values.len();
+        self.replace(grads, &Tensor::from_vec(values, count, &device)?)
+    }
+
+    /// Puts these numbers, all in one, in the gradients' place.
+    fn replace(&self, grads: &mut GradStore, flat: &Tensor) -> Result<()> {
+        let mut from = 0;
         for slot in &self.slots {
             let Some(grad) = grads.get(&slot.var) else { continue };
-            let (own, others) = left.split_at(grad.elem_count());
-            let sum = Tensor::from_slice(own, grad.shape(), grad.device())?;
-            grads.insert(&slot.var, sum);
-            left = others;
+            let (shape, len) = (grad.shape().clone(), grad.elem_count());
+            grads.insert(&slot.var, flat.narrow(0, from, len)?.reshape(shape)?);
+            from += len;
         }
         Ok(())
     }
