@@ -9,14 +9,14 @@ use std::process::Command;
 
 /// A cargo command; it displays as the line that repeats it in a shell.
 pub struct Cargo {
-    variable: Option<(&'static str, &'static str)>,
+    variables: Vec<(&'static str, String)>,
     args: Vec<OsString>,
 }
 
 impl Cargo {
     /// `cargo ARGS…`.
     pub fn new<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Self {
-        Self { variable: None, args: args.into_iter().map(|arg| arg.as_ref().into()).collect() }
+        Self { variables: vec![], args: args.into_iter().map(|arg| arg.as_ref().into()).collect() }
     }
 
     /// With further arguments.
@@ -26,8 +26,9 @@ impl Cargo {
     }
 
     /// With an environment variable.
-    pub fn with(self, name: &'static str, value: &'static str) -> Self {
-        Self { variable: Some((name, value)), ..self }
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
+        self
     }
 
     /// Shows the command, runs it, and says whether it succeeded.
@@ -45,14 +46,14 @@ impl Cargo {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         let (subcommand, rest) = self.args.split_at(self.args.len().min(1));
         command.args(subcommand).arg("--manifest-path").arg(workspace::root().join("Cargo.toml")).args(rest);
-        command.envs(self.variable);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 }
 
 impl fmt::Display for Cargo {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        if let Some((name, value)) = self.variable {
+        for (name, value) in &self.variables {
             write!(f, "{name}={} ", quoted(value))?;
         }
         f.write_str("cargo")?;

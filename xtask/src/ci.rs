@@ -2,7 +2,7 @@
 
 use crate::cargo::Cargo;
 use crate::fault::{Fault, Outcome};
-use crate::{suite, tidy};
+use crate::{mpi, suite, tidy};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -20,18 +20,19 @@ struct Step {
 /// and macros need is compiled once a profile, so a second profile would pay for it twice; clippy and doc read the same
 /// checked dependencies. Machine code for the dependencies is made once, for the tests.
 /// With the feature `hub` they would be made a second time, so its tests are run by hand: see docs/fetch.md.
-fn steps() -> [Step; 6] {
-    let clippy = ["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"];
+fn steps(mpi: &[&str]) -> [Step; 6] {
+    let clippy =
+        Cargo::new(["clippy", "--workspace", "--all-targets", "--release"]).args(mpi).args(["--", "-D", "warnings"]);
     let hub = ["-p", "gan-data", "-p", "gan-cli", "--features", "gan-cli/hub", "--all-targets", "--release"];
     let hub = Cargo::new(["clippy"]).args(hub).args(["--", "-D", "warnings"]);
     let doc = Cargo::new(["doc", "--workspace", "--no-deps", "--release"]).with("RUSTDOCFLAGS", "-D warnings");
     [
         Step { name: "fmt", work: Work::Cargo(Cargo::new(["fmt", "--all", "--check"])) },
         Step { name: "tidy", work: Work::Tidy },
-        Step { name: "clippy", work: Work::Cargo(Cargo::new(clippy)) },
+        Step { name: "clippy", work: Work::Cargo(clippy) },
         Step { name: "clippy with the hub", work: Work::Cargo(hub) },
         Step { name: "doc", work: Work::Cargo(doc) },
-        Step { name: "test", work: Work::Cargo(suite::cargo_test(&[])) },
+        Step { name: "test", work: Work::Cargo(suite::cargo_test(&[], mpi)) },
     ]
 }
 
@@ -54,7 +55,7 @@ impl Work {
 /// Runs the steps in turn and stops at the first that fails.
 pub fn run() -> Outcome {
     let start = Instant::now();
-    for step in steps() {
+    for step in steps(mpi::features()?) {
         run_step(&step)?;
     }
     println!("xtask ci: all passed in {}", written(start.elapsed()));
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn every_step_says_how_to_repeat_it() {
-        assert!(steps().iter().all(|step| step.work.line().contains("cargo ")));
-        assert!(steps().iter().any(|step| step.work.line().starts_with("RUSTDOCFLAGS='-D warnings' cargo doc")));
+        assert!(steps(&[]).iter().all(|step| step.work.line().contains("cargo ")));
+        assert!(steps(&[]).iter().any(|step| step.work.line().starts_with("RUSTDOCFLAGS='-D warnings' cargo doc")));
     }
 }

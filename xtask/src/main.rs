@@ -1,16 +1,18 @@
-//! The project's own commands: `cargo xtask train`, `test`, `bench`, `results`, `alarms`, `seeds`, `losses`, `train-judge`, `tidy`, `ci`. Std only, so that it compiles in seconds.
+//! The project's own commands: `cargo xtask train`, `test`, `bench`, `results`, `alarms`, `seeds`, `losses`, `train-judge`, `check-features`, `check-metal`, `check-cuda`, `tidy`, `ci`. Std only, so that it compiles in seconds.
 //!
 //! Nothing here links the toolkit: cargo and the binary `gan` are started as programs.
 //!
-//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`results`], [`alarms`], [`seeds`], [`losses`] (and [`runs`], which they share), [`judge`] (train-judge), [`ci`], [`tidy`] (the rules that no compiler checks),
-//! [`cargo`] (one run of cargo), [`workspace`] (where things lie), [`fault`] (what can go wrong), [`nearest`] (what was meant).
+//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`results`], [`alarms`], [`seeds`], [`losses`] (and [`runs`], which they share), [`judge`] (train-judge), [`features`] (check-…), [`ci`], [`tidy`] (the rules that no compiler checks),
+//! [`cargo`] (one run of cargo), [`mpi`] (whether it is there), [`workspace`] (where things lie), [`fault`] (what can go wrong), [`nearest`] (what was meant).
 
 mod alarms;
 mod cargo;
 mod ci;
 mod fault;
+mod features;
 mod judge;
 mod losses;
+mod mpi;
 mod nearest;
 mod results;
 mod runs;
@@ -24,8 +26,22 @@ use fault::{Fault, Outcome};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-const COMMANDS: [&str; 11] =
-    ["train", "test", "bench", "results", "alarms", "seeds", "losses", "train-judge", "tidy", "ci", "help"];
+const COMMANDS: [&str; 14] = [
+    "train",
+    "test",
+    "bench",
+    "results",
+    "alarms",
+    "seeds",
+    "losses",
+    "train-judge",
+    "check-features",
+    "check-metal",
+    "check-cuda",
+    "tidy",
+    "ci",
+    "help",
+];
 
 const HELP: &str = "\
 The project's own commands.
@@ -44,6 +60,9 @@ cargo xtask losses [LOSS…]  every loss with each regulariser on dcgan-mnist, f
 cargo xtask alarms [NAME…]  trains what is broken on purpose (tests/broken) and presets over five seeds: which alarms come?
 cargo xtask train-judge [OUT.safetensors [EPOCHS [SEED]]]
                            trains the digit classifier that is shipped, by default over data/judge/digits.safetensors
+cargo xtask check-features every combination of features that needs nothing else compiles
+cargo xtask check-metal    `metal` compiles for a Mac
+cargo xtask check-cuda     `cuda` and `nccl` compile and link, with CUDA's compiler from the Python package index if need be
 cargo xtask tidy           the rules that no compiler checks: crate arrows, file lengths, links, …
 cargo xtask ci             fmt, tidy, clippy, doc, test; stops at the first failure
 
@@ -68,6 +87,9 @@ fn dispatch(args: &[OsString]) -> Outcome {
         "seeds" => seeds::run(rest),
         "losses" => losses::run(rest),
         "train-judge" => judge::run(rest),
+        "check-features" => alone("check-features", rest).and_then(|()| features::all()),
+        "check-metal" => alone("check-metal", rest).and_then(|()| features::metal()),
+        "check-cuda" => alone("check-cuda", rest).and_then(|()| features::cuda()),
         "tidy" => alone("tidy", rest).and_then(|()| tidy::command()),
         "ci" => alone("ci", rest).and_then(|()| ci::run()),
         "help" | "--help" | "-h" => help(),

@@ -2,13 +2,14 @@
 
 use crate::cargo::Cargo;
 use crate::fault::Outcome;
+use crate::mpi;
 use crate::tidy;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs the tests, then tidy whatever came of them, and ends with a line that says whether all passed.
 pub fn test(args: &[OsString]) -> Outcome {
-    let tested = cargo_test(args).run()?;
+    let tested = cargo_test(args, mpi::features()?).run()?;
     let tidied = tidy::passes()?;
     let failed: Vec<&str> =
         [(tested, "cargo test"), (tidied, "tidy")].into_iter().filter(|part| !part.0).map(|part| part.1).collect();
@@ -21,14 +22,16 @@ pub fn test(args: &[OsString]) -> Outcome {
 }
 
 /// The tests, in release: numbers take too long without optimisation, and `train` needs that build anyway.
-pub fn cargo_test(args: &[OsString]) -> Cargo {
-    picked(Cargo::new(["test", "--release"]), args)
+pub fn cargo_test(args: &[OsString], features: &[&str]) -> Cargo {
+    picked(Cargo::new(["test", "--release"]), args, features)
 }
 
-/// The whole workspace, unless the arguments name packages: cargo would ignore them beside `--workspace`.
-fn picked(cargo: Cargo, args: &[OsString]) -> Cargo {
-    let workspace = (!names_package(args)).then_some("--workspace");
-    cargo.args(workspace).args(args)
+/// The whole workspace with `features`, unless the arguments name packages: cargo would ignore them beside `--workspace`.
+fn picked(cargo: Cargo, args: &[OsString], features: &[&str]) -> Cargo {
+    match names_package(args) {
+        true => cargo.args(args),
+        false => cargo.args(["--workspace"]).args(features).args(args),
+    }
 }
 
 fn names_package(args: &[OsString]) -> bool {
@@ -49,7 +52,7 @@ mod tests {
             ("loss -- --nocapture -p", "cargo test --release --workspace loss -- --nocapture -p"),
         ] {
             let args: Vec<OsString> = args.split_whitespace().map(OsString::from).collect();
-            assert_eq!(cargo_test(&args).to_string(), wanted);
+            assert_eq!(cargo_test(&args, &[]).to_string(), wanted);
         }
     }
 }

@@ -11,6 +11,7 @@ use mpi::point_to_point::{Destination, Source};
 use mpi::topology::{Communicator as _, SimpleCommunicator};
 use mpi::traits::{CommunicatorCollectives, Equivalence, Root};
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -23,8 +24,10 @@ const BEAT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(200);
 /// For how long MPI may take to end the run before this process ends by itself.
 const GRACE: Duration = Duration::from_secs(5);
-/// Numbers that are added up at once: MPI counts in 32 bits, and the copy that it needs stays small.
-const BUCKET: usize = 1 << 22;
+/// Numbers that are added up at once between hosts, where each sum costs a round trip: MPI counts in 32 bits.
+const BETWEEN_HOSTS: usize = 1 << 22;
+/// The same on one host: so many stay in the caches while they are copied, sent and added.
+const ON_ONE_HOST: usize = 1 << 16;
 /// Bytes that are sent at once.
 const PIECE: usize = 1 << 28;
 /// Marks signs of life, and bytes.
@@ -36,6 +39,10 @@ pub struct Mpi {
     rank: usize,
     size: usize,
     pulse: Option<(Sender<()>, JoinHandle<()>)>,
+    /// Kept between sums: fresh memory costs more than the copy.
+    bucket: Mutex<Vec<f32>>,
+    /// Numbers in a bucket.
+    most: usize,
     // Dropped last: that ends MPI.
     _universe: Universe,
 }
@@ -55,12 +62,16 @@ impl Mpi {
         }
         let world = SimpleCommunicator::world();
         let (rank, size) = (world.rank() as usize, world.size() as usize);
-        let mut ranks = Self { rank, size, pulse: None, _universe: universe };
+        let mut ranks =
+            Self { rank, size, pulse: None, bucket: Mutex::default(), most: BETWEEN_HOSTS, _universe: universe };
         let host = mpi::environment::processor_name().unwrap_or_default();
         let hosts = ranks.gather(host.as_bytes())?;
         let hosts = hosts.iter().map(|host| String::from_utf8_lossy(host)).collect::<Vec<_>>().join("\n");
         let hosts = ranks.broadcast(hosts.as_bytes())?;
-        let hosts = String::from_utf8_lossy(&hosts).lines().map(String::from).collect();
+        let hosts: Vec<String> = String::from_utf8_lossy(&hosts).lines().map(String::from).collect();
+        if hosts.iter().all(|host| *host == hosts[0]) {
+            ranks.most = ON_ONE_HOST;
+        }
         if size > 1 {
             let (end, ended) = channel();
             ranks.pulse = Some((end, thread::spawn(move || beat(rank, hosts, &ended))));
@@ -111,11 +122,12 @@ fn end() -> ! {
     SimpleCommunicator::world().abort(1)
 }
 
-/// Sums in buckets, in place.
-fn sum<T: Equivalence + Clone>(values: &mut [T]) {
+/// Sums in buckets of at most `most`, in place; `mine` holds what this rank brings to one.
+fn sum<T: Equivalence + Copy>(values: &mut [T], mine: &mut Vec<T>, most: usize) {
     let world = SimpleCommunicator::world();
-    for bucket in values.chunks_mut(BUCKET) {
-        let mine = bucket.to_vec();
+    for bucket in values.chunks_mut(most) {
+        mine.clear();
+        mine.extend_from_slice(bucket);
         world.all_reduce_into(&mine[..], bucket, SystemOperation::sum());
     }
 }
@@ -130,12 +142,12 @@ impl Communicator for Mpi {
     }
 
     fn sum(&self, values: &mut [f32]) -> Result<(), Error> {
-        sum(values);
+        sum(values, &mut self.bucket.lock().unwrap_or_else(|e| e.into_inner()), self.most);
         Ok(())
     }
 
     fn sum_wide(&self, values: &mut [f64]) -> Result<(), Error> {
-        sum(values);
+        sum(values, &mut vec![], self.most);
         Ok(())
     }
 

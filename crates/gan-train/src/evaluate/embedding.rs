@@ -71,9 +71,9 @@ impl Embedding {
                 }
                 let bytes = mine.as_ref().map(packed).transpose()?.unwrap_or_default();
                 let all = ranks.gather(&bytes)?;
-                all.iter()
-                    .filter(|bytes| !bytes.is_empty())
-                    .try_for_each(|bytes| Ok::<_, crate::Error>(take(unpacked(bytes)?)))?;
+                for bytes in all.iter().filter(|bytes| !bytes.is_empty()) {
+                    take(unpacked(bytes)?);
+                }
             }
             Ok(())
         })
