@@ -18,6 +18,7 @@ fn numbers_on_the_command_line_are_answered_with_their_range() {
         ("--seed -1", ["'-1' for '--seed <S>'", "0 or more"]),
         ("--threads 99999", ["'99999' for '--threads <N>'", "from 0 to 1024"]),
         ("--threads -1", ["'-1' for '--threads <N>'", "from 0 to 1024"]),
+        ("--gpus 0", ["'0' for '--gpus <N>'", "from 1 to 64"]),
         ("--steps 3 --epochs 2", ["--steps", "--epochs"]),
     ] {
         refused(&place, &format!("{TRAIN} {flag}"), 2, &words);
@@ -56,6 +57,9 @@ fn devices_that_are_not_there_are_answered_with_what_would_bring_them() {
     }
     if cfg!(not(feature = "metal")) {
         refused(&place, &format!("{TRAIN} --device metal"), 2, &["no Metal", "--features metal", "--device cpu"]);
+    }
+    if cfg!(not(feature = "nccl")) {
+        refused(&place, &format!("{TRAIN} --gpus 2"), 2, &["--gpus 2: this build has no NCCL", "--features nccl"]);
     }
 }
 

@@ -107,6 +107,9 @@ pub struct TrainArgs {
     /// Where to compute: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
     pub device: String,
+    /// Train on the first N GPUs at once, each with its share of the batch.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, 64).map(small))]
+    pub gpus: Option<usize>,
     /// Threads of the computation; 0 is one a core. The results are the same for any number.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0, 1024).map(small))]
     pub threads: Option<usize>,
@@ -240,6 +243,9 @@ pub struct BenchArgs {
     /// Where to compute: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
     pub device: String,
+    /// Time steps on the first N GPUs at once, each with its share of the batch.
+    #[arg(long, value_name = "N", conflicts_with_all = ["kernels", "generate"], allow_negative_numbers = true, value_parser = whole(1, 64).map(small))]
+    pub gpus: Option<usize>,
     /// Time each convolution's kernels instead of steps.
     #[arg(long, conflicts_with = "generate")]
     pub kernels: bool,

@@ -1,14 +1,14 @@
 //! `gan bench`: whole training steps on made data, through the real trainer; or samples; or single kernels.
 
 use crate::args::BenchArgs;
-use crate::{say, source, team, train};
+use crate::team::{self, Place};
+use crate::{say, source};
 use anyhow::Result;
 use gan_core::{Layer, shape};
 use gan_kernels::timing;
 use gan_train::trainer::Parts;
 use gan_train::{Plan, Trainer};
 use serde_json::json;
-use std::sync::Arc;
 use std::time::Instant;
 
 const WARM_UP: u64 = 2;
@@ -29,17 +29,19 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     } else {
         plan
     };
-    train::limit_threads(plan.config().train.threads)?;
+    let threads = plan.config().train.threads;
+    team::run(args.gpus, &args.device, |place| place.compute(threads, || rank(args, plan.clone(), place)))
+}
+
+/// Times the kernels, or this rank's part of the steps.
+fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
     if args.kernels {
         return kernels(&plan, args.json);
     }
     let batch = args.generate.unwrap_or(plan.config().train.batch);
     let work = plan.config().preset.clone();
-    let ranks = team::join()?;
-    let made = Trainer::new(plan, &gan_train::device::open(&team::device(&args.device))?);
-    let made =
-        made.and_then(|trainer| if ranks.size() > 1 { trainer.in_team(Arc::clone(&ranks)) } else { Ok(trainer) });
-    let Some(mut trainer) = team::start(&ranks, made.map_err(Into::into))? else { return Ok(()) };
+    let begun = place.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
+    let Some(mut trainer) = place.start(begun)? else { return Ok(()) };
     let (mut times, mut parts, mut cpu) = (vec![], Parts::default(), 0.0);
     for i in 0..WARM_UP + args.steps {
         if i == WARM_UP {

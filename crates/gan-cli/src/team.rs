@@ -1,14 +1,143 @@
-//! This process among those that `mpirun` or `srun` has started with it.
+//! The ranks of a run: this process among those that `mpirun` or `srun` has started with it, or threads of this process.
 
 use crate::args::Usage;
 use crate::{message, say};
 use anyhow::{Context, Result};
-use gan_comm::{Communicator, Single, launch};
+use candle_core::Device;
+use gan_comm::{Communicator, Single, launch, threads};
 use gan_train::{Plan, RunConfig, Trainer, crew};
+use rayon::ThreadPoolBuilder;
 use std::sync::Arc;
+use tracing::subscriber::NoSubscriber;
+
+/// Where one rank of a run computes, and its way to the others.
+pub struct Place {
+    /// All ranks.
+    pub ranks: Arc<dyn Communicator>,
+    device: String,
+    /// Whether the others are threads of this process.
+    threads: bool,
+}
+
+/// Runs `work` as the rank that this process is, or with `gpus` as so many ranks, each a thread with a GPU of its own; gives what rank 0
+/// returns.
+pub fn run<R: Send>(gpus: Option<usize>, device: &str, work: impl Fn(&Place) -> Result<R> + Sync) -> Result<R> {
+    let Some(gpus) = gpus else {
+        return work(&Place { ranks: join()?, device: device_here(device), threads: false });
+    };
+    let problem = if launch::processes().is_some() {
+        "drives several GPUs from one process, mpirun and srun start a process for each: use one of them"
+    } else if !cfg!(feature = "nccl") {
+        "this build has no NCCL: build with `cargo build --release -p gan-cli --features nccl`"
+    } else if !["auto", "cuda"].contains(&device) {
+        "counts CUDA's devices from 0: leave --device out"
+    } else {
+        return in_threads(&(0..gpus).map(|gpu| format!("cuda:{gpu}")).collect::<Vec<_>>(), work);
+    };
+    Err(Usage(format!("--gpus {gpus}: {problem}")).into())
+}
+
+/// A rank on each of these devices.
+fn in_threads<R: Send>(devices: &[String], work: impl Fn(&Place) -> Result<R> + Sync) -> Result<R> {
+    let as_rank = |ranks: Arc<dyn Communicator>| {
+        let rank = ranks.rank();
+        let place = Place { ranks, device: devices[rank].clone(), threads: true };
+        if rank == 0 {
+            return work(&place);
+        }
+        // What there is to say of all ranks' work, rank 0 says.
+        tracing::subscriber::with_default(NoSubscriber::default(), || work(&place))
+    };
+    threads::run(devices.len(), as_rank)?.into_iter().next().context("there is no rank")
+}
+
+impl Place {
+    /// Whether this rank is a process, alone or among others.
+    pub fn is_process(&self) -> bool {
+        !self.threads
+    }
+
+    /// This rank's device.
+    pub fn device(&self) -> Result<Device> {
+        Ok(gan_train::device::open(&self.device)?)
+    }
+
+    /// Does `work` with as many threads as asked for, or if that is 0 with this rank's share of the cores.
+    pub fn compute<R: Send>(&self, asked: usize, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+        let cores = if self.threads { (launch::cores() / self.ranks.size()).max(1) } else { launch::cores() };
+        let share = if self.threads || launch::processes().is_some() { cores } else { 0 };
+        let pool = ThreadPoolBuilder::new().num_threads(if asked == 0 { share } else { asked });
+        let starting = "starting the threads";
+        if self.threads {
+            // Ranks that wait for each other would block a common pool.
+            return pool.build().context(starting)?.install(work);
+        }
+        pool.build_global().context(starting)?;
+        work()
+    }
+
+    /// All ranks' trainers, if all are ready and about to do the same. Rank 0 leads then, and the others follow; they come back when it
+    /// is done, without a trainer.
+    pub fn start(&self, begun: Result<Trainer>) -> Result<Option<Trainer>> {
+        let ranks = &self.ranks;
+        if ranks.size() == 1 {
+            return begun.map(Some);
+        }
+        let begun = begun.and_then(|trainer| Ok(trainer.in_team(Arc::clone(ranks))?));
+        let agreed = crew::agree(ranks.as_ref(), begun.as_ref().map_err(message));
+        let trainer = match (begun, agreed) {
+            (Ok(trainer), agreed) => agreed.map(|()| trainer)?,
+            (Err(own), _) if ranks.rank() == 0 => return Err(own),
+            // Rank 0 has told.
+            (Err(_), agreed) => return agreed.map(|()| None).map_err(anyhow::Error::from),
+        };
+        let mut trainer = between_gpus(trainer, ranks).inspect_err(|error| self.abandon(error))?;
+        if ranks.rank() == 0 {
+            trainer.lead();
+            return Ok(Some(trainer));
+        }
+        let step = |trainer: &Trainer| format!("rank {} failed after step {}", ranks.rank(), trainer.step());
+        let followed = crew::follow(&mut trainer);
+        followed.with_context(|| step(&trainer)).inspect_err(|error| self.abandon(error))?;
+        Ok(None)
+    }
+
+    /// Says what is wrong and ends the other ranks, who wait for this one.
+    pub fn abandon(&self, error: &anyhow::Error) {
+        // Of a thread's error rank 0 tells when all have ended, but not what it was; where a rank only lost another one, that one told.
+        let lost = |cause: &(dyn std::error::Error + 'static)| {
+            let cause = match cause.downcast_ref() {
+                Some(gan_train::Error::Ranks(cause)) => Some(cause),
+                _ => cause.downcast_ref(),
+            };
+            matches!(cause, Some(gan_comm::Error::Lost { .. }))
+        };
+        if !self.threads || (self.ranks.rank() > 0 && !error.chain().any(lost)) {
+            say::note(format_args!("error: {}", message(error)));
+        }
+        self.ranks.abandon();
+    }
+}
+
+/// Sums between GPUs go by NCCL.
+#[cfg(feature = "nccl")]
+fn between_gpus(trainer: Trainer, ranks: &Arc<dyn Communicator>) -> Result<Trainer> {
+    let device = trainer.device().clone();
+    if !device.is_cuda() {
+        return Ok(trainer);
+    }
+    let ranks = gan_comm::Nccl::new(Arc::clone(ranks), &device).context("connecting the GPUs")?;
+    Ok(trainer.in_team(Arc::new(ranks))?)
+}
+
+#[cfg(not(feature = "nccl"))]
+#[expect(clippy::unnecessary_wraps, reason = "as with NCCL")]
+fn between_gpus(trainer: Trainer, _: &Arc<dyn Communicator>) -> Result<Trainer> {
+    Ok(trainer)
+}
 
 /// The way to the other processes, where there are any.
-pub fn join() -> Result<Arc<dyn Communicator>> {
+fn join() -> Result<Arc<dyn Communicator>> {
     match launch::processes() {
         None => Ok(Arc::new(Single)),
         Some(count) => connect(count),
@@ -52,47 +181,13 @@ pub fn plan_of_first(ranks: &dyn Communicator, plan: impl FnOnce() -> Result<Pla
 }
 
 /// `auto` and `cuda` name the GPU of this process's number on its host, where several were started there.
-pub fn device(name: &str) -> String {
+fn device_here(name: &str) -> String {
     let here = launch::rank_here();
     match name {
         "cuda" if launch::processes_here() > 1 => format!("cuda:{here}"),
         "auto" if launch::processes_here() > 1 && cfg!(feature = "cuda") => format!("cuda:{here}"),
         _ => name.into(),
     }
-}
-
-/// How many threads compute: as many as asked for, or one for each core that is this process's.
-pub fn threads(asked: usize) -> usize {
-    if asked == 0 && launch::processes().is_some() { launch::cores() } else { asked }
-}
-
-/// All ranks' trainers, if all are ready and about to do the same. Rank 0 leads then, and the others follow; they come back when it is
-/// done, without a trainer.
-pub fn start(ranks: &Arc<dyn Communicator>, begun: Result<Trainer>) -> Result<Option<Trainer>> {
-    if ranks.size() == 1 {
-        return begun.map(Some);
-    }
-    let agreed = crew::agree(ranks.as_ref(), begun.as_ref().map_err(message));
-    let mut trainer = match (begun, agreed) {
-        (Ok(trainer), agreed) => agreed.map(|()| trainer)?,
-        (Err(own), _) if ranks.rank() == 0 => return Err(own),
-        // Rank 0 has told.
-        (Err(_), agreed) => return agreed.map(|()| None).map_err(anyhow::Error::from),
-    };
-    if ranks.rank() == 0 {
-        trainer.lead();
-        return Ok(Some(trainer));
-    }
-    let step = |trainer: &Trainer| format!("rank {} failed after step {}", ranks.rank(), trainer.step());
-    let followed = crew::follow(&mut trainer);
-    followed.with_context(|| step(&trainer)).inspect_err(|error| abandon(ranks, error))?;
-    Ok(None)
-}
-
-/// Says what is wrong and ends the other processes, who wait for this one.
-pub fn abandon(ranks: &Arc<dyn Communicator>, error: &anyhow::Error) {
-    say::note(format_args!("error: {}", message(error)));
-    ranks.abandon();
 }
 
 /// Whether rank 0 has told the user of an error of this process.
@@ -104,4 +199,38 @@ pub fn is_told(error: &anyhow::Error) -> bool {
                 .is_some_and(|error| matches!(error, gan_train::Error::Ranks(gan_comm::Error::Refused(_))))
     };
     launch::processes().is_some() && launch::rank() > 0 && error.chain().any(is_common)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source;
+
+    /// D's losses in five steps on these devices.
+    fn losses(devices: &[&str]) -> Result<Vec<f64>> {
+        let devices: Vec<String> = devices.iter().map(ToString::to_string).collect();
+        in_threads(&devices, |place| {
+            place.compute(1, || {
+                let plan = source::plan("ring2d", &["train.precision=f32-accurate".into()])?;
+                let begun = place.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
+                let Some(mut trainer) = place.start(begun)? else { return Ok(vec![]) };
+                let losses = (0..5).map(|_| Ok(trainer.advance()?.loss_d.context("a loss")?)).collect();
+                trainer.dismiss();
+                losses
+            })
+        })
+    }
+
+    #[test]
+    fn ranks_in_threads_train_as_one() {
+        let (alone, both) = (losses(&["cpu"]).unwrap(), losses(&["cpu", "cpu"]).unwrap());
+        assert_eq!(both.len(), 5);
+        assert!(alone.iter().zip(&both).all(|(a, b)| (a - b).abs() < 1e-5), "{alone:?} {both:?}");
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_named_with_its_rank() {
+        let error = message(&losses(&["cpu", "nowhere"]).unwrap_err());
+        assert!(error.starts_with("rank 1 cannot start: --device nowhere"), "{error}");
+    }
 }

@@ -2,9 +2,9 @@
 
 use crate::args::{TrainArgs, Usage};
 use crate::progress::Progress;
-use crate::{FAILED, STOPPED, say, source, team};
+use crate::team::{self, Place};
+use crate::{FAILED, STOPPED, say, source};
 use anyhow::{Context, Result};
-use gan_comm::Communicator;
 use gan_train::folder::PICTURES;
 use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, Verdict, checkpoint, planes, presets, record};
 use std::path::{Path, PathBuf};
@@ -15,9 +15,28 @@ use std::time::SystemTime;
 
 /// Trains, or goes on training, and says where the results are.
 pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
-    let ranks = team::join()?;
-    let stop = stop_on_signal(ranks.rank() == 0)?;
-    let Some(mut trainer) = team::start(&ranks, begin(args, &ranks))? else { return Ok(ExitCode::SUCCESS) };
+    let stop = Arc::new(AtomicBool::new(false));
+    team::run(args.gpus, &args.device, |place| rank(args, quiet, place, &stop))
+}
+
+/// One rank of the run.
+fn rank(args: &TrainArgs, quiet: bool, place: &Place, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
+    stop_on_signal(place, stop)?;
+    let plan = || plan(args, &target(args)?);
+    // The run's folder need not be there for others than rank 0.
+    let plan = if args.resume { team::plan_of_first(place.ranks.as_ref(), plan) } else { plan() };
+    let threads = plan.as_ref().map_or(0, |plan| plan.config().train.threads);
+    place.compute(threads, || {
+        let begun = plan.and_then(|plan| Ok(Trainer::new(plan, &place.device()?)?));
+        match place.start(begun)? {
+            Some(trainer) => lead(args, quiet, place, trainer, stop),
+            None => Ok(ExitCode::SUCCESS),
+        }
+    })
+}
+
+/// The run as rank 0, or as the only one, goes through it.
+fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop: &AtomicBool) -> Result<ExitCode> {
     let folder = match folder(args, &mut trainer, quiet) {
         Ok(folder) => folder,
         Err(error) => {
@@ -28,11 +47,11 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
     let config = trainer.plan().config().clone();
     let mut observers = record::all(&folder);
     observers.push(Box::new(Progress::new(folder.path(), quiet)));
-    let ended = gan_train::run(&mut trainer, &mut observers, &stop);
+    let ended = gan_train::run(&mut trainer, &mut observers, stop);
     let ended = ended.with_context(|| failed(folder.path(), trainer.step()));
     let outcome = ended.inspect_err(|error| {
         if trainer.strands_others() {
-            team::abandon(&ranks, error);
+            place.abandon(error);
         }
     })?;
     if outcome == Outcome::Stopped {
@@ -60,16 +79,6 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
     let best = if folder.best_generator().is_file() { folder.best_generator() } else { folder.generator() };
     say::line(format_args!("Make more: gan generate {} --count 64 --out samples.png", best.display()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A trainer at its first step.
-fn begin(args: &TrainArgs, ranks: &Arc<dyn Communicator>) -> Result<Trainer> {
-    let plan = || plan(args, &target(args)?);
-    // The run's folder need not be there for others than rank 0.
-    let plan = if args.resume { team::plan_of_first(ranks.as_ref(), plan)? } else { plan()? };
-    limit_threads(plan.config().train.threads)?;
-    let trainer = Trainer::new(plan, &gan_train::device::open(&team::device(&args.device))?)?;
-    Ok(if ranks.size() > 1 { trainer.in_team(Arc::clone(ranks))? } else { trainer })
 }
 
 /// The run's folder: a new one, or with --resume the one whose last checkpoint the trainer goes back to.
@@ -202,15 +211,13 @@ fn newest_run(source: &str) -> Result<PathBuf> {
     })
 }
 
-/// Bounds the pool that all computation runs in.
-pub fn limit_threads(threads: usize) -> Result<()> {
-    rayon::ThreadPoolBuilder::new().num_threads(team::threads(threads)).build_global().context("starting the threads")
-}
-
-/// A flag that Ctrl-C and SIGTERM set; a second one leaves at once. Processes that follow another one leave the stopping to it.
-fn stop_on_signal(leads: bool) -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
+/// Sets the flag at Ctrl-C and SIGTERM; a second one leaves at once. Ranks that follow another one leave the stopping to it.
+fn stop_on_signal(place: &Place, stop: &Arc<AtomicBool>) -> Result<()> {
+    let leads = place.ranks.rank() == 0;
+    if !leads && !place.is_process() {
+        return Ok(());
+    }
+    let flag = Arc::clone(stop);
     ctrlc::set_handler(move || {
         if !leads {
             return;
@@ -220,6 +227,5 @@ fn stop_on_signal(leads: bool) -> Result<Arc<AtomicBool>> {
         }
         say::note("\nstopping: this step is finished and saved first; once more to leave at once");
     })
-    .context("watching for Ctrl-C")?;
-    Ok(stop)
+    .context("watching for Ctrl-C")
 }
