@@ -25,5 +25,6 @@ mod ranks;
 mod repeat;
 mod report;
 mod resume;
+mod scaling;
 mod show;
 mod signals;

@@ -51,11 +51,10 @@ fn row(loss: &str, (name, setting, steps): (&str, Option<&str>, u64)) -> Result<
     line.extend(setting.iter().flat_map(|setting| ["--set", setting]));
     runs::gan(&line, Ends::DoneOrAlarmed)?;
     let alarms = runs::in_words(&runs::alarms(&read(&out.join("metrics.jsonl"))?));
-    // A run whose numbers ended before its first checkpoint has nothing to judge.
-    let figures = match out.join("generator.safetensors").is_file() {
-        true => runs::figures(&runs::printed(&["evaluate", &folder, "--json"])?, &FIGURES),
-        false => vec![None; FIGURES.len()],
-    };
+    let evaluations = read(&out.join("evaluations.jsonl"))?;
+    // A run whose numbers ended early was not judged at its end.
+    let last = evaluations.lines().last().filter(|line| runs::number(line, "step") == Some(steps));
+    let figures = last.map_or_else(|| vec![None; FIGURES.len()], |card| runs::figures(card, &FIGURES));
     let figures: Vec<String> = figures.iter().map(|value| runs::shown(*value)).collect();
     Ok(format!("| {loss} | {name} | {steps} | {} | {alarms} |", figures.join(" | ")))
 }

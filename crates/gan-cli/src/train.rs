@@ -96,6 +96,10 @@ fn folder(args: &TrainArgs, trainer: &mut Trainer, quiet: bool) -> Result<RunFol
 
 /// What to train: the source with the command's settings over it, or with --resume what the run's folder says.
 fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
+    if args.resume {
+        // Whether there is a run that nobody works on, before anything else is looked at.
+        drop(RunFolder::open(target)?);
+    }
     let from = if args.resume { target.to_string_lossy().into_owned() } else { args.source.clone() };
     let mut assignments = args.set.clone();
     assignments.extend(args.steps.map(|n| format!("train.steps={n}")));

@@ -39,11 +39,17 @@ pub(crate) fn exists(dir: &Path, contents: &str) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
     }
-    let found = if dir.exists() { "a file in place of a folder" } else { "no such folder" };
+    let is_to_be_pack = dir.extension().is_some_and(|end| end == crate::pack::EXTENSION);
+    let found = match (dir.exists(), is_to_be_pack) {
+        (true, true) => "no pack",
+        (true, false) => "a file in place of a folder",
+        (false, true) => "no such file",
+        (false, false) => "no such folder",
+    };
     Err(Error::Setting {
         key: "data.dir",
         found: format!("{} ({found})", dir.display()),
-        expected: format!("a folder that holds {contents}"),
+        expected: format!("a pack, or a folder that holds {contents}"),
         advice: "say where the data is with --set data.dir=DIR".into(),
     })
 }

@@ -54,10 +54,12 @@ pub fn softplus(x: &Tensor) -> Result<Tensor> {
     softplus_composed(x)
 }
 
-/// From candle's operations. max(x, 0) is (x + |x|)/2 here, so that the two derivatives at 0 add up to ½.
+/// From candle's operations. The derivatives of max(x, 0) and |x| are constants of 0 and ±1 that fit each other at 0, where the two parts'
+/// add up to ½; below 0 nothing is left of the first, so that small derivatives of the second keep their digits.
 fn softplus_composed(x: &Tensor) -> Result<Tensor> {
-    let size = x.abs()?;
-    ((x + &size)? * 0.5)? + log_of_one_and(&size.neg()?.exp()?)?
+    let positive = slope_mask(x, 0.0)?;
+    let size = x.mul(&positive.affine(2.0, -1.0)?)?;
+    x.mul(&positive)? + log_of_one_and(&size.neg()?.exp()?)?
 }
 
 /// ln(1 + u) for u ≥ 0, exact also where 1 + u has lost most of u: times u over what is left of it (Goldberg 1991, theorem 4), or u

@@ -57,7 +57,9 @@ fn same_mathematics(preset: &str, settings: &[&str], steps: usize) {
     for ranks in 1..=4 {
         let ended = together(ranks, preset, settings);
         let apart = apart(&ended[0], &alone, steps);
-        assert!(apart < 1e-4, "{preset}, {ranks} ranks: losses {apart:e} apart");
+        // GPUs add up in orders of their own, and without the CPU's exact products.
+        let limit = if test_device().is_cpu() { 1e-4 } else { 1e-3 };
+        assert!(apart < limit, "{preset}, {ranks} ranks: losses {apart:e} apart");
         assert!(ended.iter().all(|rank| *rank == ended[0]), "{preset}: {ranks} ranks have not stayed alike");
         assert_eq!(ended, together(ranks, preset, settings), "{preset}, {ranks} ranks: other bits when repeated");
     }

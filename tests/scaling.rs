@@ -1,0 +1,66 @@
+//! The scripts in docs/scaling start what they say: they parse, and their words are words that `gan` takes.
+
+use crate::common::{Place, Ran};
+use std::fs;
+use std::path::{Path, PathBuf};
+use yaml_rust2::{Yaml, YamlLoader};
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scaling").join(name)
+}
+
+/// `gan` understands these words, and misses nothing but the data.
+#[track_caller]
+fn lacks_only_data(words: &[String]) {
+    let place = Place::new();
+    let ran = Ran::of(&mut place.program(env!("CARGO_BIN_EXE_gan"), words.iter().map(String::as_str)));
+    ran.expect(2, &["celeba.ganpack (no such file)"]);
+}
+
+#[test]
+fn the_manifest_for_kubernetes_has_as_many_slots_as_ranks() {
+    let text = fs::read_to_string(script("mpijob.yaml")).expect("the manifest");
+    let documents = YamlLoader::load_from_str(&text).expect("YAML");
+    let [job] = &documents[..] else { panic!("one document") };
+    assert_eq!((job["apiVersion"].as_str(), job["kind"].as_str()), (Some("kubeflow.org/v2beta1"), Some("MPIJob")));
+    let replicas = &job["spec"]["mpiReplicaSpecs"];
+    let container = |of: &str| replicas[of]["template"]["spec"]["containers"][0].clone();
+    let args = container("Launcher")["args"].clone();
+    let args: Vec<String> = args.as_vec().expect("args").iter().map(|arg| arg.as_str().expect("text").into()).collect();
+    assert_eq!(args[0], "-n");
+    let slots = job["spec"]["slotsPerWorker"].as_i64().expect("slots");
+    let workers = replicas["Worker"]["replicas"].as_i64().expect("replicas");
+    assert_eq!(args[1].parse(), Ok(slots * workers));
+    // A process a core.
+    assert_eq!(container("Worker")["resources"]["limits"]["cpu"], Yaml::Integer(slots));
+    let gan = args.iter().position(|arg| arg == "gan").expect("gan");
+    lacks_only_data(&args[gan + 1..]);
+}
+
+#[test]
+fn the_script_for_slurm_starts_a_run_and_then_goes_on_with_it() {
+    let place = Place::new();
+    fs::create_dir(place.path("bin")).expect("a folder");
+    // In place of srun, what it would start.
+    let srun = place.path("bin/srun");
+    fs::write(&srun, "#!/bin/sh\nfor word in \"$@\"; do echo \"$word\"; done\n").expect("a script");
+    let run = |command: &mut std::process::Command| {
+        let ran = Ran::of(command);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let words: Vec<String> = String::from_utf8_lossy(&ran.stdout).lines().map(String::from).collect();
+        let gan = words.iter().position(|word| word == "gan").expect("gan");
+        words[gan + 1..].to_vec()
+    };
+    let path = std::env::var("PATH").expect("a path");
+    let bash = |place: &Place| {
+        let mut bash = place.program("bash", [script("train.slurm").to_str().expect("a name")]);
+        bash.env("SCRATCH", place.path("")).env("PATH", format!("{}:{path}", place.path("bin").display()));
+        bash
+    };
+    assert!(std::process::Command::new("chmod").arg("+x").arg(&srun).status().is_ok_and(|status| status.success()));
+    lacks_only_data(&run(&mut bash(&place)));
+    fs::create_dir(place.path("celeba")).expect("a folder");
+    fs::write(place.path("celeba/config.toml"), "").expect("a file");
+    let words = run(&mut bash(&place));
+    assert!(words[1].ends_with("/celeba") && words[2] == "--resume", "{words:?}");
+}
