@@ -164,7 +164,7 @@ fn what_cannot_be_packed_is_refused_and_nothing_is_overwritten() {
         ("data pack letter.txt x.ganpack", 1, &["letter.txt: no pack"]),
         ("data pack mnist letter.txt", 2, &["letter.txt: is there already and is no pack"]),
         ("data pack mnist none/x.ganpack", 1, &["none/x.ganpack: cannot be written"]),
-        ("data pack mnist digits", 1, &["digits: cannot be written (it is a folder)"]),
+        ("data pack mnist digits", 2, &["digits: is a folder: name a file in it, or add --part"]),
         ("data pack mnist x.ganpack --size 32", 2, &["data.size: found 32×32 for images of 28×28"]),
         ("data pack mnist x.ganpack --channels 3", 2, &["data.channels: 3 cannot be used", "mnist have 1"]),
         ("data pack mnist x.ganpack --channels 2", 2, &["--channels", "1 (grey) or 3 (colour)"]),

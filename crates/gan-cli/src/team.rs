@@ -214,7 +214,7 @@ mod tests {
                 let plan = source::plan("ring2d", &["train.precision=f32-accurate".into()])?;
                 let begun = place.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
                 let Some(mut trainer) = place.start(begun)? else { return Ok(vec![]) };
-                let losses = (0..5).map(|_| Ok(trainer.advance()?.loss_d.context("a loss")?)).collect();
+                let losses = (0..5).map(|_| trainer.advance()?.loss_d.context("a loss")).collect();
                 trainer.dismiss();
                 losses
             })

@@ -16,6 +16,10 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
         let problem = "is there already and is no pack: it stays; choose another name, or remove it first";
         return Err(Usage(format!("{}: {problem}", to.display())).into());
     }
+    if to.is_dir() && args.part.is_none() {
+        let problem = "is a folder: name a file in it, or add --part 100000 for a folder of packs";
+        return Err(Usage(format!("{}: {problem}", to.display())).into());
+    }
     let chosen = chosen::open(&args.source)?;
     let data = chosen.data.as_ref();
     let threads = available_parallelism().map_or(1, usize::from);
@@ -36,6 +40,10 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     }
     let shape = data.shape().iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let bytes: u64 = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum();
-    let parts = args.part.map_or(String::new(), |_| format!(" in {} parts", files.len()));
+    let parts = match (args.part, files.len()) {
+        (None, _) => String::new(),
+        (_, 1) => " in one part".into(),
+        (_, count) => format!(" in {count} parts"),
+    };
     say::line(format_args!("{}: {} images of {shape}, {bytes} bytes{parts}", to.display(), data.len()))
 }

@@ -163,6 +163,7 @@ pub(super) fn damaged(path: &Path, what: &'static str, found: String, expected: 
     wrong(path, what, found, expected, "copy the file anew, or pack the data again (`gan data pack`)")
 }
 
-fn wrong(path: &Path, what: &'static str, found: String, expected: String, advice: &str) -> Error {
+/// What is wrong with a file or folder, and what to do.
+pub(super) fn wrong(path: &Path, what: &'static str, found: String, expected: String, advice: &str) -> Error {
     Error::File { path: path.into(), what, found, expected, advice: advice.into() }
 }

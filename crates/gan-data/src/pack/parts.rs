@@ -1,6 +1,6 @@
 //! A pack in several files: a folder with `part-00000-of-00012.ganpack` and so on.
 
-use super::format::damaged;
+use super::format::{damaged, wrong};
 use super::{EXTENSION, Made, Progress, write};
 use crate::{Dataset, Error, Fewer};
 use std::fs;
@@ -81,8 +81,8 @@ pub fn write_parts(
     let count = total.div_ceil(most).max(1);
     let wanted: Vec<PathBuf> = (0..count).map(|number| folder.join(name(number, count))).collect();
     if let Some(other) = files(folder).into_iter().find(|file| !wanted.contains(file)) {
-        let expected = format!("{count} parts alone; name another folder, or remove it");
-        return Err(damaged(folder, "holds another pack", other.display().to_string(), expected));
+        let (found, expected) = (other.display().to_string(), format!("no packs but part-…-of-{count:05}.{EXTENSION}"));
+        return Err(wrong(folder, "holds another set", found, expected, "name another folder, or remove it"));
     }
     fs::create_dir_all(folder).map_err(|cause| Error::Write { path: folder.into(), cause })?;
     for (number, path) in wanted.iter().enumerate() {
@@ -151,7 +151,7 @@ mod tests {
         assert!(message(folder.path()).contains("is no set of packs"), "{}", message(folder.path()));
         in_parts(folder.path(), 20, 5);
         let again = write_parts(folder.path(), &images(20), &Made { name: "m", from: "f" }, 10, 1, &mut |_| {});
-        assert!(again.unwrap_err().to_string().contains("holds another pack"));
+        assert!(again.unwrap_err().to_string().contains("holds another set"));
         fs::remove_file(folder.path().join(name(2, 4))).unwrap();
         assert!(message(folder.path()).contains("part-00002-of-00004.ganpack"), "{}", message(folder.path()));
         let other = MadeImages::new(3, 5, [3, 4, 4]).unwrap();
