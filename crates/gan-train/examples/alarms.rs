@@ -4,7 +4,7 @@
 
 use gan_metrics::Metric;
 use gan_train::alarms::{Setting, Watch};
-use gan_train::evaluate;
+use gan_train::{evaluate, layering};
 use std::error::Error;
 use std::path::Path;
 
@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let lines: Vec<serde_json::Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let total = lines.iter().filter_map(|line| line["step"].as_u64()).max().unwrap_or(0);
         let best = best.map(|best| (best.name().to_string(), best.better()));
-        let mut watch = Watch::new(Setting { total, best, floor });
+        let plan = layering::read(layering::from_file(&folder.join("config.toml"))?)?.check()?;
+        let mut watch = Watch::new(Setting { total, best, floor, loss: plan.config().loss.kind });
         let alarms = lines.iter().flat_map(|line| watch.see(line));
         let said: Vec<String> = alarms.map(|alarm| format!("{} at {}", alarm.kind.name(), alarm.at)).collect();
         println!("{run}: {}", if said.is_empty() { "none".into() } else { said.join(", ") });

@@ -132,6 +132,7 @@ impl Observer for Judging {
             total: trainer.total_steps(),
             best: best.map(|best| (best.name().to_string(), best.better())),
             floor: best.and_then(|best| self.evaluator.as_ref()?.floor(best)),
+            loss: trainer.plan().config().loss.kind,
         }));
         let before = evaluate::read(&path);
         self.reached = before.last().is_some_and(|last| reaches(&last.card, trainer));

@@ -173,7 +173,12 @@ mod tests {
     use serde_json::json;
 
     fn watch() -> Watch {
-        Watch::new(Setting { total: 1000, best: Some(("fid".into(), Better::Lower)), floor: Some(0.5) })
+        Watch::new(Setting {
+            total: 1000,
+            best: Some(("fid".into(), Better::Lower)),
+            floor: Some(0.5),
+            loss: gan_core::Loss::NonSaturating,
+        })
     }
 
     /// The alarms that evaluations every 100 steps raise: kind and step.

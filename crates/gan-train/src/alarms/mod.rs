@@ -9,6 +9,7 @@ mod players;
 
 use crate::config::{AlarmsConfig, Policy};
 use crate::error::Error;
+use gan_core::Loss;
 use gan_metrics::metric::Better;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -147,6 +148,8 @@ pub struct Setting {
     pub best: Option<(String, Better)>,
     /// What real samples reach in it.
     pub floor: Option<f64>,
+    /// What G and D minimise: not every loss has probabilities to speak of, or values that factors fit.
+    pub loss: Loss,
 }
 
 /// Watches a run's numbers.
@@ -160,7 +163,11 @@ pub struct Watch {
 impl Watch {
     /// Before the first line.
     pub fn new(setting: Setting) -> Self {
-        Self { players: players::Players::new(setting.total), judged: judged::Judged::new(setting), standing: vec![] }
+        Self {
+            players: players::Players::new(setting.total, setting.loss),
+            judged: judged::Judged::new(setting),
+            standing: vec![],
+        }
     }
 
     /// Sees a line of metrics.jsonl and returns the alarms that it raises.

@@ -1,6 +1,7 @@
 //! Rules over the players' own numbers: who is winning, and whether they chase each other.
 
 use super::{Found, Kind, short};
+use gan_core::Loss;
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -20,6 +21,7 @@ const WIDE: f64 = 3.0;
 
 /// What the players' numbers were lately.
 pub(super) struct Players {
+    loss: Loss,
     span: u64,
     lately: VecDeque<Point>,
     swings: Swings,
@@ -38,9 +40,9 @@ struct Point {
 }
 
 impl Players {
-    pub(super) fn new(total: u64) -> Self {
+    pub(super) fn new(total: u64, loss: Loss) -> Self {
         let span = (total / PART).clamp(SHORTEST, LONGEST);
-        Self { span, lately: VecDeque::new(), swings: Swings::new(span) }
+        Self { loss, span, lately: VecDeque::new(), swings: Swings::new(span) }
     }
 
     pub(super) fn see(&mut self, step: u64, line: &Value) -> Vec<Found> {
@@ -57,10 +59,13 @@ impl Players {
             self.lately.pop_front();
         }
         let mut found = vec![];
-        if self.is_full(step) {
+        // Of a logit whose zero is anywhere neither right nor wrong can be said.
+        if self.is_full(step) && !self.loss.is_relative() {
             found.push((Kind::DWon, self.d_won()));
         }
-        if let Some(loss) = number("loss_g") {
+        // Elsewhere G's loss may be negative.
+        let has_factors = !matches!(self.loss, Loss::Minimax | Loss::Hinge | Loss::Wasserstein);
+        if let Some(loss) = number("loss_g").filter(|_| has_factors) {
             found.extend(self.swings.see(step, loss).map(|said| (Kind::Oscillation, said)));
         }
         found
@@ -91,7 +96,8 @@ impl Players {
 
     /// How D's answers to real and generated samples differ lately, where that can be said.
     pub(super) fn gap(&self, step: u64) -> Option<f64> {
-        if self.is_full(step) { Some(self.mean(|p| Some(p.real))? - self.mean(|p| Some(p.fake))?) } else { None }
+        let can_be_said = self.is_full(step) && !self.loss.is_relative();
+        if can_be_said { Some(self.mean(|p| Some(p.real))? - self.mean(|p| Some(p.fake))?) } else { None }
     }
 }
 
@@ -184,7 +190,11 @@ mod tests {
 
     /// The kinds found standing after the steps up to `total`.
     fn kinds(total: u64, of: impl Fn(u64) -> Value) -> Vec<Kind> {
-        let mut players = Players::new(total);
+        kinds_with(Loss::NonSaturating, total, of)
+    }
+
+    fn kinds_with(loss: Loss, total: u64, of: impl Fn(u64) -> Value) -> Vec<Kind> {
+        let mut players = Players::new(total, loss);
         let found = (1..=total).flat_map(|step| players.see(step, &of(step))).collect::<Vec<_>>();
         let mut last: Vec<Kind> = found.iter().filter(|(_, said)| said.is_some()).map(|(kind, _)| *kind).collect();
         last.dedup();
@@ -201,8 +211,21 @@ mod tests {
     }
 
     #[test]
+    fn losses_without_probabilities_or_factors_are_not_judged_by_them() {
+        let won = |step| line(step, 1.0, 0.005, 0.005, 5.0);
+        let swings = |step: u64| line(step, 0.8, 0.3, 0.3, if (step / 150).is_multiple_of(2) { -5.0 } else { -0.1 });
+        for loss in [Loss::Wasserstein, Loss::RelativisticAverage, Loss::RelativisticPairing] {
+            assert_eq!(kinds_with(loss, 1000, won), []);
+        }
+        for loss in [Loss::Minimax, Loss::Hinge, Loss::Wasserstein] {
+            assert_eq!(kinds_with(loss, 4000, swings), []);
+        }
+        assert_eq!(kinds_with(Loss::Hinge, 1000, won), [Kind::DWon]);
+    }
+
+    #[test]
     fn seldom_lines_are_looked_at_over_a_longer_time() {
-        let mut players = Players::new(1000);
+        let mut players = Players::new(1000, Loss::NonSaturating);
         let won = |step: u64, players: &mut Players| {
             players
                 .see(step, &line(step, 1.0, 0.005, 0.005, 5.0))
@@ -226,7 +249,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_before_there_is_enough_to_see() {
-        let mut players = Players::new(1000);
+        let mut players = Players::new(1000, Loss::NonSaturating);
         let found: Vec<Found> = (1..80).flat_map(|step| players.see(step, &line(step, 1.0, 0.0, 0.0, 9.0))).collect();
         assert!(found.iter().all(|(kind, said)| *kind != Kind::DWon && said.is_none()));
         assert!(players.see(90, &json!({"step": 90, "fid": 3.0})).is_empty());
