@@ -73,12 +73,13 @@ fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
         let parts: serde_json::Map<String, serde_json::Value> =
             parts.iter().map(|(name, seconds)| ((*name).to_string(), json!(seconds * 1e3))).collect();
         return say::line(
-            json!({"work": work, "batch": batch, "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
+            json!({"work": work, "batch": batch, "ranks": place.ranks.size(), "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
                    "cpu_ms": cpu_ms, "peak_rss_mib": rss, "cpu": level, "parts": parts}),
         );
     }
     say::line(format_args!(
-        "{work}, batch {batch}, {threads} threads, {level}: {} a step (best {}), {images:.0} images/s, {} CPU a step, {rss:.0} MiB at most",
+        "{work}, batch {batch}, {}, {level}: {} a step (best {}), {images:.0} images/s, {} CPU a step, {rss:.0} MiB at most",
+        hands(place.ranks.size(), threads),
         duration(median),
         duration(best),
         duration(cpu_ms / 1e3)
@@ -88,6 +89,12 @@ fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
         let share = 100.0 * seconds * args.steps as f64 / total;
         say::line(format_args!("  {name:<13} {:>9}  {share:>4.1} %", duration(*seconds)))
     })
+}
+
+/// Who computes: `2 threads`, `4 ranks of 1 thread`.
+fn hands(ranks: usize, threads: usize) -> String {
+    let threads = if threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
+    if ranks == 1 { threads } else { format!("{ranks} ranks of {threads}") }
 }
 
 /// Milliseconds, or microseconds below one.
@@ -132,8 +139,8 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
     let level = gan_kernels::Level::current().name();
     if !as_json {
         say::line(format_args!(
-            "batch {batch}, {} threads, {level}: GFLOP/s, counted as the plain loops would",
-            rayon::current_num_threads()
+            "batch {batch}, {}, {level}: GFLOP/s, counted as the plain loops would",
+            hands(1, rayon::current_num_threads())
         ))?;
         say::line(format_args!(
             "{:<36} {:>8} {:>10} {:>11} {:>8}",
