@@ -67,3 +67,50 @@ pub fn get(name: &str) -> Result<&'static Preset> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layering;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    fn is_toml_1_0(text: &str) -> std::result::Result<(), String> {
+        text.parse::<toml_1_0::Table>().map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The files below `dir` that end so, one level down too.
+    fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+        let entries: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let below = entries.iter().filter(|path| path.is_dir()).flat_map(|dir| fs::read_dir(dir).unwrap());
+        let all = entries.iter().cloned().chain(below.map(|entry| entry.unwrap().path()));
+        all.filter(|path| path.extension().is_some_and(|e| e == ending)).collect()
+    }
+
+    #[test]
+    fn every_parser_of_toml_1_0_reads_presets_and_what_runs_write() {
+        assert!(is_toml_1_0("a = { b = 1,\n c = 2 }").is_err(), "the parser of this test takes TOML 1.1");
+        for preset in ALL {
+            is_toml_1_0(preset.text).unwrap_or_else(|problem| panic!("{}: {problem}", preset.name));
+            let config = layering::read(layering::from_preset(preset).unwrap()).unwrap();
+            is_toml_1_0(&toml::to_string(&config).unwrap())
+                .unwrap_or_else(|problem| panic!("{}: {problem}", preset.name));
+        }
+    }
+
+    #[test]
+    fn so_do_they_read_what_the_documentation_shows() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let pages =
+            files(&root.join("docs"), "md").into_iter().chain([root.join("README.md"), root.join("CONTRIBUTING.md")]);
+        let mut count = 0;
+        for page in pages {
+            let text = fs::read_to_string(&page).unwrap();
+            for block in text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+                is_toml_1_0(block).unwrap_or_else(|problem| panic!("{}: {problem}\n{block}", page.display()));
+                count += 1;
+            }
+        }
+        assert!(count >= 3, "{count} blocks of TOML found");
+    }
+}
