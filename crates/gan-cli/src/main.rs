@@ -81,12 +81,22 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The error and its causes, without those that the words before them already hold.
+/// The error and its causes in one line, without what the words before or after them already say.
 fn message(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+    let words = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<candle_core::Error>() {
+        // Without the backtrace that it carries where RUST_BACKTRACE is set.
+        Some(error) => gan_core::error::bare(error).to_string(),
+        None => cause.to_string(),
+    };
+    error.chain().map(words).fold(String::new(), |said, cause| match said.as_str() {
         "" => cause,
         before if before.contains(&cause) => said,
-        _ => format!("{said}: {cause}"),
+        // A file that the context names and the cause names again.
+        before if cause.starts_with(&format!("{before}: ")) => cause,
+        before => match before.rsplit_once(": ").filter(|(_, last)| cause.starts_with(&format!("{last}: "))) {
+            Some((first, _)) => format!("{first}: {cause}"),
+            None => format!("{said}: {cause}"),
+        },
     })
 }
 
@@ -115,4 +125,33 @@ fn log_to_stderr(cli: &Cli) {
         .without_time()
         .with_target(false)
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let error = |cause: &str, context: &[&str]| {
+            let plain = anyhow::Error::msg(cause.to_string());
+            message(&context.iter().fold(plain, |error, context| error.context(context.to_string())))
+        };
+        assert_eq!(error("x: is damaged", &["x"]), "x: is damaged");
+        assert_eq!(error("x: is damaged", &["x", "run"]), "run: x: is damaged");
+        assert_eq!(error("is damaged", &["x is damaged"]), "x is damaged");
+        assert_eq!(error("is damaged", &["x"]), "x: is damaged");
+        assert_eq!(error("xy is damaged", &["x"]), "x: xy is damaged");
+    }
+
+    #[test]
+    fn backtraces_of_candle_are_left_out() {
+        let inner = candle_core::Error::Msg("use a larger batch".into());
+        let traced = candle_core::Error::WithBacktrace {
+            inner: Box::new(inner),
+            backtrace: Box::new(std::backtrace::Backtrace::force_capture()),
+        };
+        let error = anyhow::Error::from(gan_train::Error::from(traced)).context("run: failed");
+        assert_eq!(message(&error), "run: failed: use a larger batch");
+    }
 }

@@ -1,11 +1,10 @@
-//! A run on the terminal: a bar where there is one, plain lines otherwise, nothing with --quiet.
+//! A run on the terminal: a bar where one can be drawn, plain lines otherwise, nothing with --quiet.
 
 use crate::say;
 use gan_train::alarms::Alarm;
 use gan_train::config::Policy;
 use gan_train::{Observer, Outcome, Result, StepReport, Trainer};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -28,10 +27,12 @@ enum Output {
 impl Progress {
     /// Chooses the form by what standard error is.
     pub fn new(folder: &Path, quiet: bool) -> Self {
-        let output = match (quiet, std::io::stderr().is_terminal()) {
+        let bar = ProgressBar::no_length();
+        let output = match (quiet, bar.is_hidden()) {
             (true, _) => Output::Nothing,
-            (false, true) => Output::Bar(ProgressBar::no_length()),
-            (false, false) => Output::Lines { last: Instant::now() },
+            (false, false) => Output::Bar(bar),
+            // No terminal, or one that cannot move its cursor, such as TERM=dumb: a bar would not be drawn there.
+            (false, true) => Output::Lines { last: Instant::now() },
         };
         Self { folder: folder.to_path_buf(), output, meter: Meter::default() }
     }

@@ -31,11 +31,36 @@ pub fn missing(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.split('`').next()
 }
 
-/// `: did you mean "…"? Known: …`, or nothing where nothing is known.
+/// Names that are less alike than this are not what was meant.
+const ALIKE: f64 = 0.75;
+
+/// `: did you mean "…"? Known: …`, without the question where no known name is like `found`, or nothing where nothing is known.
+///
+/// ```
+/// # use gan_core::wording::choose;
+/// assert_eq!(choose("FDI", &["fid", "kid"]), ": did you mean \"fid\"? Known: fid, kid");
+/// assert_eq!(choose("bce", &["hinge", "wasserstein"]), ": expected one of hinge, wasserstein");
+/// ```
 pub fn choose(found: &str, known: &[&str]) -> String {
-    let score = |name: &str| strsim::jaro_winkler(name, found);
-    let nearest = known.iter().max_by(|a, b| score(a).total_cmp(&score(b)));
-    nearest.map_or(String::new(), |name| format!(": did you mean \"{name}\"? Known: {}", known.join(", ")))
+    let found = found.to_lowercase();
+    let score = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &found);
+    let Some(nearest) = known.iter().max_by(|a, b| score(a).total_cmp(&score(b))) else { return String::new() };
+    let all = known.join(", ");
+    if score(nearest) < ALIKE {
+        return format!(": expected one of {all}");
+    }
+    format!(": did you mean \"{nearest}\"? Known: {all}")
+}
+
+/// `1 step`, `2 steps`: `count` with its noun, which takes an s in the plural.
+///
+/// ```
+/// # use gan_core::wording::counted;
+/// assert_eq!([counted(1u64, "step"), counted(20usize, "step")], ["1 step", "20 steps"]);
+/// ```
+pub fn counted<N: std::fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 fn unknown(message: &str) -> Option<(&'static str, &str)> {
