@@ -1,18 +1,19 @@
 //! The figure everyone looks at first: losses, what D says about real and made images, and how often D is right.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use crate::{
     Error, Metrics,
     plot::{Chart, Curve, Figure, Guide},
 };
 
-/// Reads a run's `metrics.jsonl` and plots what it holds; see [`losses_figure_of`].
+/// Reads a run's `metrics.jsonl` and plots what it holds; see [`losses_figure_of`]. Damaged lines are left out.
 ///
 /// # Errors
-/// Those of [`Metrics::read`].
+/// [`Error::File`] when `metrics` cannot be read.
 pub fn losses_figure(metrics: &Path) -> Result<Figure, Error> {
-    Metrics::read(metrics).map(|metrics| losses_figure_of(&metrics))
+    let bytes = fs::read(metrics).map_err(Error::file("read", metrics))?;
+    Ok(losses_figure_of(&Metrics::of_lines(&bytes).0))
 }
 
 /// Up to four charts over the step: losses of D and G; D's mean output for real images and for generated ones before
@@ -68,8 +69,6 @@ fn unit_range(chart: &Chart) -> Option<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn figure(text: &str) -> Figure {
@@ -102,6 +101,8 @@ mod tests {
         assert_eq!(few.charts.len(), 2);
         assert_eq!(few.charts[0].curves.len(), 1);
         assert_eq!(few.charts[1].y_range, None, "a critic's score is no probability");
+        let damaged = figure("{\"step\":1,\"loss_d\":1.4}\n{\"st\n{\"step\":3,\"loss_d\":1.2}\n");
+        assert_eq!(damaged.charts[0].curves[0].points, [(1.0, 1.4), (3.0, 1.2)]);
         let none = figure("");
         assert_eq!((none.charts.len(), none.charts[0].curves.len()), (1, 0));
         none.to_picture(none.suggested_size()).unwrap();

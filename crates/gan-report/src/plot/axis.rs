@@ -11,9 +11,14 @@ pub(super) struct Axis {
 
 impl Axis {
     /// Exactly `low` to `high` (or around them, where they are equal) with up to `most` ticks.
-    pub(super) fn exact([low, high]: [f64; 2], most: usize) -> Self {
+    pub(super) fn exact(span: [f64; 2], most: usize) -> Self {
+        Self::with_ticks(span, most, 0.0)
+    }
+
+    /// Its ticks are at least `least` apart.
+    fn with_ticks([low, high]: [f64; 2], most: usize, least: f64) -> Self {
         let [low, high] = widened([low.min(high), low.max(high)]);
-        Self { low, high, ticks: ticks([low, high], most) }
+        Self { low, high, ticks: ticks([low, high], most, least) }
     }
 
     /// With a twentieth of room at both ends.
@@ -23,10 +28,10 @@ impl Axis {
         Self::exact([low - room, high + room], most)
     }
 
-    /// For steps: starts at 0 where the data starts near it.
+    /// For steps, which are whole numbers: starts at 0 where the data starts near it.
     pub(super) fn from_zero([low, high]: [f64; 2], most: usize) -> Self {
         let near = low > 0.0 && low <= (high - low) / 20.0;
-        Self::exact([if near { 0.0 } else { low }, high], most)
+        Self::with_ticks([if near { 0.0 } else { low }, high], most, 1.0)
     }
 
     /// 0 at `low`, 1 at `high`.
@@ -45,9 +50,9 @@ fn widened([low, high]: [f64; 2]) -> [f64; 2] {
     [low - room, high + room]
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten.
-fn ticks([low, high]: [f64; 2], most: usize) -> Vec<(f64, String)> {
-    let step = round_step((high - low) / most.max(1) as f64);
+/// Multiples of 1, 2 or 5 times a power of ten, at least `least` apart.
+fn ticks([low, high]: [f64; 2], most: usize, least: f64) -> Vec<(f64, String)> {
+    let step = round_step(((high - low) / most.max(1) as f64).max(least));
     // A hair of tolerance: 0.3 / 0.1 is under 3.
     let (first, last) = ((low / step - 1e-6).ceil() as i64, (high / step + 1e-6).floor() as i64);
     let largest = low.abs().max(high.abs());
@@ -99,6 +104,13 @@ mod tests {
         assert_eq!(labels(&Axis::from_zero([1.0, 100_001.0], 8)), ["0", "20k", "40k", "60k", "80k", "100k"]);
         assert_eq!(labels(&Axis::from_zero([100.0, 2000.0], 5)), ["500", "1000", "1500", "2000"]);
         assert_eq!(labels(&Axis::from_zero([1.0, 2_500_000.0], 6)), ["0", "0.5M", "1.0M", "1.5M", "2.0M", "2.5M"]);
+    }
+
+    #[test]
+    fn there_are_no_halves_of_steps() {
+        assert_eq!(labels(&Axis::from_zero([1.0, 2.0], 8)), ["1", "2"]);
+        assert_eq!(labels(&Axis::from_zero([1.0, 4.0], 9)), ["1", "2", "3", "4"]);
+        assert_eq!(labels(&Axis::from_zero([3.0, 3.0], 8)), ["3"]);
     }
 
     #[test]
