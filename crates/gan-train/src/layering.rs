@@ -18,7 +18,7 @@ pub fn from_file(path: &Path) -> Result<Table> {
         std::io::ErrorKind::NotFound => wrong("there is no such file".into()),
         _ => Error::file(path, format!("cannot be read: {e}")),
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| wrong("is not text, expected settings in TOML".into()))?;
+    let text = text(bytes).ok_or_else(|| wrong("is not text, expected settings in TOML".into()))?;
     let own: Table = parse(&text).map_err(wrong)?;
     // A run's config.toml is complete; a preset that has changed since must not leak into it.
     let base = if crate::folder::is_complete(&text) { None } else { own.get("preset") };
@@ -41,15 +41,42 @@ pub fn from_preset(preset: &presets::Preset) -> Result<Table> {
     parse(preset.text).map_err(|problem| Error::config(preset.name, problem))
 }
 
-fn parse(text: &str) -> std::result::Result<Table, String> {
-    text.parse::<Table>()
-        .map_err(|e| format!("is not TOML: {}", e.to_string().trim_end().trim_start_matches("TOML parse error ")))
+/// UTF-8, or UTF-16 as PowerShell's `>` writes it, with or without a byte order mark.
+fn text(bytes: Vec<u8>) -> Option<String> {
+    let wide = |read: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| read([pair[0], pair[1]])).collect();
+        if bytes.len().is_multiple_of(2) { String::from_utf16(&units).ok() } else { None }
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] => wide(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => wide(u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        _ => String::from_utf8(bytes).ok(),
+    }
 }
 
-/// Lays `path.to.key=value` over `table`. The value is read as TOML, or taken as text where it is none.
+fn parse(text: &str) -> std::result::Result<Table, String> {
+    text.parse::<Table>().map_err(|e| {
+        let said = e.to_string();
+        let line = e.span().and_then(|span| text.get(..span.start)).map_or(0, |before| before.matches('\n').count());
+        let line = text.lines().nth(line).unwrap_or_default();
+        let path = if line.contains("= \"") && line.contains('\\') {
+            ". A backslash begins an escape in \"…\": write a path with / or in single quotes, '…'"
+        } else {
+            ""
+        };
+        format!("is not TOML: {}{path}", said.trim_end().trim_start_matches("TOML parse error "))
+    })
+}
+
+/// The most parts that a path to a setting may have; the deepest that there are have five.
+const MOST_PARTS: usize = 16;
+
+/// Lays `path.to.key=value` over `table`. The value is read as TOML. It is taken as text where it is none, and where the key is for
+/// text: a folder may be called 2024 or true.
 ///
 /// # Errors
-/// If there is no `=` or an empty part in the path.
+/// If there is no `=`, or an empty part in the path or too many.
 pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     let wrong = |problem: &str| Err(Error::config(format!("--set {assignment}"), problem));
     let Some((path, value)) = assignment.split_once('=') else {
@@ -62,14 +89,36 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     if path == "preset" {
         return wrong("the preset is what the other settings lie over; name it in place of the file or preset");
     }
-    let read = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
-    let value = read.unwrap_or_else(|| Value::String(value.into()));
-    let nested =
-        path.rsplit('.').fold(value, |value, part| Value::Table(Table::from_iter([(part.trim().into(), value)])));
-    if let Value::Table(nested) = nested {
-        overlay(table, nested);
+    if path.split('.').count() > MOST_PARTS {
+        return wrong("the path before '=' has too many parts; expected e.g. train.batch=64");
     }
+    let plain = || Value::String(value.into());
+    let read = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+    let value = match read {
+        Some(text @ Value::String(_)) => text,
+        Some(other) if !takes_text(path) => other,
+        _ => plain(),
+    };
+    overlay(table, nested(path, value));
     Ok(())
+}
+
+/// `value` as the table in which it stands at `path`.
+fn nested(path: &str, value: Value) -> Table {
+    let (rest, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let table = Table::from_iter([(key.trim().to_string(), value)]);
+    if rest.is_empty() { table } else { nested(rest, Value::Table(table)) }
+}
+
+/// Whether the setting at `path` is text of any kind, such as a folder: reading settings that have nothing but a text there fails for
+/// what they lack, but not at that place.
+fn takes_text(path: &str) -> bool {
+    // No name of anything, so that whatever is chosen by its name is refused.
+    let probe = Value::Table(nested(path, Value::String("\u{1}".into())));
+    let Err(error) = serde_path_to_error::deserialize::<_, RunConfig>(probe) else { return true };
+    let place = error.path().to_string();
+    place != path.split('.').map(str::trim).collect::<Vec<_>>().join(".")
+        && wording::missing(&error.inner().to_string()).is_some()
 }
 
 /// Keys of which the later replaces the other.
@@ -129,7 +178,9 @@ pub fn read_data(table: Table) -> Result<DataConfig> {
     struct Alone {
         data: DataConfig,
     }
-    read_as(table).map(|Alone { data }| data)
+    let Alone { mut data } = read_as(table)?;
+    data.locate();
+    Ok(data)
 }
 
 fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
@@ -192,6 +243,66 @@ mod tests {
             epsilon_inside_root: false,
         };
         assert_eq!(config.optimizer.generator, expected);
+    }
+
+    #[test]
+    fn text_is_taken_as_it_is_written_where_the_key_is_text() {
+        let dir = |value: &str| {
+            let mut table = preset();
+            set(&mut table, &format!("data.dir={value}")).unwrap();
+            read(table).unwrap().data.dir.unwrap().to_str().unwrap().to_string()
+        };
+        for name in ["2024", "1.5", "1e3", "true", "inf", "0x1f", "2024-01-01", "[1]", "{a=1}", "a b", "C:\\new"] {
+            assert_eq!(dir(name), name);
+        }
+        assert_eq!([dir("\"2024\""), dir("'a\\b'")], ["2024", "a\\b"]);
+        let mut table = preset();
+        for assignment in [
+            "description=7",
+            "data.limit=7",
+            "train.ema=0.5",
+            "data.flip=true",
+            "train.until.fid=2",
+            "evaluate.embedder=11",
+        ] {
+            set(&mut table, assignment).unwrap();
+        }
+        let config = read(table).unwrap();
+        assert_eq!((config.description.as_str(), config.data.limit, config.train.ema), ("7", Some(7), Some(0.5)));
+        assert_eq!((config.data.flip, config.train.until["fid"]), (true, 2.0));
+    }
+
+    #[test]
+    fn paths_of_thousands_of_parts_are_refused() {
+        let deep = format!("{}=1", ["a"; 60_000].join("."));
+        assert!(set(&mut preset(), &deep).unwrap_err().to_string().contains("too many parts"));
+    }
+
+    #[test]
+    fn files_of_every_encoding_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mine.toml");
+        let text = "preset = \"dcgan-mnist\"\ndescription = \"für mich\"\n";
+        let wide = |order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+        for bytes in [
+            text.as_bytes().to_vec(),
+            [b"\xef\xbb\xbf", text.as_bytes()].concat(),
+            [&b"\xff\xfe"[..], &wide(u16::to_le_bytes)].concat(),
+            [&b"\xfe\xff"[..], &wide(u16::to_be_bytes)].concat(),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read(from_file(&path).unwrap()).unwrap().description, "für mich");
+        }
+        std::fs::write(&path, b"\xff\xfea").unwrap();
+        assert!(from_file(&path).unwrap_err().to_string().contains("is not text"));
+    }
+
+    #[test]
+    fn backslashes_in_paths_are_explained() {
+        let message = parse("[data]\nname = \"folder\"\ndir = \"C:\\Users\\me\"\n").unwrap_err();
+        assert!(message.contains("write a path with / or in single quotes"), "{message}");
+        let message = parse("[data\nname = \"folder\"\n").unwrap_err();
+        assert!(!message.contains("single quotes"), "{message}");
     }
 
     #[test]

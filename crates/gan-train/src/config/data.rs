@@ -6,7 +6,7 @@ use gan_data::{Filter, Fit, Split};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the samples come from and how they are drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +80,25 @@ pub struct DataConfig {
     pub workers: usize,
 }
 
+impl DataConfig {
+    /// Makes the folder an absolute path, so that a run finds its data from any folder later. A leading `~` is the home folder: shells
+    /// do not replace it behind an `=`.
+    pub(crate) fn locate(&mut self) {
+        let Some(dir) = &self.dir else { return };
+        let home = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE")).map(PathBuf::from);
+        let dir = located(dir, home.as_deref());
+        self.dir = Some(std::path::absolute(&dir).unwrap_or(dir));
+    }
+}
+
+/// `dir` with the home folder in place of a leading `~`, unless there is a folder called so.
+fn located(dir: &Path, home: Option<&Path>) -> PathBuf {
+    match (dir.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) if !dir.exists() => home.join(rest),
+        _ => dir.to_path_buf(),
+    }
+}
+
 fn one_worker() -> usize {
     1
 }
@@ -117,5 +136,20 @@ impl<'de> Deserialize<'de> for Background {
             let expected = "\"white\", \"black\" or [red, green, blue] with numbers from 0 to 255";
             D::Error::custom(format!("found {found}, expected {expected}"))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tilde_is_the_home_folder() {
+        let of =
+            |dir: &str, home: Option<&str>| located(Path::new(dir), home.map(Path::new)).to_str().unwrap().to_string();
+        assert_eq!(of("~/pics", Some("/home/me")), "/home/me/pics");
+        assert_eq!(of("~/pics", None), "~/pics");
+        assert_eq!(of("a~b", Some("/home/me")), "a~b");
+        assert_eq!(of("pics/~", Some("/home/me")), "pics/~");
     }
 }
