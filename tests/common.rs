@@ -102,9 +102,14 @@ impl Place {
 
 impl Ran {
     pub fn of(command: &mut Command) -> Self {
-        let output = command.output().expect("the command starts");
+        Self::try_of(command).expect("the command starts")
+    }
+
+    /// None where there is no such program.
+    pub fn try_of(command: &mut Command) -> Option<Self> {
+        let output = command.output().ok()?;
         let stderr = String::from_utf8(output.stderr).expect("text on standard error");
-        Self { code: output.status.code(), stdout: output.stdout, stderr }
+        Some(Self { code: output.status.code(), stdout: output.stdout, stderr })
     }
 
     /// Standard output as text.

@@ -6,8 +6,10 @@ use std::fs;
 
 /// Judged every ten steps by few samples.
 const JUDGED: &str = "--set evaluate.every=10 --set evaluate.samples=200 --set checkpoint.every=10";
+/// Fewer than some hundred steps raise no alarm.
+const SELDOM: &str = "--set evaluate.every=100 --set evaluate.samples=200 --set checkpoint.every=100";
 /// Alarms of a run that learns nothing: the rates are next to nothing.
-const LAZY: &str = "--set optimizer.generator.rate=1e-9 --set optimizer.discriminator.rate=1e-9";
+const LAZY: &str = "--set optimizer.generator.rate=1e-9 --set optimizer.discriminator.rate=1e-9 --set alarms.g_won=off";
 
 fn lines(place: &Place, file: &str) -> Vec<Value> {
     let text = fs::read_to_string(place.path(file)).expect("a file of lines");
@@ -62,29 +64,31 @@ fn a_judged_run_killed_and_resumed_ends_with_the_same_bytes() {
 #[test]
 fn a_run_that_learns_nothing_is_told_so_and_ends_if_asked_to() {
     let place = Place::new();
-    let ran = place.good(&format!("train {SMALL} {JUDGED} {LAZY} --steps 40 --set alarms.collapse=off --out lazy"));
-    assert_eq!(alarms(&place, "lazy"), [("stalled".to_string(), 20, "warn".to_string())]);
+    let ran = place.good(&format!("train {SMALL} {SELDOM} {LAZY} --steps 400 --set alarms.collapse=off --out lazy"));
+    assert_eq!(alarms(&place, "lazy"), [("stalled".to_string(), 300, "warn".to_string())]);
     assert!(
-        ran.stderr.contains("alarm: step 20: stalled: fid was") && ran.stderr.contains("What helps"),
+        ran.stderr.contains("alarm: step 300: stalled: fid was") && ran.stderr.contains("What helps"),
         "{}",
         ran.stderr
     );
-    assert!(ran.text().contains("alarm      stalled at step 20"), "{}", ran.text());
+    assert!(ran.text().contains("alarm      stalled at step 300"), "{}", ran.text());
     let page = fs::read_to_string(place.path("lazy/report.html")).expect("a page");
-    assert!(page.contains("Alarm at step 20, stalled"), "the page has no alarm");
+    assert!(page.contains("Alarm at step 300, stalled"), "the page has no alarm");
 
     let ran = place.gan(&format!(
-        "train {SMALL} {JUDGED} {LAZY} --steps 40 --set alarms.stalled=stop --set alarms.collapse=off --out stopped"
+        "train {SMALL} {SELDOM} {LAZY} --steps 400 --set alarms.stalled=stop --set alarms.collapse=off --out stopped"
     ));
-    ran.expect(1, &["an alarm ended the run after step 20; all is saved"]);
-    assert!(place.path("stopped/checkpoints/step-0000020").is_dir());
+    ran.expect(1, &["an alarm ended the run after step 300; all is saved"]);
+    assert!(place.path("stopped/checkpoints/step-0000300").is_dir());
 }
 
 #[test]
 fn a_rollback_goes_to_the_best_state_with_lower_rates_and_repeats_to_the_same_bytes() {
     let place = Place::new();
     let alarms_set = "--set alarms.stalled=rollback --set alarms.collapse=off --set alarms.rollbacks=2 --set alarms.rate_factor=0.25";
-    let line = format!("train {SMALL} {JUDGED} {LAZY} --steps 40 {alarms_set}");
+    let line = format!(
+        "train curve2d --set train.threads=1 --set samples.every=1000 {SELDOM} {LAZY} --steps 400 {alarms_set}"
+    );
     let ran = place.gan(&format!("{line} --out a"));
     // Twice back, then the same alarm once more ends the run.
     ran.expect(1, &["Gone back to step", "rates lowered", "The run ends here"]);

@@ -6,6 +6,7 @@
 mod bad_input;
 mod cifar;
 mod common;
+mod continuing;
 mod damage;
 mod fetch;
 mod folders;
@@ -14,6 +15,7 @@ mod generate;
 mod interpolate;
 mod judging;
 mod kills;
+mod kills_at_calls;
 mod losses;
 mod modern;
 mod overwrite;

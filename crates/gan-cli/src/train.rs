@@ -48,7 +48,7 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
     let mut observers = record::all(&folder);
     observers.push(Box::new(Progress::new(folder.path(), quiet)));
     let ended = gan_train::run(&mut trainer, &mut observers, stop);
-    let ended = ended.with_context(|| failed(folder.path(), trainer.step()));
+    let ended = ended.with_context(|| failed(&folder, trainer.step()));
     let outcome = ended.inspect_err(|error| {
         if trainer.strands_others() {
             place.abandon(error);
@@ -71,9 +71,15 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
             wanted.join(", ")
         ))?;
     }
-    say::line(Verdict::of(folder.path(), config.evaluate.best))?;
+    let verdict = Verdict::of(folder.path(), config.evaluate.best);
+    say::line(&verdict)?;
     if outcome == Outcome::Alarmed {
-        say::note(format_args!("error: an alarm ended the run after step {}; all is saved", trainer.step()));
+        let kind = verdict.alarms.last().map_or("stalled", |raised| raised.alarm.kind.name());
+        say::note(format_args!(
+            "error: an alarm ended the run after step {}; all is saved. --resume ends here again; to go on in spite of the alarm, add --set \
+             alarms.{kind}=warn",
+            trainer.step(),
+        ));
         return Ok(ExitCode::from(FAILED));
     }
     let best = if folder.best_generator().is_file() { folder.best_generator() } else { folder.generator() };
@@ -83,15 +89,15 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
 
 /// The run's folder: a new one, or with --resume the one whose last checkpoint the trainer goes back to.
 fn folder(args: &TrainArgs, trainer: &mut Trainer, quiet: bool) -> Result<RunFolder> {
-    let (target, config) = (target(args)?, trainer.plan().config().clone());
+    let target = target(args)?;
     if args.resume {
         let folder = RunFolder::open(&target)?;
         resume(trainer, &folder, quiet)?;
-        folder.write_config(&config)?;
+        folder.write_config(trainer.plan().config())?;
         return Ok(folder);
     }
     let existing = if args.overwrite { Existing::Overwrite } else { Existing::Keep };
-    Ok(RunFolder::create(&target, &config, existing)?)
+    Ok(RunFolder::create(&target, trainer.plan().config(), existing)?)
 }
 
 /// What to train: the source with the command's settings over it, or with --resume what the run's folder says.
@@ -121,8 +127,12 @@ fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
     Ok(plan)
 }
 
-fn failed(folder: &Path, step: u64) -> String {
-    format!("{}: the run failed after step {step} (--resume goes on from what was saved)", folder.display())
+fn failed(folder: &RunFolder, step: u64) -> String {
+    let saved = match checkpoint::newest(&folder.checkpoints()) {
+        Some(saved) if saved > 0 => format!("--resume goes on from step {saved}"),
+        _ => "nothing was saved yet".into(),
+    };
+    format!("{}: the run failed after step {step} ({saved})", folder.path().display())
 }
 
 fn say_where(folder: &RunFolder) -> Result<()> {
@@ -145,23 +155,17 @@ fn say_where(folder: &RunFolder) -> Result<()> {
     Ok(())
 }
 
-/// Goes back to the last whole checkpoint, or to the beginning if there is none yet.
+/// Goes back to the last whole checkpoint, or to the beginning if nothing was saved yet.
 fn resume(trainer: &mut Trainer, folder: &RunFolder, quiet: bool) -> Result<()> {
-    let step = checkpoint::restore(trainer, &folder.checkpoints())?;
+    let step = gan_train::resume(trainer, folder)?;
     let total = trainer.total_steps();
-    if trainer.step() > total {
-        let (run, done) = (folder.path().display(), trainer.step());
-        return Err(Usage(format!(
-            "{run}: {done} steps are done already, more than the {total} asked for; --steps and --epochs count from the beginning"
-        )).into());
-    }
-    if !quiet {
-        match step {
-            Some(step) => say::note(format_args!("going on after step {step} of {total}")),
-            None => {
-                say::note(format_args!("{}: no checkpoint yet, starting from the beginning", folder.path().display()))
-            }
-        }
+    match (quiet, step) {
+        (true, _) => {}
+        (_, 0) => say::note(format_args!(
+            "{}: nothing was saved before the first checkpoint, starting from the beginning",
+            folder.path().display()
+        )),
+        (_, step) => say::note(format_args!("going on after step {step} of {total}")),
     }
     Ok(())
 }

@@ -105,6 +105,10 @@ impl Dataset for CelebA {
     fn skipped(&self) -> &[Skipped] {
         self.files.skipped()
     }
+
+    fn checksum(&self) -> Option<u32> {
+        Some(self.files.checksum(|index| self.label(index)))
+    }
 }
 
 /// Where the images lie in or below `dir`.

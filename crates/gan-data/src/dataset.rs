@@ -60,6 +60,12 @@ pub trait Dataset: Send + Sync {
         None
     }
 
+    /// A checksum by which a run recognises its data, where one is to be had without reading samples: for image files their names,
+    /// sizes and classes.
+    fn checksum(&self) -> Option<u32> {
+        None
+    }
+
     /// Whether there are no images.
     fn is_empty(&self) -> bool {
         self.len() == 0

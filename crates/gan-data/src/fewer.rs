@@ -55,6 +55,10 @@ impl Dataset for Fewer {
         self.whole.skipped()
     }
 
+    fn checksum(&self) -> Option<u32> {
+        self.whole.checksum()
+    }
+
     fn units(&self) -> Option<&Units> {
         self.whole.units()
     }

@@ -72,6 +72,10 @@ impl Dataset for ImageFolder {
     fn skipped(&self) -> &[Skipped] {
         self.files.skipped()
     }
+
+    fn checksum(&self) -> Option<u32> {
+        Some(self.files.checksum(|index| self.label(index)))
+    }
 }
 
 /// The names of the classes and each file's class; both empty where the folders are no classes.

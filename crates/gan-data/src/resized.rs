@@ -77,6 +77,10 @@ impl Dataset for Resized {
     fn skipped(&self) -> &[Skipped] {
         self.inner.skipped()
     }
+
+    fn checksum(&self) -> Option<u32> {
+        self.inner.checksum()
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! position in the data, random streams, the length and CRC-32 of the tensor file, and a CRC-32 of its own). The folder is written under a
 //! temporary name, flushed, and renamed. `latest` names the last complete one.
 
+use crate::config::Extended;
 use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::step::Order;
@@ -16,6 +17,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+pub(crate) mod identity;
+
+use identity::DataIdentity;
 
 const FORMAT: u32 = 1;
 const TENSORS: &str = "tensors.safetensors";
@@ -42,6 +47,12 @@ struct State {
     dropout_of_others: Vec<Rng>,
     /// Settings that a run cannot change and go on; see [`identity`].
     identity: String,
+    /// The data, which it cannot change either. Older versions did not save it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<DataIdentity>,
+    /// How long the run was to be before, for the ranks that take this state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    extended: Vec<Extended>,
     tensors_len: u64,
     tensors_crc32: u32,
     /// [`checksum`] of the other fields.
@@ -111,7 +122,9 @@ fn state(trainer: &Trainer, bytes: &[u8]) -> Result<State> {
         noise: trainer.noise.clone(),
         dropout: trainer.dropout.clone(),
         dropout_of_others: vec![],
-        identity: identity(trainer),
+        identity: identity::settings(trainer),
+        data: Some(trainer.data_identity()?.clone()),
+        extended: extended(trainer),
         tensors_len: bytes.len() as u64,
         tensors_crc32: crc32fast::hash(bytes),
         crc32: 0,
@@ -177,6 +190,7 @@ pub(crate) fn receive(trainer: &mut Trainer) -> Result<()> {
     let (state, tensors) = (trainer.team.ranks.broadcast(&[])?, trainer.team.ranks.broadcast(&[])?);
     let state: State = serde_json::from_slice(&state).map_err(unreadable)?;
     let tensors = candle_core::safetensors::load_buffer(&tensors, &candle_core::Device::Cpu)?;
+    trainer.plan.set_extended(state.extended.clone());
     apply(trainer, state, &tensors.into_iter().collect(), Path::new("the state of rank 0"))
 }
 
@@ -223,30 +237,28 @@ fn tensors(trainer: &Trainer) -> Result<BTreeMap<String, Tensor>> {
     Ok(all)
 }
 
-/// The settings that decide what a step does, as text. Length, threads, folders and intervals are free to change.
-pub(crate) fn identity(trainer: &Trainer) -> String {
-    let mut config = trainer.plan.config().clone();
-    (config.data.dir, config.data.workers, config.description) = (None, 1, String::new());
-    (config.train.steps, config.train.epochs, config.train.threads, config.train.log_every) = (None, None, 0, 1);
-    config.train.until.clear();
-    (config.checkpoint, config.samples) = (Default::default(), Default::default());
-    (config.evaluate, config.alarms) = (Default::default(), Default::default());
-    toml::to_string(&config).unwrap_or_default()
-}
-
 /// Goes back to the newest whole checkpoint below `dir`, if there is one, and returns its step. Damaged ones are passed over
 /// with a warning.
 ///
 /// # Errors
 /// If the newest whole one belongs to other settings or data, or if there are only damaged ones.
 pub fn restore(trainer: &mut Trainer, dir: &Path) -> Result<Option<u64>> {
+    restore_of(trainer, dir, None)
+}
+
+/// The same for a run that was to be `total` steps long until now.
+pub(crate) fn restore_of(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<Option<u64>> {
     let candidates = candidates(dir);
     let mut damage = None;
     for path in &candidates {
         match read(path) {
             Ok((state, tensors)) => {
                 apply(trainer, state.clone(), &tensors, path)?;
+                if let Some(total) = total {
+                    trainer.extend(total);
+                }
                 if trainer.team.leads() {
+                    let state = State { extended: extended(trainer), ..state };
                     trainer.team.order(Order::Restore)?;
                     spread(trainer.team.ranks.as_ref(), &state, &serialized(trainer)?)?;
                     trainer.team.done();
@@ -314,13 +326,7 @@ fn read(path: &Path) -> Result<(State, BTreeMap<String, Tensor>)> {
 }
 
 fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
-    let now = identity(trainer);
-    if now != state.identity {
-        let (was, is) = first_difference(&state.identity, &now);
-        let problem =
-            format!("was made with other settings: there \"{was}\", now \"{is}\". Resume without changing them");
-        return Err(Error::config(path.display().to_string(), problem));
-    }
+    fits(trainer, &state, path)?;
     let part = |prefix: &str| -> BTreeMap<String, Tensor> {
         let of = |name: &String| name.strip_prefix(prefix).and_then(|n| n.strip_prefix('.')).map(String::from);
         tensors.iter().filter_map(|(name, t)| of(name).map(|n| (n, t.clone()))).collect()
@@ -340,25 +346,51 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     Ok(())
 }
 
-pub(crate) fn first_difference<'a>(was: &'a str, is: &'a str) -> (&'a str, &'a str) {
-    was.lines().zip(is.lines()).find(|(a, b)| a != b).unwrap_or(("more settings", "fewer settings"))
+/// Whether a checkpoint belongs to the settings and the data that `trainer` has.
+fn fits(trainer: &Trainer, state: &State, path: &Path) -> Result<()> {
+    let refused = |problem: String| Err(Error::config(path.display().to_string(), problem));
+    if let Some(found) = identity::difference(&state.identity, &identity::settings(trainer)) {
+        return refused(format!(
+            "was made with other settings: {found}. A run goes on with the settings that it began with: leave out what changes them, or \
+             begin a new run"
+        ));
+    }
+    let Some(before) = &state.data else { return Ok(()) };
+    match before.difference(trainer.data_identity()?) {
+        None => Ok(()),
+        Some(found) => {
+            let data = &trainer.plan.config().data;
+            let from = data.dir.as_ref().map(|dir| format!(" in {}", dir.display())).unwrap_or_default();
+            refused(format!(
+                "was made with other data: the set \"{}\"{from} is not the one that this run was trained on ({found}). A run goes on with \
+                 the data that it began with: name them by --set data.dir=DIR, or begin a new run",
+                data.name
+            ))
+        }
+    }
 }
 
-/// Deletes all but `newest` and those just before it, `keep` in all, and what killed attempts left. Where a run went back
-/// because its end was damaged, there are some beyond `newest`: they must not count as kept.
+fn extended(trainer: &Trainer) -> Vec<Extended> {
+    trainer.plan.config().train.extended.clone()
+}
+
+/// Deletes all but `newest` and those just before it, `keep` in all. Those beyond `newest` are of a past that was given up: the run
+/// was taken back, or its end was damaged.
 fn prune(dir: &Path, newest: u64, keep: usize) {
+    forget_after(dir, newest);
     let mut all = steps(dir);
-    all.sort_by_key(|step| (*step <= newest, *step));
+    all.sort_unstable();
     let old = all.len().saturating_sub(keep);
     for path in all[..old].iter().map(|step| dir.join(name(*step))) {
         if let Err(error) = remove(&path) {
             tracing::warn!("{}: an old checkpoint cannot be deleted: {error}", path.display());
         }
     }
-    let leftovers = fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
-    for path in leftovers.filter(|p| p.extension().is_some_and(|e| e == "tmp") && p.is_dir()) {
-        fs::remove_dir_all(path).ok();
-    }
+}
+
+/// The step of the newest folder below `dir` that is called like a checkpoint, whole or not.
+pub fn newest(dir: &Path) -> Option<u64> {
+    steps(dir).into_iter().max()
 }
 
 /// Deletes the checkpoints after `step`: the run went back, and on from there in another way.

@@ -208,6 +208,10 @@ pub struct TrainConfig {
     /// Noise on what D sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_noise: Option<InstanceNoise>,
+    /// Lengths that the run had before it was extended, where its schedules depend on the length. `gan train --resume` writes them, so
+    /// that the settings repeat the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended: Vec<Extended>,
     /// The run ends when an evaluation reaches all of these, e.g. { fid = 1.0 }.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub until: BTreeMap<String, f64>,
@@ -222,6 +226,16 @@ pub struct TrainConfig {
     /// A metrics line every so many steps.
     #[serde(default = "once")]
     pub log_every: u64,
+}
+
+/// A part of a run that was scheduled as a part of a run of another length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extended {
+    /// The last step of that part.
+    pub until: u64,
+    /// How many steps the run was to have then.
+    pub steps: u64,
 }
 
 /// Normal noise on every sample that D sees, real or generated, which fades (Sønderby et al. 2017, arXiv:1610.04490).
@@ -239,6 +253,17 @@ impl InstanceNoise {
     /// The deviation when `progress` of the run is done, from 0 to 1.
     pub fn at(&self, progress: f64) -> f64 {
         self.sigma * (1.0 - progress / self.until).clamp(0.0, 1.0)
+    }
+}
+
+impl RunConfig {
+    /// The settings that stand for a part of the run, and so mean other steps when its length changes.
+    pub fn schedules(&self) -> Vec<String> {
+        let decay = self.train.decay.map(|_| "train.decay".to_string());
+        let noise = self.train.instance_noise.map(|_| "train.instance_noise".to_string());
+        let ends = self.penalties.iter().filter(|penalty| penalty.end.is_some());
+        let ends = ends.map(|penalty| format!("the end of the penalty {}", penalty.kind.name()));
+        decay.into_iter().chain(noise).chain(ends).collect()
     }
 }
 

@@ -3,15 +3,12 @@
 //! All begin with [`agree`]. Then rank 0 calls [`Trainer::lead`] and runs the loop as if it were alone, and the others [`follow`].
 
 use crate::checkpoint;
+use crate::checkpoint::identity::{self, Difference};
 use crate::error::{Error, Result};
 use crate::evaluate::Embedding;
 use crate::step::Order;
 use crate::trainer::Trainer;
 use gan_comm::Communicator;
-use gan_data::Dataset;
-
-/// Samples of the data that go into its checksum, at most.
-const CHECKED: usize = 64;
 
 /// Makes sure that all ranks are ready and about to do the same: that they have the same version of this program, settings and data.
 /// `mine` is this rank's trainer, or why there is none.
@@ -46,32 +43,24 @@ fn differs(rank: usize, mine: &[u8], theirs: &[u8]) -> Option<String> {
     if theirs == mine || mine.starts_with(b"-") {
         return None;
     }
-    let (mine, theirs) = (text(mine), text(theirs));
-    let (own, found) = checkpoint::first_difference(&mine, &theirs);
+    let (own, found) = first_difference(&text(mine), &text(theirs))?;
     Some(format!(
         "rank {rank} would train something else: it has `{found}`, rank 0 has `{own}`. Start all with the same program, settings and data"
     ))
 }
 
-/// What all ranks must have in common, a line for each thing.
+/// What all ranks must have in common, as TOML.
 fn passport(trainer: &Trainer) -> Result<String> {
-    let data = fingerprint(trainer.loader.dataset().as_ref())?;
+    let data = trainer.data_identity()?.to_string();
     let version = env!("CARGO_PKG_VERSION");
-    Ok(format!("version = {version}\ndata = {data}\n{}", checkpoint::identity(trainer)))
+    Ok(format!("gan = \"{version}\"\nsamples = \"{data}\"\n{}", identity::settings(trainer)))
 }
 
-/// How many samples there are, of which shape, and a checksum of some of them.
-fn fingerprint(set: &dyn Dataset) -> Result<String> {
-    let count = set.len().min(CHECKED);
-    let mut crc = crc32fast::Hasher::new();
-    let mut sample = vec![0.0; set.pixels()];
-    for i in 0..count {
-        let index = i * set.len() / count;
-        set.write(index, &mut sample)?;
-        sample.iter().for_each(|value| crc.update(&value.to_le_bytes()));
-        crc.update(&set.label(index).unwrap_or(u32::MAX).to_le_bytes());
-    }
-    Ok(format!("{} samples of {:?}, checksum {:08x}", set.len(), set.shape(), crc.finalize()))
+/// The first thing that differs between two passports, as each has it.
+fn first_difference(mine: &str, theirs: &str) -> Option<(String, String)> {
+    let Difference { key, before, after } = identity::difference(mine, theirs)?;
+    let said = |value: Option<String>| value.map_or(format!("no {key}"), |value| format!("{key} = {value}"));
+    Some((said(before), said(after)))
 }
 
 /// Does its share of what rank 0 says, until that ends the run.

@@ -228,13 +228,17 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Deletes the files that [`atomic::write`] had not yet renamed when the process was killed.
+    /// Deletes the files and checkpoints that were not yet renamed when a process was killed.
     fn sweep(&self) {
         let pictures = PICTURES.iter().map(|name| self.pictures(name));
-        let dirs = pictures.chain([self.path.clone(), self.samples(), self.checkpoints()]);
+        let dirs = pictures.chain([self.path.clone(), self.samples(), self.checkpoints(), self.best()]);
         let entries = dirs.flat_map(fs::read_dir).flatten().flatten().map(|e| e.path());
-        for path in entries.filter(|p| p.is_file() && is_left_over(&file_name(p))) {
-            fs::remove_file(path).ok();
+        for path in entries.filter(|p| is_left_over(&file_name(p))) {
+            if path.is_dir() {
+                fs::remove_dir_all(path).ok()
+            } else {
+                fs::remove_file(path).ok()
+            };
         }
     }
 }

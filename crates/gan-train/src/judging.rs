@@ -6,9 +6,10 @@ use crate::config::Policy;
 use crate::error::{Error, Result};
 use crate::evaluate::{self, Evaluated, Evaluator};
 use crate::folder::RunFolder;
-use crate::log::{Log, append, forget_after};
+use crate::log::{Cut, Log, append};
 use crate::observe::Observer;
 use crate::trainer::{StepReport, Trainer};
+use crate::verdict::Raised;
 use gan_metrics::{Card, Metric};
 use gan_report::atomic;
 use serde_json::{Map, Value};
@@ -90,12 +91,20 @@ impl Judging {
         Ok(())
     }
 
-    /// Shows the log's new lines to the watch.
-    fn watch(&mut self) -> Vec<Alarm> {
-        let lines = self.log.take_fresh();
+    /// Shows lines of the log to the watch.
+    fn watch(&mut self, lines: &[Value]) -> Vec<Alarm> {
         let Some(watch) = &mut self.watch else { return vec![] };
         lines.iter().flat_map(|line| watch.see(line)).collect()
     }
+}
+
+/// The alarm that ended the run at the step where `trainer` stands, unless the settings let the run go on now. A step that failed
+/// raises its own alarm again when it is repeated.
+fn ended_by(lines: &[Value], trainer: &Trainer) -> Option<Alarm> {
+    let raised = lines.iter().rev().find_map(|line| serde_json::from_value::<Raised>(line.clone()).ok())?;
+    let ends = |policy| matches!(policy, Policy::Stop | Policy::Rollback);
+    let stands = raised.done == Policy::Stop && raised.alarm.at == trainer.step();
+    (stands && ends(raised.alarm.kind.policy(&trainer.plan().config().alarms))).then_some(raised.alarm)
 }
 
 /// A trainer's evaluator; none where there are too few real samples to compare with, which is no reason not to train.
@@ -123,7 +132,7 @@ fn reaches(card: &Card, trainer: &Trainer) -> bool {
 impl Observer for Judging {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
         let path = self.folder.evaluations();
-        forget_after(&path, trainer.step())?;
+        Cut::of(trainer).apply(&path)?;
         if self.evaluator.is_none() && trainer.plan().config().evaluate.every > 0 {
             self.evaluator = evaluator(trainer)?;
         }
@@ -137,9 +146,12 @@ impl Observer for Judging {
         let before = evaluate::read(&path);
         self.reached = before.last().is_some_and(|last| reaches(&last.card, trainer));
         self.best = best.and_then(|best| evaluate::best_of(&before, best)).map(|(_, value)| value);
-        // What earlier lines show has been said when they were written.
-        self.watch();
-        if trainer.step() == 0 { self.evaluate(trainer) } else { Ok(()) }
+        // The alarms of earlier lines were answered before the checkpoint was saved, except for one that ended the run.
+        let lines = self.log.take_fresh();
+        self.watch(&lines);
+        self.raised = ended_by(&lines, trainer).into_iter().collect();
+        // A run that was taken back to its start was evaluated there before.
+        if trainer.step() == 0 && before.is_empty() { self.evaluate(trainer) } else { Ok(()) }
     }
 
     fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
@@ -147,7 +159,8 @@ impl Observer for Judging {
         if every > 0 && (report.step.is_multiple_of(every) || report.step == trainer.total_steps()) {
             self.evaluate(trainer)?;
         }
-        let found = self.watch();
+        let lines = self.log.take_fresh();
+        let found = self.watch(&lines);
         self.raised.extend(found);
         Ok(())
     }

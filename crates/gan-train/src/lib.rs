@@ -5,7 +5,7 @@
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
 //! [`optimizer`], [`ema`], [`step`] (the mathematics, one screen), [`trainer`], [`observe`] and [`mod@run`] (the loop), [`crew`] (the loop on several ranks), [`folder`],
-//! [`record`] (metrics, checkpoints), [`evaluate`] and [`alarms`] (how good the samples are, what goes wrong), [`verdict`], [`pictures`] and [`planes`] (what is drawn), [`checkpoint`], [`project`] (images back to latent vectors), [`report`] (the folder as one
+//! [`record`] (metrics, checkpoints), [`evaluate`] and [`alarms`] (how good the samples are, what goes wrong), [`verdict`], [`pictures`] and [`planes`] (what is drawn), [`checkpoint`] and [`mod@resume`], [`project`] (images back to latent vectors), [`report`] (the folder as one
 //! page).
 
 pub mod alarms;
@@ -30,6 +30,7 @@ pub mod presets;
 pub mod project;
 pub mod record;
 pub mod report;
+pub mod resume;
 pub mod run;
 pub mod step;
 pub mod trainer;
@@ -41,6 +42,7 @@ pub use folder::{Existing, RunFolder};
 pub use observe::{Observer, Outcome};
 pub use optimizer::Optimizer;
 pub use plan::{Architecture, Length, Plan};
+pub use resume::resume;
 pub use run::run;
 pub use trainer::{Moment, StepReport, Trainer};
 pub use verdict::Verdict;

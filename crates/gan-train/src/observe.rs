@@ -65,6 +65,14 @@ pub trait Observer {
         Ok(())
     }
 
+    /// The alarms of a step are answered, and `trainer` is in the state from which the run goes on: what is saved now outlives them.
+    ///
+    /// # Errors
+    /// Whatever stops the run.
+    fn settled(&mut self, _trainer: &Trainer) -> Result<()> {
+        Ok(())
+    }
+
     /// Takes the trainer back to the best state that it keeps. Whether it could.
     ///
     /// # Errors
@@ -73,7 +81,8 @@ pub trait Observer {
         Ok(false)
     }
 
-    /// The run went back to an earlier step: whatever lies beyond did not happen. Starts anew where it does not say otherwise.
+    /// The run went back to an earlier step, and that state is [settled](Observer::settled): later lines and files are given up. Starts
+    /// anew where it does not say otherwise.
     ///
     /// # Errors
     /// Whatever stops the run.

@@ -1,6 +1,6 @@
 //! Settings checked: only a [`Plan`] trains.
 
-use crate::config::{Alternate, FakesMode, Family, NetworkConfig, OptimizerConfig, Policy, RunConfig};
+use crate::config::{Alternate, Extended, FakesMode, Family, NetworkConfig, OptimizerConfig, Policy, RunConfig};
 use crate::error::{Error, Result};
 use gan_core::{Init, Labels, Layer, family, shape};
 
@@ -46,7 +46,8 @@ impl RunConfig {
     ///
     /// # Errors
     /// The first setting that cannot be used.
-    pub fn check(self) -> Result<Plan> {
+    pub fn check(mut self) -> Result<Plan> {
+        self.data.locate();
         check_train(&self)?;
         data::check(&self.data)?;
         loss::check(&self)?;
@@ -86,6 +87,10 @@ impl Plan {
             (Some(steps), _) => Length::Steps(steps),
             (None, epochs) => Length::Epochs(epochs.unwrap_or(1)),
         }
+    }
+
+    pub(crate) fn set_extended(&mut self, extended: Vec<Extended>) {
+        self.config.train.extended = extended;
     }
 
     /// Whether an alarm may take the run back, which needs states to go back to.
@@ -134,6 +139,12 @@ fn check_train(config: &RunConfig) -> Result<()> {
         let problem =
             format!("{part} cannot be used: expected a number above 0, at most 1, e.g. 0.5 for the second half");
         return Err(Error::config("train.decay", problem));
+    }
+    let ascends = t.extended.windows(2).all(|pair| pair[0].until < pair[1].until);
+    if !ascends || t.extended.iter().any(|part| part.until == 0 || part.until > part.steps) {
+        let problem =
+            "cannot be used: expected parts of the run in their order, each with `until` from 1 to its `steps`";
+        return Err(Error::config("train.extended", problem));
     }
     if t.seed > i64::MAX as u64 {
         return Err(Error::config("train.seed", format!("{} is too large, the largest is {}", t.seed, i64::MAX)));

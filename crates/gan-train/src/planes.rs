@@ -7,7 +7,7 @@
 
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
-use crate::log::{append, forget_after};
+use crate::log::{Cut, append};
 use crate::observe::{Observer, Outcome};
 use crate::pictures::{file_name, make};
 use crate::trainer::{Moment, StepReport, Trainer};
@@ -152,7 +152,7 @@ impl Observer for Planes {
             make(&self.folder.pictures("planes"))?;
         }
         let path = self.folder.features();
-        forget_after(&path, trainer.step())?;
+        Cut::of(trainer).apply(&path)?;
         self.file = Some(append(&path)?);
         self.followed = Some(followed);
         Ok(())

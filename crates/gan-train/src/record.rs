@@ -7,7 +7,7 @@ use crate::config::Policy;
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
 use crate::judging::Judging;
-use crate::log::Log;
+use crate::log::{Cut, Log};
 use crate::observe::{Observer, Outcome};
 use crate::report::Report;
 use crate::trainer::{StepReport, Trainer};
@@ -25,7 +25,7 @@ pub fn all(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
         Box::new(planes::Planes::new(folder)),
         Box::new(pictures::Progress::new(folder)),
         Box::new(Judging::new(folder, log.clone())),
-        Box::new(Checkpoints { folder: folder.clone(), log, saved: None }),
+        Box::new(Checkpoints { folder: folder.clone(), log, saved: None, due: false }),
         Box::new(pictures::Final::new(folder)),
         Box::new(Report { folder: folder.clone() }),
     ]
@@ -46,6 +46,9 @@ struct AlarmLine<'a> {
     #[serde(flatten)]
     alarm: &'a Alarm,
     done: Policy,
+    /// How often the run was taken back, this time included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollback: Option<u64>,
 }
 
 /// Appends to metrics.jsonl and the TensorBoard file.
@@ -57,7 +60,7 @@ struct Metrics {
 
 impl Observer for Metrics {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
-        self.log.begin(trainer.step())?;
+        self.log.begin(Cut::of(trainer))?;
         (self.images, self.since) = (0, Instant::now());
         Ok(())
     }
@@ -75,7 +78,8 @@ impl Observer for Metrics {
     }
 
     fn alarmed(&mut self, alarm: &Alarm, done: Policy, trainer: &Trainer) -> Result<()> {
-        let line = AlarmLine { step: trainer.step(), alarm, done };
+        let rollback = (done == Policy::Rollback).then(|| trainer.rollbacks());
+        let line = AlarmLine { step: trainer.step(), alarm, done, rollback };
         let line = serde_json::to_value(line).unwrap_or_default();
         // A run that ended here and is resumed ends here again.
         if done != Policy::Stop || !self.log.holds(&line) {
@@ -89,28 +93,44 @@ impl Observer for Metrics {
     }
 }
 
-/// Saves the whole state at intervals and at the end, and G's weight file with it.
+/// Saves the whole state before the first step, at intervals and at the end, and G's weight file with it.
 struct Checkpoints {
     folder: RunFolder,
     log: Log,
     /// The step that this process saved last. What an earlier one saved it may not have saved wholly.
     saved: Option<u64>,
+    /// Whether to save once the step's alarms are answered. Before that an alarm could be lost: a run that goes on from a checkpoint
+    /// takes whatever lies before it for answered.
+    due: bool,
 }
 
 impl Observer for Checkpoints {
-    fn started(&mut self, _: &Trainer) -> Result<()> {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
         let dir = self.folder.checkpoints();
-        fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))
+        fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))?;
+        // From now on a folder without a checkpoint is one whose checkpoints were deleted.
+        if trainer.step() == 0 && checkpoint::newest(&dir).is_none() {
+            checkpoint::save(trainer, &dir, trainer.plan().config().checkpoint.keep)?;
+        }
+        Ok(())
     }
 
     fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
-        let every = trainer.plan().config().checkpoint.every;
-        if report.step.is_multiple_of(every) { self.save(trainer) } else { Ok(()) }
+        self.due = report.step.is_multiple_of(trainer.plan().config().checkpoint.every);
+        Ok(())
     }
 
-    /// A process killed after this must not go on from a state that was given up.
+    fn alarmed(&mut self, _: &Alarm, done: Policy, _: &Trainer) -> Result<()> {
+        // A process killed after a rollback must not go on from a state that was given up.
+        self.due |= done == Policy::Rollback;
+        Ok(())
+    }
+
+    fn settled(&mut self, trainer: &Trainer) -> Result<()> {
+        if std::mem::take(&mut self.due) { self.save(trainer) } else { Ok(()) }
+    }
+
     fn rolled_back(&mut self, trainer: &Trainer) -> Result<()> {
-        self.save(trainer)?;
         checkpoint::forget_after(&self.folder.checkpoints(), trainer.step());
         Ok(())
     }

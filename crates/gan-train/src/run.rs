@@ -58,10 +58,11 @@ fn step(trainer: &mut Trainer, observers: &mut Observers) -> Result<StepReport> 
     trainer.advance_watched(&mut |moment, trainer| watching.iter_mut().try_for_each(|o| o.moment(moment, trainer)))
 }
 
-/// Does what the settings say about the alarms that observers raise, and tells all of them. The strongest policy wins.
+/// Does what the settings say about the alarms that observers raise, tells all of them, and lets them save. The strongest policy wins.
 fn respond(trainer: &mut Trainer, observers: &mut Observers) -> Result<Policy> {
-    let alarms: Vec<Alarm> = observers.iter_mut().flat_map(|o| o.alarms()).collect();
+    let mut alarms: Vec<Alarm> = observers.iter_mut().flat_map(|o| o.alarms()).collect();
     let settings = trainer.plan().config().alarms.clone();
+    alarms.retain(|alarm| alarm.kind.policy(&settings) != Policy::Off);
     let asked = alarms.iter().map(|alarm| alarm.kind.policy(&settings)).max().unwrap_or(Policy::Off);
     let done = match asked {
         Policy::Rollback if roll_back(trainer, observers)? => Policy::Rollback,
@@ -69,13 +70,24 @@ fn respond(trainer: &mut Trainer, observers: &mut Observers) -> Result<Policy> {
         Policy::Rollback => Policy::Stop,
         other => other,
     };
-    for alarm in alarms.iter().filter(|alarm| alarm.kind.policy(&settings) != Policy::Off) {
-        observers.iter_mut().try_for_each(|o| o.alarmed(alarm, done, trainer))?;
-    }
+    settle(trainer, observers, &alarms, done)?;
     Ok(done)
 }
 
-/// Goes back to the best checkpoint with lower rates. Whether that could be done.
+/// Writes down the alarms and what was done about them, saves, and only then gives up what a rollback took back: a process that is
+/// killed in between finds either none of it done or all that the checkpoint claims.
+fn settle(trainer: &Trainer, observers: &mut Observers, alarms: &[Alarm], done: Policy) -> Result<()> {
+    for alarm in alarms {
+        observers.iter_mut().try_for_each(|o| o.alarmed(alarm, done, trainer))?;
+    }
+    observers.iter_mut().try_for_each(|o| o.settled(trainer))?;
+    match done {
+        Policy::Rollback => observers.iter_mut().try_for_each(|o| o.rolled_back(trainer)),
+        _ => Ok(()),
+    }
+}
+
+/// Takes the trainer back to the best checkpoint with lower rates. Whether that could be done.
 fn roll_back(trainer: &mut Trainer, observers: &mut Observers) -> Result<bool> {
     let before = trainer.rollbacks();
     if before >= trainer.plan().config().alarms.rollbacks {
@@ -87,7 +99,6 @@ fn roll_back(trainer: &mut Trainer, observers: &mut Observers) -> Result<bool> {
     }
     if done {
         trainer.set_rollbacks(before + 1);
-        observers.iter_mut().try_for_each(|o| o.rolled_back(trainer))?;
     }
     Ok(done)
 }
@@ -98,6 +109,10 @@ fn recover(trainer: &mut Trainer, observers: &mut Observers, error: Error) -> Re
     let asked = alarm.kind.policy(&trainer.plan().config().alarms);
     let done = asked == Policy::Rollback && roll_back(trainer, observers)?;
     let policy = if done { Policy::Rollback } else { Policy::Stop };
+    if done {
+        return settle(trainer, observers, &[alarm], policy);
+    }
+    // The step that failed left the trainer in between: nothing of it is saved.
     observers.iter_mut().try_for_each(|o| o.alarmed(&alarm, policy, trainer))?;
-    if done { Ok(()) } else { Err(error) }
+    Err(error)
 }

@@ -1,6 +1,7 @@
 //! A run in memory: the players, their optimisers, the data and the random streams; [`Trainer::advance`] is one step.
 
-use crate::config::{Alternate, FakesMode, PenaltyKind, Precision};
+use crate::checkpoint::identity::DataIdentity;
+use crate::config::{Alternate, Extended, FakesMode, PenaltyKind, Precision};
 use crate::data;
 use crate::ema::Ema;
 use crate::error::{Error, Result};
@@ -11,12 +12,14 @@ use candle_core::{Device, Tensor};
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Rng};
 use gan_data::Loader;
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 mod check;
 mod report;
 mod samples;
 mod show;
+mod statistics;
 mod team;
 
 pub use report::{Parts, StepReport};
@@ -43,6 +46,10 @@ pub struct Trainer {
     pub(crate) queued: VecDeque<Tensor>,
     /// The processes that train together.
     pub(crate) team: Team,
+    /// Looked up when it is first needed.
+    data: OnceLock<DataIdentity>,
+    /// Whether the networks are others than the plan's.
+    has_own_networks: bool,
     device: Device,
 }
 
@@ -80,6 +87,7 @@ impl Trainer {
         }
         let precision = precision.into();
         let loader = data::loader(&plan, data::open(&plan)?)?;
+        statistics::check(&plan, &loader, 1)?;
         let mut rng = Rng::stream(seed, "generator");
         let Architecture { input, layers, init } = &plan.generator;
         let generator = LayeredGenerator::new(&plan.config().latent, input, layers, *init, &mut rng, device)?;
@@ -88,7 +96,8 @@ impl Trainer {
         let Architecture { input, layers, init } = &plan.discriminator;
         let discriminator =
             LayeredDiscriminator::new(input, layers, *init, &mut rng, device)?.with_precision(precision)?;
-        Self::with_networks(plan, Box::new(generator), Box::new(discriminator), loader, device)
+        let trainer = Self::with_networks(plan, Box::new(generator), Box::new(discriminator), loader, device)?;
+        Ok(Self { has_own_networks: false, ..trainer })
     }
 
     /// With networks of your own, which need not come from layer lists, and a loader of your own. Of the plan, the loss, the
@@ -116,6 +125,8 @@ impl Trainer {
             rollbacks: 0,
             queued: VecDeque::new(),
             team: Team::single(),
+            data: OnceLock::new(),
+            has_own_networks: true,
             device: device.clone(),
             plan,
             generator,
@@ -155,10 +166,10 @@ impl Trainer {
     }
 
     /// What both rates are multiplied by in the next step: `alarms.rate_factor` for each rollback, and less and less where they decay.
-    fn rate_factor(&self) -> f64 {
+    pub(crate) fn rate_factor(&self) -> f64 {
         let config = self.plan.config();
         let times = i32::try_from(self.rollbacks).unwrap_or(i32::MAX);
-        let left = 1.0 - self.step as f64 / self.total_steps().max(1) as f64;
+        let left = 1.0 - self.progress();
         let decayed = config.train.decay.map_or(1.0, |part| (left / part).clamp(0.0, 1.0));
         let risen = config.train.warmup.map_or(1.0, |steps| ((self.step + 1) as f64 / steps.max(1) as f64).min(1.0));
         config.alarms.rate_factor.powi(times) * decayed * risen
@@ -180,10 +191,40 @@ impl Trainer {
 
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        match self.plan.length() {
+        self.steps_in(self.plan.length())
+    }
+
+    /// Steps of a run of `length` with these data.
+    pub(crate) fn steps_in(&self, length: Length) -> u64 {
+        match length {
             Length::Steps(steps) => steps,
             Length::Epochs(epochs) => self.steps_of(epochs.saturating_mul(self.loader.batches_per_epoch())),
         }
+    }
+
+    /// The run was to be `before` steps long so far. Where its schedules depend on that, the steps that are done keep their place in
+    /// the schedule they had, and the settings remember it.
+    pub(crate) fn extend(&mut self, before: u64) {
+        let config = self.plan.config();
+        if self.step == 0 || before == self.total_steps() || config.schedules().is_empty() {
+            return;
+        }
+        let mut parts = config.train.extended.clone();
+        parts.retain(|part| part.until < self.step);
+        parts.push(Extended { until: self.step, steps: before });
+        self.plan.set_extended(parts);
+    }
+
+    /// What the data are, as checkpoints remember it.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(crate) fn data_identity(&self) -> Result<&DataIdentity> {
+        if let Some(known) = self.data.get() {
+            return Ok(known);
+        }
+        let found = DataIdentity::of(self.loader.dataset().as_ref())?;
+        Ok(self.data.get_or_init(|| found))
     }
 
     /// Lets the next samples be made from `z` `[N, latent]` instead of drawn noise, in the order of the calls: to repeat
@@ -282,9 +323,10 @@ impl Trainer {
         &self.device
     }
 
-    /// The part of the run that is done.
+    /// The part of the run that is done, by which schedules go: of the length that the run had when the next step was planned.
     fn progress(&self) -> f64 {
-        self.step as f64 / self.total_steps().max(1) as f64
+        let earlier = self.plan.config().train.extended.iter().find(|part| self.step < part.until);
+        self.step as f64 / earlier.map_or_else(|| self.total_steps(), |part| part.steps).max(1) as f64
     }
 
     fn objective(&self) -> Objective {

@@ -4,12 +4,13 @@ use crate::alarms::Alarm;
 use crate::config::Policy;
 use crate::evaluate::{self, Evaluated, best_of};
 use crate::folder::{EVALUATIONS, METRICS};
-use crate::log;
+use crate::layering;
 use gan_core::summary::grouped;
 use gan_metrics::card::digits;
 use gan_metrics::{Card, Metric};
 use serde::Deserialize;
 use std::fmt;
+use std::fs;
 use std::path::Path;
 
 /// From this part of the run on, the best value counts as one at the end.
@@ -40,6 +41,15 @@ pub struct Best {
     pub last: (u64, f64),
 }
 
+/// What a line of metrics.jsonl has if it is that of an alarm.
+const ALARM: &[u8] = b"\"alarm\"";
+
+/// A line of metrics.jsonl.
+#[derive(Deserialize)]
+struct Numbered {
+    step: u64,
+}
+
 /// What a run comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
@@ -49,17 +59,22 @@ pub struct Verdict {
     pub alarms: Vec<Raised>,
     /// Steps done.
     pub steps: u64,
+    /// Whether the settings ask for evaluations.
+    pub evaluates: bool,
 }
 
 impl Verdict {
     /// Of the run in the folder `run`, whose best is chosen by `metric` (or where that is not known, by the first that was measured).
     pub fn of(run: &Path, metric: Option<Metric>) -> Self {
-        let lines = log::lines(&run.join(METRICS));
-        let alarms = lines.iter().filter(|line| line.get("alarm").is_some());
-        let alarms = alarms.filter_map(|line| serde_json::from_value(line.clone()).ok()).collect();
-        let steps = lines.iter().filter_map(|line| line["step"].as_u64()).max().unwrap_or(0);
+        // Runs of millions of lines have few alarms: only their lines are read whole.
+        let bytes = fs::read(run.join(METRICS)).unwrap_or_default();
+        let lines = || bytes.split(|byte| *byte == b'\n');
+        let may_be_alarm = |line: &&[u8]| line.windows(ALARM.len()).any(|part| part == ALARM);
+        let alarms = lines().filter(may_be_alarm).filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let steps =
+            lines().rev().find_map(|line| Some(serde_json::from_slice::<Numbered>(line).ok()?.step)).unwrap_or(0);
         let evaluations = evaluate::read(&run.join(EVALUATIONS));
-        Self { best: best(&evaluations, metric), alarms, steps }
+        Self { best: best(&evaluations, metric), alarms, steps, evaluates: evaluates(run) }
     }
 
     /// What to do with it.
@@ -68,6 +83,9 @@ impl Verdict {
             return raised.alarm.advice.clone();
         }
         let Some(best) = &self.best else {
+            if self.evaluates {
+                return "there are too few images to measure samples by: add some, or compare by hand: gan evaluate RUN --data DIR".into();
+            }
             return "measure while training, and keep the best generator: --set evaluate.every=200".into();
         };
         let part = best.step as f64 / self.steps.max(1) as f64;
@@ -85,6 +103,13 @@ impl Verdict {
             ),
         }
     }
+}
+
+/// Whether the settings of the run in the folder `run` ask for evaluations.
+fn evaluates(run: &Path) -> bool {
+    let settings = layering::from_file(&run.join("config.toml")).unwrap_or_default();
+    let every = settings.get("evaluate").and_then(|evaluate| evaluate.get("every"));
+    every.and_then(|every| every.as_integer()).is_some_and(|every| every > 0)
 }
 
 fn best(evaluations: &[Evaluated], metric: Option<Metric>) -> Option<Best> {
@@ -140,7 +165,7 @@ mod tests {
         }))
         .unwrap();
         let best = best.map(|(step, value)| Best { metric: Metric::Fid, value, step, card, last: (1000, 9.0) });
-        Verdict { best, alarms, steps: 1000 }
+        Verdict { best, alarms, steps: 1000, evaluates: false }
     }
 
     #[test]
@@ -149,6 +174,8 @@ mod tests {
         assert!(verdict(Some((1000, 5.0)), vec![]).next().contains("--steps 2000"));
         assert!(verdict(Some((1000, 0.8)), vec![]).next().contains("nearly as good"));
         assert!(verdict(None, vec![]).next().contains("evaluate.every"));
+        let tried = Verdict { evaluates: true, ..verdict(None, vec![]) };
+        assert!(tried.next().contains("too few images") && !tried.next().contains("evaluate.every"));
         let raised = Raised { alarm: Alarm::new(Kind::Collapse, 700, "diversity 0.1".into()), done: Policy::Warn };
         let text = verdict(Some((500, 5.0)), vec![raised]).to_string();
         assert!(text.contains("mode collapse at step 700: diversity 0.1") && text.contains("β1 = 0.5"), "{text}");

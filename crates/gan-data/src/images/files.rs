@@ -100,6 +100,19 @@ impl Files {
         &self.skipped
     }
 
+    /// CRC-32 of the files' names, sizes and labels.
+    pub fn checksum(&self, label: impl Fn(usize) -> Option<u32>) -> u32 {
+        let mut crc = crc32fast::Hasher::new();
+        for (index, name) in self.names.iter().enumerate() {
+            let size = fs::metadata(self.root.join(name)).map_or(0, |metadata| metadata.len());
+            crc.update(name.to_string_lossy().as_bytes());
+            crc.update(&[0]);
+            crc.update(&size.to_le_bytes());
+            crc.update(&label(index).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        crc.finalize()
+    }
+
     /// Writes image `index` as a sample. Where its pixels cannot be read, the next readable image with `alike` takes its
     /// place, and the file is named in one warning.
     ///

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 /// Before this part of the run nothing is expected of the samples.
 const START: f64 = 0.25;
+/// Nor before these steps, however short the run is: a network that has hardly moved tells nothing, and least of all whether it will.
+const EARLIEST: u64 = 50;
+const EARLIEST_STALL: u64 = 300;
 /// Diversity that is too little, real samples having 1, and what it may have fallen to of its own best.
 const ALIKE: f64 = 0.5;
 const FALLEN: f64 = 0.6;
@@ -82,12 +85,14 @@ impl Judged {
         }
         let (diversity, coverage) = (number("diversity"), number("coverage"));
         let copies = copies(number("memorisation"), number("near_copies"));
-        let memorised = copies.clone().filter(|_| self.copied.is_some());
+        let memorised = copies.clone().filter(|_| self.copied.is_some() && step >= EARLIEST);
         self.copied = copies;
         let mut found = vec![(Kind::Memorisation, memorised)];
-        if self.part(step) >= START {
+        if self.part(step) >= START && step >= EARLIEST {
             found.push((Kind::Collapse, self.collapsed(diversity, coverage, improving)));
             found.push((Kind::GWon, g_won(coverage, players.gap(step)).filter(|_| !improving)));
+        }
+        if self.part(step) >= START && step >= EARLIEST_STALL {
             found.push((Kind::Stalled, self.stalled(&name, better).filter(|_| !rising)));
         }
         self.uncovered = coverage.is_some_and(|c| self.is_low(c));
@@ -257,6 +262,30 @@ mod tests {
         assert_eq!(raised(&[same(200.0), same(100.0), same(100.0), same(100.0), same(100.0)]), []);
         // Worse than before training, and on the way back.
         assert_eq!(raised(&[same(120.0), same(220.0), same(110.0), same(60.0)]), []);
+    }
+
+    #[test]
+    fn a_few_steps_say_nothing() {
+        let worse = json!({"fid": 200.0, "diversity": 0.01, "coverage": 0.0, "memorisation": 0.1, "near_copies": 0.9});
+        let kinds = |every: u64, evaluations: u64| {
+            let mut watch = Watch::new(Setting {
+                total: every * evaluations,
+                best: Some(("fid".into(), Better::Lower)),
+                floor: Some(0.5),
+                loss: gan_core::Loss::NonSaturating,
+            });
+            let mut kinds = vec![];
+            for step in (0..=evaluations).map(|i| i * every) {
+                let mut line = worse.clone();
+                line["step"] = step.into();
+                kinds.extend(watch.see(&line).into_iter().map(|alarm| (alarm.kind, alarm.at)));
+            }
+            kinds
+        };
+        assert_eq!(kinds(1, 4), []);
+        assert_eq!(kinds(10, 4), []);
+        assert!(kinds(50, 5).iter().all(|(kind, _)| *kind != Kind::Stalled), "{:?}", kinds(50, 5));
+        assert!(kinds(100, 5).contains(&(Kind::Stalled, 300)), "{:?}", kinds(100, 5));
     }
 
     #[test]

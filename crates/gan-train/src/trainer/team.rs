@@ -1,6 +1,6 @@
 //! A trainer as one of several that train the same networks together.
 
-use super::Trainer;
+use super::{Trainer, statistics};
 use crate::error::{Error, Result};
 use crate::step::Team;
 use candle_core::Tensor;
@@ -39,6 +39,9 @@ impl Trainer {
                 share.ranks * pack
             );
             return Err(Error::config("train.batch", problem));
+        }
+        if !self.has_own_networks {
+            statistics::check(&self.plan, &self.loader, share.ranks)?;
         }
         if share.rank > 0 {
             self.dropout = Rng::numbered(self.plan.config().train.seed, "dropout", share.rank as u64);

@@ -1,0 +1,176 @@
+//! Whether every batch of an epoch is large enough for the layers that take statistics over it, the last and smaller one included.
+
+use crate::error::{Error, Result};
+use crate::plan::{Architecture, Plan};
+use gan_core::{Layer, shape};
+use gan_data::{LastBatch, Loader, Order};
+
+/// Samples of a forward pass, of a batch of `whole`.
+#[derive(Clone, Copy)]
+struct Rows {
+    whole: usize,
+    generator: usize,
+    discriminator: usize,
+}
+
+/// Refuses batches in which batch norm would see a single number of each channel, which has no variance: such a run would fail at the
+/// end of its first epoch. `ranks` processes share each batch.
+///
+/// # Errors
+/// Naming the layer, the batch and what to change.
+pub(super) fn check(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> {
+    let sampling = loader.position().sampling;
+    let rest = sampling.len % sampling.batch;
+    let keeps_rest = rest > 0 && sampling.last == LastBatch::Keep && sampling.order != Order::WithReplacement;
+    let of_batch = rows(plan, sampling.batch, ranks);
+    if let Some((layer, count)) = lacking(plan, of_batch) {
+        let problem = format!(
+            "{} cannot be used: {layer} takes a variance over the samples of a batch, and {} leaves it a single sample. Use a larger batch",
+            sampling.batch,
+            parts(plan, count, ranks)
+        );
+        return Err(Error::config("train.batch", problem));
+    }
+    if !keeps_rest {
+        return Ok(());
+    }
+    let Some((layer, count)) = lacking(plan, rows(plan, rest, ranks)) else { return Ok(()) };
+    let problem = format!(
+        "the last batch of an epoch has {rest} of the {} samples (train.batch = {}): {layer} takes a variance over the samples of a batch, and \
+         {} leaves it a single sample. Leave the last batch out by --set data.last_batch=drop, or choose another train.batch",
+        sampling.len,
+        sampling.batch,
+        parts(plan, count, ranks)
+    );
+    Err(Error::config("data.last_batch", problem))
+}
+
+/// What cuts a batch of `whole` samples, in words.
+fn parts(plan: &Plan, whole: usize, ranks: usize) -> String {
+    let train = &plan.config().train;
+    let mut cuts = vec![format!("a batch of {whole}")];
+    cuts.extend((ranks > 1).then(|| format!("on {ranks} processes")));
+    cuts.extend((train.accumulate > 1).then(|| format!("in train.accumulate = {} parts", train.accumulate)));
+    cuts.extend((train.pack > 1).then(|| format!("with train.pack = {}", train.pack)));
+    cuts.join(" ")
+}
+
+/// How many samples the smallest forward pass of each network sees of a batch of `whole`.
+fn rows(plan: &Plan, whole: usize, ranks: usize) -> Rows {
+    let train = &plan.config().train;
+    let own = whole / ranks;
+    let units = own / train.pack;
+    let count = train.accumulate.clamp(1, units.max(1));
+    let part = units / count * train.pack;
+    // Batch norm over all ranks sees every rank's part.
+    let seen = if train.sync_batch_norm { part * ranks } else { part };
+    let packs = seen / train.pack;
+    let both = if train.joint_batch { 2 * packs } else { packs };
+    let penalties = plan.config().penalties.iter().filter(|penalty| penalty.kind.on_gradient().is_some());
+    // Penalties see each rank's own samples.
+    let own_packs = part / train.pack;
+    let share = |share: f64| ((own_packs as f64 * share).round() as usize).clamp(1, own_packs.max(1));
+    let discriminator = penalties.map(|penalty| share(penalty.share)).chain([both]).min().unwrap_or(both);
+    Rows { whole, generator: seen, discriminator }
+}
+
+/// The first layer that sees a single number a channel, in words, and the batch.
+fn lacking(plan: &Plan, rows: Rows) -> Option<(String, usize)> {
+    let of = |name: &str, network: &Architecture, rows: usize| {
+        let (index, layer) = narrow(&network.input, &network.layers).filter(|_| rows < 2)?;
+        Some(format!("{name} layer {index}, {},", layer.written()))
+    };
+    let found = of("generator", &plan.generator, rows.generator);
+    found.or_else(|| of("discriminator", &plan.discriminator, rows.discriminator)).map(|layer| (layer, rows.whole))
+}
+
+/// The first layer with batch norm over one number of each channel and sample, such as one behind a dense layer.
+fn narrow<'a>(input: &[usize], layers: &'a [Layer]) -> Option<(usize, &'a Layer)> {
+    // A list that does not fit together is refused elsewhere.
+    let shapes = shape::infer("", input, layers).ok()?;
+    let before = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
+    layers.iter().enumerate().zip(before).map(|((index, layer), shape)| (index, layer, shape)).find_map(
+        |(index, layer, shape)| {
+            let one = shape[1..].iter().product::<usize>() == 1;
+            let found = match layer {
+                Layer::BatchNorm(_) | Layer::ConditionalBatchNorm(_) => one,
+                Layer::Residual(block) => {
+                    narrow(shape, &block.residual).or_else(|| narrow(shape, &block.skip)).is_some()
+                }
+                _ => false,
+            };
+            found.then_some((index, layer))
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::layering::{self, Table};
+    use crate::{Error, Trainer, presets};
+
+    /// Whether a trainer of MNIST's first `limit` digits can be built with `settings` over small networks.
+    fn built(limit: usize, settings: &[&str]) -> Result<(), String> {
+        let mut table: Table = layering::from_preset(presets::get("dcgan-mnist").unwrap()).unwrap();
+        let dense = "generator.layers=[{dense=32},{batch_norm={}},\"relu\",{dense=784},{reshape=[1,28,28]},\"tanh\"]";
+        let own = ["generator.input=[100]", dense, "discriminator.width=4", "train.batch=10"];
+        let limit = format!("data.limit={limit}");
+        for assignment in own.iter().chain(settings).copied().chain([limit.as_str()]) {
+            layering::set(&mut table, assignment).unwrap();
+        }
+        let plan = layering::read(table).unwrap().check().map_err(|e| e.to_string())?;
+        Trainer::new(plan, &candle_core::Device::Cpu).map(drop).map_err(|e: Error| {
+            assert!(e.is_usage(), "{e}");
+            e.to_string()
+        })
+    }
+
+    #[test]
+    fn a_last_batch_of_one_is_refused_before_training() {
+        let message = built(101, &[]).unwrap_err();
+        for words in [
+            "data.last_batch: the last batch of an epoch has 1 of the 101 samples (train.batch = 10)",
+            "generator layer 1, { batch_norm = {",
+            "--set data.last_batch=drop",
+        ] {
+            assert!(message.contains(words), "no {words} in {message}");
+        }
+        built(100, &[]).unwrap();
+        built(102, &[]).unwrap();
+        built(101, &["data.last_batch=drop"]).unwrap();
+        built(101, &["data.replacement=true"]).unwrap();
+    }
+
+    #[test]
+    fn parts_of_one_are_refused_as_well() {
+        let message = built(100, &["train.accumulate=10"]).unwrap_err();
+        assert!(message.starts_with("train.batch: 10 cannot be used: generator layer 1"), "{message}");
+        assert!(
+            message.contains("a batch of 10 in train.accumulate = 10 parts leaves it a single sample"),
+            "{message}"
+        );
+        // Three samples in two parts are one and two.
+        assert!(
+            built(103, &["train.accumulate=2"]).unwrap_err().contains("a batch of 3 in train.accumulate = 2 parts")
+        );
+        built(104, &["train.accumulate=2"]).unwrap();
+        assert!(built(100, &["train.batch=1"]).unwrap_err().starts_with("train.batch: 1 cannot be used"));
+    }
+
+    #[test]
+    fn penalties_on_a_share_of_the_batch_count_too() {
+        let d = "discriminator.layers=[\"flatten\",{dense=8},{batch_norm={}},{dense=1}]";
+        let settings = ["discriminator.input=[1,28,28]", d, "penalties=[{kind=\"r1\",weight=1.0,share=0.1}]"];
+        let message = built(100, &settings).unwrap_err();
+        assert!(message.contains("discriminator layer 2"), "{message}");
+        built(100, &[settings[0], settings[1]]).unwrap();
+    }
+
+    #[test]
+    fn batch_norm_over_images_needs_no_second_sample() {
+        let g = "generator.layers=[{dense=49},{reshape=[1,7,7]},{upsample=4},{conv=4,kernel=3,padding=1},{batch_norm={}},{conv=1,kernel=1},\"tanh\"]";
+        built(101, &[g]).unwrap();
+        let block = "generator.layers=[{dense=16},{residual=[{dense=16},{batch_norm={}}]},{dense=784},{reshape=[1,28,28]},\"tanh\"]";
+        assert!(built(101, &[block]).unwrap_err().contains("generator layer 1, { residual = "));
+    }
+}

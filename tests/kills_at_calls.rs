@@ -1,0 +1,108 @@
+//! SIGKILL at chosen system calls, with everything on that writes: evaluations, the average of G, penalties, alarms of every policy.
+//! Nothing that a run has claimed may be lost, done twice or left undone.
+//!
+//! `strace` delivers the signal. Without it the tests say so and pass, unless `GAN_STRACE=required`.
+
+use crate::common::{Place, Ran, assert_same, files};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A short run on points that writes all there is to write.
+const RUN: &str = "train curve2d --set train.threads=1 --set data.workers=0 --set train.log_every=50 --set train.ema=0.9 --set evaluate.every=50 \
+                   --set evaluate.samples=100 --set checkpoint.every=100 --set checkpoint.keep=2 --set samples.every=150 \
+                   --set samples.rows=2 --set samples.columns=2 --set penalties=[{kind=\"r1\",weight=0.1,every=4}]";
+/// Rates that teach nothing, so that the run stalls at step 300 and its best state is that of the start.
+const LAZY: &str =
+    "--set optimizer.generator.rate=1e-9 --set optimizer.discriminator.rate=1e-9 --set alarms.collapse=off";
+
+/// The calls at which a process is killed.
+const CALLS: [&str; 3] = ["fsync,fdatasync", "rename,renameat,renameat2", "write"];
+
+/// Kills of each kind of call; with the numbers of calls that runs make they lie a few calls apart.
+const KILLS: usize = 9;
+
+fn has_strace() -> bool {
+    let found = Ran::try_of(std::process::Command::new("strace").arg("-V")).is_some_and(|ran| ran.code == Some(0));
+    assert!(
+        found || std::env::var_os("GAN_STRACE").is_none_or(|v| v != "required"),
+        "GAN_STRACE=required, but there is no strace"
+    );
+    if !found {
+        eprintln!("no strace: kills at system calls are not tested");
+    }
+    found
+}
+
+/// How often the main thread of `gan LINE` makes `calls`, and what it leaves in `folder`.
+fn straight(place: &Place, line: &str, folder: &str) -> BTreeMap<String, Vec<u8>> {
+    place.gan(&format!("{line} --out {folder}"));
+    files(&place.path(folder))
+}
+
+fn count(place: &Place, line: &str, calls: &str) -> usize {
+    let args = format!(
+        "-qq -e trace={calls} -e signal=none -o trace.txt {} {line} --out counted --overwrite",
+        env!("CARGO_BIN_EXE_gan")
+    );
+    Ran::of(&mut place.program("strace", args.split_whitespace()));
+    std::fs::read_to_string(place.path("trace.txt")).expect("a trace").lines().filter(|line| line.contains('(')).count()
+}
+
+/// Starts `gan LINE`, kills it at the `when`th of `calls`, and says whether it was still there.
+fn killed(place: &Place, line: &str, calls: &str, when: usize) -> bool {
+    let args = format!(
+        "-qq -o /dev/null -e trace={calls} -e inject={calls}:signal=KILL:when={when} {} {line}",
+        env!("CARGO_BIN_EXE_gan")
+    );
+    // strace ends as its child does.
+    Ran::of(&mut place.program("strace", args.split_whitespace())).code.is_none_or(|code| code > 2)
+}
+
+/// Kills at calls all over the run; each killed run goes on to the same bytes.
+fn kills_lose_nothing(settings: &str) {
+    if !has_strace() {
+        return;
+    }
+    let place = Place::new();
+    let line = format!("{RUN} {settings} --steps 400");
+    let wanted = straight(&place, &line, "straight");
+    let mut kills = 0;
+    for calls in CALLS {
+        let all = count(&place, &line, calls);
+        assert!(all > KILLS, "{calls}: {all} calls");
+        for i in 0..KILLS {
+            let name = format!("killed-{}-{i}", calls.split(',').next().unwrap_or_default());
+            let when = 1 + (all - 1) * i / (KILLS - 1);
+            kills += usize::from(killed(&place, &format!("{line} --out {name}"), calls, when));
+            let ran = place.gan(&go_on(&place.path(&name), &name, &line));
+            assert!(ran.code.is_some_and(|code| code <= 1), "{calls} {when}: {}", ran.stderr);
+            assert_same(&wanted, &files(&place.path(&name)));
+        }
+    }
+    assert!(kills > 2 * KILLS, "only {kills} runs were killed");
+}
+
+fn go_on(folder: &Path, name: &str, line: &str) -> String {
+    if folder.join("config.toml").exists() { format!("train {name} --resume") } else { format!("{line} --out {name}") }
+}
+
+#[test]
+fn warnings_and_evaluations_survive_a_kill_at_any_call() {
+    kills_lose_nothing(&format!("{LAZY} --set alarms.stalled=warn"));
+}
+
+#[test]
+fn an_alarm_that_ends_the_run_survives_a_kill_at_any_call() {
+    kills_lose_nothing(&format!("{LAZY} --set alarms.stalled=stop"));
+}
+
+#[test]
+fn rollbacks_survive_a_kill_at_any_call() {
+    let back = "--set alarms.stalled=rollback --set alarms.rollbacks=1 --set alarms.rate_factor=0.5";
+    kills_lose_nothing(&format!("{LAZY} {back}"));
+}
+
+#[test]
+fn a_run_that_learns_survives_a_kill_at_any_call() {
+    kills_lose_nothing("");
+}
