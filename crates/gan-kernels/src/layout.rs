@@ -22,6 +22,7 @@ pub(crate) fn channels_first(x: &[f32], c: usize, pixels: usize, to: &mut [f32])
 fn turn(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
     assert_eq!(x.len(), to.len(), "the turned matrices are as large as before");
     let size = rows * columns;
+    assert!(x.len().is_multiple_of(size.max(1)), "{} numbers are no matrices of {rows}×{columns}", x.len());
     if size == 0 || rows == 1 || columns == 1 {
         return to.copy_from_slice(x);
     }
@@ -30,7 +31,7 @@ fn turn(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
     let out = Shared::new(to);
     each((x.len() / size).div_ceil(some), |task| {
         let range = task * some * size..x.len().min((task + 1) * some * size);
-        // SAFETY: each task turns matrices of its own.
+        // SAFETY: the range lies inside x, which is as long as `to`; each task turns matrices of its own.
         let to = unsafe { std::slice::from_raw_parts_mut(out.get().add(range.start), range.len()) };
         for (from, to) in x[range].chunks_exact(size).zip(to.chunks_exact_mut(size)) {
             for r0 in (0..rows).step_by(SIDE) {

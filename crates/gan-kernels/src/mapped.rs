@@ -21,9 +21,9 @@ impl Mapped {
     /// Whatever the system says: no such file, no permission, a folder, no room among the addresses.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        // SAFETY: the mapping is private and read-only, and lives as long as the slices borrowed from it. The rest is the
-        // caller's part as documented: nobody writes into the file. Its bytes are never read as anything but `u8`, for
-        // which every value is valid.
+        // SAFETY: the mapping is read-only, and lives as long as the slices borrowed from it. It is shared with the file, so that
+        // its bytes stay the same only as long as nobody writes into the file: that is the caller's part, as documented above.
+        // The bytes are never read as anything but `u8`, for which every value is valid.
         unsafe { Mmap::map(&file) }.map(Self)
     }
 }
@@ -32,7 +32,8 @@ impl Mapped {
     /// Lets the system take back the memory of all pages that were looked at. They are read again, mostly from its cache, at the next look.
     pub fn forget(&self) {
         #[cfg(unix)]
-        // SAFETY: the mapping is of a file and read-only: its pages come back with the same bytes. Where the system refuses, nothing changes.
+        // SAFETY: the mapping is of a file, shared with it and read-only: its pages come back with the bytes of the file, which are
+        // the same under the promise of `open`. Where the system refuses, nothing changes.
         unsafe {
             self.0.unchecked_advise(memmap2::UncheckedAdvice::DontNeed).ok();
         }

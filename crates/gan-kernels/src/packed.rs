@@ -302,15 +302,16 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
                         S::prefetch(b.wrapping_add(ahead));
                         S::prefetch(b.wrapping_add(ahead + LANES));
                         Self::word::<S>(&mut acc, a, 1, b, width);
-                        a = a.add(a_step);
-                        b = b.add(b_row);
+                        // Behind the last word these may lie beyond the end, where nothing is read.
+                        a = a.wrapping_add(a_step);
+                        b = b.wrapping_add(b_row);
                     }
                 }
                 BY_ROWS => {
                     for _ in 0..k {
                         Self::word::<S>(&mut acc, a, a_step, b, width);
-                        a = a.add(1);
-                        b = b.add(b_row);
+                        a = a.wrapping_add(1);
+                        b = b.wrapping_add(b_row);
                     }
                 }
                 _ => {
@@ -322,11 +323,11 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
                             S::prefetch(b.wrapping_add(ahead));
                             S::prefetch(b.wrapping_add(ahead + LANES));
                             Self::word::<S>(&mut acc, a, BLOCK, b, width);
-                            a = a.add(1);
-                            b = b.add(b_row);
+                            a = a.wrapping_add(1);
+                            b = b.wrapping_add(b_row);
                         }
                         left -= left.min(BLOCK);
-                        block = block.add(a_step);
+                        block = block.wrapping_add(a_step);
                     }
                 }
             }

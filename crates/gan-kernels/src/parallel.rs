@@ -17,6 +17,15 @@ pub(crate) fn each(n: usize, f: impl Fn(usize) + Sync + Send) {
     }
 }
 
+/// `f(0)` … `f(n - 1)` in this order, over all threads as [`each`].
+pub(crate) fn map<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+    if n <= 1 || ALONE.get() || rayon::current_num_threads() == 1 {
+        (0..n).map(f).collect()
+    } else {
+        (0..n).into_par_iter().map(f).collect()
+    }
+}
+
 /// Multiply-adds below which waking other threads costs more than they help.
 const WORTH: usize = 1 << 20;
 
@@ -50,6 +59,7 @@ mod tests {
         with_work(10, || each(100, |_| assert_eq!(std::thread::current().id(), here)));
         with_work(usize::MAX, || each(1000, |i| _ = sum.fetch_add(i, Ordering::Relaxed)));
         assert_eq!(sum.into_inner(), 2 * 499_500);
+        assert!(map(1000, |i| 2 * i).into_iter().eq((0..2000).step_by(2)));
         assert!(!ALONE.get());
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Matrix<'a, T> {
 impl<'a, T> Matrix<'a, T> {
     /// `data` as `rows × cols`, row after row.
     pub(crate) fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "a {rows}×{cols} matrix in a slice of another length");
+        assert_eq!(Some(data.len()), rows.checked_mul(cols), "a {rows}×{cols} matrix in a slice of another length");
         Self { data, rows, cols, row_stride: cols, col_stride: 1 }
     }
 
@@ -47,7 +47,7 @@ pub(crate) enum Threads {
 /// `to` (row after row) = or += `a`·`b`.
 pub(crate) fn product<T: Real>(a: Matrix<T>, b: Matrix<T>, to: &mut [T], onto: Onto, threads: Threads) {
     assert_eq!(a.cols, b.rows, "inner sides of a product differ");
-    assert_eq!(to.len(), a.rows * b.cols, "a product's result has another length");
+    assert_eq!(Some(to.len()), a.rows.checked_mul(b.cols), "a product's result has another length");
     let parallelism = match threads {
         Threads::One => gemm::Parallelism::None,
         Threads::All => gemm::Parallelism::Rayon(0),

@@ -59,7 +59,7 @@ const KEPT: usize = 1024;
 impl Free {
     /// The smallest block of at least `capacity`. One more than half empty would keep memory from where it is needed.
     fn take(&mut self, capacity: usize) -> Option<Block> {
-        let (size, blocks) = self.by_capacity.range_mut(capacity..=capacity * 2).next()?;
+        let (size, blocks) = self.by_capacity.range_mut(capacity..=capacity.saturating_mul(2)).next()?;
         let (size, block) = (*size, blocks.pop()?);
         if blocks.is_empty() {
             self.by_capacity.remove(&size);
@@ -100,7 +100,7 @@ fn class(capacity: usize) -> usize {
 
 /// A block of at least `len`, its content any.
 fn take(len: usize) -> Block {
-    let capacity = len.max(1).next_multiple_of(ALIGN / size_of::<f32>());
+    let capacity = len.max(1).checked_next_multiple_of(ALIGN / size_of::<f32>()).expect("no buffer is that large");
     if capacity > SMALL {
         let found = free().take(capacity);
         return found.unwrap_or_else(|| Block::new(capacity));
@@ -198,12 +198,14 @@ impl Shared {
         Self(to.as_mut_ptr())
     }
 
-    /// The place `n` numbers on, which must be inside the original slice before it is used.
+    /// The place `n` numbers on. It may lie outside the original slice, where nothing may be read or written.
+    #[inline(always)]
     pub(crate) fn ahead(self, n: usize) -> Self {
         Self(self.0.wrapping_add(n))
     }
 
-    /// The place `n` numbers before; only addresses inside the original slice may be used.
+    /// The place `n` numbers before. It may lie outside the original slice, where nothing may be read or written; only
+    /// [`Shared::ahead`] leads back inside.
     pub(crate) fn back(self, n: usize) -> Self {
         Self(self.0.wrapping_sub(n))
     }

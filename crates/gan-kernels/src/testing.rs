@@ -3,6 +3,15 @@
 use candle_core::Device;
 use std::sync::OnceLock;
 
+/// Runs `f`, which must panic: for internal functions that assert what they rely on.
+///
+/// # Panics
+/// If `f` does not.
+#[track_caller]
+pub fn refused(f: impl FnOnce()) {
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_err(), "it ran");
+}
+
 /// The device that `GAN_TEST_DEVICE` names (`cuda`, `metal`), else the CPU: one for the whole process, since candle's tensors of
 /// two handles to one GPU do not mix.
 ///

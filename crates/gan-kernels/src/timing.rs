@@ -2,7 +2,7 @@
 
 use crate::conv::ConvSpec;
 use crate::conv::kernel;
-use crate::conv::problem::Problem;
+use crate::conv::problem::{Problem, product};
 use crate::conv::winograd::Direction;
 use crate::parallel::with_work;
 use crate::scratch::Buffer;
@@ -43,11 +43,12 @@ pub struct Timing {
 /// Times a convolution's passes, each `runs` times after one that is not timed.
 ///
 /// # Errors
-/// If the window does not fit into the image.
+/// If the window does not fit into the image, or the sizes are beyond any memory.
 pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
     let Shape { samples, channels: [in_channels, out_channels], input, kernel, spec } = *shape;
     let output = spec.output_size(input, kernel)?;
     let p = Problem { spec, samples, in_channels, out_channels, input, output, kernel };
+    p.check()?;
     let made = |n: usize| {
         let mut made = Buffer::any(n);
         made.iter_mut().enumerate().for_each(|(i, v)| *v = ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0);
@@ -70,6 +71,6 @@ pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
     let forward = best(&mut || kernel::forward(&p, &x, &ahead, &mut y));
     let input_grad = best(&mut || kernel::input_grad(&p, &y, &back, &mut x));
     let weight_grad = best(&mut || kernel::weight_grad(level, precision, &p, &x, &y, &mut w));
-    let multiply_adds = (samples * p.positions() * p.rows() * out_channels) as u64;
+    let multiply_adds = product(&[samples, p.positions(), p.rows(), out_channels]) as u64;
     Ok(Timing { multiply_adds, forward, input_grad, weight_grad, pack })
 }

@@ -2,7 +2,7 @@
 //!
 //! The numbers that a step needs are computed by the caller; here are only the element-wise updates.
 
-use crate::parallel::each;
+use crate::parallel::{each, map};
 use crate::scratch::Shared;
 use crate::simd::{Job, LANES, Level, Simd};
 use crate::storage::with_elements;
@@ -45,7 +45,7 @@ pub struct Step {
 /// parameter ← parameter − scale·m / root, root = √(root_scale·v) + ε or √(root_scale·v + ε); without `first`, m is g itself.
 ///
 /// # Errors
-/// If the gradient has another shape or number type than the variable.
+/// If the gradient has another shape or number type than the variable, or an average is not one of this variable.
 pub fn step(var: &Var, gradient: &Tensor, first: Option<&Average>, second: &Average, step: Step) -> Result<()> {
     if var.dims() != gradient.dims() || var.dtype() != gradient.dtype() {
         let (a, b) = (var.as_tensor(), gradient);
@@ -56,6 +56,9 @@ pub fn step(var: &Var, gradient: &Tensor, first: Option<&Average>, second: &Aver
             b.dims(),
             b.dtype()
         );
+    }
+    if first.is_some_and(|first| std::ptr::eq(first, second)) {
+        bail!("an update needs two averages, got the same one twice");
     }
     let gradient = gradient.detach();
     match (&second.0, first.map(|f| &f.0)) {
@@ -122,7 +125,7 @@ impl InplaceOp2 for Update<'_> {
         let level = Level::current();
         each(n.div_ceil(CHUNK), |i| {
             let range = i * CHUNK..n.min((i + 1) * CHUNK);
-            // SAFETY: the level is available; each task has its own part of slices that are all n long.
+            // SAFETY: each task has its own part of slices that are all n long, as checked above.
             unsafe { level.run(Part { step: self.step, values, gradient: &gradient, first, second, range }) }
         });
         Ok(())
@@ -220,12 +223,10 @@ pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     }
     with_elements::<f32, _>(&x.detach(), |x| {
         let level = Level::current();
-        let mut sums = vec![0f64; x.len().div_ceil(CHUNK)];
-        let out = sums.as_mut_ptr() as usize;
-        each(x.len().div_ceil(CHUNK), |i| {
+        let sums = map(x.len().div_ceil(CHUNK), |i| {
             let part = &x[i * CHUNK..x.len().min((i + 1) * CHUNK)];
-            // SAFETY: the level is available; each task writes a sum of its own.
-            unsafe { *(out as *mut f64).add(i) = level.run(Squares(part)) };
+            // SAFETY: the job reads its slice alone.
+            unsafe { level.run(Squares(part)) }
         });
         sums.iter().sum()
     })

@@ -40,13 +40,15 @@ impl Chain {
     /// `[N, …]`, batch norms normalising by the batch. The gradient flows to the parameters.
     ///
     /// # Errors
-    /// If the chain has none ([`Chain::has_tangent`]), x or t has another shape than it is for, or a batch norm gets fewer than two
+    /// If the chain has none ([`Chain::has_tangent`]), x or t has another shape than it is for, the parameters end before the links'
+    /// places do, or a batch norm gets fewer than two
     /// numbers a channel.
     pub fn tangent(self: &Arc<Self>, x: &Tensor, t: &Tensor, parameters: &Tensor) -> Result<Tensor> {
         if !self.has_tangent() {
             bail!("this chain has layers that its fused tangent does not know");
         }
         let samples = self.check(x, Layout::ChannelsFirst)?;
+        self.check_parameters(parameters)?;
         if t.dims() != x.dims() {
             bail!("a direction {:?} for samples {:?}", t.dims(), x.dims());
         }
@@ -237,7 +239,7 @@ impl CustomOp1 for Tangent {
         let Some(both) = self.both.lock().unwrap_or_else(|e| e.into_inner()).take() else {
             bail!("a tangent can be taken once");
         };
-        let (t, kept) = with_work(2 * self.samples * self.chain.work(), || self.forward(both, &theta))?;
+        let (t, kept) = with_work(self.chain.work(2 * self.samples), || self.forward(both, &theta))?;
         *self.trace.lock().unwrap_or_else(|e| e.into_inner()) = Some(kept);
         let ([h, w, c], n) = (self.chain.output(), self.samples);
         let shape = if self.chain.flat { Shape::from((n, c)) } else { Shape::from((n, c, h, w)) };
@@ -249,7 +251,7 @@ impl CustomOp1 for Tangent {
             bail!("a tangent's backward pass can run once: take it again");
         };
         let g = with_elements::<f32, _>(g, |g| inward(g, self.chain.output(), Layout::ChannelsFirst))?;
-        let work = 2 * self.samples * self.chain.work();
+        let work = self.chain.work(2 * self.samples);
         let dtheta = with_elements::<f32, _>(theta, |theta| with_work(work, || self.backward(kept, theta, g)))?;
         Ok(Some(Tensor::from_vec(dtheta, theta.shape(), theta.device())?))
     }

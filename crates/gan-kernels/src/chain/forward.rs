@@ -317,10 +317,11 @@ fn move_pixels(
     y: &mut Buffer,
     from: impl Fn([usize; 2]) -> Option<[usize; 2]> + Sync + Send,
 ) {
+    assert_eq!(y.len(), samples * h * w * c, "a place for each pixel");
     let to = crate::scratch::Shared::new(y);
     each(samples, |n| {
-        // SAFETY: each sample's part of y belongs to one task.
-        let y = unsafe { std::slice::from_raw_parts_mut(to.get().add(n * h * w * c), h * w * c) };
+        // SAFETY: y has a part for each sample, as checked above, which belongs to one task.
+        let y = unsafe { std::slice::from_raw_parts_mut(to.ahead(n * h * w * c).get(), h * w * c) };
         for (pixel, y) in y.chunks_exact_mut(c.max(1)).enumerate() {
             match from([pixel / w, pixel % w]) {
                 Some([i, j]) => y.copy_from_slice(&x[((n * xh + i) * xw + j) * c..][..c]),

@@ -17,6 +17,7 @@ mod packed;
 pub use crate::rows::act::Act;
 pub use op::{Layout, Noise, Run, Statistics};
 
+use crate::conv::problem::product;
 use crate::conv::{ConvSpec, Padding};
 use crate::precision::Precision;
 use packed::PackedWeights;
@@ -108,6 +109,10 @@ pub struct Chain {
     pub(crate) packed: PackedWeights,
     /// Whether the output is a vector `[F]`.
     pub(crate) flat: bool,
+    /// Numbers that the links' places reach in the parameters.
+    pub(crate) parameters: usize,
+    /// Numbers of one sample where it is largest.
+    pub(crate) largest: usize,
 }
 
 /// Whether packed weights outlive a training pass.
@@ -123,10 +128,12 @@ impl Chain {
     /// Links over samples of `input` = `[C, H, W]` or `[F]`.
     ///
     /// # Errors
-    /// If a link does not fit what reaches it.
+    /// If a link does not fit what reaches it, makes nothing, or makes more than any memory holds.
     pub fn new(input: &[usize], links: Vec<Link>, precision: Precision, reuse: Reuse) -> candle_core::Result<Self> {
         let mut flat = input.len() == 1;
         let input = sides(input)?;
+        let mut largest = check_size(input)?;
+        let mut parameters = 0;
         let (mut stages, mut at) = (Vec::<Stage>::new(), input);
         for link in links {
             if let (Link::Act(act), Some(last)) = (&link, stages.last_mut())
@@ -136,6 +143,8 @@ impl Chain {
                 continue;
             }
             let output = after(&link, at)?;
+            largest = check_size(output)?.max(largest);
+            parameters = end_of_parameters(&link, at[2])?.max(parameters);
             flat = match &link {
                 Link::Reshape(shape) => shape.len() == 1,
                 Link::GlobalMax => true,
@@ -144,7 +153,7 @@ impl Chain {
             stages.push(Stage { link, input: at, output, act: Act::Identity });
             at = output;
         }
-        Ok(Self { stages, input, precision, packed: PackedWeights::new(reuse), flat })
+        Ok(Self { stages, input, precision, packed: PackedWeights::new(reuse), flat, parameters, largest })
     }
 
     /// Height, width and channels of the output.
@@ -157,6 +166,36 @@ impl Chain {
         let drops = self.stages.iter().filter(|s| matches!(s.link, Link::Dropout(_)));
         drops.map(|s| [n, s.input[0], s.input[1], s.input[2]]).collect()
     }
+}
+
+/// Numbers of one sample, of which there must be some, and not more than any memory holds.
+fn check_size(sides: Sides) -> candle_core::Result<usize> {
+    match product(&sides) {
+        0 => candle_core::bail!(
+            "a chain cannot work on samples without numbers, got [height, width, channels] {sides:?}"
+        ),
+        size if size > isize::MAX as usize >> 8 => {
+            candle_core::bail!("samples of [height, width, channels] {sides:?} are beyond any memory")
+        }
+        size => Ok(size),
+    }
+}
+
+/// The place behind the last parameter of a link over `channels`.
+fn end_of_parameters(link: &Link, channels: usize) -> candle_core::Result<usize> {
+    let ends = match link {
+        Link::Conv { weights, outputs, kernel, .. } | Link::ConvTranspose { weights, outputs, kernel, .. } => {
+            let kernel = product(&[*outputs, channels, kernel[0], kernel[1]]);
+            [(weights.weight, kernel), weights.bias.map_or((0, 0), |bias| (bias, *outputs))]
+        }
+        Link::BatchNorm { scale, shift, .. } => [(*scale, channels), (*shift, channels)],
+        _ => [(0, 0); 2],
+    };
+    let end = ends.map(|(start, len)| start.saturating_add(len)).into_iter().fold(0, usize::max);
+    if end > isize::MAX as usize >> 8 {
+        candle_core::bail!("parameters up to place {end} are beyond any memory: {link:?}");
+    }
+    Ok(end)
 }
 
 /// Whether `act` can be part of the stage before it.
@@ -190,13 +229,13 @@ fn after(link: &Link, [h, w, c]: Sides) -> candle_core::Result<Sides> {
         }
         Link::Reshape(shape) => {
             let to = sides(shape)?;
-            if to.iter().product::<usize>() != h * w * c {
+            if product(&to) != product(&[h, w, c]) {
                 candle_core::bail!("{shape:?} has another size than [{c}, {h}, {w}]");
             }
             to
         }
-        Link::Upsample([down, across]) => [h * down, w * across, c],
-        Link::Pad(p) => [h + p.total()[0], w + p.total()[1], c],
+        Link::Upsample([down, across]) => [h.saturating_mul(*down), w.saturating_mul(*across), c],
+        Link::Pad(p) => [h.saturating_add(p.total()[0]), w.saturating_add(p.total()[1]), c],
         Link::AvgPool([kh, kw]) if *kh > 0 && *kw > 0 && *kh <= h && *kw <= w => [h / kh, w / kw, c],
         Link::AvgPool(window) => {
             candle_core::bail!("a pooling window of {window:?} does not fit into an image of {h}×{w}")

@@ -2,6 +2,7 @@
 
 use super::forward::{Found, Keep, Normalise, Trace};
 use super::{Chain, Link, Sides};
+use crate::conv::problem::product;
 use crate::layout::{channels_first, channels_last};
 use crate::norm::BatchStatistics;
 use crate::parallel::with_work;
@@ -52,7 +53,8 @@ impl Chain {
     /// Gradients flow to both arguments; an argument that leads to no variable costs nothing.
     ///
     /// # Errors
-    /// If x has another shape than the chain is for, or a batch norm gets fewer than two numbers a channel.
+    /// If x has another shape than the chain is for, the parameters end before the links' places do, given statistics or noise
+    /// are not as many as the chain's batch norms and dropouts need, or a batch norm gets fewer than two numbers a channel.
     pub fn apply(
         self: &Arc<Self>,
         x: &Tensor,
@@ -60,13 +62,12 @@ impl Chain {
         run: Run,
     ) -> Result<(Tensor, Vec<BatchStatistics>)> {
         let samples = self.check(x, run.from)?;
+        self.check_parameters(parameters)?;
         let (given, ranks) = match run.statistics {
             Statistics::Batch(ranks) => (None, ranks.clone()),
-            Statistics::Given(all) => {
-                (Some(all.iter().map(|[m, v]| Ok([m.to_vec1()?, v.to_vec1()?])).collect::<Result<_>>()?), None)
-            }
+            Statistics::Given(all) => (Some(self.given(all)?), None),
         };
-        let noise = run.noise.iter().map(|t| with_elements::<f32, _>(t, Buffer::of)).collect::<Result<_>>()?;
+        let noise = if given.is_some() { vec![] } else { self.noise(&run.noise, samples)? };
         let keep = Keep { input: x.track_op(), parameters: parameters.track_op() };
         let found = Arc::new(Mutex::new(vec![]));
         let op = Pass {
@@ -90,16 +91,53 @@ impl Chain {
         Ok((y, statistics.collect::<Result<_>>()?))
     }
 
-    /// Products of one sample's forward pass.
-    pub(super) fn work(&self) -> usize {
+    /// Products of a forward pass of `samples`.
+    pub(super) fn work(&self, samples: usize) -> usize {
         let of = |s: &super::Stage| match &s.link {
-            Link::Conv { kernel, .. } => s.output.iter().product::<usize>() * kernel[0] * kernel[1] * s.input[2],
-            Link::ConvTranspose { kernel, .. } => {
-                s.input.iter().product::<usize>() * kernel[0] * kernel[1] * s.output[2]
-            }
-            _ => s.output.iter().product(),
+            Link::Conv { kernel, .. } => product(&[product(&s.output), kernel[0], kernel[1], s.input[2]]),
+            Link::ConvTranspose { kernel, .. } => product(&[product(&s.input), kernel[0], kernel[1], s.output[2]]),
+            _ => product(&s.output),
         };
-        self.stages.iter().map(of).sum()
+        samples.saturating_mul(self.stages.iter().map(of).fold(0, usize::saturating_add))
+    }
+
+    /// Each batch norm's mean and variance out of `all`, which must have them.
+    fn given(&self, all: &[[Tensor; 2]]) -> Result<Vec<[Vec<f32>; 2]>> {
+        let norms = self.stages.iter().filter(|stage| matches!(stage.link, Link::BatchNorm { .. }));
+        let channels: Vec<usize> = norms.map(|stage| stage.input[2]).collect();
+        if channels.len() != all.len() {
+            bail!("statistics of {} batch norms were given, this network has {}", all.len(), channels.len());
+        }
+        let one = |(c, both): (usize, &[Tensor; 2])| {
+            if both.iter().any(|t| t.dims() != [c]) {
+                let [mean, variance] = both.each_ref().map(Tensor::dims);
+                bail!("a batch norm of {c} channels was given a mean {mean:?} and a variance {variance:?}");
+            }
+            Ok([both[0].to_vec1()?, both[1].to_vec1()?])
+        };
+        channels.into_iter().zip(all).map(one).collect()
+    }
+
+    /// The numbers for each dropout on `samples` out of `all`, which must have them.
+    fn noise(&self, all: &[Tensor], samples: usize) -> Result<Vec<Buffer>> {
+        let shapes = self.noise_shapes(samples);
+        if shapes.len() != all.len() {
+            bail!("random numbers for {} dropouts were given, this network has {}", all.len(), shapes.len());
+        }
+        let one = |(shape, t): (&[usize; 4], &Tensor)| {
+            if t.elem_count() != product(shape) {
+                bail!("a dropout needs random numbers {shape:?}, got {:?}", t.dims());
+            }
+            with_elements::<f32, _>(t, Buffer::of)
+        };
+        shapes.iter().zip(all).map(one).collect()
+    }
+
+    pub(super) fn check_parameters(&self, parameters: &Tensor) -> Result<()> {
+        match parameters.dims() {
+            [n] if *n >= self.parameters => Ok(()),
+            found => bail!("this network needs parameters [{}], got {found:?}", self.parameters),
+        }
     }
 
     pub(super) fn check(&self, x: &Tensor, from: Layout) -> Result<usize> {
@@ -114,7 +152,12 @@ impl Chain {
         if !fits {
             bail!("this network is for [N, {c}, {h}, {w}], got {:?}", x.dims());
         }
-        x.dim(0)
+        let samples = x.dim(0)?;
+        // Values and tangents go through together.
+        if product(&[2, samples, self.largest]) > isize::MAX as usize >> 3 {
+            bail!("{samples} samples of {} numbers at once are beyond any memory", self.largest);
+        }
+        Ok(samples)
     }
 }
 
@@ -205,12 +248,12 @@ impl CustomOp2 for Pass {
         tl: &candle_core::Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (x, theta) = (elements::<f32>(x, xl)?, elements::<f32>(theta, tl)?);
-        let y = with_work(self.samples * self.chain.work(), || self.forward(&x, &theta))?;
+        let y = with_work(self.chain.work(self.samples), || self.forward(&x, &theta))?;
         Ok((CpuStorage::F32(y), self.shape()))
     }
 
     fn bwd(&self, x: &Tensor, theta: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let work = self.samples * self.chain.work();
+        let work = self.chain.work(self.samples);
         let (dx, dtheta) = with_elements::<f32, _>(g, |g| {
             with_elements::<f32, _>(theta, |theta| with_work(work, || self.backward(g, theta)))
         })???;

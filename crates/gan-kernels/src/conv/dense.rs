@@ -31,10 +31,14 @@ pub(super) fn in_order(p: &Problem, w: &[f32]) -> Buffer {
 /// backward pass (where x is y's gradient and C and O change places).
 pub(super) fn run(level: Level, x: &[f32], b: &[f32], [k, n]: [usize; 2], packed: bool, y: &mut [f32]) {
     let rows = y.len() / n.max(1);
+    let columns = if packed { n.next_multiple_of(PANEL) } else { n };
+    assert_eq!(y.len(), rows * n, "a product's result is whole rows");
+    assert_eq!(x.len(), rows * k, "a product has a row of factors for each of its result");
+    assert_eq!(b.len(), k * columns, "a product's weights fit its sides");
     let y = Shared::new(y);
     each(rows.div_ceil(ROWS), |task| {
         let rows = task * ROWS..rows.min((task + 1) * ROWS);
-        // SAFETY: the level is available; each task has rows of its own.
+        // SAFETY: x, b and y have the lengths that the sides ask for, as checked above; each task has rows of its own.
         unsafe { level.run(Rows { x, b, k, n, packed, y, rows }) }
     });
 }
@@ -88,10 +92,13 @@ pub(super) fn weight_grad(level: Level, p: &Problem, x: &[f32], dy: &[f32], dw: 
 
 fn ordered(level: Level, x: &[f32], dy: &[f32], [c, o]: [usize; 2], dw: &mut [f32]) {
     let rows = x.len() / c.max(1);
+    assert_eq!(x.len(), rows * c, "a product's factors are whole rows");
+    assert_eq!(dy.len(), rows * o, "a gradient has a row for each of x");
+    assert_eq!(dw.len(), c * o, "a weights' gradient fits its sides");
     let dw = Shared::new(dw);
     each(o.div_ceil(ROWS), |task| {
         let outputs = task * ROWS..o.min((task + 1) * ROWS);
-        // SAFETY: the level is available; each task has outputs of its own.
+        // SAFETY: x, dy and dw have the lengths that the sides ask for, as checked above; each task has outputs of its own.
         unsafe { level.run(Outputs { x, dy, rows, c, o, dw, outputs }) }
     });
 }
@@ -118,7 +125,7 @@ impl Job for Outputs<'_> {
                 m: outputs.len(),
                 n: c,
                 k: rows,
-                a: dy.as_ptr().add(outputs.start),
+                a: dy.as_ptr().wrapping_add(outputs.start),
                 a_step: o,
                 b: x.as_ptr(),
                 b_step: PANEL,
@@ -128,5 +135,26 @@ impl Job for Outputs<'_> {
                 onto: Onto::Fresh,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::refused;
+
+    #[test]
+    fn other_lengths_are_refused() {
+        let (level, all) = (Level::current(), [1.0; 128]);
+        for (x, b, y) in [(7, 8, 4), (9, 8, 4), (8, 7, 4), (8, 9, 4), (8, 8, 3), (8, 8, 5), (8, 8, 6)] {
+            refused(|| run(level, &all[..x], &all[..b], [4, 2], false, &mut [0.0; 16][..y]));
+        }
+        for (x, dy, dw) in [(7, 4, 8), (9, 4, 8), (8, 3, 8), (8, 5, 8), (8, 4, 7), (8, 4, 9)] {
+            refused(|| ordered(level, &all[..x], &all[..dy], [4, 2], &mut [0.0; 16][..dw]));
+        }
+        refused(|| run(level, &all[..8], &all[..8], [4, 2], true, &mut [0.0; 4]));
+        let mut y = [0.0; 4];
+        run(level, &all[..8], &all[..8], [4, 2], false, &mut y);
+        assert_eq!(y, [4.0; 4]);
     }
 }

@@ -19,10 +19,15 @@ const HEIGHT: usize = 64;
 /// A weight gradient is cut into about this many tasks, whatever the number of threads.
 const TASKS: usize = 16;
 
+/// Words of B `[k, n]`, packed.
+pub(super) fn packed_len<P: Format>(k: usize, n: usize) -> usize {
+    n.div_ceil(PANEL) * k.div_ceil(P::PAIR) * PANEL
+}
+
 /// B from numbers by index: `[panel][k words][32]`, zeros beyond n.
 pub(super) fn pack<P: Format>(level: Level, k: usize, n: usize, get: impl Fn(usize, usize) -> f32 + Sync) -> Buffer {
     let (words, panels) = (k.div_ceil(P::PAIR), n.div_ceil(PANEL));
-    let mut packed = Buffer::any(panels * words * PANEL);
+    let mut packed = Buffer::any(packed_len::<P>(k, n));
     let to = Shared::new(&mut packed);
     each(panels, |panel| {
         let mut rows = [[0f32; PANEL]; 2];
@@ -34,7 +39,7 @@ pub(super) fn pack<P: Format>(level: Level, k: usize, n: usize, get: impl Fn(usi
                     *value = if at < k && column < n { get(at, column) } else { 0.0 };
                 }
             }
-            // SAFETY: row (panel, word) of B is this task's own; the level is available.
+            // SAFETY: row (panel, word) of B is this task's own.
             unsafe {
                 let to = to.get().add((panel * words + word) * PANEL);
                 level.run(PackRow::<P> { rows: &rows, to, kind: PhantomData });
@@ -73,6 +78,20 @@ pub(super) enum Target {
     Pixels { size: [usize; 2], offset: [usize; 2], stride: [usize; 2] },
 }
 
+impl Target {
+    /// Numbers that products of `n` columns go to. Fails where a window's place would lie outside.
+    fn len(&self, gather: &Gather, n: usize) -> usize {
+        match *self {
+            Self::Rows => gather.rows() * n,
+            Self::Pixels { size, offset, stride } => {
+                let last = |i: usize| gather.grid[i].saturating_sub(1) * stride[i] + offset[i];
+                assert!(last(0) < size[0] && last(1) < size[1], "windows go to pixels inside the image");
+                gather.samples * size[0] * size[1] * n
+            }
+        }
+    }
+}
+
 /// Windows over x times B (`[width, n]`) -> y.
 pub(super) fn run<P: Format>(
     level: Level,
@@ -84,15 +103,19 @@ pub(super) fn run<P: Format>(
     y: &mut [f32],
 ) {
     let rows = gather.rows();
+    assert_eq!(x.len(), gather.source_len(), "the image that windows slide over");
+    assert_eq!(b.len(), packed_len::<P>(gather.width(), n), "weights packed for these windows");
+    assert_eq!(y.len(), target.len(gather, n), "a place for each window's product");
     let y = Shared::new(y);
     each(rows.div_ceil(ROWS), |task| {
         let rows = task * ROWS..((task + 1) * ROWS).min(rows);
-        // SAFETY: the level is available; windows go to places of their own.
+        // SAFETY: x, b and y have the lengths that windows and sides ask for, as checked above; windows go to places of their own.
         unsafe { level.run(Windows::<P> { gather, x, b, n, target, y, rows, kind: PhantomData }) }
     });
 }
 
-/// Some windows over x times B.
+/// Some windows over x times B. Running it asks for an x of [`Gather::source_len`], a B of [`packed_len`], and room in y for the
+/// products of `rows` at their places in the target.
 pub(super) struct Windows<'a, P> {
     pub gather: &'a Gather,
     pub x: &'a [f32],
@@ -123,7 +146,7 @@ impl<P: Format> Job for Windows<'_, P> {
                     b: self.b.as_ptr(),
                     b_step: k * PANEL,
                     b_row: PANEL,
-                    c: self.y.get().add(self.rows.start * self.n),
+                    c: self.y.ahead(self.rows.start * self.n).get(),
                     c_step: self.n,
                     onto: Onto::Fresh,
                 })
@@ -169,7 +192,7 @@ impl<P: Format> Job for Windows<'_, P> {
         };
         match self.target {
             // SAFETY: the windows' rows of y are this task's own.
-            Target::Rows => unsafe { by_blocks::<S, P>(product(self.y.get().add(self.rows.start * self.n))) },
+            Target::Rows => unsafe { by_blocks::<S, P>(product(self.y.ahead(self.rows.start * self.n).get())) },
             Target::Pixels { size, offset, stride } => {
                 let mut c = Buffer::any(count * self.n);
                 // SAFETY: c has a row for every window.
@@ -194,6 +217,9 @@ impl<P: Format> Job for Windows<'_, P> {
 /// Unfolded windows over x, transposed, times dy `[windows, n]` -> `[width, n]`.
 pub(super) fn weight_grad<P: Format>(level: Level, gather: &Gather, x: &[f32], dy: &[f32], n: usize, dw: &mut [f32]) {
     let (width, rows) = (gather.width(), gather.rows());
+    assert_eq!(x.len(), gather.source_len(), "the image that windows slide over");
+    assert_eq!(dy.len(), rows * n, "a gradient for each window");
+    assert_eq!(dw.len(), width * n, "a gradient for each weight");
     let heights = width.div_ceil(HEIGHT);
     // Few rows of weights leave tasks to be cut along the windows.
     let groups = TASKS.div_ceil(heights).min(rows.div_ceil(CHUNK)).max(1);
@@ -204,11 +230,11 @@ pub(super) fn weight_grad<P: Format>(level: Level, gather: &Gather, x: &[f32], d
     each(groups * heights, |task| {
         let (g, height) = (task / heights, task % heights);
         let part = height * HEIGHT..width.min((height + 1) * HEIGHT);
-        // SAFETY: each group sums into a gradient of its own, each task into rows of its own.
-        let to =
-            unsafe { if g == 0 { first.get() } else { others.get().add((g - 1) * width * n) }.add(part.start * n) };
+        let sums = if g == 0 { first } else { others.ahead((g - 1) * width * n) };
+        let to = sums.ahead(part.start * n).get();
         let windows = g * group..rows.min((g + 1) * group);
-        // SAFETY: the level is available.
+        // SAFETY: x, dy and dw have the lengths that the windows ask for, as checked above; each group sums into a gradient of its
+        // own, each task into rows of its own.
         unsafe { level.run(Sum::<P> { gather, x, dy, n, part, windows, to, kind: PhantomData }) }
     });
     for other in aside.chunks_exact((width * n).max(1)) {

@@ -1,6 +1,6 @@
 //! Transposed convolutions into few channels: products of pixels with all taps at once, folded into the image afterwards.
 
-use super::direct::{Target, Windows};
+use super::direct::{Target, Windows, packed_len};
 use super::gather::Gather;
 use super::problem::Problem;
 use crate::packed::Format;
@@ -11,14 +11,18 @@ use std::marker::PhantomData;
 
 /// Numbers that are folded in one go, about: they should stay in the cache.
 const COLUMNS: usize = 1 << 17;
+
 /// Every pixel of y times B (`[O, taps·C]`), folded into x: the input gradient where C·taps is small.
 pub(super) fn run<P: Format>(level: Level, p: &Problem, y: &[f32], b: &[f32], x: &mut [f32]) {
     let one = Problem { kernel: [1, 1], spec: Default::default(), input: p.output, in_channels: p.out_channels, ..*p };
     let (gather, columns) = (Gather::forward(&one), p.kernel[0] * p.kernel[1] * p.in_channels);
     let pixels = p.output[0] * p.output[1];
+    let x_len = p.input[0] * p.input[1] * p.in_channels;
+    assert_eq!(y.len(), p.samples * pixels * p.out_channels, "the pixels to multiply");
+    assert_eq!(b.len(), packed_len::<P>(p.out_channels, columns), "weights packed for all taps");
+    assert_eq!(x.len(), p.samples * x_len, "a place for each pixel");
     // Some samples at a time, so that the columns stay in the cache.
     let some = (COLUMNS / (pixels * columns).max(1)).clamp(1, p.samples.max(1));
-    let x_len = p.input[0] * p.input[1] * p.in_channels;
     let to = Shared::new(x);
     each(p.samples.div_ceil(some), |task| {
         let samples = task * some..p.samples.min((task + 1) * some);
@@ -35,11 +39,12 @@ pub(super) fn run<P: Format>(level: Level, p: &Problem, y: &[f32], b: &[f32], x:
             rows: own,
             kind: PhantomData,
         };
-        // SAFETY: the level is available; c has a row for every pixel of the task's samples.
+        // SAFETY: y and b have the lengths that the windows ask for, as checked above; c has a row for every pixel of the task's
+        // samples, at which `y` points once it is moved ahead by the first of them.
         unsafe { level.run(job) };
         for (i, sample) in samples.enumerate() {
-            // SAFETY: each sample's part of x belongs to one task.
-            let x = unsafe { std::slice::from_raw_parts_mut(to.get().add(sample * x_len), x_len) };
+            // SAFETY: x has a part for each sample, as checked above, which belongs to one task.
+            let x = unsafe { std::slice::from_raw_parts_mut(to.ahead(sample * x_len).get(), x_len) };
             fold_sample(p, &c[i * pixels * columns..][..pixels * columns], x);
         }
     });

@@ -95,6 +95,11 @@ impl Gather {
         self.samples * self.grid[0] * self.grid[1]
     }
 
+    /// Numbers of all samples of the image.
+    pub fn source_len(&self) -> usize {
+        self.samples * self.source[0] * self.source[1] * self.channels
+    }
+
     /// Sample, row and column of a window.
     pub fn place(&self, row: usize) -> [usize; 3] {
         let [down, across] = self.grid;

@@ -9,7 +9,7 @@ use super::dense;
 use super::direct::{self, Target};
 use super::fold;
 use super::gather::Gather;
-use super::problem::Problem;
+use super::problem::{Problem, product};
 use super::spec::{ConvSpec, Padding};
 use super::taps;
 use super::winograd::{self, Direction};
@@ -31,6 +31,9 @@ enum Algorithm {
 #[derive(Debug)]
 pub(crate) struct Packed {
     level: Level,
+    /// What they were packed for.
+    problem: Problem,
+    direction: Direction,
     precision: Precision,
     algorithm: Algorithm,
     parts: Vec<Buffer>,
@@ -59,6 +62,15 @@ macro_rules! with_format {
 /// Rows up to which a dense layer's weight gradient is one product.
 const MOST_ROWS: usize = 4096;
 
+impl Packed {
+    /// Panics where this was packed for another direction, or a convolution that differs in more than the number of samples.
+    #[track_caller]
+    fn assert_for(&self, p: &Problem, direction: Direction) {
+        let same = Problem { samples: self.problem.samples, ..*p } == self.problem && self.direction == direction;
+        assert!(same, "weights packed for {:?} {:?} cannot serve {direction:?} {p:?}", self.direction, self.problem);
+    }
+}
+
 fn area(sides: [usize; 2]) -> usize {
     sides[0] * sides[1]
 }
@@ -78,18 +90,23 @@ fn choose(p: &Problem, direction: Direction) -> Algorithm {
     let taps = area(p.kernel);
     let (gather, fold) = match direction {
         Direction::Forward => {
-            let fold = mirrored(p).map(|_| area(p.input) * p.in_channels * whole_panels(taps * p.out_channels));
-            (area(p.output) * taps * p.in_channels * whole_panels(p.out_channels), fold)
+            let fold =
+                mirrored(p).map(|_| product(&[area(p.input), p.in_channels, whole_panels(taps * p.out_channels)]));
+            (product(&[area(p.output), taps, p.in_channels, whole_panels(p.out_channels)]), fold)
         }
         Direction::Backward => {
             // Each pixel meets one in stride² of the taps.
             let met = taps.div_ceil(area(p.spec.stride));
-            let gather = area(p.input) * met * p.out_channels * whole_panels(p.in_channels);
-            (gather, Some(area(p.output) * p.out_channels * whole_panels(taps * p.in_channels)))
+            let gather = product(&[area(p.input), met, p.out_channels, whole_panels(p.in_channels)]);
+            (gather, Some(product(&[area(p.output), p.out_channels, whole_panels(taps * p.in_channels)])))
         }
     };
     // Folding moves more memory, so it has to save a good part of the products.
-    if fold.is_some_and(|fold| fold * 3 < gather * 2) { Algorithm::Fold } else { Algorithm::Gather }
+    if fold.is_some_and(|fold| fold.saturating_mul(3) < gather.saturating_mul(2)) {
+        Algorithm::Fold
+    } else {
+        Algorithm::Gather
+    }
 }
 
 /// A stride-1 problem seen from its other side: x and y in each other's place, the kernel turned by 180°.
@@ -121,6 +138,7 @@ fn parities(p: &Problem) -> impl Iterator<Item = (Gather, [usize; 2])> {
 /// Packs weights `[O, C, kh, kw]` for one direction.
 pub(crate) fn pack(level: Level, precision: Precision, p: &Problem, direction: Direction, w: &[f32]) -> Packed {
     let (o, c, taps) = (p.out_channels, p.in_channels, area(p.kernel));
+    assert_eq!(w.len(), o * p.rows(), "the weights of {p:?}");
     let at = |o: usize, channel: usize, tap: usize| w[(o * c + channel) * taps + tap];
     let algorithm = choose(p, direction);
     let parts = match (algorithm, direction) {
@@ -146,12 +164,14 @@ pub(crate) fn pack(level: Level, precision: Precision, p: &Problem, direction: D
             with_format!(precision, level, P => vec![direct::pack::<P>(level, o, taps * c, |o, n| at(o, n % c, n / c))])
         }
     };
-    Packed { level, precision, algorithm, parts }
+    Packed { level, problem: *p, direction, precision, algorithm, parts }
 }
 
 /// x `[N, H, W, C]` -> y `[N, H', W', O]` with weights packed forward.
 pub(crate) fn forward(p: &Problem, x: &[f32], w: &Packed, y: &mut [f32]) {
     let (level, precision) = (w.level, w.precision);
+    p.assert_lengths(x, y);
+    w.assert_for(p, Direction::Forward);
     if x.is_empty() || y.is_empty() {
         return y.fill(0.0);
     }
@@ -171,6 +191,8 @@ pub(crate) fn forward(p: &Problem, x: &[f32], w: &Packed, y: &mut [f32]) {
 /// y `[N, H', W', O]` -> x `[N, H, W, C]` with weights packed backward.
 pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
     let (level, precision) = (w.level, w.precision);
+    p.assert_lengths(x, y);
+    w.assert_for(p, Direction::Backward);
     if x.is_empty() || y.is_empty() {
         return x.fill(0.0);
     }
@@ -189,6 +211,8 @@ pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
 
 /// x `[N, H, W, C]`, dy `[N, H', W', O]` -> the gradient of weights `[O, C, kh, kw]`.
 pub(crate) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    p.assert_lengths(x, dy);
+    assert_eq!(dw.len(), p.out_channels * p.rows(), "the weights of {p:?}");
     if x.is_empty() || dy.is_empty() {
         return dw.fill(0.0);
     }
@@ -202,9 +226,8 @@ pub(crate) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[
         winograd::weight_grad(level, precision, p, x, dy, &mut taps_major);
         return taps::restore(p, &taps_major, dw);
     }
-    let direct = area(p.output) * taps * p.in_channels * whole_panels(p.out_channels);
-    let swapped =
-        mirrored(p).filter(|q| area(q.output) * taps * q.in_channels * whole_panels(q.out_channels) * 2 < direct);
+    let cost = |p: &Problem| product(&[area(p.output), taps, p.in_channels, whole_panels(p.out_channels)]);
+    let swapped = mirrored(p).filter(|q| cost(q).saturating_mul(2) < cost(p));
     let (windows, x, dy, n) = match &swapped {
         None => (Gather::forward(p), x, dy, p.out_channels),
         Some(q) => (Gather::forward(q), dy, x, q.out_channels),

@@ -100,7 +100,10 @@ impl CustomOp2 for WeightGrad {
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, y: &CpuStorage, yl: &Layout) -> Result<(CpuStorage, Shape)> {
         let (samples, in_channels, h, wd) = xl.shape().dims4()?;
-        let (_, out_channels, oh, ow) = yl.shape().dims4()?;
+        let (y_samples, out_channels, oh, ow) = yl.shape().dims4()?;
+        if samples != y_samples {
+            bail!("conv2d-weight-grad: {samples} images and gradients of {y_samples}");
+        }
         let p = Problem {
             spec: self.0,
             samples,
@@ -136,6 +139,7 @@ fn run(
     b: (&CpuStorage, &Layout),
     shape: [usize; 4],
 ) -> Result<(CpuStorage, Shape)> {
+    p.check()?;
     let values = match candle_core::backend::BackendStorage::dtype(a.0) {
         DType::F32 => f32::store(fast(pass, p, &elements(a.0, a.1)?, &elements(b.0, b.1)?)),
         DType::F64 => {

@@ -1,9 +1,18 @@
 //! All sizes of one convolution.
 
 use super::ConvSpec;
+use candle_core::{Result, bail};
+
+/// The most numbers of a tensor that any memory could hold.
+const MOST: usize = isize::MAX as usize >> 8;
+
+/// The product of `sides`, or the largest number there is.
+pub(crate) fn product(sides: &[usize]) -> usize {
+    sides.iter().fold(1, |product, side| product.saturating_mul(*side))
+}
 
 /// All sizes of one convolution. `input` belongs to the side that windows slide over, `output` to the other.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Problem {
     pub spec: ConvSpec,
     pub samples: usize,
@@ -15,6 +24,23 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
+    /// Fails where images or weights are beyond any memory. Below that, no size that is computed from these overflows.
+    pub fn check(&self) -> Result<()> {
+        let Self { samples, in_channels, out_channels, input: [h, w], output: [oh, ow], kernel: [kh, kw], .. } = *self;
+        let tensors =
+            [[samples, in_channels, h, w], [samples, out_channels, oh, ow], [out_channels, in_channels, kh, kw]];
+        match tensors.iter().find(|sides| product(&sides[..]) > MOST) {
+            Some(sides) => bail!("a convolution of tensors {sides:?} is beyond any memory: use smaller numbers"),
+            None => Ok(()),
+        }
+    }
+
+    /// Panics where the tensors of the two sides have other lengths than these sizes say.
+    #[track_caller]
+    pub fn assert_lengths(&self, x: &[f32], y: &[f32]) {
+        assert_eq!(x.len(), self.samples * self.input_len(), "a convolution's images for {self:?}");
+        assert_eq!(y.len(), self.samples * self.output_len(), "a convolution's outputs for {self:?}");
+    }
     pub fn rows(&self) -> usize {
         self.in_channels * self.kernel[0] * self.kernel[1]
     }

@@ -26,8 +26,9 @@ impl Padding {
     /// the zeros do not split evenly the odd one goes to the bottom and right.
     pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2]) -> Self {
         let split = |i: usize| {
-            let windows = input[i].div_ceil(stride[i]).max(1);
-            let reach = (windows - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1;
+            let windows = input[i].div_ceil(stride[i].max(1)).max(1);
+            let taps = dilation[i].saturating_mul(kernel[i].saturating_sub(1));
+            let reach = (windows - 1).saturating_mul(stride[i]).saturating_add(taps).saturating_add(1);
             let total = reach.saturating_sub(input[i]);
             (total / 2, total - total / 2)
         };
@@ -40,9 +41,9 @@ impl Padding {
         [self.top, self.left]
     }
 
-    /// `[top + bottom, left + right]`.
+    /// `[top + bottom, left + right]`, or the largest numbers there are.
     pub fn total(&self) -> [usize; 2] {
-        [self.top + self.bottom, self.left + self.right]
+        [self.top.saturating_add(self.bottom), self.left.saturating_add(self.right)]
     }
 }
 
@@ -76,13 +77,13 @@ impl ConvSpec {
     /// `[H', W']` of a convolution over an image of `input` `[H, W]`.
     ///
     /// # Errors
-    /// If the window does not fit into the padded image, or a stride, dilation or kernel side is 0.
+    /// If the window does not fit into the padded image, a stride, dilation or kernel side is 0, or a size is beyond any memory.
     pub fn output_size(&self, input: [usize; 2], kernel: [usize; 2]) -> Result<[usize; 2]> {
         self.check(kernel)?;
         let mut output = [0; 2];
         for i in 0..2 {
-            let padded = input[i] + self.padding.total()[i];
-            let reach = self.dilation[i] * (kernel[i] - 1) + 1;
+            let padded = within(input[i].checked_add(self.padding.total()[i]))?;
+            let reach = within(self.dilation[i].checked_mul(kernel[i] - 1))? + 1;
             if padded < reach {
                 bail!("a window of {reach} does not fit into an image side of {} padded to {padded}", input[i]);
             }
@@ -94,7 +95,8 @@ impl ConvSpec {
     /// `[H', W']` of a transposed convolution over an image of `input` `[H, W]`.
     ///
     /// # Errors
-    /// If nothing is left after cropping by the padding, or `output_padding` is not less than the stride.
+    /// If nothing is left after cropping by the padding, `output_padding` is not less than the stride, or a size is beyond any
+    /// memory.
     pub fn transposed_size(
         &self,
         input: [usize; 2],
@@ -104,11 +106,13 @@ impl ConvSpec {
         self.check(kernel)?;
         let mut output = [0; 2];
         for i in 0..2 {
+            within(Some(self.stride[i]))?;
             if output_padding[i] >= self.stride[i] {
                 bail!("output padding {} must be less than the stride {}", output_padding[i], self.stride[i]);
             }
-            let full = input[i].saturating_sub(1) * self.stride[i] + self.dilation[i] * (kernel[i] - 1) + 1;
-            let crop = self.padding.total()[i];
+            let windows = within(input[i].saturating_sub(1).checked_mul(self.stride[i]))?;
+            let full = within(windows.checked_add(within(self.dilation[i].checked_mul(kernel[i] - 1))?))? + 1;
+            let crop = within(Some(self.padding.total()[i]))?;
             output[i] = match (full + output_padding[i]).checked_sub(crop) {
                 Some(size) if size > 0 && input[i] > 0 => size,
                 _ => bail!("an image side of {full} has nothing left after cropping {crop}"),
@@ -124,6 +128,14 @@ impl ConvSpec {
             }
         }
         Ok(())
+    }
+}
+
+/// A size, unless it overflowed or is so large that sums of a few would.
+fn within(size: Option<usize>) -> Result<usize> {
+    match size {
+        Some(size) if size <= usize::MAX / 16 => Ok(size),
+        _ => bail!("a convolution's sizes are beyond any memory: use smaller numbers"),
     }
 }
 
@@ -149,5 +161,22 @@ mod tests {
         assert!(spec.output_size([1, 9], [4, 4]).is_err());
         assert!(spec.transposed_size([1, 1], [2, 2], [0, 0]).is_err());
         assert!(spec.transposed_size([4, 4], [4, 4], [2, 0]).is_err());
+    }
+
+    #[test]
+    fn sizes_that_overflow_are_refused() {
+        let most = usize::MAX;
+        let padding = Padding { top: most, bottom: most, left: 0, right: 0 };
+        for spec in [
+            ConvSpec { padding, ..ConvSpec::default() },
+            ConvSpec { dilation: [most, 1], ..ConvSpec::default() },
+            ConvSpec { stride: [most, 1], dilation: [most / 2, 1], ..ConvSpec::default() },
+        ] {
+            assert!(spec.output_size([28, 28], [4, 4]).is_err(), "{spec:?}");
+            assert!(spec.transposed_size([28, 28], [4, 4], [0, 0]).is_err(), "{spec:?}");
+        }
+        assert!(ConvSpec::default().output_size([28, 28], [most, 1]).is_err());
+        assert!(ConvSpec::default().transposed_size([most, 1], [1, 1], [0, 0]).is_err());
+        assert_eq!(Padding::same([28; 2], [most; 2], [0; 2], [most; 2]).total(), [most - 28; 2]);
     }
 }

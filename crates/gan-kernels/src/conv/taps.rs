@@ -9,6 +9,7 @@ const SIDE: usize = 16;
 
 /// `[O, C, taps]` -> `[taps, C, O]`.
 pub(super) fn inputs_first(p: &Problem, w: &[f32]) -> Buffer {
+    assert_eq!(w.len(), p.out_channels * p.rows(), "the weights of {p:?}");
     let mut out = Buffer::any(w.len());
     turned(p, &mut out, |wide, tall| wide.copy_from(w, tall));
     out
@@ -16,6 +17,7 @@ pub(super) fn inputs_first(p: &Problem, w: &[f32]) -> Buffer {
 
 /// `[taps, C, O]` -> `[O, C, taps]`.
 pub(super) fn restore(p: &Problem, taps_major: &[f32], w: &mut [f32]) {
+    assert_eq!(taps_major.len(), w.len(), "weights in another order are as many");
     turned(p, w, |wide, tall| tall.copy_from(taps_major, wide));
 }
 
@@ -33,7 +35,7 @@ impl Side {
         for i in 0..self.size[0] {
             for j in 0..self.size[1] {
                 let value = from[other.start + i * other.down + j * other.across];
-                // SAFETY: blocks are parts of the weights, each task's its own.
+                // SAFETY: blocks are parts of the weights, whose number `turned` has checked, each task's its own.
                 unsafe { *self.to.get().add(self.start + i * self.down + j * self.across) = value };
             }
         }
@@ -43,6 +45,7 @@ impl Side {
 /// Calls `f(taps-major side, weights' side)` for blocks of (channel and tap) × outputs.
 fn turned(p: &Problem, to: &mut [f32], f: impl Fn(&Side, &Side) + Sync) {
     let (o, c, taps) = (p.out_channels, p.in_channels, p.kernel[0] * p.kernel[1]);
+    assert_eq!(to.len(), o * c * taps, "the weights of {p:?}");
     let to = Shared::new(to);
     each(o.div_ceil(SIDE), |block| {
         let o0 = block * SIDE;
@@ -60,13 +63,14 @@ fn turned(p: &Problem, to: &mut [f32], f: impl Fn(&Side, &Side) + Sync) {
 /// `[O, C, taps]` -> `[taps, O, C]`.
 pub(super) fn outputs_first(p: &Problem, w: &[f32]) -> Buffer {
     let (o, c, taps) = (p.out_channels, p.in_channels, p.kernel[0] * p.kernel[1]);
+    assert_eq!(w.len(), o * c * taps, "the weights of {p:?}");
     let mut out = Buffer::any(w.len());
     let to = Shared::new(&mut out);
     each(o, |output| {
         let from = &w[output * c * taps..(output + 1) * c * taps];
         for tap in 0..taps {
-            // SAFETY: row (tap, output) is this task's own.
-            let row = unsafe { std::slice::from_raw_parts_mut(to.get().add((tap * o + output) * c), c) };
+            // SAFETY: row (tap, output) lies inside `out`, as checked above, and is this task's own.
+            let row = unsafe { std::slice::from_raw_parts_mut(to.ahead((tap * o + output) * c).get(), c) };
             row.iter_mut().zip(from[tap..].iter().step_by(taps)).for_each(|(r, f)| *r = *f);
         }
     });

@@ -1,13 +1,17 @@
 //! Every algorithm, precision and instruction set against the plain loops, over random shapes.
 
+use super::direct::{self, Target};
+use super::gather::Gather;
 use super::kernel::{self, forward, input_grad, weight_grad};
 use super::problem::Problem;
 use super::winograd::Direction;
-use super::{ConvSpec, Padding};
+use super::{ConvSpec, Padding, fold, taps};
 use crate::layout::{channels_first, channels_last};
+use crate::packed::Single;
 use crate::precision::Precision;
 use crate::reference;
 use crate::simd::Level;
+use crate::testing::refused;
 use proptest::prelude::*;
 
 /// Numbers in [−1, 1) that look random.
@@ -217,4 +221,110 @@ fn non_finite_numbers_come_out_non_finite() {
             assert!(y.iter().any(|y| !y.is_finite()));
         }
     }
+}
+
+/// Of each algorithm one problem: Winograd's two, dense, gathered windows, folded pixels.
+fn one_of_each() -> [Problem; 5] {
+    let of = |channels: [usize; 2], side: usize, kernel: usize, spec: ConvSpec| Problem {
+        spec,
+        samples: 2,
+        in_channels: channels[0],
+        out_channels: channels[1],
+        input: [side; 2],
+        output: spec.output_size([side; 2], [kernel; 2]).unwrap(),
+        kernel: [kernel; 2],
+    };
+    [
+        of([16, 16], 8, 4, ConvSpec::square(2, 1)),
+        of([16, 16], 8, 3, ConvSpec::square(1, 1)),
+        of([40, 24], 1, 1, ConvSpec::default()),
+        of([5, 40], 9, 5, ConvSpec::square(2, 1)),
+        of([40, 1], 9, 7, ConvSpec::square(1, 3)),
+    ]
+}
+
+#[test]
+fn other_lengths_are_refused() {
+    let level = Level::current();
+    for precision in [Precision::F32, Precision::Bf16] {
+        for p in one_of_each() {
+            let (x, y) = (vec![0.5; p.samples * p.input_len()], vec![0.5; p.samples * p.output_len()]);
+            let w = vec![0.5; p.out_channels * p.rows()];
+            let pack = |direction, w: &[f32]| kernel::pack(level, precision, &p, direction, w);
+            let (ahead, back) = (pack(Direction::Forward, &w), pack(Direction::Backward, &w));
+            let longer = |v: &[f32]| [v, &[0.0]].concat();
+            for direction in [Direction::Forward, Direction::Backward] {
+                refused(|| drop(pack(direction, &w[1..])));
+                refused(|| drop(pack(direction, &longer(&w))));
+            }
+            forward(&p, &x, &ahead, &mut y.clone());
+            input_grad(&p, &y, &back, &mut x.clone());
+            for x in [&x[1..], &longer(&x), &[]] {
+                refused(|| forward(&p, x, &ahead, &mut y.clone()));
+                refused(|| input_grad(&p, &y, &back, &mut x.to_vec()));
+                refused(|| weight_grad(level, precision, &p, x, &y, &mut w.clone()));
+            }
+            for y in [&y[1..], &longer(&y), &[]] {
+                refused(|| forward(&p, &x, &ahead, &mut y.to_vec()));
+                refused(|| input_grad(&p, y, &back, &mut x.clone()));
+                refused(|| weight_grad(level, precision, &p, &x, y, &mut w.clone()));
+            }
+            for w in [&w[1..], &longer(&w), &[]] {
+                refused(|| weight_grad(level, precision, &p, &x, &y, &mut w.to_vec()));
+            }
+            // Weights packed for the other direction, and for another problem.
+            refused(|| forward(&p, &x, &back, &mut y.clone()));
+            refused(|| input_grad(&p, &y, &ahead, &mut x.clone()));
+            for q in one_of_each().iter().filter(|q| **q != p) {
+                let (x, y) = (vec![0.5; q.samples * q.input_len()], vec![0.5; q.samples * q.output_len()]);
+                refused(|| forward(q, &x, &ahead, &mut y.clone()));
+                refused(|| input_grad(q, &y, &back, &mut x.clone()));
+            }
+        }
+    }
+}
+
+#[test]
+fn windows_and_pixels_of_other_lengths_are_refused() {
+    let (level, p) = (Level::current(), one_of_each()[3]);
+    let gather = Gather::forward(&p);
+    let (x, n) = (vec![0.5; p.samples * p.input_len()], p.out_channels);
+    let b = direct::pack::<Single>(level, gather.width(), n, |_, _| 0.5);
+    let y = vec![0.5; gather.rows() * n];
+    let run = |x: &[f32], b: &[f32], target: Target, mut y: Vec<f32>| {
+        direct::run::<Single>(level, &gather, x, b, n, target, &mut y);
+    };
+    run(&x, &b, Target::Rows, y.clone());
+    refused(|| run(&x[1..], &b, Target::Rows, y.clone()));
+    refused(|| run(&x, &b[1..], Target::Rows, y.clone()));
+    refused(|| run(&x, &b, Target::Rows, y[1..].to_vec()));
+    let [down, across] = gather.grid;
+    let pixels = |size: [usize; 2], offset: usize| Target::Pixels { size, offset: [offset; 2], stride: [1, 1] };
+    run(&x, &b, pixels([down, across], 0), y.clone());
+    refused(|| run(&x, &b, pixels([down, across], 1), y.clone()));
+    refused(|| run(&x, &b, pixels([down, across - 1], 0), y.clone()));
+    refused(|| run(&x, &b, pixels([down + 1, across], 0), y.clone()));
+    let mut dw = vec![0.0; gather.width() * n];
+    let mut grad = |x: &[f32], dy: &[f32], len: usize| {
+        direct::weight_grad::<Single>(level, &gather, x, dy, n, &mut dw[..len]);
+    };
+    let whole = gather.width() * n;
+    grad(&x, &y, whole);
+    refused(|| grad(&x[1..], &y, whole));
+    refused(|| grad(&x, &y[1..], whole));
+    refused(|| grad(&x, &y, whole - 1));
+
+    let p = one_of_each()[4];
+    let (x, y) = (vec![0.5; p.samples * p.input_len()], vec![0.5; p.samples * p.output_len()]);
+    let b = direct::pack::<Single>(level, p.out_channels, p.rows(), |_, _| 0.5);
+    fold::run::<Single>(level, &p, &y, &b, &mut x.clone());
+    refused(|| fold::run::<Single>(level, &p, &y[1..], &b, &mut x.clone()));
+    refused(|| fold::run::<Single>(level, &p, &y, &b[1..], &mut x.clone()));
+    refused(|| fold::run::<Single>(level, &p, &y, &b, &mut x[1..].to_vec()));
+
+    let w = vec![0.5; p.out_channels * p.rows()];
+    refused(|| drop(taps::inputs_first(&p, &w[1..])));
+    refused(|| drop(taps::outputs_first(&p, &w[1..])));
+    refused(|| taps::restore(&p, &w[1..], &mut w.clone()));
+    refused(|| taps::restore(&p, &w[1..], &mut w[1..].to_vec()));
 }

@@ -1,6 +1,6 @@
 //! Bias and activation in place, and their derivatives from the activation's output.
 
-use super::parts;
+use super::{parts, rows};
 use crate::scratch::Shared;
 use crate::simd::{Job, LANES, Level, Simd};
 use std::ops::Range;
@@ -22,9 +22,10 @@ pub(crate) fn forward(level: Level, act: Act, bias: Option<&[f32]>, x: &mut [f32
     if act == Act::Identity && bias.is_none() {
         return;
     }
-    let rows = x.len() / channels.max(1);
+    let rows = rows(x.len(), channels);
+    assert!(bias.is_none_or(|bias| bias.len() == channels), "a bias has one number a channel");
     let x = Shared::new(x);
-    // SAFETY: the level is available; parts are apart from each other.
+    // SAFETY: x has these rows and the bias a number a channel, as checked above; parts are apart from each other.
     parts(rows, channels, |rows| unsafe { level.run(Forward { act, bias, x, channels, rows }) });
 }
 
@@ -36,7 +37,7 @@ pub(crate) fn backward(level: Level, act: Act, y: &[f32], g: &mut [f32]) {
     }
     let len = g.len();
     let g = Shared::new(g);
-    // SAFETY: the level is available; parts are apart from each other.
+    // SAFETY: y is as long as g, as checked above; parts are apart from each other.
     parts(len, 1, |range| unsafe { level.run(Backward { act, y, g, range }) });
 }
 
@@ -54,7 +55,7 @@ impl Job for Forward<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self { act, bias, x, channels, rows } = self;
-        // SAFETY: these rows of x are this task's own.
+        // SAFETY: these rows lie inside x and are this task's own; the bias has `channels` numbers.
         unsafe {
             let Some(bias) = bias else {
                 let end = rows.end * channels;
@@ -159,6 +160,7 @@ impl Job for Backward<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::refused;
 
     #[test]
     fn values_and_derivatives_equal_the_definitions() {
@@ -190,6 +192,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        let relu = Act::LeakyRelu(0.0);
+        refused(|| forward(Level::current(), relu, Some(&[1.0; 15]), &mut [0.0; 64], 16));
+        refused(|| forward(Level::current(), relu, Some(&[1.0; 16]), &mut [0.0; 63], 16));
+        refused(|| forward(Level::current(), relu, None, &mut [0.0; 63], 16));
+        refused(|| forward(Level::current(), relu, None, &mut [0.0; 63], 0));
+        refused(|| backward(Level::current(), relu, &[0.0; 15], &mut [0.0; 16]));
     }
 
     #[test]

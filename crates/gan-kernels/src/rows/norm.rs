@@ -3,7 +3,7 @@
 //! Two walks over the rows do it all: `sums` (two sums of each channel) and `values` (a new value for every number).
 
 use super::act::leaky;
-use super::parts;
+use super::{parts, rows};
 use crate::scratch::Shared;
 use crate::simd::{Level, Simd};
 use sums::{Gradients, Moments, Plain, sums};
@@ -26,11 +26,21 @@ pub(crate) struct Channels<'a> {
     pub slope: f32,
 }
 
+impl Channels<'_> {
+    /// How many channels there are, of which all lists have one number each.
+    fn count(&self) -> usize {
+        let count = self.mean.len();
+        assert!(self.scale.len() == count && self.shift.len() == count, "a norm has one number of each kind a channel");
+        count
+    }
+}
+
 /// Mean and biased variance of each channel.
 pub(crate) fn moments(level: Level, x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
-    let rows = x.len() / channels.max(1);
+    let rows = rows(x.len(), channels);
     // Sums are over differences to the first row, so that a large mean does not swallow the spread.
-    let [sums, squares] = sums(level, rows, channels, &Moments { x, channels });
+    // SAFETY: x has these rows.
+    let [sums, squares] = unsafe { sums(level, rows, channels, &Moments { x, channels }) };
     let m = rows as f64;
     let offset: Vec<f64> = sums.iter().map(|s| s / m).collect();
     let mean = offset.iter().zip(x).map(|(o, first)| (o + f64::from(*first)) as f32).collect();
@@ -42,31 +52,42 @@ pub(crate) fn moments(level: Level, x: &[f32], channels: usize) -> (Vec<f32>, Ve
 
 /// y = act((x − mean)·scale + shift)
 pub(crate) fn forward(level: Level, x: &[f32], by: &Channels, y: &mut [f32]) {
-    let (channels, y) = (by.mean.len(), Shared::new(y));
-    parts(x.len() / channels.max(1), channels, |rows| {
-        // SAFETY: the level is available; parts are apart from each other.
+    assert_eq!(x.len(), y.len(), "a norm's output is as large as its input");
+    let channels = by.count();
+    let y = Shared::new(y);
+    parts(rows(x.len(), channels), channels, |rows| {
+        // SAFETY: x and y have these rows, and all lists a number a channel, as checked above; parts are apart from each other.
         unsafe { level.run(Each { rows, channels, to: y, f: Normalise { x, by } }) }
     });
 }
 
 /// Σ g′ and Σ g′·(x − mean) of each channel, with g′ the gradient before the activation.
 pub(crate) fn gradient_sums(level: Level, x: &[f32], g: &[f32], by: &Channels) -> [Vec<f64>; 2] {
-    let channels = by.mean.len();
-    sums(level, x.len() / channels.max(1), channels, &Gradients { x, g, by })
+    assert_eq!(x.len(), g.len(), "a gradient is as large as what it belongs to");
+    let channels = by.count();
+    // SAFETY: x and g have these rows, and all lists a number a channel, as checked above.
+    unsafe { sums(level, rows(x.len(), channels), channels, &Gradients { x, g, by }) }
 }
 
 /// g ← scale·g′ − even − (x − mean)·along, with g′ the gradient before the activation.
 pub(crate) fn backward(level: Level, x: &[f32], by: &Channels, even: &[f32], along: &[f32], g: &mut [f32]) {
-    let (channels, g) = (by.mean.len(), Shared::new(g));
-    parts(x.len() / channels.max(1), channels, |rows| {
-        // SAFETY: the level is available; parts are apart from each other.
+    assert_eq!(x.len(), g.len(), "a gradient is as large as what it belongs to");
+    let channels = by.count();
+    assert!(
+        even.len() == channels && along.len() == channels,
+        "a norm's gradient has one number of each kind a channel"
+    );
+    let g = Shared::new(g);
+    parts(rows(x.len(), channels), channels, |rows| {
+        // SAFETY: x and g have these rows, and all lists a number a channel, as checked above; parts are apart from each other.
         unsafe { level.run(Each { rows, channels, to: g, f: InputGrad { x, g, by, even, along } }) }
     });
 }
 
 /// Σ g of each channel.
 pub(crate) fn column_sums(level: Level, g: &[f32], channels: usize) -> Vec<f64> {
-    let [sums, _] = sums(level, g.len() / channels.max(1), channels, &Plain { g, channels });
+    // SAFETY: g has these rows.
+    let [sums, _] = unsafe { sums(level, rows(g.len(), channels), channels, &Plain { g, channels }) };
     sums
 }
 
@@ -88,13 +109,14 @@ unsafe fn before_act<S: Simd>(x: S::V, g: S::V, [mean, scale, shift]: &[S::V; 3]
 
 #[inline(always)]
 unsafe fn per_channel<S: Simd>(by: &Channels, channel: usize, lanes: usize) -> [S::V; 3] {
-    // SAFETY: the slices have one number a channel.
+    // SAFETY: the lists have one number a channel (`Channels::count`).
     unsafe { [at::<S>(by.mean, channel, lanes), at::<S>(by.scale, channel, lanes), at::<S>(by.shift, channel, lanes)] }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::refused;
 
     #[test]
     fn moments_survive_a_large_mean_and_any_width() {
@@ -113,6 +135,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        let (level, ones) = (Level::current(), [1.0; 16]);
+        let by = |mean: usize, scale: usize, shift: usize| Channels {
+            mean: &ones[..mean],
+            scale: &ones[..scale],
+            shift: &ones[..shift],
+            slope: 1.0,
+        };
+        for by in [by(15, 16, 16), by(16, 15, 16), by(16, 16, 15), by(7, 7, 7), by(0, 0, 0)] {
+            refused(|| forward(level, &[0.0; 64], &by, &mut [0.0; 64]));
+            refused(|| drop(gradient_sums(level, &[0.0; 64], &[0.0; 64], &by)));
+            refused(|| backward(level, &[0.0; 64], &by, &ones, &ones, &mut [0.0; 64]));
+        }
+        let by = by(16, 16, 16);
+        refused(|| forward(level, &[0.0; 64], &by, &mut [0.0; 48]));
+        refused(|| drop(gradient_sums(level, &[0.0; 64], &[0.0; 48], &by)));
+        refused(|| backward(level, &[0.0; 64], &by, &ones, &ones, &mut [0.0; 48]));
+        refused(|| backward(level, &[0.0; 64], &by, &ones[..15], &ones, &mut [0.0; 64]));
+        refused(|| backward(level, &[0.0; 64], &by, &ones, &ones[..15], &mut [0.0; 64]));
+        refused(|| drop(moments(level, &[0.0; 63], 16)));
+        refused(|| drop(column_sums(level, &[0.0; 63], 16)));
     }
 
     #[test]

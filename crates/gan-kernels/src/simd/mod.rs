@@ -164,13 +164,17 @@ impl Level {
         })
     }
 
-    /// Runs `job` on this level.
+    /// Runs `job` on this level, which the processor must have.
     ///
     /// # Safety
-    /// The level is one of [`Level::available`]; beyond that, what the job's fields ask for.
+    /// What the job's fields ask for.
     #[inline]
     pub(crate) unsafe fn run<J: Job>(self, job: J) -> J::Output {
-        // SAFETY: the caller vouches for the processor and the job.
+        // Each level has all instructions of those before it.
+        static BEST: OnceLock<Level> = OnceLock::new();
+        let best = *BEST.get_or_init(|| Self::available().last().copied().unwrap_or(Self::Portable));
+        assert!(self <= best, "this processor has no {} kernels", self.name());
+        // SAFETY: the processor has this level, and the caller vouches for the job.
         unsafe {
             match self {
                 #[cfg(target_arch = "x86_64")]

@@ -49,9 +49,10 @@ impl Average {
         match &self.0 {
             Kind::Host(values) => {
                 let flat: Vec<f32> = flat.to_vec1()?;
-                match lock(values).get_mut(start..start + flat.len()) {
+                let end = start.saturating_add(flat.len());
+                match lock(values).get_mut(start..end) {
                     Some(to) => to.copy_from_slice(&flat),
-                    None => bail!("an average has fewer than {} numbers", start + flat.len()),
+                    None => bail!("an average has fewer than {end} numbers"),
                 }
                 Ok(())
             }
@@ -70,11 +71,15 @@ impl Average {
         match &self.0 {
             Kind::Host(values) => with_elements::<f32, _>(&value, |new| {
                 let (mut average, weight) = (lock(values), weight as f32);
+                if average.len() != new.len() {
+                    bail!("an average of {} numbers cannot follow a variable of {}", average.len(), new.len());
+                }
                 let pairs = average.par_chunks_mut(CHUNK).zip(new.par_chunks(CHUNK));
                 pairs.for_each(|(old, new)| {
                     old.iter_mut().zip(new).for_each(|(old, new)| *old += weight * (new - *old))
                 });
-            }),
+                Ok(())
+            })?,
             Kind::Other(average) => {
                 average.set(&((average.as_detached_tensor() * (1.0 - weight))? + (value * weight)?)?)
             }

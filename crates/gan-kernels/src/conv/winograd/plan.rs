@@ -51,6 +51,20 @@ impl Slide {
         self.samples * self.tiles[0] * self.tiles[1]
     }
 
+    /// Panics where the images of the two sides have other lengths than the pass asks for.
+    #[track_caller]
+    pub fn assert_lengths(&self, source: &[f32], target: &[f32]) {
+        let len = |[h, w]: [usize; 2], channels: usize| self.samples * h * w * channels;
+        assert_eq!(source.len(), len(self.source, self.channels[0]), "the images that tiles are read from");
+        assert_eq!(target.len(), len(self.target, self.channels[1]), "the images that tiles are written to");
+    }
+
+    /// Numbers of taps-major weights that its phases read.
+    pub fn weights(&self) -> usize {
+        let taps = self.phases().flat_map(|phase| phase.taps.into_iter().flatten()).max().map_or(0, |tap| tap + 1);
+        taps * self.channels[0] * self.channels[1]
+    }
+
     /// Sample, row and column of a tile.
     #[inline(always)]
     pub fn place(&self, tile: usize) -> [usize; 3] {

@@ -2,7 +2,7 @@
 
 use super::plan::{Output, Phase, Slide};
 use super::transform::{Tile, input2, output2};
-use super::weights::point_words;
+use super::weights::{packed_len, point_words};
 use crate::packed::{APART, BLOCK, Format, PANEL, Product, by_blocks};
 use crate::parallel::each;
 use crate::product::Onto;
@@ -20,6 +20,8 @@ fn tiles([k, n]: [usize; 2]) -> usize {
 /// tiles cover.
 pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], u: &[f32], y: &mut [f32]) {
     let count = slide.count();
+    slide.assert_lengths(x, y);
+    assert_eq!(u.len(), packed_len::<P, W>(slide), "weights packed for these phases");
     let tasks = count.div_ceil(tiles(slide.channels)).next_multiple_of(4);
     let size = count.div_ceil(tasks);
     let zeros = Buffer::zeros(slide.channels[0].next_multiple_of(LANES));
@@ -28,7 +30,7 @@ pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], u:
         let first = task * size;
         let job =
             Tiles::<P, W> { slide, x, u, y, zeros: &zeros, first, count: size.min(count - first), kind: PhantomData };
-        // SAFETY: the level is available; tasks write different tiles of y.
+        // SAFETY: x, u and y have the lengths that the grid asks for, as checked above; tasks write different tiles of y.
         unsafe { level.run(job) }
     });
 }
@@ -47,6 +49,8 @@ struct Tiles<'a, P, W> {
 /// The source pixels under a tile; those outside the image point to zeros.
 pub(super) type Pixels = [[*const f32; 5]; 5];
 
+/// # Safety
+/// x holds all samples of the source, and `zeros` a number for each of its channels, rounded up to whole vectors.
 #[inline(always)]
 pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], zeros: &[f32], tile: usize) -> Pixels {
     let [n, ty, tx] = slide.place(tile);
@@ -70,6 +74,9 @@ pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], ze
 }
 
 /// Sixteen channels from `channel` on of a tile's pixels, transformed; zeros beyond the last channel.
+///
+/// # Safety
+/// As [`Simd`]; each pixel has `lanes` numbers from `channel` on.
 #[inline(always)]
 pub(super) unsafe fn transformed<S: Simd, W: Tile>(pixels: &Pixels, channel: usize, lanes: usize) -> [[S::V; 5]; 5] {
     // SAFETY: each pixel has `lanes` numbers from `channel` on.

@@ -23,6 +23,8 @@ const ROWS: usize = 64;
 /// in place of what stands there or added to it.
 pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], dy: &[f32], onto: Onto, dw: &mut [f32]) {
     let [k, n] = slide.channels;
+    slide.assert_lengths(x, dy);
+    assert!(dw.len() >= slide.weights(), "gradients for all phases");
     let (points, columns, count) = (W::ALL, n.next_multiple_of(PANEL), slide.count());
     // Large weights' sums over several chunks would take more memory than the transforms of all tiles.
     let chunk = if k * n >= LARGE && count <= 2 * CHUNK { 2 * CHUNK } else { CHUNK };
@@ -40,7 +42,8 @@ pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], dy
         each(part.count.div_ceil(TILES), |task| {
             let tiles = task * TILES..((task + 1) * TILES).min(part.count);
             let job = Gradients::<P, W> { part, dy, tiles, to: b, kind: PhantomData };
-            // SAFETY: the level is available; tasks write different tiles.
+            // SAFETY: dy has the length that the grid asks for, as checked above; B has room for the tiles of a chunk, of which
+            // tasks write different ones.
             unsafe { level.run(job) }
         });
         each(phases.len() * groups, |task| {
@@ -56,7 +59,7 @@ pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], dy
                 dw: (first + chunk >= count).then_some((dw, onto)),
                 kind: PhantomData,
             };
-            // SAFETY: the level is available; tasks write different rows of dw.
+            // SAFETY: x, dw and the sums have the lengths that the grid asks for, as checked above; tasks write different rows.
             unsafe { level.run(job) }
         });
     }

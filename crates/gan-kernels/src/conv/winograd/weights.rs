@@ -13,13 +13,19 @@ pub(super) fn point_words<P: Format>([k, n]: [usize; 2]) -> usize {
     k.div_ceil(P::PAIR) * n.next_multiple_of(PANEL) + APART
 }
 
+/// Words of all phases' packed filters.
+pub(super) fn packed_len<P: Format, W: Tile>(slide: &Slide) -> usize {
+    slide.phases().count() * W::ALL * point_words::<P>(slide.channels)
+}
+
 /// `[phase][point][panel][k words][32]` from taps-major weights `[tap][k][n]`.
 pub(super) fn pack<P: Format, W: Tile>(level: Level, slide: &Slide, taps_major: &[f32]) -> Buffer {
     let [k, n] = slide.channels;
     let points = W::ALL;
     let phases: Vec<_> = slide.phases().map(|p| p.taps).collect();
     let panels = n.div_ceil(PANEL);
-    let mut packed = Buffer::any(phases.len() * points * point_words::<P>([k, n]));
+    assert!(taps_major.len() >= slide.weights(), "weights for all phases");
+    let mut packed = Buffer::any(packed_len::<P, W>(slide));
     let to = Shared::new(&mut packed);
     each(phases.len() * panels, |i| {
         let (phase, panel) = (i / panels, i % panels);
@@ -29,11 +35,11 @@ pub(super) fn pack<P: Format, W: Tile>(level: Level, slide: &Slide, taps_major: 
             k,
             n,
             panel,
-            // SAFETY: the phases' parts lie one after the other in `packed`.
-            to: unsafe { to.get().add(phase * points * point_words::<P>([k, n])) },
+            to: to.ahead(phase * points * point_words::<P>([k, n])).get(),
             kind: PhantomData,
         };
-        // SAFETY: the level is available; each task writes its own panel of its own phase.
+        // SAFETY: the weights are as many as the phases read, as checked above; the phases' parts lie one after the other in
+        // `packed`, and each task writes its own panel of its own phase.
         unsafe { level.run(job) }
     });
     packed

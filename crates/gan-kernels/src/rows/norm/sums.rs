@@ -12,6 +12,9 @@ use std::ops::Range;
 const GROUPS: usize = 32;
 
 /// Two sums over rows.
+///
+/// # Safety
+/// Of both functions: as [`Simd`]; the row and the channels lie inside the implementing type's slices.
 pub(super) trait Terms: Sync {
     /// The terms of sixteen channels from `channel` on (`lanes` of them), `state` being what [`Terms::prepare`] made.
     unsafe fn terms<S: Simd>(&self, state: &[S::V; 3], row: usize, channel: usize, lanes: usize) -> [S::V; 2];
@@ -20,7 +23,10 @@ pub(super) trait Terms: Sync {
 }
 
 /// Σ terms over all rows.
-pub(super) fn sums<T: Terms>(level: Level, rows: usize, channels: usize, terms: &T) -> [Vec<f64>; 2] {
+///
+/// # Safety
+/// The terms' slices hold `rows` rows of `channels`.
+pub(super) unsafe fn sums<T: Terms>(level: Level, rows: usize, channels: usize, terms: &T) -> [Vec<f64>; 2] {
     let blocks = rows.div_ceil(ROWS);
     let group = blocks.div_ceil(GROUPS).max(1) * ROWS;
     let groups = rows.div_ceil(group);
@@ -29,9 +35,8 @@ pub(super) fn sums<T: Terms>(level: Level, rows: usize, channels: usize, terms: 
     let to = Shared::new(&mut partial);
     each(groups, |i| {
         let rows = i * group..rows.min((i + 1) * group);
-        // SAFETY: each group has sums of its own.
-        let to = unsafe { to.get().add(i * 2 * width) };
-        // SAFETY: the level is available.
+        let to = to.ahead(i * 2 * width).get();
+        // SAFETY: each group has sums of its own in `partial`, two rows of `width`; the caller vouches for the terms.
         unsafe { level.run(Sum { rows, channels, width, terms, to, kind: PhantomData }) }
     });
     [0, 1].map(|which| {

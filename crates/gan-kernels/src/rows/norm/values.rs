@@ -6,7 +6,10 @@ use crate::scratch::Shared;
 use crate::simd::{Job, LANES, Simd};
 use std::ops::Range;
 
-/// Writes a value for every number.
+/// A value for every number.
+///
+/// # Safety
+/// Of both functions: as [`Simd`]; the index and the channels lie inside the implementing type's slices.
 pub(super) trait Value: Sync {
     unsafe fn prepare<S: Simd>(&self, channel: usize, lanes: usize) -> [S::V; 5];
     unsafe fn value<S: Simd>(&self, state: &[S::V; 5], index: usize, lanes: usize) -> S::V;
