@@ -1,5 +1,6 @@
 //! The latent space: where generators start from, and ways through it.
 
+use crate::memory;
 use crate::rng::Rng;
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -33,8 +34,9 @@ impl Latent {
     /// `n` latent vectors `[n, dim]`, float32.
     ///
     /// # Errors
-    /// From candle.
+    /// If that many do not fit into memory, and from candle.
     pub fn sample(&self, n: usize, rng: &mut Rng, device: &Device) -> Result<Tensor> {
+        self.check_count(n)?;
         match self.distribution {
             Distribution::Normal => rng.normal_tensor(0.0, 1.0, (n, self.dim), device),
             Distribution::Uniform => rng.uniform_tensor(-1.0, 1.0, (n, self.dim), device),
@@ -48,12 +50,13 @@ impl Latent {
     /// narrower.
     ///
     /// # Errors
-    /// If `most` is not above 0, and from candle.
+    /// If `most` is not above 0 or that many do not fit into memory, and from candle.
     pub fn sample_within(&self, most: f64, n: usize, rng: &mut Rng, device: &Device) -> Result<Tensor> {
         // Below this nearly every draw would be thrown away.
         if most.is_nan() || most < 0.01 {
             candle_core::bail!("latent vectors within {most} of 0 cannot be drawn: expected at least 0.01")
         }
+        self.check_count(n)?;
         let most = most as f32;
         let draw = |rng: &mut Rng| match self.distribution {
             Distribution::Uniform => rng.uniform(-most.min(1.0), most.min(1.0)),
@@ -66,6 +69,23 @@ impl Latent {
         };
         let values: Vec<f32> = (0..n * self.dim).map(|_| draw(rng)).collect();
         Tensor::from_vec(values, (n, self.dim), device)
+    }
+}
+
+impl Latent {
+    /// Fails where `n` latent vectors do not fit into memory.
+    fn check_count(&self, n: usize) -> Result<()> {
+        let bytes = (n as u64).saturating_mul(self.dim as u64).saturating_mul(4);
+        match memory::check(bytes) {
+            Ok(()) if bytes < i64::MAX as u64 => Ok(()),
+            Ok(()) => candle_core::bail!("{n} latent vectors of {} numbers are beyond any memory", self.dim),
+            Err(shortage) => {
+                candle_core::bail!(
+                    "for {n} latent vectors of {} numbers {shortage}: make fewer samples at a time",
+                    self.dim
+                )
+            }
+        }
     }
 }
 
@@ -120,6 +140,16 @@ mod tests {
                 .is_err()
         );
         Ok(())
+    }
+
+    #[test]
+    fn more_than_any_memory_holds_is_refused() {
+        for (dim, n) in [(100, usize::MAX), (usize::MAX, 2), (usize::MAX, usize::MAX), (1 << 40, 1 << 40)] {
+            let latent = Latent { dim, distribution: Distribution::Normal, truncation: None };
+            let error = latent.sample(n, &mut Rng::new(1), &Device::Cpu).unwrap_err().to_string();
+            assert!(error.contains("latent vectors"), "{error}");
+            assert!(latent.sample_within(0.7, n, &mut Rng::new(1), &Device::Cpu).is_err());
+        }
     }
 
     #[test]

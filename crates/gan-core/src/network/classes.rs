@@ -47,10 +47,9 @@ impl Network {
     pub(super) fn concat_class(&self, index: usize, l: &ConcatClass, x: &Dual, pass: &Pass) -> Result<Dual> {
         let classes = classes_of(x, l.concat_class, pass)?;
         let rows = match l.embedding {
-            Some(_) => self.weight(index, 0, pass.weights)?,
-            None => Tensor::eye(l.concat_class, DType::F32, x.value.device())?,
+            Some(_) => self.weight(index, 0, pass.weights)?.index_select(&classes, 0)?,
+            None => one_hot(&classes, l.concat_class)?,
         };
-        let rows = rows.index_select(&classes, 0)?;
         let joined = match *x.value.dims() {
             [n, _, h, w] => {
                 let more = rows.dim(1)?;
@@ -78,6 +77,12 @@ impl Network {
     }
 }
 
+/// Each class `[N]` as `[N, known]`: 1 at its own place, 0 elsewhere.
+fn one_hot(classes: &Tensor, known: usize) -> Result<Tensor> {
+    let places = Tensor::arange(0, known as u32, classes.device())?.unsqueeze(0)?;
+    classes.unsqueeze(1)?.broadcast_eq(&places)?.to_dtype(DType::F32)
+}
+
 /// The samples' classes `[N]`, which a layer for `known` classes asks for.
 fn classes_of(x: &Dual, known: usize, pass: &Pass) -> Result<Tensor> {
     let Some(classes) = pass.classes else {
@@ -86,5 +91,15 @@ fn classes_of(x: &Dual, known: usize, pass: &Pass) -> Result<Tensor> {
     if classes.dims() != [x.value.dim(0)?] {
         candle_core::bail!("{:?} classes for {} samples", classes.dims(), x.value.dim(0)?)
     }
-    Ok(classes.clone())
+    let classes = classes.to_dtype(DType::U32)?;
+    // Elsewhere looking would wait for the device.
+    if classes.device().is_cpu() && classes.elem_count() > 0 {
+        let largest = classes.max(0)?.to_scalar::<u32>()?;
+        if largest as usize >= known {
+            candle_core::bail!(
+                "class {largest} of a sample is none of the {known} that this network knows, counted from 0"
+            )
+        }
+    }
+    Ok(classes)
 }
