@@ -16,7 +16,7 @@ pub fn summary(args: &SummaryArgs) -> Result<()> {
             let problem = "is a weight file, which has no settings to change: leave out --set";
             return Err(Usage(format!("{}: {problem}", args.source)).into());
         }
-        let (description, _) = weights::read(&source::weight_file(path)?)?;
+        let description = weights::read_description(&source::weight_file(path)?)?;
         let summary = Summary::new(&description.network, &description.input, &description.layers);
         say::bytes(summary.with_context(|| path.display().to_string())?.to_string().as_bytes())?;
         let (preset, step, seed) = (description.preset, description.step, description.seed);

@@ -5,13 +5,16 @@
 use crate::error::{Error, Result};
 use crate::init::Init;
 use crate::layer::Layer;
+use crate::memory;
 use crate::network::{Features, Network, Pass};
 use crate::noise::Latent;
 use crate::params::Param;
 use crate::rng::Rng;
+use crate::shape;
 use candle_core::{Device, Tensor};
 use gan_kernels::Precision;
 use gan_kernels::chain::Reuse;
+use std::collections::BTreeMap;
 
 /// What a discriminator says about a batch.
 #[derive(Clone, Debug)]
@@ -77,22 +80,43 @@ pub fn classes_in_turn(generator: &dyn Generator, n: usize, device: &Device) -> 
     generator.classes().map(turn).map(|classes| Tensor::new(classes, device)).transpose()
 }
 
-/// Samples made at once by [`samples`], to bound memory.
+/// Samples made at once by [`samples`], where memory allows.
 const AT_ONCE: usize = 256;
+
+/// Numbers that one layer may hold for all samples made at once: 2 GiB. The same on every machine, so that samples are.
+const NUMBERS_AT_ONCE: usize = 1 << 29;
+
+/// How many samples [`samples`] makes at once: fewer of large ones, to bound memory.
+///
+/// # Errors
+/// If not even one sample fits into memory.
+pub fn samples_at_once(generator: &dyn Generator) -> candle_core::Result<usize> {
+    let Some((input, layers)) = generator.architecture() else { return Ok(AT_ONCE) };
+    let inferred = shape::infer_layers("generator", input, layers).map_err(candle_core::Error::wrap)?;
+    let one = shape::largest_working_set(&inferred);
+    if let Err(shortage) = memory::check((one as u64).saturating_mul(4)) {
+        candle_core::bail!(
+            "for a single sample of this generator {shortage}: use a smaller generator or a larger machine"
+        )
+    }
+    Ok((NUMBERS_AT_ONCE / one.max(1)).clamp(1, AT_ONCE))
+}
 
 /// z `[N, latent]` and, for a generator that knows classes, each sample's class `[N]` u32 -> samples `[N, C, H, W]` of a generator in
 /// use, a part at a time, without a graph.
 ///
 /// # Errors
-/// If z has another width than the latent space, N is 0, or classes are needed and not given.
+/// If z has another width than the latent space, N is 0, classes are needed and not given, or a sample does not fit into memory.
 pub fn samples(generator: &dyn Generator, z: &Tensor, classes: Option<&Tensor>) -> candle_core::Result<Tensor> {
     let count = z.dim(0)?;
+    let at_once = samples_at_once(generator)?;
     let part = |from: usize| {
-        let (z, n) = (z.narrow(0, from, AT_ONCE.min(count - from))?, AT_ONCE.min(count - from));
+        let n = at_once.min(count - from);
+        let z = z.narrow(0, from, n)?;
         let classes = classes.map(|classes| classes.narrow(0, from, n)).transpose()?;
         Ok(generator.forward(&z, &mut Pass::eval().of_classes(classes.as_ref()))?.detach())
     };
-    let parts = (0..count).step_by(AT_ONCE).map(part).collect::<candle_core::Result<Vec<_>>>()?;
+    let parts = (0..count).step_by(at_once).map(part).collect::<candle_core::Result<Vec<_>>>()?;
     Tensor::cat(&parts, 0)
 }
 
@@ -143,13 +167,23 @@ impl LayeredGenerator {
         rng: &mut Rng,
         device: &Device,
     ) -> Result<Self> {
-        let name = "generator";
-        if input.iter().product::<usize>() != latent.dim {
-            let problem =
-                format!("input {input:?} does not take latent vectors of {} numbers (latent.dim)", latent.dim);
-            return Err(Error::Network { network: name.into(), problem });
-        }
-        Ok(Self { network: Network::new(name, input, layers, init, Reuse::Never, rng, device)? })
+        takes_latents(input, latent)?;
+        Ok(Self { network: Network::new("generator", input, layers, init, Reuse::Never, rng, device)? })
+    }
+
+    /// Builds it for `latent` from the numbers of `tensors`, by name ([`Network::from_tensors`]).
+    ///
+    /// # Errors
+    /// As [`LayeredGenerator::new`], and if a tensor is missing or has another shape.
+    pub fn from_tensors(
+        latent: &Latent,
+        input: &[usize],
+        layers: &[Layer],
+        tensors: &BTreeMap<String, Tensor>,
+        device: &Device,
+    ) -> Result<Self> {
+        takes_latents(input, latent)?;
+        Ok(Self { network: Network::from_tensors("generator", input, layers, tensors, Reuse::Never, device)? })
     }
 
     /// The same generator (the same variables) with another number format of its products.
@@ -164,6 +198,15 @@ impl LayeredGenerator {
     pub fn network(&self) -> &Network {
         &self.network
     }
+}
+
+/// Fails where a generator's `input` has another number of numbers than latent vectors.
+pub(crate) fn takes_latents(input: &[usize], latent: &Latent) -> Result<()> {
+    if input.iter().try_fold(1usize, |n, side| n.checked_mul(*side)) == Some(latent.dim) {
+        return Ok(());
+    }
+    let problem = format!("input {input:?} does not take latent vectors of {} numbers (latent.dim)", latent.dim);
+    Err(Error::Network { network: "generator".into(), problem })
 }
 
 impl Generator for LayeredGenerator {

@@ -11,6 +11,7 @@ mod classes;
 mod norms;
 mod read;
 
+pub use about::MOST_NESTED;
 pub use blocks::{Attention, Bilinear, BlurPool, Elu, MinibatchStd, PixelShuffle, Residual};
 pub use classes::{Auxiliary, ConcatClass, Projection};
 pub use norms::{

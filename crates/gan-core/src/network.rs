@@ -9,10 +9,12 @@
 use crate::error::{Error, Result};
 use crate::init::Init;
 use crate::layer::{Layer, RunningVariance};
+use crate::memory;
 use crate::params::Param;
 use crate::rng::Rng;
-use crate::shape::{self, Shape};
+use crate::shape::{self, InferredLayer, Shape};
 use candle_core::{Device, Tensor, Var};
+use drawn::InitialValues;
 use gan_kernels::chain::{Layout, Reuse};
 use gan_kernels::{BatchStatistics, Precision};
 use parts::Part;
@@ -83,44 +85,91 @@ impl Network {
         rng: &mut Rng,
         device: &Device,
     ) -> Result<Self> {
-        let begun = Self::begun(input, layers, reuse, name)?;
-        Ok(begun.drawn("main", init, rng, device)?.with_precision(Precision::F32)?)
+        let inferred = shape::infer_layers(name, input, layers)?;
+        Self::built(name, input, layers, inferred, reuse, &mut InitialValues::Drawn(init, rng), device)
     }
 
-    /// Without parameters.
-    fn begun(input: &[usize], layers: &[Layer], reuse: Reuse, name: &str) -> Result<Self> {
-        let shapes = shape::infer(name, input, layers)?;
-        let fused = Fused { precision: Precision::F32, reuse, whole: vec![], halves: OnceLock::new() };
-        let (layers, input, head) = (layers.to_vec(), input.to_vec(), head(layers));
-        let (params, starts, segments, blocks) = (vec![], vec![], vec![], BTreeMap::new());
-        Ok(Self { layers, input, shapes, params, starts, segments, blocks, head, fused })
+    /// The network called `name` (for messages) with the numbers of `tensors`, by the names of [`Network::params`]. No others are
+    /// drawn or allocated before.
+    ///
+    /// # Errors
+    /// If the layers do not fit together, or a tensor is missing or has another shape.
+    pub fn from_tensors(
+        name: &str,
+        input: &[usize],
+        layers: &[Layer],
+        tensors: &BTreeMap<String, Tensor>,
+        reuse: Reuse,
+        device: &Device,
+    ) -> Result<Self> {
+        let inferred = shape::infer_layers(name, input, layers)?;
+        Self::built(name, input, layers, inferred, reuse, &mut InitialValues::Given(tensors), device)
     }
 
-    /// With parameters, whose names begin with `name`.
-    fn drawn(mut self, name: &str, init: Init, rng: &mut Rng, device: &Device) -> Result<Self> {
-        for range in parts::segments(&self.layers) {
+    fn built(
+        name: &str,
+        input: &[usize],
+        layers: &[Layer],
+        inferred: Vec<InferredLayer>,
+        reuse: Reuse,
+        values: &mut InitialValues,
+        device: &Device,
+    ) -> Result<Self> {
+        let numbers = shape::parameter_count(&inferred) as u64;
+        if let (true, Err(shortage)) = (device.is_cpu(), memory::check(numbers * 4)) {
+            let problem = format!("for its {numbers} parameters {shortage}: use fewer or narrower layers");
+            return Err(Error::Network { network: name.into(), problem });
+        }
+        let mut network = Self::filled("main", input, layers, inferred, reuse, values, device)?;
+        network.set_precision(Precision::F32)?;
+        Ok(network)
+    }
+
+    /// With parameters, whose names begin with `name`, but nothing fused yet.
+    fn filled(
+        name: &str,
+        input: &[usize],
+        layers: &[Layer],
+        inferred: Vec<InferredLayer>,
+        reuse: Reuse,
+        values: &mut InitialValues,
+        device: &Device,
+    ) -> Result<Self> {
+        let mut network = Self {
+            layers: layers.to_vec(),
+            input: input.to_vec(),
+            shapes: inferred.iter().map(|layer| layer.output.clone()).collect(),
+            params: vec![],
+            starts: vec![],
+            segments: vec![],
+            blocks: BTreeMap::new(),
+            head: head(layers),
+            fused: Fused { precision: Precision::F32, reuse, whole: vec![], halves: OnceLock::new() },
+        };
+        let mut inferred = inferred.into_iter();
+        for range in parts::segments(layers) {
             let mut drawn = vec![];
-            for index in range.clone() {
-                self.starts.push(self.params.len() + drawn.len());
-                let (layer, name) = (&self.layers[index], format!("{name}.{index}"));
-                match layer {
-                    Layer::Residual(l) => {
-                        let part = |list: &[Layer], part: &str, rng: &mut Rng| -> Result<Self> {
+            for (index, found) in range.clone().zip(&mut inferred) {
+                network.starts.push(network.params.len() + drawn.len());
+                let (layer, name) = (&layers[index], format!("{name}.{index}"));
+                match (layer, found.inside) {
+                    (Layer::Residual(l), Some(inside)) => {
+                        let mut part = |part: &str, list: &[Layer], inferred: Vec<InferredLayer>| {
                             let name = format!("{name}.{part}");
-                            Self::begun(self.before(index), list, self.fused.reuse, &name)?
-                                .drawn(&name, init, rng, device)
+                            Self::filled(&name, network.before(index), list, inferred, reuse, values, device)
                         };
-                        let both = [part(&l.residual, "body", rng)?, part(&l.skip, "skip", rng)?];
-                        self.params.extend(both.iter().flat_map(|network| network.params.clone()));
-                        self.blocks.insert(index, Box::new(both));
+                        let [body, skip] = *inside;
+                        let both = [part("body", &l.residual, body)?, part("skip", &l.skip, skip)?];
+                        network.params.extend(both.iter().flat_map(|network| network.params.clone()));
+                        network.blocks.insert(index, Box::new(both));
                     }
-                    _ => drawn.extend(drawn::draw(&name, layer, self.before(index), init, rng, device)?),
+                    _ => drawn.extend(values.of_layer(&name, layer, &found.params, device)?),
                 }
             }
-            let theta = self.in_a_row(drawn, device)?;
-            self.segments.push(Segment { layers: range, theta });
+            let theta = network.in_a_row(drawn, device)?;
+            network.segments.push(Segment { layers: range, theta });
         }
-        Ok(self)
+        Ok(network)
     }
 
     /// The trained ones among `drawn` in one variable; all join the parameters.
@@ -150,13 +199,18 @@ impl Network {
     /// # Errors
     /// From candle.
     pub fn with_precision(mut self, precision: Precision) -> candle_core::Result<Self> {
-        (self.fused.precision, self.fused.halves) = (precision, OnceLock::new());
-        for both in self.blocks.values_mut() {
-            let [body, skip] = both.as_ref().clone();
-            **both = [body.with_precision(precision)?, skip.with_precision(precision)?];
-        }
-        self.fused.whole = self.parts(0..self.layers.len())?;
+        self.set_precision(precision)?;
         Ok(self)
+    }
+
+    fn set_precision(&mut self, precision: Precision) -> candle_core::Result<()> {
+        (self.fused.precision, self.fused.halves) = (precision, OnceLock::new());
+        self.blocks
+            .values_mut()
+            .flat_map(|both| both.iter_mut())
+            .try_for_each(|inner| inner.set_precision(precision))?;
+        self.fused.whole = self.parts(0..self.layers.len())?;
+        Ok(())
     }
 
     /// The same network, whose features are what reaches layer `index`, counted from 0, instead of its last one with weights.

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use candle_core::{Tensor, Var};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// What a parameter does in its layer; decides its initialisation and whether an optimiser steps it.
@@ -127,11 +127,12 @@ impl Param {
 /// A parameter as its layer describes it: name within the layer, shape, role.
 pub type Described = (String, Vec<usize>, Role);
 
-/// The parameters that a layer has over an input of `shape` (without the batch), those of the layers inside it included.
+/// A layer's own parameters over an input of `shape` (without the batch). A residual block has none: they belong to the layers
+/// inside it ([`crate::shape::infer_layers`]).
 ///
 /// Shapes are PyTorch's: dense `[O, I]`, convolution `[O, I / groups, kh, kw]`, transposed `[I, O, kh, kw]`.
 pub fn of_layer(layer: &Layer, shape: &[usize]) -> Vec<Described> {
-    let c = shape[0];
+    let c = shape.first().copied().unwrap_or(1);
     let mut all = Own::default();
     match layer {
         Layer::Dense(l) => all.kernel("weight", vec![l.dense, c]).bias(l.dense, l.bias),
@@ -162,10 +163,9 @@ pub fn of_layer(layer: &Layer, shape: &[usize]) -> Vec<Described> {
         Layer::Projection(l) => {
             all.kernel("weight", vec![1, c]).bias(1, true).kernel("embed.weight", vec![l.projection, c])
         }
-        Layer::Auxiliary(l) => all.kernel("weight", vec![1 + l.auxiliary, c]).bias(1 + l.auxiliary, true),
-        Layer::Residual(l) => {
-            all.list("body", shape, &l.residual);
-            all.list("skip", shape, &l.skip)
+        Layer::Auxiliary(l) => {
+            let outputs = l.auxiliary.saturating_add(1);
+            all.kernel("weight", vec![outputs, c]).bias(outputs, true)
         }
         _ => &mut all,
     };
@@ -209,16 +209,6 @@ impl Own {
             self.add(&format!("{name}_u"), vec![shape[usize::from(transposed)]], Role::Direction);
         }
     }
-
-    fn list(&mut self, name: &str, input: &[usize], layers: &[Layer]) -> &mut Self {
-        let shapes = crate::shape::infer(name, input, layers).unwrap_or_default();
-        let befores = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
-        for (index, (layer, before)) in layers.iter().zip(befores).enumerate() {
-            let own = of_layer(layer, before).into_iter();
-            self.0.extend(own.map(|(suffix, shape, role)| (format!("{name}.{index}.{suffix}"), shape, role)));
-        }
-        self
-    }
 }
 
 /// The tensors of `params` by name.
@@ -229,33 +219,76 @@ pub fn named_tensors(params: &[Param]) -> candle_core::Result<BTreeMap<String, T
     params.iter().map(|p| Ok((p.name.clone(), p.tensor()?))).collect()
 }
 
+/// A tensor as a file describes it before it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorInfo {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its number type where that is no floating point type, for messages.
+    pub not_float: Option<String>,
+}
+
+impl From<&Tensor> for TensorInfo {
+    fn from(t: &Tensor) -> Self {
+        let dtype = t.dtype();
+        Self { shape: t.dims().to_vec(), not_float: (!dtype.is_float()).then(|| format!("{dtype:?}")) }
+    }
+}
+
+/// How many names a message lists.
+const NAMED: usize = 4;
+
+/// Compares the parameters that a layer list has, by name, with the tensors that the file `from` (for messages) says it holds.
+///
+/// # Errors
+/// If names are missing or left over, or a shape or number type differs.
+pub fn check(expected: &[(String, Vec<usize>)], found: &BTreeMap<String, TensorInfo>, from: &Path) -> Result<()> {
+    let fail = |problem: String| Err(Error::Weights { path: from.into(), problem });
+    let names = || expected.iter().map(|(name, _)| name.as_str());
+    let missing: Vec<&str> = names().filter(|name| !found.contains_key(*name)).collect();
+    if let [first, others @ ..] = &missing[..] {
+        let others = and_others(others, "nor");
+        return fail(format!("has no tensor \"{first}\"{others}, which the network's layer list needs"));
+    }
+    for (name, shape) in expected {
+        let tensor = &found[name];
+        if tensor.shape != *shape {
+            let found = &tensor.shape;
+            return fail(format!("tensor \"{name}\" is {found:?}, the network's layer list needs {shape:?}"));
+        }
+        if let Some(dtype) = &tensor.not_float {
+            return fail(format!("tensor \"{name}\" holds {dtype}, expected floating point numbers"));
+        }
+    }
+    // PyTorch counts batches beside each running average; nothing here needs the count.
+    let needed: HashSet<&str> = names().collect();
+    let known = |name: &str| needed.contains(name) || name.ends_with(".num_batches_tracked");
+    let surplus: Vec<&str> = found.keys().map(String::as_str).filter(|name| !known(name)).collect();
+    if let [first, others @ ..] = &surplus[..] {
+        let others = and_others(others, "and");
+        return fail(format!("holds a tensor \"{first}\"{others} that the network's layer list has no place for"));
+    }
+    Ok(())
+}
+
+/// ` (and "a", "b" and 12 more)`, or nothing where there are no others.
+fn and_others(names: &[&str], joined: &str) -> String {
+    let shown: Vec<String> = names.iter().take(NAMED).map(|name| format!("\"{name}\"")).collect();
+    match names.len() {
+        0 => String::new(),
+        n if n <= NAMED => format!(" ({joined} {})", shown.join(", ")),
+        n => format!(" ({joined} {} and {} more)", shown.join(", "), n - NAMED),
+    }
+}
+
 /// Sets `params` to `tensors`, which come from the file `from` (for messages). Checks all before it sets any.
 ///
 /// # Errors
 /// If a name is missing or left over, or a shape differs; nothing is changed then.
 pub fn load(params: &[Param], tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
-    let fail = |problem: String| Err(Error::Weights { path: from.into(), problem });
-    for p in params {
-        match tensors.get(&p.name) {
-            None => return fail(format!("has no tensor \"{}\", which the network's layer list needs", p.name)),
-            Some(t) if t.dims() != p.dims() => {
-                let (found, expected) = (t.dims(), p.dims());
-                return fail(format!(
-                    "tensor \"{}\" is {found:?}, the network's layer list needs {expected:?}",
-                    p.name
-                ));
-            }
-            Some(t) if !t.dtype().is_float() => {
-                return fail(format!("tensor \"{}\" holds {:?}, expected floating point numbers", p.name, t.dtype()));
-            }
-            Some(_) => {}
-        }
-    }
-    // PyTorch counts batches beside each running average; nothing here needs the count.
-    let known = |name: &String| params.iter().any(|p| p.name == *name) || name.ends_with(".num_batches_tracked");
-    if let Some(name) = tensors.keys().find(|name| !known(name)) {
-        return fail(format!("holds a tensor \"{name}\" that the network's layer list has no place for"));
-    }
+    let expected: Vec<_> = params.iter().map(|p| (p.name.clone(), p.dims().to_vec())).collect();
+    let found = tensors.iter().map(|(name, t)| (name.clone(), TensorInfo::from(t))).collect();
+    check(&expected, &found, from)?;
     for p in params {
         p.set(&tensors[&p.name].to_dtype(p.var.dtype())?.to_device(p.var.device())?)?;
     }

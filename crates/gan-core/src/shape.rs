@@ -1,48 +1,31 @@
-//! What comes out of each layer, worked out before anything is allocated.
+//! What comes out of each layer and what it learns, worked out before anything is allocated: the rules, and the `walk` over a list.
 
-use crate::error::{Error, Result, bare};
+use crate::error::bare;
 use crate::layer::{Conv, ConvTranspose, Layer, Pad, PadRule};
-use crate::params;
+use crate::params::Described;
 use gan_kernels::{ConvSpec, Padding};
 
 mod blocks;
+mod walk;
+
+pub(crate) use walk::each_param;
+pub use walk::{InferredLayer, infer, infer_layers, largest_working_set, parameter_count, saved_for_backward};
 
 /// A shape without the batch: `[F]` or `[C, H, W]`.
 pub type Shape = Vec<usize>;
 
-/// More numbers a sample than this are taken for a mistake.
-const LARGEST: usize = 1 << 31;
+/// More numbers a sample than this are taken for a mistake: 4 GiB.
+const LARGEST: usize = 1 << 30;
 
 /// More parameters than this in a network are taken for a mistake: 4 GiB, four times that while they are trained.
 const MOST_PARAMETERS: usize = 1 << 30;
 
-/// Kernels, strides, paddings and the like beyond this are taken for mistakes; below it no size overflows.
+/// Kernels, strides, paddings and the like beyond this are taken for mistakes.
 const LARGEST_SETTING: usize = 1 << 20;
 
-/// The shape after each layer of the network called `network` (for messages) that is fed `[N, input…]`.
-///
-/// # Errors
-/// The first layer that does not fit, or is too large for any memory: its index, what reaches it, what it needs.
-pub fn infer(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<Shape>> {
-    if input.is_empty() || product(input).is_none_or(|n| n == 0 || n > LARGEST) {
-        let problem = format!("input {input:?} cannot be used: expected at least one side, none of them 0 or huge");
-        return Err(Error::Network { network: network.into(), problem });
-    }
-    let mut shapes = Vec::with_capacity(layers.len());
-    let (mut shape, mut count) = (input.to_vec(), 0);
-    for (index, layer) in layers.iter().enumerate() {
-        let fits = check_settings(layer).and_then(|()| after(layer, &shape));
-        let fits = fits.and_then(|next| Ok((next, parameters(layer, &shape, count)?)));
-        (shape, count) = fits.map_err(|needs| Error::Layer {
-            network: network.into(),
-            index,
-            layer: layer.written(),
-            got: format!("{shape:?}"),
-            needs,
-        })?;
-        shapes.push(shape.clone());
-    }
-    Ok(shapes)
+/// Whether networks can work on samples with these sides: vectors `[F]` or images `[C, H, W]`.
+fn is_shape(sides: &[usize]) -> bool {
+    matches!(sides, [_] | [_, _, _])
 }
 
 /// The product of `sides`, unless it overflows.
@@ -85,15 +68,17 @@ fn check_settings(layer: &Layer) -> std::result::Result<(), String> {
     }
 }
 
-/// `before` and the parameters of a layer together.
-fn parameters(layer: &Layer, shape: &[usize], before: usize) -> std::result::Result<usize, String> {
-    let own = params::of_layer(layer, shape);
-    let add = |total: usize, sides: &[usize]| product(sides).map(|n| total.saturating_add(n));
-    let total = own.iter().try_fold(before, |total, (_, sides, _)| add(total, sides));
-    total.filter(|n| *n <= MOST_PARAMETERS).ok_or_else(|| {
+/// Adds a layer's own parameters to the `count` of the network.
+fn add_parameters(own: &[Described], count: &mut usize) -> std::result::Result<(), String> {
+    let total = own.iter().try_fold(*count, |total, (_, sides, _)| total.checked_add(product(sides)?));
+    let Some(total) = total.filter(|n| *n <= MOST_PARAMETERS) else {
         let largest = own.first().map_or(&[][..], |(_, sides, _)| sides);
-        format!("at most {MOST_PARAMETERS} parameters in all layers, here are weights of {largest:?}: make it smaller")
-    })
+        return Err(format!(
+            "at most {MOST_PARAMETERS} parameters in all layers, here are weights of {largest:?}: make it smaller"
+        ));
+    };
+    *count = total;
+    Ok(())
 }
 
 /// The shape after one layer, or what the layer needs instead.
@@ -129,10 +114,14 @@ fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
         Layer::Dropout(l) if !(0.0..1.0).contains(&l.dropout) => return Err("a share in [0, 1)".into()),
         Layer::LeakyRelu(l) if !l.leaky_relu.is_finite() => return Err("a finite slope".into()),
         Layer::Reshape(l) => {
-            let (have, want) = (shape.iter().product(), product(&l.reshape));
-            if want != Some(have) || l.reshape.is_empty() {
+            let have: usize = shape.iter().product();
+            let want = product(&l.reshape);
+            if want != Some(have) {
                 let want = want.map_or("more than all".to_string(), |n| n.to_string());
                 return Err(format!("{want} numbers, {have} reach it"));
+            }
+            if !is_shape(&l.reshape) {
+                return Err("a shape [features] or [channels, height, width]".into());
             }
             l.reshape.clone()
         }
@@ -140,10 +129,10 @@ fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
         Layer::Upsample(l) => {
             let (c, h, w) = image(shape)?;
             let [down, across] = l.upsample.get();
-            if down * across == 0 {
+            if down == 0 || across == 0 {
                 return Err("factors of at least 1".into());
             }
-            vec![c, h * down, w * across]
+            vec![c, h.saturating_mul(down), w.saturating_mul(across)]
         }
         Layer::ZeroPad(l) if matches!(l.zero_pad, Pad::Rule(_)) => {
             return Err("numbers: n, [vertical, horizontal] or [top, bottom, left, right]".into());
@@ -151,12 +140,12 @@ fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
         Layer::ZeroPad(l) => {
             let (c, h, w) = image(shape)?;
             let [tall, wide] = sides(l.zero_pad).total();
-            vec![c, h + tall, w + wide]
+            vec![c, h.saturating_add(tall), w.saturating_add(wide)]
         }
         Layer::AvgPool(l) => {
             let (c, h, w) = image(shape)?;
             let [kh, kw] = l.avg_pool.get();
-            if kh * kw == 0 || kh > h || kw > w {
+            if kh == 0 || kw == 0 || kh > h || kw > w {
                 return Err(format!("an image of at least {kh}×{kw}"));
             }
             vec![c, h / kh, w / kw]
@@ -164,9 +153,6 @@ fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
         Layer::GlobalMaxPool | Layer::GlobalAvgPool => vec![image(shape)?.0],
         other => return blocks::after(other, shape),
     };
-    if product(&out).is_none_or(|size| size > LARGEST) {
-        return Err(format!("an output of at most {LARGEST} numbers a sample, this would be {out:?}"));
-    }
     Ok(out)
 }
 
@@ -217,7 +203,7 @@ pub fn transpose_spec(l: &ConvTranspose, input: [usize; 2]) -> (ConvSpec, [usize
     let extra = l.output_padding.map_or([0, 0], |p| p.get());
     match l.padding {
         Pad::Rule(PadRule::Same) if !stride.contains(&0) && !kernel.contains(&0) => {
-            let output = [input[0] * stride[0], input[1] * stride[1]];
+            let output = [input[0].saturating_mul(stride[0]), input[1].saturating_mul(stride[1])];
             let padding = Padding::same(output, kernel, stride, [1, 1]);
             let short = |i: usize| stride[i].saturating_sub(kernel[i]);
             (ConvSpec { stride, padding, ..ConvSpec::default() }, [short(0), short(1)])

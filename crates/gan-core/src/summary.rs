@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::layer::Layer;
-use crate::params::{self, Role};
-use crate::shape;
+use crate::params::{Described, Role};
+use crate::shape::{self, InferredLayer};
 use std::fmt;
 
 /// One layer of a [`Summary`].
@@ -40,62 +40,63 @@ impl Summary {
     /// # Errors
     /// If the layers do not fit together.
     pub fn new(name: &str, input: &[usize], layers: &[Layer]) -> Result<Self> {
+        let inferred = shape::infer_layers(name, input, layers)?;
         let mut rows = vec![];
-        unfold("main", name, input, layers, &mut rows)?;
+        unfold("main", input, layers, inferred, &mut rows);
         Ok(Self { name: name.into(), input: input.to_vec(), rows })
     }
 
     /// (trained, fixed, multiply-adds) over all layers.
     pub fn totals(&self) -> (usize, usize, usize) {
-        self.rows.iter().fold((0, 0, 0), |t, r| (t.0 + r.trained, t.1 + r.fixed, t.2 + r.multiply_adds))
+        let total = |of: fn(&Row) -> usize| self.rows.iter().map(of).fold(0, usize::saturating_add);
+        (total(|row| row.trained), total(|row| row.fixed), total(|row| row.multiply_adds))
     }
 }
 
 /// The rows of a list whose layers' names begin with `prefix`. A residual block has a row without numbers, and one for each layer
 /// inside it.
-fn unfold(prefix: &str, network: &str, input: &[usize], layers: &[Layer], rows: &mut Vec<Row>) -> Result<()> {
-    let shapes = shape::infer(network, input, layers)?;
-    let befores = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
-    for (index, ((layer, before), output)) in layers.iter().zip(befores).zip(&shapes).enumerate() {
+fn unfold(prefix: &str, input: &[usize], layers: &[Layer], inferred: Vec<InferredLayer>, rows: &mut Vec<Row>) {
+    let mut before = input.to_vec();
+    for (index, (layer, found)) in layers.iter().zip(inferred).enumerate() {
         let name = format!("{prefix}.{index}");
-        let block = match layer {
-            Layer::Residual(l) => Some(l),
-            _ => None,
-        };
-        let params = if block.is_some() { vec![] } else { params::of_layer(layer, before) };
-        let count = |trained: bool| -> usize {
-            params.iter().filter(|p| p.2.is_trained() == trained).map(|p| p.1.iter().product::<usize>()).sum()
-        };
-        let (trained, fixed, multiply_adds) = (count(true), count(false), multiply_adds(layer, before, output));
+        let InferredLayer { output, params, inside, .. } = found;
+        let count = |trained: bool| params.iter().filter(|p| p.2.is_trained() == trained).map(size).sum();
         rows.push(Row {
             name: name.clone(),
             layer: layer.clone(),
             output: output.clone(),
-            trained,
-            fixed,
-            multiply_adds,
+            trained: count(true),
+            fixed: count(false),
+            multiply_adds: multiply_adds(layer, &params, &before, &output),
         });
-        if let Some(l) = block {
-            unfold(&format!("{name}.body"), network, before, &l.residual, rows)?;
-            unfold(&format!("{name}.skip"), network, before, &l.skip, rows)?;
+        if let (Layer::Residual(l), Some(inside)) = (layer, inside) {
+            let [body, skip] = *inside;
+            unfold(&format!("{name}.body"), &before, &l.residual, body, rows);
+            unfold(&format!("{name}.skip"), &before, &l.skip, skip, rows);
         }
+        before = output;
     }
-    Ok(())
 }
 
-/// Multiplications with an addition that a layer needs for one sample.
-fn multiply_adds(layer: &Layer, before: &[usize], output: &[usize]) -> usize {
-    let kernels = || params::of_layer(layer, before).into_iter().filter(|p| p.2 == Role::Weight);
-    let kernel = || kernels().map(|p| p.1.iter().product::<usize>()).sum::<usize>();
+/// How many numbers a parameter has.
+fn size(param: &Described) -> usize {
+    param.1.iter().product()
+}
+
+/// Multiplications with an addition that a layer needs for one sample, or the largest number there is.
+fn multiply_adds(layer: &Layer, params: &[Described], before: &[usize], output: &[usize]) -> usize {
+    let kernel = || params.iter().filter(|p| p.2 == Role::Weight).map(size).sum::<usize>();
     let positions = |shape: &[usize]| shape[1..].iter().product::<usize>();
     match layer {
         Layer::Dense(_) | Layer::Auxiliary(_) => kernel(),
-        Layer::Projection(_) => 2 * before[0],
-        Layer::Conv(_) => kernel() * positions(output),
-        Layer::ConvTranspose(_) => kernel() * positions(before),
+        Layer::Projection(_) => before[0].saturating_mul(2),
+        Layer::Conv(_) => kernel().saturating_mul(positions(output)),
+        Layer::ConvTranspose(_) => kernel().saturating_mul(positions(before)),
         Layer::Attention(l) => {
             let pixels = positions(before);
-            kernel() * pixels + pixels * pixels * (before[0] / l.attention.max(1) + before[0] / 2)
+            let channels = before[0] / l.attention.max(1) + before[0] / 2;
+            let attended = pixels.saturating_mul(pixels).saturating_mul(channels);
+            kernel().saturating_mul(pixels).saturating_add(attended)
         }
         _ => 0,
     }

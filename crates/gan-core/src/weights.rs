@@ -6,13 +6,10 @@
 //! In reading order: this file (generators and discriminators), `file` (reading and writing, whatever the network),
 //! [`classifier`] (networks that judge).
 
-use crate::error::{Error, Result};
-use crate::gan::LayeredGenerator;
-use crate::init::Init;
+use crate::error::Result;
+use crate::gan::{LayeredGenerator, takes_latents};
 use crate::layer::Layer;
 use crate::noise::Latent;
-use crate::params;
-use crate::rng::Rng;
 use crate::shape;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -24,9 +21,13 @@ mod file;
 
 pub use classifier::Classifier;
 pub use file::{Describe, from_bytes, to_bytes};
+use file::{fail, impossible};
 
 /// The version of the descriptions that this crate writes.
 pub const FORMAT: u32 = 1;
+
+/// Numbers in a latent vector beyond this are taken for a mistake, as they are in training.
+const LARGEST_LATENT: usize = 1 << 20;
 
 /// What a weight file says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,38 +73,57 @@ pub struct DataDescription {
 impl Describe for Description {
     const NETWORKS: &'static [&'static str] = &["generator", "discriminator"];
     const NAME_OURS: &'static str = "name a run folder, or a generator.safetensors that gan train wrote";
+
+    fn architecture(&self) -> (&str, &[usize], &[Layer]) {
+        (&self.network, &self.input, &self.layers)
+    }
 }
 
 /// A generator's or discriminator's description and tensors.
 ///
 /// # Errors
-/// If the file cannot be read, is not a whole safetensors file, was not written by this library, or holds another network;
-/// the message says which.
+/// If the file cannot be read, is not a whole safetensors file, was not written by this library, holds another network, or holds
+/// other tensors than the described layers need; the message says which.
 pub fn read(path: &Path) -> Result<(Description, BTreeMap<String, Tensor>)> {
-    let unreadable = |e| Error::Weights { path: path.into(), problem: format!("cannot be read: {e}") };
-    from_bytes(&std::fs::read(path).map_err(unreadable)?, path)
+    file::read(path, |_| Ok(()))
+}
+
+/// A generator's or discriminator's description alone. The numbers are not read.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_description(path: &Path) -> Result<Description> {
+    file::read_description(path)
 }
 
 /// Reads a generator's weight file and builds the generator from it, on `device`.
 ///
 /// # Errors
-/// As [`read`], and if the tensors do not fit the layer list.
+/// As [`read`], and if the file holds another network than a generator, or its layers do not fit its latent space and data.
 pub fn read_generator(path: &Path, device: &Device) -> Result<(Description, LayeredGenerator)> {
-    let (description, tensors) = read(path)?;
-    let fail = |problem: String| Error::Weights { path: path.into(), problem };
-    if description.network != "generator" {
-        return Err(fail(format!("holds a {}, a generator is needed", description.network)));
+    let (description, tensors) = file::read(path, |description| check_generator(description, path))?;
+    let Description { input, layers, latent, .. } = &description;
+    let generator =
+        LayeredGenerator::from_tensors(latent, input, layers, &tensors, device).map_err(|e| impossible(path, &e))?;
+    Ok((description, generator))
+}
+
+/// Fails where a description is none of a generator whose layers fit its latent space and data.
+fn check_generator(description: &Description, path: &Path) -> Result<()> {
+    let Description { network, input, layers, latent, data, .. } = description;
+    if network != "generator" {
+        return Err(fail(path, format!("holds a {network}, a generator is needed")));
     }
-    let Description { input, layers, latent, data, .. } = &description;
-    let made = shape::infer("generator", input, layers)
-        .map_err(|e| fail(format!("describes a network that cannot be: {e}")))?;
+    let made = shape::infer("generator", input, layers).map_err(|e| impossible(path, &e))?;
     let made = made.last().unwrap_or(input);
     if *made != data.shape {
-        return Err(fail(format!("makes samples {made:?}, but says that they are {:?}: it was changed", data.shape)));
+        let problem = format!("makes samples {made:?}, but says that they are {:?}: it was changed", data.shape);
+        return Err(fail(path, problem));
     }
-    // The initial values are all replaced.
-    let generator = LayeredGenerator::new(latent, input, layers, Init::Glorot, &mut Rng::new(0), device)
-        .map_err(|e| fail(format!("describes a network that cannot be: {e}")))?;
-    params::load(generator.network().params(), &tensors, path)?;
-    Ok((description, generator))
+    takes_latents(input, latent).map_err(|e| impossible(path, &e))?;
+    if latent.dim > LARGEST_LATENT {
+        let problem = format!("takes latent vectors of {} numbers, expected at most {LARGEST_LATENT}", latent.dim);
+        return Err(fail(path, problem));
+    }
+    Ok(())
 }

@@ -10,6 +10,9 @@
 pub fn plain(message: &str) -> String {
     let message = message.lines().next().unwrap_or_default();
     let message = message.split(" at line ").next().unwrap_or_default();
+    if message == "recursion limit exceeded" {
+        return "lists and tables are nested too deep".into();
+    }
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if let (Some((what, _)), Some((found, known))) = (unknown(message), quoted.split_first()) {
         return format!("{what} \"{found}\"{}", choose(found, known));

@@ -90,6 +90,70 @@ fn a_list_that_does_not_fit_names_the_layer_what_it_got_and_what_it_needs() {
 }
 
 #[test]
+fn nested_blocks_take_one_walk_and_have_a_limit() {
+    let chain = |levels: usize| {
+        let inside = r#"{"conv": 2, "kernel": 1}"#.to_string();
+        (0..levels).fold(inside, |inside, _| format!(r#"{{"residual": [{inside}, "relu"]}}"#))
+    };
+    let most = gan_core::layer::MOST_NESTED;
+    // Walked anew on each level, these would take hours.
+    let list: Vec<Layer> = serde_json::from_str(&format!("[{}]", vec![chain(most); 50].join(","))).unwrap();
+    let summary = Summary::new("d", &[2, 4, 4], &list).unwrap();
+    assert_eq!(summary.totals(), (50 * 6, 0, 50 * 4 * 16));
+    let network =
+        Network::new("d", &[2, 4, 4], &list, Init::He, Reuse::Never, &mut Rng::new(1), test_device()).unwrap();
+    assert_eq!(network.params().len(), 100);
+    assert_eq!(network.params()[0].name, format!("main.0{}.weight", ".body.0".repeat(most)));
+
+    for levels in [most + 1, 60] {
+        let error = serde_json::from_str::<Vec<Layer>>(&format!("[{}]", chain(levels))).unwrap_err().to_string();
+        assert!(error.contains("at most 16 deep"), "{error}");
+    }
+    assert!(serde_json::from_str::<Vec<Layer>>(&r#"[{"residual": "#.repeat(100_000)).is_err());
+    // Lists made in Rust pass no parser.
+    let inner = list[0].clone();
+    let block = gan_core::layer::Residual { residual: vec![inner], skip: vec![] };
+    let error = shape::infer("d", &[2, 4, 4], &[Layer::Residual(block)]).unwrap_err().to_string();
+    assert!(error.contains("d layer 0 ({ residual = … })") && error.contains("at most 16 deep"), "{error}");
+}
+
+#[test]
+fn numbers_beyond_any_memory_end_in_words() {
+    let huge = usize::MAX;
+    for (input, text) in [
+        (vec![1, 4, 4], r#"[{ bilinear = 1048576 }, { bilinear = 1048576 }, { bilinear = 1048576 }]"#.to_string()),
+        (vec![1, 4, 4], r#"[{ upsample = [1048576, 1048576] }]"#.into()),
+        (vec![1, 65536, 1], "[{ bilinear = [2, 1] }]".into()),
+        (vec![1, 65536, 1], "[{ blur_pool = 1 }]".into()),
+        (vec![8, 512, 512], "[{ attention = 8 }]".into()),
+        (vec![1, 4, 4], r#"[{ conv = 1048577, kernel = 1048576, padding = 1048576 }]"#.into()),
+        (vec![1, 4, 4], format!("[{{ conv = {}, kernel = 1 }}]", i64::MAX)),
+        (vec![1, 4, 4], format!("[{{ conv = 1, kernel = 1, stride = {0}, dilation = {0} }}]", i64::MAX)),
+        (
+            vec![1, 4, 4],
+            format!("[{{ conv_transpose = 1, kernel = {0}, stride = {0}, padding = \"same\" }}]", i64::MAX),
+        ),
+        (vec![4], format!("[{{ dense = {} }}]", i64::MAX)),
+        (vec![4], format!("[{{ auxiliary = {} }}]", i64::MAX)),
+        (vec![4], format!("[{{ concat_class = {} }}]", i64::MAX)),
+        (vec![4], format!("[{{ reshape = [{0}, {0}, {0}] }}]", i64::MAX)),
+        (vec![4], format!("[{{ reshape = [4{}] }}]", ", 1".repeat(1000))),
+        (vec![huge, huge, huge], r#"["tanh"]"#.into()),
+        (vec![1 << 31], r#"["tanh"]"#.into()),
+        (vec![1; 1_000_000], r#"["tanh"]"#.into()),
+        (vec![2, 2], r#"["tanh"]"#.into()),
+        (vec![], r#"["tanh"]"#.into()),
+    ] {
+        let error = shape::infer("g", &input, &layers(&text)).unwrap_err().to_string();
+        assert!(error.len() < 1000, "{}", error.len());
+    }
+    // What fits is counted without overflow.
+    let list = layers(&format!("[{}]", vec!["{ attention = 8 }"; 40].join(",")));
+    let (trained, ..) = Summary::new("g", &[64, 128, 128], &list).unwrap().totals();
+    assert_eq!(trained, 40 * (8 * 64 * 2 + 32 * 64 * 2 + 1));
+}
+
+#[test]
 fn names_and_shapes_are_pytorchs() {
     let network =
         Network::new("g", &[100], &layers(KERAS), Init::Glorot, Reuse::Never, &mut Rng::new(1), test_device()).unwrap();
@@ -225,6 +289,51 @@ fn a_weight_file_alone_brings_the_generator_back() {
         g.forward(&z, &mut Pass::eval()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
     assert_eq!(run(&g), run(&again));
+}
+
+/// A weight file without tensors that describes a network.
+fn file_without_tensors(description: &Description) -> Vec<u8> {
+    weights::to_bytes(&[], description).unwrap()
+}
+
+#[test]
+fn a_network_is_not_built_before_its_tensors_are_known_to_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("g.safetensors");
+    let (g, mut description) = generator(1);
+    let failed = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = weights::read_generator(&path, test_device()).unwrap_err().to_string();
+        for other in [
+            weights::read(&path).unwrap_err(),
+            weights::read_description(&path).unwrap_err(),
+            weights::from_bytes::<Description>(bytes, &path).unwrap_err(),
+        ] {
+            assert_eq!(other.to_string(), error);
+        }
+        error
+    };
+    let missing = failed(&file_without_tensors(&description));
+    let words = "has no tensor \"main.0.weight\" (nor \"main.0.bias\", \"main.2.weight\", \"main.2.bias\", \"main.3.weight\" and 5 more)";
+    assert!(missing.contains(words), "{missing}");
+    let list = layers("[{ dense = 196, bias = false }, { reshape = [1, 14, 14] }]");
+    let narrow = Description { layers: list, ..description.clone() };
+    let narrow = failed(&weights::to_bytes(&g.params(), &narrow).unwrap());
+    let words = "tensor \"main.0.weight\" is [6272, 100], the network's layer list needs [196, 100]";
+    assert!(narrow.contains(words), "{narrow}");
+    // Four gigabytes of parameters, and none in the file.
+    description.layers = layers("[{ dense = 10000000 }]");
+    description.data.shape = vec![10_000_000];
+    let large = failed(&file_without_tensors(&description));
+    assert!(large.contains("has no tensor \"main.0.weight\" (nor \"main.0.bias\")"), "{large}");
+    // A latent space that nothing could be drawn from.
+    let latent = Latent { dim: 1 << 30, ..description.latent };
+    let shape = vec![1 << 30];
+    let data = DataDescription { shape: shape.clone(), ..description.data.clone() };
+    let wide = Description { latent, input: shape, data, layers: layers("[\"tanh\"]"), ..description };
+    std::fs::write(&path, file_without_tensors(&wide)).unwrap();
+    let error = weights::read_generator(&path, test_device()).unwrap_err().to_string();
+    assert!(error.contains("latent vectors of 1073741824 numbers") && error.contains("at most 1048576"), "{error}");
 }
 
 #[test]

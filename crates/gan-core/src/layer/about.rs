@@ -2,6 +2,10 @@
 
 use super::Layer;
 
+/// How deep residual blocks may stand in each other. Networks in the literature nest two or three; every walk over a list is
+/// recursive, and this is what bounds it.
+pub const MOST_NESTED: usize = 16;
+
 impl Layer {
     /// The layers inside a residual block.
     pub fn inner(&self) -> impl Iterator<Item = &Layer> {
@@ -10,6 +14,12 @@ impl Layer {
             _ => (&[][..], &[][..]),
         };
         body.iter().chain(skip)
+    }
+
+    /// Whether more than `limit` residual blocks stand in each other here, itself counted. Looks no deeper than that.
+    pub(crate) fn nests_deeper_than(&self, limit: usize) -> bool {
+        let deeper = |limit: usize| self.inner().any(|layer| layer.nests_deeper_than(limit));
+        matches!(self, Self::Residual(_)) && limit.checked_sub(1).is_none_or(deeper)
     }
 
     /// The number of classes that it takes, where it takes any.
@@ -26,20 +36,21 @@ impl Layer {
     /// The same layer, and all inside it, with every kernel divided by its largest singular value.
     #[must_use]
     pub fn with_spectral_norm(mut self) -> Self {
-        match &mut self {
+        self.add_spectral_norm();
+        self
+    }
+
+    fn add_spectral_norm(&mut self) {
+        match self {
             Self::Dense(l) => l.spectral_norm = true,
             Self::Conv(l) => l.spectral_norm = true,
             Self::ConvTranspose(l) => l.spectral_norm = true,
             Self::Attention(l) => l.spectral_norm = true,
             Self::Projection(l) => l.spectral_norm = true,
             Self::Auxiliary(l) => l.spectral_norm = true,
-            Self::Residual(l) => {
-                let all = l.residual.iter_mut().chain(&mut l.skip);
-                all.for_each(|layer| *layer = layer.clone().with_spectral_norm());
-            }
+            Self::Residual(l) => l.residual.iter_mut().chain(&mut l.skip).for_each(Self::add_spectral_norm),
             _ => {}
         }
-        self
     }
 
     /// What its kernel's initial values are multiplied by, where it says so.

@@ -1,6 +1,6 @@
 //! How a layer and its settings are read from TOML or JSON, with messages that a preset's writer understands.
 
-use super::{Layer, NAMES, Pad, PadRule, Pair, TABLES};
+use super::{Layer, MOST_NESTED, NAMES, Pad, PadRule, Pair, TABLES};
 use crate::wording::{choose, plain};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -46,8 +46,22 @@ fn numbers(value: &Value) -> Option<Vec<usize>> {
 
 impl<'de> Deserialize<'de> for Layer {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        parse(Value::deserialize(d)?).map_err(D::Error::custom)
+        let found = Value::deserialize(d)?;
+        // Before anything that goes into the blocks: what follows takes each level's table apart anew.
+        if nests_deeper_than(&found, MOST_NESTED) {
+            let problem =
+                format!("layer \"residual\": blocks may be nested at most {MOST_NESTED} deep: make the list flatter");
+            return Err(D::Error::custom(problem));
+        }
+        parse(found).map_err(D::Error::custom)
     }
+}
+
+/// Whether more than `limit` residual blocks stand in each other in what was written. Looks no deeper than that.
+fn nests_deeper_than(written: &Value, limit: usize) -> bool {
+    let lists = ["residual", "skip"].into_iter().filter_map(|key| written.get(key)?.as_array());
+    let deeper = |limit: usize| lists.flatten().any(|layer| nests_deeper_than(layer, limit));
+    written.get("residual").is_some() && limit.checked_sub(1).is_none_or(deeper)
 }
 
 fn parse(value: Value) -> Result<Layer, String> {

@@ -1,6 +1,6 @@
 //! What comes out of newer layers.
 
-use super::{Shape, image, infer};
+use super::{Shape, image};
 use crate::layer::Layer;
 
 /// The shape after one layer, or what the layer needs instead.
@@ -25,10 +25,10 @@ pub(super) fn after(layer: &Layer, shape: &[usize]) -> Result<Shape, String> {
         Layer::Bilinear(l) => {
             let (c, h, w) = image(shape)?;
             let [down, across] = l.bilinear.get();
-            if down * across == 0 {
+            if down == 0 || across == 0 {
                 return Err("factors of at least 1".into());
             }
-            return Ok(vec![c, h * down, w * across]);
+            return Ok(vec![c, h.saturating_mul(down), w.saturating_mul(across)]);
         }
         Layer::PixelShuffle(l) => {
             let (c, h, w) = image(shape)?;
@@ -36,7 +36,7 @@ pub(super) fn after(layer: &Layer, shape: &[usize]) -> Result<Shape, String> {
             if s == 0 || s > 64 || !c.is_multiple_of(s * s) {
                 return Err("a factor s whose square divides the channels".into());
             }
-            return Ok(vec![c / (s * s), h * s, w * s]);
+            return Ok(vec![c / (s * s), h.saturating_mul(s), w.saturating_mul(s)]);
         }
         Layer::BlurPool(l) => {
             let (c, h, w) = image(shape)?;
@@ -50,24 +50,12 @@ pub(super) fn after(layer: &Layer, shape: &[usize]) -> Result<Shape, String> {
             if l.minibatch_std < 2 {
                 return Err("groups of at least 2 samples".into());
             }
-            return Ok([&[shape[0] + 1], &shape[1..]].concat());
+            return Ok([&[shape[0].saturating_add(1)], &shape[1..]].concat());
         }
         Layer::Attention(l) => {
             let (c, ..) = image(shape)?;
             divides(l.attention, c, "a reduction")?;
             divides(2, c, "halves")?;
-        }
-        Layer::Residual(l) => {
-            if l.residual.is_empty() {
-                return Err("at least one layer in residual".into());
-            }
-            let ends = [("residual", &l.residual), ("skip", &l.skip)].map(|(name, list)| end(name, shape, list));
-            let [body, skip] = ends;
-            let (body, skip) = (body?, skip?);
-            if body != skip {
-                return Err(format!("both ways to make the same, but residual makes {body:?} and skip {skip:?}"));
-            }
-            return Ok(body);
         }
         Layer::ConcatClass(l) => {
             classes(l.concat_class)?;
@@ -76,8 +64,8 @@ pub(super) fn after(layer: &Layer, shape: &[usize]) -> Result<Shape, String> {
                 return Err("an embedding of at least 1".into());
             }
             return match shape {
-                [f] => Ok(vec![f + more]),
-                [c, h, w] => Ok(vec![c + more, *h, *w]),
+                [f] => Ok(vec![f.saturating_add(more)]),
+                [c, h, w] => Ok(vec![c.saturating_add(more), *h, *w]),
                 _ => Err("a vector [features] or an image [channels, height, width]".into()),
             };
         }
@@ -94,11 +82,6 @@ pub(super) fn after(layer: &Layer, shape: &[usize]) -> Result<Shape, String> {
         _ => {}
     }
     Ok(shape.to_vec())
-}
-
-fn end(name: &str, shape: &[usize], list: &[Layer]) -> Result<Shape, String> {
-    let shapes = infer(name, shape, list).map_err(|error| format!("layers inside that fit ({error})"))?;
-    Ok(shapes.last().cloned().unwrap_or_else(|| shape.to_vec()))
 }
 
 fn above_zero(eps: f64) -> Result<(), String> {

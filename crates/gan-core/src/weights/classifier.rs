@@ -2,11 +2,8 @@
 
 use super::file::{self, Describe};
 use crate::error::{Error, Result};
-use crate::init::Init;
 use crate::layer::Layer;
 use crate::network::Network;
-use crate::params;
-use crate::rng::Rng;
 use candle_core::Device;
 use gan_kernels::chain::Reuse;
 use serde::{Deserialize, Serialize};
@@ -54,6 +51,10 @@ impl Describe for Classifier {
     const NETWORKS: &'static [&'static str] = &["classifier"];
     const NAME_OURS: &'static str =
         "name the weight file of a classifier, whose metadata says network = \"classifier\"";
+
+    fn architecture(&self) -> (&str, &[usize], &[Layer]) {
+        ("classifier", &self.input, &self.layers)
+    }
 }
 
 /// Builds the classifier in a weight file's `bytes` on `device`; `path` is for messages.
@@ -62,21 +63,18 @@ impl Describe for Classifier {
 /// As [`super::read`], and if the tensors do not fit the layer list, or the layer list the classes.
 pub fn from_bytes(bytes: &[u8], path: &Path, device: &Device) -> Result<(Classifier, Network)> {
     let (description, tensors) = file::from_bytes::<Classifier>(bytes, path)?;
-    let fail = |problem: String| Error::Weights { path: path.into(), problem };
-    let impossible = |e: Error| fail(format!("describes a network that cannot be: {e}"));
+    let impossible = |e: Error| file::impossible(path, &e);
     let Classifier { input, layers, classes, features_before, .. } = &description;
-    // The initial values are all replaced.
-    let network =
-        Network::new("classifier", input, layers, Init::Glorot, Reuse::UntilChanged, &mut Rng::new(0), device)
-            .map_err(impossible)?;
+    let network = Network::from_tensors("classifier", input, layers, &tensors, Reuse::UntilChanged, device)
+        .map_err(impossible)?;
     if network.output() != [classes.len()] {
         let made = network.output();
-        return Err(fail(format!("makes logits {made:?}, but names {} classes: it was changed", classes.len())));
+        let problem = format!("makes logits {made:?}, but names {} classes: it was changed", classes.len());
+        return Err(file::fail(path, problem));
     }
     let network = match features_before {
         Some(layer) => network.with_features_before(*layer).map_err(impossible)?,
         None => network,
     };
-    params::load(network.params(), &tensors, path)?;
     Ok((description, network))
 }

@@ -2,13 +2,20 @@
 
 use super::FORMAT;
 use crate::error::{Error, Result, bare};
-use crate::params::{self, Param};
+use crate::layer::Layer;
+use crate::memory;
+use crate::params::{self, Param, TensorInfo};
+use crate::shape;
 use crate::wording::plain;
+use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
+use safetensors::tensor::{Metadata, SafeTensorError};
+use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 const KEY: &str = "gan";
@@ -20,6 +27,9 @@ pub trait Describe: Serialize + DeserializeOwned {
 
     /// Which file to name instead of one that is none of ours.
     const NAME_OURS: &'static str;
+
+    /// The network's name for messages, the shape of one input without the batch, and the layer list.
+    fn architecture(&self) -> (&str, &[usize], &[Layer]);
 }
 
 /// The bytes of a weight file with `params` and `description`: the same for the same numbers.
@@ -40,31 +50,158 @@ pub fn to_bytes(params: &[Param], description: &impl Describe) -> Result<Vec<u8>
 /// The description and tensors in a weight file's `bytes`; `path` is for messages.
 ///
 /// # Errors
-/// If they are not a whole safetensors file, were not written by this library, or hold another network; the message says
-/// which.
+/// If they are not a whole safetensors file, were not written by this library, hold another network, or hold other tensors than
+/// the described layers need; the message says which. The numbers are looked at last.
 pub fn from_bytes<D: Describe>(bytes: &[u8], path: &Path) -> Result<(D, BTreeMap<String, Tensor>)> {
-    let fail = |problem: String| Error::Weights { path: path.into(), problem };
-    let damaged = |e: String| fail(format!("is damaged ({e}): copy it or make it again"));
+    let length = header_length(bytes, bytes.len() as u64).map_err(|e| broken::<D>(path, &e))?;
+    let header = Header::parse(&bytes[PREFIX..PREFIX + length], bytes.len() as u64, path)?;
+    let tensors = header.tensors(bytes, path)?;
+    Ok((header.description, tensors))
+}
+
+/// The same of the file at `path`, of which nothing but the header is read until that fits and `check` has nothing against the
+/// description.
+///
+/// # Errors
+/// As [`from_bytes`], what `check` returns, and if the file cannot be read or its numbers do not fit into memory.
+pub(super) fn read<D: Describe>(
+    path: &Path,
+    check: impl FnOnce(&D) -> Result<()>,
+) -> Result<(D, BTreeMap<String, Tensor>)> {
+    let (header, mut bytes, mut file) = open::<D>(path)?;
+    check(&header.description)?;
+    // The bytes, and the tensors made of them.
+    let needed = 2 * header.metadata.data_len() as u64;
+    memory::check(needed).map_err(|e| fail(path, e.to_string()))?;
+    file.read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+    let tensors = header.tensors(&bytes, path)?;
+    Ok((header.description, tensors))
+}
+
+/// What the weight file at `path` says about itself. Its numbers are not read.
+///
+/// # Errors
+/// As [`from_bytes`], and if the file cannot be read.
+pub(super) fn read_description<D: Describe>(path: &Path) -> Result<D> {
+    Ok(open::<D>(path)?.0.description)
+}
+
+/// The file at `path` behind its header, which fits, and the bytes before that place.
+fn open<D: Describe>(path: &Path) -> Result<(Header<D>, Vec<u8>, File)> {
+    let unreadable = |e| unreadable(path, &e);
+    // Opening a pipe would wait for whoever writes into it.
+    let found = std::fs::metadata(path).map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(fail(path, format!("is not a file: {}", D::NAME_OURS)));
+    }
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut bytes = vec![];
+    file.by_ref().take(PREFIX as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    let length = header_length(&bytes, found.len()).map_err(|e| broken::<D>(path, &e))?;
+    file.by_ref().take(length as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    let header = Header::parse(&bytes[PREFIX..], found.len(), path)?;
+    Ok((header, bytes, file))
+}
+
+/// Bytes before the header, which say how long it is.
+const PREFIX: usize = 8;
+
+/// No header is longer: what safetensors takes.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+/// The length of the header of a file that begins with `first` and has `length` bytes.
+fn header_length(first: &[u8], length: u64) -> std::result::Result<usize, SafeTensorError> {
+    let first = first.first_chunk::<PREFIX>().ok_or(SafeTensorError::HeaderTooSmall)?;
+    match u64::from_le_bytes(*first) {
+        n if n > LONGEST_HEADER => Err(SafeTensorError::HeaderTooLarge),
+        n if n + PREFIX as u64 > length => Err(SafeTensorError::InvalidHeaderLength),
+        n => Ok(n as usize),
+    }
+}
+
+/// Everything in a weight file but the numbers.
+struct Header<D> {
+    description: D,
+    metadata: Metadata,
+    /// The parameters of the described layers.
+    params: Vec<(String, Vec<usize>)>,
+}
+
+impl<D: Describe> Header<D> {
+    /// Reads the header `json` of the file at `path`, which has `length` bytes, and compares the tensors that it announces with
+    /// those that the described layers need. Nothing is allocated for either.
+    fn parse(json: &[u8], length: u64, path: &Path) -> Result<Self> {
+        let broken = |e| broken::<D>(path, &e);
+        let metadata: Metadata =
+            serde_json::from_slice(json).map_err(|e| broken(SafeTensorError::InvalidHeaderDeserialization(e)))?;
+        if (PREFIX + json.len()) as u64 + metadata.data_len() as u64 != length {
+            return Err(broken(SafeTensorError::MetadataIncompleteBuffer));
+        }
+        let description: D = description(&metadata, path)?;
+        let (network, input, layers) = description.architecture();
+        let inferred = shape::infer_layers(network, input, layers).map_err(|e| impossible(path, &e))?;
+        let mut params = vec![];
+        shape::each_param(&inferred, "main", &mut |name, param| params.push((name, param.1.clone())));
+        let found = metadata.tensors().into_iter().map(|(name, info)| (name, announced(info))).collect();
+        params::check(&params, &found, path)?;
+        Ok(Self { description, metadata, params })
+    }
+
+    /// The tensors that the described layers need, out of the whole file's `bytes`.
+    fn tensors(&self, bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Tensor>> {
+        let file = SafeTensors::deserialize(bytes).map_err(|e| broken::<D>(path, &e))?;
+        let tensor = |(name, _): &(String, Vec<usize>)| {
+            Ok((name.clone(), file.tensor(name).map_err(candle_core::Error::from)?.load(&Device::Cpu)?))
+        };
+        let all = self.params.iter().map(tensor).collect::<candle_core::Result<_>>();
+        all.map_err(|e| damaged(path, &bare(&e).to_string()))
+    }
+}
+
+/// The description in a header.
+fn description<D: Describe>(metadata: &Metadata, path: &Path) -> Result<D> {
     let ours = D::NAME_OURS;
-    let broken = |e| fail(format!("is not a whole safetensors file ({e}): it is cut off, or of another kind; {ours}"));
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
-    let json = header.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
-        fail(format!(
-            "was not written by gan: its metadata lacks the key \"{KEY}\", which holds the layer list; {ours}"
-        ))
+    let json = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
+        let problem = "was not written by gan: its metadata lacks the key \"gan\", which holds the layer list";
+        fail(path, format!("{problem}; {ours}"))
     })?;
-    let metadata = |e: serde_json::Error| damaged(format!("its metadata: {}", plain(&e.to_string())));
+    let metadata = |e: serde_json::Error| damaged(path, &format!("its metadata: {}", plain(&e.to_string())));
     let Version { format, network } = serde_json::from_str(json).map_err(metadata)?;
     if format > FORMAT {
-        return Err(fail(format!("has format {format}, this version reads {FORMAT}: use a newer gan")));
+        return Err(fail(path, format!("has format {format}, this version reads {FORMAT}: use a newer gan")));
     }
     if let Some(other) = network.filter(|network| !D::NETWORKS.contains(&network.as_str())) {
-        return Err(fail(format!("holds a {other}, a {} is needed: {ours}", D::NETWORKS.join(" or a "))));
+        return Err(fail(path, format!("holds a {other}, a {} is needed: {ours}", D::NETWORKS.join(" or a "))));
     }
-    let description = serde_json::from_str(json).map_err(metadata)?;
-    let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu);
-    let tensors = tensors.map_err(|e| damaged(bare(&e).to_string()))?;
-    Ok((description, tensors.into_iter().collect()))
+    serde_json::from_str(json).map_err(metadata)
+}
+
+/// A tensor as a header announces it.
+fn announced(info: &safetensors::tensor::TensorInfo) -> TensorInfo {
+    let float = matches!(info.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64);
+    TensorInfo { shape: info.shape.clone(), not_float: (!float).then(|| format!("{:?}", info.dtype)) }
+}
+
+pub(super) fn fail(path: &Path, problem: String) -> Error {
+    Error::Weights { path: path.into(), problem }
+}
+
+/// A description whose layers do not fit together.
+pub(super) fn impossible(path: &Path, error: &Error) -> Error {
+    fail(path, format!("describes a network that cannot be: {error}"))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    fail(path, format!("cannot be read: {error}"))
+}
+
+fn damaged(path: &Path, problem: &str) -> Error {
+    fail(path, format!("is damaged ({problem}): copy it or make it again"))
+}
+
+fn broken<D: Describe>(path: &Path, error: &SafeTensorError) -> Error {
+    let problem = format!("is not a whole safetensors file ({error}): it is cut off, or of another kind");
+    fail(path, format!("{problem}; {}", D::NAME_OURS))
 }
 
 /// What every description has.
