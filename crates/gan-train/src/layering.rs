@@ -55,8 +55,25 @@ fn text(bytes: Vec<u8>) -> Option<String> {
     }
 }
 
+/// Tables and lists in each other beyond this are taken for a mistake. Whatever walks over them is recursive; networks of the
+/// deepest residual blocks that there may be stay below it.
+const DEEPEST: usize = 64;
+
+const TOO_DEEP: &str = "has tables and lists nested more than 64 deep: no setting is";
+
+/// Whether more than `limit` tables and lists stand in each other. Looks no deeper than that.
+fn nests_deeper_than(value: &Value, limit: usize) -> bool {
+    let inside: Box<dyn Iterator<Item = &Value>> = match value {
+        Value::Table(table) => Box::new(table.values()),
+        Value::Array(list) => Box::new(list.iter()),
+        _ => return false,
+    };
+    let mut inside = inside;
+    limit.checked_sub(1).is_none_or(|limit| inside.any(|value| nests_deeper_than(value, limit)))
+}
+
 fn parse(text: &str) -> std::result::Result<Table, String> {
-    text.parse::<Table>().map_err(|e| {
+    let table = text.parse::<Table>().map_err(|e| {
         let said = e.to_string();
         let line = e.span().and_then(|span| text.get(..span.start)).map_or(0, |before| before.matches('\n').count());
         let line = text.lines().nth(line).unwrap_or_default();
@@ -66,7 +83,11 @@ fn parse(text: &str) -> std::result::Result<Table, String> {
             ""
         };
         format!("is not TOML: {}{path}", said.trim_end().trim_start_matches("TOML parse error "))
-    })
+    })?;
+    if table.values().any(|value| nests_deeper_than(value, DEEPEST)) {
+        return Err(TOO_DEEP.into());
+    }
+    Ok(table)
 }
 
 /// The most parts that a path to a setting may have; the deepest that there are have five.
@@ -94,6 +115,9 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     }
     let plain = || Value::String(value.into());
     let read = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+    if read.as_ref().is_some_and(|value| nests_deeper_than(value, DEEPEST)) {
+        return wrong(TOO_DEEP);
+    }
     let value = match read {
         Some(text @ Value::String(_)) => text,
         Some(other) if !takes_text(path) => other,

@@ -7,6 +7,7 @@ use gan_core::{Init, Labels, Layer, family, shape};
 mod data;
 mod judging;
 mod loss;
+mod memory;
 mod seen;
 
 pub(crate) use data::only_of_its_set;

@@ -78,7 +78,7 @@ impl Trainer {
     /// Builds the plan's networks and opens its data.
     ///
     /// # Errors
-    /// If the data cannot be opened or does not fit the plan.
+    /// If the data cannot be opened or does not fit the plan, or training certainly needs more memory than there is.
     pub fn new(plan: Plan, device: &Device) -> Result<Self> {
         let (seed, precision) = (plan.config().train.seed, plan.config().train.precision);
         if precision != Precision::F32 && !device.is_cpu() {
@@ -88,6 +88,12 @@ impl Trainer {
         let precision = precision.into();
         let loader = data::loader(&plan, data::open(&plan)?)?;
         statistics::check(&plan, &loader, 1)?;
+        if device.is_cpu() {
+            let sampling = loader.position().sampling;
+            let repeats = sampling.order == gan_data::Order::WithReplacement;
+            let batch = if repeats { sampling.batch } else { sampling.batch.min(sampling.len) };
+            plan.check_memory(batch / gan_comm::launch::processes().unwrap_or(1))?;
+        }
         let mut rng = Rng::stream(seed, "generator");
         let Architecture { input, layers, init } = &plan.generator;
         let generator = LayeredGenerator::new(&plan.config().latent, input, layers, *init, &mut rng, device)?;
