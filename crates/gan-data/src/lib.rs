@@ -21,6 +21,7 @@
 //! - [`sampler`]: which images make batch number b;
 //! - [`loader`]: batches, one after the other, made ahead of time by threads;
 //! - [`fetch`]: data sets from the Hugging Face Hub, with the feature `hub`;
+//! - [`npy`]: arrays in NumPy's format;
 //! - [`error`]: what can go wrong.
 //!
 //! Within the loader, `batch` makes one batch, `share` is a process's part of it, `windows` is the order of very many images, and `workers` runs the threads.
@@ -51,6 +52,7 @@ pub mod images;
 pub mod loader;
 pub mod made;
 pub mod mnist;
+pub mod npy;
 pub mod pack;
 pub mod points;
 pub mod resized;

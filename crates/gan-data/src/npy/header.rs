@@ -1,0 +1,234 @@
+//! The header of a `.npy` file: a Python dictionary that says number type, order and shape, parsed once and completely.
+
+use std::fmt;
+
+/// More sides than NumPy's arrays can have.
+const MOST_SIDES: usize = 64;
+/// How much of somebody else's text is repeated in a message.
+const SHOWN: usize = 40;
+
+/// The type of an array's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// Floating point of 2, 4 or 8 bytes.
+    Float(usize),
+    /// Whole numbers of 1, 2, 4 or 8 bytes, with a sign.
+    Signed(usize),
+    /// Whole numbers of 1, 2, 4 or 8 bytes, without a sign.
+    Unsigned(usize),
+    /// True and false, a byte each.
+    Bool,
+}
+
+impl Numbers {
+    /// Bytes a number.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Float(size) | Self::Signed(size) | Self::Unsigned(size) => size,
+            Self::Bool => 1,
+        }
+    }
+
+    /// The number that `bytes`, as many as [`size`](Self::size) says, stand for, as the nearest float32.
+    pub(super) fn read(self, bytes: &[u8], is_big_endian: bool) -> f32 {
+        let mut word = [0; 8];
+        let little = &mut word[..bytes.len()];
+        little.copy_from_slice(bytes);
+        if is_big_endian {
+            little.reverse();
+        }
+        let bits = u64::from_le_bytes(word);
+        let unused = 64 - 8 * bytes.len() as u32;
+        match self {
+            Self::Float(2) => half(bits as u16),
+            Self::Float(4) => f32::from_bits(bits as u32),
+            Self::Float(_) => f64::from_bits(bits) as f32,
+            Self::Signed(_) => (((bits << unused) as i64) >> unused) as f32,
+            Self::Unsigned(_) => bits as f32,
+            Self::Bool => f32::from(u8::from(bits != 0)),
+        }
+    }
+
+    /// The type that NumPy writes as, for example, `f4`.
+    fn of(kind: char, size: usize) -> Option<Self> {
+        match (kind, size) {
+            ('f', 2 | 4 | 8) => Some(Self::Float(size)),
+            ('i', 1 | 2 | 4 | 8) => Some(Self::Signed(size)),
+            ('u', 1 | 2 | 4 | 8) => Some(Self::Unsigned(size)),
+            ('b', 1) => Some(Self::Bool),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Numbers {
+    /// As NumPy calls it: `float32`, `uint8`, `bool`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Float(size) => write!(f, "float{}", 8 * size),
+            Self::Signed(size) => write!(f, "int{}", 8 * size),
+            Self::Unsigned(size) => write!(f, "uint{}", 8 * size),
+            Self::Bool => write!(f, "bool"),
+        }
+    }
+}
+
+/// A float16 as a float32, exactly.
+fn half(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+    match (exponent, fraction != 0.0) {
+        (0, _) => sign * fraction * 2f32.powi(-24),
+        (31, false) => sign * f32::INFINITY,
+        (31, true) => f32::NAN,
+        _ => sign * (1024.0 + fraction) * 2f32.powi(exponent - 25),
+    }
+}
+
+/// What a header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub numbers: Numbers,
+    pub is_big_endian: bool,
+    /// Whether the first index is the fastest.
+    pub is_fortran: bool,
+    pub shape: Vec<usize>,
+}
+
+/// What is wrong with a header.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub what: &'static str,
+    pub found: String,
+    pub expected: String,
+    pub advice: String,
+}
+
+impl Header {
+    /// Reads a text such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`: each key once, in any order, and no other.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let mut rest = Text(text.trim());
+        let mut numbers = None;
+        let mut is_fortran = None;
+        let mut shape = None;
+        rest.take("{").ok_or_else(|| damaged(text))?;
+        while rest.take("}").is_none() {
+            let key = rest.string().filter(|_| rest.take(":").is_some()).ok_or_else(|| damaged(text))?;
+            let is_new = match key {
+                "descr" => numbers.replace(rest.numbers().ok_or_else(|| damaged(text))??).is_none(),
+                "fortran_order" => is_fortran.replace(rest.truth().ok_or_else(|| damaged(text))?).is_none(),
+                "shape" => shape.replace(rest.shape().ok_or_else(|| damaged(text))?).is_none(),
+                other => return Err(key_problem(format!("the key '{}'", shown(other)))),
+            };
+            if !is_new {
+                return Err(key_problem(format!("the key '{key}' twice")));
+            }
+            if rest.take(",").is_none() && !rest.0.starts_with('}') {
+                return Err(damaged(text));
+            }
+        }
+        if !rest.0.is_empty() {
+            return Err(damaged(text));
+        }
+        let missing = |key: &str| key_problem(format!("no key '{key}'"));
+        let (numbers, is_big_endian) = numbers.ok_or_else(|| missing("descr"))?;
+        let is_fortran = is_fortran.ok_or_else(|| missing("fortran_order"))?;
+        let shape = shape.ok_or_else(|| missing("shape"))?;
+        Ok(Self { numbers, is_big_endian, is_fortran, shape })
+    }
+}
+
+fn key_problem(found: String) -> Problem {
+    let expected = "the keys 'descr', 'fortran_order' and 'shape', each once".into();
+    Problem { what: "damaged .npy header", found, expected, advice: "write the file again with numpy.save".into() }
+}
+
+fn damaged(text: &str) -> Problem {
+    let expected = "a dictionary such as {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }".into();
+    let advice = "write the file again with numpy.save".into();
+    Problem { what: "damaged .npy header", found: shown(text), expected, advice }
+}
+
+/// The beginning of somebody else's text.
+fn shown(text: &str) -> String {
+    let start: String = text.trim().chars().take(SHOWN).collect();
+    let dots = if start.len() < text.trim().len() { " …" } else { "" };
+    format!("{}{dots}", start.escape_debug())
+}
+
+/// What is still to be read; every reader takes the space behind what it read too.
+struct Text<'a>(&'a str);
+
+impl<'a> Text<'a> {
+    fn take(&mut self, token: &str) -> Option<()> {
+        self.0 = self.0.strip_prefix(token)?.trim_start();
+        Some(())
+    }
+
+    /// Text between single or double quotes, without escapes, which no header needs.
+    fn string(&mut self) -> Option<&'a str> {
+        let quote = self.0.chars().next().filter(|c| ['\'', '"'].contains(c))?;
+        let (text, rest) = self.0[1..].split_once(quote)?;
+        self.0 = rest.trim_start();
+        (!text.contains('\\')).then_some(text)
+    }
+
+    fn truth(&mut self) -> Option<bool> {
+        let is_true = self.take("True").map(|()| true);
+        is_true.or_else(|| self.take("False").map(|()| false))
+    }
+
+    /// The type of the numbers and whether they are big-endian; or why they are not ones that can be read.
+    fn numbers(&mut self) -> Option<Result<(Numbers, bool), Problem>> {
+        if self.0.starts_with('[') {
+            return Some(Err(not_numbers("a structured array, with named fields", "save one field, e.g. x['name']")));
+        }
+        let text = self.string()?;
+        let (order, rest) = match text.chars().next()? {
+            order @ ('<' | '>' | '|' | '=') => (order, &text[1..]),
+            _ => ('=', text),
+        };
+        let kind = rest.chars().next()?;
+        let size = rest[kind.len_utf8()..].parse::<usize>().ok();
+        if let Some(numbers) = size.and_then(|size| Numbers::of(kind, size)) {
+            return Some(Ok((numbers, order == '>')));
+        }
+        let shown = shown(text);
+        Some(Err(match kind {
+            'O' => not_numbers(
+                "an array of Python objects, which is a pickle inside",
+                "make one array of numbers, e.g. by np.stack, and save it with np.save",
+            ),
+            'c' => not_numbers(&format!("complex numbers ({shown})"), "save x.real, or x.imag"),
+            'U' | 'S' | 'a' => not_numbers(&format!("text ({shown})"), "save numbers"),
+            'M' | 'm' => not_numbers(&format!("dates or times ({shown})"), "save numbers"),
+            _ => not_numbers(&format!("the type {shown}"), "save x.astype('f4')"),
+        }))
+    }
+
+    /// `()`, `(3,)`, `(3, 4)`. Python 2 wrote an L behind long numbers.
+    fn shape(&mut self) -> Option<Vec<usize>> {
+        self.take("(")?;
+        let mut sides = Vec::new();
+        loop {
+            if self.take(")").is_some() {
+                return Some(sides);
+            }
+            let end = self.0.find(|c: char| !c.is_ascii_digit()).filter(|end| *end > 0)?;
+            sides.push(self.0[..end].parse().ok()?);
+            self.0 = self.0[end..].trim_start();
+            self.take("L");
+            let has_comma = self.take(",").is_some();
+            // (3) is a number in brackets, not a shape.
+            let ends_well = self.0.starts_with(')') && sides.len() > 1;
+            if sides.len() > MOST_SIDES || !(has_comma || ends_well) {
+                return None;
+            }
+        }
+    }
+}
+
+fn not_numbers(found: &str, advice: &str) -> Problem {
+    let expected = "floating point or whole numbers, e.g. float32".into();
+    Problem { what: "not an array of numbers", found: found.into(), expected, advice: advice.into() }
+}

@@ -1,0 +1,316 @@
+//! Files as NumPy writes them, written here byte by byte; files that promise what they do not hold; and every layout read back.
+
+use super::*;
+use proptest::prelude::*;
+
+/// A `.npy` file of version 1 with this dictionary and these bytes behind it.
+fn npy(dictionary: &str, data: &[u8]) -> Vec<u8> {
+    let header = format!("{dictionary:<117}\n");
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
+}
+
+fn of(descr: &str, is_fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
+    let order = if is_fortran { "True" } else { "False" };
+    npy(&format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}"), data)
+}
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, bytes: &[u8]) -> PathBuf {
+        let path = self.0.path().join("x.npy");
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn read(&self, bytes: &[u8]) -> (Vec<usize>, Vec<f32>) {
+        let mut file = NpyFile::open(&self.write(bytes)).unwrap();
+        (file.shape().to_vec(), file.read_all().unwrap())
+    }
+
+    #[track_caller]
+    fn refused(&self, bytes: &[u8], words: &[&str]) {
+        let message = NpyFile::open(&self.write(bytes)).unwrap_err().to_string();
+        words.iter().for_each(|word| assert!(message.contains(word), "no \"{word}\" in {message}"));
+    }
+}
+
+fn f4(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[test]
+fn every_type_and_byte_order_of_numpy_is_read() {
+    let place = Place::new();
+    for (descr, bytes) in [
+        ("<f4", &[0, 0, 192, 63, 0, 0, 32, 192][..]),
+        (">f4", &[63, 192, 0, 0, 192, 32, 0, 0]),
+        ("<f2", &[0, 62, 0, 193]),
+        (">f2", &[62, 0, 193, 0]),
+        (">f8", &[63, 248, 0, 0, 0, 0, 0, 0, 192, 4, 0, 0, 0, 0, 0, 0]),
+    ] {
+        assert_eq!(place.read(&of(descr, false, "(2,)", bytes)), (vec![2], vec![1.5, -2.5]), "{descr}");
+    }
+    for (descr, bytes, values) in [
+        ("|u1", &[0, 255][..], [0.0, 255.0]),
+        ("|i1", &[128, 127], [-128.0, 127.0]),
+        ("|b1", &[0, 1], [0.0, 1.0]),
+        ("<i2", &[0xfe, 0xff, 0, 1], [-2.0, 256.0]),
+        (">u2", &[1, 0, 0xff, 0xff], [256.0, 65_535.0]),
+        ("<i4", &[0xff, 0xff, 0xff, 0xff, 7, 0, 0, 0], [-1.0, 7.0]),
+        (">i8", &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9], [-3.0, 9.0]),
+    ] {
+        assert_eq!(place.read(&of(descr, false, "(2,)", bytes)).1, values, "{descr}");
+    }
+    // The smallest subnormal, the largest number and an infinity of 16 bits.
+    let halves = place.read(&of("<f2", false, "(3,)", &[1, 0, 0xff, 0x7b, 0, 0xfc])).1;
+    assert_eq!(halves, [2f32.powi(-24), 65_504.0, f32::NEG_INFINITY]);
+}
+
+#[test]
+fn fortran_order_gives_the_same_array() {
+    // np.asfortranarray([[0, 1, 2], [3, 4, 5]])
+    let columns = f4(&[0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    let whole = Place::new().read(&of("<f4", true, "(2, 3)", &columns));
+    assert_eq!(whole, (vec![2, 3], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
+}
+
+#[test]
+fn later_versions_and_other_writers_headers_are_read() {
+    let place = Place::new();
+    let header = "{\"shape\": (2L, 1L), 'fortran_order': False, 'descr': \"<f4\"}\n";
+    for version in [2, 3] {
+        let head = [b"\x93NUMPY", &[version, 0][..], &(header.len() as u32).to_le_bytes(), header.as_bytes()].concat();
+        assert_eq!(place.read(&[head, f4(&[1.0, 2.0])].concat()), (vec![2, 1], vec![1.0, 2.0]));
+    }
+    assert_eq!(place.read(&of("<f4", false, "()", &f4(&[7.0]))), (vec![], vec![7.0]));
+    assert_eq!(place.read(&of("<f4", true, "(0, 5)", &[])), (vec![0, 5], vec![]));
+}
+
+#[test]
+fn headers_are_read_once_and_whole() {
+    let place = Place::new();
+    let data = f4(&[1.0, 2.0]);
+    let header = |text: &str| npy(text, &data);
+    for (text, words) in [
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'shape': (200000000000,)}", "'shape' twice"),
+        ("{'shape': (2,), 'descr': '<f4', 'descr': '<f4', 'fortran_order': False}", "'descr' twice"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'more': 1}", "the key 'more'"),
+        ("{'descr': '<f4', 'shape': (2,)}", "no key 'fortran_order'"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)} {'shape': (9,)}", "found {'descr'"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (2)}", "damaged .npy header"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", "damaged .npy header"),
+        ("{'descr': '<f4', 'fortran_order': 0, 'shape': (2,)}", "damaged .npy header"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", "damaged .npy header"),
+        ("{'descr': '<f4' 'fortran_order': False, 'shape': (2,)}", "damaged .npy header"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)", "damaged .npy header"),
+        ("", "damaged .npy header"),
+    ] {
+        place.refused(&header(text), &[words, "expected"]);
+    }
+    place.refused(&npy("{'descr': '\x1b[31m', 'fortran_order': False, 'shape': (1,)}", &[]), &["\\u{1b}"]);
+}
+
+#[test]
+fn a_file_must_hold_what_its_shape_says() {
+    let place = Place::new();
+    for (shape, words) in [
+        ("(3,)", "expected 12 bytes"),
+        ("(1,)", "expected 4 bytes"),
+        ("(200000000000,)", "expected 800000000000 bytes"),
+        ("(4294967296, 4294967296, 4)", "more than any file can hold"),
+        ("(0, 4294967296, 4294967296, 4)", "more than any file can hold"),
+        ("(9223372036854775807, 0)", "found 8 bytes"),
+    ] {
+        place.refused(&of("<f4", false, shape, &f4(&[1.0, 2.0])), &["found 8 bytes after the header", words]);
+    }
+    let whole = of("<f4", false, "(2,)", &f4(&[1.0, 2.0]));
+    (0..whole.len()).for_each(|end| place.refused(&whole[..end], &["x.npy: not a"]));
+    place.refused(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", &["header too long"]);
+    place.refused(b"\x93NUMPY\x09\x00\x00\x00\x00\x00", &["version 9"]);
+    let empty = place.read(&of("<f4", false, "(9223372036854775807, 0)", &[]));
+    assert!(empty.1.is_empty());
+}
+
+#[test]
+fn what_is_no_array_of_numbers_is_told_by_name() {
+    let place = Place::new();
+    place.refused(b"PK\x03\x04rest of an archive", &["a .npz holds several arrays; save one with np.save"]);
+    place.refused(b"\x80\x04\x95pickled", &["a Python pickle"]);
+    place.refused(b"", &["an empty file"]);
+    place.refused(b"not numbers, but words", &["a file of another format"]);
+    for (descr, words) in [
+        ("'|O'", "Python objects"),
+        ("'<c8'", "complex numbers"),
+        ("'<U5'", "text"),
+        ("'<M8[ns]'", "dates or times"),
+        ("'<f16'", "the type <f16"),
+        ("[('a', '<f4'), ('b', '<i4')]", "a structured array"),
+    ] {
+        place
+            .refused(&npy(&format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1,)}}"), &[0; 16]), &[words]);
+    }
+    let folder = NpyFile::open(place.0.path()).unwrap_err().to_string();
+    assert!(folder.contains("not a regular file"), "{folder}");
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_never_waited_for() {
+    let place = Place::new();
+    let pipe = place.0.path().join("pipe.npy");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let zero = place.0.path().join("zero.npy");
+    std::os::unix::fs::symlink("/dev/zero", &zero).unwrap();
+    for path in [pipe, zero] {
+        let message = NpyFile::open(&path).unwrap_err().to_string();
+        assert!(message.contains("not a regular file"), "{message}");
+    }
+}
+
+/// The numbers of 2 images `[C, H, W]`, for arrays whose layout is refused.
+fn images_message(shape: &str, count: usize) -> String {
+    let place = Place::new();
+    let path = place.write(&of("<f4", false, shape, &vec![0; 4 * count]));
+    ImageArray::open(&path, None).unwrap_err().to_string()
+}
+
+#[test]
+fn images_must_be_laid_out_as_images() {
+    for (shape, count, words) in [
+        ("(2, 4, 5, 3)", 120, "it looks like [N, H, W, C]: transpose it with x.transpose(0, 3, 1, 2)"),
+        ("(2, 28, 28, 1)", 1568, "it looks like [N, H, W, C]"),
+        ("(2, 4, 5, 4)", 160, "transparency"),
+        ("(2, 2, 4, 5)", 80, "choose 1 or 3 channels"),
+        ("(4, 5, 3)", 60, "one image [H, W, C]"),
+        ("(3, 4, 5)", 60, "one image [C, H, W]"),
+        ("(9, 4, 5)", 180, "x[:, None]"),
+        ("(0, 3, 4, 5)", 0, "there has to be an image"),
+        ("(2, 3, 0, 5)", 0, "there has to be an image"),
+        ("(5,)", 5, "four axes"),
+    ] {
+        let message = images_message(shape, count);
+        assert!(message.contains(words) && message.contains("expected [N, C, H, W]"), "{shape}: {message}");
+    }
+}
+
+/// An array `[1, 1, 1, 4]` of this type and these bytes, or why it is refused.
+fn four(descr: &str, bytes: &[u8]) -> Result<(Vec<f32>, bool), String> {
+    let place = Place::new();
+    let path = place.write(&of(descr, false, "(1, 1, 1, 4)", bytes));
+    let mut images = ImageArray::open(&path, None).map_err(|error| error.to_string())?;
+    Ok((images.read(0, 1).unwrap(), images.is_within_zero_and_one()))
+}
+
+#[test]
+fn images_are_bytes_or_numbers_from_minus_one_to_one() {
+    assert_eq!(four("|u1", &[0, 51, 204, 255]), Ok((vec![-1.0, -0.6, 0.6, 1.0], false)));
+    let whole = [-1.0, 0.25, 1.0004, 0.0];
+    assert_eq!(four("<f4", &f4(&whole)), Ok((whole.to_vec(), false)));
+    assert_eq!(four("<f4", &f4(&[0.0, 0.5, 1.0, 0.0])).map(|found| found.1), Ok(true));
+    for (descr, bytes, words) in [
+        (
+            "<f4",
+            f4(&[0.0, 17.0, 255.0, 3.0]),
+            "found numbers from 0 to 255, expected numbers from -1 to 1; they look like bytes",
+        ),
+        ("<f4", f4(&[-2.5, 0.0, 1.0, 0.0]), "found numbers from -2.5 to 1, expected numbers from -1 to 1; bring them"),
+        (
+            "<f4",
+            f4(&[0.0, f32::NAN, 1.0, 0.0]),
+            "found NaN in image 0, expected finite numbers; nothing can be measured",
+        ),
+        ("<f4", f4(&[0.0, 1.0, f32::INFINITY, 0.0]), "found inf in image 0"),
+        ("<i2", vec![0; 8], "found int16, expected floating point"),
+        ("|b1", vec![1; 4], "found bool, expected floating point"),
+    ] {
+        let message = four(descr, &bytes).unwrap_err();
+        assert!(message.contains(words), "no \"{words}\" in {message}");
+    }
+}
+
+#[test]
+fn vectors_must_have_the_length_that_is_wanted() {
+    let place = Place::new();
+    let path = place.write(&of("<f4", true, "(3, 2)", &f4(&[0.0, 2.0, 4.0, 1.0, 3.0, 5.0])));
+    let mut vectors = VectorArray::open(&path, 2).unwrap();
+    assert_eq!((vectors.len(), vectors.first(2).unwrap()), (3, vec![0.0, 1.0, 2.0, 3.0]));
+    assert_eq!(vectors.spread(2).unwrap(), [0.0, 1.0, 2.0, 3.0]);
+    let message = VectorArray::open(&path, 3).unwrap_err().to_string();
+    assert!(
+        message.contains("found an array of shape [3, 2], expected [N, 3]; it looks like its transpose"),
+        "{message}"
+    );
+    let path = place.write(&of("<f4", false, "(2, 1)", &f4(&[0.0, f32::NAN])));
+    let mut vectors = VectorArray::open(&path, 1).unwrap();
+    assert_eq!(vectors.first(1).unwrap(), [0.0]);
+    assert!(vectors.first(2).unwrap_err().to_string().contains("NaN in row 1"));
+}
+
+/// The numbers of an array of this shape, each its own place, as a file of this layout.
+fn counted(shape: &[usize], is_fortran: bool, is_big_endian: bool) -> Vec<u8> {
+    let count: usize = shape.iter().product();
+    let mut data = vec![0; 4 * count];
+    for place in 0..count {
+        // Place in C order as indices, and from them the place in the file.
+        let mut rest = place;
+        let mut indices: Vec<usize> = shape.iter().rev().map(|side| (rest % side, rest /= side).0).collect();
+        indices.reverse();
+        let strides = |order: Vec<usize>| {
+            order.iter().fold((0, 1), |(at, stride), axis| (at + indices[*axis] * stride, stride * shape[*axis])).0
+        };
+        let at =
+            if is_fortran { strides((0..shape.len()).collect()) } else { strides((0..shape.len()).rev().collect()) };
+        let value = place as f32;
+        let bytes = if is_big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+        data[4 * at..][..4].copy_from_slice(&bytes);
+    }
+    let sides: String = shape.iter().map(|side| format!("{side}, ")).collect();
+    of(if is_big_endian { ">f4" } else { "<f4" }, is_fortran, &format!("({sides})"), &data)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_layout_gives_any_rows(
+        shape in proptest::collection::vec(1usize..5, 1..5),
+        is_fortran in any::<bool>(),
+        is_big_endian in any::<bool>(),
+        picks in proptest::collection::vec(0usize..100, 0..6),
+    ) {
+        let place = Place::new();
+        let mut file = NpyFile::open(&place.write(&counted(&shape, is_fortran, is_big_endian))).unwrap();
+        let count: usize = shape.iter().product();
+        prop_assert_eq!(file.read_all().unwrap(), (0..count).map(|i| i as f32).collect::<Vec<_>>());
+        let (rows, row_len) = (file.rows(), file.row_len());
+        let picks: Vec<usize> = picks.iter().map(|pick| pick % rows).collect();
+        let wanted: Vec<f32> = picks.iter().flat_map(|row| (row * row_len..(row + 1) * row_len).map(|i| i as f32)).collect();
+        prop_assert_eq!(file.read_rows(&picks).unwrap(), wanted);
+    }
+
+    #[test]
+    fn no_header_does_harm(text in "[-{}()':,A-Za-z0-9<>|\\\\ \"]{0,80}", data in proptest::collection::vec(any::<u8>(), 0..40)) {
+        let place = Place::new();
+        if let Ok(mut file) = NpyFile::open(&place.write(&npy(&text, &data))) {
+            prop_assert!(file.read_all().unwrap().len() <= data.len());
+        }
+    }
+
+    #[test]
+    fn no_dictionary_does_harm(
+        shape in "\\([0-9, L]{0,30}\\)",
+        descr in "[<>|=]?[fiubcOUSV][0-9]{0,3}",
+        is_fortran in any::<bool>(),
+        data in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let place = Place::new();
+        if let Ok(mut file) = NpyFile::open(&place.write(&of(&descr, is_fortran, &shape, &data))) {
+            prop_assert!(file.read_all().unwrap().len() <= data.len());
+        }
+    }
+}
