@@ -5,6 +5,7 @@
 mod lists;
 
 use crate::dataset::{Dataset, Skipped, Split};
+use crate::images::Pixels;
 use crate::images::files::{Files, ImageOptions};
 use crate::images::walk::walk;
 use crate::{Error, folder};
@@ -108,6 +109,14 @@ impl Dataset for CelebA {
 
     fn checksum(&self) -> Option<u32> {
         Some(self.files.checksum(|index| self.label(index)))
+    }
+
+    fn stored_size(&self, index: usize) -> Option<[usize; 2]> {
+        self.files.stored_size(index)
+    }
+
+    fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
+        self.files.stored(index)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every data set gives: images by number, already scaled, and perhaps their classes.
 
+use crate::images::Pixels;
 use crate::{Error, Units};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -53,6 +54,23 @@ pub trait Dataset: Send + Sync {
     /// The files that were left out when the set was opened.
     fn skipped(&self) -> &[Skipped] {
         &[]
+    }
+
+    /// Height and width of image `index` as its file holds it, with `data.crop` cut out but not resized. `None` for sets whose images
+    /// are all stored in one size, for points, and where there is no such image.
+    fn stored_size(&self, index: usize) -> Option<[usize; 2]> {
+        let _ = index;
+        None
+    }
+
+    /// Image `index` in its [`stored_size`](Dataset::stored_size). `None` where there is none, or where the file turns out to be
+    /// damaged and such files are left out.
+    ///
+    /// # Errors
+    /// [`Error::File`] where a file is damaged and that is to be an error.
+    fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
+        let _ = index;
+        Ok(None)
     }
 
     /// For points: the values that −1 and 1 stand for, by coordinate. Images have none.

@@ -1,5 +1,6 @@
 //! A part of a data set: spread evenly over it, for experiments with little data, or a stretch of it.
 
+use crate::images::Pixels;
 use crate::{Dataset, Error, Skipped, Units};
 use std::ops::Range;
 use std::sync::Arc;
@@ -57,6 +58,14 @@ impl Dataset for Fewer {
 
     fn checksum(&self) -> Option<u32> {
         self.whole.checksum()
+    }
+
+    fn stored_size(&self, index: usize) -> Option<[usize; 2]> {
+        (index < self.len).then(|| self.whole.stored_size(self.index(index)))?
+    }
+
+    fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
+        if index < self.len { self.whole.stored(self.index(index)) } else { Ok(None) }
     }
 
     fn units(&self) -> Option<&Units> {

@@ -1,6 +1,7 @@
 //! Folders of image files, such as any that was collected or unpacked.
 
 use crate::dataset::{Dataset, Skipped};
+use crate::images::Pixels;
 use crate::images::files::{Files, ImageOptions};
 use crate::images::walk::{ENDINGS, Found, walk};
 use crate::{Error, folder};
@@ -75,6 +76,14 @@ impl Dataset for ImageFolder {
 
     fn checksum(&self) -> Option<u32> {
         Some(self.files.checksum(|index| self.label(index)))
+    }
+
+    fn stored_size(&self, index: usize) -> Option<[usize; 2]> {
+        self.files.stored_size(index)
+    }
+
+    fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
+        self.files.stored(index)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::dataset::{Dataset, Skipped};
-use crate::images::{Fitting, Pixels, Upscale, fit};
+use crate::images::{Fitting, Pixels, Upscale, cut_out, fit};
 use std::sync::Arc;
 
 /// The images of another set, brought to a training size as image files are. Their classes stay.
@@ -43,6 +43,15 @@ impl Resized {
     }
 }
 
+impl Resized {
+    /// Image `index` of the other set.
+    fn image(&self, index: usize) -> Result<Pixels, Error> {
+        let mut values = vec![0.0; self.inner.pixels()];
+        self.inner.write(index, &mut values)?;
+        Ok(Pixels::of_sample(&values, self.size, self.channels))
+    }
+}
+
 fn setting(found: String, expected: &str, advice: &str) -> Error {
     Error::Setting { key: "data.size", found, expected: expected.into(), advice: advice.into() }
 }
@@ -59,10 +68,7 @@ impl Dataset for Resized {
 
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
         self.check(index, out.len())?;
-        let mut values = vec![0.0; self.inner.pixels()];
-        self.inner.write(index, &mut values)?;
-        let image = Pixels::of_sample(&values, self.size, self.channels);
-        fit(&image, &self.fitting).scale_into(out);
+        fit(&self.image(index)?, &self.fitting).scale_into(out);
         Ok(())
     }
 
@@ -80,6 +86,14 @@ impl Dataset for Resized {
 
     fn checksum(&self) -> Option<u32> {
         self.inner.checksum()
+    }
+
+    fn stored_size(&self, index: usize) -> Option<[usize; 2]> {
+        (index < self.len()).then(|| self.fitting.cut(self.size))
+    }
+
+    fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
+        if index >= self.len() { Ok(None) } else { Ok(Some(cut_out(self.image(index)?, &self.fitting))) }
     }
 }
 

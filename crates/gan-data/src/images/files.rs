@@ -1,7 +1,7 @@
 //! A numbered list of image files, read as samples when they are asked for.
 
-use super::fit::{Fitting, Upscale, fit};
-use super::{decode, header};
+use super::fit::{Fitting, Upscale, cut_out, fit};
+use super::{Pixels, decode, header};
 use crate::Error;
 use crate::dataset::Skipped;
 use std::collections::HashSet;
@@ -42,6 +42,8 @@ const MOST_IN_A_ROW: usize = 100;
 pub(crate) struct Files {
     root: PathBuf,
     names: Vec<PathBuf>,
+    /// `[H, W]` of each image, as its header says.
+    sizes: Vec<[usize; 2]>,
     options: ImageOptions,
     skipped: Vec<Skipped>,
     /// Files whose pixels could not be read and that were named in a warning.
@@ -62,6 +64,7 @@ impl Files {
     ) -> Result<Self, Error> {
         let headers = headers(&root, &names);
         let (mut kept, mut small) = (Vec::with_capacity(names.len()), Vec::new());
+        let mut sizes = Vec::with_capacity(names.len());
         for (name, size) in names.into_iter().zip(headers) {
             match size {
                 Err(reason) => skipped.push(Skipped { path: name, reason }),
@@ -70,10 +73,11 @@ impl Files {
                         small.push((name.clone(), size));
                     }
                     kept.push(name);
+                    sizes.push(size);
                 }
             }
         }
-        let files = Self { root, names: kept, options: *options, skipped, named: Mutex::default() };
+        let files = Self { root, names: kept, sizes, options: *options, skipped, named: Mutex::default() };
         files.check_skipped()?;
         files.check_small(&small)?;
         Ok(files)
@@ -125,7 +129,7 @@ impl Files {
             match self.read(at, out) {
                 Ok(()) => return Ok(()),
                 Err(reason) => {
-                    self.warn(at, &reason);
+                    self.warn(at, &reason, "the next readable image takes its place");
                     first.get_or_insert(reason);
                     if self.options.broken == Broken::Refuse {
                         break;
@@ -136,19 +140,43 @@ impl Files {
         Err(self.unreadable(&self.names[index], first.unwrap_or_default()))
     }
 
+    /// Height and width of image `index` before it is fitted, after the box is cut out.
+    pub fn stored_size(&self, index: usize) -> Option<[usize; 2]> {
+        self.sizes.get(index).map(|size| self.options.fitting.cut(*size))
+    }
+
+    /// Image `index` in its own size, after the box is cut out; none where its pixels cannot be read, which is said in one warning.
+    ///
+    /// # Errors
+    /// [`Error::File`] where such files are refused.
+    pub fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
+        let Some(name) = self.names.get(index) else { return Ok(None) };
+        match self.decode(index) {
+            Ok(image) => Ok(Some(cut_out(image, &self.options.fitting))),
+            Err(reason) if self.options.broken == Broken::Refuse => Err(self.unreadable(name, reason)),
+            Err(reason) => {
+                self.warn(index, &reason, "it is left out");
+                Ok(None)
+            }
+        }
+    }
+
     fn read(&self, index: usize, out: &mut [f32]) -> Result<(), String> {
-        let ImageOptions { channels, fitting, .. } = &self.options;
-        let bytes = fs::read(self.root.join(&self.names[index])).map_err(|error| error.to_string())?;
-        let image = decode(&bytes, *channels, fitting.background)?;
-        fit(&image, fitting).scale_into(out);
+        fit(&self.decode(index)?, &self.options.fitting).scale_into(out);
         Ok(())
     }
 
-    fn warn(&self, index: usize, reason: &str) {
+    fn decode(&self, index: usize) -> Result<Pixels, String> {
+        let ImageOptions { channels, fitting, .. } = &self.options;
+        let bytes = fs::read(self.root.join(&self.names[index])).map_err(|error| error.to_string())?;
+        decode(&bytes, *channels, fitting.background)
+    }
+
+    fn warn(&self, index: usize, reason: &str, done: &str) {
         let new = self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
         if new && self.options.broken == Broken::Skip {
             let path = self.root.join(&self.names[index]);
-            tracing::warn!("{}: {reason}; the next readable image takes its place", path.display());
+            tracing::warn!("{}: {reason}; {done}", path.display());
         }
     }
 

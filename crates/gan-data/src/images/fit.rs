@@ -70,7 +70,7 @@ impl Fitting {
     }
 
     /// The size of what is left of an image of `from` after the box is cut out.
-    fn cut(&self, from: [usize; 2]) -> [usize; 2] {
+    pub(crate) fn cut(&self, from: [usize; 2]) -> [usize; 2] {
         self.crop.map_or(from, |[h, w]| [h.min(from[0]), w.min(from[1])])
     }
 }
@@ -80,10 +80,15 @@ impl Fitting {
 pub fn fit(image: &Pixels, fitting: &Fitting) -> Pixels {
     let cut = fitting.cut(image.size);
     if cut != image.size {
-        let cut = image.window(centre(image.size, cut), cut);
-        return to_size(&cut, fitting);
+        return to_size(&image.window(centre(image.size, cut), cut), fitting);
     }
     to_size(image, fitting)
+}
+
+/// The box around the centre of `image` that is cut out before everything else; all of it where there is none.
+pub(crate) fn cut_out(image: Pixels, fitting: &Fitting) -> Pixels {
+    let cut = fitting.cut(image.size);
+    if cut == image.size { image } else { image.window(centre(image.size, cut), cut) }
 }
 
 fn to_size(image: &Pixels, fitting: &Fitting) -> Pixels {

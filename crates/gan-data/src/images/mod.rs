@@ -18,6 +18,7 @@ pub use pixels::Pixels;
 pub use resize::Filter;
 
 pub use decode::decode;
+pub(crate) use fit::cut_out;
 pub use fit::fit;
 pub use resize::resize;
 
