@@ -33,6 +33,9 @@ pub struct Card {
     pub samples: usize,
     /// Decides the samples' noise, and every choice among samples.
     pub seed: u64,
+    /// The sizes of the images judged, where the comparison says them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<ImageSizes>,
     /// What they were compared with.
     pub reference: Reference,
     /// The network that made the features.
@@ -53,8 +56,15 @@ pub struct Reference {
     pub split: String,
     /// How many samples.
     pub samples: usize,
-    /// Where the second real set, of the floor, comes from.
-    pub floor_split: String,
+    /// Where it lies, where the user named a folder or a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Where the second real set, of the floor, comes from; none where there is no floor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor_split: Option<String>,
+    /// The sizes of the images, where the comparison says them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<ImageSizes>,
     /// SHA-256 of the samples' values: the same hash means the same samples.
     pub hash: String,
 }
@@ -71,6 +81,45 @@ pub struct EmbedderCard {
     /// How images are brought to its size; none where they have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<String>,
+    /// The published protocol that the features follow from the original images on, as in "as torch-fidelity".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+}
+
+/// Height and width of a set's images, and what became of them before they reached the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageSizes {
+    /// The least height and the least width, `[H, W]`.
+    pub smallest: [usize; 2],
+    /// The greatest height and the greatest width, `[H, W]`.
+    pub largest: [usize; 2],
+    /// What they were brought to before the network saw them; none where it got them as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resized: Option<ResizedTo>,
+}
+
+/// A size that images were brought to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResizedTo {
+    /// `[H, W]`
+    pub size: [usize; 2],
+    /// How, in words, as in "bilinear, centre crop".
+    pub how: String,
+}
+
+impl fmt::Display for ImageSizes {
+    /// `256×256`, or `200×150 to 256×256, resized to 64×64 (bilinear, centre crop)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [[low_h, low_w], [high_h, high_w]] = [self.smallest, self.largest];
+        write!(f, "{low_h}×{low_w}")?;
+        if self.smallest != self.largest {
+            write!(f, " to {high_h}×{high_w}")?;
+        }
+        match &self.resized {
+            Some(ResizedTo { size: [h, w], how }) => write!(f, ", resized to {h}×{w} ({how})"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Card {
@@ -86,15 +135,18 @@ impl Card {
 
     /// The lines below the figures: how they came about.
     pub fn provenance(&self) -> Vec<(&'static str, String)> {
-        let Reference { data, split, samples, floor_split, hash } = &self.reference;
+        let Reference { data, split, samples, path, floor_split, sizes, hash } = &self.reference;
         let network = &self.embedder;
-        let mut lines = vec![
-            ("Samples", format!("{}, seed {}", self.samples, self.seed)),
-            ("Compared with", format!("{samples} of {data} ({split}), sha256 {}", short(hash))),
-            ("Floor", format!("{floor_split} against the same")),
-            ("Features", format!("{}, {} numbers, sha256 {}", network.name, network.dim, short(&network.hash))),
-            ("Resizing", network.resize.clone().unwrap_or_else(|| "none".into())),
-        ];
+        let resizing = network.resize.clone().unwrap_or_else(|| "none".into());
+        let protocol = network.protocol.iter().map(|protocol| format!(", {protocol}"));
+        let whose = path.as_ref().unwrap_or(data);
+        let mut lines = vec![("Samples", format!("{}, seed {}", self.samples, self.seed))];
+        lines.extend(self.sizes.iter().map(|sizes| ("Sample size", sizes.to_string())));
+        lines.push(("Compared with", format!("{samples} of {whose} ({split}), sha256 {}", short(hash))));
+        lines.extend(sizes.iter().map(|sizes| ("Real size", sizes.to_string())));
+        lines.extend(floor_split.iter().map(|split| ("Floor", format!("{split} against the same"))));
+        lines.push(("Features", format!("{}, {} numbers, sha256 {}", network.name, network.dim, short(&network.hash))));
+        lines.push(("Resizing", resizing + &protocol.collect::<String>()));
         lines.extend(self.warnings.iter().map(|warning| ("Note", warning.clone())));
         lines
     }
@@ -128,5 +180,48 @@ impl fmt::Display for Card {
         }
         let provenance = self.provenance();
         provenance.iter().try_for_each(|(name, value)| writeln!(f, "  {name:<14} {value}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A card as earlier versions wrote it.
+    const EARLIER: &str = r#"{"subject": "x", "figures": [{"metric": "fid", "value": 1.5, "floor": 0.5}], "samples": 2000, "seed": 1,
+        "reference": {"data": "mnist", "split": "test", "samples": 10000, "floor_split": "training samples", "hash": "00"},
+        "embedder": {"name": "digits", "hash": "00", "dim": 96}, "library": "0.1.0"}"#;
+
+    #[test]
+    fn cards_of_earlier_versions_are_read_and_look_as_they_did() {
+        let card: Card = serde_json::from_str(EARLIER).unwrap();
+        let lines = card.provenance();
+        assert_eq!(
+            lines.iter().map(|line| line.0).collect::<Vec<_>>(),
+            ["Samples", "Compared with", "Floor", "Features", "Resizing"]
+        );
+        assert_eq!(lines[1].1, "10000 of mnist (test), sha256 00");
+        assert_eq!(lines[2].1, "training samples against the same");
+    }
+
+    #[test]
+    fn a_card_names_the_sizes_and_what_was_done_to_them() {
+        let mut card: Card = serde_json::from_str(EARLIER).unwrap();
+        let resized = Some(ResizedTo { size: [64, 64], how: "bilinear, centre crop".into() });
+        card.sizes = Some(ImageSizes { smallest: [64, 64], largest: [64, 64], resized: None });
+        card.reference.sizes = Some(ImageSizes { smallest: [64, 80], largest: [256, 256], resized });
+        card.reference.floor_split = None;
+        card.embedder.protocol = Some("as its authors".into());
+        let text = card.to_string();
+        for words in [
+            "Sample size    64×64\n",
+            "Real size      64×80 to 256×256, resized to 64×64 (bilinear, centre crop)\n",
+            "Resizing       none, as its authors\n",
+        ] {
+            assert!(text.contains(words), "no {words} in {text}");
+        }
+        assert!(!text.contains("Floor"), "{text}");
+        let again: Card = serde_json::from_str(&serde_json::to_string(&card).unwrap()).unwrap();
+        assert_eq!(again, card);
     }
 }

@@ -3,17 +3,13 @@
 //! A [`Judge`] holds the network, the real samples' features and what was prepared from them; [`Gathered`] is a set of samples
 //! on the way: its moments stream, and a bounded number of its features is kept for the metrics that need them one by one.
 
-use crate::card::{Card, EmbedderCard, Figure, Reference};
-use crate::embed::{Embedder, Embedding, Remembered, hash};
+use crate::card::{Card, EmbedderCard, Figure, ImageSizes, Reference};
+use crate::embed::{Embedder, Remembered, hash};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::frechet;
 use crate::metric::Metric;
 use crate::modes::Modes;
-use crate::moments::Moments;
-use crate::score::{Scorer, Scoring};
-use candle_core::{D, Tensor};
-use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,11 +17,15 @@ use std::sync::Arc;
 
 /// Features kept of each set, one by one; the moments are of all.
 pub const KEPT: usize = 10_000;
-/// Fewer real samples in a part of the data say nothing.
-const FEWEST: usize = 10;
+/// Fewer real samples in a part of the data say nothing of what real samples reach.
+pub const FEWEST: usize = 10;
 
+mod gathered;
+mod left_out;
 mod measure;
 
+pub use gathered::{Embedded, Gathered};
+use left_out::LeftOut;
 use measure::{Measured, Measuring};
 
 /// Measures sets of samples against a real one.
@@ -35,6 +35,8 @@ pub struct Judge {
     modes: Option<ModesOf>,
     seed: u64,
     real: Option<Real>,
+    /// What stands on every card.
+    notes: Vec<String>,
 }
 
 /// The real samples, and what was prepared from them.
@@ -44,6 +46,8 @@ struct Real {
     hash: String,
     features: Features,
     prepared: Option<frechet::Prepared>,
+    /// The lowest value of all samples.
+    lowest: f32,
     /// Of the samples that were trained on.
     train: Features,
     floors: BTreeMap<Metric, f64>,
@@ -65,88 +69,12 @@ pub struct RealSet {
     pub data: String,
     /// Which part of it.
     pub split: String,
-    /// Where the second real set, of the floor, comes from.
-    pub floor_split: String,
-}
-
-/// Samples with what the network says of them.
-#[derive(Clone, Debug)]
-pub struct Embedded {
-    /// `[N, C, H, W]` or `[N, D]`, on the CPU.
-    pub samples: Tensor,
-    /// Of the network that judges.
-    pub embedding: Embedding,
-    /// The class that each was made as, where the network can say whether it is one.
-    pub classes: Option<Vec<u32>>,
-}
-
-/// A set of samples on the way to be judged.
-pub struct Gathered {
-    embedder: Arc<dyn Embedder>,
-    moments: Moments,
-    kept: Features,
-    score: Option<Scorer>,
-    hash: Sha256,
-    count: usize,
-    /// Samples made as a class, and those of them that the classifier takes for it.
-    asked: [u64; 2],
-}
-
-impl Gathered {
-    /// Adds samples `[N, C, H, W]` or `[N, D]`.
-    ///
-    /// # Errors
-    /// If they do not fit the network, or their features are not finite.
-    pub fn push(&mut self, samples: &Tensor) -> Result<()> {
-        self.push_of(samples, None)
-    }
-
-    /// As [`Gathered::push`], samples that were made as `classes`, one each.
-    ///
-    /// # Errors
-    /// As [`Gathered::push`].
-    pub fn push_of(&mut self, samples: &Tensor, classes: Option<&[u32]>) -> Result<()> {
-        let (samples, embedding) = (samples.clone(), self.embedder.embed(samples)?);
-        self.push_embedded(&Embedded { samples, embedding, classes: classes.map(<[u32]>::to_vec) })
-    }
-
-    /// As [`Gathered::push_of`], samples that the network has seen already.
-    ///
-    /// # Errors
-    /// If their features are not finite.
-    pub fn push_embedded(&mut self, embedded: &Embedded) -> Result<()> {
-        let Embedded { samples, embedding, classes } = embedded;
-        let features = Features::from_tensor(&embedding.features)?;
-        features.check_finite("the samples'")?;
-        self.count += features.len();
-        self.hash(samples)?;
-        self.moments.push(&features)?;
-        let room = KEPT.saturating_sub(self.kept.len());
-        self.kept.append(&features.first(room))?;
-        let (Some(score), Some(logits)) = (&mut self.score, &embedding.logits) else { return Ok(()) };
-        if let Some(classes) = classes {
-            let found: Vec<u32> = logits.argmax(D::Minus1)?.to_vec1()?;
-            let agreed = found.iter().zip(classes).filter(|(found, asked)| found == asked).count();
-            self.asked = [self.asked[0] + classes.len() as u64, self.asked[1] + agreed as u64];
-        }
-        score.push(&Features::from_tensor(logits)?)
-    }
-
-    /// How many samples there are.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Their features, the first [`KEPT`].
-    pub fn features(&self) -> &Features {
-        &self.kept
-    }
-
-    fn hash(&mut self, samples: &Tensor) -> Result<()> {
-        let values: Vec<f32> = samples.flatten_all()?.to_vec1()?;
-        values.iter().for_each(|value| self.hash.update(value.to_le_bytes()));
-        Ok(())
-    }
+    /// Where it lies, where the user named a folder or a file.
+    pub path: Option<String>,
+    /// Where the second real set, of the floor, comes from; none where there is none.
+    pub floor_split: Option<String>,
+    /// The sizes of its images, where they are worth saying.
+    pub sizes: Option<ImageSizes>,
 }
 
 impl Judge {
@@ -161,12 +89,18 @@ impl Judge {
             let expected = "a network that classifies".into();
             return Err(Error::Mismatch { what, found, expected, advice: "leave it out, or name a classifier".into() });
         }
-        Ok(Self { embedder, metrics: metrics.to_vec(), modes: None, seed, real: None })
+        Ok(Self { embedder, metrics: metrics.to_vec(), modes: None, seed, real: None, notes: vec![] })
     }
 
     /// With modes to count.
     pub fn with_modes(self, modes: ModesOf) -> Self {
         Self { modes: Some(modes), ..self }
+    }
+
+    /// With a note on every card.
+    pub fn with_note(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
     }
 
     /// Begins a set of samples.
@@ -183,50 +117,72 @@ impl Judge {
     }
 
     fn gather_by(&self, embedder: Arc<dyn Embedder>) -> Gathered {
-        let classes = self.embedder.classes().len();
-        Gathered {
-            embedder,
-            moments: Moments::new(self.embedder.dim()),
-            kept: Features::empty(self.embedder.dim()),
-            score: Scorer::new(classes, Scoring::default()).ok(),
-            hash: Sha256::new(),
-            count: 0,
-            asked: [0; 2],
-        }
+        Gathered::new(embedder, self.embedder.classes().len())
     }
 
     /// Compares with `reference` from now on; `floor` are other real samples, which say what a perfect generator would get, and
-    /// `train` those that were trained on, which copies are looked for among; there need be none where they are not.
+    /// `train` those that were trained on, which copies are looked for among; there need be none of either.
     ///
     /// # Errors
-    /// If there are too few real samples.
+    /// If there is no real sample, or there are too few for a floor.
     pub fn with_real(
         mut self,
         described: RealSet,
         reference: Gathered,
-        floor: &Gathered,
+        floor: Option<&Gathered>,
         train: Gathered,
     ) -> Result<Self> {
-        let fewest = reference.count.min(floor.count);
-        if fewest < FEWEST {
+        let needed = if floor.is_some() { FEWEST } else { 1 };
+        let found = floor.map_or(reference.count, |floor| floor.count.min(reference.count));
+        if found < needed {
             let advice = "judging takes so many of each part of the data";
-            return Err(Error::TooFew { metric: "evaluation", what: "real", found: fewest, needed: FEWEST, advice });
+            return Err(Error::TooFew { metric: "evaluation", what: "real", found, needed, advice });
         }
-        let prepared =
-            if self.metrics.contains(&Metric::Fid) { Some(frechet::Prepared::new(&reference.moments)?) } else { None };
-        let hash = hash::finished(reference.hash);
-        let (count, features) = (reference.count, reference.kept);
-        let real = Real { described, count, hash, features, prepared, train: train.kept, floors: BTreeMap::new() };
-        let measuring = self.measuring(&real, floor);
-        let floors: BTreeMap<Metric, f64> = self
-            .metrics
-            .iter()
-            // Training samples are copies of themselves.
-            .filter(|metric| !matches!(metric, Metric::Memorisation | Metric::NearCopies | Metric::AsAsked))
-            .filter_map(|metric| Some((*metric, measuring.measure(*metric).ok()?.value)))
-            .collect();
+        let real = self.prepared(described, reference, train)?;
+        let floors = floor.map_or_else(BTreeMap::new, |floor| self.floors(&real, floor));
         self.real = Some(Real { floors, ..real });
         Ok(self)
+    }
+
+    /// With the floor between two other sets of real samples, such as the halves of the reference.
+    ///
+    /// # Errors
+    /// From linear algebra; if there are no real samples yet.
+    pub fn with_floor_between(mut self, one: Gathered, other: &Gathered) -> Result<Self> {
+        let described = self.real()?.described.clone();
+        let none = self.gather();
+        let floors = self.floors(&self.prepared(described, one, none)?, other);
+        if let Some(real) = &mut self.real {
+            real.floors = floors;
+        }
+        Ok(self)
+    }
+
+    /// What the metrics need of a real set.
+    fn prepared(&self, described: RealSet, reference: Gathered, train: Gathered) -> Result<Real> {
+        // One sample alone has no covariance: then the metric says so.
+        let is_wanted = self.metrics.contains(&Metric::Fid) && reference.count > 1;
+        let prepared = if is_wanted { Some(frechet::Prepared::new(&reference.moments)?) } else { None };
+        Ok(Real {
+            described,
+            count: reference.count,
+            lowest: reference.lowest,
+            hash: hash::finished(reference.hash),
+            features: reference.kept,
+            prepared,
+            train: train.kept,
+            floors: BTreeMap::new(),
+        })
+    }
+
+    /// What other real samples get in comparison with `real`.
+    fn floors(&self, real: &Real, others: &Gathered) -> BTreeMap<Metric, f64> {
+        let measuring = self.measuring(real, others);
+        // Training samples are copies of themselves.
+        let has_floor =
+            |metric: &&Metric| !matches!(metric, Metric::Memorisation | Metric::NearCopies | Metric::AsAsked);
+        let metrics = self.metrics.iter().filter(has_floor);
+        metrics.filter_map(|metric| Some((*metric, measuring.measure(*metric).ok()?.value))).collect()
     }
 }
 
@@ -236,35 +192,58 @@ impl Judge {
         self.real.as_ref()?.floors.get(&metric).copied()
     }
 
-    /// The card of a set of samples. `subject` names them; `seed` is what their noise came from.
+    /// The lowest value of all real samples, once there are any.
+    pub fn lowest(&self) -> Option<f32> {
+        self.real.as_ref().map(|real| real.lowest)
+    }
+
+    /// The card of a set of samples. `subject` names them; `seed` is what their noise came from. Metrics for which there are too few
+    /// samples, or samples that nothing can be said of, are left out with a note.
     ///
     /// # Errors
-    /// If there are too few samples for a metric, or no real ones to compare with.
+    /// If every metric would be left out, or there are no real samples to compare with.
     pub fn card(&self, subject: &str, samples: &Gathered, seed: u64) -> Result<Card> {
         let real = self.real()?;
-        let (mut warnings, mut figures) = (Vec::new(), Vec::new());
+        let mut warnings: Vec<String> = Vec::new();
+        let mut figures = Vec::new();
+        let mut left_out = LeftOut::default();
         let measuring = self.measuring(real, samples);
         // Samples that were made as no class have no share of them.
         let fits = |metric: &&Metric| **metric != Metric::AsAsked || samples.asked[0] > 0;
         for metric in self.metrics.iter().filter(fits) {
-            let Measured { value, deviation, warning } = measuring.measure(*metric)?;
+            let measured = measuring.measure(*metric);
+            let Some(Measured { value, deviation, warning }) = left_out.unless(measured, *metric)? else { continue };
             warnings.extend(warning.filter(|warning| !warnings.contains(warning)));
             figures.push(Figure { metric: *metric, value, deviation, floor: self.floor(*metric) });
         }
-        let RealSet { data, split, floor_split } = real.described.clone();
+        let notes = left_out.notes(figures.len())?;
+        warnings.extend(notes.into_iter().chain(self.notes.iter().chain(&samples.notes).cloned()));
+        let RealSet { data, split, path, floor_split, sizes } = real.described.clone();
         let network = self.embedder.as_ref();
+        // Whatever was resized before is not the original that a protocol begins with.
+        let is_resized = [&samples.sizes, &sizes].into_iter().flatten().any(|sizes| sizes.resized.is_some());
         Ok(Card {
             subject: subject.into(),
             step: None,
             figures,
             samples: samples.count,
             seed,
-            reference: Reference { data, split, samples: real.count, floor_split, hash: real.hash.clone() },
+            sizes: samples.sizes.clone(),
+            reference: Reference {
+                data,
+                split,
+                samples: real.count,
+                path,
+                floor_split,
+                sizes,
+                hash: real.hash.clone(),
+            },
             embedder: EmbedderCard {
                 name: network.name().into(),
                 hash: network.hash().into(),
                 dim: network.dim(),
                 resize: network.resizing().map(String::from),
+                protocol: network.protocol().filter(|_| !is_resized).map(String::from),
             },
             warnings,
             library: env!("CARGO_PKG_VERSION").into(),
@@ -297,3 +276,6 @@ impl Judge {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,8 +26,8 @@ pub mod prdc;
 pub mod score;
 pub mod sliced;
 
-pub use card::Card;
-pub use embed::{Embedder, Embedding};
+pub use card::{Card, ImageSizes};
+pub use embed::{Embedder, Embedding, Sizes};
 pub use error::{Error, Result};
 pub use features::Features;
 pub use judge::{Embedded, Gathered, Judge, ModesOf, RealSet};

@@ -99,6 +99,19 @@ const ALL: [About; 19] = [
     about(Metric::TwoSample, "two_sample", "Two-sample test: p-value", Better::Higher),
 ];
 
+/// Other names in use, each with ours.
+const ALIASES: [(&str, &str); 9] = [
+    ("is", "score"),
+    ("inception_score", "score"),
+    ("isc", "score"),
+    ("frechet", "fid"),
+    ("mmd", "kid"),
+    ("swd", "sliced"),
+    ("memorization", "memorisation"),
+    ("mode_coverage", "modes"),
+    ("kl", "reverse_kl"),
+];
+
 impl Metric {
     /// Every metric.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -125,6 +138,13 @@ impl Metric {
         ALL.iter().find(|about| about.name == name).map(|about| about.metric)
     }
 
+    /// The metric that a user means by `name`: its name in any case, with dashes for underscores, or one of the literature's.
+    pub fn meant_by(name: &str) -> Option<Self> {
+        let name = name.trim().to_lowercase().replace(['-', ' '], "_");
+        let usual = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name.as_str(), |(_, usual)| *usual);
+        Self::named(usual)
+    }
+
     /// Whether it takes a network that classifies.
     pub fn needs_classes(self) -> bool {
         matches!(self, Self::Score | Self::Confident | Self::ClassBalance | Self::AsAsked)
@@ -146,6 +166,22 @@ mod tests {
             assert_eq!(Metric::named(metric.name()), Some(metric));
         }
         assert_eq!(Metric::named("none"), None);
+    }
+
+    #[test]
+    fn users_may_write_names_in_any_case_and_the_usual_ones() {
+        for (name, metric) in [
+            ("FID", Metric::Fid),
+            (" Kid ", Metric::Kid),
+            ("Near-Copies", Metric::NearCopies),
+            ("IS", Metric::Score),
+            ("inception-score", Metric::Score),
+            ("SWD", Metric::Sliced),
+        ] {
+            assert_eq!(Metric::meant_by(name), Some(metric), "{name}");
+        }
+        assert_eq!(Metric::meant_by("fud"), None);
+        assert!(ALIASES.iter().all(|(alias, usual)| Metric::named(alias).is_none() && Metric::named(usual).is_some()));
     }
 
     #[test]

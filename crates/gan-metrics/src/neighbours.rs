@@ -63,9 +63,8 @@ pub fn memorisation(generated: &Features, held_out: &Features, training: &Featur
     let (generated, held_out) = (nearest(generated, training)?, nearest(held_out, training)?);
     let usual = percentile(&held_out.distances, 50.0);
     if usual == 0.0 {
-        let found = "at least half of them are training samples".into();
-        let (what, expected) = ("held-out samples".into(), "samples that were not trained on".into());
-        return Err(Error::Mismatch { what, found, expected, advice: "hold out others".into() });
+        let problem = "at least half of them are training samples too: hold out others";
+        return Err(Error::Values { what: "held-out samples".into(), problem: problem.into() });
     }
     let threshold = percentile(&held_out.distances, PERCENTILE);
     let near = generated.distances.iter().filter(|distance| **distance < threshold).count();

@@ -4,7 +4,7 @@
 //! table made real), `pool`, `file` (weights from PyTorch or safetensors). On the CPU alone.
 
 use super::resize::{self, Filter};
-use super::{Embedder, Embedding, images};
+use super::{Embedder, Embedding, Sizes, images};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use file::Tensors;
@@ -169,8 +169,16 @@ impl Embedder for Inception {
 
     fn resizing(&self) -> Option<&str> {
         Some(
-            "rounded to 8 bits (grey three times), TensorFlow 1's bilinear to 299×299 (no half-pixel centres, no anti-aliasing), as torch-fidelity",
+            "rounded to 8 bits (grey three times), TensorFlow 1's bilinear to 299×299 (no half-pixel centres, no anti-aliasing)",
         )
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes::Any
+    }
+
+    fn protocol(&self) -> Option<&str> {
+        Some("as torch-fidelity")
     }
 
     fn dim(&self) -> usize {

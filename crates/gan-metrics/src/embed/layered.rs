@@ -1,7 +1,7 @@
 //! Own networks: a layer list with its weights in one file, and the digit classifier that is shipped as one.
 
 use super::resize::{self, Filter};
-use super::{Embedder, Embedding, images};
+use super::{Embedder, Embedding, Sizes, images};
 use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
 use gan_core::weights::classifier::{self, Classifier, Resize};
@@ -103,6 +103,13 @@ impl Embedder for Layered {
         match self.description.resize {
             Resize::Refuse => None,
             Resize::Bilinear => Some("anti-aliased bilinear, as Pillow's"),
+        }
+    }
+
+    fn sizes(&self) -> Sizes {
+        match self.description.resize {
+            Resize::Refuse => Sizes::One,
+            Resize::Bilinear => Sizes::Any,
         }
     }
 

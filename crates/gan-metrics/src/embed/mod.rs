@@ -32,6 +32,15 @@ pub struct Embedding {
     pub logits: Option<Tensor>,
 }
 
+/// Which sizes of images a network takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sizes {
+    /// One size, to which images must be brought first.
+    One,
+    /// Any: it resizes images by itself, which is part of its definition.
+    Any,
+}
+
 /// A fixed network from images to features.
 pub trait Embedder: Send + Sync {
     /// What metric cards call it, as in "digits".
@@ -42,6 +51,16 @@ pub trait Embedder: Send + Sync {
 
     /// How images of another size are brought to its own, in words; none where it refuses them.
     fn resizing(&self) -> Option<&str>;
+
+    /// Which sizes it takes.
+    fn sizes(&self) -> Sizes {
+        Sizes::One
+    }
+
+    /// The published protocol that it follows from the original images on, in words, as in "as torch-fidelity".
+    fn protocol(&self) -> Option<&str> {
+        None
+    }
 
     /// Numbers a sample D.
     fn dim(&self) -> usize;

@@ -3,7 +3,7 @@
 //! A file's name is the hash of the samples' values, their shape and the network: what is in it can never be out of date, and may be
 //! deleted at any time. A cache that cannot be read or written is done without.
 
-use super::{Embedder, Embedding, hash};
+use super::{Embedder, Embedding, Sizes, hash};
 use crate::error::Result;
 use candle_core::{DType, Device, Tensor};
 use sha2::{Digest, Sha256};
@@ -87,6 +87,12 @@ impl Embedder for Remembered {
     }
     fn resizing(&self) -> Option<&str> {
         self.inner.resizing()
+    }
+    fn sizes(&self) -> Sizes {
+        self.inner.sizes()
+    }
+    fn protocol(&self) -> Option<&str> {
+        self.inner.protocol()
     }
     fn dim(&self) -> usize {
         self.inner.dim()

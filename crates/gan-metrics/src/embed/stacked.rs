@@ -1,6 +1,6 @@
 //! A grey classifier applied to red, green and blue, for images that are stacked from grey ones (Stacked-MNIST).
 
-use super::{Embedder, Embedding, Layered};
+use super::{Embedder, Embedding, Layered, Sizes};
 use crate::error::{Error, Result};
 use candle_core::{D, Tensor};
 
@@ -39,6 +39,9 @@ impl Embedder for Stacked {
     }
     fn resizing(&self) -> Option<&str> {
         self.grey.resizing()
+    }
+    fn sizes(&self) -> Sizes {
+        self.grey.sizes()
     }
     fn dim(&self) -> usize {
         3 * self.grey.dim()

@@ -65,6 +65,17 @@ fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
 
 impl Measuring<'_> {
     pub(super) fn measure(&self, metric: Metric) -> Result<Measured> {
+        let cut = self.generated.len();
+        self.compute(metric).map_err(|error| match error {
+            // As many real samples as generated ones were taken: it is the generated ones that are too few.
+            Error::TooFew { metric, what: "real", found, needed, advice } if found == cut && cut < self.real.len() => {
+                Error::TooFew { metric, what: "generated", found, needed, advice }
+            }
+            other => other,
+        })
+    }
+
+    fn compute(&self, metric: Metric) -> Result<Measured> {
         let mut rng = Rng::stream(self.seed, metric.name());
         Ok(match metric {
             Metric::Fid => self.fid()?,
@@ -109,7 +120,10 @@ impl Measuring<'_> {
     }
 
     fn fid(&self) -> Result<Measured> {
-        let Some(prepared) = self.prepared else { return Err(lacks(Metric::Fid, "real samples prepared for it")) };
+        let Some(prepared) = self.prepared else {
+            let (found, advice) = (self.real.len(), "a covariance takes two; thousands make it meaningful");
+            return Err(Error::TooFew { metric: "Fréchet distance", what: "real", found, needed: 2, advice });
+        };
         let found = prepared.distance(self.moments)?;
         Ok(Measured { warning: found.warning, ..found.distance.into() })
     }
