@@ -21,9 +21,9 @@ pub(super) fn batch(trainer: &Trainer) -> Result<Picture> {
     sheet(&images.narrow(0, 0, n)?, None, SIDE, SIDE)
 }
 
-/// 64 real images on the left, 64 generated ones on the right.
+/// 64 real images on the left, none of them twice where there are so many, 64 generated ones on the right.
 pub(super) fn beside(trainer: &Trainer) -> Result<Picture> {
-    let real = sheet(&trainer.progress_reals(SIDE * SIDE)?, None, SIDE, SIDE)?;
+    let real = sheet(&trainer.different_reals(SIDE * SIDE)?, None, SIDE, SIDE)?;
     let made = sheet(&trainer.progress_samples(SIDE * SIDE)?, None, SIDE, SIDE)?;
     Ok(strip(&[real, made])?)
 }

@@ -7,6 +7,7 @@ use gan_core::gan::{classes_in_turn, samples};
 use gan_core::weights::{DataDescription, Description, FORMAT};
 use gan_core::{Generator, Rng};
 use gan_data::{Dataset, Units};
+use std::collections::HashSet;
 
 impl Trainer {
     /// Runs `f` with G in use: with the average of its weights, where one is kept.
@@ -86,6 +87,17 @@ impl Trainer {
         self.loader.dataset().units()
     }
 
+    /// `n` different real samples, the same every time; only where there are fewer do they begin again. `[n, C, H, W]` or `[n, D]`.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn different_reals(&self, n: usize) -> Result<Tensor> {
+        let mut rng = Rng::stream(self.plan.config().train.seed, "progress reals");
+        let data = self.loader.dataset();
+        let indices = different(data.len(), n, &mut rng);
+        Ok(crate::evaluate::samples(data.as_ref(), &indices)?.to_device(&self.device)?)
+    }
+
     /// `n` real samples, the same every time: a random choice that the seed decides. `[n, C, H, W]` or `[n, D]`.
     ///
     /// # Errors
@@ -97,5 +109,43 @@ impl Trainer {
         let mut values = vec![0.0; n * size];
         values.chunks_exact_mut(size).try_for_each(|out| data.write(rng.below(data.len()), out))?;
         Ok(Tensor::from_vec(values, [&[n], &shape[..]].concat(), &self.device)?)
+    }
+}
+
+/// `n` of `all` numbers, none twice before each stood once.
+fn different(all: usize, n: usize, rng: &mut Rng) -> Vec<usize> {
+    if n >= all {
+        let mut order: Vec<usize> = (0..all).collect();
+        rng.shuffle(&mut order);
+        return order.into_iter().cycle().take(n).collect();
+    }
+    let mut met = HashSet::new();
+    let mut chosen = Vec::with_capacity(n);
+    while chosen.len() < n {
+        let index = rng.below(all);
+        if met.insert(index) {
+            chosen.push(index);
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_image_is_shown_twice_where_there_are_enough() {
+        for (all, n) in [(65, 64), (64, 64), (60_000, 64)] {
+            let chosen = different(all, n, &mut Rng::new(3));
+            let met: HashSet<&usize> = chosen.iter().collect();
+            assert!(
+                chosen.len() == n && met.len() == n && chosen.iter().all(|index| *index < all),
+                "{all}: {chosen:?}"
+            );
+        }
+        let few = different(3, 8, &mut Rng::new(3));
+        assert_eq!((few.len(), few[..3].iter().collect::<HashSet<_>>().len()), (8, 3));
+        assert_eq!(few[..3], few[3..6]);
     }
 }
