@@ -6,6 +6,7 @@
 mod bad_input;
 mod cifar;
 mod common;
+mod comparing;
 mod continuing;
 mod damage;
 mod fetch;

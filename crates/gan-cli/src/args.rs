@@ -132,12 +132,15 @@ pub struct EvaluateArgs {
     /// The real data: a data set's name, a folder of images or a pack [default: what the generator was trained on].
     #[arg(long, value_name = "NAME, DIR or FILE.ganpack")]
     pub data: Option<String>,
-    /// How many samples to judge [default: 10000].
+    /// How many samples to judge [default: all of a folder or an array, 10000 of a generator].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(2, 1_000_000).map(small))]
     pub samples: Option<usize>,
     /// What to measure, e.g. fid,coverage [default: what fits the data].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub metrics: Vec<String>,
+    /// Also measure what real samples reach: between random halves of the folder or pack that --data names.
+    #[arg(long)]
+    pub floor: bool,
     /// What makes the features: auto, digits, inception, thumbnails, or a classifier's weight file.
     #[arg(long, value_name = "NAME or FILE", default_value = "auto")]
     pub embedder: String,

@@ -3,44 +3,31 @@
 use crate::args::{EvaluateArgs, Usage};
 use crate::{data, say, source};
 use anyhow::{Context, Result};
-use candle_core::Tensor;
 use gan_core::gan::{draw_classes, samples};
-use gan_core::layer::Pair;
 use gan_core::weights::Description;
 use gan_core::{Rng, weights};
-use gan_data::Dataset;
-use gan_metrics::{Card, Metric};
+use gan_data::npy::{self, NpyFile};
+use gan_metrics::{Card, Gathered, Metric};
 use gan_train::config::{DataConfig, EvaluateConfig};
-use gan_train::evaluate::{self, Against, Depth, Evaluator};
-use gan_train::{RunFolder, layering};
+use gan_train::evaluate::{self, Evaluator, Floor, Request, Role, Subject};
+use gan_train::{RunFolder, layering, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::Arc;
 
-/// Samples judged where no number is given; those of Stacked-MNIST by its protocol (Metz et al. 2016, arXiv:1611.02163).
+/// Samples made and judged where no number is given; those of Stacked-MNIST by its protocol (Metz et al. 2016, arXiv:1611.02163).
 const SAMPLES: usize = 10_000;
 const STACKED: usize = 26_000;
 
-/// What is judged.
-enum Subject {
-    /// A generator's weight file.
-    Generator(Box<(Description, gan_core::LayeredGenerator, candle_core::Device)>),
-    /// Images of a folder, or an array of samples.
-    Samples(Given),
-}
-
-/// Samples that are there already.
-enum Given {
-    Set(Arc<dyn Dataset>),
-    Array(Tensor),
-}
+/// A generator that makes the samples that are judged.
+type Maker = (Description, gan_core::LayeredGenerator, candle_core::Device);
 
 /// Judges each source and prints its card.
 pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
+    let metrics = args.metrics.iter().map(|name| metric(name)).collect::<Result<Vec<_>>>()?;
     let mut cards = Vec::new();
     for source in &args.sources {
-        cards.push(judge(source, args, quiet).with_context(|| source.clone())?);
+        cards.push(judge(source, args, &metrics, quiet).with_context(|| source.clone())?);
     }
     if args.json {
         return cards.iter().try_for_each(|card| say::line(serde_json::to_string(card).unwrap_or_default()));
@@ -51,15 +38,12 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
     }
 }
 
-fn judge(source: &str, args: &EvaluateArgs, quiet: bool) -> Result<Card> {
-    let mut data = real(source, args)?;
-    let (subject, sample) = subject(source, args, &data)?;
-    data.channels = sample[0];
-    data.size = if let [_, height, width] = sample[..] { Some(Pair::Each([height, width])) } else { None };
-    let metrics = args.metrics.iter().map(|name| metric(name)).collect::<Result<Vec<_>>>()?;
+fn judge(source: &str, args: &EvaluateArgs, metrics: &[Metric], quiet: bool) -> Result<Card> {
+    let (subject, maker) = subject(source, args)?;
+    let real = real(source, args)?;
     let how = EvaluateConfig {
-        samples: args.samples.unwrap_or(if data.name == "stacked-mnist" { STACKED } else { SAMPLES }),
-        metrics,
+        samples: args.samples.unwrap_or(if real.data.name == "stacked-mnist" { STACKED } else { SAMPLES }),
+        metrics: metrics.to_vec(),
         embedder: args.embedder.clone(),
         ..EvaluateConfig::default()
     };
@@ -69,26 +53,44 @@ fn judge(source: &str, args: &EvaluateArgs, quiet: bool) -> Result<Card> {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let evaluator = Evaluator::new(&Against { data, sample, seed: args.seed }, &how, Depth::Whole, &mut progress)?;
-    bar.set_length(how.samples as u64);
+    let RealData { data, role, size } = real;
+    let request = Request { subject, name: source.into(), most: args.samples, data, role, size, seed: args.seed };
+    let (evaluator, given) = evaluate::compare(request, &how, &mut progress)?;
     bar.set_position(0);
     bar.set_message("embedding the samples");
-    let gathered = gather(&subject, &evaluator, args.seed, &bar)?;
+    let gathered = match (given, &maker) {
+        (Some(mut given), _) => {
+            bar.set_length(given.len() as u64);
+            evaluator.gather_given(&mut given, &mut |count| bar.inc(count as u64))?
+        }
+        (None, Some(maker)) => {
+            bar.set_length(how.samples as u64);
+            made(maker, &evaluator, args.seed, &bar)?
+        }
+        (None, None) => anyhow::bail!("there are no samples to judge"),
+    };
     bar.set_message("measuring");
     let card = evaluator.card(source, &gathered)?;
     bar.finish_and_clear();
-    let step = match &subject {
-        Subject::Generator(made) => Some(made.0.step),
-        Subject::Samples(_) => None,
-    };
-    Ok(Card { step, ..card })
+    Ok(Card { step: maker.map(|maker| maker.0.step), ..card })
+}
+
+/// What samples are compared with.
+struct RealData {
+    data: DataConfig,
+    role: Role,
+    /// The size in so many words that all images are brought to.
+    size: Option<[usize; 2]>,
 }
 
 /// The real data: as named, or what a run or weight file was trained on.
-fn real(source: &str, args: &EvaluateArgs) -> Result<DataConfig> {
+fn real(source: &str, args: &EvaluateArgs) -> Result<RealData> {
     let path = Path::new(source);
     let mut table = match &args.data {
-        Some(named) => data::chosen::settings(named)?,
+        Some(named) => {
+            no_run(named, "the real data", "name the images that it was trained on")?;
+            data::chosen::settings(named)?
+        }
         None if RunFolder::is_run(path) => of_run(path)?,
         None if path.extension().is_some_and(|e| e == "safetensors") => {
             let beside = path.parent().filter(|folder| RunFolder::is_run(folder));
@@ -99,10 +101,33 @@ fn real(source: &str, args: &EvaluateArgs) -> Result<DataConfig> {
             return Err(Usage(format!("{source}: {problem}")).into());
         }
     };
+    let mut over = layering::Table::new();
     for assignment in &args.set {
-        layering::set(&mut table, assignment)?;
+        layering::set(&mut over, assignment)?;
     }
-    Ok(layering::read_data(table)?)
+    let has_size = over.get("data").is_some_and(|data| data.get("size").is_some());
+    layering::overlay(&mut table, over);
+    let data = layering::read_data(table)?;
+    let size = data.size.filter(|_| has_size).map(|size| size.get());
+    let floor = if args.floor { Floor::OfHalves } else { Floor::Skip };
+    let role = if args.data.is_some() { Role::Reference(floor) } else { Role::TrainingData };
+    Ok(RealData { data, role, size })
+}
+
+/// Refuses a run's own folders as `what`: their pictures are sheets of many samples.
+fn no_run(source: &str, what: &str, advice: &str) -> Result<()> {
+    let path = Path::new(source);
+    if let Some(run) = RunFolder::of_pictures(path) {
+        let problem = format!("holds pictures that the run {} drew of itself, each with many samples", run.display());
+        return Err(Usage(format!("{source}: {problem}; it cannot be {what}: {advice}")).into());
+    }
+    match RunFolder::is_run(path) {
+        true => {
+            Err(Usage(format!("{source}: is a run, which has no images but its own; it cannot be {what}: {advice}"))
+                .into())
+        }
+        false => Ok(()),
+    }
 }
 
 fn of_run(run: &Path) -> Result<layering::Table> {
@@ -125,76 +150,51 @@ fn of_weights(file: &Path) -> Result<layering::Table> {
     Ok(table)
 }
 
-/// What `source` stands for, and the shape of its samples.
-fn subject(source: &str, args: &EvaluateArgs, data: &DataConfig) -> Result<(Subject, Vec<usize>)> {
+/// What `source` stands for, with the generator where it is one.
+fn subject(source: &str, args: &EvaluateArgs) -> Result<(Subject, Option<Maker>)> {
     let path = Path::new(source);
-    if path.extension().is_some_and(|e| e == "npy") {
-        let array = array(path)?;
-        let sample = array.dims()[1..].to_vec();
-        return Ok((Subject::Samples(Given::Array(array)), sample));
+    if npy::is_array(path) {
+        return Ok((Subject::Array(NpyFile::open(path).map_err(gan_train::Error::from)?), None));
     }
     if path.is_dir() && !RunFolder::is_run(path) {
-        let sample = data::chosen::shape(data)?;
-        let [channels, height, width] = sample[..] else {
-            return Err(Usage(format!("{source}: holds images, but {} has points", data.name)).into());
-        };
-        let (name, size) = ("folder".into(), Some(Pair::Each([height, width])));
-        let folder =
-            DataConfig { name, dir: Some(path.into()), split: None, flip: false, channels, size, ..data.clone() };
-        let set = gan_train::data::find(&folder, &sample, args.seed)?;
-        return Ok((Subject::Samples(Given::Set(set)), sample));
+        if let Some(run) = RunFolder::of_pictures(path) {
+            no_run(source, "samples to judge", &format!("name the run, gan evaluate {}", run.display()))?;
+        }
+        return Ok((Subject::Folder(path.into()), None));
+    }
+    if !path.exists() && presets::find(source).is_none() {
+        let problem =
+            "there is no such file or folder: name a run folder, a weight file, a folder of images or a .npy file";
+        return Err(Usage(format!("{source}: {problem}")).into());
     }
     let file = if args.best { source::best_weight_file(path)? } else { source::weight_file(path)? };
-    let made = source::generator(&file, &args.device)?;
-    let sample = made.0.data.shape.clone();
-    Ok((Subject::Generator(Box::new(made)), sample))
+    let maker = source::generator(&file, &args.device)?;
+    Ok((Subject::Made(maker.0.data.shape.clone()), Some(maker)))
 }
 
-/// Samples `[N, C, H, W]` or `[N, D]` in a .npy file.
-fn array(path: &Path) -> Result<Tensor> {
-    let samples = crate::npy::read(path, "[N, C, H, W] or [N, D]")?;
-    match samples.rank() {
-        2 | 4 => Ok(samples),
-        _ => anyhow::bail!(
-            "{}: found an array of shape {:?}, expected [N, C, H, W] or [N, D]",
-            path.display(),
-            samples.dims()
-        ),
-    }
-}
-
-fn gather(subject: &Subject, evaluator: &Evaluator, seed: u64, bar: &ProgressBar) -> Result<gan_metrics::Gathered> {
+/// Samples of a generator, as many as are judged.
+fn made(
+    (description, generator, device): &Maker,
+    evaluator: &Evaluator,
+    seed: u64,
+    bar: &ProgressBar,
+) -> Result<Gathered> {
     let mut rng = Rng::stream(seed, "evaluation");
-    let mut at = 0;
     let gathered = evaluator.gather(&mut |n| {
-        let made = match subject {
-            Subject::Generator(made) => {
-                let (description, generator, device) = made.as_ref();
-                let z = description.latent.sample(n, &mut rng, device)?;
-                let classes = draw_classes(generator, n, &mut rng, device)?;
-                Some((samples(generator, &z, classes.as_ref())?, classes))
-            }
-            Subject::Samples(Given::Set(set)) => {
-                let indices: Vec<usize> = (at..set.len().min(at + n)).collect();
-                if indices.is_empty() { None } else { Some((evaluate::samples(set.as_ref(), &indices)?, None)) }
-            }
-            Subject::Samples(Given::Array(array)) => {
-                let n = n.min(array.dim(0)?.saturating_sub(at));
-                if n == 0 { None } else { Some((evaluator.scaled(&array.narrow(0, at, n)?)?, None)) }
-            }
-        };
-        let count = made.as_ref().map_or(Ok(0), |(made, _)| made.dim(0))?;
-        at += count;
-        bar.inc(count as u64);
-        Ok(made)
+        let z = description.latent.sample(n, &mut rng, device)?;
+        let classes = draw_classes(generator, n, &mut rng, device)?;
+        let made = samples(generator, &z, classes.as_ref())?;
+        bar.inc(n as u64);
+        Ok(Some((made, classes)))
     })?;
     Ok(gathered)
 }
 
 fn metric(name: &str) -> Result<Metric> {
     let known: Vec<&str> = Metric::all().map(Metric::name).collect();
-    Metric::named(name).ok_or_else(|| {
-        Usage(format!("--metrics {name}: unknown metric{}", gan_core::wording::choose(name, &known))).into()
+    Metric::meant_by(name).ok_or_else(|| {
+        let nearest = gan_core::wording::choose(&name.trim().to_lowercase(), &known);
+        Usage(format!("--metrics {name}: unknown metric{nearest}")).into()
     })
 }
 

@@ -3,10 +3,11 @@
 use crate::args::{GenerateArgs, Usage};
 use crate::{say, source};
 use anyhow::{Context, Result, bail};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use gan_core::gan::{classes_in_turn, samples};
 use gan_core::{Generator, Rng};
 use gan_data::Units;
+use gan_data::npy::VectorArray;
 use gan_report::{Picture, atomic};
 use gan_train::pictures;
 use std::path::Path;
@@ -80,16 +81,13 @@ impl Made<'_> {
 }
 
 fn latents(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
-    let z = crate::npy::read(path, &format!("[N, {dim}]"))?;
-    match z.dims() {
-        [n, found] if *found == dim => match count {
-            Some(count) if count > *n => {
-                bail!("{}: holds {n} latent vectors, --count asks for {count}", path.display())
-            }
-            count => Ok(z.narrow(0, 0, count.unwrap_or(*n))?),
-        },
-        found => bail!("{}: found an array of shape {found:?}, expected [N, {dim}]", path.display()),
+    let mut array = VectorArray::open(path, dim)?;
+    let n = array.len();
+    if let Some(count) = count.filter(|count| *count > n) {
+        bail!("{}: holds {n} latent vectors, --count asks for {count}", path.display());
     }
+    let count = count.unwrap_or(n);
+    Ok(Tensor::from_vec(array.first(count)?, (count, dim), &Device::Cpu)?)
 }
 
 /// Rows and columns for `count` samples: as given, or as square as possible.

@@ -9,7 +9,6 @@ mod data;
 mod evaluate;
 mod generate;
 mod interpolate;
-mod npy;
 mod progress;
 mod project;
 mod report;
@@ -110,9 +109,11 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 fn log_to_stderr(cli: &Cli) {
     // What there is to say of all ranks' work, rank 0 says.
     let follows = gan_comm::launch::processes().is_some() && gan_comm::launch::rank() > 0;
+    // How far something is, is no warning, but whoever waits wants to see it.
+    let progress = format!("warn,{}=info", gan_train::evaluate::PROGRESS);
     let level = match (cli.quiet || follows, cli.verbose) {
         (true, _) => "error",
-        (false, 0) => "warn",
+        (false, 0) => &progress,
         (false, 1) => "info",
         (false, _) => "debug",
     };

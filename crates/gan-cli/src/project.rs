@@ -2,10 +2,11 @@
 
 use crate::args::{ProjectArgs, Usage};
 use crate::{say, source};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use candle_core::{Device, Tensor};
 use gan_core::Generator;
 use gan_data::images::{Fitting, decode, fit};
+use gan_data::npy::{self, ImageArray};
 use gan_train::pictures;
 use gan_train::project::{Search, project};
 use std::path::Path;
@@ -54,14 +55,11 @@ fn named(names: &[String], class: u32) -> String {
 
 /// The images `[C, H, W]` in a file: one, or all of a .npy.
 fn images(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<Tensor>> {
-    if path.extension().is_some_and(|e| e == "npy") {
-        let all = crate::npy::read(path, &format!("[N, {c}, {h}, {w}]"))?;
-        return match all.dims() {
-            [n, rest @ ..] if rest == [c, h, w] => {
-                Ok((0..*n).map(|i| all.get(i)).collect::<candle_core::Result<_>>()?)
-            }
-            found => bail!("{}: found an array of shape {found:?}, expected [N, {c}, {h}, {w}]", path.display()),
-        };
+    if npy::is_array(path) {
+        let mut array = ImageArray::open_as(path, [c, h, w])?;
+        let count = array.len();
+        let image = |i| Ok(Tensor::from_vec(array.read(i, 1)?, (c, h, w), &Device::Cpu)?);
+        return (0..count).map(image).collect();
     }
     let bytes = std::fs::read(path).map_err(|e| anyhow::anyhow!("{}: cannot be read ({e})", path.display()))?;
     let pixels = decode(&bytes, c, [0; 3]).map_err(|problem| {

@@ -8,25 +8,38 @@ use crate::data;
 use crate::error::{Error, Result};
 use crate::step::Order;
 use crate::trainer::Trainer;
-use candle_core::{DType, Device, Tensor};
-use gan_core::Rng;
-use gan_data::{Dataset, Split, Units};
-use gan_metrics::embed::Remembered;
-use gan_metrics::{Card, Gathered, Judge, Metric};
+use candle_core::{Device, Tensor};
+use gan_data::Dataset;
+use gan_data::images::Fitting;
+use gan_metrics::{Card, Gathered, ImageSizes, Judge, Metric, RealSet};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod compare;
 mod embedding;
+mod given;
+mod images;
 mod network;
+mod real;
 
+pub use compare::{Request, Subject, compare};
 pub(crate) use embedding::Embedding;
 use embedding::same_classes;
+pub use given::Given;
+use images::Way;
+use network::Network;
+use real::{Real, Wanted};
 
 /// Real samples that generated ones are compared with, at most.
 pub const REFERENCE: usize = 10_000;
+/// What the log calls messages that show how far something is.
+pub const PROGRESS: &str = "gan::progress";
+/// Why copies are not looked for beside a reference that the user named.
+const NO_COPIES: &str =
+    "memorisation, near_copies: the reference is not known to be the training data; compare a run with its own data";
 /// Samples embedded at once.
 const AT_ONCE: usize = 250;
 /// Longer than this nothing is waited for in silence.
@@ -61,18 +74,47 @@ pub fn best_of(evaluations: &[Evaluated], metric: Metric) -> Option<(u64, f64)> 
 
 /// What real samples to compare with.
 #[derive(Clone, Debug)]
-pub struct Against {
+pub(crate) struct Against {
     /// The data set.
-    pub data: DataConfig,
+    data: DataConfig,
     /// The shape of a sample, `[C, H, W]` or `[D]`.
-    pub sample: Vec<usize>,
+    sample: Vec<usize>,
     /// Decides every choice among samples.
-    pub seed: u64,
+    seed: u64,
+    role: Role,
+    way: Way,
+}
+
+impl Against {
+    /// What a trainer trains on.
+    fn of(trainer: &Trainer) -> Self {
+        let config = trainer.plan().config();
+        let (sample, role, way) = (trainer.plan().sample(), Role::TrainingData, Way::AsGiven);
+        Self { data: config.data.clone(), sample, seed: config.train.seed, role, way }
+    }
+}
+
+/// Whose the real samples are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// What a generator was trained on: it is compared with a part that was held out, or with half of the data.
+    TrainingData,
+    /// A reference that the user named, used whole.
+    Reference(Floor),
+}
+
+/// Whether a reference that was named gets a floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Floor {
+    /// It does not.
+    Skip,
+    /// Between two random halves of it.
+    OfHalves,
 }
 
 /// How much is measured where no metrics are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
+enum Depth {
     /// What fits between training steps.
     InTraining,
     /// Everything that fits the data.
@@ -85,10 +127,27 @@ pub type Source<'a> = dyn FnMut(usize) -> Result<Option<(Tensor, Option<Tensor>)
 /// A judge with its real samples, ready for generated ones.
 pub struct Evaluator {
     judge: Judge,
-    /// For points: what −1 and 1 stand for.
-    units: Option<Units>,
     best: Metric,
     embedding: Embedding,
+    /// What samples that are no data set are brought to a size by.
+    fit: Option<Fitting>,
+    sample_sizes: Option<ImageSizes>,
+}
+
+/// What is measured, with which network, and at which sizes.
+struct Setup<'a> {
+    how: &'a EvaluateConfig,
+    depth: Depth,
+    network: Network,
+    resizing: Resizing,
+}
+
+/// What becomes of sizes in a comparison.
+#[derive(Default)]
+struct Resizing {
+    fit: Option<Fitting>,
+    samples: Option<ImageSizes>,
+    reals: Option<ImageSizes>,
 }
 
 impl Evaluator {
@@ -97,64 +156,56 @@ impl Evaluator {
     /// # Errors
     /// If the data or the embedding network cannot be read, or there are too few real samples.
     pub fn for_trainer(trainer: &Trainer) -> Result<Self> {
-        let (config, sample) = (trainer.plan().config(), trainer.plan().sample());
-        let against = Against { data: config.data.clone(), sample, seed: config.train.seed };
+        let config = trainer.plan().config();
+        let against = Against::of(trainer);
         let real = Real::beside(&against, Arc::clone(trainer.loader.dataset()))?;
         let (start, mut said) = (Instant::now(), Duration::ZERO);
         let mut progress = |done: usize, all: usize| {
             // The first time, slow networks keep the run waiting: that must be seen.
             if start.elapsed() > said + PATIENCE {
                 said = start.elapsed();
-                tracing::warn!("embedding the real samples: {done} of {all}; they are remembered");
+                tracing::info!(target: PROGRESS, "embedding the real samples: {done} of {all}; they are remembered");
             }
         };
-        Self::with_real(real, &against, &config.evaluate, Depth::InTraining, &mut progress)
+        let network = network::choose(&against, &config.evaluate.embedder, real.reference.set.as_ref())?;
+        let resizing = Resizing { reals: shrunk(&real, &against), ..Resizing::default() };
+        let setup = Setup { how: &config.evaluate, depth: Depth::InTraining, network, resizing };
+        Self::with_real(real, &against, setup, &mut progress)
     }
 
-    /// For samples of `against`'s shape, judged as `how` says. `progress` is told how many real samples are embedded, and of how many.
-    ///
-    /// # Errors
-    /// As [`Evaluator::for_trainer`].
-    pub fn new(against: &Against, how: &EvaluateConfig, depth: Depth, progress: &mut Progress) -> Result<Self> {
-        Self::with_real(Real::open(against)?, against, how, depth, progress)
+    /// For samples of `against`'s shape, judged as `how` says.
+    fn new(against: &Against, how: &EvaluateConfig, progress: &mut Progress) -> Result<Self> {
+        let real = Real::open(against)?;
+        let network = network::choose(against, &how.embedder, real.reference.set.as_ref())?;
+        let resizing = Resizing { reals: shrunk(&real, against), ..Resizing::default() };
+        Self::with_real(real, against, Setup { how, depth: Depth::Whole, network, resizing }, progress)
     }
 
-    fn with_real(
-        real: Real,
-        against: &Against,
-        how: &EvaluateConfig,
-        depth: Depth,
-        progress: &mut Progress,
-    ) -> Result<Self> {
-        let (embedder, modes) = network::choose(against, &how.embedder, real.reference.as_ref())?;
+    fn with_real(real: Real, against: &Against, setup: Setup, progress: &mut Progress) -> Result<Self> {
+        let Setup { how, depth, network: (embedder, modes), resizing } = setup;
         let kind = network::kind(embedder.as_ref(), modes.is_some());
-        let metrics = if how.metrics.is_empty() { kind.metrics(depth) } else { how.metrics.clone() };
+        let mut metrics = if how.metrics.is_empty() { kind.metrics(depth) } else { how.metrics.clone() };
+        let is_copies = |metric: &Metric| matches!(metric, Metric::Memorisation | Metric::NearCopies);
+        let mut notes = Vec::new();
+        if !real.has_training_data() && metrics.iter().any(is_copies) {
+            metrics.retain(|metric| !is_copies(metric));
+            if metrics.is_empty() {
+                return Err(Error::config("--metrics", format!("nothing is left to measure: {NO_COPIES}")));
+            }
+            notes.push(format!("not measured: {NO_COPIES}"));
+        }
         let best = how.best.unwrap_or_else(|| kind.best());
-        let same_classes = same_classes(embedder.as_ref(), real.reference.as_ref());
+        let same_classes = same_classes(embedder.as_ref(), real.reference.set.as_ref());
         let mut judge = Judge::new(Arc::clone(&embedder), &metrics, against.seed)?;
         if let Some(modes) = modes {
             judge = judge.with_modes(modes);
         }
-        // Copies are looked for among what was trained on; nothing else needs all of it.
-        let copies = metrics.iter().any(|metric| matches!(metric, Metric::Memorisation | Metric::NearCopies));
-        let parts = [
-            (Part::Reference, REFERENCE),
-            (Part::Floor, how.samples),
-            (Part::Train, if copies { REFERENCE } else { 0 }),
-        ];
-        let order = parts.map(|(part, most)| real.chosen(part, most));
-        let (mut done, all) = (0, order.iter().map(Vec::len).sum());
-        let mut gather = |i: usize| {
-            real.gather(&judge, parts[i].0, &order[i], &mut |count| {
-                done += count;
-                progress(done, all);
-            })
-        };
-        let (reference, floor, train) = (gather(0)?, gather(1)?, gather(2)?);
-        let judge = judge.with_real(real.description(&against.data), reference, &floor, train)?;
-        let units = real.reference.units().cloned();
+        judge = notes.into_iter().fold(judge, Judge::with_note);
+        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(is_copies) };
+        let described = RealSet { sizes: resizing.reals, ..real.description(against) };
+        let judge = real.embedded(judge, described, wanted, progress)?;
         let embedding = Embedding { embedder, samples: how.samples, seed: against.seed, same_classes };
-        Ok(Self { judge, units, best, embedding })
+        Ok(Self { judge, best, embedding, fit: resizing.fit, sample_sizes: resizing.samples })
     }
 
     /// The metric that chooses the best generator.
@@ -165,17 +216,6 @@ impl Evaluator {
     /// What real samples reach in `metric`.
     pub fn floor(&self, metric: Metric) -> Option<f64> {
         self.judge.floor(metric)
-    }
-
-    /// Points `[N, D]` in their own units, as arrays hold them, -> in [−1, 1], as generators make them. Images stay as they are.
-    ///
-    /// # Errors
-    /// From candle.
-    pub fn scaled(&self, samples: &Tensor) -> Result<Tensor> {
-        let Some(units) = &self.units else { return Ok(samples.clone()) };
-        let rows: Vec<Vec<f64>> = samples.to_dtype(DType::F64)?.to_vec2()?;
-        let values: Vec<f32> = rows.iter().flat_map(|row| units.scaled(row)).collect();
-        Ok(Tensor::from_vec(values, samples.shape(), &Device::Cpu)?)
     }
 
     /// Judges a trainer's generator in use, from the same noise every time.
@@ -206,11 +246,11 @@ impl Evaluator {
     /// # Errors
     /// From `source`, and if a sample does not fit the embedding network.
     pub fn gather(&self, source: &mut Source) -> Result<Gathered> {
-        let mut gathered = self.judge.gather();
+        let mut gathered = self.judge.gather().of_sizes(self.sample_sizes.clone());
         let samples = self.embedding.samples;
         while gathered.count() < samples {
             let Some((samples, classes)) = source(AT_ONCE.min(samples - gathered.count()))? else { break };
-            gathered.push_embedded(&self.embedding.of(&samples, classes.as_ref())?)?;
+            gathered.push_embedded(&self.embedding.of(&self.fitted(samples)?, classes.as_ref())?)?;
         }
         Ok(gathered)
     }
@@ -224,111 +264,20 @@ impl Evaluator {
     }
 }
 
-/// The real samples of an evaluation.
-struct Real {
-    /// What generated samples are compared with.
-    reference: Arc<dyn Dataset>,
-    /// What was trained on.
-    train: Arc<dyn Dataset>,
-    /// Where the reference comes from.
-    held_out: HeldOut,
-    seed: u64,
-}
-
-/// Where samples that were not trained on come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HeldOut {
-    /// A split of the data set.
-    Split,
-    /// Points drawn anew.
-    Drawn,
-    /// Nowhere: the data set has one part, halved for reference and floor.
-    Nowhere,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Reference,
-    Floor,
-    Train,
-}
-
-/// Data sets that have a part called "test".
-const WITH_TEST: [&str; 5] = ["mnist", "fashion-mnist", "cifar10", "celeba", "stacked-mnist"];
-/// Data sets drawn from a seed.
-const DRAWN: [&str; 3] = ["curve", "ring", "grid"];
-
-impl Real {
-    fn open(against: &Against) -> Result<Self> {
-        Self::beside(against, open(against, &against.data, against.seed)?)
-    }
-
-    /// With `train`, the samples that are trained on.
-    fn beside(against: &Against, train: Arc<dyn Dataset>) -> Result<Self> {
-        let Against { data, seed, .. } = against;
-        let other = DataConfig { split: Some(Split::Test), limit: None, ..data.clone() };
-        let (reference, held_out) = if DRAWN.contains(&data.name.as_str()) {
-            (open(against, data, seed.wrapping_add(1))?, HeldOut::Drawn)
-        } else if data::pack(data).is_none()
-            && WITH_TEST.contains(&data.name.as_str())
-            && matches!(data.split, None | Some(Split::Train))
-        {
-            // CelebA without its lists has no split to hold out; a pack is one part.
-            open(against, &other, *seed)
-                .map_or_else(|_| (Arc::clone(&train), HeldOut::Nowhere), |set| (set, HeldOut::Split))
-        } else {
-            (Arc::clone(&train), HeldOut::Nowhere)
-        };
-        Ok(Self { reference, train, held_out, seed: *seed })
-    }
-
-    fn set(&self, part: Part) -> &dyn Dataset {
-        if part == Part::Reference { self.reference.as_ref() } else { self.train.as_ref() }
-    }
-
-    /// The numbers of at most `most` samples of a part, chosen by the seed.
-    fn chosen(&self, part: Part, most: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.set(part).len()).collect();
-        Rng::stream(self.seed, "real samples").shuffle(&mut order);
-        if self.held_out == HeldOut::Nowhere {
-            // No sample may stand on both sides of a comparison.
-            let half = order.len() / 2;
-            order = if part == Part::Reference { order.split_off(half) } else { order[..half].to_vec() };
-        }
-        order.truncate(most);
-        // In the data's own order, which is faster to read.
-        order.sort_unstable();
-        order
-    }
-
-    /// Embeds samples of a part, and tells `embedded` how many at a time.
-    fn gather(&self, judge: &Judge, part: Part, order: &[usize], embedded: &mut dyn FnMut(usize)) -> Result<Gathered> {
-        let set = self.set(part);
-        // Points are their own features.
-        let folder = Remembered::folder().filter(|_| set.units().is_none());
-        let mut gathered = judge.gather_remembered(folder);
-        for indices in order.chunks(AT_ONCE) {
-            gathered.push(&samples(set, indices)?)?;
-            embedded(indices.len());
-        }
-        Ok(gathered)
-    }
-
-    fn description(&self, data: &DataConfig) -> gan_metrics::RealSet {
-        let (split, floor_split) = match self.held_out {
-            HeldOut::Split => ("test", "training samples"),
-            HeldOut::Drawn => ("drawn anew", "training points"),
-            HeldOut::Nowhere => ("half of the training data", "the other half"),
-        };
-        gan_metrics::RealSet { data: data.name.clone(), split: split.into(), floor_split: floor_split.into() }
-    }
-}
-
 /// A data set whose samples have the shape that is compared.
-fn open(Against { sample, .. }: &Against, data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
+fn open(Against { sample, way, .. }: &Against, data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
+    if *way != Way::AsGiven {
+        return compare::stored(data, seed);
+    }
     let set = data::find(data, sample, seed)?;
     data::check_shape(data, sample, &set.shape())?;
     Ok(set)
+}
+
+/// The sizes of real images where they were larger than what is trained at, for the card.
+fn shrunk(real: &Real, against: &Against) -> Option<ImageSizes> {
+    let sizes = real.sizes()?.card(Way::AsGiven, &against.sample, &against.data);
+    sizes.resized.is_some().then_some(sizes)
 }
 
 /// Samples of a data set by number, `[N, C, H, W]` or `[N, D]`.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// What the first line of a run's config.toml says; a folder without it is not a run.
 const MARK: &str = "# A run of gan.";
+/// The folder of sheets of samples.
+const SAMPLES: &str = "samples";
 /// Folders of pictures beside `samples/`: D's features, D's verdict over the plane, G's warped latent grid, and single pictures.
 pub const PICTURES: [&str; 4] = ["planes", "surfaces", "meshes", "pictures"];
 /// The lines of [`RunFolder::features`].
@@ -114,6 +116,14 @@ impl RunFolder {
         matches!(content(path), Ok(Content::Run))
     }
 
+    /// The run whose own pictures lie in the folder `path`, if it is such a folder or lies in one.
+    pub fn of_pictures(path: &Path) -> Option<PathBuf> {
+        let real = path.canonicalize().ok()?;
+        let is_pictures = |name: &std::ffi::OsStr| name == SAMPLES || PICTURES.iter().any(|own| name == *own);
+        let mut folders = real.ancestors().filter(|folder| folder.file_name().is_some_and(is_pictures));
+        folders.find_map(|folder| folder.parent().filter(|parent| Self::is_run(parent)).map(Path::to_path_buf))
+    }
+
     /// Writes the settings, whole or not at all.
     ///
     /// # Errors
@@ -139,7 +149,7 @@ impl RunFolder {
     }
     /// `samples/`
     pub fn samples(&self) -> PathBuf {
-        self.path.join("samples")
+        self.path.join(SAMPLES)
     }
     /// `checkpoints/`
     pub fn checkpoints(&self) -> PathBuf {

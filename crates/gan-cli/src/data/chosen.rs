@@ -56,15 +56,6 @@ pub fn settings(source: &str) -> Result<Table> {
     Ok(settings)
 }
 
-/// The shape of the set that `config` names: its own, or where it comes in any, the size asked for or the usual one.
-pub fn shape(config: &DataConfig) -> Result<Vec<usize>> {
-    if !is_free(config) {
-        return Ok(data::find(config, &[], SEED)?.shape());
-    }
-    let sides = config.size.map_or([SIDE as usize; 2], |size| size.get());
-    Ok(vec![config.channels, sides[0], sides[1]])
-}
-
 /// Whether the set comes in any size.
 fn is_free(config: &DataConfig) -> bool {
     let is_pack = config.dir.as_deref().is_some_and(gan_data::pack::is_pack);

@@ -29,9 +29,9 @@ pub(super) fn same_classes(embedder: &dyn Embedder, set: &dyn Dataset) -> bool {
 impl Embedding {
     /// As a trainer's settings say, for a rank that does not judge.
     pub(crate) fn for_trainer(trainer: &Trainer) -> Result<Self> {
-        let (config, sample) = (trainer.plan().config(), trainer.plan().sample());
-        let against = Against { data: config.data.clone(), sample, seed: config.train.seed };
-        let reference = Real::beside(&against, Arc::clone(trainer.loader.dataset()))?.reference;
+        let config = trainer.plan().config();
+        let against = Against::of(trainer);
+        let reference = Real::beside(&against, Arc::clone(trainer.loader.dataset()))?.reference.set;
         let (embedder, _) = network::choose(&against, &config.evaluate.embedder, reference.as_ref())?;
         let same_classes = same_classes(embedder.as_ref(), reference.as_ref());
         Ok(Self { embedder, samples: config.evaluate.samples, seed: against.seed, same_classes })

@@ -14,8 +14,11 @@ const DIGITS: &str = "mnist";
 /// Data sets of three digits as red, green and blue.
 const STACKED: &str = "stacked-mnist";
 
+/// A network, and the modes that the data have.
+pub(super) type Network = (Arc<dyn Embedder>, Option<ModesOf>);
+
 /// The network that `name` asks for, and the modes that the data have.
-pub(super) fn choose(against: &Against, name: &str, set: &dyn Dataset) -> Result<(Arc<dyn Embedder>, Option<ModesOf>)> {
+pub(super) fn choose(against: &Against, name: &str, set: &dyn Dataset) -> Result<Network> {
     let Against { data, sample, .. } = against;
     if let Some(units) = set.units() {
         if name != "auto" {

@@ -1,0 +1,112 @@
+//! Samples that are there already: images of a folder, arrays of images or points.
+
+use super::images::{Images, VALUES_AT_ONCE, fitted};
+use super::{AT_ONCE, Evaluator};
+use crate::error::Result;
+use candle_core::{Device, Tensor};
+use gan_data::Dataset;
+use gan_data::npy::ImageArray;
+use gan_metrics::Gathered;
+
+/// Below this some part of an image is dark: numbers from 0 to 1 stand for half of the range.
+const DARK: f32 = -0.5;
+
+/// Samples that are there already.
+pub struct Given(Kind);
+
+enum Kind {
+    Images(Images),
+    Array(Box<ImageArray>),
+    /// `[N, D]` in [−1, 1].
+    Points(Tensor),
+}
+
+impl Given {
+    pub(super) fn images(images: Images) -> Self {
+        Self(Kind::Images(images))
+    }
+
+    pub(super) fn array(array: ImageArray) -> Self {
+        Self(Kind::Array(Box::new(array)))
+    }
+
+    /// Points in their own units, number after number, of the set `like`.
+    pub(super) fn points(values: &[f32], like: &dyn Dataset) -> Result<Self> {
+        let dim = like.pixels();
+        let scaled: Vec<f32> = match like.units() {
+            None => values.to_vec(),
+            Some(units) => {
+                let rows = values.chunks_exact(dim);
+                rows.flat_map(|row| units.scaled(&row.iter().map(|x| f64::from(*x)).collect::<Vec<_>>())).collect()
+            }
+        };
+        Ok(Self(Kind::Points(Tensor::from_vec(scaled, (values.len() / dim, dim), &Device::Cpu)?)))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Kind::Images(images) => images.set.len(),
+            Kind::Array(array) => array.len(),
+            Kind::Points(points) => points.dims()[0],
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Evaluator {
+    /// Takes all given samples, and tells `done` how many at a time.
+    ///
+    /// # Errors
+    /// If one cannot be read or does not fit the embedding network.
+    pub fn gather_given(&self, given: &mut Given, done: &mut dyn FnMut(usize)) -> Result<Gathered> {
+        let mut gathered = self.judge.gather().expecting(given.len()).of_sizes(self.sample_sizes.clone());
+        let mut push = |samples: &Tensor| -> Result<()> {
+            gathered.push_embedded(&self.embedding.of(samples, None)?)?;
+            done(samples.dim(0)?);
+            Ok(())
+        };
+        let count = given.len();
+        match &mut given.0 {
+            Kind::Images(images) => {
+                for indices in images.batches(&(0..count).collect::<Vec<_>>()) {
+                    images.read(&indices)?.map_or(Ok(()), |samples| push(&samples))?;
+                }
+            }
+            Kind::Points(points) => {
+                for from in (0..count).step_by(AT_ONCE) {
+                    push(&points.narrow(0, from, AT_ONCE.min(count - from))?)?;
+                }
+            }
+            Kind::Array(array) => {
+                let [c, h, w] = array.shape();
+                let at_once = (VALUES_AT_ONCE / (c * h * w)).clamp(1, AT_ONCE);
+                for from in (0..count).step_by(at_once) {
+                    let n = at_once.min(count - from);
+                    let samples = Tensor::from_vec(array.read(from, n)?, (n, c, h, w), &Device::Cpu)?;
+                    push(&self.fitted(samples)?)?;
+                }
+                if array.is_within_zero_and_one() && self.judge.lowest().is_some_and(|lowest| lowest < DARK) {
+                    gathered.note(
+                        "the array's numbers are all from 0 to 1, those of the real images begin at -1: it looks like [0, 1]; \
+                         if it is, save 2 * x - 1",
+                    );
+                }
+            }
+        }
+        // Files stand in an order of their own, such as class after class.
+        Ok(gathered.shuffled(self.embedding.seed))
+    }
+
+    /// Images `[N, C, H, W]` brought to the size of the comparison, where it has one.
+    pub(super) fn fitted(&self, samples: Tensor) -> Result<Tensor> {
+        match &self.fit {
+            Some(fitting) if samples.rank() == 4 => fitted(&samples, fitting),
+            _ => Ok(samples),
+        }
+    }
+}
