@@ -229,6 +229,7 @@ fn what_is_not_there_or_not_meant_is_told_by_name() {
         ("evaluate no/such.safetensors", "no/such.safetensors: there is no such file or folder"),
         ("evaluate run/samples --data real", "run/samples: holds pictures that the run"),
         ("evaluate real --data run/samples", "run/samples: holds pictures that the run"),
+        ("evaluate real/000.png --data real", "real/000.png: is one image"),
         ("evaluate real --data run", "run: is a run, which has no images but its own"),
         ("evaluate real --data real --metrics fud", "unknown metric: did you mean \"fid\"?"),
         ("evaluate real --data real --metrics FUD", "did you mean \"fid\"?"),

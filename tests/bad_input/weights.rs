@@ -142,4 +142,25 @@ fn latent_vectors_must_be_an_npy_of_the_right_shape() {
     refused(&place, &format!("{} --seed 5", line("good.npy")), 2, &["--latents", "--seed"]);
     refused(&place, &line("none.npy"), 1, &["none.npy: "]);
     place.good(&line("good.npy"));
+    let dictionary = |more: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (4, 100), {more}}}");
+    let file = |dictionary: String, data: &[u8]| {
+        let header = format!("{dictionary:<117}\n");
+        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
+    };
+    let nan = [&[0; 4 * 150][..], &f32::NAN.to_le_bytes(), &[0; 4 * 249]].concat();
+    write("nan.npy", &file(dictionary(""), &nan));
+    write("twice.npy", &file(dictionary("'shape': (2000000000, 100), "), &[0; 1600]));
+    write("turned.npy", &npy("(100, 4)", 400));
+    write("several.npz", b"PK\x03\x04 and more");
+    for (name, words) in [
+        ("nan.npy", "found NaN in row 1, expected finite numbers"),
+        ("twice.npy", "found the key 'shape' twice"),
+        ("turned.npy", "it looks like its transpose: save x.T"),
+        ("several.npz", "a .npz holds several arrays; save one with np.save"),
+    ] {
+        refused(&place, &line(name), 1, &[name, words]);
+    }
+    // The same numbers in the other order.
+    write("columns.npy", &file(dictionary("").replace("False", "True"), &[0; 1600]));
+    place.good(&line("columns.npy"));
 }

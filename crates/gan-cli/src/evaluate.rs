@@ -167,6 +167,12 @@ fn subject(source: &str, args: &EvaluateArgs) -> Result<(Subject, Option<Maker>)
             "there is no such file or folder: name a run folder, a weight file, a folder of images or a .npy file";
         return Err(Usage(format!("{source}: {problem}")).into());
     }
+    if path.is_file() && gan_data::images::is_image(path) {
+        return Err(Usage(format!(
+            "{source}: is one image, which has no distribution to compare: name a folder of images"
+        ))
+        .into());
+    }
     let file = if args.best { source::best_weight_file(path)? } else { source::weight_file(path)? };
     let maker = source::generator(&file, &args.device)?;
     Ok((Subject::Made(maker.0.data.shape.clone()), Some(maker)))

@@ -144,7 +144,11 @@ impl Card {
         lines.extend(self.sizes.iter().map(|sizes| ("Sample size", sizes.to_string())));
         lines.push(("Compared with", format!("{samples} of {whose} ({split}), sha256 {}", short(hash))));
         lines.extend(sizes.iter().map(|sizes| ("Real size", sizes.to_string())));
-        lines.extend(floor_split.iter().map(|split| ("Floor", format!("{split} against the same"))));
+        // Halves of the reference are compared with each other, all else with the reference.
+        let floor = |split: &String| {
+            if split.contains(" against ") { split.clone() } else { format!("{split} against the same") }
+        };
+        lines.extend(floor_split.iter().map(|split| ("Floor", floor(split))));
         lines.push(("Features", format!("{}, {} numbers, sha256 {}", network.name, network.dim, short(&network.hash))));
         lines.push(("Resizing", resizing + &protocol.collect::<String>()));
         lines.extend(self.warnings.iter().map(|warning| ("Note", warning.clone())));
@@ -210,6 +214,8 @@ mod tests {
         let resized = Some(ResizedTo { size: [64, 64], how: "bilinear, centre crop".into() });
         card.sizes = Some(ImageSizes { smallest: [64, 64], largest: [64, 64], resized: None });
         card.reference.sizes = Some(ImageSizes { smallest: [64, 80], largest: [256, 256], resized });
+        card.reference.floor_split = Some("one half against the other".into());
+        assert!(card.to_string().contains("Floor          one half against the other\n"), "{card}");
         card.reference.floor_split = None;
         card.embedder.protocol = Some("as its authors".into());
         let text = card.to_string();

@@ -47,7 +47,7 @@ impl<'a> Manifold<'a> {
     /// If there are no more than k samples, k is 0, or numbers are not finite.
     pub fn new(features: &'a Features, k: usize, what: &'static str) -> Result<Self> {
         if features.len() <= k || k == 0 {
-            let advice = "every sample needs that many neighbours and itself; take more samples";
+            let advice = "every sample is compared with its nearest others; take more samples";
             let needed = k.max(1) + 1;
             return Err(Error::TooFew { metric: "precision and recall", what, found: features.len(), needed, advice });
         }

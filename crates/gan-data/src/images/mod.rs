@@ -16,6 +16,7 @@ pub use files::{Broken, ImageOptions};
 pub use fit::{Fit, Fitting, Upscale};
 pub use pixels::Pixels;
 pub use resize::Filter;
+pub use walk::is_image;
 
 pub use decode::decode;
 pub(crate) use fit::cut_out;

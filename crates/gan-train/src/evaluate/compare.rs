@@ -154,8 +154,10 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     };
     // Arrays and made samples are no data set that could bring itself to a size.
     let fit = (against.way != Way::Own).then(|| fitting(&against.data, natural));
-    let card = |range: SizeRange| range.card(fit.map_or(Way::Own, Way::Fitted), &[], &against.data);
-    let (sample_sizes, real_sizes) = (card(samples), card(reals));
+    let shown = fit.map_or(Way::Own, Way::Fitted);
+    let real_sizes = reals.card(shown, &[], &against.data);
+    // The box is cut out of the real data's files alone.
+    let sample_sizes = samples.card(shown, &[], &DataConfig { crop: None, ..against.data.clone() });
     let given = match (array, folder) {
         (Some(array), _) => Some(Given::array(array)),
         (_, Some(folder)) => Some(Given::images(Images { way: against.way, ..folder })),

@@ -56,8 +56,15 @@ impl SizeRange {
             Way::Fitted(fitting) => Some(fitting.size),
             Way::AsGiven => shape.get(1..3).map(|sides| [sides[0], sides[1]]),
         };
-        let resized = size.filter(|size| self != Self::one(*size));
-        let resized = resized.map(|size| ResizedTo { size, how: how(settings) });
+        let cut = settings.crop.map(|crop| format!("centre box of {}×{}", crop.get()[0], crop.get()[1]));
+        let resized = match (size.filter(|size| self != Self::one(*size)), cut) {
+            (Some(size), cut) => {
+                let how: Vec<String> = cut.into_iter().chain([how(settings)]).collect();
+                Some(ResizedTo { size, how: how.join(", ") })
+            }
+            (None, Some(how)) => Some(ResizedTo { size: self.smallest, how }),
+            (None, None) => None,
+        };
         ImageSizes { smallest: self.smallest, largest: self.largest, resized }
     }
 }
@@ -207,5 +214,8 @@ mod tests {
         let card = images.sizes().unwrap().card(way, &[], &settings);
         assert_eq!(card.to_string(), "4×6 to 8×8, resized to 4×4 (bilinear, centre crop)");
         assert_eq!(SizeRange::one([4, 4]).card(way, &[], &settings).resized, None);
+        let boxed = DataConfig { crop: Some(gan_core::layer::Pair::Each([4, 4])), ..settings };
+        let card = SizeRange::one([4, 4]).card(Way::Own, &[], &boxed);
+        assert_eq!(card.to_string(), "4×4, resized to 4×4 (centre box of 4×4)");
     }
 }
