@@ -123,7 +123,7 @@ pub struct TrainArgs {
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  gan evaluate runs/first\n  gan evaluate runs/first runs/second\n  gan evaluate runs/first --best --samples 2000 --json\n  gan evaluate made/ --data mnist\n  gan evaluate samples.npy --data pictures/ --metrics fid,coverage"
+    after_help = "Examples:\n  gan evaluate runs/first\n  gan evaluate runs/first runs/second\n  gan evaluate runs/first --best --samples 2000 --json\n  gan evaluate made/ --data mnist\n  gan evaluate made/ --data pictures/ --floor\n  gan evaluate samples.npy --data pictures/ --metrics fid,coverage"
 )]
 pub struct EvaluateArgs {
     /// Run folders, generators' weight files, folders of images, or .npy files; several are shown side by side.

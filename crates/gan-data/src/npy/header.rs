@@ -153,7 +153,8 @@ fn damaged(text: &str) -> Problem {
 fn shown(text: &str) -> String {
     let start: String = text.trim().chars().take(SHOWN).collect();
     let dots = if start.len() < text.trim().len() { " …" } else { "" };
-    format!("{}{dots}", start.escape_debug())
+    let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    start.chars().map(plain).chain([dots.to_string()]).collect()
 }
 
 /// What is still to be read; every reader takes the space behind what it read too.

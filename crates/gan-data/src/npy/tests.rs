@@ -132,7 +132,7 @@ fn a_file_must_hold_what_its_shape_says() {
     (0..whole.len()).for_each(|end| place.refused(&whole[..end], &["x.npy: not a"]));
     place.refused(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", &["header too long"]);
     place.refused(b"\x93NUMPY\x09\x00\x00\x00\x00\x00", &["version 9"]);
-    let empty = place.read(&of("<f4", false, "(9223372036854775807, 0)", &[]));
+    let empty = place.read(&of("<f4", false, "(1000000000000000, 0)", &[]));
     assert!(empty.1.is_empty());
 }
 
