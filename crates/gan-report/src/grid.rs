@@ -1,5 +1,6 @@
 //! Samples as one sheet: a batch of images, row by row, with a thin gap between them.
 
+use crate::picture::checked_bytes;
 use crate::{Colour, Error, Picture};
 
 /// Pixels between tiles and around the sheet.
@@ -96,14 +97,30 @@ pub fn grid(images: &Images, rows: usize, cols: usize) -> Result<Picture, Error>
     if count > cells {
         return Err(Error::Shape(format!("{count} images do not fit into {rows} × {cols} = {cells} cells")));
     }
-    let (step_x, step_y) = (images.width + GAP, images.height + GAP);
-    let size = [cols.saturating_mul(step_x).saturating_add(GAP), rows.saturating_mul(step_y).saturating_add(GAP)];
+    let size = sheet_size(images.height, images.width, rows, cols);
+    let [step_x, step_y] = [images.width + GAP, images.height + GAP];
     let mut sheet = Picture::filled(colour, size, BACKGROUND)?;
     for index in 0..count {
         let corner = [GAP + index % cols * step_x, GAP + index / cols * step_y];
         sheet.paste(&images.picture(colour, index)?, corner);
     }
     Ok(sheet)
+}
+
+/// Checks that a sheet of `rows` × `cols` images of shape `[C, H, W]`, or a strip where `rows` is 1, can be drawn, before the images
+/// are computed.
+///
+/// # Errors
+/// [`Error::Shape`] when there are no cells, or the sheet would be over 1 GiB.
+pub fn check_grid([channels, height, width]: [usize; 3], rows: usize, cols: usize) -> Result<(), Error> {
+    let colour = if channels == 1 { Colour::Grey } else { Colour::Rgb };
+    checked_bytes(colour, sheet_size(height, width, rows, cols)).map(|_| ())
+}
+
+/// Width and height of a sheet.
+fn sheet_size(height: usize, width: usize, rows: usize, cols: usize) -> [usize; 2] {
+    let side = |cells: usize, pixels: usize| cells.saturating_mul(pixels.saturating_add(GAP)).saturating_add(GAP);
+    [side(cols, width), side(rows, height)]
 }
 
 #[cfg(test)]
@@ -158,6 +175,14 @@ mod tests {
         let one = Images::new(&[0.0], [1, 1, 1, 1]).unwrap();
         assert!(grid(&one, 0, 3).is_err());
         assert!(grid(&one, usize::MAX, usize::MAX).is_err());
+    }
+
+    #[test]
+    fn sheets_that_are_too_large_are_found_before_they_are_drawn() {
+        assert!(check_grid([3, 1000, 1000], 10, 10).is_ok());
+        let message = check_grid([3, 1000, 1000], 20, 20).unwrap_err().to_string();
+        assert!(message.contains("20042 × 20042") && message.contains("1 GiB"), "{message}");
+        assert!(check_grid([1, usize::MAX, 1], usize::MAX, 1).is_err());
     }
 
     #[test]

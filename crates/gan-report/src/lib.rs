@@ -7,11 +7,12 @@
 //! - [`grid()`]: a batch of [`Images`] as a sheet.
 //! - [`animate`] and [`strip`]: pictures as a GIF, or side by side.
 //! - [`plot`]: line charts for noisy curves, PNG and SVG.
+//! - [`NpyWriter`]: samples as a NumPy array, written as they come.
 //! - [`Metrics`]: reads `metrics.jsonl`.
 //! - [`losses_figure`]: what a run's metrics look like.
 //! - [`tensorboard`]: the same numbers for TensorBoard.
 //! - [`Page`]: a whole run as one HTML file, and [`reading()`], its curves in words.
-//! - [`Error`], and `atomic`, through which all but event files are written.
+//! - [`Error`], and [`atomic`], through which all but event files are written: whole files, and whole folders.
 
 mod animation;
 pub mod atomic;
@@ -19,6 +20,7 @@ mod error;
 mod grid;
 mod losses;
 mod metrics;
+mod npy;
 pub mod page;
 mod picture;
 pub mod plot;
@@ -26,8 +28,9 @@ pub mod tensorboard;
 
 pub use animation::{animate, strip};
 pub use error::Error;
-pub use grid::{BACKGROUND, GAP, Images, grid};
+pub use grid::{BACKGROUND, GAP, Images, check_grid, grid};
 pub use losses::{losses_figure, losses_figure_of};
 pub use metrics::Metrics;
+pub use npy::NpyWriter;
 pub use page::{Page, reading::reading};
 pub use picture::{Colour, Picture};

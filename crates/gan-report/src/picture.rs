@@ -168,7 +168,7 @@ impl Picture {
 }
 
 /// The bytes such a picture takes, if that is a size which can be meant.
-fn checked_bytes(colour: Colour, [width, height]: [usize; 2]) -> Result<usize, Error> {
+pub(crate) fn checked_bytes(colour: Colour, [width, height]: [usize; 2]) -> Result<usize, Error> {
     let bytes = (width as u64).checked_mul(height as u64).and_then(|n| n.checked_mul(colour.channels() as u64));
     match bytes {
         Some(0) => {
