@@ -1,4 +1,7 @@
-//! What serde says about a value that it cannot read, in words that the writer of a settings file knows.
+//! Words for messages: counts with their nouns, the nearest known name, and what serde says about a value that it cannot read, in
+//! words that the writer of a settings file knows.
+
+use std::fmt::Display;
 
 /// `message` of serde's in plain words; other messages come back as they are.
 ///
@@ -55,15 +58,30 @@ pub fn choose(found: &str, known: &[&str]) -> String {
     format!(": did you mean \"{nearest}\"? Known: {all}")
 }
 
-/// `1 step`, `2 steps`: `count` with its noun, which takes an s in the plural.
+/// A count with its noun, which is given in the singular.
 ///
 /// ```
 /// # use gan_core::wording::counted;
-/// assert_eq!([counted(1u64, "step"), counted(20usize, "step")], ["1 step", "20 steps"]);
+/// assert_eq!([counted(1, "step"), counted(3, "step"), counted(0, "class")], ["1 step", "3 steps", "0 classes"]);
 /// ```
-pub fn counted<N: std::fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
-    let plural = if count == N::from(1) { "" } else { "s" };
-    format!("{count} {noun}{plural}")
+pub fn counted(count: impl Display, noun: &str) -> String {
+    let count = count.to_string();
+    if count == "1" { format!("1 {noun}") } else { format!("{count} {}", plural(noun)) }
+}
+
+/// The verb that goes with a count.
+pub fn is_or_are(count: impl Display) -> &'static str {
+    if count.to_string() == "1" { "is" } else { "are" }
+}
+
+/// English's regular plural of a noun, which may have words before it.
+fn plural(noun: &str) -> String {
+    let stem = noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    match stem {
+        Some(stem) => format!("{stem}ies"),
+        None if ["s", "x", "z", "ch", "sh"].iter().any(|end| noun.ends_with(end)) => format!("{noun}es"),
+        None => format!("{noun}s"),
+    }
 }
 
 fn unknown(message: &str) -> Option<(&'static str, &str)> {
@@ -103,6 +121,20 @@ fn wanted(expected: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_named_in_the_singular() {
+        for (noun, plurals) in [
+            ("latent vector", "latent vectors"),
+            ("process", "processes"),
+            ("batch", "batches"),
+            ("copy", "copies"),
+            ("day", "days"),
+        ] {
+            assert_eq!(counted(1u64, noun), format!("1 {noun}"));
+            assert_eq!(counted(21usize, noun), format!("21 {plurals}"));
+        }
+    }
 
     #[test]
     fn no_word_of_rust_is_left() {

@@ -18,6 +18,7 @@ use crate::features::{Features, same_width};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use gan_core::Rng;
+use gan_core::wording::counted;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -166,7 +167,7 @@ impl Pool {
         if order.len() == self.len() && seen.iter().all(|seen| *seen) {
             return Ok(());
         }
-        let found = format!("an order of {} numbers", order.len());
+        let found = format!("an order of {}", counted(order.len(), "number"));
         let (expected, advice) = (format!("each number below {} once", self.len()), "shuffle them".into());
         Err(Error::Mismatch { what: "relabelling".into(), found, expected, advice })
     }

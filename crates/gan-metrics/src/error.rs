@@ -1,12 +1,13 @@
 //! What can go wrong while something is measured, each with what was found and what is expected.
 
+use gan_core::wording::{counted, is_or_are};
 use std::path::{Path, PathBuf};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Fewer samples than a method needs.
-    #[error("{metric}: {found} {what} samples are too few, at least {needed} are needed: {advice}")]
+    #[error("{metric}: {}: {advice}", too_few(*found, what, *needed))]
     TooFew {
         /// The metric, as users call it.
         metric: &'static str,
@@ -64,3 +65,8 @@ impl Error {
 
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
+
+fn too_few(found: usize, what: &str, needed: usize) -> String {
+    let found = format!("{} {} too few", counted(found, &format!("{what} sample")), is_or_are(found));
+    format!("{found}, at least {needed} {} needed", is_or_are(needed))
+}

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use candle_core::{DType, Tensor};
+use gan_core::wording::counted;
 
 /// `[N, D]`, row after row.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,7 +18,7 @@ impl Features {
     /// If they do not make whole rows.
     pub fn new(values: Vec<f32>, dim: usize) -> Result<Self> {
         if dim == 0 || !values.len().is_multiple_of(dim) {
-            let (found, expected) = (format!("{} numbers", values.len()), format!("whole rows of {dim}"));
+            let (found, expected) = (counted(values.len(), "number"), format!("whole rows of {dim}"));
             return Err(Error::Mismatch { what: "features".into(), found, expected, advice: "check the shape".into() });
         }
         Ok(Self { values, dim })
@@ -122,7 +123,7 @@ pub fn same_width(a: &Features, b: &Features) -> Result<()> {
     }
     Err(Error::Mismatch {
         what: "features".into(),
-        found: format!("{} and {} numbers a sample", a.dim, b.dim),
+        found: format!("{} and {} a sample", a.dim, counted(b.dim, "number")),
         expected: "the same for both".into(),
         advice: "embed both sets with the same network".into(),
     })

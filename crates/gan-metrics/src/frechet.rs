@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::linalg::{eigenvalues, lower_product, product, root};
 use crate::moments::Moments;
 use faer::{Accum, Mat};
+use gan_core::wording::counted;
 
 /// A Fréchet distance and what is to be said about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,8 +75,10 @@ pub fn warning(real: u64, generated: u64, dim: usize) -> Option<String> {
     let needed = 2 * dim as u64;
     (few < needed).then(|| {
         format!(
-            "{few} {whose} samples for {dim} features: the Fréchet distance comes out too large, take at least {needed}, \
-             or compare by KID"
+            "{} for {}: the Fréchet distance comes out too large, take at least {needed}, \
+             or compare by KID",
+            counted(few, &format!("{whose} sample")),
+            counted(dim, "feature")
         )
     })
 }
@@ -113,7 +116,7 @@ impl Side {
         }
         Err(Error::Mismatch {
             what: "Fréchet distance".into(),
-            found: format!("{} and {} numbers a sample", self.mean.len(), other.mean.len()),
+            found: format!("{} and {} a sample", self.mean.len(), counted(other.mean.len(), "number")),
             expected: "the same for both".into(),
             advice: "embed both sets with the same network".into(),
         })
@@ -225,7 +228,7 @@ mod tests {
     #[test]
     fn few_samples_are_told() {
         let (one, some) = (of(&made(1, 1, 3)), of(&made(1, 6, 3)));
-        assert!(distance(&some, &one).unwrap_err().to_string().contains("1 generated samples are too few"));
+        assert!(distance(&some, &one).unwrap_err().to_string().contains("1 generated sample is too few"));
         assert_eq!(distance(&some, &some).unwrap().warning, None);
         let few = of(&made(1, 5, 3));
         assert!(distance(&few, &some).unwrap().warning.unwrap().starts_with("5 real samples for 3 features"));

@@ -192,7 +192,7 @@ mod tests {
         let (x, y) = (made(1, 9, 3), made(2, 9, 3));
         let of =
             |x: &Features, count| kid(x, &y, Subsets { count, size: 5 }, &mut Rng::new(0)).unwrap_err().to_string();
-        assert!(of(&made(1, 1, 3), 3).contains("1 real samples are too few"));
+        assert!(of(&made(1, 1, 3), 3).contains("1 real sample is too few"));
         assert!(of(&made(1, 9, 2), 3).contains("2 and 3 numbers"));
         assert!(of(&x, 0).contains("found none"));
         for chosen in [(vec![0, 9], vec![0, 1]), (vec![0, 1, 2], vec![0, 1]), (vec![0], vec![1])] {

@@ -13,6 +13,7 @@
 
 use crate::error::{Error, Result};
 use crate::features::Features;
+use gan_core::wording::counted;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +87,7 @@ impl Modes {
         if dim == 0 || centres.iter().any(|c| c.len() != dim || !c.iter().all(|x| x.is_finite())) {
             let problem =
                 "expected one or more centres with as many finite coordinates each: curves, for example, have no modes";
-            return Err(Error::Values { what: format!("{} modes", centres.len()), problem: problem.into() });
+            return Err(Error::Values { what: counted(centres.len(), "mode"), problem: problem.into() });
         }
         if !(sigma.is_finite() && sigma > 0.0) {
             let problem =
@@ -120,7 +121,7 @@ impl Modes {
             return Err(none("mode coverage"));
         }
         if samples.dim() != self.dim() {
-            let (found, expected) = (format!("{} coordinates", samples.dim()), format!("{}, as modes", self.dim()));
+            let (found, expected) = (counted(samples.dim(), "coordinate"), format!("{}, as modes", self.dim()));
             let advice = "compare points with the modes of their own data".into();
             return Err(Error::Mismatch { what: "samples".into(), found, expected, advice });
         }
@@ -170,7 +171,8 @@ pub fn of_labels(labels: &[u32], modes: usize, shares: Option<&[f64]>) -> Result
 pub fn joint(parts: &[&[u32]], classes: u32) -> Result<Vec<u32>> {
     let samples = parts.first().map_or(0, |part| part.len());
     if let Some(part) = parts.iter().find(|part| part.len() != samples) {
-        let (found, expected) = (format!("{} and {samples} samples", part.len()), "the same for all parts".into());
+        let (found, expected) =
+            (format!("{} and {}", part.len(), counted(samples, "sample")), "the same for all parts".into());
         let advice = "classify every part of every sample".into();
         return Err(Error::Mismatch { what: "labels".into(), found, expected, advice });
     }

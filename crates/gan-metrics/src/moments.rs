@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::linalg::{lower_product, mirror};
 use faer::{Accum, Mat, MatRef};
+use gan_core::wording::counted;
 use rayon::prelude::*;
 
 /// Samples taken in at once: more would only take more memory.
@@ -135,7 +136,7 @@ impl Moments {
         }
         Err(Error::Mismatch {
             what: "moments".into(),
-            found: format!("{dim} numbers a sample"),
+            found: format!("{} a sample", counted(dim, "number")),
             expected: self.dim().to_string(),
             advice: "embed all sets with the same network".into(),
         })

@@ -11,6 +11,7 @@
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use crate::pairs::{Bounds, Frame, Limit, Pairs, Strip, may_be_within, nearest_others};
+use gan_core::wording::counted;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The k that the papers recommend.
@@ -140,7 +141,9 @@ fn warning(real: &Manifold<'_>, generated: &Manifold<'_>) -> Option<String> {
         let (none, all, k) = (set.without_inside(), set.radii_squared.len(), set.k);
         (none > 0).then(|| {
             format!(
-                "{none} of {all} {what} samples equal at least {k} others: their balls have radius 0 and hold nothing"
+                "{none} of {} equal at least {}: their balls have radius 0 and hold nothing",
+                counted(all, &format!("{what} sample")),
+                counted(k, "other")
             )
         })
     });

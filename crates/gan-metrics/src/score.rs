@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::features::Features;
+use gan_core::wording::counted;
 
 /// How a score is taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +66,7 @@ impl Scorer {
     /// Without classes or splits.
     pub fn new(classes: usize, scoring: Scoring) -> Result<Self> {
         if classes == 0 || scoring.splits == 0 {
-            let found = format!("{classes} classes and {} splits", scoring.splits);
+            let found = format!("{} and {}", counted(classes, "class"), counted(scoring.splits, "split"));
             let (what, expected) = ("classifier score".into(), "at least one of each".into());
             return Err(Error::Mismatch {
                 what,

@@ -6,6 +6,7 @@ use crate::features::{Features, same_width};
 use crate::linalg::product;
 use faer::{Mat, MatRef};
 use gan_core::Rng;
+use gan_core::wording::counted;
 use rayon::prelude::*;
 
 /// Lines projected on at once: bounds the memory.
@@ -37,7 +38,7 @@ impl Directions {
         if dim > 0 && !values.is_empty() && values.len().is_multiple_of(dim) {
             return Ok(Self { values, dim });
         }
-        let (found, expected) = (format!("{} numbers", values.len()), format!("rows of {dim}, at least one"));
+        let (found, expected) = (counted(values.len(), "number"), format!("rows of {dim}, at least one"));
         Err(Error::Mismatch { what: "directions".into(), found, expected, advice: "check the shape".into() })
     }
 }
@@ -71,7 +72,7 @@ fn check(real: &Features, generated: &Features, directions: &Directions) -> Resu
     }
     Err(Error::Mismatch {
         what: "directions".into(),
-        found: format!("{} numbers in rows of {}", directions.values.len(), directions.dim),
+        found: format!("{} in rows of {}", counted(directions.values.len(), "number"), directions.dim),
         expected: format!("rows of {}, at least one", real.dim()),
         advice: "draw them for the features' width".into(),
     })

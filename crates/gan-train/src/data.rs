@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Plan, only_of_its_set};
 use gan_core::Layer;
 use gan_core::wording::choose;
+use gan_core::wording::counted;
 use gan_data::pack::{Pack, is_pack};
 use gan_data::points::Shape;
 use gan_data::{Dataset, Family, Fewer, Flip, Loader, MadeImages, Order, Points, Sampler, Sampling};
@@ -152,7 +153,7 @@ fn other_shape(name: &str, sample: &[usize], has: &[usize]) -> Error {
         }
         (_, has) => Error::config(
             "data.channels",
-            format!("{} cannot be used: the points of {name} have {} coordinates", sample[0], has[0]),
+            format!("{} cannot be used: the points of {name} have {}", sample[0], counted(has[0], "coordinate")),
         ),
     }
 }

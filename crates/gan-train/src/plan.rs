@@ -2,6 +2,7 @@
 
 use crate::config::{Alternate, Extended, FakesMode, Family, NetworkConfig, OptimizerConfig, Policy, RunConfig};
 use crate::error::{Error, Result};
+use gan_core::wording::counted;
 use gan_core::{Init, Labels, Layer, family, shape};
 
 mod data;
@@ -212,8 +213,11 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
         return Err(Error::config("generator.layers", problem));
     }
     if generator.input.iter().product::<usize>() != config.latent.dim {
-        let problem =
-            format!("{:?} does not take latent vectors of {} numbers (latent.dim)", generator.input, config.latent.dim);
+        let problem = format!(
+            "{:?} does not take latent vectors of {} (latent.dim)",
+            generator.input,
+            counted(config.latent.dim, "number")
+        );
         return Err(Error::config("generator.input", problem));
     }
     if discriminator.input != seen {
@@ -257,7 +261,7 @@ fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: 
     }
     let known: Vec<usize> = made.layers.iter().filter_map(Layer::classes).collect();
     if let Some([a, b]) = known.windows(2).find(|pair| pair[0] != pair[1]) {
-        let problem = format!("one layer is for {a} classes, another for {b}: give all the data's number");
+        let problem = format!("one layer is for {}, another for {b}: give all the data's number", counted(a, "class"));
         return Err(Error::config(format!("{name}.layers"), problem));
     }
     Ok(made)

@@ -13,6 +13,7 @@ use crate::pictures::{file_name, make};
 use crate::trainer::{Moment, StepReport, Trainer};
 use candle_core::Tensor;
 use gan_core::Pass;
+use gan_core::wording::counted;
 use gan_report::plot::{Cloud, Ink, Mark, Plane, panels, span};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -89,8 +90,9 @@ impl fmt::Display for Summary {
         let [raised, early, all] = [self.convinced, self.towards_early, self.towards].map(|s| (100.0 * s).round());
         write!(
             f,
-            "in {steps} steps G's update moved real ones by at most {real_moved_by_g}, raised D(G(z)) in {raised} %, and drew \
-             the generated centroid nearer to the real one in {early} % of the first tenth, {all} % of all"
+            "in {} G's update moved real ones by at most {real_moved_by_g}, raised D(G(z)) in {raised} %, and drew \
+             the generated centroid nearer to the real one in {early} % of the first tenth, {all} % of all",
+            counted(steps, "step")
         )
     }
 }

@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::verdict::Verdict;
 use crate::{layering, planes};
 use gan_core::summary::grouped;
+use gan_core::wording::counted;
 use gan_metrics::Metric;
 use gan_metrics::card::digits;
 use gan_report::page::{Card, Reading, Tone};
@@ -202,7 +203,7 @@ fn summary(course: &Course, plan: Option<&Plan>) -> Vec<(String, String)> {
         row("Preset", config.preset.clone());
         row("Data", format!("{}, samples {}", config.data.name, shape(&plan.sample())));
         row("Batch", config.train.batch.to_string());
-        row("Latent space", format!("{} numbers, {}", config.latent.dim, word(&config.latent.distribution)));
+        row("Latent space", format!("{}, {}", counted(config.latent.dim, "number"), word(&config.latent.distribution)));
         row("Loss", word(&config.loss.kind));
         row("Precision", word(&config.train.precision));
         row("Seed", config.train.seed.to_string());

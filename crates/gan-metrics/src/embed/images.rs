@@ -3,13 +3,14 @@
 use super::Embedding;
 use crate::error::{Error, Result};
 use candle_core::Tensor;
+use gan_core::wording::counted;
 
 /// `[C, H, W]` of images `[N, C, H, W]`, for the network called `name`, which takes `channels` of them.
 ///
 /// # Errors
 /// [`Error::Mismatch`] where they are no images, none, empty, or have other channels.
 pub fn shape(images: &Tensor, name: &str, channels: usize) -> Result<[usize; 3]> {
-    let colours = if channels == 1 { "1 channel (grey)".into() } else { format!("{channels} channels") };
+    let colours = if channels == 1 { "1 channel (grey)".into() } else { counted(channels, "channel") };
     let wrong = |advice: &str| Error::Mismatch {
         what: format!("images for {name}"),
         found: format!("a tensor {:?}", images.dims()),

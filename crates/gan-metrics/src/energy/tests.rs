@@ -109,7 +109,7 @@ fn what_cannot_be_compared_is_refused_in_words() {
         message(two_sample(real, &two, permutations, &mut Rng::new(1)).map(|t| t.distance))
     };
     assert!(test(&two, 0).contains("found 0 permutations, expected at least 1"));
-    assert!(test(&two.first(1), 9).contains("1 real samples are too few, at least 2"));
+    assert!(test(&two.first(1), 9).contains("1 real sample is too few, at least 2"));
     for order in [vec![0, 1, 2], vec![0, 1, 2, 2], vec![0, 1, 2, 4]] {
         let message = relabelled(&two, &two, &[order]).unwrap_err().to_string();
         assert!(message.contains("each number below 4 once"), "{message}");

@@ -4,6 +4,7 @@
 use super::Moments;
 use crate::error::{Error, Result};
 use faer::Mat;
+use gan_core::wording::counted;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use std::collections::HashMap;
@@ -35,7 +36,11 @@ impl Moments {
         let (mean, lower) = (numbers(&file, "mean")?, numbers(&file, "scatter")?);
         let dim = mean.len();
         if lower.len() != dim * (dim + 1) / 2 {
-            return Err(unreadable(format!("a scatter of {} numbers does not go with {dim} means", lower.len())));
+            return Err(unreadable(format!(
+                "a scatter of {} does not go with {}",
+                counted(lower.len(), "number"),
+                counted(dim, "mean")
+            )));
         }
         let mut scatter = Mat::zeros(dim, dim);
         let places = (0..dim).flat_map(|row| (0..=row).map(move |column| (row, column)));

@@ -2,6 +2,7 @@
 
 use super::{Found, Kind, short};
 use gan_core::Loss;
+use gan_core::wording::counted;
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -88,8 +89,8 @@ impl Players {
         let steps = self.lately.back()?.step - self.lately.front()?.step;
         (accuracy >= ALMOST_ALL && after <= NOTHING).then(|| {
             format!(
-                "over the last {steps} steps D was right about {:.1} % of the samples and gave G's {} when G was to learn from it (norm of G's gradient: {})",
-                100.0 * accuracy, short(after), short(gradient)
+                "over the last {} D was right about {:.1} % of the samples and gave G's {} when G was to learn from it (norm of G's gradient: {})",
+                counted(steps, "step"), 100.0 * accuracy, short(after), short(gradient)
             )
         })
     }

@@ -13,6 +13,7 @@ pub(crate) use observers::{file_name, make};
 
 use crate::error::Result;
 use candle_core::Tensor;
+use gan_core::wording::counted;
 use gan_data::Units;
 use gan_report::plot::{Cloud, Ink, Plane, panels};
 use gan_report::{Images, Picture};
@@ -28,12 +29,23 @@ pub fn sheet(samples: &Tensor, units: Option<&Units>, rows: usize, columns: usiz
     if samples.rank() == 2 {
         let units = units_of(samples, units)?;
         let generated = kind("generated", Ink::Generated, rows_of(samples, &units)?);
-        return points(&axes(&units), &[generated], &format!("{} generated points", samples.dim(0)?));
+        return points(&axes(&units), &[generated], &counted(samples.dim(0)?, "generated point"));
     }
     let (n, c, h, w) = samples.dims4()?;
     let pixels: Vec<f32> = samples.flatten_all()?.to_vec1()?;
     let sheet = gan_report::grid(&Images::new(&pixels, [n, c, h, w])?, rows, columns)?;
     Ok(if h.max(w) <= SMALL { sheet.enlarged(2)? } else { sheet })
+}
+
+/// Checks that [`sheet`] can draw samples of this shape, `[C, H, W]` or `[D]`, before they are computed.
+///
+/// # Errors
+/// If there are no cells, or the sheet would be too large.
+pub fn check_sheet(sample: &[usize], rows: usize, columns: usize) -> Result<()> {
+    let [c, h, w] = *sample else { return Ok(()) };
+    // Everything on an enlarged sheet is twice as large, the gaps included.
+    let side = |pixels: usize| if h.max(w) <= SMALL { 2 * (pixels + 1) } else { pixels };
+    Ok(gan_report::check_grid([c, side(h), side(w)], rows, columns)?)
 }
 
 /// Images `[N, C, H, W]` as pictures of their own size; points `[N, D]` each as a dot over the same axes.

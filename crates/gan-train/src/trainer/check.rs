@@ -4,6 +4,7 @@ use crate::config::PenaltyKind;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use candle_core::{Device, Tensor};
+use gan_core::wording::counted;
 use gan_core::{Discriminator, Generator, Pass};
 use gan_data::Loader;
 
@@ -18,14 +19,15 @@ pub(super) fn networks(
     let known = loader.dataset().classes().len();
     let name = &plan.config().data.name;
     if let Some(asked) = g.classes().filter(|asked| *asked != known) {
-        let has = if known == 0 { "has no classes".to_string() } else { format!("has {known} classes") };
+        let has = if known == 0 { "has no classes".to_string() } else { format!("has {}", counted(known, "class")) };
         let problem = format!(
-            "its layers are for {asked} classes, but the data ({name}) {has}: use {name} with as many, or layers without classes"
+            "its layers are for {}, but the data ({name}) {has}: use {name} with as many, or layers without classes",
+            counted(asked, "class")
         );
         return Err(Error::config("generator.layers", problem));
     }
     if g.classes() != d.classes() {
-        let said = |classes: Option<usize>| classes.map_or("no classes".into(), |n| format!("{n} classes"));
+        let said = |classes: Option<usize>| classes.map_or("no classes".into(), |n| counted(n, "class"));
         let problem =
             format!("D's layers know {}, G's {}: give both the same, or neither", said(d.classes()), said(g.classes()));
         return Err(Error::config("discriminator.layers", problem));

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::step::Team;
 use candle_core::Tensor;
 use gan_comm::Communicator;
+use gan_core::wording::counted;
 use gan_core::{Param, Rng, Role};
 use gan_data::{LastBatch, Order, Share};
 use std::sync::Arc;
@@ -25,16 +26,17 @@ impl Trainer {
         let smallest = if keeps_rest { rest } else { sampling.batch };
         if smallest < share.ranks {
             let problem = format!(
-                "an epoch of {} samples has a batch of {smallest}, too few for {} processes: start fewer, or change train.batch",
-                sampling.len, share.ranks
+                "an epoch of {} has a batch of {smallest}, too few for {}: start fewer, or change train.batch",
+                counted(sampling.len, "sample"),
+                counted(share.ranks, "process")
             );
             return Err(Error::config("train.batch", problem));
         }
         let pack = self.plan.config().train.pack;
         if pack > 1 && !sampling.batch.is_multiple_of(share.ranks * pack) {
             let problem = format!(
-                "packs of {pack} on {} processes do not divide train.batch = {}: choose a multiple of {}",
-                share.ranks,
+                "packs of {pack} on {} do not divide train.batch = {}: choose a multiple of {}",
+                counted(share.ranks, "process"),
                 sampling.batch,
                 share.ranks * pack
             );
