@@ -35,6 +35,14 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// Values that are NaN or infinite where numbers are needed.
+    #[error("{what} holds {value}; expected finite numbers")]
+    NotFinite {
+        /// What holds the value.
+        what: String,
+        /// The value.
+        value: f32,
+    },
     /// From candle.
     #[error("{}", bare(.0))]
     Candle(#[from] candle_core::Error),

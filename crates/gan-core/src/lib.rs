@@ -4,12 +4,13 @@
 //!
 //! In reading order: [`layer`] (a network is a list of these), [`shape`] (does the list fit together?), [`family`] (functions
 //! that return lists), [`params`] and [`init`], [`network`] (the list made real), [`gan`] (the two players), [`noise`],
-//! [`loss`], [`penalty`], [`augment`], [`weights`] (self-describing files), [`memory`] (what surely does not fit), [`summary`], [`rng`] (every random number comes from here), [`wording`] (serde's messages in
-//! plain words).
+//! [`loss`], [`penalty`], [`augment`], [`weights`] (self-describing files), [`memory`] (what surely does not fit), [`summary`], [`rng`] (every random number comes from here), [`finite`] (are they
+//! numbers at all?), [`wording`] (words for messages).
 
 pub mod augment;
 pub mod error;
 pub mod family;
+pub mod finite;
 pub mod gan;
 pub mod init;
 pub mod layer;

@@ -7,6 +7,7 @@
 //! [`classifier`] (networks that judge).
 
 use crate::error::Result;
+use crate::finite::first_not_finite;
 use crate::gan::{LayeredGenerator, takes_latents};
 use crate::layer::Layer;
 use crate::noise::Latent;
@@ -99,13 +100,29 @@ pub fn read_description(path: &Path) -> Result<Description> {
 /// Reads a generator's weight file and builds the generator from it, on `device`.
 ///
 /// # Errors
-/// As [`read`], and if the file holds another network than a generator, or its layers do not fit its latent space and data.
+/// As [`read`], and if the file holds another network than a generator, its layers do not fit its latent space and data, or a weight is not
+/// finite.
 pub fn read_generator(path: &Path, device: &Device) -> Result<(Description, LayeredGenerator)> {
     let (description, tensors) = file::read(path, |description| check_generator(description, path))?;
     let Description { input, layers, latent, .. } = &description;
     let generator =
         LayeredGenerator::from_tensors(latent, input, layers, &tensors, device).map_err(|e| impossible(path, &e))?;
+    check_finite(&tensors, path)?;
     Ok((description, generator))
+}
+
+/// Checks that every weight is a finite number: activations such as ReLU can hide one that is not, so samples alone do not tell.
+fn check_finite(tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
+    for (name, tensor) in tensors {
+        if let Some((_, value)) = first_not_finite(tensor)? {
+            let problem = format!(
+                "the tensor \"{name}\" holds {value}, but weights must be finite numbers: the training diverged or the file was changed; \
+                 use another weight file"
+            );
+            return Err(fail(path, problem));
+        }
+    }
+    Ok(())
 }
 
 /// Fails where a description is none of a generator whose layers fit its latent space and data.

@@ -8,6 +8,7 @@ use crate::config::{BiasCorrection, OptimizerConfig};
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use candle_core::{D, DType, Device, Tensor, Var};
+use gan_core::finite::check_finite;
 use gan_core::gan::classes_in_turn;
 use gan_core::{Generator, Latent, Param, Pass, Rng, Role};
 
@@ -48,7 +49,7 @@ pub struct Projected {
 /// The latent vector whose sample is nearest to `image` `[C, H, W]`.
 ///
 /// # Errors
-/// If the image has another shape than the generator's samples, and from candle.
+/// If the image has another shape than the generator's samples, if its pixels or the samples are not finite, and from candle.
 pub fn project(
     generator: &dyn Generator,
     latent: &Latent,
@@ -57,6 +58,7 @@ pub fn project(
     device: &Device,
 ) -> Result<Projected> {
     let Search { starts, steps, rate, seed, class } = search;
+    check_finite(&image.unsqueeze(0)?, |_| "the image".into())?;
     let z = Var::from_tensor(&latent.sample(starts, &mut Rng::stream(seed, "project"), device)?)?;
     let classes = match class {
         Some(class) => Some(Tensor::full(class, starts, device)?),
@@ -89,6 +91,10 @@ pub fn project(
     let best = found.argmin(0)?.to_scalar::<u32>()? as usize;
     let class = classes.map(|classes| classes.get(best)?.to_scalar::<u32>()).transpose()?;
     let difference = f64::from(found.get(best)?.to_dtype(DType::F32)?.to_scalar::<f32>()?);
+    if !difference.is_finite() {
+        let what = "the difference between the image and its nearest sample".into();
+        return Err(gan_core::Error::NotFinite { what, value: difference as f32 }.into());
+    }
     Ok(Projected { z: z.as_detached_tensor().get(best)?, sample: made.get(best)?.detach(), difference, class })
 }
 
@@ -111,9 +117,12 @@ mod tests {
         let image = generator.forward(&z, &mut Pass::eval().of_classes(Some(&class)))?.get(0)?.detach();
         let found = project(&generator, &latent, &image, Search { starts: 12, ..Search::default() }, &device)?;
         assert!(found.difference < 1e-3 && found.class == Some(2), "{} {:?}", found.difference, found.class);
-        let other = Search { class: Some(0), ..Search::default() };
-        let other = project(&generator, &latent, &image, other, &device)?;
+        let other_search = Search { class: Some(0), ..Search::default() };
+        let other = project(&generator, &latent, &image, other_search, &device)?;
         assert!(other.class == Some(0) && other.difference > found.difference);
+        let broken = (image.zeros_like()? + f64::NAN)?;
+        let message = project(&generator, &latent, &broken, other_search, &device).unwrap_err().to_string();
+        assert!(message.starts_with("the image holds NaN"), "{message}");
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use super::file::{self, Describe};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::network::Network;
+use crate::wording::counted;
 use candle_core::Device;
 use gan_kernels::chain::Reuse;
 use serde::{Deserialize, Serialize};
@@ -60,7 +61,7 @@ impl Describe for Classifier {
 /// Builds the classifier in a weight file's `bytes` on `device`; `path` is for messages.
 ///
 /// # Errors
-/// As [`super::read`], and if the tensors do not fit the layer list, or the layer list the classes.
+/// As [`super::read`], and if the tensors do not fit the layer list or hold values that are not finite, or the layer list does not fit the classes.
 pub fn from_bytes(bytes: &[u8], path: &Path, device: &Device) -> Result<(Classifier, Network)> {
     let (description, tensors) = file::from_bytes::<Classifier>(bytes, path)?;
     let impossible = |e: Error| file::impossible(path, &e);
@@ -69,12 +70,13 @@ pub fn from_bytes(bytes: &[u8], path: &Path, device: &Device) -> Result<(Classif
         .map_err(impossible)?;
     if network.output() != [classes.len()] {
         let made = network.output();
-        let problem = format!("makes logits {made:?}, but names {} classes: it was changed", classes.len());
+        let problem = format!("makes logits {made:?}, but names {}: it was changed", counted(classes.len(), "class"));
         return Err(file::fail(path, problem));
     }
     let network = match features_before {
         Some(layer) => network.with_features_before(*layer).map_err(impossible)?,
         None => network,
     };
+    super::check_finite(&tensors, path)?;
     Ok((description, network))
 }
