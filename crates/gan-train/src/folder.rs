@@ -6,6 +6,7 @@ use gan_report::atomic;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What the first line of a run's config.toml says; a folder without it is not a run.
 const MARK: &str = "# A run of gan.";
@@ -21,6 +22,18 @@ pub(crate) const METRICS: &str = "metrics.jsonl";
 pub(crate) const EVALUATIONS: &str = "evaluations.jsonl";
 /// The weight file of the best generator.
 pub const BEST: &str = "generator-best.safetensors";
+/// The other files that a run writes, which are deleted with it.
+const FILES: [&str; 9] = [
+    "generator.safetensors",
+    BEST,
+    EVALUATIONS,
+    METRICS,
+    FEATURES,
+    "losses.png",
+    "losses.svg",
+    "report.html",
+    "progress.gif",
+];
 /// Held locked by the process that works in the folder.
 const LOCK: &str = ".lock";
 
@@ -124,6 +137,13 @@ impl RunFolder {
         folders.find_map(|folder| folder.parent().filter(|parent| Self::is_run(parent)).map(Path::to_path_buf))
     }
 
+    /// When the run at `path` was begun. Where that cannot be told, it is older than all others.
+    pub fn begun(path: &Path) -> SystemTime {
+        // Nothing is ever written into this file after its creation.
+        let created = fs::metadata(path.join(LOCK)).and_then(|lock| lock.modified());
+        created.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
     /// Writes the settings, whole or not at all.
     ///
     /// # Errors
@@ -218,19 +238,8 @@ impl RunFolder {
                 fs::remove_dir_all(&dir).map_err(failed(&dir))?;
             }
         }
-        let named = [
-            "generator.safetensors",
-            BEST,
-            EVALUATIONS,
-            METRICS,
-            "planes.jsonl",
-            "losses.png",
-            "losses.svg",
-            "report.html",
-            "progress.gif",
-        ];
         let films = PICTURES.iter().map(|name| self.path.join(format!("{name}.gif")));
-        let files = named.iter().map(|name| self.path.join(name)).chain(films).chain(self.events());
+        let files = FILES.iter().map(|name| self.path.join(name)).chain(films).chain(self.events());
         for file in files.filter(|f| f.exists()) {
             fs::remove_file(&file).map_err(failed(&file))?;
         }
@@ -251,6 +260,34 @@ impl RunFolder {
             };
         }
     }
+}
+
+/// The run whose own file `path` is, or would be once it is written: what a run writes and what lies in its folders of samples,
+/// checkpoints and pictures. Other files in a run's folder are nobody's.
+pub fn owner(path: &Path) -> Option<PathBuf> {
+    let whole = resolved(path)?;
+    let owns = |run: &Path| whole.strip_prefix(run).is_ok_and(is_own);
+    whole.ancestors().skip(1).find(|folder| owns(folder) && RunFolder::is_run(folder)).map(Path::to_path_buf)
+}
+
+/// `path` without links, even where its end does not exist yet.
+pub fn resolved(path: &Path) -> Option<PathBuf> {
+    let named = |path: &&Path| !path.as_os_str().is_empty();
+    let (found, real) = path
+        .ancestors()
+        .filter(named)
+        .find_map(|found| Some((found, found.canonicalize().ok()?)))
+        .or_else(|| Some((Path::new(""), Path::new(".").canonicalize().ok()?)))?;
+    Some(real.join(path.strip_prefix(found).ok()?))
+}
+
+/// Whether the path `inside` a run's folder is one that the run writes.
+fn is_own(inside: &Path) -> bool {
+    let mut parts = inside.iter().map(|part| part.to_string_lossy());
+    let (first, is_file) = (parts.next().unwrap_or_default(), parts.next().is_none());
+    let film = first.strip_suffix(".gif").is_some_and(|name| PICTURES.contains(&name));
+    let file = FILES.contains(&&*first) || film || first == "config.toml" || first.starts_with("events.out.tfevents");
+    (is_file && file) || PICTURES.contains(&&*first) || ["checkpoints", "samples", "best"].contains(&&*first)
 }
 
 enum Content {
@@ -283,4 +320,33 @@ fn is_left_over(name: &str) -> bool {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_owns_what_it_writes_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().canonicalize().unwrap().join("run");
+        fs::create_dir_all(run.join("samples")).unwrap();
+        fs::create_dir_all(run.join("mine/samples")).unwrap();
+        let own = [
+            "config.toml",
+            "losses.png",
+            "planes.gif",
+            "samples/x.png",
+            "samples/new/x.png",
+            "samples",
+            "best",
+            "events.out.tfevents.1",
+        ];
+        own.iter().for_each(|name| assert_eq!(owner(&run.join(name)), None, "{name}"));
+        fs::write(run.join("config.toml"), MARK).unwrap();
+        own.iter().for_each(|name| assert_eq!(owner(&run.join(name)), Some(run.clone()), "{name}"));
+        for other in ["mine.png", "mine", "mine/losses.png", "mine/samples/x.png", "samples.png", "../losses.png"] {
+            assert_eq!(owner(&run.join(other)), None, "{other}");
+        }
+    }
 }
