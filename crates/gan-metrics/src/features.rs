@@ -123,7 +123,7 @@ pub fn same_width(a: &Features, b: &Features) -> Result<()> {
     }
     Err(Error::Mismatch {
         what: "features".into(),
-        found: format!("{} and {} a sample", a.dim, counted(b.dim, "number")),
+        found: format!("{} and {} numbers a sample", a.dim, b.dim),
         expected: "the same for both".into(),
         advice: "embed both sets with the same network".into(),
     })

@@ -116,7 +116,7 @@ impl Side {
         }
         Err(Error::Mismatch {
             what: "Fréchet distance".into(),
-            found: format!("{} and {} a sample", self.mean.len(), counted(other.mean.len(), "number")),
+            found: format!("{} and {} numbers a sample", self.mean.len(), other.mean.len()),
             expected: "the same for both".into(),
             advice: "embed both sets with the same network".into(),
         })

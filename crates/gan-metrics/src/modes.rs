@@ -171,8 +171,7 @@ pub fn of_labels(labels: &[u32], modes: usize, shares: Option<&[f64]>) -> Result
 pub fn joint(parts: &[&[u32]], classes: u32) -> Result<Vec<u32>> {
     let samples = parts.first().map_or(0, |part| part.len());
     if let Some(part) = parts.iter().find(|part| part.len() != samples) {
-        let (found, expected) =
-            (format!("{} and {}", part.len(), counted(samples, "sample")), "the same for all parts".into());
+        let (found, expected) = (format!("{} and {samples} samples", part.len()), "the same for all parts".into());
         let advice = "classify every part of every sample".into();
         return Err(Error::Mismatch { what: "labels".into(), found, expected, advice });
     }
