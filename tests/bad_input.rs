@@ -27,7 +27,7 @@ pub(crate) fn refused(place: &Place, line: &str, code: i32, words: &[&str]) {
 
 /// As [`refused`], for arguments that may hold spaces.
 #[track_caller]
-fn refused_args(place: &Place, args: &[&str], code: i32, words: &[&str]) {
+pub(crate) fn refused_args(place: &Place, args: &[&str], code: i32, words: &[&str]) {
     let before = files(&place.path(""));
     let mut command = place.program(env!("CARGO_BIN_EXE_gan"), args.iter().copied());
     // Whoever sets this asks for a panic's backtrace, not for one in each message.

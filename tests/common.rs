@@ -145,6 +145,11 @@ impl Running {
         self.wait_until(|| fs::read_to_string(&stderr).is_ok_and(|text| text.contains(words)));
     }
 
+    /// Waits until `so`.
+    pub fn waits_for(&mut self, so: impl Fn() -> bool) {
+        self.wait_until(so);
+    }
+
     fn wait_until(&mut self, so: impl Fn() -> bool) {
         let start = Instant::now();
         while !so() {

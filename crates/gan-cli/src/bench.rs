@@ -4,6 +4,7 @@ use crate::args::BenchArgs;
 use crate::team::{self, Place};
 use crate::{say, source};
 use anyhow::Result;
+use gan_core::wording::counted;
 use gan_core::{Layer, shape};
 use gan_kernels::timing;
 use gan_train::trainer::Parts;
@@ -72,7 +73,7 @@ fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
     if args.json {
         let parts: serde_json::Map<String, serde_json::Value> =
             parts.iter().map(|(name, seconds)| ((*name).to_string(), json!(seconds * 1e3))).collect();
-        return say::line(
+        return say::json(
             json!({"work": work, "batch": batch, "ranks": place.ranks.size(), "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
                    "cpu_ms": cpu_ms, "peak_rss_mib": rss, "cpu": level, "parts": parts}),
         );
@@ -93,7 +94,7 @@ fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
 
 /// Who computes: `2 threads`, `4 ranks of 1 thread`.
 fn hands(ranks: usize, threads: usize) -> String {
-    let threads = if threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
+    let threads = counted(threads, "thread");
     if ranks == 1 { threads } else { format!("{ranks} ranks of {threads}") }
 }
 
@@ -155,7 +156,7 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
             let ([c, o], [h, w], [kh, kw], [sy, _]) = (shape.channels, shape.input, shape.kernel, shape.spec.stride);
             let what = format!("{name} layer {layer}: {c}×{h}×{w} to {o}, {kh}×{kw} s{sy}");
             if as_json {
-                say::line(
+                say::json(
                     json!({"layer": what, "cpu": level, "forward_gflops": rate(t.forward), "input_grad_gflops": rate(t.input_grad),
                     "weight_grad_gflops": rate(t.weight_grad), "pack_ms": t.pack * 1e3}),
                 )?;

@@ -1,14 +1,19 @@
 //! `gan generate`.
 
 use crate::args::{GenerateArgs, Usage};
+use crate::interrupt::Interrupt;
+use crate::output::{Form, Output};
 use crate::{say, source};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
+use gan_core::finite::check_finite;
 use gan_core::gan::{classes_in_turn, samples};
-use gan_core::{Generator, Rng};
+use gan_core::wording::counted;
+use gan_core::{Generator, Latent, Rng};
 use gan_data::Units;
 use gan_data::npy::VectorArray;
-use gan_report::{Picture, atomic};
+use gan_report::NpyWriter;
+use gan_report::atomic::AtomicFolder;
 use gan_train::pictures;
 use std::path::Path;
 
@@ -19,82 +24,96 @@ const LARGEST_SHEET: usize = 10_000;
 
 /// Makes samples and writes them in the form that the output's name asks for.
 pub fn run(args: &GenerateArgs) -> Result<()> {
+    let out = Output::new("--out", &args.out, &[Form::Png, Form::Npy, Form::Folder, Form::Stdout])?;
+    let is_sheet = matches!(out.form(), Form::Png | Form::Stdout);
+    if args.grid.is_some() && !is_sheet {
+        return Err(Usage(format!("--grid arranges a sheet, but {} is none: name a .png", args.out.display())).into());
+    }
+    let weights = source::weight_file(&args.source)?;
+    out.keep_apart_from([Some(&weights), args.latents.as_ref()].into_iter().flatten().map(|path| path.as_path()))?;
     let (description, generator, device) = source::generator(&args.source, &args.device)?;
-    let dim = description.latent.dim;
-    let z = match &args.latents {
-        Some(path) => latents(path, dim, args.count)?.to_device(&device)?,
-        None => {
-            let count = args.count.or(args.grid.map(|(rows, columns)| rows * columns)).unwrap_or(64);
-            let (latent, mut rng) = (description.latent, Rng::stream(args.seed, "generate"));
-            match args.truncation.or(latent.truncation) {
-                Some(most) => latent.sample_within(most, count, &mut rng, &device)?,
-                None => latent.sample(count, &mut rng, &device)?,
-            }
-        }
-    };
-    let classes = match &args.class {
-        Some(name) => Some(Tensor::full(source::class(&description, &generator, name)?, z.dim(0)?, &device)?),
-        None => classes_in_turn(&generator, z.dim(0)?, &device)?,
-    };
-    let made = Made { generator: &generator, z: &z, classes: classes.as_ref() };
-    let units = source::units(&description);
-    let units = units.as_ref();
-    let count = z.dim(0)?;
+    let (latents, count) = latents(args, &description.latent)?;
     if count == 0 {
         return Err(Usage("there are no latent vectors to make samples from; expected at least 1".into()).into());
     }
-    let out = &args.out;
-    if out.as_os_str() == "-" || out.extension().is_some_and(|e| e == "png") {
-        if count > LARGEST_SHEET {
-            let problem =
-                format!("--count {count}: a sheet holds at most {LARGEST_SHEET} samples; name a folder or a .npy file");
-            return Err(Usage(problem).into());
-        }
-        let (rows, columns) = cells(count, args.grid)?;
-        return write_sheet(&pictures::sheet(&made.all()?, units, rows, columns)?, out);
-    }
-    if args.grid.is_some() {
-        return Err(Usage(format!("--grid arranges a sheet, but {} is none: name a .png", out.display())).into());
-    }
-    if out.extension().is_some_and(|e| e == "npy") {
-        return write_npy(&made, (&description.data.shape, units), out);
-    }
-    write_folder(&made, units, out)
-}
-
-/// What samples are made of.
-struct Made<'a> {
-    generator: &'a dyn Generator,
-    z: &'a Tensor,
-    classes: Option<&'a Tensor>,
-}
-
-impl Made<'_> {
-    fn all(&self) -> Result<Tensor> {
-        self.part(0, self.z.dim(0)?)
-    }
-
-    fn part(&self, from: usize, count: usize) -> Result<Tensor> {
-        let classes = self.classes.map(|classes| classes.narrow(0, from, count)).transpose()?;
-        Ok(samples(self.generator, &self.z.narrow(0, from, count)?, classes.as_ref())?)
+    let classes = match &args.class {
+        Some(name) => Some(Tensor::full(source::class(&description, &generator, name)?, count, &device)?),
+        None => classes_in_turn(&generator, count, &device)?,
+    };
+    let made = Made { generator: &generator, latents, classes, device, next: 0, count };
+    let units = source::units(&description);
+    let sample = &description.data.shape;
+    match out.form() {
+        Form::Npy => write_npy(made, sample, units.as_ref(), out.path()),
+        Form::Folder => write_folder(made, units.as_ref(), out.path()),
+        _ => write_sheet(made, sample, units.as_ref(), args.grid, &out),
     }
 }
 
-fn latents(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
+/// Where latent vectors come from: each is drawn when it is needed, because a million may not fit into memory.
+enum Latents {
+    Given(Tensor),
+    Drawn { latent: Latent, within: Option<f64>, rng: Rng },
+}
+
+/// The latent vectors that `args` ask for, and how many samples.
+fn latents(args: &GenerateArgs, latent: &Latent) -> Result<(Latents, usize)> {
+    if let Some(path) = &args.latents {
+        let z = latents_of(path, latent.dim, args.count)?;
+        let count = z.dim(0)?;
+        return Ok((Latents::Given(z), count));
+    }
+    let count = args.count.or(args.grid.map(|(rows, columns)| rows * columns)).unwrap_or(64);
+    let rng = Rng::stream(args.seed, "generate");
+    Ok((Latents::Drawn { latent: *latent, within: args.truncation.or(latent.truncation), rng }, count))
+}
+
+fn latents_of(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
     let mut array = VectorArray::open(path, dim)?;
     let n = array.len();
     if let Some(count) = count.filter(|count| *count > n) {
-        bail!("{}: holds {n} latent vectors, --count asks for {count}", path.display());
+        bail!("{}: holds {}, --count asks for {count}", path.display(), counted(n, "latent vector"))
     }
     let count = count.unwrap_or(n);
     Ok(Tensor::from_vec(array.first(count)?, (count, dim), &Device::Cpu)?)
+}
+
+/// What samples are made of, and how many are made already.
+struct Made<'a> {
+    generator: &'a dyn Generator,
+    latents: Latents,
+    classes: Option<Tensor>,
+    device: Device,
+    next: usize,
+    count: usize,
+}
+
+impl Made<'_> {
+    /// The next samples, at most `most`; none when all are made.
+    fn next(&mut self, most: usize) -> Result<Option<Tensor>> {
+        let (from, n) = (self.next, most.min(self.count - self.next));
+        if n == 0 {
+            return Ok(None);
+        }
+        let z = match &mut self.latents {
+            Latents::Given(z) => z.narrow(0, from, n)?.to_device(&self.device)?,
+            Latents::Drawn { latent, within: Some(most), rng } => latent.sample_within(*most, n, rng, &self.device)?,
+            Latents::Drawn { latent, within: None, rng } => latent.sample(n, rng, &self.device)?,
+        };
+        let classes = self.classes.as_ref().map(|classes| classes.narrow(0, from, n)).transpose()?;
+        let made = samples(self.generator, &z, classes.as_ref())?;
+        check_finite(&made, |row| format!("the generator's sample {}", from + row))?;
+        self.next += n;
+        Ok(Some(made))
+    }
 }
 
 /// Rows and columns for `count` samples: as given, or as square as possible.
 fn cells(count: usize, given: Option<(usize, usize)>) -> Result<(usize, usize)> {
     match given {
         Some((rows, columns)) if rows * columns < count => {
-            Err(Usage(format!("--grid {rows}x{columns} has {} cells for {count} samples", rows * columns)).into())
+            let (cells, samples) = (counted(rows * columns, "cell"), counted(count, "sample"));
+            Err(Usage(format!("--grid {rows}x{columns} has {cells} for {samples}")).into())
         }
         Some(grid) => Ok(grid),
         None => {
@@ -104,45 +123,56 @@ fn cells(count: usize, given: Option<(usize, usize)>) -> Result<(usize, usize)> 
     }
 }
 
-fn write_sheet(picture: &Picture, out: &Path) -> Result<()> {
-    if out.as_os_str() == "-" {
-        return say::bytes(&picture.to_png()?);
+fn write_sheet(
+    mut made: Made,
+    sample: &[usize],
+    units: Option<&Units>,
+    grid: Option<(usize, usize)>,
+    out: &Output,
+) -> Result<()> {
+    let count = made.count;
+    if count > LARGEST_SHEET {
+        let problem =
+            format!("--count {count}: a sheet holds at most {LARGEST_SHEET} samples; name a folder or a .npy file");
+        return Err(Usage(problem).into());
     }
-    picture.save_png(out)?;
-    say::line(out.display())
+    let (rows, columns) = cells(count, grid)?;
+    pictures::check_sheet(sample, rows, columns)?;
+    let Some(all) = made.next(count)? else { return Ok(()) };
+    let sheet = pictures::sheet(&all, units, rows, columns)?;
+    if out.form() == Form::Stdout {
+        return say::bytes(&sheet.to_png()?);
+    }
+    sheet.save_png(out.path())?;
+    say::line(out.path().display())
 }
 
-/// float32 in the .npy format, version 1.0 (NumPy Enhancement Proposal 1), made a part at a time; points in their own units.
-fn write_npy(made: &Made, (sample, units): (&[usize], Option<&Units>), out: &Path) -> Result<()> {
-    let count = made.z.dim(0)?;
-    let shape = [&[count], sample].concat();
-    let sides: Vec<String> = shape.iter().map(ToString::to_string).collect();
-    let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", sides.join(", "));
-    // Magic, version and length take 10 bytes; the whole header is a multiple of 64 and ends in a new line.
-    let padded = (10 + dict.len() + 1).next_multiple_of(64) - 10;
-    let mut bytes = Vec::with_capacity(10 + padded + 4 * shape.iter().product::<usize>());
-    bytes.extend(b"\x93NUMPY\x01\x00");
-    bytes.extend((padded as u16).to_le_bytes());
-    bytes.extend(format!("{dict:<width$}\n", width = padded - 1).bytes());
-    for from in (0..count).step_by(AT_ONCE) {
-        let part = made.part(from, AT_ONCE.min(count - from))?;
+/// float32 `[N, …]`, made and written a part at a time; points in their own units.
+fn write_npy(mut made: Made, sample: &[usize], units: Option<&Units>, out: &Path) -> Result<()> {
+    let interrupt = Interrupt::watch()?;
+    let mut file = NpyWriter::create(out, &[&[made.count], sample].concat())?;
+    while let Some(part) = made.next(AT_ONCE)? {
         let values = part.flatten_all()?.to_vec1::<f32>()?;
-        let values = units.map_or_else(|| values.clone(), |units| units.restored(&values));
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        file.write(&units.map_or_else(|| values.clone(), |units| units.restored(&values)))?;
+        interrupt.check()?;
     }
-    atomic::write(out, &bytes)?;
+    file.finish()?;
     say::line(out.display())
 }
 
-fn write_folder(made: &Made, units: Option<&Units>, out: &Path) -> Result<()> {
-    std::fs::create_dir_all(out).with_context(|| format!("{}: cannot be created", out.display()))?;
-    let count = made.z.dim(0)?;
-    let digits = count.to_string().len().max(4);
-    for from in (0..count).step_by(AT_ONCE) {
-        let part = made.part(from, AT_ONCE.min(count - from))?;
-        for (i, picture) in pictures::singles(&part, units)?.iter().enumerate() {
-            picture.save_png(&out.join(format!("{:0digits$}.png", from + i)))?;
+/// A picture each, in a folder that appears when it is complete.
+fn write_folder(mut made: Made, units: Option<&Units>, out: &Path) -> Result<()> {
+    let interrupt = Interrupt::watch()?;
+    let folder = AtomicFolder::create(out)?;
+    let digits = made.count.to_string().len().max(4);
+    let mut number = 0;
+    while let Some(part) = made.next(AT_ONCE)? {
+        for picture in pictures::singles(&part, units)? {
+            folder.write(&format!("{number:0digits$}.png"), &picture.to_png()?)?;
+            number += 1;
         }
+        interrupt.check()?;
     }
-    say::line(format_args!("{} ({count} images)", out.display()))
+    folder.commit()?;
+    say::line(format_args!("{} ({})", out.display(), counted(number, "image")))
 }

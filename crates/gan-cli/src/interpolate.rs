@@ -1,13 +1,16 @@
 //! `gan interpolate`.
 
 use crate::args::{InterpolateArgs, Usage};
+use crate::output::{Form, Output};
 use crate::{say, source};
 use anyhow::Result;
 use candle_core::Tensor;
+use gan_core::finite::check_finite;
 use gan_core::gan::samples;
 use gan_core::noise::slerp;
+use gan_core::wording::counted;
 use gan_core::{Generator, Rng};
-use gan_report::Picture;
+use gan_report::{Picture, check_grid};
 use gan_train::pictures;
 
 /// Every frame is held in memory.
@@ -18,34 +21,38 @@ const SIDE: usize = 224;
 
 /// Walks from sample to sample: an animation comes back to its start, a strip ends at the last.
 pub fn run(args: &InterpolateArgs) -> Result<()> {
-    let extension = args.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    if !["gif", "png"].contains(&extension) {
-        return Err(Usage(format!("--out {}: expected a name ending in .gif or .png", args.out.display())).into());
-    }
+    let out = Output::new("--out", &args.out, &[Form::Gif, Form::Png])?;
     if args.points * args.frames > MOST_FRAMES {
         let problem = "--points times --frames: more than";
         return Err(Usage(format!("{problem} {MOST_FRAMES} frames; expected fewer")).into());
     }
+    let weights = source::weight_file(&args.source)?;
+    out.keep_apart_from([weights.as_path()])?;
     let (description, generator, device) = source::generator(&args.source, "auto")?;
     let mut rng = Rng::stream(args.seed, "interpolate");
     let points = description.latent.sample(args.points as usize, &mut rng, &device)?.to_vec2::<f32>()?;
-    let closed = extension == "gif";
-    let z = Tensor::new(walk(&points, args.frames as usize, closed), &device)?;
+    let closed = out.form() == Form::Gif;
+    let walk = walk(&points, args.frames as usize, closed);
+    let n = walk.len();
+    if let (false, &[c, h, w]) = (closed, description.data.shape.as_slice()) {
+        check_grid([c, 2 * (h + 1), 2 * (w + 1)], 1, n)?;
+    }
+    let z = Tensor::new(walk, &device)?;
     let class = match &args.class {
         Some(name) => Some(source::class(&description, &generator, name)?),
         None => generator.classes().map(|_| 0),
     };
     let classes = class.map(|class| Tensor::full(class, z.dim(0)?, &device)).transpose()?;
     let samples = samples(&generator, &z, classes.as_ref())?;
+    check_finite(&samples, |frame| format!("the generator's sample for frame {frame}"))?;
     let pictures = pictures::singles(&samples, source::units(&description).as_ref())?;
-    let n = pictures.len();
     if closed {
         let enlarged = pictures.iter().map(enlarge).collect::<Result<Vec<_>>>()?;
-        gan_report::animate(&enlarged, FRAME_MS, &args.out)?;
+        gan_report::animate(&enlarged, FRAME_MS, out.path())?;
     } else {
-        gan_report::strip(&pictures)?.enlarged(2)?.save_png(&args.out)?;
+        gan_report::strip(&pictures)?.enlarged(2)?.save_png(out.path())?;
     }
-    say::line(format_args!("{} ({n} frames)", args.out.display()))
+    say::line(format_args!("{} ({})", out.path().display(), counted(n, "frame")))
 }
 
 /// A frame large enough to look at.

@@ -1,7 +1,7 @@
 //! The `gan` binary: flags in, libraries called, results printed. The only crate that prints.
 //!
 //! In reading order: [`args`], then a module for each command; [`source`] finds what a command works on, [`progress`] shows a
-//! run on the terminal, [`say`] is how anything gets printed.
+//! run on the terminal, [`output`] checks where results go, [`say`] is how anything gets printed, [`quoting`] what makes it fit to be.
 
 mod args;
 mod bench;
@@ -9,8 +9,11 @@ mod data;
 mod evaluate;
 mod generate;
 mod interpolate;
+mod interrupt;
+mod output;
 mod progress;
 mod project;
+mod quoting;
 mod report;
 mod say;
 mod show;
@@ -22,6 +25,8 @@ use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format;
 
 #[cfg(target_os = "linux")]
 #[global_allocator]
@@ -38,7 +43,10 @@ fn main() -> ExitCode {
         gan_kernels::process::keep_pages();
         gan_kernels::process::one_pool();
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     log_to_stderr(&cli);
     if let Some(asked) = gan_kernels::Level::passed_over() {
         let known: Vec<&str> = gan_kernels::Level::available().into_iter().map(gan_kernels::Level::name).collect();
@@ -57,6 +65,17 @@ fn main() -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Shows what is wrong with the command line, or the help that it asks for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let is_harmless = |argument: &str| quoting::visible(argument) == argument;
+    if !error.use_stderr() || std::env::args_os().all(|argument| is_harmless(&argument.to_string_lossy())) {
+        error.exit();
+    }
+    // Colours cannot be told from what an argument would do to the terminal, so this text has none.
+    say::note(error.render().to_string().trim_end());
+    ExitCode::from(USAGE)
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -103,7 +122,12 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     let usage = error.chain().any(|cause| {
         cause.downcast_ref::<gan_train::Error>().is_some_and(gan_train::Error::is_usage) || cause.is::<args::Usage>()
     });
-    if usage { USAGE } else { FAILED }
+    let interrupted = error.is::<interrupt::Interrupted>();
+    match (interrupted, usage) {
+        (true, _) => STOPPED,
+        (_, true) => USAGE,
+        _ => FAILED,
+    }
 }
 
 fn log_to_stderr(cli: &Cli) {
@@ -120,6 +144,14 @@ fn log_to_stderr(cli: &Cli) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Messages can hold names from files. Their colours are the formatter's own.
+        .fmt_fields(
+            format::debug_fn(|writer, field, value| match field.name() {
+                "message" => write!(writer, "{}", quoting::visible(&format!("{value:?}"))),
+                name => write!(writer, "{name}={}", quoting::visible(&format!("{value:?}"))),
+            })
+            .delimited(" "),
+        )
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .log_internal_errors(false)

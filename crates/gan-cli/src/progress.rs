@@ -1,6 +1,7 @@
 //! A run on the terminal: a bar where one can be drawn, plain lines otherwise, nothing with --quiet.
 
 use crate::say;
+use gan_core::wording::counted;
 use gan_train::alarms::Alarm;
 use gan_train::config::Policy;
 use gan_train::{Observer, Outcome, Result, StepReport, Trainer};
@@ -47,7 +48,7 @@ impl Observer for Progress {
             let per_epoch = trainer.steps_per_epoch();
             let done = if step > 0 { format!("{step} done, ") } else { String::new() };
             let (preset, folder) = (&config.preset, self.folder.display());
-            say::note(format_args!("{preset} into {folder}: {done}{total} steps, {per_epoch} an epoch"));
+            say::note(format_args!("{preset} into {folder}: {done}{}, {per_epoch} an epoch", counted(total, "step")));
         }
         if let Output::Bar(bar) = &self.output {
             bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}").expect("a valid template"));

@@ -1,71 +1,108 @@
 //! `gan project`.
 
 use crate::args::{ProjectArgs, Usage};
+use crate::output::{Form, Output};
+use crate::quoting::visible_name;
 use crate::{say, source};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use gan_core::Generator;
 use gan_data::images::{Fitting, decode, fit};
 use gan_data::npy::{self, ImageArray};
+use gan_report::NpyWriter;
 use gan_train::pictures;
 use gan_train::project::{Search, project};
 use std::path::Path;
 
 /// Finds the latent vectors of images, and shows each beside what the generator makes of it.
 pub fn run(args: &ProjectArgs) -> Result<()> {
+    let out = Output::new("--out", &args.out, &[Form::Png])?;
+    let latents_out = args.latents_out.as_ref();
+    let latents_out = latents_out.map(|path| Output::new("--latents-out", path, &[Form::Npy])).transpose()?;
+    let weights = source::weight_file(&args.source)?;
+    for output in [Some(&out), latents_out.as_ref()].into_iter().flatten() {
+        output.keep_apart_from(args.images.iter().chain([&weights]).map(|path| path.as_path()))?;
+    }
+    if let Some(latents) = &latents_out {
+        latents.keep_apart_from_output(&out)?;
+    }
     let (description, generator, device) = source::generator(&args.source, &args.device)?;
     let shape = &description.data.shape;
     let [c, h, w] = shape[..] else {
         return Err(Usage(format!("{}: makes points, images can be projected", args.source.display())).into());
     };
     let class = args.class.as_ref().map(|name| source::class(&description, &generator, name)).transpose()?;
+    // Every file is read before the first image is projected, which takes long.
+    let mut given = vec![];
+    for path in &args.images {
+        given.extend(images(path, [c, h, w])?);
+    }
+    if given.is_empty() {
+        return Err(Usage("there are no images to project".into()).into());
+    }
+    pictures::check_sheet(shape, given.len(), 2)?;
     // Every class has to have a start.
     let starts = args.starts.max(generator.classes().filter(|_| class.is_none()).unwrap_or(1));
     let search = Search { starts, steps: args.steps, seed: args.seed, class, ..Search::default() };
     let (mut pairs, mut latents) = (vec![], vec![]);
-    for path in &args.images {
-        for image in images(path, [c, h, w])? {
-            let found = project(&generator, &description.latent, &image, search, &device)?;
-            let class = found.class.map(|class| format!(", class {}", named(&description.data.classes, class)));
-            say::line(format_args!(
-                "{}: mean squared difference {:.4}{}",
-                path.display(),
-                found.difference,
-                class.unwrap_or_default()
-            ))?;
-            pairs.extend([image, found.sample.to_device(&Device::Cpu)?]);
-            latents.push(found.z.to_device(&Device::Cpu)?);
-        }
+    for Given { name, image } in given {
+        let found = project(&generator, &description.latent, &image, search, &device).with_context(|| name.clone())?;
+        let class = found.class.map(|class| format!(", class {}", named(&description.data.classes, class)));
+        let name = visible_name(&name);
+        let class = class.unwrap_or_default();
+        say::line(format_args!("{name}: mean squared difference {:.4}{class}", found.difference))?;
+        pairs.extend([image, found.sample.to_device(&Device::Cpu)?]);
+        latents.push(found.z.to_device(&Device::Cpu)?);
     }
-    let rows = latents.len();
-    if rows == 0 {
-        return Err(Usage("there are no images to project".into()).into());
+    if let Some(output) = &latents_out {
+        write_latents(&latents, output.path())?;
+        say::line(output.path().display())?;
     }
-    if let Some(out) = &args.latents_out {
-        Tensor::stack(&latents, 0)?.write_npy(out)?;
-        say::line(out.display())?;
+    pictures::sheet(&Tensor::stack(&pairs, 0)?, None, latents.len(), 2)?.save_png(out.path())?;
+    say::line(format_args!("{} (left: given, right: made)", out.path().display()))
+}
+
+/// float32 `[N, latent]`.
+fn write_latents(latents: &[Tensor], out: &Path) -> Result<()> {
+    let dim = latents.first().map_or(Ok(0), |z| z.dim(0))?;
+    let mut file = NpyWriter::create(out, &[latents.len(), dim])?;
+    for z in latents {
+        file.write(&z.to_vec1::<f32>()?)?;
     }
-    pictures::sheet(&Tensor::stack(&pairs, 0)?, None, rows, 2)?.save_png(&args.out)?;
-    say::line(format_args!("{} (left: given, right: made)", args.out.display()))
+    Ok(file.finish()?)
 }
 
 fn named(names: &[String], class: u32) -> String {
-    names.get(class as usize).cloned().unwrap_or_else(|| class.to_string())
+    names.get(class as usize).map_or_else(|| class.to_string(), |name| visible_name(name).into_owned())
 }
 
-/// The images `[C, H, W]` in a file: one, or all of a .npy.
-fn images(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<Tensor>> {
+/// An image to project.
+struct Given {
+    /// Its file, and in an array of several its index.
+    name: String,
+    /// `[C, H, W]`
+    image: Tensor,
+}
+
+/// The images in a file: one, or all of a .npy.
+fn images(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<Given>> {
+    let shown = path.display();
     if npy::is_array(path) {
         let mut array = ImageArray::open_as(path, [c, h, w])?;
         let count = array.len();
-        let image = |i| Ok(Tensor::from_vec(array.read(i, 1)?, (c, h, w), &Device::Cpu)?);
+        let name = |i: usize| if count == 1 { shown.to_string() } else { format!("{shown}, image {i}") };
+        let image = |i| {
+            let image = Tensor::from_vec(array.read(i, 1)?, (c, h, w), &Device::Cpu)?;
+            Ok(Given { name: name(i), image })
+        };
         return (0..count).map(image).collect();
     }
-    let bytes = std::fs::read(path).map_err(|e| anyhow::anyhow!("{}: cannot be read ({e})", path.display()))?;
+    let bytes = std::fs::read(path).map_err(|e| anyhow::anyhow!("{shown}: cannot be read ({e})"))?;
     let pixels = decode(&bytes, c, [0; 3]).map_err(|problem| {
-        anyhow::anyhow!("{}: {problem}; expected an image (PNG, JPEG, WebP, GIF, BMP) or a .npy", path.display())
+        anyhow::anyhow!("{shown}: {problem}; expected an image (PNG, JPEG, WebP, GIF, BMP) or a .npy")
     })?;
     let mut values = vec![0.0; c * h * w];
     fit(&pixels, &Fitting::to([h, w])).scale_into(&mut values);
-    Ok(vec![Tensor::from_vec(values, (c, h, w), &Device::Cpu)?])
+    let image = Tensor::from_vec(values, (c, h, w), &Device::Cpu)?;
+    Ok(vec![Given { name: shown.to_string(), image }])
 }

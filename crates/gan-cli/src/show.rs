@@ -5,6 +5,7 @@ use crate::{say, source};
 use anyhow::{Context, Result};
 use gan_core::summary::Summary;
 use gan_core::weights;
+use gan_core::wording::counted;
 use gan_train::{layering, presets};
 use std::path::Path;
 
@@ -18,20 +19,20 @@ pub fn summary(args: &SummaryArgs) -> Result<()> {
         }
         let description = weights::read_description(&source::weight_file(path)?)?;
         let summary = Summary::new(&description.network, &description.input, &description.layers);
-        say::bytes(summary.with_context(|| path.display().to_string())?.to_string().as_bytes())?;
+        say::text(summary.with_context(|| path.display().to_string())?)?;
         let (preset, step, seed) = (description.preset, description.step, description.seed);
-        return say::line(format_args!("trained by {preset} for {step} steps, seed {seed}"));
+        return say::line(format_args!("trained by {preset} for {}, seed {seed}", counted(step, "step")));
     }
     let plan = source::plan(&args.source, &args.set)?;
     let (g, d) = (&plan.generator, &plan.discriminator);
     say::line(Summary::new("generator", &g.input, &g.layers)?)?;
-    say::bytes(Summary::new("discriminator", &d.input, &d.layers)?.to_string().as_bytes())
+    say::text(Summary::new("discriminator", &d.input, &d.layers)?)
 }
 
 /// Lists the presets or prints one.
 pub fn preset(command: &PresetCommand) -> Result<()> {
     match command {
-        PresetCommand::Show { name } => say::bytes(presets::get(name)?.text.as_bytes())?,
+        PresetCommand::Show { name } => say::text(presets::get(name)?.text)?,
         PresetCommand::List => {
             let width = presets::ALL.iter().map(|p| p.name.len()).max().unwrap_or(0);
             for preset in presets::ALL {

@@ -1,17 +1,20 @@
 //! `gan train`.
 
 use crate::args::{TrainArgs, Usage};
+use crate::output;
 use crate::progress::Progress;
+use crate::quoting::shell_quoted;
 use crate::team::{self, Place};
 use crate::{FAILED, STOPPED, say, source};
 use anyhow::{Context, Result};
+use gan_core::wording::{counted, is_or_are};
 use gan_train::folder::PICTURES;
 use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, Verdict, checkpoint, planes, presets, record};
+use jiff::Zoned;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 /// Trains, or goes on training, and says where the results are.
 pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
@@ -56,7 +59,7 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
     })?;
     if outcome == Outcome::Stopped {
         let (step, total) = (trainer.step(), trainer.total_steps());
-        let folder = folder.path().display();
+        let folder = shell_quoted(folder.path());
         say::note(format_args!(
             "stopped after step {step} of {total}; all is saved. Go on with: gan train {folder} --resume"
         ));
@@ -83,7 +86,7 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
         return Ok(ExitCode::from(FAILED));
     }
     let best = if folder.best_generator().is_file() { folder.best_generator() } else { folder.generator() };
-    say::line(format_args!("Make more: gan generate {} --count 64 --out samples.png", best.display()))?;
+    say::line(format_args!("Make more: gan generate {} --count 64 --out samples.png", shell_quoted(&best)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,6 +98,10 @@ fn folder(args: &TrainArgs, trainer: &mut Trainer, quiet: bool) -> Result<RunFol
         resume(trainer, &folder, quiet)?;
         folder.write_config(trainer.plan().config())?;
         return Ok(folder);
+    }
+    if config.data.name == "folder" {
+        // Samples among the images would be trained on the next time.
+        output::check_apart("--out", &target, config.data.dir.as_deref())?;
     }
     let existing = if args.overwrite { Existing::Overwrite } else { Existing::Keep };
     Ok(RunFolder::create(&target, trainer.plan().config(), existing)?)
@@ -174,7 +181,8 @@ fn resume(trainer: &mut Trainer, folder: &RunFolder, quiet: bool) -> Result<()> 
 fn target(args: &TrainArgs) -> Result<PathBuf> {
     let source = Path::new(&args.source);
     match (&args.out, args.resume) {
-        (Some(out), _) => Ok(out.clone()),
+        (Some(out), true) => Ok(out.clone()),
+        (Some(out), false) => output::check_folder_name("--out", out).map(|()| out.clone()),
         (None, true) if source.is_dir() => Ok(source.to_path_buf()),
         (None, true) => newest_run(&args.source),
         (None, false) if RunFolder::is_run(source) => Err(Usage(format!(
@@ -194,17 +202,20 @@ fn run_name(source: &Path) -> String {
     parent.map_or(stem, |name| name.to_string_lossy()).into_owned()
 }
 
-/// `runs/NAME-20261122-101500`, with a number behind it if that is taken.
+/// `runs/NAME-20261122-101500` by the local time, with a number behind it if that is taken.
 fn new_folder(source: &Path) -> PathBuf {
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let now: String = now.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
-    let base = format!("{}-{}", run_name(source), now.replace('T', "-"));
+    let base = format!("{}-{}", run_name(source), stamp(&Zoned::now()));
     let numbered = (2..).map(|i| format!("{base}-{i}"));
     let mut free = std::iter::once(base.clone()).chain(numbered).map(|name| Path::new("runs").join(name));
     free.find(|p| !p.exists()).unwrap_or_default()
 }
 
-/// The newest of the runs that [`new_folder`] has named after `source`.
+/// The time as it stands in a run's name. Where the system does not tell its time zone, `now` is in UTC.
+fn stamp(now: &Zoned) -> String {
+    now.strftime("%Y%m%d-%H%M%S").to_string()
+}
+
+/// The newest of the runs that [`new_folder`] has named after `source`. Names do not tell which that is, as clocks are put back.
 fn newest_run(source: &str) -> Result<PathBuf> {
     let name = run_name(Path::new(source));
     let is_dated = |rest: &str| rest.len() >= 15 && rest.bytes().take(8).all(|b| b.is_ascii_digit());
@@ -213,7 +224,8 @@ fn newest_run(source: &str) -> Result<PathBuf> {
         file.strip_prefix(&format!("{name}-")).is_some_and(is_dated)
     };
     let entries = std::fs::read_dir("runs").into_iter().flatten().flatten().map(|e| e.path());
-    let newest = entries.filter(|p| of_source(p) && RunFolder::is_run(p)).max();
+    let newest =
+        entries.filter(|p| of_source(p) && RunFolder::is_run(p)).max_by_key(|p| (RunFolder::begun(p), p.clone()));
     newest.ok_or_else(|| {
         Usage(format!("--resume: no run of \"{name}\" in runs/; name its folder: gan train FOLDER --resume")).into()
     })
@@ -236,4 +248,19 @@ fn stop_on_signal(place: &Place, stop: &Arc<AtomicBool>) -> Result<()> {
         say::note("\nstopping: this step is finished and saved first; once more to leave at once");
     })
     .context("watching for Ctrl-C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::{Timestamp, tz::TimeZone};
+
+    #[test]
+    fn a_runs_name_has_the_local_time() {
+        let now: Timestamp = "2026-11-27T23:05:09Z".parse().unwrap();
+        let zone = |text: &str| TimeZone::posix(text).unwrap();
+        assert_eq!(stamp(&now.to_zoned(TimeZone::UTC)), "20261127-230509");
+        assert_eq!(stamp(&now.to_zoned(zone("JST-9"))), "20261128-080509");
+        assert_eq!(stamp(&now.to_zoned(zone("PST8"))), "20261127-150509");
+    }
 }

@@ -8,7 +8,7 @@ use gan_data::{Dataset, Pack};
 use gan_train::config::DataConfig;
 use gan_train::data;
 use gan_train::layering::{self, Table};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What `data.name` is for a folder of images.
@@ -27,6 +27,8 @@ pub struct Chosen {
     pub name: String,
     /// What it is made from, for people.
     pub from: String,
+    /// The file or folder that it is read from, where there is one.
+    pub files: Option<PathBuf>,
     /// Its samples.
     pub data: Arc<dyn Dataset>,
 }
@@ -44,7 +46,7 @@ pub fn open(args: &SourceArgs) -> Result<Chosen> {
         Some(header) => (header.name, header.made_from),
         None => (config.name.clone(), made_from(&config)),
     };
-    Ok(Chosen { name, from, data })
+    Ok(Chosen { name, from, files: config.dir, data })
 }
 
 /// `[data]` of the data set, folder or pack called `source`, with its channels where they are known by the name, and without a size.

@@ -1,6 +1,7 @@
 //! `gan data fetch`: a data set from the Hugging Face Hub, or how to get it without.
 
 use crate::args::{FetchArgs, Usage};
+use crate::output;
 use anyhow::Result;
 use gan_data::fetch::{SOURCES, Source, source};
 use std::path::Path;
@@ -13,6 +14,9 @@ pub fn run(args: &FetchArgs, quiet: bool) -> Result<()> {
         Usage(format!("data set \"{}\": there is none of that name to fetch{nearest}", args.name))
     };
     let source = source(&args.name).ok_or_else(unknown)?;
+    if let Some(out) = &args.out {
+        output::check_folder_name("--out", out)?;
+    }
     fetch(source, &gan_data::folder::target(source.name, args.out.as_deref()), quiet)
 }
 
@@ -33,6 +37,7 @@ fn fetch(source: &Source, target: &Path, _: bool) -> Result<()> {
 fn fetch(source: &Source, target: &Path, quiet: bool) -> Result<()> {
     use super::meter::{Meter, Unit};
     use crate::say;
+    use gan_core::wording::counted;
     use gan_data::fetch::{Environment, Outcome, Progress};
 
     let environment = Environment::of_this_process();
@@ -50,6 +55,6 @@ fn fetch(source: &Source, target: &Path, quiet: bool) -> Result<()> {
         Outcome::AlreadyThere => {
             say::line(format_args!("{}: already there, every checksum is right", target.display()))
         }
-        Outcome::Fetched { images } => say::line(format_args!("{}: {images} images", target.display())),
+        Outcome::Fetched { images } => say::line(format_args!("{}: {}", target.display(), counted(images, "image"))),
     }
 }

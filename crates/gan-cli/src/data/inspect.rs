@@ -3,8 +3,11 @@
 use super::args::InspectArgs;
 use super::chosen::{self, Chosen};
 use crate::args::Usage;
+use crate::output::{Form, Output};
+use crate::quoting::visible_name;
 use crate::say;
 use anyhow::Result;
+use gan_core::wording::counted;
 use gan_data::Dataset;
 use gan_report::{Images, grid};
 use serde_json::json;
@@ -29,15 +32,20 @@ struct Pixels {
 
 /// Looks into the data that `args` name.
 pub fn run(args: &InspectArgs) -> Result<()> {
+    let out = args.out.as_ref();
+    let out = out.map(|path| Output::new("--out", path, &[Form::Png])).transpose()?;
+    let keep_apart = |inputs: &[&Path]| out.iter().try_for_each(|out| out.keep_apart_from(inputs.iter().copied()));
+    keep_apart(&[Path::new(&args.source.source)])?;
     let chosen = chosen::open(&args.source)?;
+    keep_apart(chosen.files.as_deref().as_slice())?;
     let data = chosen.data.as_ref();
     let pixels = pixels(data)?;
-    if let Some(out) = &args.out {
-        draw(data, out)?;
+    if let Some(out) = &out {
+        draw(data, out.path())?;
     }
     match args.json {
-        true => say::line(as_json(&chosen, &pixels)),
-        false => say::bytes(as_text(&chosen, &pixels).as_bytes()),
+        true => say::json(as_json(&chosen, &pixels)),
+        false => say::text(as_text(&chosen, &pixels)),
     }
 }
 
@@ -91,27 +99,29 @@ fn as_text(chosen: &Chosen, pixels: &Pixels) -> String {
     let (data, rounded) =
         (chosen.data.as_ref(), |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(" "));
     let what = match data.shape().as_slice() {
-        [1, h, w] => format!("grey images of {h}×{w}"),
-        [3, h, w] => format!("colour images of {h}×{w}"),
-        [c, h, w] => format!("images of {h}×{w} in {c} channels"),
-        other => format!("points of {} coordinates", other[0]),
+        [1, h, w] => format!("{} of {h}×{w}", counted(data.len(), "grey image")),
+        [3, h, w] => format!("{} of {h}×{w}", counted(data.len(), "colour image")),
+        [c, h, w] => format!("{} of {h}×{w} in {}", counted(data.len(), "image"), counted(c, "channel")),
+        other => format!("{} of {}", counted(data.len(), "point"), counted(other[0], "coordinate")),
     };
-    let mut text = format!("{}: {} {what}\n", chosen.name, data.len());
-    text += &format!("made from:  {}\n", chosen.from);
+    let mut text = format!("{}: {what}\n", visible_name(&chosen.name));
+    text += &format!("made from:  {}\n", visible_name(&chosen.from));
     text += &format!("values:     mean {}\n", rounded(&pixels.mean));
     text += &format!("            spread {}\n", rounded(&pixels.spread));
-    text += &format!("            in [−1, 1], over {} samples\n", pixels.images);
+    text += &format!("            in [−1, 1], over {}\n", counted(pixels.images, "sample"));
     text += &format!("classes:    {}\n", data.classes().len());
     text += &class_lines(&counts(data));
-    text += &format!("skipped:    {} files\n", data.skipped().len());
-    data.skipped().iter().for_each(|file| text += &format!("  {}: {}\n", file.path.display(), file.reason));
+    text += &format!("skipped:    {}\n", counted(data.skipped().len(), "file"));
+    for file in data.skipped() {
+        text += &format!("  {}: {}\n", visible_name(&file.path.to_string_lossy()), file.reason);
+    }
     text
 }
 
 /// A line a class, or one for all where they are many.
 fn class_lines(counts: &[(&String, usize)]) -> String {
     if counts.len() <= CLASSES {
-        return counts.iter().map(|(name, count)| format!("  {count:>8}  {name}\n")).collect();
+        return counts.iter().map(|(name, count)| format!("  {count:>8}  {}\n", visible_name(name))).collect();
     }
     let sizes = || counts.iter().map(|(_, count)| *count);
     let [few, most] = [sizes().min(), sizes().max()].map(|size| size.unwrap_or(0));

@@ -40,7 +40,7 @@ fn about(name: &str) -> (&'static str, Needs) {
 /// Lists the data sets.
 pub fn run(args: &ListArgs) -> Result<()> {
     if args.json {
-        return say::line(serde_json::Value::from(KNOWN.map(json).to_vec()));
+        return say::json(serde_json::Value::from(KNOWN.map(json).to_vec()));
     }
     let width = KNOWN.iter().map(|name| name.len()).max().unwrap_or(0);
     KNOWN.iter().try_for_each(|name| {

@@ -1,6 +1,8 @@
 //! How far a long command is: a bar on a terminal, else a line a thing and one every ten seconds.
 
+use crate::quoting::visible_name;
 use crate::say;
+use gan_core::wording::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -38,7 +40,7 @@ impl Meter {
             Self::Nothing => {}
             Self::Lines { what, last } => {
                 if what != now || last.elapsed() >= LINE_EVERY {
-                    say::note(format_args!("{now}: {done} of {total} {}", unit.name()));
+                    say::note(format_args!("{now}: {done} of {}", counted(total, unit.name())));
                     (*what, *last) = (now.into(), Instant::now());
                 }
             }
@@ -47,7 +49,7 @@ impl Meter {
                     *what = now.into();
                     bar.set_style(ProgressStyle::with_template(unit.template()).expect("a valid template"));
                     bar.set_length(total);
-                    bar.set_message(now.to_string());
+                    bar.set_message(visible_name(now).into_owned());
                     bar.reset_elapsed();
                 }
                 bar.set_position(done);
@@ -66,8 +68,8 @@ impl Unit {
     fn name(self) -> &'static str {
         match self {
             #[cfg(feature = "hub")]
-            Self::Bytes => "bytes",
-            Self::Images => "images",
+            Self::Bytes => "byte",
+            Self::Images => "image",
         }
     }
 

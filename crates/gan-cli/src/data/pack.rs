@@ -4,9 +4,13 @@ use super::args::PackArgs;
 use super::chosen;
 use super::meter::{Meter, Unit};
 use crate::args::Usage;
+use crate::output::{self, Form, Output};
+use crate::quoting::shell_quoted;
 use crate::say;
 use anyhow::Result;
+use gan_core::wording::counted;
 use gan_data::pack::{self, Made, Progress};
+use std::path::Path;
 use std::thread::available_parallelism;
 
 /// Packs what `args` name.
@@ -20,7 +24,16 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
         let problem = "is a folder: name a file in it, or add --part 100000 for a folder of packs";
         return Err(Usage(format!("{}: {problem}", to.display())).into());
     }
+    check_folder_of_parts(args)?;
+    let is_pack = pack::is_pack(to);
+    if args.part.is_none() && !is_pack {
+        Output::new("DST", to, &[Form::Pack])?;
+    }
+    // A pack may be packed into itself: it is read until the new one takes its place.
+    let is_kept = |files: &&Path| !(is_pack && files.is_file());
+    output::check_apart("DST", to, Some(Path::new(&args.source.source)).filter(is_kept))?;
     let chosen = chosen::open(&args.source)?;
+    output::check_apart("DST", to, chosen.files.as_deref().filter(is_kept))?;
     let data = chosen.data.as_ref();
     let threads = available_parallelism().map_or(1, usize::from);
     let mut meter = Meter::new(quiet);
@@ -35,8 +48,9 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     meter.end();
     let files = written.map_err(gan_train::Error::from)?;
     if !data.skipped().is_empty() {
-        let (count, source) = (data.skipped().len(), &args.source.source);
-        say::note(format_args!("{count} files could not be used; `gan data inspect {source}` lists them"));
+        let files = counted(data.skipped().len(), "file");
+        let source = shell_quoted(Path::new(&args.source.source));
+        say::note(format_args!("{files} could not be used; `gan data inspect {source}` lists them"));
     }
     let shape = data.shape().iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let bytes: u64 = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum();
@@ -45,5 +59,17 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
         (_, 1) => " in one part".into(),
         (_, count) => format!(" in {count} parts"),
     };
-    say::line(format_args!("{}: {} images of {shape}, {bytes} bytes{parts}", to.display(), data.len()))
+    let images = counted(data.len(), "image");
+    say::line(format_args!("{}: {images} of {shape}, {}{parts}", to.display(), counted(bytes, "byte")))
+}
+
+/// Parts go into a new folder, an empty one, or one that holds nothing but packs.
+fn check_folder_of_parts(args: &PackArgs) -> Result<()> {
+    if args.part.is_none() {
+        return Ok(());
+    }
+    if pack::is_pack(&args.to) && args.to.is_dir() {
+        return Ok(());
+    }
+    Output::new("DST", &args.to, &[Form::Folder]).map(|_| ())
 }

@@ -1,0 +1,351 @@
+//! Where a command's results go: an output is understood and checked before any work is done, so that nobody computes for hours
+//! towards a file that cannot be written, and no output replaces an input or a file of another kind.
+
+use crate::args::Usage;
+use anyhow::{Result, anyhow};
+use gan_core::wording::counted;
+use gan_data::images::is_image;
+use gan_report::{Error as ReportError, atomic};
+use gan_train::RunFolder;
+use gan_train::folder::{owner, resolved};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// What an output can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Png,
+    Gif,
+    Npy,
+    Html,
+    /// A pack of a data set.
+    Pack,
+    /// A folder of files.
+    Folder,
+    /// Standard output.
+    Stdout,
+}
+
+/// Endings of files that other programs write. A name that ends in one is meant as such a file, never as a folder.
+const FOREIGN: &[&str] = &[
+    "7z",
+    "arrow",
+    "avi",
+    "avif",
+    "bin",
+    "bmp",
+    "bz2",
+    "ckpt",
+    "csv",
+    "doc",
+    "docx",
+    "eps",
+    "exe",
+    "gz",
+    "h5",
+    "hdf5",
+    "heic",
+    "ico",
+    "ipynb",
+    "jfif",
+    "jpe",
+    "jpeg",
+    "jpg",
+    "js",
+    "json",
+    "jsonl",
+    "jxl",
+    "log",
+    "mat",
+    "md",
+    "mkv",
+    "mov",
+    "mp4",
+    "npz",
+    "onnx",
+    "parquet",
+    "pdf",
+    "pickle",
+    "pkl",
+    "ppm",
+    "ps",
+    "pt",
+    "pth",
+    "py",
+    "rs",
+    "safetensors",
+    "sh",
+    "svg",
+    "tar",
+    "tfevents",
+    "tgz",
+    "tif",
+    "tiff",
+    "toml",
+    "tsv",
+    "txt",
+    "webm",
+    "webp",
+    "xml",
+    "xz",
+    "yaml",
+    "zip",
+];
+
+impl Form {
+    const ALL: [Self; 7] = [Self::Png, Self::Gif, Self::Npy, Self::Html, Self::Pack, Self::Folder, Self::Stdout];
+
+    /// The endings of its files.
+    fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Png => &["png"],
+            Self::Gif => &["gif"],
+            Self::Npy => &["npy"],
+            Self::Html => &["html", "htm"],
+            Self::Pack => &["ganpack"],
+            Self::Folder | Self::Stdout => &[],
+        }
+    }
+
+    /// What to name for it.
+    fn example(self) -> &'static str {
+        match self {
+            Self::Png => "FILE.png",
+            Self::Gif => "FILE.gif",
+            Self::Npy => "FILE.npy",
+            Self::Html => "FILE.html",
+            Self::Pack => "FILE.ganpack",
+            Self::Folder => "a folder",
+            Self::Stdout => "- for standard output",
+        }
+    }
+
+    /// Whether a file that begins with `start` is one of these.
+    fn begins(self, start: &[u8]) -> bool {
+        match self {
+            Self::Png => start.starts_with(b"\x89PNG"),
+            Self::Gif => start.starts_with(b"GIF8"),
+            Self::Npy => start.starts_with(b"\x93NUMPY"),
+            Self::Html => start.trim_ascii_start().starts_with(b"<"),
+            Self::Pack => start.starts_with(&gan_data::pack::MAGIC[..]),
+            Self::Folder | Self::Stdout => false,
+        }
+    }
+}
+
+/// An output that can be written.
+#[derive(Debug)]
+pub struct Output {
+    option: &'static str,
+    path: PathBuf,
+    form: Form,
+}
+
+impl Output {
+    /// Understands what `option` names, one of `forms`, and checks that it can be written without loss: the folder that it goes into
+    /// is there and writable, and no file of another kind, no file of a run and no filled folder is in its place.
+    pub fn new(option: &'static str, path: &Path, forms: &[Form]) -> Result<Self> {
+        Self::replacing(option, path, forms, None)
+    }
+
+    /// As [`Output::new`], where the run's file `own` may be replaced too.
+    pub fn replacing(option: &'static str, path: &Path, forms: &[Form], own: Option<&Path>) -> Result<Self> {
+        let form = form_of(option, path, forms)?;
+        // Without a separator at its end, which no file may have.
+        let output = Self { option, path: path.components().collect(), form };
+        let is_own = own.is_some_and(|own| resolved(own) == resolved(path));
+        match output.form {
+            Form::Stdout => return Ok(output),
+            Form::Folder => output.check_folder()?,
+            _ => output.check_file(forms, is_own)?,
+        }
+        if let Some(run) = owner(&output.path).filter(|_| !is_own) {
+            let problem = format!("belongs to the run in {}: name another place", run.display());
+            return Err(output.wrong(&problem));
+        }
+        output.check_writable()?;
+        Ok(output)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Checks that the output is none of `inputs` and does not lie in a folder of theirs, where it would be taken for one of them the
+    /// next time.
+    pub fn keep_apart_from<'a>(&self, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+        if self.form == Form::Stdout {
+            return Ok(());
+        }
+        check_apart(self.option, &self.path, inputs)
+    }
+
+    /// Checks that two outputs are two files.
+    pub fn keep_apart_from_output(&self, other: &Self) -> Result<()> {
+        if resolved(&self.path) == resolved(&other.path) {
+            return Err(self.wrong(&format!("is what {} names too: name two files", other.option)));
+        }
+        Ok(())
+    }
+
+    fn check_file(&self, forms: &[Form], is_own: bool) -> Result<()> {
+        let path = &self.path;
+        if path.is_dir() {
+            return Err(self.wrong(&format!("is a folder: name {}", named(forms))));
+        }
+        let Ok(found) = std::fs::metadata(path) else { return Ok(()) };
+        let mut start = Vec::new();
+        // Anything but a plain file, a pipe for instance, may never end.
+        if found.is_file() {
+            File::open(path).and_then(|file| file.take(64).read_to_end(&mut start)).ok();
+        }
+        if !found.is_file() || (found.len() > 0 && !is_own && !self.form.begins(&start)) {
+            let kind = self.form.endings()[0].to_uppercase();
+            return Err(self.wrong(&format!("is there already and is no {kind} file: it stays; name another file")));
+        }
+        Ok(())
+    }
+
+    fn check_folder(&self) -> Result<()> {
+        let path = &self.path;
+        if RunFolder::is_run(path) {
+            return Err(self.wrong("is the folder of a run: name a new folder"));
+        }
+        if !path.is_dir() {
+            return match std::fs::symlink_metadata(path) {
+                Ok(_) => Err(self.wrong("is a file: name a new folder")),
+                Err(_) => Ok(()),
+            };
+        }
+        let entries =
+            std::fs::read_dir(path).map_err(|error| anyhow!("{}: cannot be read: {error}", path.display()))?;
+        let names: Vec<String> =
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let mut names = names.iter().filter(|name| !name.starts_with('.')).peekable();
+        let Some(first) = names.peek().copied() else { return Ok(()) };
+        let problem = match names.filter(|name| is_image(Path::new(name))).count() {
+            0 => format!("is not empty, it holds \"{first}\""),
+            images => format!("holds {} already, and the new ones would be mixed with them", counted(images, "image")),
+        };
+        Err(self.wrong(&format!("{problem}: name a new or an empty folder, or remove this one first")))
+    }
+
+    /// Makes and removes a file where the output is to go.
+    fn check_writable(&self) -> Result<()> {
+        let path = &self.path;
+        let unwritable = |problem: String| anyhow!("{}: cannot be written: {problem}", path.display());
+        let named = |path: &&Path| !path.as_os_str().is_empty();
+        let parent = path.parent().filter(named).unwrap_or(Path::new("."));
+        let probe = match self.form {
+            // Its parents are made with it.
+            Form::Folder if path.is_dir() => path.join("probe"),
+            Form::Folder => path
+                .ancestors()
+                .skip(1)
+                .filter(named)
+                .find(|above| above.exists())
+                .unwrap_or(Path::new("."))
+                .join("probe"),
+            _ => path.clone(),
+        };
+        if self.form != Form::Folder && !parent.is_dir() {
+            let problem = if parent.exists() { "is a file" } else { "does not exist; create it first" };
+            return Err(unwritable(format!("the folder {} {problem}", parent.display())));
+        }
+        atomic::check_writable(&probe).map_err(|error| match error {
+            ReportError::File { source, .. } => unwritable(source.to_string()),
+            other => unwritable(other.to_string()),
+        })
+    }
+
+    fn wrong(&self, problem: &str) -> anyhow::Error {
+        wrong(self.option, &self.path, problem)
+    }
+}
+
+/// Checks that a folder which does not exist yet is not called like a file: `--out run.png` is a slip, `--out run.png/` is not.
+pub fn check_folder_name(option: &'static str, path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(run) = owner(path) {
+        return Err(wrong(option, path, &format!("belongs to the run in {}: name another place", run.display())));
+    }
+    form_of(option, path, &[Form::Folder]).map(|_| ())
+}
+
+/// Checks that `path` is none of `inputs` and does not lie in one of them that is a folder.
+pub fn check_apart<'a>(option: &'static str, path: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    for input in inputs {
+        let shown = input.display();
+        if is_same(path, input) {
+            return Err(wrong(option, path, "is an input of this command, which would be lost: name another place"));
+        }
+        let inside =
+            input.is_dir() && resolved(path).zip(resolved(input)).is_some_and(|(out, dir)| out.starts_with(dir));
+        if inside {
+            let problem = format!(
+                "lies in {shown}, the folder of the data, and would be taken for a part of it: name another place"
+            );
+            return Err(wrong(option, path, &problem));
+        }
+    }
+    Ok(())
+}
+
+/// Whether both paths lead to one file, which may have several names.
+fn is_same(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        if let (Ok(a), Ok(b)) = (a.metadata(), b.metadata()) {
+            return (a.dev(), a.ino()) == (b.dev(), b.ino());
+        }
+    }
+    resolved(a).is_some_and(|a| Some(a) == resolved(b))
+}
+
+/// Which of `forms` is meant by a name.
+fn form_of(option: &str, path: &Path, forms: &[Form]) -> Result<Form> {
+    let text = path.to_string_lossy();
+    let expected = named(forms);
+    if text == "-" {
+        let problem = || wrong(option, path, &format!("this is not written to standard output: name {expected}"));
+        return forms.iter().copied().find(|form| *form == Form::Stdout).ok_or_else(problem);
+    }
+    let ends_as_folder = text.ends_with(std::path::is_separator);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let of_ending = |form: &&Form| form.endings().contains(&ending);
+    let is_known = FOREIGN.contains(&ending) || Form::ALL.iter().any(|form| of_ending(&form));
+    let default = forms.iter().copied().find(|form| matches!(form, Form::Folder | Form::Pack));
+    match (forms.iter().find(of_ending), default) {
+        (Some(form), _) if !ends_as_folder => Ok(*form),
+        (_, Some(Form::Folder)) if ends_as_folder => Ok(Form::Folder),
+        (_, Some(form)) if !ends_as_folder && !is_known => Ok(form),
+        _ if ends_as_folder => Err(wrong(option, path, &format!("is the name of a folder: name {expected}"))),
+        _ if is_known => Err(wrong(option, path, &format!(".{ending} files cannot be written here: name {expected}"))),
+        _ => Err(wrong(option, path, &format!("the name has no known ending: name {expected}"))),
+    }
+}
+
+/// `FILE.png, FILE.npy, a folder or - for standard output`.
+fn named(forms: &[Form]) -> String {
+    let examples: Vec<&str> = forms.iter().map(|form| form.example()).collect();
+    match examples.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => examples.concat(),
+    }
+}
+
+fn wrong(option: &str, path: &Path, problem: &str) -> anyhow::Error {
+    Usage(format!("{option} {}: {problem}", path.display())).into()
+}
+
+#[cfg(test)]
+mod tests;
