@@ -185,7 +185,7 @@ pub struct ReportArgs {
     /// Show it in the browser.
     #[arg(long)]
     pub open: bool,
-    /// Where to write it [default: RUN/report.html].
+    /// Where to write it: FILE.html, or - for standard output [default: RUN/report.html].
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -253,7 +253,7 @@ pub struct BenchArgs {
     #[arg(long, conflicts_with = "generate")]
     pub kernels: bool,
     /// Time making so many samples instead of steps.
-    #[arg(long, value_name = "N", value_parser = whole(1, 1 << 24).map(small))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, 1 << 24).map(small))]
     pub generate: Option<usize>,
     /// One line of JSON.
     #[arg(long)]
@@ -261,10 +261,10 @@ pub struct BenchArgs {
 }
 
 /// The largest number that TOML can hold.
-const MOST: u64 = i64::MAX as u64;
+pub const MOST: u64 = i64::MAX as u64;
 
 /// Reads a whole number from `low` to `high`.
-fn whole(low: u64, high: u64) -> impl TypedValueParser<Value = u64> {
+pub fn whole(low: u64, high: u64) -> impl TypedValueParser<Value = u64> {
     move |text: &str| match text.parse() {
         Ok(n) if (low..=high).contains(&n) => Ok(n),
         _ if high == MOST => Err(format!("expected a whole number, {low} or more")),
@@ -272,6 +272,6 @@ fn whole(low: u64, high: u64) -> impl TypedValueParser<Value = u64> {
     }
 }
 
-fn small(n: u64) -> usize {
+pub fn small(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }

@@ -1,6 +1,7 @@
 //! `gan report`.
 
 use crate::args::{ReportArgs, Usage};
+use crate::output::{Form, Output};
 use crate::say;
 use anyhow::Result;
 use gan_train::RunFolder;
@@ -11,12 +12,20 @@ use std::process::{Command, Stdio};
 /// Writes the page and prints where it is.
 pub fn run(args: &ReportArgs) -> Result<()> {
     check(&args.run)?;
-    let out = args.out.clone().unwrap_or_else(|| args.run.join("report.html"));
+    let own = args.run.join("report.html");
+    let named = args.out.as_deref().unwrap_or(&own);
+    let out = Output::replacing("--out", named, &[Form::Html, Form::Stdout], Some(&own))?;
     let standing = if RunFolder::is_busy(&args.run) { Standing::GoingOn } else { Standing::AtRest };
-    report::write(&args.run, standing, &out)?;
-    say::line(out.display())?;
+    if out.form() == Form::Stdout {
+        if args.open {
+            return Err(Usage("--open shows a file, but --out - writes none: leave one of them out".into()).into());
+        }
+        return say::bytes(report::page(&args.run, standing)?.html().as_bytes());
+    }
+    report::write(&args.run, standing, out.path())?;
+    say::line(out.path().display())?;
     if args.open {
-        open(&out);
+        open(out.path());
     }
     Ok(())
 }

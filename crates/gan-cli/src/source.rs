@@ -1,12 +1,16 @@
 //! What a command works on: a preset, a settings file, a run folder or a weight file.
 
 use crate::args::Usage;
+use crate::quoting::{shell_quoted, visible_name};
 use anyhow::{Context, Result};
 use gan_core::weights::Description;
 use gan_core::{Generator, LayeredGenerator, weights};
 use gan_data::Units;
 use gan_train::{Plan, RunFolder, layering, presets};
 use std::path::{Path, PathBuf};
+
+/// The most classes whose names are listed in a message.
+const LISTED: usize = 20;
 
 /// The settings table behind `source`: a preset's name, a TOML file, or a run folder.
 pub fn table(source: &str) -> Result<layering::Table> {
@@ -72,19 +76,34 @@ pub fn generator(source: &Path, device: &str) -> Result<(Description, LayeredGen
 /// The class called `name`, or of that number, of a generator that knows classes.
 pub fn class(description: &Description, generator: &LayeredGenerator, name: &str) -> Result<u32> {
     let Some(known) = generator.classes() else {
-        return Err(Usage(format!("--class {name}: this generator knows no classes: leave it out")).into());
+        let problem = "this generator knows no classes: leave it out";
+        return Err(Usage(format!("--class {}: {problem}", visible_name(name))).into());
     };
-    let names = &description.data.classes;
-    let named = names.iter().position(|own| own == name);
-    let numbered = name.parse::<usize>().ok().filter(|number| *number < known);
-    match named.or(numbered) {
-        Some(class) => Ok(class as u32),
-        None => {
-            let listed =
-                if names.len() == known && known <= 20 { format!(": {}", names.join(", ")) } else { String::new() };
-            Err(Usage(format!("--class {name}: expected a class from 0 to {}{listed}", known - 1)).into())
-        }
+    class_of(&description.data.classes, known, name)
+        .map_err(|problem| Usage(format!("--class {}: {problem}", visible_name(name))).into())
+}
+
+/// The class out of `known` that `name` means: a class's name, or its index where no other class has a number for a name.
+fn class_of(names: &[String], known: usize, name: &str) -> Result<u32, String> {
+    if let Some(class) = names.iter().take(known).position(|own| own == name) {
+        return Ok(class as u32);
     }
+    let is_other_number = |(index, name): (usize, &String)| {
+        name.trim().parse::<f64>().is_ok_and(|number| number.is_finite() && number != index as f64)
+    };
+    let is_ambiguous = names.iter().enumerate().any(is_other_number);
+    let index = name.parse::<usize>().ok().filter(|index| *index < known && !is_ambiguous);
+    let listed = |most: usize| {
+        let names: Vec<_> = names.iter().take(most).map(|name| visible_name(name)).collect();
+        let more = if known > most { format!(", … ({known} in all)") } else { String::new() };
+        format!("{}{more}", names.join(", "))
+    };
+    let range = format!("a class from 0 to {}", known.saturating_sub(1));
+    index.map(|index| index as u32).ok_or_else(|| match (is_ambiguous, names.len() == known) {
+        (true, _) => format!("expected the name of a class: {}", listed(LISTED)),
+        (false, true) => format!("expected {range}, or its name: {}", listed(LISTED)),
+        (false, false) => format!("expected {range}"),
+    })
 }
 
 /// For a generator of points: what −1 and 1 stand for.
@@ -118,8 +137,51 @@ pub fn weight_file(source: &Path) -> Result<PathBuf> {
             "the run has not saved a generator yet: train on with --resume".into()
         }
         (true, _) => "holds no generator.safetensors: name a run folder or a weight file".into(),
-        (_, Some(_)) => format!("is a preset, not yet trained: gan train {shown}, then name the run's folder"),
+        (_, Some(_)) => {
+            format!("is a preset, not yet trained: gan train {}, then name the run's folder", shell_quoted(source))
+        }
         _ => "there is no such file or folder: name a run folder or a weight file (generator.safetensors)".into(),
     };
     Err(Usage(format!("{shown}: {problem}")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_class_is_found_by_its_name_or_by_its_index() {
+        let animals = names(&["cat", "dog", "2nd"]);
+        for (name, class) in [("cat", 0), ("2nd", 2), ("0", 0), ("2", 2)] {
+            assert_eq!(class_of(&animals, 3, name), Ok(class), "{name}");
+        }
+        assert_eq!(class_of(&names(&["000", "001", "002"]), 3, "2"), Ok(2));
+        assert_eq!(class_of(&[], 10, "7"), Ok(7));
+        assert_eq!(class_of(&[], 10, "10"), Err("expected a class from 0 to 9".into()));
+        assert_eq!(class_of(&animals, 3, "-1"), Err("expected a class from 0 to 2, or its name: cat, dog, 2nd".into()));
+    }
+
+    #[test]
+    fn numbers_that_are_names_are_never_taken_for_indices() {
+        let numbers = names(&["3", "7"]);
+        assert_eq!((class_of(&numbers, 2, "3"), class_of(&numbers, 2, "7")), (Ok(0), Ok(1)));
+        for name in ["0", "1", "2", "07", "-1", "x"] {
+            assert_eq!(class_of(&numbers, 2, name), Err("expected the name of a class: 3, 7".into()), "{name}");
+        }
+        let shuffled = names(&["1", "0", "cat"]);
+        assert_eq!((class_of(&shuffled, 3, "0"), class_of(&shuffled, 3, "cat")), (Ok(1), Ok(2)));
+        assert!(class_of(&shuffled, 3, "2").is_err());
+        assert!(class_of(&names(&["-1", "1"]), 2, "0").is_err() && class_of(&names(&["0.5", "x"]), 2, "1").is_err());
+    }
+
+    #[test]
+    fn long_lists_of_names_are_cut_and_steer_no_terminal() {
+        let many: Vec<String> = (0..1000).map(|i| format!("{i:03}\u{1b}")).collect();
+        let message = class_of(&many, 1000, "x").unwrap_err();
+        assert!(message.contains("019\\u{1b}, … (1000 in all)") && !message.contains('\u{1b}'), "{message}");
+    }
 }

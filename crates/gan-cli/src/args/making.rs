@@ -22,18 +22,18 @@ pub struct GenerateArgs {
     /// Latent vectors from a file: float32 [N, latent].
     #[arg(long, value_name = "Z.npy", conflicts_with = "seed")]
     pub latents: Option<PathBuf>,
-    /// FILE.png for a sheet, FILE.npy for float32 [N, C, H, W] in the data's range, - for a PNG on standard output, anything
-    /// else is a folder with a PNG each.
+    /// FILE.png for a sheet, FILE.npy for float32 [N, C, H, W] in the data's range, - for a PNG on standard output, or a new or
+    /// empty folder for a PNG each.
     #[arg(long, value_name = "PATH", default_value = "samples.png")]
     pub out: PathBuf,
     /// Rows and columns of the sheet [default: as square as possible].
     #[arg(long, value_name = "RxC", allow_negative_numbers = true, value_parser = parse_grid)]
     pub grid: Option<(usize, usize)>,
-    /// The class to make samples of, by number or name, for a generator that knows classes [default: each in turn].
-    #[arg(long, value_name = "C", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    /// The class to make samples of, by name, or by number where no class has a number for a name, for a generator that knows classes [default: each in turn].
+    #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub class: Option<String>,
     /// Draws latent numbers further than this from 0 again: less variety, mostly better samples [default: what the weight file says].
-    #[arg(long, value_name = "T", conflicts_with = "latents", value_parser = truncation)]
+    #[arg(long, value_name = "T", conflicts_with = "latents", allow_negative_numbers = true, value_parser = truncation)]
     pub truncation: Option<f64>,
     /// Where to compute: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
@@ -65,8 +65,8 @@ pub struct ProjectArgs {
     /// The latent vectors found, float32 [N, latent]: `gan generate --latents` takes them.
     #[arg(long, value_name = "Z.npy")]
     pub latents_out: Option<PathBuf>,
-    /// The class to look in, by number or name [default: all].
-    #[arg(long, value_name = "C")]
+    /// The class to look in, by name, or by number where no class has a number for a name [default: all].
+    #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub class: Option<String>,
     /// Random starts for each image.
     #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true, value_parser = whole(1, 1000).map(small))]
@@ -102,8 +102,8 @@ pub struct InterpolateArgs {
     /// Decides the samples.
     #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: u64,
-    /// The class to make samples of, by number or name, for a generator that knows classes [default: the first].
-    #[arg(long, value_name = "C", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    /// The class to make samples of, by name, or by number where no class has a number for a name, for a generator that knows classes [default: the first].
+    #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub class: Option<String>,
 }
 

@@ -1,6 +1,8 @@
 //! The command line of `gan data list`, `inspect` and `pack`.
 
+use crate::args::{MOST, small, whole};
 use clap::Args;
+use clap::builder::TypedValueParser;
 use std::path::PathBuf;
 
 /// The longest side of an image.
@@ -60,7 +62,7 @@ pub struct PackArgs {
     #[arg(value_name = "DST.ganpack")]
     pub to: PathBuf,
     /// Several packs in a folder, of so many images each at most: for sets that are copied and kept in parts.
-    #[arg(long, value_name = "IMAGES")]
+    #[arg(long, value_name = "IMAGES", allow_negative_numbers = true, value_parser = whole(1, MOST).map(small))]
     pub part: Option<usize>,
 }
 
