@@ -25,6 +25,9 @@ fn celeba_is_found_trained_on_and_made_more_of() {
     faces(&place, "data/celeba/img_align_celeba", 8);
     place.good(&format!("train dcgan-celeba {TINY} --out run"));
     assert_eq!(steps(&place.path("run")), [1, 2]);
+    let inside = "data/celeba/img_align_celeba/new.png";
+    place.gan(&format!("data inspect celeba --out {inside}")).expect(2, &["--out", inside, "the folder of the data"]);
+    place.good("data inspect celeba --out faces.png");
     place.good("generate run --count 3 --out images.npy");
     assert_eq!(Tensor::read_npy(place.path("images.npy")).unwrap().dims(), [3, 3, 64, 64]);
 }

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::common::{Place, Ran, SMALL, assert_same, files};
+use std::fs;
 use std::path::Path;
 
 const RUN: &str = "--set checkpoint.every=3 --set samples.every=4";
@@ -55,10 +56,15 @@ fn a_first_checkpoint_that_fails_leaves_a_run_that_can_be_gone_on_with() {
 #[test]
 fn a_failed_output_is_named_and_leaves_nothing() {
     let place = Place::with_generator();
-    for (command, out) in
-        [("generate", "s.png"), ("generate", "s.npy"), ("interpolate", "w.gif"), ("interpolate", "w.png")]
-    {
-        limited(&place, 1, &format!("{command} generator.safetensors --out {out}")).expect(1, &["error: ", out]);
-        assert_eq!(files(&place.path(".")).into_keys().collect::<Vec<_>>(), ["generator.safetensors"]);
+    for (blocks, command, out) in [
+        (1, "generate", "s.png"),
+        (1, "generate", "s.npy"),
+        (0, "generate", "images"),
+        (1, "interpolate", "w.gif"),
+        (1, "interpolate", "w.png"),
+    ] {
+        let line = format!("{command} generator.safetensors --out {out}");
+        limited(&place, blocks, &line).expect(1, &["error: ", out]);
+        assert_eq!(fs::read_dir(place.path("")).expect("a folder").count(), 1);
     }
 }

@@ -32,6 +32,8 @@ fn numbers_on_the_command_line_are_answered_with_their_range() {
         ("--grid 0x2", ["'0x2' for '--grid <RxC>'", "e.g. 8x8"]),
         ("--grid 4294967296x4294967296", ["--grid <RxC>", "e.g. 8x8"]),
         ("--grid 2x2 --count 64", ["--grid 2x2 has 4 cells", "64 samples"]),
+        ("--grid 1000x1000 --count 9", ["--grid", "over 1 GiB"]),
+        ("--class -x", ["-x", "--class=-x"]),
         ("--seed -3", ["'-3' for '--seed <S>'", "0 or more"]),
     ] {
         refused(&place, &format!("generate generator.safetensors --out sheet.png {flag}"), 2, &words);

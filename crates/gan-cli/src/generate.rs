@@ -137,7 +137,8 @@ fn write_sheet(
         return Err(Usage(problem).into());
     }
     let (rows, columns) = cells(count, grid)?;
-    pictures::check_sheet(sample, rows, columns)?;
+    pictures::check_sheet(sample, rows, columns)
+        .map_err(|error| Usage(format!("a sheet of {rows} by {columns} samples (--count, --grid): {error}")))?;
     let Some(all) = made.next(count)? else { return Ok(()) };
     let sheet = pictures::sheet(&all, units, rows, columns)?;
     if out.form() == Form::Stdout {

@@ -35,7 +35,8 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     let walk = walk(&points, args.frames as usize, closed);
     let n = walk.len();
     if let (false, &[c, h, w]) = (closed, description.data.shape.as_slice()) {
-        check_grid([c, 2 * (h + 1), 2 * (w + 1)], 1, n)?;
+        check_grid([c, 2 * (h + 1), 2 * (w + 1)], 1, n)
+            .map_err(|error| Usage(format!("--points times --frames: a strip of {n} frames: {error}")))?;
     }
     let z = Tensor::new(walk, &device)?;
     let class = match &args.class {

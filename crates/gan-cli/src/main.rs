@@ -22,6 +22,7 @@ mod team;
 mod train;
 
 use args::{Cli, Command};
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(error),
     };
     log_to_stderr(&cli);
     if let Some(asked) = gan_kernels::Level::passed_over() {
@@ -68,7 +69,17 @@ fn main() -> ExitCode {
 }
 
 /// Shows what is wrong with the command line, or the help that it asks for.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(mut error: clap::Error) -> ExitCode {
+    // Clap advises `-- -x`, which no option's value can follow.
+    let is_misleading = |value: &ContextValue| match value {
+        ContextValue::StyledStrs(tips) => tips.iter().any(|tip| tip.to_string().contains("as a value, use '-- ")),
+        _ => false,
+    };
+    if error.get(ContextKind::Suggested).is_some_and(is_misleading) {
+        let tip =
+            "a value that begins with a dash is joined to its option by =, as in --class=-x; a file is named ./-x";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
     let is_harmless = |argument: &str| quoting::visible(argument) == argument;
     if !error.use_stderr() || std::env::args_os().all(|argument| is_harmless(&argument.to_string_lossy())) {
         error.exit();

@@ -7,6 +7,7 @@ use crate::{say, source};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use gan_core::Generator;
+use gan_core::wording::counted;
 use gan_data::images::{Fitting, decode, fit};
 use gan_data::npy::{self, ImageArray};
 use gan_report::NpyWriter;
@@ -40,7 +41,8 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
     if given.is_empty() {
         return Err(Usage("there are no images to project".into()).into());
     }
-    pictures::check_sheet(shape, given.len(), 2)?;
+    pictures::check_sheet(shape, given.len(), 2)
+        .map_err(|error| Usage(format!("--out: a sheet of {}: {error}", counted(given.len(), "image"))))?;
     // Every class has to have a start.
     let starts = args.starts.max(generator.classes().filter(|_| class.is_none()).unwrap_or(1));
     let search = Search { starts, steps: args.steps, seed: args.seed, class, ..Search::default() };

@@ -1,6 +1,7 @@
 //! The data that a command works on: a data set by its name, a folder of images, or a pack.
 
 use super::args::SourceArgs;
+use super::list;
 use crate::args::Usage;
 use anyhow::Result;
 use gan_data::pack::Header;
@@ -46,7 +47,9 @@ pub fn open(args: &SourceArgs) -> Result<Chosen> {
         Some(header) => (header.name, header.made_from),
         None => (config.name.clone(), made_from(&config)),
     };
-    Ok(Chosen { name, from, files: config.dir, data })
+    let usual = || gan_data::folder::find(list::origin(&config.name), None).ok();
+    let files = config.dir.clone().or_else(usual);
+    Ok(Chosen { name, from, files, data })
 }
 
 /// `[data]` of the data set, folder or pack called `source`, with its channels where they are known by the name, and without a size.

@@ -51,7 +51,7 @@ pub fn run(args: &ListArgs) -> Result<()> {
 }
 
 /// The data set whose files `name` is made from: itself, mostly.
-fn origin(name: &str) -> &str {
+pub(super) fn origin(name: &str) -> &str {
     if name == "stacked-mnist" { "mnist" } else { name }
 }
 
