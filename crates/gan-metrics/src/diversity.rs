@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn bad_input_is_told() {
         let set = made(1, 5, 1.0);
-        assert!(of(&made(1, 1, 1.0), &set, 9).unwrap_err().to_string().contains("1 real samples"));
+        assert!(of(&made(1, 1, 1.0), &set, 9).unwrap_err().to_string().contains("1 real sample is too few"));
         assert!(of(&set, &set, 0).is_err());
         assert!(of(&Features::new(vec![2.0; 50], 5).unwrap(), &set, 9).unwrap_err().to_string().contains("the same"));
     }
