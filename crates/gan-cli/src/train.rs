@@ -7,7 +7,6 @@ use crate::quoting::shell_quoted;
 use crate::team::{self, Place};
 use crate::{FAILED, STOPPED, say, source};
 use anyhow::{Context, Result};
-use gan_core::wording::{counted, is_or_are};
 use gan_train::folder::PICTURES;
 use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, Verdict, checkpoint, planes, presets, record};
 use jiff::Zoned;
@@ -99,9 +98,10 @@ fn folder(args: &TrainArgs, trainer: &mut Trainer, quiet: bool) -> Result<RunFol
         folder.write_config(trainer.plan().config())?;
         return Ok(folder);
     }
-    if config.data.name == "folder" {
+    let data = &trainer.plan().config().data;
+    if data.name == "folder" {
         // Samples among the images would be trained on the next time.
-        output::check_apart("--out", &target, config.data.dir.as_deref())?;
+        output::check_apart("--out", &target, data.dir.as_deref())?;
     }
     let existing = if args.overwrite { Existing::Overwrite } else { Existing::Keep };
     Ok(RunFolder::create(&target, trainer.plan().config(), existing)?)

@@ -11,6 +11,7 @@ use crate::noise::Latent;
 use crate::params::Param;
 use crate::rng::Rng;
 use crate::shape;
+use crate::wording::counted;
 use candle_core::{Device, Tensor};
 use gan_kernels::Precision;
 use gan_kernels::chain::Reuse;
@@ -205,7 +206,8 @@ pub(crate) fn takes_latents(input: &[usize], latent: &Latent) -> Result<()> {
     if input.iter().try_fold(1usize, |n, side| n.checked_mul(*side)) == Some(latent.dim) {
         return Ok(());
     }
-    let problem = format!("input {input:?} does not take latent vectors of {} numbers (latent.dim)", latent.dim);
+    let numbers = counted(latent.dim, "number");
+    let problem = format!("input {input:?} does not take latent vectors of {numbers} (latent.dim)");
     Err(Error::Network { network: "generator".into(), problem })
 }
 

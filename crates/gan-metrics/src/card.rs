@@ -150,7 +150,10 @@ impl Card {
             if split.contains(" against ") { split.clone() } else { format!("{split} against the same") }
         };
         lines.extend(floor_split.iter().map(|split| ("Floor", floor(split))));
-        lines.push(("Features", format!("{}, {} numbers, sha256 {}", network.name, network.dim, short(&network.hash))));
+        lines.push((
+            "Features",
+            format!("{}, {}, sha256 {}", network.name, counted(network.dim, "number"), short(&network.hash)),
+        ));
         lines.push(("Resizing", resizing + &protocol.collect::<String>()));
         lines.extend(self.warnings.iter().map(|warning| ("Note", warning.clone())));
         lines

@@ -7,7 +7,7 @@ use crate::layering;
 use crate::plan::Length;
 use crate::trainer::Trainer;
 use gan_core::weights;
-use gan_core::wording::counted;
+use gan_core::wording::{counted, is_or_are};
 
 /// Goes back to the last whole checkpoint of the run in `folder` and returns its step: 0 where nothing beyond the start was saved.
 ///
@@ -27,7 +27,9 @@ pub fn resume(trainer: &mut Trainer, folder: &RunFolder) -> Result<u64> {
     let total = trainer.total_steps();
     if step > total {
         let problem = format!(
-            "{step} steps are done already, more than the {total} asked for; --steps and --epochs count from the beginning"
+            "{} {} done already, more than the {total} asked for; --steps and --epochs count from the beginning",
+            counted(step, "step"),
+            is_or_are(step)
         );
         return Err(Error::config(folder.path().display().to_string(), problem));
     }

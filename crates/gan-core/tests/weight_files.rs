@@ -1,0 +1,105 @@
+//! Weight files: they bring the generator back, and are checked before anything is built.
+
+mod common;
+
+use candle_core::{DType, Tensor};
+use common::{KERAS, layers};
+use gan_core::weights::{self, DataDescription, Description, FORMAT};
+use gan_core::{Distribution, Generator, Init, Latent, LayeredGenerator, Pass, Rng, params};
+use gan_kernels::testing::test_device;
+use std::path::Path;
+
+fn generator(seed: u64) -> (LayeredGenerator, Description) {
+    let latent = Latent { dim: 100, distribution: Distribution::Uniform, truncation: None };
+    let (list, input) = (layers(KERAS), vec![100]);
+    let g = LayeredGenerator::new(&latent, &input, &list, Init::He, &mut Rng::new(seed), test_device()).unwrap();
+    let data = DataDescription {
+        name: "x".into(),
+        shape: vec![1, 14, 14],
+        range: [-1.0, 1.0],
+        classes: vec![],
+        units: vec![],
+    };
+    let (network, preset, library) = ("generator".into(), "p".into(), "0".into());
+    let description =
+        Description { format: FORMAT, network, input, layers: list, latent, data, preset, step: 3, seed, library };
+    (g, description)
+}
+
+#[test]
+fn a_weight_file_alone_brings_the_generator_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("g.safetensors");
+    let (g, description) = generator(1);
+    let bytes = weights::to_bytes(&g.params(), &description).unwrap();
+    assert_eq!(bytes, weights::to_bytes(&g.params(), &description).unwrap(), "the same bytes every time");
+    std::fs::write(&path, bytes).unwrap();
+    let (found, again) = weights::read_generator(&path, test_device()).unwrap();
+    assert_eq!(found, description);
+    let z = description.latent.sample(2, &mut Rng::new(3), test_device()).unwrap();
+    let run = |g: &LayeredGenerator| {
+        g.forward(&z, &mut Pass::eval()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    assert_eq!(run(&g), run(&again));
+}
+
+/// A weight file without tensors that describes a network.
+fn file_without_tensors(description: &Description) -> Vec<u8> {
+    weights::to_bytes(&[], description).unwrap()
+}
+
+#[test]
+fn a_network_is_not_built_before_its_tensors_are_known_to_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("g.safetensors");
+    let (g, mut description) = generator(1);
+    let failed = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = weights::read_generator(&path, test_device()).unwrap_err().to_string();
+        for other in [
+            weights::read(&path).unwrap_err(),
+            weights::read_description(&path).unwrap_err(),
+            weights::from_bytes::<Description>(bytes, &path).unwrap_err(),
+        ] {
+            assert_eq!(other.to_string(), error);
+        }
+        error
+    };
+    let missing = failed(&file_without_tensors(&description));
+    let words = "has no tensor \"main.0.weight\" (nor \"main.0.bias\", \"main.2.weight\", \"main.2.bias\", \"main.3.weight\" and 5 more)";
+    assert!(missing.contains(words), "{missing}");
+    let list = layers("[{ dense = 196, bias = false }, { reshape = [1, 14, 14] }]");
+    let narrow = Description { layers: list, ..description.clone() };
+    let narrow = failed(&weights::to_bytes(&g.params(), &narrow).unwrap());
+    let words = "tensor \"main.0.weight\" is [6272, 100], the network's layer list needs [196, 100]";
+    assert!(narrow.contains(words), "{narrow}");
+    // Four gigabytes of parameters, and none in the file.
+    description.layers = layers("[{ dense = 10000000 }]");
+    description.data.shape = vec![10_000_000];
+    let large = failed(&file_without_tensors(&description));
+    assert!(large.contains("has no tensor \"main.0.weight\" (nor \"main.0.bias\")"), "{large}");
+    // A latent space that nothing could be drawn from.
+    let latent = Latent { dim: 1 << 30, ..description.latent };
+    let shape = vec![1 << 30];
+    let data = DataDescription { shape: shape.clone(), ..description.data.clone() };
+    let wide = Description { latent, input: shape, data, layers: layers("[\"tanh\"]"), ..description };
+    std::fs::write(&path, file_without_tensors(&wide)).unwrap();
+    let error = weights::read_generator(&path, test_device()).unwrap_err().to_string();
+    assert!(error.contains("latent vectors of 1073741824 numbers") && error.contains("at most 1048576"), "{error}");
+}
+
+#[test]
+fn loading_checks_everything_before_it_changes_anything() {
+    let (g, _) = generator(1);
+    let (other, _) = generator(2);
+    let before: Vec<(String, Tensor)> =
+        params::named_tensors(&g.params()).unwrap().into_iter().map(|(name, t)| (name, t.copy().unwrap())).collect();
+    let mut tensors = params::named_tensors(&other.params()).unwrap();
+    tensors.insert("main.5.bias".into(), Tensor::zeros(2, DType::F32, test_device()).unwrap());
+    let error = params::load(&g.params(), &tensors, Path::new("f.safetensors")).unwrap_err().to_string();
+    assert!(error.contains("f.safetensors") && error.contains("main.5.bias") && error.contains("[2]"), "{error}");
+    for (name, tensor) in &before {
+        let now = params::named_tensors(&g.params()).unwrap()[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(now, tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap(), "{name}");
+    }
+}

@@ -1,0 +1,60 @@
+//! The folders of checkpoints below one folder: what they are called, which is the newest, and which are deleted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Checkpoint folders, newest first, the one that `latest` names before all others.
+pub(super) fn candidates(dir: &Path) -> Vec<PathBuf> {
+    let latest = fs::read_to_string(dir.join("latest")).unwrap_or_default();
+    let mut all = steps(dir);
+    all.sort_by_key(|step| (name(*step) == latest.trim(), *step));
+    all.into_iter().rev().map(|step| dir.join(name(step))).collect()
+}
+
+/// What the checkpoint after `step` is called.
+pub(super) fn name(step: u64) -> String {
+    format!("step-{step:07}")
+}
+
+/// The steps of the folders that are called like checkpoints.
+fn steps(dir: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let step = |found: String| found.strip_prefix("step-")?.parse().ok().filter(|step| name(*step) == found);
+    entries.filter_map(|e| step(e.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// Deletes all but `newest` and those just before it, `keep` in all. Those beyond `newest` are of a past that was given up: the run
+/// was taken back, or its end was damaged.
+pub(super) fn prune(dir: &Path, newest: u64, keep: usize) {
+    forget_after(dir, newest);
+    let mut all = steps(dir);
+    all.sort_unstable();
+    let old = all.len().saturating_sub(keep);
+    for path in all[..old].iter().map(|step| dir.join(name(*step))) {
+        if let Err(error) = remove(&path) {
+            tracing::warn!("{}: an old checkpoint cannot be deleted: {error}", path.display());
+        }
+    }
+}
+
+/// The step of the newest folder below `dir` that is called like a checkpoint, whole or not.
+pub fn newest(dir: &Path) -> Option<u64> {
+    steps(dir).into_iter().max()
+}
+
+/// Deletes the checkpoints after `step`: the run went back, and on from there in another way.
+pub(crate) fn forget_after(dir: &Path, step: u64) {
+    for path in steps(dir).into_iter().filter(|other| *other > step).map(|step| dir.join(name(step))) {
+        if let Err(error) = remove(&path) {
+            tracing::warn!("{}: a checkpoint that was given up cannot be deleted: {error}", path.display());
+        }
+    }
+}
+
+/// Renames before deleting, so that a process killed in between leaves no half checkpoint under a valid name.
+fn remove(path: &Path) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let hidden = path.with_file_name(format!(".{name}.old.tmp"));
+    fs::rename(path, &hidden)?;
+    fs::remove_dir_all(hidden)
+}
