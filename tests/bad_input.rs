@@ -7,7 +7,7 @@ mod commands;
 mod data;
 mod networks;
 mod settings;
-mod weights;
+pub(crate) mod weights;
 
 use crate::common::{Place, Ran, files};
 

@@ -18,6 +18,8 @@ mod judging;
 mod kills;
 mod kills_at_calls;
 mod losses;
+#[cfg(target_os = "linux")]
+mod memory;
 mod modern;
 mod outputs;
 mod overwrite;

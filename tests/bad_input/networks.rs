@@ -98,6 +98,28 @@ fn networks_too_large_for_any_memory_are_refused_before_they_are_allocated() {
 }
 
 #[test]
+fn blocks_and_tables_nested_too_deep_are_refused() {
+    let nested =
+        |levels: usize| (0..levels).fold("\"relu\"".to_string(), |inside, _| format!("{{ residual = [{inside}] }}"));
+    file_refused(
+        &file(&format!("layers = [{}, \"tanh\"]", nested(17)), D),
+        &["generator.layers", "nested at most 16 deep"],
+    );
+    file_refused(&file(&format!("layers = [{}, \"tanh\"]", nested(35)), D), &["nested more than 64 deep"]);
+    file_refused(&format!("x = {}", "[".repeat(100_000)), &["is not TOML"]);
+    // Keys of many parts inside each other: each alone is what the parser takes.
+    let key = vec!["a"; 70].join(".");
+    let tables = (0..70).fold("1".to_string(), |inside, _| format!("{{ {key} = {inside} }}"));
+    file_refused(&format!("x = {tables}"), &["nested more than 64 deep"]);
+    let place = Place::new();
+    let path = vec!["a"; 50_000].join(".");
+    refused(&place, &format!("train dcgan-mnist --out run --set {path}=1"), 2, &["too many parts"]);
+    let list = format!("[{}]", nested(35).replace(' ', ""));
+    let line = format!("train dcgan-mnist --out run --set generator.layers={list}");
+    refused(&place, &line, 2, &["nested more than 64 deep"]);
+}
+
+#[test]
 fn a_discriminator_must_end_in_one_logit() {
     for (layers, words) in [
         (r#""flatten", { dense = 2 }"#, ["discriminator.layers:", "makes [2]", "one number a sample"]),

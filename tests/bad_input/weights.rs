@@ -83,6 +83,47 @@ fn descriptions_that_were_changed_are_refused() {
     file_refused(&broken, &["is damaged", "metadata"]);
 }
 
+/// The bytes of a weight file without tensors, with the description of the good one changed by `edit`.
+pub(crate) fn without_tensors(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let bytes = described(edit);
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+    let header = json!({"__metadata__": header["__metadata__"]}).to_string();
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()
+}
+
+/// `gan summary`, which needs no numbers, refuses a file as others do.
+#[track_caller]
+fn refused_everywhere(bytes: &[u8], words: &[&str]) {
+    file_refused(bytes, words);
+    refused(&place_with(bytes), "summary generator.safetensors", 1, words);
+}
+
+#[test]
+fn networks_that_the_file_does_not_hold_are_refused_before_they_are_built() {
+    refused_everywhere(&without_tensors(|_| ()), &["has no tensor \"main.0.weight\" (nor \"main.1.weight\"", "more)"]);
+    // Drawn, its numbers would take four gigabytes and a minute.
+    let large = without_tensors(|d| d["layers"] = json!(["flatten", {"dense": 10_000_000}]));
+    refused_everywhere(&large, &["has no tensor \"main.1.weight\" (nor \"main.1.bias\")"]);
+    let huge = without_tensors(|d| d["layers"] = json!([{"upsample": [32_768, 65_536]}]));
+    refused_everywhere(&huge, &["cannot be", "layer 0", "at most 1073741824 numbers a sample"]);
+}
+
+#[test]
+fn blocks_nested_too_deep_are_refused_at_once() {
+    let nested = |levels: usize| (0..levels).fold(json!("tanh"), |inside, _| json!({"residual": [inside]}));
+    for levels in [17, 20, 40] {
+        let file = without_tensors(|d| d["layers"] = json!([nested(levels)]));
+        refused_everywhere(&file, &["is damaged", "nested at most 16 deep"]);
+    }
+    let file = without_tensors(|d| d["layers"] = json!(["@"]));
+    let at = String::from_utf8(file.clone()).ok().and_then(|text| text.find("\\\"@\\\"")).expect("the mark");
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let header = [&file[8..at], deep.as_bytes(), &file[at + 5..]].concat();
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], &header].concat();
+    refused_everywhere(&bytes, &["is damaged", "nested too deep"]);
+}
+
 #[test]
 fn tensors_that_do_not_fit_the_layer_list_are_named() {
     let push = |d: &mut Value, layer: Value| d["layers"].as_array_mut().expect("a list").push(layer);

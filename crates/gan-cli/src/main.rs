@@ -31,7 +31,7 @@ use tracing_subscriber::fmt::format;
 
 #[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: gan_kernels::process::MiMalloc = gan_kernels::process::MiMalloc;
+static ALLOCATOR: gan_kernels::allocator::Allocator = gan_kernels::allocator::Allocator;
 
 /// Exit codes: done, failed, wrong usage or configuration, stopped by a signal after saving.
 const FAILED: u8 = 1;
@@ -41,6 +41,7 @@ const STOPPED: u8 = 130;
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     {
+        gan_kernels::allocator::on_refusal(out_of_memory);
         gan_kernels::process::keep_pages();
         gan_kernels::process::one_pool();
     }
@@ -87,6 +88,17 @@ fn refuse(mut error: clap::Error) -> ExitCode {
     // Colours cannot be told from what an argument would do to the terminal, so this text has none.
     say::note(error.render().to_string().trim_end());
     ExitCode::from(USAGE)
+}
+
+/// Says that there is no memory for `bytes`, and what to do, and ends.
+#[cfg(target_os = "linux")]
+fn out_of_memory(bytes: usize) {
+    let refused = gan_core::memory::shown(bytes as u64);
+    say::note(format_args!(
+        "error: the system refused {refused} of memory: lower train.batch, --count or evaluate.samples, use smaller images or \
+         narrower layers, or a machine with more memory"
+    ));
+    std::process::exit(i32::from(FAILED));
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {

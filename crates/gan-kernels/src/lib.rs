@@ -19,6 +19,8 @@
 pub mod reference;
 
 pub mod activation;
+#[cfg(feature = "allocator")]
+pub mod allocator;
 pub mod chain;
 pub mod conv;
 pub mod dropout;

@@ -1,14 +1,10 @@
 //! What a program that trains should do at the start of `main`, before it has other threads.
 
-/// mimalloc, for `#[global_allocator]`.
-#[cfg(feature = "allocator")]
-pub use mimalloc::MiMalloc;
-
 /// `mi_option_purge_delay` in mimalloc's header: milliseconds until freed pages go back to the system; −1 is never.
 #[cfg(feature = "allocator")]
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// Keeps freed pages from now on, where the global allocator is [`MiMalloc`].
+/// Keeps freed pages from now on, where the global allocator is mimalloc ([`crate::allocator`]).
 ///
 /// A step frees and asks for the same large tensors again and again. glibc, and mimalloc as it comes, give their pages back to
 /// the system in between, which then clears them again: a tenth of a step's time.

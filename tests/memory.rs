@@ -1,0 +1,41 @@
+//! What does not fit into memory is refused with advice, by estimate where that is certain, else when the system refuses.
+
+use crate::bad_input::weights::without_tensors;
+use crate::common::{Place, Ran};
+use serde_json::json;
+use std::fs;
+
+/// `gan` with the words of `line`, in a process that may have `megabytes` of addresses.
+fn limited(place: &Place, megabytes: u64, line: &str) -> Ran {
+    let script = format!("ulimit -v {} && exec \"$0\" \"$@\"", megabytes * 1024);
+    let args = ["-c", &script, env!("CARGO_BIN_EXE_gan")].into_iter().chain(line.split_whitespace());
+    // Each thread takes addresses of its own.
+    Ran::of(place.program("sh", args).env("RAYON_NUM_THREADS", "1"))
+}
+
+#[test]
+fn a_batch_that_cannot_fit_is_refused_before_the_first_step() {
+    let place = Place::new();
+    let line = "train dcgan-mnist --out run --set train.batch=60000 --set train.threads=1";
+    let ran = limited(&place, 4000, line);
+    ran.expect(2, &["error: train.batch: for training on 60000 samples of shape [1, 28, 28]", "lower train.batch"]);
+    assert!(!place.path("run/metrics.jsonl").exists());
+}
+
+#[test]
+fn memory_that_the_system_refuses_ends_in_advice() {
+    let place = Place::new();
+    // A sample takes 512 MiB, and is copied on its way into a file.
+    let large = without_tensors(|d| {
+        d["layers"] = json!([{"upsample": [8192, 16384]}]);
+        d["input"] = json!([1, 1, 1]);
+        d["latent"]["dim"] = 1.into();
+        d["data"]["shape"] = json!([1, 8192, 16384]);
+    });
+    fs::write(place.path("large.safetensors"), large).expect("a file");
+    for megabytes in [300, 900] {
+        let ran = limited(&place, megabytes, "generate large.safetensors --count 1 --out sheet.png");
+        ran.expect(1, &["error: ", "of memory"]);
+        assert!(!ran.stderr.contains("panicked") && !place.path("sheet.png").exists(), "{}", ran.stderr);
+    }
+}
