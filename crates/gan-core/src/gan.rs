@@ -95,10 +95,11 @@ pub fn samples_at_once(generator: &dyn Generator) -> candle_core::Result<usize> 
     let Some((input, layers)) = generator.architecture() else { return Ok(AT_ONCE) };
     let inferred = shape::infer_layers("generator", input, layers).map_err(candle_core::Error::wrap)?;
     let one = shape::largest_working_set(&inferred);
-    if let Err(shortage) = memory::check((one as u64).saturating_mul(4)) {
-        candle_core::bail!(
-            "for a single sample of this generator {shortage}: use a smaller generator or a larger machine"
-        )
+    let on_cpu = generator.params().first().is_none_or(|param| param.var().device().is_cpu());
+    if let (true, Err(shortage)) = (on_cpu, memory::check((one as u64).saturating_mul(4))) {
+        let problem = "use a smaller generator or a larger machine";
+        let problem = format!("for a single sample of this generator {shortage}: {problem}");
+        return Err(candle_core::Error::Msg(problem));
     }
     Ok((NUMBERS_AT_ONCE / one.max(1)).clamp(1, AT_ONCE))
 }

@@ -28,20 +28,22 @@ pub fn check(needed: u64) -> Result<(), Shortage> {
     }
 }
 
-/// Bytes that this process can still get: what the machine has free or can free, within the limits of its control group and its
-/// address space. Nothing where the system does not tell; it is told on Linux.
+/// Bytes that this process can have at most: what it holds and what the machine has free or can free, within the limits of its control
+/// group and its address space. Nothing where the system does not tell; it is told on Linux.
 pub fn available() -> Option<u64> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let machine = of_machine(&read("/proc/meminfo"));
+    let machine = of_machine(&read("/proc/meminfo"), &read("/proc/self/status"));
     let group = of_group(Path::new("/sys/fs/cgroup"), &read("/proc/self/cgroup"));
-    let addresses = of_addresses(&read("/proc/self/limits"), &read("/proc/self/status"));
+    let addresses = of_addresses(&read("/proc/self/limits"));
     [machine, group, addresses].into_iter().flatten().min()
 }
 
-/// Memory that is free or can be freed, and swap that is free, from the text of /proc/meminfo.
-fn of_machine(meminfo: &str) -> Option<u64> {
+/// Memory that is free or can be freed and swap that is free, from the text of /proc/meminfo, and what the process holds, from that of
+/// /proc/self/status: its allocator may have it to give once more.
+fn of_machine(meminfo: &str, status: &str) -> Option<u64> {
+    let own = kibibytes(status, "VmRSS:").unwrap_or(0);
     let swap = kibibytes(meminfo, "SwapFree:").unwrap_or(0);
-    kibibytes(meminfo, "MemAvailable:").map(|available| available.saturating_add(swap))
+    kibibytes(meminfo, "MemAvailable:").map(|available| available.saturating_add(swap).saturating_add(own))
 }
 
 /// The smallest limit of the control group in the text of /proc/self/cgroup and of those above it, mounted at `root`.
@@ -67,11 +69,10 @@ fn of_group(root: &Path, cgroup: &str) -> Option<u64> {
     limits.into_iter().min()
 }
 
-/// Addresses that are left, from the texts of /proc/self/limits and /proc/self/status.
-fn of_addresses(limits: &str, status: &str) -> Option<u64> {
+/// Addresses that a process may have, from the text of /proc/self/limits. What an allocator has reserved of them is still free.
+fn of_addresses(limits: &str) -> Option<u64> {
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
-    let limit = limit.split_whitespace().next()?.parse::<u64>().ok()?;
-    Some(limit.saturating_sub(kibibytes(status, "VmSize:").unwrap_or(0)))
+    limit.split_whitespace().next()?.parse().ok()
 }
 
 /// The number of bytes behind `key` in a text with lines like `MemTotal:  24689728 kB`.
@@ -80,8 +81,8 @@ fn kibibytes(text: &str, key: &str) -> Option<u64> {
     value.trim().trim_end_matches("kB").trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// `1.5 GiB`.
-fn shown(bytes: u64) -> String {
+/// Bytes as messages show them: `1.5 GiB`, `20 MiB`.
+pub fn shown(bytes: u64) -> String {
     let gib = bytes as f64 / (1u64 << 30) as f64;
     if gib < 0.1 { format!("{:.0} MiB", gib * 1024.0) } else { format!("{gib:.1} GiB") }
 }
@@ -94,12 +95,13 @@ mod tests {
 
     #[test]
     fn the_systems_texts_are_understood() {
-        assert_eq!(of_machine(MEMINFO), Some(1024 * 1024));
-        assert_eq!(of_machine(""), None);
+        assert_eq!(of_machine(MEMINFO, ""), Some(1024 * 1024));
+        assert_eq!(of_machine(MEMINFO, "VmSize:\t    9 kB\nVmRSS:\t    1024 kB\n"), Some(2 * 1024 * 1024));
+        assert_eq!(of_machine("", "VmRSS:\t    1024 kB\n"), None);
         let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
                       Max address space         4096000              unlimited            bytes     \n";
-        assert_eq!(of_addresses(limits, "VmSize:\t    1000 kB\n"), Some(4_096_000 - 1_024_000));
-        assert_eq!(of_addresses(&limits.replace("4096000", "unlimited"), ""), None);
+        assert_eq!(of_addresses(limits), Some(4_096_000));
+        assert_eq!(of_addresses(&limits.replace("4096000", "unlimited")), None);
     }
 
     #[test]

@@ -76,14 +76,12 @@ impl Latent {
     /// Fails where `n` latent vectors do not fit into memory.
     fn check_count(&self, n: usize) -> Result<()> {
         let bytes = (n as u64).saturating_mul(self.dim as u64).saturating_mul(4);
+        let what = format!("{n} latent vectors of {} numbers", self.dim);
         match memory::check(bytes) {
             Ok(()) if bytes < i64::MAX as u64 => Ok(()),
-            Ok(()) => candle_core::bail!("{n} latent vectors of {} numbers are beyond any memory", self.dim),
+            Ok(()) => Err(candle_core::Error::Msg(format!("{what} are beyond any memory"))),
             Err(shortage) => {
-                candle_core::bail!(
-                    "for {n} latent vectors of {} numbers {shortage}: make fewer samples at a time",
-                    self.dim
-                )
+                Err(candle_core::Error::Msg(format!("for {what} {shortage}: make fewer samples at a time")))
             }
         }
     }
