@@ -14,7 +14,8 @@
 //! In reading order: [`reference`](mod@reference) (each function once more, in plain loops), [`conv`], [`linear`](mod@linear),
 //! [`norm`], [`activation`], [`pool`], [`resample`], [`dropout`](mod@dropout), [`chain`] (a whole network
 //! as one operation), [`ranks`] (batch norm over several processes), [`update`] (optimiser steps). Apart from these,
-//! because they need `unsafe`: [`mapped`] (files as slices), [`process`], [`timing`].
+//! because they need `unsafe`: [`mapped`] (files as slices), [`process`], [`timing`]; and [`regular_file`], through which every
+//! crate opens the files that a user names.
 
 pub mod reference;
 
@@ -30,6 +31,7 @@ pub mod norm;
 pub mod pool;
 pub mod process;
 pub mod ranks;
+pub mod regular_file;
 pub mod resample;
 #[doc(hidden)]
 pub mod testing;

@@ -1,7 +1,7 @@
 //! A file as a slice of bytes that the system reads in when they are looked at, and may drop again.
 
+use crate::regular_file;
 use memmap2::Mmap;
-use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
@@ -18,9 +18,9 @@ impl Mapped {
     /// Maps the file at `path`. Takes no time and no memory of its own, however large the file is.
     ///
     /// # Errors
-    /// Whatever the system says: no such file, no permission, a folder, no room among the addresses.
+    /// Those of [`regular_file::open`]; whatever the system says: no such file, no permission, no room among the addresses.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = regular_file::open(path)?;
         // SAFETY: the mapping is read-only, and lives as long as the slices borrowed from it. It is shared with the file, so that
         // its bytes stay the same only as long as nobody writes into the file: that is the caller's part, as documented above.
         // The bytes are never read as anything but `u8`, for which every value is valid.
