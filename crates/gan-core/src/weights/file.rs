@@ -9,6 +9,7 @@ use crate::shape;
 use crate::wording::plain;
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
+use gan_kernels::regular_file;
 use safetensors::tensor::{Metadata, SafeTensorError};
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
@@ -89,12 +90,8 @@ pub(super) fn read_description<D: Describe>(path: &Path) -> Result<D> {
 /// The file at `path` behind its header, which fits, and the bytes before that place.
 fn open<D: Describe>(path: &Path) -> Result<(Header<D>, Vec<u8>, File)> {
     let unreadable = |e| unreadable(path, &e);
-    // Opening a pipe would wait for whoever writes into it.
-    let found = std::fs::metadata(path).map_err(unreadable)?;
-    if !found.is_file() {
-        return Err(fail(path, format!("is not a file: {}", D::NAME_OURS)));
-    }
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = regular_file::open(path).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
     let mut bytes = vec![];
     file.by_ref().take(PREFIX as u64).read_to_end(&mut bytes).map_err(unreadable)?;
     let length = header_length(&bytes, found.len()).map_err(|e| broken::<D>(path, &e))?;
@@ -209,4 +206,35 @@ fn broken<D: Describe>(path: &Path, error: &SafeTensorError) -> Error {
 struct Version {
     format: u32,
     network: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::weights;
+    use std::path::PathBuf;
+
+    fn place(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("gan-weights-{name}-{}", std::process::id()))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_that_never_end_or_promise_too_much_are_refused_unread() {
+        let zero = place("zero");
+        std::os::unix::fs::symlink("/dev/zero", &zero).unwrap();
+        let fifo = place("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let sparse = place("sparse");
+        std::fs::write(&sparse, u64::MAX.to_le_bytes()).unwrap();
+        std::fs::File::options().write(true).open(&sparse).unwrap().set_len(1 << 42).unwrap();
+        for (path, words) in [
+            (&zero, "it is a character device, not a regular file"),
+            (&fifo, "it is a FIFO, not a regular file"),
+            (&sparse, "is not a whole safetensors file"),
+        ] {
+            let message = weights::read(path).unwrap_err().to_string();
+            std::fs::remove_file(path).unwrap();
+            assert!(message.contains(words), "{message}");
+        }
+    }
 }
