@@ -5,15 +5,28 @@
 
 use crate::Error;
 use flate2::bufread::MultiGzDecoder;
-use std::fs::File;
+use gan_kernels::regular_file;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 /// The most bytes that a file may hold once unpacked: 4 GiB. MNIST's largest has 47 MB.
 pub const LIMIT: u64 = 1 << 32;
 
-/// Memory asked for on a header's word alone; more only as bytes arrive.
+/// Memory that is reserved for a header's word alone; more only as bytes arrive.
 const TRUSTED: u64 = 64 << 20;
+
+/// The most bytes that a byte of a gzipped file can become: deflate packs 258 equal bytes into two bits at best.
+const MOST_EXPANSION: u64 = 1032;
+
+/// Gzipped files that hold more than these bytes must not hold more than [`PLAUSIBLE_EXPANSION`] times their own: images never do,
+/// files that are made to fill the memory do.
+const LARGE: u64 = 256 << 20;
+
+/// MNIST's images become 5 times as many bytes.
+const PLAUSIBLE_EXPANSION: u64 = 100;
+
+/// The most bytes after the expected ones that are counted for the message.
+const MOST_COUNTED: u64 = 1 << 16;
 
 const AGAIN: &str = "the file is damaged or its download was cut off: fetch it again";
 
@@ -31,7 +44,7 @@ pub struct Idx<const D: usize> {
 /// # Errors
 /// [`Error::Read`] where the file cannot be opened or read. [`Error::File`] where its gzip stream is cut off or
 /// damaged, the magic number is another, the header is cut off, a size is 0, the sizes multiply to more than
-/// [`LIMIT`], or there are fewer or more bytes than the sizes say.
+/// [`LIMIT`] or to more than a file of this length can hold, or there are fewer or more bytes than the sizes say.
 pub fn read<const D: usize>(path: &Path) -> Result<Idx<D>, Error> {
     let mut source = Source::open(path)?;
     let dims = header(&mut source)?;
@@ -69,15 +82,25 @@ fn describe(magic: u32) -> String {
 
 fn body<const D: usize>(source: &mut Source, dims: &[u32; D]) -> Result<Vec<u8>, Error> {
     let expected = check_dims(source, dims)?;
+    let lengths = |source: &Source, found: u64, more: &str| {
+        let what = if found < expected { "too short" } else { "too long" };
+        let wanted = format!("{expected} bytes for the header's sizes {dims:?}");
+        source.wrong(what, format!("{more}{found} bytes after the header"), wanted, AGAIN.into())
+    };
+    if !source.packed {
+        // Nothing is read where the lengths differ.
+        let found = source.length.saturating_sub(source.position);
+        if found != expected {
+            return Err(lengths(source, found, ""));
+        }
+    }
     let data = source.take(expected)?;
-    let found = data.len() as u64 + source.skip_rest()?;
+    let rest = source.count_rest()?;
+    let found = data.len() as u64 + rest;
     if found == expected {
         return Ok(data);
     }
-    let what = if found < expected { "too short" } else { "too long" };
-    let wanted = format!("{expected} bytes for the header's sizes {dims:?}");
-    let more = if source.at_limit() { "at least " } else { "" };
-    Err(source.wrong(what, format!("{more}{found} bytes after the header"), wanted, AGAIN.into()))
+    Err(lengths(source, found, if rest > MOST_COUNTED { "at least " } else { "" }))
 }
 
 /// The number of values that `dims` stand for, between 1 and [`LIMIT`].
@@ -88,9 +111,19 @@ fn check_dims<const D: usize>(source: &Source, dims: &[u32; D]) -> Result<u64, E
         return Err(source.wrong("empty", found, "sizes of at least 1".into(), advice()));
     }
     let total = dims.iter().try_fold(1u64, |product, &n| product.checked_mul(n.into()));
-    total.filter(|&n| n <= LIMIT).ok_or_else(|| {
-        source.wrong("impossibly large", found, format!("sizes that multiply to at most {LIMIT} bytes"), advice())
-    })
+    let Some(total) = total.filter(|&n| n <= LIMIT) else {
+        let expected = format!("sizes that multiply to at most {LIMIT} bytes");
+        return Err(source.wrong("impossibly large", found, expected, advice()));
+    };
+    let expansion = if total > LARGE { PLAUSIBLE_EXPANSION } else { MOST_EXPANSION };
+    let most = source.length.saturating_mul(expansion);
+    if source.packed && total > most {
+        let found = format!("{found}, {total} bytes, in a gzipped file of {} bytes", source.length);
+        let expected = format!("at most {expansion} bytes for each of the file's");
+        let advice = "fetch the file again; if the sizes are right, unpack it with gunzip".into();
+        return Err(source.wrong("impossibly large", found, expected, advice));
+    }
+    Ok(total)
 }
 
 /// A file being read, unpacked on the way where it is gzipped.
@@ -99,6 +132,8 @@ struct Source<'a> {
     reader: Box<dyn Read>,
     /// Whether the file is gzipped.
     packed: bool,
+    /// Bytes of the file.
+    length: u64,
     /// Unpacked bytes so far.
     position: u64,
 }
@@ -106,33 +141,41 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     fn open(path: &'a Path) -> Result<Self, Error> {
         let fail = |cause| Error::Read { path: path.into(), cause };
-        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fail)?);
+        let file = regular_file::open(path).map_err(fail)?;
+        let length = file.metadata().map_err(fail)?.len();
+        let mut file = BufReader::with_capacity(1 << 16, file);
         let packed = file.fill_buf().map_err(fail)?.starts_with(&[0x1f, 0x8b]);
         let reader: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-        Ok(Self { path, reader, packed, position: 0 })
+        Ok(Self { path, reader, packed, length, position: 0 })
     }
 
     /// The next `count` bytes, or all that are left where there are fewer.
     fn take(&mut self, count: u64) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::with_capacity(count.min(TRUSTED) as usize);
-        let done = self.reader.by_ref().take(count).read_to_end(&mut bytes);
-        self.position += bytes.len() as u64;
-        done.map_err(|cause| self.failed(cause))?;
+        let mut bytes = Vec::new();
+        let mut room = TRUSTED;
+        // Memory for all is reserved once a part of it has arrived: growing step by step would need half as much again.
+        while (bytes.len() as u64) < count {
+            let wanted = count.min(room);
+            let reserved = bytes.try_reserve_exact(wanted as usize - bytes.len());
+            reserved.map_err(|error| self.failed(error.into()))?;
+            let before = bytes.len();
+            let read = self.reader.by_ref().take(wanted - before as u64).read_to_end(&mut bytes);
+            self.position += (bytes.len() - before) as u64;
+            read.map_err(|cause| self.failed(cause))?;
+            if (bytes.len() as u64) < wanted {
+                break;
+            }
+            room = count;
+        }
         Ok(bytes)
     }
 
-    /// Reads to the end, at most to [`LIMIT`], and counts. Reaching the end also checks gzip's checksum.
-    fn skip_rest(&mut self) -> Result<u64, Error> {
-        let left = LIMIT.saturating_sub(self.position) + 1;
-        let count = io::copy(&mut self.reader.by_ref().take(left), &mut io::sink());
+    /// Counts the bytes up to the end, or somewhat more than [`MOST_COUNTED`]. Reaching the end also checks gzip's checksum.
+    fn count_rest(&mut self) -> Result<u64, Error> {
+        let count = io::copy(&mut self.reader.by_ref().take(MOST_COUNTED + 1), &mut io::sink());
         let count = count.map_err(|cause| self.failed(cause))?;
         self.position += count;
         Ok(count)
-    }
-
-    /// Whether reading stopped before the end because there was too much.
-    fn at_limit(&self) -> bool {
-        self.position > LIMIT
     }
 
     fn failed(&self, cause: io::Error) -> Error {

@@ -86,6 +86,49 @@ fn absurd_sizes_are_refused_before_memory_is_asked_for() {
 }
 
 #[test]
+fn a_gzipped_files_promise_is_compared_with_its_length() {
+    let most = u32::MAX;
+    // More than deflate can pack, and more than images can.
+    for dims in [[60_000, 100, 40], [1 << 30, 2, 1], [most, 1, 1]] {
+        let packed = gzip(&idx(&dims, &[0; 100]));
+        refused(&packed, &["impossibly large", "in a gzipped file of", "gunzip"]);
+    }
+    // Few enough bytes for their own number of compressed ones are read as far as they go.
+    refused(&gzip(&idx(&[1000, 4, 4], &[0; 100])), &["too short: found 100 bytes", "expected 16000 bytes"]);
+    let labels = gzip(&idx(&[300_000], &vec![7; 300_000]));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("labels"), labels).unwrap();
+    assert_eq!(read::<1>(&folder.path().join("labels")).unwrap().data, vec![7; 300_000]);
+}
+
+#[test]
+fn what_is_too_long_is_not_read_to_its_end() {
+    let long = [images(), vec![0; 1 << 20]].concat();
+    refused(&gzip(&long), &["too long: found at least 65549 bytes", "expected 12 bytes"]);
+    refused(&long, &["too long: found 1048588 bytes", "expected 12 bytes"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sparse");
+    std::fs::write(&path, images()).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(1 << 42).unwrap();
+    let message = read::<3>(&path).unwrap_err().to_string();
+    assert!(message.contains("too long: found 4398046511088 bytes"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train-labels-idx1-ubyte");
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    let message = read::<1>(&path).unwrap_err().to_string();
+    assert!(message.contains("it is a character device, not a regular file"), "{message}");
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let message = read::<1>(&path).unwrap_err().to_string();
+    assert!(message.contains("it is a FIFO, not a regular file"), "{message}");
+}
+
+#[test]
 fn empty_sets_are_refused() {
     refused(&idx(&[0, 28, 28], &[]), &["empty", "[0, 28, 28]", "at least 1"]);
     refused(&idx(&[5, 0, 28], &[]), &["empty", "[5, 0, 28]"]);
