@@ -4,9 +4,13 @@
 use super::hash;
 use super::hub::{Listing, RemoteFile};
 use crate::Error;
+use gan_kernels::regular_file;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+/// The most bytes of a file with a commit's name.
+const MOST_NAME: u64 = 4096;
 
 /// A repository's part of the cache.
 pub struct Cache {
@@ -53,6 +57,10 @@ impl Cache {
     /// [`Error::Write`]; [`Error::Fetch`] where another process is at it.
     pub fn part(&self, file: &RemoteFile) -> Result<Part, Error> {
         let path = self.root.join("blobs").join(format!("{}.incomplete", file.sha256));
+        // A link would lead to another place, and opening a FIFO would wait.
+        if fs::symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
+            return Err(Error::Write { path, cause: io::Error::other("it is not a regular file: remove it") });
+        }
         let opened = OpenOptions::new().append(true).create(true).open(&path);
         let opened = opened.map_err(|cause| Error::Write { path: path.clone(), cause })?;
         match opened.try_lock() {
@@ -68,7 +76,11 @@ impl Cache {
 
     /// What the snapshot that `refs/main` names has of Parquet files; none where there is no snapshot.
     pub fn listing(&self, repository: &str) -> Option<Listing> {
-        let commit = fs::read_to_string(self.root.join("refs/main")).ok()?.trim().to_string();
+        let commit = regular_file::read_to_string(&self.root.join("refs/main"), MOST_NAME).ok()?.trim().to_string();
+        // It names a folder in the cache, and must not lead out of it.
+        if commit.is_empty() || !commit.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
         let mut files = Vec::new();
         list(&self.root.join("snapshots").join(&commit), "", &mut files).ok()?;
         files.sort_by(|a: &RemoteFile, b| a.path.cmp(&b.path));

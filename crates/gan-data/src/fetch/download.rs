@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Tries in a row that may bring not a single byte.
 const TRIES: u32 = 3;
 
+/// Tries in all, however little each of them brings.
+const MOST_TRIES: u32 = 1000;
+
 /// Time before the second try; twice as long before each further one.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -54,7 +57,9 @@ fn fill(
     told: &mut dyn FnMut(u64),
 ) -> Result<(), Error> {
     let mut idle = 0;
+    let mut tried = 0;
     loop {
+        tried += 1;
         let before = part.len()?;
         let found = match piece(hub, listing, file, part, told) {
             Ok(()) if part.len()? == file.size => return Ok(()),
@@ -65,7 +70,7 @@ fn fill(
         };
         idle = if part.len()? > before { 0 } else { idle + 1 };
         tracing::info!("{}: {found}; {} of {} bytes are there", file.path, part.len()?, file.size);
-        if idle >= TRIES {
+        if idle >= TRIES || tried >= MOST_TRIES {
             return Err(gave_up(hub, file, found, part.len()?));
         }
         std::thread::sleep(PAUSE * 2u32.pow(idle.saturating_sub(1)));

@@ -1,8 +1,12 @@
 //! The variables that the Hub's own tools know: which server, which token, which cache, how patient.
 
+use gan_kernels::regular_file;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The most bytes of a file with a token.
+const MOST_TOKEN: u64 = 1 << 16;
 
 /// Whether to ask the server at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +45,8 @@ impl Environment {
         let path = |name: &str| set(name).map(PathBuf::from);
         let general = || path("XDG_CACHE_HOME").or_else(|| path("HOME").map(|home| home.join(".cache")));
         let home = path("HF_HOME").unwrap_or_else(|| general().unwrap_or_else(env::temp_dir).join("huggingface"));
-        let saved = |path: &Path| std::fs::read_to_string(path).ok().map(|token| token.trim().to_string());
+        let saved =
+            |path: &Path| regular_file::read_to_string(path, MOST_TOKEN).ok().map(|token| token.trim().to_string());
         let token = set("HF_TOKEN").or_else(|| saved(&path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"))));
         let seconds = set("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|text| text.parse().ok()).filter(|n| *n > 0);
         let on = |text: String| ["1", "true", "yes", "on"].contains(&text.to_lowercase().as_str());

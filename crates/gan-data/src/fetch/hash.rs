@@ -1,8 +1,8 @@
 //! SHA-256 of bytes and files, as text.
 
 use crate::Error;
+use gan_kernels::regular_file;
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub fn of_bytes(bytes: &[u8]) -> String {
 /// [`Error::Read`].
 pub fn of_file(path: &Path) -> Result<String, Error> {
     let hash = || -> io::Result<String> {
-        let mut file = File::open(path)?;
+        let mut file = regular_file::open(path)?;
         let (mut sha, mut room) = (Sha256::new(), vec![0; 1 << 18]);
         loop {
             match file.read(&mut room)? {

@@ -5,14 +5,30 @@ use super::source::Source;
 use crate::Error;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{LINK, RANGE};
+use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use std::error::Error as _;
+use std::io::Read;
+
+/// The most bytes of an answer in JSON. A page of the list has 1,000 files and less than 1 MB.
+const MOST_JSON: u64 = 16 << 20;
+
+/// The most pages of a list of files.
+const MOST_PAGES: usize = 100;
+
+/// The most bytes of one file; the Hub itself takes no larger ones.
+const MOST_FILE: u64 = 500_000_000_000;
+
+/// The most redirects of one request.
+const MOST_REDIRECTS: usize = 10;
 
 /// A server with the Hub's addresses.
 pub struct Hub {
     client: Client,
     environment: Environment,
+    /// `environment.endpoint`, read.
+    endpoint: Url,
 }
 
 /// What a data set consists of at one commit.
@@ -77,6 +93,10 @@ impl Hub {
             .user_agent(concat!("gan/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(patience)
             .timeout(patience)
+            .redirect(Policy::custom(|attempt| match check_redirect(attempt.previous(), attempt.url()) {
+                Ok(()) => attempt.follow(),
+                Err(found) => attempt.error(found),
+            }))
             .build();
         let fail = |found: String| Error::Fetch {
             what: "HF_ENDPOINT".into(),
@@ -84,11 +104,11 @@ impl Hub {
             advice: "set it to an address such as https://huggingface.co, or remove it".into(),
         };
         let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
-        Url::parse(&environment.endpoint)
+        let endpoint = Url::parse(&environment.endpoint)
             .ok()
             .filter(is_web)
             .ok_or_else(|| fail(format!("\"{}\" is no web address", environment.endpoint)))?;
-        Ok(Self { client: client.map_err(|error| fail(words(&error)))?, environment })
+        Ok(Self { client: client.map_err(|error| fail(words(&error)))?, environment, endpoint })
     }
 
     /// The settings that it was made with.
@@ -120,10 +140,14 @@ impl Hub {
         }
         let mut files = Vec::new();
         let mut next = Some(format!("{base}/tree/{commit}?recursive=true"));
-        while let Some(url) = next {
+        for _ in 0..MOST_PAGES {
+            let Some(url) = next.take() else { break };
             let response = self.get(&url)?;
-            next = following(&response);
+            next = self.following(&response)?;
             files.extend(json::<Vec<Entry>>(response)?.into_iter().filter_map(remote));
+        }
+        if next.is_some() {
+            return Err(Refusal::Final(format!("its list has more than {MOST_PAGES} pages")));
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
         match files.is_empty() {
@@ -142,6 +166,20 @@ impl Hub {
         self.send(url.as_str(), (start > 0).then(|| format!("bytes={start}-")))
     }
 
+    /// The address of a list's next page, as its `Link` header gives it.
+    fn following(&self, response: &Response) -> Result<Option<String>, Refusal> {
+        let links = response.headers().get(LINK).and_then(|links| links.to_str().ok()).unwrap_or_default();
+        let next = links.split(',').find(|link| link.contains("rel=\"next\""));
+        let Some(next) = next.and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0)) else {
+            return Ok(None);
+        };
+        // It may be relative to the page.
+        match response.url().join(next) {
+            Ok(url) if url.origin() == self.endpoint.origin() => Ok(Some(url.into())),
+            _ => Err(Refusal::Final(format!("its list goes on at \"{next}\", which is another server"))),
+        }
+    }
+
     fn get(&self, url: &str) -> Result<Response, Refusal> {
         self.send(url, None)
     }
@@ -150,8 +188,10 @@ impl Hub {
         if self.environment.access == Access::CacheOnly {
             return Err(Refusal::Final("HF_HUB_OFFLINE is set, and the cache does not have it".into()));
         }
-        let mut request = self.client.get(url);
-        if let Some(token) = &self.environment.token {
+        let url = Url::parse(url).map_err(|error| Refusal::Final(format!("\"{url}\": {error}")))?;
+        let mut request = self.client.get(url.clone());
+        // Nobody else is to know who the user is. Where the server redirects to another one, the client drops the token.
+        if let (Some(token), true) = (&self.environment.token, url.origin() == self.endpoint.origin()) {
             request = request.bearer_auth(token);
         }
         if let Some(range) = range {
@@ -172,23 +212,35 @@ impl Hub {
     }
 }
 
+/// What the server answers, of at most [`MOST_JSON`] bytes.
 fn json<T: for<'de> Deserialize<'de>>(response: Response) -> Result<T, Refusal> {
-    response.json().map_err(|error| Refusal::Passing(words(&error)))
+    let mut bytes = Vec::new();
+    let read = response.take(MOST_JSON + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Refusal::Passing(format!("its answer broke off ({error})")))?;
+    if bytes.len() as u64 > MOST_JSON {
+        return Err(Refusal::Final(format!("its answer is longer than {MOST_JSON} bytes")));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| Refusal::Passing(format!("its answer is not as expected ({error})")))
+}
+
+/// Whether a request may go on from the addresses `previous` to `next`.
+fn check_redirect(previous: &[Url], next: &Url) -> Result<(), String> {
+    if previous.len() > MOST_REDIRECTS {
+        return Err(format!("it redirects more than {MOST_REDIRECTS} times"));
+    }
+    match next.scheme() {
+        "https" => Ok(()),
+        "http" if previous.iter().all(|url| url.scheme() == "http") => Ok(()),
+        _ => Err(format!("it redirects from an encrypted connection to {next}")),
+    }
 }
 
 fn remote(entry: Entry) -> Option<RemoteFile> {
     let lfs = entry.lfs?;
     let is_hash = lfs.oid.len() == 64 && lfs.oid.bytes().all(|digit| digit.is_ascii_hexdigit());
     let inside = entry.path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\\'));
-    let wanted = is_hash && inside && entry.path.ends_with(".parquet");
+    let wanted = is_hash && inside && lfs.size <= MOST_FILE && entry.path.ends_with(".parquet");
     wanted.then(|| RemoteFile { path: entry.path, size: lfs.size, sha256: lfs.oid.to_ascii_lowercase() })
-}
-
-/// The address of a list's next page, as its `Link` header gives it.
-fn following(response: &Response) -> Option<String> {
-    let links = response.headers().get(LINK)?.to_str().ok()?;
-    let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
-    Some(next.split_once('<')?.1.split_once('>')?.0.to_string())
 }
 
 fn answer(status: StatusCode) -> String {
@@ -201,4 +253,27 @@ fn words(error: &reqwest::Error) -> String {
         std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string).collect();
     let words = if causes.is_empty() { error.to_string() } else { causes.join(": ") };
     if error.is_timeout() { format!("no answer in time ({words})") } else { words }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(all: &[&str]) -> Vec<Url> {
+        all.iter().map(|url| Url::parse(url).unwrap()).collect()
+    }
+
+    #[test]
+    fn redirects_never_leave_encryption_and_end() {
+        let check = |previous: &[&str], next: &str| check_redirect(&urls(previous), &Url::parse(next).unwrap());
+        check(&["https://a/x"], "https://b/y").unwrap();
+        check(&["http://a/x"], "http://b/y").unwrap();
+        check(&["http://a/x"], "https://b/y").unwrap();
+        for previous in [&["https://a/x"][..], &["http://a/x", "https://b/y"], &["https://a/x", "https://b/y"]] {
+            let message = check(previous, "http://b/z").unwrap_err();
+            assert_eq!(message, "it redirects from an encrypted connection to http://b/z");
+        }
+        assert!(check(&["http://a/x"], "ftp://b/y").is_err());
+        assert!(check(&["https://a/x"; 11], "https://a/x").unwrap_err().contains("more than 10 times"));
+    }
 }

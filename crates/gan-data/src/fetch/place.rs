@@ -2,12 +2,16 @@
 
 use super::hash;
 use crate::Error;
+use gan_kernels::regular_file;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The list of checksums, as `sha256sum -c` reads it.
 pub const SUMS: &str = "SHA256SUMS";
+
+/// The most bytes of that list; CelebA's has 20 MB.
+const MOST_SUMS: u64 = 1 << 28;
 
 /// Held locked by the process that fills the folder.
 const LOCK: &str = ".lock";
@@ -25,11 +29,12 @@ pub fn is_there(target: &Path) -> Result<bool, Error> {
         let (what, advice) = (target.display().to_string(), "move it away, or choose another folder with --out".into());
         Error::Fetch { what, found, advice }
     };
-    let sums = fs::read_to_string(target.join(SUMS));
+    let sums = regular_file::read_to_string(&target.join(SUMS), MOST_SUMS);
     let sums = sums.map_err(|_| other(format!("it is there already, and not by this command: it has no {SUMS}")))?;
     for line in sums.lines() {
         let (sum, name) = line.split_once("  ").ok_or_else(|| other(format!("{SUMS} has the line \"{line}\"")))?;
-        if hash::of_file(&target.join(name)).ok().as_deref() != Some(sum) {
+        let is_inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_inside || hash::of_file(&target.join(name)).ok().as_deref() != Some(sum) {
             return Err(other(format!("it is there already, but {name} is missing or damaged")));
         }
     }
@@ -53,6 +58,10 @@ impl Staging {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let folder = target.with_file_name(format!(".{name}.fetching"));
         let failed = |cause| Error::Write { path: folder.clone(), cause };
+        // What a link leads to is not this command's to clear away.
+        if fs::symlink_metadata(&folder).is_ok_and(|there| !there.is_dir()) {
+            return Err(failed(io::Error::other("it is not a folder of its own: remove it")));
+        }
         fs::create_dir_all(&folder).map_err(failed)?;
         let lock = File::create(folder.join(LOCK)).map_err(failed)?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
@@ -149,6 +158,34 @@ mod tests {
         staging.write("a", b"a").unwrap();
         drop(staging);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_link_in_the_way_leads_to_is_not_cleared_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("mine"), b"x").unwrap();
+        std::os::unix::fs::symlink(other.path(), dir.path().join(".set.fetching")).unwrap();
+        let message = Staging::new(&dir.path().join("set")).err().unwrap().to_string();
+        assert!(message.contains("not a folder of its own"), "{message}");
+        assert!(other.path().join("mine").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_list_that_names_files_elsewhere_or_never_ends_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let sum = hash::of_bytes(b"x");
+        fs::write(dir.path().join("x"), b"x").unwrap();
+        fs::create_dir(dir.path().join("set")).unwrap();
+        for name in ["../x".into(), dir.path().join("x").display().to_string()] {
+            fs::write(dir.path().join("set").join(SUMS), format!("{sum}  {name}\n")).unwrap();
+            assert!(is_there(&dir.path().join("set")).unwrap_err().to_string().contains("is missing or damaged"));
+        }
+        fs::remove_file(dir.path().join("set").join(SUMS)).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join("set").join(SUMS)).unwrap();
+        assert!(is_there(&dir.path().join("set")).unwrap_err().to_string().contains("it has no SHA256SUMS"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The rows of the Hub's Parquet files: an encoded image, perhaps its file's name, and numbers such as a label.
 
 use crate::Error;
+use gan_kernels::regular_file;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -47,7 +48,7 @@ impl Table {
     /// # Errors
     /// [`Error::Read`]; [`Error::File`] where it is no Parquet file.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|cause| Error::Read { path: path.into(), cause })?;
+        let file = regular_file::open(path).map_err(|cause| Error::Read { path: path.into(), cause })?;
         let reader = SerializedFileReader::new(file).map_err(|error| damaged(path, &error))?;
         Ok(Self { reader, path: path.into() })
     }

@@ -241,6 +241,33 @@ fn silence_absence_and_refusals_are_told_with_what_to_do() {
 }
 
 #[test]
+fn a_list_on_several_pages_is_read_to_its_end() {
+    let place = Place::new(Manner::TwoPages);
+    assert_eq!(place.fetch("mnist").unwrap(), Outcome::Fetched { images: 10 });
+    assert!(place.server.requests().iter().any(|line| line.ends_with("cursor=2 Bearer hf_test")));
+}
+
+#[test]
+fn lists_without_an_end_are_refused() {
+    let place = Place::new(Manner::NeverEnds);
+    place.refused("mnist", &["its list has more than 100 pages"]);
+    assert_eq!(place.server.requests().iter().filter(|line| line.contains("/tree/")).count(), 100);
+    place.server.now(Manner::Rambles);
+    place.refused("mnist", &["its answer is longer than 16777216 bytes"]);
+}
+
+#[test]
+fn nobody_but_the_server_gets_the_token() {
+    let other = Server::start(&fixtures(), Manner::Good);
+    let elsewhere: &'static str = Box::leak(format!("{}/api/datasets/x", other.address).into_boxed_str());
+    let place = Place::new(Manner::GoesOnAt(elsewhere));
+    place.refused("mnist", &["its list goes on at", elsewhere, "another server"]);
+    assert_eq!(other.requests(), Vec::<String>::new());
+    place.server.now(Manner::GoesOnAt("file:///etc/passwd"));
+    place.refused("mnist", &["its list goes on at", "another server"]);
+}
+
+#[test]
 fn folders_that_are_not_its_own_are_left_alone() {
     let place = Place::new(Manner::Good);
     fs::create_dir(place.path("mnist")).unwrap();

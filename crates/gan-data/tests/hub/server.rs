@@ -28,6 +28,14 @@ pub enum Manner {
     Silent,
     /// Answers everything with this status.
     Answers(u16),
+    /// Names a next page with every page of a list.
+    NeverEnds,
+    /// Names the next page of a list at another server.
+    GoesOnAt(&'static str),
+    /// Puts the Parquet files on a second page, whose address is relative.
+    TwoPages,
+    /// Answers in JSON without end.
+    Rambles,
 }
 
 /// A running server.
@@ -100,6 +108,13 @@ impl State {
                 Ok(())
             }
             (Manner::Answers(status), _) => head(&mut stream, &format!("{status} No"), &[], 0),
+            (Manner::Rambles, _) => {
+                head(&mut stream, "200 OK", &[], 1 << 40)?;
+                // Until the client has enough.
+                loop {
+                    stream.write_all(&[b' '; 1 << 16])?;
+                }
+            }
             (_, Some(name)) => {
                 self.note(format!("{name} {}", range.clone().unwrap_or_default()));
                 self.bytes(&mut stream, name, range.as_deref(), manner)
@@ -108,7 +123,7 @@ impl State {
                 if path.starts_with("/api/") {
                     self.note(format!("{path} {}", token.unwrap_or_default()));
                 }
-                self.describe(&mut stream, &path)
+                self.describe(&mut stream, &path, manner)
             }
         }
     }
@@ -118,13 +133,25 @@ impl State {
     }
 
     /// Commit, list, or where the bytes of a file are.
-    fn describe(&self, stream: &mut TcpStream, path: &str) -> std::io::Result<()> {
+    fn describe(&self, stream: &mut TcpStream, path: &str, manner: Manner) -> std::io::Result<()> {
         for [repository, there, here] in &self.files {
             if path == format!("/api/datasets/{repository}/revision/main") {
                 return json(stream, &format!(r#"{{"id":"{repository}","sha":"{COMMIT}","private":false}}"#));
             }
-            if path == format!("/api/datasets/{repository}/tree/{COMMIT}?recursive=true") {
-                return json(stream, &self.tree(repository));
+            let tree = format!("/api/datasets/{repository}/tree/{COMMIT}?recursive=true");
+            let next = format!("{tree}&cursor=2");
+            let page = |stream: &mut TcpStream, text: &str, next: &str| {
+                let link = format!("Link: <{next}>; rel=\"next\"");
+                head(stream, "200 OK", &["Content-Type: application/json".into(), link], text.len())?;
+                stream.write_all(text.as_bytes())
+            };
+            match manner {
+                Manner::NeverEnds if path.starts_with(&tree) => return page(stream, "[]", &next),
+                Manner::GoesOnAt(other) if path == tree => return page(stream, "[]", other),
+                Manner::TwoPages if path == tree => return page(stream, "[]", &next),
+                Manner::TwoPages if path == next => return json(stream, &self.tree(repository)),
+                _ if path == tree => return json(stream, &self.tree(repository)),
+                _ => {}
             }
             if path == format!("/datasets/{repository}/resolve/{COMMIT}/{there}") {
                 return head(stream, "302 Found", &[format!("Location: /bytes/{here}")], 0);
