@@ -3,6 +3,7 @@
 use crate::common::{Place, Ran, assert_same, results, steps};
 use candle_core::Tensor;
 use image::{Rgb, RgbImage};
+use serde_json::{Value, json};
 use std::fs;
 
 /// The shortest run that there is.
@@ -117,6 +118,156 @@ fn folders_that_cannot_be_trained_on_say_what_to_do() {
     place.gan(&format!("{line} --set data.background=red")).expect(2, &["data.background", "red", "\"white\""]);
     assert!(!place.path("run").exists());
     place.good(&format!("{line} --set train.batch=1"));
+}
+
+/// `data inspect` as JSON, and what it said on standard error.
+fn inspected(place: &Place, line: &str) -> (Value, String) {
+    let ran = place.good(&format!("data inspect {line} --json"));
+    (serde_json::from_str(ran.text()).expect("JSON"), ran.stderr)
+}
+
+#[test]
+fn files_with_other_endings_and_folders_like_splits_are_told_in_one_line_each() {
+    let place = Place::new();
+    for folder in ["ds/train/cats", "ds/train/dogs", "ds/val/cats"] {
+        faces(&place, folder, 2);
+    }
+    for n in 0..95 {
+        fs::write(place.path(&format!("ds/train/cats/{n}.HEIC")), "x").unwrap();
+    }
+    let endings = "95 files with other endings, all .HEIC, are not read";
+    let splits = "the folders train, val look like the splits of a data set";
+    let ran = place.good(&format!("train dcgan-folder {TINY} --set data.dir=ds --out run"));
+    let (json, said) = inspected(&place, "ds");
+    for words in [endings, splits] {
+        assert_eq!((ran.stderr.matches(words).count(), said.matches(words).count()), (1, 1), "{words}: {said}");
+    }
+    assert_eq!(json["other_files"]["count"], 95);
+    assert_eq!(json["other_files"]["endings"][0], json!({ "ending": ".heic", "count": 95 }));
+    assert!(json["warnings"][0].as_str().unwrap().contains(splits));
+    let text = place.good("data inspect ds");
+    assert!(text.text().contains("95  .heic"), "{}", text.text());
+}
+
+#[test]
+fn the_file_that_keeps_a_folder_from_having_classes_is_named() {
+    let place = Place::new();
+    faces(&place, "ds/a", 2);
+    faces(&place, "ds/b", 2);
+    fs::rename(place.path("ds/b/000002.jpg"), place.path("ds/cover.jpg")).unwrap();
+    let why = "cover.jpg lies in ds itself, not in a class's folder";
+    assert_eq!(inspected(&place, "ds").0["no_classes"], why);
+    assert!(place.good("data inspect ds").text().contains(&format!("classes:    0 ({why})")));
+    let line = "train cgan-mnist --steps 1 --set train.batch=2 --set data.name=folder --set data.dir=ds --set data.size=28 --out run";
+    place.gan(line).expect(2, &[&format!("has no classes ({why})")]);
+}
+
+#[test]
+fn damaged_pixels_are_listed_left_out_of_packs_and_found_by_checking_all() {
+    let place = Place::new();
+    faces(&place, "mine", 5);
+    for name in ["000002.jpg", "000004.jpg"] {
+        let whole = fs::read(place.path("mine").join(name)).unwrap();
+        fs::write(place.path("mine").join(name), &whole[..whole.len() / 2]).unwrap();
+    }
+    for line in ["mine", "mine --all"] {
+        let (json, _) = inspected(&place, line);
+        let skipped: Vec<&str> =
+            json["skipped"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+        assert_eq!(skipped, ["000002.jpg", "000004.jpg"]);
+        assert_eq!((&json["checked"], &json["values"]["samples"]), (&json!(5), &json!(3)));
+    }
+    let ran = place.good("data pack mine mine.ganpack");
+    assert!(ran.text().contains("mine.ganpack: 3 images of 3×64×64"), "{}", ran.text());
+    let words = "2 files could not be used; `gan data inspect mine --all` lists them";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    let mut pack = fs::read(place.path("mine.ganpack")).unwrap();
+    *pack.last_mut().unwrap() ^= 1;
+    fs::write(place.path("mine.ganpack"), pack).unwrap();
+    let (json, _) = inspected(&place, "mine.ganpack --all");
+    assert!(json["skipped"][0]["reason"].as_str().unwrap().contains("of image 2"), "{json}");
+    // Beyond a thousand images only --all finds all damage.
+    faces(&place, "many", 1);
+    for n in 2..=1002 {
+        fs::copy(place.path("many/000001.jpg"), place.path(&format!("many/{n:06}.jpg"))).unwrap();
+    }
+    let whole = fs::read(place.path("many/000001.jpg")).unwrap();
+    // Of 1,002 images, 1,000 evenly spread leave out number 500 and the last.
+    fs::write(place.path("many/001002.jpg"), &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(inspected(&place, "many --size 8").0["skipped"], json!([]));
+    assert_eq!(inspected(&place, "many --size 8 --all").0["skipped"][0]["path"], "001002.jpg");
+}
+
+#[test]
+fn small_images_are_listed_and_can_be_left_out_or_enlarged() {
+    let place = Place::new();
+    faces(&place, "mine", 5);
+    RgbImage::new(20, 30).save(place.path("mine/000003.jpg")).unwrap();
+    let (json, _) = inspected(&place, "mine");
+    assert_eq!((&json["count"], &json["small"]), (&json!(4), &json!([{ "path": "000003.jpg", "size": [30, 20] }])));
+    let text = place.good("data inspect mine");
+    assert!(
+        text.text().contains("too small:  1 images") && text.text().contains("000003.jpg (30×20)"),
+        "{}",
+        text.text()
+    );
+    let line = format!("train dcgan-folder {TINY} --set data.dir=mine --out run");
+    let words = ["1 of 5 images", "mine/000003.jpg, is 30×20", "data.small=skip", "data.small=upscale"];
+    place.gan(&line).expect(2, &words);
+    place.gan("data pack mine x.ganpack").expect(2, &words);
+    let ran = place.good(&format!("{line} --set data.small=skip"));
+    assert!(
+        ran.stderr.contains("1 of 5 images are smaller than 64×64 and are left out: 000003.jpg (30×20)"),
+        "{}",
+        ran.stderr
+    );
+    let settings = fs::read_to_string(place.path("run/config.toml")).unwrap();
+    assert!(settings.contains("small = \"skip\""), "{settings}");
+    // The settings of an older run.
+    fs::write(place.path("older.toml"), settings.replace("small = \"skip\"", "upscale = true")).unwrap();
+    place.good("train older.toml --steps 1 --out older --set train.batch=5");
+    place
+        .gan("train older.toml --steps 1 --out other --set train.batch=5 --set data.small=skip")
+        .expect(2, &["1 to 4"]);
+    place.gan(&format!("{line} --set data.small=enlarge")).expect(2, &["data.small", "enlarge", "upscale"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_that_promise_what_they_do_not_hold_neither_hang_nor_fill_the_memory() {
+    let place = Place::new();
+    faces(&place, "d", 1);
+    let path = |name: &str| place.path("d").join(name);
+    assert!(std::process::Command::new("mkfifo").arg(path("x.png")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", path("y.png")).unwrap();
+    fs::File::create(path("z.png")).unwrap().set_len(1 << 40).unwrap();
+    let (json, _) = inspected(&place, "d");
+    let skipped: Vec<String> = json["skipped"].as_array().unwrap().iter().map(ToString::to_string).collect();
+    for (file, words) in skipped.iter().zip(["x.png FIFO", "y.png device", "z.png image"]) {
+        assert!(words.split(' ').all(|word| file.contains(word)), "{file}: {words}");
+    }
+    assert_eq!((json["count"].as_u64(), skipped.len()), (Some(1), 3));
+    for (name, words) in [("x.png", "a FIFO"), ("y.png", "a character device")] {
+        place.gan(&format!("data inspect d/{name}")).expect(1, &[words, "not a regular file"]);
+        place.gan(&format!("data pack d d/{name}")).expect(2, &["is not a regular file: it stays"]);
+        place.gan(&format!("train d/{name} --out run")).expect(1, &[words, "not a regular file"]);
+    }
+    fs::write(place.path("data.zip"), "PK\x03\x04 and so on").unwrap();
+    place.gan("data inspect data.zip").expect(1, &["data.zip: no pack: found a ZIP archive", "unpack it"]);
+    let line = format!("train dcgan-folder {TINY} --set data.dir=data.zip --out run");
+    place.gan(&line).expect(2, &["data.zip (a ZIP archive in place of a folder)", "unpack it"]);
+}
+
+#[test]
+fn control_characters_in_names_are_not_written_to_the_terminal() {
+    let place = Place::new();
+    faces(&place, "d/a\u{1b}[31mred", 1);
+    faces(&place, "d/b\nline", 1);
+    let text = place.good("data inspect d");
+    assert!(!text.text().contains('\u{1b}') && text.text().contains("a\\u{1b}[31mred"), "{}", text.text());
+    assert!(text.text().contains("1  b\\nline\n"), "{}", text.text());
+    place.good("data pack d d.ganpack");
+    assert!(!place.good("data inspect d.ganpack").text().contains('\u{1b}'));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use gan_core::Generator;
 use gan_core::wording::counted;
-use gan_data::images::{Fitting, decode, fit};
+use gan_data::images::{Fitting, open};
 use gan_data::npy::{self, ImageArray};
 use gan_report::NpyWriter;
 use gan_train::pictures;
@@ -99,12 +99,12 @@ fn images(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<Given>> {
         };
         return (0..count).map(image).collect();
     }
-    let bytes = std::fs::read(path).map_err(|e| anyhow::anyhow!("{shown}: cannot be read ({e})"))?;
-    let pixels = decode(&bytes, c, [0; 3]).map_err(|problem| {
+    let fitting = Fitting { background: [0; 3], ..Fitting::to([h, w]) };
+    let pixels = open(path, c, &fitting).map_err(|problem| {
         anyhow::anyhow!("{shown}: {problem}; expected an image (PNG, JPEG, WebP, GIF, BMP) or a .npy")
     })?;
     let mut values = vec![0.0; c * h * w];
-    fit(&pixels, &Fitting::to([h, w])).scale_into(&mut values);
+    pixels.scale_into(&mut values);
     let image = Tensor::from_vec(values, (c, h, w), &Device::Cpu)?;
     Ok(vec![Given { name: shown.to_string(), image }])
 }

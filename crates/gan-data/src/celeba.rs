@@ -5,9 +5,9 @@
 mod lists;
 
 use crate::dataset::{Dataset, Skipped, Split};
-use crate::images::Pixels;
 use crate::images::files::{Files, ImageOptions};
-use crate::images::walk::walk;
+use crate::images::walk::{Found, walk};
+use crate::images::{Inventory, Pixels};
 use crate::{Error, folder};
 use lists::List;
 use std::path::{Path, PathBuf};
@@ -49,17 +49,24 @@ impl CelebA {
         let dir = folder::find("celeba", options.dir.as_deref())?;
         folder::exists(&dir, "img_align_celeba with its .jpg files")?;
         let images = images(&dir);
-        let found = walk(&images)?;
-        let mut names = found.images;
-        names.retain(|name| name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jpg")));
-        if names.is_empty() && found.skipped.is_empty() {
+        let Found { images: mut names, mut inventory } = walk(&images)?;
+        // The lists, and what `gan data fetch` leaves beside them, are no images that someone may miss.
+        ["", ".txt", ".csv"].into_iter().for_each(|ending| inventory.others.forget(ending));
+        names.retain(|name| {
+            let is_jpeg = name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jpg"));
+            if !is_jpeg {
+                inventory.others.add(name);
+            }
+            is_jpeg
+        });
+        if names.is_empty() && inventory.skipped.is_empty() {
             return Err(no_images(&images));
         }
         let beside = [dir, images.clone(), images.join("..")];
-        let list = |name: &str| beside.iter().map(|at| at.join(name)).find(|path| path.is_file());
+        let list = |name: &str| beside.iter().map(|at| at.join(name)).find(|path| path.exists());
         let attributes = list(ATTRIBUTES).map(|path| lists::attributes(&path)).transpose()?;
         let names = part(&images, names, list(PARTITION).as_deref(), options.split)?;
-        let files = Files::open(images, names, found.skipped, &options.images)?;
+        let files = Files::open(images, names, inventory, &options.images)?;
         Ok(Self { files, attributes })
     }
 
@@ -95,6 +102,11 @@ impl Dataset for CelebA {
         self.files.write(index, out, |_| true)
     }
 
+    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
+        self.check(index, out.len())?;
+        self.files.try_write(index, out)
+    }
+
     fn label(&self, _: usize) -> Option<u32> {
         None
     }
@@ -103,8 +115,8 @@ impl Dataset for CelebA {
         &[]
     }
 
-    fn skipped(&self) -> &[Skipped] {
-        self.files.skipped()
+    fn inventory(&self) -> Option<&Inventory> {
+        Some(self.files.inventory())
     }
 
     fn checksum(&self) -> Option<u32> {
@@ -137,7 +149,7 @@ fn part(
         (Some(Split::All), _) | (None, None) => return Ok(names),
         (Some(_), None) => {
             let folder = images.parent().unwrap_or(images).into();
-            let found = "no list of the splits, which data.split needs";
+            let found = "no list of the splits, which data.split needs".into();
             return Err(Error::Missing { folder, found, expected: vec![PARTITION.into()] });
         }
         (None | Some(Split::Train), _) => 0,

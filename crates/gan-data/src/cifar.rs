@@ -6,7 +6,7 @@
 
 use crate::dataset::{Dataset, Split, scale};
 use crate::{Error, folder};
-use std::fs;
+use gan_kernels::regular_file;
 use std::path::{Path, PathBuf};
 
 /// The folder that the data set's archive unpacks to.
@@ -27,6 +27,12 @@ pub const PIXELS: usize = 3 * SIDE * SIDE;
 
 /// Bytes of a label and its image.
 const RECORD: usize = 1 + PIXELS;
+
+/// The most bytes that a batch may have: 349,000 images. The published ones have 31 MB.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// The most bytes of the classes' names.
+const MOST_NAMES: u64 = 1 << 20;
 
 /// What to load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,7 +119,7 @@ fn unpacked(dir: PathBuf) -> PathBuf {
 
 /// The records of the file at `path`, checked.
 fn batch(path: &Path) -> Result<Vec<u8>, Error> {
-    let bytes = fs::read(path).map_err(|cause| Error::Read { path: path.into(), cause })?;
+    let bytes = regular_file::read(path, MOST_BYTES).map_err(|cause| Error::Read { path: path.into(), cause })?;
     let wrong = |what, found, expected: &str| {
         let advice = "the file is damaged, its download was cut off, or it is CIFAR-100: fetch it again".into();
         Err(Error::File { path: path.into(), what, found, expected: expected.into(), advice })
@@ -133,7 +139,8 @@ fn classes(path: &Path) -> Result<Vec<String>, Error> {
     if !path.exists() {
         return Ok(CLASSES.map(String::from).to_vec());
     }
-    let text = fs::read_to_string(path).map_err(|cause| Error::Read { path: path.into(), cause })?;
+    let text =
+        regular_file::read_to_string(path, MOST_NAMES).map_err(|cause| Error::Read { path: path.into(), cause })?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect();
     if names.len() == CLASSES.len() {
         return Ok(names);

@@ -1,7 +1,7 @@
 //! What every data set gives: images by number, already scaled, and perhaps their classes.
 
 use crate::images::Pixels;
-use crate::{Error, Units};
+use crate::{Error, Inventory, Units};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -51,9 +51,23 @@ pub trait Dataset: Send + Sync {
     /// The classes' names; empty where the set has none.
     fn classes(&self) -> &[String];
 
-    /// The files that were left out when the set was opened.
+    /// As [`write`](Dataset::write), but where the image's own file cannot be read, no other image takes its place: the file is
+    /// returned, and `out` holds nothing of use.
+    ///
+    /// # Errors
+    /// As [`write`](Dataset::write).
+    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
+        self.write(index, out).map(|()| None)
+    }
+
+    /// What was found beside the images, for sets of image files.
+    fn inventory(&self) -> Option<&Inventory> {
+        None
+    }
+
+    /// The files that were left out when the set was opened because they cannot be read.
     fn skipped(&self) -> &[Skipped] {
-        &[]
+        self.inventory().map_or(&[], |inventory| &inventory.skipped)
     }
 
     /// Height and width of image `index` as its file holds it, with `data.crop` cut out but not resized. `None` for sets whose images

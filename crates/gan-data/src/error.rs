@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The system refused to open or read a file.
-    #[error("{}: cannot be read ({cause}); check that the file exists and that you may read it", path.display())]
+    #[error("{}: cannot be read ({cause}); {}", path.display(), read_advice(cause))]
     Read {
         /// The file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
         /// What is there instead.
-        found: &'static str,
+        found: String,
         /// The names under which the file is accepted.
         expected: Vec<String>,
     },
@@ -145,6 +145,15 @@ impl Error {
             expected: "\"train\" or \"test\"".into(),
             advice: "choose one of them".into(),
         }
+    }
+}
+
+fn read_advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::InvalidInput => "name a regular file, or put one in its place",
+        io::ErrorKind::FileTooLarge => "check that this is the right file",
+        io::ErrorKind::OutOfMemory => "free memory, or use less data",
+        _ => "check that the file exists and that you may read it",
     }
 }
 

@@ -1,7 +1,7 @@
 //! A part of a data set: spread evenly over it, for experiments with little data, or a stretch of it.
 
 use crate::images::Pixels;
-use crate::{Dataset, Error, Skipped, Units};
+use crate::{Dataset, Error, Inventory, Skipped, Units};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -44,6 +44,11 @@ impl Dataset for Fewer {
         self.whole.write(self.index(index), out)
     }
 
+    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
+        self.check(index, out.len())?;
+        self.whole.try_write(self.index(index), out)
+    }
+
     fn label(&self, index: usize) -> Option<u32> {
         (index < self.len).then(|| self.whole.label(self.index(index)))?
     }
@@ -52,8 +57,8 @@ impl Dataset for Fewer {
         self.whole.classes()
     }
 
-    fn skipped(&self) -> &[Skipped] {
-        self.whole.skipped()
+    fn inventory(&self) -> Option<&Inventory> {
+        self.whole.inventory()
     }
 
     fn checksum(&self) -> Option<u32> {

@@ -1,6 +1,7 @@
 //! Where a data set's folder is looked for when the configuration does not name one.
 
 use crate::Error;
+use crate::file_kind::{self, Kind};
 use std::path::{Path, PathBuf};
 
 /// The environment variable that names a folder of data sets.
@@ -40,18 +41,25 @@ pub(crate) fn exists(dir: &Path, contents: &str) -> Result<(), Error> {
         return Ok(());
     }
     let is_to_be_pack = dir.extension().is_some_and(|end| end == crate::pack::EXTENSION);
+    let kind = file_kind::of_file(dir);
     let found = match (dir.exists(), is_to_be_pack) {
-        (true, true) => "no pack",
-        (true, false) => "a file in place of a folder",
-        (false, true) => "no such file",
-        (false, false) => "no such folder",
+        (true, true) => "no pack".to_string(),
+        (true, false) => in_place_of_a_folder(kind),
+        (false, true) => "no such file".into(),
+        (false, false) => "no such folder".into(),
     };
+    let unpack = if matches!(kind, Some(Kind::Archive(_))) { "unpack it and " } else { "" };
     Err(Error::Setting {
         key: "data.dir",
         found: format!("{} ({found})", dir.display()),
         expected: format!("a pack, or a folder that holds {contents}"),
-        advice: "say where the data is with --set data.dir=DIR".into(),
+        advice: format!("{unpack}say where the data is with --set data.dir=DIR"),
     })
+}
+
+/// What a file is that stands where a folder should be.
+fn in_place_of_a_folder(kind: Option<Kind>) -> String {
+    kind.map_or("a file in place of a folder".into(), |kind| format!("{} in place of a folder", kind.name()))
 }
 
 /// The first of `names` that is a file in `dir`.
@@ -59,12 +67,16 @@ pub(crate) fn exists(dir: &Path, contents: &str) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Missing`] with all the names where none is.
 pub(crate) fn file(dir: &Path, names: &[String]) -> Result<PathBuf, Error> {
-    names.iter().map(|name| dir.join(name)).find(|path| path.is_file()).ok_or_else(|| Error::Missing {
+    // What is not a regular file is found too, so that whoever opens it can say what it is.
+    names.iter().map(|name| dir.join(name)).find(|path| path.exists()).ok_or_else(|| Error::Missing {
         folder: dir.into(),
-        found: match (dir.is_dir(), dir.exists()) {
-            (true, _) => "no such file in this folder",
-            (_, true) => "a file in place of a folder",
-            _ => "no such folder",
+        found: match (dir.is_dir(), dir.exists(), file_kind::of_file(dir)) {
+            (true, ..) => "no such file in this folder".into(),
+            (_, true, Some(kind @ Kind::Archive(_))) => {
+                format!("{}, which is to be unpacked", in_place_of_a_folder(Some(kind)))
+            }
+            (_, true, kind) => in_place_of_a_folder(kind),
+            _ => "no such folder".into(),
         },
         expected: names.to_vec(),
     })

@@ -1,16 +1,17 @@
 //! Folders of image files, such as any that was collected or unpacked.
 
 use crate::dataset::{Dataset, Skipped};
-use crate::images::Pixels;
+use crate::images::class_folders::ClassFolders;
 use crate::images::files::{Files, ImageOptions};
 use crate::images::walk::{ENDINGS, Found, walk};
+use crate::images::{Inventory, OtherFiles, Pixels};
 use crate::{Error, folder};
 use std::path::{Path, PathBuf};
 
 /// The image files in a folder and all folders below it, read when they are asked for.
 ///
-/// Their order is that of their paths' bytes. Where all lie in folders of the first level, and there are two of these or
-/// more, each of those is a class and gives it its name.
+/// Their order is that of their paths' bytes. Where all lie in folders of the first level or below them, and there are two of
+/// these folders or more, each of those is a class and gives it its name.
 #[derive(Debug)]
 pub struct ImageFolder {
     files: Files,
@@ -23,7 +24,7 @@ impl ImageFolder {
     /// The files in `dir` whose names end like an image's, hidden ones left out. Only headers are read.
     ///
     /// Files that cannot be used are listed by [`skipped`](Dataset::skipped) or refused, as the options say: empty ones,
-    /// those of other formats, above 100 megapixels or 512 MiB. A file that turns out to be damaged when its pixels are
+    /// those of other formats, above 268 megapixels, 512 MiB or, decoded, 1 GiB. A file that turns out to be damaged when its pixels are
     /// read is refused too, or the next readable one of its class takes its place.
     ///
     /// # Errors
@@ -32,14 +33,18 @@ impl ImageFolder {
     /// where such are refused.
     pub fn open(dir: &Path, options: &ImageOptions) -> Result<Self, Error> {
         folder::exists(dir, "images")?;
-        let found = walk(dir)?;
-        if found.images.is_empty() && found.skipped.is_empty() {
-            return Err(no_images(dir, &found));
+        let Found { images, inventory } = walk(dir)?;
+        if images.is_empty() && inventory.skipped.is_empty() {
+            return Err(no_images(dir, &inventory.others));
         }
-        let files = Files::open(dir.into(), found.images, found.skipped, options)?;
-        let (classes, labels) = classes(files.names());
-        tracing::debug!("{}: {} images, {} classes", dir.display(), files.len(), classes.len());
-        Ok(Self { files, classes, labels })
+        let mut files = Files::open(dir.into(), images, inventory, options)?;
+        let ClassFolders { names, labels, why_none, warnings } = ClassFolders::of(dir, files.names());
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let inventory = files.inventory_mut();
+        inventory.warnings.extend(warnings);
+        inventory.no_classes = why_none;
+        tracing::debug!("{}: {} images, {} classes", dir.display(), files.len(), names.len());
+        Ok(Self { files, classes: names, labels })
     }
 
     /// The files' paths, relative to the folder, in the order of their numbers.
@@ -62,6 +67,11 @@ impl Dataset for ImageFolder {
         self.files.write(index, out, |other| self.label(other) == self.label(index))
     }
 
+    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
+        self.check(index, out.len())?;
+        self.files.try_write(index, out)
+    }
+
     fn label(&self, index: usize) -> Option<u32> {
         self.labels.get(index).copied()
     }
@@ -70,8 +80,8 @@ impl Dataset for ImageFolder {
         &self.classes
     }
 
-    fn skipped(&self) -> &[Skipped] {
-        self.files.skipped()
+    fn inventory(&self) -> Option<&Inventory> {
+        Some(self.files.inventory())
     }
 
     fn checksum(&self) -> Option<u32> {
@@ -87,33 +97,20 @@ impl Dataset for ImageFolder {
     }
 }
 
-/// The names of the classes and each file's class; both empty where the folders are no classes.
-fn classes(names: &[PathBuf]) -> (Vec<String>, Vec<u32>) {
-    let mut classes: Vec<String> = Vec::new();
-    let mut labels = Vec::with_capacity(names.len());
-    for name in names {
-        let mut parts = name.iter();
-        let (Some(class), Some(_)) = (parts.next(), parts.next()) else { return (vec![], vec![]) };
-        let class = class.to_string_lossy();
-        // The names are sorted, so that a class's files stand together.
-        if classes.last().is_none_or(|last| *last != class) {
-            classes.push(class.into_owned());
-        }
-        labels.push(classes.len() as u32 - 1);
-    }
-    if classes.len() < 2 { (vec![], vec![]) } else { (classes, labels) }
-}
-
-fn no_images(dir: &Path, found: &Found) -> Error {
-    let others = match found.others {
-        0 => "is empty".to_string(),
-        n => format!("holds no image among {n} files"),
+fn no_images(dir: &Path, others: &OtherFiles) -> Error {
+    let (count, endings) = (others.count(), others.endings());
+    let most: Vec<&str> = endings.iter().map(|row| row.0).filter(|ending| !ending.is_empty()).take(3).collect();
+    let found = match (count, most.is_empty()) {
+        (0, _) => "is empty".to_string(),
+        (_, true) => format!("holds no image among {count} files"),
+        (_, false) => format!("holds no image among {count} files, most of which end in {}", most.join(", ")),
     };
+    let unpack = if others.has_archives() { "unpack the archives there, " } else { "" };
     Error::Setting {
         key: "data.dir",
-        found: format!("{}, which {others}", dir.display()),
+        found: format!("{}, which {found}", dir.display()),
         expected: format!("a folder with files that end in .{}", ENDINGS.join(", .")),
-        advice: "put images there, or name the folder that has them with --set data.dir=DIR".into(),
+        advice: format!("{unpack}put images there, or name the folder that has them with --set data.dir=DIR"),
     }
 }
 

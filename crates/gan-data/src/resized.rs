@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::dataset::{Dataset, Skipped};
-use crate::images::{Fitting, Pixels, Upscale, cut_out, fit};
+use crate::images::{Fitting, Inventory, Pixels, Small, cut_out, fit};
 use std::sync::Arc;
 
 /// The images of another set, brought to a training size as image files are. Their classes stay.
@@ -29,7 +29,7 @@ impl Resized {
             ));
         };
         let size = [height, width];
-        if fitting.upscale == Upscale::Refuse && fitting.lacks_pixels(size) {
+        if fitting.small != Small::Upscale && fitting.lacks_pixels(size) {
             let [h, w] = fitting.size;
             let (found, expected) =
                 (format!("{h}×{w} for images of {height}×{width}"), format!("at most {height}×{width}"));
@@ -41,9 +41,7 @@ impl Resized {
         }
         Ok(Self { inner, fitting, channels, size })
     }
-}
 
-impl Resized {
     /// Image `index` of the other set.
     fn image(&self, index: usize) -> Result<Pixels, Error> {
         let mut values = vec![0.0; self.inner.pixels()];
@@ -72,6 +70,14 @@ impl Dataset for Resized {
         Ok(())
     }
 
+    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
+        self.check(index, out.len())?;
+        let mut values = vec![0.0; self.inner.pixels()];
+        let skipped = self.inner.try_write(index, &mut values)?;
+        fit(&Pixels::of_sample(&values, self.size, self.channels), &self.fitting).scale_into(out);
+        Ok(skipped)
+    }
+
     fn label(&self, index: usize) -> Option<u32> {
         self.inner.label(index)
     }
@@ -80,8 +86,8 @@ impl Dataset for Resized {
         self.inner.classes()
     }
 
-    fn skipped(&self) -> &[Skipped] {
-        self.inner.skipped()
+    fn inventory(&self) -> Option<&Inventory> {
+        self.inner.inventory()
     }
 
     fn checksum(&self) -> Option<u32> {
@@ -133,7 +139,7 @@ mod tests {
         for part in ["data.size: found 32×32 for images of 28×28", "data.upscale=true"] {
             assert!(message.contains(part), "{message}");
         }
-        let fitting = Fitting { upscale: Upscale::Allow, ..Fitting::to([32, 32]) };
+        let fitting = Fitting { small: Small::Upscale, ..Fitting::to([32, 32]) };
         assert_eq!(Resized::new(digits(), fitting).unwrap().shape(), [1, 32, 32]);
     }
 }

@@ -334,7 +334,7 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
 /// Whether a checkpoint belongs to the settings and the data that `trainer` has.
 fn fits(trainer: &Trainer, state: &State, path: &Path) -> Result<()> {
     let refused = |problem: String| Err(Error::config(path.display().to_string(), problem));
-    if let Some(found) = identity::difference(&state.identity, &identity::settings(trainer)) {
+    if let Some(found) = identity::difference(&identity::renewed(&state.identity), &identity::settings(trainer)) {
         return refused(format!(
             "was made with other settings: {found}. A run goes on with the settings that it began with: leave out what changes them, or \
              begin a new run"

@@ -8,13 +8,17 @@ use std::path::Path;
 pub use toml::Table;
 use toml::Value;
 
+mod file;
+
+use file::{DEEPEST, TOO_DEEP, bytes, nests_deeper_than, parse, text};
+
 /// Reads the TOML file at `path`; where its `preset` names one of ours, it lies over that preset.
 ///
 /// # Errors
 /// If the file cannot be read or is not TOML.
 pub fn from_file(path: &Path) -> Result<Table> {
     let wrong = |problem: String| Error::config(path.display().to_string(), problem);
-    let bytes = std::fs::read(path).map_err(|e| match e.kind() {
+    let bytes = bytes(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => wrong("there is no such file".into()),
         _ => Error::file(path, format!("cannot be read: {e}")),
     })?;
@@ -39,55 +43,6 @@ pub fn from_file(path: &Path) -> Result<Table> {
 /// If the preset itself is not TOML, which a test rules out.
 pub fn from_preset(preset: &presets::Preset) -> Result<Table> {
     parse(preset.text).map_err(|problem| Error::config(preset.name, problem))
-}
-
-/// UTF-8, or UTF-16 as PowerShell's `>` writes it, with or without a byte order mark.
-fn text(bytes: Vec<u8>) -> Option<String> {
-    let wide = |read: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| read([pair[0], pair[1]])).collect();
-        if bytes.len().is_multiple_of(2) { String::from_utf16(&units).ok() } else { None }
-    };
-    match bytes.as_slice() {
-        [0xff, 0xfe, ..] => wide(u16::from_le_bytes),
-        [0xfe, 0xff, ..] => wide(u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
-        _ => String::from_utf8(bytes).ok(),
-    }
-}
-
-/// Tables and lists in each other beyond this are taken for a mistake. Whatever walks over them is recursive; networks of the
-/// deepest residual blocks that there may be stay below it.
-const DEEPEST: usize = 64;
-
-const TOO_DEEP: &str = "has tables and lists nested more than 64 deep: no setting is";
-
-/// Whether more than `limit` tables and lists stand in each other. Looks no deeper than that.
-fn nests_deeper_than(value: &Value, limit: usize) -> bool {
-    let inside: Box<dyn Iterator<Item = &Value>> = match value {
-        Value::Table(table) => Box::new(table.values()),
-        Value::Array(list) => Box::new(list.iter()),
-        _ => return false,
-    };
-    let mut inside = inside;
-    limit.checked_sub(1).is_none_or(|limit| inside.any(|value| nests_deeper_than(value, limit)))
-}
-
-fn parse(text: &str) -> std::result::Result<Table, String> {
-    let table = text.parse::<Table>().map_err(|e| {
-        let said = e.to_string();
-        let line = e.span().and_then(|span| text.get(..span.start)).map_or(0, |before| before.matches('\n').count());
-        let line = text.lines().nth(line).unwrap_or_default();
-        let path = if line.contains("= \"") && line.contains('\\') {
-            ". A backslash begins an escape in \"…\": write a path with / or in single quotes, '…'"
-        } else {
-            ""
-        };
-        format!("is not TOML: {}{path}", said.trim_end().trim_start_matches("TOML parse error "))
-    })?;
-    if table.values().any(|value| nests_deeper_than(value, DEEPEST)) {
-        return Err(TOO_DEEP.into());
-    }
-    Ok(table)
 }
 
 /// The most parts that a path to a setting may have; the deepest that there are have five.
@@ -146,7 +101,7 @@ fn takes_text(path: &str) -> bool {
 }
 
 /// Keys of which the later replaces the other.
-const EXCLUSIVE: [[&str; 2]; 2] = [["steps", "epochs"], ["family", "layers"]];
+const EXCLUSIVE: [[&str; 2]; 3] = [["steps", "epochs"], ["family", "layers"], ["small", "upscale"]];
 /// What belongs to one kind of optimiser, and would be wrong or meant otherwise for another.
 const OF_A_KIND: [&str; 5] = ["betas", "bias_correction", "alpha", "epsilon", "epsilon_inside_root"];
 
@@ -303,30 +258,32 @@ mod tests {
     }
 
     #[test]
-    fn files_of_every_encoding_are_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("mine.toml");
-        let text = "preset = \"dcgan-mnist\"\ndescription = \"für mich\"\n";
-        let wide = |order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
-        for bytes in [
-            text.as_bytes().to_vec(),
-            [b"\xef\xbb\xbf", text.as_bytes()].concat(),
-            [&b"\xff\xfe"[..], &wide(u16::to_le_bytes)].concat(),
-            [&b"\xfe\xff"[..], &wide(u16::to_be_bytes)].concat(),
+    fn small_images_have_one_setting_under_its_new_and_its_older_name() {
+        use gan_data::Small::{Refuse, Skip, Upscale};
+        for (assignments, expected) in [
+            (&[][..], Refuse),
+            (&["data.small=skip"], Skip),
+            (&["data.upscale=true"], Upscale),
+            (&["data.upscale=false"], Refuse),
+            (&["data.upscale=true", "data.small=skip"], Skip),
+            (&["data.small=skip", "data.upscale=true"], Upscale),
         ] {
-            std::fs::write(&path, bytes).unwrap();
-            assert_eq!(read(from_file(&path).unwrap()).unwrap().description, "für mich");
+            let mut table = preset();
+            assignments.iter().for_each(|assignment| set(&mut table, assignment).unwrap());
+            let config = read(table).unwrap();
+            assert_eq!(config.data.small, expected, "{assignments:?}");
+            // What is written is read again.
+            let written = toml::to_string(&config).unwrap();
+            assert!(written.contains("small = ") && !written.contains("upscale = "), "{written}");
+            assert_eq!(read(parse(&written).unwrap()).unwrap().data, config.data);
         }
-        std::fs::write(&path, b"\xff\xfea").unwrap();
-        assert!(from_file(&path).unwrap_err().to_string().contains("is not text"));
-    }
-
-    #[test]
-    fn backslashes_in_paths_are_explained() {
-        let message = parse("[data]\nname = \"folder\"\ndir = \"C:\\Users\\me\"\n").unwrap_err();
-        assert!(message.contains("write a path with / or in single quotes"), "{message}");
-        let message = parse("[data\nname = \"folder\"\n").unwrap_err();
-        assert!(!message.contains("single quotes"), "{message}");
+        let message = problem(&["data.small=enlarge"]);
+        assert!(
+            message.starts_with("data.small: unknown value \"enlarge\"") && message.contains("upscale"),
+            "{message}"
+        );
+        let message = problem(&["data.upscale=3"]);
+        assert!(message.starts_with("data.upscale: found 3, expected \"refuse\""), "{message}");
     }
 
     #[test]

@@ -38,11 +38,14 @@ pub struct SourceArgs {
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  gan data inspect mnist --out digits.png\n  gan data inspect pictures/ --size 64 --json\n  gan data inspect faces.ganpack"
+    after_help = "Examples:\n  gan data inspect mnist --out digits.png\n  gan data inspect pictures/ --size 64 --json\n  gan data inspect faces.ganpack --all"
 )]
 pub struct InspectArgs {
     #[command(flatten)]
     pub source: SourceArgs,
+    /// Decode every image instead of up to 1,000, and list all that cannot be.
+    #[arg(long)]
+    pub all: bool,
     /// Draw up to 64 of the images, evenly spread over the data set, as a sheet.
     #[arg(long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,

@@ -34,10 +34,22 @@ pub struct Chosen {
     pub data: Arc<dyn Dataset>,
 }
 
+/// What an opened data set is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be listed: what training would refuse is left out, unless it is said otherwise.
+    Inspect,
+    /// To be used as training would use it.
+    Use,
+}
+
 /// Opens what `args` name.
-pub fn open(args: &SourceArgs) -> Result<Chosen> {
+pub fn open(args: &SourceArgs, purpose: Purpose) -> Result<Chosen> {
     let (mut table, header) = named(&args.source)?;
     assign(&mut table, args)?;
+    if purpose == Purpose::Inspect && !["small", "upscale"].iter().any(|key| table.contains_key(*key)) {
+        table.insert("small".into(), "skip".into());
+    }
     let config = layering::read_data(with_defaults(&table))?;
     // A set of one size keeps it unless another is asked for.
     let shape = if is_free(&config) || table.contains_key("size") { sample(&config) } else { Vec::new() };

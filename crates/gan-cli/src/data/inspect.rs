@@ -1,45 +1,54 @@
 //! `gan data inspect`: what is in a data set, in numbers and as a sheet.
 
 use super::args::InspectArgs;
-use super::chosen::{self, Chosen};
+use super::chosen::{self, Chosen, Purpose};
+use super::meter::{Meter, Unit};
 use crate::args::Usage;
 use crate::output::{Form, Output};
 use crate::quoting::visible_name;
 use crate::say;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use gan_core::wording::counted;
-use gan_data::Dataset;
+use gan_data::{Dataset, Error, Skipped};
 use gan_report::{Images, grid};
+use rayon::prelude::*;
 use serde_json::json;
 use std::path::Path;
 
-/// The most images that the pixels' mean and spread are taken over.
+/// The most images that the pixels' mean and spread are taken over, and that are checked, unless all are to be.
 const SAMPLE: usize = 1000;
+
+/// Images that are decoded side by side.
+const AT_ONCE: usize = 256;
 
 /// The most images on the sheet.
 const SHEET: usize = 64;
 
-/// The most classes that are listed one by one.
+/// The most classes, and the most small images, that are listed one by one.
 const CLASSES: usize = 100;
 
-/// Mean and spread over a sample of the data, by channel, or by coordinate of points.
+/// What the samples hold, as far as they were looked at.
 struct Pixels {
+    /// How many could be read.
     images: usize,
+    /// Files whose pixels cannot be read.
+    broken: Vec<Skipped>,
+    /// By channel, or by coordinate of points.
     mean: Vec<f64>,
     /// The standard deviation.
     spread: Vec<f64>,
 }
 
-/// Looks into the data that `args` name.
-pub fn run(args: &InspectArgs) -> Result<()> {
+/// Inspects the data that `args` name.
+pub fn run(args: &InspectArgs, quiet: bool) -> Result<()> {
     let out = args.out.as_ref();
     let out = out.map(|path| Output::new("--out", path, &[Form::Png])).transpose()?;
     let keep_apart = |inputs: &[&Path]| out.iter().try_for_each(|out| out.keep_apart_from(inputs.iter().copied()));
     keep_apart(&[Path::new(&args.source.source)])?;
-    let chosen = chosen::open(&args.source)?;
+    let chosen = chosen::open(&args.source, Purpose::Inspect)?;
     keep_apart(chosen.files.as_deref().as_slice())?;
     let data = chosen.data.as_ref();
-    let pixels = pixels(data)?;
+    let pixels = pixels(data, args, quiet)?;
     if let Some(out) = &out {
         draw(data, out.path())?;
     }
@@ -55,35 +64,76 @@ fn spread_out(data: &dyn Dataset, most: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |i| (i as u128 * len as u128 / count as u128) as usize)
 }
 
-fn pixels(data: &dyn Dataset) -> Result<Pixels> {
-    let (groups, mut image) = (data.shape()[0], vec![0.0; data.pixels()]);
-    let mut sums = vec![[0.0f64; 2]; groups];
-    let each = data.pixels() / groups;
-    for index in spread_out(data, SAMPLE) {
-        data.write(index, &mut image)?;
-        for (sum, plane) in sums.iter_mut().zip(image.chunks_exact(each)) {
-            plane.iter().map(|&v| f64::from(v)).for_each(|v| *sum = [sum[0] + v, sum[1] + v * v]);
+/// One sample's sums of values and of their squares by channel, or its file where it cannot be read.
+type Read = std::result::Result<Vec<[f64; 2]>, Skipped>;
+
+fn pixels(data: &dyn Dataset, args: &InspectArgs, quiet: bool) -> Result<Pixels> {
+    let indices: Vec<usize> = spread_out(data, if args.all { usize::MAX } else { SAMPLE }).collect();
+    let mut sums = vec![[0.0f64; 2]; data.shape()[0]];
+    let (mut broken, mut done) = (Vec::new(), 0);
+    let mut meter = Meter::new(quiet || !args.all);
+    for some in indices.chunks(AT_ONCE) {
+        let read: Vec<Result<Read>> = some.par_iter().map(|index| read(data, *index, args)).collect();
+        // In the samples' order, so that the sums are the same for any number of threads.
+        for one in read {
+            match one? {
+                Ok(of_one) => sums.iter_mut().zip(of_one).for_each(|(sum, [a, b])| *sum = [sum[0] + a, sum[1] + b]),
+                Err(skipped) => broken.push(skipped),
+            }
         }
+        done += some.len();
+        meter.show("checking", done as u64, indices.len() as u64, Unit::Images);
     }
-    let images = data.len().min(SAMPLE);
-    let count = (images * each) as f64;
+    meter.end();
+    let images = indices.len() - broken.len();
+    if let (0, false, Some(first)) = (images, args.all, broken.first()) {
+        let (count, path) = (broken.len(), visible_name(&first.path.to_string_lossy()).into_owned());
+        bail!(
+            "none of {count} images can be read; the first, {path}: {}; get them again, or name other data",
+            first.reason
+        );
+    }
+    let count = (images * data.pixels() / sums.len()) as f64;
     let mean: Vec<f64> = sums.iter().map(|sum| sum[0] / count).collect();
     let spread = sums.iter().zip(&mean).map(|(sum, mean)| (sum[1] / count - mean * mean).max(0.0).sqrt()).collect();
-    Ok(Pixels { images, mean, spread })
+    Ok(Pixels { images, broken, mean, spread })
+}
+
+fn read(data: &dyn Dataset, index: usize, args: &InspectArgs) -> Result<Read> {
+    let mut image = vec![0.0; data.pixels()];
+    match data.try_write(index, &mut image) {
+        Ok(None) => {}
+        Ok(Some(skipped)) => return Ok(Err(skipped)),
+        // A damaged image of a pack.
+        Err(Error::File { path, what, found, .. }) if args.all && !args.source.strict => {
+            return Ok(Err(Skipped { path, reason: format!("{what}: {found}") }));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let sums = |plane: &[f32]| {
+        plane.iter().map(|&v| f64::from(v)).fold([0.0, 0.0], |[sum, squares], v| [sum + v, squares + v * v])
+    };
+    Ok(Ok(image.chunks_exact(data.pixels() / data.shape()[0]).map(sums).collect()))
 }
 
 /// Writes the sheet to `out`.
 fn draw(data: &dyn Dataset, out: &Path) -> Result<()> {
     let [channels, height, width] = <[usize; 3]>::try_from(data.shape())
         .map_err(|_| Usage("--out: the samples are points, and a sheet shows images: leave it out".into()))?;
-    let indices: Vec<usize> = spread_out(data, SHEET).collect();
-    let mut values = vec![0.0; indices.len() * data.pixels()];
-    for (&index, image) in indices.iter().zip(values.chunks_exact_mut(data.pixels())) {
-        data.write(index, image)?;
+    let mut values = Vec::new();
+    let mut image = vec![0.0; data.pixels()];
+    for index in spread_out(data, SHEET) {
+        if data.try_write(index, &mut image)?.is_none() {
+            values.extend_from_slice(&image);
+        }
     }
-    let columns = (1..).find(|n| n * n >= indices.len()).unwrap_or(1);
-    let images = Images::new(&values, [indices.len(), channels, height, width])?;
-    Ok(grid(&images, indices.len().div_ceil(columns), columns)?.save_png(out)?)
+    let count = values.len() / data.pixels();
+    if count == 0 {
+        bail!("--out: none of the images for the sheet can be read");
+    }
+    let columns = (1..).find(|n| n * n >= count).unwrap_or(1);
+    let images = Images::new(&values, [count, channels, height, width])?;
+    Ok(grid(&images, count.div_ceil(columns), columns)?.save_png(out)?)
 }
 
 /// How many images each class has, in the order of the classes.
@@ -109,11 +159,46 @@ fn as_text(chosen: &Chosen, pixels: &Pixels) -> String {
     text += &format!("values:     mean {}\n", rounded(&pixels.mean));
     text += &format!("            spread {}\n", rounded(&pixels.spread));
     text += &format!("            in [−1, 1], over {}\n", counted(pixels.images, "sample"));
-    text += &format!("classes:    {}\n", data.classes().len());
+    let why = data.inventory().and_then(|inventory| inventory.no_classes.as_deref());
+    let why = why.map_or(String::new(), |why| format!(" ({})", visible_name(why)));
+    text += &format!("classes:    {}{why}\n", data.classes().len());
     text += &class_lines(&counts(data));
-    text += &format!("skipped:    {}\n", counted(data.skipped().len(), "file"));
-    for file in data.skipped() {
-        text += &format!("  {}: {}\n", visible_name(&file.path.to_string_lossy()), file.reason);
+    let skipped: Vec<&Skipped> = skipped(data, pixels).collect();
+    text += &format!("skipped:    {}\n", counted(skipped.len(), "file"));
+    for file in skipped {
+        let path = file.path.to_string_lossy();
+        text += &format!("  {}: {}\n", visible_name(&path), visible_name(&file.reason));
+    }
+    if pixels.images + pixels.broken.len() < data.len() {
+        text += "            --all decodes every image to find more\n";
+    }
+    text + &inventory_lines(data)
+}
+
+/// The files that cannot be read: those that were left out at once, and those whose pixels are damaged.
+fn skipped<'a>(data: &'a dyn Dataset, pixels: &'a Pixels) -> impl Iterator<Item = &'a Skipped> {
+    data.skipped().iter().chain(&pixels.broken)
+}
+
+/// Small images, and files with other endings, where there are any.
+fn inventory_lines(data: &dyn Dataset) -> String {
+    let (mut text, Some(inventory)) = (String::new(), data.inventory()) else { return String::new() };
+    if !inventory.small.is_empty() {
+        let count = inventory.small.len();
+        let images = counted(count, "image");
+        text += &format!("too small:  {images}, about which data.small decides (refuse, skip or upscale)\n");
+        for image in inventory.small.iter().take(CLASSES) {
+            text += &format!("  {}\n", visible_name(&image.to_string()));
+        }
+        let more = count.saturating_sub(CLASSES);
+        text += &if more > 0 { format!("  {more} more; --json lists every one\n") } else { String::new() };
+    }
+    if let Some(summary) = inventory.others.summary() {
+        text += &format!("not read:   {}\n", visible_name(&summary));
+        for (ending, count) in inventory.others.endings().into_iter().take(CLASSES) {
+            let ending = if ending.is_empty() { "without an ending".into() } else { visible_name(ending) };
+            text += &format!("  {count:>8}  {ending}\n");
+        }
     }
     text
 }
@@ -131,8 +216,12 @@ fn class_lines(counts: &[(&String, usize)]) -> String {
 fn as_json(chosen: &Chosen, pixels: &Pixels) -> serde_json::Value {
     let data = chosen.data.as_ref();
     let classes: Vec<_> = counts(data).iter().map(|(name, count)| json!({ "name": name, "count": count })).collect();
-    let skipped =
-        data.skipped().iter().map(|file| json!({ "path": file.path.display().to_string(), "reason": file.reason }));
+    let path = |path: &Path| path.display().to_string();
+    let skipped = skipped(data, pixels).map(|file| json!({ "path": path(&file.path), "reason": file.reason }));
+    let inventory = data.inventory().cloned().unwrap_or_default();
+    let small = inventory.small.iter().map(|image| json!({ "path": path(&image.path), "size": image.size }));
+    let endings = inventory.others.endings();
+    let endings = endings.iter().map(|(ending, count)| json!({ "ending": ending, "count": count }));
     json!({
         "name": chosen.name,
         "made_from": chosen.from,
@@ -140,6 +229,11 @@ fn as_json(chosen: &Chosen, pixels: &Pixels) -> serde_json::Value {
         "shape": data.shape(),
         "classes": classes,
         "skipped": skipped.collect::<Vec<_>>(),
+        "checked": pixels.images + pixels.broken.len(),
+        "small": small.collect::<Vec<_>>(),
+        "other_files": { "count": inventory.others.count(), "endings": endings.collect::<Vec<_>>() },
+        "no_classes": inventory.no_classes,
+        "warnings": inventory.warnings,
         "values": { "samples": pixels.images, "mean": pixels.mean, "spread": pixels.spread },
     })
 }

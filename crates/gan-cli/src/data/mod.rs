@@ -17,7 +17,7 @@ pub fn run(command: &DataCommand, quiet: bool) -> Result<()> {
     match command {
         DataCommand::List(args) => list::run(args),
         DataCommand::Fetch(args) => fetch::run(args, quiet),
-        DataCommand::Inspect(args) => inspect::run(args),
+        DataCommand::Inspect(args) => inspect::run(args, quiet),
         DataCommand::Pack(args) => pack::run(args, quiet),
     }
 }

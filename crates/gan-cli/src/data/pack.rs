@@ -24,6 +24,10 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
         let problem = "is a folder: name a file in it, or add --part 100000 for a folder of packs";
         return Err(Usage(format!("{}: {problem}", to.display())).into());
     }
+    if to.exists() && !to.is_file() && !to.is_dir() {
+        let problem = "is there already and is not a regular file: it stays; choose another name";
+        return Err(Usage(format!("{}: {problem}", to.display())).into());
+    }
     check_folder_of_parts(args)?;
     let is_pack = pack::is_pack(to);
     if args.part.is_none() && !is_pack {
@@ -32,7 +36,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     // A pack may be packed into itself: it is read until the new one takes its place.
     let is_kept = |files: &&Path| !(is_pack && files.is_file());
     output::check_apart("DST", to, Some(Path::new(&args.source.source)).filter(is_kept))?;
-    let chosen = chosen::open(&args.source)?;
+    let chosen = chosen::open(&args.source, chosen::Purpose::Use)?;
     output::check_apart("DST", to, chosen.files.as_deref().filter(is_kept))?;
     let data = chosen.data.as_ref();
     let threads = available_parallelism().map_or(1, usize::from);
@@ -43,15 +47,18 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     };
     let written = match args.part {
         Some(most) => pack::write_parts(to, &chosen.data, &made, most, threads, &mut watch),
-        None => pack::write(to, data, &made, threads, &mut watch).map(|()| vec![to.clone()]),
+        None => pack::write(to, data, &made, threads, &mut watch).map(|skipped| (vec![to.clone()], skipped)),
     };
     meter.end();
-    let files = written.map_err(gan_train::Error::from)?;
-    if !data.skipped().is_empty() {
-        let files = counted(data.skipped().len(), "file");
+    let (files, broken) = written.map_err(gan_train::Error::from)?;
+    let count = data.skipped().len() + broken.len();
+    if count > 0 {
         let source = shell_quoted(Path::new(&args.source.source));
-        say::note(format_args!("{files} could not be used; `gan data inspect {source}` lists them"));
+        let all = if broken.is_empty() { "" } else { " --all" };
+        let files = counted(count, "file");
+        say::note(format_args!("{files} could not be used; `gan data inspect {source}{all}` lists them"));
     }
+    let images = data.len() - broken.len();
     let shape = data.shape().iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let bytes: u64 = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum();
     let parts = match (args.part, files.len()) {
@@ -59,7 +66,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
         (_, 1) => " in one part".into(),
         (_, count) => format!(" in {count} parts"),
     };
-    let images = counted(data.len(), "image");
+    let images = counted(images, "image");
     say::line(format_args!("{}: {images} of {shape}, {}{parts}", to.display(), counted(bytes, "byte")))
 }
 

@@ -1,9 +1,12 @@
 //! The text files beside CelebA's images: a line an image, its name first.
 
 use crate::Error;
+use gan_kernels::regular_file;
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
+
+/// The most bytes that a list may have; CelebA's has 26 MB.
+const MOST_BYTES: u64 = 1 << 28;
 
 /// What a list says about each image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +74,7 @@ fn sign(word: &str) -> Option<bool> {
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    let bytes = fs::read(path).map_err(|cause| Error::Read { path: path.into(), cause })?;
+    let bytes = regular_file::read(path, MOST_BYTES).map_err(|cause| Error::Read { path: path.into(), cause })?;
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();

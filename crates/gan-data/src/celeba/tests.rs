@@ -93,3 +93,16 @@ fn a_folder_without_faces_says_where_they_come_from() {
     refused(dir.path(), None, &["holds no .jpg file", "gan data fetch celeba", "img_align_celeba.zip"]);
     refused(&dir.path().join("absent"), None, &["no such folder", "img_align_celeba"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn lists_that_never_end_and_images_of_other_formats_are_told() {
+    let dir = faces("img_align_celeba", "");
+    RgbImage::from_pixel(9, 11, Rgb([1, 2, 3])).save(dir.path().join("img_align_celeba/7.png")).unwrap();
+    fs::write(dir.path().join("img_align_celeba/list_bbox_celeba.txt"), "x").unwrap();
+    let data = CelebA::open(&options(dir.path(), None)).unwrap();
+    assert_eq!(data.inventory().unwrap().others.endings(), [(".png", 1)]);
+    fs::remove_file(dir.path().join(PARTITION)).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", dir.path().join(PARTITION)).unwrap();
+    refused(dir.path(), None, &[PARTITION, "it is a character device, not a regular file"]);
+}

@@ -1,6 +1,7 @@
 //! Small folders in the published layout, whole and made wrong in one way each.
 
 use super::*;
+use std::fs;
 
 /// Value `i` of record `n`, all records of all batches counted.
 fn value(n: usize, i: usize) -> u8 {
@@ -113,4 +114,20 @@ fn a_missing_batch_or_folder_is_named() {
     fs::remove_file(dir.path().join("data_batch_3.bin")).unwrap();
     refused(dir.path(), &["no such file in this folder", "data_batch_3.bin", "--set data.dir=DIR"]);
     refused(&dir.path().join("absent"), &["no such folder", "data_batch_1.bin"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_of_a_bearable_length_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("test_batch.bin");
+    let message = || {
+        let options = Cifar10Options { dir: Some(dir.path().into()), split: Split::Test };
+        Cifar10::load(&options).unwrap_err().to_string()
+    };
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    assert!(message().contains("it is a character device, not a regular file"), "{}", message());
+    fs::remove_file(&path).unwrap();
+    fs::File::create(&path).unwrap().set_len(3073 << 30).unwrap();
+    assert!(message().contains("test_batch.bin: cannot be read (it has"), "{}", message());
 }

@@ -1,7 +1,7 @@
 //! Folders as people have them: nested, linked, with broken files in them.
 
 use super::*;
-use crate::images::{Broken, Fitting, Upscale};
+use crate::images::{Broken, Fitting, Small};
 use image::{Rgb, RgbImage};
 use std::fs;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ const fn size(side: usize) -> Fitting {
         fit: crate::images::Fit::Crop,
         filter: crate::images::Filter::Bilinear,
         background: [255; 3],
-        upscale: Upscale::Refuse,
+        small: Small::Refuse,
     }
 }
 
@@ -120,9 +120,132 @@ fn small_images_are_counted_and_one_is_named() {
     for part in ["data.size: found 2 of 2 images", "1.png, is 5×6", "6×6", "data.upscale=true"] {
         assert!(message.contains(part), "{message}");
     }
-    let fitting = Fitting { upscale: Upscale::Allow, ..size(6) };
+    let fitting = Fitting { small: Small::Upscale, ..size(6) };
     let data = ImageFolder::open(dir.path(), &ImageOptions { fitting, ..OPTIONS }).unwrap();
     assert_eq!((data.shape(), red(&data, 1)), (vec![3, 6, 6], 1));
+}
+
+#[test]
+fn small_images_can_be_left_out_and_are_listed_in_any_case() {
+    let dir = folder(&["1.png", "2.png", "3.png"]);
+    RgbImage::from_pixel(3, 9, Rgb([77, 0, 0])).save(dir.path().join("2.png")).unwrap();
+    let open = |small| {
+        let fitting = Fitting { small, ..size(5) };
+        ImageFolder::open(dir.path(), &ImageOptions { fitting, ..OPTIONS })
+    };
+    for (small, names) in [(Small::Skip, &["1.png", "3.png"][..]), (Small::Upscale, &["1.png", "2.png", "3.png"])] {
+        let data = open(small).unwrap();
+        assert_eq!(data.names(), names.iter().map(PathBuf::from).collect::<Vec<_>>());
+        let listed: Vec<String> = data.inventory().unwrap().small.iter().map(ToString::to_string).collect();
+        assert_eq!((listed, data.skipped().len()), (vec!["2.png (9×3)".to_string()], 0));
+    }
+    let message = open(Small::Refuse).unwrap_err().to_string();
+    for part in ["1 of 3 images", "2.png, is 9×3", "data.small=skip", "data.upscale=true"] {
+        assert!(message.contains(part), "{message}");
+    }
+    // Where all are too small, leaving them out leaves nothing.
+    let fitting = Fitting { small: Small::Skip, ..size(9) };
+    let message = message_of(ImageFolder::open(dir.path(), &ImageOptions { fitting, ..OPTIONS }));
+    for part in ["3 of 3 images", "1.png, is 5×6", "also 2.png (9×3), 3.png (5×6)"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+fn message_of(opened: Result<ImageFolder, Error>) -> String {
+    opened.unwrap_err().to_string()
+}
+
+#[test]
+fn files_with_other_endings_are_counted() {
+    let dir = folder(&["a/1.png", "a/2.JPG"]);
+    for name in ["3.HEIC", "a/4.heic", "a/5.Heic", "b/6.mov", "b/README", ".hidden"] {
+        fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(name), "x").unwrap();
+    }
+    let data = ImageFolder::open(dir.path(), &OPTIONS).unwrap();
+    let others = &data.inventory().unwrap().others;
+    assert_eq!((data.len(), others.count()), (2, 5));
+    assert_eq!(others.endings(), [(".heic", 3), ("", 1), (".mov", 1)]);
+    assert_eq!(others.summary().unwrap(), "5 files with other endings, most .HEIC");
+    let dir = folder(&[]);
+    for name in ["1.HEIC", "2.HEIC", "photos.zip"] {
+        fs::write(dir.path().join(name), "x").unwrap();
+    }
+    let message = message(dir.path(), &OPTIONS);
+    for part in ["holds no image among 3 files, most of which end in .heic, .zip", "unpack the archives"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn folders_that_look_like_splits_and_stray_files_are_told() {
+    let dir = folder(&["train/cats/1.png", "train/dogs/2.png", "val/cats/3.png"]);
+    let data = ImageFolder::open(dir.path(), &OPTIONS).unwrap();
+    let inventory = data.inventory().unwrap();
+    assert_eq!((data.classes(), &inventory.no_classes), (&["train", "val"].map(String::from)[..], &None));
+    assert!(inventory.warnings.len() == 1 && inventory.warnings[0].contains("train, val look like the splits"));
+    let dir = folder(&["a/1.png", "b/2.png", "cover.png"]);
+    let data = ImageFolder::open(dir.path(), &OPTIONS).unwrap();
+    let why = data.inventory().unwrap().no_classes.clone().unwrap();
+    assert!(data.classes().is_empty() && why.starts_with("cover.png lies in "), "{why}");
+}
+
+#[test]
+fn a_file_with_broken_pixels_is_named_where_no_other_is_to_take_its_place() {
+    let dir = folder(&["a/1.png", "a/2.png", "b/3.png"]);
+    let path = dir.path().join("a/2.png");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 20]).unwrap();
+    let data = ImageFolder::open(dir.path(), &OPTIONS).unwrap();
+    let mut out = vec![0.0; data.pixels()];
+    assert_eq!(data.try_write(0, &mut out).unwrap(), None);
+    let skipped = data.try_write(1, &mut out).unwrap().unwrap();
+    assert!(skipped.path == Path::new("a/2.png") && !skipped.reason.is_empty());
+    // The same through sets made from it, and a pack leaves it out.
+    let data: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(data);
+    let fewer = crate::Fewer::range(data.clone(), 1..3);
+    assert_eq!(fewer.try_write(0, &mut out).unwrap(), Some(skipped.clone()));
+    let resized = crate::Resized::new(data.clone(), size(2)).unwrap();
+    assert_eq!(resized.try_write(1, &mut [0.0; 12]).unwrap(), Some(skipped.clone()));
+    assert!(fewer.inventory().is_some() && resized.inventory().is_some());
+    let packed = dir.path().join("x.ganpack");
+    let made = crate::pack::Made { name: "x", from: "y" };
+    assert_eq!(crate::pack::write(&packed, data.as_ref(), &made, 2, &mut |_| ()).unwrap(), [skipped]);
+    let pack = crate::Pack::open(&packed).unwrap();
+    assert_eq!((pack.len(), pack.label(0), pack.label(1), pack.classes().len()), (2, Some(0), Some(1), 2));
+    let mut ours = vec![0.0; pack.pixels()];
+    for (index, source) in [(0, 0), (1, 2)] {
+        pack.write(index, &mut ours).unwrap();
+        data.write(source, &mut out).unwrap();
+        assert_eq!(ours, out);
+    }
+    let strict = ImageFolder::open(dir.path(), &ImageOptions { broken: Broken::Refuse, ..OPTIONS }).unwrap();
+    assert!(strict.try_write(1, &mut out).unwrap_err().to_string().contains("a/2.png"));
+}
+
+#[test]
+fn archives_are_to_be_unpacked() {
+    let dir = tempfile::tempdir().unwrap();
+    // Told from the first bytes, whatever the name says.
+    for (name, bytes, words) in [
+        ("data.zip", &b"PK\x03\x04"[..], "a ZIP archive"),
+        ("data.png", b"\x1f\x8b\x08", "a gzip file"),
+        ("data", b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        ("data.x", b"Rar!\x1a\x07\x01", "a RAR archive"),
+    ] {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let message = message(&path, &OPTIONS);
+        assert!(
+            message.contains(&format!("{words} in place of a folder")) && message.contains("unpack it"),
+            "{message}"
+        );
+        let mnist = crate::MnistOptions { dir: Some(path.clone()), ..crate::MnistOptions::default() };
+        let message = crate::Mnist::load(&mnist).unwrap_err().to_string();
+        assert!(message.contains(words) && message.contains("unpacked"), "{message}");
+        let message = crate::Pack::open(&path).unwrap_err().to_string();
+        assert!(message.contains(&format!("no pack: found {words}")) && message.contains("unpack it"), "{message}");
+    }
 }
 
 #[test]

@@ -1,8 +1,11 @@
-//! A file's bytes as an image of the wanted channels.
+//! A file's bytes as an image of the wanted channels, and a file as an image of the wanted size.
 
+use super::fit::{Fitting, cut_out, fit};
 use super::header;
+use super::large::Turn;
 use super::pixels::{Pixels, luma};
 use image::{DynamicImage, ImageFormat};
+use std::path::Path;
 
 /// Decodes a JPEG, PNG, WebP, GIF (its first frame) or BMP file: `[H, W, channels]`, 1 for grey, 3 for RGB.
 ///
@@ -10,12 +13,46 @@ use image::{DynamicImage, ImageFormat};
 /// Grey is the luma of ITU-R 601.
 ///
 /// # Errors
-/// Why the file cannot be used, in words: no such format, damaged, cut off, above 100 megapixels or 512 MiB.
+/// Why the file cannot be used, in words: no such format, damaged, cut off, above 268 megapixels or 1 GiB.
 pub fn decode(bytes: &[u8], channels: usize, background: [u8; 3]) -> Result<Pixels, String> {
+    decode_in_turn(bytes, channels, background, &mut Turn::default())
+}
+
+/// The image file at `path` decoded as by [`decode`] and brought to a size. Only one large image at a time is in memory.
+///
+/// # Errors
+/// Those of [`decode`]; why the file cannot be read: not a regular file, or longer than 512 MiB.
+pub fn open(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
+    read(path, channels, fitting, |image| fit(&image, fitting))
+}
+
+/// The same image in its own size, with the box cut out.
+///
+/// # Errors
+/// Those of [`open`].
+pub(crate) fn stored(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
+    read(path, channels, fitting, |image| cut_out(image, fitting))
+}
+
+/// What `then` makes of an image file, before another large one is read.
+fn read(
+    path: &Path,
+    channels: usize,
+    fitting: &Fitting,
+    then: impl FnOnce(Pixels) -> Pixels,
+) -> Result<Pixels, String> {
+    let mut turn = Turn::default();
+    let bytes = header::bytes(path, &mut turn)?;
+    let image = decode_in_turn(&bytes, channels, fitting.background, &mut turn)?;
+    drop(bytes);
+    Ok(then(image))
+}
+
+fn decode_in_turn(bytes: &[u8], channels: usize, background: [u8; 3], turn: &mut Turn) -> Result<Pixels, String> {
     if is_cut_off(bytes) {
         return Err("the JPEG file is cut off".into());
     }
-    let image = header::read(bytes)?;
+    let image = header::decoded(bytes, turn)?;
     let size = [image.height() as usize, image.width() as usize];
     let rgb = colours(image, background);
     let bytes = match channels {

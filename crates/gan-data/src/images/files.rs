@@ -1,11 +1,12 @@
 //! A numbered list of image files, read as samples when they are asked for.
 
-use super::fit::{Fitting, Upscale, cut_out, fit};
-use super::{Pixels, decode, header};
+use super::fit::{Fitting, Small};
+use super::inventory::{Inventory, SmallImage};
+use super::{Pixels, header, open, stored};
 use crate::Error;
 use crate::dataset::Skipped;
+use gan_core::wording::is_or_are;
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -34,6 +35,9 @@ pub struct ImageOptions {
 /// The most threads that look at headers.
 const MOST_THREADS: usize = 16;
 
+/// The most small images that a message names.
+const MOST_NAMED: usize = 5;
+
 /// So many unreadable files in a row, and it is not the files: the disk is gone.
 const MOST_IN_A_ROW: usize = 100;
 
@@ -45,41 +49,49 @@ pub(crate) struct Files {
     /// `[H, W]` of each image, as its header says.
     sizes: Vec<[usize; 2]>,
     options: ImageOptions,
-    skipped: Vec<Skipped>,
+    inventory: Inventory,
     /// Files whose pixels could not be read and that were named in a warning.
     named: Mutex<HashSet<usize>>,
 }
 
 impl Files {
-    /// Looks at the headers of the files `names` in `root`. `skipped` are those already known to be unreadable.
+    /// Looks at the headers of the files `names` in `root`. `inventory` is what is known of the others there.
     ///
     /// # Errors
     /// [`Error::File`] for the first unreadable file where such are refused; [`Error::Setting`] where images lack pixels
-    /// for the training size, or no file is left.
+    /// for the training size and are refused, or no file is left.
     pub fn open(
         root: PathBuf,
         names: Vec<PathBuf>,
-        mut skipped: Vec<Skipped>,
+        mut inventory: Inventory,
         options: &ImageOptions,
     ) -> Result<Self, Error> {
         let headers = headers(&root, &names);
-        let (mut kept, mut small) = (Vec::with_capacity(names.len()), Vec::new());
+        let mut kept = Vec::with_capacity(names.len());
         let mut sizes = Vec::with_capacity(names.len());
         for (name, size) in names.into_iter().zip(headers) {
             match size {
-                Err(reason) => skipped.push(Skipped { path: name, reason }),
-                Ok(size) => {
-                    if options.fitting.upscale == Upscale::Refuse && options.fitting.lacks_pixels(size) {
-                        small.push((name.clone(), size));
+                Err(reason) => inventory.skipped.push(Skipped { path: name, reason }),
+                Ok(size) if options.fitting.lacks_pixels(size) => {
+                    inventory.small.push(SmallImage { path: name.clone(), size });
+                    if options.fitting.small != Small::Skip {
+                        kept.push(name);
+                        sizes.push(size);
                     }
+                }
+                Ok(size) => {
                     kept.push(name);
                     sizes.push(size);
                 }
             }
         }
-        let files = Self { root, names: kept, sizes, options: *options, skipped, named: Mutex::default() };
+        let files = Self { root, names: kept, sizes, options: *options, inventory, named: Mutex::default() };
+        if let Some(summary) = files.inventory.others.summary() {
+            let verb = is_or_are(files.inventory.others.count());
+            tracing::warn!("{}: {summary}, {verb} not read", files.root.display());
+        }
         files.check_skipped()?;
-        files.check_small(&small)?;
+        files.check_small()?;
         Ok(files)
     }
 
@@ -99,16 +111,21 @@ impl Files {
         vec![self.options.channels, height, width]
     }
 
-    /// What was left out at opening.
-    pub fn skipped(&self) -> &[Skipped] {
-        &self.skipped
+    /// What was found beside the images, and what was left out at opening.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// The same, to be added to.
+    pub fn inventory_mut(&mut self) -> &mut Inventory {
+        &mut self.inventory
     }
 
     /// CRC-32 of the files' names, sizes and labels.
     pub fn checksum(&self, label: impl Fn(usize) -> Option<u32>) -> u32 {
         let mut crc = crc32fast::Hasher::new();
         for (index, name) in self.names.iter().enumerate() {
-            let size = fs::metadata(self.root.join(name)).map_or(0, |metadata| metadata.len());
+            let size = std::fs::metadata(self.root.join(name)).map_or(0, |metadata| metadata.len());
             crc.update(name.to_string_lossy().as_bytes());
             crc.update(&[0]);
             crc.update(&size.to_le_bytes());
@@ -151,9 +168,10 @@ impl Files {
     /// [`Error::File`] where such files are refused.
     pub fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
         let Some(name) = self.names.get(index) else { return Ok(None) };
-        match self.decode(index) {
-            Ok(image) => Ok(Some(cut_out(image, &self.options.fitting))),
-            Err(reason) if self.options.broken == Broken::Refuse => Err(self.unreadable(name, reason)),
+        let ImageOptions { channels, fitting, broken } = &self.options;
+        match stored(&self.root.join(name), *channels, fitting) {
+            Ok(image) => Ok(Some(image)),
+            Err(reason) if *broken == Broken::Refuse => Err(self.unreadable(name, reason)),
             Err(reason) => {
                 self.warn(index, &reason, "it is left out");
                 Ok(None)
@@ -161,15 +179,23 @@ impl Files {
         }
     }
 
-    fn read(&self, index: usize, out: &mut [f32]) -> Result<(), String> {
-        fit(&self.decode(index)?, &self.options.fitting).scale_into(out);
-        Ok(())
+    /// Writes image `index` as a sample, or returns its file where its pixels cannot be read.
+    ///
+    /// # Errors
+    /// [`Error::File`] where such files are refused.
+    pub fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
+        let name = &self.names[index];
+        match (self.read(index, out), self.options.broken) {
+            (Ok(()), _) => Ok(None),
+            (Err(reason), Broken::Refuse) => Err(self.unreadable(name, reason)),
+            (Err(reason), Broken::Skip) => Ok(Some(Skipped { path: name.clone(), reason })),
+        }
     }
 
-    fn decode(&self, index: usize) -> Result<Pixels, String> {
+    fn read(&self, index: usize, out: &mut [f32]) -> Result<(), String> {
         let ImageOptions { channels, fitting, .. } = &self.options;
-        let bytes = fs::read(self.root.join(&self.names[index])).map_err(|error| error.to_string())?;
-        decode(&bytes, *channels, fitting.background)
+        open(&self.root.join(&self.names[index]), *channels, fitting)?.scale_into(out);
+        Ok(())
     }
 
     fn warn(&self, index: usize, reason: &str, done: &str) {
@@ -194,13 +220,14 @@ impl Files {
     }
 
     fn check_skipped(&self) -> Result<(), Error> {
-        let Some(first) = self.skipped.first() else { return Ok(()) };
+        let Some(first) = self.inventory.skipped.first() else { return Ok(()) };
         if self.options.broken == Broken::Refuse {
             return Err(self.unreadable(&first.path, first.reason.clone()));
         }
-        let (count, all) = (self.skipped.len(), self.len() + self.skipped.len());
+        let count = self.inventory.skipped.len();
+        let all = self.images() + count;
         let (path, reason) = (self.root.join(&first.path), &first.reason);
-        if self.names.is_empty() {
+        if self.images() == 0 {
             return Err(Error::Setting {
                 key: "data.dir",
                 found: format!(
@@ -216,21 +243,55 @@ impl Files {
         Ok(())
     }
 
-    fn check_small(&self, small: &[(PathBuf, [usize; 2])]) -> Result<(), Error> {
-        let Some((first, [height, width])) = small.first() else { return Ok(()) };
-        let path = self.root.join(first);
+    /// How many images there are, those included that are left out because they are small.
+    fn images(&self) -> usize {
+        let skips = self.options.fitting.small == Small::Skip;
+        self.len() + if skips { self.inventory.small.len() } else { 0 }
+    }
+
+    fn check_small(&self) -> Result<(), Error> {
+        let Inventory { small, .. } = &self.inventory;
+        let (Some(first), all) = (small.first(), self.images()) else { return Ok(()) };
+        let [height, width] = self.options.fitting.size;
+        match self.options.fitting.small {
+            Small::Upscale => return Ok(()),
+            Small::Skip if !self.names.is_empty() => {
+                let (root, named) = (self.root.display(), named(small));
+                tracing::warn!(
+                    "{root}: {} of {all} images are smaller than {height}×{width} and are left out: {named}",
+                    small.len()
+                );
+                return Ok(());
+            }
+            Small::Skip | Small::Refuse => {}
+        }
+        let others = match &small[1..] {
+            [] => String::new(),
+            others => format!("; also {}", named(others)),
+        };
+        let [h, w] = first.size;
         Err(Error::Setting {
             key: "data.size",
             found: format!(
-                "{} of {} images that are too small for it; the first, {}, is {height}×{width}",
+                "{} of {all} images that are too small for it; the first, {}, is {h}×{w}{others}",
                 small.len(),
-                self.len(),
-                path.display()
+                self.root.join(&first.path).display()
             ),
             expected: needed(&self.options.fitting),
-            advice: "choose a smaller data.size, remove these images, or enlarge them with --set data.upscale=true"
-                .into(),
+            advice:
+                "choose a smaller data.size, leave these images out with --set data.small=skip, or enlarge them with \
+                     --set data.small=upscale (or data.upscale=true)"
+                    .into(),
         })
+    }
+}
+
+/// The first of some small images, and how many more there are.
+fn named(small: &[SmallImage]) -> String {
+    let names: Vec<String> = small.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    match small.len().saturating_sub(MOST_NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
     }
 }
 

@@ -17,14 +17,17 @@ pub enum Fit {
     Stretch,
 }
 
-/// Whether images may be enlarged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Upscale {
-    /// Too small an image is an error.
+/// What to do about images that are smaller than the training size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Small {
+    /// They are an error.
     #[default]
     Refuse,
-    /// It is enlarged.
-    Allow,
+    /// They are left out.
+    Skip,
+    /// They are enlarged.
+    Upscale,
 }
 
 /// How images are brought to the training size.
@@ -40,21 +43,14 @@ pub struct Fitting {
     pub filter: Filter,
     /// The colour beside a padded image and behind a transparent one.
     pub background: [u8; 3],
-    /// Whether images may be enlarged.
-    pub upscale: Upscale,
+    /// What to do about images that would have to be enlarged.
+    pub small: Small,
 }
 
 impl Fitting {
     /// To `size` = `[H, W]` by the defaults: shorter side to the size, centre cut out, bilinear, white behind.
     pub fn to(size: [usize; 2]) -> Self {
-        Self {
-            size,
-            crop: None,
-            fit: Fit::Crop,
-            filter: Filter::Bilinear,
-            background: [255; 3],
-            upscale: Upscale::Refuse,
-        }
+        Self { size, crop: None, fit: Fit::Crop, filter: Filter::Bilinear, background: [255; 3], small: Small::Refuse }
     }
 
     /// Whether an image of `from` = `[H, W]` lacks pixels: it would have to be enlarged, or is smaller than the box that is

@@ -34,7 +34,7 @@ fn made(kind: &str) -> Vec<Made> {
     all
 }
 
-fn open(name: &str, channels: usize) -> Pixels {
+fn opened(name: &str, channels: usize) -> Pixels {
     decode(&fs::read(folder().join(name)).unwrap(), channels, [255; 3]).unwrap()
 }
 
@@ -56,8 +56,50 @@ fn resizing_is_pillows() {
             "bicubic" => Filter::Bicubic,
             _ => Filter::Lanczos,
         };
-        let resized = resize(&open(&file, pixels.channels), pixels.size, filter);
+        let resized = resize(&opened(&file, pixels.channels), pixels.size, filter);
         assert_eq!(difference(&resized, &pixels), 0, "{what} to {:?}", pixels.size);
+    }
+}
+
+/// Whatever the proportions and the size of what is never made, a white image stays white and nothing but the window is computed: all
+/// of the scaled image would need terabytes.
+#[test]
+fn extreme_proportions_take_memory_for_the_image_and_the_result_alone() {
+    for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
+        for size in [[1, 700_000], [700_000, 1], [2, 200_000], [1, 1]] {
+            let image = Pixels::filled(size, 3, [255, 100, 0]);
+            for fit_by in [Fit::Crop, Fit::Pad, Fit::Stretch] {
+                let fitting = Fitting { fit: fit_by, filter, small: Small::Upscale, ..Fitting::to([32, 48]) };
+                let expected: &[&[u8]] =
+                    if fit_by == Fit::Pad { &[&[255, 100, 0], &[255; 3]] } else { &[&[255, 100, 0]] };
+                let fitted = fit(&image, &fitting);
+                assert_eq!(fitted.size, [32, 48]);
+                let wrong = fitted.bytes.chunks_exact(3).find(|pixel| !expected.contains(pixel));
+                assert_eq!(wrong, None, "{size:?} {fit_by:?} {filter:?}");
+            }
+        }
+    }
+}
+
+/// A window is a part of the whole, also where the columns take several passes.
+#[test]
+fn windows_have_the_bytes_of_the_whole() {
+    let pixel = |at: usize| (at * at / 7 % 251) as u8;
+    for (size, to, corner, part) in [
+        ([30, 40], [17, 21], [3, 5], [9, 11]),
+        ([9, 7], [40, 60], [30, 1], [10, 50]),
+        ([2, 900_000], [2, 600], [0, 250], [2, 120]),
+        ([40_000, 3], [50, 5], [20, 1], [4, 3]),
+    ] {
+        for channels in [1, 3] {
+            let bytes = (0..size[0] * size[1] * channels).map(pixel).collect();
+            let image = Pixels { size, channels, bytes };
+            for filter in [Filter::Bilinear, Filter::Lanczos] {
+                let whole = resize(&image, to, filter);
+                let window = resize::resize_part(&image, to, filter, corner, part);
+                assert_eq!(window, whole.window(corner, part), "{size:?} to {to:?}, {filter:?}");
+            }
+        }
     }
 }
 
@@ -72,7 +114,7 @@ fn fitting_is_torchvisions_and_pillows() {
     ] {
         for Made { file, pixels, .. } in made(kind) {
             let fitting = Fitting { fit: fit_by, crop, background: [10, 200, 30], ..Fitting::to(pixels.size) };
-            let off = difference(&fit(&open(&file, 3), &fitting), &pixels);
+            let off = difference(&fit(&opened(&file, 3), &fitting), &pixels);
             assert_eq!(off, 0, "{kind} {file} {:?}", pixels.size);
         }
     }
@@ -88,7 +130,7 @@ fn every_format_is_read_as_pillow_reads_it() {
             name if name.starts_with("alpha") => 1,
             _ => 0,
         };
-        let off = difference(&open(&file, pixels.channels), &pixels);
+        let off = difference(&opened(&file, pixels.channels), &pixels);
         assert!(off <= allowed, "{what} {file}: {off}");
     }
 }
@@ -101,6 +143,81 @@ fn headers_give_the_size_as_shown() {
         [[29, 23], [23, 29], [23, 29], [29, 23]]
     );
     assert_eq!(["plain.bmp", "alpha.webp", "deep.png"].map(size), [[29, 23]; 3]);
+}
+
+/// The header of a grey BMP file of `size`; the pixels are missing.
+fn bmp(size: [u32; 2]) -> Vec<u8> {
+    let mut bytes = vec![0; 54 + 4 * 256];
+    bytes[..2].copy_from_slice(b"BM");
+    for (at, number) in [(10, 54 + 1024), (14, 40), (18, size[1]), (22, size[0])] {
+        bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(number));
+    }
+    (bytes[26], bytes[28]) = (1, 8);
+    bytes
+}
+
+#[test]
+fn photographs_of_large_cameras_are_not_too_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.bmp");
+    let size = |size: [u32; 2]| {
+        fs::write(&path, bmp(size)).unwrap();
+        header::size(&path)
+    };
+    assert_eq!([size([9000, 12_000]), size([12_240, 16_320])], [Ok([9000, 12_000]), Ok([12_240, 16_320])]);
+    assert!(size([30_000, 30_000]).unwrap_err().contains("the most are 268 megapixels"));
+}
+
+#[test]
+fn large_images_wait_for_each_other_and_small_ones_do_not() {
+    let mut first = large::Turn::default();
+    first.wait_for(1 << 30);
+    first.wait_for(1 << 30); // it has it already
+    large::Turn::default().wait_for(1 << 20);
+    let (done, waits) = std::sync::mpsc::channel();
+    let second = std::thread::spawn(move || {
+        large::Turn::default().wait_for(1 << 30);
+        done.send(()).unwrap();
+    });
+    assert!(waits.recv_timeout(std::time::Duration::from_millis(50)).is_err());
+    drop(first);
+    second.join().unwrap();
+    waits.recv().unwrap();
+}
+
+/// A name or a length promises nothing: only regular files are read, and no more of them than their first bytes are worth.
+#[cfg(unix)]
+#[test]
+fn what_is_no_image_is_told_before_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    assert!(std::process::Command::new("mkfifo").arg(path("fifo.png")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", path("zero.png")).unwrap();
+    fs::create_dir(path("folder.png")).unwrap();
+    let png = fs::read(folder().join("source.png")).unwrap();
+    for (name, bytes) in [("zeros.png", &[][..]), ("long.png", &png[..8]), ("huge.jpg", &[0xff, 0xd8, 0xff][..])] {
+        fs::write(path(name), bytes).unwrap();
+        fs::File::options().write(true).open(path(name)).unwrap().set_len(3 << 40).unwrap();
+    }
+    for (name, bytes) in [("a.png", &b"PK\x03\x04"[..]), ("b.jpg", b"\0\0\0\x18ftypheic"), ("c.gif", b"%PDF-1.7")] {
+        fs::write(path(name), bytes).unwrap();
+    }
+    for (name, words) in [
+        ("fifo.png", "it is a FIFO, not a regular file"),
+        ("zero.png", "it is a character device, not a regular file"),
+        ("folder.png", "it is a folder, not a regular file"),
+        ("zeros.png", "the file holds no JPEG, PNG, WebP, GIF or BMP image"),
+        ("long.png", "the file has 3298534883328 bytes, the most that are read of an image are 536870912"),
+        ("huge.jpg", "the most that are read of an image"),
+        ("a.png", "image but is a ZIP archive: unpack it"),
+        ("b.jpg", "the file holds a HEIC image"),
+        ("c.gif", "image but is a PDF file"),
+    ] {
+        for reason in [header::size(&path(name)).unwrap_err(), open(&path(name), 3, &Fitting::to([8, 8])).unwrap_err()]
+        {
+            assert!(reason.contains(words), "{name}: {reason}");
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The image files below a folder, in one order on every machine.
 
+use super::inventory::Inventory;
 use crate::Error;
 use crate::dataset::Skipped;
 use std::collections::HashSet;
@@ -15,10 +16,8 @@ pub const ENDINGS: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gi
 pub struct Found {
     /// Image files relative to the folder, by the bytes of their paths with `/` between the parts.
     pub images: Vec<PathBuf>,
-    /// Other files, not counting hidden ones.
-    pub others: usize,
-    /// Folders that could not be read.
-    pub skipped: Vec<Skipped>,
+    /// Other files, not counting hidden ones, and folders that could not be read.
+    pub inventory: Inventory,
 }
 
 /// Walks through `root` and all folders below it. Links are followed; a folder that was met before is not read again,
@@ -37,7 +36,7 @@ pub fn walk(root: &Path) -> Result<Found, Error> {
                 names.iter().for_each(|name| sort_out(root, folder.join(name), &mut found, &mut met, &mut waiting))
             }
             Err(cause) if folder.as_os_str().is_empty() => return Err(read(cause)),
-            Err(cause) => found.skipped.push(Skipped { path: folder, reason: cause.to_string() }),
+            Err(cause) => found.inventory.skipped.push(Skipped { path: folder, reason: cause.to_string() }),
         }
     }
     found.images.sort_by_cached_key(|path| key(path));
@@ -62,7 +61,7 @@ fn sort_out(root: &Path, name: PathBuf, found: &mut Found, met: &mut HashSet<Pat
     } else if is_image(&name) {
         found.images.push(name);
     } else {
-        found.others += 1;
+        found.inventory.others.add(&name);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::format::{self, Header, Layout, damaged};
 use crate::Error;
 use gan_kernels::mapped::Mapped;
+use gan_kernels::regular_file;
 use std::path::{Path, PathBuf};
 
 /// A file whose head has been checked.
@@ -19,7 +20,7 @@ impl File {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let failed = |cause| Error::Read { path: path.into(), cause };
         // Mapping an empty file fails with words that help nobody.
-        if std::fs::metadata(path).map_err(failed)?.len() == 0 {
+        if regular_file::open(path).and_then(|file| file.metadata()).map_err(failed)?.len() == 0 {
             return Err(damaged(path, "is empty", "0 bytes".into(), "a pack".into()));
         }
         let bytes = Mapped::open(path).map_err(failed)?;

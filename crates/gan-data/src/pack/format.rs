@@ -12,6 +12,7 @@
 //! ```
 
 use crate::Error;
+use crate::file_kind::{self, Kind};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::Path;
@@ -27,6 +28,12 @@ const START: usize = 20;
 
 /// What the header's end is a multiple of.
 const ALIGN: usize = 64;
+
+/// The most values of an image: more are no images but damage, and would fill the memory of whoever reads one.
+const MOST_VALUES: usize = 1 << 28;
+
+/// The most bytes of a header: hundreds of thousands of classes' names.
+const MOST_HEADER: usize = 1 << 24;
 
 /// What a pack holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +65,8 @@ pub(super) struct Layout {
 impl Layout {
     /// Of a pack with this header that ends at `start`; `None` where the numbers are impossible.
     fn new(header: &Header, start: usize) -> Option<Self> {
-        let image = header.shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n)).filter(|&n| n > 0)?;
+        let image = header.shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
+        let image = image.filter(|n| (1..=MOST_VALUES).contains(n))?;
         let numbers = header.count.checked_mul(4)?;
         let labels = (!header.classes.is_empty()).then_some(start);
         let checksums = if labels.is_some() { start.checked_add(numbers)? } else { start };
@@ -75,6 +83,13 @@ impl Layout {
         self.checksums + 4 * index
     }
 
+    /// The bytes of the labels, the checksums and the pixels of images `0..count`, each with where they begin.
+    pub(super) fn regions(&self, count: usize) -> [Range<usize>; 3] {
+        let labels = self.labels.map_or(0..0, |start| start..start + 4 * count);
+        let checksums = self.checksums..self.checksums + 4 * count;
+        [labels, checksums, self.pixels..self.pixels + count * self.image]
+    }
+
     pub(super) fn pixels_of(&self, index: usize) -> Range<usize> {
         let start = self.pixels + index * self.image;
         start..start + self.image
@@ -85,7 +100,7 @@ impl Layout {
 pub(super) fn start(header: &Header) -> Option<(Vec<u8>, Layout)> {
     let mut text = serde_json::to_vec(header).ok()?;
     text.resize((START + text.len()).next_multiple_of(ALIGN) - START, b' ');
-    let length = u32::try_from(text.len()).ok()?;
+    let length = u32::try_from(text.len()).ok().filter(|_| text.len() <= MOST_HEADER)?;
     let numbers = [VERSION.to_le_bytes(), length.to_le_bytes()].concat();
     let bytes = [&MAGIC[..], &numbers, &of_header(&numbers, &text).to_le_bytes(), &text].concat();
     let layout = Layout::new(header, bytes.len())?;
@@ -95,13 +110,18 @@ pub(super) fn start(header: &Header) -> Option<(Vec<u8>, Layout)> {
 /// The header of the pack `bytes`, checked with the file's length.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(Header, Layout), Error> {
     if !bytes.starts_with(MAGIC) {
-        let advice = "`gan data pack SRC DST.ganpack` makes a pack; a folder of images is named as a folder";
-        return Err(wrong(path, "no pack", "other first bytes".into(), "\"ganpack\" and a line feed".into(), advice));
+        let kind = file_kind::of_bytes(&bytes[..bytes.len().min(file_kind::ENOUGH as usize)]);
+        let advice = match kind {
+            Some(Kind::Archive(_)) => "unpack it and name the folder",
+            _ => "`gan data pack SRC DST.ganpack` makes a pack; a folder of images is named as a folder",
+        };
+        let found = kind.map_or("other first bytes", Kind::name).into();
+        return Err(wrong(path, "no pack", found, "\"ganpack\" and a line feed".into(), advice));
     }
     let header = header(path, bytes)?;
     let layout = Layout::new(&header.0, header.1).ok_or_else(|| {
         let found = format!("{} images of {:?}", header.0.count, header.0.shape);
-        damaged(path, "impossible header", found, "as many as fit into memory's addresses".into())
+        damaged(path, "impossible header", found, format!("images of 1 to {MOST_VALUES} values, and fewer of them"))
     })?;
     match bytes.len() == layout.end {
         true => Ok((header.0, layout)),
@@ -125,6 +145,9 @@ fn header(path: &Path, bytes: &[u8]) -> Result<(Header, usize), Error> {
     if version != VERSION {
         let advice = "pack the data again with this version of gan, or read it with the one that made it";
         return Err(wrong(path, "version of the format", version.to_string(), VERSION.to_string(), advice));
+    }
+    if length as usize > MOST_HEADER {
+        return Err(damaged(path, "impossible header", format!("{length} bytes"), format!("at most {MOST_HEADER}")));
     }
     let end = START.saturating_add(length as usize);
     let text = bytes.get(START..end).ok_or_else(|| cut(end))?;

@@ -16,6 +16,7 @@ use crate::Error;
 use crate::dataset::{Dataset, scale};
 use file::File;
 use format::damaged;
+use gan_kernels::regular_file;
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,10 +61,15 @@ impl Pack {
         }
         header.count = 0;
         let ends = files.iter().map(|file| {
+            // Each file holds as many bytes, so that the sum fits.
             header.count += file.header().count;
             header.count
         });
-        Ok(Self { ends: ends.collect(), files, header, touched: AtomicUsize::new(0) })
+        let ends = ends.collect();
+        if header.count == 0 {
+            return Err(damaged(path, "holds no image", "a count of 0".into(), "one image or more".into()));
+        }
+        Ok(Self { ends, files, header, touched: AtomicUsize::new(0) })
     }
 
     /// What is packed, in all files, and what it was made from.
@@ -125,7 +131,7 @@ pub fn is_pack(path: &Path) -> bool {
     let named = path.extension().is_some_and(|end| end == EXTENSION);
     let begins = || {
         let mut start = [0; MAGIC.len()];
-        std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *MAGIC
+        regular_file::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *MAGIC
     };
     path.is_file() && (named || begins())
 }

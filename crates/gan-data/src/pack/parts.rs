@@ -1,8 +1,10 @@
 //! A pack in several files: a folder with `part-00000-of-00012.ganpack` and so on.
 
 use super::format::{damaged, wrong};
-use super::{EXTENSION, Made, Progress, write};
-use crate::{Dataset, Error, Fewer};
+use super::write::write_some;
+use super::{EXTENSION, Made, Progress};
+use crate::{Dataset, Error, Fewer, Skipped};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,21 +49,29 @@ pub(super) fn paths(path: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     let names: Vec<_> =
         files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned())).collect();
-    let of = |name: &String| name.strip_prefix("part-")?.strip_suffix(".ganpack")?.split_once("-of-")?.1.parse().ok();
     // Packs with names of their own are read in the order of the names.
-    let Some(count) = names.iter().find_map(of) else { return Ok(files) };
-    let wanted: Vec<String> = (0..count).map(|number| name(number, count)).collect();
-    if let Some(missing) = wanted.iter().find(|name| !names.contains(name)) {
-        return Err(damaged(path, "a part is missing", format!("{} packs", names.len()), missing.clone()));
+    let Some(count) = names.iter().find_map(|name| number_of_parts(name)) else { return Ok(files) };
+    // A name may promise any number of parts: no more are looked for than there are files, and one.
+    let present: HashSet<&String> = names.iter().collect();
+    let mut wanted = (0..count).take(names.len() + 1).map(|number| name(number, count));
+    if let Some(missing) = wanted.find(|name| !present.contains(name)) {
+        return Err(damaged(path, "a part is missing", format!("{} packs", names.len()), missing));
     }
-    match names.iter().find(|name| !wanted.contains(name)) {
+    match names.iter().find(|name| number_of_parts(name) != Some(count)) {
         Some(other) => Err(damaged(path, "packs of two sets", other.clone(), format!("the {count} parts alone"))),
         None => Ok(files),
     }
 }
 
-/// As [`write`](fn@write), into a folder of files with at most `most` images each, whose paths it gives. Parts that are there already are
-/// written anew.
+/// How many parts a set has, one of which is called `file`.
+fn number_of_parts(file: &str) -> Option<usize> {
+    let (number, of) = file.strip_prefix("part-")?.strip_suffix(".ganpack")?.split_once("-of-")?;
+    let (number, of) = (number.parse().ok()?, of.parse().ok()?);
+    (number < of && name(number, of) == file).then_some(of)
+}
+
+/// As [`write`](fn@write), into a folder of files with at most `most` images each, whose paths it gives, with what was left out. Parts
+/// that are there already are written anew. A part of which no image can be read holds none.
 ///
 /// # Errors
 /// As [`write`](fn@write); [`Error::Setting`] where `most` is 0; [`Error::File`] where the folder holds other packs.
@@ -72,7 +82,7 @@ pub fn write_parts(
     most: usize,
     threads: usize,
     watch: &mut dyn FnMut(Progress),
-) -> Result<Vec<PathBuf>, Error> {
+) -> Result<(Vec<PathBuf>, Vec<Skipped>), Error> {
     if most == 0 {
         let (key, found, expected) = ("images of a part", "0".into(), "at least 1".into());
         return Err(Error::Setting { key, found, expected, advice: "100000 serves most".into() });
@@ -85,27 +95,29 @@ pub fn write_parts(
         return Err(wrong(folder, "holds another set", found, expected, "name another folder, or remove it"));
     }
     fs::create_dir_all(folder).map_err(|cause| Error::Write { path: folder.into(), cause })?;
+    let mut skipped = Vec::new();
     for (number, path) in wanted.iter().enumerate() {
         let range = number * total / count..(number + 1) * total / count;
         let start = range.start;
         let mut shifted = |progress: Progress| watch(Progress { done: start + progress.done, total });
-        write(path, &Fewer::range(Arc::clone(data), range), made, threads, &mut shifted)?;
+        let part = Fewer::range(Arc::clone(data), range);
+        skipped.extend(write_some(path, &part, made, threads, &mut shifted)?);
     }
-    Ok(wanted)
+    Ok((wanted, skipped))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack::Pack;
-    use crate::{Dataset, MadeImages};
+    use crate::MadeImages;
+    use crate::pack::{Pack, write};
 
     fn images(count: usize) -> Arc<dyn Dataset> {
         Arc::new(MadeImages::new(3, count, [1, 4, 4]).unwrap().with_classes(5))
     }
 
     fn in_parts(folder: &Path, count: usize, most: usize) -> Vec<PathBuf> {
-        write_parts(folder, &images(count), &Made { name: "made", from: "a seed" }, most, 2, &mut |_| {}).unwrap()
+        write_parts(folder, &images(count), &Made { name: "made", from: "a seed" }, most, 2, &mut |_| {}).unwrap().0
     }
 
     #[test]
@@ -142,6 +154,32 @@ mod tests {
         assert!(is_set(folder.path()));
         fs::write(folder.path().join("picture.png"), "").unwrap();
         assert!(!is_set(folder.path()));
+    }
+
+    #[test]
+    fn a_name_that_promises_many_parts_is_not_believed() {
+        for promised in ["18446744073709551615", "99999999999", "00002"] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(format!("part-00000-of-{promised}.ganpack")), "").unwrap();
+            let message = Pack::open(folder.path()).unwrap_err().to_string();
+            assert!(
+                message.contains(&format!("a part is missing: found 1 packs, expected part-00001-of-{promised}")),
+                "{message}"
+            );
+        }
+        // No name of a part: read as any other pack.
+        for name in [
+            "part-00000-of-00000",
+            "part-00009-of-00002",
+            "part-0-of-2",
+            "part--1-of-2",
+            "part-1-of-99999999999999999999",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(format!("{name}.ganpack")), "").unwrap();
+            let message = Pack::open(folder.path()).unwrap_err().to_string();
+            assert!(message.contains("is empty"), "{message}");
+        }
     }
 
     #[test]

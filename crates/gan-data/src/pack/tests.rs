@@ -191,6 +191,119 @@ fn sound_checksums_do_not_make_nonsense_readable() {
     says(with(header(1, [usize::MAX, 2, 2])), &["impossible header"]);
     says(with(header(0, [0, 2, 2])), &["impossible header"]);
     says(with(header(1, [1, 1, 1])), &["cut off"]);
+    // What no pixel stands for costs no memory.
+    says(with(header(0, [3, 1 << 30, 1 << 30])), &["impossible header", "images of 1 to 268435456 values"]);
+    says(with(header(0, [1, 2, 2])), &["holds no image"]);
+}
+
+#[test]
+fn lengths_are_compared_before_anything_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.ganpack");
+    let sparse = |start: &[u8]| {
+        fs::write(&path, start).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(1 << 42).unwrap();
+        Pack::open(&path)
+    };
+    says(sparse(b"ganpack\n\x01\0\0\0\xff\xff\xff\xff"), &["impossible header: found 4294967295 bytes"]);
+    says(sparse(b"ganpack\n\x01\0\0\0\x10\0\0\0"), &["damaged header"]);
+    says(sparse(b"PK\x03\x04"), &["no pack: found a ZIP archive", "unpack it"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_no_pack() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.ganpack");
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    says(Pack::open(&path), &["it is a character device, not a regular file"]);
+    assert!(!is_pack(&path));
+    fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    says(Pack::open(&path), &["it is a FIFO, not a regular file"]);
+    assert!(!is_pack(&path));
+    // What lies where the new pack is written first is not followed either.
+    let (to, other) = (dir.path().join("y.ganpack"), dir.path().join("mine"));
+    fs::write(&other, "mine").unwrap();
+    std::os::unix::fs::symlink(&other, dir.path().join(".y.ganpack.packing")).unwrap();
+    let images = MadeImages::new(1, 5, [1, 2, 2]).unwrap();
+    says(write(&to, &images, &MADE, 1, &mut |_| ()), &[".y.ganpack.packing: cannot be written", "not a regular file"]);
+    assert_eq!(fs::read(&other).unwrap(), b"mine");
+}
+
+/// Of `Bytes`, the images for which `readable` says no cannot be read.
+struct Holes {
+    whole: Bytes,
+    readable: fn(usize) -> bool,
+}
+
+impl Dataset for Holes {
+    fn len(&self) -> usize {
+        self.whole.len()
+    }
+    fn shape(&self) -> Vec<usize> {
+        self.whole.shape()
+    }
+    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
+        self.whole.write(index, out)
+    }
+    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<crate::Skipped>, Error> {
+        self.write(index, out)?;
+        let hole = || crate::Skipped { path: index.to_string().into(), reason: "a hole".into() };
+        Ok((!(self.readable)(index)).then(hole))
+    }
+    fn label(&self, index: usize) -> Option<u32> {
+        self.whole.label(index)
+    }
+    fn classes(&self) -> &[String] {
+        self.whole.classes()
+    }
+}
+
+#[test]
+fn images_that_cannot_be_read_leave_no_gap_in_a_pack() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.ganpack");
+    // Several blocks, whose holes differ; labels, checksums and pixels all move.
+    for (classes, readable) in [
+        (&["a", "b", "c"][..], (|index| index % 7 != 3) as fn(usize) -> bool),
+        (&[], |index| index % 2 == 1),
+        (&["a"], |index| index == 999),
+    ] {
+        let whole = Bytes::new(1000, &[3, 40, 40], classes);
+        let kept: Vec<usize> = (0..1000).filter(|index| readable(*index)).collect();
+        let holes = Holes { whole, readable };
+        let mut last = 0;
+        let skipped = write(&path, &holes, &MADE, 3, &mut |progress| last = progress.done).unwrap();
+        assert_eq!((skipped.len(), last), (1000 - kept.len(), 1000));
+        let named: Vec<usize> = skipped.iter().map(|file| file.path.to_str().unwrap().parse().unwrap()).collect();
+        assert!(named.is_sorted() && named.iter().all(|index| !readable(*index)));
+        let pack = Pack::open(&path).unwrap();
+        assert_eq!((pack.len(), pack.classes()), (kept.len(), holes.classes()));
+        for (index, &source) in kept.iter().enumerate() {
+            assert_eq!(image(&pack, index).unwrap(), image(&holes.whole, source).unwrap());
+            assert_eq!(pack.label(index), holes.label(source));
+        }
+    }
+    let none = Holes { whole: Bytes::new(5, &[1, 2, 2], &[]), readable: |_| false };
+    let before = fs::read(&path).unwrap();
+    says(write(&path, &none, &MADE, 1, &mut |_| ()), &["found no image that can be read; the first, 0: a hole"]);
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_part_without_a_readable_image_holds_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let holes = |readable| -> std::sync::Arc<dyn Dataset> {
+        std::sync::Arc::new(Holes { whole: Bytes::new(6, &[1, 2, 2], &["a"]), readable })
+    };
+    let (paths, skipped) = write_parts(dir.path(), &holes(|index| index > 2), &MADE, 2, 1, &mut |_| ()).unwrap();
+    assert_eq!((paths.len(), skipped.len()), (3, 3));
+    let pack = Pack::open(dir.path()).unwrap();
+    assert_eq!(pack.len(), 3);
+    assert_eq!(image(&pack, 0).unwrap(), image(&Bytes::new(6, &[1, 2, 2], &["a"]), 3).unwrap());
+    write_parts(dir.path(), &holes(|_| false), &MADE, 2, 1, &mut |_| ()).unwrap();
+    says(Pack::open(dir.path()), &["holds no image"]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Any data set of images written down as a pack: read by threads, written in order by the caller's.
 
 use super::format::{self, Header, Layout};
-use crate::{Dataset, Error};
+use crate::{Dataset, Error, Skipped};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -37,33 +37,74 @@ pub struct Progress {
 
 /// Packs `data` into the file `path` with `threads` threads (at least one) that read and decode.
 ///
+/// Images whose files cannot be read are left out and returned; none takes their place.
+///
 /// A pixel v in [−1, 1] becomes the byte round((v + 1) · 127.5), which is the byte that it was made from by
 /// [`scale`](crate::dataset::scale). Takes a few MiB a thread, however many images there are. The file appears whole, replacing
 /// an older one; what a killed process left beside it, `.NAME.packing`, the next one overwrites.
 ///
 /// # Errors
-/// [`Error::Setting`] where the samples are points, there are none, or a label has no class; whatever reading an image brings;
-/// [`Error::Write`].
+/// [`Error::Setting`] where the samples are points, there are none, none can be read, or a label has no class; whatever else reading
+/// an image brings; [`Error::Write`].
 pub fn write(
     path: &Path,
     data: &dyn Dataset,
     made: &Made<'_>,
     threads: usize,
     watch: &mut dyn FnMut(Progress),
-) -> Result<(), Error> {
-    let header = header(data, made)?;
-    let impossible = || refused(format!("{} images of {:?}", header.count, header.shape), "fewer or smaller images");
-    let (start, layout) = format::start(&header).ok_or_else(impossible)?;
+) -> Result<Vec<Skipped>, Error> {
+    pack(path, data, made, threads, watch, 1)
+}
+
+/// As [`write`], but where no image can be read the pack holds none.
+pub(super) fn write_some(
+    path: &Path,
+    data: &dyn Dataset,
+    made: &Made<'_>,
+    threads: usize,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Vec<Skipped>, Error> {
+    pack(path, data, made, threads, watch, 0)
+}
+
+/// Packs at least `fewest` images.
+fn pack(
+    path: &Path,
+    data: &dyn Dataset,
+    made: &Made<'_>,
+    threads: usize,
+    watch: &mut dyn FnMut(Progress),
+    fewest: usize,
+) -> Result<Vec<Skipped>, Error> {
+    let mut header = header(data, made)?;
+    let (_, layout) = start(&header)?;
     let mut target = Target::new(path)?;
-    target.put(0, &start)?;
     let job = Job { data, layout, per_block: (BLOCK / data.pixels()).clamp(1, MOST_IMAGES), threads: threads.max(1) };
+    let (mut written, mut skipped) = (0, Vec::new());
     job.run(&mut |block| {
-        let done = block.first + block.checksums.len() / 4;
-        target.take(block, &layout)?;
-        watch(Progress { done, total: header.count });
+        let (images, done) = (block.checksums.len() / 4, block.end);
+        skipped.extend_from_slice(&block.skipped);
+        target.take(block, written, &layout)?;
+        written += images;
+        watch(Progress { done, total: data.len() });
         Ok(())
     })?;
-    target.finish()
+    if let (true, Some(first)) = (written < fewest, skipped.first()) {
+        let found = format!("no image that can be read; the first, {}: {}", first.path.display(), first.reason);
+        return Err(refused(found, "one image or more"));
+    }
+    header.count = written;
+    let (start, shorter) = start(&header)?;
+    target.shorten(written, &layout, &shorter)?;
+    target.put(0, &start)?;
+    target.finish()?;
+    Ok(skipped)
+}
+
+/// A pack's first bytes and its layout.
+fn start(header: &Header) -> Result<(Vec<u8>, Layout), Error> {
+    let impossible = || refused(format!("{} images of {:?}", header.count, header.shape), "fewer or smaller images");
+    format::start(header).ok_or_else(impossible)
 }
 
 fn header(data: &dyn Dataset, made: &Made<'_>) -> Result<Header, Error> {
@@ -82,9 +123,11 @@ fn refused(found: String, expected: &str) -> Error {
     Error::Setting { key: "data to pack", found, expected: expected.into(), advice }
 }
 
-/// A row of images, ready to be written.
+/// A row of images, ready to be written, without those that cannot be read.
 struct Block {
-    first: usize,
+    /// The number of the first image after it.
+    end: usize,
+    skipped: Vec<Skipped>,
     labels: Vec<u8>,
     checksums: Vec<u8>,
     pixels: Vec<u8>,
@@ -133,10 +176,19 @@ impl Job<'_> {
     fn block(&self, number: usize) -> Result<Block, Error> {
         let first = number * self.per_block;
         let images = first..(first + self.per_block).min(self.data.len());
-        let mut block = Block { first, labels: Vec::new(), checksums: Vec::new(), pixels: Vec::new() };
+        let mut block = Block {
+            end: images.end,
+            skipped: Vec::new(),
+            labels: Vec::new(),
+            checksums: Vec::new(),
+            pixels: Vec::new(),
+        };
         let mut values = vec![0.0; self.data.pixels()];
         for index in images {
-            self.data.write(index, &mut values)?;
+            if let Some(skipped) = self.data.try_write(index, &mut values)? {
+                block.skipped.push(skipped);
+                continue;
+            }
             let start = block.pixels.len();
             block.pixels.extend(values.iter().map(|&value| byte(value)));
             let label = self.label(index)?;
@@ -178,8 +230,16 @@ impl<'a> Target<'a> {
             return Err(failed(io::Error::other("it is a folder")));
         }
         let temporary = path.with_file_name(format!(".{}.packing", name.to_string_lossy()));
+        // A link would lead to another place, and opening a FIFO would wait.
+        if fs::symlink_metadata(&temporary).is_ok_and(|there| !there.is_file()) {
+            return Err(Error::Write {
+                path: temporary,
+                cause: io::Error::other("it is not a regular file: remove it"),
+            });
+        }
         // Not truncated before it is locked: another process may be at it.
-        let file = File::options().create(true).truncate(false).write(true).open(&temporary).map_err(failed)?;
+        let file =
+            File::options().create(true).truncate(false).read(true).write(true).open(&temporary).map_err(failed)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(failed(io::Error::other("another process is packing into it")));
         }
@@ -193,12 +253,32 @@ impl<'a> Target<'a> {
         written.map_err(|cause| Error::Write { path: self.path.into(), cause })
     }
 
-    fn take(&mut self, block: Block, layout: &Layout) -> Result<(), Error> {
-        if let Some(at) = layout.label_of(block.first) {
+    /// Writes `block` behind the `before` images that are there.
+    fn take(&mut self, block: Block, before: usize, layout: &Layout) -> Result<(), Error> {
+        if let Some(at) = layout.label_of(before) {
             self.put(at, &block.labels)?;
         }
-        self.put(layout.checksum_of(block.first), &block.checksums)?;
-        self.put(layout.pixels_of(block.first).start, &block.pixels)
+        self.put(layout.checksum_of(before), &block.checksums)?;
+        self.put(layout.pixels_of(before).start, &block.pixels)
+    }
+
+    /// Moves `count` images from where `from` has them to where `to`, which is for no more images, has them, and ends the file there.
+    fn shorten(&mut self, count: usize, from: &Layout, to: &Layout) -> Result<(), Error> {
+        if from != to {
+            // Everything moves towards the start, region by region, so that nothing is overwritten before it was read.
+            let mut room = vec![0; BLOCK];
+            for (from, to) in from.regions(count).into_iter().zip(to.regions(count)) {
+                for at in (0..from.len()).step_by(BLOCK) {
+                    let bytes = &mut room[..BLOCK.min(from.len() - at)];
+                    let read = self.file.seek(SeekFrom::Start((from.start + at) as u64));
+                    read.and_then(|_| self.file.read_exact(bytes))
+                        .map_err(|cause| Error::Read { path: self.temporary.clone(), cause })?;
+                    self.put(to.start + at, bytes)?;
+                }
+            }
+        }
+        let cut = self.file.set_len(to.end as u64);
+        cut.map_err(|cause| Error::Write { path: self.path.into(), cause })
     }
 
     fn finish(self) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! What a run must find again when it goes on: settings that decide what a step does, and the data.
 
 use crate::error::Result;
+use crate::layering;
 use crate::trainer::Trainer;
 use gan_core::wording::counted;
 use gan_data::Dataset;
@@ -24,6 +25,13 @@ pub(crate) fn settings(trainer: &Trainer) -> String {
     (config.checkpoint, config.samples) = (Default::default(), Default::default());
     (config.evaluate, config.alarms) = (Default::default(), Default::default());
     toml::to_string(&config).unwrap_or_default()
+}
+
+/// A text of [`settings`] that an older version wrote, as this one writes it: keys may have other names now. What this version cannot
+/// read comes back as it is.
+pub(crate) fn renewed(text: &str) -> String {
+    let config = text.parse::<Table>().ok().and_then(|table| layering::read(table).ok());
+    config.and_then(|config| toml::to_string(&config).ok()).unwrap_or_else(|| text.into())
 }
 
 /// The first setting in which two texts of [`settings`] differ.
@@ -167,6 +175,17 @@ mod tests {
         let heavier = before.replace("weight = 1.0", "weight = 2.0");
         assert_eq!(said(before, &heavier), "penalties[0].weight was 1.0 and is 2.0 now");
         assert_eq!(said("a = [1, 2]", "a = [1, 3]"), "a was [1, 2] and is [1, 3] now");
+    }
+
+    #[test]
+    fn settings_of_older_versions_are_compared_by_what_they_mean() {
+        let mut table = layering::from_preset(crate::presets::get("dcgan-mnist").unwrap()).unwrap();
+        layering::set(&mut table, "data.small=upscale").unwrap();
+        let now = toml::to_string(&layering::read(table).unwrap()).unwrap();
+        let older = now.replace("small = \"upscale\"", "upscale = true");
+        assert!(older != now && difference(&renewed(&older), &now).is_none());
+        assert!(difference(&renewed(&older.replace("true", "false")), &now).is_some());
+        assert_eq!(renewed("nonsense = 1"), "nonsense = 1");
     }
 
     fn data(samples: usize, classes: &[&str], checksum: u32) -> DataIdentity {

@@ -2,8 +2,8 @@
 
 use gan_core::layer::Pair;
 use gan_data::points::{Curves, Grid, Ring};
-use gan_data::{Filter, Fit, Split};
-use serde::de::Error as _;
+use gan_data::{Filter, Fit, Small, Split};
+use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -47,9 +47,10 @@ pub struct DataConfig {
     /// What stands beside padded images and behind transparent ones: "white", "black" or [red, green, blue].
     #[serde(default)]
     pub background: Background,
-    /// Whether images that are smaller than the size are enlarged instead of refused.
-    #[serde(default)]
-    pub upscale: bool,
+    /// What to do about images that are smaller than the size: "refuse" ends the run before it begins, "skip" leaves them out,
+    /// "upscale" enlarges them. The older key `upscale` is read as well: true is "upscale", false is "refuse".
+    #[serde(default, alias = "upscale", deserialize_with = "small")]
+    pub small: Small,
     /// Whether an image file that cannot be read ends the run instead of being left out.
     #[serde(default)]
     pub strict: bool,
@@ -101,6 +102,29 @@ fn located(dir: &Path, home: Option<&Path>) -> PathBuf {
 
 fn one_worker() -> usize {
     1
+}
+
+/// Reads [`Small`] by its name, or what the older key `upscale` says.
+fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Small, D::Error> {
+    struct Either;
+
+    impl Visitor<'_> for Either {
+        type Value = Small;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("\"refuse\", \"skip\" or \"upscale\" (true for upscale, false for refuse)")
+        }
+
+        fn visit_bool<E: serde::de::Error>(self, upscale: bool) -> Result<Small, E> {
+            Ok(if upscale { Small::Upscale } else { Small::Refuse })
+        }
+
+        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Small, E> {
+            Small::deserialize(serde::de::value::StrDeserializer::new(name))
+        }
+    }
+
+    deserializer.deserialize_any(Either)
 }
 
 /// What becomes of a last, smaller batch.

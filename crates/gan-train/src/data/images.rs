@@ -4,7 +4,7 @@ use crate::config::DataConfig;
 use crate::error::{Error, Result};
 use gan_data::{
     Broken, CelebA, CelebAOptions, Cifar10, Cifar10Options, Dataset, Family, Fitting, ImageFolder, ImageOptions, Mnist,
-    MnistOptions, Resized, StackedMnist, StackedOptions, Upscale,
+    MnistOptions, Resized, StackedMnist, StackedOptions,
 };
 use std::sync::Arc;
 
@@ -62,6 +62,6 @@ fn fitting(data: &DataConfig) -> Result<Fitting> {
         fit: data.fit,
         filter: data.filter,
         background: data.background.0,
-        upscale: if data.upscale { Upscale::Allow } else { Upscale::Refuse },
+        small: data.small,
     })
 }

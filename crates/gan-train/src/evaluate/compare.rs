@@ -14,6 +14,7 @@ use crate::data;
 use crate::error::{Error, Result};
 use gan_core::layer::Pair;
 use gan_data::Dataset;
+use gan_data::images::Small;
 use gan_data::npy::{ImageArray, NpyFile, VectorArray};
 use gan_metrics::Sizes;
 use std::path::PathBuf;
@@ -205,7 +206,7 @@ pub(super) fn stored(data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
         return data::find(data, &sample, seed);
     }
     // Files can be read at any size; nothing is too small for one pixel.
-    let any = DataConfig { size: Some(Pair::Each([1, 1])), upscale: true, ..data.clone() };
+    let any = DataConfig { size: Some(Pair::Each([1, 1])), small: Small::Upscale, ..data.clone() };
     let set = data::find(&any, &[], seed)?;
     let has = set.shape();
     match (data.crop, set.stored_size(0), &has[..]) {

@@ -4,7 +4,7 @@ use super::AT_ONCE;
 use crate::config::DataConfig;
 use crate::error::Result;
 use candle_core::{Device, Tensor};
-use gan_data::images::{Fit, Fitting, Pixels, Upscale, fit};
+use gan_data::images::{Fit, Fitting, Pixels, Small, fit};
 use gan_data::{Dataset, Filter};
 use gan_metrics::card::{ImageSizes, ResizedTo};
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ fn how(settings: &DataConfig) -> String {
 /// To `size`, as the settings resize. The box of `data.crop` is cut out before.
 pub(super) fn fitting(settings: &DataConfig, size: [usize; 2]) -> Fitting {
     let DataConfig { fit, filter, background, .. } = settings;
-    Fitting { size, crop: None, fit: *fit, filter: *filter, background: background.0, upscale: Upscale::Allow }
+    Fitting { size, crop: None, fit: *fit, filter: *filter, background: background.0, small: Small::Upscale }
 }
 
 impl Images {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn any() -> Fitting {
-        Fitting { upscale: Upscale::Allow, ..Fitting::to([1, 1]) }
+        Fitting { small: Small::Upscale, ..Fitting::to([1, 1]) }
     }
 
     #[test]

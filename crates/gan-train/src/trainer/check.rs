@@ -16,10 +16,13 @@ pub(super) fn networks(
     loader: &Loader,
     device: &Device,
 ) -> Result<()> {
-    let known = loader.dataset().classes().len();
+    let data = loader.dataset();
+    let known = data.classes().len();
+    let why = data.inventory().and_then(|inventory| inventory.no_classes.as_deref());
+    let why = why.map_or(String::new(), |why| format!(" ({why})"));
     let name = &plan.config().data.name;
     if let Some(asked) = g.classes().filter(|asked| *asked != known) {
-        let has = if known == 0 { "has no classes".to_string() } else { format!("has {}", counted(known, "class")) };
+        let has = if known == 0 { format!("has no classes{why}") } else { format!("has {}", counted(known, "class")) };
         let problem = format!(
             "its layers are for {}, but the data ({name}) {has}: use {name} with as many, or layers without classes",
             counted(asked, "class")
