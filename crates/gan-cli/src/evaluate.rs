@@ -88,7 +88,10 @@ fn real(source: &str, args: &EvaluateArgs) -> Result<RealData> {
     let path = Path::new(source);
     let mut table = match &args.data {
         Some(named) => {
-            no_run(named, "the real data", "name the images that it was trained on")?;
+            // A data set's name is meant even where a run is called like it.
+            if !gan_train::data::KNOWN.contains(&named.as_str()) {
+                no_run(named, "the real data", "name the images that it was trained on")?;
+            }
             data::chosen::settings(named)?
         }
         None if RunFolder::is_run(path) => of_run(path)?,
