@@ -1,6 +1,7 @@
 //! `gan evaluate`: how good samples are, as metric cards.
 
 use crate::args::{EvaluateArgs, Usage};
+use crate::data::meter::{Meter, Unit};
 use crate::{data, say, source};
 use anyhow::{Context, Result};
 use gan_core::gan::{draw_classes, samples};
@@ -11,8 +12,6 @@ use gan_metrics::{Card, Gathered, Metric};
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::evaluate::{self, Evaluator, Floor, Request, Role, Subject};
 use gan_train::{RunFolder, layering, presets};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 use std::path::Path;
 
 /// Samples made and judged where no number is given; those of Stacked-MNIST by its protocol (Metz et al. 2016, arXiv:1611.02163).
@@ -30,7 +29,7 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
         cards.push(judge(source, args, &metrics, quiet).with_context(|| source.clone())?);
     }
     if args.json {
-        return cards.iter().try_for_each(|card| say::line(serde_json::to_string(card).unwrap_or_default()));
+        return cards.iter().try_for_each(|card| say::json(serde_json::to_string(card).unwrap_or_default()));
     }
     match cards.as_slice() {
         [card] => say::line(card.to_string().trim_end()),
@@ -47,31 +46,28 @@ fn judge(source: &str, args: &EvaluateArgs, metrics: &[Metric], quiet: bool) -> 
         embedder: args.embedder.clone(),
         ..EvaluateConfig::default()
     };
-    let bar = bar(how.samples, quiet);
-    bar.set_message("embedding the real samples");
-    let mut progress = |done: usize, all: usize| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    };
+    let mut meter = Meter::patient(quiet);
+    let mut progress =
+        |done: usize, all: usize| meter.show("embedding the real samples", done as u64, all as u64, Unit::Samples);
     let RealData { data, role, size } = real;
     let request = Request { subject, name: source.into(), most: args.samples, data, role, size, seed: args.seed };
     let (evaluator, given) = evaluate::compare(request, &how, &mut progress)?;
-    bar.set_position(0);
-    bar.set_message("embedding the samples");
+    let mut embedded = 0;
+    let mut progress = |count: usize, all: usize| {
+        embedded += count as u64;
+        meter.show("embedding the samples", embedded, all as u64, Unit::Samples);
+    };
     let gathered = match (given, &maker) {
         (Some(mut given), _) => {
-            bar.set_length(given.len() as u64);
-            evaluator.gather_given(&mut given, &mut |count| bar.inc(count as u64))?
+            let all = given.len();
+            evaluator.gather_given(&mut given, &mut |count| progress(count, all))?
         }
-        (None, Some(maker)) => {
-            bar.set_length(how.samples as u64);
-            made(maker, &evaluator, args.seed, &bar)?
-        }
+        (None, Some(maker)) => made(maker, &evaluator, args.seed, &mut |count| progress(count, how.samples))?,
         (None, None) => anyhow::bail!("there are no samples to judge"),
     };
-    bar.set_message("measuring");
-    let card = evaluator.card(source, &gathered)?;
-    bar.finish_and_clear();
+    let card = evaluator.card(source, &gathered);
+    meter.end();
+    let card = card?;
     Ok(Card { step: maker.map(|maker| maker.0.step), ..card })
 }
 
@@ -186,14 +182,14 @@ fn made(
     (description, generator, device): &Maker,
     evaluator: &Evaluator,
     seed: u64,
-    bar: &ProgressBar,
+    progress: &mut dyn FnMut(usize),
 ) -> Result<Gathered> {
     let mut rng = Rng::stream(seed, "evaluation");
     let gathered = evaluator.gather(&mut |n| {
         let z = description.latent.sample(n, &mut rng, device)?;
         let classes = draw_classes(generator, n, &mut rng, device)?;
         let made = samples(generator, &z, classes.as_ref())?;
-        bar.inc(n as u64);
+        progress(n);
         Ok(Some((made, classes)))
     })?;
     Ok(gathered)
@@ -205,14 +201,6 @@ fn metric(name: &str) -> Result<Metric> {
         let nearest = gan_core::wording::choose(&name.trim().to_lowercase(), &known);
         Usage(format!("--metrics {name}: unknown metric{nearest}")).into()
     })
-}
-
-fn bar(samples: usize, quiet: bool) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}").expect("a valid template");
-    ProgressBar::new(samples as u64).with_style(style)
 }
 
 /// Several cards beside each other: a row a metric, a column a card, then how each came about.

@@ -1,10 +1,9 @@
-//! How far a long command is: a bar on a terminal, else a line a thing and one every ten seconds.
+//! How far a long command is: a bar where one can be drawn, else plain lines.
 
 use crate::quoting::visible_name;
 use crate::say;
 use gan_core::wording::counted;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -17,20 +16,32 @@ pub enum Unit {
     Bytes,
     /// Of a data set.
     Images,
+    /// To be compared.
+    Samples,
 }
 
 pub enum Meter {
     Nothing,
-    Lines { what: String, last: Instant },
+    Lines { what: String, last: Instant, names_at_once: bool },
     Bar { what: String, bar: ProgressBar },
 }
 
 impl Meter {
+    /// A line for each new thing and one every ten seconds, where no bar can be drawn.
     pub fn new(quiet: bool) -> Self {
-        match (quiet, std::io::stderr().is_terminal()) {
+        let bar = ProgressBar::no_length();
+        match (quiet, bar.is_hidden()) {
             (true, _) => Self::Nothing,
-            (false, true) => Self::Bar { what: String::new(), bar: ProgressBar::no_length() },
-            (false, false) => Self::Lines { what: String::new(), last: Instant::now() },
+            (false, false) => Self::Bar { what: String::new(), bar },
+            (false, true) => Self::Lines { what: String::new(), last: Instant::now(), names_at_once: true },
+        }
+    }
+
+    /// The same, but nothing in the first ten seconds where no bar can be drawn: most such commands are over by then.
+    pub fn patient(quiet: bool) -> Self {
+        match Self::new(quiet) {
+            Self::Lines { what, last, .. } => Self::Lines { what, last, names_at_once: false },
+            other => other,
         }
     }
 
@@ -38,8 +49,8 @@ impl Meter {
     pub fn show(&mut self, now: &str, done: u64, total: u64, unit: Unit) {
         match self {
             Self::Nothing => {}
-            Self::Lines { what, last } => {
-                if what != now || last.elapsed() >= LINE_EVERY {
+            Self::Lines { what, last, names_at_once } => {
+                if (*names_at_once && what != now) || last.elapsed() >= LINE_EVERY {
                     say::note(format_args!("{now}: {done} of {}", counted(total, unit.name())));
                     (*what, *last) = (now.into(), Instant::now());
                 }
@@ -70,6 +81,7 @@ impl Unit {
             #[cfg(feature = "hub")]
             Self::Bytes => "byte",
             Self::Images => "image",
+            Self::Samples => "sample",
         }
     }
 
@@ -77,7 +89,7 @@ impl Unit {
         match self {
             #[cfg(feature = "hub")]
             Self::Bytes => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}",
-            Self::Images => "{msg} {wide_bar} {pos}/{len}",
+            Self::Images | Self::Samples => "{msg} {wide_bar} {pos}/{len}",
         }
     }
 }

@@ -6,7 +6,7 @@ pub mod chosen;
 mod fetch;
 mod inspect;
 mod list;
-mod meter;
+pub mod meter;
 mod pack;
 
 use crate::args::DataCommand;
