@@ -172,12 +172,11 @@ fn part(
 }
 
 fn no_images(images: &Path) -> Error {
-    let by_hand = crate::fetch::source("celeba").map_or("", |source| source.by_hand);
     Error::Setting {
         key: "data.dir",
         found: format!("{}, which holds no .jpg file", images.display()),
         expected: "a folder with img_align_celeba/000001.jpg and so on".into(),
-        advice: format!("`gan data fetch celeba` gets them; by hand: {by_hand}"),
+        advice: crate::fetch::source("celeba").map(crate::fetch::advice).unwrap_or_default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong. Every message says where, what was found, what was expected and what to do.
 
 use crate::Split;
-use crate::fetch::{Source, source};
+use crate::fetch::{advice, source};
 use std::io;
 use std::path::PathBuf;
 
@@ -158,8 +158,7 @@ fn read_advice(cause: &io::Error) -> &'static str {
 }
 
 fn fetch_hint(name: &str) -> String {
-    let hint = |source: &Source| format!("; `gan data fetch {name}` gets it, or by hand: {}", source.by_hand);
-    source(name).map_or(String::new(), hint)
+    source(name).map_or(String::new(), |source| format!("; {}", advice(source)))
 }
 
 fn lines(paths: &[PathBuf]) -> String {

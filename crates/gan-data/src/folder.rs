@@ -174,7 +174,7 @@ mod tests {
         }
         assert!(!message.contains("fetch"), "{message}");
         let message = places(root.path()).find("cifar10").unwrap_err().to_string();
-        assert!(message.contains("`gan data fetch cifar10` gets it"), "{message}");
+        assert!(message.contains("gan data fetch cifar10") && message.contains("cifar-10-binary.tar.gz"), "{message}");
     }
 
     #[test]

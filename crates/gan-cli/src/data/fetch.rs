@@ -22,10 +22,9 @@ pub fn run(args: &FetchArgs, quiet: bool) -> Result<()> {
 
 #[cfg(not(feature = "hub"))]
 fn fetch(source: &Source, target: &Path, _: bool) -> Result<()> {
-    let again = "build it with it: cargo build --release -p gan-cli --features hub";
     let problem = format!(
-        "gan data fetch {}: this build of gan has no feature \"hub\" and cannot download; {again}. Or get the files by hand: {} \
-         (the readers look in {} too)",
+        "gan data fetch {}: this build of gan has no feature \"hub\" and cannot download. By hand: {} (the readers look in {} too). To \
+         download, build gan from its repository: cargo build --release -p gan-cli --features hub",
         source.name,
         source.by_hand,
         target.display()

@@ -63,8 +63,9 @@ fn found(name: &str, needs: &Needs) -> Option<PathBuf> {
 
 fn state(name: &str, needs: &Needs, found: Option<PathBuf>) -> String {
     let name = origin(name);
-    let fetch =
-        || gan_data::fetch::source(name).map_or(String::new(), |_| format!("; `gan data fetch {name}` gets it"));
+    // In a build that cannot download it says how to get the files by hand.
+    let how = if cfg!(feature = "hub") { "gets it" } else { "says how to get it" };
+    let fetch = || gan_data::fetch::source(name).map_or(String::new(), |_| format!("; `gan data fetch {name}` {how}"));
     match (needs, found) {
         (_, Some(dir)) => format!("found in {}", dir.display()),
         (Needs::Files(files), None) => format!("not here: needs {files} in data/{name}{}", fetch()),
@@ -96,9 +97,10 @@ mod tests {
     fn what_is_not_here_comes_with_how_to_get_it() {
         let words = |name: &str, found: Option<PathBuf>| state(name, &about(name).1, found);
         assert_eq!(words("cifar10", Some("data/cifar10".into())), "found in data/cifar10");
-        let missing = "not here: needs the files *_batch*.bin in data/cifar10; `gan data fetch cifar10` gets it";
+        let how = if cfg!(feature = "hub") { "gets it" } else { "says how to get it" };
+        let missing = format!("not here: needs the files *_batch*.bin in data/cifar10; `gan data fetch cifar10` {how}");
         assert_eq!(words("cifar10", None), missing);
-        let missing = "not here: needs the files of mnist in data/mnist; `gan data fetch mnist` gets it";
+        let missing = format!("not here: needs the files of mnist in data/mnist; `gan data fetch mnist` {how}");
         assert_eq!(words("stacked-mnist", None), missing);
         assert_eq!(words("folder", None), "needs a folder of images: data.dir=DIR");
         assert_eq!(words("ring", None), "needs no files");

@@ -27,6 +27,7 @@ mod whole;
 
 #[cfg(feature = "hub")]
 pub use environment::{Access, Environment};
+pub(crate) use source::advice;
 pub use source::{Layout, SOURCES, Source, source};
 #[cfg(feature = "hub")]
 pub use whole::{Outcome, Progress, fetch};

@@ -33,7 +33,8 @@ pub const SOURCES: [Source; 4] = [
         repository: "ylecun/mnist",
         layout: Layout::Idx,
         licence: "CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
-        by_hand: "put the four files *-ubyte.gz of a mirror of http://yann.lecun.com/exdb/mnist/ into data/mnist",
+        by_hand: "put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz from \
+                  https://ossci-datasets.s3.amazonaws.com/mnist/ into data/mnist",
     },
     Source {
         name: "fashion-mnist",
@@ -58,6 +59,15 @@ pub const SOURCES: [Source; 4] = [
                   list_attr_celeba.txt beside the folder img_align_celeba",
     },
 ];
+
+/// How to get a data set that is missing: by `gan data fetch` where this build can download, and by hand.
+pub(crate) fn advice(source: &Source) -> String {
+    let Source { name, by_hand, .. } = source;
+    match cfg!(feature = "hub") {
+        true => format!("`gan data fetch {name}` gets it, or by hand: {by_hand}"),
+        false => format!("to get it, {by_hand} (a build with the feature hub does that by `gan data fetch {name}`)"),
+    }
+}
 
 /// The data set called `name`.
 pub fn source(name: &str) -> Option<&'static Source> {
