@@ -7,7 +7,7 @@ use crate::{say, source};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::finite::check_finite;
-use gan_core::gan::{classes_in_turn, samples};
+use gan_core::gan::{classes_in_turn, samples, samples_at_once};
 use gan_core::wording::counted;
 use gan_core::{Generator, Latent, Rng};
 use gan_data::Units;
@@ -17,8 +17,6 @@ use gan_report::atomic::AtomicFolder;
 use gan_train::pictures;
 use std::path::Path;
 
-/// Images made and written at once, to bound memory.
-const AT_ONCE: usize = 256;
 /// More do not make a sheet that anyone can look at.
 const LARGEST_SHEET: usize = 10_000;
 
@@ -150,9 +148,10 @@ fn write_sheet(
 
 /// float32 `[N, …]`, made and written a part at a time; points in their own units.
 fn write_npy(mut made: Made, sample: &[usize], units: Option<&Units>, out: &Path) -> Result<()> {
+    let at_once = samples_at_once(made.generator)?;
     let interrupt = Interrupt::watch()?;
     let mut file = NpyWriter::create(out, &[&[made.count], sample].concat())?;
-    while let Some(part) = made.next(AT_ONCE)? {
+    while let Some(part) = made.next(at_once)? {
         let values = part.flatten_all()?.to_vec1::<f32>()?;
         file.write(&units.map_or_else(|| values.clone(), |units| units.restored(&values)))?;
         interrupt.check()?;
@@ -163,11 +162,12 @@ fn write_npy(mut made: Made, sample: &[usize], units: Option<&Units>, out: &Path
 
 /// A picture each, in a folder that appears when it is complete.
 fn write_folder(mut made: Made, units: Option<&Units>, out: &Path) -> Result<()> {
+    let at_once = samples_at_once(made.generator)?;
     let interrupt = Interrupt::watch()?;
     let folder = AtomicFolder::create(out)?;
     let digits = made.count.to_string().len().max(4);
     let mut number = 0;
-    while let Some(part) = made.next(AT_ONCE)? {
+    while let Some(part) = made.next(at_once)? {
         for picture in pictures::singles(&part, units)? {
             folder.write(&format!("{number:0digits$}.png"), &picture.to_png()?)?;
             number += 1;

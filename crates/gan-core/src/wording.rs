@@ -49,7 +49,9 @@ const ALIKE: f64 = 0.75;
 /// ```
 pub fn choose(found: &str, known: &[&str]) -> String {
     let found = found.to_lowercase();
-    let score = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &found);
+    // Where several keys were found, as in a layer's table, one of them is the name.
+    let alike = |name: &str, part: &str| strsim::jaro_winkler(&name.to_lowercase(), part.trim());
+    let score = |name: &str| found.split(',').map(|part| alike(name, part)).fold(0.0, f64::max);
     let Some(nearest) = known.iter().max_by(|a, b| score(a).total_cmp(&score(b))) else { return String::new() };
     let all = known.join(", ");
     if score(nearest) < ALIKE {

@@ -14,8 +14,9 @@ pub use images::ImageArray;
 pub use vectors::VectorArray;
 
 use crate::Error;
+use gan_kernels::regular_file;
 use header::Header;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,7 @@ pub fn is_array(path: &Path) -> bool {
     if ["npy", "npz"].iter().any(|known| ending.eq_ignore_ascii_case(known)) {
         return true;
     }
-    let first = open(path).ok().and_then(|mut file| first_bytes(&mut file).ok()).unwrap_or_default();
+    let first = regular_file::open(path).ok().and_then(|mut file| first_bytes(&mut file).ok()).unwrap_or_default();
     first.starts_with(MAGIC) || ZIPS.iter().any(|zip| first.starts_with(zip))
 }
 
@@ -59,7 +60,7 @@ impl NpyFile {
     /// numbers, with what it is instead.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let read = |cause| Error::Read { path: path.into(), cause };
-        let mut file = open(path).map_err(read)?;
+        let mut file = regular_file::open(path).map_err(read)?;
         let metadata = file.metadata().map_err(read)?;
         if !metadata.is_file() {
             return Err(wrong(path, "not a regular file", "a folder, pipe or device", "a .npy file", "name the file"));
@@ -226,14 +227,6 @@ impl NpyFile {
         let advice = "copy or write it again, one array a file";
         Err(wrong(&self.path, "not a whole .npy file", &found, &expected, advice))
     }
-}
-
-/// Opens what may be a regular file; whatever else lies there is never opened, for opening a pipe waits until somebody writes to it.
-fn open(path: &Path) -> std::io::Result<File> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is a folder, a pipe or a device, not a regular file"));
-    }
-    File::open(path)
 }
 
 /// Magic, version and length of the header, as far as the file goes.

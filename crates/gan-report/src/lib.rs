@@ -24,6 +24,7 @@ mod npy;
 pub mod page;
 mod picture;
 pub mod plot;
+mod regular;
 pub mod tensorboard;
 
 pub use animation::{animate, strip};

@@ -1,6 +1,6 @@
 //! The figure everyone looks at first: losses, what D says about real and made images, and how often D is right.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use crate::{
     Error, Metrics,
@@ -12,7 +12,7 @@ use crate::{
 /// # Errors
 /// [`Error::File`] when `metrics` cannot be read.
 pub fn losses_figure(metrics: &Path) -> Result<Figure, Error> {
-    let bytes = fs::read(metrics).map_err(Error::file("read", metrics))?;
+    let bytes = crate::regular::read(metrics).map_err(Error::file("read", metrics))?;
     Ok(losses_figure_of(&Metrics::of_lines(&bytes).0))
 }
 
@@ -70,6 +70,7 @@ fn unit_range(chart: &Chart) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn figure(text: &str) -> Figure {
         let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Reads back a run's `metrics.jsonl`: one JSON object a logged step, any field may be missing.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ impl Metrics {
     /// [`Error::File`] when `path` cannot be read; [`Error::Line`] with its number for a line which is not a JSON
     /// object, except the last one: a killed process leaves it unfinished, and it is ignored.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = fs::read(path).map_err(Error::file("read", path))?;
+        let bytes = crate::regular::read(path).map_err(Error::file("read", path))?;
         let (metrics, damaged) = Self::of_lines(&bytes);
         match damaged.into_iter().next() {
             None => Ok(metrics),
@@ -82,6 +82,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn read(text: &str) -> Result<Metrics, Error> {
         let dir = tempfile::tempdir().unwrap();

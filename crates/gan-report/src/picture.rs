@@ -1,6 +1,6 @@
 //! A finished picture: 8 bits a channel, grey or RGB, and its PNG.
 
-use std::{fs, io::Cursor, path::Path};
+use std::{io::Cursor, path::Path};
 
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
@@ -64,7 +64,7 @@ impl Picture {
     /// # Errors
     /// [`Error::File`] when it cannot be read, [`Error::Content`] when it is no PNG; both name `path`.
     pub fn open_png(path: &Path) -> Result<Self, Error> {
-        let bytes = fs::read(path).map_err(Error::file("read", path))?;
+        let bytes = crate::regular::read(path).map_err(Error::file("read", path))?;
         Self::from_png(&bytes).map_err(|problem| Error::Content { path: path.to_owned(), problem })
     }
 
@@ -182,6 +182,7 @@ pub(crate) fn checked_bytes(colour: Colour, [width, height]: [usize; 2]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn small() -> Picture {
         Picture::new(Colour::Rgb, [2, 1], vec![1, 2, 3, 4, 5, 6]).unwrap()

@@ -12,6 +12,7 @@ use crate::trainer::Trainer;
 use candle_core::Tensor;
 use gan_comm::Communicator;
 use gan_core::{Rng, params};
+use gan_kernels::regular_file;
 use gan_report::atomic;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ use identity::DataIdentity;
 const FORMAT: u32 = 1;
 const TENSORS: &str = "tensors.safetensors";
 const STATE: &str = "state.json";
+/// The most bytes of it; class names take most of them.
+const MOST_STATE: u64 = 256 << 20;
 
 /// Everything that is not a tensor.
 #[derive(Clone, Serialize, Deserialize)]
@@ -291,15 +294,18 @@ fn same(a: &Path, b: &Path) -> bool {
 
 fn read(path: &Path) -> Result<(State, BTreeMap<String, Tensor>)> {
     let damaged = |what: String| Error::file(path, format!("the checkpoint is damaged: {what}"));
-    let bytes = |name: &str| fs::read(path.join(name)).map_err(|e| damaged(format!("{name} cannot be read ({e})")));
-    let state: State = serde_json::from_slice(&bytes(STATE)?).map_err(|e| damaged(format!("{STATE}: {e}")))?;
+    let bytes = |name: &str, most: u64| {
+        regular_file::read(&path.join(name), most).map_err(|e| damaged(format!("{name} cannot be read ({e})")))
+    };
+    let state: State =
+        serde_json::from_slice(&bytes(STATE, MOST_STATE)?).map_err(|e| damaged(format!("{STATE}: {e}")))?;
     if state.format != FORMAT {
         return Err(damaged(format!("format {} is not {FORMAT}, the one this version reads", state.format)));
     }
     if checksum(&state) != state.crc32 {
         return Err(damaged(format!("{STATE} holds other values than were saved: its checksum differs")));
     }
-    let tensors = bytes(TENSORS)?;
+    let tensors = bytes(TENSORS, state.tensors_len.saturating_add(1))?;
     if tensors.len() as u64 != state.tensors_len {
         return Err(damaged(format!("{TENSORS} has {} bytes, {} were saved", tensors.len(), state.tensors_len)));
     }

@@ -6,14 +6,15 @@
 use crate::config::{DataConfig, EvaluateConfig};
 use crate::data;
 use crate::error::{Error, Result};
+use crate::folder::MOST_LINES;
 use crate::step::Order;
 use crate::trainer::Trainer;
 use candle_core::{Device, Tensor};
 use gan_data::Dataset;
 use gan_data::images::Fitting;
+use gan_kernels::regular_file;
 use gan_metrics::{Card, Gathered, ImageSizes, Judge, Metric, RealSet};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,7 +63,7 @@ pub struct Evaluated {
 
 /// The evaluations in a run's evaluations.jsonl, in their order; none where there is no such file.
 pub fn read(path: &Path) -> Vec<Evaluated> {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let text = regular_file::read_to_string(path, MOST_LINES).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
+use gan_kernels::regular_file;
 use gan_report::atomic;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,9 @@ const FILES: [&str; 9] = [
     "report.html",
     "progress.gif",
 ];
+/// The most bytes of config.toml, and of a file of lines: what lies under a run's names may be anything.
+pub(crate) const MOST_SETTINGS: u64 = 16 << 20;
+pub(crate) const MOST_LINES: u64 = 8 << 30;
 /// Held locked by the process that works in the folder.
 const LOCK: &str = ".lock";
 
@@ -304,7 +308,7 @@ fn content(path: &Path) -> Result<Content> {
     if !path.is_dir() {
         return Err(Error::config(path.display().to_string(), "is a file, a folder is needed for a run (--out)"));
     }
-    if fs::read_to_string(path.join("config.toml")).is_ok_and(|text| is_complete(&text)) {
+    if regular_file::read_to_string(&path.join("config.toml"), MOST_SETTINGS).is_ok_and(|text| is_complete(&text)) {
         return Ok(Content::Run);
     }
     let entries = fs::read_dir(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;

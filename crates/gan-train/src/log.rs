@@ -1,9 +1,10 @@
 //! A run's numbers on disk: metrics.jsonl and the same for TensorBoard, written by several observers.
 
 use crate::error::{Error, Result};
-use crate::folder::RunFolder;
+use crate::folder::{MOST_LINES, RunFolder};
 use crate::trainer::Trainer;
 use gan_core::wording::counted;
+use gan_kernels::regular_file;
 use gan_report::atomic;
 use gan_report::tensorboard::{self, EventWriter};
 use serde_json::Value;
@@ -105,7 +106,7 @@ pub(crate) fn append(path: &Path) -> Result<File> {
 
 /// The readable lines of JSON in a file; none where there is no such file.
 pub(crate) fn lines(path: &Path) -> Vec<Value> {
-    let bytes = fs::read(path).unwrap_or_default();
+    let bytes = regular_file::read(path, MOST_LINES).unwrap_or_default();
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
@@ -142,7 +143,7 @@ impl Cut {
     /// Removes from a file of lines of JSON those beyond this point, and a torn last line. A line between the kept ones that cannot be
     /// read stays where it is and is reported in a warning.
     pub(crate) fn apply(self, path: &Path) -> Result<()> {
-        let bytes = match fs::read(path) {
+        let bytes = match regular_file::read(path, MOST_LINES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::file(path, format!("cannot be read: {error}"))),

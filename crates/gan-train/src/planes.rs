@@ -6,7 +6,7 @@
 //! generated ones towards theirs.
 
 use crate::error::{Error, Result};
-use crate::folder::RunFolder;
+use crate::folder::{MOST_LINES, RunFolder};
 use crate::log::{Cut, append};
 use crate::observe::{Observer, Outcome};
 use crate::pictures::{file_name, make};
@@ -14,6 +14,7 @@ use crate::trainer::{Moment, StepReport, Trainer};
 use candle_core::Tensor;
 use gan_core::Pass;
 use gan_core::wording::counted;
+use gan_kernels::regular_file;
 use gan_report::plot::{Cloud, Ink, Mark, Plane, panels, span};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -99,7 +100,7 @@ impl fmt::Display for Summary {
 
 /// Sums `planes.jsonl` up; none where there is no such file, or no whole line in it.
 pub fn summary(path: &Path) -> Option<Summary> {
-    let text = std::fs::read_to_string(path).ok()?;
+    let text = regular_file::read_to_string(path, MOST_LINES).ok()?;
     let lines: Vec<Line> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let share = |lines: &[Line], is: fn(&Line) -> bool| {
         lines.iter().filter(|line| is(line)).count() as f64 / lines.len() as f64

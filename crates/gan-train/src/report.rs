@@ -10,17 +10,17 @@ mod pictures;
 use crate::alarms::Alarm;
 use crate::config::{Policy, RunConfig};
 use crate::error::{Error, Result};
-use crate::folder::{FEATURES, RunFolder};
+use crate::folder::{FEATURES, MOST_LINES, MOST_SETTINGS, RunFolder};
 use crate::plan::Plan;
 use crate::verdict::Verdict;
 use crate::{layering, planes};
 use gan_core::summary::grouped;
 use gan_core::wording::counted;
+use gan_kernels::regular_file;
 use gan_metrics::Metric;
 use gan_metrics::card::digits;
 use gan_report::page::{Card, Reading, Tone};
 use gan_report::{Metrics, Page};
-use std::fs;
 use std::path::Path;
 
 /// Whether a process is at work in the run.
@@ -111,7 +111,7 @@ fn title(run: &Path) -> String {
 /// The settings as text and, where this version understands them, as a plan.
 fn settings(run: &Path, page: &mut Page) -> Option<Plan> {
     let path = run.join("config.toml");
-    page.settings_toml = fs::read_to_string(&path).unwrap_or_default();
+    page.settings_toml = regular_file::read_to_string(&path, MOST_SETTINGS).unwrap_or_default();
     let plan = layering::from_file(&path).and_then(layering::read).and_then(RunConfig::check);
     plan.inspect_err(|problem| {
         page.notes.push(format!(
@@ -122,7 +122,7 @@ fn settings(run: &Path, page: &mut Page) -> Option<Plan> {
 }
 
 fn metrics(run: &Path, notes: &mut Vec<String>) -> Metrics {
-    let (metrics, damaged) = match fs::read(run.join("metrics.jsonl")) {
+    let (metrics, damaged) = match regular_file::read(&run.join("metrics.jsonl"), MOST_LINES) {
         Ok(bytes) => Metrics::of_lines(&bytes),
         Err(problem) => {
             notes.push(format!("There are no numbers: metrics.jsonl cannot be read ({problem})."));

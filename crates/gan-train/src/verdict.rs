@@ -3,14 +3,14 @@
 use crate::alarms::Alarm;
 use crate::config::Policy;
 use crate::evaluate::{self, Evaluated, best_of};
-use crate::folder::{EVALUATIONS, METRICS};
+use crate::folder::{EVALUATIONS, METRICS, MOST_LINES};
 use crate::layering;
 use gan_core::summary::grouped;
+use gan_kernels::regular_file;
 use gan_metrics::card::digits;
 use gan_metrics::{Card, Metric};
 use serde::Deserialize;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 /// From this part of the run on, the best value counts as one at the end.
@@ -67,7 +67,7 @@ impl Verdict {
     /// Of the run in the folder `run`, whose best is chosen by `metric` (or where that is not known, by the first that was measured).
     pub fn of(run: &Path, metric: Option<Metric>) -> Self {
         // Runs of millions of lines have few alarms: only their lines are read whole.
-        let bytes = fs::read(run.join(METRICS)).unwrap_or_default();
+        let bytes = regular_file::read(&run.join(METRICS), MOST_LINES).unwrap_or_default();
         let lines = || bytes.split(|byte| *byte == b'\n');
         let may_be_alarm = |line: &&[u8]| line.windows(ALARM.len()).any(|part| part == ALARM);
         let alarms = lines().filter(may_be_alarm).filter_map(|line| serde_json::from_slice(line).ok()).collect();

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::fs;
 
 /// A `.npy` file of version 1 with this dictionary and these bytes behind it.
 fn npy(dictionary: &str, data: &[u8]) -> Vec<u8> {

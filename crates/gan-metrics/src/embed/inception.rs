@@ -8,6 +8,7 @@ use super::{Embedder, Embedding, Sizes, images};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use file::Tensors;
+use gan_kernels::regular_file;
 use stages::Block;
 use std::path::{Path, PathBuf};
 use table::{FEATURES, LOGITS, SIDE};
@@ -73,7 +74,7 @@ impl Inception {
     /// # Errors
     /// [`Error::File`] where the file is missing, damaged or of another kind, or a tensor is missing or has another shape.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path)
+        let bytes = regular_file::read(path, super::MOST_BYTES)
             .map_err(|error| Error::file(path, format!("cannot be read ({error}). {}", Self::how_to_get())))?;
         let hash = super::hash::of_bytes(&bytes);
         check_hash(&hash, path)?;

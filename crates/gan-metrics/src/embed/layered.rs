@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
 use gan_core::weights::classifier::{self, Classifier, Resize};
 use gan_core::{Network, Pass};
+use gan_kernels::regular_file;
 use std::path::Path;
 
 /// `cargo xtask train-judge` makes it; `data/README.md` says how well it does.
@@ -31,7 +32,7 @@ impl Layered {
     /// [`Error::File`] where it cannot be read; [`Error::Core`] where it is no classifier's weight file, or none that fits its own
     /// layer list; [`Error::Mismatch`] where it takes no images.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| {
+        let bytes = regular_file::read(path, super::MOST_BYTES).map_err(|e| {
             Error::file(path, format!("cannot be read ({e}): name the weight file of a classifier, or leave it out"))
         })?;
         Self::from_bytes(&bytes, path)

@@ -23,6 +23,9 @@ pub use stacked::Stacked;
 use crate::error::Result;
 use candle_core::Tensor;
 
+/// The most bytes of a weight file: ten times Inception-v3's.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// What a network says about a batch of images.
 #[derive(Clone, Debug)]
 pub struct Embedding {

@@ -1,11 +1,15 @@
 //! The folders of checkpoints below one folder: what they are called, which is the newest, and which are deleted.
 
+use gan_kernels::regular_file;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The most bytes of `latest`.
+const MOST_NAME: u64 = 4096;
+
 /// Checkpoint folders, newest first, the one that `latest` names before all others.
 pub(super) fn candidates(dir: &Path) -> Vec<PathBuf> {
-    let latest = fs::read_to_string(dir.join("latest")).unwrap_or_default();
+    let latest = regular_file::read_to_string(&dir.join("latest"), MOST_NAME).unwrap_or_default();
     let mut all = steps(dir);
     all.sort_by_key(|step| (name(*step) == latest.trim(), *step));
     all.into_iter().rev().map(|step| dir.join(name(step))).collect()

@@ -4,6 +4,7 @@ use super::*;
 use crate::folder::Existing;
 use crate::presets;
 use gan_report::{Colour, Picture};
+use std::fs;
 use tempfile::TempDir;
 
 /// A finished run of 40 steps without having trained: settings, numbers, two sheets.
