@@ -155,7 +155,7 @@ fn the_file_that_keeps_a_folder_from_having_classes_is_named() {
     faces(&place, "ds/a", 2);
     faces(&place, "ds/b", 2);
     fs::rename(place.path("ds/b/000002.jpg"), place.path("ds/cover.jpg")).unwrap();
-    let why = "cover.jpg lies in ds itself, not in a class's folder";
+    let why = format!("cover.jpg lies in {} itself, not in a class's folder", place.path("ds").display());
     assert_eq!(inspected(&place, "ds").0["no_classes"], why);
     assert!(place.good("data inspect ds").text().contains(&format!("classes:    0 ({why})")));
     let line = "train cgan-mnist --steps 1 --set train.batch=2 --set data.name=folder --set data.dir=ds --set data.size=28 --out run";
@@ -207,7 +207,7 @@ fn small_images_are_listed_and_can_be_left_out_or_enlarged() {
     assert_eq!((&json["count"], &json["small"]), (&json!(4), &json!([{ "path": "000003.jpg", "size": [30, 20] }])));
     let text = place.good("data inspect mine");
     assert!(
-        text.text().contains("too small:  1 images") && text.text().contains("000003.jpg (30×20)"),
+        text.text().contains("too small:  1 image, about") && text.text().contains("000003.jpg (30×20)"),
         "{}",
         text.text()
     );

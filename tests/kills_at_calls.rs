@@ -13,7 +13,7 @@ const RUN: &str = "train curve2d --set train.threads=1 --set data.workers=0 --se
                    --set samples.rows=2 --set samples.columns=2 --set penalties=[{kind=\"r1\",weight=0.1,every=4}]";
 /// Rates that teach nothing, so that the run stalls at step 300 and its best state is that of the start.
 const LAZY: &str =
-    "--set optimizer.generator.rate=1e-9 --set optimizer.discriminator.rate=1e-9 --set alarms.collapse=off";
+    "--set optimizer.generator.rate=1e-30 --set optimizer.discriminator.rate=1e-30 --set alarms.collapse=off";
 
 /// The calls at which a process is killed.
 const CALLS: [&str; 3] = ["fsync,fdatasync", "rename,renameat,renameat2", "write"];

@@ -92,11 +92,11 @@ fn resuming_needs_a_run_and_its_settings() {
     refused(&place, &format!("{TRAIN} --resume --overwrite"), 2, &["--resume", "--overwrite"]);
     place.good(TRAIN);
     for (set, words) in [
-        ("train.batch=4", ["batch = 8", "batch = 4"]),
-        ("train.seed=9", ["seed = 1", "seed = 9"]),
-        ("generator.width=4", ["width = 8", "width = 4"]),
-        ("optimizer.generator.rate=1e-3", ["rate = 0.0002", "rate = 0.001"]),
-        ("data.replacement=true", ["replacement = false", "replacement = true"]),
+        ("train.batch=4", ["train.batch was 8", "is 4 now"]),
+        ("train.seed=9", ["train.seed was 1", "is 9 now"]),
+        ("generator.width=4", ["generator.width was 8", "is 4 now"]),
+        ("optimizer.generator.rate=1e-3", ["optimizer.generator.rate was 0.0002", "is 0.001 now"]),
+        ("data.replacement=true", ["data.replacement was false", "is true now"]),
     ] {
         refused(
             &place,
