@@ -1,4 +1,8 @@
-//! What a program that trains should do at the start of `main`, before it has other threads.
+//! What a program that trains should do at the start of `main`, before it has other threads, and allocators for binaries and tests.
+
+mod counting;
+
+pub use counting::Counting;
 
 /// `mi_option_purge_delay` in mimalloc's header: milliseconds until freed pages go back to the system; −1 is never.
 #[cfg(feature = "allocator")]
