@@ -1,22 +1,25 @@
 //! Inception-v3 as FID is defined with it (Heusel et al. 2017, arXiv:1706.08500): 2048 features after the last mean, 1008 logits.
 //!
 //! In reading order: this file (where the weights are, what goes in and comes out), `table` (the network as data), `stages` (the
-//! table made real), `pool`, `file` (weights from PyTorch or safetensors). On the CPU alone.
+//! table made real), `pool`, `file` (weights from PyTorch or safetensors), `zip` and `pickle` (PyTorch's files). On the CPU alone.
 
 use super::resize::{self, Filter};
 use super::{Embedder, Embedding, Sizes, images};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use file::Tensors;
 use gan_kernels::regular_file;
 use stages::Block;
 use std::path::{Path, PathBuf};
 use table::{FEATURES, LOGITS, SIDE};
 
 mod file;
+mod pickle;
 mod pool;
 mod stages;
 mod table;
+mod zip;
+
+pub use file::{Tensors, tensors as state_dict};
 
 /// Names a file with weights.
 pub const VARIABLE: &str = "GAN_INCEPTION";
