@@ -32,7 +32,8 @@ pub fn attributes(path: &Path) -> Result<List<Vec<bool>>, Error> {
     if columns.is_empty() {
         return wrong(line, names, "the attributes' names");
     }
-    let mut list = List { columns, lines: HashMap::with_capacity(count.min(1 << 20)) };
+    // A line has at least four bytes, whatever the count promises.
+    let mut list = List { columns, lines: HashMap::with_capacity(count.min(text.len() / 4)) };
     for (line, text) in lines {
         let mut words = text.split_whitespace();
         let name = words.next().unwrap_or_default();
