@@ -9,6 +9,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
+/// Bytes that a decoder may ask for each pixel of a picture, and beside them: more than any picture needs.
+const PIXEL_BYTES: u64 = 16;
+const SPARE_BYTES: u64 = 16 << 20;
+
 /// How much of a file is read at first: nearly every header ends before.
 const PREFIX: u64 = 16 << 10;
 
@@ -119,8 +123,8 @@ fn decoder<'a>(reader: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + '
     }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BYTES);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(words)?;
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder().map_err(words)?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
@@ -134,6 +138,9 @@ fn decoder<'a>(reader: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + '
         let most = MOST_BYTES >> 20;
         return Err(format!("its image of {height}×{width} needs more memory than the {most} MiB that are allowed"));
     }
+    // A frame of a GIF may claim to be much larger than the picture that it is a part of.
+    limits.max_alloc = Some(MOST_BYTES.min(pixels * PIXEL_BYTES + SPARE_BYTES));
+    decoder.set_limits(limits).map_err(words)?;
     Ok(decoder)
 }
 
