@@ -70,11 +70,11 @@ fn number_of_parts(file: &str) -> Option<usize> {
     (number < of && name(number, of) == file).then_some(of)
 }
 
-/// As [`write`](fn@write), into a folder of files with at most `most` images each, whose paths it gives, with what was left out. Parts
+/// As [`write`](fn@super::write), into a folder of files with at most `most` images each, whose paths it gives, with what was left out. Parts
 /// that are there already are written anew. A part of which no image can be read holds none.
 ///
 /// # Errors
-/// As [`write`](fn@write); [`Error::Setting`] where `most` is 0; [`Error::File`] where the folder holds other packs.
+/// As [`write`](fn@super::write); [`Error::Setting`] where `most` is 0; [`Error::File`] where the folder holds other packs.
 pub fn write_parts(
     folder: &Path,
     data: &Arc<dyn Dataset>,
