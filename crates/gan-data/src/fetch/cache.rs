@@ -1,8 +1,8 @@
 //! The cache of the Hub's tools: `datasets--OWNER--NAME/blobs/SHA256` holds the bytes, `snapshots/COMMIT/PATH` points to
 //! them, `refs/main` names the commit. Python's `huggingface_hub` finds there what was fetched here, and the other way.
 
+use super::answers::{Listing, RemoteFile};
 use super::hash;
-use super::hub::{Listing, RemoteFile};
 use crate::Error;
 use gan_kernels::regular_file;
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -1,8 +1,9 @@
 //! One file from the Hub into the cache: what is there stays, what broke off goes on, and the checksum decides.
 
 use super::Progress;
+use super::answers::{Listing, Refusal, RemoteFile};
 use super::cache::{Cache, Part};
-use super::hub::{Hub, Listing, Refusal, RemoteFile};
+use super::hub::Hub;
 use crate::Error;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;

@@ -1,5 +1,6 @@
 //! The Hub's three addresses: which commit a branch stands at, which files it has, and their bytes.
 
+use super::answers::{self, Listing, Refusal, RemoteFile};
 use super::environment::{Access, Environment};
 use super::source::Source;
 use crate::Error;
@@ -7,7 +8,6 @@ use reqwest::blocking::{Client, Response};
 use reqwest::header::{LINK, RANGE};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
-use serde::Deserialize;
 use std::error::Error as _;
 use std::io::Read;
 
@@ -16,9 +16,6 @@ const MOST_JSON: u64 = 16 << 20;
 
 /// The most pages of a list of files.
 const MOST_PAGES: usize = 100;
-
-/// The most bytes of one file; the Hub itself takes no larger ones.
-const MOST_FILE: u64 = 500_000_000_000;
 
 /// The most redirects of one request.
 const MOST_REDIRECTS: usize = 10;
@@ -29,55 +26,6 @@ pub struct Hub {
     environment: Environment,
     /// `environment.endpoint`, read.
     endpoint: Url,
-}
-
-/// What a data set consists of at one commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing {
-    /// The repository, `owner/name`.
-    pub repository: String,
-    /// The commit, so that files and list are of the same moment.
-    pub commit: String,
-    /// Its Parquet files, sorted by path.
-    pub files: Vec<RemoteFile>,
-}
-
-/// One file on the Hub.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteFile {
-    /// Its path in the repository.
-    pub path: String,
-    /// Its bytes.
-    pub size: u64,
-    /// Its SHA-256: 64 hexadecimal digits.
-    pub sha256: String,
-}
-
-/// Why a request did not work, and whether another try may.
-pub enum Refusal {
-    /// The connection or the server had a bad moment.
-    Passing(String),
-    /// The answer will stay as it is.
-    Final(String),
-}
-
-#[derive(Deserialize)]
-struct Revision {
-    sha: String,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    path: String,
-    /// Only files in Git LFS have it, and every large file is one.
-    lfs: Option<Lfs>,
-}
-
-#[derive(Deserialize)]
-struct Lfs {
-    /// The SHA-256 of the file's bytes.
-    oid: String,
-    size: u64,
 }
 
 impl Hub {
@@ -134,17 +82,14 @@ impl Hub {
 
     fn try_list(&self, repository: &str) -> Result<Listing, Refusal> {
         let base = format!("{}/api/datasets/{repository}", self.environment.endpoint);
-        let commit = json::<Revision>(self.get(&format!("{base}/revision/main"))?)?.sha;
-        if commit.is_empty() || !commit.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(Refusal::Final(format!("it names the commit \"{commit}\", which is none")));
-        }
+        let commit = answers::commit(&whole(self.get(&format!("{base}/revision/main"))?)?)?;
         let mut files = Vec::new();
         let mut next = Some(format!("{base}/tree/{commit}?recursive=true"));
         for _ in 0..MOST_PAGES {
             let Some(url) = next.take() else { break };
             let response = self.get(&url)?;
             next = self.following(&response)?;
-            files.extend(json::<Vec<Entry>>(response)?.into_iter().filter_map(remote));
+            files.extend(answers::files(&whole(response)?)?);
         }
         if next.is_some() {
             return Err(Refusal::Final(format!("its list has more than {MOST_PAGES} pages")));
@@ -169,10 +114,7 @@ impl Hub {
     /// The address of a list's next page, as its `Link` header gives it.
     fn following(&self, response: &Response) -> Result<Option<String>, Refusal> {
         let links = response.headers().get(LINK).and_then(|links| links.to_str().ok()).unwrap_or_default();
-        let next = links.split(',').find(|link| link.contains("rel=\"next\""));
-        let Some(next) = next.and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0)) else {
-            return Ok(None);
-        };
+        let Some(next) = answers::next_page(links) else { return Ok(None) };
         // It may be relative to the page.
         match response.url().join(next) {
             Ok(url) if url.origin() == self.endpoint.origin() => Ok(Some(url.into())),
@@ -213,14 +155,14 @@ impl Hub {
 }
 
 /// What the server answers, of at most [`MOST_JSON`] bytes.
-fn json<T: for<'de> Deserialize<'de>>(response: Response) -> Result<T, Refusal> {
+fn whole(response: Response) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
     let read = response.take(MOST_JSON + 1).read_to_end(&mut bytes);
     read.map_err(|error| Refusal::Passing(format!("its answer broke off ({error})")))?;
-    if bytes.len() as u64 > MOST_JSON {
-        return Err(Refusal::Final(format!("its answer is longer than {MOST_JSON} bytes")));
+    match bytes.len() as u64 > MOST_JSON {
+        true => Err(Refusal::Final(format!("its answer is longer than {MOST_JSON} bytes"))),
+        false => Ok(bytes),
     }
-    serde_json::from_slice(&bytes).map_err(|error| Refusal::Passing(format!("its answer is not as expected ({error})")))
 }
 
 /// Whether a request may go on from the addresses `previous` to `next`.
@@ -233,14 +175,6 @@ fn check_redirect(previous: &[Url], next: &Url) -> Result<(), String> {
         "http" if previous.iter().all(|url| url.scheme() == "http") => Ok(()),
         _ => Err(format!("it redirects from an encrypted connection to {next}")),
     }
-}
-
-fn remote(entry: Entry) -> Option<RemoteFile> {
-    let lfs = entry.lfs?;
-    let is_hash = lfs.oid.len() == 64 && lfs.oid.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let inside = entry.path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\\'));
-    let wanted = is_hash && inside && lfs.size <= MOST_FILE && entry.path.ends_with(".parquet");
-    wanted.then(|| RemoteFile { path: entry.path, size: lfs.size, sha256: lfs.oid.to_ascii_lowercase() })
 }
 
 fn answer(status: StatusCode) -> String {

@@ -1,9 +1,11 @@
 //! `gan data fetch`: data sets from the Hugging Face Hub into the folders that the readers read.
 //!
-//! Modules in reading order: `source` says what can be fetched; `environment` where from; `hub` asks the server; `cache`
-//! and `download` get files, go on where one broke off and check them; `rows` reads them; `layout` writes them down
-//! anew; `place` puts the folder in its place. All but the first are there with the feature `hub` alone.
+//! Modules in reading order: `source` says what can be fetched; `answers` reads what the server answers; `environment` says where
+//! to fetch from; `hub` asks the server; `cache` and `download` get files, go on where one broke off and check them; `rows` reads
+//! them; `layout` writes them down anew; `place` puts the folder in its place. All but the first two are there with the feature
+//! `hub` alone.
 
+pub mod answers;
 pub mod source;
 
 #[cfg(feature = "hub")]

@@ -1,9 +1,10 @@
 //! The whole of it: list, download, write down anew, put in place.
 
+use super::answers::{Listing, RemoteFile};
 use super::cache::Cache;
 use super::download;
 use super::environment::{Access, Environment};
-use super::hub::{Hub, Listing, RemoteFile};
+use super::hub::Hub;
 use super::layout::{Parts, write};
 use super::place::{Staging, is_there};
 use super::source::{Layout, Source};

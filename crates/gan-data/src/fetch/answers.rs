@@ -1,0 +1,123 @@
+//! What the Hub answers, read: which commit a branch stands at, which files it has, and where a list goes on. Nothing here is sent.
+
+use serde::Deserialize;
+
+/// The most bytes of one file; the Hub itself takes no larger ones.
+const MOST_FILE: u64 = 500_000_000_000;
+
+/// What a data set consists of at one commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The repository, `owner/name`.
+    pub repository: String,
+    /// The commit, so that files and list are of the same moment.
+    pub commit: String,
+    /// Its Parquet files, sorted by path.
+    pub files: Vec<RemoteFile>,
+}
+
+/// One file on the Hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteFile {
+    /// Its path in the repository.
+    pub path: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Its SHA-256: 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Why a request did not work, and whether another try may.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The connection or the server had a bad moment.
+    Passing(String),
+    /// The answer will stay as it is.
+    Final(String),
+}
+
+#[derive(Deserialize)]
+struct Revision {
+    sha: String,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    /// Only files in Git LFS have it, and every large file is one.
+    lfs: Option<Lfs>,
+}
+
+#[derive(Deserialize)]
+struct Lfs {
+    /// The SHA-256 of the file's bytes.
+    oid: String,
+    size: u64,
+}
+
+/// Returns the commit that an answer about a branch names.
+///
+/// # Errors
+/// [`Refusal`], if it names none.
+pub fn commit(answer: &[u8]) -> Result<String, Refusal> {
+    let commit = json::<Revision>(answer)?.sha;
+    if commit.is_empty() || !commit.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(Refusal::Final(format!("it names the commit \"{commit}\", which is none")));
+    }
+    Ok(commit)
+}
+
+/// Returns the Parquet files in a page of a list that have a SHA-256 and a path inside the repository.
+///
+/// # Errors
+/// [`Refusal`], if the page is no list of files.
+pub fn files(answer: &[u8]) -> Result<Vec<RemoteFile>, Refusal> {
+    Ok(json::<Vec<Entry>>(answer)?.into_iter().filter_map(remote).collect())
+}
+
+/// Returns the address of a list's next page in the value of a `Link` header, relative or not.
+pub fn next_page(links: &str) -> Option<&str> {
+    let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
+    Some(next.split_once('<')?.1.split_once('>')?.0)
+}
+
+fn json<T: for<'de> Deserialize<'de>>(answer: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(answer).map_err(|error| Refusal::Passing(format!("its answer is not as expected ({error})")))
+}
+
+fn remote(entry: Entry) -> Option<RemoteFile> {
+    let lfs = entry.lfs?;
+    let is_hash = lfs.oid.len() == 64 && lfs.oid.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let inside = entry.path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\\'));
+    let wanted = is_hash && inside && lfs.size <= MOST_FILE && entry.path.ends_with(".parquet");
+    wanted.then(|| RemoteFile { path: entry.path, size: lfs.size, sha256: lfs.oid.to_ascii_lowercase() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_parquet_files_inside_the_repository_are_listed() {
+        let page = |path: &str, oid: &str, size: u64| {
+            format!(r#"[{{"path":"{path}","lfs":{{"oid":"{oid}","size":{size}}}}},{{"path":"README.md"}}]"#)
+        };
+        let sum = "AB".repeat(32);
+        let found = |path: &str, oid: &str, size: u64| files(page(path, oid, size).as_bytes()).unwrap();
+        let file = RemoteFile { path: "a/b.parquet".into(), size: 3, sha256: "ab".repeat(32) };
+        assert_eq!(found("a/b.parquet", &sum, 3), [file]);
+        for path in ["../b.parquet", "/b.parquet", "a//b.parquet", "a\\\\b.parquet", "b.zip"] {
+            assert_eq!(found(path, &sum, 3), [], "{path}");
+        }
+        assert_eq!((found("b.parquet", "ab", 3), found("b.parquet", &sum, u64::MAX)), (vec![], vec![]));
+        assert!(files(b"{}").is_err());
+    }
+
+    #[test]
+    fn commits_are_hexadecimal_and_links_have_their_brackets() {
+        assert_eq!(commit(br#"{"sha":"0aF"}"#), Ok("0aF".into()));
+        assert!(commit(br#"{"sha":"../x"}"#).is_err() && commit(br#"{"sha":""}"#).is_err());
+        assert_eq!(next_page("<a>; rel=\"last\", <b>; rel=\"next\""), Some("b"));
+        assert_eq!(next_page("> rel=\"next\" <"), None);
+    }
+}
