@@ -9,8 +9,10 @@ pub use toml::Table;
 use toml::Value;
 
 mod file;
+pub(crate) mod nesting;
 
-use file::{DEEPEST, TOO_DEEP, bytes, nests_deeper_than, parse, text};
+use file::{bytes, parse, text};
+use nesting::{Problem, TOO_DEEP};
 
 /// Reads the TOML file at `path`; where its `preset` names one of ours, it lies over that preset.
 ///
@@ -69,10 +71,11 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
         return wrong("the path before '=' has too many parts; expected e.g. train.batch=64");
     }
     let plain = || Value::String(value.into());
-    let read = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
-    if read.as_ref().is_some_and(|value| nests_deeper_than(value, DEEPEST)) {
-        return wrong(TOO_DEEP);
-    }
+    let read = match nesting::read(&format!("v = {value}")) {
+        Ok(mut table) => table.remove("v"),
+        Err(Problem::TooDeep) => return wrong(TOO_DEEP),
+        Err(Problem::Syntax(_)) => None,
+    };
     let value = match read {
         Some(text @ Value::String(_)) => text,
         Some(other) if !takes_text(path) => other,

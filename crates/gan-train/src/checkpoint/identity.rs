@@ -1,13 +1,13 @@
 //! What a run must find again when it goes on: settings that decide what a step does, and the data.
 
 use crate::error::Result;
-use crate::layering;
+use crate::layering::{self, nesting};
 use crate::trainer::Trainer;
 use gan_core::wording::counted;
 use gan_data::Dataset;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use toml::{Table, Value};
+use toml::Value;
 
 /// Samples that go into the checksum of a set that has no cheaper one, at most.
 const CHECKED: usize = 64;
@@ -30,7 +30,7 @@ pub(crate) fn settings(trainer: &Trainer) -> String {
 /// A text of [`settings`] that an older version wrote, as this one writes it: keys may have other names now. What this version cannot
 /// read comes back as it is.
 pub(crate) fn renewed(text: &str) -> String {
-    let config = text.parse::<Table>().ok().and_then(|table| layering::read(table).ok());
+    let config = nesting::read(text).ok().and_then(|table| layering::read(table).ok());
     config.and_then(|config| toml::to_string(&config).ok()).unwrap_or_else(|| text.into())
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Difference {
 pub(crate) fn difference(before: &str, after: &str) -> Option<Difference> {
     let flat = |text: &str| {
         let mut found = Vec::new();
-        flatten("", &Value::Table(text.parse::<Table>().unwrap_or_default()), &mut found);
+        flatten("", &Value::Table(nesting::read(text).unwrap_or_default()), &mut found);
         found
     };
     let (before, after) = (flat(before), flat(after));

@@ -1,9 +1,10 @@
-//! A settings file's bytes as a table: what is read at all, in which encodings, and how deep it may be.
+//! A settings file's bytes as a table: what is read at all, and in which encodings.
 
+use super::nesting::{self, Problem, TOO_DEEP};
 use gan_kernels::regular_file;
 use std::io::Read;
 use std::path::Path;
-use toml::{Table, Value};
+use toml::Table;
 
 /// The most bytes of a settings file.
 const MOST_BYTES: u64 = 16 << 20;
@@ -32,25 +33,12 @@ pub(super) fn text(bytes: Vec<u8>) -> Option<String> {
     }
 }
 
-/// Tables and lists in each other beyond this are taken for a mistake. Whatever walks over them is recursive; networks of the
-/// deepest residual blocks that there may be stay below it.
-pub(super) const DEEPEST: usize = 64;
-
-pub(super) const TOO_DEEP: &str = "has tables and lists nested more than 64 deep: no setting is";
-
-/// Whether more than `limit` tables and lists stand in each other. Looks no deeper than that.
-pub(super) fn nests_deeper_than(value: &Value, limit: usize) -> bool {
-    let inside: Box<dyn Iterator<Item = &Value>> = match value {
-        Value::Table(table) => Box::new(table.values()),
-        Value::Array(list) => Box::new(list.iter()),
-        _ => return false,
-    };
-    let mut inside = inside;
-    limit.checked_sub(1).is_none_or(|limit| inside.any(|value| nests_deeper_than(value, limit)))
-}
-
 pub(super) fn parse(text: &str) -> std::result::Result<Table, String> {
-    let table = text.parse::<Table>().map_err(|e| {
+    nesting::read(text).map_err(|problem| {
+        let e = match problem {
+            Problem::TooDeep => return TOO_DEEP.into(),
+            Problem::Syntax(e) => e,
+        };
         let said = e.to_string();
         let line = e.span().and_then(|span| text.get(..span.start)).map_or(0, |before| before.matches('\n').count());
         let line = text.lines().nth(line).unwrap_or_default();
@@ -60,11 +48,7 @@ pub(super) fn parse(text: &str) -> std::result::Result<Table, String> {
             ""
         };
         format!("is not TOML: {}{path}", said.trim_end().trim_start_matches("TOML parse error "))
-    })?;
-    if table.values().any(|value| nests_deeper_than(value, DEEPEST)) {
-        return Err(TOO_DEEP.into());
-    }
-    Ok(table)
+    })
 }
 
 #[cfg(test)]
