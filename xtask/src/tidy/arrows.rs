@@ -3,7 +3,7 @@
 use super::{Problem, Tree};
 
 /// A crate and the crates of ours that it may use.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("gan-kernels", &[]),
     ("gan-comm", &["gan-kernels"]),
     ("gan-core", &["gan-kernels"]),
@@ -12,6 +12,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("gan-report", &[]),
     ("gan-train", &["gan-kernels", "gan-comm", "gan-core", "gan-data", "gan-metrics", "gan-report"]),
     ("gan-cli", &["gan-kernels", "gan-comm", "gan-core", "gan-data", "gan-metrics", "gan-report", "gan-train"]),
+    ("gan-fuzz", &["gan-kernels", "gan-core", "gan-data", "gan-metrics", "gan-report", "gan-train"]),
 ];
 
 const HERE: &str = "xtask/src/tidy/arrows.rs";

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The folders that hold files of ours; beside them, files at the root itself.
-const FOLDERS: [&str; 8] = ["benches", "crates", "data", "docs", "examples", "presets", "tests", "xtask"];
+const FOLDERS: [&str; 9] = ["benches", "crates", "data", "docs", "examples", "fuzz", "presets", "tests", "xtask"];
 
 const EXTENSIONS: [&str; 3] = [".rs", ".toml", ".md"];
 

@@ -1,0 +1,104 @@
+//! Files for code that reads files: a folder in memory where the system has one.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+static ROOT: OnceLock<PathBuf> = OnceLock::new();
+
+fn root() -> &'static Path {
+    ROOT.get_or_init(|| {
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
+        base.join(format!("gan-fuzz-{}", std::process::id()))
+    })
+}
+
+/// Returns this process's folder called `name`, which exists and keeps its files from one execution to the next.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn folder(name: &str) -> io::Result<PathBuf> {
+    let folder = root().join(name);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Writes `bytes` to the file `name` in `folder` and returns its path.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn file(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+    let path = folder.join(name);
+    fs::write(&path, bytes)?;
+    Ok(path)
+}
+
+/// Removes everything that this process wrote.
+pub fn clear() {
+    fs::remove_dir_all(root()).ok();
+}
+
+/// Between the parts of an input that stands for several files.
+pub const SEPARATOR: &[u8] = b"\n=====\n";
+
+/// Splits an input into `N` parts at [`SEPARATOR`]; parts that are not there are `None`.
+pub fn parts<const N: usize>(input: &[u8]) -> [Option<&[u8]>; N] {
+    let mut parts = [None; N];
+    let mut rest = Some(input);
+    for (at, part) in parts.iter_mut().enumerate() {
+        let Some(all) = rest else { break };
+        let end = if at + 1 == N { None } else { all.windows(SEPARATOR.len()).position(|found| found == SEPARATOR) };
+        *part = Some(&all[..end.unwrap_or(all.len())]);
+        rest = end.map(|end| &all[end + SEPARATOR.len()..]);
+    }
+    parts
+}
+
+/// Joins `parts` into one input.
+pub fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.join(SEPARATOR)
+}
+
+/// Returns a safetensors file: `input` as it is, unless it begins like a header's JSON. Then the length of the header is put before
+/// it, and what follows after a separator are the tensors' bytes.
+pub fn safetensors(input: &[u8]) -> Cow<'_, [u8]> {
+    if !input.starts_with(b"{") {
+        return Cow::Borrowed(input);
+    }
+    let [header, data] = parts(input);
+    let header = header.unwrap_or_default();
+    let length = (header.len() as u64).to_le_bytes();
+    Cow::Owned([&length, header, data.unwrap_or_default()].concat())
+}
+
+/// Takes a safetensors file apart, so that [`safetensors`] puts it together.
+pub fn safetensors_parts(file: &[u8]) -> Vec<u8> {
+    let (length, rest) = file.split_first_chunk().expect("a file with a length");
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    joined(&[header, data])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_what_was_joined() {
+        let all = joined(&[b"a", b"", b"c\n"]);
+        assert_eq!(parts::<3>(&all), [Some(&b"a"[..]), Some(b""), Some(b"c\n")]);
+        assert_eq!(parts::<4>(&all)[3], None);
+        assert_eq!(parts::<1>(&all), [Some(&all[..])]);
+        assert_eq!(parts::<2>(b""), [Some(&b""[..]), None]);
+    }
+
+    #[test]
+    fn a_safetensors_file_is_the_same_from_its_parts() {
+        let file = [&5u64.to_le_bytes()[..], b"{\"a\"}", b"data"].concat();
+        assert_eq!(safetensors_parts(&file), b"{\"a\"}\n=====\ndata");
+        assert_eq!(*safetensors(&safetensors_parts(&file)), file);
+        assert_eq!(*safetensors(&file), file);
+    }
+}

@@ -1,0 +1,79 @@
+//! Remembered embeddings, as a file of the cache holds them.
+
+use crate::place;
+use crate::target::{Memory, Outcome, Seed, Target};
+use candle_core::{DType, Device, Tensor};
+use gan_metrics::embed::{Embedding, Remembered};
+use gan_metrics::{Embedder, Result};
+use std::fs;
+use std::sync::Arc;
+
+/// Puts the input in the place of remembered embeddings, and asks for them. What cannot be used is made anew.
+pub const TARGET: Target = Target {
+    name: "embeddings",
+    body,
+    seeds,
+    tokens: &[
+        "\"features\":",
+        "\"logits\":",
+        "\"F32\"",
+        "\"F64\"",
+        "\"U8\"",
+        "\"shape\":[2,4]",
+        "\"data_offsets\":[",
+        "0",
+    ],
+    memory: Memory { mebibytes: 4, per_byte: 64 },
+};
+
+/// Features are the pixels.
+struct PixelFeatures;
+
+impl Embedder for PixelFeatures {
+    fn name(&self) -> &str {
+        "pixels"
+    }
+    fn hash(&self) -> &str {
+        "00"
+    }
+    fn resizing(&self) -> Option<&str> {
+        None
+    }
+    fn dim(&self) -> usize {
+        4
+    }
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+    fn embed(&self, images: &Tensor) -> Result<Embedding> {
+        Ok(Embedding { features: images.flatten_from(1)?, logits: None })
+    }
+}
+
+fn images() -> candle_core::Result<Tensor> {
+    Tensor::arange(0f32, 8.0, &Device::Cpu)?.reshape((2, 1, 2, 2))
+}
+
+/// What the cache writes for the images.
+fn written() -> std::result::Result<(std::path::PathBuf, Vec<u8>), Box<dyn std::error::Error>> {
+    let folder = place::folder("embeddings")?;
+    fs::remove_dir_all(&folder)?;
+    Remembered::new(Arc::new(PixelFeatures), folder.clone()).embed(&images()?)?;
+    let entry = fs::read_dir(&folder)?.next().ok_or("the cache is empty")??;
+    Ok((entry.path(), fs::read(entry.path())?))
+}
+
+fn body(input: &[u8]) -> Outcome {
+    let (path, _) = written()?;
+    fs::write(&path, place::safetensors(input))?;
+    let folder = place::folder("embeddings")?;
+    let embedding = Remembered::new(Arc::new(PixelFeatures), folder).embed(&images()?)?;
+    assert_eq!((embedding.features.dims(), embedding.features.dtype()), (&[2, 4][..], DType::F32));
+    embedding.features.to_vec2::<f32>()?;
+    Ok(())
+}
+
+fn seeds() -> Vec<Seed> {
+    let bytes = written().expect("a cache").1;
+    vec![("parts", place::safetensors_parts(&bytes)), ("two", bytes)]
+}
