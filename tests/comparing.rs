@@ -16,7 +16,7 @@ fn checkerboards(place: &Place, folder: &str, count: u32, side: u32, amplitude: 
     for n in 0..count {
         let colour = [n * 37 % 90, n * 53 % 90, n * 71 % 90].map(|part| part as i32 + 80);
         let pixel = |x: u32, y: u32| {
-            let sign = if (x + y) % 2 == 0 { 1 } else { -1 };
+            let sign = if (x + y).is_multiple_of(2) { 1 } else { -1 };
             Rgb(colour.map(|part| (part + sign * amplitude) as u8))
         };
         RgbImage::from_fn(side, side, pixel).save(place.path(folder).join(format!("{n:03}.png"))).expect("a PNG");
