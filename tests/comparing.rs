@@ -139,7 +139,13 @@ fn a_reference_is_used_whole_and_is_nobodys_training_data() {
     let figures = all["figures"].as_array().expect("figures");
     assert!(figures.iter().all(|figure| figure.get("floor").is_none()), "{all}");
     let text = place.good("evaluate these --data same");
-    assert!(text.text().contains("33 of same (all)") && !text.text().contains("training data ("), "{}", text.text());
+    assert!(
+        text.text().contains("33 of /")
+            && text.text().contains("/same (all)")
+            && !text.text().contains("training data ("),
+        "{}",
+        text.text()
+    );
     assert!(text.text().contains("not measured: memorisation, near_copies"), "{}", text.text());
     // The floor comes from halves, and takes nothing away from the comparison.
     let floor = card(&place, "evaluate these --data same --floor");

@@ -44,12 +44,14 @@ fn a_run_without_its_checkpoints_is_not_begun_again() {
     fs::create_dir(place.path("b/checkpoints")).unwrap();
     fs::copy(place.path("judged/generator.safetensors"), place.path("judged/generator-best.safetensors")).unwrap();
     without("judged", "c", &["checkpoints", "generator.safetensors"]);
-    without("judged", "d", &["checkpoints", "generator.safetensors", "generator-best.safetensors"]);
+    without("judged", "d", &["checkpoints", "generator.safetensors", "generator-best.safetensors", "samples"]);
+    without("judged", "f", &["checkpoints", "generator.safetensors", "generator-best.safetensors", "metrics.jsonl"]);
     for (run, holds, steps) in [
         ("a", "a generator of step 50", 10),
         ("b", "a generator of step 50", 60),
         ("c", "a best generator of step 40", 80),
         ("d", "the metrics of 40 steps", 80),
+        ("f", "samples, the last is step-0000040.png", 80),
     ] {
         let before = files(&place.path(run));
         let ran = place.gan(&format!("train {run} --resume --steps {steps}"));
@@ -104,12 +106,20 @@ fn a_run_goes_on_with_its_own_data_alone() {
     pictures(&place, "renamed", &names.map(|name| name.replace("cats", "zebras")).each_ref().map(String::as_str));
     pictures(&place, "others", &["cats/1.png", "cats/2.png", "cats/9.png", "dogs/1.png", "dogs/2.png", "dogs/3.png"]);
     pictures(&place, "grown", &[&names[..], &["dogs/4.png"]].concat());
+    // Bitmaps of one size have files of one size.
+    pictures(&place, "changed", &names);
+    let first = place.path("changed/cats/1.png");
+    let mut bytes = fs::read(&first).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&first, bytes).unwrap();
     train(&place, "--set data.dir=a --steps 2 --out run").expect(0, &[]);
     let before = files(&place.path("run"));
     for (dir, words) in [
         ("renamed", "its classes were: cats, dogs; now they are: dogs, zebras"),
         ("others", "as many samples as before, but other ones"),
         ("grown", "it had 6 samples, now it has 7"),
+        ("changed", "as many samples as before, but other ones"),
     ] {
         let ran = place.gan(&format!("train run --resume --steps 4 --set data.dir={dir}"));
         ran.expect(2, &["was made with other data", words, dir, "data.dir"]);

@@ -4,6 +4,7 @@ use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
 use crate::layering;
+use crate::pictures::file_name;
 use crate::plan::Length;
 use crate::trainer::Trainer;
 use gan_core::weights;
@@ -74,6 +75,11 @@ fn result(folder: &RunFolder) -> Option<String> {
     let step = if best.is_file() { made(&best) } else { 0 };
     if step > 0 {
         return Some(of("a best generator", step));
+    }
+    let drawn = std::fs::read_dir(folder.samples()).into_iter().flatten().flatten();
+    let drawn = drawn.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    if let Some(sample) = drawn.filter(|name| name.starts_with("step-") && *name > file_name(0)).max() {
+        return Some(format!("samples, the last is {sample}"));
     }
     let last = crate::log::lines(&folder.metrics()).iter().filter_map(|line| line["step"].as_u64()).max();
     last.filter(|step| *step > 0).map(|step| format!("the metrics of {}", counted(step, "step")))
