@@ -155,11 +155,11 @@ fn the_file_that_keeps_a_folder_from_having_classes_is_named() {
     faces(&place, "ds/a", 2);
     faces(&place, "ds/b", 2);
     fs::rename(place.path("ds/b/000002.jpg"), place.path("ds/cover.jpg")).unwrap();
-    let why = format!("cover.jpg lies in {} itself, not in a class's folder", place.path("ds").display());
+    let why = "cover.jpg lies in ds itself, not in a class's folder";
     assert_eq!(inspected(&place, "ds").0["no_classes"], why);
     assert!(place.good("data inspect ds").text().contains(&format!("classes:    0 ({why})")));
     let line = "train cgan-mnist --steps 1 --set train.batch=2 --set data.name=folder --set data.dir=ds --set data.size=28 --out run";
-    place.gan(line).expect(2, &[&format!("has no classes ({why})")]);
+    place.gan(line).expect(2, &["has no classes (cover.jpg lies in ", "ds itself, not in a class's folder)"]);
 }
 
 #[test]

@@ -99,6 +99,11 @@ fn images(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<Given>> {
         };
         return (0..count).map(image).collect();
     }
+    if !path.exists() {
+        anyhow::bail!(
+            "{shown}: cannot be read (there is no such file); expected an image (PNG, JPEG, WebP, GIF, BMP) or a .npy"
+        );
+    }
     let fitting = Fitting { background: [0; 3], ..Fitting::to([h, w]) };
     let pixels = open(path, c, &fitting).map_err(|problem| {
         anyhow::anyhow!("{shown}: {problem}; expected an image (PNG, JPEG, WebP, GIF, BMP) or a .npy")

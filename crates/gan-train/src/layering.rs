@@ -161,7 +161,7 @@ pub fn read_data(table: Table) -> Result<DataConfig> {
         data: DataConfig,
     }
     let Alone { mut data } = read_as(table)?;
-    data.locate();
+    data.expand_home();
     Ok(data)
 }
 

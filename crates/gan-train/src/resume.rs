@@ -22,7 +22,8 @@ use gan_core::wording::{counted, is_or_are};
 pub fn resume(trainer: &mut Trainer, folder: &RunFolder) -> Result<u64> {
     let before = length(folder).map(|length| trainer.steps_in(length));
     let step = checkpoint::restore_of(trainer, &folder.checkpoints(), before)?.unwrap_or(0);
-    if step == 0 {
+    // An alarm may have taken the run back to its start.
+    if step == 0 && trainer.rollbacks() == 0 {
         nothing_is_lost(folder)?;
     }
     let total = trainer.total_steps();

@@ -82,13 +82,16 @@ pub struct DataConfig {
 }
 
 impl DataConfig {
-    /// Makes the folder an absolute path, so that a run finds its data from any folder later. A leading `~` is the home folder: shells
-    /// do not replace it behind an `=`.
-    pub(crate) fn locate(&mut self) {
-        let Some(dir) = &self.dir else { return };
+    /// Puts the home folder in place of a leading `~`: shells do not do that behind an `=`.
+    pub(crate) fn expand_home(&mut self) {
         let home = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE")).map(PathBuf::from);
-        let dir = located(dir, home.as_deref());
-        self.dir = Some(std::path::absolute(&dir).unwrap_or(dir));
+        self.dir = self.dir.take().map(|dir| located(&dir, home.as_deref()));
+    }
+
+    /// Makes the folder an absolute path, so that a run finds its data from any folder later.
+    pub(crate) fn locate(&mut self) {
+        self.expand_home();
+        self.dir = self.dir.take().map(|dir| std::path::absolute(&dir).unwrap_or(dir));
     }
 }
 
