@@ -108,7 +108,7 @@ fn ranks_that_differ_are_refused_before_anything_is_written() {
         (
             SMALL.to_string(),
             SMALL.replace("width=8", "width=4"),
-            "rank 1 would train something else: it has `generator.width = 4`, rank 0 has `generator.width = 8`",
+            "rank 1 would train something else: it has `discriminator.width = 4`, rank 0 has `discriminator.width = 8`",
         ),
         (SMALL.to_string(), format!("{SMALL} --set data.limit=500"), "rank 1 would train something else"),
         (SMALL.to_string(), format!("{SMALL} --set data.dir=nowhere"), "rank 1 cannot start: nowhere"),

@@ -53,7 +53,8 @@ fn differs(rank: usize, mine: &[u8], theirs: &[u8]) -> Option<String> {
 fn passport(trainer: &Trainer) -> Result<String> {
     let data = trainer.data_identity()?.to_string();
     let version = env!("CARGO_PKG_VERSION");
-    Ok(format!("gan = \"{version}\"\nsamples = \"{data}\"\n{}", identity::settings(trainer)))
+    // No settings have these keys.
+    Ok(format!("version = \"{version}\"\ndata_set = \"{data}\"\n{}", identity::settings(trainer)))
 }
 
 /// The first thing that differs between two passports, as each has it.

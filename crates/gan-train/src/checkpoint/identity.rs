@@ -48,7 +48,11 @@ pub(crate) struct Difference {
 pub(crate) fn difference(before: &str, after: &str) -> Option<Difference> {
     let flat = |text: &str| {
         let mut found = Vec::new();
-        flatten("", &Value::Table(nesting::read(text).unwrap_or_default()), &mut found);
+        match nesting::read(text) {
+            Ok(table) => flatten("", &Value::Table(table), &mut found),
+            // Not to be told apart by keys, but different all the same.
+            Err(_) => found.push(("the text of the settings".into(), format!("{text:?}"))),
+        }
         found
     };
     let (before, after) = (flat(before), flat(after));
@@ -175,6 +179,8 @@ mod tests {
         let heavier = before.replace("weight = 1.0", "weight = 2.0");
         assert_eq!(said(before, &heavier), "penalties[0].weight was 1.0 and is 2.0 now");
         assert_eq!(said("a = [1, 2]", "a = [1, 3]"), "a was [1, 2] and is [1, 3] now");
+        // What is no TOML is compared too.
+        assert!(said("a = 1\na = 2", "a = 1\na = 3").starts_with("the text of the settings was"));
     }
 
     #[test]
