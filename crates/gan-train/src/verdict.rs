@@ -6,6 +6,7 @@ use crate::evaluate::{self, Evaluated, best_of};
 use crate::folder::{EVALUATIONS, METRICS, MOST_LINES};
 use crate::layering;
 use gan_core::summary::grouped;
+use gan_core::wording::counted;
 use gan_kernels::regular_file;
 use gan_metrics::card::digits;
 use gan_metrics::{Card, Metric};
@@ -15,6 +16,9 @@ use std::path::Path;
 
 /// From this part of the run on, the best value counts as one at the end.
 const AT_THE_END: f64 = 0.9;
+
+/// Fewer steps than this tell nothing about a run.
+const FEW: u64 = 300;
 
 /// An alarm as metrics.jsonl holds it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -88,6 +92,10 @@ impl Verdict {
             }
             return "measure while training, and keep the best generator: --set evaluate.every=200".into();
         };
+        if self.steps < FEW {
+            let (steps, longer) = (counted(self.steps, "step"), FEW.max(10 * self.steps));
+            return format!("{steps} cannot show how good it gets: train longer, e.g. --resume --steps {longer}");
+        }
         let part = best.step as f64 / self.steps.max(1) as f64;
         match (part >= AT_THE_END, &best.card.figure(best.metric).and_then(|figure| figure.floor)) {
             (true, Some(floor)) if *floor > 0.0 && best.value < 2.0 * floor => {
@@ -173,6 +181,8 @@ mod tests {
         assert!(verdict(Some((500, 5.0)), vec![]).next().contains("best at 50 %"));
         assert!(verdict(Some((1000, 5.0)), vec![]).next().contains("--steps 2000"));
         assert!(verdict(Some((1000, 0.8)), vec![]).next().contains("nearly as good"));
+        let short = Verdict { steps: 4, ..verdict(Some((2, 5.0)), vec![]) };
+        assert_eq!(short.next(), "4 steps cannot show how good it gets: train longer, e.g. --resume --steps 300");
         assert!(verdict(None, vec![]).next().contains("evaluate.every"));
         let tried = Verdict { evaluates: true, ..verdict(None, vec![]) };
         assert!(tried.next().contains("too few images") && !tried.next().contains("evaluate.every"));
