@@ -111,7 +111,7 @@ fn ranks_that_differ_are_refused_before_anything_is_written() {
             "rank 1 would train something else: it has `discriminator.width = 4`, rank 0 has `discriminator.width = 8`",
         ),
         (SMALL.to_string(), format!("{SMALL} --set data.limit=500"), "rank 1 would train something else"),
-        (SMALL.to_string(), format!("{SMALL} --set data.dir=nowhere"), "rank 1 cannot start: nowhere"),
+        (SMALL.to_string(), format!("{SMALL} --set data.dir=nowhere"), "nowhere: found no such folder"),
     ];
     for (first, second, words) in cases {
         let ran = mixed(&first, &second);
