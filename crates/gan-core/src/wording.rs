@@ -44,7 +44,7 @@ const ALIKE: f64 = 0.75;
 ///
 /// ```
 /// # use gan_core::wording::choose;
-/// assert_eq!(choose("FDI", &["fid", "kid"]), ": did you mean \"fid\"? Known: fid, kid");
+/// assert_eq!(choose("FIDS", &["fid", "kid"]), ": did you mean \"fid\"? Known: fid, kid");
 /// assert_eq!(choose("bce", &["hinge", "wasserstein"]), ": expected one of hinge, wasserstein");
 /// ```
 pub fn choose(found: &str, known: &[&str]) -> String {
