@@ -75,7 +75,7 @@ fn judge(source: &str, args: &EvaluateArgs, metrics: &[Metric], quiet: bool) -> 
 struct RealData {
     data: DataConfig,
     role: Role,
-    /// The size in so many words that all images are brought to.
+    /// The size that `--set data.size` names; all images are resized to it.
     size: Option<[usize; 2]>,
 }
 

@@ -176,7 +176,7 @@ impl Output {
         self.form
     }
 
-    /// Checks that the output is none of `inputs` and does not lie in a folder of theirs, where it would be taken for one of them the
+    /// Checks that the output is not one of `inputs` and does not lie in a folder of theirs, where it would be taken for one of them the
     /// next time.
     pub fn keep_apart_from<'a>(&self, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
         if self.form == Form::Stdout {
@@ -279,7 +279,7 @@ pub fn check_folder_name(option: &'static str, path: &Path) -> Result<()> {
     form_of(option, path, &[Form::Folder]).map(|_| ())
 }
 
-/// Checks that `path` is none of `inputs` and does not lie in one of them that is a folder.
+/// Checks that `path` is not one of `inputs` and does not lie in one of them that is a folder.
 pub fn check_apart<'a>(option: &'static str, path: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
     for input in inputs {
         let shown = input.display();

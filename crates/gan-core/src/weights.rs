@@ -125,7 +125,7 @@ fn check_finite(tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails where a description is none of a generator whose layers fit its latent space and data.
+/// Fails if the description does not belong to a generator whose layers fit its latent space and data.
 fn check_generator(description: &Description, path: &Path) -> Result<()> {
     let Description { network, input, layers, latent, data, .. } = description;
     if network != "generator" {

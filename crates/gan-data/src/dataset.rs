@@ -77,7 +77,7 @@ pub trait Dataset: Send + Sync {
         None
     }
 
-    /// Image `index` in its [`stored_size`](Dataset::stored_size). `None` where there is none, or where the file turns out to be
+    /// Image `index` in its [`stored_size`](Dataset::stored_size). `None` if there is no such image, or if the file turns out to be
     /// damaged and such files are left out.
     ///
     /// # Errors

@@ -60,8 +60,7 @@ pub fn from_bytes<D: Describe>(bytes: &[u8], path: &Path) -> Result<(D, BTreeMap
     Ok((header.description, tensors))
 }
 
-/// The same of the file at `path`, of which nothing but the header is read until that fits and `check` has nothing against the
-/// description.
+/// The same for the file at `path`. Nothing but the header is read until the header fits and `check` accepts the description.
 ///
 /// # Errors
 /// As [`from_bytes`], what `check` returns, and if the file cannot be read or its numbers do not fit into memory.
