@@ -26,6 +26,7 @@ mod overwrite;
 mod packs;
 mod points;
 mod presets;
+mod progress;
 #[cfg(feature = "mpi")]
 mod ranks;
 mod repeat;

@@ -25,7 +25,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The bytes of the file at `path`, of which there may be at most `most`.
+/// Returns the bytes of the file at `path`, at most `most` of them.
 ///
 /// # Errors
 /// Those of [`open`] and of reading; [`ErrorKind::FileTooLarge`] where the file is longer, before or while it is read.

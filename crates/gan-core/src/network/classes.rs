@@ -97,7 +97,7 @@ fn classes_of(x: &Dual, known: usize, pass: &Pass) -> Result<Tensor> {
         let largest = classes.max(0)?.to_scalar::<u32>()?;
         if largest as usize >= known {
             candle_core::bail!(
-                "class {largest} of a sample is none of the {known} that this network knows, counted from 0"
+                "class {largest} of a sample is not among the {known} classes of this network, which are counted from 0"
             )
         }
     }

@@ -62,7 +62,7 @@ struct Lfs {
 pub fn commit(answer: &[u8]) -> Result<String, Refusal> {
     let commit = json::<Revision>(answer)?.sha;
     if commit.is_empty() || !commit.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(Refusal::Final(format!("it names the commit \"{commit}\", which is none")));
+        return Err(Refusal::Final(format!("it names \"{commit}\" as the commit, which is not the hash of a commit")));
     }
     Ok(commit)
 }

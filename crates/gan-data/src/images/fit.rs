@@ -81,7 +81,7 @@ pub fn fit(image: &Pixels, fitting: &Fitting) -> Pixels {
     to_size(image, fitting)
 }
 
-/// The box around the centre of `image` that is cut out before everything else; all of it where there is none.
+/// The box around the centre of `image` that is cut out before everything else; the whole image if no box is set.
 pub(crate) fn cut_out(image: Pixels, fitting: &Fitting) -> Pixels {
     let cut = fitting.cut(image.size);
     if cut == image.size { image } else { image.window(centre(image.size, cut), cut) }

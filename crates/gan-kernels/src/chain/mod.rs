@@ -168,7 +168,7 @@ impl Chain {
     }
 }
 
-/// Numbers of one sample, of which there must be some, and not more than any memory holds.
+/// The count of numbers in one sample; an error if it is zero or exceeds any memory.
 fn check_size(sides: Sides) -> candle_core::Result<usize> {
     match product(&sides) {
         0 => candle_core::bail!(

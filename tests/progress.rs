@@ -1,0 +1,27 @@
+//! What a run shows on a terminal that cannot move its cursor: plain lines in place of a bar.
+
+use crate::common::{Place, Ran};
+
+#[test]
+fn a_terminal_without_a_cursor_gets_lines() {
+    let place = Place::new();
+    let line =
+        format!("{} train curve2d --steps 20 --set train.threads=1 --set evaluate.every=0", env!("CARGO_BIN_EXE_gan"));
+    for term in [Some("dumb"), None] {
+        let out = format!("{line} --out {}", term.unwrap_or("unset"));
+        // `script` runs the command on a terminal of its own.
+        let mut command = place.program("script", ["-qec", &out, "/dev/null"]);
+        match term {
+            Some(term) => command.env("TERM", term),
+            None => command.env_remove("TERM"),
+        };
+        let Some(ran) = Ran::try_of(&mut command) else {
+            eprintln!("no script: progress on a terminal is not tested");
+            return;
+        };
+        assert_eq!(ran.code, Some(0), "{}", ran.text());
+        for words in ["curve2d into", "step 1/20", "step 20/20"] {
+            assert!(ran.text().contains(words), "TERM={term:?}: no \"{words}\" in {}", ran.text());
+        }
+    }
+}
