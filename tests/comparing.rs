@@ -2,8 +2,9 @@
 
 use crate::common::{Place, Ran};
 use candle_core::Device;
+use gan_base::Rng;
 use gan_core::weights::classifier::{Classifier, Resize};
-use gan_core::{Init, Layer, Network, Rng, weights};
+use gan_core::{Init, Layer, Network, weights};
 use gan_kernels::chain::Reuse;
 use image::{Rgb, RgbImage};
 use serde_json::Value;

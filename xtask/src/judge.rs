@@ -1,4 +1,4 @@
-//! `cargo xtask train-judge`: the digit classifier that judges generated digits, trained anew by an example of gan-train.
+//! `cargo xtask train-judge`: the digit classifier that judges generated digits, trained anew by an example of gan-run.
 
 use crate::cargo::Cargo;
 use crate::fault::{Fault, Outcome};

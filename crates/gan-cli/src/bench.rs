@@ -4,7 +4,7 @@ use crate::args::BenchArgs;
 use crate::team::{self, Place};
 use crate::{say, source};
 use anyhow::Result;
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use gan_core::{Layer, shape};
 use gan_kernels::timing;
 use gan_train::trainer::Parts;

@@ -4,14 +4,16 @@ use crate::args::{EvaluateArgs, Usage};
 use crate::data::meter::{Meter, Unit};
 use crate::{data, say, source};
 use anyhow::{Context, Result};
+use gan_base::Rng;
 use gan_core::gan::{draw_classes, samples};
+use gan_core::weights;
 use gan_core::weights::Description;
-use gan_core::{Rng, weights};
 use gan_data::npy::{self, NpyFile};
 use gan_metrics::{Card, Gathered, Metric};
+use gan_run::RunFolder;
+use gan_run::evaluate::{self, Evaluator, Floor, Request, Role, Subject};
 use gan_train::config::{DataConfig, EvaluateConfig};
-use gan_train::evaluate::{self, Evaluator, Floor, Request, Role, Subject};
-use gan_train::{RunFolder, layering, presets};
+use gan_train::{layering, presets};
 use std::path::Path;
 
 /// Samples made and judged where no number is given; those of Stacked-MNIST by its protocol (Metz et al. 2016, arXiv:1611.02163).
@@ -198,7 +200,7 @@ fn made(
 fn metric(name: &str) -> Result<Metric> {
     let known: Vec<&str> = Metric::all().map(Metric::name).collect();
     Metric::meant_by(name).ok_or_else(|| {
-        let nearest = gan_core::wording::choose(&name.trim().to_lowercase(), &known);
+        let nearest = gan_base::messages::choose(&name.trim().to_lowercase(), &known);
         Usage(format!("--metrics {name}: unknown metric{nearest}")).into()
     })
 }

@@ -6,15 +6,16 @@ use crate::output::{Form, Output};
 use crate::{say, source};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
+use gan_base::Rng;
+use gan_base::atomic::AtomicFolder;
+use gan_base::messages::counted;
 use gan_core::finite::check_finite;
 use gan_core::gan::{classes_in_turn, samples, samples_at_once};
-use gan_core::wording::counted;
-use gan_core::{Generator, Latent, Rng};
+use gan_core::{Generator, Latent};
 use gan_data::Units;
 use gan_data::npy::VectorArray;
 use gan_report::NpyWriter;
-use gan_report::atomic::AtomicFolder;
-use gan_train::pictures;
+use gan_run::pictures;
 use std::path::Path;
 
 /// More do not make a sheet that anyone can look at.

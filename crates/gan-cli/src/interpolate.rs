@@ -5,13 +5,14 @@ use crate::output::{Form, Output};
 use crate::{say, source};
 use anyhow::Result;
 use candle_core::Tensor;
+use gan_base::Rng;
+use gan_base::messages::counted;
+use gan_core::Generator;
 use gan_core::finite::check_finite;
 use gan_core::gan::samples;
 use gan_core::noise::slerp;
-use gan_core::wording::counted;
-use gan_core::{Generator, Rng};
 use gan_report::{Picture, check_grid};
-use gan_train::pictures;
+use gan_run::pictures;
 
 /// Every frame is held in memory.
 const MOST_FRAMES: u64 = 2000;

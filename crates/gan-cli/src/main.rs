@@ -93,7 +93,7 @@ fn refuse(mut error: clap::Error) -> ExitCode {
 /// Says that there is no memory for `bytes`, and what to do, and ends.
 #[cfg(target_os = "linux")]
 fn out_of_memory(bytes: usize) {
-    let refused = gan_core::memory::shown(bytes as u64);
+    let refused = gan_base::memory::shown(bytes as u64);
     say::note(format_args!(
         "error: the system refused {refused} of memory: lower train.batch, --count or evaluate.samples, use smaller images or \
          narrower layers, or a machine with more memory"
@@ -141,10 +141,17 @@ fn message(error: &anyhow::Error) -> String {
     })
 }
 
+/// The error of training that a cause is, alone or as that of a run.
+fn training<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a gan_train::Error> {
+    match cause.downcast_ref() {
+        Some(gan_run::Error::Train(error)) => Some(error),
+        _ => cause.downcast_ref(),
+    }
+}
+
 fn exit_code(error: &anyhow::Error) -> u8 {
-    let usage = error.chain().any(|cause| {
-        cause.downcast_ref::<gan_train::Error>().is_some_and(gan_train::Error::is_usage) || cause.is::<args::Usage>()
-    });
+    let usage =
+        error.chain().any(|cause| training(cause).is_some_and(gan_train::Error::is_usage) || cause.is::<args::Usage>());
     let interrupted = error.is::<interrupt::Interrupted>();
     match (interrupted, usage) {
         (true, _) => STOPPED,
@@ -157,7 +164,7 @@ fn log_to_stderr(cli: &Cli) {
     // What there is to say of all ranks' work, rank 0 says.
     let follows = gan_comm::launch::processes().is_some() && gan_comm::launch::rank() > 0;
     // How far something is, is no warning, but whoever waits wants to see it.
-    let progress = format!("warn,{}=info", gan_train::evaluate::PROGRESS);
+    let progress = format!("warn,{}=info", gan_run::evaluate::PROGRESS);
     let level = match (cli.quiet || follows, cli.verbose) {
         (true, _) => "error",
         (false, 0) => &progress,

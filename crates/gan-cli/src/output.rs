@@ -3,11 +3,11 @@
 
 use crate::args::Usage;
 use anyhow::{Result, anyhow};
-use gan_core::wording::counted;
+use gan_base::atomic;
+use gan_base::messages::counted;
 use gan_data::images::is_image;
-use gan_report::{Error as ReportError, atomic};
-use gan_train::RunFolder;
-use gan_train::folder::{owner, resolved};
+use gan_run::RunFolder;
+use gan_run::folder::{owner, resolved};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -257,10 +257,7 @@ impl Output {
             let problem = if parent.exists() { "is a file" } else { "does not exist; create it first" };
             return Err(unwritable(format!("the folder {} {problem}", parent.display())));
         }
-        atomic::check_writable(&probe).map_err(|error| match error {
-            ReportError::File { source, .. } => unwritable(source.to_string()),
-            other => unwritable(other.to_string()),
-        })
+        atomic::check_writable(&probe).map_err(|error| unwritable(error.source.to_string()))
     }
 
     fn wrong(&self, problem: &str) -> anyhow::Error {

@@ -1,10 +1,11 @@
 //! A run on the terminal: a bar where one can be drawn, plain lines otherwise, nothing with --quiet.
 
 use crate::say;
-use gan_core::wording::counted;
-use gan_train::alarms::Alarm;
+use gan_base::messages::counted;
+use gan_run::alarms::Alarm;
+use gan_run::{Observer, Outcome, Result};
 use gan_train::config::Policy;
-use gan_train::{Observer, Outcome, Result, StepReport, Trainer};
+use gan_train::{StepReport, Trainer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -6,13 +6,13 @@ use crate::quoting::visible_name;
 use crate::{say, source};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
+use gan_base::messages::counted;
 use gan_core::Generator;
-use gan_core::wording::counted;
 use gan_data::images::{Fitting, open};
 use gan_data::npy::{self, ImageArray};
 use gan_report::NpyWriter;
-use gan_train::pictures;
-use gan_train::project::{Search, project};
+use gan_run::pictures;
+use gan_run::project::{Search, project};
 use std::path::Path;
 
 /// Finds the latent vectors of images, and shows each beside what the generator makes of it.

@@ -4,8 +4,8 @@ use crate::args::{ReportArgs, Usage};
 use crate::output::{Form, Output};
 use crate::say;
 use anyhow::Result;
-use gan_train::RunFolder;
-use gan_train::report::{self, Standing};
+use gan_run::RunFolder;
+use gan_run::report::{self, Standing};
 use std::path::Path;
 use std::process::{Command, Stdio};
 

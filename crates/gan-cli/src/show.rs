@@ -3,9 +3,9 @@
 use crate::args::{PresetCommand, SummaryArgs, Usage};
 use crate::{say, source};
 use anyhow::{Context, Result};
+use gan_base::messages::counted;
 use gan_core::summary::Summary;
 use gan_core::weights;
-use gan_core::wording::counted;
 use gan_train::{layering, presets};
 use std::path::Path;
 

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use gan_core::weights::Description;
 use gan_core::{Generator, LayeredGenerator, weights};
 use gan_data::Units;
-use gan_train::{Plan, RunFolder, layering, presets};
+use gan_run::RunFolder;
+use gan_train::{Plan, layering, presets};
 use std::path::{Path, PathBuf};
 
 /// The most classes whose names are listed in a message.
@@ -114,7 +115,7 @@ pub fn units(description: &Description) -> Option<Units> {
 
 /// The weight file of a run's best generator.
 pub fn best_weight_file(run: &Path) -> Result<PathBuf> {
-    let file = run.join(gan_train::folder::BEST);
+    let file = run.join(gan_run::folder::BEST);
     if file.is_file() {
         return Ok(file);
     }

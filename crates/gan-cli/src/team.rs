@@ -97,7 +97,7 @@ impl Place {
             return Ok(Some(trainer));
         }
         let step = |trainer: &Trainer| format!("rank {} failed after step {}", ranks.rank(), trainer.step());
-        let followed = crew::follow(&mut trainer);
+        let followed = gan_run::follow(&mut trainer);
         followed.with_context(|| step(&trainer)).inspect_err(|error| self.abandon(error))?;
         Ok(None)
     }
@@ -106,7 +106,7 @@ impl Place {
     pub fn abandon(&self, error: &anyhow::Error) {
         // Of a thread's error rank 0 tells when all have ended, but not what it was; where a rank only lost another one, that one told.
         let lost = |cause: &(dyn std::error::Error + 'static)| {
-            let cause = match cause.downcast_ref() {
+            let cause = match crate::training(cause) {
                 Some(gan_train::Error::Ranks(cause)) => Some(cause),
                 _ => cause.downcast_ref(),
             };
@@ -194,8 +194,7 @@ fn device_here(name: &str) -> String {
 pub fn is_told(error: &anyhow::Error) -> bool {
     let is_common = |cause: &(dyn std::error::Error + 'static)| {
         cause.is::<Usage>()
-            || cause
-                .downcast_ref::<gan_train::Error>()
+            || crate::training(cause)
                 .is_some_and(|error| matches!(error, gan_train::Error::Ranks(gan_comm::Error::Refused(_))))
     };
     launch::processes().is_some() && launch::rank() > 0 && error.chain().any(is_common)

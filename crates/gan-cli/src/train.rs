@@ -7,8 +7,9 @@ use crate::quoting::shell_quoted;
 use crate::team::{self, Place};
 use crate::{FAILED, STOPPED, say, source};
 use anyhow::{Context, Result};
-use gan_train::folder::PICTURES;
-use gan_train::{Existing, Outcome, Plan, RunFolder, Trainer, Verdict, checkpoint, planes, presets, record};
+use gan_run::folder::PICTURES;
+use gan_run::{Existing, Outcome, RunFolder, Verdict, planes, record};
+use gan_train::{Plan, Trainer, checkpoint, presets};
 use jiff::Zoned;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,7 +50,7 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
     let config = trainer.plan().config().clone();
     let mut observers = record::all(&folder);
     observers.push(Box::new(Progress::new(folder.path(), quiet)));
-    let ended = gan_train::run(&mut trainer, &mut observers, stop);
+    let ended = gan_run::run(&mut trainer, &mut observers, stop);
     let ended = ended.with_context(|| failed(&folder, trainer.step()));
     let outcome = ended.inspect_err(|error| {
         if trainer.strands_others() {
@@ -164,7 +165,7 @@ fn say_where(folder: &RunFolder) -> Result<()> {
 
 /// Goes back to the last whole checkpoint, or to the beginning if nothing was saved yet.
 fn resume(trainer: &mut Trainer, folder: &RunFolder, quiet: bool) -> Result<()> {
-    let step = gan_train::resume(trainer, folder)?;
+    let step = gan_run::resume(trainer, folder)?;
     let total = trainer.total_steps();
     match (quiet, step) {
         (true, _) => {}

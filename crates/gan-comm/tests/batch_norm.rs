@@ -2,8 +2,10 @@
 //! input and weights, running averages.
 
 use candle_core::{Tensor, Var};
+use gan_base::Rng;
 use gan_comm::{Communicator, Statistics, threads};
-use gan_core::{Init, Layer, Network, Pass, Rng};
+use gan_core::RandomTensors;
+use gan_core::{Init, Layer, Network, Pass};
 use gan_data::Share;
 use gan_kernels::chain::Reuse;
 use gan_kernels::testing::test_device;

@@ -1,8 +1,9 @@
 //! Random changes of what D sees, real and generated alike, through which G still learns: DiffAugment (Zhao et al. 2020,
 //! arXiv:2006.10738). They let a D with little data go on learning instead of remembering.
 
-use crate::rng::Rng;
+use crate::random::RandomTensors;
 use candle_core::{Result, Tensor};
+use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
 /// Which changes, in the order in which they are made.

@@ -5,14 +5,14 @@
 use crate::error::{Error, Result};
 use crate::init::Init;
 use crate::layer::Layer;
-use crate::memory;
 use crate::network::{Features, Network, Pass};
 use crate::noise::Latent;
 use crate::params::Param;
-use crate::rng::Rng;
 use crate::shape;
-use crate::wording::counted;
 use candle_core::{Device, Tensor};
+use gan_base::Rng;
+use gan_base::memory;
+use gan_base::messages::counted;
 use gan_kernels::Precision;
 use gan_kernels::chain::Reuse;
 use std::collections::BTreeMap;

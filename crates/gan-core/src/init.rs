@@ -1,8 +1,9 @@
 //! How parameters start.
 
 use crate::params::Role;
-use crate::rng::Rng;
+use crate::random::RandomTensors;
 use candle_core::{Device, Result, Tensor};
+use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
 /// A rule for the initial values of a whole network.

@@ -9,12 +9,12 @@
 use crate::error::{Error, Result};
 use crate::init::Init;
 use crate::layer::{Layer, RunningVariance};
-use crate::memory;
 use crate::params::Param;
-use crate::rng::Rng;
 use crate::shape::{self, InferredLayer, Shape};
 use candle_core::{Device, Tensor, Var};
 use drawn::InitialValues;
+use gan_base::Rng;
+use gan_base::memory;
 use gan_kernels::chain::{Layout, Reuse};
 use gan_kernels::{BatchStatistics, Precision};
 use parts::Part;

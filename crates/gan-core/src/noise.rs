@@ -1,8 +1,9 @@
 //! The latent space: where generators start from, and ways through it.
 
-use crate::memory;
-use crate::rng::Rng;
+use crate::random::RandomTensors;
 use candle_core::{Device, Result, Tensor};
+use gan_base::Rng;
+use gan_base::memory;
 use serde::{Deserialize, Serialize};
 
 /// A latent space.

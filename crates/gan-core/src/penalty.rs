@@ -6,8 +6,9 @@
 
 use crate::gan::Discriminator;
 use crate::network::Pass;
-use crate::rng::Rng;
+use crate::random::RandomTensors;
 use candle_core::{Result, Tensor, Var};
+use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
 /// Where D's gradient is penalised, and how.

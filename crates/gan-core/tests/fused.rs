@@ -2,7 +2,9 @@
 //! averages.
 
 use candle_core::{Tensor, Var};
-use gan_core::{Init, Layer, Network, Pass, Rng};
+use gan_base::Rng;
+use gan_core::RandomTensors;
+use gan_core::{Init, Layer, Network, Pass};
 use gan_kernels::Precision;
 use gan_kernels::chain::Reuse;
 use gan_kernels::testing::test_device;

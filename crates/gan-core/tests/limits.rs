@@ -1,9 +1,10 @@
 //! Networks too deep or too large for any machine: refused in words, before anything is allocated for them.
 
+use gan_base::Rng;
 use gan_core::gan::samples_at_once;
 use gan_core::layer::{MOST_NESTED, Residual};
 use gan_core::summary::Summary;
-use gan_core::{Distribution, Init, Latent, Layer, LayeredGenerator, Network, Rng, shape};
+use gan_core::{Distribution, Init, Latent, Layer, LayeredGenerator, Network, shape};
 use gan_kernels::chain::Reuse;
 use gan_kernels::testing::test_device;
 

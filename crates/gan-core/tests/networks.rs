@@ -4,9 +4,11 @@ mod common;
 
 use candle_core::{DType, Tensor};
 use common::{KERAS, layers, read};
+use gan_base::Rng;
+use gan_core::RandomTensors;
 use gan_core::summary::Summary;
 use gan_core::{Discriminator, Network, Role, shape};
-use gan_core::{Init, Layer, LayeredDiscriminator, Pass, Rng};
+use gan_core::{Init, Layer, LayeredDiscriminator, Pass};
 use gan_kernels::chain::Reuse;
 use gan_kernels::testing::test_device;
 

@@ -1,7 +1,8 @@
 //! Penalties' gradients against PyTorch's double backward (fixtures/penalties.py).
 
 use candle_core::{Tensor, Var};
-use gan_core::{Discriminator, Init, Layer, LayeredDiscriminator, Pass, Penalty, Rng, Verdict};
+use gan_base::Rng;
+use gan_core::{Discriminator, Init, Layer, LayeredDiscriminator, Pass, Penalty, Verdict};
 use gan_kernels::testing::test_device;
 use serde::Deserialize;
 use std::collections::BTreeMap;

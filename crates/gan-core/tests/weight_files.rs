@@ -4,8 +4,9 @@ mod common;
 
 use candle_core::{DType, Tensor};
 use common::{KERAS, layers};
+use gan_base::Rng;
 use gan_core::weights::{self, DataDescription, Description, FORMAT};
-use gan_core::{Distribution, Generator, Init, Latent, LayeredGenerator, Pass, Rng, params};
+use gan_core::{Distribution, Generator, Init, Latent, LayeredGenerator, Pass, params};
 use gan_kernels::testing::test_device;
 use std::path::Path;
 

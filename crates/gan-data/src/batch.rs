@@ -2,7 +2,7 @@
 
 use crate::{Dataset, Error, Sampler, Share};
 use candle_core::{Device, Tensor};
-use gan_core::Rng;
+use gan_base::Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

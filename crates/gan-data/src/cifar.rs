@@ -6,7 +6,7 @@
 
 use crate::dataset::{Dataset, Split, scale};
 use crate::{Error, folder};
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use std::path::{Path, PathBuf};
 
 /// The folder that the data set's archive unpacks to.

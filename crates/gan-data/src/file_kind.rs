@@ -1,6 +1,6 @@
 //! What a file holds, told from its first bytes: whatever its name says.
 
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use std::io::Read;
 use std::path::Path;
 

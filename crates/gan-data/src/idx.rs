@@ -5,7 +5,7 @@
 
 use crate::Error;
 use flate2::bufread::MultiGzDecoder;
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 

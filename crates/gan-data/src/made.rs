@@ -1,7 +1,7 @@
 //! Images made from a seed: for benches and tests that must not depend on files.
 
 use crate::{Dataset, Error};
-use gan_core::Rng;
+use gan_base::Rng;
 
 /// How many different images there are; image i and image i + `DISTINCT` are the same.
 const DISTINCT: usize = 1 << 16;

@@ -14,7 +14,7 @@ pub use images::ImageArray;
 pub use vectors::VectorArray;
 
 use crate::Error;
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use header::Header;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::windows::Windows;
-use gan_core::Rng;
+use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
 /// In which order images are drawn.

@@ -10,7 +10,7 @@
 use crate::dataset::{Dataset, Split};
 use crate::mnist::{Mnist, MnistOptions};
 use crate::{Error, Family};
-use gan_core::Rng;
+use gan_base::Rng;
 use std::path::PathBuf;
 
 /// Images to train on, unless another number is asked for.

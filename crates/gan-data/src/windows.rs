@@ -3,7 +3,7 @@
 //! The images stand in blocks of [`BLOCK`]; the blocks are put in a random order, and what follows each other then is cut into windows, each
 //! of which is put in a random order again. Memory goes with the number of blocks and the window, time with what is asked for.
 
-use gan_core::Rng;
+use gan_base::Rng;
 
 /// Images that are read together.
 pub(crate) const BLOCK: usize = 1024;

@@ -1,7 +1,7 @@
 //! Random changes to an input: small ones to bytes, numbers and lines, large ones to its order, and words of the format.
 
 use crate::target::Target;
-use gan_core::Rng;
+use gan_base::Rng;
 use std::ops::Range;
 
 /// Inputs do not grow beyond this many bytes.

@@ -3,7 +3,7 @@
 use crate::bound::{Fault, run};
 use crate::mutate::mutate;
 use crate::target::Target;
-use gan_core::Rng;
+use gan_base::Rng;
 use gan_kernels::process::Counting;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

@@ -26,12 +26,10 @@ pub mod chain;
 pub mod conv;
 pub mod dropout;
 pub mod linear;
-pub mod mapped;
 pub mod norm;
 pub mod pool;
 pub mod process;
 pub mod ranks;
-pub mod regular_file;
 pub mod resample;
 #[doc(hidden)]
 pub mod testing;

@@ -5,7 +5,8 @@
 #![allow(clippy::print_stdout)] // an example says what it finds
 
 use candle_core::Device;
-use gan_core::Rng;
+use gan_base::Rng;
+use gan_core::RandomTensors;
 use gan_metrics::embed::{Embedder, Inception, Layered};
 use std::error::Error;
 use std::path::Path;

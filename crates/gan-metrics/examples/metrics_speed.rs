@@ -5,7 +5,7 @@
 //! ```
 //! Prints the median over the rounds of each piece, or of those named: moments, frechet, prepared, kid, prdc, nearest, sliced.
 
-use gan_core::Rng;
+use gan_base::Rng;
 use gan_metrics::moments::Moments;
 use gan_metrics::sliced::{self, Directions};
 use gan_metrics::{Features, frechet, kid, neighbours, prdc};

@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout)] // an example says what it finds
 
-use gan_core::Rng;
+use gan_base::Rng;
 use gan_metrics::{Features, Modes, energy};
 use std::error::Error;
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! Metric cards: figures with everything that is needed to believe them. A figure is never shown without its card.
 
 use crate::metric::Metric;
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

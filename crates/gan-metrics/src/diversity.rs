@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use crate::pairs::squared;
-use gan_core::Rng;
+use gan_base::Rng;
 use rayon::prelude::*;
 
 /// Mean distances between pairs within each set, in the features' units.

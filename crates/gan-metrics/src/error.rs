@@ -1,6 +1,6 @@
 //! What can go wrong while something is measured, each with what was found and what is expected.
 
-use gan_core::wording::{counted, is_or_are};
+use gan_base::messages::{counted, is_or_are};
 use std::path::{Path, PathBuf};
 
 /// An error of this crate.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use candle_core::{DType, Tensor};
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 
 /// `[N, D]`, row after row.
 #[derive(Clone, Debug, Default, PartialEq)]

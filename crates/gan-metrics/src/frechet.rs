@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::linalg::{eigenvalues, lower_product, product, root};
 use crate::moments::Moments;
 use faer::{Accum, Mat};
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 
 /// A Fréchet distance and what is to be said about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,7 +142,7 @@ fn overlap(root: &Mat<f64>, other: &Side) -> Result<f64> {
 mod tests {
     use super::*;
     use crate::features::Features;
-    use gan_core::Rng;
+    use gan_base::Rng;
 
     fn made(seed: u64, n: usize, dim: usize) -> Features {
         let mut rng = Rng::new(seed);

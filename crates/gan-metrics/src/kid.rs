@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use crate::linalg::{lower_product, product};
 use faer::{Accum, Mat, MatRef};
-use gan_core::Rng;
+use gan_base::Rng;
 use rayon::prelude::*;
 
 /// How many random subsets, and how large.

@@ -13,7 +13,7 @@
 
 use crate::error::{Error, Result};
 use crate::features::Features;
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

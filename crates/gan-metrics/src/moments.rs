@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::linalg::{lower_product, mirror};
 use faer::{Accum, Mat, MatRef};
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use rayon::prelude::*;
 
 /// Samples taken in at once: more would only take more memory.

@@ -96,7 +96,7 @@ fn percentile(values: &[f64], percent: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gan_core::Rng;
+    use gan_base::Rng;
 
     fn made(seed: u64, n: usize, dim: usize) -> Features {
         let mut rng = Rng::new(seed);

@@ -11,7 +11,7 @@
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use crate::pairs::{Bounds, Frame, Limit, Pairs, Strip, may_be_within, nearest_others};
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The k that the papers recommend.
@@ -154,7 +154,7 @@ fn warning(real: &Manifold<'_>, generated: &Manifold<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gan_core::Rng;
+    use gan_base::Rng;
 
     fn made(seed: u64, n: usize, dim: usize, spread: f32) -> Features {
         let mut rng = Rng::new(seed);

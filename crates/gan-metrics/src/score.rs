@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::features::Features;
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 
 /// How a score is taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -158,7 +158,7 @@ fn largest(values: &[f64]) -> (usize, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gan_core::Rng;
+    use gan_base::Rng;
 
     fn scored(logits: &Features, splits: usize) -> Score {
         let mut scorer = Scorer::new(logits.dim(), Scoring { splits, ..Scoring::default() }).unwrap();

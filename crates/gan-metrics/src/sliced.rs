@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use crate::linalg::product;
 use faer::{Mat, MatRef};
-use gan_core::Rng;
-use gan_core::wording::counted;
+use gan_base::Rng;
+use gan_base::messages::counted;
 use rayon::prelude::*;
 
 /// Lines projected on at once: bounds the memory.

@@ -36,7 +36,7 @@ fn main() -> Result<(), Error> {
     let folder = PathBuf::from(env::args_os().nth(1).unwrap_or_else(|| "target".into()));
     let path = folder.join("curves.jsonl");
     let written = fs::write(&path, metrics());
-    written.map_err(|source| Error::File { action: "write", path: path.clone(), source })?;
+    written.map_err(gan_base::FileError::of("write", &path))?;
     let figure = losses_figure(&path)?;
     figure.save_png(&folder.join("curves.png"), figure.suggested_size())?;
     figure.save_svg(&folder.join("curves.svg"), figure.suggested_size())

@@ -1,11 +1,12 @@
 //! Pictures in time: a looping GIF, or a strip of frames side by side.
 
+use gan_base::atomic;
 use std::path::Path;
 
 use gif::{Encoder, Frame, Repeat};
 
 use crate::{
-    Colour, Error, Picture, atomic,
+    Colour, Error, Picture,
     grid::{BACKGROUND, GAP},
 };
 
@@ -27,7 +28,7 @@ pub fn animate(frames: &[Picture], delay_ms: u16, path: &Path) -> Result<(), Err
     };
     let mut bytes = Vec::new();
     encode(&mut bytes, frames, [wide, high], delay_ms).map_err(|reason| Error::encode("GIF", reason))?;
-    atomic::write(path, &bytes)
+    Ok(atomic::write(path, &bytes)?)
 }
 
 fn encode(out: &mut Vec<u8>, frames: &[Picture], size: [u16; 2], delay_ms: u16) -> Result<(), gif::EncodingError> {

@@ -1,5 +1,6 @@
 //! The one error type of the crate: what was wrong, where, and what was expected.
 
+use gan_base::FileError;
 use std::path::{Path, PathBuf};
 
 /// Everything that can go wrong while a picture, plot or event file is made.
@@ -7,15 +8,8 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read, written or renamed.
-    #[error("cannot {action} {}: {source}", path.display())]
-    File {
-        /// "read", "write", "replace", …: completes "cannot … PATH".
-        action: &'static str,
-        /// The file meant by the caller, never a temporary one.
-        path: PathBuf,
-        /// The system's own reason.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file was read but does not hold what it should.
     #[error("{}: {problem}", path.display())]
     Content {
@@ -50,7 +44,7 @@ pub enum Error {
 impl Error {
     /// Turns an I/O error into one that names `path`.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-        move |source| Error::File { action, path: path.to_owned(), source }
+        move |source| FileError::of(action, path)(source).into()
     }
 
     pub(crate) fn encode(what: &'static str, reason: impl ToString) -> Error {

@@ -12,10 +12,9 @@
 //! - [`losses_figure`]: what a run's metrics look like.
 //! - [`tensorboard`]: the same numbers for TensorBoard.
 //! - [`Page`]: a whole run as one HTML file, and [`reading()`], its curves in words.
-//! - [`Error`], and [`atomic`], through which all but event files are written: whole files, and whole folders.
+//! - [`Error`]. All but event files are written through [`gan_base::atomic`].
 
 mod animation;
-pub mod atomic;
 mod error;
 mod grid;
 mod losses;
@@ -24,7 +23,6 @@ mod npy;
 pub mod page;
 mod picture;
 pub mod plot;
-mod regular;
 pub mod tensorboard;
 
 pub use animation::{animate, strip};
@@ -35,3 +33,6 @@ pub use metrics::Metrics;
 pub use npy::NpyWriter;
 pub use page::{Page, reading::reading};
 pub use picture::{Colour, Picture};
+
+/// The most bytes of a file that is read: beyond any picture, and any run's numbers.
+const MOST_BYTES: u64 = 8 << 30;

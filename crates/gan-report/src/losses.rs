@@ -12,7 +12,7 @@ use crate::{
 /// # Errors
 /// [`Error::File`] when `metrics` cannot be read.
 pub fn losses_figure(metrics: &Path) -> Result<Figure, Error> {
-    let bytes = crate::regular::read(metrics).map_err(Error::file("read", metrics))?;
+    let bytes = gan_base::regular_file::read(metrics, crate::MOST_BYTES).map_err(Error::file("read", metrics))?;
     Ok(losses_figure_of(&Metrics::of_lines(&bytes).0))
 }
 

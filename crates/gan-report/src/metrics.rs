@@ -20,7 +20,7 @@ impl Metrics {
     /// [`Error::File`] when `path` cannot be read; [`Error::Line`] with its number for a line which is not a JSON
     /// object, except the last one: a killed process leaves it unfinished, and it is ignored.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = crate::regular::read(path).map_err(Error::file("read", path))?;
+        let bytes = gan_base::regular_file::read(path, crate::MOST_BYTES).map_err(Error::file("read", path))?;
         let (metrics, damaged) = Self::of_lines(&bytes);
         match damaged.into_iter().next() {
             None => Ok(metrics),

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::{Error, atomic::AtomicFile};
+use crate::Error;
+use gan_base::atomic::AtomicFile;
 
 /// Bytes of magic number, version and header length.
 const PREFIX: usize = 10;
@@ -54,7 +55,7 @@ impl NpyWriter {
             return Err(self.wrong_count());
         }
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.file.write_all(&bytes)
+        Ok(self.file.write_all(&bytes)?)
     }
 
     /// Gives the complete file its name, replacing an older one.
@@ -62,7 +63,7 @@ impl NpyWriter {
     /// # Errors
     /// [`Error::Shape`] if values are missing, [`Error::File`] naming the file.
     pub fn finish(self) -> Result<(), Error> {
-        if self.written == self.count { self.file.commit() } else { Err(self.wrong_count()) }
+        if self.written == self.count { Ok(self.file.commit()?) } else { Err(self.wrong_count()) }
     }
 
     fn wrong_count(&self) -> Error {

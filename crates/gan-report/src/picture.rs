@@ -4,7 +4,8 @@ use std::{io::Cursor, path::Path};
 
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
-use crate::{Error, atomic};
+use crate::Error;
+use gan_base::atomic;
 
 /// A picture above this many bytes is a mistake in a size, not a wish; refusing it beats running out of memory.
 const MOST_BYTES: u64 = 1 << 30;
@@ -64,7 +65,7 @@ impl Picture {
     /// # Errors
     /// [`Error::File`] when it cannot be read, [`Error::Content`] when it is no PNG; both name `path`.
     pub fn open_png(path: &Path) -> Result<Self, Error> {
-        let bytes = crate::regular::read(path).map_err(Error::file("read", path))?;
+        let bytes = gan_base::regular_file::read(path, crate::MOST_BYTES).map_err(Error::file("read", path))?;
         Self::from_png(&bytes).map_err(|problem| Error::Content { path: path.to_owned(), problem })
     }
 
@@ -163,7 +164,7 @@ impl Picture {
     /// # Errors
     /// [`Error::File`] naming `path`, for instance when its directory does not exist.
     pub fn save_png(&self, path: &Path) -> Result<(), Error> {
-        atomic::write(path, &self.to_png()?)
+        Ok(atomic::write(path, &self.to_png()?)?)
     }
 }
 

@@ -10,10 +10,11 @@ use crate::error::{Error, Result};
 use crate::step::Order;
 use crate::trainer::Trainer;
 use candle_core::Tensor;
+use gan_base::Rng;
+use gan_base::atomic;
+use gan_base::regular_file;
 use gan_comm::Communicator;
-use gan_core::{Rng, params};
-use gan_kernels::regular_file;
-use gan_report::atomic;
+use gan_core::params;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 mod folders;
 pub(crate) mod identity;
 
-pub(crate) use folders::forget_after;
+pub use folders::forget_after;
 pub use folders::newest;
 use folders::{candidates, name, prune};
 
@@ -271,7 +272,7 @@ pub fn restore(trainer: &mut Trainer, dir: &Path) -> Result<Option<u64>> {
 }
 
 /// The same for a run that was to be `total` steps long until now.
-pub(crate) fn restore_of(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<Option<u64>> {
+pub fn restore_of(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<Option<u64>> {
     let candidates = candidates(dir);
     let mut damage = None;
     for path in &candidates {

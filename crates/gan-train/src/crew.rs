@@ -5,7 +5,6 @@
 use crate::checkpoint;
 use crate::checkpoint::identity::{self, Difference};
 use crate::error::{Error, Result};
-use crate::evaluate::Embedding;
 use crate::step::Order;
 use crate::trainer::Trainer;
 use gan_comm::Communicator;
@@ -64,13 +63,15 @@ fn first_difference(mine: &str, theirs: &str) -> Option<(String, String)> {
     Some((said(before), said(after)))
 }
 
-/// Does its share of what rank 0 says, until that ends the run.
+/// Does its share of what rank 0 says, until that ends the run; `work` is its share of an evaluation.
 ///
 /// # Errors
 /// What this rank alone cannot do; the others wait for it then, and are freed by [`Communicator::abandon`].
-pub fn follow(trainer: &mut Trainer) -> Result<()> {
+pub fn follow<E: From<Error>>(
+    trainer: &mut Trainer,
+    work: &mut dyn FnMut(&Trainer) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
     trainer.lead();
-    let mut embedding = None;
     loop {
         match trainer.team.next()? {
             Order::Step { rollbacks } => {
@@ -78,16 +79,10 @@ pub fn follow(trainer: &mut Trainer) -> Result<()> {
                 match trainer.advance() {
                     // Sums that are not finite are so on every rank; rank 0 decides what comes of it.
                     Ok(_) | Err(Error::NotFinite { .. }) => {}
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(error.into()),
                 }
             }
-            Order::Evaluate => {
-                let embedding = match &mut embedding {
-                    Some(embedding) => embedding,
-                    none => none.insert(Embedding::for_trainer(trainer)?),
-                };
-                embedding.shared(trainer, &mut |_| {})?;
-            }
+            Order::Work => work(trainer)?,
             Order::Save => checkpoint::tell(trainer)?,
             Order::Restore => checkpoint::receive(trainer)?,
             Order::End => return Ok(()),

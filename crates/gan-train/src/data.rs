@@ -3,9 +3,10 @@
 use crate::config::{DataConfig, LastBatch};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, only_of_its_set};
+use candle_core::{Device, Tensor};
+use gan_base::messages::choose;
+use gan_base::messages::counted;
 use gan_core::Layer;
-use gan_core::wording::choose;
-use gan_core::wording::counted;
 use gan_data::pack::{Pack, is_pack};
 use gan_data::points::Shape;
 use gan_data::{Dataset, Family, Fewer, Flip, Loader, MadeImages, Order, Points, Sampler, Sampling};
@@ -81,7 +82,7 @@ fn whole(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Datas
 }
 
 /// The pack that `data.dir` names: it is read whatever `data.name` is.
-pub(crate) fn pack(data: &DataConfig) -> Option<&Path> {
+pub fn pack(data: &DataConfig) -> Option<&Path> {
     data.dir.as_deref().filter(|path| is_pack(path))
 }
 
@@ -177,4 +178,16 @@ pub fn loader(plan: &Plan, dataset: Arc<dyn Dataset>) -> Result<Loader> {
     let sampling = Sampling { len: dataset.len(), batch: train.batch, seed: train.seed, order, last };
     let flip = if data.flip { Flip::Random } else { Flip::Never };
     Ok(Loader::new(dataset, Sampler::new(sampling)?, data.workers)?.with_flip(flip))
+}
+
+/// Samples of a data set by number, `[N, C, H, W]` or `[N, D]`.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn samples(set: &dyn Dataset, indices: &[usize]) -> Result<Tensor> {
+    let size = set.pixels();
+    let mut values = vec![0.0; indices.len() * size];
+    indices.iter().zip(values.chunks_exact_mut(size)).try_for_each(|(index, out)| set.write(*index, out))?;
+    let shape = [&[indices.len()], &set.shape()[..]].concat();
+    Tensor::from_vec(values, shape, &Device::Cpu).map_err(Error::from)
 }

@@ -62,15 +62,21 @@ impl Ema {
     ///
     /// # Errors
     /// What `f` returns, and from candle.
-    pub fn in_place<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        let copy = |slot: &Slot| slot.var.as_detached_tensor().copy();
-        let trained = self.slots.iter().map(copy).collect::<candle_core::Result<Vec<_>>>()?;
+    pub fn in_place<T, E: From<Error>>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let trained = self.swap_in().map_err(Error::from)?;
+        let result = f();
+        self.slots.iter().zip(&trained).try_for_each(|(slot, trained)| slot.var.set(trained)).map_err(Error::from)?;
+        result
+    }
+
+    /// Puts the averages in the weights' place and returns the weights.
+    fn swap_in(&self) -> candle_core::Result<Vec<Tensor>> {
+        let copies = self.slots.iter().map(|slot| slot.var.as_detached_tensor().copy());
+        let trained = copies.collect::<candle_core::Result<Vec<_>>>()?;
         for slot in &self.slots {
             slot.var.set(&slot.average.tensor()?.reshape(slot.var.shape())?)?;
         }
-        let made = f();
-        self.slots.iter().zip(&trained).try_for_each(|(slot, trained)| slot.var.set(trained))?;
-        made
+        Ok(trained)
     }
 
     /// How many steps it followed.
@@ -138,14 +144,17 @@ mod tests {
             let beta = 0.6f64.min((1.0 + f64::from(t)) / (10.0 + f64::from(t)));
             expected.iter_mut().zip(now).for_each(|(old, new)| *old = beta * *old + (1.0 - beta) * new);
         }
-        let seen: Vec<f32> = ema.in_place(|| Ok([theta.to_vec1()?, mean.to_vec1()?].concat())).unwrap();
+        let seen: Vec<f32> = ema.in_place::<_, Error>(|| Ok([theta.to_vec1()?, mean.to_vec1()?].concat())).unwrap();
         assert!(seen.iter().zip(expected).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5), "{seen:?} {expected:?}");
         assert_eq!(theta.to_vec1::<f32>().unwrap()[0], 30.0);
 
         let saved = ema.tensors().unwrap();
         let mut other = Ema::new(0.6, &params).unwrap();
         other.load(ema.steps(), &saved, Path::new("x")).unwrap();
-        assert_eq!(other.in_place(|| Ok([theta.to_vec1::<f32>()?, mean.to_vec1::<f32>()?].concat())).unwrap(), seen);
+        assert_eq!(
+            other.in_place::<_, Error>(|| Ok([theta.to_vec1::<f32>()?, mean.to_vec1::<f32>()?].concat())).unwrap(),
+            seen
+        );
         assert!(other.load(1, &BTreeMap::new(), Path::new("x")).unwrap_err().to_string().contains("\"a\""));
     }
 }

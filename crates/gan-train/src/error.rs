@@ -1,5 +1,6 @@
 //! What can go wrong while a run is set up, trained, saved or resumed.
 
+use gan_base::FileError;
 use std::path::{Path, PathBuf};
 
 /// An error of this crate.
@@ -44,12 +45,9 @@ pub enum Error {
     /// From gan-data.
     #[error(transparent)]
     Data(Box<gan_data::Error>),
-    /// From gan-metrics.
+    /// A file that could not be written.
     #[error(transparent)]
-    Metrics(Box<gan_metrics::Error>),
-    /// From gan-report.
-    #[error(transparent)]
-    Report(#[from] gan_report::Error),
+    Write(#[from] FileError),
     /// From candle.
     #[error("{}", gan_core::error::bare(.0))]
     Candle(#[from] candle_core::Error),
@@ -58,12 +56,6 @@ pub enum Error {
 impl From<gan_data::Error> for Error {
     fn from(error: gan_data::Error) -> Self {
         Self::Data(Box::new(error))
-    }
-}
-
-impl From<gan_metrics::Error> for Error {
-    fn from(error: gan_metrics::Error) -> Self {
-        Self::Metrics(Box::new(error))
     }
 }
 
@@ -93,4 +85,4 @@ impl Error {
 }
 
 /// The result of this crate's functions.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -3,7 +3,7 @@
 use crate::config::{DataConfig, RunConfig};
 use crate::error::{Error, Result};
 use crate::presets;
-use gan_core::wording;
+use gan_base::messages;
 use std::path::Path;
 pub use toml::Table;
 use toml::Value;
@@ -27,7 +27,7 @@ pub fn from_file(path: &Path) -> Result<Table> {
     let text = text(bytes).ok_or_else(|| wrong("is not text, expected settings in TOML".into()))?;
     let own: Table = parse(&text).map_err(wrong)?;
     // A run's config.toml is complete; a preset that has changed since must not leak into it.
-    let base = if crate::folder::is_complete(&text) { None } else { own.get("preset") };
+    let base = if is_complete(&text) { None } else { own.get("preset") };
     let base = base.and_then(Value::as_str).and_then(presets::find);
     match base {
         Some(preset) => {
@@ -100,7 +100,7 @@ fn takes_text(path: &str) -> bool {
     let Err(error) = serde_path_to_error::deserialize::<_, RunConfig>(probe) else { return true };
     let place = error.path().to_string();
     place != path.split('.').map(str::trim).collect::<Vec<_>>().join(".")
-        && wording::missing(&error.inner().to_string()).is_some()
+        && messages::missing(&error.inner().to_string()).is_some()
 }
 
 /// Keys of which the later replaces the other.
@@ -170,8 +170,8 @@ fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|e| {
         let path = e.path().to_string();
         let message = e.into_inner().to_string();
-        match (wording::missing(&message), preset.map(|name| presets::get(&name))) {
-            (None, _) => Error::config(path, wording::plain(&message)),
+        match (messages::missing(&message), preset.map(|name| presets::get(&name))) {
+            (None, _) => Error::config(path, messages::plain(&message)),
             // Without a known preset below it a file must hold everything.
             (Some(_), Some(Err(unknown))) if path == "." => unknown,
             (Some(key), _) => Error::config(joined(&path, key), MISSING),
@@ -185,6 +185,14 @@ const MISSING: &str =
 /// `train` and `seed` as `train.seed`; the root is written `.`.
 fn joined(path: &str, key: &str) -> String {
     if path == "." { key.into() } else { format!("{path}.{key}") }
+}
+
+/// The first line of a run's config.toml, which holds every setting.
+pub const MARK: &str = "# A run of gan.";
+
+/// Returns whether the text of a settings file is a run's config.toml, which lacks nothing.
+pub fn is_complete(text: &str) -> bool {
+    text.starts_with(MARK)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::config::{Alternate, Extended, FakesMode, Family, NetworkConfig, OptimizerConfig, Policy, RunConfig};
 use crate::error::{Error, Result};
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use gan_core::{Init, Labels, Layer, family, shape};
 
 mod data;

@@ -1,7 +1,7 @@
 //! The presets, embedded in the library so that a binary needs no files beside it.
 
 use crate::error::{Error, Result};
-use gan_core::wording::choose;
+use gan_base::messages::choose;
 
 /// A preset's name and TOML text.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,8 @@
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use candle_core::{Tensor, backprop::GradStore};
-use gan_core::{Discriminator, Rng};
+use gan_base::Rng;
+use gan_core::Discriminator;
 use std::time::Instant;
 
 mod objective;

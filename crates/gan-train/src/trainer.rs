@@ -9,19 +9,23 @@ use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
 use crate::step::{Batches, Due, Objective, Order, Team, View, update_discriminator, update_generator};
 use candle_core::{Device, Tensor};
-use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Rng};
-use gan_data::Loader;
+use gan_base::Rng;
+use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator};
+use gan_data::{Dataset, Loader};
 use std::collections::VecDeque;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 mod check;
+mod moment;
 mod report;
 mod samples;
 mod show;
 mod statistics;
 mod team;
 
+use moment::Interrupted;
+pub use moment::{Look, Moment};
 pub use report::{Parts, StepReport};
 use samples::{Last, Samples};
 
@@ -52,20 +56,6 @@ pub struct Trainer {
     has_own_networks: bool,
     device: Device,
 }
-
-/// A moment inside a step, for those who look into it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Moment {
-    /// Before D's first update.
-    BeforeD,
-    /// After D's last update and before G's first.
-    AfterD,
-    /// After G's last update.
-    AfterG,
-}
-
-/// Looks at a trainer in the middle of a step.
-pub type Look<'a> = dyn FnMut(Moment, &Trainer) -> Result<()> + 'a;
 
 /// Whose turn it is in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +146,11 @@ impl Trainer {
         self.discriminator.as_ref()
     }
 
+    /// The training data.
+    pub fn dataset(&self) -> &Arc<dyn Dataset> {
+        self.loader.dataset()
+    }
+
     /// Steps done.
     pub fn step(&self) -> u64 {
         self.step
@@ -167,12 +162,12 @@ impl Trainer {
     }
 
     /// Sets how often the run was taken back.
-    pub(crate) fn set_rollbacks(&mut self, rollbacks: u64) {
+    pub fn set_rollbacks(&mut self, rollbacks: u64) {
         self.rollbacks = rollbacks;
     }
 
     /// What both rates are multiplied by in the next step: `alarms.rate_factor` for each rollback, and less and less where they decay.
-    pub(crate) fn rate_factor(&self) -> f64 {
+    pub fn rate_factor(&self) -> f64 {
         let config = self.plan.config();
         let times = i32::try_from(self.rollbacks).unwrap_or(i32::MAX);
         let left = 1.0 - self.progress();
@@ -201,7 +196,7 @@ impl Trainer {
     }
 
     /// Steps of a run of `length` with these data.
-    pub(crate) fn steps_in(&self, length: Length) -> u64 {
+    pub fn steps_in(&self, length: Length) -> u64 {
         match length {
             Length::Steps(steps) => steps,
             Length::Epochs(epochs) => self.steps_of(epochs.saturating_mul(self.loader.batches_per_epoch())),
@@ -244,7 +239,7 @@ impl Trainer {
     /// # Errors
     /// If the data cannot be read, or a loss or gradient is not finite.
     pub fn advance(&mut self) -> Result<StepReport> {
-        self.advance_watched(&mut |_, _| Ok(()))
+        self.advance_watched::<Error>(&mut |_, _| Ok(()))
     }
 
     /// Does one step and lets `look` see both networks between the updates. Where a player has no turn,
@@ -252,17 +247,20 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Trainer::advance`], and whatever `look` returns.
-    pub fn advance_watched(&mut self, look: &mut Look) -> Result<StepReport> {
+    pub fn advance_watched<E: From<Error>>(&mut self, look: &mut Look<E>) -> Result<StepReport, E> {
         self.team.order(Order::Step { rollbacks: self.rollbacks })?;
         let report = self.step_watched(look);
         // Sums that are not finite are so on every rank, and each of them has ended the step.
-        if matches!(report, Ok(_) | Err(Error::NotFinite { .. })) {
+        if matches!(report, Ok(_) | Err(Interrupted::Step(Error::NotFinite { .. }))) {
             self.team.done();
         }
-        report
+        report.map_err(|interrupted| match interrupted {
+            Interrupted::Step(error) => error.into(),
+            Interrupted::Look(error) => error,
+        })
     }
 
-    fn step_watched(&mut self, look: &mut Look) -> Result<StepReport> {
+    fn step_watched<E>(&mut self, look: &mut Look<E>) -> Result<StepReport, Interrupted<E>> {
         let turn = self.turn();
         let mut objective = self.objective();
         let train = self.plan.config().train.clone();
@@ -272,7 +270,7 @@ impl Trainer {
         let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
         let mut last = Last { whole: train.batch, seen: None, real: None, classes: None };
         let mut zero = 0.0;
-        look(Moment::BeforeD, self)?;
+        look(Moment::BeforeD, self).map_err(Interrupted::Look)?;
         for update in 0..turn.d {
             objective.penalties = self.penalties(self.step * turn.d + update);
             let start = Instant::now();
@@ -298,7 +296,7 @@ impl Trainer {
             report.d(update);
             last = Last { whole, seen: train.reuse_fakes.then_some(seen), real: Some(real), classes };
         }
-        look(Moment::AfterD, self)?;
+        look(Moment::AfterD, self).map_err(Interrupted::Look)?;
         for _ in 0..turn.g {
             let seen = match last.seen.take() {
                 Some(seen) => seen,
@@ -317,7 +315,7 @@ impl Trainer {
             let (seen, team) = ((&seen, zero), &self.team);
             report.g(update_generator(d, optimizer, seen, &objective, team, &mut self.dropout, number)?);
         }
-        look(Moment::AfterG, self)?;
+        look(Moment::AfterG, self).map_err(Interrupted::Look)?;
         self.average_running()?;
         self.ema.iter_mut().try_for_each(Ema::follow)?;
         self.step = number;

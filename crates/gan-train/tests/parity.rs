@@ -7,7 +7,8 @@
 #![allow(clippy::print_stdout, reason = "the figures, seen with --nocapture")]
 
 use candle_core::Tensor;
-use gan_core::{LayeredDiscriminator, LayeredGenerator, Param, Pass, Rng, params};
+use gan_base::Rng;
+use gan_core::{LayeredDiscriminator, LayeredGenerator, Param, Pass, params};
 use gan_data::{LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling};
 use gan_kernels::Precision;
 use gan_kernels::testing::test_device;

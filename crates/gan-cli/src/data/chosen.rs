@@ -89,7 +89,7 @@ fn named(source: &str) -> Result<(Table, Option<Header>)> {
         // Any other file is told by the same words that a damaged pack is told by.
         (.., true) => Ok((Table::from_iter(dir(FOLDER)), Some(Pack::open(path)?.header().clone()))),
         _ => {
-            let nearest = gan_core::wording::choose(source, &data::KNOWN);
+            let nearest = gan_base::messages::choose(source, &data::KNOWN);
             Err(Usage(format!("{source}: there is no such folder, pack or data set{nearest}")).into())
         }
     }

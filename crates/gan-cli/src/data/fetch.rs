@@ -10,7 +10,7 @@ use std::path::Path;
 pub fn run(args: &FetchArgs, quiet: bool) -> Result<()> {
     let names = SOURCES.map(|source| source.name);
     let unknown = || {
-        let nearest = gan_core::wording::choose(&args.name, &names);
+        let nearest = gan_base::messages::choose(&args.name, &names);
         Usage(format!("data set \"{}\": there is none of that name to fetch{nearest}", args.name))
     };
     let source = source(&args.name).ok_or_else(unknown)?;
@@ -36,7 +36,7 @@ fn fetch(source: &Source, target: &Path, _: bool) -> Result<()> {
 fn fetch(source: &Source, target: &Path, quiet: bool) -> Result<()> {
     use super::meter::{Meter, Unit};
     use crate::say;
-    use gan_core::wording::counted;
+    use gan_base::messages::counted;
     use gan_data::fetch::{Environment, Outcome, Progress};
 
     let environment = Environment::of_this_process();

@@ -8,7 +8,7 @@ use crate::output::{Form, Output};
 use crate::quoting::visible_name;
 use crate::say;
 use anyhow::{Result, bail};
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use gan_data::{Dataset, Error, Skipped};
 use gan_report::{Images, grid};
 use rayon::prelude::*;

@@ -2,7 +2,7 @@
 
 use crate::quoting::visible_name;
 use crate::say;
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ use crate::output::{self, Form, Output};
 use crate::quoting::shell_quoted;
 use crate::say;
 use anyhow::Result;
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use gan_data::pack::{self, Made, Progress};
 use std::path::Path;
 use std::thread::available_parallelism;

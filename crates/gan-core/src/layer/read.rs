@@ -1,7 +1,7 @@
 //! How a layer and its settings are read from TOML or JSON, with messages that a preset's writer understands.
 
 use super::{Layer, MOST_NESTED, NAMES, Pad, PadRule, Pair, TABLES};
-use crate::wording::{choose, plain};
+use gan_base::messages::{choose, plain};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;

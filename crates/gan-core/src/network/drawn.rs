@@ -3,8 +3,8 @@
 use crate::init::Init;
 use crate::layer::Layer;
 use crate::params::{Described, Role};
-use crate::rng::Rng;
 use candle_core::{DType, Device, Result, Tensor, bail};
+use gan_base::Rng;
 use std::collections::BTreeMap;
 
 /// Where a network's parameters get their first numbers.

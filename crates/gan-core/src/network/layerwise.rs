@@ -3,9 +3,10 @@
 use super::dual::Dual;
 use super::{Mode, Network, Pass};
 use crate::layer::{Conv, Layer};
-use crate::rng::Rng;
+use crate::random::RandomTensors;
 use crate::shape;
 use candle_core::{Result, Tensor};
+use gan_base::Rng;
 use std::ops::Range;
 
 impl Network {

@@ -2,8 +2,9 @@
 
 use super::{Mode, Network, Pass, Weights};
 use crate::layer::Layer;
-use crate::rng::Rng;
+use crate::random::RandomTensors;
 use candle_core::{Device, Result, Tensor};
+use gan_base::Rng;
 use gan_kernels::chain::{Chain, Layout, Noise, Run, Statistics};
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! How a network runs once: training or use, gradients or not, features or not, classes.
 
-use crate::rng::Rng;
 use candle_core::Tensor;
+use gan_base::Rng;
 use gan_kernels::Ranks;
 
 /// Whether a network trains or is used; decides batch norm's statistics and dropout.

@@ -3,13 +3,13 @@
 use super::FORMAT;
 use crate::error::{Error, Result, bare};
 use crate::layer::Layer;
-use crate::memory;
 use crate::params::{self, Param, TensorInfo};
 use crate::shape;
-use crate::wording::plain;
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
-use gan_kernels::regular_file;
+use gan_base::memory;
+use gan_base::messages::plain;
+use gan_base::regular_file;
 use safetensors::tensor::{Metadata, SafeTensorError};
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;

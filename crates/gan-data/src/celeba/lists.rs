@@ -1,7 +1,7 @@
 //! The text files beside CelebA's images: a line an image, its name first.
 
 use crate::Error;
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use std::collections::HashMap;
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 use super::answers::{Listing, RemoteFile};
 use super::hash;
 use crate::Error;
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

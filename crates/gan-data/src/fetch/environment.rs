@@ -1,6 +1,6 @@
 //! The variables that the Hub's own tools know: which server, which token, which cache, how patient.
 
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! SHA-256 of bytes and files, as text.
 
 use crate::Error;
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 use std::path::Path;

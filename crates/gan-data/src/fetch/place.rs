@@ -2,7 +2,7 @@
 
 use super::hash;
 use crate::Error;
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};

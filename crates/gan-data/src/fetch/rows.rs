@@ -1,7 +1,7 @@
 //! The rows of the Hub's Parquet files: an encoded image, perhaps its file's name, and numbers such as a label.
 
 use crate::Error;
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};

@@ -2,7 +2,7 @@
 
 use super::large::{MOST_BYTES, MOST_FILE, MOST_PIXELS, Turn};
 use crate::file_kind::{self, Kind};
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 use std::fs::File;

@@ -2,8 +2,8 @@
 
 use super::format::{self, Header, Layout, damaged};
 use crate::Error;
-use gan_kernels::mapped::Mapped;
-use gan_kernels::regular_file;
+use gan_base::mapped::Mapped;
+use gan_base::regular_file;
 use std::path::{Path, PathBuf};
 
 /// A file whose head has been checked.

@@ -16,7 +16,7 @@ use crate::Error;
 use crate::dataset::{Dataset, scale};
 use file::File;
 use format::damaged;
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ pub const EXTENSION: &str = "ganpack";
 /// A pack, mapped: it opens at once whatever its size, and its pixels take no memory of the process.
 ///
 /// Its files are replaced by renaming and never written into; a process that cuts one short while others train from it ends them
-/// ([`gan_kernels::mapped`]).
+/// ([`gan_base::mapped`]).
 #[derive(Debug)]
 pub struct Pack {
     files: Vec<File>,

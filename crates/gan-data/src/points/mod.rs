@@ -10,7 +10,7 @@ pub use function::Function;
 pub use units::Units;
 
 use crate::{Dataset, Error};
-use gan_core::Rng;
+use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
 /// How many points are drawn; batches are drawn from these.

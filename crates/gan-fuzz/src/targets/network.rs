@@ -6,8 +6,9 @@ use super::small;
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
 use candle_core::Device;
+use gan_base::Rng;
 use gan_core::weights::{self, Description, FORMAT};
-use gan_core::{Init, LayeredDiscriminator, LayeredGenerator, Rng};
+use gan_core::{Init, LayeredDiscriminator, LayeredGenerator};
 
 /// Builds the network that a description names, saves it, reads it back and runs it.
 pub const TARGET: Target =

@@ -4,8 +4,9 @@ use super::training::TINY;
 use crate::place::{self, joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};
 use gan_report::losses_figure;
-use gan_train::report::{Standing, page};
-use gan_train::{Existing, RunFolder, layering};
+use gan_run::report::{Standing, page};
+use gan_run::{Existing, RunFolder};
+use gan_train::layering;
 
 /// Makes the page of a run from `metrics.jsonl`, and after separators `evaluations.jsonl` and `planes.jsonl`.
 pub const TARGET: Target =

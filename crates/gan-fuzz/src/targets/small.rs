@@ -2,8 +2,10 @@
 
 use crate::target::Outcome;
 use candle_core::{Device, Tensor};
+use gan_base::Rng;
+use gan_core::RandomTensors;
 use gan_core::summary::Summary;
-use gan_core::{Discriminator, Generator, Layer, LayeredDiscriminator, LayeredGenerator, Pass, Rng};
+use gan_core::{Discriminator, Generator, Layer, LayeredDiscriminator, LayeredGenerator, Pass};
 
 /// The most parameters.
 const PARAMETERS: usize = 200_000;

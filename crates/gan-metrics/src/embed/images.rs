@@ -3,7 +3,7 @@
 use super::Embedding;
 use crate::error::{Error, Result};
 use candle_core::Tensor;
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 
 /// `[C, H, W]` of images `[N, C, H, W]`, for the network called `name`, which takes `channels` of them.
 ///

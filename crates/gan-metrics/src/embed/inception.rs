@@ -7,7 +7,7 @@ use super::resize::{self, Filter};
 use super::{Embedder, Embedding, Sizes, images};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use stages::Block;
 use std::path::{Path, PathBuf};
 use table::{FEATURES, LOGITS, SIDE};

@@ -4,9 +4,9 @@ use super::resize::{self, Filter};
 use super::{Embedder, Embedding, Sizes, images};
 use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
+use gan_base::regular_file;
 use gan_core::weights::classifier::{self, Classifier, Resize};
 use gan_core::{Network, Pass};
-use gan_kernels::regular_file;
 use std::path::Path;
 
 /// `cargo xtask train-judge` makes it; `data/README.md` says how well it does.

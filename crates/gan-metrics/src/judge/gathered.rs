@@ -8,7 +8,7 @@ use crate::features::Features;
 use crate::moments::Moments;
 use crate::score::{Scorer, Scoring};
 use candle_core::{D, Tensor};
-use gan_core::Rng;
+use gan_base::Rng;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::prdc::{self, Prdc};
 use crate::score::{Score, Scorer};
 use crate::sliced::{self, Directions};
 use crate::{diversity, energy, frechet, kid};
-use gan_core::Rng;
+use gan_base::Rng;
 use std::cell::OnceCell;
 
 /// Neighbours that precision, recall, density and coverage look at.

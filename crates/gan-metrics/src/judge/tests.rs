@@ -4,7 +4,8 @@ use super::*;
 use crate::card::{ImageSizes, ResizedTo};
 use crate::embed::Coordinates;
 use candle_core::{Device, Tensor};
-use gan_core::Rng;
+use gan_base::Rng;
+use gan_core::RandomTensors;
 
 const METRICS: [Metric; 5] = [Metric::Fid, Metric::Precision, Metric::Coverage, Metric::Diversity, Metric::Energy];
 

@@ -4,7 +4,7 @@
 use super::Moments;
 use crate::error::{Error, Result};
 use faer::Mat;
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! Against plain loops; streaming, joining, storing.
 
 use super::*;
-use gan_core::Rng;
+use gan_base::Rng;
 
 fn made(n: usize, dim: usize, shift: f32) -> Features {
     let mut rng = Rng::new(n as u64);

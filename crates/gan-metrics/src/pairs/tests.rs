@@ -1,7 +1,7 @@
 //! Against plain loops over all pairs, with what makes screening hard: ties, copies, far-off and tiny values.
 
 use super::*;
-use gan_core::Rng;
+use gan_base::Rng;
 
 /// Rows on a coarse lattice, so that many distances tie, times `scale`, plus `shift`.
 fn made(seed: u64, n: usize, dim: usize, scale: f32, shift: f32) -> Features {

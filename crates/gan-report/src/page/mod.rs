@@ -13,7 +13,8 @@ mod reduce;
 mod sections;
 mod template;
 
-use crate::{Error, Metrics, atomic};
+use crate::{Error, Metrics};
+use gan_base::atomic;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -186,7 +187,7 @@ impl Page {
     /// # Errors
     /// [`Error::File`] naming `path`.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        atomic::write(path, self.html().as_bytes())
+        Ok(atomic::write(path, self.html().as_bytes())?)
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn album(page: &Page) -> Album<'_> {
 impl Album<'_> {
     /// A PNG is decoded first, so that no page shows a broken picture.
     fn embed(&mut self, path: &Path) -> Option<Embedded> {
-        let read = crate::regular::read(path).map_err(|reason| reason.to_string());
+        let read = gan_base::regular_file::read(path, crate::MOST_BYTES).map_err(|reason| reason.to_string());
         let checked = read.and_then(|bytes| Ok((Picture::from_png(&bytes)?, bytes)));
         match checked {
             Ok((picture, bytes)) => Some(Embedded {

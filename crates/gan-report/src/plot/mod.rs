@@ -28,7 +28,8 @@ use self::{
     pen::Pen,
     raster::Raster,
 };
-use crate::{Error, Picture, atomic};
+use crate::{Error, Picture};
+use gan_base::atomic;
 
 /// A named line.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -146,7 +147,7 @@ impl Figure {
     /// # Errors
     /// As for [`Figure::to_picture`], and [`Error::File`] naming `path`.
     pub fn save_svg(&self, path: &Path, size: [u32; 2]) -> Result<(), Error> {
-        atomic::write(path, self.to_svg(size)?.as_bytes())
+        Ok(atomic::write(path, self.to_svg(size)?.as_bytes())?)
     }
 
     fn draw_svg(&self, backend: SVGBackend, size: [u32; 2]) -> Result<(), Error> {

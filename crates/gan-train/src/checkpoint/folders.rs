@@ -1,6 +1,6 @@
 //! The folders of checkpoints below one folder: what they are called, which is the newest, and which are deleted.
 
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ pub fn newest(dir: &Path) -> Option<u64> {
 }
 
 /// Deletes the checkpoints after `step`: the run went back, and on from there in another way.
-pub(crate) fn forget_after(dir: &Path, step: u64) {
+pub fn forget_after(dir: &Path, step: u64) {
     for path in steps(dir).into_iter().filter(|other| *other > step).map(|step| dir.join(name(step))) {
         if let Err(error) = remove(&path) {
             tracing::warn!("{}: a checkpoint that was given up cannot be deleted: {error}", path.display());

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::layering::{self, nesting};
 use crate::trainer::Trainer;
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use gan_data::Dataset;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,7 +1,7 @@
 //! A settings file's bytes as a table: what is read at all, and in which encodings.
 
 use super::nesting::{self, Problem, TOO_DEEP};
-use gan_kernels::regular_file;
+use gan_base::regular_file;
 use std::io::Read;
 use std::path::Path;
 use toml::Table;

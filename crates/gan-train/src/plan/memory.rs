@@ -3,7 +3,7 @@
 use super::{Architecture, Plan};
 use crate::config::OptimizerConfig;
 use crate::error::{Error, Result};
-use gan_core::memory;
+use gan_base::memory;
 use gan_core::shape::{infer_layers, parameter_count, saved_for_backward};
 
 /// Bytes of a number.
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_batch_that_cannot_fit_is_refused_with_advice() {
         plan(&[]).check_memory(64).unwrap();
-        if gan_core::memory::available().is_some_and(|bytes| bytes < 1 << 37) {
+        if gan_base::memory::available().is_some_and(|bytes| bytes < 1 << 37) {
             let message = plan(&[]).check_memory(3_000_000).unwrap_err().to_string();
             assert!(
                 message.starts_with("train.batch: for training on 3000000 samples of shape [1, 28, 28]"),

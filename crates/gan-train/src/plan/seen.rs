@@ -3,8 +3,8 @@
 use super::within;
 use crate::config::{LastBatch, RunConfig};
 use crate::error::{Error, Result};
+use gan_base::messages::choose;
 use gan_core::Layer;
-use gan_core::wording::choose;
 use gan_metrics::Metric;
 
 pub(super) fn check(config: &RunConfig) -> Result<()> {

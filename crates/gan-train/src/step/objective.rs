@@ -2,7 +2,9 @@
 
 use crate::error::Result;
 use candle_core::Tensor;
-use gan_core::{Augment, Labels, Loss, Penalty, Rng};
+use gan_base::Rng;
+use gan_core::RandomTensors;
+use gan_core::{Augment, Labels, Loss, Penalty};
 
 /// What the players minimise, and how D's batches are put together.
 #[derive(Clone, Debug)]

@@ -4,8 +4,9 @@ use super::{Batch, Batches, Objective, Seconds, Team, charged, gradients, lap, m
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
+use gan_base::Rng;
 use gan_core::loss::{self, Side};
-use gan_core::{Discriminator, Pass, Rng};
+use gan_core::{Discriminator, Pass};
 use std::time::Instant;
 
 /// What D finds on one batch, and its gradients.

@@ -3,8 +3,9 @@
 use super::{Batch, Objective, Team, charged, mean};
 use crate::error::Result;
 use candle_core::Tensor;
+use gan_base::Rng;
 use gan_core::loss;
-use gan_core::{Discriminator, Pass, Rng, Verdict};
+use gan_core::{Discriminator, Pass, Verdict};
 
 /// G's loss on one batch, D's logits, and the logit that counts as zero.
 pub(super) fn fooled(

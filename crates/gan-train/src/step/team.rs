@@ -26,8 +26,8 @@ pub struct Team {
 pub(crate) enum Order {
     /// A step, in a run that was taken back so often.
     Step { rollbacks: u64 },
-    /// Each its share of an evaluation.
-    Evaluate,
+    /// Each its share of work outside of the steps, such as an evaluation.
+    Work,
     /// Each tells what a checkpoint needs of it.
     Save,
     /// All take the state that follows.
@@ -40,7 +40,7 @@ impl Order {
     fn bytes(self) -> Vec<u8> {
         let (kind, value) = match self {
             Self::Step { rollbacks } => (0, rollbacks),
-            Self::Evaluate => (1, 0),
+            Self::Work => (1, 0),
             Self::Save => (2, 0),
             Self::Restore => (3, 0),
             Self::End => (4, 0),
@@ -51,7 +51,7 @@ impl Order {
     fn read(bytes: &[u8]) -> Option<Self> {
         let (kind, value) = bytes.split_first()?;
         let value = u64::from_le_bytes(value.try_into().ok()?);
-        [Self::Step { rollbacks: value }, Self::Evaluate, Self::Save, Self::Restore, Self::End]
+        [Self::Step { rollbacks: value }, Self::Work, Self::Save, Self::Restore, Self::End]
             .get(usize::from(*kind))
             .copied()
     }
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn orders_survive_the_way() {
-        for order in [Order::Step { rollbacks: 3 }, Order::Evaluate, Order::Save, Order::Restore, Order::End] {
+        for order in [Order::Step { rollbacks: 3 }, Order::Work, Order::Save, Order::Restore, Order::End] {
             assert_eq!(Order::read(&order.bytes()), Some(order));
         }
         assert_eq!(Order::read(&[9; 9]), None);

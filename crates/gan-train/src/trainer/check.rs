@@ -4,7 +4,7 @@ use crate::config::PenaltyKind;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use candle_core::{Device, Tensor};
-use gan_core::wording::counted;
+use gan_base::messages::counted;
 use gan_core::{Discriminator, Generator, Pass};
 use gan_data::Loader;
 

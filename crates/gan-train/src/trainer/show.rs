@@ -1,12 +1,13 @@
 //! What a trainer shows of itself without changing: G in use and its samples, the data.
 
 use super::Trainer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use candle_core::Tensor;
+use gan_base::Rng;
+use gan_core::Generator;
 use gan_core::gan::{classes_in_turn, samples};
 use gan_core::weights::{DataDescription, Description, FORMAT};
-use gan_core::{Generator, Rng};
-use gan_data::{Dataset, Units};
+use gan_data::Units;
 use std::collections::HashSet;
 
 impl Trainer {
@@ -14,7 +15,7 @@ impl Trainer {
     ///
     /// # Errors
     /// What `f` returns, and from candle.
-    pub fn in_use<T>(&self, f: impl FnOnce(&dyn Generator) -> Result<T>) -> Result<T> {
+    pub fn in_use<T, E: From<Error>>(&self, f: impl FnOnce(&dyn Generator) -> Result<T, E>) -> Result<T, E> {
         match &self.ema {
             Some(ema) => ema.in_place(|| f(self.generator.as_ref())),
             None => f(self.generator.as_ref()),
@@ -77,11 +78,6 @@ impl Trainer {
         Ok(self.loader.first_batch()?.images)
     }
 
-    /// The training data.
-    pub fn dataset(&self) -> &dyn Dataset {
-        self.loader.dataset().as_ref()
-    }
-
     /// For points: what −1 and 1 stand for.
     pub fn units(&self) -> Option<&Units> {
         self.loader.dataset().units()
@@ -95,7 +91,7 @@ impl Trainer {
         let mut rng = Rng::stream(self.plan.config().train.seed, "progress reals");
         let data = self.loader.dataset();
         let indices = different(data.len(), n, &mut rng);
-        Ok(crate::evaluate::samples(data.as_ref(), &indices)?.to_device(&self.device)?)
+        Ok(crate::data::samples(data.as_ref(), &indices)?.to_device(&self.device)?)
     }
 
     /// `n` real samples, the same every time: a random choice that the seed decides. `[n, C, H, W]` or `[n, D]`.

@@ -4,9 +4,10 @@ use super::{Trainer, statistics};
 use crate::error::{Error, Result};
 use crate::step::Team;
 use candle_core::Tensor;
-use gan_comm::Communicator;
-use gan_core::wording::counted;
-use gan_core::{Param, Rng, Role};
+use gan_base::Rng;
+use gan_base::messages::counted;
+use gan_comm::{Communicator, Single};
+use gan_core::{Param, Role};
 use gan_data::{LastBatch, Order, Share};
 use std::sync::Arc;
 
@@ -56,6 +57,22 @@ impl Trainer {
     /// From now on the other ranks do what this one, rank 0, does with its trainer: they must [follow](crate::crew::follow).
     pub fn lead(&mut self) {
         self.team.lead();
+    }
+
+    /// The ranks that do what this one orders, and this one among them: a process alone, unless it leads others or follows one.
+    pub fn ranks(&self) -> &dyn Communicator {
+        if self.team.is_led() { self.team.ranks.as_ref() } else { &Single }
+    }
+
+    /// Does work outside of the steps, such as an evaluation, in which the ranks that this one leads take their share.
+    ///
+    /// # Errors
+    /// Those of `work`, and if another rank is lost.
+    pub fn share_work<R, E: From<Error>>(&self, work: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
+        self.team.order(crate::step::Order::Work)?;
+        let result = work()?;
+        self.team.done();
+        Ok(result)
     }
 
     /// Lets the others go, who follow this rank: at the end of the run, or when it failed. Where they are in the middle of a step that

@@ -1,8 +1,10 @@
 //! The shipped classifier, and files that are none.
 
 use super::*;
+use gan_base::Rng;
+use gan_core::RandomTensors;
 use gan_core::weights::{FORMAT, to_bytes};
-use gan_core::{Init, Layer, Rng};
+use gan_core::{Init, Layer};
 use gan_data::{Dataset, Mnist, MnistOptions, Split};
 use gan_kernels::chain::Reuse;
 

@@ -1,0 +1,248 @@
+//! Comparisons that a user asks for: a generator, a folder of images or an array against real data.
+//!
+//! What matters is the size at which images reach the network ([`Way`]). Images in files go to a network that resizes by itself in their
+//! own sizes, as the published protocols do. Where the network needs one size, it is the samples' own, to which larger real images are
+//! brought; where real images are smaller, it is theirs. `data.size` in so many words overrides both. A generator that is compared with
+//! what it was trained on gets the data at the size that it was trained at.
+
+use super::given::Given;
+use super::images::{Images, SizeRange, Way, fitting};
+use super::real::{DRAWN, Real};
+use super::{Against, Depth, Evaluator, Progress, Resizing, Role, Setup, network};
+use crate::error::{Error, Result};
+use gan_core::layer::Pair;
+use gan_data::Dataset;
+use gan_data::images::Small;
+use gan_data::npy::{ImageArray, NpyFile, VectorArray};
+use gan_metrics::Sizes;
+use gan_train::config::{DataConfig, EvaluateConfig};
+use gan_train::data;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is judged.
+pub enum Subject {
+    /// Samples of this shape that a generator makes.
+    Made(Vec<usize>),
+    /// A folder of images.
+    Folder(PathBuf),
+    /// Images or points in an array.
+    Array(NpyFile),
+}
+
+/// What is to be compared with what.
+pub struct Request {
+    /// What is judged.
+    pub subject: Subject,
+    /// What messages call it.
+    pub name: String,
+    /// At most so many samples of a folder or an array, spread evenly over it; all where not given.
+    pub most: Option<usize>,
+    /// The real data.
+    pub data: DataConfig,
+    /// Whose they are.
+    pub role: Role,
+    /// The size in so many words, `[H, W]`, that all images are brought to.
+    pub size: Option<[usize; 2]>,
+    /// Decides every choice among samples.
+    pub seed: u64,
+}
+
+/// The evaluator for a request, and the samples where they are there already.
+///
+/// # Errors
+/// If the data, the samples or the embedding network cannot be read, or do not go together.
+pub fn compare(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
+    let is_points = DRAWN.contains(&request.data.name.as_str()) && data::pack(&request.data).is_none();
+    match (is_points, &request.subject) {
+        (true, _) => points(request, how, progress),
+        // The data as it was trained on, to the same numbers as in training.
+        (false, Subject::Made(shape)) if request.role == Role::TrainingData && request.size.is_none() => {
+            let sample = shape.clone();
+            of_training(request, sample, how, progress)
+        }
+        _ => images(request, how, progress),
+    }
+}
+
+/// A generator against what it was trained on.
+fn of_training(
+    request: Request,
+    sample: Vec<usize>,
+    how: &EvaluateConfig,
+    progress: &mut Progress,
+) -> Result<(Evaluator, Option<Given>)> {
+    let mut data = request.data;
+    data.channels = sample[0];
+    data.size = sides(&sample).map(Pair::Each);
+    let against = Against { data, sample, seed: request.seed, role: request.role, way: Way::AsGiven };
+    Ok((Evaluator::new(&against, how, progress)?, None))
+}
+
+fn points(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
+    let Request { subject, name, most, mut data, role, seed, .. } = request;
+    let set = data::find(&data, &[], seed)?;
+    let dim = set.pixels();
+    data.channels = dim;
+    let other = |problem: String| Err(Error::config(name.clone(), problem));
+    let given = match subject {
+        Subject::Made(shape) if shape == [dim] => None,
+        Subject::Made(shape) => return other(format!("makes samples {shape:?}, but {} has points [{dim}]", data.name)),
+        Subject::Folder(_) => return other(format!("holds images, but {} has points", data.name)),
+        Subject::Array(file) if file.shape().len() == 4 => {
+            return other(format!("holds images, an array of shape {:?}, but {} has points", file.shape(), data.name));
+        }
+        Subject::Array(file) => {
+            let mut array = VectorArray::of(file, dim)?;
+            let count = most.map_or(array.len(), |most| most.min(array.len()));
+            if count == 0 {
+                return other("holds no points, there has to be one".into());
+            }
+            Some(Given::points(&array.spread(count)?, set.as_ref())?)
+        }
+    };
+    let against = Against { data, sample: vec![dim], seed, role, way: Way::AsGiven };
+    Ok((Evaluator::new(&against, &as_many(how, given.as_ref()), progress)?, given))
+}
+
+fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
+    let Request { subject, name, most, mut data, role, size, seed } = request;
+    let (made, array, folder) = match subject {
+        Subject::Made(shape) => (Some(shape), None, None),
+        Subject::Array(file) => (None, Some(ImageArray::of(file, most)?), None),
+        Subject::Folder(path) => (None, None, Some(path)),
+    };
+    let shape = made.or_else(|| array.as_ref().map(|array| array.shape().to_vec()));
+    if let Some(shape) = &shape {
+        let Some(own) = sides(shape) else {
+            return Err(Error::config(name, format!("makes points, but {} has images", data.name)));
+        };
+        data.channels = shape[0];
+        // Made images have no size of their own.
+        if data.name == "made" {
+            data.size = Some(Pair::Each(own));
+        }
+    }
+    if let Some(size) = size {
+        data.size = Some(Pair::Each(size));
+    }
+    let sample = size.map_or(Ok(vec![]), |[h, w]| Ok::<_, Error>(vec![own_channels(&data, seed)?, h, w]))?;
+    let way = if size.is_some() { Way::AsGiven } else { Way::Own };
+    let mut against = Against { data, sample, seed, role, way };
+    let real = Real::open(&against)?;
+    let has = real.reference.set.shape();
+    let channels = has[0];
+    if let Some(shape) = shape.as_ref().filter(|shape| shape[0] != channels) {
+        let whose = &against.data.name;
+        let problem = format!("has images of {} channels, but those of {whose} have {channels}", channels_of(shape));
+        return Err(Error::config(name, format!("{problem}: compare like with like")));
+    }
+    let folder = folder.map(|dir| open_folder(dir, channels, &against, most)).transpose()?;
+    let (Some(samples), Some(reals)) =
+        (shape.as_deref().and_then(sides).map(SizeRange::one).or_else(|| folder.as_ref()?.sizes()), real.sizes())
+    else {
+        return Err(Error::config(name, format!("has images, but {} has points", against.data.name)));
+    };
+    let natural = size.unwrap_or_else(|| natural(samples, reals));
+    against.sample = vec![channels, natural[0], natural[1]];
+    let network = network::choose(&against, &how.embedder, real.reference.set.as_ref())?;
+    let is_file = shape.is_none() || array.is_some();
+    let takes_any = network.0.sizes() == Sizes::Any;
+    against.way = match (size, is_file && takes_any) {
+        (Some(_), _) => Way::AsGiven,
+        (None, true) => Way::Own,
+        (None, false) => Way::Fitted(fitting(&against.data, natural)),
+    };
+    // Arrays and made samples are no data set that could bring itself to a size.
+    let fit = (against.way != Way::Own).then(|| fitting(&against.data, natural));
+    let shown = fit.map_or(Way::Own, Way::Fitted);
+    let real_sizes = reals.card(shown, &[], &against.data);
+    // The box is cut out of the real data's files alone.
+    let sample_sizes = samples.card(shown, &[], &DataConfig { crop: None, ..against.data.clone() });
+    let given = match (array, folder) {
+        (Some(array), _) => Some(Given::array(array)),
+        (_, Some(folder)) => Some(Given::images(Images { way: against.way, ..folder })),
+        _ => None,
+    };
+    let resizing = Resizing { fit, samples: Some(sample_sizes), reals: Some(real_sizes) };
+    let how = as_many(how, given.as_ref());
+    let setup = Setup { how: &how, depth: Depth::Whole, network, resizing };
+    Ok((Evaluator::with_real(real.taken(against.way), &against, setup, progress)?, given))
+}
+
+/// With as many samples as there are, for a floor of as many.
+fn as_many(how: &EvaluateConfig, given: Option<&Given>) -> EvaluateConfig {
+    EvaluateConfig { samples: given.map_or(how.samples, Given::len), ..how.clone() }
+}
+
+/// The images of a folder as samples.
+fn open_folder(dir: PathBuf, channels: usize, against: &Against, most: Option<usize>) -> Result<Images> {
+    let real = &against.data;
+    // What is said about the real data's files says nothing about these.
+    let data = DataConfig {
+        name: "folder".into(),
+        dir: Some(dir),
+        split: None,
+        count: None,
+        limit: most,
+        crop: None,
+        flip: false,
+        channels,
+        ..real.clone()
+    };
+    let (curve, ring, grid) = (None, None, None);
+    let data = DataConfig { curve, ring, grid, ..data };
+    let set = match against.way {
+        Way::AsGiven => data::find(&data, &[channels], against.seed)?,
+        _ => stored(&data, against.seed)?,
+    };
+    Ok(Images { set, way: against.way })
+}
+
+/// A data set whose images can be read in the sizes in which they are stored.
+pub(super) fn stored(data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
+    let sample = sides_of(data).map_or(vec![], |[h, w]| vec![data.channels, h, w]);
+    if data.name == "made" {
+        return Ok(data::find(data, &sample, seed)?);
+    }
+    // Files can be read at any size; nothing is too small for one pixel.
+    let any = DataConfig { size: Some(Pair::Each([1, 1])), small: Small::Upscale, ..data.clone() };
+    let set = data::find(&any, &[], seed)?;
+    let has = set.shape();
+    match (data.crop, set.stored_size(0), &has[..]) {
+        // Sets of one size know no box to cut out until they are brought to a size.
+        (Some(crop), None, &[c, h, w]) => {
+            let [height, width] = crop.get();
+            let cut = [height.min(h), width.min(w)];
+            let cropped = DataConfig { size: Some(Pair::Each(cut)), ..any };
+            Ok(data::find(&cropped, &[c, cut[0], cut[1]], seed)?)
+        }
+        _ => Ok(set),
+    }
+}
+
+/// The channels of a data set: as the settings say where its files can be read as either, or else its own.
+fn own_channels(data: &DataConfig, seed: u64) -> Result<usize> {
+    let is_free = data::pack(data).is_none() && ["folder", "celeba", "made"].contains(&data.name.as_str());
+    if is_free { Ok(data.channels) } else { Ok(data::find(data, &[], seed)?.shape()[0]) }
+}
+
+/// The size that all images are brought to where they need one: the samples', unless real images are smaller.
+fn natural(samples: SizeRange, reals: SizeRange) -> [usize; 2] {
+    [0, 1].map(|i| samples.smallest[i].min(reals.smallest[i]))
+}
+
+fn sides(shape: &[usize]) -> Option<[usize; 2]> {
+    match *shape {
+        [_, height, width] => Some([height, width]),
+        _ => None,
+    }
+}
+
+fn sides_of(data: &DataConfig) -> Option<[usize; 2]> {
+    data.size.map(|size| size.get())
+}
+
+fn channels_of(shape: &[usize]) -> usize {
+    shape.first().copied().unwrap_or_default()
+}

@@ -1,0 +1,353 @@
+//! The run folder: which files it has, how one is begun, and what may never be overwritten.
+
+use crate::error::{Error, Result};
+use gan_base::atomic;
+use gan_base::regular_file;
+use gan_train::config::RunConfig;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// The folder of sheets of samples.
+const SAMPLES: &str = "samples";
+/// Folders of pictures beside `samples/`: D's features, D's verdict over the plane, G's warped latent grid, and single pictures.
+pub const PICTURES: [&str; 4] = ["planes", "surfaces", "meshes", "pictures"];
+/// The lines of [`RunFolder::features`].
+pub(crate) const FEATURES: &str = "planes.jsonl";
+/// The lines of [`RunFolder::metrics`].
+pub(crate) const METRICS: &str = "metrics.jsonl";
+/// The lines of [`RunFolder::evaluations`].
+pub(crate) const EVALUATIONS: &str = "evaluations.jsonl";
+/// The weight file of the best generator.
+pub const BEST: &str = "generator-best.safetensors";
+/// The other files that a run writes, which are deleted with it.
+const FILES: [&str; 9] = [
+    "generator.safetensors",
+    BEST,
+    EVALUATIONS,
+    METRICS,
+    FEATURES,
+    "losses.png",
+    "losses.svg",
+    "report.html",
+    "progress.gif",
+];
+/// The most bytes of config.toml, and of a file of lines: what lies under a run's names may be anything.
+pub(crate) const MOST_SETTINGS: u64 = 16 << 20;
+pub(crate) const MOST_LINES: u64 = 8 << 30;
+/// Held locked by the process that works in the folder.
+const LOCK: &str = ".lock";
+
+/// A folder that holds one run, locked against other processes as long as this (or a clone of it) lives.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    _lock: Arc<File>,
+}
+
+/// What to do with a run that is already in the folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it alone: an error.
+    Keep,
+    /// Delete its files.
+    Overwrite,
+}
+
+impl RunFolder {
+    /// Begins a run at `path` and writes its config.toml.
+    ///
+    /// # Errors
+    /// If the folder holds a run already and `existing` keeps it, if it holds anything else, or if it cannot be written.
+    pub fn create(path: &Path, config: &RunConfig, existing: Existing) -> Result<Self> {
+        let found = content(path)?;
+        match &found {
+            Content::Nothing => {}
+            Content::Run if existing == Existing::Overwrite => {}
+            Content::Run => {
+                let problem = "holds a run already: go on with it (--resume), delete it (--overwrite), or name another folder (--out)";
+                return Err(Error::config(path.display().to_string(), problem));
+            }
+            Content::Other(example) => {
+                let problem =
+                    format!("is not empty and not a run (it holds \"{example}\"): name another folder (--out)");
+                return Err(Error::config(path.display().to_string(), problem));
+            }
+        }
+        fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be created: {e}")))?;
+        let folder = Self::locked(path)?;
+        // A process killed before its first settings were whole leaves a part of them.
+        folder.sweep();
+        if let Content::Run = found {
+            folder.clear()?;
+        }
+        folder.write_config(config)?;
+        Ok(folder)
+    }
+
+    /// Opens the run at `path` to go on with it, and clears away what a killed process left half written.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn open(path: &Path) -> Result<Self> {
+        match content(path)? {
+            Content::Run => {
+                let folder = Self::locked(path)?;
+                folder.sweep();
+                Ok(folder)
+            }
+            _ => Err(Error::config(
+                path.display().to_string(),
+                "holds no run to go on with: there is no config.toml written by gan train. Leave out --resume to begin one",
+            )),
+        }
+    }
+
+    /// Takes the lock: two processes in one folder would mix their files. The system lets go of it however a process ends.
+    fn locked(path: &Path) -> Result<Self> {
+        let file = File::options().create(true).truncate(false).write(true).open(path.join(LOCK));
+        let file = file.map_err(|e| Error::file(path.join(LOCK), format!("cannot be opened: {e}")))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                let problem =
+                    "another gan train is working in this folder: stop it first, or name another folder (--out)";
+                return Err(Error::config(path.display().to_string(), problem));
+            }
+            // Some network file systems have no locks; that is no reason not to train.
+            Err(TryLockError::Error(error)) => tracing::warn!("{}: cannot be locked: {error}", path.display()),
+            Ok(()) => {}
+        }
+        Ok(Self { path: path.to_path_buf(), _lock: Arc::new(file) })
+    }
+
+    /// Whether there is a run at `path`.
+    pub fn is_run(path: &Path) -> bool {
+        matches!(content(path), Ok(Content::Run))
+    }
+
+    /// The run whose own pictures lie in the folder `path`, if it is such a folder or lies in one.
+    pub fn of_pictures(path: &Path) -> Option<PathBuf> {
+        let real = path.canonicalize().ok()?;
+        let is_pictures = |name: &std::ffi::OsStr| name == SAMPLES || PICTURES.iter().any(|own| name == *own);
+        let mut folders = real.ancestors().filter(|folder| folder.file_name().is_some_and(is_pictures));
+        folders.find_map(|folder| folder.parent().filter(|parent| Self::is_run(parent)).map(Path::to_path_buf))
+    }
+
+    /// When the run at `path` was begun. Where that cannot be told, it is older than all others.
+    pub fn begun(path: &Path) -> SystemTime {
+        // Nothing is ever written into this file after its creation.
+        let created = fs::metadata(path.join(LOCK)).and_then(|lock| lock.modified());
+        created.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Writes the settings, whole or not at all.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn write_config(&self, config: &RunConfig) -> Result<()> {
+        let body = toml::to_string(config).map_err(|e| Error::config("config.toml", e.to_string()))?;
+        let text = format!(
+            "{} Repeat it with `gan train config.toml`, go on with `gan train FOLDER --resume`.\n{body}",
+            gan_train::layering::MARK
+        );
+        Ok(atomic::write(&self.config(), text.as_bytes())?)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+    /// `config.toml`
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+    /// `metrics.jsonl`
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join(METRICS)
+    }
+    /// `samples/`
+    pub fn samples(&self) -> PathBuf {
+        self.path.join(SAMPLES)
+    }
+    /// `checkpoints/`
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+    /// `generator.safetensors`
+    pub fn generator(&self) -> PathBuf {
+        self.path.join("generator.safetensors")
+    }
+    /// `generator-best.safetensors`
+    pub fn best_generator(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+    /// `best/`: the state that alarms take the run back to.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best")
+    }
+    /// `evaluations.jsonl`: the card of each evaluation.
+    pub fn evaluations(&self) -> PathBuf {
+        self.path.join(EVALUATIONS)
+    }
+    /// `losses.png` or `losses.svg`
+    pub fn losses(&self, extension: &str) -> PathBuf {
+        self.path.join(format!("losses.{extension}"))
+    }
+
+    /// `progress.gif`
+    pub fn progress(&self) -> PathBuf {
+        self.path.join("progress.gif")
+    }
+    /// `planes.jsonl`: what D's features do in each logged step of a run on points.
+    pub fn features(&self) -> PathBuf {
+        self.path.join(FEATURES)
+    }
+    /// A folder of pictures, one of [`PICTURES`].
+    pub fn pictures(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// `report.html`
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// Whether a process is at work in the run at `path` just now. Where that cannot be told, the answer is no.
+    pub fn is_busy(path: &Path) -> bool {
+        let lock = File::open(path.join(LOCK));
+        lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// The file `events.out.tfevents…` if there is one.
+    pub fn events(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(&self.path).ok()?.flatten();
+        entries.map(|e| e.path()).find(|p| file_name(p).starts_with("events.out.tfevents"))
+    }
+
+    /// Deletes what a run writes, and nothing else. config.toml, which marks the folder as a run, stays to be replaced.
+    fn clear(&self) -> Result<()> {
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |e| Error::file(path, format!("cannot be deleted: {e}"))
+        };
+        let pictures = PICTURES.iter().map(|name| self.pictures(name));
+        for dir in pictures.chain([self.checkpoints(), self.samples(), self.best()]) {
+            if dir.exists() {
+                fs::remove_dir_all(&dir).map_err(failed(&dir))?;
+            }
+        }
+        let films = PICTURES.iter().map(|name| self.path.join(format!("{name}.gif")));
+        let files = FILES.iter().map(|name| self.path.join(name)).chain(films).chain(self.events());
+        for file in files.filter(|f| f.exists()) {
+            fs::remove_file(&file).map_err(failed(&file))?;
+        }
+        self.sweep();
+        Ok(())
+    }
+
+    /// Deletes the files and checkpoints that were not yet renamed when a process was killed.
+    fn sweep(&self) {
+        let pictures = PICTURES.iter().map(|name| self.pictures(name));
+        let dirs = pictures.chain([self.path.clone(), self.samples(), self.checkpoints(), self.best()]);
+        let entries = dirs.flat_map(fs::read_dir).flatten().flatten().map(|e| e.path());
+        for path in entries.filter(|p| is_left_over(&file_name(p))) {
+            if path.is_dir() {
+                fs::remove_dir_all(path).ok()
+            } else {
+                fs::remove_file(path).ok()
+            };
+        }
+    }
+}
+
+/// The run whose own file `path` is, or would be once it is written: what a run writes and what lies in its folders of samples,
+/// checkpoints and pictures. Other files in a run's folder are nobody's.
+pub fn owner(path: &Path) -> Option<PathBuf> {
+    let whole = resolved(path)?;
+    let owns = |run: &Path| whole.strip_prefix(run).is_ok_and(is_own);
+    whole.ancestors().skip(1).find(|folder| owns(folder) && RunFolder::is_run(folder)).map(Path::to_path_buf)
+}
+
+/// `path` without links, even where its end does not exist yet.
+pub fn resolved(path: &Path) -> Option<PathBuf> {
+    let named = |path: &&Path| !path.as_os_str().is_empty();
+    let (found, real) = path
+        .ancestors()
+        .filter(named)
+        .find_map(|found| Some((found, found.canonicalize().ok()?)))
+        .or_else(|| Some((Path::new(""), Path::new(".").canonicalize().ok()?)))?;
+    Some(real.join(path.strip_prefix(found).ok()?))
+}
+
+/// Whether the path `inside` a run's folder is one that the run writes.
+fn is_own(inside: &Path) -> bool {
+    let mut parts = inside.iter().map(|part| part.to_string_lossy());
+    let (first, is_file) = (parts.next().unwrap_or_default(), parts.next().is_none());
+    let film = first.strip_suffix(".gif").is_some_and(|name| PICTURES.contains(&name));
+    let file = FILES.contains(&&*first) || film || first == "config.toml" || first.starts_with("events.out.tfevents");
+    (is_file && file) || PICTURES.contains(&&*first) || ["checkpoints", "samples", "best"].contains(&&*first)
+}
+
+enum Content {
+    Nothing,
+    Run,
+    /// With the name of something in it.
+    Other(String),
+}
+
+fn content(path: &Path) -> Result<Content> {
+    if !path.exists() {
+        return Ok(Content::Nothing);
+    }
+    if !path.is_dir() {
+        return Err(Error::config(path.display().to_string(), "is a file, a folder is needed for a run (--out)"));
+    }
+    if regular_file::read_to_string(&path.join("config.toml"), MOST_SETTINGS)
+        .is_ok_and(|text| gan_train::layering::is_complete(&text))
+    {
+        return Ok(Content::Run);
+    }
+    let entries = fs::read_dir(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    // What a run killed while it wrote its very first file leaves behind does not count.
+    let first = entries.flatten().map(|e| file_name(&e.path())).find(|name| !is_left_over(name) && name != LOCK);
+    Ok(first.map_or(Content::Nothing, Content::Other))
+}
+
+/// Whether `name` is like that of a file which is still being written: hidden, with `.tmp` at the end.
+fn is_left_over(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".tmp")
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_owns_what_it_writes_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().canonicalize().unwrap().join("run");
+        fs::create_dir_all(run.join("samples")).unwrap();
+        fs::create_dir_all(run.join("mine/samples")).unwrap();
+        let own = [
+            "config.toml",
+            "losses.png",
+            "planes.gif",
+            "samples/x.png",
+            "samples/new/x.png",
+            "samples",
+            "best",
+            "events.out.tfevents.1",
+        ];
+        own.iter().for_each(|name| assert_eq!(owner(&run.join(name)), None, "{name}"));
+        fs::write(run.join("config.toml"), gan_train::layering::MARK).unwrap();
+        own.iter().for_each(|name| assert_eq!(owner(&run.join(name)), Some(run.clone()), "{name}"));
+        for other in ["mine.png", "mine", "mine/losses.png", "mine/samples/x.png", "samples.png", "../losses.png"] {
+            assert_eq!(owner(&run.join(other)), None, "{other}");
+        }
+    }
+}

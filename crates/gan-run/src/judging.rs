@@ -1,0 +1,184 @@
+//! The observer that judges: evaluates G at intervals, keeps the best, and raises alarms.
+
+use crate::alarms::{Alarm, Setting, Watch};
+use crate::error::{Error, Result};
+use crate::evaluate::{self, Evaluated, Evaluator};
+use crate::folder::RunFolder;
+use crate::log::{Cut, Log, append};
+use crate::observe::Observer;
+use crate::verdict::Raised;
+use gan_base::atomic;
+use gan_metrics::{Card, Metric};
+use gan_train::checkpoint;
+use gan_train::config::Policy;
+use gan_train::trainer::{StepReport, Trainer};
+use serde_json::{Map, Value};
+use std::io::Write;
+
+pub(crate) struct Judging {
+    folder: RunFolder,
+    log: Log,
+    evaluator: Option<Evaluator>,
+    watch: Option<Watch>,
+    best: Option<f64>,
+    raised: Vec<Alarm>,
+    /// Whether the last evaluation found all that `train.until` asks for.
+    reached: bool,
+}
+
+impl Judging {
+    pub(crate) fn new(folder: &RunFolder, log: Log) -> Self {
+        Self { folder: folder.clone(), log, evaluator: None, watch: None, best: None, raised: vec![], reached: false }
+    }
+
+    /// Measures G, writes the card and the figures, and keeps G if it is the best so far.
+    fn evaluate(&mut self, trainer: &Trainer) -> Result<()> {
+        let Some(evaluator) = &self.evaluator else { return Ok(()) };
+        let step = trainer.step();
+        let card = match evaluator.of_trainer(trainer) {
+            Ok(card) => card,
+            Err(error) => {
+                // Samples that are no numbers are the run's fault, not the evaluation's.
+                let Some(alarm) = Alarm::of_samples(&error, step) else { return Err(error) };
+                self.raised.push(alarm);
+                return Ok(());
+            }
+        };
+        let best = evaluator.best();
+        let value = card.value(best);
+        if let Some(name) = trainer
+            .plan()
+            .config()
+            .train
+            .until
+            .keys()
+            .find(|name| Metric::named(name).and_then(|metric| card.value(metric)).is_none())
+        {
+            let problem = "is not measured in this run: add it to evaluate.metrics";
+            return Err(Error::config(format!("train.until.{name}"), problem));
+        }
+        self.reached = reaches(&card, trainer);
+        self.write(step, card)?;
+        match value {
+            Some(value) if best.better().prefers(value, self.best.unwrap_or(f64::NAN)) => self.keep(value, trainer),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, step: u64, card: Card) -> Result<()> {
+        let mut line = Map::from_iter([("step".to_string(), Value::from(step))]);
+        line.extend(card.figures.iter().map(|figure| (figure.metric.name().to_string(), figure.value.into())));
+        let evaluated =
+            serde_json::to_string(&Evaluated { step, best: self.evaluator.as_ref().map(Evaluator::best), card })
+                .unwrap_or_default();
+        let path = self.folder.evaluations();
+        let written = append(&path)?.write_all(format!("{evaluated}\n").as_bytes());
+        written.map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;
+        self.log.write(step, Value::Object(line))
+    }
+
+    /// Saves the best generator so far, and the whole state where an alarm may want to go back to it.
+    fn keep(&mut self, value: f64, trainer: &Trainer) -> Result<()> {
+        self.best = Some(value);
+        if let Some(bytes) = trainer.generator_file()? {
+            atomic::write(&self.folder.best_generator(), &bytes)?;
+        }
+        if trainer.plan().may_roll_back() {
+            let dir = self.folder.best();
+            std::fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))?;
+            checkpoint::save(trainer, &dir, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Shows lines of the log to the watch.
+    fn watch(&mut self, lines: &[Value]) -> Vec<Alarm> {
+        let Some(watch) = &mut self.watch else { return vec![] };
+        lines.iter().flat_map(|line| watch.see(line)).collect()
+    }
+}
+
+/// The alarm that ended the run at the step where `trainer` stands, unless the settings let the run go on now. A step that failed
+/// raises its own alarm again when it is repeated.
+fn ended_by(lines: &[Value], trainer: &Trainer) -> Option<Alarm> {
+    let raised = lines.iter().rev().find_map(|line| serde_json::from_value::<Raised>(line.clone()).ok())?;
+    let ends = |policy| matches!(policy, Policy::Stop | Policy::Rollback);
+    let stands = raised.done == Policy::Stop && raised.alarm.at == trainer.step();
+    (stands && ends(raised.alarm.kind.policy(&trainer.plan().config().alarms))).then_some(raised.alarm)
+}
+
+/// A trainer's evaluator; none where there are too few real samples to compare with, which is no reason not to train.
+fn evaluator(trainer: &Trainer) -> Result<Option<Evaluator>> {
+    match Evaluator::for_trainer(trainer) {
+        Ok(evaluator) => Ok(Some(evaluator)),
+        Err(Error::Metrics(inner)) if matches!(*inner, gan_metrics::Error::TooFew { .. }) => {
+            tracing::warn!("nothing is measured in this run: {inner}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a card has all that `train.until` asks for, where it asks for anything.
+fn reaches(card: &Card, trainer: &Trainer) -> bool {
+    let until = &trainer.plan().config().train.until;
+    let reached = |(name, wanted): (&String, &f64)| {
+        let Some(metric) = Metric::named(name) else { return false };
+        card.value(metric).is_some_and(|value| value == *wanted || metric.better().prefers(value, *wanted))
+    };
+    !until.is_empty() && until.iter().all(reached)
+}
+
+impl Observer for Judging {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+        let path = self.folder.evaluations();
+        Cut::of(trainer).apply(&path)?;
+        if self.evaluator.is_none() && trainer.plan().config().evaluate.every > 0 {
+            self.evaluator = evaluator(trainer)?;
+        }
+        let best = self.evaluator.as_ref().map(Evaluator::best);
+        self.watch = Some(Watch::new(Setting {
+            total: trainer.total_steps(),
+            best: best.map(|best| (best.name().to_string(), best.better())),
+            floor: best.and_then(|best| self.evaluator.as_ref()?.floor(best)),
+            loss: trainer.plan().config().loss.kind,
+        }));
+        let before = evaluate::read(&path);
+        self.reached = before.last().is_some_and(|last| reaches(&last.card, trainer));
+        self.best = best.and_then(|best| evaluate::best_of(&before, best)).map(|(_, value)| value);
+        // The alarms of earlier lines were answered before the checkpoint was saved, except for one that ended the run.
+        let lines = self.log.take_fresh();
+        self.watch(&lines);
+        self.raised = ended_by(&lines, trainer).into_iter().collect();
+        // A run that was taken back to its start was evaluated there before.
+        if trainer.step() == 0 && before.is_empty() { self.evaluate(trainer) } else { Ok(()) }
+    }
+
+    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
+        let every = trainer.plan().config().evaluate.every;
+        if every > 0 && (report.step.is_multiple_of(every) || report.step == trainer.total_steps()) {
+            self.evaluate(trainer)?;
+        }
+        let lines = self.log.take_fresh();
+        let found = self.watch(&lines);
+        self.raised.extend(found);
+        Ok(())
+    }
+
+    fn reached(&self) -> bool {
+        self.reached
+    }
+
+    fn alarms(&mut self) -> Vec<Alarm> {
+        std::mem::take(&mut self.raised)
+    }
+
+    fn alarmed(&mut self, _: &Alarm, _: Policy, _: &Trainer) -> Result<()> {
+        self.log.take_fresh();
+        Ok(())
+    }
+
+    fn roll_back(&mut self, trainer: &mut Trainer) -> Result<bool> {
+        Ok(checkpoint::restore(trainer, &self.folder.best())?.is_some())
+    }
+}

@@ -1,0 +1,235 @@
+//! A run's numbers on disk: metrics.jsonl and the same for TensorBoard, written by several observers.
+
+use crate::error::{Error, Result};
+use crate::folder::{MOST_LINES, RunFolder};
+use gan_base::atomic;
+use gan_base::messages::counted;
+use gan_base::regular_file;
+use gan_report::tensorboard::{self, EventWriter};
+use gan_train::trainer::Trainer;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The key under which the line of an alarm that took the run back says how often that had happened then.
+pub(crate) const ROLLBACK: &str = "rollback";
+
+/// The log of a run, shared by those who write it.
+#[derive(Clone)]
+pub(crate) struct Log {
+    folder: RunFolder,
+    open: Rc<RefCell<Option<Open>>>,
+}
+
+struct Open {
+    file: File,
+    events: EventWriter,
+    /// Lines that nobody has taken yet.
+    fresh: Vec<Value>,
+}
+
+impl Log {
+    pub(crate) fn new(folder: &RunFolder) -> Self {
+        Self { folder: folder.clone(), open: Rc::default() }
+    }
+
+    /// Begins where the trainer stands: later lines are cut off, and the lines that are kept count as fresh.
+    pub(crate) fn begin(&self, cut: Cut) -> Result<()> {
+        let path = self.folder.metrics();
+        cut.apply(&path)?;
+        let fresh = lines(&path);
+        let file = append(&path)?;
+        let now = unix_time();
+        let events = match self.folder.events() {
+            Some(path) if cut.is_start() => {
+                fs::remove_file(&path).map_err(|e| Error::file(&path, format!("cannot be deleted: {e}")))?;
+                None
+            }
+            found => found,
+        };
+        let events = match events {
+            Some(path) => {
+                let mut events = EventWriter::append_to(&path)?;
+                events.restarted_at(cut.step + 1, now)?;
+                events
+            }
+            None => EventWriter::create(&self.folder.path().join(tensorboard::file_name(now as u64)))?,
+        };
+        *self.open.borrow_mut() = Some(Open { file, events, fresh });
+        Ok(())
+    }
+
+    /// Writes a line of `step`; its numbers go to TensorBoard too.
+    pub(crate) fn write(&self, step: u64, line: Value) -> Result<()> {
+        let mut open = self.open.borrow_mut();
+        let Some(Open { file, events, fresh }) = &mut *open else { return Ok(()) };
+        // One write a line: a killed process leaves at most one torn line, at the end.
+        file.write_all(format!("{line}\n").as_bytes())
+            .map_err(|e| Error::file(self.folder.metrics(), format!("cannot be written: {e}")))?;
+        let numbers =
+            line.as_object().into_iter().flatten().filter(|(tag, value)| *tag != "step" && !value.is_string());
+        for (tag, value) in numbers {
+            events.scalar(step, unix_time(), tag, value.as_f64().unwrap_or(f64::NAN))?;
+        }
+        events.flush()?;
+        fresh.push(line);
+        Ok(())
+    }
+
+    /// The lines since the last call.
+    pub(crate) fn take_fresh(&self) -> Vec<Value> {
+        self.open.borrow_mut().as_mut().map(|open| std::mem::take(&mut open.fresh)).unwrap_or_default()
+    }
+
+    /// Whether there is such a line already.
+    pub(crate) fn holds(&self, line: &Value) -> bool {
+        lines(&self.folder.metrics()).contains(line)
+    }
+
+    /// Everything written is on the disk after this.
+    pub(crate) fn flush(&self) -> Result<()> {
+        let open = self.open.borrow();
+        let Some(Open { file, .. }) = &*open else { return Ok(()) };
+        file.sync_data().map_err(|e| Error::file(self.folder.metrics(), format!("cannot be flushed: {e}")))
+    }
+}
+
+/// Opens a file of lines to write behind what is there.
+pub(crate) fn append(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|e| Error::file(path, format!("cannot be opened: {e}")))
+}
+
+/// The readable lines of JSON in a file; none where there is no such file.
+pub(crate) fn lines(path: &Path) -> Vec<Value> {
+    let bytes = regular_file::read(path, MOST_LINES).unwrap_or_default();
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+fn unix_time() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
+
+/// Where a run goes on: which lines of its files are its past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    step: u64,
+    rollbacks: u64,
+}
+
+impl Cut {
+    /// At the state of `trainer`.
+    pub(crate) fn of(trainer: &Trainer) -> Self {
+        Self { step: trainer.step(), rollbacks: trainer.rollbacks() }
+    }
+
+    /// Whether nothing has happened yet, so that no line belongs to the run's past. A killed process may have left some: the
+    /// evaluation before the first step, for one, is done again.
+    pub(crate) fn is_start(self) -> bool {
+        self.step == 0 && self.rollbacks == 0
+    }
+
+    /// Whether a line belongs to the past. The line of an alarm that took the run back names the rollback: it is written before the
+    /// checkpoint that knows of it, and means nothing to an earlier checkpoint.
+    fn keeps(self, line: &Value) -> bool {
+        let rollback = line.get(ROLLBACK).and_then(Value::as_u64).unwrap_or(0);
+        !self.is_start() && line["step"].as_u64().is_some_and(|step| step <= self.step) && rollback <= self.rollbacks
+    }
+
+    /// Removes from a file of lines of JSON those beyond this point, and a torn last line. A line between the kept ones that cannot be
+    /// read stays where it is and is reported in a warning.
+    pub(crate) fn apply(self, path: &Path) -> Result<()> {
+        let bytes = match regular_file::read(path, MOST_LINES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::file(path, format!("cannot be read: {error}"))),
+        };
+        let (kept, unreadable) = self.kept(&bytes);
+        if let Some(first) = unreadable.first() {
+            tracing::warn!(
+                "{}: {} cannot be read, the first is line {first}; the file is damaged there. Such lines are kept as they are, and \
+                 plots and reports leave them out",
+                path.display(),
+                counted(unreadable.len(), "line")
+            );
+        }
+        if kept != bytes {
+            atomic::write(path, &kept)?;
+        }
+        Ok(())
+    }
+
+    /// What stays of a file's `bytes`, and the numbers of the lines in it that cannot be read, counted from 1.
+    fn kept(self, bytes: &[u8]) -> (Vec<u8>, Vec<usize>) {
+        let (mut kept, mut unreadable) = (Vec::with_capacity(bytes.len()), Vec::new());
+        // Lines that cannot be read belong to the past if a line of the past follows them.
+        let (mut waiting, mut numbers) = (Vec::new(), Vec::new());
+        for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+            match serde_json::from_slice::<Value>(line) {
+                Ok(value) if self.keeps(&value) => {
+                    kept.append(&mut waiting);
+                    unreadable.append(&mut numbers);
+                    kept.extend(line.strip_suffix(b"\n").unwrap_or(line));
+                    kept.push(b'\n');
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    waiting.extend(line);
+                    numbers.push(number);
+                }
+            }
+        }
+        (kept, unreadable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(step: u64, rollbacks: u64, text: &str) -> (String, Vec<usize>) {
+        let (kept, unreadable) = Cut { step, rollbacks }.kept(text.as_bytes());
+        (String::from_utf8(kept).unwrap(), unreadable)
+    }
+
+    #[test]
+    fn later_lines_and_a_torn_end_are_cut_off() {
+        let text = "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"ste";
+        assert_eq!(kept(2, 0, text), ("{\"step\":1}\n{\"step\":2}\n".into(), vec![]));
+        // A last line that lacks its end alone is whole.
+        assert_eq!(kept(2, 0, "{\"step\":2}"), ("{\"step\":2}\n".into(), vec![]));
+    }
+
+    #[test]
+    fn damaged_lines_inside_are_kept_and_counted() {
+        let text = "{\"step\":1}\n{\"st\n\n{\"step\":2}\nnonsense\n{\"step\":3}\n";
+        assert_eq!(kept(2, 0, text), ("{\"step\":1}\n{\"st\n\n{\"step\":2}\n".into(), vec![2, 3]));
+        assert_eq!(kept(3, 0, text), (text.into(), vec![2, 3, 5]));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_lose_no_other_line() {
+        let bytes = b"{\"step\":1}\n\xff\xfe\n{\"step\":2}\n{\"step\":9}\n";
+        let (kept, unreadable) = Cut { step: 2, rollbacks: 0 }.kept(bytes);
+        assert_eq!((kept.as_slice(), unreadable), (&bytes[..bytes.len() - 11], vec![2]));
+    }
+
+    #[test]
+    fn at_the_start_nothing_is_past() {
+        let text = "{\"step\":0,\"fid\":9.0}\n{\"step\":1}\n";
+        assert_eq!(kept(0, 0, text), (String::new(), vec![]));
+        // A run that was taken back to its start keeps what it found there.
+        assert_eq!(kept(0, 1, text).0, "{\"step\":0,\"fid\":9.0}\n");
+    }
+
+    #[test]
+    fn a_rollback_that_no_checkpoint_knows_did_not_happen() {
+        let text = "{\"step\":4}\n{\"step\":6}\n{\"step\":4,\"alarm\":\"collapse\",\"rollback\":1}\n";
+        assert_eq!(kept(6, 0, text).0, "{\"step\":4}\n{\"step\":6}\n");
+        assert_eq!(kept(4, 1, text).0, "{\"step\":4}\n{\"step\":4,\"alarm\":\"collapse\",\"rollback\":1}\n");
+    }
+}

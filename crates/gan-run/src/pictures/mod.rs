@@ -1,0 +1,132 @@
+//! Pictures of samples, and the observers that draw them into the run folder.
+//!
+//! In reading order: this file (sheets of images, points in the plane), [`plane`] (what only points have: D's verdict over the
+//! plane, G's warped latent grid), `images` (real beside generated, nearest neighbours), `film` (animations), `observers`.
+
+mod film;
+mod images;
+mod observers;
+pub mod plane;
+
+pub use observers::{Final, Progress};
+pub(crate) use observers::{file_name, make};
+
+use crate::error::Result;
+use candle_core::Tensor;
+use gan_base::messages::counted;
+use gan_data::Units;
+use gan_report::plot::{Cloud, Ink, Plane, panels};
+use gan_report::{Images, Picture};
+
+/// Images up to this many pixels a side are shown twice as large.
+const SMALL: usize = 48;
+
+/// A sheet of images `[N, C, H, W]`, small ones enlarged; or points `[N, D]` in their own `units` over axes.
+///
+/// # Errors
+/// If there are more images than cells, or the images are neither grey nor colour.
+pub fn sheet(samples: &Tensor, units: Option<&Units>, rows: usize, columns: usize) -> Result<Picture> {
+    if samples.rank() == 2 {
+        let units = units_of(samples, units)?;
+        let generated = kind("generated", Ink::Generated, rows_of(samples, &units)?);
+        return points(&axes(&units), &[generated], &counted(samples.dim(0)?, "generated point"));
+    }
+    let (n, c, h, w) = samples.dims4()?;
+    let pixels: Vec<f32> = samples.flatten_all()?.to_vec1()?;
+    let sheet = gan_report::grid(&Images::new(&pixels, [n, c, h, w])?, rows, columns)?;
+    Ok(if h.max(w) <= SMALL { sheet.enlarged(2)? } else { sheet })
+}
+
+/// Checks that [`sheet`] can draw samples of this shape, `[C, H, W]` or `[D]`, before they are computed.
+///
+/// # Errors
+/// If there are no cells, or the sheet would be too large.
+pub fn check_sheet(sample: &[usize], rows: usize, columns: usize) -> Result<()> {
+    let [c, h, w] = *sample else { return Ok(()) };
+    // Everything on an enlarged sheet is twice as large, the gaps included.
+    let side = |pixels: usize| if h.max(w) <= SMALL { 2 * (pixels + 1) } else { pixels };
+    Ok(gan_report::check_grid([c, side(h), side(w)], rows, columns)?)
+}
+
+/// Images `[N, C, H, W]` as pictures of their own size; points `[N, D]` each as a dot over the same axes.
+///
+/// # Errors
+/// If they are neither grey nor colour.
+pub fn singles(samples: &Tensor, units: Option<&Units>) -> Result<Vec<Picture>> {
+    if samples.rank() == 2 {
+        let units = units_of(samples, units)?;
+        let draw = |point: Vec<f32>| points(&axes(&units), &[kind("", Ink::Generated, vec![point])], "");
+        return rows_of(samples, &units)?.into_iter().map(draw).collect();
+    }
+    let (n, c, h, w) = samples.dims4()?;
+    let pixels: Vec<f32> = samples.flatten_all()?.to_vec1()?;
+    Ok(Images::new(&pixels, [n, c, h, w])?.pictures()?)
+}
+
+/// The units given, or [−1, 1] for each coordinate of points `[N, D]`.
+fn units_of(samples: &Tensor, units: Option<&Units>) -> Result<Units> {
+    let dimensions = samples.dim(1)?;
+    let fits = units.filter(|units| units.dimensions() == dimensions).cloned();
+    Ok(fits.unwrap_or_else(|| Units::new(vec![[-1.0, 1.0]; dimensions])))
+}
+
+/// Points `[N, D]` in [−1, 1] -> rows in their own units.
+fn rows_of(samples: &Tensor, units: &Units) -> Result<Vec<Vec<f32>>> {
+    let rows = samples.to_vec2::<f32>()?;
+    Ok(rows.into_iter().map(|row| units.restored(&row)).collect())
+}
+
+/// A kind of points in all their coordinates.
+struct Kind {
+    name: &'static str,
+    ink: Ink,
+    rows: Vec<Vec<f32>>,
+}
+
+fn kind(name: &'static str, ink: Ink, rows: Vec<Vec<f32>>) -> Kind {
+    Kind { name, ink, rows }
+}
+
+/// Room around the data's own range, as a part of it: generated points leave it at first.
+const ROOM: f64 = 0.15;
+const PANEL: [u32; 2] = [520, 480];
+const SMALL_PANEL: [u32; 2] = [400, 380];
+
+/// What of each coordinate is shown.
+fn axes(units: &Units) -> Vec<[f64; 2]> {
+    units.ranges().iter().map(|[low, high]| [low - ROOM * (high - low), high + ROOM * (high - low)]).collect()
+}
+
+/// The pairs of coordinates that are drawn against each other: all of up to three, of more the first against the next three.
+fn pairs(dimensions: usize) -> Vec<[usize; 2]> {
+    match dimensions {
+        0..=2 => vec![[0, dimensions.saturating_sub(1)]],
+        3 => vec![[0, 1], [0, 2], [1, 2]],
+        _ => vec![[0, 1], [0, 2], [0, 3]],
+    }
+}
+
+/// A coordinate's name: x, y, z, or its number.
+fn axis_name(axis: usize) -> String {
+    ["x", "y", "z"].get(axis).map_or_else(|| format!("x{axis}"), |name| (*name).into())
+}
+
+/// Kinds of points over the data's axes; beyond the plane, a panel for each pair of coordinates.
+fn points(axes: &[[f64; 2]], kinds: &[Kind], title: &str) -> Result<Picture> {
+    let pairs = pairs(axes.len());
+    let panel = |[a, b]: [usize; 2]| {
+        let of_pair = |kind: &Kind| Cloud {
+            name: kind.name.into(),
+            points: kind.rows.iter().map(|row| [row[a], row[b]]).collect(),
+            ink: kind.ink,
+            opacity: 0.7,
+        };
+        let title = match pairs.len() {
+            1 => title.to_string(),
+            _ => format!("{title}: {} and {}", axis_name(a), axis_name(b)),
+        };
+        Plane { title, x: axes[a], y: axes[b], clouds: kinds.iter().map(of_pair).collect(), ..Plane::default() }
+    };
+    let planes: Vec<Plane> = pairs.iter().map(|pair| panel(*pair)).collect();
+    Ok(panels(&planes, if planes.len() == 1 { PANEL } else { SMALL_PANEL })?)
+}

@@ -1,0 +1,143 @@
+//! The observers that draw: the same noise at intervals, and what is drawn once.
+
+use super::{axes, film, images, kind, plane, points, rows_of, sheet};
+use crate::error::{Error, Result};
+use crate::folder::RunFolder;
+use crate::observe::{Observer, Outcome};
+use candle_core::Tensor;
+use gan_data::Units;
+use gan_report::Picture;
+use gan_report::plot::Ink;
+use gan_train::trainer::{StepReport, Trainer};
+use std::fs;
+use std::path::Path;
+
+/// Draws `samples/step-….png` from the same noise every time; for points in the plane D's verdict and G's mesh too.
+pub struct Progress {
+    folder: RunFolder,
+    /// Real samples to draw beside generated points.
+    real: Option<Tensor>,
+}
+
+impl Progress {
+    /// Draws into `folder`.
+    pub fn new(folder: &RunFolder) -> Self {
+        Self { folder: folder.clone(), real: None }
+    }
+
+    fn draw(&self, trainer: &Trainer) -> Result<()> {
+        let samples = &trainer.plan().config().samples;
+        let made = trainer.progress_samples(samples.rows * samples.columns)?;
+        match (&self.real, trainer.units()) {
+            (Some(real), Some(units)) => self.draw_points(trainer, real, &made, units),
+            _ => self.save("samples", trainer, &sheet(&made, None, samples.rows, samples.columns)?),
+        }
+    }
+
+    fn draw_points(&self, trainer: &Trainer, real: &Tensor, made: &Tensor, units: &Units) -> Result<()> {
+        let (step, device) = (trainer.step(), trainer.device());
+        let real = kind("real", Ink::Real, rows_of(real, units)?);
+        let kinds = [real, kind("generated", Ink::Generated, rows_of(made, units)?)];
+        self.save("samples", trainer, &points(&axes(units), &kinds, &format!("step {step}"))?)?;
+        if units.dimensions() != 2 {
+            return Ok(());
+        }
+        let d = (trainer.discriminator(), trainer.plan().config().train.pack);
+        self.save("surfaces", trainer, &plane::surface(d, units, &kinds, step, device)?)?;
+        let latent = &trainer.plan().config().latent;
+        let [real, _] = &kinds;
+        let mesh = trainer.in_use(|generator| plane::mesh(generator, latent, units, real, step, device))?;
+        self.save("meshes", trainer, &mesh)
+    }
+
+    fn save(&self, dir: &str, trainer: &Trainer, picture: &Picture) -> Result<()> {
+        Ok(picture.save_png(&self.folder.pictures(dir).join(file_name(trainer.step())))?)
+    }
+}
+
+/// `step-0000500.png`
+pub(crate) fn file_name(step: u64) -> String {
+    format!("step-{step:07}.png")
+}
+
+/// Makes a folder, if there is none yet.
+pub(crate) fn make(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(|e| Error::file(dir, format!("cannot be created: {e}")))
+}
+
+impl Observer for Progress {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+        make(&self.folder.samples())?;
+        if let Some(units) = trainer.units() {
+            let samples = &trainer.plan().config().samples;
+            self.real = Some(trainer.progress_reals(samples.rows * samples.columns)?);
+            let planar: &[&str] = if units.dimensions() == 2 { &["surfaces", "meshes"] } else { &[] };
+            planar.iter().try_for_each(|name| make(&self.folder.pictures(name)))?;
+        }
+        Ok(())
+    }
+
+    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
+        if report.step.is_multiple_of(trainer.plan().config().samples.every) { self.draw(trainer) } else { Ok(()) }
+    }
+
+    fn finished(&mut self, outcome: Outcome, trainer: &Trainer) -> Result<()> {
+        // A run that was stopped and goes on leaves the same sheets as one that was not.
+        if outcome == Outcome::Stopped || trainer.step() == 0 { Ok(()) } else { self.draw(trainer) }
+    }
+}
+
+/// What is drawn once: a training batch at the start; the loss plot, the animations, real samples beside generated ones and
+/// their nearest neighbours at the end.
+pub struct Final {
+    folder: RunFolder,
+}
+
+impl Final {
+    /// Draws into `folder`.
+    pub fn new(folder: &RunFolder) -> Self {
+        Self { folder: folder.clone() }
+    }
+
+    fn losses(&self) -> Result<()> {
+        let figure = gan_report::losses_figure(&self.folder.metrics())?;
+        let size = figure.suggested_size();
+        figure.save_png(&self.folder.losses("png"), size)?;
+        Ok(figure.save_svg(&self.folder.losses("svg"), size)?)
+    }
+
+    fn films(&self) -> Result<()> {
+        film::of_folder(&self.folder.samples(), &self.folder.progress())?;
+        let films = ["planes", "surfaces", "meshes"];
+        films.iter().try_for_each(|name| {
+            film::of_folder(&self.folder.pictures(name), &self.folder.path().join(format!("{name}.gif")))
+        })
+    }
+}
+
+impl Observer for Final {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+        let dir = self.folder.pictures("pictures");
+        if trainer.units().is_some() {
+            return Ok(());
+        }
+        make(&dir)?;
+        let path = dir.join("batch.png");
+        // The first batch of a run that goes on is the same.
+        if path.exists() { Ok(()) } else { Ok(images::batch(trainer)?.save_png(&path)?) }
+    }
+
+    fn finished(&mut self, _: Outcome, trainer: &Trainer) -> Result<()> {
+        if trainer.step() == 0 {
+            return Ok(());
+        }
+        self.losses()?;
+        self.films()?;
+        if trainer.units().is_some() {
+            return Ok(());
+        }
+        let dir = self.folder.pictures("pictures");
+        images::beside(trainer)?.save_png(&dir.join("real-and-generated.png"))?;
+        Ok(images::neighbours(trainer)?.save_png(&dir.join("neighbours.png"))?)
+    }
+}

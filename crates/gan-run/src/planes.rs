@@ -1,0 +1,261 @@
+//! Looks into the steps of a run on points, as the text on the 2-D GAN asks: where D's last hidden layer puts real and
+//! generated samples before and after D's update and before and after G's.
+//!
+//! `planes.jsonl` gets a line a logged step, `planes/step-….png` a picture wherever samples are drawn and that layer has two
+//! units. What must be seen: G's update leaves real features exactly where they are, and mostly moves the centroid of the
+//! generated ones towards theirs.
+
+use crate::error::{Error, Result};
+use crate::folder::{MOST_LINES, RunFolder};
+use crate::log::{Cut, append};
+use crate::observe::{Observer, Outcome};
+use crate::pictures::{file_name, make};
+use candle_core::Tensor;
+use gan_base::messages::counted;
+use gan_base::regular_file;
+use gan_core::Pass;
+use gan_report::plot::{Cloud, Ink, Mark, Plane, panels, span};
+use gan_train::trainer::{Moment, StepReport, Trainer};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// The samples that are followed: the same real points and the same noise in every step.
+struct Followed {
+    real: Tensor,
+    noise: Tensor,
+}
+
+/// D's features of them at one moment.
+struct Seen {
+    moment: Moment,
+    real: Vec<Vec<f32>>,
+    fake: Vec<Vec<f32>>,
+    numbers: Numbers,
+}
+
+/// What a line says of one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Centroid of the real features.
+    pub real: Vec<f32>,
+    /// Centroid of the generated ones.
+    pub fake: Vec<f32>,
+    /// Between the two.
+    pub distance: f32,
+    /// Mean D(x).
+    pub d_real: f32,
+    /// Mean D(G(z)).
+    pub d_fake: f32,
+}
+
+/// A line of `planes.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Of the run, counted from 1.
+    pub step: u64,
+    /// Before D's update.
+    pub before_d: Numbers,
+    /// After it, before G's.
+    pub after_d: Numbers,
+    /// After G's update.
+    pub after_g: Numbers,
+    /// The furthest that a real feature moved in G's update: 0, or something is wrong.
+    pub real_moved_by_g: f32,
+    /// Whether G's update took the generated centroid nearer to the real one.
+    pub towards: bool,
+    /// Whether D takes G's samples more for real after G's update: what the update is for.
+    pub convinced: bool,
+}
+
+/// What all lines of a run say together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// Steps looked into.
+    pub steps: usize,
+    /// Share of them in which G's update took the generated centroid nearer to the real one.
+    pub towards: f64,
+    /// The same among the first tenth of the steps, before the centroids meet.
+    pub towards_early: f64,
+    /// Share in which G's update raised the mean D(G(z)).
+    pub convinced: f64,
+    /// Largest movement of a real feature in G's update.
+    pub real_moved_by_g: f32,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { steps, real_moved_by_g, .. } = self;
+        let [raised, early, all] = [self.convinced, self.towards_early, self.towards].map(|s| (100.0 * s).round());
+        write!(
+            f,
+            "in {} G's update moved real ones by at most {real_moved_by_g}, raised D(G(z)) in {raised} %, and drew \
+             the generated centroid nearer to the real one in {early} % of the first tenth, {all} % of all",
+            counted(steps, "step")
+        )
+    }
+}
+
+/// Sums `planes.jsonl` up; none where there is no such file, or no whole line in it.
+pub fn summary(path: &Path) -> Option<Summary> {
+    let text = regular_file::read_to_string(path, MOST_LINES).ok()?;
+    let lines: Vec<Line> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let share = |lines: &[Line], is: fn(&Line) -> bool| {
+        lines.iter().filter(|line| is(line)).count() as f64 / lines.len() as f64
+    };
+    let early = &lines[..lines.len().div_ceil(10)];
+    (!lines.is_empty()).then(|| Summary {
+        steps: lines.len(),
+        towards: share(&lines, |line| line.towards),
+        towards_early: share(early, |line| line.towards),
+        convinced: share(&lines, |line| line.convinced),
+        real_moved_by_g: lines.iter().map(|line| line.real_moved_by_g).fold(0.0, f32::max),
+    })
+}
+
+/// The observer.
+pub struct Planes {
+    folder: RunFolder,
+    followed: Option<Followed>,
+    file: Option<File>,
+    seen: Vec<Seen>,
+}
+
+impl Planes {
+    /// Writes into `folder`.
+    pub fn new(folder: &RunFolder) -> Self {
+        Self { folder: folder.clone(), followed: None, file: None, seen: Vec::new() }
+    }
+
+    fn is_drawn(step: u64, trainer: &Trainer) -> bool {
+        step.is_multiple_of(trainer.plan().config().samples.every) || step == trainer.total_steps()
+    }
+
+    fn write(&mut self, line: &Line) -> Result<()> {
+        let (path, Some(file)) = (self.folder.features(), &mut self.file) else { return Ok(()) };
+        let text = serde_json::to_string(line).unwrap_or_default();
+        file.write_all(format!("{text}\n").as_bytes())
+            .map_err(|e| Error::file(&path, format!("cannot be written: {e}")))
+    }
+}
+
+impl Observer for Planes {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+        let config = trainer.plan().config();
+        // A D that sees several points at once has no features of one.
+        if trainer.units().is_none() || config.train.pack > 1 {
+            return Ok(());
+        }
+        let count = config.samples.rows * config.samples.columns;
+        let followed = Followed { real: trainer.progress_reals(count)?, noise: trainer.progress_noise(count)? };
+        let Some(first) = see(Moment::BeforeD, &followed, trainer)? else { return Ok(()) };
+        if first.numbers.real.len() == 2 {
+            make(&self.folder.pictures("planes"))?;
+        }
+        let path = self.folder.features();
+        Cut::of(trainer).apply(&path)?;
+        self.file = Some(append(&path)?);
+        self.followed = Some(followed);
+        Ok(())
+    }
+
+    fn watches(&self, step: u64, trainer: &Trainer) -> bool {
+        let logged = step.is_multiple_of(trainer.plan().config().train.log_every);
+        self.followed.is_some() && (logged || Self::is_drawn(step, trainer))
+    }
+
+    fn moment(&mut self, moment: Moment, trainer: &Trainer) -> Result<()> {
+        let Some(followed) = &self.followed else { return Ok(()) };
+        self.seen.extend(see(moment, followed, trainer)?);
+        Ok(())
+    }
+
+    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
+        let seen = std::mem::take(&mut self.seen);
+        let Ok([before_d, after_d, after_g]) = <[Seen; 3]>::try_from(seen) else { return Ok(()) };
+        self.write(&Line {
+            step: report.step,
+            real_moved_by_g: furthest(&after_d.real, &after_g.real),
+            towards: after_g.numbers.distance < after_d.numbers.distance,
+            convinced: after_g.numbers.d_fake > after_d.numbers.d_fake,
+            before_d: before_d.numbers.clone(),
+            after_d: after_d.numbers.clone(),
+            after_g: after_g.numbers.clone(),
+        })?;
+        if before_d.numbers.real.len() == 2 && Self::is_drawn(report.step, trainer) {
+            let picture = draw(report.step, &[before_d, after_d, after_g])?;
+            picture.save_png(&self.folder.pictures("planes").join(file_name(report.step)))?;
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, _: Outcome, _: &Trainer) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        file.sync_data().map_err(|e| Error::file(self.folder.features(), format!("cannot be flushed: {e}")))
+    }
+}
+
+/// D's features of the followed samples as both networks are now; none for a discriminator that has none to show.
+fn see(moment: Moment, followed: &Followed, trainer: &Trainer) -> Result<Option<Seen>> {
+    let made = gan_core::gan::samples(trainer.generator(), &followed.noise, None)?;
+    let judge = |x: &Tensor| -> Result<Option<(Vec<Vec<f32>>, f32)>> {
+        let verdict = trainer.discriminator().forward(x, &mut Pass::eval().with_features())?;
+        let Some(features) = verdict.features else { return Ok(None) };
+        let mean = gan_kernels::sigmoid(&verdict.logits.detach())?.mean_all()?.to_scalar::<f32>()?;
+        Ok(Some((features.detach().flatten_from(1)?.to_vec2()?, mean)))
+    };
+    let (Some((real, d_real)), Some((fake, d_fake))) = (judge(&followed.real)?, judge(&made)?) else {
+        return Ok(None);
+    };
+    let (a, b) = (centroid(&real), centroid(&fake));
+    let distance = a.iter().zip(&b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+    Ok(Some(Seen { moment, real, fake, numbers: Numbers { real: a, fake: b, distance, d_real, d_fake } }))
+}
+
+/// The mean of rows.
+fn centroid(rows: &[Vec<f32>]) -> Vec<f32> {
+    let width = rows.first().map_or(0, Vec::len);
+    let mean = |i: usize| (rows.iter().map(|row| f64::from(row[i])).sum::<f64>() / rows.len() as f64) as f32;
+    (0..width).map(mean).collect()
+}
+
+/// The largest difference in any coordinate.
+fn furthest(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
+    let differences = a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max)
+}
+
+/// The three moments side by side on the same axes; arrows show where the centroids came from.
+fn draw(step: u64, seen: &[Seen; 3]) -> Result<gan_report::Picture> {
+    let all = |axis: usize| seen.iter().flat_map(|s| s.real.iter().chain(&s.fake)).map(move |p| p[axis]);
+    let (x, y) = (span(all(0)), span(all(1)));
+    let panel = |(at, now): (usize, &Seen)| {
+        let before = at.checked_sub(1).map(|at| &seen[at].numbers);
+        let mark = |now: &[f32], from: Option<&Vec<f32>>, ink| Mark { at: pair(now), from: from.map(|f| pair(f)), ink };
+        let marks = vec![
+            mark(&now.numbers.real, before.map(|n| &n.real), Ink::Real),
+            mark(&now.numbers.fake, before.map(|n| &n.fake), Ink::Generated),
+        ];
+        let cloud = |name: &str, rows: &[Vec<f32>], ink| Cloud {
+            name: name.into(),
+            points: rows.iter().map(|row| [row[0], row[1]]).collect(),
+            ink,
+            opacity: 0.35,
+        };
+        let clouds = vec![cloud("real", &now.real, Ink::Real), cloud("generated", &now.fake, Ink::Generated)];
+        let title = match now.moment {
+            Moment::BeforeD => format!("step {step}: D's features before its update"),
+            Moment::AfterD => "after D's update, before G's".into(),
+            Moment::AfterG => "after G's update".into(),
+        };
+        Plane { title, x, y, clouds, marks, ..Plane::default() }
+    };
+    let planes: Vec<Plane> = seen.iter().enumerate().map(panel).collect();
+    Ok(panels(&planes, [400, 400])?)
+}
+
+fn pair(values: &[f32]) -> [f32; 2] {
+    [values[0], values[1]]
+}

@@ -1,0 +1,155 @@
+//! Observers that write the run folder's numbers and states: metrics, checkpoints with the weight file. `judging` measures;
+//! those that draw are in [`crate::pictures`] and [`crate::planes`].
+
+use crate::alarms::Alarm;
+use crate::error::{Error, Result};
+use crate::folder::RunFolder;
+use crate::judging::Judging;
+use crate::log::{Cut, Log};
+use crate::observe::{Observer, Outcome};
+use crate::report::Report;
+use crate::{pictures, planes};
+use gan_base::atomic;
+use gan_train::checkpoint;
+use gan_train::config::Policy;
+use gan_train::trainer::{StepReport, Trainer};
+use serde::Serialize;
+use std::fs;
+use std::time::Instant;
+
+/// The observers that write `folder`, in the order in which they must run: what a checkpoint claims is on the disk before it.
+pub fn all(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
+    let log = Log::new(folder);
+    vec![
+        Box::new(Metrics { log: log.clone(), since: Instant::now(), images: 0 }),
+        Box::new(planes::Planes::new(folder)),
+        Box::new(pictures::Progress::new(folder)),
+        Box::new(Judging::new(folder, log.clone())),
+        Box::new(Checkpoints { folder: folder.clone(), log, saved: None, due: false }),
+        Box::new(pictures::Final::new(folder)),
+        Box::new(Report { folder: folder.clone() }),
+    ]
+}
+
+/// A line of metrics.jsonl.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    report: &'a StepReport,
+    images_per_s: f64,
+}
+
+/// A line that an alarm leaves. It belongs to the step that the run goes on from.
+#[derive(Serialize)]
+struct AlarmLine<'a> {
+    step: u64,
+    #[serde(flatten)]
+    alarm: &'a Alarm,
+    done: Policy,
+    /// How often the run was taken back, this time included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollback: Option<u64>,
+}
+
+/// Appends to metrics.jsonl and the TensorBoard file.
+struct Metrics {
+    log: Log,
+    since: Instant,
+    images: u64,
+}
+
+impl Observer for Metrics {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+        self.log.begin(Cut::of(trainer))?;
+        (self.images, self.since) = (0, Instant::now());
+        Ok(())
+    }
+
+    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
+        let train = &trainer.plan().config().train;
+        self.images += report.images;
+        if report.step.is_multiple_of(train.log_every) || report.step == trainer.total_steps() {
+            let images_per_s = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+            (self.images, self.since) = (0, Instant::now());
+            let line = serde_json::to_value(Line { report, images_per_s }).unwrap_or_default();
+            self.log.write(report.step, line)?;
+        }
+        Ok(())
+    }
+
+    fn alarmed(&mut self, alarm: &Alarm, done: Policy, trainer: &Trainer) -> Result<()> {
+        let rollback = (done == Policy::Rollback).then(|| trainer.rollbacks());
+        let line = AlarmLine { step: trainer.step(), alarm, done, rollback };
+        let line = serde_json::to_value(line).unwrap_or_default();
+        // A run that ended here and is resumed ends here again.
+        if done != Policy::Stop || !self.log.holds(&line) {
+            self.log.write(trainer.step(), line)?;
+        }
+        self.log.flush()
+    }
+
+    fn finished(&mut self, _: Outcome, _: &Trainer) -> Result<()> {
+        self.log.flush()
+    }
+}
+
+/// Saves the whole state before the first step, at intervals and at the end, and G's weight file with it.
+struct Checkpoints {
+    folder: RunFolder,
+    log: Log,
+    /// The step that this process saved last. What an earlier one saved it may not have saved wholly.
+    saved: Option<u64>,
+    /// Whether to save once the step's alarms are answered. Before that an alarm could be lost: a run that goes on from a checkpoint
+    /// takes whatever lies before it for answered.
+    due: bool,
+}
+
+impl Observer for Checkpoints {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+        let dir = self.folder.checkpoints();
+        fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))?;
+        // From now on a folder without a checkpoint is one whose checkpoints were deleted.
+        if trainer.step() == 0 && checkpoint::newest(&dir).is_none() {
+            checkpoint::save(trainer, &dir, trainer.plan().config().checkpoint.keep)?;
+        }
+        Ok(())
+    }
+
+    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
+        self.due = report.step.is_multiple_of(trainer.plan().config().checkpoint.every);
+        Ok(())
+    }
+
+    fn alarmed(&mut self, _: &Alarm, done: Policy, _: &Trainer) -> Result<()> {
+        // A process killed after a rollback must not go on from a state that was given up.
+        self.due |= done == Policy::Rollback;
+        Ok(())
+    }
+
+    fn settled(&mut self, trainer: &Trainer) -> Result<()> {
+        if std::mem::take(&mut self.due) { self.save(trainer) } else { Ok(()) }
+    }
+
+    fn rolled_back(&mut self, trainer: &Trainer) -> Result<()> {
+        checkpoint::forget_after(&self.folder.checkpoints(), trainer.step());
+        Ok(())
+    }
+
+    fn finished(&mut self, _: Outcome, trainer: &Trainer) -> Result<()> {
+        let nothing_new = trainer.step() == 0 || self.saved == Some(trainer.step());
+        if nothing_new { Ok(()) } else { self.save(trainer) }
+    }
+}
+
+impl Checkpoints {
+    fn save(&mut self, trainer: &Trainer) -> Result<()> {
+        // A checkpoint must not outlive the lines that it counts where the power fails.
+        self.log.flush()?;
+        checkpoint::save(trainer, &self.folder.checkpoints(), trainer.plan().config().checkpoint.keep)?;
+        if let Some(bytes) = trainer.generator_file()? {
+            atomic::write(&self.folder.generator(), &bytes)?;
+        }
+        self.saved = Some(trainer.step());
+        Ok(())
+    }
+}

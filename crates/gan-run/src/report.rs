@@ -1,0 +1,287 @@
+//! `report.html`: what a run folder holds, put together for [`gan_report::Page`].
+//!
+//! Whatever is missing or damaged leads to a sentence on the page, never to an error: a report is wanted most where
+//! something went wrong. In reading order: this file (settings, numbers), `networks` (both as tables), `pictures` (what
+//! lies in the folder).
+
+mod networks;
+mod pictures;
+
+use crate::alarms::Alarm;
+use crate::error::{Error, Result};
+use crate::folder::{FEATURES, MOST_LINES, MOST_SETTINGS, RunFolder};
+use crate::planes;
+use crate::verdict::Verdict;
+use gan_base::messages::counted;
+use gan_base::regular_file;
+use gan_core::summary::grouped;
+use gan_metrics::Metric;
+use gan_metrics::card::digits;
+use gan_report::page::{Card, Reading, Tone};
+use gan_report::{Metrics, Page};
+use gan_train::config::{Policy, RunConfig};
+use gan_train::layering;
+use gan_train::plan::Plan;
+use std::path::Path;
+
+/// Whether a process is at work in the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Steps are still being added.
+    GoingOn,
+    /// It ended, was stopped, or was killed.
+    AtRest,
+}
+
+/// The page of the run in the folder `run`. The same folder gives the same page.
+///
+/// # Errors
+/// If there is no run.
+pub fn page(run: &Path, standing: Standing) -> Result<Page> {
+    if !RunFolder::is_run(run) {
+        let problem = "holds no run: there is no config.toml written by gan train. Name a run's folder";
+        return Err(Error::config(run.display().to_string(), problem));
+    }
+    let mut page = Page { title: title(run), ..Page::default() };
+    if standing == Standing::GoingOn {
+        page.notes.push("The run is still going on: this page shows it as it was when the page was made.".into());
+    }
+    let plan = settings(run, &mut page);
+    page.metrics = metrics(run, &mut page.notes);
+    page.names = Metric::all().map(|metric| (metric.name().into(), metric.title().into())).collect();
+    page.names.insert("penalty_d".into(), "Penalties on D’s gradient".into());
+    (page.sequences, page.pictures) = pictures::found(run, &mut page.notes);
+    if let Some(plan) = &plan {
+        page.lead = plan.config().description.clone();
+        page.networks = networks::tables(plan);
+    }
+    let course = Course::of(&page.metrics, plan.as_ref());
+    page.summary = summary(&course, plan.as_ref());
+    page.cards = cards(&course, &page);
+    page.readings = gan_report::reading(&page.metrics);
+    let features = planes::summary(&run.join(FEATURES));
+    let verdict = Verdict::of(run, plan.as_ref().and_then(|plan| plan.config().evaluate.best));
+    judged(&verdict, &mut page);
+    page.readings.extend(features.map(|seen| Reading { tone: tone(&seen), text: format!("D’s features: {seen}.") }));
+    page.readings.sort_by_key(|reading| reading.tone);
+    Ok(page)
+}
+
+/// The best evaluation with its card, and the alarms.
+fn judged(verdict: &Verdict, page: &mut Page) {
+    page.readings.extend(verdict.alarms.iter().map(|raised| {
+        let done = if raised.done == Policy::Rollback { " The run was taken back to its best state." } else { "" };
+        let Alarm { kind, at, evidence, advice } = &raised.alarm;
+        let at = grouped(*at as usize);
+        let text = format!("Alarm at step {at}, {}: {evidence}.{done} What helps: {advice}.", kind.title());
+        Reading { tone: Tone::Bad, text }
+    }));
+    let Some(best) = &verdict.best else { return };
+    let step = grouped(best.step as usize);
+    let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
+    let floor = floor.map(|floor| format!("; real samples: {}", digits(floor))).unwrap_or_default();
+    page.summary
+        .push((format!("Best {}", best.metric.title()), format!("{} at step {step}{floor}", digits(best.value))));
+    page.summary.extend(best.card.provenance().into_iter().map(|(name, value)| (format!("– {name}"), value)));
+    let note = format!("at step {step}{floor}");
+    page.cards.insert(
+        page.cards.len().min(1),
+        Card { label: format!("Best {}", best.metric.title()), value: digits(best.value), note, tone: Tone::Plain },
+    );
+}
+
+/// Real features that move while only G learns would be a mistake in the training itself.
+fn tone(seen: &planes::Summary) -> Tone {
+    if seen.real_moved_by_g > 0.0 { Tone::Bad } else { Tone::Plain }
+}
+
+/// Writes the page to `out`, whole or not at all.
+///
+/// # Errors
+/// Those of [`page`], and if `out` cannot be written.
+pub fn write(run: &Path, standing: Standing, out: &Path) -> Result<()> {
+    Ok(page(run, standing)?.save(out)?)
+}
+
+/// The folder's name, however its path is written.
+fn title(run: &Path) -> String {
+    let whole = run.canonicalize().unwrap_or_else(|_| run.to_path_buf());
+    whole.file_name().map_or_else(|| run.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The settings as text and, where this version understands them, as a plan.
+fn settings(run: &Path, page: &mut Page) -> Option<Plan> {
+    let path = run.join("config.toml");
+    page.settings_toml = regular_file::read_to_string(&path, MOST_SETTINGS).unwrap_or_default();
+    let plan = layering::from_file(&path).and_then(layering::read).and_then(RunConfig::check);
+    plan.inspect_err(|problem| {
+        page.notes.push(format!(
+            "This version cannot use the run’s settings, so networks and length are not shown. config.toml: {problem}"
+        ));
+    })
+    .ok()
+}
+
+fn metrics(run: &Path, notes: &mut Vec<String>) -> Metrics {
+    let (metrics, damaged) = match regular_file::read(&run.join("metrics.jsonl"), MOST_LINES) {
+        Ok(bytes) => Metrics::of_lines(&bytes),
+        Err(problem) => {
+            notes.push(format!("There are no numbers: metrics.jsonl cannot be read ({problem})."));
+            return Metrics::default();
+        }
+    };
+    if let Some((line, problem)) = damaged.first() {
+        let count = damaged.len();
+        let which = if count == 1 { "one line is".into() } else { format!("{count} lines are") };
+        notes.push(format!("metrics.jsonl: {which} damaged and left out, the first is line {line}: {problem}."));
+    } else if metrics.names().next().is_none() {
+        notes.push("No step has been logged yet.".into());
+    }
+    metrics
+}
+
+/// How far a run has come.
+struct Course {
+    /// The last logged step.
+    steps: u64,
+    /// Steps asked for, where the settings give steps.
+    of: Option<u64>,
+    /// Epochs finished before the last step.
+    epoch: Option<u64>,
+    /// Images a second, the middle of the run.
+    speed: Option<f64>,
+    /// Seconds in steps.
+    seconds: Option<f64>,
+}
+
+impl Course {
+    fn of(metrics: &Metrics, plan: Option<&Plan>) -> Self {
+        let last = |name: &str| metrics.series(name).last().copied();
+        let speeds: Vec<(f64, f64)> = metrics
+            .series("images_per_s")
+            .iter()
+            .copied()
+            .filter(|point| point.1.is_finite() && point.1 > 0.0)
+            .collect();
+        let mut sorted: Vec<f64> = speeds.iter().map(|point| point.1).collect();
+        sorted.sort_by(f64::total_cmp);
+        Self {
+            steps: metrics.names().filter_map(|name| last(name).map(|point| point.0 as u64)).max().unwrap_or(0),
+            of: plan.and_then(|plan| plan.config().train.steps),
+            epoch: last("epoch").map(|point| point.1 as u64),
+            speed: sorted.get(sorted.len() / 2).copied(),
+            seconds: plan.and_then(|plan| seconds(&speeds, plan)),
+        }
+    }
+
+    /// `400 of 400`.
+    fn steps(&self) -> String {
+        let done = grouped(self.steps as usize);
+        self.of.map_or(done.clone(), |of| format!("{done} of {}", grouped(of as usize)))
+    }
+}
+
+/// What the logged speeds add up to. Where the players take turns by epochs, steps of G see no images and have no speed.
+fn seconds(speeds: &[(f64, f64)], plan: &Plan) -> Option<f64> {
+    let train = &plan.config().train;
+    if train.alternate == gan_train::config::Alternate::Epochs || speeds.is_empty() {
+        return None;
+    }
+    let images = train.batch as f64 * train.d_steps as f64;
+    let before = std::iter::once(0.0).chain(speeds.iter().map(|point| point.0));
+    Some(before.zip(speeds).map(|(before, (step, speed))| (step - before) * images / speed).sum())
+}
+
+fn summary(course: &Course, plan: Option<&Plan>) -> Vec<(String, String)> {
+    let mut rows = vec![("Steps".to_string(), course.steps())];
+    let mut row = |name: &str, value: String| rows.push((name.into(), value));
+    if let Some(plan) = plan {
+        let config = plan.config();
+        let epochs = config.train.epochs.map(|of| format!(" of {of}")).unwrap_or_default();
+        if let Some(epoch) = course.epoch {
+            row("Epochs finished", format!("{epoch}{epochs}"));
+        }
+        row("Preset", config.preset.clone());
+        row("Data", format!("{}, samples {}", config.data.name, shape(&plan.sample())));
+        row("Batch", config.train.batch.to_string());
+        row("Latent space", format!("{}, {}", counted(config.latent.dim, "number"), word(&config.latent.distribution)));
+        row("Loss", word(&config.loss.kind));
+        row("Precision", word(&config.train.precision));
+        row("Seed", config.train.seed.to_string());
+    }
+    if let Some(speed) = course.speed {
+        row("Speed (median)", format!("{} images/s", grouped(speed.round() as usize)));
+    }
+    if let Some(seconds) = course.seconds {
+        row("Time in steps", format!("about {}", duration(seconds)));
+    }
+    rows
+}
+
+/// The name that a setting has in a file.
+fn word(setting: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(setting).unwrap_or_default();
+    value.as_str().map_or_else(|| value.to_string(), String::from)
+}
+
+/// `28 × 28 × 1` as papers write it: `[1, 28, 28]` -> `1 × 28 × 28`.
+fn shape(sides: &[usize]) -> String {
+    sides.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ")
+}
+
+/// `4.2 s`, `3 min 20 s`, `2 h 05 min`.
+fn duration(seconds: f64) -> String {
+    match seconds.round() as u64 {
+        0..60 => format!("{seconds:.1} s"),
+        whole @ 60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        whole => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// The steps, what D is like at the end, the losses, and whatever was measured on the way.
+fn cards(course: &Course, page: &Page) -> Vec<Card> {
+    if course.steps == 0 {
+        return Vec::new();
+    }
+    let of = course.of.map(|of| grouped(of as usize));
+    let (note, tone) = match of {
+        Some(_) if course.of <= Some(course.steps) => ("all that were asked for".into(), Tone::Good),
+        Some(of) => (format!("of {of} that were asked for"), Tone::Plain),
+        None => (String::new(), Tone::Plain),
+    };
+    let steps = Card { label: "Steps".into(), value: grouped(course.steps as usize), note, tone };
+    let last = |label: &str, field: &str| last_tenth(&page.metrics, label, field);
+    let usual = [
+        last("Accuracy of D", "accuracy_d"),
+        last("D(x)", "d_real"),
+        last("D(G(z)) before D’s step", "d_fake_before"),
+        last("Loss of D", "loss_d"),
+        last("Loss of G", "loss_g"),
+    ];
+    std::iter::once(steps).chain(page.measured_cards()).chain(usual.into_iter().flatten()).collect()
+}
+
+/// The mean of the last tenth of a curve.
+fn last_tenth(metrics: &Metrics, label: &str, field: &str) -> Option<Card> {
+    let points: Vec<_> = metrics.series(field).iter().filter(|point| point.1.is_finite()).collect();
+    let last = &points[points.len() - points.len().div_ceil(10)..];
+    let since = last.first()?.0;
+    let mean = last.iter().map(|point| point.1).sum::<f64>() / last.len() as f64;
+    let note = format!("mean since step {}", grouped(since as usize));
+    Some(Card { label: label.into(), value: format!("{mean:.3}"), note, tone: Tone::Plain })
+}
+
+/// Writes the page when a run ends or stops.
+pub(crate) struct Report {
+    /// Whose.
+    pub folder: RunFolder,
+}
+
+impl crate::observe::Observer for Report {
+    fn finished(&mut self, _: crate::Outcome, trainer: &gan_train::Trainer) -> Result<()> {
+        if trainer.step() == 0 { Ok(()) } else { write(self.folder.path(), Standing::AtRest, &self.folder.report()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

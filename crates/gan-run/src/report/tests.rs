@@ -1,0 +1,131 @@
+//! Folders of runs, whole and damaged, and what their pages say.
+
+use super::*;
+use crate::folder::Existing;
+use gan_report::{Colour, Picture};
+use gan_train::presets;
+use std::fs;
+use tempfile::TempDir;
+
+/// A finished run of 40 steps without having trained: settings, numbers, two sheets.
+fn run() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut table = layering::from_preset(presets::find("dcgan-mnist").unwrap()).unwrap();
+    layering::set(&mut table, "train.steps=40").unwrap();
+    let config = layering::read(table).unwrap();
+    RunFolder::create(dir.path(), &config, Existing::Keep).unwrap();
+    let line = |step: u64| {
+        format!(
+            "{{\"step\":{step},\"epoch\":0,\"loss_d\":1.25,\"accuracy_d\":0.75,\"images_per_s\":128,\"fid\":20.5}}\n"
+        )
+    };
+    fs::write(dir.path().join("metrics.jsonl"), (1..=40).map(line).collect::<String>()).unwrap();
+    sheet(dir.path(), "samples/step-0000020.png");
+    sheet(dir.path(), "samples/step-0000040.png");
+    dir
+}
+
+fn sheet(run: &Path, name: &str) {
+    fs::create_dir_all(run.join(name).parent().unwrap()).unwrap();
+    Picture::new(Colour::Grey, [2, 2], vec![7; 4]).unwrap().save_png(&run.join(name)).unwrap();
+}
+
+fn made(run: &TempDir) -> Page {
+    page(run.path(), Standing::AtRest).unwrap()
+}
+
+#[test]
+fn a_whole_run_gives_a_whole_page() {
+    let run = run();
+    let page = made(&run);
+    assert_eq!(page.notes, [""; 0]);
+    let value = |name: &str| page.summary.iter().find(|row| row.0 == name).map(|row| row.1.as_str());
+    assert_eq!((value("Steps"), value("Preset"), value("Seed")), (Some("40 of 40"), Some("dcgan-mnist"), Some("1")));
+    // 40 batches of 64 images at 128 images a second.
+    let batch: f64 = value("Batch").unwrap().parse().unwrap();
+    assert_eq!(value("Time in steps"), Some(format!("about {}", duration(40.0 * batch / 128.0)).as_str()));
+    let steps: Vec<u64> = page.sequences[0].frames.iter().map(|frame| frame.step).collect();
+    assert_eq!((page.sequences[0].name.as_str(), steps), ("Samples", vec![20, 40]));
+    assert_eq!(page.networks.len(), 2);
+    assert_eq!(page.networks[0].totals[0], ("parameters".into(), "760,064 (2.90 MiB)".into()));
+    assert!(
+        page.cards.iter().any(|card| card.label == "Fréchet distance (FID)" && card.value == "20.5"),
+        "{:?}",
+        page.cards
+    );
+    assert!(page.cards.iter().any(|card| card.label == "Accuracy of D" && card.value == "0.750"));
+    assert_eq!(page.html(), made(&run).html(), "the same folder gives the same page");
+}
+
+#[test]
+fn pictures_are_found_whatever_they_are_called() {
+    let run = run();
+    for name in ["zebra/step-0000001.png", "planes/step-0000010.png", "pictures/batch.png", "pictures/a <b>.png"] {
+        sheet(run.path(), name);
+    }
+    sheet(run.path(), "zebra/other.png");
+    let page = made(&run);
+    let names: Vec<&str> = page.sequences.iter().map(|sequence| sequence.name.as_str()).collect();
+    assert_eq!(names, ["Samples", "Features of D", "zebra"]);
+    assert_eq!(page.sequences[2].frames.len(), 1);
+    let captions: Vec<&str> = page.pictures.iter().map(|picture| picture.caption.as_str()).collect();
+    assert_eq!(captions, ["A training batch, as D sees it.", "a <b>.png"]);
+    assert!(page.html().contains("a &lt;b&gt;.png"));
+}
+
+#[test]
+fn what_is_damaged_is_named_and_the_rest_is_shown() {
+    let run = run();
+    let text = fs::read_to_string(run.path().join("metrics.jsonl")).unwrap();
+    fs::write(run.path().join("metrics.jsonl"), text.replacen("{\"step\":7,", "{\"step\":7;", 1) + "{\"step\":41")
+        .unwrap();
+    fs::write(run.path().join("samples/step-0000020.png"), "no picture").unwrap();
+    let page = made(&run);
+    assert!(
+        page.notes.iter().any(|note| note.contains("one line is damaged") && note.contains("line 7")),
+        "{:?}",
+        page.notes
+    );
+    assert_eq!(page.metrics.series("loss_d").len(), 39);
+    assert!(page.html().contains("step-0000020.png is left out"));
+}
+
+#[test]
+fn a_run_that_has_only_begun_says_what_it_lacks() {
+    let run = run();
+    fs::remove_file(run.path().join("metrics.jsonl")).unwrap();
+    fs::remove_dir_all(run.path().join("samples")).unwrap();
+    let page = page(run.path(), Standing::GoingOn).unwrap();
+    for words in ["still going on", "metrics.jsonl cannot be read", "no samples yet"] {
+        assert!(page.notes.iter().any(|note| note.contains(words)), "{words}: {:?}", page.notes);
+    }
+    assert!(page.html().contains("What is missing") && page.cards.is_empty());
+}
+
+#[test]
+fn settings_of_another_version_are_shown_as_they_are() {
+    let run = run();
+    let path = run.path().join("config.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text + "\n[holograms]\nevery = 3\n").unwrap();
+    let page = made(&run);
+    assert!(
+        page.notes[0].contains("cannot use the run’s settings") && page.notes[0].contains("holograms"),
+        "{:?}",
+        page.notes
+    );
+    assert!(page.settings_toml.contains("[holograms]") && page.networks.is_empty());
+    assert_eq!(page.summary[0].1, "40");
+}
+
+#[test]
+fn a_folder_without_a_run_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = page(dir.path(), Standing::AtRest).unwrap_err().to_string();
+    assert!(message.contains("holds no run"), "{message}");
+}
+
+#[test]
+fn times_are_short() {
+    assert_eq!([4.24, 200.0, 7500.0].map(duration), ["4.2 s", "3 min 20 s", "2 h 05 min"]);
+}
