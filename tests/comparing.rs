@@ -5,7 +5,7 @@ use candle_core::Device;
 use gan_base::Rng;
 use gan_core::weights::classifier::{Classifier, Resize};
 use gan_core::{Init, Layer, Network, weights};
-use gan_kernels::chain::Reuse;
+use gan_kernels::fused::Reuse;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 use std::fs;

@@ -6,6 +6,7 @@ use crate::{say, source};
 use anyhow::Result;
 use gan_base::messages::counted;
 use gan_core::{Layer, shape};
+use gan_kernels::fused::FusedLayer;
 use gan_kernels::timing;
 use gan_train::trainer::Parts;
 use gan_train::{Plan, Trainer};
@@ -182,19 +183,15 @@ fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing:
     let mut found = vec![];
     for (i, (layer, after)) in layers.iter().zip(shapes).enumerate() {
         let side = |s: &[usize]| [s[1], s[2]];
-        let made = match layer {
-            Layer::Conv(l) => {
-                Some((before[0], l.conv, side(&before), l.kernel.get(), shape::conv_spec(l, side(&before))))
-            }
-            Layer::ConvTranspose(l) => {
-                let (spec, _) = shape::transpose_spec(l, side(&before));
-                Some((l.conv_transpose, before[0], side(&after), l.kernel.get(), spec))
-            }
-            _ => None,
-        };
-        found.extend(made.map(|(c, o, input, kernel, spec)| {
-            (i, timing::Shape { samples: 1, channels: [c, o], input, kernel, spec })
-        }));
+        let images = before.len() == 3;
+        for fused in layer.fused(&before, &|_| 0).into_iter().flatten().filter(|_| images) {
+            let (channels, input, kernel, spec) = match fused {
+                FusedLayer::Conv(l) => ([before[0], l.outputs], side(&before), l.kernel, l.spec),
+                FusedLayer::ConvTranspose(l) => ([l.outputs, before[0]], side(&after), l.kernel, l.spec),
+                _ => continue,
+            };
+            found.push((i, timing::Shape { samples: 1, channels, input, kernel, spec }));
+        }
         before = after;
     }
     Ok(found)

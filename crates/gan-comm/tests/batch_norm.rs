@@ -5,9 +5,9 @@ use candle_core::{Tensor, Var};
 use gan_base::Rng;
 use gan_comm::{Communicator, Statistics, threads};
 use gan_core::RandomTensors;
-use gan_core::{Init, Layer, Network, Pass};
+use gan_core::{ForwardContext, Init, Layer, Network};
 use gan_data::Share;
-use gan_kernels::chain::Reuse;
+use gan_kernels::fused::Reuse;
 use gan_kernels::testing::test_device;
 use gan_kernels::{Precision, Ranks};
 use std::sync::Arc;
@@ -46,10 +46,10 @@ fn pass(input: &[usize], text: &str, n: usize, share: Share, ranks: &Ranks, path
     let whole = Rng::new(5).normal_tensor(1.0, 2.0, [&[n], input].concat(), test_device()).unwrap();
     let x = Var::from_tensor(&whole.narrow(0, range.start, range.len()).unwrap().contiguous().unwrap()).unwrap();
     let mut rng = Rng::new(7);
-    let mut pass = Pass::train(&mut rng).over(ranks);
+    let mut pass = ForwardContext::train(&mut rng).over(ranks);
     let y = match path {
         Path::Fused => network.forward(x.as_tensor(), &mut pass).unwrap(),
-        Path::LayerByLayer => network.forward_layer_by_layer(x.as_tensor(), &mut pass).unwrap(),
+        Path::LayerByLayer => network.forward_reference(x.as_tensor(), &mut pass).unwrap(),
     };
     let weights = Rng::new(9).normal_tensor(0.0, 1.0, [&[n], &y.dims()[1..]].concat(), test_device()).unwrap();
     let weights = weights.narrow(0, range.start, range.len()).unwrap();

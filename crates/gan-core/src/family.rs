@@ -1,6 +1,6 @@
 //! Families of architectures: functions that return layer lists.
 
-use crate::layer::{Conv, ConvTranspose, Layer, Pad, Pair, Reshape};
+use crate::layers::{BatchNorm, Conv, ConvTranspose, Dense, Flatten, Layer, LeakyRelu, Pad, Pair, Relu, Reshape, Tanh};
 
 /// The DCGAN of Radford et al. 2015 (arXiv:1511.06434) as PyTorch's tutorial writes it, for any image size that is a base of
 /// 4 to 7, doubled some times (28 = 7·2·2, 64 = 4·2⁴, 96×64 = 6·2⁴ × 4·2⁴): the generator's list and the discriminator's.
@@ -49,7 +49,7 @@ pub fn mlp_generator(mlp: &Mlp, sample: &[usize]) -> Vec<Layer> {
     let mut layers: Vec<Layer> = mlp.hidden_layers().collect();
     layers.push(dense(sample.iter().product()));
     if sample.len() > 1 {
-        layers.extend([Layer::Reshape(Reshape { reshape: sample.to_vec() }), Layer::Tanh]);
+        layers.extend([Reshape { reshape: sample.to_vec() }.into(), Tanh.into()]);
     }
     layers
 }
@@ -57,21 +57,21 @@ pub fn mlp_generator(mlp: &Mlp, sample: &[usize]) -> Vec<Layer> {
 /// A dense discriminator of points `[D]` or images `[C, H, W]`. With `features` its last hidden layer is linear and so wide: 2
 /// make a plane that can be looked at.
 pub fn mlp_discriminator(mlp: &Mlp, features: Option<usize>, sample: &[usize]) -> Vec<Layer> {
-    let flat = (sample.len() > 1).then_some(Layer::Flatten);
+    let flat = (sample.len() > 1).then(|| Layer::from(Flatten));
     flat.into_iter().chain(mlp.hidden_layers()).chain(features.map(dense)).chain([dense(1)]).collect()
 }
 
 fn dense(units: usize) -> Layer {
-    Layer::dense(units)
+    Dense::new(units).into()
 }
 
 fn generator(base: [usize; 2], channels: usize, widths: &[usize]) -> Vec<Layer> {
     let mut layers = vec![up(widths[0], Pair::Each(base), 1, 0)];
     let next = widths[1..].iter().chain([&channels]);
     for outputs in next {
-        layers.extend([Layer::batch_norm(), Layer::Relu, up(*outputs, Pair::Both(4), 2, 1)]);
+        layers.extend([BatchNorm::default().into(), Relu.into(), up(*outputs, Pair::Both(4), 2, 1)]);
     }
-    layers.push(Layer::Tanh);
+    layers.push(Tanh.into());
     layers
 }
 
@@ -79,38 +79,21 @@ fn discriminator(base: [usize; 2], widths: &[usize]) -> Vec<Layer> {
     let mut layers = vec![];
     for (i, outputs) in widths.iter().rev().enumerate() {
         layers.push(down(*outputs, Pair::Both(4), 2, 1));
-        layers.extend((i > 0).then(Layer::batch_norm));
-        layers.push(Layer::leaky_relu(0.2));
+        layers.extend((i > 0).then(|| Layer::from(BatchNorm::default())));
+        layers.push(LeakyRelu { leaky_relu: 0.2 }.into());
     }
     layers.push(down(1, Pair::Each(base), 1, 0));
     layers
 }
 
 fn up(outputs: usize, kernel: Pair, stride: usize, padding: usize) -> Layer {
-    Layer::ConvTranspose(ConvTranspose {
-        conv_transpose: outputs,
-        kernel,
-        stride: Pair::Both(stride),
-        padding: Pad::All(padding),
-        output_padding: None,
-        bias: false,
-        spectral_norm: false,
-        gain: None,
-    })
+    let (stride, padding) = (stride.into(), Pad::All(padding));
+    ConvTranspose { stride, padding, bias: false, ..ConvTranspose::new(outputs, kernel) }.into()
 }
 
 fn down(outputs: usize, kernel: Pair, stride: usize, padding: usize) -> Layer {
-    Layer::Conv(Conv {
-        conv: outputs,
-        kernel,
-        stride: Pair::Both(stride),
-        padding: Pad::All(padding),
-        dilation: Pair::Both(1),
-        bias: false,
-        groups: 1,
-        spectral_norm: false,
-        gain: None,
-    })
+    let (stride, padding) = (stride.into(), Pad::All(padding));
+    Conv { stride, padding, bias: false, ..Conv::new(outputs, kernel) }.into()
 }
 
 /// The bases and how often they double.
@@ -155,7 +138,7 @@ mod tests {
 
     #[test]
     fn dense_networks_follow_their_hidden_sizes() {
-        let mlp = Mlp { hidden: vec![16, 8], activation: Layer::leaky_relu(0.2) };
+        let mlp = Mlp { hidden: vec![16, 8], activation: LeakyRelu { leaky_relu: 0.2 }.into() };
         let written = |l: Vec<Layer>| l.iter().map(Layer::name).collect::<Vec<_>>().join(" ");
         let g = mlp_generator(&mlp, &[2]);
         assert_eq!(written(g.clone()), "dense leaky_relu dense leaky_relu dense");

@@ -2,18 +2,19 @@
 //!
 //! Tensors in, tensors out: images `[N, C, H, W]`, points `[N, D]`, logits `[N]`. No files but weights, no data sets, no loop.
 //!
-//! In reading order: [`layer`] (a network is a list of these), [`shape`] (does the list fit together?), [`family`] (functions
-//! that return lists), [`params`] and [`init`], [`network`] (the list made real), [`gan`] (the two players), [`noise`],
-//! [`loss`], [`penalty`], [`augment`], [`weights`] (self-describing files), [`memory`] (what surely does not fit), [`summary`], [`rng`] (every random number comes from here), [`finite`] (are they
-//! numbers at all?), [`wording`] (words for messages).
+//! In reading order: [`layers`] (a network is a list of these, a file each), [`shape`] (does the list fit together?), [`family`] (functions
+//! that return lists), [`params`] and [`init`], [`network`] (the list made real) and [`forward_context`] (how it runs once), [`gan`] (the two
+//! players), [`noise`], [`loss`], [`penalty`], [`augment`], [`weights`] (self-describing files), [`summary`], [`random`] (tensors of random
+//! numbers), [`finite`] (are they numbers at all?).
 
 pub mod augment;
 pub mod error;
 pub mod family;
 pub mod finite;
+pub mod forward_context;
 pub mod gan;
 pub mod init;
-pub mod layer;
+pub mod layers;
 pub mod loss;
 pub mod network;
 pub mod noise;
@@ -26,11 +27,12 @@ pub mod weights;
 
 pub use augment::Augment;
 pub use error::{Error, Result};
-pub use gan::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Verdict};
+pub use forward_context::{Features, ForwardContext, Mode, Weights};
+pub use gan::{Discriminator, DiscriminatorOutput, Generator, LayeredDiscriminator, LayeredGenerator};
 pub use init::Init;
-pub use layer::Layer;
+pub use layers::Layer;
 pub use loss::{Labels, Loss};
-pub use network::{Features, Mode, Network, Pass, Weights};
+pub use network::Network;
 pub use noise::{Distribution, Latent};
 pub use params::{Param, Role};
 pub use penalty::Penalty;

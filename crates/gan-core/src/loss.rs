@@ -5,7 +5,7 @@
 //! probability would overflow.
 
 use candle_core::{D, Result, Tensor};
-use gan_kernels::{relu, softplus};
+use gan_kernels::ops::{relu, softplus};
 use serde::{Deserialize, Serialize};
 
 /// What both players minimise.

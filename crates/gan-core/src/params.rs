@@ -1,7 +1,6 @@
 //! Named parameters: what optimisers step, checkpoints save and PyTorch loads.
 
 use crate::error::{Error, Result};
-use crate::layer::Layer;
 use candle_core::{Tensor, Var};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -121,93 +120,6 @@ impl Param {
             return self.var.set(&t.copy()?);
         }
         self.var.as_detached_tensor().slice_set(&t.flatten_all()?.contiguous()?.copy()?, 0, self.start)
-    }
-}
-
-/// A parameter as its layer describes it: name within the layer, shape, role.
-pub type Described = (String, Vec<usize>, Role);
-
-/// A layer's own parameters over an input of `shape` (without the batch). A residual block has none: they belong to the layers
-/// inside it ([`crate::shape::infer_layers`]).
-///
-/// Shapes are PyTorch's: dense `[O, I]`, convolution `[O, I / groups, kh, kw]`, transposed `[I, O, kh, kw]`.
-pub fn of_layer(layer: &Layer, shape: &[usize]) -> Vec<Described> {
-    let c = shape.first().copied().unwrap_or(1);
-    let mut all = Own::default();
-    match layer {
-        Layer::Dense(l) => all.kernel("weight", vec![l.dense, c]).bias(l.dense, l.bias),
-        Layer::Conv(l) => {
-            let [kh, kw] = l.kernel.get();
-            all.kernel("weight", vec![l.conv, c / l.groups.max(1), kh, kw]).bias(l.conv, l.bias)
-        }
-        Layer::ConvTranspose(l) => {
-            let [kh, kw] = l.kernel.get();
-            all.kernel("weight", vec![c, l.conv_transpose, kh, kw]).bias(l.conv_transpose, l.bias)
-        }
-        Layer::BatchNorm(_) => all.affine(vec![c], true).running(c),
-        Layer::ConditionalBatchNorm(l) => all.affine(vec![l.conditional_batch_norm, c], true).running(c),
-        Layer::InstanceNorm(l) => all.affine(vec![c], l.instance_norm.affine),
-        Layer::LayerNorm(l) => all.affine(vec![c], l.layer_norm.affine),
-        Layer::GroupNorm(l) => all.affine(vec![c], l.affine),
-        Layer::Prelu => all.add("weight", vec![1], Role::Slope),
-        Layer::Attention(l) => {
-            let (inner, half) = (c / l.attention.max(1), c / 2);
-            all.kernel("query.weight", vec![inner, c]).kernel("key.weight", vec![inner, c]);
-            all.kernel("value.weight", vec![half, c]).kernel("out.weight", vec![c, half]);
-            all.add("gamma", vec![1], Role::Gate)
-        }
-        Layer::ConcatClass(l) => match l.embedding {
-            Some(size) => all.add("weight", vec![l.concat_class, size], Role::Embedding),
-            None => &mut all,
-        },
-        Layer::Projection(l) => {
-            all.kernel("weight", vec![1, c]).bias(1, true).kernel("embed.weight", vec![l.projection, c])
-        }
-        Layer::Auxiliary(l) => {
-            let outputs = l.auxiliary.saturating_add(1);
-            all.kernel("weight", vec![outputs, c]).bias(outputs, true)
-        }
-        _ => &mut all,
-    };
-    if layer.has_spectral_norm() {
-        all.directions(matches!(layer, Layer::ConvTranspose(_)));
-    }
-    all.0
-}
-
-/// A layer's parameters, gathered.
-#[derive(Default)]
-struct Own(Vec<Described>);
-
-impl Own {
-    fn add(&mut self, name: &str, shape: Vec<usize>, role: Role) -> &mut Self {
-        self.0.push((name.into(), shape, role));
-        self
-    }
-
-    fn kernel(&mut self, name: &str, shape: Vec<usize>) -> &mut Self {
-        self.add(name, shape, Role::Weight)
-    }
-
-    fn bias(&mut self, outputs: usize, has: bool) -> &mut Self {
-        if has { self.add("bias", vec![outputs], Role::Bias) } else { self }
-    }
-
-    fn affine(&mut self, shape: Vec<usize>, has: bool) -> &mut Self {
-        if has { self.add("weight", shape.clone(), Role::Scale).add("bias", shape, Role::Shift) } else { self }
-    }
-
-    fn running(&mut self, channels: usize) -> &mut Self {
-        self.add("running_mean", vec![channels], Role::RunningMean);
-        self.add("running_var", vec![channels], Role::RunningVariance)
-    }
-
-    /// A direction beside each kernel, as long as it has outputs.
-    fn directions(&mut self, transposed: bool) {
-        let kernels: Vec<_> = self.0.iter().filter(|own| own.2 == Role::Weight).cloned().collect();
-        for (name, shape, _) in kernels {
-            self.add(&format!("{name}_u"), vec![shape[usize::from(transposed)]], Role::Direction);
-        }
     }
 }
 

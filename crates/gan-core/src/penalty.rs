@@ -4,8 +4,8 @@
 //! E[tᵀ∇ₓ l(x; θ)] with t = φ'(g) held fixed: one backward pass gives g, one tangent ([`Discriminator::tangent`]) and its backward
 //! pass the rest, exactly.
 
+use crate::forward_context::ForwardContext;
 use crate::gan::Discriminator;
-use crate::network::Pass;
 use crate::random::RandomTensors;
 use candle_core::{Result, Tensor, Var};
 use gan_base::Rng;
@@ -57,9 +57,9 @@ impl Penalty {
         let at = self.points(&real.detach(), &fake.detach(), rng)?;
         // Dropout must drop the same both times.
         let mut same = rng.clone();
-        let g = gradient(d, &at, &mut Pass::frozen(rng).of_classes(classes))?;
+        let g = gradient(d, &at, &mut ForwardContext::frozen(rng).of_classes(classes))?;
         let (value, direction) = self.value(&g)?;
-        let tangent = d.tangent(&at, &direction, &mut Pass::steady(&mut same).of_classes(classes))?;
+        let tangent = d.jvp(&at, &direction, &mut ForwardContext::steady(&mut same).of_classes(classes))?;
         Ok((value, tangent.mean_all()?))
     }
 
@@ -109,7 +109,7 @@ fn one_each(x: &Tensor) -> Vec<usize> {
 }
 
 /// ∇ₓ of the sum of D's logits, of x's shape.
-fn gradient(d: &dyn Discriminator, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+fn gradient(d: &dyn Discriminator, x: &Tensor, pass: &mut ForwardContext) -> Result<Tensor> {
     let x = Var::from_tensor(x)?;
     let grads = d.forward(x.as_tensor(), pass)?.logits.sum_all()?.backward()?;
     match grads.get(&x) {

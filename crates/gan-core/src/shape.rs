@@ -1,15 +1,7 @@
-//! What comes out of each layer and what it learns, worked out before anything is allocated: the rules, and the `walk` over a list.
+//! What comes out of each layer of a list and what it learns, worked out before anything is allocated.
 
-use crate::error::bare;
-use crate::layer::{Conv, ConvTranspose, Layer, Pad, PadRule};
-use crate::params::Described;
-use gan_kernels::{ConvSpec, Padding};
-
-mod blocks;
-mod walk;
-
-pub(crate) use walk::each_param;
-pub use walk::{InferredLayer, infer, infer_layers, largest_working_set, parameter_count, saved_for_backward};
+use crate::error::{Error, Result};
+use crate::layers::{InferredLayer, Layer, MOST_NESTED, ParamSpec};
 
 /// A shape without the batch: `[F]` or `[C, H, W]`.
 pub type Shape = Vec<usize>;
@@ -20,199 +12,158 @@ const LARGEST: usize = 1 << 30;
 /// More parameters than this in a network are taken for a mistake: 4 GiB, four times that while they are trained.
 const MOST_PARAMETERS: usize = 1 << 30;
 
-/// Kernels, strides, paddings and the like beyond this are taken for mistakes.
-const LARGEST_SETTING: usize = 1 << 20;
+/// Characters of a layer that a message shows.
+const SHOWN: usize = 120;
 
 /// Whether networks can work on samples with these sides: vectors `[F]` or images `[C, H, W]`.
-fn is_shape(sides: &[usize]) -> bool {
+pub(crate) fn is_shape(sides: &[usize]) -> bool {
     matches!(sides, [_] | [_, _, _])
 }
 
 /// The product of `sides`, unless it overflows.
-fn product(sides: &[usize]) -> Option<usize> {
+pub(crate) fn product(sides: &[usize]) -> Option<usize> {
     sides.iter().try_fold(1usize, |size, side| size.checked_mul(*side))
 }
 
-fn check_settings(layer: &Layer) -> std::result::Result<(), String> {
-    let padding = |pad| {
-        let Padding { top, bottom, left, right } = sides(pad);
-        [top, bottom, left, right]
-    };
-    let settings = match layer {
-        Layer::Conv(l) => [&l.kernel.get()[..], &l.stride.get(), &l.dilation.get(), &padding(l.padding)].concat(),
-        Layer::ConvTranspose(l) if matches!(l.padding, Pad::Rule(PadRule::Same)) && l.output_padding.is_some() => {
-            return Err("either padding = \"same\", which decides the output's size, or output_padding".into());
+/// Calls `f` with the name and the description of each parameter of a list whose layers' names begin with `prefix`, in a network's order.
+pub(crate) fn each_param(
+    layers: &[Layer],
+    list: &[InferredLayer],
+    prefix: &str,
+    f: &mut impl FnMut(String, &ParamSpec),
+) {
+    for (index, (layer, found)) in layers.iter().zip(list).enumerate() {
+        let name = format!("{prefix}.{index}");
+        found.layer.params.iter().for_each(|own| f(format!("{name}.{}", own.name), own));
+        for ((part, layers), list) in layer.branches().into_iter().zip(&found.layer.branches) {
+            each_param(layers, list, &format!("{name}.{part}"), f);
         }
-        Layer::ConvTranspose(l) => {
-            let extra = l.output_padding.map_or([0, 0], |p| p.get());
-            [&l.kernel.get()[..], &l.stride.get(), &extra, &padding(l.padding)].concat()
-        }
-        Layer::Upsample(l) => l.upsample.get().to_vec(),
-        Layer::ZeroPad(l) => padding(l.zero_pad).to_vec(),
-        Layer::AvgPool(l) => l.avg_pool.get().to_vec(),
-        Layer::Bilinear(l) => l.bilinear.get().to_vec(),
-        Layer::PixelShuffle(l) => vec![l.pixel_shuffle],
-        Layer::BlurPool(l) => vec![l.blur_pool],
-        Layer::ConcatClass(l) => vec![l.concat_class, l.embedding.unwrap_or(1)],
-        Layer::ConditionalBatchNorm(l) => vec![l.conditional_batch_norm],
-        Layer::Projection(l) => vec![l.projection],
-        Layer::Auxiliary(l) => vec![l.auxiliary],
-        _ => vec![],
-    };
-    if layer.gain().is_some_and(|gain| !gain.is_finite()) {
-        return Err("a finite gain".into());
-    }
-    match settings.iter().max() {
-        Some(n) if *n > LARGEST_SETTING => Err(format!("settings of at most {LARGEST_SETTING}")),
-        _ => Ok(()),
     }
 }
 
-/// Adds a layer's own parameters to the `count` of the network.
-fn add_parameters(own: &[Described], count: &mut usize) -> std::result::Result<(), String> {
-    let total = own.iter().try_fold(*count, |total, (_, sides, _)| total.checked_add(product(sides)?));
+/// Calls `f` with each layer of a list, and those inside it.
+fn each_layer(list: &[InferredLayer], f: &mut impl FnMut(&InferredLayer)) {
+    for found in list {
+        f(found);
+        found.layer.branches.iter().for_each(|list| each_layer(list, f));
+    }
+}
+
+/// Returns the numbers that a network certainly holds at once while one sample goes through it.
+pub fn largest_working_set(list: &[InferredLayer]) -> usize {
+    let mut largest = 0;
+    each_layer(list, &mut |layer| largest = largest.max(layer.working_set()));
+    largest
+}
+
+/// Returns the numbers of one sample that a training pass certainly keeps for its backward pass.
+pub fn saved_for_backward(list: &[InferredLayer]) -> usize {
+    let mut saved = 0usize;
+    each_layer(list, &mut |layer| saved = saved.saturating_add(layer.saved_for_backward()));
+    saved
+}
+
+/// Returns how many parameters a list has, those of layers inside it included.
+pub fn parameter_count(list: &[InferredLayer]) -> usize {
+    let mut count = 0usize;
+    each_layer(list, &mut |found| {
+        count = found.layer.params.iter().map(ParamSpec::elem_count).fold(count, usize::saturating_add);
+    });
+    count
+}
+
+/// Returns the shape after each layer of the network called `network` (for messages) that is fed `[N, input…]`.
+///
+/// # Errors
+/// The first layer that does not fit, or is too large for any memory: its index, what reaches it, what it needs.
+pub fn infer(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<Shape>> {
+    Ok(infer_layers(network, input, layers)?.into_iter().map(|found| found.layer.output).collect())
+}
+
+/// Returns what each layer of the network called `network` (for messages) makes and learns, where it is fed `[N, input…]`.
+///
+/// # Errors
+/// As [`infer`].
+pub fn infer_layers(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<InferredLayer>> {
+    if !is_shape(input) || product(input).is_none_or(|n| n == 0 || n > LARGEST) {
+        let problem = format!(
+            "input {} cannot be used: expected at least one side, none of them 0: [features] or [channels, height, width], at \
+             most {LARGEST} numbers together",
+            listed(input)
+        );
+        return Err(Error::Network { network: network.into(), problem });
+    }
+    infer_list(network, input, layers)
+}
+
+/// As [`infer_layers`], for a list whose input is known to be a shape.
+pub(crate) fn infer_list(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<InferredLayer>> {
+    let mut inferred = Vec::with_capacity(layers.len());
+    let mut shape = input.to_vec();
+    let mut count = 0;
+    for (index, layer) in layers.iter().enumerate() {
+        let found = infer_layer(layer, &shape, &mut count).map_err(|needs| Error::Layer {
+            network: network.into(),
+            index,
+            layer: shown(layer),
+            got: format!("{shape:?}"),
+            needs,
+        })?;
+        shape.clone_from(&found.layer.output);
+        inferred.push(found);
+    }
+    Ok(inferred)
+}
+
+/// One layer, or what it needs instead. Its parameters join the `count` of the list.
+fn infer_layer(layer: &Layer, shape: &[usize], count: &mut usize) -> std::result::Result<InferredLayer, String> {
+    if nests_deeper_than(layer, MOST_NESTED) {
+        return Err(format!("residual blocks nested at most {MOST_NESTED} deep: make the list flatter"));
+    }
+    let inferred = layer.infer(shape)?;
+    let within = |numbers: Option<usize>| numbers.is_some_and(|n| n <= LARGEST);
+    if !within(product(&inferred.output)) {
+        let output = &inferred.output;
+        return Err(format!("an output of at most {LARGEST} numbers a sample, this would be {output:?}"));
+    }
+    if !within(inferred.workspace) {
+        return Err(format!("a smaller image: it computes more than {LARGEST} numbers a sample in between"));
+    }
+    let own = inferred.params.iter().map(|param| product(&param.shape));
+    let inside = inferred.branches.iter().map(|list| Some(parameter_count(list)));
+    let total = own.chain(inside).try_fold(*count, |total, size| total.checked_add(size?));
     let Some(total) = total.filter(|n| *n <= MOST_PARAMETERS) else {
-        let largest = own.first().map_or(&[][..], |(_, sides, _)| sides);
+        let largest = inferred.params.first().map_or(&[][..], |param| &param.shape);
         return Err(format!(
             "at most {MOST_PARAMETERS} parameters in all layers, here are weights of {largest:?}: make it smaller"
         ));
     };
     *count = total;
-    Ok(())
+    Ok(InferredLayer { input: shape.to_vec(), layer: inferred })
 }
 
-/// The shape after one layer, or what the layer needs instead.
-fn after(layer: &Layer, shape: &[usize]) -> std::result::Result<Shape, String> {
-    let out = match layer {
-        Layer::Dense(l) => match shape {
-            [_] if l.dense > 0 => vec![l.dense],
-            [_] => return Err("at least 1 output".into()),
-            _ => return Err("a vector [features] (put \"flatten\" before it)".into()),
-        },
-        Layer::Conv(l) => {
-            let (_, h, w) = image(shape)?;
-            if l.groups == 0 || !shape[0].is_multiple_of(l.groups) || !l.conv.is_multiple_of(l.groups) {
-                return Err(format!("groups that divide its channels and {}", l.conv));
-            }
-            let spec = conv_spec(l, [h, w]);
-            let [h, w] = spec.output_size([h, w], l.kernel.get()).map_err(|e| other(&e))?;
-            vec![channels(l.conv)?, h, w]
-        }
-        Layer::ConvTranspose(l) => {
-            let (_, h, w) = image(shape)?;
-            let (spec, extra) = transpose_spec(l, [h, w]);
-            let [h, w] = spec.transposed_size([h, w], l.kernel.get(), extra).map_err(|e| other(&e))?;
-            vec![channels(l.conv_transpose)?, h, w]
-        }
-        Layer::BatchNorm(l) => {
-            let s = &l.batch_norm;
-            if !(s.eps > 0.0 && (0.0..=1.0).contains(&s.momentum)) {
-                return Err("eps above 0 and momentum in [0, 1]".into());
-            }
-            shape.to_vec()
-        }
-        Layer::Dropout(l) if !(0.0..1.0).contains(&l.dropout) => return Err("a share in [0, 1)".into()),
-        Layer::LeakyRelu(l) if !l.leaky_relu.is_finite() => return Err("a finite slope".into()),
-        Layer::Reshape(l) => {
-            let have: usize = shape.iter().product();
-            let want = product(&l.reshape);
-            if want != Some(have) {
-                let want = want.map_or("more than all".to_string(), |n| n.to_string());
-                return Err(format!("{want} numbers, {have} reach it"));
-            }
-            if !is_shape(&l.reshape) {
-                return Err("a shape [features] or [channels, height, width]".into());
-            }
-            l.reshape.clone()
-        }
-        Layer::Flatten => vec![shape.iter().product()],
-        Layer::Upsample(l) => {
-            let (c, h, w) = image(shape)?;
-            let [down, across] = l.upsample.get();
-            if down == 0 || across == 0 {
-                return Err("factors of at least 1".into());
-            }
-            vec![c, h.saturating_mul(down), w.saturating_mul(across)]
-        }
-        Layer::ZeroPad(l) if matches!(l.zero_pad, Pad::Rule(_)) => {
-            return Err("numbers: n, [vertical, horizontal] or [top, bottom, left, right]".into());
-        }
-        Layer::ZeroPad(l) => {
-            let (c, h, w) = image(shape)?;
-            let [tall, wide] = sides(l.zero_pad).total();
-            vec![c, h.saturating_add(tall), w.saturating_add(wide)]
-        }
-        Layer::AvgPool(l) => {
-            let (c, h, w) = image(shape)?;
-            let [kh, kw] = l.avg_pool.get();
-            if kh == 0 || kw == 0 || kh > h || kw > w {
-                return Err(format!("an image of at least {kh}×{kw}"));
-            }
-            vec![c, h / kh, w / kw]
-        }
-        Layer::GlobalMaxPool | Layer::GlobalAvgPool => vec![image(shape)?.0],
-        other => return blocks::after(other, shape),
-    };
-    Ok(out)
+/// Whether more than `limit` lists stand in each other in a layer, itself counted. Looks no deeper than that.
+fn nests_deeper_than(layer: &Layer, limit: usize) -> bool {
+    let branches = layer.branches();
+    let deeper =
+        |limit: usize| branches.iter().flat_map(|(_, list)| *list).any(|layer| nests_deeper_than(layer, limit));
+    !branches.is_empty() && limit.checked_sub(1).is_none_or(deeper)
 }
 
-fn image(shape: &[usize]) -> std::result::Result<(usize, usize, usize), String> {
-    match shape {
-        [c, h, w] => Ok((*c, *h, *w)),
-        _ => Err("an image [channels, height, width] (put { reshape = [C, H, W] } before it)".into()),
+/// A layer as messages show it.
+fn shown(layer: &Layer) -> String {
+    // What stands inside a block may be as long as the whole description.
+    if !layer.branches().is_empty() {
+        return format!("{{ {} = … }}", layer.name());
+    }
+    let written = layer.written();
+    match written.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &written[..end]),
+        None => written,
     }
 }
 
-/// What the kernels say does not fit.
-fn other(error: &candle_core::Error) -> String {
-    format!("other settings: {}", bare(error))
-}
-
-fn channels(n: usize) -> std::result::Result<usize, String> {
-    if n == 0 { Err("at least 1 output channel".into()) } else { Ok(n) }
-}
-
-/// Explicit padding; the rules count as none here (they are resolved where the image's size is known).
-fn sides(pad: Pad) -> Padding {
-    match pad {
-        Pad::Rule(_) => Padding::default(),
-        Pad::All(n) => Padding::all(n),
-        Pad::Each([y, x]) => Padding { top: y, bottom: y, left: x, right: x },
-        Pad::Sides([top, bottom, left, right]) => Padding { top, bottom, left, right },
-    }
-}
-
-/// A convolution's geometry over an image of `input` `[H, W]`.
-pub fn conv_spec(l: &Conv, input: [usize; 2]) -> ConvSpec {
-    let (stride, dilation) = (l.stride.get(), l.dilation.get());
-    let padding = match l.padding {
-        Pad::Rule(PadRule::Same) if !stride.contains(&0) && !l.kernel.get().contains(&0) => {
-            Padding::same(input, l.kernel.get(), stride, dilation)
-        }
-        pad => sides(pad),
-    };
-    ConvSpec { stride, padding, dilation, ..ConvSpec::default() }
-}
-
-/// A transposed convolution's geometry over an image of `input` `[H, W]`, and its output padding.
-///
-/// "same" makes the output `input × stride`, cropped like the padding of the convolution that goes the other way; where the
-/// kernel is smaller than the stride the missing rows are output padding.
-pub fn transpose_spec(l: &ConvTranspose, input: [usize; 2]) -> (ConvSpec, [usize; 2]) {
-    let (stride, kernel) = (l.stride.get(), l.kernel.get());
-    let extra = l.output_padding.map_or([0, 0], |p| p.get());
-    match l.padding {
-        Pad::Rule(PadRule::Same) if !stride.contains(&0) && !kernel.contains(&0) => {
-            let output = [input[0].saturating_mul(stride[0]), input[1].saturating_mul(stride[1])];
-            let padding = Padding::same(output, kernel, stride, [1, 1]);
-            let short = |i: usize| stride[i].saturating_sub(kernel[i]);
-            (ConvSpec { stride, padding, ..ConvSpec::default() }, [short(0), short(1)])
-        }
-        pad => (ConvSpec { stride, padding: sides(pad), ..ConvSpec::default() }, extra),
-    }
-}
-
-/// A zero padding's four sides.
-pub fn pad_sides(pad: Pad) -> Padding {
-    sides(pad)
+/// Some sides as messages show them.
+fn listed(sides: &[usize]) -> String {
+    if sides.len() > 8 { format!("with {} sides", sides.len()) } else { format!("{sides:?}") }
 }

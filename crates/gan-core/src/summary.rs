@@ -1,9 +1,8 @@
 //! A network as a table: layer, output shape, parameters, multiply-adds; nothing is allocated for it.
 
 use crate::error::Result;
-use crate::layer::Layer;
-use crate::params::{Described, Role};
-use crate::shape::{self, InferredLayer};
+use crate::layers::{InferredLayer, Layer, ParamSpec, Residual};
+use crate::shape;
 use std::fmt;
 
 /// One layer of a [`Summary`].
@@ -42,7 +41,7 @@ impl Summary {
     pub fn new(name: &str, input: &[usize], layers: &[Layer]) -> Result<Self> {
         let inferred = shape::infer_layers(name, input, layers)?;
         let mut rows = vec![];
-        unfold("main", input, layers, inferred, &mut rows);
+        unfold("main", layers, inferred, &mut rows);
         Ok(Self { name: name.into(), input: input.to_vec(), rows })
     }
 
@@ -53,60 +52,37 @@ impl Summary {
     }
 }
 
-/// The rows of a list whose layers' names begin with `prefix`. A residual block has a row without numbers, and one for each layer
+/// The rows of a list whose layers' names begin with `prefix`. A layer with lists inside has a row without numbers, and one for each layer
 /// inside it.
-fn unfold(prefix: &str, input: &[usize], layers: &[Layer], inferred: Vec<InferredLayer>, rows: &mut Vec<Row>) {
-    let mut before = input.to_vec();
-    for (index, (layer, found)) in layers.iter().zip(inferred).enumerate() {
+fn unfold(prefix: &str, layers: &[Layer], inferred: Vec<InferredLayer>, rows: &mut Vec<Row>) {
+    for (index, (layer, InferredLayer { layer: found, .. })) in layers.iter().zip(inferred).enumerate() {
         let name = format!("{prefix}.{index}");
-        let InferredLayer { output, params, inside, .. } = found;
-        let count = |trained: bool| params.iter().filter(|p| p.2.is_trained() == trained).map(size).sum();
+        let count = |trained: bool| {
+            found.params.iter().filter(|p| p.role.is_trained() == trained).map(ParamSpec::elem_count).sum()
+        };
         rows.push(Row {
             name: name.clone(),
             layer: layer.clone(),
-            output: output.clone(),
             trained: count(true),
             fixed: count(false),
-            multiply_adds: multiply_adds(layer, &params, &before, &output),
+            output: found.output,
+            multiply_adds: found.multiply_adds,
         });
-        if let (Layer::Residual(l), Some(inside)) = (layer, inside) {
-            let [body, skip] = *inside;
-            unfold(&format!("{name}.body"), &before, &l.residual, body, rows);
-            unfold(&format!("{name}.skip"), &before, &l.skip, skip, rows);
+        for ((part, list), inside) in layer.branches().into_iter().zip(found.branches) {
+            unfold(&format!("{name}.{part}"), list, inside, rows);
         }
-        before = output;
-    }
-}
-
-/// How many numbers a parameter has.
-fn size(param: &Described) -> usize {
-    param.1.iter().product()
-}
-
-/// Multiplications with an addition that a layer needs for one sample, or the largest number there is.
-fn multiply_adds(layer: &Layer, params: &[Described], before: &[usize], output: &[usize]) -> usize {
-    let kernel = || params.iter().filter(|p| p.2 == Role::Weight).map(size).sum::<usize>();
-    let positions = |shape: &[usize]| shape[1..].iter().product::<usize>();
-    match layer {
-        Layer::Dense(_) | Layer::Auxiliary(_) => kernel(),
-        Layer::Projection(_) => before[0].saturating_mul(2),
-        Layer::Conv(_) => kernel().saturating_mul(positions(output)),
-        Layer::ConvTranspose(_) => kernel().saturating_mul(positions(before)),
-        Layer::Attention(l) => {
-            let pixels = positions(before);
-            let channels = before[0] / l.attention.max(1) + before[0] / 2;
-            let attended = pixels.saturating_mul(pixels).saturating_mul(channels);
-            kernel().saturating_mul(pixels).saturating_add(attended)
-        }
-        _ => 0,
     }
 }
 
 impl Row {
     /// The layer with its settings: `conv 64, kernel 4, stride 2`.
     pub fn written(&self) -> String {
-        if let Layer::Residual(l) = &self.layer {
-            return if l.skip.is_empty() { "residual: body + input".into() } else { "residual: body + skip".into() };
+        if let Some(block) = self.layer.downcast::<Residual>() {
+            return if block.skip.is_empty() {
+                "residual: body + input".into()
+            } else {
+                "residual: body + skip".into()
+            };
         }
         let toml = self.layer.written().replace(" = ", " ").replace('"', "");
         toml.replace("{ ", "").replace(" }", "").trim().to_string()

@@ -9,7 +9,7 @@
 use crate::error::Result;
 use crate::finite::first_not_finite;
 use crate::gan::{LayeredGenerator, takes_latents};
-use crate::layer::Layer;
+use crate::layers::Layer;
 use crate::noise::Latent;
 use crate::shape;
 use candle_core::{Device, Tensor};

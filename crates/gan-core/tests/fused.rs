@@ -4,9 +4,9 @@
 use candle_core::{Tensor, Var};
 use gan_base::Rng;
 use gan_core::RandomTensors;
-use gan_core::{Init, Layer, Network, Pass};
+use gan_core::{ForwardContext, Init, Layer, Network};
 use gan_kernels::Precision;
-use gan_kernels::chain::Reuse;
+use gan_kernels::fused::Reuse;
 use gan_kernels::testing::test_device;
 
 fn layers(text: &str) -> Vec<Layer> {
@@ -54,10 +54,14 @@ fn check(input: &[usize], text: &str) {
             let (xa, xb) = (Var::from_tensor(&x).unwrap(), Var::from_tensor(&x).unwrap());
             let (mut ra, mut rb) = (Rng::new(7), Rng::new(7));
             let pass = |rng| {
-                if eval { Pass { weights: gan_core::Weights::Trained, ..Pass::eval() } } else { Pass::train(rng) }
+                if eval {
+                    ForwardContext { weights: gan_core::Weights::Trained, ..ForwardContext::eval() }
+                } else {
+                    ForwardContext::train(rng)
+                }
             };
             let ya = fused.forward(xa.as_tensor(), &mut pass(&mut ra)).unwrap();
-            let yb = plain.forward_layer_by_layer(xb.as_tensor(), &mut pass(&mut rb)).unwrap();
+            let yb = plain.forward_reference(xb.as_tensor(), &mut pass(&mut rb)).unwrap();
             assert!(difference(&ya, &yb) < 1e-5, "{text}: outputs differ by {:e}", difference(&ya, &yb));
             let (ga, gb) = (weigh(&ya).backward().unwrap(), weigh(&yb).backward().unwrap());
             let dx = difference(ga.get(&xa).unwrap(), gb.get(&xb).unwrap());
@@ -117,8 +121,8 @@ fn tangents_of_fused_networks_and_their_gradients() {
         let network = network(&input, &list).with_precision(Precision::F32Accurate).unwrap();
         let draw = |seed| Rng::new(seed).normal_tensor(0.0, 1.0, [&[7], &input[..]].concat(), test_device()).unwrap();
         let (x, t, mut rng) = (draw(5), draw(6), Rng::new(7));
-        let fused = network.tangent(&x, &t, &mut Pass::steady(&mut rng)).unwrap();
-        let plain = network.forward_with_tangent(&x, &t, &mut Pass::steady(&mut rng)).unwrap().1;
+        let fused = network.jvp(&x, &t, &mut ForwardContext::steady(&mut rng)).unwrap();
+        let plain = network.forward_jvp_reference(&x, &t, &mut ForwardContext::steady(&mut rng)).unwrap().1;
         assert!(difference(&fused, &plain) < 1e-5, "{text}: {:e}", difference(&fused, &plain));
         let (a, b) = (weigh(&fused).backward().unwrap(), weigh(&plain).backward().unwrap());
         for param in network.params().iter().filter(|param| param.role.is_trained()) {
@@ -162,14 +166,14 @@ fn power_iteration_finds_the_largest_singular_value() {
     let x = Tensor::eye(4, candle_core::DType::F32, test_device()).unwrap();
     let mut rng = Rng::new(1);
     for _ in 0..15 {
-        network.forward(&x, &mut Pass::train(&mut rng)).unwrap();
+        network.forward(&x, &mut ForwardContext::train(&mut rng)).unwrap();
     }
     let expected = (kernel.t().unwrap() / 3.0).unwrap();
     for _ in 0..2 {
         let before = network.params()[1].tensor().unwrap().to_vec1::<f32>().unwrap();
-        let y = network.forward(&x, &mut Pass::eval()).unwrap();
+        let y = network.forward(&x, &mut ForwardContext::eval()).unwrap();
         assert!(difference(&y, &expected) < 1e-5, "{y}");
-        network.forward(&x, &mut Pass::steady(&mut rng)).unwrap();
+        network.forward(&x, &mut ForwardContext::steady(&mut rng)).unwrap();
         assert_eq!(network.params()[1].tensor().unwrap().to_vec1::<f32>().unwrap(), before);
     }
 }
@@ -180,7 +184,7 @@ fn a_kernel_of_zeros_stays_finite_under_spectral_norm() {
     let network = network(&[1, 4, 4], &list);
     let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 1, 4, 4), test_device()).unwrap();
     let mut rng = Rng::new(1);
-    let y = network.forward(&x, &mut Pass::train(&mut rng)).unwrap();
+    let y = network.forward(&x, &mut ForwardContext::train(&mut rng)).unwrap();
     let grads = weigh(&y).backward().unwrap();
     for param in network.params().iter().filter(|param| param.role.is_trained()) {
         let gradient = param.of(grads.get(param.var()).unwrap()).unwrap().flatten_all().unwrap();
@@ -232,7 +236,7 @@ fn an_empty_batch_passes_through() {
     );
     let network = network(&[1, 8, 8], &list);
     let x = Tensor::zeros((0, 1, 8, 8), candle_core::DType::F32, test_device()).unwrap();
-    assert_eq!(network.forward(&x, &mut Pass::eval()).unwrap().dims(), [0, 1]);
+    assert_eq!(network.forward(&x, &mut ForwardContext::eval()).unwrap().dims(), [0, 1]);
 }
 
 #[test]
@@ -240,12 +244,12 @@ fn weights_changed_in_place_are_noticed() {
     let list = layers("[{ conv = 16, kernel = 4, stride = 2, padding = 1 }]");
     let network = network(&[16, 8, 8], &list);
     let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 16, 8, 8), test_device()).unwrap();
-    let before = network.forward(&x, &mut Pass::eval()).unwrap();
+    let before = network.forward(&x, &mut ForwardContext::eval()).unwrap();
     let weight = &network.params()[0];
     weight.set(&(weight.tensor().unwrap() * 2.0).unwrap()).unwrap();
     let bias = &network.params()[1];
     bias.set(&(bias.tensor().unwrap() * 2.0).unwrap()).unwrap();
-    let after = network.forward(&x, &mut Pass::eval()).unwrap();
+    let after = network.forward(&x, &mut ForwardContext::eval()).unwrap();
     assert!(difference(&after, &(before * 2.0).unwrap()) < 1e-5);
 }
 
@@ -261,7 +265,7 @@ fn a_non_finite_pixel_makes_a_non_finite_output_and_no_crash() {
         pixels[37] = bad;
         let x = Tensor::from_vec(pixels, (2, 1, 16, 16), test_device()).unwrap();
         let y = network
-            .forward(&x, &mut Pass::train(&mut Rng::new(1)))
+            .forward(&x, &mut ForwardContext::train(&mut Rng::new(1)))
             .unwrap()
             .flatten_all()
             .unwrap()

@@ -2,10 +2,10 @@
 
 use gan_base::Rng;
 use gan_core::gan::samples_at_once;
-use gan_core::layer::{MOST_NESTED, Residual};
+use gan_core::layers::{MOST_NESTED, Residual};
 use gan_core::summary::Summary;
 use gan_core::{Distribution, Init, Latent, Layer, LayeredGenerator, Network, shape};
-use gan_kernels::chain::Reuse;
+use gan_kernels::fused::Reuse;
 use gan_kernels::testing::test_device;
 
 #[derive(serde::Deserialize)]
@@ -41,7 +41,7 @@ fn nested_blocks_take_one_walk_and_have_a_limit() {
     // Lists made in Rust pass no parser.
     let inner = list[0].clone();
     let block = Residual { residual: vec![inner], skip: vec![] };
-    let error = shape::infer("d", &[2, 4, 4], &[Layer::Residual(block)]).unwrap_err().to_string();
+    let error = shape::infer("d", &[2, 4, 4], &[block.into()]).unwrap_err().to_string();
     assert!(error.contains("d layer 0 ({ residual = … })") && error.contains("at most 16 deep"), "{error}");
 }
 
@@ -98,14 +98,14 @@ fn fewer_of_large_samples_are_made_at_once() {
 #[test]
 fn a_class_that_is_none_is_refused_with_and_without_an_embedding() {
     use candle_core::Tensor;
-    use gan_core::Pass;
+    use gan_core::ForwardContext;
     for text in ["[{ concat_class = 3 }]", "[{ concat_class = 3, embedding = 2 }]"] {
         let rng = &mut Rng::new(1);
         let network = Network::new("g", &[1], &layers(text), Init::He, Reuse::Never, rng, test_device()).unwrap();
         let x = Tensor::zeros((2, 1), candle_core::DType::F32, test_device()).unwrap();
         let run = |classes: [u32; 2]| {
             let classes = Tensor::new(&classes, test_device()).unwrap();
-            network.forward(&x, &mut Pass::eval().of_classes(Some(&classes)))
+            network.forward(&x, &mut ForwardContext::eval().of_classes(Some(&classes)))
         };
         let y = run([2, 0]).unwrap();
         if y.dims() == [2, 4] {

@@ -8,8 +8,8 @@ use gan_base::Rng;
 use gan_core::RandomTensors;
 use gan_core::summary::Summary;
 use gan_core::{Discriminator, Network, Role, shape};
-use gan_core::{Init, Layer, LayeredDiscriminator, Pass};
-use gan_kernels::chain::Reuse;
+use gan_core::{ForwardContext, Init, Layer, LayeredDiscriminator};
+use gan_kernels::fused::Reuse;
 use gan_kernels::testing::test_device;
 
 #[test]
@@ -127,12 +127,12 @@ fn running_averages_follow_pytorch_or_keras() {
         let network =
             Network::new("d", &[1], &list, Init::Pytorch, Reuse::Never, &mut Rng::new(1), test_device()).unwrap();
         let x = Tensor::new(&[[1f32], [2.0], [3.0], [6.0]], test_device()).unwrap();
-        network.forward(&x, &mut Pass::train(&mut Rng::new(2))).unwrap();
+        network.forward(&x, &mut ForwardContext::train(&mut Rng::new(2))).unwrap();
         let stored = |i: usize| network.params()[i].tensor().unwrap().to_vec1::<f32>().unwrap()[0];
         assert!((stored(2) - 0.2 * 3.0).abs() < 1e-6);
         assert!((stored(3) - (0.8 + 0.2 * 3.5 * correction)).abs() < 1e-6, "{variance}");
         let before = stored(2);
-        network.forward(&x, &mut Pass::eval()).unwrap();
+        network.forward(&x, &mut ForwardContext::eval()).unwrap();
         assert_eq!(stored(2), before, "use changes nothing");
     }
 }
@@ -150,12 +150,17 @@ fn dropout_drops_in_training_only_and_by_the_seed() {
     )
     .unwrap();
     let x = Tensor::ones((1, 1000), DType::F32, test_device()).unwrap();
-    let run = |seed: u64| network.forward(&x, &mut Pass::train(&mut Rng::new(seed))).unwrap().to_vec2::<f32>().unwrap();
+    let run = |seed: u64| {
+        network.forward(&x, &mut ForwardContext::train(&mut Rng::new(seed))).unwrap().to_vec2::<f32>().unwrap()
+    };
     let dropped = run(5)[0].iter().filter(|v| **v == 0.0).count();
     assert!((200..300).contains(&dropped), "{dropped}");
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
-    assert_eq!(network.forward(&x, &mut Pass::eval()).unwrap().to_vec2::<f32>().unwrap(), x.to_vec2::<f32>().unwrap());
+    assert_eq!(
+        network.forward(&x, &mut ForwardContext::eval()).unwrap().to_vec2::<f32>().unwrap(),
+        x.to_vec2::<f32>().unwrap()
+    );
 }
 
 #[test]
@@ -163,9 +168,9 @@ fn a_verdict_has_a_logit_a_sample_and_the_features_before_the_head() {
     let list = layers(r#"[{ conv = 4, kernel = 3 }, "global_max_pool", { dense = 1 }]"#);
     let d = LayeredDiscriminator::new(&[1, 5, 5], &list, Init::He, &mut Rng::new(1), test_device()).unwrap();
     let x = Rng::new(2).normal_tensor(0.0, 1.0, (3, 1, 5, 5), test_device()).unwrap();
-    let verdict = d.forward(&x, &mut Pass::eval().with_features()).unwrap();
+    let verdict = d.forward(&x, &mut ForwardContext::eval().with_features()).unwrap();
     assert_eq!((verdict.logits.dims(), verdict.features.unwrap().dims()), (&[3][..], &[3, 4][..]));
-    let plain = d.forward(&x, &mut Pass::eval()).unwrap();
+    let plain = d.forward(&x, &mut ForwardContext::eval()).unwrap();
     assert!(plain.features.is_none());
     assert_eq!(plain.logits.to_vec1::<f32>().unwrap(), verdict.logits.to_vec1::<f32>().unwrap());
     let two = layers("[\"flatten\", { dense = 2 }]");
@@ -219,7 +224,7 @@ fn a_summary_unfolds_residual_blocks() {
         &[2, 4, 4],
         &list,
         gan_core::Init::He,
-        gan_kernels::chain::Reuse::Never,
+        gan_kernels::fused::Reuse::Never,
         &mut Rng::new(1),
         test_device(),
     )

@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use common::{KERAS, layers};
 use gan_base::Rng;
 use gan_core::weights::{self, DataDescription, Description, FORMAT};
-use gan_core::{Distribution, Generator, Init, Latent, LayeredGenerator, Pass, params};
+use gan_core::{Distribution, ForwardContext, Generator, Init, Latent, LayeredGenerator, params};
 use gan_kernels::testing::test_device;
 use std::path::Path;
 
@@ -39,7 +39,7 @@ fn a_weight_file_alone_brings_the_generator_back() {
     assert_eq!(found, description);
     let z = description.latent.sample(2, &mut Rng::new(3), test_device()).unwrap();
     let run = |g: &LayeredGenerator| {
-        g.forward(&z, &mut Pass::eval()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        g.forward(&z, &mut ForwardContext::eval()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
     assert_eq!(run(&g), run(&again));
 }

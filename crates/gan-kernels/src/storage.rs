@@ -1,4 +1,4 @@
-//! What the custom operations share: access to candle's CPU storage, and when a gradient keeps its graph.
+//! What the custom operations share: access to candle's CPU storage.
 
 use candle_core::{CpuStorage, Layout, Result, Tensor, WithDType, bail};
 use std::borrow::Cow;
@@ -6,7 +6,6 @@ use std::borrow::Cow;
 /// The number types that the kernels are written for.
 pub(crate) trait Real: WithDType {
     const ZERO: Self;
-    const ONE: Self;
     /// The nearest number of this type.
     fn of(x: f64) -> Self;
     fn wide(self) -> f64;
@@ -20,7 +19,6 @@ macro_rules! real {
     ($t:ty) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
-            const ONE: Self = 1.0;
             fn of(x: f64) -> Self {
                 x as $t
             }
@@ -50,22 +48,6 @@ macro_rules! with_real {
     };
 }
 pub(crate) use with_real;
-
-thread_local! {
-    static KEEPS_GRAPH: bool = std::env::var("CANDLE_GRAD_DO_NOT_DETACH").is_ok_and(|v| !v.is_empty() && v != "0");
-}
-
-/// Whether gradients made on this thread carry a graph of their own, so that they can be differentiated again.
-///
-/// Candle reads the environment variable `CANDLE_GRAD_DO_NOT_DETACH` once a thread; this reads it in the same way.
-pub fn keeps_graph() -> bool {
-    KEEPS_GRAPH.with(|keeps| *keeps)
-}
-
-/// An argument as the backward pass may use it: cut off from its graph unless second order is asked for.
-pub(crate) fn for_backward(t: &Tensor) -> Tensor {
-    if keeps_graph() { t.clone() } else { t.detach() }
-}
 
 /// The elements behind `layout` in row-major order, borrowed if they already lie so.
 pub(crate) fn elements<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<Cow<'a, [T]>> {

@@ -1,12 +1,12 @@
 //! How fast the kernels of a convolution are here: for `gan bench`.
 
-use crate::conv::ConvSpec;
-use crate::conv::kernel;
-use crate::conv::problem::{Problem, product};
-use crate::conv::winograd::Direction;
-use crate::parallel::with_work;
-use crate::scratch::Buffer;
-use crate::simd::Level;
+use crate::cpu::buffer::Buffer;
+use crate::cpu::conv::kernel;
+use crate::cpu::conv::winograd::Direction;
+use crate::cpu::parallel::with_work;
+use crate::cpu::simd::Level;
+use crate::problem::{Problem, product};
+use crate::spec::ConvSpec;
 use candle_core::Result;
 use std::time::Instant;
 

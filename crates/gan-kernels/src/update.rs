@@ -2,9 +2,9 @@
 //!
 //! The numbers that a step needs are computed by the caller; here are only the element-wise updates.
 
-use crate::parallel::{each, map};
-use crate::scratch::Shared;
-use crate::simd::{Job, LANES, Level, Simd};
+use crate::cpu::buffer::Shared;
+use crate::cpu::parallel::{each, map};
+use crate::cpu::simd::{Job, LANES, Level, Simd};
 use crate::storage::with_elements;
 use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, Var, backend::BackendStorage, bail};
 use std::ops::Range;

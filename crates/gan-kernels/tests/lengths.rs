@@ -1,9 +1,13 @@
 //! Safe functions that were given tensors of other lengths than they need: an error, and nothing read outside.
 
 use candle_core::{Device, Result, Tensor, Var};
-use gan_kernels::chain::{Act, Chain, Layout, Link, Reuse, Run, Statistics, Weights};
+use gan_kernels::fused::{
+    Activation, AvgPool, BatchNorm, Conv, Dropout, FusedLayer, FusedSequential, Layout, Reshape, Reuse, Run,
+    Statistics, Upsample, Weights, ZeroPad,
+};
+use gan_kernels::ops::{conv_transpose2d, conv2d, upsample_nearest2d, zero_pad2d};
 use gan_kernels::update::{self, Average, Epsilon, Step};
-use gan_kernels::{ConvSpec, Padding, Precision, conv_transpose2d, conv2d, upsample_nearest2d, zero_pad2d};
+use gan_kernels::{ConvSpec, Padding, Precision};
 use std::sync::Arc;
 
 const WEIGHTS: usize = 33 * 2 * 9;
@@ -14,25 +18,25 @@ fn zeros(shape: &[usize]) -> Tensor {
     Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap()
 }
 
-fn conv(outputs: usize, kernel: usize, weight: usize) -> Link {
+fn conv(outputs: usize, kernel: usize, weight: usize) -> FusedLayer {
     let weights = Weights { weight, bias: None };
-    Link::Conv { weights, outputs, kernel: [kernel; 2], spec: ConvSpec::square(1, 1) }
+    FusedLayer::Conv(Conv { weights, outputs, kernel: [kernel; 2], spec: ConvSpec::square(1, 1) })
 }
 
-fn chain(input: &[usize], links: Vec<Link>) -> Result<Arc<Chain>> {
-    Chain::new(input, links, Precision::F32, Reuse::Never).map(Arc::new)
+fn planned(input: &[usize], layers: Vec<FusedLayer>) -> Result<Arc<FusedSequential>> {
+    FusedSequential::new(input, layers, Precision::F32, Reuse::Never).map(Arc::new)
 }
 
 /// A convolution with its bias, a batch norm with an activation, dropout.
-fn network() -> Arc<Chain> {
+fn network() -> Arc<FusedSequential> {
     let weights = Weights { weight: 0, bias: Some(WEIGHTS) };
-    let links = vec![
-        Link::Conv { weights, outputs: 33, kernel: [3, 3], spec: ConvSpec::square(1, 1) },
-        Link::BatchNorm { scale: WEIGHTS + 33, shift: WEIGHTS + 66, eps: 1e-5 },
-        Link::Act(Act::LeakyRelu(0.2)),
-        Link::Dropout(0.5),
+    let layers = vec![
+        FusedLayer::Conv(Conv { weights, outputs: 33, kernel: [3, 3], spec: ConvSpec::square(1, 1) }),
+        FusedLayer::BatchNorm(BatchNorm { scale: WEIGHTS + 33, shift: WEIGHTS + 66, eps: 1e-5 }),
+        FusedLayer::Activation(Activation::LeakyRelu(0.2)),
+        FusedLayer::Dropout(Dropout(0.5)),
     ];
-    chain(&[2, 5, 5], links).unwrap()
+    planned(&[2, 5, 5], layers).unwrap()
 }
 
 fn run<'a>(statistics: Statistics<'a>, noise: &[&[usize]]) -> Run<'a> {
@@ -42,12 +46,12 @@ fn run<'a>(statistics: Statistics<'a>, noise: &[&[usize]]) -> Run<'a> {
 
 #[test]
 fn given_statistics_must_be_those_of_each_norm() {
-    let chain = network();
+    let network = network();
     let (x, theta) = (zeros(&[3, 2, 5, 5]), zeros(&[PARAMETERS]));
     let given = |sides: &[[usize; 2]]| {
         let all: Vec<[Tensor; 2]> =
             sides.iter().map(|[mean, variance]| [zeros(&[*mean]), zeros(&[*variance])]).collect();
-        chain.apply(&x, &theta, run(Statistics::Given(&all), &[])).map(|_| ()).map_err(|e| e.to_string())
+        network.apply(&x, &theta, run(Statistics::Given(&all), &[])).map(|_| ()).map_err(|e| e.to_string())
     };
     given(&[[33, 33]]).unwrap();
     for sides in [&[[1, 1]][..], &[[32, 33]], &[[33, 32]], &[[33, 34]], &[[0, 0]]] {
@@ -59,15 +63,18 @@ fn given_statistics_must_be_those_of_each_norm() {
         assert!(error.contains("batch norms were given, this network has 1"), "{error}");
     }
     let two_sided = [[zeros(&[11, 3]), zeros(&[33])]];
-    assert!(chain.apply(&x, &theta, run(Statistics::Given(&two_sided), &[])).is_err());
+    assert!(network.apply(&x, &theta, run(Statistics::Given(&two_sided), &[])).is_err());
 }
 
 #[test]
-fn parameters_and_noise_must_be_as_many_as_the_chain_reads() {
-    let chain = network();
+fn parameters_and_noise_must_be_as_many_as_the_network_reads() {
+    let network = network();
     let x = zeros(&[3, 2, 5, 5]);
     let apply = |parameters: &[usize], noise: &[&[usize]]| {
-        chain.apply(&x, &zeros(parameters), run(Statistics::Batch(&None), noise)).map(|_| ()).map_err(|e| e.to_string())
+        network
+            .apply(&x, &zeros(parameters), run(Statistics::Batch(&None), noise))
+            .map(|_| ())
+            .map_err(|e| e.to_string())
     };
     let noise: &[&[usize]] = &[&[3, 5, 5, 33]];
     apply(&[PARAMETERS], noise).unwrap();
@@ -80,41 +87,41 @@ fn parameters_and_noise_must_be_as_many_as_the_chain_reads() {
     }
     for x in [&[3, 2, 5, 4][..], &[3, 3, 5, 5], &[3, 50], &[2, 5, 5]] {
         let run = run(Statistics::Batch(&None), noise);
-        assert!(chain.apply(&zeros(x), &zeros(&[PARAMETERS]), run).is_err(), "{x:?}");
+        assert!(network.apply(&zeros(x), &zeros(&[PARAMETERS]), run).is_err(), "{x:?}");
     }
 }
 
 #[test]
-fn a_tangent_needs_its_parameters_and_a_direction_like_the_samples() {
-    let chain = chain(&[2, 5, 5], vec![conv(33, 3, 0)]).unwrap();
+fn a_derivative_needs_its_parameters_and_a_direction_like_the_samples() {
+    let network = planned(&[2, 5, 5], vec![conv(33, 3, 0)]).unwrap();
     let x = zeros(&[3, 2, 5, 5]);
-    chain.tangent(&x, &x, &zeros(&[WEIGHTS])).unwrap();
-    assert!(chain.tangent(&x, &x, &zeros(&[WEIGHTS - 1])).is_err());
-    assert!(chain.tangent(&x, &zeros(&[2, 2, 5, 5]), &zeros(&[WEIGHTS])).is_err());
+    network.jvp(&x, &x, &zeros(&[WEIGHTS])).unwrap();
+    assert!(network.jvp(&x, &x, &zeros(&[WEIGHTS - 1])).is_err());
+    assert!(network.jvp(&x, &zeros(&[2, 2, 5, 5]), &zeros(&[WEIGHTS])).is_err());
 }
 
 #[test]
-fn chains_that_make_nothing_or_too_much_are_refused() {
+fn networks_that_make_nothing_or_too_much_are_refused() {
     let half = usize::MAX / 2;
-    for links in [
+    for layers in [
         vec![conv(0, 3, 0)],
         vec![conv(3, 0, 0)],
         vec![conv(usize::MAX, 3, 0)],
         vec![conv(3, 3, usize::MAX)],
         vec![conv(3, half, 0)],
-        vec![Link::BatchNorm { scale: usize::MAX, shift: 0, eps: 1e-5 }],
-        vec![Link::Upsample([0, 1])],
-        vec![Link::Upsample([half, 3])],
-        vec![Link::Upsample([1 << 30, 1 << 30]), Link::Upsample([1 << 30, 1 << 30])],
-        vec![Link::Pad(Padding::all(half)), Link::Pad(Padding::all(half))],
-        vec![Link::AvgPool([0, 1])],
-        vec![Link::Reshape(vec![half, 4, half])],
-        vec![Link::Reshape(vec![])],
+        vec![FusedLayer::BatchNorm(BatchNorm { scale: usize::MAX, shift: 0, eps: 1e-5 })],
+        vec![FusedLayer::Upsample(Upsample([0, 1]))],
+        vec![FusedLayer::Upsample(Upsample([half, 3]))],
+        vec![FusedLayer::Upsample(Upsample([1 << 30, 1 << 30])), FusedLayer::Upsample(Upsample([1 << 30, 1 << 30]))],
+        vec![FusedLayer::ZeroPad(ZeroPad(Padding::all(half))), FusedLayer::ZeroPad(ZeroPad(Padding::all(half)))],
+        vec![FusedLayer::AvgPool(AvgPool([0, 1]))],
+        vec![FusedLayer::Reshape(Reshape(vec![half, 4, half]))],
+        vec![FusedLayer::Reshape(Reshape(vec![]))],
     ] {
-        assert!(chain(&[2, 5, 5], links.clone()).is_err(), "{links:?}");
+        assert!(planned(&[2, 5, 5], layers.clone()).is_err(), "{layers:?}");
     }
     for input in [&[0][..], &[2, 0, 5], &[half, half, 4], &[2, 5]] {
-        assert!(chain(input, vec![]).is_err(), "{input:?}");
+        assert!(planned(input, vec![]).is_err(), "{input:?}");
     }
 }
 

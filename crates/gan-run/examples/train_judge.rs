@@ -7,11 +7,12 @@
 
 use candle_core::{D, Device, Tensor};
 use gan_base::Rng;
+use gan_core::layers::{BatchNorm, GlobalAvgPool, LeakyRelu};
 use gan_core::weights::classifier::{Classifier, Resize};
 use gan_core::weights::{FORMAT, to_bytes};
-use gan_core::{Init, Layer, Network, Pass};
+use gan_core::{ForwardContext, Init, Layer, Network};
 use gan_data::{Dataset, LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling, Split};
-use gan_kernels::chain::Reuse;
+use gan_kernels::fused::Reuse;
 use gan_train::Optimizer;
 use gan_train::config::OptimizerConfig;
 use std::error::Error;
@@ -41,9 +42,9 @@ fn layers() -> Fallible<Vec<Layer>> {
         r#"{"conv": 96, "kernel": 4, "stride": 2, "padding": 1, "bias": false}"#,
         r#"{"conv": 96, "kernel": 3, "padding": 1, "bias": false}"#,
     ] {
-        layers.extend([serde_json::from_str(conv)?, Layer::batch_norm(), Layer::leaky_relu(0.1)]);
+        layers.extend([serde_json::from_str(conv)?, BatchNorm::default().into(), LeakyRelu { leaky_relu: 0.1 }.into()]);
     }
-    layers.extend([Layer::GlobalAvgPool, serde_json::from_str(r#"{"dense": 10}"#)?]);
+    layers.extend([GlobalAvgPool.into(), serde_json::from_str(r#"{"dense": 10}"#)?]);
     Ok(layers)
 }
 
@@ -94,7 +95,7 @@ fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> F
         let batch = loader.next_batch()?;
         let images = varied(&batch.images, &mut Rng::numbered(seed, "augment", step))?;
         let labels = batch.labels.ok_or("training needs labels")?;
-        let loss = cross_entropy(&network.forward(&images, &mut Pass::train(&mut none))?, &labels)?;
+        let loss = cross_entropy(&network.forward(&images, &mut ForwardContext::train(&mut none))?, &labels)?;
         optimizer.set_rate(RATE * share(step as f64 / steps as f64));
         optimizer.step(&loss.backward()?)?;
         sum += f64::from(loss.to_scalar::<f32>()?);
@@ -168,7 +169,7 @@ fn accuracy(network: &Network) -> Fallible<f64> {
     let mut right = 0;
     for _ in 0..loader.batches_per_epoch() {
         let batch = loader.next_batch()?;
-        let found = network.forward(&batch.images, &mut Pass::eval())?.argmax(D::Minus1)?.to_vec1::<u32>()?;
+        let found = network.forward(&batch.images, &mut ForwardContext::eval())?.argmax(D::Minus1)?.to_vec1::<u32>()?;
         let wanted = batch.labels.ok_or("testing needs labels")?.to_vec1::<u32>()?;
         right += found.iter().zip(&wanted).filter(|(a, b)| a == b).count();
     }

@@ -13,7 +13,7 @@ use crate::pictures::{file_name, make};
 use candle_core::Tensor;
 use gan_base::messages::counted;
 use gan_base::regular_file;
-use gan_core::Pass;
+use gan_core::ForwardContext;
 use gan_report::plot::{Cloud, Ink, Mark, Plane, panels, span};
 use gan_train::trainer::{Moment, StepReport, Trainer};
 use serde::{Deserialize, Serialize};
@@ -201,9 +201,9 @@ impl Observer for Planes {
 fn see(moment: Moment, followed: &Followed, trainer: &Trainer) -> Result<Option<Seen>> {
     let made = gan_core::gan::samples(trainer.generator(), &followed.noise, None)?;
     let judge = |x: &Tensor| -> Result<Option<(Vec<Vec<f32>>, f32)>> {
-        let verdict = trainer.discriminator().forward(x, &mut Pass::eval().with_features())?;
+        let verdict = trainer.discriminator().forward(x, &mut ForwardContext::eval().with_features())?;
         let Some(features) = verdict.features else { return Ok(None) };
-        let mean = gan_kernels::sigmoid(&verdict.logits.detach())?.mean_all()?.to_scalar::<f32>()?;
+        let mean = gan_kernels::ops::sigmoid(&verdict.logits.detach())?.mean_all()?.to_scalar::<f32>()?;
         Ok(Some((features.detach().flatten_from(1)?.to_vec2()?, mean)))
     };
     let (Some((real, d_real)), Some((fake, d_fake))) = (judge(&followed.real)?, judge(&made)?) else {

@@ -9,7 +9,7 @@ use candle_core::{D, DType, Device, Tensor, Var};
 use gan_base::Rng;
 use gan_core::finite::check_finite;
 use gan_core::gan::classes_in_turn;
-use gan_core::{Generator, Latent, Param, Pass, Role};
+use gan_core::{ForwardContext, Generator, Latent, Param, Role};
 use gan_train::config::{BiasCorrection, OptimizerConfig};
 use gan_train::optimizer::Optimizer;
 
@@ -77,7 +77,7 @@ pub fn project(
     let image = image.to_device(device)?.unsqueeze(0)?;
     // `[starts]`
     let differences = |z: &Tensor| -> Result<(Tensor, Tensor)> {
-        let made = generator.forward(z, &mut Pass::eval().of_classes(classes.as_ref()))?;
+        let made = generator.forward(z, &mut ForwardContext::eval().of_classes(classes.as_ref()))?;
         let differences = made.broadcast_sub(&image)?.sqr()?.flatten_from(1)?.mean(D::Minus1)?;
         Ok((made, differences))
     };
@@ -115,7 +115,7 @@ mod tests {
         let generator = LayeredGenerator::new(&latent, &[4], &layers, Init::He, &mut Rng::new(1), &device)?;
         let z = latent.sample(1, &mut Rng::new(9), &device)?;
         let class = Tensor::new(&[2u32], &device)?;
-        let image = generator.forward(&z, &mut Pass::eval().of_classes(Some(&class)))?.get(0)?.detach();
+        let image = generator.forward(&z, &mut ForwardContext::eval().of_classes(Some(&class)))?.get(0)?.detach();
         let found = project(&generator, &latent, &image, Search { starts: 12, ..Search::default() }, &device)?;
         assert!(found.difference < 1e-3 && found.class == Some(2), "{} {:?}", found.difference, found.class);
         let other_search = Search { class: Some(0), ..Search::default() };

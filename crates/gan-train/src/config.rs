@@ -92,8 +92,12 @@ pub struct NetworkConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Vec<usize>>,
     /// The layers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_layers")]
     pub layers: Option<Vec<Layer>>,
+}
+
+fn some_layers<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Vec<Layer>>, D::Error> {
+    gan_core::layers::list(d).map(Some)
 }
 
 /// The families of [`gan_core::family`].

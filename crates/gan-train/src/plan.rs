@@ -3,6 +3,7 @@
 use crate::config::{Alternate, Extended, FakesMode, Family, NetworkConfig, OptimizerConfig, Policy, RunConfig};
 use crate::error::{Error, Result};
 use gan_base::messages::counted;
+use gan_core::layers::LeakyRelu;
 use gan_core::{Init, Labels, Layer, family, shape};
 
 mod data;
@@ -241,10 +242,7 @@ fn check_verdict(end: &[usize], layers: &[Layer]) -> Result<()> {
     if gan_core::gan::ends_in_sigmoid(layers) {
         return Err(Error::config(key, "the list ends in \"sigmoid\", but the losses work on logits: remove it"));
     }
-    let wanted = match layers.last() {
-        Some(Layer::Auxiliary(l)) => 1 + l.auxiliary,
-        _ => 1,
-    };
+    let wanted = 1 + gan_core::gan::auxiliary_classes(layers).unwrap_or(0);
     if end.iter().product::<usize>() != wanted {
         let problem = format!(
             "the last layer makes {end:?}, expected one number a sample: end with \"flatten\", {{ dense = 1 }}, for example"
@@ -339,5 +337,8 @@ fn mlp(name: &str, network: &NetworkConfig) -> Result<family::Mlp> {
     };
     hidden.iter().try_for_each(|units| within(&format!("{name}.hidden"), *units, 1, 1 << 16))?;
     within(&format!("{name}.features"), network.features.unwrap_or(1), 1, 1 << 16)?;
-    Ok(family::Mlp { hidden, activation: network.activation.clone().unwrap_or_else(|| Layer::leaky_relu(0.2)) })
+    Ok(family::Mlp {
+        hidden,
+        activation: network.activation.clone().unwrap_or_else(|| LeakyRelu { leaky_relu: 0.2 }.into()),
+    })
 }

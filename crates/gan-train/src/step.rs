@@ -222,5 +222,5 @@ fn mean(logits: &Tensor) -> Result<f64> {
 
 /// Mean of σ(l) over logits `[N]`.
 fn mean_probability(logits: &Tensor) -> Result<f64> {
-    Ok(f64::from(gan_kernels::sigmoid(&logits.detach())?.mean_all()?.to_scalar::<f32>()?))
+    Ok(f64::from(gan_kernels::ops::sigmoid(&logits.detach())?.mean_all()?.to_scalar::<f32>()?))
 }

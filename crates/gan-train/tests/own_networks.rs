@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, VarMap};
-use gan_core::{Discriminator, Generator, Param, Pass, Role, Verdict};
+use gan_core::{Discriminator, DiscriminatorOutput, ForwardContext, Generator, Param, Role};
 use gan_data::MadeImages;
 use gan_kernels::testing::test_device;
 use gan_train::{Trainer, data, layering, presets};
@@ -40,7 +40,7 @@ impl Plain {
 struct PlainGenerator(Plain);
 
 impl Generator for PlainGenerator {
-    fn forward(&self, z: &Tensor, _: &mut Pass) -> candle_core::Result<Tensor> {
+    fn forward(&self, z: &Tensor, _: &mut ForwardContext) -> candle_core::Result<Tensor> {
         self.0.linear.forward(z)?.tanh()?.reshape(((), 1, 28, 28))
     }
     fn params(&self) -> Vec<Param> {
@@ -51,10 +51,10 @@ impl Generator for PlainGenerator {
 struct PlainDiscriminator(Plain);
 
 impl Discriminator for PlainDiscriminator {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> candle_core::Result<Verdict> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> candle_core::Result<DiscriminatorOutput> {
         let features = x.flatten_from(1)?;
         let logits = self.0.linear.forward(&features)?.flatten_all()?;
-        Ok(Verdict { features: Some(features), ..Verdict::of(logits) })
+        Ok(DiscriminatorOutput { features: Some(features), ..DiscriminatorOutput::of(logits) })
     }
     fn params(&self) -> Vec<Param> {
         self.0.params()

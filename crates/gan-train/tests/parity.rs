@@ -8,7 +8,7 @@
 
 use candle_core::Tensor;
 use gan_base::Rng;
-use gan_core::{LayeredDiscriminator, LayeredGenerator, Param, Pass, params};
+use gan_core::{ForwardContext, LayeredDiscriminator, LayeredGenerator, Param, params};
 use gan_data::{LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling};
 use gan_kernels::Precision;
 use gan_kernels::testing::test_device;
@@ -125,7 +125,7 @@ fn check_weights(precision: Precision, own: &[Param], records: &Value) {
 
 fn check_images(trainer: &Trainer, expected: &Value) {
     let z = values(expected["stream"].as_u64().unwrap(), &[4, 100], |v| 1.7 * v);
-    let images = trainer.generator().forward(&z, &mut Pass::eval()).unwrap();
+    let images = trainer.generator().forward(&z, &mut ForwardContext::eval()).unwrap();
     let ours: Vec<f32> = images.flatten_all().unwrap().to_vec1().unwrap();
     let every = expected["every"].as_u64().unwrap() as usize;
     let theirs = expected["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap());

@@ -2,11 +2,11 @@
 
 use super::file::{self, Describe};
 use crate::error::{Error, Result};
-use crate::layer::Layer;
+use crate::layers::Layer;
 use crate::network::Network;
 use candle_core::Device;
 use gan_base::messages::counted;
-use gan_kernels::chain::Reuse;
+use gan_kernels::fused::Reuse;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

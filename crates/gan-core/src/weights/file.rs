@@ -2,7 +2,7 @@
 
 use super::FORMAT;
 use crate::error::{Error, Result, bare};
-use crate::layer::Layer;
+use crate::layers::Layer;
 use crate::params::{self, Param, TensorInfo};
 use crate::shape;
 use candle_core::safetensors::Load;
@@ -137,7 +137,7 @@ impl<D: Describe> Header<D> {
         let (network, input, layers) = description.architecture();
         let inferred = shape::infer_layers(network, input, layers).map_err(|e| impossible(path, &e))?;
         let mut params = vec![];
-        shape::each_param(&inferred, "main", &mut |name, param| params.push((name, param.1.clone())));
+        shape::each_param(layers, &inferred, "main", &mut |name, param| params.push((name, param.shape.clone())));
         let found = metadata.tensors().into_iter().map(|(name, info)| (name, announced(info))).collect();
         params::check(&params, &found, path)?;
         Ok(Self { description, metadata, params })

@@ -8,7 +8,7 @@ use gan_base::Rng;
 use gan_core::RandomTensors;
 use gan_core::weights::classifier::{Classifier, Resize};
 use gan_core::{Init, Network, weights};
-use gan_kernels::chain::Reuse;
+use gan_kernels::fused::Reuse;
 use gan_metrics::Embedder;
 use gan_metrics::embed::Layered;
 

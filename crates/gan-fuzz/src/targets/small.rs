@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::RandomTensors;
 use gan_core::summary::Summary;
-use gan_core::{Discriminator, Generator, Layer, LayeredDiscriminator, LayeredGenerator, Pass};
+use gan_core::{Discriminator, ForwardContext, Generator, Layer, LayeredDiscriminator, LayeredGenerator};
 
 /// The most parameters.
 const PARAMETERS: usize = 200_000;
@@ -50,7 +50,7 @@ pub fn judge(discriminator: &LayeredDiscriminator, input: &[usize]) -> Outcome {
     let x = Rng::new(1).normal_tensor(0.0, 1.0, shape, &Device::Cpu)?;
     let classes =
         discriminator.classes().map(|known| Tensor::new(&[0, (known as u32).wrapping_sub(1), 1][..], &Device::Cpu));
-    let verdict = discriminator.forward(&x, &mut Pass::eval().of_classes(classes.transpose()?.as_ref()))?;
+    let verdict = discriminator.forward(&x, &mut ForwardContext::eval().of_classes(classes.transpose()?.as_ref()))?;
     verdict.logits.to_vec1::<f32>()?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
 use gan_base::regular_file;
 use gan_core::weights::classifier::{self, Classifier, Resize};
-use gan_core::{Network, Pass};
+use gan_core::{ForwardContext, Network};
 use std::path::Path;
 
 /// `cargo xtask train-judge` makes it; `data/README.md` says how well it does.
@@ -125,7 +125,8 @@ impl Embedder for Layered {
     fn embed(&self, images: &Tensor) -> Result<Embedding> {
         self.check(images)?;
         images::in_batches(images, BATCH, |batch| {
-            let (logits, features) = self.network.forward_with_features(&self.prepared(batch)?, &mut Pass::eval())?;
+            let (logits, features) =
+                self.network.forward_with_features(&self.prepared(batch)?, &mut ForwardContext::eval())?;
             Ok(Embedding { features: features.contiguous()?.flatten(1, D::Minus1)?, logits: Some(logits) })
         })
     }

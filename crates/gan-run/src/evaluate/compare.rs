@@ -10,7 +10,7 @@ use super::images::{Images, SizeRange, Way, fitting};
 use super::real::{DRAWN, Real};
 use super::{Against, Depth, Evaluator, Progress, Resizing, Role, Setup, network};
 use crate::error::{Error, Result};
-use gan_core::layer::Pair;
+use gan_core::layers::Pair;
 use gan_data::Dataset;
 use gan_data::images::Small;
 use gan_data::npy::{ImageArray, NpyFile, VectorArray};

@@ -214,7 +214,7 @@ mod tests {
         let card = images.sizes().unwrap().card(way, &[], &settings);
         assert_eq!(card.to_string(), "4×6 to 8×8, resized to 4×4 (bilinear, centre crop)");
         assert_eq!(SizeRange::one([4, 4]).card(way, &[], &settings).resized, None);
-        let boxed = DataConfig { crop: Some(gan_core::layer::Pair::Each([4, 4])), ..settings };
+        let boxed = DataConfig { crop: Some(gan_core::layers::Pair::Each([4, 4])), ..settings };
         let card = SizeRange::one([4, 4]).card(Way::Own, &[], &boxed);
         assert_eq!(card.to_string(), "4×4, resized to 4×4 (centre box of 4×4)");
     }

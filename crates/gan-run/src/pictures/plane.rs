@@ -3,7 +3,7 @@
 use super::{Kind, PANEL, axes};
 use crate::error::Result;
 use candle_core::{Device, Tensor};
-use gan_core::{Discriminator, Distribution, Generator, Latent, Pass};
+use gan_core::{Discriminator, Distribution, ForwardContext, Generator, Latent};
 use gan_data::Units;
 use gan_report::Picture;
 use gan_report::plot::{Cloud, Heat, Ink, Line, Plane, panels};
@@ -32,8 +32,8 @@ pub(super) fn surface(
     let scaled: Vec<f32> = cells.flat_map(|(row, column)| units.scaled(&[middle(0, column), middle(1, row)])).collect();
     let x = Tensor::from_vec(scaled, (CELLS * CELLS, 2), device)?;
     let x = Tensor::cat(&vec![x; pack], 1)?;
-    let logits = d.forward(&x, &mut Pass::eval())?.logits.detach();
-    let heat = Heat { values: gan_kernels::sigmoid(&logits)?.to_vec1()?, columns: CELLS };
+    let logits = d.forward(&x, &mut ForwardContext::eval())?.logits.detach();
+    let heat = Heat { values: gan_kernels::ops::sigmoid(&logits)?.to_vec1()?, columns: CELLS };
     let title = format!("step {step}: D's verdict, blue real, orange generated");
     let clouds = kinds.iter().map(dots).collect();
     let plane = Plane { title, x: shown[0], y: shown[1], heat: Some(heat), clouds, ..Plane::default() };
@@ -50,7 +50,7 @@ pub(super) fn mesh(
     device: &Device,
 ) -> Result<Picture> {
     let shown = axes(units);
-    let made = g.forward(&grid_latents(latent, device)?, &mut Pass::eval())?.detach();
+    let made = g.forward(&grid_latents(latent, device)?, &mut ForwardContext::eval())?.detach();
     let rows: Vec<[f32; 2]> = super::rows_of(&made, units)?.iter().map(|row| [row[0], row[1]]).collect();
     let line = |(i, points): (usize, &[[f32; 2]])| {
         let ink = if i < LINES { Ink::Generated } else { Ink::Neutral };

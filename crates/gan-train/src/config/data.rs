@@ -1,6 +1,6 @@
 //! `[data]`: where the samples come from, how they are read and drawn.
 
-use gan_core::layer::Pair;
+use gan_core::layers::Pair;
 use gan_data::points::{Curves, Grid, Ring};
 use gan_data::{Filter, Fit, Small, Split};
 use serde::de::{Error as _, Visitor};

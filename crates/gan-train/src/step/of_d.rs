@@ -6,7 +6,7 @@ use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
 use gan_base::Rng;
 use gan_core::loss::{self, Side};
-use gan_core::{Discriminator, Pass};
+use gan_core::{Discriminator, ForwardContext};
 use std::time::Instant;
 
 /// What D finds on one batch, and its gradients.
@@ -107,7 +107,7 @@ fn judged(
     classes: Option<&Tensor>,
     rng: &mut Rng,
 ) -> Result<Judged> {
-    let verdict = d.forward(x, &mut Pass::train(rng).of_classes(classes).over(&team.norms))?;
+    let verdict = d.forward(x, &mut ForwardContext::train(rng).of_classes(classes).over(&team.norms))?;
     Ok(Judged { classes: charged(verdict.classes.as_ref(), classes, objective)?, logits: verdict.logits })
 }
 

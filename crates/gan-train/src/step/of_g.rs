@@ -5,7 +5,7 @@ use crate::error::Result;
 use candle_core::Tensor;
 use gan_base::Rng;
 use gan_core::loss;
-use gan_core::{Discriminator, Pass, Verdict};
+use gan_core::{Discriminator, DiscriminatorOutput, ForwardContext};
 
 /// G's loss on one batch, D's logits, and the logit that counts as zero.
 pub(super) fn fooled(
@@ -18,9 +18,9 @@ pub(super) fn fooled(
 ) -> Result<(Tensor, Tensor, f64)> {
     let (classes, matched) = (batch.classes.as_ref(), objective.feature_matching);
     let compared = batch.real.as_ref().filter(|_| objective.loss.compares() || matched.is_some());
-    let forward = |x: &Tensor, rng: &mut Rng| -> Result<Verdict> {
+    let forward = |x: &Tensor, rng: &mut Rng| -> Result<DiscriminatorOutput> {
         let x = objective.view.of(x, rng)?;
-        let pass = Pass::frozen(rng).of_classes(classes).over(&team.norms);
+        let pass = ForwardContext::frozen(rng).of_classes(classes).over(&team.norms);
         Ok(d.forward(&x, &mut if matched.is_some() { pass.with_features() } else { pass })?)
     };
     let on_real = compared.map(|real| forward(real, rng)).transpose()?;

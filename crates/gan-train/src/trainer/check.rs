@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 use candle_core::{Device, Tensor};
 use gan_base::messages::counted;
-use gan_core::{Discriminator, Generator, Pass};
+use gan_core::{Discriminator, ForwardContext, Generator};
 use gan_data::Loader;
 
 /// Whether networks and data know the same classes, and D offers what the penalties ask for.
@@ -42,9 +42,9 @@ pub(super) fn networks(
         shape[0] *= pack;
         let x = Tensor::zeros([&[2], &shape[..]].concat(), candle_core::DType::F32, device)?;
         let classes = d.classes().map(|_| Tensor::zeros(2, candle_core::DType::U32, device)).transpose()?;
-        let verdict = d.forward(&x, &mut Pass::eval().with_features().of_classes(classes.as_ref()))?;
+        let verdict = d.forward(&x, &mut ForwardContext::eval().with_features().of_classes(classes.as_ref()))?;
         if verdict.features.is_none() {
-            let problem = "D hands over no features, which feature matching compares: fill Verdict::features, or remove the penalty";
+            let problem = "D hands over no features, which feature matching compares: fill DiscriminatorOutput::features, or remove the penalty";
             return Err(Error::config("penalties.feature_matching", problem));
         }
     }

@@ -5,7 +5,7 @@ use crate::config::FakesMode;
 use crate::error::Result;
 use crate::step::{Batch, Seen};
 use candle_core::Tensor;
-use gan_core::Pass;
+use gan_core::ForwardContext;
 use gan_core::gan::draw_classes;
 use std::time::Instant;
 
@@ -86,8 +86,8 @@ impl Trainer {
     /// Samples from latent vectors.
     fn samples(&mut self, z: &Tensor, classes: Option<&Tensor>, mode: FakesMode) -> Result<Tensor> {
         let pass = match mode {
-            FakesMode::Train => Pass::train(&mut self.dropout).over(&self.team.norms),
-            FakesMode::Eval => Pass::eval(),
+            FakesMode::Train => ForwardContext::train(&mut self.dropout).over(&self.team.norms),
+            FakesMode::Eval => ForwardContext::eval(),
         };
         Ok(self.generator.forward(z, &mut pass.of_classes(classes))?)
     }

@@ -92,14 +92,8 @@ fn narrow<'a>(input: &[usize], layers: &'a [Layer]) -> Option<(usize, &'a Layer)
     layers.iter().enumerate().zip(before).map(|((index, layer), shape)| (index, layer, shape)).find_map(
         |(index, layer, shape)| {
             let one = shape[1..].iter().product::<usize>() == 1;
-            let found = match layer {
-                Layer::BatchNorm(_) | Layer::ConditionalBatchNorm(_) => one,
-                Layer::Residual(block) => {
-                    narrow(shape, &block.residual).or_else(|| narrow(shape, &block.skip)).is_some()
-                }
-                _ => false,
-            };
-            found.then_some((index, layer))
+            let inside = layer.branches().into_iter().any(|(_, list)| narrow(shape, list).is_some());
+            ((one && layer.running().is_some()) || inside).then_some((index, layer))
         },
     )
 }

@@ -3,7 +3,7 @@
 
 use super::table::{self, Conv, Node, Pool, Step};
 use candle_core::{DType, Device, Tensor};
-use gan_kernels::chain::{Act, Chain, Layout, Link, Reuse, Run, Statistics, Weights};
+use gan_kernels::fused::{self, Activation, FusedLayer, FusedSequential, Layout, Reuse, Run, Statistics, Weights};
 use gan_kernels::{ConvSpec, Padding, Precision};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Block {
 #[derive(Clone, Debug)]
 enum Stage {
     /// Convolutions in a row, and their weights.
-    Convs(Arc<Chain>, Tensor),
+    Convs(Arc<FusedSequential>, Tensor),
     Pool(Pool),
     Fork(Vec<Vec<Stage>>),
 }
@@ -133,18 +133,23 @@ impl Maker<'_> {
 
     /// Convolutions in a row as one operation over their folded weights.
     fn convs(&self, convs: &[Conv], input: Shape) -> candle_core::Result<Stage> {
-        let (mut theta, mut links) = (Vec::<f32>::new(), vec![]);
+        let (mut theta, mut layers) = (Vec::<f32>::new(), vec![]);
         for conv in convs {
             let [kernel, bias] = self.folded(conv)?;
             let weight = theta.len();
             theta.extend(kernel);
             let weights = Weights { weight, bias: Some(theta.len()) };
             theta.extend(bias);
-            links.push(Link::Conv { weights, outputs: conv.outputs, kernel: conv.kernel, spec: spec(conv) });
-            links.push(Link::Act(Act::LeakyRelu(0.0)));
+            layers.push(FusedLayer::Conv(fused::Conv {
+                weights,
+                outputs: conv.outputs,
+                kernel: conv.kernel,
+                spec: spec(conv),
+            }));
+            layers.push(FusedLayer::Activation(Activation::LeakyRelu(0.0)));
         }
         let count = theta.len();
-        let chain = Chain::new(&input, links, Precision::F32, Reuse::UntilChanged)?;
+        let chain = FusedSequential::new(&input, layers, Precision::F32, Reuse::UntilChanged)?;
         Ok(Stage::Convs(Arc::new(chain), Tensor::from_vec(theta, count, &Device::Cpu)?))
     }
 

@@ -6,7 +6,7 @@ use gan_core::RandomTensors;
 use gan_core::weights::{FORMAT, to_bytes};
 use gan_core::{Init, Layer};
 use gan_data::{Dataset, Mnist, MnistOptions, Split};
-use gan_kernels::chain::Reuse;
+use gan_kernels::fused::Reuse;
 
 const HASH: &str = "fdb5caad43a01ec315e8c9e9dc55942a267a0869f2c4c4d307c0931fc35726dc";
 

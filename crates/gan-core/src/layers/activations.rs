@@ -1,0 +1,146 @@
+//! Activations: functions of each number by itself.
+
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::params::Role;
+use candle_core::Result;
+use gan_kernels::fused::{self, Activation, FusedLayer};
+use serde::{Deserialize, Serialize};
+
+/// An activation without parameters: its shape is its input's.
+macro_rules! activation {
+    (
+        $(#[$doc:meta])*
+        $name:ident = $key:literal, nonlinear = $nonlinear:literal, fused = $fused:expr, $forward:expr
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+        pub struct $name;
+
+        impl LayerSpec for $name {
+            const NAME: &'static str = $key;
+
+            fn infer(&self, input: &[usize]) -> InferResult {
+                Ok(Inferred::new(input))
+            }
+
+            fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
+                let forward: fn(&Dual) -> Result<Dual> = $forward;
+                forward(x)
+            }
+
+            fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+                let fused: Option<FusedLayer> = $fused;
+                fused.map(|layer| vec![layer])
+            }
+
+            fn is_nonlinear(&self, _: bool) -> bool {
+                $nonlinear
+            }
+        }
+    };
+}
+
+activation! {
+    /// max(x, 0).
+    Relu = "relu", nonlinear = false, fused = Some(FusedLayer::Activation(Activation::LeakyRelu(0.0))),
+    |x| x.leaky_relu(0.0)
+}
+activation! {
+    /// x·σ(x) (Ramachandran et al. 2017, arXiv:1710.05941).
+    Silu = "silu", nonlinear = true, fused = None,
+    |x| x.mul(&x.sigmoid()?)
+}
+activation! {
+    /// x·Φ(x) (Hendrycks & Gimpel 2016, arXiv:1606.08415).
+    Gelu = "gelu", nonlinear = true, fused = None,
+    |x| x.mul(&x.affine(std::f64::consts::FRAC_1_SQRT_2, 0.0)?.erf()?.affine(0.5, 0.5)?)
+}
+activation! {
+    /// The hyperbolic tangent.
+    Tanh = "tanh", nonlinear = true, fused = Some(FusedLayer::Activation(Activation::Tanh)),
+    Dual::tanh
+}
+activation! {
+    /// 1 / (1 + e⁻ˣ).
+    Sigmoid = "sigmoid", nonlinear = true, fused = Some(FusedLayer::Sigmoid(fused::Sigmoid)),
+    Dual::sigmoid
+}
+
+/// x where x > 0, else slope·x.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeakyRelu {
+    /// The slope below zero.
+    pub leaky_relu: f64,
+}
+
+impl LayerSpec for LeakyRelu {
+    const NAME: &'static str = "leaky_relu";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        if self.leaky_relu.is_finite() { Ok(Inferred::new(input)) } else { Err("a finite slope".into()) }
+    }
+
+    fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
+        x.leaky_relu(self.leaky_relu)
+    }
+
+    fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        let slope = self.leaky_relu as f32;
+        Some(vec![match self.leaky_relu < 0.0 {
+            true => FusedLayer::AnyLeakyRelu(fused::AnyLeakyRelu(slope)),
+            false => FusedLayer::Activation(Activation::LeakyRelu(slope)),
+        }])
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        false
+    }
+}
+
+/// x where x > 0, else α·(eˣ − 1) (Clevert et al. 2015, arXiv:1511.07289).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elu {
+    /// α.
+    pub elu: f64,
+}
+
+impl LayerSpec for Elu {
+    const NAME: &'static str = "elu";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        if self.elu.is_finite() { Ok(Inferred::new(input)) } else { Err("a finite α".into()) }
+    }
+
+    fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
+        let positive = x.positive()?;
+        // Above zero the second term is α·(e⁰ − 1) = 0.
+        positive.add(&x.sub(&positive)?.exp()?.affine(self.elu, -self.elu)?)
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        true
+    }
+}
+
+/// x where x > 0, else a learnt slope times x (He et al. 2015, arXiv:1502.01852).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prelu;
+
+impl LayerSpec for Prelu {
+    const NAME: &'static str = "prelu";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        Ok(Inferred::new(input).with_param("weight", &[1], Role::Slope))
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let positive = x.positive()?;
+        positive.add(&x.sub(&positive)?.mul(&Dual::constant(cx.param("weight")?))?)
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        false
+    }
+}

@@ -1,0 +1,68 @@
+//! Self-attention over an image's pixels.
+
+use super::settings::{divides, image, is_no};
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::params::Role;
+use candle_core::Result;
+use serde::{Deserialize, Serialize};
+
+/// Self-attention over the pixels (Zhang et al. 2018, arXiv:1805.08318): x + γ·o(attended), γ begins at 0: `[C, H, W]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attention {
+    /// Queries and keys have C divided by this many channels, values C/2. The paper takes 8.
+    pub attention: usize,
+    /// Whether each kernel is divided by its largest singular value.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub spectral_norm: bool,
+}
+
+impl LayerSpec for Attention {
+    const NAME: &'static str = "attention";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        let [c, h, w] = image(input)?;
+        divides(self.attention, c, "a reduction")?;
+        divides(2, c, "halves")?;
+        let (inner, half) = (c / self.attention, c / 2);
+        let layer = Inferred::new(input).with_kernel("query.weight", &[inner, c], None);
+        let layer = layer.with_kernel("key.weight", &[inner, c], None).with_kernel("value.weight", &[half, c], None);
+        let layer = layer.with_kernel("out.weight", &[c, half], None).with_param("gamma", &[1], Role::Gate);
+        // Each pixel attends to every other.
+        let pixels = h.saturating_mul(w);
+        let pairs = pixels.checked_mul(pixels);
+        let attended = pairs.unwrap_or(usize::MAX).saturating_mul(inner + half);
+        let layer = layer.with_spectral_norm(self.spectral_norm).with_products(pixels);
+        let multiply_adds = layer.multiply_adds.saturating_add(attended);
+        Ok(Inferred { workspace: pairs, multiply_adds, ..layer })
+    }
+
+    /// x + γ·o(v·softmax(qᵀk)) with 1×1 convolutions q, k, v, o (equations 1 to 3 of the paper).
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let (n, c, h, w) = x.value.dims4()?;
+        let flat = x.linear(|x| x.reshape((n, c, h * w)))?;
+        // A 1×1 convolution is one matrix for all pixels.
+        let through = |x: &Dual, name: &str| {
+            let matrix = cx.kernel(name)?;
+            let matrix = matrix.unsqueeze(0)?.broadcast_as((n, matrix.dim(0)?, matrix.dim(1)?))?.contiguous()?;
+            Dual::constant(matrix).matmul(x)
+        };
+        let q = through(&flat, "query.weight")?;
+        let k = through(&flat, "key.weight")?;
+        let v = through(&flat, "value.weight")?;
+        let turned = |x: &Dual| x.linear(|x| x.transpose(1, 2)?.contiguous());
+        // `[N, pixels, pixels]`: each row is what one pixel attends to.
+        let attended = turned(&q)?.matmul(&k)?.softmax()?;
+        let out = through(&v.matmul(&turned(&attended)?)?, "out.weight")?;
+        let gamma = Dual::constant(cx.param("gamma")?.reshape((1, 1, 1))?);
+        out.mul(&gamma)?.add(&flat)?.linear(|y| y.reshape((n, c, h, w)))
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        true
+    }
+
+    fn with_spectral_norm(self) -> Self {
+        Self { spectral_norm: true, ..self }
+    }
+}

@@ -1,0 +1,179 @@
+//! Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167), and with a scale and shift for each class.
+//!
+//! A channel at a time over the batch and all pixels: x̂ = (x − mean) / √(variance + ε), y = γ·x̂ + β; in use, by running averages.
+
+use super::settings::several_classes;
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec, RunningAverages};
+use crate::params::Role;
+use candle_core::{Result, Tensor, bail};
+use gan_kernels::fused::{BatchNorm as FusedBatchNorm, FusedLayer};
+use gan_kernels::{BatchStatistics, ops};
+use serde::{Deserialize, Serialize};
+
+/// Batch normalisation of each channel: any shape that starts with channels or features.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchNorm {
+    /// Its settings.
+    pub batch_norm: BatchNormSettings,
+}
+
+/// Settings of [`BatchNorm`], PyTorch's conventions and defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchNormSettings {
+    /// Weight of the new batch in the running averages. Keras' `momentum` is 1 − this.
+    pub momentum: f64,
+    /// Added to the variance. Keras' default is 1e-3.
+    pub eps: f64,
+    /// Which variance the running average takes.
+    pub running_variance: RunningVariance,
+}
+
+impl Default for BatchNormSettings {
+    fn default() -> Self {
+        Self { momentum: momentum(), eps: eps(), running_variance: RunningVariance::Unbiased }
+    }
+}
+
+/// Which variance of a batch enters the running average.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunningVariance {
+    /// Divided by the count less one, as PyTorch does.
+    Unbiased,
+    /// Divided by the count, as Keras does.
+    Biased,
+}
+
+impl LayerSpec for BatchNorm {
+    const NAME: &'static str = "batch_norm";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        check(self.batch_norm.eps, self.batch_norm.momentum)?;
+        let c = input[0];
+        Ok(Inferred::new(input).with_affine(&[c], true).with_running(c))
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let along = |t: Tensor| along_channels(&t, &x.value).map(Dual::constant);
+        let (gamma, beta) = (along(cx.param("weight")?)?, along(cx.param("bias")?)?);
+        normalized(x, self.batch_norm.eps, self.running(), cx)?.mul(&gamma)?.add(&beta)
+    }
+
+    fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        let norm = FusedBatchNorm { scale: place(0), shift: place(1), eps: self.batch_norm.eps };
+        Some(vec![FusedLayer::BatchNorm(norm)])
+    }
+
+    fn is_nonlinear(&self, training: bool) -> bool {
+        training
+    }
+
+    fn running(&self) -> Option<RunningAverages> {
+        Some(RunningAverages { momentum: self.batch_norm.momentum, variance: self.batch_norm.running_variance })
+    }
+}
+
+/// Batch normalisation whose scale and shift depend on the sample's class (de Vries et al. 2017, arXiv:1707.00683; in GANs
+/// Miyato & Koyama 2018, arXiv:1802.05637).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionalBatchNorm {
+    /// Classes.
+    pub conditional_batch_norm: usize,
+    /// Weight of the new batch in the running averages.
+    #[serde(default = "momentum")]
+    pub momentum: f64,
+    /// Added to the variance.
+    #[serde(default = "eps")]
+    pub eps: f64,
+}
+
+impl LayerSpec for ConditionalBatchNorm {
+    const NAME: &'static str = "conditional_batch_norm";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        check(self.eps, self.momentum)?;
+        several_classes(self.conditional_batch_norm)?;
+        let c = input[0];
+        let layer = Inferred::new(input).with_param("weight", &[self.conditional_batch_norm, c], Role::Scale);
+        let layer = layer.with_param("bias", &[self.conditional_batch_norm, c], Role::Shift).with_running(c);
+        layer.within(&[self.conditional_batch_norm])
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let classes = cx.classes(self.conditional_batch_norm, x.value.dim(0)?)?;
+        let normal = normalized(x, self.eps, self.running(), cx)?;
+        let of_sample = |name: &str| -> Result<Dual> {
+            let rows = cx.param(name)?.index_select(&classes, 0)?;
+            let mut shape = rows.dims().to_vec();
+            shape.resize(x.value.rank(), 1);
+            Ok(Dual::constant(rows.reshape(shape)?))
+        };
+        normal.mul(&of_sample("weight")?)?.add(&of_sample("bias")?)
+    }
+
+    fn is_nonlinear(&self, training: bool) -> bool {
+        training
+    }
+
+    fn classes(&self) -> Option<usize> {
+        Some(self.conditional_batch_norm)
+    }
+
+    fn running(&self) -> Option<RunningAverages> {
+        Some(RunningAverages { momentum: self.momentum, variance: RunningVariance::Unbiased })
+    }
+}
+
+/// x̂ by the batch's statistics, which the running averages follow, or in use by the running averages.
+fn normalized(x: &Dual, eps: f64, averages: Option<RunningAverages>, cx: &LayerContext) -> Result<Dual> {
+    if !cx.is_training() {
+        let [mean, variance] = cx.running()?;
+        let like = &x.value;
+        let mean = Dual::constant(along_channels(&mean.to_dtype(like.dtype())?, like)?);
+        let scale = (variance.to_dtype(like.dtype())? + eps)?.sqrt()?.recip()?;
+        return x.sub(&mean)?.mul(&Dual::constant(along_channels(&scale, like)?));
+    }
+    let channels = x.value.dim(1)?;
+    let own = x.value.elem_count() / channels.max(1);
+    if own < 2 && cx.ranks().is_none() {
+        bail!("batch norm needs more than one number a channel, got input {:?}: use a larger batch", x.value.dims());
+    }
+    let mut count = [own as f64];
+    if let Some(ranks) = cx.ranks() {
+        ranks.sum(&mut count);
+    }
+    let others: Vec<usize> = (0..x.value.rank()).filter(|axis| *axis != 1).collect();
+    // Each rank adds its part of the mean over all of them.
+    let part = own as f64 / count[0];
+    let mean = |x: &Dual| x.mean(&others)?.linear(|mean| ops::sum_over_ranks(&(mean * part)?, cx.ranks()));
+    let centre = mean(x)?;
+    let centred = x.sub(&centre)?;
+    let variance = mean(&centred.sqr()?)?;
+    if let Some(averages) = averages {
+        let flat = |t: &Dual| t.value.detach().flatten_all();
+        let statistics = BatchStatistics { mean: flat(&centre)?, variance: flat(&variance)?, count: count[0] as usize };
+        cx.follow(averages, &statistics)?;
+    }
+    centred.mul(&variance.affine(1.0, eps)?.rsqrt()?)
+}
+
+/// A vector `[C]` where it can be broadcast over `like` `[N, C, …]`.
+pub(super) fn along_channels(vector: &Tensor, like: &Tensor) -> Result<Tensor> {
+    let mut shape = vec![1; like.rank()];
+    shape[1] = vector.elem_count();
+    vector.reshape(shape)
+}
+
+fn check(eps: f64, momentum: f64) -> std::result::Result<(), String> {
+    if eps > 0.0 && (0.0..=1.0).contains(&momentum) { Ok(()) } else { Err("eps above 0 and momentum in [0, 1]".into()) }
+}
+
+fn eps() -> f64 {
+    1e-5
+}
+fn momentum() -> f64 {
+    0.1
+}

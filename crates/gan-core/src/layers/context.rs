@@ -1,0 +1,142 @@
+//! What a layer's forward pass can ask for: its parameters, the mode, classes, random numbers, and the networks inside it.
+
+use super::{Dual, ParamSpec, RunningAverages, spectral_norm};
+use crate::forward_context::{ForwardContext, Mode, Weights};
+use crate::network::{Engine, Network};
+use crate::params::{Param, Role};
+use crate::random::RandomTensors;
+use candle_core::{DType, Result, Tensor, bail};
+use gan_kernels::{BatchStatistics, Ranks};
+
+/// One layer in one forward pass.
+pub struct LayerContext<'a, 'p> {
+    /// The layer's own parameters.
+    pub(crate) params: &'a [Param],
+    /// What it says of them.
+    pub(crate) specs: &'a [ParamSpec],
+    /// What the names of its parameters begin with: `main.3.`.
+    pub(crate) prefix: &'a str,
+    /// The networks of the lists inside it.
+    pub(crate) branches: &'a [Network],
+    pub(crate) engine: Engine,
+    /// Whether only tangents need gradients by the weights.
+    pub(crate) detach_values: bool,
+    pub(crate) pass: &'a mut ForwardContext<'p>,
+}
+
+impl LayerContext<'_, '_> {
+    /// Returns whether this is a training pass.
+    pub fn is_training(&self) -> bool {
+        matches!(self.pass.mode, Mode::Train(_))
+    }
+
+    /// Returns the parameter that the layer calls `name`, on candle's tape where it is to get gradients.
+    ///
+    /// # Errors
+    /// If the layer has none of that name.
+    pub fn param(&self, name: &str) -> Result<Tensor> {
+        let param = self.named(name)?;
+        if self.pass.weights == Weights::Frozen { param.tensor() } else { param.tracked() }
+    }
+
+    /// Returns the kernel that the layer calls `name` as it enters the computation: divided by its largest singular value where the layer
+    /// has spectral norm.
+    ///
+    /// # Errors
+    /// If the layer has none of that name.
+    pub fn kernel(&self, name: &str) -> Result<Tensor> {
+        let kernel = self.param(name)?;
+        match self.named(&format!("{name}_u")) {
+            Ok(direction) => {
+                let axis = self.specs.iter().find(|spec| spec.name == name).map_or(0, |spec| spec.output_axis);
+                spectral_norm::normalized(&kernel, direction, axis, self.pass)
+            }
+            Err(_) => Ok(kernel),
+        }
+    }
+
+    fn named(&self, name: &str) -> Result<&Param> {
+        let found = self.params.iter().find(|param| param.name.strip_prefix(self.prefix) == Some(name));
+        found.ok_or_else(|| candle_core::Error::Msg(format!("there is no parameter \"{}{name}\"", self.prefix)))
+    }
+
+    /// Returns the samples' classes `[N]` u32 for a layer that knows `known` of them.
+    ///
+    /// # Errors
+    /// If none were given, not as many as samples, or one that is not known.
+    pub fn classes(&self, known: usize, samples: usize) -> Result<Tensor> {
+        let Some(classes) = self.pass.classes else {
+            bail!("this network makes or judges samples of {known} classes: give each sample's class")
+        };
+        if classes.dims() != [samples] {
+            bail!("{:?} classes for {samples} samples", classes.dims())
+        }
+        let classes = classes.to_dtype(DType::U32)?;
+        // Elsewhere looking would wait for the device.
+        if classes.device().is_cpu() && classes.elem_count() > 0 {
+            let largest = classes.max(0)?.to_scalar::<u32>()?;
+            if largest as usize >= known {
+                bail!(
+                    "class {largest} of a sample is not among the {known} classes of this network, which are counted from 0"
+                )
+            }
+        }
+        Ok(classes)
+    }
+
+    /// Returns numbers from U[0, 1) in the shape of x in a training pass, drawn in channels-last order as the fused engine draws them.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn uniform_like(&mut self, x: &Tensor) -> Result<Option<Tensor>> {
+        let Mode::Train(rng) = &mut self.pass.mode else { return Ok(None) };
+        let numbers = match *x.dims() {
+            [n, c, h, w] => rng.uniform_tensor(0.0, 1.0, (n, h, w, c), x.device())?.permute((0, 3, 1, 2))?,
+            _ => rng.uniform_tensor(0.0, 1.0, x.shape(), x.device())?,
+        };
+        numbers.to_dtype(x.dtype())?.contiguous().map(Some)
+    }
+
+    /// Returns over whose batches statistics are taken.
+    pub fn ranks(&self) -> &Ranks {
+        &self.pass.ranks
+    }
+
+    /// Returns the running mean and variance, `[C]` each.
+    ///
+    /// # Errors
+    /// If the layer has none.
+    pub fn running(&self) -> Result<[Tensor; 2]> {
+        Ok([self.named("running_mean")?.tensor()?, self.named("running_var")?.tensor()?])
+    }
+
+    /// Lets the running averages follow a batch.
+    ///
+    /// # Errors
+    /// If the layer has none.
+    pub fn follow(&self, averages: RunningAverages, batch: &BatchStatistics) -> Result<()> {
+        follow(self.params, averages, batch)
+    }
+
+    /// Runs the network of the layer's list number `index`.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn branch(&mut self, index: usize, x: &Dual) -> Result<Dual> {
+        self.branches[index].run_branch(x, self.engine, self.detach_values, self.pass)
+    }
+}
+
+/// Lets the running averages among a layer's parameters follow a batch.
+pub(crate) fn follow(params: &[Param], averages: RunningAverages, batch: &BatchStatistics) -> Result<()> {
+    for param in params {
+        let new = match param.role {
+            Role::RunningMean => batch.mean.clone(),
+            Role::RunningVariance => (&batch.variance * averages.correction(batch))?,
+            _ => continue,
+        };
+        // average ← (1 − momentum)·average + momentum·new
+        param.set(&((param.tensor()? * (1.0 - averages.momentum))? + (new * averages.momentum)?)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! Convolution and its transpose.
+
+use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_no, is_one, is_yes, limit, one, yes};
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::error::bare;
+use candle_core::{Result, Tensor};
+use gan_kernels::fused::{Conv as FusedConv, ConvTranspose as FusedConvTranspose, FusedLayer, Weights};
+use gan_kernels::{ConvSpec, Padding, ops};
+use serde::{Deserialize, Serialize};
+
+/// Convolution: `[C, H, W] -> [O, H', W']`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv {
+    /// Output channels O.
+    pub conv: usize,
+    /// Kernel height and width.
+    pub kernel: Pair,
+    /// Step of the window.
+    #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
+    pub stride: Pair,
+    /// Zeros around the image.
+    #[serde(default)]
+    pub padding: Pad,
+    /// Distance between kernel taps.
+    #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
+    pub dilation: Pair,
+    /// Whether it adds a bias.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub bias: bool,
+    /// Groups that input and output channels are cut into, each seen by its own kernels alone.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub groups: usize,
+    /// Whether the kernel is divided by its largest singular value.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub spectral_norm: bool,
+    /// What the kernel's initial values are multiplied by; 1 where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
+}
+
+impl Conv {
+    /// Returns a convolution to `outputs` channels with a bias, without padding.
+    pub fn new(outputs: usize, kernel: impl Into<Pair>) -> Self {
+        Self {
+            conv: outputs,
+            kernel: kernel.into(),
+            stride: Pair::one(),
+            padding: Pad::default(),
+            dilation: Pair::one(),
+            bias: true,
+            groups: 1,
+            spectral_norm: false,
+            gain: None,
+        }
+    }
+
+    /// The geometry over an image of `input` `[H, W]`.
+    fn spec(&self, input: [usize; 2]) -> ConvSpec {
+        let (stride, dilation) = (self.stride.get(), self.dilation.get());
+        let padding = match self.padding {
+            Pad::Rule(PadRule::Same) if !stride.contains(&0) && !self.kernel.get().contains(&0) => {
+                Padding::same(input, self.kernel.get(), stride, dilation)
+            }
+            pad => pad.sides(),
+        };
+        ConvSpec { stride, padding, dilation, ..ConvSpec::default() }
+    }
+
+    /// The convolution without its bias, group by group.
+    fn convolve(&self, x: &Tensor, kernel: &Tensor) -> Result<Tensor> {
+        let (_, c, h, w) = x.dims4()?;
+        let spec = self.spec([h, w]);
+        if self.groups == 1 {
+            return ops::conv2d(x, kernel, None, &spec);
+        }
+        let inputs = c / self.groups;
+        let outputs = self.conv / self.groups;
+        let one = |group: usize| {
+            let x = x.narrow(1, group * inputs, inputs)?.contiguous()?;
+            let kernel = kernel.narrow(0, group * outputs, outputs)?.contiguous()?;
+            ops::conv2d(&x, &kernel, None, &spec)
+        };
+        Tensor::cat(&(0..self.groups).map(one).collect::<Result<Vec<_>>>()?, 1)
+    }
+}
+
+impl LayerSpec for Conv {
+    const NAME: &'static str = "conv";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        let kernel = self.kernel.get();
+        limit(&[&kernel[..], &self.stride.get(), &self.dilation.get(), &self.padding.numbers()].concat())?;
+        finite_gain(self.gain)?;
+        let [c, h, w] = image(input)?;
+        if self.groups == 0 || !c.is_multiple_of(self.groups) || !self.conv.is_multiple_of(self.groups) {
+            return Err(format!("groups that divide its channels and {}", self.conv));
+        }
+        let [oh, ow] = self.spec([h, w]).output_size([h, w], kernel).map_err(|e| other_settings(&e))?;
+        let shape = [self.conv, c / self.groups, kernel[0], kernel[1]];
+        let layer = Inferred::new([outputs(self.conv)?, oh, ow]).with_kernel("weight", &shape, self.gain);
+        let layer = layer.with_bias(self.conv, self.bias).with_spectral_norm(self.spectral_norm);
+        Ok(layer.with_products(oh.saturating_mul(ow)))
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let kernel = cx.kernel("weight")?;
+        let y = x.linear(|x| self.convolve(x, &kernel))?;
+        with_bias(y, self.bias, cx)
+    }
+
+    fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        if self.groups != 1 {
+            return None;
+        }
+        let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
+        let spec = self.spec([*input.get(1)?, *input.get(2)?]);
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel: self.kernel.get(), spec })])
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        false
+    }
+
+    fn with_spectral_norm(self) -> Self {
+        Self { spectral_norm: true, ..self }
+    }
+}
+
+/// Transposed convolution: `[C, H, W] -> [O, H', W']`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvTranspose {
+    /// Output channels O.
+    pub conv_transpose: usize,
+    /// Kernel height and width.
+    pub kernel: Pair,
+    /// Step of the window on the output's side.
+    #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
+    pub stride: Pair,
+    /// What is cropped from the full result.
+    #[serde(default)]
+    pub padding: Pad,
+    /// Rows and columns added at the bottom and right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_padding: Option<Pair>,
+    /// Whether it adds a bias.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub bias: bool,
+    /// Whether the kernel is divided by its largest singular value.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub spectral_norm: bool,
+    /// What the kernel's initial values are multiplied by; 1 where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
+}
+
+impl ConvTranspose {
+    /// Returns a transposed convolution to `outputs` channels with a bias, without cropping.
+    pub fn new(outputs: usize, kernel: impl Into<Pair>) -> Self {
+        Self {
+            conv_transpose: outputs,
+            kernel: kernel.into(),
+            stride: Pair::one(),
+            padding: Pad::default(),
+            output_padding: None,
+            bias: true,
+            spectral_norm: false,
+            gain: None,
+        }
+    }
+
+    /// The geometry over an image of `input` `[H, W]`, and the output padding.
+    ///
+    /// "same" makes the output `input × stride`, cropped like the padding of the convolution that goes the other way; where the
+    /// kernel is smaller than the stride the missing rows are output padding.
+    fn spec(&self, input: [usize; 2]) -> (ConvSpec, [usize; 2]) {
+        let (stride, kernel) = (self.stride.get(), self.kernel.get());
+        let extra = self.output_padding.map_or([0, 0], |p| p.get());
+        match self.padding {
+            Pad::Rule(PadRule::Same) if !stride.contains(&0) && !kernel.contains(&0) => {
+                let output = [input[0].saturating_mul(stride[0]), input[1].saturating_mul(stride[1])];
+                let padding = Padding::same(output, kernel, stride, [1, 1]);
+                let short = |i: usize| stride[i].saturating_sub(kernel[i]);
+                (ConvSpec { stride, padding, ..ConvSpec::default() }, [short(0), short(1)])
+            }
+            pad => (ConvSpec { stride, padding: pad.sides(), ..ConvSpec::default() }, extra),
+        }
+    }
+}
+
+impl LayerSpec for ConvTranspose {
+    const NAME: &'static str = "conv_transpose";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        if matches!(self.padding, Pad::Rule(PadRule::Same)) && self.output_padding.is_some() {
+            return Err("either padding = \"same\", which decides the output's size, or output_padding".into());
+        }
+        let kernel = self.kernel.get();
+        let extra = self.output_padding.map_or([0, 0], |p| p.get());
+        limit(&[&kernel[..], &self.stride.get(), &extra, &self.padding.numbers()].concat())?;
+        finite_gain(self.gain)?;
+        let [c, h, w] = image(input)?;
+        let (spec, extra) = self.spec([h, w]);
+        let [oh, ow] = spec.transposed_size([h, w], kernel, extra).map_err(|e| other_settings(&e))?;
+        let shape = [c, self.conv_transpose, kernel[0], kernel[1]];
+        let layer = Inferred::new([outputs(self.conv_transpose)?, oh, ow]).with_kernel("weight", &shape, self.gain);
+        let layer =
+            layer.with_bias(self.conv_transpose, self.bias).with_output_axis(1).with_spectral_norm(self.spectral_norm);
+        Ok(layer.with_products(h.saturating_mul(w)))
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let (_, _, h, w) = x.value.dims4()?;
+        let (spec, extra) = self.spec([h, w]);
+        let kernel = cx.kernel("weight")?;
+        let y = x.linear(|x| ops::conv_transpose2d(x, &kernel, None, &spec, extra))?;
+        with_bias(y, self.bias, cx)
+    }
+
+    fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
+        let (spec, output_padding) = self.spec([*input.get(1)?, *input.get(2)?]);
+        let (outputs, kernel) = (self.conv_transpose, self.kernel.get());
+        Some(vec![FusedLayer::ConvTranspose(FusedConvTranspose { weights, outputs, kernel, spec, output_padding })])
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        false
+    }
+
+    fn with_spectral_norm(self) -> Self {
+        Self { spectral_norm: true, ..self }
+    }
+}
+
+/// A bias on every pixel of its channel.
+fn with_bias(y: Dual, has: bool, cx: &LayerContext) -> Result<Dual> {
+    if !has {
+        return Ok(y);
+    }
+    let bias = cx.param("bias")?;
+    y.add(&Dual::constant(bias.reshape((1, bias.elem_count(), 1, 1))?))
+}
+
+fn outputs(n: usize) -> std::result::Result<usize, String> {
+    if n == 0 { Err("at least 1 output channel".into()) } else { Ok(n) }
+}
+
+/// What the kernels say does not fit.
+fn other_settings(error: &candle_core::Error) -> String {
+    format!("other settings: {}", bare(error))
+}

@@ -1,0 +1,67 @@
+//! The dense layer.
+
+use super::settings::{finite_gain, is_no, is_yes, vector, yes};
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use candle_core::Result;
+use gan_kernels::ConvSpec;
+use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
+use gan_kernels::ops;
+use serde::{Deserialize, Serialize};
+
+/// x·Wᵀ + b over a vector: `[I] -> [O]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dense {
+    /// Outputs O.
+    pub dense: usize,
+    /// Whether it adds a bias.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub bias: bool,
+    /// Whether the kernel is divided by its largest singular value.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub spectral_norm: bool,
+    /// What the kernel's initial values are multiplied by; 1 where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
+}
+
+impl Dense {
+    /// Returns a layer of `outputs` with a bias.
+    pub fn new(outputs: usize) -> Self {
+        Self { dense: outputs, bias: true, spectral_norm: false, gain: None }
+    }
+}
+
+impl LayerSpec for Dense {
+    const NAME: &'static str = "dense";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        finite_gain(self.gain)?;
+        let features = vector(input)?;
+        if self.dense == 0 {
+            return Err("at least 1 output".into());
+        }
+        let layer = Inferred::new([self.dense]).with_kernel("weight", &[self.dense, features], self.gain);
+        Ok(layer.with_bias(self.dense, self.bias).with_spectral_norm(self.spectral_norm).with_products(1))
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let kernel = cx.kernel("weight")?;
+        let y = x.linear(|x| ops::linear(x, &kernel, None))?;
+        if self.bias { y.add(&Dual::constant(cx.param("bias")?)) } else { Ok(y) }
+    }
+
+    fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
+        let spec = ConvSpec::default();
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.dense, kernel: [1, 1], spec })])
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        false
+    }
+
+    fn with_spectral_norm(self) -> Self {
+        Self { spectral_norm: true, ..self }
+    }
+}

@@ -1,0 +1,38 @@
+//! Dropout (Srivastava et al. 2014).
+
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use candle_core::Result;
+use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::ops;
+use serde::{Deserialize, Serialize};
+
+/// Drops elements in training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout {
+    /// The share dropped.
+    pub dropout: f64,
+}
+
+impl LayerSpec for Dropout {
+    const NAME: &'static str = "dropout";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        if (0.0..1.0).contains(&self.dropout) { Ok(Inferred::new(input)) } else { Err("a share in [0, 1)".into()) }
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        match cx.uniform_like(&x.value)? {
+            Some(numbers) => x.linear(|x| ops::dropout(x, &numbers, self.dropout)),
+            None => Ok(x.clone()),
+        }
+    }
+
+    fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(vec![FusedLayer::Dropout(fused::Dropout(self.dropout))])
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        false
+    }
+}

@@ -1,0 +1,153 @@
+//! What a layer makes and learns, worked out without allocating any of it.
+
+use super::settings::limit;
+use crate::params::Role;
+use crate::shape::{Shape, product};
+
+/// A parameter as its layer describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSpec {
+    /// The name within the layer, as in PyTorch: `weight`.
+    pub name: String,
+    /// Its shape. PyTorch's: dense `[O, I]`, convolution `[O, I / groups, kh, kw]`, transposed `[I, O, kh, kw]`.
+    pub shape: Vec<usize>,
+    /// What it does, by which it is initialised.
+    pub role: Role,
+    /// What its initial values are multiplied by, where the layer says so.
+    pub gain: Option<f64>,
+    /// The axis of a kernel's outputs.
+    pub output_axis: usize,
+}
+
+impl ParamSpec {
+    /// Returns how many numbers it has.
+    pub fn elem_count(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// What one layer of a network makes and learns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inferred {
+    /// The shape after it, without the batch.
+    pub output: Shape,
+    /// Its own parameters, in order. Those of layers inside it are in `branches`.
+    pub params: Vec<ParamSpec>,
+    /// Multiplications with an addition, for one sample, or the largest number there is.
+    pub multiply_adds: usize,
+    /// Numbers that it computes between its input and its output, for one sample; none beyond any memory.
+    pub workspace: Option<usize>,
+    /// The layers of each list inside it.
+    pub branches: Vec<Vec<InferredLayer>>,
+}
+
+impl Inferred {
+    /// Returns a layer without parameters that makes `output`.
+    pub fn new(output: impl Into<Shape>) -> Self {
+        Self { output: output.into(), params: vec![], multiply_adds: 0, workspace: Some(0), branches: vec![] }
+    }
+
+    fn param(mut self, name: &str, shape: impl Into<Vec<usize>>, role: Role) -> Self {
+        self.params.push(ParamSpec { name: name.into(), shape: shape.into(), role, gain: None, output_axis: 0 });
+        self
+    }
+
+    /// Adds a parameter that starts as its role says.
+    #[must_use]
+    pub fn with_param(self, name: &str, shape: &[usize], role: Role) -> Self {
+        self.param(name, shape, role)
+    }
+
+    /// Adds a kernel, whose initial values are multiplied by `gain`.
+    #[must_use]
+    pub fn with_kernel(mut self, name: &str, shape: &[usize], gain: Option<f64>) -> Self {
+        self = self.param(name, shape, Role::Weight);
+        if let Some(last) = self.params.last_mut() {
+            last.gain = gain;
+        }
+        self
+    }
+
+    /// Adds a bias, if the layer `has` one.
+    #[must_use]
+    pub fn with_bias(self, outputs: usize, has: bool) -> Self {
+        if has { self.param("bias", [outputs], Role::Bias) } else { self }
+    }
+
+    /// Adds γ and β, if the layer `has` them.
+    #[must_use]
+    pub fn with_affine(self, shape: &[usize], has: bool) -> Self {
+        if has { self.param("weight", shape, Role::Scale).param("bias", shape, Role::Shift) } else { self }
+    }
+
+    /// Adds running averages.
+    #[must_use]
+    pub fn with_running(self, channels: usize) -> Self {
+        let mean = self.param("running_mean", [channels], Role::RunningMean);
+        mean.param("running_var", [channels], Role::RunningVariance)
+    }
+
+    /// Says that the kernels have their outputs along `axis`, where that is not the first.
+    #[must_use]
+    pub fn with_output_axis(mut self, axis: usize) -> Self {
+        let kernels = self.params.iter_mut().filter(|param| param.role == Role::Weight);
+        kernels.for_each(|param| param.output_axis = axis);
+        self
+    }
+
+    /// Adds the direction of spectral norm beside each kernel, if the layer `has` it.
+    #[must_use]
+    pub fn with_spectral_norm(mut self, has: bool) -> Self {
+        if has {
+            let kernels: Vec<_> = self.params.iter().filter(|param| param.role == Role::Weight).cloned().collect();
+            for kernel in kernels {
+                self = self.param(&format!("{}_u", kernel.name), [kernel.shape[kernel.output_axis]], Role::Direction);
+            }
+        }
+        self
+    }
+
+    /// Sets the multiply-adds: every kernel's number of parameters, `times` over.
+    #[must_use]
+    pub fn with_products(mut self, times: usize) -> Self {
+        self.multiply_adds = self.kernel_size().saturating_mul(times);
+        self
+    }
+
+    /// Returns how many numbers its kernels have.
+    pub fn kernel_size(&self) -> usize {
+        self.params.iter().filter(|p| p.role == Role::Weight).map(ParamSpec::elem_count).sum()
+    }
+
+    /// Fails where a setting is beyond any use; else returns the same.
+    pub(crate) fn within(self, settings: &[usize]) -> Result<Self, String> {
+        limit(settings).map(|()| self)
+    }
+}
+
+/// One layer of a list, with what reaches it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InferredLayer {
+    /// The shape before it, without the batch.
+    pub input: Shape,
+    /// What it makes and learns.
+    pub layer: Inferred,
+}
+
+impl InferredLayer {
+    /// Returns how many numbers it holds at once for one sample: its input, its output and what it computes in between.
+    pub fn working_set(&self) -> usize {
+        let numbers = |sides: &[usize]| product(sides).unwrap_or(0);
+        let ends = match self.layer.branches.is_empty() {
+            true => numbers(&self.input).saturating_add(numbers(&self.layer.output)),
+            false => 0,
+        };
+        ends.saturating_add(self.layer.workspace.unwrap_or(usize::MAX))
+    }
+
+    /// Returns how many numbers of one sample its backward pass reads wherever its weights get gradients: its input.
+    pub fn saved_for_backward(&self) -> usize {
+        let has_kernel = self.layer.params.iter().any(|param| param.role == Role::Weight);
+        if has_kernel { product(&self.input).unwrap_or(0) } else { 0 }
+    }
+}

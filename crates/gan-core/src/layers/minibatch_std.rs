@@ -1,0 +1,48 @@
+//! Minibatch standard deviation.
+
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use candle_core::Result;
+use serde::{Deserialize, Serialize};
+
+/// One more channel (or feature): how much samples of a group differ, on average over everything (Karras et al. 2018,
+/// arXiv:1710.10196, in StyleGAN2's form).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MinibatchStd {
+    /// Samples in a group; where they do not divide the batch, the next smaller number that does.
+    pub minibatch_std: usize,
+}
+
+impl LayerSpec for MinibatchStd {
+    const NAME: &'static str = "minibatch_std";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        if self.minibatch_std < 2 {
+            return Err("groups of at least 2 samples".into());
+        }
+        Ok(Inferred::new([&[input[0].saturating_add(1)], &input[1..]].concat()))
+    }
+
+    /// Sample i is in group i mod (N / size).
+    fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
+        let shape = x.value.dims().to_vec();
+        let n = shape[0];
+        let size = (1..=self.minibatch_std.min(n)).rev().find(|size| n.is_multiple_of(*size)).unwrap_or(1);
+        let grouped = x.linear(|x| x.reshape((size, n / size, ())))?;
+        let centred = grouped.sub(&grouped.mean(&[0])?)?;
+        let deviation = centred.sqr()?.mean(&[0])?.affine(1.0, 1e-8)?.sqrt()?.mean(&[2])?;
+        let mut wide = shape.clone();
+        wide[1] = 1;
+        let spread = deviation.linear(|d| {
+            let mut one = vec![1; shape.len()];
+            one[0] = n;
+            let d = d.reshape((1, n / size))?.broadcast_as((size, n / size))?.contiguous()?;
+            d.reshape(one)?.broadcast_as(&wide[..])
+        })?;
+        x.join(&spread.linear(|s| s.contiguous())?, 1)
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        true
+    }
+}

@@ -1,0 +1,119 @@
+//! Resampling by fixed weights: bilinear upsampling and blur pooling, each as a matrix for rows and one for columns.
+
+use super::settings::{Pair, image, limit};
+use super::upsample::enlarged;
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::shape::product;
+use candle_core::{Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Bilinear upsampling by whole factors, as PyTorch's `align_corners=False`: `[C, H, W] -> [C, H·s, W·s]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bilinear {
+    /// The factors.
+    pub bilinear: Pair,
+}
+
+impl LayerSpec for Bilinear {
+    const NAME: &'static str = "bilinear";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        let output = enlarged(input, self.bilinear)?;
+        let ([_, h, w], [down, across]) = (image(input)?, self.bilinear.get());
+        let workspace = matrices(&[h, h, down], &[w, w, across]);
+        Ok(Inferred { workspace, ..Inferred::new(output) })
+    }
+
+    fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
+        let (_, _, h, w) = x.value.dims4()?;
+        let [down, across] = self.bilinear.get();
+        resampled(x, &bilinear(h, down), &bilinear(w, across))
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        false
+    }
+}
+
+/// Every s-th pixel after a blur with [1, 3, 3, 1]/8 in both directions, zeros around (Zhang 2019, arXiv:1904.11486; StyleGAN2's
+/// filter): `[C, H, W] -> [C, ⌊H/s⌋, ⌊W/s⌋]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlurPool {
+    /// The step s.
+    pub blur_pool: usize,
+}
+
+impl LayerSpec for BlurPool {
+    const NAME: &'static str = "blur_pool";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        let s = self.blur_pool;
+        limit(&[s])?;
+        let [c, h, w] = image(input)?;
+        if s == 0 || s > h || s > w {
+            return Err(format!("a step from 1 to the image's smaller side, here {}", h.min(w)));
+        }
+        let workspace = matrices(&[h, h], &[w, w]);
+        Ok(Inferred { workspace, ..Inferred::new([c, h / s, w / s]) })
+    }
+
+    fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
+        let (_, _, h, w) = x.value.dims4()?;
+        resampled(x, &blur(h, self.blur_pool), &blur(w, self.blur_pool))
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        false
+    }
+}
+
+/// Numbers of both matrices.
+fn matrices(down: &[usize], across: &[usize]) -> Option<usize> {
+    product(down)?.checked_add(product(across)?)
+}
+
+/// Rows and columns of each image `[N, C, H, W]` as fixed sums of others: `[H', H]` and `[W', W]` in rows.
+fn resampled(x: &Dual, down: &[Vec<f32>], across: &[Vec<f32>]) -> Result<Dual> {
+    let (device, dtype) = (x.value.device().clone(), x.value.dtype());
+    let matrix = |rows: &[Vec<f32>]| -> Result<Tensor> {
+        Tensor::from_vec(rows.concat(), (rows.len(), rows[0].len()), &device)?.to_dtype(dtype)?.t()?.contiguous()
+    };
+    let (down, across) = (matrix(down)?, matrix(across)?);
+    x.linear(|x| {
+        let (n, c, h, w) = x.dims4()?;
+        let x = x.contiguous()?.reshape((n * c * h, w))?.matmul(&across)?.reshape((n * c, h, ()))?;
+        let w = x.dim(2)?;
+        // Columns become rows, so that one product serves all images.
+        let x = x.transpose(1, 2)?.contiguous()?.reshape((n * c * w, h))?.matmul(&down)?;
+        x.reshape((n * c, w, ()))?.transpose(1, 2)?.contiguous()?.reshape((n, c, (), w))
+    })
+}
+
+/// Each of `side`·`factor` outputs from the two inputs around its centre.
+fn bilinear(side: usize, factor: usize) -> Vec<Vec<f32>> {
+    let row = |out: usize| {
+        let at = ((out as f64 + 0.5) / factor as f64 - 0.5).max(0.0);
+        let (low, part) = (at.floor() as usize, at.fract());
+        let mut row = vec![0.0; side];
+        row[low.min(side - 1)] += (1.0 - part) as f32;
+        row[(low + 1).min(side - 1)] += part as f32;
+        row
+    };
+    (0..side * factor).map(row).collect()
+}
+
+/// Each of ⌊`side`/`step`⌋ outputs from the four inputs around the middle of its `step`.
+fn blur(side: usize, step: usize) -> Vec<Vec<f32>> {
+    let row = |out: usize| {
+        let first = (out * step + step / 2) as i64 - 2;
+        let weight = |input: usize| match input as i64 - first {
+            0 | 3 => 0.125,
+            1 | 2 => 0.375,
+            _ => 0.0,
+        };
+        (0..side).map(weight).collect()
+    };
+    (0..side / step).map(row).collect()
+}

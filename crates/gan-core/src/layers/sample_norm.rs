@@ -1,0 +1,152 @@
+//! Normalisations of each sample by itself: instance, layer, group and pixel norm.
+
+use super::batch_norm::along_channels;
+use super::settings::{divides, image, is_yes, positive_eps, yes};
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use candle_core::Result;
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`InstanceNorm`] and [`LayerNorm`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NormSettings {
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether each channel has a scale and a shift.
+    pub affine: bool,
+}
+
+impl Default for NormSettings {
+    fn default() -> Self {
+        Self { eps: eps(), affine: true }
+    }
+}
+
+/// Each sample's each channel by its own mean and variance (Ulyanov et al. 2016, arXiv:1607.08022): `[C, H, W]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceNorm {
+    /// Its settings.
+    pub instance_norm: NormSettings,
+}
+
+impl LayerSpec for InstanceNorm {
+    const NAME: &'static str = "instance_norm";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        image(input)?;
+        infer(input, self.instance_norm.eps, self.instance_norm.affine)
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let groups = x.value.dim(1)?;
+        affine(normalized(x, groups, self.instance_norm.eps)?, self.instance_norm.affine, cx)
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        true
+    }
+}
+
+/// Each sample by its mean and variance over everything, then scaled by channel (Ba et al. 2016, arXiv:1607.06450; what WGAN-GP
+/// puts in batch norm's place in D).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerNorm {
+    /// Its settings.
+    pub layer_norm: NormSettings,
+}
+
+impl LayerSpec for LayerNorm {
+    const NAME: &'static str = "layer_norm";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        infer(input, self.layer_norm.eps, self.layer_norm.affine)
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        affine(normalized(x, 1, self.layer_norm.eps)?, self.layer_norm.affine, cx)
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        true
+    }
+}
+
+/// Each sample's channels in groups (Wu & He 2018, arXiv:1803.08494).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupNorm {
+    /// Groups, which divide the channels.
+    pub group_norm: usize,
+    /// Added to the variance.
+    #[serde(default = "eps")]
+    pub eps: f64,
+    /// Whether each channel has a scale and a shift.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub affine: bool,
+}
+
+impl LayerSpec for GroupNorm {
+    const NAME: &'static str = "group_norm";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        let layer = infer(input, self.eps, self.affine)?;
+        divides(self.group_norm, input[0], "groups").map(|()| layer)
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        affine(normalized(x, self.group_norm, self.eps)?, self.affine, cx)
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        true
+    }
+}
+
+/// Each pixel's channels divided by their root mean square (Karras et al. 2018, arXiv:1710.10196).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PixelNorm;
+
+impl LayerSpec for PixelNorm {
+    const NAME: &'static str = "pixel_norm";
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        Ok(Inferred::new(input))
+    }
+
+    fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
+        x.mul(&x.sqr()?.mean(&[1])?.affine(1.0, 1e-8)?.rsqrt()?)
+    }
+
+    fn is_nonlinear(&self, _: bool) -> bool {
+        true
+    }
+}
+
+fn infer(input: &[usize], eps: f64, affine: bool) -> InferResult {
+    positive_eps(eps)?;
+    Ok(Inferred::new(input).with_affine(&input[..1], affine))
+}
+
+/// (x − μ)/√(σ² + ε) of each sample's each group of channels.
+fn normalized(x: &Dual, groups: usize, eps: f64) -> Result<Dual> {
+    let shape = x.value.dims().to_vec();
+    let grouped = x.linear(|x| x.reshape((shape[0], groups, ())))?;
+    let centred = grouped.sub(&grouped.mean(&[2])?)?;
+    let scale = centred.sqr()?.mean(&[2])?.affine(1.0, eps)?.rsqrt()?;
+    centred.mul(&scale)?.linear(|y| y.reshape(&shape[..]))
+}
+
+/// γ·y + β of each channel, if the layer has them.
+fn affine(y: Dual, has: bool, cx: &LayerContext) -> Result<Dual> {
+    if !has {
+        return Ok(y);
+    }
+    let along = |name: &str| along_channels(&cx.param(name)?, &y.value).map(Dual::constant);
+    y.mul(&along("weight")?)?.add(&along("bias")?)
+}
+
+fn eps() -> f64 {
+    1e-5
+}

@@ -1,0 +1,197 @@
+//! Settings that several layers have: a number or a pair, padding, and what is left out where it is the default.
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::Value;
+
+use gan_kernels::Padding;
+
+/// One number for both directions, or `[vertical, horizontal]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Pair {
+    /// The same in both directions.
+    Both(usize),
+    /// `[vertical, horizontal]`.
+    Each([usize; 2]),
+}
+
+impl Pair {
+    /// Returns `[vertical, horizontal]`.
+    pub fn get(self) -> [usize; 2] {
+        match self {
+            Self::Both(n) => [n, n],
+            Self::Each(pair) => pair,
+        }
+    }
+
+    pub(crate) fn one() -> Self {
+        Self::Both(1)
+    }
+    pub(crate) fn is_one(&self) -> bool {
+        self.get() == [1, 1]
+    }
+}
+
+impl From<usize> for Pair {
+    fn from(n: usize) -> Self {
+        Self::Both(n)
+    }
+}
+
+impl From<[usize; 2]> for Pair {
+    fn from(pair: [usize; 2]) -> Self {
+        Self::Each(pair)
+    }
+}
+
+/// Zeros around an image before a convolution, or what a transposed convolution crops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Pad {
+    /// By a rule's name.
+    Rule(PadRule),
+    /// The same on every side.
+    All(usize),
+    /// `[vertical, horizontal]`.
+    Each([usize; 2]),
+    /// `[top, bottom, left, right]`.
+    Sides([usize; 4]),
+}
+
+/// Padding by rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PadRule {
+    /// Keras' rule: ⌈side / stride⌉ outputs, an odd zero to the bottom and right. Transposed: side × stride outputs.
+    Same,
+    /// No padding.
+    Valid,
+}
+
+impl Default for Pad {
+    fn default() -> Self {
+        Self::All(0)
+    }
+}
+
+impl Pad {
+    /// Explicit padding; a rule counts as no padding here, since it depends on the image's size.
+    pub(crate) fn sides(self) -> Padding {
+        match self {
+            Self::Rule(_) => Padding::default(),
+            Self::All(n) => Padding::all(n),
+            Self::Each([y, x]) => Padding { top: y, bottom: y, left: x, right: x },
+            Self::Sides([top, bottom, left, right]) => Padding { top, bottom, left, right },
+        }
+    }
+
+    /// `[top, bottom, left, right]`, for the check of limits.
+    pub(super) fn numbers(self) -> [usize; 4] {
+        let Padding { top, bottom, left, right } = self.sides();
+        [top, bottom, left, right]
+    }
+}
+
+impl<'de> Deserialize<'de> for Pair {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let found = Value::deserialize(d)?;
+        match numbers(&found).as_deref() {
+            Some([n]) if !found.is_array() => Ok(Self::Both(*n)),
+            Some([down, across]) => Ok(Self::Each([*down, *across])),
+            _ => {
+                Err(D::Error::custom(format!("found {found}, expected a whole number or two, [vertical, horizontal]")))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Pad {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let found = Value::deserialize(d)?;
+        match (numbers(&found).as_deref(), found.as_str()) {
+            (Some([n]), _) if !found.is_array() => Ok(Self::All(*n)),
+            (Some([down, across]), _) => Ok(Self::Each([*down, *across])),
+            (Some([top, bottom, left, right]), _) => Ok(Self::Sides([*top, *bottom, *left, *right])),
+            (_, Some("same")) => Ok(Self::Rule(PadRule::Same)),
+            (_, Some("valid")) => Ok(Self::Rule(PadRule::Valid)),
+            _ => Err(D::Error::custom(format!(
+                "found {found}, expected \"same\", \"valid\", a whole number, [vertical, horizontal] or [top, bottom, left, right]"
+            ))),
+        }
+    }
+}
+
+/// A whole number, or all those of a list.
+fn numbers(value: &Value) -> Option<Vec<usize>> {
+    let whole = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
+    match value {
+        Value::Array(list) => list.iter().map(whole).collect(),
+        other => Some(vec![whole(other)?]),
+    }
+}
+
+/// Kernels, strides, paddings and the like beyond this are taken for mistakes.
+const LARGEST_SETTING: usize = 1 << 20;
+
+/// Fails where a setting is beyond any use.
+pub(super) fn limit(settings: &[usize]) -> Result<(), String> {
+    match settings.iter().max() {
+        Some(n) if *n > LARGEST_SETTING => Err(format!("settings of at most {LARGEST_SETTING}")),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn finite_gain(gain: Option<f64>) -> Result<(), String> {
+    if gain.is_some_and(|gain| !gain.is_finite()) { Err("a finite gain".into()) } else { Ok(()) }
+}
+
+/// An image's channels, height and width.
+pub(super) fn image(shape: &[usize]) -> Result<[usize; 3], String> {
+    match shape {
+        [c, h, w] => Ok([*c, *h, *w]),
+        _ => Err("an image [channels, height, width] (put { reshape = [C, H, W] } before it)".into()),
+    }
+}
+
+/// A vector's features.
+pub(super) fn vector(shape: &[usize]) -> Result<usize, String> {
+    match shape {
+        [features] => Ok(*features),
+        _ => Err("a vector [features] (put \"flatten\" before it)".into()),
+    }
+}
+
+pub(super) fn positive_eps(eps: f64) -> Result<(), String> {
+    if eps > 0.0 { Ok(()) } else { Err("eps above 0".into()) }
+}
+
+pub(super) fn several_classes(n: usize) -> Result<(), String> {
+    if n >= 2 { Ok(()) } else { Err("at least 2 classes".into()) }
+}
+
+pub(super) fn divides(n: usize, channels: usize, what: &str) -> Result<(), String> {
+    if n > 0 && channels.is_multiple_of(n) {
+        Ok(())
+    } else {
+        Err(format!("{what} that divide its {channels} channels"))
+    }
+}
+
+pub(super) fn yes() -> bool {
+    true
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+pub(super) fn is_yes(b: &bool) -> bool {
+    *b
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+pub(super) fn is_no(b: &bool) -> bool {
+    !*b
+}
+pub(super) fn one() -> usize {
+    1
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+pub(super) fn is_one(n: &usize) -> bool {
+    *n == 1
+}

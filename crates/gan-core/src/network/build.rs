@@ -1,0 +1,211 @@
+//! Allocating and initialising a network.
+
+use super::{FusedGroup, Network, PlacedLayer};
+use crate::error::{Error, Result};
+use crate::init::Init;
+use crate::layers::{InferredLayer, Layer, ParamSpec};
+use crate::params::{Param, Role};
+use crate::shape;
+use candle_core::{DType, Device, Tensor, Var, bail};
+use gan_base::{Rng, memory};
+use gan_kernels::Precision;
+use gan_kernels::fused::Reuse;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// Where a network's parameters get their first numbers.
+enum InitialValues<'a> {
+    /// From a rule, in the order of the parameters.
+    Rule(Init, &'a mut Rng),
+    /// From tensors by name, as a weight file holds them.
+    Given(&'a BTreeMap<String, Tensor>),
+}
+
+/// A parameter with its initial numbers.
+struct InitialParam {
+    name: String,
+    role: Role,
+    start: Tensor,
+}
+
+impl Network {
+    /// Allocates and initialises the network called `name` (for messages) for inputs `[N, input…]`.
+    ///
+    /// # Errors
+    /// If the layers do not fit together.
+    pub fn new(
+        name: &str,
+        input: &[usize],
+        layers: &[Layer],
+        init: Init,
+        reuse: Reuse,
+        rng: &mut Rng,
+        device: &Device,
+    ) -> Result<Self> {
+        Self::built(name, input, layers, reuse, &mut InitialValues::Rule(init, rng), device)
+    }
+
+    /// Returns the network called `name` (for messages) with the numbers of `tensors`, by the names of [`Network::params`]. No others are
+    /// drawn or allocated before.
+    ///
+    /// # Errors
+    /// If the layers do not fit together, or a tensor is missing or has another shape.
+    pub fn from_tensors(
+        name: &str,
+        input: &[usize],
+        layers: &[Layer],
+        tensors: &BTreeMap<String, Tensor>,
+        reuse: Reuse,
+        device: &Device,
+    ) -> Result<Self> {
+        Self::built(name, input, layers, reuse, &mut InitialValues::Given(tensors), device)
+    }
+
+    fn built(
+        name: &str,
+        input: &[usize],
+        layers: &[Layer],
+        reuse: Reuse,
+        values: &mut InitialValues,
+        device: &Device,
+    ) -> Result<Self> {
+        let inferred = shape::infer_layers(name, input, layers)?;
+        let numbers = shape::parameter_count(&inferred) as u64;
+        if let (true, Err(shortage)) = (device.is_cpu(), memory::check(numbers * 4)) {
+            let problem = format!("for its {numbers} parameters {shortage}: use fewer or narrower layers");
+            return Err(Error::Network { network: name.into(), problem });
+        }
+        let mut network = Self::filled("main", input, layers, inferred, reuse, values, device)?;
+        network.set_precision(Precision::F32)?;
+        Ok(network)
+    }
+
+    /// With parameters, whose names begin with `name`, but nothing fused yet.
+    fn filled(
+        name: &str,
+        input: &[usize],
+        layers: &[Layer],
+        inferred: Vec<InferredLayer>,
+        reuse: Reuse,
+        values: &mut InitialValues,
+        device: &Device,
+    ) -> Result<Self> {
+        let mut network = Self {
+            layers: layers.to_vec(),
+            input: input.to_vec(),
+            placed: vec![],
+            params: vec![],
+            groups: vec![],
+            head: head(&inferred),
+            precision: Precision::F32,
+            reuse,
+            whole: vec![],
+            halves: OnceLock::new(),
+        };
+        let groups = groups(layers, &inferred);
+        let mut inferred = inferred.into_iter();
+        for range in groups {
+            let mut own = vec![];
+            for (index, found) in range.clone().zip(&mut inferred) {
+                let (layer, prefix) = (&layers[index], format!("{name}.{index}."));
+                let InferredLayer { input, layer: found } = found;
+                let mut branches = vec![];
+                for ((part, list), inside) in layer.branches().into_iter().zip(found.branches) {
+                    let name = format!("{prefix}{part}");
+                    branches.push(Self::filled(&name, &input, list, inside, reuse, values, device)?);
+                }
+                let start = network.params.len() + own.len();
+                network.params.extend(branches.iter().flat_map(|branch: &Self| branch.params.clone()));
+                own.extend(values.init_params(&prefix, &found.params, device)?);
+                let end = network.params.len() + own.len();
+                let specs = found.params;
+                network.placed.push(PlacedLayer { output: found.output, params: start..end, specs, prefix, branches });
+            }
+            let flat_params = network.pack_params(own, device)?;
+            network.groups.push(FusedGroup { layers: range, flat_params });
+        }
+        Ok(network)
+    }
+
+    /// Puts the trained ones among `own` into one variable; all join the parameters.
+    fn pack_params(&mut self, own: Vec<InitialParam>, device: &Device) -> candle_core::Result<Var> {
+        let trained = own.iter().filter(|param| param.role.is_trained()).map(|param| param.start.flatten_all());
+        let trained = trained.collect::<candle_core::Result<Vec<Tensor>>>()?;
+        let flat = match trained.is_empty() {
+            // Candle has no empty variables.
+            true => Var::zeros(1, DType::F32, device)?,
+            false => Var::from_tensor(&Tensor::cat(&trained, 0)?)?,
+        };
+        let mut at = 0;
+        for InitialParam { name, role, start } in own {
+            if role.is_trained() {
+                self.params.push(Param::window(name, &flat, at, start.dims(), role));
+                at += start.elem_count();
+            } else {
+                self.params.push(Param::whole(name, Var::from_tensor(&start)?, role));
+            }
+        }
+        Ok(flat)
+    }
+
+    pub(super) fn set_precision(&mut self, precision: Precision) -> candle_core::Result<()> {
+        (self.precision, self.halves) = (precision, OnceLock::new());
+        let branches = self.placed.iter_mut().flat_map(|placed| &mut placed.branches);
+        branches.into_iter().try_for_each(|branch| branch.set_precision(precision))?;
+        self.whole = self.steps(0..self.layers.len())?;
+        Ok(())
+    }
+}
+
+/// Consecutive layers that have a fused form, and each other layer alone.
+fn groups(layers: &[Layer], inferred: &[InferredLayer]) -> Vec<Range<usize>> {
+    let fuses = |index: usize| layers[index].fused(&inferred[index].input, &|_| 0).is_some();
+    let mut found = Vec::<Range<usize>>::new();
+    for index in 0..layers.len() {
+        match found.last_mut() {
+            Some(last) if fuses(index) && fuses(last.start) => last.end = index + 1,
+            _ => found.push(index..index + 1),
+        }
+    }
+    found
+}
+
+/// The last layer with a kernel called `weight`.
+fn head(inferred: &[InferredLayer]) -> usize {
+    let is_kernel = |param: &ParamSpec| param.role == Role::Weight && param.name == "weight";
+    inferred.iter().rposition(|found| found.layer.params.iter().any(is_kernel)).unwrap_or(0)
+}
+
+impl InitialValues<'_> {
+    /// The initial numbers of a layer's own parameters, whose names begin with `prefix`.
+    fn init_params(
+        &mut self,
+        prefix: &str,
+        params: &[ParamSpec],
+        device: &Device,
+    ) -> candle_core::Result<Vec<InitialParam>> {
+        let first = params.first().map(|param| &param.shape[..]).unwrap_or_default();
+        let one = |param: &ParamSpec| {
+            let ParamSpec { shape, role, .. } = param;
+            let name = format!("{prefix}{}", param.name);
+            let start = match self {
+                Self::Rule(init, rng) => {
+                    let kernel = if *role == Role::Weight { shape } else { first };
+                    let start = init.tensor(*role, shape, kernel, rng, device)?;
+                    match param.gain {
+                        Some(gain) => (start * gain)?,
+                        None => start,
+                    }
+                }
+                Self::Given(tensors) => match tensors.get(&name) {
+                    Some(t) if t.dims() == shape => t.to_dtype(DType::F32)?.to_device(device)?,
+                    Some(t) => bail!("\"{name}\" is {:?}, the network needs {shape:?}", t.dims()),
+                    None => bail!("there is no tensor \"{name}\", which the network needs"),
+                },
+            };
+            Ok(InitialParam { name, role: *role, start })
+        };
+        params.iter().map(one).collect()
+    }
+}

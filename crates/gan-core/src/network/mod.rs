@@ -1,0 +1,214 @@
+//! A layer list turned into a network: parameters allocated and initialised, ready to run.
+//!
+//! On the CPU consecutive layers that have a fused form run as one operation ([`FusedGroup`]); the others, and everything on other devices
+//! and in f64, run layer by layer in candle operations. `build` allocates and initialises, `run` runs. The trained parameters of a
+//! group stand one after the other in one variable; a [`Param`] is a window into it.
+
+use crate::error::{Error, Result};
+use crate::forward_context::{ForwardContext, Mode, Weights};
+use crate::layers::{Dual, Layer, ParamSpec};
+use crate::params::Param;
+use crate::shape::Shape;
+use candle_core::{Tensor, Var};
+use gan_kernels::Precision;
+use gan_kernels::fused::{Layout, Reuse};
+use run::Step;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+mod build;
+mod run;
+
+pub(crate) use run::Engine;
+
+/// A network made from a layer list.
+#[derive(Clone, Debug)]
+pub struct Network {
+    layers: Vec<Layer>,
+    input: Shape,
+    /// Of each layer.
+    placed: Vec<PlacedLayer>,
+    params: Vec<Param>,
+    groups: Vec<FusedGroup>,
+    /// The layer whose input is the features.
+    head: usize,
+    precision: Precision,
+    reuse: Reuse,
+    whole: Vec<Step>,
+    /// The layers before the head, and from it on; made when features are first asked for.
+    halves: OnceLock<[Vec<Step>; 2]>,
+}
+
+/// What a network knows of one of its layers.
+#[derive(Clone, Debug)]
+struct PlacedLayer {
+    /// The shape after it.
+    output: Shape,
+    /// Its parameters among all, those of lists inside it first.
+    params: Range<usize>,
+    /// What it says of its own.
+    specs: Vec<ParamSpec>,
+    /// What their names begin with.
+    prefix: String,
+    /// The networks of the lists inside it.
+    branches: Vec<Network>,
+}
+
+/// Layers that run together, all of them fused or a single one, with their trained parameters in one variable.
+#[derive(Clone, Debug)]
+struct FusedGroup {
+    layers: Range<usize>,
+    flat_params: Var,
+}
+
+impl Network {
+    /// Returns the same network (the same variables) with another number format of its products.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn with_precision(mut self, precision: Precision) -> candle_core::Result<Self> {
+        self.set_precision(precision)?;
+        Ok(self)
+    }
+
+    /// Returns the same network, whose features are what reaches layer `index`, counted from 0, instead of its last one with a kernel.
+    ///
+    /// # Errors
+    /// If it has no such layer.
+    pub fn with_features_before(mut self, index: usize) -> Result<Self> {
+        if index >= self.layers.len() {
+            let problem = format!("features before layer {index}: there are {}, counted from 0", self.layers.len());
+            return Err(Error::Network { network: "network".into(), problem });
+        }
+        (self.head, self.halves) = (index, OnceLock::new());
+        Ok(self)
+    }
+
+    /// Returns the shape of a sample's features, without the batch.
+    pub fn features(&self) -> &[usize] {
+        self.shape_before(self.head)
+    }
+
+    /// Returns the layer list.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Returns the shape of one input, without the batch.
+    pub fn input(&self) -> &[usize] {
+        &self.input
+    }
+
+    /// Returns the shape of one output, without the batch.
+    pub fn output(&self) -> &[usize] {
+        self.shape_before(self.layers.len())
+    }
+
+    /// Returns every parameter and running average, in the list's order.
+    pub fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    /// The shape that reaches layer `index`.
+    fn shape_before(&self, index: usize) -> &[usize] {
+        index.checked_sub(1).map_or(&self.input, |i| &self.placed[i].output)
+    }
+
+    /// Runs the network: x `[N, input…]` -> `[N, output…]`.
+    ///
+    /// # Errors
+    /// If x has another shape than the network is for, or the pass lacks classes that it needs.
+    pub fn forward(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
+        if !Self::can_fuse(x) {
+            return self.forward_reference(x, pass);
+        }
+        self.run(&self.whole, x, [Layout::ChannelsFirst; 2], pass)
+    }
+
+    /// As [`Network::forward`], layer by layer in candle operations whatever the device: what the fused engine must equal.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn forward_reference(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
+        Ok(self.reference(0..self.layers.len(), &Dual::constant(x.clone()), false, pass)?.value)
+    }
+
+    /// Runs the network: x `[N, input…]` -> (`[N, output…]`, features: what reaches the last layer with a kernel, or the layer chosen).
+    ///
+    /// # Errors
+    /// If x has another shape than the network is for.
+    pub fn forward_with_features(
+        &self,
+        x: &Tensor,
+        pass: &mut ForwardContext,
+    ) -> candle_core::Result<(Tensor, Tensor)> {
+        let (head, end) = (self.head, self.layers.len());
+        if !Self::can_fuse(x) || head == 0 {
+            let features = self.reference(0..head, &Dual::constant(x.clone()), false, pass)?;
+            return Ok((self.reference(head..end, &features, false, pass)?.value, features.value));
+        }
+        let halves = match self.halves.get() {
+            Some(halves) => halves,
+            None => {
+                let made = [self.steps(0..head)?, self.steps(head..end)?];
+                self.halves.get_or_init(|| made)
+            }
+        };
+        let features = self.run(&halves[0], x, [Layout::ChannelsFirst, Layout::ChannelsLast], pass)?;
+        let y = self.run(&halves[1], &features, [Layout::ChannelsLast, Layout::ChannelsFirst], pass)?;
+        let features = if features.rank() == 4 { features.permute((0, 3, 1, 2))? } else { features };
+        Ok((y, features))
+    }
+
+    /// Returns the derivative of the output in a direction t at x, both `[N, input…]` -> `[N, output…]`, with gradients for the weights.
+    ///
+    /// Penalties on a discriminator's gradient need second derivatives of its weights and input. Here they come without
+    /// differentiating a gradient: for a fixed direction t, tᵀ∇ₓf(x; θ) is an ordinary function of θ whose gradient by θ is taken like any
+    /// other (Pearlmutter 1994, "Fast exact multiplication by the Hessian", with both orders swapped).
+    ///
+    /// # Errors
+    /// If x or t has another shape than the network is for.
+    pub fn jvp(&self, x: &Tensor, t: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
+        if let ([Step::Fused { group, network, .. }], Mode::Train(_)) = (&self.whole[..], &pass.mode)
+            && Self::can_fuse(x)
+            && network.has_jvp()
+        {
+            return network.jvp(&x.detach(), &t.detach(), &self.flat_params(*group, pass)?);
+        }
+        Ok(self.forward_jvp_reference(x, t, pass)?.1)
+    }
+
+    /// Returns (y `[N, output…]`, the derivative of y in the direction t `[N, output…]`), layer by layer in candle operations.
+    ///
+    /// # Errors
+    /// If x or t has another shape than the network is for.
+    pub fn forward_jvp_reference(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        pass: &mut ForwardContext,
+    ) -> candle_core::Result<(Tensor, Tensor)> {
+        let training = matches!(pass.mode, Mode::Train(_));
+        // Where every slope is a constant, no gradient goes through the values.
+        let detach = !self.layers.iter().any(|layer| layer.is_nonlinear(training));
+        let dual = Dual { value: x.clone(), change: Some(t.clone()) };
+        let Dual { value, change } = self.reference(0..self.layers.len(), &dual, detach, pass)?;
+        let change = change.map_or_else(|| value.zeros_like(), Ok)?;
+        Ok((value, change))
+    }
+
+    /// Whether the fused engine can run on x: it is for the CPU and f32.
+    fn can_fuse(x: &Tensor) -> bool {
+        x.device().is_cpu() && x.dtype() == candle_core::DType::F32
+    }
+
+    /// All trained parameters of a group as they enter the computation.
+    fn flat_params(&self, group: usize, pass: &ForwardContext) -> candle_core::Result<Tensor> {
+        let FusedGroup { layers, flat_params } = &self.groups[group];
+        let theta = match pass.weights {
+            Weights::Frozen => flat_params.as_detached_tensor(),
+            Weights::Trained | Weights::Steady => flat_params.as_tensor().clone(),
+        };
+        self.with_spectral_norm(layers.clone(), theta, pass)
+    }
+}

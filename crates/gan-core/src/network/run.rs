@@ -1,0 +1,220 @@
+//! Running a network: consecutive layers fused, the others in candle operations.
+
+use super::{Network, PlacedLayer};
+use crate::forward_context::{ForwardContext, Mode};
+use crate::layers::{Dual, LayerContext, follow, spectral_norm};
+use crate::params::Role;
+use crate::random::RandomTensors;
+use candle_core::{Device, Result, Tensor};
+use gan_base::Rng;
+use gan_kernels::fused::{FusedSequential, Layout, Noise, Run, Statistics};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What runs at once.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// Layers as one operation over the parameters of a group.
+    Fused { layers: Range<usize>, group: usize, network: Arc<FusedSequential> },
+    /// A layer with lists inside, which run fused themselves.
+    Branches(usize),
+    /// A layer in candle operations.
+    Alone(usize),
+}
+
+/// How the lists inside a layer run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Engine {
+    /// In candle operations.
+    Reference,
+    /// Fused, with images that come and go in these layouts.
+    Fused([Layout; 2]),
+}
+
+impl Network {
+    /// Plans how some layers run.
+    pub(super) fn steps(&self, range: Range<usize>) -> Result<Vec<Step>> {
+        let mut steps = vec![];
+        for (group, found) in self.groups.iter().enumerate() {
+            let layers = found.layers.start.max(range.start)..found.layers.end.min(range.end);
+            if layers.is_empty() {
+                continue;
+            }
+            let first = layers.start;
+            let mut fused = vec![];
+            for index in layers.clone() {
+                let place = |i: usize| self.params[self.placed[index].params.start + i].start();
+                fused.extend(self.layers[index].fused(self.shape_before(index), &place).unwrap_or_default());
+            }
+            steps.push(match fused.is_empty() {
+                false => {
+                    let network = FusedSequential::new(self.shape_before(first), fused, self.precision, self.reuse)?;
+                    Step::Fused { layers, group, network: Arc::new(network) }
+                }
+                true if !self.placed[first].branches.is_empty() => Step::Branches(first),
+                true => Step::Alone(first),
+            });
+        }
+        Ok(steps)
+    }
+
+    /// Runs steps over x, which comes and goes in these layouts. Between steps images stay as the last one left them.
+    pub(super) fn run(
+        &self,
+        steps: &[Step],
+        x: &Tensor,
+        [from, to]: [Layout; 2],
+        pass: &mut ForwardContext,
+    ) -> Result<Tensor> {
+        let (mut x, mut layout) = (x.clone(), from);
+        for (i, step) in steps.iter().enumerate() {
+            let next = if i + 1 == steps.len() { to } else { Layout::ChannelsLast };
+            let layouts = [layout, next];
+            match step {
+                Step::Fused { layers, group, network } => {
+                    let theta = self.flat_params(*group, pass)?;
+                    x = self.run_fused(layers.clone(), network, &theta, &x, layouts, pass)?;
+                    layout = next;
+                }
+                Step::Branches(index) => {
+                    x = self.layer(*index, &Dual::constant(x), Engine::Fused(layouts), false, pass)?.value;
+                    layout = next;
+                }
+                Step::Alone(index) => {
+                    let images = Dual::constant(turned(&x, layout, Layout::ChannelsFirst)?);
+                    x = self.layer(*index, &images, Engine::Reference, false, pass)?.value;
+                    layout = Layout::ChannelsFirst;
+                }
+            }
+        }
+        turned(&x, layout, to)
+    }
+
+    fn run_fused(
+        &self,
+        layers: Range<usize>,
+        network: &Arc<FusedSequential>,
+        theta: &Tensor,
+        x: &Tensor,
+        [from, to]: [Layout; 2],
+        pass: &mut ForwardContext,
+    ) -> Result<Tensor> {
+        let norms: Vec<usize> = layers.filter(|index| self.layers[*index].running().is_some()).collect();
+        let given = norms.iter().map(|index| self.running(*index)).collect::<Result<Vec<_>>>()?;
+        let (statistics, noise) = match &mut pass.mode {
+            Mode::Train(rng) => (Statistics::Batch(&pass.ranks), noise(network, x.dim(0)?, rng)?),
+            Mode::Eval => (Statistics::Given(&given), vec![]),
+        };
+        let (y, found) = network.apply(x, theta, Run { statistics, noise, from, to })?;
+        for (index, batch) in norms.into_iter().zip(found) {
+            if let Some(averages) = self.layers[index].running() {
+                follow(&self.params[self.placed[index].params.clone()], averages, &batch)?;
+            }
+        }
+        Ok(y)
+    }
+
+    /// Running mean and variance of layer `index`.
+    fn running(&self, index: usize) -> Result<[Tensor; 2]> {
+        let own = &self.params[self.placed[index].params.clone()];
+        let of = |role: Role| match own.iter().find(|param| param.role == role) {
+            Some(param) => param.tensor(),
+            None => candle_core::bail!("layer {index} has no running averages"),
+        };
+        Ok([of(Role::RunningMean)?, of(Role::RunningVariance)?])
+    }
+
+    /// Some layers in candle operations.
+    pub(super) fn reference(
+        &self,
+        range: Range<usize>,
+        x: &Dual,
+        detach_values: bool,
+        pass: &mut ForwardContext,
+    ) -> Result<Dual> {
+        let mut x = x.clone();
+        for index in range {
+            x = self.layer(index, &x, Engine::Reference, detach_values, pass)?;
+            if detach_values {
+                x.value = x.value.detach();
+            }
+        }
+        Ok(x)
+    }
+
+    /// One layer in candle operations.
+    fn layer(
+        &self,
+        index: usize,
+        x: &Dual,
+        engine: Engine,
+        detach_values: bool,
+        pass: &mut ForwardContext,
+    ) -> Result<Dual> {
+        let PlacedLayer { params, specs, prefix, branches, .. } = &self.placed[index];
+        let params = &self.params[params.clone()];
+        self.layers[index]
+            .forward(x, &mut LayerContext { params, specs, prefix, branches, engine, detach_values, pass })
+    }
+
+    /// The network as a list inside a layer.
+    pub(crate) fn run_branch(
+        &self,
+        x: &Dual,
+        engine: Engine,
+        detach_values: bool,
+        pass: &mut ForwardContext,
+    ) -> Result<Dual> {
+        match engine {
+            Engine::Reference => self.reference(0..self.layers.len(), x, detach_values, pass),
+            Engine::Fused(layouts) => self.run(&self.whole, &x.value, layouts, pass).map(Dual::constant),
+        }
+    }
+
+    /// The trained parameters `theta` of some layers, in which kernels with spectral norm are divided by their largest singular values.
+    pub(super) fn with_spectral_norm(
+        &self,
+        layers: Range<usize>,
+        theta: Tensor,
+        pass: &ForwardContext,
+    ) -> Result<Tensor> {
+        let mut pieces = vec![];
+        let mut at = 0;
+        for placed in &self.placed[layers] {
+            let own = &self.params[placed.params.clone()];
+            for (kernel, spec) in own.iter().zip(&placed.specs).filter(|(param, _)| param.role == Role::Weight) {
+                let name = format!("{}_u", kernel.name);
+                let Some(direction) = own.iter().find(|param| param.name == name) else { continue };
+                if kernel.start() > at {
+                    pieces.push(theta.narrow(0, at, kernel.start() - at)?);
+                }
+                let weight = theta.narrow(0, kernel.start(), kernel.elem_count())?.reshape(kernel.dims())?;
+                let weight = spectral_norm::normalized(&weight, direction, spec.output_axis, pass)?;
+                pieces.push(weight.flatten_all()?);
+                at = kernel.start() + kernel.elem_count();
+            }
+        }
+        if pieces.is_empty() {
+            return Ok(theta);
+        }
+        if theta.dim(0)? > at {
+            pieces.push(theta.narrow(0, at, theta.dim(0)? - at)?);
+        }
+        Tensor::cat(&pieces, 0)
+    }
+}
+
+/// Images in another layout; vectors have but one.
+fn turned(x: &Tensor, from: Layout, to: Layout) -> Result<Tensor> {
+    match (from, to) {
+        _ if x.rank() != 4 || from == to => Ok(x.clone()),
+        (Layout::ChannelsLast, _) => x.permute((0, 3, 1, 2))?.contiguous(),
+        _ => x.permute((0, 2, 3, 1))?.contiguous(),
+    }
+}
+
+/// Random numbers for a network's dropouts.
+fn noise(network: &FusedSequential, n: usize, rng: &mut Rng) -> Result<Noise> {
+    let draw = |shape: [usize; 4]| rng.uniform_tensor(0.0, 1.0, shape.to_vec(), &Device::Cpu);
+    network.noise_shapes(n).into_iter().map(draw).collect()
+}

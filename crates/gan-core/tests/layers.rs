@@ -1,0 +1,190 @@
+//! Every layer of the registry: its gradient and its derivative in a direction against finite differences, its fused form against its
+//! forward pass in candle operations, and its row in docs/layers.md.
+
+use candle_core::{Device, Tensor, Var};
+use gan_base::Rng;
+use gan_core::layers::{Layer, names};
+use gan_core::{ForwardContext, Init, Network, RandomTensors};
+use gan_kernels::Precision;
+use gan_kernels::fused::Reuse;
+
+/// Each name with lists that use it, and the shape that they are fed.
+const EXAMPLES: &[(&str, &[usize], &str)] = &[
+    ("dense", &[5], r#"[{"dense": 3}, {"dense": 2, "bias": false}]"#),
+    (
+        "conv",
+        &[2, 6, 5],
+        r#"[{"conv": 4, "kernel": 3, "stride": 2, "padding": "same"}, {"conv": 4, "kernel": 2, "groups": 2}]"#,
+    ),
+    (
+        "conv_transpose",
+        &[3, 3, 4],
+        r#"[{"conv_transpose": 3, "kernel": 4, "stride": 2, "padding": 1, "spectral_norm": true}]"#,
+    ),
+    ("batch_norm", &[3, 4, 4], r#"[{"batch_norm": {}}]"#),
+    ("conditional_batch_norm", &[3, 4, 4], r#"[{"conditional_batch_norm": 3}]"#),
+    ("instance_norm", &[3, 4, 4], r#"[{"instance_norm": {}}]"#),
+    ("layer_norm", &[3, 4, 4], r#"[{"layer_norm": {"eps": 1e-3}}]"#),
+    ("group_norm", &[4, 3, 3], r#"[{"group_norm": 2}]"#),
+    ("leaky_relu", &[3, 4, 4], r#"[{"leaky_relu": 0.2}, {"leaky_relu": -0.5}]"#),
+    ("elu", &[6], r#"[{"elu": 0.7}]"#),
+    ("dropout", &[6], r#"[{"dropout": 0.4}]"#),
+    ("reshape", &[12], r#"[{"reshape": [3, 2, 2]}]"#),
+    ("upsample", &[2, 3, 3], r#"[{"upsample": [2, 3]}]"#),
+    ("bilinear", &[2, 3, 4], r#"[{"bilinear": 2}]"#),
+    ("pixel_shuffle", &[8, 2, 3], r#"[{"pixel_shuffle": 2}]"#),
+    ("zero_pad", &[2, 3, 3], r#"[{"zero_pad": [1, 0, 2, 1]}]"#),
+    ("avg_pool", &[2, 5, 4], r#"[{"avg_pool": 2}]"#),
+    ("blur_pool", &[2, 5, 4], r#"[{"blur_pool": 2}]"#),
+    ("minibatch_std", &[2, 3, 3], r#"[{"minibatch_std": 2}]"#),
+    ("attention", &[8, 3, 3], r#"[{"attention": 4, "spectral_norm": true}]"#),
+    (
+        "residual",
+        &[2, 4, 4],
+        r#"[{"residual": [{"conv": 2, "kernel": 3, "padding": 1}, "tanh"], "skip": [{"conv": 2, "kernel": 1}]}]"#,
+    ),
+    ("concat_class", &[3, 2, 2], r#"[{"concat_class": 3, "embedding": 2}]"#),
+    ("projection", &[5], r#"[{"projection": 3}]"#),
+    ("auxiliary", &[5], r#"[{"auxiliary": 3}]"#),
+    ("relu", &[7], r#"["relu"]"#),
+    ("prelu", &[7], r#"["prelu"]"#),
+    ("silu", &[7], r#"["silu"]"#),
+    ("gelu", &[7], r#"["gelu"]"#),
+    ("tanh", &[7], r#"["tanh"]"#),
+    ("sigmoid", &[7], r#"["sigmoid"]"#),
+    ("pixel_norm", &[4, 3, 3], r#"["pixel_norm"]"#),
+    ("flatten", &[2, 3, 3], r#"["flatten"]"#),
+    ("global_max_pool", &[3, 3, 3], r#"["global_max_pool"]"#),
+    ("global_avg_pool", &[3, 3, 3], r#"["global_avg_pool"]"#),
+    ("r3gan", &[4, 4, 4], r#"[{"repeat": 2, "layers": [{"r3gan": 4, "group_width": 4}]}]"#),
+    ("sngan_up", &[2, 2, 2], r#"[{"sngan_up": 3}]"#),
+    ("sngan_down", &[2, 4, 4], r#"[{"sngan_down": 3, "first": true}, {"sngan_down": 3}]"#),
+];
+
+/// Samples in a batch.
+const SAMPLES: usize = 6;
+
+struct Case {
+    network: Network,
+    x: Tensor,
+    classes: Tensor,
+}
+
+impl Case {
+    fn new(input: &[usize], text: &str) -> Self {
+        #[derive(serde::Deserialize)]
+        struct List(#[serde(deserialize_with = "gan_core::layers::list")] Vec<Layer>);
+        let List(layers) = serde_json::from_str(text).unwrap();
+        let mut rng = Rng::new(3);
+        let network = Network::new("n", input, &layers, Init::He, Reuse::Never, &mut rng, &Device::Cpu).unwrap();
+        let network = network.with_precision(Precision::F32Accurate).unwrap();
+        // Parameters that start at 0 or 1 hide mistakes.
+        for param in network.params() {
+            let noise = rng.uniform_tensor(0.1, 0.6, param.dims(), &Device::Cpu).unwrap();
+            param.set(&(param.tensor().unwrap() + noise).unwrap()).unwrap();
+        }
+        let x = rng.normal_tensor(0.0, 1.0, [&[SAMPLES], input].concat(), &Device::Cpu).unwrap();
+        let classes = Tensor::new(&[0u32, 2, 1, 2, 0, 1], &Device::Cpu).unwrap();
+        Self { network, x, classes }
+    }
+
+    /// Runs `f` with a pass that draws the same numbers and sees the same kernels each time.
+    fn with_pass<R>(&self, f: impl FnOnce(&mut ForwardContext) -> candle_core::Result<R>) -> R {
+        f(&mut ForwardContext::steady(&mut Rng::new(7)).of_classes(Some(&self.classes))).unwrap()
+    }
+
+    fn reference(&self, x: &Tensor) -> Tensor {
+        self.with_pass(|pass| self.network.forward_reference(x, pass))
+    }
+
+    /// (y(x + εt) − y(x − εt)) / 2ε
+    fn difference(&self, t: &Tensor) -> Vec<f32> {
+        let epsilon = 2e-3;
+        let at = |sign: f64| self.reference(&(&self.x + (t * (sign * epsilon)).unwrap()).unwrap());
+        values(&((at(1.0) - at(-1.0)).unwrap() / (2.0 * epsilon)).unwrap())
+    }
+}
+
+fn values(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The largest difference relative to the largest number.
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let largest = b.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |m, d| if d.is_nan() { f32::INFINITY } else { f32::max(m, d) })
+        / largest
+}
+
+/// A scalar that weighs every output differently.
+fn weigh(y: &Tensor) -> Tensor {
+    let weights = Rng::new(9).normal_tensor(0.0, 1.0, y.shape(), &Device::Cpu).unwrap();
+    (y * weights).unwrap().sum_all().unwrap()
+}
+
+#[test]
+fn every_layer_has_an_example_here_and_a_row_in_the_docs() {
+    let docs = include_str!("../../../docs/layers.md");
+    for name in names() {
+        assert!(EXAMPLES.iter().any(|example| example.0 == name), "tests/layers.rs has no example of \"{name}\"");
+        let rows = docs.lines().filter(|line| line.starts_with('|'));
+        let is_shown = |row: &str| row.contains(&format!("{{ {name} =")) || row.contains(&format!("`\"{name}\"`"));
+        assert!(rows.into_iter().any(is_shown), "docs/layers.md has no row for \"{name}\"");
+    }
+    assert_eq!(EXAMPLES.len(), names().len());
+}
+
+#[test]
+fn derivatives_in_a_direction_are_those_of_finite_differences() {
+    for (name, input, text) in EXAMPLES {
+        let case = Case::new(input, text);
+        let t = Rng::new(5).normal_tensor(0.0, 1.0, case.x.shape(), &Device::Cpu).unwrap();
+        let (_, ours) = case.with_pass(|pass| case.network.forward_jvp_reference(&case.x, &t, pass));
+        let error = distance(&values(&ours), &case.difference(&t));
+        assert!(error < 2e-2, "{name}: {error}");
+    }
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    for (name, input, text) in EXAMPLES {
+        let case = Case::new(input, text);
+        let x = Var::from_tensor(&case.x).unwrap();
+        let gradient = weigh(&case.reference(x.as_tensor())).backward().unwrap();
+        let gradient = values(gradient.get(&x).unwrap());
+        let t = Rng::new(6).normal_tensor(0.0, 1.0, case.x.shape(), &Device::Cpu).unwrap();
+        let along: f32 = gradient.iter().zip(values(&t)).map(|(g, t)| g * t).sum();
+        let difference = case.difference(&t);
+        let shape = case.reference(&case.x).shape().clone();
+        let expected = values(&weigh(&Tensor::from_vec(difference, shape, &Device::Cpu).unwrap()))[0];
+        let error = distance(&[along], &[expected]);
+        assert!(error < 3e-2, "{name}: {along} and {expected}");
+    }
+}
+
+#[test]
+fn fused_forms_equal_the_candle_operations() {
+    for (name, input, text) in EXAMPLES {
+        let case = Case::new(input, text);
+        let run = |fused: bool| {
+            let x = Var::from_tensor(&case.x).unwrap();
+            let y = case.with_pass(|pass| match fused {
+                true => case.network.forward(x.as_tensor(), pass),
+                false => case.network.forward_reference(x.as_tensor(), pass),
+            });
+            let grads = weigh(&y).backward().unwrap();
+            let mut all = vec![values(&y), values(grads.get(&x).unwrap())];
+            let trained = case.network.params().iter().filter(|param| param.role.is_trained());
+            all.extend(trained.map(|param| values(&param.of(grads.get(param.var()).unwrap()).unwrap())));
+            all
+        };
+        for (fused, plain) in run(true).iter().zip(&run(false)) {
+            let error = distance(fused, plain);
+            assert!(error < 2e-3, "{name}: {error}");
+        }
+    }
+}

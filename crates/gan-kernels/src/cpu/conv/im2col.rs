@@ -1,0 +1,147 @@
+//! Windows unfolded into rows: what every convolution that Winograd does not serve multiplies.
+
+use crate::problem::Problem;
+use std::ops::Range;
+
+/// Taps that read neighbouring pixels of one source row.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    dy: isize,
+    dx: isize,
+    taps: usize,
+}
+
+/// A grid of windows over an image `[H, W, C]`.
+#[derive(Clone, Debug)]
+pub(super) struct Gather {
+    pub samples: usize,
+    /// Windows down and across.
+    pub grid: [usize; 2],
+    source: [usize; 2],
+    channels: usize,
+    stride: [usize; 2],
+    runs: Vec<Run>,
+    /// The kernel's taps in the rows' order.
+    pub taps: Vec<usize>,
+}
+
+impl Gather {
+    /// The windows of a convolution over x.
+    pub fn forward(p: &Problem) -> Self {
+        let [kh, kw] = p.kernel;
+        let at = |axis: usize, k: usize| (k * p.spec.dilation[axis]) as isize - p.spec.padding.before()[axis] as isize;
+        let taps = (0..kh * kw).map(|tap| (tap, [at(0, tap / kw), at(1, tap % kw)]));
+        Self::new(p.samples, p.output, p.input, p.in_channels, p.spec.stride, taps)
+    }
+
+    /// The windows over y that meet the pixels of x of one parity (any number of parities: `stride` of them on each axis), and
+    /// the first of these pixels; none if there are no pixels.
+    pub fn backward(p: &Problem, parity: [usize; 2]) -> Option<(Self, [usize; 2])> {
+        let lines = |axis: usize| {
+            let (stride, before) = (p.spec.stride[axis], p.spec.padding.before()[axis]);
+            // Pixel i meets tap k at output (i + padding − k·dilation) / stride, if that is whole.
+            let start = parity[axis];
+            let taps = (0..p.kernel[axis]).filter_map(move |k| {
+                let at = (start + before) as isize - (k * p.spec.dilation[axis]) as isize;
+                (at.rem_euclid(stride as isize) == 0).then(|| (k, at.div_euclid(stride as isize)))
+            });
+            // Taps in falling order read outputs in rising order.
+            let mut taps: Vec<(usize, isize)> = taps.collect();
+            taps.reverse();
+            taps
+        };
+        let grid = [0, 1].map(|i| p.input[i].saturating_sub(parity[i]).div_ceil(p.spec.stride[i]));
+        if grid.contains(&0) {
+            return None;
+        }
+        let (down, across) = (lines(0), lines(1));
+        let taps =
+            down.iter().flat_map(|(ky, dy)| across.iter().map(move |(kx, dx)| (ky * p.kernel[1] + kx, [*dy, *dx])));
+        Some((Self::new(p.samples, grid, p.output, p.out_channels, [1, 1], taps), parity))
+    }
+
+    fn new(
+        samples: usize,
+        grid: [usize; 2],
+        source: [usize; 2],
+        channels: usize,
+        stride: [usize; 2],
+        offsets: impl Iterator<Item = (usize, [isize; 2])>,
+    ) -> Self {
+        let (mut runs, mut taps) = (Vec::<Run>::new(), vec![]);
+        for (tap, [dy, dx]) in offsets {
+            taps.push(tap);
+            match runs.last_mut() {
+                Some(run) if run.dy == dy && run.dx + run.taps as isize == dx => run.taps += 1,
+                _ => runs.push(Run { dy, dx, taps: 1 }),
+            }
+        }
+        Self { samples, grid, source, channels, stride, runs, taps }
+    }
+
+    /// Numbers in a row: taps × channels.
+    pub fn width(&self) -> usize {
+        self.taps.len() * self.channels
+    }
+
+    /// Whether the windows are the image's own pixels, one after the other.
+    pub fn is_plain(&self) -> bool {
+        let own = matches!(self.runs[..], [Run { dy: 0, dx: 0, taps: 1 }]);
+        own && self.stride == [1, 1] && self.grid == self.source
+    }
+
+    /// Windows of all samples.
+    pub fn rows(&self) -> usize {
+        self.samples * self.grid[0] * self.grid[1]
+    }
+
+    /// Numbers of all samples of the image.
+    pub fn source_len(&self) -> usize {
+        self.samples * self.source[0] * self.source[1] * self.channels
+    }
+
+    /// Sample, row and column of a window.
+    pub fn place(&self, row: usize) -> [usize; 3] {
+        let [down, across] = self.grid;
+        [row / (down * across), row / across % down, row % across]
+    }
+
+    /// The numbers `range` of window `row` over x `[N, H, W, C]`; zeros outside the image.
+    ///
+    /// # Safety
+    /// x holds all samples, and `to` has room for the range.
+    #[inline(always)]
+    pub unsafe fn unfold(&self, x: &[f32], row: usize, range: Range<usize>, to: *mut f32) {
+        let [n, gy, gx] = self.place(row);
+        let ([h, w], c) = (self.source, self.channels);
+        let mut start = 0;
+        for run in &self.runs {
+            let end = start + run.taps * c;
+            let (from, until) = (start.max(range.start), end.min(range.end));
+            if from < until {
+                let y = (gy * self.stride[0]) as isize + run.dy;
+                // Positions along the source row, in numbers, relative to its first.
+                let first = ((gx * self.stride[1]) as isize + run.dx) * c as isize + (from - start) as isize;
+                let (len, line) = (until - from, (w * c) as isize);
+                let inside = y >= 0 && y < h as isize;
+                let before = (-first).clamp(0, len as isize) as usize;
+                let end = if inside { (line - first).clamp(before as isize, len as isize) as usize } else { before };
+                // SAFETY: what is read lies inside the source row, what is written inside the range.
+                unsafe {
+                    let to = to.add(from - range.start);
+                    if before > 0 {
+                        std::ptr::write_bytes(to, 0, before);
+                    }
+                    if before < end {
+                        let at = (n * h + y as usize) as isize * line + first + before as isize;
+                        std::ptr::copy_nonoverlapping(x.as_ptr().offset(at), to.add(before), end - before);
+                    }
+                    if end < len {
+                        std::ptr::write_bytes(to.add(end), 0, len - end);
+                    }
+                }
+            }
+            start = end;
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Every algorithm, precision and instruction set against the plain loops, over random shapes.
+
+use super::im2col::Gather;
+use super::im2col_gemm::{self, Target};
+use super::kernel::{self, forward, input_grad, weight_grad};
+use super::winograd::Direction;
+use super::{col2im, taps};
+use crate::cpu::gemm::Single;
+use crate::cpu::layout::{channels_first, channels_last};
+use crate::cpu::simd::Level;
+use crate::plain_loops;
+use crate::precision::Precision;
+use crate::problem::Problem;
+use crate::spec::{ConvSpec, Padding};
+use crate::testing::refused;
+use proptest::prelude::*;
+
+/// Numbers in [−1, 1) that look random.
+fn made(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|x| f64::from(*x)).collect()
+}
+
+fn first(x: &[f32], c: usize, pixels: usize) -> Vec<f32> {
+    let mut to = vec![0.0; x.len()];
+    channels_first(x, c, pixels, &mut to);
+    to
+}
+
+/// Largest difference relative to the largest number, and root mean square relative to that of the numbers.
+fn errors(ours: &[f32], exact: &[f64]) -> (f64, f64) {
+    assert_eq!(ours.len(), exact.len());
+    let differences = || ours.iter().zip(exact).map(|(a, b)| (f64::from(*a) - b).abs());
+    let largest = exact.iter().fold(1e-9f64, |m, x| m.max(x.abs()));
+    let squares = exact.iter().map(|x| x * x).sum::<f64>().max(1e-18);
+    let worst = differences().fold(0.0, |m: f64, d| if d.is_nan() { f64::INFINITY } else { m.max(d) });
+    // A handful of numbers that happen to cancel says nothing about the mean error.
+    let squared = if exact.len() < 16 { 0.0 } else { differences().map(|d| d * d).sum::<f64>() };
+    (worst / largest, (squared / squares).sqrt())
+}
+
+/// A problem's made arguments, and the exact results of its three passes.
+struct Made {
+    x: Vec<f32>,
+    y: Vec<f32>,
+    w: Vec<f32>,
+    exact: [Vec<f64>; 3],
+}
+
+fn exactly(p: &Problem) -> Made {
+    let (x, y) = (made(p.samples * p.input_len(), 1), made(p.samples * p.output_len(), 2));
+    let w = made(p.out_channels * p.rows(), 3);
+    let ([h, wd], [kh, kw]) = (p.input, p.kernel);
+    let w_shape = [p.out_channels, p.in_channels, kh, kw];
+    let (forward, _) = plain_loops::conv2d(&wide(&x), [p.samples, p.in_channels, h, wd], &wide(&w), w_shape, &p.spec);
+    let y_shape = [p.samples, p.out_channels, p.output[0], p.output[1]];
+    let backward = plain_loops::conv_transpose2d(&wide(&y), y_shape, &wide(&w), w_shape, &p.spec, p.input);
+    let weights = by_taps(p, &x, &y);
+    Made { x, y, w, exact: [forward, backward, weights] }
+}
+
+/// The three passes' errors (largest and root mean square) on one level.
+fn three(p: &Problem, made: &Made, level: Level, precision: Precision) -> [(f64, f64); 3] {
+    let Made { x, y, w, exact } = made;
+    let (xs, ys) = (p.input[0] * p.input[1], p.output[0] * p.output[1]);
+    let (x_last, y_last) = (channels_last(x, p.in_channels, xs), channels_last(y, p.out_channels, ys));
+    // What a kernel leaves unwritten must show.
+    let mut out = vec![f32::NAN; y.len()];
+    forward(p, &x_last, &kernel::pack(level, precision, p, Direction::Forward, w), &mut out);
+    let one = errors(&first(&out, p.out_channels, ys), &exact[0]);
+    let mut out = vec![f32::NAN; x.len()];
+    input_grad(p, &y_last, &kernel::pack(level, precision, p, Direction::Backward, w), &mut out);
+    let two = errors(&first(&out, p.in_channels, xs), &exact[1]);
+    let mut out = vec![f32::NAN; w.len()];
+    weight_grad(level, precision, p, &x_last, &y_last, &mut out);
+    [one, two, errors(&out, &exact[2])]
+}
+
+/// The weights' gradient in plain loops.
+fn by_taps(p: &Problem, x: &[f32], y: &[f32]) -> Vec<f64> {
+    let ([kh, kw], mut w) = (p.kernel, vec![0.0; p.out_channels * p.rows()]);
+    let (xs, ys) = (p.input[0] * p.input[1], p.positions());
+    for ky in 0..kh {
+        for kx in 0..kw {
+            let ((oy0, oy1, top), (ox0, ox1, left)) = (p.span(0, ky), p.span(1, kx));
+            for n in 0..p.samples {
+                for o in 0..p.out_channels {
+                    for c in 0..p.in_channels {
+                        let mut sum = 0.0;
+                        for oy in oy0..oy1 {
+                            for ox in ox0..ox1 {
+                                let iy = top + (oy - oy0) * p.spec.stride[0];
+                                let ix = left + (ox - ox0) * p.spec.stride[1];
+                                let a = x[(n * p.in_channels + c) * xs + iy * p.input[1] + ix];
+                                let b = y[(n * p.out_channels + o) * ys + oy * p.output[1] + ox];
+                                sum += f64::from(a) * f64::from(b);
+                            }
+                        }
+                        w[((o * p.in_channels + c) * kh + ky) * kw + kx] += sum;
+                    }
+                }
+            }
+        }
+    }
+    w
+}
+
+fn problem(
+    spec: ConvSpec,
+    [samples, in_channels, out_channels]: [usize; 3],
+    input: [usize; 2],
+    kernel: [usize; 2],
+) -> Option<Problem> {
+    let output = spec.output_size(input, kernel).ok()?;
+    Some(Problem { spec, samples, in_channels, out_channels, input, output, kernel })
+}
+
+/// How far each precision may be from the exact numbers: the largest error, and its root mean square.
+fn allowed(precision: Precision) -> (f64, f64) {
+    match precision {
+        Precision::F32 => (1e-4, 1e-5),
+        Precision::F32Accurate => (1e-5, 4e-6),
+        Precision::Bf16 => (4e-2, 1e-2),
+    }
+}
+
+fn check(p: &Problem) -> Result<(), TestCaseError> {
+    let made = exactly(p);
+    for level in Level::available() {
+        for precision in [Precision::F32, Precision::F32Accurate, Precision::Bf16] {
+            let (largest, rms) = allowed(precision);
+            for (i, error) in three(p, &made, level, precision).into_iter().enumerate() {
+                prop_assert!(
+                    error.0 < largest && error.1 < rms,
+                    "{error:?} in pass {i} of {p:?} on {level:?} in {precision:?}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_convolution(
+        stride in (1..4usize, 1..4usize), pads in prop::array::uniform4(0..3usize), dilation in (1..3usize, 1..3usize),
+        channels in (0..4usize, 1..40usize, 1..40usize), input in (1..10usize, 1..10usize), kernel in (1..6usize, 1..6usize),
+    ) {
+        let [top, bottom, left, right] = pads;
+        let spec = ConvSpec {
+            stride: [stride.0, stride.1],
+            padding: Padding { top, bottom, left, right },
+            dilation: [dilation.0, dilation.1],
+            ..ConvSpec::default()
+        };
+        let p = problem(spec, channels.into(), input.into(), kernel.into());
+        if let Some(p) = p { check(&p)?; }
+    }
+
+    #[test]
+    fn the_winograd_families(
+        four in any::<bool>(), pads in prop::array::uniform4(0..4usize), samples in 0..4usize,
+        channels in (8..70usize, 8..70usize), input in (4..19usize, 4..19usize),
+    ) {
+        let [top, bottom, left, right] = pads;
+        let (kernel, stride) = if four { (4, 2) } else { (3, 1) };
+        let spec = ConvSpec { stride: [stride; 2], padding: Padding { top, bottom, left, right }, ..ConvSpec::default() };
+        if let Some(p) = problem(spec, [samples, channels.0, channels.1], input.into(), [kernel; 2]) { check(&p)?; }
+    }
+
+    #[test]
+    fn small_ends(
+        few in 1..4usize, many in 8..80usize, swapped in any::<bool>(), kernel in 1..8usize, stride in 1..3usize,
+        before in 0..4usize, after in 0..4usize, input in (4..12usize, 4..12usize),
+    ) {
+        let padding = Padding { top: before, bottom: after, left: after, right: before };
+        let spec = ConvSpec { stride: [stride; 2], padding, ..ConvSpec::default() };
+        let channels = if swapped { [2, many, few] } else { [2, few, many] };
+        if let Some(p) = problem(spec, channels, input.into(), [kernel; 2]) { check(&p)?; }
+    }
+}
+
+#[test]
+fn the_networks_own_shapes() {
+    let same = |stride| ConvSpec::square(stride, 1);
+    for (spec, channels, side, kernel) in [
+        (same(2), [3, 64, 128], 32, 4),
+        (same(2), [3, 3, 64], 64, 4),
+        (same(2), [5, 256, 512], 8, 4),
+        (ConvSpec::default(), [3, 512, 1], 4, 4),
+        (ConvSpec::default(), [7, 512, 100], 4, 4),
+        (ConvSpec::square(1, 3), [2, 128, 1], 28, 7),
+        (same(2), [70, 64, 128], 14, 4),
+        (same(1), [2, 128, 64], 28, 3),
+    ] {
+        let p = problem(spec, channels, [side; 2], [kernel; 2]).unwrap();
+        check(&p).unwrap();
+    }
+}
+
+#[test]
+fn non_finite_numbers_come_out_non_finite() {
+    let p = problem(ConvSpec::square(2, 1), [1, 16, 16], [8, 8], [4, 4]).unwrap();
+    for level in Level::available() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let (mut x, w) = (made(p.input_len(), 1), made(p.out_channels * p.rows(), 3));
+            x[5 * 16] = bad;
+            let mut y = vec![0.0; p.output_len()];
+            forward(&p, &x, &kernel::pack(level, Precision::F32, &p, Direction::Forward, &w), &mut y);
+            assert!(y.iter().any(|y| !y.is_finite()));
+        }
+    }
+}
+
+/// Of each algorithm one problem: Winograd's two, dense, gathered windows, folded pixels.
+fn one_of_each() -> [Problem; 5] {
+    let of = |channels: [usize; 2], side: usize, kernel: usize, spec: ConvSpec| Problem {
+        spec,
+        samples: 2,
+        in_channels: channels[0],
+        out_channels: channels[1],
+        input: [side; 2],
+        output: spec.output_size([side; 2], [kernel; 2]).unwrap(),
+        kernel: [kernel; 2],
+    };
+    [
+        of([16, 16], 8, 4, ConvSpec::square(2, 1)),
+        of([16, 16], 8, 3, ConvSpec::square(1, 1)),
+        of([40, 24], 1, 1, ConvSpec::default()),
+        of([5, 40], 9, 5, ConvSpec::square(2, 1)),
+        of([40, 1], 9, 7, ConvSpec::square(1, 3)),
+    ]
+}
+
+#[test]
+fn other_lengths_are_refused() {
+    let level = Level::current();
+    for precision in [Precision::F32, Precision::Bf16] {
+        for p in one_of_each() {
+            let (x, y) = (vec![0.5; p.samples * p.input_len()], vec![0.5; p.samples * p.output_len()]);
+            let w = vec![0.5; p.out_channels * p.rows()];
+            let pack = |direction, w: &[f32]| kernel::pack(level, precision, &p, direction, w);
+            let (ahead, back) = (pack(Direction::Forward, &w), pack(Direction::Backward, &w));
+            let longer = |v: &[f32]| [v, &[0.0]].concat();
+            for direction in [Direction::Forward, Direction::Backward] {
+                refused(|| drop(pack(direction, &w[1..])));
+                refused(|| drop(pack(direction, &longer(&w))));
+            }
+            forward(&p, &x, &ahead, &mut y.clone());
+            input_grad(&p, &y, &back, &mut x.clone());
+            for x in [&x[1..], &longer(&x), &[]] {
+                refused(|| forward(&p, x, &ahead, &mut y.clone()));
+                refused(|| input_grad(&p, &y, &back, &mut x.to_vec()));
+                refused(|| weight_grad(level, precision, &p, x, &y, &mut w.clone()));
+            }
+            for y in [&y[1..], &longer(&y), &[]] {
+                refused(|| forward(&p, &x, &ahead, &mut y.to_vec()));
+                refused(|| input_grad(&p, y, &back, &mut x.clone()));
+                refused(|| weight_grad(level, precision, &p, &x, y, &mut w.clone()));
+            }
+            for w in [&w[1..], &longer(&w), &[]] {
+                refused(|| weight_grad(level, precision, &p, &x, &y, &mut w.to_vec()));
+            }
+            // Weights packed for the other direction, and for another problem.
+            refused(|| forward(&p, &x, &back, &mut y.clone()));
+            refused(|| input_grad(&p, &y, &ahead, &mut x.clone()));
+            for q in one_of_each().iter().filter(|q| **q != p) {
+                let (x, y) = (vec![0.5; q.samples * q.input_len()], vec![0.5; q.samples * q.output_len()]);
+                refused(|| forward(q, &x, &ahead, &mut y.clone()));
+                refused(|| input_grad(q, &y, &back, &mut x.clone()));
+            }
+        }
+    }
+}
+
+#[test]
+fn windows_and_pixels_of_other_lengths_are_refused() {
+    let (level, p) = (Level::current(), one_of_each()[3]);
+    let gather = Gather::forward(&p);
+    let (x, n) = (vec![0.5; p.samples * p.input_len()], p.out_channels);
+    let b = im2col_gemm::pack::<Single>(level, gather.width(), n, |_, _| 0.5);
+    let y = vec![0.5; gather.rows() * n];
+    let run = |x: &[f32], b: &[f32], target: Target, mut y: Vec<f32>| {
+        im2col_gemm::run::<Single>(level, &gather, x, b, n, target, &mut y);
+    };
+    run(&x, &b, Target::Rows, y.clone());
+    refused(|| run(&x[1..], &b, Target::Rows, y.clone()));
+    refused(|| run(&x, &b[1..], Target::Rows, y.clone()));
+    refused(|| run(&x, &b, Target::Rows, y[1..].to_vec()));
+    let [down, across] = gather.grid;
+    let pixels = |size: [usize; 2], offset: usize| Target::Pixels { size, offset: [offset; 2], stride: [1, 1] };
+    run(&x, &b, pixels([down, across], 0), y.clone());
+    refused(|| run(&x, &b, pixels([down, across], 1), y.clone()));
+    refused(|| run(&x, &b, pixels([down, across - 1], 0), y.clone()));
+    refused(|| run(&x, &b, pixels([down + 1, across], 0), y.clone()));
+    let mut dw = vec![0.0; gather.width() * n];
+    let mut grad = |x: &[f32], dy: &[f32], len: usize| {
+        im2col_gemm::weight_grad::<Single>(level, &gather, x, dy, n, &mut dw[..len]);
+    };
+    let whole = gather.width() * n;
+    grad(&x, &y, whole);
+    refused(|| grad(&x[1..], &y, whole));
+    refused(|| grad(&x, &y[1..], whole));
+    refused(|| grad(&x, &y, whole - 1));
+
+    let p = one_of_each()[4];
+    let (x, y) = (vec![0.5; p.samples * p.input_len()], vec![0.5; p.samples * p.output_len()]);
+    let b = im2col_gemm::pack::<Single>(level, p.out_channels, p.rows(), |_, _| 0.5);
+    col2im::run::<Single>(level, &p, &y, &b, &mut x.clone());
+    refused(|| col2im::run::<Single>(level, &p, &y[1..], &b, &mut x.clone()));
+    refused(|| col2im::run::<Single>(level, &p, &y, &b[1..], &mut x.clone()));
+    refused(|| col2im::run::<Single>(level, &p, &y, &b, &mut x[1..].to_vec()));
+
+    let w = vec![0.5; p.out_channels * p.rows()];
+    refused(|| drop(taps::inputs_first(&p, &w[1..])));
+    refused(|| drop(taps::outputs_first(&p, &w[1..])));
+    refused(|| taps::restore(&p, &w[1..], &mut w.clone()));
+    refused(|| taps::restore(&p, &w[1..], &mut w[1..].to_vec()));
+}

@@ -1,0 +1,280 @@
+//! Which tiles of which grids a Winograd convolution works on.
+//!
+//! A 4×4 stride-2 convolution is the sum of four 2×2 stride-1 convolutions, one over each parity of the input's rows and
+//! columns. Its transpose is four independent 2×2 convolutions, one for each parity of the result: nothing is scattered. A 3×3
+//! stride-1 convolution and its transpose are one grid each. All are described here in the same way.
+
+use crate::problem::Problem;
+
+/// A convolution over one grid of source pixels with a small dense filter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Phase {
+    /// The source pixel under the filter's first tap for the grid's first output.
+    pub offset: [isize; 2],
+    /// Which of the kernel's taps stands at place (a, b) of the filter.
+    pub taps: [[usize; 3]; 3],
+}
+
+/// A grid of the target, and what is summed into it.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    /// Its first pixel.
+    pub offset: [usize; 2],
+    pub phases: Vec<Phase>,
+}
+
+/// A whole pass from a source to a target.
+#[derive(Clone, Debug)]
+pub(super) struct Slide {
+    pub samples: usize,
+    pub source: [usize; 2],
+    pub target: [usize; 2],
+    /// Channels of source and target.
+    pub channels: [usize; 2],
+    /// Distance between a grid's pixels in the source and in the target.
+    pub source_stride: usize,
+    pub target_stride: usize,
+    /// The largest grid's pixels, down and across.
+    pub grid: [usize; 2],
+    /// The grid's pixel under the first tile's first output.
+    pub origin: [usize; 2],
+    /// Outputs of a tile.
+    pub step: [usize; 2],
+    /// Tiles down and across.
+    pub tiles: [usize; 2],
+    pub outputs: Vec<Output>,
+}
+
+impl Slide {
+    /// How many tiles there are in all samples.
+    pub fn count(&self) -> usize {
+        self.samples * self.tiles[0] * self.tiles[1]
+    }
+
+    /// Panics where the images of the two sides have other lengths than the pass asks for.
+    #[track_caller]
+    pub fn assert_lengths(&self, source: &[f32], target: &[f32]) {
+        let len = |[h, w]: [usize; 2], channels: usize| self.samples * h * w * channels;
+        assert_eq!(source.len(), len(self.source, self.channels[0]), "the images that tiles are read from");
+        assert_eq!(target.len(), len(self.target, self.channels[1]), "the images that tiles are written to");
+    }
+
+    /// Numbers of taps-major weights that its phases read.
+    pub fn weights(&self) -> usize {
+        let taps = self.phases().flat_map(|phase| phase.taps.into_iter().flatten()).max().map_or(0, |tap| tap + 1);
+        taps * self.channels[0] * self.channels[1]
+    }
+
+    /// Sample, row and column of a tile.
+    #[inline(always)]
+    pub fn place(&self, tile: usize) -> [usize; 3] {
+        let [down, across] = self.tiles;
+        [tile / (down * across), tile / across % down, tile % across]
+    }
+
+    /// The same pass over the part of the grid that `parts` name down and across: where it starts, outputs of a tile, tiles.
+    pub fn part(&self, [down, across]: [Span; 2]) -> Self {
+        let both = |f: fn(Span) -> usize| [f(down), f(across)];
+        Self { origin: both(|s| s.start), step: both(|s| s.step), tiles: both(|s| s.tiles), ..self.clone() }
+    }
+
+    /// The grid's pixel under the first output of a tile.
+    #[inline(always)]
+    pub fn first(&self, [ty, tx]: [usize; 2]) -> [usize; 2] {
+        [self.origin[0] + ty * self.step[0], self.origin[1] + tx * self.step[1]]
+    }
+
+    /// Every phase, in the order of the packed weights.
+    pub fn phases(&self) -> impl Iterator<Item = Phase> {
+        self.outputs.iter().flat_map(|o| o.phases.iter().copied())
+    }
+}
+
+/// Tiles in a row along one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub start: usize,
+    /// Outputs of a tile.
+    pub step: usize,
+    pub tiles: usize,
+}
+
+/// `n` pixels as tiles of `step`, the last one perhaps partly outside.
+pub(super) fn whole(n: usize, step: usize) -> Span {
+    Span { start: 0, step, tiles: n.div_ceil(step) }
+}
+
+/// `n` pixels as tiles of four and tiles of three, none of them partly outside; all in fours where that cannot be (1, 2, 5).
+pub(super) fn fours_and_threes(n: usize) -> [Span; 2] {
+    let threes = (4 - n % 4) % 4;
+    if 3 * threes > n {
+        return [whole(n, 4), Span { start: n, step: 3, tiles: 0 }];
+    }
+    let fours = (n - 3 * threes) / 4;
+    [Span { start: 0, step: 4, tiles: fours }, Span { start: 4 * fours, step: 3, tiles: threes }]
+}
+
+/// Taps of a filter along one axis: which kernel rows, and the first source row relative to the output's.
+#[derive(Clone, Copy)]
+struct Line {
+    offset: isize,
+    taps: [usize; 3],
+    start: usize,
+}
+
+fn phase(down: Line, across: Line, kernel_width: usize) -> Phase {
+    let tap = |a: usize, b: usize| down.taps[a] * kernel_width + across.taps[b];
+    Phase { offset: [down.offset, across.offset], taps: std::array::from_fn(|a| std::array::from_fn(|b| tap(a, b))) }
+}
+
+fn pairs(lines: [&[Line]; 2]) -> impl Iterator<Item = (Line, Line)> {
+    lines[0].iter().flat_map(move |d| lines[1].iter().map(move |a| (*d, *a)))
+}
+
+/// y from x; its tiles are still to be named.
+pub(super) fn forward(p: &Problem) -> Slide {
+    let lines = |axis: usize| -> Vec<Line> {
+        let before = p.spec.padding.before()[axis] as isize;
+        match p.spec.stride[axis] {
+            // Kernel row 2a + parity reads input row 2·(o + a) + parity − padding.
+            2 => (0..2).map(|q| Line { offset: q as isize - before, taps: [q, q + 2, 0], start: 0 }).collect(),
+            _ => vec![Line { offset: -before, taps: [0, 1, 2], start: 0 }],
+        }
+    };
+    let (down, across) = (lines(0), lines(1));
+    let phases = pairs([&down, &across]).map(|(d, a)| phase(d, a, p.kernel[1])).collect();
+    Slide {
+        samples: p.samples,
+        source: p.input,
+        target: p.output,
+        channels: [p.in_channels, p.out_channels],
+        source_stride: p.spec.stride[0],
+        target_stride: 1,
+        grid: p.output,
+        origin: [0, 0],
+        step: [0, 0],
+        tiles: [0, 0],
+        outputs: vec![Output { offset: [0, 0], phases }],
+    }
+}
+
+/// x's gradient from y's, which is also the transposed convolution.
+pub(super) fn input_grad(p: &Problem) -> Slide {
+    let stride = p.spec.stride[0];
+    let lines = |axis: usize| -> Vec<Line> {
+        let before = p.spec.padding.before()[axis];
+        match stride {
+            // Input row i meets kernel row q + 2a with q the parity of i + padding, at output row (i + padding − q)/2 − a.
+            2 => (0..2)
+                .map(|q| {
+                    let start = (q + before) % 2;
+                    let offset = ((start + before - q) / 2) as isize - 1;
+                    Line { offset, taps: [q + 2, q, 0], start }
+                })
+                .collect(),
+            _ => vec![Line { offset: before as isize - 2, taps: [2, 1, 0], start: 0 }],
+        }
+    };
+    let (down, across) = (lines(0), lines(1));
+    let outputs = pairs([&down, &across])
+        .map(|(d, a)| Output { offset: [d.start, a.start], phases: vec![phase(d, a, p.kernel[1])] })
+        .collect();
+    Slide {
+        samples: p.samples,
+        source: p.output,
+        target: p.input,
+        channels: [p.out_channels, p.in_channels],
+        source_stride: 1,
+        target_stride: stride,
+        grid: p.input.map(|n| n.div_ceil(stride)),
+        origin: [0, 0],
+        step: [0, 0],
+        tiles: [0, 0],
+        outputs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{ConvSpec, Padding};
+
+    /// Every pair (input pixel, tap) that a convolution sums must appear exactly once, in both directions.
+    #[test]
+    fn phases_meet_every_pixel_and_tap_once() {
+        for (kernel, stride) in [(4usize, 2usize), (3, 1)] {
+            for (top, left, h, w) in [(1, 1, 8, 8), (0, 2, 7, 9), (3, 1, 6, 5), (2, 0, 5, 11)] {
+                let padding = Padding { top, bottom: 1, left, right: 2 };
+                let spec = ConvSpec { stride: [stride; 2], padding, ..ConvSpec::default() };
+                let output = spec.output_size([h, w], [kernel; 2]).unwrap();
+                let p = Problem {
+                    spec,
+                    samples: 1,
+                    in_channels: 1,
+                    out_channels: 1,
+                    input: [h, w],
+                    output,
+                    kernel: [kernel; 2],
+                };
+                let mut expected = vec![];
+                for o in 0..output[0] * output[1] {
+                    for tap in 0..kernel * kernel {
+                        let at = |axis: usize, o: usize, k: usize| (o * stride + k).checked_sub(padding.before()[axis]);
+                        let (y, x) = (at(0, o / output[1], tap / kernel), at(1, o % output[1], tap % kernel));
+                        if let (Some(y), Some(x)) = (y, x)
+                            && y < h
+                            && x < w
+                        {
+                            expected.push((o, tap, y * w + x));
+                        }
+                    }
+                }
+                expected.sort_unstable();
+                let taps = if stride == 2 { 2 } else { 3 };
+                assert_eq!(met(&forward(&p), taps, false), expected);
+                assert_eq!(met(&input_grad(&p), taps, true), expected);
+            }
+        }
+    }
+
+    /// (output pixel, tap, input pixel) of all products, whichever of the two is the pass's source.
+    fn met(slide: &Slide, taps: usize, swapped: bool) -> Vec<(usize, usize, usize)> {
+        let mut all = vec![];
+        for output in &slide.outputs {
+            for i in 0..slide.grid[0] * slide.grid[1] {
+                let (gy, gx) = (i / slide.grid[1], i % slide.grid[1]);
+                let to = [gy, gx].map(|g| g * slide.target_stride);
+                let to = [to[0] + output.offset[0], to[1] + output.offset[1]];
+                if to[0] >= slide.target[0] || to[1] >= slide.target[1] {
+                    continue;
+                }
+                for phase in &output.phases {
+                    for ab in 0..taps * taps {
+                        let (a, b) = (ab / taps, ab % taps);
+                        let y = ((gy + a) * slide.source_stride) as isize + phase.offset[0];
+                        let x = ((gx + b) * slide.source_stride) as isize + phase.offset[1];
+                        if y < 0 || x < 0 || y >= slide.source[0] as isize || x >= slide.source[1] as isize {
+                            continue;
+                        }
+                        let from = y as usize * slide.source[1] + x as usize;
+                        let to = to[0] * slide.target[1] + to[1];
+                        let (o, i) = if swapped { (from, to) } else { (to, from) };
+                        all.push((o, phase.taps[a][b], i));
+                    }
+                }
+            }
+        }
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn tiles_of_four_and_three_cover_a_side_once() {
+        for n in 0..60 {
+            let [fours, threes] = fours_and_threes(n);
+            let covered = 4 * fours.tiles + 3 * threes.tiles;
+            assert!(if [1, 2, 5].contains(&n) { covered > n } else { covered == n }, "{n}");
+            assert!(threes.tiles == 0 || threes.start == 4 * fours.tiles);
+        }
+    }
+}

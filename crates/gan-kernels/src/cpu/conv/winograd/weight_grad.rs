@@ -1,0 +1,250 @@
+//! The weights' gradient: sums over tiles of transformed inputs times transformed gradients, one product a filter point.
+
+use super::plan::{Phase, Slide};
+use super::slide::{pixels, transformed};
+use super::transform::{Tile, gradient2, taps_gradient2};
+use crate::cpu::buffer::{Buffer, Shared};
+use crate::cpu::gemm::Onto;
+use crate::cpu::gemm::{APART, Format, PANEL, Product, by_columns};
+use crate::cpu::parallel::each;
+use crate::cpu::simd::{Job, LANES, Level, Simd};
+use std::marker::PhantomData;
+
+/// Tiles whose transforms are held at once. Sums run over chunks in order, so no thread count changes a bit.
+const CHUNK: usize = 256;
+/// Channels of x times channels of dy from which on weights are large.
+const LARGE: usize = 1 << 16;
+/// Tiles of the gradient that one task transforms.
+const TILES: usize = 32;
+/// Input channels that one task multiplies.
+const ROWS: usize = 64;
+
+/// x `[N, H, W, C]`, dy `[N, H', W', O]` -> the gradient of taps-major weights `[tap][C][O]` over the forward pass's tiles `slide`,
+/// in place of what stands there or added to it.
+pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], dy: &[f32], onto: Onto, dw: &mut [f32]) {
+    let [k, n] = slide.channels;
+    slide.assert_lengths(x, dy);
+    assert!(dw.len() >= slide.weights(), "gradients for all phases");
+    let (points, columns, count) = (W::ALL, n.next_multiple_of(PANEL), slide.count());
+    // Large weights' sums over several chunks would take more memory than the transforms of all tiles.
+    let chunk = if k * n >= LARGE && count <= 2 * CHUNK { 2 * CHUNK } else { CHUNK };
+    let chunk = chunk.min(count.next_multiple_of(P::PAIR));
+    let phases: Vec<Phase> = slide.phases().collect();
+    let groups = k.div_ceil(ROWS);
+    let zeros = Buffer::zeros(k.next_multiple_of(LANES));
+    let mut transformed = Buffer::any(points * (chunk.div_ceil(P::PAIR) * columns + APART));
+    let one_task = points * (ROWS * columns + APART);
+    let one_chunk = chunk >= count;
+    let mut sums = Buffer::any(if one_chunk { 0 } else { phases.len() * groups * one_task });
+    let (b, c, dw) = (Shared::new(&mut transformed), Shared::new(&mut sums), Shared::new(dw));
+    for first in (0..count).step_by(chunk) {
+        let part = Part { slide, first, count: chunk.min(count - first), columns };
+        each(part.count.div_ceil(TILES), |task| {
+            let tiles = task * TILES..((task + 1) * TILES).min(part.count);
+            let job = Gradients::<P, W> { part, dy, tiles, to: b, kind: PhantomData };
+            // SAFETY: dy has the length that the grid asks for, as checked above; B has room for the tiles of a chunk, of which
+            // tasks write different ones.
+            unsafe { level.run(job) }
+        });
+        each(phases.len() * groups, |task| {
+            let rows = task % groups * ROWS;
+            let job = Rows::<P, W> {
+                part,
+                x,
+                phase: &phases[task / groups],
+                zeros: &zeros,
+                b,
+                c: (!one_chunk).then(|| c.ahead(task * one_task)),
+                channels: rows..k.min(rows + ROWS),
+                dw: (first + chunk >= count).then_some((dw, onto)),
+                kind: PhantomData,
+            };
+            // SAFETY: x, dw and the sums have the lengths that the grid asks for, as checked above; tasks write different rows.
+            unsafe { level.run(job) }
+        });
+    }
+}
+
+/// A chunk of tiles.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    slide: &'a Slide,
+    first: usize,
+    count: usize,
+    columns: usize,
+}
+
+/// Transforms tiles of dy into B, `[point][panel][tile words][32]`.
+struct Gradients<'a, P, W> {
+    part: Part<'a>,
+    dy: &'a [f32],
+    tiles: std::ops::Range<usize>,
+    to: Shared,
+    kind: PhantomData<(P, W)>,
+}
+
+impl<P: Format, W: Tile> Gradients<'_, P, W> {
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(&self, tile: usize, channel: usize) -> [[S::V; 5]; 5] {
+        let slide = self.part.slide;
+        let ([h, w], n_channels) = (slide.target, slide.channels[1]);
+        // SAFETY: pixels are checked against the image, channels against their number.
+        unsafe {
+            let mut d = [[S::zero(); 4]; 4];
+            if tile < self.part.count && channel < n_channels {
+                let [n, ty, tx] = slide.place(self.part.first + tile);
+                let lanes = LANES.min(n_channels - channel);
+                let [y0, x0] = slide.first([ty, tx]);
+                for (i, d) in d.iter_mut().enumerate().take(W::OUTPUTS[0].min(h - y0)) {
+                    for (j, d) in d.iter_mut().enumerate().take(W::OUTPUTS[1].min(w - x0)) {
+                        let (y, x) = (y0 + i, x0 + j);
+                        let from = self.dy.as_ptr().add(((n * h + y) * w + x) * n_channels + channel);
+                        *d = S::load_upto(from, lanes);
+                    }
+                }
+            }
+            gradient2::<S, W>(&d)
+        }
+    }
+}
+
+impl<P: Format, W: Tile> Job for Gradients<'_, P, W> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let words = self.part.count.div_ceil(P::PAIR);
+        for tile in self.tiles.clone().step_by(P::PAIR) {
+            for channel in (0..self.part.columns).step_by(LANES) {
+                // SAFETY: B has a part for every point, in it a panel for every 32 channels and a row for every word.
+                unsafe {
+                    let first = self.tile::<S>(tile, channel);
+                    let second = if P::PAIR == 2 { self.tile::<S>(tile + 1, channel) } else { first };
+                    for i in 0..W::POINTS[0] {
+                        for j in 0..W::POINTS[1] {
+                            let row = (channel / PANEL) * words + tile / P::PAIR;
+                            let point = (i * W::POINTS[1] + j) * (words * self.part.columns + APART);
+                            let to = point + row * PANEL + channel % PANEL;
+                            S::store(self.to.get().add(to), P::word::<S>(first[i][j], second[i][j]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Transforms some channels of x under one phase into A by columns, multiplies, and with the last chunk writes their dw.
+struct Rows<'a, P, W> {
+    part: Part<'a>,
+    x: &'a [f32],
+    phase: &'a Phase,
+    zeros: &'a [f32],
+    b: Shared,
+    /// The sums that go on from chunk to chunk; none if there is one chunk.
+    c: Option<Shared>,
+    channels: std::ops::Range<usize>,
+    dw: Option<(Shared, Onto)>,
+    kind: PhantomData<(P, W)>,
+}
+
+impl<P: Format, W: Tile> Rows<'_, P, W> {
+    /// A by columns, `[point][tile words][ROWS]`.
+    #[inline(always)]
+    unsafe fn inputs<S: Simd>(&self, a: *mut f32, words: usize) {
+        let Part { slide, first, count, .. } = self.part;
+        let outside: [[*const f32; 5]; 5] = [[self.zeros.as_ptr(); 5]; 5];
+        for tile in (0..count).step_by(P::PAIR) {
+            // SAFETY: tiles beyond the last one are zeros; channels lie inside a pixel's.
+            unsafe {
+                let one = pixels::<W>(slide, self.phase, self.x, self.zeros, first + tile);
+                let two = if P::PAIR == 1 {
+                    one
+                } else if tile + 1 < count {
+                    pixels::<W>(slide, self.phase, self.x, self.zeros, first + tile + 1)
+                } else {
+                    outside
+                };
+                for channel in self.channels.clone().step_by(LANES) {
+                    let lanes = LANES.min(self.channels.end - channel);
+                    let d1 = transformed::<S, W>(&one, channel, lanes);
+                    let d2 = if P::PAIR == 2 { transformed::<S, W>(&two, channel, lanes) } else { d1 };
+                    for i in 0..W::POINTS[0] {
+                        for j in 0..W::POINTS[1] {
+                            let point = (i * W::POINTS[1] + j) * (words * ROWS + APART);
+                            let to = a.add(point + tile / P::PAIR * ROWS + channel - self.channels.start);
+                            S::store(to, P::word::<S>(d1[i][j], d2[i][j]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn taps<S: Simd>(&self, c: *const f32, dw: Shared, onto: Onto) {
+        let ([k, n], columns) = (self.part.slide.channels, self.part.columns);
+        for channel in self.channels.clone() {
+            for column in (0..n).step_by(LANES) {
+                // SAFETY: sums have ROWS rows of `columns` for every point; (tap, channel) is a row of dw.
+                unsafe {
+                    let mut d = [[S::zero(); 5]; 5];
+                    for i in 0..W::POINTS[0] {
+                        for j in 0..W::POINTS[1] {
+                            let point = (i * W::POINTS[1] + j) * (ROWS * columns + APART);
+                            let row = channel - self.channels.start;
+                            d[i][j] = S::load(c.add(point + row * columns + column));
+                        }
+                    }
+                    let g = taps_gradient2::<S, W>(&d);
+                    let lanes = LANES.min(n - column);
+                    for a in 0..W::TAPS {
+                        for b in 0..W::TAPS {
+                            let to = dw.get().add((self.phase.taps[a][b] * k + channel) * n + column);
+                            let old = if onto == Onto::Sum { S::load_upto(to, lanes) } else { S::zero() };
+                            S::store_upto(to, lanes, S::add(old, g[a][b]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<P: Format, W: Tile> Job for Rows<'_, P, W> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (points, columns) = (W::ALL, self.part.columns);
+        let words = self.part.count.div_ceil(P::PAIR);
+        let mut a = Buffer::any(points * (words * ROWS + APART));
+        let mut own = Buffer::any(if self.c.is_none() { points * (ROWS * columns + APART) } else { 0 });
+        let c = match self.c {
+            Some(c) => c.get(),
+            None => own.as_mut_ptr(),
+        };
+        // SAFETY: a, b and the sums have a part of the named size for every point.
+        unsafe {
+            self.inputs::<S>(a.as_mut_ptr(), words);
+            for point in 0..points {
+                by_columns::<S, P>(Product {
+                    m: self.channels.len(),
+                    n: columns,
+                    k: words,
+                    a: a.as_ptr().add(point * (words * ROWS + APART)),
+                    a_step: ROWS,
+                    b: self.b.get().add(point * (words * columns + APART)),
+                    b_step: words * PANEL,
+                    b_row: PANEL,
+                    c: c.add(point * (ROWS * columns + APART)),
+                    c_step: columns,
+                    onto: if self.part.first == 0 { Onto::Fresh } else { Onto::Sum },
+                });
+            }
+            if let Some((dw, onto)) = self.dw {
+                self.taps::<S>(c, dw, onto);
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Between candle's channels-first images and the channels-last ones that kernels work on.
+
+use crate::cpu::buffer::{Buffer, Shared};
+use crate::cpu::parallel::each;
+
+/// Side of a block that is turned while it lies in the nearest cache.
+const SIDE: usize = 16;
+
+/// `[N, C, P]` -> `[N, P, C]`.
+pub(crate) fn channels_last(x: &[f32], c: usize, pixels: usize) -> Buffer {
+    let mut out = Buffer::any(x.len());
+    turn(x, [c, pixels], &mut out);
+    out
+}
+
+/// `[N, P, C]` -> `[N, C, P]`.
+pub(crate) fn channels_first(x: &[f32], c: usize, pixels: usize, to: &mut [f32]) {
+    turn(x, [pixels, c], to);
+}
+
+/// Turns every `[rows, columns]` matrix in `x`.
+fn turn(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
+    assert_eq!(x.len(), to.len(), "the turned matrices are as large as before");
+    let size = rows * columns;
+    assert!(x.len().is_multiple_of(size.max(1)), "{} numbers are no matrices of {rows}×{columns}", x.len());
+    if size == 0 || rows == 1 || columns == 1 {
+        return to.copy_from_slice(x);
+    }
+    // Small images together, so that a task is worth its start.
+    let some = (1usize << 14).div_ceil(size);
+    let out = Shared::new(to);
+    each((x.len() / size).div_ceil(some), |task| {
+        let range = task * some * size..x.len().min((task + 1) * some * size);
+        // SAFETY: the range lies inside x, which is as long as `to`; each task turns matrices of its own.
+        let to = unsafe { std::slice::from_raw_parts_mut(out.get().add(range.start), range.len()) };
+        for (from, to) in x[range].chunks_exact(size).zip(to.chunks_exact_mut(size)) {
+            for r0 in (0..rows).step_by(SIDE) {
+                for c0 in (0..columns).step_by(SIDE) {
+                    for c in c0..columns.min(c0 + SIDE) {
+                        for r in r0..rows.min(r0 + SIDE) {
+                            to[c * rows + r] = from[r * columns + c];
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back_again() {
+        for (n, c, p) in [(2, 3, 35), (1, 33, 18), (3, 1, 7), (2, 5, 1), (0, 3, 4), (40, 3, 4096)] {
+            let x: Vec<f32> = (0..n * c * p).map(|i| i as f32).collect();
+            let last = channels_last(&x, c, p);
+            for i in (0..x.len()).step_by(7) {
+                let (sample, channel, pixel) = (i / (c * p), i / p % c, i % p);
+                assert_eq!(last[(sample * p + pixel) * c + channel], x[i]);
+            }
+            let mut first = vec![0.0; x.len()];
+            channels_first(&last, c, p, &mut first);
+            assert_eq!(first, x);
+        }
+    }
+}

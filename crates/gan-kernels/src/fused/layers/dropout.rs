@@ -1,0 +1,47 @@
+//! Dropout, with the random numbers given by the caller.
+
+use super::Operation;
+use crate::backend::{Activation, Backend, Sides};
+use crate::fused::pass::{At, BackwardPass, ForwardPass};
+use candle_core::Result;
+
+/// Sets elements to zero by given random numbers and scales the others by 1 / (1 − rate); nothing by given statistics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout(
+    /// The share that is dropped.
+    pub f64,
+);
+
+impl Dropout {
+    /// x or its gradient, dropped by what was saved.
+    fn apply<B: Backend>(&self, at: &At<B>, noise: Option<&B::Buffer>, x: &B::Buffer) -> B::Buffer {
+        let backend = &at.network.backend;
+        let x = backend.slice(x);
+        let Some(noise) = noise else { return backend.copy(x) };
+        let mut y = backend.uninit(backend.len(x));
+        backend.dropout(self.0, backend.slice(noise), x, backend.slice_mut(&mut y));
+        y
+    }
+}
+
+impl<B: Backend> Operation<B> for Dropout {
+    fn output(&self, input: Sides) -> Result<Sides> {
+        Ok(input)
+    }
+
+    fn wants_noise(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, at: &At<B>, x: &B::Buffer, pass: &mut ForwardPass<B>) -> Result<B::Buffer> {
+        Ok(self.apply(at, pass.saved.noise[at.index].as_ref(), x))
+    }
+
+    fn backward(&self, at: &At<B>, g: B::Buffer, pass: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
+        Some(self.apply(at, pass.saved.noise[at.index].as_ref(), &g))
+    }
+
+    fn has_jvp(&self, _: Activation) -> bool {
+        false
+    }
+}

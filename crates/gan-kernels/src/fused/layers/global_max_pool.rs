@@ -1,0 +1,48 @@
+//! The largest value of each channel.
+
+use super::Operation;
+use crate::backend::{Activation, Backend, Sides, size};
+use crate::fused::pass::{At, BackwardPass, ForwardPass, NeedsGrad};
+use candle_core::Result;
+
+/// The largest value of each channel, as a vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GlobalMaxPool;
+
+impl<B: Backend> Operation<B> for GlobalMaxPool {
+    fn output(&self, [_, _, c]: Sides) -> Result<Sides> {
+        Ok([1, 1, c])
+    }
+
+    fn makes_vector(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn reads_input(&self, _: NeedsGrad) -> bool {
+        true
+    }
+
+    fn reads_output(&self, _: Activation) -> bool {
+        true
+    }
+
+    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut ForwardPass<B>) -> Result<B::Buffer> {
+        let backend = &at.network.backend;
+        let mut y = backend.uninit(at.samples * size(at.planned().output));
+        backend.global_max_pool(&at.map(), backend.slice(x), backend.slice_mut(&mut y));
+        Ok(y)
+    }
+
+    fn backward(&self, at: &At<B>, g: B::Buffer, pass: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
+        let backend = &at.network.backend;
+        let x = backend.slice(pass.saved.values[at.index].as_ref()?);
+        let y = backend.slice(pass.saved.values[at.index + 1].as_ref()?);
+        let mut dx = backend.uninit(at.samples * size(at.planned().input));
+        backend.global_max_pool_grad(&at.map(), x, y, backend.slice(&g), backend.slice_mut(&mut dx));
+        Some(dx)
+    }
+
+    fn has_jvp(&self, _: Activation) -> bool {
+        false
+    }
+}

@@ -1,0 +1,45 @@
+//! The same numbers in another shape, in the order of channels-first images.
+
+use super::Operation;
+use crate::backend::{Backend, Sides, size};
+use crate::fused::pass::{At, BackwardPass, ForwardPass};
+use crate::fused::sides;
+use candle_core::{Result, bail};
+
+/// Another shape `[C, H, W]` or `[F]` for the same numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reshape(
+    /// The new shape without the batch.
+    pub Vec<usize>,
+);
+
+/// Numbers that lie channels-last in the shape `from`, as they lie channels-last in the shape `to`.
+fn reordered<B: Backend>(backend: &B, x: &B::Buffer, from: Sides, to: Sides) -> B::Buffer {
+    let x = backend.slice(x);
+    let mut flat = backend.uninit(backend.len(x));
+    backend.channels_first(x, from[2], from[0] * from[1], backend.slice_mut(&mut flat));
+    backend.channels_last(backend.slice(&flat), to[2], to[0] * to[1])
+}
+
+impl<B: Backend> Operation<B> for Reshape {
+    fn output(&self, input: Sides) -> Result<Sides> {
+        let to = sides(&self.0)?;
+        if size(to) != size(input) {
+            let [h, w, c] = input;
+            bail!("{:?} has another size than [{c}, {h}, {w}]", self.0);
+        }
+        Ok(to)
+    }
+
+    fn makes_vector(&self) -> Option<bool> {
+        Some(self.0.len() == 1)
+    }
+
+    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut ForwardPass<B>) -> Result<B::Buffer> {
+        Ok(reordered(&at.network.backend, x, at.planned().input, at.planned().output))
+    }
+
+    fn backward(&self, at: &At<B>, g: B::Buffer, _: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
+        Some(reordered(&at.network.backend, &g, at.planned().output, at.planned().input))
+    }
+}

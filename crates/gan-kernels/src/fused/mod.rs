@@ -1,0 +1,178 @@
+//! The fused engine: a sequence of layers as one operation, forward and backward over channels-last images without a tape, each
+//! convolution fused with its bias and activation, each batch norm with its activation.
+//!
+//! Candle's own tape adds a tensor of zeros and a sum for every gradient, and turns images to channels-first between
+//! operations; for small networks its bookkeeping costs more than the numbers. A sequence keeps what its backward pass needs, no
+//! more, and hands candle one operation over two tensors: the input and all parameters, one after the other.
+//!
+//! In reading order: this file (the layers and the plan), `layers` (a file for each: its shape, what it saves, its passes), `pass` (the
+//! forward and backward pass), `jvp` (the derivative in a direction), `op` (a sequence as a candle operation).
+
+mod jvp;
+mod layers;
+mod op;
+mod pass;
+
+pub use crate::backend::Activation;
+pub use layers::conv::Weights;
+pub use layers::{
+    AnyLeakyRelu, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, FusedLayer, GlobalMaxPool, Reshape, Sigmoid,
+    Upsample, ZeroPad,
+};
+pub use op::{Layout, Noise, Run, Statistics};
+
+use crate::backend::{Backend, Sides};
+use crate::cpu::Cpu;
+use crate::precision::Precision;
+use crate::problem::product;
+use candle_core::Result;
+
+/// A layer with its sizes and the activation that is fused into it.
+#[derive(Clone, Debug)]
+pub struct PlannedLayer {
+    pub(crate) layer: FusedLayer,
+    pub(crate) input: Sides,
+    pub(crate) output: Sides,
+    /// The activation that follows at once.
+    pub(crate) act: Activation,
+}
+
+/// A sequence of layers with the sizes between them.
+#[derive(Debug)]
+pub struct FusedSequential<B: Backend = Cpu> {
+    backend: B,
+    layers: Vec<PlannedLayer>,
+    input: Sides,
+    precision: Precision,
+    weights: B::WeightCache,
+    /// Whether the output is a vector `[F]`.
+    flat: bool,
+    /// Numbers that the layers' places reach in the parameters.
+    parameters: usize,
+    /// Numbers of one sample where it is largest.
+    largest: usize,
+}
+
+/// Whether packed weights outlive a training pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Until the weights change: for a network that runs several times between two updates.
+    UntilChanged,
+    /// For one pass: for a network that trains once with each state of its weights, where they would only take memory.
+    Never,
+}
+
+impl FusedSequential {
+    /// Plans layers over samples of `input` = `[C, H, W]` or `[F]`, on the CPU.
+    ///
+    /// # Errors
+    /// If a layer does not fit what reaches it, makes nothing, or makes more than any memory holds.
+    pub fn new(input: &[usize], layers: Vec<FusedLayer>, precision: Precision, reuse: Reuse) -> Result<Self> {
+        Self::on(Cpu, input, layers, precision, reuse)
+    }
+}
+
+impl<B: Backend> FusedSequential<B> {
+    /// Plans layers over samples of `input` = `[C, H, W]` or `[F]`.
+    ///
+    /// # Errors
+    /// As [`FusedSequential::new`].
+    pub fn on(
+        backend: B,
+        input: &[usize],
+        layers: Vec<FusedLayer>,
+        precision: Precision,
+        reuse: Reuse,
+    ) -> Result<Self> {
+        let mut flat = input.len() == 1;
+        let input = sides(input)?;
+        let mut largest = check_size(input)?;
+        let mut parameters = 0;
+        let mut planned = Vec::<PlannedLayer>::new();
+        let mut at = input;
+        for layer in layers {
+            if let (Some(act), Some(last)) = (layer.activation(), planned.last_mut())
+                && last.act == Activation::Identity
+                && last.layer.fuses::<B>(act)
+            {
+                last.act = act;
+                continue;
+            }
+            let operation = layer.operation::<B>();
+            let output = operation.output(at)?;
+            largest = check_size(output)?.max(largest);
+            for (start, len) in operation.parameters(at) {
+                let end = start.saturating_add(len);
+                if end > isize::MAX as usize >> 8 {
+                    candle_core::bail!("parameters up to place {end} are beyond any memory: {layer:?}");
+                }
+                parameters = parameters.max(end);
+            }
+            flat = operation.makes_vector().unwrap_or(flat);
+            planned.push(PlannedLayer { layer, input: at, output, act: Activation::Identity });
+            at = output;
+        }
+        let weights = backend.weight_cache(reuse);
+        Ok(Self { backend, layers: planned, input, precision, weights, flat, parameters, largest })
+    }
+
+    /// Height, width and channels of the output.
+    fn output(&self) -> Sides {
+        self.layers.last().map_or(self.input, |s| s.output)
+    }
+
+    /// Multiply-adds of a forward pass of `samples`.
+    fn work(&self, samples: usize) -> usize {
+        let of = |planned: &PlannedLayer| planned.layer.operation::<B>().work(planned);
+        samples.saturating_mul(self.layers.iter().map(of).fold(0, usize::saturating_add))
+    }
+
+    /// Returns `[N, …]` of the numbers that each dropout needs for a batch of `n`, in the layers' order and in channels-last order.
+    pub fn noise_shapes(&self, n: usize) -> Vec<[usize; 4]> {
+        let drops = self.layers.iter().filter(|planned| matches!(planned.layer, FusedLayer::Dropout(_)));
+        drops.map(|planned| [n, planned.input[0], planned.input[1], planned.input[2]]).collect()
+    }
+
+    /// The channels of each batch norm in turn.
+    fn norm_channels(&self) -> impl Iterator<Item = usize> {
+        self.layers.iter().filter(|planned| planned.layer.is_norm()).map(|planned| planned.input[2])
+    }
+
+    fn has_parameters_before(&self, index: usize) -> bool {
+        self.layers[..index].iter().any(|s| !s.layer.operation::<B>().parameters(s.input).is_empty())
+    }
+
+    /// Whether a batch norm takes layer `index`'s output as it is. A bias would only move the mean that it subtracts, so it is
+    /// not added.
+    fn norm_follows(&self, index: usize) -> bool {
+        let next = self.layers.get(index + 1);
+        self.layers[index].act == Activation::Identity && next.is_some_and(|next| next.layer.is_norm())
+    }
+
+    /// The place of the bias that the layer before `index` leaves to the batch norm there.
+    fn bias_left_out(&self, index: usize) -> Option<usize> {
+        let before = index.checked_sub(1)?;
+        self.norm_follows(before).then(|| self.layers[before].layer.bias())?
+    }
+}
+
+/// The count of numbers in one sample; an error if it is zero or exceeds any memory.
+fn check_size(sides: Sides) -> Result<usize> {
+    match product(&sides) {
+        0 => candle_core::bail!(
+            "a fused network cannot work on samples without numbers, got [height, width, channels] {sides:?}"
+        ),
+        size if size > isize::MAX as usize >> 8 => {
+            candle_core::bail!("samples of [height, width, channels] {sides:?} are beyond any memory")
+        }
+        size => Ok(size),
+    }
+}
+
+pub(crate) fn sides(shape: &[usize]) -> Result<Sides> {
+    match shape {
+        [c, h, w] => Ok([*h, *w, *c]),
+        [f] => Ok([1, 1, *f]),
+        _ => candle_core::bail!("a fused network works on images [C, H, W] and vectors [F], got {shape:?}"),
+    }
+}

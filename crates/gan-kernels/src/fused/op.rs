@@ -1,0 +1,251 @@
+//! A fused network as a candle operation over its input and its parameters, on the CPU.
+
+use super::FusedSequential;
+use super::pass::{NeedsGrad, Normalise, SavedForBackward};
+use crate::backend::Backend;
+use crate::backend::Sides;
+use crate::cpu::Cpu;
+use crate::cpu::buffer::Buffer;
+use crate::cpu::layout::{channels_first, channels_last};
+use crate::ops::BatchStatistics;
+use crate::problem::product;
+use crate::ranks::Ranks;
+use crate::storage::{elements, with_elements};
+use candle_core::{CpuStorage, CustomOp2, Result, Shape, Tensor, bail};
+use std::sync::{Arc, Mutex};
+
+/// How a tensor's images lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `[N, C, H, W]`, or vectors `[N, F]`.
+    ChannelsFirst,
+    /// `[N, H, W, C]`, or vectors `[N, F]`: between networks, where turning would be work for nothing.
+    ChannelsLast,
+}
+
+/// What batch norm normalises by.
+#[derive(Clone, Copy, Debug)]
+pub enum Statistics<'a> {
+    /// The batch's own, or those of all ranks' batches together.
+    Batch(&'a Ranks),
+    /// Mean and variance, `[C]` each, of each batch norm in turn.
+    Given(&'a [[Tensor; 2]]),
+}
+
+/// Random numbers for dropout: one tensor of U[0, 1) for each, in the shapes of [`FusedSequential::noise_shapes`].
+pub type Noise = Vec<Tensor>;
+
+/// How a network runs once.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// What batch norm normalises by; with given statistics nothing is dropped.
+    pub statistics: Statistics<'a>,
+    /// For dropout, with the batch's statistics.
+    pub noise: Noise,
+    /// How the input lies.
+    pub from: Layout,
+    /// How the output is to lie.
+    pub to: Layout,
+}
+
+impl FusedSequential {
+    /// x `[N, …]` and all parameters `[P]` (f32, on the CPU) -> the output `[N, …]` and each batch norm's statistics, where they
+    /// were the batch's.
+    ///
+    /// Gradients flow to both arguments; an argument that leads to no variable costs nothing.
+    ///
+    /// # Errors
+    /// If x has another shape than the network is for, the parameters end before the layers' places do, given statistics or noise
+    /// are not as many as the batch norms and dropouts need, or a batch norm gets fewer than two numbers a channel.
+    pub fn apply(
+        self: &Arc<Self>,
+        x: &Tensor,
+        parameters: &Tensor,
+        run: Run,
+    ) -> Result<(Tensor, Vec<BatchStatistics>)> {
+        let samples = self.check(x, run.from)?;
+        self.check_parameters(parameters)?;
+        let (given, ranks) = match run.statistics {
+            Statistics::Batch(ranks) => (None, ranks.clone()),
+            Statistics::Given(all) => (Some(self.given(all)?), None),
+        };
+        let noise = if given.is_some() { vec![] } else { self.noise(&run.noise, samples)? };
+        let needs = NeedsGrad { input: x.track_op(), parameters: parameters.track_op() };
+        let found = Arc::new(Mutex::new(vec![]));
+        let op = Pass {
+            network: Arc::clone(self),
+            samples,
+            given,
+            ranks,
+            noise: Mutex::new(noise),
+            layouts: [run.from, run.to],
+            needs,
+            saved: Mutex::new(None),
+            found: Arc::clone(&found),
+        };
+        let y = x.apply_op2(parameters, op)?;
+        let found = std::mem::take(&mut *found.lock().unwrap_or_else(|e| e.into_inner()));
+        let statistics = found.iter().map(|norm| self.backend.batch_statistics(norm));
+        Ok((y, statistics.collect::<Result<_>>()?))
+    }
+
+    /// Each batch norm's mean and variance out of `all`, which must have them.
+    fn given(&self, all: &[[Tensor; 2]]) -> Result<Vec<[Vec<f32>; 2]>> {
+        let channels: Vec<usize> = self.norm_channels().collect();
+        if channels.len() != all.len() {
+            bail!("statistics of {} batch norms were given, this network has {}", all.len(), channels.len());
+        }
+        let one = |(c, both): (usize, &[Tensor; 2])| {
+            if both.iter().any(|t| t.dims() != [c]) {
+                let [mean, variance] = both.each_ref().map(Tensor::dims);
+                bail!("a batch norm of {c} channels was given a mean {mean:?} and a variance {variance:?}");
+            }
+            Ok([both[0].to_vec1()?, both[1].to_vec1()?])
+        };
+        channels.into_iter().zip(all).map(one).collect()
+    }
+
+    /// The numbers for each dropout on `samples` out of `all`, which must have them.
+    fn noise(&self, all: &[Tensor], samples: usize) -> Result<Vec<Buffer>> {
+        let shapes = self.noise_shapes(samples);
+        if shapes.len() != all.len() {
+            bail!("random numbers for {} dropouts were given, this network has {}", all.len(), shapes.len());
+        }
+        let one = |(shape, t): (&[usize; 4], &Tensor)| {
+            if t.elem_count() != product(shape) {
+                bail!("a dropout needs random numbers {shape:?}, got {:?}", t.dims());
+            }
+            with_elements::<f32, _>(t, Buffer::of)
+        };
+        shapes.iter().zip(all).map(one).collect()
+    }
+
+    pub(super) fn check_parameters(&self, parameters: &Tensor) -> Result<()> {
+        match parameters.dims() {
+            [n] if *n >= self.parameters => Ok(()),
+            found => bail!("this network needs parameters [{}], got {found:?}", self.parameters),
+        }
+    }
+
+    pub(super) fn check(&self, x: &Tensor, from: Layout) -> Result<usize> {
+        let [h, w, c] = self.input;
+        let fits = match (x.dims(), from) {
+            ([_, f], _) => [h, w] == [1, 1] && *f == c,
+            ([_, xc, xh, xw], Layout::ChannelsFirst) | ([_, xh, xw, xc], Layout::ChannelsLast) => {
+                [*xh, *xw, *xc] == [h, w, c]
+            }
+            _ => false,
+        };
+        if !fits {
+            bail!("this network is for [N, {c}, {h}, {w}], got {:?}", x.dims());
+        }
+        let samples = x.dim(0)?;
+        // Values and tangents go through together.
+        if product(&[2, samples, self.largest]) > isize::MAX as usize >> 3 {
+            bail!("{samples} samples of {} numbers at once are beyond any memory", self.largest);
+        }
+        Ok(samples)
+    }
+}
+
+/// The input's and the parameters' gradients, those that are asked for.
+type Grads = (Option<Vec<f32>>, Option<Vec<f32>>);
+
+struct Pass {
+    network: Arc<FusedSequential>,
+    samples: usize,
+    given: Option<Vec<[Vec<f32>; 2]>>,
+    ranks: Ranks,
+    noise: Mutex<Vec<Buffer>>,
+    layouts: [Layout; 2],
+    needs: NeedsGrad,
+    saved: Mutex<Option<SavedForBackward<Cpu>>>,
+    found: Arc<Mutex<Vec<<Cpu as Backend>::Norm>>>,
+}
+
+/// Numbers as the network works on them.
+pub(super) fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
+    match layout {
+        Layout::ChannelsFirst => channels_last(x, c, h * w),
+        Layout::ChannelsLast => Buffer::of(x),
+    }
+}
+
+/// Numbers as candle is to have them.
+pub(super) fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
+    match layout {
+        Layout::ChannelsFirst => {
+            let mut to = vec![0.0; x.len()];
+            channels_first(x, c, h * w, &mut to);
+            to
+        }
+        Layout::ChannelsLast => x.to_vec(),
+    }
+}
+
+impl Pass {
+    fn shape(&self) -> Shape {
+        let [h, w, c] = self.network.output();
+        let n = self.samples;
+        match self.layouts[1] {
+            _ if self.network.flat => Shape::from((n, c)),
+            Layout::ChannelsFirst => Shape::from((n, c, h, w)),
+            Layout::ChannelsLast => Shape::from((n, h, w, c)),
+        }
+    }
+
+    fn forward(&self, x: &[f32], theta: &[f32]) -> Result<Vec<f32>> {
+        let normalise = self.given.as_ref().map_or(Normalise::Batch(&self.ranks), |all| Normalise::Given(all));
+        let noise = std::mem::take(&mut *self.noise.lock().unwrap_or_else(|e| e.into_inner()));
+        let x = inward(x, self.network.input, self.layouts[0]);
+        let (y, saved) = self.network.forward(x, self.samples, theta, normalise, noise, self.needs)?;
+        if self.given.is_none() {
+            *self.found.lock().unwrap_or_else(|e| e.into_inner()) = saved.norms().cloned().collect();
+        }
+        if self.needs.anything() {
+            *self.saved.lock().unwrap_or_else(|e| e.into_inner()) = Some(saved);
+        }
+        Ok(outward(&y, self.network.output(), self.layouts[1]))
+    }
+
+    /// The input's and the parameters' gradients, those that are asked for.
+    fn backward(&self, g: &[f32], theta: &[f32]) -> Result<Grads> {
+        let Some(saved) = self.saved.lock().unwrap_or_else(|e| e.into_inner()).take() else {
+            bail!("a network's backward pass can run once for each forward pass: run it forward again");
+        };
+        let g = inward(g, self.network.output(), self.layouts[1]);
+        let mut dtheta = self.needs.parameters.then(|| vec![0.0; theta.len()]);
+        let dx = self.network.backward(saved, self.samples, theta, g, dtheta.as_deref_mut());
+        let dx = dx.map(|dx| outward(&dx, self.network.input, self.layouts[0]));
+        Ok((dx, dtheta))
+    }
+}
+
+impl CustomOp2 for Pass {
+    fn name(&self) -> &'static str {
+        "network"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &candle_core::Layout,
+        theta: &CpuStorage,
+        tl: &candle_core::Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, theta) = (elements::<f32>(x, xl)?, elements::<f32>(theta, tl)?);
+        let y = self.network.backend.run(self.network.work(self.samples), || self.forward(&x, &theta))?;
+        Ok((CpuStorage::F32(y), self.shape()))
+    }
+
+    fn bwd(&self, x: &Tensor, theta: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let work = self.network.work(self.samples);
+        let (dx, dtheta) = with_elements::<f32, _>(g, |g| {
+            with_elements::<f32, _>(theta, |theta| self.network.backend.run(work, || self.backward(g, theta)))
+        })???;
+        let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
+            values.map(|v| Tensor::from_vec(v, like.shape(), like.device())).transpose()
+        };
+        Ok((tensor(dx, x)?, tensor(dtheta, theta)?))
+    }
+}
