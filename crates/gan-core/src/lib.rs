@@ -4,7 +4,7 @@
 //!
 //! In reading order: [`layer`] (a network is a list of these), [`shape`] (does the list fit together?), [`family`] (functions
 //! that return lists), [`params`] and [`init`], [`network`] (the list made real), [`gan`] (the two players), [`noise`],
-//! [`loss`], [`penalty`], [`augment`], [`weights`] (self-describing files), [`memory`] (what surely does not fit), [`summary`], [`rng`] (every random number comes from here), [`finite`] (are they
+//! [`loss`] and [`losses`], [`penalty`], [`augment`], [`weights`] (self-describing files), [`memory`] (what surely does not fit), [`summary`], [`rng`] (every random number comes from here), [`finite`] (are they
 //! numbers at all?), [`wording`] (words for messages).
 
 pub mod augment;
@@ -15,6 +15,7 @@ pub mod gan;
 pub mod init;
 pub mod layer;
 pub mod loss;
+pub mod losses;
 pub mod network;
 pub mod noise;
 pub mod params;

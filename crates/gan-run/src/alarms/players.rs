@@ -61,11 +61,11 @@ impl Players {
         }
         let mut found = vec![];
         // Of a logit whose zero is anywhere neither right nor wrong can be said.
-        if self.is_full(step) && !self.loss.is_relative() {
+        if self.is_full(step) && self.loss.has_decision_threshold() {
             found.push((Kind::DWon, self.d_won()));
         }
         // Elsewhere G's loss may be negative.
-        let has_factors = !matches!(self.loss, Loss::Minimax | Loss::Hinge | Loss::Wasserstein);
+        let has_factors = !self.loss.properties().g_loss_may_be_negative;
         if let Some(loss) = number("loss_g").filter(|_| has_factors) {
             found.extend(self.swings.see(step, loss).map(|said| (Kind::Oscillation, said)));
         }
@@ -97,7 +97,7 @@ impl Players {
 
     /// How D's answers to real and generated samples differ lately, where that can be said.
     pub(super) fn gap(&self, step: u64) -> Option<f64> {
-        let can_be_said = self.is_full(step) && !self.loss.is_relative();
+        let can_be_said = self.is_full(step) && self.loss.has_decision_threshold();
         if can_be_said { Some(self.mean(|p| Some(p.real))? - self.mean(|p| Some(p.fake))?) } else { None }
     }
 }
