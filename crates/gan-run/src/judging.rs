@@ -6,7 +6,7 @@ use crate::evaluate::{self, Evaluated, Evaluator};
 use crate::folder::RunFolder;
 use crate::log::{Cut, Log, append};
 use crate::observe::Observer;
-use crate::verdict::Raised;
+use crate::run_summary::Raised;
 use gan_base::atomic;
 use gan_metrics::{Card, Metric};
 use gan_train::checkpoint;

@@ -11,7 +11,7 @@ use crate::alarms::Alarm;
 use crate::error::{Error, Result};
 use crate::folder::{FEATURES, MOST_LINES, MOST_SETTINGS, RunFolder};
 use crate::planes;
-use crate::verdict::Verdict;
+use crate::run_summary::RunSummary;
 use gan_base::messages::counted;
 use gan_base::regular_file;
 use gan_core::summary::grouped;
@@ -60,23 +60,23 @@ pub fn page(run: &Path, standing: Standing) -> Result<Page> {
     page.cards = cards(&course, &page);
     page.readings = gan_report::reading(&page.metrics);
     let features = planes::summary(&run.join(FEATURES));
-    let verdict = Verdict::of(run, plan.as_ref().and_then(|plan| plan.config().evaluate.best));
-    judged(&verdict, &mut page);
+    let run_summary = RunSummary::of(run, plan.as_ref().and_then(|plan| plan.config().evaluate.best));
+    judged(&run_summary, &mut page);
     page.readings.extend(features.map(|seen| Reading { tone: tone(&seen), text: format!("D’s features: {seen}.") }));
     page.readings.sort_by_key(|reading| reading.tone);
     Ok(page)
 }
 
 /// The best evaluation with its card, and the alarms.
-fn judged(verdict: &Verdict, page: &mut Page) {
-    page.readings.extend(verdict.alarms.iter().map(|raised| {
+fn judged(run_summary: &RunSummary, page: &mut Page) {
+    page.readings.extend(run_summary.alarms.iter().map(|raised| {
         let done = if raised.done == Policy::Rollback { " The run was taken back to its best state." } else { "" };
         let Alarm { kind, at, evidence, advice } = &raised.alarm;
         let at = grouped(*at as usize);
         let text = format!("Alarm at step {at}, {}: {evidence}.{done} What helps: {advice}.", kind.title());
         Reading { tone: Tone::Bad, text }
     }));
-    let Some(best) = &verdict.best else { return };
+    let Some(best) = &run_summary.best else { return };
     let step = grouped(best.step as usize);
     let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
     let floor = floor.map(|floor| format!("; real samples: {}", digits(floor))).unwrap_or_default();

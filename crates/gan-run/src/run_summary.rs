@@ -56,7 +56,7 @@ struct Numbered {
 
 /// What a run comes to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub struct RunSummary {
     /// The best evaluation; none where nothing was evaluated.
     pub best: Option<Best>,
     /// Alarms, in their order.
@@ -67,7 +67,7 @@ pub struct Verdict {
     pub evaluates: bool,
 }
 
-impl Verdict {
+impl RunSummary {
     /// Of the run in the folder `run`, whose best is chosen by `metric` (or where that is not known, by the first that was measured).
     pub fn of(run: &Path, metric: Option<Metric>) -> Self {
         // Runs of millions of lines have few alarms: only their lines are read whole.
@@ -129,7 +129,7 @@ fn best(evaluations: &[Evaluated], metric: Option<Metric>) -> Option<Best> {
     Some(Best { metric, value, step, card, last })
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for RunSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.best {
             None => writeln!(f, "best       not measured")?,
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::alarms::Kind;
 
-    fn verdict(best: Option<(u64, f64)>, alarms: Vec<Raised>) -> Verdict {
+    fn run_summary(best: Option<(u64, f64)>, alarms: Vec<Raised>) -> RunSummary {
         let card: Card = serde_json::from_value(serde_json::json!({
             "subject": "x", "figures": [{"metric": "fid", "value": best.map_or(0.0, |b| b.1), "floor": 0.5}], "samples": 2000, "seed": 1,
             "reference": {"data": "mnist", "split": "test", "samples": 10000, "floor_split": "training samples", "hash": "00"},
@@ -173,21 +173,21 @@ mod tests {
         }))
         .unwrap();
         let best = best.map(|(step, value)| Best { metric: Metric::Fid, value, step, card, last: (1000, 9.0) });
-        Verdict { best, alarms, steps: 1000, evaluates: false }
+        RunSummary { best, alarms, steps: 1000, evaluates: false }
     }
 
     #[test]
     fn it_says_what_to_do_next() {
-        assert!(verdict(Some((500, 5.0)), vec![]).next().contains("best at 50 %"));
-        assert!(verdict(Some((1000, 5.0)), vec![]).next().contains("--steps 2000"));
-        assert!(verdict(Some((1000, 0.8)), vec![]).next().contains("nearly as good"));
-        let short = Verdict { steps: 4, ..verdict(Some((2, 5.0)), vec![]) };
+        assert!(run_summary(Some((500, 5.0)), vec![]).next().contains("best at 50 %"));
+        assert!(run_summary(Some((1000, 5.0)), vec![]).next().contains("--steps 2000"));
+        assert!(run_summary(Some((1000, 0.8)), vec![]).next().contains("nearly as good"));
+        let short = RunSummary { steps: 4, ..run_summary(Some((2, 5.0)), vec![]) };
         assert_eq!(short.next(), "4 steps cannot show how good it gets: train longer, e.g. --resume --steps 300");
-        assert!(verdict(None, vec![]).next().contains("evaluate.every"));
-        let tried = Verdict { evaluates: true, ..verdict(None, vec![]) };
+        assert!(run_summary(None, vec![]).next().contains("evaluate.every"));
+        let tried = RunSummary { evaluates: true, ..run_summary(None, vec![]) };
         assert!(tried.next().contains("too few images") && !tried.next().contains("evaluate.every"));
         let raised = Raised { alarm: Alarm::new(Kind::Collapse, 700, "diversity 0.1".into()), done: Policy::Warn };
-        let text = verdict(Some((500, 5.0)), vec![raised]).to_string();
+        let text = run_summary(Some((500, 5.0)), vec![raised]).to_string();
         assert!(text.contains("mode collapse at step 700: diversity 0.1") && text.contains("β1 = 0.5"), "{text}");
         assert!(
             text.contains("5.00 at step 500; 9.00 at the end; real samples: 0.500") && text.contains("sha256 11"),
