@@ -7,7 +7,7 @@
 mod devtools;
 
 use devtools::Tab;
-use gan_report::page::{Frame, Page, Sequence, Single};
+use gan_report::page::{Diagnosis, Frame, Page, Sequence, Severity, Single};
 use gan_report::{Colour, Metrics, Picture};
 use serde_json::json;
 use std::io::Write;
@@ -54,7 +54,7 @@ fn page(dir: &Path) -> Page {
     let frames = (1..=8).map(|i| Frame { step: i * 500, path: png(format!("{i}.png"), i as u8 * 20) }).collect();
     Page {
         title: "A made run </title><script>window.broken = 1</script>".into(),
-        readings: gan_report::reading(&metrics),
+        diagnoses: vec![Diagnosis { severity: Severity::Warn, text: "D has won".into() }],
         metrics,
         sequences: vec![Sequence { name: "Samples".into(), caption: "Grey".into(), frames }],
         pictures: vec![Single { caption: "A batch".into(), path: png("batch.png".into(), 200) }],

@@ -2,8 +2,8 @@
 
 #![allow(clippy::print_stdout)] // an example says what it finds
 
+use gan_alarms::{RunContext, Watch};
 use gan_metrics::Metric;
-use gan_run::alarms::{Setting, Watch};
 use gan_run::evaluate;
 use gan_train::layering;
 use std::error::Error;
@@ -23,9 +23,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let total = lines.iter().filter_map(|line| line["step"].as_u64()).max().unwrap_or(0);
         let best = best.map(|best| (best.name().to_string(), best.better()));
         let plan = layering::read(layering::from_file(&folder.join("config.toml"))?)?.check()?;
-        let mut watch = Watch::new(Setting { total, best, floor, loss: plan.config().loss.kind });
+        let mut watch = Watch::new(RunContext { total, best, floor, loss: plan.config().loss.kind });
         let alarms = lines.iter().flat_map(|line| watch.see(line));
-        let said: Vec<String> = alarms.map(|alarm| format!("{} at {}", alarm.kind.name(), alarm.at)).collect();
+        let said: Vec<String> = alarms.map(|alarm| format!("{} at {}", alarm.rule.key(), alarm.at)).collect();
         println!("{run}: {}", if said.is_empty() { "none".into() } else { said.join(", ") });
     }
     Ok(())

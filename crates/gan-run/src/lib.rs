@@ -1,11 +1,10 @@
 //! What turns a trainer into a run: the run's folder, and everything that happens around its steps.
 //!
 //! [`run()`] steps a [`gan_train::Trainer`] while observers record. In reading order: [`observe`] and [`mod@run`] (the loop),
-//! [`folder`], [`record`] (metrics, checkpoints), [`evaluate`] (how good the samples are) and [`alarms`] (what goes wrong), [`run_summary`],
+//! [`folder`], [`record`] (metrics, checkpoints), [`evaluate`] (how good the samples are) and [`gan_alarms`] (what goes wrong), [`run_summary`],
 //! [`pictures`] and [`planes`] (what is drawn), [`mod@resume`], [`report`] (the folder as one page), [`project`] (images back to
 //! latent vectors).
 
-pub mod alarms;
 pub mod error;
 pub mod evaluate;
 pub mod folder;

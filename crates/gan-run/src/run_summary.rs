@@ -1,8 +1,8 @@
 //! What a finished run comes to, in a few lines: the best value and when, what went wrong, what to try next.
 
-use crate::alarms::Alarm;
 use crate::evaluate::{self, Evaluated, best_of};
 use crate::folder::{EVALUATIONS, METRICS, MOST_LINES};
+use gan_alarms::Alarm;
 use gan_base::messages::counted;
 use gan_base::regular_file;
 use gan_core::summary::grouped;
@@ -153,7 +153,7 @@ impl fmt::Display for RunSummary {
             all => all.iter().try_for_each(|raised| {
                 let done = if raised.done == Policy::Rollback { ", taken back" } else { "" };
                 let at = grouped(raised.alarm.at as usize);
-                writeln!(f, "alarm      {} at step {at}{done}: {}", raised.alarm.kind.title(), raised.alarm.evidence)
+                writeln!(f, "alarm      {} at step {at}{done}: {}", raised.alarm.rule.title(), raised.alarm.evidence)
             })?,
         }
         write!(f, "next       {}", self.next())
@@ -163,7 +163,6 @@ impl fmt::Display for RunSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alarms::Kind;
 
     fn run_summary(best: Option<(u64, f64)>, alarms: Vec<Raised>) -> RunSummary {
         let card: Card = serde_json::from_value(serde_json::json!({
@@ -186,7 +185,8 @@ mod tests {
         assert!(run_summary(None, vec![]).next().contains("evaluate.every"));
         let tried = RunSummary { evaluates: true, ..run_summary(None, vec![]) };
         assert!(tried.next().contains("too few images") && !tried.next().contains("evaluate.every"));
-        let raised = Raised { alarm: Alarm::new(Kind::Collapse, 700, "diversity 0.1".into()), done: Policy::Warn };
+        let collapse = gan_alarms::RULES.iter().find(|rule| rule.key() == "collapse").unwrap();
+        let raised = Raised { alarm: Alarm::new(*collapse, 700, "diversity 0.1".into()), done: Policy::Warn };
         let text = run_summary(Some((500, 5.0)), vec![raised]).to_string();
         assert!(text.contains("mode collapse at step 700: diversity 0.1") && text.contains("β1 = 0.5"), "{text}");
         assert!(

@@ -1,4 +1,4 @@
-//! Medians, windows and periods of a noisy curve.
+//! Medians and windows of a noisy curve.
 
 /// (step, value) where the value is a number.
 pub(super) fn finite(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
@@ -64,31 +64,4 @@ pub(super) fn way(points: &[(f64, f64)]) -> Way {
         ..=1 if change < 0.0 => Way::Down,
         _ => Way::Level,
     }
-}
-
-/// The curve's swing: its period in parts out of `parts`, if its autocorrelation, once it was clearly negative, comes back
-/// to a half at least. Needs three periods. What the curve does as a whole (a straight line through it) is taken out first.
-pub(super) fn period(parts: &[(f64, f64)]) -> Option<usize> {
-    let values = detrended(parts);
-    let power: f64 = values.iter().map(|v| v * v).sum();
-    let correlation = |lag: usize| -> f64 {
-        let sum: f64 = values.iter().zip(&values[lag..]).map(|(a, b)| a * b).sum();
-        // The overlap shrinks with the lag; without this, so would every peak.
-        sum / power * values.len() as f64 / (values.len() - lag) as f64
-    };
-    let most = values.len() / 3;
-    let low = (1..most).find(|lag| correlation(*lag) < -0.3)?;
-    let peak = (low..=most).max_by(|a, b| correlation(*a).total_cmp(&correlation(*b)))?;
-    (power > 0.0 && peak < most && peak >= 4 && correlation(peak) > 0.5).then_some(peak)
-}
-
-/// The values less the straight line of least squares.
-fn detrended(points: &[(f64, f64)]) -> Vec<f64> {
-    let middle = (points.len() as f64 - 1.0) / 2.0;
-    let average = mean(points);
-    let at = |i: usize| i as f64 - middle;
-    let (sum, squares) =
-        (0..points.len()).fold((0.0, 0.0), |sum, i| (sum.0 + at(i) * (points[i].1 - average), sum.1 + at(i) * at(i)));
-    let slope = if squares > 0.0 { sum / squares } else { 0.0 };
-    points.iter().enumerate().map(|(i, point)| point.1 - average - slope * at(i)).collect()
 }

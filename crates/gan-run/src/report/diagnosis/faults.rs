@@ -1,28 +1,16 @@
-//! What is broken: values that are no numbers, missing lines, gradients that explode or vanish.
+//! What is broken: missing lines, gradients that explode or vanish.
 
 use super::trend::{Way, finite, level, tail, way};
-use super::{FEWEST, Reading, Tone, called, said, short, step};
-use crate::Metrics;
+use super::{Diagnosis, FEWEST, Severity, called, said, short, step};
+use gan_report::Metrics;
 
-pub(super) fn all(metrics: &Metrics) -> Vec<Reading> {
-    let broken = ["loss_d", "loss_g", "grad_norm_d", "grad_norm_g"];
-    let missing = broken.iter().filter_map(|field| not_a_number(metrics, field));
+pub(super) fn all(metrics: &Metrics) -> Vec<Diagnosis> {
     let norms = ["grad_norm_d", "grad_norm_g"].into_iter().filter_map(|field| gradient(metrics, field));
-    missing.chain(gap(metrics)).chain(norms).collect()
-}
-
-fn not_a_number(metrics: &Metrics, field: &str) -> Option<Reading> {
-    let points = metrics.series(field);
-    let mut wrong = points.iter().filter(|point| !point.1.is_finite());
-    let first = wrong.next()?;
-    let count = 1 + wrong.count();
-    let (what, at) = (called(field), step(first.0));
-    let steps = if count == 1 { "one logged step".into() } else { format!("{count} logged steps, the first") };
-    said(Tone::Bad, format!("{what} is not a number at {steps} {at}: the training broke there. Lower the rates."))
+    gap(metrics).into_iter().chain(norms).collect()
 }
 
 /// Lines that should be there. A player without a turn has no numbers, so all fields together decide.
-fn gap(metrics: &Metrics) -> Option<Reading> {
+fn gap(metrics: &Metrics) -> Option<Diagnosis> {
     let longest = metrics.names().max_by_key(|name| metrics.series(name).len())?;
     let points = metrics.series(longest);
     let usual = super::trend::median(points.windows(2).map(|pair| pair[1].0 - pair[0].0));
@@ -31,11 +19,11 @@ fn gap(metrics: &Metrics) -> Option<Reading> {
     let wide = to - from > 10.0 * usual && points.len() >= FEWEST;
     let text =
         || format!("No numbers were logged between steps {} and {}: that part is unknown.", step(from), step(to));
-    wide.then(text).and_then(|text| said(Tone::Warn, text))
+    wide.then(text).and_then(|text| said(Severity::Warn, text))
 }
 
 /// The end against the whole, as a ratio of medians; else single steps that stick out.
-fn gradient(metrics: &Metrics, field: &str) -> Option<Reading> {
+fn gradient(metrics: &Metrics, field: &str) -> Option<Diagnosis> {
     let points = finite(metrics.series(field));
     if points.len() < FEWEST {
         return None;
@@ -44,18 +32,18 @@ fn gradient(metrics: &Metrics, field: &str) -> Option<Reading> {
     let since = step(tail(&points, 0.1)[0].0);
     let (what, size, typical) = (called(field), short(now), short(usual));
     if now > 10.0 * usual {
-        let tone = if now > 100.0 * usual { Tone::Bad } else { Tone::Warn };
+        let severity = if now > 100.0 * usual { Severity::Bad } else { Severity::Warn };
         return said(
-            tone,
+            severity,
             format!(
-                "{what} grows: {size} since step {since}, its median over the run is {typical}. Gradients that explode end in values that are no numbers; a lower rate helps."
+                "{what} grows: {size} since step {since}, its median over the run is {typical}. Gradients that explode end in values that are not finite; a lower rate helps."
             ),
         );
     }
     if now < 0.05 * usual {
-        let tone = if now < 0.005 * usual { Tone::Bad } else { Tone::Warn };
+        let severity = if now < 0.005 * usual { Severity::Bad } else { Severity::Warn };
         return said(
-            tone,
+            severity,
             format!(
                 "{what} vanishes: {size} since step {since}, its median over the run is {typical}. That network has all but stopped learning."
             ),
@@ -64,13 +52,13 @@ fn gradient(metrics: &Metrics, field: &str) -> Option<Reading> {
     if way(&points) == Way::Up && now > 3.0 * level(&points[..points.len() / 4]) {
         let early = short(level(&points[..points.len() / 4]));
         return said(
-            Tone::Plain,
+            Severity::Plain,
             format!("{what} rises steadily: {early} in the first quarter of the run, {size} since step {since}."),
         );
     }
     spike(&points, usual).and_then(|(at, value)| {
         let ratio = (value / usual).round();
-        said(Tone::Plain, format!("{what} jumps to {} at step {}, {ratio} times its median {typical}. One such step can throw a run back; compare the losses there.", short(value), step(at)))
+        said(Severity::Plain, format!("{what} jumps to {} at step {}, {ratio} times its median {typical}. One such step can throw a run back; compare the losses there.", short(value), step(at)))
     })
 }
 

@@ -1,46 +1,22 @@
-//! The course of the run: swings, standstill, changes of speed.
+//! How the run went on: standstill, changes of speed.
 
-use super::trend::{buckets, finite, level, period, spread, tail};
-use super::{Reading, Tone, called, said, short, step};
-use crate::Metrics;
+use super::trend::{buckets, finite, level, spread, tail};
+use super::{Diagnosis, Severity, said, short, step};
+use gan_report::Metrics;
 
-pub(super) fn all(metrics: &Metrics) -> Vec<Reading> {
-    let swing = ["loss_g", "loss_d"].into_iter().find_map(|field| swinging(metrics, field));
-    let still = if swing.is_none() { level_since(metrics) } else { None };
-    [swing, still, speed(metrics)].into_iter().flatten().collect()
-}
-
-/// A loss that goes up and down in a beat that is no noise.
-fn swinging(metrics: &Metrics, field: &str) -> Option<Reading> {
-    let points = finite(metrics.series(field));
-    // Beginnings are transients; a swing is a matter of the rest.
-    let rest = tail(&points, 0.8);
-    let parts = buckets(rest, 60);
-    if parts.len() < 45 {
-        return None;
-    }
-    let length = period(&parts)? as f64 * (parts[1].0 - parts[0].0);
-    let ends = |by: fn(f64, f64) -> f64, start| short(parts.iter().map(|part| part.1).fold(start, by));
-    let (low, high) = (ends(f64::min, f64::INFINITY), ends(f64::max, f64::NEG_INFINITY));
-    said(
-        Tone::Warn,
-        format!(
-            "{} swings between {low} and {high} with a period of about {} steps: the players chase each other in a circle. Lower rates or a smaller beta1 calm it.",
-            called(field),
-            step(length)
-        ),
-    )
+pub(super) fn all(metrics: &Metrics) -> Vec<Diagnosis> {
+    [level_since(metrics), speed(metrics)].into_iter().flatten().collect()
 }
 
 /// Since when both losses have kept to where they are at the end.
-fn level_since(metrics: &Metrics) -> Option<Reading> {
+fn level_since(metrics: &Metrics) -> Option<Diagnosis> {
     let [d, g] = ["loss_d", "loss_g"].map(|field| still_from(&finite(metrics.series(field))));
     let from = d?.0.max(g?.0);
     let (d, g) = (short(d?.1), short(g?.1));
     let since =
         if from <= first_step(metrics) { "from the start".into() } else { format!("since about step {}", step(from)) };
     said(
-        Tone::Plain,
+        Severity::Plain,
         format!(
             "Both losses have been level {since}, D’s at {d}, G’s at {g}. That is an equilibrium of the game, no sign that learning is over: samples often go on improving."
         ),
@@ -68,7 +44,7 @@ fn still_from(points: &[(f64, f64)]) -> Option<(f64, f64)> {
 }
 
 /// The speed of the last quarter against that of the quarter after the start.
-fn speed(metrics: &Metrics) -> Option<Reading> {
+fn speed(metrics: &Metrics) -> Option<Diagnosis> {
     let all = finite(metrics.series("images_per_s"));
     let points: Vec<_> = all.into_iter().filter(|point| point.1 > 0.0).collect();
     if points.len() < 2 * super::FEWEST {
@@ -80,13 +56,13 @@ fn speed(metrics: &Metrics) -> Option<Reading> {
     let (was, is) = (short(before), short(now));
     match now / before {
         ratio if ratio < 0.75 => said(
-            Tone::Warn,
+            Severity::Warn,
             format!(
                 "Training became slower: {is} images a second since step {since}, {was} before. Something else may be using the machine."
             ),
         ),
         ratio if ratio > 1.4 => said(
-            Tone::Plain,
+            Severity::Plain,
             format!(
                 "Training became faster: {is} images a second since step {since}, {was} before. Something else may have used the machine at first."
             ),
