@@ -1,22 +1,14 @@
 //! Every loss and penalty trains, comes back bit for bit after a stop, and is refused where it cannot work.
 
 use crate::common::{Place, SMALL, assert_same, metrics, results};
+use gan_core::Loss;
 
-const LOSSES: [&str; 7] = [
-    "non_saturating",
-    "minimax",
-    "least_squares",
-    "hinge",
-    "wasserstein",
-    "relativistic_average",
-    "relativistic_pairing",
-];
 const PENALTIES: &str = "--set penalties=[{kind=\"r1\",weight=2.0,every=2},{kind=\"gp\",weight=10.0}]";
 
 #[test]
 fn every_loss_trains_in_separate_and_in_joint_batches() {
     let place = Place::new();
-    for loss in LOSSES {
+    for loss in Loss::ALL.iter().map(|loss| loss.name()) {
         for joint in [false, true] {
             let line = format!(
                 "train {SMALL} --set loss.kind={loss} --set train.joint_batch={joint} --steps 2 --out run --overwrite"

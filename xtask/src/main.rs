@@ -1,22 +1,16 @@
-//! The project's own commands: `cargo xtask train`, `test`, `bench`, `results`, `alarms`, `seeds`, `losses`, `train-judge`, `check-features`, `check-metal`, `check-cuda`, `tidy`, `ci`. Std only, so that it compiles in seconds.
+//! The project's own commands: `cargo xtask train`, `test`, `bench`, `experiments`, `check-features`, `check-metal`, `check-cuda`, `tidy`, `ci`. Std only, so that it compiles in seconds.
 //!
 //! Nothing here links the toolkit: cargo and the binary `gan` are started as programs.
 //!
-//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`results`], [`alarms`], [`seeds`], [`losses`] (and [`runs`], which they share), [`judge`] (train-judge), [`features`] (check-…), [`ci`], [`tidy`] (the rules that no compiler checks),
+//! Modules in reading order: [`train`] (and bench, experiments), [`suite`] (test), [`features`] (check-…), [`ci`], [`tidy`] (the rules that no compiler checks),
 //! [`cargo`] (one run of cargo), [`mpi`] (whether it is there), [`workspace`] (where things lie), [`fault`] (what can go wrong), [`nearest`] (what was meant).
 
-mod alarms;
 mod cargo;
 mod ci;
 mod fault;
 mod features;
-mod judge;
-mod losses;
 mod mpi;
 mod nearest;
-mod results;
-mod runs;
-mod seeds;
 mod suite;
 mod tidy;
 mod train;
@@ -26,22 +20,8 @@ use fault::{Fault, Outcome};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-const COMMANDS: [&str; 14] = [
-    "train",
-    "test",
-    "bench",
-    "results",
-    "alarms",
-    "seeds",
-    "losses",
-    "train-judge",
-    "check-features",
-    "check-metal",
-    "check-cuda",
-    "tidy",
-    "ci",
-    "help",
-];
+const COMMANDS: [&str; 10] =
+    ["train", "test", "bench", "experiments", "check-features", "check-metal", "check-cuda", "tidy", "ci", "help"];
 
 const HELP: &str = "\
 The project's own commands.
@@ -52,14 +32,8 @@ cargo xtask test [ARGS…]   every test, in release, then tidy; ARGS go to `carg
 cargo xtask bench [ARGS…]  times whole training steps; ARGS go to `gan bench`
 cargo xtask bench --peers [--rounds N] [--write docs/performance.md]
                            the same work here and in PyTorch, in turn; PYTHON names a Python that has torch
-cargo xtask results [PRESET…]
-                           trains presets to their end with the release build; a table, pictures to docs/images/
-cargo xtask seeds PRESET N [OPTION…]
-                           trains a preset with seeds 1 to N and judges each run
-cargo xtask losses [LOSS…]  every loss with each regulariser on dcgan-mnist, five minutes each
-cargo xtask alarms [NAME…]  trains what is broken on purpose (tests/broken) and presets over five seeds: which alarms come?
-cargo xtask train-judge [OUT.safetensors [EPOCHS [SEED]]]
-                           trains the digit classifier that is shipped, by default over data/judge/digits.safetensors
+cargo xtask experiments NAME [ARGS…]
+                           what docs/results shows, with the release build: results, seeds, losses, alarms, replay, train-judge
 cargo xtask check-features every combination of features that needs nothing else compiles
 cargo xtask check-metal    `metal` compiles for a Mac
 cargo xtask check-cuda     `cuda` and `nccl` compile and link, with CUDA's compiler from the Python package index if need be
@@ -82,11 +56,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
         "train" => train::run(rest),
         "test" => suite::test(rest),
         "bench" => train::bench(rest),
-        "results" => results::run(rest),
-        "alarms" => alarms::run(rest),
-        "seeds" => seeds::run(rest),
-        "losses" => losses::run(rest),
-        "train-judge" => judge::run(rest),
+        "experiments" => train::experiments(rest),
         "check-features" => alone("check-features", rest).and_then(|()| features::all()),
         "check-metal" => alone("check-metal", rest).and_then(|()| features::metal()),
         "check-cuda" => alone("check-cuda", rest).and_then(|()| features::cuda()),

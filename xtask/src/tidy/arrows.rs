@@ -3,7 +3,7 @@
 use super::{Problem, Tree};
 
 /// A crate and the crates of ours that it may use.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
     ("gan-comm", &["gan-base", "gan-kernels"]),
@@ -29,9 +29,10 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
     ("gan-cli", ALL),
     ("gan-fuzz", ALL),
+    ("experiments", ALL),
 ];
 
-/// What the binary and the fuzz targets may use.
+/// What the programs and the fuzz targets may use.
 const ALL: &[&str] = &[
     "gan-base",
     "gan-kernels",

@@ -1,15 +1,15 @@
-//! `cargo xtask alarms`: whether alarms come where they should and nowhere else, as `docs/results/alarms.md` shows it.
+//! `alarms`: whether alarms come where they should and nowhere else, as `docs/results/alarms.md` shows it.
 //!
 //! Each file in `tests/broken/` cannot work; its head says how, and which alarms are right. One of them must come before half of the
 //! run. Every preset that needs no download is trained with five seeds, and must raise none.
 
-use crate::fault::{Fault, Outcome};
 use crate::runs::{self, Ends, read};
-use crate::workspace;
-use std::ffi::OsString;
+use anyhow::{Context, Result, bail};
+use gan_alarms::RULES;
+use gan_base::messages::choose;
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 const HEALTHY: [&str; 12] = [
     "mnist",
@@ -27,15 +27,13 @@ const HEALTHY: [&str; 12] = [
 ];
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
 
-/// Trains what is named in `args` (files' stems and presets), or all, into `target/alarms/`, and prints both tables.
-pub fn run(args: &[OsString]) -> Outcome {
-    let named: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+/// Trains what is named (files' stems and presets), or all, into `target/alarms/`, and prints both tables.
+pub fn run(named: &[String]) -> Result<()> {
     let wanted = |name: &str| named.is_empty() || named.iter().any(|n| n == name);
     let all = broken()?;
-    let is_known = |name: &String| HEALTHY.contains(&name.as_str()) || all.iter().any(|broken| broken.name == *name);
-    if let Some(unknown) = named.iter().find(|name| !is_known(name)) {
-        let known: Vec<&str> = all.iter().map(|broken| broken.name.as_str()).chain(HEALTHY).collect();
-        return Err(Fault::usage(format!("`{unknown}` is none of {}", known.join(", "))));
+    let known: Vec<&str> = all.iter().map(|broken| broken.name.as_str()).chain(HEALTHY).collect();
+    if let Some(unknown) = named.iter().find(|name| !known.contains(&name.as_str())) {
+        bail!("no configuration \"{unknown}\"{}", choose(unknown, &known));
     }
     let mut right = true;
     println!("| broken | alarms that fit | the first that fits | before half | all alarms |\n|---|---|---|---|---|");
@@ -53,7 +51,10 @@ pub fn run(args: &[OsString]) -> Outcome {
             right &= seen.alarms.is_empty();
         }
     }
-    if right { Ok(ExitCode::SUCCESS) } else { Err(Fault::failed("an alarm is missing, late or false: see the tables")) }
+    if !right {
+        bail!("an alarm is missing, late or false: see the tables");
+    }
+    Ok(())
 }
 
 /// A configuration that cannot work.
@@ -65,9 +66,9 @@ struct Broken {
 }
 
 /// The files in `tests/broken/`, by name.
-fn broken() -> Result<Vec<Broken>, Fault> {
-    let folder = workspace::root().join("tests/broken");
-    let entries = fs::read_dir(&folder).map_err(|error| Fault::failed(format!("{}: {error}", folder.display())))?;
+fn broken() -> Result<Vec<Broken>> {
+    let folder = runs::root().join("tests/broken");
+    let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();
     files.into_iter().map(Broken::read).collect()
@@ -75,15 +76,19 @@ fn broken() -> Result<Vec<Broken>, Fault> {
 
 impl Broken {
     /// A file's first line says what is wrong, its second which alarms fit: `# alarms: d_won, collapse`.
-    fn read(file: PathBuf) -> Result<Self, Fault> {
+    fn read(file: PathBuf) -> Result<Self> {
         let text = read(&file)?;
         let mut lines = text.lines().map(|line| line.trim_start_matches(['#', ' ']));
         let (what, fits) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
         let Some(fits) = fits.strip_prefix("alarms: ") else {
-            return Err(Fault::failed(format!("{}: its second line must be `# alarms: …`", file.display())));
+            bail!("{}: its second line must be `# alarms: …`", file.display());
         };
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let fits = fits.split(", ").map(String::from).collect();
+        let fits: Vec<String> = fits.split(", ").map(String::from).collect();
+        let keys: Vec<&str> = RULES.iter().map(|rule| rule.key()).collect();
+        if let Some(unknown) = fits.iter().find(|fit| !keys.contains(&fit.as_str())) {
+            bail!("{}: no alarm \"{unknown}\"{}", file.display(), choose(unknown, &keys));
+        }
         Ok(Self { name, what: what.trim_end_matches('.').into(), fits, file })
     }
 
@@ -106,14 +111,14 @@ struct Seen {
 }
 
 impl Seen {
-    fn in_run(run: &Path) -> Result<Self, Fault> {
+    fn in_run(run: &Path) -> Result<Self> {
         let settings = read(&run.join("config.toml"))?;
-        Ok(Self::of(&read(&run.join("metrics.jsonl"))?, total(&settings)))
+        Ok(Self::of(&runs::lines(&run.join("metrics.jsonl"))?, total(&settings)))
     }
 
     /// Of the lines of metrics.jsonl. A run that an alarm has stopped counts with all its steps.
-    fn of(lines: &str, total: Option<u64>) -> Self {
-        let last = lines.lines().filter_map(|line| runs::number(line, "step")).max().unwrap_or(0);
+    fn of(lines: &[Value], total: Option<u64>) -> Self {
+        let last = lines.iter().filter_map(|line| line["step"].as_u64()).max().unwrap_or(0);
         Self { steps: total.unwrap_or(last).max(last), alarms: runs::alarms(lines) }
     }
 }
@@ -124,8 +129,8 @@ fn total(settings: &str) -> Option<u64> {
 }
 
 /// Trains `source` into a folder of its own; a run that stops by an alarm has done what it should.
-fn train(name: &str, source: &str, seed: Option<u64>) -> Result<PathBuf, Fault> {
-    let out = workspace::target().join("alarms").join(name);
+fn train(name: &str, source: &str, seed: Option<u64>) -> Result<PathBuf> {
+    let out = runs::target().join("alarms").join(name);
     let folder = out.to_string_lossy().into_owned();
     let seed: Vec<String> = seed.into_iter().flat_map(|seed| ["--seed".into(), seed.to_string()]).collect();
     let line = ["--quiet", "train", source, "--overwrite", "--out", &folder, "--set", "samples.every=1000000"];
@@ -138,13 +143,16 @@ fn train(name: &str, source: &str, seed: Option<u64>) -> Result<PathBuf, Fault> 
 mod tests {
     use super::*;
 
-    const LINES: &str = "{\"step\":100,\"loss_g\":1.0}\n{\"step\":120,\"alarm\":\"d_won\",\"at\":120,\"evidence\":\"x\"}\n{\"step\":200,\"loss_g\":1.0}\n";
-
     #[test]
     fn a_broken_run_is_right_where_a_fitting_alarm_comes_in_time() {
         let broken =
             |fits: &str| Broken { name: "x".into(), file: PathBuf::new(), what: "w".into(), fits: vec![fits.into()] };
-        let seen = |total| Seen::of(LINES, total);
+        let lines = [
+            serde_json::json!({"step": 100, "loss_g": 1.0}),
+            serde_json::json!({"step": 120, "alarm": "d_won", "at": 120, "evidence": "x"}),
+            serde_json::json!({"step": 200, "loss_g": 1.0}),
+        ];
+        let seen = |total| Seen::of(&lines, total);
         assert_eq!(seen(None).alarms, [(120, "d_won".to_string())]);
         assert!(!broken("d_won").row(&seen(None)).1 && broken("d_won").row(&seen(Some(400))).1);
         assert!(!broken("collapse").row(&seen(Some(400))).1);

@@ -1,10 +1,10 @@
-//! Trains the digit classifier that judges generated digits: `train_judge OUT.safetensors [EPOCHS] [SEED]`.
+//! `train-judge`: trains the digit classifier that judges generated digits.
 //!
 //! All 60,000 training digits, each time turned, stretched and moved a little; cross-entropy, Adam, a rate that rises and
 //! falls. The 10,000 test digits are looked at once, at the end. The same seed makes the same file on any number of threads.
 
-#![allow(clippy::print_stdout)] // an example says what it finds
-
+use crate::runs;
+use anyhow::{Context, Result};
 use candle_core::{D, Device, Tensor};
 use gan_base::Rng;
 use gan_core::weights::classifier::{Classifier, Resize};
@@ -14,11 +14,8 @@ use gan_data::{Dataset, LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, 
 use gan_kernels::chain::Reuse;
 use gan_train::Optimizer;
 use gan_train::config::OptimizerConfig;
-use std::error::Error;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
-
-type Fallible<T> = Result<T, Box<dyn Error>>;
 
 const SIDE: usize = 28;
 const BATCH: usize = 128;
@@ -32,7 +29,7 @@ const SHEAR: f32 = 0.15;
 
 /// Three scales; a mean over all places at the end, so that the 96 features say what is there and hardly where. Leaky all
 /// the way: a feature that is 0 for most digits would tell distributions apart badly.
-fn layers() -> Fallible<Vec<Layer>> {
+fn layers() -> Result<Vec<Layer>> {
     let mut layers = vec![];
     for conv in [
         r#"{"conv": 32, "kernel": 3, "padding": 1, "bias": false}"#,
@@ -47,11 +44,11 @@ fn layers() -> Fallible<Vec<Layer>> {
     Ok(layers)
 }
 
-fn main() -> Fallible<()> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let out = words.first().ok_or("train_judge OUT.safetensors [EPOCHS] [SEED]")?;
-    let number = |at: usize, default: u64| words.get(at).map_or(Ok(default), |word| word.parse());
-    let (epochs, seed) = (number(1, 9)?, number(2, 1)?);
+/// Trains into `out`, or the shipped file.
+pub fn run(out: Option<PathBuf>, epochs: u64, seed: u64) -> Result<()> {
+    let out = std::path::absolute(out.unwrap_or_else(|| runs::root().join("data/judge/digits.safetensors")))?;
+    // The digits are found from there.
+    std::env::set_current_dir(runs::root())?;
     let network = network(seed)?;
     let data = Arc::new(Mnist::load(&MnistOptions { split: Split::Train, ..MnistOptions::default() })?);
     let classes = data.classes().to_vec();
@@ -72,17 +69,17 @@ fn main() -> Fallible<()> {
         library: env!("CARGO_PKG_VERSION").into(),
     };
     let bytes = to_bytes(network.params(), &description)?;
-    gan_base::atomic::write(Path::new(out), &bytes)?;
-    println!("{out}: {} bytes, {} features", bytes.len(), network.features()[0]);
+    gan_base::atomic::write(&out, &bytes)?;
+    println!("{}: {} bytes, {} features", out.display(), bytes.len(), network.features()[0]);
     Ok(())
 }
 
-fn network(seed: u64) -> Fallible<Network> {
+fn network(seed: u64) -> Result<Network> {
     let (input, mut rng) = ([1, SIDE, SIDE], Rng::stream(seed, "init"));
     Ok(Network::new("classifier", &input, &layers()?, Init::He, Reuse::Never, &mut rng, &Device::Cpu)?)
 }
 
-fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> Fallible<()> {
+fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> Result<()> {
     let sampling = Sampling { len: data.len(), batch: BATCH, seed, order: Order::Shuffled, last: LastBatch::Drop };
     let mut loader = Loader::new(data, Sampler::new(sampling)?, 1)?;
     let adam = serde_json::from_value::<OptimizerConfig>(serde_json::json!({"kind": "adam", "rate": RATE}))?;
@@ -93,7 +90,7 @@ fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> F
     for step in 0..steps {
         let batch = loader.next_batch()?;
         let images = varied(&batch.images, &mut Rng::numbered(seed, "augment", step))?;
-        let labels = batch.labels.ok_or("training needs labels")?;
+        let labels = batch.labels.context("training needs labels")?;
         let loss = cross_entropy(&network.forward(&images, &mut Pass::train(&mut none))?, &labels)?;
         optimizer.set_rate(RATE * share(step as f64 / steps as f64));
         optimizer.step(&loss.backward()?)?;
@@ -159,7 +156,7 @@ fn pixel(image: &[f32], row: f32, column: f32) -> f32 {
 }
 
 /// The share of the test digits that it gets right.
-fn accuracy(network: &Network) -> Fallible<f64> {
+fn accuracy(network: &Network) -> Result<f64> {
     let data: Arc<dyn Dataset> =
         Arc::new(Mnist::load(&MnistOptions { split: Split::Test, ..MnistOptions::default() })?);
     let len = data.len();
@@ -169,7 +166,7 @@ fn accuracy(network: &Network) -> Fallible<f64> {
     for _ in 0..loader.batches_per_epoch() {
         let batch = loader.next_batch()?;
         let found = network.forward(&batch.images, &mut Pass::eval())?.argmax(D::Minus1)?.to_vec1::<u32>()?;
-        let wanted = batch.labels.ok_or("testing needs labels")?.to_vec1::<u32>()?;
+        let wanted = batch.labels.context("testing needs labels")?.to_vec1::<u32>()?;
         right += found.iter().zip(&wanted).filter(|(a, b)| a == b).count();
     }
     Ok(right as f64 / len as f64)

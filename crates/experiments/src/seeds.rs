@@ -1,26 +1,19 @@
-//! `cargo xtask seeds`: trains a preset with several seeds and judges each run's last generator, as the tables in `docs/results/` show it.
+//! `seeds`: trains a preset with several seeds and judges each run's last generator, as the tables in `docs/results/` show it.
 
-use crate::fault::{Fault, Outcome};
-use crate::runs::{self, Ends, read};
-use crate::workspace;
-use std::ffi::OsString;
+use crate::runs::{self, Ends};
+use anyhow::Result;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Instant;
 
 /// What stands in the table, where the run is judged by it.
 const FIGURES: [&str; 9] =
     ["fid", "confident", "class_balance", "as_asked", "precision", "recall", "modes", "high_quality", "reverse_kl"];
 
-/// `PRESET COUNT [gan train's options]`: seeds 1 to COUNT into `target/seeds/`, with the samples that the data's protocol takes.
-pub fn run(args: &[OsString]) -> Outcome {
-    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    let usage = || Fault::usage("expected a preset and how many seeds: cargo xtask seeds ring2d 10".to_string());
-    let [preset, count, options @ ..] = &words[..] else { return Err(usage()) };
-    let count: u64 = count.parse().ok().filter(|count| *count > 0).ok_or_else(usage)?;
+/// Trains seeds 1 to `count` into `target/seeds/`; `options` go to `gan train`.
+pub fn run(preset: &str, count: u64, options: &[String]) -> Result<()> {
     let mut rows = vec![];
     for seed in 1..=count {
-        let out = workspace::target().join("seeds").join(format!("{preset}-{seed}"));
+        let out = runs::target().join("seeds").join(format!("{preset}-{seed}"));
         let start = Instant::now();
         let folder = out.to_string_lossy().into_owned();
         let seed_text = seed.to_string();
@@ -32,7 +25,7 @@ pub fn run(args: &[OsString]) -> Outcome {
             seed,
             seconds,
             figures: judged(&out, preset)?,
-            alarms: runs::in_words(&runs::alarms(&read(&out.join("metrics.jsonl"))?)),
+            alarms: runs::in_words(&runs::alarms(&runs::lines(&out.join("metrics.jsonl"))?)),
         });
         print_row(&rows, &rows[rows.len() - 1], rows.len() == 1);
     }
@@ -45,7 +38,7 @@ pub fn run(args: &[OsString]) -> Outcome {
         alarms: String::new(),
     };
     print_row(&rows, &median, false);
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 struct Row {
@@ -67,7 +60,7 @@ fn print_row(rows: &[Row], row: &Row, headed: bool) {
 }
 
 /// A run's figures, in the order of [`FIGURES`].
-fn judged(run: &Path, preset: &str) -> Result<Vec<Option<f64>>, Fault> {
+fn judged(run: &Path, preset: &str) -> Result<Vec<Option<f64>>> {
     // PacGAN's protocols take 2,500 points; digits are judged by 10,000, stacked ones by the 26,000 that the command takes itself.
     let samples: &[&str] = match preset {
         "ring2d" | "grid2d" => &["--samples", "2500"],
@@ -75,7 +68,7 @@ fn judged(run: &Path, preset: &str) -> Result<Vec<Option<f64>>, Fault> {
     };
     let run = run.to_string_lossy().into_owned();
     let text = runs::printed(&[&["evaluate", &run, "--json"], samples].concat())?;
-    Ok(runs::figures(&text, &FIGURES))
+    Ok(runs::figures(&serde_json::from_str(&text)?, &FIGURES))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

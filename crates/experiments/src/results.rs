@@ -1,15 +1,13 @@
-//! `cargo xtask results`: trains presets to their end and writes down what came of them, as `docs/results/systems.md` shows it.
+//! `results`: trains presets to their end and writes down what came of them, as `docs/results/systems.md` shows it.
 //!
 //! A preset's row has the time, the last tenth of its curves, and for points how G's updates moved the generated centroid. Its
 //! last picture goes to `docs/images/`. `curve2d` is trained with five seeds, and its points are measured against the curve.
 
-use crate::fault::{Fault, Outcome};
-use crate::runs::{self, Ends, read};
-use crate::workspace;
-use std::ffi::OsString;
+use crate::runs::{self, Ends};
+use anyhow::{Context, Result};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Instant;
 
 /// What is trained where nothing is named: every preset that needs no download.
@@ -34,9 +32,8 @@ const POINTS: usize = 10_000;
 /// Parts of the interval of x that are counted as covered or not.
 const PARTS: usize = 50;
 
-/// Trains the presets in `args`, or all, into `target/results/`, and prints a table of what they reach.
-pub fn run(args: &[OsString]) -> Outcome {
-    let named: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+/// Trains the presets that are named, or all, into `target/results/`, and prints a table of what they reach.
+pub fn run(named: &[String]) -> Result<()> {
     let presets: Vec<&str> = if named.is_empty() { ALL.to_vec() } else { named.iter().map(String::as_str).collect() };
     println!(
         "| preset | seconds | D(x) | D(G(z)) | accuracy of D | centroid drawn nearer: first tenth, all | D(G(z)) raised |"
@@ -50,13 +47,13 @@ pub fn run(args: &[OsString]) -> Outcome {
     if presets.contains(&CURVE) {
         curve()?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The run's folder and the seconds that it took; with the preset's own seed, or another.
-fn train(preset: &str, seed: Option<u64>) -> Result<(PathBuf, f64), Fault> {
+fn train(preset: &str, seed: Option<u64>) -> Result<(PathBuf, f64)> {
     let name = seed.map_or(preset.into(), |seed| format!("{preset}-{seed}"));
-    let out = workspace::target().join("results").join(name);
+    let out = runs::target().join("results").join(name);
     let start = Instant::now();
     let folder = out.to_string_lossy().into_owned();
     let seed: Vec<String> = seed.into_iter().flat_map(|seed| ["--seed".into(), seed.to_string()]).collect();
@@ -65,44 +62,43 @@ fn train(preset: &str, seed: Option<u64>) -> Result<(PathBuf, f64), Fault> {
     Ok((out, start.elapsed().as_secs_f64()))
 }
 
-fn row(name: &str, run: &Path, seconds: f64) -> Result<String, Fault> {
-    let metrics = read(&run.join("metrics.jsonl"))?;
+fn row(name: &str, run: &Path, seconds: f64) -> Result<String> {
+    let metrics = runs::lines(&run.join("metrics.jsonl"))?;
     let mean = |key: &str| tail_mean(&metrics, key).map_or("–".into(), |value| format!("{value:.2}"));
-    let planes = fs::read_to_string(run.join("planes.jsonl")).unwrap_or_default();
-    let share = |text: &str, key: &str| {
-        let lines = text.lines().count();
-        let yes = text.matches(&format!("\"{key}\":true")).count();
-        if lines == 0 { "–".into() } else { format!("{:.0} %", 100.0 * yes as f64 / lines as f64) }
+    let planes = runs::lines(&run.join("planes.jsonl")).unwrap_or_default();
+    let share = |lines: &[Value], key: &str| {
+        let yes = lines.iter().filter(|line| line[key] == true).count();
+        if lines.is_empty() { "–".into() } else { format!("{:.0} %", 100.0 * yes as f64 / lines.len() as f64) }
     };
-    let first = planes.lines().count().div_ceil(10);
-    let early: String = planes.lines().take(first).flat_map(|line| [line, "\n"]).collect();
-    let (near_early, near, raised) = (share(&early, "towards"), share(&planes, "towards"), share(&planes, "convinced"));
-    let (x, z, accuracy) = (mean("d_real"), mean("d_fake_before"), mean("accuracy_d"));
-    Ok(format!("| `{name}` | {seconds:.0} | {x} | {z} | {accuracy} | {near_early}, {near} | {raised} |"))
+    let early = &planes[..planes.len().div_ceil(10)];
+    Ok(format!(
+        "| `{name}` | {seconds:.0} | {} | {} | {} | {}, {} | {} |",
+        mean("d_real"),
+        mean("d_fake_before"),
+        mean("accuracy_d"),
+        share(early, "towards"),
+        share(&planes, "towards"),
+        share(&planes, "convinced")
+    ))
 }
 
 /// The mean of `key` over the last tenth of the lines that have it.
-fn tail_mean(lines: &str, key: &str) -> Option<f64> {
-    let key = format!("\"{key}\":");
-    let number = |line: &str| -> Option<f64> {
-        let (_, rest) = line.split_once(&key)?;
-        rest.split([',', '}']).next()?.parse().ok()
-    };
-    let values: Vec<f64> = lines.lines().filter_map(number).collect();
+fn tail_mean(lines: &[Value], key: &str) -> Option<f64> {
+    let values: Vec<f64> = lines.iter().filter_map(|line| line[key].as_f64()).collect();
     let tail = &values[values.len() - values.len().div_ceil(10)..];
     (!tail.is_empty()).then(|| tail.iter().sum::<f64>() / tail.len() as f64)
 }
 
 /// Copies the last picture of samples to docs/images/PRESET.png.
-fn keep_picture(preset: &str, run: &Path) -> Result<(), Fault> {
+fn keep_picture(preset: &str, run: &Path) -> Result<()> {
     let entries = fs::read_dir(run.join("samples")).into_iter().flatten().flatten();
     let Some(last) = entries.map(|entry| entry.path()).max() else { return Ok(()) };
-    let to = workspace::root().join("docs/images").join(format!("{preset}.png"));
-    fs::copy(&last, &to).map(drop).map_err(|error| Fault::failed(format!("{}: {error}", to.display())))
+    let to = runs::root().join("docs/images").join(format!("{preset}.png"));
+    fs::copy(&last, &to).map(drop).with_context(|| to.display().to_string())
 }
 
 /// Five seeds of the curve, each measured against y = 10 + x² over [−50, 50).
-fn curve() -> Result<(), Fault> {
+fn curve() -> Result<()> {
     println!(
         "\n| `{CURVE}`, seed | seconds | mean vertical distance, of y's range | x covered | drawn nearer: first tenth, all |"
     );
@@ -113,7 +109,7 @@ fn curve() -> Result<(), Fault> {
         let count = POINTS.to_string();
         let line = ["generate", &run.to_string_lossy(), "--count", &count, "--out", &file.to_string_lossy()];
         runs::gan(&line, Ends::Done)?;
-        let bytes = fs::read(&file).map_err(|error| Fault::failed(format!("{}: {error}", file.display())))?;
+        let bytes = fs::read(&file).with_context(|| file.display().to_string())?;
         let (distance, covered) = measured(&points(&bytes));
         let full = row(CURVE, &run, seconds)?;
         let nearer = full.split('|').nth(6).unwrap_or_default().trim().to_string();
@@ -157,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_tail_is_the_last_tenth() {
-        let lines: String = (0..20).map(|i| format!("{{\"step\":{i},\"d_real\":{i}}}\n")).collect();
+        let lines: Vec<Value> = (0..20).map(|i| serde_json::json!({"step": i, "d_real": i})).collect();
         assert_eq!((tail_mean(&lines, "d_real"), tail_mean(&lines, "other")), (Some(18.5), None));
     }
 }
