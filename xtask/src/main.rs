@@ -20,8 +20,21 @@ use fault::{Fault, Outcome};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-const COMMANDS: [&str; 10] =
-    ["train", "test", "bench", "experiments", "check-features", "check-metal", "check-cuda", "tidy", "ci", "help"];
+/// A command: its name, and what it does with the arguments behind it.
+type Command = (&'static str, fn(&[OsString]) -> Outcome);
+
+const COMMANDS: [Command; 10] = [
+    ("train", train::run),
+    ("test", suite::test),
+    ("bench", train::bench),
+    ("experiments", train::experiments),
+    ("check-features", |rest| alone("check-features", rest).and_then(|()| features::all())),
+    ("check-metal", |rest| alone("check-metal", rest).and_then(|()| features::metal())),
+    ("check-cuda", |rest| alone("check-cuda", rest).and_then(|()| features::cuda())),
+    ("tidy", |rest| alone("tidy", rest).and_then(|()| tidy::command())),
+    ("ci", |rest| alone("ci", rest).and_then(|()| ci::run())),
+    ("help", |_| help()),
+];
 
 const HELP: &str = "\
 The project's own commands.
@@ -52,18 +65,13 @@ fn main() -> ExitCode {
 
 fn dispatch(args: &[OsString]) -> Outcome {
     let Some((command, rest)) = args.split_first() else { return help() };
-    match command.to_string_lossy().as_ref() {
-        "train" => train::run(rest),
-        "test" => suite::test(rest),
-        "bench" => train::bench(rest),
-        "experiments" => train::experiments(rest),
-        "check-features" => alone("check-features", rest).and_then(|()| features::all()),
-        "check-metal" => alone("check-metal", rest).and_then(|()| features::metal()),
-        "check-cuda" => alone("check-cuda", rest).and_then(|()| features::cuda()),
-        "tidy" => alone("tidy", rest).and_then(|()| tidy::command()),
-        "ci" => alone("ci", rest).and_then(|()| ci::run()),
-        "help" | "--help" | "-h" => help(),
-        other => Err(unknown(other)),
+    let name = match command.to_string_lossy() {
+        flag if flag == "--help" || flag == "-h" => "help".into(),
+        name => name,
+    };
+    match COMMANDS.iter().find(|(known, _)| *known == name) {
+        Some((_, run)) => run(rest),
+        None => Err(unknown(&name)),
     }
 }
 
@@ -79,8 +87,9 @@ fn alone(command: &str, rest: &[OsString]) -> Result<(), Fault> {
 }
 
 fn unknown(command: &str) -> Fault {
-    let nearest = nearest::nearest(command, &COMMANDS);
-    let all = COMMANDS.join(", ");
+    let names = COMMANDS.map(|(name, _)| name);
+    let nearest = nearest::nearest(command, &names);
+    let all = names.join(", ");
     Fault::usage(format!("no command `{command}`; did you mean `{nearest}`? The commands are {all}"))
 }
 
@@ -106,6 +115,6 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        assert!(COMMANDS.iter().filter(|c| **c != "help").all(|c| HELP.contains(&format!("cargo xtask {c}"))));
+        assert!(COMMANDS.iter().filter(|c| c.0 != "help").all(|c| HELP.contains(&format!("cargo xtask {}", c.0))));
     }
 }

@@ -1,8 +1,7 @@
 //! Networks that do not fit together, that are too large for any memory, and TOML files that lack something.
 
-use super::refused;
-use crate::common::Place;
-use std::fs;
+use super::{all_refused, expect, file_refused, problem, small};
+use gan_train::layering;
 
 /// A whole settings file with the layers of G and D.
 fn file(generator: &str, discriminator: &str) -> String {
@@ -16,21 +15,10 @@ fn file(generator: &str, discriminator: &str) -> String {
 const G: &str = r#"layers = [{ dense = 784 }, { reshape = [1, 28, 28] }, "tanh"]"#;
 const D: &str = r#"layers = ["flatten", { dense = 1 }]"#;
 
-/// `gan train` and `gan summary` refuse a file with `text`, and say which file.
-#[track_caller]
-fn file_refused(text: &str, words: &[&str]) {
-    let place = Place::new();
-    fs::write(place.path("mine.toml"), text).expect("a file");
-    let words: Vec<&str> = words.iter().chain(&["mine.toml: "]).copied().collect();
-    refused(&place, "train mine.toml --out run", 2, &words);
-    refused(&place, "summary mine.toml", 2, &words);
-}
-
 #[test]
 fn the_file_that_the_others_are_made_from_is_good() {
-    let place = Place::new();
-    fs::write(place.path("mine.toml"), file(G, D)).expect("a file");
-    place.good("train mine.toml --out run --threads 1");
+    let table: layering::Table = file(G, D).parse().unwrap();
+    assert!(layering::read(table).unwrap().check().is_ok());
 }
 
 #[test]
@@ -83,18 +71,14 @@ fn networks_too_large_for_any_memory_are_refused_before_they_are_allocated() {
     ] {
         file_refused(&file(&format!("layers = [{layers}]"), D), &words);
     }
-    let place = Place::new();
-    for (set, key) in [
-        ("generator.width=100000000", "generator.width"),
-        ("generator.width=99999999999999999", "generator.width"),
-        ("discriminator.width=20000", "discriminator layer 2"),
-        ("latent.dim=100000000", "latent.dim"),
-        ("latent.dim=1000000", "generator layer 0"),
-        ("data.size=100000", "data.size"),
-    ] {
-        refused(&place, &format!("train dcgan-mnist --out run --set {set}"), 2, &[key]);
-        refused(&place, &format!("bench dcgan-mnist --set {set}"), 2, &[key]);
-    }
+    all_refused(&[
+        ("generator.width=100000000", &["generator.width"]),
+        ("generator.width=99999999999999999", &["generator.width"]),
+        ("discriminator.width=20000", &["discriminator layer 2"]),
+        ("latent.dim=100000000", &["latent.dim"]),
+        ("latent.dim=1000000", &["generator layer 0"]),
+        ("data.size=100000", &["data.size"]),
+    ]);
 }
 
 #[test]
@@ -111,12 +95,10 @@ fn blocks_and_tables_nested_too_deep_are_refused() {
     let key = vec!["a"; 70].join(".");
     let tables = (0..70).fold("1".to_string(), |inside, _| format!("{{ {key} = {inside} }}"));
     file_refused(&format!("x = {tables}"), &["nested more than 64 deep"]);
-    let place = Place::new();
     let path = vec!["a"; 50_000].join(".");
-    refused(&place, &format!("train dcgan-mnist --out run --set {path}=1"), 2, &["too many parts"]);
-    let list = format!("[{}]", nested(35).replace(' ', ""));
-    let line = format!("train dcgan-mnist --out run --set generator.layers={list}");
-    refused(&place, &line, 2, &["nested more than 64 deep"]);
+    all_refused(&[(&format!("{path}=1"), &["too many parts"])]);
+    let list = format!("generator.layers=[{}]", nested(35).replace(' ', ""));
+    all_refused(&[(&list, &["nested more than 64 deep"])]);
 }
 
 #[test]
@@ -172,7 +154,19 @@ fn what_a_file_lacks_is_named() {
 fn what_is_not_toml_is_named_with_its_line() {
     file_refused("preset = \"dcgan-mnist\"\nhello, world\n", &["is not TOML", "line 2"]);
     file_refused(&format!("{}seed = 2\n", file(G, D)), &["is not TOML", "duplicate key"]);
-    let place = Place::new();
-    fs::write(place.path("mine.toml"), [0xff, 0xfe, 0]).expect("a file");
-    refused(&place, "train mine.toml --out run", 2, &["mine.toml: is not text", "TOML"]);
+    file_refused([0xff, 0xfe, 0], &["mine.toml: is not text", "TOML"]);
+}
+
+#[test]
+fn blocks_and_classes_that_do_not_fit_are_named() {
+    for (layers, words) in [
+        ("[\"flatten\",{projection=10}]", ["D's layers know 10 classes", "G's no classes"]),
+        ("[{residual=[{conv=4,kernel=1}]},\"flatten\",{dense=1}]", ["residual makes [4, 28, 28]", "skip [1, 28, 28]"]),
+        ("[{conv=9,kernel=3,groups=2},\"flatten\",{dense=1}]", ["layer 0", "groups that divide"]),
+    ] {
+        let mut table = small();
+        layering::set(&mut table, "discriminator.input=[1,28,28]").unwrap();
+        layering::set(&mut table, &format!("discriminator.layers={layers}")).unwrap();
+        expect(&problem(Ok(table)), &words);
+    }
 }
