@@ -4,10 +4,10 @@
 //!
 //! In reading order: [`layer`] (a network is a list of these), [`shape`] (does the list fit together?), [`family`] (functions
 //! that return lists), [`params`] and [`init`], [`network`] (the list made real), [`gan`] (the two players), [`noise`],
-//! [`loss`] and [`losses`], [`penalty`], [`augment`], [`weights`] (self-describing files), [`memory`] (what surely does not fit), [`summary`], [`rng`] (every random number comes from here), [`finite`] (are they
+//! [`loss`] and [`losses`], [`penalty`], [`augmentations`], [`weights`] (self-describing files), [`memory`] (what surely does not fit), [`summary`], [`rng`] (every random number comes from here), [`finite`] (are they
 //! numbers at all?), [`wording`] (words for messages).
 
-pub mod augment;
+pub mod augmentations;
 pub mod error;
 pub mod family;
 pub mod finite;
@@ -25,7 +25,7 @@ pub mod shape;
 pub mod summary;
 pub mod weights;
 
-pub use augment::Augment;
+pub use augmentations::Augment;
 pub use error::{Error, Result};
 pub use gan::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, Verdict};
 pub use init::Init;
