@@ -43,7 +43,8 @@ pub fn gan(args: &[&str], ends: Ends) -> Result<()> {
         gan.stderr(Stdio::null());
     }
     let status = gan.status().context(CANNOT_START)?;
-    if !status.success() && !(ends == Ends::DoneOrAlarmed && status.code() == Some(1)) {
+    let is_alarmed = ends == Ends::DoneOrAlarmed && status.code() == Some(1);
+    if !status.success() && !is_alarmed {
         bail!("gan {} ended with {status}", args.join(" "));
     }
     Ok(())

@@ -48,7 +48,7 @@ fn layers_that_do_not_fit_are_named_with_what_they_got_and_need() {
         ("{ dense = 784 }", ["generator.layers:", "makes [784]", "[1, 28, 28]"]),
         ("{ dense = 1024 }, { reshape = [1, 32, 32] }", ["generator.layers:", "makes [1, 32, 32]", "[1, 28, 28]"]),
     ] {
-        file_refused(&file(&format!("layers = [{layers}]"), D), &words);
+        file_refused(file(&format!("layers = [{layers}]"), D), &words);
     }
 }
 
@@ -69,7 +69,7 @@ fn networks_too_large_for_any_memory_are_refused_before_they_are_allocated() {
             ["layer 1", "at most"],
         ),
     ] {
-        file_refused(&file(&format!("layers = [{layers}]"), D), &words);
+        file_refused(file(&format!("layers = [{layers}]"), D), &words);
     }
     all_refused(&[
         ("generator.width=100000000", &["generator.width"]),
@@ -86,15 +86,15 @@ fn blocks_and_tables_nested_too_deep_are_refused() {
     let nested =
         |levels: usize| (0..levels).fold("\"relu\"".to_string(), |inside, _| format!("{{ residual = [{inside}] }}"));
     file_refused(
-        &file(&format!("layers = [{}, \"tanh\"]", nested(17)), D),
+        file(&format!("layers = [{}, \"tanh\"]", nested(17)), D),
         &["generator.layers", "nested at most 16 deep"],
     );
-    file_refused(&file(&format!("layers = [{}, \"tanh\"]", nested(35)), D), &["nested more than 64 deep"]);
-    file_refused(&format!("x = {}", "[".repeat(100_000)), &["nested more than 64 deep"]);
+    file_refused(file(&format!("layers = [{}, \"tanh\"]", nested(35)), D), &["nested more than 64 deep"]);
+    file_refused(format!("x = {}", "[".repeat(100_000)), &["nested more than 64 deep"]);
     // Keys of many parts inside each other: each alone is what the parser takes.
     let key = vec!["a"; 70].join(".");
     let tables = (0..70).fold("1".to_string(), |inside, _| format!("{{ {key} = {inside} }}"));
-    file_refused(&format!("x = {tables}"), &["nested more than 64 deep"]);
+    file_refused(format!("x = {tables}"), &["nested more than 64 deep"]);
     let path = vec!["a"; 50_000].join(".");
     all_refused(&[(&format!("{path}=1"), &["too many parts"])]);
     let list = format!("generator.layers=[{}]", nested(35).replace(' ', ""));
@@ -109,20 +109,20 @@ fn a_discriminator_must_end_in_one_logit() {
         (r#""flatten", { dense = 1 }, "sigmoid""#, ["discriminator.layers:", "\"sigmoid\"", "remove it"]),
         ("{ dense = 1 }", ["discriminator layer 0 ({ dense = 1 })", "got [1, 28, 28]", "flatten"]),
     ] {
-        file_refused(&file(G, &format!("layers = [{layers}]")), &words);
+        file_refused(file(G, &format!("layers = [{layers}]")), &words);
     }
 }
 
 #[test]
 fn inputs_must_be_those_of_the_latent_space_and_the_data() {
     let with = |input: &str, layers: &str| format!("input = {input}\n{layers}");
-    file_refused(&file(&with("[20]", G), D), &["generator.input: [20]", "10 numbers (latent.dim)"]);
-    file_refused(&file(&with("[]", G), D), &["generator: input []", "at least one side"]);
-    file_refused(&file(&with("[10, 0]", G), D), &["generator: input [10, 0]", "none of them 0"]);
-    file_refused(&file(G, &with("[1, 32, 32]", D)), &["discriminator.input: [1, 32, 32]", "[1, 28, 28]"]);
-    file_refused(&file(&format!("family = \"dcgan\"\n{G}"), D), &["generator: needs either a family", "not both"]);
-    file_refused(&file(&format!("width = 8\n{G}"), D), &["generator.width: is for family = \"dcgan\""]);
-    file_refused(&file("family = \"dcgan\"", D), &["generator.width: is missing"]);
+    file_refused(file(&with("[20]", G), D), &["generator.input: [20]", "10 numbers (latent.dim)"]);
+    file_refused(file(&with("[]", G), D), &["generator: input []", "at least one side"]);
+    file_refused(file(&with("[10, 0]", G), D), &["generator: input [10, 0]", "none of them 0"]);
+    file_refused(file(G, &with("[1, 32, 32]", D)), &["discriminator.input: [1, 32, 32]", "[1, 28, 28]"]);
+    file_refused(file(&format!("family = \"dcgan\"\n{G}"), D), &["generator: needs either a family", "not both"]);
+    file_refused(file(&format!("width = 8\n{G}"), D), &["generator.width: is for family = \"dcgan\""]);
+    file_refused(file("family = \"dcgan\"", D), &["generator.width: is missing"]);
 }
 
 #[test]
@@ -137,23 +137,20 @@ fn what_a_file_lacks_is_named() {
         ("kind = \"non_saturating\"\n", "loss.kind: is missing"),
     ] {
         assert!(whole.contains(missing));
-        file_refused(&whole.replace(missing, ""), &[word]);
+        file_refused(whole.replace(missing, ""), &[word]);
     }
-    file_refused(&whole.replacen("rate = 2e-4\n", "", 1), &["optimizer.generator.rate: is missing"]);
-    file_refused(&whole.replacen("kind = \"adam\"\n", "", 1), &["optimizer.generator.kind: is missing"]);
+    file_refused(whole.replacen("rate = 2e-4\n", "", 1), &["optimizer.generator.rate: is missing"]);
+    file_refused(whole.replacen("kind = \"adam\"\n", "", 1), &["optimizer.generator.kind: is missing"]);
     file_refused("", &["data: is missing", "gan preset show"]);
     file_refused("preset = \"dcgan-mnits\"\n", &["preset \"dcgan-mnits\"", "did you mean \"dcgan-mnist\"?"]);
     file_refused("preset = \"dcgan-mnist\"\n[train]\nstepz = 3\n", &["train.stepz:", "did you mean \"steps\"?"]);
-    file_refused(
-        &whole.replace("steps = 2", "steps = 2\nepochs = 2"),
-        &["train.steps:", "train.epochs", "one of them"],
-    );
+    file_refused(whole.replace("steps = 2", "steps = 2\nepochs = 2"), &["train.steps:", "train.epochs", "one of them"]);
 }
 
 #[test]
 fn what_is_not_toml_is_named_with_its_line() {
     file_refused("preset = \"dcgan-mnist\"\nhello, world\n", &["is not TOML", "line 2"]);
-    file_refused(&format!("{}seed = 2\n", file(G, D)), &["is not TOML", "duplicate key"]);
+    file_refused(format!("{}seed = 2\n", file(G, D)), &["is not TOML", "duplicate key"]);
     file_refused([0xff, 0xfe, 0], &["mine.toml: is not text", "TOML"]);
 }
 
