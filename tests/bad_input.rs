@@ -4,8 +4,6 @@
 //! message on standard error in words that need no knowledge of Rust, nothing on standard output, no file made or changed.
 
 mod commands;
-mod data;
-mod networks;
 mod settings;
 pub(crate) mod weights;
 

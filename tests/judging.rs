@@ -132,17 +132,15 @@ fn real_digits_judged_as_samples_reach_the_floor() {
         .good("evaluate made.npy --data mnist --samples 400 --json".replace("made.npy", &real_digits(&place)).as_str());
     let card: Value = serde_json::from_slice(&ran.stdout).expect("a card");
     for figure in card["figures"].as_array().expect("figures") {
-        let (name, value, floor) =
-            (figure["metric"].as_str().unwrap(), figure["value"].as_f64().unwrap(), figure["floor"].as_f64());
-        match name {
+        let value = figure["value"].as_f64().expect("a value");
+        let floor = || figure["floor"].as_f64().expect("a floor");
+        match figure["metric"].as_str().expect("a name") {
             // 400 samples against 400 others: as near as real ones are.
-            "fid" => assert!(value < 2.0 * floor.unwrap(), "{figure}"),
-            "precision" | "recall" | "coverage" | "confident" | "diversity" => {
-                assert!((value - floor.unwrap()).abs() < 0.1, "{figure}");
-            }
+            "fid" | "sliced" => assert!(value < 2.0 * floor(), "{figure}"),
             // They are among the training digits: the judge has to say so.
             "near_copies" => assert!(value > 0.1, "{figure}"),
-            _ => {}
+            "memorisation" => assert!(value < 1.0, "{figure}"),
+            _ => assert!((value - floor()).abs() < 0.1 * floor().abs().max(1.0), "{figure}"),
         }
     }
 }
@@ -197,19 +195,6 @@ fn what_cannot_be_judged_is_said() {
         ),
         ("evaluate generator.safetensors --embedder thumbnails --metrics score --samples 200", 1, &["classifies"]),
         ("evaluate generator.safetensors --samples 3 --metrics coverage", 1, &["too few"]),
-        (
-            "train dcgan-mnist --set evaluate.every=10 --set evaluate.metrics=[\"fid\"] --set evaluate.best=kid",
-            2,
-            &["evaluate.best", "evaluate.metrics"],
-        ),
-        (
-            "train dcgan-mnist --set evaluate.every=0 --set alarms.collapse=rollback",
-            2,
-            &["alarms.collapse", "evaluate.every"],
-        ),
-        ("train dcgan-mnist --set alarms.not_finite=warn", 2, &["alarms.not_finite", "stop"]),
-        ("train dcgan-mnist --set alarms.rate_factor=0", 2, &["alarms.rate_factor", "above 0"]),
-        ("train dcgan-mnist --set train.ema=1", 2, &["train.ema", "less than 1"]),
     ] {
         place.gan(line).expect(code, words);
     }

@@ -1,9 +1,9 @@
 //! SIGKILL at chosen system calls, with everything on that writes: evaluations, the average of G, penalties, alarms of every policy.
 //! Nothing that a run has claimed may be lost, done twice or left undone.
 //!
-//! `strace` delivers the signal. Without it the tests say so and pass, unless `GAN_STRACE=required`.
+//! `strace` delivers the signal. Without it the tests print SKIPPED and pass, unless the environment variable CI is set: then they fail.
 
-use crate::common::{Place, Ran, assert_same, files};
+use crate::common::{Place, Ran, assert_same, files, skipped};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -23,12 +23,8 @@ const KILLS: usize = 9;
 
 fn has_strace() -> bool {
     let found = Ran::try_of(std::process::Command::new("strace").arg("-V")).is_some_and(|ran| ran.code == Some(0));
-    assert!(
-        found || std::env::var_os("GAN_STRACE").is_none_or(|v| v != "required"),
-        "GAN_STRACE=required, but there is no strace"
-    );
     if !found {
-        eprintln!("no strace: kills at system calls are not tested");
+        skipped("kills at system calls, for there is no strace");
     }
     found
 }

@@ -36,3 +36,10 @@ mod scaling;
 mod show;
 mod signals;
 mod terminal;
+
+/// Runs on several processes are compiled in with the feature `mpi` alone, which `cargo xtask test` turns on where Open MPI is.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn runs_on_several_processes_are_tested_or_skipped() {
+    common::skipped("runs on several processes, for the feature gan-cli/mpi is off");
+}

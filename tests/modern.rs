@@ -105,47 +105,6 @@ fn a_run_ends_when_it_has_what_it_was_to_reach() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_before_training() {
-    let place = Place::new();
-    for (settings, words) in [
-        ("--set loss.flip=0.5", ["loss.flip", "less than 0.5"]),
-        ("--set train.pack=3", ["train.pack", "does not divide"]),
-        ("--set augment.cutout=2", ["augment.cutout", "from 0 to 1"]),
-        ("--set train.instance_noise={sigma=0.1,until=0}", ["train.instance_noise.until", "above 0"]),
-        ("--set penalties=[{kind=\"clip\",weight=0.0}]", ["penalties.clip.weight", "above 0"]),
-        (
-            "--set penalties=[{kind=\"feature_matching\",weight=1.0,every=2}]",
-            ["penalties.feature_matching.every", "every update"],
-        ),
-        ("--set train.until={fit=1.0}", ["train.until.fit", "did you mean \"fid\"?"]),
-        ("--set train.accumulate=1000", ["train.accumulate", "cannot be used"]),
-        ("--set latent.truncation=0", ["latent.truncation", "0.01 to 1000"]),
-        ("--set train.warmup=0", ["train.warmup", "at least 1"]),
-        (
-            "--set discriminator.input=[1,28,28] --set discriminator.layers=[\"flatten\",{projection=10}]",
-            ["D's layers know 10 classes", "G's no classes"],
-        ),
-        (
-            "--set discriminator.input=[1,28,28] --set discriminator.layers=[{residual=[{conv=4,kernel=1}]},\"flatten\",{dense=1}]",
-            ["residual makes [4, 28, 28]", "skip [1, 28, 28]"],
-        ),
-        (
-            "--set discriminator.input=[1,28,28] --set discriminator.layers=[{conv=9,kernel=3,groups=2},\"flatten\",{dense=1}]",
-            ["layer 0", "groups that divide"],
-        ),
-    ] {
-        refused(&place, &format!("train {SMALL} {settings} --steps 1 --out run"), 2, &words);
-    }
-    // Noise has no classes but those that the networks ask for; points have none at all.
-    refused(
-        &place,
-        "train ring2d --set generator.layers=[{concat_class=8},{dense=2}] --steps 1 --out run",
-        2,
-        &["8 classes", "has no classes"],
-    );
-}
-
-#[test]
 fn a_sample_is_projected_back_and_shown() {
     let place = Place::with_generator();
     place.good("generate generator.safetensors --count 2 --out two.npy");

@@ -1,7 +1,7 @@
 //! Several processes that train one model, started by `mpirun` as a user would: the mathematics and the bits, evaluation, going on, and
 //! what happens when one of them is killed, silent, cut off or different.
 
-use crate::common::{Place, Ran, Running, SMALL, assert_same, files, steps};
+use crate::common::{Place, Ran, Running, SMALL, assert_same, files, skipped, steps};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -238,7 +238,7 @@ impl Drop for Hosts {
 fn two_hosts_train_as_one_does_and_end_when_they_are_cut_apart() {
     let place = Place::new();
     let Some(hosts) = Hosts::new(&place) else {
-        eprintln!("SKIPPED: two hosts need root and network namespaces (ip netns)");
+        skipped("two hosts, which need root and network namespaces (ip netns)");
         return;
     };
     let line = format!("train {SMALL} --steps 12");

@@ -71,7 +71,7 @@ fn sources_that_are_none_are_answered_with_what_would_be_one() {
     fs::create_dir(place.path("folder")).expect("a folder");
     for (source, words) in [
         ("dcgan-mnits", ["preset \"dcgan-mnits\"", "did you mean \"dcgan-mnist\"?"]),
-        ("none.toml", ["none.toml: there is no such file", ""]),
+        ("none.toml", ["none.toml: ", "there is no such file"]),
         ("folder", ["folder: holds no run", "config.toml"]),
         ("no/such", ["no/such: there is no such file or folder", "name a preset"]),
     ] {

@@ -1,145 +1,35 @@
-//! Keys that do not exist, values of the wrong type, values out of range.
+//! Settings and data that cannot be used: the binary refuses them like everything else. What it says about each is tested in
+//! `crates/gan-train/tests/refusals`.
 
 use super::{TRAIN, refused};
 use crate::common::Place;
+use std::fs;
 
-/// `--set` with each of `cases` is wrong usage, and the message has the words beside it.
-#[track_caller]
-fn all_refused(cases: &[(&str, &[&str])]) {
+#[test]
+fn settings_on_the_command_line_are_refused_before_anything_is_done() {
     let place = Place::new();
-    for (set, words) in cases {
-        refused(&place, &format!("{TRAIN} --set {set}"), 2, words);
+    refused(&place, &format!("{TRAIN} --set train.bach=3"), 2, &["train.bach:", "did you mean \"batch\"?"]);
+    refused(&place, &format!("{TRAIN} --set train.batch=60001"), 2, &["train.batch: found 60001"]);
+    refused(&place, "bench dcgan-mnist --set generator.width=100000000", 2, &["generator.width"]);
+}
+
+#[test]
+fn a_settings_file_is_named_by_whatever_refuses_it() {
+    let place = Place::new();
+    fs::write(place.path("mine.toml"), "preset = \"dcgan-mnist\"\n[train]\nstepz = 3\n").expect("a file");
+    let words = ["mine.toml: ", "train.stepz:", "did you mean \"steps\"?"];
+    refused(&place, "train mine.toml --out run", 2, &words);
+    refused(&place, "summary mine.toml", 2, &words);
+}
+
+#[test]
+fn data_that_are_missing_are_wrong_usage_and_damaged_ones_a_failure() {
+    let place = Place::new();
+    fs::create_dir(place.path("data")).expect("a folder");
+    let line = format!("{TRAIN} --set data.dir=data");
+    refused(&place, &line, 2, &["data: found no such file in this folder"]);
+    for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"] {
+        fs::write(place.path("data").join(name), [0, 0, 8, 1]).expect("a file");
     }
-}
-
-#[test]
-fn an_unknown_key_is_answered_with_its_path_and_the_nearest_known_one() {
-    all_refused(&[
-        ("train.bach=3", &["train.bach:", "unknown key", "did you mean \"batch\"?", "epochs"]),
-        ("trian.batch=3", &["unknown key \"trian\"", "did you mean \"train\"?"]),
-        ("optimizer.gnerator.rate=1", &["optimizer.gnerator:", "did you mean \"generator\"?"]),
-        ("optimizer.generator.rte=1", &["optimizer.generator.rte:", "did you mean \"rate\"?"]),
-        ("optimizer.discriminator.beta=[0.5,0.9]", &["optimizer.discriminator.beta:", "did you mean \"betas\"?"]),
-        ("generator.layers=[{conv=1,kernl=3}]", &["generator.layers[0]", "\"conv\"", "\"kernl\"", "mean \"kernel\"?"]),
-        ("generator.layers=[{batch_norm={mom=1}}]", &["layers[0]", "\"batch_norm\"", "did you mean \"momentum\"?"]),
-        ("generator.layers=[\"relu\",\"thanh\"]", &["layers[1]", "unknown layer \"thanh\"", "mean \"tanh\"?"]),
-        ("generator.layers=[{convv=1}]", &["layers[0]", "unknown layer \"convv\"", "did you mean \"conv\"?"]),
-    ]);
-}
-
-#[test]
-fn an_unknown_value_is_answered_with_the_known_ones() {
-    all_refused(&[
-        ("optimizer.generator.kind=adan", &["optimizer.generator.kind:", "unknown value \"adan\"", "adam, rmsprop"]),
-        ("loss.kind=saturated", &["loss.kind:", "non_saturating, minimax"]),
-        ("generator.family=dcgn", &["generator.family:", "did you mean \"dcgan\"?"]),
-        ("generator.init=dcgn", &["generator.init:", "did you mean \"dcgan\"?"]),
-        ("latent.distribution=norm", &["latent.distribution:", "did you mean \"normal\"?"]),
-        ("data.name=mnistt", &["data.name:", "did you mean \"mnist\"?"]),
-        ("train.precision=f16", &["train.precision:", "did you mean \"bf16\"?"]),
-    ]);
-}
-
-#[test]
-fn a_value_of_the_wrong_type_is_answered_with_what_was_found_and_the_right_type() {
-    all_refused(&[
-        ("train.batch=many", &["train.batch: found \"many\", expected a whole number"]),
-        ("train.batch=2.5", &["train.batch: found 2.5, expected a whole number"]),
-        ("train.batch=-8", &["train.batch: found -8, expected a whole number"]),
-        ("train.batch=true", &["train.batch: found true, expected a whole number"]),
-        ("train.batch=99999999999999999999", &["train.batch: found \"99999999999999999999\""]),
-        ("train.batch.x=3", &["train.batch: found a table, expected a whole number"]),
-        ("train=3", &["train: found 3, expected a table"]),
-        ("train.joint_batch=yes", &["train.joint_batch: found \"yes\", expected true or false"]),
-        ("data.size=big", &["data.size: found \"big\", expected a whole number or two"]),
-        ("data.size=[28]", &["data.size: found [28], expected a whole number or two"]),
-        ("optimizer.generator.rate=fast", &["optimizer.generator.rate: found \"fast\", expected a number"]),
-        ("optimizer.generator.betas=0.5", &["optimizer.generator.betas: found 0.5, expected a list of 2 numbers"]),
-        ("optimizer.generator.betas=[0.5]", &["optimizer.generator.betas: found a list of 1"]),
-        ("optimizer.generator=3", &["optimizer.generator: found 3, expected a table"]),
-        ("optimizer.generator.kind=3", &["optimizer.generator.kind:", "expected a name in quotes"]),
-        ("generator.layers=tanh", &["generator.layers: found \"tanh\", expected a list"]),
-        ("generator.layers=[3]", &["layers[0]: found 3, expected a layer"]),
-        ("generator.layers=[\"conv\"]", &["layers[0]", "needs a setting", "{ conv = "]),
-        ("generator.layers=[{conv=1}]", &["layers[0]", "\"conv\"", "\"kernel\" is missing"]),
-        ("generator.layers=[{conv=1,kernel=\"x\"}]", &["\"conv\", kernel: found \"x\"", "a whole number or two"]),
-        ("generator.layers=[{conv=1,kernel=3,padding=\"sam\"}]", &["\"conv\", padding: found \"sam\"", "\"same\""]),
-    ]);
-}
-
-#[test]
-fn a_number_out_of_range_is_answered_with_the_range() {
-    all_refused(&[
-        ("train.steps=0", &["train.steps: 0", "at least 1"]),
-        ("train.epochs=0", &["train.epochs: 0", "at least 1"]),
-        ("train.steps=-5", &["train.steps: found -5", "whole number"]),
-        ("train.batch=0", &["train.batch: 0", "expected 1 to"]),
-        ("train.batch=60001", &["train.batch: found 60001, expected 1 to 60000, the number of images"]),
-        ("train.threads=99999", &["train.threads: 99999", "0 to 1024"]),
-        ("train.g_steps=9223372036854775807", &["train.g_steps", "1 to 1000000"]),
-        ("data.channels=2", &["data.channels: 2", "1 (grey) or 3 (colour)"]),
-        ("optimizer.generator.epsilon=1e-46", &["optimizer.generator.epsilon", "single precision"]),
-        ("train.d_steps=0", &["train.d_steps: 0", "1 to 1000000"]),
-        ("optimizer.generator.rate=-1e-4", &["optimizer.generator.rate: -0.0001", "above 0"]),
-        ("optimizer.generator.rate=0", &["optimizer.generator.rate: 0", "above 0"]),
-        ("optimizer.discriminator.rate=nan", &["optimizer.discriminator.rate: NaN", "above 0"]),
-        ("optimizer.discriminator.rate=inf", &["optimizer.discriminator.rate: inf", "above 0"]),
-        ("optimizer.generator.betas=[1,0.9]", &["optimizer.generator.betas: 1", "less than 1"]),
-        ("optimizer.discriminator.betas=[0.5,1.0]", &["optimizer.discriminator.betas: 1", "less than 1"]),
-        ("optimizer.generator.epsilon=0", &["optimizer.generator.epsilon: 0", "above 0"]),
-        ("loss.real_label=1.1", &["loss.real_label: 1.1", "from 0 to 1"]),
-        ("loss.fake_label=-0.1", &["loss.fake_label: -0.1", "from 0 to 1"]),
-        ("loss.real_label=nan", &["loss.real_label: NaN", "from 0 to 1"]),
-        ("latent.dim=0", &["latent.dim: 0", "expected 1 to"]),
-        ("samples.rows=0", &["samples.rows: 0", "1 to 100"]),
-        ("checkpoint.every=0", &["checkpoint.every: 0", "at least 1"]),
-        ("checkpoint.keep=0", &["checkpoint.keep: 0", "at least 1"]),
-        ("data.workers=1000", &["data.workers: 1000", "0 to 64"]),
-        ("data.crop=0", &["data.crop: 0", "1 to 65535"]),
-        ("data.fit=squash", &["data.fit", "squash", "stretch"]),
-        ("data.filter=nearest", &["data.filter", "nearest", "bilinear"]),
-        ("data.background=[1,2]", &["data.background", "[1,2]", "[red, green, blue]"]),
-        ("data.background=[1,2,300]", &["data.background", "300", "0 to 255"]),
-        ("data.split=valid", &["data.split: found \"valid\"", "\"train\" or \"test\""]),
-    ]);
-}
-
-#[test]
-fn settings_that_do_not_go_together_are_answered_with_both() {
-    all_refused(&[
-        ("optimizer.generator.alpha=0.9", &["optimizer.generator:", "\"alpha\"", "\"adam\"", "remove it"]),
-        ("train.fakes_mode=eval", &["train.fakes_mode:", "train.reuse_fakes=false"]),
-        ("train.alternate=epochs", &["train.alternate:", "train.reuse_fakes=false"]),
-    ]);
-}
-
-#[test]
-fn sizes_that_the_family_or_the_data_does_not_have_are_answered_with_those_near_them() {
-    all_refused(&[
-        ("data.size=27", &["data.size: dcgan cannot make a side of 27", "24 or 28"]),
-        ("data.size=30", &["data.size: dcgan cannot make a side of 30", "28 or 32"]),
-        ("data.size=0", &["data.size: 0", "expected 1 to"]),
-        ("data.size=[28,56]", &["data.size: dcgan cannot make images of 28×56", "equally often"]),
-        ("data.size=32", &["data.size: found 32×32 for images of 28×28", "data.upscale=true"]),
-        ("data.channels=3", &["data.channels: 3", "mnist have 1"]),
-    ]);
-}
-
-#[test]
-fn an_assignment_that_is_none_is_answered_with_its_form() {
-    all_refused(&[
-        ("train.batch", &["--set train.batch: there is no '='", "e.g. train.batch=64"]),
-        ("=3", &["--set =3:", "e.g. train.batch=64"]),
-        ("train..batch=3", &["--set train..batch=3:", "empty part"]),
-        ("preset=keras-mnist", &["--set preset=keras-mnist:", "in place of"]),
-    ]);
-}
-
-#[test]
-fn of_steps_and_epochs_the_later_wins() {
-    let place = Place::new();
-    place.good(&format!("{TRAIN} --quiet --set train.epochs=2 --set train.steps=1"));
-    let config = std::fs::read_to_string(place.path("run/config.toml")).expect("a config");
-    assert!(config.contains("\nsteps = 1\n") && !config.contains("epochs"), "{config}");
-    refused(&Place::new(), &format!("{TRAIN} --set train.steps=5 --set train.epochs=0"), 2, &["train.epochs: 0"]);
+    refused(&place, &line, 1, &["data/train-images-idx3-ubyte: "]);
 }

@@ -1,22 +1,16 @@
-//! The project's own commands: `cargo xtask train`, `test`, `bench`, `results`, `alarms`, `seeds`, `losses`, `train-judge`, `check-features`, `check-metal`, `check-cuda`, `tidy`, `ci`. Std only, so that it compiles in seconds.
+//! The project's own commands: `cargo xtask train`, `test`, `bench`, `experiments`, `check-features`, `check-metal`, `check-cuda`, `tidy`, `ci`. Std only, so that it compiles in seconds.
 //!
 //! Nothing here links the toolkit: cargo and the binary `gan` are started as programs.
 //!
-//! Modules in reading order: [`train`] (and bench), [`suite`] (test), [`results`], [`alarms`], [`seeds`], [`losses`] (and [`runs`], which they share), [`judge`] (train-judge), [`features`] (check-…), [`ci`], [`tidy`] (the rules that no compiler checks),
+//! Modules in reading order: [`train`] (and bench, experiments), [`suite`] (test), [`features`] (check-…), [`ci`], [`tidy`] (the rules that no compiler checks),
 //! [`cargo`] (one run of cargo), [`mpi`] (whether it is there), [`workspace`] (where things lie), [`fault`] (what can go wrong), [`nearest`] (what was meant).
 
-mod alarms;
 mod cargo;
 mod ci;
 mod fault;
 mod features;
-mod judge;
-mod losses;
 mod mpi;
 mod nearest;
-mod results;
-mod runs;
-mod seeds;
 mod suite;
 mod tidy;
 mod train;
@@ -26,21 +20,20 @@ use fault::{Fault, Outcome};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-const COMMANDS: [&str; 14] = [
-    "train",
-    "test",
-    "bench",
-    "results",
-    "alarms",
-    "seeds",
-    "losses",
-    "train-judge",
-    "check-features",
-    "check-metal",
-    "check-cuda",
-    "tidy",
-    "ci",
-    "help",
+/// A command: its name, and what it does with the arguments behind it.
+type Command = (&'static str, fn(&[OsString]) -> Outcome);
+
+const COMMANDS: [Command; 10] = [
+    ("train", train::run),
+    ("test", suite::test),
+    ("bench", train::bench),
+    ("experiments", train::experiments),
+    ("check-features", |rest| alone("check-features", rest).and_then(|()| features::all())),
+    ("check-metal", |rest| alone("check-metal", rest).and_then(|()| features::metal())),
+    ("check-cuda", |rest| alone("check-cuda", rest).and_then(|()| features::cuda())),
+    ("tidy", |rest| alone("tidy", rest).and_then(|()| tidy::command())),
+    ("ci", |rest| alone("ci", rest).and_then(|()| ci::run())),
+    ("help", |_| help()),
 ];
 
 const HELP: &str = "\
@@ -52,14 +45,8 @@ cargo xtask test [ARGS…]   every test, in release, then tidy; ARGS go to `carg
 cargo xtask bench [ARGS…]  times whole training steps; ARGS go to `gan bench`
 cargo xtask bench --peers [--rounds N] [--write docs/performance.md]
                            the same work here and in PyTorch, in turn; PYTHON names a Python that has torch
-cargo xtask results [PRESET…]
-                           trains presets to their end with the release build; a table, pictures to docs/images/
-cargo xtask seeds PRESET N [OPTION…]
-                           trains a preset with seeds 1 to N and judges each run
-cargo xtask losses [LOSS…]  every loss with each regulariser on dcgan-mnist, five minutes each
-cargo xtask alarms [NAME…]  trains what is broken on purpose (tests/broken) and presets over five seeds: which alarms come?
-cargo xtask train-judge [OUT.safetensors [EPOCHS [SEED]]]
-                           trains the digit classifier that is shipped, by default over data/judge/digits.safetensors
+cargo xtask experiments NAME [ARGS…]
+                           what docs/results shows, with the release build: results, seeds, losses, alarms, replay, train-judge
 cargo xtask check-features every combination of features that needs nothing else compiles
 cargo xtask check-metal    `metal` compiles for a Mac
 cargo xtask check-cuda     `cuda` and `nccl` compile and link, with CUDA's compiler from the Python package index if need be
@@ -78,22 +65,13 @@ fn main() -> ExitCode {
 
 fn dispatch(args: &[OsString]) -> Outcome {
     let Some((command, rest)) = args.split_first() else { return help() };
-    match command.to_string_lossy().as_ref() {
-        "train" => train::run(rest),
-        "test" => suite::test(rest),
-        "bench" => train::bench(rest),
-        "results" => results::run(rest),
-        "alarms" => alarms::run(rest),
-        "seeds" => seeds::run(rest),
-        "losses" => losses::run(rest),
-        "train-judge" => judge::run(rest),
-        "check-features" => alone("check-features", rest).and_then(|()| features::all()),
-        "check-metal" => alone("check-metal", rest).and_then(|()| features::metal()),
-        "check-cuda" => alone("check-cuda", rest).and_then(|()| features::cuda()),
-        "tidy" => alone("tidy", rest).and_then(|()| tidy::command()),
-        "ci" => alone("ci", rest).and_then(|()| ci::run()),
-        "help" | "--help" | "-h" => help(),
-        other => Err(unknown(other)),
+    let name = match command.to_string_lossy() {
+        flag if flag == "--help" || flag == "-h" => "help".into(),
+        name => name,
+    };
+    match COMMANDS.iter().find(|(known, _)| *known == name) {
+        Some((_, run)) => run(rest),
+        None => Err(unknown(&name)),
     }
 }
 
@@ -109,8 +87,9 @@ fn alone(command: &str, rest: &[OsString]) -> Result<(), Fault> {
 }
 
 fn unknown(command: &str) -> Fault {
-    let nearest = nearest::nearest(command, &COMMANDS);
-    let all = COMMANDS.join(", ");
+    let names = COMMANDS.map(|(name, _)| name);
+    let nearest = nearest::nearest(command, &names);
+    let all = names.join(", ");
     Fault::usage(format!("no command `{command}`; did you mean `{nearest}`? The commands are {all}"))
 }
 
@@ -136,6 +115,6 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        assert!(COMMANDS.iter().filter(|c| **c != "help").all(|c| HELP.contains(&format!("cargo xtask {c}"))));
+        assert!(COMMANDS.iter().filter(|c| c.0 != "help").all(|c| HELP.contains(&format!("cargo xtask {}", c.0))));
     }
 }

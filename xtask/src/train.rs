@@ -1,4 +1,4 @@
-//! `cargo xtask train` and `cargo xtask bench`: a release build of `gan`, then `gan train` or `gan bench` in its place.
+//! `cargo xtask train`, `bench` and `experiments`: a release build, then `gan train`, `gan bench` or the experiments in its place.
 
 use crate::cargo::Cargo;
 use crate::fault::{Fault, Outcome};
@@ -26,18 +26,27 @@ pub fn bench(args: &[OsString]) -> Outcome {
         }
         let compare = workspace::root().join("benches/peers/compare.py");
         let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
-        let all = [vec![compare.into(), workspace::gan().into()], rest.to_vec()].concat();
-        return become_gan(Path::new(&python), &all);
+        let all = [vec![compare.into(), workspace::program("gan").into()], rest.to_vec()].concat();
+        return become_program(Path::new(&python), &all);
     }
     let args: Vec<OsString> = [OsString::from("bench")].into_iter().chain(args.iter().cloned()).collect();
     build_and_become(features, &args)
+}
+
+/// Builds `gan` and the experiments, then becomes the experiments.
+pub fn experiments(args: &[OsString]) -> Outcome {
+    // The whole workspace: one crate alone would build candle anew with other features.
+    if !Cargo::new(["build", "--release", "--workspace", "--bin", "gan", "--bin", "experiments"]).run()? {
+        return Err(Fault::failed("the experiments do not build: see cargo's messages above"));
+    }
+    become_program(&workspace::program("experiments"), args)
 }
 
 fn build_and_become(features: Option<&OsStr>, args: &[OsString]) -> Outcome {
     if !build(features).run()? {
         return Err(Fault::failed("`gan` does not build: see cargo's messages above"));
     }
-    become_gan(&workspace::gan(), args)
+    become_program(&workspace::program("gan"), args)
 }
 
 fn build(features: Option<&OsStr>) -> Cargo {
@@ -76,22 +85,22 @@ fn with_preset(args: &[OsString]) -> Vec<OsString> {
 }
 
 #[cfg(unix)]
-fn become_gan(gan: &Path, args: &[OsString]) -> Outcome {
+fn become_program(program: &Path, args: &[OsString]) -> Outcome {
     use std::os::unix::process::CommandExt;
-    Err(not_started(gan, &Command::new(gan).args(args).exec()))
+    Err(not_started(program, &Command::new(program).args(args).exec()))
 }
 
 #[cfg(not(unix))]
-fn become_gan(gan: &Path, args: &[OsString]) -> Outcome {
+fn become_program(program: &Path, args: &[OsString]) -> Outcome {
     use std::process::ExitCode;
-    let status = Command::new(gan).args(args).status().map_err(|error| not_started(gan, &error))?;
+    let status = Command::new(program).args(args).status().map_err(|error| not_started(program, &error))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-fn not_started(gan: &Path, error: &std::io::Error) -> Fault {
-    let gan = gan.display();
+fn not_started(program: &Path, error: &std::io::Error) -> Fault {
+    let program = program.display();
     Fault::failed(format!(
-        "cannot start {gan}: {error}; if cargo builds into another folder, name it in CARGO_TARGET_DIR"
+        "cannot start {program}: {error}; if cargo builds into another folder, name it in CARGO_TARGET_DIR"
     ))
 }
 

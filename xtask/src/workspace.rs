@@ -1,4 +1,4 @@
-//! Where things lie: the workspace's root, the target folder, the binary `gan`.
+//! Where things lie: the workspace's root, the target folder, the programs.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()).map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// The release build of `gan`.
-pub fn gan() -> PathBuf {
-    target().join("release").join(format!("gan{}", env::consts::EXE_SUFFIX))
+/// The release build of a program.
+pub fn program(name: &str) -> PathBuf {
+    target().join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX))
 }

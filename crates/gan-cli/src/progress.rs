@@ -1,8 +1,8 @@
 //! A run on the terminal: a bar where one can be drawn, plain lines otherwise, nothing with --quiet.
 
 use crate::say;
+use gan_alarms::Alarm;
 use gan_base::messages::counted;
-use gan_run::alarms::Alarm;
 use gan_run::{Observer, Outcome, Result};
 use gan_train::config::Policy;
 use gan_train::{StepReport, Trainer};

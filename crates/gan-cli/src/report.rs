@@ -5,7 +5,7 @@ use crate::output::{Form, Output};
 use crate::say;
 use anyhow::Result;
 use gan_run::RunFolder;
-use gan_run::report::{self, Standing};
+use gan_run::report::{self, RunState};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -15,14 +15,14 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let own = args.run.join("report.html");
     let named = args.out.as_deref().unwrap_or(&own);
     let out = Output::replacing("--out", named, &[Form::Html, Form::Stdout], Some(&own))?;
-    let standing = if RunFolder::is_busy(&args.run) { Standing::GoingOn } else { Standing::AtRest };
+    let state = if RunFolder::is_busy(&args.run) { RunState::GoingOn } else { RunState::AtRest };
     if out.form() == Form::Stdout {
         if args.open {
             return Err(Usage("--open shows a file, but --out - writes none: leave one of them out".into()).into());
         }
-        return say::bytes(report::page(&args.run, standing)?.html().as_bytes());
+        return say::bytes(report::page(&args.run, state)?.html().as_bytes());
     }
-    report::write(&args.run, standing, out.path())?;
+    report::write(&args.run, state, out.path())?;
     say::line(out.path().display())?;
     if args.open {
         open(out.path());

@@ -8,7 +8,7 @@ use crate::team::{self, Place};
 use crate::{FAILED, STOPPED, say, source};
 use anyhow::{Context, Result};
 use gan_run::folder::PICTURES;
-use gan_run::{Existing, Outcome, RunFolder, Verdict, planes, record};
+use gan_run::{Existing, Outcome, RunFolder, RunSummary, planes, record};
 use gan_train::{Plan, Trainer, checkpoint, presets};
 use jiff::Zoned;
 use std::path::{Path, PathBuf};
@@ -74,10 +74,10 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
             wanted.join(", ")
         ))?;
     }
-    let verdict = Verdict::of(folder.path(), config.evaluate.best);
-    say::line(&verdict)?;
+    let summary = RunSummary::of(folder.path(), config.evaluate.best);
+    say::line(&summary)?;
     if outcome == Outcome::Alarmed {
-        let kind = verdict.alarms.last().map_or("stalled", |raised| raised.alarm.kind.name());
+        let kind = summary.alarms.last().map_or("stalled", |raised| raised.alarm.rule.key());
         say::note(format_args!(
             "error: an alarm ended the run after step {}; all is saved. --resume ends here again; to go on in spite of the alarm, add --set \
              alarms.{kind}=warn",

@@ -4,10 +4,10 @@
 //!
 //! In reading order: [`layers`] (a network is a list of these, a file each), [`shape`] (does the list fit together?), [`family`] (functions
 //! that return lists), [`params`] and [`init`], [`network`] (the list made real) and [`forward_context`] (how it runs once), [`gan`] (the two
-//! players), [`noise`], [`loss`], [`penalty`], [`augment`], [`weights`] (self-describing files), [`summary`], [`random`] (tensors of random
+//! players), [`noise`], [`loss`] and [`losses`], [`penalty`], [`augmentations`], [`weights`] (self-describing files), [`summary`], [`random`] (tensors of random
 //! numbers), [`finite`] (are they numbers at all?).
 
-pub mod augment;
+pub mod augmentations;
 pub mod error;
 pub mod family;
 pub mod finite;
@@ -16,6 +16,7 @@ pub mod gan;
 pub mod init;
 pub mod layers;
 pub mod loss;
+pub mod losses;
 pub mod network;
 pub mod noise;
 pub mod params;
@@ -25,7 +26,7 @@ pub mod shape;
 pub mod summary;
 pub mod weights;
 
-pub use augment::Augment;
+pub use augmentations::Augment;
 pub use error::{Error, Result};
 pub use forward_context::{Features, ForwardContext, Mode, Weights};
 pub use gan::{Discriminator, DiscriminatorOutput, Generator, LayeredDiscriminator, LayeredGenerator};

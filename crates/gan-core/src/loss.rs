@@ -1,38 +1,13 @@
-//! Losses on logits, each as its formula: r stands for D's logit of a real sample, f for that of a generated one, σ for the logistic
-//! function, ζ(l) = ln(1 + eˡ) for the softplus.
+//! A loss as its callers see it: [`Loss`] with D's and G's part over logits, and what joins them (an auxiliary classifier's
+//! cross-entropy, feature matching). The formulas stand in [`crate::losses`], a file each.
 //!
 //! With D(x) = σ(l): ln D = −ζ(−l) and ln(1 − D) = −ζ(l), finite for every finite logit, where the logarithm of a
 //! probability would overflow.
 
+pub use crate::losses::Loss;
+use crate::losses::Properties;
 use candle_core::{D, Result, Tensor};
-use gan_kernels::ops::{relu, softplus};
-use serde::{Deserialize, Serialize};
-
-/// What both players minimise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    /// D: E[H(real label, σ(r))] + E[H(fake label, σ(f))], H the cross-entropy. G: −E[ln σ(f)] = E[ζ(−f)]: strong gradients while D
-    /// rejects the samples (Goodfellow et al. 2014, arXiv:1406.2661, section 3).
-    NonSaturating,
-    /// D as before. G: E[ln(1 − σ(f))] = −E[ζ(f)]: the value function of the same paper's equation 1 itself, whose gradient vanishes
-    /// when D wins.
-    Minimax,
-    /// D: ½E[(r − real label)²] + ½E[(f − fake label)²]. G: ½E[(f − 1)²] (LSGAN; Mao et al. 2017, arXiv:1611.04076, equation 9).
-    LeastSquares,
-    /// D: E[max(0, 1 − r)] + E[max(0, 1 + f)]. G: −E(f) (Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957,
-    /// equations 16 and 17).
-    Hinge,
-    /// D: E(f) − E(r). G: −E(f) (WGAN; Arjovsky et al. 2017, arXiv:1701.07875). D must be kept from growing steep: by a
-    /// penalty, or by clipped weights.
-    Wasserstein,
-    /// D: E[ζ(−(r − E(f)))] + E[ζ(f − E(r))]. G: the same with both exchanged (Jolicoeur-Martineau 2018, arXiv:1807.00734,
-    /// section 4.2).
-    RelativisticAverage,
-    /// D: E[ζ(−(r − f))] over pairs. G: E[ζ(r − f)] (the relativistic pairing GAN of the same paper's section 4.1, as R3GAN takes it
-    /// with R1 and R2: Huang et al. 2024, arXiv:2501.05441, equation 2).
-    RelativisticPairing,
-}
+use gan_kernels::ops::softplus;
 
 /// The targets that D is trained towards: 1 and 0, or smoothed (Salimans et al. 2016, arXiv:1606.03498, section 3.4).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,20 +27,71 @@ pub enum Side {
     Fake,
 }
 
+impl Labels {
+    /// Targets that are not smoothed.
+    pub const HARD: Self = Self { real: 1.0, fake: 0.0 };
+
+    /// Returns the target of samples of one side.
+    pub fn of(self, side: Side) -> f64 {
+        match side {
+            Side::Real => self.real,
+            Side::Fake => self.fake,
+        }
+    }
+}
+
 impl Loss {
-    /// Whether real and generated samples are compared with each other, so that neither has a loss alone.
-    pub fn compares(self) -> bool {
-        matches!(self, Self::RelativisticAverage | Self::RelativisticPairing)
+    /// Returns what holds of the loss whatever the samples are.
+    pub fn properties(self) -> Properties {
+        self.function().properties()
     }
 
-    /// Whether a logit means something only beside another: its zero is anywhere.
-    pub fn is_relative(self) -> bool {
-        self.compares() || self == Self::Wasserstein
+    /// Returns whether real and generated samples are compared with each other, so that neither has a loss alone.
+    pub fn is_relativistic(self) -> bool {
+        self.properties().is_relativistic
     }
 
-    /// Whether it has labels to smooth.
-    pub fn takes_labels(self) -> bool {
-        matches!(self, Self::NonSaturating | Self::Minimax | Self::LeastSquares)
+    /// Returns whether a logit above 0 means "real"; elsewhere only differences of logits count, and accuracy is undefined.
+    pub fn has_decision_threshold(self) -> bool {
+        self.properties().has_decision_threshold
+    }
+
+    /// Returns D's loss of each logit `[N]` of one side; for relativistic losses, see [`Loss::discriminator`].
+    ///
+    /// # Errors
+    /// If the loss is relativistic, and from candle.
+    pub fn discriminator_part(self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {
+        self.function().d_part(side, logits, labels)
+    }
+
+    /// Returns D's loss over logits of real samples `[N]` and of generated ones `[M]`, a scalar: the sum of both sides' means. Pairs
+    /// need N = M.
+    ///
+    /// # Errors
+    /// If there are pairs to make and N is not M, and from candle.
+    pub fn discriminator(self, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
+        self.function().d_loss(real, fake, labels)
+    }
+
+    /// Returns D's loss where real `[N]` and generated `[M]` samples are one batch: the mean over all N + M; for relativistic losses,
+    /// as [`Loss::discriminator`].
+    ///
+    /// # Errors
+    /// As [`Loss::discriminator`].
+    pub fn discriminator_joint(self, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
+        if self.is_relativistic() {
+            return self.discriminator(real, fake, labels);
+        }
+        let part = |side, logits| self.discriminator_part(side, logits, labels);
+        Tensor::cat(&[part(Side::Real, real)?, part(Side::Fake, fake)?], 0)?.mean_all()
+    }
+
+    /// Returns G's loss over the logits of its samples `[M]`, a scalar; `real` `[N]` are those of real samples, for relativistic losses.
+    ///
+    /// # Errors
+    /// If the loss is relativistic and there is nothing to compare with, and from candle.
+    pub fn generator(self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor> {
+        self.function().g_loss(fake, real)
     }
 }
 
@@ -79,78 +105,6 @@ pub fn cross_entropy(logits: &Tensor, target: f64) -> Result<Tensor> {
         1.0 => softplus(&logits.neg()?),
         0.0 => softplus(logits),
         t => (softplus(&logits.neg()?)? * t)? + (softplus(logits)? * (1.0 - t))?,
-    }
-}
-
-/// D's loss of each logit `[N]` of one side; for losses that compare, see [`discriminator`].
-///
-/// # Errors
-/// If the loss compares both sides, and from candle.
-pub fn discriminator_part(loss: Loss, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {
-    let label = if side == Side::Real { labels.real } else { labels.fake };
-    match (loss, side) {
-        (Loss::NonSaturating | Loss::Minimax, _) => cross_entropy(logits, label),
-        (Loss::LeastSquares, _) => (logits - label)?.sqr()? * 0.5,
-        (Loss::Hinge, Side::Real) => relu(&logits.affine(-1.0, 1.0)?),
-        (Loss::Hinge, Side::Fake) => relu(&(logits + 1.0)?),
-        (Loss::Wasserstein, Side::Real) => logits.neg(),
-        (Loss::Wasserstein, Side::Fake) => Ok(logits.clone()),
-        (Loss::RelativisticAverage | Loss::RelativisticPairing, _) => {
-            candle_core::bail!("{loss:?} compares real and generated samples: neither side has a loss alone")
-        }
-    }
-}
-
-/// D's loss over logits of real samples `[N]` and of generated ones `[M]`, a scalar: the sum of both sides' means. Pairs need N = M.
-///
-/// # Errors
-/// If there are pairs to make and N is not M, and from candle.
-pub fn discriminator(loss: Loss, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
-    match loss {
-        Loss::RelativisticAverage => {
-            let on_real = softplus(&fake.mean_all()?.broadcast_sub(real)?)?.mean_all()?;
-            let on_fake = softplus(&fake.broadcast_sub(&real.mean_all()?)?)?.mean_all()?;
-            on_real + on_fake
-        }
-        Loss::RelativisticPairing => softplus(&(fake - real)?)?.mean_all(),
-        _ => {
-            let [on_real, on_fake] = [(Side::Real, real), (Side::Fake, fake)]
-                .map(|(side, logits)| discriminator_part(loss, side, logits, labels)?.mean_all());
-            on_real? + on_fake?
-        }
-    }
-}
-
-/// D's loss where real `[N]` and generated `[M]` samples are one batch: the mean over all N + M; where the loss compares them, as
-/// [`discriminator`].
-///
-/// # Errors
-/// As [`discriminator`].
-pub fn discriminator_joint(loss: Loss, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
-    if loss.compares() {
-        return discriminator(loss, real, fake, labels);
-    }
-    let part = |side, logits| discriminator_part(loss, side, logits, labels);
-    Tensor::cat(&[part(Side::Real, real)?, part(Side::Fake, fake)?], 0)?.mean_all()
-}
-
-/// G's loss over the logits of its samples `[M]`, a scalar; `real` `[N]` are those of real samples, for losses that compare.
-///
-/// # Errors
-/// If the loss compares and there is nothing to compare with, and from candle.
-pub fn generator(loss: Loss, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor> {
-    match (loss, real) {
-        (Loss::NonSaturating, _) => cross_entropy(fake, 1.0)?.mean_all(),
-        (Loss::Minimax, _) => softplus(fake)?.mean_all()?.neg(),
-        (Loss::LeastSquares, _) => (fake - 1.0)?.sqr()?.mean_all()? * 0.5,
-        (Loss::Hinge | Loss::Wasserstein, _) => fake.mean_all()?.neg(),
-        // The players' parts are exchanged.
-        (Loss::RelativisticAverage | Loss::RelativisticPairing, Some(real)) => {
-            discriminator(loss, fake, real, Labels { real: 1.0, fake: 0.0 })
-        }
-        (Loss::RelativisticAverage | Loss::RelativisticPairing, None) => {
-            candle_core::bail!("{loss:?} compares with real samples, and there are none")
-        }
     }
 }
 
@@ -196,71 +150,16 @@ mod tests {
         let of_real = [0.3, -1.2].map(|l| h(l, 0.9)).iter().sum::<f64>();
         let of_fake = [-0.5, 2.0, 0.1].map(|l| h(l, 0.1)).iter().sum::<f64>();
         assert!(
-            (scalar(discriminator(Loss::NonSaturating, &real, &fake, labels)?) - of_real / 2.0 - of_fake / 3.0).abs()
+            (scalar(Loss::NonSaturating.discriminator(&real, &fake, labels)?) - of_real / 2.0 - of_fake / 3.0).abs()
                 < 1e-12
         );
         assert!(
-            (scalar(discriminator_joint(Loss::NonSaturating, &real, &fake, labels)?) - (of_real + of_fake) / 5.0).abs()
+            (scalar(Loss::NonSaturating.discriminator_joint(&real, &fake, labels)?) - (of_real + of_fake) / 5.0).abs()
                 < 1e-12
         );
         let mean = |f: &dyn Fn(f64) -> f64| [-0.5, 2.0, 0.1].iter().map(|l| f(*l)).sum::<f64>() / 3.0;
-        assert!((scalar(generator(Loss::NonSaturating, &fake, None)?) + mean(&|l| d(l).ln())).abs() < 1e-12);
-        assert!((scalar(generator(Loss::Minimax, &fake, None)?) - mean(&|l| (1.0 - d(l)).ln())).abs() < 1e-12);
-        Ok(())
-    }
-
-    const LABELS: Labels = Labels { real: 1.0, fake: 0.0 };
-
-    /// Each loss in plain loops: D's and G's.
-    fn by_hand(loss: Loss, r: &[f64], f: &[f64]) -> [f64; 2] {
-        let mean = |all: &[f64], of: &dyn Fn(f64) -> f64| all.iter().map(|l| of(*l)).sum::<f64>() / all.len() as f64;
-        let zeta = |l: f64| l.exp().ln_1p();
-        let (mr, mf) = (mean(r, &|l| l), mean(f, &|l| l));
-        match loss {
-            Loss::NonSaturating => [mean(r, &|l| zeta(-l)) + mean(f, &zeta), mean(f, &|l| zeta(-l))],
-            Loss::Minimax => [mean(r, &|l| zeta(-l)) + mean(f, &zeta), -mean(f, &zeta)],
-            Loss::LeastSquares => {
-                [0.5 * (mean(r, &|l| (l - 1.0).powi(2)) + mean(f, &|l| l * l)), 0.5 * mean(f, &|l| (l - 1.0).powi(2))]
-            }
-            Loss::Hinge => [mean(r, &|l| (1.0 - l).max(0.0)) + mean(f, &|l| (1.0 + l).max(0.0)), -mf],
-            Loss::Wasserstein => [mf - mr, -mf],
-            Loss::RelativisticAverage => [
-                mean(r, &|l| zeta(mf - l)) + mean(f, &|l| zeta(l - mr)),
-                mean(f, &|l| zeta(mr - l)) + mean(r, &|l| zeta(l - mf)),
-            ],
-            Loss::RelativisticPairing => {
-                let pairs =
-                    |sign: f64| r.iter().zip(f).map(|(r, f)| zeta(sign * (f - r))).sum::<f64>() / r.len() as f64;
-                [pairs(1.0), pairs(-1.0)]
-            }
-        }
-    }
-
-    const ALL: [Loss; 7] = [
-        Loss::NonSaturating,
-        Loss::Minimax,
-        Loss::LeastSquares,
-        Loss::Hinge,
-        Loss::Wasserstein,
-        Loss::RelativisticAverage,
-        Loss::RelativisticPairing,
-    ];
-
-    #[test]
-    fn every_loss_is_its_formula() -> Result<()> {
-        let (r, f) = ([0.3f64, -1.2, 2.5], [-0.5f64, 2.0, 0.1]);
-        let (real, fake) = (Tensor::new(&r, test_device())?, Tensor::new(&f, test_device())?);
-        for loss in ALL {
-            let [d, g] = by_hand(loss, &r, &f);
-            assert!((scalar(discriminator(loss, &real, &fake, LABELS)?) - d).abs() < 1e-12, "{loss:?}");
-            assert!((scalar(generator(loss, &fake, Some(&real))?) - g).abs() < 1e-12, "{loss:?}");
-            if loss.compares() {
-                assert!(
-                    generator(loss, &fake, None).is_err()
-                        && discriminator_part(loss, Side::Real, &real, LABELS).is_err()
-                );
-            }
-        }
+        assert!((scalar(Loss::NonSaturating.generator(&fake, None)?) + mean(&|l| d(l).ln())).abs() < 1e-12);
+        assert!((scalar(Loss::Minimax.generator(&fake, None)?) - mean(&|l| (1.0 - d(l)).ln())).abs() < 1e-12);
         Ok(())
     }
 
@@ -295,12 +194,12 @@ mod tests {
         for logit in [-1e4f32, -17.0, 0.0, 17.0, 1e4] {
             let l = Var::new(&[logit], test_device())?;
             for loss in [
-                generator(Loss::NonSaturating, &l, None)?,
-                generator(Loss::Minimax, &l, None)?,
-                generator(Loss::Hinge, &l, None)?,
-                generator(Loss::RelativisticPairing, &l, Some(&l.detach()))?,
-                discriminator(Loss::NonSaturating, &l, &l, LABELS)?,
-                discriminator(Loss::RelativisticAverage, &l, &l, LABELS)?,
+                Loss::NonSaturating.generator(&l, None)?,
+                Loss::Minimax.generator(&l, None)?,
+                Loss::Hinge.generator(&l, None)?,
+                Loss::RelativisticPairing.generator(&l, Some(&l.detach()))?,
+                Loss::NonSaturating.discriminator(&l, &l, Labels::HARD)?,
+                Loss::RelativisticAverage.discriminator(&l, &l, Labels::HARD)?,
             ] {
                 assert!(scalar(loss.clone()).is_finite(), "loss at {logit}");
                 let grad = loss.backward()?.get(&l).unwrap().to_vec1::<f32>()?[0];

@@ -11,7 +11,7 @@
 //! - [`Metrics`]: reads `metrics.jsonl`.
 //! - [`losses_figure`]: what a run's metrics look like.
 //! - [`tensorboard`]: the same numbers for TensorBoard.
-//! - [`Page`]: a whole run as one HTML file, and [`reading()`], its curves in words.
+//! - [`Page`]: a whole run as one HTML file.
 //! - [`Error`]. All but event files are written through [`gan_base::atomic`].
 
 mod animation;
@@ -31,7 +31,7 @@ pub use grid::{BACKGROUND, GAP, Images, check_grid, grid};
 pub use losses::{losses_figure, losses_figure_of};
 pub use metrics::Metrics;
 pub use npy::NpyWriter;
-pub use page::{Page, reading::reading};
+pub use page::{Page, to_digits};
 pub use picture::{Colour, Picture};
 
 /// The most bytes of a file that is read: beyond any picture, and any run's numbers.

@@ -1,12 +1,12 @@
 //! The observer that judges: evaluates G at intervals, keeps the best, and raises alarms.
 
-use crate::alarms::{Alarm, Setting, Watch};
 use crate::error::{Error, Result};
 use crate::evaluate::{self, Evaluated, Evaluator};
 use crate::folder::RunFolder;
 use crate::log::{Cut, Log, append};
 use crate::observe::Observer;
-use crate::verdict::Raised;
+use crate::run_summary::Raised;
+use gan_alarms::{Alarm, RunContext, Watch};
 use gan_base::atomic;
 use gan_metrics::{Card, Metric};
 use gan_train::checkpoint;
@@ -39,8 +39,9 @@ impl Judging {
             Ok(card) => card,
             Err(error) => {
                 // Samples that are no numbers are the run's fault, not the evaluation's.
-                let Some(alarm) = Alarm::of_samples(&error, step) else { return Err(error) };
-                self.raised.push(alarm);
+                let Error::Metrics(inner) = &error else { return Err(error) };
+                let gan_metrics::Error::Values { what, .. } = inner.as_ref() else { return Err(error) };
+                self.raised.push(Alarm::not_finite(step, format!("{what} are not all numbers")));
                 return Ok(());
             }
         };
@@ -104,7 +105,7 @@ fn ended_by(lines: &[Value], trainer: &Trainer) -> Option<Alarm> {
     let raised = lines.iter().rev().find_map(|line| serde_json::from_value::<Raised>(line.clone()).ok())?;
     let ends = |policy| matches!(policy, Policy::Stop | Policy::Rollback);
     let stands = raised.done == Policy::Stop && raised.alarm.at == trainer.step();
-    (stands && ends(raised.alarm.kind.policy(&trainer.plan().config().alarms))).then_some(raised.alarm)
+    (stands && ends(trainer.plan().config().alarms.policy(raised.alarm.rule))).then_some(raised.alarm)
 }
 
 /// A trainer's evaluator; none where there are too few real samples to compare with, which is no reason not to train.
@@ -137,7 +138,7 @@ impl Observer for Judging {
             self.evaluator = evaluator(trainer)?;
         }
         let best = self.evaluator.as_ref().map(Evaluator::best);
-        self.watch = Some(Watch::new(Setting {
+        self.watch = Some(Watch::new(RunContext {
             total: trainer.total_steps(),
             best: best.map(|best| (best.name().to_string(), best.better())),
             floor: best.and_then(|best| self.evaluator.as_ref()?.floor(best)),

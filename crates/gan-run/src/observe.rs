@@ -1,7 +1,7 @@
 //! Observers: everything that happens around the steps. The loop knows none of their files.
 
-use crate::alarms::Alarm;
 use crate::error::Result;
+use gan_alarms::Alarm;
 use gan_train::config::Policy;
 use gan_train::trainer::{Moment, StepReport, Trainer};
 

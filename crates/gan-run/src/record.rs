@@ -1,7 +1,6 @@
 //! Observers that write the run folder's numbers and states: metrics, checkpoints with the weight file. `judging` measures;
 //! those that draw are in [`crate::pictures`] and [`crate::planes`].
 
-use crate::alarms::Alarm;
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
 use crate::judging::Judging;
@@ -9,6 +8,7 @@ use crate::log::{Cut, Log};
 use crate::observe::{Observer, Outcome};
 use crate::report::Report;
 use crate::{pictures, planes};
+use gan_alarms::Alarm;
 use gan_base::atomic;
 use gan_train::checkpoint;
 use gan_train::config::Policy;

@@ -1,32 +1,33 @@
 //! `report.html`: what a run folder holds, put together for [`gan_report::Page`].
 //!
 //! Whatever is missing or damaged leads to a sentence on the page, never to an error: a report is wanted most where
-//! something went wrong. In reading order: this file (settings, numbers), `networks` (both as tables), `pictures` (what
+//! something went wrong. In reading order: this file (settings, numbers), `diagnosis` (the
+//! numbers in words), `networks` (both as tables), `pictures` (what
 //! lies in the folder).
 
+mod diagnosis;
 mod networks;
 mod pictures;
 
-use crate::alarms::Alarm;
 use crate::error::{Error, Result};
 use crate::folder::{FEATURES, MOST_LINES, MOST_SETTINGS, RunFolder};
 use crate::planes;
-use crate::verdict::Verdict;
+use crate::run_summary::RunSummary;
 use gan_base::messages::counted;
 use gan_base::regular_file;
 use gan_core::summary::grouped;
 use gan_metrics::Metric;
 use gan_metrics::card::digits;
-use gan_report::page::{Card, Reading, Tone};
+use gan_report::page::{Card, Diagnosis, Severity};
 use gan_report::{Metrics, Page};
-use gan_train::config::{Policy, RunConfig};
+use gan_train::config::RunConfig;
 use gan_train::layering;
 use gan_train::plan::Plan;
 use std::path::Path;
 
 /// Whether a process is at work in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum RunState {
     /// Steps are still being added.
     GoingOn,
     /// It ended, was stopped, or was killed.
@@ -37,13 +38,13 @@ pub enum Standing {
 ///
 /// # Errors
 /// If there is no run.
-pub fn page(run: &Path, standing: Standing) -> Result<Page> {
+pub fn page(run: &Path, state: RunState) -> Result<Page> {
     if !RunFolder::is_run(run) {
         let problem = "holds no run: there is no config.toml written by gan train. Name a run's folder";
         return Err(Error::config(run.display().to_string(), problem));
     }
     let mut page = Page { title: title(run), ..Page::default() };
-    if standing == Standing::GoingOn {
+    if state == RunState::GoingOn {
         page.notes.push("The run is still going on: this page shows it as it was when the page was made.".into());
     }
     let plan = settings(run, &mut page);
@@ -55,28 +56,22 @@ pub fn page(run: &Path, standing: Standing) -> Result<Page> {
         page.lead = plan.config().description.clone();
         page.networks = networks::tables(plan);
     }
-    let course = Course::of(&page.metrics, plan.as_ref());
-    page.summary = summary(&course, plan.as_ref());
-    page.cards = cards(&course, &page);
-    page.readings = gan_report::reading(&page.metrics);
-    let features = planes::summary(&run.join(FEATURES));
-    let verdict = Verdict::of(run, plan.as_ref().and_then(|plan| plan.config().evaluate.best));
-    judged(&verdict, &mut page);
-    page.readings.extend(features.map(|seen| Reading { tone: tone(&seen), text: format!("D’s features: {seen}.") }));
-    page.readings.sort_by_key(|reading| reading.tone);
+    let progress = Progress::of(&page.metrics, plan.as_ref());
+    page.summary = summary(&progress, plan.as_ref());
+    page.cards = cards(&progress, &page);
+    let best = plan.as_ref().and_then(|plan| plan.config().evaluate.best);
+    let run_summary = RunSummary::of(run, best);
+    page.diagnoses = diagnosis::curves(&page.metrics);
+    page.diagnoses.extend(diagnosis::alarms(run, plan.as_ref(), &run_summary));
+    page.diagnoses.extend(planes::summary(&run.join(FEATURES)).map(|seen| features(&seen)));
+    page.diagnoses.sort_by_key(|diagnosis| diagnosis.severity);
+    best_evaluation(&run_summary, &mut page);
     Ok(page)
 }
 
-/// The best evaluation with its card, and the alarms.
-fn judged(verdict: &Verdict, page: &mut Page) {
-    page.readings.extend(verdict.alarms.iter().map(|raised| {
-        let done = if raised.done == Policy::Rollback { " The run was taken back to its best state." } else { "" };
-        let Alarm { kind, at, evidence, advice } = &raised.alarm;
-        let at = grouped(*at as usize);
-        let text = format!("Alarm at step {at}, {}: {evidence}.{done} What helps: {advice}.", kind.title());
-        Reading { tone: Tone::Bad, text }
-    }));
-    let Some(best) = &verdict.best else { return };
+/// The best evaluation with its card.
+fn best_evaluation(run_summary: &RunSummary, page: &mut Page) {
+    let Some(best) = &run_summary.best else { return };
     let step = grouped(best.step as usize);
     let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
     let floor = floor.map(|floor| format!("; real samples: {}", digits(floor))).unwrap_or_default();
@@ -86,21 +81,27 @@ fn judged(verdict: &Verdict, page: &mut Page) {
     let note = format!("at step {step}{floor}");
     page.cards.insert(
         page.cards.len().min(1),
-        Card { label: format!("Best {}", best.metric.title()), value: digits(best.value), note, tone: Tone::Plain },
+        Card {
+            label: format!("Best {}", best.metric.title()),
+            value: digits(best.value),
+            note,
+            severity: Severity::Plain,
+        },
     );
 }
 
 /// Real features that move while only G learns would be a mistake in the training itself.
-fn tone(seen: &planes::Summary) -> Tone {
-    if seen.real_moved_by_g > 0.0 { Tone::Bad } else { Tone::Plain }
+fn features(seen: &planes::Summary) -> Diagnosis {
+    let severity = if seen.real_moved_by_g > 0.0 { Severity::Bad } else { Severity::Plain };
+    Diagnosis { severity, text: format!("D’s features: {seen}.") }
 }
 
 /// Writes the page to `out`, whole or not at all.
 ///
 /// # Errors
 /// Those of [`page`], and if `out` cannot be written.
-pub fn write(run: &Path, standing: Standing, out: &Path) -> Result<()> {
-    Ok(page(run, standing)?.save(out)?)
+pub fn write(run: &Path, state: RunState, out: &Path) -> Result<()> {
+    Ok(page(run, state)?.save(out)?)
 }
 
 /// The folder's name, however its path is written.
@@ -141,7 +142,7 @@ fn metrics(run: &Path, notes: &mut Vec<String>) -> Metrics {
 }
 
 /// How far a run has come.
-struct Course {
+struct Progress {
     /// The last logged step.
     steps: u64,
     /// Steps asked for, where the settings give steps.
@@ -154,7 +155,7 @@ struct Course {
     seconds: Option<f64>,
 }
 
-impl Course {
+impl Progress {
     fn of(metrics: &Metrics, plan: Option<&Plan>) -> Self {
         let last = |name: &str| metrics.series(name).last().copied();
         let speeds: Vec<(f64, f64)> = metrics
@@ -192,13 +193,13 @@ fn seconds(speeds: &[(f64, f64)], plan: &Plan) -> Option<f64> {
     Some(before.zip(speeds).map(|(before, (step, speed))| (step - before) * images / speed).sum())
 }
 
-fn summary(course: &Course, plan: Option<&Plan>) -> Vec<(String, String)> {
-    let mut rows = vec![("Steps".to_string(), course.steps())];
+fn summary(progress: &Progress, plan: Option<&Plan>) -> Vec<(String, String)> {
+    let mut rows = vec![("Steps".to_string(), progress.steps())];
     let mut row = |name: &str, value: String| rows.push((name.into(), value));
     if let Some(plan) = plan {
         let config = plan.config();
         let epochs = config.train.epochs.map(|of| format!(" of {of}")).unwrap_or_default();
-        if let Some(epoch) = course.epoch {
+        if let Some(epoch) = progress.epoch {
             row("Epochs finished", format!("{epoch}{epochs}"));
         }
         row("Preset", config.preset.clone());
@@ -209,10 +210,10 @@ fn summary(course: &Course, plan: Option<&Plan>) -> Vec<(String, String)> {
         row("Precision", word(&config.train.precision));
         row("Seed", config.train.seed.to_string());
     }
-    if let Some(speed) = course.speed {
+    if let Some(speed) = progress.speed {
         row("Speed (median)", format!("{} images/s", grouped(speed.round() as usize)));
     }
-    if let Some(seconds) = course.seconds {
+    if let Some(seconds) = progress.seconds {
         row("Time in steps", format!("about {}", duration(seconds)));
     }
     rows
@@ -239,17 +240,17 @@ fn duration(seconds: f64) -> String {
 }
 
 /// The steps, what D is like at the end, the losses, and whatever was measured on the way.
-fn cards(course: &Course, page: &Page) -> Vec<Card> {
-    if course.steps == 0 {
+fn cards(progress: &Progress, page: &Page) -> Vec<Card> {
+    if progress.steps == 0 {
         return Vec::new();
     }
-    let of = course.of.map(|of| grouped(of as usize));
-    let (note, tone) = match of {
-        Some(_) if course.of <= Some(course.steps) => ("all that were asked for".into(), Tone::Good),
-        Some(of) => (format!("of {of} that were asked for"), Tone::Plain),
-        None => (String::new(), Tone::Plain),
+    let of = progress.of.map(|of| grouped(of as usize));
+    let (note, severity) = match of {
+        Some(_) if progress.of <= Some(progress.steps) => ("all that were asked for".into(), Severity::Good),
+        Some(of) => (format!("of {of} that were asked for"), Severity::Plain),
+        None => (String::new(), Severity::Plain),
     };
-    let steps = Card { label: "Steps".into(), value: grouped(course.steps as usize), note, tone };
+    let steps = Card { label: "Steps".into(), value: grouped(progress.steps as usize), note, severity };
     let last = |label: &str, field: &str| last_tenth(&page.metrics, label, field);
     let usual = [
         last("Accuracy of D", "accuracy_d"),
@@ -268,7 +269,7 @@ fn last_tenth(metrics: &Metrics, label: &str, field: &str) -> Option<Card> {
     let since = last.first()?.0;
     let mean = last.iter().map(|point| point.1).sum::<f64>() / last.len() as f64;
     let note = format!("mean since step {}", grouped(since as usize));
-    Some(Card { label: label.into(), value: format!("{mean:.3}"), note, tone: Tone::Plain })
+    Some(Card { label: label.into(), value: format!("{mean:.3}"), note, severity: Severity::Plain })
 }
 
 /// Writes the page when a run ends or stops.
@@ -279,7 +280,7 @@ pub(crate) struct Report {
 
 impl crate::observe::Observer for Report {
     fn finished(&mut self, _: crate::Outcome, trainer: &gan_train::Trainer) -> Result<()> {
-        if trainer.step() == 0 { Ok(()) } else { write(self.folder.path(), Standing::AtRest, &self.folder.report()) }
+        if trainer.step() == 0 { Ok(()) } else { write(self.folder.path(), RunState::AtRest, &self.folder.report()) }
     }
 }
 

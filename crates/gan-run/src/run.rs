@@ -1,9 +1,9 @@
 //! The loop.
 
-use crate::alarms::Alarm;
 use crate::error::{Error, Result};
 use crate::evaluate::Embedding;
 use crate::observe::{Observer, Outcome};
+use gan_alarms::Alarm;
 use gan_train::config::Policy;
 use gan_train::trainer::{StepReport, Trainer};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,8 +78,8 @@ fn step(trainer: &mut Trainer, observers: &mut Observers) -> Result<StepReport> 
 fn respond(trainer: &mut Trainer, observers: &mut Observers) -> Result<Policy> {
     let mut alarms: Vec<Alarm> = observers.iter_mut().flat_map(|o| o.alarms()).collect();
     let settings = trainer.plan().config().alarms.clone();
-    alarms.retain(|alarm| alarm.kind.policy(&settings) != Policy::Off);
-    let asked = alarms.iter().map(|alarm| alarm.kind.policy(&settings)).max().unwrap_or(Policy::Off);
+    alarms.retain(|alarm| settings.policy(alarm.rule) != Policy::Off);
+    let asked = alarms.iter().map(|alarm| settings.policy(alarm.rule)).max().unwrap_or(Policy::Off);
     let done = match asked {
         Policy::Rollback if roll_back(trainer, observers)? => Policy::Rollback,
         // Where there is nothing to go back to, or it was done too often, going on would only repeat it.
@@ -121,8 +121,9 @@ fn roll_back(trainer: &mut Trainer, observers: &mut Observers) -> Result<bool> {
 
 /// After a step that failed: goes back if the settings say so and it can be done. Else the error stands.
 fn recover(trainer: &mut Trainer, observers: &mut Observers, error: Error) -> Result<()> {
-    let Some(alarm) = Alarm::of_error(&error) else { return Err(error) };
-    let asked = alarm.kind.policy(&trainer.plan().config().alarms);
+    let Error::Train(gan_train::Error::NotFinite { step, what, value }) = &error else { return Err(error) };
+    let alarm = Alarm::not_finite(*step, format!("{what} is {value}"));
+    let asked = trainer.plan().config().alarms.policy(alarm.rule);
     let done = asked == Policy::Rollback && roll_back(trainer, observers)?;
     let policy = if done { Policy::Rollback } else { Policy::Stop };
     if done {

@@ -10,7 +10,8 @@ mod optimizer;
 mod penalty;
 
 pub use data::{Background, DataConfig, LastBatch};
-pub use judging::{AlarmsConfig, EvaluateConfig, Policy};
+pub use gan_alarms::{AlarmsConfig, Policy};
+pub use judging::EvaluateConfig;
 pub use optimizer::{BiasCorrection, OptimizerConfig};
 pub use penalty::{PenaltyConfig, PenaltyKind};
 

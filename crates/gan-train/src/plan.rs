@@ -98,7 +98,7 @@ impl Plan {
 
     /// Whether an alarm may take the run back, which needs states to go back to.
     pub fn may_roll_back(&self) -> bool {
-        judging::policies(&self.config).any(|(_, policy)| policy == Policy::Rollback)
+        self.config.alarms.policies().any(|(_, policy)| policy == Policy::Rollback)
     }
 
     /// D's targets.

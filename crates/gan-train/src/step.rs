@@ -1,7 +1,7 @@
 //! One update of each player: the mathematics of a GAN, apart from all machinery.
 //!
-//! D learns to tell x from G(z): it minimises [`gan_core::loss::discriminator`]. G learns from D's verdict on its samples: it
-//! minimises [`gan_core::loss::generator`]. Penalties on D's gradient ([`gan_core::penalty`]) join D's loss. While one is stepped
+//! D learns to tell x from G(z): it minimises [`gan_core::Loss::discriminator`]. G learns from D's verdict on its samples: it
+//! minimises [`gan_core::Loss::generator`]. Penalties on D's gradient ([`gan_core::penalty`]) join D's loss. While one is stepped
 //! the other's weights are left alone and cost no gradient work.
 
 use crate::error::{Error, Result};

@@ -386,3 +386,6 @@ impl Trainer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,24 +3,36 @@
 use super::{Problem, Tree};
 
 /// A crate and the crates of ours that it may use.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
     ("gan-comm", &["gan-base", "gan-kernels"]),
     ("gan-core", &["gan-base", "gan-kernels"]),
     ("gan-data", &["gan-base", "gan-kernels", "gan-core"]),
     ("gan-metrics", &["gan-base", "gan-kernels", "gan-core"]),
+    ("gan-alarms", &["gan-base", "gan-core", "gan-metrics"]),
     ("gan-report", &["gan-base"]),
-    ("gan-train", &["gan-base", "gan-kernels", "gan-comm", "gan-core", "gan-data", "gan-metrics"]),
+    ("gan-train", &["gan-base", "gan-kernels", "gan-comm", "gan-core", "gan-data", "gan-metrics", "gan-alarms"]),
     (
         "gan-run",
-        &["gan-base", "gan-kernels", "gan-comm", "gan-core", "gan-data", "gan-metrics", "gan-train", "gan-report"],
+        &[
+            "gan-base",
+            "gan-kernels",
+            "gan-comm",
+            "gan-core",
+            "gan-data",
+            "gan-metrics",
+            "gan-alarms",
+            "gan-train",
+            "gan-report",
+        ],
     ),
     ("gan-cli", ALL),
     ("gan-fuzz", ALL),
+    ("experiments", ALL),
 ];
 
-/// What the binary and the fuzz targets may use.
+/// What the programs and the fuzz targets may use.
 const ALL: &[&str] = &[
     "gan-base",
     "gan-kernels",
@@ -28,6 +40,7 @@ const ALL: &[&str] = &[
     "gan-core",
     "gan-data",
     "gan-metrics",
+    "gan-alarms",
     "gan-report",
     "gan-train",
     "gan-run",

@@ -7,7 +7,7 @@ use super::{Problem, Tree, code};
 const UNSAFE_HERE: [&str; 2] = ["crates/gan-kernels/", "crates/gan-base/src/mapped.rs"];
 
 /// Only these print; every other crate is a library.
-const PRINTING_HERE: [&str; 2] = ["crates/gan-cli/", "xtask/"];
+const PRINTING_HERE: [&str; 3] = ["crates/gan-cli/", "crates/experiments/", "xtask/"];
 
 const PRINTING: [&str; 5] = ["println", "print", "eprintln", "eprint", "dbg"];
 

@@ -4,7 +4,7 @@ use super::training::TINY;
 use crate::place::{self, joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};
 use gan_report::losses_figure;
-use gan_run::report::{Standing, page};
+use gan_run::report::{RunState, page};
 use gan_run::{Existing, RunFolder};
 use gan_train::layering;
 
@@ -53,7 +53,7 @@ fn body(input: &[u8]) -> Outcome {
     for (name, lines) in ["metrics.jsonl", "evaluations.jsonl", "planes.jsonl"].into_iter().zip(files) {
         place::file(&dir, name, lines.unwrap_or_default())?;
     }
-    let html = page(&dir, Standing::AtRest)?.html();
+    let html = page(&dir, RunState::AtRest)?.html();
     assert!(html.ends_with("</html>\n"), "the page is cut off");
     let figure = losses_figure(&dir.join("metrics.jsonl"))?;
     // Drawing takes longer than everything else together.

@@ -9,7 +9,7 @@ use gan_core::weights::classifier::{self, Classifier, Resize};
 use gan_core::{ForwardContext, Network};
 use std::path::Path;
 
-/// `cargo xtask train-judge` makes it; `data/README.md` says how well it does.
+/// `cargo xtask experiments train-judge` makes it; `data/README.md` says how well it does.
 const DIGITS: &[u8] = include_bytes!("../../../../data/judge/digits.safetensors");
 
 /// Images at a time: activations of more would take memory and save no time.

@@ -2,16 +2,16 @@
 //!
 //! The caller fills a [`Page`] with plain values; [`Page::html`] puts them into `page.html` beside the style and the script.
 //! In reading order: this file, `sections` (what the page says), `charts` and `reduce` (the curves, long ones thinned),
-//! `pictures` (PNG files as data URIs, within a budget), [`reading`](crate::reading()) (the curves in words), `template`
-//! (everything into one file, and the policy that forbids all requests), `escape`.
+//! `pictures` (PNG files as data URIs, within a budget), `template` (everything into one file, and the policy that forbids all requests), `escape`.
 
 mod charts;
 mod escape;
 mod pictures;
-pub mod reading;
 mod reduce;
 mod sections;
 mod template;
+
+pub use sections::to_digits;
 
 use crate::{Error, Metrics};
 use gan_base::atomic;
@@ -31,8 +31,8 @@ pub struct Page {
     pub summary: Vec<(String, String)>,
     /// The few numbers that matter most.
     pub cards: Vec<Card>,
-    /// The curves in words; [`reading`](crate::reading()) makes them.
-    pub readings: Vec<Reading>,
+    /// What the run's numbers say, in words.
+    pub diagnoses: Vec<Diagnosis>,
     /// Every number of the run; each field that has a number is drawn.
     pub metrics: Metrics,
     /// What users call fields of the metrics that this crate does not know; others go by their own names.
@@ -57,21 +57,21 @@ pub struct Card {
     /// A line under it.
     pub note: String,
     /// How it is coloured.
-    pub tone: Tone,
+    pub severity: Severity,
 }
 
 /// A sentence or two about the run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
+pub struct Diagnosis {
     /// How serious it is.
-    pub tone: Tone,
+    pub severity: Severity,
     /// What, and the numbers that it rests on.
     pub text: String,
 }
 
-/// How something is meant, the most serious first.
+/// How serious something is, the most serious first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tone {
+pub enum Severity {
     /// Something is broken.
     Bad,
     /// Worth a look.
@@ -83,24 +83,24 @@ pub enum Tone {
     Plain,
 }
 
-impl Tone {
+impl Severity {
     /// The class in the style sheet.
     fn class(self) -> &'static str {
         match self {
-            Tone::Bad => "bad",
-            Tone::Warn => "warn",
-            Tone::Good => "good",
-            Tone::Plain => "plain",
+            Severity::Bad => "bad",
+            Severity::Warn => "warn",
+            Severity::Good => "good",
+            Severity::Plain => "plain",
         }
     }
 
     /// Colour alone must not carry it.
     fn word(self) -> &'static str {
         match self {
-            Tone::Bad => "Problem",
-            Tone::Warn => "Look here",
-            Tone::Good => "Good sign",
-            Tone::Plain => "Note",
+            Severity::Bad => "Problem",
+            Severity::Warn => "Look here",
+            Severity::Good => "Good sign",
+            Severity::Plain => "Note",
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn all(page: &Page, album: &Album, charts: &[Chart]) -> Vec<Section> 
     let sections = [
         section("missing", "What is missing", list(&notes)),
         section("run", "The run", [cards(page), definitions("summary", &page.summary)].concat()),
-        section("reading", "What the curves say", readings(page)),
+        section("diagnosis", "What the curves say", diagnoses(page)),
         section("samples", "Over the steps", album.films.iter().enumerate().map(film).collect()),
         section("curves", "Curves", curves(charts)),
         section("pictures", "Pictures", singles(album)),
@@ -59,19 +59,19 @@ fn cards(page: &Page) -> String {
         let [label, value, note] = [&card.label, &card.value, &card.note].map(|t| text(t));
         format!(
             "<li class=\"card {}\"><span class=\"label\">{label}</span><span class=\"value\">{value}</span><span class=\"note\">{note}</span></li>\n",
-            card.tone.class()
+            card.severity.class()
         )
     };
     let cards: String = page.cards.iter().map(card).collect();
     if cards.is_empty() { cards } else { format!("<ul class=\"cards\">\n{cards}</ul>\n") }
 }
 
-fn readings(page: &Page) -> String {
-    let reading = |r: &super::Reading| {
-        format!("<li class=\"{}\"><strong>{}.</strong> {}</li>\n", r.tone.class(), r.tone.word(), text(&r.text))
+fn diagnoses(page: &Page) -> String {
+    let diagnosis = |d: &super::Diagnosis| {
+        format!("<li class=\"{}\"><strong>{}.</strong> {}</li>\n", d.severity.class(), d.severity.word(), text(&d.text))
     };
-    let readings: String = page.readings.iter().map(reading).collect();
-    if readings.is_empty() { readings } else { format!("<ul class=\"readings\">\n{readings}</ul>\n") }
+    let all: String = page.diagnoses.iter().map(diagnosis).collect();
+    if all.is_empty() { all } else { format!("<ul class=\"diagnoses\">\n{all}</ul>\n") }
 }
 
 /// The last frame is in the HTML, for print and for browsers without scripts; the script has the others.
@@ -217,7 +217,7 @@ fn card_of(label: String, points: &[(f64, f64)]) -> super::Card {
     };
     let note = [at("lowest", finite().min_by(by_value)), at("highest", finite().max_by(by_value))].join(", ");
     let value = finite().next_back().map_or(String::new(), |p| short(p.1));
-    super::Card { label, value, note, tone: super::Tone::Plain }
+    super::Card { label, value, note, severity: super::Severity::Plain }
 }
 
 /// To four digits.
@@ -225,8 +225,8 @@ pub(super) fn short(value: f64) -> String {
     to_digits(value, 4)
 }
 
-/// To so many digits that count, and without zeros at the end.
-pub(super) fn to_digits(value: f64, digits: i32) -> String {
+/// Writes a number with a given count of significant digits, and without zeros at the end.
+pub fn to_digits(value: f64, digits: i32) -> String {
     match value.abs() {
         0.0 => "0".into(),
         size if (1000.0..1e9).contains(&size) => grouped_signed(value),

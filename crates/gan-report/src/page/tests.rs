@@ -22,8 +22,8 @@ fn evil(dir: &Path) -> Page {
         notes: vec![text()],
         names: [(EVIL.to_string(), text())].into(),
         summary: vec![(text(), text())],
-        cards: vec![Card { label: text(), value: text(), note: text(), tone: Tone::Bad }],
-        readings: vec![Reading { tone: Tone::Warn, text: text() }],
+        cards: vec![Card { label: text(), value: text(), note: text(), severity: Severity::Bad }],
+        diagnoses: vec![Diagnosis { severity: Severity::Warn, text: text() }],
         metrics: Metrics::of_lines(line.to_string().as_bytes()).0,
         sequences: vec![Sequence {
             name: text(),
@@ -93,4 +93,10 @@ fn many_frames_are_thinned_and_the_page_says_so() {
 fn saving_names_the_file_that_cannot_be_written() {
     let message = Page::default().save(Path::new("/no/such/folder/report.html")).unwrap_err().to_string();
     assert!(message.contains("report.html"), "{message}");
+}
+
+#[test]
+fn numbers_in_sentences_are_short() {
+    let written = [0.123_456, 12.0, 1234.56, 0.000_01, -0.5, 0.0, 7_654_321.0].map(sections::short);
+    assert_eq!(written, ["0.1235", "12", "1,235", "1.00e-5", "-0.5", "0", "7,654,321"]);
 }

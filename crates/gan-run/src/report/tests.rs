@@ -31,7 +31,7 @@ fn sheet(run: &Path, name: &str) {
 }
 
 fn made(run: &TempDir) -> Page {
-    page(run.path(), Standing::AtRest).unwrap()
+    page(run.path(), RunState::AtRest).unwrap()
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_run_that_has_only_begun_says_what_it_lacks() {
     let run = run();
     fs::remove_file(run.path().join("metrics.jsonl")).unwrap();
     fs::remove_dir_all(run.path().join("samples")).unwrap();
-    let page = page(run.path(), Standing::GoingOn).unwrap();
+    let page = page(run.path(), RunState::GoingOn).unwrap();
     for words in ["still going on", "metrics.jsonl cannot be read", "no samples yet"] {
         assert!(page.notes.iter().any(|note| note.contains(words)), "{words}: {:?}", page.notes);
     }
@@ -121,11 +121,41 @@ fn settings_of_another_version_are_shown_as_they_are() {
 #[test]
 fn a_folder_without_a_run_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    let message = page(dir.path(), Standing::AtRest).unwrap_err().to_string();
+    let message = page(dir.path(), RunState::AtRest).unwrap_err().to_string();
     assert!(message.contains("holds no run"), "{message}");
 }
 
 #[test]
 fn times_are_short() {
     assert_eq!([4.24, 200.0, 7500.0].map(duration), ["4.2 s", "3 min 20 s", "2 h 05 min"]);
+}
+
+#[test]
+fn the_rules_of_alarms_diagnose_a_run_that_raised_none() {
+    let run = run();
+    let settings = run.path().join("config.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let text = text.replacen("d_won = \"warn\"", "d_won = \"off\"", 1).replacen("steps = 40", "steps = 1000", 1);
+    fs::write(&settings, text).unwrap();
+    let line = |step: u64, accuracy: f64| {
+        format!(
+            "{{\"step\":{step},\"loss_d\":0.01,\"loss_g\":5,\"d_real\":0.99,\"d_fake_before\":0.01,\"d_fake_after\":0.01,\
+             \"accuracy_d\":{accuracy},\"grad_norm_g\":0.1}}\n"
+        )
+    };
+    let said = |accuracy: f64| {
+        let lines: String = (1..=200).map(|step| line(step, accuracy)).collect();
+        fs::write(run.path().join("metrics.jsonl"), lines).unwrap();
+        let page = made(&run);
+        assert_eq!(page.notes, [""; 0]);
+        page.diagnoses.into_iter().filter(|d| d.text.contains("D has won")).collect::<Vec<_>>()
+    };
+    let found = said(1.0);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].severity, Severity::Warn);
+    for words in ["Alarm at step 91, D has won", "over the last 90 steps", "turn this alarm off", "What helps: lower"] {
+        assert!(found[0].text.contains(words), "{words}: {}", found[0].text);
+    }
+    // The limit is that of the alarm.
+    assert!(said(0.98).is_empty());
 }

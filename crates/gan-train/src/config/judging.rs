@@ -1,4 +1,4 @@
-//! `[evaluate]` and `[alarms]`: what is measured while a run goes on, and what becomes of what it shows.
+//! `[evaluate]`: what is measured while a run goes on. (`[alarms]` is [`gan_alarms::AlarmsConfig`].)
 
 use gan_metrics::Metric;
 use serde::{Deserialize, Serialize};
@@ -24,59 +24,4 @@ impl Default for EvaluateConfig {
     fn default() -> Self {
         Self { every: 0, samples: 2000, metrics: vec![], best: None, embedder: "auto".into() }
     }
-}
-
-/// What becomes of each alarm.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AlarmsConfig {
-    /// A loss, gradient or sample that is no number.
-    pub not_finite: Policy,
-    /// D is always right and G learns nothing from it.
-    pub d_won: Policy,
-    /// D cannot tell what the judge can.
-    pub g_won: Policy,
-    /// The samples become alike.
-    pub collapse: Policy,
-    /// The players chase each other without getting better.
-    pub oscillation: Policy,
-    /// The samples are copies of training data.
-    pub memorisation: Policy,
-    /// The samples do not get better.
-    pub stalled: Policy,
-    /// What both rates are multiplied by at each rollback.
-    pub rate_factor: f64,
-    /// At most so many rollbacks in a run; after them, alarms that ask for one stop it.
-    pub rollbacks: u64,
-}
-
-impl Default for AlarmsConfig {
-    fn default() -> Self {
-        let warn = Policy::Warn;
-        Self {
-            not_finite: Policy::Stop,
-            d_won: warn,
-            g_won: warn,
-            collapse: warn,
-            oscillation: warn,
-            memorisation: warn,
-            stalled: warn,
-            rate_factor: 0.5,
-            rollbacks: 3,
-        }
-    }
-}
-
-/// What an alarm does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Policy {
-    /// Nothing: it is not raised.
-    Off,
-    /// It is said and written down.
-    Warn,
-    /// The run goes back to its best checkpoint and on with lower rates.
-    Rollback,
-    /// The run saves and ends.
-    Stop,
 }

@@ -11,7 +11,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
         }
     }
     let (kind, labels) = (config.loss.kind, [config.loss.real_label, config.loss.fake_label]);
-    if !kind.takes_labels() && labels != [1.0, 0.0] {
+    if !kind.properties().takes_labels && labels != [1.0, 0.0] {
         let problem = "this loss has no labels to smooth: set loss.real_label=1 and loss.fake_label=0";
         return Err(Error::config("loss.real_label", problem));
     }
@@ -25,7 +25,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
         return Err(Error::config("loss.auxiliary", problem));
     }
     let matches = config.penalties.iter().any(|penalty| penalty.kind == PenaltyKind::FeatureMatching);
-    if (kind.is_relative() || matches) && config.train.alternate == Alternate::Epochs {
+    if (!kind.has_decision_threshold() || matches) && config.train.alternate == Alternate::Epochs {
         let (key, what) = if matches { ("penalties.feature_matching", "it") } else { ("loss.kind", "this loss") };
         let problem =
             format!("{what} compares samples with real ones, which G's epochs have none of: set train.alternate=steps");

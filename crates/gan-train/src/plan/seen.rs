@@ -9,10 +9,8 @@ use gan_metrics::Metric;
 
 pub(super) fn check(config: &RunConfig) -> Result<()> {
     let (augment, train) = (&config.augment, &config.train);
-    for (key, part) in [("augment.translation", augment.translation), ("augment.cutout", augment.cutout)] {
-        if !(0.0..=1.0).contains(&part) {
-            return Err(Error::config(key, format!("{part} cannot be used: expected a part of a side, from 0 to 1")));
-        }
+    if let Some((key, problem)) = augment.problem() {
+        return Err(Error::config(format!("augment.{key}"), problem));
     }
     if !augment.is_none() && config.data.size.is_none() {
         let problem = "changes images, and the data are points: remove it, or use train.instance_noise";

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
 use gan_base::Rng;
-use gan_core::loss::{self, Side};
+use gan_core::loss::Side;
 use gan_core::{Discriminator, ForwardContext};
 use std::time::Instant;
 
@@ -34,10 +34,10 @@ pub(super) fn on_batch(
     let (real, fake) = flipped(&seen_real, &seen_fake, objective, rng)?;
     let classes = batch.classes.as_ref();
     let (on_real, on_fake, loss, mut grads) = match objective.batches {
-        Batches::Separate if objective.loss.compares() => {
+        Batches::Separate if objective.loss.is_relativistic() => {
             let on_real = judged(d, &real, objective, team, classes, rng)?;
             let on_fake = judged(d, &fake, objective, team, classes, rng)?;
-            let loss = loss::discriminator(objective.loss, &on_real.logits, &on_fake.logits, objective.labels)?;
+            let loss = objective.loss.discriminator(&on_real.logits, &on_fake.logits, objective.labels)?;
             let loss = with_classes(with_classes(loss, &on_real)?, &on_fake)?;
             seconds.forward += lap(&mut start);
             let (loss, grads) = gradients(&loss, share)?;
@@ -47,8 +47,7 @@ pub(super) fn on_batch(
             // The two terms' gradients add up; taken one after the other, only one pass is in memory.
             let mut part = |x: &Tensor, side: Side| -> Result<(Tensor, f64, GradStore)> {
                 let judged = judged(d, x, objective, team, classes, rng)?;
-                let loss =
-                    loss::discriminator_part(objective.loss, side, &judged.logits, objective.labels)?.mean_all()?;
+                let loss = objective.loss.discriminator_part(side, &judged.logits, objective.labels)?.mean_all()?;
                 let loss = with_classes(loss, &judged)?;
                 seconds.forward += lap(&mut start);
                 let (loss, grads) = gradients(&loss, share)?;
@@ -65,7 +64,7 @@ pub(super) fn on_batch(
             let judged = judged(d, &Tensor::cat(&[&real, &fake], 0)?, objective, team, both.as_ref(), rng)?;
             let (n, m) = (real.dim(0)?, fake.dim(0)?);
             let (on_real, on_fake) = (judged.logits.narrow(0, 0, n)?, judged.logits.narrow(0, n, m)?);
-            let loss = loss::discriminator_joint(objective.loss, &on_real, &on_fake, objective.labels)?;
+            let loss = objective.loss.discriminator_joint(&on_real, &on_fake, objective.labels)?;
             let loss = with_classes(loss, &judged)?;
             seconds.forward += lap(&mut start);
             let (loss, grads) = gradients(&loss, share)?;
@@ -82,7 +81,7 @@ pub(super) fn on_batch(
     }
     seconds.backward += lap(&mut start);
     // Where logits have no zero of their own, each side is seen from the other's mean.
-    let relative = objective.loss.is_relative();
+    let relative = !objective.loss.has_decision_threshold();
     let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };
     let (for_real, for_fake) = (zero(&on_fake)?, zero(&on_real)?);
     let (on_real, on_fake) = ((on_real.detach() - for_real)?, (on_fake.detach() - for_fake)?);

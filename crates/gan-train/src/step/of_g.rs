@@ -17,7 +17,7 @@ pub(super) fn fooled(
     rng: &mut Rng,
 ) -> Result<(Tensor, Tensor, f64)> {
     let (classes, matched) = (batch.classes.as_ref(), objective.feature_matching);
-    let compared = batch.real.as_ref().filter(|_| objective.loss.compares() || matched.is_some());
+    let compared = batch.real.as_ref().filter(|_| objective.loss.is_relativistic() || matched.is_some());
     let forward = |x: &Tensor, rng: &mut Rng| -> Result<DiscriminatorOutput> {
         let x = objective.view.of(x, rng)?;
         let pass = ForwardContext::frozen(rng).of_classes(classes).over(&team.norms);
@@ -26,7 +26,7 @@ pub(super) fn fooled(
     let on_real = compared.map(|real| forward(real, rng)).transpose()?;
     let on_fake = forward(&batch.fake, rng)?;
     let real_logits = on_real.as_ref().map(|verdict| verdict.logits.detach());
-    let mut loss = loss::generator(objective.loss, &on_fake.logits, real_logits.as_ref())?;
+    let mut loss = objective.loss.generator(&on_fake.logits, real_logits.as_ref())?;
     if let Some(charge) = charged(on_fake.classes.as_ref(), classes, objective)? {
         loss = (loss + charge)?;
     }
@@ -34,7 +34,7 @@ pub(super) fn fooled(
     if let (Some(weight), Some((real, fake))) = (matched, features) {
         loss = (loss + (loss::feature_matching(real, fake)? * weight)?)?;
     }
-    let zero = match real_logits.filter(|_| objective.loss.is_relative()) {
+    let zero = match real_logits.filter(|_| !objective.loss.has_decision_threshold()) {
         Some(logits) => mean(&logits)?,
         None => zero,
     };

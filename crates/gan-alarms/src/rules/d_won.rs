@@ -1,0 +1,56 @@
+//! D has won: it is always right, and G learns nothing from it.
+//!
+//! A D that is far ahead of a G whose samples still get better has not won.
+
+use crate::history::{History, PlayersLine};
+use crate::rule::{Evidence, Finding, Rule};
+use crate::short;
+use gan_base::messages::counted;
+
+/// D is right about at least this part of the samples.
+const ALMOST_ALL: f64 = 0.99;
+/// D gives G's samples at most this probability when G is to learn from it.
+const NOTHING: f64 = 0.03;
+
+/// See the file.
+pub(super) struct DWon;
+
+impl Rule for DWon {
+    fn key(&self) -> &'static str {
+        "d_won"
+    }
+
+    fn title(&self) -> &'static str {
+        "D has won"
+    }
+
+    fn advice(&self) -> &'static str {
+        "lower optimizer.discriminator.rate, smooth its labels (loss.real_label = 0.9), give D dropout, or put batch norm into both networks"
+    }
+
+    fn check(&self, history: &History) -> Finding {
+        // Without a decision threshold D is neither right nor wrong.
+        if history.players().is_none() || !history.is_full() || !history.context().loss.has_decision_threshold() {
+            return Finding::Undecided;
+        }
+        match evidence(history) {
+            Some(_) if history.samples_improve() => Finding::Undecided,
+            evidence => evidence.into(),
+        }
+    }
+}
+
+fn evidence(history: &History) -> Option<Evidence> {
+    let accuracy = history.mean(|line: &PlayersLine| Some(line.accuracy))?;
+    let after = history.mean(|line| line.fake_after)?;
+    let gradient = history.mean(|line| line.grad_norm_g)?;
+    (accuracy >= ALMOST_ALL && after <= NOTHING).then(|| {
+        format!(
+            "over the last {} D was right about {:.1} % of the samples and gave G's {} when G was to learn from it (norm of G's gradient: {})",
+            counted(history.window_steps(), "step"),
+            100.0 * accuracy,
+            short(after),
+            short(gradient)
+        )
+    })
+}

@@ -1,0 +1,37 @@
+//! Another brightness (± 0.5), saturation (0 to 2 times) and contrast (0.5 to 1.5 times) for each image.
+
+use super::Augmentation;
+use crate::random::RandomTensors;
+use candle_core::{Result, Tensor};
+use gan_base::Rng;
+use serde::{Deserialize, Serialize};
+
+/// Whether colours change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Color(pub bool);
+
+impl Augmentation for Color {
+    fn is_off(self) -> bool {
+        !self.0
+    }
+
+    fn problem(self) -> Option<String> {
+        None
+    }
+
+    fn apply(self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+        let n = x.dims4()?.0;
+        let x = x.broadcast_add(&each(n, -0.5, 0.5, x, rng)?)?;
+        let around = |x: &Tensor, mean: Tensor, factor: Tensor| -> Result<Tensor> {
+            x.broadcast_sub(&mean)?.broadcast_mul(&factor)?.broadcast_add(&mean)
+        };
+        let x = around(&x, x.mean_keepdim(1)?, each(n, 0.0, 2.0, &x, rng)?)?;
+        around(&x, x.mean_keepdim((1, 2, 3))?, each(n, 0.5, 1.5, &x, rng)?)
+    }
+}
+
+/// One number a sample, as wide as `[N, 1, 1, 1]`.
+fn each(n: usize, low: f32, high: f32, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+    rng.uniform_tensor(low, high, (n, 1, 1, 1), x.device())
+}

@@ -1,0 +1,161 @@
+//! Random changes of what D sees, real and generated alike, through which G still learns: DiffAugment (Zhao et al. 2020,
+//! arXiv:2006.10738). They let a D with little data go on learning instead of remembering.
+//!
+//! A new one is a file with an [`Augmentation`], which is its setting, and a line in [`augmentations!`] below: its key in `[augment]`
+//! and its check follow.
+
+use candle_core::{Result, Tensor};
+use gan_base::Rng;
+use serde::{Deserialize, Serialize};
+
+/// A random change of images, and its setting.
+pub trait Augmentation: Copy {
+    /// Returns whether it changes nothing.
+    fn is_off(self) -> bool;
+
+    /// Returns why its setting cannot be used, if that is so.
+    fn problem(self) -> Option<String>;
+
+    /// x `[N, C, H, W]` -> `[N, C, H, W]`, each image changed in its own way. Differentiable by x.
+    ///
+    /// # Errors
+    /// If x are no images.
+    fn apply(self, x: &Tensor, rng: &mut Rng) -> Result<Tensor>;
+}
+
+/// Makes the settings of all augmentations, in the order in which they are applied.
+macro_rules! augmentations {
+    ($($(#[$doc:meta])* $module:ident: $name:ident,)*) => {
+        $(mod $module; pub use $module::$name;)*
+
+        /// Which changes, in the order in which they are made.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Augment {
+            $($(#[$doc])* pub $module: $name,)*
+        }
+
+        impl Augment {
+            /// Returns whether it changes nothing.
+            pub fn is_none(&self) -> bool {
+                true $(&& self.$module.is_off())*
+            }
+
+            /// Returns the key of the first setting that cannot be used, and why.
+            pub fn problem(&self) -> Option<(&'static str, String)> {
+                $(if let Some(problem) = self.$module.problem() {
+                    return Some((stringify!($module), problem));
+                })*
+                None
+            }
+
+            /// x `[N, C, H, W]` -> `[N, C, H, W]`, each image changed in its own way. Differentiable by x.
+            ///
+            /// # Errors
+            /// If x are no images.
+            pub fn apply(&self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+                let mut x = x.clone();
+                $(if !self.$module.is_off() {
+                    x = self.$module.apply(&x, rng)?;
+                })*
+                Ok(x)
+            }
+        }
+    };
+}
+
+augmentations! {
+    /// Another brightness, saturation and contrast for each image.
+    color: Color,
+    /// Images are moved by up to this part of their sides, zeros come in; 0 is not at all. The paper takes 0.125.
+    translation: Translation,
+    /// A square with this part of each side is set to zero; 0 is none. The paper takes 0.5.
+    cutout: Cutout,
+}
+
+/// The problem of a setting that is a part of an image's side.
+fn not_a_part(part: f64) -> Option<String> {
+    let is_part = (0.0..=1.0).contains(&part);
+    (!is_part).then(|| format!("{part} cannot be used: expected a part of a side, from 0 to 1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::RandomTensors;
+    use candle_core::Var;
+    use gan_kernels::testing::test_device;
+
+    fn values(t: &Tensor) -> Vec<f32> {
+        t.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn images_move_as_a_whole_and_zeros_come_in() -> Result<()> {
+        let x = Tensor::arange(1f32, 33.0, test_device())?.reshape((1, 2, 4, 4))?;
+        let augment = Augment { translation: Translation(0.25), ..Augment::default() };
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..40 {
+            let y = values(&augment.apply(&x, &mut Rng::new(seed))?);
+            let at = |c: i64, i: i64, j: i64| {
+                let inside = (0..4).contains(&i) && (0..4).contains(&j);
+                if inside { (1 + c * 16 + i * 4 + j) as f32 } else { 0.0 }
+            };
+            let shifted =
+                |dy: i64, dx: i64| -> Vec<f32> { (0..32).map(|k| at(k / 16, k % 16 / 4 - dy, k % 4 - dx)).collect() };
+            let found =
+                (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dy, dx))).find(|(dy, dx)| shifted(*dy, *dx) == y);
+            seen.insert(found.expect("a shift by at most one pixel"));
+        }
+        assert_eq!(seen.len(), 9);
+        Ok(())
+    }
+
+    #[test]
+    fn a_square_is_cut_out_of_all_channels() -> Result<()> {
+        let x = Tensor::ones((50, 3, 8, 8), candle_core::DType::F32, test_device())?;
+        let y = Augment { cutout: Cutout(0.5), ..Augment::default() }.apply(&x, &mut Rng::new(1))?;
+        let left = values(&y.sum((1, 2, 3))?);
+        // From a quarter of the square (its middle in a corner) to all of it.
+        assert!(left.iter().all(|l| (144.0..=180.0).contains(l) && l % 3.0 == 0.0), "{left:?}");
+        assert!(left.contains(&144.0));
+        Ok(())
+    }
+
+    #[test]
+    fn colours_change_within_their_ranges() -> Result<()> {
+        let x = Tensor::new(&[0.5f32, -0.5, 0.1, 0.3, 0.2, -0.1], test_device())?.reshape((1, 3, 1, 2))?;
+        let y = Augment { color: Color(true), ..Augment::default() }.apply(&x, &mut Rng::new(3))?;
+        // Saturation keeps each pixel's mean over channels, contrast the image's mean: what is left is brightness.
+        let brightness = f64::from((y.mean_all()? - x.mean_all()?)?.to_scalar::<f32>()?);
+        assert!(brightness != 0.0 && brightness.abs() <= 0.5);
+        let deviation = |t: &Tensor| -> Result<Vec<f32>> {
+            let grey = t.mean_keepdim(1)?;
+            Ok(values(&t.broadcast_sub(&grey)?))
+        };
+        let (a, b) = (deviation(&x)?, deviation(&y)?);
+        let factor = b[0] / a[0];
+        assert!((0.0..=3.0).contains(&factor) && a.iter().zip(&b).all(|(a, b)| (a * factor - b).abs() < 1e-5));
+        Ok(())
+    }
+
+    #[test]
+    fn gradients_reach_the_images() -> Result<()> {
+        let all = Augment { color: Color(true), translation: Translation(0.2), cutout: Cutout(0.3) };
+        let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 1, 6, 6), test_device())?;
+        let weights = Rng::new(6).normal_tensor(0.0, 1.0, (2, 1, 6, 6), test_device())?;
+        let loss = |x: &Tensor| (all.apply(x, &mut Rng::new(7))? * &weights)?.sum_all();
+        let var = Var::from_tensor(&x)?;
+        let grads = loss(var.as_tensor())?.backward()?;
+        let gradient = values(grads.get(&var).unwrap());
+        // The changes are linear, so one finite difference is exact but for rounding.
+        for i in [0, 7, 20, 50, 71] {
+            let mut other = values(&x);
+            other[i] += 0.5;
+            let difference =
+                (loss(&Tensor::from_vec(other, x.shape(), test_device())?)? - loss(&x)?)?.to_scalar::<f32>()?;
+            assert!((difference * 2.0 - gradient[i]).abs() < 1e-3, "{i}: {} {}", difference * 2.0, gradient[i]);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! The non-saturating loss (Goodfellow et al. 2014, arXiv:1406.2661, section 3).
+//!
+//! D: E[H(real label, σ(r))] + E[H(fake label, σ(f))], H the cross-entropy. G: −E[ln σ(f)] = E[ζ(−f)]: strong gradients while D rejects
+//! the samples.
+
+use super::{LossFunction, Properties};
+use crate::loss::{Labels, Side, cross_entropy};
+use candle_core::{Result, Tensor};
+
+/// See the file.
+pub(super) struct NonSaturating;
+
+impl LossFunction for NonSaturating {
+    fn properties(&self) -> Properties {
+        Properties {
+            is_relativistic: false,
+            has_decision_threshold: true,
+            takes_labels: true,
+            g_loss_may_be_negative: false,
+        }
+    }
+
+    fn d_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {
+        cross_entropy(logits, labels.of(side))
+    }
+
+    fn g_loss(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
+        cross_entropy(fake, 1.0)?.mean_all()
+    }
+
+    #[cfg(test)]
+    fn by_hand(&self, r: &[f64], f: &[f64]) -> [f64; 2] {
+        use super::by_hand::{mean, zeta};
+        [mean(r, |l| zeta(-l)) + mean(f, zeta), mean(f, |l| zeta(-l))]
+    }
+}

@@ -1,0 +1,42 @@
+//! The relativistic pairing loss (Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.1), as R3GAN takes it with R1 and R2
+//! (Huang et al. 2024, arXiv:2501.05441, equation 2).
+//!
+//! D: E[ζ(−(r − f))] over pairs. G: E[ζ(r − f)].
+
+use super::{LossFunction, Properties, compared_with, needs_both_sides};
+use crate::loss::{Labels, Side};
+use candle_core::{Result, Tensor};
+use gan_kernels::ops::softplus;
+
+/// See the file.
+pub(super) struct RelativisticPairing;
+
+impl LossFunction for RelativisticPairing {
+    fn properties(&self) -> Properties {
+        Properties {
+            is_relativistic: true,
+            has_decision_threshold: false,
+            takes_labels: false,
+            g_loss_may_be_negative: false,
+        }
+    }
+
+    fn d_part(&self, _: Side, _: &Tensor, _: Labels) -> Result<Tensor> {
+        needs_both_sides()
+    }
+
+    fn d_loss(&self, real: &Tensor, fake: &Tensor, _: Labels) -> Result<Tensor> {
+        softplus(&(fake - real)?)?.mean_all()
+    }
+
+    fn g_loss(&self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor> {
+        self.d_loss(fake, compared_with(real)?, Labels::HARD)
+    }
+
+    #[cfg(test)]
+    fn by_hand(&self, r: &[f64], f: &[f64]) -> [f64; 2] {
+        use super::by_hand::zeta;
+        let pairs = |sign: f64| r.iter().zip(f).map(|(r, f)| zeta(sign * (f - r))).sum::<f64>() / r.len() as f64;
+        [pairs(1.0), pairs(-1.0)]
+    }
+}

@@ -1,0 +1,38 @@
+//! The Wasserstein loss (WGAN; Arjovsky et al. 2017, arXiv:1701.07875).
+//!
+//! D: E(f) − E(r). G: −E(f). D must be kept from growing steep: by a penalty, or by clipped weights. Only differences of logits count.
+
+use super::{LossFunction, Properties};
+use crate::loss::{Labels, Side};
+use candle_core::{Result, Tensor};
+
+/// See the file.
+pub(super) struct Wasserstein;
+
+impl LossFunction for Wasserstein {
+    fn properties(&self) -> Properties {
+        Properties {
+            is_relativistic: false,
+            has_decision_threshold: false,
+            takes_labels: false,
+            g_loss_may_be_negative: true,
+        }
+    }
+
+    fn d_part(&self, side: Side, logits: &Tensor, _: Labels) -> Result<Tensor> {
+        match side {
+            Side::Real => logits.neg(),
+            Side::Fake => Ok(logits.clone()),
+        }
+    }
+
+    fn g_loss(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
+        fake.mean_all()?.neg()
+    }
+
+    #[cfg(test)]
+    fn by_hand(&self, r: &[f64], f: &[f64]) -> [f64; 2] {
+        use super::by_hand::mean;
+        [mean(f, |l| l) - mean(r, |l| l), -mean(f, |l| l)]
+    }
+}

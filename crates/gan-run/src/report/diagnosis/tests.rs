@@ -1,0 +1,142 @@
+//! Made curves, each with one thing to say about it.
+
+use super::*;
+
+/// A repeatable value in −1 to 1 for `n`.
+fn noise(n: u64) -> f64 {
+    let mixed = (n.wrapping_add(1)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    ((mixed ^ (mixed >> 32)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+}
+
+/// A field's name, its course over the run from 0 to 1, and how much it is shaken.
+type Field = (&'static str, &'static dyn Fn(f64) -> f64, f64);
+
+/// Metrics of steps 1 to `n`; each field by its function of the share of the run that is done, with its noise.
+fn made(n: u64, fields: &[Field]) -> Metrics {
+    let line = |step: u64| {
+        let share = step as f64 / n as f64;
+        let values = fields.iter().enumerate().map(|(at, (name, of, size))| {
+            let value = of(share) + size * noise(step * 31 + at as u64);
+            format!("\"{name}\":{}", if value.is_finite() { value.to_string() } else { "null".into() })
+        });
+        format!("{{\"step\":{step},{}}}\n", values.collect::<Vec<_>>().join(","))
+    };
+    Metrics::of_lines((1..=n).map(line).collect::<String>().as_bytes()).0
+}
+
+/// A run about which there is nothing to say but that.
+fn calm() -> Vec<Field> {
+    vec![
+        ("loss_d", &|_| 1.0, 0.05),
+        ("loss_g", &|_| 1.5, 0.05),
+        ("d_real", &|_| 0.7, 0.02),
+        ("d_fake_before", &|_| 0.3, 0.02),
+        ("d_fake_after", &|_| 0.25, 0.02),
+        ("accuracy_d", &|_| 0.8, 0.05),
+        ("grad_norm_d", &|_| 10.0, 1.0),
+        ("grad_norm_g", &|_| 8.0, 1.0),
+        ("images_per_s", &|_| 1000.0, 20.0),
+    ]
+}
+
+/// The calm run with other courses for some fields.
+fn with(changes: &[Field]) -> Vec<Diagnosis> {
+    let mut fields = calm();
+    for change in changes {
+        fields.retain(|field| field.0 != change.0);
+        fields.push(*change);
+    }
+    curves(&made(1000, &fields))
+}
+
+#[track_caller]
+fn says(found: &[Diagnosis], severity: Severity, words: &[&str]) {
+    let found = found.iter().any(|r| r.severity == severity && words.iter().all(|word| r.text.contains(word)));
+    assert!(found, "{words:?} not said as {severity:?} in {found:#?}");
+}
+
+#[test]
+fn a_calm_run_is_not_alarming() {
+    let found = with(&[]);
+    assert!(found.iter().all(|r| r.severity == Severity::Plain), "{found:#?}");
+    says(&found, Severity::Plain, &["D(x) is 0.7", "D(G(z)) 0.3", "clearly ahead"]);
+    assert!(found.last().unwrap().text.contains("do not show how good"));
+}
+
+#[test]
+fn balance_is_a_good_sign_that_proves_nothing() {
+    let found = with(&[("d_real", &|_| 0.53, 0.02), ("d_fake_before", &|_| 0.47, 0.02)]);
+    says(&found, Severity::Good, &["D(x) 0.53", "D(G(z)) 0.4", "near 0.5", "cannot say which"]);
+}
+
+#[test]
+fn a_critics_scores_are_not_taken_for_probabilities() {
+    let found = with(&[("d_real", &|_| 0.5, 9.0), ("d_fake_before", &|_| 0.5, 9.0), ("loss_d", &|_| -4.0, 0.1)]);
+    assert!(found.iter().all(|r| !r.text.contains("near 0.5")), "{found:#?}");
+}
+
+#[test]
+fn losses_that_part_are_described() {
+    let found = with(&[("loss_d", &|x| 1.2 - 0.8 * x, 0.05), ("loss_g", &|x| 1.0 + 3.0 * x, 0.1)]);
+    says(&found, Severity::Plain, &["From step 501 to 1,000", "rose from 2."]);
+    let both = with(&[("loss_d", &|x| 1.0 + x, 0.05), ("loss_g", &|x| 1.0 + 3.0 * x, 0.1)]);
+    assert!(both.iter().all(|r| !r.text.contains("while D’s fell")), "{both:#?}");
+}
+
+#[test]
+fn gradients_are_measured_against_their_own_median() {
+    says(
+        &with(&[("grad_norm_g", &|x| if x < 0.85 { 8.0 } else { 400.0 }, 1.0)]),
+        Severity::Warn,
+        &["G’s gradient norm grows", "its median over the run is 8"],
+    );
+    says(
+        &with(&[("grad_norm_d", &|x| if x < 0.85 { 10.0 } else { 0.02 }, 0.01)]),
+        Severity::Bad,
+        &["D’s gradient norm vanishes: 0.02"],
+    );
+    says(
+        &with(&[("grad_norm_d", &|x| if x == 0.5 { 900.0 } else { 10.0 }, 1.0)]),
+        Severity::Plain,
+        &["jumps to 90", "at step 500", "times its median"],
+    );
+}
+
+#[test]
+fn missing_lines_are_named() {
+    let text: String =
+        (1..=200u64).filter(|s| !(60..140).contains(s)).map(|s| format!("{{\"step\":{s},\"loss_d\":1}}\n")).collect();
+    says(&curves(&Metrics::of_lines(text.as_bytes()).0), Severity::Warn, &["between steps 59 and 140"]);
+}
+
+#[test]
+fn losses_that_settle_are_level_since_then() {
+    let settle: &'static dyn Fn(f64) -> f64 = &|x| 1.0 + (0.5 - x).max(0.0) * 4.0;
+    let found = with(&[("loss_d", settle, 0.05), ("loss_g", settle, 0.05)]);
+    says(&found, Severity::Plain, &["level since about step 501", "D’s at 1", "no sign that learning is over"]);
+}
+
+#[test]
+fn a_slower_end_is_noticed() {
+    says(
+        &with(&[("images_per_s", &|x| if x < 0.6 { 1000.0 } else { 500.0 }, 20.0)]),
+        Severity::Warn,
+        &["slower: ", "images a second since step 751"],
+    );
+}
+
+#[test]
+fn a_short_run_says_so_and_nothing_else() {
+    let found = curves(&made(29, &calm()));
+    assert_eq!(found.len(), 2);
+    says(&found, Severity::Plain, &["29 logged steps are too few", "30"]);
+    assert_eq!(curves(&Metrics::default()).len(), 2);
+}
+
+#[test]
+fn losses_that_never_moved_and_gradients_that_climb_are_told() {
+    let found = with(&[("grad_norm_g", &|x| 1.0 + 9.0 * x, 0.2)]);
+    says(&found, Severity::Plain, &["level from the start"]);
+    says(&found, Severity::Plain, &["G’s gradient norm rises steadily: 2.1"]);
+}

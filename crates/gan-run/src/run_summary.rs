@@ -1,0 +1,197 @@
+//! What a finished run comes to, in a few lines: the best value and when, what went wrong, what to try next.
+
+use crate::evaluate::{self, Evaluated, best_of};
+use crate::folder::{EVALUATIONS, METRICS, MOST_LINES};
+use gan_alarms::Alarm;
+use gan_base::messages::counted;
+use gan_base::regular_file;
+use gan_core::summary::grouped;
+use gan_metrics::card::digits;
+use gan_metrics::{Card, Metric};
+use gan_train::config::Policy;
+use gan_train::layering;
+use serde::Deserialize;
+use std::fmt;
+use std::path::Path;
+
+/// From this part of the run on, the best value counts as one at the end.
+const AT_THE_END: f64 = 0.9;
+
+/// Fewer steps than this tell nothing about a run.
+const FEW: u64 = 300;
+
+/// An alarm as metrics.jsonl holds it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Raised {
+    /// What, when, and why.
+    #[serde(flatten)]
+    pub alarm: Alarm,
+    /// What became of it.
+    pub done: Policy,
+}
+
+/// The best evaluation of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Best {
+    /// By which metric.
+    pub metric: Metric,
+    /// Its value.
+    pub value: f64,
+    /// After which step.
+    pub step: u64,
+    /// Its card.
+    pub card: Card,
+    /// The value of the last evaluation, and its step.
+    pub last: (u64, f64),
+}
+
+/// What a line of metrics.jsonl has if it is that of an alarm.
+const ALARM: &[u8] = b"\"alarm\"";
+
+/// A line of metrics.jsonl.
+#[derive(Deserialize)]
+struct Numbered {
+    step: u64,
+}
+
+/// What a run comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    /// The best evaluation; none where nothing was evaluated.
+    pub best: Option<Best>,
+    /// Alarms, in their order.
+    pub alarms: Vec<Raised>,
+    /// Steps done.
+    pub steps: u64,
+    /// Whether the settings ask for evaluations.
+    pub evaluates: bool,
+}
+
+impl RunSummary {
+    /// Of the run in the folder `run`, whose best is chosen by `metric` (or where that is not known, by the first that was measured).
+    pub fn of(run: &Path, metric: Option<Metric>) -> Self {
+        // Runs of millions of lines have few alarms: only their lines are read whole.
+        let bytes = regular_file::read(&run.join(METRICS), MOST_LINES).unwrap_or_default();
+        let lines = || bytes.split(|byte| *byte == b'\n');
+        let may_be_alarm = |line: &&[u8]| line.windows(ALARM.len()).any(|part| part == ALARM);
+        let alarms = lines().filter(may_be_alarm).filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let steps =
+            lines().rev().find_map(|line| Some(serde_json::from_slice::<Numbered>(line).ok()?.step)).unwrap_or(0);
+        let evaluations = evaluate::read(&run.join(EVALUATIONS));
+        Self { best: best(&evaluations, metric), alarms, steps, evaluates: evaluates(run) }
+    }
+
+    /// What to do with it.
+    pub fn next(&self) -> String {
+        if let Some(raised) = self.alarms.last() {
+            return raised.alarm.advice.clone();
+        }
+        let Some(best) = &self.best else {
+            if self.evaluates {
+                return "there are too few images to measure samples by: add some, or compare by hand: gan evaluate RUN --data DIR".into();
+            }
+            return "measure while training, and keep the best generator: --set evaluate.every=200".into();
+        };
+        if self.steps < FEW {
+            let (steps, longer) = (counted(self.steps, "step"), FEW.max(10 * self.steps));
+            return format!("{steps} cannot show how good it gets: train longer, e.g. --resume --steps {longer}");
+        }
+        let part = best.step as f64 / self.steps.max(1) as f64;
+        match (part >= AT_THE_END, &best.card.figure(best.metric).and_then(|figure| figure.floor)) {
+            (true, Some(floor)) if *floor > 0.0 && best.value < 2.0 * floor => {
+                "it is nearly as good as real samples are".into()
+            }
+            (true, _) => format!(
+                "it was still getting better at the end: train longer, e.g. --resume --steps {}",
+                2 * self.steps
+            ),
+            (false, _) => format!(
+                "it was best at {:.0} % of the run: use the best generator; lower rates or train.ema = 0.999 keep a run from getting worse",
+                100.0 * part
+            ),
+        }
+    }
+}
+
+/// Whether the settings of the run in the folder `run` ask for evaluations.
+fn evaluates(run: &Path) -> bool {
+    let settings = layering::from_file(&run.join("config.toml")).unwrap_or_default();
+    let every = settings.get("evaluate").and_then(|evaluate| evaluate.get("every"));
+    every.and_then(|every| every.as_integer()).is_some_and(|every| every > 0)
+}
+
+fn best(evaluations: &[Evaluated], metric: Option<Metric>) -> Option<Best> {
+    let metric =
+        metric.or_else(|| evaluations.first()?.best.or(Some(evaluations.first()?.card.figures.first()?.metric)))?;
+    let (step, value) = best_of(evaluations, metric)?;
+    let card = evaluations.iter().find(|e| e.step == step)?.card.clone();
+    let last = evaluations.iter().rev().find_map(|e| Some((e.step, e.card.value(metric)?)))?;
+    Some(Best { metric, value, step, card, last })
+}
+
+impl fmt::Display for RunSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.best {
+            None => writeln!(f, "best       not measured")?,
+            Some(best) => {
+                let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
+                let floor = floor.map(|floor| format!("; real samples: {}", digits(floor))).unwrap_or_default();
+                let (step, value) = (grouped(best.step as usize), digits(best.value));
+                let end = if best.last.0 == best.step {
+                    String::new()
+                } else {
+                    format!("; {} at the end", digits(best.last.1))
+                };
+                writeln!(f, "best       {} {value} at step {step}{end}{floor}", best.metric.title())?;
+                for (name, value) in best.card.provenance() {
+                    writeln!(f, "           {name}: {value}")?;
+                }
+            }
+        }
+        match self.alarms.as_slice() {
+            [] => writeln!(f, "alarms     none")?,
+            all => all.iter().try_for_each(|raised| {
+                let done = if raised.done == Policy::Rollback { ", taken back" } else { "" };
+                let at = grouped(raised.alarm.at as usize);
+                writeln!(f, "alarm      {} at step {at}{done}: {}", raised.alarm.rule.title(), raised.alarm.evidence)
+            })?,
+        }
+        write!(f, "next       {}", self.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_summary(best: Option<(u64, f64)>, alarms: Vec<Raised>) -> RunSummary {
+        let card: Card = serde_json::from_value(serde_json::json!({
+            "subject": "x", "figures": [{"metric": "fid", "value": best.map_or(0.0, |b| b.1), "floor": 0.5}], "samples": 2000, "seed": 1,
+            "reference": {"data": "mnist", "split": "test", "samples": 10000, "floor_split": "training samples", "hash": "00"},
+            "embedder": {"name": "digits", "hash": "11", "dim": 64}, "library": "0"
+        }))
+        .unwrap();
+        let best = best.map(|(step, value)| Best { metric: Metric::Fid, value, step, card, last: (1000, 9.0) });
+        RunSummary { best, alarms, steps: 1000, evaluates: false }
+    }
+
+    #[test]
+    fn it_says_what_to_do_next() {
+        assert!(run_summary(Some((500, 5.0)), vec![]).next().contains("best at 50 %"));
+        assert!(run_summary(Some((1000, 5.0)), vec![]).next().contains("--steps 2000"));
+        assert!(run_summary(Some((1000, 0.8)), vec![]).next().contains("nearly as good"));
+        let short = RunSummary { steps: 4, ..run_summary(Some((2, 5.0)), vec![]) };
+        assert_eq!(short.next(), "4 steps cannot show how good it gets: train longer, e.g. --resume --steps 300");
+        assert!(run_summary(None, vec![]).next().contains("evaluate.every"));
+        let tried = RunSummary { evaluates: true, ..run_summary(None, vec![]) };
+        assert!(tried.next().contains("too few images") && !tried.next().contains("evaluate.every"));
+        let collapse = gan_alarms::RULES.iter().find(|rule| rule.key() == "collapse").unwrap();
+        let raised = Raised { alarm: Alarm::new(*collapse, 700, "diversity 0.1".into()), done: Policy::Warn };
+        let text = run_summary(Some((500, 5.0)), vec![raised]).to_string();
+        assert!(text.contains("mode collapse at step 700: diversity 0.1") && text.contains("β1 = 0.5"), "{text}");
+        assert!(
+            text.contains("5.00 at step 500; 9.00 at the end; real samples: 0.500") && text.contains("sha256 11"),
+            "{text}"
+        );
+    }
+}
