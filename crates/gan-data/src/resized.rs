@@ -106,10 +106,10 @@ impl Dataset for Resized {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Mnist, MnistOptions, Split};
+    use crate::{DatasetSpec, Mnist, OpenOptions, Split};
 
     fn digits() -> Arc<dyn Dataset> {
-        Arc::new(Mnist::load(&MnistOptions { split: Split::Test, ..MnistOptions::default() }).unwrap())
+        Mnist { split: Some(Split::Test) }.open(&OpenOptions::default()).unwrap()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use gan_base::Rng;
 use gan_core::weights::classifier::{Classifier, Resize};
 use gan_core::weights::{FORMAT, to_bytes};
 use gan_core::{Init, Layer, Network, Pass};
-use gan_data::{Dataset, LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling, Split};
+use gan_data::{Dataset, DatasetSpec, LastBatch, Loader, Mnist, OpenOptions, Order, Sampler, Sampling, Split};
 use gan_kernels::chain::Reuse;
 use gan_train::Optimizer;
 use gan_train::config::OptimizerConfig;
@@ -53,7 +53,7 @@ fn main() -> Fallible<()> {
     let number = |at: usize, default: u64| words.get(at).map_or(Ok(default), |word| word.parse());
     let (epochs, seed) = (number(1, 9)?, number(2, 1)?);
     let network = network(seed)?;
-    let data = Arc::new(Mnist::load(&MnistOptions { split: Split::Train, ..MnistOptions::default() })?);
+    let data = Mnist::default().open(&OpenOptions::default())?;
     let classes = data.classes().to_vec();
     train(&network, data, epochs, seed)?;
     let accuracy = accuracy(&network)?;
@@ -160,8 +160,7 @@ fn pixel(image: &[f32], row: f32, column: f32) -> f32 {
 
 /// The share of the test digits that it gets right.
 fn accuracy(network: &Network) -> Fallible<f64> {
-    let data: Arc<dyn Dataset> =
-        Arc::new(Mnist::load(&MnistOptions { split: Split::Test, ..MnistOptions::default() })?);
+    let data = Mnist { split: Some(Split::Test) }.open(&OpenOptions::default())?;
     let len = data.len();
     let sampling = Sampling { len, batch: 500, seed: 0, order: Order::Sequential, last: LastBatch::Keep };
     let mut loader = Loader::new(data, Sampler::new(sampling)?, 1)?;

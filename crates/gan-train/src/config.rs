@@ -9,7 +9,8 @@ mod judging;
 mod optimizer;
 mod penalty;
 
-pub use data::{Background, DataConfig, LastBatch};
+pub(crate) use data::KeyProblem;
+pub use data::{Background, DataConfig};
 pub use judging::{AlarmsConfig, EvaluateConfig, Policy};
 pub use optimizer::{BiasCorrection, OptimizerConfig};
 pub use penalty::{PenaltyConfig, PenaltyKind};
