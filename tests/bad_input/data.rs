@@ -102,18 +102,17 @@ fn data_that_is_not_there_is_answered_with_where_it_should_be() {
 
 #[test]
 fn settings_of_another_data_set_are_not_passed_over() {
-    let words =
-        |key: &str, name: &str| format!("data.{key}: is for data.name = \"{name}\", found \"mnist\": remove it");
-    for (setting, key, name) in [
-        ("data.ring.modes=3", "ring", "ring"),
-        ("data.grid.side=3", "grid", "grid"),
-        ("data.curve={curves=[{polynomial=[1,2]}]}", "curve", "curve"),
-        ("data.count=100", "count", "stacked-mnist"),
+    let words = |key: &str, names: &str| format!("data.{key}: is for data.name = {names}, found \"mnist\": remove it");
+    for (setting, key, names) in [
+        ("data.ring.modes=3", "ring", "\"ring\""),
+        ("data.grid.side=3", "grid", "\"grid\""),
+        ("data.curve={curves=[{polynomial=[1,2]}]}", "curve", "\"curve\""),
+        ("data.count=100", "count", "\"stacked-mnist\" or \"synthetic\""),
     ] {
-        refused(&Place::new(), &format!("{TRAIN} --set {setting}"), 2, &[&words(key, name)]);
+        refused(&Place::new(), &format!("{TRAIN} --set {setting}"), 2, &[&words(key, names)]);
     }
     let many = "--set data.name=stacked-mnist --set data.count=1000000000";
-    refused(&Place::new(), &format!("{TRAIN} {many}"), 2, &["data.count: 1000000000 cannot be used"]);
+    refused(&Place::new(), &format!("{TRAIN} {many}"), 2, &["data.count: found 1000000000, expected 1 to 100000000"]);
 }
 
 #[test]

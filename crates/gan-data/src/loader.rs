@@ -22,7 +22,7 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A loader that starts at batch 0 with `workers` threads; with 0 the calling thread makes each batch when asked.
+    /// A loader that starts at batch 0 with `workers` threads; with 0 the calling thread makes each batch itself.
     ///
     /// # Errors
     /// [`Error::Setting`] where the sampler was made for another number of images, or for more than

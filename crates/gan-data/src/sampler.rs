@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Order {
     /// Each epoch goes through all images once, in a new random order.
     Shuffled,
-    /// Each epoch goes through all images once, in a new order that is random within so many images that follow each other and
+    /// Each epoch goes through all images once, in a new order that is random within windows of this many images and
     /// between blocks of 1,024: for sets so large that a whole random order would take much memory, and reading here and there much time.
     Windowed(usize),
     /// Each image of each batch is drawn from all images, whatever was drawn before. Every batch is full; an epoch is
@@ -25,7 +25,7 @@ pub enum Order {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LastBatch {
-    /// They make a smaller batch at the epoch's end, as in PyTorch's `DataLoader` unless told otherwise.
+    /// They make a smaller batch at the epoch's end, as in PyTorch's `DataLoader` by default.
     #[default]
     Keep,
     /// They are left out of that epoch.
@@ -60,7 +60,7 @@ pub struct Position {
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
-    /// The epoch last asked for and its order.
+    /// The epoch that was requested last, and its order.
     cache: Option<(u64, Vec<usize>)>,
     /// The same where the order is windowed.
     windows: Option<WindowedShuffle>,

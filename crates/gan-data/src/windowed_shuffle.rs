@@ -1,7 +1,7 @@
 //! A random order of very many images that needs little memory and reads them nearly in a row.
 //!
-//! The images stand in blocks of [`BLOCK`]; the blocks are put in a random order, and what follows each other then is cut into windows, each
-//! of which is put in a random order again. Memory goes with the number of blocks and the window, time with what is requested.
+//! The images stand in blocks of [`BLOCK`]; the blocks are put in a random order, the images in that order are cut into windows, and each
+//! window is shuffled again. Memory grows with the number of blocks and the window's size, time with the number of images requested.
 
 use gan_base::Rng;
 

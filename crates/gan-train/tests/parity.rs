@@ -16,7 +16,6 @@ use gan_train::{Plan, Trainer, layering, presets};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Number `i` of `stream`, in [−1, 1): SplitMix64's mix, the upper 24 bits.
 fn value(stream: u64, i: u64) -> f32 {

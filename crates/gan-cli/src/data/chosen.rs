@@ -76,7 +76,7 @@ fn named(source: &str) -> Result<(Table, Option<Header>)> {
     match (DatasetEntry::find(source).is_some(), path.is_dir(), path.exists()) {
         (true, ..) => Ok((Table::from_iter([("name".to_string(), source.into())]), None)),
         (_, true, _) if !is_pack(path) => Ok((Table::from_iter(dir(Folder::NAME)), None)),
-        // Any other file is told by the same words that a damaged pack is told by.
+        // Any other file gets the message that a damaged pack gets.
         (.., true) => Ok((Table::from_iter(dir(Folder::NAME)), Some(Pack::open(path)?.header().clone()))),
         _ => {
             let nearest = gan_base::messages::choose(source, &DatasetEntry::names());
@@ -119,7 +119,7 @@ fn sample(config: &DataConfig) -> Vec<usize> {
     std::iter::once(config.channels).chain(config.size.into_iter().flat_map(|size| size.get())).collect()
 }
 
-/// The shape `own` of the data set, with whatever the user asked for in its place.
+/// The shape `own` of the data set, with what the user named in its place.
 fn wanted(table: &Table, config: &DataConfig, own: &[usize]) -> Vec<usize> {
     let mut wanted = own.to_vec();
     if table.contains_key("channels") {

@@ -12,7 +12,7 @@ pub fn run(args: &FetchArgs, quiet: bool) -> Result<()> {
     let names: Vec<&str> = DatasetEntry::sources().map(|source| source.name).collect();
     let unknown = || {
         let nearest = gan_base::messages::choose(&args.name, &names);
-        Usage(format!("data set \"{}\": there is none of that name to fetch{nearest}", args.name))
+        Usage(format!("\"{}\": no data set of that name can be fetched{nearest}", args.name))
     };
     let source = DatasetEntry::find(&args.name).and_then(|set| set.info.source).ok_or_else(unknown)?;
     if let Some(out) = &args.out {

@@ -65,7 +65,7 @@ impl DatasetSpec for CelebA {
 /// The folder that the data set's archive unpacks to.
 const ARCHIVE: &str = "img_align_celeba";
 
-/// The faces, read when they are asked for. They have attributes but no classes.
+/// The faces, each read when its sample is requested. They have attributes but no classes.
 #[derive(Debug)]
 pub struct CelebAImages {
     files: Files,

@@ -36,7 +36,7 @@ impl DatasetSpec for Folder {
     }
 }
 
-/// The image files in a folder and all folders below it, read when they are asked for.
+/// The image files in a folder and all folders below it, each read when its sample is requested.
 ///
 /// Their order is that of their paths' bytes. Where all lie in folders of the first level or below them, and there are two of
 /// these folders or more, each of those is a class and gives it its name.
@@ -44,7 +44,7 @@ impl DatasetSpec for Folder {
 pub struct ImageFolder {
     files: Files,
     classes: Vec<String>,
-    /// The class of each file; empty where there are none.
+    /// The class of each file; empty without classes.
     labels: Vec<u32>,
 }
 

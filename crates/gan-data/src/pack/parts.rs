@@ -63,7 +63,7 @@ pub(super) fn paths(path: &Path) -> Result<Vec<PathBuf>, Error> {
     }
 }
 
-/// How many parts a set has, one of which is called `file`.
+/// The number of parts of the set that the file name `file` belongs to.
 fn number_of_parts(file: &str) -> Option<usize> {
     let (number, of) = file.strip_prefix("part-")?.strip_suffix(".ganpack")?.split_once("-of-")?;
     let (number, of) = (number.parse().ok()?, of.parse().ok()?);
@@ -71,7 +71,7 @@ fn number_of_parts(file: &str) -> Option<usize> {
 }
 
 /// As [`write`](fn@super::write), into a folder of files with at most `most` images each, whose paths it gives, with what was left out. Parts
-/// that are there already are written anew. A part of which no image can be read holds none.
+/// that are there already are written anew. A part is empty if none of its images can be read.
 ///
 /// # Errors
 /// As [`write`](fn@super::write); [`Error::Setting`] where `most` is 0; [`Error::File`] where the folder holds other packs.

@@ -1,4 +1,4 @@
-//! Packs give back every byte, and damage anywhere is told.
+//! Packs give back every byte, and damage anywhere is reported.
 
 use super::*;
 use crate::SyntheticSamples;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// About so many bytes of pixels are handed over at once.
+/// Bytes of pixels that are handed over at once, approximately.
 const BLOCK: usize = 1 << 20;
 
 /// The most images that are handed over at once, however small they are.
@@ -44,7 +44,7 @@ pub struct Progress {
 /// an older one; what a killed process left beside it, `.NAME.packing`, the next one overwrites.
 ///
 /// # Errors
-/// [`Error::Setting`] where the samples are points, there are none, none can be read, or a label has no class; whatever else reading
+/// [`Error::Setting`] if the samples are points, if there are no samples or none can be read, or if a label has no class; whatever else reading
 /// an image brings; [`Error::Write`].
 pub fn write(
     path: &Path,

@@ -30,7 +30,7 @@ pub trait PointDistribution {
     /// One point in its own units.
     fn draw(&self, rng: &mut Rng) -> Vec<f64>;
 
-    /// The modes; `None` where there are none to be told apart, as on a curve.
+    /// The modes; `None` for a distribution without separate modes, such as a curve.
     fn modes(&self) -> Option<PointModes> {
         None
     }

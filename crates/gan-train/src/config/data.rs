@@ -135,44 +135,40 @@ impl DataConfig {
     }
 
     /// Reads the keys of `[data]`.
-    pub(crate) fn from_table(mut own: Table) -> Result<Self, KeyProblem> {
-        let name = own.remove("name");
-        let name = name.as_ref().map(|name| {
-            let expected =
-                || KeyProblem { key: "name".into(), message: format!("found {name}, expected a name in quotes") };
-            name.as_str().ok_or_else(expected)
-        });
-        let name = name.transpose()?;
-        let entry = name.and_then(DatasetEntry::find);
+    pub(crate) fn from_table(mut table: Table) -> Result<Self, KeyProblem> {
+        let name = match table.remove("name") {
+            Some(toml::Value::String(name)) => Some(name),
+            Some(other) => {
+                let message = format!("found {other}, expected a name in quotes");
+                return Err(KeyProblem { key: "name".into(), message });
+            }
+            None => None,
+        };
+        let entry = name.as_deref().and_then(DatasetEntry::find);
         let own_keys = entry.map_or(&[][..], DatasetEntry::keys);
+        let mut own = Table::new();
         let mut shared = Table::new();
-        let all = std::mem::take(&mut own);
-        for (key, value) in all {
+        for (key, value) in table {
             let owners: Vec<&DatasetEntry> = DATASETS.iter().filter(|set| set.keys().contains(&key.as_str())).collect();
-            match (own_keys.contains(&key.as_str()), owners.as_slice(), name) {
-                (true, ..) => _ = own.insert(key, value),
-                (_, [], _) => _ = shared.insert(key, value),
-                // Without a name the type of the value can be checked all the same.
-                (_, owners, None) => owners.iter().try_for_each(|set| {
-                    let alone = Table::from_iter([(key.clone(), value.clone())]);
-                    tracked(|table| DatasetConfig::read(set.name, table), alone).map(|_| ())
-                })?,
+            if own_keys.contains(&key.as_str()) {
+                own.insert(key, value);
+            } else if owners.is_empty() {
+                shared.insert(key, value);
+            } else if let Some(name) = &name {
                 // Earlier versions passed over keys that a set by its older name does not have.
-                (_, _, Some(name)) if entry.is_some_and(|entry| entry.name != name) => {}
-                (_, owners, Some(name)) => return Err(misplaced(key, owners, name)),
+                if entry.is_none_or(|entry| entry.name == name) {
+                    return Err(misplaced(key, &owners, name));
+                }
+            } else {
+                check_type(&key, &value, &owners)?;
             }
         }
-        if let Some(key) = shared.keys().find(|key| !keys::of::<Shared>().contains(&key.as_str())) {
-            let known = [&["name"], own_keys, keys::of::<Shared>()].concat();
-            let known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
-            let message = format!("unknown field `{key}`, expected one of {}", known.join(", "));
-            return Err(KeyProblem { key: key.clone(), message });
-        }
+        check_known(&shared, own_keys)?;
         let Shared(shared) = tracked(|table| Shared::deserialize(table), shared)?;
         let Some(name) = name else {
             return Err(KeyProblem { key: String::new(), message: "missing field `name`".into() });
         };
-        let set = tracked(|table| DatasetConfig::read(name, table), own)?;
+        let set = tracked(|table| DatasetConfig::read(&name, table), own)?;
         Ok(Self { set, ..shared })
     }
 
@@ -200,6 +196,23 @@ fn tracked<T>(
         let key = if path == "." { String::new() } else { path };
         KeyProblem { key, message: error.message().to_string() }
     })
+}
+
+/// Checks the value of a key that belongs to `owners`, whichever of them is meant: there is no name.
+fn check_type(key: &str, value: &toml::Value, owners: &[&DatasetEntry]) -> Result<(), KeyProblem> {
+    owners.iter().try_for_each(|set| {
+        let alone = Table::from_iter([(key.to_string(), value.clone())]);
+        tracked(|table| DatasetConfig::read(set.name, table), alone).map(|_| ())
+    })
+}
+
+/// Checks that `shared` has no key but those of all sets.
+fn check_known(shared: &Table, own_keys: &[&str]) -> Result<(), KeyProblem> {
+    let common = keys::of::<Shared>();
+    let Some(key) = shared.keys().find(|key| !common.contains(&key.as_str())) else { return Ok(()) };
+    let known: Vec<String> = ["name"].iter().chain(own_keys).chain(common).map(|known| format!("`{known}`")).collect();
+    let message = format!("unknown field `{key}`, expected one of {}", known.join(", "));
+    Err(KeyProblem { key: key.clone(), message })
 }
 
 /// A key of other data sets beside the name of one that does not have it.
