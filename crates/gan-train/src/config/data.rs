@@ -155,8 +155,8 @@ impl DataConfig {
             } else if owners.is_empty() {
                 shared.insert(key, value);
             } else if let Some(name) = &name {
-                // Earlier versions passed over keys that a set by its older name does not have.
-                if entry.is_none_or(|entry| entry.name == name) {
+                // Earlier versions passed over such keys beside the name of a pack or a set's older name, and their runs have to be read.
+                if entry.is_some_and(|entry| entry.name == name) {
                     return Err(misplaced(key, &owners, name));
                 }
             } else {
