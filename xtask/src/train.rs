@@ -16,7 +16,7 @@ pub fn run(args: &[OsString]) -> Outcome {
     build_and_become(features, &with_preset(args))
 }
 
-/// Builds, then becomes `gan bench`: whole training steps on made data. With `--peers` it becomes the side-by-side with PyTorch,
+/// Builds, then becomes `gan bench`: whole training steps on synthetic data. With `--peers` it becomes the side-by-side with PyTorch,
 /// by the Python that `PYTHON` names.
 pub fn bench(args: &[OsString]) -> Outcome {
     let (features, args) = split_features(args)?;

@@ -11,7 +11,7 @@ use gan_core::layers::{BatchNorm, GlobalAvgPool, LeakyRelu};
 use gan_core::weights::classifier::{Classifier, Resize};
 use gan_core::weights::{FORMAT, to_bytes};
 use gan_core::{ForwardContext, Init, Layer, Network};
-use gan_data::{Dataset, LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling, Split};
+use gan_data::{Dataset, DatasetSpec, LastBatch, Loader, Mnist, OpenOptions, Order, Sampler, Sampling, Split};
 use gan_kernels::fused::Reuse;
 use gan_train::Optimizer;
 use gan_train::config::OptimizerConfig;
@@ -51,7 +51,7 @@ pub fn run(out: Option<PathBuf>, epochs: u64, seed: u64) -> Result<()> {
     // The digits are found from there.
     std::env::set_current_dir(runs::root())?;
     let network = network(seed)?;
-    let data = Arc::new(Mnist::load(&MnistOptions { split: Split::Train, ..MnistOptions::default() })?);
+    let data = Mnist::default().open(&OpenOptions::default())?;
     let classes = data.classes().to_vec();
     train(&network, data, epochs, seed)?;
     let accuracy = accuracy(&network)?;
@@ -158,8 +158,7 @@ fn pixel(image: &[f32], row: f32, column: f32) -> f32 {
 
 /// The share of the test digits that it gets right.
 fn accuracy(network: &Network) -> Result<f64> {
-    let data: Arc<dyn Dataset> =
-        Arc::new(Mnist::load(&MnistOptions { split: Split::Test, ..MnistOptions::default() })?);
+    let data = Mnist { split: Some(Split::Test) }.open(&OpenOptions::default())?;
     let len = data.len();
     let sampling = Sampling { len, batch: 500, seed: 0, order: Order::Sequential, last: LastBatch::Keep };
     let mut loader = Loader::new(data, Sampler::new(sampling)?, 1)?;

@@ -1,4 +1,4 @@
-//! `gan bench`: whole training steps on made data, through the real trainer; or samples; or single kernels.
+//! `gan bench`: whole training steps on synthetic data, through the real trainer; or samples; or single kernels.
 
 use crate::args::BenchArgs;
 use crate::team::{self, Place};
@@ -6,6 +6,7 @@ use crate::{say, source};
 use anyhow::Result;
 use gan_base::messages::counted;
 use gan_core::{Layer, shape};
+use gan_data::{DatasetSpec, Synthetic};
 use gan_kernels::fused::FusedLayer;
 use gan_kernels::timing;
 use gan_train::trainer::Parts;
@@ -27,7 +28,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     // Points have no decoding to speak of and no files: their own data serve.
     let plan = source::plan(&args.source, &assignments)?;
     let plan = if plan.config().data.size.is_some() && !given("data.name") {
-        source::plan(&args.source, &[assignments, vec!["data.name=made".into()]].concat())?
+        source::plan(&args.source, &[assignments, vec![format!("data.name={}", Synthetic::NAME)]].concat())?
     } else {
         plan
     };

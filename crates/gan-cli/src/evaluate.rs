@@ -8,6 +8,7 @@ use gan_base::Rng;
 use gan_core::gan::{draw_classes, samples};
 use gan_core::weights;
 use gan_core::weights::Description;
+use gan_data::DatasetEntry;
 use gan_data::npy::{self, NpyFile};
 use gan_metrics::{Card, Gathered, Metric};
 use gan_run::RunFolder;
@@ -16,9 +17,8 @@ use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::{layering, presets};
 use std::path::Path;
 
-/// Samples made and judged where no number is given; those of Stacked-MNIST by its protocol (Metz et al. 2016, arXiv:1611.02163).
+/// Samples made and judged where neither the user nor the data set's published protocol gives a number.
 const SAMPLES: usize = 10_000;
-const STACKED: usize = 26_000;
 
 /// A generator that makes the samples that are judged.
 type Maker = (Description, gan_core::LayeredGenerator, candle_core::Device);
@@ -43,7 +43,7 @@ fn judge(source: &str, args: &EvaluateArgs, metrics: &[Metric], quiet: bool) -> 
     let (subject, maker) = subject(source, args)?;
     let real = real(source, args)?;
     let how = EvaluateConfig {
-        samples: args.samples.unwrap_or(if real.data.name == "stacked-mnist" { STACKED } else { SAMPLES }),
+        samples: args.samples.or(real.data.set.info().evaluation_samples).unwrap_or(SAMPLES),
         metrics: metrics.to_vec(),
         embedder: args.embedder.clone(),
         ..EvaluateConfig::default()
@@ -87,7 +87,7 @@ fn real(source: &str, args: &EvaluateArgs) -> Result<RealData> {
     let mut table = match &args.data {
         Some(named) => {
             // A data set's name is meant even where a run is called like it.
-            if !gan_train::data::KNOWN.contains(&named.as_str()) {
+            if DatasetEntry::find(named).is_none() {
                 no_run(named, "the real data", "name the images that it was trained on")?;
             }
             data::chosen::settings(named)?

@@ -7,6 +7,7 @@ use crate::quoting::shell_quoted;
 use crate::team::{self, Place};
 use crate::{FAILED, STOPPED, say, source};
 use anyhow::{Context, Result};
+use gan_data::NeedsFiles;
 use gan_run::folder::PICTURES;
 use gan_run::{Existing, Outcome, RunFolder, RunSummary, planes, record};
 use gan_train::{Plan, Trainer, checkpoint, presets};
@@ -100,7 +101,7 @@ fn folder(args: &TrainArgs, trainer: &mut Trainer, quiet: bool) -> Result<RunFol
         return Ok(folder);
     }
     let data = &trainer.plan().config().data;
-    if data.name == "folder" {
+    if matches!(data.set.info().files, NeedsFiles::Named(_)) {
         // Samples among the images would be trained on the next time.
         output::check_apart("--out", &target, data.dir.as_deref())?;
     }

@@ -6,7 +6,7 @@ use gan_base::Rng;
 use gan_comm::{Communicator, Statistics, threads};
 use gan_core::RandomTensors;
 use gan_core::{ForwardContext, Init, Layer, Network};
-use gan_data::Share;
+use gan_data::ProcessShard;
 use gan_kernels::fused::Reuse;
 use gan_kernels::testing::test_device;
 use gan_kernels::{Precision, Ranks};
@@ -38,7 +38,7 @@ fn layers(text: &str) -> Vec<Layer> {
 }
 
 /// One rank's samples through the network, with a loss that weighs every output differently.
-fn pass(input: &[usize], text: &str, n: usize, share: Share, ranks: &Ranks, path: Path) -> Found {
+fn pass(input: &[usize], text: &str, n: usize, share: ProcessShard, ranks: &Ranks, path: Path) -> Found {
     let rng = &mut Rng::new(3);
     let network = Network::new("n", input, &layers(text), Init::He, Reuse::Never, rng, test_device()).unwrap();
     let network = network.with_precision(Precision::F32Accurate).unwrap();
@@ -70,10 +70,10 @@ fn close(what: &str, a: &[f32], b: &[f32]) {
 }
 
 fn check(input: &[usize], text: &str, n: usize, path: Path) {
-    let whole = pass(input, text, n, Share::WHOLE, &None, path);
+    let whole = pass(input, text, n, ProcessShard::WHOLE, &None, path);
     for ranks in [2, 3, 4] {
         let found = threads::run(ranks, |team: Arc<dyn Communicator>| {
-            let share = Share { rank: team.rank(), ranks };
+            let share = ProcessShard { rank: team.rank(), ranks };
             let over: Ranks = Some(Arc::new(Statistics(Arc::clone(&team))));
             let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
             let mut found = pool.install(|| pass(input, text, n, share, &over, path));
@@ -127,8 +127,8 @@ fn one_sample_a_rank_is_enough() {
 /// Without sums over ranks each part has statistics of its own: the test above would see it.
 #[test]
 fn parts_alone_differ_from_the_whole() {
-    let whole = pass(&[5], VECTORS, 8, Share::WHOLE, &None, Path::Fused);
-    let half = pass(&[5], VECTORS, 8, Share { rank: 0, ranks: 2 }, &None, Path::Fused);
+    let whole = pass(&[5], VECTORS, 8, ProcessShard::WHOLE, &None, Path::Fused);
+    let half = pass(&[5], VECTORS, 8, ProcessShard { rank: 0, ranks: 2 }, &None, Path::Fused);
     let worst = half.y.iter().zip(&whole.y).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
     assert!(worst > 1e-2, "{worst}");
 }

@@ -5,8 +5,8 @@
 
 #![allow(clippy::print_stdout, reason = "its figures")]
 
-use gan_data::pack::{Made, Pack, write};
-use gan_data::{Dataset, LastBatch, Loader, MadeImages, Order, Sampler, Sampling};
+use gan_data::pack::{Origin, Pack, write};
+use gan_data::{Dataset, LastBatch, Loader, Order, Sampler, Sampling, SyntheticSamples};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +18,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("large.ganpack");
     let start = Instant::now();
-    write(&path, &MadeImages::new(1, images, [1, 8, 8])?, &Made { name: "made", from: "a seed" }, 2, &mut |_| {})?;
+    write(
+        &path,
+        &SyntheticSamples::new(1, images, [1, 8, 8])?,
+        &Origin { name: "synthetic", from: "a seed" },
+        2,
+        &mut |_| {},
+    )?;
     println!("{images} images written in {:.1} s", start.elapsed().as_secs_f64());
     for order in [Order::Windowed(window), Order::Shuffled] {
         let start = Instant::now();

@@ -4,10 +4,8 @@
 
 #![allow(clippy::print_stdout)] // an example says what it finds
 
-use gan_data::{Broken, Dataset, Fitting, ImageFolder, ImageOptions, LastBatch, Loader, Order, Sampler, Sampling};
+use gan_data::{DatasetSpec, Folder, LastBatch, Loader, OpenOptions, Order, Sampler, Sampling};
 use std::error::Error;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -16,11 +14,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let number = |at: usize, default: usize| words.get(at).map_or(Ok(default), |word| word.parse());
     let (side, batch, workers) = (number(1, 64)?, number(2, 128)?, number(3, 2)?);
     let start = Instant::now();
-    let options = ImageOptions { channels: 3, fitting: Fitting::to([side, side]), broken: Broken::Skip };
-    let data = ImageFolder::open(Path::new(dir), &options)?;
+    let data = Folder::default().open(&OpenOptions::default().dir(dir).size(side))?;
     let opened = start.elapsed().as_secs_f64();
     let sampling = Sampling { len: data.len(), batch, seed: 1, order: Order::Shuffled, last: LastBatch::Drop };
-    let mut loader = Loader::new(Arc::new(data), Sampler::new(sampling)?, workers)?;
+    let mut loader = Loader::new(data, Sampler::new(sampling)?, workers)?;
     let batches = number(4, loader.batches_per_epoch() as usize)?;
     loader.next_batch()?;
     let first = start.elapsed().as_secs_f64();

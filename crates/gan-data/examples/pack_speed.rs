@@ -5,8 +5,8 @@
 //! ```
 //! The pack is made where it is not there yet, and left there. Images are 3×64×64; 200,000 of them take 2.5 GB.
 
-use gan_data::pack::{self, Made, Pack};
-use gan_data::{Dataset, LastBatch, Loader, MadeImages, Order, Sampler, Sampling};
+use gan_data::pack::{self, Origin, Pack};
+use gan_data::{Dataset, LastBatch, Loader, Order, Sampler, Sampling, SyntheticSamples};
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -24,8 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
     if !path.exists() {
         let start = Instant::now();
-        let made = Made { name: "made", from: "noise" };
-        pack::write(path, &MadeImages::new(0, images, SHAPE)?, &made, workers, &mut |_| ())?;
+        let origin = Origin { name: "synthetic", from: "noise" };
+        pack::write(path, &SyntheticSamples::new(0, images, SHAPE)?, &origin, workers, &mut |_| ())?;
         let seconds = start.elapsed().as_secs_f64();
         writeln!(out, "packing:           {seconds:.2} s, {:.0} images/s", images as f64 / seconds)?;
     }

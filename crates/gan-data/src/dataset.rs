@@ -1,7 +1,7 @@
 //! What every data set gives: images by number, already scaled, and perhaps their classes.
 
-use crate::images::Pixels;
-use crate::{Error, Inventory, Units};
+use crate::images::{Inventory, Pixels};
+use crate::{Error, Units};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -29,7 +29,35 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// A numbered set of images of one shape. Shared by the loader's threads, so reading never changes it.
+/// A numbered set of samples of one shape. The loader's threads share it, so reading never changes it.
+///
+/// A set of your own needs [`len`](Dataset::len), [`shape`](Dataset::shape) and [`write`](Dataset::write):
+///
+/// ```
+/// use gan_data::{Dataset, Error, Loader};
+/// use std::sync::Arc;
+///
+/// /// A thousand grey ramps of 8×8, each as bright as its number says.
+/// struct Ramps;
+///
+/// impl Dataset for Ramps {
+///     fn len(&self) -> usize {
+///         1000
+///     }
+///     fn shape(&self) -> Vec<usize> {
+///         vec![1, 8, 8]
+///     }
+///     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
+///         self.check(index, out.len())?;
+///         (0..64).zip(out).for_each(|(i, value)| *value = (i as f32 / 63.0 * index as f32 / 999.0) * 2.0 - 1.0);
+///         Ok(())
+///     }
+/// }
+///
+/// let mut loader = Loader::shuffled(Arc::new(Ramps), 64, 0)?;
+/// assert_eq!(loader.next_batch()?.images.dims(), [64, 1, 8, 8]);
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Dataset: Send + Sync {
     /// How many images there are.
     fn len(&self) -> usize;
@@ -45,11 +73,16 @@ pub trait Dataset: Send + Sync {
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error>;
 
     /// The class of image `index`: an index into [`classes`](Dataset::classes). `None` where the set has no classes
-    /// or no such image. Either every image has a class or none has.
-    fn label(&self, index: usize) -> Option<u32>;
+    /// or no such image. Either every image has a class or no image has one.
+    fn label(&self, index: usize) -> Option<u32> {
+        let _ = index;
+        None
+    }
 
     /// The classes' names; empty where the set has none.
-    fn classes(&self) -> &[String];
+    fn classes(&self) -> &[String] {
+        &[]
+    }
 
     /// As [`write`](Dataset::write), but where the image's own file cannot be read, no other image takes its place: the file is
     /// returned, and `out` holds nothing of use.
@@ -128,7 +161,7 @@ pub trait Dataset: Send + Sync {
 
 /// A byte as a pixel in [−1, 1]: (x − 127.5) / 127.5. 0 becomes exactly −1 and 255 exactly 1.
 #[inline]
-pub fn scale(byte: u8) -> f32 {
+pub(crate) fn scale(byte: u8) -> f32 {
     (f32::from(byte) - 127.5) / 127.5
 }
 

@@ -1,9 +1,14 @@
 //! What can go wrong. Every message says where, what was found, what was expected and what to do.
 
 use crate::Split;
-use crate::fetch::{advice, source};
+use crate::datasets::DatasetEntry;
+use crate::fetch::advice;
+use gan_base::messages::choose;
 use std::io;
 use std::path::PathBuf;
+
+/// The most samples that a set makes: their order alone takes 8 bytes each.
+const MOST_COUNT: usize = 100_000_000;
 
 /// An error of this crate. Its message is complete: it needs no cause printed after it.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +99,22 @@ pub enum Error {
         advice: String,
     },
 
+    /// A setting that the data set needs is not there.
+    #[error("{key}: is missing; {advice}")]
+    MissingSetting {
+        /// The setting.
+        key: &'static str,
+        /// What to do.
+        advice: String,
+    },
+
+    /// No data set has this name, and no pack stands for it.
+    #[error("data.name: unknown data set \"{name}\"{}", choose(name, &DatasetEntry::names()))]
+    UnknownDataset {
+        /// The name.
+        name: String,
+    },
+
     /// A position belongs to other data or to another way of going through it.
     #[error(
         "resume: {what}: found {found}, expected {expected} as in the checkpoint; set it as it was, or start a new run"
@@ -107,14 +128,14 @@ pub enum Error {
         expected: String,
     },
 
-    /// An image was asked for that the data set does not have, or the buffer for it has the wrong size.
+    /// A request for an image that the data set does not have, or with a buffer of the wrong size.
     #[error("image {index}: {what}: found {found}, expected {expected}; this is a mistake in the calling code")]
     Request {
         /// The image's number.
         index: usize,
         /// What is wrong.
         what: &'static str,
-        /// What was asked for.
+        /// What was requested.
         found: usize,
         /// What is possible.
         expected: String,
@@ -137,6 +158,27 @@ pub enum Error {
 }
 
 impl Error {
+    /// Checks how many samples a set is to make.
+    pub(crate) fn check_count(count: usize) -> Result<(), Self> {
+        if (1..=MOST_COUNT).contains(&count) {
+            return Ok(());
+        }
+        let (found, expected) = (count.to_string(), format!("1 to {MOST_COUNT}"));
+        Err(Self::Setting { key: "data.count", found, expected, advice: "choose another number".into() })
+    }
+
+    /// Whether the cause is what the caller or the configuration chose, not what files hold.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::NoFolder { .. }
+                | Self::Setting { .. }
+                | Self::MissingSetting { .. }
+                | Self::UnknownDataset { .. }
+                | Self::Missing { .. }
+        )
+    }
+
     /// For sets that have nothing but images to train on and images held back.
     pub(crate) fn no_such_split(split: Split) -> Self {
         Self::Setting {
@@ -158,7 +200,8 @@ fn read_advice(cause: &io::Error) -> &'static str {
 }
 
 fn fetch_hint(name: &str) -> String {
-    source(name).map_or(String::new(), |source| format!("; {}", advice(source)))
+    let source = DatasetEntry::find(name).and_then(|entry| entry.info.source);
+    source.map_or(String::new(), |source| format!("; {}", advice(&source)))
 }
 
 fn lines(paths: &[PathBuf]) -> String {

@@ -1,4 +1,4 @@
-//! What a file holds, told from its first bytes: whatever its name says.
+//! What a file holds, recognised by its first bytes whatever its name is.
 
 use gan_base::regular_file;
 use std::io::Read;

@@ -1,12 +1,10 @@
 //! Batches one after the other, endlessly, made ahead of time by threads.
 
-use crate::batch::{Flip, Maker};
+use crate::collator::{Batch, Collator, Flip};
 use crate::workers::Workers;
-use crate::{Dataset, Error, Position, Sampler, Share};
+use crate::{Dataset, Error, LastBatch, Order, Position, ProcessShard, Sampler, Sampling};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-pub use crate::batch::Batch;
 
 /// The most threads that a loader starts.
 pub const MOST_WORKERS: usize = 256;
@@ -16,7 +14,7 @@ pub const MOST_WORKERS: usize = 256;
 /// The batches are the same for every number of threads. The position counts the batches handed out, never those
 /// made ahead. Up to three batches a thread are in memory.
 pub struct Loader {
-    maker: Maker,
+    collator: Collator,
     workers: usize,
     /// Started by the first batch; stopped by a seek or an error.
     running: Option<Workers>,
@@ -24,7 +22,7 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A loader that starts at batch 0 with `workers` threads; with 0 the calling thread makes each batch when asked.
+    /// A loader that starts at batch 0 with `workers` threads; with 0 the calling thread makes each batch itself.
     ///
     /// # Errors
     /// [`Error::Setting`] where the sampler was made for another number of images, or for more than
@@ -38,25 +36,36 @@ impl Loader {
             return Err(setting("number of loader threads", workers, format!("0 to {MOST_WORKERS}")));
         }
         Ok(Self {
-            maker: Maker { dataset, sampler, flip: Flip::Never, share: Share::WHOLE },
+            collator: Collator { dataset, sampler, flip: Flip::Never, shard: ProcessShard::WHOLE },
             workers,
             running: None,
             next: 0,
         })
     }
 
+    /// A loader that goes through all samples in a new random order each epoch, in batches of `batch`, which one thread makes ahead
+    /// of time.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where `batch` is 0 or larger than the data set.
+    pub fn shuffled(dataset: Arc<dyn Dataset>, batch: usize, seed: u64) -> Result<Self, Error> {
+        let len = dataset.len();
+        let sampling = Sampling { len, batch, seed, order: Order::Shuffled, last: LastBatch::Keep };
+        Self::new(dataset, Sampler::new(sampling)?, 1)
+    }
+
     /// The same loader, mirroring images or not.
     #[must_use]
     pub fn with_flip(mut self, flip: Flip) -> Self {
-        self.maker.flip = flip;
+        self.collator.flip = flip;
         self.running = None;
         self
     }
 
     /// The same loader, reading one part of each batch: the others are other processes'.
     #[must_use]
-    pub fn with_share(mut self, share: Share) -> Self {
-        self.maker.share = share;
+    pub fn with_shard(mut self, shard: ProcessShard) -> Self {
+        self.collator.shard = shard;
         self.running = None;
         self
     }
@@ -69,7 +78,7 @@ impl Loader {
     /// caller's.)
     pub fn next_batch(&mut self) -> Result<Batch, Error> {
         let batch = match self.workers {
-            0 => self.maker.make(self.next, &AtomicBool::new(false))?,
+            0 => self.collator.collate(self.next, &AtomicBool::new(false))?,
             _ => self.prefetched()?,
         };
         self.next = self.next.saturating_add(1);
@@ -79,7 +88,7 @@ impl Loader {
     fn prefetched(&mut self) -> Result<Batch, Error> {
         let mut workers = match self.running.take() {
             Some(workers) => workers,
-            None => Workers::start(&self.maker, self.workers, self.next)?,
+            None => Workers::start(&self.collator, self.workers, self.next)?,
         };
         let batch = workers.take(self.next)?; // an error drops the threads, and the next call starts afresh
         self.running = Some(workers);
@@ -88,7 +97,7 @@ impl Loader {
 
     /// How many batches were handed out, for a checkpoint.
     pub fn position(&self) -> Position {
-        Position { batch: self.next, sampling: *self.maker.sampler.sampling() }
+        Position { batch: self.next, sampling: *self.collator.sampler.sampling() }
     }
 
     /// Goes to `position`, forward or back: the next batch is the one that came next when it was taken.
@@ -97,7 +106,7 @@ impl Loader {
     /// [`Error::Resume`] where the position was taken on other data or in another order; the loader then stays where
     /// it is.
     pub fn seek(&mut self, position: &Position) -> Result<(), Error> {
-        self.maker.sampler.check(position)?;
+        self.collator.sampler.check(position)?;
         self.running = None;
         self.next = position.batch;
         Ok(())
@@ -108,17 +117,17 @@ impl Loader {
     /// # Errors
     /// Whatever reading the images brings.
     pub fn first_batch(&self) -> Result<Batch, Error> {
-        Maker { share: Share::WHOLE, ..self.maker.clone() }.make(0, &AtomicBool::new(false))
+        Collator { shard: ProcessShard::WHOLE, ..self.collator.clone() }.collate(0, &AtomicBool::new(false))
     }
 
     /// The data set.
     pub fn dataset(&self) -> &Arc<dyn Dataset> {
-        &self.maker.dataset
+        &self.collator.dataset
     }
 
     /// How many batches make an epoch: at least 1.
     pub fn batches_per_epoch(&self) -> u64 {
-        self.maker.sampler.batches_per_epoch()
+        self.collator.sampler.batches_per_epoch()
     }
 }
 

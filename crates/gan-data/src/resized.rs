@@ -106,10 +106,10 @@ impl Dataset for Resized {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Mnist, MnistOptions, Split};
+    use crate::{DatasetSpec, Mnist, OpenOptions, Split};
 
     fn digits() -> Arc<dyn Dataset> {
-        Arc::new(Mnist::load(&MnistOptions { split: Split::Test, ..MnistOptions::default() }).unwrap())
+        Mnist { split: Some(Split::Test) }.open(&OpenOptions::default()).unwrap()
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn enlarging_must_be_asked_for() {
+    fn enlarging_must_be_requested() {
         let message = Resized::new(digits(), Fitting::to([32, 32])).err().unwrap().to_string();
         for part in ["data.size: found 32×32 for images of 28×28", "data.upscale=true"] {
             assert!(message.contains(part), "{message}");

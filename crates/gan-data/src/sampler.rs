@@ -1,7 +1,7 @@
 //! Which images make batch number b: a function of the seed and b, with nothing to save but b.
 
 use crate::Error;
-use crate::windows::Windows;
+use crate::windowed_shuffle::WindowedShuffle;
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Order {
     /// Each epoch goes through all images once, in a new random order.
     Shuffled,
-    /// Each epoch goes through all images once, in a new order that is random within so many images that follow each other and
+    /// Each epoch goes through all images once, in a new order that is random within windows of this many images and
     /// between blocks of 1,024: for sets so large that a whole random order would take much memory, and reading here and there much time.
     Windowed(usize),
     /// Each image of each batch is drawn from all images, whatever was drawn before. Every batch is full; an epoch is
@@ -22,10 +22,11 @@ pub enum Order {
 }
 
 /// What becomes of the images left over where the batch size does not divide the number of images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LastBatch {
-    /// They make a smaller batch at the epoch's end, as in PyTorch's `DataLoader` unless told otherwise.
+    /// They make a smaller batch at the epoch's end, as in PyTorch's `DataLoader` by default.
+    #[default]
     Keep,
     /// They are left out of that epoch.
     Drop,
@@ -59,10 +60,10 @@ pub struct Position {
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
-    /// The epoch last asked for and its order.
+    /// The epoch that was requested last, and its order.
     cache: Option<(u64, Vec<usize>)>,
     /// The same where the order is windowed.
-    windows: Option<Windows>,
+    windows: Option<WindowedShuffle>,
 }
 
 impl Sampler {
@@ -121,7 +122,7 @@ impl Sampler {
                 let epoch = self.epoch_of(number);
                 let windows = match self.windows.take() {
                     Some(windows) if windows.epoch() == epoch => windows,
-                    _ => Windows::new(len, window, seed, epoch),
+                    _ => WindowedShuffle::new(len, window, seed, epoch),
                 };
                 let windows = self.windows.insert(windows);
                 range.map(|place| windows.at(place)).collect()

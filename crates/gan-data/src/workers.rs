@@ -4,7 +4,7 @@
 //! order of the batches is thereby fixed by arithmetic; which thread is faster does not matter.
 
 use crate::Error;
-use crate::batch::{Batch, Maker};
+use crate::collator::{Batch, Collator};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,11 +27,11 @@ struct Worker {
 
 impl Workers {
     /// Starts `count` threads that make batch `start` and all that follow.
-    pub(crate) fn start(maker: &Maker, count: usize, start: u64) -> Result<Self, Error> {
+    pub(crate) fn start(collator: &Collator, count: usize, start: u64) -> Result<Self, Error> {
         let mut workers = Self { threads: Vec::with_capacity(count), stop: Arc::default() };
         for number in 0..count {
             let first = first_batch(number as u64, count as u64, start);
-            let worker = Worker::spawn(maker.clone(), first, count, Arc::clone(&workers.stop));
+            let worker = Worker::spawn(collator.clone(), first, count, Arc::clone(&workers.stop));
             workers.threads.push(worker?);
         }
         Ok(workers)
@@ -61,12 +61,12 @@ impl Drop for Workers {
 }
 
 impl Worker {
-    fn spawn(maker: Maker, first: u64, count: usize, stop: Arc<AtomicBool>) -> Result<Self, Error> {
+    fn spawn(collator: Collator, first: u64, count: usize, stop: Arc<AtomicBool>) -> Result<Self, Error> {
         let (sender, batches) = sync_channel(AHEAD);
         let numbers = (first..).step_by(count);
         let thread = Builder::new()
             .name("gan-data".into())
-            .spawn(move || work(maker, numbers, &stop, &sender))
+            .spawn(move || work(collator, numbers, &stop, &sender))
             .map_err(|cause| Error::Worker { batch: first, message: format!("it could not start ({cause})") })?;
         Ok(Self { batches, thread })
     }
@@ -74,13 +74,13 @@ impl Worker {
 
 /// Makes batches until the first error or until nobody wants them any more.
 fn work(
-    mut maker: Maker,
+    mut collator: Collator,
     numbers: impl Iterator<Item = u64>,
     stop: &AtomicBool,
     sender: &SyncSender<Result<Batch, Error>>,
 ) {
     for number in numbers {
-        let made = maker.make(number, stop);
+        let made = collator.collate(number, stop);
         let failed = made.is_err();
         if sender.send(made).is_err() || failed {
             return;

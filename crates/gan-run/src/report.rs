@@ -203,7 +203,7 @@ fn summary(progress: &Progress, plan: Option<&Plan>) -> Vec<(String, String)> {
             row("Epochs finished", format!("{epoch}{epochs}"));
         }
         row("Preset", config.preset.clone());
-        row("Data", format!("{}, samples {}", config.data.name, shape(&plan.sample())));
+        row("Data", format!("{}, samples {}", config.data.name(), shape(&plan.sample())));
         row("Batch", config.train.batch.to_string());
         row("Latent space", format!("{}, {}", counted(config.latent.dim, "number"), word(&config.latent.distribution)));
         row("Loss", word(&config.loss.kind));

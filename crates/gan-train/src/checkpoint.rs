@@ -372,7 +372,7 @@ fn fits(trainer: &Trainer, state: &State, path: &Path) -> Result<()> {
             refused(format!(
                 "was made with other data: the set \"{}\"{from} is not the one that this run was trained on ({found}). A run goes on with \
                  the data that it began with: name them by --set data.dir=DIR, or begin a new run",
-                data.name
+                data.name()
             ))
         }
     }

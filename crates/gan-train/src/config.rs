@@ -9,7 +9,8 @@ mod judging;
 mod optimizer;
 mod penalty;
 
-pub use data::{Background, DataConfig, LastBatch};
+pub(crate) use data::KeyProblem;
+pub use data::{Background, DataConfig};
 pub use gan_alarms::{AlarmsConfig, Policy};
 pub use judging::EvaluateConfig;
 pub use optimizer::{BiasCorrection, OptimizerConfig};

@@ -75,10 +75,7 @@ impl Error {
         match self {
             Self::Config { .. } => true,
             Self::Core(e) => matches!(e, gan_core::Error::Layer { .. } | gan_core::Error::Network { .. }),
-            Self::Data(e) => matches!(
-                **e,
-                gan_data::Error::NoFolder { .. } | gan_data::Error::Setting { .. } | gan_data::Error::Missing { .. }
-            ),
+            Self::Data(e) => e.is_usage(),
             _ => false,
         }
     }

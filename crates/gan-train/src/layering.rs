@@ -1,9 +1,10 @@
 //! Preset < file < `--set`: TOML tables laid over each other, then read with errors that name the nearest known key.
 
-use crate::config::{DataConfig, RunConfig};
+use crate::config::{DataConfig, KeyProblem, RunConfig};
 use crate::error::{Error, Result};
 use crate::presets;
 use gan_base::messages;
+use gan_data::DatasetEntry;
 use std::path::Path;
 pub use toml::Table;
 use toml::Value;
@@ -133,6 +134,9 @@ pub fn overlay(base: &mut Table, over: Table) {
         base.remove("input");
     }
     for (key, value) in over {
+        if let ("data", Some(Value::Table(base)), Value::Table(over)) = (key.as_str(), base.get_mut(&key), &value) {
+            keep_keys_of_set(base, over);
+        }
         match (base.get_mut(&key), value) {
             (Some(Value::Table(base)), Value::Table(over)) => overlay(base, over),
             (_, value) => {
@@ -140,6 +144,14 @@ pub fn overlay(base: &mut Table, over: Table) {
             }
         }
     }
+}
+
+/// Removes the keys that belong to the data set named in `base` alone, where `over` names another set that does not have them.
+fn keep_keys_of_set(base: &mut Table, over: &Table) {
+    let set = |table: &Table| table.get("name").and_then(Value::as_str).and_then(DatasetEntry::find);
+    let Some(new) = set(over) else { return };
+    let old_keys = set(base).map_or(&[][..], DatasetEntry::keys);
+    base.retain(|key, _| !old_keys.contains(&key) || new.keys().contains(&key));
 }
 
 /// Reads the settings out of a table.
@@ -167,9 +179,17 @@ pub fn read_data(table: Table) -> Result<DataConfig> {
 
 fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
     let preset = table.get("preset").and_then(Value::as_str).map(String::from);
+    let data = table.get("data").and_then(Value::as_table).cloned();
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|e| {
-        let path = e.path().to_string();
-        let message = e.into_inner().to_string();
+        let mut path = e.path().to_string();
+        let mut message = e.into_inner().to_string();
+        // The keys of `[data]` depend on the data set, so that serde alone cannot say which is at fault.
+        if let ("data", Some(Err(KeyProblem { key, message: found }))) =
+            (path.as_str(), data.map(DataConfig::from_table))
+        {
+            path = if key.is_empty() { path } else { joined(&path, &key) };
+            message = found;
+        }
         match (messages::missing(&message), preset.map(|name| presets::get(&name))) {
             (None, _) => Error::config(path, messages::plain(&message)),
             // Without a known preset below it a file must hold everything.
@@ -270,7 +290,7 @@ mod tests {
 
     #[test]
     fn small_images_have_one_setting_under_its_new_and_its_older_name() {
-        use gan_data::Small::{Refuse, Skip, Upscale};
+        use gan_data::images::Small::{Refuse, Skip, Upscale};
         for (assignments, expected) in [
             (&[][..], Refuse),
             (&["data.small=skip"], Skip),

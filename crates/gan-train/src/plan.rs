@@ -12,8 +12,6 @@ mod loss;
 mod memory;
 mod seen;
 
-pub(crate) use data::only_of_its_set;
-
 /// A run whose settings were checked against each other, with its networks as layer lists.
 #[derive(Clone, Debug)]
 pub struct Plan {

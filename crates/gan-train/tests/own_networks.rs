@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, VarMap};
 use gan_core::{Discriminator, DiscriminatorOutput, ForwardContext, Generator, Param, Role};
-use gan_data::MadeImages;
+use gan_data::SyntheticSamples;
 use gan_kernels::testing::test_device;
 use gan_train::{Trainer, data, layering, presets};
 use std::sync::Arc;
@@ -63,12 +63,12 @@ impl Discriminator for PlainDiscriminator {
 
 fn trainer(settings: &[&str]) -> Trainer {
     let mut table = layering::from_preset(presets::get("dcgan-mnist").unwrap()).unwrap();
-    let small = ["data.name=made", "train.batch=100", "data.workers=0", "train.steps=12"];
+    let small = ["data.name=synthetic", "train.batch=100", "data.workers=0", "train.steps=12"];
     for setting in small.iter().chain(settings) {
         layering::set(&mut table, setting).unwrap();
     }
     let plan = layering::read(table).unwrap().check().unwrap();
-    let images = MadeImages::new(1, 300, [1, 28, 28]).unwrap();
+    let images = SyntheticSamples::new(1, 300, [1, 28, 28]).unwrap();
     let loader = data::loader(&plan, Arc::new(images)).unwrap();
     let (g, d) = (Plain::new(100, 784, 0.1), Plain::new(784, 1, 0.01));
     let (g, d) = (Box::new(PlainGenerator(g)), Box::new(PlainDiscriminator(d)));

@@ -9,14 +9,13 @@
 use candle_core::Tensor;
 use gan_base::Rng;
 use gan_core::{ForwardContext, LayeredDiscriminator, LayeredGenerator, Param, params};
-use gan_data::{LastBatch, Loader, Mnist, MnistOptions, Order, Sampler, Sampling};
+use gan_data::{DatasetSpec, LastBatch, Loader, Mnist, OpenOptions, Order, Sampler, Sampling};
 use gan_kernels::Precision;
 use gan_kernels::testing::test_device;
 use gan_train::{Plan, Trainer, layering, presets};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Number `i` of `stream`, in [−1, 1): SplitMix64's mix, the upper 24 bits.
 fn value(stream: u64, i: u64) -> f32 {
@@ -69,7 +68,7 @@ fn trainer(preset: &str, precision: Precision, fixture: &Value) -> Trainer {
     let d = d.with_precision(precision).unwrap();
     start_from(g.network().params(), &fixture["generator"]);
     start_from(d.network().params(), &fixture["discriminator"]);
-    let mnist = Arc::new(Mnist::load(&MnistOptions::default()).unwrap());
+    let mnist = Mnist::default().open(&OpenOptions::default()).unwrap();
     let sampling = Sampling { len: 60_000, batch: 64, seed: 0, order: Order::Sequential, last: LastBatch::Keep };
     let loader = Loader::new(mnist, Sampler::new(sampling).unwrap(), 0).unwrap();
     Trainer::with_networks(plan, Box::new(g), Box::new(d), loader, device).unwrap()

@@ -21,7 +21,7 @@ fn train(preset: &str, settings: &[&str], team: Arc<dyn Communicator>) -> Result
     let mut table = layering::from_preset(presets::get(preset).unwrap()).unwrap();
     // Which GPUs do not know, and do not need.
     let accurate: &[&str] = if test_device().is_cpu() { &["train.precision=f32-accurate"] } else { &[] };
-    for setting in ["data.name=made", "train.steps=100"].iter().chain(accurate).chain(settings) {
+    for setting in ["data.name=synthetic", "train.steps=100"].iter().chain(accurate).chain(settings) {
         layering::set(&mut table, setting).unwrap();
     }
     let plan = layering::read(table).unwrap().check().unwrap();

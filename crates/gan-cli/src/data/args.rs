@@ -64,7 +64,7 @@ pub struct PackArgs {
     /// The new file, or with --part the new folder; an older pack of that name is replaced.
     #[arg(value_name = "DST.ganpack")]
     pub to: PathBuf,
-    /// Several packs in a folder, of so many images each at most: for sets that are copied and kept in parts.
+    /// Write a folder of packs with at most this many images each, for sets that are copied and kept in parts.
     #[arg(long, value_name = "IMAGES", allow_negative_numbers = true, value_parser = whole(1, MOST).map(small))]
     pub part: Option<usize>,
 }

@@ -1,23 +1,18 @@
 //! The data that a command works on: a data set by its name, a folder of images, or a pack.
 
 use super::args::SourceArgs;
-use super::list;
 use crate::args::Usage;
 use anyhow::Result;
-use gan_data::pack::Header;
-use gan_data::{Dataset, Pack};
+use gan_data::pack::{Header, Pack, is_pack};
+use gan_data::{Dataset, DatasetEntry, DatasetSpec, Folder, SampleSizes};
 use gan_train::config::DataConfig;
 use gan_train::data;
 use gan_train::layering::{self, Table};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What `data.name` is for a folder of images.
-const FOLDER: &str = "folder";
-
-/// A folder's images are made so large, and in so many channels, unless it is said otherwise.
+/// Height and width of samples that have no size of their own, unless the arguments name another.
 const SIDE: i64 = 64;
-const CHANNELS: i64 = 3;
 
 /// Whatever is drawn or made is drawn with it.
 const SEED: u64 = 0;
@@ -51,15 +46,16 @@ pub fn open(args: &SourceArgs, purpose: Purpose) -> Result<Chosen> {
         table.insert("small".into(), "skip".into());
     }
     let config = layering::read_data(with_defaults(&table))?;
-    // A set of one size keeps it unless another is asked for.
-    let shape = if is_free(&config) || table.contains_key("size") { sample(&config) } else { Vec::new() };
+    let is_free = matches!(config.sizes(), SampleSizes::Stored | SampleSizes::Any);
+    // A set of one size keeps it unless the arguments name another.
+    let shape = if is_free || table.contains_key("size") { sample(&config) } else { Vec::new() };
     let data = data::find(&config, &shape, SEED)?;
     data::check_shape(&config, &wanted(&table, &config, &data.shape()), &data.shape())?;
     let (name, from) = match header {
         Some(header) => (header.name, header.made_from),
-        None => (config.name.clone(), made_from(&config)),
+        None => (config.name().to_string(), made_from(&config)),
     };
-    let usual = || gan_data::folder::find(list::origin(&config.name), None).ok();
+    let usual = || DatasetEntry::find(config.name())?.found();
     let files = config.dir.clone().or_else(usual);
     Ok(Chosen { name, from, files, data })
 }
@@ -73,23 +69,17 @@ pub fn settings(source: &str) -> Result<Table> {
     Ok(settings)
 }
 
-/// Whether the set comes in any size.
-fn is_free(config: &DataConfig) -> bool {
-    let is_pack = config.dir.as_deref().is_some_and(gan_data::pack::is_pack);
-    !is_pack && ["folder", "celeba", "made"].contains(&config.name.as_str())
-}
-
 /// `[data]` with what `source` stands for, and the header where that is a pack.
 fn named(source: &str) -> Result<(Table, Option<Header>)> {
     let path = Path::new(source);
     let dir = |name: &str| [("name", name), ("dir", source)].map(|(key, value)| (key.to_string(), value.into()));
-    match (data::KNOWN.contains(&source), path.is_dir(), path.exists()) {
+    match (DatasetEntry::find(source).is_some(), path.is_dir(), path.exists()) {
         (true, ..) => Ok((Table::from_iter([("name".to_string(), source.into())]), None)),
-        (_, true, _) if !gan_data::pack::is_pack(path) => Ok((Table::from_iter(dir(FOLDER)), None)),
-        // Any other file is told by the same words that a damaged pack is told by.
-        (.., true) => Ok((Table::from_iter(dir(FOLDER)), Some(Pack::open(path)?.header().clone()))),
+        (_, true, _) if !is_pack(path) => Ok((Table::from_iter(dir(Folder::NAME)), None)),
+        // Any other file gets the message that a damaged pack gets.
+        (.., true) => Ok((Table::from_iter(dir(Folder::NAME)), Some(Pack::open(path)?.header().clone()))),
         _ => {
-            let nearest = gan_base::messages::choose(source, &data::KNOWN);
+            let nearest = gan_base::messages::choose(source, &DatasetEntry::names());
             Err(Usage(format!("{source}: there is no such folder, pack or data set{nearest}")).into())
         }
     }
@@ -117,8 +107,8 @@ fn assign(table: &mut Table, args: &SourceArgs) -> Result<()> {
 
 fn with_defaults(table: &Table) -> Table {
     let name = table.get("name").and_then(|name| name.as_str());
-    let grey = name.is_some_and(|name| ["mnist", "fashion-mnist"].contains(&name));
-    let channels = if grey { 1 } else { CHANNELS };
+    let info = name.and_then(DatasetEntry::find).map_or(gan_data::Info::IMAGES, |set| set.info);
+    let channels = i64::try_from(info.channels).unwrap_or(i64::MAX);
     let mut data = Table::from_iter([("size".to_string(), SIDE.into()), ("channels".to_string(), channels.into())]);
     data.extend(table.clone());
     Table::from_iter([("data".to_string(), data.into())])
@@ -129,7 +119,7 @@ fn sample(config: &DataConfig) -> Vec<usize> {
     std::iter::once(config.channels).chain(config.size.into_iter().flat_map(|size| size.get())).collect()
 }
 
-/// The shape `own` of the data set, with whatever the user asked for in its place.
+/// The shape `own` of the data set, with what the user named in its place.
 fn wanted(table: &Table, config: &DataConfig, own: &[usize]) -> Vec<usize> {
     let mut wanted = own.to_vec();
     if table.contains_key("channels") {
@@ -143,5 +133,5 @@ fn wanted(table: &Table, config: &DataConfig, own: &[usize]) -> Vec<usize> {
 
 fn made_from(config: &DataConfig) -> String {
     let dir = config.dir.as_ref().map_or(String::new(), |dir| format!(" in {}", dir.display()));
-    format!("{}{dir}", config.name)
+    format!("{}{dir}", config.name())
 }

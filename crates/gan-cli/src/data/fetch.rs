@@ -3,21 +3,22 @@
 use crate::args::{FetchArgs, Usage};
 use crate::output;
 use anyhow::Result;
-use gan_data::fetch::{SOURCES, Source, source};
+use gan_data::DatasetEntry;
+use gan_data::fetch::Source;
 use std::path::Path;
 
 /// Fetches the data set that `args` name.
 pub fn run(args: &FetchArgs, quiet: bool) -> Result<()> {
-    let names = SOURCES.map(|source| source.name);
+    let names: Vec<&str> = DatasetEntry::sources().map(|source| source.name).collect();
     let unknown = || {
         let nearest = gan_base::messages::choose(&args.name, &names);
-        Usage(format!("data set \"{}\": there is none of that name to fetch{nearest}", args.name))
+        Usage(format!("\"{}\": no data set of that name can be fetched{nearest}", args.name))
     };
-    let source = source(&args.name).ok_or_else(unknown)?;
+    let source = DatasetEntry::find(&args.name).and_then(|set| set.info.source).ok_or_else(unknown)?;
     if let Some(out) = &args.out {
         output::check_folder_name("--out", out)?;
     }
-    fetch(source, &gan_data::folder::target(source.name, args.out.as_deref()), quiet)
+    fetch(&source, &gan_data::places::target(source.name, args.out.as_deref()), quiet)
 }
 
 #[cfg(not(feature = "hub"))]

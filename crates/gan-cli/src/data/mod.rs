@@ -1,4 +1,4 @@
-//! `gan data`: get data sets and look into them, one module a command; [`chosen`] opens what a command works on, [`meter`] shows
+//! `gan data`: fetch, inspect and pack data sets, one module a command; [`chosen`] opens what a command works on, [`meter`] shows
 //! how far it is.
 
 pub mod args;

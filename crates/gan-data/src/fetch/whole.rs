@@ -1,4 +1,4 @@
-//! The whole of it: list, download, write down anew, put in place.
+//! Fetching from start to end: list, download, convert, put in place.
 
 use super::answers::{Listing, RemoteFile};
 use super::cache::Cache;
@@ -79,7 +79,7 @@ pub fn fetch(
     Ok(Outcome::Fetched { images })
 }
 
-/// The server's list; the cache's where the server is not to be asked.
+/// The server's list; the cache's in offline mode.
 fn list(hub: &Hub, source: &Source) -> Result<Listing, Error> {
     let Environment { access, cache, .. } = hub.environment();
     let cached = || Cache::open(cache, source.repository).map(|cache| cache.listing(source.repository));
@@ -87,7 +87,7 @@ fn list(hub: &Hub, source: &Source) -> Result<Listing, Error> {
     known.map_or_else(|| hub.list(source), Ok)
 }
 
-/// The files to train on, to choose settings by and to judge by, told by how their names begin.
+/// The files to train on, to choose settings by and to evaluate with, recognised by how their names begin.
 fn choose<'a>(source: &Source, listing: &'a Listing) -> Result<[Vec<&'a RemoteFile>; 3], Error> {
     let parts = ["train", "val", "test"].map(|start| {
         let name = |file: &&RemoteFile| file.path.rsplit('/').next().is_some_and(|name| name.starts_with(start));

@@ -1,4 +1,4 @@
-//! Folders as classes: which they are, why they are none, and what in their names or depth looks like a mistake.
+//! Folders as classes: their names, why folders are not classes, and what in their names or depth looks like a mistake.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 pub struct ClassFolders {
     /// The classes' names; empty where the folders are no classes.
     pub names: Vec<String>,
-    /// The class of each file; empty where there are none.
+    /// The class of each file; empty without classes.
     pub labels: Vec<u32>,
-    /// Why there are none.
+    /// Why there are no classes.
     pub why_none: Option<String>,
     /// What looks like a mistake.
     pub warnings: Vec<String>,

@@ -1,4 +1,4 @@
-//! A numbered list of image files, read as samples when they are asked for.
+//! A numbered list of image files, each read when its sample is requested.
 
 use super::fit::{Fitting, Small};
 use super::inventory::{Inventory, SmallImage};
@@ -44,7 +44,7 @@ const MOST_NAMED: usize = 5;
 const MOST_IN_A_ROW: usize = 100;
 
 /// Files of a set whose contents are part of its checksum, at most, and how much of each.
-const LOOKED_INTO: usize = 64;
+const CHECKSUMMED: usize = 64;
 const START: u64 = 1 << 18;
 
 /// Image files whose headers can be read.
@@ -137,8 +137,8 @@ impl Files {
             crc.update(&size.to_le_bytes());
             crc.update(&label(index).unwrap_or(u32::MAX).to_le_bytes());
         }
-        let looked_into = self.len().min(LOOKED_INTO);
-        for name in (0..looked_into).map(|i| &self.names[i * self.len() / looked_into]) {
+        let checksummed = self.len().min(CHECKSUMMED);
+        for name in (0..checksummed).map(|i| &self.names[i * self.len() / checksummed]) {
             let mut start = Vec::new();
             let read = |file: std::fs::File| file.take(START).read_to_end(&mut start);
             // A file that cannot be read is named when its image is wanted.
@@ -152,7 +152,7 @@ impl Files {
     /// place, and the file is named in one warning.
     ///
     /// # Errors
-    /// [`Error::File`] where such files are refused, or where there is none to take its place.
+    /// [`Error::File`] where such files are refused, or where no readable image can take its place.
     pub fn write(&self, index: usize, out: &mut [f32], alike: impl Fn(usize) -> bool) -> Result<(), Error> {
         let others = (index + 1..self.len()).chain(0..index).filter(|other| alike(*other));
         let mut first = None;

@@ -14,7 +14,7 @@ pub struct Pixels {
 }
 
 impl Pixels {
-    /// An image of `size` = `[H, W]` in one colour, of which grey images take the luma.
+    /// An image of `size` = `[H, W]` in one colour; grey images take its luma.
     pub fn filled(size: [usize; 2], channels: usize, colour: [u8; 3]) -> Self {
         let pixel = if channels == 1 { vec![luma(colour)] } else { colour.to_vec() };
         Self { size, channels, bytes: pixel.repeat(size[0] * size[1]) }

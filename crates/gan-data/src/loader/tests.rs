@@ -1,7 +1,7 @@
 //! The same batches whatever the number of threads, and threads that end.
 
 use super::*;
-use crate::{LastBatch, MadeImages, Order, Sampling};
+use crate::{LastBatch, Order, Sampling, SyntheticSamples};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn loader_of(dataset: Arc<dyn Dataset>, order: Order, last: LastBatch, workers: 
 }
 
 fn made() -> Arc<dyn Dataset> {
-    Arc::new(MadeImages::new(1, LEN, [2, 3, 4]).unwrap().with_classes(3))
+    Arc::new(SyntheticSamples::new(1, LEN, [2, 3, 4]).unwrap().with_classes(3))
 }
 
 fn loader(order: Order, workers: usize) -> Loader {
@@ -97,7 +97,7 @@ fn a_position_of_other_data_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_set_without_classes_gives_no_labels() {
-    let data = Arc::new(MadeImages::new(1, LEN, [1, 2, 2]).unwrap());
+    let data = Arc::new(SyntheticSamples::new(1, LEN, [1, 2, 2]).unwrap());
     let batch = loader_of(data, Order::Shuffled, LastBatch::Keep, 1).next_batch().unwrap();
     assert!(batch.labels.is_none());
 }
@@ -106,21 +106,21 @@ fn a_set_without_classes_gives_no_labels() {
 fn a_sampler_for_other_data_and_absurd_thread_counts_are_refused() {
     let sampler = || Sampler::new(sampling(Order::Shuffled, LastBatch::Keep)).unwrap();
     let message = |dataset, workers| Loader::new(dataset, sampler(), workers).err().unwrap().to_string();
-    let other = Arc::new(MadeImages::new(1, 24, [1, 2, 2]).unwrap());
+    let other = Arc::new(SyntheticSamples::new(1, 24, [1, 2, 2]).unwrap());
     assert!(message(other, 0).contains("found 23, expected 24"));
     assert!(message(made(), 1000).contains("found 1000, expected 0 to 256"));
 }
 
 /// Made images whose reading misbehaves.
 struct Odd {
-    images: MadeImages,
+    images: SyntheticSamples,
     reads: AtomicUsize,
     read: fn(index: usize) -> Result<(), Error>,
 }
 
 impl Odd {
     fn new(read: fn(usize) -> Result<(), Error>) -> Arc<Self> {
-        let images = MadeImages::new(1, LEN, [1, 2, 2]).unwrap();
+        let images = SyntheticSamples::new(1, LEN, [1, 2, 2]).unwrap();
         Arc::new(Self { images, reads: AtomicUsize::new(0), read })
     }
 }

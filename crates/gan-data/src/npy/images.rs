@@ -68,7 +68,7 @@ impl ImageArray {
         self.indices.len()
     }
 
-    /// Whether there are none; there always is one.
+    /// Whether the array is empty; it never is.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }

@@ -49,7 +49,7 @@ impl VectorArray {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no vectors.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -10,7 +10,7 @@ mod write;
 
 pub use format::{Header, MAGIC, VERSION};
 pub use parts::write_parts;
-pub use write::{Made, Progress, write};
+pub use write::{Origin, Progress, write};
 
 use crate::Error;
 use crate::dataset::{Dataset, scale};

@@ -2,8 +2,8 @@
 
 use super::format::{damaged, wrong};
 use super::write::write_some;
-use super::{EXTENSION, Made, Progress};
-use crate::{Dataset, Error, Fewer, Skipped};
+use super::{EXTENSION, Origin, Progress};
+use crate::{Dataset, Error, Skipped, Subset};
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ pub(super) fn paths(path: &Path) -> Result<Vec<PathBuf>, Error> {
     }
 }
 
-/// How many parts a set has, one of which is called `file`.
+/// The number of parts of the set that the file name `file` belongs to.
 fn number_of_parts(file: &str) -> Option<usize> {
     let (number, of) = file.strip_prefix("part-")?.strip_suffix(".ganpack")?.split_once("-of-")?;
     let (number, of) = (number.parse().ok()?, of.parse().ok()?);
@@ -71,14 +71,14 @@ fn number_of_parts(file: &str) -> Option<usize> {
 }
 
 /// As [`write`](fn@super::write), into a folder of files with at most `most` images each, whose paths it gives, with what was left out. Parts
-/// that are there already are written anew. A part of which no image can be read holds none.
+/// that are there already are written anew. A part is empty if none of its images can be read.
 ///
 /// # Errors
 /// As [`write`](fn@super::write); [`Error::Setting`] where `most` is 0; [`Error::File`] where the folder holds other packs.
 pub fn write_parts(
     folder: &Path,
     data: &Arc<dyn Dataset>,
-    made: &Made<'_>,
+    origin: &Origin<'_>,
     most: usize,
     threads: usize,
     watch: &mut dyn FnMut(Progress),
@@ -100,8 +100,8 @@ pub fn write_parts(
         let range = number * total / count..(number + 1) * total / count;
         let start = range.start;
         let mut shifted = |progress: Progress| watch(Progress { done: start + progress.done, total });
-        let part = Fewer::range(Arc::clone(data), range);
-        skipped.extend(write_some(path, &part, made, threads, &mut shifted)?);
+        let part = Subset::range(Arc::clone(data), range);
+        skipped.extend(write_some(path, &part, origin, threads, &mut shifted)?);
     }
     Ok((wanted, skipped))
 }
@@ -109,15 +109,15 @@ pub fn write_parts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MadeImages;
+    use crate::SyntheticSamples;
     use crate::pack::{Pack, write};
 
     fn images(count: usize) -> Arc<dyn Dataset> {
-        Arc::new(MadeImages::new(3, count, [1, 4, 4]).unwrap().with_classes(5))
+        Arc::new(SyntheticSamples::new(3, count, [1, 4, 4]).unwrap().with_classes(5))
     }
 
     fn in_parts(folder: &Path, count: usize, most: usize) -> Vec<PathBuf> {
-        write_parts(folder, &images(count), &Made { name: "made", from: "a seed" }, most, 2, &mut |_| {}).unwrap().0
+        write_parts(folder, &images(count), &Origin { name: "made", from: "a seed" }, most, 2, &mut |_| {}).unwrap().0
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
     fn one_pack_is_a_set_too() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("one.ganpack");
-        write(&path, images(7).as_ref(), &Made { name: "made", from: "a seed" }, 1, &mut |_| {}).unwrap();
+        write(&path, images(7).as_ref(), &Origin { name: "made", from: "a seed" }, 1, &mut |_| {}).unwrap();
         assert_eq!((Pack::open(&path).unwrap().len(), Pack::open(folder.path()).unwrap().len()), (7, 7));
     }
 
@@ -188,12 +188,12 @@ mod tests {
         let message = |path: &Path| Pack::open(path).unwrap_err().to_string();
         assert!(message(folder.path()).contains("is no set of packs"), "{}", message(folder.path()));
         in_parts(folder.path(), 20, 5);
-        let again = write_parts(folder.path(), &images(20), &Made { name: "m", from: "f" }, 10, 1, &mut |_| {});
+        let again = write_parts(folder.path(), &images(20), &Origin { name: "m", from: "f" }, 10, 1, &mut |_| {});
         assert!(again.unwrap_err().to_string().contains("holds another set"));
         fs::remove_file(folder.path().join(name(2, 4))).unwrap();
         assert!(message(folder.path()).contains("part-00002-of-00004.ganpack"), "{}", message(folder.path()));
-        let other = MadeImages::new(3, 5, [3, 4, 4]).unwrap();
-        write(&folder.path().join(name(2, 4)), &other, &Made { name: "m", from: "f" }, 1, &mut |_| {}).unwrap();
+        let other = SyntheticSamples::new(3, 5, [3, 4, 4]).unwrap();
+        write(&folder.path().join(name(2, 4)), &other, &Origin { name: "m", from: "f" }, 1, &mut |_| {}).unwrap();
         assert!(message(folder.path()).contains("another kind of pack"), "{}", message(folder.path()));
     }
 }

@@ -1,7 +1,7 @@
-//! Packs give back every byte, and damage anywhere is told.
+//! Packs give back every byte, and damage anywhere is reported.
 
 use super::*;
-use crate::MadeImages;
+use crate::SyntheticSamples;
 use std::fs;
 use std::fs::File;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ impl Dataset for Bytes {
     }
 }
 
-const MADE: Made<'_> = Made { name: "toy", from: "a test" };
+const MADE: Origin<'_> = Origin { name: "toy", from: "a test" };
 
 /// A folder with the pack `toy.ganpack` of ten images of 3×5×20, in three classes.
 fn packed() -> (tempfile::TempDir, PathBuf) {
@@ -226,7 +226,7 @@ fn what_is_no_regular_file_is_no_pack() {
     let (to, other) = (dir.path().join("y.ganpack"), dir.path().join("mine"));
     fs::write(&other, "mine").unwrap();
     std::os::unix::fs::symlink(&other, dir.path().join(".y.ganpack.packing")).unwrap();
-    let images = MadeImages::new(1, 5, [1, 2, 2]).unwrap();
+    let images = SyntheticSamples::new(1, 5, [1, 2, 2]).unwrap();
     says(write(&to, &images, &MADE, 1, &mut |_| ()), &[".y.ganpack.packing: cannot be written", "not a regular file"]);
     assert_eq!(fs::read(&other).unwrap(), b"mine");
 }
@@ -313,14 +313,14 @@ fn points_nothing_and_impossible_places_are_refused() {
     let pack = |path: &Path, data: &dyn Dataset| write(path, data, &MADE, 1, &mut |_| ());
     says(pack(&path, &Bytes::new(5, &[2], &[])), &["found points of 2 coordinates", "points need no pack"]);
     says(pack(&path, &Bytes::new(0, &[1, 2, 2], &[])), &["found no images"]);
-    let images = MadeImages::new(1, 5, [1, 2, 2]).unwrap();
+    let images = SyntheticSamples::new(1, 5, [1, 2, 2]).unwrap();
     says(pack(dir.path(), &images), &["it is a folder"]);
     says(pack(&dir.path().join("none/x"), &images), &["none/x: cannot be written"]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 /// Fails at image 20.
-struct Broken(MadeImages);
+struct Broken(SyntheticSamples);
 
 impl Dataset for Broken {
     fn len(&self) -> usize {
@@ -345,7 +345,7 @@ impl Dataset for Broken {
 fn an_image_that_cannot_be_read_leaves_the_old_pack_alone() {
     let (dir, path) = packed();
     let before = fs::read(&path).unwrap();
-    let broken = Broken(MadeImages::new(1, 500, [3, 200, 200]).unwrap());
+    let broken = Broken(SyntheticSamples::new(1, 500, [3, 200, 200]).unwrap());
     says(write(&path, &broken, &MADE, 3, &mut |_| ()), &["no such image"]);
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -358,7 +358,7 @@ fn two_at_a_time_are_told_and_leftovers_are_overwritten() {
     let file = File::create(&leftover).unwrap();
     file.set_len(1 << 20).unwrap();
     file.lock().unwrap();
-    let images = MadeImages::new(1, 5, [1, 2, 2]).unwrap();
+    let images = SyntheticSamples::new(1, 5, [1, 2, 2]).unwrap();
     says(write(&path, &images, &MADE, 1, &mut |_| ()), &["another process is packing into it"]);
     assert!(leftover.exists());
     drop(file);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// About so many bytes of pixels are handed over at once.
+/// Bytes of pixels that are handed over at once, approximately.
 const BLOCK: usize = 1 << 20;
 
 /// The most images that are handed over at once, however small they are.
@@ -17,9 +17,9 @@ const MOST_IMAGES: usize = 4096;
 /// How many finished blocks wait for each thread at most.
 const AHEAD: usize = 2;
 
-/// What a pack is to be called inside.
+/// The name and origin that a pack's header states.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made<'a> {
+pub struct Origin<'a> {
     /// The data set's name.
     pub name: &'a str,
     /// What it was made from, for people.
@@ -44,39 +44,39 @@ pub struct Progress {
 /// an older one; what a killed process left beside it, `.NAME.packing`, the next one overwrites.
 ///
 /// # Errors
-/// [`Error::Setting`] where the samples are points, there are none, none can be read, or a label has no class; whatever else reading
+/// [`Error::Setting`] if the samples are points, if there are no samples or none can be read, or if a label has no class; whatever else reading
 /// an image brings; [`Error::Write`].
 pub fn write(
     path: &Path,
     data: &dyn Dataset,
-    made: &Made<'_>,
+    origin: &Origin<'_>,
     threads: usize,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Skipped>, Error> {
-    pack(path, data, made, threads, watch, 1)
+    pack(path, data, origin, threads, watch, 1)
 }
 
 /// As [`write`], but where no image can be read the pack holds none.
 pub(super) fn write_some(
     path: &Path,
     data: &dyn Dataset,
-    made: &Made<'_>,
+    origin: &Origin<'_>,
     threads: usize,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Skipped>, Error> {
-    pack(path, data, made, threads, watch, 0)
+    pack(path, data, origin, threads, watch, 0)
 }
 
 /// Packs at least `fewest` images.
 fn pack(
     path: &Path,
     data: &dyn Dataset,
-    made: &Made<'_>,
+    origin: &Origin<'_>,
     threads: usize,
     watch: &mut dyn FnMut(Progress),
     fewest: usize,
 ) -> Result<Vec<Skipped>, Error> {
-    let mut header = header(data, made)?;
+    let mut header = header(data, origin)?;
     let (_, layout) = start(&header)?;
     let mut target = Target::new(path)?;
     let job = Job { data, layout, per_block: (BLOCK / data.pixels()).clamp(1, MOST_IMAGES), threads: threads.max(1) };
@@ -107,14 +107,14 @@ fn start(header: &Header) -> Result<(Vec<u8>, Layout), Error> {
     format::start(header).ok_or_else(impossible)
 }
 
-fn header(data: &dyn Dataset, made: &Made<'_>) -> Result<Header, Error> {
+fn header(data: &dyn Dataset, origin: &Origin<'_>) -> Result<Header, Error> {
     let Ok(shape) = <[usize; 3]>::try_from(data.shape()) else {
         return Err(refused(format!("points of {} coordinates", data.pixels()), "images; points need no pack"));
     };
     if data.is_empty() {
         return Err(refused("no images".into(), "one image or more"));
     }
-    let (name, made_from) = (made.name.into(), made.from.into());
+    let (name, made_from) = (origin.name.into(), origin.from.into());
     Ok(Header { name, made_from, count: data.len(), shape, classes: data.classes().to_vec() })
 }
 

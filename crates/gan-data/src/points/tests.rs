@@ -1,6 +1,7 @@
 //! Points against their formulas.
 
 use super::*;
+use crate::datasets::{Curve, Curves, Grid, GridModes, Ring, RingModes};
 
 fn all(points: &Points) -> Vec<Vec<f32>> {
     let size = points.pixels();
@@ -15,7 +16,7 @@ fn all(points: &Points) -> Vec<Vec<f32>> {
 
 #[test]
 fn the_text_s_points_lie_on_the_scaled_parabola() {
-    let points = Points::new(&Shape::Curves(Curves::default()), 3).unwrap();
+    let points = Points::new(&Curve::default(), 3).unwrap();
     assert_eq!(points.units.ranges(), [[-50.0, 50.0], [10.0, 2510.0]]);
     let mut sum = 0.0;
     for point in all(&points) {
@@ -33,7 +34,7 @@ fn several_curves_share_the_points_and_the_units() {
     let curves: Curves =
         serde_json::from_str(r#"{"x": [0, 10], "curves": [{"polynomial": [0, 1]}, {"polynomial": [20, -1]}]}"#)
             .unwrap();
-    let points = Points::new(&Shape::Curves(curves), 1).unwrap();
+    let points = Points::new(&Curve { curve: curves }, 1).unwrap();
     assert_eq!(points.units.ranges(), [[0.0, 10.0], [0.0, 20.0]]);
     let own: Vec<Vec<f32>> = all(&points).iter().map(|p| points.units.restored(p)).collect();
     let first = own.iter().filter(|p| (p[1] - p[0]).abs() < 1e-3).count();
@@ -45,9 +46,8 @@ fn several_curves_share_the_points_and_the_units() {
 fn curves_have_any_number_of_dimensions() {
     let text =
         r#"{"x": [-1, 1], "curves": [[{"polynomial": [0, 2]}, {"cosine": 3, "period": 4}, {"polynomial": [7]}]]}"#;
-    let shape = Shape::Curves(serde_json::from_str(text).unwrap());
-    let points = Points::new(&shape, 1).unwrap();
-    assert_eq!((shape.dimensions(), points.shape()), (4, vec![4]));
+    let points = Points::new(&Curve { curve: serde_json::from_str(text).unwrap() }, 1).unwrap();
+    assert_eq!(points.shape(), [4]);
     let own = points.units.restored(&all(&points)[5]);
     let x = f64::from(own[0]);
     let wanted = [x, 2.0 * x, 3.0 * (x * std::f64::consts::FRAC_PI_2).cos(), 7.0];
@@ -56,14 +56,15 @@ fn curves_have_any_number_of_dimensions() {
 
 #[test]
 fn modes_are_where_pacgan_has_them() {
-    let ring = Shape::Ring(Ring::default());
-    assert_eq!(ring.modes().len(), 8);
-    assert!(ring.modes().iter().all(|[x, y]| (x.hypot(*y) - 1.0).abs() < 1e-12));
-    let grid = Shape::Grid(Grid::default());
-    assert_eq!((grid.modes()[0], grid.modes()[24], grid.modes().len()), ([-4.0, -4.0], [4.0, 4.0], 25));
-    for shape in [ring, grid] {
-        let points = Points::new(&shape, 2).unwrap();
-        let (modes, sigma) = (shape.modes(), shape.sigma().unwrap());
+    let ring = Ring::default().modes().unwrap().centres;
+    assert_eq!(ring.len(), 8);
+    assert!(ring.iter().all(|[x, y]| (x.hypot(*y) - 1.0).abs() < 1e-12));
+    let grid = Grid::default().modes().unwrap().centres;
+    assert_eq!((grid[0], grid[24], grid.len()), ([-4.0, -4.0], [4.0, 4.0], 25));
+    let both: [&dyn PointDistribution; 2] = [&Ring::default(), &Grid::default()];
+    for distribution in both {
+        let points = Points::new(distribution, 2).unwrap();
+        let PointModes { centres: modes, sigma } = distribution.modes().unwrap();
         let mut counts = vec![0usize; modes.len()];
         let (mut squares, mut far) = (0.0, 0);
         for point in all(&points) {
@@ -84,20 +85,18 @@ fn modes_are_where_pacgan_has_them() {
 
 #[test]
 fn impossible_shapes_are_refused_with_their_key() {
-    let curves = |text: &str| Shape::Curves(serde_json::from_str(text).unwrap());
-    let cases = [
-        (curves(r#"{"x": [5, 5], "curves": [{"polynomial": [1]}]}"#), "data.curve.x"),
-        (curves(r#"{"curves": []}"#), "data.curve.curves"),
-        (
-            curves(r#"{"curves": [{"polynomial": [1]}, [{"polynomial": [1]}, {"polynomial": [1]}]]}"#),
-            "[1, 2] functions",
-        ),
-        (curves(r#"{"curves": [{"sine": 1, "period": 0}]}"#), "data.curve.curves"),
-        (Shape::Ring(Ring { modes: 0, ..Ring::default() }), "data.ring"),
-        (Shape::Grid(Grid { sigma: -1.0, ..Grid::default() }), "data.grid"),
+    let curves = |text: &str| Curve { curve: serde_json::from_str::<Curves>(text).unwrap() };
+    let ragged = r#"{"curves": [{"polynomial": [1]}, [{"polynomial": [1]}, {"polynomial": [1]}]]}"#;
+    let cases: [(&dyn PointDistribution, &str); 6] = [
+        (&curves(r#"{"x": [5, 5], "curves": [{"polynomial": [1]}]}"#), "data.curve.x"),
+        (&curves(r#"{"curves": []}"#), "data.curve.curves"),
+        (&curves(ragged), "[1, 2] functions"),
+        (&curves(r#"{"curves": [{"sine": 1, "period": 0}]}"#), "data.curve.curves"),
+        (&Ring { ring: RingModes { modes: 0, ..RingModes::default() } }, "data.ring"),
+        (&Grid { grid: GridModes { sigma: -1.0, ..GridModes::default() } }, "data.grid"),
     ];
-    for (shape, words) in cases {
-        let message = Points::new(&shape, 1).unwrap_err().to_string();
+    for (distribution, words) in cases {
+        let message = Points::new(distribution, 1).unwrap_err().to_string();
         assert!(message.contains(words), "{words:?} is not in {message:?}");
     }
 }

@@ -11,6 +11,11 @@ impl Units {
         Self(ranges.into_iter().map(wide).collect())
     }
 
+    /// From the outermost centres of modes in the plane: the same for both coordinates, so that distances keep their ratios.
+    pub(crate) fn around_modes(reach: f64) -> Self {
+        Self::new(vec![[-reach, reach]; 2])
+    }
+
     /// `[low, high]` of each coordinate.
     pub fn ranges(&self) -> &[[f64; 2]] {
         &self.0

@@ -2,8 +2,10 @@
 
 mod server;
 
-use gan_data::fetch::{Access, Environment, Outcome, Progress, fetch, source};
-use gan_data::{Cifar10, Cifar10Options, Dataset, Error, Family, Mnist, MnistOptions, Split};
+use gan_data::fetch::{Access, Environment, Outcome, Progress, Source, fetch};
+use gan_data::{
+    Cifar10, Dataset, DatasetConfig, DatasetEntry, DatasetSpec, Error, FashionMnist, Mnist, OpenOptions, Split,
+};
 use server::{COMMIT, Manner, Server};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,11 @@ use tempfile::TempDir;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub")
+}
+
+/// Where the set `name` is fetched from.
+fn source(name: &str) -> Source {
+    DatasetEntry::find(name).and_then(|entry| entry.info.source).unwrap()
 }
 
 /// A server, and a folder for the cache and what is fetched.
@@ -47,7 +54,7 @@ impl Place {
     fn fetch_watched(&self, name: &str, watch: &mut dyn FnMut(Progress<'_>)) -> Result<Outcome, Error> {
         let environment =
             Environment { patience: Duration::from_millis(500), ..self.environment(&self.server.address) };
-        fetch(source(name).unwrap(), &self.path(name), environment, watch)
+        fetch(&source(name), &self.path(name), environment, watch)
     }
 
     #[track_caller]
@@ -89,14 +96,15 @@ fn assert_images(data: &dyn Dataset, first: usize) {
 
 #[test]
 fn mnist_and_fashion_mnist_come_as_idx_files() {
-    for (name, family) in [("mnist", Family::Mnist), ("fashion-mnist", Family::FashionMnist)] {
+    for name in [Mnist::NAME, FashionMnist::NAME] {
         let place = Place::new(Manner::Good);
         assert_eq!(place.fetch(name).unwrap(), Outcome::Fetched { images: 10 });
         for (split, first, len) in [(Split::Train, 0, 7), (Split::Test, 100, 3)] {
-            let options = MnistOptions { family, dir: Some(place.path(name)), split };
-            let data = Mnist::load(&options).unwrap();
+            let settings = serde_json::json!({ "split": split });
+            let options = OpenOptions::default().dir(place.path(name));
+            let data = DatasetConfig::read(name, settings).unwrap().open(&options).unwrap();
             assert_eq!(data.len(), len);
-            assert_images(&data, first);
+            assert_images(data.as_ref(), first);
         }
     }
 }
@@ -106,9 +114,10 @@ fn cifar_10_comes_as_binary_batches() {
     let place = Place::new(Manner::Good);
     assert_eq!(place.fetch("cifar10").unwrap(), Outcome::Fetched { images: 13 });
     for (split, first, len) in [(Split::Train, 0, 11), (Split::Test, 100, 2)] {
-        let data = Cifar10::load(&Cifar10Options { dir: Some(place.path("cifar10")), split }).unwrap();
+        let options = OpenOptions::default().dir(place.path("cifar10"));
+        let data = Cifar10 { split: Some(split) }.open(&options).unwrap();
         assert_eq!(data.len(), len);
-        assert_images(&data, first);
+        assert_images(data.as_ref(), first);
     }
     let sizes = (1..=5).map(|n| fs::metadata(place.path(&format!("cifar10/data_batch_{n}.bin"))).unwrap().len() / 3073);
     assert_eq!(sizes.collect::<Vec<_>>(), [2, 2, 2, 2, 3]);
@@ -233,7 +242,7 @@ fn silence_absence_and_refusals_are_told_with_what_to_do() {
         place.refused("celeba", &["flwrlabs/celeba", word]);
     }
     for (endpoint, word) in [("http://127.0.0.1:1", "tcp connect error"), ("nonsense", "no web address")] {
-        let message = fetch(source("mnist").unwrap(), &place.path("x"), place.environment(endpoint), &mut |_| {})
+        let message = fetch(&source("mnist"), &place.path("x"), place.environment(endpoint), &mut |_| {})
             .unwrap_err()
             .to_string();
         assert!(message.contains(word) && message.contains(endpoint) && message.contains("HF_ENDPOINT"), "{message}");
@@ -282,8 +291,8 @@ fn folders_that_are_not_its_own_are_left_alone() {
 #[test]
 fn one_sort_of_files_in_place_of_another_is_named() {
     let place = Place::new(Manner::Good);
-    let mut odd = *source("celeba").unwrap();
-    odd.layout = source("cifar10").unwrap().layout;
+    let mut odd = source("celeba");
+    odd.layout = source("cifar10").layout;
     let message =
         fetch(&odd, &place.path("x"), place.environment(&place.server.address), &mut |_| {}).unwrap_err().to_string();
     assert!(message.contains("no column \"label\" in row 0") && message.contains("by hand"), "{message}");
@@ -294,7 +303,7 @@ fn one_sort_of_files_in_place_of_another_is_named() {
 fn offline_the_cache_is_enough_or_the_message_says_so() {
     let place = Place::new(Manner::Good);
     let offline = || Environment { access: Access::CacheOnly, ..place.environment("http://127.0.0.1:1") };
-    let fetch_offline = |name| fetch(source("mnist").unwrap(), &place.path(name), offline(), &mut |_| {});
+    let fetch_offline = |name| fetch(&source("mnist"), &place.path(name), offline(), &mut |_| {});
     let message = fetch_offline("x").unwrap_err().to_string();
     assert!(message.contains("HF_HUB_OFFLINE is set") && message.contains("by hand"), "{message}");
     place.fetch("mnist").unwrap();

@@ -3,8 +3,8 @@
 use super::image::encoded;
 use crate::place::{self, joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_data::images::ImageOptions;
-use gan_data::{Broken, CelebA, CelebAOptions, Dataset, Fitting, celeba};
+use gan_data::images::{Broken, Fitting, ImageOptions};
+use gan_data::{CelebA, CelebAImages, Dataset};
 use image::{DynamicImage, ImageFormat};
 use std::fs;
 
@@ -37,14 +37,14 @@ fn body(input: &[u8]) -> Outcome {
         place::file(&images, name, &encoded(&DynamicImage::new_rgb8(8, 8), ImageFormat::Jpeg))?;
     }
     let lists: [Option<&[u8]>; 2] = parts(input);
-    for (name, list) in [celeba::ATTRIBUTES, celeba::PARTITION].into_iter().zip(lists) {
+    for (name, list) in [CelebA::ATTRIBUTES, CelebA::PARTITION].into_iter().zip(lists) {
         match list {
             Some(list) => drop(place::file(&dir, name, list)?),
             None => drop(fs::remove_file(dir.join(name))),
         }
     }
     let images = ImageOptions { channels: 3, fitting: Fitting::to([8, 8]), broken: Broken::Refuse };
-    let data = CelebA::open(&CelebAOptions { dir: Some(dir), split: None, images })?;
+    let data = CelebAImages::open(Some(&dir), None, &images)?;
     for index in 0..data.len() {
         let found = data.attributes_of(index);
         assert!(found.is_none_or(|found| found.len() == data.attributes().len()));

@@ -2,7 +2,7 @@
 
 use crate::place::{self, joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_data::{Cifar10, Cifar10Options, Dataset, Split, cifar};
+use gan_data::{Cifar10, DatasetSpec, OpenOptions, Split};
 use std::fs;
 
 /// Loads a test batch and reads its images.
@@ -19,10 +19,10 @@ fn body(input: &[u8]) -> Outcome {
     let [batch, names] = parts(input);
     place::file(&dir, "test_batch.bin", batch.unwrap_or_default())?;
     match names {
-        Some(names) => drop(place::file(&dir, cifar::META, names)?),
-        None => drop(fs::remove_file(dir.join(cifar::META))),
+        Some(names) => drop(place::file(&dir, Cifar10::META, names)?),
+        None => drop(fs::remove_file(dir.join(Cifar10::META))),
     }
-    let data = Cifar10::load(&Cifar10Options { dir: Some(dir), split: Split::Test })?;
+    let data = Cifar10 { split: Some(Split::Test) }.open(&OpenOptions::default().dir(dir))?;
     let mut image = vec![0.0; data.pixels()];
     for index in 0..data.len().min(4) {
         data.write(index, &mut image)?;
@@ -32,7 +32,7 @@ fn body(input: &[u8]) -> Outcome {
 }
 
 fn seeds() -> Vec<Seed> {
-    let record = |label: u8| [vec![label], vec![label * 20; cifar::PIXELS]].concat();
-    let names = cifar::CLASSES.join("\n");
+    let record = |label: u8| [vec![label], vec![label * 20; Cifar10::PIXELS]].concat();
+    let names = Cifar10::CLASSES.join("\n");
     vec![("one", record(9)), ("two-and-names", joined(&[&[record(0), record(3)].concat(), names.as_bytes()]))]
 }

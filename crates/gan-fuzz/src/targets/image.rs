@@ -2,8 +2,8 @@
 
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_data::images::{ImageOptions, Pixels, decode, fit};
-use gan_data::{Broken, Dataset, Filter, Fit, Fitting, ImageFolder, Small};
+use gan_data::images::{Broken, Filter, Fit, Fitting, ImageOptions, Pixels, Small, decode, fit};
+use gan_data::{Dataset, ImageFolder};
 use image::{DynamicImage, ImageFormat};
 use std::io::Cursor;
 

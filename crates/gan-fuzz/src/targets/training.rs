@@ -3,6 +3,7 @@
 use super::small;
 use crate::target::Outcome;
 use candle_core::Device;
+use gan_data::{DatasetConfig, SampleSizes, Synthetic};
 use gan_train::config::RunConfig;
 use gan_train::{Plan, Trainer};
 
@@ -14,7 +15,7 @@ const UPDATES: u64 = 4;
 pub const TINY: &str = r#"preset = "tiny"
 description = "A small run"
 [data]
-name = "made"
+name = "synthetic"
 size = 8
 channels = 1
 [latent]
@@ -84,13 +85,13 @@ pub fn two_steps(plan: &Plan) -> Outcome {
     Ok(())
 }
 
-/// The same settings with made data in place of files.
+/// The same settings with synthetic data in place of files.
 fn without_files(config: &RunConfig) -> RunConfig {
     let mut config = config.clone();
     let data = &mut config.data;
-    if !["curve", "ring", "grid"].contains(&data.name.as_str()) {
-        data.name = "made".into();
-        data.count = Some(data.count.unwrap_or(64).min(256));
+    if data.set.info().sizes != SampleSizes::Points {
+        let count = if let DatasetConfig::Synthetic(set) = &data.set { set.count.min(256) } else { 64 };
+        data.set = Synthetic { count }.into();
     }
     data.dir = None;
     data.workers = 0;

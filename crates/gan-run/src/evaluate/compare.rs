@@ -7,13 +7,13 @@
 
 use super::given::Given;
 use super::images::{Images, SizeRange, Way, fitting};
-use super::real::{DRAWN, Real};
+use super::real::Real;
 use super::{Against, Depth, Evaluator, Progress, Resizing, Role, Setup, network};
 use crate::error::{Error, Result};
 use gan_core::layers::Pair;
-use gan_data::Dataset;
 use gan_data::images::Small;
 use gan_data::npy::{ImageArray, NpyFile, VectorArray};
+use gan_data::{Dataset, Folder, SampleSizes};
 use gan_metrics::Sizes;
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::data;
@@ -53,7 +53,7 @@ pub struct Request {
 /// # Errors
 /// If the data, the samples or the embedding network cannot be read, or do not go together.
 pub fn compare(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
-    let is_points = DRAWN.contains(&request.data.name.as_str()) && data::pack(&request.data).is_none();
+    let is_points = request.data.sizes() == SampleSizes::Points;
     match (is_points, &request.subject) {
         (true, _) => points(request, how, progress),
         // The data as it was trained on, to the same numbers as in training.
@@ -87,10 +87,16 @@ fn points(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     let other = |problem: String| Err(Error::config(name.clone(), problem));
     let given = match subject {
         Subject::Made(shape) if shape == [dim] => None,
-        Subject::Made(shape) => return other(format!("makes samples {shape:?}, but {} has points [{dim}]", data.name)),
-        Subject::Folder(_) => return other(format!("holds images, but {} has points", data.name)),
+        Subject::Made(shape) => {
+            return other(format!("makes samples {shape:?}, but {} has points [{dim}]", data.name()));
+        }
+        Subject::Folder(_) => return other(format!("holds images, but {} has points", data.name())),
         Subject::Array(file) if file.shape().len() == 4 => {
-            return other(format!("holds images, an array of shape {:?}, but {} has points", file.shape(), data.name));
+            return other(format!(
+                "holds images, an array of shape {:?}, but {} has points",
+                file.shape(),
+                data.name()
+            ));
         }
         Subject::Array(file) => {
             let mut array = VectorArray::of(file, dim)?;
@@ -115,11 +121,11 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     let shape = made.or_else(|| array.as_ref().map(|array| array.shape().to_vec()));
     if let Some(shape) = &shape {
         let Some(own) = sides(shape) else {
-            return Err(Error::config(name, format!("makes points, but {} has images", data.name)));
+            return Err(Error::config(name, format!("makes points, but {} has images", data.name())));
         };
         data.channels = shape[0];
-        // Made images have no size of their own.
-        if data.name == "made" {
+        // Synthetic images have no size of their own.
+        if data.sizes() == SampleSizes::Any {
             data.size = Some(Pair::Each(own));
         }
     }
@@ -133,7 +139,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     let has = real.reference.set.shape();
     let channels = has[0];
     if let Some(shape) = shape.as_ref().filter(|shape| shape[0] != channels) {
-        let whose = &against.data.name;
+        let whose = against.data.name();
         let problem = format!("has images of {} channels, but those of {whose} have {channels}", channels_of(shape));
         return Err(Error::config(name, format!("{problem}: compare like with like")));
     }
@@ -141,7 +147,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     let (Some(samples), Some(reals)) =
         (shape.as_deref().and_then(sides).map(SizeRange::one).or_else(|| folder.as_ref()?.sizes()), real.sizes())
     else {
-        return Err(Error::config(name, format!("has images, but {} has points", against.data.name)));
+        return Err(Error::config(name, format!("has images, but {} has points", against.data.name())));
     };
     let natural = size.unwrap_or_else(|| natural(samples, reals));
     against.sample = vec![channels, natural[0], natural[1]];
@@ -180,18 +186,14 @@ fn open_folder(dir: PathBuf, channels: usize, against: &Against, most: Option<us
     let real = &against.data;
     // What is said about the real data's files says nothing about these.
     let data = DataConfig {
-        name: "folder".into(),
+        set: Folder::default().into(),
         dir: Some(dir),
-        split: None,
-        count: None,
         limit: most,
         crop: None,
         flip: false,
         channels,
         ..real.clone()
     };
-    let (curve, ring, grid) = (None, None, None);
-    let data = DataConfig { curve, ring, grid, ..data };
     let set = match against.way {
         Way::AsGiven => data::find(&data, &[channels], against.seed)?,
         _ => stored(&data, against.seed)?,
@@ -202,7 +204,7 @@ fn open_folder(dir: PathBuf, channels: usize, against: &Against, most: Option<us
 /// A data set whose images can be read in the sizes in which they are stored.
 pub(super) fn stored(data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
     let sample = sides_of(data).map_or(vec![], |[h, w]| vec![data.channels, h, w]);
-    if data.name == "made" {
+    if data.sizes() == SampleSizes::Any {
         return Ok(data::find(data, &sample, seed)?);
     }
     // Files can be read at any size; nothing is too small for one pixel.
@@ -223,8 +225,10 @@ pub(super) fn stored(data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
 
 /// The channels of a data set: as the settings say where its files can be read as either, or else its own.
 fn own_channels(data: &DataConfig, seed: u64) -> Result<usize> {
-    let is_free = data::pack(data).is_none() && ["folder", "celeba", "made"].contains(&data.name.as_str());
-    if is_free { Ok(data.channels) } else { Ok(data::find(data, &[], seed)?.shape()[0]) }
+    match data.sizes() {
+        SampleSizes::Stored | SampleSizes::Any => Ok(data.channels),
+        SampleSizes::One | SampleSizes::Points => Ok(data::find(data, &[], seed)?.shape()[0]),
+    }
 }
 
 /// The size that all images are brought to where they need one: the samples', unless real images are smaller.

@@ -3,8 +3,8 @@
 use super::AT_ONCE;
 use crate::error::Result;
 use candle_core::{Device, Tensor};
-use gan_data::images::{Fit, Fitting, Pixels, Small, fit};
-use gan_data::{Dataset, Filter};
+use gan_data::Dataset;
+use gan_data::images::{Filter, Fit, Fitting, Pixels, Small, fit};
 use gan_metrics::card::{ImageSizes, ResizedTo};
 use gan_train::config::DataConfig;
 use std::collections::BTreeMap;
@@ -163,7 +163,8 @@ pub(super) fn fitted(images: &Tensor, fitting: &Fitting) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gan_data::{Broken, ImageFolder, ImageOptions};
+    use gan_data::ImageFolder;
+    use gan_data::images::{Broken, ImageOptions};
     use gan_report::{Colour, Picture};
 
     /// Grey PNGs of these sizes, a grey each.

@@ -2,17 +2,11 @@
 
 use super::{Against, Depth};
 use crate::error::{Error, Result};
-use gan_data::Dataset;
+use gan_data::{Classifier, Dataset};
 use gan_metrics::embed::{Coordinates, Inception, Layered, Stacked, Thumbnails};
 use gan_metrics::{Embedder, Metric, Modes, ModesOf};
-use gan_train::data;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Data sets of digits, which the digit classifier knows.
-const DIGITS: &str = "mnist";
-/// Data sets of three digits as red, green and blue.
-const STACKED: &str = "stacked-mnist";
 
 /// A network, and the modes that the data have.
 pub(super) type Network = (Arc<dyn Embedder>, Option<ModesOf>);
@@ -22,26 +16,30 @@ pub(super) fn choose(against: &Against, name: &str, set: &dyn Dataset) -> Result
     let Against { data, sample, .. } = against;
     if let Some(units) = set.units() {
         if name != "auto" {
-            let problem = format!("\"{name}\" embeds images, and {} has points: leave it out", data.name);
+            let problem = format!("\"{name}\" embeds images, and {} has points: leave it out", data.name());
             return Err(Error::config("evaluate.embedder", problem));
         }
-        let shape = data::points(data)?;
-        let modes = shape.sigma().map(|sigma| Modes::new(&shape.modes(), sigma)).transpose()?;
+        let modes = data.set.points().and_then(|points| points.modes());
+        let modes = modes.map(|modes| Modes::new(&modes.centres, modes.sigma)).transpose()?;
         return Ok((Arc::new(Coordinates::new(units.ranges().to_vec())), modes.map(ModesOf::Points)));
     }
     let [c, h, w] = [0, 1, 2].map(|axis| sample.get(axis).copied().unwrap_or(1));
     let thumbnails = || -> Arc<dyn Embedder> { Arc::new(Thumbnails::new([c, h, w])) };
+    let classifier = data.set.info().classifier;
     let embedder: Arc<dyn Embedder> = match name {
-        "auto" if data.name == DIGITS && c == 1 => Arc::new(Layered::digits()?),
-        "auto" if data.name == STACKED => Arc::new(Stacked::digits()?),
-        "auto" => thumbnails(),
+        "auto" => match classifier {
+            Some(Classifier::Digits) if c == 1 => Arc::new(Layered::digits()?),
+            Some(Classifier::StackedDigits) => Arc::new(Stacked::digits()?),
+            Some(Classifier::Digits) | None => thumbnails(),
+        },
         "digits" if c == 3 => Arc::new(Stacked::digits()?),
         "digits" => Arc::new(Layered::digits()?),
         "thumbnails" => thumbnails(),
         "inception" => Arc::new(Inception::load()?),
         path => Arc::new(Layered::read(Path::new(path))?),
     };
-    let modes = (data.name == STACKED && !embedder.classes().is_empty()).then_some(ModesOf::Classes);
+    let modes =
+        (classifier == Some(Classifier::StackedDigits) && !embedder.classes().is_empty()).then_some(ModesOf::Classes);
     Ok((embedder, modes))
 }
 

@@ -5,12 +5,10 @@ use super::{Against, Floor, Progress, REFERENCE, Role, open};
 use crate::error::Result;
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
-use gan_data::{Dataset, Split};
+use gan_data::{Dataset, SampleSizes, Split};
 use gan_metrics::embed::Remembered;
 use gan_metrics::judge::FEWEST;
 use gan_metrics::{Embedded, Embedding, Gathered, Judge, RealSet};
-use gan_train::config::DataConfig;
-use gan_train::data;
 use std::sync::Arc;
 
 /// The real samples of an evaluation.
@@ -53,11 +51,6 @@ pub(super) struct Wanted {
     pub copies: bool,
 }
 
-/// Data sets that have a part called "test".
-const WITH_TEST: [&str; 5] = ["mnist", "fashion-mnist", "cifar10", "celeba", "stacked-mnist"];
-/// Data sets drawn from a seed.
-pub(super) const DRAWN: [&str; 3] = ["curve", "ring", "grid"];
-
 impl Real {
     pub fn open(against: &Against) -> Result<Self> {
         Self::beside(against, open(against, &against.data, against.seed)?)
@@ -66,18 +59,17 @@ impl Real {
     /// With `train`, the samples that are trained on.
     pub fn beside(against: &Against, train: Arc<dyn Dataset>) -> Result<Self> {
         let Against { data, seed, role, way, .. } = against;
-        let other = DataConfig { split: Some(Split::Test), limit: None, ..data.clone() };
         let (all, has_part) = match role {
-            Role::TrainingData => (HeldOut::Nowhere, matches!(data.split, None | Some(Split::Train))),
+            Role::TrainingData => (HeldOut::Nowhere, matches!(data.set.split(), None | Some(Split::Train))),
             // A part that the user names is meant.
-            Role::Reference(floor) => (HeldOut::Named(*floor), data.split.is_none()),
+            Role::Reference(floor) => (HeldOut::Named(*floor), data.set.split().is_none()),
         };
-        let is_pack = data::pack(data).is_some();
-        let (reference, held_out) = if DRAWN.contains(&data.name.as_str()) {
+        let test = data.test_split().filter(|_| has_part);
+        let (reference, held_out) = if data.sizes() == SampleSizes::Points {
             (open(against, data, seed.wrapping_add(1))?, HeldOut::Drawn)
-        } else if !is_pack && WITH_TEST.contains(&data.name.as_str()) && has_part {
-            // CelebA without its lists has no split to hold out; a pack is one part.
-            open(against, &other, *seed).map_or_else(|_| (Arc::clone(&train), all), |set| (set, HeldOut::Split))
+        } else if let Some(test) = test {
+            // CelebA without its lists has no split to hold out.
+            open(against, &test, *seed).map_or_else(|_| (Arc::clone(&train), all), |set| (set, HeldOut::Split))
         } else {
             (Arc::clone(&train), all)
         };
@@ -206,14 +198,14 @@ impl Real {
             HeldOut::Drawn => ("drawn anew".into(), Some("training points")),
             HeldOut::Nowhere => ("half of the training data".into(), Some("the other half")),
             HeldOut::Named(floor) => {
-                let part = data.split.map_or("all".into(), |split| format!("{split:?}").to_lowercase());
+                let part = data.set.split().map_or("all".into(), |split| format!("{split:?}").to_lowercase());
                 let split = data.limit.map_or(part.clone(), |limit| format!("{part}, at most {limit}"));
                 (split, (floor == Floor::OfHalves).then_some("one random half against the other"))
             }
         };
         let is_named = matches!(against.role, Role::Reference(_));
         let path = data.dir.as_ref().filter(|_| is_named).map(|dir| dir.display().to_string());
-        RealSet { data: data.name.clone(), split, path, floor_split: floor_split.map(String::from), sizes: None }
+        RealSet { data: data.name().into(), split, path, floor_split: floor_split.map(String::from), sizes: None }
     }
 }
 

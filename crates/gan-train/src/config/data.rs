@@ -1,32 +1,29 @@
 //! `[data]`: where the samples come from, how they are read and drawn.
 
 use gan_core::layers::Pair;
-use gan_data::points::{Curves, Grid, Ring};
-use gan_data::{Filter, Fit, Small, Split};
+use gan_data::images::{Filter, Fit, Fitting, Small};
+use gan_data::pack::is_pack;
+use gan_data::{DATASETS, DatasetConfig, DatasetEntry, LastBatch, SampleSizes, keys};
 use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use toml::Table;
 
-/// Where the samples come from and how they are drawn.
+/// The data set with its own settings, and what all data sets have in common: where the samples come from and how they are drawn.
+///
+/// In TOML all stand beside each other: `name`, the keys of the set called so ([`gan_data::DATASETS`]), and the keys below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct DataConfig {
-    /// The data set: "mnist", "fashion-mnist", "stacked-mnist", "cifar10", "celeba", "folder" for image files of one's own;
-    /// "curve", "ring" and "grid" for points; "made" for noise of any shape. The last four need no files.
-    pub name: String,
-    /// The folder of its files; found by itself where not given. "folder" needs it. Or a pack (`gan data pack`), read
-    /// whatever the name is.
+    /// The data set: `name` and the keys that belong to that set alone.
+    #[serde(skip)]
+    pub set: DatasetConfig,
+    /// The folder of its files, which is looked for in the usual places where not given; "folder" needs it. Or a pack (`gan data pack`),
+    /// which is read in place of any set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// Which part: "train", "valid", "test" or "all"; the one to train on where not given. CelebA has all four, MNIST and
-    /// CIFAR-10 have "train" and "test".
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub split: Option<Split>,
-    /// For "stacked-mnist" and "made": how many images. Where not given 128,000 to train on and 26,000 to test with, and 60,000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<usize>,
-    /// So many samples of the set alone, spread evenly over it: for experiments with little data.
+    /// At most N samples of the set, spread evenly over it: for experiments with little data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Height and width to train at. Points have none.
@@ -57,19 +54,10 @@ pub struct DataConfig {
     /// Whether each image is mirrored with probability ½ whenever it is drawn.
     #[serde(default)]
     pub flip: bool,
-    /// For "curve": the interval and the functions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub curve: Option<Curves>,
-    /// For "ring": modes, radius and spread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ring: Option<Ring>,
-    /// For "grid": modes a side, distance and spread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grid: Option<Grid>,
     /// Whether each image is drawn from all, whatever was drawn before, instead of once an epoch.
     #[serde(default)]
     pub replacement: bool,
-    /// Images within which each epoch's order is random, e.g. 65536, for sets of very many: they are read nearly in a row, and the order
+    /// Images within which each epoch's order is random, e.g. 65536, for large sets: they are read nearly in sequence, and the order
     /// takes little memory. Where not given, all of up to a million, and 65,536 of larger sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<usize>,
@@ -81,7 +69,109 @@ pub struct DataConfig {
     pub workers: usize,
 }
 
+/// A key of `[data]` that cannot be used.
+#[derive(Debug)]
+pub(crate) struct KeyProblem {
+    /// The key, with the path to it below `[data]`; empty where a key is missing.
+    pub key: String,
+    /// What is wrong, in serde's words or in full.
+    pub message: String,
+}
+
 impl DataConfig {
+    /// Settings of `set` by default, for samples of `channels` channels.
+    pub fn new(set: impl Into<DatasetConfig>, channels: usize) -> Self {
+        Self {
+            set: set.into(),
+            dir: None,
+            limit: None,
+            size: None,
+            channels,
+            crop: None,
+            fit: Fit::default(),
+            filter: Filter::default(),
+            background: Background::default(),
+            small: Small::default(),
+            strict: false,
+            flip: false,
+            replacement: false,
+            window: None,
+            last_batch: LastBatch::default(),
+            workers: one_worker(),
+        }
+    }
+
+    /// The value of `data.name`.
+    pub fn name(&self) -> &str {
+        self.set.name()
+    }
+
+    /// The pack that `data.dir` names: it is read whatever `data.name` is.
+    pub fn pack(&self) -> Option<&Path> {
+        self.dir.as_deref().filter(|path| is_pack(path))
+    }
+
+    /// In which sizes the samples come.
+    pub fn sizes(&self) -> SampleSizes {
+        if self.pack().is_some() { SampleSizes::One } else { self.set.info().sizes }
+    }
+
+    /// The test part of the set; `None` where it has no such part, as a pack.
+    pub fn test_split(&self) -> Option<Self> {
+        let set = self.set.test_split().filter(|_| self.pack().is_none())?;
+        Some(Self { set, limit: None, ..self.clone() })
+    }
+
+    /// How images are brought to `data.size`.
+    pub fn fitting(&self) -> Option<Fitting> {
+        Some(Fitting {
+            size: self.size?.get(),
+            crop: self.crop.map(Pair::get),
+            fit: self.fit,
+            filter: self.filter,
+            background: self.background.0,
+            small: self.small,
+        })
+    }
+
+    /// Reads the keys of `[data]`.
+    pub(crate) fn from_table(mut table: Table) -> Result<Self, KeyProblem> {
+        let name = match table.remove("name") {
+            Some(toml::Value::String(name)) => Some(name),
+            Some(other) => {
+                let message = format!("found {other}, expected a name in quotes");
+                return Err(KeyProblem { key: "name".into(), message });
+            }
+            None => None,
+        };
+        let entry = name.as_deref().and_then(DatasetEntry::find);
+        let own_keys = entry.map_or(&[][..], DatasetEntry::keys);
+        let mut own = Table::new();
+        let mut shared = Table::new();
+        for (key, value) in table {
+            let owners: Vec<&DatasetEntry> = DATASETS.iter().filter(|set| set.keys().contains(&key.as_str())).collect();
+            if own_keys.contains(&key.as_str()) {
+                own.insert(key, value);
+            } else if owners.is_empty() {
+                shared.insert(key, value);
+            } else if let Some(name) = &name {
+                // Earlier versions passed over such keys beside the name of a pack or a set's older name, and their runs have to be read.
+                if entry.is_some_and(|entry| entry.name == name) {
+                    return Err(misplaced(key, &owners, name));
+                }
+            } else {
+                check_type(&key, &value, &owners)?;
+            }
+        }
+        check_known(&shared, own_keys)?;
+        let Shared(shared) = tracked(|table| Shared::deserialize(table), shared)?;
+        let Some(name) = name else {
+            return Err(KeyProblem { key: String::new(), message: "missing field `name`".into() });
+        };
+        let set = tracked(|table| DatasetConfig::read(&name, table), own)?;
+        Ok(Self { set, ..shared })
+    }
+
     /// Puts the home folder in place of a leading `~`: shells do not do that behind an `=`.
     pub(crate) fn expand_home(&mut self) {
         let home = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE")).map(PathBuf::from);
@@ -92,6 +182,88 @@ impl DataConfig {
     pub(crate) fn locate(&mut self) {
         self.expand_home();
         self.dir = self.dir.take().map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+    }
+}
+
+/// Reads `table` by `read`, with the key at fault where that fails.
+fn tracked<T>(
+    read: impl FnOnce(serde_path_to_error::Deserializer<'_, '_, toml::Value>) -> Result<T, toml::de::Error>,
+    table: Table,
+) -> Result<T, KeyProblem> {
+    let mut track = serde_path_to_error::Track::new();
+    read(serde_path_to_error::Deserializer::new(toml::Value::Table(table), &mut track)).map_err(|error| {
+        let path = track.path().to_string();
+        let key = if path == "." { String::new() } else { path };
+        KeyProblem { key, message: error.message().to_string() }
+    })
+}
+
+/// Checks the value of a key that belongs to `owners`, whichever of them is meant: there is no name.
+fn check_type(key: &str, value: &toml::Value, owners: &[&DatasetEntry]) -> Result<(), KeyProblem> {
+    owners.iter().try_for_each(|set| {
+        let alone = Table::from_iter([(key.to_string(), value.clone())]);
+        tracked(|table| DatasetConfig::read(set.name, table), alone).map(|_| ())
+    })
+}
+
+/// Checks that `shared` has no key but those of all sets.
+fn check_known(shared: &Table, own_keys: &[&str]) -> Result<(), KeyProblem> {
+    let common = keys::of::<Shared>();
+    let Some(key) = shared.keys().find(|key| !common.contains(&key.as_str())) else { return Ok(()) };
+    let known: Vec<String> = ["name"].iter().chain(own_keys).chain(common).map(|known| format!("`{known}`")).collect();
+    let message = format!("unknown field `{key}`, expected one of {}", known.join(", "));
+    Err(KeyProblem { key: key.clone(), message })
+}
+
+/// A key of other data sets beside the name of one that does not have it.
+fn misplaced(key: String, owners: &[&DatasetEntry], name: &str) -> KeyProblem {
+    let names: Vec<String> = owners.iter().map(|set| format!("\"{}\"", set.name)).collect();
+    let names = match names.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        names => names.join(""),
+    };
+    let instead = DatasetEntry::find(name).map_or(&[][..], |set| set.info.instead);
+    let advice = instead.iter().find(|(other, _)| *other == key).map_or("remove it", |(_, advice)| advice);
+    KeyProblem { key, message: format!("is for data.name = {names}, found \"{name}\": {advice}") }
+}
+
+/// The keys that all data sets have in common.
+struct Shared(DataConfig);
+
+impl<'de> Deserialize<'de> for Shared {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DataConfig::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DataConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_table(Table::deserialize(deserializer)?).map_err(|KeyProblem { key, message }| {
+            D::Error::custom(if key.is_empty() { message } else { format!("{key}: {message}") })
+        })
+    }
+}
+
+impl Serialize for DataConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// The keys of all sets.
+        struct Common<'a>(&'a DataConfig);
+
+        impl Serialize for Common<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                DataConfig::serialize(self.0, serializer)
+            }
+        }
+
+        #[derive(Serialize)]
+        struct Flat<'a> {
+            #[serde(flatten)]
+            set: &'a DatasetConfig,
+            #[serde(flatten)]
+            common: Common<'a>,
+        }
+
+        Flat { set: &self.set, common: Common(self) }.serialize(serializer)
     }
 }
 
@@ -128,17 +300,6 @@ fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Small, D::Error> 
     }
 
     deserializer.deserialize_any(Either)
-}
-
-/// What becomes of a last, smaller batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LastBatch {
-    /// It is used as it is, as PyTorch's loader does.
-    #[default]
-    Keep,
-    /// It is left out.
-    Drop,
 }
 
 /// A colour: red, green, blue. White where not given.

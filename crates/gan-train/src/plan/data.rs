@@ -6,44 +6,20 @@ use crate::error::{Error, Result};
 
 /// Largest side of a box to cut out: JPEG's.
 const MOST: usize = 65_535;
-/// The most images that are made: their order alone takes 8 bytes each.
-const MOST_MADE: usize = 100_000_000;
 
 pub(super) fn check(data: &DataConfig) -> Result<()> {
     within("data.workers", data.workers, 0, 64)?;
     data.limit.map_or(Ok(()), |limit| within("data.limit", limit, 1, usize::MAX))?;
-    data.count.map_or(Ok(()), |count| within("data.count", count, 1, MOST_MADE))?;
     data.window.map_or(Ok(()), |window| within("data.window", window, 1, usize::MAX))?;
     if data.window.is_some() && data.replacement {
         let problem = "images that are drawn with data.replacement have no order: remove one of the two";
         return Err(Error::config("data.window", problem));
     }
-    only_of_its_set(data)?;
-    if data.name == "folder" && data.split.is_some() {
-        let problem = "a folder of images has no splits: remove it, and name the folder of one with data.dir";
-        return Err(Error::config("data.split", problem));
-    }
+    data.set.check()?;
     match data.size.map(|size| size.get()) {
         None => check_points(data),
         Some(sides) => check_images(data, sides),
     }
-}
-
-/// What says how one set's samples are made is wrong beside another's name.
-pub(crate) fn only_of_its_set(data: &DataConfig) -> Result<()> {
-    // What benches put in place of any images takes their number too.
-    let made = data.name == "made";
-    let given = [
-        ("curve", data.curve.is_some(), "curve"),
-        ("ring", data.ring.is_some(), "ring"),
-        ("grid", data.grid.is_some(), "grid"),
-        ("count", data.count.is_some() && !made, "stacked-mnist"),
-    ];
-    let misplaced = given.into_iter().find(|(_, given, name)| *given && *name != data.name);
-    misplaced.map_or(Ok(()), |(key, _, name)| {
-        let problem = format!("is for data.name = \"{name}\", found \"{}\": remove it", data.name);
-        Err(Error::config(format!("data.{key}"), problem))
-    })
 }
 
 fn check_images(data: &DataConfig, sides: [usize; 2]) -> Result<()> {
@@ -57,7 +33,7 @@ fn check_images(data: &DataConfig, sides: [usize; 2]) -> Result<()> {
 
 /// What has no size is points, which cannot be treated as images are.
 fn check_points(data: &DataConfig) -> Result<()> {
-    let given = [("crop", data.crop.is_some()), ("flip", data.flip), ("split", data.split.is_some())];
+    let given = [("crop", data.crop.is_some()), ("flip", data.flip), ("split", data.set.split().is_some())];
     if let Some((key, _)) = given.iter().find(|(_, given)| *given) {
         let problem = "is for images, which need data.size: remove it, or set data.size";
         return Err(Error::config(format!("data.{key}"), problem));
@@ -79,18 +55,34 @@ mod tests {
 
     #[test]
     fn settings_of_one_set_are_refused_beside_any_other_name() {
-        for (preset, set, key, name) in [
-            ("dcgan-mnist", "data.ring.modes=3", "data.ring", "ring"),
-            ("dcgan-mnist", "data.grid.side=3", "data.grid", "grid"),
-            ("dcgan-cifar10", "data.curve={x=[0,1], curves=[{polynomial=[1]}]}", "data.curve", "curve"),
-            ("grid2d", "data.ring.modes=3", "data.ring", "ring"),
-            ("dcgan-mnist", "data.count=3", "data.count", "stacked-mnist"),
-            ("ring2d", "data.count=3", "data.count", "stacked-mnist"),
+        for (preset, set, key, names) in [
+            ("dcgan-mnist", "data.ring.modes=3", "data.ring", "\"ring\""),
+            ("dcgan-mnist", "data.grid.side=3", "data.grid", "\"grid\""),
+            ("dcgan-cifar10", "data.curve={x=[0,1], curves=[{polynomial=[1]}]}", "data.curve", "\"curve\""),
+            ("grid2d", "data.ring.modes=3", "data.ring", "\"ring\""),
+            ("dcgan-mnist", "data.count=3", "data.count", "\"stacked-mnist\" or \"synthetic\""),
+            ("ring2d", "data.count=3", "data.count", "\"stacked-mnist\" or \"synthetic\""),
         ] {
             let message = checked(preset, &[set]).unwrap_err().to_string();
-            let words = format!("{key}: is for data.name = \"{name}\", found ");
+            let words = format!("{key}: is for data.name = {names}, found ");
             assert!(message.contains(&words) && message.contains("remove it"), "{preset}, {set}: {message}");
         }
+    }
+
+    #[test]
+    fn another_set_drops_the_settings_of_the_old_one_and_keeps_those_that_it_shares() {
+        checked("ring2d", &["data.name=grid"]).unwrap();
+        checked("dcgan-celeba", &["data.name=synthetic"]).unwrap();
+        checked("dcgan-mnist", &["data.name=stacked-mnist", "data.count=30", "data.name=synthetic"]).unwrap();
+    }
+
+    #[test]
+    fn the_older_name_of_synthetic_data_is_read_with_all_that_stood_beside_it() {
+        let table = |text: &str| crate::layering::Table::from_iter([("data".into(), toml::from_str(text).unwrap())]);
+        let old =
+            layering::read_data(table("name = 'made'\nchannels = 1\nsize = 8\ncount = 9\nsplit = 'all'")).unwrap();
+        let new = layering::read_data(table("name = 'synthetic'\nchannels = 1\nsize = 8\ncount = 9")).unwrap();
+        assert_eq!(old, new);
     }
 
     #[test]
@@ -107,8 +99,8 @@ mod tests {
         checked("ring2d", &["data.ring.modes=3"]).unwrap();
         checked("curve2d", &["data.curve.x=[0, 3]"]).unwrap();
         checked("dcgan-mnist", &["data.name=stacked-mnist", "data.count=300"]).unwrap();
-        checked("dcgan-mnist", &["data.name=made", "data.count=300"]).unwrap();
+        checked("dcgan-mnist", &["data.name=synthetic", "data.count=300"]).unwrap();
         let message = checked("dcgan-mnist", &["data.name=stacked-mnist", "data.count=0"]).unwrap_err().to_string();
-        assert!(message.contains("data.count: 0 cannot be used: expected 1 to 100000000"), "{message}");
+        assert!(message.contains("data.count: found 0, expected 1 to 100000000"), "{message}");
     }
 }

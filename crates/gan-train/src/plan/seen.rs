@@ -1,10 +1,11 @@
 //! Checks of what D sees: `[augment]`, instance noise, packing, accumulation; and of `train.until`.
 
 use super::within;
-use crate::config::{LastBatch, RunConfig};
+use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use gan_base::messages::choose;
 use gan_core::Layer;
+use gan_data::LastBatch;
 use gan_metrics::Metric;
 
 pub(super) fn check(config: &RunConfig) -> Result<()> {

@@ -20,7 +20,7 @@ pub(super) fn networks(
     let known = data.classes().len();
     let why = data.inventory().and_then(|inventory| inventory.no_classes.as_deref());
     let why = why.map_or(String::new(), |why| format!(" ({why})"));
-    let name = &plan.config().data.name;
+    let name = plan.config().data.name();
     if let Some(asked) = g.classes().filter(|asked| *asked != known) {
         let has = if known == 0 { format!("has no classes{why}") } else { format!("has {}", counted(known, "class")) };
         let problem = format!(

@@ -36,7 +36,7 @@ impl Trainer {
             layers: layers.to_vec(),
             latent: config.latent,
             data: DataDescription {
-                name: config.data.name.clone(),
+                name: config.data.name().into(),
                 shape: self.plan.sample(),
                 range: [-1.0, 1.0],
                 classes: self.loader.dataset().classes().to_vec(),

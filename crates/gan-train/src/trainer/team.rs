@@ -8,7 +8,7 @@ use gan_base::Rng;
 use gan_base::messages::counted;
 use gan_comm::{Communicator, Single};
 use gan_core::{Param, Role};
-use gan_data::{LastBatch, Order, Share};
+use gan_data::{LastBatch, Order, ProcessShard};
 use std::sync::Arc;
 
 impl Trainer {
@@ -20,36 +20,36 @@ impl Trainer {
     /// # Errors
     /// If a batch has fewer samples than there are ranks, or packs of samples would be cut.
     pub fn in_team(mut self, ranks: Arc<dyn Communicator>) -> Result<Self> {
-        let share = Share { rank: ranks.rank(), ranks: ranks.size() };
+        let shard = ProcessShard { rank: ranks.rank(), ranks: ranks.size() };
         let sampling = self.loader.position().sampling;
         let rest = sampling.len % sampling.batch;
         let keeps_rest = rest > 0 && sampling.last == LastBatch::Keep && sampling.order != Order::WithReplacement;
         let smallest = if keeps_rest { rest } else { sampling.batch };
-        if smallest < share.ranks {
+        if smallest < shard.ranks {
             let problem = format!(
                 "an epoch of {} has a batch of {smallest}, too few for {}: start fewer, or change train.batch",
                 counted(sampling.len, "sample"),
-                counted(share.ranks, "process")
+                counted(shard.ranks, "process")
             );
             return Err(Error::config("train.batch", problem));
         }
         let pack = self.plan.config().train.pack;
-        if pack > 1 && !sampling.batch.is_multiple_of(share.ranks * pack) {
+        if pack > 1 && !sampling.batch.is_multiple_of(shard.ranks * pack) {
             let problem = format!(
                 "packs of {pack} on {} do not divide train.batch = {}: choose a multiple of {}",
-                counted(share.ranks, "process"),
+                counted(shard.ranks, "process"),
                 sampling.batch,
-                share.ranks * pack
+                shard.ranks * pack
             );
             return Err(Error::config("train.batch", problem));
         }
         if !self.has_own_networks {
-            statistics::check(&self.plan, &self.loader, share.ranks)?;
+            statistics::check(&self.plan, &self.loader, shard.ranks)?;
         }
-        if share.rank > 0 {
-            self.dropout = Rng::numbered(self.plan.config().train.seed, "dropout", share.rank as u64);
+        if shard.rank > 0 {
+            self.dropout = Rng::numbered(self.plan.config().train.seed, "dropout", shard.rank as u64);
         }
-        self.loader = self.loader.with_share(share);
+        self.loader = self.loader.with_shard(shard);
         self.team = Team::new(ranks, self.plan.config().train.sync_batch_norm);
         Ok(self)
     }
@@ -92,7 +92,7 @@ impl Trainer {
         if ranks.size() == 1 {
             return Ok(all.clone());
         }
-        let range = Share { rank: ranks.rank(), ranks: ranks.size() }.range(all.dim(0)?);
+        let range = ProcessShard { rank: ranks.rank(), ranks: ranks.size() }.range(all.dim(0)?);
         all.narrow(0, range.start, range.len())
     }
 

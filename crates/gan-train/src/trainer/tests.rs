@@ -4,7 +4,7 @@ use super::*;
 use crate::{data, layering, presets};
 use candle_core::{Tensor, Var};
 use gan_core::{DiscriminatorOutput, ForwardContext, Param, Role};
-use gan_data::MadeImages;
+use gan_data::SyntheticSamples;
 use gan_kernels::testing::test_device;
 use std::sync::Mutex;
 
@@ -63,11 +63,11 @@ fn trainer(kind: Answers, settings: &[&str]) -> (Trainer, Batches) {
     let mut table = layering::from_preset(presets::get("dcgan-mnist").unwrap()).unwrap();
     let batch = format!("train.batch={BATCH}");
     let still = "optimizer.discriminator.rate=1e-30";
-    for setting in ["data.name=made", "data.workers=0", "train.steps=8", &batch, still].iter().chain(settings) {
+    for setting in ["data.name=synthetic", "data.workers=0", "train.steps=8", &batch, still].iter().chain(settings) {
         layering::set(&mut table, setting).unwrap();
     }
     let plan = layering::read(table).unwrap().check().unwrap();
-    let images = MadeImages::new(1, 2 * BATCH, [1, 28, 28]).unwrap();
+    let images = SyntheticSamples::new(1, 2 * BATCH, [1, 28, 28]).unwrap();
     let loader = data::loader(&plan, Arc::new(images)).unwrap();
     let batches = Batches::default();
     let bias = Var::zeros(PIXELS, candle_core::DType::F32, test_device()).unwrap();

@@ -193,8 +193,11 @@ fn settings_of_another_data_set_are_not_passed_over() {
             "data.curve={curves=[{polynomial=[1,2]}]}",
             &["data.curve: is for data.name = \"curve\", found \"mnist\": remove it"],
         ),
-        ("data.count=100", &["data.count: is for data.name = \"stacked-mnist\", found \"mnist\": remove it"]),
-        ("data={name=\"stacked-mnist\",count=1000000000}", &["data.count: 1000000000 cannot be used"]),
+        (
+            "data.count=100",
+            &["data.count: is for data.name = \"stacked-mnist\" or \"synthetic\", found \"mnist\": remove it"],
+        ),
+        ("data={name=\"stacked-mnist\",count=1000000000}", &["data.count: found 1000000000, expected 1 to 100000000"]),
     ]);
 }
 

@@ -54,8 +54,8 @@ pub fn write(
 }
 
 impl Count<'_> {
-    /// Hands every row of `files` to `take`, with the row's number in its file. What `take` finds wrong is told with the
-    /// file's name.
+    /// Hands every row of `files` to `take`, with the row's number in its file. Problems that `take` finds are
+    /// reported with the file's name.
     fn rows(&mut self, files: &[PathBuf], mut take: impl FnMut(Sample) -> Result<(), Trouble>) -> Result<(), Error> {
         for path in files {
             for (at, sample) in Table::open(path)?.samples().enumerate() {

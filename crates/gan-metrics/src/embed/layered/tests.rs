@@ -5,13 +5,13 @@ use gan_base::Rng;
 use gan_core::RandomTensors;
 use gan_core::weights::{FORMAT, to_bytes};
 use gan_core::{Init, Layer};
-use gan_data::{Dataset, Mnist, MnistOptions, Split};
+use gan_data::{DatasetSpec, Mnist, OpenOptions, Split};
 use gan_kernels::fused::Reuse;
 
 const HASH: &str = "fdb5caad43a01ec315e8c9e9dc55942a267a0869f2c4c4d307c0931fc35726dc";
 
 fn test_digits(range: std::ops::Range<usize>) -> (Tensor, Vec<u32>) {
-    let data = Mnist::load(&MnistOptions { split: Split::Test, ..MnistOptions::default() }).unwrap();
+    let data = Mnist { split: Some(Split::Test) }.open(&OpenOptions::default()).unwrap();
     let mut values = vec![0.0; range.len() * 784];
     let labels = range.clone().map(|i| data.label(i).unwrap()).collect();
     range.clone().zip(values.chunks_exact_mut(784)).for_each(|(i, image)| data.write(i, image).unwrap());

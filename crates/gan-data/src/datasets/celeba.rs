@@ -4,50 +4,84 @@
 
 mod lists;
 
+use super::{DatasetSpec, Info, NeedsFiles, OpenOptions};
 use crate::dataset::{Dataset, Skipped, Split};
+use crate::fetch::{Layout, Source};
 use crate::images::files::{Files, ImageOptions};
 use crate::images::walk::{Found, walk};
 use crate::images::{Inventory, Pixels};
-use crate::{Error, folder};
+use crate::{Error, places};
 use lists::List;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The folder that the data set's archive unpacks to.
-pub const ARCHIVE: &str = "img_align_celeba";
-/// The file with the attributes.
-pub const ATTRIBUTES: &str = "list_attr_celeba.txt";
-/// The file that says which image belongs to which split.
-pub const PARTITION: &str = "list_eval_partition.txt";
-
-/// What to load.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CelebAOptions {
-    /// The folder that holds `img_align_celeba`, `celeba/img_align_celeba` or the images themselves (`data.dir`); `None`
-    /// looks in the places of [`folder::find`].
-    pub dir: Option<PathBuf>,
-    /// Which part; `None` is the one to train on where there is `list_eval_partition.txt`, and everything where there is
-    /// not.
+/// CelebA, faces: JPEG files, brought to the size of the options.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CelebA {
+    /// Which part; where not given, the one to train on if there is `list_eval_partition.txt`, and everything if there is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
-    /// How images become samples.
-    pub images: ImageOptions,
 }
 
-/// The faces, read when they are asked for. They have attributes but no classes.
+impl CelebA {
+    /// The file with the attributes.
+    pub const ATTRIBUTES: &str = "list_attr_celeba.txt";
+    /// The file that says which image belongs to which split.
+    pub const PARTITION: &str = "list_eval_partition.txt";
+}
+
+impl DatasetSpec for CelebA {
+    const NAME: &'static str = "celeba";
+
+    const INFO: Info = Info {
+        holds: "faces, colour, 178×218 before cropping",
+        files: NeedsFiles::Found { folder: Self::NAME, what: "the folder img_align_celeba" },
+        source: Some(Source {
+            name: Self::NAME,
+            repository: "flwrlabs/celeba",
+            layout: Layout::Celeba,
+            licence: "CelebA agreement: non-commercial research only, no passing on; see http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+            by_hand: "unpack img_align_celeba.zip from http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html in data/celeba, with \
+                      list_attr_celeba.txt beside the folder img_align_celeba",
+        }),
+        ..Info::IMAGES
+    };
+
+    fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
+        Ok(Arc::new(CelebAImages::open(options.dir.as_deref(), self.split, &options.image_files::<Self>()?)?))
+    }
+
+    fn split(&self) -> Option<Split> {
+        self.split
+    }
+
+    fn test_split(&self) -> Option<Self> {
+        Some(Self { split: Some(Split::Test) })
+    }
+}
+
+/// The folder that the data set's archive unpacks to.
+const ARCHIVE: &str = "img_align_celeba";
+
+/// The faces, each read when its sample is requested. They have attributes but no classes.
 #[derive(Debug)]
-pub struct CelebA {
+pub struct CelebAImages {
     files: Files,
     attributes: Option<List<Vec<bool>>>,
 }
 
-impl CelebA {
-    /// Finds the images and reads their headers and lists.
+impl CelebAImages {
+    /// Finds the images and reads their headers and lists. `dir` holds `img_align_celeba`, `celeba/img_align_celeba` or the images
+    /// themselves; `None` looks in the places of [`places::find`].
     ///
     /// # Errors
     /// Those of [`ImageFolder::open`](crate::ImageFolder::open); [`Error::NoFolder`]; [`Error::File`] with the number of the
     /// line where a list is damaged; [`Error::Missing`] where a split is wanted and there is no list of them.
-    pub fn open(options: &CelebAOptions) -> Result<Self, Error> {
-        let dir = folder::find("celeba", options.dir.as_deref())?;
-        folder::exists(&dir, "img_align_celeba with its .jpg files")?;
+    pub fn open(dir: Option<&Path>, split: Option<Split>, options: &ImageOptions) -> Result<Self, Error> {
+        let dir = places::find(CelebA::NAME, dir)?;
+        places::exists(&dir, "img_align_celeba with its .jpg files")?;
         let images = images(&dir);
         let Found { images: mut names, mut inventory } = walk(&images)?;
         // The lists, and what `gan data fetch` leaves beside them, are no images that someone may miss.
@@ -64,9 +98,9 @@ impl CelebA {
         }
         let beside = [dir, images.clone(), images.join("..")];
         let list = |name: &str| beside.iter().map(|at| at.join(name)).find(|path| path.exists());
-        let attributes = list(ATTRIBUTES).map(|path| lists::attributes(&path)).transpose()?;
-        let names = part(&images, names, list(PARTITION).as_deref(), options.split)?;
-        let files = Files::open(images, names, inventory, &options.images)?;
+        let attributes = list(CelebA::ATTRIBUTES).map(|path| lists::attributes(&path)).transpose()?;
+        let names = part(&images, names, list(CelebA::PARTITION).as_deref(), split)?;
+        let files = Files::open(images, names, inventory, options)?;
         Ok(Self { files, attributes })
     }
 
@@ -88,7 +122,7 @@ impl CelebA {
     }
 }
 
-impl Dataset for CelebA {
+impl Dataset for CelebAImages {
     fn len(&self) -> usize {
         self.files.len()
     }
@@ -150,7 +184,7 @@ fn part(
         (Some(_), None) => {
             let folder = images.parent().unwrap_or(images).into();
             let found = "no list of the splits, which data.split needs".into();
-            return Err(Error::Missing { folder, found, expected: vec![PARTITION.into()] });
+            return Err(Error::Missing { folder, found, expected: vec![CelebA::PARTITION.into()] });
         }
         (None | Some(Split::Train), _) => 0,
         (Some(Split::Valid), _) => 1,
@@ -176,7 +210,7 @@ fn no_images(images: &Path) -> Error {
         key: "data.dir",
         found: format!("{}, which holds no .jpg file", images.display()),
         expected: "a folder with img_align_celeba/000001.jpg and so on".into(),
-        advice: crate::fetch::source("celeba").map(crate::fetch::advice).unwrap_or_default(),
+        advice: CelebA::INFO.source.as_ref().map(crate::fetch::advice).unwrap_or_default(),
     }
 }
 

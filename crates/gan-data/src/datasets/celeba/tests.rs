@@ -18,19 +18,19 @@ fn faces(below: &str, lists: &str) -> TempDir {
         attributes += &format!("{name} -1  1 {}\n", if n % 2 == 0 { " 1" } else { "-1" });
         parts += &format!("{name} {}\n", (n - 1) / 2);
     }
-    fs::write(dir.path().join(lists).join(ATTRIBUTES), attributes).unwrap();
-    fs::write(dir.path().join(lists).join(PARTITION), parts).unwrap();
+    fs::write(dir.path().join(lists).join(CelebA::ATTRIBUTES), attributes).unwrap();
+    fs::write(dir.path().join(lists).join(CelebA::PARTITION), parts).unwrap();
     dir
 }
 
-fn options(dir: &Path, split: Option<Split>) -> CelebAOptions {
-    let images = ImageOptions { channels: 3, fitting: Fitting::to([8, 8]), broken: Broken::Refuse };
-    CelebAOptions { dir: Some(dir.into()), split, images }
+fn open(dir: &Path, split: Option<Split>) -> Result<CelebAImages, Error> {
+    let options = ImageOptions { channels: 3, fitting: Fitting::to([8, 8]), broken: Broken::Refuse };
+    CelebAImages::open(Some(dir), split, &options)
 }
 
 #[track_caller]
 fn refused(dir: &Path, split: Option<Split>, parts: &[&str]) {
-    let message = CelebA::open(&options(dir, split)).unwrap_err().to_string();
+    let message = open(dir, split).unwrap_err().to_string();
     parts.iter().for_each(|part| assert!(message.contains(part), "no {part:?} in {message:?}"));
 }
 
@@ -43,7 +43,7 @@ fn every_layout_is_found_with_its_lists() {
         ("img_align_celeba/img_align_celeba", ""),
     ] {
         let dir = faces(below, lists);
-        let data = CelebA::open(&options(dir.path(), Some(Split::All))).unwrap();
+        let data = open(dir.path(), Some(Split::All)).unwrap();
         assert_eq!((data.len(), data.shape(), data.classes().len()), (6, vec![3, 8, 8], 0), "{below}");
         assert_eq!(data.attributes(), ["Bald", "Smiling", "Young"]);
         assert_eq!(data.attributes_of(3), Some(&[false, true, true][..]));
@@ -55,19 +55,19 @@ fn every_layout_is_found_with_its_lists() {
 fn splits_are_those_of_the_list() {
     let dir = faces("img_align_celeba", "");
     for (split, first) in [(None, 1), (Some(Split::Train), 1), (Some(Split::Valid), 3), (Some(Split::Test), 5)] {
-        let data = CelebA::open(&options(dir.path(), split)).unwrap();
+        let data = open(dir.path(), split).unwrap();
         let names: Vec<_> = data.names().iter().map(|name| name.to_str().unwrap()).collect();
         assert_eq!(names, [format!("{first:06}.jpg"), format!("{:06}.jpg", first + 1)]);
     }
-    fs::remove_file(dir.path().join(PARTITION)).unwrap();
-    assert_eq!(CelebA::open(&options(dir.path(), None)).unwrap().len(), 6);
-    refused(dir.path(), Some(Split::Test), &["no list of the splits", PARTITION]);
+    fs::remove_file(dir.path().join(CelebA::PARTITION)).unwrap();
+    assert_eq!(open(dir.path(), None).unwrap().len(), 6);
+    refused(dir.path(), Some(Split::Test), &["no list of the splits", CelebA::PARTITION]);
 }
 
 #[test]
 fn damaged_lists_are_named_with_the_line() {
     let dir = faces("img_align_celeba", "");
-    let (attributes, parts) = (dir.path().join(ATTRIBUTES), dir.path().join(PARTITION));
+    let (attributes, parts) = (dir.path().join(CelebA::ATTRIBUTES), dir.path().join(CelebA::PARTITION));
     let whole = fs::read_to_string(&attributes).unwrap();
     for (text, words) in [
         (whole.replace("000004.jpg -1", "000004.jpg 7"), ["`000004.jpg 7  1  1` in line 6", "3 times 1 or -1"]),
@@ -76,13 +76,13 @@ fn damaged_lists_are_named_with_the_line() {
         ("6\n".into(), ["`` in line 2", "the attributes' names"]),
     ] {
         fs::write(&attributes, text).unwrap();
-        refused(dir.path(), None, &[&words[..], &[ATTRIBUTES, "the list is damaged"]].concat());
+        refused(dir.path(), None, &[&words[..], &[CelebA::ATTRIBUTES, "the list is damaged"]].concat());
     }
     fs::write(&attributes, [&whole.as_bytes()[..60], &[0xff, 0xfe]].concat()).unwrap();
     refused(dir.path(), None, &["bytes that are no text", "in line"]);
     fs::write(&attributes, &whole).unwrap();
     fs::write(&parts, "000001.jpg 0\n\n000002.jpg 3\n").unwrap();
-    refused(dir.path(), None, &[PARTITION, "`000002.jpg 3` in line 3", "0 (train)"]);
+    refused(dir.path(), None, &[CelebA::PARTITION, "`000002.jpg 3` in line 3", "0 (train)"]);
     fs::write(&parts, "other.jpg 0\n").unwrap();
     refused(dir.path(), None, &["no image belongs to this split"]);
 }
@@ -100,9 +100,9 @@ fn lists_that_never_end_and_images_of_other_formats_are_told() {
     let dir = faces("img_align_celeba", "");
     RgbImage::from_pixel(9, 11, Rgb([1, 2, 3])).save(dir.path().join("img_align_celeba/7.png")).unwrap();
     fs::write(dir.path().join("img_align_celeba/list_bbox_celeba.txt"), "x").unwrap();
-    let data = CelebA::open(&options(dir.path(), None)).unwrap();
+    let data = open(dir.path(), None).unwrap();
     assert_eq!(data.inventory().unwrap().others.endings(), [(".png", 1)]);
-    fs::remove_file(dir.path().join(PARTITION)).unwrap();
-    std::os::unix::fs::symlink("/dev/zero", dir.path().join(PARTITION)).unwrap();
-    refused(dir.path(), None, &[PARTITION, "it is a character device, not a regular file"]);
+    fs::remove_file(dir.path().join(CelebA::PARTITION)).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", dir.path().join(CelebA::PARTITION)).unwrap();
+    refused(dir.path(), None, &[CelebA::PARTITION, "it is a character device, not a regular file"]);
 }

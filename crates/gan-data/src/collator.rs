@@ -1,12 +1,12 @@
 //! One batch, and how it is made from a data set.
 
-use crate::{Dataset, Error, Sampler, Share};
+use crate::{Dataset, Error, ProcessShard, Sampler};
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Images for one step, on the CPU; where several processes share a batch, this one's.
+/// Images for one step, on the CPU; where several processes read a batch together, this one's part.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// `[N, C, H, W]` (or `[N, D]` for points), float32 in [−1, 1].
@@ -36,18 +36,18 @@ pub enum Flip {
 
 /// Makes any batch by its number. Every thread has its own, and all give the same.
 #[derive(Clone)]
-pub(crate) struct Maker {
+pub(crate) struct Collator {
     pub(crate) dataset: Arc<dyn Dataset>,
     pub(crate) sampler: Sampler,
     pub(crate) flip: Flip,
-    pub(crate) share: Share,
+    pub(crate) shard: ProcessShard,
 }
 
-impl Maker {
+impl Collator {
     /// Batch `number`. Gives up between two images once `stop` is set; its error is then not meant to be seen.
-    pub(crate) fn make(&mut self, number: u64, stop: &AtomicBool) -> Result<Batch, Error> {
+    pub(crate) fn collate(&mut self, number: u64, stop: &AtomicBool) -> Result<Batch, Error> {
         let all = self.sampler.indices(number);
-        let (whole, range) = (all.len(), self.share.range(all.len()));
+        let (whole, range) = (all.len(), self.shard.range(all.len()));
         let indices = all[range.clone()].to_vec();
         Ok(Batch {
             images: self.images(number, range.start, &indices, stop)?,

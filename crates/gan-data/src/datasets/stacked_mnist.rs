@@ -7,37 +7,69 @@
 //! Nothing is stored: image i is three digits drawn with replacement by the seed and i alone. PacGAN's public code draws from
 //! training and test digits together; here each split draws from its own.
 
+use super::mnist::IdxImages;
+use super::{Classifier, DatasetSpec, Info, Mnist, NeedsFiles, OpenOptions, SampleSizes};
+use crate::Error;
 use crate::dataset::{Dataset, Split};
-use crate::mnist::{Mnist, MnistOptions};
-use crate::{Error, Family};
 use gan_base::Rng;
-use std::path::PathBuf;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
 
-/// Images to train on, unless another number is asked for.
-pub const TRAINING: usize = 128_000;
-/// Images of the test split, unless another number is asked for.
-pub const TEST: usize = 26_000;
+/// Stacked MNIST: images `[3, 28, 28]` in a thousand classes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StackedMnist {
+    /// Which digits to draw from; those to train on where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+    /// How many images; where not given, 128,000 to train on or 26,000 of the test split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
+}
+
+impl DatasetSpec for StackedMnist {
+    const NAME: &'static str = "stacked-mnist";
+
+    const INFO: Info = Info {
+        holds: "three digits of MNIST as one colour image, 28×28, 1,000 classes",
+        files: NeedsFiles::Found { folder: Mnist::NAME, what: "the files of mnist" },
+        sizes: SampleSizes::One,
+        classifier: Some(Classifier::StackedDigits),
+        // By the protocol of Metz et al. 2016.
+        evaluation_samples: Some(TEST),
+        ..Info::IMAGES
+    };
+
+    fn check(&self) -> Result<(), Error> {
+        self.count.map_or(Ok(()), Error::check_count)
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
+        options.fit(Arc::new(StackedDigits::load(self, options.dir.as_deref(), options.seed)?))
+    }
+
+    fn split(&self) -> Option<Split> {
+        self.split
+    }
+
+    fn test_split(&self) -> Option<Self> {
+        Some(Self { split: Some(Split::Test), ..self.clone() })
+    }
+}
+
+/// Images to train on, unless the settings name another number.
+const TRAINING: usize = 128_000;
+/// Images of the test split, unless the settings name another number.
+const TEST: usize = 26_000;
 
 /// Digits an image.
 const STACK: usize = 3;
 
-/// What to make.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StackedOptions {
-    /// The folder of MNIST's files (`data.dir`); `None` looks in the places of [`crate::folder::find`].
-    pub dir: Option<PathBuf>,
-    /// Which digits to draw from.
-    pub split: Split,
-    /// How many images (`data.count`); `None` for [`TRAINING`] or [`TEST`].
-    pub count: Option<usize>,
-    /// Decides which digits meet.
-    pub seed: u64,
-}
-
 /// Images `[3, H, W]` of three digits, of class 100·a + 10·b + c.
 #[derive(Clone, Debug)]
-pub struct StackedMnist {
-    digits: Mnist,
+struct StackedDigits {
+    digits: IdxImages,
     len: usize,
     seed: u64,
     /// The stream of random numbers: each split has its own.
@@ -45,36 +77,36 @@ pub struct StackedMnist {
     classes: Vec<String>,
 }
 
-impl StackedMnist {
-    /// Reads the digits.
+impl StackedDigits {
+    /// Reads the digits; `seed` decides which of them meet.
     ///
     /// # Errors
-    /// As [`Mnist::load`]; [`Error::Setting`] where no image is asked for, or there is no digit to make one from.
-    pub fn load(options: &StackedOptions) -> Result<Self, Error> {
-        let mnist = MnistOptions { family: Family::Mnist, dir: options.dir.clone(), split: options.split };
-        let digits = Mnist::load(&mnist)?;
-        let (len, stream) = match options.split {
+    /// As [`IdxImages::load`]; [`Error::Setting`] if there would be no image, or there is no digit to make one from.
+    fn load(spec: &StackedMnist, dir: Option<&Path>, seed: u64) -> Result<Self, Error> {
+        let split = spec.split.unwrap_or_default();
+        let digits = IdxImages::load::<Mnist>(dir, split, [""; 10])?;
+        let (len, stream) = match split {
             Split::Test => (TEST, "stacked test digits"),
-            _ => (TRAINING, "stacked training digits"),
+            Split::Train | Split::Valid | Split::All => (TRAINING, "stacked training digits"),
         };
-        let len = options.count.unwrap_or(len);
+        let len = spec.count.unwrap_or(len);
         if len == 0 || digits.is_empty() {
             let (found, expected) = (format!("{len} images of {} digits", digits.len()), "at least 1 of each".into());
-            let advice = "ask for more, or choose another data.dir".into();
+            let advice = "choose a larger number, or another data.dir".into();
             return Err(Error::Setting { key: "data.count", found, expected, advice });
         }
         let classes = (0..1000).map(|class| format!("{class:03}")).collect();
-        Ok(Self { digits, len, seed: options.seed, stream, classes })
+        Ok(Self { digits, len, seed, stream, classes })
     }
 
     /// Which digits image `index` is made of: their numbers in MNIST, red first.
-    pub fn parts(&self, index: usize) -> [usize; STACK] {
+    fn parts(&self, index: usize) -> [usize; STACK] {
         let mut rng = Rng::numbered(self.seed, self.stream, index as u64);
         [(); STACK].map(|()| rng.below(self.digits.len()))
     }
 }
 
-impl Dataset for StackedMnist {
+impl Dataset for StackedDigits {
     fn len(&self) -> usize {
         self.len
     }
@@ -105,8 +137,8 @@ impl Dataset for StackedMnist {
 mod tests {
     use super::*;
 
-    fn stacked(split: Split, count: Option<usize>, seed: u64) -> StackedMnist {
-        StackedMnist::load(&StackedOptions { split, count, seed, dir: None }).unwrap()
+    fn stacked(split: Split, count: Option<usize>, seed: u64) -> StackedDigits {
+        StackedDigits::load(&StackedMnist { split: Some(split), count }, None, seed).unwrap()
     }
 
     fn image(data: &dyn Dataset, index: usize) -> Vec<f32> {
@@ -134,7 +166,7 @@ mod tests {
 
     #[test]
     fn images_depend_on_seed_split_and_number_alone() {
-        let parts = |data: &StackedMnist| (0..100).map(|i| data.parts(i)).collect::<Vec<_>>();
+        let parts = |data: &StackedDigits| (0..100).map(|i| data.parts(i)).collect::<Vec<_>>();
         let data = stacked(Split::Test, None, 3);
         assert_eq!(parts(&data), parts(&stacked(Split::Test, Some(500), 3)));
         assert_ne!(parts(&data), parts(&stacked(Split::Test, None, 4)));
@@ -164,8 +196,7 @@ mod tests {
     #[test]
     fn no_images_and_other_splits_are_refused() {
         let refused = |split, count| {
-            let options = StackedOptions { split, count, ..StackedOptions::default() };
-            StackedMnist::load(&options).unwrap_err().to_string()
+            StackedDigits::load(&StackedMnist { split: Some(split), count }, None, 0).unwrap_err().to_string()
         };
         assert!(refused(Split::Train, Some(0)).contains("data.count: found 0 images"));
         assert!(refused(Split::All, None).contains("data.split: found \"all\""));

@@ -10,23 +10,23 @@ fn value(n: usize, i: usize) -> u8 {
 
 /// `count` records, the first being number `start`.
 fn records(start: usize, count: usize) -> Vec<u8> {
-    let record = |n: usize| std::iter::once((n % 10) as u8).chain((0..PIXELS).map(move |i| value(n, i)));
+    let record = |n: usize| std::iter::once((n % 10) as u8).chain((0..Cifar10::PIXELS).map(move |i| value(n, i)));
     (start..start + count).flat_map(record).collect()
 }
 
 /// Batches of 1, 2, 3, 4, 5 records and a test batch of 2.
 fn fill(dir: &Path) {
     let mut start = 0;
-    for (name, count) in files(Split::Train).unwrap().into_iter().zip(1..) {
+    for (name, count) in Cifar10::files(Split::Train).unwrap().into_iter().zip(1..) {
         fs::write(dir.join(name), records(start, count)).unwrap();
         start += count;
     }
     fs::write(dir.join("test_batch.bin"), records(100, 2)).unwrap();
-    fs::write(dir.join(META), CLASSES.join("\n") + "\n\n").unwrap();
+    fs::write(dir.join(Cifar10::META), Cifar10::CLASSES.join("\n") + "\n\n").unwrap();
 }
 
-fn options(dir: &Path) -> Cifar10Options {
-    Cifar10Options { dir: Some(dir.into()), ..Cifar10Options::default() }
+fn train(dir: &Path) -> Result<Records, Error> {
+    Records::load(Some(dir), Split::Train)
 }
 
 fn whole() -> tempfile::TempDir {
@@ -37,7 +37,7 @@ fn whole() -> tempfile::TempDir {
 
 #[track_caller]
 fn refused(dir: &Path, parts: &[&str]) {
-    let message = Cifar10::load(&options(dir)).unwrap_err().to_string();
+    let message = train(dir).unwrap_err().to_string();
     for part in ["found", "expected"].iter().chain(parts) {
         assert!(message.contains(part), "{part:?} is not in {message:?}");
     }
@@ -46,11 +46,11 @@ fn refused(dir: &Path, parts: &[&str]) {
 #[test]
 fn records_come_in_the_order_of_the_batches() {
     let dir = whole();
-    let data = Cifar10::load(&options(dir.path())).unwrap();
+    let data = train(dir.path()).unwrap();
     assert_eq!((data.len(), data.shape(), data.is_empty()), (15, vec![3, 32, 32], false));
     assert_eq!([0, 9, 10, 14].map(|i| data.label(i)), [Some(0), Some(9), Some(0), Some(4)]);
     assert_eq!(data.label(15), None);
-    let mut image = vec![0.0; PIXELS];
+    let mut image = vec![0.0; Cifar10::PIXELS];
     for n in 0..15 {
         data.write(n, &mut image).unwrap();
         assert!(image.iter().enumerate().all(|(i, x)| *x == scale(value(n, i))), "image {n}");
@@ -64,8 +64,8 @@ fn the_planes_are_red_green_and_blue_row_by_row() {
     let record: Vec<u8> =
         std::iter::once(3).chain([255; 1024]).chain((0..1024).map(|i| (i / 32) as u8)).chain([0; 1024]).collect();
     fs::write(dir.path().join("data_batch_1.bin"), record).unwrap();
-    let data = Cifar10::load(&options(dir.path())).unwrap();
-    let mut image = vec![0.0; PIXELS];
+    let data = train(dir.path()).unwrap();
+    let mut image = vec![0.0; Cifar10::PIXELS];
     data.write(0, &mut image).unwrap();
     assert!(image[..1024].iter().all(|x| *x == 1.0) && image[2048..].iter().all(|x| *x == -1.0));
     assert_eq!((image[1024 + 31], image[1024 + 32], image[2047]), (scale(0), scale(1), scale(31)));
@@ -77,21 +77,20 @@ fn the_test_split_and_the_archives_folder_are_read() {
     let inner = outer.path().join(ARCHIVE);
     fs::create_dir(&inner).unwrap();
     fill(&inner);
-    let test = Cifar10Options { split: Split::Test, ..options(outer.path()) };
-    let data = Cifar10::load(&test).unwrap();
+    let data = Records::load(Some(outer.path()), Split::Test).unwrap();
     assert_eq!((data.len(), data.label(1), data.classes()[7].as_str()), (2, Some(1), "horse"));
 }
 
 #[test]
 fn class_names_come_from_their_file_or_are_the_published_ones() {
     let dir = whole();
-    let meta = dir.path().join(META);
+    let meta = dir.path().join(Cifar10::META);
     fs::write(&meta, "a\nb\nc\nd\ne\nf\ng\nh\ni\nj").unwrap();
-    assert_eq!(Cifar10::load(&options(dir.path())).unwrap().classes()[9], "j");
+    assert_eq!(train(dir.path()).unwrap().classes()[9], "j");
     fs::write(&meta, "a\nb\n").unwrap();
-    refused(dir.path(), &[META, "found 2 names", "expected 10"]);
+    refused(dir.path(), &[Cifar10::META, "found 2 names", "expected 10"]);
     fs::remove_file(&meta).unwrap();
-    assert_eq!(Cifar10::load(&options(dir.path())).unwrap().classes()[9], "truck");
+    assert_eq!(train(dir.path()).unwrap().classes()[9], "truck");
 }
 
 #[test]
@@ -121,10 +120,7 @@ fn a_missing_batch_or_folder_is_named() {
 fn only_regular_files_of_a_bearable_length_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("test_batch.bin");
-    let message = || {
-        let options = Cifar10Options { dir: Some(dir.path().into()), split: Split::Test };
-        Cifar10::load(&options).unwrap_err().to_string()
-    };
+    let message = || Records::load(Some(dir.path()), Split::Test).unwrap_err().to_string();
     std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
     assert!(message().contains("it is a character device, not a regular file"), "{}", message());
     fs::remove_file(&path).unwrap();

@@ -1,65 +1,65 @@
-//! MNIST, and Fashion-MNIST, which has the same files with other pictures in them.
+//! MNIST, and the files that other data sets share with it.
 //!
 //! Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits", 1998. 60,000 training and 10,000 test
-//! images of 28×28 bytes, ten classes. Fashion-MNIST has as many of each.
+//! images of 28×28 bytes, ten classes.
 
+use super::{Classifier, DatasetSpec, Info, NeedsFiles, OpenOptions, SampleSizes};
 use crate::dataset::{Dataset, Split, scale};
-use crate::{Error, folder, idx};
+use crate::fetch::{Layout, Source};
+use crate::{Error, idx, places};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Which of the data sets with these files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
-    /// Handwritten digits; folder `mnist`.
-    #[default]
-    Mnist,
-    /// Articles of clothing; folder `fashion-mnist`. Source: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747.
-    FashionMnist,
-}
-
-impl Family {
-    /// The data set's name, which is also its folder's.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mnist => "mnist",
-            Self::FashionMnist => "fashion-mnist",
-        }
-    }
-
-    /// The classes' names, in the order of the labels.
-    pub fn classes(self) -> [&'static str; 10] {
-        match self {
-            Self::Mnist => ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-            Self::FashionMnist => [
-                "T-shirt/top",
-                "Trouser",
-                "Pullover",
-                "Dress",
-                "Coat",
-                "Sandal",
-                "Shirt",
-                "Sneaker",
-                "Bag",
-                "Ankle boot",
-            ],
-        }
-    }
-}
-
-/// What to load.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MnistOptions {
-    /// Which data set.
-    pub family: Family,
-    /// The folder of the files (`data.dir`); `None` looks in the places of [`folder::find`].
-    pub dir: Option<PathBuf>,
-    /// Which part.
-    pub split: Split,
-}
-
-/// MNIST or Fashion-MNIST in memory, one byte a pixel: 47 MB for the training images.
-#[derive(Clone, Debug)]
+/// MNIST, handwritten digits: images `[1, 28, 28]` in ten classes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mnist {
+    /// Which part; the one to train on where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+}
+
+impl DatasetSpec for Mnist {
+    const NAME: &'static str = "mnist";
+
+    const INFO: Info = Info {
+        holds: "handwritten digits, grey, 28×28, 10 classes",
+        files: NeedsFiles::Found { folder: Self::NAME, what: "four files *-ubyte or *-ubyte.gz" },
+        sizes: SampleSizes::One,
+        channels: 1,
+        source: Some(Source {
+            name: Self::NAME,
+            repository: "ylecun/mnist",
+            layout: Layout::Idx,
+            licence: "CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
+            by_hand: "put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz from \
+                      https://ossci-datasets.s3.amazonaws.com/mnist/ into data/mnist",
+        }),
+        classifier: Some(Classifier::Digits),
+        ..Info::IMAGES
+    };
+
+    fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
+        let split = self.split.unwrap_or_default();
+        options.fit(Arc::new(IdxImages::load::<Self>(options.dir.as_deref(), split, CLASSES)?))
+    }
+
+    fn split(&self) -> Option<Split> {
+        self.split
+    }
+
+    fn test_split(&self) -> Option<Self> {
+        Some(Self { split: Some(Split::Test) })
+    }
+}
+
+/// The classes' names, in the order of the labels.
+const CLASSES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+/// Images and labels of IDX files in memory, one byte a pixel: 47 MB for MNIST's training images.
+#[derive(Clone, Debug)]
+pub(super) struct IdxImages {
     /// `[N, H, W]`
     images: idx::Idx<3>,
     /// `[N]`
@@ -67,10 +67,8 @@ pub struct Mnist {
     classes: Vec<String>,
 }
 
-const CLASSES: u8 = 10;
-
-impl Mnist {
-    /// Reads images `[1, 28, 28]` and labels of the options' split.
+impl IdxImages {
+    /// Reads the images `[1, H, W]` and labels of a split of the set `S` from `dir`, or from its usual place.
     ///
     /// The files are `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, or `t10k-…` for the test split; a dot
     /// in place of the second hyphen and `.gz` at the end are accepted.
@@ -79,12 +77,12 @@ impl Mnist {
     /// [`Error::NoFolder`] and [`Error::Missing`] where the data is not there; all of [`idx::read`];
     /// [`Error::File`] where the counts of images and labels differ or a label is above 9; [`Error::Setting`] for a
     /// split that there is not.
-    pub fn load(options: &MnistOptions) -> Result<Self, Error> {
-        let dir = folder::find(options.family.name(), options.dir.as_deref())?;
-        let part = match options.split {
+    pub fn load<S: DatasetSpec>(dir: Option<&Path>, split: Split, classes: [&str; 10]) -> Result<Self, Error> {
+        let dir = places::find(S::NAME, dir)?;
+        let part = match split {
             Split::Train => "train",
             Split::Test => "t10k",
-            Split::Valid | Split::All => return Err(Error::no_such_split(options.split)),
+            Split::Valid | Split::All => return Err(Error::no_such_split(split)),
         };
         let images_path = file(&dir, part, "images", 3)?;
         let labels_path = file(&dir, part, "labels", 1)?;
@@ -92,11 +90,11 @@ impl Mnist {
         let labels = idx::read(&labels_path)?;
         check_labels(&labels_path, &labels, images.dims[0])?;
         tracing::debug!("{}: {} images", images_path.display(), images.dims[0]);
-        Ok(Self { images, labels, classes: options.family.classes().map(String::from).to_vec() })
+        Ok(Self { images, labels, classes: classes.map(String::from).to_vec() })
     }
 }
 
-impl Dataset for Mnist {
+impl Dataset for IdxImages {
     fn len(&self) -> usize {
         self.images.dims[0]
     }
@@ -126,7 +124,7 @@ impl Dataset for Mnist {
 fn file(dir: &Path, part: &str, kind: &str, dims: usize) -> Result<PathBuf, Error> {
     let names = [("-", ""), ("-", ".gz"), (".", ""), (".", ".gz")];
     let names = names.map(|(dot, gz)| format!("{part}-{kind}{dot}idx{dims}-ubyte{gz}"));
-    folder::file(dir, &names)
+    places::file(dir, &names)
 }
 
 fn check_labels(path: &Path, labels: &idx::Idx<1>, images: usize) -> Result<(), Error> {
@@ -138,10 +136,10 @@ fn check_labels(path: &Path, labels: &idx::Idx<1>, images: usize) -> Result<(), 
         let (found, expected) = (format!("{count} labels"), format!("{images}, one for each image"));
         return wrong("counts differ", found, expected, "take both files from the same data set and split");
     }
-    match labels.data.iter().position(|&label| label >= CLASSES) {
+    match labels.data.iter().position(|&label| usize::from(label) >= CLASSES.len()) {
         Some(at) => {
             let found = format!("label {} for image {at}", labels.data[at]);
-            wrong("no such class", found, format!("0 to {}", CLASSES - 1), "only data of ten classes can be read")
+            wrong("no such class", found, "0 to 9".to_string(), "only data of ten classes can be read")
         }
         None => Ok(()),
     }

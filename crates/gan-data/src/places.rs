@@ -65,7 +65,7 @@ fn in_place_of_a_folder(kind: Option<Kind>) -> String {
 /// The first of `names` that is a file in `dir`.
 ///
 /// # Errors
-/// [`Error::Missing`] with all the names where none is.
+/// [`Error::Missing`] with all the names if no such file is there.
 pub(crate) fn file(dir: &Path, names: &[String]) -> Result<PathBuf, Error> {
     // What is not a regular file is found too, so that whoever opens it can say what it is.
     names.iter().map(|name| dir.join(name)).find(|path| path.exists()).ok_or_else(|| Error::Missing {

@@ -203,15 +203,15 @@ fn a_file_with_broken_pixels_is_named_where_no_other_is_to_take_its_place() {
     assert!(skipped.path == Path::new("a/2.png") && !skipped.reason.is_empty());
     // The same through sets made from it, and a pack leaves it out.
     let data: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(data);
-    let fewer = crate::Fewer::range(data.clone(), 1..3);
-    assert_eq!(fewer.try_write(0, &mut out).unwrap(), Some(skipped.clone()));
+    let subset = crate::Subset::range(data.clone(), 1..3);
+    assert_eq!(subset.try_write(0, &mut out).unwrap(), Some(skipped.clone()));
     let resized = crate::Resized::new(data.clone(), size(2)).unwrap();
     assert_eq!(resized.try_write(1, &mut [0.0; 12]).unwrap(), Some(skipped.clone()));
-    assert!(fewer.inventory().is_some() && resized.inventory().is_some());
+    assert!(subset.inventory().is_some() && resized.inventory().is_some());
     let packed = dir.path().join("x.ganpack");
-    let made = crate::pack::Made { name: "x", from: "y" };
-    assert_eq!(crate::pack::write(&packed, data.as_ref(), &made, 2, &mut |_| ()).unwrap(), [skipped]);
-    let pack = crate::Pack::open(&packed).unwrap();
+    let origin = crate::pack::Origin { name: "x", from: "y" };
+    assert_eq!(crate::pack::write(&packed, data.as_ref(), &origin, 2, &mut |_| ()).unwrap(), [skipped]);
+    let pack = crate::pack::Pack::open(&packed).unwrap();
     assert_eq!((pack.len(), pack.label(0), pack.label(1), pack.classes().len()), (2, Some(0), Some(1), 2));
     let mut ours = vec![0.0; pack.pixels()];
     for (index, source) in [(0, 0), (1, 2)] {
@@ -240,10 +240,10 @@ fn archives_are_to_be_unpacked() {
             message.contains(&format!("{words} in place of a folder")) && message.contains("unpack it"),
             "{message}"
         );
-        let mnist = crate::MnistOptions { dir: Some(path.clone()), ..crate::MnistOptions::default() };
-        let message = crate::Mnist::load(&mnist).unwrap_err().to_string();
+        let opened = crate::Mnist::default().open(&OpenOptions::default().dir(&path));
+        let message = opened.err().unwrap().to_string();
         assert!(message.contains(words) && message.contains("unpacked"), "{message}");
-        let message = crate::Pack::open(&path).unwrap_err().to_string();
+        let message = crate::pack::Pack::open(&path).unwrap_err().to_string();
         assert!(message.contains(&format!("no pack: found {words}")) && message.contains("unpack it"), "{message}");
     }
 }

@@ -1,18 +1,18 @@
 //! A part of a data set: spread evenly over it, for experiments with little data, or a stretch of it.
 
-use crate::images::Pixels;
-use crate::{Dataset, Error, Inventory, Skipped, Units};
+use crate::images::{Inventory, Pixels};
+use crate::{Dataset, Error, Skipped, Units};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Some samples of another set.
-pub struct Fewer {
+pub struct Subset {
     whole: Arc<dyn Dataset>,
     range: Range<usize>,
     len: usize,
 }
 
-impl Fewer {
+impl Subset {
     /// `len` samples at even distances, so that sorted classes all have their share; at most all of `whole`.
     pub fn of(whole: Arc<dyn Dataset>, len: usize) -> Self {
         let (range, len) = (0..whole.len(), len.min(whole.len()));
@@ -30,7 +30,7 @@ impl Fewer {
     }
 }
 
-impl Dataset for Fewer {
+impl Dataset for Subset {
     fn len(&self) -> usize {
         self.len
     }
@@ -81,21 +81,21 @@ impl Dataset for Fewer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MadeImages;
+    use crate::SyntheticSamples;
 
     #[test]
     fn samples_lie_at_even_distances() {
-        let whole = Arc::new(MadeImages::new(1, 10, [1, 1, 2]).unwrap().with_classes(10));
-        let fewer = Fewer::of(Arc::clone(&whole) as Arc<dyn Dataset>, 4);
-        assert_eq!((fewer.len(), fewer.classes().len()), (4, 10));
-        assert_eq!([0, 1, 2, 3, 4].map(|i| fewer.label(i)), [Some(0), Some(2), Some(5), Some(7), None]);
+        let whole = Arc::new(SyntheticSamples::new(1, 10, [1, 1, 2]).unwrap().with_classes(10));
+        let subset = Subset::of(Arc::clone(&whole) as Arc<dyn Dataset>, 4);
+        assert_eq!((subset.len(), subset.classes().len()), (4, 10));
+        assert_eq!([0, 1, 2, 3, 4].map(|i| subset.label(i)), [Some(0), Some(2), Some(5), Some(7), None]);
         let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
-        fewer.write(2, &mut a).unwrap();
+        subset.write(2, &mut a).unwrap();
         whole.write(5, &mut b).unwrap();
         assert_eq!(a, b);
-        assert!(fewer.write(4, &mut a).is_err());
-        assert_eq!(Fewer::of(Arc::clone(&whole) as Arc<dyn Dataset>, 99).len(), 10);
-        let stretch = Fewer::range(whole, 4..7);
+        assert!(subset.write(4, &mut a).is_err());
+        assert_eq!(Subset::of(Arc::clone(&whole) as Arc<dyn Dataset>, 99).len(), 10);
+        let stretch = Subset::range(whole, 4..7);
         assert_eq!([0, 1, 2, 3].map(|i| stretch.label(i)), [Some(4), Some(5), Some(6), None]);
     }
 }

@@ -4,29 +4,87 @@
 //! training images in five batches and 10,000 test images, 3×32×32, ten classes. A record has 3073 bytes: the label,
 //! then the red, the green and the blue plane, each row by row.
 
+use super::{DatasetSpec, Info, NeedsFiles, OpenOptions, SampleSizes};
 use crate::dataset::{Dataset, Split, scale};
-use crate::{Error, folder};
+use crate::fetch::{Layout, Source};
+use crate::{Error, places};
 use gan_base::regular_file;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// CIFAR-10, animals and vehicles: images `[3, 32, 32]` in ten classes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cifar10 {
+    /// Which part; the one to train on where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+}
+
+impl Cifar10 {
+    /// The file with the classes' names, one a line.
+    pub const META: &str = "batches.meta.txt";
+
+    /// The classes' names, in the order of the labels.
+    pub const CLASSES: [&str; 10] =
+        ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+    /// Bytes of an image.
+    pub const PIXELS: usize = 3 * SIDE * SIDE;
+
+    /// The names of a split's files, in order.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a split that there is not.
+    pub(crate) fn files(split: Split) -> Result<Vec<String>, Error> {
+        match split {
+            Split::Train => Ok((1..=5).map(|number| format!("data_batch_{number}.bin")).collect()),
+            Split::Test => Ok(vec!["test_batch.bin".into()]),
+            Split::Valid | Split::All => Err(Error::no_such_split(split)),
+        }
+    }
+}
+
+impl DatasetSpec for Cifar10 {
+    const NAME: &'static str = "cifar10";
+
+    const INFO: Info = Info {
+        holds: "animals and vehicles, colour, 32×32, 10 classes",
+        files: NeedsFiles::Found { folder: Self::NAME, what: "the files *_batch*.bin" },
+        sizes: SampleSizes::One,
+        source: Some(Source {
+            name: Self::NAME,
+            repository: "uoft-cs/cifar10",
+            layout: Layout::Cifar,
+            licence: "none stated; cite Krizhevsky 2009",
+            by_hand: "unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz in data/cifar10",
+        }),
+        ..Info::IMAGES
+    };
+
+    /// The files are those in `options.dir` or in its folder `cifar-10-batches-bin`.
+    fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
+        options.fit(Arc::new(Records::load(options.dir.as_deref(), self.split.unwrap_or_default())?))
+    }
+
+    fn split(&self) -> Option<Split> {
+        self.split
+    }
+
+    fn test_split(&self) -> Option<Self> {
+        Some(Self { split: Some(Split::Test) })
+    }
+}
 
 /// The folder that the data set's archive unpacks to.
-pub const ARCHIVE: &str = "cifar-10-batches-bin";
-
-/// The file with the classes' names, one a line.
-pub const META: &str = "batches.meta.txt";
-
-/// The classes' names, in the order of the labels.
-pub const CLASSES: [&str; 10] =
-    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const ARCHIVE: &str = "cifar-10-batches-bin";
 
 /// Height and width of an image.
 const SIDE: usize = 32;
 
-/// Bytes of an image.
-pub const PIXELS: usize = 3 * SIDE * SIDE;
-
 /// Bytes of a label and its image.
-const RECORD: usize = 1 + PIXELS;
+const RECORD: usize = 1 + Cifar10::PIXELS;
 
 /// The most bytes that a batch may have: 349,000 images. The published ones have 31 MB.
 const MOST_BYTES: u64 = 1 << 30;
@@ -34,26 +92,16 @@ const MOST_BYTES: u64 = 1 << 30;
 /// The most bytes of the classes' names.
 const MOST_NAMES: u64 = 1 << 20;
 
-/// What to load.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cifar10Options {
-    /// The folder of the files, or the one that holds the folder `cifar-10-batches-bin` (`data.dir`); `None` looks in the
-    /// places of [`folder::find`].
-    pub dir: Option<PathBuf>,
-    /// Which part.
-    pub split: Split,
-}
-
 /// CIFAR-10 in memory, one byte a value: 154 MB for the training images.
 #[derive(Clone, Debug)]
-pub struct Cifar10 {
+struct Records {
     /// The records of all batches, one after the other.
     records: Vec<u8>,
     classes: Vec<String>,
 }
 
-impl Cifar10 {
-    /// Reads images `[3, 32, 32]` and labels of the options' split: `data_batch_1.bin` to `data_batch_5.bin`, or
+impl Records {
+    /// Reads images `[3, 32, 32]` and labels of a split: `data_batch_1.bin` to `data_batch_5.bin`, or
     /// `test_batch.bin`, with any number of records each. The names of the classes are those of `batches.meta.txt`, or
     /// the published ones where that file is not there.
     ///
@@ -61,20 +109,20 @@ impl Cifar10 {
     /// [`Error::NoFolder`] and [`Error::Missing`] where a batch is not there; [`Error::Read`]; [`Error::File`] where a
     /// batch is empty or no whole number of records, a label is above 9, or there are not ten names;
     /// [`Error::Setting`] for a split that there is not.
-    pub fn load(options: &Cifar10Options) -> Result<Self, Error> {
-        let dir = unpacked(folder::find("cifar10", options.dir.as_deref())?);
+    fn load(dir: Option<&Path>, split: Split) -> Result<Self, Error> {
+        let dir = unpacked(places::find(Cifar10::NAME, dir)?);
         let mut records = Vec::new();
-        for name in files(options.split)? {
-            let path = folder::file(&dir, &[name])?;
+        for name in Cifar10::files(split)? {
+            let path = places::file(&dir, &[name])?;
             records.extend(batch(&path)?);
         }
-        let classes = classes(&dir.join(META))?;
+        let classes = classes(&dir.join(Cifar10::META))?;
         tracing::debug!("{}: {} images", dir.display(), records.len() / RECORD);
         Ok(Self { records, classes })
     }
 }
 
-impl Dataset for Cifar10 {
+impl Dataset for Records {
     fn len(&self) -> usize {
         self.records.len() / RECORD
     }
@@ -99,18 +147,6 @@ impl Dataset for Cifar10 {
     }
 }
 
-/// The names of a split's files, in order.
-///
-/// # Errors
-/// [`Error::Setting`] for a split that there is not.
-pub fn files(split: Split) -> Result<Vec<String>, Error> {
-    match split {
-        Split::Train => Ok((1..=5).map(|number| format!("data_batch_{number}.bin")).collect()),
-        Split::Test => Ok(vec!["test_batch.bin".into()]),
-        Split::Valid | Split::All => Err(Error::no_such_split(split)),
-    }
-}
-
 /// `dir`, or the archive's folder in it.
 fn unpacked(dir: PathBuf) -> PathBuf {
     let below = dir.join(ARCHIVE);
@@ -128,7 +164,7 @@ fn batch(path: &Path) -> Result<Vec<u8>, Error> {
         let expected = "one record or more of 3073 bytes, a label and 3×32×32 values";
         return wrong("no whole number of records", format!("{} bytes", bytes.len()), expected);
     }
-    match bytes.iter().step_by(RECORD).position(|&label| usize::from(label) >= CLASSES.len()) {
+    match bytes.iter().step_by(RECORD).position(|&label| usize::from(label) >= Cifar10::CLASSES.len()) {
         Some(at) => wrong("no such class", format!("label {} for image {at}", bytes[at * RECORD]), "0 to 9"),
         None => Ok(bytes),
     }
@@ -137,12 +173,12 @@ fn batch(path: &Path) -> Result<Vec<u8>, Error> {
 /// The ten names in the file at `path`; the published ones where there is no such file.
 fn classes(path: &Path) -> Result<Vec<String>, Error> {
     if !path.exists() {
-        return Ok(CLASSES.map(String::from).to_vec());
+        return Ok(Cifar10::CLASSES.map(String::from).to_vec());
     }
     let text =
         regular_file::read_to_string(path, MOST_NAMES).map_err(|cause| Error::Read { path: path.into(), cause })?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect();
-    if names.len() == CLASSES.len() {
+    if names.len() == Cifar10::CLASSES.len() {
         return Ok(names);
     }
     Err(Error::File {

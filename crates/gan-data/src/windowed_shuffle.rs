@@ -1,27 +1,27 @@
 //! A random order of very many images that needs little memory and reads them nearly in a row.
 //!
-//! The images stand in blocks of [`BLOCK`]; the blocks are put in a random order, and what follows each other then is cut into windows, each
-//! of which is put in a random order again. Memory goes with the number of blocks and the window, time with what is asked for.
+//! The images stand in blocks of [`BLOCK`]; the blocks are put in a random order, the images in that order are cut into windows, and each
+//! window is shuffled again. Memory grows with the number of blocks and the window's size, time with the number of images requested.
 
 use gan_base::Rng;
 
 /// Images that are read together.
 pub(crate) const BLOCK: usize = 1024;
 
-/// The order of the epoch last asked for.
+/// The order of one epoch, the last one that was requested.
 #[derive(Clone, Debug)]
-pub(crate) struct Windows {
+pub(crate) struct WindowedShuffle {
     len: usize,
     window: usize,
     seed: u64,
     epoch: u64,
     /// The whole blocks in their order. What is left over stays last.
     blocks: Vec<usize>,
-    /// The window last asked for.
+    /// The window that was requested last.
     open: Option<(usize, Vec<usize>)>,
 }
 
-impl Windows {
+impl WindowedShuffle {
     /// Of `len` images, shuffled within `window`, at least 1, of them.
     pub(crate) fn new(len: usize, window: usize, seed: u64, epoch: u64) -> Self {
         let mut blocks: Vec<usize> = (0..len / BLOCK).collect();

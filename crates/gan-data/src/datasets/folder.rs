@@ -1,14 +1,42 @@
 //! Folders of image files, such as any that was collected or unpacked.
 
+use super::{DatasetSpec, Info, NeedsFiles, OpenOptions};
 use crate::dataset::{Dataset, Skipped};
 use crate::images::class_folders::ClassFolders;
 use crate::images::files::{Files, ImageOptions};
 use crate::images::walk::{ENDINGS, Found, walk};
 use crate::images::{Inventory, OtherFiles, Pixels};
-use crate::{Error, folder};
+use crate::{Error, places};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The image files in a folder and all folders below it, read when they are asked for.
+/// A folder of image files, brought to the size of the options, which have to name the folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {}
+
+impl DatasetSpec for Folder {
+    const NAME: &'static str = "folder";
+
+    const INFO: Info = Info {
+        holds: "your images",
+        files: NeedsFiles::Named("a folder of images: data.dir=DIR"),
+        instead: &[("split", "a folder of images has no splits: remove it, and name the folder of one with data.dir")],
+        ..Info::IMAGES
+    };
+
+    fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
+        let images = options.image_files::<Self>()?;
+        let Some(dir) = &options.dir else {
+            let advice = "name the folder with the images by --set data.dir=DIR".into();
+            return Err(Error::MissingSetting { key: "data.dir", advice });
+        };
+        Ok(Arc::new(ImageFolder::open(dir, &images)?))
+    }
+}
+
+/// The image files in a folder and all folders below it, each read when its sample is requested.
 ///
 /// Their order is that of their paths' bytes. Where all lie in folders of the first level or below them, and there are two of
 /// these folders or more, each of those is a class and gives it its name.
@@ -16,7 +44,7 @@ use std::path::{Path, PathBuf};
 pub struct ImageFolder {
     files: Files,
     classes: Vec<String>,
-    /// The class of each file; empty where there are none.
+    /// The class of each file; empty without classes.
     labels: Vec<u32>,
 }
 
@@ -32,7 +60,7 @@ impl ImageFolder {
     /// enlarged; [`Error::Read`] where it cannot be read; [`Error::File`] for the first unusable file
     /// where such are refused.
     pub fn open(dir: &Path, options: &ImageOptions) -> Result<Self, Error> {
-        folder::exists(dir, "images")?;
+        places::exists(dir, "images")?;
         let Found { images, inventory } = walk(dir)?;
         if images.is_empty() && inventory.skipped.is_empty() {
             return Err(no_images(dir, &inventory.others));

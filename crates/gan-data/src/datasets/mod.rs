@@ -1,0 +1,286 @@
+//! The data sets: one file each, and [`DatasetConfig`], made from the only list of them.
+
+mod celeba;
+mod cifar10;
+mod curve;
+mod fashion_mnist;
+mod folder;
+mod grid;
+pub mod keys;
+mod mnist;
+mod ring;
+mod spec;
+mod stacked_mnist;
+mod synthetic;
+
+pub use celeba::{CelebA, CelebAImages};
+pub use cifar10::Cifar10;
+pub use curve::{Curve, Curves, Function, Parametric};
+pub use fashion_mnist::FashionMnist;
+pub use folder::{Folder, ImageFolder};
+pub use grid::{Grid, GridModes};
+pub use mnist::Mnist;
+pub use ring::{Ring, RingModes};
+pub use spec::{Classifier, DatasetSpec, Info, NeedsFiles, OpenOptions, SampleSizes};
+pub use stacked_mnist::StackedMnist;
+pub use synthetic::{Synthetic, SyntheticSamples};
+
+use crate::fetch::Source;
+use crate::pack::{Pack, is_pack};
+use crate::points::PointDistribution;
+use crate::{Dataset, Error, Split};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Makes [`DatasetConfig`] and [`DATASETS`] from the data sets' structs.
+macro_rules! datasets {
+    ($($spec:ident,)+) => {
+        /// The settings of any data set: `data.name` and the keys that belong to that set alone.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum DatasetConfig {
+            $(#[doc = concat!("[`", stringify!($spec), "`]")] $spec($spec),)+
+            /// A pack under a name of the user's own, which `data.dir` has to name.
+            Pack(String),
+        }
+
+        /// Every data set, in the order in which they are listed.
+        pub const DATASETS: &[DatasetEntry] = &[$(DatasetEntry {
+            name: <$spec>::NAME,
+            old_names: <$spec>::OLD_NAMES,
+            info: <$spec>::INFO,
+            keys: keys::of::<$spec>,
+        },)+];
+
+        $(impl From<$spec> for DatasetConfig {
+            fn from(spec: $spec) -> Self {
+                Self::$spec(spec)
+            }
+        })+
+
+        impl DatasetConfig {
+            /// Reads the settings of the set called `name`, an older name included. Any other name is that of a pack.
+            ///
+            /// # Errors
+            /// If the set has no such settings, or a value has the wrong type.
+            pub fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> Result<Self, D::Error> {
+                $(if name == <$spec>::NAME || <$spec>::OLD_NAMES.contains(&name) {
+                    return <$spec>::deserialize(settings).map(Self::$spec);
+                })+
+                NoKeys::deserialize(settings).map(|NoKeys {}| Self::Pack(name.into()))
+            }
+
+            /// The value of `data.name`.
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Self::$spec(_) => <$spec>::NAME,)+
+                    Self::Pack(name) => name,
+                }
+            }
+
+            /// What holds for the set whatever its settings are.
+            pub fn info(&self) -> Info {
+                match self {
+                    $(Self::$spec(_) => <$spec>::INFO,)+
+                    Self::Pack(_) => PACK,
+                }
+            }
+
+            /// Checks the settings as far as that goes without opening files.
+            ///
+            /// # Errors
+            /// [`Error::Setting`] for the first setting that cannot be used.
+            pub fn check(&self) -> Result<(), Error> {
+                match self {
+                    $(Self::$spec(spec) => DatasetSpec::check(spec),)+
+                    Self::Pack(_) => Ok(()),
+                }
+            }
+
+            /// Opens the set, or the pack that the options name in place of its files.
+            ///
+            /// # Errors
+            /// As [`DatasetSpec::open`]; [`Error::UnknownDataset`] for an unknown name without a pack.
+            pub fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
+                if let Some(path) = options.dir.as_deref().filter(|path| is_pack(path)) {
+                    return options.fit(Arc::new(Pack::open(path)?));
+                }
+                match self {
+                    $(Self::$spec(spec) => spec.open(options),)+
+                    Self::Pack(name) => Err(Error::UnknownDataset { name: name.clone() }),
+                }
+            }
+
+            /// The part that the settings name.
+            pub fn split(&self) -> Option<Split> {
+                match self {
+                    $(Self::$spec(spec) => spec.split(),)+
+                    Self::Pack(_) => None,
+                }
+            }
+
+            /// The same set with its test part; `None` for sets that have no such part.
+            pub fn test_split(&self) -> Option<Self> {
+                match self {
+                    $(Self::$spec(spec) => spec.test_split().map(Self::$spec),)+
+                    Self::Pack(_) => None,
+                }
+            }
+
+            /// What its points are drawn from; `None` for images.
+            pub fn points(&self) -> Option<&dyn PointDistribution> {
+                match self {
+                    $(Self::$spec(spec) => spec.points(),)+
+                    Self::Pack(_) => None,
+                }
+            }
+        }
+
+        impl Serialize for DatasetConfig {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let name = self.name();
+                match self {
+                    $(Self::$spec(settings) => Tagged { name, settings }.serialize(serializer),)+
+                    Self::Pack(_) => Tagged { name, settings: &NoKeys {} }.serialize(serializer),
+                }
+            }
+        }
+    };
+}
+
+datasets! {
+    Mnist,
+    FashionMnist,
+    StackedMnist,
+    Cifar10,
+    CelebA,
+    Folder,
+    Curve,
+    Ring,
+    Grid,
+    Synthetic,
+}
+
+/// What holds for a pack under a name of the user's own.
+const PACK: Info = Info {
+    holds: "a pack",
+    files: NeedsFiles::Named("a pack: data.dir=FILE.ganpack"),
+    sizes: SampleSizes::One,
+    ..Info::IMAGES
+};
+
+/// The settings of a set that has none of its own.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoKeys {}
+
+/// Settings as they are written, the name beside the set's own keys.
+#[derive(Serialize)]
+struct Tagged<'a, S> {
+    name: &'a str,
+    #[serde(flatten)]
+    settings: &'a S,
+}
+
+/// A data set in the list of all.
+#[derive(Clone, Copy, Debug)]
+pub struct DatasetEntry {
+    /// Its name in `data.name`.
+    pub name: &'static str,
+    /// What holds for it whatever its settings are.
+    pub info: Info,
+    old_names: &'static [&'static str],
+    keys: fn() -> &'static [&'static str],
+}
+
+impl DatasetEntry {
+    /// The set that is called `name`, or was in earlier versions.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        DATASETS.iter().find(|entry| entry.is_called(name))
+    }
+
+    /// The names of all sets.
+    pub fn names() -> Vec<&'static str> {
+        DATASETS.iter().map(|entry| entry.name).collect()
+    }
+
+    /// What can be fetched.
+    pub fn sources() -> impl Iterator<Item = Source> {
+        DATASETS.iter().filter_map(|entry| entry.info.source)
+    }
+
+    /// The keys of `[data]` that this set has beside those of all sets.
+    pub fn keys(&self) -> &'static [&'static str] {
+        (self.keys)()
+    }
+
+    /// The folder where its files are, if they are in one of the usual places.
+    pub fn found(&self) -> Option<PathBuf> {
+        match self.info.files {
+            NeedsFiles::Found { folder, .. } => crate::places::find(folder, None).ok(),
+            NeedsFiles::Named(_) | NeedsFiles::Nothing => None,
+        }
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.old_names.contains(&name)
+    }
+}
+
+impl Default for DatasetConfig {
+    fn default() -> Self {
+        Mnist::default().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_set_has_a_name_of_its_own_and_reads_what_it_writes() {
+        let mut names = HashSet::new();
+        for entry in DATASETS {
+            assert!([entry.name].iter().chain(entry.old_names).all(|name| names.insert(*name)), "{}", entry.name);
+            assert!(!entry.info.holds.is_empty() && entry.info.channels > 0, "{}", entry.name);
+            let config = DatasetConfig::read(entry.name, serde_json::json!({})).unwrap();
+            config.check().unwrap();
+            let mut written = serde_json::to_value(&config).unwrap();
+            let name = written.as_object_mut().unwrap().remove("name").unwrap();
+            assert_eq!(name, entry.name);
+            assert!(written.as_object().unwrap().keys().all(|key| entry.keys().contains(&key.as_str())), "{written}");
+            assert_eq!(DatasetConfig::read(entry.name, written).unwrap(), config);
+            assert_eq!(config.points().is_some(), entry.info.sizes == SampleSizes::Points, "{}", entry.name);
+            if let Some(source) = entry.info.source {
+                assert_eq!(source.name, entry.name);
+            }
+        }
+    }
+
+    /// Whether a page of the documentation has a table row that begins with the data set `name`.
+    fn has_row(page: &str, name: &str) -> bool {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut first_cells =
+            text.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(1));
+        first_cells.any(|cell| cell.contains(&format!("`{name}`")))
+    }
+
+    #[test]
+    fn every_set_has_its_rows_in_the_documentation() {
+        for DatasetEntry { name, info, .. } in DATASETS {
+            assert!(has_row("data.md", name), "docs/data.md has no row for {name}");
+            assert!(info.source.is_none() || has_row("fetch.md", name), "docs/fetch.md has no row for {name}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_those_of_packs() {
+        let config = DatasetConfig::read("mine", serde_json::json!({})).unwrap();
+        assert_eq!((config.name(), config.split()), ("mine", None));
+        let message = config.open(&OpenOptions::default()).err().unwrap().to_string();
+        assert!(message.contains("data.name: unknown data set \"mine\": expected one of mnist, "), "{message}");
+        assert_eq!(DatasetConfig::read("made", serde_json::json!({})).unwrap().name(), "synthetic");
+    }
+}
