@@ -74,7 +74,7 @@ pub(crate) struct LossPart {
 
 /// What the newest line holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Line {
+enum Line {
     /// Nothing that rules know.
     Other,
     /// The players' numbers.

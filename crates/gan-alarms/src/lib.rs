@@ -12,7 +12,7 @@ mod rules;
 mod settings;
 mod watch;
 
-pub use history::{Evaluation, History, Line, PlayersLine, RunContext};
+pub use history::{Evaluation, History, PlayersLine, RunContext};
 pub use rule::{Evidence, Finding, Rule};
 pub use rules::RULES;
 pub use settings::{AlarmsConfig, Policy};

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn every_loss_has_the_properties_that_it_claims() -> Result<()> {
-        let real = logits(&[0.3, -1.2, 2.5]);
+        let real = logits(&[0.3, -1.2, 3.5]);
         let fake = logits(&[-0.5, 2.0, 0.1]);
         for loss in Loss::ALL {
             let claimed = loss.properties();
@@ -163,7 +163,7 @@ mod tests {
             let d = |by: f64, labels| {
                 Ok::<_, candle_core::Error>(scalar(loss.discriminator(&(&real + by)?, &(&fake + by)?, labels)?))
             };
-            let moved = (d(0.0, LABELS)? - d(0.5, LABELS)?).abs();
+            let moved = (d(0.0, LABELS)? - d(3.0, LABELS)?).abs();
             assert_eq!(moved > 1e-3, claimed.has_decision_threshold, "{loss:?}");
             let smoothed = (d(0.0, LABELS)? - d(0.0, Labels { real: 0.9, fake: 0.1 })?).abs();
             assert_eq!(smoothed > 1e-3, claimed.takes_labels, "{loss:?}");

@@ -141,7 +141,6 @@ fn of_steps_and_epochs_the_later_wins() {
 fn evaluation_and_alarms_that_cannot_work_are_named() {
     all_refused(&[
         ("evaluate={every=10,metrics=[\"fid\"],best=\"kid\"}", &["evaluate.best", "evaluate.metrics"]),
-        ("alarms.collapse=rollback", &["alarms.collapse", "evaluate.every"]),
         ("alarms.not_finite=warn", &["alarms.not_finite", "stop"]),
         ("alarms.rate_factor=0", &["alarms.rate_factor", "above 0"]),
         ("alarms.d_one=off", &["alarms", "unknown key \"d_one\"", "did you mean \"d_won\"?"]),
@@ -208,6 +207,7 @@ fn several_settings_that_do_not_go_together_are_named() {
             &["loss.kind=relativistic_pairing", "train.alternate=epochs", "train.reuse_fakes=false"][..],
             ["loss.kind", "train.alternate=steps"],
         ),
+        (&["evaluate.every=0", "alarms.collapse=rollback"], ["alarms.collapse", "set evaluate.every"]),
         // Points have no classes.
         (&["data={name=\"ring\"}", "generator.layers=[{concat_class=8},{dense=2}]"], ["8 classes", "has no classes"]),
     ] {
