@@ -25,7 +25,7 @@ const REGULARISERS: [(&str, Option<&str>, u64); 3] = [
     ("spectral norm", Some("discriminator.spectral_norm=true"), 2400),
 ];
 
-const FIGURES: [&str; 4] = ["fid", "confident", "class_balance", "recall"];
+const FIGURES: [&str; 4] = ["fd_digits", "confidence", "class_balance", "recall"];
 
 /// Trains the losses named in `args`, or all, into `target/losses/`, and prints the table.
 pub fn run(args: &[OsString]) -> Outcome {

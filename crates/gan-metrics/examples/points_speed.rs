@@ -5,7 +5,9 @@
 #![allow(clippy::print_stdout)] // an example says what it finds
 
 use gan_base::Rng;
-use gan_metrics::{Features, Modes, energy};
+use gan_metrics::Features;
+use gan_metrics::metrics::energy;
+use gan_metrics::metrics::mode_coverage::Modes;
 use std::error::Error;
 use std::time::Instant;
 

@@ -4,7 +4,7 @@
 //! table made real), `pool`, `file` (weights from PyTorch or safetensors), `zip` and `pickle` (PyTorch's files). On the CPU alone.
 
 use super::resize::{self, Filter};
-use super::{Embedder, Embedding, Sizes, images};
+use super::{Embedder, Embedding, FeatureSpace, Sizes, images};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use gan_base::regular_file;
@@ -20,6 +20,9 @@ mod table;
 mod zip;
 
 pub use file::{Tensors, tensors as state_dict};
+
+/// What cards call it.
+pub(super) const NAME: &str = "inception-v3";
 
 /// Names a file with weights.
 pub const VARIABLE: &str = "GAN_INCEPTION";
@@ -164,7 +167,10 @@ fn check_tensor(tensors: &Tensors, name: &str, shape: &[usize], path: &Path) -> 
 
 impl Embedder for Inception {
     fn name(&self) -> &str {
-        "inception-v3"
+        NAME
+    }
+    fn feature_space(&self) -> FeatureSpace {
+        FeatureSpace::Inception
     }
 
     fn hash(&self) -> &str {

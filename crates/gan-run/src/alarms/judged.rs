@@ -2,7 +2,7 @@
 
 use super::players::Players;
 use super::{Found, Kind, Setting, short};
-use gan_metrics::metric::Better;
+use gan_metrics::metrics::Better;
 use serde_json::Value;
 
 /// Before this part of the run nothing is expected of the samples.

@@ -9,7 +9,7 @@ mod players;
 
 use crate::error::Error;
 use gan_core::Loss;
-use gan_metrics::metric::Better;
+use gan_metrics::metrics::Better;
 use gan_train::config::{AlarmsConfig, Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
