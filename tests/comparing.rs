@@ -1,6 +1,6 @@
 //! `gan evaluate` of folders and arrays: at which size images are compared, against how many, and what cannot be compared.
 
-use crate::common::{Place, Ran};
+use crate::common::{Place, Ran, SMALL};
 use candle_core::Device;
 use gan_base::Rng;
 use gan_core::weights::classifier::{Classifier, Resize};
@@ -160,6 +160,20 @@ fn a_reference_is_used_whole_and_is_nobodys_training_data() {
 }
 
 #[test]
+fn a_run_on_a_folder_is_compared_with_all_of_its_images() {
+    let place = Place::new();
+    checkerboards(&place, "real", 33, 28, 0);
+    place.good(&format!("train {SMALL} --set data.name=folder --set data.dir=real --steps 2 --out run"));
+    let card = card(&place, "evaluate run --samples 40");
+    let reference = &card["reference"];
+    assert_eq!((reference["samples"].as_u64(), reference["split"].as_str()), (Some(33), Some("training data")));
+    assert_eq!(reference["floor_split"].as_str(), Some("one random half against the other"));
+    assert!(card["figures"][0]["floor"].as_f64().is_some_and(|floor| floor > 0.0), "{card}");
+    // Copies are still searched: one half of the images is held out for it.
+    assert!(value(&card, "memorisation") > 0.0 && value(&card, "near_copies") >= 0.0, "{card}");
+}
+
+#[test]
 fn with_few_images_what_can_be_measured_is_and_the_rest_is_noted() {
     let place = Place::new();
     checkerboards(&place, "real", 33, 16, 0);
@@ -240,7 +254,7 @@ fn what_is_not_there_or_not_meant_is_told_by_name() {
         ("evaluate real/000.png --data real", "real/000.png: is one image"),
         ("evaluate real --data run", "run: is a run, which has no images but its own"),
         ("evaluate real --data real --metrics fud", "unknown metric: expected one of fd_digits"),
-        ("evaluate real --data real --metrics FUD", "expected one of fd_digits"),
+        ("evaluate real --data real --metrics FD-DIGIT", "did you mean \"fd_digits\"?"),
         (
             "evaluate generator.safetensors --data ring",
             "generator.safetensors: makes samples [1, 28, 28], but ring has points",

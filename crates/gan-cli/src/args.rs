@@ -130,8 +130,8 @@ pub struct EvaluateArgs {
     /// Run folders, generators' weight files, folders of images, or .npy files; several are shown side by side.
     #[arg(value_name = "RUN, FILE.safetensors, DIR or FILE.npy", required = true)]
     pub sources: Vec<String>,
-    /// The real data: a data set's name, a folder of images or a pack [default: what the generator was trained on].
-    #[arg(long, value_name = "NAME, DIR or FILE.ganpack")]
+    /// The real data: a data set's name, a folder of images, a pack, or with --protocol statistics [default: what the generator was trained on].
+    #[arg(long, value_name = "NAME, DIR, FILE.ganpack or FILE.npz")]
     pub data: Option<String>,
     /// How many samples to evaluate [default: all of a folder or an array, 10000 of a generator].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(2, 1_000_000).map(small))]

@@ -12,7 +12,7 @@ use gan_data::npy::{self, NpyFile};
 use gan_metrics::metrics::frechet::Fid;
 use gan_metrics::{Card, MetricRef, Protocol, SampleSet};
 use gan_run::RunFolder;
-use gan_run::evaluate::{Evaluator, Floor, Request, Role, Subject};
+use gan_run::evaluate::{self, Evaluator, Floor, Given, Request, Role, Subject};
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::{layering, presets};
 use std::path::Path;
@@ -32,7 +32,7 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
     };
     let mut cards = Vec::new();
     for source in &args.sources {
-        cards.push(evaluate(source, args, &metrics, quiet).with_context(|| source.clone())?);
+        cards.push(card(source, args, &metrics, quiet).with_context(|| source.clone())?);
     }
     if args.json {
         return cards.iter().try_for_each(|card| say::json(serde_json::to_string(card).unwrap_or_default()));
@@ -43,23 +43,10 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
     }
 }
 
-fn evaluate(source: &str, args: &EvaluateArgs, metrics: &[MetricRef], quiet: bool) -> Result<Card> {
+fn card(source: &str, args: &EvaluateArgs, metrics: &[MetricRef], quiet: bool) -> Result<Card> {
     let (subject, maker) = subject(source, args)?;
-    let real = real(source, args)?;
-    let default = if real.data.name == "stacked-mnist" { STACKED } else { SAMPLES };
-    let how = EvaluateConfig {
-        samples: args.protocol.map(Protocol::samples).or(args.samples).unwrap_or(default),
-        metrics: metrics.to_vec(),
-        embedder: args.protocol.map_or(args.embedder.clone(), |protocol| protocol.embedder().into()),
-        ..EvaluateConfig::default()
-    };
     let mut meter = Meter::patient(quiet);
-    let mut progress =
-        |done: usize, all: usize| meter.show("embedding the real samples", done as u64, all as u64, Unit::Samples);
-    let RealData { data, role, size } = real;
-    let (name, most, seed, protocol) = (source.into(), args.samples, args.seed, args.protocol);
-    let request = Request { subject, name, most, data, role, size, seed, protocol };
-    let (evaluator, given) = gan_run::evaluate::compare(request, &how, &mut progress)?;
+    let Prepared { evaluator, given, samples } = prepared(source, subject, args, metrics, &mut meter)?;
     let mut embedded = 0;
     let mut progress = |count: usize, all: usize| {
         embedded += count as u64;
@@ -70,13 +57,57 @@ fn evaluate(source: &str, args: &EvaluateArgs, metrics: &[MetricRef], quiet: boo
             let all = given.len();
             evaluator.collect_given(&mut given, &mut |count| progress(count, all))?
         }
-        (None, Some(maker)) => made(maker, &evaluator, args.seed, &mut |count| progress(count, how.samples))?,
+        (None, Some(maker)) => made(maker, &evaluator, args.seed, &mut |count| progress(count, samples))?,
         (None, None) => anyhow::bail!("there are no samples to evaluate"),
     };
     let card = evaluator.card(source, &collected);
     meter.end();
     let card = card?;
     Ok(Card { step: maker.map(|maker| maker.0.step), ..card })
+}
+
+/// An evaluator, and the samples where they are there already.
+struct Prepared {
+    evaluator: Evaluator,
+    given: Option<Given>,
+    /// How many a generator makes.
+    samples: usize,
+}
+
+fn prepared(
+    source: &str,
+    subject: Subject,
+    args: &EvaluateArgs,
+    metrics: &[MetricRef],
+    meter: &mut Meter,
+) -> Result<Prepared> {
+    let (seed, protocol) = (args.seed, args.protocol);
+    if let Some(statistics) = args.data.as_ref().map(Path::new).filter(|path| is_statistics(path)) {
+        let Some(protocol) = protocol else {
+            let problem = "holds mean and covariance, which only a protocol compares with: add --protocol fid50k";
+            return Err(Usage(format!("{}: {problem}", statistics.display())).into());
+        };
+        let (evaluator, given) = evaluate::compare_statistics(subject, source, statistics, protocol, seed)?;
+        return Ok(Prepared { evaluator, given, samples: protocol.samples() });
+    }
+    let RealData { data, role, size } = real(source, args)?;
+    let default = if data.name == "stacked-mnist" { STACKED } else { SAMPLES };
+    let how = EvaluateConfig {
+        samples: protocol.map(Protocol::samples).or(args.samples).unwrap_or(default),
+        metrics: metrics.to_vec(),
+        embedder: protocol.map_or(args.embedder.clone(), |protocol| protocol.embedder().into()),
+        ..EvaluateConfig::default()
+    };
+    let mut progress =
+        |done: usize, all: usize| meter.show("embedding the real samples", done as u64, all as u64, Unit::Samples);
+    let request = Request { subject, name: source.into(), most: args.samples, data, role, size, seed, protocol };
+    let (evaluator, given) = evaluate::compare(request, &how, &mut progress)?;
+    Ok(Prepared { evaluator, given, samples: how.samples })
+}
+
+/// Whether a file is meant as mean and covariance of real samples' features.
+fn is_statistics(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
 }
 
 /// What samples are compared with.

@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo run --release --workspace --example metrics_speed -- [SAMPLES] [FEATURES] [ROUNDS] [NAMES…]
 //! ```
-//! Prints the median over the rounds of each piece, or of those named: moments, frechet, prepared, kid, prdc, nearest, sliced.
+//! Prints the median over the rounds of each piece, or of those named: moments, frechet, prepared, kid, prdc, nearest, swd.
 
 use gan_base::Rng;
 use gan_metrics::Features;
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     time("nearest", &|| Ok(memorisation::nearest(&generated, &real)?.distances.iter().sum::<f64>() / n as f64))?;
     let lines = Directions::draw(128, dim, &mut Rng::new(0));
-    time("sliced", &|| swd::distance(&real, &generated, &lines))?;
+    time("swd", &|| swd::distance(&real, &generated, &lines))?;
     writeln!(out, "memory at its largest: {} MiB", peak_memory())?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How long points take to judge: mode coverage, energy distance and its permutation test on made points in the plane.
+//! How long metrics of points take: mode coverage, energy distance and its permutation test on made points in the plane.
 //!
 //! `cargo run --release --workspace --example points_speed [SAMPLES] [ROUNDS]`: the median of the rounds, in seconds.
 

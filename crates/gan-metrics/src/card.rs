@@ -62,7 +62,7 @@ pub struct Reference {
     pub data: String,
     /// Which part of it.
     pub split: String,
-    /// How many samples.
+    /// How many samples; 0 where only their mean and covariance are known.
     pub samples: usize,
     /// Where it lies, where the user named a folder or a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,7 +168,8 @@ impl Card {
         let mut lines = vec![("Samples", format!("{}, seed {}", self.samples, self.seed))];
         lines.extend(self.protocol.iter().map(|protocol| ("Protocol", protocol.to_string())));
         lines.extend(self.sizes.iter().map(|sizes| ("Sample size", sizes.to_string())));
-        lines.push(("Compared with", format!("{samples} of {whose} ({split}), sha256 {}", short(hash))));
+        let count = if *samples == 0 { "samples".into() } else { samples.to_string() };
+        lines.push(("Compared with", format!("{count} of {whose} ({split}), sha256 {}", short(hash))));
         lines.extend(sizes.iter().map(|sizes| ("Real size", sizes.to_string())));
         // Halves of the reference are compared with each other, all else with the reference.
         let floor = |split: &String| {

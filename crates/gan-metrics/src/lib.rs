@@ -18,6 +18,7 @@ mod pairs;
 pub mod protocol;
 pub mod renamed;
 pub mod suite;
+mod zip;
 
 pub use card::{Card, ImageSizes};
 pub use embed::{Embedder, Embedding, FeatureSpace, Sizes};

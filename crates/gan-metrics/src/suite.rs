@@ -12,6 +12,7 @@ use crate::metrics::mode_coverage::ModesOf;
 use crate::metrics::{Inputs, Measured, MetricRef, Needs};
 use crate::moments::Moments;
 use crate::protocol::Protocol;
+use gan_base::messages::counted;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -135,6 +136,22 @@ impl MetricSuite {
         let real = prepared(described, reference, train);
         let floors = floor.map_or_else(BTreeMap::new, |floor| self.floors(&real, floor));
         self.real = Some(Real { floors, ..real });
+        Ok(self)
+    }
+
+    /// Compares with real samples whose mean and covariance alone are known. Metrics that need samples are not measured.
+    ///
+    /// # Errors
+    /// If they are of other features than the network's.
+    pub fn with_statistics(mut self, described: RealSet, moments: Moments) -> Result<Self> {
+        if moments.dim() != self.embedder.dim() {
+            let expected = format!("{}, as {} makes", self.embedder.dim(), self.embedder.name());
+            let (what, found) = ("statistics".into(), counted(moments.dim(), "feature"));
+            return Err(Error::Mismatch { what, found, expected, advice: "take those of the same network".into() });
+        }
+        let empty = self.sample_set();
+        let hash = hash::of_bytes(&moments.to_bytes()?);
+        self.real = Some(Real { hash, moments, ..prepared(described, empty, self.sample_set()) });
         Ok(self)
     }
 

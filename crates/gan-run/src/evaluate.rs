@@ -26,6 +26,7 @@ mod given;
 mod images;
 mod network;
 mod real;
+mod statistics;
 
 pub use compare::{Request, Subject, compare};
 pub use directories::distance;
@@ -35,6 +36,7 @@ pub use given::Given;
 use images::Way;
 use network::Network;
 use real::{Real, Wanted};
+pub use statistics::compare_statistics;
 
 /// Real samples of a split, and those of training, that generated ones are compared with, at most.
 pub const REFERENCE: usize = 10_000;
@@ -47,7 +49,7 @@ const AT_ONCE: usize = 250;
 /// Longer than this nothing is waited for in silence.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Is told how many real samples are embedded, and of how many.
+/// Receives how many real samples are embedded, and how many there are.
 pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
 
 /// A line of evaluations.jsonl.

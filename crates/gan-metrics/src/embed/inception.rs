@@ -1,7 +1,7 @@
 //! Inception-v3 as FID is defined with it (Heusel et al. 2017, arXiv:1706.08500): 2048 features after the last mean, 1008 logits.
 //!
 //! In reading order: this file (where the weights are, what goes in and comes out), `table` (the network as data), `stages` (the
-//! table made real), `pool`, `file` (weights from PyTorch or safetensors), `zip` and `pickle` (PyTorch's files). On the CPU alone.
+//! table made real), `pool`, `file` (weights from PyTorch or safetensors), `pickle` (PyTorch's files). On the CPU alone.
 
 use super::resize::{self, Filter};
 use super::{Embedder, Embedding, FeatureSpace, Sizes, images};
@@ -17,7 +17,6 @@ mod pickle;
 mod pool;
 mod stages;
 mod table;
-mod zip;
 
 pub use file::{Tensors, tensors as state_dict};
 

@@ -19,7 +19,7 @@ pub struct Coordinates {
 }
 
 impl Coordinates {
-    /// For points `[N, D]` of which −1 and 1 stand for `[low, high]`, by coordinate.
+    /// For points `[N, D]` in [−1, 1], where −1 and 1 stand for `[low, high]`, by coordinate.
     pub fn new(units: Vec<[f64; 2]>) -> Self {
         Self { units }
     }

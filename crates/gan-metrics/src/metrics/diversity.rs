@@ -52,7 +52,7 @@ fn mean_distance(set: &Features, pairs: usize, rng: &mut Rng, what: &'static str
     Ok(distances.iter().sum::<f64>() / chosen.len() as f64)
 }
 
-/// All pairs of different samples if there are no more than `limit`, else so many drawn ones.
+/// All pairs of different samples if there are no more than `limit`, else `limit` drawn ones.
 fn choose(len: usize, limit: usize, rng: &mut Rng) -> Vec<(usize, usize)> {
     if len as u128 * (len as u128 - 1) / 2 <= limit as u128 {
         return (0..len).flat_map(|j| (0..j).map(move |i| (i, j))).collect();

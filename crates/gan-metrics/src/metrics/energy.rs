@@ -40,7 +40,7 @@ pub struct TwoSample {
     /// E between real and generated samples, in the data's units.
     pub distance: f64,
     /// How many of the relabellings, and the labels as they are, have a statistic as large: (1 + #)/(1 + relabellings). Small
-    /// where the sets are told apart; even in (0, 1] where both are of one distribution.
+    /// where the sets differ; even in (0, 1] where both are of one distribution.
     pub p_value: f64,
     /// How many relabellings were drawn.
     pub permutations: usize,
@@ -250,7 +250,7 @@ impl Metric for EnergyDistance {
     }
 }
 
-/// The p-value of the permutation test: small where real and generated points are told apart.
+/// The p-value of the permutation test: small where real and generated points differ.
 #[derive(Clone, Copy, Debug)]
 pub struct TwoSampleTest;
 

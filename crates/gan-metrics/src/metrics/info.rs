@@ -15,9 +15,9 @@ pub struct MetricInfo {
     pub paper: &'static str,
     /// What it takes besides samples.
     pub needs: Needs,
-    /// The data of which it is measured in training and by `gan evaluate`, unless metrics are named.
+    /// The data for which it is measured in training and by `gan evaluate`, unless metrics are named.
     pub in_training: &'static [DataKind],
-    /// The data of which `gan evaluate` alone measures it, because it is slow or tells little more.
+    /// The data for which `gan evaluate` alone measures it, because it is slow or adds little.
     pub in_evaluation: &'static [DataKind],
     /// The data for which it chooses the best generator, unless another metric is named.
     pub chooses_best: &'static [DataKind],

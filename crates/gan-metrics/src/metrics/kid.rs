@@ -140,7 +140,12 @@ impl Metric for Kid {
         MetricInfo {
             in_evaluation: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images],
             aliases: &["mmd"],
-            ..MetricInfo::new("kid", "Kernel distance (KID), features as below", Better::Lower, "Bińkowski et al. 2018, arXiv:1801.01401")
+            ..MetricInfo::new(
+                "kid",
+                "Kernel distance (KID), features as below",
+                Better::Lower,
+                "Bińkowski et al. 2018, arXiv:1801.01401",
+            )
         }
     }
 

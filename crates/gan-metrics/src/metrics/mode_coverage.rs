@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub const POINTS: usize = 2_500;
 /// Samples that the protocol takes for Stacked MNIST.
 pub const STACKED: usize = 26_000;
-/// A sample of high quality is nearer to its mode than so many standard deviations.
+/// A sample of high quality is nearer to its mode than this many standard deviations.
 pub const RADIUS: f64 = 3.0;
 
 /// Where the data's modes are.
@@ -240,7 +240,7 @@ fn counts(inputs: &Inputs<'_>) -> Result<Arc<Coverage>> {
             let labels = (0..).zip(&counts).flat_map(|(class, count)| std::iter::repeat_n(class, *count as usize));
             of_labels(&labels.collect::<Vec<u32>>(), counts.len(), None)
         }
-        None => Err(lacks("modes", "modes to look for")),
+        None => Err(lacks("modes", "modes to count")),
     })
 }
 

@@ -138,7 +138,7 @@ fn see(seen: &mut Seen, strip: &Strip<'_>, pair: Bounds, real: Limit, generated:
 }
 
 fn warning(real: &Manifold<'_>, generated: &Manifold<'_>) -> Option<String> {
-    let told = [(real, "real"), (generated, "generated")].into_iter().filter_map(|(set, what)| {
+    let warnings = [(real, "real"), (generated, "generated")].into_iter().filter_map(|(set, what)| {
         let (none, all, k) = (set.without_inside(), set.radii_squared.len(), set.k);
         (none > 0).then(|| {
             format!(
@@ -148,8 +148,8 @@ fn warning(real: &Manifold<'_>, generated: &Manifold<'_>) -> Option<String> {
             )
         })
     });
-    let told: Vec<String> = told.collect();
-    (!told.is_empty()).then(|| told.join("; "))
+    let warnings: Vec<String> = warnings.collect();
+    (!warnings.is_empty()).then(|| warnings.join("; "))
 }
 
 const KYNKAANNIEMI: &str = "Kynkäänniemi et al. 2019, arXiv:1904.06991";

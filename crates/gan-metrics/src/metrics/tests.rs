@@ -1,4 +1,4 @@
-//! The registry: names, documentation, and what is measured of which data.
+//! The registry: names, documentation, and what is measured by default.
 
 use super::*;
 

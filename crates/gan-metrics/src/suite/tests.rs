@@ -51,7 +51,7 @@ fn metrics_that_too_few_samples_allow_are_measured_and_the_others_noted() {
     let card = suite.card("x", &filled(&suite, &points(3, 2)), 0).unwrap();
     let measured: Vec<&str> = card.figures.iter().map(|figure| figure.metric.key()).collect();
     assert_eq!(measured, ["fd_coordinates", "diversity", "energy"]);
-    // The generated ones are too few, not the real ones, of which as many are taken.
+    // The generated ones are too few, not the real ones, which are cut to the same number.
     let note = "not measured: precision, coverage: 3 generated samples are too few, at least 6 are needed";
     assert!(card.warnings.iter().any(|warning| warning.starts_with(note)), "{:?}", card.warnings);
     let suite = against(3);

@@ -2,7 +2,7 @@
 //!
 //! What matters is the size at which images reach the network ([`Way`]). Images in files go to a network that resizes by itself in their
 //! own sizes, as the published protocols do. Where the network needs one size, it is the samples' own, to which larger real images are
-//! brought; where real images are smaller, it is theirs. `data.size` in so many words overrides both. A generator that is compared with
+//! brought; where real images are smaller, it is theirs. `data.size` overrides both. A generator that is compared with
 //! what it was trained on gets the data at the size that it was trained at.
 
 use super::given::Given;
@@ -44,7 +44,7 @@ pub struct Request {
     pub data: DataConfig,
     /// Whose they are.
     pub role: Role,
-    /// The size in so many words, `[H, W]`, that all images are brought to.
+    /// The size `[H, W]` that the user names and all images are brought to.
     pub size: Option<[usize; 2]>,
     /// Decides every choice among samples.
     pub seed: u64,
@@ -91,7 +91,7 @@ fn check_protocol(request: &Request, how: &EvaluateConfig) -> Result<()> {
 }
 
 /// Refuses fewer samples than a published protocol takes, before any is embedded.
-fn check_count(protocol: Option<Protocol>, name: &str, count: usize) -> Result<()> {
+pub(super) fn check_count(protocol: Option<Protocol>, name: &str, count: usize) -> Result<()> {
     match protocol.filter(|protocol| count < protocol.samples()) {
         None => Ok(()),
         Some(protocol) => {
@@ -275,7 +275,7 @@ fn natural(samples: SizeRange, reals: SizeRange) -> [usize; 2] {
     [0, 1].map(|i| samples.smallest[i].min(reals.smallest[i]))
 }
 
-fn sides(shape: &[usize]) -> Option<[usize; 2]> {
+pub(super) fn sides(shape: &[usize]) -> Option<[usize; 2]> {
     match *shape {
         [_, height, width] => Some([height, width]),
         _ => None,

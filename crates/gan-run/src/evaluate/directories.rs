@@ -8,7 +8,7 @@ use gan_train::layering;
 use std::path::Path;
 
 /// Compares all images of the folder `samples` with all of the folder `real`, by the features of `embedder`: "inception" for Inception-v3
-/// (its weights are fetched apart, see `docs/judging.md`), "thumbnails" for a look at colours and layout, "digits", or a classifier's weight
+/// (its weights are fetched apart, see `docs/judging.md`), "thumbnails", which see colours and layout, "digits", or a classifier's weight
 /// file. The first figure of the card is the Fréchet distance over these features.
 ///
 /// ```no_run
@@ -20,9 +20,7 @@ use std::path::Path;
 /// # Errors
 /// If a folder has no images, or the network is missing.
 pub fn distance(samples: &Path, real: &Path, embedder: &str) -> Result<Card> {
-    let mut table = layering::Table::new();
-    layering::set(&mut table, "data={name=\"folder\", channels=3}")?;
-    let data = DataConfig { dir: Some(real.into()), ..layering::read_data(table)? };
+    let data = folder(real)?;
     let (name, subject) = (samples.display().to_string(), Subject::Folder(samples.into()));
     let (role, seed) = (Role::Reference(Floor::Skip), 0);
     let request = Request { subject, name: name.clone(), most: None, data, role, size: None, seed, protocol: None };
@@ -30,6 +28,13 @@ pub fn distance(samples: &Path, real: &Path, embedder: &str) -> Result<Card> {
     let (evaluator, given) = compare(request, &how, &mut |_, _| ())?;
     let mut given = given.ok_or_else(|| Error::config(&name, "holds no images"))?;
     evaluator.card(&name, &evaluator.collect_given(&mut given, &mut |_| ())?)
+}
+
+/// The settings of colour images in the folder `dir`.
+pub(super) fn folder(dir: &Path) -> Result<DataConfig> {
+    let mut table = layering::Table::new();
+    layering::set(&mut table, "data={name=\"folder\", channels=3}")?;
+    Ok(DataConfig { dir: Some(dir.into()), ..layering::read_data(table)? })
 }
 
 #[cfg(test)]

@@ -71,13 +71,17 @@ impl Real {
     pub fn beside(against: &Against, train: Arc<dyn Dataset>) -> Result<Self> {
         let Against { data, seed, role, way, .. } = against;
         let other = DataConfig { split: Some(Split::Test), limit: None, ..data.clone() };
-        let (all, has_part) = match role {
-            Role::TrainingData => (HeldOut::Nowhere, matches!(data.split, None | Some(Split::Train))),
-            // A part that the user names is meant.
-            Role::Reference(floor) => (HeldOut::Named(*floor), data.split.is_none()),
+        let all = match (against.protocol, role) {
+            (Some(_), _) => HeldOut::Named(Floor::Skip),
+            (None, Role::TrainingData) => HeldOut::Nowhere,
+            (None, Role::Reference(floor)) => HeldOut::Named(*floor),
         };
-        let (all, has_part) =
-            if against.protocol.is_some() { (HeldOut::Named(Floor::Skip), false) } else { (all, has_part) };
+        // A part that the user names is meant; a protocol takes the training set.
+        let has_part = match (against.protocol, role) {
+            (Some(_), _) => false,
+            (None, Role::TrainingData) => matches!(data.split, None | Some(Split::Train)),
+            (None, Role::Reference(_)) => data.split.is_none(),
+        };
         let is_pack = data::pack(data).is_some();
         let (reference, held_out) = if DRAWN.contains(&data.name.as_str()) {
             (open(against, data, seed.wrapping_add(1))?, HeldOut::Drawn)
