@@ -1,6 +1,6 @@
 //! `gan evaluate` of folders and arrays: at which size images are compared, against how many, and what cannot be compared.
 
-use crate::common::{Place, Ran};
+use crate::common::{Place, Ran, SMALL};
 use candle_core::Device;
 use gan_base::Rng;
 use gan_core::weights::classifier::{Classifier, Resize};
@@ -78,10 +78,13 @@ fn images_in_files_reach_a_network_that_resizes_in_their_own_size() {
     checkerboards(&place, "plain", 16, 128, 0);
     checkerboards(&place, "checked", 16, 128, 60);
     windows(&place, 128);
-    let line = "evaluate checked --data plain --embedder windows.safetensors --metrics fid";
+    let line = "evaluate checked --data plain --embedder windows.safetensors --metrics fd_classifier";
     let own = card(&place, line);
     let shrunk = card(&place, &format!("{line} --set data.size=64"));
-    assert!(value(&own, "fid") > 0.1 && value(&shrunk, "fid") < 0.01 * value(&own, "fid"), "{own} {shrunk}");
+    assert!(
+        value(&own, "fd_classifier") > 0.1 && value(&shrunk, "fd_classifier") < 0.01 * value(&own, "fd_classifier"),
+        "{own} {shrunk}"
+    );
     assert_eq!(own["sizes"], serde_json::json!({"smallest": [128, 128], "largest": [128, 128]}));
     assert_eq!(own["reference"]["sizes"], own["sizes"]);
     let resized = serde_json::json!({"size": [64, 64], "how": "bilinear, centre crop"});
@@ -105,21 +108,21 @@ fn small_images_and_images_of_many_sizes_are_compared() {
     // A network of one size: what is larger is brought to what is smaller, and the card says so.
     checkerboards(&place, "large", 12, 96, 0);
     for (samples, real, resized) in [("small", "large", "reference"), ("large", "small", "samples")] {
-        let card = card(&place, &format!("evaluate {samples} --data {real} --metrics fid"));
+        let card = card(&place, &format!("evaluate {samples} --data {real} --metrics fd_thumbnails"));
         let (large, small) = match resized {
             "reference" => (&card["reference"]["sizes"], &card["sizes"]),
             _ => (&card["sizes"], &card["reference"]["sizes"]),
         };
         assert_eq!(large["resized"]["size"], serde_json::json!([32, 32]), "{card}");
-        assert!(small.get("resized").is_none() && value(&card, "fid") < 0.01, "{card}");
+        assert!(small.get("resized").is_none() && value(&card, "fd_thumbnails") < 0.01, "{card}");
     }
     checkerboards(&place, "mixed/a", 6, 40, 0);
     checkerboards(&place, "mixed/b", 6, 64, 0);
     windows(&place, 32);
-    let own = card(&place, "evaluate mixed --data small --embedder windows.safetensors --metrics fid");
+    let own = card(&place, "evaluate mixed --data small --embedder windows.safetensors --metrics fd_classifier");
     assert_eq!(own["sizes"], serde_json::json!({"smallest": [40, 40], "largest": [64, 64]}));
     assert_eq!(own["samples"], 12);
-    let one = card(&place, "evaluate mixed --data large --metrics fid");
+    let one = card(&place, "evaluate mixed --data large --metrics fd_thumbnails");
     assert_eq!(one["sizes"]["resized"]["size"], serde_json::json!([40, 40]));
 }
 
@@ -132,10 +135,10 @@ fn a_reference_is_used_whole_and_is_nobodys_training_data() {
     assert_eq!((all["reference"]["samples"].as_u64(), all["samples"].as_u64()), (Some(33), Some(33)));
     assert_eq!((all["reference"]["path"].as_str(), all["reference"]["split"].as_str()), (Some("same"), Some("all")));
     assert!(
-        value(&all, "fid").abs() < 1e-6 && value(&all, "precision") == 1.0 && value(&all, "coverage") == 1.0,
+        value(&all, "fd_thumbnails").abs() < 1e-6 && value(&all, "precision") == 1.0 && value(&all, "coverage") == 1.0,
         "{all}"
     );
-    assert!((value(&all, "diversity") - 1.0).abs() < 1e-6 && value(&all, "sliced") < 1e-6, "{all}");
+    assert!((value(&all, "diversity") - 1.0).abs() < 1e-6 && value(&all, "swd") < 1e-6, "{all}");
     let figures = all["figures"].as_array().expect("figures");
     assert!(figures.iter().all(|figure| figure.get("floor").is_none()), "{all}");
     let text = place.good("evaluate these --data same");
@@ -144,15 +147,30 @@ fn a_reference_is_used_whole_and_is_nobodys_training_data() {
     // The floor comes from halves, and takes nothing away from the comparison.
     let floor = card(&place, "evaluate these --data same --floor");
     assert_eq!(floor["reference"]["hash"], all["reference"]["hash"]);
-    assert_eq!(value(&floor, "fid"), value(&all, "fid"));
+    assert_eq!(value(&floor, "fd_thumbnails"), value(&all, "fd_thumbnails"));
     assert!(floor["figures"][0]["floor"].as_f64().expect("a floor") > 0.0, "{floor}");
     place.gan("evaluate these --data same --metrics near_copies").expect(2, &["near_copies", "training data"]);
     // A part of a data set that is named is meant.
-    let part = card(&place, "evaluate these --data mnist --set data.split=test --metrics fid --embedder thumbnails");
+    let part =
+        card(&place, "evaluate these --data mnist --set data.split=test --metrics fd_thumbnails --embedder thumbnails");
     assert_eq!(
         (part["reference"]["samples"].as_u64(), part["reference"]["split"].as_str()),
         (Some(10_000), Some("test"))
     );
+}
+
+#[test]
+fn a_run_on_a_folder_is_compared_with_all_of_its_images() {
+    let place = Place::new();
+    checkerboards(&place, "real", 33, 28, 0);
+    place.good(&format!("train {SMALL} --set data.name=folder --set data.dir=real --steps 2 --out run"));
+    let card = card(&place, "evaluate run --samples 40");
+    let reference = &card["reference"];
+    assert_eq!((reference["samples"].as_u64(), reference["split"].as_str()), (Some(33), Some("training data")));
+    assert_eq!(reference["floor_split"].as_str(), Some("one random half against the other"));
+    assert!(card["figures"][0]["floor"].as_f64().is_some_and(|floor| floor > 0.0), "{card}");
+    // Copies are still searched: one half of the images is held out for it.
+    assert!(value(&card, "memorisation") > 0.0 && value(&card, "near_copies") >= 0.0, "{card}");
 }
 
 #[test]
@@ -167,7 +185,7 @@ fn with_few_images_what_can_be_measured_is_and_the_rest_is_noted() {
         assert!(warnings.iter().any(|warning| warning.as_str().expect("text").contains(words)), "no {words} in {card}");
     };
     let few = card(&place, "evaluate real --data five");
-    assert!(value(&few, "fid") >= 0.0 && value(&few, "kid").is_finite());
+    assert!(value(&few, "fd_thumbnails") >= 0.0 && value(&few, "kid").is_finite());
     note(&few, "not measured: precision, recall, density, coverage: 5 real samples are too few, at least 6 are needed");
     let few = card(&place, "evaluate two --data real");
     note(&few, "not measured: precision, recall, density, coverage: 2 generated samples are too few");
@@ -206,9 +224,12 @@ fn arrays_are_checked_before_they_are_compared() {
         ran.expect(1, &[&format!("error: {name}: "), words]);
         assert_eq!(ran.stderr.matches(name).count(), 1, "{}", ran.stderr);
     }
-    let of = |name: &str| card(&place, &format!("evaluate {name} --data real --metrics fid,sliced"));
+    let of = |name: &str| card(&place, &format!("evaluate {name} --data real --metrics fd_thumbnails,swd"));
     let (bytes, right, half) = (of("bytes.npy"), of("right.npy"), of("half.npy"));
-    assert!((value(&bytes, "fid") - value(&right, "fid")).abs() < 1e-5 * value(&right, "fid"), "{bytes} {right}");
+    assert!(
+        (value(&bytes, "fd_thumbnails") - value(&right, "fd_thumbnails")).abs() < 1e-5 * value(&right, "fd_thumbnails"),
+        "{bytes} {right}"
+    );
     assert!(right.get("warnings").is_none_or(|notes| !notes.to_string().contains("[0, 1]")), "{right}");
     assert!(half["warnings"].to_string().contains("it looks like [0, 1]"), "{half}");
     // A grey array against grey digits, of which the card says the size.
@@ -232,8 +253,8 @@ fn what_is_not_there_or_not_meant_is_told_by_name() {
         ("evaluate real --data run/samples", "run/samples: holds pictures that the run"),
         ("evaluate real/000.png --data real", "real/000.png: is one image"),
         ("evaluate real --data run", "run: is a run, which has no images but its own"),
-        ("evaluate real --data real --metrics fud", "unknown metric: did you mean \"fid\"?"),
-        ("evaluate real --data real --metrics FUD", "did you mean \"fid\"?"),
+        ("evaluate real --data real --metrics fud", "unknown metric: expected one of fd_digits"),
+        ("evaluate real --data real --metrics FD-DIGIT", "did you mean \"fd_digits\"?"),
         (
             "evaluate generator.safetensors --data ring",
             "generator.safetensors: makes samples [1, 28, 28], but ring has points",
@@ -244,6 +265,6 @@ fn what_is_not_there_or_not_meant_is_told_by_name() {
         let parts: Vec<&str> = ran.stderr.trim_end().split(": ").collect();
         assert!(parts.windows(2).all(|pair| pair[0] != pair[1]), "said twice: {}", ran.stderr);
     }
-    let card = card(&place, "evaluate run/made --data real --metrics FID,Kid");
+    let card = card(&place, "evaluate run/made --data real --metrics FD-Thumbnails,Kid");
     assert_eq!(card["figures"].as_array().map(Vec::len), Some(2));
 }

@@ -26,7 +26,7 @@ const REGULARISERS: [Regulariser; 3] = [
     Regulariser { name: "spectral norm", setting: Some("discriminator.spectral_norm=true"), steps: 2400 },
 ];
 
-const FIGURES: [&str; 4] = ["fid", "confident", "class_balance", "recall"];
+const FIGURES: [&str; 4] = ["fd_digits", "confidence", "class_balance", "recall"];
 
 /// Returns the loss called `name`.
 pub fn named(name: &str) -> Result<Loss, String> {

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn figures_are_read_from_a_card() {
-        let card = serde_json::json!({"figures": [{"metric": "fid", "value": 0.25, "floor": 0.1}, {"metric": "modes", "value": 8.0}]});
-        assert_eq!(figures(&card, &["fid", "modes", "kid"]), [Some(0.25), Some(8.0), None]);
+        let card = serde_json::json!({"figures": [{"metric": "fd_digits", "value": 0.25, "floor": 0.1}, {"metric": "modes", "value": 8.0}]});
+        assert_eq!(figures(&card, &["fd_digits", "modes", "kid"]), [Some(0.25), Some(8.0), None]);
     }
 }

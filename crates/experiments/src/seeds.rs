@@ -6,8 +6,17 @@ use std::path::Path;
 use std::time::Instant;
 
 /// What stands in the table, where the run is judged by it.
-const FIGURES: [&str; 9] =
-    ["fid", "confident", "class_balance", "as_asked", "precision", "recall", "modes", "high_quality", "reverse_kl"];
+const FIGURES: [&str; 9] = [
+    "fd_digits",
+    "confidence",
+    "class_balance",
+    "class_accuracy",
+    "precision",
+    "recall",
+    "modes",
+    "high_quality",
+    "reverse_kl",
+];
 
 /// Trains seeds 1 to `count` into `target/seeds/`; `options` go to `gan train`.
 pub fn run(preset: &str, count: u64, options: &[String]) -> Result<()> {

@@ -3,6 +3,7 @@
 use crate::data::args::{InspectArgs, ListArgs, PackArgs};
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
+use gan_metrics::Protocol;
 use std::path::PathBuf;
 
 mod making;
@@ -50,7 +51,7 @@ pub enum Command {
     Interpolate(InterpolateArgs),
     /// Find the latent vectors that a generator would make given images from.
     Project(ProjectArgs),
-    /// Judge samples against real data: Fréchet distance, coverage, copies and more, each with its card.
+    /// Compare samples with real data: Fréchet distance, coverage, copies and more, each with its card.
     Evaluate(EvaluateArgs),
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.
     Summary(SummaryArgs),
@@ -123,19 +124,19 @@ pub struct TrainArgs {
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  gan evaluate runs/first\n  gan evaluate runs/first runs/second\n  gan evaluate runs/first --best --samples 2000 --json\n  gan evaluate made/ --data mnist\n  gan evaluate made/ --data pictures/ --floor\n  gan evaluate samples.npy --data pictures/ --metrics fid,coverage"
+    after_help = "Examples:\n  gan evaluate runs/first\n  gan evaluate runs/first runs/second\n  gan evaluate runs/first --best --samples 2000 --json\n  gan evaluate made/ --data mnist\n  gan evaluate made/ --data pictures/ --floor\n  gan evaluate samples.npy --data pictures/ --metrics fd_thumbnails,coverage\n  gan evaluate runs/first --protocol fid50k"
 )]
 pub struct EvaluateArgs {
     /// Run folders, generators' weight files, folders of images, or .npy files; several are shown side by side.
     #[arg(value_name = "RUN, FILE.safetensors, DIR or FILE.npy", required = true)]
     pub sources: Vec<String>,
-    /// The real data: a data set's name, a folder of images or a pack [default: what the generator was trained on].
-    #[arg(long, value_name = "NAME, DIR or FILE.ganpack")]
+    /// The real data: a data set's name, a folder of images, a pack, or with --protocol statistics [default: what the generator was trained on].
+    #[arg(long, value_name = "NAME, DIR, FILE.ganpack or FILE.npz")]
     pub data: Option<String>,
-    /// How many samples to judge [default: all of a folder or an array, 10000 of a generator].
+    /// How many samples to evaluate [default: all of a folder or an array, 10000 of a generator].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(2, 1_000_000).map(small))]
     pub samples: Option<usize>,
-    /// What to measure, e.g. fid,coverage [default: what fits the data].
+    /// What to measure, e.g. fd_digits,coverage [default: what fits the data].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub metrics: Vec<String>,
     /// Also measure what real samples reach: between random halves of the folder or pack that --data names.
@@ -144,7 +145,10 @@ pub struct EvaluateArgs {
     /// What makes the features: auto, digits, inception, thumbnails, or a classifier's weight file.
     #[arg(long, value_name = "NAME or FILE", default_value = "auto")]
     pub embedder: String,
-    /// Of a run, judge the best generator instead of the last.
+    /// Follow a published protocol: fid50k is FID of 50,000 samples against the whole training set, with Inception-v3's weights.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["samples", "metrics", "embedder", "floor"])]
+    pub protocol: Option<Protocol>,
+    /// Of a run, evaluate the best generator instead of the last.
     #[arg(long)]
     pub best: bool,
     /// Decides the latent vectors and every choice among samples.

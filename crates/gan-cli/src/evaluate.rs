@@ -10,25 +10,29 @@ use gan_core::weights;
 use gan_core::weights::Description;
 use gan_data::DatasetEntry;
 use gan_data::npy::{self, NpyFile};
-use gan_metrics::{Card, Gathered, Metric};
+use gan_metrics::metrics::frechet::Fid;
+use gan_metrics::{Card, MetricRef, Protocol, SampleSet};
 use gan_run::RunFolder;
-use gan_run::evaluate::{self, Evaluator, Floor, Request, Role, Subject};
+use gan_run::evaluate::{self, Evaluator, Floor, Given, Request, Role, Subject};
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::{layering, presets};
 use std::path::Path;
 
-/// Samples made and judged where neither the user nor the data set's published protocol gives a number.
+/// Samples generated and evaluated where neither the user nor the published protocol of the data set gives a number.
 const SAMPLES: usize = 10_000;
 
-/// A generator that makes the samples that are judged.
+/// A generator that makes the samples.
 type Maker = (Description, gan_core::LayeredGenerator, candle_core::Device);
 
-/// Judges each source and prints its card.
+/// Evaluates each source and prints its card.
 pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
-    let metrics = args.metrics.iter().map(|name| metric(name)).collect::<Result<Vec<_>>>()?;
+    let metrics = match args.protocol {
+        None => args.metrics.iter().map(|name| metric(name)).collect::<Result<Vec<_>>>()?,
+        Some(Protocol::Fid50k) => vec![(&Fid).into()],
+    };
     let mut cards = Vec::new();
     for source in &args.sources {
-        cards.push(judge(source, args, &metrics, quiet).with_context(|| source.clone())?);
+        cards.push(card(source, args, &metrics, quiet).with_context(|| source.clone())?);
     }
     if args.json {
         return cards.iter().try_for_each(|card| say::json(serde_json::to_string(card).unwrap_or_default()));
@@ -39,38 +43,71 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
     }
 }
 
-fn judge(source: &str, args: &EvaluateArgs, metrics: &[Metric], quiet: bool) -> Result<Card> {
+fn card(source: &str, args: &EvaluateArgs, metrics: &[MetricRef], quiet: bool) -> Result<Card> {
     let (subject, maker) = subject(source, args)?;
-    let real = real(source, args)?;
-    let how = EvaluateConfig {
-        samples: args.samples.or(real.data.set.info().evaluation_samples).unwrap_or(SAMPLES),
-        metrics: metrics.to_vec(),
-        embedder: args.embedder.clone(),
-        ..EvaluateConfig::default()
-    };
     let mut meter = Meter::patient(quiet);
-    let mut progress =
-        |done: usize, all: usize| meter.show("embedding the real samples", done as u64, all as u64, Unit::Samples);
-    let RealData { data, role, size } = real;
-    let request = Request { subject, name: source.into(), most: args.samples, data, role, size, seed: args.seed };
-    let (evaluator, given) = evaluate::compare(request, &how, &mut progress)?;
+    let Prepared { evaluator, given, samples } = prepared(source, subject, args, metrics, &mut meter)?;
     let mut embedded = 0;
     let mut progress = |count: usize, all: usize| {
         embedded += count as u64;
         meter.show("embedding the samples", embedded, all as u64, Unit::Samples);
     };
-    let gathered = match (given, &maker) {
+    let collected = match (given, &maker) {
         (Some(mut given), _) => {
             let all = given.len();
-            evaluator.gather_given(&mut given, &mut |count| progress(count, all))?
+            evaluator.collect_given(&mut given, &mut |count| progress(count, all))?
         }
-        (None, Some(maker)) => made(maker, &evaluator, args.seed, &mut |count| progress(count, how.samples))?,
-        (None, None) => anyhow::bail!("there are no samples to judge"),
+        (None, Some(maker)) => made(maker, &evaluator, args.seed, &mut |count| progress(count, samples))?,
+        (None, None) => anyhow::bail!("there are no samples to evaluate"),
     };
-    let card = evaluator.card(source, &gathered);
+    let card = evaluator.card(source, &collected);
     meter.end();
     let card = card?;
     Ok(Card { step: maker.map(|maker| maker.0.step), ..card })
+}
+
+/// An evaluator, and the samples where they are there already.
+struct Prepared {
+    evaluator: Evaluator,
+    given: Option<Given>,
+    /// How many a generator makes.
+    samples: usize,
+}
+
+fn prepared(
+    source: &str,
+    subject: Subject,
+    args: &EvaluateArgs,
+    metrics: &[MetricRef],
+    meter: &mut Meter,
+) -> Result<Prepared> {
+    let (seed, protocol) = (args.seed, args.protocol);
+    if let Some(statistics) = args.data.as_ref().map(Path::new).filter(|path| is_statistics(path)) {
+        let Some(protocol) = protocol else {
+            let problem = "holds mean and covariance, which only a protocol compares with: add --protocol fid50k";
+            return Err(Usage(format!("{}: {problem}", statistics.display())).into());
+        };
+        let (evaluator, given) = evaluate::compare_statistics(subject, source, statistics, protocol, seed)?;
+        return Ok(Prepared { evaluator, given, samples: protocol.samples() });
+    }
+    let RealData { data, role, size } = real(source, args)?;
+    let default = data.set.info().evaluation_samples.unwrap_or(SAMPLES);
+    let how = EvaluateConfig {
+        samples: protocol.map(Protocol::samples).or(args.samples).unwrap_or(default),
+        metrics: metrics.to_vec(),
+        embedder: protocol.map_or(args.embedder.clone(), |protocol| protocol.embedder().into()),
+        ..EvaluateConfig::default()
+    };
+    let mut progress =
+        |done: usize, all: usize| meter.show("embedding the real samples", done as u64, all as u64, Unit::Samples);
+    let request = Request { subject, name: source.into(), most: args.samples, data, role, size, seed, protocol };
+    let (evaluator, given) = evaluate::compare(request, &how, &mut progress)?;
+    Ok(Prepared { evaluator, given, samples: how.samples })
+}
+
+/// Whether a file is meant as mean and covariance of real samples' features.
+fn is_statistics(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
 }
 
 /// What samples are compared with.
@@ -159,7 +196,7 @@ fn subject(source: &str, args: &EvaluateArgs) -> Result<(Subject, Option<Maker>)
     }
     if path.is_dir() && !RunFolder::is_run(path) {
         if let Some(run) = RunFolder::of_pictures(path) {
-            no_run(source, "samples to judge", &format!("name the run, gan evaluate {}", run.display()))?;
+            no_run(source, "samples to evaluate", &format!("name the run, gan evaluate {}", run.display()))?;
         }
         return Ok((Subject::Folder(path.into()), None));
     }
@@ -179,30 +216,26 @@ fn subject(source: &str, args: &EvaluateArgs) -> Result<(Subject, Option<Maker>)
     Ok((Subject::Made(maker.0.data.shape.clone()), Some(maker)))
 }
 
-/// Samples of a generator, as many as are judged.
+/// Samples of a generator, as many as are evaluated.
 fn made(
     (description, generator, device): &Maker,
     evaluator: &Evaluator,
     seed: u64,
     progress: &mut dyn FnMut(usize),
-) -> Result<Gathered> {
+) -> Result<SampleSet> {
     let mut rng = Rng::stream(seed, "evaluation");
-    let gathered = evaluator.gather(&mut |n| {
+    let collected = evaluator.collect(&mut |n| {
         let z = description.latent.sample(n, &mut rng, device)?;
         let classes = draw_classes(generator, n, &mut rng, device)?;
         let made = samples(generator, &z, classes.as_ref())?;
         progress(n);
         Ok(Some((made, classes)))
     })?;
-    Ok(gathered)
+    Ok(collected)
 }
 
-fn metric(name: &str) -> Result<Metric> {
-    let known: Vec<&str> = Metric::all().map(Metric::name).collect();
-    Metric::meant_by(name).ok_or_else(|| {
-        let nearest = gan_base::messages::choose(&name.trim().to_lowercase(), &known);
-        Usage(format!("--metrics {name}: unknown metric{nearest}")).into()
-    })
+fn metric(name: &str) -> Result<MetricRef> {
+    MetricRef::from_user(name).map_err(|problem| Usage(format!("--metrics {name}: {problem}")).into())
 }
 
 /// Several cards beside each other: a row a metric, a column a card, then how each came about.
@@ -212,7 +245,7 @@ fn beside(cards: &[Card]) -> String {
     let mut push = |line: String| text += &format!("{}\n", line.trim_end());
     let names: String = (1..=cards.len()).map(|i| format!("{:>12}", format!("[{i}]"))).collect();
     push(format!("{:<46}{names}{:>12}", "", "real"));
-    for metric in Metric::all().filter(|metric| cards.iter().any(|card| card.figure(*metric).is_some())) {
+    for metric in MetricRef::all().filter(|metric| cards.iter().any(|card| card.figure(*metric).is_some())) {
         let values: String =
             cards.iter().map(|card| format!("{:>12}", card.value(metric).map_or("–".into(), digits))).collect();
         let floor = cards.iter().find_map(|card| card.figure(metric)?.floor).map_or(String::new(), digits);

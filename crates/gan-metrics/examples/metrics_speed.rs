@@ -3,12 +3,13 @@
 //! ```sh
 //! cargo run --release --workspace --example metrics_speed -- [SAMPLES] [FEATURES] [ROUNDS] [NAMES…]
 //! ```
-//! Prints the median over the rounds of each piece, or of those named: moments, frechet, prepared, kid, prdc, nearest, sliced.
+//! Prints the median over the rounds of each piece, or of those named: moments, frechet, prepared, kid, prdc, nearest, swd.
 
 use gan_base::Rng;
+use gan_metrics::Features;
+use gan_metrics::metrics::swd::{self, Directions};
+use gan_metrics::metrics::{frechet, kid, memorisation, prdc};
 use gan_metrics::moments::Moments;
-use gan_metrics::sliced::{self, Directions};
-use gan_metrics::{Features, frechet, kid, neighbours, prdc};
 use std::error::Error;
 use std::io::Write;
 use std::time::Instant;
@@ -45,9 +46,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let found = prdc::prdc(&real, &generated, prdc::NEAREST)?;
         Ok(found.precision + found.recall + found.density + found.coverage)
     })?;
-    time("nearest", &|| Ok(neighbours::nearest(&generated, &real)?.distances.iter().sum::<f64>() / n as f64))?;
+    time("nearest", &|| Ok(memorisation::nearest(&generated, &real)?.distances.iter().sum::<f64>() / n as f64))?;
     let lines = Directions::draw(128, dim, &mut Rng::new(0));
-    time("sliced", &|| sliced::distance(&real, &generated, &lines))?;
+    time("swd", &|| swd::distance(&real, &generated, &lines))?;
     writeln!(out, "memory at its largest: {} MiB", peak_memory())?;
     Ok(())
 }

@@ -1,11 +1,13 @@
-//! How long points take to judge: mode coverage, energy distance and its permutation test on made points in the plane.
+//! How long metrics of points take: mode coverage, energy distance and its permutation test on made points in the plane.
 //!
 //! `cargo run --release --workspace --example points_speed [SAMPLES] [ROUNDS]`: the median of the rounds, in seconds.
 
 #![allow(clippy::print_stdout)] // an example says what it finds
 
 use gan_base::Rng;
-use gan_metrics::{Features, Modes, energy};
+use gan_metrics::Features;
+use gan_metrics::metrics::energy;
+use gan_metrics::metrics::mode_coverage::Modes;
 use std::error::Error;
 use std::time::Instant;
 

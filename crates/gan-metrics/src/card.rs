@@ -1,15 +1,18 @@
 //! Metric cards: figures with everything that is needed to believe them. A figure is never shown without its card.
 
-use crate::metric::Metric;
+use crate::metrics::MetricRef;
+use crate::protocol::Protocol;
+use crate::renamed;
 use gan_base::messages::counted;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// A metric's value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// Which metric.
-    pub metric: Metric,
+    #[serde(deserialize_with = "renamed::read_key")]
+    pub metric: MetricRef,
     /// Its value.
     pub value: f64,
     /// Standard deviation over subsets, for metrics that have one.
@@ -22,19 +25,23 @@ pub struct Figure {
 
 /// Figures of one set of samples and how they came about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Card {
-    /// What was judged: a run, a file, a folder.
+    /// What was measured: a run, a file, a folder.
     pub subject: String,
     /// Steps that the generator had been trained for, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u64>,
     /// The figures.
     pub figures: Vec<Figure>,
-    /// Samples judged.
+    /// The published protocol that was followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// Samples measured.
     pub samples: usize,
     /// Decides the samples' noise, and every choice among samples.
     pub seed: u64,
-    /// The sizes of the images judged, where the comparison says them.
+    /// The sizes of the images measured, where the comparison says them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sizes: Option<ImageSizes>,
     /// What they were compared with.
@@ -55,7 +62,7 @@ pub struct Reference {
     pub data: String,
     /// Which part of it.
     pub split: String,
-    /// How many samples.
+    /// How many samples; 0 where only their mean and covariance are known.
     pub samples: usize,
     /// Where it lies, where the user named a folder or a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,14 +130,31 @@ impl fmt::Display for ImageSizes {
     }
 }
 
+impl Serialize for Card {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// Of any version: old names of figures become today's.
+impl<'de> Deserialize<'de> for Card {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut card = Self::deserialize(deserializer)?;
+        let metrics: Vec<MetricRef> = card.figures.iter().map(|figure| renamed::update(figure.metric, &card)).collect();
+        card.figures.iter_mut().zip(metrics).for_each(|(figure, metric)| figure.metric = metric);
+        Ok(card)
+    }
+}
+
 impl Card {
-    /// The figure of `metric`.
-    pub fn figure(&self, metric: Metric) -> Option<&Figure> {
+    /// Returns the figure of `metric`.
+    pub fn figure(&self, metric: impl Into<MetricRef>) -> Option<&Figure> {
+        let metric = metric.into();
         self.figures.iter().find(|figure| figure.metric == metric)
     }
 
-    /// The value of `metric`.
-    pub fn value(&self, metric: Metric) -> Option<f64> {
+    /// Returns the value of `metric`.
+    pub fn value(&self, metric: impl Into<MetricRef>) -> Option<f64> {
         self.figure(metric).map(|figure| figure.value)
     }
 
@@ -142,8 +166,10 @@ impl Card {
         let protocol = network.protocol.iter().map(|protocol| format!(", {protocol}"));
         let whose = path.as_ref().unwrap_or(data);
         let mut lines = vec![("Samples", format!("{}, seed {}", self.samples, self.seed))];
+        lines.extend(self.protocol.iter().map(|protocol| ("Protocol", protocol.to_string())));
         lines.extend(self.sizes.iter().map(|sizes| ("Sample size", sizes.to_string())));
-        lines.push(("Compared with", format!("{samples} of {whose} ({split}), sha256 {}", short(hash))));
+        let count = if *samples == 0 { "samples".into() } else { samples.to_string() };
+        lines.push(("Compared with", format!("{count} of {whose} ({split}), sha256 {}", short(hash))));
         lines.extend(sizes.iter().map(|sizes| ("Real size", sizes.to_string())));
         // Halves of the reference are compared with each other, all else with the reference.
         let floor = |split: &String| {
@@ -210,6 +236,7 @@ mod tests {
         );
         assert_eq!(lines[1].1, "10000 of mnist (test), sha256 00");
         assert_eq!(lines[2].1, "training samples against the same");
+        assert_eq!(card.figures[0].metric.key(), "fd_digits", "an old FID is named after its features");
     }
 
     #[test]

@@ -1,35 +1,29 @@
-//! Judging generators: how far the samples are from real ones, how many of the modes they reach, whether they are copies.
+//! Metrics for generators: how far the samples are from real ones, how many of the modes they reach, whether they are copies.
 //!
 //! Knows no trainer and no data set: samples come in as tensors, a batch at a time, and features stream, so memory does not
 //! grow with the number of samples. Usable alone on any two sets of images or feature arrays.
 //!
-//! In reading order: [`features`] (numbers a sample) and [`embed`] (the networks that make them); [`moments`] and [`frechet`], [`kid`],
-//! [`prdc`], [`score`], [`sliced`], [`neighbours`], [`diversity`] (sets of features compared); [`modes`] and [`energy`] (points); [`metric`]
-//! (all by name), [`judge`] (all together) and [`card`] (figures with what is needed to believe them).
+//! In reading order: [`features`] (numbers a sample) and [`embed`] (the networks that make them); [`moments`] (their mean and covariance);
+//! [`metrics`] (a file for each family, and the list of all); [`suite`] (several metrics of one set of samples), [`protocol`] (published
+//! ways to measure) and [`card`] (figures with what is needed to believe them); [`renamed`] (names in files of earlier versions).
 
 pub mod card;
-pub mod diversity;
 pub mod embed;
-pub mod energy;
 pub mod error;
 pub mod features;
-pub mod frechet;
-pub mod judge;
-pub mod kid;
 mod linalg;
-pub mod metric;
-pub mod modes;
+pub mod metrics;
 pub mod moments;
-pub mod neighbours;
 mod pairs;
-pub mod prdc;
-pub mod score;
-pub mod sliced;
+pub mod protocol;
+pub mod renamed;
+pub mod suite;
+mod zip;
 
 pub use card::{Card, ImageSizes};
-pub use embed::{Embedder, Embedding, Sizes};
+pub use embed::{Embedder, Embedding, FeatureSpace, Sizes};
 pub use error::{Error, Result};
 pub use features::Features;
-pub use judge::{Embedded, Gathered, Judge, ModesOf, RealSet};
-pub use metric::Metric;
-pub use modes::{Coverage, Modes};
+pub use metrics::{Metric, MetricRef};
+pub use protocol::Protocol;
+pub use suite::{EmbeddedSamples, MetricSuite, RealSet, SampleSet};

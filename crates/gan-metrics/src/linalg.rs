@@ -70,7 +70,7 @@ pub(crate) fn root(covariance: &Mat<f64>) -> Result<Mat<f64>> {
     Ok(root)
 }
 
-/// The eigenvalues of a symmetric matrix, of which the lower triangle is read, ascending.
+/// Returns the eigenvalues of a symmetric matrix, ascending; reads its lower triangle.
 ///
 /// # Errors
 /// If the iteration does not converge, as with numbers that are not finite.

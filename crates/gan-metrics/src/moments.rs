@@ -1,6 +1,7 @@
 //! Mean and covariance of features that stream by.
 
 mod file;
+mod statistics;
 
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -20,7 +21,7 @@ const BLOCK: usize = 1024;
 pub struct Moments {
     count: u64,
     mean: Vec<f64>,
-    /// Σ (x − mean)(x − mean)ᵀ, of which only the lower triangle is kept up.
+    /// Σ (x − mean)(x − mean)ᵀ, whose lower triangle alone is maintained.
     scatter: Mat<f64>,
 }
 

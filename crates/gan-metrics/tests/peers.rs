@@ -1,10 +1,11 @@
 //! The metrics against numpy, scipy, prdc and POT, from tests/fixtures/metrics.py.
 
+use gan_metrics::Features;
+use gan_metrics::metrics::inception_score::{Scorer, Scoring};
+use gan_metrics::metrics::prdc::prdc;
+use gan_metrics::metrics::swd::{self, Directions};
+use gan_metrics::metrics::{frechet, kid, memorisation};
 use gan_metrics::moments::Moments;
-use gan_metrics::prdc::prdc;
-use gan_metrics::score::{Scorer, Scoring};
-use gan_metrics::sliced::{self, Directions};
-use gan_metrics::{Features, frechet, kid, neighbours};
 use serde_json::Value;
 
 fn fixture() -> Value {
@@ -91,14 +92,14 @@ fn precision_recall_density_and_coverage_are_exactly_the_packages() {
 fn sliced_distances_are_pots() {
     for_each_case(|name, real, generated, case| {
         let lines = Directions::new(numbers(&case["directions"]), real.dim()).unwrap();
-        assert_close(sliced::distance(real, generated, &lines).unwrap(), &case["sliced"], 1e-12, name);
+        assert_close(swd::distance(real, generated, &lines).unwrap(), &case["sliced"], 1e-12, name);
     });
 }
 
 #[test]
 fn nearest_distances_are_numpys() {
     for_each_case(|name, real, generated, case| {
-        let found = neighbours::memorisation(generated, generated, real).unwrap();
+        let found = memorisation::memorisation(generated, generated, real).unwrap();
         assert_eq!(found.ratio, 1.0);
         assert_close(found.threshold, &case["nearest"]["percentile"], 1e-12, name);
         let mut distances = found.generated.distances;

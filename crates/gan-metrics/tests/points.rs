@@ -1,6 +1,8 @@
 //! Mode coverage and energy distance against numpy and scipy; `fixtures/points.py` made the numbers.
 
-use gan_metrics::{Features, Modes, energy};
+use gan_metrics::Features;
+use gan_metrics::metrics::energy;
+use gan_metrics::metrics::mode_coverage::Modes;
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -58,6 +58,15 @@ impl Metrics {
         self.series.keys().map(String::as_str)
     }
 
+    /// Gives every field the name that `current` returns for it. Fields that come to share one are joined by step.
+    pub fn rename(&mut self, current: impl Fn(&str) -> String) {
+        for (name, points) in std::mem::take(&mut self.series) {
+            let series = self.series.entry(current(&name)).or_default();
+            series.extend(points);
+            series.sort_by(|a, b| a.0.total_cmp(&b.0));
+        }
+    }
+
     /// Adds a line that follows one of step `reached`. A line without a step has no place on the axis and is left out.
     fn add(&mut self, object: &Map<String, Value>, reached: &mut f64) {
         let Some(step) = object.get("step").and_then(Value::as_f64) else { return };
@@ -100,6 +109,14 @@ mod tests {
         assert_eq!(metrics.series("b"), [(3.0, 1e-3)]);
         assert_eq!(metrics.series("none"), []);
         assert_eq!(metrics.names().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn renamed_fields_are_joined() {
+        let mut metrics = read("{\"step\":1,\"old\":9}\n{\"step\":2,\"new\":8,\"a\":1}\n").unwrap();
+        metrics.rename(|name| name.replace("old", "new"));
+        assert_eq!(metrics.series("new"), [(1.0, 9.0), (2.0, 8.0)]);
+        assert_eq!(metrics.names().collect::<Vec<_>>(), ["a", "new"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How good samples are: a generator, files or arrays against a data set, as a metric card.
 //!
-//! The judging itself is gan-metrics'; here are the real samples: which ones, from where, and what the judge is like for them. Random
-//! numbers come from streams of their own, so training is the same with and without evaluations.
+//! The measuring itself is gan-metrics'; here are the real samples: which ones, from where, and which metrics fit them. Random numbers
+//! come from streams of their own, so training is the same with and without evaluations.
 
 use crate::error::{Error, Result};
 use crate::folder::MOST_LINES;
@@ -9,7 +9,8 @@ use candle_core::Tensor;
 use gan_base::regular_file;
 use gan_data::Dataset;
 use gan_data::images::Fitting;
-use gan_metrics::{Card, Gathered, ImageSizes, Judge, Metric, RealSet};
+use gan_metrics::metrics::{Needs, Occasion};
+use gan_metrics::{Card, ImageSizes, MetricRef, MetricSuite, Protocol, RealSet, SampleSet, renamed};
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::data;
 use gan_train::trainer::Trainer;
@@ -19,33 +20,36 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod compare;
+mod directories;
 mod embedding;
 mod given;
 mod images;
 mod network;
 mod real;
+mod statistics;
 
 pub use compare::{Request, Subject, compare};
+pub use directories::distance;
 pub(crate) use embedding::Embedding;
 use embedding::same_classes;
 pub use given::Given;
 use images::Way;
 use network::Network;
 use real::{Real, Wanted};
+pub use statistics::compare_statistics;
 
-/// Real samples that generated ones are compared with, at most.
+/// Real samples of a split, and those of training, that generated ones are compared with, at most.
 pub const REFERENCE: usize = 10_000;
 /// What the log calls messages that show how far something is.
 pub const PROGRESS: &str = "gan::progress";
-/// Why copies are not looked for beside a reference that the user named.
-const NO_COPIES: &str =
-    "memorisation, near_copies: the reference is not known to be the training data; compare a run with its own data";
+/// Why copies are not searched beside a reference that the user named.
+const NO_COPIES: &str = "the reference is not known to be the training data; compare a run with its own data";
 /// Samples embedded at once.
 const AT_ONCE: usize = 250;
 /// Longer than this nothing is waited for in silence.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Is told how many real samples are embedded, and of how many.
+/// Receives how many real samples are embedded, and how many there are.
 pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
 
 /// A line of evaluations.jsonl.
@@ -54,20 +58,21 @@ pub struct Evaluated {
     /// After which step.
     pub step: u64,
     /// What chooses the best.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub best: Option<Metric>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "renamed::read_optional_key")]
+    pub best: Option<MetricRef>,
     /// What was found.
     pub card: Card,
 }
 
-/// The evaluations in a run's evaluations.jsonl, in their order; none where there is no such file.
+/// Returns the evaluations in a run's evaluations.jsonl, of any version, in their order; none where there is no such file.
 pub fn read(path: &Path) -> Vec<Evaluated> {
     let text = regular_file::read_to_string(path, MOST_LINES).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    let read = text.lines().filter_map(|line| serde_json::from_str::<Evaluated>(line).ok());
+    read.map(|e| Evaluated { best: e.best.map(|best| renamed::update(best, &e.card)), ..e }).collect()
 }
 
-/// Step and value of the best of some evaluations by `metric`; the first of equals.
-pub fn best_of(evaluations: &[Evaluated], metric: Metric) -> Option<(u64, f64)> {
+/// Returns step and value of the best of some evaluations by `metric`; the first of equals.
+pub fn best_of(evaluations: &[Evaluated], metric: MetricRef) -> Option<(u64, f64)> {
     let all = evaluations.iter().filter_map(|e| Some((e.step, e.card.value(metric)?)));
     all.reduce(|best, other| if metric.better().prefers(other.1, best.1) { other } else { best })
 }
@@ -83,6 +88,8 @@ pub(crate) struct Against {
     seed: u64,
     role: Role,
     way: Way,
+    occasion: Occasion,
+    protocol: Option<Protocol>,
 }
 
 impl Against {
@@ -90,14 +97,15 @@ impl Against {
     fn of(trainer: &Trainer) -> Self {
         let config = trainer.plan().config();
         let (sample, role, way) = (trainer.plan().sample(), Role::TrainingData, Way::AsGiven);
-        Self { data: config.data.clone(), sample, seed: config.train.seed, role, way }
+        let (data, seed, occasion) = (config.data.clone(), config.train.seed, Occasion::Training);
+        Self { data, sample, seed, role, way, occasion, protocol: None }
     }
 }
 
 /// Whose the real samples are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// What a generator was trained on: it is compared with a part that was held out, or with half of the data.
+    /// What a generator was trained on: it is compared with a part that was held out, or else with all of the data.
     TrainingData,
     /// A reference that the user named, used whole.
     Reference(Floor),
@@ -112,22 +120,13 @@ pub enum Floor {
     OfHalves,
 }
 
-/// How much is measured where no metrics are named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Depth {
-    /// What fits between training steps.
-    InTraining,
-    /// Everything that fits the data.
-    Whole,
-}
-
-/// Where samples to judge come from: see [`Evaluator::gather`].
+/// Where samples to evaluate come from: see [`Evaluator::collect`].
 pub type Source<'a> = dyn FnMut(usize) -> Result<Option<(Tensor, Option<Tensor>)>> + 'a;
 
-/// A judge with its real samples, ready for generated ones.
+/// A metric suite with its real samples, ready for generated ones.
 pub struct Evaluator {
-    judge: Judge,
-    best: Metric,
+    suite: MetricSuite,
+    best: Option<MetricRef>,
     embedding: Embedding,
     /// What samples that are no data set are brought to a size by.
     fit: Option<Fitting>,
@@ -137,7 +136,6 @@ pub struct Evaluator {
 /// What is measured, with which network, and at which sizes.
 struct Setup<'a> {
     how: &'a EvaluateConfig,
-    depth: Depth,
     network: Network,
     resizing: Resizing,
 }
@@ -169,67 +167,74 @@ impl Evaluator {
         };
         let network = network::choose(&against, &config.evaluate.embedder, real.reference.set.as_ref())?;
         let resizing = Resizing { reals: shrunk(&real, &against), ..Resizing::default() };
-        let setup = Setup { how: &config.evaluate, depth: Depth::InTraining, network, resizing };
+        let setup = Setup { how: &config.evaluate, network, resizing };
         Self::with_real(real, &against, setup, &mut progress)
     }
 
-    /// For samples of `against`'s shape, judged as `how` says.
+    /// For samples of `against`'s shape, measured as `how` says.
     fn new(against: &Against, how: &EvaluateConfig, progress: &mut Progress) -> Result<Self> {
         let real = Real::open(against)?;
         let network = network::choose(against, &how.embedder, real.reference.set.as_ref())?;
         let resizing = Resizing { reals: shrunk(&real, against), ..Resizing::default() };
-        Self::with_real(real, against, Setup { how, depth: Depth::Whole, network, resizing }, progress)
+        Self::with_real(real, against, Setup { how, network, resizing }, progress)
     }
 
     fn with_real(real: Real, against: &Against, setup: Setup, progress: &mut Progress) -> Result<Self> {
-        let Setup { how, depth, network: (embedder, modes), resizing } = setup;
-        let kind = network::kind(embedder.as_ref(), modes.is_some());
-        let mut metrics = if how.metrics.is_empty() { kind.metrics(depth) } else { how.metrics.clone() };
-        let is_copies = |metric: &Metric| matches!(metric, Metric::Memorisation | Metric::NearCopies);
-        let mut notes = Vec::new();
-        if !real.has_training_data() && metrics.iter().any(is_copies) {
+        let Setup { how, network: Network { embedder, modes }, resizing } = setup;
+        let (kind, features) = (network::kind(embedder.as_ref(), modes.is_some()), embedder.feature_space());
+        let defaults = || MetricRef::defaults(kind, features, against.occasion);
+        let mut metrics = if how.metrics.is_empty() { defaults() } else { how.metrics.clone() };
+        let is_copies = |metric: &MetricRef| metric.info().needs == Needs::TrainingSamples;
+        let copies: Vec<&str> = metrics.iter().copied().filter(is_copies).map(MetricRef::key).collect();
+        let mut note = None;
+        if !real.has_training_data() && !copies.is_empty() {
+            let problem = format!("{}: {NO_COPIES}", copies.join(", "));
             metrics.retain(|metric| !is_copies(metric));
             if metrics.is_empty() {
-                return Err(Error::config("--metrics", format!("nothing is left to measure: {NO_COPIES}")));
+                return Err(Error::config("--metrics", format!("nothing is left to measure: {problem}")));
             }
-            notes.push(format!("not measured: {NO_COPIES}"));
+            note = Some(format!("not measured: {problem}"));
         }
-        let best = how.best.unwrap_or_else(|| kind.best());
+        let best = how.best.or_else(|| MetricRef::best(kind, features));
         let same_classes = same_classes(embedder.as_ref(), real.reference.set.as_ref());
-        let mut judge = Judge::new(Arc::clone(&embedder), &metrics, against.seed)?;
+        let mut suite = MetricSuite::new(Arc::clone(&embedder), &metrics, against.seed)?;
         if let Some(modes) = modes {
-            judge = judge.with_modes(modes);
+            suite = suite.with_modes(modes);
         }
-        judge = notes.into_iter().fold(judge, Judge::with_note);
-        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(is_copies) };
+        if let Some(protocol) = against.protocol {
+            suite = suite.with_protocol(protocol);
+        }
+        suite = note.into_iter().fold(suite, MetricSuite::with_note);
+        let most = if against.occasion == Occasion::Training { REFERENCE } else { usize::MAX };
+        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(is_copies), most };
         let described = RealSet { sizes: resizing.reals, ..real.description(against) };
-        let judge = real.embedded(judge, described, wanted, progress)?;
+        let suite = real.embedded(suite, described, wanted, progress)?;
         let embedding = Embedding { embedder, samples: how.samples, seed: against.seed, same_classes };
-        Ok(Self { judge, best, embedding, fit: resizing.fit, sample_sizes: resizing.samples })
+        Ok(Self { suite, best, embedding, fit: resizing.fit, sample_sizes: resizing.samples })
     }
 
-    /// The metric that chooses the best generator.
-    pub fn best(&self) -> Metric {
+    /// Returns the metric that chooses the best generator; none where none fits and none is named.
+    pub fn best(&self) -> Option<MetricRef> {
         self.best
     }
 
-    /// What real samples reach in `metric`.
-    pub fn floor(&self, metric: Metric) -> Option<f64> {
-        self.judge.floor(metric)
+    /// Returns what real samples reach in `metric`.
+    pub fn floor(&self, metric: MetricRef) -> Option<f64> {
+        self.suite.floor(metric)
     }
 
-    /// Judges a trainer's generator in use, from the same noise every time.
+    /// Evaluates a trainer's generator in use, from the same noise every time.
     ///
     /// # Errors
     /// If the samples are not finite, and from candle.
     pub fn of_trainer(&self, trainer: &Trainer) -> Result<Card> {
-        let mut gathered = self.judge.gather();
+        let mut set = self.suite.sample_set();
         // The other ranks are at work whatever rank 0 thinks of their samples.
         let mut problem = None;
         trainer.share_work(|| {
             self.embedding.shared(trainer, &mut |some| {
                 if problem.is_none() {
-                    problem = gathered.push_embedded(&some).err();
+                    problem = set.push_embedded(&some).err();
                 }
             })
         })?;
@@ -237,30 +242,30 @@ impl Evaluator {
             return Err(problem.into());
         }
         let subject = trainer.plan().config().preset.clone();
-        Ok(Card { step: Some(trainer.step()), ..self.card(&subject, &gathered)? })
+        Ok(Card { step: Some(trainer.step()), ..self.card(&subject, &set)? })
     }
 
-    /// Takes samples from `source` (which gets how many are wanted at most, and gives none when there are no more), up to the number
-    /// that is judged; with each sample's class `[N]` u32 where they were made as classes.
+    /// Collects samples from `source` (which is given how many are wanted at most, and returns nothing when there are no more), up to the
+    /// number that is evaluated; with each sample's class `[N]` u32 where they were generated as classes.
     ///
     /// # Errors
     /// From `source`, and if a sample does not fit the embedding network.
-    pub fn gather(&self, source: &mut Source) -> Result<Gathered> {
-        let mut gathered = self.judge.gather().of_sizes(self.sample_sizes.clone());
+    pub fn collect(&self, source: &mut Source) -> Result<SampleSet> {
+        let mut set = self.suite.sample_set().of_sizes(self.sample_sizes.clone());
         let samples = self.embedding.samples;
-        while gathered.count() < samples {
-            let Some((samples, classes)) = source(AT_ONCE.min(samples - gathered.count()))? else { break };
-            gathered.push_embedded(&self.embedding.of(&self.fitted(samples)?, classes.as_ref())?)?;
+        while set.count() < samples {
+            let Some((samples, classes)) = source(AT_ONCE.min(samples - set.count()))? else { break };
+            set.push_embedded(&self.embedding.of(&self.fitted(samples)?, classes.as_ref())?)?;
         }
-        Ok(gathered)
+        Ok(set)
     }
 
-    /// The card of gathered samples, which `subject` names.
+    /// Returns the card of collected samples, which `subject` names.
     ///
     /// # Errors
     /// If there are too few, or they are not finite.
-    pub fn card(&self, subject: &str, gathered: &Gathered) -> Result<Card> {
-        Ok(self.judge.card(subject, gathered, self.embedding.seed)?)
+    pub fn card(&self, subject: &str, samples: &SampleSet) -> Result<Card> {
+        Ok(self.suite.card(subject, samples, self.embedding.seed)?)
     }
 }
 

@@ -7,8 +7,8 @@
 
 pub mod error;
 pub mod evaluate;
+mod evaluation_observer;
 pub mod folder;
-mod judging;
 mod log;
 pub mod observe;
 pub mod pictures;

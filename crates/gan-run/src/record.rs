@@ -1,9 +1,9 @@
-//! Observers that write the run folder's numbers and states: metrics, checkpoints with the weight file. `judging` measures;
+//! Observers that write the run folder's numbers and states: metrics, checkpoints with the weight file. `evaluation_observer` measures;
 //! those that draw are in [`crate::pictures`] and [`crate::planes`].
 
 use crate::error::{Error, Result};
+use crate::evaluation_observer::EvaluationObserver;
 use crate::folder::RunFolder;
-use crate::judging::Judging;
 use crate::log::{Cut, Log};
 use crate::observe::{Observer, Outcome};
 use crate::report::Report;
@@ -24,7 +24,7 @@ pub fn all(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
         Box::new(Metrics { log: log.clone(), since: Instant::now(), images: 0 }),
         Box::new(planes::Planes::new(folder)),
         Box::new(pictures::Progress::new(folder)),
-        Box::new(Judging::new(folder, log.clone())),
+        Box::new(EvaluationObserver::new(folder, log.clone())),
         Box::new(Checkpoints { folder: folder.clone(), log, saved: None, due: false }),
         Box::new(pictures::Final::new(folder)),
         Box::new(Report { folder: folder.clone() }),

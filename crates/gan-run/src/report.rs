@@ -10,14 +10,15 @@ mod networks;
 mod pictures;
 
 use crate::error::{Error, Result};
-use crate::folder::{FEATURES, MOST_LINES, MOST_SETTINGS, RunFolder};
+use crate::evaluate;
+use crate::folder::{EVALUATIONS, FEATURES, MOST_LINES, MOST_SETTINGS, RunFolder};
 use crate::planes;
 use crate::run_summary::RunSummary;
 use gan_base::messages::counted;
 use gan_base::regular_file;
 use gan_core::summary::grouped;
-use gan_metrics::Metric;
 use gan_metrics::card::digits;
+use gan_metrics::{FeatureSpace, MetricRef, renamed};
 use gan_report::page::{Card, Diagnosis, Severity};
 use gan_report::{Metrics, Page};
 use gan_train::config::RunConfig;
@@ -49,7 +50,12 @@ pub fn page(run: &Path, state: RunState) -> Result<Page> {
     }
     let plan = settings(run, &mut page);
     page.metrics = metrics(run, &mut page.notes);
-    page.names = Metric::all().map(|metric| (metric.name().into(), metric.title().into())).collect();
+    // Figures of earlier versions get today's names; which features they were over is on the cards.
+    if let Some(evaluated) = evaluate::read(&run.join(EVALUATIONS)).first() {
+        let features = FeatureSpace::of_name(&evaluated.card.embedder.name);
+        page.metrics.rename(|name| renamed::current(name, features).to_string());
+    }
+    page.names = MetricRef::all().map(|metric| (metric.key().into(), metric.title().into())).collect();
     page.names.insert("penalty_d".into(), "Penalties on D’s gradient".into());
     (page.sequences, page.pictures) = pictures::found(run, &mut page.notes);
     if let Some(plan) = &plan {

@@ -7,7 +7,7 @@ use gan_base::messages::counted;
 use gan_base::regular_file;
 use gan_core::summary::grouped;
 use gan_metrics::card::digits;
-use gan_metrics::{Card, Metric};
+use gan_metrics::{Card, MetricRef};
 use gan_train::config::Policy;
 use gan_train::layering;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ pub struct Raised {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Best {
     /// By which metric.
-    pub metric: Metric,
+    pub metric: MetricRef,
     /// Its value.
     pub value: f64,
     /// After which step.
@@ -69,7 +69,7 @@ pub struct RunSummary {
 
 impl RunSummary {
     /// Of the run in the folder `run`, whose best is chosen by `metric` (or where that is not known, by the first that was measured).
-    pub fn of(run: &Path, metric: Option<Metric>) -> Self {
+    pub fn of(run: &Path, metric: Option<MetricRef>) -> Self {
         // Runs of millions of lines have few alarms: only their lines are read whole.
         let bytes = regular_file::read(&run.join(METRICS), MOST_LINES).unwrap_or_default();
         let lines = || bytes.split(|byte| *byte == b'\n');
@@ -120,7 +120,7 @@ fn evaluates(run: &Path) -> bool {
     every.and_then(|every| every.as_integer()).is_some_and(|every| every > 0)
 }
 
-fn best(evaluations: &[Evaluated], metric: Option<Metric>) -> Option<Best> {
+fn best(evaluations: &[Evaluated], metric: Option<MetricRef>) -> Option<Best> {
     let metric =
         metric.or_else(|| evaluations.first()?.best.or(Some(evaluations.first()?.card.figures.first()?.metric)))?;
     let (step, value) = best_of(evaluations, metric)?;
@@ -163,6 +163,7 @@ impl fmt::Display for RunSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gan_metrics::metrics::frechet::FD_DIGITS;
 
     fn run_summary(best: Option<(u64, f64)>, alarms: Vec<Raised>) -> RunSummary {
         let card: Card = serde_json::from_value(serde_json::json!({
@@ -171,7 +172,7 @@ mod tests {
             "embedder": {"name": "digits", "hash": "11", "dim": 64}, "library": "0"
         }))
         .unwrap();
-        let best = best.map(|(step, value)| Best { metric: Metric::Fid, value, step, card, last: (1000, 9.0) });
+        let best = best.map(|(step, value)| Best { metric: (&FD_DIGITS).into(), value, step, card, last: (1000, 9.0) });
         RunSummary { best, alarms, steps: 1000, evaluates: false }
     }
 

@@ -218,7 +218,7 @@ pub struct TrainConfig {
     /// that the settings repeat the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended: Vec<Extended>,
-    /// The run ends when an evaluation reaches all of these, e.g. { fid = 1.0 }.
+    /// The run ends when an evaluation reaches all of these, e.g. { fd_digits = 1.0 }.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub until: BTreeMap<String, f64>,
     /// Number format of the hot path.

@@ -272,14 +272,14 @@ mod tests {
             "data.limit=7",
             "train.ema=0.5",
             "data.flip=true",
-            "train.until.fid=2",
+            "train.until.fd_digits=2",
             "evaluate.embedder=11",
         ] {
             set(&mut table, assignment).unwrap();
         }
         let config = read(table).unwrap();
         assert_eq!((config.description.as_str(), config.data.limit, config.train.ema), ("7", Some(7), Some(0.5)));
-        assert_eq!((config.data.flip, config.train.until["fid"]), (true, 2.0));
+        assert_eq!((config.data.flip, config.train.until["fd_digits"]), (true, 2.0));
     }
 
     #[test]

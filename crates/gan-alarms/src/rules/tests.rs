@@ -2,7 +2,7 @@
 
 use crate::{Alarm, RULES, RunContext, Watch};
 use gan_core::Loss;
-use gan_metrics::metric::Better;
+use gan_metrics::metrics::Better;
 use serde_json::{Value, json};
 
 const NOTHING: [&str; 0] = [];
@@ -10,7 +10,7 @@ const NOTHING: [&str; 0] = [];
 fn watch() -> Watch {
     Watch::new(RunContext {
         total: 1000,
-        best: Some(("fid".into(), Better::Lower)),
+        best: Some(("fd_digits".into(), Better::Lower)),
         floor: Some(0.5),
         loss: Loss::NonSaturating,
     })
@@ -38,7 +38,7 @@ fn a_d_far_ahead_has_not_won_while_samples_get_better() {
             let mut raised = watch.see(&ahead(step));
             if step.is_multiple_of(100) {
                 let fid = fids[step as usize / 100];
-                raised.extend(watch.see(&json!({"step": step, "fid": fid, "diversity": 0.9, "coverage": 0.5})));
+                raised.extend(watch.see(&json!({"step": step, "fd_digits": fid, "diversity": 0.9, "coverage": 0.5})));
             }
             won = won.or(raised.iter().find(|alarm| alarm.rule.key() == "d_won").map(|alarm| alarm.at));
         }
@@ -51,10 +51,10 @@ fn a_d_far_ahead_has_not_won_while_samples_get_better() {
 
 #[test]
 fn samples_that_become_alike_have_collapsed_and_are_said_once() {
-    let good = |fid: f64| json!({"fid": fid, "diversity": 0.95, "coverage": 0.6});
-    let alike = json!({"fid": 90.0, "diversity": 0.2, "coverage": 0.05});
+    let good = |fid: f64| json!({"fd_digits": fid, "diversity": 0.95, "coverage": 0.6});
+    let alike = json!({"fd_digits": 90.0, "diversity": 0.2, "coverage": 0.05});
     let run = [
-        json!({"fid": 200.0, "diversity": 0.01}),
+        json!({"fd_digits": 200.0, "diversity": 0.01}),
         good(50.0),
         good(30.0),
         alike.clone(),
@@ -65,29 +65,29 @@ fn samples_that_become_alike_have_collapsed_and_are_said_once() {
     assert_eq!(raised(&run), [("collapse", 300), ("collapse", 600)]);
     assert_eq!(raised(&[good(200.0), good(100.0), good(50.0), good(20.0), good(10.0)]), []);
     // A young generator is allowed to make what is alike.
-    let young = |diversity: f64| json!({"fid": 120.0, "diversity": diversity, "coverage": 0.0});
-    assert_eq!(raised(&[json!({"fid": 200.0}), young(0.2), young(0.28), young(0.39), good(50.0)]), []);
-    let better = |fid: f64| json!({"fid": fid, "diversity": 0.4, "coverage": 0.0});
-    assert_eq!(raised(&[json!({"fid": 200.0}), better(100.0), better(80.0), better(70.0), better(60.0)]), []);
+    let young = |diversity: f64| json!({"fd_digits": 120.0, "diversity": diversity, "coverage": 0.0});
+    assert_eq!(raised(&[json!({"fd_digits": 200.0}), young(0.2), young(0.28), young(0.39), good(50.0)]), []);
+    let better = |fid: f64| json!({"fd_digits": fid, "diversity": 0.4, "coverage": 0.0});
+    assert_eq!(raised(&[json!({"fd_digits": 200.0}), better(100.0), better(80.0), better(70.0), better(60.0)]), []);
 }
 
 #[test]
 fn coverage_is_lost_when_it_is_lost_twice() {
-    let covered = |coverage: f64| json!({"fid": 50.0, "diversity": 0.95, "coverage": coverage});
-    let first = json!({"fid": 200.0, "diversity": 0.9, "coverage": 0.0});
+    let covered = |coverage: f64| json!({"fd_digits": 50.0, "diversity": 0.95, "coverage": coverage});
+    let first = json!({"fd_digits": 200.0, "diversity": 0.9, "coverage": 0.0});
     assert_eq!(raised(&[first.clone(), covered(0.5), covered(0.1), covered(0.4), covered(0.1)]), []);
     assert_eq!(raised(&[first, covered(0.5), covered(0.1), covered(0.1)]), [("collapse", 300)]);
 }
 
 #[test]
 fn samples_that_were_never_diverse_have_collapsed_too() {
-    let alike = |fid: f64| json!({"fid": fid, "diversity": 0.1, "coverage": 0.01});
+    let alike = |fid: f64| json!({"fd_digits": fid, "diversity": 0.1, "coverage": 0.01});
     assert_eq!(raised(&[alike(200.0), alike(130.0), alike(131.0), alike(130.0)]), [("collapse", 300)]);
 }
 
 #[test]
 fn what_never_gets_better_has_stalled() {
-    let same = |fid: f64| json!({"fid": fid, "diversity": 0.9, "coverage": 0.0});
+    let same = |fid: f64| json!({"fd_digits": fid, "diversity": 0.9, "coverage": 0.0});
     assert_eq!(raised(&[same(200.0), same(199.0), same(190.0), same(195.0)]), [("stalled", 300)]);
     assert_eq!(raised(&[same(200.0), same(100.0), same(100.0), same(100.0), same(100.0)]), []);
     // Worse than before training, and on the way back.
@@ -96,11 +96,12 @@ fn what_never_gets_better_has_stalled() {
 
 #[test]
 fn a_few_steps_say_nothing() {
-    let worse = json!({"fid": 200.0, "diversity": 0.01, "coverage": 0.0, "memorisation": 0.1, "near_copies": 0.9});
+    let worse =
+        json!({"fd_digits": 200.0, "diversity": 0.01, "coverage": 0.0, "memorisation": 0.1, "near_copies": 0.9});
     let kinds = |every: u64, evaluations: u64| {
         let mut watch = Watch::new(RunContext {
             total: every * evaluations,
-            best: Some(("fid".into(), Better::Lower)),
+            best: Some(("fd_digits".into(), Better::Lower)),
             floor: Some(0.5),
             loss: Loss::NonSaturating,
         });
@@ -120,9 +121,12 @@ fn a_few_steps_say_nothing() {
 
 #[test]
 fn copies_are_said_when_they_are_found_twice() {
-    let copied = json!({"fid": 10.0, "diversity": 1.0, "memorisation": 0.1, "near_copies": 0.9});
-    let own = json!({"fid": 10.0, "diversity": 1.0, "memorisation": 1.1, "near_copies": 0.01});
-    assert_eq!(raised(&[json!({"fid": 90.0}), copied.clone(), own, copied.clone(), copied]), [("memorisation", 400)]);
+    let copied = json!({"fd_digits": 10.0, "diversity": 1.0, "memorisation": 0.1, "near_copies": 0.9});
+    let own = json!({"fd_digits": 10.0, "diversity": 1.0, "memorisation": 1.1, "near_copies": 0.01});
+    assert_eq!(
+        raised(&[json!({"fd_digits": 90.0}), copied.clone(), own, copied.clone(), copied]),
+        [("memorisation", 400)]
+    );
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn a_d_that_cannot_tell_what_the_judge_can_has_lost() {
         json!({"step": step, "accuracy_d": 0.5, "d_real": 0.5, "d_fake_before": 0.49, "d_fake_after": 0.5, "grad_norm_g": 0.0, "loss_g": 0.7})
     });
     assert!(lines.flat_map(|line| watch.see(&line)).next().is_none());
-    let alarms = watch.see(&json!({"step": 300, "fid": 80.0, "coverage": 0.02, "diversity": 0.9}));
+    let alarms = watch.see(&json!({"step": 300, "fd_digits": 80.0, "coverage": 0.02, "diversity": 0.9}));
     assert_eq!(alarms.iter().map(|alarm| alarm.rule.key()).collect::<Vec<_>>(), ["g_won"]);
     assert!(alarms[0].evidence.contains("0.020") && alarms[0].advice.contains("train.d_steps"), "{}", alarms[0]);
 }
@@ -199,7 +203,7 @@ fn swings_count_when_they_are_wide_and_many() {
 fn nothing_is_said_before_there_is_enough_to_see() {
     let mut watch = watch_without_evaluations(1000, Loss::NonSaturating);
     assert!((1..80).all(|step| watch.see(&line(step, 1.0, 0.0, 0.0, 9.0)).is_empty()));
-    assert!(watch.see(&json!({"step": 90, "fid": 3.0})).is_empty());
+    assert!(watch.see(&json!({"step": 90, "fd_digits": 3.0})).is_empty());
 }
 
 #[test]

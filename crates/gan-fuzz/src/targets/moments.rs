@@ -3,7 +3,7 @@
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
 use gan_metrics::features::Features;
-use gan_metrics::frechet;
+use gan_metrics::metrics::frechet;
 use gan_metrics::moments::Moments;
 
 /// Reads moments and takes their Fréchet distance to themselves.

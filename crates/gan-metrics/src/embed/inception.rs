@@ -1,10 +1,10 @@
 //! Inception-v3 as FID is defined with it (Heusel et al. 2017, arXiv:1706.08500): 2048 features after the last mean, 1008 logits.
 //!
 //! In reading order: this file (where the weights are, what goes in and comes out), `table` (the network as data), `stages` (the
-//! table made real), `pool`, `file` (weights from PyTorch or safetensors), `zip` and `pickle` (PyTorch's files). On the CPU alone.
+//! table made real), `pool`, `file` (weights from PyTorch or safetensors), `pickle` (PyTorch's files). On the CPU alone.
 
 use super::resize::{self, Filter};
-use super::{Embedder, Embedding, Sizes, images};
+use super::{Embedder, Embedding, FeatureSpace, Sizes, images};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use gan_base::regular_file;
@@ -17,9 +17,11 @@ mod pickle;
 mod pool;
 mod stages;
 mod table;
-mod zip;
 
 pub use file::{Tensors, tensors as state_dict};
+
+/// What cards call it.
+pub(super) const NAME: &str = "inception-v3";
 
 /// Names a file with weights.
 pub const VARIABLE: &str = "GAN_INCEPTION";
@@ -164,7 +166,10 @@ fn check_tensor(tensors: &Tensors, name: &str, shape: &[usize], path: &Path) -> 
 
 impl Embedder for Inception {
     fn name(&self) -> &str {
-        "inception-v3"
+        NAME
+    }
+    fn feature_space(&self) -> FeatureSpace {
+        FeatureSpace::Inception
     }
 
     fn hash(&self) -> &str {

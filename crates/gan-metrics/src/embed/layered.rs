@@ -1,7 +1,7 @@
 //! Own networks: a layer list with its weights in one file, and the digit classifier that is shipped as one.
 
 use super::resize::{self, Filter};
-use super::{Embedder, Embedding, Sizes, images};
+use super::{Embedder, Embedding, FeatureSpace, Sizes, images};
 use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
 use gan_base::regular_file;
@@ -12,6 +12,9 @@ use std::path::Path;
 /// `cargo xtask experiments train-judge` makes it; `data/README.md` says how well it does.
 const DIGITS: &[u8] = include_bytes!("../../../../data/judge/digits.safetensors");
 
+/// What cards call it.
+pub(super) const DIGITS_NAME: &str = "digits";
+
 /// Images at a time: activations of more would take memory and save no time.
 const BATCH: usize = 128;
 
@@ -20,6 +23,7 @@ const BATCH: usize = 128;
 #[derive(Clone, Debug)]
 pub struct Layered {
     name: String,
+    features: FeatureSpace,
     hash: String,
     description: Classifier,
     network: Network,
@@ -35,7 +39,7 @@ impl Layered {
         let bytes = regular_file::read(path, super::MOST_BYTES).map_err(|e| {
             Error::file(path, format!("cannot be read ({e}): name the weight file of a classifier, or leave it out"))
         })?;
-        Self::from_bytes(&bytes, path)
+        Self::from_bytes(&bytes, path, FeatureSpace::Classifier)
     }
 
     /// The digit classifier that is shipped: 96 features, ten classes, images `[1, 28, 28]`.
@@ -43,10 +47,10 @@ impl Layered {
     /// # Errors
     /// None, as long as the tests pass.
     pub fn digits() -> Result<Self> {
-        Self::from_bytes(DIGITS, Path::new("digits.safetensors"))
+        Self::from_bytes(DIGITS, &Path::new(DIGITS_NAME).with_extension("safetensors"), FeatureSpace::Digits)
     }
 
-    fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+    fn from_bytes(bytes: &[u8], path: &Path, features: FeatureSpace) -> Result<Self> {
         let (description, network) = classifier::from_bytes(bytes, path, &Device::Cpu)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if network.input().len() != 3 {
@@ -57,7 +61,7 @@ impl Layered {
                 advice: "let its layer list begin with images".into(),
             });
         }
-        Ok(Self { name, hash: super::hash::of_bytes(bytes), description, network })
+        Ok(Self { name, features, hash: super::hash::of_bytes(bytes), description, network })
     }
 
     /// What its file says about it.
@@ -94,6 +98,10 @@ impl Layered {
 impl Embedder for Layered {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn feature_space(&self) -> FeatureSpace {
+        self.features
     }
 
     fn hash(&self) -> &str {

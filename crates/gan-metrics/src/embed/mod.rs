@@ -44,10 +44,57 @@ pub enum Sizes {
     Any,
 }
 
+/// Which features an embedder makes. Distances over different ones cannot be compared, so they are metrics of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeatureSpace {
+    /// Of the digit classifier, also on each of three channels.
+    Digits,
+    /// Of Inception-v3.
+    Inception,
+    /// Thumbnails of the pixels.
+    Thumbnails,
+    /// Of another classifier, such as a user's.
+    Classifier,
+    /// Coordinates of points.
+    Coordinates,
+}
+
+impl FeatureSpace {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Digits, Self::Inception, Self::Thumbnails, Self::Classifier, Self::Coordinates];
+
+    /// Returns what makes them, for messages.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Digits => "the digit classifier",
+            Self::Inception => "Inception-v3",
+            Self::Thumbnails => "8×8 thumbnails",
+            Self::Classifier => "a classifier of your own",
+            Self::Coordinates => "coordinates of points",
+        }
+    }
+
+    /// Returns the features of the embedder that a card names.
+    pub fn of_name(embedder: &str) -> Self {
+        match embedder {
+            layered::DIGITS_NAME | stacked::NAME => Self::Digits,
+            inception::NAME => Self::Inception,
+            plain::THUMBNAILS => Self::Thumbnails,
+            plain::COORDINATES => Self::Coordinates,
+            _ => Self::Classifier,
+        }
+    }
+}
+
 /// A fixed network from images to features.
 pub trait Embedder: Send + Sync {
     /// What metric cards call it, as in "digits".
     fn name(&self) -> &str;
+
+    /// Which features it makes, which decides the names of distances over them.
+    fn feature_space(&self) -> FeatureSpace {
+        FeatureSpace::Classifier
+    }
 
     /// SHA-256 of its weights in hexadecimal: features of different networks cannot be compared.
     fn hash(&self) -> &str;

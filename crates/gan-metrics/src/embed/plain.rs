@@ -1,8 +1,12 @@
 //! Features without a network: points as they are, and images as thumbnails of their pixels.
 
-use super::{Embedder, Embedding};
+use super::{Embedder, Embedding, FeatureSpace};
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
+
+/// What cards call coordinates, and thumbnails.
+pub(super) const COORDINATES: &str = "coordinates";
+pub(super) const THUMBNAILS: &str = "thumbnails";
 
 /// Side of a thumbnail.
 const SIDE: usize = 8;
@@ -15,7 +19,7 @@ pub struct Coordinates {
 }
 
 impl Coordinates {
-    /// For points `[N, D]` of which −1 and 1 stand for `[low, high]`, by coordinate.
+    /// For points `[N, D]` in [−1, 1], where −1 and 1 stand for `[low, high]`, by coordinate.
     pub fn new(units: Vec<[f64; 2]>) -> Self {
         Self { units }
     }
@@ -23,7 +27,10 @@ impl Coordinates {
 
 impl Embedder for Coordinates {
     fn name(&self) -> &str {
-        "coordinates"
+        COORDINATES
+    }
+    fn feature_space(&self) -> FeatureSpace {
+        FeatureSpace::Coordinates
     }
     fn hash(&self) -> &str {
         "none"
@@ -77,7 +84,10 @@ impl Thumbnails {
 
 impl Embedder for Thumbnails {
     fn name(&self) -> &str {
-        "thumbnails"
+        THUMBNAILS
+    }
+    fn feature_space(&self) -> FeatureSpace {
+        FeatureSpace::Thumbnails
     }
     fn hash(&self) -> &str {
         "none"

@@ -3,7 +3,7 @@
 //! A file's name is the hash of the samples' values, their shape and the network: what is in it can never be out of date, and may be
 //! deleted at any time. A cache that cannot be read or written is done without.
 
-use super::{Embedder, Embedding, Sizes, hash};
+use super::{Embedder, Embedding, FeatureSpace, Sizes, hash};
 use crate::error::Result;
 use candle_core::{DType, Device, Tensor};
 use sha2::{Digest, Sha256};
@@ -81,6 +81,9 @@ fn write(file: &Path, embedding: &Embedding) -> std::result::Result<(), Box<dyn 
 impl Embedder for Remembered {
     fn name(&self) -> &str {
         self.inner.name()
+    }
+    fn feature_space(&self) -> FeatureSpace {
+        self.inner.feature_space()
     }
     fn hash(&self) -> &str {
         self.inner.hash()

@@ -1,8 +1,11 @@
 //! A grey classifier applied to red, green and blue, for images that are stacked from grey ones (Stacked-MNIST).
 
-use super::{Embedder, Embedding, Layered, Sizes};
+use super::{Embedder, Embedding, FeatureSpace, Layered, Sizes};
 use crate::error::{Error, Result};
 use candle_core::{D, Tensor};
+
+/// What cards call it.
+pub(super) const NAME: &str = "digits on each channel";
 
 /// One classifier for each of three channels: features side by side, a class for each combination of theirs.
 pub struct Stacked {
@@ -32,7 +35,10 @@ impl Stacked {
 
 impl Embedder for Stacked {
     fn name(&self) -> &str {
-        "digits on each channel"
+        NAME
+    }
+    fn feature_space(&self) -> FeatureSpace {
+        FeatureSpace::Digits
     }
     fn hash(&self) -> &str {
         self.grey.hash()

@@ -2,25 +2,27 @@
 //!
 //! What matters is the size at which images reach the network ([`Way`]). Images in files go to a network that resizes by itself in their
 //! own sizes, as the published protocols do. Where the network needs one size, it is the samples' own, to which larger real images are
-//! brought; where real images are smaller, it is theirs. `data.size` in so many words overrides both. A generator that is compared with
+//! brought; where real images are smaller, it is theirs. `data.size` overrides both. A generator that is compared with
 //! what it was trained on gets the data at the size that it was trained at.
 
 use super::given::Given;
 use super::images::{Images, SizeRange, Way, fitting};
 use super::real::Real;
-use super::{Against, Depth, Evaluator, Progress, Resizing, Role, Setup, network};
+use super::{Against, Evaluator, Progress, Resizing, Role, Setup, network};
 use crate::error::{Error, Result};
+use gan_base::messages::counted;
 use gan_core::layers::Pair;
 use gan_data::images::Small;
 use gan_data::npy::{ImageArray, NpyFile, VectorArray};
-use gan_data::{Dataset, Folder, SampleSizes};
-use gan_metrics::Sizes;
+use gan_data::{Dataset, Folder, SampleSizes, Split};
+use gan_metrics::metrics::Occasion;
+use gan_metrics::{Protocol, Sizes};
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::data;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What is judged.
+/// What is evaluated.
 pub enum Subject {
     /// Samples of this shape that a generator makes.
     Made(Vec<usize>),
@@ -32,20 +34,22 @@ pub enum Subject {
 
 /// What is to be compared with what.
 pub struct Request {
-    /// What is judged.
+    /// What is evaluated.
     pub subject: Subject,
     /// What messages call it.
     pub name: String,
-    /// At most so many samples of a folder or an array, spread evenly over it; all where not given.
+    /// How many samples of a folder or an array at most, spread evenly over it; all where not given.
     pub most: Option<usize>,
     /// The real data.
     pub data: DataConfig,
     /// Whose they are.
     pub role: Role,
-    /// The size in so many words, `[H, W]`, that all images are brought to.
+    /// The size `[H, W]` that the user names and all images are brought to.
     pub size: Option<[usize; 2]>,
     /// Decides every choice among samples.
     pub seed: u64,
+    /// The published protocol to follow.
+    pub protocol: Option<Protocol>,
 }
 
 /// The evaluator for a request, and the samples where they are there already.
@@ -53,6 +57,7 @@ pub struct Request {
 /// # Errors
 /// If the data, the samples or the embedding network cannot be read, or do not go together.
 pub fn compare(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
+    check_protocol(&request, how)?;
     let is_points = request.data.sizes() == SampleSizes::Points;
     match (is_points, &request.subject) {
         (true, _) => points(request, how, progress),
@@ -62,6 +67,38 @@ pub fn compare(request: Request, how: &EvaluateConfig, progress: &mut Progress) 
             of_training(request, sample, how, progress)
         }
         _ => images(request, how, progress),
+    }
+}
+
+/// Refuses settings that a published protocol does not allow.
+fn check_protocol(request: &Request, how: &EvaluateConfig) -> Result<()> {
+    let Some(protocol) = request.protocol else { return Ok(()) };
+    let (key, reference) = (protocol.key(), "compares with all of the training set: leave it out");
+    let refuse = |setting: &str, problem: &str| Err(Error::config(setting, format!("{key} {problem}")));
+    if !matches!(request.data.set.split(), None | Some(Split::Train)) {
+        return refuse("data.split", reference);
+    }
+    if request.data.limit.is_some() {
+        return refuse("data.limit", reference);
+    }
+    if how.embedder != protocol.embedder() {
+        return refuse("--embedder", &format!("takes \"{}\"", protocol.embedder()));
+    }
+    if how.samples != protocol.samples() {
+        return refuse("--samples", &format!("takes {} samples: leave it out", protocol.samples()));
+    }
+    Ok(())
+}
+
+/// Refuses fewer samples than a published protocol takes, before any is embedded.
+pub(super) fn check_count(protocol: Option<Protocol>, name: &str, count: usize) -> Result<()> {
+    match protocol.filter(|protocol| count < protocol.samples()) {
+        None => Ok(()),
+        Some(protocol) => {
+            let (key, samples) = (protocol.key(), protocol.samples());
+            let problem = format!("has {}, and {key} takes {samples}", counted(count, "image"));
+            Err(Error::config(name, format!("{problem}: generate as many, or measure fd_inception")))
+        }
     }
 }
 
@@ -75,12 +112,13 @@ fn of_training(
     let mut data = request.data;
     data.channels = sample[0];
     data.size = sides(&sample).map(Pair::Each);
-    let against = Against { data, sample, seed: request.seed, role: request.role, way: Way::AsGiven };
+    let Request { seed, role, protocol, .. } = request;
+    let against = Against { data, sample, seed, role, way: Way::AsGiven, occasion: Occasion::Evaluation, protocol };
     Ok((Evaluator::new(&against, how, progress)?, None))
 }
 
 fn points(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
-    let Request { subject, name, most, mut data, role, seed, .. } = request;
+    let Request { subject, name, most, mut data, role, seed, protocol, .. } = request;
     let set = data::find(&data, &[], seed)?;
     let dim = set.pixels();
     data.channels = dim;
@@ -107,12 +145,14 @@ fn points(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
             Some(Given::points(&array.spread(count)?, set.as_ref())?)
         }
     };
-    let against = Against { data, sample: vec![dim], seed, role, way: Way::AsGiven };
+    let sample = vec![dim];
+    let against = Against { data, sample, seed, role, way: Way::AsGiven, occasion: Occasion::Evaluation, protocol };
     Ok((Evaluator::new(&against, &as_many(how, given.as_ref()), progress)?, given))
 }
 
 fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
-    let Request { subject, name, most, mut data, role, size, seed } = request;
+    let Request { subject, name, most, mut data, role, size, seed, protocol } = request;
+    let most = protocol.map(Protocol::samples).or(most);
     let (made, array, folder) = match subject {
         Subject::Made(shape) => (Some(shape), None, None),
         Subject::Array(file) => (None, Some(ImageArray::of(file, most)?), None),
@@ -134,7 +174,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     }
     let sample = size.map_or(Ok(vec![]), |[h, w]| Ok::<_, Error>(vec![own_channels(&data, seed)?, h, w]))?;
     let way = if size.is_some() { Way::AsGiven } else { Way::Own };
-    let mut against = Against { data, sample, seed, role, way };
+    let mut against = Against { data, sample, seed, role, way, occasion: Occasion::Evaluation, protocol };
     let real = Real::open(&against)?;
     let has = real.reference.set.shape();
     let channels = has[0];
@@ -144,6 +184,9 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
         return Err(Error::config(name, format!("{problem}: compare like with like")));
     }
     let folder = folder.map(|dir| open_folder(dir, channels, &against, most)).transpose()?;
+    if let Some(count) = array.as_ref().map(ImageArray::len).or_else(|| Some(folder.as_ref()?.set.len())) {
+        check_count(protocol, &name, count)?;
+    }
     let (Some(samples), Some(reals)) =
         (shape.as_deref().and_then(sides).map(SizeRange::one).or_else(|| folder.as_ref()?.sizes()), real.sizes())
     else {
@@ -153,7 +196,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     against.sample = vec![channels, natural[0], natural[1]];
     let network = network::choose(&against, &how.embedder, real.reference.set.as_ref())?;
     let is_file = shape.is_none() || array.is_some();
-    let takes_any = network.0.sizes() == Sizes::Any;
+    let takes_any = network.embedder.sizes() == Sizes::Any;
     against.way = match (size, is_file && takes_any) {
         (Some(_), _) => Way::AsGiven,
         (None, true) => Way::Own,
@@ -172,7 +215,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     };
     let resizing = Resizing { fit, samples: Some(sample_sizes), reals: Some(real_sizes) };
     let how = as_many(how, given.as_ref());
-    let setup = Setup { how: &how, depth: Depth::Whole, network, resizing };
+    let setup = Setup { how: &how, network, resizing };
     Ok((Evaluator::with_real(real.taken(against.way), &against, setup, progress)?, given))
 }
 
@@ -236,7 +279,7 @@ fn natural(samples: SizeRange, reals: SizeRange) -> [usize; 2] {
     [0, 1].map(|i| samples.smallest[i].min(reals.smallest[i]))
 }
 
-fn sides(shape: &[usize]) -> Option<[usize; 2]> {
+pub(super) fn sides(shape: &[usize]) -> Option<[usize; 2]> {
     match *shape {
         [_, height, width] => Some([height, width]),
         _ => None,

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::gan::{draw_classes, samples};
 use gan_data::Dataset;
-use gan_metrics::{Embedded, Embedder, Embedding as Said};
+use gan_metrics::{EmbeddedSamples, Embedder, Embedding as Said};
 use gan_train::trainer::Trainer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// How samples are made, and embedded.
 pub(crate) struct Embedding {
     pub embedder: Arc<dyn Embedder>,
-    /// How many are judged.
+    /// How many are evaluated.
     pub samples: usize,
     pub seed: u64,
     /// Whether the network tells the data's own classes apart.
@@ -27,28 +27,29 @@ pub(super) fn same_classes(embedder: &dyn Embedder, set: &dyn Dataset) -> bool {
 }
 
 impl Embedding {
-    /// As a trainer's settings say, for a rank that does not judge.
+    /// As a trainer's settings say, for a rank that does not evaluate.
     pub(crate) fn for_trainer(trainer: &Trainer) -> Result<Self> {
         let config = trainer.plan().config();
         let against = Against::of(trainer);
         let reference = Real::beside(&against, Arc::clone(trainer.dataset()))?.reference.set;
-        let (embedder, _) = network::choose(&against, &config.evaluate.embedder, reference.as_ref())?;
+        let network = network::choose(&against, &config.evaluate.embedder, reference.as_ref())?;
+        let embedder = network.embedder;
         let same_classes = same_classes(embedder.as_ref(), reference.as_ref());
         Ok(Self { embedder, samples: config.evaluate.samples, seed: against.seed, same_classes })
     }
 
     /// Samples with what the network says of them, and the classes that they were made as.
-    pub(crate) fn of(&self, samples: &Tensor, classes: Option<&Tensor>) -> Result<Embedded> {
+    pub(crate) fn of(&self, samples: &Tensor, classes: Option<&Tensor>) -> Result<EmbeddedSamples> {
         let samples = samples.to_device(&Device::Cpu)?;
         let classes = classes.map(Tensor::to_vec1::<u32>).transpose()?;
         let embedding = self.embedder.embed(&samples)?;
         // A network with other classes cannot say.
-        Ok(Embedded { samples, embedding, classes: classes.filter(|_| self.same_classes) })
+        Ok(EmbeddedSamples { samples, embedding, classes: classes.filter(|_| self.same_classes) })
     }
 
     /// Makes the samples of a trainer's generator in use, the same at each call, and on rank 0 gives them to `take`, some at a time and
     /// in order. Ranks that train together make some each; the random numbers of all are drawn by each.
-    pub(crate) fn shared(&self, trainer: &Trainer, take: &mut dyn FnMut(Embedded)) -> Result<()> {
+    pub(crate) fn shared(&self, trainer: &Trainer, take: &mut dyn FnMut(EmbeddedSamples)) -> Result<()> {
         let ranks = trainer.ranks();
         let (rank, size) = (ranks.rank(), ranks.size());
         let (device, latent) = (trainer.device(), trainer.plan().config().latent);
@@ -80,7 +81,7 @@ impl Embedding {
     }
 }
 
-fn packed(some: &Embedded) -> Result<Vec<u8>> {
+fn packed(some: &EmbeddedSamples) -> Result<Vec<u8>> {
     let Said { features, logits } = &some.embedding;
     let mut tensors = BTreeMap::from([("samples", some.samples.clone()), ("features", features.clone())]);
     tensors.extend(logits.iter().map(|logits| ("logits", logits.clone())));
@@ -90,7 +91,7 @@ fn packed(some: &Embedded) -> Result<Vec<u8>> {
     Ok(safetensors::serialize(tensors, None).map_err(candle_core::Error::from)?)
 }
 
-fn unpacked(bytes: &[u8]) -> Result<Embedded> {
+fn unpacked(bytes: &[u8]) -> Result<EmbeddedSamples> {
     let mut tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
     let mut part = |name: &str| tensors.remove(name);
     let needed =
@@ -98,5 +99,5 @@ fn unpacked(bytes: &[u8]) -> Result<Embedded> {
     let (samples, features) = (needed(part("samples"))?, needed(part("features"))?);
     let embedding = Said { features, logits: part("logits") };
     let classes = part("classes").map(|classes| classes.to_vec1()).transpose()?;
-    Ok(Embedded { samples, embedding, classes })
+    Ok(EmbeddedSamples { samples, embedding, classes })
 }

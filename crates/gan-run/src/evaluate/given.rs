@@ -6,7 +6,7 @@ use crate::error::Result;
 use candle_core::{Device, Tensor};
 use gan_data::Dataset;
 use gan_data::npy::ImageArray;
-use gan_metrics::Gathered;
+use gan_metrics::SampleSet;
 
 /// Below this some part of an image is dark: numbers from 0 to 1 stand for half of the range.
 const DARK: f32 = -0.5;
@@ -59,14 +59,14 @@ impl Given {
 }
 
 impl Evaluator {
-    /// Takes all given samples, and tells `done` how many at a time.
+    /// Collects all given samples, and tells `done` how many at a time.
     ///
     /// # Errors
     /// If one cannot be read or does not fit the embedding network.
-    pub fn gather_given(&self, given: &mut Given, done: &mut dyn FnMut(usize)) -> Result<Gathered> {
-        let mut gathered = self.judge.gather().expecting(given.len()).of_sizes(self.sample_sizes.clone());
+    pub fn collect_given(&self, given: &mut Given, done: &mut dyn FnMut(usize)) -> Result<SampleSet> {
+        let mut set = self.suite.sample_set().expecting(given.len()).of_sizes(self.sample_sizes.clone());
         let mut push = |samples: &Tensor| -> Result<()> {
-            gathered.push_embedded(&self.embedding.of(samples, None)?)?;
+            set.push_embedded(&self.embedding.of(samples, None)?)?;
             done(samples.dim(0)?);
             Ok(())
         };
@@ -90,8 +90,8 @@ impl Evaluator {
                     let samples = Tensor::from_vec(array.read(from, n)?, (n, c, h, w), &Device::Cpu)?;
                     push(&self.fitted(samples)?)?;
                 }
-                if array.is_within_zero_and_one() && self.judge.lowest().is_some_and(|lowest| lowest < DARK) {
-                    gathered.note(
+                if array.is_within_zero_and_one() && self.suite.lowest().is_some_and(|lowest| lowest < DARK) {
+                    set.note(
                         "the array's numbers are all from 0 to 1, those of the real images begin at -1: it looks like [0, 1]; \
                          if it is, save 2 * x - 1",
                     );
@@ -99,7 +99,7 @@ impl Evaluator {
             }
         }
         // Files stand in an order of their own, such as class after class.
-        Ok(gathered.shuffled(self.embedding.seed))
+        Ok(set.shuffled(self.embedding.seed))
     }
 
     /// Images `[N, C, H, W]` brought to the size of the comparison, where it has one.

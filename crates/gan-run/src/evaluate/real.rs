@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_data::{Dataset, SampleSizes, Split};
 use gan_metrics::embed::Remembered;
-use gan_metrics::judge::FEWEST;
-use gan_metrics::{Embedded, Embedding, Gathered, Judge, RealSet};
+use gan_metrics::suite::{FEWEST, check_count};
+use gan_metrics::{EmbeddedSamples, Embedding, MetricSuite, RealSet, SampleSet};
 use std::sync::Arc;
 
 /// The real samples of an evaluation.
@@ -29,9 +29,9 @@ enum HeldOut {
     Split,
     /// Points drawn anew.
     Drawn,
-    /// Nowhere: the data set has one part, halved for reference and floor.
+    /// Nowhere: the data set has one part, which is the reference; its halves make the floor, and copies are searched between them.
     Nowhere,
-    /// The user named the reference, which is used whole; what was trained on is not known.
+    /// The user or a protocol named the reference, which is used whole; copies are not searched.
     Named(Floor),
 }
 
@@ -47,9 +47,14 @@ enum Part {
 pub(super) struct Wanted {
     /// For the floor.
     pub samples: usize,
-    /// Whether copies are looked for among what was trained on; nothing else needs all of it.
+    /// Whether copies are searched among what was trained on; nothing else needs all of it.
     pub copies: bool,
+    /// For a reference that is not a split held out, at most.
+    pub most: usize,
 }
+
+/// What a card says about a floor between halves of the reference.
+const HALVES: &str = "one random half against the other";
 
 impl Real {
     pub fn open(against: &Against) -> Result<Self> {
@@ -59,10 +64,16 @@ impl Real {
     /// With `train`, the samples that are trained on.
     pub fn beside(against: &Against, train: Arc<dyn Dataset>) -> Result<Self> {
         let Against { data, seed, role, way, .. } = against;
-        let (all, has_part) = match role {
-            Role::TrainingData => (HeldOut::Nowhere, matches!(data.set.split(), None | Some(Split::Train))),
-            // A part that the user names is meant.
-            Role::Reference(floor) => (HeldOut::Named(*floor), data.set.split().is_none()),
+        let all = match (against.protocol, role) {
+            (Some(_), _) => HeldOut::Named(Floor::Skip),
+            (None, Role::TrainingData) => HeldOut::Nowhere,
+            (None, Role::Reference(floor)) => HeldOut::Named(*floor),
+        };
+        // A part that the user names is meant; a protocol takes the training set.
+        let has_part = match (against.protocol, role) {
+            (Some(_), _) => false,
+            (None, Role::TrainingData) => matches!(data.set.split(), None | Some(Split::Train)),
+            (None, Role::Reference(_)) => data.set.split().is_none(),
         };
         let test = data.test_split().filter(|_| has_part);
         let (reference, held_out) = if data.sizes() == SampleSizes::Points {
@@ -84,7 +95,7 @@ impl Real {
         self
     }
 
-    /// Whether it is known what was trained on.
+    /// Returns whether it is known what was trained on.
     pub fn has_training_data(&self) -> bool {
         !matches!(self.held_out, HeldOut::Named(_))
     }
@@ -94,10 +105,17 @@ impl Real {
         self.reference.sizes()
     }
 
-    /// The judge with these samples to compare with, described as `described` says.
-    pub fn embedded(&self, judge: Judge, described: RealSet, wanted: Wanted, progress: &mut Progress) -> Result<Judge> {
-        if let HeldOut::Named(floor) = self.held_out {
-            return self.whole(judge, described, floor, progress);
+    /// Returns the suite with these samples to compare with, described as `described` says.
+    pub fn embedded(
+        &self,
+        suite: MetricSuite,
+        described: RealSet,
+        wanted: Wanted,
+        progress: &mut Progress,
+    ) -> Result<MetricSuite> {
+        match self.held_out {
+            HeldOut::Named(_) | HeldOut::Nowhere => return self.whole(suite, described, wanted, progress),
+            HeldOut::Split | HeldOut::Drawn => {}
         }
         let parts = [
             (Part::Reference, REFERENCE),
@@ -107,44 +125,53 @@ impl Real {
         let order = parts.map(|(part, most)| self.chosen(part, most));
         let all = order.iter().map(Vec::len).sum();
         let mut done = 0;
-        let mut gather = |i: usize| {
-            self.gather(&judge, self.images(parts[i].0), &order[i], &mut |count, _| {
+        let mut collect = |i: usize| {
+            self.collect(&suite, self.images(parts[i].0), &order[i], &mut |count, _| {
                 done += count;
                 progress(done, all);
                 Ok(())
             })
         };
-        let (reference, floor, train) = (gather(0)?, gather(1)?, gather(2)?);
-        Ok(judge.with_real(described, reference, Some(&floor), train)?)
+        let (reference, floor, train) = (collect(0)?, collect(1)?, collect(2)?);
+        Ok(suite.with_real(described, reference, Some(&floor), train)?)
     }
 
-    /// All of the reference; for a floor its random halves, which are embedded along with it.
-    fn whole(&self, judge: Judge, described: RealSet, floor: Floor, progress: &mut Progress) -> Result<Judge> {
+    /// All of the reference, or as many as are wanted at most; its random halves, where they are used, are embedded along with it.
+    fn whole(
+        &self,
+        suite: MetricSuite,
+        described: RealSet,
+        wanted: Wanted,
+        progress: &mut Progress,
+    ) -> Result<MetricSuite> {
         let images = &self.reference;
-        let order: Vec<usize> = (0..images.set.len()).collect();
-        let mut sides: Vec<usize> = order.iter().map(|i| i % 2).collect();
+        let order = self.chosen(Part::Reference, wanted.most);
+        if self.held_out == HeldOut::Nowhere {
+            check_count(order.len() / 2, FEWEST)?;
+        }
+        let is_halved = self.held_out != HeldOut::Named(Floor::Skip);
+        let mut sides: Vec<usize> = (0..order.len()).map(|i| i % 2).collect();
         Rng::stream(self.seed, "real samples").shuffle(&mut sides);
-        let mut halves = [judge.gather(), judge.gather()];
+        let mut halves = [suite.sample_set(), suite.sample_set()];
         let (all, mut done) = (order.len(), 0);
-        let reference = self.gather(&judge, images, &order, &mut |count, embedded| {
-            if floor == Floor::OfHalves {
-                for (side, half) in halves.iter_mut().enumerate() {
-                    let rows: Vec<u32> = (0..count as u32).filter(|i| sides[done + *i as usize] == side).collect();
-                    if !rows.is_empty() {
-                        half.push_embedded(&picked(embedded, &rows)?)?;
-                    }
+        let reference = self.collect(&suite, images, &order, &mut |count, embedded| {
+            for (side, half) in halves.iter_mut().enumerate().filter(|_| is_halved) {
+                let rows: Vec<u32> = (0..count as u32).filter(|i| sides[done + *i as usize] == side).collect();
+                if !rows.is_empty() {
+                    half.push_embedded(&picked(embedded, &rows)?)?;
                 }
             }
             done += count;
             progress(done, all);
             Ok(())
         })?;
-        let none = judge.gather();
-        let judge = judge.with_real(described, reference.shuffled(self.seed), None, none)?;
+        let none = suite.sample_set();
+        let suite = suite.with_real(described, reference.shuffled(self.seed), None, none)?;
         let [one, other] = halves;
-        match floor {
-            Floor::Skip => Ok(judge),
-            Floor::OfHalves => Ok(judge.with_floor_between(one, &other)?),
+        match self.held_out {
+            HeldOut::Nowhere => Ok(suite.with_copies_between(&one, &other).with_floor_between(one, &other)?),
+            _ if is_halved => Ok(suite.with_floor_between(one, &other)?),
+            _ => Ok(suite),
         }
     }
 
@@ -152,15 +179,10 @@ impl Real {
         if part == Part::Reference { &self.reference } else { &self.train }
     }
 
-    /// The numbers of at most `most` samples of a part, chosen by the seed.
+    /// Returns the numbers of at most `most` samples of a part, chosen by the seed.
     fn chosen(&self, part: Part, most: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.images(part).set.len()).collect();
         Rng::stream(self.seed, "real samples").shuffle(&mut order);
-        if self.held_out == HeldOut::Nowhere {
-            // No sample may stand on both sides of a comparison.
-            let half = order.len() / 2;
-            order = if part == Part::Reference { order.split_off(half) } else { order[..half].to_vec() };
-        }
         order.truncate(most);
         // In the data's own order, which is faster to read.
         order.sort_unstable();
@@ -168,39 +190,40 @@ impl Real {
     }
 
     /// Embeds some samples, and shows each batch to `embedded` with how many there are.
-    fn gather(
+    fn collect(
         &self,
-        judge: &Judge,
+        suite: &MetricSuite,
         images: &Images,
         order: &[usize],
-        embedded: &mut dyn FnMut(usize, &Embedded) -> Result<()>,
-    ) -> Result<Gathered> {
+        embedded: &mut dyn FnMut(usize, &EmbeddedSamples) -> Result<()>,
+    ) -> Result<SampleSet> {
         // Points are their own features.
         let folder = Remembered::folder().filter(|_| images.set.units().is_none());
-        let gathered = judge.gather_remembered(folder);
-        // A reference of the user's own may be larger than what is kept, and stand in an order of its own.
-        let is_named = matches!(self.held_out, HeldOut::Named(_));
-        let mut gathered = if is_named { gathered.expecting(order.len()) } else { gathered };
+        let set = suite.remembered_sample_set(folder);
+        // A reference that is used whole may be larger than what is kept, and stand in an order of its own.
+        let is_whole = matches!(self.held_out, HeldOut::Named(_) | HeldOut::Nowhere);
+        let mut set = if is_whole { set.expecting(order.len()) } else { set };
         for indices in images.batches(order) {
             let Some(samples) = images.read(&indices)? else { continue };
-            let batch = gathered.embed(&samples, None)?;
-            gathered.push_embedded(&batch)?;
+            let batch = set.embed(&samples, None)?;
+            set.push_embedded(&batch)?;
             embedded(samples.dim(0)?, &batch)?;
         }
-        Ok(gathered)
+        Ok(set)
     }
 
-    /// What a card says about the samples.
+    /// Returns what a card says about the samples.
     pub fn description(&self, against: &Against) -> RealSet {
         let data = &against.data;
         let (split, floor_split) = match self.held_out {
             HeldOut::Split => ("test".to_string(), Some("training samples")),
             HeldOut::Drawn => ("drawn anew".into(), Some("training points")),
-            HeldOut::Nowhere => ("half of the training data".into(), Some("the other half")),
+            HeldOut::Nowhere => ("training data".into(), Some(HALVES)),
             HeldOut::Named(floor) => {
-                let part = data.set.split().map_or("all".into(), |split| format!("{split:?}").to_lowercase());
+                let unnamed = if data.test_split().is_some() { "train" } else { "all" };
+                let part = data.set.split().map_or(unnamed.into(), |split| format!("{split:?}").to_lowercase());
                 let split = data.limit.map_or(part.clone(), |limit| format!("{part}, at most {limit}"));
-                (split, (floor == Floor::OfHalves).then_some("one random half against the other"))
+                (split, (floor == Floor::OfHalves).then_some(HALVES))
             }
         };
         let is_named = matches!(against.role, Role::Reference(_));
@@ -210,10 +233,10 @@ impl Real {
 }
 
 /// Some rows of embedded samples.
-fn picked(embedded: &Embedded, rows: &[u32]) -> Result<Embedded> {
+fn picked(embedded: &EmbeddedSamples, rows: &[u32]) -> Result<EmbeddedSamples> {
     let rows = Tensor::new(rows, &Device::Cpu)?;
     let pick = |all: &Tensor| all.contiguous()?.index_select(&rows, 0);
     let Embedding { features, logits } = &embedded.embedding;
     let embedding = Embedding { features: pick(features)?, logits: logits.as_ref().map(pick).transpose()? };
-    Ok(Embedded { samples: pick(&embedded.samples)?, embedding, classes: None })
+    Ok(EmbeddedSamples { samples: pick(&embedded.samples)?, embedding, classes: None })
 }

@@ -16,7 +16,7 @@ fn run() -> TempDir {
     RunFolder::create(dir.path(), &config, Existing::Keep).unwrap();
     let line = |step: u64| {
         format!(
-            "{{\"step\":{step},\"epoch\":0,\"loss_d\":1.25,\"accuracy_d\":0.75,\"images_per_s\":128,\"fid\":20.5}}\n"
+            "{{\"step\":{step},\"epoch\":0,\"loss_d\":1.25,\"accuracy_d\":0.75,\"images_per_s\":128,\"fd_digits\":20.5}}\n"
         )
     };
     fs::write(dir.path().join("metrics.jsonl"), (1..=40).map(line).collect::<String>()).unwrap();
@@ -49,12 +49,28 @@ fn a_whole_run_gives_a_whole_page() {
     assert_eq!(page.networks.len(), 2);
     assert_eq!(page.networks[0].totals[0], ("parameters".into(), "760,064 (2.90 MiB)".into()));
     assert!(
-        page.cards.iter().any(|card| card.label == "Fréchet distance (FID)" && card.value == "20.5"),
+        page.cards.iter().any(|card| card.label == "Fréchet distance, digits features" && card.value == "20.5"),
         "{:?}",
         page.cards
     );
     assert!(page.cards.iter().any(|card| card.label == "Accuracy of D" && card.value == "0.750"));
     assert_eq!(page.html(), made(&run).html(), "the same folder gives the same page");
+}
+
+#[test]
+fn a_run_of_an_earlier_version_shows_its_figures_by_todays_names() {
+    let run = run();
+    let line = "{\"step\":40,\"fid\":9.5,\"confident\":0.5}\n";
+    fs::write(run.path().join("metrics.jsonl"), line).unwrap();
+    let evaluation = r#"{"step": 40, "best": "fid", "card": {"subject": "x", "figures": [{"metric": "fid", "value": 9.5},
+        {"metric": "confident", "value": 0.5}], "samples": 200, "seed": 1, "reference": {"data": "mnist", "split": "test", "samples": 9,
+        "floor_split": "training samples", "hash": "00"}, "embedder": {"name": "digits", "hash": "00", "dim": 96}, "library": "0.1.0"}}"#;
+    fs::write(run.path().join("evaluations.jsonl"), evaluation.replace('\n', "") + "\n").unwrap();
+    let page = made(&run);
+    let names: Vec<&str> = page.metrics.names().collect();
+    assert_eq!(names, ["confidence", "fd_digits"]);
+    let best = page.summary.iter().find(|row| row.0 == "Best Fréchet distance, digits features");
+    assert_eq!(best.map(|row| row.1.as_str()), Some("9.50 at step 40"), "{:?}", page.summary);
 }
 
 #[test]

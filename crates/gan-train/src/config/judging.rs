@@ -1,21 +1,21 @@
 //! `[evaluate]`: what is measured while a run goes on. (`[alarms]` is [`gan_alarms::AlarmsConfig`].)
 
-use gan_metrics::Metric;
+use gan_metrics::MetricRef;
 use serde::{Deserialize, Serialize};
 
-/// When and how samples are judged in training.
+/// When and how samples are evaluated in training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateConfig {
-    /// Every so many steps, before the first and after the last; 0 never.
+    /// Evaluate every N steps, before the first and after the last; 0 never.
     pub every: u64,
-    /// Samples made each time, and real ones that they are compared with.
+    /// Samples generated each time.
     pub samples: usize,
-    /// What is measured; where none is given, what fits the data.
-    pub metrics: Vec<Metric>,
+    /// What is measured; where no metric is given, what fits the data.
+    pub metrics: Vec<MetricRef>,
     /// The metric that chooses the best generator; where not given, what fits the data.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub best: Option<Metric>,
+    pub best: Option<MetricRef>,
     /// What makes the features: "auto", "digits", "inception", "thumbnails", or a classifier's weight file.
     pub embedder: String,
 }

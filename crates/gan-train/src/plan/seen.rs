@@ -3,10 +3,9 @@
 use super::within;
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
-use gan_base::messages::choose;
 use gan_core::Layer;
 use gan_data::LastBatch;
-use gan_metrics::Metric;
+use gan_metrics::MetricRef;
 
 pub(super) fn check(config: &RunConfig) -> Result<()> {
     let (augment, train) = (&config.augment, &config.train);
@@ -30,10 +29,9 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     within("train.accumulate", train.accumulate, 1, train.batch.max(1))?;
     check_pack(config)?;
     for (name, value) in &train.until {
-        let known: Vec<&str> = Metric::all().map(Metric::name).collect();
         let key = format!("train.until.{name}");
-        if Metric::named(name).is_none() {
-            return Err(Error::config(key, format!("unknown metric{}", choose(name, &known))));
+        if let Err(problem) = MetricRef::from_setting(name) {
+            return Err(Error::config(key, problem));
         }
         if !value.is_finite() {
             return Err(Error::config(key, format!("{value} cannot be reached: expected a number")));

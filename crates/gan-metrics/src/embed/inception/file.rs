@@ -1,8 +1,8 @@
 //! Weights from a file: safetensors, or what `torch.save` writes, now (a zip archive) or before PyTorch 1.6 (pickles in a row).
 
 use super::pickle::{Id, Object, Pickle};
-use super::zip;
 use crate::error::{Error, Result};
+use crate::zip;
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -2,6 +2,9 @@
 //! Training GANs", 2016 (the Inception Score where the classifier is Inception), the classes that samples fall into, and how
 //! sure it is of them.
 
+use super::inputs::lacks;
+use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo, Needs};
+use crate::embed::FeatureSpace;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use gan_base::messages::counted;
@@ -153,6 +156,114 @@ fn log_softmax(logits: &[f32]) -> Vec<f64> {
 fn largest(values: &[f64]) -> (usize, f64) {
     let first = (0, f64::NEG_INFINITY);
     values.iter().copied().enumerate().fold(first, |best, (at, value)| if value > best.1 { (at, value) } else { best })
+}
+
+const PAPER: &str = "Salimans et al. 2016, arXiv:1606.03498";
+
+/// What the classifier predicted, for the metric `key`.
+pub(super) fn score(inputs: &Inputs<'_>, key: &str) -> Result<Score> {
+    inputs.scorer.ok_or_else(|| lacks(key, "a network that classifies"))?.score()
+}
+
+/// exp(E KL(p(y|x) ‖ p(y))) of one classifier's predictions, over all samples at once. It is called Inception Score only where the
+/// classifier is Inception-v3.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassifierScore {
+    key: &'static str,
+    title: &'static str,
+    classifier: FeatureSpace,
+    aliases: &'static [&'static str],
+}
+
+/// Of the digit classifier: from 1 to 10.
+pub const DIGIT_SCORE: ClassifierScore =
+    ClassifierScore { key: "digit_score", title: "Digit score", classifier: FeatureSpace::Digits, aliases: &[] };
+/// Of Inception-v3, in one split; papers take the mean of ten.
+pub const INCEPTION_SCORE: ClassifierScore = ClassifierScore {
+    key: "inception_score",
+    title: "Inception Score, one split",
+    classifier: FeatureSpace::Inception,
+    aliases: &["is", "isc"],
+};
+/// Of a user's classifier.
+pub const CLASSIFIER_SCORE: ClassifierScore = ClassifierScore {
+    key: "classifier_score",
+    title: "Classifier score",
+    classifier: FeatureSpace::Classifier,
+    aliases: &[],
+};
+
+impl Metric for ClassifierScore {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            needs: Needs::ClassesOf(self.classifier),
+            in_evaluation: &[DataKind::Classes],
+            aliases: self.aliases,
+            ..MetricInfo::new(self.key, self.title, Better::Higher, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        Ok(score(inputs, self.key)?.mean.into())
+    }
+}
+
+/// The share of samples that the classifier gives over 0.9 to one class.
+#[derive(Clone, Copy, Debug)]
+pub struct Confidence;
+
+impl Metric for Confidence {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            needs: Needs::Classes,
+            in_training: &[DataKind::Classes, DataKind::ManyClasses],
+            ..MetricInfo::new("confidence", "Classified with over 0.9 confidence", Better::Higher, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        Ok(score(inputs, "confidence")?.sure.into())
+    }
+}
+
+/// The largest departure of a class's share from an even one, relative to it.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassBalance;
+
+impl Metric for ClassBalance {
+    fn info(&self) -> MetricInfo {
+        let title = "Largest departure of a class from its share";
+        MetricInfo {
+            needs: Needs::Classes,
+            in_training: &[DataKind::Classes],
+            ..MetricInfo::new("class_balance", title, Better::Lower, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        let counts = score(inputs, "class_balance")?.histogram;
+        let even = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
+        Ok(counts.iter().map(|count| (*count as f64 / even - 1.0).abs()).fold(0.0, f64::max).into())
+    }
+}
+
+/// The share of samples that the classifier takes for the class that they were generated as; for generators that know classes.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassAccuracy;
+
+impl Metric for ClassAccuracy {
+    fn info(&self) -> MetricInfo {
+        let (title, paper) = ("Classified as the class of the condition", "Odena et al. 2017, arXiv:1610.09585");
+        MetricInfo {
+            needs: Needs::Labels,
+            in_training: &[DataKind::Classes],
+            ..MetricInfo::new("class_accuracy", title, Better::Higher, paper)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        Ok((inputs.labelled.recognised as f64 / inputs.labelled.samples as f64).into())
+    }
 }
 
 #[cfg(test)]

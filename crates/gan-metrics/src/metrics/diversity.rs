@@ -3,6 +3,7 @@
 //! The mean distance between pairs of samples in feature space; with perceptual distances between images this is the
 //! diversity of Zhu et al., "Toward Multimodal Image-to-Image Translation", 2017.
 
+use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo};
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use crate::pairs::squared;
@@ -51,7 +52,7 @@ fn mean_distance(set: &Features, pairs: usize, rng: &mut Rng, what: &'static str
     Ok(distances.iter().sum::<f64>() / chosen.len() as f64)
 }
 
-/// All pairs of different samples if there are no more than `limit`, else so many drawn ones.
+/// All pairs of different samples if there are no more than `limit`, else `limit` drawn ones.
 fn choose(len: usize, limit: usize, rng: &mut Rng) -> Vec<(usize, usize)> {
     if len as u128 * (len as u128 - 1) / 2 <= limit as u128 {
         return (0..len).flat_map(|j| (0..j).map(move |i| (i, j))).collect();
@@ -61,6 +62,27 @@ fn choose(len: usize, limit: usize, rng: &mut Rng) -> Vec<(usize, usize)> {
         (i, if other < i { other } else { other + 1 })
     };
     (0..limit).map(|_| pair()).collect()
+}
+
+/// Pairs that the metric is taken over.
+const PAIRS: usize = 20_000;
+
+/// The mean pairwise distance relative to real samples'.
+#[derive(Clone, Copy, Debug)]
+pub struct RelativeDiversity;
+
+impl Metric for RelativeDiversity {
+    fn info(&self) -> MetricInfo {
+        use DataKind::{Classes, Images, ManyClasses, Points, PointsAroundModes};
+        MetricInfo {
+            in_training: &[Classes, ManyClasses, Images, PointsAroundModes, Points],
+            ..MetricInfo::new("diversity", "Diversity, real = 1", Better::Higher, "Zhu et al. 2017, arXiv:1711.11586")
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        Ok(diversity(inputs.real, inputs.generated, PAIRS, &mut inputs.rng("diversity"))?.ratio.into())
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Kernel distance: KID where the features are Inception's.
+//! Kernel distance (KID).
 //!
 //! The unbiased estimate of the squared maximum mean discrepancy under k(x, y) = (x·y / D + 1)³, over random subsets of both sets
 //! (Bińkowski et al., "Demystifying MMD GANs", 2018). Unlike the Fréchet distance it does not depend on the number of samples.
 
+use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo};
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use crate::linalg::{lower_product, product};
@@ -24,7 +25,7 @@ pub const SUBSETS: Subsets = Subsets { count: 100, size: 1000 };
 
 /// A kernel distance over subsets. Papers print it times 1000 or 100.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Kid {
+pub struct KernelDistance {
     /// The mean over the subsets: around 0, and below it at times, for equal distributions.
     pub mean: f64,
     /// The standard deviation over the subsets (over their number, as numpy's `std`).
@@ -41,7 +42,7 @@ pub type Chosen = (Vec<usize>, Vec<usize>);
 ///
 /// # Errors
 /// Below two samples in either set, if there are no subsets, if widths differ or numbers are not finite.
-pub fn kid(real: &Features, generated: &Features, subsets: Subsets, rng: &mut Rng) -> Result<Kid> {
+pub fn kid(real: &Features, generated: &Features, subsets: Subsets, rng: &mut Rng) -> Result<KernelDistance> {
     let size = subsets.size.min(real.len()).min(generated.len());
     let mut draw = |len| choose(len, size, rng);
     let chosen: Vec<Chosen> = (0..subsets.count).map(|_| (draw(real.len()), draw(generated.len()))).collect();
@@ -52,13 +53,13 @@ pub fn kid(real: &Features, generated: &Features, subsets: Subsets, rng: &mut Rn
 ///
 /// # Errors
 /// As [`kid`], and if a subset's halves differ in length or name samples that are not there.
-pub fn over_subsets(real: &Features, generated: &Features, subsets: &[Chosen]) -> Result<Kid> {
+pub fn over_subsets(real: &Features, generated: &Features, subsets: &[Chosen]) -> Result<KernelDistance> {
     check(real, generated, subsets)?;
     let distances: Vec<f64> = subsets.iter().map(|(r, g)| discrepancy(&real.pick(r), &generated.pick(g))).collect();
     let count = distances.len() as f64;
     let mean = distances.iter().sum::<f64>() / count;
     let variance = distances.iter().map(|distance| (distance - mean).powi(2)).sum::<f64>() / count;
-    Ok(Kid { mean, std: variance.sqrt(), size: subsets[0].0.len() })
+    Ok(KernelDistance { mean, std: variance.sqrt(), size: subsets[0].0.len() })
 }
 
 /// `size` different numbers below `len`, in random order: the front of a shuffle (Fisher–Yates).
@@ -128,6 +129,30 @@ fn in_f64(features: &Features) -> Mat<f64> {
         column.iter_mut().zip(row).for_each(|(to, x)| *to = f64::from(*x));
     }
     matrix
+}
+
+/// The kernel distance over the features of any network; the card names them.
+#[derive(Clone, Copy, Debug)]
+pub struct Kid;
+
+impl Metric for Kid {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            in_evaluation: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images],
+            aliases: &["mmd"],
+            ..MetricInfo::new(
+                "kid",
+                "Kernel distance (KID), features as below",
+                Better::Lower,
+                "Bińkowski et al. 2018, arXiv:1801.01401",
+            )
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        let found = kid(inputs.real, inputs.generated, SUBSETS, &mut inputs.rng("kid"))?;
+        Ok(Measured { deviation: Some(found.std), ..found.mean.into() })
+    }
 }
 
 #[cfg(test)]

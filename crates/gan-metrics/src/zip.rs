@@ -1,4 +1,4 @@
-//! The files in a zip archive as `torch.save` writes it: stored, not compressed.
+//! The files in a zip archive as `torch.save` and `numpy.savez` write it: stored, not compressed.
 //!
 //! Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 (local headers), 4.3.12 (the directory), 4.3.14 to 4.3.16 (its end), 4.5.3
 //! (sizes of 64 bits).
@@ -25,7 +25,7 @@ pub fn files(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>, String> {
         let entry = Entry::read(bytes, at).ok_or("the archive's directory is damaged")?;
         at = entry.end;
         if entry.method != 0 {
-            return Err(format!("\"{}\" is compressed, which torch.save does not do", entry.name));
+            return Err(format!("\"{}\" is compressed, which torch.save and numpy.savez do not do", entry.name));
         }
         let content = entry.content(bytes).ok_or_else(|| format!("\"{}\" is cut off", entry.name))?;
         files.insert(entry.name, content);
@@ -118,8 +118,24 @@ fn long_numbers(mut extra: &[u8]) -> impl Iterator<Item = u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// An archive of several files.
+    pub(crate) fn archive_of(contents: &[(&str, &[u8])]) -> Vec<u8> {
+        let (mut bytes, mut directory) = (vec![], vec![]);
+        for (name, content) in contents {
+            let sizes = [(content.len() as u32).to_le_bytes(); 2].concat();
+            let length = (name.len() as u16).to_le_bytes();
+            let start = (bytes.len() as u32).to_le_bytes();
+            bytes.extend([b"PK\x03\x04", &[0; 14][..], &sizes, &length, &[0; 2], name.as_bytes(), content].concat());
+            let parts = [b"PK\x01\x02", &[0; 16][..], &sizes, &length, &[0; 12], &start, name.as_bytes()];
+            directory.extend(parts.concat());
+        }
+        let (count, start) = ((contents.len() as u16).to_le_bytes(), (bytes.len() as u32).to_le_bytes());
+        bytes.extend([&directory[..], b"PK\x05\x06", &[0; 6], &count, &[0; 4], &start, &[0; 2]].concat());
+        bytes
+    }
 
     /// An archive of one file, with the directory's sizes in 64 bits or not.
     fn archive(name: &str, content: &[u8], long: bool) -> Vec<u8> {

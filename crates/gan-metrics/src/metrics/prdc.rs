@@ -8,6 +8,7 @@
 //! - density: real balls that a generated sample lies in, on average, over k; not bounded by 1,
 //! - coverage: share of real samples whose ball holds any generated sample.
 
+use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo};
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use crate::pairs::{Bounds, Frame, Limit, Pairs, Strip, may_be_within, nearest_others};
@@ -137,7 +138,7 @@ fn see(seen: &mut Seen, strip: &Strip<'_>, pair: Bounds, real: Limit, generated:
 }
 
 fn warning(real: &Manifold<'_>, generated: &Manifold<'_>) -> Option<String> {
-    let told = [(real, "real"), (generated, "generated")].into_iter().filter_map(|(set, what)| {
+    let warnings = [(real, "real"), (generated, "generated")].into_iter().filter_map(|(set, what)| {
         let (none, all, k) = (set.without_inside(), set.radii_squared.len(), set.k);
         (none > 0).then(|| {
             format!(
@@ -147,8 +148,97 @@ fn warning(real: &Manifold<'_>, generated: &Manifold<'_>) -> Option<String> {
             )
         })
     });
-    let told: Vec<String> = told.collect();
-    (!told.is_empty()).then(|| told.join("; "))
+    let warnings: Vec<String> = warnings.collect();
+    (!warnings.is_empty()).then(|| warnings.join("; "))
+}
+
+const KYNKAANNIEMI: &str = "Kynkäänniemi et al. 2019, arXiv:1904.06991";
+const NAEEM: &str = "Naeem et al. 2020, arXiv:2002.09797";
+
+/// One of the four figures, which are computed together.
+fn measured(inputs: &Inputs<'_>, figure: impl Fn(&Prdc) -> f64) -> Result<Measured> {
+    let found = inputs.shared(|| {
+        let (real, generated) = inputs.same_number();
+        prdc(&real, &generated, NEAREST)
+    })?;
+    Ok(Measured { warning: found.warning.clone(), ..figure(&found).into() })
+}
+
+/// The share of generated samples near real ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Precision;
+
+impl Metric for Precision {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            in_training: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images, DataKind::Points],
+            in_evaluation: &[DataKind::PointsAroundModes],
+            ..MetricInfo::new("precision", "Precision", Better::Higher, KYNKAANNIEMI)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        measured(inputs, |found| found.precision)
+    }
+}
+
+/// The share of real samples near generated ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Recall;
+
+impl Metric for Recall {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            in_training: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images, DataKind::Points],
+            in_evaluation: &[DataKind::PointsAroundModes],
+            ..MetricInfo::new("recall", "Recall", Better::Higher, KYNKAANNIEMI)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        measured(inputs, |found| found.recall)
+    }
+}
+
+/// How many real neighbourhoods a generated sample lies in, over k.
+#[derive(Clone, Copy, Debug)]
+pub struct Density;
+
+impl Metric for Density {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            in_training: &[DataKind::Classes, DataKind::Images],
+            in_evaluation: &[DataKind::Points],
+            ..MetricInfo::new("density", "Density", Better::Higher, NAEEM)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        measured(inputs, |found| found.density)
+    }
+}
+
+/// The share of real samples with a generated one in their neighbourhood.
+#[derive(Clone, Copy, Debug)]
+pub struct Coverage;
+
+impl Metric for Coverage {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            in_training: &[
+                DataKind::Classes,
+                DataKind::ManyClasses,
+                DataKind::Images,
+                DataKind::PointsAroundModes,
+                DataKind::Points,
+            ],
+            ..MetricInfo::new("coverage", "Coverage", Better::Higher, NAEEM)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        measured(inputs, |found| found.coverage)
+    }
 }
 
 #[cfg(test)]

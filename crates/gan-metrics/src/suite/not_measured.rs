@@ -1,22 +1,22 @@
-//! Metrics that nothing can be said of, and why: for a note on the card.
+//! Metrics that could not be measured, and why: for a note on the card.
 
 use crate::error::{Error, Result};
-use crate::metric::Metric;
+use crate::metrics::MetricRef;
 
 /// The metrics left out so far, those with the same reason together.
 #[derive(Default)]
-pub(super) struct LeftOut {
-    reasons: Vec<(String, Vec<Metric>)>,
+pub(super) struct NotMeasured {
+    reasons: Vec<(String, Vec<MetricRef>)>,
     /// The first error, for when nothing is left.
     first: Option<Error>,
 }
 
-impl LeftOut {
+impl NotMeasured {
     /// What was measured; nothing where the samples do not allow it, which is noted.
     ///
     /// # Errors
     /// Any other error.
-    pub(super) fn unless<T>(&mut self, measured: Result<T>, metric: Metric) -> Result<Option<T>> {
+    pub(super) fn unless<T>(&mut self, measured: Result<T>, metric: MetricRef) -> Result<Option<T>> {
         let error = match measured {
             Ok(measured) => return Ok(Some(measured)),
             Err(error @ (Error::TooFew { .. } | Error::Values { .. })) => error,
@@ -46,8 +46,8 @@ impl LeftOut {
         if let (0, Some(error)) = (figures, self.first) {
             return Err(error);
         }
-        let note = |(reason, metrics): &(String, Vec<Metric>)| {
-            let names: Vec<&str> = metrics.iter().map(|metric| metric.name()).collect();
+        let note = |(reason, metrics): &(String, Vec<MetricRef>)| {
+            let names: Vec<&str> = metrics.iter().map(|metric| metric.key()).collect();
             format!("not measured: {}: {reason}", names.join(", "))
         };
         Ok(self.reasons.iter().map(note).collect())

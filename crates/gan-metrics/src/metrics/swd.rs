@@ -1,6 +1,7 @@
 //! Sliced Wasserstein-2 distance: that of the sets' shadows on lines, over many lines (Bonneel et al., "Sliced and Radon
 //! Wasserstein Barycenters of Measures", 2015).
 
+use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo};
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use crate::linalg::product;
@@ -103,6 +104,31 @@ fn squared(real: &Mat<f64>, generated: &Mat<f64>, line: usize) -> f64 {
         (i, j, at) = (edge / m, edge / n, edge);
     }
     sum / (n * m) as f64
+}
+
+/// Directions that the metric projects on.
+const DIRECTIONS: usize = 128;
+
+/// The sliced Wasserstein distance of features.
+#[derive(Clone, Copy, Debug)]
+pub struct SlicedWasserstein;
+
+impl Metric for SlicedWasserstein {
+    fn info(&self) -> MetricInfo {
+        use DataKind::{Classes, Images, Points, PointsAroundModes};
+        let paper = "Bonneel et al. 2015, Journal of Mathematical Imaging and Vision 51(1)";
+        MetricInfo {
+            in_evaluation: &[Classes, Images, PointsAroundModes, Points],
+            ..MetricInfo::new("swd", "Sliced Wasserstein distance", Better::Lower, paper)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        let (real, generated) = inputs.same_number();
+        // The label of the stream is older than the metric's key, and decides the directions.
+        let directions = Directions::draw(DIRECTIONS, real.dim(), &mut inputs.rng("sliced"));
+        Ok(distance(&real, &generated, &directions)?.into())
+    }
 }
 
 #[cfg(test)]

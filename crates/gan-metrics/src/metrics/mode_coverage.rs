@@ -11,17 +11,20 @@
 //! The public code writes down the Jensen–Shannon divergence of p and q for points, and KL(p ‖ q) with uniform q for
 //! Stacked MNIST; both stand in [`Coverage`].
 
+use super::inputs::lacks;
+use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo, Needs, inception_score};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use gan_base::messages::counted;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Samples that the protocol takes for points in the plane.
 pub const POINTS: usize = 2_500;
 /// Samples that the protocol takes for Stacked MNIST.
 pub const STACKED: usize = 26_000;
-/// A sample of high quality is nearer to its mode than so many standard deviations.
+/// A sample of high quality is nearer to its mode than this many standard deviations.
 pub const RADIUS: f64 = 3.0;
 
 /// Where the data's modes are.
@@ -215,6 +218,89 @@ fn no_such_class(label: u32, classes: usize) -> Error {
     let (found, expected) = (format!("class {label}"), format!("0 to {}", classes.saturating_sub(1)));
     let advice = "say how many classes the classifier has".into();
     Error::Mismatch { what: "labels".into(), found, expected, advice }
+}
+
+/// What counts as a mode.
+#[derive(Clone, Debug)]
+pub enum ModesOf {
+    /// Places among points.
+    Points(Modes),
+    /// The classes of the network.
+    Classes,
+}
+
+const PAPER: &str = "Lin, Khetan, Fanti and Oh 2018, arXiv:1712.04086";
+
+/// All figures' counts, which are taken once.
+fn counts(inputs: &Inputs<'_>) -> Result<Arc<Coverage>> {
+    inputs.shared(|| match inputs.modes {
+        Some(ModesOf::Points(modes)) => modes.coverage(&inputs.generated.first(POINTS)),
+        Some(ModesOf::Classes) => {
+            let counts = inception_score::score(inputs, "modes")?.histogram;
+            let labels = (0..).zip(&counts).flat_map(|(class, count)| std::iter::repeat_n(class, *count as usize));
+            of_labels(&labels.collect::<Vec<u32>>(), counts.len(), None)
+        }
+        None => Err(lacks("modes", "modes to count")),
+    })
+}
+
+/// How many modes are reached.
+#[derive(Clone, Copy, Debug)]
+pub struct ModesReached;
+
+impl Metric for ModesReached {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            needs: Needs::Modes,
+            in_training: &[DataKind::ManyClasses, DataKind::PointsAroundModes],
+            aliases: &["mode_coverage"],
+            ..MetricInfo::new("modes", "Modes reached", Better::Higher, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        Ok((counts(inputs)?.found() as f64).into())
+    }
+}
+
+/// The share of samples within 3σ of a mode.
+#[derive(Clone, Copy, Debug)]
+pub struct HighQuality;
+
+impl Metric for HighQuality {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            needs: Needs::Modes,
+            in_training: &[DataKind::PointsAroundModes],
+            ..MetricInfo::new("high_quality", "Samples within 3σ of a mode", Better::Higher, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        Ok(counts(inputs)?.high_quality().into())
+    }
+}
+
+/// The KL divergence of the modes' shares from the real ones.
+#[derive(Clone, Copy, Debug)]
+pub struct ReverseKl;
+
+impl Metric for ReverseKl {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            needs: Needs::Modes,
+            in_training: &[DataKind::ManyClasses, DataKind::PointsAroundModes],
+            chooses_best: &[DataKind::ManyClasses],
+            aliases: &["kl"],
+            ..MetricInfo::new("reverse_kl", "Reverse KL over the modes", Better::Lower, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        let found = counts(inputs)?;
+        // Without a single sample near a mode there is no divergence: the largest that there can be, of all samples on one of even modes.
+        Ok(found.reverse_kl.unwrap_or((found.modes() as f64).ln()).into())
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! A set of samples on the way to be judged: moments of all of them, features of a bounded number.
+//! A set of samples to be measured: moments of all of them, features of a bounded number.
 
 use super::KEPT;
 use crate::card::ImageSizes;
 use crate::embed::{Embedder, Embedding};
 use crate::error::Result;
 use crate::features::Features;
+use crate::metrics::inception_score::{Scorer, Scoring};
+use crate::metrics::inputs::Labelled;
 use crate::moments::Moments;
-use crate::score::{Scorer, Scoring};
 use candle_core::{D, Tensor};
 use gan_base::Rng;
 use sha2::{Digest, Sha256};
@@ -14,25 +15,24 @@ use std::sync::Arc;
 
 /// Samples with what the network says of them.
 #[derive(Clone, Debug)]
-pub struct Embedded {
+pub struct EmbeddedSamples {
     /// `[N, C, H, W]` or `[N, D]`, on the CPU.
     pub samples: Tensor,
-    /// Of the network that judges.
+    /// What the network makes of them.
     pub embedding: Embedding,
-    /// The class that each was made as, where the network can say whether it is one.
+    /// The class that each was generated as, where the network can recognise it.
     pub classes: Option<Vec<u32>>,
 }
 
-/// A set of samples on the way to be judged.
-pub struct Gathered {
+/// A set of samples to be measured.
+pub struct SampleSet {
     embedder: Arc<dyn Embedder>,
     pub(super) moments: Moments,
     pub(super) kept: Features,
-    pub(super) score: Option<Scorer>,
+    pub(super) scorer: Option<Scorer>,
     pub(super) hash: Sha256,
     pub(super) count: usize,
-    /// Samples made as a class, and those of them that the classifier takes for it.
-    pub(super) asked: [u64; 2],
+    pub(super) labelled: Labelled,
     /// How many samples will come, where that is known.
     expected: usize,
     /// The lowest value of all samples.
@@ -41,7 +41,7 @@ pub struct Gathered {
     pub(super) notes: Vec<String>,
 }
 
-impl Gathered {
+impl SampleSet {
     /// Of no samples yet, which `embedder` embeds, with scores over `classes` where there are any.
     pub(super) fn new(embedder: Arc<dyn Embedder>, classes: usize) -> Self {
         let dim = embedder.dim();
@@ -49,10 +49,10 @@ impl Gathered {
             embedder,
             moments: Moments::new(dim),
             kept: Features::empty(dim),
-            score: Scorer::new(classes, Scoring::default()).ok(),
+            scorer: Scorer::new(classes, Scoring::default()).ok(),
             hash: Sha256::new(),
             count: 0,
-            asked: [0; 2],
+            labelled: Labelled::default(),
             expected: 0,
             lowest: f32::INFINITY,
             sizes: None,
@@ -84,10 +84,10 @@ impl Gathered {
         self.push_of(samples, None)
     }
 
-    /// As [`Gathered::push`], samples that were made as `classes`, one each.
+    /// As [`SampleSet::push`], samples that were generated as `classes`, one each.
     ///
     /// # Errors
-    /// As [`Gathered::push`].
+    /// As [`SampleSet::push`].
     pub fn push_of(&mut self, samples: &Tensor, classes: Option<&[u32]>) -> Result<()> {
         let embedded = self.embed(samples, classes)?;
         self.push_embedded(&embedded)
@@ -97,30 +97,31 @@ impl Gathered {
     ///
     /// # Errors
     /// If they do not fit the network.
-    pub fn embed(&self, samples: &Tensor, classes: Option<&[u32]>) -> Result<Embedded> {
+    pub fn embed(&self, samples: &Tensor, classes: Option<&[u32]>) -> Result<EmbeddedSamples> {
         let embedding = self.embedder.embed(samples)?;
-        Ok(Embedded { samples: samples.clone(), embedding, classes: classes.map(<[u32]>::to_vec) })
+        Ok(EmbeddedSamples { samples: samples.clone(), embedding, classes: classes.map(<[u32]>::to_vec) })
     }
 
-    /// As [`Gathered::push_of`], samples that the network has seen already.
+    /// As [`SampleSet::push_of`], samples that the network has seen already.
     ///
     /// # Errors
     /// If their features are not finite.
-    pub fn push_embedded(&mut self, embedded: &Embedded) -> Result<()> {
-        let Embedded { samples, embedding, classes } = embedded;
+    pub fn push_embedded(&mut self, embedded: &EmbeddedSamples) -> Result<()> {
+        let EmbeddedSamples { samples, embedding, classes } = embedded;
         let features = Features::from_tensor(&embedding.features)?;
         features.check_finite("the samples'")?;
         self.keep(&features)?;
         self.count += features.len();
         self.look_at(samples)?;
         self.moments.push(&features)?;
-        let (Some(score), Some(logits)) = (&mut self.score, &embedding.logits) else { return Ok(()) };
+        let (Some(scorer), Some(logits)) = (&mut self.scorer, &embedding.logits) else { return Ok(()) };
         if let Some(classes) = classes {
             let found: Vec<u32> = logits.argmax(D::Minus1)?.to_vec1()?;
-            let agreed = found.iter().zip(classes).filter(|(found, asked)| found == asked).count();
-            self.asked = [self.asked[0] + classes.len() as u64, self.asked[1] + agreed as u64];
+            let recognised = found.iter().zip(classes).filter(|(found, class)| found == class).count();
+            self.labelled.samples += classes.len() as u64;
+            self.labelled.recognised += recognised as u64;
         }
-        score.push(&Features::from_tensor(logits)?)
+        scorer.push(&Features::from_tensor(logits)?)
     }
 
     /// How many samples there are.

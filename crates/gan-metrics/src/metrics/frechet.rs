@@ -1,4 +1,4 @@
-//! Fréchet distance between two sets' features seen as Gaussians: FID where the features are Inception's.
+//! Fréchet distance between two sets' features seen as Gaussians, a metric for each network; FID where a published protocol is followed.
 //!
 //! d² = ‖μ₁ − μ₂‖² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁Σ₂)^½ (Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a
 //! Local Nash Equilibrium", 2017).
@@ -7,6 +7,9 @@
 //! last trace is the sum of their roots. L comes from a pivoted Cholesky decomposition and has as many columns as Σ₁ has
 //! rank, so covariances of fewer samples than features are no special case, only less work.
 
+use super::inputs::lacks;
+use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo, Needs};
+use crate::embed::FeatureSpace;
 use crate::error::{Error, Result};
 use crate::linalg::{eigenvalues, lower_product, product, root};
 use crate::moments::Moments;
@@ -16,7 +19,7 @@ use gan_base::messages::counted;
 /// A Fréchet distance and what is to be said about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frechet {
-    /// The squared distance that papers call FID, ≥ 0; in squared units of the features.
+    /// The squared distance, ≥ 0, as papers print it; in squared units of the features.
     pub distance: f64,
     /// Why not to trust it: too few samples for the number of features.
     pub warning: Option<String>,
@@ -136,6 +139,90 @@ fn overlap(root: &Mat<f64>, other: &Side) -> Result<f64> {
     lower_product(inner.as_mut(), Accum::Replace, root.transpose(), half.as_ref());
     let values = eigenvalues(&inner)?;
     Ok(values.iter().rev().take(other.rank_bound()).map(|value| value.max(0.0).sqrt()).sum())
+}
+
+const PAPER: &str = "Heusel et al. 2017, arXiv:1706.08500";
+
+/// The Fréchet distance over the features of one network. It is not called FID: numbers over different features cannot be compared.
+#[derive(Clone, Copy, Debug)]
+pub struct FrechetDistance {
+    key: &'static str,
+    title: &'static str,
+    features: FeatureSpace,
+}
+
+/// Over the features of the digit classifier.
+pub const FD_DIGITS: FrechetDistance =
+    FrechetDistance { key: "fd_digits", title: "Fréchet distance, digits features", features: FeatureSpace::Digits };
+/// Over Inception-v3's features, outside of a published protocol.
+pub const FD_INCEPTION: FrechetDistance = FrechetDistance {
+    key: "fd_inception",
+    title: "Fréchet distance, Inception features",
+    features: FeatureSpace::Inception,
+};
+/// Over 8×8 thumbnails.
+pub const FD_THUMBNAILS: FrechetDistance = FrechetDistance {
+    key: "fd_thumbnails",
+    title: "Fréchet distance, 8×8 thumbnails",
+    features: FeatureSpace::Thumbnails,
+};
+/// Over the features of a user's classifier.
+pub const FD_CLASSIFIER: FrechetDistance = FrechetDistance {
+    key: "fd_classifier",
+    title: "Fréchet distance, classifier's features",
+    features: FeatureSpace::Classifier,
+};
+/// Over the coordinates of points.
+pub const FD_COORDINATES: FrechetDistance = FrechetDistance {
+    key: "fd_coordinates",
+    title: "Fréchet distance, coordinates",
+    features: FeatureSpace::Coordinates,
+};
+
+impl Metric for FrechetDistance {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            needs: Needs::FeaturesOf(self.features),
+            in_training: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images],
+            chooses_best: &[DataKind::Classes, DataKind::Images],
+            ..MetricInfo::new(self.key, self.title, Better::Lower, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        let real = inputs.shared_of_real(|| Prepared::new(inputs.real_moments))?;
+        let found = real.distance(inputs.moments)?;
+        Ok(Measured { warning: found.warning, ..found.distance.into() })
+    }
+}
+
+/// The Fréchet Inception distance, as [`crate::Protocol::Fid50k`] defines it.
+#[derive(Clone, Copy, Debug)]
+pub struct Fid;
+
+impl Metric for Fid {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            needs: Needs::Protocol,
+            ..MetricInfo::new("fid", "Fréchet Inception distance (FID)", Better::Lower, PAPER)
+        }
+    }
+
+    /// # Errors
+    /// As all metrics, and if the protocol is not followed.
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        let Some(protocol) = inputs.protocol else { return Err(lacks("fid", "the published protocol")) };
+        let found = inputs.moments.count();
+        if found == protocol.samples() as u64 {
+            return FD_INCEPTION.measure(inputs);
+        }
+        Err(Error::Mismatch {
+            what: format!("protocol {}", protocol.key()),
+            found: counted(found, "generated sample"),
+            expected: protocol.samples().to_string(),
+            advice: "generate as many, or measure fd_inception".into(),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The observer that judges: evaluates G at intervals, keeps the best, and raises alarms.
+//! The observer that evaluates G at intervals, keeps the best, and raises alarms.
 
 use crate::error::{Error, Result};
 use crate::evaluate::{self, Evaluated, Evaluator};
@@ -8,14 +8,14 @@ use crate::observe::Observer;
 use crate::run_summary::Raised;
 use gan_alarms::{Alarm, RunContext, Watch};
 use gan_base::atomic;
-use gan_metrics::{Card, Metric};
+use gan_metrics::{Card, MetricRef};
 use gan_train::checkpoint;
 use gan_train::config::Policy;
 use gan_train::trainer::{StepReport, Trainer};
 use serde_json::{Map, Value};
 use std::io::Write;
 
-pub(crate) struct Judging {
+pub(crate) struct EvaluationObserver {
     folder: RunFolder,
     log: Log,
     evaluator: Option<Evaluator>,
@@ -26,7 +26,7 @@ pub(crate) struct Judging {
     reached: bool,
 }
 
-impl Judging {
+impl EvaluationObserver {
     pub(crate) fn new(folder: &RunFolder, log: Log) -> Self {
         Self { folder: folder.clone(), log, evaluator: None, watch: None, best: None, raised: vec![], reached: false }
     }
@@ -45,32 +45,31 @@ impl Judging {
                 return Ok(());
             }
         };
-        let best = evaluator.best();
-        let value = card.value(best);
+        let best = evaluator.best().and_then(|best| Some((best.better(), card.value(best)?)));
         if let Some(name) = trainer
             .plan()
             .config()
             .train
             .until
             .keys()
-            .find(|name| Metric::named(name).and_then(|metric| card.value(metric)).is_none())
+            .find(|name| MetricRef::find(name).and_then(|metric| card.value(metric)).is_none())
         {
             let problem = "is not measured in this run: add it to evaluate.metrics";
             return Err(Error::config(format!("train.until.{name}"), problem));
         }
         self.reached = reaches(&card, trainer);
         self.write(step, card)?;
-        match value {
-            Some(value) if best.better().prefers(value, self.best.unwrap_or(f64::NAN)) => self.keep(value, trainer),
+        match best {
+            Some((better, value)) if better.prefers(value, self.best.unwrap_or(f64::NAN)) => self.keep(value, trainer),
             _ => Ok(()),
         }
     }
 
     fn write(&self, step: u64, card: Card) -> Result<()> {
         let mut line = Map::from_iter([("step".to_string(), Value::from(step))]);
-        line.extend(card.figures.iter().map(|figure| (figure.metric.name().to_string(), figure.value.into())));
+        line.extend(card.figures.iter().map(|figure| (figure.metric.key().to_string(), figure.value.into())));
         let evaluated =
-            serde_json::to_string(&Evaluated { step, best: self.evaluator.as_ref().map(Evaluator::best), card })
+            serde_json::to_string(&Evaluated { step, best: self.evaluator.as_ref().and_then(Evaluator::best), card })
                 .unwrap_or_default();
         let path = self.folder.evaluations();
         let written = append(&path)?.write_all(format!("{evaluated}\n").as_bytes());
@@ -124,23 +123,23 @@ fn evaluator(trainer: &Trainer) -> Result<Option<Evaluator>> {
 fn reaches(card: &Card, trainer: &Trainer) -> bool {
     let until = &trainer.plan().config().train.until;
     let reached = |(name, wanted): (&String, &f64)| {
-        let Some(metric) = Metric::named(name) else { return false };
+        let Some(metric) = MetricRef::find(name) else { return false };
         card.value(metric).is_some_and(|value| value == *wanted || metric.better().prefers(value, *wanted))
     };
     !until.is_empty() && until.iter().all(reached)
 }
 
-impl Observer for Judging {
+impl Observer for EvaluationObserver {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
         let path = self.folder.evaluations();
         Cut::of(trainer).apply(&path)?;
         if self.evaluator.is_none() && trainer.plan().config().evaluate.every > 0 {
             self.evaluator = evaluator(trainer)?;
         }
-        let best = self.evaluator.as_ref().map(Evaluator::best);
+        let best = self.evaluator.as_ref().and_then(Evaluator::best);
         self.watch = Some(Watch::new(RunContext {
             total: trainer.total_steps(),
-            best: best.map(|best| (best.name().to_string(), best.better())),
+            best: best.map(|best| (best.key().to_string(), best.better())),
             floor: best.and_then(|best| self.evaluator.as_ref()?.floor(best)),
             loss: trainer.plan().config().loss.kind,
         }));

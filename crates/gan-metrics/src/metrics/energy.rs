@@ -13,6 +13,7 @@
 //! every relabelling takes the same D and other weights: D is made block by block, once for a few hundred relabellings, and
 //! never held.
 
+use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo};
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use faer::linalg::matmul::matmul;
@@ -39,7 +40,7 @@ pub struct TwoSample {
     /// E between real and generated samples, in the data's units.
     pub distance: f64,
     /// How many of the relabellings, and the labels as they are, have a statistic as large: (1 + #)/(1 + relabellings). Small
-    /// where the sets are told apart; even in (0, 1] where both are of one distribution.
+    /// where the sets differ; even in (0, 1] where both are of one distribution.
     pub p_value: f64,
     /// How many relabellings were drawn.
     pub permutations: usize,
@@ -223,6 +224,48 @@ impl Pool {
             }
             out.iter_mut().for_each(|squared| *squared = squared.sqrt());
         }
+    }
+}
+
+const PAPER: &str = "Székely and Rizzo 2013, Journal of Statistical Planning and Inference 143(8)";
+/// Points of each kind that the test takes: its time grows with their square.
+const TESTED: usize = 2000;
+
+/// The energy distance.
+#[derive(Clone, Copy, Debug)]
+pub struct EnergyDistance;
+
+impl Metric for EnergyDistance {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            in_training: &[DataKind::PointsAroundModes, DataKind::Points],
+            chooses_best: &[DataKind::PointsAroundModes, DataKind::Points],
+            ..MetricInfo::new("energy", "Energy distance", Better::Lower, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        let (real, generated) = inputs.same_number();
+        Ok(distance(&real, &generated)?.into())
+    }
+}
+
+/// The p-value of the permutation test: small where real and generated points differ.
+#[derive(Clone, Copy, Debug)]
+pub struct TwoSampleTest;
+
+impl Metric for TwoSampleTest {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            in_evaluation: &[DataKind::PointsAroundModes, DataKind::Points],
+            ..MetricInfo::new("two_sample", "Two-sample test: p-value", Better::Higher, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        let (real, generated) = inputs.same_number();
+        let (real, generated) = (real.first(TESTED), generated.first(TESTED));
+        Ok(two_sample(&real, &generated, PERMUTATIONS, &mut inputs.rng("two_sample"))?.p_value.into())
     }
 }
 

@@ -5,10 +5,12 @@
 //! has memorised it lies nearer (Meehan, Chaudhuri and Dasgupta, "A Non-Parametric Test to Detect Data-Copying in Generative
 //! Models", 2020, compare the same two sets of distances).
 
+use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo, Needs};
 use crate::error::{Error, Result};
 use crate::features::{Features, same_width};
 use crate::pairs::nearest_among;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// For each sample its nearest training sample.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,6 +93,51 @@ fn percentile(values: &[f64], percent: f64) -> f64 {
     let (low, share) = (place.floor() as usize, place.fract());
     let high = (low + 1).min(sorted.len() - 1);
     sorted[low] + (sorted[high] - sorted[low]) * share
+}
+
+const PAPER: &str = "Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675";
+
+/// Both figures' distances, which are computed together.
+fn distances(inputs: &Inputs<'_>) -> Result<Arc<Memorisation>> {
+    inputs.shared(|| memorisation(inputs.generated, inputs.held_out, inputs.train))
+}
+
+/// The distance to the nearest training sample, relative to that of real samples.
+#[derive(Clone, Copy, Debug)]
+pub struct NearestDistance;
+
+impl Metric for NearestDistance {
+    fn info(&self) -> MetricInfo {
+        let title = "Distance to the nearest training sample, real = 1";
+        MetricInfo {
+            needs: Needs::TrainingSamples,
+            in_training: &[DataKind::Classes, DataKind::Images],
+            aliases: &["memorization"],
+            ..MetricInfo::new("memorisation", title, Better::Higher, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        Ok(distances(inputs)?.ratio.into())
+    }
+}
+
+/// The share of samples closer to a training sample than almost any real one is.
+#[derive(Clone, Copy, Debug)]
+pub struct NearCopies;
+
+impl Metric for NearCopies {
+    fn info(&self) -> MetricInfo {
+        MetricInfo {
+            needs: Needs::TrainingSamples,
+            in_training: &[DataKind::Classes, DataKind::Images],
+            ..MetricInfo::new("near_copies", "Near copies of training samples", Better::Lower, PAPER)
+        }
+    }
+
+    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+        Ok(distances(inputs)?.copies.into())
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,89 @@
+//! The registry: names, documentation, and what is measured by default.
+
+use super::*;
+
+const KINDS: [DataKind; 5] =
+    [DataKind::Classes, DataKind::ManyClasses, DataKind::Images, DataKind::PointsAroundModes, DataKind::Points];
+
+#[test]
+fn every_metric_has_a_key_of_its_own_a_paper_and_a_row_in_the_documentation() {
+    let page = include_str!("../../../../docs/judging.md");
+    for metric in MetricRef::all() {
+        let MetricInfo { key, title, paper, aliases, .. } = metric.info();
+        let names =
+            |name: &str| MetricRef::all().filter(|m| m.key() == name || m.info().aliases.contains(&name)).count();
+        assert!(names(key) == 1 && aliases.iter().all(|alias| names(alias) == 1), "{key}");
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
+        let row = row.unwrap_or_else(|| panic!("{key} has no row in docs/judging.md"));
+        assert!(row.contains(paper) && !paper.is_empty() && !title.is_empty(), "{key}: the row lacks {paper}");
+    }
+}
+
+#[test]
+fn keys_are_read_and_written() {
+    for metric in MetricRef::all() {
+        let written = serde_json::to_value(metric).unwrap();
+        assert_eq!(written, metric.key());
+        let read = serde_json::from_value::<MetricRef>(written);
+        assert_eq!(read.is_ok(), metric.info().needs != Needs::Protocol, "{metric:?}");
+    }
+    assert_eq!(MetricRef::find("none"), None);
+}
+
+#[test]
+fn users_may_write_names_in_any_case_and_the_usual_ones() {
+    for (name, key) in [
+        ("FD-Digits", "fd_digits"),
+        (" Kid ", "kid"),
+        ("Near-Copies", "near_copies"),
+        ("IS", "inception_score"),
+        ("SWD", "swd"),
+    ] {
+        assert_eq!(MetricRef::from_user(name).unwrap().key(), key);
+    }
+    assert!(MetricRef::from_user("fd_digit").unwrap_err().contains("did you mean \"fd_digits\"?"));
+    assert!(MetricRef::from_user("FID").unwrap_err().contains("--protocol fid50k"));
+}
+
+#[test]
+fn every_kind_of_data_has_metrics_and_one_that_chooses_the_best() {
+    let spaces = |kind| match kind {
+        DataKind::Classes | DataKind::ManyClasses => {
+            vec![FeatureSpace::Digits, FeatureSpace::Inception, FeatureSpace::Classifier]
+        }
+        DataKind::Images => vec![FeatureSpace::Thumbnails, FeatureSpace::Inception],
+        DataKind::PointsAroundModes | DataKind::Points => vec![FeatureSpace::Coordinates],
+    };
+    for kind in KINDS {
+        for space in spaces(kind) {
+            let best = MetricRef::best(kind, space).unwrap();
+            assert!(MetricRef::defaults(kind, space, Occasion::Training).contains(&best), "{kind:?} {space:?}");
+        }
+    }
+    let keys = |kind, space, occasion| {
+        let metrics = MetricRef::defaults(kind, space, occasion);
+        metrics.into_iter().map(MetricRef::key).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        keys(DataKind::Classes, FeatureSpace::Digits, Occasion::Evaluation),
+        "fd_digits precision recall density coverage confidence class_balance class_accuracy diversity memorisation near_copies \
+         kid digit_score swd"
+    );
+    assert_eq!(
+        keys(DataKind::PointsAroundModes, FeatureSpace::Coordinates, Occasion::Evaluation),
+        "modes high_quality reverse_kl energy coverage diversity swd precision recall two_sample"
+    );
+    assert_eq!(
+        keys(DataKind::Images, FeatureSpace::Thumbnails, Occasion::Training),
+        "fd_thumbnails precision recall density coverage diversity memorisation near_copies"
+    );
+}
+
+#[test]
+fn what_is_not_a_number_is_never_better() {
+    for better in [Better::Lower, Better::Higher] {
+        assert!(better.prefers(1.0, f64::NAN) && !better.prefers(f64::NAN, 1.0));
+        assert!(!better.prefers(1.0, 1.0));
+    }
+    assert!(Better::Lower.prefers(1.0, 2.0) && Better::Higher.prefers(2.0, 1.0));
+}
