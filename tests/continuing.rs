@@ -156,7 +156,7 @@ fn data_of_one_kind_without_files_are_told_apart_too() {
 #[test]
 fn a_run_that_an_alarm_ended_ends_again_until_its_policy_is_changed() {
     let place = Place::new();
-    let lazy = "--set optimizer.generator.rate=1e-9 --set optimizer.discriminator.rate=1e-9 --set alarms.collapse=off";
+    let lazy = "--set optimizer.generator.lr=1e-9 --set optimizer.discriminator.lr=1e-9 --set alarms.collapse=off";
     let judged =
         "--set evaluate.every=100 --set evaluate.samples=100 --set checkpoint.every=100 --set alarms.stalled=stop";
     let ran = place.gan(&format!("{POINTS} {lazy} {judged} --steps 600 --out run"));

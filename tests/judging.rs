@@ -9,7 +9,7 @@ const JUDGED: &str = "--set evaluate.every=10 --set evaluate.samples=200 --set c
 /// Fewer than some hundred steps raise no alarm.
 const SELDOM: &str = "--set evaluate.every=100 --set evaluate.samples=200 --set checkpoint.every=100";
 /// Alarms of a run that learns nothing: the rates are next to nothing.
-const LAZY: &str = "--set optimizer.generator.rate=1e-9 --set optimizer.discriminator.rate=1e-9 --set alarms.g_won=off";
+const LAZY: &str = "--set optimizer.generator.lr=1e-9 --set optimizer.discriminator.lr=1e-9 --set alarms.g_won=off";
 
 fn lines(place: &Place, file: &str) -> Vec<Value> {
     let text = fs::read_to_string(place.path(file)).expect("a file of lines");
@@ -86,9 +86,10 @@ fn a_run_that_learns_nothing_is_told_so_and_ends_if_asked_to() {
 #[test]
 fn a_rollback_goes_to_the_best_state_with_lower_rates_and_repeats_to_the_same_bytes() {
     let place = Place::new();
-    let alarms_set = "--set alarms.stalled=rollback --set alarms.collapse=off --set alarms.rollbacks=2 --set alarms.rate_factor=0.25";
+    let alarms_set =
+        "--set alarms.stalled=rollback --set alarms.collapse=off --set alarms.rollbacks=2 --set alarms.lr_factor=0.25";
     // So small that no weight changes: the best state is the first.
-    let rates = "--set optimizer.generator.rate=1e-30 --set optimizer.discriminator.rate=1e-30";
+    let rates = "--set optimizer.generator.lr=1e-30 --set optimizer.discriminator.lr=1e-30";
     let line = format!(
         "train curve2d --set train.threads=1 --set samples.every=1000 {SELDOM} {rates} --steps 400 {alarms_set}"
     );

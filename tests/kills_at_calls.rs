@@ -13,7 +13,7 @@ const RUN: &str = "train curve2d --set train.threads=1 --set data.workers=0 --se
                    --set samples.rows=2 --set samples.columns=2 --set penalties=[{kind=\"r1\",weight=0.1,every=4}]";
 /// Rates that teach nothing, so that the run stalls at step 300 and its best state is that of the start.
 const LAZY: &str =
-    "--set optimizer.generator.rate=1e-30 --set optimizer.discriminator.rate=1e-30 --set alarms.collapse=off";
+    "--set optimizer.generator.lr=1e-30 --set optimizer.discriminator.lr=1e-30 --set alarms.collapse=off";
 
 /// The calls at which a process is killed.
 const CALLS: [&str; 3] = ["fsync,fdatasync", "rename,renameat,renameat2", "write"];
@@ -94,7 +94,7 @@ fn an_alarm_that_ends_the_run_survives_a_kill_at_any_call() {
 
 #[test]
 fn rollbacks_survive_a_kill_at_any_call() {
-    let back = "--set alarms.stalled=rollback --set alarms.rollbacks=1 --set alarms.rate_factor=0.5";
+    let back = "--set alarms.stalled=rollback --set alarms.rollbacks=1 --set alarms.lr_factor=0.5";
     kills_lose_nothing(&format!("{LAZY} {back}"));
 }
 

@@ -43,7 +43,7 @@ fn classes_survive_a_stop_and_samples_are_of_the_class_asked_for() {
 
 #[test]
 fn packed_samples_and_parts_of_batches_train() {
-    survives_a_stop("--set train.pack=2 --set data.replacement=true --set train.accumulate=2");
+    survives_a_stop("--set train.pacgan=2 --set data.replacement=true --set train.accumulate=2");
 }
 
 #[test]

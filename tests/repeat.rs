@@ -36,7 +36,7 @@ fn at_full_width_the_number_of_threads_makes_no_difference_either() {
 #[test]
 fn a_runs_config_repeats_the_run() {
     let place = Place::new();
-    let settings = "--seed 7 --set checkpoint.every=5 --set optimizer.generator.rate=1e-3";
+    let settings = "--seed 7 --set checkpoint.every=5 --set optimizer.generator.lr=1e-3";
     trained(&place, settings, "first");
     place.good("train first/config.toml --out again");
     assert_same(&files(&place.path("first")), &files(&place.path("again")));

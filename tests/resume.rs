@@ -91,7 +91,7 @@ fn settings_that_decide_what_a_step_does_may_not_change() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 2 --out run"));
     let before = files(&place.path("run"));
-    for change in ["--set train.batch=8", "--seed 9", "--set optimizer.generator.rate=1e-3"] {
+    for change in ["--set train.batch=8", "--seed 9", "--set optimizer.generator.lr=1e-3"] {
         place.gan(&format!("train run --resume --steps 4 {change}")).expect(2, &["other settings", "now"]);
     }
     assert_same(&before, &files(&place.path("run")));

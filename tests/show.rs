@@ -46,7 +46,7 @@ fn a_file_lies_over_its_preset_and_set_over_both() {
     fs::write(place.path("mine.toml"), text).unwrap();
     place.good("train mine.toml --set train.seed=4 --set evaluate.every=0 --steps 2 --out run");
     let config = fs::read_to_string(place.path("run/config.toml")).unwrap();
-    for line in ["batch = 4", "steps = 2", "seed = 4", "width = 8", "rate = 0.0002"] {
+    for line in ["batch = 4", "steps = 2", "seed = 4", "width = 8", "lr = 0.0002"] {
         assert!(config.lines().any(|l| l == line), "no {line} in {config}");
     }
     assert!(!config.contains("epochs"), "{config}");

@@ -95,7 +95,7 @@ fn resuming_needs_a_run_and_its_settings() {
         ("train.batch=4", ["train.batch was 8", "is 4 now"]),
         ("train.seed=9", ["train.seed was 1", "is 9 now"]),
         ("generator.width=4", ["generator.width was 8", "is 4 now"]),
-        ("optimizer.generator.rate=1e-3", ["optimizer.generator.rate was 0.0002", "is 0.001 now"]),
+        ("optimizer.generator.lr=1e-3", ["optimizer.generator.lr was 0.0002", "is 0.001 now"]),
         ("data.replacement=true", ["data.replacement was false", "is true now"]),
     ] {
         refused(
@@ -147,9 +147,9 @@ fn outputs_that_cannot_be_written_are_named() {
 #[test]
 fn a_run_that_diverges_stops_and_keeps_what_was_good() {
     let place = Place::new();
-    let ran = place
-        .gan(&format!("{TRAIN} --set train.steps=30 --set checkpoint.every=1 --set optimizer.generator.rate=1e30"));
-    ran.expect(1, &["error: run: ", "step ", "is not finite", "optimizer.generator.rate", "lower"]);
+    let ran =
+        place.gan(&format!("{TRAIN} --set train.steps=30 --set checkpoint.every=1 --set optimizer.generator.lr=1e30"));
+    ran.expect(1, &["error: run: ", "step ", "is not finite", "optimizer.generator.lr", "lower"]);
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
     let kept = files(&place.path("run"));
     assert!(kept.keys().any(|name| name.starts_with("checkpoints/step-")), "{:?}", kept.keys());

@@ -83,7 +83,7 @@ fn network(seed: u64) -> Result<Network> {
 fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> Result<()> {
     let sampling = Sampling { len: data.len(), batch: BATCH, seed, order: Order::Shuffled, last: LastBatch::Drop };
     let mut loader = Loader::new(data, Sampler::new(sampling)?, 1)?;
-    let adam = serde_json::from_value::<OptimizerConfig>(serde_json::json!({"kind": "adam", "rate": RATE}))?;
+    let adam = serde_json::from_value::<OptimizerConfig>(serde_json::json!({"kind": "adam", "lr": RATE}))?;
     let mut optimizer = Optimizer::new(adam, network.params())?;
     let (per_epoch, mut none) = (loader.batches_per_epoch(), Rng::stream(seed, "dropout"));
     let steps = epochs * per_epoch;
@@ -93,7 +93,7 @@ fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> R
         let images = varied(&batch.images, &mut Rng::numbered(seed, "augment", step))?;
         let labels = batch.labels.context("training needs labels")?;
         let loss = cross_entropy(&network.forward(&images, &mut ForwardContext::train(&mut none))?, &labels)?;
-        optimizer.set_rate(RATE * share(step as f64 / steps as f64));
+        optimizer.set_lr(RATE * share(step as f64 / steps as f64));
         optimizer.step(&loss.backward()?)?;
         sum += f64::from(loss.to_scalar::<f32>()?);
         if (step + 1) % per_epoch == 0 {

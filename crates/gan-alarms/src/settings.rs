@@ -28,7 +28,7 @@ pub struct AlarmsConfig {
     /// In the order of [`RULES`].
     policies: Vec<Policy>,
     /// What both rates are multiplied by at each rollback.
-    pub rate_factor: f64,
+    pub lr_factor: f64,
     /// The most rollbacks in a run; after them, alarms that ask for one stop it.
     pub rollbacks: u64,
 }
@@ -47,11 +47,11 @@ impl AlarmsConfig {
 
 impl Default for AlarmsConfig {
     fn default() -> Self {
-        Self { policies: RULES.iter().map(|rule| rule.default_policy()).collect(), rate_factor: 0.5, rollbacks: 3 }
+        Self { policies: RULES.iter().map(|rule| rule.default_policy()).collect(), lr_factor: 0.5, rollbacks: 3 }
     }
 }
 
-const RATE_FACTOR: &str = "rate_factor";
+const RATE_FACTOR: &str = "lr_factor";
 const ROLLBACKS: &str = "rollbacks";
 
 /// Every key.
@@ -62,7 +62,7 @@ impl Serialize for AlarmsConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(KEYS.len()))?;
         self.policies().try_for_each(|(rule, policy)| map.serialize_entry(rule.key(), &policy))?;
-        map.serialize_entry(RATE_FACTOR, &self.rate_factor)?;
+        map.serialize_entry(RATE_FACTOR, &self.lr_factor)?;
         map.serialize_entry(ROLLBACKS, &self.rollbacks)?;
         map.end()
     }
@@ -88,7 +88,7 @@ impl<'de> Visitor<'de> for Table {
         while let Some(key) = map.next_key::<String>()? {
             match RULES.iter().position(|rule| rule.key() == key) {
                 Some(at) => config.policies[at] = map.next_value()?,
-                None if key == RATE_FACTOR => config.rate_factor = map.next_value()?,
+                None if key == RATE_FACTOR => config.lr_factor = map.next_value()?,
                 None if key == ROLLBACKS => config.rollbacks = map.next_value()?,
                 None => return Err(A::Error::unknown_field(&key, &KEYS)),
             }
@@ -107,7 +107,7 @@ mod tests {
         let changed: Vec<&str> =
             config.policies().filter(|(r, p)| *p != r.default_policy()).map(|(r, _)| r.key()).collect();
         assert_eq!(changed, ["d_won"]);
-        assert_eq!((config.rate_factor, config.rollbacks), (0.5, 1));
+        assert_eq!((config.lr_factor, config.rollbacks), (0.5, 1));
         assert_eq!(toml::from_str::<AlarmsConfig>(&toml::to_string(&config).unwrap()).unwrap(), config);
     }
 

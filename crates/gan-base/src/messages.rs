@@ -8,7 +8,7 @@ use std::fmt::Display;
 /// ```
 /// # use gan_base::messages::plain;
 /// assert_eq!(plain("invalid type: string \"many\", expected usize"), "found \"many\", expected a whole number, 0 or more");
-/// assert_eq!(plain("unknown field `rte`, expected `rate`"), "unknown key \"rte\": did you mean \"rate\"? Known: rate");
+/// assert_eq!(plain("unknown field `rte`, expected `lr`"), "unknown key \"rte\": did you mean \"rate\"? Known: rate");
 /// ```
 pub fn plain(message: &str) -> String {
     let message = message.lines().next().unwrap_or_default();

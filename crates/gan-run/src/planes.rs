@@ -145,7 +145,7 @@ impl Observer for Planes {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
         let config = trainer.plan().config();
         // A D that sees several points at once has no features of one.
-        if trainer.units().is_none() || config.train.pack > 1 {
+        if trainer.units().is_none() || config.train.pacgan > 1 {
             return Ok(());
         }
         let count = config.samples.rows * config.samples.columns;

@@ -1,7 +1,7 @@
 //! Which latent vector a generator would make an image from: z is moved until G(z) is as near as it gets (Zhu et al. 2016, arXiv:1609.03552;
 //! Lipton & Tripathy 2017, arXiv:1702.04782).
 //!
-//! It minimises the mean squared difference of pixels by Adam, from several random starts at once, whose rate falls to 0. What a generator
+//! It minimises the mean squared difference of pixels by Adam, from several random starts at once, whose learning rate falls to 0. What a generator
 //! cannot make shows: the difference stays.
 
 use crate::error::Result;
@@ -20,8 +20,8 @@ pub struct Search {
     pub starts: usize,
     /// Steps of Adam.
     pub steps: u64,
-    /// Its rate at the start.
-    pub rate: f64,
+    /// Its learning rate at the start.
+    pub lr: f64,
     /// Decides the starts.
     pub seed: u64,
     /// The class that all samples are of, for a generator that knows classes; without it the starts are of each in turn.
@@ -30,7 +30,7 @@ pub struct Search {
 
 impl Default for Search {
     fn default() -> Self {
-        Self { starts: 20, steps: 300, rate: 0.1, seed: 0, class: None }
+        Self { starts: 20, steps: 300, lr: 0.1, seed: 0, class: None }
     }
 }
 
@@ -58,7 +58,7 @@ pub fn project(
     search: Search,
     device: &Device,
 ) -> Result<Projected> {
-    let Search { starts, steps, rate, seed, class } = search;
+    let Search { starts, steps, lr, seed, class } = search;
     check_finite(&image.unsqueeze(0)?, |_| "the image".into())?;
     let z = Var::from_tensor(&latent.sample(starts, &mut Rng::stream(seed, "project"), device)?)?;
     let classes = match class {
@@ -67,7 +67,7 @@ pub fn project(
     };
     let epsilon = 1e-8;
     let adam = OptimizerConfig::Adam {
-        rate,
+        lr,
         betas: [0.9, 0.999],
         epsilon,
         epsilon_inside_root: false,
@@ -82,7 +82,7 @@ pub fn project(
         Ok((made, differences))
     };
     for step in 0..steps {
-        optimizer.set_rate_factor(1.0 - step as f64 / steps as f64);
+        optimizer.set_lr_factor(1.0 - step as f64 / steps as f64);
         let (_, found) = differences(z.as_tensor())?;
         // The starts do not know of each other: the sum has each one's own gradient.
         let grads = found.sum_all()?.backward()?;

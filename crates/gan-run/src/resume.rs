@@ -94,7 +94,7 @@ fn warn(trainer: &Trainer, before: u64) {
     }
     let (step, total) = (trainer.step(), trainer.total_steps());
     let rates = trainer.plan().config().train.decay.map(|_| {
-        let rate = 100.0 * trainer.rate_factor();
+        let rate = 100.0 * trainer.lr_factor();
         format!(" The learning rates go on at {rate:.0} % of their settings.")
     });
     tracing::warn!(

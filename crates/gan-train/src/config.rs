@@ -210,7 +210,7 @@ pub struct TrainConfig {
     pub sync_batch_norm: bool,
     /// Samples that D sees at once (PacGAN; Lin et al. 2018, arXiv:1712.04086).
     #[serde(default = "single", skip_serializing_if = "is_single")]
-    pub pack: usize,
+    pub pacgan: usize,
     /// Noise on what D sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_noise: Option<InstanceNoise>,

@@ -27,8 +27,8 @@ pub enum Error {
     Ranks(#[from] gan_comm::Error),
     /// A loss or gradient that is not a number any more.
     #[error(
-        "step {step}: {what} is not finite ({value}). Nothing of that step was saved. Likely cause: a rate that is too high; \
-         start again with a lower optimizer.generator.rate and optimizer.discriminator.rate. Else look for values in the data \
+        "step {step}: {what} is not finite ({value}). Nothing of that step was saved. Likely cause: a learning rate that is too high; \
+         start again with a lower optimizer.generator.lr and optimizer.discriminator.lr. Else look for values in the data \
          that are not finite."
     )]
     NotFinite {

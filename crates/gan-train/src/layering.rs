@@ -36,7 +36,13 @@ pub fn from_file(path: &Path) -> Result<Table> {
             overlay(&mut table, own);
             Ok(table)
         }
-        None => Ok(own),
+        None => {
+            let mut own = own;
+            if is_complete(&text) {
+                rename_old_keys(&mut own);
+            }
+            Ok(own)
+        }
     }
 }
 
@@ -112,7 +118,7 @@ const OF_A_KIND: [&str; 5] = ["betas", "bias_correction", "alpha", "epsilon", "e
 /// What belongs to a family of networks.
 const OF_A_FAMILY: [&str; 4] = ["width", "hidden", "activation", "features"];
 
-/// Lays `over` onto `base`, table by table. A new `kind` of optimiser keeps the rate and drops what was the old kind's own.
+/// Lays `over` onto `base`, table by table. A new `kind` of optimiser keeps the learning rate and drops what was the old kind's own.
 pub fn overlay(base: &mut Table, over: Table) {
     if let (Some(old), Some(new)) = (base.get("kind"), over.get("kind"))
         && old != new
@@ -178,6 +184,9 @@ pub fn read_data(table: Table) -> Result<DataConfig> {
 }
 
 fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
+    if let Some([old, new]) = RENAMED.iter().find(|[old, _]| find(&table, old).is_some()) {
+        return Err(Error::config(*old, format!("is called {new} now: write that")));
+    }
     let preset = table.get("preset").and_then(Value::as_str).map(String::from);
     let data = table.get("data").and_then(Value::as_table).cloned();
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|e| {
@@ -197,6 +206,41 @@ fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
             (Some(key), _) => Error::config(joined(&path, key), MISSING),
         }
     })
+}
+
+/// Keys that had another name once, and the one that they have now.
+const RENAMED: [[&str; 2]; 4] = [
+    ["optimizer.generator.rate", "optimizer.generator.lr"],
+    ["optimizer.discriminator.rate", "optimizer.discriminator.lr"],
+    ["train.pack", "train.pacgan"],
+    ["alarms.rate_factor", "alarms.lr_factor"],
+];
+
+/// The value at a path of keys.
+fn find<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        Some((key, rest)) => find(table.get(key)?.as_table()?, rest),
+        None => table.get(path),
+    }
+}
+
+/// The table that holds the key at the end of a path, and that key.
+fn holder<'a, 'p>(table: &'a mut Table, path: &'p str) -> Option<(&'a mut Table, &'p str)> {
+    match path.split_once('.') {
+        Some((key, rest)) => holder(table.get_mut(key)?.as_table_mut()?, rest),
+        None => Some((table, path)),
+    }
+}
+
+/// Gives the keys of settings that an older version wrote the names that they have now.
+pub(crate) fn rename_old_keys(table: &mut Table) {
+    for [old, new] in RENAMED {
+        let Some((holder, key)) = holder(table, old) else { continue };
+        if let Some(value) = holder.remove(key) {
+            let name = new.rsplit('.').next().unwrap_or(new);
+            holder.insert(name.into(), value);
+        }
+    }
 }
 
 const MISSING: &str =
@@ -247,12 +291,25 @@ mod tests {
         assert_eq!((config.train.steps, config.train.epochs, config.train.batch), (Some(7), None, 12));
         assert_eq!(config.data.dir.unwrap().to_str(), Some("/some/where"));
         let expected = crate::config::OptimizerConfig::Rmsprop {
-            rate: 2e-4,
+            lr: 2e-4,
             alpha: 0.99,
             epsilon: 1e-8,
             epsilon_inside_root: false,
         };
         assert_eq!(config.optimizer.generator, expected);
+    }
+
+    #[test]
+    fn keys_that_were_renamed_name_the_new_key_and_old_runs_are_read() {
+        for [old, new] in RENAMED {
+            let mut table = preset();
+            set(&mut table, &format!("{old}=2")).unwrap();
+            let message = read(table.clone()).unwrap_err().to_string();
+            assert_eq!(message, format!("{old}: is called {new} now: write that"));
+            rename_old_keys(&mut table);
+            assert_eq!(find(&table, new).and_then(Value::as_integer), Some(2), "{new}");
+            assert!(find(&table, old).is_none());
+        }
     }
 
     #[test]
@@ -337,8 +394,8 @@ mod tests {
         assert!(message.contains("loss.kind") && message.contains("non_saturating"), "{message}");
         let message = problem(&["generator.layers=[\"thanh\"]"]);
         assert!(message.contains("generator.layers[0]") && message.contains("tanh"), "{message}");
-        let message = problem(&["optimizer.generator.rte=3"]);
-        assert!(message.starts_with("optimizer.generator.rte:") && message.contains("\"rate\""), "{message}");
+        let message = problem(&["optimizer.generator.lrr=3"]);
+        assert!(message.starts_with("optimizer.generator.lrr:") && message.contains("\"lr\""), "{message}");
         let message = problem(&["optimizer.generator.alpha=0.9"]);
         assert!(message.contains("\"alpha\" is not for kind = \"adam\""), "{message}");
         let message = problem(&["trian.batch=3"]);

@@ -15,8 +15,8 @@ pub struct Optimizer {
     config: OptimizerConfig,
     slots: Vec<Slot>,
     steps: u64,
-    /// What the rate is multiplied by.
-    rate_factor: f64,
+    /// What the lr is multiplied by.
+    lr_factor: f64,
 }
 
 /// A variable with all parameters that stand in it.
@@ -50,13 +50,13 @@ impl Optimizer {
             let second = Average::zeros_like(var)?;
             slots.push(Slot { var: var.clone(), params: vec![param.clone()], first, second });
         }
-        Ok(Self { config, slots, steps: 0, rate_factor: 1.0 })
+        Ok(Self { config, slots, steps: 0, lr_factor: 1.0 })
     }
 
     /// Takes steps of another size from now on; the moments stay.
-    pub fn set_rate(&mut self, new: f64) {
+    pub fn set_lr(&mut self, new: f64) {
         match &mut self.config {
-            OptimizerConfig::Adam { rate, .. } | OptimizerConfig::Rmsprop { rate, .. } => *rate = new,
+            OptimizerConfig::Adam { lr, .. } | OptimizerConfig::Rmsprop { lr, .. } => *lr = new,
         }
     }
 
@@ -167,29 +167,29 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Multiplies the rate by `factor` from now on.
-    pub fn set_rate_factor(&mut self, factor: f64) {
-        self.rate_factor = factor;
+    /// Multiplies the lr by `factor` from now on.
+    pub fn set_lr_factor(&mut self, factor: f64) {
+        self.lr_factor = factor;
     }
 
     /// What this step does to each number.
     fn numbers(&self) -> Step {
         let placement = |inside: bool| if inside { Epsilon::InsideRoot } else { Epsilon::OutsideRoot };
         match self.config {
-            OptimizerConfig::Adam { rate, betas: [b1, b2], epsilon, epsilon_inside_root, bias_correction } => {
-                let (steps, rate) = (self.steps as f64, rate * self.rate_factor);
+            OptimizerConfig::Adam { lr, betas: [b1, b2], epsilon, epsilon_inside_root, bias_correction } => {
+                let (steps, lr) = (self.steps as f64, lr * self.lr_factor);
                 let (c1, c2) = (1.0 - b1.powf(steps), 1.0 - b2.powf(steps));
                 let (scale, root_scale) = match bias_correction {
-                    BiasCorrection::Separate => (rate / c1, 1.0 / c2),
-                    BiasCorrection::Folded => (rate * c2.sqrt() / c1, 1.0),
+                    BiasCorrection::Separate => (lr / c1, 1.0 / c2),
+                    BiasCorrection::Folded => (lr * c2.sqrt() / c1, 1.0),
                 };
                 let placement = placement(epsilon_inside_root);
                 Step { first_decay: Some(b1), second_decay: b2, scale, root_scale, epsilon, placement }
             }
-            OptimizerConfig::Rmsprop { rate, alpha, epsilon, epsilon_inside_root } => Step {
+            OptimizerConfig::Rmsprop { lr, alpha, epsilon, epsilon_inside_root } => Step {
                 first_decay: None,
                 second_decay: alpha,
-                scale: rate * self.rate_factor,
+                scale: lr * self.lr_factor,
                 root_scale: 1.0,
                 epsilon,
                 placement: placement(epsilon_inside_root),
@@ -279,17 +279,16 @@ mod tests {
     fn adam_follows_the_paper_in_all_its_forms() {
         for inside in [false, true] {
             for bias_correction in [BiasCorrection::Separate, BiasCorrection::Folded] {
-                let (rate, betas, epsilon) = (1e-2, [0.5, 0.99], 1e-5);
-                let config =
-                    OptimizerConfig::Adam { rate, betas, epsilon, epsilon_inside_root: inside, bias_correction };
+                let (lr, betas, epsilon) = (1e-2, [0.5, 0.99], 1e-5);
+                let config = OptimizerConfig::Adam { lr, betas, epsilon, epsilon_inside_root: inside, bias_correction };
                 follow(config, |g, [m, v], t| {
                     *m = 0.5 * *m + 0.5 * g;
                     *v = 0.99 * *v + 0.01 * g * g;
                     let (c1, c2) = (1.0 - 0.5f64.powf(t), 1.0 - 0.99f64.powf(t));
                     let root = |v: f64| if inside { (v + epsilon).sqrt() } else { v.sqrt() + epsilon };
                     match bias_correction {
-                        BiasCorrection::Separate => rate * (*m / c1) / root(*v / c2),
-                        BiasCorrection::Folded => rate * c2.sqrt() / c1 * *m / root(*v),
+                        BiasCorrection::Separate => lr * (*m / c1) / root(*v / c2),
+                        BiasCorrection::Folded => lr * c2.sqrt() / c1 * *m / root(*v),
                     }
                 });
             }
@@ -299,10 +298,10 @@ mod tests {
     #[test]
     fn rmsprop_follows_pytorch_and_tensorflow() {
         for inside in [false, true] {
-            let (rate, alpha, epsilon) = (1e-3, 0.9, 1e-6);
-            follow(OptimizerConfig::Rmsprop { rate, alpha, epsilon, epsilon_inside_root: inside }, |g, [_, v], _| {
+            let (lr, alpha, epsilon) = (1e-3, 0.9, 1e-6);
+            follow(OptimizerConfig::Rmsprop { lr, alpha, epsilon, epsilon_inside_root: inside }, |g, [_, v], _| {
                 *v = 0.9 * *v + 0.1 * g * g;
-                rate * g / if inside { (*v + epsilon).sqrt() } else { v.sqrt() + epsilon }
+                lr * g / if inside { (*v + epsilon).sqrt() } else { v.sqrt() + epsilon }
             });
         }
     }

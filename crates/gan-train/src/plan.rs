@@ -163,13 +163,13 @@ fn check_train(config: &RunConfig) -> Result<()> {
 }
 
 fn check_optimizer(key: &str, config: &OptimizerConfig) -> Result<()> {
-    let (rate, epsilon, decays) = match *config {
-        OptimizerConfig::Adam { rate, epsilon, betas, .. } => {
-            (rate, epsilon, vec![("betas", betas[0]), ("betas", betas[1])])
+    let (lr, epsilon, decays) = match *config {
+        OptimizerConfig::Adam { lr, epsilon, betas, .. } => {
+            (lr, epsilon, vec![("betas", betas[0]), ("betas", betas[1])])
         }
-        OptimizerConfig::Rmsprop { rate, epsilon, alpha, .. } => (rate, epsilon, vec![("alpha", alpha)]),
+        OptimizerConfig::Rmsprop { lr, epsilon, alpha, .. } => (lr, epsilon, vec![("alpha", alpha)]),
     };
-    for (name, value) in [("rate", rate), ("epsilon", epsilon)] {
+    for (name, value) in [("lr", lr), ("epsilon", epsilon)] {
         // Smaller or larger numbers become 0 or infinite in single precision.
         if !(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value) {
             let problem = format!("{value} cannot be used: expected a number above 0 that single precision can hold");
@@ -201,7 +201,7 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
     let sample = sample(config);
     let generator = architecture("generator", &config.generator, config, &[config.latent.dim])?;
     // D sees several samples as one, one after the other along the channels.
-    let seen = [&[sample[0] * config.train.pack], &sample[1..]].concat();
+    let seen = [&[sample[0] * config.train.pacgan], &sample[1..]].concat();
     let discriminator = architecture("discriminator", &config.discriminator, config, &seen)?;
     let made = shape::infer("generator", &generator.input, &generator.layers)?;
     let end = made.last().unwrap_or(&generator.input);
@@ -220,8 +220,8 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
         return Err(Error::config("generator.input", problem));
     }
     if discriminator.input != seen {
-        let packed = if config.train.pack > 1 {
-            format!(", {} together (train.pack)", config.train.pack)
+        let packed = if config.train.pacgan > 1 {
+            format!(", {} together (train.pacgan)", config.train.pacgan)
         } else {
             String::new()
         };

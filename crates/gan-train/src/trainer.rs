@@ -166,14 +166,14 @@ impl Trainer {
         self.rollbacks = rollbacks;
     }
 
-    /// What both rates are multiplied by in the next step: `alarms.rate_factor` for each rollback, and less and less where they decay.
-    pub fn rate_factor(&self) -> f64 {
+    /// What both rates are multiplied by in the next step: `alarms.lr_factor` for each rollback, and less and less where they decay.
+    pub fn lr_factor(&self) -> f64 {
         let config = self.plan.config();
         let times = i32::try_from(self.rollbacks).unwrap_or(i32::MAX);
         let left = 1.0 - self.progress();
         let decayed = config.train.decay.map_or(1.0, |part| (left / part).clamp(0.0, 1.0));
         let risen = config.train.warmup.map_or(1.0, |steps| ((self.step + 1) as f64 / steps.max(1) as f64).min(1.0));
-        config.alarms.rate_factor.powi(times) * decayed * risen
+        config.alarms.lr_factor.powi(times) * decayed * risen
     }
 
     /// Steps that one pass over the data takes.
@@ -264,9 +264,9 @@ impl Trainer {
         let turn = self.turn();
         let mut objective = self.objective();
         let train = self.plan.config().train.clone();
-        let (number, factor) = (self.step + 1, self.rate_factor());
-        self.optimizer_g.set_rate_factor(factor);
-        self.optimizer_d.set_rate_factor(factor);
+        let (number, factor) = (self.step + 1, self.lr_factor());
+        self.optimizer_g.set_lr_factor(factor);
+        self.optimizer_d.set_lr_factor(factor);
         let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
         let mut last = Last { whole: train.batch, seen: None, real: None, classes: None };
         let mut zero = 0.0;
@@ -347,7 +347,7 @@ impl Trainer {
             view: View {
                 augment: config.augment,
                 noise: train.instance_noise.map_or(0.0, |noise| noise.at(progress)),
-                pack: train.pack,
+                pack: train.pacgan,
             },
             penalties: vec![],
             auxiliary: config.loss.auxiliary,

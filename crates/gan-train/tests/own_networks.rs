@@ -81,7 +81,7 @@ fn snapshot(params: &[Param]) -> Vec<Vec<f32>> {
 
 #[test]
 fn plain_candle_networks_learn() {
-    let mut trainer = trainer(&["optimizer.discriminator.rate=0.005"]);
+    let mut trainer = trainer(&["optimizer.discriminator.lr=0.005"]);
     let before = (snapshot(&trainer.generator().params()), snapshot(&trainer.discriminator().params()));
     let reports: Vec<_> = (0..6).map(|_| trainer.advance().unwrap()).collect();
     assert_ne!(before.0, snapshot(&trainer.generator().params()));

@@ -74,7 +74,7 @@ fn ranks_with_synchronised_batch_norm_do_what_one_process_does() {
 /// every four steps, so that only the first ones can be compared.
 #[test]
 fn ranks_with_classes_and_a_penalty_do_what_one_process_does() {
-    let rates = ["optimizer.generator.rate=2e-4", "optimizer.discriminator.rate=2e-4"];
+    let rates = ["optimizer.generator.lr=2e-4", "optimizer.discriminator.lr=2e-4"];
     same_mathematics("mnist", &["train.batch=22", rates[0], rates[1]], 10);
 }
 
@@ -109,6 +109,6 @@ fn batches_that_ranks_cannot_share_are_refused() {
     };
     let few = message(3, &["train.batch=2"]);
     assert!(few.contains("train.batch: ") && few.contains("too few for 3 processes"), "{few}");
-    let cut = message(3, &["train.batch=8", "train.pack=2", "data.last_batch=drop", "discriminator.width=8"]);
+    let cut = message(3, &["train.batch=8", "train.pacgan=2", "data.last_batch=drop", "discriminator.width=8"]);
     assert!(cut.contains("packs of 2 on 3 processes do not divide train.batch = 8: choose a multiple of 6"), "{cut}");
 }

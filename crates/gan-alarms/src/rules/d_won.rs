@@ -25,7 +25,7 @@ impl Rule for DWon {
     }
 
     fn advice(&self) -> &'static str {
-        "lower optimizer.discriminator.rate, smooth its labels (loss.real_label = 0.9), give D dropout, or put batch norm into both networks"
+        "lower optimizer.discriminator.lr, smooth its labels (loss.real_label = 0.9), give D dropout, or put batch norm into both networks"
     }
 
     fn check(&self, history: &History) -> Finding {

@@ -23,7 +23,7 @@ impl Rule for GWon {
     }
 
     fn advice(&self) -> &'static str {
-        "give D more to work with: more width or layers, a higher optimizer.discriminator.rate, or train.d_steps = 2"
+        "give D more to work with: more width or layers, a higher optimizer.discriminator.lr, or train.d_steps = 2"
     }
 
     fn check(&self, history: &History) -> Finding {

@@ -40,7 +40,7 @@ latent.dim=5
 train.batch=4
 train.precision=bf16
 augment.translation=0.1
-train.pack=2
+train.pacgan=2
 data.last_batch=drop
 ";
 

@@ -35,12 +35,12 @@ weight = 0.1
 translation = 0.125
 [optimizer.generator]
 kind = "adam"
-rate = 2e-4
+lr = 2e-4
 betas = [0.5, 0.999]
 epsilon = 1e-8
 [optimizer.discriminator]
 kind = "rmsprop"
-rate = 2e-4
+lr = 2e-4
 alpha = 0.99
 epsilon = 1e-8
 [train]

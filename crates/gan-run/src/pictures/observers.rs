@@ -42,7 +42,7 @@ impl Progress {
         if units.dimensions() != 2 {
             return Ok(());
         }
-        let d = (trainer.discriminator(), trainer.plan().config().train.pack);
+        let d = (trainer.discriminator(), trainer.plan().config().train.pacgan);
         self.save("surfaces", trainer, &plane::surface(d, units, &kinds, step, device)?)?;
         let latent = &trainer.plan().config().latent;
         let [real, _] = &kinds;

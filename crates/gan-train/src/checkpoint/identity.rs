@@ -30,7 +30,11 @@ pub(crate) fn settings(trainer: &Trainer) -> String {
 /// A text of [`settings`] that an older version wrote, as this one writes it: keys may have other names now. What this version cannot
 /// read comes back as it is.
 pub(crate) fn renewed(text: &str) -> String {
-    let config = nesting::read(text).ok().and_then(|table| layering::read(table).ok());
+    let current = |mut table| {
+        layering::rename_old_keys(&mut table);
+        layering::read(table).ok()
+    };
+    let config = nesting::read(text).ok().and_then(current);
     config.and_then(|config| toml::to_string(&config).ok()).unwrap_or_else(|| text.into())
 }
 

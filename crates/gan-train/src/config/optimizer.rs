@@ -9,7 +9,7 @@ pub enum OptimizerConfig {
     /// Kingma & Ba 2014, arXiv:1412.6980.
     Adam {
         /// Step size.
-        rate: f64,
+        lr: f64,
         /// Decay of the averages of the gradient and of its square.
         betas: [f64; 2],
         /// Keeps the denominator from zero.
@@ -22,7 +22,7 @@ pub enum OptimizerConfig {
     /// Hinton's lecture 6e, 2012; PyTorch's form unless told otherwise.
     Rmsprop {
         /// Step size.
-        rate: f64,
+        lr: f64,
         /// Decay of the average of the squared gradient. TensorFlow's default is 0.9.
         alpha: f64,
         /// Keeps the denominator from zero. TensorFlow's default is 1e-10.
@@ -39,7 +39,7 @@ pub enum BiasCorrection {
     /// Both averages are corrected, then ε is added (the paper's algorithm 1; PyTorch).
     #[default]
     Separate,
-    /// The rate carries the correction and ε joins the uncorrected root (the paper's end of section 2; Keras, TensorFlow).
+    /// The lr carries the correction and ε joins the uncorrected root (the paper's end of section 2; Keras, TensorFlow).
     Folded,
 }
 
@@ -48,7 +48,7 @@ pub enum BiasCorrection {
 #[serde(deny_unknown_fields)]
 struct Written {
     kind: Kind,
-    rate: f64,
+    lr: f64,
     betas: Option<[f64; 2]>,
     bias_correction: Option<BiasCorrection>,
     alpha: Option<f64>,
@@ -73,7 +73,7 @@ impl TryFrom<Written> for OptimizerConfig {
     type Error = String;
 
     fn try_from(w: Written) -> Result<Self, String> {
-        let Written { rate, epsilon, epsilon_inside_root, .. } = w;
+        let Written { lr, epsilon, epsilon_inside_root, .. } = w;
         let foreign = |key: &str, kind: &str| Err(format!("the key \"{key}\" is not for kind = \"{kind}\": remove it"));
         match w.kind {
             Kind::Adam if w.alpha.is_some() => foreign("alpha", "adam"),
@@ -81,9 +81,9 @@ impl TryFrom<Written> for OptimizerConfig {
             Kind::Rmsprop if w.bias_correction.is_some() => foreign("bias_correction", "rmsprop"),
             Kind::Adam => {
                 let (betas, bias_correction) = (w.betas.unwrap_or([0.9, 0.999]), w.bias_correction.unwrap_or_default());
-                Ok(Self::Adam { rate, betas, epsilon, epsilon_inside_root, bias_correction })
+                Ok(Self::Adam { lr, betas, epsilon, epsilon_inside_root, bias_correction })
             }
-            Kind::Rmsprop => Ok(Self::Rmsprop { rate, alpha: w.alpha.unwrap_or(0.99), epsilon, epsilon_inside_root }),
+            Kind::Rmsprop => Ok(Self::Rmsprop { lr, alpha: w.alpha.unwrap_or(0.99), epsilon, epsilon_inside_root }),
         }
     }
 }

@@ -15,10 +15,10 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
         let problem = format!("\"{}\" is not among evaluate.metrics: add it there", best.key());
         return Err(Error::config("evaluate.best", problem));
     }
-    let factor = config.alarms.rate_factor;
+    let factor = config.alarms.lr_factor;
     if !(factor > 0.0 && factor <= 1.0) {
         let problem = format!("{factor} cannot be used: expected a number above 0 and at most 1, e.g. 0.5");
-        return Err(Error::config("alarms.rate_factor", problem));
+        return Err(Error::config("alarms.lr_factor", problem));
     }
     for (rule, policy) in config.alarms.policies() {
         let needs_evaluation = policy == Policy::Rollback && config.evaluate.every == 0;

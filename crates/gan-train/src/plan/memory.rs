@@ -49,7 +49,7 @@ impl Plan {
         let sample = self.sample().iter().product::<usize>() as u64;
         let batch = at_once as u64;
         // D sees a batch in parts and packs, G's graph is kept for all of it.
-        let seen = batch / (train.accumulate.max(1) * train.pack.max(1)) as u64;
+        let seen = batch / (train.accumulate.max(1) * train.pacgan.max(1)) as u64;
         let kept = |list, n: u64| n.saturating_mul(saved_for_backward(list) as u64);
         let samples = batch.saturating_mul(2 * sample);
         let numbers = samples.saturating_add(kept(&g, batch).max(kept(&d, seen)));

@@ -45,22 +45,22 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
 }
 
 fn check_pack(config: &RunConfig) -> Result<()> {
-    let (pack, batch) = (config.train.pack, config.train.batch);
-    within("train.pack", pack, 1, batch.max(1))?;
+    let (pack, batch) = (config.train.pacgan, config.train.batch);
+    within("train.pacgan", pack, 1, batch.max(1))?;
     if pack == 1 {
         return Ok(());
     }
     if !batch.is_multiple_of(pack) {
         let problem = format!("{pack} does not divide train.batch = {batch}: choose one that does");
-        return Err(Error::config("train.pack", problem));
+        return Err(Error::config("train.pacgan", problem));
     }
     if !config.data.replacement && config.data.last_batch == LastBatch::Keep {
         let problem = format!("an epoch's last batch may have fewer samples than {pack}: set data.last_batch=drop");
-        return Err(Error::config("train.pack", problem));
+        return Err(Error::config("train.pacgan", problem));
     }
     let lists = [&config.generator.layers, &config.discriminator.layers];
     if lists.into_iter().flatten().flatten().any(|layer| Layer::classes(layer).is_some()) {
-        return Err(Error::config("train.pack", "samples of several classes cannot be packed: set it to 1"));
+        return Err(Error::config("train.pacgan", "samples of several classes cannot be packed: set it to 1"));
     }
     Ok(())
 }

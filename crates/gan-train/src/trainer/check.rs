@@ -37,7 +37,7 @@ pub(super) fn networks(
     }
     let matched = plan.config().penalties.iter().any(|penalty| penalty.kind == PenaltyKind::FeatureMatching);
     if matched {
-        let pack = plan.config().train.pack;
+        let pack = plan.config().train.pacgan;
         let mut shape = plan.sample();
         shape[0] *= pack;
         let x = Tensor::zeros([&[2], &shape[..]].concat(), candle_core::DType::F32, device)?;

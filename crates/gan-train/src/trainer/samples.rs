@@ -50,7 +50,7 @@ impl Trainer {
         let z = self.latents(whole)?;
         let size = z.dim(0)?;
         let train = self.plan.config().train.clone();
-        let (pack, keeps) = (train.pack, whose == Samples::OfG || train.reuse_fakes);
+        let (pack, keeps) = (train.pacgan, whose == Samples::OfG || train.reuse_fakes);
         // Parts differ by at most one pack, so that none is too small for batch norm alone.
         let units = size / pack;
         let count = train.accumulate.clamp(1, units.max(1));

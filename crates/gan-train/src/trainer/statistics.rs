@@ -51,7 +51,7 @@ fn parts(plan: &Plan, whole: usize, ranks: usize) -> String {
     let mut cuts = vec![format!("a batch of {whole}")];
     cuts.extend((ranks > 1).then(|| format!("on {ranks} processes")));
     cuts.extend((train.accumulate > 1).then(|| format!("in train.accumulate = {} parts", train.accumulate)));
-    cuts.extend((train.pack > 1).then(|| format!("with train.pack = {}", train.pack)));
+    cuts.extend((train.pacgan > 1).then(|| format!("with train.pacgan = {}", train.pacgan)));
     cuts.join(" ")
 }
 
@@ -59,16 +59,16 @@ fn parts(plan: &Plan, whole: usize, ranks: usize) -> String {
 fn rows(plan: &Plan, whole: usize, ranks: usize) -> Rows {
     let train = &plan.config().train;
     let own = whole / ranks;
-    let units = own / train.pack;
+    let units = own / train.pacgan;
     let count = train.accumulate.clamp(1, units.max(1));
-    let part = units / count * train.pack;
+    let part = units / count * train.pacgan;
     // Batch norm over all ranks sees every rank's part.
     let seen = if train.sync_batch_norm { part * ranks } else { part };
-    let packs = seen / train.pack;
+    let packs = seen / train.pacgan;
     let both = if train.joint_batch { 2 * packs } else { packs };
     let penalties = plan.config().penalties.iter().filter(|penalty| penalty.kind.on_gradient().is_some());
     // Penalties see each rank's own samples.
-    let own_packs = part / train.pack;
+    let own_packs = part / train.pacgan;
     let share = |share: f64| ((own_packs as f64 * share).round() as usize).clamp(1, own_packs.max(1));
     let discriminator = penalties.map(|penalty| share(penalty.share)).chain([both]).min().unwrap_or(both);
     Rows { whole, generator: seen, discriminator }

@@ -33,7 +33,7 @@ impl Trainer {
             );
             return Err(Error::config("train.batch", problem));
         }
-        let pack = self.plan.config().train.pack;
+        let pack = self.plan.config().train.pacgan;
         if pack > 1 && !sampling.batch.is_multiple_of(shard.ranks * pack) {
             let problem = format!(
                 "packs of {pack} on {} do not divide train.batch = {}: choose a multiple of {}",

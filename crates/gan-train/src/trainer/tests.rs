@@ -62,7 +62,7 @@ impl Discriminator for Recorder {
 fn trainer(kind: Answers, settings: &[&str]) -> (Trainer, Batches) {
     let mut table = layering::from_preset(presets::get("dcgan-mnist").unwrap()).unwrap();
     let batch = format!("train.batch={BATCH}");
-    let still = "optimizer.discriminator.rate=1e-30";
+    let still = "optimizer.discriminator.lr=1e-30";
     for setting in ["data.name=synthetic", "data.workers=0", "train.steps=8", &batch, still].iter().chain(settings) {
         layering::set(&mut table, setting).unwrap();
     }

@@ -8,7 +8,7 @@ fn file(generator: &str, discriminator: &str) -> String {
     format!(
         "[data]\nname = \"mnist\"\nsize = 28\nchannels = 1\n\n[latent]\ndim = 10\n\n[generator]\n{generator}\n\n\
          [discriminator]\n{discriminator}\n\n[loss]\nkind = \"non_saturating\"\n\n[optimizer.generator]\nkind = \"adam\"\n\
-         rate = 2e-4\n\n[optimizer.discriminator]\nkind = \"adam\"\nrate = 2e-4\n\n[train]\nbatch = 8\nsteps = 2\nseed = 1\n"
+         lr = 2e-4\n\n[optimizer.discriminator]\nkind = \"adam\"\nrate = 2e-4\n\n[train]\nbatch = 8\nsteps = 2\nseed = 1\n"
     )
 }
 
@@ -143,7 +143,7 @@ fn what_a_file_lacks_is_named() {
         assert!(whole.contains(missing));
         file_refused(whole.replace(missing, ""), &[word]);
     }
-    file_refused(whole.replacen("rate = 2e-4\n", "", 1), &["optimizer.generator.rate: is missing"]);
+    file_refused(whole.replacen("lr = 2e-4\n", "", 1), &["optimizer.generator.lr: is missing"]);
     file_refused(whole.replacen("kind = \"adam\"\n", "", 1), &["optimizer.generator.kind: is missing"]);
     file_refused("", &["data: is missing", "gan preset show"]);
     file_refused("preset = \"dcgan-mnits\"\n", &["preset \"dcgan-mnits\"", "did you mean \"dcgan-mnist\"?"]);
