@@ -64,7 +64,7 @@ fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
             times.push(start.elapsed().as_secs_f64());
         }
     }
-    trainer.dismiss();
+    trainer.shutdown();
     let cpu_ms = (cpu_ms() - cpu) / args.steps as f64;
     let total: f64 = times.iter().sum();
     times.sort_by(f64::total_cmp);

@@ -5,7 +5,7 @@ use crate::{message, say};
 use anyhow::{Context, Result};
 use candle_core::Device;
 use gan_comm::{Communicator, Single, launch, threads};
-use gan_train::{Plan, RunConfig, Trainer, crew};
+use gan_train::{Plan, RunConfig, Trainer, distributed};
 use rayon::ThreadPoolBuilder;
 use std::sync::Arc;
 use tracing::subscriber::NoSubscriber;
@@ -83,8 +83,8 @@ impl Place {
         if ranks.size() == 1 {
             return begun.map(Some);
         }
-        let begun = begun.and_then(|trainer| Ok(trainer.in_team(Arc::clone(ranks))?));
-        let agreed = crew::agree(ranks.as_ref(), begun.as_ref().map_err(message));
+        let begun = begun.and_then(|trainer| Ok(trainer.in_group(Arc::clone(ranks))?));
+        let agreed = distributed::agree(ranks.as_ref(), begun.as_ref().map_err(message));
         let trainer = match (begun, agreed) {
             (Ok(trainer), agreed) => agreed.map(|()| trainer)?,
             (Err(own), _) if ranks.rank() == 0 => return Err(own),
@@ -127,7 +127,7 @@ fn between_gpus(trainer: Trainer, ranks: &Arc<dyn Communicator>) -> Result<Train
         return Ok(trainer);
     }
     let ranks = gan_comm::Nccl::new(Arc::clone(ranks), &device).context("connecting the GPUs")?;
-    Ok(trainer.in_team(Arc::new(ranks))?)
+    Ok(trainer.in_group(Arc::new(ranks))?)
 }
 
 #[cfg(not(feature = "nccl"))]
@@ -214,7 +214,7 @@ mod tests {
                 let begun = place.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
                 let Some(mut trainer) = place.start(begun)? else { return Ok(vec![]) };
                 let losses = (0..5).map(|_| trainer.advance()?.loss_d.context("a loss")).collect();
-                trainer.dismiss();
+                trainer.shutdown();
                 losses
             })
         })

@@ -44,7 +44,7 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
     let folder = match folder(args, &mut trainer, quiet) {
         Ok(folder) => folder,
         Err(error) => {
-            trainer.dismiss();
+            trainer.shutdown();
             return Err(error);
         }
     };

@@ -17,7 +17,7 @@ type Observers<'a> = [Box<dyn Observer + 'a>];
 /// The first error of a step or an observer.
 pub fn run(trainer: &mut Trainer, observers: &mut [Box<dyn Observer + '_>], stop: &AtomicBool) -> Result<Outcome> {
     let ended = steps(trainer, observers, stop);
-    trainer.dismiss();
+    trainer.shutdown();
     ended
 }
 
@@ -27,7 +27,7 @@ pub fn run(trainer: &mut Trainer, observers: &mut [Box<dyn Observer + '_>], stop
 /// What this rank alone cannot do; the others wait for it then.
 pub fn follow(trainer: &mut Trainer) -> Result<()> {
     let mut embedding = None;
-    gan_train::crew::follow(trainer, &mut |trainer| {
+    gan_train::distributed::follow(trainer, &mut |trainer| {
         let embedding = match &mut embedding {
             Some(embedding) => embedding,
             none => none.insert(Embedding::for_trainer(trainer)?),

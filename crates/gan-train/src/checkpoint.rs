@@ -169,11 +169,11 @@ struct OfRank {
 /// Asks the ranks that this one leads for their random streams. All must hold the same tensors: those that do not, which can be where
 /// processors round differently, take this rank's.
 fn of_others(trainer: &Trainer, state: &State, bytes: &[u8]) -> Result<Vec<Rng>> {
-    if !trainer.team.leads() {
+    if !trainer.group.leads() {
         return Ok(vec![]);
     }
-    let ranks = &trainer.team.ranks;
-    trainer.team.order(Order::Save)?;
+    let ranks = &trainer.group.ranks;
+    trainer.group.order(Order::Save)?;
     let found = ranks.gather(&[])?;
     let read = |bytes: &Vec<u8>| serde_json::from_slice(bytes).map_err(unreadable);
     let found: Vec<OfRank> = found.iter().skip(1).map(read).collect::<Result<_>>()?;
@@ -187,7 +187,7 @@ fn of_others(trainer: &Trainer, state: &State, bytes: &[u8]) -> Result<Vec<Rng>>
         );
         spread(ranks.as_ref(), &State { dropout_of_others: dropout.clone(), ..state.clone() }, bytes)?;
     }
-    trainer.team.done();
+    trainer.group.done();
     Ok(dropout)
 }
 
@@ -198,8 +198,8 @@ fn unreadable(error: serde_json::Error) -> Error {
 /// Gives rank 0, which saves, what it needs of this rank.
 pub(crate) fn tell(trainer: &mut Trainer) -> Result<()> {
     let mine = OfRank { tensors_crc32: crc32fast::hash(&serialized(trainer)?), dropout: trainer.dropout.clone() };
-    trainer.team.ranks.gather(&serde_json::to_vec(&mine).map_err(unreadable)?)?;
-    let differ = trainer.team.ranks.broadcast(&[])?;
+    trainer.group.ranks.gather(&serde_json::to_vec(&mine).map_err(unreadable)?)?;
+    let differ = trainer.group.ranks.broadcast(&[])?;
     if differ == [1] { receive(trainer) } else { Ok(()) }
 }
 
@@ -212,7 +212,7 @@ fn spread(ranks: &dyn Communicator, state: &State, bytes: &[u8]) -> Result<()> {
 
 /// Takes the state of rank 0.
 pub(crate) fn receive(trainer: &mut Trainer) -> Result<()> {
-    let (state, tensors) = (trainer.team.ranks.broadcast(&[])?, trainer.team.ranks.broadcast(&[])?);
+    let (state, tensors) = (trainer.group.ranks.broadcast(&[])?, trainer.group.ranks.broadcast(&[])?);
     let state: State = serde_json::from_slice(&state).map_err(unreadable)?;
     let tensors = candle_core::safetensors::load_buffer(&tensors, &candle_core::Device::Cpu)?;
     trainer.plan.set_extended(state.extended.clone());
@@ -221,7 +221,7 @@ pub(crate) fn receive(trainer: &mut Trainer) -> Result<()> {
 
 /// The dropout stream that this rank goes on with: its own, or where other numbers of ranks go on from a checkpoint, a new one.
 fn dropout(trainer: &Trainer, state: &State) -> Rng {
-    let ranks = &trainer.team.ranks;
+    let ranks = &trainer.group.ranks;
     match ranks.rank() {
         0 => state.dropout.clone(),
         rank if state.dropout_of_others.len() + 1 == ranks.size() => state.dropout_of_others[rank - 1].clone(),
@@ -282,11 +282,11 @@ pub fn restore_of(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Resu
                 if let Some(total) = total {
                     trainer.extend(total);
                 }
-                if trainer.team.leads() {
+                if trainer.group.leads() {
                     let state = State { extended: extended(trainer), ..state };
-                    trainer.team.order(Order::Restore)?;
-                    spread(trainer.team.ranks.as_ref(), &state, &serialized(trainer)?)?;
-                    trainer.team.done();
+                    trainer.group.order(Order::Restore)?;
+                    spread(trainer.group.ranks.as_ref(), &state, &serialized(trainer)?)?;
+                    trainer.group.done();
                 }
                 return Ok(Some(trainer.step));
             }

@@ -1,6 +1,6 @@
 //! A run's settings as they are written: unchecked. [`crate::Plan`] is what comes of them.
 
-use gan_core::{Augment, Init, Latent, Layer, Loss};
+use gan_core::{Augment, Distribution, Init, Latent, Layer, Loss};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ fn custom() -> String {
 }
 
 /// One network: either a `family` with its settings, or `input` and `layers`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
     /// A family that makes the layers from the data's size.
@@ -98,6 +98,13 @@ pub struct NetworkConfig {
     pub layers: Option<Vec<Layer>>,
 }
 
+impl NetworkConfig {
+    /// Returns a network of these layers, for inputs of the shape that the latent space or the data have.
+    pub fn layers(layers: Vec<Layer>) -> Self {
+        Self { layers: Some(layers), ..Self::default() }
+    }
+}
+
 fn some_layers<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Vec<Layer>>, D::Error> {
     gan_core::layers::list(d).map(Some)
 }
@@ -124,12 +131,19 @@ pub struct LossConfig {
     /// D's target for generated ones.
     #[serde(default)]
     pub fake_label: f64,
-    /// The share of D's samples, from 0 to less than 0.5, that it is told wrongly to be real or generated.
+    /// Probability of flipping a label shown to D, from 0 to less than 0.5.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub flip: f64,
     /// What the losses of an auxiliary classifier in D count beside the others.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub auxiliary: f64,
+}
+
+impl LossConfig {
+    /// Returns a loss with the labels 1 and 0.
+    pub fn new(kind: Loss) -> Self {
+        Self { kind, real_label: 1.0, fake_label: 0.0, flip: 0.0, auxiliary: 1.0 }
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -150,7 +164,7 @@ fn one() -> f64 {
 }
 
 /// `[optimizer.generator]` and `[optimizer.discriminator]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Optimizers {
     /// G's.
@@ -229,9 +243,40 @@ pub struct TrainConfig {
     /// Threads of the computation; 0 is one a core. The results are the same for any number.
     #[serde(default)]
     pub threads: usize,
-    /// A metrics line every so many steps.
+    /// Write a metrics line every N steps.
     #[serde(default = "once")]
     pub log_every: u64,
+}
+
+impl Default for TrainConfig {
+    /// 10,000 steps on batches of 64, one update of each network in turn, seed 1.
+    fn default() -> Self {
+        Self {
+            batch: 64,
+            steps: Some(10_000),
+            epochs: None,
+            d_steps: 1,
+            g_steps: 1,
+            alternate: Alternate::default(),
+            joint_batch: false,
+            reuse_fakes: true,
+            fakes_mode: FakesMode::default(),
+            ema: None,
+            decay: None,
+            warmup: None,
+            clip_norm: None,
+            accumulate: 1,
+            sync_batch_norm: true,
+            pacgan: 1,
+            instance_noise: None,
+            extended: vec![],
+            until: BTreeMap::new(),
+            precision: Precision::default(),
+            seed: 1,
+            threads: 0,
+            log_every: 1,
+        }
+    }
 }
 
 /// A part of a run that was scheduled as a part of a run of another length.
@@ -263,6 +308,28 @@ impl InstanceNoise {
 }
 
 impl RunConfig {
+    /// Returns settings with the defaults of everything but the data and the networks: the non-saturating loss, Adam 2e-4 with β₁ 0.5,
+    /// a latent space of 100.
+    pub fn new(data: DataConfig, generator: NetworkConfig, discriminator: NetworkConfig) -> Self {
+        Self {
+            preset: custom(),
+            description: String::new(),
+            data,
+            latent: Latent { dim: 100, distribution: Distribution::Normal, truncation: None },
+            generator,
+            discriminator,
+            loss: LossConfig::new(Loss::NonSaturating),
+            penalties: vec![],
+            augment: Augment::default(),
+            optimizer: Optimizers::default(),
+            train: TrainConfig::default(),
+            checkpoint: CheckpointConfig::default(),
+            samples: SamplesConfig::default(),
+            evaluate: EvaluateConfig::default(),
+            alarms: AlarmsConfig::default(),
+        }
+    }
+
     /// The settings that stand for a part of the run, and so mean other steps when its length changes.
     pub fn schedules(&self) -> Vec<String> {
         let decay = self.train.decay.map(|_| "train.decay".to_string());
@@ -339,9 +406,9 @@ impl From<Precision> for gan_kernels::Precision {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointConfig {
-    /// Every so many steps, and at the end.
+    /// Save every N steps, and at the end.
     pub every: u64,
-    /// The newest so many are kept.
+    /// How many of the newest are kept.
     pub keep: usize,
 }
 
@@ -355,7 +422,7 @@ impl Default for CheckpointConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplesConfig {
-    /// Every so many steps, and at the end.
+    /// Draw every N steps, and at the end.
     pub every: u64,
     /// Rows of the grid.
     pub rows: usize,

@@ -4,15 +4,16 @@
 //! files, pictures and evaluation, is the business of the crate `gan-run`.
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
-//! [`optimizer`], [`ema`], [`step`] (the mathematics, one screen), [`trainer`], [`crew`] (several ranks), [`checkpoint`].
+//! [`optimizer`], [`ema`], [`step`] (the mathematics, one screen), [`trainer`], [`distributed`] (several ranks), [`checkpoint`].
 
 pub mod checkpoint;
 pub mod config;
-pub mod crew;
+pub mod distributed;
 pub mod data;
 pub mod device;
 pub mod ema;
 pub mod error;
+mod gan;
 pub mod layering;
 pub mod optimizer;
 pub mod plan;
@@ -21,6 +22,7 @@ pub mod step;
 pub mod trainer;
 
 pub use config::RunConfig;
+pub use gan::Gan;
 pub use error::{Error, Result};
 pub use optimizer::Optimizer;
 pub use plan::{Architecture, Length, Plan};

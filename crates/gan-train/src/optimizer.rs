@@ -9,10 +9,34 @@ use gan_kernels::update::{self, Average, Epsilon, Step};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// An optimiser and the moments of the variables it steps.
-#[derive(Debug)]
+/// An update rule of your own.
+pub trait UpdateRule: Send + Sync {
+    /// Moves the numbers of one variable.
+    ///
+    /// # Errors
+    /// From candle.
+    fn update(&self, update: &RuleUpdate) -> Result<()>;
+}
+
+/// One variable in one step of an [`UpdateRule`].
+pub struct RuleUpdate<'a> {
+    /// What is moved.
+    pub var: &'a Var,
+    /// Its gradient.
+    pub gradient: &'a Tensor,
+    /// Two lists of numbers beside the variable's, zeros at the start, for averages. Checkpoints hold them.
+    pub averages: [&'a Average; 2],
+    /// The number of the step, counted from 1.
+    pub step: u64,
+    /// What schedules and rollbacks multiply the learning rate by.
+    pub lr_factor: f64,
+}
+
+/// An optimizer and the moments of the variables it steps.
 pub struct Optimizer {
     config: OptimizerConfig,
+    /// What takes the place of the settings' formula.
+    rule: Option<Box<dyn UpdateRule>>,
     slots: Vec<Slot>,
     steps: u64,
     /// What the lr is multiplied by.
@@ -50,7 +74,16 @@ impl Optimizer {
             let second = Average::zeros_like(var)?;
             slots.push(Slot { var: var.clone(), params: vec![param.clone()], first, second });
         }
-        Ok(Self { config, slots, steps: 0, lr_factor: 1.0 })
+        Ok(Self { config, rule: None, slots, steps: 0, lr_factor: 1.0 })
+    }
+
+    /// An optimizer that moves parameters by a rule of your own.
+    ///
+    /// # Errors
+    /// If the averages cannot be allocated.
+    pub fn with_rule(rule: impl UpdateRule + 'static, params: &[Param]) -> Result<Self> {
+        // The settings only say that there are two averages.
+        Ok(Self { rule: Some(Box::new(rule)), ..Self::new(OptimizerConfig::default(), params)? })
     }
 
     /// Takes steps of another size from now on; the moments stay.
@@ -160,8 +193,16 @@ impl Optimizer {
         self.steps += 1;
         let step = self.numbers();
         for slot in &self.slots {
-            if let Some(grad) = grads.get(&slot.var) {
-                update::step(&slot.var, grad, slot.first.as_ref(), &slot.second, step)?;
+            let Some(gradient) = grads.get(&slot.var) else { continue };
+            match (&self.rule, &slot.first) {
+                (Some(rule), Some(first)) => rule.update(&RuleUpdate {
+                    var: &slot.var,
+                    gradient,
+                    averages: [first, &slot.second],
+                    step: self.steps,
+                    lr_factor: self.lr_factor,
+                })?,
+                _ => update::step(&slot.var, gradient, slot.first.as_ref(), &slot.second, step)?,
             }
         }
         Ok(())

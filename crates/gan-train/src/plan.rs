@@ -2,6 +2,7 @@
 
 use crate::config::{Alternate, Extended, FakesMode, Family, NetworkConfig, OptimizerConfig, Policy, RunConfig};
 use crate::error::{Error, Result};
+use crate::{layering, presets};
 use gan_base::messages::counted;
 use gan_core::layers::LeakyRelu;
 use gan_core::{Init, Labels, Layer, family, shape};
@@ -48,11 +49,28 @@ impl RunConfig {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn check(mut self) -> Result<Plan> {
+        self.check_settings()?;
+        let (generator, discriminator) = architectures(&self)?;
+        Ok(Plan { config: self, generator, discriminator })
+    }
+
+    /// As [`RunConfig::check`], for networks that no layer list describes ([`crate::Gan`]).
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn check_without_layers(mut self) -> Result<Plan> {
+        self.check_settings()?;
+        let none = |input: Vec<usize>| Architecture { input, layers: vec![], init: Init::default() };
+        let (generator, discriminator) = (none(vec![self.latent.dim]), none(sample(&self)));
+        Ok(Plan { config: self, generator, discriminator })
+    }
+
+    fn check_settings(&mut self) -> Result<()> {
         self.data.locate();
-        check_train(&self)?;
+        check_train(self)?;
         data::check(&self.data)?;
-        loss::check(&self)?;
-        seen::check(&self)?;
+        loss::check(self)?;
+        seen::check(self)?;
         check_optimizer("optimizer.generator", &self.optimizer.generator)?;
         check_optimizer("optimizer.discriminator", &self.optimizer.discriminator)?;
         at_least_one("checkpoint.every", self.checkpoint.every)?;
@@ -60,18 +78,25 @@ impl RunConfig {
         at_least_one("samples.every", self.samples.every)?;
         within("samples.rows", self.samples.rows, 1, 100)?;
         within("samples.columns", self.samples.columns, 1, 100)?;
-        judging::check(&self)?;
+        judging::check(self)?;
         within("latent.dim", self.latent.dim, 1, 1 << 20)?;
         if let Some(most) = self.latent.truncation.filter(|most| !(0.01..=1000.0).contains(most)) {
             let problem = format!("{most} cannot be used: expected a number from 0.01 to 1000, e.g. 0.7");
             return Err(Error::config("latent.truncation", problem));
         }
-        let (generator, discriminator) = architectures(&self)?;
-        Ok(Plan { config: self, generator, discriminator })
+        Ok(())
     }
 }
 
 impl Plan {
+    /// Returns one of the presets that are built in (`gan preset list`).
+    ///
+    /// # Errors
+    /// If there is no preset of that name.
+    pub fn preset(name: &str) -> Result<Self> {
+        layering::read(layering::from_preset(presets::get(name)?)?)?.check()
+    }
+
     /// The settings.
     pub fn config(&self) -> &RunConfig {
         &self.config

@@ -12,13 +12,13 @@ use gan_core::Discriminator;
 use std::time::Instant;
 
 mod objective;
-mod of_d;
-mod of_g;
-mod team;
+mod discriminator_step;
+mod generator_step;
+mod group;
 
-pub use objective::{Batch, Batches, Due, Objective, Seen, View};
-pub(crate) use team::Order;
-pub use team::Team;
+pub use objective::{Batch, Batches, ScheduledPenalty, Objective, MicroBatches, DiscriminatorInput};
+pub(crate) use group::Order;
+pub use group::ProcessGroup;
 
 /// What an update of D found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +55,7 @@ pub struct Seconds {
 }
 
 /// Seconds since `start`, which becomes now.
-fn lap(start: &mut Instant) -> f64 {
+fn elapsed_since(start: &mut Instant) -> f64 {
     let seconds = start.elapsed().as_secs_f64();
     *start = Instant::now();
     seconds
@@ -74,32 +74,68 @@ pub struct GUpdate {
     pub seconds: Seconds,
 }
 
-/// Steps D once on all batches, together with those of the other processes; `step` is for messages.
+/// What an update has to work with.
+pub struct UpdateContext<'a> {
+    /// D.
+    pub discriminator: &'a dyn Discriminator,
+    /// The optimizer of the network that is updated.
+    pub optimizer: &'a mut Optimizer,
+    /// The samples.
+    pub samples: &'a MicroBatches,
+    /// What both networks minimize.
+    pub objective: &'a Objective,
+    /// The processes that train together.
+    pub group: &'a ProcessGroup,
+    /// Dropout, augmentation, flips.
+    pub rng: &'a mut Rng,
+    /// The number of the step, for messages.
+    pub step: u64,
+}
+
+/// One update of each network. The methods do what the settings say; a training step of your own replaces either
+/// ([`crate::Trainer::set_step`]).
+pub trait TrainingStep: Send + Sync {
+    /// Updates D.
+    ///
+    /// # Errors
+    /// As [`update_discriminator`].
+    fn update_discriminator(&self, cx: UpdateContext) -> Result<DUpdate> {
+        update_discriminator(cx)
+    }
+
+    /// Updates G; `zero` is [`DUpdate::zero`] of D's last update.
+    ///
+    /// # Errors
+    /// As [`update_generator`].
+    fn update_generator(&self, cx: UpdateContext, zero: f64) -> Result<GUpdate> {
+        update_generator(cx, zero)
+    }
+}
+
+/// The step that the settings describe.
+pub struct StandardStep;
+
+impl TrainingStep for StandardStep {}
+
+/// Updates D once on all batches, together with those of the other processes.
 ///
 /// # Errors
 /// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
-pub fn update_discriminator(
-    d: &dyn Discriminator,
-    optimizer: &mut Optimizer,
-    seen: &Seen,
-    objective: &Objective,
-    team: &Team,
-    rng: &mut Rng,
-    step: u64,
-) -> Result<DUpdate> {
+pub fn update_discriminator(cx: UpdateContext) -> Result<DUpdate> {
+    let UpdateContext { discriminator: d, optimizer, samples: seen, objective, group, rng, step } = cx;
     let mut seconds = Seconds::default();
     let mut found = Averaged::default();
     let mut grads: Option<GradStore> = None;
     for batch in &seen.batches {
         let part = (batch, seen.part(batch)?);
-        let of_batch = of_d::on_batch(d, optimizer, part, objective, team, rng, &mut seconds)?;
+        let of_batch = discriminator_step::on_batch(d, optimizer, part, objective, group, rng, &mut seconds)?;
         found.add(&of_batch.found, batch.fake.dim(0)?);
-        gather(optimizer, &mut grads, of_batch.grads)?;
+        accumulate(optimizer, &mut grads, of_batch.grads)?;
     }
     let mut start = Instant::now();
     let mut grads = grads.ok_or_else(no_batch)?;
-    team.together(optimizer, &mut grads, &mut found.sums)?;
-    seconds.together = lap(&mut start);
+    group.together(optimizer, &mut grads, &mut found.sums)?;
+    seconds.together = elapsed_since(&mut start);
     let [loss, real, fake, accuracy, penalty, zero] = found.mean(seen.whole);
     finite(loss, "loss_d", step)?;
     finite(penalty, "penalty_d", step)?;
@@ -107,7 +143,7 @@ pub fn update_discriminator(
     if let Some(limit) = objective.clip_weights {
         optimizer.clamp(limit)?;
     }
-    seconds.optimizer += lap(&mut start);
+    seconds.optimizer += elapsed_since(&mut start);
     let penalty = (!objective.penalties.is_empty()).then_some(penalty);
     Ok(DUpdate { loss, real, fake, accuracy, grad_norm, penalty, zero, seconds })
 }
@@ -131,7 +167,7 @@ fn stepped(
 }
 
 /// Adds `grads` to `total`.
-fn gather(optimizer: &Optimizer, total: &mut Option<GradStore>, grads: GradStore) -> Result<()> {
+fn accumulate(optimizer: &Optimizer, total: &mut Option<GradStore>, grads: GradStore) -> Result<()> {
     match total {
         Some(total) => optimizer.add_gradients(total, &grads),
         None => {
@@ -162,45 +198,38 @@ impl<const N: usize> Averaged<N> {
     }
 }
 
-/// Steps G once through D's verdict on its samples, which must carry G's graph; D's weights stay as they are. `zero` is
+/// Updates G once by D's output on its samples, which must carry G's graph; D's weights stay as they are. `zero` is
 /// [`DUpdate::zero`] of D's last update.
 ///
 /// # Errors
 /// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
-pub fn update_generator(
-    d: &dyn Discriminator,
-    optimizer: &mut Optimizer,
-    (seen, zero): (&Seen, f64),
-    objective: &Objective,
-    team: &Team,
-    rng: &mut Rng,
-    step: u64,
-) -> Result<GUpdate> {
+pub fn update_generator(cx: UpdateContext, zero: f64) -> Result<GUpdate> {
+    let UpdateContext { discriminator: d, optimizer, samples: seen, objective, group, rng, step } = cx;
     let mut seconds = Seconds::default();
     let mut found = Averaged::default();
     let mut grads: Option<GradStore> = None;
     for batch in &seen.batches {
         let mut start = Instant::now();
-        let (loss, logits, zero) = of_g::fooled(d, batch, zero, objective, team, rng)?;
-        seconds.forward += lap(&mut start);
+        let (loss, logits, zero) = generator_step::generator_loss(d, batch, zero, objective, group, rng)?;
+        seconds.forward += elapsed_since(&mut start);
         let (loss, of_batch) = gradients(&loss, seen.part(batch)?)?;
-        seconds.backward += lap(&mut start);
+        seconds.backward += elapsed_since(&mut start);
         found.add(&[loss, mean_probability(&(logits - zero)?)?], batch.fake.dim(0)?);
-        gather(optimizer, &mut grads, of_batch)?;
+        accumulate(optimizer, &mut grads, of_batch)?;
     }
     let mut start = Instant::now();
     let mut grads = grads.ok_or_else(no_batch)?;
-    team.together(optimizer, &mut grads, &mut found.sums)?;
-    seconds.together = lap(&mut start);
+    group.together(optimizer, &mut grads, &mut found.sums)?;
+    seconds.together = elapsed_since(&mut start);
     let [loss, fake] = found.mean(seen.whole);
     finite(loss, "loss_g", step)?;
     let grad_norm = stepped(optimizer, grads, objective, "grad_norm_g", step)?;
-    seconds.optimizer = lap(&mut start);
+    seconds.optimizer = elapsed_since(&mut start);
     Ok(GUpdate { loss, fake, grad_norm, seconds })
 }
 
 /// The auxiliary classifier's loss, as it counts.
-fn charged(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Objective) -> Result<Option<Tensor>> {
+fn class_loss(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Objective) -> Result<Option<Tensor>> {
     let (Some(found), Some(classes)) = (found, classes) else { return Ok(None) };
     Ok(Some((gan_core::loss::auxiliary(found, classes)? * objective.auxiliary)?))
 }

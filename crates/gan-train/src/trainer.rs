@@ -7,7 +7,9 @@ use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
-use crate::step::{Batches, Due, Objective, Order, Team, View, update_discriminator, update_generator};
+use crate::step::{
+    Batches, DiscriminatorInput, Objective, Order, ProcessGroup, ScheduledPenalty, StandardStep, TrainingStep, UpdateContext,
+};
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator};
@@ -22,7 +24,7 @@ mod report;
 mod samples;
 mod show;
 mod statistics;
-mod team;
+mod group;
 
 use moment::Interrupted;
 pub use moment::{Look, Moment};
@@ -49,7 +51,9 @@ pub struct Trainer {
     /// Latent vectors to use before any are drawn.
     pub(crate) queued: VecDeque<Tensor>,
     /// The processes that train together.
-    pub(crate) team: Team,
+    pub(crate) group: ProcessGroup,
+    /// How both networks are updated.
+    step_rule: Box<dyn TrainingStep>,
     /// Looked up when it is first needed.
     data: OnceLock<DataIdentity>,
     /// Whether the networks are others than the plan's.
@@ -70,13 +74,21 @@ impl Trainer {
     /// # Errors
     /// If the data cannot be opened or does not fit the plan, or training certainly needs more memory than there is.
     pub fn new(plan: Plan, device: &Device) -> Result<Self> {
+        let loader = data::loader(&plan, data::open(&plan)?)?;
+        Self::with_data(plan, loader, device)
+    }
+
+    /// Builds the plan's networks, for a loader of your own.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn with_data(plan: Plan, loader: Loader, device: &Device) -> Result<Self> {
         let (seed, precision) = (plan.config().train.seed, plan.config().train.precision);
         if precision != Precision::F32 && !device.is_cpu() {
             let problem = "other precisions than \"f32\" work on the CPU only: add --device cpu";
             return Err(Error::config("train.precision", problem));
         }
         let precision = precision.into();
-        let loader = data::loader(&plan, data::open(&plan)?)?;
         statistics::check(&plan, &loader, 1)?;
         if device.is_cpu() {
             let sampling = loader.position().sampling;
@@ -120,7 +132,8 @@ impl Trainer {
             step: 0,
             rollbacks: 0,
             queued: VecDeque::new(),
-            team: Team::single(),
+            group: ProcessGroup::single(),
+            step_rule: Box::new(StandardStep),
             data: OnceLock::new(),
             has_own_networks: true,
             device: device.clone(),
@@ -144,6 +157,17 @@ impl Trainer {
     /// D.
     pub fn discriminator(&self) -> &dyn Discriminator {
         self.discriminator.as_ref()
+    }
+
+    /// Replaces the training step, that is how a batch becomes an update of each network.
+    pub fn set_step(&mut self, step: impl TrainingStep + 'static) {
+        self.step_rule = Box::new(step);
+    }
+
+    /// Replaces both optimizers, for example by ones with update rules of your own ([`Optimizer::with_rule`]).
+    pub fn set_optimizers(&mut self, generator: Optimizer, discriminator: Optimizer) {
+        self.optimizer_g = generator;
+        self.optimizer_d = discriminator;
     }
 
     /// The training data.
@@ -248,11 +272,11 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::advance`], and whatever `look` returns.
     pub fn advance_watched<E: From<Error>>(&mut self, look: &mut Look<E>) -> Result<StepReport, E> {
-        self.team.order(Order::Step { rollbacks: self.rollbacks })?;
+        self.group.order(Order::Step { rollbacks: self.rollbacks })?;
         let report = self.step_watched(look);
         // Sums that are not finite are so on every rank, and each of them has ended the step.
         if matches!(report, Ok(_) | Err(Interrupted::Step(Error::NotFinite { .. }))) {
-            self.team.done();
+            self.group.done();
         }
         report.map_err(|interrupted| match interrupted {
             Interrupted::Step(error) => error.into(),
@@ -283,15 +307,22 @@ impl Trainer {
             report.parts.data += start.elapsed().as_secs_f64();
             let whole = batch.whole;
             report.images += whole as u64;
-            let seen = self.with_samples(
+            let seen = self.make_fakes(
                 Samples::OfD,
                 (Some(&real), classes.as_ref()),
                 whole,
                 train.fakes_mode,
                 &mut report.parts,
             )?;
-            let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_d);
-            let update = update_discriminator(d, optimizer, &seen, &objective, &self.team, &mut self.dropout, number)?;
+            let update = self.step_rule.update_discriminator(UpdateContext {
+                discriminator: self.discriminator.as_ref(),
+                optimizer: &mut self.optimizer_d,
+                samples: &seen,
+                objective: &objective,
+                group: &self.group,
+                rng: &mut self.dropout,
+                step: number,
+            })?;
             zero = update.zero;
             report.d(update);
             last = Last { whole, seen: train.reuse_fakes.then_some(seen), real: Some(real), classes };
@@ -302,7 +333,7 @@ impl Trainer {
                 Some(seen) => seen,
                 None => {
                     let (real, classes) = (last.real.as_ref(), self.classes(&last)?);
-                    self.with_samples(
+                    self.make_fakes(
                         Samples::OfG,
                         (real, classes.as_ref()),
                         last.whole,
@@ -311,9 +342,16 @@ impl Trainer {
                     )?
                 }
             };
-            let (d, optimizer) = (self.discriminator.as_ref(), &mut self.optimizer_g);
-            let (seen, team) = ((&seen, zero), &self.team);
-            report.g(update_generator(d, optimizer, seen, &objective, team, &mut self.dropout, number)?);
+            let cx = UpdateContext {
+                discriminator: self.discriminator.as_ref(),
+                optimizer: &mut self.optimizer_g,
+                samples: &seen,
+                objective: &objective,
+                group: &self.group,
+                rng: &mut self.dropout,
+                step: number,
+            };
+            report.g(self.step_rule.update_generator(cx, zero)?);
         }
         look(Moment::AfterG, self).map_err(Interrupted::Look)?;
         self.average_running()?;
@@ -344,7 +382,7 @@ impl Trainer {
             labels: self.plan.labels(),
             flip: config.loss.flip,
             batches: if train.joint_batch { Batches::Joint } else { Batches::Separate },
-            view: View {
+            view: DiscriminatorInput {
                 augment: config.augment,
                 noise: train.instance_noise.map_or(0.0, |noise| noise.at(progress)),
                 pack: train.pacgan,
@@ -358,13 +396,13 @@ impl Trainer {
     }
 
     /// The penalties that are due at D's update of this number, counted from 0.
-    fn penalties(&self, update: u64) -> Vec<Due> {
+    fn penalties(&self, update: u64) -> Vec<ScheduledPenalty> {
         let all = self.plan.config().penalties.iter();
         let due = all.filter(|penalty| update.is_multiple_of(penalty.every));
         let progress = self.progress();
         let due = due.filter_map(|p| {
             let weight = p.weight_at(progress) * p.every as f64;
-            Some(Due { penalty: p.kind.on_gradient()?, weight, share: p.share })
+            Some(ScheduledPenalty { penalty: p.kind.on_gradient()?, weight, share: p.share })
         });
         due.collect()
     }

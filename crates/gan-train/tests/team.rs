@@ -25,7 +25,7 @@ fn train(preset: &str, settings: &[&str], team: Arc<dyn Communicator>) -> Result
         layering::set(&mut table, setting).unwrap();
     }
     let plan = layering::read(table).unwrap().check().unwrap();
-    let mut trainer = Trainer::new(plan, test_device())?.in_team(team)?;
+    let mut trainer = Trainer::new(plan, test_device())?.in_group(team)?;
     let mut losses = vec![];
     for _ in 0..STEPS {
         let report = trainer.advance()?;

@@ -46,7 +46,7 @@ impl Progress {
         self.save("surfaces", trainer, &plane::surface(d, units, &kinds, step, device)?)?;
         let latent = &trainer.plan().config().latent;
         let [real, _] = &kinds;
-        let mesh = trainer.in_use(|generator| plane::mesh(generator, latent, units, real, step, device))?;
+        let mesh = trainer.with_ema_weights(|generator| plane::mesh(generator, latent, units, real, step, device))?;
         self.save("meshes", trainer, &mesh)
     }
 

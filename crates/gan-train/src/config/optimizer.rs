@@ -32,6 +32,21 @@ pub enum OptimizerConfig {
     },
 }
 
+impl Default for OptimizerConfig {
+    /// Adam as DCGAN's paper sets it: learning rate 2e-4, β₁ 0.5 (Radford et al. 2015, arXiv:1511.06434).
+    fn default() -> Self {
+        Self::adam(2e-4, [0.5, 0.999])
+    }
+}
+
+impl OptimizerConfig {
+    /// Returns Adam in PyTorch's form.
+    pub fn adam(lr: f64, betas: [f64; 2]) -> Self {
+        let (epsilon, bias_correction) = (epsilon(), BiasCorrection::default());
+        Self::Adam { lr, betas, epsilon, epsilon_inside_root: false, bias_correction }
+    }
+}
+
 /// How Adam makes up for averages that start at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

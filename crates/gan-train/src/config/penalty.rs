@@ -53,8 +53,7 @@ pub struct PenaltyConfig {
     /// The weight at the end of the run, which it goes to in a straight line; it stays as it is where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<f64>,
-    /// At every so many updates of D, then so many times as strong (lazy regularisation: Karras et al. 2020, arXiv:1912.04958,
-    /// section 3.1).
+    /// Applied every N updates of D and scaled by N (lazy regularization: Karras et al. 2020, arXiv:1912.04958, section 3.1).
     #[serde(default = "always")]
     pub every: u64,
     /// The part of each batch that it is taken at, above 0 and at most 1: as cheap as seldom penalties, and as steady as constant ones.
@@ -71,6 +70,11 @@ fn always() -> u64 {
 }
 
 impl PenaltyConfig {
+    /// Returns a penalty that is applied to every update, with the same weight all the time.
+    pub fn new(kind: PenaltyKind, weight: f64) -> Self {
+        Self { kind, weight, end: None, every: always(), share: all() }
+    }
+
     /// Its weight when `progress` of the run is done, from 0 to 1.
     pub fn weight_at(&self, progress: f64) -> f64 {
         self.end.map_or(self.weight, |end| self.weight + (end - self.weight) * progress.clamp(0.0, 1.0))

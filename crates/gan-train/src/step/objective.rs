@@ -18,9 +18,9 @@ pub struct Objective {
     /// One batch of both kinds or two.
     pub batches: Batches,
     /// What D sees of a sample.
-    pub view: View,
+    pub view: DiscriminatorInput,
     /// What D's gradient costs it in this update.
-    pub penalties: Vec<Due>,
+    pub penalties: Vec<ScheduledPenalty>,
     /// What the losses of an auxiliary classifier count.
     pub auxiliary: f64,
     /// What the distance of D's mean features costs G, where it does.
@@ -33,7 +33,7 @@ pub struct Objective {
 
 /// What D sees of samples, of both kinds and in both players' updates.
 #[derive(Clone, Copy, Debug)]
-pub struct View {
+pub struct DiscriminatorInput {
     /// Changed at random.
     pub augment: Augment,
     /// With normal noise of this deviation (Sønderby et al. 2017, arXiv:1610.04490; Arjovsky & Bottou 2017, arXiv:1701.04862).
@@ -42,7 +42,7 @@ pub struct View {
     pub pack: usize,
 }
 
-impl View {
+impl DiscriminatorInput {
     /// x `[N, C, H, W]` (or `[N, D]`) -> `[N / pack, C·pack, H, W]` (or `[N / pack, D·pack]`).
     pub(super) fn of(&self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
         let mut x = if self.augment.is_none() { x.clone() } else { self.augment.apply(x, rng)? };
@@ -72,14 +72,14 @@ pub struct Batch {
 
 /// What an update learns from.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct MicroBatches {
     /// This process's samples, in the parts whose gradients are added up.
     pub batches: Vec<Batch>,
     /// How many samples they are with those of all other processes.
     pub whole: usize,
 }
 
-impl Seen {
+impl MicroBatches {
     /// What a batch's mean counts in that of all samples.
     pub(super) fn part(&self, batch: &Batch) -> Result<f64> {
         Ok(batch.fake.dim(0)? as f64 / self.whole as f64)
@@ -88,7 +88,7 @@ impl Seen {
 
 /// A penalty that is due.
 #[derive(Clone, Copy, Debug)]
-pub struct Due {
+pub struct ScheduledPenalty {
     /// Which.
     pub penalty: Penalty,
     /// What it is multiplied by.
@@ -97,7 +97,7 @@ pub struct Due {
     pub share: f64,
 }
 
-impl Due {
+impl ScheduledPenalty {
     /// The first samples (or classes) of a batch, at least one.
     pub(super) fn some(self, batch: &Tensor) -> Result<Tensor> {
         let n = batch.dim(0)?;

@@ -3,7 +3,7 @@
 use super::{Parts, Trainer};
 use crate::config::FakesMode;
 use crate::error::Result;
-use crate::step::{Batch, Seen};
+use crate::step::{Batch, MicroBatches};
 use candle_core::Tensor;
 use gan_core::ForwardContext;
 use gan_core::gan::draw_classes;
@@ -21,7 +21,7 @@ pub(super) struct Last {
     /// Samples of the batch on all processes.
     pub whole: usize,
     /// All of it, where G may learn from the same samples.
-    pub seen: Option<Seen>,
+    pub seen: Option<MicroBatches>,
     pub real: Option<Tensor>,
     pub classes: Option<Tensor>,
 }
@@ -39,14 +39,14 @@ impl Trainer {
     }
 
     /// This process's real samples, and as many of G's of the same classes, in the parts that the settings ask for.
-    pub(super) fn with_samples(
+    pub(super) fn make_fakes(
         &mut self,
         whose: Samples,
         (real, classes): (Option<&Tensor>, Option<&Tensor>),
         whole: usize,
         mode: FakesMode,
         parts: &mut Parts,
-    ) -> Result<Seen> {
+    ) -> Result<MicroBatches> {
         let z = self.latents(whole)?;
         let size = z.dim(0)?;
         let train = self.plan.config().train.clone();
@@ -67,7 +67,7 @@ impl Trainer {
             let fake = if keeps { fake } else { fake.detach() };
             batches.push(Batch { real, fake, classes });
         }
-        Ok(Seen { batches, whole })
+        Ok(MicroBatches { batches, whole })
     }
 
     /// This process's rows of fresh noise for a whole batch of `whole`.
@@ -86,7 +86,7 @@ impl Trainer {
     /// Samples from latent vectors.
     fn samples(&mut self, z: &Tensor, classes: Option<&Tensor>, mode: FakesMode) -> Result<Tensor> {
         let pass = match mode {
-            FakesMode::Train => ForwardContext::train(&mut self.dropout).over(&self.team.norms),
+            FakesMode::Train => ForwardContext::train(&mut self.dropout).over(&self.group.norms),
             FakesMode::Eval => ForwardContext::eval(),
         };
         Ok(self.generator.forward(z, &mut pass.of_classes(classes))?)

@@ -15,14 +15,14 @@ impl Trainer {
     ///
     /// # Errors
     /// What `f` returns, and from candle.
-    pub fn in_use<T, E: From<Error>>(&self, f: impl FnOnce(&dyn Generator) -> Result<T, E>) -> Result<T, E> {
+    pub fn with_ema_weights<T, E: From<Error>>(&self, f: impl FnOnce(&dyn Generator) -> Result<T, E>) -> Result<T, E> {
         match &self.ema {
             Some(ema) => ema.in_place(|| f(self.generator.as_ref())),
             None => f(self.generator.as_ref()),
         }
     }
 
-    /// The weight file of G in use ([`Trainer::in_use`]); none for a generator that no layer list describes.
+    /// The weight file of G in use ([`Trainer::with_ema_weights`]); none for a generator that no layer list describes.
     ///
     /// # Errors
     /// If the tensors cannot be serialised.
@@ -47,7 +47,7 @@ impl Trainer {
             seed: config.train.seed,
             library: env!("CARGO_PKG_VERSION").into(),
         };
-        self.in_use(|generator| Ok(Some(gan_core::weights::to_bytes(&generator.params(), &description)?)))
+        self.with_ema_weights(|generator| Ok(Some(gan_core::weights::to_bytes(&generator.params(), &description)?)))
     }
 
     /// `n` samples of G in use, from the noise that shows a run's progress, and of its classes in turn: the same every time.
@@ -58,7 +58,7 @@ impl Trainer {
     pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
         let z = self.progress_noise(n)?;
         let classes = classes_in_turn(self.generator.as_ref(), n, &self.device)?;
-        self.in_use(|generator| Ok(samples(generator, &z, classes.as_ref())?))
+        self.with_ema_weights(|generator| Ok(samples(generator, &z, classes.as_ref())?))
     }
 
     /// The noise of [`Trainer::progress_samples`], `[n, latent]`.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// This process among those that train together.
 #[derive(Clone, Debug)]
-pub struct Team {
+pub struct ProcessGroup {
     /// The way to the others.
     pub ranks: Arc<dyn Communicator>,
     /// Over whose batches batch norm takes its statistics.
@@ -57,7 +57,7 @@ impl Order {
     }
 }
 
-impl Team {
+impl ProcessGroup {
     /// A process alone.
     pub fn single() -> Self {
         Self::new(Arc::new(Single), false)
@@ -85,7 +85,7 @@ impl Team {
         self.is_led() && self.ranks.rank() == 0
     }
 
-    /// Tells the others, if this rank leads them, what all do next. [`Team::done`] follows.
+    /// Tells the others, if this rank leads them, what all do next. [`ProcessGroup::done`] follows.
     pub(crate) fn order(&self, order: Order) -> Result<()> {
         if self.leads() {
             self.busy.store(true, Ordering::Relaxed);
@@ -112,7 +112,7 @@ impl Team {
     }
 
     /// Sends the others home, where they are not in the middle of something.
-    pub(crate) fn dismiss(&self) {
+    pub(crate) fn shutdown(&self) {
         if !self.is_busy() && self.order(Order::End).is_ok() {
             self.done();
         }

@@ -2,7 +2,7 @@
 
 use super::{Trainer, statistics};
 use crate::error::{Error, Result};
-use crate::step::Team;
+use crate::step::ProcessGroup;
 use candle_core::Tensor;
 use gan_base::Rng;
 use gan_base::messages::counted;
@@ -19,7 +19,7 @@ impl Trainer {
     ///
     /// # Errors
     /// If a batch has fewer samples than there are ranks, or packs of samples would be cut.
-    pub fn in_team(mut self, ranks: Arc<dyn Communicator>) -> Result<Self> {
+    pub fn in_group(mut self, ranks: Arc<dyn Communicator>) -> Result<Self> {
         let shard = ProcessShard { rank: ranks.rank(), ranks: ranks.size() };
         let sampling = self.loader.position().sampling;
         let rest = sampling.len % sampling.batch;
@@ -50,18 +50,18 @@ impl Trainer {
             self.dropout = Rng::numbered(self.plan.config().train.seed, "dropout", shard.rank as u64);
         }
         self.loader = self.loader.with_shard(shard);
-        self.team = Team::new(ranks, self.plan.config().train.sync_batch_norm);
+        self.group = ProcessGroup::new(ranks, self.plan.config().train.sync_batch_norm);
         Ok(self)
     }
 
-    /// From now on the other ranks do what this one, rank 0, does with its trainer: they must [follow](crate::crew::follow).
+    /// From now on the other ranks do what this one, rank 0, does with its trainer: they must [follow](crate::distributed::follow).
     pub fn lead(&mut self) {
-        self.team.lead();
+        self.group.lead();
     }
 
     /// The ranks that do what this one orders, and this one among them: a process alone, unless it leads others or follows one.
     pub fn ranks(&self) -> &dyn Communicator {
-        if self.team.is_led() { self.team.ranks.as_ref() } else { &Single }
+        if self.group.is_led() { self.group.ranks.as_ref() } else { &Single }
     }
 
     /// Does work outside of the steps, such as an evaluation, in which the ranks that this one leads take their share.
@@ -69,26 +69,26 @@ impl Trainer {
     /// # Errors
     /// Those of `work`, and if another rank is lost.
     pub fn share_work<R, E: From<Error>>(&self, work: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
-        self.team.order(crate::step::Order::Work)?;
+        self.group.order(crate::step::Order::Work)?;
         let result = work()?;
-        self.team.done();
+        self.group.done();
         Ok(result)
     }
 
     /// Lets the others go, who follow this rank: at the end of the run, or when it failed. Where they are in the middle of a step that
     /// this rank cannot end, they do not hear of it ([`Trainer::strands_others`]).
-    pub fn dismiss(&self) {
-        self.team.dismiss();
+    pub fn shutdown(&self) {
+        self.group.shutdown();
     }
 
     /// Whether others wait for this rank in the middle of something that it has given up: only [`Communicator::abandon`] frees them.
     pub fn strands_others(&self) -> bool {
-        self.team.is_busy()
+        self.group.is_busy()
     }
 
     /// This process's rows of what all have in common, `[N, …]`.
     pub(super) fn own(&self, all: &Tensor) -> candle_core::Result<Tensor> {
-        let ranks = &self.team.ranks;
+        let ranks = &self.group.ranks;
         if ranks.size() == 1 {
             return Ok(all.clone());
         }
@@ -98,8 +98,8 @@ impl Trainer {
 
     /// Lets running averages that followed each rank's own batches become their mean, so that all ranks stay alike.
     pub(super) fn average_running(&self) -> Result<()> {
-        let ranks = &self.team.ranks;
-        if ranks.size() == 1 || self.team.norms.is_some() {
+        let ranks = &self.group.ranks;
+        if ranks.size() == 1 || self.group.norms.is_some() {
             return Ok(());
         }
         let (g, d) = (self.generator.params(), self.discriminator.params());

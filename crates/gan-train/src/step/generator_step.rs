@@ -1,6 +1,6 @@
 //! G's part of its update: what D's verdict on one batch costs it.
 
-use super::{Batch, Objective, Team, charged, mean};
+use super::{Batch, Objective, ProcessGroup, class_loss, mean};
 use crate::error::Result;
 use candle_core::Tensor;
 use gan_base::Rng;
@@ -8,26 +8,26 @@ use gan_core::loss;
 use gan_core::{Discriminator, DiscriminatorOutput, ForwardContext};
 
 /// G's loss on one batch, D's logits, and the logit that counts as zero.
-pub(super) fn fooled(
+pub(super) fn generator_loss(
     d: &dyn Discriminator,
     batch: &Batch,
     zero: f64,
     objective: &Objective,
-    team: &Team,
+    group: &ProcessGroup,
     rng: &mut Rng,
 ) -> Result<(Tensor, Tensor, f64)> {
     let (classes, matched) = (batch.classes.as_ref(), objective.feature_matching);
     let compared = batch.real.as_ref().filter(|_| objective.loss.is_relativistic() || matched.is_some());
     let forward = |x: &Tensor, rng: &mut Rng| -> Result<DiscriminatorOutput> {
         let x = objective.view.of(x, rng)?;
-        let pass = ForwardContext::frozen(rng).of_classes(classes).over(&team.norms);
+        let pass = ForwardContext::frozen(rng).of_classes(classes).over(&group.norms);
         Ok(d.forward(&x, &mut if matched.is_some() { pass.with_features() } else { pass })?)
     };
     let on_real = compared.map(|real| forward(real, rng)).transpose()?;
     let on_fake = forward(&batch.fake, rng)?;
     let real_logits = on_real.as_ref().map(|verdict| verdict.logits.detach());
     let mut loss = objective.loss.generator(&on_fake.logits, real_logits.as_ref())?;
-    if let Some(charge) = charged(on_fake.classes.as_ref(), classes, objective)? {
+    if let Some(charge) = class_loss(on_fake.classes.as_ref(), classes, objective)? {
         loss = (loss + charge)?;
     }
     let features = on_real.as_ref().and_then(|real| real.features.as_ref()).zip(on_fake.features.as_ref());

@@ -1,6 +1,6 @@
 //! D's part of its update: its losses and penalties on one batch, and their gradients.
 
-use super::{Batch, Batches, Objective, Seconds, Team, charged, gradients, lap, mean, mean_probability};
+use super::{Batch, Batches, Objective, Seconds, ProcessGroup, class_loss, gradients, elapsed_since, mean, mean_probability};
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
@@ -22,7 +22,7 @@ pub(super) fn on_batch(
     optimizer: &Optimizer,
     (batch, share): (&Batch, f64),
     objective: &Objective,
-    team: &Team,
+    group: &ProcessGroup,
     rng: &mut Rng,
     seconds: &mut Seconds,
 ) -> Result<OnBatch> {
@@ -35,23 +35,23 @@ pub(super) fn on_batch(
     let classes = batch.classes.as_ref();
     let (on_real, on_fake, loss, mut grads) = match objective.batches {
         Batches::Separate if objective.loss.is_relativistic() => {
-            let on_real = judged(d, &real, objective, team, classes, rng)?;
-            let on_fake = judged(d, &fake, objective, team, classes, rng)?;
+            let on_real = judged(d, &real, objective, group, classes, rng)?;
+            let on_fake = judged(d, &fake, objective, group, classes, rng)?;
             let loss = objective.loss.discriminator(&on_real.logits, &on_fake.logits, objective.labels)?;
             let loss = with_classes(with_classes(loss, &on_real)?, &on_fake)?;
-            seconds.forward += lap(&mut start);
+            seconds.forward += elapsed_since(&mut start);
             let (loss, grads) = gradients(&loss, share)?;
             (on_real.logits, on_fake.logits, loss, grads)
         }
         Batches::Separate => {
             // The two terms' gradients add up; taken one after the other, only one pass is in memory.
             let mut part = |x: &Tensor, side: Side| -> Result<(Tensor, f64, GradStore)> {
-                let judged = judged(d, x, objective, team, classes, rng)?;
+                let judged = judged(d, x, objective, group, classes, rng)?;
                 let loss = objective.loss.discriminator_part(side, &judged.logits, objective.labels)?.mean_all()?;
                 let loss = with_classes(loss, &judged)?;
-                seconds.forward += lap(&mut start);
+                seconds.forward += elapsed_since(&mut start);
                 let (loss, grads) = gradients(&loss, share)?;
-                seconds.backward += lap(&mut start);
+                seconds.backward += elapsed_since(&mut start);
                 Ok((judged.logits.detach(), loss, grads))
             };
             let (on_real, loss_real, mut grads) = part(&real, Side::Real)?;
@@ -61,12 +61,12 @@ pub(super) fn on_batch(
         }
         Batches::Joint => {
             let both = classes.map(|classes| Tensor::cat(&[classes, classes], 0)).transpose()?;
-            let judged = judged(d, &Tensor::cat(&[&real, &fake], 0)?, objective, team, both.as_ref(), rng)?;
+            let judged = judged(d, &Tensor::cat(&[&real, &fake], 0)?, objective, group, both.as_ref(), rng)?;
             let (n, m) = (real.dim(0)?, fake.dim(0)?);
             let (on_real, on_fake) = (judged.logits.narrow(0, 0, n)?, judged.logits.narrow(0, n, m)?);
             let loss = objective.loss.discriminator_joint(&on_real, &on_fake, objective.labels)?;
             let loss = with_classes(loss, &judged)?;
-            seconds.forward += lap(&mut start);
+            seconds.forward += elapsed_since(&mut start);
             let (loss, grads) = gradients(&loss, share)?;
             (on_real, on_fake, loss, grads)
         }
@@ -79,7 +79,7 @@ pub(super) fn on_batch(
         optimizer.add_gradients(&mut grads, &(tangent * (due.weight * share))?.backward()?)?;
         penalty += due.weight * value;
     }
-    seconds.backward += lap(&mut start);
+    seconds.backward += elapsed_since(&mut start);
     // Where logits have no zero of their own, each side is seen from the other's mean.
     let relative = !objective.loss.has_decision_threshold();
     let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };
@@ -102,12 +102,12 @@ fn judged(
     d: &dyn Discriminator,
     x: &Tensor,
     objective: &Objective,
-    team: &Team,
+    group: &ProcessGroup,
     classes: Option<&Tensor>,
     rng: &mut Rng,
 ) -> Result<Judged> {
-    let verdict = d.forward(x, &mut ForwardContext::train(rng).of_classes(classes).over(&team.norms))?;
-    Ok(Judged { classes: charged(verdict.classes.as_ref(), classes, objective)?, logits: verdict.logits })
+    let verdict = d.forward(x, &mut ForwardContext::train(rng).of_classes(classes).over(&group.norms))?;
+    Ok(Judged { classes: class_loss(verdict.classes.as_ref(), classes, objective)?, logits: verdict.logits })
 }
 
 fn with_classes(loss: Tensor, judged: &Judged) -> Result<Tensor> {

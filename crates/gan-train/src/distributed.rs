@@ -73,7 +73,7 @@ pub fn follow<E: From<Error>>(
 ) -> std::result::Result<(), E> {
     trainer.lead();
     loop {
-        match trainer.team.next()? {
+        match trainer.group.next()? {
             Order::Step { rollbacks } => {
                 trainer.set_rollbacks(rollbacks);
                 match trainer.advance() {
