@@ -5,7 +5,11 @@ use crate::common::Place;
 
 #[test]
 fn an_unknown_data_set_is_answered_with_the_nearest() {
-    let words = ["data set \"cifar\"", "did you mean \"cifar10\"?", "Known: mnist, fashion-mnist, cifar10, celeba"];
+    let words = [
+        "\"cifar\": no data set of that name",
+        "did you mean \"cifar10\"?",
+        "Known: mnist, fashion-mnist, cifar10, celeba",
+    ];
     Place::new().gan("data fetch cifar").expect(2, &words);
 }
 

@@ -2,6 +2,7 @@
 
 use crate::forward_context::ForwardContext;
 use crate::gan::{Discriminator, DiscriminatorOutput, Generator};
+use crate::layers::Dual;
 use crate::params::{Param, Role};
 use candle_core::{Result, Tensor};
 use candle_nn::VarMap;
@@ -32,9 +33,26 @@ where
 }
 
 /// Returns a discriminator that computes one logit a sample, `[N]` or `[N, 1]`, by `forward`, over the variables of a `VarMap`.
+///
+/// It is written over [`Dual`]s, so that penalties on its gradient work, exactly: a dual is a tensor that may carry its derivative in a
+/// direction.
+///
+/// ```
+/// use candle_core::{DType, Device};
+/// use candle_nn::{VarBuilder, VarMap, linear};
+///
+/// let vars = VarMap::new();
+/// let builder = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
+/// let (hidden, last) = (linear(2, 64, builder.pp("hidden"))?, linear(64, 1, builder.pp("last"))?);
+/// let forward = move |x: &gan_core::layers::Dual| {
+///     x.affine_module(&hidden)?.leaky_relu(0.2)?.affine_module(&last)
+/// };
+/// let discriminator = gan_core::discriminator_fn(vars, forward);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn discriminator_fn<F>(vars: VarMap, forward: F) -> FromFn<F>
 where
-    F: Fn(&Tensor) -> Result<Tensor> + Send + Sync,
+    F: Fn(&Dual) -> Result<Dual> + Send + Sync,
 {
     FromFn { vars, forward }
 }
@@ -69,9 +87,14 @@ impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> Generator for FromFn<F> {
     }
 }
 
-impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> Discriminator for FromFn<F> {
+impl<F: Fn(&Dual) -> Result<Dual> + Send + Sync> Discriminator for FromFn<F> {
     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<DiscriminatorOutput> {
-        Ok(DiscriminatorOutput::of((self.forward)(x)?.flatten_all()?))
+        Ok(DiscriminatorOutput::of((self.forward)(&Dual::constant(x.clone()))?.value.flatten_all()?))
+    }
+
+    fn jvp(&self, x: &Tensor, t: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
+        let y = (self.forward)(&Dual { value: x.clone(), change: Some(t.clone()) })?;
+        y.change.map_or_else(|| y.value.zeros_like(), Ok)?.flatten_all()
     }
 
     fn params(&self) -> Vec<Param> {

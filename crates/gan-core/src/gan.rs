@@ -3,7 +3,7 @@
 //! Networks written in plain candle implement these traits and train with everything else.
 
 use crate::error::{Error, Result};
-use crate::forward_context::{Features, ForwardContext, Mode};
+use crate::forward_context::{Features, ForwardContext};
 use crate::init::Init;
 use crate::layers::{Auxiliary, Flatten, Layer, Reshape, Sigmoid};
 use crate::network::Network;
@@ -132,15 +132,15 @@ pub trait Discriminator: Send + Sync {
     fn forward(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<DiscriminatorOutput>;
 
     /// Returns how each logit changes in a direction t at x, both `[N, C, H, W]` (or `[N, D]`) -> `[N]`, with gradients for the weights:
-    /// what penalties on D's gradient are made of.
-    ///
-    /// Without an implementation of its own a network gets central differences, which need no derivative by hand and are right to about
-    /// three digits. Networks from layer lists are exact.
+    /// what penalties on D's gradient are made of. Networks from layer lists and [`crate::discriminator_fn`] have it.
     ///
     /// # Errors
-    /// If x or t has another shape than the network is for.
-    fn jvp(&self, x: &Tensor, t: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
-        central_difference(self, x, t, pass)
+    /// If the network does not offer it, or x or t has another shape than it is for.
+    fn jvp(&self, _x: &Tensor, _t: &Tensor, _pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
+        candle_core::bail!(
+            "this discriminator has no derivative in a direction, which penalties on its gradient need: write it with \
+             gan_core::discriminator_fn, implement Discriminator::jvp, or train without `penalties`"
+        )
     }
 
     /// How many classes it judges samples of; none where it knows none.
@@ -150,30 +150,6 @@ pub trait Discriminator: Send + Sync {
 
     /// Every parameter and running average, under names that stay the same.
     fn params(&self) -> Vec<Param>;
-}
-
-/// How far central differences look, of a range from −1 to 1: kinks and rounding both cost about a thousandth there.
-const REACH: f64 = 1e-2;
-
-/// (D(x + εt) − D(x − εt)) / 2ε, with the same dropout on both sides.
-fn central_difference<D: Discriminator + ?Sized>(
-    d: &D,
-    x: &Tensor,
-    t: &Tensor,
-    pass: &mut ForwardContext,
-) -> candle_core::Result<Tensor> {
-    let largest = t.detach().sqr()?.flatten_from(1)?.mean(1)?.max(0)?.sqrt()?.to_dtype(candle_core::DType::F64)?;
-    let epsilon = REACH / largest.to_scalar::<f64>()?.max(f64::MIN_POSITIVE);
-    let mut same = match &pass.mode {
-        Mode::Train(rng) => Some((**rng).clone()),
-        Mode::Eval => None,
-    };
-    let plus = d.forward(&(x + (t * epsilon)?)?, pass)?.logits;
-    let mode = same.as_mut().map_or(Mode::Eval, Mode::Train);
-    let ForwardContext { weights, features, classes, ref ranks, .. } = *pass;
-    let mut pass = ForwardContext { mode, weights, features, classes, ranks: ranks.clone() };
-    let minus = d.forward(&(x - (t * epsilon)?)?, &mut pass)?.logits;
-    (plus - minus)? * (0.5 / epsilon)
 }
 
 /// A generator made from a layer list.

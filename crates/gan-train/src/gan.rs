@@ -37,7 +37,8 @@ pub struct Gan {
 impl Gan {
     /// A GAN of networks of your own, with the defaults of [`RunConfig::new`]: the non-saturating loss, Adam 2e-4 with β₁ 0.5, batches of 64.
     pub fn new(generator: impl Generator + 'static, discriminator: impl Discriminator + 'static) -> Self {
-        let networks = Some((Box::new(generator) as Box<dyn Generator>, Box::new(discriminator) as Box<dyn Discriminator>));
+        let networks =
+            Some((Box::new(generator) as Box<dyn Generator>, Box::new(discriminator) as Box<dyn Discriminator>));
         Self { networks, ..Self::from_layers(vec![], vec![]) }
     }
 
@@ -108,7 +109,9 @@ impl Gan {
         let (channels, size) = match shape[..] {
             [c, h, w] => (c, Some(Pair::Each([h, w]))),
             [c] => (c, None),
-            _ => return Err(Error::config("data", format!("samples of shape {shape:?} are neither images nor points"))),
+            _ => {
+                return Err(Error::config("data", format!("samples of shape {shape:?} are neither images nor points")));
+            }
         };
         self.config.data.channels = channels;
         self.config.data.size = size;

@@ -8,9 +8,9 @@
 
 pub mod checkpoint;
 pub mod config;
-pub mod distributed;
 pub mod data;
 pub mod device;
+pub mod distributed;
 pub mod ema;
 pub mod error;
 mod gan;
@@ -22,8 +22,8 @@ pub mod step;
 pub mod trainer;
 
 pub use config::RunConfig;
-pub use gan::Gan;
 pub use error::{Error, Result};
+pub use gan::Gan;
 pub use optimizer::Optimizer;
 pub use plan::{Architecture, Length, Plan};
 pub use trainer::{Moment, StepReport, Trainer};

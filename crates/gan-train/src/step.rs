@@ -11,14 +11,14 @@ use gan_base::Rng;
 use gan_core::Discriminator;
 use std::time::Instant;
 
-mod objective;
 mod discriminator_step;
 mod generator_step;
-mod group;
+mod objective;
+mod process_group;
 
-pub use objective::{Batch, Batches, ScheduledPenalty, Objective, MicroBatches, DiscriminatorInput};
-pub(crate) use group::Order;
-pub use group::ProcessGroup;
+pub use objective::{Batch, Batches, DiscriminatorInput, MicroBatches, Objective, ScheduledPenalty};
+pub(crate) use process_group::Order;
+pub use process_group::ProcessGroup;
 
 /// What an update of D found.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{Architecture, Length, Plan};
 use crate::step::{
-    Batches, DiscriminatorInput, Objective, Order, ProcessGroup, ScheduledPenalty, StandardStep, TrainingStep, UpdateContext,
+    Batches, DiscriminatorInput, Objective, Order, ProcessGroup, ScheduledPenalty, StandardStep, TrainingStep,
+    UpdateContext,
 };
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
@@ -19,12 +20,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 mod check;
+mod distributed;
 mod moment;
 mod report;
 mod samples;
 mod show;
 mod statistics;
-mod group;
 
 use moment::Interrupted;
 pub use moment::{Look, Moment};

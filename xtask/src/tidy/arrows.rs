@@ -3,7 +3,7 @@
 use super::{Problem, Tree};
 
 /// A crate and the crates of ours that it may use.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
     ("gan-comm", &["gan-base", "gan-kernels"]),
@@ -27,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "gan-report",
         ],
     ),
+    ("gan", ALL),
     ("gan-cli", ALL),
     ("gan-fuzz", ALL),
     ("experiments", ALL),

@@ -1,6 +1,6 @@
 //! A value and, where it is wanted, how it changes in a direction: layers written over it have a tangent without further work.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, Module, Result, Tensor};
 use gan_kernels::ops;
 
 /// A value x with its tangent ẋ, of the same shape; without one it counts as constant.
@@ -44,6 +44,17 @@ impl Dual {
             (a, b) => a.or(b),
         };
         sum.map(|t| t.broadcast_as(like.shape())?.contiguous()).transpose()
+    }
+
+    /// Applies an affine module of candle-nn, such as a linear layer or a convolution: `-> A·x + b`.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn affine_module(&self, module: &impl Module) -> Result<Self> {
+        let value = module.forward(&self.value)?;
+        // What the module makes of nothing is b.
+        let linear = |t: &Tensor| module.forward(t)? - module.forward(&t.zeros_like()?)?;
+        Ok(Self { value, change: self.change.as_ref().map(linear).transpose()? })
     }
 
     /// Returns the sum, elementwise with broadcasting.

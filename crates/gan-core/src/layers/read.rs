@@ -3,9 +3,10 @@
 use super::blocks::{Block, R3Gan, SnganDown, SnganUp};
 use super::{Layer, LayerSpec, MOST_NESTED, REGISTRY};
 use gan_base::messages::{choose, plain};
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
 /// Whether a layer is written with settings or as its name.
@@ -99,15 +100,39 @@ impl<'de> Deserialize<'de> for Layer {
 /// # Errors
 /// The first entry that is no layer.
 pub fn list<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Layer>, D::Error> {
-    let mut layers = vec![];
-    for found in Vec::<Value>::deserialize(d)? {
-        check_nesting(&found).map_err(D::Error::custom)?;
-        layers.extend(several(found).map_err(D::Error::custom)?);
-        if layers.len() > MOST_LAYERS {
-            return Err(D::Error::custom(format!("more than {MOST_LAYERS} layers: repeat fewer")));
-        }
+    d.deserialize_seq(ListVisitor)
+}
+
+/// Reads entry by entry, so that an error has the entry's number in its path.
+struct ListVisitor;
+
+impl<'de> Visitor<'de> for ListVisitor {
+    type Value = Vec<Layer>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a sequence")
     }
-    Ok(layers)
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Vec<Layer>, A::Error> {
+        let mut layers = vec![];
+        while let Some(SeveralLayers(more)) = entries.next_element()? {
+            layers.extend(more);
+            if layers.len() > MOST_LAYERS {
+                return Err(A::Error::custom(format!("more than {MOST_LAYERS} layers: repeat fewer")));
+            }
+        }
+        Ok(layers)
+    }
+}
+
+/// The layers that an entry of a list stands for.
+struct SeveralLayers(Vec<Layer>);
+
+impl<'de> Deserialize<'de> for SeveralLayers {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let found = Value::deserialize(d)?;
+        check_nesting(&found).and_then(|()| several(found)).map(Self).map_err(D::Error::custom)
+    }
 }
 
 /// Before anything goes into the blocks: what follows takes each level's table apart anew.

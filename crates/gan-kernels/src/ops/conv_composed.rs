@@ -26,6 +26,10 @@ pub(super) fn conv2d(x: &Tensor, w: &Tensor, spec: &ConvSpec) -> Result<Tensor> 
 
 /// As [`super::conv_transpose2d`], without bias, to an image of `output` `[H', W']`.
 pub(super) fn conv_transpose2d(x: &Tensor, w: &Tensor, spec: &ConvSpec, output: [usize; 2]) -> Result<Tensor> {
+    if x.dim(0)? == 0 {
+        // Candle's own has no empty results.
+        return Tensor::zeros((0, w.dim(1)?, output[0], output[1]), x.dtype(), x.device());
+    }
     let (w, dilation) = with_one_dilation(w, spec)?;
     let [down, across] = spec.stride;
     let y = match down == across {

@@ -1,6 +1,8 @@
 //! D's part of its update: its losses and penalties on one batch, and their gradients.
 
-use super::{Batch, Batches, Objective, Seconds, ProcessGroup, class_loss, gradients, elapsed_since, mean, mean_probability};
+use super::{
+    Batch, Batches, Objective, ProcessGroup, Seconds, class_loss, elapsed_since, gradients, mean, mean_probability,
+};
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};

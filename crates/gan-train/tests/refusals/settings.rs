@@ -140,7 +140,7 @@ fn of_steps_and_epochs_the_later_wins() {
 #[test]
 fn evaluation_and_alarms_that_cannot_work_are_named() {
     all_refused(&[
-        ("evaluate={every=10,metrics=[\"fid\"],best=\"kid\"}", &["evaluate.best", "evaluate.metrics"]),
+        ("evaluate={every=10,metrics=[\"fd_digits\"],best=\"kid\"}", &["evaluate.best", "evaluate.metrics"]),
         ("alarms.not_finite=warn", &["alarms.not_finite", "stop"]),
         ("alarms.lr_factor=0", &["alarms.lr_factor", "above 0"]),
         ("alarms.d_one=off", &["alarms", "unknown key \"d_one\"", "did you mean \"d_won\"?"]),
@@ -175,7 +175,8 @@ fn what_changes_a_step_and_cannot_work_is_named() {
         ("train.pacgan=3", &["train.pacgan", "does not divide"]),
         ("augment.cutout=2", &["augment.cutout", "from 0 to 1"]),
         ("train.instance_noise={sigma=0.1,until=0}", &["train.instance_noise.until", "above 0"]),
-        ("train.until={fit=1.0}", &["train.until.fit", "did you mean \"fid\"?"]),
+        ("train.until={fd_digit=1.0}", &["train.until.fd_digit", "did you mean \"fd_digits\"?"]),
+        ("train.until={fid=1.0}", &["train.until.fid", "\"fd_thumbnails\""]),
         ("train.accumulate=1000", &["train.accumulate", "cannot be used"]),
         ("latent.truncation=0", &["latent.truncation", "0.01 to 1000"]),
         ("train.warmup=0", &["train.warmup", "at least 1"]),
