@@ -11,9 +11,11 @@ use toml::Value;
 
 mod file;
 pub(crate) mod nesting;
+mod renamed;
 
 use file::{bytes, parse, text};
 use nesting::{Problem, TOO_DEEP};
+pub(crate) use renamed::rename_old_keys;
 
 /// Reads the TOML file at `path`; where its `preset` names one of ours, it lies over that preset.
 ///
@@ -184,8 +186,8 @@ pub fn read_data(table: Table) -> Result<DataConfig> {
 }
 
 fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
-    if let Some([old, new]) = RENAMED.iter().find(|[old, _]| find(&table, old).is_some()) {
-        return Err(Error::config(*old, format!("is called {new} now: write that")));
+    if let Some([old, new]) = renamed::found(&table) {
+        return Err(Error::config(old, format!("is called {new} now: write that")));
     }
     let preset = table.get("preset").and_then(Value::as_str).map(String::from);
     let data = table.get("data").and_then(Value::as_table).cloned();
@@ -206,41 +208,6 @@ fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
             (Some(key), _) => Error::config(joined(&path, key), MISSING),
         }
     })
-}
-
-/// Keys that had another name once, and the one that they have now.
-const RENAMED: [[&str; 2]; 4] = [
-    ["optimizer.generator.rate", "optimizer.generator.lr"],
-    ["optimizer.discriminator.rate", "optimizer.discriminator.lr"],
-    ["train.pack", "train.pacgan"],
-    ["alarms.rate_factor", "alarms.lr_factor"],
-];
-
-/// The value at a path of keys.
-fn find<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
-    match path.split_once('.') {
-        Some((key, rest)) => find(table.get(key)?.as_table()?, rest),
-        None => table.get(path),
-    }
-}
-
-/// The table that holds the key at the end of a path, and that key.
-fn holder<'a, 'p>(table: &'a mut Table, path: &'p str) -> Option<(&'a mut Table, &'p str)> {
-    match path.split_once('.') {
-        Some((key, rest)) => holder(table.get_mut(key)?.as_table_mut()?, rest),
-        None => Some((table, path)),
-    }
-}
-
-/// Gives the keys of settings that an older version wrote the names that they have now.
-pub(crate) fn rename_old_keys(table: &mut Table) {
-    for [old, new] in RENAMED {
-        let Some((holder, key)) = holder(table, old) else { continue };
-        if let Some(value) = holder.remove(key) {
-            let name = new.rsplit('.').next().unwrap_or(new);
-            holder.insert(name.into(), value);
-        }
-    }
 }
 
 const MISSING: &str =
@@ -297,19 +264,6 @@ mod tests {
             epsilon_inside_root: false,
         };
         assert_eq!(config.optimizer.generator, expected);
-    }
-
-    #[test]
-    fn keys_that_were_renamed_name_the_new_key_and_old_runs_are_read() {
-        for [old, new] in RENAMED {
-            let mut table = preset();
-            set(&mut table, &format!("{old}=2")).unwrap();
-            let message = read(table.clone()).unwrap_err().to_string();
-            assert_eq!(message, format!("{old}: is called {new} now: write that"));
-            rename_old_keys(&mut table);
-            assert_eq!(find(&table, new).and_then(Value::as_integer), Some(2), "{new}");
-            assert!(find(&table, old).is_none());
-        }
     }
 
     #[test]

@@ -11,7 +11,10 @@ mod data;
 mod judging;
 mod loss;
 mod memory;
+mod objective;
 mod seen;
+
+pub(crate) use objective::Turn;
 
 /// A run whose settings were checked against each other, with its networks as layer lists.
 #[derive(Clone, Debug)]

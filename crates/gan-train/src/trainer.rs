@@ -1,16 +1,13 @@
 //! A run in memory: the players, their optimisers, the data and the random streams; [`Trainer::advance`] is one step.
 
 use crate::checkpoint::identity::DataIdentity;
-use crate::config::{Alternate, Extended, FakesMode, PenaltyKind, Precision};
+use crate::config::{Alternate, Extended, FakesMode, Precision};
 use crate::data;
 use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
-use crate::plan::{Architecture, Length, Plan};
-use crate::step::{
-    Batches, DiscriminatorInput, Objective, Order, ProcessGroup, ScheduledPenalty, StandardStep, TrainingStep,
-    UpdateContext,
-};
+use crate::plan::{Architecture, Length, Plan, Turn};
+use crate::step::{Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator};
@@ -60,13 +57,6 @@ pub struct Trainer {
     /// Whether the networks are others than the plan's.
     has_own_networks: bool,
     device: Device,
-}
-
-/// Whose turn it is in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Turn {
-    d: u64,
-    g: u64,
 }
 
 impl Trainer {
@@ -286,8 +276,9 @@ impl Trainer {
     }
 
     fn step_watched<E>(&mut self, look: &mut Look<E>) -> Result<StepReport, Interrupted<E>> {
-        let turn = self.turn();
-        let mut objective = self.objective();
+        let progress = self.progress();
+        let turn = Turn::of(&self.plan.config().train, self.step, self.loader.batches_per_epoch());
+        let mut objective = self.plan.objective(progress);
         let train = self.plan.config().train.clone();
         let (number, factor) = (self.step + 1, self.lr_factor());
         self.optimizer_g.set_lr_factor(factor);
@@ -297,7 +288,7 @@ impl Trainer {
         let mut zero = 0.0;
         look(Moment::BeforeD, self).map_err(Interrupted::Look)?;
         for update in 0..turn.d {
-            objective.penalties = self.penalties(self.step * turn.d + update);
+            objective.penalties = self.plan.penalties(self.step * turn.d + update, progress);
             let start = Instant::now();
             let batch = self.loader.next_batch()?;
             let real = batch.images.to_device(&self.device)?;
@@ -372,57 +363,8 @@ impl Trainer {
         self.step as f64 / earlier.map_or_else(|| self.total_steps(), |part| part.steps).max(1) as f64
     }
 
-    fn objective(&self) -> Objective {
-        let config = self.plan.config();
-        let (train, progress) = (&config.train, self.progress());
-        let weight = |kind: PenaltyKind| {
-            config.penalties.iter().find(|penalty| penalty.kind == kind).map(|penalty| penalty.weight_at(progress))
-        };
-        Objective {
-            loss: config.loss.kind,
-            labels: self.plan.labels(),
-            flip: config.loss.flip,
-            batches: if train.joint_batch { Batches::Joint } else { Batches::Separate },
-            view: DiscriminatorInput {
-                augment: config.augment,
-                noise: train.instance_noise.map_or(0.0, |noise| noise.at(progress)),
-                pack: train.pacgan,
-            },
-            penalties: vec![],
-            auxiliary: config.loss.auxiliary,
-            feature_matching: weight(PenaltyKind::FeatureMatching),
-            clip_norm: train.clip_norm,
-            clip_weights: weight(PenaltyKind::Clip),
-        }
-    }
-
-    /// The penalties that are due at D's update of this number, counted from 0.
-    fn penalties(&self, update: u64) -> Vec<ScheduledPenalty> {
-        let all = self.plan.config().penalties.iter();
-        let due = all.filter(|penalty| update.is_multiple_of(penalty.every));
-        let progress = self.progress();
-        let due = due.filter_map(|p| {
-            let weight = p.weight_at(progress) * p.every as f64;
-            Some(ScheduledPenalty { penalty: p.kind.on_gradient()?, weight, share: p.share })
-        });
-        due.collect()
-    }
-
     fn epoch(&self) -> u64 {
         self.loader.position().batch / self.loader.batches_per_epoch()
-    }
-
-    fn turn(&self) -> Turn {
-        let train = &self.plan.config().train;
-        let (d, g) = (train.d_steps, train.g_steps);
-        match train.alternate {
-            Alternate::Steps => Turn { d, g },
-            Alternate::Epochs => {
-                let batches = self.loader.batches_per_epoch();
-                let place = self.step % ((d + g) * batches);
-                if place < d * batches { Turn { d: 1, g: 0 } } else { Turn { d: 0, g: 1 } }
-            }
-        }
     }
 }
 
