@@ -1,4 +1,4 @@
-//! A run's settings as they are written: unchecked. [`crate::Plan`] is what comes of them.
+//! Settings of a run as they are written, unchecked. Checking them gives a [`crate::Plan`].
 
 use gan_core::{Augment, Init, Latent, Layer, Loss};
 use serde::{Deserialize, Serialize};
@@ -16,14 +16,14 @@ pub use judging::EvaluateConfig;
 pub use optimizer::{BiasCorrection, OptimizerConfig};
 pub use penalty::{PenaltyConfig, PenaltyKind};
 
-/// Everything that decides a run, in the tables of a preset.
+/// All settings of a run, in the tables of a preset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// The preset that these settings started from.
+    /// Name of the preset that these settings started from.
     #[serde(default = "custom")]
     pub preset: String,
-    /// One line about it.
+    /// Description of the preset in one line.
     #[serde(default)]
     pub description: String,
     /// `[data]`
@@ -68,29 +68,29 @@ fn custom() -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
-    /// A family that makes the layers from the data's size.
+    /// Family that generates the layers from the data's size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
-    /// "dcgan": its narrowest width.
+    /// "dcgan": the narrowest width.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<usize>,
     /// "mlp": units of each hidden layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<usize>>,
-    /// "mlp": what follows each hidden layer; leaky ReLU 0.2 where not given.
+    /// "mlp": the activation after each hidden layer; leaky ReLU 0.2 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Layer>,
-    /// "mlp", D: units of a last, linear hidden layer; 2 make a plane that is drawn.
+    /// "mlp", D: units of a last, linear hidden layer; 2 units form a plane that is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<usize>,
-    /// How parameters start.
+    /// Initialization of the parameters.
     #[serde(default)]
     pub init: Init,
-    /// Whether every kernel is divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957); single layers may say so
-    /// for themselves.
+    /// Whether to divide every kernel by its largest singular value (Miyato et al. 2018, arXiv:1802.05957); single layers have their own
+    /// setting.
     #[serde(default, skip_serializing_if = "is_no")]
     pub spectral_norm: bool,
-    /// The shape of one input, without the batch.
+    /// Shape of one input, without the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Vec<usize>>,
     /// The layers.
@@ -106,28 +106,28 @@ fn some_layers<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Vec<Laye
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// [`gan_core::family::dcgan`].
+    /// The networks of [`gan_core::family::dcgan`].
     Dcgan,
-    /// [`gan_core::family::mlp_generator`] and its opponent.
+    /// The networks of [`gan_core::family::mlp_generator`] and `mlp_discriminator`.
     Mlp,
 }
 
-/// What the players minimise.
+/// Losses of both networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossConfig {
-    /// G's loss.
+    /// Kind of loss.
     pub kind: Loss,
     /// D's target for real samples.
     #[serde(default = "one")]
     pub real_label: f64,
-    /// D's target for generated ones.
+    /// D's target for generated samples.
     #[serde(default)]
     pub fake_label: f64,
-    /// The share of D's samples, from 0 to less than 0.5, that it is told wrongly to be real or generated.
+    /// Probability of flipping a label shown to D, from 0 to less than 0.5.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub flip: f64,
-    /// What the losses of an auxiliary classifier in D count beside the others.
+    /// Weight of the losses of an auxiliary classifier in D.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub auxiliary: f64,
 }
@@ -153,31 +153,31 @@ fn one() -> f64 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Optimizers {
-    /// G's.
+    /// Optimizer of G.
     pub generator: OptimizerConfig,
-    /// D's.
+    /// Optimizer of D.
     pub discriminator: OptimizerConfig,
 }
 
-/// The loop.
+/// Settings of the training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Real samples in a batch.
+    /// Number of real samples in a batch.
     pub batch: usize,
-    /// How many steps; or give `epochs`.
+    /// Number of steps, unless `epochs` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// How many passes over the data; or give `steps`. Where the players alternate by epochs, each pass of either counts.
+    /// Number of passes over the data, unless `steps` is given. If the networks alternate by epochs, each pass of either counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u64>,
-    /// Updates of D before it is G's turn, in units of `alternate`.
+    /// Updates of D before G's turn, in units of `alternate`.
     #[serde(default = "once")]
     pub d_steps: u64,
-    /// Updates of G before it is D's turn, in units of `alternate`.
+    /// Updates of G before D's turn, in units of `alternate`.
     #[serde(default = "once")]
     pub g_steps: u64,
-    /// Whether the players take turns by steps or by whole epochs.
+    /// Whether the networks take turns by steps or by whole epochs.
     #[serde(default)]
     pub alternate: Alternate,
     /// Whether D sees real and generated samples as one batch or as two.
@@ -186,84 +186,85 @@ pub struct TrainConfig {
     /// Whether G learns from the samples that D has just seen, or from new ones.
     #[serde(default = "yes")]
     pub reuse_fakes: bool,
-    /// Whether G makes D's samples as in training or as in use (Keras' `predict`).
+    /// Whether D's samples are generated in training or in evaluation mode (Keras' `predict`).
     #[serde(default)]
     pub fakes_mode: FakesMode,
-    /// β of the average of G's weights ([`crate::ema`]), from 0 to less than 1, e.g. 0.999; none is kept where it is not given.
+    /// Decay β of the exponential moving average of G's weights ([`crate::ema`]), from 0 to less than 1, e.g. 0.999; no average by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
-    /// The part of the run, at its end, over which both rates fall in a straight line to 0: 0.5 is the second half; they stay as they
-    /// are where it is not given. A longer run changes it for all steps.
+    /// Final fraction of the run over which both learning rates decrease linearly to 0: 0.5 is the second half; constant by default.
+    /// Extending a run changes this for all steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay: Option<f64>,
-    /// Steps at the start over which both rates rise in a straight line from 0.
+    /// Initial steps over which both learning rates increase linearly from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warmup: Option<u64>,
-    /// The largest norm of each player's gradient; larger ones are shortened.
+    /// Maximum norm of each network's gradient; longer gradients are clipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Parts that each batch is cut into, to save memory; their gradients are averaged before the step.
+    /// Number of micro-batches per batch, to save memory; their gradients are averaged before the step.
     #[serde(default = "single", skip_serializing_if = "is_single")]
     pub accumulate: usize,
-    /// Whether batch norm takes its statistics over the batches of all processes that train together, or each over its own.
+    /// Whether batch norm takes its statistics over the batches of all processes that train together, or over each process's own.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub sync_batch_norm: bool,
-    /// Samples that D sees at once (PacGAN; Lin et al. 2018, arXiv:1712.04086).
+    /// Number of samples that D sees together (PacGAN; Lin et al. 2018, arXiv:1712.04086).
     #[serde(default = "single", skip_serializing_if = "is_single")]
     pub pacgan: usize,
-    /// Noise on what D sees.
+    /// Noise on D's input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_noise: Option<InstanceNoise>,
-    /// Lengths that the run had before it was extended, where its schedules depend on the length. `gan train --resume` writes them, so
-    /// that the settings repeat the run.
+    /// Lengths of the run before it was extended, if its schedules depend on the length. `gan train --resume` writes them, so that the
+    /// settings repeat the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended: Vec<Extended>,
-    /// The run ends when an evaluation reaches all of these, e.g. { fd_digits = 1.0 }.
+    /// Figures that end the run once an evaluation reaches all of them, e.g. { fd_digits = 1.0 }.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub until: BTreeMap<String, f64>,
-    /// Number format of the hot path.
+    /// Number format of the convolutions.
     #[serde(default)]
     pub precision: Precision,
-    /// Decides every random number of the run.
+    /// Seed of every random number of the run.
     pub seed: u64,
-    /// Threads of the computation; 0 is one a core. The results are the same for any number.
+    /// Number of computation threads; 0 means one per core. The results are the same for any number.
     #[serde(default)]
     pub threads: usize,
-    /// A metrics line every so many steps.
+    /// Interval of metrics lines, in steps.
     #[serde(default = "once")]
     pub log_every: u64,
 }
 
-/// A part of a run that was scheduled as a part of a run of another length.
+/// Part of a run whose schedule belongs to another length of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Extended {
-    /// The last step of that part.
+    /// Last step of that part.
     pub until: u64,
-    /// How many steps the run was to have then.
+    /// Planned number of steps at that time.
     pub steps: u64,
 }
 
-/// Normal noise on every sample that D sees, real or generated, which fades (Sønderby et al. 2017, arXiv:1610.04490).
+/// Normal noise on every sample that D sees, real or generated, which decreases to 0 (Sønderby et al. 2017,
+/// arXiv:1610.04490).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstanceNoise {
-    /// Its standard deviation at the start, in the data's range of −1 to 1.
+    /// Initial standard deviation, in the data's range of −1 to 1.
     pub sigma: f64,
-    /// The part of the run, from its start, over which it falls to 0 in a straight line.
+    /// Fraction of the run, from its start, over which the noise decreases linearly to 0.
     #[serde(default = "one")]
     pub until: f64,
 }
 
 impl InstanceNoise {
-    /// The deviation when `progress` of the run is done, from 0 to 1.
+    /// Returns the standard deviation at `progress` of the run, from 0 to 1.
     pub fn at(&self, progress: f64) -> f64 {
         self.sigma * (1.0 - progress / self.until).clamp(0.0, 1.0)
     }
 }
 
 impl RunConfig {
-    /// The settings that stand for a part of the run, and so mean other steps when its length changes.
+    /// Returns the settings that are fractions of the run, and so change with its length.
     pub fn schedules(&self) -> Vec<String> {
         let decay = self.train.decay.map(|_| "train.decay".to_string());
         let noise = self.train.instance_noise.map(|_| "train.instance_noise".to_string());
@@ -290,38 +291,38 @@ fn is_yes(value: &bool) -> bool {
     *value
 }
 
-/// What the players' turns are counted in.
+/// Unit of the networks' turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Alternate {
-    /// A step is `d_steps` updates of D, then `g_steps` of G.
+    /// One step is `d_steps` updates of D, then `g_steps` of G.
     #[default]
     Steps,
-    /// A step is one update: of D for `d_steps` epochs, then of G for `g_steps` epochs.
+    /// One step is one update: of D for `d_steps` epochs, then of G for `g_steps` epochs.
     Epochs,
 }
 
-/// How G makes the samples that D learns from.
+/// Mode in which G generates D's samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FakesMode {
-    /// With the batch's statistics and dropout.
+    /// Training mode: the batch's statistics and dropout.
     #[default]
     Train,
-    /// With running averages, as Keras' `predict` does.
+    /// Evaluation mode: running averages, as in Keras' `predict`.
     Eval,
 }
 
-/// Number format of the hot path.
+/// Number format of the convolutions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
-    /// f32, by the fastest algorithms: convolutions within about 2e-5 of their largest output.
+    /// f32 with the fastest algorithms: convolutions within about 2e-5 of their largest output.
     #[default]
     F32,
-    /// f32, by algorithms that round less: within about 4e-6.
+    /// f32 with algorithms that round less: within about 4e-6.
     F32Accurate,
-    /// Convolutions' factors in bf16, sums in f32; everything else in f32.
+    /// The factors of convolutions in bf16, sums and everything else in f32.
     Bf16,
 }
 
@@ -335,13 +336,13 @@ impl From<Precision> for gan_kernels::Precision {
     }
 }
 
-/// When the run's whole state is saved.
+/// When to save the run's whole state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointConfig {
-    /// Every so many steps, and at the end.
+    /// Interval in steps; the end is saved too.
     pub every: u64,
-    /// The newest so many are kept.
+    /// Number of checkpoints to keep.
     pub keep: usize,
 }
 
@@ -351,11 +352,11 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// When a grid of samples is drawn, always from the same noise.
+/// When to draw a grid of samples, always from the same noise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplesConfig {
-    /// Every so many steps, and at the end.
+    /// Interval in steps; the end is drawn too.
     pub every: u64,
     /// Rows of the grid.
     pub rows: usize,

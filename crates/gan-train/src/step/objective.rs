@@ -1,4 +1,4 @@
-//! What the players minimise, and what D sees.
+//! Losses of both networks, and D's input.
 
 use crate::error::Result;
 use candle_core::Tensor;
@@ -6,44 +6,44 @@ use gan_base::Rng;
 use gan_core::RandomTensors;
 use gan_core::{Augment, Labels, Loss, Penalty};
 
-/// What the players minimise, and how D's batches are put together.
+/// Losses of both networks, and the composition of D's batches.
 #[derive(Clone, Debug)]
 pub struct Objective {
-    /// Both players' loss.
+    /// Loss of both networks.
     pub loss: Loss,
     /// D's targets.
     pub labels: Labels,
-    /// The share of samples that D is told to take for the other kind.
+    /// Probability of flipping a label shown to D.
     pub flip: f64,
-    /// One batch of both kinds or two.
+    /// Whether D sees one batch of both kinds or two.
     pub batches: Batches,
-    /// What D sees of a sample.
+    /// Transformation of samples into D's input.
     pub view: View,
-    /// What D's gradient costs it in this update.
+    /// Penalties on D's gradient in this update.
     pub penalties: Vec<Due>,
-    /// What the losses of an auxiliary classifier count.
+    /// Weight of the losses of an auxiliary classifier.
     pub auxiliary: f64,
-    /// What the distance of D's mean features costs G, where it does.
+    /// Weight of the distance of D's mean features in G's loss, if it is used.
     pub feature_matching: Option<f64>,
-    /// The largest norm of a player's gradient; a larger one is shortened to it.
+    /// Maximum norm of a network's gradient; a longer one is clipped.
     pub clip_norm: Option<f64>,
-    /// The largest weight of D; others are cut off after its update.
+    /// Maximum absolute weight of D; weights are clipped to it after D's update.
     pub clip_weights: Option<f64>,
 }
 
-/// What D sees of samples, of both kinds and in both players' updates.
+/// Transformation of samples into D's input, for both kinds and in the updates of both networks.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
-    /// Changed at random.
+    /// Random augmentation.
     pub augment: Augment,
-    /// With normal noise of this deviation (Sønderby et al. 2017, arXiv:1610.04490; Arjovsky & Bottou 2017, arXiv:1701.04862).
+    /// Standard deviation of the normal noise (Sønderby et al. 2017, arXiv:1610.04490; Arjovsky & Bottou 2017, arXiv:1701.04862).
     pub noise: f64,
-    /// So many together (PacGAN; Lin et al. 2018, arXiv:1712.04086).
+    /// Number of samples that D sees together (PacGAN; Lin et al. 2018, arXiv:1712.04086).
     pub pack: usize,
 }
 
 impl View {
-    /// x `[N, C, H, W]` (or `[N, D]`) -> `[N / pack, C·pack, H, W]` (or `[N / pack, D·pack]`).
+    /// Returns D's input: x `[N, C, H, W]` (or `[N, D]`) -> `[N / pack, C·pack, H, W]` (or `[N / pack, D·pack]`).
     pub(super) fn of(&self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
         let mut x = if self.augment.is_none() { x.clone() } else { self.augment.apply(x, rng)? };
         if self.noise > 0.0 {
@@ -62,54 +62,54 @@ impl View {
 /// Real and generated samples, `[N, C, H, W]` (or `[N, D]`) each.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// From the data; G's update does without where nothing is compared with them.
+    /// Real samples; `None` in G's update if nothing is compared with them.
     pub real: Option<Tensor>,
-    /// From G.
+    /// Generated samples.
     pub fake: Tensor,
-    /// The classes `[N]` u32 of both, sample by sample, where the networks know classes.
+    /// Classes `[N]` u32 of both, sample by sample, if the networks are conditional.
     pub classes: Option<Tensor>,
 }
 
-/// What an update learns from.
+/// Samples of an update.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// This process's samples, in the parts whose gradients are added up.
+    /// This process's samples, in the micro-batches whose gradients are accumulated.
     pub batches: Vec<Batch>,
-    /// How many samples they are with those of all other processes.
+    /// Number of samples over all processes.
     pub whole: usize,
 }
 
 impl Seen {
-    /// What a batch's mean counts in that of all samples.
+    /// Returns the weight of a batch's mean in the mean over all samples.
     pub(super) fn part(&self, batch: &Batch) -> Result<f64> {
         Ok(batch.fake.dim(0)? as f64 / self.whole as f64)
     }
 }
 
-/// A penalty that is due.
+/// A penalty that is applied in this update.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
-    /// Which.
+    /// Penalty on D's gradient.
     pub penalty: Penalty,
-    /// What it is multiplied by.
+    /// Factor of the penalty.
     pub weight: f64,
-    /// The part of each batch that it is taken at.
+    /// Fraction of each batch that it is applied to.
     pub share: f64,
 }
 
 impl Due {
-    /// The first samples (or classes) of a batch, at least one.
+    /// Returns the first samples (or classes) of a batch that the penalty is applied to, at least one.
     pub(super) fn some(self, batch: &Tensor) -> Result<Tensor> {
         let n = batch.dim(0)?;
         Ok(batch.narrow(0, 0, ((n as f64 * self.share).round() as usize).clamp(1, n))?)
     }
 }
 
-/// How D sees real and generated samples.
+/// Composition of D's batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Batches {
-    /// One after the other: batch norm has statistics for each, the losses add up.
+    /// Two batches: batch norm has statistics for each, and the losses are added.
     Separate,
-    /// As one batch: the loss is the mean over all.
+    /// One batch: the loss is the mean over all samples.
     Joint,
 }

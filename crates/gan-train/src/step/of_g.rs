@@ -1,4 +1,4 @@
-//! G's part of its update: what D's verdict on one batch costs it.
+//! G's update on one batch: G's loss from D's output.
 
 use super::{Batch, Objective, Team, charged, mean};
 use crate::error::Result;
@@ -7,7 +7,7 @@ use gan_base::Rng;
 use gan_core::loss;
 use gan_core::{Discriminator, DiscriminatorOutput, ForwardContext};
 
-/// G's loss on one batch, D's logits, and the logit that counts as zero.
+/// Returns G's loss on one batch, D's logits, and the decision threshold.
 pub(super) fn fooled(
     d: &dyn Discriminator,
     batch: &Batch,

@@ -1,4 +1,4 @@
-//! A trainer as one of several that train the same networks together.
+//! A trainer as one rank of several that train the same networks.
 
 use super::{Trainer, statistics};
 use crate::error::{Error, Result};
@@ -12,13 +12,13 @@ use gan_data::{LastBatch, Order, ProcessShard};
 use std::sync::Arc;
 
 impl Trainer {
-    /// The same trainer as one of several: `train.batch` is the batch of all of them, of which each takes its share; gradients and
-    /// figures are added up, so that all step alike. With `train.sync_batch_norm` the steps are those of one process with the same
-    /// batch, up to rounding, where a preset has no dropout, augmentation or label flipping: those are drawn by each rank for itself.
-    /// Penalties on D's gradient see each rank's own batch statistics; so do the losses and layers that compare the samples of a batch.
+    /// Makes this trainer one of several ranks. `train.batch` is the batch of all of them together, and each takes its share; gradients and
+    /// metrics are summed, so that all ranks do the same updates. With `train.sync_batch_norm` the steps equal those of one process with
+    /// the same batch, up to rounding, if a preset has no dropout, augmentation or label flipping, which each rank draws itself. Penalties
+    /// on D's gradient use each rank's own batch statistics; so do losses and layers that compare the samples of a batch.
     ///
     /// # Errors
-    /// If a batch has fewer samples than there are ranks, or packs of samples would be cut.
+    /// If a batch has fewer samples than there are ranks, or packs of samples would be divided.
     pub fn in_team(mut self, ranks: Arc<dyn Communicator>) -> Result<Self> {
         let shard = ProcessShard { rank: ranks.rank(), ranks: ranks.size() };
         let sampling = self.loader.position().sampling;
@@ -54,17 +54,17 @@ impl Trainer {
         Ok(self)
     }
 
-    /// From now on the other ranks do what this one, rank 0, does with its trainer: they must [follow](crate::crew::follow).
+    /// Makes the other ranks repeat what this one, rank 0, does with its trainer. They must [follow](crate::crew::follow).
     pub fn lead(&mut self) {
         self.team.lead();
     }
 
-    /// The ranks that do what this one orders, and this one among them: a process alone, unless it leads others or follows one.
+    /// Returns the ranks that carry out this one's orders, including itself: a single process, unless it leads others or follows one.
     pub fn ranks(&self) -> &dyn Communicator {
         if self.team.is_led() { self.team.ranks.as_ref() } else { &Single }
     }
 
-    /// Does work outside of the steps, such as an evaluation, in which the ranks that this one leads take their share.
+    /// Does work outside of the steps, such as an evaluation, together with the ranks that this one leads.
     ///
     /// # Errors
     /// Those of `work`, and if another rank is lost.
@@ -75,18 +75,19 @@ impl Trainer {
         Ok(result)
     }
 
-    /// Lets the others go, who follow this rank: at the end of the run, or when it failed. Where they are in the middle of a step that
-    /// this rank cannot end, they do not hear of it ([`Trainer::strands_others`]).
+    /// Releases the ranks that follow this one, at the end of the run or after a failure. Ranks in the middle of a step that this rank
+    /// cannot finish are not told ([`Trainer::strands_others`]).
     pub fn dismiss(&self) {
         self.team.dismiss();
     }
 
-    /// Whether others wait for this rank in the middle of something that it has given up: only [`Communicator::abandon`] frees them.
+    /// Returns whether others wait for this rank in the middle of something that it has abandoned; only [`Communicator::abandon`] frees
+    /// them.
     pub fn strands_others(&self) -> bool {
         self.team.is_busy()
     }
 
-    /// This process's rows of what all have in common, `[N, …]`.
+    /// Returns this process's rows of the common tensor `all`, `[N, …]`.
     pub(super) fn own(&self, all: &Tensor) -> candle_core::Result<Tensor> {
         let ranks = &self.team.ranks;
         if ranks.size() == 1 {
@@ -96,7 +97,7 @@ impl Trainer {
         all.narrow(0, range.start, range.len())
     }
 
-    /// Lets running averages that followed each rank's own batches become their mean, so that all ranks stay alike.
+    /// Averages running averages that followed each rank's own batches, so that all ranks stay identical.
     pub(super) fn average_running(&self) -> Result<()> {
         let ranks = &self.team.ranks;
         if ranks.size() == 1 || self.team.norms.is_some() {
