@@ -10,7 +10,7 @@ mod making;
 
 pub use making::{GenerateArgs, InterpolateArgs, ProjectArgs};
 
-/// Wrong usage that clap cannot see; exit code 2.
+/// Usage error that clap cannot detect; exit code 2.
 #[derive(Debug)]
 pub struct Usage(pub String);
 
@@ -22,7 +22,7 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// Train, look into and hand on generative adversarial networks.
+/// Train, inspect and share GANs.
 #[derive(Parser)]
 #[command(
     name = "gan",
@@ -31,10 +31,10 @@ impl std::error::Error for Usage {}
     after_help = "Examples:\n  gan train dcgan-mnist --out runs/first\n  gan train runs/first --resume\n  gan generate runs/first --count 64 --out digits.png\n  gan preset show dcgan-mnist > mine.toml"
 )]
 pub struct Cli {
-    /// Only errors on standard error.
+    /// Print only errors to standard error.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// More on standard error; -vv for everything.
+    /// Print more to standard error; -vv prints everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     #[command(subcommand)]
@@ -43,19 +43,19 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Train a GAN into a run folder, or go on with one.
+    /// Train a GAN into a run folder, or resume a run.
     Train(TrainArgs),
-    /// Make samples with a trained generator.
+    /// Generate samples with a trained generator.
     Generate(GenerateArgs),
     /// Walk through the latent space from sample to sample.
     Interpolate(InterpolateArgs),
-    /// Find the latent vectors that a generator would make given images from.
+    /// Find the latent vectors of given images.
     Project(ProjectArgs),
     /// Compare samples with real data: Fréchet distance, coverage, copies and more, each with its card.
     Evaluate(EvaluateArgs),
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.
     Summary(SummaryArgs),
-    /// Put a run together as one HTML page: curves, samples, networks, settings.
+    /// Write a run as one HTML page: curves, samples, networks, settings.
     Report(ReportArgs),
     /// List the presets, or print one as TOML to copy and edit.
     #[command(
@@ -65,19 +65,19 @@ pub enum Command {
         #[command(subcommand)]
         command: PresetCommand,
     },
-    /// Get data sets and look into them.
+    /// Download, list, inspect and pack data sets.
     Data {
         #[command(subcommand)]
         command: DataCommand,
     },
-    /// Time whole training steps on made data.
+    /// Time whole training steps on synthetic data.
     Bench(BenchArgs),
     /// Print completions for a shell.
     #[command(
         after_help = "Examples:\n  gan completions bash > ~/.local/share/bash-completion/completions/gan\n  gan completions fish > ~/.config/fish/completions/gan.fish"
     )]
     Completions {
-        /// Which shell.
+        /// Shell to print completions for.
         shell: clap_complete::Shell,
     },
 }
@@ -93,31 +93,31 @@ pub struct TrainArgs {
     /// The run folder [default: runs/PRESET-DATE-TIME].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// How many steps to train in all.
+    /// Total number of steps.
     #[arg(long, value_name = "N", conflicts_with = "epochs", allow_negative_numbers = true, value_parser = whole(1, MOST))]
     pub steps: Option<u64>,
-    /// How many passes over the data to train in all.
+    /// Total number of passes over the data.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, MOST))]
     pub epochs: Option<u64>,
-    /// Decides every random number.
+    /// Seed of every random number.
     #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: Option<u64>,
-    /// Change one setting, e.g. train.batch=64; may be given often.
+    /// Change one setting, e.g. train.batch=64; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Where to compute: auto, cpu, cuda, cuda:N, metal.
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Train on the first N GPUs at once, each with its share of the batch.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, 64).map(small))]
     pub gpus: Option<usize>,
-    /// Threads of the computation; 0 is one a core. The results are the same for any number.
+    /// Number of computation threads; 0 means one per core. The results are the same for any number.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0, 1024).map(small))]
     pub threads: Option<usize>,
-    /// Go on from the last whole checkpoint.
+    /// Resume from the last complete checkpoint.
     #[arg(long, conflicts_with = "overwrite")]
     pub resume: bool,
-    /// Delete the run that is in the folder first. Folders that are not runs are never touched.
+    /// Delete the run in the folder first. Folders that are not runs are never touched.
     #[arg(long)]
     pub overwrite: bool,
 }
@@ -130,37 +130,37 @@ pub struct EvaluateArgs {
     /// Run folders, generators' weight files, folders of images, or .npy files; several are shown side by side.
     #[arg(value_name = "RUN, FILE.safetensors, DIR or FILE.npy", required = true)]
     pub sources: Vec<String>,
-    /// The real data: a data set's name, a folder of images, a pack, or with --protocol statistics [default: what the generator was trained on].
+    /// Real data: a data set's name, a folder of images, a pack, or with --protocol statistics [default: the generator's training data].
     #[arg(long, value_name = "NAME, DIR, FILE.ganpack or FILE.npz")]
     pub data: Option<String>,
-    /// How many samples to evaluate [default: all of a folder or an array, 10000 of a generator].
+    /// Number of samples to evaluate [default: all of a folder or an array, 10000 of a generator].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(2, 1_000_000).map(small))]
     pub samples: Option<usize>,
-    /// What to measure, e.g. fd_digits,coverage [default: what fits the data].
+    /// Metrics to measure, e.g. fd_digits,coverage [default: those that fit the data].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub metrics: Vec<String>,
-    /// Also measure what real samples reach: between random halves of the folder or pack that --data names.
+    /// Also measure real samples: between random halves of the folder or pack that --data names.
     #[arg(long)]
     pub floor: bool,
-    /// What makes the features: auto, digits, inception, thumbnails, or a classifier's weight file.
+    /// Network that computes the features: auto, digits, inception, thumbnails, or a classifier's weight file.
     #[arg(long, value_name = "NAME or FILE", default_value = "auto")]
     pub embedder: String,
-    /// Follow a published protocol: fid50k is FID of 50,000 samples against the whole training set, with Inception-v3's weights.
+    /// Follow a published protocol: fid50k is the FID of 50,000 samples against the whole training set, with Inception-v3's weights.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["samples", "metrics", "embedder", "floor"])]
     pub protocol: Option<Protocol>,
-    /// Of a run, evaluate the best generator instead of the last.
+    /// Evaluate a run's best generator instead of the last.
     #[arg(long)]
     pub best: bool,
-    /// Decides the latent vectors and every choice among samples.
+    /// Seed of the latent vectors and of every random choice of samples.
     #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: u64,
-    /// Change one of the real data's settings, e.g. data.split=train; may be given often.
+    /// Change one of the real data's settings, e.g. data.split=train; may be repeated.
     #[arg(long, value_name = "data.KEY=VALUE")]
     pub set: Vec<String>,
-    /// Where the generator computes: auto, cpu, cuda, cuda:N, metal.
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// A line of JSON for each card.
+    /// Print one line of JSON per card.
     #[arg(long)]
     pub json: bool,
 }
@@ -173,7 +173,7 @@ pub struct SummaryArgs {
     /// A preset's name, a TOML file, a run folder or a weight file.
     #[arg(value_name = "PRESET, FILE or RUN")]
     pub source: String,
-    /// Change one setting first; may be given often.
+    /// Change one setting first; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
@@ -186,34 +186,34 @@ pub struct ReportArgs {
     /// A run folder.
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Show it in the browser.
+    /// Show the page in the browser.
     #[arg(long)]
     pub open: bool,
-    /// Where to write it: FILE.html, or - for standard output [default: RUN/report.html].
+    /// File to write: FILE.html, or - for standard output [default: RUN/report.html].
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 pub enum PresetCommand {
-    /// Names and descriptions.
+    /// List names and descriptions.
     List,
-    /// One preset as TOML.
+    /// Print one preset as TOML.
     Show {
-        /// Its name.
+        /// Name of the preset.
         name: String,
     },
 }
 
 #[derive(Subcommand)]
 pub enum DataCommand {
-    /// What data sets there are, what each needs, and whether it is here.
+    /// List the data sets, what each needs, and whether its files are present.
     List(ListArgs),
-    /// Get a data set from the Hugging Face Hub.
+    /// Download a data set from the Hugging Face Hub.
     Fetch(FetchArgs),
-    /// Look into a data set: how many images of which size, classes, pixels, files that could not be used.
+    /// Inspect a data set: number and sizes of images, classes, pixels, unusable files.
     Inspect(InspectArgs),
-    /// Write a data set into one file that training starts from at once.
+    /// Write a data set into one file from which training starts immediately.
     Pack(PackArgs),
 }
 
@@ -224,7 +224,7 @@ pub enum DataCommand {
 pub struct FetchArgs {
     /// mnist, fashion-mnist, cifar10 or celeba.
     pub name: String,
-    /// The new folder [default: $GAN_DATA_DIR/NAME, or data/NAME here].
+    /// New folder [default: $GAN_DATA_DIR/NAME, or data/NAME here].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -235,19 +235,19 @@ pub struct BenchArgs {
     /// A preset's name, a TOML file or a run folder.
     #[arg(default_value = "dcgan-mnist")]
     pub source: String,
-    /// Steps to time, after two that are not.
+    /// Number of steps to time, after two that are not timed.
     #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true, value_parser = whole(1, MOST))]
     pub steps: u64,
     /// Batch size instead of the preset's.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, 1 << 20).map(small))]
     pub batch: Option<usize>,
-    /// Threads of the computation; 0 is one a core.
+    /// Number of computation threads; 0 means one per core.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0, 1024).map(small))]
     pub threads: Option<usize>,
-    /// Change one setting first; may be given often.
+    /// Change one setting first; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Where to compute: auto, cpu, cuda, cuda:N, metal.
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Time steps on the first N GPUs at once, each with its share of the batch.
@@ -256,10 +256,10 @@ pub struct BenchArgs {
     /// Time each convolution's kernels instead of steps.
     #[arg(long, conflicts_with = "generate")]
     pub kernels: bool,
-    /// Time making so many samples instead of steps.
+    /// Time the generation of N samples instead of steps.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, 1 << 24).map(small))]
     pub generate: Option<usize>,
-    /// One line of JSON.
+    /// Print one line of JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -267,7 +267,7 @@ pub struct BenchArgs {
 /// The largest number that TOML can hold.
 pub const MOST: u64 = i64::MAX as u64;
 
-/// Reads a whole number from `low` to `high`.
+/// Parses a whole number from `low` to `high`.
 pub fn whole(low: u64, high: u64) -> impl TypedValueParser<Value = u64> {
     move |text: &str| match text.parse() {
         Ok(n) if (low..=high).contains(&n) => Ok(n),

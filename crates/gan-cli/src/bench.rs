@@ -1,4 +1,4 @@
-//! `gan bench`: whole training steps on synthetic data, through the real trainer; or samples; or single kernels.
+//! `gan bench`: times whole training steps of the trainer on synthetic data, or samples, or single kernels.
 
 use crate::args::BenchArgs;
 use crate::team::{self, Place};
@@ -15,7 +15,7 @@ use serde_json::json;
 use std::time::Instant;
 
 const WARM_UP: u64 = 2;
-/// Runs of each kernel.
+/// Number of runs of each kernel.
 const KERNEL_RUNS: usize = 8;
 
 /// Times steps, samples or kernels, and prints the medians.
@@ -25,7 +25,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     assignments.extend(args.batch.map(|n| format!("train.batch={n}")));
     assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
     let given = |key: &str| args.set.iter().any(|set| set.starts_with(key));
-    // Points have no decoding to speak of and no files: their own data serve.
+    // Points need almost no decoding and no files, so their own data are used.
     let plan = source::plan(&args.source, &assignments)?;
     let plan = if plan.config().data.size.is_some() && !given("data.name") {
         source::plan(&args.source, &[assignments, vec![format!("data.name={}", Synthetic::NAME)]].concat())?
@@ -94,13 +94,13 @@ fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
     })
 }
 
-/// Who computes: `2 threads`, `4 ranks of 1 thread`.
+/// Describes the computing resources: `2 threads`, `4 ranks of 1 thread`.
 fn hands(ranks: usize, threads: usize) -> String {
     let threads = counted(threads, "thread");
     if ranks == 1 { threads } else { format!("{ranks} ranks of {threads}") }
 }
 
-/// Milliseconds, or microseconds below one.
+/// Formats a duration in milliseconds, or in microseconds below one.
 fn duration(seconds: f64) -> String {
     if seconds < 1e-3 { format!("{:.0} µs", seconds * 1e6) } else { format!("{:.1} ms", seconds * 1e3) }
 }
@@ -116,7 +116,7 @@ fn sum(total: &mut Parts, more: &Parts) {
     }
 }
 
-/// The parts of a step by name, seconds a step; what is in none of them is "rest".
+/// Returns the parts of a step by name, in seconds per step; "rest" is the remaining time.
 fn named(parts: &Parts, total: f64, steps: f64) -> Vec<(&'static str, f64)> {
     let mut all = vec![
         ("data", parts.data),
@@ -130,7 +130,7 @@ fn named(parts: &Parts, total: f64, steps: f64) -> Vec<(&'static str, f64)> {
         ("G together", parts.g.together),
         ("G optimiser", parts.g.optimizer),
     ];
-    // A process alone has nothing to add up.
+    // A single process has nothing to sum.
     all.retain(|part| !part.0.ends_with("together") || part.1 > 1e-6 * total);
     all.push(("rest", total - all.iter().map(|part| part.1).sum::<f64>()));
     all.into_iter().map(|(name, seconds)| (name, seconds / steps)).collect()
@@ -177,7 +177,7 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Every convolution of a layer list, a transposed one as the convolution that goes the other way.
+/// Returns every convolution of a layer list; a transposed one as the convolution in the other direction.
 fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing::Shape)>> {
     let shapes = shape::infer("network", input, layers)?;
     let mut before = input.to_vec();
@@ -198,7 +198,7 @@ fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing:
     Ok(found)
 }
 
-/// Milliseconds of processor time that this process has used; 0 where the system does not tell.
+/// Returns the processor time of this process in milliseconds; 0 if the system does not report it.
 fn cpu_ms() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -206,7 +206,7 @@ fn cpu_ms() -> f64 {
     [11, 12].iter().filter_map(|i| fields.get(*i)?.parse::<f64>().ok()).sum::<f64>() * 10.0
 }
 
-/// The largest memory that this process has held; 0 where the system does not tell.
+/// Returns the peak memory of this process; 0 if the system does not report it.
 fn peak_rss_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or_default();

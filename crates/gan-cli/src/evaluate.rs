@@ -1,4 +1,4 @@
-//! `gan evaluate`: how good samples are, as metric cards.
+//! `gan evaluate`: evaluates samples and prints metric cards.
 
 use crate::args::{EvaluateArgs, Usage};
 use crate::data::meter::{Meter, Unit};
@@ -18,10 +18,10 @@ use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::{layering, presets};
 use std::path::Path;
 
-/// Samples generated and evaluated where neither the user nor the published protocol of the data set gives a number.
+/// Number of samples if neither the user nor the published protocol specifies one.
 const SAMPLES: usize = 10_000;
 
-/// A generator that makes the samples.
+/// Generator of the samples.
 type Maker = (Description, gan_core::LayeredGenerator, candle_core::Device);
 
 /// Evaluates each source and prints its card.
@@ -66,11 +66,11 @@ fn card(source: &str, args: &EvaluateArgs, metrics: &[MetricRef], quiet: bool) -
     Ok(Card { step: maker.map(|maker| maker.0.step), ..card })
 }
 
-/// An evaluator, and the samples where they are there already.
+/// An evaluator, and the samples if they already exist.
 struct Prepared {
     evaluator: Evaluator,
     given: Option<Given>,
-    /// How many a generator makes.
+    /// Number of samples to generate.
     samples: usize,
 }
 
@@ -105,25 +105,25 @@ fn prepared(
     Ok(Prepared { evaluator, given, samples: how.samples })
 }
 
-/// Whether a file is meant as mean and covariance of real samples' features.
+/// Returns whether a file holds the mean and covariance of real samples' features.
 fn is_statistics(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
 }
 
-/// What samples are compared with.
+/// Real data to compare samples with.
 struct RealData {
     data: DataConfig,
     role: Role,
-    /// The size that `--set data.size` names; all images are resized to it.
+    /// Size of `--set data.size`; all images are resized to it.
     size: Option<[usize; 2]>,
 }
 
-/// The real data: as named, or what a run or weight file was trained on.
+/// Returns the real data: as named, or the training data of a run or weight file.
 fn real(source: &str, args: &EvaluateArgs) -> Result<RealData> {
     let path = Path::new(source);
     let mut table = match &args.data {
         Some(named) => {
-            // A data set's name is meant even where a run is called like it.
+            // A data set's name takes precedence over a run of the same name.
             if DatasetEntry::find(named).is_none() {
                 no_run(named, "the real data", "name the images that it was trained on")?;
             }
@@ -152,7 +152,7 @@ fn real(source: &str, args: &EvaluateArgs) -> Result<RealData> {
     Ok(RealData { data, role, size })
 }
 
-/// Refuses a run's own folders as `what`: their pictures are sheets of many samples.
+/// Refuses a run's own folders as `what`, because their pictures are sheets of many samples.
 fn no_run(source: &str, what: &str, advice: &str) -> Result<()> {
     let path = Path::new(source);
     if let Some(run) = RunFolder::of_pictures(path) {
@@ -174,7 +174,7 @@ fn of_run(run: &Path) -> Result<layering::Table> {
     Ok(table)
 }
 
-/// What a weight file says about the data that it was trained on.
+/// Returns the settings of the training data that a weight file describes.
 fn of_weights(file: &Path) -> Result<layering::Table> {
     let (description, _) = weights::read(file)?;
     let mut table = layering::Table::new();
@@ -188,7 +188,7 @@ fn of_weights(file: &Path) -> Result<layering::Table> {
     Ok(table)
 }
 
-/// What `source` stands for, with the generator where it is one.
+/// Returns the subject of `source`, with the generator if it is one.
 fn subject(source: &str, args: &EvaluateArgs) -> Result<(Subject, Option<Maker>)> {
     let path = Path::new(source);
     if npy::is_array(path) {
@@ -216,7 +216,7 @@ fn subject(source: &str, args: &EvaluateArgs) -> Result<(Subject, Option<Maker>)
     Ok((Subject::Made(maker.0.data.shape.clone()), Some(maker)))
 }
 
-/// Samples of a generator, as many as are evaluated.
+/// Generates the number of samples that is evaluated.
 fn made(
     (description, generator, device): &Maker,
     evaluator: &Evaluator,
@@ -238,7 +238,7 @@ fn metric(name: &str) -> Result<MetricRef> {
     MetricRef::from_user(name).map_err(|problem| Usage(format!("--metrics {name}: {problem}")).into())
 }
 
-/// Several cards beside each other: a row a metric, a column a card, then how each came about.
+/// Formats several cards side by side: a row per metric, a column per card, then the details of each.
 fn beside(cards: &[Card]) -> String {
     use gan_metrics::card::digits;
     let mut text = String::new();

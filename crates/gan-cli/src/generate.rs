@@ -18,10 +18,10 @@ use gan_report::NpyWriter;
 use gan_run::pictures;
 use std::path::Path;
 
-/// More do not make a sheet that anyone can look at.
+/// Maximum number of samples on a sheet that is still readable.
 const LARGEST_SHEET: usize = 10_000;
 
-/// Makes samples and writes them in the form that the output's name asks for.
+/// Generates samples and writes them in the form of the output's name.
 pub fn run(args: &GenerateArgs) -> Result<()> {
     let out = Output::new("--out", &args.out, &[Form::Png, Form::Npy, Form::Folder, Form::Stdout])?;
     let is_sheet = matches!(out.form(), Form::Png | Form::Stdout);
@@ -49,13 +49,13 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
     }
 }
 
-/// Where latent vectors come from: each is drawn when it is needed, because a million may not fit into memory.
+/// Source of latent vectors. Each is drawn when it is needed, because a million may not fit into memory.
 enum Latents {
     Given(Tensor),
     Drawn { latent: Latent, within: Option<f64>, rng: Rng },
 }
 
-/// The latent vectors that `args` ask for, and how many samples.
+/// Returns the latent vectors for `args`, and the number of samples.
 fn latents(args: &GenerateArgs, latent: &Latent) -> Result<(Latents, usize)> {
     if let Some(path) = &args.latents {
         let z = latents_of(path, latent.dim, args.count)?;
@@ -77,7 +77,7 @@ fn latents_of(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
     Ok(Tensor::from_vec(array.first(count)?, (count, dim), &Device::Cpu)?)
 }
 
-/// What samples are made of, and how many are made already.
+/// Source of samples, and the number generated so far.
 struct Made<'a> {
     generator: &'a dyn Generator,
     latents: Latents,
@@ -88,7 +88,7 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    /// The next samples, at most `most`; none when all are made.
+    /// Returns the next samples, at most `most`; `None` when all are generated.
     fn next(&mut self, most: usize) -> Result<Option<Tensor>> {
         let (from, n) = (self.next, most.min(self.count - self.next));
         if n == 0 {
@@ -107,7 +107,7 @@ impl Made<'_> {
     }
 }
 
-/// Rows and columns for `count` samples: as given, or as square as possible.
+/// Returns rows and columns for `count` samples: as given, or as square as possible.
 fn cells(count: usize, given: Option<(usize, usize)>) -> Result<(usize, usize)> {
     match given {
         Some((rows, columns)) if rows * columns < count => {
@@ -147,7 +147,7 @@ fn write_sheet(
     say::line(out.path().display())
 }
 
-/// float32 `[N, …]`, made and written a part at a time; points in their own units.
+/// Writes float32 `[N, …]`, generated and written in parts; points in their original units.
 fn write_npy(mut made: Made, sample: &[usize], units: Option<&Units>, out: &Path) -> Result<()> {
     let at_once = samples_at_once(made.generator)?;
     let interrupt = Interrupt::watch()?;
@@ -161,7 +161,7 @@ fn write_npy(mut made: Made, sample: &[usize], units: Option<&Units>, out: &Path
     say::line(out.display())
 }
 
-/// A picture each, in a folder that appears when it is complete.
+/// Writes one picture per sample into a folder that appears when it is complete.
 fn write_folder(mut made: Made, units: Option<&Units>, out: &Path) -> Result<()> {
     let at_once = samples_at_once(made.generator)?;
     let interrupt = Interrupt::watch()?;

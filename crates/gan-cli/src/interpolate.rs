@@ -14,13 +14,13 @@ use gan_core::noise::slerp;
 use gan_report::{Picture, check_grid};
 use gan_run::pictures;
 
-/// Every frame is held in memory.
+/// Maximum number of frames, because all are held in memory.
 const MOST_FRAMES: u64 = 2000;
 const FRAME_MS: u16 = 60;
-/// An animation's frames are enlarged to at least about this many pixels.
+/// Minimum size of an animation's frames in pixels, to which small ones are enlarged.
 const SIDE: usize = 224;
 
-/// Walks from sample to sample: an animation comes back to its start, a strip ends at the last.
+/// Walks from sample to sample: an animation returns to its start, a strip ends at the last sample.
 pub fn run(args: &InterpolateArgs) -> Result<()> {
     let out = Output::new("--out", &args.out, &[Form::Gif, Form::Png])?;
     if args.points * args.frames > MOST_FRAMES {
@@ -57,14 +57,14 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     say::line(format_args!("{} ({})", out.path().display(), counted(n, "frame")))
 }
 
-/// A frame large enough to look at.
+/// Enlarges a frame to a visible size.
 fn enlarge(picture: &Picture) -> Result<Picture> {
     let factor = SIDE.div_ceil(picture.width().max(picture.height()).max(1)).clamp(1, 8);
     Ok(picture.enlarged(factor)?)
 }
 
-/// `frames` latent vectors from each point to the next, starting with the point itself; ends at the last one or, closed,
-/// goes back to the first.
+/// Returns `frames` latent vectors from each point to the next, starting with the point itself. The walk ends at the last point or, closed,
+/// returns to the first.
 fn walk(points: &[Vec<f32>], frames: usize, closed: bool) -> Vec<Vec<f32>> {
     let next = |i: usize| &points[(i + 1) % points.len()];
     let legs = if closed { points.len() } else { points.len() - 1 };

@@ -1,10 +1,10 @@
-//! Ctrl-C and SIGTERM in commands that write for a while: what is half written goes away first.
+//! Ctrl-C and SIGTERM in commands that write for a while: incomplete output is removed first.
 
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A signal ended the command; exit code 130.
+/// Error of a command that a signal ended; exit code 130.
 #[derive(Debug)]
 pub struct Interrupted;
 
@@ -16,11 +16,11 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Whether the user has asked to stop.
+/// Flag that the user has asked to stop.
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Begins to watch; at a second signal the process ends at once.
+    /// Starts to watch for signals; a second signal ends the process at once.
     pub fn watch() -> Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
         let own = Arc::clone(&flag);
@@ -33,7 +33,7 @@ impl Interrupt {
         Ok(Self(flag))
     }
 
-    /// An error if a signal came.
+    /// Returns an error if a signal was received.
     pub fn check(&self) -> Result<()> {
         if self.0.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
     }

@@ -1,7 +1,7 @@
-//! The `gan` binary: flags in, libraries called, results printed. The only crate that prints.
+//! The `gan` binary: parses flags, calls the libraries, prints results. The only crate that prints.
 //!
-//! In reading order: [`args`], then a module for each command; [`source`] finds what a command works on, [`progress`] shows a
-//! run on the terminal, [`output`] checks where results go, [`say`] is how anything gets printed, [`quoting`] what makes it fit to be.
+//! In reading order: [`args`], then a module for each command; [`source`] finds the object of a command, [`progress`] shows a run on the
+//! terminal, [`output`] checks where results go, [`say`] prints everything, [`quoting`] escapes what is printed.
 
 mod args;
 mod bench;
@@ -69,9 +69,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Shows what is wrong with the command line, or the help that it asks for.
+/// Shows what is wrong with the command line, or the help that it requests.
 fn refuse(mut error: clap::Error) -> ExitCode {
-    // Clap advises `-- -x`, which no option's value can follow.
+    // Clap suggests `-- -x`, which cannot follow as an option's value.
     let is_misleading = |value: &ContextValue| match value {
         ContextValue::StyledStrs(tips) => tips.iter().any(|tip| tip.to_string().contains("as a value, use '-- ")),
         _ => false,
@@ -85,12 +85,12 @@ fn refuse(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() || std::env::args_os().all(|argument| is_harmless(&argument.to_string_lossy())) {
         error.exit();
     }
-    // Colours cannot be told from what an argument would do to the terminal, so this text has none.
+    // Colors cannot be distinguished from control characters in an argument, so this text has none.
     say::note(error.render().to_string().trim_end());
     ExitCode::from(USAGE)
 }
 
-/// Says that there is no memory for `bytes`, and what to do, and ends.
+/// Reports that there is no memory for `bytes`, and what to do, and exits.
 #[cfg(target_os = "linux")]
 fn out_of_memory(bytes: usize) {
     let refused = gan_base::memory::shown(bytes as u64);
@@ -122,17 +122,17 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The error and its causes in one line, without what the words before or after them already say.
+/// Formats the error and its causes in one line, without repeated text.
 fn message(error: &anyhow::Error) -> String {
     let words = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<candle_core::Error>() {
-        // Without the backtrace that it carries where RUST_BACKTRACE is set.
+        // Without the backtrace that it has if RUST_BACKTRACE is set.
         Some(error) => gan_core::error::bare(error).to_string(),
         None => cause.to_string(),
     };
     error.chain().map(words).fold(String::new(), |said, cause| match said.as_str() {
         "" => cause,
         before if before.contains(&cause) => said,
-        // A file that the context names and the cause names again.
+        // A file that both the context and the cause name.
         before if cause.starts_with(&format!("{before}: ")) => cause,
         before => match before.rsplit_once(": ").filter(|(_, last)| cause.starts_with(&format!("{last}: "))) {
             Some((first, _)) => format!("{first}: {cause}"),
@@ -141,7 +141,7 @@ fn message(error: &anyhow::Error) -> String {
     })
 }
 
-/// The error of training that a cause is, alone or as that of a run.
+/// Returns the training error of a cause, alone or as that of a run.
 fn training<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a gan_train::Error> {
     match cause.downcast_ref() {
         Some(gan_run::Error::Train(error)) => Some(error),
@@ -161,9 +161,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn log_to_stderr(cli: &Cli) {
-    // What there is to say of all ranks' work, rank 0 says.
+    // Rank 0 reports what concerns all ranks.
     let follows = gan_comm::launch::processes().is_some() && gan_comm::launch::rank() > 0;
-    // How far something is, is no warning, but whoever waits wants to see it.
+    // Progress is not a warning, but users who wait want to see it.
     let progress = format!("warn,{}=info", gan_run::evaluate::PROGRESS);
     let level = match (cli.quiet || follows, cli.verbose) {
         (true, _) => "error",
@@ -174,7 +174,7 @@ fn log_to_stderr(cli: &Cli) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // Messages can hold names from files. Their colours are the formatter's own.
+        // Messages can contain names from files. Their colors are the formatter's own.
         .fmt_fields(
             format::debug_fn(|writer, field, value| match field.name() {
                 "message" => write!(writer, "{}", quoting::visible(&format!("{value:?}"))),

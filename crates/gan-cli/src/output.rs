@@ -1,5 +1,5 @@
-//! Where a command's results go: an output is understood and checked before any work is done, so that nobody computes for hours
-//! towards a file that cannot be written, and no output replaces an input or a file of another kind.
+//! Outputs of a command. An output is parsed and checked before any work is done, so that no computation runs for hours and then fails to
+//! write, and no output replaces an input or a file of another kind.
 
 use crate::args::Usage;
 use anyhow::{Result, anyhow};
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// What an output can be.
+/// Form of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Png,
@@ -27,7 +27,7 @@ pub enum Form {
     Stdout,
 }
 
-/// Endings of files that other programs write. A name that ends in one is meant as such a file, never as a folder.
+/// Endings of files that other programs write. A name with one of them is always a file, never a folder.
 const FOREIGN: &[&str] = &[
     "7z",
     "arrow",
@@ -96,7 +96,7 @@ const FOREIGN: &[&str] = &[
 impl Form {
     const ALL: [Self; 7] = [Self::Png, Self::Gif, Self::Npy, Self::Html, Self::Pack, Self::Folder, Self::Stdout];
 
-    /// The endings of its files.
+    /// Returns the endings of its files.
     fn endings(self) -> &'static [&'static str] {
         match self {
             Self::Png => &["png"],
@@ -108,7 +108,7 @@ impl Form {
         }
     }
 
-    /// What to name for it.
+    /// Returns an example of a name.
     fn example(self) -> &'static str {
         match self {
             Self::Png => "FILE.png",
@@ -121,7 +121,7 @@ impl Form {
         }
     }
 
-    /// Whether a file that begins with `start` is one of these.
+    /// Returns whether a file that begins with `start` has this form.
     fn begins(self, start: &[u8]) -> bool {
         match self {
             Self::Png => start.starts_with(b"\x89PNG"),
@@ -134,7 +134,7 @@ impl Form {
     }
 }
 
-/// An output that can be written.
+/// A checked output.
 #[derive(Debug)]
 pub struct Output {
     option: &'static str,
@@ -143,13 +143,13 @@ pub struct Output {
 }
 
 impl Output {
-    /// Understands what `option` names, one of `forms`, and checks that it can be written without loss: the folder that it goes into
-    /// is there and writable, and no file of another kind, no file of a run and no filled folder is in its place.
+    /// Parses the value of `option`, one of `forms`, and checks that it can be written without loss: its parent folder exists and is
+    /// writable, and it would not replace a file of another kind, a file of a run or a filled folder.
     pub fn new(option: &'static str, path: &Path, forms: &[Form]) -> Result<Self> {
         Self::replacing(option, path, forms, None)
     }
 
-    /// As [`Output::new`], where the run's file `own` may be replaced too.
+    /// Like [`Output::new`], but the run's file `own` may be replaced too.
     pub fn replacing(option: &'static str, path: &Path, forms: &[Form], own: Option<&Path>) -> Result<Self> {
         let form = form_of(option, path, forms)?;
         // Without a separator at its end, which no file may have.
@@ -176,8 +176,8 @@ impl Output {
         self.form
     }
 
-    /// Checks that the output is not one of `inputs` and does not lie in a folder of theirs, where it would be taken for one of them the
-    /// next time.
+    /// Checks that the output is not one of `inputs` and does not lie in one of their folders, where it would become an input the next
+    /// time.
     pub fn keep_apart_from<'a>(&self, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
         if self.form == Form::Stdout {
             return Ok(());
@@ -185,7 +185,7 @@ impl Output {
         check_apart(self.option, &self.path, inputs)
     }
 
-    /// Checks that two outputs are two files.
+    /// Checks that two outputs are different files.
     pub fn keep_apart_from_output(&self, other: &Self) -> Result<()> {
         if resolved(&self.path) == resolved(&other.path) {
             return Err(self.wrong(&format!("is what {} names too: name two files", other.option)));
@@ -200,7 +200,7 @@ impl Output {
         }
         let Ok(found) = std::fs::metadata(path) else { return Ok(()) };
         let mut start = Vec::new();
-        // Anything but a plain file, a pipe for instance, may never end.
+        // Anything except a regular file, such as a pipe, may never end.
         if found.is_file() {
             File::open(path).and_then(|file| file.take(64).read_to_end(&mut start)).ok();
         }
@@ -235,14 +235,14 @@ impl Output {
         Err(self.wrong(&format!("{problem}: name a new or an empty folder, or remove this one first")))
     }
 
-    /// Makes and removes a file where the output is to go.
+    /// Creates and removes a file at the output's place.
     fn check_writable(&self) -> Result<()> {
         let path = &self.path;
         let unwritable = |problem: String| anyhow!("{}: cannot be written: {problem}", path.display());
         let named = |path: &&Path| !path.as_os_str().is_empty();
         let parent = path.parent().filter(named).unwrap_or(Path::new("."));
         let probe = match self.form {
-            // Its parents are made with it.
+            // Its parents are created with it.
             Form::Folder if path.is_dir() => path.join("probe"),
             Form::Folder => path
                 .ancestors()
@@ -265,7 +265,7 @@ impl Output {
     }
 }
 
-/// Checks that a folder which does not exist yet is not called like a file: `--out run.png` is a slip, `--out run.png/` is not.
+/// Checks that a folder which does not exist yet does not have the name of a file: `--out run.png` is a mistake, `--out run.png/` is not.
 pub fn check_folder_name(option: &'static str, path: &Path) -> Result<()> {
     if path.exists() {
         return Ok(());
@@ -295,7 +295,7 @@ pub fn check_apart<'a>(option: &'static str, path: &Path, inputs: impl IntoItera
     Ok(())
 }
 
-/// Whether both paths lead to one file, which may have several names.
+/// Returns whether both paths lead to one file, which may have several names.
 fn is_same(a: &Path, b: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -307,7 +307,7 @@ fn is_same(a: &Path, b: &Path) -> bool {
     resolved(a).is_some_and(|a| Some(a) == resolved(b))
 }
 
-/// Which of `forms` is meant by a name.
+/// Returns the form in `forms` that a name selects.
 fn form_of(option: &str, path: &Path, forms: &[Form]) -> Result<Form> {
     let text = path.to_string_lossy();
     let expected = named(forms);
@@ -331,7 +331,7 @@ fn form_of(option: &str, path: &Path, forms: &[Form]) -> Result<Form> {
     }
 }
 
-/// `FILE.png, FILE.npy, a folder or - for standard output`.
+/// Formats `FILE.png, FILE.npy, a folder or - for standard output`.
 fn named(forms: &[Form]) -> String {
     let examples: Vec<&str> = forms.iter().map(|form| form.example()).collect();
     match examples.split_last() {

@@ -1,4 +1,4 @@
-//! A run on the terminal: a bar where one can be drawn, plain lines otherwise, nothing with --quiet.
+//! Progress of a run on the terminal: a bar if the terminal supports it, plain lines otherwise, nothing with --quiet.
 
 use crate::say;
 use gan_alarms::Alarm;
@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A line at most this often where there is no terminal.
+/// Minimum interval of lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows a run's progress on standard error.
@@ -27,13 +27,13 @@ enum Output {
 }
 
 impl Progress {
-    /// Chooses the form by what standard error is.
+    /// Returns a progress display in the form that standard error supports.
     pub fn new(folder: &Path, quiet: bool) -> Self {
         let bar = ProgressBar::no_length();
         let output = match (quiet, bar.is_hidden()) {
             (true, _) => Output::Nothing,
             (false, false) => Output::Bar(bar),
-            // No terminal, or one that cannot move its cursor, such as TERM=dumb: a bar would not be drawn there.
+            // No terminal, or one that cannot move its cursor, such as TERM=dumb, which would not draw a bar.
             (false, true) => Output::Lines { last: Instant::now() },
         };
         Self { folder: folder.to_path_buf(), output, meter: Meter::default() }
@@ -107,7 +107,7 @@ impl Observer for Progress {
     }
 }
 
-/// What speed and time left follow from.
+/// Measurement of the speed and the remaining time.
 struct Meter {
     since: Instant,
     start: u64,

@@ -15,7 +15,7 @@ use gan_run::pictures;
 use gan_run::project::{Search, project};
 use std::path::Path;
 
-/// Finds the latent vectors of images, and shows each beside what the generator makes of it.
+/// Finds the latent vectors of images, and shows each image beside the generator's closest sample.
 pub fn run(args: &ProjectArgs) -> Result<()> {
     let out = Output::new("--out", &args.out, &[Form::Png])?;
     let latents_out = args.latents_out.as_ref();
@@ -43,7 +43,7 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
     }
     pictures::check_sheet(shape, given.len(), 2)
         .map_err(|error| Usage(format!("--out: a sheet of {}: {error}", counted(given.len(), "image"))))?;
-    // Every class has to have a start.
+    // Every class needs a start.
     let starts = args.starts.max(generator.classes().filter(|_| class.is_none()).unwrap_or(1));
     let search = Search { starts, steps: args.steps, seed: args.seed, class, ..Search::default() };
     let (mut pairs, mut latents) = (vec![], vec![]);
@@ -64,7 +64,7 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
     say::line(format_args!("{} (left: given, right: made)", out.path().display()))
 }
 
-/// float32 `[N, latent]`.
+/// Writes float32 `[N, latent]`.
 fn write_latents(latents: &[Tensor], out: &Path) -> Result<()> {
     let dim = latents.first().map_or(Ok(0), |z| z.dim(0))?;
     let mut file = NpyWriter::create(out, &[latents.len(), dim])?;
@@ -80,13 +80,13 @@ fn named(names: &[String], class: u32) -> String {
 
 /// An image to project.
 struct Given {
-    /// Its file, and in an array of several its index.
+    /// Name of its file and, in an array of several, its index.
     name: String,
     /// `[C, H, W]`
     image: Tensor,
 }
 
-/// The images in a file: one, or all of a .npy.
+/// Reads the images in a file: one, or all of a .npy.
 fn images(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<Given>> {
     let shown = path.display();
     if npy::is_array(path) {

@@ -1,10 +1,10 @@
-//! Text that others wrote, such as names from files, made fit for a terminal and for a shell.
+//! Escaping of foreign text, such as names from files, for a terminal and for a shell.
 
 use std::borrow::Cow;
 use std::path::Path;
 
-/// Whether a character would steer the terminal or change the order in which text is shown, instead of being shown: control
-/// characters, marks of writing direction, line separators and invisible tags.
+/// Returns whether a character would control the terminal or change the order of text instead of being shown: control characters, marks of
+/// writing direction, line separators and invisible tags.
 fn is_hidden(c: char) -> bool {
     let marks = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
     let others =
@@ -20,26 +20,26 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool, escape: impl Fn(char) -> 
     text.chars().map(|c| if is_escaped(c) { escape(c) } else { c.to_string() }).collect::<String>().into()
 }
 
-/// `text` of one or more lines with every character that would steer the terminal written out, as in `\u{1b}`.
+/// Escapes every character of `text`, of one or more lines, that would control the terminal, as in `\u{1b}`.
 pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'), |c| c.escape_default().to_string())
 }
 
-/// As [`visible`], for a name within a line: line breaks and tabs are written out too.
+/// Like [`visible`], for a name within a line: line breaks and tabs are escaped too.
 pub fn visible_name(name: &str) -> Cow<'_, str> {
     escaped(name, |_| false, |c| c.escape_default().to_string())
 }
 
-/// The same value for a line of `json`: such characters are only in its strings, where they are written as JSON escapes them.
+/// Returns the same value for a line of `json`: such characters are only in its strings, where JSON escapes replace them.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     let escape = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
     escaped(json, |_| false, escape)
 }
 
-/// A path as an argument of a command that can be copied into a shell (POSIX): quoted where it has to be.
+/// Formats a path as an argument of a command that can be copied into a shell (POSIX), quoted if necessary.
 pub fn shell_quoted(path: &Path) -> String {
     let text = path.as_os_str().as_encoded_bytes();
-    // A name that begins with a dash would be taken for an option.
+    // A name that begins with a dash would be parsed as an option.
     let text = if text.starts_with(b"-") { [b"./", text].concat() } else { text.to_vec() };
     let is_plain = |c: char| c.is_alphanumeric() || "_-./:,+@%".contains(c);
     match std::str::from_utf8(&text) {

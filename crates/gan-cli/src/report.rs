@@ -9,7 +9,7 @@ use gan_run::report::{self, RunState};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Writes the page and prints where it is.
+/// Writes the page and prints its path.
 pub fn run(args: &ReportArgs) -> Result<()> {
     check(&args.run)?;
     let own = args.run.join("report.html");
@@ -30,7 +30,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     Ok(())
 }
 
-/// Says what was named where it is no run.
+/// Reports what `run` is if it is not a run.
 fn check(run: &Path) -> Result<()> {
     if RunFolder::is_run(run) {
         return Ok(());
@@ -43,11 +43,11 @@ fn check(run: &Path) -> Result<()> {
     Err(Usage(format!("{}: {problem}", run.display())).into())
 }
 
-/// Hands the page to whatever opens files here. That it cannot be shown is no failure: it is written.
+/// Opens the page with the system's default program. A failure is not an error, because the page is written.
 fn open(page: &Path) {
     let (program, before): (&str, &[&str]) = match std::env::consts::OS {
         "macos" => ("open", &[]),
-        // `start` takes its first quoted word for a title.
+        // `start` uses its first quoted word as a title.
         "windows" => ("cmd", &["/C", "start", ""]),
         _ => ("xdg-open", &[]),
     };

@@ -1,4 +1,4 @@
-//! `gan summary` and `gan preset`: what there is, printed.
+//! `gan summary` and `gan preset`.
 
 use crate::args::{PresetCommand, SummaryArgs, Usage};
 use crate::{say, source};

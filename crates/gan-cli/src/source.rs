@@ -1,4 +1,4 @@
-//! What a command works on: a preset, a settings file, a run folder or a weight file.
+//! Object of a command: a preset, a settings file, a run folder or a weight file.
 
 use crate::args::Usage;
 use crate::quoting::{shell_quoted, visible_name};
@@ -10,10 +10,10 @@ use gan_run::RunFolder;
 use gan_train::{Plan, layering, presets};
 use std::path::{Path, PathBuf};
 
-/// The most classes whose names are listed in a message.
+/// Maximum number of classes whose names a message lists.
 const LISTED: usize = 20;
 
-/// The settings table behind `source`: a preset's name, a TOML file, or a run folder.
+/// Returns the settings table of `source`: a preset's name, a TOML file, or a run folder.
 pub fn table(source: &str) -> Result<layering::Table> {
     let path = Path::new(source);
     let wrong = |problem: &str| Err(Usage(format!("{source}: {problem}")).into());
@@ -32,7 +32,7 @@ enum Kind {
     Settings,
     Weights,
     Folder,
-    /// A path to nothing.
+    /// A path that does not exist.
     Nowhere,
     Name,
 }
@@ -51,10 +51,10 @@ fn kind(path: &Path) -> Kind {
     }
 }
 
-/// The checked plan behind `source` with `assignments` laid over it.
+/// Returns the checked plan of `source` with `assignments` merged over it.
 pub fn plan(source: &str, assignments: &[String]) -> Result<Plan> {
     let mut table = table(source)?;
-    // Laid together first, so that their order does not matter.
+    // Merged with each other first, so that their order does not matter.
     let mut over = layering::Table::new();
     for assignment in assignments {
         layering::set(&mut over, assignment)?;
@@ -67,14 +67,14 @@ pub fn plan(source: &str, assignments: &[String]) -> Result<Plan> {
     }
 }
 
-/// The generator in a run folder or a weight file.
+/// Reads the generator in a run folder or a weight file.
 pub fn generator(source: &Path, device: &str) -> Result<(Description, LayeredGenerator, candle_core::Device)> {
     let device = gan_train::device::open(device)?;
     let (description, generator) = weights::read_generator(&weight_file(source)?, &device)?;
     Ok((description, generator, device))
 }
 
-/// The class called `name`, or of that number, of a generator that knows classes.
+/// Returns the class called `name`, or with that number, of a conditional generator.
 pub fn class(description: &Description, generator: &LayeredGenerator, name: &str) -> Result<u32> {
     let Some(known) = generator.classes() else {
         let problem = "this generator knows no classes: leave it out";
@@ -84,7 +84,7 @@ pub fn class(description: &Description, generator: &LayeredGenerator, name: &str
         .map_err(|problem| Usage(format!("--class {}: {problem}", visible_name(name))).into())
 }
 
-/// The class out of `known` that `name` means: a class's name, or its index where no other class has a number for a name.
+/// Returns the class of `known` that `name` refers to: a class's name, or its index if no other class has a number as its name.
 fn class_of(names: &[String], known: usize, name: &str) -> Result<u32, String> {
     if let Some(class) = names.iter().take(known).position(|own| own == name) {
         return Ok(class as u32);
@@ -107,13 +107,13 @@ fn class_of(names: &[String], known: usize, name: &str) -> Result<u32, String> {
     })
 }
 
-/// For a generator of points: what −1 and 1 stand for.
+/// Returns the values that −1 and 1 stand for, for a generator of points.
 pub fn units(description: &Description) -> Option<Units> {
     let units = &description.data.units;
     (!units.is_empty()).then(|| Units::new(units.clone()))
 }
 
-/// The weight file of a run's best generator.
+/// Returns the weight file of a run's best generator.
 pub fn best_weight_file(run: &Path) -> Result<PathBuf> {
     let file = run.join(gan_run::folder::BEST);
     if file.is_file() {
@@ -123,7 +123,7 @@ pub fn best_weight_file(run: &Path) -> Result<PathBuf> {
     Err(Usage(format!("{}: {problem}", run.display())).into())
 }
 
-/// The weight file itself, or a run folder's.
+/// Returns the weight file itself, or a run folder's.
 pub fn weight_file(source: &Path) -> Result<PathBuf> {
     if source.is_file() {
         return Ok(source.to_path_buf());

@@ -1,4 +1,4 @@
-//! The ranks of a run: this process among those that `mpirun` or `srun` has started with it, or threads of this process.
+//! The ranks of a run: this process among those that `mpirun` or `srun` has started, or threads of this process.
 
 use crate::args::Usage;
 use crate::{message, say};
@@ -10,17 +10,17 @@ use rayon::ThreadPoolBuilder;
 use std::sync::Arc;
 use tracing::subscriber::NoSubscriber;
 
-/// Where one rank of a run computes, and its way to the others.
+/// Device of one rank of a run, and its communicator.
 pub struct Place {
-    /// All ranks.
+    /// Communicator of all ranks.
     pub ranks: Arc<dyn Communicator>,
     device: String,
-    /// Whether the others are threads of this process.
+    /// Whether the other ranks are threads of this process.
     threads: bool,
 }
 
-/// Runs `work` as the rank that this process is, or with `gpus` as so many ranks, each a thread with a GPU of its own; gives what rank 0
-/// returns.
+/// Runs `work` as the rank of this process or, with `gpus`, as that many ranks, each a thread with its own GPU. Returns the result of rank
+/// 0.
 pub fn run<R: Send>(gpus: Option<usize>, device: &str, work: impl Fn(&Place) -> Result<R> + Sync) -> Result<R> {
     let Some(gpus) = gpus else {
         return work(&Place { ranks: join()?, device: device_here(device), threads: false });
@@ -37,7 +37,7 @@ pub fn run<R: Send>(gpus: Option<usize>, device: &str, work: impl Fn(&Place) -> 
     Err(Usage(format!("--gpus {gpus}: {problem}")).into())
 }
 
-/// A rank on each of these devices.
+/// Runs a rank on each of these devices.
 fn in_threads<R: Send>(devices: &[String], work: impl Fn(&Place) -> Result<R> + Sync) -> Result<R> {
     let as_rank = |ranks: Arc<dyn Communicator>| {
         let rank = ranks.rank();
@@ -45,39 +45,39 @@ fn in_threads<R: Send>(devices: &[String], work: impl Fn(&Place) -> Result<R> + 
         if rank == 0 {
             return work(&place);
         }
-        // What there is to say of all ranks' work, rank 0 says.
+        // Rank 0 reports what concerns all ranks.
         tracing::subscriber::with_default(NoSubscriber::default(), || work(&place))
     };
     threads::run(devices.len(), as_rank)?.into_iter().next().context("there is no rank")
 }
 
 impl Place {
-    /// Whether this rank is a process, alone or among others.
+    /// Returns whether this rank is a process, alone or among others.
     pub fn is_process(&self) -> bool {
         !self.threads
     }
 
-    /// This rank's device.
+    /// Returns this rank's device.
     pub fn device(&self) -> Result<Device> {
         Ok(gan_train::device::open(&self.device)?)
     }
 
-    /// Does `work` with as many threads as asked for, or if that is 0 with this rank's share of the cores.
+    /// Runs `work` with the given number of threads, or if that is 0 with this rank's share of the cores.
     pub fn compute<R: Send>(&self, asked: usize, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
         let cores = if self.threads { (launch::cores() / self.ranks.size()).max(1) } else { launch::cores() };
         let share = if self.threads || launch::processes().is_some() { cores } else { 0 };
         let pool = ThreadPoolBuilder::new().num_threads(if asked == 0 { share } else { asked });
         let starting = "starting the threads";
         if self.threads {
-            // Ranks that wait for each other would block a common pool.
+            // Ranks that wait for each other would block a shared pool.
             return pool.build().context(starting)?.install(work);
         }
         pool.build_global().context(starting)?;
         work()
     }
 
-    /// All ranks' trainers, if all are ready and about to do the same. Rank 0 leads then, and the others follow; they come back when it
-    /// is done, without a trainer.
+    /// Starts all ranks' trainers, if all are ready and have the same settings. Rank 0 then leads, and the others follow; they return when
+    /// it is done, without a trainer.
     pub fn start(&self, begun: Result<Trainer>) -> Result<Option<Trainer>> {
         let ranks = &self.ranks;
         if ranks.size() == 1 {
@@ -88,7 +88,7 @@ impl Place {
         let trainer = match (begun, agreed) {
             (Ok(trainer), agreed) => agreed.map(|()| trainer)?,
             (Err(own), _) if ranks.rank() == 0 => return Err(own),
-            // Rank 0 has told.
+            // Rank 0 has reported it.
             (Err(_), agreed) => return agreed.map(|()| None).map_err(anyhow::Error::from),
         };
         let mut trainer = between_gpus(trainer, ranks).inspect_err(|error| self.abandon(error))?;
@@ -102,9 +102,9 @@ impl Place {
         Ok(None)
     }
 
-    /// Says what is wrong and ends the other ranks, who wait for this one.
+    /// Reports the error and ends the other ranks, which wait for this one.
     pub fn abandon(&self, error: &anyhow::Error) {
-        // Of a thread's error rank 0 tells when all have ended, but not what it was; where a rank only lost another one, that one told.
+        // Rank 0 reports that a thread failed when all have ended, but not why; if a rank only lost another one, that one reported it.
         let lost = |cause: &(dyn std::error::Error + 'static)| {
             let cause = match crate::training(cause) {
                 Some(gan_train::Error::Ranks(cause)) => Some(cause),
@@ -119,7 +119,7 @@ impl Place {
     }
 }
 
-/// Sums between GPUs go by NCCL.
+/// Sums between GPUs with NCCL.
 #[cfg(feature = "nccl")]
 fn between_gpus(trainer: Trainer, ranks: &Arc<dyn Communicator>) -> Result<Trainer> {
     let device = trainer.device().clone();
@@ -136,7 +136,7 @@ fn between_gpus(trainer: Trainer, _: &Arc<dyn Communicator>) -> Result<Trainer> 
     Ok(trainer)
 }
 
-/// The way to the other processes, where there are any.
+/// Returns the communicator with the other processes, if there are any.
 fn join() -> Result<Arc<dyn Communicator>> {
     match launch::processes() {
         None => Ok(Arc::new(Single)),
@@ -166,7 +166,7 @@ fn connect(count: usize) -> Result<Arc<dyn Communicator>> {
     .into())
 }
 
-/// What `plan` makes on rank 0, on every rank: where only rank 0 can read it.
+/// Returns the result of `plan` on rank 0 to every rank, if only rank 0 can read it.
 pub fn plan_of_first(ranks: &dyn Communicator, plan: impl FnOnce() -> Result<Plan>) -> Result<Plan> {
     if ranks.rank() == 0 {
         let plan = plan();
@@ -175,12 +175,12 @@ pub fn plan_of_first(ranks: &dyn Communicator, plan: impl FnOnce() -> Result<Pla
         return plan;
     }
     let config = ranks.broadcast(&[])?;
-    // Of what is wrong there rank 0 tells.
+    // Rank 0 reports what is wrong.
     let config: RunConfig = serde_json::from_slice(&config).context("rank 0 has no settings")?;
     Ok(config.check()?)
 }
 
-/// `auto` and `cuda` name the GPU of this process's number on its host, where several were started there.
+/// Replaces `auto` and `cuda` by the GPU with this process's number on its host, if several were started there.
 fn device_here(name: &str) -> String {
     let here = launch::rank_here();
     match name {
@@ -190,7 +190,7 @@ fn device_here(name: &str) -> String {
     }
 }
 
-/// Whether rank 0 has told the user of an error of this process.
+/// Returns whether rank 0 has reported an error of this process to the user.
 pub fn is_told(error: &anyhow::Error) -> bool {
     let is_common = |cause: &(dyn std::error::Error + 'static)| {
         cause.is::<Usage>()
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use crate::source;
 
-    /// D's losses in five steps on these devices.
+    /// Returns D's losses in five steps on these devices.
     fn losses(devices: &[&str]) -> Result<Vec<f64>> {
         let devices: Vec<String> = devices.iter().map(ToString::to_string).collect();
         in_threads(&devices, |place| {

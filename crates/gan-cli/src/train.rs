@@ -17,17 +17,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Trains, or goes on training, and says where the results are.
+/// Trains or resumes a run, and prints where the results are.
 pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
     let stop = Arc::new(AtomicBool::new(false));
     team::run(args.gpus, &args.device, |place| rank(args, quiet, place, &stop))
 }
 
-/// One rank of the run.
+/// Runs one rank.
 fn rank(args: &TrainArgs, quiet: bool, place: &Place, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
     stop_on_signal(place, stop)?;
     let plan = || plan(args, &target(args)?);
-    // The run's folder need not be there for others than rank 0.
+    // The run's folder need not be visible to ranks other than rank 0.
     let plan = if args.resume { team::plan_of_first(place.ranks.as_ref(), plan) } else { plan() };
     let threads = plan.as_ref().map_or(0, |plan| plan.config().train.threads);
     place.compute(threads, || {
@@ -39,7 +39,7 @@ fn rank(args: &TrainArgs, quiet: bool, place: &Place, stop: &Arc<AtomicBool>) ->
     })
 }
 
-/// The run as rank 0, or as the only one, goes through it.
+/// Runs rank 0, or the only process.
 fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop: &AtomicBool) -> Result<ExitCode> {
     let folder = match folder(args, &mut trainer, quiet) {
         Ok(folder) => folder,
@@ -91,7 +91,7 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
     Ok(ExitCode::SUCCESS)
 }
 
-/// The run's folder: a new one, or with --resume the one whose last checkpoint the trainer goes back to.
+/// Returns the run's folder: a new one, or with --resume the one whose last checkpoint the trainer restores.
 fn folder(args: &TrainArgs, trainer: &mut Trainer, quiet: bool) -> Result<RunFolder> {
     let target = target(args)?;
     if args.resume {
@@ -102,17 +102,18 @@ fn folder(args: &TrainArgs, trainer: &mut Trainer, quiet: bool) -> Result<RunFol
     }
     let data = &trainer.plan().config().data;
     if matches!(data.set.info().files, NeedsFiles::Named(_)) {
-        // Samples among the images would be trained on the next time.
+        // Samples among the images would become training data the next time.
         output::check_apart("--out", &target, data.dir.as_deref())?;
     }
     let existing = if args.overwrite { Existing::Overwrite } else { Existing::Keep };
     Ok(RunFolder::create(&target, trainer.plan().config(), existing)?)
 }
 
-/// What to train: the source with the command's settings over it, or with --resume what the run's folder says.
+/// Returns the plan: the source with the command's settings merged over it, or with --resume the settings of the run's
+/// folder.
 fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
     if args.resume {
-        // Whether there is a run that nobody works on, before anything else is looked at.
+        // First of all, check that there is a run and that no process is working on it.
         drop(RunFolder::open(target)?);
     }
     let from = if args.resume { target.to_string_lossy().into_owned() } else { args.source.clone() };
@@ -164,7 +165,7 @@ fn say_where(folder: &RunFolder) -> Result<()> {
     Ok(())
 }
 
-/// Goes back to the last whole checkpoint, or to the beginning if nothing was saved yet.
+/// Restores the last complete checkpoint, or the beginning if nothing was saved yet.
 fn resume(trainer: &mut Trainer, folder: &RunFolder, quiet: bool) -> Result<()> {
     let step = gan_run::resume(trainer, folder)?;
     let total = trainer.total_steps();
@@ -179,7 +180,7 @@ fn resume(trainer: &mut Trainer, folder: &RunFolder, quiet: bool) -> Result<()> 
     Ok(())
 }
 
-/// The run folder: as named, or a new one, or with --resume the newest run of the preset.
+/// Returns the run folder: as named, or a new one, or with --resume the newest run of the preset.
 fn target(args: &TrainArgs) -> Result<PathBuf> {
     let source = Path::new(&args.source);
     match (&args.out, args.resume) {
@@ -196,15 +197,15 @@ fn target(args: &TrainArgs) -> Result<PathBuf> {
     }
 }
 
-/// What runs of `source` are called: the preset's or file's name.
+/// Returns the name of runs of `source`: the preset's or file's name.
 fn run_name(source: &Path) -> String {
     let stem = source.file_stem().unwrap_or_default().to_string_lossy();
-    // runs/first/config.toml is a repetition of runs/first.
+    // runs/first/config.toml repeats runs/first.
     let parent = source.parent().and_then(Path::file_name).filter(|_| stem == "config");
     parent.map_or(stem, |name| name.to_string_lossy()).into_owned()
 }
 
-/// `runs/NAME-20261122-101500` by the local time, with a number behind it if that is taken.
+/// Returns `runs/NAME-20261122-101500` by the local time, with a number appended if that exists.
 fn new_folder(source: &Path) -> PathBuf {
     let base = format!("{}-{}", run_name(source), stamp(&Zoned::now()));
     let numbered = (2..).map(|i| format!("{base}-{i}"));
@@ -212,12 +213,13 @@ fn new_folder(source: &Path) -> PathBuf {
     free.find(|p| !p.exists()).unwrap_or_default()
 }
 
-/// The time as it stands in a run's name. Where the system does not tell its time zone, `now` is in UTC.
+/// Formats the time for a run's name. If the system does not report its time zone, `now` is in UTC.
 fn stamp(now: &Zoned) -> String {
     now.strftime("%Y%m%d-%H%M%S").to_string()
 }
 
-/// The newest of the runs that [`new_folder`] has named after `source`. Names do not tell which that is, as clocks are put back.
+/// Returns the newest of the runs that [`new_folder`] has named after `source`. Names do not tell which that is, because clocks can be set
+/// back.
 fn newest_run(source: &str) -> Result<PathBuf> {
     let name = run_name(Path::new(source));
     let is_dated = |rest: &str| rest.len() >= 15 && rest.bytes().take(8).all(|b| b.is_ascii_digit());
@@ -233,7 +235,7 @@ fn newest_run(source: &str) -> Result<PathBuf> {
     })
 }
 
-/// Sets the flag at Ctrl-C and SIGTERM; a second one leaves at once. Ranks that follow another one leave the stopping to it.
+/// Sets the flag at Ctrl-C and SIGTERM; a second signal exits at once. Ranks that follow another one leave stopping to it.
 fn stop_on_signal(place: &Place, stop: &Arc<AtomicBool>) -> Result<()> {
     let leads = place.ranks.rank() == 0;
     if !leads && !place.is_process() {

@@ -1,4 +1,4 @@
-//! What can go wrong between ranks.
+//! Errors of communication between ranks.
 
 /// An error of this crate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -7,9 +7,9 @@ pub enum Error {
     /// A rank is gone.
     #[error("rank {rank} of {size} ended before the others; its own message, above, says why")]
     Lost {
-        /// Which.
+        /// Number of the lost rank.
         rank: usize,
-        /// Of how many.
+        /// Number of ranks.
         size: usize,
     },
 
@@ -18,11 +18,11 @@ pub enum Error {
         "the ranks do not do the same: rank {rank} came with {found}, rank 0 with {expected}; start all with the same command"
     )]
     Differ {
-        /// The one that differs.
+        /// Rank that differs.
         rank: usize,
-        /// With what it came.
+        /// Call of that rank.
         found: String,
-        /// With what rank 0 came.
+        /// Call of rank 0.
         expected: String,
     },
 
@@ -30,7 +30,7 @@ pub enum Error {
     #[error("{0}")]
     Refused(String),
 
-    /// The library between the ranks cannot be used.
+    /// The communication library cannot be used.
     #[error("{0}")]
     Library(String),
 }

@@ -1,31 +1,31 @@
-//! What the program that started this process says of it: `mpirun` of Open MPI and MPICH, `srun` of Slurm.
+//! Information from the program that started this process: `mpirun` of Open MPI and MPICH, `srun` of Slurm.
 //!
-//! Known from the environment, before MPI is touched and in builds that have none.
+//! It comes from the environment, before MPI is used, and also in builds without MPI.
 
 use std::env;
 use std::num::NonZeroUsize;
 
-/// How many processes were started together, where more than one was.
+/// Returns how many processes were started together, if more than one was.
 pub fn processes() -> Option<usize> {
     number(&["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"]).filter(|count| *count > 1)
 }
 
-/// Which of them this is, counted from 0.
+/// Returns the number of this process, counted from 0.
 pub fn rank() -> usize {
     number(&["OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"]).unwrap_or(0)
 }
 
-/// How many of them run on this host.
+/// Returns how many of the processes run on this host.
 pub fn processes_here() -> usize {
     number(&["OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"]).unwrap_or(1).max(1)
 }
 
-/// Which of those on this host this is, counted from 0: the one that takes the GPU of that number.
+/// Returns the number of this process on this host, counted from 0, which selects its GPU.
 pub fn rank_here() -> usize {
     number(&["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"]).unwrap_or(0)
 }
 
-/// The processor cores that are this process's: those that it is bound to, or its share of the host's.
+/// Returns the processor cores of this process: those that it is bound to, or its share of the host's.
 pub fn cores() -> usize {
     let allowed = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     // A process that is bound to some cores sees fewer than the host has.
@@ -33,7 +33,8 @@ pub fn cores() -> usize {
     allowed.min((all / processes_here()).max(1))
 }
 
-/// The first of these variables that is there and begins with a number. Slurm writes `4(x2)` for four tasks on each of two nodes.
+/// Returns the number in the first of these variables that exists and begins with a number. Slurm writes `4(x2)` for four tasks on each of
+/// two nodes.
 fn number(names: &[&str]) -> Option<usize> {
     names.iter().find_map(|name| leading(&env::var(name).ok()?))
 }
@@ -43,7 +44,7 @@ fn leading(text: &str) -> Option<usize> {
     text[..digits].parse().ok()
 }
 
-/// How many numbers a list like `0-3,6` has.
+/// Returns how many numbers a list like `0-3,6` has.
 fn count(list: &str) -> usize {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -1,7 +1,8 @@
-//! Ranks as processes that `mpirun` or `srun` has started; all they say to each other goes through the MPI library.
+//! Ranks as processes that `mpirun` or `srun` has started, which communicate through the MPI library.
 //!
-//! A rank that is killed is noticed by its launcher. One that is stopped, or whose host is cut off, is not: each rank would wait for it for
-//! ever. Therefore all send rank 0 a sign of life every second, and rank 0 them; who hears nothing for [`PATIENCE`] says so and ends the run.
+//! The launcher notices if a rank is killed. It does not notice if a rank is stopped, or its host is cut off, and each rank would wait for
+//! it forever. Therefore all ranks exchange heartbeats with rank 0 every second. A rank that receives nothing for [`PATIENCE`] reports it
+//! and ends the run.
 
 use crate::{Communicator, Error};
 use mpi::Threading;
@@ -16,34 +17,34 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// For how long a silent rank is waited for.
+/// Time after which a silent rank counts as lost.
 pub const PATIENCE: Duration = Duration::from_secs(15);
-/// How often a rank says that it is there.
+/// Interval of heartbeats.
 const BEAT: Duration = Duration::from_secs(1);
-/// How often it looks whether others have said so.
+/// Interval of checks for heartbeats.
 const LOOK: Duration = Duration::from_millis(200);
-/// For how long MPI may take to end the run before this process ends by itself.
+/// Time that MPI may take to end the run before this process exits by itself.
 const GRACE: Duration = Duration::from_secs(5);
-/// Numbers that are added up at once between hosts, where each sum costs a round trip: MPI counts in 32 bits.
+/// Maximum number of values per sum between hosts, where each sum costs a round trip: MPI counts in 32 bits.
 const BETWEEN_HOSTS: usize = 1 << 22;
-/// The same on one host: so many stay in the caches while they are copied, sent and added.
+/// The same on one host, where this many values stay in the caches while they are copied, sent and added.
 const ON_ONE_HOST: usize = 1 << 16;
-/// Bytes that are sent at once.
+/// Maximum number of bytes per message.
 const PIECE: usize = 1 << 28;
-/// Marks signs of life, and bytes.
+/// Tags of heartbeats and bytes.
 const SIGN: i32 = 1;
 const BYTES: i32 = 2;
 
-/// A rank that is a process.
+/// Rank that is a process.
 pub struct Mpi {
     rank: usize,
     size: usize,
     pulse: Option<(Sender<()>, JoinHandle<()>)>,
-    /// Kept between sums: fresh memory costs more than the copy.
+    /// Kept between sums, because fresh memory costs more than the copy.
     bucket: Mutex<Vec<f32>>,
-    /// Numbers in a bucket.
+    /// Number of values in a bucket.
     most: usize,
-    // Dropped last: that ends MPI.
+    // Dropped last, which ends MPI.
     _universe: Universe,
 }
 
@@ -51,7 +52,7 @@ impl Mpi {
     /// Joins the other processes. Waits for all of them.
     ///
     /// # Errors
-    /// If MPI is in use already, or its library cannot be called by two threads at once.
+    /// If MPI is already in use, or its library does not support calls from two threads at once.
     pub fn start() -> Result<Self, Error> {
         let (universe, threading) = mpi::initialize_with_threading(Threading::Multiple)
             .ok_or_else(|| Error::Library("MPI is in use in this process already".into()))?;
@@ -80,14 +81,14 @@ impl Mpi {
     }
 }
 
-/// Says that this rank is there and watches the others, until `ended`.
+/// Sends heartbeats and checks those of the others, until `ended`.
 fn beat(rank: usize, hosts: Vec<String>, ended: &Receiver<()>) {
     let world = SimpleCommunicator::world();
     let watched: Vec<usize> = if rank == 0 { (1..hosts.len()).collect() } else { vec![0] };
     let mut heard = vec![Instant::now(); hosts.len()];
     let (mut said, mut looked): (Option<Instant>, _) = (None, Instant::now());
     while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LOOK) {
-        // Who was stopped itself has no reason to complain of others.
+        // A process that was stopped itself must not report others.
         if looked.elapsed() > PATIENCE / 2 {
             heard.fill(Instant::now());
         }
@@ -113,7 +114,7 @@ fn beat(rank: usize, hosts: Vec<String>, ended: &Receiver<()>) {
     }
 }
 
-/// Ends all ranks, this one in any case.
+/// Ends all ranks, including this one in any case.
 fn end() -> ! {
     thread::spawn(|| {
         thread::sleep(GRACE);
@@ -122,7 +123,7 @@ fn end() -> ! {
     SimpleCommunicator::world().abort(1)
 }
 
-/// Sums in buckets of at most `most`, in place; `mine` holds what this rank brings to one.
+/// Sums in place, in buckets of at most `most`; `mine` holds this rank's values of one bucket.
 fn sum<T: Equivalence + Copy>(values: &mut [T], mine: &mut Vec<T>, most: usize) {
     let world = SimpleCommunicator::world();
     for bucket in values.chunks_mut(most) {
@@ -196,7 +197,7 @@ impl Drop for Mpi {
         let Some((end, pulse)) = self.pulse.take() else { return };
         drop(end);
         pulse.join().ok();
-        // Nobody sends any more: what was sent and not looked at is taken, so that MPI ends with nothing left over.
+        // Nobody sends any more: pending messages are received, so that MPI ends with nothing left over.
         let world = SimpleCommunicator::world();
         world.barrier();
         while let Some((message, _)) = world.any_process().immediate_matched_probe_with_tag(SIGN) {

@@ -1,7 +1,7 @@
-//! Sums between GPUs by NCCL, without the way over the host; all else goes the ranks' other way.
+//! Sums between GPUs by NCCL, without copies to the host; everything else uses another communicator.
 //!
-//! A communicator of NCCL belongs to the thread that made it, so each rank has a thread that does nothing but its sums. They run on the
-//! stream of the rank's own operations, behind those that made the numbers.
+//! An NCCL communicator belongs to the thread that created it, so each rank has a thread that only computes its sums. They run on the
+//! stream of the rank's own operations, after those that computed the numbers.
 
 use crate::{Communicator, Error};
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream};
@@ -13,26 +13,26 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Bytes of the name under which ranks find each other.
+/// Number of bytes of the identifier by which ranks find each other.
 const NAME: usize = 128;
 
-/// Numbers to be summed, and where the sums go.
+/// Numbers to sum, and the destination of the sums.
 struct Request {
     values: CudaSlice<f32>,
     reply: Sender<Result<CudaSlice<f32>, String>>,
 }
 
-/// A rank with a GPU of its own.
+/// Rank with its own GPU.
 pub struct Nccl {
     control: Arc<dyn Communicator>,
     requests: Mutex<Sender<Request>>,
 }
 
 impl Nccl {
-    /// The ranks of `control`, each with its own CUDA `device`. Waits for all of them.
+    /// Returns the ranks of `control`, each with its own CUDA `device`. Waits for all of them.
     ///
     /// # Errors
-    /// If the device is none of CUDA's, or NCCL cannot connect the GPUs (several ranks on one GPU, say).
+    /// If the device is not a CUDA device, or NCCL cannot connect the GPUs (for example with several ranks on one GPU).
     pub fn new(control: Arc<dyn Communicator>, device: &Device) -> Result<Self, Error> {
         let Device::Cuda(cuda) = device else {
             return Err(Error::Library("NCCL adds up numbers on CUDA devices: add --device cuda".into()));
@@ -72,7 +72,7 @@ fn failed_to_start(problem: String) -> Error {
     Error::Library(format!("NCCL cannot connect the GPUs ({problem}): each rank needs one of its own"))
 }
 
-/// Sums what is asked for, until nobody asks any more.
+/// Handles requests for sums until there are no more senders.
 fn serve(comm: &Comm, asked: &Receiver<Request>) {
     for Request { mut values, reply } in asked {
         let summed = comm.all_reduce_in_place(&mut values, &ReduceOp::Sum);
@@ -80,7 +80,7 @@ fn serve(comm: &Comm, asked: &Receiver<Request>) {
     }
 }
 
-/// f32 numbers on a CUDA device -> their sums over all ranks.
+/// Sum of f32 numbers on a CUDA device over all ranks.
 struct Sum<'a>(&'a Nccl);
 
 impl Sum<'_> {
@@ -93,7 +93,7 @@ impl Sum<'_> {
     }
 }
 
-/// A copy of contiguous numbers, for NCCL to write into.
+/// Returns a copy of contiguous numbers for NCCL to write into.
 fn copied(stream: &Arc<CudaStream>, values: &CudaSlice<f32>, layout: &Layout) -> candle_core::Result<CudaSlice<f32>> {
     let Some((from, to)) = layout.contiguous_offsets() else {
         candle_core::bail!("numbers to be summed over ranks must be contiguous");
@@ -167,7 +167,7 @@ mod tests {
     use crate::Single;
     use gan_kernels::testing::test_device;
 
-    /// With one GPU there is one rank; the numbers go through NCCL all the same.
+    /// With one GPU there is one rank; the numbers still go through NCCL.
     #[test]
     fn a_rank_alone_sums_to_its_own_numbers() {
         let device = test_device();

@@ -1,8 +1,8 @@
-//! A process alone.
+//! A single process.
 
 use crate::{Communicator, Error};
 
-/// The only rank there is.
+/// The only rank.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Single;
 

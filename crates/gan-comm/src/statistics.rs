@@ -4,13 +4,13 @@ use crate::Communicator;
 use gan_kernels::Sums;
 use std::sync::Arc;
 
-/// The sums that batch norm asks for, over a communicator.
+/// Sums of batch norm's statistics over a communicator.
 #[derive(Clone, Debug)]
 pub struct Statistics(pub Arc<dyn Communicator>);
 
 impl Sums for Statistics {
     fn sum(&self, values: &mut [f64]) {
-        // Kernels cannot fail for want of a rank; the next sum of gradients says what is wrong.
+        // Kernels cannot return errors about ranks; the next sum of gradients reports the problem.
         if self.0.sum_wide(values).is_err() {
             values.fill(f64::NAN);
         }

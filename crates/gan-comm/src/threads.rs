@@ -1,13 +1,13 @@
-//! Ranks as threads of one process: for tests, and for one process that drives several devices.
+//! Ranks as threads of one process, for tests, and for one process that uses several devices.
 //!
-//! Sums are taken in the order of the ranks, by each rank for itself, so that all have the same bits.
+//! Each rank takes the sums itself in the order of the ranks, so that all have the same bits.
 
 use crate::{Communicator, Error};
 use std::fmt;
 use std::ops::AddAssign;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-/// What a rank brings to a meeting.
+/// Contribution of a rank to a meeting.
 #[derive(Clone, Debug)]
 enum Brought {
     Numbers(Vec<f32>),
@@ -20,7 +20,7 @@ impl Brought {
         match self {
             Self::Numbers(values) => format!("{} numbers", values.len()),
             Self::Wide(values) => format!("{} numbers in double precision", values.len()),
-            // Ranks may bring different numbers of bytes.
+            // Ranks may contribute different numbers of bytes.
             Self::Bytes(_) => "bytes".into(),
         }
     }
@@ -30,15 +30,15 @@ impl Brought {
     }
 }
 
-/// Where the ranks meet.
+/// Meeting point of the ranks.
 #[derive(Default)]
 struct Meeting {
-    /// Meetings held.
+    /// Number of completed meetings.
     held: u64,
     brought: Vec<Option<Brought>>,
-    /// What the last meeting brought together.
+    /// Contributions to the last meeting.
     together: Arc<Vec<Brought>>,
-    /// A rank that is gone.
+    /// Rank that is gone.
     gone: Option<usize>,
 }
 
@@ -48,21 +48,21 @@ struct Place {
     changed: Condvar,
 }
 
-/// A rank that is a thread.
+/// Rank that is a thread.
 pub struct Threads {
     rank: usize,
     size: usize,
     place: Arc<Place>,
 }
 
-/// Runs `work` as each of `size` ranks, each in a thread of its own, and gives what they return. Where `work` computes in parallel each rank
-/// needs a pool of its own (`rayon::ThreadPool::install`): ranks that wait for each other would block a common one.
+/// Runs `work` as each of `size` ranks, each in its own thread, and returns the results. If `work` computes in parallel, each rank needs
+/// its own pool (`rayon::ThreadPool::install`), because ranks that wait for each other would block a shared one.
 ///
 /// # Errors
 /// The error of the first rank, in their order, that has one.
 ///
 /// # Panics
-/// Where a rank panics.
+/// If a rank panics.
 pub fn run<R: Send, E: From<Error> + Send>(
     size: usize,
     work: impl Fn(Arc<dyn Communicator>) -> Result<R, E> + Sync,
@@ -83,14 +83,14 @@ pub fn run<R: Send, E: From<Error> + Send>(
 }
 
 impl Threads {
-    /// All ranks of a team of `size`.
+    /// Returns all ranks of a process group of `size`.
     pub fn team(size: usize) -> Vec<Self> {
         let place = Arc::new(Place::default());
         place.lock().brought = vec![None; size];
         (0..size).map(|rank| Self { rank, size, place: Arc::clone(&place) }).collect()
     }
 
-    /// Waits for all ranks, and gives what they brought.
+    /// Waits for all ranks, and returns their contributions.
     fn meet(&self, mine: Brought) -> Result<Arc<Vec<Brought>>, Error> {
         let mut meeting = self.place.lock();
         let held = meeting.held;
@@ -172,7 +172,7 @@ impl Communicator for Threads {
     }
 }
 
-/// `values` become the sums of all.
+/// Replaces `values` by the sums of all ranks.
 fn add<'a, T: Copy + Default + AddAssign + 'a>(values: &mut [T], all: impl Iterator<Item = &'a Vec<T>>) {
     values.fill(T::default());
     all.for_each(|theirs| values.iter_mut().zip(theirs).for_each(|(sum, value)| *sum += *value));

@@ -1,4 +1,4 @@
-//! What can go wrong in this crate, each with what was found and what is expected.
+//! Errors of this crate, each with what was found and what is expected.
 
 use std::path::PathBuf;
 
@@ -8,37 +8,37 @@ pub enum Error {
     /// A layer list that does not fit together.
     #[error("{network} layer {index} ({layer}): got {got}, needs {needs}")]
     Layer {
-        /// Which network: "generator" or "discriminator".
+        /// Name of the network: "generator" or "discriminator".
         network: String,
-        /// The layer's place in the list, from 0.
+        /// Index of the layer in the list, from 0.
         index: usize,
-        /// The layer as written.
+        /// Layer as written.
         layer: String,
-        /// The shape that reaches it.
+        /// Input shape of the layer.
         got: String,
-        /// What it can work with.
+        /// Input that the layer needs.
         needs: String,
     },
-    /// A network whose end does not fit its task.
+    /// A network whose output does not fit its task.
     #[error("{network}: {problem}")]
     Network {
-        /// Which network.
+        /// Name of the network.
         network: String,
-        /// What is wrong and what to do.
+        /// Description of the problem and what to do.
         problem: String,
     },
     /// A weight file that cannot be used.
     #[error("{}: {problem}", path.display())]
     Weights {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// Description of the problem and what to do.
         problem: String,
     },
-    /// Values that are NaN or infinite where numbers are needed.
+    /// NaN or infinite values.
     #[error("{what} holds {value}; expected finite numbers")]
     NotFinite {
-        /// What holds the value.
+        /// Object that contains the value.
         what: String,
         /// The value.
         value: f32,
@@ -48,7 +48,7 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
-/// Candle's error without the backtrace that it carries where `RUST_BACKTRACE` is set: that is for its authors.
+/// Returns candle's error without the backtrace that it has if `RUST_BACKTRACE` is set, which is for candle's authors.
 pub fn bare(error: &candle_core::Error) -> &candle_core::Error {
     match error {
         candle_core::Error::WithBacktrace { inner, .. } => bare(inner),
@@ -56,5 +56,5 @@ pub fn bare(error: &candle_core::Error) -> &candle_core::Error {
     }
 }
 
-/// The result of this crate's functions.
+/// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;

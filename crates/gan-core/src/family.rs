@@ -2,14 +2,14 @@
 
 use crate::layers::{BatchNorm, Conv, ConvTranspose, Dense, Flatten, Layer, LeakyRelu, Pad, Pair, Relu, Reshape, Tanh};
 
-/// The DCGAN of Radford et al. 2015 (arXiv:1511.06434) as PyTorch's tutorial writes it, for any image size that is a base of
-/// 4 to 7, doubled some times (28 = 7·2·2, 64 = 4·2⁴, 96×64 = 6·2⁴ × 4·2⁴): the generator's list and the discriminator's.
+/// Returns the generator's and the discriminator's list of the DCGAN of Radford et al. 2015 (arXiv:1511.06434) in the form of PyTorch's
+/// tutorial, for any image size that is a base of 4 to 7, doubled repeatedly (28 = 7·2·2, 64 = 4·2⁴, 96×64 = 6·2⁴ × 4·2⁴).
 ///
-/// With k doublings the generator's widths are `width`·2^(k−1), …, `width`; the discriminator's the same backwards. The
-/// generator's input is `[latent, 1, 1]`. No convolution has a bias.
+/// With k doublings the generator's widths are `width`·2^(k−1), …, `width`; the discriminator's are the same in reverse. The generator's
+/// input is `[latent, 1, 1]`. No convolution has a bias.
 ///
 /// # Errors
-/// If a side is not of that form, or both sides do not double equally often: says which sizes near it are.
+/// If a side is not of that form, or the sides differ in the number of doublings, with the nearest valid sizes.
 pub fn dcgan(
     size: [usize; 2],
     channels: usize,
@@ -29,12 +29,12 @@ pub fn dcgan(
     Ok((generator(base, channels, &widths), discriminator(base, &widths)))
 }
 
-/// What the dense networks of [`mlp_generator`] and [`mlp_discriminator`] are like.
+/// Settings of the dense networks of [`mlp_generator`] and [`mlp_discriminator`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mlp {
     /// Units of each hidden layer.
     pub hidden: Vec<usize>,
-    /// After each hidden layer.
+    /// Activation after each hidden layer.
     pub activation: Layer,
 }
 
@@ -44,7 +44,7 @@ impl Mlp {
     }
 }
 
-/// A dense generator of points `[D]` (linear at the end) or images `[C, H, W]` (tanh at the end).
+/// Returns a dense generator of points `[D]` (with a linear output) or images `[C, H, W]` (with a tanh output).
 pub fn mlp_generator(mlp: &Mlp, sample: &[usize]) -> Vec<Layer> {
     let mut layers: Vec<Layer> = mlp.hidden_layers().collect();
     layers.push(dense(sample.iter().product()));
@@ -54,8 +54,8 @@ pub fn mlp_generator(mlp: &Mlp, sample: &[usize]) -> Vec<Layer> {
     layers
 }
 
-/// A dense discriminator of points `[D]` or images `[C, H, W]`. With `features` its last hidden layer is linear and so wide: 2
-/// make a plane that can be looked at.
+/// Returns a dense discriminator of points `[D]` or images `[C, H, W]`. With `features`, its last hidden layer is linear and has this
+/// width: 2 units form a plane that can be drawn.
 pub fn mlp_discriminator(mlp: &Mlp, features: Option<usize>, sample: &[usize]) -> Vec<Layer> {
     let flat = (sample.len() > 1).then(|| Layer::from(Flatten));
     flat.into_iter().chain(mlp.hidden_layers()).chain(features.map(dense)).chain([dense(1)]).collect()
@@ -96,7 +96,7 @@ fn down(outputs: usize, kernel: Pair, stride: usize, padding: usize) -> Layer {
     Conv { stride, padding, bias: false, ..Conv::new(outputs, kernel) }.into()
 }
 
-/// The bases and how often they double.
+/// Returns the bases and the number of doublings.
 fn doublings(size: [usize; 2]) -> Result<([usize; 2], usize), String> {
     let split = |side: usize| (1..28).find(|k| (4..8).contains(&(side >> k)) && (side >> k) << k == side);
     match size.map(split) {

@@ -1,9 +1,9 @@
-//! Whether numbers are finite: what a network makes of broken weights or latent vectors is not.
+//! Checks for NaN and infinite values, which broken weights or latent vectors lead to.
 
 use crate::error::{Error, Result};
 use candle_core::{DType, Tensor};
 
-/// The first row of `tensor` `[N, …]` that holds NaN or an infinity, with that value; `None` where all values are finite.
+/// Returns the first row of `tensor` `[N, …]` that contains NaN or an infinity, with that value; `None` if all values are finite.
 ///
 /// # Errors
 /// From candle.
@@ -15,7 +15,7 @@ pub fn first_not_finite(tensor: &Tensor) -> candle_core::Result<Option<(usize, f
     Ok(found.map(|at| (at / row, values[at])))
 }
 
-/// Checks that every value of `tensor` is finite; `what` names row i of it in the message.
+/// Checks that every value of `tensor` is finite; `what` names row i in the message.
 ///
 /// # Errors
 /// [`Error::NotFinite`], and from candle.

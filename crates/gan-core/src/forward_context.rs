@@ -1,89 +1,88 @@
-//! How a network runs once: training or use, gradients or not, features or not, classes.
+//! Context of a forward pass: mode, gradients, features, classes.
 
 use candle_core::Tensor;
 use gan_base::Rng;
 use gan_kernels::Ranks;
 
-/// Whether a network trains or is used; decides batch norm's statistics and dropout.
+/// Mode of a network, which determines batch norm's statistics and dropout.
 #[derive(Debug)]
 pub enum Mode<'a> {
-    /// By the batch's statistics, running averages updated, dropout drawn from this generator.
+    /// Training: uses the batch's statistics, updates running averages, and draws dropout from this generator.
     Train(&'a mut Rng),
-    /// By the running averages, nothing dropped.
+    /// Evaluation: uses the running averages, without dropout.
     Eval,
 }
 
-/// Whether a pass leads to gradients of the network's own weights.
+/// Whether a pass computes gradients of the network's own weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weights {
-    /// They get gradients.
+    /// Weights have gradients.
     Trained,
-    /// They get gradients, and spectral norms leave their directions as they are: for a pass that must see the kernels that another one
-    /// has seen.
+    /// Weights have gradients, and the directions of spectral norm do not change, for a pass that must use the same kernels as another one.
     Steady,
-    /// They get none, and none is computed; gradients still flow through to the input.
+    /// Weights have no gradients, and none is computed; gradients still flow to the input.
     Frozen,
 }
 
-/// Whether what reaches a discriminator's head is wanted beside its logits. It costs a copy or two.
+/// Whether a discriminator returns the input of its head beside its logits, which costs a copy or two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Features {
-    /// It is not.
+    /// No features.
     #[default]
     Left,
-    /// It is.
+    /// Features as well.
     Wanted,
 }
 
-/// How a network runs once.
+/// Context of one forward pass of a network.
 #[derive(Debug)]
 pub struct ForwardContext<'a> {
-    /// Training or use.
+    /// Training or evaluation.
     pub mode: Mode<'a>,
-    /// Gradients for the weights or not.
+    /// Whether the weights have gradients.
     pub weights: Weights,
-    /// Whether a discriminator's features are wanted.
+    /// Whether a discriminator returns features.
     pub features: Features,
-    /// Each sample's class, `[N]` u32, for networks that know classes.
+    /// Class of each sample, `[N]` u32, for conditional networks.
     pub classes: Option<&'a Tensor>,
-    /// Over whose batches batch norm takes its statistics while training: this one alone, or those of all processes.
+    /// Ranks whose batches batch norm takes its statistics over while training: this one alone, or all processes.
     pub ranks: Ranks,
 }
 
 impl<'a> ForwardContext<'a> {
-    /// A training pass with gradients for the weights.
+    /// Returns a training pass with gradients for the weights.
     pub fn train(rng: &'a mut Rng) -> Self {
         let (features, classes, ranks) = (Features::Left, None, None);
         Self { mode: Mode::Train(rng), weights: Weights::Trained, features, classes, ranks }
     }
 
-    /// A training pass through a network whose weights stay as they are while another one learns from it. Its running averages
-    /// follow the batch, as in PyTorch.
+    /// Returns a training pass through a network with frozen weights, from which another network learns. Its running averages follow the
+    /// batch, as in PyTorch.
     pub fn frozen(rng: &'a mut Rng) -> Self {
         Self { weights: Weights::Frozen, ..Self::train(rng) }
     }
 
-    /// The same, with features.
+    /// Returns the same context, with features.
     pub fn with_features(self) -> Self {
         Self { features: Features::Wanted, ..self }
     }
 
-    /// The same, of samples whose classes are these, `[N]` u32.
+    /// Returns the same context for samples of these classes, `[N]` u32.
     pub fn of_classes(self, classes: Option<&'a Tensor>) -> Self {
         Self { classes, ..self }
     }
 
-    /// The same, with batch norm over all these ranks' batches.
+    /// Returns the same context, with batch norm over the batches of all these ranks.
     pub fn over(self, ranks: &Ranks) -> Self {
         Self { ranks: ranks.clone(), ..self }
     }
 
-    /// A training pass with gradients for the weights that sees the kernels of the pass before it, spectral norms included.
+    /// Returns a training pass with gradients for the weights that uses the kernels of the pass before it, including spectral norms.
     pub fn steady(rng: &'a mut Rng) -> Self {
         Self { weights: Weights::Steady, ..Self::train(rng) }
     }
 
-    /// Use, without gradients for the weights.
+    /// Returns an evaluation pass, without gradients for the weights.
     pub fn eval() -> Self {
         let (features, classes, ranks) = (Features::Left, None, None);
         Self { mode: Mode::Eval, weights: Weights::Frozen, features, classes, ranks }

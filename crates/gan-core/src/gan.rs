@@ -1,4 +1,4 @@
-//! The two players: what a generator and a discriminator must offer, and the ones made from layer lists.
+//! Generators and discriminators: their traits, and implementations from layer lists.
 //!
 //! Networks written in plain candle implement these traits and train with everything else.
 
@@ -18,48 +18,49 @@ use gan_kernels::Precision;
 use gan_kernels::fused::Reuse;
 use std::collections::BTreeMap;
 
-/// What a discriminator says about a batch.
+/// Output of a discriminator for a batch.
 #[derive(Clone, Debug)]
 pub struct DiscriminatorOutput {
-    /// `[N]`, the log-odds that each sample is real: real above 0. Every loss works on these.
+    /// `[N]`, the log-odds that each sample is real. Every loss works on these.
     pub logits: Tensor,
-    /// `[N, …]`, what reached the last layer with weights; where the pass wants it, or where it costs nothing.
+    /// `[N, …]`, the input of the last layer with weights, if the pass requests it or if it costs nothing.
     pub features: Option<Tensor>,
-    /// `[N, classes]`, the logits of an auxiliary classifier, where D has one.
+    /// `[N, classes]`, the logits of an auxiliary classifier, if D has one.
     pub classes: Option<Tensor>,
 }
 
 impl DiscriminatorOutput {
-    /// Logits `[N]` alone.
+    /// Returns an output of logits `[N]` only.
     pub fn of(logits: Tensor) -> Self {
         Self { logits, features: None, classes: None }
     }
 }
 
-/// A network from noise to samples.
+/// Network from noise to samples.
 pub trait Generator: Send + Sync {
-    /// z `[N, latent]` -> samples `[N, C, H, W]` (or `[N, D]` for points) in the data's range, of the pass' classes where it knows any.
+    /// Generates samples: z `[N, latent]` -> `[N, C, H, W]` (or `[N, D]` for points) in the data's range, of the pass' classes if the
+    /// network is conditional.
     ///
     /// # Errors
-    /// If z has another width than the latent space, or classes are needed that the pass lacks.
+    /// If z has another width than the latent space, or the pass lacks classes that are needed.
     fn forward(&self, z: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor>;
 
-    /// Every parameter and running average, under names that stay the same.
+    /// Returns every parameter and running average, under stable names.
     fn params(&self) -> Vec<Param>;
 
-    /// How many classes it makes samples of; none where it knows none.
+    /// Returns the number of classes; `None` if the generator is not conditional.
     fn classes(&self) -> Option<usize> {
         None
     }
 
-    /// The shape of one input and the layer list, for a generator that is made from one: what a weight file needs to describe
-    /// itself. Others have none.
+    /// Returns the shape of one input and the layer list, for a generator built from one: a weight file needs them to describe itself.
+    /// Others return `None`.
     fn architecture(&self) -> Option<(&[usize], &[Layer])> {
         None
     }
 }
 
-/// Classes `[n]` u32 drawn evenly, for a generator that knows any.
+/// Returns uniformly random classes `[n]` u32, for a conditional generator.
 ///
 /// # Errors
 /// From candle.
@@ -73,7 +74,7 @@ pub fn draw_classes(
     generator.classes().map(draw).map(|classes| Tensor::new(classes, device)).transpose()
 }
 
-/// Classes `[n]` u32 in turn, 0, 1, …, for a generator that knows any.
+/// Returns classes `[n]` u32 in turn, 0, 1, …, for a conditional generator.
 ///
 /// # Errors
 /// From candle.
@@ -82,13 +83,14 @@ pub fn classes_in_turn(generator: &dyn Generator, n: usize, device: &Device) -> 
     generator.classes().map(turn).map(|classes| Tensor::new(classes, device)).transpose()
 }
 
-/// Samples made at once by [`samples`], where memory allows.
+/// Number of samples that [`samples`] generates at once, if memory allows.
 const AT_ONCE: usize = 256;
 
-/// Numbers that one layer may hold for all samples made at once: 2 GiB. The same on every machine, so that samples are.
+/// Maximum number of values of one layer for all samples generated at once: 2 GiB. It is the same on every machine, so
+/// that the samples are.
 const NUMBERS_AT_ONCE: usize = 1 << 29;
 
-/// How many samples [`samples`] makes at once: fewer of large ones, to bound memory.
+/// Returns how many samples [`samples`] generates at once: fewer of large ones, to bound memory.
 ///
 /// # Errors
 /// If not even one sample fits into memory.
@@ -105,8 +107,8 @@ pub fn samples_at_once(generator: &dyn Generator) -> candle_core::Result<usize> 
     Ok((NUMBERS_AT_ONCE / one.max(1)).clamp(1, AT_ONCE))
 }
 
-/// z `[N, latent]` and, for a generator that knows classes, each sample's class `[N]` u32 -> samples `[N, C, H, W]` of a generator in
-/// use, a part at a time, without a graph.
+/// Generates samples in evaluation mode, in parts and without a graph: z `[N, latent]` and, for a conditional generator, each sample's
+/// class `[N]` u32 -> `[N, C, H, W]`.
 ///
 /// # Errors
 /// If z has another width than the latent space, N is 0, classes are needed and not given, or a sample does not fit into memory.
@@ -123,12 +125,12 @@ pub fn samples(generator: &dyn Generator, z: &Tensor, classes: Option<&Tensor>) 
     Tensor::cat(&parts, 0)
 }
 
-/// A network from samples to logits.
+/// Network from samples to logits.
 pub trait Discriminator: Send + Sync {
-    /// x `[N, C, H, W]` (or `[N, D]`) -> its output for each.
+    /// Returns the output for each sample: x `[N, C, H, W]` (or `[N, D]`).
     ///
     /// # Errors
-    /// If x has another shape than the network is for.
+    /// If x has another shape than the network expects.
     fn forward(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<DiscriminatorOutput>;
 
     /// Returns how each logit changes in a direction t at x, both `[N, C, H, W]` (or `[N, D]`) -> `[N]`, with gradients for the weights:
@@ -143,12 +145,12 @@ pub trait Discriminator: Send + Sync {
         )
     }
 
-    /// How many classes it judges samples of; none where it knows none.
+    /// Returns the number of classes; `None` if the discriminator is not conditional.
     fn classes(&self) -> Option<usize> {
         None
     }
 
-    /// Every parameter and running average, under names that stay the same.
+    /// Returns every parameter and running average, under stable names.
     fn params(&self) -> Vec<Param>;
 }
 
@@ -159,10 +161,10 @@ pub struct LayeredGenerator {
 }
 
 impl LayeredGenerator {
-    /// Builds it for `latent`, whose width must equal the numbers of `input`.
+    /// Builds a generator for `latent`, whose width must equal the number of values of `input`.
     ///
     /// # Errors
-    /// If the layers do not fit together, or the input does not take the latent vectors.
+    /// If the layers do not fit together, or the input does not fit the latent vectors.
     pub fn new(
         latent: &Latent,
         input: &[usize],
@@ -175,7 +177,7 @@ impl LayeredGenerator {
         Ok(Self { network: Network::new("generator", input, layers, init, Reuse::Never, rng, device)? })
     }
 
-    /// Builds it for `latent` from the numbers of `tensors`, by name ([`Network::from_tensors`]).
+    /// Builds a generator for `latent` from the values of `tensors`, by name ([`Network::from_tensors`]).
     ///
     /// # Errors
     /// As [`LayeredGenerator::new`], and if a tensor is missing or has another shape.
@@ -190,7 +192,7 @@ impl LayeredGenerator {
         Ok(Self { network: Network::from_tensors("generator", input, layers, tensors, Reuse::Never, device)? })
     }
 
-    /// The same generator (the same variables) with another number format of its products.
+    /// Returns the same generator (the same variables) with another number format of its products.
     ///
     /// # Errors
     /// From candle.
@@ -198,13 +200,13 @@ impl LayeredGenerator {
         Ok(Self { network: self.network.with_precision(precision)? })
     }
 
-    /// The network itself.
+    /// Returns the network.
     pub fn network(&self) -> &Network {
         &self.network
     }
 }
 
-/// Fails where a generator's `input` has another number of numbers than latent vectors.
+/// Checks that a generator's `input` has as many values as latent vectors.
 pub(crate) fn takes_latents(input: &[usize], latent: &Latent) -> Result<()> {
     if input.iter().try_fold(1usize, |n, side| n.checked_mul(*side)) == Some(latent.dim) {
         return Ok(());
@@ -233,28 +235,29 @@ impl Generator for LayeredGenerator {
     }
 }
 
-/// Whether the last layer that computes anything is a sigmoid, so that the list makes probabilities instead of logits.
+/// Returns whether the last layer that computes anything is a sigmoid, so that the list outputs probabilities instead
+/// of logits.
 pub fn ends_in_sigmoid(layers: &[Layer]) -> bool {
     let computes = |layer: &&Layer| layer.downcast::<Flatten>().is_none() && layer.downcast::<Reshape>().is_none();
     layers.iter().rfind(computes).is_some_and(|last| last.downcast::<Sigmoid>().is_some())
 }
 
-/// Returns how many classes a list's last layer tells apart beside the logit, where it is an auxiliary classifier.
+/// Returns the number of classes of a list's last layer beside the logit, if it is an auxiliary classifier.
 pub fn auxiliary_classes(layers: &[Layer]) -> Option<usize> {
     layers.last()?.downcast::<Auxiliary>().map(|layer| layer.auxiliary)
 }
 
-/// A discriminator made from a layer list that ends in one number a sample.
+/// Discriminator built from a layer list that ends in one number per sample.
 #[derive(Clone, Debug)]
 pub struct LayeredDiscriminator {
     network: Network,
 }
 
 impl LayeredDiscriminator {
-    /// Builds it for samples of shape `input`.
+    /// Builds a discriminator for samples of shape `input`.
     ///
     /// # Errors
-    /// If the layers do not fit together, or do not end in one number a sample without a sigmoid.
+    /// If the layers do not fit together, or do not end in one number per sample without a sigmoid.
     pub fn new(input: &[usize], layers: &[Layer], init: Init, rng: &mut Rng, device: &Device) -> Result<Self> {
         let name = "discriminator";
         let fail = |problem: String| Err(Error::Network { network: name.into(), problem });
@@ -269,7 +272,7 @@ impl LayeredDiscriminator {
         }
     }
 
-    /// The same discriminator (the same variables) with another number format of its products.
+    /// Returns the same discriminator (the same variables) with another number format of its products.
     ///
     /// # Errors
     /// From candle.
@@ -277,12 +280,12 @@ impl LayeredDiscriminator {
         Ok(Self { network: self.network.with_precision(precision)? })
     }
 
-    /// The network itself.
+    /// Returns the network.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// The network's output as logits `[N]` and an auxiliary classifier's logits `[N, classes]`.
+    /// Splits the network's output into logits `[N]` and an auxiliary classifier's logits `[N, classes]`.
     fn apart(&self, y: Tensor) -> candle_core::Result<(Tensor, Option<Tensor>)> {
         match auxiliary_classes(self.network.layers()) {
             Some(classes) => Ok((y.narrow(1, 0, 1)?.flatten_all()?, Some(y.narrow(1, 1, classes)?.contiguous()?))),

@@ -1,4 +1,4 @@
-//! How parameters start.
+//! Initialization of parameters.
 
 use crate::params::Role;
 use crate::random::RandomTensors;
@@ -6,11 +6,11 @@ use candle_core::{Device, Result, Tensor};
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
-/// A rule for the initial values of a whole network.
+/// Rule for the initial values of a whole network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Init {
-    /// Kernels N(0, 0.02²), normalisation scales N(1, 0.02²), shifts and biases 0 (Radford et al. 2015, arXiv:1511.06434).
+    /// Kernels N(0, 0.02²), normalization scales N(1, 0.02²), shifts and biases 0 (Radford et al. 2015, arXiv:1511.06434).
     Dcgan,
     /// Kernels U(±√(6 / (fan_in + fan_out))), biases 0 (Glorot & Bengio 2010): Keras' default.
     Glorot,
@@ -22,7 +22,8 @@ pub enum Init {
 }
 
 impl Init {
-    /// Initial values of a parameter of `shape`; `weight` is the shape of the kernel in the same layer, for its fans.
+    /// Returns initial values of a parameter of `shape`; `weight` is the shape of the kernel in the same layer, for its
+    /// fans.
     ///
     /// # Errors
     /// From candle.
@@ -57,7 +58,7 @@ impl Init {
     }
 }
 
-/// `[fan_in, fan_out]` of a kernel, counted as PyTorch does: the second and the first axis, times the taps.
+/// Returns `[fan_in, fan_out]` of a kernel, counted as PyTorch does: the second and the first axis, times the taps.
 fn fans(weight: &[usize]) -> [usize; 2] {
     match weight {
         [o, i, taps @ ..] => {

@@ -1,11 +1,12 @@
-//! Generators and discriminators: layers, architectures as data, losses, initialisation, seeded noise, weight files.
+//! Generators and discriminators: layers, architectures as data, losses, initialization, seeded noise, weight files.
 //!
-//! Tensors in, tensors out: images `[N, C, H, W]`, points `[N, D]`, logits `[N]`. No files but weights, no data sets, no loop.
+//! It works on tensors only: images `[N, C, H, W]`, points `[N, D]`, logits `[N]`. It reads no files but weights, and has no data sets and
+//! no loop.
 //!
-//! In reading order: [`layers`] (a network is a list of these, a file each), [`shape`] (does the list fit together?), [`family`] (functions
-//! that return lists), [`params`] and [`init`], [`network`] (the list made real) and [`forward_context`] (how it runs once), [`gan`] (the two
-//! players), [`noise`], [`loss`] and [`losses`], [`penalty`], [`augmentations`], [`weights`] (self-describing files), [`summary`], [`random`] (tensors of random
-//! numbers), [`finite`] (are they numbers at all?).
+//! In reading order: [`layers`] (a network is a list of these, one file each), [`shape`] (shape inference), [`family`] (functions that
+//! return lists), [`params`] and [`init`], [`network`] (an allocated list) and [`forward_context`] (the context of a pass), [`gan`]
+//! (generators and discriminators), [`noise`], [`loss`] and [`losses`], [`penalty`], [`augmentations`], [`weights`] (self-describing
+//! files), [`summary`], [`random`] (tensors of random numbers), [`finite`] (checks for NaN and infinities).
 
 pub mod augmentations;
 pub mod error;

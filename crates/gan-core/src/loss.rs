@@ -1,34 +1,34 @@
-//! A loss as its callers see it: [`Loss`] with D's and G's part over logits, and what joins them (an auxiliary classifier's
-//! cross-entropy, feature matching). The formulas stand in [`crate::losses`], a file each.
+//! Interface of a loss: [`Loss`] with D's and G's part over logits, and the terms that are added to them (an auxiliary classifier's
+//! cross-entropy, feature matching). The formulas are in [`crate::losses`], one file each.
 //!
-//! With D(x) = σ(l): ln D = −ζ(−l) and ln(1 − D) = −ζ(l), finite for every finite logit, where the logarithm of a
-//! probability would overflow.
+//! With D(x) = σ(l): ln D = −ζ(−l) and ln(1 − D) = −ζ(l), finite for every finite logit, where the logarithm of a probability would
+//! overflow.
 
 pub use crate::losses::Loss;
 use crate::losses::Properties;
 use candle_core::{D, Result, Tensor};
 use gan_kernels::ops::softplus;
 
-/// The targets that D is trained towards: 1 and 0, or smoothed (Salimans et al. 2016, arXiv:1606.03498, section 3.4).
+/// Targets of D: 1 and 0, or smoothed (Salimans et al. 2016, arXiv:1606.03498, section 3.4).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Labels {
-    /// For real samples.
+    /// Target of real samples.
     pub real: f64,
-    /// For generated samples.
+    /// Target of generated samples.
     pub fake: f64,
 }
 
-/// Which samples logits are of.
+/// Kind of samples that logits belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Real ones.
+    /// Real samples.
     Real,
-    /// Generated ones.
+    /// Generated samples.
     Fake,
 }
 
 impl Labels {
-    /// Targets that are not smoothed.
+    /// Targets without smoothing.
     pub const HARD: Self = Self { real: 1.0, fake: 0.0 };
 
     /// Returns the target of samples of one side.
@@ -41,7 +41,7 @@ impl Labels {
 }
 
 impl Loss {
-    /// Returns what holds of the loss whatever the samples are.
+    /// Returns the properties of the loss.
     pub fn properties(self) -> Properties {
         self.function().properties()
     }
@@ -51,7 +51,7 @@ impl Loss {
         self.properties().is_relativistic
     }
 
-    /// Returns whether a logit above 0 means "real"; elsewhere only differences of logits count, and accuracy is undefined.
+    /// Returns whether a logit above 0 means "real"; otherwise only differences of logits count, and accuracy is undefined.
     pub fn has_decision_threshold(self) -> bool {
         self.properties().has_decision_threshold
     }
@@ -95,8 +95,8 @@ impl Loss {
     }
 }
 
-/// Cross-entropy of each logit `[N]` against the probability `target`: −t·ln σ(l) − (1 − t)·ln(1 − σ(l)) =
-/// t·ζ(−l) + (1 − t)·ζ(l) `[N]`. (The shorter ζ(l) − t·l would cancel where the answer is right and sure.)
+/// Returns the cross-entropy of each logit `[N]` against the probability `target`: −t·ln σ(l) − (1 − t)·ln(1 − σ(l)) =
+/// t·ζ(−l) + (1 − t)·ζ(l) `[N]`. (The shorter ζ(l) − t·l would cancel if the output is correct and confident.)
 ///
 /// # Errors
 /// From candle.
@@ -108,13 +108,13 @@ pub fn cross_entropy(logits: &Tensor, target: f64) -> Result<Tensor> {
     }
 }
 
-/// E[−ln p(class)] of an auxiliary classifier's logits `[N, classes]` for the samples' classes `[N]` u32 (AC-GAN; Odena et al. 2016,
-/// arXiv:1610.09585, equation 3).
+/// Returns E[−ln p(class)] of an auxiliary classifier's logits `[N, classes]` for the samples' classes `[N]` u32 (AC-GAN; Odena et al.
+/// 2016, arXiv:1610.09585, equation 3).
 ///
 /// # Errors
-/// From candle, if the shapes differ or a class is not there.
+/// From candle, if the shapes differ or a class is out of range.
 pub fn auxiliary(logits: &Tensor, classes: &Tensor) -> candle_core::Result<Tensor> {
-    // ln Σ exp, with the largest taken out so that nothing overflows.
+    // ln Σ exp, with the maximum taken out so that nothing overflows.
     let largest = logits.max_keepdim(D::Minus1)?.detach();
     let centred = logits.broadcast_sub(&largest)?;
     let total = centred.exp()?.sum_keepdim(D::Minus1)?.log()?;
@@ -122,7 +122,7 @@ pub fn auxiliary(logits: &Tensor, classes: &Tensor) -> candle_core::Result<Tenso
     (total - own)?.mean_all()
 }
 
-/// ‖E[f(x)] − E[f(G(z))]‖² of D's features `[N, …]` (feature matching; Salimans et al. 2016, arXiv:1606.03498, section 3.1).
+/// Returns ‖E[f(x)] − E[f(G(z))]‖² of D's features `[N, …]` (feature matching; Salimans et al. 2016, arXiv:1606.03498, section 3.1).
 ///
 /// # Errors
 /// From candle, if the shapes differ.

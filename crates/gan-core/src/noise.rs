@@ -1,4 +1,4 @@
-//! The latent space: where generators start from, and ways through it.
+//! The latent space: sampling and interpolation.
 
 use crate::random::RandomTensors;
 use candle_core::{Device, Result, Tensor};
@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Latent {
-    /// Numbers in a latent vector.
+    /// Size of a latent vector.
     pub dim: usize,
-    /// How they are distributed.
+    /// Distribution of the numbers.
     #[serde(default)]
     pub distribution: Distribution,
-    /// How far from 0 numbers may lie where samples are made for use ([`Latent::sample_within`]); training and judging take all.
+    /// Maximum absolute value of numbers in generated samples ([`Latent::sample_within`]); training and evaluation use the whole
+    /// distribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truncation: Option<f64>,
 }
@@ -32,7 +33,7 @@ pub enum Distribution {
 }
 
 impl Latent {
-    /// `n` latent vectors `[n, dim]`, float32.
+    /// Returns `n` latent vectors `[n, dim]`, float32.
     ///
     /// # Errors
     /// If that many do not fit into memory, and from candle.
@@ -46,14 +47,14 @@ impl Latent {
 }
 
 impl Latent {
-    /// `n` latent vectors `[n, dim]` with no number further than `most` from 0: others are drawn again (the truncation trick; Brock et al. 2018,
-    /// arXiv:1809.11096, section 3.1). Less variety, and mostly better samples. Uniform ones are drawn from [−most, most) where that is
-    /// narrower.
+    /// Returns `n` latent vectors `[n, dim]` with no number further than `most` from 0: others are resampled (the truncation trick; Brock
+    /// et al. 2018, arXiv:1809.11096, section 3.1). This gives less variety and mostly better samples. Uniform numbers are drawn from
+    /// [−most, most) if that is narrower.
     ///
     /// # Errors
     /// If `most` is not above 0 or that many do not fit into memory, and from candle.
     pub fn sample_within(&self, most: f64, n: usize, rng: &mut Rng, device: &Device) -> Result<Tensor> {
-        // Below this nearly every draw would be thrown away.
+        // Below this, nearly every draw would be rejected.
         if most.is_nan() || most < 0.01 {
             candle_core::bail!("latent vectors within {most} of 0 cannot be drawn: expected at least 0.01")
         }
@@ -74,7 +75,7 @@ impl Latent {
 }
 
 impl Latent {
-    /// Fails where `n` latent vectors do not fit into memory.
+    /// Fails if `n` latent vectors do not fit into memory.
     fn check_count(&self, n: usize) -> Result<()> {
         let bytes = (n as u64).saturating_mul(self.dim as u64).saturating_mul(4);
         let what = format!("{n} latent vectors of {} numbers", self.dim);
@@ -88,11 +89,11 @@ impl Latent {
     }
 }
 
-/// Spherical interpolation (Shoemake 1985; for latent spaces White 2016, arXiv:1609.04468) from a to b, `[dim]` each, at
-/// t in [0, 1]: sin((1 − t)·Ω)/sin Ω·a + sin(t·Ω)/sin Ω·b with Ω the angle between them.
+/// Interpolates spherically (Shoemake 1985; for latent spaces White 2016, arXiv:1609.04468) from a to b, `[dim]` each, at t in [0, 1]:
+/// sin((1 − t)·Ω)/sin Ω·a + sin(t·Ω)/sin Ω·b with Ω the angle between them.
 ///
-/// Samples of a high-dimensional normal distribution lie near a sphere; a straight line would leave it. Vectors that
-/// (nearly) point the same or opposite ways have no arc between them and are joined by the straight line.
+/// Samples of a high-dimensional normal distribution lie near a sphere, which a straight line would leave. Vectors with (nearly) the same
+/// or opposite directions have no unique arc between them and are joined by a straight line.
 pub fn slerp(a: &[f32], b: &[f32], t: f32) -> Vec<f32> {
     let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
@@ -128,7 +129,7 @@ mod tests {
             let values: Vec<f32> = z.flatten_all()?.to_vec1()?;
             let largest = values.iter().fold(0.0f32, |m, x| m.max(x.abs()));
             assert!((0.69..=0.7).contains(&largest));
-            // The variance of a normal distribution cut off at ± a: 1 − 2aφ(a)/(2Φ(a) − 1), here 0.1529; of a uniform one a²/3.
+            // The variance of a normal distribution truncated at ± a: 1 − 2aφ(a)/(2Φ(a) − 1), here 0.1529; of a uniform one a²/3.
             let variance = values.iter().map(|x| x * x).sum::<f32>() / values.len() as f32;
             let expected = if distribution == Distribution::Normal { 0.1529 } else { 0.49 / 3.0 };
             assert!((variance - expected).abs() < 0.003, "{distribution:?}: {variance}");

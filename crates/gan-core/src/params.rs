@@ -1,48 +1,48 @@
-//! Named parameters: what optimisers step, checkpoints save and PyTorch loads.
+//! Named parameters, which optimizers update, checkpoints save and PyTorch loads.
 
 use crate::error::{Error, Result};
 use candle_core::{Tensor, Var};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-/// What a parameter does in its layer; decides its initialisation and whether an optimiser steps it.
+/// Role of a parameter in its layer, which determines its initialization and whether an optimizer updates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A dense or convolution kernel.
     Weight,
-    /// Added to a layer's output.
+    /// Bias, added to a layer's output.
     Bias,
-    /// A normalisation's γ.
+    /// γ of a normalization.
     Scale,
-    /// A normalisation's β.
+    /// β of a normalization.
     Shift,
-    /// The slope of a PReLU.
+    /// Slope of a PReLU.
     Slope,
-    /// A learnt vector for each class.
+    /// Learned vector for each class.
     Embedding,
-    /// What a branch is multiplied by; begins at 0.
+    /// Factor of a branch, initially 0.
     Gate,
-    /// The left singular vector that spectral norm follows: saved, never stepped.
+    /// Left singular vector of spectral norm: saved, never updated by an optimizer.
     Direction,
-    /// A running mean: saved, never stepped.
+    /// Running mean: saved, never updated by an optimizer.
     RunningMean,
-    /// A running variance: saved, never stepped.
+    /// Running variance: saved, never updated by an optimizer.
     RunningVariance,
 }
 
 impl Role {
-    /// Whether an optimiser steps it.
+    /// Returns whether an optimizer updates it.
     pub fn is_trained(self) -> bool {
         !matches!(self, Self::RunningMean | Self::RunningVariance | Self::Direction)
     }
 }
 
-/// One named tensor of a network: a variable, or a window into one that holds several in a row. Cloning shares the numbers.
+/// One named tensor of a network: a variable, or a view of one that packs several. Clones share the values.
 #[derive(Clone, Debug)]
 pub struct Param {
-    /// As in PyTorch's state dict: `main.0.weight`.
+    /// Name, as in PyTorch's state dict: `main.0.weight`.
     pub name: String,
-    /// What it does.
+    /// Role in the layer.
     pub role: Role,
     var: Var,
     start: usize,
@@ -50,38 +50,38 @@ pub struct Param {
 }
 
 impl Param {
-    /// All of `var`.
+    /// Returns a parameter that is all of `var`.
     pub fn whole(name: impl Into<String>, var: Var, role: Role) -> Self {
         let shape = var.dims().to_vec();
         Self { name: name.into(), role, var, start: 0, shape }
     }
 
-    /// The numbers of `var` `[P]` from `start` on, as a tensor of `shape`.
+    /// Returns a parameter that is the part of `var` `[P]` from `start` on, as a tensor of `shape`.
     pub fn window(name: impl Into<String>, var: &Var, start: usize, shape: &[usize], role: Role) -> Self {
         Self { name: name.into(), role, var: var.clone(), start, shape: shape.to_vec() }
     }
 
-    /// The variable that holds it, alone or with others: what optimisers step.
+    /// Returns the variable that contains it, alone or with others, which optimizers update.
     pub fn var(&self) -> &Var {
         &self.var
     }
 
-    /// Its first number in the variable.
+    /// Returns the index of its first value in the variable.
     pub fn start(&self) -> usize {
         self.start
     }
 
-    /// Its shape.
+    /// Returns its shape.
     pub fn dims(&self) -> &[usize] {
         &self.shape
     }
 
-    /// How many numbers it has.
+    /// Returns the number of values.
     pub fn elem_count(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Its window of `all`, which is the variable or another tensor of its shape (a gradient, a moment).
+    /// Returns its part of `all`, which is the variable or another tensor of its shape (a gradient, a moment).
     ///
     /// # Errors
     /// From candle, if `all` is shorter.
@@ -92,7 +92,7 @@ impl Param {
         all.narrow(0, self.start, self.elem_count())?.reshape(&self.shape[..])
     }
 
-    /// The tensor, apart from any graph; it shows later changes.
+    /// Returns the tensor, detached from any graph; it shows later changes.
     ///
     /// # Errors
     /// From candle.
@@ -100,7 +100,7 @@ impl Param {
         self.of(&self.var.as_detached_tensor())
     }
 
-    /// The tensor, through which gradients reach the variable.
+    /// Returns the tensor, through which gradients reach the variable.
     ///
     /// # Errors
     /// From candle.
@@ -108,7 +108,7 @@ impl Param {
         self.of(self.var.as_tensor())
     }
 
-    /// Sets it to the numbers of `t`, which must have its shape.
+    /// Sets it to the values of `t`, which must have its shape.
     ///
     /// # Errors
     /// If the shape or the number type differs.
@@ -123,7 +123,7 @@ impl Param {
     }
 }
 
-/// The tensors of `params` by name.
+/// Returns the tensors of `params` by name.
 ///
 /// # Errors
 /// From candle.
@@ -134,9 +134,9 @@ pub fn named_tensors(params: &[Param]) -> candle_core::Result<BTreeMap<String, T
 /// A tensor as a file describes it before it is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorInfo {
-    /// Its shape.
+    /// Shape of the tensor.
     pub shape: Vec<usize>,
-    /// Its number type where that is no floating point type, for messages.
+    /// Number type, if it is not a floating point type, for messages.
     pub not_float: Option<String>,
 }
 
@@ -147,10 +147,10 @@ impl From<&Tensor> for TensorInfo {
     }
 }
 
-/// How many names a message lists.
+/// Maximum number of names in a message.
 const NAMED: usize = 4;
 
-/// Compares the parameters that a layer list has, by name, with the tensors that the file `from` (for messages) says it holds.
+/// Compares the parameters of a layer list, by name, with the tensors that the file `from` (for messages) describes.
 ///
 /// # Errors
 /// If names are missing or left over, or a shape or number type differs.
@@ -172,7 +172,7 @@ pub fn check(expected: &[(String, Vec<usize>)], found: &BTreeMap<String, TensorI
             return fail(format!("tensor \"{name}\" holds {dtype}, expected floating point numbers"));
         }
     }
-    // PyTorch counts batches beside each running average; nothing here needs the count.
+    // PyTorch stores a count of batches beside each running average, which is not needed here.
     let needed: HashSet<&str> = names().collect();
     let known = |name: &str| needed.contains(name) || name.ends_with(".num_batches_tracked");
     let surplus: Vec<&str> = found.keys().map(String::as_str).filter(|name| !known(name)).collect();
@@ -183,7 +183,7 @@ pub fn check(expected: &[(String, Vec<usize>)], found: &BTreeMap<String, TensorI
     Ok(())
 }
 
-/// ` (and "a", "b" and 12 more)`, or nothing where there are no others.
+/// Returns ` (and "a", "b" and 12 more)`, or nothing if there are no others.
 fn and_others(names: &[&str], joined: &str) -> String {
     let shown: Vec<String> = names.iter().take(NAMED).map(|name| format!("\"{name}\"")).collect();
     match names.len() {
@@ -196,7 +196,7 @@ fn and_others(names: &[&str], joined: &str) -> String {
 /// Sets `params` to `tensors`, which come from the file `from` (for messages). Checks all before it sets any.
 ///
 /// # Errors
-/// If a name is missing or left over, or a shape differs; nothing is changed then.
+/// If a name is missing or left over, or a shape differs; nothing is then changed.
 pub fn load(params: &[Param], tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
     let expected: Vec<_> = params.iter().map(|p| (p.name.clone(), p.dims().to_vec())).collect();
     let found = tensors.iter().map(|(name, t)| (name.clone(), TensorInfo::from(t))).collect();

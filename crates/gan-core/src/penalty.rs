@@ -1,8 +1,8 @@
-//! Penalties on the discriminator's gradient by its input, each as its formula. They keep D from becoming steeper than G can follow.
+//! Penalties on the discriminator's gradient by its input, each with its formula. They keep D from becoming too steep for G.
 //!
-//! A penalty is E[φ(g)] with g = ∇ₓ l(x) at some points x, l being D's logit. Its gradient by D's weights θ is that of
-//! E[tᵀ∇ₓ l(x; θ)] with t = φ'(g) held fixed: one backward pass gives g, one tangent ([`Discriminator::tangent`]) and its backward
-//! pass the rest, exactly.
+//! A penalty is E[φ(g)] with g = ∇ₓ l(x) at some points x, l being D's logit. Its gradient by D's weights θ is that of E[tᵀ∇ₓ l(x; θ)] with
+//! t = φ'(g) held fixed: one backward pass gives g, and one Jacobian-vector product ([`Discriminator::jvp`]) and its backward pass give the
+//! rest, exactly.
 
 use crate::forward_context::ForwardContext;
 use crate::gan::Discriminator;
@@ -11,7 +11,7 @@ use candle_core::{Result, Tensor, Var};
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
-/// Where D's gradient is penalised, and how.
+/// Penalty on D's gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Penalty {
@@ -29,7 +29,7 @@ pub enum Penalty {
 }
 
 impl Penalty {
-    /// Its name in settings and files.
+    /// Returns its name in settings and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::R1 => "r1",
@@ -40,12 +40,12 @@ impl Penalty {
         }
     }
 
-    /// Its value and a scalar whose gradient by D's weights is the penalty's, for real and generated samples `[N, …]` each (the
-    /// shorter of both counts where points lie between them). `classes` `[N]`
-    /// are those of both, sample by sample, where D knows classes.
+    /// Returns the value of the penalty and a scalar whose gradient by D's weights is that of the penalty, for real and generated samples
+    /// `[N, …]` each (the shorter of both counts if points lie between them). `classes` `[N]` are those of both, sample by sample, if D is
+    /// conditional.
     ///
     /// # Errors
-    /// If D has no tangent, or the samples do not fit it.
+    /// If D has no `jvp`, or the samples do not fit it.
     pub fn of(
         self,
         d: &dyn Discriminator,
@@ -55,7 +55,7 @@ impl Penalty {
         rng: &mut Rng,
     ) -> Result<(f64, Tensor)> {
         let at = self.points(&real.detach(), &fake.detach(), rng)?;
-        // Dropout must drop the same both times.
+        // Dropout must drop the same elements both times.
         let mut same = rng.clone();
         let g = gradient(d, &at, &mut ForwardContext::frozen(rng).of_classes(classes))?;
         let (value, direction) = self.value(&g)?;
@@ -63,7 +63,7 @@ impl Penalty {
         Ok((value, tangent.mean_all()?))
     }
 
-    /// Where it is taken.
+    /// Returns the points at which it is applied.
     fn points(self, real: &Tensor, fake: &Tensor, rng: &mut Rng) -> Result<Tensor> {
         match self {
             Self::R1 => Ok(real.clone()),
@@ -83,7 +83,7 @@ impl Penalty {
         }
     }
 
-    /// E[φ(g)] and φ'(g) of gradients `[N, …]`.
+    /// Returns E[φ(g)] and φ'(g) of gradients `[N, …]`.
     fn value(self, g: &Tensor) -> Result<(f64, Tensor)> {
         let squares = g.sqr()?.flatten_from(1)?.sum_keepdim(1)?;
         let scalar = |t: &Tensor| -> Result<f64> { Ok(f64::from(t.mean_all()?.to_scalar::<f32>()?)) };
@@ -91,7 +91,8 @@ impl Penalty {
             Self::R1 | Self::R2 => Ok((0.5 * scalar(&squares)?, g.clone())),
             Self::GpZero => Ok((scalar(&squares)?, (g * 2.0)?)),
             Self::Gp | Self::Dragan => {
-                // The smallest normal number keeps a gradient of zero, whose direction is none, from dividing by zero.
+                // The smallest normal number prevents a division by zero for a gradient of zero, which has no
+                // direction.
                 let norms = (squares + f64::from(f32::MIN_POSITIVE))?.sqrt()?;
                 let beyond = (&norms - 1.0)?;
                 let factor = (beyond.div(&norms)? * 2.0)?.reshape(one_each(g))?;
@@ -101,14 +102,14 @@ impl Penalty {
     }
 }
 
-/// `[N, 1, …]`: one number a sample, as wide as x.
+/// Returns `[N, 1, …]`: the shape of one number per sample, broadcastable to x.
 fn one_each(x: &Tensor) -> Vec<usize> {
     let mut shape = vec![1; x.rank()];
     shape[0] = x.dims()[0];
     shape
 }
 
-/// ∇ₓ of the sum of D's logits, of x's shape.
+/// Returns ∇ₓ of the sum of D's logits, with x's shape.
 fn gradient(d: &dyn Discriminator, x: &Tensor, pass: &mut ForwardContext) -> Result<Tensor> {
     let x = Var::from_tensor(x)?;
     let grads = d.forward(x.as_tensor(), pass)?.logits.sum_all()?.backward()?;

@@ -1,4 +1,4 @@
-//! What comes out of each layer of a list and what it learns, worked out before anything is allocated.
+//! Shape inference: output and parameters of each layer of a list, without allocating anything.
 
 use crate::error::{Error, Result};
 use crate::layers::{InferredLayer, Layer, MOST_NESTED, ParamSpec};
@@ -6,21 +6,21 @@ use crate::layers::{InferredLayer, Layer, MOST_NESTED, ParamSpec};
 /// A shape without the batch: `[F]` or `[C, H, W]`.
 pub type Shape = Vec<usize>;
 
-/// More numbers a sample than this are taken for a mistake: 4 GiB.
+/// Maximum number of values per sample: 4 GiB.
 const LARGEST: usize = 1 << 30;
 
-/// More parameters than this in a network are taken for a mistake: 4 GiB, four times that while they are trained.
+/// Maximum number of parameters in a network: 4 GiB, and four times that during training.
 const MOST_PARAMETERS: usize = 1 << 30;
 
-/// Characters of a layer that a message shows.
+/// Maximum number of characters of a layer in a message.
 const SHOWN: usize = 120;
 
-/// Whether networks can work on samples with these sides: vectors `[F]` or images `[C, H, W]`.
+/// Returns whether networks can work on samples with these sides: vectors `[F]` or images `[C, H, W]`.
 pub(crate) fn is_shape(sides: &[usize]) -> bool {
     matches!(sides, [_] | [_, _, _])
 }
 
-/// The product of `sides`, unless it overflows.
+/// Returns the product of `sides`, unless it overflows.
 pub(crate) fn product(sides: &[usize]) -> Option<usize> {
     sides.iter().try_fold(1usize, |size, side| size.checked_mul(*side))
 }
@@ -49,21 +49,21 @@ fn each_layer(list: &[InferredLayer], f: &mut impl FnMut(&InferredLayer)) {
     }
 }
 
-/// Returns the numbers that a network certainly holds at once while one sample goes through it.
+/// Returns the number of values that a network certainly holds at once for one sample.
 pub fn largest_working_set(list: &[InferredLayer]) -> usize {
     let mut largest = 0;
     each_layer(list, &mut |layer| largest = largest.max(layer.working_set()));
     largest
 }
 
-/// Returns the numbers of one sample that a training pass certainly keeps for its backward pass.
+/// Returns the number of values per sample that a training pass certainly saves for its backward pass.
 pub fn saved_for_backward(list: &[InferredLayer]) -> usize {
     let mut saved = 0usize;
     each_layer(list, &mut |layer| saved = saved.saturating_add(layer.saved_for_backward()));
     saved
 }
 
-/// Returns how many parameters a list has, those of layers inside it included.
+/// Returns the number of parameters of a list, including those of layers inside it.
 pub fn parameter_count(list: &[InferredLayer]) -> usize {
     let mut count = 0usize;
     each_layer(list, &mut |found| {
@@ -72,15 +72,15 @@ pub fn parameter_count(list: &[InferredLayer]) -> usize {
     count
 }
 
-/// Returns the shape after each layer of the network called `network` (for messages) that is fed `[N, input…]`.
+/// Returns the output shape of each layer of the network called `network` (for messages) for inputs `[N, input…]`.
 ///
 /// # Errors
-/// The first layer that does not fit, or is too large for any memory: its index, what reaches it, what it needs.
+/// The first layer that does not fit, or is too large for any memory: its index, its input, and what it needs.
 pub fn infer(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<Shape>> {
     Ok(infer_layers(network, input, layers)?.into_iter().map(|found| found.layer.output).collect())
 }
 
-/// Returns what each layer of the network called `network` (for messages) makes and learns, where it is fed `[N, input…]`.
+/// Returns the inferred layers of the network called `network` (for messages) for inputs `[N, input…]`.
 ///
 /// # Errors
 /// As [`infer`].
@@ -96,7 +96,7 @@ pub fn infer_layers(network: &str, input: &[usize], layers: &[Layer]) -> Result<
     infer_list(network, input, layers)
 }
 
-/// As [`infer_layers`], for a list whose input is known to be a shape.
+/// Like [`infer_layers`], for a list whose input is known to be a shape.
 pub(crate) fn infer_list(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<InferredLayer>> {
     let mut inferred = Vec::with_capacity(layers.len());
     let mut shape = input.to_vec();
@@ -115,7 +115,7 @@ pub(crate) fn infer_list(network: &str, input: &[usize], layers: &[Layer]) -> Re
     Ok(inferred)
 }
 
-/// One layer, or what it needs instead. Its parameters join the `count` of the list.
+/// Infers one layer, or returns what it needs instead. Adds its parameters to the `count` of the list.
 fn infer_layer(layer: &Layer, shape: &[usize], count: &mut usize) -> std::result::Result<InferredLayer, String> {
     if nests_deeper_than(layer, MOST_NESTED) {
         return Err(format!("residual blocks nested at most {MOST_NESTED} deep: make the list flatter"));
@@ -142,7 +142,7 @@ fn infer_layer(layer: &Layer, shape: &[usize], count: &mut usize) -> std::result
     Ok(InferredLayer { input: shape.to_vec(), layer: inferred })
 }
 
-/// Whether more than `limit` lists stand in each other in a layer, itself counted. Looks no deeper than that.
+/// Returns whether lists are nested more than `limit` deep in a layer, including itself. Looks no deeper than that.
 fn nests_deeper_than(layer: &Layer, limit: usize) -> bool {
     let branches = layer.branches();
     let deeper =
@@ -150,9 +150,9 @@ fn nests_deeper_than(layer: &Layer, limit: usize) -> bool {
     !branches.is_empty() && limit.checked_sub(1).is_none_or(deeper)
 }
 
-/// A layer as messages show it.
+/// Formats a layer for messages.
 fn shown(layer: &Layer) -> String {
-    // What stands inside a block may be as long as the whole description.
+    // The contents of a block may be as long as the whole description.
     if !layer.branches().is_empty() {
         return format!("{{ {} = … }}", layer.name());
     }
@@ -163,7 +163,7 @@ fn shown(layer: &Layer) -> String {
     }
 }
 
-/// Some sides as messages show them.
+/// Formats some sides for messages.
 fn listed(sides: &[usize]) -> String {
     if sides.len() > 8 { format!("with {} sides", sides.len()) } else { format!("{sides:?}") }
 }

@@ -1,4 +1,4 @@
-//! A network as a table: layer, output shape, parameters, multiply-adds; nothing is allocated for it.
+//! Summary of a network as a table: layer, output shape, parameters, multiply-adds. Nothing is allocated for it.
 
 use crate::error::Result;
 use crate::layers::{InferredLayer, Layer, ParamSpec, Residual};
@@ -8,33 +8,33 @@ use std::fmt;
 /// One layer of a [`Summary`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// What PyTorch calls it, and its parameters begin with: `main.0`; within a residual block `main.2.body.0`.
+    /// Name, as in PyTorch, which is the prefix of its parameters: `main.0`; within a residual block `main.2.body.0`.
     pub name: String,
     /// The layer.
     pub layer: Layer,
-    /// The shape after it, without the batch.
+    /// Output shape, without the batch.
     pub output: Vec<usize>,
-    /// Numbers that an optimiser steps.
+    /// Number of trainable values.
     pub trained: usize,
-    /// Running averages.
+    /// Number of values in running averages.
     pub fixed: usize,
-    /// Multiplications with an addition, for one sample.
+    /// Multiply-adds for one sample.
     pub multiply_adds: usize,
 }
 
 /// A network as a table; [`fmt::Display`] draws it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// The network's name.
+    /// Name of the network.
     pub name: String,
-    /// The shape of one input, without the batch.
+    /// Shape of one input, without the batch.
     pub input: Vec<usize>,
     /// Its layers.
     pub rows: Vec<Row>,
 }
 
 impl Summary {
-    /// Works the table out.
+    /// Computes the table.
     ///
     /// # Errors
     /// If the layers do not fit together.
@@ -45,15 +45,15 @@ impl Summary {
         Ok(Self { name: name.into(), input: input.to_vec(), rows })
     }
 
-    /// (trained, fixed, multiply-adds) over all layers.
+    /// Returns (trainable, fixed, multiply-adds) over all layers.
     pub fn totals(&self) -> (usize, usize, usize) {
         let total = |of: fn(&Row) -> usize| self.rows.iter().map(of).fold(0, usize::saturating_add);
         (total(|row| row.trained), total(|row| row.fixed), total(|row| row.multiply_adds))
     }
 }
 
-/// The rows of a list whose layers' names begin with `prefix`. A layer with lists inside has a row without numbers, and one for each layer
-/// inside it.
+/// Returns the rows of a list whose layers' names begin with `prefix`. A layer with lists inside has a row without numbers, and one for
+/// each layer inside it.
 fn unfold(prefix: &str, layers: &[Layer], inferred: Vec<InferredLayer>, rows: &mut Vec<Row>) {
     for (index, (layer, InferredLayer { layer: found, .. })) in layers.iter().zip(inferred).enumerate() {
         let name = format!("{prefix}.{index}");
@@ -75,7 +75,7 @@ fn unfold(prefix: &str, layers: &[Layer], inferred: Vec<InferredLayer>, rows: &m
 }
 
 impl Row {
-    /// The layer with its settings: `conv 64, kernel 4, stride 2`.
+    /// Formats the layer with its settings: `conv 64, kernel 4, stride 2`.
     pub fn written(&self) -> String {
         if let Some(block) = self.layer.downcast::<Residual>() {
             return if block.skip.is_empty() {
@@ -90,7 +90,7 @@ impl Row {
 }
 
 impl Summary {
-    /// Name and value of the sums over all layers.
+    /// Returns name and value of the totals over all layers.
     pub fn written_totals(&self) -> [(&'static str, String); 4] {
         let (trained, fixed, multiply_adds) = self.totals();
         let sized = |n: usize| format!("{} ({})", grouped(n), bytes(n * FLOAT));
@@ -103,10 +103,10 @@ impl Summary {
     }
 }
 
-/// Bytes of a parameter.
+/// Number of bytes of a parameter.
 const FLOAT: usize = size_of::<f32>();
 
-/// A head line, the layers between two rules, the totals.
+/// Prints a header, the layers between two rules, and the totals.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["name", "layer", "output", "parameters", "multiply-adds"].map(String::from);
@@ -140,7 +140,7 @@ fn cells(row: &Row) -> [String; 5] {
     ]
 }
 
-/// `512 B`, `4.45 MiB`.
+/// Formats a number of bytes: `512 B`, `4.45 MiB`.
 fn bytes(n: usize) -> String {
     let units = ["KiB", "MiB", "GiB"];
     let mut value = n as f64;
@@ -151,7 +151,7 @@ fn bytes(n: usize) -> String {
     if n < 1024 { format!("{n} B") } else { format!("{value:.2} {}", fits.unwrap_or_default()) }
 }
 
-/// 1234567 as 1,234,567.
+/// Formats 1234567 as 1,234,567.
 pub fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut out = String::new();

@@ -1,10 +1,10 @@
-//! Self-describing weight files: safetensors whose metadata alone is enough to build the network and generate.
+//! Self-describing weight files: safetensors whose metadata suffice to build the network and generate.
 //!
-//! All metadata is JSON under one key, so that the same network always makes the same bytes (several keys would come out in
-//! a random order). PyTorch, candle and every other reader of safetensors see plain named tensors.
+//! All metadata are JSON under one key, so that the same network always gives the same bytes (several keys would have a random order).
+//! PyTorch, candle and every other reader of safetensors see plain named tensors.
 //!
-//! In reading order: this file (generators and discriminators), `file` (reading and writing, whatever the network),
-//! [`classifier`] (networks that judge).
+//! In reading order: this file (generators and discriminators), `file` (reading and writing of any network), [`classifier`] (networks for
+//! evaluation).
 
 use crate::error::Result;
 use crate::finite::first_not_finite;
@@ -24,47 +24,47 @@ pub use classifier::Classifier;
 pub use file::{Describe, from_bytes, to_bytes};
 use file::{fail, impossible};
 
-/// The version of the descriptions that this crate writes.
+/// Version of the descriptions that this crate writes.
 pub const FORMAT: u32 = 1;
 
-/// Numbers in a latent vector beyond this are taken for a mistake, as they are in training.
+/// Maximum size of a latent vector, as in training.
 const LARGEST_LATENT: usize = 1 << 20;
 
-/// What a weight file says about itself.
+/// Description in a weight file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// [`FORMAT`] of the writer.
     pub format: u32,
     /// "generator" or "discriminator".
     pub network: String,
-    /// The shape of one input, without the batch.
+    /// Shape of one input, without the batch.
     pub input: Vec<usize>,
     /// The layer list.
     pub layers: Vec<Layer>,
-    /// The latent space that the generator was trained with.
+    /// Latent space of the generator.
     pub latent: Latent,
-    /// The data that it was trained on.
+    /// Training data.
     pub data: DataDescription,
-    /// The preset's name.
+    /// Name of the preset.
     pub preset: String,
-    /// Steps trained.
+    /// Number of training steps.
     pub step: u64,
-    /// The run's seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// The library's version.
+    /// Version of the library.
     pub library: String,
 }
 
-/// What samples are like.
+/// Description of the samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataDescription {
-    /// The data set's name.
+    /// Name of the data set.
     pub name: String,
-    /// One sample's shape: `[C, H, W]`, or `[D]` for points.
+    /// Shape of one sample: `[C, H, W]`, or `[D]` for points.
     pub shape: Vec<usize>,
     /// Smallest and largest value, e.g. `[-1, 1]`.
     pub range: [f32; 2],
-    /// The classes' names, if there are any.
+    /// Names of the classes, if there are any.
     pub classes: Vec<String>,
     /// For points: the values that −1 and 1 stand for, `[low, high]` of each coordinate. Images have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -80,16 +80,16 @@ impl Describe for Description {
     }
 }
 
-/// A generator's or discriminator's description and tensors.
+/// Reads the description and tensors of a generator or discriminator.
 ///
 /// # Errors
-/// If the file cannot be read, is not a whole safetensors file, was not written by this library, holds another network, or holds
-/// other tensors than the described layers need; the message says which.
+/// If the file cannot be read, is not a complete safetensors file, was not written by this library, contains another network, or contains
+/// other tensors than the described layers need; the message tells which.
 pub fn read(path: &Path) -> Result<(Description, BTreeMap<String, Tensor>)> {
     file::read(path, |_| Ok(()))
 }
 
-/// A generator's or discriminator's description alone. The numbers are not read.
+/// Reads the description of a generator or discriminator, without the values.
 ///
 /// # Errors
 /// As [`read`].
@@ -100,8 +100,8 @@ pub fn read_description(path: &Path) -> Result<Description> {
 /// Reads a generator's weight file and builds the generator from it, on `device`.
 ///
 /// # Errors
-/// As [`read`], and if the file holds another network than a generator, its layers do not fit its latent space and data, or a weight is not
-/// finite.
+/// As [`read`], and if the file contains another network than a generator, its layers do not fit its latent space and data, or a weight is
+/// not finite.
 pub fn read_generator(path: &Path, device: &Device) -> Result<(Description, LayeredGenerator)> {
     let (description, tensors) = file::read(path, |description| check_generator(description, path))?;
     let Description { input, layers, latent, .. } = &description;
@@ -111,7 +111,7 @@ pub fn read_generator(path: &Path, device: &Device) -> Result<(Description, Laye
     Ok((description, generator))
 }
 
-/// Checks that every weight is a finite number: activations such as ReLU can hide one that is not, so samples alone do not tell.
+/// Checks that every weight is finite: activations such as ReLU can hide one that is not, so checking samples does not suffice.
 fn check_finite(tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
     for (name, tensor) in tensors {
         if let Some((_, value)) = first_not_finite(tensor)? {

@@ -1,7 +1,7 @@
-//! The binary's allocator: mimalloc, with a word to the user before the process ends for want of memory.
+//! The binary's allocator: mimalloc, with a callback before the process ends because memory is refused.
 //!
-//! Where the system refuses memory, Rust's collections end the process at once. What to do about it is the program's to say: it
-//! registers a function that is called first, and that may end the process in an orderly way.
+//! If the system refuses memory, Rust's collections end the process at once. A program can register a function that is called first, and
+//! that may end the process in an orderly way.
 
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
@@ -10,19 +10,19 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// mimalloc, for `#[global_allocator]`, that calls what [`on_refusal`] registered.
+/// mimalloc, for `#[global_allocator]`, with the callback that [`on_refusal`] registered.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allocator;
 
 static ON_REFUSAL: OnceLock<fn(usize)> = OnceLock::new();
 
-/// Calls `f` with the number of bytes when the system refuses that much memory, before the process ends. It may end the process
-/// itself; it should allocate little. The first registration counts.
+/// Registers `f`, which is called with the number of bytes when the system refuses that much memory, before the process ends. It may end
+/// the process itself, and should allocate little. Only the first registration counts.
 pub fn on_refusal(f: fn(usize)) {
     ON_REFUSAL.get_or_init(|| f);
 }
 
-/// `block` for `bytes`, after it was said if there is none.
+/// Returns `block` of `bytes`, after the callback if it is null.
 fn told(block: *mut u8, bytes: usize) -> *mut u8 {
     if block.is_null() {
         refused(bytes);
@@ -36,12 +36,12 @@ fn refused(bytes: usize) {
         static TELLING: Cell<bool> = const { Cell::new(false) };
     }
     static TOLD: AtomicBool = AtomicBool::new(false);
-    // Where saying it needs memory that is refused as well, there is nothing left to do.
+    // If the callback needs memory that is refused as well, there is nothing left to do.
     if TELLING.replace(true) {
         return;
     }
     if TOLD.swap(true, Ordering::SeqCst) {
-        // Another thread is saying it, which ends the process.
+        // Another thread is in the callback, which ends the process.
         std::thread::sleep(Duration::from_secs(1));
     } else if let Some(f) = ON_REFUSAL.get() {
         f(bytes);

@@ -1,7 +1,7 @@
-//! The kernels that the fused engine is made of, over one kind of memory.
+//! The kernels of the fused engine, over one kind of memory.
 //!
-//! Images lie channels-last, `[N, H, W, C]`; a vector of F numbers is an image `[1, 1, F]`. A pass takes buffers from the backend and gives
-//! slices of them to its kernels, and never looks at a number itself. What it keeps for its backward pass are the backend's buffers.
+//! Images are channels-last, `[N, H, W, C]`; a vector of F numbers is an image `[1, 1, F]`. A pass takes buffers from the backend, passes
+//! slices of them to its kernels, and never reads a number itself. It saves the backend's buffers for its backward pass.
 
 use crate::fused::Reuse;
 use crate::ops::BatchStatistics;
@@ -13,13 +13,13 @@ use candle_core::Result;
 use std::fmt::Debug;
 use std::ops::Range;
 
-/// An activation whose derivative its own output tells.
+/// Activation whose derivative is a function of its output.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Activation {
     /// x
     #[default]
     Identity,
-    /// x where x > 0, else slope·x; the slope is not negative. 0 is the ReLU.
+    /// x where x > 0, else slope·x, with a slope of at least 0. A slope of 0 is the ReLU.
     LeakyRelu(f32),
     /// The hyperbolic tangent.
     Tanh,
@@ -28,100 +28,100 @@ pub enum Activation {
 /// Height, width and channels of one sample.
 pub type Sides = [usize; 3];
 
-/// How many numbers a sample has.
+/// Returns the number of values of a sample.
 pub fn size(sides: Sides) -> usize {
     sides.iter().product()
 }
 
 /// A convolution with its weights, for its forward pass or its input gradient.
 pub struct ConvCall<'a, B: Backend> {
-    /// Its sizes.
+    /// Sizes of the convolution.
     pub problem: Problem,
-    /// The number format of its products.
+    /// Number format of its products.
     pub precision: Precision,
-    /// `[O, C, kh, kw]` of the problem.
+    /// Weights, `[O, C, kh, kw]` of the problem.
     pub weights: B::Slice<'a>,
-    /// Where the backend may keep weights in a form of its own.
+    /// Cache in which the backend may store weights in its own form.
     pub cache: &'a B::WeightCache,
-    /// The layer's index, by which the cache knows it.
+    /// Index of the layer, which is its key in the cache.
     pub layer: usize,
     /// Whether the weights are about to change.
     pub trains: bool,
 }
 
-/// A batch norm over `[rows, channels]` numbers, with the leaky ReLU behind it.
+/// A batch norm over `[rows, channels]` numbers, followed by a leaky ReLU.
 pub struct NormCall<'a, B: Backend> {
-    /// γ, a number a channel.
+    /// γ, one number per channel.
     pub gamma: B::Slice<'a>,
-    /// β, a number a channel.
+    /// β, one number per channel.
     pub beta: B::Slice<'a>,
     /// Added to the variance.
     pub eps: f64,
-    /// Of the leaky ReLU below zero; 1 for none.
+    /// Slope of the leaky ReLU below zero; 1 for none.
     pub slope: f32,
 }
 
-/// Where a batch norm's gradients by γ and β go.
+/// Destination of a batch norm's gradients by γ and β.
 pub struct NormGrads<'a, B: Backend> {
-    /// By γ.
+    /// Gradient by γ.
     pub gamma: B::SliceMut<'a>,
-    /// By β.
+    /// Gradient by β.
     pub beta: B::SliceMut<'a>,
 }
 
-/// What a batch norm's values and tangents were, and the adjoints behind it.
+/// Values and tangents of a batch norm, and the adjoints after it.
 pub struct NormAdjoints<'a, B: Backend> {
-    /// The values before the norm.
+    /// Values before the norm.
     pub x: B::Slice<'a>,
-    /// The tangents before it.
+    /// Tangents before the norm.
     pub tangent: B::Slice<'a>,
-    /// Of the values; none where they are zero.
+    /// Adjoints of the values; `None` if they are zero.
     pub of_values: Option<B::Slice<'a>>,
-    /// Of the tangents.
+    /// Adjoints of the tangents.
     pub of_tangent: B::Slice<'a>,
 }
 
-/// A pixel map without weights: its input's and output's sides.
+/// A pixel map without weights: the shapes of its input and output.
 #[derive(Clone, Copy, Debug)]
 pub struct PixelMap {
-    /// Samples in the batch.
+    /// Number of samples in the batch.
     pub samples: usize,
-    /// Sides before it.
+    /// Sides of the input.
     pub input: Sides,
-    /// Sides after it.
+    /// Sides of the output.
     pub output: Sides,
 }
 
 /// Memory and kernels of one kind of device.
 ///
-/// Kernels panic where lengths do not fit each other: whoever calls them has checked shapes before.
+/// Kernels panic if lengths do not fit each other; callers check shapes before.
 pub trait Backend: Clone + Debug + Send + Sync + 'static {
-    /// f32 numbers that the backend owns.
+    /// Buffer of f32 numbers that the backend owns.
     type Buffer: Debug + Send + Sync;
     /// Numbers to read.
     type Slice<'a>: Copy;
     /// Numbers to write.
     type SliceMut<'a>;
-    /// A batch norm's statistics in one pass.
+    /// Statistics of a batch norm in one pass.
     type Norm: Clone + Debug + Send + Sync;
-    /// Weights in the form that the kernels read, kept until they change.
+    /// Cache of weights in the form that the kernels read.
     type WeightCache: Debug + Send + Sync;
 
-    /// Returns `len` numbers of any content.
+    /// Returns `len` numbers with undefined values.
     fn uninit(&self, len: usize) -> Self::Buffer;
     /// Returns `len` zeros.
     fn zeros(&self, len: usize) -> Self::Buffer;
     /// Returns a buffer with the same numbers.
     fn copy(&self, values: Self::Slice<'_>) -> Self::Buffer;
-    /// Returns how many numbers there are.
+    /// Returns the number of values.
     fn len(&self, values: Self::Slice<'_>) -> usize;
     /// Returns a buffer's numbers to read.
     fn slice<'a>(&self, buffer: &'a Self::Buffer) -> Self::Slice<'a>;
     /// Returns a buffer's numbers to write.
     fn slice_mut<'a>(&self, buffer: &'a mut Self::Buffer) -> Self::SliceMut<'a>;
-    /// Returns some of the numbers.
+    /// Returns a part of the numbers.
     fn part<'s, 'a: 's>(&self, of: Self::Slice<'a>, range: Range<usize>) -> Self::Slice<'s>;
-    /// Returns some of the numbers, to write.
+    /// Returns a part of the numbers, to write.
     fn part_mut<'a>(&self, of: &'a mut Self::SliceMut<'_>, range: Range<usize>) -> Self::SliceMut<'a>;
     /// Returns a buffer's numbers before `at`, and those from there on.
     fn halves_mut<'a>(&self, of: &'a mut Self::Buffer, at: usize) -> [Self::SliceMut<'a>; 2];
@@ -136,16 +136,16 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
         pass()
     }
 
-    /// `[N, C, P]` -> `[N, P, C]`.
+    /// Transposes `[N, C, P]` -> `[N, P, C]`.
     fn channels_last(&self, x: Self::Slice<'_>, channels: usize, pixels: usize) -> Self::Buffer;
-    /// `[N, P, C]` -> `[N, C, P]`.
+    /// Transposes `[N, P, C]` -> `[N, C, P]`.
     fn channels_first(&self, x: Self::Slice<'_>, channels: usize, pixels: usize, y: Self::SliceMut<'_>);
 
-    /// The problem's y from its x.
+    /// Computes the problem's y from its x.
     fn conv(&self, call: &ConvCall<Self>, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// The problem's x from its y: the input gradient, and a transposed convolution's forward pass.
+    /// Computes the problem's x from its y: the input gradient, and a transposed convolution's forward pass.
     fn conv_input_grad(&self, call: &ConvCall<Self>, y: Self::Slice<'_>, x: Self::SliceMut<'_>);
-    /// The gradient of the problem's weights from its x and the gradient of its y.
+    /// Computes the gradient of the problem's weights from its x and the gradient of its y.
     fn conv_weight_grad(
         &self,
         problem: &Problem,
@@ -155,15 +155,15 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
         dw: Self::SliceMut<'_>,
     );
 
-    /// x ← act(x + bias), x `[rows, channels]`.
+    /// Computes x ← act(x + bias), x `[rows, channels]`.
     fn bias_activation(&self, act: Activation, bias: Option<Self::Slice<'_>>, x: Self::SliceMut<'_>, channels: usize);
-    /// g ← g·act′, from the activation's output y.
+    /// Computes g ← g·act′ from the activation's output y.
     fn activation_grad(&self, act: Activation, y: Self::Slice<'_>, g: Self::SliceMut<'_>);
-    /// Σ g of each channel.
+    /// Computes Σ g for each channel.
     fn column_sums(&self, g: Self::Slice<'_>, channels: usize, sums: Self::SliceMut<'_>);
 
-    /// Returns the statistics of x, merged over all ranks. `bias` is that of the convolution before, which was not added: it only moves
-    /// the mean.
+    /// Returns the statistics of x, merged over all ranks. `bias` is that of the convolution before, which was not added, because it only
+    /// shifts the mean.
     fn norm_of_batch(
         &self,
         x: Self::Slice<'_>,
@@ -171,15 +171,15 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
         bias: Option<Self::Slice<'_>>,
         ranks: &Ranks,
     ) -> Self::Norm;
-    /// Returns given statistics as a norm's.
+    /// Returns a norm with given statistics.
     fn norm_of(&self, mean: &[f32], variance: &[f32], bias: Option<Self::Slice<'_>>) -> Self::Norm;
-    /// Returns how many numbers a channel's statistics are over; none where they were given.
+    /// Returns the number of values in a channel's statistics; `None` if they were given.
     fn norm_count(&self, norm: &Self::Norm) -> Option<usize>;
     /// Returns a norm's statistics as tensors.
     fn batch_statistics(&self, norm: &Self::Norm) -> Result<BatchStatistics>;
-    /// y = act(γ·x̂ + β)
+    /// Computes y = act(γ·x̂ + β).
     fn norm(&self, call: &NormCall<Self>, norm: &Self::Norm, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// g ← the gradient by x; those by γ and β, if they are wanted.
+    /// Computes g ← the gradient by x, and those by γ and β if they are needed.
     fn norm_grad(
         &self,
         call: &NormCall<Self>,
@@ -189,9 +189,9 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
         grads: Option<NormGrads<Self>>,
         ranks: &Ranks,
     );
-    /// t ← the tangent behind the norm of a tangent t before it, before the activation.
+    /// Replaces a tangent t before the norm by the tangent after it, before the activation.
     fn norm_jvp(&self, call: &NormCall<Self>, norm: &Self::Norm, x: Self::Slice<'_>, t: Self::SliceMut<'_>);
-    /// Adjoints of values and tangents before the norm, and the gradients by γ and β.
+    /// Computes adjoints of values and tangents before the norm, and the gradients by γ and β.
     fn norm_jvp_grad(
         &self,
         call: &NormCall<Self>,
@@ -201,31 +201,31 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
         grads: NormGrads<Self>,
     );
 
-    /// y = σ(x), exact for small probabilities.
+    /// Computes y = σ(x), exact for small probabilities.
     fn sigmoid(&self, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// g ← g·σ′(x)
+    /// Computes g ← g·σ′(x).
     fn sigmoid_grad(&self, x: Self::Slice<'_>, g: Self::SliceMut<'_>);
-    /// A leaky ReLU of any slope.
+    /// Computes a leaky ReLU of any slope.
     fn leaky_relu(&self, slope: f32, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// g ← g·act′(x)
+    /// Computes g ← g·act′(x).
     fn leaky_relu_grad(&self, slope: f32, x: Self::Slice<'_>, g: Self::SliceMut<'_>);
-    /// y = x / (1 − rate) where `uniform` is at least `rate`, else 0.
+    /// Computes y = x / (1 − rate) where `uniform` is at least `rate`, else 0.
     fn dropout(&self, rate: f64, uniform: Self::Slice<'_>, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
     /// Repeats every pixel.
     fn upsample(&self, map: &PixelMap, by: [usize; 2], x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// The gradient of [`Backend::upsample`].
+    /// Computes the gradient of [`Backend::upsample`].
     fn upsample_grad(&self, map: &PixelMap, by: [usize; 2], g: Self::Slice<'_>, dx: Self::SliceMut<'_>);
-    /// Puts zeros around each image.
+    /// Pads each image with zeros.
     fn zero_pad(&self, map: &PixelMap, padding: Padding, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// The gradient of [`Backend::zero_pad`].
+    /// Computes the gradient of [`Backend::zero_pad`].
     fn zero_pad_grad(&self, map: &PixelMap, padding: Padding, g: Self::Slice<'_>, dx: Self::SliceMut<'_>);
-    /// The mean over windows that touch.
+    /// Computes the mean over adjacent windows.
     fn avg_pool(&self, map: &PixelMap, window: [usize; 2], x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// The gradient of [`Backend::avg_pool`].
+    /// Computes the gradient of [`Backend::avg_pool`].
     fn avg_pool_grad(&self, map: &PixelMap, window: [usize; 2], g: Self::Slice<'_>, dx: Self::SliceMut<'_>);
-    /// The largest of each channel.
+    /// Computes the maximum of each channel.
     fn global_max_pool(&self, map: &PixelMap, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Pixels that share the largest value share its gradient evenly.
+    /// Computes the gradient of [`Backend::global_max_pool`]. Pixels that share the maximum share its gradient evenly.
     fn global_max_pool_grad(
         &self,
         map: &PixelMap,

@@ -1,4 +1,4 @@
-//! What can go wrong around a run: with its folder, its evaluations, its pictures and its report.
+//! Errors of a run: its folder, evaluations, pictures and report.
 
 use gan_base::FileError;
 use std::path::Path;
@@ -23,7 +23,7 @@ impl From<gan_metrics::Error> for Error {
     }
 }
 
-/// Errors that gan-train knows as well.
+/// Implements the conversion of errors that gan-train knows as well.
 macro_rules! through_training {
     ($($error:ty),*) => {
         $(impl From<$error> for Error {
@@ -46,11 +46,11 @@ impl Error {
         gan_train::Error::file(path, problem).into()
     }
 
-    /// Returns whether the cause is how the command or its settings are written, not what happened while it ran.
+    /// Returns whether the cause is the command or its settings, and not an event while it ran.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Train(error) if error.is_usage())
     }
 }
 
-/// The result of this crate's functions.
+/// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

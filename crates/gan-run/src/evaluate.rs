@@ -1,7 +1,7 @@
-//! How good samples are: a generator, files or arrays against a data set, as a metric card.
+//! Evaluation of samples: compares a generator, files or arrays with a data set and returns a metric card.
 //!
-//! The measuring itself is gan-metrics'; here are the real samples: which ones, from where, and which metrics fit them. Random numbers
-//! come from streams of their own, so training is the same with and without evaluations.
+//! gan-metrics computes the metrics. This module selects the real samples and the metrics that fit them. It has its own random streams, so
+//! training is the same with and without evaluations.
 
 use crate::error::{Error, Result};
 use crate::folder::MOST_LINES;
@@ -38,53 +38,53 @@ use network::Network;
 use real::{Real, Wanted};
 pub use statistics::compare_statistics;
 
-/// Real samples of a split, and those of training, that generated ones are compared with, at most.
+/// Maximum number of real samples from a split, and from the training data, that generated ones are compared with.
 pub const REFERENCE: usize = 10_000;
-/// What the log calls messages that show how far something is.
+/// Log target of progress messages.
 pub const PROGRESS: &str = "gan::progress";
-/// Why copies are not searched beside a reference that the user named.
+/// Reason why copies are not searched beside a reference that the user named.
 const NO_COPIES: &str = "the reference is not known to be the training data; compare a run with its own data";
-/// Samples embedded at once.
+/// Number of samples that are embedded at once.
 const AT_ONCE: usize = 250;
-/// Longer than this nothing is waited for in silence.
+/// Duration after which progress is shown.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Receives how many real samples are embedded, and how many there are.
+/// Callback with the number of embedded real samples and their total.
 pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
 
-/// A line of evaluations.jsonl.
+/// Line of evaluations.jsonl.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Evaluated {
-    /// After which step.
+    /// Step of the evaluation.
     pub step: u64,
-    /// What chooses the best.
+    /// Metric that selects the best.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "renamed::read_optional_key")]
     pub best: Option<MetricRef>,
-    /// What was found.
+    /// Results of the evaluation.
     pub card: Card,
 }
 
-/// Returns the evaluations in a run's evaluations.jsonl, of any version, in their order; none where there is no such file.
+/// Returns the evaluations in a run's evaluations.jsonl, of any version, in their order; none if there is no such file.
 pub fn read(path: &Path) -> Vec<Evaluated> {
     let text = regular_file::read_to_string(path, MOST_LINES).unwrap_or_default();
     let read = text.lines().filter_map(|line| serde_json::from_str::<Evaluated>(line).ok());
     read.map(|e| Evaluated { best: e.best.map(|best| renamed::update(best, &e.card)), ..e }).collect()
 }
 
-/// Returns step and value of the best of some evaluations by `metric`; the first of equals.
+/// Returns step and value of the best evaluation by `metric`, the first of equals.
 pub fn best_of(evaluations: &[Evaluated], metric: MetricRef) -> Option<(u64, f64)> {
     let all = evaluations.iter().filter_map(|e| Some((e.step, e.card.value(metric)?)));
     all.reduce(|best, other| if metric.better().prefers(other.1, best.1) { other } else { best })
 }
 
-/// What real samples to compare with.
+/// Description of the real samples to compare with.
 #[derive(Clone, Debug)]
 pub(crate) struct Against {
     /// The data set.
     data: DataConfig,
-    /// The shape of a sample, `[C, H, W]` or `[D]`.
+    /// Shape of a sample, `[C, H, W]` or `[D]`.
     sample: Vec<usize>,
-    /// Decides every choice among samples.
+    /// Seed of every random choice of samples.
     seed: u64,
     role: Role,
     way: Way,
@@ -93,7 +93,7 @@ pub(crate) struct Against {
 }
 
 impl Against {
-    /// What a trainer trains on.
+    /// Returns the training data of a trainer.
     fn of(trainer: &Trainer) -> Self {
         let config = trainer.plan().config();
         let (sample, role, way) = (trainer.plan().sample(), Role::TrainingData, Way::AsGiven);
@@ -102,45 +102,45 @@ impl Against {
     }
 }
 
-/// Whose the real samples are.
+/// Role of the real samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// What a generator was trained on: it is compared with a part that was held out, or else with all of the data.
+    /// Training data of a generator, which is compared with a held-out part of them, or else with all of them.
     TrainingData,
-    /// A reference that the user named, used whole.
+    /// Reference that the user named, which is used whole.
     Reference(Floor),
 }
 
-/// Whether a reference that was named gets a floor.
+/// Whether a named reference has a floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Floor {
-    /// It does not.
+    /// No floor.
     Skip,
-    /// Between two random halves of it.
+    /// A floor between two random halves of the reference.
     OfHalves,
 }
 
-/// Where samples to evaluate come from: see [`Evaluator::collect`].
+/// Source of samples to evaluate: see [`Evaluator::collect`].
 pub type Source<'a> = dyn FnMut(usize) -> Result<Option<(Tensor, Option<Tensor>)>> + 'a;
 
-/// A metric suite with its real samples, ready for generated ones.
+/// Metric suite with its real samples, ready for generated ones.
 pub struct Evaluator {
     suite: MetricSuite,
     best: Option<MetricRef>,
     embedding: Embedding,
-    /// What samples that are no data set are brought to a size by.
+    /// Resizing of samples that are not a data set.
     fit: Option<Fitting>,
     sample_sizes: Option<ImageSizes>,
 }
 
-/// What is measured, with which network, and at which sizes.
+/// Metrics, network and sizes of an evaluation.
 struct Setup<'a> {
     how: &'a EvaluateConfig,
     network: Network,
     resizing: Resizing,
 }
 
-/// What becomes of sizes in a comparison.
+/// Resizing in a comparison.
 #[derive(Default)]
 struct Resizing {
     fit: Option<Fitting>,
@@ -149,7 +149,7 @@ struct Resizing {
 }
 
 impl Evaluator {
-    /// As a trainer's settings say, against the data that it trains on.
+    /// Returns an evaluator with a trainer's settings, for comparison with its training data.
     ///
     /// # Errors
     /// If the data or the embedding network cannot be read, or there are too few real samples.
@@ -159,7 +159,7 @@ impl Evaluator {
         let real = Real::beside(&against, Arc::clone(trainer.dataset()))?;
         let (start, mut said) = (Instant::now(), Duration::ZERO);
         let mut progress = |done: usize, all: usize| {
-            // The first time, slow networks keep the run waiting: that must be seen.
+            // The first time, slow networks delay the run, so the user should see progress.
             if start.elapsed() > said + PATIENCE {
                 said = start.elapsed();
                 tracing::info!(target: PROGRESS, "embedding the real samples: {done} of {all}; they are remembered");
@@ -171,7 +171,7 @@ impl Evaluator {
         Self::with_real(real, &against, setup, &mut progress)
     }
 
-    /// For samples of `against`'s shape, measured as `how` says.
+    /// Returns an evaluator for samples of `against`'s shape, with the settings `how`.
     fn new(against: &Against, how: &EvaluateConfig, progress: &mut Progress) -> Result<Self> {
         let real = Real::open(against)?;
         let network = network::choose(against, &how.embedder, real.reference.set.as_ref())?;
@@ -213,23 +213,23 @@ impl Evaluator {
         Ok(Self { suite, best, embedding, fit: resizing.fit, sample_sizes: resizing.samples })
     }
 
-    /// Returns the metric that chooses the best generator; none where none fits and none is named.
+    /// Returns the metric that selects the best generator; `None` if none fits and none is named.
     pub fn best(&self) -> Option<MetricRef> {
         self.best
     }
 
-    /// Returns what real samples reach in `metric`.
+    /// Returns the figure of real samples in `metric`.
     pub fn floor(&self, metric: MetricRef) -> Option<f64> {
         self.suite.floor(metric)
     }
 
-    /// Evaluates a trainer's generator in use, from the same noise every time.
+    /// Evaluates a trainer's generator for inference, from the same noise every time.
     ///
     /// # Errors
     /// If the samples are not finite, and from candle.
     pub fn of_trainer(&self, trainer: &Trainer) -> Result<Card> {
         let mut set = self.suite.sample_set();
-        // The other ranks are at work whatever rank 0 thinks of their samples.
+        // The other ranks take part whether or not rank 0 can use their samples.
         let mut problem = None;
         trainer.share_work(|| {
             self.embedding.shared(trainer, &mut |some| {
@@ -245,8 +245,8 @@ impl Evaluator {
         Ok(Card { step: Some(trainer.step()), ..self.card(&subject, &set)? })
     }
 
-    /// Collects samples from `source` (which is given how many are wanted at most, and returns nothing when there are no more), up to the
-    /// number that is evaluated; with each sample's class `[N]` u32 where they were generated as classes.
+    /// Collects samples from `source`, up to the number that is evaluated. `source` gets the maximum number to return and returns nothing
+    /// when there are no more; for conditional generators it also returns each sample's class `[N]` u32.
     ///
     /// # Errors
     /// From `source`, and if a sample does not fit the embedding network.
@@ -260,7 +260,7 @@ impl Evaluator {
         Ok(set)
     }
 
-    /// Returns the card of collected samples, which `subject` names.
+    /// Returns the card of collected samples with the name `subject`.
     ///
     /// # Errors
     /// If there are too few, or they are not finite.
@@ -269,7 +269,7 @@ impl Evaluator {
     }
 }
 
-/// A data set whose samples have the shape that is compared.
+/// Opens a data set with samples of the shape to compare.
 fn open(Against { sample, way, .. }: &Against, data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
     if *way != Way::AsGiven {
         return compare::stored(data, seed);
@@ -279,7 +279,7 @@ fn open(Against { sample, way, .. }: &Against, data: &DataConfig, seed: u64) -> 
     Ok(set)
 }
 
-/// The sizes of real images where they were larger than what is trained at, for the card.
+/// Returns the sizes of real images that were larger than the training size, for the card.
 fn shrunk(real: &Real, against: &Against) -> Option<ImageSizes> {
     let sizes = real.sizes()?.card(Way::AsGiven, &against.sample, &against.data);
     sizes.resized.is_some().then_some(sizes)

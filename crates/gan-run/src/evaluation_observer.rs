@@ -1,4 +1,4 @@
-//! The observer that evaluates G at intervals, keeps the best, and raises alarms.
+//! Observer that evaluates G at intervals, keeps the best, and raises alarms.
 
 use crate::error::{Error, Result};
 use crate::evaluate::{self, Evaluated, Evaluator};
@@ -22,7 +22,7 @@ pub(crate) struct EvaluationObserver {
     watch: Option<Watch>,
     best: Option<f64>,
     raised: Vec<Alarm>,
-    /// Whether the last evaluation found all that `train.until` asks for.
+    /// Whether the last evaluation reached everything in `train.until`.
     reached: bool,
 }
 
@@ -31,14 +31,14 @@ impl EvaluationObserver {
         Self { folder: folder.clone(), log, evaluator: None, watch: None, best: None, raised: vec![], reached: false }
     }
 
-    /// Measures G, writes the card and the figures, and keeps G if it is the best so far.
+    /// Evaluates G, writes the card and the figures, and keeps G if it is the best so far.
     fn evaluate(&mut self, trainer: &Trainer) -> Result<()> {
         let Some(evaluator) = &self.evaluator else { return Ok(()) };
         let step = trainer.step();
         let card = match evaluator.of_trainer(trainer) {
             Ok(card) => card,
             Err(error) => {
-                // Samples that are no numbers are the run's fault, not the evaluation's.
+                // Samples that are not finite are a fault of the run, not of the evaluation.
                 let Error::Metrics(inner) = &error else { return Err(error) };
                 let gan_metrics::Error::Values { what, .. } = inner.as_ref() else { return Err(error) };
                 self.raised.push(Alarm::not_finite(step, format!("{what} are not all numbers")));
@@ -77,7 +77,7 @@ impl EvaluationObserver {
         self.log.write(step, Value::Object(line))
     }
 
-    /// Saves the best generator so far, and the whole state where an alarm may want to go back to it.
+    /// Saves the best generator so far, and the whole state if an alarm may roll back to it.
     fn keep(&mut self, value: f64, trainer: &Trainer) -> Result<()> {
         self.best = Some(value);
         if let Some(bytes) = trainer.generator_file()? {
@@ -91,14 +91,14 @@ impl EvaluationObserver {
         Ok(())
     }
 
-    /// Shows lines of the log to the watch.
+    /// Passes lines of the log to the rules.
     fn watch(&mut self, lines: &[Value]) -> Vec<Alarm> {
         let Some(watch) = &mut self.watch else { return vec![] };
         lines.iter().flat_map(|line| watch.see(line)).collect()
     }
 }
 
-/// The alarm that ended the run at the step where `trainer` stands, unless the settings let the run go on now. A step that failed
+/// Returns the alarm that ended the run at the step of `trainer`, unless the settings now allow the run to continue. A step that failed
 /// raises its own alarm again when it is repeated.
 fn ended_by(lines: &[Value], trainer: &Trainer) -> Option<Alarm> {
     let raised = lines.iter().rev().find_map(|line| serde_json::from_value::<Raised>(line.clone()).ok())?;
@@ -107,7 +107,8 @@ fn ended_by(lines: &[Value], trainer: &Trainer) -> Option<Alarm> {
     (stands && ends(trainer.plan().config().alarms.policy(raised.alarm.rule))).then_some(raised.alarm)
 }
 
-/// A trainer's evaluator; none where there are too few real samples to compare with, which is no reason not to train.
+/// Returns a trainer's evaluator; `None` if there are too few real samples to compare with, which does not prevent
+/// training.
 fn evaluator(trainer: &Trainer) -> Result<Option<Evaluator>> {
     match Evaluator::for_trainer(trainer) {
         Ok(evaluator) => Ok(Some(evaluator)),
@@ -119,7 +120,7 @@ fn evaluator(trainer: &Trainer) -> Result<Option<Evaluator>> {
     }
 }
 
-/// Whether a card has all that `train.until` asks for, where it asks for anything.
+/// Returns whether a card reaches everything in `train.until`, if it is set.
 fn reaches(card: &Card, trainer: &Trainer) -> bool {
     let until = &trainer.plan().config().train.until;
     let reached = |(name, wanted): (&String, &f64)| {
@@ -146,11 +147,11 @@ impl Observer for EvaluationObserver {
         let before = evaluate::read(&path);
         self.reached = before.last().is_some_and(|last| reaches(&last.card, trainer));
         self.best = best.and_then(|best| evaluate::best_of(&before, best)).map(|(_, value)| value);
-        // The alarms of earlier lines were answered before the checkpoint was saved, except for one that ended the run.
+        // The alarms of earlier lines were handled before the checkpoint was saved, except for one that ended the run.
         let lines = self.log.take_fresh();
         self.watch(&lines);
         self.raised = ended_by(&lines, trainer).into_iter().collect();
-        // A run that was taken back to its start was evaluated there before.
+        // A run that was rolled back to its start was evaluated there before.
         if trainer.step() == 0 && before.is_empty() { self.evaluate(trainer) } else { Ok(()) }
     }
 

@@ -1,4 +1,4 @@
-//! The run folder: which files it has, how one is begun, and what may never be overwritten.
+//! The run folder: its files, its creation, and the protection of its contents.
 
 use crate::error::{Error, Result};
 use gan_base::atomic;
@@ -9,19 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The folder of sheets of samples.
+/// Folder of sheets of samples.
 const SAMPLES: &str = "samples";
-/// Folders of pictures beside `samples/`: D's features, D's verdict over the plane, G's warped latent grid, and single pictures.
+/// Folders of pictures beside `samples/`: D's features, D's output over the plane, G's warped latent grid, and single pictures.
 pub const PICTURES: [&str; 4] = ["planes", "surfaces", "meshes", "pictures"];
-/// The lines of [`RunFolder::features`].
+/// File name of [`RunFolder::features`].
 pub(crate) const FEATURES: &str = "planes.jsonl";
-/// The lines of [`RunFolder::metrics`].
+/// File name of [`RunFolder::metrics`].
 pub(crate) const METRICS: &str = "metrics.jsonl";
-/// The lines of [`RunFolder::evaluations`].
+/// File name of [`RunFolder::evaluations`].
 pub(crate) const EVALUATIONS: &str = "evaluations.jsonl";
-/// The weight file of the best generator.
+/// File name of the best generator's weights.
 pub const BEST: &str = "generator-best.safetensors";
-/// The other files that a run writes, which are deleted with it.
+/// Other files that a run writes and that are deleted with it.
 const FILES: [&str; 9] = [
     "generator.safetensors",
     BEST,
@@ -33,33 +33,33 @@ const FILES: [&str; 9] = [
     "report.html",
     "progress.gif",
 ];
-/// The most bytes of config.toml, and of a file of lines: what lies under a run's names may be anything.
+/// Maximum size in bytes of config.toml, and of a file of lines: any file may have these names.
 pub(crate) const MOST_SETTINGS: u64 = 16 << 20;
 pub(crate) const MOST_LINES: u64 = 8 << 30;
-/// Held locked by the process that works in the folder.
+/// File that the process which works in the folder keeps locked.
 const LOCK: &str = ".lock";
 
-/// A folder that holds one run, locked against other processes as long as this (or a clone of it) lives.
+/// Folder of one run, locked against other processes while this value or a clone of it exists.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
     _lock: Arc<File>,
 }
 
-/// What to do with a run that is already in the folder.
+/// Treatment of a run that is already in the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// Leave it alone: an error.
+    /// Keep it and return an error.
     Keep,
     /// Delete its files.
     Overwrite,
 }
 
 impl RunFolder {
-    /// Begins a run at `path` and writes its config.toml.
+    /// Creates a run at `path` and writes its config.toml.
     ///
     /// # Errors
-    /// If the folder holds a run already and `existing` keeps it, if it holds anything else, or if it cannot be written.
+    /// If the folder contains a run and `existing` keeps it, if it contains anything else, or if it cannot be written.
     pub fn create(path: &Path, config: &RunConfig, existing: Existing) -> Result<Self> {
         let found = content(path)?;
         match &found {
@@ -77,7 +77,7 @@ impl RunFolder {
         }
         fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be created: {e}")))?;
         let folder = Self::locked(path)?;
-        // A process killed before its first settings were whole leaves a part of them.
+        // A process that was killed before its first settings were complete leaves a part of them.
         folder.sweep();
         if let Content::Run = found {
             folder.clear()?;
@@ -86,7 +86,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Opens the run at `path` to go on with it, and clears away what a killed process left half written.
+    /// Opens the run at `path` to resume it, and removes what a killed process left incomplete.
     ///
     /// # Errors
     /// If there is none.
@@ -104,7 +104,7 @@ impl RunFolder {
         }
     }
 
-    /// Takes the lock: two processes in one folder would mix their files. The system lets go of it however a process ends.
+    /// Takes the lock, because two processes in one folder would mix their files. The system releases it however a process ends.
     fn locked(path: &Path) -> Result<Self> {
         let file = File::options().create(true).truncate(false).write(true).open(path.join(LOCK));
         let file = file.map_err(|e| Error::file(path.join(LOCK), format!("cannot be opened: {e}")))?;
@@ -114,19 +114,19 @@ impl RunFolder {
                     "another gan train is working in this folder: stop it first, or name another folder (--out)";
                 return Err(Error::config(path.display().to_string(), problem));
             }
-            // Some network file systems have no locks; that is no reason not to train.
+            // Some network file systems have no locks, which should not prevent training.
             Err(TryLockError::Error(error)) => tracing::warn!("{}: cannot be locked: {error}", path.display()),
             Ok(()) => {}
         }
         Ok(Self { path: path.to_path_buf(), _lock: Arc::new(file) })
     }
 
-    /// Whether there is a run at `path`.
+    /// Returns whether there is a run at `path`.
     pub fn is_run(path: &Path) -> bool {
         matches!(content(path), Ok(Content::Run))
     }
 
-    /// The run whose own pictures lie in the folder `path`, if it is such a folder or lies in one.
+    /// Returns the run that wrote the pictures in the folder `path`, if it is such a folder or lies in one.
     pub fn of_pictures(path: &Path) -> Option<PathBuf> {
         let real = path.canonicalize().ok()?;
         let is_pictures = |name: &std::ffi::OsStr| name == SAMPLES || PICTURES.iter().any(|own| name == *own);
@@ -134,14 +134,14 @@ impl RunFolder {
         folders.find_map(|folder| folder.parent().filter(|parent| Self::is_run(parent)).map(Path::to_path_buf))
     }
 
-    /// When the run at `path` was begun. Where that cannot be told, it is older than all others.
+    /// Returns the creation time of the run at `path`. If it is unknown, the run counts as the oldest.
     pub fn begun(path: &Path) -> SystemTime {
-        // Nothing is ever written into this file after its creation.
+        // This file is never written again after its creation.
         let created = fs::metadata(path.join(LOCK)).and_then(|lock| lock.modified());
         created.unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// Writes the settings, whole or not at all.
+    /// Writes the settings atomically.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -154,7 +154,7 @@ impl RunFolder {
         Ok(atomic::write(&self.config(), text.as_bytes())?)
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -182,7 +182,7 @@ impl RunFolder {
     pub fn best_generator(&self) -> PathBuf {
         self.path.join(BEST)
     }
-    /// `best/`: the state that alarms take the run back to.
+    /// `best/`: the state that alarms roll back to.
     pub fn best(&self) -> PathBuf {
         self.path.join("best")
     }
@@ -199,11 +199,11 @@ impl RunFolder {
     pub fn progress(&self) -> PathBuf {
         self.path.join("progress.gif")
     }
-    /// `planes.jsonl`: what D's features do in each logged step of a run on points.
+    /// `planes.jsonl`: D's features in each logged step of a run on points.
     pub fn features(&self) -> PathBuf {
         self.path.join(FEATURES)
     }
-    /// A folder of pictures, one of [`PICTURES`].
+    /// Returns a folder of pictures, one of [`PICTURES`].
     pub fn pictures(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -213,19 +213,20 @@ impl RunFolder {
         self.path.join("report.html")
     }
 
-    /// Whether a process is at work in the run at `path` just now. Where that cannot be told, the answer is no.
+    /// Returns whether a process is working in the run at `path`; `false` if that is unknown.
     pub fn is_busy(path: &Path) -> bool {
         let lock = File::open(path.join(LOCK));
         lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
-    /// The file `events.out.tfevents…` if there is one.
+    /// Returns the file `events.out.tfevents…` if there is one.
     pub fn events(&self) -> Option<PathBuf> {
         let entries = fs::read_dir(&self.path).ok()?.flatten();
         entries.map(|e| e.path()).find(|p| file_name(p).starts_with("events.out.tfevents"))
     }
 
-    /// Deletes what a run writes, and nothing else. config.toml, which marks the folder as a run, stays to be replaced.
+    /// Deletes the files that a run writes, and nothing else. config.toml, which marks the folder as a run, stays until
+    /// it is replaced.
     fn clear(&self) -> Result<()> {
         let failed = |path: &Path| {
             let path = path.to_path_buf();
@@ -246,7 +247,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Deletes the files and checkpoints that were not yet renamed when a process was killed.
+    /// Deletes files and checkpoints that a killed process had not yet renamed.
     fn sweep(&self) {
         let pictures = PICTURES.iter().map(|name| self.pictures(name));
         let dirs = pictures.chain([self.path.clone(), self.samples(), self.checkpoints(), self.best()]);
@@ -261,15 +262,15 @@ impl RunFolder {
     }
 }
 
-/// The run whose own file `path` is, or would be once it is written: what a run writes and what lies in its folders of samples,
-/// checkpoints and pictures. Other files in a run's folder are nobody's.
+/// Returns the run that the file `path` belongs to, or would belong to once it is written: a file that a run writes, or one in its folders
+/// of samples, checkpoints and pictures. Other files in a run's folder belong to no run.
 pub fn owner(path: &Path) -> Option<PathBuf> {
     let whole = resolved(path)?;
     let owns = |run: &Path| whole.strip_prefix(run).is_ok_and(is_own);
     whole.ancestors().skip(1).find(|folder| owns(folder) && RunFolder::is_run(folder)).map(Path::to_path_buf)
 }
 
-/// `path` without links, even where its end does not exist yet.
+/// Returns `path` without links, even if its last parts do not exist yet.
 pub fn resolved(path: &Path) -> Option<PathBuf> {
     let named = |path: &&Path| !path.as_os_str().is_empty();
     let (found, real) = path
@@ -280,7 +281,7 @@ pub fn resolved(path: &Path) -> Option<PathBuf> {
     Some(real.join(path.strip_prefix(found).ok()?))
 }
 
-/// Whether the path `inside` a run's folder is one that the run writes.
+/// Returns whether the run writes the path `inside` its folder.
 fn is_own(inside: &Path) -> bool {
     let mut parts = inside.iter().map(|part| part.to_string_lossy());
     let (first, is_file) = (parts.next().unwrap_or_default(), parts.next().is_none());
@@ -292,7 +293,7 @@ fn is_own(inside: &Path) -> bool {
 enum Content {
     Nothing,
     Run,
-    /// With the name of something in it.
+    /// The folder contains something else; this is the name of one entry.
     Other(String),
 }
 
@@ -309,12 +310,12 @@ fn content(path: &Path) -> Result<Content> {
         return Ok(Content::Run);
     }
     let entries = fs::read_dir(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
-    // What a run killed while it wrote its very first file leaves behind does not count.
+    // The remains of a run that was killed while it wrote its first file do not count.
     let first = entries.flatten().map(|e| file_name(&e.path())).find(|name| !is_left_over(name) && name != LOCK);
     Ok(first.map_or(Content::Nothing, Content::Other))
 }
 
-/// Whether `name` is like that of a file which is still being written: hidden, with `.tmp` at the end.
+/// Returns whether `name` is that of an incomplete file: hidden, with `.tmp` at the end.
 fn is_left_over(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".tmp")
 }

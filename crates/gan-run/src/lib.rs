@@ -1,9 +1,8 @@
-//! What turns a trainer into a run: the run's folder, and everything that happens around its steps.
+//! Runs: the folder of a run, and everything that happens around a trainer's steps.
 //!
-//! [`run()`] steps a [`gan_train::Trainer`] while observers record. In reading order: [`observe`] and [`mod@run`] (the loop),
-//! [`folder`], [`record`] (metrics, checkpoints), [`evaluate`] (how good the samples are) and [`gan_alarms`] (what goes wrong), [`run_summary`],
-//! [`pictures`] and [`planes`] (what is drawn), [`mod@resume`], [`report`] (the folder as one page), [`project`] (images back to
-//! latent vectors).
+//! [`run()`] steps a [`gan_train::Trainer`] while observers record. In reading order: [`observe`] and [`mod@run`] (the loop), [`folder`],
+//! [`record`] (metrics, checkpoints), [`evaluate`] (sample quality) and [`gan_alarms`] (failures), [`run_summary`], [`pictures`] and
+//! [`planes`] (drawing), [`mod@resume`], [`report`] (the folder as one page), [`project`] (latent vectors of images).
 
 pub mod error;
 pub mod evaluate;

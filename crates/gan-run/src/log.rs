@@ -1,4 +1,4 @@
-//! A run's numbers on disk: metrics.jsonl and the same for TensorBoard, written by several observers.
+//! A run's metrics on disk: metrics.jsonl and the same for TensorBoard, written by several observers.
 
 use crate::error::{Error, Result};
 use crate::folder::{MOST_LINES, RunFolder};
@@ -15,10 +15,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The key under which the line of an alarm that took the run back says how often that had happened then.
+/// Key with the number of rollbacks, in the line of an alarm that rolled the run back.
 pub(crate) const ROLLBACK: &str = "rollback";
 
-/// The log of a run, shared by those who write it.
+/// Log of a run, shared by its writers.
 #[derive(Clone)]
 pub(crate) struct Log {
     folder: RunFolder,
@@ -28,7 +28,7 @@ pub(crate) struct Log {
 struct Open {
     file: File,
     events: EventWriter,
-    /// Lines that nobody has taken yet.
+    /// Lines that were not taken yet.
     fresh: Vec<Value>,
 }
 
@@ -37,7 +37,7 @@ impl Log {
         Self { folder: folder.clone(), open: Rc::default() }
     }
 
-    /// Begins where the trainer stands: later lines are cut off, and the lines that are kept count as fresh.
+    /// Starts at the trainer's step: later lines are removed, and the lines that are kept count as fresh.
     pub(crate) fn begin(&self, cut: Cut) -> Result<()> {
         let path = self.folder.metrics();
         cut.apply(&path)?;
@@ -63,11 +63,11 @@ impl Log {
         Ok(())
     }
 
-    /// Writes a line of `step`; its numbers go to TensorBoard too.
+    /// Writes a line of `step`, and its numbers to TensorBoard.
     pub(crate) fn write(&self, step: u64, line: Value) -> Result<()> {
         let mut open = self.open.borrow_mut();
         let Some(Open { file, events, fresh }) = &mut *open else { return Ok(()) };
-        // One write a line: a killed process leaves at most one torn line, at the end.
+        // One write per line: a killed process leaves at most one truncated line, at the end.
         file.write_all(format!("{line}\n").as_bytes())
             .map_err(|e| Error::file(self.folder.metrics(), format!("cannot be written: {e}")))?;
         let numbers =
@@ -80,17 +80,17 @@ impl Log {
         Ok(())
     }
 
-    /// The lines since the last call.
+    /// Returns the lines since the last call.
     pub(crate) fn take_fresh(&self) -> Vec<Value> {
         self.open.borrow_mut().as_mut().map(|open| std::mem::take(&mut open.fresh)).unwrap_or_default()
     }
 
-    /// Whether there is such a line already.
+    /// Returns whether the log already contains this line.
     pub(crate) fn holds(&self, line: &Value) -> bool {
         lines(&self.folder.metrics()).contains(line)
     }
 
-    /// Everything written is on the disk after this.
+    /// Flushes everything written to disk.
     pub(crate) fn flush(&self) -> Result<()> {
         let open = self.open.borrow();
         let Some(Open { file, .. }) = &*open else { return Ok(()) };
@@ -98,13 +98,13 @@ impl Log {
     }
 }
 
-/// Opens a file of lines to write behind what is there.
+/// Opens a file of lines for appending.
 pub(crate) fn append(path: &Path) -> Result<File> {
     let opened = OpenOptions::new().create(true).append(true).open(path);
     opened.map_err(|e| Error::file(path, format!("cannot be opened: {e}")))
 }
 
-/// The readable lines of JSON in a file; none where there is no such file.
+/// Returns the valid lines of JSON in a file; none if there is no such file.
 pub(crate) fn lines(path: &Path) -> Vec<Value> {
     let bytes = regular_file::read(path, MOST_LINES).unwrap_or_default();
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
@@ -114,7 +114,7 @@ fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
-/// Where a run goes on: which lines of its files are its past.
+/// Point at which a run resumes, which divides the lines of its files into past and future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cut {
     step: u64,
@@ -122,26 +122,26 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// At the state of `trainer`.
+    /// Returns the point at the state of `trainer`.
     pub(crate) fn of(trainer: &Trainer) -> Self {
         Self { step: trainer.step(), rollbacks: trainer.rollbacks() }
     }
 
-    /// Whether nothing has happened yet, so that no line belongs to the run's past. A killed process may have left some: the
-    /// evaluation before the first step, for one, is done again.
+    /// Returns whether the run is at its start, so that no line belongs to its past. A killed process may have left some, such as the
+    /// evaluation before the first step, which is repeated.
     pub(crate) fn is_start(self) -> bool {
         self.step == 0 && self.rollbacks == 0
     }
 
-    /// Whether a line belongs to the past. The line of an alarm that took the run back names the rollback: it is written before the
-    /// checkpoint that knows of it, and means nothing to an earlier checkpoint.
+    /// Returns whether a line belongs to the past. The line of an alarm that rolled the run back contains the number of the rollback: it is
+    /// written before the checkpoint that includes it, and is invalid for an earlier checkpoint.
     fn keeps(self, line: &Value) -> bool {
         let rollback = line.get(ROLLBACK).and_then(Value::as_u64).unwrap_or(0);
         !self.is_start() && line["step"].as_u64().is_some_and(|step| step <= self.step) && rollback <= self.rollbacks
     }
 
-    /// Removes from a file of lines of JSON those beyond this point, and a torn last line. A line between the kept ones that cannot be
-    /// read stays where it is and is reported in a warning.
+    /// Removes the lines beyond this point, and a truncated last line, from a file of lines of JSON. An invalid line between the kept ones
+    /// stays in place and is reported in a warning.
     pub(crate) fn apply(self, path: &Path) -> Result<()> {
         let bytes = match regular_file::read(path, MOST_LINES) {
             Ok(bytes) => bytes,
@@ -163,10 +163,10 @@ impl Cut {
         Ok(())
     }
 
-    /// What stays of a file's `bytes`, and the numbers of the lines in it that cannot be read, counted from 1.
+    /// Returns the part of a file's `bytes` to keep, and the numbers of the invalid lines in it, counted from 1.
     fn kept(self, bytes: &[u8]) -> (Vec<u8>, Vec<usize>) {
         let (mut kept, mut unreadable) = (Vec::with_capacity(bytes.len()), Vec::new());
-        // Lines that cannot be read belong to the past if a line of the past follows them.
+        // Invalid lines belong to the past if a line of the past follows them.
         let (mut waiting, mut numbers) = (Vec::new(), Vec::new());
         for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
             match serde_json::from_slice::<Value>(line) {
@@ -200,7 +200,7 @@ mod tests {
     fn later_lines_and_a_torn_end_are_cut_off() {
         let text = "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"ste";
         assert_eq!(kept(2, 0, text), ("{\"step\":1}\n{\"step\":2}\n".into(), vec![]));
-        // A last line that lacks its end alone is whole.
+        // A last line that only lacks its line break is complete.
         assert_eq!(kept(2, 0, "{\"step\":2}"), ("{\"step\":2}\n".into(), vec![]));
     }
 
@@ -222,7 +222,7 @@ mod tests {
     fn at_the_start_nothing_is_past() {
         let text = "{\"step\":0,\"fid\":9.0}\n{\"step\":1}\n";
         assert_eq!(kept(0, 0, text), (String::new(), vec![]));
-        // A run that was taken back to its start keeps what it found there.
+        // A run that was rolled back to its start keeps its lines from there.
         assert_eq!(kept(0, 1, text).0, "{\"step\":0,\"fid\":9.0}\n");
     }
 

@@ -5,20 +5,20 @@ use gan_alarms::Alarm;
 use gan_train::config::Policy;
 use gan_train::trainer::{Moment, StepReport, Trainer};
 
-/// How a run ended.
+/// Reason for the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All steps are done.
     Done,
-    /// Somebody asked it to stop.
+    /// The user stopped it.
     Stopped,
     /// An alarm ended it.
     Alarmed,
 }
 
-/// Watches a run.
+/// Observer of a run.
 pub trait Observer {
-    /// Before the first step of this process.
+    /// Called before the first step of this process.
     ///
     /// # Errors
     /// Whatever stops the run.
@@ -26,12 +26,12 @@ pub trait Observer {
         Ok(())
     }
 
-    /// Whether it wants to look into step number `step`.
+    /// Returns whether to call [`Observer::moment`] in step number `step`.
     fn watches(&self, _step: u64, _trainer: &Trainer) -> bool {
         false
     }
 
-    /// In the middle of a step that it watches.
+    /// Called in the middle of a step that it watches.
     ///
     /// # Errors
     /// Whatever stops the run.
@@ -39,7 +39,7 @@ pub trait Observer {
         Ok(())
     }
 
-    /// After each step.
+    /// Called after each step.
     ///
     /// # Errors
     /// Whatever stops the run.
@@ -47,17 +47,17 @@ pub trait Observer {
         Ok(())
     }
 
-    /// What it finds wrong with the run; asked for after each step.
+    /// Returns the alarms that it raises; called after each step.
     fn alarms(&mut self) -> Vec<Alarm> {
         vec![]
     }
 
-    /// Whether the run has reached what it was to reach, so that it ends; asked for after each step.
+    /// Returns whether the run has reached its goal and ends; called after each step.
     fn reached(&self) -> bool {
         false
     }
 
-    /// An alarm was raised, and `done` is what became of it: a warning, a rollback or the end.
+    /// Called after an alarm; `done` is the action taken: a warning, a rollback or the end.
     ///
     /// # Errors
     /// Whatever stops the run.
@@ -65,7 +65,8 @@ pub trait Observer {
         Ok(())
     }
 
-    /// The alarms of a step are answered, and `trainer` is in the state from which the run goes on: what is saved now outlives them.
+    /// Called after the alarms of a step are handled, when `trainer` is in the state from which the run continues. What is saved now
+    /// persists.
     ///
     /// # Errors
     /// Whatever stops the run.
@@ -73,7 +74,7 @@ pub trait Observer {
         Ok(())
     }
 
-    /// Takes the trainer back to the best state that it keeps. Whether it could.
+    /// Restores the best state that it keeps, and returns whether there was one.
     ///
     /// # Errors
     /// If that state cannot be used.
@@ -81,8 +82,8 @@ pub trait Observer {
         Ok(false)
     }
 
-    /// The run went back to an earlier step, and that state is [settled](Observer::settled): later lines and files are given up. Starts
-    /// anew where it does not say otherwise.
+    /// Called after a rollback to an earlier step, when that state is [settled](Observer::settled): later lines and files are discarded.
+    /// Calls [`Observer::started`] by default.
     ///
     /// # Errors
     /// Whatever stops the run.
@@ -90,7 +91,7 @@ pub trait Observer {
         self.started(trainer)
     }
 
-    /// After the last step of this process.
+    /// Called after the last step of this process.
     ///
     /// # Errors
     /// Whatever makes the run fail at its end.

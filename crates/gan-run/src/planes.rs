@@ -1,9 +1,9 @@
-//! Looks into the steps of a run on points, as the text on the 2-D GAN asks: where D's last hidden layer puts real and
-//! generated samples before and after D's update and before and after G's.
+//! Features of points during a run, as in the article on the 2-D GAN: where D's last hidden layer maps real and generated samples before
+//! and after each network's update.
 //!
-//! `planes.jsonl` gets a line a logged step, `planes/step-….png` a picture wherever samples are drawn and that layer has two
-//! units. What must be seen: G's update leaves real features exactly where they are, and mostly moves the centroid of the
-//! generated ones towards theirs.
+//! `planes.jsonl` gets one line per logged step, and `planes/step-….png` a picture whenever samples are drawn and that layer has two units.
+//! The expected behavior is that G's update leaves real features exactly unchanged, and mostly moves the centroid of the generated ones
+//! towards theirs.
 
 use crate::error::{Error, Result};
 use crate::folder::{MOST_LINES, RunFolder};
@@ -22,7 +22,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-/// The samples that are followed: the same real points and the same noise in every step.
+/// The observed samples: the same real points and the same noise in every step.
 struct Followed {
     real: Tensor,
     noise: Tensor,
@@ -36,14 +36,14 @@ struct Seen {
     numbers: Numbers,
 }
 
-/// What a line says of one moment.
+/// Numbers of one moment in a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Numbers {
     /// Centroid of the real features.
     pub real: Vec<f32>,
-    /// Centroid of the generated ones.
+    /// Centroid of the generated features.
     pub fake: Vec<f32>,
-    /// Between the two.
+    /// Distance between the two.
     pub distance: f32,
     /// Mean D(x).
     pub d_real: f32,
@@ -51,35 +51,35 @@ pub struct Numbers {
     pub d_fake: f32,
 }
 
-/// A line of `planes.jsonl`.
+/// Line of `planes.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
-    /// Of the run, counted from 1.
+    /// Step of the run, counted from 1.
     pub step: u64,
-    /// Before D's update.
+    /// Numbers before D's update.
     pub before_d: Numbers,
-    /// After it, before G's.
+    /// Numbers after D's update, before G's.
     pub after_d: Numbers,
-    /// After G's update.
+    /// Numbers after G's update.
     pub after_g: Numbers,
-    /// The furthest that a real feature moved in G's update: 0, or something is wrong.
+    /// Largest movement of a real feature in G's update, which must be 0.
     pub real_moved_by_g: f32,
-    /// Whether G's update took the generated centroid nearer to the real one.
+    /// Whether G's update moved the generated centroid closer to the real one.
     pub towards: bool,
-    /// Whether D takes G's samples more for real after G's update: what the update is for.
+    /// Whether G's update raised the mean D(G(z)), which is its purpose.
     pub convinced: bool,
 }
 
-/// What all lines of a run say together.
+/// Summary of all lines of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
-    /// Steps looked into.
+    /// Number of observed steps.
     pub steps: usize,
-    /// Share of them in which G's update took the generated centroid nearer to the real one.
+    /// Fraction of them in which G's update moved the generated centroid closer to the real one.
     pub towards: f64,
-    /// The same among the first tenth of the steps, before the centroids meet.
+    /// The same in the first tenth of the steps, before the centroids meet.
     pub towards_early: f64,
-    /// Share in which G's update raised the mean D(G(z)).
+    /// Fraction in which G's update raised the mean D(G(z)).
     pub convinced: f64,
     /// Largest movement of a real feature in G's update.
     pub real_moved_by_g: f32,
@@ -98,7 +98,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Sums `planes.jsonl` up; none where there is no such file, or no whole line in it.
+/// Summarizes `planes.jsonl`; `None` if there is no such file, or no complete line in it.
 pub fn summary(path: &Path) -> Option<Summary> {
     let text = regular_file::read_to_string(path, MOST_LINES).ok()?;
     let lines: Vec<Line> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -115,7 +115,7 @@ pub fn summary(path: &Path) -> Option<Summary> {
     })
 }
 
-/// The observer.
+/// Observer that records the features.
 pub struct Planes {
     folder: RunFolder,
     followed: Option<Followed>,
@@ -124,7 +124,7 @@ pub struct Planes {
 }
 
 impl Planes {
-    /// Writes into `folder`.
+    /// Returns an observer that writes into `folder`.
     pub fn new(folder: &RunFolder) -> Self {
         Self { folder: folder.clone(), followed: None, file: None, seen: Vec::new() }
     }
@@ -144,7 +144,7 @@ impl Planes {
 impl Observer for Planes {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
         let config = trainer.plan().config();
-        // A D that sees several points at once has no features of one.
+        // A D that sees several points at once has no features of a single one.
         if trainer.units().is_none() || config.train.pacgan > 1 {
             return Ok(());
         }
@@ -197,7 +197,7 @@ impl Observer for Planes {
     }
 }
 
-/// D's features of the followed samples as both networks are now; none for a discriminator that has none to show.
+/// Returns D's features of the observed samples for the current networks; `None` for a discriminator without features.
 fn see(moment: Moment, followed: &Followed, trainer: &Trainer) -> Result<Option<Seen>> {
     let made = gan_core::gan::samples(trainer.generator(), &followed.noise, None)?;
     let judge = |x: &Tensor| -> Result<Option<(Vec<Vec<f32>>, f32)>> {
@@ -214,20 +214,20 @@ fn see(moment: Moment, followed: &Followed, trainer: &Trainer) -> Result<Option<
     Ok(Some(Seen { moment, real, fake, numbers: Numbers { real: a, fake: b, distance, d_real, d_fake } }))
 }
 
-/// The mean of rows.
+/// Returns the mean of rows.
 fn centroid(rows: &[Vec<f32>]) -> Vec<f32> {
     let width = rows.first().map_or(0, Vec::len);
     let mean = |i: usize| (rows.iter().map(|row| f64::from(row[i])).sum::<f64>() / rows.len() as f64) as f32;
     (0..width).map(mean).collect()
 }
 
-/// The largest difference in any coordinate.
+/// Returns the largest difference in any coordinate.
 fn furthest(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     let differences = a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs());
     differences.fold(0.0, f32::max)
 }
 
-/// The three moments side by side on the same axes; arrows show where the centroids came from.
+/// Draws the three moments side by side on the same axes; arrows show the movement of the centroids.
 fn draw(step: u64, seen: &[Seen; 3]) -> Result<gan_report::Picture> {
     let all = |axis: usize| seen.iter().flat_map(|s| s.real.iter().chain(&s.fake)).map(move |p| p[axis]);
     let (x, y) = (span(all(0)), span(all(1)));

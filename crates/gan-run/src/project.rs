@@ -1,8 +1,8 @@
-//! Which latent vector a generator would make an image from: z is moved until G(z) is as near as it gets (Zhu et al. 2016, arXiv:1609.03552;
-//! Lipton & Tripathy 2017, arXiv:1702.04782).
+//! Projection of images into the latent space: optimizes z until G(z) is as close to an image as possible (Zhu et al. 2016,
+//! arXiv:1609.03552; Lipton & Tripathy 2017, arXiv:1702.04782).
 //!
-//! It minimises the mean squared difference of pixels by Adam, from several random starts at once, whose learning rate falls to 0. What a generator
-//! cannot make shows: the difference stays.
+//! It minimizes the mean squared difference of pixels by Adam, from several random starts at once, with a learning rate that decreases to
+//! 0. The difference stays large if the generator cannot produce the image.
 
 use crate::error::Result;
 use candle_core::{D, DType, Device, Tensor, Var};
@@ -13,18 +13,18 @@ use gan_core::{ForwardContext, Generator, Latent, Param, Role};
 use gan_train::config::{BiasCorrection, OptimizerConfig};
 use gan_train::optimizer::Optimizer;
 
-/// How hard to look.
+/// Settings of the search.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
-    /// Random starts for each image.
+    /// Number of random starts for each image.
     pub starts: usize,
-    /// Steps of Adam.
+    /// Number of steps of Adam.
     pub steps: u64,
-    /// Its learning rate at the start.
+    /// Initial learning rate.
     pub lr: f64,
-    /// Decides the starts.
+    /// Seed of the starts.
     pub seed: u64,
-    /// The class that all samples are of, for a generator that knows classes; without it the starts are of each in turn.
+    /// Class of all samples, for a conditional generator; by default the starts have each class in turn.
     pub class: Option<u32>,
 }
 
@@ -34,20 +34,20 @@ impl Default for Search {
     }
 }
 
-/// The nearest that was found to an image.
+/// Closest result for an image.
 #[derive(Clone, Debug)]
 pub struct Projected {
     /// `[latent]`
     pub z: Tensor,
     /// G(z), `[C, H, W]`.
     pub sample: Tensor,
-    /// Mean squared difference of its pixels from the image's, in the data's range of −1 to 1.
+    /// Mean squared difference between its pixels and the image's, in the data's range of −1 to 1.
     pub difference: f64,
-    /// Its class, where there are any.
+    /// Class of the sample, if there are classes.
     pub class: Option<u32>,
 }
 
-/// The latent vector whose sample is nearest to `image` `[C, H, W]`.
+/// Returns the latent vector whose sample is closest to `image` `[C, H, W]`.
 ///
 /// # Errors
 /// If the image has another shape than the generator's samples, if its pixels or the samples are not finite, and from candle.
@@ -84,7 +84,7 @@ pub fn project(
     for step in 0..steps {
         optimizer.set_lr_factor(1.0 - step as f64 / steps as f64);
         let (_, found) = differences(z.as_tensor())?;
-        // The starts do not know of each other: the sum has each one's own gradient.
+        // The starts are independent, so the gradient of the sum contains the gradient of each.
         let grads = found.sum_all()?.backward()?;
         optimizer.step(&grads)?;
     }

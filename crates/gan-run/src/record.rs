@@ -1,5 +1,5 @@
-//! Observers that write the run folder's numbers and states: metrics, checkpoints with the weight file. `evaluation_observer` measures;
-//! those that draw are in [`crate::pictures`] and [`crate::planes`].
+//! Observers that write the run folder's metrics and states: metrics, and checkpoints with the weight file. `evaluation_observer`
+//! evaluates; the observers that draw are in [`crate::pictures`] and [`crate::planes`].
 
 use crate::error::{Error, Result};
 use crate::evaluation_observer::EvaluationObserver;
@@ -17,7 +17,8 @@ use serde::Serialize;
 use std::fs;
 use std::time::Instant;
 
-/// The observers that write `folder`, in the order in which they must run: what a checkpoint claims is on the disk before it.
+/// Returns the observers that write `folder`, in the order in which they must run: everything that a checkpoint refers to is on disk before
+/// it.
 pub fn all(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
     let log = Log::new(folder);
     vec![
@@ -31,7 +32,7 @@ pub fn all(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
     ]
 }
 
-/// A line of metrics.jsonl.
+/// Line of metrics.jsonl.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(flatten)]
@@ -39,19 +40,19 @@ struct Line<'a> {
     images_per_s: f64,
 }
 
-/// A line that an alarm leaves. It belongs to the step that the run goes on from.
+/// Line of an alarm. It belongs to the step from which the run continues.
 #[derive(Serialize)]
 struct AlarmLine<'a> {
     step: u64,
     #[serde(flatten)]
     alarm: &'a Alarm,
     done: Policy,
-    /// How often the run was taken back, this time included.
+    /// Number of rollbacks, including this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     rollback: Option<u64>,
 }
 
-/// Appends to metrics.jsonl and the TensorBoard file.
+/// Observer that appends to metrics.jsonl and the TensorBoard file.
 struct Metrics {
     log: Log,
     since: Instant,
@@ -81,7 +82,7 @@ impl Observer for Metrics {
         let rollback = (done == Policy::Rollback).then(|| trainer.rollbacks());
         let line = AlarmLine { step: trainer.step(), alarm, done, rollback };
         let line = serde_json::to_value(line).unwrap_or_default();
-        // A run that ended here and is resumed ends here again.
+        // A run that ended here ends here again when it is resumed.
         if done != Policy::Stop || !self.log.holds(&line) {
             self.log.write(trainer.step(), line)?;
         }
@@ -93,14 +94,15 @@ impl Observer for Metrics {
     }
 }
 
-/// Saves the whole state before the first step, at intervals and at the end, and G's weight file with it.
+/// Observer that saves the whole state before the first step, at intervals and at the end, together with G's weight
+/// file.
 struct Checkpoints {
     folder: RunFolder,
     log: Log,
-    /// The step that this process saved last. What an earlier one saved it may not have saved wholly.
+    /// Last step that this process saved. An earlier process may not have saved completely.
     saved: Option<u64>,
-    /// Whether to save once the step's alarms are answered. Before that an alarm could be lost: a run that goes on from a checkpoint
-    /// takes whatever lies before it for answered.
+    /// Whether to save once the step's alarms are handled. Saving earlier could lose an alarm, because a run that resumes from a checkpoint
+    /// assumes that everything before it was handled.
     due: bool,
 }
 
@@ -108,7 +110,7 @@ impl Observer for Checkpoints {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
         let dir = self.folder.checkpoints();
         fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))?;
-        // From now on a folder without a checkpoint is one whose checkpoints were deleted.
+        // From now on, a folder without a checkpoint is one whose checkpoints were deleted.
         if trainer.step() == 0 && checkpoint::newest(&dir).is_none() {
             checkpoint::save(trainer, &dir, trainer.plan().config().checkpoint.keep)?;
         }
@@ -121,7 +123,7 @@ impl Observer for Checkpoints {
     }
 
     fn alarmed(&mut self, _: &Alarm, done: Policy, _: &Trainer) -> Result<()> {
-        // A process killed after a rollback must not go on from a state that was given up.
+        // A process that is killed after a rollback must not resume from a discarded state.
         self.due |= done == Policy::Rollback;
         Ok(())
     }
@@ -143,7 +145,7 @@ impl Observer for Checkpoints {
 
 impl Checkpoints {
     fn save(&mut self, trainer: &Trainer) -> Result<()> {
-        // A checkpoint must not outlive the lines that it counts where the power fails.
+        // A checkpoint must not survive a power failure without the lines that it counts.
         self.log.flush()?;
         checkpoint::save(trainer, &self.folder.checkpoints(), trainer.plan().config().checkpoint.keep)?;
         if let Some(bytes) = trainer.generator_file()? {

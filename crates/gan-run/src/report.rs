@@ -1,9 +1,8 @@
-//! `report.html`: what a run folder holds, put together for [`gan_report::Page`].
+//! `report.html`: the contents of a run folder, collected for [`gan_report::Page`].
 //!
-//! Whatever is missing or damaged leads to a sentence on the page, never to an error: a report is wanted most where
-//! something went wrong. In reading order: this file (settings, numbers), `diagnosis` (the
-//! numbers in words), `networks` (both as tables), `pictures` (what
-//! lies in the folder).
+//! Missing or damaged files lead to a sentence on the page, never to an error, because a report is most useful when
+//! something went wrong. In reading order: this file (settings, numbers), `diagnosis` (descriptions of the numbers),
+//! `networks` (both as tables), `pictures` (the pictures in the folder).
 
 mod diagnosis;
 mod networks;
@@ -26,16 +25,16 @@ use gan_train::layering;
 use gan_train::plan::Plan;
 use std::path::Path;
 
-/// Whether a process is at work in the run.
+/// Whether a process is working in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
     /// Steps are still being added.
     GoingOn,
-    /// It ended, was stopped, or was killed.
+    /// The run ended, was stopped, or was killed.
     AtRest,
 }
 
-/// The page of the run in the folder `run`. The same folder gives the same page.
+/// Returns the page of the run in the folder `run`. The same folder gives the same page.
 ///
 /// # Errors
 /// If there is no run.
@@ -50,7 +49,7 @@ pub fn page(run: &Path, state: RunState) -> Result<Page> {
     }
     let plan = settings(run, &mut page);
     page.metrics = metrics(run, &mut page.notes);
-    // Figures of earlier versions get today's names; which features they were over is on the cards.
+    // Figures of earlier versions get their current names; the cards name their features.
     if let Some(evaluated) = evaluate::read(&run.join(EVALUATIONS)).first() {
         let features = FeatureSpace::of_name(&evaluated.card.embedder.name);
         page.metrics.rename(|name| renamed::current(name, features).to_string());
@@ -75,7 +74,7 @@ pub fn page(run: &Path, state: RunState) -> Result<Page> {
     Ok(page)
 }
 
-/// The best evaluation with its card.
+/// Adds the best evaluation with its card.
 fn best_evaluation(run_summary: &RunSummary, page: &mut Page) {
     let Some(best) = &run_summary.best else { return };
     let step = grouped(best.step as usize);
@@ -96,13 +95,13 @@ fn best_evaluation(run_summary: &RunSummary, page: &mut Page) {
     );
 }
 
-/// Real features that move while only G learns would be a mistake in the training itself.
+/// Real features that move while only G learns would be a bug in the training itself.
 fn features(seen: &planes::Summary) -> Diagnosis {
     let severity = if seen.real_moved_by_g > 0.0 { Severity::Bad } else { Severity::Plain };
     Diagnosis { severity, text: format!("D’s features: {seen}.") }
 }
 
-/// Writes the page to `out`, whole or not at all.
+/// Writes the page to `out` atomically.
 ///
 /// # Errors
 /// Those of [`page`], and if `out` cannot be written.
@@ -110,13 +109,13 @@ pub fn write(run: &Path, state: RunState, out: &Path) -> Result<()> {
     Ok(page(run, state)?.save(out)?)
 }
 
-/// The folder's name, however its path is written.
+/// Returns the folder's name, however its path is written.
 fn title(run: &Path) -> String {
     let whole = run.canonicalize().unwrap_or_else(|_| run.to_path_buf());
     whole.file_name().map_or_else(|| run.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The settings as text and, where this version understands them, as a plan.
+/// Adds the settings as text, and returns them as a plan if this version understands them.
 fn settings(run: &Path, page: &mut Page) -> Option<Plan> {
     let path = run.join("config.toml");
     page.settings_toml = regular_file::read_to_string(&path, MOST_SETTINGS).unwrap_or_default();
@@ -147,17 +146,17 @@ fn metrics(run: &Path, notes: &mut Vec<String>) -> Metrics {
     metrics
 }
 
-/// How far a run has come.
+/// Progress of a run.
 struct Progress {
     /// The last logged step.
     steps: u64,
-    /// Steps asked for, where the settings give steps.
+    /// Number of steps of the run, if the settings specify steps.
     of: Option<u64>,
-    /// Epochs finished before the last step.
+    /// Epochs completed before the last step.
     epoch: Option<u64>,
-    /// Images a second, the middle of the run.
+    /// Images per second, the median of the run.
     speed: Option<f64>,
-    /// Seconds in steps.
+    /// Seconds spent in steps.
     seconds: Option<f64>,
 }
 
@@ -181,14 +180,14 @@ impl Progress {
         }
     }
 
-    /// `400 of 400`.
+    /// Returns `400 of 400`.
     fn steps(&self) -> String {
         let done = grouped(self.steps as usize);
         self.of.map_or(done.clone(), |of| format!("{done} of {}", grouped(of as usize)))
     }
 }
 
-/// What the logged speeds add up to. Where the players take turns by epochs, steps of G see no images and have no speed.
+/// Returns the total time from the logged speeds. If the networks alternate by epochs, steps of G see no images and have no speed.
 fn seconds(speeds: &[(f64, f64)], plan: &Plan) -> Option<f64> {
     let train = &plan.config().train;
     if train.alternate == gan_train::config::Alternate::Epochs || speeds.is_empty() {
@@ -225,18 +224,18 @@ fn summary(progress: &Progress, plan: Option<&Plan>) -> Vec<(String, String)> {
     rows
 }
 
-/// The name that a setting has in a file.
+/// Returns the name of a setting in a file.
 fn word(setting: &impl serde::Serialize) -> String {
     let value = serde_json::to_value(setting).unwrap_or_default();
     value.as_str().map_or_else(|| value.to_string(), String::from)
 }
 
-/// `28 × 28 × 1` as papers write it: `[1, 28, 28]` -> `1 × 28 × 28`.
+/// Formats a shape as papers do: `[1, 28, 28]` -> `1 × 28 × 28`.
 fn shape(sides: &[usize]) -> String {
     sides.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ")
 }
 
-/// `4.2 s`, `3 min 20 s`, `2 h 05 min`.
+/// Formats a duration: `4.2 s`, `3 min 20 s`, `2 h 05 min`.
 fn duration(seconds: f64) -> String {
     match seconds.round() as u64 {
         0..60 => format!("{seconds:.1} s"),
@@ -245,7 +244,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// The steps, what D is like at the end, the losses, and whatever was measured on the way.
+/// Returns the cards: the steps, D's state at the end, the losses, and everything else that was measured.
 fn cards(progress: &Progress, page: &Page) -> Vec<Card> {
     if progress.steps == 0 {
         return Vec::new();
@@ -268,7 +267,7 @@ fn cards(progress: &Progress, page: &Page) -> Vec<Card> {
     std::iter::once(steps).chain(page.measured_cards()).chain(usual.into_iter().flatten()).collect()
 }
 
-/// The mean of the last tenth of a curve.
+/// Returns the mean of the last tenth of a curve.
 fn last_tenth(metrics: &Metrics, label: &str, field: &str) -> Option<Card> {
     let points: Vec<_> = metrics.series(field).iter().filter(|point| point.1.is_finite()).collect();
     let last = &points[points.len() - points.len().div_ceil(10)..];
@@ -278,9 +277,9 @@ fn last_tenth(metrics: &Metrics, label: &str, field: &str) -> Option<Card> {
     Some(Card { label: label.into(), value: format!("{mean:.3}"), note, severity: Severity::Plain })
 }
 
-/// Writes the page when a run ends or stops.
+/// Observer that writes the page when a run ends or stops.
 pub(crate) struct Report {
-    /// Whose.
+    /// Folder of the run.
     pub folder: RunFolder,
 }
 

@@ -1,4 +1,4 @@
-//! Going on with a run: back to its last checkpoint, unless that would lose what the run has made.
+//! Resuming a run from its last checkpoint, unless that would lose results.
 
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
@@ -10,19 +10,19 @@ use gan_train::layering;
 use gan_train::plan::Length;
 use gan_train::trainer::Trainer;
 
-/// Goes back to the last whole checkpoint of the run in `folder` and returns its step: 0 where nothing beyond the start was saved.
+/// Restores the last complete checkpoint of the run in `folder` and returns its step; 0 if nothing beyond the start was saved.
 ///
-/// Where the trainer's settings make the run another length than it had, and it has schedules that are shares of its length, the steps
-/// that are done keep the schedule of the length they were trained with; `train.extended` in the settings remembers it, and a warning says
-/// so. The settings are to be [written](RunFolder::write_config) afterwards.
+/// If the trainer's settings change the run's length, and it has schedules that are fractions of its length, completed steps keep the
+/// schedule of their length; `train.extended` in the settings records it, and a warning reports it. [Write](RunFolder::write_config) the
+/// settings afterwards.
 ///
 /// # Errors
-/// Where the folder holds results but no whole checkpoint, where the settings or the data are others than the checkpoint's, or where
-/// more steps are done than the run is to have. Nothing in the folder is changed then.
+/// If the folder contains results but no complete checkpoint, if the settings or the data differ from the checkpoint's, or if more steps
+/// are done than the run is to have. Nothing in the folder is then changed.
 pub fn resume(trainer: &mut Trainer, folder: &RunFolder) -> Result<u64> {
     let before = length(folder).map(|length| trainer.steps_in(length));
     let step = checkpoint::restore_of(trainer, &folder.checkpoints(), before)?.unwrap_or(0);
-    // An alarm may have taken the run back to its start.
+    // An alarm may have rolled the run back to its start.
     if step == 0 && trainer.rollbacks() == 0 {
         nothing_is_lost(folder)?;
     }
@@ -41,7 +41,7 @@ pub fn resume(trainer: &mut Trainer, folder: &RunFolder) -> Result<u64> {
     Ok(step)
 }
 
-/// How long the run was to be when its settings were last written.
+/// Returns the run's length when its settings were last written.
 fn length(folder: &RunFolder) -> Option<Length> {
     let settings = layering::from_file(&folder.config()).ok()?;
     let train = settings.get("train")?.as_table()?;
@@ -49,7 +49,7 @@ fn length(folder: &RunFolder) -> Option<Length> {
     number("steps").map(Length::Steps).or_else(|| number("epochs").map(Length::Epochs))
 }
 
-/// Starting from the beginning is fine only where nothing was ever saved: it would replace the results.
+/// Checks that nothing was ever saved: otherwise a start from the beginning would replace the results.
 fn nothing_is_lost(folder: &RunFolder) -> Result<()> {
     let Some(result) = result(folder) else { return Ok(()) };
     let problem = format!(
@@ -59,10 +59,10 @@ fn nothing_is_lost(folder: &RunFolder) -> Result<()> {
     Err(Error::config(folder.path().display().to_string(), problem))
 }
 
-/// What a folder without a checkpoint beyond the start would lose, in words.
+/// Describes the results that a folder without a checkpoint beyond the start would lose.
 ///
-/// A checkpoint of the start is saved before anything else. Where there is one, later lines and the best generator come from a process
-/// that was killed before its next checkpoint, and are made again; a generator is saved only with a checkpoint.
+/// A checkpoint of the start is saved before anything else. If there is one, later lines and the best generator come from a process that
+/// was killed before its next checkpoint, and are generated again; a generator is only saved with a checkpoint.
 fn result(folder: &RunFolder) -> Option<String> {
     let made = |file: &std::path::Path| weights::read(file).map_or(1, |(description, _)| description.step);
     let of = |what: &str, step: u64| format!("{what} of step {step}");
@@ -86,7 +86,7 @@ fn result(folder: &RunFolder) -> Option<String> {
     last.filter(|step| *step > 0).map(|step| format!("the metrics of {}", counted(step, "step")))
 }
 
-/// Says what another length does to the schedules.
+/// Warns about the effect of another length on the schedules.
 fn warn(trainer: &Trainer, before: u64) {
     let schedules = trainer.plan().config().schedules();
     if schedules.is_empty() {

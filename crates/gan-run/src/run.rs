@@ -1,4 +1,4 @@
-//! The loop.
+//! The training loop.
 
 use crate::error::{Error, Result};
 use crate::evaluate::Embedding;
@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 type Observers<'a> = [Box<dyn Observer + 'a>];
 
-/// Steps `trainer` to its end, or to the end of the step during which `stop` is set or an alarm asks for it. Ranks that it leads
-/// are let go then.
+/// Steps `trainer` to its end, or to the end of the step during which `stop` is set or an alarm ends the run. Releases the ranks that it
+/// leads.
 ///
 /// # Errors
 /// The first error of a step or an observer.
@@ -21,10 +21,10 @@ pub fn run(trainer: &mut Trainer, observers: &mut [Box<dyn Observer + '_>], stop
     ended
 }
 
-/// Does this rank's share of what rank 0 says, until that ends the run.
+/// Carries out the orders of rank 0 until the end of the run.
 ///
 /// # Errors
-/// What this rank alone cannot do; the others wait for it then.
+/// If this rank alone fails; the others then wait for it.
 pub fn follow(trainer: &mut Trainer) -> Result<()> {
     let mut embedding = None;
     gan_train::distributed::follow(trainer, &mut |trainer| {
@@ -67,14 +67,14 @@ fn outcome_of(policy: Policy) -> Option<Outcome> {
     (policy == Policy::Stop).then_some(Outcome::Alarmed)
 }
 
-/// One step, with those observers looking into it that want to.
+/// Does one step, and calls the observers that watch it.
 fn step(trainer: &mut Trainer, observers: &mut Observers) -> Result<StepReport> {
     let number = trainer.step() + 1;
     let mut watching: Vec<_> = observers.iter_mut().filter(|o| o.watches(number, trainer)).collect();
     trainer.advance_watched(&mut |moment, trainer| watching.iter_mut().try_for_each(|o| o.moment(moment, trainer)))
 }
 
-/// Does what the settings say about the alarms that observers raise, tells all of them, and lets them save. The strongest policy wins.
+/// Applies the settings' policies to the alarms that observers raise, informs all observers, and lets them save. The strongest policy wins.
 fn respond(trainer: &mut Trainer, observers: &mut Observers) -> Result<Policy> {
     let mut alarms: Vec<Alarm> = observers.iter_mut().flat_map(|o| o.alarms()).collect();
     let settings = trainer.plan().config().alarms.clone();
@@ -82,7 +82,7 @@ fn respond(trainer: &mut Trainer, observers: &mut Observers) -> Result<Policy> {
     let asked = alarms.iter().map(|alarm| settings.policy(alarm.rule)).max().unwrap_or(Policy::Off);
     let done = match asked {
         Policy::Rollback if roll_back(trainer, observers)? => Policy::Rollback,
-        // Where there is nothing to go back to, or it was done too often, going on would only repeat it.
+        // Without a state to return to, or after too many rollbacks, continuing would only repeat the failure.
         Policy::Rollback => Policy::Stop,
         other => other,
     };
@@ -90,8 +90,8 @@ fn respond(trainer: &mut Trainer, observers: &mut Observers) -> Result<Policy> {
     Ok(done)
 }
 
-/// Writes down the alarms and what was done about them, saves, and only then gives up what a rollback took back: a process that is
-/// killed in between finds either none of it done or all that the checkpoint claims.
+/// Records the alarms and the actions, saves, and only then discards what a rollback undid: a process that is killed in between leaves
+/// either none of it or everything that the checkpoint refers to.
 fn settle(trainer: &Trainer, observers: &mut Observers, alarms: &[Alarm], done: Policy) -> Result<()> {
     for alarm in alarms {
         observers.iter_mut().try_for_each(|o| o.alarmed(alarm, done, trainer))?;
@@ -103,7 +103,7 @@ fn settle(trainer: &Trainer, observers: &mut Observers, alarms: &[Alarm], done: 
     }
 }
 
-/// Takes the trainer back to the best checkpoint with lower rates. Whether that could be done.
+/// Restores the best checkpoint with lower learning rates, and returns whether that was possible.
 fn roll_back(trainer: &mut Trainer, observers: &mut Observers) -> Result<bool> {
     let before = trainer.rollbacks();
     if before >= trainer.plan().config().alarms.rollbacks {
@@ -119,7 +119,7 @@ fn roll_back(trainer: &mut Trainer, observers: &mut Observers) -> Result<bool> {
     Ok(done)
 }
 
-/// After a step that failed: goes back if the settings say so and it can be done. Else the error stands.
+/// Handles a failed step: rolls back if the settings allow it and it is possible; otherwise returns the error.
 fn recover(trainer: &mut Trainer, observers: &mut Observers, error: Error) -> Result<()> {
     let Error::Train(gan_train::Error::NotFinite { step, what, value }) = &error else { return Err(error) };
     let alarm = Alarm::not_finite(*step, format!("{what} is {value}"));
@@ -129,7 +129,7 @@ fn recover(trainer: &mut Trainer, observers: &mut Observers, error: Error) -> Re
     if done {
         return settle(trainer, observers, &[alarm], policy);
     }
-    // The step that failed left the trainer in between: nothing of it is saved.
+    // The failed step left the trainer in an intermediate state, so nothing of it is saved.
     observers.iter_mut().try_for_each(|o| o.alarmed(&alarm, policy, trainer))?;
     Err(error)
 }

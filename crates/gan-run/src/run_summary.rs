@@ -1,4 +1,4 @@
-//! What a finished run comes to, in a few lines: the best value and when, what went wrong, what to try next.
+//! Summary of a finished run: the best value and its step, alarms, and what to try next.
 
 use crate::evaluate::{self, Evaluated, best_of};
 use crate::folder::{EVALUATIONS, METRICS, MOST_LINES};
@@ -14,63 +14,64 @@ use serde::Deserialize;
 use std::fmt;
 use std::path::Path;
 
-/// From this part of the run on, the best value counts as one at the end.
+/// Fraction of the run after which the best value counts as one at the end.
 const AT_THE_END: f64 = 0.9;
 
-/// Fewer steps than this tell nothing about a run.
+/// Minimum number of steps for a meaningful summary.
 const FEW: u64 = 300;
 
-/// An alarm as metrics.jsonl holds it.
+/// Alarm, as in metrics.jsonl.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Raised {
-    /// What, when, and why.
+    /// The alarm with its step and evidence.
     #[serde(flatten)]
     pub alarm: Alarm,
-    /// What became of it.
+    /// Action that was taken.
     pub done: Policy,
 }
 
-/// The best evaluation of a run.
+/// Best evaluation of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Best {
-    /// By which metric.
+    /// Metric of the comparison.
     pub metric: MetricRef,
-    /// Its value.
+    /// Value of the metric.
     pub value: f64,
-    /// After which step.
+    /// Step of the evaluation.
     pub step: u64,
-    /// Its card.
+    /// Card of the evaluation.
     pub card: Card,
-    /// The value of the last evaluation, and its step.
+    /// Value of the last evaluation, and its step.
     pub last: (u64, f64),
 }
 
-/// What a line of metrics.jsonl has if it is that of an alarm.
+/// Text that a line of an alarm contains.
 const ALARM: &[u8] = b"\"alarm\"";
 
-/// A line of metrics.jsonl.
+/// Line of metrics.jsonl.
 #[derive(Deserialize)]
 struct Numbered {
     step: u64,
 }
 
-/// What a run comes to.
+/// Summary of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSummary {
-    /// The best evaluation; none where nothing was evaluated.
+    /// Best evaluation; `None` if nothing was evaluated.
     pub best: Option<Best>,
     /// Alarms, in their order.
     pub alarms: Vec<Raised>,
-    /// Steps done.
+    /// Number of completed steps.
     pub steps: u64,
-    /// Whether the settings ask for evaluations.
+    /// Whether the settings enable evaluations.
     pub evaluates: bool,
 }
 
 impl RunSummary {
-    /// Of the run in the folder `run`, whose best is chosen by `metric` (or where that is not known, by the first that was measured).
+    /// Summarizes the run in the folder `run`, whose best evaluation is selected by `metric`, or by the first metric that was measured if
+    /// that is not known.
     pub fn of(run: &Path, metric: Option<MetricRef>) -> Self {
-        // Runs of millions of lines have few alarms: only their lines are read whole.
+        // Runs of millions of lines have few alarms, so only lines of alarms are fully parsed.
         let bytes = regular_file::read(&run.join(METRICS), MOST_LINES).unwrap_or_default();
         let lines = || bytes.split(|byte| *byte == b'\n');
         let may_be_alarm = |line: &&[u8]| line.windows(ALARM.len()).any(|part| part == ALARM);
@@ -81,7 +82,7 @@ impl RunSummary {
         Self { best: best(&evaluations, metric), alarms, steps, evaluates: evaluates(run) }
     }
 
-    /// What to do with it.
+    /// Returns advice on what to do next.
     pub fn next(&self) -> String {
         if let Some(raised) = self.alarms.last() {
             return raised.alarm.advice.clone();
@@ -113,7 +114,7 @@ impl RunSummary {
     }
 }
 
-/// Whether the settings of the run in the folder `run` ask for evaluations.
+/// Returns whether the settings of the run in the folder `run` enable evaluations.
 fn evaluates(run: &Path) -> bool {
     let settings = layering::from_file(&run.join("config.toml")).unwrap_or_default();
     let every = settings.get("evaluate").and_then(|evaluate| evaluate.get("every"));

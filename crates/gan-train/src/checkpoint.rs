@@ -1,8 +1,8 @@
-//! Checkpoints: everything needed to go on bit for bit, whole or not there at all.
+//! Checkpoints: everything that is needed to resume bit for bit, complete or absent.
 //!
-//! `checkpoints/step-0000500/` holds `tensors.safetensors` (weights, running averages, moments) and `state.json` (step,
-//! position in the data, random streams, the length and CRC-32 of the tensor file, and a CRC-32 of its own). The folder is written under a
-//! temporary name, flushed, and renamed. `latest` names the last complete one.
+//! `checkpoints/step-0000500/` holds `tensors.safetensors` (weights, running averages, moments) and `state.json` (step, position in the
+//! data, random streams, the length and CRC-32 of the tensor file, and its own CRC-32). The folder is written under a temporary name,
+//! flushed, and renamed. `latest` names the last complete one.
 
 use crate::config::Extended;
 use crate::ema::Ema;
@@ -30,11 +30,11 @@ use folders::{candidates, name, prune};
 use identity::DataIdentity;
 
 const FORMAT: u32 = 1;
-/// The file of a checkpoint that holds its tensors.
+/// File name of a checkpoint's tensors.
 pub const TENSORS: &str = "tensors.safetensors";
-/// The file of a checkpoint that holds everything else.
+/// File name of everything else in a checkpoint.
 pub const STATE: &str = "state.json";
-/// The most bytes of it; class names take most of them.
+/// Maximum size of the state in bytes; class names take most of it.
 const MOST_STATE: u64 = 256 << 20;
 
 /// Everything that is not a tensor.
@@ -44,24 +44,24 @@ struct State {
     step: u64,
     optimizer_steps_g: u64,
     optimizer_steps_d: u64,
-    /// Steps that the average of G's weights followed, where one is kept.
+    /// Steps that the average of G's weights has followed, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ema_steps: Option<u64>,
-    /// How often alarms had taken the run back, where they had.
+    /// Number of rollbacks by alarms, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rollbacks: Option<u64>,
     position: gan_data::Position,
     noise: Rng,
     dropout: Rng,
-    /// Those of the ranks after the first, where several trained together.
+    /// Dropout streams of the ranks after the first, in distributed training.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dropout_of_others: Vec<Rng>,
-    /// Settings that a run cannot change and go on; see [`identity`].
+    /// Settings that must not change when a run is resumed; see [`identity`].
     identity: String,
-    /// The data, which it cannot change either. Older versions did not save it.
+    /// Identity of the data, which must not change either. Older versions did not save it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<DataIdentity>,
-    /// How long the run was to be before, for the ranks that take this state.
+    /// Former lengths of the run, for the ranks that receive this state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     extended: Vec<Extended>,
     tensors_len: u64,
@@ -70,17 +70,17 @@ struct State {
     crc32: u32,
 }
 
-/// CRC-32 of all fields but the checksum itself.
+/// Returns the CRC-32 of all fields except the checksum itself.
 fn checksum(state: &State) -> u32 {
     let others = State { crc32: 0, ..state.clone() };
     crc32fast::hash(serde_json::to_string(&others).unwrap_or_default().as_bytes())
 }
 
-/// Returns `json`, the text of a [`STATE`], with the checksums that fit it and the tensor file `tensors`. Tests use it to get past
-/// the checksums.
+/// Returns `json`, the text of a [`STATE`], with checksums that match it and the tensor file `tensors`. Tests use it to get past the
+/// checksums.
 ///
 /// # Errors
-/// If `json` is not the text of a state.
+/// If `json` is not a valid state.
 #[doc(hidden)]
 pub fn resealed(json: &[u8], tensors: &[u8]) -> serde_json::Result<Vec<u8>> {
     let mut state: State = serde_json::from_slice(json)?;
@@ -90,10 +90,10 @@ pub fn resealed(json: &[u8], tensors: &[u8]) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&state)
 }
 
-/// Saves the trainer's state below `dir`, and keeps it and the newest before it, `keep` in all. Returns its folder.
+/// Saves the trainer's state below `dir`, deletes all but the newest `keep` checkpoints, and returns the new folder.
 ///
 /// # Errors
-/// If it cannot be written; earlier checkpoints are untouched then.
+/// If it cannot be written. Earlier checkpoints are then untouched.
 pub fn save(trainer: &Trainer, dir: &Path, keep: usize) -> Result<PathBuf> {
     let name = name(trainer.step());
     let target = dir.join(&name);
@@ -103,7 +103,7 @@ pub fn save(trainer: &Trainer, dir: &Path, keep: usize) -> Result<PathBuf> {
         false => publish(&temporary, &target, dir),
     });
     if let Err(error) = written {
-        // What is left of the attempt is of no use to anyone.
+        // The remains of the attempt are useless.
         fs::remove_dir_all(&temporary).ok();
         return Err(error);
     }
@@ -134,7 +134,7 @@ fn serialized(trainer: &Trainer) -> Result<Vec<u8>> {
     Ok(safetensors::serialize(named, None).map_err(candle_core::Error::from)?)
 }
 
-/// What stands beside the tensors `bytes`.
+/// Returns the state to store beside the tensors `bytes`.
 fn state(trainer: &Trainer, bytes: &[u8]) -> Result<State> {
     let mut state = State {
         format: FORMAT,
@@ -159,15 +159,15 @@ fn state(trainer: &Trainer, bytes: &[u8]) -> Result<State> {
     Ok(state)
 }
 
-/// What a checkpoint needs of a rank.
+/// What a checkpoint needs from one rank.
 #[derive(Serialize, Deserialize)]
 struct OfRank {
     tensors_crc32: u32,
     dropout: Rng,
 }
 
-/// Asks the ranks that this one leads for their random streams. All must hold the same tensors: those that do not, which can be where
-/// processors round differently, take this rank's.
+/// Collects the random streams of the ranks that this one leads. All ranks must hold the same tensors. Ranks that do not, because their
+/// processors round differently, receive this rank's tensors.
 fn of_others(trainer: &Trainer, state: &State, bytes: &[u8]) -> Result<Vec<Rng>> {
     if !trainer.group.leads() {
         return Ok(vec![]);
@@ -195,7 +195,7 @@ fn unreadable(error: serde_json::Error) -> Error {
     gan_comm::Error::Library(format!("a rank said something that this version does not know: {error}")).into()
 }
 
-/// Gives rank 0, which saves, what it needs of this rank.
+/// Sends rank 0, which saves the checkpoint, what it needs from this rank.
 pub(crate) fn tell(trainer: &mut Trainer) -> Result<()> {
     let mine = OfRank { tensors_crc32: crc32fast::hash(&serialized(trainer)?), dropout: trainer.dropout.clone() };
     trainer.group.ranks.gather(&serde_json::to_vec(&mine).map_err(unreadable)?)?;
@@ -203,14 +203,14 @@ pub(crate) fn tell(trainer: &mut Trainer) -> Result<()> {
     if differ == [1] { receive(trainer) } else { Ok(()) }
 }
 
-/// Gives a state to the ranks that this one leads, who [`receive`] it.
+/// Sends a state to the ranks that this one leads, which [`receive`] it.
 fn spread(ranks: &dyn Communicator, state: &State, bytes: &[u8]) -> Result<()> {
     ranks.broadcast(&serde_json::to_vec(state).map_err(unreadable)?)?;
     ranks.broadcast(bytes)?;
     Ok(())
 }
 
-/// Takes the state of rank 0.
+/// Receives the state from rank 0.
 pub(crate) fn receive(trainer: &mut Trainer) -> Result<()> {
     let (state, tensors) = (trainer.group.ranks.broadcast(&[])?, trainer.group.ranks.broadcast(&[])?);
     let state: State = serde_json::from_slice(&state).map_err(unreadable)?;
@@ -219,7 +219,7 @@ pub(crate) fn receive(trainer: &mut Trainer) -> Result<()> {
     apply(trainer, state, &tensors.into_iter().collect(), Path::new("the state of rank 0"))
 }
 
-/// The dropout stream that this rank goes on with: its own, or where other numbers of ranks go on from a checkpoint, a new one.
+/// Returns the dropout stream for this rank: its saved one, or a new one if the number of ranks has changed.
 fn dropout(trainer: &Trainer, state: &State) -> Rng {
     let ranks = &trainer.group.ranks;
     match ranks.rank() {
@@ -238,7 +238,7 @@ fn publish(temporary: &Path, target: &Path, dir: &Path) -> Result<()> {
     sync(dir)
 }
 
-/// Flushes a folder's entries to the disk, where the system can.
+/// Flushes a folder's entries to disk, if the system supports it.
 fn sync(dir: &Path) -> Result<()> {
     if cfg!(unix) {
         File::open(dir).and_then(|f| f.sync_all()).map_err(io(dir, "flushed"))?;
@@ -246,7 +246,7 @@ fn sync(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Every tensor of the run under a name that says whose it is.
+/// Returns every tensor of the run under a name that includes its owner.
 fn tensors(trainer: &Trainer) -> Result<BTreeMap<String, Tensor>> {
     let named = |prefix: &str, tensors: BTreeMap<String, Tensor>| -> Vec<(String, Tensor)> {
         tensors.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)).collect()
@@ -262,16 +262,15 @@ fn tensors(trainer: &Trainer) -> Result<BTreeMap<String, Tensor>> {
     Ok(all)
 }
 
-/// Goes back to the newest whole checkpoint below `dir`, if there is one, and returns its step. Damaged ones are passed over
-/// with a warning.
+/// Restores the newest complete checkpoint below `dir`, if there is one, and returns its step. Skips damaged ones with a warning.
 ///
 /// # Errors
-/// If the newest whole one belongs to other settings or data, or if there are only damaged ones.
+/// If the newest complete checkpoint belongs to other settings or data, or if all are damaged.
 pub fn restore(trainer: &mut Trainer, dir: &Path) -> Result<Option<u64>> {
     restore_of(trainer, dir, None)
 }
 
-/// The same for a run that was to be `total` steps long until now.
+/// Like [`restore`], for a run whose length has been `total` steps until now.
 pub fn restore_of(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<Option<u64>> {
     let candidates = candidates(dir);
     let mut damage = None;
@@ -304,7 +303,7 @@ pub fn restore_of(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Resu
     }
 }
 
-/// Whether both are whole and hold the same state.
+/// Returns whether both checkpoints are complete and hold the same state.
 fn same(a: &Path, b: &Path) -> bool {
     b.exists() && matches!((read(a), read(b)), (Ok(a), Ok(b)) if a.0.crc32 == b.0.crc32)
 }
@@ -354,7 +353,7 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     Ok(())
 }
 
-/// Whether a checkpoint belongs to the settings and the data that `trainer` has.
+/// Checks that a checkpoint belongs to the settings and the data of `trainer`.
 fn fits(trainer: &Trainer, state: &State, path: &Path) -> Result<()> {
     let refused = |problem: String| Err(Error::config(path.display().to_string(), problem));
     if let Some(found) = identity::difference(&identity::renewed(&state.identity), &identity::settings(trainer)) {

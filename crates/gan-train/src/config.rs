@@ -1,4 +1,4 @@
-//! A run's settings as they are written: unchecked. [`crate::Plan`] is what comes of them.
+//! Settings of a run as they are written, unchecked. Checking them gives a [`crate::Plan`].
 
 use gan_core::{Augment, Distribution, Init, Latent, Layer, Loss};
 use serde::{Deserialize, Serialize};
@@ -17,14 +17,14 @@ pub use optimizer::{BiasCorrection, OptimizerConfig};
 pub use penalty::{PenaltyConfig, PenaltyKind};
 pub use train::{Alternate, Extended, FakesMode, InstanceNoise, Precision, TrainConfig};
 
-/// Everything that decides a run, in the tables of a preset.
+/// All settings of a run, in the tables of a preset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// The preset that these settings started from.
+    /// Name of the preset that these settings started from.
     #[serde(default = "custom")]
     pub preset: String,
-    /// One line about it.
+    /// Description of the preset in one line.
     #[serde(default)]
     pub description: String,
     /// `[data]`
@@ -69,29 +69,29 @@ fn custom() -> String {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
-    /// A family that makes the layers from the data's size.
+    /// Family that generates the layers from the data's size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
-    /// "dcgan": its narrowest width.
+    /// "dcgan": the narrowest width.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<usize>,
     /// "mlp": units of each hidden layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<usize>>,
-    /// "mlp": what follows each hidden layer; leaky ReLU 0.2 where not given.
+    /// "mlp": the activation after each hidden layer; leaky ReLU 0.2 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Layer>,
-    /// "mlp", D: units of a last, linear hidden layer; 2 make a plane that is drawn.
+    /// "mlp", D: units of a last, linear hidden layer; 2 units form a plane that is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<usize>,
-    /// How parameters start.
+    /// Initialization of the parameters.
     #[serde(default)]
     pub init: Init,
-    /// Whether every kernel is divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957); single layers may say so
-    /// for themselves.
+    /// Whether to divide every kernel by its largest singular value (Miyato et al. 2018, arXiv:1802.05957); single layers have their own
+    /// setting.
     #[serde(default, skip_serializing_if = "is_no")]
     pub spectral_norm: bool,
-    /// The shape of one input, without the batch.
+    /// Shape of one input, without the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Vec<usize>>,
     /// The layers.
@@ -114,28 +114,28 @@ fn some_layers<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Vec<Laye
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// [`gan_core::family::dcgan`].
+    /// The networks of [`gan_core::family::dcgan`].
     Dcgan,
-    /// [`gan_core::family::mlp_generator`] and its opponent.
+    /// The networks of [`gan_core::family::mlp_generator`] and `mlp_discriminator`.
     Mlp,
 }
 
-/// What the players minimise.
+/// Losses of both networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossConfig {
-    /// G's loss.
+    /// Kind of loss.
     pub kind: Loss,
     /// D's target for real samples.
     #[serde(default = "one")]
     pub real_label: f64,
-    /// D's target for generated ones.
+    /// D's target for generated samples.
     #[serde(default)]
     pub fake_label: f64,
     /// Probability of flipping a label shown to D, from 0 to less than 0.5.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub flip: f64,
-    /// What the losses of an auxiliary classifier in D count beside the others.
+    /// Weight of the losses of an auxiliary classifier in D.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub auxiliary: f64,
 }
@@ -168,9 +168,9 @@ fn one() -> f64 {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Optimizers {
-    /// G's.
+    /// Optimizer of G.
     pub generator: OptimizerConfig,
-    /// D's.
+    /// Optimizer of D.
     pub discriminator: OptimizerConfig,
 }
 
@@ -223,7 +223,7 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// When a grid of samples is drawn, always from the same noise.
+/// When to draw a grid of samples, always from the same noise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplesConfig {

@@ -1,4 +1,4 @@
-//! The data set that a plan names, opened and checked against it.
+//! The data set of a plan, opened and checked against it.
 
 use crate::config::DataConfig;
 use crate::error::{Error, Result};
@@ -10,10 +10,10 @@ use gan_data::images::Broken;
 use gan_data::{Dataset, Flip, Loader, OpenOptions, Order, SampleSizes, Sampler, Sampling, Subset};
 use std::sync::Arc;
 
-/// Images above which an epoch's order is random within windows.
+/// Number of images above which the order of an epoch is random within windows.
 const MANY: usize = 1_000_000;
 
-/// Images in such a window.
+/// Number of images in such a window.
 const WINDOW: usize = 65_536;
 
 /// Opens the plan's training data.
@@ -22,15 +22,15 @@ const WINDOW: usize = 65_536;
 /// If the name is unknown, the files are missing or damaged, or the images have another shape than the plan's.
 pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
     let (data, sample) = (&plan.config().data, plan.sample());
-    // Synthetic samples have whatever classes the networks are for.
+    // Synthetic samples have the number of classes that the networks expect.
     let classes = plan.generator.layers.iter().find_map(Layer::classes).unwrap_or(0);
     let set = opened(data, &OpenOptions { classes, ..options(data, &sample, plan.config().train.seed) })?;
     check_shape(data, &sample, &set.shape())?;
     Ok(set)
 }
 
-/// Opens the data that `data` names, training images. Sets whose images have one size are resized where `sample` is the shape of an
-/// image; what has other channels is left to [`check_shape`]. `seed` decides what is drawn or made.
+/// Opens the training images of the data set that `data` names. Sets whose images have one size are resized if `sample` is the shape of an
+/// image; [`check_shape`] checks the channels. `seed` determines random samples.
 ///
 /// # Errors
 /// If the name is unknown, or the files are missing or damaged.
@@ -58,10 +58,10 @@ fn opened(data: &DataConfig, options: &OpenOptions) -> Result<Arc<dyn Dataset>> 
     })
 }
 
-/// Whether samples of the shape `has` can be trained on where `sample` is wanted.
+/// Checks that samples of the shape `has` can be trained on if `sample` is expected.
 ///
 /// # Errors
-/// If they cannot, naming the key that does not fit.
+/// If they cannot, with the key that does not fit.
 pub fn check_shape(data: &DataConfig, sample: &[usize], has: &[usize]) -> Result<()> {
     let name = data.pack().map_or(data.name().to_string(), |path| path.display().to_string());
     if has == sample { Ok(()) } else { Err(other_shape(&name, sample, has)) }
@@ -88,7 +88,7 @@ fn other_shape(name: &str, sample: &[usize], has: &[usize]) -> Error {
     }
 }
 
-/// A loader over `dataset` as the plan draws from it.
+/// Returns a loader over `dataset` with the plan's settings.
 ///
 /// # Errors
 /// If the batch is larger than the data.
@@ -105,7 +105,7 @@ pub fn loader(plan: &Plan, dataset: Arc<dyn Dataset>) -> Result<Loader> {
     Ok(Loader::new(dataset, Sampler::new(sampling)?, data.workers)?.with_flip(flip))
 }
 
-/// Samples of a data set by number, `[N, C, H, W]` or `[N, D]`.
+/// Reads samples of a data set by number, `[N, C, H, W]` or `[N, D]`.
 ///
 /// # Errors
 /// If one cannot be read.

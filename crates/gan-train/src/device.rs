@@ -1,13 +1,13 @@
-//! Where a run computes.
+//! The device of a run.
 
 use crate::error::{Error, Result};
 use candle_core::Device;
 use gan_core::error::bare;
 
-/// Opens the device that `name` stands for: `auto`, `cpu`, `cuda`, `cuda:1`, `metal`.
+/// Opens the device called `name`: `auto`, `cpu`, `cuda`, `cuda:1`, `metal`.
 ///
 /// # Errors
-/// If the name is none of these, if this build lacks the device (the feature to build with is named), or if the machine does.
+/// If the name is none of these, or if this build (the message names the missing feature) or the machine lacks the device.
 pub fn open(name: &str) -> Result<Device> {
     let fail = |problem: String| Err(Error::config(format!("--device {name}"), problem));
     let (kind, ordinal) = match name.split_once(':') {

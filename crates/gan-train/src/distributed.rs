@@ -1,6 +1,6 @@
-//! A run on several ranks: rank 0 steps it, judges, draws and saves; the others do their share of what it says.
+//! A run on several ranks: rank 0 controls the steps, evaluates, draws and saves; the other ranks take part on its orders.
 //!
-//! All begin with [`agree`]. Then rank 0 calls [`Trainer::lead`] and runs the loop as if it were alone, and the others [`follow`].
+//! All ranks start with [`agree`]. Then rank 0 calls [`Trainer::lead`] and runs the loop as if it were alone, and the others [`follow`].
 
 use crate::checkpoint;
 use crate::checkpoint::identity::{self, Difference};
@@ -9,11 +9,11 @@ use crate::step::Order;
 use crate::trainer::Trainer;
 use gan_comm::Communicator;
 
-/// Makes sure that all ranks are ready and about to do the same: that they have the same version of this program, settings and data.
-/// `mine` is this rank's trainer, or why there is none.
+/// Checks that all ranks are ready and have the same version of this program, settings and data. `mine` is this rank's trainer, or the
+/// reason why there is none.
 ///
 /// # Errors
-/// On rank 0 what is wrong with which rank; on the others only that something is.
+/// On rank 0, which rank differs and how; on the others, only that the start is refused.
 pub fn agree(ranks: &dyn Communicator, mine: std::result::Result<&Trainer, String>) -> Result<()> {
     let mine = match mine {
         Ok(trainer) => {
@@ -33,7 +33,7 @@ pub fn agree(ranks: &dyn Communicator, mine: std::result::Result<&Trainer, Strin
     }
 }
 
-/// What is wrong with a rank that says `theirs` where rank 0 says `mine`.
+/// Describes the problem with a rank that sent `theirs` if rank 0 has `mine`.
 fn differs(rank: usize, mine: &[u8], theirs: &[u8]) -> Option<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(1..).unwrap_or_default()).into_owned();
     if theirs.starts_with(b"-") {
@@ -48,7 +48,7 @@ fn differs(rank: usize, mine: &[u8], theirs: &[u8]) -> Option<String> {
     ))
 }
 
-/// What all ranks must have in common, as TOML.
+/// Returns what all ranks must have in common, as TOML.
 fn passport(trainer: &Trainer) -> Result<String> {
     let data = trainer.data_identity()?.to_string();
     let version = env!("CARGO_PKG_VERSION");
@@ -56,17 +56,17 @@ fn passport(trainer: &Trainer) -> Result<String> {
     Ok(format!("version = \"{version}\"\ndata_set = \"{data}\"\n{}", identity::settings(trainer)))
 }
 
-/// The first thing that differs between two passports, as each has it.
+/// Returns the first difference between two passports, as each has it.
 fn first_difference(mine: &str, theirs: &str) -> Option<(String, String)> {
     let Difference { key, before, after } = identity::difference(mine, theirs)?;
     let said = |value: Option<String>| value.map_or(format!("no {key}"), |value| format!("{key} = {value}"));
     Some((said(before), said(after)))
 }
 
-/// Does its share of what rank 0 says, until that ends the run; `work` is its share of an evaluation.
+/// Carries out the orders of rank 0 until the end of the run; `work` is this rank's share of an evaluation.
 ///
 /// # Errors
-/// What this rank alone cannot do; the others wait for it then, and are freed by [`Communicator::abandon`].
+/// If this rank alone fails. The others then wait for it, and [`Communicator::abandon`] frees them.
 pub fn follow<E: From<Error>>(
     trainer: &mut Trainer,
     work: &mut dyn FnMut(&Trainer) -> std::result::Result<(), E>,
@@ -77,7 +77,7 @@ pub fn follow<E: From<Error>>(
             Order::Step { rollbacks } => {
                 trainer.set_rollbacks(rollbacks);
                 match trainer.advance() {
-                    // Sums that are not finite are so on every rank; rank 0 decides what comes of it.
+                    // Sums that are not finite are so on every rank; rank 0 decides what to do.
                     Ok(_) | Err(Error::NotFinite { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }

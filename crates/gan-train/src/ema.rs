@@ -1,8 +1,8 @@
-//! The average of G's weights over the steps, which makes steadier and mostly better samples than the last weights.
+//! Exponential moving average of G's weights, which gives steadier and mostly better samples than the last weights.
 //!
-//! w̄ ← β·w̄ + (1 − β)·w after each step, as in Yazıcı et al. 2019, arXiv:1806.04498. While there are few steps to average over,
-//! β is (1 + t)/(10 + t) where that is smaller, so that the random start is soon forgotten. Running averages of batch norm are averaged
-//! like weights: they belong together.
+//! w̄ ← β·w̄ + (1 − β)·w after each step, as in Yazıcı et al. 2019, arXiv:1806.04498. In the first steps, β is (1 + t)/(10 + t) while that
+//! is smaller, so that the random start is soon forgotten. Running averages of batch norm are averaged like weights, because they belong
+//! together.
 
 use crate::error::{Error, Result};
 use candle_core::{Tensor, Var};
@@ -19,7 +19,7 @@ pub struct Ema {
     steps: u64,
 }
 
-/// A variable, all parameters that stand in it, and its average.
+/// A variable, all parameters that it contains, and its average.
 #[derive(Debug)]
 struct Slot {
     var: Var,
@@ -28,7 +28,7 @@ struct Slot {
 }
 
 impl Ema {
-    /// Starts from the parameters' values now. `decay` β is from 0 to less than 1.
+    /// Starts from the current values of the parameters. `decay` β is from 0 to less than 1.
     ///
     /// # Errors
     /// From candle.
@@ -47,7 +47,7 @@ impl Ema {
         Ok(Self { decay, slots, steps: 0 })
     }
 
-    /// Follows the parameters after a step.
+    /// Updates the averages after a step.
     ///
     /// # Errors
     /// From candle.
@@ -58,7 +58,7 @@ impl Ema {
         Ok(self.slots.iter().try_for_each(|slot| slot.average.follow(&slot.var, 1.0 - decay))?)
     }
 
-    /// Runs `f` while the averages stand in the parameters' place.
+    /// Runs `f` with the averages in place of the parameters.
     ///
     /// # Errors
     /// What `f` returns, and from candle.
@@ -69,7 +69,7 @@ impl Ema {
         result
     }
 
-    /// Puts the averages in the weights' place and returns the weights.
+    /// Puts the averages in place of the weights and returns the weights.
     fn swap_in(&self) -> candle_core::Result<Vec<Tensor>> {
         let copies = self.slots.iter().map(|slot| slot.var.as_detached_tensor().copy());
         let trained = copies.collect::<candle_core::Result<Vec<_>>>()?;
@@ -79,12 +79,12 @@ impl Ema {
         Ok(trained)
     }
 
-    /// How many steps it followed.
+    /// Returns the number of steps that it has followed.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The averages by parameter.
+    /// Returns the averages by parameter.
     ///
     /// # Errors
     /// From candle.
@@ -100,7 +100,7 @@ impl Ema {
         Ok(all)
     }
 
-    /// Goes back to saved averages after `steps` steps. `from` is for messages.
+    /// Restores saved averages after `steps` steps. `from` is for messages.
     ///
     /// # Errors
     /// If one is missing or has another shape.

@@ -1,4 +1,4 @@
-//! What can go wrong while a run is set up, trained, saved or resumed.
+//! Errors of setting up, training, saving and resuming a run.
 
 use gan_base::FileError;
 use std::path::{Path, PathBuf};
@@ -6,35 +6,35 @@ use std::path::{Path, PathBuf};
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A setting that cannot be used: wrong key, type, range or combination.
+    /// Invalid setting: wrong key, type, range or combination.
     #[error("{key}: {problem}")]
     Config {
-        /// The setting, as in `train.batch`, or the file.
+        /// Setting, as in `train.batch`, or file.
         key: String,
         /// What was found, what is expected, what to do.
         problem: String,
     },
-    /// A file or folder that could not be read or written.
+    /// File or folder that could not be read or written.
     #[error("{}: {problem}", path.display())]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
         /// What went wrong and what to do.
         problem: String,
     },
-    /// Something is wrong between the processes that train together.
+    /// Failure of the processes that train together.
     #[error("{0}")]
     Ranks(#[from] gan_comm::Error),
-    /// A loss or gradient that is not a number any more.
+    /// Loss or gradient that is not finite.
     #[error(
         "step {step}: {what} is not finite ({value}). Nothing of that step was saved. Likely cause: a learning rate that is too high; \
          start again with a lower optimizer.generator.lr and optimizer.discriminator.lr. Else look for values in the data \
          that are not finite."
     )]
     NotFinite {
-        /// The step that failed, counted from 1.
+        /// Number of the step that failed, counted from 1.
         step: u64,
-        /// What is not finite.
+        /// Quantity that is not finite.
         what: &'static str,
         /// Its value.
         value: f64,
@@ -45,7 +45,7 @@ pub enum Error {
     /// From gan-data.
     #[error(transparent)]
     Data(Box<gan_data::Error>),
-    /// A file that could not be written.
+    /// File that could not be written.
     #[error(transparent)]
     Write(#[from] FileError),
     /// From candle.
@@ -60,17 +60,17 @@ impl From<gan_data::Error> for Error {
 }
 
 impl Error {
-    /// A [`Error::Config`].
+    /// Returns an [`Error::Config`].
     pub fn config(key: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Config { key: key.into(), problem: problem.into() }
     }
 
-    /// A [`Error::File`].
+    /// Returns an [`Error::File`].
     pub fn file(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
         Self::File { path: path.as_ref().into(), problem: problem.into() }
     }
 
-    /// Whether the cause is how the command or its configuration is written, not what happened while it ran.
+    /// Returns whether the cause is the command or its configuration, and not an event while it ran.
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Config { .. } => true,
@@ -81,5 +81,5 @@ impl Error {
     }
 }
 
-/// The result of this crate's functions.
+/// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,4 +1,4 @@
-//! Preset < file < `--set`: TOML tables laid over each other, then read with errors that name the nearest known key.
+//! Preset < file < `--set`: TOML tables merged, then read with errors that name the nearest known key.
 
 use crate::config::{DataConfig, KeyProblem, RunConfig};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use file::{bytes, parse, text};
 use nesting::{Problem, TOO_DEEP};
 pub(crate) use renamed::rename_old_keys;
 
-/// Reads the TOML file at `path`; where its `preset` names one of ours, it lies over that preset.
+/// Reads the TOML file at `path` and, if its `preset` names a built-in preset, merges it over that preset.
 ///
 /// # Errors
 /// If the file cannot be read or is not TOML.
@@ -29,7 +29,7 @@ pub fn from_file(path: &Path) -> Result<Table> {
     })?;
     let text = text(bytes).ok_or_else(|| wrong("is not text, expected settings in TOML".into()))?;
     let own: Table = parse(&text).map_err(wrong)?;
-    // A run's config.toml is complete; a preset that has changed since must not leak into it.
+    // A run's config.toml is complete; a preset that has changed since must not affect it.
     let base = if is_complete(&text) { None } else { own.get("preset") };
     let base = base.and_then(Value::as_str).and_then(presets::find);
     match base {
@@ -48,7 +48,7 @@ pub fn from_file(path: &Path) -> Result<Table> {
     }
 }
 
-/// The table of one of our presets.
+/// Returns the table of a built-in preset.
 ///
 /// # Errors
 /// If the preset itself is not TOML, which a test rules out.
@@ -56,14 +56,14 @@ pub fn from_preset(preset: &presets::Preset) -> Result<Table> {
     parse(preset.text).map_err(|problem| Error::config(preset.name, problem))
 }
 
-/// The most parts that a path to a setting may have; the deepest that there are have five.
+/// Maximum number of parts in the path of a setting; existing paths have up to five.
 const MOST_PARTS: usize = 16;
 
-/// Lays `path.to.key=value` over `table`. The value is read as TOML. It is taken as text where it is none, and where the key is for
-/// text: a folder may be called 2024 or true.
+/// Merges `path.to.key=value` over `table`. The value is read as TOML, or as text if it is not TOML or the key expects text, since a folder
+/// may be called 2024 or true.
 ///
 /// # Errors
-/// If there is no `=`, or an empty part in the path or too many.
+/// If there is no `=`, or the path has an empty part or too many parts.
 pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     let wrong = |problem: &str| Err(Error::config(format!("--set {assignment}"), problem));
     let Some((path, value)) = assignment.split_once('=') else {
@@ -94,17 +94,17 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     Ok(())
 }
 
-/// `value` as the table in which it stands at `path`.
+/// Returns a table with `value` at `path`.
 fn nested(path: &str, value: Value) -> Table {
     let (rest, key) = path.rsplit_once('.').unwrap_or(("", path));
     let table = Table::from_iter([(key.trim().to_string(), value)]);
     if rest.is_empty() { table } else { nested(rest, Value::Table(table)) }
 }
 
-/// Whether the setting at `path` is text of any kind, such as a folder: reading settings that have nothing but a text there fails for
-/// what they lack, but not at that place.
+/// Returns whether the setting at `path` expects text, such as a folder: reading settings with only a text there fails for other reasons,
+/// but not at that place.
 fn takes_text(path: &str) -> bool {
-    // No name of anything, so that whatever is chosen by its name is refused.
+    // Not a valid name, so that every setting that is selected by name refuses it.
     let probe = Value::Table(nested(path, Value::String("\u{1}".into())));
     let Err(error) = serde_path_to_error::deserialize::<_, RunConfig>(probe) else { return true };
     let place = error.path().to_string();
@@ -112,15 +112,15 @@ fn takes_text(path: &str) -> bool {
         && messages::missing(&error.inner().to_string()).is_some()
 }
 
-/// Keys of which the later replaces the other.
+/// Pairs of keys that replace each other.
 const EXCLUSIVE: [[&str; 2]; 3] = [["steps", "epochs"], ["family", "layers"], ["small", "upscale"]];
-/// What belongs to one kind of optimiser, and would be wrong or meant otherwise for another.
+/// Keys that are specific to one kind of optimizer.
 const OF_A_KIND: [&str; 5] = ["betas", "bias_correction", "alpha", "epsilon", "epsilon_inside_root"];
 
-/// What belongs to a family of networks.
+/// Keys that are specific to a family of networks.
 const OF_A_FAMILY: [&str; 4] = ["width", "hidden", "activation", "features"];
 
-/// Lays `over` onto `base`, table by table. A new `kind` of optimiser keeps the learning rate and drops what was the old kind's own.
+/// Merges `over` onto `base`, table by table. A new `kind` of optimizer keeps the learning rate and drops the keys of the old kind.
 pub fn overlay(base: &mut Table, over: Table) {
     if let (Some(old), Some(new)) = (base.get("kind"), over.get("kind"))
         && old != new
@@ -134,7 +134,7 @@ pub fn overlay(base: &mut Table, over: Table) {
             }
         }
     }
-    // What belongs to a family goes with it.
+    // The keys of the family are dropped with it.
     if over.contains_key("layers") || over.get("family").is_some_and(|new| base.get("family") != Some(new)) {
         base.retain(|key, _| !OF_A_FAMILY.contains(&key));
     }
@@ -154,7 +154,7 @@ pub fn overlay(base: &mut Table, over: Table) {
     }
 }
 
-/// Removes the keys that belong to the data set named in `base` alone, where `over` names another set that does not have them.
+/// Removes the keys that are specific to the data set in `base` if `over` names another set that does not have them.
 fn keep_keys_of_set(base: &mut Table, over: &Table) {
     let set = |table: &Table| table.get("name").and_then(Value::as_str).and_then(DatasetEntry::find);
     let Some(new) = set(over) else { return };
@@ -162,15 +162,15 @@ fn keep_keys_of_set(base: &mut Table, over: &Table) {
     base.retain(|key, _| !old_keys.contains(&key) || new.keys().contains(&key));
 }
 
-/// Reads the settings out of a table.
+/// Reads the settings from a table.
 ///
 /// # Errors
-/// A missing or unknown key (the nearest known one is named) or a value of the wrong type, with the path to it.
+/// A missing or unknown key (with the nearest known one) or a value of the wrong type, with its path.
 pub fn read(table: Table) -> Result<RunConfig> {
     read_as(table)
 }
 
-/// Reads `[data]` alone: a table with that one in it.
+/// Reads `[data]` alone from a table that contains it.
 ///
 /// # Errors
 /// As [`read`].
@@ -194,7 +194,7 @@ fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|e| {
         let mut path = e.path().to_string();
         let mut message = e.into_inner().to_string();
-        // The keys of `[data]` depend on the data set, so that serde alone cannot say which is at fault.
+        // The keys of `[data]` depend on the data set, so serde alone cannot tell which is at fault.
         if let ("data", Some(Err(KeyProblem { key, message: found }))) =
             (path.as_str(), data.map(DataConfig::from_table))
         {
@@ -203,7 +203,7 @@ fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
         }
         match (messages::missing(&message), preset.map(|name| presets::get(&name))) {
             (None, _) => Error::config(path, messages::plain(&message)),
-            // Without a known preset below it a file must hold everything.
+            // Without a known preset below it, a file must contain everything.
             (Some(_), Some(Err(unknown))) if path == "." => unknown,
             (Some(key), _) => Error::config(joined(&path, key), MISSING),
         }
@@ -213,15 +213,15 @@ fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
 const MISSING: &str =
     "is missing; add it, as in `gan preset show dcgan-mnist`, or begin the file with preset = \"dcgan-mnist\"";
 
-/// `train` and `seed` as `train.seed`; the root is written `.`.
+/// Joins `train` and `seed` to `train.seed`; the root is written `.`.
 fn joined(path: &str, key: &str) -> String {
     if path == "." { key.into() } else { format!("{path}.{key}") }
 }
 
-/// The first line of a run's config.toml, which holds every setting.
+/// First line of a run's config.toml, which contains every setting.
 pub const MARK: &str = "# A run of gan.";
 
-/// Returns whether the text of a settings file is a run's config.toml, which lacks nothing.
+/// Returns whether the text of a settings file is a complete config.toml of a run.
 pub fn is_complete(text: &str) -> bool {
     text.starts_with(MARK)
 }
@@ -314,7 +314,7 @@ mod tests {
             assignments.iter().for_each(|assignment| set(&mut table, assignment).unwrap());
             let config = read(table).unwrap();
             assert_eq!(config.data.small, expected, "{assignments:?}");
-            // What is written is read again.
+            // Written settings can be read again.
             let written = toml::to_string(&config).unwrap();
             assert!(written.contains("small = ") && !written.contains("upscale = "), "{written}");
             assert_eq!(read(parse(&written).unwrap()).unwrap().data, config.data);

@@ -1,7 +1,7 @@
-//! Training GANs: settings in, a trainer out that does one step at a time.
+//! Training of GANs: takes settings and returns a trainer that does one step at a time.
 //!
-//! [`config::RunConfig`] (as written) is checked into a [`Plan`]; only a plan makes a [`Trainer`]. What happens around the steps, such as
-//! files, pictures and evaluation, is the business of the crate `gan-run`.
+//! [`config::RunConfig`] (as written) is checked into a [`Plan`]; only a plan creates a [`Trainer`]. Everything around the steps, such as
+//! files, pictures and evaluation, is in the crate `gan-run`.
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`plan`], [`data`], [`device`],
 //! [`optimizer`], [`ema`], [`step`] (the mathematics, one screen), [`trainer`], [`distributed`] (several ranks), [`checkpoint`].

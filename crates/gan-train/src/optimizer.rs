@@ -1,4 +1,4 @@
-//! Adam and RMSProp over named parameters, with state that saves and loads by name.
+//! Adam and RMSProp over named parameters, with state that is saved and loaded by name.
 
 use crate::config::{BiasCorrection, OptimizerConfig};
 use crate::error::{Error, Result};
@@ -39,23 +39,23 @@ pub struct Optimizer {
     rule: Option<Box<dyn UpdateRule>>,
     slots: Vec<Slot>,
     steps: u64,
-    /// What the lr is multiplied by.
+    /// Factor of the learning rate.
     lr_factor: f64,
 }
 
-/// A variable with all parameters that stand in it.
+/// A variable with all parameters that it contains.
 #[derive(Debug)]
 struct Slot {
     var: Var,
     params: Vec<Param>,
-    /// Average of the gradient; Adam's alone.
+    /// Average of the gradient, for Adam only.
     first: Option<Average>,
-    /// Average of its square.
+    /// Average of the squared gradient.
     second: Average,
 }
 
 impl Optimizer {
-    /// For the trained ones among `params`; running averages are left out.
+    /// Returns an optimizer for the trainable `params`; running averages are skipped.
     ///
     /// # Errors
     /// If the moments cannot be allocated.
@@ -86,14 +86,14 @@ impl Optimizer {
         Ok(Self { rule: Some(Box::new(rule)), ..Self::new(OptimizerConfig::default(), params)? })
     }
 
-    /// Takes steps of another size from now on; the moments stay.
+    /// Sets the learning rate and keeps the moments.
     pub fn set_lr(&mut self, new: f64) {
         match &mut self.config {
             OptimizerConfig::Adam { lr, .. } | OptimizerConfig::Rmsprop { lr, .. } => *lr = new,
         }
     }
 
-    /// The Euclidean norm over all parameters' gradients; a parameter without one counts as zero.
+    /// Returns the Euclidean norm over the gradients of all parameters; a parameter without a gradient counts as zero.
     ///
     /// # Errors
     /// From candle.
@@ -103,7 +103,7 @@ impl Optimizer {
         Ok(sums.iter().sum::<f64>().sqrt())
     }
 
-    /// Adds the gradients in `more` of the variables that it steps to those in `grads`.
+    /// Adds the gradients in `more` of its variables to those in `grads`.
     ///
     /// # Errors
     /// From candle.
@@ -119,7 +119,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Multiplies the gradients of the variables that it steps.
+    /// Multiplies the gradients of its variables by a factor.
     ///
     /// # Errors
     /// From candle.
@@ -132,12 +132,12 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Adds up the gradients of the variables that it steps over all ranks.
+    /// Sums the gradients of its variables over all ranks.
     ///
     /// # Errors
     /// If a rank is gone, and from candle.
     pub fn sum_over(&self, grads: &mut GradStore, ranks: &dyn Communicator) -> Result<()> {
-        // All in one, since each sum has to wait for every rank.
+        // All in one sum, because each sum has to wait for every rank.
         let there: Vec<&Tensor> = self.slots.iter().filter_map(|slot| grads.get(&slot.var)).collect();
         let Some(device) = there.first().map(|grad| grad.device().clone()) else { return Ok(()) };
         if !device.is_cpu() {
@@ -153,7 +153,7 @@ impl Optimizer {
         self.replace(grads, &Tensor::from_vec(values, count, &device)?)
     }
 
-    /// Puts these numbers, all in one, in the gradients' place.
+    /// Replaces the gradients by these concatenated numbers.
     fn replace(&self, grads: &mut GradStore, flat: &Tensor) -> Result<()> {
         let mut from = 0;
         for slot in &self.slots {
@@ -165,7 +165,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Shortens gradients whose norm is above `most` to that norm (Pascanu et al. 2013, arXiv:1211.5063).
+    /// Clips gradients whose norm is above `most` to that norm (Pascanu et al. 2013, arXiv:1211.5063).
     ///
     /// # Errors
     /// From candle.
@@ -176,7 +176,7 @@ impl Optimizer {
         }
     }
 
-    /// Cuts every parameter off at ± `limit` (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1).
+    /// Clamps every parameter to ± `limit` (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1).
     ///
     /// # Errors
     /// From candle.
@@ -185,7 +185,7 @@ impl Optimizer {
         Ok(self.slots.iter().try_for_each(one)?)
     }
 
-    /// Moves every parameter that has a gradient.
+    /// Updates every parameter that has a gradient.
     ///
     /// # Errors
     /// From candle.
@@ -208,12 +208,12 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Multiplies the lr by `factor` from now on.
+    /// Multiplies the learning rate by `factor` from now on.
     pub fn set_lr_factor(&mut self, factor: f64) {
         self.lr_factor = factor;
     }
 
-    /// What this step does to each number.
+    /// Returns the coefficients of this step.
     fn numbers(&self) -> Step {
         let placement = |inside: bool| if inside { Epsilon::InsideRoot } else { Epsilon::OutsideRoot };
         match self.config {
@@ -238,12 +238,12 @@ impl Optimizer {
         }
     }
 
-    /// How often it has stepped.
+    /// Returns the number of steps.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Its moments: `first.<parameter>` and `second.<parameter>`.
+    /// Returns the moments: `first.<parameter>` and `second.<parameter>`.
     ///
     /// # Errors
     /// From candle.
@@ -259,7 +259,7 @@ impl Optimizer {
         Ok(all)
     }
 
-    /// Goes back to saved moments after `steps` steps. `from` is for messages.
+    /// Restores saved moments after `steps` steps. `from` is for messages.
     ///
     /// # Errors
     /// If a moment is missing or has another shape.
@@ -294,7 +294,7 @@ mod tests {
     use candle_core::Device;
     use gan_core::Role;
 
-    /// Steps one parameter along made gradients and compares with the formula in plain f64.
+    /// Steps one parameter along synthetic gradients and compares it with the formula in plain f64.
     fn follow(config: OptimizerConfig, formula: impl Fn(f64, &mut [f64; 2], f64) -> f64) {
         let var = Var::new(&[0.5f32, -0.25], &Device::Cpu).unwrap();
         let param = Param::whole("p", var.clone(), Role::Weight);

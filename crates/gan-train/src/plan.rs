@@ -1,4 +1,4 @@
-//! Settings checked: only a [`Plan`] trains.
+//! Checked settings: only a [`Plan`] trains.
 
 use crate::config::{Alternate, Extended, FakesMode, Family, NetworkConfig, OptimizerConfig, Policy, RunConfig};
 use crate::error::{Error, Result};
@@ -29,20 +29,20 @@ pub struct Plan {
 /// A network as a layer list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Architecture {
-    /// The shape of one input, without the batch.
+    /// Shape of one input, without the batch.
     pub input: Vec<usize>,
     /// The layers.
     pub layers: Vec<Layer>,
-    /// How parameters start.
+    /// Initialization of the parameters.
     pub init: Init,
 }
 
-/// How long a run is.
+/// Length of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// So many steps.
+    /// A number of steps.
     Steps(u64),
-    /// So many passes over the data.
+    /// A number of passes over the data.
     Epochs(u64),
 }
 
@@ -50,7 +50,7 @@ impl RunConfig {
     /// Checks everything that can be checked without opening the data.
     ///
     /// # Errors
-    /// The first setting that cannot be used.
+    /// The first invalid setting.
     pub fn check(mut self) -> Result<Plan> {
         self.check_settings()?;
         let (generator, discriminator) = architectures(&self)?;
@@ -105,12 +105,12 @@ impl Plan {
         &self.config
     }
 
-    /// One sample's shape: `[C, H, W]` for images, `[D]` for points.
+    /// Returns the shape of one sample: `[C, H, W]` for images, `[D]` for points.
     pub fn sample(&self) -> Vec<usize> {
         sample(&self.config)
     }
 
-    /// How long to train.
+    /// Returns the length of the training.
     pub fn length(&self) -> Length {
         match (self.config.train.steps, self.config.train.epochs) {
             (Some(steps), _) => Length::Steps(steps),
@@ -122,12 +122,12 @@ impl Plan {
         self.config.train.extended = extended;
     }
 
-    /// Whether an alarm may take the run back, which needs states to go back to.
+    /// Returns whether an alarm may roll the run back, which needs states to return to.
     pub fn may_roll_back(&self) -> bool {
         self.config.alarms.policies().any(|(_, policy)| policy == Policy::Rollback)
     }
 
-    /// D's targets.
+    /// Returns D's targets.
     pub fn labels(&self) -> Labels {
         Labels { real: self.config.loss.real_label, fake: self.config.loss.fake_label }
     }
@@ -224,11 +224,11 @@ fn within(key: &str, n: usize, low: usize, high: usize) -> Result<()> {
     Err(Error::config(key, format!("{n} cannot be used: expected {low} to {high}")))
 }
 
-/// Both networks' layers, checked against the latent space and the data.
+/// Returns both networks' layers, checked against the latent space and the data.
 fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
     let sample = sample(config);
     let generator = architecture("generator", &config.generator, config, &[config.latent.dim])?;
-    // D sees several samples as one, one after the other along the channels.
+    // D sees several samples together, concatenated along the channels.
     let seen = [&[sample[0] * config.train.pacgan], &sample[1..]].concat();
     let discriminator = architecture("discriminator", &config.discriminator, config, &seen)?;
     let made = shape::infer("generator", &generator.input, &generator.layers)?;
@@ -262,7 +262,7 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
     Ok((generator, discriminator))
 }
 
-/// D must end in one logit a sample.
+/// Checks that D ends in one logit per sample.
 fn check_verdict(end: &[usize], layers: &[Layer]) -> Result<()> {
     let key = "discriminator.layers";
     if gan_core::gan::ends_in_sigmoid(layers) {
@@ -291,7 +291,7 @@ fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: 
     Ok(made)
 }
 
-/// The layers as they are given, or as a family makes them.
+/// Returns the given layers, or those that a family generates.
 fn listed(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usize]) -> Result<Architecture> {
     let init = network.init;
     if network.family.is_some() && network.input.is_some() {
@@ -322,7 +322,7 @@ fn listed(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usiz
     }
 }
 
-/// A family's settings are wrong beside layers, or with another family.
+/// Refuses settings of a family beside layers, or with another family.
 fn only_of_its_family(name: &str, network: &NetworkConfig) -> Result<()> {
     let given = [
         ("width", network.width.is_some(), Family::Dcgan),
@@ -342,7 +342,7 @@ fn only_of_its_family(name: &str, network: &NetworkConfig) -> Result<()> {
     Ok(())
 }
 
-/// Both lists of the DCGAN.
+/// Returns both lists of the DCGAN.
 fn dcgan(name: &str, network: &NetworkConfig, config: &RunConfig) -> Result<(Vec<Layer>, Vec<Layer>)> {
     let Some(width) = network.width else {
         let problem = "is missing; the family \"dcgan\" needs its narrowest width, e.g. 64";

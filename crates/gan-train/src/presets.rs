@@ -3,12 +3,12 @@
 use crate::error::{Error, Result};
 use gan_base::messages::choose;
 
-/// A preset's name and TOML text.
+/// Name and TOML text of a preset.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// As in `gan train NAME`.
+    /// Name, as in `gan train NAME`.
     pub name: &'static str,
-    /// The file as it stands in `presets/`.
+    /// Text of the file in `presets/`.
     pub text: &'static str,
 }
 
@@ -49,15 +49,15 @@ pub const ALL: &[Preset] = &[
     preset!("grid2d"),
 ];
 
-/// The preset called `name`, if there is one.
+/// Returns the preset called `name`, if there is one.
 pub fn find(name: &str) -> Option<&'static Preset> {
     ALL.iter().find(|p| p.name == name)
 }
 
-/// The preset called `name`.
+/// Returns the preset called `name`.
 ///
 /// # Errors
-/// If there is none; the message names the nearest.
+/// If there is none; the message suggests the nearest.
 pub fn get(name: &str) -> Result<&'static Preset> {
     find(name).ok_or_else(|| {
         let all: Vec<&str> = ALL.iter().map(|p| p.name).collect();
@@ -79,7 +79,7 @@ mod tests {
         text.parse::<toml_1_0::Table>().map(drop).map_err(|error| error.to_string())
     }
 
-    /// The files below `dir` that end so, one level down too.
+    /// Returns the files below `dir` with this ending, at most one level down.
     fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
         let entries: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
         let below = entries.iter().filter(|path| path.is_dir()).flat_map(|dir| fs::read_dir(dir).unwrap());

@@ -1,8 +1,8 @@
-//! One update of each player: the mathematics of a GAN, apart from all machinery.
+//! One update of each network: the mathematics of a GAN, separate from all machinery.
 //!
-//! D learns to tell x from G(z): it minimises [`gan_core::Loss::discriminator`]. G learns from D's verdict on its samples: it
-//! minimises [`gan_core::Loss::generator`]. Penalties on D's gradient ([`gan_core::penalty`]) join D's loss. While one is stepped
-//! the other's weights are left alone and cost no gradient work.
+//! D learns to distinguish x from G(z): it minimizes [`gan_core::Loss::discriminator`]. G learns from D's output for its samples: it
+//! minimizes [`gan_core::Loss::generator`]. Penalties on D's gradient ([`gan_core::penalty`]) are added to D's loss. While one network is
+//! updated, the weights of the other are frozen and cost no gradient work.
 
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
@@ -20,37 +20,38 @@ pub use objective::{Batch, Batches, DiscriminatorInput, MicroBatches, Objective,
 pub(crate) use process_group::Order;
 pub use process_group::ProcessGroup;
 
-/// What an update of D found.
+/// Results of an update of D.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DUpdate {
-    /// Its loss.
+    /// Loss of D.
     pub loss: f64,
-    /// Mean probability it gives to real samples, before the update.
+    /// Mean probability that D assigns to real samples, before the update.
     pub real: f64,
-    /// Mean probability it gives to generated samples, before the update.
+    /// Mean probability that D assigns to generated samples, before the update.
     pub fake: f64,
-    /// Share of samples it takes for what they are, before the update.
+    /// Fraction of samples that D classifies correctly, before the update.
     pub accuracy: f64,
-    /// Norm of its gradient.
+    /// Norm of D's gradient.
     pub grad_norm: f64,
-    /// The weighted sum of its penalties, where there were any.
+    /// Weighted sum of the penalties, if there were any.
     pub penalty: Option<f64>,
-    /// The logit that counts as zero for generated samples: 0, or the real samples' mean where only differences count.
+    /// Decision threshold for the logits of generated samples: 0, or the mean of the real samples if only differences
+    /// count.
     pub zero: f64,
-    /// What it took.
+    /// Duration of its parts.
     pub seconds: Seconds,
 }
 
 /// Seconds that the parts of an update took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Seconds {
-    /// Through D and the loss.
+    /// Forward pass through D and the loss.
     pub forward: f64,
-    /// Gradients.
+    /// Backward pass.
     pub backward: f64,
-    /// Adding up what all processes found.
+    /// Sums over all processes.
     pub together: f64,
-    /// The gradients' norm and the optimiser's step.
+    /// Norm of the gradients and the optimizer's step.
     pub optimizer: f64,
 }
 
@@ -61,16 +62,16 @@ fn elapsed_since(start: &mut Instant) -> f64 {
     seconds
 }
 
-/// What an update of G found.
+/// Results of an update of G.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GUpdate {
-    /// Its loss.
+    /// Loss of G.
     pub loss: f64,
-    /// Mean probability that D gives to its samples.
+    /// Mean probability that D assigns to G's samples.
     pub fake: f64,
-    /// Norm of its gradient.
+    /// Norm of G's gradient.
     pub grad_norm: f64,
-    /// What it took.
+    /// Duration of its parts.
     pub seconds: Seconds,
 }
 
@@ -152,7 +153,7 @@ fn no_batch() -> Error {
     candle_core::Error::Msg("no batch to learn from".into()).into()
 }
 
-/// Steps by the gradients of all batches, and gives their norm, which is called `name`.
+/// Updates the weights with the gradients of all batches and returns their norm; `name` is for messages.
 fn stepped(
     optimizer: &mut Optimizer,
     mut grads: GradStore,
@@ -177,7 +178,7 @@ fn accumulate(optimizer: &Optimizer, total: &mut Option<GradStore>, grads: GradS
     }
 }
 
-/// Means over batches, each counted by its size.
+/// Means over batches, weighted by their sizes.
 struct Averaged<const N: usize> {
     sums: [f64; N],
 }
@@ -234,7 +235,7 @@ fn class_loss(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Obje
     Ok(Some((gan_core::loss::auxiliary(found, classes)? * objective.auxiliary)?))
 }
 
-/// The loss's value, and the gradients of `part` of it.
+/// Returns the value of the loss, and the gradients of `part` of it.
 fn gradients(loss: &Tensor, part: f64) -> Result<(f64, GradStore)> {
     let value = f64::from(loss.to_scalar::<f32>()?);
     Ok((value, if part == 1.0 { loss.backward()? } else { (loss * part)?.backward()? }))
@@ -244,12 +245,12 @@ fn finite(value: f64, what: &'static str, step: u64) -> Result<f64> {
     if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { step, what, value }) }
 }
 
-/// Mean of logits `[N]`.
+/// Returns the mean of logits `[N]`.
 fn mean(logits: &Tensor) -> Result<f64> {
     Ok(f64::from(logits.detach().mean_all()?.to_scalar::<f32>()?))
 }
 
-/// Mean of σ(l) over logits `[N]`.
+/// Returns the mean of σ(l) over logits `[N]`.
 fn mean_probability(logits: &Tensor) -> Result<f64> {
     Ok(f64::from(gan_kernels::ops::sigmoid(&logits.detach())?.mean_all()?.to_scalar::<f32>()?))
 }

@@ -1,4 +1,4 @@
-//! A run in memory: the players, their optimisers, the data and the random streams; [`Trainer::advance`] is one step.
+//! A run in memory: the networks, their optimizers, the data and the random streams; [`Trainer::advance`] is one step.
 
 use crate::checkpoint::identity::DataIdentity;
 use crate::config::{Alternate, Extended, FakesMode, Precision};
@@ -29,24 +29,24 @@ pub use moment::{Look, Moment};
 pub use report::{Parts, StepReport};
 use samples::{Last, Samples};
 
-/// A run in memory.
+/// A run in memory: networks, optimizers, data and random streams.
 pub struct Trainer {
     pub(crate) plan: Plan,
     pub(crate) generator: Box<dyn Generator>,
     pub(crate) discriminator: Box<dyn Discriminator>,
     pub(crate) optimizer_g: Optimizer,
     pub(crate) optimizer_d: Optimizer,
-    /// The average of G's weights, where one is kept.
+    /// Moving average of G's weights, if there is one.
     pub(crate) ema: Option<Ema>,
     pub(crate) loader: Loader,
-    /// Latent vectors.
+    /// Random stream of latent vectors.
     pub(crate) noise: Rng,
-    /// Dropout.
+    /// Random stream of dropout.
     pub(crate) dropout: Rng,
     pub(crate) step: u64,
-    /// How often alarms took the run back.
+    /// Number of rollbacks by alarms.
     pub(crate) rollbacks: u64,
-    /// Latent vectors to use before any are drawn.
+    /// Latent vectors to use before new ones are drawn.
     pub(crate) queued: VecDeque<Tensor>,
     /// The processes that train together.
     pub(crate) group: ProcessGroup,
@@ -54,7 +54,7 @@ pub struct Trainer {
     step_rule: Box<dyn TrainingStep>,
     /// Looked up when it is first needed.
     data: OnceLock<DataIdentity>,
-    /// Whether the networks are others than the plan's.
+    /// Whether the networks are not those of the plan.
     has_own_networks: bool,
     device: Device,
 }
@@ -63,7 +63,7 @@ impl Trainer {
     /// Builds the plan's networks and opens its data.
     ///
     /// # Errors
-    /// If the data cannot be opened or does not fit the plan, or training certainly needs more memory than there is.
+    /// If the data cannot be opened or do not fit the plan, or training certainly needs more memory than there is.
     pub fn new(plan: Plan, device: &Device) -> Result<Self> {
         let loader = data::loader(&plan, data::open(&plan)?)?;
         Self::with_data(plan, loader, device)
@@ -99,11 +99,11 @@ impl Trainer {
         Ok(Self { has_own_networks: false, ..trainer })
     }
 
-    /// With networks of your own, which need not come from layer lists, and a loader of your own. Of the plan, the loss, the
-    /// optimisers and the loop count; its networks and data do not.
+    /// Returns a trainer of your own networks, which need not come from layer lists, with your own loader. Only the plan's loss, optimizer
+    /// and loop settings are used; its networks and data are ignored.
     ///
     /// # Errors
-    /// If the optimisers' state cannot be allocated.
+    /// If the optimizers' state cannot be allocated.
     pub fn with_networks(
         plan: Plan,
         generator: Box<dyn Generator>,
@@ -135,17 +135,17 @@ impl Trainer {
         })
     }
 
-    /// The plan.
+    /// Returns the plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// G.
+    /// Returns G.
     pub fn generator(&self) -> &dyn Generator {
         self.generator.as_ref()
     }
 
-    /// D.
+    /// Returns D.
     pub fn discriminator(&self) -> &dyn Discriminator {
         self.discriminator.as_ref()
     }
@@ -166,22 +166,22 @@ impl Trainer {
         self.loader.dataset()
     }
 
-    /// Steps done.
+    /// Returns the number of completed steps.
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// How often alarms took the run back.
+    /// Returns the number of rollbacks by alarms.
     pub fn rollbacks(&self) -> u64 {
         self.rollbacks
     }
 
-    /// Sets how often the run was taken back.
+    /// Sets the number of rollbacks.
     pub fn set_rollbacks(&mut self, rollbacks: u64) {
         self.rollbacks = rollbacks;
     }
 
-    /// What both rates are multiplied by in the next step: `alarms.lr_factor` for each rollback, and less and less where they decay.
+    /// Returns the factor of both learning rates in the next step: `alarms.lr_factor` for each rollback, times the schedule.
     pub fn lr_factor(&self) -> f64 {
         let config = self.plan.config();
         let times = i32::try_from(self.rollbacks).unwrap_or(i32::MAX);
@@ -191,13 +191,14 @@ impl Trainer {
         config.alarms.lr_factor.powi(times) * decayed * risen
     }
 
-    /// Steps that one pass over the data takes.
+    /// Returns the number of steps in one pass over the data.
     pub fn steps_per_epoch(&self) -> u64 {
         let batches = self.loader.batches_per_epoch();
         self.steps_of(batches)
     }
 
-    /// Steps in which D sees `batches`; where the players alternate by epochs a step is one batch of either.
+    /// Returns the number of steps in which D sees `batches`. If the networks alternate by epochs, a step is one batch
+    /// of either.
     fn steps_of(&self, batches: u64) -> u64 {
         match self.plan.config().train.alternate {
             Alternate::Steps => batches.div_ceil(self.plan.config().train.d_steps),
@@ -205,12 +206,12 @@ impl Trainer {
         }
     }
 
-    /// Steps of the whole run.
+    /// Returns the number of steps of the whole run.
     pub fn total_steps(&self) -> u64 {
         self.steps_in(self.plan.length())
     }
 
-    /// Steps of a run of `length` with these data.
+    /// Returns the number of steps of a run of `length` with these data.
     pub fn steps_in(&self, length: Length) -> u64 {
         match length {
             Length::Steps(steps) => steps,
@@ -218,8 +219,8 @@ impl Trainer {
         }
     }
 
-    /// The run was to be `before` steps long so far. Where its schedules depend on that, the steps that are done keep their place in
-    /// the schedule they had, and the settings remember it.
+    /// Extends a run whose length was `before` until now. If its schedules depend on the length, completed steps keep their place in the
+    /// old schedule, and the settings record it.
     pub(crate) fn extend(&mut self, before: u64) {
         let config = self.plan.config();
         if self.step == 0 || before == self.total_steps() || config.schedules().is_empty() {
@@ -231,7 +232,7 @@ impl Trainer {
         self.plan.set_extended(parts);
     }
 
-    /// What the data are, as checkpoints remember it.
+    /// Returns the identity of the data, as checkpoints store it.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -243,8 +244,8 @@ impl Trainer {
         Ok(self.data.get_or_init(|| found))
     }
 
-    /// Lets the next samples be made from `z` `[N, latent]` instead of drawn noise, in the order of the calls: to repeat
-    /// what another program did. Checkpoints do not hold them.
+    /// Queues `z` `[N, latent]` as the next latent vectors, in the order of the calls, to reproduce what another program did. Checkpoints
+    /// do not contain them.
     pub fn queue_latents(&mut self, z: Tensor) {
         self.queued.push_back(z);
     }
@@ -257,8 +258,8 @@ impl Trainer {
         self.advance_watched::<Error>(&mut |_, _| Ok(()))
     }
 
-    /// Does one step and lets `look` see both networks between the updates. Where a player has no turn,
-    /// nothing changes between its moments.
+    /// Does one step and lets `look` see both networks between the updates. If a network is not updated, nothing
+    /// changes between its moments.
     ///
     /// # Errors
     /// As [`Trainer::advance`], and whatever `look` returns.
@@ -352,12 +353,12 @@ impl Trainer {
         Ok(report)
     }
 
-    /// Where the networks are.
+    /// Returns the device of the networks.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// The part of the run that is done, by which schedules go: of the length that the run had when the next step was planned.
+    /// Returns the fraction of the run that is done, for schedules: relative to the length of the run when the next step was planned.
     fn progress(&self) -> f64 {
         let earlier = self.plan.config().train.extended.iter().find(|part| self.step < part.until);
         self.step as f64 / earlier.map_or_else(|| self.total_steps(), |part| part.steps).max(1) as f64

@@ -1,4 +1,4 @@
-//! What is asked of a trained generator: samples, walks, images found again.
+//! Arguments of the commands that use a trained generator: samples, walks, projections.
 
 use super::{MOST, small, whole};
 use clap::Args;
@@ -13,10 +13,10 @@ pub struct GenerateArgs {
     /// A run folder or a generator's weight file.
     #[arg(value_name = "RUN or FILE.safetensors")]
     pub source: PathBuf,
-    /// How many samples [default: the grid's cells, or 64; with --latents, as many as the file has].
+    /// Number of samples [default: the grid's cells, or 64; with --latents, the number in the file].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, 1_000_000).map(small))]
     pub count: Option<usize>,
-    /// Decides the latent vectors.
+    /// Seed of the latent vectors.
     #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: u64,
     /// Latent vectors from a file: float32 [N, latent].
@@ -29,18 +29,19 @@ pub struct GenerateArgs {
     /// Rows and columns of the sheet [default: as square as possible].
     #[arg(long, value_name = "RxC", allow_negative_numbers = true, value_parser = parse_grid)]
     pub grid: Option<(usize, usize)>,
-    /// The class to make samples of, by name, or by number where no class has a number for a name, for a generator that knows classes [default: each in turn].
+    /// Class of the samples, by name, or by number if no class has a number as its name, for a conditional generator [default: each in
+    /// turn].
     #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub class: Option<String>,
-    /// Draws latent numbers further than this from 0 again: less variety, mostly better samples [default: what the weight file says].
+    /// Resample latent numbers further than this from 0: less variety, mostly better samples [default: the weight file's value].
     #[arg(long, value_name = "T", conflicts_with = "latents", allow_negative_numbers = true, value_parser = truncation)]
     pub truncation: Option<f64>,
-    /// Where to compute: auto, cpu, cuda, cuda:N, metal.
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
     pub device: String,
 }
 
-/// Nearly every draw would be thrown away below a hundredth.
+/// Below a hundredth, nearly every draw would be rejected.
 fn truncation(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(t) if (0.01..=1000.0).contains(&t) => Ok(t),
@@ -59,25 +60,25 @@ pub struct ProjectArgs {
     /// Images (PNG, JPEG, WebP, GIF, BMP; fitted to the generator's size), or .npy files of float32 [N, C, H, W] in the data's range.
     #[arg(value_name = "IMAGE", required = true)]
     pub images: Vec<PathBuf>,
-    /// A sheet: each image, and beside it what the generator makes of it.
+    /// Sheet to write: each image, and beside it the generator's closest sample.
     #[arg(long, value_name = "FILE.png", default_value = "projected.png")]
     pub out: PathBuf,
-    /// The latent vectors found, float32 [N, latent]: `gan generate --latents` takes them.
+    /// File for the latent vectors, float32 [N, latent], as input of `gan generate --latents`.
     #[arg(long, value_name = "Z.npy")]
     pub latents_out: Option<PathBuf>,
-    /// The class to look in, by name, or by number where no class has a number for a name [default: all].
+    /// Class to search in, by name, or by number if no class has a number as its name [default: all].
     #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub class: Option<String>,
-    /// Random starts for each image.
+    /// Number of random starts for each image.
     #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true, value_parser = whole(1, 1000).map(small))]
     pub starts: usize,
-    /// Steps from each.
+    /// Number of steps from each start.
     #[arg(long, value_name = "N", default_value_t = 300, allow_negative_numbers = true, value_parser = whole(1, 100_000))]
     pub steps: u64,
-    /// Decides the starts.
+    /// Seed of the starts.
     #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: u64,
-    /// Where to compute: auto, cpu, cuda, cuda:N, metal.
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
     pub device: String,
 }
@@ -90,24 +91,24 @@ pub struct InterpolateArgs {
     /// A run folder or a generator's weight file.
     #[arg(value_name = "RUN or FILE.safetensors")]
     pub source: PathBuf,
-    /// FILE.gif for an endless animation, FILE.png for a strip.
+    /// FILE.gif for a looping animation, FILE.png for a strip.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Samples to visit.
+    /// Number of samples to visit.
     #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true, value_parser = whole(2, 1000))]
     pub points: u64,
-    /// Frames from each to the next.
+    /// Number of frames from each sample to the next.
     #[arg(long, value_name = "N", default_value_t = 12, allow_negative_numbers = true, value_parser = whole(1, 1000))]
     pub frames: u64,
-    /// Decides the samples.
+    /// Seed of the samples.
     #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: u64,
-    /// The class to make samples of, by name, or by number where no class has a number for a name, for a generator that knows classes [default: the first].
+    /// Class of the samples, by name, or by number if no class has a number as its name, for a conditional generator [default: the first].
     #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub class: Option<String>,
 }
 
-/// The most rows and columns of a sheet.
+/// Maximum number of rows and columns of a sheet.
 const MOST_CELLS: usize = 1000;
 
 fn parse_grid(text: &str) -> Result<(usize, usize), String> {

@@ -11,12 +11,12 @@ const MOST_SIDE: usize = 4096;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  gan data list\n  gan data list --json")]
 pub struct ListArgs {
-    /// One line of JSON.
+    /// Print one line of JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Which data.
+/// Arguments that select the data.
 #[derive(Args)]
 pub struct SourceArgs {
     /// A data set's name (gan data list), a folder of images, or a pack.
@@ -25,13 +25,13 @@ pub struct SourceArgs {
     /// Height and width [default: the data set's own; 64 for a folder].
     #[arg(long, value_name = "N or HxW", allow_negative_numbers = true, value_parser = parse_size)]
     pub size: Option<(usize, usize)>,
-    /// 1 for grey, 3 for colour [default: the data set's own; 3 for a folder].
+    /// 1 for gray, 3 for color [default: the data set's own; 3 for a folder].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_channels)]
     pub channels: Option<usize>,
-    /// Stop at the first image file that cannot be used instead of leaving it out.
+    /// Stop at the first unusable image file instead of skipping it.
     #[arg(long)]
     pub strict: bool,
-    /// Change one of the data's settings, e.g. data.dir=DIR; may be given often.
+    /// Change one of the data's settings, e.g. data.dir=DIR; may be repeated.
     #[arg(long, value_name = "data.KEY=VALUE")]
     pub set: Vec<String>,
 }
@@ -43,13 +43,13 @@ pub struct SourceArgs {
 pub struct InspectArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Decode every image instead of up to 1,000, and list all that cannot be.
+    /// Decode every image instead of up to 1,000, and list all that cannot be decoded.
     #[arg(long)]
     pub all: bool,
     /// Draw up to 64 of the images, evenly spread over the data set, as a sheet.
     #[arg(long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,
-    /// One line of JSON.
+    /// Print one line of JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -61,10 +61,10 @@ pub struct InspectArgs {
 pub struct PackArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The new file, or with --part the new folder; an older pack of that name is replaced.
+    /// New file, or with --part new folder; an older pack of that name is replaced.
     #[arg(value_name = "DST.ganpack")]
     pub to: PathBuf,
-    /// Write a folder of packs with at most this many images each, for sets that are copied and kept in parts.
+    /// Write a folder of packs with at most this many images each, for sets that are copied and stored in parts.
     #[arg(long, value_name = "IMAGES", allow_negative_numbers = true, value_parser = whole(1, MOST).map(small))]
     pub part: Option<usize>,
 }

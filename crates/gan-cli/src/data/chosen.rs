@@ -1,4 +1,4 @@
-//! The data that a command works on: a data set by its name, a folder of images, or a pack.
+//! The data set of a command: a data set by its name, a folder of images, or a pack.
 
 use super::args::SourceArgs;
 use crate::args::Usage;
@@ -11,34 +11,34 @@ use gan_train::layering::{self, Table};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Height and width of samples that have no size of their own, unless the arguments name another.
+/// Height and width of samples without their own size, unless the arguments specify another.
 const SIDE: i64 = 64;
 
-/// Whatever is drawn or made is drawn with it.
+/// Seed of random data.
 const SEED: u64 = 0;
 
 /// An opened data set.
 pub struct Chosen {
-    /// Its name.
+    /// Name of the data set.
     pub name: String,
-    /// What it is made from, for people.
+    /// Description of the source, for people.
     pub from: String,
-    /// The file or folder that it is read from, where there is one.
+    /// File or folder that it is read from, if there is one.
     pub files: Option<PathBuf>,
-    /// Its samples.
+    /// Samples of the data set.
     pub data: Arc<dyn Dataset>,
 }
 
-/// What an opened data set is for.
+/// Purpose of opening a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be listed: what training would refuse is left out, unless it is said otherwise.
+    /// Listing: what training would refuse is skipped by default.
     Inspect,
-    /// To be used as training would use it.
+    /// Use as in training.
     Use,
 }
 
-/// Opens what `args` name.
+/// Opens the data that `args` select.
 pub fn open(args: &SourceArgs, purpose: Purpose) -> Result<Chosen> {
     let (mut table, header) = named(&args.source)?;
     assign(&mut table, args)?;
@@ -47,7 +47,7 @@ pub fn open(args: &SourceArgs, purpose: Purpose) -> Result<Chosen> {
     }
     let config = layering::read_data(with_defaults(&table))?;
     let is_free = matches!(config.sizes(), SampleSizes::Stored | SampleSizes::Any);
-    // A set of one size keeps it unless the arguments name another.
+    // A set of one size keeps it unless the arguments specify another.
     let shape = if is_free || table.contains_key("size") { sample(&config) } else { Vec::new() };
     let data = data::find(&config, &shape, SEED)?;
     data::check_shape(&config, &wanted(&table, &config, &data.shape()), &data.shape())?;
@@ -60,7 +60,7 @@ pub fn open(args: &SourceArgs, purpose: Purpose) -> Result<Chosen> {
     Ok(Chosen { name, from, files, data })
 }
 
-/// `[data]` of the data set, folder or pack called `source`, with its channels where they are known by the name, and without a size.
+/// Returns `[data]` of the data set, folder or pack called `source`, with its channels if the name determines them, and without a size.
 pub fn settings(source: &str) -> Result<Table> {
     let mut settings = with_defaults(&named(source)?.0);
     if let Some(data) = settings.get_mut("data").and_then(|data| data.as_table_mut()) {
@@ -69,14 +69,14 @@ pub fn settings(source: &str) -> Result<Table> {
     Ok(settings)
 }
 
-/// `[data]` with what `source` stands for, and the header where that is a pack.
+/// Returns `[data]` of `source`, and the header if it is a pack.
 fn named(source: &str) -> Result<(Table, Option<Header>)> {
     let path = Path::new(source);
     let dir = |name: &str| [("name", name), ("dir", source)].map(|(key, value)| (key.to_string(), value.into()));
     match (DatasetEntry::find(source).is_some(), path.is_dir(), path.exists()) {
         (true, ..) => Ok((Table::from_iter([("name".to_string(), source.into())]), None)),
         (_, true, _) if !is_pack(path) => Ok((Table::from_iter(dir(Folder::NAME)), None)),
-        // Any other file gets the message that a damaged pack gets.
+        // Any other file gets the message of a damaged pack.
         (.., true) => Ok((Table::from_iter(dir(Folder::NAME)), Some(Pack::open(path)?.header().clone()))),
         _ => {
             let nearest = gan_base::messages::choose(source, &DatasetEntry::names());
@@ -85,7 +85,7 @@ fn named(source: &str) -> Result<(Table, Option<Header>)> {
     }
 }
 
-/// Lays `--set`, `--size`, `--channels` and `--strict` over it.
+/// Merges `--set`, `--size`, `--channels` and `--strict` over the table.
 fn assign(table: &mut Table, args: &SourceArgs) -> Result<()> {
     let mut all = Table::from_iter([("data".to_string(), std::mem::take(table).into())]);
     let size = args.size.map(|(height, width)| format!("data.size=[{height}, {width}]"));
@@ -114,12 +114,12 @@ fn with_defaults(table: &Table) -> Table {
     Table::from_iter([("data".to_string(), data.into())])
 }
 
-/// The shape for data sets that come in any.
+/// Returns the shape for data sets that support any.
 fn sample(config: &DataConfig) -> Vec<usize> {
     std::iter::once(config.channels).chain(config.size.into_iter().flat_map(|size| size.get())).collect()
 }
 
-/// The shape `own` of the data set, with what the user named in its place.
+/// Returns the shape `own` of the data set, overridden by the user's settings.
 fn wanted(table: &Table, config: &DataConfig, own: &[usize]) -> Vec<usize> {
     let mut wanted = own.to_vec();
     if table.contains_key("channels") {

@@ -1,4 +1,4 @@
-//! `gan data fetch`: a data set from the Hugging Face Hub, or how to get it without.
+//! `gan data fetch`: downloads a data set from the Hugging Face Hub, or explains how to get it without.
 
 use crate::args::{FetchArgs, Usage};
 use crate::output;
@@ -7,7 +7,7 @@ use gan_data::DatasetEntry;
 use gan_data::fetch::Source;
 use std::path::Path;
 
-/// Fetches the data set that `args` name.
+/// Downloads the data set that `args` name.
 pub fn run(args: &FetchArgs, quiet: bool) -> Result<()> {
     let names: Vec<&str> = DatasetEntry::sources().map(|source| source.name).collect();
     let unknown = || {

@@ -1,4 +1,4 @@
-//! `gan data inspect`: what is in a data set, in numbers and as a sheet.
+//! `gan data inspect`: the contents of a data set, in numbers and as a sheet.
 
 use super::args::InspectArgs;
 use super::chosen::{self, Chosen, Purpose};
@@ -15,31 +15,31 @@ use rayon::prelude::*;
 use serde_json::json;
 use std::path::Path;
 
-/// The most images that the pixels' mean and spread are taken over, and that are checked, unless all are to be.
+/// Maximum number of images that are checked and used for the mean and spread of pixels, without `--all`.
 const SAMPLE: usize = 1000;
 
-/// Images that are decoded side by side.
+/// Number of images that are decoded in parallel.
 const AT_ONCE: usize = 256;
 
-/// The most images on the sheet.
+/// Maximum number of images on the sheet.
 const SHEET: usize = 64;
 
-/// The most classes, and the most small images, that are listed one by one.
+/// Maximum number of classes, and of small images, that are listed individually.
 const CLASSES: usize = 100;
 
-/// What the samples hold, as far as they were looked at.
+/// Statistics of the samples that were read.
 struct Pixels {
-    /// How many could be read.
+    /// Number of images that could be read.
     images: usize,
     /// Files whose pixels cannot be read.
     broken: Vec<Skipped>,
-    /// By channel, or by coordinate of points.
+    /// Mean per channel, or per coordinate of points.
     mean: Vec<f64>,
-    /// The standard deviation.
+    /// Standard deviation.
     spread: Vec<f64>,
 }
 
-/// Inspects the data that `args` name.
+/// Inspects the data that `args` select.
 pub fn run(args: &InspectArgs, quiet: bool) -> Result<()> {
     let out = args.out.as_ref();
     let out = out.map(|path| Output::new("--out", path, &[Form::Png])).transpose()?;
@@ -58,13 +58,13 @@ pub fn run(args: &InspectArgs, quiet: bool) -> Result<()> {
     }
 }
 
-/// Up to `most` numbers of images, evenly spread over the data.
+/// Returns up to `most` numbers of images, evenly spread over the data.
 fn spread_out(data: &dyn Dataset, most: usize) -> impl Iterator<Item = usize> {
     let (len, count) = (data.len(), data.len().min(most));
     (0..count).map(move |i| (i as u128 * len as u128 / count as u128) as usize)
 }
 
-/// One sample's sums of values and of their squares by channel, or its file where it cannot be read.
+/// One sample's sums of values and of their squares per channel, or its file if it cannot be read.
 type Read = std::result::Result<Vec<[f64; 2]>, Skipped>;
 
 fn pixels(data: &dyn Dataset, args: &InspectArgs, quiet: bool) -> Result<Pixels> {
@@ -136,7 +136,7 @@ fn draw(data: &dyn Dataset, out: &Path) -> Result<()> {
     Ok(grid(&images, count.div_ceil(columns), columns)?.save_png(out)?)
 }
 
-/// How many images each class has, in the order of the classes.
+/// Returns the number of images in each class, in the order of the classes.
 fn counts(data: &dyn Dataset) -> Vec<(&String, usize)> {
     let mut counts: Vec<(&String, usize)> = data.classes().iter().map(|name| (name, 0)).collect();
     for label in (0..data.len()).filter_map(|index| data.label(index)) {
@@ -175,12 +175,12 @@ fn as_text(chosen: &Chosen, pixels: &Pixels) -> String {
     text + &inventory_lines(data)
 }
 
-/// The files that cannot be read: those that were left out at once, and those whose pixels are damaged.
+/// Returns the files that cannot be read: those that were skipped at once, and those whose pixels are damaged.
 fn skipped<'a>(data: &'a dyn Dataset, pixels: &'a Pixels) -> impl Iterator<Item = &'a Skipped> {
     data.skipped().iter().chain(&pixels.broken)
 }
 
-/// Small images, and files with other endings, where there are any.
+/// Returns lines about small images, and about files with other endings, if there are any.
 fn inventory_lines(data: &dyn Dataset) -> String {
     let (mut text, Some(inventory)) = (String::new(), data.inventory()) else { return String::new() };
     if !inventory.small.is_empty() {
@@ -203,7 +203,7 @@ fn inventory_lines(data: &dyn Dataset) -> String {
     text
 }
 
-/// A line a class, or one for all where they are many.
+/// Returns one line per class, or one for all if there are many.
 fn class_lines(counts: &[(&String, usize)]) -> String {
     if counts.len() <= CLASSES {
         return counts.iter().map(|(name, count)| format!("  {count:>8}  {}\n", visible_name(name))).collect();

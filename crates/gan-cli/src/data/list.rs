@@ -1,4 +1,4 @@
-//! `gan data list`: what data sets there are, what each needs, and whether it is here.
+//! `gan data list`: the data sets, what each needs, and whether its files are present.
 
 use super::args::ListArgs;
 use crate::say;
@@ -21,7 +21,7 @@ pub fn run(args: &ListArgs) -> Result<()> {
 }
 
 fn state(set: &DatasetEntry, found: Option<PathBuf>) -> String {
-    // In a build that cannot download it says how to get the files by hand.
+    // A build that cannot download explains how to get the files by hand.
     let how = if cfg!(feature = "hub") { "gets it" } else { "says how to get it" };
     let fetch = |name: &str| {
         let source = DatasetEntry::find(name).and_then(|set| set.info.source);

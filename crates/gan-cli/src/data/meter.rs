@@ -1,4 +1,4 @@
-//! How far a long command is: a bar where one can be drawn, else plain lines.
+//! Progress of a long command: a bar if the terminal supports it, else plain lines.
 
 use crate::quoting::visible_name;
 use crate::say;
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// What is counted.
+/// Unit of the progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Of a download.
+    /// Bytes of a download.
     #[cfg(feature = "hub")]
     Bytes,
-    /// Of a data set.
+    /// Images of a data set.
     Images,
-    /// To be compared.
+    /// Samples to compare.
     Samples,
 }
 
@@ -27,7 +27,7 @@ pub enum Meter {
 }
 
 impl Meter {
-    /// A line for each new thing and one every ten seconds, where no bar can be drawn.
+    /// Returns a meter that, without a bar, prints a line for each new item and one every ten seconds.
     pub fn new(quiet: bool) -> Self {
         let bar = ProgressBar::no_length();
         match (quiet, bar.is_hidden()) {
@@ -37,7 +37,8 @@ impl Meter {
         }
     }
 
-    /// The same, but nothing in the first ten seconds where no bar can be drawn: most such commands are over by then.
+    /// Returns a meter that, without a bar, prints nothing in the first ten seconds, because most such commands are
+    /// done by then.
     pub fn patient(quiet: bool) -> Self {
         match Self::new(quiet) {
             Self::Lines { what, last, .. } => Self::Lines { what, last, names_at_once: false },
@@ -45,7 +46,7 @@ impl Meter {
         }
     }
 
-    /// Shows that `done` of `total` of the thing called `now` are done.
+    /// Shows that `done` of `total` of the item called `now` are done.
     pub fn show(&mut self, now: &str, done: u64, total: u64, unit: Unit) {
         match self {
             Self::Nothing => {}

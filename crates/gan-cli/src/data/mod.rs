@@ -1,5 +1,5 @@
-//! `gan data`: fetch, inspect and pack data sets, one module a command; [`chosen`] opens what a command works on, [`meter`] shows
-//! how far it is.
+//! `gan data`: fetch, inspect and pack data sets, with one module per command; [`chosen`] opens the data of a command, [`meter`] shows its
+//! progress.
 
 pub mod args;
 pub mod chosen;

@@ -1,4 +1,4 @@
-//! `gan data pack`: a data set written into one file.
+//! `gan data pack`: writes a data set into one file.
 
 use super::args::PackArgs;
 use super::chosen;
@@ -13,7 +13,7 @@ use gan_data::pack::{self, Origin, Progress};
 use std::path::Path;
 use std::thread::available_parallelism;
 
-/// Packs what `args` name.
+/// Packs the data that `args` select.
 pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let to = &args.to;
     if to.is_file() && !pack::is_pack(to) {
@@ -33,7 +33,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     if args.part.is_none() && !is_pack {
         Output::new("DST", to, &[Form::Pack])?;
     }
-    // A pack may be packed into itself: it is read until the new one takes its place.
+    // A pack may be packed into itself: it is read until the new one replaces it.
     let is_kept = |files: &&Path| !(is_pack && files.is_file());
     output::check_apart("DST", to, Some(Path::new(&args.source.source)).filter(is_kept))?;
     let chosen = chosen::open(&args.source, chosen::Purpose::Use)?;
@@ -70,7 +70,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     say::line(format_args!("{}: {images} of {shape}, {}{parts}", to.display(), counted(bytes, "byte")))
 }
 
-/// Parts go into a new folder, an empty one, or one that holds nothing but packs.
+/// Checks that parts go into a new folder, an empty one, or one that only contains packs.
 fn check_folder_of_parts(args: &PackArgs) -> Result<()> {
     if args.part.is_none() {
         return Ok(());

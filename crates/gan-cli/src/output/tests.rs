@@ -1,4 +1,4 @@
-//! What is accepted as an output, and what is refused.
+//! Accepted and refused outputs.
 
 use super::*;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Another brightness (± 0.5), saturation (0 to 2 times) and contrast (0.5 to 1.5 times) for each image.
+//! Random brightness (± 0.5), saturation (0 to 2 times) and contrast (0.5 to 1.5 times) for each image.
 
 use super::Augmentation;
 use crate::random::RandomTensors;
@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
-/// Whether colours change.
+/// Whether to change colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Color(pub bool);
@@ -31,7 +31,7 @@ impl Augmentation for Color {
     }
 }
 
-/// One number a sample, as wide as `[N, 1, 1, 1]`.
+/// Returns one random number per sample, of shape `[N, 1, 1, 1]`.
 fn each(n: usize, low: f32, high: f32, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
     rng.uniform_tensor(low, high, (n, 1, 1, 1), x.device())
 }

@@ -1,11 +1,11 @@
-//! A square of each image is set to zero.
+//! Cutout: sets a square of each image to zero.
 
 use super::{Augmentation, not_a_part};
 use candle_core::{Result, Tensor};
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
-/// The square's side, as a part of the image's.
+/// Side of the square, as a fraction of the image's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cutout(pub f64);
@@ -24,7 +24,7 @@ impl Augmentation for Cutout {
         let sizes = [h, w].map(|side| (side as f64 * self.0 + 0.5) as usize);
         let mut mask = vec![1.0f32; n * h * w];
         for one in mask.chunks_exact_mut(h * w) {
-            // The square's middle may lie anywhere, so that it may stick out.
+            // The center of the square may lie anywhere, so the square may extend beyond the image.
             let [top, left] =
                 [(h, sizes[0]), (w, sizes[1])].map(|(side, size)| rng.below(side + 1) as i64 - (size / 2) as i64);
             let inside = |at: usize, from: i64, size: usize| (from..from + size as i64).contains(&(at as i64));

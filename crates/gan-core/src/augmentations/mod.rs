@@ -1,34 +1,34 @@
-//! Random changes of what D sees, real and generated alike, through which G still learns: DiffAugment (Zhao et al. 2020,
-//! arXiv:2006.10738). They let a D with little data go on learning instead of remembering.
+//! Random transformations of D's input, real and generated alike, through which G's gradient passes: DiffAugment (Zhao et al. 2020,
+//! arXiv:2006.10738). With little data, they keep D learning instead of memorizing.
 //!
-//! A new one is a file with an [`Augmentation`], which is its setting, and a line in [`augmentations!`] below: its key in `[augment]`
-//! and its check follow.
+//! A new augmentation is a file with an [`Augmentation`], which is its setting, and a line in [`augmentations!`] below: its key in
+//! `[augment]` and its check follow.
 
 use candle_core::{Result, Tensor};
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
-/// A random change of images, and its setting.
+/// Random transformation of images, and its setting.
 pub trait Augmentation: Copy {
     /// Returns whether it changes nothing.
     fn is_off(self) -> bool;
 
-    /// Returns why its setting cannot be used, if that is so.
+    /// Returns why its setting is invalid, if it is.
     fn problem(self) -> Option<String>;
 
-    /// x `[N, C, H, W]` -> `[N, C, H, W]`, each image changed in its own way. Differentiable by x.
+    /// Transforms each image at random: x `[N, C, H, W]` -> `[N, C, H, W]`, differentiable by x.
     ///
     /// # Errors
-    /// If x are no images.
+    /// If x are not images.
     fn apply(self, x: &Tensor, rng: &mut Rng) -> Result<Tensor>;
 }
 
-/// Makes the settings of all augmentations, in the order in which they are applied.
+/// Defines the settings of all augmentations, in the order in which they are applied.
 macro_rules! augmentations {
     ($($(#[$doc:meta])* $module:ident: $name:ident,)*) => {
         $(mod $module; pub use $module::$name;)*
 
-        /// Which changes, in the order in which they are made.
+        /// Augmentations, in the order in which they are applied.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct Augment {
@@ -41,7 +41,7 @@ macro_rules! augmentations {
                 true $(&& self.$module.is_off())*
             }
 
-            /// Returns the key of the first setting that cannot be used, and why.
+            /// Returns the key of the first invalid setting, and why it is invalid.
             pub fn problem(&self) -> Option<(&'static str, String)> {
                 $(if let Some(problem) = self.$module.problem() {
                     return Some((stringify!($module), problem));
@@ -49,10 +49,10 @@ macro_rules! augmentations {
                 None
             }
 
-            /// x `[N, C, H, W]` -> `[N, C, H, W]`, each image changed in its own way. Differentiable by x.
+            /// Applies all augmentations: x `[N, C, H, W]` -> `[N, C, H, W]`, differentiable by x.
             ///
             /// # Errors
-            /// If x are no images.
+            /// If x are not images.
             pub fn apply(&self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
                 let mut x = x.clone();
                 $(if !self.$module.is_off() {
@@ -65,15 +65,15 @@ macro_rules! augmentations {
 }
 
 augmentations! {
-    /// Another brightness, saturation and contrast for each image.
+    /// Random brightness, saturation and contrast for each image.
     color: Color,
-    /// Images are moved by up to this part of their sides, zeros come in; 0 is not at all. The paper takes 0.125.
+    /// Maximum shift as a fraction of the sides, with zeros shifted in; 0 disables it. The paper uses 0.125.
     translation: Translation,
-    /// A square with this part of each side is set to zero; 0 is none. The paper takes 0.5.
+    /// Side of the square that is set to zero, as a fraction of each side; 0 disables it. The paper uses 0.5.
     cutout: Cutout,
 }
 
-/// The problem of a setting that is a part of an image's side.
+/// Describes the problem of a setting that must be a fraction of an image's side.
 fn not_a_part(part: f64) -> Option<String> {
     let is_part = (0.0..=1.0).contains(&part);
     (!is_part).then(|| format!("{part} cannot be used: expected a part of a side, from 0 to 1"))
@@ -116,7 +116,7 @@ mod tests {
         let x = Tensor::ones((50, 3, 8, 8), candle_core::DType::F32, test_device())?;
         let y = Augment { cutout: Cutout(0.5), ..Augment::default() }.apply(&x, &mut Rng::new(1))?;
         let left = values(&y.sum((1, 2, 3))?);
-        // From a quarter of the square (its middle in a corner) to all of it.
+        // From a quarter of the square (with its center in a corner) to all of it.
         assert!(left.iter().all(|l| (144.0..=180.0).contains(l) && l % 3.0 == 0.0), "{left:?}");
         assert!(left.contains(&144.0));
         Ok(())
@@ -148,7 +148,7 @@ mod tests {
         let var = Var::from_tensor(&x)?;
         let grads = loss(var.as_tensor())?.backward()?;
         let gradient = values(grads.get(&var).unwrap());
-        // The changes are linear, so one finite difference is exact but for rounding.
+        // The transformations are linear, so one finite difference is exact except for rounding.
         for i in [0, 7, 20, 50, 71] {
             let mut other = values(&x);
             other[i] += 0.5;

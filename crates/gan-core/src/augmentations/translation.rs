@@ -1,11 +1,11 @@
-//! Images are moved by whole pixels, and zeros come in.
+//! Translation: shifts images by whole pixels, with zeros shifted in.
 
 use super::{Augmentation, not_a_part};
 use candle_core::{Result, Tensor};
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
-/// The largest shift, as a part of a side.
+/// Maximum shift, as a fraction of a side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Translation(pub f64);
@@ -32,7 +32,8 @@ impl Augmentation for Translation {
     }
 }
 
-/// `[N, side, side]` matrices that move rows by up to `most` places, each its own way: out[i] = in[i − shift].
+/// Returns `[N, side, side]` matrices that each shift rows by a random distance of up to `most`: out[i] = in[i −
+/// shift].
 fn shifts(n: usize, side: usize, most: usize, rng: &mut Rng) -> Vec<f32> {
     let mut all = vec![0.0; n * side * side];
     for one in all.chunks_exact_mut(side * side) {

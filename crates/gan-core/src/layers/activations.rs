@@ -1,4 +1,4 @@
-//! Activations: functions of each number by itself.
+//! Activations: elementwise functions.
 
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
@@ -6,7 +6,7 @@ use candle_core::Result;
 use gan_kernels::fused::{self, Activation, FusedLayer};
 use serde::{Deserialize, Serialize};
 
-/// An activation without parameters: its shape is its input's.
+/// Defines an activation without parameters, whose output shape is its input shape.
 macro_rules! activation {
     (
         $(#[$doc:meta])*
@@ -70,7 +70,7 @@ activation! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeakyRelu {
-    /// The slope below zero.
+    /// Slope below zero.
     pub leaky_relu: f64,
 }
 
@@ -124,7 +124,7 @@ impl LayerSpec for Elu {
     }
 }
 
-/// x where x > 0, else a learnt slope times x (He et al. 2015, arXiv:1502.01852).
+/// x where x > 0, else a learned slope times x (He et al. 2015, arXiv:1502.01852).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prelu;
 

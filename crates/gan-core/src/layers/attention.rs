@@ -6,13 +6,14 @@ use crate::params::Role;
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
-/// Self-attention over the pixels (Zhang et al. 2018, arXiv:1805.08318): x + γ·o(attended), γ begins at 0: `[C, H, W]`.
+/// Self-attention over the pixels (Zhang et al. 2018, arXiv:1805.08318): x + γ·o(attended), with γ initially 0: `[C, H,
+/// W]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {
-    /// Queries and keys have C divided by this many channels, values C/2. The paper takes 8.
+    /// Divisor of C for the channels of queries and keys; values have C/2. The paper uses 8.
     pub attention: usize,
-    /// Whether each kernel is divided by its largest singular value.
+    /// Whether to divide each kernel by its largest singular value.
     #[serde(default, skip_serializing_if = "is_no")]
     pub spectral_norm: bool,
 }
@@ -37,7 +38,7 @@ impl LayerSpec for Attention {
         Ok(Inferred { workspace: pairs, multiply_adds, ..layer })
     }
 
-    /// x + γ·o(v·softmax(qᵀk)) with 1×1 convolutions q, k, v, o (equations 1 to 3 of the paper).
+    /// Returns x + γ·o(v·softmax(qᵀk)) with 1×1 convolutions q, k, v, o (equations 1 to 3 of the paper).
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         let (n, c, h, w) = x.value.dims4()?;
         let flat = x.linear(|x| x.reshape((n, c, h * w)))?;
@@ -51,7 +52,7 @@ impl LayerSpec for Attention {
         let k = through(&flat, "key.weight")?;
         let v = through(&flat, "value.weight")?;
         let turned = |x: &Dual| x.linear(|x| x.transpose(1, 2)?.contiguous());
-        // `[N, pixels, pixels]`: each row is what one pixel attends to.
+        // `[N, pixels, pixels]`: each row has the attention weights of one pixel.
         let attended = turned(&q)?.matmul(&k)?.softmax()?;
         let out = through(&v.matmul(&turned(&attended)?)?, "out.weight")?;
         let gamma = Dual::constant(cx.param("gamma")?.reshape((1, 1, 1))?);

@@ -6,14 +6,14 @@ use candle_core::Result;
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
-/// D's head of an auxiliary classifier: one dense layer to the logit and to one logit a class (Odena et al. 2016,
+/// D's head of an auxiliary classifier: one dense layer to the logit and to one logit per class (Odena et al. 2016,
 /// arXiv:1610.09585): `[F] -> [1 + classes]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auxiliary {
-    /// Classes.
+    /// Number of classes.
     pub auxiliary: usize,
-    /// Whether the kernel is divided by its largest singular value.
+    /// Whether to divide the kernel by its largest singular value.
     #[serde(default, skip_serializing_if = "is_no")]
     pub spectral_norm: bool,
 }

@@ -1,6 +1,7 @@
-//! Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167), and with a scale and shift for each class.
+//! Batch normalization (Ioffe & Szegedy 2015, arXiv:1502.03167), and conditional batch normalization.
 //!
-//! A channel at a time over the batch and all pixels: x̂ = (x − mean) / √(variance + ε), y = γ·x̂ + β; in use, by running averages.
+//! For each channel, over the batch and all pixels: x̂ = (x − mean) / √(variance + ε), y = γ·x̂ + β; in evaluation mode, with running
+//! averages.
 
 use super::settings::several_classes;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec, RunningAverages};
@@ -10,15 +11,15 @@ use gan_kernels::fused::{BatchNorm as FusedBatchNorm, FusedLayer};
 use gan_kernels::{BatchStatistics, ops};
 use serde::{Deserialize, Serialize};
 
-/// Batch normalisation of each channel: any shape that starts with channels or features.
+/// Batch normalization of each channel, for any shape that starts with channels or features.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNorm {
-    /// Its settings.
+    /// Settings of the layer.
     pub batch_norm: BatchNormSettings,
 }
 
-/// Settings of [`BatchNorm`], PyTorch's conventions and defaults.
+/// Settings of [`BatchNorm`], with PyTorch's conventions and defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchNormSettings {
@@ -26,7 +27,7 @@ pub struct BatchNormSettings {
     pub momentum: f64,
     /// Added to the variance. Keras' default is 1e-3.
     pub eps: f64,
-    /// Which variance the running average takes.
+    /// Variance in the running average.
     pub running_variance: RunningVariance,
 }
 
@@ -36,13 +37,13 @@ impl Default for BatchNormSettings {
     }
 }
 
-/// Which variance of a batch enters the running average.
+/// Variance of a batch in the running average.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunningVariance {
-    /// Divided by the count less one, as PyTorch does.
+    /// Divided by the count less one, as in PyTorch.
     Unbiased,
-    /// Divided by the count, as Keras does.
+    /// Divided by the count, as in Keras.
     Biased,
 }
 
@@ -75,12 +76,12 @@ impl LayerSpec for BatchNorm {
     }
 }
 
-/// Batch normalisation whose scale and shift depend on the sample's class (de Vries et al. 2017, arXiv:1707.00683; in GANs
-/// Miyato & Koyama 2018, arXiv:1802.05637).
+/// Batch normalization whose scale and shift depend on the sample's class (de Vries et al. 2017, arXiv:1707.00683; in GANs Miyato & Koyama
+/// 2018, arXiv:1802.05637).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConditionalBatchNorm {
-    /// Classes.
+    /// Number of classes.
     pub conditional_batch_norm: usize,
     /// Weight of the new batch in the running averages.
     #[serde(default = "momentum")]
@@ -127,7 +128,8 @@ impl LayerSpec for ConditionalBatchNorm {
     }
 }
 
-/// x̂ by the batch's statistics, which the running averages follow, or in use by the running averages.
+/// Returns x̂ with the batch's statistics, which the running averages follow, or in evaluation mode with the running
+/// averages.
 fn normalized(x: &Dual, eps: f64, averages: Option<RunningAverages>, cx: &LayerContext) -> Result<Dual> {
     if !cx.is_training() {
         let [mean, variance] = cx.running()?;
@@ -160,7 +162,7 @@ fn normalized(x: &Dual, eps: f64, averages: Option<RunningAverages>, cx: &LayerC
     centred.mul(&variance.affine(1.0, eps)?.rsqrt()?)
 }
 
-/// A vector `[C]` where it can be broadcast over `like` `[N, C, …]`.
+/// Reshapes a vector `[C]` so that it can be broadcast over `like` `[N, C, …]`.
 pub(super) fn along_channels(vector: &Tensor, like: &Tensor) -> Result<Tensor> {
     let mut shape = vec![1; like.rank()];
     shape[1] = vector.elem_count();

@@ -1,23 +1,23 @@
-//! Block families: names for several layers that papers give as one row of a table. A list that names a block holds its layers.
+//! Block families: names for several layers that papers list as one row of a table. A list expands a block into its layers.
 
 use super::{AvgPool, BatchNorm, Conv, Layer, LeakyRelu, Pad, Relu, Residual, Upsample};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// A block with its settings. Its first field is called like the block.
+/// A block with its settings. Its first field has the name of the block.
 pub(super) trait Block: DeserializeOwned {
     const NAME: &'static str;
 
-    /// Returns the layers that it stands for.
+    /// Returns the layers of the block.
     fn layers(&self) -> Result<Vec<Layer>, String>;
 }
 
-/// The residual block of R3GAN (Huang et al. 2024, arXiv:2501.05441): 1×1 to `expansion` times the channels, 3×3 in groups of
-/// `group_width`, 1×1 back with a kernel that starts at 0, leaky ReLU between; no normalisation.
+/// Residual block of R3GAN (Huang et al. 2024, arXiv:2501.05441): 1×1 to `expansion` times the channels, 3×3 in groups of `group_width`,
+/// 1×1 back with a kernel that is initially 0, leaky ReLU between; no normalization.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct R3Gan {
-    /// Channels in and out.
+    /// Input and output channels.
     r3gan: usize,
     #[serde(default = "two")]
     expansion: usize,
@@ -41,7 +41,7 @@ impl Block for R3Gan {
     }
 }
 
-/// A residual block of SNGAN's generator (Miyato et al. 2018, arXiv:1802.05957, table 4), which doubles the image's sides.
+/// Residual block of SNGAN's generator (Miyato et al. 2018, arXiv:1802.05957, table 4), which doubles height and width.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SnganUp {
@@ -61,7 +61,7 @@ impl Block for SnganUp {
     }
 }
 
-/// A residual block of SNGAN's discriminator (table 4): `downsample` halves the image's sides; the `first` one of a network has no
+/// Residual block of SNGAN's discriminator (table 4): `downsample` halves height and width; the `first` block of a network has no
 /// activation before its first convolution.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! The class joined to what reaches the layer.
+//! Concatenation of the class.
 
 use super::settings::{limit, several_classes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
@@ -6,14 +6,14 @@ use crate::params::Role;
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// The class joined to what reaches it, as one number a class that is 1 for its own (Mirza & Osindero 2014, arXiv:1411.1784) or as
-/// a learnt vector: `[F] -> [F + E]`, `[C, H, W] -> [C + E, H, W]`.
+/// Concatenates the class to the input, as a one-hot vector (Mirza & Osindero 2014, arXiv:1411.1784) or as a learned vector: `[F] -> [F +
+/// E]`, `[C, H, W] -> [C + E, H, W]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConcatClass {
-    /// Classes.
+    /// Number of classes.
     pub concat_class: usize,
-    /// Numbers E that are learnt for each class; without it E is the number of classes.
+    /// Size E of a learned vector per class; without it E is the number of classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<usize>,
 }
@@ -64,7 +64,7 @@ impl LayerSpec for ConcatClass {
     }
 }
 
-/// Each class `[N]` as `[N, known]`: 1 at its own place, 0 elsewhere.
+/// Returns the classes `[N]` as one-hot vectors `[N, known]`.
 fn one_hot(classes: &Tensor, known: usize) -> Result<Tensor> {
     let places = Tensor::arange(0, known as u32, classes.device())?.unsqueeze(0)?;
     classes.unsqueeze(1)?.broadcast_eq(&places)

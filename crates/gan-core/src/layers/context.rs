@@ -1,4 +1,4 @@
-//! What a layer's forward pass can ask for: its parameters, the mode, classes, random numbers, and the networks inside it.
+//! Context of a layer's forward pass: its parameters, the mode, classes, random numbers, and the networks inside it.
 
 use super::{Dual, ParamSpec, RunningAverages, spectral_norm};
 use crate::forward_context::{ForwardContext, Mode, Weights};
@@ -8,15 +8,15 @@ use crate::random::RandomTensors;
 use candle_core::{DType, Result, Tensor, bail};
 use gan_kernels::{BatchStatistics, Ranks};
 
-/// One layer in one forward pass.
+/// Context of one layer in one forward pass.
 pub struct LayerContext<'a, 'p> {
-    /// The layer's own parameters.
+    /// Parameters of the layer.
     pub(crate) params: &'a [Param],
-    /// What it says of them.
+    /// Descriptions of the parameters.
     pub(crate) specs: &'a [ParamSpec],
-    /// What the names of its parameters begin with: `main.3.`.
+    /// Prefix of the names of its parameters: `main.3.`.
     pub(crate) prefix: &'a str,
-    /// The networks of the lists inside it.
+    /// Networks of the lists inside the layer.
     pub(crate) branches: &'a [Network],
     pub(crate) engine: Engine,
     /// Whether only tangents need gradients by the weights.
@@ -30,20 +30,20 @@ impl LayerContext<'_, '_> {
         matches!(self.pass.mode, Mode::Train(_))
     }
 
-    /// Returns the parameter that the layer calls `name`, on candle's tape where it is to get gradients.
+    /// Returns the layer's parameter `name`, on candle's tape if it is to have gradients.
     ///
     /// # Errors
-    /// If the layer has none of that name.
+    /// If the layer has no such parameter.
     pub fn param(&self, name: &str) -> Result<Tensor> {
         let param = self.named(name)?;
         if self.pass.weights == Weights::Frozen { param.tensor() } else { param.tracked() }
     }
 
-    /// Returns the kernel that the layer calls `name` as it enters the computation: divided by its largest singular value where the layer
-    /// has spectral norm.
+    /// Returns the layer's kernel `name` as it is used in the computation: divided by its largest singular value if the layer has spectral
+    /// norm.
     ///
     /// # Errors
-    /// If the layer has none of that name.
+    /// If the layer has no such kernel.
     pub fn kernel(&self, name: &str) -> Result<Tensor> {
         let kernel = self.param(name)?;
         match self.named(&format!("{name}_u")) {
@@ -60,10 +60,10 @@ impl LayerContext<'_, '_> {
         found.ok_or_else(|| candle_core::Error::Msg(format!("there is no parameter \"{}{name}\"", self.prefix)))
     }
 
-    /// Returns the samples' classes `[N]` u32 for a layer that knows `known` of them.
+    /// Returns the samples' classes `[N]` u32 for a layer with `known` classes.
     ///
     /// # Errors
-    /// If none were given, not as many as samples, or one that is not known.
+    /// If classes are missing, their number differs from the samples', or one is out of range.
     pub fn classes(&self, known: usize, samples: usize) -> Result<Tensor> {
         let Some(classes) = self.pass.classes else {
             bail!("this network makes or judges samples of {known} classes: give each sample's class")
@@ -72,7 +72,7 @@ impl LayerContext<'_, '_> {
             bail!("{:?} classes for {samples} samples", classes.dims())
         }
         let classes = classes.to_dtype(DType::U32)?;
-        // Elsewhere looking would wait for the device.
+        // On other devices, reading them would wait for the device.
         if classes.device().is_cpu() && classes.elem_count() > 0 {
             let largest = classes.max(0)?.to_scalar::<u32>()?;
             if largest as usize >= known {
@@ -97,7 +97,7 @@ impl LayerContext<'_, '_> {
         numbers.to_dtype(x.dtype())?.contiguous().map(Some)
     }
 
-    /// Returns over whose batches statistics are taken.
+    /// Returns the ranks whose batches statistics are taken over.
     pub fn ranks(&self) -> &Ranks {
         &self.pass.ranks
     }
@@ -110,7 +110,7 @@ impl LayerContext<'_, '_> {
         Ok([self.named("running_mean")?.tensor()?, self.named("running_var")?.tensor()?])
     }
 
-    /// Lets the running averages follow a batch.
+    /// Updates the running averages with a batch.
     ///
     /// # Errors
     /// If the layer has none.
@@ -127,7 +127,7 @@ impl LayerContext<'_, '_> {
     }
 }
 
-/// Lets the running averages among a layer's parameters follow a batch.
+/// Updates the running averages among a layer's parameters with a batch.
 pub(crate) fn follow(params: &[Param], averages: RunningAverages, batch: &BatchStatistics) -> Result<()> {
     for param in params {
         let new = match param.role {

@@ -25,16 +25,16 @@ pub struct Conv {
     /// Distance between kernel taps.
     #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
     pub dilation: Pair,
-    /// Whether it adds a bias.
+    /// Whether to add a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
-    /// Groups that input and output channels are cut into, each seen by its own kernels alone.
+    /// Number of groups of input and output channels, each with its own kernels.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: usize,
-    /// Whether the kernel is divided by its largest singular value.
+    /// Whether to divide the kernel by its largest singular value.
     #[serde(default, skip_serializing_if = "is_no")]
     pub spectral_norm: bool,
-    /// What the kernel's initial values are multiplied by; 1 where not given.
+    /// Factor of the kernel's initial values; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gain: Option<f64>,
 }
@@ -55,7 +55,7 @@ impl Conv {
         }
     }
 
-    /// The geometry over an image of `input` `[H, W]`.
+    /// Returns the geometry over an image of `input` `[H, W]`.
     fn spec(&self, input: [usize; 2]) -> ConvSpec {
         let (stride, dilation) = (self.stride.get(), self.dilation.get());
         let padding = match self.padding {
@@ -67,7 +67,7 @@ impl Conv {
         ConvSpec { stride, padding, dilation, ..ConvSpec::default() }
     }
 
-    /// The convolution without its bias, group by group.
+    /// Computes the convolution without its bias, group by group.
     fn convolve(&self, x: &Tensor, kernel: &Tensor) -> Result<Tensor> {
         let (_, c, h, w) = x.dims4()?;
         let spec = self.spec([h, w]);
@@ -138,19 +138,19 @@ pub struct ConvTranspose {
     /// Step of the window on the output's side.
     #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
     pub stride: Pair,
-    /// What is cropped from the full result.
+    /// Rows and columns to crop from the full result.
     #[serde(default)]
     pub padding: Pad,
     /// Rows and columns added at the bottom and right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_padding: Option<Pair>,
-    /// Whether it adds a bias.
+    /// Whether to add a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
-    /// Whether the kernel is divided by its largest singular value.
+    /// Whether to divide the kernel by its largest singular value.
     #[serde(default, skip_serializing_if = "is_no")]
     pub spectral_norm: bool,
-    /// What the kernel's initial values are multiplied by; 1 where not given.
+    /// Factor of the kernel's initial values; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gain: Option<f64>,
 }
@@ -170,10 +170,10 @@ impl ConvTranspose {
         }
     }
 
-    /// The geometry over an image of `input` `[H, W]`, and the output padding.
+    /// Returns the geometry over an image of `input` `[H, W]`, and the output padding.
     ///
-    /// "same" makes the output `input × stride`, cropped like the padding of the convolution that goes the other way; where the
-    /// kernel is smaller than the stride the missing rows are output padding.
+    /// "same" makes the output `input × stride`, cropped like the padding of the convolution in the other direction; if the kernel is
+    /// smaller than the stride, the missing rows are output padding.
     fn spec(&self, input: [usize; 2]) -> (ConvSpec, [usize; 2]) {
         let (stride, kernel) = (self.stride.get(), self.kernel.get());
         let extra = self.output_padding.map_or([0, 0], |p| p.get());
@@ -234,7 +234,7 @@ impl LayerSpec for ConvTranspose {
     }
 }
 
-/// A bias on every pixel of its channel.
+/// Adds a bias to every pixel of its channel.
 fn with_bias(y: Dual, has: bool, cx: &LayerContext) -> Result<Dual> {
     if !has {
         return Ok(y);
@@ -247,7 +247,7 @@ fn outputs(n: usize) -> std::result::Result<usize, String> {
     if n == 0 { Err("at least 1 output channel".into()) } else { Ok(n) }
 }
 
-/// What the kernels say does not fit.
+/// Converts an error of the kernels about settings that do not fit.
 fn other_settings(error: &candle_core::Error) -> String {
     format!("other settings: {}", bare(error))
 }

@@ -8,25 +8,25 @@ use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
-/// x·Wᵀ + b over a vector: `[I] -> [O]`.
+/// Dense layer x·Wᵀ + b over a vector: `[I] -> [O]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
     /// Outputs O.
     pub dense: usize,
-    /// Whether it adds a bias.
+    /// Whether to add a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
-    /// Whether the kernel is divided by its largest singular value.
+    /// Whether to divide the kernel by its largest singular value.
     #[serde(default, skip_serializing_if = "is_no")]
     pub spectral_norm: bool,
-    /// What the kernel's initial values are multiplied by; 1 where not given.
+    /// Factor of the kernel's initial values; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gain: Option<f64>,
 }
 
 impl Dense {
-    /// Returns a layer of `outputs` with a bias.
+    /// Returns a layer with `outputs` outputs and a bias.
     pub fn new(outputs: usize) -> Self {
         Self { dense: outputs, bias: true, spectral_norm: false, gain: None }
     }

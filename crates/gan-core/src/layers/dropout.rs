@@ -6,11 +6,11 @@ use gan_kernels::fused::{self, FusedLayer};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
-/// Drops elements in training.
+/// Dropout of elements in training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
-    /// The share dropped.
+    /// Probability of dropping an element.
     pub dropout: f64,
 }
 

@@ -1,9 +1,9 @@
-//! A value and, where it is wanted, how it changes in a direction: layers written over it have a tangent without further work.
+//! A value with an optional tangent: layers written over it have a directional derivative without further work.
 
 use candle_core::{D, Module, Result, Tensor};
 use gan_kernels::ops;
 
-/// A value x with its tangent ẋ, of the same shape; without one it counts as constant.
+/// A value x with its tangent ẋ, of the same shape; without a tangent it is constant.
 #[derive(Clone, Debug)]
 pub struct Dual {
     /// x.
@@ -26,7 +26,7 @@ impl Dual {
         Ok(Self { value: map(&self.value)?, change: self.change.as_ref().map(&map).transpose()? })
     }
 
-    /// f(x) elementwise, with its slope f'(x).
+    /// Applies f elementwise, with its slope f'(x).
     fn curve(
         &self,
         f: impl Fn(&Tensor) -> Result<Tensor>,
@@ -37,7 +37,7 @@ impl Dual {
         Ok(Self { value, change })
     }
 
-    /// Both tangents' sum, as wide as `like`.
+    /// Returns the sum of both tangents, with the shape of `like`.
     fn sum(a: Option<Tensor>, b: Option<Tensor>, like: &Tensor) -> Result<Option<Tensor>> {
         let sum = match (a, b) {
             (Some(a), Some(b)) => Some(a.broadcast_add(&b)?),
@@ -202,14 +202,14 @@ impl Dual {
     /// # Errors
     /// From candle.
     pub fn softmax(&self) -> Result<Self> {
-        // The largest, taken away so that nothing overflows, cancels out.
+        // The maximum is subtracted so that nothing overflows; it cancels out.
         let largest = Self::constant(self.value.max_keepdim(D::Minus1)?.detach());
         let powers = self.sub(&largest)?.exp()?;
         let sum = powers.linear(|x| x.sum_keepdim(D::Minus1))?;
         powers.mul(&sum.recip()?)
     }
 
-    /// Returns x joined along `axis` with a constant.
+    /// Concatenates x along `axis` with a constant.
     ///
     /// # Errors
     /// From candle.

@@ -1,4 +1,4 @@
-//! What a layer makes and learns, worked out without allocating any of it.
+//! Output shape and parameters of a layer, inferred without allocating anything.
 
 use super::settings::limit;
 use crate::params::Role;
@@ -7,42 +7,42 @@ use crate::shape::{Shape, product};
 /// A parameter as its layer describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamSpec {
-    /// The name within the layer, as in PyTorch: `weight`.
+    /// Name within the layer, as in PyTorch: `weight`.
     pub name: String,
-    /// Its shape. PyTorch's: dense `[O, I]`, convolution `[O, I / groups, kh, kw]`, transposed `[I, O, kh, kw]`.
+    /// Shape, as in PyTorch: dense `[O, I]`, convolution `[O, I / groups, kh, kw]`, transposed `[I, O, kh, kw]`.
     pub shape: Vec<usize>,
-    /// What it does, by which it is initialised.
+    /// Role, which determines its initialization.
     pub role: Role,
-    /// What its initial values are multiplied by, where the layer says so.
+    /// Factor of its initial values, if the layer has one.
     pub gain: Option<f64>,
-    /// The axis of a kernel's outputs.
+    /// Axis of a kernel's outputs.
     pub output_axis: usize,
 }
 
 impl ParamSpec {
-    /// Returns how many numbers it has.
+    /// Returns the number of values.
     pub fn elem_count(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// What one layer of a network makes and learns.
+/// Output shape, parameters and cost of one layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inferred {
-    /// The shape after it, without the batch.
+    /// Output shape, without the batch.
     pub output: Shape,
-    /// Its own parameters, in order. Those of layers inside it are in `branches`.
+    /// Parameters of the layer, in order. Those of layers inside it are in `branches`.
     pub params: Vec<ParamSpec>,
-    /// Multiplications with an addition, for one sample, or the largest number there is.
+    /// Multiply-adds for one sample, saturating.
     pub multiply_adds: usize,
-    /// Numbers that it computes between its input and its output, for one sample; none beyond any memory.
+    /// Number of intermediate values for one sample; `None` if it exceeds any memory.
     pub workspace: Option<usize>,
-    /// The layers of each list inside it.
+    /// Layers of each list inside it.
     pub branches: Vec<Vec<InferredLayer>>,
 }
 
 impl Inferred {
-    /// Returns a layer without parameters that makes `output`.
+    /// Returns a layer without parameters and with this `output`.
     pub fn new(output: impl Into<Shape>) -> Self {
         Self { output: output.into(), params: vec![], multiply_adds: 0, workspace: Some(0), branches: vec![] }
     }
@@ -52,7 +52,7 @@ impl Inferred {
         self
     }
 
-    /// Adds a parameter that starts as its role says.
+    /// Adds a parameter with the initialization of its role.
     #[must_use]
     pub fn with_param(self, name: &str, shape: &[usize], role: Role) -> Self {
         self.param(name, shape, role)
@@ -87,7 +87,7 @@ impl Inferred {
         mean.param("running_var", [channels], Role::RunningVariance)
     }
 
-    /// Says that the kernels have their outputs along `axis`, where that is not the first.
+    /// Sets the `axis` of the kernels' outputs, if it is not the first.
     #[must_use]
     pub fn with_output_axis(mut self, axis: usize) -> Self {
         let kernels = self.params.iter_mut().filter(|param| param.role == Role::Weight);
@@ -95,7 +95,7 @@ impl Inferred {
         self
     }
 
-    /// Adds the direction of spectral norm beside each kernel, if the layer `has` it.
+    /// Adds the direction of spectral norm for each kernel, if the layer `has` it.
     #[must_use]
     pub fn with_spectral_norm(mut self, has: bool) -> Self {
         if has {
@@ -107,35 +107,35 @@ impl Inferred {
         self
     }
 
-    /// Sets the multiply-adds: every kernel's number of parameters, `times` over.
+    /// Sets the multiply-adds to the number of the kernels' parameters, times `times`.
     #[must_use]
     pub fn with_products(mut self, times: usize) -> Self {
         self.multiply_adds = self.kernel_size().saturating_mul(times);
         self
     }
 
-    /// Returns how many numbers its kernels have.
+    /// Returns the number of values of its kernels.
     pub fn kernel_size(&self) -> usize {
         self.params.iter().filter(|p| p.role == Role::Weight).map(ParamSpec::elem_count).sum()
     }
 
-    /// Fails where a setting is beyond any use; else returns the same.
+    /// Returns the same, or fails if a setting is too large.
     pub(crate) fn within(self, settings: &[usize]) -> Result<Self, String> {
         limit(settings).map(|()| self)
     }
 }
 
-/// One layer of a list, with what reaches it.
+/// One layer of a list, with its input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InferredLayer {
-    /// The shape before it, without the batch.
+    /// Input shape, without the batch.
     pub input: Shape,
-    /// What it makes and learns.
+    /// Output and parameters.
     pub layer: Inferred,
 }
 
 impl InferredLayer {
-    /// Returns how many numbers it holds at once for one sample: its input, its output and what it computes in between.
+    /// Returns the number of values held at once for one sample: input, output and intermediate values.
     pub fn working_set(&self) -> usize {
         let numbers = |sides: &[usize]| product(sides).unwrap_or(0);
         let ends = match self.layer.branches.is_empty() {
@@ -145,7 +145,8 @@ impl InferredLayer {
         ends.saturating_add(self.layer.workspace.unwrap_or(usize::MAX))
     }
 
-    /// Returns how many numbers of one sample its backward pass reads wherever its weights get gradients: its input.
+    /// Returns the number of values of one sample that its backward pass reads if its weights have gradients: its
+    /// input.
     pub fn saved_for_backward(&self) -> usize {
         let has_kernel = self.layer.params.iter().any(|param| param.role == Role::Weight);
         if has_kernel { product(&self.input).unwrap_or(0) } else { 0 }

@@ -4,12 +4,12 @@ use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
-/// One more channel (or feature): how much samples of a group differ, on average over everything (Karras et al. 2018,
-/// arXiv:1710.10196, in StyleGAN2's form).
+/// Adds one channel (or feature): the standard deviation over the samples of a group, averaged over everything (Karras
+/// et al. 2018, arXiv:1710.10196, in StyleGAN2's form).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MinibatchStd {
-    /// Samples in a group; where they do not divide the batch, the next smaller number that does.
+    /// Number of samples in a group; if it does not divide the batch, the next smaller number that does.
     pub minibatch_std: usize,
 }
 
@@ -23,7 +23,7 @@ impl LayerSpec for MinibatchStd {
         Ok(Inferred::new([&[input[0].saturating_add(1)], &input[1..]].concat()))
     }
 
-    /// Sample i is in group i mod (N / size).
+    /// Computes the layer, with sample i in group i mod (N / size).
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
         let shape = x.value.dims().to_vec();
         let n = shape[0];

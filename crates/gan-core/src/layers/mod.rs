@@ -1,11 +1,11 @@
-//! Layers: a file for each, or for a tight family, and the one list of them.
+//! Layers: one file for each, or for a small family, and one registry of them.
 //!
-//! A network is a list of [`Layer`]s, in TOML, JSON or Rust. A layer is written as its name, `"tanh"`, or as a table whose first key is
-//! its name and main setting, `{ conv = 64, kernel = 3, stride = 2, padding = "same" }`. Heights come before widths everywhere.
+//! A network is a list of [`Layer`]s, in TOML, JSON or Rust. A layer is written as its name, `"tanh"`, or as a table whose first key is its
+//! name and main setting, `{ conv = 64, kernel = 3, stride = 2, padding = "same" }`. Heights come before widths everywhere.
 //!
-//! A layer's file holds its settings, the shape and the parameters that follow from an input, its multiply-adds, its forward pass in candle
-//! operations (over values that may carry a tangent, [`Dual`]), and its fused form, if it has one. `REGISTRY` below is the only place that
-//! lists them. [`register`] adds a layer of your own.
+//! A layer's file contains its settings, the output shape and parameters for an input shape, its multiply-adds, its forward pass in candle
+//! operations (over values that may carry a tangent, [`Dual`]), and its fused form, if it has one. `REGISTRY` below is the only list of
+//! layers. [`register`] adds your own layers.
 
 mod activations;
 mod attention;
@@ -67,7 +67,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// The layers that there are.
+/// All layers.
 const REGISTRY: &[Entry] = &[
     Entry::of::<Dense>(),
     Entry::of::<Conv>(),
@@ -105,31 +105,31 @@ const REGISTRY: &[Entry] = &[
     Entry::of::<GlobalAvgPool>(),
 ];
 
-/// What a layer makes and learns, or what it needs instead.
+/// Inferred output and parameters of a layer, or the input that it needs instead.
 pub type InferResult = std::result::Result<Inferred, String>;
 
-/// What a layer is. Its type holds the settings; a type without settings is written as its name alone.
+/// A layer. Its type contains the settings; a type without settings is written as its name alone.
 ///
-/// A type with settings has a first field that is called like the layer: `struct Conv { conv: usize, kernel: Pair, … }`.
+/// A type with settings has a first field with the name of the layer: `struct Conv { conv: usize, kernel: Pair, … }`.
 pub trait LayerSpec: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The layer's name in lists: `conv`, `tanh`, ….
+    /// Name of the layer in lists: `conv`, `tanh`, ….
     const NAME: &'static str;
 
-    /// Returns what comes out for samples of shape `input` (`[F]` or `[C, H, W]`, without the batch), the parameters with their
-    /// initialisation, and the multiply-adds. Nothing is allocated for it.
+    /// Returns the output shape for samples of shape `input` (`[F]` or `[C, H, W]`, without the batch), the parameters with their
+    /// initialization, and the multiply-adds. Nothing is allocated for it.
     ///
     /// # Errors
-    /// What the layer needs instead, as it completes "got [1, 28, 28], needs …".
+    /// What the layer needs instead, to complete "got [1, 28, 28], needs …".
     fn infer(&self, input: &[usize]) -> InferResult;
 
-    /// Computes the layer's output from x `[N, …]` in candle operations, on any device and in f64 too: what the fused form must equal, and
-    /// what runs where there is none. Written over [`Dual`]s, its derivative in a direction comes with it.
+    /// Computes the layer's output for x `[N, …]` in candle operations, on any device and also in f64. The fused form must equal it, and it
+    /// runs if there is none. Because it is written over [`Dual`]s, it also computes the directional derivative.
     ///
     /// # Errors
     /// From candle.
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual>;
 
-    /// Returns the layer in the fused engine, where it has such a form; `place(i)` is where its i-th parameter starts.
+    /// Returns the layer in the fused engine, if it has a fused form; `place(i)` is the start of its i-th parameter.
     fn fused(&self, _input: &[usize], _place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         None
     }
@@ -137,7 +137,7 @@ pub trait LayerSpec: Clone + Debug + PartialEq + Serialize + DeserializeOwned + 
     /// Returns whether the slope changes with the input, apart from jumps.
     fn is_nonlinear(&self, training: bool) -> bool;
 
-    /// Returns the number of classes that the layer takes, where it takes any.
+    /// Returns the number of classes that the layer expects, if it uses classes.
     fn classes(&self) -> Option<usize> {
         None
     }
@@ -149,7 +149,7 @@ pub trait LayerSpec: Clone + Debug + PartialEq + Serialize + DeserializeOwned + 
         self
     }
 
-    /// Returns the lists inside the layer, with the names that their parameters get.
+    /// Returns the lists inside the layer, with the name prefixes of their parameters.
     fn branches(&self) -> Vec<(&'static str, &[Layer])> {
         vec![]
     }
@@ -160,17 +160,17 @@ pub trait LayerSpec: Clone + Debug + PartialEq + Serialize + DeserializeOwned + 
     }
 }
 
-/// How a layer's running averages follow a batch's statistics.
+/// Update of a layer's running averages with a batch's statistics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RunningAverages {
     /// Weight of the new batch.
     pub momentum: f64,
-    /// Which variance the average takes.
+    /// Variance in the running average.
     pub variance: RunningVariance,
 }
 
 impl RunningAverages {
-    /// What the batch's variance is multiplied by.
+    /// Returns the factor of the batch's variance.
     pub(crate) fn correction(&self, batch: &BatchStatistics) -> f64 {
         match self.variance {
             RunningVariance::Unbiased => batch.count as f64 / (batch.count as f64 - 1.0),
@@ -205,7 +205,7 @@ impl Serialize for Layer {
 }
 
 impl Layer {
-    /// Returns its name alone: `conv`, `tanh`, ….
+    /// Returns its name: `conv`, `tanh`, ….
     pub fn name(&self) -> &'static str {
         self.0.name()
     }
@@ -275,7 +275,7 @@ trait AnyLayer: Debug + Send + Sync {
     fn name(&self) -> &'static str;
     fn as_any(&self) -> &dyn Any;
     fn equals(&self, other: &dyn Any) -> bool;
-    /// What is written; none for a layer without settings.
+    /// Returns the settings; `None` for a layer without settings.
     fn settings(&self) -> Option<&dyn erased_serde::Serialize>;
     fn infer(&self, input: &[usize]) -> InferResult;
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual>;

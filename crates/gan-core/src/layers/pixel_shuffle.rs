@@ -5,11 +5,11 @@ use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
-/// Channels spread over pixels (Shi et al. 2016, arXiv:1609.05158): `[C·s², H, W] -> [C, H·s, W·s]`.
+/// Rearranges channels into pixels (Shi et al. 2016, arXiv:1609.05158): `[C·s², H, W] -> [C, H·s, W·s]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PixelShuffle {
-    /// The factor s.
+    /// Factor s.
     pub pixel_shuffle: usize,
 }
 

@@ -7,7 +7,7 @@ use gan_kernels::fused::{self, FusedLayer};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
-/// Mean over windows that touch: `[C, H, W] -> [C, ⌊H/k⌋, ⌊W/k⌋]`.
+/// Mean over adjacent windows: `[C, H, W] -> [C, ⌊H/k⌋, ⌊W/k⌋]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool {
@@ -66,7 +66,7 @@ impl LayerSpec for GlobalAvgPool {
     }
 }
 
-/// The largest number of each channel: `[C, H, W] -> [C]`.
+/// The maximum of each channel: `[C, H, W] -> [C]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GlobalMaxPool;
 

@@ -5,13 +5,13 @@ use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
-/// D's head ψ(h) + ⟨e(class), h⟩, ψ a dense layer (Miyato & Koyama 2018, arXiv:1802.05637): `[F] -> [1]`.
+/// D's head ψ(h) + ⟨e(class), h⟩, with ψ a dense layer (Miyato & Koyama 2018, arXiv:1802.05637): `[F] -> [1]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Projection {
-    /// Classes.
+    /// Number of classes.
     pub projection: usize,
-    /// Whether both kernels are divided by their largest singular values.
+    /// Whether to divide both kernels by their largest singular values.
     #[serde(default, skip_serializing_if = "is_no")]
     pub spectral_norm: bool,
 }

@@ -1,4 +1,4 @@
-//! How lists of layers are read from TOML or JSON, with messages that a preset's writer understands.
+//! Reading of layer lists from TOML or JSON, with messages for authors of presets.
 
 use super::blocks::{Block, R3Gan, SnganDown, SnganUp};
 use super::{Layer, LayerSpec, MOST_NESTED, REGISTRY};
@@ -39,7 +39,7 @@ impl Entry {
 /// Layers of other crates.
 static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 
-/// Makes a layer of your own known to lists in TOML and JSON, and so to weight files. A name that is known already keeps its layer.
+/// Registers your own layer for lists in TOML and JSON, and so for weight files. A name that is already registered keeps its layer.
 pub fn register<T: LayerSpec>() {
     let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
     if !REGISTRY.iter().chain(registered.iter()).any(|entry| entry.name == T::NAME) {
@@ -73,10 +73,10 @@ impl BlockEntry {
     }
 }
 
-/// The block families that there are.
+/// All block families.
 const BLOCKS: &[BlockEntry] = &[BlockEntry::of::<R3Gan>(), BlockEntry::of::<SnganUp>(), BlockEntry::of::<SnganDown>()];
 
-/// The most layers of a list, so that repetitions cannot fill the memory.
+/// Maximum number of layers of a list, so that repetitions cannot fill the memory.
 const MOST_LAYERS: usize = 10_000;
 
 /// Layers that are repeated.
@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for Layer {
 /// Reads a list of layers, in which blocks and `{ repeat = 2, layers = […] }` stand for several: for `#[serde(deserialize_with)]`.
 ///
 /// # Errors
-/// The first entry that is no layer.
+/// The first entry that is not a layer.
 pub fn list<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Layer>, D::Error> {
     d.deserialize_seq(ListVisitor)
 }
@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for SeveralLayers {
     }
 }
 
-/// Before anything goes into the blocks: what follows takes each level's table apart anew.
+/// Checks the nesting before anything recurses into the blocks, because what follows parses each level's table again.
 fn check_nesting(found: &Value) -> Result<(), String> {
     if nests_deeper_than(found, MOST_NESTED) {
         return Err(format!(
@@ -145,7 +145,7 @@ fn check_nesting(found: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether more than `limit` lists stand in each other in what was written. Looks no deeper than that.
+/// Returns whether lists are nested more than `limit` deep. Looks no deeper than that.
 fn nests_deeper_than(written: &Value, limit: usize) -> bool {
     let lists = ["residual", "skip", "layers"].into_iter().filter_map(|key| written.get(key)?.as_array());
     let deeper = |limit: usize| lists.flatten().any(|layer| nests_deeper_than(layer, limit));
@@ -153,7 +153,7 @@ fn nests_deeper_than(written: &Value, limit: usize) -> bool {
     is_list && limit.checked_sub(1).is_none_or(deeper)
 }
 
-/// The layers that an entry of a list stands for.
+/// Returns the layers that an entry of a list stands for.
 fn several(found: Value) -> Result<Vec<Layer>, String> {
     let is = |name: &str| found.get(name).is_some();
     if is("repeat") {
@@ -163,7 +163,7 @@ fn several(found: Value) -> Result<Vec<Layer>, String> {
         }
         return Ok(layers.iter().cycle().take(repeat * layers.len()).cloned().collect());
     }
-    // A layer's own keys may be called like a block.
+    // A layer's own keys may have the name of a block.
     let is_layer = entries().iter().any(|entry| is(entry.name));
     match BLOCKS.iter().find(|block| !is_layer && is(block.name)) {
         Some(block) => (block.read)(found),
@@ -194,7 +194,7 @@ fn named(name: &str) -> Result<Layer, String> {
     }
 }
 
-/// The settings of the layer `name`; an error says at which key.
+/// Reads the settings of the layer `name`; an error names the key.
 fn settings<T: DeserializeOwned>(name: &str, table: Value) -> Result<T, String> {
     serde_path_to_error::deserialize(table).map_err(|e| {
         let key = e.path().to_string();

@@ -1,4 +1,5 @@
-//! Resampling by fixed weights: bilinear upsampling and blur pooling, each as a matrix for rows and one for columns.
+//! Resampling with fixed weights: bilinear upsampling and blur pooling, each with a matrix for rows and one for
+//! columns.
 
 use super::settings::{Pair, image, limit};
 use super::upsample::enlarged;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bilinear {
-    /// The factors.
+    /// Factors.
     pub bilinear: Pair,
 }
 
@@ -36,12 +37,12 @@ impl LayerSpec for Bilinear {
     }
 }
 
-/// Every s-th pixel after a blur with [1, 3, 3, 1]/8 in both directions, zeros around (Zhang 2019, arXiv:1904.11486; StyleGAN2's
+/// Every s-th pixel after a blur with [1, 3, 3, 1]/8 in both directions, with zero padding (Zhang 2019, arXiv:1904.11486; StyleGAN2's
 /// filter): `[C, H, W] -> [C, ⌊H/s⌋, ⌊W/s⌋]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlurPool {
-    /// The step s.
+    /// Step s.
     pub blur_pool: usize,
 }
 
@@ -69,12 +70,12 @@ impl LayerSpec for BlurPool {
     }
 }
 
-/// Numbers of both matrices.
+/// Returns the number of values of both matrices.
 fn matrices(down: &[usize], across: &[usize]) -> Option<usize> {
     product(down)?.checked_add(product(across)?)
 }
 
-/// Rows and columns of each image `[N, C, H, W]` as fixed sums of others: `[H', H]` and `[W', W]` in rows.
+/// Resamples rows and columns of each image `[N, C, H, W]` with matrices `[H', H]` and `[W', W]`, given as rows.
 fn resampled(x: &Dual, down: &[Vec<f32>], across: &[Vec<f32>]) -> Result<Dual> {
     let (device, dtype) = (x.value.device().clone(), x.value.dtype());
     let matrix = |rows: &[Vec<f32>]| -> Result<Tensor> {
@@ -91,7 +92,7 @@ fn resampled(x: &Dual, down: &[Vec<f32>], across: &[Vec<f32>]) -> Result<Dual> {
     })
 }
 
-/// Each of `side`·`factor` outputs from the two inputs around its centre.
+/// Returns the weights of each of `side`·`factor` outputs, from the two inputs around its center.
 fn bilinear(side: usize, factor: usize) -> Vec<Vec<f32>> {
     let row = |out: usize| {
         let at = ((out as f64 + 0.5) / factor as f64 - 0.5).max(0.0);
@@ -104,7 +105,7 @@ fn bilinear(side: usize, factor: usize) -> Vec<Vec<f32>> {
     (0..side * factor).map(row).collect()
 }
 
-/// Each of ⌊`side`/`step`⌋ outputs from the four inputs around the middle of its `step`.
+/// Returns the weights of each of ⌊`side`/`step`⌋ outputs, from the four inputs around the middle of its `step`.
 fn blur(side: usize, step: usize) -> Vec<Vec<f32>> {
     let row = |out: usize| {
         let first = (out * step + step / 2) as i64 - 2;

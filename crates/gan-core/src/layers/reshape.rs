@@ -1,4 +1,4 @@
-//! Another shape for the same numbers.
+//! Reshaping.
 
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::shape::{is_shape, product};
@@ -6,11 +6,11 @@ use candle_core::Result;
 use gan_kernels::fused::{self, FusedLayer};
 use serde::{Deserialize, Serialize};
 
-/// Another shape for the same numbers: `[…] -> [this]`.
+/// Reshapes each sample: `[…] -> [this]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reshape {
-    /// The new shape without the batch.
+    /// New shape without the batch.
     pub reshape: Vec<usize>,
 }
 
@@ -43,7 +43,7 @@ impl LayerSpec for Reshape {
     }
 }
 
-/// All numbers as a vector: `[…] -> [F]`.
+/// Flattens each sample into a vector: `[…] -> [F]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Flatten;
 

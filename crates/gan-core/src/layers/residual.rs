@@ -5,18 +5,18 @@ use crate::shape::{Shape, infer_list};
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
-/// How deep residual blocks may stand in each other. Networks in the literature nest two or three; every walk over a list is
-/// recursive, and this is what bounds it.
+/// Maximum nesting depth of residual blocks. Networks in the literature nest two or three; every walk over a list is recursive, and this
+/// bounds it.
 pub const MOST_NESTED: usize = 16;
 
-/// f(x) + g(x) of two lists of layers (He et al. 2015, arXiv:1512.03385). Their parameters are `body.0.weight`, `skip.0.weight`.
+/// Sum f(x) + g(x) of two lists of layers (He et al. 2015, arXiv:1512.03385). Their parameters are `body.0.weight`, `skip.0.weight`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Residual {
     /// f.
     #[serde(deserialize_with = "list")]
     pub residual: Vec<Layer>,
-    /// g; x itself where there is none.
+    /// g; the identity if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub skip: Vec<Layer>,
 }
@@ -41,7 +41,7 @@ impl LayerSpec for Residual {
     }
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
-        // The skip goes first: it draws its random numbers first.
+        // The skip branch runs first, so it draws its random numbers first.
         let skip = cx.branch(1, x)?;
         cx.branch(0, x)?.add(&skip)
     }

@@ -1,4 +1,4 @@
-//! Normalisations of each sample by itself: instance, layer, group and pixel norm.
+//! Normalizations of each sample by itself: instance, layer, group and pixel norm.
 
 use super::batch_norm::along_channels;
 use super::settings::{divides, image, is_yes, positive_eps, yes};
@@ -22,11 +22,12 @@ impl Default for NormSettings {
     }
 }
 
-/// Each sample's each channel by its own mean and variance (Ulyanov et al. 2016, arXiv:1607.08022): `[C, H, W]`.
+/// Normalizes each channel of each sample by its own mean and variance (Ulyanov et al. 2016, arXiv:1607.08022): `[C, H,
+/// W]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstanceNorm {
-    /// Its settings.
+    /// Settings of the layer.
     pub instance_norm: NormSettings,
 }
 
@@ -48,12 +49,12 @@ impl LayerSpec for InstanceNorm {
     }
 }
 
-/// Each sample by its mean and variance over everything, then scaled by channel (Ba et al. 2016, arXiv:1607.06450; what WGAN-GP
-/// puts in batch norm's place in D).
+/// Normalizes each sample by its mean and variance over everything, then scales by channel (Ba et al. 2016, arXiv:1607.06450; WGAN-GP uses
+/// it instead of batch norm in D).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerNorm {
-    /// Its settings.
+    /// Settings of the layer.
     pub layer_norm: NormSettings,
 }
 
@@ -73,11 +74,11 @@ impl LayerSpec for LayerNorm {
     }
 }
 
-/// Each sample's channels in groups (Wu & He 2018, arXiv:1803.08494).
+/// Normalizes each sample's channels in groups (Wu & He 2018, arXiv:1803.08494).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupNorm {
-    /// Groups, which divide the channels.
+    /// Number of groups, which must divide the channels.
     pub group_norm: usize,
     /// Added to the variance.
     #[serde(default = "eps")]
@@ -104,7 +105,7 @@ impl LayerSpec for GroupNorm {
     }
 }
 
-/// Each pixel's channels divided by their root mean square (Karras et al. 2018, arXiv:1710.10196).
+/// Divides each pixel's channels by their root mean square (Karras et al. 2018, arXiv:1710.10196).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PixelNorm;
 
@@ -129,7 +130,7 @@ fn infer(input: &[usize], eps: f64, affine: bool) -> InferResult {
     Ok(Inferred::new(input).with_affine(&input[..1], affine))
 }
 
-/// (x − μ)/√(σ² + ε) of each sample's each group of channels.
+/// Computes (x − μ)/√(σ² + ε) for each group of channels of each sample.
 fn normalized(x: &Dual, groups: usize, eps: f64) -> Result<Dual> {
     let shape = x.value.dims().to_vec();
     let grouped = x.linear(|x| x.reshape((shape[0], groups, ())))?;
@@ -138,7 +139,7 @@ fn normalized(x: &Dual, groups: usize, eps: f64) -> Result<Dual> {
     centred.mul(&scale)?.linear(|y| y.reshape(&shape[..]))
 }
 
-/// γ·y + β of each channel, if the layer has them.
+/// Computes γ·y + β for each channel, if the layer has them.
 fn affine(y: Dual, has: bool, cx: &LayerContext) -> Result<Dual> {
     if !has {
         return Ok(y);

@@ -1,4 +1,4 @@
-//! Settings that several layers have: a number or a pair, padding, and what is left out where it is the default.
+//! Settings that several layers share: a number or a pair, padding, and the omission of defaults.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
@@ -48,7 +48,7 @@ impl From<[usize; 2]> for Pair {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Pad {
-    /// By a rule's name.
+    /// A rule, by its name.
     Rule(PadRule),
     /// The same on every side.
     All(usize),
@@ -75,7 +75,7 @@ impl Default for Pad {
 }
 
 impl Pad {
-    /// Explicit padding; a rule counts as no padding here, since it depends on the image's size.
+    /// Returns the explicit padding; a rule counts as no padding here, because it depends on the image's size.
     pub(crate) fn sides(self) -> Padding {
         match self {
             Self::Rule(_) => Padding::default(),
@@ -85,7 +85,7 @@ impl Pad {
         }
     }
 
-    /// `[top, bottom, left, right]`, for the check of limits.
+    /// Returns `[top, bottom, left, right]`, for the check of limits.
     pub(super) fn numbers(self) -> [usize; 4] {
         let Padding { top, bottom, left, right } = self.sides();
         [top, bottom, left, right]
@@ -121,7 +121,7 @@ impl<'de> Deserialize<'de> for Pad {
     }
 }
 
-/// A whole number, or all those of a list.
+/// Returns a whole number, or all those of a list.
 fn numbers(value: &Value) -> Option<Vec<usize>> {
     let whole = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
     match value {
@@ -130,10 +130,10 @@ fn numbers(value: &Value) -> Option<Vec<usize>> {
     }
 }
 
-/// Kernels, strides, paddings and the like beyond this are taken for mistakes.
+/// Maximum of kernels, strides, paddings and similar settings.
 const LARGEST_SETTING: usize = 1 << 20;
 
-/// Fails where a setting is beyond any use.
+/// Fails if a setting is too large.
 pub(super) fn limit(settings: &[usize]) -> Result<(), String> {
     match settings.iter().max() {
         Some(n) if *n > LARGEST_SETTING => Err(format!("settings of at most {LARGEST_SETTING}")),
@@ -145,7 +145,7 @@ pub(super) fn finite_gain(gain: Option<f64>) -> Result<(), String> {
     if gain.is_some_and(|gain| !gain.is_finite()) { Err("a finite gain".into()) } else { Ok(()) }
 }
 
-/// An image's channels, height and width.
+/// Returns an image's channels, height and width.
 pub(super) fn image(shape: &[usize]) -> Result<[usize; 3], String> {
     match shape {
         [c, h, w] => Ok([*c, *h, *w]),
@@ -153,7 +153,7 @@ pub(super) fn image(shape: &[usize]) -> Result<[usize; 3], String> {
     }
 }
 
-/// A vector's features.
+/// Returns a vector's features.
 pub(super) fn vector(shape: &[usize]) -> Result<usize, String> {
     match shape {
         [features] => Ok(*features),

@@ -1,7 +1,7 @@
-//! Kernels divided by their largest singular value (Miyato et al. 2018, arXiv:1802.05957), found by power iteration.
+//! Spectral norm: kernels divided by their largest singular value (Miyato et al. 2018, arXiv:1802.05957), computed by power iteration.
 //!
-//! W is seen as a matrix `[O, everything else]`. Each training pass with gradients for the weights does one iteration v = Wᵀu/‖Wᵀu‖,
-//! u = Wv/‖Wv‖, as PyTorch does; other passes take u as it is. σ = uᵀWv with u and v held fixed, so that gradients reach W through it.
+//! W is treated as a matrix `[O, everything else]`. Each training pass with gradients for the weights does one iteration v = Wᵀu/‖Wᵀu‖, u =
+//! Wv/‖Wv‖, as PyTorch does; other passes use u unchanged. σ = uᵀWv with u and v held fixed, so that gradients reach W through it.
 
 use crate::forward_context::{ForwardContext, Mode, Weights};
 use crate::params::Param;
@@ -19,7 +19,7 @@ pub(crate) fn normalized(weight: &Tensor, direction: &Param, axis: usize, pass: 
         direction.set(&u.squeeze(1)?)?;
     }
     let sigma = (u * matrix.matmul(&v)?)?.sum_all()?;
-    // A kernel of zeros stays as it is until it has been stepped.
+    // A kernel of zeros does not change until it is updated.
     let none = sigma.detach().eq(0.0)?.to_dtype(sigma.dtype())?;
     weight.broadcast_div(&(sigma + none)?)
 }

@@ -1,4 +1,4 @@
-//! Nearest-neighbour upsampling.
+//! Nearest-neighbor upsampling.
 
 use super::settings::{Pair, image, limit};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
@@ -7,11 +7,11 @@ use gan_kernels::fused::{self, FusedLayer};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
-/// Nearest-neighbour upsampling: `[C, H, W] -> [C, H·s, W·s]`.
+/// Nearest-neighbor upsampling: `[C, H, W] -> [C, H·s, W·s]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upsample {
-    /// How often each pixel is repeated.
+    /// Number of repetitions of each pixel.
     pub upsample: Pair,
 }
 
@@ -35,7 +35,7 @@ impl LayerSpec for Upsample {
     }
 }
 
-/// An image's shape `factors` times as large.
+/// Returns an image's shape enlarged by `factors`.
 pub(super) fn enlarged(input: &[usize], factors: Pair) -> std::result::Result<Vec<usize>, String> {
     let [down, across] = factors.get();
     limit(&[down, across])?;

@@ -1,4 +1,4 @@
-//! Zeros around an image.
+//! Zero padding.
 
 use super::settings::{Pad, image, limit};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
@@ -7,11 +7,11 @@ use gan_kernels::fused::{self, FusedLayer};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
-/// Zeros around an image.
+/// Zero padding around an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ZeroPad {
-    /// How many.
+    /// Number of rows and columns on each side.
     pub zero_pad: Pad,
 }
 

@@ -1,16 +1,16 @@
-//! The losses that players can minimise, a file each: r stands for D's logit of a real sample, f for that of a generated one, σ for
-//! the logistic function, ζ(l) = ln(1 + eˡ) for the softplus.
+//! Losses, one file each: r stands for D's logit of a real sample, f for that of a generated one, σ for the logistic function, ζ(l) = ln(1
+//! + eˡ) for the softplus.
 //!
-//! A new loss is a file with a [`LossFunction`] and a line in [`losses!`] below: its name in settings, the enum and everything that
-//! goes through [`Loss::ALL`] follow.
+//! A new loss is a file with a [`LossFunction`] and a line in [`losses!`] below: its name in settings, the enum and everything that uses
+//! [`Loss::ALL`] follow.
 
 use crate::loss::{Labels, Side};
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// Both players' parts of a loss, and what the rest of the program has to know about it.
+/// D's and G's part of a loss, and its properties.
 pub trait LossFunction: Sync {
-    /// Returns what holds of the loss whatever the samples are.
+    /// Returns the properties of the loss.
     fn properties(&self) -> Properties;
 
     /// Returns D's loss of each logit `[N]` of one side.
@@ -40,25 +40,25 @@ pub trait LossFunction: Sync {
     fn by_hand(&self, r: &[f64], f: &[f64]) -> [f64; 2];
 }
 
-/// What the rest of the program has to know about a loss.
+/// Properties of a loss, independent of the samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Properties {
-    /// Real and generated samples are compared with each other: neither has a loss alone.
+    /// Whether real and generated samples are compared with each other, so that neither has a loss alone.
     pub is_relativistic: bool,
-    /// A logit above 0 means "real". Where only differences of logits count, accuracy is undefined.
+    /// Whether a logit above 0 means "real". If only differences of logits count, accuracy is undefined.
     pub has_decision_threshold: bool,
-    /// D's targets can be smoothed.
+    /// Whether D's targets can be smoothed.
     pub takes_labels: bool,
-    /// G's loss can be below 0, so that its ratios mean nothing.
+    /// Whether G's loss can be below 0, so that its ratios are meaningless.
     pub g_loss_may_be_negative: bool,
 }
 
-/// Makes the enum of all losses: a variant and a module for each line.
+/// Defines the enum of all losses, with a variant and a module for each line.
 macro_rules! losses {
     ($($module:ident: $name:ident,)*) => {
         $(mod $module;)*
 
-        /// What both players minimise. Its formulas stand in the file of the same name in `gan_core::losses`.
+        /// Loss of both networks. Its formulas are in the file of the same name in `gan_core::losses`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[allow(missing_docs, reason = "each is named like the file that describes it")]
@@ -97,12 +97,12 @@ losses! {
     relativistic_pairing: RelativisticPairing,
 }
 
-/// The error of a loss that has no part for one side alone.
+/// Returns the error of a loss that has no part for one side alone.
 fn needs_both_sides<T>() -> Result<T> {
     candle_core::bail!("a relativistic loss compares real and generated samples: neither side has a loss alone")
 }
 
-/// The real samples' logits, which a relativistic loss needs in G's update too.
+/// Returns the real samples' logits, which a relativistic loss also needs in G's update.
 fn compared_with(real: Option<&Tensor>) -> Result<&Tensor> {
     match real {
         Some(real) => Ok(real),
@@ -159,7 +159,7 @@ mod tests {
             let alone =
                 loss.discriminator_part(Side::Real, &real, LABELS).is_ok() && loss.generator(&fake, None).is_ok();
             assert_eq!(!alone, claimed.is_relativistic, "{loss:?}");
-            // Where the zero means something, D's loss changes when all logits move by the same.
+            // If there is a decision threshold, D's loss changes when all logits are shifted equally.
             let d = |by: f64, labels| {
                 Ok::<_, candle_core::Error>(scalar(loss.discriminator(&(&real + by)?, &(&fake + by)?, labels)?))
             };

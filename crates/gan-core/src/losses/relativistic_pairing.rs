@@ -1,5 +1,5 @@
-//! The relativistic pairing loss (Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.1), as R3GAN takes it with R1 and R2
-//! (Huang et al. 2024, arXiv:2501.05441, equation 2).
+//! The relativistic pairing loss (Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.1), as R3GAN uses it with R1 and R2 (Huang et al.
+//! 2024, arXiv:2501.05441, equation 2).
 //!
 //! D: E[ζ(−(r − f))] over pairs. G: E[ζ(r − f)].
 

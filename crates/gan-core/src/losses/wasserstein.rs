@@ -1,6 +1,6 @@
 //! The Wasserstein loss (WGAN; Arjovsky et al. 2017, arXiv:1701.07875).
 //!
-//! D: E(f) − E(r). G: −E(f). D must be kept from growing steep: by a penalty, or by clipped weights. Only differences of logits count.
+//! D: E(f) − E(r). G: −E(f). A penalty or clipped weights must keep D from becoming steep. Only differences of logits count.
 
 use super::{LossFunction, Properties};
 use crate::loss::{Labels, Side};

@@ -1,4 +1,4 @@
-//! Allocating and initialising a network.
+//! Allocation and initialization of a network.
 
 use super::{FusedGroup, Network, PlacedLayer};
 use crate::error::{Error, Result};
@@ -14,15 +14,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// Where a network's parameters get their first numbers.
+/// Source of a network's initial values.
 enum InitialValues<'a> {
-    /// From a rule, in the order of the parameters.
+    /// A rule, applied in the order of the parameters.
     Rule(Init, &'a mut Rng),
-    /// From tensors by name, as a weight file holds them.
+    /// Tensors by name, as in a weight file.
     Given(&'a BTreeMap<String, Tensor>),
 }
 
-/// A parameter with its initial numbers.
+/// A parameter with its initial values.
 struct InitialParam {
     name: String,
     role: Role,
@@ -30,7 +30,7 @@ struct InitialParam {
 }
 
 impl Network {
-    /// Allocates and initialises the network called `name` (for messages) for inputs `[N, input…]`.
+    /// Allocates and initializes the network called `name` (for messages) for inputs `[N, input…]`.
     ///
     /// # Errors
     /// If the layers do not fit together.
@@ -46,8 +46,8 @@ impl Network {
         Self::built(name, input, layers, reuse, &mut InitialValues::Rule(init, rng), device)
     }
 
-    /// Returns the network called `name` (for messages) with the numbers of `tensors`, by the names of [`Network::params`]. No others are
-    /// drawn or allocated before.
+    /// Returns the network called `name` (for messages) with the values of `tensors`, by the names of [`Network::params`], without drawing
+    /// or allocating others.
     ///
     /// # Errors
     /// If the layers do not fit together, or a tensor is missing or has another shape.
@@ -81,7 +81,7 @@ impl Network {
         Ok(network)
     }
 
-    /// With parameters, whose names begin with `name`, but nothing fused yet.
+    /// Returns the network with parameters, whose names begin with `name`, before fusion.
     fn filled(
         name: &str,
         input: &[usize],
@@ -128,7 +128,7 @@ impl Network {
         Ok(network)
     }
 
-    /// Puts the trained ones among `own` into one variable; all join the parameters.
+    /// Packs the trainable parameters of `own` into one variable, and adds all to the parameters.
     fn pack_params(&mut self, own: Vec<InitialParam>, device: &Device) -> candle_core::Result<Var> {
         let trained = own.iter().filter(|param| param.role.is_trained()).map(|param| param.start.flatten_all());
         let trained = trained.collect::<candle_core::Result<Vec<Tensor>>>()?;
@@ -158,7 +158,7 @@ impl Network {
     }
 }
 
-/// Consecutive layers that have a fused form, and each other layer alone.
+/// Groups consecutive layers that have a fused form; each other layer is a group of its own.
 fn groups(layers: &[Layer], inferred: &[InferredLayer]) -> Vec<Range<usize>> {
     let fuses = |index: usize| layers[index].fused(&inferred[index].input, &|_| 0).is_some();
     let mut found = Vec::<Range<usize>>::new();
@@ -171,14 +171,14 @@ fn groups(layers: &[Layer], inferred: &[InferredLayer]) -> Vec<Range<usize>> {
     found
 }
 
-/// The last layer with a kernel called `weight`.
+/// Returns the index of the last layer with a kernel called `weight`.
 fn head(inferred: &[InferredLayer]) -> usize {
     let is_kernel = |param: &ParamSpec| param.role == Role::Weight && param.name == "weight";
     inferred.iter().rposition(|found| found.layer.params.iter().any(is_kernel)).unwrap_or(0)
 }
 
 impl InitialValues<'_> {
-    /// The initial numbers of a layer's own parameters, whose names begin with `prefix`.
+    /// Returns the initial values of a layer's own parameters, whose names begin with `prefix`.
     fn init_params(
         &mut self,
         prefix: &str,

@@ -1,8 +1,8 @@
-//! A layer list turned into a network: parameters allocated and initialised, ready to run.
+//! Network built from a layer list, with allocated and initialized parameters.
 //!
-//! On the CPU consecutive layers that have a fused form run as one operation ([`FusedGroup`]); the others, and everything on other devices
-//! and in f64, run layer by layer in candle operations. `build` allocates and initialises, `run` runs. The trained parameters of a
-//! group stand one after the other in one variable; a [`Param`] is a window into it.
+//! On the CPU, consecutive layers that have a fused form run as one operation ([`FusedGroup`]); the others, and everything on other devices
+//! and in f64, run layer by layer in candle operations. `build` allocates and initializes, `run` runs. The trainable parameters of a group
+//! are packed into one variable; a [`Param`] is a view of a part of it.
 
 use crate::error::{Error, Result};
 use crate::forward_context::{ForwardContext, Mode, Weights};
@@ -21,40 +21,40 @@ mod run;
 
 pub(crate) use run::Engine;
 
-/// A network made from a layer list.
+/// Network built from a layer list.
 #[derive(Clone, Debug)]
 pub struct Network {
     layers: Vec<Layer>,
     input: Shape,
-    /// Of each layer.
+    /// State of each layer.
     placed: Vec<PlacedLayer>,
     params: Vec<Param>,
     groups: Vec<FusedGroup>,
-    /// The layer whose input is the features.
+    /// Index of the layer whose input is the features.
     head: usize,
     precision: Precision,
     reuse: Reuse,
     whole: Vec<Step>,
-    /// The layers before the head, and from it on; made when features are first asked for.
+    /// Layers before the head, and from it on; built when features are first requested.
     halves: OnceLock<[Vec<Step>; 2]>,
 }
 
-/// What a network knows of one of its layers.
+/// State of one layer.
 #[derive(Clone, Debug)]
 struct PlacedLayer {
-    /// The shape after it.
+    /// Output shape.
     output: Shape,
-    /// Its parameters among all, those of lists inside it first.
+    /// Indices of its parameters, those of lists inside it first.
     params: Range<usize>,
-    /// What it says of its own.
+    /// Descriptions of its own parameters.
     specs: Vec<ParamSpec>,
-    /// What their names begin with.
+    /// Prefix of their names.
     prefix: String,
-    /// The networks of the lists inside it.
+    /// Networks of the lists inside it.
     branches: Vec<Network>,
 }
 
-/// Layers that run together, all of them fused or a single one, with their trained parameters in one variable.
+/// Layers that run together, all of them fused or a single one, with their trainable parameters in one variable.
 #[derive(Clone, Debug)]
 struct FusedGroup {
     layers: Range<usize>,
@@ -71,7 +71,8 @@ impl Network {
         Ok(self)
     }
 
-    /// Returns the same network, whose features are what reaches layer `index`, counted from 0, instead of its last one with a kernel.
+    /// Returns the same network with the input of layer `index`, counted from 0, as its features, instead of the input of its last layer
+    /// with a kernel.
     ///
     /// # Errors
     /// If it has no such layer.
@@ -109,7 +110,7 @@ impl Network {
         &self.params
     }
 
-    /// The shape that reaches layer `index`.
+    /// Returns the input shape of layer `index`.
     fn shape_before(&self, index: usize) -> &[usize] {
         index.checked_sub(1).map_or(&self.input, |i| &self.placed[i].output)
     }
@@ -117,7 +118,7 @@ impl Network {
     /// Runs the network: x `[N, input…]` -> `[N, output…]`.
     ///
     /// # Errors
-    /// If x has another shape than the network is for, or the pass lacks classes that it needs.
+    /// If x has another shape than the network expects, or the pass lacks classes that it needs.
     pub fn forward(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
         if !Self::can_fuse(x) {
             return self.forward_reference(x, pass);
@@ -125,7 +126,7 @@ impl Network {
         self.run(&self.whole, x, [Layout::ChannelsFirst; 2], pass)
     }
 
-    /// As [`Network::forward`], layer by layer in candle operations whatever the device: what the fused engine must equal.
+    /// Like [`Network::forward`], but layer by layer in candle operations on every device. The fused engine must equal it.
     ///
     /// # Errors
     /// As [`Network::forward`].
@@ -133,10 +134,10 @@ impl Network {
         Ok(self.reference(0..self.layers.len(), &Dual::constant(x.clone()), false, pass)?.value)
     }
 
-    /// Runs the network: x `[N, input…]` -> (`[N, output…]`, features: what reaches the last layer with a kernel, or the layer chosen).
+    /// Runs the network: x `[N, input…]` -> (`[N, output…]`, features: the input of the last layer with a kernel, or of the layer chosen).
     ///
     /// # Errors
-    /// If x has another shape than the network is for.
+    /// If x has another shape than the network expects.
     pub fn forward_with_features(
         &self,
         x: &Tensor,
@@ -162,12 +163,12 @@ impl Network {
 
     /// Returns the derivative of the output in a direction t at x, both `[N, input…]` -> `[N, output…]`, with gradients for the weights.
     ///
-    /// Penalties on a discriminator's gradient need second derivatives of its weights and input. Here they come without
-    /// differentiating a gradient: for a fixed direction t, tᵀ∇ₓf(x; θ) is an ordinary function of θ whose gradient by θ is taken like any
-    /// other (Pearlmutter 1994, "Fast exact multiplication by the Hessian", with both orders swapped).
+    /// Penalties on a discriminator's gradient need second derivatives by its weights and input. They are computed here without
+    /// differentiating a gradient: for a fixed direction t, tᵀ∇ₓf(x; θ) is an ordinary function of θ, whose gradient by θ is computed as
+    /// usual (Pearlmutter 1994, "Fast exact multiplication by the Hessian", with both orders swapped).
     ///
     /// # Errors
-    /// If x or t has another shape than the network is for.
+    /// If x or t has another shape than the network expects.
     pub fn jvp(&self, x: &Tensor, t: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
         if let ([Step::Fused { group, network, .. }], Mode::Train(_)) = (&self.whole[..], &pass.mode)
             && Self::can_fuse(x)
@@ -181,7 +182,7 @@ impl Network {
     /// Returns (y `[N, output…]`, the derivative of y in the direction t `[N, output…]`), layer by layer in candle operations.
     ///
     /// # Errors
-    /// If x or t has another shape than the network is for.
+    /// If x or t has another shape than the network expects.
     pub fn forward_jvp_reference(
         &self,
         x: &Tensor,
@@ -189,7 +190,7 @@ impl Network {
         pass: &mut ForwardContext,
     ) -> candle_core::Result<(Tensor, Tensor)> {
         let training = matches!(pass.mode, Mode::Train(_));
-        // Where every slope is a constant, no gradient goes through the values.
+        // If every slope is constant, no gradient flows through the values.
         let detach = !self.layers.iter().any(|layer| layer.is_nonlinear(training));
         let dual = Dual { value: x.clone(), change: Some(t.clone()) };
         let Dual { value, change } = self.reference(0..self.layers.len(), &dual, detach, pass)?;
@@ -197,12 +198,12 @@ impl Network {
         Ok((value, change))
     }
 
-    /// Whether the fused engine can run on x: it is for the CPU and f32.
+    /// Returns whether the fused engine can run on x: it needs the CPU and f32.
     fn can_fuse(x: &Tensor) -> bool {
         x.device().is_cpu() && x.dtype() == candle_core::DType::F32
     }
 
-    /// All trained parameters of a group as they enter the computation.
+    /// Returns all trainable parameters of a group as they are used in the computation.
     fn flat_params(&self, group: usize, pass: &ForwardContext) -> candle_core::Result<Tensor> {
         let FusedGroup { layers, flat_params } = &self.groups[group];
         let theta = match pass.weights {

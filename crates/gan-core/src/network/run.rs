@@ -11,7 +11,7 @@ use gan_kernels::fused::{FusedSequential, Layout, Noise, Run, Statistics};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What runs at once.
+/// Unit of execution.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// Layers as one operation over the parameters of a group.
@@ -22,17 +22,17 @@ pub(super) enum Step {
     Alone(usize),
 }
 
-/// How the lists inside a layer run.
+/// Engine for the lists inside a layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Engine {
-    /// In candle operations.
+    /// Candle operations.
     Reference,
-    /// Fused, with images that come and go in these layouts.
+    /// Fused, with these layouts of the input and the output.
     Fused([Layout; 2]),
 }
 
 impl Network {
-    /// Plans how some layers run.
+    /// Plans the steps of some layers.
     pub(super) fn steps(&self, range: Range<usize>) -> Result<Vec<Step>> {
         let mut steps = vec![];
         for (group, found) in self.groups.iter().enumerate() {
@@ -58,7 +58,8 @@ impl Network {
         Ok(steps)
     }
 
-    /// Runs steps over x, which comes and goes in these layouts. Between steps images stay as the last one left them.
+    /// Runs steps over x, with these layouts of the input and the output. Between steps, images keep the layout of the
+    /// last one.
     pub(super) fn run(
         &self,
         steps: &[Step],
@@ -114,7 +115,7 @@ impl Network {
         Ok(y)
     }
 
-    /// Running mean and variance of layer `index`.
+    /// Returns running mean and variance of layer `index`.
     fn running(&self, index: usize) -> Result<[Tensor; 2]> {
         let own = &self.params[self.placed[index].params.clone()];
         let of = |role: Role| match own.iter().find(|param| param.role == role) {
@@ -124,7 +125,7 @@ impl Network {
         Ok([of(Role::RunningMean)?, of(Role::RunningVariance)?])
     }
 
-    /// Some layers in candle operations.
+    /// Runs some layers in candle operations.
     pub(super) fn reference(
         &self,
         range: Range<usize>,
@@ -142,7 +143,7 @@ impl Network {
         Ok(x)
     }
 
-    /// One layer in candle operations.
+    /// Runs one layer in candle operations.
     fn layer(
         &self,
         index: usize,
@@ -157,7 +158,7 @@ impl Network {
             .forward(x, &mut LayerContext { params, specs, prefix, branches, engine, detach_values, pass })
     }
 
-    /// The network as a list inside a layer.
+    /// Runs the network as a list inside a layer.
     pub(crate) fn run_branch(
         &self,
         x: &Dual,
@@ -171,7 +172,7 @@ impl Network {
         }
     }
 
-    /// The trained parameters `theta` of some layers, in which kernels with spectral norm are divided by their largest singular values.
+    /// Returns the trainable parameters of some layers, with kernels with spectral norm divided by their largest singular values.
     pub(super) fn with_spectral_norm(
         &self,
         layers: Range<usize>,
@@ -204,7 +205,7 @@ impl Network {
     }
 }
 
-/// Images in another layout; vectors have but one.
+/// Converts images to another layout; vectors have only one.
 fn turned(x: &Tensor, from: Layout, to: Layout) -> Result<Tensor> {
     match (from, to) {
         _ if x.rank() != 4 || from == to => Ok(x.clone()),
@@ -213,7 +214,7 @@ fn turned(x: &Tensor, from: Layout, to: Layout) -> Result<Tensor> {
     }
 }
 
-/// Random numbers for a network's dropouts.
+/// Returns random numbers for a network's dropout layers.
 fn noise(network: &FusedSequential, n: usize, rng: &mut Rng) -> Result<Noise> {
     let draw = |shape: [usize; 4]| rng.uniform_tensor(0.0, 1.0, shape.to_vec(), &Device::Cpu);
     network.noise_shapes(n).into_iter().map(draw).collect()

@@ -1,4 +1,4 @@
-//! Weight files of classifiers: what a metric needs to embed images with a network, in one file.
+//! Weight files of classifiers: a network in one file with which a metric embeds images.
 
 use super::file::{self, Describe};
 use crate::error::{Error, Result};
@@ -10,41 +10,41 @@ use gan_kernels::fused::Reuse;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// What a classifier's weight file says about itself.
+/// Description in a classifier's weight file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Classifier {
     /// [`super::FORMAT`] of the writer.
     pub format: u32,
     /// "classifier".
     pub network: String,
-    /// The shape of one input `[C, H, W]`, without the batch; pixels in [−1, 1].
+    /// Shape of one input `[C, H, W]`, without the batch; pixels in [−1, 1].
     pub input: Vec<usize>,
-    /// The layer list; what comes out are the classes' logits.
+    /// Layer list, which ends in the classes' logits.
     pub layers: Vec<Layer>,
-    /// The layer, counted from 0, whose input is the features; none takes what reaches the last layer with weights.
+    /// Layer, counted from 0, whose input is the features; by default the last layer with weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features_before: Option<usize>,
-    /// How images of another height and width are brought to the input's.
+    /// Resizing of images to the input's height and width.
     pub resize: Resize,
-    /// The classes' names, in the order of the logits.
+    /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
-    /// The data set that it was trained on.
+    /// Data set that it was trained on.
     pub data: String,
-    /// The share of the test set that it gets right, in [0, 1].
+    /// Accuracy on the test set, in [0, 1].
     pub accuracy: f64,
-    /// The training's seed.
+    /// Seed of the training.
     pub seed: u64,
-    /// The library's version.
+    /// Version of the library.
     pub library: String,
 }
 
-/// How images of another size are brought to a classifier's own.
+/// Resizing of images to a classifier's input size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
-    /// Not at all: they are refused.
+    /// None: images of other sizes are refused.
     Refuse,
-    /// Anti-aliased bilinear, as Pillow's: a triangle, widened by the scale where the image shrinks.
+    /// Anti-aliased bilinear, as in Pillow: a triangle filter, widened by the scale if the image shrinks.
     Bilinear,
 }
 

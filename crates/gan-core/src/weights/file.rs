@@ -1,4 +1,4 @@
-//! The file itself, whatever network it holds: safetensors with a description as JSON under one metadata key.
+//! The weight file of any network: safetensors with a description as JSON under one metadata key.
 
 use super::FORMAT;
 use crate::error::{Error, Result, bare};
@@ -21,22 +21,22 @@ use std::path::Path;
 
 const KEY: &str = "gan";
 
-/// What a weight file says about itself: each kind of network says it in a type of its own, with `format` and `network`.
+/// Description in a weight file. Each kind of network has its own type, with `format` and `network`.
 pub trait Describe: Serialize + DeserializeOwned {
-    /// Which networks it describes: what the key `network` may say.
+    /// Kinds of networks that it describes: the possible values of the key `network`.
     const NETWORKS: &'static [&'static str];
 
-    /// Which file to name instead of one that is none of ours.
+    /// Advice about which file to name if one was not written by this library.
     const NAME_OURS: &'static str;
 
-    /// The network's name for messages, the shape of one input without the batch, and the layer list.
+    /// Returns the network's name for messages, the shape of one input without the batch, and the layer list.
     fn architecture(&self) -> (&str, &[usize], &[Layer]);
 }
 
-/// The bytes of a weight file with `params` and `description`: the same for the same numbers.
+/// Returns the bytes of a weight file with `params` and `description`, the same for the same values.
 ///
 /// # Errors
-/// If the tensors cannot be serialised.
+/// If the tensors cannot be serialized.
 pub fn to_bytes(params: &[Param], description: &impl Describe) -> Result<Vec<u8>> {
     let json = serde_json::to_string(description).map_err(|e| candle_core::Error::Msg(e.to_string()))?;
     let metadata = HashMap::from([(KEY.to_string(), json)]);
@@ -48,11 +48,11 @@ pub fn to_bytes(params: &[Param], description: &impl Describe) -> Result<Vec<u8>
     Ok(safetensors::serialize(views, Some(metadata)).map_err(candle_core::Error::from)?)
 }
 
-/// The description and tensors in a weight file's `bytes`; `path` is for messages.
+/// Reads the description and tensors in a weight file's `bytes`; `path` is for messages.
 ///
 /// # Errors
-/// If they are not a whole safetensors file, were not written by this library, hold another network, or hold other tensors than
-/// the described layers need; the message says which. The numbers are looked at last.
+/// If they are not a complete safetensors file, were not written by this library, contain another network, or contain other tensors than
+/// the described layers need; the message tells which. The values are checked last.
 pub fn from_bytes<D: Describe>(bytes: &[u8], path: &Path) -> Result<(D, BTreeMap<String, Tensor>)> {
     let length = header_length(bytes, bytes.len() as u64).map_err(|e| broken::<D>(path, &e))?;
     let header = Header::parse(&bytes[PREFIX..PREFIX + length], bytes.len() as u64, path)?;
@@ -60,17 +60,17 @@ pub fn from_bytes<D: Describe>(bytes: &[u8], path: &Path) -> Result<(D, BTreeMap
     Ok((header.description, tensors))
 }
 
-/// The same for the file at `path`. Nothing but the header is read until the header fits and `check` accepts the description.
+/// Reads the file at `path` in the same way. Nothing but the header is read until the header fits and `check` accepts the description.
 ///
 /// # Errors
-/// As [`from_bytes`], what `check` returns, and if the file cannot be read or its numbers do not fit into memory.
+/// As [`from_bytes`], what `check` returns, and if the file cannot be read or its values do not fit into memory.
 pub(super) fn read<D: Describe>(
     path: &Path,
     check: impl FnOnce(&D) -> Result<()>,
 ) -> Result<(D, BTreeMap<String, Tensor>)> {
     let (header, mut bytes, mut file) = open::<D>(path)?;
     check(&header.description)?;
-    // The bytes, and the tensors made of them.
+    // The bytes, and the tensors created from them.
     let needed = 2 * header.metadata.data_len() as u64;
     memory::check(needed).map_err(|e| fail(path, e.to_string()))?;
     file.read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
@@ -78,7 +78,7 @@ pub(super) fn read<D: Describe>(
     Ok((header.description, tensors))
 }
 
-/// What the weight file at `path` says about itself. Its numbers are not read.
+/// Reads the description in the weight file at `path`, without its values.
 ///
 /// # Errors
 /// As [`from_bytes`], and if the file cannot be read.
@@ -86,7 +86,7 @@ pub(super) fn read_description<D: Describe>(path: &Path) -> Result<D> {
     Ok(open::<D>(path)?.0.description)
 }
 
-/// The file at `path` behind its header, which fits, and the bytes before that place.
+/// Opens the file at `path` after its header, which fits, and returns the bytes before that position too.
 fn open<D: Describe>(path: &Path) -> Result<(Header<D>, Vec<u8>, File)> {
     let unreadable = |e| unreadable(path, &e);
     let mut file = regular_file::open(path).map_err(unreadable)?;
@@ -99,13 +99,13 @@ fn open<D: Describe>(path: &Path) -> Result<(Header<D>, Vec<u8>, File)> {
     Ok((header, bytes, file))
 }
 
-/// Bytes before the header, which say how long it is.
+/// Number of bytes before the header, which contain its length.
 const PREFIX: usize = 8;
 
-/// No header is longer: what safetensors takes.
+/// Maximum length of a header: safetensors' limit.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// The length of the header of a file that begins with `first` and has `length` bytes.
+/// Returns the length of the header of a file that begins with `first` and has `length` bytes.
 fn header_length(first: &[u8], length: u64) -> std::result::Result<usize, SafeTensorError> {
     let first = first.first_chunk::<PREFIX>().ok_or(SafeTensorError::HeaderTooSmall)?;
     match u64::from_le_bytes(*first) {
@@ -115,17 +115,17 @@ fn header_length(first: &[u8], length: u64) -> std::result::Result<usize, SafeTe
     }
 }
 
-/// Everything in a weight file but the numbers.
+/// Everything in a weight file except the values.
 struct Header<D> {
     description: D,
     metadata: Metadata,
-    /// The parameters of the described layers.
+    /// Parameters of the described layers.
     params: Vec<(String, Vec<usize>)>,
 }
 
 impl<D: Describe> Header<D> {
-    /// Reads the header `json` of the file at `path`, which has `length` bytes, and compares the tensors that it announces with
-    /// those that the described layers need. Nothing is allocated for either.
+    /// Parses the header `json` of the file at `path`, which has `length` bytes, and compares its tensors with those that the described
+    /// layers need. Nothing is allocated for either.
     fn parse(json: &[u8], length: u64, path: &Path) -> Result<Self> {
         let broken = |e| broken::<D>(path, &e);
         let metadata: Metadata =
@@ -143,7 +143,7 @@ impl<D: Describe> Header<D> {
         Ok(Self { description, metadata, params })
     }
 
-    /// The tensors that the described layers need, out of the whole file's `bytes`.
+    /// Returns the tensors that the described layers need, from the whole file's `bytes`.
     fn tensors(&self, bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Tensor>> {
         let file = SafeTensors::deserialize(bytes).map_err(|e| broken::<D>(path, &e))?;
         let tensor = |(name, _): &(String, Vec<usize>)| {
@@ -154,7 +154,7 @@ impl<D: Describe> Header<D> {
     }
 }
 
-/// The description in a header.
+/// Returns the description in a header.
 fn description<D: Describe>(metadata: &Metadata, path: &Path) -> Result<D> {
     let ours = D::NAME_OURS;
     let json = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
@@ -172,7 +172,7 @@ fn description<D: Describe>(metadata: &Metadata, path: &Path) -> Result<D> {
     serde_json::from_str(json).map_err(metadata)
 }
 
-/// A tensor as a header announces it.
+/// Returns the description of a tensor in a header.
 fn announced(info: &safetensors::tensor::TensorInfo) -> TensorInfo {
     let float = matches!(info.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64);
     TensorInfo { shape: info.shape.clone(), not_float: (!float).then(|| format!("{:?}", info.dtype)) }
@@ -182,7 +182,7 @@ pub(super) fn fail(path: &Path, problem: String) -> Error {
     Error::Weights { path: path.into(), problem }
 }
 
-/// A description whose layers do not fit together.
+/// Returns the error of a description whose layers do not fit together.
 pub(super) fn impossible(path: &Path, error: &Error) -> Error {
     fail(path, format!("describes a network that cannot be: {error}"))
 }
@@ -200,7 +200,7 @@ fn broken<D: Describe>(path: &Path, error: &SafeTensorError) -> Error {
     fail(path, format!("{problem}; {}", D::NAME_OURS))
 }
 
-/// What every description has.
+/// Fields that every description has.
 #[derive(Deserialize)]
 struct Version {
     format: u32,

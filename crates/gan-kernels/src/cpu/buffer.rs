@@ -1,7 +1,6 @@
-//! Memory that kernels take and give back: aligned to cache lines, kept for the next one.
+//! Reused memory for kernels, aligned to cache lines.
 //!
-//! A fresh page costs the system far more than a kernel needs to fill it, and a training step asks for the same sizes every
-//! time.
+//! A fresh page costs the system far more than a kernel needs to fill it, and a training step requests the same sizes every time.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::RefCell;
@@ -10,10 +9,10 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
-/// Bytes of a cache line, and of the widest vector.
+/// Size of a cache line, and of the widest vector, in bytes.
 const ALIGN: usize = 64;
 
-/// A block of f32, aligned to 64 bytes. Its content is whatever the last user left, but always numbers.
+/// A block of f32, aligned to 64 bytes. It holds the last user's values, which are always initialized.
 struct Block {
     data: NonNull<f32>,
     capacity: usize,
@@ -45,7 +44,7 @@ impl Drop for Block {
     }
 }
 
-/// Blocks that nobody uses, by capacity.
+/// Unused blocks, by capacity.
 struct Free {
     by_capacity: BTreeMap<usize, Vec<Block>>,
     count: usize,
@@ -53,11 +52,12 @@ struct Free {
 
 static FREE: Mutex<Free> = Mutex::new(Free { by_capacity: BTreeMap::new(), count: 0 });
 
-/// At most so many blocks wait; beyond that they go back to the system.
+/// Maximum number of unused blocks; others are returned to the system.
 const KEPT: usize = 1024;
 
 impl Free {
-    /// The smallest block of at least `capacity`. One more than half empty would keep memory from where it is needed.
+    /// Takes the smallest block of at least `capacity`. A block that would be more than half empty is not used, to keep
+    /// memory where it is needed.
     fn take(&mut self, capacity: usize) -> Option<Block> {
         let (size, blocks) = self.by_capacity.range_mut(capacity..=capacity.saturating_mul(2)).next()?;
         let (size, block) = (*size, blocks.pop()?);
@@ -68,7 +68,7 @@ impl Free {
         Some(block)
     }
 
-    /// The block back, if there is no room for it.
+    /// Returns the block if there is no room for it.
     fn give(&mut self, block: Block) -> Option<Block> {
         if self.count == KEPT {
             return Some(block);
@@ -83,11 +83,12 @@ fn free() -> MutexGuard<'static, Free> {
     FREE.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// Blocks up to this capacity are kept by their thread, in sizes that are powers of two: small networks ask for them all the time.
+/// Maximum capacity of blocks that are kept by their thread, in sizes that are powers of two, because small networks request them all the
+/// time.
 const SMALL: usize = 1 << 14;
-/// Powers of two up to `SMALL`.
+/// Number of powers of two up to `SMALL`.
 const CLASSES: usize = SMALL.ilog2() as usize + 1;
-/// A thread keeps at most so many of each size.
+/// Maximum number of unused blocks of each size per thread.
 const KEPT_SMALL: usize = 32;
 
 thread_local! {
@@ -98,7 +99,7 @@ fn class(capacity: usize) -> usize {
     capacity.ilog2() as usize
 }
 
-/// A block of at least `len`, its content any.
+/// Returns a block of at least `len`, with any values.
 fn take(len: usize) -> Block {
     let capacity = len.max(1).checked_next_multiple_of(ALIGN / size_of::<f32>()).expect("no buffer is that large");
     if capacity > SMALL {
@@ -112,11 +113,11 @@ fn take(len: usize) -> Block {
 
 fn give(block: Block) {
     if block.capacity > SMALL {
-        // What there is no room for is freed after the lock.
+        // Blocks without room are freed after the lock.
         let _over = free().give(block);
         return;
     }
-    // While its thread ends, a block is just freed.
+    // While its thread ends, a block is freed.
     let _ = SMALL_FREE.try_with(|free| {
         let free = &mut free.borrow_mut()[class(block.capacity)];
         if free.len() < KEPT_SMALL {
@@ -125,27 +126,27 @@ fn give(block: Block) {
     });
 }
 
-/// Some f32 that are given back when dropped.
+/// A block of f32 that is returned for reuse when it is dropped.
 pub struct Buffer {
-    /// Taken out by `drop` alone.
+    /// `None` only after `drop`.
     block: Option<Block>,
     len: usize,
 }
 
 impl Buffer {
-    /// `len` numbers with any content.
+    /// Returns `len` numbers with any values.
     pub(crate) fn any(len: usize) -> Self {
         Self { block: Some(take(len)), len }
     }
 
-    /// `len` zeros.
+    /// Returns `len` zeros.
     pub(crate) fn zeros(len: usize) -> Self {
         let mut buffer = Self::any(len);
         buffer.fill(0.0);
         buffer
     }
 
-    /// The same numbers as in `values`.
+    /// Returns a copy of `values`.
     pub(crate) fn of(values: &[f32]) -> Self {
         let mut buffer = Self::any(values.len());
         buffer.copy_from_slice(values);
@@ -184,7 +185,7 @@ impl DerefMut for Buffer {
     }
 }
 
-/// A place that several tasks write to, each its own part.
+/// Memory that several tasks write to, each to its own part.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared(*mut f32);
 
@@ -198,14 +199,15 @@ impl Shared {
         Self(to.as_mut_ptr())
     }
 
-    /// The place `n` numbers on. It may lie outside the original slice, where nothing may be read or written.
+    /// Returns the place `n` numbers ahead. It may lie outside the original slice, where nothing may be read or
+    /// written.
     #[inline(always)]
     pub(crate) fn ahead(self, n: usize) -> Self {
         Self(self.0.wrapping_add(n))
     }
 
-    /// The place `n` numbers before. It may lie outside the original slice, where nothing may be read or written; only
-    /// [`Shared::ahead`] leads back inside.
+    /// Returns the place `n` numbers back. It may lie outside the original slice, where nothing may be read or written;
+    /// only [`Shared::ahead`] leads back inside.
     pub(crate) fn back(self, n: usize) -> Self {
         Self(self.0.wrapping_sub(n))
     }

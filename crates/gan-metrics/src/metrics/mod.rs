@@ -1,7 +1,7 @@
 //! The metrics: one file for each family, and [`METRICS`], the only list of them.
 //!
 //! In reading order: this file (the trait [`Metric`] and the registry), `info` (what a metric says about itself), [`inputs`] (what it measures), then a
-//! file for each family. To add a metric, write its file, add its line to [`METRICS`] and its row to `docs/judging.md`.
+//! file for each family. To add a metric, write its file, add its line to [`METRICS`] and its row to `docs/evaluation.md`.
 
 use crate::embed::FeatureSpace;
 use crate::error::Result;

@@ -7,14 +7,14 @@ const KINDS: [DataKind; 5] =
 
 #[test]
 fn every_metric_has_a_key_of_its_own_a_paper_and_a_row_in_the_documentation() {
-    let page = include_str!("../../../../docs/judging.md");
+    let page = include_str!("../../../../docs/evaluation.md");
     for metric in MetricRef::all() {
         let MetricInfo { key, title, paper, aliases, .. } = metric.info();
         let names =
             |name: &str| MetricRef::all().filter(|m| m.key() == name || m.info().aliases.contains(&name)).count();
         assert!(names(key) == 1 && aliases.iter().all(|alias| names(alias) == 1), "{key}");
         let row = page.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
-        let row = row.unwrap_or_else(|| panic!("{key} has no row in docs/judging.md"));
+        let row = row.unwrap_or_else(|| panic!("{key} has no row in docs/evaluation.md"));
         assert!(row.contains(paper) && !paper.is_empty() && !title.is_empty(), "{key}: the row lacks {paper}");
     }
 }

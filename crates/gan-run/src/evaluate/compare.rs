@@ -1,9 +1,9 @@
-//! Comparisons that a user asks for: a generator, a folder of images or an array against real data.
+//! Comparisons of a generator, a folder of images or an array with real data.
 //!
-//! What matters is the size at which images reach the network ([`Way`]). Images in files go to a network that resizes by itself in their
-//! own sizes, as the published protocols do. Where the network needs one size, it is the samples' own, to which larger real images are
-//! brought; where real images are smaller, it is theirs. `data.size` overrides both. A generator that is compared with
-//! what it was trained on gets the data at the size that it was trained at.
+//! The size at which images reach the network ([`Way`]) matters. A network that resizes its input itself gets images from files in their
+//! original sizes, as in the published protocols. A network that needs one size gets the samples' size, to which larger real images are
+//! resized, or the real images' size if they are smaller. `data.size` overrides both. A generator is compared with its training data at its
+//! training size.
 
 use super::given::Given;
 use super::images::{Images, SizeRange, Way, fitting};
@@ -22,9 +22,9 @@ use gan_train::data;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What is evaluated.
+/// Samples to evaluate.
 pub enum Subject {
-    /// Samples of this shape that a generator makes.
+    /// Samples of this shape from a generator.
     Made(Vec<usize>),
     /// A folder of images.
     Folder(PathBuf),
@@ -32,36 +32,36 @@ pub enum Subject {
     Array(NpyFile),
 }
 
-/// What is to be compared with what.
+/// Samples and the data to compare them with.
 pub struct Request {
-    /// What is evaluated.
+    /// Samples to evaluate.
     pub subject: Subject,
-    /// What messages call it.
+    /// Name of the samples in messages.
     pub name: String,
-    /// How many samples of a folder or an array at most, spread evenly over it; all where not given.
+    /// Maximum number of samples of a folder or an array, spread evenly over it; all by default.
     pub most: Option<usize>,
-    /// The real data.
+    /// Real data.
     pub data: DataConfig,
-    /// Whose they are.
+    /// Role of the real data.
     pub role: Role,
-    /// The size `[H, W]` that the user names and all images are brought to.
+    /// Size `[H, W]` that the user sets and to which all images are resized.
     pub size: Option<[usize; 2]>,
-    /// Decides every choice among samples.
+    /// Seed of every random choice of samples.
     pub seed: u64,
-    /// The published protocol to follow.
+    /// Published protocol to follow.
     pub protocol: Option<Protocol>,
 }
 
-/// The evaluator for a request, and the samples where they are there already.
+/// Returns the evaluator for a request, and the samples if they already exist.
 ///
 /// # Errors
-/// If the data, the samples or the embedding network cannot be read, or do not go together.
+/// If the data, the samples or the embedding network cannot be read, or do not fit together.
 pub fn compare(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
     check_protocol(&request, how)?;
     let is_points = request.data.sizes() == SampleSizes::Points;
     match (is_points, &request.subject) {
         (true, _) => points(request, how, progress),
-        // The data as it was trained on, to the same numbers as in training.
+        // The data as in training, with the same numbers.
         (false, Subject::Made(shape)) if request.role == Role::TrainingData && request.size.is_none() => {
             let sample = shape.clone();
             of_training(request, sample, how, progress)
@@ -90,7 +90,7 @@ fn check_protocol(request: &Request, how: &EvaluateConfig) -> Result<()> {
     Ok(())
 }
 
-/// Refuses fewer samples than a published protocol takes, before any is embedded.
+/// Refuses fewer samples than a published protocol needs, before any is embedded.
 pub(super) fn check_count(protocol: Option<Protocol>, name: &str, count: usize) -> Result<()> {
     match protocol.filter(|protocol| count < protocol.samples()) {
         None => Ok(()),
@@ -102,7 +102,7 @@ pub(super) fn check_count(protocol: Option<Protocol>, name: &str, count: usize) 
     }
 }
 
-/// A generator against what it was trained on.
+/// Compares a generator with its training data.
 fn of_training(
     request: Request,
     sample: Vec<usize>,
@@ -202,11 +202,11 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
         (None, true) => Way::Own,
         (None, false) => Way::Fitted(fitting(&against.data, natural)),
     };
-    // Arrays and made samples are no data set that could bring itself to a size.
+    // Arrays and generated samples are not data sets, which could resize themselves.
     let fit = (against.way != Way::Own).then(|| fitting(&against.data, natural));
     let shown = fit.map_or(Way::Own, Way::Fitted);
     let real_sizes = reals.card(shown, &[], &against.data);
-    // The box is cut out of the real data's files alone.
+    // Only the real data's files are cropped.
     let sample_sizes = samples.card(shown, &[], &DataConfig { crop: None, ..against.data.clone() });
     let given = match (array, folder) {
         (Some(array), _) => Some(Given::array(array)),
@@ -219,15 +219,15 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     Ok((Evaluator::with_real(real.taken(against.way), &against, setup, progress)?, given))
 }
 
-/// With as many samples as there are, for a floor of as many.
+/// Returns settings for as many samples as there are, with a floor of the same number.
 fn as_many(how: &EvaluateConfig, given: Option<&Given>) -> EvaluateConfig {
     EvaluateConfig { samples: given.map_or(how.samples, Given::len), ..how.clone() }
 }
 
-/// The images of a folder as samples.
+/// Opens the images of a folder as samples.
 fn open_folder(dir: PathBuf, channels: usize, against: &Against, most: Option<usize>) -> Result<Images> {
     let real = &against.data;
-    // What is said about the real data's files says nothing about these.
+    // Settings of the real data's files do not apply to these.
     let data = DataConfig {
         set: Folder::default().into(),
         dir: Some(dir),
@@ -244,18 +244,18 @@ fn open_folder(dir: PathBuf, channels: usize, against: &Against, most: Option<us
     Ok(Images { set, way: against.way })
 }
 
-/// A data set whose images can be read in the sizes in which they are stored.
+/// Opens a data set whose images can be read in the sizes in which they are stored.
 pub(super) fn stored(data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
     let sample = sides_of(data).map_or(vec![], |[h, w]| vec![data.channels, h, w]);
     if data.sizes() == SampleSizes::Any {
         return Ok(data::find(data, &sample, seed)?);
     }
-    // Files can be read at any size; nothing is too small for one pixel.
+    // Files can be read at any size; no image is smaller than one pixel.
     let any = DataConfig { size: Some(Pair::Each([1, 1])), small: Small::Upscale, ..data.clone() };
     let set = data::find(&any, &[], seed)?;
     let has = set.shape();
     match (data.crop, set.stored_size(0), &has[..]) {
-        // Sets of one size know no box to cut out until they are brought to a size.
+        // Sets of one size can only crop if they are resized.
         (Some(crop), None, &[c, h, w]) => {
             let [height, width] = crop.get();
             let cut = [height.min(h), width.min(w)];
@@ -266,7 +266,7 @@ pub(super) fn stored(data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
     }
 }
 
-/// The channels of a data set: as the settings say where its files can be read as either, or else its own.
+/// Returns the channels of a data set: those of the settings if its files can be read as either, or else its own.
 fn own_channels(data: &DataConfig, seed: u64) -> Result<usize> {
     match data.sizes() {
         SampleSizes::Stored | SampleSizes::Any => Ok(data.channels),
@@ -274,7 +274,7 @@ fn own_channels(data: &DataConfig, seed: u64) -> Result<usize> {
     }
 }
 
-/// The size that all images are brought to where they need one: the samples', unless real images are smaller.
+/// Returns the size for networks that need one: the samples', unless real images are smaller.
 fn natural(samples: SizeRange, reals: SizeRange) -> [usize; 2] {
     [0, 1].map(|i| samples.smallest[i].min(reals.smallest[i]))
 }

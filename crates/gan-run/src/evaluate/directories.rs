@@ -1,4 +1,4 @@
-//! Two folders of images compared in one call.
+//! Comparison of two folders of images in one call.
 
 use super::{Floor, Request, Role, Subject, compare};
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use gan_train::layering;
 use std::path::Path;
 
 /// Compares all images of the folder `samples` with all of the folder `real`, by the features of `embedder`: "inception" for Inception-v3
-/// (its weights are fetched apart, see `docs/judging.md`), "thumbnails", which see colours and layout, "digits", or a classifier's weight
+/// (its weights are fetched apart, see `docs/evaluation.md`), "thumbnails", which see colours and layout, "digits", or a classifier's weight
 /// file. The first figure of the card is the Fréchet distance over these features.
 ///
 /// ```no_run
@@ -30,7 +30,7 @@ pub fn distance(samples: &Path, real: &Path, embedder: &str) -> Result<Card> {
     evaluator.card(&name, &evaluator.collect_given(&mut given, &mut |_| ())?)
 }
 
-/// The settings of colour images in the folder `dir`.
+/// Returns the settings of color images in the folder `dir`.
 pub(super) fn folder(dir: &Path) -> Result<DataConfig> {
     let mut table = layering::Table::new();
     layering::set(&mut table, "data={name=\"folder\", channels=3}")?;
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
     use gan_report::{Colour, Picture};
 
-    /// PNGs of one grey each, from `first` on.
+    /// Returns a folder of PNGs with one gray each, from `first` on.
     fn folder(first: u8) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for i in 0..12 {

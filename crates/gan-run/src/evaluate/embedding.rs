@@ -1,4 +1,4 @@
-//! Samples and what the network says of them: the part of an evaluation that ranks share.
+//! Generation and embedding of samples, the part of an evaluation that ranks share.
 
 use super::{AT_ONCE, Against, Real, network};
 use crate::error::Result;
@@ -11,23 +11,23 @@ use gan_train::trainer::Trainer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How samples are made, and embedded.
+/// Generation and embedding of samples.
 pub(crate) struct Embedding {
     pub embedder: Arc<dyn Embedder>,
-    /// How many are evaluated.
+    /// Number of samples to evaluate.
     pub samples: usize,
     pub seed: u64,
-    /// Whether the network tells the data's own classes apart.
+    /// Whether the network classifies the data's own classes.
     pub same_classes: bool,
 }
 
-/// Whether a network tells a data set's own classes apart.
+/// Returns whether a network classifies a data set's own classes.
 pub(super) fn same_classes(embedder: &dyn Embedder, set: &dyn Dataset) -> bool {
     !embedder.classes().is_empty() && embedder.classes() == set.classes()
 }
 
 impl Embedding {
-    /// As a trainer's settings say, for a rank that does not evaluate.
+    /// Returns the embedding with a trainer's settings, for a rank that does not evaluate.
     pub(crate) fn for_trainer(trainer: &Trainer) -> Result<Self> {
         let config = trainer.plan().config();
         let against = Against::of(trainer);
@@ -38,17 +38,17 @@ impl Embedding {
         Ok(Self { embedder, samples: config.evaluate.samples, seed: against.seed, same_classes })
     }
 
-    /// Samples with what the network says of them, and the classes that they were made as.
+    /// Returns samples with the outputs of the network and the classes of their conditions.
     pub(crate) fn of(&self, samples: &Tensor, classes: Option<&Tensor>) -> Result<EmbeddedSamples> {
         let samples = samples.to_device(&Device::Cpu)?;
         let classes = classes.map(Tensor::to_vec1::<u32>).transpose()?;
         let embedding = self.embedder.embed(&samples)?;
-        // A network with other classes cannot say.
+        // A network with other classes cannot tell.
         Ok(EmbeddedSamples { samples, embedding, classes: classes.filter(|_| self.same_classes) })
     }
 
-    /// Makes the samples of a trainer's generator in use, the same at each call, and on rank 0 gives them to `take`, some at a time and
-    /// in order. Ranks that train together make some each; the random numbers of all are drawn by each.
+    /// Generates the samples of a trainer's generator for inference, the same at each call, and on rank 0 passes them to `take` in batches
+    /// and in order. Ranks that train together generate a part each, and each draws the random numbers of all.
     pub(crate) fn shared(&self, trainer: &Trainer, take: &mut dyn FnMut(EmbeddedSamples)) -> Result<()> {
         let ranks = trainer.ranks();
         let (rank, size) = (ranks.rank(), ranks.size());

@@ -1,4 +1,4 @@
-//! Samples that are there already: images of a folder, arrays of images or points.
+//! Existing samples: images of a folder, arrays of images or points.
 
 use super::images::{Images, VALUES_AT_ONCE, fitted};
 use super::{AT_ONCE, Evaluator};
@@ -8,10 +8,10 @@ use gan_data::Dataset;
 use gan_data::npy::ImageArray;
 use gan_metrics::SampleSet;
 
-/// Below this some part of an image is dark: numbers from 0 to 1 stand for half of the range.
+/// Threshold below which some part of an image is dark. Numbers from 0 to 1 only use half of the range.
 const DARK: f32 = -0.5;
 
-/// Samples that are there already.
+/// Existing samples.
 pub struct Given(Kind);
 
 enum Kind {
@@ -30,7 +30,7 @@ impl Given {
         Self(Kind::Array(Box::new(array)))
     }
 
-    /// Points in their own units, number after number, of the set `like`.
+    /// Returns points of the set `like` from a flat list of numbers in their original units.
     pub(super) fn points(values: &[f32], like: &dyn Dataset) -> Result<Self> {
         let dim = like.pixels();
         let scaled: Vec<f32> = match like.units() {
@@ -43,7 +43,7 @@ impl Given {
         Ok(Self(Kind::Points(Tensor::from_vec(scaled, (values.len() / dim, dim), &Device::Cpu)?)))
     }
 
-    /// How many there are.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         match &self.0 {
             Kind::Images(images) => images.set.len(),
@@ -52,14 +52,14 @@ impl Given {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 impl Evaluator {
-    /// Collects all given samples, and tells `done` how many at a time.
+    /// Collects all given samples, and reports the number of each batch to `done`.
     ///
     /// # Errors
     /// If one cannot be read or does not fit the embedding network.
@@ -98,11 +98,11 @@ impl Evaluator {
                 }
             }
         }
-        // Files stand in an order of their own, such as class after class.
+        // Files may be ordered, for example by class.
         Ok(set.shuffled(self.embedding.seed))
     }
 
-    /// Images `[N, C, H, W]` brought to the size of the comparison, where it has one.
+    /// Resizes images `[N, C, H, W]` to the size of the comparison, if it has one.
     pub(super) fn fitted(&self, samples: Tensor) -> Result<Tensor> {
         match &self.fit {
             Some(fitting) if samples.rank() == 4 => fitted(&samples, fitting),

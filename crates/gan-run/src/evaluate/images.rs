@@ -1,4 +1,4 @@
-//! The images of one side of a comparison as they reach the network: as a set gives them, each in its own size, or all in one.
+//! Images of one side of a comparison as they reach the network: as the set returns them, in their own sizes, or in one size.
 
 use super::AT_ONCE;
 use crate::error::Result;
@@ -10,28 +10,28 @@ use gan_train::config::DataConfig;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Values of a batch of images in their own sizes: 128 MiB.
+/// Maximum number of values in a batch of images in their own sizes: 128 MiB.
 pub(super) const VALUES_AT_ONCE: usize = 1 << 25;
 
-/// A set of samples and the way in which they are taken.
+/// A set of samples and the way in which they are read.
 #[derive(Clone)]
 pub(super) struct Images {
     pub set: Arc<dyn Dataset>,
     pub way: Way,
 }
 
-/// How samples are taken from their set.
+/// Way in which samples are read from their set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Way {
-    /// In the set's shape: points, and images at the size that is trained at.
+    /// In the set's shape: points, and images at the training size.
     AsGiven,
-    /// Each in the size in which it is stored.
+    /// In the size in which each is stored.
     Own,
-    /// All brought to one size.
+    /// Resized to one size.
     Fitted(Fitting),
 }
 
-/// The least and the greatest height and width of some images.
+/// Minimum and maximum height and width of some images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SizeRange {
     pub smallest: [usize; 2],
@@ -39,7 +39,7 @@ pub(super) struct SizeRange {
 }
 
 impl SizeRange {
-    /// Of images that all have this size.
+    /// Returns the range of images that all have this size.
     pub fn one(size: [usize; 2]) -> Self {
         Self { smallest: size, largest: size }
     }
@@ -49,7 +49,7 @@ impl SizeRange {
         Self { smallest: of(self.smallest, usize::min), largest: of(self.largest, usize::max) }
     }
 
-    /// For a card: with what they are brought to where that is another size.
+    /// Returns the description for a card, with the new size if images are resized.
     pub fn card(self, way: Way, shape: &[usize], settings: &DataConfig) -> ImageSizes {
         let size = match way {
             Way::Own => None,
@@ -69,7 +69,7 @@ impl SizeRange {
     }
 }
 
-/// How the settings resize, in words.
+/// Describes how the settings resize.
 fn how(settings: &DataConfig) -> String {
     let filter = match settings.filter {
         Filter::Bilinear => "bilinear",
@@ -84,14 +84,14 @@ fn how(settings: &DataConfig) -> String {
     format!("{filter}, {fit}")
 }
 
-/// To `size`, as the settings resize. The box of `data.crop` is cut out before.
+/// Returns the resizing to `size` with the settings' method, after the crop of `data.crop`.
 pub(super) fn fitting(settings: &DataConfig, size: [usize; 2]) -> Fitting {
     let DataConfig { fit, filter, background, .. } = settings;
     Fitting { size, crop: None, fit: *fit, filter: *filter, background: background.0, small: Small::Upscale }
 }
 
 impl Images {
-    /// The sizes of its images as they are stored; none for points.
+    /// Returns the sizes of the images as they are stored; `None` for points.
     pub fn sizes(&self) -> Option<SizeRange> {
         let shape = self.set.shape();
         let &[_, height, width] = &shape[..] else { return None };
@@ -99,7 +99,7 @@ impl Images {
         sizes.fold(None, |range: Option<SizeRange>, size| Some(range.unwrap_or(SizeRange::one(size)).and(size)))
     }
 
-    /// The numbers of `order` in batches that can be embedded at once: of images in their own sizes those of one size together.
+    /// Divides the numbers of `order` into batches that can be embedded at once: images in their own sizes are grouped by size.
     pub fn batches(&self, order: &[usize]) -> Vec<Vec<usize>> {
         if self.way != Way::Own {
             return order.chunks(AT_ONCE).map(<[usize]>::to_vec).collect();
@@ -114,7 +114,7 @@ impl Images {
         batches.collect()
     }
 
-    /// A batch, `[N, C, H, W]` or `[N, D]`; without the images whose files turn out to be damaged, none where all do.
+    /// Reads a batch, `[N, C, H, W]` or `[N, D]`, without images whose files are damaged; `None` if all are.
     pub fn read(&self, indices: &[usize]) -> Result<Option<Tensor>> {
         let is_stored = indices.first().is_some_and(|index| self.set.stored_size(*index).is_some());
         match self.way {
@@ -145,7 +145,7 @@ impl Images {
     }
 }
 
-/// Images `[N, C, H, W]` brought to another size, by way of bytes; those that have it stay as they are.
+/// Resizes images `[N, C, H, W]` by way of bytes; those that already have the size do not change.
 pub(super) fn fitted(images: &Tensor, fitting: &Fitting) -> Result<Tensor> {
     let (n, c, h, w) = images.dims4()?;
     if [h, w] == fitting.size {
@@ -167,7 +167,7 @@ mod tests {
     use gan_data::images::{Broken, ImageOptions};
     use gan_report::{Colour, Picture};
 
-    /// Grey PNGs of these sizes, a grey each.
+    /// Returns a folder of gray PNGs of these sizes, with one gray each.
     fn folder(sizes: &[[usize; 2]]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (i, [height, width]) in sizes.iter().enumerate() {
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(batch.dims(), [2, 1, 4, 6]);
         let values: Vec<f32> = batch.flatten_all().unwrap().to_vec1().unwrap();
         assert!(values[..24].iter().all(|v| *v == -1.0) && values[24..].iter().all(|v| *v == 20.0 / 127.5 - 1.0));
-        // A file that is damaged below its header is left out.
+        // A file that is damaged after its header is skipped.
         let bytes = std::fs::read(dir.path().join("2.png")).unwrap();
         std::fs::write(dir.path().join("2.png"), &bytes[..bytes.len() - 20]).unwrap();
         assert_eq!(images.read(&batches[1]).unwrap().unwrap().dims(), [1, 1, 4, 6]);

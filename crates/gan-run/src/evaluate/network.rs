@@ -1,4 +1,4 @@
-//! Which network embeds the samples of an evaluation, and which kind of data they are.
+//! Choice of the embedding network, and of the kind of data.
 
 use super::Against;
 use crate::error::{Error, Result};
@@ -10,13 +10,13 @@ use gan_metrics::{Embedder, FeatureSpace};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A network, and the modes that the data have.
+/// A network, and the modes of the data.
 pub(super) struct Network {
     pub embedder: Arc<dyn Embedder>,
     pub modes: Option<ModesOf>,
 }
 
-/// Returns the network called `name`, and the modes that the data have.
+/// Returns the network called `name`, and the modes of the data.
 pub(super) fn choose(against: &Against, name: &str, set: &dyn Dataset) -> Result<Network> {
     let Against { data, sample, .. } = against;
     if let Some(units) = set.units() {
@@ -49,7 +49,7 @@ pub(super) fn choose(against: &Against, name: &str, set: &dyn Dataset) -> Result
     Ok(Network { embedder, modes })
 }
 
-/// Returns the kind of data that is compared, which decides what is measured.
+/// Returns the kind of data that is compared, which determines the metrics.
 pub(super) fn kind(embedder: &dyn Embedder, modes: bool) -> DataKind {
     let is_points = embedder.feature_space() == FeatureSpace::Coordinates;
     match (is_points, embedder.classes().is_empty(), modes) {

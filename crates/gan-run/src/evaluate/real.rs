@@ -1,4 +1,4 @@
-//! The real samples of an evaluation: which ones, from where, and embedded.
+//! Real samples of an evaluation: their selection, source and embedding.
 
 use super::images::{Images, SizeRange, Way};
 use super::{Against, Floor, Progress, REFERENCE, Role, open};
@@ -13,25 +13,25 @@ use std::sync::Arc;
 
 /// The real samples of an evaluation.
 pub(super) struct Real {
-    /// What generated samples are compared with.
+    /// Samples that generated ones are compared with.
     pub reference: Images,
-    /// What was trained on.
+    /// Training samples.
     pub train: Images,
-    /// Where the reference comes from.
+    /// Source of held-out samples.
     held_out: HeldOut,
     seed: u64,
 }
 
-/// Where samples that were not trained on come from.
+/// Source of samples that were not used for training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HeldOut {
-    /// A split of the data set.
+    /// Another split of the data set.
     Split,
-    /// Points drawn anew.
+    /// New random points.
     Drawn,
-    /// Nowhere: the data set has one part, which is the reference; its halves make the floor, and copies are searched between them.
+    /// None: the data set has one part, which is the reference. Its halves form the floor, and copies are searched between them.
     Nowhere,
-    /// The user or a protocol named the reference, which is used whole; copies are not searched.
+    /// A reference that the user or a protocol named, which is used whole; copies are not searched.
     Named(Floor),
 }
 
@@ -42,18 +42,18 @@ enum Part {
     Train,
 }
 
-/// How many samples an evaluation takes.
+/// Number of samples that an evaluation needs.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
-    /// For the floor.
+    /// Number of samples for the floor.
     pub samples: usize,
-    /// Whether copies are searched among what was trained on; nothing else needs all of it.
+    /// Whether copies of training samples are searched; nothing else needs all of them.
     pub copies: bool,
-    /// For a reference that is not a split held out, at most.
+    /// Maximum size of a reference that is not a held-out split.
     pub most: usize,
 }
 
-/// What a card says about a floor between halves of the reference.
+/// Note on a card about a floor between halves of the reference.
 const HALVES: &str = "one random half against the other";
 
 impl Real {
@@ -61,7 +61,7 @@ impl Real {
         Self::beside(against, open(against, &against.data, against.seed)?)
     }
 
-    /// With `train`, the samples that are trained on.
+    /// Returns the real samples beside `train`, the training samples.
     pub fn beside(against: &Against, train: Arc<dyn Dataset>) -> Result<Self> {
         let Against { data, seed, role, way, .. } = against;
         let all = match (against.protocol, role) {
@@ -69,7 +69,7 @@ impl Real {
             (None, Role::TrainingData) => HeldOut::Nowhere,
             (None, Role::Reference(floor)) => HeldOut::Named(*floor),
         };
-        // A part that the user names is meant; a protocol takes the training set.
+        // A part that the user names is used as it is; a protocol uses the training set.
         let has_part = match (against.protocol, role) {
             (Some(_), _) => false,
             (None, Role::TrainingData) => matches!(data.set.split(), None | Some(Split::Train)),
@@ -88,24 +88,24 @@ impl Real {
         Ok(Self { reference: images(reference), train: images(train), held_out, seed: *seed })
     }
 
-    /// With every image brought to the network in another way.
+    /// Returns the same samples, with every image read in another way.
     pub fn taken(mut self, way: Way) -> Self {
         self.reference.way = way;
         self.train.way = way;
         self
     }
 
-    /// Returns whether it is known what was trained on.
+    /// Returns whether the training data are known.
     pub fn has_training_data(&self) -> bool {
         !matches!(self.held_out, HeldOut::Named(_))
     }
 
-    /// The sizes of the reference's images as they are stored.
+    /// Returns the sizes of the reference's images as they are stored.
     pub fn sizes(&self) -> Option<SizeRange> {
         self.reference.sizes()
     }
 
-    /// Returns the suite with these samples to compare with, described as `described` says.
+    /// Returns the suite with these samples to compare with, and the description `described`.
     pub fn embedded(
         &self,
         suite: MetricSuite,
@@ -136,7 +136,7 @@ impl Real {
         Ok(suite.with_real(described, reference, Some(&floor), train)?)
     }
 
-    /// All of the reference, or as many as are wanted at most; its random halves, where they are used, are embedded along with it.
+    /// Embeds all of the reference, up to a maximum, and its random halves if they are used.
     fn whole(
         &self,
         suite: MetricSuite,
@@ -184,12 +184,12 @@ impl Real {
         let mut order: Vec<usize> = (0..self.images(part).set.len()).collect();
         Rng::stream(self.seed, "real samples").shuffle(&mut order);
         order.truncate(most);
-        // In the data's own order, which is faster to read.
+        // Reading is faster in the data's own order.
         order.sort_unstable();
         order
     }
 
-    /// Embeds some samples, and shows each batch to `embedded` with how many there are.
+    /// Embeds some samples, and passes each batch to `embedded` with the number so far.
     fn collect(
         &self,
         suite: &MetricSuite,
@@ -200,7 +200,7 @@ impl Real {
         // Points are their own features.
         let folder = Remembered::folder().filter(|_| images.set.units().is_none());
         let set = suite.remembered_sample_set(folder);
-        // A reference that is used whole may be larger than what is kept, and stand in an order of its own.
+        // A reference that is used whole may be larger than the cache, and may be ordered.
         let is_whole = matches!(self.held_out, HeldOut::Named(_) | HeldOut::Nowhere);
         let mut set = if is_whole { set.expecting(order.len()) } else { set };
         for indices in images.batches(order) {
@@ -212,7 +212,7 @@ impl Real {
         Ok(set)
     }
 
-    /// Returns what a card says about the samples.
+    /// Returns the description of the samples for a card.
     pub fn description(&self, against: &Against) -> RealSet {
         let data = &against.data;
         let (split, floor_split) = match self.held_out {
@@ -232,7 +232,7 @@ impl Real {
     }
 }
 
-/// Some rows of embedded samples.
+/// Returns some rows of embedded samples.
 fn picked(embedded: &EmbeddedSamples, rows: &[u32]) -> Result<EmbeddedSamples> {
     let rows = Tensor::new(rows, &Device::Cpu)?;
     let pick = |all: &Tensor| all.contiguous()?.index_select(&rows, 0);

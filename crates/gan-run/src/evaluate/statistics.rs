@@ -1,4 +1,4 @@
-//! Samples against the precomputed statistics of a reference, by a published protocol.
+//! Comparison of samples with the precomputed statistics of a reference, by a published protocol.
 
 use super::directories::folder;
 use super::images::{Images, SizeRange, Way};
@@ -12,11 +12,11 @@ use gan_metrics::{MetricSuite, Protocol, RealSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Returns the evaluator of `subject`, which messages call `name`, against the mean and covariance in the `.npz` file at `statistics`, and the
-/// samples where they are there already. `seed` decides every choice among samples.
+/// Returns the evaluator of `subject`, called `name` in messages, against the mean and covariance in the `.npz` file at `statistics`, and
+/// the samples if they already exist. `seed` determines every random choice of samples.
 ///
 /// # Errors
-/// If the file, the samples or the network cannot be read, or there are fewer samples than the protocol takes.
+/// If the file, the samples or the network cannot be read, or there are fewer samples than the protocol needs.
 pub fn compare_statistics(
     subject: Subject,
     name: &str,

@@ -1,4 +1,4 @@
-//! Images looked at beside real ones: a training batch, real and generated sheets, nearest neighbours.
+//! Images beside real ones: a training batch, real and generated sheets, nearest neighbors.
 
 use super::sheet;
 use crate::error::Result;
@@ -6,30 +6,30 @@ use candle_core::Tensor;
 use gan_report::{Picture, strip};
 use gan_train::trainer::Trainer;
 
-/// Images a side of a sheet.
+/// Images per side of a sheet.
 const SIDE: usize = 8;
-/// Samples whose neighbours are looked for, and how many of each are shown.
+/// Number of samples whose neighbors are searched, and number of neighbors of each.
 const SAMPLES: usize = 10;
 const NEAREST: usize = 5;
-/// Real images looked at for them: more take too long to decode.
+/// Maximum number of real images that are searched, because more take too long to decode.
 const SEARCHED: usize = 20_000;
 
-/// The images of the run's first batch, at most 64.
+/// Draws the images of the run's first batch, at most 64.
 pub(super) fn batch(trainer: &Trainer) -> Result<Picture> {
     let images = trainer.first_batch()?;
     let n = images.dim(0)?.min(SIDE * SIDE);
     sheet(&images.narrow(0, 0, n)?, None, SIDE, SIDE)
 }
 
-/// 64 real images on the left, none of them twice where there are so many, 64 generated ones on the right.
+/// Draws 64 real images on the left, without repetition if there are enough, and 64 generated ones on the right.
 pub(super) fn beside(trainer: &Trainer) -> Result<Picture> {
     let real = sheet(&trainer.different_reals(SIDE * SIDE)?, None, SIDE, SIDE)?;
     let made = sheet(&trainer.progress_samples(SIDE * SIDE)?, None, SIDE, SIDE)?;
     Ok(strip(&[real, made])?)
 }
 
-/// A row for each of ten samples: the sample, a gap, and the real images nearest to it by the sum of squared differences of
-/// their pixels. A generator that only remembers shows the same image twice.
+/// Draws a row for each of ten samples: the sample, a gap, and the nearest real images by the sum of squared differences of pixels. A
+/// generator that memorizes shows the same image twice.
 pub(super) fn neighbours(trainer: &Trainer) -> Result<Picture> {
     let made = trainer.progress_samples(SAMPLES)?;
     let data = trainer.dataset();
@@ -48,7 +48,7 @@ pub(super) fn neighbours(trainer: &Trainer) -> Result<Picture> {
     for (sample, found) in samples.chunks_exact(size).zip(&nearest) {
         rows.extend_from_slice(sample);
         for place in 0..NEAREST {
-            // Fewer real images than places leave blank ones.
+            // If there are fewer real images than places, the rest are blank.
             match found.get(place) {
                 Some((_, index)) => data.write(*index, &mut image)?,
                 None => image.fill(-1.0),
@@ -60,12 +60,12 @@ pub(super) fn neighbours(trainer: &Trainer) -> Result<Picture> {
     sheet(&Tensor::from_vec(rows, shape, &candle_core::Device::Cpu)?, None, SAMPLES, NEAREST + 1)
 }
 
-/// Sum of squared differences.
+/// Returns the sum of squared differences.
 fn distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// Keeps the [`NEAREST`] smallest, in order; of equals the earlier.
+/// Keeps the [`NEAREST`] smallest values in order, and the earlier of equals.
 fn keep(found: &mut Vec<(f32, usize)>, new: (f32, usize)) {
     let at = found.partition_point(|old| old.0 <= new.0);
     if at < NEAREST {

@@ -1,7 +1,7 @@
 //! Pictures of samples, and the observers that draw them into the run folder.
 //!
-//! In reading order: this file (sheets of images, points in the plane), [`plane`] (what only points have: D's verdict over the
-//! plane, G's warped latent grid), `images` (real beside generated, nearest neighbours), `film` (animations), `observers`.
+//! In reading order: this file (sheets of images, points in the plane), [`plane`] (for points only: D's output over the plane, G's warped
+//! latent grid), `images` (real beside generated, nearest neighbors), `film` (animations), `observers`.
 
 mod film;
 mod images;
@@ -18,13 +18,13 @@ use gan_data::Units;
 use gan_report::plot::{Cloud, Ink, Plane, panels};
 use gan_report::{Images, Picture};
 
-/// Images up to this many pixels a side are shown twice as large.
+/// Maximum number of pixels per side of images that are enlarged twofold.
 const SMALL: usize = 48;
 
-/// A sheet of images `[N, C, H, W]`, small ones enlarged; or points `[N, D]` in their own `units` over axes.
+/// Draws a sheet of images `[N, C, H, W]`, small ones enlarged, or points `[N, D]` in their original `units` over axes.
 ///
 /// # Errors
-/// If there are more images than cells, or the images are neither grey nor colour.
+/// If there are more images than cells, or the images are neither gray nor color.
 pub fn sheet(samples: &Tensor, units: Option<&Units>, rows: usize, columns: usize) -> Result<Picture> {
     if samples.rank() == 2 {
         let units = units_of(samples, units)?;
@@ -43,15 +43,15 @@ pub fn sheet(samples: &Tensor, units: Option<&Units>, rows: usize, columns: usiz
 /// If there are no cells, or the sheet would be too large.
 pub fn check_sheet(sample: &[usize], rows: usize, columns: usize) -> Result<()> {
     let [c, h, w] = *sample else { return Ok(()) };
-    // Everything on an enlarged sheet is twice as large, the gaps included.
+    // Everything on an enlarged sheet is twice as large, including the gaps.
     let side = |pixels: usize| if h.max(w) <= SMALL { 2 * (pixels + 1) } else { pixels };
     Ok(gan_report::check_grid([c, side(h), side(w)], rows, columns)?)
 }
 
-/// Images `[N, C, H, W]` as pictures of their own size; points `[N, D]` each as a dot over the same axes.
+/// Draws images `[N, C, H, W]` as pictures of their own size, or points `[N, D]` each as a dot over the same axes.
 ///
 /// # Errors
-/// If they are neither grey nor colour.
+/// If they are neither gray nor color.
 pub fn singles(samples: &Tensor, units: Option<&Units>) -> Result<Vec<Picture>> {
     if samples.rank() == 2 {
         let units = units_of(samples, units)?;
@@ -63,20 +63,20 @@ pub fn singles(samples: &Tensor, units: Option<&Units>) -> Result<Vec<Picture>> 
     Ok(Images::new(&pixels, [n, c, h, w])?.pictures()?)
 }
 
-/// The units given, or [−1, 1] for each coordinate of points `[N, D]`.
+/// Returns the given units, or [−1, 1] for each coordinate of points `[N, D]`.
 fn units_of(samples: &Tensor, units: Option<&Units>) -> Result<Units> {
     let dimensions = samples.dim(1)?;
     let fits = units.filter(|units| units.dimensions() == dimensions).cloned();
     Ok(fits.unwrap_or_else(|| Units::new(vec![[-1.0, 1.0]; dimensions])))
 }
 
-/// Points `[N, D]` in [−1, 1] -> rows in their own units.
+/// Converts points `[N, D]` in [−1, 1] to rows in their original units.
 fn rows_of(samples: &Tensor, units: &Units) -> Result<Vec<Vec<f32>>> {
     let rows = samples.to_vec2::<f32>()?;
     Ok(rows.into_iter().map(|row| units.restored(&row)).collect())
 }
 
-/// A kind of points in all their coordinates.
+/// A group of points in all their coordinates.
 struct Kind {
     name: &'static str,
     ink: Ink,
@@ -87,17 +87,17 @@ fn kind(name: &'static str, ink: Ink, rows: Vec<Vec<f32>>) -> Kind {
     Kind { name, ink, rows }
 }
 
-/// Room around the data's own range, as a part of it: generated points leave it at first.
+/// Margin around the data's range, as a fraction of it, because generated points exceed the range at first.
 const ROOM: f64 = 0.15;
 const PANEL: [u32; 2] = [520, 480];
 const SMALL_PANEL: [u32; 2] = [400, 380];
 
-/// What of each coordinate is shown.
+/// Returns the visible range of each coordinate.
 fn axes(units: &Units) -> Vec<[f64; 2]> {
     units.ranges().iter().map(|[low, high]| [low - ROOM * (high - low), high + ROOM * (high - low)]).collect()
 }
 
-/// The pairs of coordinates that are drawn against each other: all of up to three, of more the first against the next three.
+/// Returns the pairs of coordinates that are drawn against each other: all pairs of up to three, or the first against the next three.
 fn pairs(dimensions: usize) -> Vec<[usize; 2]> {
     match dimensions {
         0..=2 => vec![[0, dimensions.saturating_sub(1)]],
@@ -106,12 +106,12 @@ fn pairs(dimensions: usize) -> Vec<[usize; 2]> {
     }
 }
 
-/// A coordinate's name: x, y, z, or its number.
+/// Returns a coordinate's name: x, y, z, or its number.
 fn axis_name(axis: usize) -> String {
     ["x", "y", "z"].get(axis).map_or_else(|| format!("x{axis}"), |name| (*name).into())
 }
 
-/// Kinds of points over the data's axes; beyond the plane, a panel for each pair of coordinates.
+/// Draws groups of points over the data's axes; beyond two dimensions, with a panel for each pair of coordinates.
 fn points(axes: &[[f64; 2]], kinds: &[Kind], title: &str) -> Result<Picture> {
     let pairs = pairs(axes.len());
     let panel = |[a, b]: [usize; 2]| {

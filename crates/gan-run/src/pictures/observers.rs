@@ -1,4 +1,4 @@
-//! The observers that draw: the same noise at intervals, and what is drawn once.
+//! Observers that draw: samples from the same noise at intervals, and pictures at the start and the end.
 
 use super::{axes, film, images, kind, plane, points, rows_of, sheet};
 use crate::error::{Error, Result};
@@ -12,7 +12,8 @@ use gan_train::trainer::{StepReport, Trainer};
 use std::fs;
 use std::path::Path;
 
-/// Draws `samples/step-….png` from the same noise every time; for points in the plane D's verdict and G's mesh too.
+/// Observer that draws `samples/step-….png` from the same noise every time; for points in the plane also D's output and
+/// G's mesh.
 pub struct Progress {
     folder: RunFolder,
     /// Real samples to draw beside generated points.
@@ -20,7 +21,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Draws into `folder`.
+    /// Returns an observer that draws into `folder`.
     pub fn new(folder: &RunFolder) -> Self {
         Self { folder: folder.clone(), real: None }
     }
@@ -55,12 +56,12 @@ impl Progress {
     }
 }
 
-/// `step-0000500.png`
+/// Returns `step-0000500.png`.
 pub(crate) fn file_name(step: u64) -> String {
     format!("step-{step:07}.png")
 }
 
-/// Makes a folder, if there is none yet.
+/// Creates a folder, if it does not exist.
 pub(crate) fn make(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(|e| Error::file(dir, format!("cannot be created: {e}")))
 }
@@ -82,19 +83,19 @@ impl Observer for Progress {
     }
 
     fn finished(&mut self, outcome: Outcome, trainer: &Trainer) -> Result<()> {
-        // A run that was stopped and goes on leaves the same sheets as one that was not.
+        // A run that was stopped and resumed leaves the same sheets as one that was not.
         if outcome == Outcome::Stopped || trainer.step() == 0 { Ok(()) } else { self.draw(trainer) }
     }
 }
 
-/// What is drawn once: a training batch at the start; the loss plot, the animations, real samples beside generated ones and
-/// their nearest neighbours at the end.
+/// Observer that draws a training batch at the start, and at the end the loss plot, the animations, and real samples beside generated ones
+/// with their nearest neighbors.
 pub struct Final {
     folder: RunFolder,
 }
 
 impl Final {
-    /// Draws into `folder`.
+    /// Returns an observer that draws into `folder`.
     pub fn new(folder: &RunFolder) -> Self {
         Self { folder: folder.clone() }
     }
@@ -123,7 +124,7 @@ impl Observer for Final {
         }
         make(&dir)?;
         let path = dir.join("batch.png");
-        // The first batch of a run that goes on is the same.
+        // The first batch of a resumed run is the same.
         if path.exists() { Ok(()) } else { Ok(images::batch(trainer)?.save_png(&path)?) }
     }
 

@@ -1,4 +1,4 @@
-//! What only points in the plane have: D's verdict over the plane as a heat map, and G's latent grid as a warped mesh.
+//! Pictures for points in the plane: D's output over the plane as a heat map, and G's latent grid as a warped mesh.
 
 use super::{Kind, PANEL, axes};
 use crate::error::Result;
@@ -8,14 +8,14 @@ use gan_data::Units;
 use gan_report::Picture;
 use gan_report::plot::{Cloud, Heat, Ink, Line, Plane, panels};
 
-/// Values a side of the heat map.
+/// Values per side of the heat map.
 const CELLS: usize = 72;
-/// Lines of the mesh each way, and points on each.
+/// Number of lines of the mesh in each direction, and points on each.
 const LINES: usize = 21;
 const ALONG: usize = 61;
 
-/// D(x) over the plane, blue where D takes points for real and orange where for generated, with both kinds on top. A D that sees `pack`
-/// points at once is shown the same so often.
+/// Draws D(x) over the plane, blue where D classifies points as real and orange where as generated, with both kinds of points on top. A D
+/// that sees `pack` points at once gets each point repeated.
 pub(super) fn surface(
     (d, pack): (&dyn Discriminator, usize),
     units: &Units,
@@ -40,7 +40,7 @@ pub(super) fn surface(
     Ok(panels(&[plane], PANEL)?)
 }
 
-/// G's images of a square grid in its latent space (the first two of its numbers; others are 0), with real points below.
+/// Draws G's images of a square grid in its latent space (in the first two numbers; the others are 0), with real points below.
 pub(super) fn mesh(
     g: &dyn Generator,
     latent: &Latent,
@@ -71,11 +71,12 @@ fn dots(kind: &Kind) -> Cloud {
     }
 }
 
-/// `[2 · LINES · ALONG, latent]`: first the lines along which the first number runs, then those of the second.
+/// Returns `[2 · LINES · ALONG, latent]`: first the lines along which the first number varies, then those of the
+/// second.
 fn grid_latents(latent: &Latent, device: &Device) -> Result<Tensor> {
     let reach = match latent.distribution {
         Distribution::Uniform => 1.0,
-        // Holds 95 % of each number.
+        // Contains 95 % of each number.
         Distribution::Normal => 2.0,
     };
     let at = |i: usize, count: usize| reach * (2.0 * i as f32 / (count - 1) as f32 - 1.0);

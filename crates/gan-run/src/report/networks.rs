@@ -4,7 +4,7 @@ use gan_core::summary::{Summary, grouped};
 use gan_report::page::{NetworkRow, NetworkTable};
 use gan_train::plan::{Architecture, Plan};
 
-/// G's and D's. A plan's layers fit together, so nothing can be missing.
+/// Returns the tables of G and D. A plan's layers fit together, so nothing can be missing.
 pub(super) fn tables(plan: &Plan) -> Vec<NetworkTable> {
     let both = [("generator", &plan.generator), ("discriminator", &plan.discriminator)];
     both.into_iter().filter_map(|(name, network)| table(name, network)).collect()

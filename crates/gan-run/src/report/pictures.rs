@@ -1,4 +1,4 @@
-//! The pictures in a run folder: whatever is there, known or not.
+//! Pictures in a run folder, known or not.
 
 use gan_report::page::{Frame, Sequence, Single};
 use std::fs;
@@ -16,14 +16,14 @@ const SEQUENCES: [(&str, &str, &str); 4] = [
     ("meshes", "Latent grid", "A grid in the latent space, and where G puts it."),
 ];
 
-/// The files that training writes into `pictures/`.
+/// Files that training writes into `pictures/`.
 const SINGLES: [(&str, &str); 3] = [
     ("batch.png", "A training batch, as D sees it."),
     ("real-and-generated.png", "Real samples beside generated ones."),
     ("neighbours.png", "Generated samples, each with the real ones nearest to it: copies would be seen here."),
 ];
 
-/// Every folder with pictures of steps, and every picture in `pictures/`.
+/// Returns every folder with pictures of steps, and every picture in `pictures/`.
 pub(super) fn found(run: &Path, notes: &mut Vec<String>) -> (Vec<Sequence>, Vec<Single>) {
     let mut folders: Vec<PathBuf> = paths(run).into_iter().filter(|path| path.is_dir()).collect();
     folders.sort_by_key(|folder| place(&SEQUENCES.map(|known| known.0), &name(folder)));
@@ -36,7 +36,7 @@ pub(super) fn found(run: &Path, notes: &mut Vec<String>) -> (Vec<Sequence>, Vec<
     (sequences, pictures.into_iter().map(single).collect())
 }
 
-/// The known in their own order, then the others by name.
+/// Sort key: the known names in their own order, then the others by name.
 fn place(known: &[&str], name: &str) -> (usize, String) {
     (known.iter().position(|other| *other == name).unwrap_or(known.len()), name.to_string())
 }
@@ -51,7 +51,7 @@ fn sequence(folder: &Path) -> Option<Sequence> {
     (!sequence.frames.is_empty()).then_some(sequence)
 }
 
-/// `step-0000500.png`
+/// Reads a file such as `step-0000500.png`.
 fn frame(path: PathBuf) -> Option<Frame> {
     let step = name(&path).strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()?;
     Some(Frame { step, path })
@@ -67,7 +67,7 @@ fn is_png(path: &Path) -> bool {
     path.is_file() && path.extension().is_some_and(|extension| extension == "png") && !name(path).starts_with('.')
 }
 
-/// What lies in `folder`; nothing if it cannot be read.
+/// Returns the contents of `folder`; nothing if it cannot be read.
 fn paths(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }

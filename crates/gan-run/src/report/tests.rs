@@ -1,4 +1,4 @@
-//! Folders of runs, whole and damaged, and what their pages say.
+//! Folders of runs, complete and damaged, and their pages.
 
 use super::*;
 use crate::folder::Existing;
@@ -7,7 +7,7 @@ use gan_train::presets;
 use std::fs;
 use tempfile::TempDir;
 
-/// A finished run of 40 steps without having trained: settings, numbers, two sheets.
+/// Returns a finished run of 40 steps without training: settings, numbers, two sheets.
 fn run() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut table = layering::from_preset(presets::find("dcgan-mnist").unwrap()).unwrap();

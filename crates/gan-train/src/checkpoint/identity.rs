@@ -1,4 +1,4 @@
-//! What a run must find again when it goes on: settings that decide what a step does, and the data.
+//! Identity of a run: the settings that affect its steps, and the data. Both must be the same when it resumes.
 
 use crate::error::Result;
 use crate::layering::{self, nesting};
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use toml::Value;
 
-/// Samples that go into the checksum of a set that has no cheaper one, at most.
+/// Maximum number of samples in the checksum of a data set without a cheaper one.
 const CHECKED: usize = 64;
 
-/// Class names in a message, at most.
+/// Maximum number of class names in a message.
 const NAMED: usize = 8;
 
-/// The settings that decide what a step does, as TOML. Length, threads, folders and intervals are free to change.
+/// Returns the settings that affect the steps, as TOML. Length, threads, folders and intervals are excluded.
 pub(crate) fn settings(trainer: &Trainer) -> String {
     let mut config = trainer.plan.config().clone();
     (config.data.dir, config.data.workers, config.description) = (None, 1, String::new());
@@ -27,8 +27,7 @@ pub(crate) fn settings(trainer: &Trainer) -> String {
     toml::to_string(&config).unwrap_or_default()
 }
 
-/// A text of [`settings`] that an older version wrote, as this one writes it: keys may have other names now. What this version cannot
-/// read comes back as it is.
+/// Converts a text of [`settings`] from an older version to the current names of keys. Returns it unchanged if this version cannot read it.
 pub(crate) fn renewed(text: &str) -> String {
     let current = |mut table| {
         layering::rename_old_keys(&mut table);
@@ -38,23 +37,23 @@ pub(crate) fn renewed(text: &str) -> String {
     config.and_then(|config| toml::to_string(&config).ok()).unwrap_or_else(|| text.into())
 }
 
-/// The first setting in which two texts of [`settings`] differ.
+/// First setting in which two texts of [`settings`] differ.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Difference {
-    /// Its key, as `--set` takes it.
+    /// Key of the setting, as `--set` takes it.
     pub key: String,
-    /// Its values as TOML; none where it is not set.
+    /// Values as TOML; `None` if the setting is absent.
     pub before: Option<String>,
     pub after: Option<String>,
 }
 
-/// Compares two texts of [`settings`]; none where they mean the same.
+/// Compares two texts of [`settings`]. Returns `None` if they mean the same.
 pub(crate) fn difference(before: &str, after: &str) -> Option<Difference> {
     let flat = |text: &str| {
         let mut found = Vec::new();
         match nesting::read(text) {
             Ok(table) => flatten("", &Value::Table(table), &mut found),
-            // Not to be told apart by keys, but different all the same.
+            // No key differs, but the texts do.
             Err(_) => found.push(("the text of the settings".into(), format!("{text:?}"))),
         }
         found
@@ -66,7 +65,7 @@ pub(crate) fn difference(before: &str, after: &str) -> Option<Difference> {
         .find(|found| found.before != found.after)
 }
 
-/// Every value below `value` that is no table, with the path to it. Lists count as one value, except for lists of tables.
+/// Collects every value below `value` that is not a table, with its path. A list counts as one value, unless it is a list of tables.
 fn flatten(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
     let below = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
     match value {
@@ -89,18 +88,18 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What a data set is, to be compared with what it was.
+/// Identity of a data set, for comparison with an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DataIdentity {
     samples: usize,
     shape: Vec<usize>,
     classes: Vec<String>,
-    /// Over the names and sizes of files, or where a set has none over some of its samples.
+    /// Checksum of the names and sizes of files or, for a set without files, of some of its samples.
     checksum: u32,
 }
 
 impl DataIdentity {
-    /// That of `set`.
+    /// Returns the identity of `set`.
     ///
     /// # Errors
     /// If a sample cannot be read.
@@ -112,7 +111,7 @@ impl DataIdentity {
         Ok(Self { samples: set.len(), shape: set.shape(), classes: set.classes().to_vec(), checksum })
     }
 
-    /// How the data `now` differ from these, in a sentence; none where they do not.
+    /// Describes in a sentence how the data `now` differ from these; `None` if they do not.
     pub fn difference(&self, now: &Self) -> Option<String> {
         if self == now {
             return None;
@@ -134,7 +133,7 @@ impl fmt::Display for DataIdentity {
     }
 }
 
-/// How classes differ: all of them where they are few, else the first that differs.
+/// Describes how classes differ: lists all of them if they are few, else the first that differs.
 fn classes(before: &[String], now: &[String]) -> String {
     let listed = |names: &[String]| match names {
         [] => "none".to_string(),
@@ -150,7 +149,7 @@ fn classes(before: &[String], now: &[String]) -> String {
     }
 }
 
-/// CRC-32 of some samples and their labels, evenly spread over the set.
+/// Returns the CRC-32 of some samples and their labels, evenly spread over the set.
 fn checksum(set: &dyn Dataset) -> Result<u32> {
     let count = set.len().min(CHECKED);
     let mut crc = crc32fast::Hasher::new();
@@ -183,7 +182,7 @@ mod tests {
         let heavier = before.replace("weight = 1.0", "weight = 2.0");
         assert_eq!(said(before, &heavier), "penalties[0].weight was 1.0 and is 2.0 now");
         assert_eq!(said("a = [1, 2]", "a = [1, 3]"), "a was [1, 2] and is [1, 3] now");
-        // What is no TOML is compared too.
+        // Texts that are not TOML are compared too.
         assert!(said("a = 1\na = 2", "a = 1\na = 3").starts_with("the text of the settings was"));
     }
 

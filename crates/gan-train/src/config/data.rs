@@ -1,4 +1,4 @@
-//! `[data]`: where the samples come from, how they are read and drawn.
+//! `[data]`: the source of samples, and how they are read and drawn.
 
 use gan_core::layers::Pair;
 use gan_data::images::{Filter, Fit, Fitting, Small};
@@ -10,76 +10,76 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use toml::Table;
 
-/// The data set with its own settings, and what all data sets have in common: where the samples come from and how they are drawn.
+/// The data set with its own settings, and the settings that all data sets share.
 ///
-/// In TOML all stand beside each other: `name`, the keys of the set called so ([`gan_data::DATASETS`]), and the keys below.
+/// In TOML, these stand beside each other: `name`, the keys of the set with that name ([`gan_data::DATASETS`]), and the keys below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct DataConfig {
-    /// The data set: `name` and the keys that belong to that set alone.
+    /// The data set: `name` and the keys that are specific to it.
     #[serde(skip)]
     pub set: DatasetConfig,
-    /// The folder of its files, which is looked for in the usual places where not given; "folder" needs it. Or a pack (`gan data pack`),
-    /// which is read in place of any set.
+    /// Folder of the data set's files; by default the usual places are searched, but "folder" requires it. It may also be a pack (`gan data
+    /// pack`), which is read instead of any set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// At most N samples of the set, spread evenly over it: for experiments with little data.
+    /// Maximum number of samples, spread evenly over the set, for experiments with little data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Height and width to train at. Points have none.
+    /// Height and width of training images. Points have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Pair>,
-    /// 1 for grey, 3 for colour; for points the number of coordinates.
+    /// 1 for gray, 3 for color; for points the number of coordinates.
     pub channels: usize,
-    /// For images: height and width of a box around the centre that is cut out first.
+    /// For images: height and width of a box around the center that is cropped first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<Pair>,
-    /// For images of other proportions: "crop" cuts off what stands out, "pad" shows it all on the background, "stretch"
-    /// changes the proportions.
+    /// For images of other proportions: "crop" crops the excess, "pad" fits the whole image on the background, "stretch" changes the
+    /// proportions.
     #[serde(default)]
     pub fit: Fit,
-    /// How images are resized: "bilinear", "bicubic" or "lanczos".
+    /// Resampling filter: "bilinear", "bicubic" or "lanczos".
     #[serde(default)]
     pub filter: Filter,
-    /// What stands beside padded images and behind transparent ones: "white", "black" or [red, green, blue].
+    /// Color beside padded images and behind transparent ones: "white", "black" or [red, green, blue].
     #[serde(default)]
     pub background: Background,
-    /// What to do about images that are smaller than the size: "refuse" ends the run before it begins, "skip" leaves them out,
-    /// "upscale" enlarges them. The older key `upscale` is read as well: true is "upscale", false is "refuse".
+    /// Treatment of images that are smaller than the size: "refuse" ends the run before it starts, "skip" ignores them, "upscale" enlarges
+    /// them. The older key `upscale` is read as well: true means "upscale", false means "refuse".
     #[serde(default, alias = "upscale", deserialize_with = "small")]
     pub small: Small,
-    /// Whether an image file that cannot be read ends the run instead of being left out.
+    /// Whether an unreadable image file ends the run instead of being skipped.
     #[serde(default)]
     pub strict: bool,
-    /// Whether each image is mirrored with probability ½ whenever it is drawn.
+    /// Whether each image is flipped horizontally with probability ½ whenever it is drawn.
     #[serde(default)]
     pub flip: bool,
-    /// Whether each image is drawn from all, whatever was drawn before, instead of once an epoch.
+    /// Whether images are drawn with replacement, instead of once per epoch.
     #[serde(default)]
     pub replacement: bool,
-    /// Images within which each epoch's order is random, e.g. 65536, for large sets: they are read nearly in sequence, and the order
-    /// takes little memory. Where not given, all of up to a million, and 65,536 of larger sets.
+    /// Number of images in the windows within which each epoch's order is random, e.g. 65536. Large sets are then read almost sequentially,
+    /// and the order takes little memory. The default is all of up to a million, and 65,536 of larger sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<usize>,
-    /// What becomes of the last images of an epoch where they do not fill a batch.
+    /// Treatment of the last images of an epoch if they do not fill a batch.
     #[serde(default)]
     pub last_batch: LastBatch,
-    /// Threads that load batches ahead; 0 loads between the steps. The batches are the same for any number.
+    /// Threads that prefetch batches; 0 loads between the steps. The batches are the same for any number.
     #[serde(default = "one_worker")]
     pub workers: usize,
 }
 
-/// A key of `[data]` that cannot be used.
+/// Invalid key of `[data]`.
 #[derive(Debug)]
 pub(crate) struct KeyProblem {
-    /// The key, with the path to it below `[data]`; empty where a key is missing.
+    /// Key, with its path below `[data]`; empty if a key is missing.
     pub key: String,
-    /// What is wrong, in serde's words or in full.
+    /// Description of the problem, by serde or in full.
     pub message: String,
 }
 
 impl DataConfig {
-    /// Settings of `set` by default, for samples of `channels` channels.
+    /// Returns the default settings of `set`, for samples of `channels` channels.
     pub fn new(set: impl Into<DatasetConfig>, channels: usize) -> Self {
         Self {
             set: set.into(),
@@ -101,28 +101,28 @@ impl DataConfig {
         }
     }
 
-    /// The value of `data.name`.
+    /// Returns the value of `data.name`.
     pub fn name(&self) -> &str {
         self.set.name()
     }
 
-    /// The pack that `data.dir` names: it is read whatever `data.name` is.
+    /// Returns the pack that `data.dir` names; it is read whatever `data.name` is.
     pub fn pack(&self) -> Option<&Path> {
         self.dir.as_deref().filter(|path| is_pack(path))
     }
 
-    /// In which sizes the samples come.
+    /// Returns the sizes in which the samples come.
     pub fn sizes(&self) -> SampleSizes {
         if self.pack().is_some() { SampleSizes::One } else { self.set.info().sizes }
     }
 
-    /// The test part of the set; `None` where it has no such part, as a pack.
+    /// Returns the test split of the set; `None` if it has none, like a pack.
     pub fn test_split(&self) -> Option<Self> {
         let set = self.set.test_split().filter(|_| self.pack().is_none())?;
         Some(Self { set, limit: None, ..self.clone() })
     }
 
-    /// How images are brought to `data.size`.
+    /// Returns how images are fitted to `data.size`.
     pub fn fitting(&self) -> Option<Fitting> {
         Some(Fitting {
             size: self.size?.get(),
@@ -155,7 +155,7 @@ impl DataConfig {
             } else if owners.is_empty() {
                 shared.insert(key, value);
             } else if let Some(name) = &name {
-                // Earlier versions passed over such keys beside the name of a pack or a set's older name, and their runs have to be read.
+                // Earlier versions ignored such keys beside the name of a pack or a set's older name, and their runs must stay readable.
                 if entry.is_some_and(|entry| entry.name == name) {
                     return Err(misplaced(key, &owners, name));
                 }
@@ -172,7 +172,7 @@ impl DataConfig {
         Ok(Self { set, ..shared })
     }
 
-    /// Puts the home folder in place of a leading `~`: shells do not do that behind an `=`.
+    /// Replaces a leading `~` by the home folder, because shells do not do that behind an `=`.
     pub(crate) fn expand_home(&mut self) {
         let home = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE")).map(PathBuf::from);
         self.dir = self.dir.take().map(|dir| located(&dir, home.as_deref()));
@@ -185,7 +185,7 @@ impl DataConfig {
     }
 }
 
-/// Reads `table` by `read`, with the key at fault where that fails.
+/// Reads `table` with `read`, and reports the key at fault if that fails.
 fn tracked<T>(
     read: impl FnOnce(serde_path_to_error::Deserializer<'_, '_, toml::Value>) -> Result<T, toml::de::Error>,
     table: Table,
@@ -198,7 +198,7 @@ fn tracked<T>(
     })
 }
 
-/// Checks the value of a key that belongs to `owners`, whichever of them is meant: there is no name.
+/// Checks the value of a key that belongs to `owners`, for any of them, because `name` is missing.
 fn check_type(key: &str, value: &toml::Value, owners: &[&DatasetEntry]) -> Result<(), KeyProblem> {
     owners.iter().try_for_each(|set| {
         let alone = Table::from_iter([(key.to_string(), value.clone())]);
@@ -206,7 +206,7 @@ fn check_type(key: &str, value: &toml::Value, owners: &[&DatasetEntry]) -> Resul
     })
 }
 
-/// Checks that `shared` has no key but those of all sets.
+/// Checks that `shared` only has keys that all sets share.
 fn check_known(shared: &Table, own_keys: &[&str]) -> Result<(), KeyProblem> {
     let common = keys::of::<Shared>();
     let Some(key) = shared.keys().find(|key| !common.contains(&key.as_str())) else { return Ok(()) };
@@ -215,7 +215,7 @@ fn check_known(shared: &Table, own_keys: &[&str]) -> Result<(), KeyProblem> {
     Err(KeyProblem { key: key.clone(), message })
 }
 
-/// A key of other data sets beside the name of one that does not have it.
+/// Describes a key of other data sets beside the name of one that does not have it.
 fn misplaced(key: String, owners: &[&DatasetEntry], name: &str) -> KeyProblem {
     let names: Vec<String> = owners.iter().map(|set| format!("\"{}\"", set.name)).collect();
     let names = match names.as_slice() {
@@ -227,7 +227,7 @@ fn misplaced(key: String, owners: &[&DatasetEntry], name: &str) -> KeyProblem {
     KeyProblem { key, message: format!("is for data.name = {names}, found \"{name}\": {advice}") }
 }
 
-/// The keys that all data sets have in common.
+/// The keys that all data sets share.
 struct Shared(DataConfig);
 
 impl<'de> Deserialize<'de> for Shared {
@@ -267,7 +267,7 @@ impl Serialize for DataConfig {
     }
 }
 
-/// `dir` with the home folder in place of a leading `~`, unless there is a folder called so.
+/// Replaces a leading `~` in `dir` by the home folder, unless a folder has that name.
 fn located(dir: &Path, home: Option<&Path>) -> PathBuf {
     match (dir.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) if !dir.exists() => home.join(rest),
@@ -279,7 +279,7 @@ fn one_worker() -> usize {
     1
 }
 
-/// Reads [`Small`] by its name, or what the older key `upscale` says.
+/// Reads [`Small`] by its name, or from the older key `upscale`.
 fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Small, D::Error> {
     struct Either;
 
@@ -302,7 +302,7 @@ fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Small, D::Error> 
     deserializer.deserialize_any(Either)
 }
 
-/// A colour: red, green, blue. White where not given.
+/// Color: red, green, blue. White by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Background(pub [u8; 3]);
 

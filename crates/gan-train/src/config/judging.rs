@@ -1,22 +1,22 @@
-//! `[evaluate]`: what is measured while a run goes on. (`[alarms]` is [`gan_alarms::AlarmsConfig`].)
+//! `[evaluate]`: evaluation during a run. (`[alarms]` is [`gan_alarms::AlarmsConfig`].)
 
 use gan_metrics::MetricRef;
 use serde::{Deserialize, Serialize};
 
-/// When and how samples are evaluated in training.
+/// When and how to evaluate samples during training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateConfig {
-    /// Evaluate every N steps, before the first and after the last; 0 never.
+    /// Interval in steps, with an evaluation before the first and after the last; 0 disables evaluation.
     pub every: u64,
-    /// Samples generated each time.
+    /// Number of samples per evaluation.
     pub samples: usize,
-    /// What is measured; where no metric is given, what fits the data.
+    /// Metrics to measure; by default those that fit the data.
     pub metrics: Vec<MetricRef>,
-    /// The metric that chooses the best generator; where not given, what fits the data.
+    /// Metric that selects the best generator; by default one that fits the data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<MetricRef>,
-    /// What makes the features: "auto", "digits", "inception", "thumbnails", or a classifier's weight file.
+    /// Network that computes the features: "auto", "digits", "inception", "thumbnails", or a classifier's weight file.
     pub embedder: String,
 }
 

@@ -1,29 +1,29 @@
-//! Settings of the optimisers.
+//! Settings of the optimizers.
 
 use serde::{Deserialize, Serialize};
 
-/// An optimiser and its settings; defaults are PyTorch's.
+/// An optimizer and its settings; the defaults are PyTorch's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", try_from = "Written")]
 pub enum OptimizerConfig {
     /// Kingma & Ba 2014, arXiv:1412.6980.
     Adam {
-        /// Step size.
+        /// Learning rate.
         lr: f64,
-        /// Decay of the averages of the gradient and of its square.
+        /// Decay rates of the averages of the gradient and of its square.
         betas: [f64; 2],
         /// Keeps the denominator from zero.
         epsilon: f64,
         /// √(v + ε) instead of √v + ε.
         epsilon_inside_root: bool,
-        /// How the averages' start at zero is made up for.
+        /// Correction of the averages' bias towards zero.
         bias_correction: BiasCorrection,
     },
-    /// Hinton's lecture 6e, 2012; PyTorch's form unless told otherwise.
+    /// Hinton's lecture 6e, 2012; PyTorch's form by default.
     Rmsprop {
-        /// Step size.
+        /// Learning rate.
         lr: f64,
-        /// Decay of the average of the squared gradient. TensorFlow's default is 0.9.
+        /// Decay rate of the average of the squared gradient. TensorFlow's default is 0.9.
         alpha: f64,
         /// Keeps the denominator from zero. TensorFlow's default is 1e-10.
         epsilon: f64,
@@ -51,14 +51,14 @@ impl OptimizerConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BiasCorrection {
-    /// Both averages are corrected, then ε is added (the paper's algorithm 1; PyTorch).
+    /// Corrects both averages, then adds ε (the paper's algorithm 1; PyTorch).
     #[default]
     Separate,
-    /// The lr carries the correction and ε joins the uncorrected root (the paper's end of section 2; Keras, TensorFlow).
+    /// Puts the correction into the learning rate and adds ε to the uncorrected root (the paper's end of section 2; Keras, TensorFlow).
     Folded,
 }
 
-/// The keys as they are written, before it is known which belong to the kind.
+/// The keys as they are written, before the kind that they belong to is known.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {

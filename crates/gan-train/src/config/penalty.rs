@@ -1,9 +1,9 @@
-//! `[[penalties]]`: what joins the players' losses.
+//! `[[penalties]]`: terms that are added to the losses.
 
 use gan_core::Penalty;
 use serde::{Deserialize, Serialize};
 
-/// What may stand in `[[penalties]]`.
+/// Kind of an entry of `[[penalties]]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the first five are those of Penalty")]
@@ -13,14 +13,15 @@ pub enum PenaltyKind {
     Gp,
     GpZero,
     Dragan,
-    /// D's weights are cut off at ± weight after each of its updates (WGAN; Arjovsky et al. 2017, arXiv:1701.07875).
+    /// Clips D's weights at ± weight after each of its updates (WGAN; Arjovsky et al. 2017, arXiv:1701.07875).
     Clip,
-    /// G pays for the distance between D's mean features of both kinds (Salimans et al. 2016, arXiv:1606.03498).
+    /// Adds the distance between D's mean features of real and generated samples to G's loss (Salimans et al. 2016,
+    /// arXiv:1606.03498).
     FeatureMatching,
 }
 
 impl PenaltyKind {
-    /// The penalty on D's gradient that it is, if it is one.
+    /// Returns the penalty on D's gradient, if this kind is one.
     pub fn on_gradient(self) -> Option<Penalty> {
         match self {
             Self::R1 => Some(Penalty::R1),
@@ -32,7 +33,7 @@ impl PenaltyKind {
         }
     }
 
-    /// Its name in settings.
+    /// Returns its name in settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Clip => "clip",
@@ -42,21 +43,21 @@ impl PenaltyKind {
     }
 }
 
-/// A penalty that joins a player's loss, or a limit.
+/// A penalty that is added to a loss, or a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PenaltyConfig {
-    /// Which.
+    /// Kind of penalty.
     pub kind: PenaltyKind,
-    /// What it is multiplied by: γ of R1 and R2, λ of the others; the limit of "clip".
+    /// Factor: γ of R1 and R2, λ of the others; the limit of "clip".
     pub weight: f64,
-    /// The weight at the end of the run, which it goes to in a straight line; it stays as it is where this is not given.
+    /// Weight at the end of the run, which changes linearly towards it; constant by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<f64>,
     /// Applied every N updates of D and scaled by N (lazy regularization: Karras et al. 2020, arXiv:1912.04958, section 3.1).
     #[serde(default = "always")]
     pub every: u64,
-    /// The part of each batch that it is taken at, above 0 and at most 1: as cheap as seldom penalties, and as steady as constant ones.
+    /// Fraction of each batch that it is applied to, above 0 and at most 1: as cheap as lazy penalties, and as steady as constant ones.
     #[serde(default = "all")]
     pub share: f64,
 }

@@ -1,4 +1,4 @@
-//! A settings file's bytes as a table: what is read at all, and in which encodings.
+//! Bytes of a settings file: permitted files and encodings.
 
 use super::nesting::{self, Problem, TOO_DEEP};
 use gan_base::regular_file;
@@ -6,10 +6,10 @@ use std::io::Read;
 use std::path::Path;
 use toml::Table;
 
-/// The most bytes of a settings file.
+/// Maximum size of a settings file in bytes.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// The bytes of a settings file: a regular file, or what the shell hands over as `/dev/stdin` or `/dev/fd/N`.
+/// Reads the bytes of a settings file: a regular file, or the shell's `/dev/stdin` or `/dev/fd/N`.
 pub(super) fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     if path != Path::new("/dev/stdin") && !path.starts_with("/dev/fd") {
         return regular_file::read(path, MOST_BYTES);
@@ -19,7 +19,7 @@ pub(super) fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// UTF-8, or UTF-16 as PowerShell's `>` writes it, with or without a byte order mark.
+/// Decodes UTF-8, or UTF-16 as PowerShell's `>` writes it, with or without a byte order mark.
 pub(super) fn text(bytes: Vec<u8>) -> Option<String> {
     let wide = |read: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| read([pair[0], pair[1]])).collect();

@@ -1,23 +1,22 @@
-//! TOML read with a limit on how deeply its tables and lists stand in each other: whatever walks over them is recursive, the parser
-//! included.
+//! TOML with a limit on nesting, because everything that walks over tables and lists is recursive, including the parser.
 
 use toml::{Table, Value};
 use toml_parser::Source;
 use toml_parser::lexer::TokenKind;
 
-/// Nesting beyond this is taken for a mistake; networks of the deepest residual blocks that there may be stay below it.
+/// Maximum nesting depth. Networks with the deepest permitted residual blocks stay below it.
 const DEEPEST: usize = 64;
 
-/// Why a text cannot be read.
+/// Reason why a text cannot be read.
 #[derive(Debug)]
 pub enum Problem {
-    /// It nests tables and lists more than [`DEEPEST`] deep.
+    /// Tables and lists are nested more than [`DEEPEST`] deep.
     TooDeep,
-    /// It is not TOML.
+    /// The text is not TOML.
     Syntax(toml::de::Error),
 }
 
-/// What to say about nesting that is too deep.
+/// Message about nesting that is too deep.
 pub const TOO_DEEP: &str = "has tables and lists nested more than 64 deep: no setting is";
 
 /// Reads `text` as TOML.
@@ -33,8 +32,8 @@ pub fn read(text: &str) -> Result<Table, Problem> {
     }
 }
 
-/// Whether more than `limit` brackets are open at once. The parser follows them even in text that is not TOML, where its own limit
-/// does not always hold. A bracket that closes another kind closes nothing.
+/// Returns whether more than `limit` brackets are open at once. The parser follows brackets even in text that is not TOML, where its own
+/// limit does not always hold. A bracket of the wrong kind closes nothing.
 fn opens_deeper_than(text: &str, limit: usize) -> bool {
     let mut open = Vec::new();
     for token in Source::new(text).lex() {
@@ -50,7 +49,7 @@ fn opens_deeper_than(text: &str, limit: usize) -> bool {
     false
 }
 
-/// Whether more than `limit` tables and lists stand in each other. Looks no deeper than that.
+/// Returns whether tables and lists are nested more than `limit` deep. Looks no deeper than that.
 fn nests_deeper_than(value: &Value, limit: usize) -> bool {
     let mut inside: Box<dyn Iterator<Item = &Value>> = match value {
         Value::Table(table) => Box::new(table.values()),

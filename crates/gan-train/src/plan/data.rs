@@ -1,10 +1,10 @@
-//! `[data]` checked, as far as that goes without opening it.
+//! Checks of `[data]` that are possible without opening it.
 
 use super::within;
 use crate::config::DataConfig;
 use crate::error::{Error, Result};
 
-/// Largest side of a box to cut out: JPEG's.
+/// Largest side of a crop box: JPEG's limit.
 const MOST: usize = 65_535;
 
 pub(super) fn check(data: &DataConfig) -> Result<()> {
@@ -31,7 +31,7 @@ fn check_images(data: &DataConfig, sides: [usize; 2]) -> Result<()> {
     data.crop.map_or([1, 1], |crop| crop.get()).into_iter().try_for_each(|side| within("data.crop", side, 1, MOST))
 }
 
-/// What has no size is points, which cannot be treated as images are.
+/// Refuses settings of images for points, which have no size.
 fn check_points(data: &DataConfig) -> Result<()> {
     let given = [("crop", data.crop.is_some()), ("flip", data.flip), ("split", data.set.split().is_some())];
     if let Some((key, _)) = given.iter().find(|(_, given)| *given) {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::{layering, presets};
 
-    /// The `[data]` of a preset with `assignments` over it, checked.
+    /// Returns the checked `[data]` of a preset with `assignments` over it.
     fn checked(preset: &str, assignments: &[&str]) -> Result<()> {
         let mut table = layering::from_preset(presets::get(preset)?)?;
         assignments.iter().try_for_each(|assignment| layering::set(&mut table, assignment))?;

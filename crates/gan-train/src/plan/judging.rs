@@ -1,10 +1,10 @@
-//! `[evaluate]` and `[alarms]` checked.
+//! Checks of `[evaluate]` and `[alarms]`.
 
 use super::within;
 use crate::config::{Policy, RunConfig};
 use crate::error::{Error, Result};
 
-/// Fewer samples give no figure that means anything.
+/// Minimum number of samples for a meaningful figure.
 const FEWEST: usize = 100;
 
 pub(super) fn check(config: &RunConfig) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What training a plan needs of the machine's memory, at least.
+//! Lower bound on the memory that training a plan needs.
 
 use super::{Architecture, Plan};
 use crate::config::OptimizerConfig;
@@ -6,15 +6,14 @@ use crate::error::{Error, Result};
 use gan_base::memory;
 use gan_core::shape::{infer_layers, parameter_count, saved_for_backward};
 
-/// Bytes of a number.
+/// Number of bytes of an f32.
 const FLOAT: u64 = size_of::<f32>() as u64;
 
 impl Plan {
-    /// Fails where training on this machine's processor, with `at_once` samples in each batch of this process, certainly needs more
-    /// memory than it can get.
+    /// Fails if training on the CPU, with `at_once` samples in each batch of this process, certainly needs more memory than it can get.
     ///
     /// # Errors
-    /// Names the setting to lower.
+    /// With the setting to lower.
     pub(crate) fn check_memory(&self, at_once: usize) -> Result<()> {
         let [state, batch] = self.least_memory(at_once)?;
         let sample = self.sample();
@@ -31,7 +30,8 @@ impl Plan {
         })
     }
 
-    /// Bytes that are certainly held at once: for parameters and what optimizers keep of them, and for one batch.
+    /// Returns the number of bytes that are certainly held at once: for parameters, the state of optimizers, and one
+    /// batch.
     fn least_memory(&self, at_once: usize) -> Result<[u64; 2]> {
         let inferred = |name: &str, network: &Architecture| infer_layers(name, &network.input, &network.layers);
         let g = inferred("generator", &self.generator)?;
@@ -48,7 +48,7 @@ impl Plan {
 
         let sample = self.sample().iter().product::<usize>() as u64;
         let batch = at_once as u64;
-        // D sees a batch in parts and packs, G's graph is kept for all of it.
+        // D sees a batch in micro-batches and packs; G's graph is kept for all of it.
         let seen = batch / (train.accumulate.max(1) * train.pacgan.max(1)) as u64;
         let kept = |list, n: u64| n.saturating_mul(saved_for_backward(list) as u64);
         let samples = batch.saturating_mul(2 * sample);
@@ -76,7 +76,7 @@ mod tests {
         ];
         let of = |batch: usize, setting: &str| plan(&[&networks[..], &[setting]].concat()).least_memory(batch).unwrap();
         let (g, d) = (3 * 101 + 784 * 4, 785);
-        // G keeps 100 + 3 numbers a sample, D 784.
+        // G keeps 100 + 3 numbers per sample, D 784.
         assert_eq!(of(10, "train.batch=10"), [4 * 3 * (g + d), 4 * 10 * (2 * 784 + 784)]);
         assert_eq!(of(10, "train.accumulate=5"), [4 * 3 * (g + d), 4 * (10 * 2 * 784 + 2 * 784)]);
         assert_eq!(of(10, "train.ema=0.9"), [4 * (4 * g + 3 * d), 4 * 10 * (2 * 784 + 784)]);

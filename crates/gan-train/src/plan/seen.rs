@@ -1,4 +1,4 @@
-//! Checks of what D sees: `[augment]`, instance noise, packing, accumulation; and of `train.until`.
+//! Checks of D's input: `[augment]`, instance noise, PacGAN, accumulation; and of `train.until`.
 
 use super::within;
 use crate::config::RunConfig;

@@ -1,4 +1,4 @@
-//! D's part of its update: its losses and penalties on one batch, and their gradients.
+//! D's update on one batch: losses, penalties and their gradients.
 
 use super::{
     Batch, Batches, Objective, ProcessGroup, Seconds, class_loss, elapsed_since, gradients, mean, mean_probability,
@@ -11,14 +11,14 @@ use gan_core::loss::Side;
 use gan_core::{Discriminator, ForwardContext};
 use std::time::Instant;
 
-/// What D finds on one batch, and its gradients.
+/// D's results on one batch, and the gradients.
 pub(super) struct OnBatch {
-    /// Loss, D(x), D(G(z)), accuracy, penalty, and the logit that counts as zero for generated samples.
+    /// Loss, D(x), D(G(z)), accuracy, penalty, and the decision threshold for generated samples.
     pub found: [f64; 6],
     pub grads: GradStore,
 }
 
-/// D's losses and penalties on one batch, of which the gradient counts the share that it is of all samples.
+/// Computes D's losses and penalties on one batch, with gradients weighted by the batch's share of all samples.
 pub(super) fn on_batch(
     d: &dyn Discriminator,
     optimizer: &Optimizer,
@@ -46,7 +46,7 @@ pub(super) fn on_batch(
             (on_real.logits, on_fake.logits, loss, grads)
         }
         Batches::Separate => {
-            // The two terms' gradients add up; taken one after the other, only one pass is in memory.
+            // The gradients of the two terms add up. Computing them one after the other keeps only one pass in memory.
             let mut part = |x: &Tensor, side: Side| -> Result<(Tensor, f64, GradStore)> {
                 let judged = judged(d, x, objective, group, classes, rng)?;
                 let loss = objective.loss.discriminator_part(side, &judged.logits, objective.labels)?.mean_all()?;
@@ -94,7 +94,7 @@ pub(super) fn on_batch(
     Ok(OnBatch { found, grads })
 }
 
-/// D's logits, and what it is charged for taking samples for the wrong class.
+/// D's logits, and the loss of its auxiliary classifier.
 struct Judged {
     logits: Tensor,
     classes: Option<Tensor>,
@@ -116,7 +116,7 @@ fn with_classes(loss: Tensor, judged: &Judged) -> Result<Tensor> {
     Ok(judged.classes.as_ref().map_or(Ok(loss.clone()), |more| &loss + more)?)
 }
 
-/// Real and generated samples, some of which have changed places: D is told wrongly what they are.
+/// Returns real and generated samples after flipping labels: some of them have changed places.
 fn flipped(real: &Tensor, fake: &Tensor, objective: &Objective, rng: &mut Rng) -> Result<(Tensor, Tensor)> {
     let n = real.dim(0)?;
     if objective.flip == 0.0 || fake.dim(0)? != n {
@@ -129,7 +129,7 @@ fn flipped(real: &Tensor, fake: &Tensor, objective: &Objective, rng: &mut Rng) -
     Ok((flips.where_cond(fake, real)?, flips.where_cond(real, fake)?))
 }
 
-/// Share of the logits `[N]` that lie above zero: taken for real.
+/// Returns the fraction of the logits `[N]` above zero, which D classifies as real.
 fn share_above_zero(logits: &Tensor) -> Result<f64> {
     let above = logits.detach().gt(&logits.zeros_like()?)?.to_dtype(candle_core::DType::F32)?;
     Ok(f64::from(above.mean(D::Minus1)?.to_scalar::<f32>()?))

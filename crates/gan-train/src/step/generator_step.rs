@@ -1,4 +1,4 @@
-//! G's part of its update: what D's verdict on one batch costs it.
+//! G's update on one batch: G's loss from D's output.
 
 use super::{Batch, Objective, ProcessGroup, class_loss, mean};
 use crate::error::Result;

@@ -1,4 +1,4 @@
-//! What the players minimise, and what D sees.
+//! Losses of both networks, and D's input.
 
 use crate::error::Result;
 use candle_core::Tensor;
@@ -6,16 +6,16 @@ use gan_base::Rng;
 use gan_core::RandomTensors;
 use gan_core::{Augment, Labels, Loss, Penalty};
 
-/// What the players minimise, and how D's batches are put together.
+/// Losses of both networks, and the composition of D's batches.
 #[derive(Clone, Debug)]
 pub struct Objective {
-    /// Both players' loss.
+    /// Loss of both networks.
     pub loss: Loss,
     /// D's targets.
     pub labels: Labels,
-    /// The share of samples that D is told to take for the other kind.
+    /// Probability of flipping a label shown to D.
     pub flip: f64,
-    /// One batch of both kinds or two.
+    /// Whether D sees one batch of both kinds or two.
     pub batches: Batches,
     /// What D sees of a sample.
     pub view: DiscriminatorInput,
@@ -23,22 +23,22 @@ pub struct Objective {
     pub penalties: Vec<ScheduledPenalty>,
     /// What the losses of an auxiliary classifier count.
     pub auxiliary: f64,
-    /// What the distance of D's mean features costs G, where it does.
+    /// Weight of the distance of D's mean features in G's loss, if it is used.
     pub feature_matching: Option<f64>,
-    /// The largest norm of a player's gradient; a larger one is shortened to it.
+    /// Maximum norm of a network's gradient; a longer one is clipped.
     pub clip_norm: Option<f64>,
-    /// The largest weight of D; others are cut off after its update.
+    /// Maximum absolute weight of D; weights are clipped to it after D's update.
     pub clip_weights: Option<f64>,
 }
 
-/// What D sees of samples, of both kinds and in both players' updates.
+/// Transformation of samples into D's input, for both kinds and in the updates of both networks.
 #[derive(Clone, Copy, Debug)]
 pub struct DiscriminatorInput {
     /// Changed at random.
     pub augment: Augment,
-    /// With normal noise of this deviation (Sønderby et al. 2017, arXiv:1610.04490; Arjovsky & Bottou 2017, arXiv:1701.04862).
+    /// Standard deviation of the normal noise (Sønderby et al. 2017, arXiv:1610.04490; Arjovsky & Bottou 2017, arXiv:1701.04862).
     pub noise: f64,
-    /// So many together (PacGAN; Lin et al. 2018, arXiv:1712.04086).
+    /// Number of samples that D sees together (PacGAN; Lin et al. 2018, arXiv:1712.04086).
     pub pack: usize,
 }
 
@@ -62,20 +62,20 @@ impl DiscriminatorInput {
 /// Real and generated samples, `[N, C, H, W]` (or `[N, D]`) each.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// From the data; G's update does without where nothing is compared with them.
+    /// Real samples; `None` in G's update if nothing is compared with them.
     pub real: Option<Tensor>,
-    /// From G.
+    /// Generated samples.
     pub fake: Tensor,
-    /// The classes `[N]` u32 of both, sample by sample, where the networks know classes.
+    /// Classes `[N]` u32 of both, sample by sample, if the networks are conditional.
     pub classes: Option<Tensor>,
 }
 
-/// What an update learns from.
+/// Samples of an update.
 #[derive(Clone, Debug)]
 pub struct MicroBatches {
     /// This process's samples, in the parts whose gradients are added up.
     pub batches: Vec<Batch>,
-    /// How many samples they are with those of all other processes.
+    /// Number of samples over all processes.
     pub whole: usize,
 }
 
@@ -86,14 +86,14 @@ impl MicroBatches {
     }
 }
 
-/// A penalty that is due.
+/// A penalty that is applied in this update.
 #[derive(Clone, Copy, Debug)]
 pub struct ScheduledPenalty {
     /// Which.
     pub penalty: Penalty,
-    /// What it is multiplied by.
+    /// Factor of the penalty.
     pub weight: f64,
-    /// The part of each batch that it is taken at.
+    /// Fraction of each batch that it is applied to.
     pub share: f64,
 }
 
@@ -105,11 +105,11 @@ impl ScheduledPenalty {
     }
 }
 
-/// How D sees real and generated samples.
+/// Composition of D's batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Batches {
-    /// One after the other: batch norm has statistics for each, the losses add up.
+    /// Two batches: batch norm has statistics for each, and the losses are added.
     Separate,
-    /// As one batch: the loss is the mean over all.
+    /// One batch: the loss is the mean over all samples.
     Joint,
 }

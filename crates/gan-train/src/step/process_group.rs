@@ -1,4 +1,4 @@
-//! The processes that train together: what one of them adds up with the others, and what rank 0 tells them to do.
+//! The process group: sums over all ranks, and the orders of rank 0.
 
 use crate::error::Result;
 use crate::optimizer::Optimizer;
@@ -8,31 +8,31 @@ use gan_kernels::Ranks;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// This process among those that train together.
+/// This process as one rank of a process group.
 #[derive(Clone, Debug)]
 pub struct ProcessGroup {
     /// The way to the others.
     pub ranks: Arc<dyn Communicator>,
-    /// Over whose batches batch norm takes its statistics.
+    /// Ranks whose batches batch norm takes its statistics over.
     pub norms: Ranks,
-    /// Whether the others do what this one says; else each is called alike.
+    /// Whether rank 0 gives orders; otherwise all ranks are called alike.
     led: bool,
     /// Whether an order is being carried out, in which the ranks wait for each other.
     busy: Arc<AtomicBool>,
 }
 
-/// What rank 0 says that all do next.
+/// Order of rank 0 to all ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// A step, in a run that was taken back so often.
+    /// Do a step, in a run with this number of rollbacks.
     Step { rollbacks: u64 },
-    /// Each its share of work outside of the steps, such as an evaluation.
+    /// Do a share of work outside of the steps, such as an evaluation.
     Work,
-    /// Each tells what a checkpoint needs of it.
+    /// Send what a checkpoint needs.
     Save,
-    /// All take the state that follows.
+    /// Receive the state that follows.
     Restore,
-    /// The run has ended.
+    /// End the run.
     End,
 }
 
@@ -63,24 +63,24 @@ impl ProcessGroup {
         Self::new(Arc::new(Single), false)
     }
 
-    /// One of several, with batch norm over all their batches or over each one's own.
+    /// Returns one of several ranks, with batch norm over all batches or over each rank's own.
     pub fn new(ranks: Arc<dyn Communicator>, sync_batch_norm: bool) -> Self {
         let shared = sync_batch_norm && ranks.size() > 1;
         let norms: Ranks = if shared { Some(Arc::new(Statistics(Arc::clone(&ranks)))) } else { None };
         Self { ranks, norms, led: false, busy: Arc::new(AtomicBool::new(false)) }
     }
 
-    /// From now on rank 0 says what is done.
+    /// Lets rank 0 give orders from now on.
     pub(crate) fn lead(&mut self) {
         self.led = true;
     }
 
-    /// Whether there are several ranks, and rank 0 says what is done.
+    /// Returns whether there are several ranks, and rank 0 gives orders.
     pub(crate) fn is_led(&self) -> bool {
         self.led && self.ranks.size() > 1
     }
 
-    /// Whether this is rank 0, and others wait for what it says.
+    /// Returns whether this is rank 0, and others wait for its orders.
     pub(crate) fn leads(&self) -> bool {
         self.is_led() && self.ranks.rank() == 0
     }
@@ -94,19 +94,19 @@ impl ProcessGroup {
         Ok(())
     }
 
-    /// What was ordered is done.
+    /// Marks an order as carried out.
     pub(crate) fn done(&self) {
         self.busy.store(false, Ordering::Relaxed);
     }
 
-    /// The next order of rank 0.
+    /// Receives the next order of rank 0.
     pub(crate) fn next(&self) -> Result<Order> {
         let bytes = self.ranks.broadcast(&[])?;
         let differ = || gan_comm::Error::Library("rank 0 said something that this version does not know".into());
         Ok(Order::read(&bytes).ok_or_else(differ)?)
     }
 
-    /// Whether the ranks are in the middle of what this one has ordered.
+    /// Returns whether the ranks are carrying out an order of this one.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed)
     }
@@ -118,7 +118,7 @@ impl ProcessGroup {
         }
     }
 
-    /// The gradients and the sums in `found`, added up over all ranks.
+    /// Sums the gradients and the values in `found` over all ranks.
     pub(super) fn together(&self, optimizer: &Optimizer, grads: &mut GradStore, found: &mut [f64]) -> Result<()> {
         if self.ranks.size() > 1 {
             optimizer.sum_over(grads, self.ranks.as_ref())?;

@@ -1,4 +1,4 @@
-//! What can be checked only once networks and data are there.
+//! Checks that need both networks and data.
 
 use crate::config::PenaltyKind;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use gan_base::messages::counted;
 use gan_core::{Discriminator, ForwardContext, Generator};
 use gan_data::Loader;
 
-/// Whether networks and data know the same classes, and D offers what the penalties ask for.
+/// Checks that networks and data have the same classes, and that D supports the penalties.
 pub(super) fn networks(
     plan: &Plan,
     g: &dyn Generator,

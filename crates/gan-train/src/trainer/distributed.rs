@@ -1,4 +1,4 @@
-//! A trainer as one of several that train the same networks together.
+//! A trainer as one rank of several that train the same networks.
 
 use super::{Trainer, statistics};
 use crate::error::{Error, Result};
@@ -12,10 +12,10 @@ use gan_data::{LastBatch, Order, ProcessShard};
 use std::sync::Arc;
 
 impl Trainer {
-    /// The same trainer as one of several: `train.batch` is the batch of all of them, of which each takes its share; gradients and
-    /// figures are added up, so that all step alike. With `train.sync_batch_norm` the steps are those of one process with the same
-    /// batch, up to rounding, where a preset has no dropout, augmentation or label flipping: those are drawn by each rank for itself.
-    /// Penalties on D's gradient see each rank's own batch statistics; so do the losses and layers that compare the samples of a batch.
+    /// Makes this trainer one of several ranks. `train.batch` is the batch of all of them together, and each takes its share; gradients and
+    /// metrics are summed, so that all ranks do the same updates. With `train.sync_batch_norm` the steps equal those of one process with
+    /// the same batch, up to rounding, if a preset has no dropout, augmentation or label flipping, which each rank draws itself. Penalties
+    /// on D's gradient use each rank's own batch statistics; so do losses and layers that compare the samples of a batch.
     ///
     /// # Errors
     /// If a batch has fewer samples than there are ranks, or packs of samples would be cut.
@@ -59,12 +59,12 @@ impl Trainer {
         self.group.lead();
     }
 
-    /// The ranks that do what this one orders, and this one among them: a process alone, unless it leads others or follows one.
+    /// Returns the ranks that carry out this one's orders, including itself: a single process, unless it leads others or follows one.
     pub fn ranks(&self) -> &dyn Communicator {
         if self.group.is_led() { self.group.ranks.as_ref() } else { &Single }
     }
 
-    /// Does work outside of the steps, such as an evaluation, in which the ranks that this one leads take their share.
+    /// Does work outside of the steps, such as an evaluation, together with the ranks that this one leads.
     ///
     /// # Errors
     /// Those of `work`, and if another rank is lost.
@@ -81,12 +81,13 @@ impl Trainer {
         self.group.shutdown();
     }
 
-    /// Whether others wait for this rank in the middle of something that it has given up: only [`Communicator::abandon`] frees them.
+    /// Returns whether others wait for this rank in the middle of something that it has abandoned; only [`Communicator::abandon`] frees
+    /// them.
     pub fn strands_others(&self) -> bool {
         self.group.is_busy()
     }
 
-    /// This process's rows of what all have in common, `[N, …]`.
+    /// Returns this process's rows of the common tensor `all`, `[N, …]`.
     pub(super) fn own(&self, all: &Tensor) -> candle_core::Result<Tensor> {
         let ranks = &self.group.ranks;
         if ranks.size() == 1 {
@@ -96,7 +97,7 @@ impl Trainer {
         all.narrow(0, range.start, range.len())
     }
 
-    /// Lets running averages that followed each rank's own batches become their mean, so that all ranks stay alike.
+    /// Averages running averages that followed each rank's own batches, so that all ranks stay identical.
     pub(super) fn average_running(&self) -> Result<()> {
         let ranks = &self.group.ranks;
         if ranks.size() == 1 || self.group.norms.is_some() {

@@ -1,9 +1,9 @@
-//! Looking at a trainer in the middle of a step.
+//! Observation of a trainer in the middle of a step.
 
 use super::Trainer;
 use crate::error::{Error, Result};
 
-/// A moment inside a step, for those who look into it.
+/// Moment inside a step, for observers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
     /// Before D's first update.
@@ -14,14 +14,14 @@ pub enum Moment {
     AfterG,
 }
 
-/// Looks at a trainer in the middle of a step.
+/// Observer of a trainer in the middle of a step.
 pub type Look<'a, E = Error> = dyn FnMut(Moment, &Trainer) -> Result<(), E> + 'a;
 
-/// Why a step did not come to its end.
+/// Reason why a step was interrupted.
 pub(super) enum Interrupted<E> {
-    /// It failed.
+    /// The step failed.
     Step(Error),
-    /// Whoever looked at it failed.
+    /// The observer failed.
     Look(E),
 }
 

@@ -1,4 +1,4 @@
-//! What a step found, and what its parts took.
+//! Results of a step, and the duration of its parts.
 
 use crate::step::{DUpdate, GUpdate, Seconds};
 use serde::Serialize;
@@ -6,33 +6,33 @@ use serde::Serialize;
 /// Seconds that the parts of a step took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Parts {
-    /// Waiting for real samples.
+    /// Wait for real samples.
     pub data: f64,
-    /// G forward.
+    /// Forward pass of G.
     pub generate: f64,
-    /// D's updates.
+    /// Updates of D.
     pub d: Seconds,
-    /// G's updates: forward through D, backward through both.
+    /// Updates of G: forward through D, backward through both.
     pub g: Seconds,
 }
 
-/// What a step found; a player that had no turn has no numbers.
+/// Results of a step; a network that was not updated has no numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct StepReport {
-    /// Steps done, this one included.
+    /// Completed steps, including this one.
     pub step: u64,
-    /// Epochs finished before it, counted by the batches that D has seen.
+    /// Epochs completed before it, counted by the batches that D has seen.
     pub epoch: u64,
-    /// Real images seen in it.
+    /// Number of real images in the step.
     #[serde(skip)]
     pub images: u64,
-    /// What its parts took.
+    /// Duration of its parts.
     #[serde(skip)]
     pub parts: Parts,
-    /// D's loss.
+    /// Loss of D.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_d: Option<f64>,
-    /// G's loss.
+    /// Loss of G.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_g: Option<f64>,
     /// Mean D(x) before D's update.
@@ -41,16 +41,16 @@ pub struct StepReport {
     /// Mean D(G(z)) before D's update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub d_fake_before: Option<f64>,
-    /// Mean D(G(z)) after it, as G sees it.
+    /// Mean D(G(z)) after D's update, as G sees it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub d_fake_after: Option<f64>,
-    /// Share of samples that D takes for what they are, before its update.
+    /// Fraction of samples that D classifies correctly, before its update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_d: Option<f64>,
     /// Norm of D's gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grad_norm_d: Option<f64>,
-    /// The weighted sum of D's penalties.
+    /// Weighted sum of D's penalties.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub penalty_d: Option<f64>,
     /// Norm of G's gradient.

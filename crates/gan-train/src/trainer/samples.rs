@@ -1,4 +1,4 @@
-//! G's samples for the updates: in parts, of classes, from fresh noise.
+//! G's samples for the updates: in micro-batches, with classes, from fresh noise.
 
 use super::{Parts, Trainer};
 use crate::config::FakesMode;
@@ -9,16 +9,16 @@ use gan_core::ForwardContext;
 use gan_core::gan::draw_classes;
 use std::time::Instant;
 
-/// Whose update samples are for.
+/// Network whose update the samples are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Samples {
     OfD,
     OfG,
 }
 
-/// What D saw last in a step.
+/// Last input of D in a step.
 pub(super) struct Last {
-    /// Samples of the batch on all processes.
+    /// Number of samples of the batch over all processes.
     pub whole: usize,
     /// All of it, where G may learn from the same samples.
     pub seen: Option<MicroBatches>,
@@ -27,7 +27,7 @@ pub(super) struct Last {
 }
 
 impl Trainer {
-    /// Classes for new samples: those of the last real ones, or drawn evenly where there are none.
+    /// Returns classes for new samples: those of the last real ones, or uniformly random ones if there are none.
     pub(super) fn classes(&mut self, last: &Last) -> Result<Option<Tensor>> {
         match &last.classes {
             Some(classes) => Ok(Some(classes.clone())),
@@ -51,7 +51,7 @@ impl Trainer {
         let size = z.dim(0)?;
         let train = self.plan.config().train.clone();
         let (pack, keeps) = (train.pacgan, whose == Samples::OfG || train.reuse_fakes);
-        // Parts differ by at most one pack, so that none is too small for batch norm alone.
+        // Micro-batches differ by at most one pack, so that none is too small for batch norm alone.
         let units = size / pack;
         let count = train.accumulate.clamp(1, units.max(1));
         let bounds: Vec<usize> = (0..count).map(|i| i * units / count * pack).chain([size]).collect();
@@ -63,14 +63,14 @@ impl Trainer {
             let start = Instant::now();
             let fake = self.samples(&z.narrow(0, from, n)?, classes.as_ref(), mode)?;
             parts.generate += start.elapsed().as_secs_f64();
-            // G's graph is memory that D's update does not need.
+            // D's update does not need the memory of G's graph.
             let fake = if keeps { fake } else { fake.detach() };
             batches.push(Batch { real, fake, classes });
         }
         Ok(MicroBatches { batches, whole })
     }
 
-    /// This process's rows of fresh noise for a whole batch of `whole`.
+    /// Returns this process's rows of fresh noise for a whole batch of `whole`.
     fn latents(&mut self, whole: usize) -> Result<Tensor> {
         let z = match self.queued.pop_front() {
             Some(z) if z.dim(0)? != whole => {
@@ -83,7 +83,7 @@ impl Trainer {
         Ok(self.own(&z)?)
     }
 
-    /// Samples from latent vectors.
+    /// Generates samples from latent vectors.
     fn samples(&mut self, z: &Tensor, classes: Option<&Tensor>, mode: FakesMode) -> Result<Tensor> {
         let pass = match mode {
             FakesMode::Train => ForwardContext::train(&mut self.dropout).over(&self.group.norms),

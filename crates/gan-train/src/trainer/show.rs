@@ -1,4 +1,4 @@
-//! What a trainer shows of itself without changing: G in use and its samples, the data.
+//! Views of a trainer that do not change it: the generator for inference, its samples, and the data.
 
 use super::Trainer;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use gan_data::Units;
 use std::collections::HashSet;
 
 impl Trainer {
-    /// Runs `f` with G in use: with the average of its weights, where one is kept.
+    /// Runs `f` with the generator for inference: with the moving average of G's weights, if there is one.
     ///
     /// # Errors
     /// What `f` returns, and from candle.
@@ -25,7 +25,7 @@ impl Trainer {
     /// The weight file of G in use ([`Trainer::with_ema_weights`]); none for a generator that no layer list describes.
     ///
     /// # Errors
-    /// If the tensors cannot be serialised.
+    /// If the tensors cannot be serialized.
     pub fn generator_file(&self) -> Result<Option<Vec<u8>>> {
         let Some((input, layers)) = self.generator.architecture() else { return Ok(None) };
         let config = self.plan.config();
@@ -50,8 +50,7 @@ impl Trainer {
         self.with_ema_weights(|generator| Ok(Some(gan_core::weights::to_bytes(&generator.params(), &description)?)))
     }
 
-    /// `n` samples of G in use, from the noise that shows a run's progress, and of its classes in turn: the same every time.
-    /// `[n, C, H, W]`.
+    /// Generates `n` samples `[n, C, H, W]` for the display of progress, from the same noise every time and with each class in turn.
     ///
     /// # Errors
     /// From candle.
@@ -61,7 +60,7 @@ impl Trainer {
         self.with_ema_weights(|generator| Ok(samples(generator, &z, classes.as_ref())?))
     }
 
-    /// The noise of [`Trainer::progress_samples`], `[n, latent]`.
+    /// Returns the noise of [`Trainer::progress_samples`], `[n, latent]`.
     ///
     /// # Errors
     /// From candle.
@@ -70,7 +69,7 @@ impl Trainer {
         Ok(self.plan.config().latent.sample(n, &mut rng, &self.device)?)
     }
 
-    /// The real samples of the run's first batch, `[N, C, H, W]` or `[N, D]`. Takes nothing from the loader.
+    /// Returns the real samples of the run's first batch, `[N, C, H, W]` or `[N, D]`, without advancing the loader.
     ///
     /// # Errors
     /// If the data cannot be read.
@@ -78,12 +77,12 @@ impl Trainer {
         Ok(self.loader.first_batch()?.images)
     }
 
-    /// For points: what −1 and 1 stand for.
+    /// Returns the values that −1 and 1 stand for, for points.
     pub fn units(&self) -> Option<&Units> {
         self.loader.dataset().units()
     }
 
-    /// `n` different real samples, the same every time; only where there are fewer do they begin again. `[n, C, H, W]` or `[n, D]`.
+    /// Returns `n` distinct real samples, `[n, C, H, W]` or `[n, D]`, the same every time. They repeat only if there are fewer than `n`.
     ///
     /// # Errors
     /// If the data cannot be read.
@@ -94,7 +93,8 @@ impl Trainer {
         Ok(crate::data::samples(data.as_ref(), &indices)?.to_device(&self.device)?)
     }
 
-    /// `n` real samples, the same every time: a random choice that the seed decides. `[n, C, H, W]` or `[n, D]`.
+    /// Returns `n` random real samples, `[n, C, H, W]` or `[n, D]`. The seed determines them, so they are the same
+    /// every time.
     ///
     /// # Errors
     /// If the data cannot be read.
@@ -108,7 +108,7 @@ impl Trainer {
     }
 }
 
-/// `n` of `all` numbers, none twice before each stood once.
+/// Returns `n` numbers below `all`, without repeating one before all have occurred.
 fn different(all: usize, n: usize, rng: &mut Rng) -> Vec<usize> {
     if n >= all {
         let mut order: Vec<usize> = (0..all).collect();

@@ -1,11 +1,11 @@
-//! Whether every batch of an epoch is large enough for the layers that take statistics over it, the last and smaller one included.
+//! Checks that every batch of an epoch, including the last and smaller one, is large enough for layers with batch statistics.
 
 use crate::error::{Error, Result};
 use crate::plan::{Architecture, Plan};
 use gan_core::{Layer, shape};
 use gan_data::{LastBatch, Loader, Order};
 
-/// Samples of a forward pass, of a batch of `whole`.
+/// Number of samples of a forward pass, for a batch of `whole`.
 #[derive(Clone, Copy)]
 struct Rows {
     whole: usize,
@@ -13,11 +13,11 @@ struct Rows {
     discriminator: usize,
 }
 
-/// Refuses batches in which batch norm would see a single number of each channel, which has no variance: such a run would fail at the
-/// end of its first epoch. `ranks` processes share each batch.
+/// Refuses batches in which batch norm would see a single number of each channel, which has no variance: such a run would fail at the end
+/// of its first epoch. `ranks` processes share each batch.
 ///
 /// # Errors
-/// Naming the layer, the batch and what to change.
+/// With the layer, the batch and the setting to change.
 pub(super) fn check(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> {
     let sampling = loader.position().sampling;
     let rest = sampling.len % sampling.batch;
@@ -45,7 +45,7 @@ pub(super) fn check(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> {
     Err(Error::config("data.last_batch", problem))
 }
 
-/// What cuts a batch of `whole` samples, in words.
+/// Describes what divides a batch of `whole` samples.
 fn parts(plan: &Plan, whole: usize, ranks: usize) -> String {
     let train = &plan.config().train;
     let mut cuts = vec![format!("a batch of {whole}")];
@@ -55,14 +55,14 @@ fn parts(plan: &Plan, whole: usize, ranks: usize) -> String {
     cuts.join(" ")
 }
 
-/// How many samples the smallest forward pass of each network sees of a batch of `whole`.
+/// Returns the number of samples in the smallest forward pass of each network, for a batch of `whole`.
 fn rows(plan: &Plan, whole: usize, ranks: usize) -> Rows {
     let train = &plan.config().train;
     let own = whole / ranks;
     let units = own / train.pacgan;
     let count = train.accumulate.clamp(1, units.max(1));
     let part = units / count * train.pacgan;
-    // Batch norm over all ranks sees every rank's part.
+    // Batch norm over all ranks sees every rank's samples.
     let seen = if train.sync_batch_norm { part * ranks } else { part };
     let packs = seen / train.pacgan;
     let both = if train.joint_batch { 2 * packs } else { packs };
@@ -74,7 +74,7 @@ fn rows(plan: &Plan, whole: usize, ranks: usize) -> Rows {
     Rows { whole, generator: seen, discriminator }
 }
 
-/// The first layer that sees a single number a channel, in words, and the batch.
+/// Describes the first layer that sees a single number per channel, and the batch.
 fn lacking(plan: &Plan, rows: Rows) -> Option<(String, usize)> {
     let of = |name: &str, network: &Architecture, rows: usize| {
         let (index, layer) = narrow(&network.input, &network.layers).filter(|_| rows < 2)?;
@@ -84,7 +84,7 @@ fn lacking(plan: &Plan, rows: Rows) -> Option<(String, usize)> {
     found.or_else(|| of("discriminator", &plan.discriminator, rows.discriminator)).map(|layer| (layer, rows.whole))
 }
 
-/// The first layer with batch norm over one number of each channel and sample, such as one behind a dense layer.
+/// Returns the first layer with batch norm over one number of each channel and sample, such as one after a dense layer.
 fn narrow<'a>(input: &[usize], layers: &'a [Layer]) -> Option<(usize, &'a Layer)> {
     // A list that does not fit together is refused elsewhere.
     let shapes = shape::infer("", input, layers).ok()?;
@@ -103,7 +103,7 @@ mod tests {
     use crate::layering::{self, Table};
     use crate::{Error, Trainer, presets};
 
-    /// Whether a trainer of MNIST's first `limit` digits can be built with `settings` over small networks.
+    /// Returns whether a trainer of MNIST's first `limit` digits can be built with `settings` and small networks.
     fn built(limit: usize, settings: &[&str]) -> Result<(), String> {
         let mut table: Table = layering::from_preset(presets::get("dcgan-mnist").unwrap()).unwrap();
         let dense = "generator.layers=[{dense=32},{batch_norm={}},\"relu\",{dense=784},{reshape=[1,28,28]},\"tanh\"]";
@@ -143,7 +143,7 @@ mod tests {
             message.contains("a batch of 10 in train.accumulate = 10 parts leaves it a single sample"),
             "{message}"
         );
-        // Three samples in two parts are one and two.
+        // Three samples in two micro-batches are one and two.
         assert!(
             built(103, &["train.accumulate=2"]).unwrap_err().contains("a batch of 3 in train.accumulate = 2 parts")
         );

@@ -1,4 +1,4 @@
-//! What settings of a step do, with networks of a few numbers: warm-up, instance noise, clipped gradients, flipped labels.
+//! Effects of settings of a step, with very small networks: warm-up, instance noise, clipped gradients, flipped labels.
 
 use super::*;
 use crate::{data, layering, presets};
@@ -11,7 +11,7 @@ use std::sync::Mutex;
 const PIXELS: usize = 784;
 const BATCH: usize = 1000;
 
-/// A generator whose samples are all its bias, which starts at 0.
+/// A generator whose samples all equal its bias, which starts at 0.
 struct Constant(Var);
 
 impl Generator for Constant {
@@ -26,7 +26,8 @@ impl Generator for Constant {
 
 type Batches = Arc<Mutex<Vec<Vec<Vec<f32>>>>>;
 
-/// A linear discriminator that keeps what it sees: f(x) = scale · 0.01 · Σx, or ±1 by whether a sample is all zeros.
+/// A linear discriminator that records its inputs: f(x) = scale · 0.01 · Σx, or ±1 depending on whether a sample is all
+/// zeros.
 struct Recorder {
     scale: Var,
     batches: Batches,
@@ -58,7 +59,7 @@ impl Discriminator for Recorder {
     }
 }
 
-/// A trainer of both, in which D stands still.
+/// Returns a trainer of both, in which D is constant.
 fn trainer(kind: Answers, settings: &[&str]) -> (Trainer, Batches) {
     let mut table = layering::from_preset(presets::get("dcgan-mnist").unwrap()).unwrap();
     let batch = format!("train.batch={BATCH}");
@@ -84,7 +85,7 @@ fn bias(trainer: &Trainer) -> f64 {
 
 #[test]
 fn warmup_raises_the_rate_in_equal_steps() {
-    // G's gradient is the same in every step, so that Adam moves by its rate exactly.
+    // G's gradient is the same in every step, so Adam moves by exactly its learning rate.
     let steps = |settings: &[&str]| {
         let (mut trainer, _) = trainer(Answers::Linear, &[&["loss.kind=wasserstein"], settings].concat());
         let mut before = bias(&trainer);
@@ -107,18 +108,18 @@ fn warmup_raises_the_rate_in_equal_steps() {
 #[test]
 fn instance_noise_has_its_deviation_and_fades() {
     let (mut trainer, batches) = trainer(Answers::IsZero, &["train.instance_noise={sigma=0.5,until=0.5}"]);
-    // Eight steps: the noise falls to 0 over the first four.
+    // Eight steps: the noise decreases to 0 over the first four.
     for expected in [0.5, 0.375, 0.25, 0.125, 0.0, 0.0] {
         batches.lock().unwrap().clear();
         trainer.advance().unwrap();
         let seen = batches.lock().unwrap();
         assert_eq!(seen.len(), 3, "D's real and generated samples, and G's");
-        // G's samples are all one number: what varies is noise.
+        // G's samples are all one number, so all variation is noise.
         for generated in &seen[1..] {
             let values: Vec<f64> = generated.iter().flatten().map(|value| f64::from(*value)).collect();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
-            // Of 784,000 values, the deviation of the deviation is 0.0008 of it.
+            // With 784,000 values, the relative standard error of the deviation is 0.0008.
             assert!((deviation - expected).abs() <= 0.005 * expected + 1e-6, "{deviation} for {expected}");
         }
         let real = seen[0].iter().flatten();
@@ -149,10 +150,10 @@ fn flipped_labels_exchange_their_share_of_samples_and_cost_d_as_much() {
     let seen = batches.lock().unwrap();
     let zeros = |batch: &[Vec<f32>]| batch.iter().filter(|row| row.iter().all(|value| *value == 0.0)).count();
     let exchanged = zeros(&seen[0]);
-    // Four deviations of a share of 0.3 among a thousand.
+    // Four standard deviations of a fraction of 0.3 among a thousand.
     assert!((242..=358).contains(&exchanged), "{exchanged}");
     assert_eq!(zeros(&seen[1]), BATCH - exchanged, "each real sample changes places with a generated one");
-    // D answers ±1 rightly, so ζ(−1) for a sample in its place and ζ(1) for an exchanged one, on both sides.
+    // D outputs ±1 correctly, so ζ(−1) for a sample in its place and ζ(1) for an exchanged one, on both sides.
     let zeta = |l: f64| l.exp().ln_1p();
     let share = exchanged as f64 / BATCH as f64;
     let expected = 2.0 * ((1.0 - share) * zeta(-1.0) + share * zeta(1.0));

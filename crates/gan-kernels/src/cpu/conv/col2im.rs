@@ -1,4 +1,4 @@
-//! Transposed convolutions into few channels: products of pixels with all taps at once, folded into the image afterwards.
+//! Transposed convolutions into few channels: products of pixels with all taps at once, followed by col2im.
 
 use super::im2col::Gather;
 use super::im2col_gemm::{Target, Windows, packed_len};
@@ -9,10 +9,10 @@ use crate::cpu::simd::Level;
 use crate::problem::Problem;
 use std::marker::PhantomData;
 
-/// Numbers that are folded in one go, about: they should stay in the cache.
+/// Approximate number of values per col2im, which should stay in the cache.
 const COLUMNS: usize = 1 << 17;
 
-/// Every pixel of y times B (`[O, taps·C]`), folded into x: the input gradient where C·taps is small.
+/// Multiplies every pixel of y by B (`[O, taps·C]`) and accumulates into x: the input gradient if C·taps is small.
 pub(super) fn run<P: Format>(level: Level, p: &Problem, y: &[f32], b: &[f32], x: &mut [f32]) {
     let one = Problem { kernel: [1, 1], spec: Default::default(), input: p.output, in_channels: p.out_channels, ..*p };
     let (gather, columns) = (Gather::forward(&one), p.kernel[0] * p.kernel[1] * p.in_channels);
@@ -50,7 +50,7 @@ pub(super) fn run<P: Format>(level: Level, p: &Problem, y: &[f32], b: &[f32], x:
     });
 }
 
-/// Columns `[H'·W', taps·C]` summed into one image `[H, W, C]`.
+/// Sums columns `[H'·W', taps·C]` into one image `[H, W, C]`.
 fn fold_sample(p: &Problem, cols: &[f32], x: &mut [f32]) {
     let ([kh, kw], c, [_, w]) = (p.kernel, p.in_channels, p.input);
     let columns = kh * kw * c;

@@ -1,5 +1,4 @@
-//! Dense layers, 1×1 convolutions, and convolutions between one pixel and a whole image: products of plain rows in f32, most
-//! of them without packing.
+//! Dense layers, 1×1 convolutions, and convolutions between one pixel and a whole image: row products in f32, most of them without packing.
 
 use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::gemm::Onto;
@@ -10,11 +9,11 @@ use crate::cpu::simd::{Job, Level, Simd};
 use crate::problem::Problem;
 use std::ops::Range;
 
-/// Rows that one task takes.
+/// Number of rows per task.
 const ROWS: usize = 96;
 
-/// Numbers of x that each output reads, if y is a product of x's rows with the weights: all channels of a pixel, or all of an
-/// image that ends in one pixel.
+/// Returns the number of values of x that each output reads, if y is a product of x's rows with the weights: all channels of a pixel, or
+/// all of an image that ends in one pixel.
 pub(super) fn row(p: &Problem) -> Option<usize> {
     let plain = p.spec.padding.total() == [0, 0] && p.spec.dilation == [1, 1];
     let pixel = p.kernel == [1, 1] && p.spec.stride == [1, 1];
@@ -22,13 +21,13 @@ pub(super) fn row(p: &Problem) -> Option<usize> {
     (plain && (pixel || whole)).then_some(p.rows())
 }
 
-/// Weights `[O, C, taps]` in the order of x's rows, `[O, taps, C]`.
+/// Returns weights `[O, C, taps]` in the order of x's rows, `[O, taps, C]`.
 pub(super) fn in_order(p: &Problem, w: &[f32]) -> Buffer {
     channels_last(w, p.in_channels, p.kernel[0] * p.kernel[1])
 }
 
-/// x `[rows, C]` times B -> y `[rows, O]`: B packed in panels for the forward pass, the weights `[O, C]` themselves for the
-/// backward pass (where x is y's gradient and C and O change places).
+/// Computes x `[rows, C]` times B -> y `[rows, O]`: B is packed in panels for the forward pass, or the weights `[O, C]` themselves for the
+/// backward pass (where x is y's gradient, and C and O are exchanged).
 pub(super) fn run(level: Level, x: &[f32], b: &[f32], [k, n]: [usize; 2], packed: bool, y: &mut [f32]) {
     let rows = y.len() / n.max(1);
     let columns = if packed { n.next_multiple_of(PANEL) } else { n };
@@ -79,7 +78,7 @@ impl Job for Rows<'_> {
     }
 }
 
-/// x `[rows, C]`, dy `[rows, O]` -> the gradient of weights `[O, C]`: dyᵀ·x, and from the rows' order back to the weights'.
+/// Computes the gradient of weights `[O, C]` from x `[rows, C]` and dy `[rows, O]`: dyᵀ·x, converted from the rows' order to the weights'.
 pub(super) fn weight_grad(level: Level, p: &Problem, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let taps = p.kernel[0] * p.kernel[1];
     if taps == 1 {

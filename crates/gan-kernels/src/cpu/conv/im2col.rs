@@ -1,9 +1,9 @@
-//! Windows unfolded into rows: what every convolution that Winograd does not serve multiplies.
+//! im2col: windows unfolded into rows, for every convolution without a Winograd algorithm.
 
 use crate::problem::Problem;
 use std::ops::Range;
 
-/// Taps that read neighbouring pixels of one source row.
+/// Taps that read neighboring pixels of one source row.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     dy: isize,
@@ -15,18 +15,18 @@ struct Run {
 #[derive(Clone, Debug)]
 pub(super) struct Gather {
     pub samples: usize,
-    /// Windows down and across.
+    /// Number of windows in each direction.
     pub grid: [usize; 2],
     source: [usize; 2],
     channels: usize,
     stride: [usize; 2],
     runs: Vec<Run>,
-    /// The kernel's taps in the rows' order.
+    /// Taps of the kernel in the rows' order.
     pub taps: Vec<usize>,
 }
 
 impl Gather {
-    /// The windows of a convolution over x.
+    /// Returns the windows of a convolution over x.
     pub fn forward(p: &Problem) -> Self {
         let [kh, kw] = p.kernel;
         let at = |axis: usize, k: usize| (k * p.spec.dilation[axis]) as isize - p.spec.padding.before()[axis] as isize;
@@ -34,8 +34,8 @@ impl Gather {
         Self::new(p.samples, p.output, p.input, p.in_channels, p.spec.stride, taps)
     }
 
-    /// The windows over y that meet the pixels of x of one parity (any number of parities: `stride` of them on each axis), and
-    /// the first of these pixels; none if there are no pixels.
+    /// Returns the windows over y that contribute to the pixels of x of one parity (of `stride` parities on each axis), and the first of
+    /// these pixels; `None` if there are no pixels.
     pub fn backward(p: &Problem, parity: [usize; 2]) -> Option<(Self, [usize; 2])> {
         let lines = |axis: usize| {
             let (stride, before) = (p.spec.stride[axis], p.spec.padding.before()[axis]);
@@ -45,7 +45,7 @@ impl Gather {
                 let at = (start + before) as isize - (k * p.spec.dilation[axis]) as isize;
                 (at.rem_euclid(stride as isize) == 0).then(|| (k, at.div_euclid(stride as isize)))
             });
-            // Taps in falling order read outputs in rising order.
+            // Taps in descending order read outputs in ascending order.
             let mut taps: Vec<(usize, isize)> = taps.collect();
             taps.reverse();
             taps
@@ -79,34 +79,34 @@ impl Gather {
         Self { samples, grid, source, channels, stride, runs, taps }
     }
 
-    /// Numbers in a row: taps × channels.
+    /// Returns the number of values in a row: taps × channels.
     pub fn width(&self) -> usize {
         self.taps.len() * self.channels
     }
 
-    /// Whether the windows are the image's own pixels, one after the other.
+    /// Returns whether the windows are the image's own pixels in order.
     pub fn is_plain(&self) -> bool {
         let own = matches!(self.runs[..], [Run { dy: 0, dx: 0, taps: 1 }]);
         own && self.stride == [1, 1] && self.grid == self.source
     }
 
-    /// Windows of all samples.
+    /// Returns the number of windows of all samples.
     pub fn rows(&self) -> usize {
         self.samples * self.grid[0] * self.grid[1]
     }
 
-    /// Numbers of all samples of the image.
+    /// Returns the number of values of all samples of the image.
     pub fn source_len(&self) -> usize {
         self.samples * self.source[0] * self.source[1] * self.channels
     }
 
-    /// Sample, row and column of a window.
+    /// Returns sample, row and column of a window.
     pub fn place(&self, row: usize) -> [usize; 3] {
         let [down, across] = self.grid;
         [row / (down * across), row / across % down, row % across]
     }
 
-    /// The numbers `range` of window `row` over x `[N, H, W, C]`; zeros outside the image.
+    /// Writes the numbers `range` of window `row` over x `[N, H, W, C]`, with zeros outside the image.
     ///
     /// # Safety
     /// x holds all samples, and `to` has room for the range.

@@ -8,23 +8,23 @@ use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 
-/// Windows that one task takes.
+/// Number of windows per task.
 const ROWS: usize = 48;
-/// Numbers that are unfolded before the first is used.
+/// Number of values that are unfolded before the first is used.
 const AHEAD: usize = 2048;
-/// Windows whose products with gradients are summed in one go.
+/// Number of windows whose products with gradients are summed at once.
 const CHUNK: usize = 256;
-/// Rows of a weight gradient that one task computes.
+/// Number of rows of a weight gradient per task.
 const HEIGHT: usize = 64;
-/// A weight gradient is cut into about this many tasks, whatever the number of threads.
+/// Approximate number of tasks of a weight gradient, whatever the number of threads.
 const TASKS: usize = 16;
 
-/// Words of B `[k, n]`, packed.
+/// Returns the number of words of the packed B `[k, n]`.
 pub(super) fn packed_len<P: Format>(k: usize, n: usize) -> usize {
     n.div_ceil(PANEL) * k.div_ceil(P::PAIR) * PANEL
 }
 
-/// B from numbers by index: `[panel][k words][32]`, zeros beyond n.
+/// Packs B from numbers by index: `[panel][k words][32]`, with zeros beyond n.
 pub(super) fn pack<P: Format>(level: Level, k: usize, n: usize, get: impl Fn(usize, usize) -> f32 + Sync) -> Buffer {
     let (words, panels) = (k.div_ceil(P::PAIR), n.div_ceil(PANEL));
     let mut packed = Buffer::any(packed_len::<P>(k, n));
@@ -69,17 +69,18 @@ impl<P: Format> Job for PackRow<'_, P> {
     }
 }
 
-/// Where the products of windows go.
+/// Destination of the products of windows.
 #[derive(Clone, Copy)]
 pub(super) enum Target {
-    /// Row after row.
+    /// Consecutive rows.
     Rows,
-    /// To every `stride`-th pixel of images of `size`, from `offset` on.
+    /// Every `stride`-th pixel of images of `size`, from `offset` on.
     Pixels { size: [usize; 2], offset: [usize; 2], stride: [usize; 2] },
 }
 
 impl Target {
-    /// Numbers that products of `n` columns go to. Fails where a window's place would lie outside.
+    /// Returns the number of values in the destination of products of `n` columns. Fails if a window's place would lie
+    /// outside.
     fn len(&self, gather: &Gather, n: usize) -> usize {
         match *self {
             Self::Rows => gather.rows() * n,
@@ -92,7 +93,7 @@ impl Target {
     }
 }
 
-/// Windows over x times B (`[width, n]`) -> y.
+/// Multiplies windows over x by B (`[width, n]`) -> y.
 pub(super) fn run<P: Format>(
     level: Level,
     gather: &Gather,
@@ -214,7 +215,7 @@ impl<P: Format> Job for Windows<'_, P> {
     }
 }
 
-/// Unfolded windows over x, transposed, times dy `[windows, n]` -> `[width, n]`.
+/// Multiplies transposed windows over x by dy `[windows, n]` -> `[width, n]`.
 pub(super) fn weight_grad<P: Format>(level: Level, gather: &Gather, x: &[f32], dy: &[f32], n: usize, dw: &mut [f32]) {
     let (width, rows) = (gather.width(), gather.rows());
     assert_eq!(x.len(), gather.source_len(), "the image that windows slide over");

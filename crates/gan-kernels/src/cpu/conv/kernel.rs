@@ -1,9 +1,8 @@
-//! f32 convolutions over channels-last images: which algorithm serves, and weights packed for it.
+//! f32 convolutions over channels-last images: the choice of the algorithm, and weights packed for it.
 //!
-//! Winograd's for 4×4 stride 2 and 3×3 stride 1 with enough channels; plain products of rows for dense layers and the like, in
-//! f32 whatever the precision. Else products of unfolded windows; or, where few channels
-//! come out (3 or 1 at the end of a generator), products of pixels that are folded afterwards. A stride-1 convolution into few
-//! channels is folded as the transpose of one that slides over its output.
+//! Winograd's for 4×4 stride 2 and 3×3 stride 1 with enough channels; row products for dense layers and similar shapes, in f32 whatever the
+//! precision; else im2col; or, with few output channels (3 or 1 at the end of a generator), col2im. A stride-1 convolution into few
+//! channels is computed as the transpose of one that slides over its output.
 
 use super::col2im;
 use super::dense;
@@ -18,7 +17,7 @@ use crate::precision::Precision;
 use crate::problem::{Problem, product};
 use crate::spec::{ConvSpec, Padding};
 
-/// How a pass is computed.
+/// Algorithm of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
     Winograd,
@@ -31,7 +30,7 @@ enum Algorithm {
 #[derive(Debug)]
 pub(crate) struct Packed {
     level: Level,
-    /// What they were packed for.
+    /// Problem that they were packed for.
     problem: Problem,
     direction: Direction,
     precision: Precision,
@@ -39,7 +38,7 @@ pub(crate) struct Packed {
     parts: Vec<Buffer>,
 }
 
-/// Runs `$body` with the packing that a precision asks for.
+/// Runs `$body` with the packing of a precision.
 macro_rules! with_format {
     ($precision:expr, $level:expr, $P:ident => $body:expr) => {
         match ($precision, $level) {
@@ -59,11 +58,11 @@ macro_rules! with_format {
     };
 }
 
-/// Rows up to which a dense layer's weight gradient is one product.
+/// Maximum number of rows for which a dense layer's weight gradient is one product.
 const MOST_ROWS: usize = 4096;
 
 impl Packed {
-    /// Panics where this was packed for another direction, or a convolution that differs in more than the number of samples.
+    /// Panics if this was packed for another direction, or a convolution that differs in more than the number of samples.
     #[track_caller]
     fn assert_for(&self, p: &Problem, direction: Direction) {
         let same = Problem { samples: self.problem.samples, ..*p } == self.problem && self.direction == direction;
@@ -75,7 +74,7 @@ fn area(sides: [usize; 2]) -> usize {
     sides[0] * sides[1]
 }
 
-/// Columns that a product over n really computes.
+/// Returns the number of columns that a product over n actually computes.
 fn whole_panels(n: usize) -> usize {
     n.next_multiple_of(PANEL)
 }
@@ -101,7 +100,7 @@ fn choose(p: &Problem, direction: Direction) -> Algorithm {
             (gather, Some(product(&[area(p.output), p.out_channels, whole_panels(taps * p.in_channels)])))
         }
     };
-    // Folding moves more memory, so it has to save a good part of the products.
+    // col2im moves more memory, so it has to save a large part of the products.
     if fold.is_some_and(|fold| fold.saturating_mul(3) < gather.saturating_mul(2)) {
         Algorithm::Fold
     } else {
@@ -109,7 +108,7 @@ fn choose(p: &Problem, direction: Direction) -> Algorithm {
     }
 }
 
-/// A stride-1 problem seen from its other side: x and y in each other's place, the kernel turned by 180°.
+/// Returns a stride-1 problem with x and y exchanged and the kernel rotated by 180°.
 fn mirrored(p: &Problem) -> Option<Problem> {
     if p.spec.stride != [1, 1] {
         return None;
@@ -129,7 +128,7 @@ fn mirrored(p: &Problem) -> Option<Problem> {
     })
 }
 
-/// Every parity of x's pixels.
+/// Returns every parity of x's pixels.
 fn parities(p: &Problem) -> impl Iterator<Item = (Gather, [usize; 2])> {
     let [sy, sx] = p.spec.stride;
     (0..sy * sx).filter_map(move |i| Gather::backward(p, [i / sx, i % sx]))
@@ -167,7 +166,7 @@ pub(crate) fn pack(level: Level, precision: Precision, p: &Problem, direction: D
     Packed { level, problem: *p, direction, precision, algorithm, parts }
 }
 
-/// x `[N, H, W, C]` -> y `[N, H', W', O]` with weights packed forward.
+/// Computes x `[N, H, W, C]` -> y `[N, H', W', O]` with weights packed forward.
 pub(crate) fn forward(p: &Problem, x: &[f32], w: &Packed, y: &mut [f32]) {
     let (level, precision) = (w.level, w.precision);
     p.assert_lengths(x, y);
@@ -188,7 +187,7 @@ pub(crate) fn forward(p: &Problem, x: &[f32], w: &Packed, y: &mut [f32]) {
     }
 }
 
-/// y `[N, H', W', O]` -> x `[N, H, W, C]` with weights packed backward.
+/// Computes y `[N, H', W', O]` -> x `[N, H, W, C]` with weights packed backward.
 pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
     let (level, precision) = (w.level, w.precision);
     p.assert_lengths(x, y);
@@ -209,14 +208,14 @@ pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
     }
 }
 
-/// x `[N, H, W, C]`, dy `[N, H', W', O]` -> the gradient of weights `[O, C, kh, kw]`.
+/// Computes the gradient of weights `[O, C, kh, kw]` from x `[N, H, W, C]` and dy `[N, H', W', O]`.
 pub(crate) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     p.assert_lengths(x, dy);
     assert_eq!(dw.len(), p.out_channels * p.rows(), "the weights of {p:?}");
     if x.is_empty() || dy.is_empty() {
         return dw.fill(0.0);
     }
-    // Over many pixels a plain product would leave threads idle.
+    // Over many pixels, a plain product would leave threads idle.
     if dense::row(p).is_some() && p.samples * area(p.output) <= MOST_ROWS {
         return dense::weight_grad(level, p, x, dy, dw);
     }
@@ -236,7 +235,7 @@ pub(crate) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[
     match swapped {
         None => taps::restore(p, &taps_major, dw),
         Some(_) => {
-            // Rows are (turned tap, output), columns inputs.
+            // Rows are (rotated tap, output), columns inputs.
             let (o, c) = (p.out_channels, p.in_channels);
             for (i, value) in dw.iter_mut().enumerate() {
                 let (output, channel, tap) = (i / (c * taps), i / taps % c, i % taps);

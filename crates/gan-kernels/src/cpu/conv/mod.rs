@@ -1,5 +1,5 @@
-//! f32 convolutions over channels-last images: `kernel` picks for each problem and direction Winograd's algorithms (`winograd`), products
-//! of plain rows (`dense`), products of unfolded windows (`im2col`, `im2col_gemm`), or products that are folded back (`col2im`).
+//! f32 convolutions over channels-last images: `kernel` selects, for each problem and direction, Winograd's algorithms (`winograd`), row
+//! products (`dense`), products of unfolded windows (`im2col`, `im2col_gemm`), or col2im (`col2im`).
 
 mod col2im;
 mod dense;

@@ -1,4 +1,5 @@
-//! Who is ahead: what D says to real and generated samples, and the way of the losses. Whether somebody has won, the rules say.
+//! Balance of the networks: D's outputs for real and generated samples, and the trends of the losses. The rules of alarms decide whether
+//! one has won.
 
 use super::trend::{Way, buckets, finite, mean, tail, way};
 use super::{Diagnosis, Severity, said, short, step};
@@ -8,14 +9,14 @@ pub(super) fn all(metrics: &Metrics) -> Vec<Diagnosis> {
     [parting(metrics), balanced(metrics).or_else(|| lead(metrics))].into_iter().flatten().collect()
 }
 
-/// Whether `metrics` holds probabilities under `field`; a critic's scores go by the same names.
+/// Returns whether `metrics` holds probabilities under `field`; a critic's scores have the same names.
 fn probabilities(metrics: &Metrics, field: &str) -> Option<Vec<(f64, f64)>> {
     let points = finite(metrics.series(field));
     let bounded = points.iter().all(|point| (0.0..=1.0).contains(&point.1));
     (bounded && points.len() >= super::FEWEST).then_some(points)
 }
 
-/// Both answers of D close to a half.
+/// Reports that both outputs of D are close to a half.
 fn balanced(metrics: &Metrics) -> Option<Diagnosis> {
     let [real, fake] = ["d_real", "d_fake_before"].map(|field| probabilities(metrics, field));
     let (real, fake) = (real?, fake?);
@@ -32,7 +33,7 @@ fn balanced(metrics: &Metrics) -> Option<Diagnosis> {
     near.then(text).and_then(|text| said(Severity::Good, text))
 }
 
-/// G's loss climbs while D's sinks, over the second half.
+/// Reports that G's loss rises while D's falls, over the second half.
 fn parting(metrics: &Metrics) -> Option<Diagnosis> {
     let [d, g] = ["loss_d", "loss_g"].map(|field| finite(metrics.series(field)));
     if d.len().min(g.len()) < super::FEWEST {
@@ -56,7 +57,7 @@ fn parting(metrics: &Metrics) -> Option<Diagnosis> {
     )
 }
 
-/// How far D is ahead.
+/// Reports how far D is ahead.
 fn lead(metrics: &Metrics) -> Option<Diagnosis> {
     let [real, fake] = ["d_real", "d_fake_before"].map(|field| probabilities(metrics, field));
     let (real, fake) = (real?, fake?);

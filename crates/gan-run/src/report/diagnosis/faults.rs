@@ -1,4 +1,4 @@
-//! What is broken: missing lines, gradients that explode or vanish.
+//! Faults: missing lines, gradients that explode or vanish.
 
 use super::trend::{Way, finite, level, tail, way};
 use super::{Diagnosis, FEWEST, Severity, called, said, short, step};
@@ -9,7 +9,7 @@ pub(super) fn all(metrics: &Metrics) -> Vec<Diagnosis> {
     gap(metrics).into_iter().chain(norms).collect()
 }
 
-/// Lines that should be there. A player without a turn has no numbers, so all fields together decide.
+/// Reports missing lines. A network that was not updated has no numbers, so all fields are considered together.
 fn gap(metrics: &Metrics) -> Option<Diagnosis> {
     let longest = metrics.names().max_by_key(|name| metrics.series(name).len())?;
     let points = metrics.series(longest);
@@ -22,7 +22,7 @@ fn gap(metrics: &Metrics) -> Option<Diagnosis> {
     wide.then(text).and_then(|text| said(Severity::Warn, text))
 }
 
-/// The end against the whole, as a ratio of medians; else single steps that stick out.
+/// Compares the end with the whole run, as a ratio of medians, or else reports single outlying steps.
 fn gradient(metrics: &Metrics, field: &str) -> Option<Diagnosis> {
     let points = finite(metrics.series(field));
     if points.len() < FEWEST {
@@ -62,7 +62,7 @@ fn gradient(metrics: &Metrics, field: &str) -> Option<Diagnosis> {
     })
 }
 
-/// The highest value after the first tenth, where gradients are large by nature, if it is far out.
+/// Returns the highest value after the first tenth, in which gradients are usually large, if it is an outlier.
 fn spike(points: &[(f64, f64)], usual: f64) -> Option<(f64, f64)> {
     let highest = tail(points, 0.9).iter().copied().max_by(|a, b| a.1.total_cmp(&b.1))?;
     (highest.1 > 30.0 * usual).then_some(highest)

@@ -1,11 +1,10 @@
-//! What a run's numbers say: the alarms by the rules of `[alarms]`, and what someone with practice would say about the curves, each
-//! with the numbers behind it.
+//! Diagnosis of a run's numbers: the alarms by the rules of `[alarms]`, and an expert's description of the curves, each with its numbers.
 //!
-//! What is wrong is found by [`gan_alarms::RULES`] alone, the rules that watch a run while it goes on: the page cannot say that D has
-//! won where no alarm would. The other sentences describe the curves. They are never about how good the samples are, which no curve of
-//! a GAN shows. Where they come from: Goodfellow, *NIPS 2016 Tutorial*, arXiv 1701.00160, sections 3.2.3 and 5; Radford et al., arXiv
-//! 1511.06434; the advice that has gathered around training GANs since. In reading order: `rules` (alarms), `faults` (gaps, gradients),
-//! `balance` (who is ahead), `progress` (standstill, speed), `trend` (windows, medians).
+//! Only [`gan_alarms::RULES`], the rules that watch a run, find faults: the page cannot claim that D has won if no alarm would. The other
+//! sentences describe the curves. They never describe the quality of the samples, which no curve of a GAN shows. Sources: Goodfellow, *NIPS
+//! 2016 Tutorial*, arXiv 1701.00160, sections 3.2.3 and 5; Radford et al., arXiv 1511.06434; and common advice on training GANs. In reading
+//! order: `rules` (alarms), `faults` (gaps, gradients), `balance` (which network is ahead), `progress` (standstill, speed), `trend`
+//! (windows, medians).
 
 mod balance;
 mod faults;
@@ -19,10 +18,10 @@ use gan_report::{Metrics, to_digits};
 
 pub(super) use rules::alarms;
 
-/// Fewer logged steps than this say nothing about a curve.
+/// Minimum number of logged steps for a description of a curve.
 const FEWEST: usize = 30;
 
-/// The curves in words. Never empty: the last says what curves cannot tell.
+/// Describes the curves. Never empty: the last sentence is about what curves cannot show.
 pub(super) fn curves(metrics: &Metrics) -> Vec<Diagnosis> {
     let count = metrics.names().map(|name| metrics.series(name).len()).max().unwrap_or(0);
     let mut all = faults::all(metrics);
@@ -46,17 +45,17 @@ fn said(severity: Severity, text: String) -> Option<Diagnosis> {
     Some(Diagnosis { severity, text })
 }
 
-/// A value to three digits: more would pretend to more than a noisy curve tells.
+/// Formats a value with three digits, because a noisy curve does not justify more.
 fn short(value: f64) -> String {
     to_digits(value, 3)
 }
 
-/// A step with commas.
+/// Formats a step with commas.
 fn step(at: f64) -> String {
     grouped(at.max(0.0) as usize)
 }
 
-/// What users call a field.
+/// Returns the users' name of a field.
 fn called(field: &str) -> String {
     match field {
         "grad_norm_d" => "D’s gradient norm".into(),

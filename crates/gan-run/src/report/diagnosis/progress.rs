@@ -1,4 +1,4 @@
-//! How the run went on: standstill, changes of speed.
+//! Progress of the run: standstill, changes of speed.
 
 use super::trend::{buckets, finite, level, spread, tail};
 use super::{Diagnosis, Severity, said, short, step};
@@ -8,7 +8,7 @@ pub(super) fn all(metrics: &Metrics) -> Vec<Diagnosis> {
     [level_since(metrics), speed(metrics)].into_iter().flatten().collect()
 }
 
-/// Since when both losses have kept to where they are at the end.
+/// Reports since when both losses have kept their final level.
 fn level_since(metrics: &Metrics) -> Option<Diagnosis> {
     let [d, g] = ["loss_d", "loss_g"].map(|field| still_from(&finite(metrics.series(field))));
     let from = d?.0.max(g?.0);
@@ -27,8 +27,8 @@ fn first_step(metrics: &Metrics) -> f64 {
     metrics.series("loss_d").first().map_or(0.0, |point| point.0)
 }
 
-/// (first step of it, level) of the last stretch in which the curve's parts stay close to their level at the end: within
-/// the noise between neighbouring parts, or a twentieth. At least a quarter of the run.
+/// Returns (first step, level) of the last interval in which the curve's parts stay close to their final level: within the noise between
+/// neighboring parts, or a twentieth. It is at least a quarter of the run.
 fn still_from(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let parts = buckets(points, 40);
     if parts.len() < 20 {
@@ -39,11 +39,11 @@ fn still_from(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let room = (2.5 * spread(end)).max(0.05 * now.abs());
     let held = parts.iter().rev().take_while(|part| (part.1 - now).abs() <= room).count();
     let first = parts.get(parts.len() - held)?.0;
-    // Where the end itself wanders, nothing is level.
+    // If the end itself varies, nothing is level.
     (spread(end) <= 0.15 * now.abs() && held * 4 >= parts.len()).then_some((first, now))
 }
 
-/// The speed of the last quarter against that of the quarter after the start.
+/// Compares the speed of the last quarter with that of the quarter after the start.
 fn speed(metrics: &Metrics) -> Option<Diagnosis> {
     let all = finite(metrics.series("images_per_s"));
     let points: Vec<_> = all.into_iter().filter(|point| point.1 > 0.0).collect();

@@ -1,4 +1,4 @@
-//! Alarms: those that the run raised, and those that the rules find in its numbers, such as where the settings turn an alarm off.
+//! Alarms: those that the run raised, and those that the rules find in its numbers, for example if the settings disable an alarm.
 
 use super::Diagnosis;
 use crate::folder::{METRICS, MOST_LINES};
@@ -11,7 +11,7 @@ use gan_train::config::Policy;
 use gan_train::plan::{Length, Plan};
 use std::path::Path;
 
-/// The alarms of the run in the folder `run`, in words; those that the rules find need its plan.
+/// Describes the alarms of the run in the folder `run`; those that the rules find need its plan.
 pub(in crate::report) fn alarms(run: &Path, plan: Option<&Plan>, summary: &RunSummary) -> Vec<Diagnosis> {
     let raised = summary.alarms.iter().map(|raised| {
         let done = if raised.done == Policy::Rollback { " The run was taken back to its best state." } else { "" };
@@ -34,11 +34,11 @@ fn in_words(alarm: &Alarm, note: &str) -> String {
     format!("Alarm at step {at}, {}: {evidence}.{note} What helps: {advice}.", rule.title())
 }
 
-/// What the rules find in metrics.jsonl.
+/// Returns what the rules find in metrics.jsonl.
 fn found(run: &Path, plan: &Plan, summary: &RunSummary) -> Vec<Alarm> {
     let total = match plan.length() {
         Length::Steps(steps) => steps,
-        // How many steps an epoch has depends on the data, which need not be here.
+        // The number of steps in an epoch depends on the data, which may not be available.
         Length::Epochs(_) => summary.steps,
     };
     let best = summary.best.as_ref();

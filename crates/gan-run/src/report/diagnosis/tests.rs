@@ -1,18 +1,18 @@
-//! Made curves, each with one thing to say about it.
+//! Synthetic curves, each with one thing to describe.
 
 use super::*;
 
-/// A repeatable value in −1 to 1 for `n`.
+/// Returns a repeatable value in −1 to 1 for `n`.
 fn noise(n: u64) -> f64 {
     let mixed = (n.wrapping_add(1)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     ((mixed ^ (mixed >> 32)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
 }
 
-/// A field's name, its course over the run from 0 to 1, and how much it is shaken.
+/// Name of a field, its course over the run from 0 to 1, and its noise.
 type Field = (&'static str, &'static dyn Fn(f64) -> f64, f64);
 
-/// Metrics of steps 1 to `n`; each field by its function of the share of the run that is done, with its noise.
+/// Returns metrics of steps 1 to `n`; each field is a function of the progress, with noise.
 fn made(n: u64, fields: &[Field]) -> Metrics {
     let line = |step: u64| {
         let share = step as f64 / n as f64;
@@ -25,7 +25,7 @@ fn made(n: u64, fields: &[Field]) -> Metrics {
     Metrics::of_lines((1..=n).map(line).collect::<String>().as_bytes()).0
 }
 
-/// A run about which there is nothing to say but that.
+/// Returns a run without anything to report.
 fn calm() -> Vec<Field> {
     vec![
         ("loss_d", &|_| 1.0, 0.05),
@@ -40,7 +40,7 @@ fn calm() -> Vec<Field> {
     ]
 }
 
-/// The calm run with other courses for some fields.
+/// Returns the diagnoses of the calm run with changes to some fields.
 fn with(changes: &[Field]) -> Vec<Diagnosis> {
     let mut fields = calm();
     for change in changes {
