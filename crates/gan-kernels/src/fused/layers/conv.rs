@@ -210,8 +210,10 @@ macro_rules! operation {
                 goes_on: bool,
             ) -> Option<B::Buffer> {
                 let backend = &at.network.backend;
-                if let Some(y) = pass.saved.values[at.index + 1].take() {
-                    backend.activation_grad(at.planned().act, backend.slice(&y), backend.slice_mut(&mut g));
+                // Held until the weights' gradient is done, whose smaller buffers would take its place in the pool.
+                let output = pass.saved.values[at.index + 1].take();
+                if let Some(y) = &output {
+                    backend.activation_grad(at.planned().act, backend.slice(y), backend.slice_mut(&mut g));
                 }
                 if let Some(dtheta) = &mut pass.dtheta {
                     let again = match pass.saved.values[at.index] {
@@ -222,6 +224,7 @@ macro_rules! operation {
                     self.weight_grad(at, backend.slice(x), backend.slice(&g), dtheta);
                     self.bias_grad(at, backend.slice(&g), dtheta);
                 }
+                drop(output);
                 goes_on.then(|| self.through(at, pass.theta, true, true, backend.slice(&g)))
             }
 
