@@ -38,7 +38,7 @@ pub(super) trait Operation<B: Backend>: Debug {
         vec![]
     }
 
-    /// Returns whether its output is a vector; `None` if it is one exactly if the input is.
+    /// Returns whether its output is a vector; `None` if that depends on its input.
     fn makes_vector(&self) -> Option<bool> {
         None
     }
