@@ -1,8 +1,9 @@
-//! What processes that train one model (ranks) say to each other.
+//! Collective communication between processes that train one model (ranks).
 //!
-//! Every rank calls the same functions in the same order; each call waits for all. In reading order: [`Communicator`], the trait;
-//! [`Single`], a process alone; [`threads`](mod@threads), ranks as threads of one process; `mpi` (with the feature of that name), ranks that `mpirun`
-//! or `srun` has started; `nccl`, sums between their GPUs; [`launch`], what those say of a process; [`Statistics`], what batch norm needs of ranks; [`error`].
+//! Every rank calls the same functions in the same order, and each call waits for all ranks. In reading order: [`Communicator`], the trait;
+//! [`Single`], a single process; [`threads`](mod@threads), ranks as threads of one process; `mpi` (with the feature of that name), ranks that
+//! `mpirun` or `srun` has started; `nccl`, sums between their GPUs; [`launch`], information about a process from these programs; [`Statistics`],
+//! the sums of batch norm; [`error`].
 //!
 //! ```
 //! use gan_comm::{Communicator, threads};
@@ -38,27 +39,27 @@ pub use threads::Threads;
 use candle_core::Tensor;
 use std::fmt::Debug;
 
-/// One rank's way to all others.
+/// Collective communication as seen by one rank.
 pub trait Communicator: Send + Sync + Debug {
-    /// Which of the ranks this is, counted from 0. Rank 0 prints, logs and saves.
+    /// Returns the number of this rank, counted from 0. Rank 0 prints, logs and saves.
     fn rank(&self) -> usize;
 
-    /// How many ranks there are.
+    /// Returns the number of ranks.
     fn size(&self) -> usize;
 
-    /// Each number becomes its sum over all ranks: the same bits on each of them, and every time.
+    /// Replaces each number by its sum over all ranks, with the same bits on each of them and every time.
     ///
     /// # Errors
-    /// [`Error::Lost`], here as below, where a rank is gone; [`Error::Differ`] where the ranks do not do the same.
+    /// [`Error::Lost`], here and below, if a rank is gone; [`Error::Differ`] if the ranks do not make the same calls.
     fn sum(&self, values: &mut [f32]) -> Result<(), Error>;
 
-    /// The same in double precision.
+    /// Sums in double precision.
     ///
     /// # Errors
     /// As [`Communicator::sum`].
     fn sum_wide(&self, values: &mut [f64]) -> Result<(), Error>;
 
-    /// The sums over all ranks of f32 numbers that lie on a device, where the ranks have a shorter way than over the host.
+    /// Returns the sums over all ranks of f32 numbers on a device, if the ranks can sum without copies to the host.
     ///
     /// # Errors
     /// As [`Communicator::sum`].
@@ -66,18 +67,18 @@ pub trait Communicator: Send + Sync + Debug {
         Ok(None)
     }
 
-    /// What each rank gives, in the order of the ranks, on rank 0; on the others nothing.
+    /// Returns the bytes of each rank, in the order of the ranks, on rank 0, and nothing on the others.
     ///
     /// # Errors
     /// As [`Communicator::sum`].
     fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Error>;
 
-    /// What rank 0 gives, on every rank.
+    /// Returns the bytes of rank 0 on every rank.
     ///
     /// # Errors
     /// As [`Communicator::sum`].
     fn broadcast(&self, bytes: &[u8]) -> Result<Vec<u8>, Error>;
 
-    /// Ends the other ranks too, where this one cannot go on; where they are processes, this one with them.
+    /// Ends the other ranks too when this one cannot continue; if they are processes, also this one.
     fn abandon(&self) {}
 }

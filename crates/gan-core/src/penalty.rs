@@ -21,7 +21,7 @@ pub enum Penalty {
     R2,
     /// E[(‖g‖ − 1)²] at points between real and generated ones (WGAN-GP; Gulrajani et al. 2017, arXiv:1704.00028, equation 3).
     Gp,
-    /// E[‖g‖²] at the same points (Thanh-Tung et al. 2019, arXiv:1902.03984: zero-centred).
+    /// E[‖g‖²] at the same points (Thanh-Tung et al. 2019, arXiv:1902.03984: zero-centered).
     GpZero,
     /// E[(‖g‖ − 1)²] at real samples plus noise of half their standard deviation (DRAGAN; Kodali et al. 2017,
     /// arXiv:1705.07215).

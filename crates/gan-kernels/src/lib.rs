@@ -1,16 +1,16 @@
-//! The computation under a GAN: the fused engine with its CPU kernels, and the candle operations that networks are written in.
+//! Kernels for GANs: the fused engine with its CPU kernels, and the candle operations of the reference engine.
 //!
-//! Tensors in, tensors out: `[N, C, H, W]` images, `[N, F]` vectors. Two engines compute the same networks:
+//! It works on tensors: `[N, C, H, W]` images, `[N, F]` vectors. Two engines compute the same networks:
 //! - [`fused`] runs a sequence of layers as one operation, over the kernels of a [`backend`]; the CPU is the first.
-//! - [`ops`] are candle operations, a layer each, for any device and for f64. They check the fused engine, and serve networks of one's own.
+//! - [`ops`] are candle operations, one per layer, for any device and for f64. They check the fused engine, and are available to your own
+//!   networks.
 //!
-//! Two promises hold on the CPU:
-//! - **No gradient work for frozen inputs**: an argument that leads to no variable (a detached weight) costs nothing in the
-//!   backward pass.
-//! - **Same bits for any number of threads**: work is cut into pieces by shape, never by thread count.
+//! Two guarantees hold on the CPU:
+//! - **No gradient work for frozen inputs**: an argument that leads to no variable (a detached weight) costs nothing in the backward pass.
+//! - **Same bits for any number of threads**: work is divided by shape, never by thread count.
 //!
-//! In reading order: [`plain_loops`] (each function once more, in plain loops), [`ops`], [`backend`], [`fused`], `cpu`, [`ranks`] (batch
-//! norm over several processes), [`update`] (optimizer steps). Apart from these, because they need `unsafe`: [`process`], [`timing`].
+//! In reading order: [`plain_loops`] (each function again, in plain loops), [`ops`], [`backend`], [`fused`], `cpu`, [`ranks`] (batch norm
+//! over several processes), [`update`] (optimizer steps). Separate from these, because they need `unsafe`: [`process`], [`timing`].
 
 #[cfg(feature = "allocator")]
 pub mod allocator;

@@ -1,6 +1,6 @@
-//! The same functions once more, in plain loops over f64: the oracle that every kernel is tested against.
+//! The same functions in plain loops over f64, as the reference that every kernel is tested against.
 //!
-//! Slow and obvious on purpose. Arrays are row-major; shapes as in the functions they mirror.
+//! They are deliberately slow and simple. Arrays are row-major, with shapes as in the functions they mirror.
 
 use crate::spec::ConvSpec;
 

@@ -3,10 +3,10 @@
 use super::ConvSpec;
 use candle_core::{Result, bail};
 
-/// The most numbers of a tensor that any memory could hold.
+/// Maximum number of values of a tensor that any memory could hold.
 const MOST: usize = isize::MAX as usize >> 8;
 
-/// The product of `sides`, or the largest number there is.
+/// Returns the product of `sides`, saturating.
 pub(crate) fn product(sides: &[usize]) -> usize {
     sides.iter().fold(1, |product, side| product.saturating_mul(*side))
 }
@@ -24,7 +24,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Fails where images or weights are beyond any memory. Below that, no size that is computed from these overflows.
+    /// Fails if images or weights exceed any memory. Otherwise, no size that is computed from these overflows.
     pub(crate) fn check(&self) -> Result<()> {
         let Self { samples, in_channels, out_channels, input: [h, w], output: [oh, ow], kernel: [kh, kw], .. } = *self;
         let tensors =
@@ -35,7 +35,7 @@ impl Problem {
         }
     }
 
-    /// Panics where the tensors of the two sides have other lengths than these sizes say.
+    /// Panics if the tensors of the two sides have other lengths than these sizes require.
     #[track_caller]
     pub(crate) fn assert_lengths(&self, x: &[f32], y: &[f32]) {
         assert_eq!(x.len(), self.samples * self.input_len(), "a convolution's images for {self:?}");
@@ -53,7 +53,7 @@ impl Problem {
     pub(crate) fn output_len(&self) -> usize {
         self.out_channels * self.positions()
     }
-    /// Where the window's tap `tap` of direction `i` (0 vertical) falls inside the image: the window positions
+    /// Returns where the window's tap `tap` of direction `i` (0 vertical) falls inside the image: the window positions
     /// `first..end`, and the image coordinate of the first.
     pub(crate) fn span(&self, i: usize, tap: usize) -> (usize, usize, usize) {
         let (stride, before) = (self.spec.stride[i], self.spec.padding.before()[i]);

@@ -1,28 +1,29 @@
-//! What a program that trains should do at the start of `main`, before it has other threads, and allocators for binaries and tests.
+//! Setup at the start of `main` of a program that trains, before it has other threads, and allocators for binaries and tests.
 
 mod counting;
 
 pub use counting::Counting;
 
-/// `mi_option_purge_delay` in mimalloc's header: milliseconds until freed pages go back to the system; −1 is never.
+/// `mi_option_purge_delay` in mimalloc's header: milliseconds until freed pages are returned to the system; −1 means
+/// never.
 #[cfg(feature = "allocator")]
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// Keeps freed pages from now on, where the global allocator is mimalloc ([`crate::allocator`]).
+/// Keeps freed pages from now on, if the global allocator is mimalloc ([`crate::allocator`]).
 ///
-/// A step frees and asks for the same large tensors again and again. glibc, and mimalloc as it comes, give their pages back to
-/// the system in between, which then clears them again: a tenth of a step's time.
+/// A step frees and allocates the same large tensors repeatedly. By default, glibc and mimalloc return their pages to the system in
+/// between, which then clears them again: a tenth of a step's time.
 #[cfg(feature = "allocator")]
 pub fn keep_pages() {
     // SAFETY: sets a number that mimalloc reads when it frees; any value is valid.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) }
 }
 
-/// Leaves candle's element-wise operations to the thread that calls them, unless `CANDLE_NUM_THREADS` says otherwise.
+/// Runs candle's elementwise operations in the calling thread, unless `CANDLE_NUM_THREADS` is set.
 ///
-/// Candle has a pool of its own for them beside rayon's, whose threads spin while they wait: they take the processor from the
-/// kernels that do nearly all of the work, and no `--threads` bounds them.
-/// Does nothing where the process has other threads already, or where that cannot be told (it is told on Linux).
+/// Candle has its own pool for them beside rayon's, whose threads spin while they wait: they take the processor from the kernels that do
+/// nearly all of the work, and no `--threads` limits them. Does nothing if the process already has other threads, or if that is unknown (it
+/// is known on Linux).
 pub fn one_pool() {
     const KEY: &str = "CANDLE_NUM_THREADS";
     let alone = std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1);

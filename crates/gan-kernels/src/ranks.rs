@@ -1,22 +1,22 @@
-//! Batch norm over the batches of several processes that train one network (ranks): what it needs of the others is sums.
+//! Batch norm over the batches of several processes that train one network (ranks), which only needs sums.
 //!
 //! Mean and variance are merged from each rank's own (Chan, Golub & LeVeque 1983): with nᵢ numbers, mean μᵢ and variance σᵢ² on rank i and
-//! n = Σnᵢ, μ = Σnᵢμᵢ/n and σ² = Σnᵢ(σᵢ² + μᵢ²)/n − μ². In the backward pass Σg and Σg·x̂ are sums over all ranks too. Each rank's loss must
-//! be scaled so that their sum is the whole batch's; then so are the gradients.
+//! n = Σnᵢ, μ = Σnᵢμᵢ/n and σ² = Σnᵢ(σᵢ² + μᵢ²)/n − μ². In the backward pass Σg and Σg·x̂ are sums over all ranks too. Each rank's loss
+//! must be scaled so that the sum of losses is the whole batch's; then the gradients are too.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Adds numbers up over all ranks. All of them must call it with as many numbers, in the same order of calls.
+/// Sums over all ranks. All of them must call it with the same number of values, in the same order of calls.
 pub trait Sums: Send + Sync + Debug {
-    /// Each number becomes its sum over the ranks; NaN where one of them is lost, so that the loss tells.
+    /// Replaces each number by its sum over the ranks; NaN if one of them is lost, so that the loss shows it.
     fn sum(&self, values: &mut [f64]);
 }
 
-/// Over whose batches statistics are taken.
+/// Ranks whose batches statistics are taken over.
 pub type Ranks = Option<Arc<dyn Sums>>;
 
-/// A channel's mean and variance, merged over all ranks, and how many numbers they are over.
+/// Returns a channel's mean and variance, merged over all ranks, and the number of values.
 pub(crate) fn merge(ranks: &Ranks, count: usize, mean: &mut [f64], variance: &mut [f64]) -> usize {
     let Some(ranks) = ranks else { return count };
     let (n, channels) = (count as f64, mean.len());
@@ -32,7 +32,7 @@ pub(crate) fn merge(ranks: &Ranks, count: usize, mean: &mut [f64], variance: &mu
     total as usize
 }
 
-/// Two lists of numbers of each channel, added up over all ranks.
+/// Sums two lists of numbers per channel over all ranks.
 pub(crate) fn both(ranks: &Ranks, a: &[f64], b: &[f64]) -> [Vec<f64>; 2] {
     let mut sums = [a, b].concat();
     if let Some(ranks) = ranks {

@@ -1,9 +1,9 @@
-//! The geometry of a convolution: stride, dilation, padding, and the sizes that follow.
+//! Geometry of a convolution: stride, dilation, padding, and the resulting sizes.
 
 use crate::precision::Precision;
 use candle_core::{Result, bail};
 
-/// Rows and columns of zeros around an image, each side by itself.
+/// Rows and columns of zeros around an image, for each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Padding {
     /// Rows above.
@@ -17,13 +17,13 @@ pub struct Padding {
 }
 
 impl Padding {
-    /// The same `p` rows or columns on every side.
+    /// Returns the same padding `p` on every side.
     pub const fn all(p: usize) -> Self {
         Self { top: p, bottom: p, left: p, right: p }
     }
 
-    /// Keras' and TensorFlow's "same" for an `input` of `[H, W]`: the output has ⌈input / stride⌉ rows and columns, and where
-    /// the zeros do not split evenly the odd one goes to the bottom and right.
+    /// Returns Keras' and TensorFlow's "same" padding for an `input` of `[H, W]`: the output has ⌈input / stride⌉ rows and columns, and an
+    /// odd row or column of zeros goes to the bottom or right.
     pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2]) -> Self {
         let split = |i: usize| {
             let windows = input[i].div_ceil(stride[i].max(1)).max(1);
@@ -36,48 +36,47 @@ impl Padding {
         Self { top, bottom, left, right }
     }
 
-    /// `[top, left]`.
+    /// Returns `[top, left]`.
     pub fn before(&self) -> [usize; 2] {
         [self.top, self.left]
     }
 
-    /// `[top + bottom, left + right]`, or the largest numbers there are.
+    /// Returns `[top + bottom, left + right]`, saturating.
     pub fn total(&self) -> [usize; 2] {
         [self.top.saturating_add(self.bottom), self.left.saturating_add(self.right)]
     }
 }
 
-/// How a convolution's window moves and how exact its products are: everything but the kernel's size, which the weight's
-/// shape tells.
+/// Geometry and precision of a convolution: everything except the kernel's size, which is in the weight's shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvSpec {
     /// Steps of the window, `[vertical, horizontal]`, at least 1.
     pub stride: [usize; 2],
     /// Zeros around the image.
     pub padding: Padding,
-    /// Distance between a kernel's neighbouring taps, `[vertical, horizontal]`, at least 1.
+    /// Distance between a kernel's neighboring taps, `[vertical, horizontal]`, at least 1.
     pub dilation: [usize; 2],
-    /// The number format of the products of f32 tensors on the CPU.
+    /// Number format of the products of f32 tensors on the CPU.
     pub precision: Precision,
 }
 
 impl Default for ConvSpec {
-    /// Stride 1, no padding, no dilation, f32.
+    /// Returns stride 1, no padding, no dilation, f32.
     fn default() -> Self {
         Self { stride: [1, 1], padding: Padding::default(), dilation: [1, 1], precision: Precision::F32 }
     }
 }
 
 impl ConvSpec {
-    /// Stride and padding the same in both directions, no dilation.
+    /// Returns the same stride and padding in both directions, without dilation.
     pub const fn square(stride: usize, padding: usize) -> Self {
         Self { stride: [stride, stride], padding: Padding::all(padding), dilation: [1, 1], precision: Precision::F32 }
     }
 
-    /// `[H', W']` of a convolution over an image of `input` `[H, W]`.
+    /// Returns `[H', W']` of a convolution over an image of `input` `[H, W]`.
     ///
     /// # Errors
-    /// If the window does not fit into the padded image, a stride, dilation or kernel side is 0, or a size is beyond any memory.
+    /// If the window does not fit into the padded image, a stride, dilation or kernel side is 0, or a size exceeds any memory.
     pub fn output_size(&self, input: [usize; 2], kernel: [usize; 2]) -> Result<[usize; 2]> {
         self.check(kernel)?;
         let mut output = [0; 2];
@@ -92,11 +91,10 @@ impl ConvSpec {
         Ok(output)
     }
 
-    /// `[H', W']` of a transposed convolution over an image of `input` `[H, W]`.
+    /// Returns `[H', W']` of a transposed convolution over an image of `input` `[H, W]`.
     ///
     /// # Errors
-    /// If nothing is left after cropping by the padding, `output_padding` is not less than the stride, or a size is beyond any
-    /// memory.
+    /// If nothing is left after cropping by the padding, `output_padding` is not less than the stride, or a size exceeds any memory.
     pub fn transposed_size(
         &self,
         input: [usize; 2],
@@ -131,7 +129,7 @@ impl ConvSpec {
     }
 }
 
-/// A size, unless it overflowed or is so large that sums of a few would.
+/// Returns a size, unless it overflowed or is so large that sums of a few would.
 fn within(size: Option<usize>) -> Result<usize> {
     match size {
         Some(size) if size <= usize::MAX / 16 => Ok(size),

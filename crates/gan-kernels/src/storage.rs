@@ -1,15 +1,15 @@
-//! What the custom operations share: access to candle's CPU storage.
+//! Access to candle's CPU storage for the custom operations.
 
 use candle_core::{CpuStorage, Layout, Result, Tensor, WithDType, bail};
 use std::borrow::Cow;
 
-/// The number types that the kernels are written for.
+/// Number types that the kernels support.
 pub(crate) trait Real: WithDType {
     const ZERO: Self;
-    /// The nearest number of this type.
+    /// Returns the nearest number of this type.
     fn of(x: f64) -> Self;
     fn wide(self) -> f64;
-    /// A vector as candle's CPU storage.
+    /// Converts a vector to candle's CPU storage.
     fn store(values: Vec<Self>) -> CpuStorage {
         Self::to_cpu_storage_owned(values)
     }
@@ -31,7 +31,8 @@ macro_rules! real {
 real!(f32);
 real!(f64);
 
-/// Runs `$body` with the type `$t` set to the number type of `$dtype` (f32 or f64), or fails naming the operation.
+/// Runs `$body` with the type `$t` set to the number type of `$dtype` (f32 or f64), or fails with the name of the
+/// operation.
 macro_rules! with_real {
     ($dtype:expr, $name:expr, $t:ident => $body:expr) => {
         match $dtype {
@@ -49,7 +50,7 @@ macro_rules! with_real {
 }
 pub(crate) use with_real;
 
-/// The elements behind `layout` in row-major order, borrowed if they already lie so.
+/// Returns the elements behind `layout` in row-major order, borrowed if they already have this order.
 pub(crate) fn elements<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<Cow<'a, [T]>> {
     let all = storage.as_slice::<T>()?;
     Ok(match layout.contiguous_offsets() {

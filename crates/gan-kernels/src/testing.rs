@@ -1,9 +1,9 @@
-//! Where this workspace's tests compute.
+//! Helpers of this workspace's tests.
 
 use candle_core::Device;
 use std::sync::OnceLock;
 
-/// Runs `f`, which must panic: for internal functions that assert what they rely on.
+/// Runs `f`, which must panic, for internal functions with assertions.
 ///
 /// # Panics
 /// If `f` does not.
@@ -12,8 +12,8 @@ pub fn refused(f: impl FnOnce()) {
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_err(), "it ran");
 }
 
-/// The device that `GAN_TEST_DEVICE` names (`cuda`, `metal`), else the CPU: one for the whole process, since candle's tensors of
-/// two handles to one GPU do not mix.
+/// Returns the device in `GAN_TEST_DEVICE` (`cuda`, `metal`), else the CPU: one for the whole process, because candle's tensors of two
+/// handles to one GPU cannot be mixed.
 ///
 /// # Panics
 /// If the name is unknown or the device cannot be opened: a test that silently ran elsewhere would prove nothing.

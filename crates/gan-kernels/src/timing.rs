@@ -1,4 +1,4 @@
-//! How fast the kernels of a convolution are here: for `gan bench`.
+//! Timing of a convolution's kernels, for `gan bench`.
 
 use crate::cpu::buffer::Buffer;
 use crate::cpu::conv::kernel;
@@ -10,10 +10,10 @@ use crate::spec::ConvSpec;
 use candle_core::Result;
 use std::time::Instant;
 
-/// One convolution, as its forward pass is written.
+/// One convolution, in the form of its forward pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Images in the batch.
+    /// Number of images in the batch.
     pub samples: usize,
     /// Channels of the images that windows slide over, and of the others.
     pub channels: [usize; 2],
@@ -25,10 +25,10 @@ pub struct Shape {
     pub spec: ConvSpec,
 }
 
-/// Best seconds of some runs of each pass, on made numbers.
+/// Best seconds of several runs of each pass, on synthetic numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// Multiply-adds of one pass, counted as the plain loops do them.
+    /// Multiply-adds of one pass, counted as in plain loops.
     pub multiply_adds: u64,
     /// Forward.
     pub forward: f64,
@@ -43,7 +43,7 @@ pub struct Timing {
 /// Times a convolution's passes, each `runs` times after one that is not timed.
 ///
 /// # Errors
-/// If the window does not fit into the image, or the sizes are beyond any memory.
+/// If the window does not fit into the image, or the sizes exceed any memory.
 pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
     let Shape { samples, channels: [in_channels, out_channels], input, kernel, spec } = *shape;
     let output = spec.output_size(input, kernel)?;

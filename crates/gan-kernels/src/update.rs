@@ -1,6 +1,6 @@
-//! Optimiser steps in place, over all numbers of a variable in one pass.
+//! Optimizer steps in place, over all numbers of a variable in one pass.
 //!
-//! The numbers that a step needs are computed by the caller; here are only the element-wise updates.
+//! The caller computes the coefficients of a step; this module does the elementwise updates.
 
 use crate::cpu::buffer::Shared;
 use crate::cpu::parallel::{each, map};
@@ -15,7 +15,7 @@ mod average;
 pub use average::Average;
 use average::{Kind, lock};
 
-/// Where ε joins the denominator.
+/// Place of ε in the denominator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Epsilon {
     /// √v + ε, as in PyTorch.
@@ -24,28 +24,28 @@ pub enum Epsilon {
     InsideRoot,
 }
 
-/// The numbers of a step.
+/// Coefficients of a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// Share of the old average in that of the gradient; none leaves the gradient itself.
+    /// Weight of the old average of the gradient; `None` uses the gradient itself.
     pub first_decay: Option<f64>,
-    /// Share of the old average in that of the gradient's square.
+    /// Weight of the old average of the squared gradient.
     pub second_decay: f64,
-    /// The rate, with any correction of the first average.
+    /// Learning rate, with any correction of the first average.
     pub scale: f64,
-    /// What the second average is multiplied by before the root.
+    /// Factor of the second average before the root.
     pub root_scale: f64,
     /// Keeps the denominator from zero.
     pub epsilon: f64,
-    /// Where `epsilon` is added.
+    /// Place where `epsilon` is added.
     pub placement: Epsilon,
 }
 
-/// Adam and RMSProp: m ← decay·m + (1 − decay)·g, v ← decay·v + (1 − decay)·g²,
-/// parameter ← parameter − scale·m / root, root = √(root_scale·v) + ε or √(root_scale·v + ε); without `first`, m is g itself.
+/// Updates a variable by Adam or RMSProp: m ← decay·m + (1 − decay)·g, v ← decay·v + (1 − decay)·g², parameter ← parameter − scale·m /
+/// root, root = √(root_scale·v) + ε or √(root_scale·v + ε); without `first`, m is g itself.
 ///
 /// # Errors
-/// If the gradient has another shape or number type than the variable, or an average is not one of this variable.
+/// If the gradient has another shape or number type than the variable, or an average belongs to another variable.
 pub fn step(var: &Var, gradient: &Tensor, first: Option<&Average>, second: &Average, step: Step) -> Result<()> {
     if var.dims() != gradient.dims() || var.dtype() != gradient.dtype() {
         let (a, b) = (var.as_tensor(), gradient);
@@ -72,7 +72,7 @@ pub fn step(var: &Var, gradient: &Tensor, first: Option<&Average>, second: &Aver
     }
 }
 
-/// The same from candle's operations.
+/// Does the same with candle's operations.
 fn composed(var: &Var, gradient: &Tensor, first: Option<&Var>, second: &Var, step: Step) -> Result<()> {
     let g = gradient.flatten_all()?;
     let follow = |average: &Var, new: &Tensor, decay: f64| {
@@ -95,7 +95,7 @@ fn composed(var: &Var, gradient: &Tensor, first: Option<&Var>, second: &Var, ste
     var.set(&(var.as_detached_tensor() - change)?)
 }
 
-/// Numbers that a task takes at once.
+/// Number of values per task.
 const CHUNK: usize = 1 << 15;
 
 struct Update<'a> {
@@ -147,7 +147,7 @@ unsafe fn number<S: Simd>(x: f64) -> S::V {
     unsafe { S::splat(x as f32) }
 }
 
-/// The average at `p` after it followed `new`.
+/// Returns the average at `p` after an update with `new`.
 #[inline(always)]
 unsafe fn follow<S: Simd>(p: *mut f32, n: usize, new: S::V, decay: f64) -> S::V {
     // SAFETY: the caller vouches for `n` numbers.
@@ -188,7 +188,7 @@ impl Job for Part<'_> {
     }
 }
 
-/// a + b, of one shape.
+/// Returns a + b, of the same shape.
 ///
 /// # Errors
 /// If the shapes or number types differ.
@@ -201,7 +201,7 @@ pub fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(to, a.shape(), a.device())
 }
 
-/// Appends a tensor's f32 numbers in their order, from whatever device.
+/// Appends a tensor's f32 numbers in their order, from any device.
 ///
 /// # Errors
 /// From candle.
@@ -213,7 +213,7 @@ pub fn append(to: &mut Vec<f32>, x: &Tensor) -> Result<()> {
     with_elements::<f32, _>(x, |x| to.extend_from_slice(x))
 }
 
-/// Σ x² over all numbers of a tensor, in an order that depends on their count alone.
+/// Returns Σ x² over all numbers of a tensor, in an order that only depends on their count.
 ///
 /// # Errors
 /// From candle.

@@ -1,4 +1,4 @@
-//! Pictures in time: a looping GIF, or a strip of frames side by side.
+//! Animations: a looping GIF, or a strip of frames side by side.
 
 use gan_base::atomic;
 use std::path::Path;
@@ -10,14 +10,14 @@ use crate::{
     grid::{BACKGROUND, GAP},
 };
 
-/// NeuQuant looks at every n-th pixel: 1 is its best and slowest, 30 its worst. At 3 no difference is seen any more.
+/// NeuQuant samples every n-th pixel: 1 is its best and slowest, 30 its worst. At 3 no difference is visible.
 const SAMPLING: i32 = 3;
 
-/// Writes `frames` as an endlessly looping GIF, in one piece.
+/// Writes `frames` as an endlessly looping GIF, atomically.
 ///
-/// Grey frames keep their 256 greys exactly, colour frames with up to 256 colours too; others get the best 256 of
-/// their own. A GIF counts time in hundredths of a second, and players slow down what is under 2 of them:
-/// `delay_ms` is rounded to 10 ms and is at least 20.
+/// Gray frames keep their 256 grays exactly, as do color frames with up to 256 colors; others get their own best 256
+/// colors. A GIF counts time in hundredths of a second, and players slow down delays under 2 of them: `delay_ms` is
+/// rounded to 10 ms and is at least 20.
 ///
 /// # Errors
 /// [`Error::Shape`] for no frames, unequal sizes, or a side over 65,535; [`Error::File`] naming `path`.
@@ -32,7 +32,7 @@ pub fn animate(frames: &[Picture], delay_ms: u16, path: &Path) -> Result<(), Err
 }
 
 fn encode(out: &mut Vec<u8>, frames: &[Picture], size: [u16; 2], delay_ms: u16) -> Result<(), gif::EncodingError> {
-    // The global palette is all greys, so grey frames need none of their own and an index is a grey value.
+    // The global palette has all grays, so gray frames need no palette and an index is a gray value.
     let greys: Vec<u8> = (0..=255).flat_map(|grey| [grey; 3]).collect();
     let mut encoder = Encoder::new(out, size[0], size[1], &greys)?;
     encoder.set_repeat(Repeat::Infinite)?;
@@ -50,8 +50,8 @@ fn frame(picture: &Picture, [width, height]: [u16; 2]) -> Frame<'_> {
     }
 }
 
-/// The frames side by side from left to right, with the gap and background of [`grid`](crate::grid()) between and
-/// around them. If any frame is RGB, so is the strip.
+/// Returns the frames side by side from left to right, with the gap and background of [`grid`](crate::grid()) between
+/// and around them. If any frame is RGB, so is the strip.
 ///
 /// # Errors
 /// [`Error::Shape`] for no frames or unequal sizes.
@@ -68,7 +68,7 @@ pub fn strip(frames: &[Picture]) -> Result<Picture, Error> {
     Ok(sheet)
 }
 
-/// Width and height that all frames share.
+/// Returns the width and height that all frames share.
 fn common_size(frames: &[Picture]) -> Result<[usize; 2], Error> {
     let first = frames.first().ok_or_else(|| Error::Shape("an animation needs at least one frame".into()))?;
     let size = [first.width(), first.height()];
@@ -99,7 +99,7 @@ mod tests {
         grey(16, 16, (0..=255).collect())
     }
 
-    /// All frames of a GIF as RGBA, with their delays.
+    /// Returns all frames of a GIF as RGBA, with their delays.
     fn decode(path: &Path) -> (Vec<(Vec<u8>, u16)>, Repeat) {
         let mut options = gif::DecodeOptions::new();
         options.set_color_output(gif::ColorOutput::RGBA);
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn colour_frames_stay_close() {
-        // 64 × 64 different colours: a smooth plane through the colour cube.
+        // 64 × 64 different colors: a smooth plane through the color cube.
         let data = (0..64u8).flat_map(|y| (0..64u8).flat_map(move |x| [x * 4, y * 4, 255 - x * 2 - y * 2])).collect();
         let picture = Picture::new(Colour::Rgb, [64, 64], data).unwrap();
         let dir = tempfile::tempdir().unwrap();

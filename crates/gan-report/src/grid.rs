@@ -3,20 +3,20 @@
 use crate::picture::checked_bytes;
 use crate::{Colour, Error, Picture};
 
-/// Pixels between tiles and around the sheet.
+/// Number of pixels between tiles and around the sheet.
 pub const GAP: usize = 2;
 
-/// Grey of the gap and of empty cells: dark enough beside MNIST's black, light enough to tell a missing tile from a
-/// black one.
+/// Gray of the gap and of empty cells: dark enough beside MNIST's black, light enough to distinguish a missing tile
+/// from a black one.
 pub const BACKGROUND: u8 = 48;
 
-/// A pixel that is NaN or infinite: the middle of the range, so that a broken generator looks flat, not striking.
+/// Value of a pixel that is NaN or infinite: the middle of the range, so that a broken generator looks flat.
 const NOT_A_NUMBER: u8 = 128;
 
-/// A batch of images, borrowed: float32 `[N, C, H, W]`, contiguous, range [−1, 1], C = 1 (grey) or 3 (RGB).
+/// A borrowed batch of images: float32 `[N, C, H, W]`, contiguous, range [−1, 1], C = 1 (gray) or 3 (RGB).
 #[derive(Clone, Copy, Debug)]
 pub struct Images<'a> {
-    /// count × channels × height × width values; outside of [−1, 1] they are clamped when drawn.
+    /// count × channels × height × width values; those outside of [−1, 1] are clamped when drawn.
     pub pixels: &'a [f32],
     /// N.
     pub count: usize,
@@ -32,14 +32,14 @@ impl<'a> Images<'a> {
     /// Checks that `pixels` is `[n, c, h, w]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] when c is not 1 or 3, h or w is 0, or the length is not n·c·h·w.
+    /// [`Error::Shape`] if c is not 1 or 3, h or w is 0, or the length is not n·c·h·w.
     pub fn new(pixels: &'a [f32], [count, channels, height, width]: [usize; 4]) -> Result<Self, Error> {
         let images = Self { pixels, count, channels, height, width };
         images.check()?;
         Ok(images)
     }
 
-    /// The fields are public: whoever takes [`Images`] checks again.
+    /// Checks the fields, which are public, again for each user of [`Images`].
     fn check(&self) -> Result<Colour, Error> {
         let Self { pixels, count, channels, height, width } = self;
         let colour = match channels {
@@ -60,16 +60,16 @@ impl<'a> Images<'a> {
         Ok(colour)
     }
 
-    /// Each image as a picture of its own size.
+    /// Returns each image as a picture of its own size.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the images are neither grey nor colour.
+    /// [`Error::Shape`] if the images are neither gray nor color.
     pub fn pictures(&self) -> Result<Vec<Picture>, Error> {
         let colour = self.check()?;
         (0..self.count).map(|index| self.picture(colour, index)).collect()
     }
 
-    /// Image `index` as bytes, planes interleaved: `[C, H, W]` → `[H, W, C]`.
+    /// Returns image `index` as bytes with interleaved channels: `[C, H, W]` → `[H, W, C]`.
     fn picture(&self, colour: Colour, index: usize) -> Result<Picture, Error> {
         let plane = self.height * self.width;
         let image = &self.pixels[index * self.channels * plane..][..self.channels * plane];
@@ -78,16 +78,16 @@ impl<'a> Images<'a> {
     }
 }
 
-/// [−1, 1] → 0…255, rounded to nearest and clamped.
+/// Converts [−1, 1] → 0…255, rounded to nearest and clamped.
 fn byte(value: f32) -> u8 {
     if value.is_finite() { ((value + 1.0) * 127.5).round() as u8 } else { NOT_A_NUMBER }
 }
 
-/// A sheet of `rows` × `cols` cells, filled row by row, [`GAP`] pixels of [`BACKGROUND`] between and around them:
-/// cols·(W + 2) + 2 wide and rows·(H + 2) + 2 high. Cells without an image stay blank.
+/// Returns a sheet of `rows` × `cols` cells, filled row by row, with [`GAP`] pixels of [`BACKGROUND`] between and
+/// around them: cols·(W + 2) + 2 wide and rows·(H + 2) + 2 high. Cells without an image stay blank.
 ///
 /// # Errors
-/// [`Error::Shape`] when there are more images than cells, no cells, or the sheet would be over 1 GiB.
+/// [`Error::Shape`] if there are more images than cells, no cells, or the sheet would be over 1 GiB.
 pub fn grid(images: &Images, rows: usize, cols: usize) -> Result<Picture, Error> {
     let colour = images.check()?;
     let (count, cells) = (images.count, rows.saturating_mul(cols));
@@ -107,17 +107,17 @@ pub fn grid(images: &Images, rows: usize, cols: usize) -> Result<Picture, Error>
     Ok(sheet)
 }
 
-/// Checks that a sheet of `rows` × `cols` images of shape `[C, H, W]`, or a strip where `rows` is 1, can be drawn, before the images
-/// are computed.
+/// Checks that a sheet of `rows` × `cols` images of shape `[C, H, W]`, or a strip if `rows` is 1, can be drawn, before the images are
+/// computed.
 ///
 /// # Errors
-/// [`Error::Shape`] when there are no cells, or the sheet would be over 1 GiB.
+/// [`Error::Shape`] if there are no cells, or the sheet would be over 1 GiB.
 pub fn check_grid([channels, height, width]: [usize; 3], rows: usize, cols: usize) -> Result<(), Error> {
     let colour = if channels == 1 { Colour::Grey } else { Colour::Rgb };
     checked_bytes(colour, sheet_size(height, width, rows, cols)).map(|_| ())
 }
 
-/// Width and height of a sheet.
+/// Returns width and height of a sheet.
 fn sheet_size(height: usize, width: usize, rows: usize, cols: usize) -> [usize; 2] {
     let side = |cells: usize, pixels: usize| cells.saturating_mul(pixels.saturating_add(GAP)).saturating_add(GAP);
     [side(cols, width), side(rows, height)]

@@ -1,15 +1,15 @@
-//! Pictures of a GAN run: from arrays of samples and a run's `metrics.jsonl` to files that people look at.
+//! Pictures of a GAN run: converts arrays of samples and a run's `metrics.jsonl` into files for people.
 //!
-//! Plain slices in, files out: the crate knows no tensors and no networks. Files appear whole or not at all, errors
-//! name the file. In reading order:
+//! It takes plain slices and writes files, without tensors or networks. Files are written atomically, and errors name
+//! the file. In reading order:
 //!
-//! - [`Picture`]: 8-bit grey or RGB, and its PNG.
+//! - [`Picture`]: 8-bit gray or RGB, and its PNG.
 //! - [`grid()`]: a batch of [`Images`] as a sheet.
 //! - [`animate`] and [`strip`]: pictures as a GIF, or side by side.
 //! - [`plot`]: line charts for noisy curves, PNG and SVG.
-//! - [`NpyWriter`]: samples as a NumPy array, written as they come.
+//! - [`NpyWriter`]: samples as a NumPy array, written incrementally.
 //! - [`Metrics`]: reads `metrics.jsonl`.
-//! - [`losses_figure`]: what a run's metrics look like.
+//! - [`losses_figure`]: charts of a run's metrics.
 //! - [`tensorboard`]: the same numbers for TensorBoard.
 //! - [`Page`]: a whole run as one HTML file.
 //! - [`Error`]. All but event files are written through [`gan_base::atomic`].
@@ -34,5 +34,5 @@ pub use npy::NpyWriter;
 pub use page::{Page, to_digits};
 pub use picture::{Colour, Picture};
 
-/// The most bytes of a file that is read: beyond any picture, and any run's numbers.
+/// Maximum size of a file to read in bytes, beyond any picture and any run's metrics.
 const MOST_BYTES: u64 = 8 << 30;

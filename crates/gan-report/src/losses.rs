@@ -1,4 +1,4 @@
-//! The figure everyone looks at first: losses, what D says about real and made images, and how often D is right.
+//! The main figure of a run: losses, D's outputs for real and generated images, and D's accuracy.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use crate::{
     plot::{Chart, Curve, Figure, Guide},
 };
 
-/// Reads a run's `metrics.jsonl` and plots what it holds; see [`losses_figure_of`]. Damaged lines are left out.
+/// Reads a run's `metrics.jsonl` and plots it; see [`losses_figure_of`]. Damaged lines are skipped.
 ///
 /// # Errors
-/// [`Error::File`] when `metrics` cannot be read.
+/// [`Error::File`] if `metrics` cannot be read.
 pub fn losses_figure(metrics: &Path) -> Result<Figure, Error> {
     let bytes = gan_base::regular_file::read(metrics, crate::MOST_BYTES).map_err(Error::file("read", metrics))?;
     Ok(losses_figure_of(&Metrics::of_lines(&bytes).0))
 }
 
-/// Up to four charts over the step: losses of D and G; D's mean output for real images and for generated ones before
-/// and after its update; D's accuracy; gradient norms. Each is there if its fields are; the first always is.
+/// Returns up to four charts over the step: losses of D and G; D's mean output for real images and for generated ones
+/// before and after its update; D's accuracy; gradient norms. Each is present if its fields are; the first always is.
 pub fn losses_figure_of(metrics: &Metrics) -> Figure {
     let mut charts = vec![losses(metrics), verdicts(metrics), accuracy(metrics), gradients(metrics)];
     let first = charts.remove(0);
@@ -30,7 +30,7 @@ fn losses(metrics: &Metrics) -> Chart {
     chart("Losses", "loss", metrics, &[("loss_d", "D"), ("loss_g", "G")])
 }
 
-/// At the optimum D cannot tell real from fake and says 0.5 to both.
+/// Returns the chart of D's outputs. At the optimum, D outputs 0.5 for both kinds of images.
 fn verdicts(metrics: &Metrics) -> Chart {
     let fields =
         [("d_real", "D(x)"), ("d_fake_before", "D(G(z)) before D’s step"), ("d_fake_after", "D(G(z)) after D’s step")];
@@ -61,7 +61,7 @@ fn chart(title: &str, y_label: &str, metrics: &Metrics, fields: &[(&str, &str)])
     }
 }
 
-/// 0 to 1 for probabilities; a critic's unbounded scores under the same names keep their own range.
+/// Returns 0 to 1 for probabilities; a critic's unbounded scores with the same names keep their own range.
 fn unit_range(chart: &Chart) -> Option<(f64, f64)> {
     let mut values = chart.curves.iter().flat_map(|curve| &curve.points).map(|point| point.1);
     values.all(|y| !y.is_finite() || (0.0..=1.0).contains(&y)).then_some((0.0, 1.0))

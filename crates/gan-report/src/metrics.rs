@@ -1,4 +1,4 @@
-//! Reads back a run's `metrics.jsonl`: one JSON object a logged step, any field may be missing.
+//! Reading of a run's `metrics.jsonl`: one JSON object per logged step, in which any field may be missing.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -13,12 +13,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Reads `path`. A value that is not a number (JSON has no NaN, so `null` stands for it) becomes NaN. Where a step
-    /// number comes again, as after a resumed run, the later line and what follows it replace what was there.
+    /// Reads `path`. A value that is not a number (JSON has no NaN, so `null` stands for it) becomes NaN. If a step
+    /// number occurs again, as after a resumed run, the later line and what follows it replace the earlier ones.
     ///
     /// # Errors
-    /// [`Error::File`] when `path` cannot be read; [`Error::Line`] with its number for a line which is not a JSON
-    /// object, except the last one: a killed process leaves it unfinished, and it is ignored.
+    /// [`Error::File`] if `path` cannot be read; [`Error::Line`] with its number for a line which is not a JSON object,
+    /// except the last one: a killed process leaves it incomplete, and it is ignored.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = gan_base::regular_file::read(path, crate::MOST_BYTES).map_err(Error::file("read", path))?;
         let (metrics, damaged) = Self::of_lines(&bytes);
@@ -28,8 +28,8 @@ impl Metrics {
         }
     }
 
-    /// What can be read of the text of a `metrics.jsonl`, and the number (from 1) and problem of each line that cannot;
-    /// the last line may be unfinished.
+    /// Returns the readable part of the text of a `metrics.jsonl`, and the number (from 1) and problem of each
+    /// unreadable line; the last line may be incomplete.
     pub fn of_lines(bytes: &[u8]) -> (Self, Vec<(usize, String)>) {
         let lines: Vec<(usize, &[u8])> = bytes
             .split(|&byte| byte == b'\n')
@@ -48,17 +48,17 @@ impl Metrics {
         (metrics, damaged)
     }
 
-    /// (step, value) of the field `name`, by ascending step; empty when no line has it.
+    /// Returns (step, value) of the field `name`, by ascending step; empty if no line has it.
     pub fn series(&self, name: &str) -> &[(f64, f64)] {
         self.series.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// All fields which lines with a step have, sorted.
+    /// Returns all fields of lines with a step, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.series.keys().map(String::as_str)
     }
 
-    /// Gives every field the name that `current` returns for it. Fields that come to share one are joined by step.
+    /// Renames every field with `current`. Fields that get the same name are joined by step.
     pub fn rename(&mut self, current: impl Fn(&str) -> String) {
         for (name, points) in std::mem::take(&mut self.series) {
             let series = self.series.entry(current(&name)).or_default();
@@ -67,14 +67,14 @@ impl Metrics {
         }
     }
 
-    /// Adds a line that follows one of step `reached`. A line without a step has no place on the axis and is left out.
+    /// Adds a line that follows one of step `reached`. A line without a step has no place on the axis and is skipped.
     fn add(&mut self, object: &Map<String, Value>, reached: &mut f64) {
         let Some(step) = object.get("step").and_then(Value::as_f64) else { return };
-        // What an alarm says is text.
+        // The values of an alarm are text.
         if object.contains_key("alarm") {
             return;
         }
-        // Several lines of a step add up: the players' numbers, and what was measured. A step back replaces what was there.
+        // Several lines of one step are merged: the losses, and the evaluations. A step back replaces what was there.
         if step < *reached {
             self.series.values_mut().for_each(|series| series.truncate(series.partition_point(|point| point.0 < step)));
         }

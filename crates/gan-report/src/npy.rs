@@ -1,11 +1,11 @@
-//! Arrays in NumPy's `.npy` format, written as their values come, so that an array may be larger than the memory.
+//! Arrays in NumPy's `.npy` format, written incrementally, so that an array may be larger than the memory.
 
 use std::path::Path;
 
 use crate::Error;
 use gan_base::atomic::AtomicFile;
 
-/// Bytes of magic number, version and header length.
+/// Number of bytes of magic number, version and header length.
 const PREFIX: usize = 10;
 
 /// A float32 array in the `.npy` format, version 1.0 (NumPy Enhancement Proposal 1). The file appears under its name only when it is
@@ -24,17 +24,17 @@ const PREFIX: usize = 10;
 pub struct NpyWriter {
     file: AtomicFile,
     shape: Vec<usize>,
-    /// Values in all.
+    /// Number of values in all.
     count: usize,
-    /// Values written.
+    /// Number of values written.
     written: usize,
 }
 
 impl NpyWriter {
-    /// Begins an array of `shape` that is to become the file `path`.
+    /// Starts an array of `shape` in the file `path`.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a shape that no array has, [`Error::File`] naming `path`.
+    /// [`Error::Shape`] for an invalid shape, [`Error::File`] naming `path`.
     pub fn create(path: &Path, shape: &[usize]) -> Result<Self, Error> {
         let impossible = || Error::Shape(format!("an array of shape {shape:?} is too large for a .npy file"));
         let count = shape.iter().try_fold(1usize, |count, side| count.checked_mul(*side));
@@ -45,7 +45,7 @@ impl NpyWriter {
         Ok(Self { file, shape: shape.to_vec(), count, written: 0 })
     }
 
-    /// Appends `values`, the last axis first (C order).
+    /// Appends `values`, in C order.
     ///
     /// # Errors
     /// [`Error::Shape`] for more values than the shape has, [`Error::File`] naming the file.
@@ -58,7 +58,7 @@ impl NpyWriter {
         Ok(self.file.write_all(&bytes)?)
     }
 
-    /// Gives the complete file its name, replacing an older one.
+    /// Renames the complete file to its name, replacing an older one.
     ///
     /// # Errors
     /// [`Error::Shape`] if values are missing, [`Error::File`] naming the file.
@@ -72,7 +72,7 @@ impl NpyWriter {
     }
 }
 
-/// Everything before the values: a multiple of 64 bytes that ends in a new line.
+/// Returns everything before the values: a multiple of 64 bytes that ends in a new line.
 fn header(shape: &[usize]) -> Option<Vec<u8>> {
     let sides: Vec<String> = shape.iter().map(ToString::to_string).collect();
     // A tuple of one in Python has a comma.

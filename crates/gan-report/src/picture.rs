@@ -1,4 +1,4 @@
-//! A finished picture: 8 bits a channel, grey or RGB, and its PNG.
+//! A picture with 8 bits per channel, gray or RGB, and its PNG.
 
 use std::{io::Cursor, path::Path};
 
@@ -7,20 +7,20 @@ use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use crate::Error;
 use gan_base::atomic;
 
-/// A picture above this many bytes is a mistake in a size, not a wish; refusing it beats running out of memory.
+/// Maximum size of a picture in bytes. A larger one is a mistake, and refusing it is better than running out of memory.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// What the bytes of a [`Picture`] mean.
+/// Meaning of the bytes of a [`Picture`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
-    /// One byte a pixel, 0 black to 255 white.
+    /// One byte per pixel, 0 black to 255 white.
     Grey,
-    /// Three bytes a pixel: red, green, blue.
+    /// Three bytes per pixel: red, green, blue.
     Rgb,
 }
 
 impl Colour {
-    /// Bytes a pixel: 1 or 3.
+    /// Returns the number of bytes per pixel: 1 or 3.
     pub fn channels(self) -> usize {
         match self {
             Colour::Grey => 1,
@@ -29,7 +29,8 @@ impl Colour {
     }
 }
 
-/// Rows from top to bottom, pixels from left to right, channels interleaved: `data` is `[height, width, channels]`.
+/// A picture. Rows go from top to bottom, pixels from left to right, channels are interleaved: `data` is `[height,
+/// width, channels]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     colour: Colour,
@@ -39,10 +40,10 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Takes `data`, `[height, width, channels]` bytes.
+    /// Creates a picture from `data`, `[height, width, channels]` bytes.
     ///
     /// # Errors
-    /// [`Error::Shape`] when a side is 0, or the length of `data` is not height × width × channels.
+    /// [`Error::Shape`] if a side is 0, or the length of `data` is not height × width × channels.
     pub fn new(colour: Colour, [width, height]: [usize; 2], data: Vec<u8>) -> Result<Self, Error> {
         let bytes = checked_bytes(colour, [width, height])?;
         if data.len() != bytes {
@@ -54,7 +55,7 @@ impl Picture {
         Ok(Self { colour, width, height, data })
     }
 
-    /// One colour everywhere; `shade` is its grey value, 0 to 255.
+    /// Returns a picture of one color; `shade` is its gray value, 0 to 255.
     pub(crate) fn filled(colour: Colour, [width, height]: [usize; 2], shade: u8) -> Result<Self, Error> {
         let bytes = checked_bytes(colour, [width, height])?;
         Ok(Self { colour, width, height, data: vec![shade; bytes] })
@@ -63,13 +64,13 @@ impl Picture {
     /// Reads a PNG file, for instance `samples/step-0000500.png` of a run. Alpha is dropped, 16 bits become 8.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read, [`Error::Content`] when it is no PNG; both name `path`.
+    /// [`Error::File`] if it cannot be read, [`Error::Content`] if it is not a PNG; both name `path`.
     pub fn open_png(path: &Path) -> Result<Self, Error> {
         let bytes = gan_base::regular_file::read(path, crate::MOST_BYTES).map_err(Error::file("read", path))?;
         Self::from_png(&bytes).map_err(|problem| Error::Content { path: path.to_owned(), problem })
     }
 
-    /// The picture in the bytes of a PNG file, or why there is none.
+    /// Decodes the bytes of a PNG file, or returns the reason for the failure.
     pub(crate) fn from_png(bytes: &[u8]) -> Result<Self, String> {
         let decoded = image::load_from_memory_with_format(bytes, image::ImageFormat::Png)
             .map_err(|reason| format!("not a readable PNG: {reason}"))?;
@@ -82,34 +83,34 @@ impl Picture {
         picture.map_err(|problem| problem.to_string())
     }
 
-    /// Grey or RGB.
+    /// Returns gray or RGB.
     pub fn colour(&self) -> Colour {
         self.colour
     }
 
-    /// In pixels, at least 1.
+    /// Returns the width in pixels, at least 1.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// In pixels, at least 1.
+    /// Returns the height in pixels, at least 1.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// The bytes, `[height, width, channels]`.
+    /// Returns the bytes, `[height, width, channels]`.
     pub fn data(&self) -> &[u8] {
         &self.data
     }
 
-    /// The channels of the pixel in column `x` of row `y`, both counted from 0 at the top left; `None` outside.
+    /// Returns the channels of the pixel in column `x` of row `y`, both counted from 0 at the top left; `None` outside.
     pub fn pixel(&self, x: usize, y: usize) -> Option<&[u8]> {
         let channels = self.colour.channels();
         let start = (y * self.width + x) * channels;
         (x < self.width && y < self.height).then(|| &self.data[start..start + channels])
     }
 
-    /// Every pixel becomes `factor` × `factor` equal ones: small samples stay sharp on a large screen.
+    /// Enlarges every pixel to `factor` × `factor` equal ones, so that small samples stay sharp on a large screen.
     ///
     /// # Errors
     /// [`Error::Shape`] for a factor of 0 and for a result over 1 GiB.
@@ -124,7 +125,7 @@ impl Picture {
         Picture::new(self.colour, size, data)
     }
 
-    /// The same picture as RGB; a grey value is repeated three times.
+    /// Returns the same picture as RGB; a gray value is repeated three times.
     pub fn to_rgb(&self) -> Picture {
         let data = match self.colour {
             Colour::Rgb => self.data.clone(),
@@ -133,7 +134,7 @@ impl Picture {
         Picture { colour: Colour::Rgb, data, ..*self }
     }
 
-    /// Copies `tile`, of the same colour, with its top left corner to `(left, top)`; it must lie inside.
+    /// Copies `tile`, of the same color, with its top left corner to `(left, top)`; it must lie inside.
     pub(crate) fn paste(&mut self, tile: &Picture, [left, top]: [usize; 2]) {
         debug_assert_eq!(self.colour, tile.colour);
         let channels = self.colour.channels();
@@ -143,10 +144,10 @@ impl Picture {
         }
     }
 
-    /// The bytes of a PNG file: 8-bit grey or RGB.
+    /// Returns the bytes of a PNG file: 8-bit gray or RGB.
     ///
     /// # Errors
-    /// [`Error::Encode`] when the encoder gives up.
+    /// [`Error::Encode`] if the encoder fails.
     pub fn to_png(&self) -> Result<Vec<u8>, Error> {
         let kind = match self.colour {
             Colour::Grey => ExtendedColorType::L8,
@@ -159,16 +160,16 @@ impl Picture {
         Ok(bytes.into_inner())
     }
 
-    /// Writes the PNG to `path` in one piece: the old file stays whole until the new one is.
+    /// Writes the PNG to `path` atomically.
     ///
     /// # Errors
-    /// [`Error::File`] naming `path`, for instance when its directory does not exist.
+    /// [`Error::File`] naming `path`, for instance if its directory does not exist.
     pub fn save_png(&self, path: &Path) -> Result<(), Error> {
         Ok(atomic::write(path, &self.to_png()?)?)
     }
 }
 
-/// The bytes such a picture takes, if that is a size which can be meant.
+/// Returns the number of bytes of such a picture, if the size is valid.
 pub(crate) fn checked_bytes(colour: Colour, [width, height]: [usize; 2]) -> Result<usize, Error> {
     let bytes = (width as u64).checked_mul(height as u64).and_then(|n| n.checked_mul(colour.channels() as u64));
     match bytes {

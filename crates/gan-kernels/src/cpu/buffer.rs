@@ -172,7 +172,7 @@ impl Deref for Buffer {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
         let data = self.block.as_ref().map_or(NonNull::dangling(), |b| b.data);
-        // SAFETY: the block has at least `len` numbers, all of them initialised: zeros from the allocator or f32 written since.
+        // SAFETY: the block has at least `len` numbers, all of them initialized: zeros from the allocator or f32 written since.
         unsafe { std::slice::from_raw_parts(data.as_ptr(), self.len) }
     }
 }

@@ -7,26 +7,26 @@
 
 use crate::cpu::simd::{Job, LANES, Simd};
 
-/// What happens to the numbers that stand in a product's result.
+/// Treatment of the previous values of a product's result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Onto {
-    /// They are overwritten.
+    /// Overwrite them.
     Fresh,
-    /// The product is added to them.
+    /// Add the product to them.
     Sum,
 }
 
-/// Columns of a panel of B.
+/// Number of columns of a panel of B.
 pub(crate) const PANEL: usize = 2 * LANES;
-/// Words of A that lie side by side along k.
+/// Number of words of A that are adjacent along k.
 pub(crate) const BLOCK: usize = 32;
-/// Added to distances that would be multiples of 4 KiB otherwise: addresses that far apart share a set of the nearest cache,
-/// which holds only a dozen of them.
+/// Offset for distances that would otherwise be multiples of 4 KiB: such addresses share a set of the L1 cache, which holds only a dozen of
+/// them.
 pub(crate) const APART: usize = LANES;
-/// Words of k that pass through the kernel before C is written.
+/// Number of words of k that pass through the kernel before C is written.
 const DEPTH: usize = 256;
 
-/// How numbers lie in packed operands.
+/// Format of numbers in packed operands.
 pub(crate) trait Format: Copy + Send + Sync + 'static {
     /// Numbers in a 32-bit word.
     const PAIR: usize;
@@ -48,7 +48,7 @@ pub(crate) trait Format: Copy + Send + Sync + 'static {
 /// f32.
 #[derive(Clone, Copy)]
 pub(crate) struct Single;
-/// f32 rounded to what bf16 can hold: the products of [`Paired`] where the processor has none.
+/// f32 rounded to bf16: the products of [`Paired`] if the processor does not support them.
 #[derive(Clone, Copy)]
 pub(crate) struct Rounded;
 /// Pairs of bf16, multiplied and summed in f32 by the processor.
@@ -114,44 +114,44 @@ impl Format for Paired {
     }
 }
 
-/// Where a packed product's numbers lie; sizes and distances in words.
+/// Memory layout of a packed product; sizes and distances in words.
 #[derive(Clone, Copy)]
 pub(crate) struct Product {
     pub m: usize,
     pub n: usize,
     pub k: usize,
     pub a: *const f32,
-    /// From a block of 32 along k to the next one (by blocks), from a column to the next one (by columns), or from a row to the
+    /// Distance from a block of 32 along k to the next one (by blocks), from a column to the next one (by columns), or from a row to the
     /// next one (by rows).
     pub a_step: usize,
     pub b: *const f32,
-    /// From a panel to the next one.
+    /// Distance from a panel to the next one.
     pub b_step: usize,
-    /// From a row of a panel to the next one: 32 where B is packed.
+    /// Distance from a row of a panel to the next one: 32 if B is packed.
     pub b_row: usize,
     pub c: *mut f32,
-    /// From a row of C to the next one.
+    /// Distance from a row of C to the next one.
     pub c_step: usize,
     pub onto: Onto,
 }
 
-/// How A lies.
+/// Layout of A.
 const BY_BLOCKS: u8 = 0;
 const BY_COLUMNS: u8 = 1;
 const BY_ROWS: u8 = 2;
 
-/// A by blocks: C (=|+=) A·B.
+/// Computes C (=|+=) A·B with A by blocks.
 ///
 /// # Safety
-/// As [`Simd`]; every address that the sizes reach is valid, C apart from A and B, and no number of A or B that is read is
-/// uninitialised.
+/// As [`Simd`]; every address that the sizes reach is valid, C does not overlap A or B, and no number of A or B that is read is
+/// uninitialized.
 #[inline(always)]
 pub(crate) unsafe fn by_blocks<S: Simd, P: Format>(p: Product) {
     // SAFETY: as asked above.
     unsafe { panels::<S, P, BY_BLOCKS>(p) }
 }
 
-/// A by columns: C (=|+=) A·B.
+/// Computes C (=|+=) A·B with A by columns.
 ///
 /// # Safety
 /// As [`by_blocks`].
@@ -161,7 +161,7 @@ pub(crate) unsafe fn by_columns<S: Simd, P: Format>(p: Product) {
     unsafe { panels::<S, P, BY_COLUMNS>(p) }
 }
 
-/// A by rows, as plain matrices lie: C (=|+=) A·B.
+/// Computes C (=|+=) A·B with A by rows, as in plain matrices.
 ///
 /// # Safety
 /// As [`by_blocks`].
@@ -229,11 +229,11 @@ struct Tile {
     a_step: usize,
     b: *const f32,
     b_row: usize,
-    /// How far ahead of B to ask for the next panel: while the last rows meet this one.
+    /// Distance ahead of B at which to prefetch the next panel, while the last rows use this one.
     ahead: usize,
     c: *mut f32,
     c_step: usize,
-    /// Columns, at most 32.
+    /// Number of columns, at most 32.
     width: usize,
     onto: Onto,
 }
@@ -310,7 +310,7 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
                         S::prefetch(b.wrapping_add(ahead));
                         S::prefetch(b.wrapping_add(ahead + LANES));
                         Self::word::<S>(&mut acc, a, 1, b, width);
-                        // Behind the last word these may lie beyond the end, where nothing is read.
+                        // After the last word these may lie beyond the end, where nothing is read.
                         a = a.wrapping_add(a_step);
                         b = b.wrapping_add(b_row);
                     }

@@ -1,24 +1,24 @@
-//! Between candle's channels-first images and the channels-last ones that kernels work on.
+//! Conversion between candle's channels-first images and the channels-last ones of the kernels.
 
 use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::parallel::each;
 
-/// Side of a block that is turned while it lies in the nearest cache.
+/// Side of a block that is transposed while it is in the L1 cache.
 const SIDE: usize = 16;
 
-/// `[N, C, P]` -> `[N, P, C]`.
+/// Transposes `[N, C, P]` -> `[N, P, C]`.
 pub(crate) fn channels_last(x: &[f32], c: usize, pixels: usize) -> Buffer {
     let mut out = Buffer::any(x.len());
     turn(x, [c, pixels], &mut out);
     out
 }
 
-/// `[N, P, C]` -> `[N, C, P]`.
+/// Transposes `[N, P, C]` -> `[N, C, P]`.
 pub(crate) fn channels_first(x: &[f32], c: usize, pixels: usize, to: &mut [f32]) {
     turn(x, [pixels, c], to);
 }
 
-/// Turns every `[rows, columns]` matrix in `x`.
+/// Transposes every `[rows, columns]` matrix in `x`.
 fn turn(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
     assert_eq!(x.len(), to.len(), "the turned matrices are as large as before");
     let size = rows * columns;
@@ -26,7 +26,7 @@ fn turn(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
     if size == 0 || rows == 1 || columns == 1 {
         return to.copy_from_slice(x);
     }
-    // Small images together, so that a task is worth its start.
+    // Small images are combined, so that a task is worth its overhead.
     let some = (1usize << 14).div_ceil(size);
     let out = Shared::new(to);
     each((x.len() / size).div_ceil(some), |task| {

@@ -1,8 +1,8 @@
-//! The CPU backend: kernels over slices, compiled for AVX-512, AVX2 and plain Rust, the best of which is chosen at run time.
+//! The CPU backend: kernels over slices, compiled for AVX-512, AVX2 and plain Rust, with the best chosen at run time.
 //!
-//! In reading order: `simd` (vectors of sixteen f32), `parallel`, `buffer` (memory that is taken and given back), `gemm` (the matrix
-//! kernel), `conv`, `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `pixels`
-//! (maps without weights), `layout` (to and from candle's channels-first images).
+//! In reading order: `simd` (vectors of sixteen f32), `parallel`, `buffer` (reused memory), `gemm` (the matrix kernel), `conv`,
+//! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `pixels` (maps without
+//! weights), `layout` (to and from candle's channels-first images).
 
 pub(crate) mod buffer;
 pub(crate) mod conv;
@@ -31,7 +31,7 @@ use simd::Level;
 use std::ops::Range;
 use weight_cache::WeightCache;
 
-/// The processor and its memory.
+/// The CPU and its memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Cpu;
 
@@ -231,7 +231,7 @@ impl Backend for Cpu {
     }
 }
 
-/// In double precision, so that small probabilities do not become 0.
+/// Returns the sigmoid, computed in double precision so that small probabilities do not become 0.
 fn sigmoid(x: f32) -> f32 {
     (1.0 / (1.0 + (-f64::from(x)).exp())) as f32
 }

@@ -15,18 +15,18 @@ use crate::ops::BatchStatistics;
 use crate::ranks::{self, Ranks};
 use candle_core::{Device, Result, Tensor};
 
-/// A batch norm's statistics in one pass.
+/// Statistics of a batch norm in one pass.
 #[derive(Clone, Debug)]
 pub struct Norm {
     mean: Vec<f32>,
     variance: Vec<f32>,
-    /// The mean of the numbers that reach the norm here: those without the bias of the convolution before it.
+    /// Mean of the input, without the bias of the convolution before it.
     centre: Vec<f32>,
-    /// Numbers that a channel's statistics are over; none where they were given.
+    /// Number of values in a channel's statistics; `None` if they were given.
     pub(crate) count: Option<usize>,
 }
 
-/// By channel: μ and β of the call, s, r.
+/// Per channel: μ and β of the call, s, r.
 struct Factors {
     scale: Vec<f32>,
     inverse: Vec<f64>,
@@ -56,7 +56,7 @@ impl Norm {
         Factors { scale: self.scale(call), inverse }
     }
 
-    /// γ/√(σ² + ε)
+    /// Returns γ/√(σ² + ε).
     fn scale(&self, call: &NormCall<Cpu>) -> Vec<f32> {
         let one = |(v, g): (&f32, &f32)| (f64::from(*g) / (f64::from(*v) + call.eps).sqrt()) as f32;
         self.variance.iter().zip(call.gamma).map(one).collect()
@@ -92,7 +92,7 @@ impl Norm {
             }
         }
         let m = self.count.map_or(f64::INFINITY, |count| count as f64);
-        // The parameters' gradients are added up later, with all others.
+        // The parameters' gradients are summed later, with all others.
         let [sums, with_x] = ranks::both(ranks, &sums, &with_x);
         let even: Vec<f32> = (0..c).map(|i| (f64::from(scale[i]) * sums[i] / m) as f32).collect();
         let along: Vec<f32> =
@@ -104,7 +104,7 @@ impl Norm {
         self.project(&self.factors(call), x, t);
     }
 
-    /// u ← s·P(u); returns E[u] and E[x̂u] of each channel.
+    /// Computes u ← s·P(u) and returns E[u] and E[x̂u] of each channel.
     fn project(&self, by: &Factors, x: &[f32], u: &mut [f32]) -> [Vec<f64>; 2] {
         let (level, c) = (Level::current(), self.centre.len());
         let m = self.count.unwrap_or(0) as f64;
@@ -172,7 +172,7 @@ impl Norm {
     }
 }
 
-/// [`ranks::merge`] of single precision.
+/// Computes [`ranks::merge`] in single precision.
 fn merge(ranks: &Ranks, count: usize, mean: &mut [f32], variance: &mut [f32]) -> usize {
     if ranks.is_none() {
         return count;
@@ -187,7 +187,7 @@ fn merge(ranks: &Ranks, count: usize, mean: &mut [f32], variance: &mut [f32]) ->
     count
 }
 
-/// Σ a·b of each channel, in double precision row by row of 64, so that no thread count changes a bit.
+/// Computes Σ a·b of each channel, in double precision in groups of 64 rows, so that no thread count changes a bit.
 fn dots(a: &[f32], b: &[f32], c: usize) -> Vec<f64> {
     let mut total = vec![0f64; c];
     let mut part = vec![0f32; c];

@@ -1,4 +1,4 @@
-//! How work is spread over rayon's threads, and when it is not worth it.
+//! Distribution of work over rayon's threads, if it is large enough.
 
 use rayon::prelude::*;
 use std::cell::Cell;
@@ -8,7 +8,7 @@ thread_local! {
     static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `f(0)` … `f(n - 1)`, over all threads if there are several and the work is worth it.
+/// Runs `f(0)` … `f(n - 1)`, over all threads if there are several and the work is large enough.
 pub(crate) fn each(n: usize, f: impl Fn(usize) + Sync + Send) {
     if n <= 1 || ALONE.get() || rayon::current_num_threads() == 1 {
         (0..n).for_each(f);
@@ -17,7 +17,7 @@ pub(crate) fn each(n: usize, f: impl Fn(usize) + Sync + Send) {
     }
 }
 
-/// `f(0)` … `f(n - 1)` in this order, over all threads as [`each`].
+/// Returns `f(0)` … `f(n - 1)` in this order, over all threads as [`each`].
 pub(crate) fn map<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
     if n <= 1 || ALONE.get() || rayon::current_num_threads() == 1 {
         (0..n).map(f).collect()
@@ -26,16 +26,16 @@ pub(crate) fn map<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync + Send) -> Ve
     }
 }
 
-/// Multiply-adds below which waking other threads costs more than they help.
+/// Multiply-adds below which waking other threads costs more than it saves.
 const WORTH: usize = 1 << 20;
 
-/// Runs `f`, which has about `work` multiply-adds to do: small work in this thread alone, large work inside the pool from the
-/// beginning, so that its parallel parts start without waking the pool each time.
+/// Runs `f`, which has about `work` multiply-adds: small work in this thread alone, large work inside the pool from the beginning, so that
+/// its parallel parts start without waking the pool each time.
 pub(crate) fn with_work<R: Send>(work: usize, f: impl FnOnce() -> R + Send) -> R {
     if work >= WORTH {
         return if rayon::current_num_threads() == 1 { f() } else { rayon::join(f, || ()).0 };
     }
-    /// Puts the old value back, also where `f` panics.
+    /// Restores the old value, also if `f` panics.
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {

@@ -1,11 +1,11 @@
-//! Maps of pixels without weights: upsampling, padding, pooling, and their gradients.
+//! Pixel maps without weights: upsampling, padding, pooling, and their gradients.
 
 use super::buffer::Shared;
 use super::parallel::each;
 use crate::backend::{PixelMap, Sides, size};
 use crate::spec::Padding;
 
-/// Every pixel of y from the pixel of x that `from` names, or zeros.
+/// Sets every pixel of y to the pixel of x that `from` returns, or to zeros.
 pub(super) fn move_pixels(
     map: &PixelMap,
     x: &[f32],
@@ -74,7 +74,7 @@ fn each_window(map: &PixelMap, [kh, kw]: [usize; 2], mut f: impl FnMut(usize, [u
     });
 }
 
-/// The largest of each channel; NaN where there is one.
+/// Computes the maximum of each channel; NaN if there is one.
 pub(super) fn global_max_pool(map: &PixelMap, x: &[f32], y: &mut [f32]) {
     let c = map.input[2];
     for (x, y) in x.chunks_exact(size(map.input).max(1)).zip(y.chunks_exact_mut(c.max(1))) {

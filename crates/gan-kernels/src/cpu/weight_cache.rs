@@ -1,4 +1,4 @@
-//! Convolution weights packed for their kernels, kept until they change.
+//! Convolution weights packed for their kernels, cached until they change.
 
 use super::Cpu;
 use super::conv::kernel::{self, Packed};
@@ -10,11 +10,12 @@ use crate::problem::Problem;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// Weights from which on a training pass packs anew, which takes a hundredth of the pass: packed they are six times as large.
+/// Number of weights from which a training pass packs anew, which takes a hundredth of the pass, because packed weights are six times as
+/// large.
 const LARGE: usize = 1 << 20;
 
-/// Packed weights by layer and direction, each beside the numbers that it was made from: those are compared, so that weights
-/// may be changed in any way.
+/// Packed weights by layer and direction, each with the numbers that it was packed from. Those are compared, so that weights may be changed
+/// in any way.
 #[derive(Debug)]
 pub struct WeightCache {
     reuse: Reuse,
@@ -32,17 +33,17 @@ impl WeightCache {
         Self { reuse, kept: Mutex::default() }
     }
 
-    /// The call's weights packed for one direction of its problem.
+    /// Returns the call's weights packed for one direction of its problem.
     pub(crate) fn packed(&self, call: &ConvCall<Cpu>, direction: Direction) -> Arc<Packed> {
         let weights = call.weights;
         let key = (call.layer, direction == Direction::Forward);
-        // Packed weights serve any number of samples.
+        // Packed weights work for any number of samples.
         let problem = Problem { samples: 1, ..call.problem };
         let pack = || Arc::new(kernel::pack(Level::current(), call.precision, &problem, direction, weights));
         let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
         let never = self.reuse == Reuse::Never || weights.len() >= LARGE;
         if never && call.trains {
-            // What another pass packed from the same weights serves once more.
+            // What another pass packed from the same weights is used again.
             let found = kept.remove(&key).filter(|k| k.weights[..] == *weights);
             drop(kept);
             return found.map_or_else(pack, |k| k.packed);

@@ -1,9 +1,9 @@
-//! The derivative of a network in a direction (a Jacobian-vector product), and its gradient by the parameters: what penalties on a
-//! discriminator's gradient are made of.
+//! Directional derivative of a network (a Jacobian-vector product), and its gradient by the parameters, for penalties on a discriminator's
+//! gradient.
 //!
 //! Values x and tangents t go through the layers side by side, as one batch of twice the samples: every convolution is one product for
-//! both. Where all layers are linear but for jumps (leaky ReLU), the values only say on which side of the jumps they are, and the backward
-//! pass goes through the tangents alone; before a batch norm it goes through both.
+//! both. If all layers are piecewise linear (leaky ReLU), the values only determine the piece, and the backward pass goes through the
+//! tangents alone; before a batch norm it goes through both.
 
 use super::op::{inward, outward};
 use super::pass::{At, BackwardPass};
@@ -16,7 +16,7 @@ use candle_core::{CpuStorage, CustomOp1, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 
 impl Activation {
-    /// Whether its slope changes at jumps alone.
+    /// Returns whether its slope only changes at jumps.
     pub(super) fn is_piecewise_linear(self) -> bool {
         matches!(self, Self::Identity | Self::LeakyRelu(_))
     }
@@ -24,35 +24,35 @@ impl Activation {
 
 /// What the backward pass needs.
 pub(super) struct JvpSaved<B: Backend> {
-    /// The input of layer i at i, values and tangents, where it reads it.
+    /// Input of layer i at i, values and tangents, if the layer reads it.
     pub inputs: Vec<Option<B::Buffer>>,
-    /// The values of layer i's output at i, where its activation asks for them.
+    /// Values of layer i's output at i, if its activation reads them.
     pub outputs: Vec<Option<B::Buffer>>,
     pub norms: Vec<Option<B::Norm>>,
 }
 
-/// Values and tangents on their way.
+/// Forward pass of values and tangents.
 pub(super) struct JvpPass<'a, B: Backend> {
     pub theta: B::Slice<'a>,
     pub saved: JvpSaved<B>,
 }
 
-/// Adjoints on their way back.
+/// Adjoints in the backward pass.
 pub(super) struct Adjoint<B: Backend> {
-    /// That of the tangents, and in front of it that of the values where it is not zero.
+    /// Adjoint of the tangents, preceded by that of the values if it is not zero.
     pub g: B::Buffer,
     pub has_values: bool,
 }
 
 impl<B: Backend> Adjoint<B> {
-    /// How many batches it is.
+    /// Returns the number of batches that it contains.
     pub fn parts(&self) -> usize {
         if self.has_values { 2 } else { 1 }
     }
 }
 
 impl<B: Backend> JvpPass<'_, B> {
-    /// Values and tangents behind an activation of which the values are the output already.
+    /// Saves the values, which are already the output of an activation, and applies its derivative to the tangents.
     pub fn save_and_differentiate(&mut self, at: &At<B>, act: Activation, y: &mut B::Buffer) {
         if act == Activation::Identity {
             return;
@@ -67,17 +67,17 @@ impl<B: Backend> JvpPass<'_, B> {
 }
 
 impl FusedSequential {
-    /// Returns whether [`FusedSequential::jvp`] can go through it: it has no sigmoid, maximum, dropout, hyperbolic tangent or negative slope.
+    /// Returns whether [`FusedSequential::jvp`] supports it: it has no sigmoid, maximum, dropout, hyperbolic tangent or negative slope.
     pub fn has_jvp(&self) -> bool {
         self.layers.iter().all(|planned| planned.layer.operation::<Cpu>().has_jvp(planned.act))
     }
 
-    /// x and a direction t, `[N, C, H, W]` (or `[N, F]`) each, and all parameters `[P]` -> how the output changes in that direction,
-    /// `[N, …]`, batch norms normalising by the batch. The gradient flows to the parameters.
+    /// Returns the derivative of the output in a direction t at x, `[N, C, H, W]` (or `[N, F]`) each, from all parameters `[P]` -> `[N,
+    /// …]`, with batch norms that use the batch's statistics. The gradient flows to the parameters.
     ///
     /// # Errors
-    /// If a layer has none ([`FusedSequential::has_jvp`]), x or t has another shape than it is for, the parameters end before the layers'
-    /// places do, or a batch norm gets fewer than two numbers a channel.
+    /// If a layer does not support it ([`FusedSequential::has_jvp`]), x or t has another shape than expected, the parameters end before the
+    /// layers' places do, or a batch norm gets fewer than two numbers per channel.
     pub fn jvp(self: &Arc<Self>, x: &Tensor, t: &Tensor, parameters: &Tensor) -> Result<Tensor> {
         if !self.has_jvp() {
             bail!("this network has layers that its fused derivative does not know");
@@ -95,7 +95,7 @@ impl FusedSequential {
 }
 
 impl<B: Backend> FusedSequential<B> {
-    /// Values and tangents `[2n, H, W, C]` -> the output's tangents, and what is saved.
+    /// Runs values and tangents `[2n, H, W, C]` forward, and returns the output's tangents and what is saved.
     fn jvp_forward(
         &self,
         mut both: B::Buffer,
@@ -114,7 +114,7 @@ impl<B: Backend> FusedSequential<B> {
         Ok((self.backend.copy(tangents), pass.saved))
     }
 
-    /// The parameters' gradient from that of the tangents `[n, H', W', C']`.
+    /// Computes the parameters' gradient from that of the tangents `[n, H', W', C']`.
     fn jvp_backward(
         &self,
         mut saved: JvpSaved<B>,
@@ -144,7 +144,7 @@ impl<B: Backend> FusedSequential<B> {
         }
     }
 
-    /// A backward pass through layers that keep nothing.
+    /// Returns a backward pass through layers that save nothing.
     pub(super) fn plain_backward<'t, 'd>(&self, theta: B::Slice<'t>) -> BackwardPass<'t, 'd, B> {
         BackwardPass::without_saved(self.layers.len(), theta)
     }

@@ -1,12 +1,12 @@
-//! The fused engine: a sequence of layers as one operation, forward and backward over channels-last images without a tape, each
-//! convolution fused with its bias and activation, each batch norm with its activation.
+//! The fused engine: a sequence of layers as one operation, forward and backward over channels-last images without a tape. Each convolution
+//! is fused with its bias and activation, and each batch norm with its activation.
 //!
-//! Candle's own tape adds a tensor of zeros and a sum for every gradient, and turns images to channels-first between
-//! operations; for small networks its bookkeeping costs more than the numbers. A sequence keeps what its backward pass needs, no
-//! more, and hands candle one operation over two tensors: the input and all parameters, one after the other.
+//! Candle's own tape adds a tensor of zeros and a sum for every gradient, and transposes images to channels-first between operations; for
+//! small networks its bookkeeping costs more than the computation. A sequence saves only what its backward pass needs, and presents candle
+//! with one operation over two tensors: the input and all parameters, packed in order.
 //!
-//! In reading order: this file (the layers and the plan), `layers` (a file for each: its shape, what it saves, its passes), `pass` (the
-//! forward and backward pass), `jvp` (the derivative in a direction), `op` (a sequence as a candle operation).
+//! In reading order: this file (the layers and the plan), `layers` (one file each: its shape, what it saves, its passes), `pass` (the
+//! forward and backward pass), `jvp` (the directional derivative), `op` (a sequence as a candle operation).
 
 mod jvp;
 mod layers;
@@ -27,13 +27,13 @@ use crate::precision::Precision;
 use crate::problem::product;
 use candle_core::Result;
 
-/// A layer with its sizes and the activation that is fused into it.
+/// A layer with its sizes and its fused activation.
 #[derive(Clone, Debug)]
 pub struct PlannedLayer {
     pub(crate) layer: FusedLayer,
     pub(crate) input: Sides,
     pub(crate) output: Sides,
-    /// The activation that follows at once.
+    /// Activation that follows immediately.
     pub(crate) act: Activation,
 }
 
@@ -47,18 +47,18 @@ pub struct FusedSequential<B: Backend = Cpu> {
     weights: B::WeightCache,
     /// Whether the output is a vector `[F]`.
     flat: bool,
-    /// Numbers that the layers' places reach in the parameters.
+    /// Number of parameters that the layers' places need.
     parameters: usize,
-    /// Numbers of one sample where it is largest.
+    /// Number of values of one sample at its largest.
     largest: usize,
 }
 
-/// Whether packed weights outlive a training pass.
+/// Lifetime of packed weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
-    /// Until the weights change: for a network that runs several times between two updates.
+    /// Until the weights change, for a network that runs several times between two updates.
     UntilChanged,
-    /// For one pass: for a network that trains once with each state of its weights, where they would only take memory.
+    /// One pass, for a network that trains once with each state of its weights, so that a cache would only take memory.
     Never,
 }
 
@@ -66,7 +66,7 @@ impl FusedSequential {
     /// Plans layers over samples of `input` = `[C, H, W]` or `[F]`, on the CPU.
     ///
     /// # Errors
-    /// If a layer does not fit what reaches it, makes nothing, or makes more than any memory holds.
+    /// If a layer does not fit its input, has an empty output, or one that exceeds any memory.
     pub fn new(input: &[usize], layers: Vec<FusedLayer>, precision: Precision, reuse: Reuse) -> Result<Self> {
         Self::on(Cpu, input, layers, precision, reuse)
     }
@@ -116,24 +116,25 @@ impl<B: Backend> FusedSequential<B> {
         Ok(Self { backend, layers: planned, input, precision, weights, flat, parameters, largest })
     }
 
-    /// Height, width and channels of the output.
+    /// Returns height, width and channels of the output.
     fn output(&self) -> Sides {
         self.layers.last().map_or(self.input, |s| s.output)
     }
 
-    /// Multiply-adds of a forward pass of `samples`.
+    /// Returns the multiply-adds of a forward pass of `samples`.
     fn work(&self, samples: usize) -> usize {
         let of = |planned: &PlannedLayer| planned.layer.operation::<B>().work(planned);
         samples.saturating_mul(self.layers.iter().map(of).fold(0, usize::saturating_add))
     }
 
-    /// Returns `[N, …]` of the numbers that each dropout needs for a batch of `n`, in the layers' order and in channels-last order.
+    /// Returns the shapes `[N, …]` of the random numbers that each dropout needs for a batch of `n`, in the layers' order and in
+    /// channels-last order.
     pub fn noise_shapes(&self, n: usize) -> Vec<[usize; 4]> {
         let drops = self.layers.iter().filter(|planned| matches!(planned.layer, FusedLayer::Dropout(_)));
         drops.map(|planned| [n, planned.input[0], planned.input[1], planned.input[2]]).collect()
     }
 
-    /// The channels of each batch norm in turn.
+    /// Returns the number of channels of each batch norm in turn.
     fn norm_channels(&self) -> impl Iterator<Item = usize> {
         self.layers.iter().filter(|planned| planned.layer.is_norm()).map(|planned| planned.input[2])
     }
@@ -142,21 +143,20 @@ impl<B: Backend> FusedSequential<B> {
         self.layers[..index].iter().any(|s| !s.layer.operation::<B>().parameters(s.input).is_empty())
     }
 
-    /// Whether a batch norm takes layer `index`'s output as it is. A bias would only move the mean that it subtracts, so it is
-    /// not added.
+    /// Returns whether a batch norm directly follows layer `index`. A bias would only shift the mean that it subtracts, so it is not added.
     fn norm_follows(&self, index: usize) -> bool {
         let next = self.layers.get(index + 1);
         self.layers[index].act == Activation::Identity && next.is_some_and(|next| next.layer.is_norm())
     }
 
-    /// The place of the bias that the layer before `index` leaves to the batch norm there.
+    /// Returns the place of the bias that the layer before `index` leaves to the batch norm there.
     fn bias_left_out(&self, index: usize) -> Option<usize> {
         let before = index.checked_sub(1)?;
         self.norm_follows(before).then(|| self.layers[before].layer.bias())?
     }
 }
 
-/// The count of numbers in one sample; an error if it is zero or exceeds any memory.
+/// Returns the number of values in one sample, or an error if it is zero or exceeds any memory.
 fn check_size(sides: Sides) -> Result<usize> {
     match product(&sides) {
         0 => candle_core::bail!(

@@ -14,49 +14,49 @@ use crate::storage::{elements, with_elements};
 use candle_core::{CpuStorage, CustomOp2, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 
-/// How a tensor's images lie.
+/// Memory layout of a tensor's images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// `[N, C, H, W]`, or vectors `[N, F]`.
     ChannelsFirst,
-    /// `[N, H, W, C]`, or vectors `[N, F]`: between networks, where turning would be work for nothing.
+    /// `[N, H, W, C]`, or vectors `[N, F]`: between networks, where a transposition would be wasted.
     ChannelsLast,
 }
 
-/// What batch norm normalises by.
+/// Statistics that batch norm uses.
 #[derive(Clone, Copy, Debug)]
 pub enum Statistics<'a> {
-    /// The batch's own, or those of all ranks' batches together.
+    /// Statistics of the batch, or of all ranks' batches together.
     Batch(&'a Ranks),
-    /// Mean and variance, `[C]` each, of each batch norm in turn.
+    /// Given mean and variance, `[C]` each, of each batch norm in turn.
     Given(&'a [[Tensor; 2]]),
 }
 
 /// Random numbers for dropout: one tensor of U[0, 1) for each, in the shapes of [`FusedSequential::noise_shapes`].
 pub type Noise = Vec<Tensor>;
 
-/// How a network runs once.
+/// Settings of one run of a network.
 #[derive(Debug)]
 pub struct Run<'a> {
-    /// What batch norm normalises by; with given statistics nothing is dropped.
+    /// Statistics that batch norm uses; with given statistics there is no dropout.
     pub statistics: Statistics<'a>,
-    /// For dropout, with the batch's statistics.
+    /// Random numbers for dropout, with the batch's statistics.
     pub noise: Noise,
-    /// How the input lies.
+    /// Layout of the input.
     pub from: Layout,
-    /// How the output is to lie.
+    /// Layout of the output.
     pub to: Layout,
 }
 
 impl FusedSequential {
-    /// x `[N, …]` and all parameters `[P]` (f32, on the CPU) -> the output `[N, …]` and each batch norm's statistics, where they
-    /// were the batch's.
+    /// Runs the network: x `[N, …]` and all parameters `[P]` (f32, on the CPU) -> the output `[N, …]` and each batch norm's statistics, if
+    /// they were the batch's.
     ///
     /// Gradients flow to both arguments; an argument that leads to no variable costs nothing.
     ///
     /// # Errors
-    /// If x has another shape than the network is for, the parameters end before the layers' places do, given statistics or noise
-    /// are not as many as the batch norms and dropouts need, or a batch norm gets fewer than two numbers a channel.
+    /// If x has another shape than expected, the parameters end before the layers' places do, the number of given statistics or noise
+    /// tensors differs from that of the batch norms and dropouts, or a batch norm gets fewer than two numbers per channel.
     pub fn apply(
         self: &Arc<Self>,
         x: &Tensor,
@@ -89,7 +89,7 @@ impl FusedSequential {
         Ok((y, statistics.collect::<Result<_>>()?))
     }
 
-    /// Each batch norm's mean and variance out of `all`, which must have them.
+    /// Returns each batch norm's mean and variance from `all`, which must contain them.
     fn given(&self, all: &[[Tensor; 2]]) -> Result<Vec<[Vec<f32>; 2]>> {
         let channels: Vec<usize> = self.norm_channels().collect();
         if channels.len() != all.len() {
@@ -105,7 +105,7 @@ impl FusedSequential {
         channels.into_iter().zip(all).map(one).collect()
     }
 
-    /// The numbers for each dropout on `samples` out of `all`, which must have them.
+    /// Returns the numbers for each dropout on `samples` from `all`, which must contain them.
     fn noise(&self, all: &[Tensor], samples: usize) -> Result<Vec<Buffer>> {
         let shapes = self.noise_shapes(samples);
         if shapes.len() != all.len() {
@@ -148,7 +148,7 @@ impl FusedSequential {
     }
 }
 
-/// The input's and the parameters' gradients, those that are asked for.
+/// Gradients of the input and of the parameters, if they are needed.
 type Grads = (Option<Vec<f32>>, Option<Vec<f32>>);
 
 struct Pass {
@@ -163,7 +163,7 @@ struct Pass {
     found: Arc<Mutex<Vec<<Cpu as Backend>::Norm>>>,
 }
 
-/// Numbers as the network works on them.
+/// Converts numbers to the network's layout.
 pub(super) fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
     match layout {
         Layout::ChannelsFirst => channels_last(x, c, h * w),
@@ -171,7 +171,7 @@ pub(super) fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
     }
 }
 
-/// Numbers as candle is to have them.
+/// Converts numbers to the layout for candle.
 pub(super) fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
     match layout {
         Layout::ChannelsFirst => {
@@ -208,7 +208,7 @@ impl Pass {
         Ok(outward(&y, self.network.output(), self.layouts[1]))
     }
 
-    /// The input's and the parameters' gradients, those that are asked for.
+    /// Returns the gradients of the input and of the parameters, if they are needed.
     fn backward(&self, g: &[f32], theta: &[f32]) -> Result<Grads> {
         let Some(saved) = self.saved.lock().unwrap_or_else(|e| e.into_inner()).take() else {
             bail!("a network's backward pass can run once for each forward pass: run it forward again");

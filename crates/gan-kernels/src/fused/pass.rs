@@ -5,7 +5,7 @@ use crate::backend::{Backend, PixelMap};
 use crate::ranks::Ranks;
 use candle_core::Result;
 
-/// Which gradients will be asked for.
+/// Gradients that are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NeedsGrad {
     pub input: bool,
@@ -20,15 +20,15 @@ impl NeedsGrad {
     }
 }
 
-/// What batch norm normalises by.
+/// Statistics that batch norm uses.
 pub(super) enum Normalise<'a> {
-    /// The batch's own statistics, or those of all ranks' batches.
+    /// Statistics of the batch, or of all ranks' batches.
     Batch(&'a Ranks),
-    /// Given ones: mean and variance of each norm that is still to come, in turn.
+    /// Given mean and variance of each remaining norm, in turn.
     Given(&'a [[Vec<f32>; 2]]),
 }
 
-/// A layer of a network, on its way through a batch.
+/// A layer of a network in a pass over a batch.
 pub(super) struct At<'a, B: Backend> {
     pub network: &'a FusedSequential<B>,
     pub index: usize,
@@ -51,23 +51,23 @@ impl<'a, B: Backend> At<'a, B> {
         PixelMap { samples: self.samples, input: self.planned().input, output: self.planned().output }
     }
 
-    /// The output of the layer before once more, which was not saved.
+    /// Recomputes the output of the layer before, which was not saved.
     pub fn input_again(&self, theta: B::Slice<'_>, saved: &SavedForBackward<B>) -> Option<B::Buffer> {
         let before = Self { index: self.index.checked_sub(1)?, ..*self };
         before.planned().layer.operation::<B>().made_again(&before, theta, saved)
     }
 }
 
-/// What the backward pass needs of one forward pass.
+/// Values of one forward pass that the backward pass needs.
 pub(super) struct SavedForBackward<B: Backend> {
     pub needs: NeedsGrad,
-    /// The input of layer i at i, the last output at the end; only those that are needed.
+    /// Input of layer i at i, the last output at the end, if they are needed.
     pub values: Vec<Option<B::Buffer>>,
-    /// Of the batch norm that is layer i, at i.
+    /// Statistics of the batch norm that is layer i, at i.
     pub norms: Vec<Option<B::Norm>>,
-    /// Of the dropout that is layer i, at i; none where nothing was dropped.
+    /// Random numbers of the dropout that is layer i, at i; `None` without dropout.
     pub noise: Vec<Option<B::Buffer>>,
-    /// Over whose batches the statistics are.
+    /// Ranks whose batches the statistics are taken over.
     pub ranks: Ranks,
 }
 
@@ -77,7 +77,7 @@ impl<B: Backend> SavedForBackward<B> {
         Self { needs, values: nothing(), norms: (0..=layers).map(|_| None).collect(), noise: nothing(), ranks }
     }
 
-    /// Each batch norm's statistics in turn.
+    /// Returns each batch norm's statistics in turn.
     pub fn norms(&self) -> impl Iterator<Item = &B::Norm> {
         self.norms.iter().flatten()
     }
@@ -92,7 +92,7 @@ pub(super) struct ForwardPass<'t, 'n, B: Backend> {
 }
 
 impl<'t, B: Backend> ForwardPass<'t, '_, B> {
-    /// Of a layer that keeps nothing.
+    /// Returns a pass of a layer that saves nothing.
     pub fn without_gradient(theta: B::Slice<'t>) -> Self {
         let needs = NeedsGrad::NOTHING;
         Self { theta, normalise: Normalise::Given(&[]), needs, saved: SavedForBackward::new(0, needs, None) }
@@ -103,12 +103,12 @@ impl<'t, B: Backend> ForwardPass<'t, '_, B> {
 pub(super) struct BackwardPass<'t, 'd, B: Backend> {
     pub theta: B::Slice<'t>,
     pub saved: SavedForBackward<B>,
-    /// Where the parameters' gradients go, if they are asked for.
+    /// Destination of the parameters' gradients, if they are needed.
     pub dtheta: Option<B::SliceMut<'d>>,
 }
 
 impl<'t, B: Backend> BackwardPass<'t, '_, B> {
-    /// Of layers that keep nothing.
+    /// Returns a pass through layers that save nothing.
     pub fn without_saved(layers: usize, theta: B::Slice<'t>) -> Self {
         let needs = NeedsGrad { input: true, parameters: false };
         Self { theta, saved: SavedForBackward::new(layers, needs, None), dtheta: None }
@@ -116,7 +116,8 @@ impl<'t, B: Backend> BackwardPass<'t, '_, B> {
 }
 
 impl<B: Backend> FusedSequential<B> {
-    /// x `[n, H, W, C]` -> the output `[n, H', W', C']`, and what is saved. `noise` is that of each dropout in turn.
+    /// Runs forward: x `[n, H, W, C]` -> the output `[n, H', W', C']`, and what is saved. `noise` has the numbers of
+    /// each dropout in turn.
     pub(super) fn forward(
         &self,
         x: B::Buffer,
@@ -152,7 +153,7 @@ impl<B: Backend> FusedSequential<B> {
         Ok((value, pass.saved))
     }
 
-    /// Whether the backward pass reads `value`, which reaches layer `index`, and it cannot be made again.
+    /// Returns whether the backward pass reads `value`, the input of layer `index`, and it cannot be recomputed.
     fn saves_input(&self, index: usize, value: &B::Buffer, needs: NeedsGrad) -> bool {
         if !needs.anything() {
             return false;
@@ -166,8 +167,8 @@ impl<B: Backend> FusedSequential<B> {
         self.layers[index].layer.operation::<B>().reads_input(needs) && !made_again
     }
 
-    /// The output's gradient `[n, H', W', C']` -> the input's `[n, H, W, C]`, if it is asked for; the parameters' are written to
-    /// `dtheta`, if they are.
+    /// Returns the input's gradient `[n, H, W, C]` from the output's `[n, H', W', C']`, if it is needed; writes the parameters' gradients
+    /// to `dtheta`, if they are needed.
     pub(super) fn backward(
         &self,
         saved: SavedForBackward<B>,
@@ -182,7 +183,7 @@ impl<B: Backend> FusedSequential<B> {
             let goes_on = needs.input || (needs.parameters && self.has_parameters_before(index));
             let at = At { network: self, index, samples };
             g = planned.layer.operation::<B>().backward(&at, g, &mut pass, goes_on)?;
-            // What comes later in the network is done with.
+            // Later layers are done.
             pass.saved.values[index + 1] = None;
             pass.saved.norms[index] = None;
         }

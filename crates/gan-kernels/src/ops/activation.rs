@@ -1,10 +1,10 @@
-//! Element-wise functions with the derivatives that PyTorch uses, also where candle's differ (at zero).
+//! Elementwise functions with PyTorch's derivatives, also where candle's differ (at zero).
 
 use crate::storage::{Real, elements, with_real};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, backend::BackendStorage};
 use rayon::prelude::*;
 
-/// max(x, 0), of any shape; the derivative at 0 is 0.
+/// Returns max(x, 0), of any shape; the derivative at 0 is 0.
 ///
 /// # Errors
 /// From candle, for shapes or number types that do not fit.
@@ -20,7 +20,7 @@ pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     x.mul(&slopes(x, slope)?)
 }
 
-/// The hyperbolic tangent, of any shape.
+/// Returns the hyperbolic tangent, of any shape.
 ///
 /// # Errors
 /// From candle, for shapes or number types that do not fit.
@@ -28,7 +28,7 @@ pub fn tanh(x: &Tensor) -> Result<Tensor> {
     x.tanh()
 }
 
-/// 1 / (1 + e⁻ˣ), of any shape.
+/// Returns 1 / (1 + e⁻ˣ), of any shape.
 ///
 /// # Errors
 /// From candle, for shapes or number types that do not fit.
@@ -40,7 +40,7 @@ pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
     x.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)
 }
 
-/// ln(1 + eˣ), of any shape, as max(x, 0) + ln(1 + e^−|x|), which is finite for every finite x.
+/// Returns ln(1 + eˣ), of any shape, as max(x, 0) + ln(1 + e^−|x|), which is finite for every finite x.
 ///
 /// # Errors
 /// From candle, for shapes or number types that do not fit.
@@ -51,16 +51,16 @@ pub fn softplus(x: &Tensor) -> Result<Tensor> {
     softplus_composed(x)
 }
 
-/// From candle's operations. The derivatives of max(x, 0) and |x| are constants of 0 and ±1 that fit each other at 0, where the two parts'
-/// add up to ½; below 0 nothing is left of the first, so that small derivatives of the second keep their digits.
+/// Computes the softplus with candle's operations. The derivatives of max(x, 0) and |x| are constants of 0 and ±1 that fit each other at 0,
+/// where the two parts' derivatives add up to ½; below 0 that of the first is 0, so that small derivatives of the second keep their digits.
 fn softplus_composed(x: &Tensor) -> Result<Tensor> {
     let positive = slopes(x, 0.0)?;
     let size = x.mul(&positive.affine(2.0, -1.0)?)?;
     x.mul(&positive)? + log_of_one_and(&size.neg()?.exp()?)?
 }
 
-/// ln(1 + u) for u ≥ 0, exact also where 1 + u has lost most of u: times u over what is left of it (Goldberg 1991, theorem 4), or u
-/// itself where nothing is. The derivative, 1/(1 + u), needs no such care.
+/// Returns ln(1 + u) for u ≥ 0, exact also if 1 + u has lost most of u: times u over the remaining part (Goldberg 1991, theorem 4), or u
+/// itself if nothing remains. The derivative, 1/(1 + u), needs no such care.
 fn log_of_one_and(u: &Tensor) -> Result<Tensor> {
     let sum = (u + 1.0)?;
     let log = sum.log()?;
@@ -82,7 +82,7 @@ pub fn slopes(x: &Tensor, slope: f64) -> Result<Tensor> {
     if (0.0..=1.0).contains(&slope) { positive.maximum(slope) } else { positive.affine(1.0 - slope, slope) }
 }
 
-/// Elements a thread takes at once.
+/// Number of elements per thread and step.
 const CHUNK: usize = 1 << 14;
 
 fn map<T: Real>(x: &CpuStorage, l: &Layout, f: impl Fn(T) -> T + Sync) -> Result<(CpuStorage, Shape)> {

@@ -1,6 +1,6 @@
-//! 2-D convolution and its transpose, for any kernel, stride, dilation and padding, the four sides separately.
+//! 2-D convolution and its transpose, for any kernel, stride, dilation and padding, with four separate sides.
 //!
-//! f32 on the CPU runs through this crate's kernels; everything else through candle's convolution (`conv_composed`).
+//! f32 on the CPU uses this crate's kernels; everything else uses candle's convolution (`conv_composed`).
 
 use super::conv_composed;
 use crate::cpu::buffer::Buffer;
@@ -13,8 +13,8 @@ use crate::spec::ConvSpec;
 use crate::storage::{elements, with_elements};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
-/// 2-D cross-correlation, as deep learning calls convolution: x `[N, C, H, W]`, w `[O, C, kh, kw]`, bias `[O]` ->
-/// `[N, O, H', W']` with H' = ⌊(H + top + bottom − dilation·(kh − 1) − 1) / stride⌋ + 1.
+/// Computes the 2-D cross-correlation, called convolution in deep learning: x `[N, C, H, W]`, w `[O, C, kh, kw]`, bias
+/// `[O]` -> `[N, O, H', W']` with H' = ⌊(H + top + bottom − dilation·(kh − 1) − 1) / stride⌋ + 1.
 ///
 /// # Errors
 /// If the shapes do not fit each other or the window does not fit into the padded image.
@@ -26,8 +26,8 @@ pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, spec: &ConvSpec) ->
     add_bias(y, bias)
 }
 
-/// The transpose of [`conv2d`]: x `[N, I, H, W]`, w `[I, O, kh, kw]`, bias `[O]` -> `[N, O, H', W']` with
-/// H' = (H − 1)·stride + dilation·(kh − 1) + 1 + output_padding − top − bottom.
+/// Computes the transpose of [`conv2d`]: x `[N, I, H, W]`, w `[I, O, kh, kw]`, bias `[O]` -> `[N, O, H', W']` with H' =
+/// (H − 1)·stride + dilation·(kh − 1) + 1 + output_padding − top − bottom.
 ///
 /// # Errors
 /// If the shapes do not fit each other, if nothing is left after cropping by the padding, or if `output_padding` is not
@@ -60,7 +60,7 @@ fn add_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     }
 }
 
-/// A convolution of f32 on the CPU, or its transpose: each is the other's gradient by its input.
+/// A convolution of f32 on the CPU, or its transpose: each is the other's input gradient.
 struct Convolution {
     spec: ConvSpec,
     /// `[H, W]` of a transposed convolution's output.
@@ -112,7 +112,7 @@ impl CustomOp2 for Convolution {
     }
 }
 
-/// The gradient of the weights `w` of a convolution whose input is x `[N, C, H, W]` and whose output has the gradient g `[N, O, H', W']`.
+/// Returns the gradient of the weights `w` of a convolution with input x `[N, C, H, W]` and output gradient g `[N, O, H', W']`.
 fn weight_grad(x: &Tensor, g: &Tensor, spec: &ConvSpec, w: &Tensor) -> Result<Tensor> {
     let (samples, in_channels, h, wd) = x.dims4()?;
     let (_, out_channels, oh, ow) = g.dims4()?;

@@ -1,4 +1,4 @@
-//! Dropout (Srivastava et al. 2014), with the random numbers handed in so that a seed decides them.
+//! Dropout (Srivastava et al. 2014), with random numbers from the caller so that a seed determines them.
 
 use candle_core::{Result, Tensor, bail};
 

@@ -1,7 +1,7 @@
-//! Candle operations that the reference engine and networks of one's own are written in: `[N, C, H, W]` images, `[N, F]` vectors.
+//! Candle operations of the reference engine and for your own networks: `[N, C, H, W]` images, `[N, F]` vectors.
 //!
-//! They run on any device, and in f64 where gradients are checked. Where candle's own gradients are wrong or missing (convolutions whose
-//! windows do not divide the image, pooling with ties, nearest upsampling) these are right. Convolutions of f32 on the CPU use this crate's
+//! They run on any device, and in f64 for gradient checks. If candle's own gradients are wrong or missing (convolutions whose windows do
+//! not divide the image, pooling with ties, nearest upsampling), these are correct. Convolutions of f32 on the CPU use this crate's
 //! kernels.
 
 mod activation;

@@ -1,11 +1,11 @@
-//! Pooling: the largest or the mean value over windows or whole images.
+//! Pooling: the maximum or the mean over windows or whole images.
 
 use candle_core::{Result, Tensor, bail};
 
-/// The largest value of each channel: `[N, C, H, W]` -> `[N, C]`.
+/// Returns the maximum of each channel: `[N, C, H, W]` -> `[N, C]`.
 ///
-/// Where several pixels share the largest value they share its gradient evenly, as in PyTorch and TensorFlow. On MNIST
-/// that is common: every window that sees only background yields the same number.
+/// Pixels that share the maximum share its gradient evenly, as in PyTorch and TensorFlow. This is common on MNIST:
+/// every window that only sees background yields the same number.
 ///
 /// # Errors
 /// If x is not `[N, C, H, W]` or has no pixels.
@@ -21,7 +21,7 @@ pub fn global_max_pool2d(x: &Tensor) -> Result<Tensor> {
     largest + (&shared - shared.detach())?
 }
 
-/// The mean of each channel: `[N, C, H, W]` -> `[N, C]`.
+/// Returns the mean of each channel: `[N, C, H, W]` -> `[N, C]`.
 ///
 /// # Errors
 /// If x is not `[N, C, H, W]` or has no pixels.
@@ -30,7 +30,7 @@ pub fn global_avg_pool2d(x: &Tensor) -> Result<Tensor> {
     x.reshape((n, c, h * w))?.mean(2)
 }
 
-/// The mean over windows of `window` = `[kh, kw]` that touch but do not overlap: `[N, C, H, W]` -> `[N, C, ⌊H/kh⌋, ⌊W/kw⌋]`.
+/// Returns the mean over adjacent windows of `window` = `[kh, kw]`: `[N, C, H, W]` -> `[N, C, ⌊H/kh⌋, ⌊W/kw⌋]`.
 ///
 /// # Errors
 /// If a window side is 0 or larger than the image.
@@ -44,7 +44,7 @@ pub fn avg_pool2d(x: &Tensor, window: [usize; 2]) -> Result<Tensor> {
     whole.contiguous()?.reshape((n, c, h / kh, kh, w / kw, kw))?.mean(5)?.mean(3)
 }
 
-/// What share of its row's gradient each entry gets: 1/ties where it equals the row's largest, else 0.
+/// Returns each entry's share of its row's gradient: 1/ties if it equals the row's maximum, else 0.
 fn shares(x: &Tensor, largest: &Tensor) -> Result<Tensor> {
     let mask = x.broadcast_eq(&largest.unsqueeze(2)?)?.to_dtype(x.dtype())?;
     mask.broadcast_div(&mask.sum_keepdim(2)?)

@@ -12,11 +12,11 @@ pub struct BatchStatistics {
     pub mean: Tensor,
     /// `[C]`, the biased variance (divided by the count).
     pub variance: Tensor,
-    /// How many numbers each channel's statistics are over: N·H·W.
+    /// Number of values in each channel's statistics: N·H·W.
     pub count: usize,
 }
 
-/// Returns a tensor's numbers added up over all ranks; the tensor itself for a process alone.
+/// Returns the sum of a tensor over all ranks, or the tensor itself for a single process.
 ///
 /// # Errors
 /// From candle.
@@ -27,7 +27,7 @@ pub fn sum_over_ranks(t: &Tensor, ranks: &Ranks) -> Result<Tensor> {
     }
 }
 
-/// Numbers added up over all ranks, by way of the host. Their gradients are added up too: each rank's loss depends on every rank's numbers.
+/// Sum over all ranks by way of the host. Gradients are summed too, because each rank's loss depends on every rank's numbers.
 struct Summed(Arc<dyn Sums>);
 
 impl CustomOp1 for Summed {

@@ -1,15 +1,15 @@
-//! Changing an image's size without weights: nearest-neighbour upsampling and zero padding.
+//! Resizing of images without weights: nearest-neighbor upsampling and zero padding.
 
 use crate::problem::product;
 use crate::spec::Padding;
 use candle_core::{Result, Tensor, bail};
 
-/// Every pixel repeated `scale` = `[down, across]` times: `[N, C, H, W]` -> `[N, C, H·down, W·across]`.
+/// Repeats every pixel `scale` = `[down, across]` times: `[N, C, H, W]` -> `[N, C, H·down, W·across]`.
 ///
-/// Made of a broadcast, whose gradient adds up; candle's own upsampling overwrites what other consumers contributed.
+/// It uses a broadcast, whose gradient adds up; candle's own upsampling overwrites what other consumers contributed.
 ///
 /// # Errors
-/// If a scale is 0 or the result is beyond any memory.
+/// If a scale is 0 or the result exceeds any memory.
 pub fn upsample_nearest2d(x: &Tensor, scale: [usize; 2]) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4()?;
     let [down, across] = scale;
@@ -21,7 +21,7 @@ pub fn upsample_nearest2d(x: &Tensor, scale: [usize; 2]) -> Result<Tensor> {
     spread.contiguous()?.reshape((n, c, h * down, w * across))
 }
 
-/// Fails where a tensor with these sides is beyond any memory.
+/// Fails if a tensor with these sides exceeds any memory.
 fn check_size(sides: &[usize]) -> Result<()> {
     match product(sides) {
         size if size > isize::MAX as usize / 8 => bail!("an image of sides {sides:?} is beyond any memory"),
@@ -29,10 +29,10 @@ fn check_size(sides: &[usize]) -> Result<()> {
     }
 }
 
-/// Rows and columns of zeros around each image: `[N, C, H, W]` -> `[N, C, top + H + bottom, left + W + right]`.
+/// Pads each image with rows and columns of zeros: `[N, C, H, W]` -> `[N, C, top + H + bottom, left + W + right]`.
 ///
 /// # Errors
-/// If x is not `[N, C, H, W]` or the result is beyond any memory.
+/// If x is not `[N, C, H, W]` or the result exceeds any memory.
 pub fn zero_pad2d(x: &Tensor, padding: Padding) -> Result<Tensor> {
     let Padding { top, bottom, left, right } = padding;
     let (n, c, h, w) = x.dims4()?;

@@ -1,11 +1,11 @@
-//! An allocator that counts, for tests which bound the memory that a piece of code may take.
+//! Counting allocator, for tests that bound the memory of a piece of code.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The system's allocator, which counts the bytes that all threads have in use; for `#[global_allocator]` in tests.
+/// The system's allocator with a count of the bytes that all threads use; for `#[global_allocator]` in tests.
 ///
-/// Beyond its limit it refuses, as a machine does whose memory is exhausted, so that a test cannot exhaust the real one.
+/// Beyond its limit it refuses, as a machine with exhausted memory does, so that a test cannot exhaust the real one.
 #[derive(Debug)]
 pub struct Counting {
     limit: usize,
@@ -14,27 +14,27 @@ pub struct Counting {
 }
 
 impl Counting {
-    /// Returns an allocator that lets at most `limit` bytes be in use at once.
+    /// Returns an allocator that allows at most `limit` bytes at once.
     pub const fn within(limit: usize) -> Self {
         Self { limit, in_use: AtomicUsize::new(0), peak: AtomicUsize::new(0) }
     }
 
-    /// Returns how many bytes are in use.
+    /// Returns the number of bytes in use.
     pub fn in_use(&self) -> usize {
         self.in_use.load(Relaxed)
     }
 
-    /// Returns the most bytes that were in use at once since [`Counting::reset_peak`].
+    /// Returns the peak of bytes in use since [`Counting::reset_peak`].
     pub fn peak(&self) -> usize {
         self.peak.load(Relaxed)
     }
 
-    /// Starts a new measurement of the peak, from what is in use now.
+    /// Starts a new measurement of the peak, from the bytes in use now.
     pub fn reset_peak(&self) {
         self.peak.store(self.in_use(), Relaxed);
     }
 
-    /// Counts `bytes` more, unless that passes the limit.
+    /// Counts `bytes` more, unless that exceeds the limit.
     fn take(&self, bytes: usize) -> bool {
         let before = self.in_use.fetch_add(bytes, Relaxed);
         let within = before.checked_add(bytes).is_some_and(|now| now <= self.limit);
@@ -50,7 +50,7 @@ impl Counting {
         self.in_use.fetch_sub(bytes, Relaxed);
     }
 
-    /// Counts `bytes` while `allocate` gets them; none stay counted where it fails.
+    /// Counts `bytes` while `allocate` gets them, and uncounts them if it fails.
     fn counted(&self, bytes: usize, allocate: impl FnOnce() -> *mut u8) -> *mut u8 {
         if !self.take(bytes) {
             return std::ptr::null_mut();

@@ -6,7 +6,7 @@ use candle_core::{DType, Result, Tensor, Var, bail};
 use rayon::prelude::*;
 use std::sync::{Mutex, MutexGuard};
 
-/// A running average with a number for each of a variable's.
+/// A running average with one number for each of a variable's.
 #[derive(Debug)]
 pub struct Average(pub(super) Kind);
 
@@ -18,7 +18,7 @@ pub(super) enum Kind {
 }
 
 impl Average {
-    /// Zeros for `var`.
+    /// Returns zeros for `var`.
     ///
     /// # Errors
     /// From candle.
@@ -29,7 +29,7 @@ impl Average {
         Ok(Self(Kind::Other(Var::from_tensor(&var.as_detached_tensor().zeros_like()?.flatten_all()?)?)))
     }
 
-    /// A copy of its numbers `[P]`.
+    /// Returns a copy of its numbers `[P]`.
     ///
     /// # Errors
     /// From candle.
@@ -43,7 +43,7 @@ impl Average {
     /// Sets the numbers from `start` on to those of `t`, of any shape.
     ///
     /// # Errors
-    /// If there are not as many.
+    /// If their number does not fit.
     pub fn set(&self, start: usize, t: &Tensor) -> Result<()> {
         let flat = t.flatten_all()?;
         match &self.0 {
@@ -62,10 +62,10 @@ impl Average {
         }
     }
 
-    /// average ← (1 − weight)·average + weight·value, with each number of `var`.
+    /// Updates average ← (1 − weight)·average + weight·value, with each number of `var`.
     ///
     /// # Errors
-    /// If `var` is not the variable that the average was made for.
+    /// If the average belongs to another variable.
     pub fn follow(&self, var: &Var, weight: f64) -> Result<()> {
         let value = var.as_detached_tensor().flatten_all()?;
         match &self.0 {

@@ -1,4 +1,4 @@
-//! Which curves share a chart, what each chart means, and the numbers that the script draws.
+//! Grouping of curves into charts, their captions, and the numbers that the script draws.
 
 use super::{Page, reduce};
 use crate::Metrics;
@@ -8,22 +8,22 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Chart {
     pub title: String,
-    /// What the axis counts.
+    /// Unit of the axis.
     pub unit: String,
-    /// How to read it.
+    /// Explanation of the chart.
     pub caption: String,
     pub curves: Vec<Curve>,
-    /// Values worth a line of their own.
+    /// Values with a guide line.
     pub guides: Vec<(f64, &'static str)>,
-    /// Whether everything lies between 0 and 1 by its meaning.
+    /// Range of the vertical axis.
     pub span: Span,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Curve {
-    /// In the legend.
+    /// Name in the legend.
     pub name: String,
-    /// In metrics.jsonl.
+    /// Name in metrics.jsonl.
     pub field: String,
     pub points: Vec<(f64, f64)>,
 }
@@ -33,11 +33,11 @@ pub(super) struct Curve {
 pub(super) enum Span {
     /// 0 to 1.
     Unit,
-    /// What the values need.
+    /// The range of the values.
     Free,
 }
 
-/// A chart that is known beforehand, with its fields and their names in the legend.
+/// A predefined chart, with its fields and their names in the legend.
 struct Known {
     title: &'static str,
     unit: &'static str,
@@ -89,7 +89,7 @@ const KNOWN: [Known; 5] = [
 /// Fields that count steps rather than measure anything.
 const COUNTERS: [&str; 1] = ["epoch"];
 
-/// Every field with at least one number, in charts: the known ones first, then one for each other field.
+/// Returns every field with at least one number, in charts: the known ones first, then one for each other field.
 pub(super) fn charts(page: &Page) -> Vec<Chart> {
     let metrics = &page.metrics;
     let known = KNOWN.iter().map(|known| known.chart(metrics));
@@ -104,7 +104,7 @@ pub(super) fn charts(page: &Page) -> Vec<Chart> {
     known.chain(others).filter(|chart| !chart.curves.is_empty()).collect()
 }
 
-/// Fields that no known chart shows, by name.
+/// Returns fields that no known chart shows, by name.
 pub(super) fn unknown(metrics: &Metrics) -> impl Iterator<Item = &str> {
     let known = |name: &str| KNOWN.iter().flat_map(|known| known.fields).any(|(field, _)| *field == name);
     metrics.names().filter(move |name| !known(name) && !COUNTERS.contains(name) && has_numbers(metrics, name))
@@ -114,7 +114,7 @@ impl Known {
     fn chart(&self, metrics: &Metrics) -> Chart {
         let there = self.fields.iter().filter(|(field, _)| has_numbers(metrics, field));
         let curves: Vec<Curve> = there.map(|(field, name)| curve(metrics, field, name)).collect();
-        // A critic's scores come under the names of probabilities and know no bounds.
+        // A critic's scores have the names of probabilities but no bounds.
         let mut values = curves.iter().flat_map(|curve| &curve.points).map(|point| point.1);
         let bounded = values.all(|y| !y.is_finite() || (0.0..=1.0).contains(&y));
         let span = if bounded && !self.guides.is_empty() { Span::Unit } else { Span::Free };
@@ -132,7 +132,7 @@ fn curve(metrics: &Metrics, field: &str, name: &str) -> Curve {
     Curve { name: name.into(), field: field.into(), points: metrics.series(field).to_vec() }
 }
 
-/// What the script needs of a chart.
+/// Returns the data of a chart for the script.
 pub(super) fn data(chart: &Chart) -> Value {
     let guide = |(value, label): &(f64, &str)| json!({ "value": value, "label": label });
     json!({
@@ -154,7 +154,7 @@ fn curve_data(curve: &Curve) -> Value {
     json!({ "name": curve.name, "x": x, "y": y, "meanX": mean_x, "meanY": mean_y, "count": curve.points.len() })
 }
 
-/// A value to six digits, which is more than a screen shows; `null` where it is no number. Steps stay whole.
+/// Formats a value with six digits, which is more than a screen shows; `null` if it is not a number. Steps stay whole.
 fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 1e15 {
         return json!(value as i64);

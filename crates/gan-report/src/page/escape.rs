@@ -1,6 +1,6 @@
-//! Text on its way into HTML or into a script element: nothing of it may be read as markup.
+//! Escaping of text for HTML or for a script element, so that none of it is parsed as markup.
 
-/// For element content and for attributes in double quotes.
+/// Escapes text for element content and for attributes in double quotes.
 pub(super) fn text(plain: &str) -> String {
     let mut out = String::with_capacity(plain.len());
     for c in plain.chars() {
@@ -18,7 +18,7 @@ pub(super) fn text(plain: &str) -> String {
     out
 }
 
-/// JSON as the content of a script element. `<` would open a comment or end the element; outside of strings JSON has none.
+/// Escapes JSON for a script element. `<` would open a comment or end the element; JSON only has it inside strings.
 pub(super) fn json(value: &serde_json::Value) -> String {
     value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }

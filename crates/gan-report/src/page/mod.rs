@@ -1,8 +1,8 @@
-//! A run as one HTML file that needs nothing else: no network, no server, no other file.
+//! A run as one self-contained HTML file: no network, no server, no other file.
 //!
-//! The caller fills a [`Page`] with plain values; [`Page::html`] puts them into `page.html` beside the style and the script.
-//! In reading order: this file, `sections` (what the page says), `charts` and `reduce` (the curves, long ones thinned),
-//! `pictures` (PNG files as data URIs, within a budget), `template` (everything into one file, and the policy that forbids all requests), `escape`.
+//! The caller fills a [`Page`] with plain values; [`Page::html`] puts them into `page.html` beside the style and the script. In reading
+//! order: this file, `sections` (the contents), `charts` and `reduce` (the curves, long ones thinned), `pictures` (PNG files as data URIs,
+//! within a budget), `template` (everything into one file, and the policy that forbids all requests), `escape`.
 
 mod charts;
 mod escape;
@@ -18,73 +18,73 @@ use gan_base::atomic;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What a page shows. Every text is plain text: it is escaped on its way into the file. An empty part takes no room.
+/// Contents of a page. All texts are plain text and are escaped. An empty part takes no space.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The heading, and the browser's title.
+    /// Heading, and the browser's title.
     pub title: String,
-    /// A line under it.
+    /// Line under the heading.
     pub lead: String,
-    /// What could not be shown, a sentence each.
+    /// Parts that could not be shown, one sentence each.
     pub notes: Vec<String>,
-    /// Name and value of what the run was.
+    /// Names and values of the run's settings and length.
     pub summary: Vec<(String, String)>,
-    /// The few numbers that matter most.
+    /// Most important numbers.
     pub cards: Vec<Card>,
-    /// What the run's numbers say, in words.
+    /// Diagnosis of the run's numbers, in words.
     pub diagnoses: Vec<Diagnosis>,
-    /// Every number of the run; each field that has a number is drawn.
+    /// Metrics of the run; each field with a number is drawn.
     pub metrics: Metrics,
-    /// What users call fields of the metrics that this crate does not know; others go by their own names.
+    /// Names for users of metrics fields that this crate does not know; others have their own names.
     pub names: BTreeMap<String, String>,
-    /// Pictures over the steps, a slider each.
+    /// Pictures over the steps, with a slider for each sequence.
     pub sequences: Vec<Sequence>,
     /// Single pictures.
     pub pictures: Vec<Single>,
     /// The networks as tables.
     pub networks: Vec<NetworkTable>,
-    /// Every setting.
+    /// All settings.
     pub settings_toml: String,
 }
 
 /// A number with its name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Card {
-    /// What it is.
+    /// Name of the number.
     pub label: String,
-    /// The number as text.
+    /// Number as text.
     pub value: String,
-    /// A line under it.
+    /// Line under the number.
     pub note: String,
-    /// How it is coloured.
+    /// Severity, which determines the color.
     pub severity: Severity,
 }
 
 /// A sentence or two about the run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
-    /// How serious it is.
+    /// Severity of the finding.
     pub severity: Severity,
-    /// What, and the numbers that it rests on.
+    /// Finding, with the numbers that it is based on.
     pub text: String,
 }
 
-/// How serious something is, the most serious first.
+/// Severity of a finding, the most serious first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Something is broken.
     Bad,
-    /// Worth a look.
+    /// Should be checked.
     Warn,
-    /// As it should be.
+    /// As expected.
     Good,
-    /// Neither.
+    /// Neutral.
     #[default]
     Plain,
 }
 
 impl Severity {
-    /// The class in the style sheet.
+    /// Returns the class in the style sheet.
     fn class(self) -> &'static str {
         match self {
             Severity::Bad => "bad",
@@ -94,7 +94,7 @@ impl Severity {
         }
     }
 
-    /// Colour alone must not carry it.
+    /// Returns the severity as a word, because color alone must not convey it.
     fn word(self) -> &'static str {
         match self {
             Severity::Bad => "Problem",
@@ -108,81 +108,81 @@ impl Severity {
 /// The same picture after different steps.
 #[derive(Clone, Debug, Default)]
 pub struct Sequence {
-    /// The heading.
+    /// Heading.
     pub name: String,
-    /// What is seen, in plain words.
+    /// Description of the pictures.
     pub caption: String,
-    /// By ascending step. At most [`MOST_FRAMES`] of them are embedded.
+    /// Frames by ascending step. At most [`MOST_FRAMES`] of them are embedded.
     pub frames: Vec<Frame>,
 }
 
 /// A picture of a [`Sequence`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
-    /// After which step.
+    /// Step of the picture.
     pub step: u64,
     /// A PNG file.
     pub path: PathBuf,
 }
 
-/// A picture by itself.
+/// A single picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Single {
-    /// What is seen, in plain words.
+    /// Description of the picture.
     pub caption: String,
     /// A PNG file.
     pub path: PathBuf,
 }
 
-/// A network, layer by layer; numbers come as text.
+/// A network, layer by layer, with numbers as text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NetworkTable {
-    /// The heading.
+    /// Heading.
     pub name: String,
-    /// The shape of one input.
+    /// Shape of one input.
     pub input: String,
     /// The layers.
     pub rows: Vec<NetworkRow>,
-    /// Name and value of sums over all layers.
+    /// Names and values of totals over all layers.
     pub totals: Vec<(String, String)>,
 }
 
 /// A layer of a [`NetworkTable`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NetworkRow {
-    /// What its parameters are called.
+    /// Name of its parameters.
     pub name: String,
-    /// Its kind and settings.
+    /// Kind and settings.
     pub layer: String,
-    /// The shape after it.
+    /// Output shape.
     pub output: String,
-    /// Its parameters, running averages included.
+    /// Number of parameters, including running averages.
     pub parameters: String,
-    /// Its multiply-adds for one sample; empty for none.
+    /// Multiply-adds for one sample; empty if there are none.
     pub multiply_adds: String,
 }
 
-/// As many frames of a sequence are embedded at most, evenly spaced, the last always.
+/// Maximum number of embedded frames of a sequence, evenly spaced and including the last.
 pub const MOST_FRAMES: usize = 60;
 
 impl Page {
-    /// What users call a field of the metrics.
+    /// Returns the name of a metrics field for users.
     fn called(&self, field: &str) -> String {
         self.names.get(field).cloned().unwrap_or_else(|| field.replace('_', " "))
     }
 
-    /// Cards for the numbers that someone measured during the run, such as a Fréchet distance: every field of the metrics which
-    /// is not one of the usual.
+    /// Returns cards for measurements during the run, such as a Fréchet distance: every field of the metrics that is not one of the usual
+    /// ones.
     pub fn measured_cards(&self) -> Vec<Card> {
         sections::measured(self)
     }
 
-    /// The whole file. The same page gives the same bytes. A picture that cannot be read is left out, and the page says so.
+    /// Returns the whole file. The same page gives the same bytes. A picture that cannot be read is skipped, and the page notes it.
     pub fn html(&self) -> String {
         template::filled(self)
     }
 
-    /// Writes [`Page::html`] to `path` in one piece.
+    /// Writes [`Page::html`] to `path` atomically.
     ///
     /// # Errors
     /// [`Error::File`] naming `path`.

@@ -1,14 +1,14 @@
-//! PNG files as data URIs, as many as a page can carry.
+//! PNG files as data URIs, within the budget of a page.
 
 use super::{Frame, MOST_FRAMES, Page, Sequence};
 use crate::Picture;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{fs, path::Path};
 
-/// Bytes of PNG files in a page; in base64 they take a third more.
+/// Maximum number of bytes of PNG files in a page; base64 adds a third.
 const BUDGET: u64 = 10 << 20;
 
-/// A picture that is in the page.
+/// An embedded picture.
 pub(super) struct Embedded {
     /// `data:image/png;base64,…`
     pub uri: String,
@@ -16,22 +16,22 @@ pub(super) struct Embedded {
     pub height: usize,
 }
 
-/// A sequence that is in the page.
+/// An embedded sequence.
 pub(super) struct Film<'a> {
     pub sequence: &'a Sequence,
-    /// Step and picture; at least one.
+    /// Steps and pictures; at least one.
     pub frames: Vec<(u64, Embedded)>,
 }
 
-/// All pictures of a page, and a sentence about each that is left out.
+/// All pictures of a page, and a note about each that is left out.
 pub(super) struct Album<'a> {
     pub films: Vec<Film<'a>>,
-    /// Caption and picture.
+    /// Captions and pictures.
     pub singles: Vec<(&'a str, Embedded)>,
     pub notes: Vec<String>,
 }
 
-/// Reads the pictures of `page`. Single ones come first; what they leave of the budget is shared among the sequences.
+/// Reads the pictures of `page`. Single ones come first; the sequences share the rest of the budget.
 pub(super) fn album(page: &Page) -> Album<'_> {
     let mut album = Album { films: vec![], singles: vec![], notes: vec![] };
     let mut left = BUDGET;
@@ -56,7 +56,7 @@ pub(super) fn album(page: &Page) -> Album<'_> {
 }
 
 impl Album<'_> {
-    /// A PNG is decoded first, so that no page shows a broken picture.
+    /// Embeds a PNG. It is decoded first, so that no page shows a broken picture.
     fn embed(&mut self, path: &Path) -> Option<Embedded> {
         let read = gan_base::regular_file::read(path, crate::MOST_BYTES).map_err(|reason| reason.to_string());
         let checked = read.and_then(|bytes| Ok((Picture::from_png(&bytes)?, bytes)));
@@ -74,7 +74,8 @@ impl Album<'_> {
     }
 }
 
-/// Up to [`MOST_FRAMES`] of `frames`, evenly spaced and with the last, and fewer where they are over `budget` bytes.
+/// Returns up to [`MOST_FRAMES`] of `frames`, evenly spaced and including the last, and fewer if they exceed `budget`
+/// bytes.
 fn chosen(frames: &[Frame], budget: u64) -> Vec<&Frame> {
     let mut most = MOST_FRAMES.min(frames.len());
     loop {
@@ -83,12 +84,12 @@ fn chosen(frames: &[Frame], budget: u64) -> Vec<&Frame> {
         if bytes <= budget || most <= 1 {
             return picked;
         }
-        // Down to what would fit if all were alike, and by one at least.
+        // Reduced to what would fit if all had the same size, and by one at least.
         most = ((most as u64 * budget / bytes) as usize).clamp(1, most - 1);
     }
 }
 
-/// `most` of the indices below `count`: first, last, and evenly between.
+/// Returns `most` of the indices below `count`: first, last, and evenly between.
 fn spaced(count: usize, most: usize) -> impl Iterator<Item = usize> {
     let steps = most.saturating_sub(1).max(1);
     (0..most).map(move |i| if most == 1 { count - 1 } else { i * (count - 1) / steps })
@@ -98,7 +99,7 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())
 }
 
-/// The file with its folder, which is enough to find it in a run.
+/// Returns the file with its folder, which suffices to find it in a run.
 fn named(path: &Path) -> String {
     let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
     Path::new(folder).join(path.file_name().unwrap_or_default()).display().to_string()

@@ -1,19 +1,19 @@
-//! A long curve as a short one on which nothing that stands out is lost.
+//! Reduction of a long curve to fewer points, without losing outliers.
 
-/// A curve has at most about this many points on the page.
+/// Approximate maximum number of points of a curve on the page.
 pub(super) const MOST_POINTS: usize = 2000;
 
 /// A curve for the page.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Reduced {
-    /// (step, value) by ascending step; NaN where the curve has a gap. True values at their own steps.
+    /// (step, value) by ascending step; NaN for a gap. These are original values at their own steps.
     pub points: Vec<(f64, f64)>,
-    /// (step, mean around it) of a shortened curve: what a smoothed line goes through. Empty for a whole one.
+    /// (step, local mean) of a reduced curve, for its smoothed line. Empty for a complete one.
     pub means: Vec<(f64, f64)>,
 }
 
-/// Cuts `points` into buckets of equal count and keeps of each the lowest and the highest, in their order; a gap stays a
-/// gap. The first and the last point are always kept. A curve of up to [`MOST_POINTS`] stays as it is.
+/// Divides `points` into buckets of equal count and keeps the lowest and the highest of each, in their order; a gap stays a gap. The first
+/// and the last point are always kept. A curve of up to [`MOST_POINTS`] does not change.
 pub(super) fn reduced(points: &[(f64, f64)]) -> Reduced {
     if points.len() <= MOST_POINTS {
         return Reduced { points: points.to_vec(), means: Vec::new() };
@@ -28,7 +28,7 @@ pub(super) fn reduced(points: &[(f64, f64)]) -> Reduced {
     Reduced { points: kept, means: points.chunks(size).filter_map(mean).collect() }
 }
 
-/// The lowest, the highest and the first gap of a bucket, by step.
+/// Returns the lowest, the highest and the first gap of a bucket, by step.
 fn extremes(bucket: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let finite = || bucket.iter().enumerate().filter(|(_, point)| point.1.is_finite());
     let by_value = |a: &(usize, &(f64, f64)), b: &(usize, &(f64, f64))| a.1.1.total_cmp(&b.1.1);
@@ -40,7 +40,7 @@ fn extremes(bucket: &[(f64, f64)]) -> Vec<(f64, f64)> {
     chosen.into_iter().map(|at| bucket[at]).collect()
 }
 
-/// Mean step and mean value of a bucket's numbers.
+/// Returns mean step and mean value of a bucket's numbers.
 fn mean(bucket: &[(f64, f64)]) -> Option<(f64, f64)> {
     let finite: Vec<_> = bucket.iter().filter(|point| point.1.is_finite()).collect();
     let n = finite.len() as f64;

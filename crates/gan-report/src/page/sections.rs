@@ -1,4 +1,4 @@
-//! What the page says, section by section, as HTML. Every text goes through `escape`.
+//! Sections of the page as HTML. Every text is escaped.
 
 use super::charts::{Chart, unknown};
 use super::escape::text;
@@ -14,7 +14,7 @@ pub(super) struct Section {
     pub html: String,
 }
 
-/// All sections that have something in them, in the order of the page.
+/// Returns all sections that are not empty, in the order of the page.
 pub(super) fn all(page: &Page, album: &Album, charts: &[Chart]) -> Vec<Section> {
     let notes: Vec<&String> = page.notes.iter().chain(&album.notes).collect();
     let sections = [
@@ -37,7 +37,7 @@ fn section(id: &'static str, heading: &'static str, body: String) -> Option<Sect
     (!body.is_empty()).then_some(Section { id, heading, html })
 }
 
-/// Links to the sections.
+/// Returns links to the sections.
 pub(super) fn contents(sections: &[Section]) -> String {
     sections.iter().map(|s| format!("<li><a href=\"#{}\">{}</a></li>", s.id, s.heading)).collect()
 }
@@ -74,7 +74,8 @@ fn diagnoses(page: &Page) -> String {
     if all.is_empty() { all } else { format!("<ul class=\"diagnoses\">\n{all}</ul>\n") }
 }
 
-/// The last frame is in the HTML, for print and for browsers without scripts; the script has the others.
+/// Returns a sequence. The last frame is in the HTML, for print and for browsers without scripts; the script has the
+/// others.
 fn film((at, film): (usize, &Film)) -> String {
     let (name, caption) = (text(&film.sequence.name), text(&film.sequence.caption));
     let Some((step, last)) = film.frames.last() else { return String::new() };
@@ -93,7 +94,7 @@ fn film((at, film): (usize, &Film)) -> String {
     )
 }
 
-/// Steps and pictures for the slider; the last picture is the one in the HTML.
+/// Returns steps and pictures for the slider; the last picture is in the HTML.
 pub(super) fn film_data(film: &Film) -> Value {
     let last = film.frames.len().saturating_sub(1);
     let frame = |(at, (step, picture)): (usize, &(u64, Embedded))| {
@@ -145,7 +146,7 @@ fn curves(charts: &[Chart]) -> String {
     format!("{CONTROLS}<div class=\"charts\">\n{figures}</div>\n{}", numbers(charts))
 }
 
-/// The curves as a table: what a screen reader can go through, and what to quote.
+/// Returns the curves as a table, for screen readers and for quoting.
 fn numbers(charts: &[Chart]) -> String {
     let rows: String = charts.iter().flat_map(|c| c.curves.iter().map(move |curve| (c, curve))).map(row).collect();
     let head = "<th scope=\"col\">Curve</th><th scope=\"col\">first</th><th scope=\"col\">last</th>\
@@ -204,7 +205,7 @@ fn settings(toml: &str) -> String {
     )
 }
 
-/// Fields without a chart of their own kind, and their last, lowest and highest values: for cards.
+/// Returns fields without a known chart, and their last, lowest and highest values, for cards.
 pub(super) fn measured(page: &Page) -> Vec<super::Card> {
     unknown(&page.metrics).map(|field| card_of(page.called(field), page.metrics.series(field))).collect()
 }
@@ -220,12 +221,12 @@ fn card_of(label: String, points: &[(f64, f64)]) -> super::Card {
     super::Card { label, value, note, severity: super::Severity::Plain }
 }
 
-/// To four digits.
+/// Formats a value with four digits.
 pub(super) fn short(value: f64) -> String {
     to_digits(value, 4)
 }
 
-/// Writes a number with a given count of significant digits, and without zeros at the end.
+/// Formats a number with a given number of significant digits, without trailing zeros.
 pub fn to_digits(value: f64, digits: i32) -> String {
     match value.abs() {
         0.0 => "0".into(),
@@ -244,7 +245,7 @@ fn grouped_signed(value: f64) -> String {
     format!("{sign}{}", grouped(value.abs().round() as u64))
 }
 
-/// 1234567 as 1,234,567.
+/// Formats 1234567 as 1,234,567.
 pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let place = |(at, digit): (usize, char)| {

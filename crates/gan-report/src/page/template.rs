@@ -1,4 +1,4 @@
-//! The parts into one file: `page.html` filled in, with a policy under which the browser asks nobody for anything.
+//! The parts as one file: `page.html` filled in, with a policy that forbids all requests.
 
 use super::{Page, charts, escape, pictures, sections};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 const HTML: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-/// One after the other in one script element.
+/// Scripts that are concatenated in one script element.
 const SCRIPTS: [&str; 5] = [
     include_str!("js/axis.js"),
     include_str!("js/chart.js"),
@@ -40,8 +40,9 @@ pub(super) fn filled(page: &Page) -> String {
     )
 }
 
-/// Nothing may be loaded; pictures come from the file itself; exactly this style and this script are used, so that even
-/// markup which escaped our escaping could not run. W3C, Content Security Policy Level 3, section 2.3.
+/// Returns the policy: nothing may be loaded, pictures are in the file itself, and exactly this style and this script
+/// are used, so that even markup that escaped the escaping could not run. W3C, Content Security Policy Level 3, section
+/// 2.3.
 fn policy(style: &str, script: &str) -> String {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
     format!(
@@ -51,7 +52,7 @@ fn policy(style: &str, script: &str) -> String {
     )
 }
 
-/// Replaces each `{{name}}` of `template` by its value; what a value holds is not looked at again.
+/// Replaces each `{{name}}` of `template` by its value, without replacing anything in values.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut parts = template.split("{{");
     let mut out = parts.next().unwrap_or_default().to_string();

@@ -1,4 +1,4 @@
-//! Whole pages: what is in them, what is not, and that nothing of it is taken for markup.
+//! Whole pages: their contents, omissions, and escaping.
 
 use super::*;
 use crate::{Colour, Picture};
@@ -6,7 +6,7 @@ use std::fs;
 
 const EVIL: &str = "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(1)>{{script}}";
 
-/// A page whose every text tries to break out, with pictures in `dir`.
+/// Returns a page in which every text tries to break out, with pictures in `dir`.
 fn evil(dir: &Path) -> Page {
     let text = || EVIL.to_string();
     let png = |name: &str, shade: u8| {

@@ -1,46 +1,46 @@
-//! Axes: a range with room, ticks at round numbers, labels without clutter.
+//! Axes: a range with a margin, ticks at round numbers, short labels.
 
-/// A range of values and the marks along it.
+/// A range of values and the ticks along it.
 #[derive(Debug)]
 pub(super) struct Axis {
     pub low: f64,
     pub high: f64,
-    /// Value and label, ascending.
+    /// Values and labels, ascending.
     pub ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
-    /// Exactly `low` to `high` (or around them, where they are equal) with up to `most` ticks.
+    /// Returns exactly `low` to `high` (or a range around them if they are equal) with up to `most` ticks.
     pub(super) fn exact(span: [f64; 2], most: usize) -> Self {
         Self::with_ticks(span, most, 0.0)
     }
 
-    /// Its ticks are at least `least` apart.
+    /// Returns an axis with ticks that are at least `least` apart.
     fn with_ticks([low, high]: [f64; 2], most: usize, least: f64) -> Self {
         let [low, high] = widened([low.min(high), low.max(high)]);
         Self { low, high, ticks: ticks([low, high], most, least) }
     }
 
-    /// With a twentieth of room at both ends.
+    /// Returns an axis with a margin of a twentieth at both ends.
     pub(super) fn with_room(span: [f64; 2], most: usize) -> Self {
         let [low, high] = widened(span);
         let room = (high - low) / 20.0;
         Self::exact([low - room, high + room], most)
     }
 
-    /// For steps, which are whole numbers: starts at 0 where the data starts near it.
+    /// Returns an axis for steps, which are whole numbers: starts at 0 if the data start near it.
     pub(super) fn from_zero([low, high]: [f64; 2], most: usize) -> Self {
         let near = low > 0.0 && low <= (high - low) / 20.0;
         Self::with_ticks([if near { 0.0 } else { low }, high], most, 1.0)
     }
 
-    /// 0 at `low`, 1 at `high`.
+    /// Returns 0 at `low` and 1 at `high`.
     pub(super) fn part(&self, value: f64) -> f64 {
         (value - self.low) / (self.high - self.low)
     }
 }
 
-/// A constant curve gets an axis too: a tenth of its value, or one half, to either side.
+/// Widens the range of a constant curve by a tenth of its value, or one half, on either side.
 fn widened([low, high]: [f64; 2]) -> [f64; 2] {
     let size = low.abs().max(high.abs());
     if high - low > size * 1e-9 {
@@ -50,16 +50,16 @@ fn widened([low, high]: [f64; 2]) -> [f64; 2] {
     [low - room, high + room]
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten, at least `least` apart.
+/// Returns multiples of 1, 2 or 5 times a power of ten, at least `least` apart.
 fn ticks([low, high]: [f64; 2], most: usize, least: f64) -> Vec<(f64, String)> {
     let step = round_step(((high - low) / most.max(1) as f64).max(least));
-    // A hair of tolerance: 0.3 / 0.1 is under 3.
+    // Tolerance: 0.3 / 0.1 is under 3.
     let (first, last) = ((low / step - 1e-6).ceil() as i64, (high / step + 1e-6).floor() as i64);
     let largest = low.abs().max(high.abs());
     (first..=last).map(|i| i as f64 * step).map(|value| (value, label(value, step, largest))).collect()
 }
 
-/// The smallest of 1, 2, 5 · 10ⁿ that is at least `least`.
+/// Returns the smallest of 1, 2, 5 · 10ⁿ that is at least `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10f64.powf(least.log10().floor());
     [1.0, 2.0, 5.0]
@@ -69,7 +69,7 @@ fn round_step(least: f64) -> f64 {
         .unwrap_or(10.0 * power)
 }
 
-/// `20k`, `1.5M`, `0.25`, `−3`, `2e−5`: as many decimals as the step between ticks needs.
+/// Formats `20k`, `1.5M`, `0.25`, `−3`, `2e−5`, with as many decimals as the step between ticks needs.
 fn label(value: f64, step: f64, largest: f64) -> String {
     let (unit, suffix) = match largest {
         ..1e-3 | 1e10.. => return scientific(value, step),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::Error;
 
-/// Okabe and Ito's colours, which stay apart for colour-blind readers; the yellow is left out, it fades on white.
+/// Okabe and Ito's colors, which color-blind readers can distinguish, without the yellow, which fades on white.
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -84,7 +84,7 @@ impl<'a> Layout<'a> {
         Self { chart, area, plot, curves, legend }
     }
 
-    /// Where the y axis stands.
+    /// Returns the position of the y axis.
     pub(super) fn left(&self) -> f64 {
         self.plot.area.left
     }
@@ -115,14 +115,14 @@ fn prepare(index: usize, pieces: &[Vec<Point>], span: [f64; 2], columns: usize) 
     Drawn { colour: COLOURS[index % COLOURS.len()], faint: each(series::envelope), trend: each(series::trend) }
 }
 
-/// From the first to the last point of any curve; 0 to 1 without points.
+/// Returns the range from the first to the last point of any curve; 0 to 1 without points.
 fn x_span(curves: &[Vec<Vec<Point>>]) -> [f64; 2] {
     let mut xs = curves.iter().flatten().flatten().map(|point| point.0);
     let Some(first) = xs.next() else { return [0.0, 1.0] };
     xs.fold([first, first], |[low, high], x| [low.min(x), high.max(x)])
 }
 
-/// The range asked for, or one that holds the bulk of the points, all trends and the guides.
+/// Returns the given range, or one that contains the bulk of the points, all trends and the guides.
 fn y_axis(chart: &Chart, pieces: &[Vec<Vec<Point>>], drawn: &[Drawn], area: Area) -> Axis {
     let most = ((area.bottom - area.top) / 40.0).clamp(2.0, 10.0) as usize;
     if let Some((low, high)) = chart.y_range.filter(|(low, high)| low.is_finite() && high.is_finite()) {
@@ -135,7 +135,7 @@ fn y_axis(chart: &Chart, pieces: &[Vec<Vec<Point>>], drawn: &[Drawn], area: Area
     shown.map_or_else(|| Axis::exact([0.0, 1.0], most), |span| Axis::with_room(span, most))
 }
 
-/// What the title, the labels and the legend leave over.
+/// Returns what remains after the title, the labels and the legend.
 fn inner(chart: &Chart, area: Area, y: &Axis, legend_rows: usize) -> Area {
     let widest = y.ticks.iter().map(|(_, label)| font::width(label, SMALL.size)).fold(0.0, f64::max);
     let beside = |text: &str| if text.is_empty() { 0.0 } else { LABEL.size + 2.0 * SPACE };
@@ -149,7 +149,8 @@ fn inner(chart: &Chart, area: Area, y: &Axis, legend_rows: usize) -> Area {
     }
 }
 
-/// The named curves by rows, each no wider than the chart. The first row stands beside the title and may be empty.
+/// Divides the named curves into rows, each no wider than the chart. The first row is beside the title and may be
+/// empty.
 fn legend_rows(chart: &Chart, area: Area) -> Vec<Vec<usize>> {
     let room = area.right - area.left - 60.0;
     let mut rows = vec![Vec::new()];
@@ -179,7 +180,7 @@ fn entry_width(curve: &Curve) -> f64 {
     SWATCH + SPACE + font::width(&curve.name, LABEL.size) + 3.0 * SPACE
 }
 
-/// Title on the left; legend on the right of it and below, ending where the plot ends.
+/// Draws the title on the left, and the legend on the right of it and below, ending where the plot ends.
 fn heading<B: DrawingBackend>(
     pen: &mut Pen<B>,
     chart: &Chart,
@@ -205,7 +206,7 @@ fn heading<B: DrawingBackend>(
     Ok(())
 }
 
-/// Grid lines, ticks, tick labels, and the names of both axes.
+/// Draws grid lines, ticks, tick labels, and the names of both axes.
 fn axes<B: DrawingBackend>(pen: &mut Pen<B>, chart: &Chart, plot: &Plot) -> Result<(), Error> {
     let Area { left, top, right, bottom } = plot.area;
     let thin = |colour| Stroke { colour, opacity: 1.0, width: 1.0 };
@@ -247,7 +248,7 @@ fn trend<B: DrawingBackend>(pen: &mut Pen<B>, curve: &Drawn, plot: &Plot) -> Res
 }
 
 impl Plot {
-    /// Data to pixels; what is above or below the axis stays on its end.
+    /// Converts data to pixels; what is above or below the axis is moved to its end.
     pub(super) fn place(&self, (x, y): Point) -> Point {
         let Area { left, top, right, bottom } = self.area;
         let up = self.y.part(y).clamp(0.0, 1.0);
@@ -258,7 +259,7 @@ impl Plot {
         points.iter().map(|&point| self.place(point)).collect()
     }
 
-    /// Pixels from the top of the figure to a value on the y axis, if it is on the axis.
+    /// Returns the pixels from the top of the figure to a value on the y axis, if it is on the axis.
     pub(super) fn height_of(&self, value: f64) -> Option<f64> {
         (self.y.low..=self.y.high).contains(&value).then(|| self.place((self.x.low, value)).1)
     }

@@ -7,10 +7,10 @@ use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
 /// A subset of DejaVu Sans; see `fonts/README.md`.
 const BYTES: &[u8] = include_bytes!("../../fonts/DejaVuSans-subset.ttf");
 
-/// What SVG text asks for: the embedded font, or something like it where a viewer ignores embedded fonts.
+/// Font family of SVG text: the embedded font, or a similar one if a viewer ignores embedded fonts.
 pub(super) const FAMILY: &str = "gan-report, DejaVu Sans, Verdana, sans-serif";
 
-/// Height of a lower-case x, as a part of the font size.
+/// Height of a lower-case x, as a fraction of the font size.
 const X_HEIGHT: f32 = 0.547;
 
 static FONT: LazyLock<FontRef<'static>> =
@@ -22,14 +22,14 @@ fn scale(em: f32) -> PxScale {
     PxScale::from(em * FONT.height_unscaled() / units)
 }
 
-/// Pixels from the start of `text` to its end.
+/// Returns the width of `text` in pixels.
 pub(super) fn width(text: &str, em: f64) -> f64 {
     let font = FONT.as_scaled(scale(em as f32));
     text.chars().map(|c| f64::from(font.h_advance(font.glyph_id(c)))).sum()
 }
 
-/// Calls `draw(x, y, coverage)` for every pixel that `text` touches. It starts at x = 0; y = 0 is half the height of
-/// an x above the base line, which is where text looks centred.
+/// Calls `draw(x, y, coverage)` for every pixel that `text` touches. It starts at x = 0; y = 0 is half the height of an
+/// x above the base line, where text looks centered.
 pub(super) fn cover(text: &str, em: f32, mut draw: impl FnMut(i32, i32, f32)) {
     let scale = scale(em);
     let font = FONT.as_scaled(scale);
@@ -43,7 +43,7 @@ pub(super) fn cover(text: &str, em: f32, mut draw: impl FnMut(i32, i32, f32)) {
     }
 }
 
-/// A `<style>` element that defines the embedded font for one SVG.
+/// Returns a `<style>` element that defines the embedded font for one SVG.
 pub(super) fn svg_style() -> String {
     let mut style = String::from("<style>@font-face{font-family:gan-report;src:url(data:font/ttf;base64,");
     base64(BYTES, &mut style);

@@ -1,11 +1,10 @@
 //! Line charts for training curves, one or several stacked into a figure, as PNG or SVG.
 //!
-//! Made for noisy curves: all points as a faint line, their trend as a strong one above. A curve of 100,000 points is
+//! They are designed for noisy curves: all points as a faint line, with their trend as a strong one above. A curve of 100,000 points is
 //! reduced to what its pixels can show, so files stay small. A value that is not finite is a gap.
 //!
-//! Reading order: `series` (which points to show), `axis` (ticks), `chart` (where things go), `guide` (dashed lines), `plane` (pictures of
-//! the plane), `pen` (drawing in
-//! fractions of a pixel), `raster` (the bitmap backend), `font`.
+//! Reading order: `series` (which points to show), `axis` (ticks), `chart` (layout), `guide` (dashed lines), `plane` (pictures of the
+//! plane), `pen` (drawing in fractional pixels), `raster` (the bitmap backend), `font`.
 
 mod axis;
 mod chart;
@@ -34,7 +33,7 @@ use gan_base::atomic;
 /// A named line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
-    /// For the legend; an unnamed curve has no entry there.
+    /// Name in the legend; an unnamed curve has no entry there.
     pub name: String,
     /// (x, y) in any order of x. A y that is NaN, infinite or beyond ±10³⁸ is a gap.
     pub points: Vec<(f64, f64)>,
@@ -43,26 +42,26 @@ pub struct Curve {
 /// A dashed horizontal line at a value that means something.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Guide {
-    /// On the y axis.
+    /// Value on the y axis.
     pub value: f64,
-    /// Stands at the end of the line where it covers least; may be empty.
+    /// Label at the end of the line where it covers least; may be empty.
     pub label: String,
 }
 
-/// Curves over one pair of axes. Empty labels take no room.
+/// Curves over one pair of axes. Empty labels take no space.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chart {
-    /// Above, on the left.
+    /// Title, above on the left.
     pub title: String,
-    /// Below the x axis.
+    /// Label below the x axis.
     pub x_label: String,
-    /// Beside the y axis, reading upwards.
+    /// Label beside the y axis, reading upwards.
     pub y_label: String,
-    /// In the order of the legend; colours repeat after seven.
+    /// Curves in the order of the legend; colors repeat after seven.
     pub curves: Vec<Curve>,
     /// Horizontal guide lines.
     pub guides: Vec<Guide>,
-    /// Lowest and highest y shown; `None` takes what holds at least 99.5 % of each curve's points, and all of its trend.
+    /// Lowest and highest y to show; `None` selects a range with at least 99.5 % of each curve's points, and all of its trend.
     pub y_range: Option<(f64, f64)>,
 }
 
@@ -85,27 +84,27 @@ impl Chart {
 /// Charts of equal height, one below the other.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figure {
-    /// From top to bottom.
+    /// Charts from top to bottom.
     pub charts: Vec<Chart>,
 }
 
-/// An SVG's own units for each pixel: the backend draws at whole units, which would make curves jagged at 1.
+/// SVG units per pixel: the backend draws at whole units, which would make curves jagged at 1.
 const SVG_UNITS: usize = 8;
 
-/// The least width and height of a chart which leaves room for curves, and the most pixels of a figure.
+/// Minimum width and height of a chart with room for curves, and maximum number of pixels of a figure.
 const LEAST: [u32; 2] = [200, 140];
 const MOST_PIXELS: u64 = 1 << 24;
 
 impl Figure {
-    /// `[width, height]` that suits the number of charts: 1000 × 320 pixels each.
+    /// Returns a `[width, height]` for the number of charts: 1000 × 320 pixels each.
     pub fn suggested_size(&self) -> [u32; 2] {
         [1000, 320 * self.charts.len().max(1) as u32]
     }
 
-    /// Draws the figure, RGB, `[width, height]` pixels on white.
+    /// Draws the figure in RGB, `[width, height]` pixels on white.
     ///
     /// # Errors
-    /// [`Error::Shape`] without charts, for a size under 200 × 140 a chart, or over 16 million pixels.
+    /// [`Error::Shape`] without charts, for a size under 200 × 140 per chart, or over 16 million pixels.
     pub fn to_picture(&self, size: [u32; 2]) -> Result<Picture, Error> {
         self.check(size)?;
         let mut pen = Pen::new(Raster::new(size.map(|side| side as usize)), raster::OVERSAMPLING);
@@ -113,8 +112,8 @@ impl Figure {
         pen.into_backend()?.finish()
     }
 
-    /// The figure as an `<svg>` element of `[width, height]` pixels, white below, font included; fit for inlining
-    /// into HTML. It scales without loss.
+    /// Returns the figure as an `<svg>` element of `[width, height]` pixels, on white, with its font, suitable for
+    /// inlining into HTML. It scales without loss.
     ///
     /// # Errors
     /// As for [`Figure::to_picture`].
@@ -124,7 +123,7 @@ impl Figure {
         let mut text = String::new();
         let units = size.map(|side| side * SVG_UNITS as u32);
         self.draw_svg(SVGBackend::with_string(&mut text, (units[0], units[1])), size)?;
-        // plotters' opening tag says that a unit is a pixel; ours says how large the picture is, and brings the font.
+        // plotters' opening tag sets a unit to a pixel; this one sets the size of the picture, and adds the font.
         let body = text.split_once('>').map_or("", |(_, body)| body);
         let (style, [across, down]) = (font::svg_style(), units);
         Ok(format!(
@@ -134,7 +133,7 @@ impl Figure {
         ))
     }
 
-    /// Writes the figure as PNG in one piece.
+    /// Writes the figure as PNG atomically.
     ///
     /// # Errors
     /// As for [`Figure::to_picture`], and [`Error::File`] naming `path`.
@@ -142,7 +141,7 @@ impl Figure {
         self.to_picture(size)?.save_png(path)
     }
 
-    /// Writes the figure as SVG in one piece.
+    /// Writes the figure as SVG atomically.
     ///
     /// # Errors
     /// As for [`Figure::to_picture`], and [`Error::File`] naming `path`.

@@ -1,4 +1,4 @@
-//! Draws in fractional pixels on any plotters backend, which know whole ones only.
+//! Drawing in fractional pixels on any plotters backend, which only has whole ones.
 
 use plotters::style::{
     Color, FontDesc, FontFamily, FontStyle, FontTransform, RGBColor, ShapeStyle, TextStyle,
@@ -12,7 +12,7 @@ use crate::Error;
 /// A place in a figure: pixels to the right of and below its top left corner.
 pub(super) type Point = (f64, f64);
 
-/// Colour, opacity and width of a line.
+/// Color, opacity and width of a line.
 #[derive(Clone, Copy)]
 pub(super) struct Stroke {
     pub colour: RGBColor,
@@ -21,17 +21,17 @@ pub(super) struct Stroke {
     pub width: f64,
 }
 
-/// Where text stands relative to its point; always centred across its direction.
+/// Alignment of text relative to its point; always centered across its direction.
 #[derive(Clone, Copy)]
 pub(super) enum Align {
     Left,
     Centre,
     Right,
-    /// Centred, reading upwards.
+    /// Centered, reading upwards.
     Upwards,
 }
 
-/// Size and colour of text.
+/// Size and color of text.
 #[derive(Clone, Copy)]
 pub(super) struct Type {
     /// In pixels an em.
@@ -55,7 +55,7 @@ impl<B: DrawingBackend> Pen<B> {
         Ok(self.backend)
     }
 
-    /// A line through all points; where it crosses itself it is not darker.
+    /// Draws a line through all points; where it crosses itself it is not darker.
     pub(super) fn line(&mut self, points: &[Point], stroke: Stroke) -> Result<(), Error> {
         let corners: Vec<_> = points.iter().map(|&point| self.place(point)).collect();
         let width = (stroke.width * self.scale).round().max(1.0) as u32;
@@ -63,25 +63,25 @@ impl<B: DrawingBackend> Pen<B> {
         done(self.backend.draw_path(corners, &ShapeStyle { color: colour, filled: false, stroke_width: width }))
     }
 
-    /// A filled disc.
+    /// Draws a filled disc.
     pub(super) fn dot(&mut self, centre: Point, radius: f64, colour: RGBColor) -> Result<(), Error> {
         self.faint_dot(centre, radius, colour, 1.0)
     }
 
-    /// A filled disc that lets through what is below it.
+    /// Draws a translucent filled disc.
     pub(super) fn faint_dot(&mut self, at: Point, radius: f64, colour: RGBColor, opacity: f64) -> Result<(), Error> {
         let radius = (radius * self.scale).round() as u32;
         let style = ShapeStyle { color: colour.mix(opacity), filled: true, stroke_width: 1 };
         done(self.backend.draw_circle(self.place(at), radius, &style, true))
     }
 
-    /// A filled rectangle between two opposite corners.
+    /// Draws a filled rectangle between two opposite corners.
     pub(super) fn area(&mut self, from: Point, to: Point, colour: RGBColor, opacity: f64) -> Result<(), Error> {
         let style = ShapeStyle { color: colour.mix(opacity), filled: true, stroke_width: 1 };
         done(self.backend.draw_rect(self.place(from), self.place(to), &style, true))
     }
 
-    /// One line of text.
+    /// Draws one line of text.
     pub(super) fn text(&mut self, text: &str, at: Point, align: Align, kind: Type) -> Result<(), Error> {
         let across = match align {
             Align::Left => HPos::Left,

@@ -12,36 +12,37 @@ use super::{
 };
 use crate::{Error, Picture};
 
-/// What a colour stands for, the same in every picture.
+/// Meaning of a color, the same in every picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
-    /// Real samples, and where D takes samples for real: blue.
+    /// Real samples, and where D classifies samples as real: blue.
     Real,
-    /// Generated samples, and where D takes samples for generated: orange.
+    /// Generated samples, and where D classifies samples as generated: orange.
     Generated,
-    /// Neither: grey.
+    /// Neither: gray.
     Neutral,
 }
 
 /// Points of one kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cloud {
-    /// For the legend; empty for none.
+    /// Name in the legend; empty for none.
     pub name: String,
-    /// `(x, y)`; what lies outside of the axes is counted below the picture, what is not a number is left out.
+    /// Points `(x, y)`; those outside of the axes are counted below the picture, and those that are not finite are
+    /// skipped.
     pub points: Vec<[f32; 2]>,
-    /// Its colour.
+    /// Color of the points.
     pub ink: Ink,
-    /// 0 to 1, of each dot.
+    /// Opacity of each dot, 0 to 1.
     pub opacity: f64,
 }
 
 /// Values over the whole range of the axes, `[rows, columns]`, the first row at the bottom.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heat {
-    /// 0 (generated) to 1 (real); 0.5 is white.
+    /// Values from 0 (generated) to 1 (real); 0.5 is white.
     pub values: Vec<f32>,
-    /// How many values make a row.
+    /// Number of values per row.
     pub columns: usize,
 }
 
@@ -50,51 +51,51 @@ pub struct Heat {
 pub struct Line {
     /// `(x, y)`
     pub points: Vec<[f32; 2]>,
-    /// Its colour.
+    /// Color of the line.
     pub ink: Ink,
 }
 
-/// A place that stands out, such as a centroid, and where it came from.
+/// A marked place, such as a centroid, and its previous place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mark {
-    /// Where it is.
+    /// Place of the mark.
     pub at: [f32; 2],
-    /// Where it was: an arrow leads from there.
+    /// Previous place, from which an arrow leads to the mark.
     pub from: Option<[f32; 2]>,
-    /// Its colour.
+    /// Color of the mark.
     pub ink: Ink,
 }
 
 /// One panel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plane {
-    /// Above.
+    /// Title above the panel.
     pub title: String,
     /// `[low, high]` of the horizontal axis.
     pub x: [f64; 2],
     /// `[low, high]` of the vertical axis.
     pub y: [f64; 2],
-    /// Lowest layer.
+    /// Heat map, the lowest layer.
     pub heat: Option<Heat>,
-    /// Above it.
+    /// Lines above the heat map.
     pub lines: Vec<Line>,
-    /// Above these, in the order of the legend.
+    /// Clouds above the lines, in the order of the legend.
     pub clouds: Vec<Cloud>,
-    /// On top.
+    /// Marks on top.
     pub marks: Vec<Mark>,
 }
 
-/// Room around a panel's axes: left, above, right, below.
+/// Margin around a panel's axes: left, above, right, below.
 const MARGIN: [f64; 4] = [58.0, 58.0, 16.0, 34.0];
 const TITLE: Type = Type { size: 14.0, colour: INK };
 const LEGEND: Type = Type { size: 12.0, colour: INK };
 const DOT: f64 = 2.0;
 const MARK: f64 = 6.0;
 
-/// The panels side by side, each `[width, height]` pixels, RGB on white.
+/// Draws the panels side by side, each `[width, height]` pixels, in RGB on white.
 ///
 /// # Errors
-/// [`Error::Shape`] without panels, for a range that is none, or a heat map whose rows are not whole.
+/// [`Error::Shape`] without panels, for an invalid range, or a heat map with incomplete rows.
 pub fn panels(planes: &[Plane], [width, height]: [u32; 2]) -> Result<Picture, Error> {
     planes.iter().try_for_each(Plane::check)?;
     if planes.is_empty() || width < 160 || height < 160 {
@@ -119,7 +120,7 @@ pub fn panels(planes: &[Plane], [width, height]: [u32; 2]) -> Result<Picture, Er
     pen.into_backend()?.finish()
 }
 
-/// `[low, high]` around all `values` that are numbers, with a twentieth of room; −1 to 1 where there are none.
+/// Returns `[low, high]` around all finite `values`, with a margin of a twentieth; −1 to 1 if there are none.
 pub fn span(values: impl Iterator<Item = f32>) -> [f64; 2] {
     let ends = values
         .filter(|v| v.is_finite())
@@ -178,7 +179,7 @@ impl Panel<'_> {
         Ok(())
     }
 
-    /// Data to pixels, wherever that is.
+    /// Converts data to pixels, wherever that is.
     fn place(&self, [x, y]: [f32; 2]) -> Point {
         let Area { left, top, right, bottom } = self.area;
         let (across, up) = (self.x.part(f64::from(x)), self.y.part(f64::from(y)));
@@ -224,7 +225,7 @@ impl Panel<'_> {
         pen.line(&[(left, top), (left, bottom), (right, bottom), (right, top), (left, top)], thin(FRAME))
     }
 
-    /// Piece by piece: a piece touches few pixels, a whole line's rectangle all of them.
+    /// Draws lines in pieces: a piece touches few pixels, a whole line's rectangle all of them.
     fn lines<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
         for line in &self.plane.lines {
             let stroke = Stroke { colour: line.ink.colour(), opacity: 1.0, width: 1.2 };
@@ -235,7 +236,7 @@ impl Panel<'_> {
         Ok(())
     }
 
-    /// Draws the dots, and counts those that are not on the axes.
+    /// Draws the dots, and counts those outside of the axes.
     fn clouds<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<usize, Error> {
         let mut outside = 0;
         for cloud in &self.plane.clouds {
@@ -250,7 +251,7 @@ impl Panel<'_> {
         Ok(outside)
     }
 
-    /// A disc with a white rim; an arrow from where it was.
+    /// Draws a disc with a white rim, and an arrow from the previous place.
     fn mark<B: DrawingBackend>(&self, pen: &mut Pen<B>, mark: &Mark) -> Result<(), Error> {
         if !self.holds(mark.at) {
             return Ok(());
@@ -263,7 +264,7 @@ impl Panel<'_> {
         pen.dot(at, MARK, colour)
     }
 
-    /// The title, and below it the names of the clouds.
+    /// Draws the title, and below it the names of the clouds.
     fn heading<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
         let (left, top) = (self.area.left, self.area.top);
         pen.text(&self.plane.title, (left, top - 40.0), Align::Left, TITLE)?;
@@ -277,7 +278,7 @@ impl Panel<'_> {
     }
 }
 
-/// White at 0.5, towards blue at 1 and orange at 0, light enough for dots on top.
+/// Returns white at 0.5, towards blue at 1 and orange at 0, light enough for dots on top.
 fn tint(value: f32) -> RGBColor {
     let RGBColor(r, g, b) = if value >= 0.5 { Ink::Real.colour() } else { Ink::Generated.colour() };
     let strength = f64::from((value - 0.5).abs().min(0.5)) * 2.0 * 0.55;
@@ -301,7 +302,7 @@ mod tests {
         Plane { title: "t".into(), x: [0.0, 1.0], y: [0.0, 1.0], ..Plane::default() }
     }
 
-    /// The pixel of a place in a panel of 300 × 300.
+    /// Returns the pixel of a place in a panel of 300 × 300.
     fn pixel(picture: &Picture, x: f64, y: f64) -> [u8; 3] {
         let [left, above, right, below] = MARGIN;
         let column = left + x * (300.0 - left - right);

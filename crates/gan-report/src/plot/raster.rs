@@ -15,7 +15,7 @@ use crate::{Colour, Error, Picture};
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
-/// Pixels painted for each pixel of the result, along each axis.
+/// Number of painted pixels per pixel of the result, along each axis.
 pub(super) const OVERSAMPLING: usize = 2;
 
 /// A white canvas, `[height, width, 3]`.
@@ -26,13 +26,13 @@ pub(super) struct Raster {
 }
 
 impl Raster {
-    /// A canvas for a result of `width` × `height`, [`OVERSAMPLING`] times as large.
+    /// Returns a canvas for a result of `width` × `height`, [`OVERSAMPLING`] times as large.
     pub(super) fn new([width, height]: [usize; 2]) -> Self {
         let (width, height) = (width * OVERSAMPLING, height * OVERSAMPLING);
         Self { width, height, data: vec![255; width * height * 3] }
     }
 
-    /// The average of each block of pixels.
+    /// Returns the average of each block of pixels.
     pub(super) fn finish(self) -> Result<Picture, Error> {
         const N: usize = OVERSAMPLING;
         let size = [self.width / N, self.height / N];
@@ -45,7 +45,7 @@ impl Raster {
         Picture::new(Colour::Rgb, size, data)
     }
 
-    /// Lays `colour` over the pixel with its alpha; outside of the canvas nothing happens.
+    /// Blends `colour` over the pixel with its alpha; does nothing outside of the canvas.
     fn blend(&mut self, x: i32, y: i32, colour: BackendColor) {
         let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return };
         if x >= self.width || y >= self.height {
@@ -107,7 +107,7 @@ impl DrawingBackend for Raster {
     }
 }
 
-/// How much of each pixel of a rectangle a line covers, 0 to 1, row by row.
+/// Coverage of each pixel of a rectangle by a line, 0 to 1, row by row.
 struct Mask {
     left: i32,
     top: i32,
@@ -118,7 +118,7 @@ struct Mask {
 }
 
 impl Mask {
-    /// Large enough for a line of `stroke` pixels through `corners`, cut at the canvas.
+    /// Returns a mask for a line of `stroke` pixels through `corners`, clipped to the canvas.
     fn new(corners: &[BackendCoord], stroke: u32, canvas: (u32, u32)) -> Self {
         let reach = stroke as i32 / 2 + 2;
         let extent = |axis: fn(&BackendCoord) -> i32, most: u32| {
@@ -150,7 +150,7 @@ impl Mask {
     }
 }
 
-/// From `p` to the nearest point of the segment between `a` and `b`.
+/// Returns the distance from `p` to the nearest point of the segment between `a` and `b`.
 fn distance(p: BackendCoord, a: BackendCoord, b: BackendCoord) -> f32 {
     let minus = |p: BackendCoord, q: BackendCoord| ((p.0 - q.0) as f32, (p.1 - q.1) as f32);
     let ((px, py), (dx, dy)) = (minus(p, a), minus(b, a));

@@ -1,11 +1,11 @@
-//! From thousands of noisy points to a few hundred that read well: gaps, bins and smoothing.
+//! Reduction of thousands of noisy points to a few hundred readable ones: gaps, bins and smoothing.
 
 use super::pen::Point;
 
-/// Larger values are as good as infinite: sums of them would overflow, and no axis can show them with others.
+/// Limit beyond which values count as infinite: sums of them would overflow, and no axis can show them with others.
 const LARGEST: f64 = 1e38;
 
-/// The pieces of a curve in the order of x, cut where y is not finite. Points without a finite x are dropped.
+/// Returns the pieces of a curve in the order of x, cut where y is not finite. Points without a finite x are dropped.
 pub(super) fn pieces(points: &[Point]) -> Vec<Vec<Point>> {
     let mut sorted: Vec<Point> = points.iter().copied().filter(|(x, _)| x.abs() < LARGEST).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -19,7 +19,7 @@ fn columns(points: &[Point], [low, high]: [f64; 2], columns: usize) -> impl Iter
     points.chunk_by(move |a, b| ((a.0 - low) / width).floor() == ((b.0 - low) / width).floor())
 }
 
-/// What the full line would look like on a screen of `count` columns: the lowest and highest point of each column.
+/// Returns the lowest and highest point of each of `count` columns, which look like the full line on a screen.
 pub(super) fn envelope(points: &[Point], range: [f64; 2], count: usize) -> Vec<Point> {
     if points.len() <= 2 * count {
         return points.to_vec();
@@ -32,7 +32,7 @@ pub(super) fn envelope(points: &[Point], range: [f64; 2], count: usize) -> Vec<P
     columns(points, range, count).filter_map(ends).flatten().collect()
 }
 
-/// The trend: at most one mean point a column, then smoothed over about a fortieth of the curve.
+/// Returns the trend: at most one mean point per column, then smoothed over about a fortieth of the curve.
 pub(super) fn trend(points: &[Point], range: [f64; 2], count: usize) -> Vec<Point> {
     let binned: Vec<Point> = if points.len() <= count {
         points.to_vec()
@@ -40,11 +40,11 @@ pub(super) fn trend(points: &[Point], range: [f64; 2], count: usize) -> Vec<Poin
         columns(points, range, count).map(|column| mean(column.iter().copied())).collect()
     };
     let reach = binned.len() / 80;
-    // Twice a box is a triangle, which leaves no steps where a spike enters or leaves.
+    // Two box filters make a triangle filter, which leaves no steps where a spike enters or leaves.
     smooth(&smooth(&binned, reach), reach)
 }
 
-/// Each y becomes the mean of those up to `reach` points away, fewer at the ends.
+/// Replaces each y by the mean of those up to `reach` points away, fewer at the ends.
 fn smooth(points: &[Point], reach: usize) -> Vec<Point> {
     let window = |at: usize| &points[at.saturating_sub(reach)..(at + reach + 1).min(points.len())];
     points.iter().enumerate().map(|(at, &(x, _))| (x, mean(window(at).iter().copied()).1)).collect()
@@ -56,8 +56,8 @@ fn mean(points: impl Iterator<Item = Point> + Clone) -> Point {
     (x, y)
 }
 
-/// The span of y worth showing: all of it for a short curve; for a long one without the outermost 0.25 % on
-/// either side, so that one spike does not press everything else flat.
+/// Returns the range of y to show: all of it for a short curve; for a long one without the outermost 0.25 % on either
+/// side, so that one spike does not flatten everything else.
 pub(super) fn central_span(points: &[Point]) -> Option<[f64; 2]> {
     let mut values: Vec<f64> = points.iter().map(|point| point.1).collect();
     values.sort_by(f64::total_cmp);

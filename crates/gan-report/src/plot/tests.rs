@@ -19,7 +19,7 @@ fn picture(chart: &Chart) -> Picture {
     chart.alone().to_picture([400, 240]).unwrap()
 }
 
-/// Where the pixels of one colour are: their columns and rows, from the first to the last.
+/// Returns where the pixels of one color are: their columns and rows, from the first to the last.
 fn extent(picture: &Picture, colour: [u8; 3]) -> Option<[usize; 4]> {
     let found = (0..picture.height()).flat_map(|y| (0..picture.width()).map(move |x| (x, y)));
     let found: Vec<_> = found.filter(|&(x, y)| picture.pixel(x, y) == Some(&colour)).collect();

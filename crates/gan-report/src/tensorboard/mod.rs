@@ -1,6 +1,6 @@
 //! Scalars for TensorBoard: an `events.out.tfevents…` file, written without TensorFlow.
 //!
-//! `record` frames and checks, `event` encodes. Point `tensorboard --logdir` at the folder that holds the files.
+//! `record` frames and checks, `event` encodes. Run `tensorboard --logdir` on the folder that contains the files.
 
 mod event;
 mod record;
@@ -14,7 +14,7 @@ use std::{
 
 use crate::Error;
 
-/// A file name that TensorBoard picks up, for a run that started `unix_seconds` after 1970.
+/// Returns a file name that TensorBoard recognizes, for a run that started `unix_seconds` after 1970.
 pub fn file_name(unix_seconds: u64) -> String {
     format!("events.out.tfevents.{unix_seconds:010}.gan")
 }
@@ -27,7 +27,7 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// Starts a new file, in place of one that is there.
+    /// Starts a new file, replacing an existing one.
     ///
     /// # Errors
     /// [`Error::File`] naming `path`.
@@ -38,11 +38,11 @@ impl EventWriter {
         Ok(writer)
     }
 
-    /// Goes on with the file of an interrupted run, or starts it. A record that a killed process left unfinished at
-    /// the end is cut off: TensorBoard would read nothing behind it.
+    /// Continues the file of an interrupted run, or starts it. An incomplete record of a killed process at the end is
+    /// removed, because TensorBoard would read nothing after it.
     ///
     /// # Errors
-    /// [`Error::File`], and [`Error::Content`] when `path` holds something other than events; both name `path`.
+    /// [`Error::File`], and [`Error::Content`] if `path` contains something other than events; both name `path`.
     pub fn append_to(path: &Path) -> Result<Self, Error> {
         let opened = OpenOptions::new().read(true).write(true).open(path);
         let mut file = match opened {
@@ -61,8 +61,8 @@ impl EventWriter {
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
     }
 
-    /// Adds one point to the curve `tag`: `loss/d`, for instance, where TensorBoard groups by what is before the
-    /// slash. `wall_time` is in seconds since 1970, `value` is kept as float32 and may be NaN.
+    /// Adds one point to the curve `tag`, for instance `loss/d`; TensorBoard groups by the part before the slash.
+    /// `wall_time` is in seconds since 1970, `value` is stored as float32 and may be NaN.
     ///
     /// # Errors
     /// [`Error::File`] naming the file.
@@ -70,7 +70,7 @@ impl EventWriter {
         self.write(&event::scalar(wall_time, step, tag, value as f32))
     }
 
-    /// Says that the run goes on from `step`: TensorBoard forgets the points at and after it that an earlier process
+    /// Records that the run continues from `step`: TensorBoard drops the points at and after it that an earlier process
     /// wrote.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl EventWriter {
         self.write(&event::session_start(wall_time, step))
     }
 
-    /// Hands everything so far to the operating system. Dropping the writer does so too, but cannot tell of errors.
+    /// Flushes everything so far to the operating system. Dropping the writer does so too, but cannot report errors.
     ///
     /// # Errors
     /// [`Error::File`] naming the file.
@@ -92,22 +92,22 @@ impl EventWriter {
     }
 }
 
-/// Bytes of whole records, and of the file.
+/// Returns the number of bytes of complete records, and of the file.
 fn measure(file: &File) -> io::Result<(u64, u64)> {
     Ok((record::whole(BufReader::new(file))?, file.metadata()?.len()))
 }
 
-/// Whether the file is a part of the first record, cut off by a killed process, and nothing of value.
+/// Returns whether the file is only a part of the first record, from a killed process.
 fn unfinished_start(mut file: &File) -> bool {
     let first = record::frame(&event::file_version(0.0));
     let mut start = Vec::new();
     let read =
         file.seek(SeekFrom::Start(0)).and_then(|_| io::Read::read_to_end(&mut io::Read::take(file, 64), &mut start));
-    // The record's head does not depend on the time; less than a head says too little to tell, and holds no data.
+    // The start of the record does not depend on the time; a shorter file cannot be identified, and contains no data.
     read.is_ok() && start.len() < first.len() && start.iter().zip(&first[..12]).all(|(a, b)| a == b)
 }
 
-/// Seconds since 1970, 0 on a clock set before.
+/// Returns seconds since 1970, 0 if the clock is set before.
 fn now() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |passed| passed.as_secs_f64())
 }

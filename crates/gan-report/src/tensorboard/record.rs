@@ -9,20 +9,21 @@ use crc::{CRC_32_ISCSI, Crc};
 
 const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
-/// Bytes of a record around its payload: 8 length, 4 checksum; 4 checksum.
+/// Number of bytes of a record around its payload: 8 length, 4 checksum; 4 checksum.
 const AROUND: u64 = 16;
 
 fn masked(bytes: &[u8]) -> [u8; 4] {
     CRC32C.checksum(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
 
-/// The record that holds `payload`.
+/// Returns the record with `payload`.
 pub(super) fn frame(payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u64).to_le_bytes();
     [&length[..], &masked(&length), payload, &masked(payload)].concat()
 }
 
-/// How many bytes at the start of `file` are whole records; a killed process may have left a part of one behind them.
+/// Returns how many bytes at the start of `file` are complete records; a killed process may have left a part of one
+/// after them.
 pub(super) fn whole(mut file: impl Read) -> io::Result<u64> {
     let mut total = 0;
     while let Some(length) = next(&mut file)? {
@@ -31,7 +32,7 @@ pub(super) fn whole(mut file: impl Read) -> io::Result<u64> {
     Ok(total)
 }
 
-/// The length of the next payload, or `None` where no whole, intact record follows.
+/// Returns the length of the next payload, or `None` if no complete, intact record follows.
 fn next(file: &mut impl Read) -> io::Result<Option<u64>> {
     let Some(head) = take(file, 12)? else { return Ok(None) };
     let (length, check) = head.split_at(8);
@@ -44,7 +45,8 @@ fn next(file: &mut impl Read) -> io::Result<Option<u64>> {
     Ok((masked(payload) == check).then_some(length))
 }
 
-/// Exactly `count` bytes, or `None` where fewer are left. Reserves nothing: a damaged length may be anything.
+/// Reads exactly `count` bytes, or returns `None` if fewer are left. Reserves nothing, because a damaged length may be
+/// anything.
 fn take(file: &mut impl Read, count: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     file.take(count).read_to_end(&mut bytes)?;

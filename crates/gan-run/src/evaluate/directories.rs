@@ -8,7 +8,7 @@ use gan_train::layering;
 use std::path::Path;
 
 /// Compares all images of the folder `samples` with all of the folder `real`, by the features of `embedder`: "inception" for Inception-v3
-/// (its weights are fetched apart, see `docs/evaluation.md`), "thumbnails", which see colours and layout, "digits", or a classifier's weight
+/// (its weights must be downloaded separately, see `docs/evaluation.md`), "thumbnails", which contain colors and layout, "digits", or a classifier's weight
 /// file. The first figure of the card is the Fréchet distance over these features.
 ///
 /// ```no_run

@@ -6,7 +6,7 @@ use crate::cpu::buffer::Shared;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::ops::Range;
 
-/// x ← act(x + bias), x `[rows, channels]`.
+/// Computes x ← act(x + bias), x `[rows, channels]`.
 pub(crate) fn forward(level: Level, act: Activation, bias: Option<&[f32]>, x: &mut [f32], channels: usize) {
     if act == Activation::Identity && bias.is_none() {
         return;
@@ -18,7 +18,7 @@ pub(crate) fn forward(level: Level, act: Activation, bias: Option<&[f32]>, x: &m
     parts(rows, channels, |rows| unsafe { level.run(Forward { act, bias, x, channels, rows }) });
 }
 
-/// g ← g·act′, from the activation's output y; both of any shape.
+/// Computes g ← g·act′ from the activation's output y; both of any shape.
 pub(crate) fn backward(level: Level, act: Activation, y: &[f32], g: &mut [f32]) {
     assert_eq!(y.len(), g.len(), "a gradient is as large as what it belongs to");
     if act == Activation::Identity {
@@ -78,14 +78,14 @@ unsafe fn value<S: Simd>(act: Activation, x: S::V) -> S::V {
     }
 }
 
-/// `v` where x > 0, else `slope`·v.
+/// Returns `v` where x > 0, else `slope`·v.
 #[inline(always)]
 pub(super) unsafe fn leaky<S: Simd>(x: S::V, v: S::V, slope: S::V) -> S::V {
     // SAFETY: arithmetic on vectors.
     unsafe { S::where_positive(x, v, S::mul(v, slope)) }
 }
 
-/// The hyperbolic tangent as a quotient of polynomials in x², the minimax fit that Eigen uses: within 5e-7 of the exact value.
+/// Returns the hyperbolic tangent as a quotient of polynomials in x², the minimax fit that Eigen uses: within 5e-7 of the exact value.
 #[inline(always)]
 unsafe fn tanh<S: Simd>(x: S::V) -> S::V {
     const OVER: [f32; 7] =

@@ -15,7 +15,7 @@ mod values;
 /// Vectors of channels that are kept in registers.
 const WIDE: usize = 4;
 
-/// What normalises each channel: y = act((x − mean)·scale + shift).
+/// Factors that normalize each channel: y = act((x − mean)·scale + shift).
 pub(crate) struct Channels<'a> {
     pub mean: &'a [f32],
     /// γ/√(variance + ε)
@@ -35,7 +35,7 @@ impl Channels<'_> {
     }
 }
 
-/// Mean and biased variance of each channel.
+/// Returns mean and biased variance of each channel.
 pub(crate) fn moments(level: Level, x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
     let rows = rows(x.len(), channels);
     // Sums are over differences to the first row, so that a large mean does not swallow the spread.
@@ -50,7 +50,7 @@ pub(crate) fn moments(level: Level, x: &[f32], channels: usize) -> (Vec<f32>, Ve
     (mean, variance)
 }
 
-/// y = act((x − mean)·scale + shift)
+/// Computes y = act((x − mean)·scale + shift).
 pub(crate) fn forward(level: Level, x: &[f32], by: &Channels, y: &mut [f32]) {
     assert_eq!(x.len(), y.len(), "a norm's output is as large as its input");
     let channels = by.count();
@@ -61,7 +61,7 @@ pub(crate) fn forward(level: Level, x: &[f32], by: &Channels, y: &mut [f32]) {
     });
 }
 
-/// Σ g′ and Σ g′·(x − mean) of each channel, with g′ the gradient before the activation.
+/// Returns Σ g′ and Σ g′·(x − mean) of each channel, with g′ the gradient before the activation.
 pub(crate) fn gradient_sums(level: Level, x: &[f32], g: &[f32], by: &Channels) -> [Vec<f64>; 2] {
     assert_eq!(x.len(), g.len(), "a gradient is as large as what it belongs to");
     let channels = by.count();
@@ -69,7 +69,7 @@ pub(crate) fn gradient_sums(level: Level, x: &[f32], g: &[f32], by: &Channels) -
     unsafe { sums(level, rows(x.len(), channels), channels, &Gradients { x, g, by }) }
 }
 
-/// g ← scale·g′ − even − (x − mean)·along, with g′ the gradient before the activation.
+/// Computes g ← scale·g′ − even − (x − mean)·along, with g′ the gradient before the activation.
 pub(crate) fn backward(level: Level, x: &[f32], by: &Channels, even: &[f32], along: &[f32], g: &mut [f32]) {
     assert_eq!(x.len(), g.len(), "a gradient is as large as what it belongs to");
     let channels = by.count();
@@ -84,7 +84,7 @@ pub(crate) fn backward(level: Level, x: &[f32], by: &Channels, even: &[f32], alo
     });
 }
 
-/// Σ g of each channel.
+/// Returns Σ g of each channel.
 pub(crate) fn column_sums(level: Level, g: &[f32], channels: usize) -> Vec<f64> {
     // SAFETY: g has these rows.
     let [sums, _] = unsafe { sums(level, rows(g.len(), channels), channels, &Plain { g, channels }) };

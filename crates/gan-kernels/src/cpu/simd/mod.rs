@@ -1,9 +1,9 @@
-//! Vectors of sixteen f32 for whatever the processor has, chosen once at run time.
+//! Vectors of sixteen f32 for the processor's instruction set, selected once at run time.
 //!
-//! A kernel is written once, as a [`Job`] over the operations of [`Simd`]. [`Level::run`] compiles it for each instruction set
-//! and runs the best that the processor has; no compiler flags are needed. Inside a job everything is
-//! `#[inline(always)]` and nothing is a closure: a function that is not inlined would be compiled without the instructions.
-//! The environment variable `GAN_CPU` names another level: `portable`, `avx2`, `avx512` or `avx512-bf16`.
+//! A kernel is written once, as a [`Job`] over the operations of [`Simd`]. [`Level::run`] compiles it for each instruction set and runs the
+//! best one that the processor supports; no compiler flags are needed. Inside a job everything is `#[inline(always)]` and nothing is a
+//! closure, because a function that is not inlined would be compiled without the instructions. The environment variable `GAN_CPU` selects
+//! another level: `portable`, `avx2`, `avx512` or `avx512-bf16`.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -111,7 +111,7 @@ pub enum Level {
 impl Level {
     const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16];
 
-    /// As the environment variable `GAN_CPU` spells it.
+    /// Returns the name in the environment variable `GAN_CPU`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -121,7 +121,7 @@ impl Level {
         }
     }
 
-    /// All that this processor has, the best last.
+    /// Returns all levels that this processor supports, the best last.
     pub fn available() -> Vec<Self> {
         Self::ALL.into_iter().filter(|level| level.is_available()).collect()
     }
@@ -147,13 +147,13 @@ impl Level {
         self == Self::Portable
     }
 
-    /// What `GAN_CPU` names, if that is none of [`Level::available`]: it is passed over then.
+    /// Returns the value of `GAN_CPU` if it is none of [`Level::available`] and therefore ignored.
     pub fn passed_over() -> Option<String> {
         let asked = std::env::var("GAN_CPU").ok()?;
         (!Self::available().iter().any(|level| level.name() == asked)).then_some(asked)
     }
 
-    /// The level in use: the best there is, or what `GAN_CPU` names if the processor has it.
+    /// Returns the level in use: the best one, or the value of `GAN_CPU` if the processor supports it.
     pub fn current() -> Self {
         static CHOSEN: OnceLock<Level> = OnceLock::new();
         *CHOSEN.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Activations by themselves: those that follow a convolution or a batch norm are part of it.
+//! Activations that do not follow a convolution or a batch norm, which would include them.
 
 use super::Operation;
 use crate::backend::{Activation, Backend, Sides};
@@ -51,12 +51,12 @@ impl<B: Backend> Operation<B> for Activation {
         _: B::Slice<'_>,
         _: &mut B::SliceMut<'_>,
     ) -> Option<Adjoint<B>> {
-        // The pass has multiplied by the slopes already.
+        // The pass has already multiplied by the slopes.
         Some(adjoint)
     }
 }
 
-/// The logistic function, whose derivative its input tells exactly.
+/// Logistic function, whose derivative is computed exactly from its input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sigmoid;
 
@@ -89,10 +89,10 @@ impl<B: Backend> Operation<B> for Sigmoid {
     }
 }
 
-/// A leaky ReLU whose slope may be negative, so that its output does not tell the side.
+/// Leaky ReLU whose slope may be negative, so that its output does not determine the side.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AnyLeakyRelu(
-    /// The slope below zero.
+    /// Slope below zero.
     pub f32,
 );
 

@@ -1,11 +1,11 @@
-//! The mean over windows that touch.
+//! Mean over adjacent windows.
 
 use super::Operation;
 use crate::backend::{Backend, Sides, size};
 use crate::fused::pass::{At, BackwardPass, ForwardPass};
 use candle_core::Result;
 
-/// The mean over windows that touch.
+/// Mean over adjacent windows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AvgPool(
     /// Height and width of the window.

@@ -1,4 +1,4 @@
-//! Batch norm with the leaky ReLU behind it.
+//! Batch norm followed by a leaky ReLU.
 
 use super::Operation;
 use crate::backend::{Activation, Backend, NormAdjoints, NormCall, NormGrads, Sides, size};
@@ -6,19 +6,19 @@ use crate::fused::jvp::{Adjoint, JvpPass, JvpSaved};
 use crate::fused::pass::{At, BackwardPass, ForwardPass, NeedsGrad, Normalise, SavedForBackward};
 use candle_core::{Result, bail};
 
-/// Batch norm; γ and β have one number a channel.
+/// Batch norm; γ and β have one number per channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNorm {
-    /// γ's first number in the parameters.
+    /// Index of γ's first number in the parameters.
     pub scale: usize,
-    /// β's first number in the parameters.
+    /// Index of β's first number in the parameters.
     pub shift: usize,
     /// Added to the variance.
     pub eps: f64,
 }
 
-/// Numbers from which on the output is made again from the input when the backward pass asks for it, instead of
-/// being kept: half of a generator's memory for a hundredth of its time.
+/// Size from which the output is recomputed from the input in the backward pass instead of being saved: half of a
+/// generator's memory for a hundredth of its time.
 const LARGE: usize = 1 << 21;
 
 impl BatchNorm {
@@ -32,7 +32,7 @@ impl BatchNorm {
         NormCall { gamma: part(self.scale), beta: part(self.shift), eps: self.eps, slope }
     }
 
-    /// Calls `f` with the places of both gradients.
+    /// Calls `f` with the destinations of both gradients.
     fn with_grads<B: Backend>(&self, at: &At<B>, dtheta: &mut B::SliceMut<'_>, f: impl FnOnce(NormGrads<B>)) {
         let (backend, c) = (&at.network.backend, at.planned().input[2]);
         let first = self.scale.min(self.shift);
@@ -130,7 +130,7 @@ impl<B: Backend> Operation<B> for BatchNorm {
         let [values, tangents] = backend.halves_mut(&mut y, half);
         backend.norm_jvp(&call, &norm, x, tangents);
         backend.norm(&call, &norm, x, values);
-        // The values are activated already.
+        // The activation was already applied to the values.
         pass.save_and_differentiate(at, at.planned().act, &mut y);
         pass.saved.norms[at.index] = Some(norm);
         pass.saved.inputs[at.index] = Some(both);

@@ -10,44 +10,44 @@ use crate::spec::ConvSpec;
 use candle_core::Result;
 use std::ops::Range;
 
-/// Where a layer's numbers stand in the parameters.
+/// Places of a layer's numbers in the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights {
-    /// The kernel's first number.
+    /// Index of the kernel's first number.
     pub weight: usize,
-    /// The bias's first number.
+    /// Index of the bias's first number.
     pub bias: Option<usize>,
 }
 
 /// A convolution with weights `[O, C, kh, kw]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
-    /// Its parameters.
+    /// Places of its parameters.
     pub weights: Weights,
     /// Output channels.
     pub outputs: usize,
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
-    /// Its geometry.
+    /// Geometry of the convolution.
     pub spec: ConvSpec,
 }
 
 /// A transposed convolution with weights `[C, O, kh, kw]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvTranspose {
-    /// Its parameters.
+    /// Places of its parameters.
     pub weights: Weights,
     /// Output channels.
     pub outputs: usize,
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
-    /// Geometry of the convolution that goes the other way.
+    /// Geometry of the convolution in the other direction.
     pub spec: ConvSpec,
     /// Rows and columns added at the bottom and right.
     pub output_padding: [usize; 2],
 }
 
-/// What both have in common.
+/// Common part of both.
 trait Convolution {
     const TRANSPOSED: bool;
     fn weights(&self) -> Weights;
@@ -56,7 +56,7 @@ trait Convolution {
     fn spec(&self) -> ConvSpec;
     fn size(&self, image: [usize; 2]) -> Result<[usize; 2]>;
 
-    /// The convolution as a problem; a transposed one is the input gradient of the problem.
+    /// Returns the convolution as a problem; a transposed one is the input gradient of the problem.
     fn problem(&self, planned: &PlannedLayer, samples: usize) -> Problem {
         let [h, w, c] = planned.input;
         let [oh, ow, o] = planned.output;
@@ -74,7 +74,8 @@ trait Convolution {
         start..start + self.outputs() * channels * self.kernel()[0] * self.kernel()[1]
     }
 
-    /// `at.samples` through the layer, or with `back` their gradients the other way, without bias and activation.
+    /// Runs `at.samples` samples through the layer, or with `back` their gradients in the other direction, without bias
+    /// and activation.
     fn through<B: Backend>(
         &self,
         at: &At<B>,
@@ -113,7 +114,7 @@ trait Convolution {
     }
 
     fn bias_grad<B: Backend>(&self, at: &At<B>, g: B::Slice<'_>, dtheta: &mut B::SliceMut<'_>) {
-        // In front of a batch norm this is rounding alone, as in the frameworks; Adam makes steps of it all the same.
+        // Before a batch norm this is rounding noise, as in the frameworks; Adam still makes steps of it.
         if let Some(bias) = self.weights().bias {
             let o = self.outputs();
             let sums = at.network.backend.part_mut(dtheta, bias..bias + o);

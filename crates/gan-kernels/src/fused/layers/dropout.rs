@@ -1,19 +1,20 @@
-//! Dropout, with the random numbers given by the caller.
+//! Dropout, with random numbers from the caller.
 
 use super::Operation;
 use crate::backend::{Activation, Backend, Sides};
 use crate::fused::pass::{At, BackwardPass, ForwardPass};
 use candle_core::Result;
 
-/// Sets elements to zero by given random numbers and scales the others by 1 / (1 − rate); nothing by given statistics.
+/// Dropout: sets elements to zero by given random numbers and scales the others by 1 / (1 − rate); the identity with
+/// given statistics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout(
-    /// The share that is dropped.
+    /// Probability of dropping an element.
     pub f64,
 );
 
 impl Dropout {
-    /// x or its gradient, dropped by what was saved.
+    /// Returns x or its gradient after dropout with the saved numbers.
     fn apply<B: Backend>(&self, at: &At<B>, noise: Option<&B::Buffer>, x: &B::Buffer) -> B::Buffer {
         let backend = &at.network.backend;
         let x = backend.slice(x);

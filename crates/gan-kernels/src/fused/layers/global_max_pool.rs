@@ -1,11 +1,11 @@
-//! The largest value of each channel.
+//! Maximum of each channel.
 
 use super::Operation;
 use crate::backend::{Activation, Backend, Sides, size};
 use crate::fused::pass::{At, BackwardPass, ForwardPass, NeedsGrad};
 use candle_core::Result;
 
-/// The largest value of each channel, as a vector.
+/// Maximum of each channel, as a vector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GlobalMaxPool;
 

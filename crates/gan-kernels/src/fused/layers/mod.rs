@@ -1,4 +1,4 @@
-//! The layers of the fused engine, a file each, and the only list of them.
+//! The layers of the fused engine, one file each, and the only list of them.
 
 pub(super) mod activation;
 pub(super) mod avg_pool;
@@ -27,74 +27,76 @@ use crate::backend::{Backend, Sides, size};
 use candle_core::Result;
 use std::fmt::Debug;
 
-/// What a layer is to the engine: its shape, what its backward pass reads, and its passes over a backend's kernels.
+/// Operation of a layer in the engine: its shape, what its backward pass reads, and its passes over a backend's
+/// kernels.
 pub(super) trait Operation<B: Backend>: Debug {
-    /// The sides after it.
+    /// Returns the output sides.
     fn output(&self, input: Sides) -> Result<Sides>;
 
-    /// Where its numbers stand in the parameters: start and length.
+    /// Returns the places of its numbers in the parameters: start and length.
     fn parameters(&self, _input: Sides) -> Vec<(usize, usize)> {
         vec![]
     }
 
-    /// Whether its output is a vector; none where it is what its input was.
+    /// Returns whether its output is a vector; `None` if that depends on its input.
     fn makes_vector(&self) -> Option<bool> {
         None
     }
 
-    /// Multiply-adds for a sample, about.
+    /// Returns the approximate number of multiply-adds per sample.
     fn work(&self, planned: &PlannedLayer) -> usize {
         size(planned.output)
     }
 
-    /// Whether `act` can be part of it.
+    /// Returns whether `act` can be fused into it.
     fn fuses(&self, _act: Activation) -> bool {
         false
     }
 
-    /// Whether its backward pass reads its input.
+    /// Returns whether its backward pass reads its input.
     fn reads_input(&self, _needs: NeedsGrad) -> bool {
         false
     }
 
-    /// Whether its backward pass reads its output.
+    /// Returns whether its backward pass reads its output.
     fn reads_output(&self, _act: Activation) -> bool {
         false
     }
 
-    /// Whether it draws random numbers in training.
+    /// Returns whether it needs random numbers in training.
     fn wants_noise(&self) -> bool {
         false
     }
 
-    /// Whether an output of `len` numbers is not saved but made again from the input when the backward pass asks for it.
+    /// Returns whether an output of `len` numbers is not saved but recomputed from the input in the backward pass.
     fn is_made_again(&self, _len: usize) -> bool {
         false
     }
 
-    /// Its output once more, from its input.
+    /// Recomputes its output from its input.
     fn made_again(&self, _at: &At<B>, _theta: B::Slice<'_>, _saved: &SavedForBackward<B>) -> Option<B::Buffer> {
         None
     }
 
-    /// x `[n, H, W, C]` -> `[n, H', W', C']`.
+    /// Runs forward: x `[n, H, W, C]` -> `[n, H', W', C']`.
     fn forward(&self, at: &At<B>, x: &B::Buffer, pass: &mut ForwardPass<B>) -> Result<B::Buffer>;
 
-    /// The gradient of the output -> that of the input; none where nothing before it needs one.
+    /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one.
     fn backward(&self, at: &At<B>, g: B::Buffer, pass: &mut BackwardPass<B>, goes_on: bool) -> Option<B::Buffer>;
 
-    /// Whether [`Operation::jvp`] is right for it.
+    /// Returns whether it supports [`Operation::jvp`].
     fn has_jvp(&self, _act: Activation) -> bool {
         true
     }
 
-    /// Values and tangents, `2n` samples -> the same behind the layer. A linear layer treats both alike.
+    /// Runs values and tangents, `2n` samples, forward. A linear layer treats both alike.
     fn jvp(&self, at: &At<B>, both: B::Buffer, pass: &mut JvpPass<B>) -> Result<B::Buffer> {
         let mut plain = ForwardPass::without_gradient(pass.theta);
         self.forward(&At { samples: 2 * at.samples, ..*at }, &both, &mut plain)
     }
 
-    /// Adjoints behind the layer and its activation -> those before it; none where no parameters are before it.
+    /// Returns the adjoints before the layer from those after the layer and its activation; `None` if there are no
+    /// parameters before it.
     fn jvp_backward(
         &self,
         at: &At<B>,
@@ -111,7 +113,7 @@ pub(super) trait Operation<B: Backend>: Debug {
     }
 }
 
-/// The layers that there are, each with its type, which is its file.
+/// Defines the layers, each with its type, which is its file.
 macro_rules! layers {
     ($($(#[$doc:meta])* $name:ident($type:ty),)*) => {
         /// One layer of the fused engine.
@@ -137,7 +139,7 @@ layers! {
     ConvTranspose(ConvTranspose),
     /// Batch norm.
     BatchNorm(BatchNorm),
-    /// An activation whose derivative its output tells.
+    /// An activation whose derivative is a function of its output.
     Activation(Activation),
     /// The logistic function.
     Sigmoid(Sigmoid),
@@ -145,15 +147,15 @@ layers! {
     AnyLeakyRelu(AnyLeakyRelu),
     /// Dropout.
     Dropout(Dropout),
-    /// The same numbers in another shape.
+    /// Reshape.
     Reshape(Reshape),
-    /// Every pixel repeated.
+    /// Nearest-neighbor upsampling.
     Upsample(Upsample),
-    /// Zeros around the image.
+    /// Zero padding.
     ZeroPad(ZeroPad),
-    /// The mean over windows that touch.
+    /// Mean over adjacent windows.
     AvgPool(AvgPool),
-    /// The largest of each channel.
+    /// Maximum of each channel.
     GlobalMaxPool(GlobalMaxPool),
 }
 
@@ -170,7 +172,7 @@ impl FusedLayer {
         matches!(self, Self::BatchNorm(_))
     }
 
-    /// The place of its bias in the parameters, where it has one.
+    /// Returns the place of its bias in the parameters, if it has one.
     pub(super) fn bias(&self) -> Option<usize> {
         match self {
             Self::Conv(layer) => layer.weights.bias,

@@ -1,4 +1,4 @@
-//! The same numbers in another shape, in the order of channels-first images.
+//! Reshape, in the order of channels-first images.
 
 use super::Operation;
 use crate::backend::{Backend, Sides, size};
@@ -6,14 +6,14 @@ use crate::fused::pass::{At, BackwardPass, ForwardPass};
 use crate::fused::sides;
 use candle_core::{Result, bail};
 
-/// Another shape `[C, H, W]` or `[F]` for the same numbers.
+/// Reshape to `[C, H, W]` or `[F]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reshape(
-    /// The new shape without the batch.
+    /// New shape without the batch.
     pub Vec<usize>,
 );
 
-/// Numbers that lie channels-last in the shape `from`, as they lie channels-last in the shape `to`.
+/// Reorders numbers that are channels-last in the shape `from` to channels-last in the shape `to`.
 fn reordered<B: Backend>(backend: &B, x: &B::Buffer, from: Sides, to: Sides) -> B::Buffer {
     let x = backend.slice(x);
     let mut flat = backend.uninit(backend.len(x));

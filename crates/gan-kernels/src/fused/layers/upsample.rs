@@ -1,14 +1,14 @@
-//! Nearest-neighbour upsampling.
+//! Nearest-neighbor upsampling.
 
 use super::Operation;
 use crate::backend::{Backend, Sides, size};
 use crate::fused::pass::{At, BackwardPass, ForwardPass};
 use candle_core::Result;
 
-/// Nearest-neighbour upsampling.
+/// Nearest-neighbor upsampling.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Upsample(
-    /// How often each pixel is repeated, `[vertical, horizontal]`.
+    /// Number of repetitions of each pixel, `[vertical, horizontal]`.
     pub [usize; 2],
 );
 

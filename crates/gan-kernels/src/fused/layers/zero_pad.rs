@@ -1,4 +1,4 @@
-//! Zeros around the image.
+//! Zero padding around the image.
 
 use super::Operation;
 use crate::backend::{Backend, Sides, size};
@@ -6,10 +6,10 @@ use crate::fused::pass::{At, BackwardPass, ForwardPass};
 use crate::spec::Padding;
 use candle_core::Result;
 
-/// Zeros around the image.
+/// Zero padding around the image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ZeroPad(
-    /// How many on each side.
+    /// Number of rows and columns on each side.
     pub Padding,
 );
 

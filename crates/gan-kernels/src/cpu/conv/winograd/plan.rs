@@ -1,24 +1,24 @@
-//! Which tiles of which grids a Winograd convolution works on.
+//! Grids and tiles of a Winograd convolution.
 //!
-//! A 4×4 stride-2 convolution is the sum of four 2×2 stride-1 convolutions, one over each parity of the input's rows and
-//! columns. Its transpose is four independent 2×2 convolutions, one for each parity of the result: nothing is scattered. A 3×3
-//! stride-1 convolution and its transpose are one grid each. All are described here in the same way.
+//! A 4×4 stride-2 convolution is the sum of four 2×2 stride-1 convolutions, one over each parity of the input's rows and columns. Its
+//! transpose consists of four independent 2×2 convolutions, one for each parity of the result, without scattering. A 3×3 stride-1
+//! convolution and its transpose are one grid each. This module describes all of them in the same way.
 
 use crate::problem::Problem;
 
 /// A convolution over one grid of source pixels with a small dense filter.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Phase {
-    /// The source pixel under the filter's first tap for the grid's first output.
+    /// Source pixel under the filter's first tap for the grid's first output.
     pub offset: [isize; 2],
-    /// Which of the kernel's taps stands at place (a, b) of the filter.
+    /// Tap of the kernel at place (a, b) of the filter.
     pub taps: [[usize; 3]; 3],
 }
 
 /// A grid of the target, and what is summed into it.
 #[derive(Clone, Debug)]
 pub(super) struct Output {
-    /// Its first pixel.
+    /// First pixel of the grid.
     pub offset: [usize; 2],
     pub phases: Vec<Phase>,
 }
@@ -34,24 +34,24 @@ pub(super) struct Slide {
     /// Distance between a grid's pixels in the source and in the target.
     pub source_stride: usize,
     pub target_stride: usize,
-    /// The largest grid's pixels, down and across.
+    /// Pixels of the largest grid, down and across.
     pub grid: [usize; 2],
-    /// The grid's pixel under the first tile's first output.
+    /// Pixel of the grid under the first tile's first output.
     pub origin: [usize; 2],
-    /// Outputs of a tile.
+    /// Number of outputs of a tile.
     pub step: [usize; 2],
-    /// Tiles down and across.
+    /// Number of tiles down and across.
     pub tiles: [usize; 2],
     pub outputs: Vec<Output>,
 }
 
 impl Slide {
-    /// How many tiles there are in all samples.
+    /// Returns the number of tiles in all samples.
     pub fn count(&self) -> usize {
         self.samples * self.tiles[0] * self.tiles[1]
     }
 
-    /// Panics where the images of the two sides have other lengths than the pass asks for.
+    /// Panics if the images of the two sides have other lengths than the pass requires.
     #[track_caller]
     pub fn assert_lengths(&self, source: &[f32], target: &[f32]) {
         let len = |[h, w]: [usize; 2], channels: usize| self.samples * h * w * channels;
@@ -59,32 +59,32 @@ impl Slide {
         assert_eq!(target.len(), len(self.target, self.channels[1]), "the images that tiles are written to");
     }
 
-    /// Numbers of taps-major weights that its phases read.
+    /// Returns the number of taps-major weights that its phases read.
     pub fn weights(&self) -> usize {
         let taps = self.phases().flat_map(|phase| phase.taps.into_iter().flatten()).max().map_or(0, |tap| tap + 1);
         taps * self.channels[0] * self.channels[1]
     }
 
-    /// Sample, row and column of a tile.
+    /// Returns sample, row and column of a tile.
     #[inline(always)]
     pub fn place(&self, tile: usize) -> [usize; 3] {
         let [down, across] = self.tiles;
         [tile / (down * across), tile / across % down, tile % across]
     }
 
-    /// The same pass over the part of the grid that `parts` name down and across: where it starts, outputs of a tile, tiles.
+    /// Returns the same pass over the part of the grid in `parts`, down and across: its start, outputs of a tile, tiles.
     pub fn part(&self, [down, across]: [Span; 2]) -> Self {
         let both = |f: fn(Span) -> usize| [f(down), f(across)];
         Self { origin: both(|s| s.start), step: both(|s| s.step), tiles: both(|s| s.tiles), ..self.clone() }
     }
 
-    /// The grid's pixel under the first output of a tile.
+    /// Returns the grid's pixel under the first output of a tile.
     #[inline(always)]
     pub fn first(&self, [ty, tx]: [usize; 2]) -> [usize; 2] {
         [self.origin[0] + ty * self.step[0], self.origin[1] + tx * self.step[1]]
     }
 
-    /// Every phase, in the order of the packed weights.
+    /// Returns every phase, in the order of the packed weights.
     pub fn phases(&self) -> impl Iterator<Item = Phase> {
         self.outputs.iter().flat_map(|o| o.phases.iter().copied())
     }
@@ -94,17 +94,17 @@ impl Slide {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub start: usize,
-    /// Outputs of a tile.
+    /// Number of outputs of a tile.
     pub step: usize,
     pub tiles: usize,
 }
 
-/// `n` pixels as tiles of `step`, the last one perhaps partly outside.
+/// Divides `n` pixels into tiles of `step`, the last one perhaps partly outside.
 pub(super) fn whole(n: usize, step: usize) -> Span {
     Span { start: 0, step, tiles: n.div_ceil(step) }
 }
 
-/// `n` pixels as tiles of four and tiles of three, none of them partly outside; all in fours where that cannot be (1, 2, 5).
+/// Divides `n` pixels into tiles of four and tiles of three, none of them partly outside; all in fours if that is impossible (1, 2, 5).
 pub(super) fn fours_and_threes(n: usize) -> [Span; 2] {
     let threes = (4 - n % 4) % 4;
     if 3 * threes > n {
@@ -131,7 +131,7 @@ fn pairs(lines: [&[Line]; 2]) -> impl Iterator<Item = (Line, Line)> {
     lines[0].iter().flat_map(move |d| lines[1].iter().map(move |a| (*d, *a)))
 }
 
-/// y from x; its tiles are still to be named.
+/// Returns the pass from x to y, without tiles.
 pub(super) fn forward(p: &Problem) -> Slide {
     let lines = |axis: usize| -> Vec<Line> {
         let before = p.spec.padding.before()[axis] as isize;
@@ -158,7 +158,7 @@ pub(super) fn forward(p: &Problem) -> Slide {
     }
 }
 
-/// x's gradient from y's, which is also the transposed convolution.
+/// Returns the pass from y's gradient to x's, which is also the transposed convolution, without tiles.
 pub(super) fn input_grad(p: &Problem) -> Slide {
     let stride = p.spec.stride[0];
     let lines = |axis: usize| -> Vec<Line> {
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::spec::{ConvSpec, Padding};
 
-    /// Every pair (input pixel, tap) that a convolution sums must appear exactly once, in both directions.
+    /// Checks that every pair (input pixel, tap) of a convolution appears exactly once, in both directions.
     #[test]
     fn phases_meet_every_pixel_and_tap_once() {
         for (kernel, stride) in [(4usize, 2usize), (3, 1)] {
@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    /// (output pixel, tap, input pixel) of all products, whichever of the two is the pass's source.
+    /// Returns (output pixel, tap, input pixel) of all products, whichever of the two is the pass's source.
     fn met(slide: &Slide, taps: usize, swapped: bool) -> Vec<(usize, usize, usize)> {
         let mut all = vec![];
         for output in &slide.outputs {

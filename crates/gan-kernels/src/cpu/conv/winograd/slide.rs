@@ -1,4 +1,5 @@
-//! A pass over tiles: inputs transformed into packed rows, one product a filter point, products transformed back.
+//! A pass over tiles: transforms inputs into packed rows, computes one product per filter point, and transforms the
+//! products back.
 
 use super::plan::{Output, Phase, Slide};
 use super::transform::{Tile, input2, output2};
@@ -10,14 +11,14 @@ use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 
-/// Tiles that one task takes, about. Their transformed inputs and products should stay in the cache, which asks for few; each
-/// task reads all weights, which asks for many where those are large.
+/// Returns the approximate number of tiles per task. Their transformed inputs and products should stay in the cache, which favors few
+/// tiles; each task reads all weights, which favors many if the weights are large.
 fn tiles([k, n]: [usize; 2]) -> usize {
     (k * n / 512).clamp(36, 128)
 }
 
-/// source `[N, H, W, K]`, weights of [`super::weights::pack`] -> the part of target `[N, H', W', C]` that the
-/// tiles cover.
+/// Computes the part of target `[N, H', W', C]` that the tiles cover, from source `[N, H, W, K]` and weights of
+/// [`super::weights::pack`].
 pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], u: &[f32], y: &mut [f32]) {
     let count = slide.count();
     slide.assert_lengths(x, y);
@@ -73,7 +74,7 @@ pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], ze
     all
 }
 
-/// Sixteen channels from `channel` on of a tile's pixels, transformed; zeros beyond the last channel.
+/// Transforms sixteen channels from `channel` on of a tile's pixels, with zeros beyond the last channel.
 ///
 /// # Safety
 /// As [`Simd`]; each pixel has `lanes` numbers from `channel` on.
@@ -93,7 +94,7 @@ pub(super) unsafe fn transformed<S: Simd, W: Tile>(pixels: &Pixels, channel: usi
 }
 
 impl<P: Format, W: Tile> Tiles<'_, P, W> {
-    /// Rows of A by blocks, `[point][block][tile][32 words]`.
+    /// Writes the rows of A by blocks, `[point][block][tile][32 words]`.
     #[inline(always)]
     unsafe fn inputs<S: Simd>(&self, phase: &Phase, a: *mut f32) {
         let k = self.slide.channels[0];
@@ -116,7 +117,7 @@ impl<P: Format, W: Tile> Tiles<'_, P, W> {
         }
     }
 
-    /// Products `[point][tile][columns]` to the target's pixels.
+    /// Transforms products `[point][tile][columns]` into the target's pixels.
     #[inline(always)]
     unsafe fn outputs<S: Simd>(&self, output: &Output, c: *const f32, columns: usize) {
         let (n_channels, [h, w], stride) = (self.slide.channels[1], self.slide.target, self.slide.target_stride);

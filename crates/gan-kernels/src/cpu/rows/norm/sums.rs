@@ -8,7 +8,7 @@ use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Sums are taken over at most so many groups of rows, then over the groups.
+/// Maximum number of groups of rows that sums are taken over, before the groups are summed.
 const GROUPS: usize = 32;
 
 /// Two sums over rows.
