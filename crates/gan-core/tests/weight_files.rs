@@ -22,8 +22,19 @@ fn generator(seed: u64) -> (LayeredGenerator, Description) {
         units: vec![],
     };
     let (network, preset, library) = ("generator".into(), "p".into(), "0".into());
-    let description =
-        Description { format: FORMAT, network, input, layers: list, latent, data, preset, step: 3, seed, library };
+    let description = Description {
+        format: FORMAT,
+        network,
+        input,
+        layers: list,
+        custom: false,
+        latent,
+        data,
+        preset,
+        step: 3,
+        seed,
+        library,
+    };
     (g, description)
 }
 
