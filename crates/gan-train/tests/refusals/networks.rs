@@ -8,7 +8,7 @@ fn file(generator: &str, discriminator: &str) -> String {
     format!(
         "[data]\nname = \"mnist\"\nsize = 28\nchannels = 1\n\n[latent]\ndim = 10\n\n[generator]\n{generator}\n\n\
          [discriminator]\n{discriminator}\n\n[loss]\nkind = \"non_saturating\"\n\n[optimizer.generator]\nkind = \"adam\"\n\
-         lr = 2e-4\n\n[optimizer.discriminator]\nkind = \"adam\"\nrate = 2e-4\n\n[train]\nbatch = 8\nsteps = 2\nseed = 1\n"
+         lr = 2e-4\n\n[optimizer.discriminator]\nkind = \"adam\"\nlr = 2e-4\n\n[train]\nbatch = 8\nsteps = 2\nseed = 1\n"
     )
 }
 
