@@ -33,6 +33,12 @@ const KINDS: &[Kind] = &[
     Kind { what: "layer", at: "crates/gan-core/src/layers/", form: NAME, page: "docs/layers.md" },
     Kind { what: "loss", at: "crates/gan-core/src/losses/", form: Form::Listed("losses"), page: "docs/training.md" },
     Kind {
+        what: "penalty",
+        at: "crates/gan-core/src/penalties/",
+        form: Form::Listed("penalties"),
+        page: "docs/training.md",
+    },
+    Kind {
         what: "augmentation",
         at: "crates/gan-core/src/augmentations/",
         form: Form::Listed("augmentations"),
