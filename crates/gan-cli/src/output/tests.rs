@@ -1,6 +1,7 @@
 //! Accepted and refused outputs.
 
 use super::*;
+use crate::args::Usage;
 use std::fs;
 use tempfile::TempDir;
 
