@@ -110,7 +110,7 @@ fn gradients_equal_pytorch_double_backward() {
 }
 
 #[test]
-fn dropout_drops_the_same_for_the_gradient_and_the_tangent() {
+fn dropout_uses_one_mask_for_gradient_and_tangent() {
     let layers: Vec<Layer> =
         serde_json::from_str(r#"[{"dense": 64, "bias": false}, {"dropout": 0.5}, {"dense": 1, "bias": false}]"#)
             .unwrap();
@@ -123,7 +123,7 @@ fn dropout_drops_the_same_for_the_gradient_and_the_tangent() {
 }
 
 #[test]
-fn points_lie_where_the_papers_take_them() {
+fn penalties_are_evaluated_at_the_points_of_the_papers() {
     // l(x) = ½‖x‖² has the gradient x: the penalty shows where it was taken.
     struct Half;
     impl Discriminator for Half {
@@ -185,7 +185,7 @@ fn networks_of_your_own_have_exact_penalties() {
 }
 
 #[test]
-fn a_discriminator_without_a_derivative_is_told_so() {
+fn a_penalty_on_a_discriminator_without_jvp_is_an_error() {
     struct Plain;
     impl Discriminator for Plain {
         fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> candle_core::Result<DiscriminatorOutput> {

@@ -39,7 +39,7 @@ fn generator(seed: u64) -> (LayeredGenerator, Description) {
 }
 
 #[test]
-fn a_weight_file_alone_brings_the_generator_back() {
+fn a_weight_file_alone_restores_the_generator() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("g.safetensors");
     let (g, description) = generator(1);
@@ -61,7 +61,7 @@ fn file_without_tensors(description: &Description) -> Vec<u8> {
 }
 
 #[test]
-fn a_network_is_not_built_before_its_tensors_are_known_to_be_there() {
+fn a_network_is_built_only_if_the_file_has_its_tensors() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("g.safetensors");
     let (g, mut description) = generator(1);

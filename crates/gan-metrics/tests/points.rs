@@ -49,7 +49,7 @@ fn same(found: f64, expected: f64) {
 }
 
 #[test]
-fn energy_distance_is_numpys_and_in_one_dimension_the_square_of_scipys() {
+fn energy_distance_equals_numpy_and_in_one_dimension_the_square_of_scipy() {
     let cases = fixture().energy;
     assert_eq!(cases.iter().filter(|case| case.scipy.is_some()).count(), 1);
     for case in cases {
@@ -64,7 +64,7 @@ fn energy_distance_is_numpys_and_in_one_dimension_the_square_of_scipys() {
 }
 
 #[test]
-fn mode_coverage_is_what_scipy_makes_of_the_same_samples() {
+fn mode_coverage_equals_scipy() {
     for case in fixture().modes {
         let modes = Modes::new(&case.centres, case.sigma).unwrap();
         let samples = features(&case.samples);

@@ -108,7 +108,7 @@ fn alternating_by_epochs_freezes_the_other_player() {
 }
 
 #[test]
-fn several_steps_a_player_draw_new_batches_each() {
+fn each_of_several_steps_draws_a_new_batch() {
     let mut trainer = trainer(&["train.d_steps=3", "train.g_steps=2"]);
     assert_eq!(trainer.steps_per_epoch(), 1);
     assert_eq!(trainer.advance().unwrap().epoch, 0);
@@ -123,7 +123,7 @@ fn epochs_are_passes_of_d_over_the_data() {
 }
 
 #[test]
-fn weights_are_saved_for_the_program_that_defines_the_network() {
+fn weights_of_own_networks_are_saved_and_loaded() {
     let mut trainer = trainer(&[]);
     trainer.advance().unwrap();
     let path = std::env::temp_dir().join(format!("gan-own-network-{}.safetensors", std::process::id()));
