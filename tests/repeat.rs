@@ -1,4 +1,4 @@
-//! Same seed, same settings: the same bytes, however the work is spread.
+//! The same seed and settings give the same bytes for any number of threads and workers.
 
 use crate::common::{Place, SMALL, assert_same, files, results};
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
-//! `--resume` after SIGKILL: the run ends as if nothing had happened, to the last bit.
+//! `--resume` after SIGKILL: the run ends with the same bytes as an uninterrupted one.
 
 use crate::common::{Place, SMALL, assert_same, files, metrics, results, steps};
 use std::fs;
 
-/// A run of `steps` straight through, and one killed when it has done `killed_at` and gone on with, leave the same files.
+/// Asserts that an uninterrupted run of `steps` and one that was killed after `killed_at` and resumed have the same files.
 fn killed_equals_straight(settings: &str, steps: u64, killed_at: u64) {
     killed_equals_straight_at(&Place::new(), settings, steps, killed_at);
 }
@@ -48,7 +48,7 @@ fn a_killed_run_with_dropout_resumes_to_the_same_bytes() {
 fn a_killed_run_over_many_epochs_resumes_to_the_same_bytes() {
     let place = Place::new();
     place.first_digits("digits", 50);
-    // Four batches an epoch, the last of two images.
+    // An epoch has four batches, the last with two images.
     killed_equals_straight_at(&place, &format!("{SMALL} --set data.dir=digits --set checkpoint.every=7"), 60, 30);
     assert_eq!(metrics(&place.path("killed")).last().expect("a line")["epoch"], 14);
 }
@@ -114,7 +114,7 @@ fn a_weight_file_older_than_the_checkpoint_is_updated() {
     let old = fs::read(place.path("run/generator.safetensors")).unwrap();
     place.good("train run --resume --steps 4");
     let before = files(&place.path("run"));
-    // A process killed after its last checkpoint and before its weight file.
+    // As if the process had been killed between its last checkpoint and its weight file.
     fs::write(place.path("run/generator.safetensors"), old).unwrap();
     place.good("train run --resume");
     assert_same(&before, &files(&place.path("run")));

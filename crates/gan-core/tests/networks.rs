@@ -1,4 +1,4 @@
-//! Layer lists as users write them: reading, checking, building.
+//! Reading, checking and building networks from layer lists.
 
 mod common;
 
@@ -218,7 +218,7 @@ fn a_summary_unfolds_residual_blocks() {
     let (first, inner, skip, last) = (6 * 2 * 9 + 6, 6 * 6 + 6, 6 * 2 + 6, 97);
     assert_eq!(summary.totals(), (first + inner + skip + last, 6, 16 * (6 * 2 * 9 + 6 * 6 + 6 * 2) + 96));
     assert!(summary.to_string().lines().all(|line| line.chars().count() < 120));
-    // As many as the network itself has.
+    // The sum is the number of parameters that the network itself reports.
     let network = gan_core::Network::new(
         "d",
         &[2, 4, 4],

@@ -1,4 +1,4 @@
-//! Gradients against central differences in f64, the cases that candle gets wrong, and what a frozen weight costs: nothing.
+//! Compares gradients with central differences in f64, also in cases where candle's own gradients are wrong, and checks that frozen weights cost nothing.
 
 mod common;
 
@@ -65,7 +65,7 @@ fn all_other_operations_have_exact_gradients() {
     check_gradients("dropout", &[x()], |t| {
         weigh(&gan_kernels::ops::dropout(&t[0], &made(&[2, 3, 4, 6], 9).affine(0.5, 0.5)?, 0.4)?)
     });
-    // Its input has a second consumer, where candle's own upsampling loses a gradient.
+    // The input has a second consumer; candle's own upsampling loses a gradient in this case.
     check_gradients("upsample", &[x()], |t| {
         weigh(&gan_kernels::ops::upsample_nearest2d(&t[0], [2, 3])?)? + weigh(&t[0].sqr()?)?
     });
@@ -87,7 +87,7 @@ fn gradients_at_kinks_equal_pytorchs() {
 
 #[test]
 fn a_frozen_weight_gets_no_gradient_and_leaves_the_inputs_unchanged() -> Result<()> {
-    // Promised of this crate's own operations, which are the CPU's.
+    // This holds for this crate's own operations, which run on the CPU.
     if !test_device().is_cpu() {
         return Ok(());
     }
@@ -105,7 +105,7 @@ fn a_frozen_weight_gets_no_gradient_and_leaves_the_inputs_unchanged() -> Result<
 
 #[test]
 fn first_order_gradients_carry_no_graph() -> Result<()> {
-    // Promised of this crate's own operations, which are the CPU's.
+    // This holds for this crate's own operations, which run on the CPU.
     if !test_device().is_cpu() {
         return Ok(());
     }

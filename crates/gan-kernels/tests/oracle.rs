@@ -1,4 +1,4 @@
-//! Every function against its plain-loop reference, over random shapes.
+//! Compares every function with its reference in plain loops, over random shapes.
 
 mod common;
 
@@ -175,7 +175,7 @@ fn batch_norm_refuses_a_single_number() {
     assert!(error.to_string().contains("larger batch"));
 }
 
-/// x normalised by the fused engine, ε = 1e-3.
+/// Normalizes x with the fused engine and ε = 1e-3.
 fn batch_norm(
     x: &Tensor,
     gamma: &Tensor,

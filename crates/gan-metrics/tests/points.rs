@@ -1,4 +1,4 @@
-//! Mode coverage and energy distance against numpy and scipy; `fixtures/points.py` made the numbers.
+//! Compares mode coverage and energy distance with numpy and scipy (fixture by `fixtures/points.py`).
 
 use gan_metrics::Features;
 use gan_metrics::metrics::energy;
@@ -42,7 +42,7 @@ fn features(rows: &[Vec<f32>]) -> Features {
     Features::new(rows.concat(), rows[0].len()).unwrap()
 }
 
-/// Sums of a few thousand numbers of about 1 in another order.
+/// Asserts equality up to the rounding of a sum of a few thousand numbers of about 1 in another order.
 #[track_caller]
 fn same(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");

@@ -1,4 +1,4 @@
-//! Runs as they go wrong and as they do not, line by line.
+//! Sequences of metrics lines, some that raise an alarm and some that only come close.
 
 use crate::{Alarm, RULES, RunContext, Watch};
 use gan_core::Loss;
@@ -16,7 +16,7 @@ fn watch() -> Watch {
     })
 }
 
-/// The alarms that evaluations every 100 steps raise: kind and step.
+/// Returns the alarms that evaluations every 100 steps raise: key and step.
 fn raised(figures: &[Value]) -> Vec<(&'static str, u64)> {
     let mut watch = watch();
     let mut all = vec![];
@@ -45,7 +45,7 @@ fn d_far_ahead_raises_no_d_won_while_samples_improve() {
         won
     };
     assert_eq!(first_won([90.0, 50.0, 30.0, 20.0, 10.0]), None);
-    // It no longer follows from the evaluation at step 200 on.
+    // From the evaluation at step 200 on, samples no longer improve.
     assert_eq!(first_won([90.0, 50.0, 51.0, 52.0, 53.0]), Some(201));
 }
 
@@ -64,7 +64,7 @@ fn samples_that_become_alike_raise_collapse_once() {
     ];
     assert_eq!(raised(&run), [("collapse", 300), ("collapse", 600)]);
     assert_eq!(raised(&[good(200.0), good(100.0), good(50.0), good(20.0), good(10.0)]), []);
-    // A young generator is allowed to make what is alike.
+    // Similar samples are normal early in training, as long as they improve.
     let young = |diversity: f64| json!({"fd_digits": 120.0, "diversity": diversity, "coverage": 0.0});
     assert_eq!(raised(&[json!({"fd_digits": 200.0}), young(0.2), young(0.28), young(0.39), good(50.0)]), []);
     let better = |fid: f64| json!({"fd_digits": fid, "diversity": 0.4, "coverage": 0.0});
@@ -90,7 +90,7 @@ fn a_run_that_never_improves_raises_stalled() {
     let same = |fid: f64| json!({"fd_digits": fid, "diversity": 0.9, "coverage": 0.0});
     assert_eq!(raised(&[same(200.0), same(199.0), same(190.0), same(195.0)]), [("stalled", 300)]);
     assert_eq!(raised(&[same(200.0), same(100.0), same(100.0), same(100.0), same(100.0)]), []);
-    // Worse than before training, and on the way back.
+    // Worse than before training at first, then improving.
     assert_eq!(raised(&[same(120.0), same(220.0), same(110.0), same(60.0)]), []);
 }
 
@@ -149,7 +149,7 @@ fn watch_without_evaluations(total: u64, loss: Loss) -> Watch {
     Watch::new(RunContext { total, best: None, floor: None, loss })
 }
 
-/// The alarms of the steps up to `total`.
+/// Returns the alarms of steps 1 to `total`.
 fn kinds(total: u64, of: impl Fn(u64) -> Value) -> Vec<&'static str> {
     kinds_with(Loss::NonSaturating, total, of)
 }
@@ -162,7 +162,7 @@ fn kinds_with(loss: Loss, total: u64, of: impl Fn(u64) -> Value) -> Vec<&'static
 #[test]
 fn a_d_that_is_always_right_raises_d_won_unless_g_still_fools_it() {
     assert_eq!(kinds(1000, |step| line(step, 1.0, 0.005, 0.005, 5.0)), ["d_won"]);
-    // keras-mnist: D sees samples as in use, G learns from others.
+    // As in keras-mnist: D's samples are generated in eval mode, and G learns from samples in train mode.
     assert_eq!(kinds(1000, |step| line(step, 1.0, 0.02, 0.9, 0.1)), NOTHING);
     assert_eq!(kinds(1000, |step| line(step, 0.97, 0.1, 0.1, 2.5)), NOTHING);
     assert_eq!(kinds(1000, |step| line(step, 0.5, 0.5, 0.5, 0.7)), NOTHING);
@@ -195,7 +195,7 @@ fn only_wide_and_frequent_swings_raise_oscillation() {
     };
     assert_eq!(kinds(4000, wave(0.5, 3.0, 150)), ["oscillation"]);
     assert_eq!(kinds(4000, wave(1.0, 2.0, 150)), NOTHING);
-    // One fall and one rise are no oscillation.
+    // One fall and one rise are not an oscillation.
     assert_eq!(kinds(4000, wave(0.5, 3.0, 1500)), NOTHING);
 }
 

@@ -1,4 +1,4 @@
-//! Accepted and refused outputs.
+//! Outputs that are accepted and outputs that are refused.
 
 use super::*;
 use std::fs;

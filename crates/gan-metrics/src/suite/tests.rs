@@ -1,4 +1,4 @@
-//! Sets of points measured by their coordinates: what is left out and why, what is kept of many, and floors.
+//! Sets of points, compared by their coordinates: skipped metrics, samples kept of large sets, and floors.
 
 use super::*;
 use crate::card::{ImageSizes, ResizedTo};
@@ -51,7 +51,7 @@ fn metrics_that_need_more_samples_are_skipped_with_a_note() {
     let card = suite.card("x", &filled(&suite, &points(3, 2)), 0).unwrap();
     let measured: Vec<&str> = card.figures.iter().map(|figure| figure.metric.key()).collect();
     assert_eq!(measured, ["fd_coordinates", "diversity", "energy"]);
-    // The generated ones are too few, not the real ones, which are cut to the same number.
+    // The note names the generated samples, because the real ones are only reduced to the same number.
     let note = "not measured: precision, coverage: 3 generated samples are too few, at least 6 are needed";
     assert!(card.warnings.iter().any(|warning| warning.starts_with(note)), "{:?}", card.warnings);
     let suite = against(3);
@@ -100,7 +100,7 @@ fn samples_kept_from_a_large_set_are_evenly_spread() {
     assert_eq!(again, kept);
 }
 
-/// Coordinates by a protocol that begins with the originals.
+/// Coordinates under a protocol that starts from images in their original size.
 struct Published(Coordinates);
 
 impl Embedder for Published {
@@ -154,7 +154,7 @@ fn the_card_names_a_protocol_only_if_nothing_was_resized_before() {
     }
 }
 
-/// Two numbers a sample under Inception's name, compared with `reals` others by the protocol.
+/// Returns the card of two-dimensional samples under Inception's name, compared with `reals` others by the protocol.
 fn by_protocol(reals: usize, samples: usize) -> Result<Card> {
     let network = Published(Coordinates::new(vec![[-1.0, 1.0]; 2]));
     let suite = MetricSuite::new(Arc::new(network), &[(&Fid).into()], 7)?.with_protocol(Protocol::Fid50k);
