@@ -1,7 +1,7 @@
 //! What rules know of a run: its newest line, both networks' recent numbers, G's loss in parts, and every evaluation.
 
 use gan_core::Loss;
-use gan_metrics::metrics::Better;
+use gan_metrics::metrics::{Better, Metric};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -42,6 +42,11 @@ impl Line {
     /// Returns the number in a field, if there is one.
     pub fn number(&self, field: &str) -> Option<f64> {
         self.values.get(field)?.as_f64()
+    }
+
+    /// Returns the value of a metric, if it was measured.
+    pub fn metric(&self, metric: &dyn Metric) -> Option<f64> {
+        self.number(metric.info().key)
     }
 }
 

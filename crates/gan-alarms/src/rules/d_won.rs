@@ -12,7 +12,7 @@ const ALMOST_ALL: f64 = 0.99;
 /// D gives G's samples at most this probability in G's update.
 const NOTHING: f64 = 0.03;
 
-pub(super) static RULE: Rule = Rule::new(
+pub(super) static D_WON: Rule = Rule::new(
     "d_won",
     "D has won",
     "lower optimizer.discriminator.lr, smooth its labels (loss.real_label = 0.9), give D dropout, or put batch norm into both networks",

@@ -4,13 +4,14 @@ use super::{EARLIEST, START};
 use crate::history::History;
 use crate::rule::{Evidence, Finding, Rule};
 use crate::short;
+use gan_metrics::metrics::prdc::Coverage;
 
 /// Largest difference between D's answers to real and generated samples that counts as none.
 const NO_GAP: f64 = 0.1;
 /// Largest coverage of the real samples that counts as none.
 const NO_COVERAGE: f64 = 0.1;
 
-pub(super) static RULE: Rule = Rule::new(
+pub(super) static G_WON: Rule = Rule::new(
     "g_won",
     "G has won",
     "give D more to work with: more width or layers, a higher optimizer.discriminator.lr, or train.d_steps = 2",
@@ -22,7 +23,7 @@ fn check(history: &History) -> Finding {
     if history.progress() < START || now.step < EARLIEST {
         return Finding::Undecided;
     }
-    evidence(history, now.number("coverage")).filter(|_| !history.is_improving()).into()
+    evidence(history, now.metric(&Coverage)).filter(|_| !history.is_improving()).into()
 }
 
 fn evidence(history: &History, coverage: Option<f64>) -> Option<Evidence> {

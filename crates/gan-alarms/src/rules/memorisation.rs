@@ -4,13 +4,14 @@ use super::EARLIEST;
 use crate::history::{History, Line};
 use crate::rule::{Evidence, Finding, Rule};
 use crate::short;
+use gan_metrics::metrics::memorisation::{NearCopies, NearestDistance};
 
 /// Distance to the training samples, relative to that of real ones, below which samples are memorised.
 const CLOSE: f64 = 0.5;
 /// Fraction of near copies above which samples are memorised.
 const COPIES: f64 = 0.2;
 
-pub(super) static RULE: Rule = Rule::new(
+pub(super) static MEMORISATION: Rule = Rule::new(
     "memorisation",
     "memorisation",
     "train on more data, mirror it (data.flip = true), shorten the run, or make D smaller",
@@ -24,8 +25,8 @@ fn check(history: &History) -> Finding {
 }
 
 fn copies(evaluation: &Line) -> Option<Evidence> {
-    let ratio = evaluation.number("memorisation")?;
-    let near = evaluation.number("near_copies")?;
+    let ratio = evaluation.metric(&NearestDistance)?;
+    let near = evaluation.metric(&NearCopies)?;
     (ratio < CLOSE && near > COPIES).then(|| {
         format!(
             "generated samples are {} times as far from the training data as real ones are, {:.0} % are near copies",

@@ -9,26 +9,26 @@ const START: f64 = 0.25;
 const EARLIEST: u64 = 50;
 
 macro_rules! rules {
-    ($($module:ident,)*) => {
+    ($($module:ident: $rule:ident,)*) => {
         $(mod $module;)*
 
         /// Every rule.
-        pub static RULES: &[&Rule] = &[$(&$module::RULE),*];
+        pub static RULES: &[&Rule] = &[$(&$module::$rule),*];
     };
 }
 
 rules! {
-    not_finite,
-    d_won,
-    oscillation,
-    memorisation,
-    collapse,
-    g_won,
-    stalled,
+    not_finite: NOT_FINITE,
+    d_won: D_WON,
+    oscillation: OSCILLATION,
+    memorisation: MEMORISATION,
+    collapse: COLLAPSE,
+    g_won: G_WON,
+    stalled: STALLED,
 }
 
 /// The alarm of a step that fails.
-pub(crate) static NOT_FINITE: &Rule = &not_finite::RULE;
+pub(crate) static NOT_FINITE: &Rule = &not_finite::NOT_FINITE;
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ const NUMBERS: [(&str, &str); 4] = [
     ("grad_norm_g", "the norm of G's gradient"),
 ];
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static NOT_FINITE: Rule = Rule {
     default_policy: Policy::Stop,
     refuses,
     ..Rule::new(

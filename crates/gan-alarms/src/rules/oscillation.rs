@@ -8,7 +8,7 @@ const TURNS: usize = 6;
 /// Factor between the low and the high end of each swing.
 const WIDE: f64 = 3.0;
 
-pub(super) static RULE: Rule = Rule::new(
+pub(super) static OSCILLATION: Rule = Rule::new(
     "oscillation",
     "oscillation",
     "lower both rates, use β1 = 0.5 or less, and keep an average of G (train.ema = 0.999)",

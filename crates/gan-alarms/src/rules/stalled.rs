@@ -11,7 +11,7 @@ const EARLIEST_STALL: u64 = 300;
 /// Factor by which the best value must be better than the first.
 const BETTER: f64 = 0.8;
 
-pub(super) static RULE: Rule = Rule::new(
+pub(super) static STALLED: Rule = Rule::new(
     "stalled",
     "stalled",
     "check the rates (1e-4 to 4e-4 is usual for Adam) and the networks; a longer run alone is unlikely to help",
