@@ -1,6 +1,7 @@
 //! Outputs that are accepted and outputs that are refused.
 
 use super::*;
+use crate::args::Usage;
 use std::fs;
 use tempfile::TempDir;
 
