@@ -35,9 +35,9 @@ pub(crate) fn refused_args(place: &Place, args: &[&str], code: i32, words: &[&st
     assert!(message.starts_with("error: "), "{message}");
     assert!(ran.stdout.is_empty(), "{}", ran.text());
     for word in FOREIGN {
-        assert!(!message.contains(word), "\"{word}\" is no word for users: {message}");
+        assert!(!message.contains(word), "\"{word}\" is jargon: {message}");
     }
     let parts: Vec<&str> = message.trim_end().split(": ").collect();
-    assert!(parts.windows(2).all(|pair| pair[0] != pair[1]), "said twice: {message}");
+    assert!(parts.windows(2).all(|pair| pair[0] != pair[1]), "repeated text: {message}");
     assert!(before == files(&place.path("")), "something was written: {message}");
 }

@@ -84,7 +84,7 @@ fn a_run_that_learns_nothing_raises_stalled_and_ends_with_the_policy_stop() {
 }
 
 #[test]
-fn a_rollback_restores_the_best_state_with_lower_learning_rates_and_is_reproducible() {
+fn a_rollback_restores_the_best_state_and_lowers_the_learning_rates() {
     let place = Place::new();
     let alarms_set =
         "--set alarms.stalled=rollback --set alarms.collapse=off --set alarms.rollbacks=2 --set alarms.lr_factor=0.25";

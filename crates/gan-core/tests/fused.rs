@@ -94,7 +94,7 @@ fn check(input: &[usize], text: &str) {
 }
 
 #[test]
-fn generators() {
+fn fused_generators_equal_their_layers() {
     check(
         &[20],
         r#"[{ dense = 288 }, { reshape = [32, 3, 3] },
@@ -204,7 +204,7 @@ fn a_kernel_of_zeros_stays_finite_under_spectral_norm() {
 }
 
 #[test]
-fn discriminators() {
+fn fused_discriminators_equal_their_layers() {
     check(
         &[1, 13, 14],
         r#"[{ conv = 16, kernel = 3, stride = 2, padding = "same" }, { leaky_relu = 0.2 }, { dropout = 0.25 },
@@ -228,7 +228,7 @@ fn discriminators() {
 }
 
 #[test]
-fn small_dense_networks() {
+fn fused_dense_networks_equal_their_layers() {
     check(
         &[2],
         "[{ dense = 16 }, { leaky_relu = 0.2 }, { dense = 16 }, { leaky_relu = 0.2 }, { dense = 2 }, { dense = 1 }]",

@@ -9,7 +9,7 @@ use gan_kernels::testing::test_device;
 use gan_kernels::{ConvSpec, Padding};
 
 #[test]
-fn convolutions() {
+fn gradients_of_convolutions_equal_finite_differences() {
     let specs = [
         ConvSpec::square(2, 1),
         ConvSpec::default(),
@@ -35,7 +35,7 @@ fn convolutions() {
 }
 
 #[test]
-fn convolutions_with_a_small_end() {
+fn gradients_with_one_channel_on_one_side_equal_finite_differences() {
     let padding = Padding { top: 1, bottom: 1, left: 2, right: 0 };
     let spec = ConvSpec { padding, ..ConvSpec::default() };
     check_gradients("conv2d 4 -> 1", &[made(&[2, 4, 5, 4], 1), made(&[1, 4, 3, 3], 2)], |t| {
@@ -47,7 +47,7 @@ fn convolutions_with_a_small_end() {
 }
 
 #[test]
-fn all_other_operations_have_exact_gradients() {
+fn gradients_of_all_other_operations_equal_finite_differences() {
     let x = || made(&[2, 3, 4, 6], 1);
     check_gradients("linear", &[made(&[4, 3], 1), made(&[2, 3], 2), made(&[2], 3)], |t| {
         weigh(&gan_kernels::ops::linear(&t[0], &t[1], Some(&t[2]))?)

@@ -278,7 +278,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_layout_gives_any_rows(
+    fn rows_of_any_layout_are_read(
         shape in proptest::collection::vec(1usize..5, 1..5),
         is_fortran in any::<bool>(),
         is_big_endian in any::<bool>(),
@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn no_header_does_harm(text in "[-{}()':,A-Za-z0-9<>|\\\\ \"]{0,80}", data in proptest::collection::vec(any::<u8>(), 0..40)) {
+    fn random_headers_do_not_panic(text in "[-{}()':,A-Za-z0-9<>|\\\\ \"]{0,80}", data in proptest::collection::vec(any::<u8>(), 0..40)) {
         let place = Place::new();
         if let Ok(mut file) = NpyFile::open(&place.write(&npy(&text, &data))) {
             prop_assert!(file.read_all().unwrap().len() <= data.len());
@@ -303,7 +303,7 @@ proptest! {
     }
 
     #[test]
-    fn no_dictionary_does_harm(
+    fn random_dictionaries_do_not_panic(
         shape in "\\([0-9, L]{0,30}\\)",
         descr in "[<>|=]?[fiubcOUSV][0-9]{0,3}",
         is_fortran in any::<bool>(),

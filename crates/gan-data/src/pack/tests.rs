@@ -115,7 +115,7 @@ fn bytes_survive_the_conversion_to_floats() {
 }
 
 #[test]
-fn the_number_of_threads_does_not_change_the_pack_and_progress_ends_at_the_count() {
+fn the_pack_does_not_depend_on_the_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();
     let data = Bytes::new(40, &[3, 200, 200], &[]); // a block has nine images
     let packs = [0, 1, 3].map(|threads| {

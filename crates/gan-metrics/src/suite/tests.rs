@@ -184,7 +184,7 @@ fn fid_over_other_features_is_refused_with_the_right_key() {
 }
 
 #[test]
-fn copies_are_searched_between_halves_if_the_reference_contains_the_training_data() {
+fn copies_are_searched_between_halves_of_the_training_data() {
     let metrics = [(&crate::metrics::memorisation::NearestDistance).into()];
     let suite = MetricSuite::new(Arc::new(Coordinates::new(vec![[-1.0, 1.0]; 2])), &metrics, 7).unwrap();
     let (held_out, train) = (filled(&suite, &points(40, 1)), filled(&suite, &points(40, 2)));

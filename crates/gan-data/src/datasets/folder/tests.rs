@@ -41,7 +41,7 @@ fn message(dir: &Path, options: &ImageOptions) -> String {
 }
 
 #[test]
-fn files_are_sorted_by_the_bytes_of_their_paths_and_have_their_folders_as_classes() {
+fn files_are_sorted_by_path_and_folders_are_classes() {
     let dir = folder(&["b/1.png", "a/z/9.PNG", "a-b/2.png", "a/10.png", "a/.hidden.png", ".git/x.png"]);
     fs::write(dir.path().join("notes.txt"), "x").unwrap();
     let data = ImageFolder::open(dir.path(), &OPTIONS).unwrap();

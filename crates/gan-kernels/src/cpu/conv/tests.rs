@@ -154,7 +154,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_convolution(
+    fn random_convolutions_equal_the_loops(
         stride in (1..4usize, 1..4usize), pads in prop::array::uniform4(0..3usize), dilation in (1..3usize, 1..3usize),
         channels in (0..4usize, 1..40usize, 1..40usize), input in (1..10usize, 1..10usize), kernel in (1..6usize, 1..6usize),
     ) {
@@ -170,7 +170,7 @@ proptest! {
     }
 
     #[test]
-    fn the_winograd_families(
+    fn winograd_shapes_equal_the_loops(
         four in any::<bool>(), pads in prop::array::uniform4(0..4usize), samples in 0..4usize,
         channels in (8..70usize, 8..70usize), input in (4..19usize, 4..19usize),
     ) {
@@ -181,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn small_ends(
+    fn convolutions_with_few_channels_on_one_side_equal_the_loops(
         few in 1..4usize, many in 8..80usize, swapped in any::<bool>(), kernel in 1..8usize, stride in 1..3usize,
         before in 0..4usize, after in 0..4usize, input in (4..12usize, 4..12usize),
     ) {

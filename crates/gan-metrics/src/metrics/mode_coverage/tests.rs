@@ -39,7 +39,7 @@ fn distances_are_euclidean() {
 }
 
 #[test]
-fn uniform_coverage_has_zero_divergence_and_one_mode_the_logarithm_of_their_number() {
+fn divergence_is_zero_for_uniform_coverage_and_maximal_for_one_mode() {
     let even: Vec<[f32; 2]> = CORNERS.iter().map(|c| c.map(|x| x as f32)).collect();
     let coverage = corners().coverage(&points(&even)).unwrap();
     assert_eq!((coverage.found(), coverage.reverse_kl, coverage.jensen_shannon), (4, Some(0.0), Some(0.0)));
