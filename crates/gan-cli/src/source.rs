@@ -115,7 +115,7 @@ pub fn units(description: &Description) -> Option<Units> {
 
 /// Returns the weight file of a run's best generator.
 pub fn best_weight_file(run: &Path) -> Result<PathBuf> {
-    let file = run.join(gan_run::folder::BEST);
+    let file = run.join(gan_run::RunFolder::BEST);
     if file.is_file() {
         return Ok(file);
     }
