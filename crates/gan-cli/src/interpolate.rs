@@ -8,9 +8,9 @@ use candle_core::Tensor;
 use gan_base::Rng;
 use gan_base::messages::counted;
 use gan_core::Generator;
-use gan_core::finite::check_finite;
-use gan_core::gan::samples;
-use gan_core::noise::slerp;
+use gan_core::check_finite;
+use gan_core::samples;
+use gan_core::slerp;
 use gan_report::{Picture, check_grid};
 use gan_run::pictures;
 

@@ -30,7 +30,7 @@ impl Rule for DWon {
 
     fn check(&self, history: &History) -> Finding {
         // Without a decision threshold D is neither right nor wrong.
-        if history.players().is_none() || !history.is_full() || !history.context().loss.has_decision_threshold() {
+        if history.players().is_none() || !history.is_full() || !history.context().loss.properties().has_threshold {
             return Finding::Undecided;
         }
         match evidence(history) {

@@ -37,7 +37,7 @@ impl Rule for GWon {
 
 fn evidence(history: &History, coverage: Option<f64>) -> Option<Evidence> {
     let coverage = coverage?;
-    if !history.is_full() || !history.context().loss.has_decision_threshold() {
+    if !history.is_full() || !history.context().loss.properties().has_threshold {
         return None;
     }
     let gap = history.mean(|line| Some(line.real))? - history.mean(|line| Some(line.fake))?;

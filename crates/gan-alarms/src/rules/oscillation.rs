@@ -26,7 +26,7 @@ impl Rule for Oscillation {
 
     fn check(&self, history: &History) -> Finding {
         // Factors mean nothing where the loss may be negative.
-        let has_factors = !history.context().loss.properties().g_loss_may_be_negative;
+        let has_factors = !history.context().loss.properties().g_may_be_negative;
         if !has_factors || !history.players().is_some_and(|line| line.ends_loss_part) {
             return Finding::Undecided;
         }
