@@ -69,7 +69,7 @@ fn ranks_give_the_losses_of_one_process_and_the_same_bits_each_time() {
 #[test]
 fn evaluation_is_the_same_when_shared_and_a_run_goes_on_with_any_number_of_ranks() {
     let place = Place::new();
-    let judged = "--set evaluate.every=4 --set evaluate.samples=600 --set checkpoint.every=4";
+    let judged = "--set evaluate.every=4 --set evaluate.samples=200 --set checkpoint.every=4";
     let line = |out: &str, steps: u64| format!("train {SMALL} {judged} --steps {steps} --out {out}");
     // What is drawn from before any step is the same for any number of ranks.
     let first = |run: &str| {

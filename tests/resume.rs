@@ -26,7 +26,7 @@ fn a_dcgan_killed_at_step_100_of_200_ends_with_the_same_bytes() {
 
 #[test]
 fn so_does_the_keras_preset() {
-    let settings = "keras-mnist --set train.batch=4 --set samples.rows=2 --set samples.columns=2";
+    let settings = "keras-mnist --set train.batch=4 --set samples.rows=2 --set samples.columns=2 --set evaluate.every=0";
     killed_equals_straight(&format!("{settings} --set checkpoint.every=4 --set samples.every=5"), 12, 6);
 }
 
@@ -169,10 +169,8 @@ fn a_grid_of_another_size_may_be_drawn_from_here_on() {
 #[test]
 fn players_in_turns_of_epochs_go_on_where_they_stopped() {
     let turns =
-        "--set train.alternate=epochs --set train.reuse_fakes=false --set train.batch=6000 --set train.log_every=2";
-    killed_equals_straight(
-        &format!("dcgan-mnist --set generator.width=1 --set discriminator.width=1 {turns} --set checkpoint.every=3"),
-        24,
-        13,
-    );
+        "--set train.alternate=epochs --set train.reuse_fakes=false --set train.batch=600 --set train.log_every=2";
+    // An epoch is ten batches.
+    let data = "--set data.limit=6000 --set generator.width=1 --set discriminator.width=1 --set evaluate.every=0";
+    killed_equals_straight(&format!("dcgan-mnist {data} {turns} --set checkpoint.every=3"), 24, 13);
 }
