@@ -80,7 +80,7 @@ pub(super) fn alarms(run: &Path, plan: Option<&Plan>, summary: &RunSummary) -> V
 fn in_words(alarm: &Alarm, note: &str) -> String {
     let Alarm { rule, at, evidence, advice } = alarm;
     let at = grouped(*at as usize);
-    format!("Alarm at step {at}, {}: {evidence}.{note} What helps: {advice}.", rule.title())
+    format!("Alarm at step {at}, {}: {evidence}.{note} What helps: {advice}.", rule.title)
 }
 
 /// Returns what the rules find in metrics.jsonl.
