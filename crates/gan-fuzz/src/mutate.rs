@@ -64,7 +64,7 @@ fn change(target: &Target, bytes: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut Rn
         6 => bytes.truncate(rng.below(bytes.len() + 1)),
         7 => splice(bytes, others, rng),
         8 | 9 => replace_number(bytes, rng),
-        10 | 11 => word(bytes, target.tokens, rng),
+        10 | 11 => word(bytes, &[target.tokens, &(target.names)()].concat(), rng),
         12 => lines(bytes, rng),
         13 => nest(bytes, rng),
         _ => repeat(bytes, rng),

@@ -20,6 +20,8 @@ pub struct Target {
     pub seeds: fn() -> Vec<Seed>,
     /// Words of the format, which random bytes would almost never contain.
     pub tokens: &'static [&'static str],
+    /// Returns the names of layers, losses, … that the format contains, from the registries.
+    pub names: fn() -> Vec<&'static str>,
     /// Limit on the memory of an execution.
     pub memory: Memory,
 }

@@ -10,6 +10,7 @@ pub const TARGET: Target = Target {
     body,
     seeds,
     tokens: settings::TOKENS,
+    names: settings::names,
     memory: Memory { mebibytes: 256, per_byte: 1024 },
 };
 

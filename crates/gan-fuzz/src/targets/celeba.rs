@@ -27,6 +27,7 @@ pub const TARGET: Target = Target {
         "\r\n",
         "\u{85}",
     ],
+    names: Vec::new,
     memory: Memory { mebibytes: 16, per_byte: 128 },
 };
 

@@ -13,8 +13,14 @@ use std::sync::OnceLock;
 ///
 /// The input is a `state.json`, optionally followed by a separator and the tensors, which otherwise come from a valid checkpoint. The
 /// text `@identity@` stands for the run's settings in the form in which a state contains them.
-pub const TARGET: Target =
-    Target { name: "checkpoint", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 64, per_byte: 64 } };
+pub const TARGET: Target = Target {
+    name: "checkpoint",
+    body,
+    seeds,
+    tokens: TOKENS,
+    names: Vec::new,
+    memory: Memory { mebibytes: 64, per_byte: 64 },
+};
 
 const TOKENS: &[&str] = &[
     "\"step\":",

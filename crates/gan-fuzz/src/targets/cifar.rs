@@ -11,6 +11,7 @@ pub const TARGET: Target = Target {
     body,
     seeds,
     tokens: &["\n=====\n", "airplane\n", "\n", "\u{9}", "\u{a}"],
+    names: Vec::new,
     memory: Memory { mebibytes: 1, per_byte: 64 },
 };
 

@@ -13,8 +13,14 @@ use gan_metrics::Embedder;
 use gan_metrics::embed::Layered;
 
 /// Reads a classifier and embeds images with it.
-pub const TARGET: Target =
-    Target { name: "classifier", body, seeds, tokens: network::TOKENS, memory: Memory { mebibytes: 64, per_byte: 32 } };
+pub const TARGET: Target = Target {
+    name: "classifier",
+    body,
+    seeds,
+    tokens: network::TOKENS,
+    names: gan_core::layers::names,
+    memory: Memory { mebibytes: 64, per_byte: 32 },
+};
 
 fn body(input: &[u8]) -> Outcome {
     let path = place::file(&place::folder("classifier")?, "classifier.safetensors", &place::safetensors(input))?;

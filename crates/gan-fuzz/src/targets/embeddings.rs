@@ -23,6 +23,7 @@ pub const TARGET: Target = Target {
         "\"data_offsets\":[",
         "0",
     ],
+    names: Vec::new,
     memory: Memory { mebibytes: 4, per_byte: 64 },
 };
 

@@ -6,8 +6,14 @@ use gan_data::fetch::answers::{Refusal, commit, files, next_page};
 use std::path::{Component, Path};
 
 /// Reads the responses and checks that all paths in them are inside the repository.
-pub const TARGET: Target =
-    Target { name: "fetch", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 1, per_byte: 64 } };
+pub const TARGET: Target = Target {
+    name: "fetch",
+    body,
+    seeds,
+    tokens: TOKENS,
+    names: Vec::new,
+    memory: Memory { mebibytes: 1, per_byte: 64 },
+};
 
 const TOKENS: &[&str] = &[
     "\n=====\n",

@@ -14,6 +14,7 @@ pub const TARGET: Target = Target {
     seeds,
     tokens: &["\u{0}\u{0}\u{8}\u{3}", "\u{0}\u{0}\u{8}\u{1}", "\u{0}\u{0}\u{0}\u{1}", "\u{1f}"],
     // Deflate expands a byte to at most 1032, and a growing buffer may have twice the capacity that it needs.
+    names: Vec::new,
     memory: Memory { mebibytes: 1, per_byte: 2200 },
 };
 

@@ -7,8 +7,14 @@ use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use std::io::{Read, Write};
 
 /// Wraps a deflate stream as gzip and reads it.
-pub const TARGET: Target =
-    Target { name: "idx_gz", body, seeds, tokens: &[], memory: Memory { mebibytes: 4, per_byte: 2200 } };
+pub const TARGET: Target = Target {
+    name: "idx_gz",
+    body,
+    seeds,
+    tokens: &[],
+    names: Vec::new,
+    memory: Memory { mebibytes: 4, per_byte: 2200 },
+};
 
 /// Maximum number of bytes that are decompressed to compute their checksum.
 const MOST: u64 = 1 << 20;

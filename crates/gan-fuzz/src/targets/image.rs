@@ -33,6 +33,7 @@ pub const TARGET: Target = Target {
         "II*\u{0}",
     ],
     // An image of 1,000,000 pixels may take 8 bytes per pixel to decode and 4 to convert to RGB.
+    names: Vec::new,
     memory: Memory { mebibytes: 48, per_byte: 64 },
 };
 

@@ -13,6 +13,7 @@ pub const TARGET: Target = Target {
     seeds,
     tokens: TOKENS,
     // Matrix products allocate 64 MiB for packed blocks, whatever the size of the matrices.
+    names: Vec::new,
     memory: Memory { mebibytes: 80, per_byte: 64 },
 };
 

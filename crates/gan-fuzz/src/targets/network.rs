@@ -7,17 +7,24 @@ use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
 use candle_core::Device;
 use gan_base::Rng;
+use gan_core::layers;
 use gan_core::weights::{self, Description, FORMAT};
 use gan_core::{Init, LayeredDiscriminator, LayeredGenerator};
 
 /// Builds the described network, saves it, reads it back and runs it.
-pub const TARGET: Target =
-    Target { name: "network", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 64, per_byte: 512 } };
+pub const TARGET: Target = Target {
+    name: "network",
+    body,
+    seeds,
+    tokens: TOKENS,
+    names: layers::names,
+    memory: Memory { mebibytes: 64, per_byte: 512 },
+};
 
 /// The words of descriptions.
 pub const TOKENS: &[&str] = &[
-    "{\"dense\":",
-    "{\"conv\":",
+    "{\"conv\":2,\"kernel\":3}",
+    "{\"dense\":2}",
     ",\"kernel\":",
     ",\"stride\":",
     ",\"padding\":",
@@ -26,40 +33,8 @@ pub const TOKENS: &[&str] = &[
     ",\"bias\":false",
     ",\"gain\":",
     ",\"output_padding\":",
-    "{\"conv_transpose\":",
-    "{\"batch_norm\":{}}",
-    "{\"conditional_batch_norm\":",
-    "{\"instance_norm\":{}}",
-    "{\"layer_norm\":{}}",
-    "{\"group_norm\":",
-    "{\"leaky_relu\":",
-    "{\"elu\":",
-    "{\"dropout\":",
-    "{\"reshape\":[",
-    "{\"upsample\":",
-    "{\"bilinear\":",
-    "{\"pixel_shuffle\":",
-    "{\"zero_pad\":",
-    "{\"avg_pool\":",
-    "{\"blur_pool\":",
-    "{\"minibatch_std\":",
-    "{\"attention\":",
-    "{\"residual\":[",
     "\"skip\":[",
-    "{\"concat_class\":",
     "\"embedding\":",
-    "{\"projection\":",
-    "{\"auxiliary\":",
-    "\"relu\"",
-    "\"prelu\"",
-    "\"silu\"",
-    "\"gelu\"",
-    "\"tanh\"",
-    "\"sigmoid\"",
-    "\"pixel_norm\"",
-    "\"flatten\"",
-    "\"global_max_pool\"",
-    "\"global_avg_pool\"",
     "\"same\"",
     "\"valid\"",
     "\"spectral_norm\":true",

@@ -6,7 +6,7 @@ use gan_data::npy::{ImageArray, NpyFile, VectorArray};
 
 /// Reads an array as numbers, as images and as latent vectors.
 pub const TARGET: Target =
-    Target { name: "npy", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 8, per_byte: 64 } };
+    Target { name: "npy", body, seeds, tokens: TOKENS, names: Vec::new, memory: Memory { mebibytes: 8, per_byte: 64 } };
 
 const TOKENS: &[&str] = &[
     "\u{93}NUMPY",

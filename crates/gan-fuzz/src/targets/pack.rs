@@ -8,8 +8,14 @@ use gan_data::pack::{Header, MAGIC, Pack, VERSION};
 /// Opens a pack and reads its images.
 ///
 /// The input is a header's JSON, a line feed, and the data after the header: labels and pixels. The checksums are inserted.
-pub const TARGET: Target =
-    Target { name: "pack", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 8, per_byte: 64 } };
+pub const TARGET: Target = Target {
+    name: "pack",
+    body,
+    seeds,
+    tokens: TOKENS,
+    names: Vec::new,
+    memory: Memory { mebibytes: 8, per_byte: 64 },
+};
 
 const TOKENS: &[&str] = &[
     "\"name\":",

@@ -9,8 +9,14 @@ use gan_run::{Existing, RunFolder};
 use gan_train::layering;
 
 /// Writes the page of a run from `metrics.jsonl` and, after separators, `evaluations.jsonl` and `planes.jsonl`.
-pub const TARGET: Target =
-    Target { name: "report", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 64, per_byte: 2048 } };
+pub const TARGET: Target = Target {
+    name: "report",
+    body,
+    seeds,
+    tokens: TOKENS,
+    names: Vec::new,
+    memory: Memory { mebibytes: 64, per_byte: 2048 },
+};
 
 const TOKENS: &[&str] = &[
     "\n=====\n",

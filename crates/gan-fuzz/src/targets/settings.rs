@@ -3,101 +3,42 @@
 use super::training::{self, TINY};
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
+use gan_core::penalties::PenaltyKind;
+use gan_core::{Loss, layers};
+use gan_data::DatasetEntry;
+use gan_metrics::MetricRef;
 use gan_train::{layering, presets};
+use std::sync::LazyLock;
 
 /// Reads a settings file, checks it and trains two steps.
-pub const TARGET: Target =
-    Target { name: "settings", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 256, per_byte: 1024 } };
+pub const TARGET: Target = Target {
+    name: "settings",
+    body,
+    seeds,
+    tokens: TOKENS,
+    names: names,
+    memory: Memory { mebibytes: 256, per_byte: 1024 },
+};
 
-/// The words of settings files.
+/// Values in settings files, and their punctuation.
 pub const TOKENS: &[&str] = &[
-    "[data]",
-    "name = ",
-    "\"made\"",
-    "\"ring\"",
-    "\"grid\"",
-    "\"curve\"",
-    "size = ",
-    "channels = ",
-    "count = ",
-    "limit = ",
-    "window = ",
-    "replacement = true",
-    "last_batch = \"drop\"",
-    "flip = true",
     "ring = { modes = 3 }",
     "grid = { side = 3 }",
     "curve = { x = [0, 1], curves = [{ polynomial = [1, 2] }] }",
-    "[latent]",
-    "dim = ",
-    "distribution = \"uniform\"",
-    "truncation = ",
-    "[generator]",
-    "[discriminator]",
-    "family = \"mlp\"",
-    "hidden = [3]",
-    "family = \"dcgan\"",
-    "width = 2",
-    "activation = \"relu\"",
-    "features = 2",
-    "init = \"he\"",
-    "init = \"dcgan\"",
-    "spectral_norm = true",
-    "input = [",
-    "layers = [",
-    "{ dense = 3 }",
-    "{ conv = 2, kernel = 3 }",
-    "{ batch_norm = {} }",
-    "{ residual = [\"relu\"] }",
-    "{ minibatch_std = 2 }",
-    "{ attention = 2 }",
-    "{ projection = 3 }",
-    "{ auxiliary = 3 }",
-    "{ concat_class = 3 }",
-    "\"flatten\"",
-    "{ reshape = [1, 4, 4] }",
-    "kind = ",
-    "\"minimax\"",
-    "\"least_squares\"",
-    "\"wasserstein\"",
-    "\"hinge\"",
-    "\"relativistic_pairing\"",
-    "\"relativistic_average\"",
-    "real_label = ",
-    "flip = 0.1",
-    "auxiliary = 0.5",
-    "[[penalties]]",
-    "kind = \"r1\"",
-    "kind = \"r2\"",
-    "kind = \"gradient\"",
-    "kind = \"clip\"",
-    "kind = \"feature_matching\"",
-    "weight = ",
-    "every = ",
-    "end = ",
-    "share = ",
-    "[augment]",
-    "cutout = 0.5",
-    "colour = true",
-    "[train]",
-    "batch = ",
-    "d_steps = ",
-    "g_steps = ",
-    "alternate = \"epochs\"",
-    "joint_batch = true",
-    "reuse_fakes = false",
-    "fakes_mode = \"eval\"",
-    "ema = ",
-    "decay = ",
-    "warmup = ",
-    "clip_norm = ",
-    "accumulate = ",
-    "pack = ",
     "instance_noise = { sigma = 0.1, until = 0.5 }",
-    "precision = \"bf16\"",
-    "precision = \"f32-accurate\"",
-    "[evaluate]",
-    "[alarms]",
+    "family = \"mlp\"",
+    "family = \"dcgan\"",
+    "{ conv = 2, kernel = 3 }",
+    "{ dense = 3 }",
+    "[[penalties]]",
+    "kind = ",
+    "\"drop\"",
+    "\"uniform\"",
+    "\"he\"",
+    "\"epochs\"",
+    "\"eval\"",
+    "\"bf16\"",
+    "\"f32-accurate\"",
     "preset = \"ring2d\"",
     "true",
     "false",
@@ -111,6 +52,24 @@ pub const TOKENS: &[&str] = &[
     "\"",
     "''",
 ];
+
+/// Returns the names of everything that settings choose, and the keys and heads of tables in the presets.
+pub fn names() -> Vec<&'static str> {
+    static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let keys = presets::ALL.iter().flat_map(|preset| preset.text.lines());
+        let keys = keys.filter_map(|line| line.split('=').next().map(str::trim).filter(|key| !key.starts_with('#')));
+        let mut all: Vec<&str> = keys.filter(|key| !key.is_empty()).collect();
+        all.extend(layers::names());
+        all.extend(Loss::ALL.iter().map(|loss| loss.name()));
+        all.extend(PenaltyKind::ALL.iter().map(|penalty| penalty.name()));
+        all.extend(DatasetEntry::names());
+        all.extend(MetricRef::all().map(MetricRef::key));
+        all.sort_unstable();
+        all.dedup();
+        all
+    });
+    NAMES.clone()
+}
 
 fn body(input: &[u8]) -> Outcome {
     let path = place::file(&place::folder("settings")?, "settings.toml", input)?;

@@ -6,8 +6,14 @@ use gan_metrics::embed::inception;
 use std::path::Path;
 
 /// Reads the tensors of a state dict.
-pub const TARGET: Target =
-    Target { name: "state_dict", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 1, per_byte: 128 } };
+pub const TARGET: Target = Target {
+    name: "state_dict",
+    body,
+    seeds,
+    tokens: TOKENS,
+    names: Vec::new,
+    memory: Memory { mebibytes: 1, per_byte: 128 },
+};
 
 const TOKENS: &[&str] = &[
     "ctorch._utils\n_rebuild_tensor_v2\n",

@@ -7,8 +7,14 @@ use candle_core::Device;
 use gan_core::weights;
 
 /// Reads a weight file and generates samples.
-pub const TARGET: Target =
-    Target { name: "weights", body, seeds, tokens: network::TOKENS, memory: Memory { mebibytes: 64, per_byte: 64 } };
+pub const TARGET: Target = Target {
+    name: "weights",
+    body,
+    seeds,
+    tokens: network::TOKENS,
+    names: gan_core::layers::names,
+    memory: Memory { mebibytes: 64, per_byte: 64 },
+};
 
 fn body(input: &[u8]) -> Outcome {
     let path = place::file(&place::folder("weights")?, "generator.safetensors", &place::safetensors(input))?;
