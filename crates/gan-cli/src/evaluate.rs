@@ -14,7 +14,7 @@ use gan_data::npy::{self, NpyFile};
 use gan_metrics::metrics::frechet::Fid;
 use gan_metrics::{Card, MetricRef, Protocol, SampleSet};
 use gan_run::RunFolder;
-use gan_run::evaluate::{self, Evaluator, Floor, Given, Request, Role, Subject};
+use gan_run::evaluate::{self, Evaluator, Given, Request, Role, Subject};
 use gan_train::config::EvaluateConfig;
 use gan_train::{layering, presets};
 use std::path::Path;
@@ -136,12 +136,11 @@ fn prepared(source: &str, subject: Subject, args: &EvaluateArgs, meter: &mut Met
         embedder: protocol.map_or(args.embedder.clone(), |protocol| protocol.embedder().into()),
         ..EvaluateConfig::default()
     };
-    let floor = if args.floor { Floor::OfHalves } else { Floor::Skip };
     let request = Request {
         subject,
         name: source.into(),
         most: args.samples,
-        role: if args.data.is_some() { Role::Reference(floor) } else { Role::TrainingData },
+        role: if args.data.is_some() { Role::Reference { floor: args.floor } } else { Role::TrainingData },
         size: data.size.filter(|_| sets_size).map(|size| size.get()),
         data,
         seed,

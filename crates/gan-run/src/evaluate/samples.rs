@@ -1,10 +1,12 @@
-//! Images of one side of a comparison as they reach the network: as the set returns them, in their own sizes, or in one size.
+//! Samples of one side of a comparison: images as they reach the network (as the set returns them, in their own sizes, or in one size),
+//! and existing samples to evaluate.
 
 use super::AT_ONCE;
 use crate::error::Result;
 use candle_core::{Device, Tensor};
 use gan_data::Dataset;
 use gan_data::images::{Filter, Fit, Fitting, Pixels, Small, fit};
+use gan_data::npy::ImageArray;
 use gan_metrics::card::{ImageSizes, ResizedTo};
 use gan_train::config::DataConfig;
 use std::collections::BTreeMap;
@@ -44,9 +46,11 @@ impl SizeRange {
         Self { smallest: size, largest: size }
     }
 
-    fn and(self, size: [usize; 2]) -> Self {
-        let of = |a: [usize; 2], choose: fn(usize, usize) -> usize| [choose(a[0], size[0]), choose(a[1], size[1])];
-        Self { smallest: of(self.smallest, usize::min), largest: of(self.largest, usize::max) }
+    fn and(self, other: Self) -> Self {
+        Self {
+            smallest: [0, 1].map(|i| self.smallest[i].min(other.smallest[i])),
+            largest: [0, 1].map(|i| self.largest[i].max(other.largest[i])),
+        }
     }
 
     /// Returns the description for a card, with the new size if images are resized.
@@ -97,7 +101,7 @@ impl Images {
         let shape = self.set.shape();
         let &[_, height, width] = &shape[..] else { return None };
         let sizes = (0..self.set.len()).map(|index| self.set.stored_size(index).unwrap_or([height, width]));
-        sizes.fold(None, |range: Option<SizeRange>, size| Some(range.unwrap_or(SizeRange::one(size)).and(size)))
+        sizes.map(SizeRange::one).reduce(SizeRange::and)
     }
 
     /// Divides the numbers of `order` into batches that can be embedded at once: images in their own sizes are grouped by size.
@@ -118,23 +122,22 @@ impl Images {
     /// Reads a batch, `[N, C, H, W]` or `[N, D]`, without images whose files are damaged; `None` if all are.
     pub fn read(&self, indices: &[usize]) -> Result<Option<Tensor>> {
         let is_stored = indices.first().is_some_and(|index| self.set.stored_size(*index).is_some());
-        match self.way {
-            Way::AsGiven => Ok(Some(gan_train::data::samples(self.set.as_ref(), indices)?)),
-            Way::Own if !is_stored => Ok(Some(gan_train::data::samples(self.set.as_ref(), indices)?)),
-            Way::Fitted(fitting) if !is_stored => {
-                Ok(Some(fitted(&gan_train::data::samples(self.set.as_ref(), indices)?, &fitting)?))
-            }
-            Way::Own => self.read_stored(indices, |image| image),
-            Way::Fitted(fitting) => self.read_stored(indices, |image| fit(&image, &fitting)),
+        if self.way == Way::AsGiven || !is_stored {
+            let samples = gan_train::data::samples(self.set.as_ref(), indices)?;
+            return match self.way {
+                Way::Fitted(fitting) => fitted(&samples, &fitting).map(Some),
+                Way::AsGiven | Way::Own => Ok(Some(samples)),
+            };
         }
-    }
-
-    fn read_stored(&self, indices: &[usize], treat: impl Fn(Pixels) -> Pixels) -> Result<Option<Tensor>> {
         let mut values: Vec<f32> = Vec::new();
         let mut shape = None;
         let mut count = 0;
         for index in indices {
-            let Some(image) = self.set.stored(*index)?.map(&treat) else { continue };
+            let Some(image) = self.set.stored(*index)? else { continue };
+            let image = match self.way {
+                Way::Fitted(fitting) => fit(&image, &fitting),
+                Way::AsGiven | Way::Own => image,
+            };
             let from = values.len();
             values.resize(from + image.bytes.len(), 0.0);
             image.scale_into(&mut values[from..]);
@@ -159,6 +162,45 @@ pub(super) fn fitted(images: &Tensor, fitting: &Fitting) -> Result<Tensor> {
         fit(&Pixels::of_sample(from, [h, w], c), fitting).scale_into(to);
     }
     Ok(Tensor::from_vec(made, (n, c, height, width), &Device::Cpu)?)
+}
+
+/// Existing samples.
+pub struct Given(pub(super) Kind);
+
+pub(super) enum Kind {
+    Images(Images),
+    Array(Box<ImageArray>),
+    /// `[N, D]` in [−1, 1].
+    Points(Tensor),
+}
+
+impl Given {
+    /// Returns points of the set `like` from a flat list of numbers in their original units.
+    pub(super) fn points(values: &[f32], like: &dyn Dataset) -> Result<Self> {
+        let dim = like.pixels();
+        let scaled: Vec<f32> = match like.units() {
+            None => values.to_vec(),
+            Some(units) => {
+                let rows = values.chunks_exact(dim);
+                rows.flat_map(|row| units.scaled(&row.iter().map(|x| f64::from(*x)).collect::<Vec<_>>())).collect()
+            }
+        };
+        Ok(Self(Kind::Points(Tensor::from_vec(scaled, (values.len() / dim, dim), &Device::Cpu)?)))
+    }
+
+    /// Returns the number of samples.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Kind::Images(images) => images.set.len(),
+            Kind::Array(array) => array.len(),
+            Kind::Points(points) => points.dims()[0],
+        }
+    }
+
+    /// Returns whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 #[cfg(test)]
