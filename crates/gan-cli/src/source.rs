@@ -60,7 +60,7 @@ pub fn plan(source: &str, assignments: &[String]) -> Result<Plan> {
         layering::set(&mut over, assignment)?;
     }
     layering::overlay(&mut table, over);
-    let plan = layering::read(table).and_then(gan_train::RunConfig::check);
+    let plan = layering::read(table).and_then(gan_train::config::RunConfig::check);
     match kind(Path::new(source)) {
         Kind::Settings => plan.with_context(|| source.to_string()),
         _ => Ok(plan?),

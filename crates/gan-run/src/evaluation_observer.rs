@@ -11,7 +11,7 @@ use gan_base::atomic;
 use gan_metrics::{Card, MetricRef};
 use gan_train::checkpoint;
 use gan_train::config::Policy;
-use gan_train::trainer::{StepReport, Trainer};
+use gan_train::{StepReport, Trainer};
 use serde_json::{Map, Value};
 use std::io::Write;
 

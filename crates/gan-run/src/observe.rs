@@ -3,7 +3,7 @@
 use crate::error::Result;
 use gan_alarms::Alarm;
 use gan_train::config::Policy;
-use gan_train::trainer::{Moment, StepReport, Trainer};
+use gan_train::{Moment, StepReport, Trainer};
 
 /// Reason for the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

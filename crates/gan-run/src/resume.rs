@@ -5,10 +5,10 @@ use crate::folder::RunFolder;
 use crate::pictures::file_name;
 use gan_base::messages::{counted, is_or_are};
 use gan_core::weights;
+use gan_train::Length;
+use gan_train::Trainer;
 use gan_train::checkpoint;
 use gan_train::layering;
-use gan_train::plan::Length;
-use gan_train::trainer::Trainer;
 
 /// Restores the last complete checkpoint of the run in `folder` and returns its step; 0 if nothing beyond the start was saved.
 ///

@@ -5,7 +5,7 @@ use crate::evaluate::Embedding;
 use crate::observe::{Observer, Outcome};
 use gan_alarms::Alarm;
 use gan_train::config::Policy;
-use gan_train::trainer::{StepReport, Trainer};
+use gan_train::{StepReport, Trainer};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 type Observers<'a> = [Box<dyn Observer + 'a>];

@@ -7,7 +7,7 @@ use gan_base::Rng;
 use gan_core::gan::{draw_classes, samples};
 use gan_data::Dataset;
 use gan_metrics::{EmbeddedSamples, Embedder, Embedding as Said};
-use gan_train::trainer::Trainer;
+use gan_train::Trainer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use gan_base::regular_file;
 use gan_core::summary::grouped;
 use gan_report::page::Severity;
 use gan_train::config::Policy;
-use gan_train::plan::{Length, Plan};
+use gan_train::{Length, Plan};
 use std::path::Path;
 
 /// Describes the alarms of the run in the folder `run`; those that the rules find need its plan.
