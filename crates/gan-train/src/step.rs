@@ -225,7 +225,7 @@ fn stepped(
 /// Returns the weighted loss of the auxiliary classifier.
 fn class_loss(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Objective) -> Result<Option<Tensor>> {
     let (Some(found), Some(classes)) = (found, classes) else { return Ok(None) };
-    Ok(Some((gan_core::loss::auxiliary(found, classes)? * objective.auxiliary)?))
+    Ok(Some((gan_core::auxiliary_loss(found, classes)? * objective.auxiliary)?))
 }
 
 /// Returns the value of the loss, and the gradients of `part` of it.

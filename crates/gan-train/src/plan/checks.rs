@@ -154,7 +154,7 @@ fn loss(config: &RunConfig) -> Result<()> {
         None => ("loss.kind".into(), "this loss"),
     };
     refuse_if(
-        (!loss.kind.has_decision_threshold() || compares.is_some()) && config.train.alternate == Alternate::Epochs,
+        (!loss.kind.properties().has_threshold || compares.is_some()) && config.train.alternate == Alternate::Epochs,
         key,
         format!("{what} compares samples with real ones, which G's epochs have none of: set train.alternate=steps"),
     )

@@ -6,7 +6,7 @@ use crate::config::{Family, NetworkConfig, RunConfig};
 use crate::error::{Error, Result};
 use gan_base::messages::counted;
 use gan_core::layers::LeakyRelu;
-use gan_core::{Layer, family, shape};
+use gan_core::{Layer, LayeredDiscriminator, family, shape};
 
 /// Returns both networks' layers, checked against the latent space and the data.
 pub(super) fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
@@ -16,7 +16,7 @@ pub(super) fn architectures(config: &RunConfig) -> Result<(Architecture, Archite
     let seen = [&[sample[0] * config.train.pacgan], &sample[1..]].concat();
     let discriminator = architecture("discriminator", &config.discriminator, config, &seen)?;
     let shapes = shape::infer("generator", &generator.input, &generator.layers)?;
-    let end = shapes.last().unwrap_or(&generator.input);
+    let end = shapes.last().map_or(&generator.input, |last| &last.output);
     if *end != sample {
         let problem = format!(
             "the last layer makes {end:?}, expected the data's shape {sample:?}: change the layers, data.size or data.channels"
@@ -39,17 +39,17 @@ pub(super) fn architectures(config: &RunConfig) -> Result<(Architecture, Archite
         return Err(Error::config("discriminator.input", problem));
     }
     let shapes = shape::infer("discriminator", &discriminator.input, &discriminator.layers)?;
-    check_output(shapes.last().unwrap_or(&discriminator.input), &discriminator.layers)?;
+    check_output(shapes.last().map_or(&discriminator.input, |last| &last.output), &discriminator.layers)?;
     Ok((generator, discriminator))
 }
 
 /// Checks that D ends in one logit per sample.
 fn check_output(end: &[usize], layers: &[Layer]) -> Result<()> {
     let key = "discriminator.layers";
-    if gan_core::gan::ends_in_sigmoid(layers) {
+    if LayeredDiscriminator::ends_in_sigmoid(layers) {
         return Err(Error::config(key, "the list ends in \"sigmoid\", but the losses work on logits: remove it"));
     }
-    let wanted = 1 + gan_core::gan::auxiliary_classes(layers).unwrap_or(0);
+    let wanted = 1 + LayeredDiscriminator::auxiliary_classes(layers).unwrap_or(0);
     if end.iter().product::<usize>() != wanted {
         let problem = format!(
             "the last layer makes {end:?}, expected one number a sample: end with \"flatten\", {{ dense = 1 }}, for example"
@@ -62,7 +62,7 @@ fn check_output(end: &[usize], layers: &[Layer]) -> Result<()> {
 fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usize]) -> Result<Architecture> {
     let (input, mut layers) = listed(name, network, config, input)?;
     if network.spectral_norm {
-        layers = layers.into_iter().map(Layer::with_spectral_norm).collect();
+        layers = layers.iter().map(Layer::with_spectral_norm).collect();
     }
     let known: Vec<usize> = layers.iter().filter_map(Layer::classes).collect();
     if let Some([a, b]) = known.windows(2).find(|pair| pair[0] != pair[1]) {
@@ -91,11 +91,8 @@ fn listed(
         }
         (Some(Family::Mlp), None) => {
             let mlp = mlp(name, network)?;
-            let layers = if is_generator {
-                family::mlp_generator(&mlp, &sample(config))
-            } else {
-                family::mlp_discriminator(&mlp, network.features, input)
-            };
+            let layers =
+                if is_generator { mlp.generator(&sample(config)) } else { mlp.discriminator(network.features, input) };
             Ok((input.to_vec(), layers))
         }
         (None, Some(layers)) => Ok((network.input.clone().unwrap_or_else(|| input.to_vec()), layers.clone())),

@@ -7,7 +7,7 @@ use super::{
 use crate::error::Result;
 use candle_core::{D, Tensor, backprop::GradStore};
 use gan_base::Rng;
-use gan_core::loss::Side;
+use gan_core::Side;
 use gan_core::penalties::Effect;
 use gan_core::{Discriminator, ForwardContext};
 use std::time::Instant;
@@ -28,7 +28,7 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
     let (real, fake) = flipped(&seen_real, &seen_fake, objective, rng)?;
     let classes = batch.classes.as_ref();
     let (on_real, on_fake, loss, mut grads) = match objective.batches {
-        Batches::Separate if objective.loss.is_relativistic() => {
+        Batches::Separate if objective.loss.properties().is_relativistic => {
             let on_real = scored(d, &real, objective, group, classes, rng)?;
             let on_fake = scored(d, &fake, objective, group, classes, rng)?;
             let loss = objective.loss.discriminator(&on_real.logits, &on_fake.logits, objective.labels)?;
@@ -78,7 +78,7 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
     }
     seconds.backward += elapsed_since(&mut start);
     // Where logits have no zero of their own, each side is measured from the other's mean.
-    let relative = !objective.loss.has_decision_threshold();
+    let relative = !objective.loss.properties().has_threshold;
     let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };
     let for_real = zero(&on_fake)?;
     let for_fake = zero(&on_real)?;
