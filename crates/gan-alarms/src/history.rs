@@ -1,7 +1,7 @@
 //! What a run's lines have shown so far: the players' numbers lately, G's loss in parts, and every evaluation.
 
 use gan_core::Loss;
-use gan_metrics::metrics::Better;
+use gan_metrics::Better;
 use serde_json::Value;
 use std::collections::VecDeque;
 

@@ -10,8 +10,8 @@ use gan_core::weights;
 use gan_core::weights::Description;
 use gan_data::DatasetEntry;
 use gan_data::npy::{self, NpyFile};
-use gan_metrics::metrics::frechet::Fid;
-use gan_metrics::{Card, MetricRef, Protocol, SampleSet};
+use gan_metrics::frechet::FID;
+use gan_metrics::{Card, Metric, Protocol, SampleSet, format_value};
 use gan_run::RunFolder;
 use gan_run::evaluate::{self, Evaluator, Floor, Given, Request, Role, Subject};
 use gan_train::config::{DataConfig, EvaluateConfig};
@@ -28,7 +28,7 @@ type Maker = (Description, gan_core::LayeredGenerator, candle_core::Device);
 pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
     let metrics = match args.protocol {
         None => args.metrics.iter().map(|name| metric(name)).collect::<Result<Vec<_>>>()?,
-        Some(Protocol::Fid50k) => vec![(&Fid).into()],
+        Some(Protocol::Fid50k) => vec![&FID],
     };
     let mut cards = Vec::new();
     for source in &args.sources {
@@ -43,7 +43,7 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
     }
 }
 
-fn card(source: &str, args: &EvaluateArgs, metrics: &[MetricRef], quiet: bool) -> Result<Card> {
+fn card(source: &str, args: &EvaluateArgs, metrics: &[&'static Metric], quiet: bool) -> Result<Card> {
     let (subject, maker) = subject(source, args)?;
     let mut meter = Meter::patient(quiet);
     let Prepared { evaluator, given, samples } = prepared(source, subject, args, metrics, &mut meter)?;
@@ -78,7 +78,7 @@ fn prepared(
     source: &str,
     subject: Subject,
     args: &EvaluateArgs,
-    metrics: &[MetricRef],
+    metrics: &[&'static Metric],
     meter: &mut Meter,
 ) -> Result<Prepared> {
     let (seed, protocol) = (args.seed, args.protocol);
@@ -234,22 +234,21 @@ fn made(
     Ok(collected)
 }
 
-fn metric(name: &str) -> Result<MetricRef> {
-    MetricRef::from_user(name).map_err(|problem| Usage(format!("--metrics {name}: {problem}")).into())
+fn metric(name: &str) -> Result<&'static Metric> {
+    Metric::from_user(name).map_err(|problem| Usage(format!("--metrics {name}: {problem}")).into())
 }
 
 /// Formats several cards side by side: a row per metric, a column per card, then the details of each.
 fn beside(cards: &[Card]) -> String {
-    use gan_metrics::card::digits;
     let mut text = String::new();
     let mut push = |line: String| text += &format!("{}\n", line.trim_end());
     let names: String = (1..=cards.len()).map(|i| format!("{:>12}", format!("[{i}]"))).collect();
     push(format!("{:<46}{names}{:>12}", "", "real"));
-    for metric in MetricRef::all().filter(|metric| cards.iter().any(|card| card.figure(*metric).is_some())) {
+    for metric in Metric::all().filter(|metric| cards.iter().any(|card| card.figure(metric).is_some())) {
         let values: String =
-            cards.iter().map(|card| format!("{:>12}", card.value(metric).map_or("–".into(), digits))).collect();
-        let floor = cards.iter().find_map(|card| card.figure(metric)?.floor).map_or(String::new(), digits);
-        push(format!("{:<46}{values}{floor:>12}", metric.title()));
+            cards.iter().map(|card| format!("{:>12}", card.value(metric).map_or("–".into(), format_value))).collect();
+        let floor = cards.iter().find_map(|card| card.figure(metric)?.floor).map_or(String::new(), format_value);
+        push(format!("{:<46}{values}{floor:>12}", metric.title));
     }
     for (i, card) in (1..).zip(cards) {
         let step = card.step.map(|step| format!(", step {step}")).unwrap_or_default();

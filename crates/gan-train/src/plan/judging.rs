@@ -12,7 +12,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     if let (Some(best), false) = (config.evaluate.best, config.evaluate.metrics.is_empty())
         && !config.evaluate.metrics.contains(&best)
     {
-        let problem = format!("\"{}\" is not among evaluate.metrics: add it there", best.key());
+        let problem = format!("\"{}\" is not among evaluate.metrics: add it there", best.key);
         return Err(Error::config("evaluate.best", problem));
     }
     let factor = config.alarms.lr_factor;
