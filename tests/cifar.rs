@@ -27,7 +27,7 @@ fn batches(place: &Place, folder: &str, each: u32) {
 }
 
 #[test]
-fn cifar_10_is_found_trained_on_and_made_more_of() {
+fn cifar_10_is_found_trained_on_and_generated() {
     let place = Place::new();
     batches(&place, "data/cifar10", 4);
     place.good(&format!("train dcgan-cifar10 {TINY}"));

@@ -73,7 +73,7 @@ fn f4(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
 }
 
 #[test]
-fn images_in_files_reach_a_network_that_resizes_in_their_own_size() {
+fn a_network_that_resizes_gets_images_in_their_original_size() {
     let place = Place::new();
     checkerboards(&place, "plain", 16, 128, 0);
     checkerboards(&place, "checked", 16, 128, 60);
@@ -127,7 +127,7 @@ fn small_images_and_images_of_many_sizes_are_compared() {
 }
 
 #[test]
-fn a_reference_is_used_whole_and_is_nobodys_training_data() {
+fn a_reference_is_used_completely_and_not_as_training_data() {
     let place = Place::new();
     checkerboards(&place, "these", 33, 16, 0);
     checkerboards(&place, "same", 33, 16, 0);
@@ -174,7 +174,7 @@ fn a_run_on_a_folder_is_compared_with_all_of_its_images() {
 }
 
 #[test]
-fn with_few_images_what_can_be_measured_is_and_the_rest_is_noted() {
+fn metrics_that_need_more_images_are_skipped_with_a_note() {
     let place = Place::new();
     checkerboards(&place, "real", 33, 16, 0);
     checkerboards(&place, "five", 5, 16, 0);
@@ -238,7 +238,7 @@ fn arrays_are_checked_before_they_are_compared() {
 }
 
 #[test]
-fn what_is_not_there_or_not_meant_is_told_by_name() {
+fn missing_and_unsuitable_sources_are_named() {
     let place = Place::with_generator();
     checkerboards(&place, "real", 12, 8, 20);
     fs::create_dir_all(place.path("run/samples")).expect("a folder");

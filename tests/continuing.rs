@@ -27,7 +27,7 @@ fn train(place: &Place, line: &str) -> Ran {
 }
 
 #[test]
-fn a_run_without_its_checkpoints_is_not_begun_again() {
+fn a_run_without_checkpoints_is_not_restarted() {
     let place = Place::new();
     place.good(&format!("{POINTS} --steps 50 --out whole"));
     let judged = "--set evaluate.every=20 --set evaluate.samples=100 --set checkpoint.every=20";
@@ -68,7 +68,7 @@ fn a_run_without_its_checkpoints_is_not_begun_again() {
 }
 
 #[test]
-fn a_longer_run_with_a_schedule_says_so_and_can_be_repeated() {
+fn extending_a_scheduled_run_warns_and_can_be_repeated() {
     let place = Place::new();
     let scheduled = [
         ("decay", "--set train.decay=0.5"),
@@ -98,7 +98,7 @@ fn a_longer_run_with_a_schedule_says_so_and_can_be_repeated() {
 }
 
 #[test]
-fn a_run_goes_on_with_its_own_data_alone() {
+fn a_run_resumes_only_with_its_own_data() {
     let place = Place::new();
     let names = ["cats/1.png", "cats/2.png", "cats/3.png", "dogs/1.png", "dogs/2.png", "dogs/3.png"];
     pictures(&place, "a", &names);
@@ -130,7 +130,7 @@ fn a_run_goes_on_with_its_own_data_alone() {
 }
 
 #[test]
-fn a_folder_is_found_from_anywhere_later() {
+fn the_data_folder_is_found_from_any_directory() {
     let place = Place::new();
     pictures(&place, "2024", &["1.png", "2.png", "3.png", "4.png"]);
     train(&place, "--set data.dir=2024 --steps 2 --out run").expect(0, &[]);
@@ -140,7 +140,7 @@ fn a_folder_is_found_from_anywhere_later() {
 }
 
 #[test]
-fn data_of_one_kind_without_files_are_told_apart_too() {
+fn data_that_differ_only_in_content_are_distinguished() {
     let place = Place::new();
     place.first_digits("first", 64);
     place.first_digits("second", 64);
@@ -154,7 +154,7 @@ fn data_of_one_kind_without_files_are_told_apart_too() {
 }
 
 #[test]
-fn a_run_that_an_alarm_ended_ends_again_until_its_policy_is_changed() {
+fn a_run_ended_by_an_alarm_ends_again_until_the_policy_changes() {
     let place = Place::new();
     let lazy = "--set optimizer.generator.lr=1e-9 --set optimizer.discriminator.lr=1e-9 --set alarms.collapse=off";
     let judged =

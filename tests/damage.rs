@@ -43,7 +43,7 @@ fn resumed(place: &Place, name: &str) -> Ran {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_and_named() {
+fn a_damaged_checkpoint_is_skipped_and_named() {
     let place = Place::new();
     let straight = finished(&place);
     let damages: [(&str, Damage); 6] = [
@@ -66,7 +66,7 @@ fn a_damaged_checkpoint_is_passed_over_and_named() {
 }
 
 #[test]
-fn two_damaged_checkpoints_are_both_passed_over() {
+fn two_damaged_checkpoints_are_skipped() {
     let place = Place::new();
     let straight = finished(&place);
     truncate(&place.path("run/checkpoints/step-0000015"));
@@ -76,7 +76,7 @@ fn two_damaged_checkpoints_are_both_passed_over() {
 }
 
 #[test]
-fn garbage_in_latest_does_not_matter() {
+fn an_invalid_latest_file_is_ignored() {
     let place = Place::new();
     let straight = finished(&place);
     for garbage in [&b""[..], b"step-9999999", b"\xff\xfe\x00", b"../../elsewhere"] {
@@ -87,7 +87,7 @@ fn garbage_in_latest_does_not_matter() {
 }
 
 #[test]
-fn where_all_are_damaged_the_way_out_is_named() {
+fn if_all_checkpoints_are_damaged_the_error_says_what_to_do() {
     let place = Place::new();
     finished(&place);
     for step in ["08", "12", "15"] {
@@ -99,7 +99,7 @@ fn where_all_are_damaged_the_way_out_is_named() {
 }
 
 #[test]
-fn a_damaged_checkpoint_ahead_does_not_push_out_the_whole_ones() {
+fn a_damaged_newer_checkpoint_does_not_remove_complete_ones() {
     let place = Place::new();
     finished(&place);
     truncate(&place.path("run/checkpoints/step-0000015"));

@@ -44,7 +44,7 @@ fn a_failed_save_names_the_file_and_keeps_the_last_checkpoint() {
 }
 
 #[test]
-fn a_first_checkpoint_that_fails_leaves_a_run_that_can_be_gone_on_with() {
+fn a_failed_first_checkpoint_leaves_a_run_that_can_resume() {
     let place = Place::new();
     place.good(&format!("train {SMALL} {RUN} --steps 5 --out straight"));
     limited(&place, 1000, &format!("train {SMALL} {RUN} --steps 5 --out run")).expect(1, &["tensors.safetensors"]);
@@ -54,7 +54,7 @@ fn a_first_checkpoint_that_fails_leaves_a_run_that_can_be_gone_on_with() {
 }
 
 #[test]
-fn a_failed_output_is_named_and_leaves_nothing() {
+fn a_failed_output_is_named_and_leaves_no_file() {
     let place = Place::with_generator();
     for (blocks, command, out) in [
         (1, "generate", "s.png"),

@@ -24,7 +24,7 @@ fn alarms(place: &Place, run: &str) -> Vec<(String, u64, String)> {
 }
 
 #[test]
-fn evaluations_leave_training_as_it_is_and_keep_the_best() {
+fn evaluations_do_not_change_training_and_keep_the_best_generator() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 30 --out plain"));
     let ran = place.good(&format!("train {SMALL} {JUDGED} --steps 30 --out judged"));
@@ -51,7 +51,7 @@ fn evaluations_leave_training_as_it_is_and_keep_the_best() {
 }
 
 #[test]
-fn a_judged_run_killed_and_resumed_ends_with_the_same_bytes() {
+fn a_killed_run_with_evaluations_resumes_to_the_same_bytes() {
     let place = Place::new();
     let settings = format!("train {SMALL} {JUDGED} --set train.ema=0.9 --steps 60");
     place.good(&format!("{settings} --out straight"));
@@ -63,7 +63,7 @@ fn a_judged_run_killed_and_resumed_ends_with_the_same_bytes() {
 }
 
 #[test]
-fn a_run_that_learns_nothing_is_told_so_and_ends_if_asked_to() {
+fn a_run_that_learns_nothing_raises_stalled_and_ends_with_the_policy_stop() {
     let place = Place::new();
     let ran = place.good(&format!("train {SMALL} {SELDOM} {LAZY} --steps 400 --set alarms.collapse=off --out lazy"));
     assert_eq!(alarms(&place, "lazy"), [("stalled".to_string(), 300, "warn".to_string())]);
@@ -84,7 +84,7 @@ fn a_run_that_learns_nothing_is_told_so_and_ends_if_asked_to() {
 }
 
 #[test]
-fn a_rollback_goes_to_the_best_state_with_lower_rates_and_repeats_to_the_same_bytes() {
+fn a_rollback_restores_the_best_state_with_lower_learning_rates_and_is_reproducible() {
     let place = Place::new();
     let alarms_set =
         "--set alarms.stalled=rollback --set alarms.collapse=off --set alarms.rollbacks=2 --set alarms.lr_factor=0.25";
@@ -106,7 +106,7 @@ fn a_rollback_goes_to_the_best_state_with_lower_rates_and_repeats_to_the_same_by
 }
 
 #[test]
-fn folders_arrays_and_runs_are_judged_alike_and_side_by_side() {
+fn folders_arrays_and_runs_give_the_same_figures_side_by_side() {
     let place = Place::with_generator();
     place.good("generate generator.safetensors --count 300 --seed 5 --out made.npy");
     place.good("generate generator.safetensors --count 300 --seed 5 --out made");
@@ -127,7 +127,7 @@ fn folders_arrays_and_runs_are_judged_alike_and_side_by_side() {
 }
 
 #[test]
-fn real_digits_judged_as_samples_reach_the_floor() {
+fn real_digits_evaluated_as_samples_reach_the_floor() {
     let place = Place::new();
     place.first_digits("digits", 400);
     place.good("data inspect mnist --set data.dir=digits --json");
@@ -169,7 +169,7 @@ fn real_digits(place: &Place) -> String {
 }
 
 #[test]
-fn points_are_judged_in_their_own_units() {
+fn points_are_evaluated_in_their_original_units() {
     let place = Place::new();
     let settings =
         "train ring2d --steps 30 --set evaluate.every=30 --set evaluate.samples=500 --set train.log_every=10";
@@ -188,7 +188,7 @@ fn points_are_judged_in_their_own_units() {
 }
 
 #[test]
-fn what_cannot_be_judged_is_said() {
+fn sources_that_cannot_be_evaluated_are_refused() {
     let place = Place::with_generator();
     fs::create_dir(place.path("empty")).expect("a folder");
     for (line, code, words) in [
@@ -219,7 +219,7 @@ fn what_cannot_be_judged_is_said() {
 }
 
 #[test]
-fn a_protocol_refuses_what_it_does_not_allow() {
+fn the_fid50k_protocol_refuses_unsuitable_settings() {
     let place = Place::with_generator();
     place.good("generate generator.safetensors --count 20 --out made");
     fs::write(place.path("reference.npz"), b"no archive").expect("a file");
@@ -245,7 +245,7 @@ fn a_protocol_refuses_what_it_does_not_allow() {
 }
 
 #[test]
-fn arrays_that_are_no_numbers_or_another_shape_are_refused() {
+fn arrays_of_other_types_or_shapes_are_refused() {
     let place = Place::new();
     place.first_digits("digits", 400);
     real_digits(&place);

@@ -19,7 +19,7 @@ fn random() -> impl Iterator<Item = f64> {
 }
 
 #[test]
-fn a_run_killed_at_any_moment_ends_with_the_same_bytes() {
+fn a_run_killed_at_any_moment_resumes_to_the_same_bytes() {
     let place = Place::new();
     place.good(&format!("train {SMALL} {RUN} --out straight"));
     let start = Instant::now();
@@ -79,7 +79,7 @@ fn checkpoint_is_whole(found: &BTreeMap<String, Vec<u8>>, name: &str, state: &[u
 }
 
 #[test]
-fn what_a_killed_run_left_half_written_is_cleared_away() {
+fn incomplete_files_of_a_killed_run_are_removed() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 2 --out run"));
     let before = files(&place.path("run"));

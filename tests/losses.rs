@@ -24,7 +24,7 @@ fn every_loss_trains_in_separate_and_in_joint_batches() {
 }
 
 #[test]
-fn penalties_join_the_loss_and_survive_a_stop() {
+fn penalties_are_added_to_the_loss_and_resume_exactly() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 3 --out plain"));
     place.good(&format!(
@@ -40,7 +40,7 @@ fn penalties_join_the_loss_and_survive_a_stop() {
 }
 
 #[test]
-fn a_lazy_penalty_comes_every_so_many_updates() {
+fn a_lazy_penalty_is_applied_every_n_updates() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --set penalties=[{{kind=\"r2\",weight=1.0,every=3}}] --steps 5 --out run"));
     let there: Vec<bool> = metrics(&place.path("run")).iter().map(|line| line["penalty_d"].is_number()).collect();
@@ -48,7 +48,7 @@ fn a_lazy_penalty_comes_every_so_many_updates() {
 }
 
 #[test]
-fn rates_fall_over_the_end_of_a_run() {
+fn learning_rates_decay_over_the_end_of_a_run() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 5 --out steady"));
     place.good(&format!("train {SMALL} --set train.decay=0.5 --steps 5 --out falling"));

@@ -14,7 +14,7 @@ fn limited(place: &Place, megabytes: u64, line: &str) -> Ran {
 }
 
 #[test]
-fn a_batch_that_cannot_fit_is_refused_before_the_first_step() {
+fn a_batch_that_does_not_fit_into_memory_is_refused_before_the_first_step() {
     let place = Place::new();
     let line = "train dcgan-mnist --out run --set train.batch=60000 --set train.threads=1";
     let ran = limited(&place, 4000, line);
@@ -23,7 +23,7 @@ fn a_batch_that_cannot_fit_is_refused_before_the_first_step() {
 }
 
 #[test]
-fn memory_that_the_system_refuses_ends_in_advice() {
+fn a_failed_allocation_ends_with_advice() {
     let place = Place::new();
     // A sample takes 512 MiB, and is copied on its way into a file.
     let large = without_tensors(|d| {

@@ -19,7 +19,7 @@ fn survives_a_stop(settings: &str) -> Place {
 }
 
 #[test]
-fn spectral_norm_averages_and_changes_of_what_d_sees_survive_a_stop() {
+fn spectral_norm_ema_and_augmentation_resume_exactly() {
     let place = survives_a_stop(
         "--set discriminator.spectral_norm=true --set loss.kind=hinge --set train.ema=0.9 --set augment.color=true --set augment.translation=0.2 \
          --set augment.cutout=0.3 --set loss.flip=0.1 --set train.clip_norm=0.5 --set penalties=[{kind=\"feature_matching\",weight=0.1}]",
@@ -30,7 +30,7 @@ fn spectral_norm_averages_and_changes_of_what_d_sees_survive_a_stop() {
 }
 
 #[test]
-fn classes_survive_a_stop_and_samples_are_of_the_class_asked_for() {
+fn class_conditional_runs_resume_exactly_and_generate_the_requested_class() {
     let place = survives_a_stop(&format!("{CLASSES} --set train.reuse_fakes=false --set train.g_steps=2"));
     place.good("generate straight --count 4 --class 3 --out three.npy");
     place.good("generate straight --count 4 --out turns.npy");
@@ -42,12 +42,12 @@ fn classes_survive_a_stop_and_samples_are_of_the_class_asked_for() {
 }
 
 #[test]
-fn packed_samples_and_parts_of_batches_train() {
+fn pacgan_and_gradient_accumulation_train() {
     survives_a_stop("--set train.pacgan=2 --set data.replacement=true --set train.accumulate=2");
 }
 
 #[test]
-fn a_class_that_is_not_there_is_refused() {
+fn an_unknown_class_is_refused() {
     let place = Place::new();
     place.good(&format!("train {SMALL} {CLASSES} --steps 1 --out run"));
     place.good(&format!("train {SMALL} --steps 1 --out plain"));
@@ -56,7 +56,7 @@ fn a_class_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn accumulated_gradients_are_those_of_the_whole_batch() {
+fn accumulated_gradients_equal_those_of_the_whole_batch() {
     // Without batch norm, the parts of a batch have the same mean gradient as all of it, up to rounding.
     let place = Place::new();
     let plain = "--set generator.family=mlp --set generator.hidden=[16] --set discriminator.family=mlp --set discriminator.hidden=[16]";
@@ -94,7 +94,7 @@ fn clipped_weights_stay_within_the_limit() {
 }
 
 #[test]
-fn a_run_ends_when_it_has_what_it_was_to_reach() {
+fn a_run_ends_when_it_reaches_its_target_figure() {
     let place = Place::new();
     let points = "ring2d --set evaluate.every=5 --set evaluate.samples=200 --set samples.rows=4 --set samples.columns=4 --threads 1";
     let ran = place.good(&format!("train {points} --set train.until={{energy=1e9}} --steps 40 --out soon"));
@@ -105,7 +105,7 @@ fn a_run_ends_when_it_has_what_it_was_to_reach() {
 }
 
 #[test]
-fn a_sample_is_projected_back_and_shown() {
+fn a_sample_is_projected_to_its_latent_vector() {
     let place = Place::with_generator();
     place.good("generate generator.safetensors --count 2 --out two.npy");
     place.good("generate generator.safetensors --count 2 --out two");

@@ -33,7 +33,7 @@ fn samples_are_never_mixed_with_older_ones() {
 }
 
 #[test]
-fn endings_say_what_is_written() {
+fn the_ending_selects_the_output_format() {
     let place = Place::with_generator();
     place.good(&format!("{GENERATE} --out o.PNG"));
     place.good(&format!("{GENERATE} --out o.png"));
@@ -83,7 +83,7 @@ fn no_output_replaces_an_input_or_a_file_of_another_kind() {
 }
 
 #[test]
-fn what_cannot_be_written_is_found_before_the_work() {
+fn unwritable_outputs_are_refused_before_the_work() {
     let place = place_with_images();
     let unwritable = |option: &str| {
         // Decades of work, were it begun.
@@ -99,7 +99,7 @@ fn what_cannot_be_written_is_found_before_the_work() {
 }
 
 #[test]
-fn the_page_can_go_to_standard_output() {
+fn the_page_can_be_written_to_standard_output() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 1 --out run"));
     let before = files(&place.path(""));
@@ -110,7 +110,7 @@ fn the_page_can_go_to_standard_output() {
 }
 
 #[test]
-fn images_of_an_array_are_told_apart() {
+fn the_images_of_an_array_are_named_by_number() {
     let place = place_with_images();
     place.good(&format!("{GENERATE} --out two.npy"));
     let ran = place.good(
@@ -125,7 +125,7 @@ fn images_of_an_array_are_told_apart() {
 }
 
 #[test]
-fn classes_are_refused_in_words_and_one_thing_is_singular() {
+fn unknown_classes_are_refused_with_correct_plurals() {
     let place = Place::with_generator();
     for class in ["-1", "3", "x"] {
         let words = ["--class", "knows no classes"];
@@ -177,7 +177,7 @@ fn numbers_that_are_not_finite_are_errors_and_nothing_is_written() {
 
 #[test]
 #[cfg(unix)]
-fn a_stopped_command_leaves_nothing() {
+fn a_stopped_command_leaves_no_files() {
     let place = Place::with_generator();
     for out in ["new/images", "x.npy"] {
         let mut running = place.start(&format!("generate generator.safetensors --count 1000000 --out {out}"));
@@ -197,7 +197,7 @@ fn a_stopped_command_leaves_nothing() {
 }
 
 #[test]
-fn commands_to_copy_are_quoted_for_a_shell() {
+fn printed_commands_are_quoted_for_a_shell() {
     let place = Place::new();
     let line = format!("train {SMALL} --steps 2 --out");
     let args = line.split_whitespace().chain(["run one"]);

@@ -12,7 +12,7 @@ fn digits() -> Place {
 }
 
 #[test]
-fn the_upsampling_networks_train_and_one_of_them_never_paints_black() {
+fn the_upsampling_presets_train_and_the_printed_one_has_no_black_pixels() {
     let place = digits();
     for preset in ["upsample-mnist", "upsample-mnist-as-printed"] {
         place.good(&format!("train {preset} {FEW} --steps 2 --out {preset}"));
@@ -25,7 +25,7 @@ fn the_upsampling_networks_train_and_one_of_them_never_paints_black() {
 }
 
 #[test]
-fn the_dense_networks_train_in_every_way_that_their_text_tells_of() {
+fn the_dense_preset_trains_with_every_documented_variation() {
     let place = digits();
     for (name, settings) in [
         ("as it is", ""),

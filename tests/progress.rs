@@ -3,7 +3,7 @@
 use crate::common::{Place, Ran};
 
 #[test]
-fn a_terminal_without_a_cursor_gets_lines() {
+fn a_terminal_without_cursor_movement_gets_lines() {
     let place = Place::new();
     let line =
         format!("{} train curve2d --steps 20 --set train.threads=1 --set evaluate.every=0", env!("CARGO_BIN_EXE_gan"));

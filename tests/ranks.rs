@@ -44,7 +44,7 @@ fn losses(run: &Path) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn ranks_give_the_losses_of_one_process_and_the_same_bits_each_time() {
+fn ranks_give_the_losses_of_one_process_reproducibly() {
     let place = Place::new();
     let line = format!(
         "train {SMALL} --steps 20 --set train.batch=18 --set train.precision=f32-accurate --set train.log_every=1"
@@ -67,7 +67,7 @@ fn ranks_give_the_losses_of_one_process_and_the_same_bits_each_time() {
 }
 
 #[test]
-fn evaluation_is_the_same_when_shared_and_a_run_goes_on_with_any_number_of_ranks() {
+fn shared_evaluation_is_equal_and_a_run_resumes_with_any_number_of_ranks() {
     let place = Place::new();
     let judged = "--set evaluate.every=4 --set evaluate.samples=600 --set checkpoint.every=4";
     let line = |out: &str, steps: u64| format!("train {SMALL} {judged} --steps {steps} --out {out}");
@@ -235,7 +235,7 @@ impl Drop for Hosts {
 }
 
 #[test]
-fn two_hosts_train_as_one_does_and_end_when_they_are_cut_apart() {
+fn two_hosts_equal_one_and_end_when_disconnected() {
     let place = Place::new();
     let Some(hosts) = Hosts::new(&place) else {
         skipped("two hosts, which need root and network namespaces (ip netns)");

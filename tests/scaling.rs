@@ -18,7 +18,7 @@ fn lacks_only_data(words: &[String]) {
 }
 
 #[test]
-fn the_manifest_for_kubernetes_has_as_many_slots_as_ranks() {
+fn the_kubernetes_manifest_has_as_many_slots_as_ranks() {
     let text = fs::read_to_string(script("mpijob.yaml")).expect("the manifest");
     let documents = YamlLoader::load_from_str(&text).expect("YAML");
     let [job] = &documents[..] else { panic!("one document") };
@@ -38,7 +38,7 @@ fn the_manifest_for_kubernetes_has_as_many_slots_as_ranks() {
 }
 
 #[test]
-fn the_script_for_slurm_starts_a_run_and_then_goes_on_with_it() {
+fn the_slurm_script_starts_a_run_and_then_resumes_it() {
     let place = Place::new();
     fs::create_dir(place.path("bin")).expect("a folder");
     // In place of srun, what it would start.

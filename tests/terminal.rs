@@ -21,7 +21,7 @@ fn is_harmless(ran: &Ran) {
 }
 
 #[test]
-fn names_of_files_folders_classes_and_packs_are_shown_harmlessly() {
+fn names_of_files_folders_classes_and_packs_are_escaped() {
     let place = Place::new();
     let data = place.path(EVIL);
     for class in ["cat", EVIL] {
@@ -50,7 +50,7 @@ fn names_of_files_folders_classes_and_packs_are_shown_harmlessly() {
 }
 
 #[test]
-fn wrong_arguments_are_shown_harmlessly() {
+fn wrong_arguments_are_escaped() {
     let place = Place::new();
     for args in [
         &["generate", EVIL][..],
@@ -70,7 +70,7 @@ fn wrong_arguments_are_shown_harmlessly() {
 }
 
 #[test]
-fn settings_and_runs_with_such_names_are_shown_harmlessly() {
+fn names_of_settings_and_runs_are_escaped() {
     let place = Place::new();
     let words: Vec<&str> = SMALL.split_whitespace().collect();
     let trained = ran(&place, &[&["train"], &words[..], &["--steps", "1", "--out", EVIL]].concat());

@@ -47,7 +47,7 @@ fn file_refused(bytes: &[u8], words: &[&str]) {
 }
 
 #[test]
-fn files_that_are_not_whole_or_not_ours_are_refused() {
+fn incomplete_or_foreign_weight_files_are_refused() {
     let whole = good();
     let noise: Vec<u8> = (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     for bytes in [&[][..], &whole[..5], &whole[..200], &whole[..whole.len() - 100], &noise, b"not weights, but words"] {
@@ -58,7 +58,7 @@ fn files_that_are_not_whole_or_not_ours_are_refused() {
 }
 
 #[test]
-fn descriptions_that_were_changed_are_refused() {
+fn modified_descriptions_are_refused() {
     for (bytes, words) in [
         (described(|d| d["format"] = 2.into()), ["format 2", "this version reads 1", "newer gan"]),
         (described(|d| d["format"] = "x".into()), ["is damaged", "found \"x\"", "whole number"]),
@@ -100,7 +100,7 @@ fn refused_everywhere(bytes: &[u8], words: &[&str]) {
 }
 
 #[test]
-fn networks_that_the_file_does_not_hold_are_refused_before_they_are_built() {
+fn networks_without_their_tensors_are_refused_before_they_are_built() {
     refused_everywhere(&without_tensors(|_| ()), &["has no tensor \"main.0.weight\" (nor \"main.1.weight\"", "more)"]);
     // Drawn, its numbers would take four gigabytes and a minute.
     let large = without_tensors(|d| d["layers"] = json!(["flatten", {"dense": 10_000_000}]));
@@ -137,7 +137,7 @@ fn tensors_that_do_not_fit_the_layer_list_are_named() {
 }
 
 #[test]
-fn sources_that_hold_no_generator_are_answered_with_what_would() {
+fn sources_without_a_generator_are_refused_with_suggestions() {
     let place = place_with(&good());
     fs::create_dir(place.path("empty")).expect("a folder");
     for (source, words) in [

@@ -1,7 +1,10 @@
 //! What a run's lines have shown so far: the players' numbers lately, G's loss in parts, and every evaluation.
 
 use gan_core::Loss;
-use gan_metrics::Better;
+use gan_metrics::diversity::RELATIVE_DIVERSITY;
+use gan_metrics::memorisation::{NEAR_COPIES, NEAREST_DISTANCE};
+use gan_metrics::prdc::COVERAGE;
+use gan_metrics::{Better, Metric};
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -192,16 +195,17 @@ impl History {
     fn add_evaluation(&mut self, line: &Value) -> Option<Line> {
         let (name, _) = self.context.best.as_ref()?;
         let number = |key: &str| line[key].as_f64();
+        let figure = |metric: &Metric| number(metric.key);
         self.values.push(number(name)?);
         if self.step == 0 {
             return None;
         }
         self.evaluations.push(Evaluation {
             step: self.step,
-            diversity: number("diversity"),
-            coverage: number("coverage"),
-            memorisation: number("memorisation"),
-            near_copies: number("near_copies"),
+            diversity: figure(&RELATIVE_DIVERSITY),
+            coverage: figure(&COVERAGE),
+            memorisation: figure(&NEAREST_DISTANCE),
+            near_copies: figure(&NEAR_COPIES),
         });
         Some(Line::Evaluation)
     }

@@ -233,6 +233,7 @@ pub struct FetchArgs {
 #[command(after_help = "Examples:\n  gan bench\n  gan bench keras-mnist --steps 50 --json")]
 pub struct BenchArgs {
     /// A preset's name, a TOML file or a run folder.
+    // ignore-tidy-names: the default
     #[arg(default_value = "dcgan-mnist")]
     pub source: String,
     /// Number of steps to time, after two that are not timed.

@@ -78,7 +78,7 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
     let summary = RunSummary::of(folder.path(), config.evaluate.best);
     say::line(&summary)?;
     if outcome == Outcome::Alarmed {
-        let kind = summary.alarms.last().map_or("stalled", |raised| raised.alarm.rule.key());
+        let kind = summary.alarms.last().map_or("NAME", |raised| raised.alarm.rule.key());
         say::note(format_args!(
             "error: an alarm ended the run after step {}; all is saved. --resume ends here again; to go on in spite of the alarm, add --set \
              alarms.{kind}=warn",

@@ -107,26 +107,26 @@ const IMAGES: &str = r#"[{ conv = 5, kernel = 4, stride = 2, padding = 1 }, { ba
 const VECTORS: &str = r#"[{ dense = 6 }, { batch_norm = {} }, { leaky_relu = 0.2 }, { dense = 2 }]"#;
 
 #[test]
-fn fused_networks_over_ranks_are_the_whole_batchs() {
+fn fused_networks_over_ranks_equal_the_whole_batch() {
     check(&[2, 8, 8], IMAGES, 7, Path::Fused);
     check(&[5], VECTORS, 9, Path::Fused);
 }
 
 #[test]
-fn layers_over_ranks_are_the_whole_batchs() {
+fn layers_over_ranks_equal_the_whole_batch() {
     check(&[2, 8, 8], IMAGES, 7, Path::LayerByLayer);
     check(&[5], VECTORS, 9, Path::LayerByLayer);
 }
 
 /// Even where each rank has one number a channel, which alone has no spread.
 #[test]
-fn one_sample_a_rank_is_enough() {
+fn one_sample_per_rank_is_enough() {
     check(&[5], VECTORS, 4, Path::Fused);
 }
 
 /// Without sums over ranks each part has statistics of its own: the test above would see it.
 #[test]
-fn parts_alone_differ_from_the_whole() {
+fn separate_statistics_differ_from_those_of_the_whole_batch() {
     let whole = pass(&[5], VECTORS, 8, ProcessShard::WHOLE, &None, Path::Fused);
     let half = pass(&[5], VECTORS, 8, ProcessShard { rank: 0, ranks: 2 }, &None, Path::Fused);
     let worst = half.y.iter().zip(&whole.y).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);

@@ -115,7 +115,7 @@ fn generators() {
 }
 
 #[test]
-fn tangents_of_fused_networks_and_their_gradients() {
+fn fused_networks_have_exact_tangents_and_their_gradients() {
     for (input, text) in [
         (
             vec![3, 16, 16],
@@ -147,7 +147,7 @@ fn tangents_of_fused_networks_and_their_gradients() {
 }
 
 #[test]
-fn newer_layers_between_fused_ones() {
+fn unfused_layers_between_fused_ones_have_exact_gradients() {
     check(
         &[3, 8, 8],
         r#"[{ conv = 8, kernel = 3, padding = 1, spectral_norm = true }, { leaky_relu = 0.2 }, { attention = 4 },
@@ -251,7 +251,7 @@ fn an_empty_batch_passes_through() {
 }
 
 #[test]
-fn weights_changed_in_place_are_noticed() {
+fn weights_changed_in_place_take_effect() {
     let list = layers("[{ conv = 16, kernel = 4, stride = 2, padding = 1 }]");
     let network = network(&[16, 8, 8], &list);
     let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 16, 8, 8), test_device()).unwrap();

@@ -139,7 +139,7 @@ fn every_layer_has_an_example_here_and_a_row_in_the_docs() {
 }
 
 #[test]
-fn derivatives_in_a_direction_are_those_of_finite_differences() {
+fn directional_derivatives_equal_finite_differences() {
     for (name, input, text) in EXAMPLES {
         let case = Case::new(input, text);
         let t = Rng::new(5).normal_tensor(0.0, 1.0, case.x.shape(), &Device::Cpu).unwrap();
@@ -150,7 +150,7 @@ fn derivatives_in_a_direction_are_those_of_finite_differences() {
 }
 
 #[test]
-fn gradients_are_those_of_finite_differences() {
+fn gradients_equal_finite_differences() {
     for (name, input, text) in EXAMPLES {
         let case = Case::new(input, text);
         let x = Var::from_tensor(&case.x).unwrap();

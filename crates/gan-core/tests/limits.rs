@@ -18,7 +18,7 @@ fn layers(text: &str) -> Vec<Layer> {
 }
 
 #[test]
-fn nested_blocks_take_one_walk_and_have_a_limit() {
+fn nested_blocks_are_walked_once_and_limited_in_depth() {
     let chain = |levels: usize| {
         let inside = r#"{"conv": 2, "kernel": 1}"#.to_string();
         (0..levels).fold(inside, |inside, _| format!(r#"{{"residual": [{inside}, "relu"]}}"#))
@@ -46,7 +46,7 @@ fn nested_blocks_take_one_walk_and_have_a_limit() {
 }
 
 #[test]
-fn numbers_beyond_any_memory_end_in_words() {
+fn sizes_beyond_any_memory_are_refused_with_a_message() {
     let huge = usize::MAX;
     for (input, text) in [
         (vec![1, 4, 4], r#"[{ bilinear = 1048576 }, { bilinear = 1048576 }, { bilinear = 1048576 }]"#.to_string()),
@@ -82,7 +82,7 @@ fn numbers_beyond_any_memory_end_in_words() {
 }
 
 #[test]
-fn fewer_of_large_samples_are_made_at_once() {
+fn large_samples_are_generated_in_smaller_batches() {
     let latent = Latent { dim: 1, distribution: Distribution::Normal, truncation: None };
     let of = |text: &str| {
         let rng = &mut Rng::new(1);
@@ -96,7 +96,7 @@ fn fewer_of_large_samples_are_made_at_once() {
 }
 
 #[test]
-fn a_class_that_is_none_is_refused_with_and_without_an_embedding() {
+fn a_class_out_of_range_is_refused_with_and_without_an_embedding() {
     use candle_core::Tensor;
     use gan_core::ForwardContext;
     for text in ["[{ concat_class = 3 }]", "[{ concat_class = 3, embedding = 2 }]"] {

@@ -22,13 +22,24 @@ fn generator(seed: u64) -> (LayeredGenerator, Description) {
         units: vec![],
     };
     let (network, preset, library) = ("generator".into(), "p".into(), "0".into());
-    let description =
-        Description { format: FORMAT, network, input, layers: list, latent, data, preset, step: 3, seed, library };
+    let description = Description {
+        format: FORMAT,
+        network,
+        input,
+        layers: list,
+        custom: false,
+        latent,
+        data,
+        preset,
+        step: 3,
+        seed,
+        library,
+    };
     (g, description)
 }
 
 #[test]
-fn a_weight_file_alone_brings_the_generator_back() {
+fn a_weight_file_alone_restores_the_generator() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("g.safetensors");
     let (g, description) = generator(1);
@@ -50,7 +61,7 @@ fn file_without_tensors(description: &Description) -> Vec<u8> {
 }
 
 #[test]
-fn a_network_is_not_built_before_its_tensors_are_known_to_be_there() {
+fn a_network_is_built_only_if_the_file_has_its_tensors() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("g.safetensors");
     let (g, mut description) = generator(1);

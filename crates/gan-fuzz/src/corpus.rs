@@ -65,7 +65,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_target_has_a_program_and_its_seeds_in_the_corpus() {
+    fn every_target_has_a_program_and_seeds_in_the_corpus() {
         let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
         for target in TARGETS {
             let name = target.name;

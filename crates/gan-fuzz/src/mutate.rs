@@ -216,7 +216,7 @@ mod tests {
     use crate::TARGETS;
 
     #[test]
-    fn the_same_stream_gives_the_same_inputs_and_no_input_is_too_short() {
+    fn mutations_are_reproducible_for_inputs_of_any_length() {
         let others = [b"other\nlines 12".to_vec(), vec![]];
         let all = |input: &[u8]| {
             let mut rng = Rng::new(7);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_keeps_brackets_in_pairs() {
+    fn nesting_keeps_brackets_balanced() {
         let mut rng = Rng::new(3);
         for _ in 0..200 {
             let mut bytes = b"{\"layers\":[\"relu\",[1]]}".to_vec();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_found_whole() {
+    fn decimal_numbers_are_found_completely() {
         assert_eq!(numbers(b"12, x3 -456"), [0..2, 5..6, 8..11]);
     }
 }

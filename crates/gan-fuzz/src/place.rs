@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_what_was_joined() {
+    fn parts_and_joined_are_inverse() {
         let all = joined(&[b"a", b"", b"c\n"]);
         assert_eq!(parts::<3>(&all), [Some(&b"a"[..]), Some(b""), Some(b"c\n")]);
         assert_eq!(parts::<4>(&all)[3], None);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_safetensors_file_is_the_same_from_its_parts() {
+    fn safetensors_and_safetensors_parts_are_inverse() {
         let file = [&5u64.to_le_bytes()[..], b"{\"a\"}", b"data"].concat();
         assert_eq!(safetensors_parts(&file), b"{\"a\"}\n=====\ndata");
         assert_eq!(*safetensors(&safetensors_parts(&file)), file);

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_differ_by_their_words() {
+    fn messages_are_classified_by_their_words() {
         assert_eq!(kind("width 3 of \"a\" is wrong"), kind("width 17 of \"b c\" is wrong"));
         assert_ne!(kind("width 3 is wrong"), kind("height 3 is wrong"));
     }

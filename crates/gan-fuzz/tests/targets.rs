@@ -97,7 +97,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 #[test]
-fn no_input_causes_a_panic_a_hang_or_memory_that_it_does_not_justify() {
+fn no_input_causes_a_panic_a_hang_or_excessive_memory() {
     // Threads of their own would take memory at times that nobody can tell.
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
     fs::create_dir_all(FAULTS).unwrap();

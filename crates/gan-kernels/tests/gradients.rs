@@ -47,7 +47,7 @@ fn convolutions_with_a_small_end() {
 }
 
 #[test]
-fn everything_else() {
+fn all_other_operations_have_exact_gradients() {
     let x = || made(&[2, 3, 4, 6], 1);
     check_gradients("linear", &[made(&[4, 3], 1), made(&[2, 3], 2), made(&[2], 3)], |t| {
         weigh(&gan_kernels::ops::linear(&t[0], &t[1], Some(&t[2]))?)
@@ -78,7 +78,7 @@ fn gradient(x: &[f64], f: impl Fn(&Tensor) -> Result<Tensor>) -> Vec<f64> {
 }
 
 #[test]
-fn kinks_take_pytorchs_side() {
+fn gradients_at_kinks_equal_pytorchs() {
     assert_eq!(gradient(&[-1.0, 0.0, 1.0], gan_kernels::ops::relu), [0.0, 0.0, 1.0]);
     assert_eq!(gradient(&[-1.0, 0.0, 1.0], |x| gan_kernels::ops::leaky_relu(x, 0.2)), [0.2, 0.2, 1.0]);
     let shared = gradient(&[1.0, 3.0, 3.0, 2.0], |x| gan_kernels::ops::global_max_pool2d(&x.reshape((1, 1, 2, 2))?));

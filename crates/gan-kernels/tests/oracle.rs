@@ -120,7 +120,7 @@ fn bias_is_added_to_every_pixel_of_its_channel() -> Result<()> {
 }
 
 #[test]
-fn views_that_are_not_contiguous_are_read_right() -> Result<()> {
+fn views_that_are_not_contiguous_are_read_correctly() -> Result<()> {
     let (x, k) = (made(&[5, 5, 3, 2], 1), made(&[4, 3, 3, 3], 2));
     let view = x.permute((3, 2, 0, 1))?;
     let spec = ConvSpec::square(2, 1);
@@ -157,7 +157,7 @@ fn softplus_and_sigmoid_are_finite_for_any_logit() -> Result<()> {
 }
 
 #[test]
-fn dropout_drops_by_the_numbers_it_is_given() -> Result<()> {
+fn dropout_is_decided_by_the_given_numbers() -> Result<()> {
     let device = test_device();
     let x = Tensor::new(&[1f32, 2.0, 3.0, 4.0], device)?;
     let numbers = Tensor::new(&[0.1f32, 0.25, 0.9, 0.2], device)?;

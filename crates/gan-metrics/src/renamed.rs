@@ -6,11 +6,13 @@ use crate::metrics::{Metric, Needs};
 use serde::{Deserialize, Deserializer, de};
 
 /// Old keys with their new ones.
+// ignore-tidy-names: the new names
 const RENAMED: [(&str, &str); 3] = [("confident", "confidence"), ("as_asked", "class_accuracy"), ("sliced", "swd")];
 
 /// Key of the classifier score of any network in earlier versions.
 const SCORE: &str = "score";
 /// Key of the Fréchet distance over any features in earlier versions.
+// ignore-tidy-names: an old name for other metrics
 const FID: &str = "fid";
 
 fn renamed(key: &str) -> Option<&'static str> {

@@ -64,7 +64,7 @@ fn page(dir: &Path) -> Page {
 }
 
 #[test]
-fn the_page_runs_without_a_fault_and_asks_for_nothing() {
+fn the_page_runs_without_errors_or_network_requests() {
     let Some(mut at) = place() else { return };
     for size in [[1280, 900], [390, 844]] {
         at.tab.go(&at.file, size);
@@ -88,7 +88,7 @@ fn the_page_runs_without_a_fault_and_asks_for_nothing() {
 }
 
 #[test]
-fn a_script_that_slipped_in_would_not_run() {
+fn injected_scripts_do_not_run() {
     let Some(mut at) = place() else { return };
     let html = std::fs::read_to_string(&at.file).unwrap();
     let slipped = "<script>window.broken = 1</script><img src=\"https://example.org/x.png\" alt=\"\">";
@@ -102,7 +102,7 @@ fn a_script_that_slipped_in_would_not_run() {
 }
 
 #[test]
-fn charts_answer_to_keys() {
+fn charts_react_to_keys() {
     let Some(mut at) = place() else { return };
     at.tab.go(&at.file, [1280, 900]);
     let chart = "document.querySelector('.plot svg')";
@@ -146,7 +146,7 @@ fn dragging_zooms_all_charts_and_a_double_click_shows_the_whole_run() {
 }
 
 #[test]
-fn the_slider_of_samples_answers_to_keys_and_plays_to_its_end() {
+fn the_sample_slider_reacts_to_keys_and_plays_to_the_end() {
     let Some(mut at) = place() else { return };
     at.tab.go(&at.file, [1280, 900]);
     at.tab.value("document.querySelector('.film input').focus()");
@@ -166,7 +166,7 @@ fn the_slider_of_samples_answers_to_keys_and_plays_to_its_end() {
 }
 
 #[test]
-fn every_control_is_reached_by_tab_and_has_a_name() {
+fn every_control_has_a_name_and_is_reachable_by_tab() {
     let Some(mut at) = place() else { return };
     at.tab.go(&at.file, [1280, 900]);
     let reached = "document.activeElement.id || document.activeElement.getAttribute('aria-label') || document.activeElement.textContent";
@@ -189,7 +189,7 @@ fn every_control_is_reached_by_tab_and_has_a_name() {
 }
 
 #[test]
-fn the_switch_of_colours_goes_round() {
+fn the_color_switch_cycles_through_its_modes() {
     let Some(mut at) = place() else { return };
     at.tab.ask(
         "Emulation.setEmulatedMedia",

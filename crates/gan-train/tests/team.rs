@@ -66,20 +66,20 @@ fn same_mathematics(preset: &str, settings: &[&str], steps: usize) {
 }
 
 #[test]
-fn ranks_with_synchronised_batch_norm_do_what_one_process_does() {
+fn ranks_with_synchronized_batch_norm_equal_one_process() {
     same_mathematics("dcgan-mnist", &["generator.width=8", "discriminator.width=8", "train.batch=34"], STEPS);
 }
 
 /// With classes, a penalty and an average of G's weights; its penalty makes ten times more of a rounding error
 /// every four steps, so that only the first ones can be compared.
 #[test]
-fn ranks_with_classes_and_a_penalty_do_what_one_process_does() {
+fn ranks_with_classes_and_a_penalty_equal_one_process() {
     let rates = ["optimizer.generator.lr=2e-4", "optimizer.discriminator.lr=2e-4"];
     same_mathematics("mnist", &["train.batch=22", rates[0], rates[1]], 10);
 }
 
 #[test]
-fn ranks_with_batch_norms_of_their_own_stay_alike_but_go_another_way() {
+fn ranks_with_separate_batch_norm_stay_identical_but_differ_from_one_process() {
     let settings = ["generator.width=8", "discriminator.width=8", "train.batch=12", "train.sync_batch_norm=false"];
     let alone = train("dcgan-mnist", &settings, Arc::new(Single)).unwrap();
     let ended = together(3, "dcgan-mnist", &settings);
@@ -90,7 +90,7 @@ fn ranks_with_batch_norms_of_their_own_stay_alike_but_go_another_way() {
 
 /// D and G in turn for whole epochs, of two batches here: a player steps alone, from noise that no other batch came with.
 #[test]
-fn ranks_whose_players_alternate_by_epochs_do_what_one_process_does() {
+fn ranks_that_alternate_by_epochs_equal_one_process() {
     let settings = [
         "train.reuse_fakes=false",
         "train.alternate=epochs",
@@ -103,7 +103,7 @@ fn ranks_whose_players_alternate_by_epochs_do_what_one_process_does() {
 }
 
 #[test]
-fn batches_that_ranks_cannot_share_are_refused() {
+fn batches_that_cannot_be_divided_among_ranks_are_refused() {
     let message = |ranks, settings: &[&str]| {
         threads::run(ranks, |team| train("dcgan-mnist", settings, team)).unwrap_err().to_string()
     };

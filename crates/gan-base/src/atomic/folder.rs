@@ -37,7 +37,7 @@ impl AtomicFolder {
 
     fn begin(target: &Path) -> io::Result<Self> {
         let exists = target.is_dir();
-        let name = target.file_name().map_or("folder".into(), |name| name.to_string_lossy());
+        let name = target.file_name().map_or("new".into(), |name| name.to_string_lossy());
         let name = temporary_name(&name);
         let staging = if exists { target.join(name) } else { target.with_file_name(name) };
         let mut folder = Self { staging, target: target.to_owned(), exists, parents: Vec::new() };

@@ -37,7 +37,7 @@ fn take(loader: &mut Loader, count: usize) -> Vec<Content> {
 }
 
 #[test]
-fn a_batch_holds_what_its_indices_say() {
+fn a_batch_has_the_samples_of_its_indices() {
     let mut loader = loader(Order::Shuffled, 2);
     for number in 0..12 {
         let batch = loader.next_batch().unwrap();
@@ -96,7 +96,7 @@ fn a_position_of_other_data_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_set_without_classes_gives_no_labels() {
+fn a_data_set_without_classes_gives_no_labels() {
     let data = Arc::new(SyntheticSamples::new(1, LEN, [1, 2, 2]).unwrap());
     let batch = loader_of(data, Order::Shuffled, LastBatch::Keep, 1).next_batch().unwrap();
     assert!(batch.labels.is_none());
@@ -182,7 +182,7 @@ fn panics_in_threads_reach_the_caller_as_errors() {
 }
 
 #[test]
-fn no_more_is_made_ahead_than_the_bound() {
+fn prefetching_stays_within_its_bound() {
     let data = Odd::new(|_| Ok(()));
     let mut loader = loader_of(data.clone(), Order::WithReplacement, LastBatch::Keep, 2);
     loader.next_batch().unwrap();
@@ -213,7 +213,7 @@ fn mirrored(image: &[f32], width: usize) -> Vec<f32> {
 }
 
 #[test]
-fn flips_mirror_about_half_of_the_images_whole() {
+fn flips_mirror_whole_images_with_probability_one_half() {
     let mut flips = loader(Order::Shuffled, 0).with_flip(Flip::Random);
     let (plain, flipped) = (take(&mut loader(Order::Shuffled, 0), 60), take(&mut flips, 60));
     let mut turned = 0;

@@ -106,6 +106,7 @@ fn body(input: &[u8]) -> Outcome {
     let bytes = weights::to_bytes(generator.network().params(), &description)?;
     let path = place::file(&place::folder("network")?, "generator.safetensors", &bytes)?;
     let consistent = description.format <= FORMAT
+        && !description.custom
         && network == "generator"
         && data.shape == generator.network().output()
         && data.range.iter().all(|value| value.is_finite());

@@ -55,7 +55,7 @@ fn choose(len: usize, limit: usize, rng: &mut Rng) -> Vec<(usize, usize)> {
 const PAIRS: usize = 20_000;
 
 /// The mean distance between pairs relative to real samples.
-pub(crate) static RELATIVE_DIVERSITY: Metric = Metric {
+pub static RELATIVE_DIVERSITY: Metric = Metric {
     in_training: &[
         DataKind::Classes,
         DataKind::ManyClasses,

@@ -103,7 +103,7 @@ fn overlap(root: &Mat<f64>, other: &Gaussian) -> Result<f64> {
 const PAPER: &str = "Heusel et al. 2017, arXiv:1706.08500";
 
 /// Returns the distance over the features of one network. It is not called FID: numbers over different features cannot be compared.
-const fn over(features: FeatureSpace, key: &'static str, title: &'static str) -> Metric {
+const fn frechet_distance(key: &'static str, title: &'static str, features: FeatureSpace) -> Metric {
     Metric {
         needs: Needs::FeaturesOf(features),
         in_training: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images],
@@ -112,16 +112,17 @@ const fn over(features: FeatureSpace, key: &'static str, title: &'static str) ->
     }
 }
 
-pub(crate) static FD_DIGITS: Metric = over(FeatureSpace::Digits, "fd_digits", "Fréchet distance, digits features");
+pub(crate) static FD_DIGITS: Metric =
+    frechet_distance("fd_digits", "Fréchet distance, digits features", FeatureSpace::Digits);
 /// Inception-v3's features, outside of a published protocol.
 pub(crate) static FD_INCEPTION: Metric =
-    over(FeatureSpace::Inception, "fd_inception", "Fréchet distance, Inception features");
+    frechet_distance("fd_inception", "Fréchet distance, Inception features", FeatureSpace::Inception);
 pub(crate) static FD_THUMBNAILS: Metric =
-    over(FeatureSpace::Thumbnails, "fd_thumbnails", "Fréchet distance, 8×8 thumbnails");
+    frechet_distance("fd_thumbnails", "Fréchet distance, 8×8 thumbnails", FeatureSpace::Thumbnails);
 pub(crate) static FD_CLASSIFIER: Metric =
-    over(FeatureSpace::Classifier, "fd_classifier", "Fréchet distance, classifier's features");
+    frechet_distance("fd_classifier", "Fréchet distance, classifier's features", FeatureSpace::Classifier);
 pub(crate) static FD_COORDINATES: Metric =
-    over(FeatureSpace::Coordinates, "fd_coordinates", "Fréchet distance, coordinates");
+    frechet_distance("fd_coordinates", "Fréchet distance, coordinates", FeatureSpace::Coordinates);
 
 fn measure(inputs: &Inputs<'_>) -> Result<Measured> {
     inputs.shared_of_real(|| Prepared::new(inputs.real_moments))?.distance(inputs.moments)

@@ -101,10 +101,10 @@ pub(super) fn score(inputs: &Inputs<'_>) -> Result<Score> {
 }
 
 /// Returns the score of one classifier's predictions. It is called Inception Score only if the classifier is Inception-v3.
-const fn of(
-    classifier: FeatureSpace,
+const fn classifier_score(
     key: &'static str,
     title: &'static str,
+    classifier: FeatureSpace,
     aliases: &'static [&'static str],
 ) -> Metric {
     Metric {
@@ -115,11 +115,12 @@ const fn of(
     }
 }
 
-pub(super) static DIGIT_SCORE: Metric = of(FeatureSpace::Digits, "digit_score", "Digit score", &[]);
+pub(super) static DIGIT_SCORE: Metric = classifier_score("digit_score", "Digit score", FeatureSpace::Digits, &[]);
 /// In one split; papers take the mean of ten.
 pub(super) static INCEPTION_SCORE: Metric =
-    of(FeatureSpace::Inception, "inception_score", "Inception Score, one split", &["is", "isc"]);
-pub(super) static CLASSIFIER_SCORE: Metric = of(FeatureSpace::Classifier, "classifier_score", "Classifier score", &[]);
+    classifier_score("inception_score", "Inception Score, one split", FeatureSpace::Inception, &["is", "isc"]);
+pub(super) static CLASSIFIER_SCORE: Metric =
+    classifier_score("classifier_score", "Classifier score", FeatureSpace::Classifier, &[]);
 
 /// The share of samples to one of whose classes the classifier gives over 0.9.
 pub(super) static CONFIDENCE: Metric = Metric {

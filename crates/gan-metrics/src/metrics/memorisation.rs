@@ -83,7 +83,7 @@ fn distances(inputs: &Inputs<'_>) -> Result<Arc<Memorisation>> {
 }
 
 /// The median distance to the nearest training sample, relative to that of real samples.
-pub(crate) static NEAREST_DISTANCE: Metric = Metric {
+pub static NEAREST_DISTANCE: Metric = Metric {
     needs: Needs::TrainingSamples,
     in_training: &[DataKind::Classes, DataKind::Images],
     aliases: &["memorization"],
@@ -97,7 +97,7 @@ pub(crate) static NEAREST_DISTANCE: Metric = Metric {
 };
 
 /// The share of samples closer to a training sample than almost any real one is.
-pub(super) static NEAR_COPIES: Metric = Metric {
+pub static NEAR_COPIES: Metric = Metric {
     needs: Needs::TrainingSamples,
     in_training: &[DataKind::Classes, DataKind::Images],
     ..Metric::new("near_copies", "Near copies of training samples", Better::Lower, PAPER, |inputs| {

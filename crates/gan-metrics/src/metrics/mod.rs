@@ -272,6 +272,4 @@ pub enum Occasion {
 }
 
 #[cfg(test)]
-mod peer_tests;
-#[cfg(test)]
 mod tests;

@@ -152,7 +152,7 @@ pub(super) static DENSITY: Metric = Metric {
 };
 
 /// The share of real samples with a generated one in their neighbourhood.
-pub(crate) static COVERAGE: Metric = Metric {
+pub static COVERAGE: Metric = Metric {
     in_training: &[
         DataKind::Classes,
         DataKind::ManyClasses,

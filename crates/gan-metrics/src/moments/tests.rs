@@ -35,7 +35,7 @@ fn assert_close(found: &Moments, (mean, covariance): &(Vec<f64>, Vec<f64>), tole
 }
 
 #[test]
-fn is_what_plain_loops_give_in_one_go_and_in_batches() {
+fn moments_equal_plain_loops_at_once_and_in_batches() {
     for (n, dim) in [(2, 1), (37, 5), (2500, 9), (3, 17)] {
         let features = made(n, dim, 3.0);
         let expected = reference(&features);
@@ -51,7 +51,7 @@ fn is_what_plain_loops_give_in_one_go_and_in_batches() {
 }
 
 #[test]
-fn a_large_mean_costs_no_digits() {
+fn a_large_mean_does_not_reduce_precision() {
     // f32 holds 4096 + k/1024 exactly, so both sets have the same covariance.
     let near: Vec<f32> = (0..30_000).map(|i| ((i * 7919) % 1000) as f32 / 1024.0).collect();
     let far = near.iter().map(|x| x + 4096.0).collect();
@@ -69,7 +69,7 @@ fn empty_batches_change_nothing() {
 }
 
 #[test]
-fn the_bits_are_the_same_for_any_number_of_threads() {
+fn moments_do_not_depend_on_the_number_of_threads() {
     let features = made(300, 70, 0.5);
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -79,7 +79,7 @@ fn the_bits_are_the_same_for_any_number_of_threads() {
 }
 
 #[test]
-fn bad_input_is_told() {
+fn invalid_input_is_refused() {
     let mut moments = Moments::new(3);
     assert!(moments.push(&made(5, 4, 0.0)).unwrap_err().to_string().contains("4 and 3 numbers a sample"));
     let holed = Features::new(vec![0.0, f32::NAN, 0.0], 3).unwrap();

@@ -42,7 +42,7 @@ fn against(n: usize) -> MetricSuite {
 }
 
 #[test]
-fn metrics_that_too_few_samples_allow_are_measured_and_the_others_noted() {
+fn metrics_that_need_more_samples_are_skipped_with_a_note() {
     let suite = against(40);
     let card = suite.card("x", &filled(&suite, &points(3, 2)), 0).unwrap();
     let measured: Vec<&str> = card.figures.iter().map(|figure| figure.metric.key).collect();
@@ -56,7 +56,7 @@ fn metrics_that_too_few_samples_allow_are_measured_and_the_others_noted() {
 }
 
 #[test]
-fn nothing_to_measure_at_all_is_an_error() {
+fn measuring_no_metric_at_all_is_an_error() {
     let suite = MetricSuite { metrics: vec![&COVERAGE], ..against(40) };
     let error = suite.card("x", &filled(&suite, &points(2, 2)), 0).unwrap_err();
     assert!(error.to_string().contains("2 generated samples are too few"), "{error}");
@@ -66,7 +66,7 @@ fn nothing_to_measure_at_all_is_an_error() {
 }
 
 #[test]
-fn equal_sets_are_nothing_apart_and_have_no_floor_unless_it_is_wanted() {
+fn equal_sets_have_distance_zero_and_a_floor_only_on_request() {
     let suite = against(40);
     let card = suite.card("x", &filled(&suite, &points(40, 1)), 0).unwrap();
     assert!(card.value(&FD_COORDINATES).unwrap().abs() < 1e-9 && card.value(&COVERAGE) == Some(1.0), "{card}");
@@ -79,7 +79,7 @@ fn equal_sets_are_nothing_apart_and_have_no_floor_unless_it_is_wanted() {
 }
 
 #[test]
-fn what_is_kept_of_many_is_spread_over_all() {
+fn samples_kept_from_a_large_set_are_evenly_spread() {
     let suite = suite();
     let mut set = suite.sample_set();
     set.expected = 3 * KEPT;
@@ -120,7 +120,7 @@ impl Embedder for Published {
 }
 
 #[test]
-fn a_protocol_is_named_only_where_nothing_was_resized_before() {
+fn the_card_names_a_protocol_only_if_nothing_was_resized_before() {
     let resized = Some(ResizedTo { size: [64, 64], how: "bilinear".into() });
     let own = ImageSizes { smallest: [256; 2], largest: [256; 2], resized: None };
     let shrunk = ImageSizes { resized, ..own.clone() };
@@ -153,7 +153,7 @@ fn by_protocol(reals: usize, samples: usize) -> Result<Card> {
 }
 
 #[test]
-fn fid_takes_the_numbers_of_its_protocol_and_the_card_says_them() {
+fn fid_uses_the_sample_counts_of_its_protocol_and_the_card_lists_them() {
     let text = by_protocol(60, 50_000).unwrap().to_string();
     for words in
         ["Fréchet Inception distance (FID)", "fid50k, 50000 generated samples", "60 of points (train)", "its own"]
@@ -165,7 +165,7 @@ fn fid_takes_the_numbers_of_its_protocol_and_the_card_says_them() {
 }
 
 #[test]
-fn a_distance_over_other_features_is_refused_with_the_one_to_write() {
+fn fid_over_other_features_is_refused_with_the_right_key() {
     let network = Arc::new(Coordinates::new(vec![[-1.0, 1.0]; 2]));
     let problem = |metric: &'static Metric| MetricSuite::new(network.clone(), &[metric], 7).err().unwrap().to_string();
     assert!(problem(&FD_INCEPTION).contains("write \"fd_coordinates\""));
@@ -173,7 +173,7 @@ fn a_distance_over_other_features_is_refused_with_the_one_to_write() {
 }
 
 #[test]
-fn copies_are_searched_between_halves_where_the_reference_holds_both() {
+fn copies_are_searched_between_halves_if_the_reference_contains_the_training_data() {
     let metrics = [&NEAREST_DISTANCE];
     let suite = MetricSuite::new(Arc::new(Coordinates::new(vec![[-1.0, 1.0]; 2])), &metrics, 7).unwrap();
     let (held_out, train) = (filled(&suite, &points(40, 1)), filled(&suite, &points(40, 2)));

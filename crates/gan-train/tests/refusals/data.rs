@@ -95,7 +95,7 @@ fn labels_that_do_not_belong_to_the_images_are_named() {
 }
 
 #[test]
-fn data_that_is_not_there_is_answered_with_where_it_should_be() {
+fn missing_data_is_refused_with_its_expected_location() {
     let nowhere = problem(Ok(with_data(Path::new("/nowhere"))));
     expect(&nowhere, &["/nowhere: ", "found no such folder", IMAGES, "--set data.dir=DIR"]);
     data_refused(&[], &["found no such file in this folder", IMAGES]);

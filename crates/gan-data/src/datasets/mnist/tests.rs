@@ -58,7 +58,7 @@ fn the_test_split_has_the_published_values() {
 }
 
 #[test]
-fn both_spellings_of_the_names_are_read() {
+fn both_spellings_of_the_file_names_are_read() {
     for dot in ["-", "."] {
         let dir = small(2, &[3, 9], dot);
         let data = Mnist::default().open(&options(dir.path())).unwrap();
@@ -68,7 +68,7 @@ fn both_spellings_of_the_names_are_read() {
 }
 
 #[test]
-fn requests_outside_the_data_are_errors() {
+fn indices_out_of_range_are_errors() {
     let dir = small(2, &[3, 9], "-");
     let data = Mnist::default().open(&options(dir.path())).unwrap();
     let message = |index, room| data.write(index, &mut vec![0.0; room]).unwrap_err().to_string();
@@ -89,7 +89,7 @@ fn labels_above_nine_are_refused() {
 }
 
 #[test]
-fn images_and_labels_swapped_are_refused() {
+fn swapped_images_and_labels_are_refused() {
     let dir = small(2, &[1, 2], "-");
     let path = |name: &str| dir.path().join(name);
     fs::copy(path("train-labels-idx1-ubyte"), path("train-images-idx3-ubyte")).unwrap();
@@ -131,7 +131,7 @@ fn other_splits_are_refused() {
 }
 
 #[test]
-fn fashion_has_its_own_class_names() {
+fn fashion_mnist_has_its_own_class_names() {
     let dir = small(2, &[0, 9], "-");
     let data = FashionMnist::default().open(&options(dir.path())).unwrap();
     let names = data.classes();

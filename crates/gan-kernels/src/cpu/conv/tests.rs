@@ -193,7 +193,7 @@ proptest! {
 }
 
 #[test]
-fn the_networks_own_shapes() {
+fn the_shapes_of_the_presets_networks_equal_the_loops() {
     let same = |stride| ConvSpec::square(stride, 1);
     for (spec, channels, side, kernel) in [
         (same(2), [3, 64, 128], 32, 4),
@@ -211,7 +211,7 @@ fn the_networks_own_shapes() {
 }
 
 #[test]
-fn non_finite_numbers_come_out_non_finite() {
+fn non_finite_inputs_give_non_finite_outputs() {
     let p = problem(ConvSpec::square(2, 1), [1, 16, 16], [8, 8], [4, 4]).unwrap();
     for level in Level::available() {
         for bad in [f32::NAN, f32::INFINITY] {

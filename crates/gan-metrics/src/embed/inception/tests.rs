@@ -68,7 +68,7 @@ fn same(name: &str, x: &Tensor, record: &Value) {
 }
 
 #[test]
-fn every_block_gives_torch_fidelitys_numbers() {
+fn every_block_equals_torch_fidelity() {
     let text = fs::read_to_string(fixtures().join("inception.json")).unwrap();
     let fixture: BTreeMap<String, Value> = serde_json::from_str(&text).unwrap();
     let shape: Vec<usize> = serde_json::from_value(fixture["images"].clone()).unwrap();
@@ -91,7 +91,7 @@ fn every_block_gives_torch_fidelitys_numbers() {
 }
 
 #[test]
-fn without_the_last_layer_it_is_no_classifier() {
+fn without_the_last_layer_there_are_features_but_no_classes() {
     let mut tensors = weights();
     tensors.remove("fc.weight");
     let net = network(&tensors).unwrap();
@@ -108,7 +108,7 @@ fn without_the_last_layer_it_is_no_classifier() {
 }
 
 #[test]
-fn tensors_that_do_not_fit_are_named() {
+fn tensors_of_the_wrong_shape_are_named() {
     let whole = weights();
     let refused = |name: &str, tensor: Option<Tensor>, words: [&str; 2]| {
         let mut tensors = whole.clone();
@@ -142,7 +142,7 @@ fn both_formats_of_pytorch_are_read() {
 }
 
 #[test]
-fn files_that_are_no_weights_are_refused_with_how_to_get_them() {
+fn files_without_weights_are_refused_with_instructions() {
     let dir = tempfile::tempdir().unwrap();
     let legacy = fs::read(fixtures().join("torch_legacy.pth")).unwrap();
     let zip = fs::read(fixtures().join("torch_zip.pth")).unwrap();
@@ -166,7 +166,7 @@ fn files_that_are_no_weights_are_refused_with_how_to_get_them() {
 }
 
 #[test]
-fn weights_are_looked_for_where_pytorch_keeps_them() {
+fn weights_are_searched_in_pytorchs_cache() {
     let dir = tempfile::tempdir().unwrap();
     let home = |name: &str| (name == "HOME").then(|| dir.path().to_path_buf());
     assert_eq!(find(home), None);

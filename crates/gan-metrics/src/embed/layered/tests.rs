@@ -25,7 +25,7 @@ fn right(network: &Layered, images: &Tensor, labels: &[u32]) -> usize {
 }
 
 #[test]
-fn the_shipped_file_is_the_one_described() {
+fn the_included_file_matches_its_description() {
     let digits = Layered::digits().unwrap();
     let card = &digits.info.card;
     assert_eq!((card.name.as_str(), card.hash.as_str(), card.dim, digits.info.classes.len()), ("digits", HASH, 96, 10));
@@ -33,7 +33,7 @@ fn the_shipped_file_is_the_one_described() {
 }
 
 #[test]
-fn it_knows_the_test_digits() {
+fn the_digit_classifier_has_its_documented_accuracy() {
     let (images, labels) = test_digits(0..10_000);
     let digits = Layered::digits().unwrap();
     let share = right(&digits, &images, &labels) as f64 / 1e4;
@@ -43,7 +43,7 @@ fn it_knows_the_test_digits() {
 }
 
 #[test]
-fn its_features_tell_images_apart_and_none_is_dead() {
+fn features_distinguish_images_and_none_is_constant() {
     let (images, _) = test_digits(0..500);
     let features = Layered::digits().unwrap().embed(&images).unwrap().features;
     let mean = features.mean_keepdim(0).unwrap();
@@ -53,7 +53,7 @@ fn its_features_tell_images_apart_and_none_is_dead() {
 }
 
 #[test]
-fn batches_make_no_difference() {
+fn the_batch_size_does_not_change_features() {
     let (images, _) = test_digits(0..BATCH + 3);
     let digits = Layered::digits().unwrap();
     let whole = digits.embed(&images).unwrap();
@@ -75,7 +75,7 @@ fn digits_of_other_sizes_are_resized() {
 }
 
 #[test]
-fn images_of_another_kind_are_refused_with_what_would_do() {
+fn images_of_another_kind_are_refused_with_the_expected_kind() {
     let digits = Layered::digits().unwrap();
     for (shape, words) in [
         (vec![2, 3, 28, 28], ["[2, 3, 28, 28]", "1 channel (grey)", "turn the images grey"]),
@@ -121,7 +121,7 @@ fn read(bytes: &[u8]) -> Result<Layered> {
 }
 
 #[test]
-fn own_networks_are_layer_lists_with_weights() {
+fn custom_classifiers_are_layer_lists_with_weights() {
     let own = read(&made(|_| ())).unwrap();
     assert_eq!((own.info.card.name.as_str(), own.info.card.dim, &own.info.card.resize), ("own", 5, &None));
     let images = Rng::new(2).normal_tensor(0.0, 1.0, (7, 3, 8, 8), &Device::Cpu).unwrap();
@@ -137,7 +137,7 @@ fn own_networks_are_layer_lists_with_weights() {
 }
 
 #[test]
-fn files_that_are_no_classifier_are_refused_with_what_would_do() {
+fn files_without_a_classifier_are_refused_with_the_expected_contents() {
     let whole = made(|_| ());
     for (bytes, words) in [
         (whole[..whole.len() - 9].to_vec(), ["is not a whole safetensors file", "weight file of a classifier"]),

@@ -19,7 +19,7 @@ fn by_formula(a: &Features, b: &Features) -> f64 {
 }
 
 #[test]
-fn it_is_its_formula_over_one_block_and_over_many() {
+fn the_distance_equals_its_formula_over_one_block_and_many() {
     let mut rng = Rng::new(1);
     for (n, m, dim) in [(1, 1, 1), (5, 3, 2), (256, 256, 3), (300, 601, 2), (257, 1, 40)] {
         let (a, b) = (normal(n, dim, 0.0, &mut rng), normal(m, dim, 0.3, &mut rng));
@@ -30,7 +30,7 @@ fn it_is_its_formula_over_one_block_and_over_many() {
 }
 
 #[test]
-fn a_set_is_at_no_distance_from_itself_and_points_at_twice_theirs() {
+fn a_set_has_distance_zero_from_itself_and_two_points_twice_their_distance() {
     let a = normal(500, 3, 0.0, &mut Rng::new(2));
     assert!(distance(&a, &a).unwrap().abs() < 1e-13);
     let point = |x: f32| Features::new(vec![x, 1.0], 2).unwrap();
@@ -38,7 +38,7 @@ fn a_set_is_at_no_distance_from_itself_and_points_at_twice_theirs() {
 }
 
 #[test]
-fn relabellings_are_the_distances_of_the_sets_that_they_make() {
+fn relabelled_distances_equal_those_of_the_relabelled_sets() {
     let mut rng = Rng::new(3);
     let (a, b) = (normal(40, 2, 0.0, &mut rng), normal(25, 2, 1.0, &mut rng));
     let mut both = a.clone();
@@ -54,7 +54,7 @@ fn relabellings_are_the_distances_of_the_sets_that_they_make() {
 }
 
 #[test]
-fn other_distributions_are_told_apart_and_equal_ones_are_not() {
+fn different_distributions_are_distinguished_and_equal_ones_are_not() {
     let mut rng = Rng::new(4);
     let real = normal(300, 2, 0.0, &mut rng);
     let other = two_sample(&real, &normal(300, 2, 0.5, &mut rng), 199, &mut rng).unwrap();
@@ -72,7 +72,7 @@ fn other_distributions_are_told_apart_and_equal_ones_are_not() {
 }
 
 #[test]
-fn equal_statistics_count_as_equal_in_any_order_of_the_sums() {
+fn equal_statistics_are_ties_for_any_order_of_the_sums() {
     // All relabellings of identical samples give 0 but for rounding.
     let same = Features::new(vec![0.1; 600], 2).unwrap();
     assert_eq!(two_sample(&same, &same, 50, &mut Rng::new(5)).unwrap().p_value, 1.0);
@@ -86,7 +86,7 @@ fn equal_statistics_count_as_equal_in_any_order_of_the_sums() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_test_on_any_threads() {
+fn the_p_value_does_not_depend_on_the_number_of_threads() {
     let mut rng = Rng::new(7);
     let (a, b) = (normal(700, 2, 0.0, &mut rng), normal(500, 2, 0.1, &mut rng));
     let on = |threads: usize| {
@@ -97,7 +97,7 @@ fn the_same_seed_gives_the_same_test_on_any_threads() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused_in_words() {
+fn sets_that_cannot_be_compared_are_refused_with_a_message() {
     let set = |values: Vec<f32>, dim| Features::new(values, dim).unwrap();
     let (two, none) = (set(vec![0.0, 1.0], 1), Features::empty(1));
     let message = |result: Result<f64>| result.unwrap_err().to_string();

@@ -18,7 +18,7 @@ fn by_formula(p: &[f64], q: &[f64]) -> f64 {
 }
 
 #[test]
-fn only_samples_within_three_deviations_find_a_mode_and_count() {
+fn only_samples_within_three_standard_deviations_count() {
     // Two at the first corner, one at the second just inside, one just outside, one in the middle of all.
     let samples = points(&[[-1.0, -1.0], [-0.9, -1.1], [-1.0, 1.299], [1.0, 1.301], [0.0, 0.0]]);
     let coverage = corners().coverage(&samples).unwrap();
@@ -29,14 +29,14 @@ fn only_samples_within_three_deviations_find_a_mode_and_count() {
 }
 
 #[test]
-fn distance_is_euclidean_not_by_coordinate() {
+fn distances_are_euclidean() {
     // 0.25 off in both coordinates: within 3σ in each, 0.354 in all.
     assert_eq!(corners().coverage(&points(&[[1.25, 1.25]])).unwrap().counts, [0; 4]);
     assert_eq!(corners().coverage(&points(&[[1.2, 1.2]])).unwrap().counts, [0, 0, 0, 1]);
 }
 
 #[test]
-fn even_coverage_has_no_divergence_and_a_single_mode_has_the_logarithm_of_all() {
+fn uniform_coverage_has_zero_divergence_and_one_mode_the_logarithm_of_their_number() {
     let even: Vec<[f32; 2]> = CORNERS.iter().map(|c| c.map(|x| x as f32)).collect();
     let coverage = corners().coverage(&points(&even)).unwrap();
     assert_eq!((coverage.found(), coverage.reverse_kl()), (4, Some(0.0)));
@@ -46,14 +46,14 @@ fn even_coverage_has_no_divergence_and_a_single_mode_has_the_logarithm_of_all() 
 }
 
 #[test]
-fn without_a_good_sample_there_is_no_divergence() {
+fn divergence_is_undefined_without_a_sample_near_a_mode() {
     let coverage = corners().coverage(&points(&[[0.0, 0.0]])).unwrap();
     assert_eq!((coverage.found(), coverage.high_quality()), (0, 0.0));
     assert_eq!(coverage.reverse_kl(), None);
 }
 
 #[test]
-fn what_cannot_be_counted_is_refused_in_words() {
+fn samples_that_cannot_be_counted_are_refused_with_a_message() {
     let says = |error: Error, words: &str| assert!(error.to_string().contains(words), "{words:?} is not in {error}");
     says(Modes::new(&[[0.0; 2]; 0], 1.0).unwrap_err(), "one or more centres");
     says(Modes::new(&[vec![0.0], vec![0.0, 1.0]], 1.0).unwrap_err(), "as many finite coordinates");

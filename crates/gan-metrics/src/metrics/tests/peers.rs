@@ -1,16 +1,16 @@
 //! The metrics against numpy, scipy, prdc and POT: `tests/fixtures/{metrics,points}.py` computed the numbers.
 
-use super::inception_score::Scorer;
-use super::mode_coverage::Modes;
-use super::prdc::prdc;
-use super::{energy, frechet, kid, memorisation, swd};
 use crate::features::Features;
+use crate::metrics::inception_score::Scorer;
+use crate::metrics::mode_coverage::Modes;
+use crate::metrics::prdc::prdc;
+use crate::metrics::{energy, frechet, kid, memorisation, swd};
 use crate::moments::Moments;
 use serde::Deserialize;
 use serde_json::Value;
 
 fn fixture() -> Value {
-    serde_json::from_str(include_str!("../../tests/fixtures/metrics.json")).unwrap()
+    serde_json::from_str(include_str!("../../../tests/fixtures/metrics.json")).unwrap()
 }
 
 fn number(value: &Value) -> f64 {
@@ -42,7 +42,7 @@ fn assert_close(found: f64, expected: &Value, tolerance: f64, name: &str) {
 }
 
 #[test]
-fn covariances_are_numpys() {
+fn covariances_equal_numpy() {
     for_each_case(|name, real, _, case| {
         let found = Moments::of(real).unwrap().covariance("real").unwrap();
         let expected = numbers(&case["covariance"]);
@@ -54,7 +54,7 @@ fn covariances_are_numpys() {
 }
 
 #[test]
-fn frechet_distances_are_scipys() {
+fn frechet_distances_equal_scipy() {
     for_each_case(|name, real, generated, case| {
         let (real, generated) = (Moments::of(real).unwrap(), Moments::of(generated).unwrap());
         for found in [frechet::distance(&real, &generated), frechet::distance(&generated, &real)] {
@@ -64,7 +64,7 @@ fn frechet_distances_are_scipys() {
 }
 
 #[test]
-fn kernel_distances_over_the_same_subsets_are_the_definitions() {
+fn kernel_distances_over_the_same_subsets_equal_the_definition() {
     for_each_case(|name, real, generated, case| {
         let half = |half: &Value| numbers(half).iter().map(|i| *i as usize).collect::<Vec<_>>();
         let subsets = case["subsets"].as_array().unwrap().iter().map(|s| (half(&s[0]), half(&s[1])));
@@ -75,7 +75,7 @@ fn kernel_distances_over_the_same_subsets_are_the_definitions() {
 }
 
 #[test]
-fn precision_recall_density_and_coverage_are_exactly_the_packages() {
+fn precision_recall_density_and_coverage_equal_prdc() {
     for_each_case(|name, real, generated, case| {
         for (k, expected) in case["prdc"].as_object().unwrap() {
             let found = prdc(real, generated, k.parse().unwrap()).unwrap();
@@ -89,7 +89,7 @@ fn precision_recall_density_and_coverage_are_exactly_the_packages() {
 }
 
 #[test]
-fn sliced_distances_are_pots() {
+fn sliced_distances_equal_pot() {
     for_each_case(|name, real, generated, case| {
         let found = swd::along(real, generated, &numbers(&case["directions"])).unwrap();
         assert_close(found, &case["sliced"], 1e-12, name);
@@ -97,7 +97,7 @@ fn sliced_distances_are_pots() {
 }
 
 #[test]
-fn nearest_distances_are_numpys() {
+fn nearest_distances_equal_numpy() {
     for_each_case(|name, real, generated, case| {
         let found = memorisation::memorisation(generated, generated, real).unwrap();
         assert_eq!(found.ratio, 1.0);
@@ -111,7 +111,7 @@ fn nearest_distances_are_numpys() {
 }
 
 #[test]
-fn classifier_scores_are_numpys() {
+fn classifier_scores_equal_numpy() {
     let classifier = &fixture()["classifier"];
     let logits = features(&classifier["logits"]);
     let expected = &classifier["scores"].as_array().unwrap()[0];
@@ -152,7 +152,7 @@ struct ModesCase {
 }
 
 fn points() -> Points {
-    serde_json::from_str(include_str!("../../tests/fixtures/points.json")).expect("the fixture's JSON")
+    serde_json::from_str(include_str!("../../../tests/fixtures/points.json")).expect("the fixture's JSON")
 }
 
 fn rows(rows: &[Vec<f32>]) -> Features {
@@ -166,7 +166,7 @@ fn same(found: f64, expected: f64) {
 }
 
 #[test]
-fn energy_distance_is_numpys_and_in_one_dimension_the_square_of_scipys() {
+fn energy_distance_equals_numpy_and_in_one_dimension_the_square_of_scipy() {
     let cases = points().energy;
     assert_eq!(cases.iter().filter(|case| case.scipy.is_some()).count(), 1);
     for case in cases {
@@ -181,7 +181,7 @@ fn energy_distance_is_numpys_and_in_one_dimension_the_square_of_scipys() {
 }
 
 #[test]
-fn mode_coverage_is_what_scipy_makes_of_the_same_samples() {
+fn mode_coverage_equals_scipy() {
     for case in points().modes {
         let modes = Modes::new(&case.centres, case.sigma).unwrap();
         let samples = rows(&case.samples);
