@@ -1,5 +1,5 @@
-//! `gan data fetch`: what it says of itself in every build, and with the feature `hub` what it does with a server that
-//! answers like the Hub.
+//! `gan data fetch`: its messages in every build and, with the feature `hub`, downloads from a server that answers like the
+//! Hub.
 
 use crate::common::Place;
 

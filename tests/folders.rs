@@ -1,4 +1,4 @@
-//! Images in folders: CelebA's layout, people's own, broken files among them, and other sizes of other sets.
+//! Images in folders: CelebA's layout, folders of your own, broken files, and other image sizes.
 
 use crate::common::{Place, Ran, assert_same, results, steps};
 use candle_core::Tensor;
@@ -6,11 +6,11 @@ use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use std::fs;
 
-/// The shortest run that there is.
+/// Arguments of a very short run.
 const TINY: &str = "--steps 2 --set train.threads=1 --set train.batch=4 --set generator.width=4 --set discriminator.width=4 \
                     --set samples.rows=2 --set samples.columns=2";
 
-/// JPEG files of 178×218 as `folder`/000001.jpg and so on.
+/// Writes JPEG files of 178×218 as `folder`/000001.jpg and so on.
 fn faces(place: &Place, folder: &str, count: u32) {
     fs::create_dir_all(place.path(folder)).expect("a folder");
     for n in 1..=count {
@@ -120,7 +120,7 @@ fn unusable_folders_are_refused_with_advice() {
     place.good(&format!("{line} --set train.batch=1"));
 }
 
-/// `data inspect` as JSON, and what it said on standard error.
+/// Returns the JSON of `gan data inspect`, and its standard error.
 fn inspected(place: &Place, line: &str) -> (Value, String) {
     let ran = place.good(&format!("data inspect {line} --json"));
     (serde_json::from_str(ran.text()).expect("JSON"), ran.stderr)
@@ -186,13 +186,13 @@ fn damaged_images_are_listed_and_skipped_in_packs() {
     fs::write(place.path("mine.ganpack"), pack).unwrap();
     let (json, _) = inspected(&place, "mine.ganpack --all");
     assert!(json["skipped"][0]["reason"].as_str().unwrap().contains("of image 2"), "{json}");
-    // Beyond a thousand images only --all finds all damage.
+    // With more than a thousand images, only --all finds all damage.
     faces(&place, "many", 1);
     for n in 2..=1002 {
         fs::copy(place.path("many/000001.jpg"), place.path(&format!("many/{n:06}.jpg"))).unwrap();
     }
     let whole = fs::read(place.path("many/000001.jpg")).unwrap();
-    // Of 1,002 images, 1,000 evenly spread leave out number 500 and the last.
+    // 1,000 evenly spread samples of 1,002 images skip number 500 and the last.
     fs::write(place.path("many/001002.jpg"), &whole[..whole.len() / 2]).unwrap();
     assert_eq!(inspected(&place, "many --size 8").0["skipped"], json!([]));
     assert_eq!(inspected(&place, "many --size 8 --all").0["skipped"][0]["path"], "001002.jpg");
@@ -223,7 +223,7 @@ fn small_images_are_listed_and_can_be_skipped_or_enlarged() {
     );
     let settings = fs::read_to_string(place.path("run/config.toml")).unwrap();
     assert!(settings.contains("small = \"skip\""), "{settings}");
-    // The settings of an older run.
+    // Settings of an older version.
     fs::write(place.path("older.toml"), settings.replace("small = \"skip\"", "upscale = true")).unwrap();
     place.good("train older.toml --steps 1 --out older --set train.batch=5");
     place

@@ -1,4 +1,4 @@
-//! `gan generate`: how many, which, in which form, from the weight file alone.
+//! `gan generate`: number, choice and format of samples, from the weight file alone.
 
 use crate::common::{Place, files};
 use candle_core::{Device, Tensor};
@@ -6,8 +6,9 @@ use gan_report::{Colour, Picture};
 use std::fs;
 
 const FROM: &str = "generate generator.safetensors";
-/// Pixels from one cell of a sheet to the next, and around it, enlarged twice.
+/// Distance of the cells of a sheet, which is enlarged twice, in pixels.
 const CELL: usize = 2 * (28 + 2);
+/// Width of the sheet's border in pixels.
 const EDGE: usize = 2 * 2;
 
 fn sheet(place: &Place, more: &str) -> Picture {

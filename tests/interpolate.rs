@@ -1,4 +1,4 @@
-//! `gan interpolate`: an endless animation, or a strip from the first sample to the last.
+//! `gan interpolate`: a looping animation, or a strip from the first sample to the last.
 
 use crate::common::{Place, files};
 use gan_report::Picture;
@@ -6,7 +6,7 @@ use std::fs;
 
 const FROM: &str = "interpolate generator.safetensors";
 
-/// Frames of a GIF: one graphic control extension each.
+/// Counts the frames of a GIF: each has one graphic control extension.
 fn frames(gif: &[u8]) -> usize {
     gif.windows(3).filter(|w| *w == [0x21, 0xf9, 0x04]).count()
 }

@@ -1,4 +1,4 @@
-//! Every loss and penalty trains, comes back bit for bit after a stop, and is refused where it cannot work.
+//! Every loss and penalty trains and resumes exactly.
 
 use crate::common::{Place, SMALL, assert_same, metrics, results};
 use gan_core::Loss;
@@ -53,7 +53,7 @@ fn learning_rates_decay_over_the_end_of_a_run() {
     place.good(&format!("train {SMALL} --steps 5 --out steady"));
     place.good(&format!("train {SMALL} --set train.decay=0.5 --steps 5 --out falling"));
     let [steady, falling] = ["steady", "falling"].map(|run| metrics(&place.path(run)));
-    // Before the fourth step 2 of 5 are left: rates are at 0.8 of what they were.
+    // Before the fourth step, 2 of 5 steps are left, and the learning rates are 0.8 of the initial ones.
     assert_eq!(steady[..3], falling[..3]);
     assert_ne!(steady[3]["d_fake_after"], falling[3]["d_fake_after"]);
     assert_eq!(steady[3]["d_fake_before"], falling[3]["d_fake_before"]);

@@ -1,4 +1,4 @@
-//! What is in a folder stays there unless the user says otherwise.
+//! Existing files in a folder are kept unless the user passes `--overwrite`.
 
 use crate::common::{Place, SMALL, assert_same, files, steps};
 use std::fs;

@@ -1,15 +1,15 @@
-//! Packs and `gan data`: what is packed trains like the files it was made from, and what is in a data set can be looked into.
+//! Packs and `gan data`: a pack trains like the files that it was made from, and data sets can be inspected.
 
 use crate::common::{Place, assert_same, results};
 use gan_report::{Colour, Picture};
 use serde_json::Value;
 use std::fs;
 
-/// A short run.
+/// Arguments of a short run.
 const TRAIN: &str = "train dcgan-mnist --steps 3 --set train.threads=1 --set train.batch=8 --set generator.width=8 \
                      --set discriminator.width=8 --set samples.rows=2 --set samples.columns=2";
 
-/// A place with the folder `digits` and its pack `digits.ganpack`.
+/// Returns a folder with the folder `digits` and its pack `digits.ganpack`.
 fn packed() -> Place {
     let place = Place::new();
     place.first_digits("digits", 70);
@@ -84,11 +84,11 @@ fn inspect_reports_counts_classes_and_values() {
     let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / values.len() as f64;
     for (key, expected) in [("mean", mean), ("spread", variance.sqrt())] {
         let found = pack["values"][key][0].as_f64().unwrap();
-        assert!((found - expected).abs() < 1e-6, "{key}: {found}, expected {expected}"); // single floats round by 6e-8
+        assert!((found - expected).abs() < 1e-6, "{key}: {found}, expected {expected}"); // the rounding of f32 is 6e-8
     }
     let sheet = Picture::open_png(&place.path("sheet.png")).unwrap();
     assert_eq!((sheet.width(), sheet.height(), sheet.colour()), (8 * 30 + 2, 8 * 30 + 2, Colour::Grey));
-    // The middle row of the first image, which lies two pixels from the corner.
+    // The middle row of the first image, which is two pixels from the corner of the sheet.
     assert!((0..28).all(|x| sheet.pixel(2 + x, 2 + 14).unwrap()[0] == pixels[14 * 28 + x]));
     let text = place.good("data inspect digits.ganpack");
     for words in
@@ -139,7 +139,7 @@ fn points_and_synthetic_images_can_be_inspected() {
 #[test]
 fn data_list_shows_present_sets_and_how_to_get_the_others() {
     let place = Place::new();
-    place.first_digits("cifar10", 1); // any folder of that name
+    place.first_digits("cifar10", 1); // any folder with this name
     let mut command = place.command("data list --json");
     command.env("GAN_DATA_DIR", place.path("."));
     let list: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();

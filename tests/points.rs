@@ -1,17 +1,17 @@
-//! The 2-D systems as a user runs them: what the text on the curve GAN says must be seen, and samples in the data's own units.
+//! Presets on points: curve2d behaves as its article describes, and samples are in the data's original units.
 
 use crate::common::{Place, Ran};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// The lines of planes.jsonl.
+/// Reads the lines of planes.jsonl.
 fn features(run: &Path) -> Vec<Value> {
     let text = fs::read_to_string(run.join("planes.jsonl")).expect("planes.jsonl");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON in each line")).collect()
 }
 
-/// Points `[N, 2]` of a .npy file.
+/// Reads points `[N, 2]` of a .npy file.
 fn npy(path: &Path) -> Vec<[f64; 2]> {
     let bytes = fs::read(path).expect("a .npy file");
     let head = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));

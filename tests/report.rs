@@ -1,4 +1,4 @@
-//! `gan report`: a page for every run, whatever became of it.
+//! `gan report` writes a page for every run, whether it is running, finished or was killed.
 
 use crate::common::{Place, SMALL};
 use std::fs;

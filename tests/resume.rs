@@ -1,9 +1,9 @@
-//! `--resume` after SIGKILL: the run ends as if nothing had happened, to the last bit.
+//! `--resume` after SIGKILL: the run ends with the same bytes as an uninterrupted one.
 
 use crate::common::{Place, SMALL, assert_same, files, metrics, results, steps};
 use std::fs;
 
-/// A run of `steps` straight through, and one killed when it has done `killed_at` and gone on with, leave the same files.
+/// Asserts that an uninterrupted run of `steps` and one that was killed after `killed_at` and resumed have the same files.
 fn killed_equals_straight(settings: &str, steps: u64, killed_at: u64) {
     killed_equals_straight_at(&Place::new(), settings, steps, killed_at);
 }
@@ -26,7 +26,8 @@ fn a_killed_dcgan_resumes_to_the_same_bytes() {
 
 #[test]
 fn a_killed_keras_mnist_resumes_to_the_same_bytes() {
-    let settings = "keras-mnist --set train.batch=4 --set samples.rows=2 --set samples.columns=2";
+    let settings =
+        "keras-mnist --set train.batch=4 --set samples.rows=2 --set samples.columns=2 --set evaluate.every=0";
     killed_equals_straight(&format!("{settings} --set checkpoint.every=4 --set samples.every=5"), 12, 6);
 }
 
@@ -48,7 +49,7 @@ fn a_killed_run_with_dropout_resumes_to_the_same_bytes() {
 fn a_killed_run_over_many_epochs_resumes_to_the_same_bytes() {
     let place = Place::new();
     place.first_digits("digits", 50);
-    // Four batches an epoch, the last of two images.
+    // An epoch has four batches, the last with two images.
     killed_equals_straight_at(&place, &format!("{SMALL} --set data.dir=digits --set checkpoint.every=7"), 60, 30);
     assert_eq!(metrics(&place.path("killed")).last().expect("a line")["epoch"], 14);
 }
@@ -114,7 +115,7 @@ fn a_weight_file_older_than_the_checkpoint_is_updated() {
     let old = fs::read(place.path("run/generator.safetensors")).unwrap();
     place.good("train run --resume --steps 4");
     let before = files(&place.path("run"));
-    // A process killed after its last checkpoint and before its weight file.
+    // As if the process had been killed between its last checkpoint and its weight file.
     fs::write(place.path("run/generator.safetensors"), old).unwrap();
     place.good("train run --resume");
     assert_same(&before, &files(&place.path("run")));
@@ -169,10 +170,8 @@ fn the_size_of_sample_sheets_may_change_when_resuming() {
 #[test]
 fn alternation_by_epochs_resumes_exactly() {
     let turns =
-        "--set train.alternate=epochs --set train.reuse_fakes=false --set train.batch=6000 --set train.log_every=2";
-    killed_equals_straight(
-        &format!("dcgan-mnist --set generator.width=1 --set discriminator.width=1 {turns} --set checkpoint.every=3"),
-        24,
-        13,
-    );
+        "--set train.alternate=epochs --set train.reuse_fakes=false --set train.batch=600 --set train.log_every=2";
+    // An epoch is ten batches.
+    let data = "--set data.limit=6000 --set generator.width=1 --set discriminator.width=1 --set evaluate.every=0";
+    killed_equals_straight(&format!("dcgan-mnist {data} {turns} --set checkpoint.every=3"), 24, 13);
 }

@@ -1,9 +1,10 @@
-//! What commands print: results on standard output, everything else on standard error, nothing needless with `--quiet`.
+//! Printed output: results on standard output, everything else on standard error, and little with `--quiet`.
 
 use crate::common::{Place, Ran, SMALL, assert_same, files, metrics};
 use std::fs;
 
-/// DCGAN for MNIST by hand: 100·128·7·7 + 2·128 + 128·64·4·4 + 2·64 + 64·1·4·4 trained, mean and variance of 128 and 64.
+/// Parameters of `dcgan-mnist`, computed by hand: 100·128·7·7 + 2·128 + 128·64·4·4 + 2·64 + 64·1·4·4 trained ones, and mean and variance of 128 and 64
+/// channels.
 const COUNTS: [&str; 4] = ["760,064 (2.90 MiB)", "759,680 (2.90 MiB)", "384 (1.50 KiB)", "discriminator"];
 
 #[test]
@@ -12,7 +13,7 @@ fn a_summary_counts_the_parameters_of_the_layers() {
     let ran = place.good("summary dcgan-mnist");
     assert!(COUNTS.iter().all(|count| ran.text().contains(count)), "{}", ran.text());
     assert!(ran.stderr.is_empty());
-    // Half the width: 100·64·7·7 + 2·64 + 64·32·4·4 + 2·32 + 32·4·4 trained.
+    // With half the width, there are 100·64·7·7 + 2·64 + 64·32·4·4 + 2·32 + 32·4·4 trained ones.
     let half = place.good("summary dcgan-mnist --set generator.width=32");
     assert!(["347,264", "347,072", "192"].iter().all(|n| half.text().contains(&format!("  {n} ("))), "{}", half.text());
 }
@@ -30,7 +31,7 @@ fn a_saved_preset_trains_like_the_preset() {
     let place = Place::new();
     for name in ["dcgan-mnist", "keras-mnist"] {
         fs::write(place.path("mine.toml"), place.good(&format!("preset show {name}")).stdout).unwrap();
-        let short = "--steps 2 --set train.batch=2 --set samples.rows=1";
+        let short = "--steps 2 --set train.batch=2 --set samples.rows=1 --set evaluate.every=0";
         place.good(&format!("train mine.toml {short} --out from-file-{name}"));
         place.good(&format!("train {name} {short} --out from-preset-{name}"));
         let [file, preset] = ["file", "preset"].map(|kind| files(&place.path(&format!("from-{kind}-{name}"))));
@@ -61,7 +62,7 @@ fn a_quiet_run_prints_only_the_locations_of_its_results() {
     assert!(ran.text().contains("run/generator.safetensors"), "{}", ran.text());
     assert!(place.good("train run --resume --steps 2 -q").stderr.is_empty());
     assert!(place.good("generate run --quiet").stderr.is_empty());
-    // Wrong settings are an error, which is never quiet.
+    // Errors are printed even with --quiet.
     place.gan("train nothing --quiet").expect(2, &["error: "]);
 }
 

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the step is finished, everything saved, and the run goes on from there another time.
+//! Ctrl-C and SIGTERM: the run finishes its step, saves everything, and can be resumed.
 #![cfg(unix)]
 
 use crate::common::{Place, SMALL, assert_same, results, steps};
@@ -30,7 +30,7 @@ fn sigterm_saves_and_prints_how_to_resume() {
     stopped_equals_straight("TERM");
 }
 
-/// A step of this takes seconds.
+/// Arguments of a run whose steps take seconds.
 const SLOW: &str = "dcgan-mnist --threads 1 --set train.batch=1024 --set generator.width=32 --set discriminator.width=32 --set evaluate.every=0";
 
 #[test]

@@ -1,11 +1,11 @@
-//! Names from files and from the command line never steer the terminal.
+//! Names from files and from the command line cannot send control sequences to the terminal.
 #![cfg(unix)]
 
 use crate::common::{Place, Ran, SMALL};
 use image::{Rgb, RgbImage};
 use std::fs;
 
-/// Colours the terminal, rings, goes back to the line's start, and turns the direction of writing.
+/// Changes the color, rings the bell, returns to the line's start, and reverses the writing direction.
 const EVIL: &str = "x\u{1b}[31m\u{7}\r\u{9b}1m\u{202e}y";
 
 fn ran(place: &Place, args: &[&str]) -> Ran {

@@ -1,4 +1,4 @@
-//! Command lines: numbers, devices, sources, run folders, outputs; and a run that diverges.
+//! Invalid command lines (numbers, devices, sources, run folders, outputs), and a run that diverges.
 
 use super::{TRAIN, refused, refused_args};
 use crate::common::{Place, files};

@@ -1,5 +1,4 @@
-//! Settings and data that cannot be used: the binary refuses them like everything else. What it says about each is tested in
-//! `crates/gan-train/tests/refusals`.
+//! Invalid settings and data. `crates/gan-train/tests/refusals` tests the messages.
 
 use super::{TRAIN, refused};
 use crate::common::Place;

@@ -1,4 +1,4 @@
-//! Weight files and latent vectors that cannot be used.
+//! Invalid weight files and latent vectors.
 
 use super::refused;
 use crate::common::Place;
@@ -18,7 +18,7 @@ fn good() -> Vec<u8> {
     fs::read(Place::with_generator().path(FILE)).expect("a weight file")
 }
 
-/// The good file with its header changed by `edit`.
+/// Returns the valid file with its header changed by `edit`.
 fn with_header(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     let bytes = good();
     let (length, rest) = bytes.split_at(8);
@@ -29,7 +29,7 @@ fn with_header(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), tensors].concat()
 }
 
-/// The good file with its description changed by `edit`.
+/// Returns the valid file with its description changed by `edit`.
 fn described(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     with_header(|header| {
         let text = header["__metadata__"]["gan"].as_str().expect("a description");
@@ -83,7 +83,7 @@ fn modified_descriptions_are_refused() {
     file_refused(&broken, &["is damaged", "metadata"]);
 }
 
-/// The bytes of a weight file without tensors, with the description of the good one changed by `edit`.
+/// Returns a weight file without tensors that has the description of the valid file, changed by `edit`.
 pub(crate) fn without_tensors(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     let bytes = described(edit);
     let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
@@ -92,7 +92,7 @@ pub(crate) fn without_tensors(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()
 }
 
-/// `gan summary`, which needs no numbers, refuses a file as others do.
+/// Asserts that `gan summary`, which does not need the tensors, refuses the file as well.
 #[track_caller]
 fn refused_everywhere(bytes: &[u8], words: &[&str]) {
     file_refused(bytes, words);
@@ -102,7 +102,7 @@ fn refused_everywhere(bytes: &[u8], words: &[&str]) {
 #[test]
 fn networks_without_their_tensors_are_refused_before_they_are_built() {
     refused_everywhere(&without_tensors(|_| ()), &["has no tensor \"main.0.weight\" (nor \"main.1.weight\"", "more)"]);
-    // Drawn, its numbers would take four gigabytes and a minute.
+    // Initializing its weights would take four gigabytes and a minute.
     let large = without_tensors(|d| d["layers"] = json!(["flatten", {"dense": 10_000_000}]));
     refused_everywhere(&large, &["has no tensor \"main.1.weight\" (nor \"main.1.bias\")"]);
     let huge = without_tensors(|d| d["layers"] = json!([{"upsample": [32_768, 65_536]}]));
@@ -152,7 +152,7 @@ fn sources_without_a_generator_are_refused_with_suggestions() {
     refused(&place, "train generator.safetensors --out run", 2, &["is a weight file", "name a preset"]);
 }
 
-/// A `.npy` of float32 zeros that says it has `shape`.
+/// Returns a `.npy` file of `count` float32 zeros whose header has `shape`.
 fn npy(shape: &str, count: usize) -> Vec<u8> {
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
     let header = format!("{header:<117}\n");
@@ -201,7 +201,7 @@ fn latent_vectors_must_be_an_npy_of_the_right_shape() {
     ] {
         refused(&place, &line(name), 1, &[name, words]);
     }
-    // The same numbers in the other order.
+    // The same numbers in Fortran order are accepted.
     write("columns.npy", &file(dictionary("").replace("False", "True"), &[0; 1600]));
     place.good(&line("columns.npy"));
 }

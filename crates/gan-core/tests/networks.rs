@@ -1,4 +1,4 @@
-//! Layer lists as users write them: reading, checking, building.
+//! Reading, checking and building networks from layer lists.
 
 mod common;
 
@@ -40,15 +40,20 @@ fn mistakes_in_a_list_are_explained() {
 
 #[test]
 fn shapes_follow_the_list() {
-    let shapes = shape::infer("generator", &[100], &layers(KERAS)).unwrap();
-    assert_eq!(shapes[2], [128, 14, 14]);
-    assert_eq!(shapes.last().unwrap(), &[1, 14, 14]);
+    let shapes = |input: &[usize], layers: &[Layer]| -> Vec<Vec<usize>> {
+        shape::infer("network", input, layers).unwrap().into_iter().map(|layer| layer.output).collect()
+    };
+    let g = shapes(&[100], &layers(KERAS));
+    assert_eq!(g[2], [128, 14, 14]);
+    assert_eq!(g.last().unwrap(), &[1, 14, 14]);
     let d = layers(
         r#"[{ conv = 32, kernel = 3, stride = 2, padding = "same" }, { zero_pad = [0, 1, 0, 1] }, { upsample = [2, 1] },
                        { avg_pool = [2, 3] }, "global_max_pool"]"#,
     );
-    let shapes = shape::infer("discriminator", &[1, 28, 27], &d).unwrap();
-    assert_eq!(shapes, [vec![32, 14, 14], vec![32, 15, 15], vec![32, 30, 15], vec![32, 15, 5], vec![32]]);
+    assert_eq!(
+        shapes(&[1, 28, 27], &d),
+        [vec![32, 14, 14], vec![32, 15, 15], vec![32, 30, 15], vec![32, 15, 5], vec![32]]
+    );
 }
 
 #[test]
@@ -218,7 +223,7 @@ fn a_summary_unfolds_residual_blocks() {
     let (first, inner, skip, last) = (6 * 2 * 9 + 6, 6 * 6 + 6, 6 * 2 + 6, 97);
     assert_eq!(summary.totals(), (first + inner + skip + last, 6, 16 * (6 * 2 * 9 + 6 * 6 + 6 * 2) + 96));
     assert!(summary.to_string().lines().all(|line| line.chars().count() < 120));
-    // As many as the network itself has.
+    // The sum is the number of parameters that the network itself reports.
     let network = gan_core::Network::new(
         "d",
         &[2, 4, 4],

@@ -1,4 +1,4 @@
-//! Safe functions that were given tensors of other lengths than they need: an error, and nothing read outside.
+//! Safe functions return an error if tensors do not have the required lengths, and never read outside of them.
 
 use candle_core::{Device, Result, Tensor, Var};
 use gan_kernels::fused::{
@@ -11,7 +11,7 @@ use gan_kernels::{ConvSpec, Padding, Precision};
 use std::sync::Arc;
 
 const WEIGHTS: usize = 33 * 2 * 9;
-/// Kernel and bias of a convolution, scale and shift of a batch norm.
+/// Number of parameters: kernel and bias of a convolution, scale and shift of a batch norm.
 const PARAMETERS: usize = WEIGHTS + 3 * 33;
 
 fn zeros(shape: &[usize]) -> Tensor {
@@ -27,7 +27,7 @@ fn planned(input: &[usize], layers: Vec<FusedLayer>) -> Result<Arc<FusedSequenti
     FusedSequential::new(input, layers, Precision::F32, Reuse::Never).map(Arc::new)
 }
 
-/// A convolution with its bias, a batch norm with an activation, dropout.
+/// Returns a network of a convolution with bias, a batch norm with activation, and dropout.
 fn network() -> Arc<FusedSequential> {
     let weights = Weights { weight: 0, bias: Some(WEIGHTS) };
     let layers = vec![

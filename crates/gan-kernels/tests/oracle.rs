@@ -1,4 +1,4 @@
-//! Every function against its plain-loop reference, over random shapes.
+//! Compares every function with its reference in plain loops, over random shapes.
 
 mod common;
 
@@ -48,7 +48,7 @@ proptest! {
     }
 
     #[test]
-    fn small_ends_equal_the_loops(n in 1..4usize, c in 2..9usize, o in 1..5usize, h in 4..9usize, w in 4..9usize, k in 1..5usize, d in 1..3usize, before in 0..5usize, after in 0..5usize) {
+    fn convolutions_with_few_channels_on_one_side_equal_the_loops(n in 1..4usize, c in 2..9usize, o in 1..5usize, h in 4..9usize, w in 4..9usize, k in 1..5usize, d in 1..3usize, before in 0..5usize, after in 0..5usize) {
         let padding = Padding { top: before, bottom: after, left: after, right: before };
         let spec = ConvSpec { padding, dilation: [d, d], ..ConvSpec::default() };
         let (x, kernel) = (made(&[n, c, h, w], 1), made(&[o, c, k, k], 2));
@@ -175,7 +175,7 @@ fn batch_norm_refuses_a_single_number() {
     assert!(error.to_string().contains("larger batch"));
 }
 
-/// x normalised by the fused engine, ε = 1e-3.
+/// Normalizes x with the fused engine and ε = 1e-3.
 fn batch_norm(
     x: &Tensor,
     gamma: &Tensor,

@@ -26,7 +26,7 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
         _ if bytes.starts_with(&LEGACY) => read_legacy(bytes),
         _ => candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
             .map(|all| all.into_iter().collect())
-            .map_err(|error| gan_core::error::bare(&error).to_string()),
+            .map_err(|error| gan_core::strip_backtrace(&error).to_string()),
     }
 }
 
@@ -89,7 +89,7 @@ fn tensors<'a>(
         }
         let bytes = info.bytes(storage, length).ok_or_else(outside)?;
         let tensor = Tensor::from_raw_buffer(&bytes, dtype, &info.shape, &Device::Cpu);
-        tensors.insert(info.name.into(), tensor.map_err(|error| gan_core::error::bare(&error).to_string())?);
+        tensors.insert(info.name.into(), tensor.map_err(|error| gan_core::strip_backtrace(&error).to_string())?);
     }
     Ok(tensors)
 }

@@ -1,6 +1,6 @@
-//! The page in a real browser: it runs without a fault, asks for nothing, and answers to keys and mouse.
+//! Opens the page in a browser: it runs without errors, requests nothing, and reacts to keys and mouse.
 //!
-//! Needs Chromium on the PATH. Without it the tests print SKIPPED and pass, unless the environment variable CI is set: then they fail.
+//! The tests need Chromium on the PATH. Without it they print SKIPPED and pass; if the environment variable CI is set, they fail.
 #![cfg(unix)]
 
 #[path = "browser/devtools.rs"]
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 const STEPS: u64 = 5000;
 
-/// A browser with the page of a made run: 5,000 steps, a gap, a spike, eight sheets of samples.
+/// A browser with the page of a synthetic run: 5,000 steps, a gap, a spike, eight sheets of samples.
 struct Place {
     tab: Tab,
     file: PathBuf,
@@ -26,7 +26,7 @@ struct Place {
 fn place() -> Option<Place> {
     let Some(program) = devtools::installed() else {
         assert!(std::env::var_os("CI").is_none(), "CI is set, but there is no chromium on the PATH");
-        // Past the test harness, which keeps what tests print to itself.
+        // Written to standard error directly, because the test harness captures printed text.
         writeln!(std::io::stderr(), "SKIPPED: the page in a browser, for there is no chromium on the PATH").ok();
         return None;
     };
@@ -116,7 +116,7 @@ fn charts_react_to_keys() {
     assert_eq!(at.tab.value("document.getElementById('whole').disabled"), false);
     at.tab.press("0");
     assert_eq!(at.tab.value("document.getElementById('whole').disabled"), true);
-    // The slider takes the charts along. The value without a number and the spike are still there among the 2,000 points.
+    // The slider also moves the cursor of the charts. The gap and the spike are preserved among the 2,000 points.
     for (step, says) in [(2500, "G –"), (4000, "D 40")] {
         let slider = "document.querySelector('.film input')";
         let input = format!("{slider}.value = {} / 500 - 1; {slider}.dispatchEvent(new Event('input'))", step);

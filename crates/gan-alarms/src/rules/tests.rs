@@ -1,4 +1,4 @@
-//! Runs as they go wrong and as they do not, line by line.
+//! Sequences of metrics lines, some that raise an alarm and some that only come close.
 
 use crate::{Alarm, RULES, RunContext, Watch};
 use gan_core::Loss;
@@ -16,14 +16,14 @@ fn watch() -> Watch {
     })
 }
 
-/// The alarms that evaluations every 100 steps raise: kind and step.
+/// Returns the alarms that evaluations every 100 steps raise: key and step.
 fn raised(figures: &[Value]) -> Vec<(&'static str, u64)> {
     let mut watch = watch();
     let mut all = vec![];
     for (i, figures) in (0u64..).zip(figures) {
         let mut line = figures.clone();
         line["step"] = (100 * i).into();
-        all.extend(watch.see(&line).into_iter().map(|alarm| (alarm.rule.key(), alarm.at)));
+        all.extend(watch.see(&line).into_iter().map(|alarm| (alarm.rule.key, alarm.at)));
     }
     all
 }
@@ -40,12 +40,12 @@ fn d_far_ahead_raises_no_d_won_while_samples_improve() {
                 let fid = fids[step as usize / 100];
                 raised.extend(watch.see(&json!({"step": step, "fd_digits": fid, "diversity": 0.9, "coverage": 0.5})));
             }
-            won = won.or(raised.iter().find(|alarm| alarm.rule.key() == "d_won").map(|alarm| alarm.at));
+            won = won.or(raised.iter().find(|alarm| alarm.rule.key == "d_won").map(|alarm| alarm.at));
         }
         won
     };
     assert_eq!(first_won([90.0, 50.0, 30.0, 20.0, 10.0]), None);
-    // It no longer follows from the evaluation at step 200 on.
+    // From the evaluation at step 200 on, samples no longer improve.
     assert_eq!(first_won([90.0, 50.0, 51.0, 52.0, 53.0]), Some(201));
 }
 
@@ -64,7 +64,7 @@ fn samples_that_become_alike_raise_collapse_once() {
     ];
     assert_eq!(raised(&run), [("collapse", 300), ("collapse", 600)]);
     assert_eq!(raised(&[good(200.0), good(100.0), good(50.0), good(20.0), good(10.0)]), []);
-    // A young generator is allowed to make what is alike.
+    // Similar samples are normal early in training, as long as they improve.
     let young = |diversity: f64| json!({"fd_digits": 120.0, "diversity": diversity, "coverage": 0.0});
     assert_eq!(raised(&[json!({"fd_digits": 200.0}), young(0.2), young(0.28), young(0.39), good(50.0)]), []);
     let better = |fid: f64| json!({"fd_digits": fid, "diversity": 0.4, "coverage": 0.0});
@@ -90,7 +90,7 @@ fn a_run_that_never_improves_raises_stalled() {
     let same = |fid: f64| json!({"fd_digits": fid, "diversity": 0.9, "coverage": 0.0});
     assert_eq!(raised(&[same(200.0), same(199.0), same(190.0), same(195.0)]), [("stalled", 300)]);
     assert_eq!(raised(&[same(200.0), same(100.0), same(100.0), same(100.0), same(100.0)]), []);
-    // Worse than before training, and on the way back.
+    // Worse than before training at first, then improving.
     assert_eq!(raised(&[same(120.0), same(220.0), same(110.0), same(60.0)]), []);
 }
 
@@ -109,7 +109,7 @@ fn evaluations_in_the_first_steps_raise_no_alarm() {
         for step in (0..=evaluations).map(|i| i * every) {
             let mut line = worse.clone();
             line["step"] = step.into();
-            kinds.extend(watch.see(&line).into_iter().map(|alarm| (alarm.rule.key(), alarm.at)));
+            kinds.extend(watch.see(&line).into_iter().map(|alarm| (alarm.rule.key, alarm.at)));
         }
         kinds
     };
@@ -137,7 +137,7 @@ fn an_undecided_d_and_a_bad_evaluation_raise_g_won() {
     });
     assert!(lines.flat_map(|line| watch.see(&line)).next().is_none());
     let alarms = watch.see(&json!({"step": 300, "fd_digits": 80.0, "coverage": 0.02, "diversity": 0.9}));
-    assert_eq!(alarms.iter().map(|alarm| alarm.rule.key()).collect::<Vec<_>>(), ["g_won"]);
+    assert_eq!(alarms.iter().map(|alarm| alarm.rule.key).collect::<Vec<_>>(), ["g_won"]);
     assert!(alarms[0].evidence.contains("0.020") && alarms[0].advice.contains("train.d_steps"), "{}", alarms[0]);
 }
 
@@ -149,20 +149,20 @@ fn watch_without_evaluations(total: u64, loss: Loss) -> Watch {
     Watch::new(RunContext { total, best: None, floor: None, loss })
 }
 
-/// The alarms of the steps up to `total`.
+/// Returns the alarms of steps 1 to `total`.
 fn kinds(total: u64, of: impl Fn(u64) -> Value) -> Vec<&'static str> {
     kinds_with(Loss::NonSaturating, total, of)
 }
 
 fn kinds_with(loss: Loss, total: u64, of: impl Fn(u64) -> Value) -> Vec<&'static str> {
     let mut watch = watch_without_evaluations(total, loss);
-    (1..=total).flat_map(|step| watch.see(&of(step))).map(|alarm| alarm.rule.key()).collect()
+    (1..=total).flat_map(|step| watch.see(&of(step))).map(|alarm| alarm.rule.key).collect()
 }
 
 #[test]
 fn a_d_that_is_always_right_raises_d_won_unless_g_still_fools_it() {
     assert_eq!(kinds(1000, |step| line(step, 1.0, 0.005, 0.005, 5.0)), ["d_won"]);
-    // keras-mnist: D sees samples as in use, G learns from others.
+    // As in keras-mnist: D's samples are generated in eval mode, and G learns from samples in train mode.
     assert_eq!(kinds(1000, |step| line(step, 1.0, 0.02, 0.9, 0.1)), NOTHING);
     assert_eq!(kinds(1000, |step| line(step, 0.97, 0.1, 0.1, 2.5)), NOTHING);
     assert_eq!(kinds(1000, |step| line(step, 0.5, 0.5, 0.5, 0.7)), NOTHING);
@@ -185,7 +185,7 @@ fn losses_without_probabilities_raise_neither_d_won_nor_oscillation() {
 fn rare_lines_are_checked_over_a_longer_window() {
     let mut watch = watch_without_evaluations(1000, Loss::NonSaturating);
     let raised: Vec<Alarm> = (1..=40).flat_map(|i| watch.see(&line(20 * i, 1.0, 0.005, 0.005, 5.0))).collect();
-    assert_eq!(raised.iter().map(|alarm| (alarm.rule.key(), alarm.at)).collect::<Vec<_>>(), [("d_won", 400)]);
+    assert_eq!(raised.iter().map(|alarm| (alarm.rule.key, alarm.at)).collect::<Vec<_>>(), [("d_won", 400)]);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn only_wide_and_frequent_swings_raise_oscillation() {
     };
     assert_eq!(kinds(4000, wave(0.5, 3.0, 150)), ["oscillation"]);
     assert_eq!(kinds(4000, wave(1.0, 2.0, 150)), NOTHING);
-    // One fall and one rise are no oscillation.
+    // One fall and one rise are not an oscillation.
     assert_eq!(kinds(4000, wave(0.5, 3.0, 1500)), NOTHING);
 }
 
@@ -224,7 +224,7 @@ fn steps_that_go_back_or_jump_far_do_no_harm() {
 
 #[test]
 fn keys_are_snake_case_and_differ() {
-    let mut keys: Vec<&str> = RULES.iter().map(|rule| rule.key()).collect();
+    let mut keys: Vec<&str> = RULES.iter().map(|rule| rule.key).collect();
     assert!(keys.iter().all(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')), "{keys:?}");
     keys.sort_unstable();
     keys.dedup();
@@ -235,7 +235,7 @@ fn keys_are_snake_case_and_differ() {
 fn alarms_are_written_and_read_under_their_keys() {
     let alarm = Alarm::new(RULES[1], 7, "e".into());
     let line = serde_json::to_value(&alarm).unwrap();
-    assert_eq!(line, json!({"alarm": "d_won", "at": 7, "evidence": "e", "advice": RULES[1].advice()}));
+    assert_eq!(line, json!({"alarm": "d_won", "at": 7, "evidence": "e", "advice": RULES[1].advice}));
     assert_eq!(serde_json::from_value::<Alarm>(line).unwrap(), alarm);
     assert!(serde_json::from_value::<Alarm>(json!({"alarm": "x", "at": 7, "evidence": "", "advice": ""})).is_err());
 }

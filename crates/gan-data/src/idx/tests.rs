@@ -1,11 +1,11 @@
-//! Good files of both kinds, and one damaged file for each message.
+//! Valid files of images and of labels, and one damaged file for each message.
 
 use super::*;
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
 use std::path::PathBuf;
 
-/// An IDX file's bytes: the sizes' header, then `body`.
+/// Returns the bytes of an IDX file: the header with the sizes, then `body`.
 fn idx(dims: &[u32], body: &[u8]) -> Vec<u8> {
     let magic = 0x0800 | dims.len() as u32;
     let words = std::iter::once(magic).chain(dims.iter().copied());
@@ -30,7 +30,7 @@ fn read_bytes(name: &str, bytes: &[u8]) -> Result<Idx<3>, Error> {
     read(&path)
 }
 
-/// Asserts that reading `bytes` fails with a message that names the file and holds every one of `parts`.
+/// Asserts that reading `bytes` fails with a message that names the file and contains all of `parts`.
 #[track_caller]
 fn refused(bytes: &[u8], parts: &[&str]) {
     let message = read_bytes("pictures.idx", bytes).unwrap_err().to_string();
@@ -88,12 +88,12 @@ fn absurd_sizes_are_refused_before_memory_is_allocated() {
 #[test]
 fn the_declared_size_of_a_gzipped_file_is_compared_with_its_length() {
     let most = u32::MAX;
-    // More than deflate can pack, and more than images can.
+    // More bytes than deflate can compress into this length.
     for dims in [[60_000, 100, 40], [1 << 30, 2, 1], [most, 1, 1]] {
         let packed = gzip(&idx(&dims, &[0; 100]));
         refused(&packed, &["impossibly large", "in a gzipped file of", "gunzip"]);
     }
-    // Few enough bytes for their own number of compressed ones are read as far as they go.
+    // A size that deflate could reach is decompressed as far as the data go.
     refused(&gzip(&idx(&[1000, 4, 4], &[0; 100])), &["too short: found 100 bytes", "expected 16000 bytes"]);
     let labels = gzip(&idx(&[300_000], &vec![7; 300_000]));
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The same batches whatever the number of threads, and threads that end.
+//! Batches do not depend on the number of threads, and threads end with their loader.
 
 use super::*;
 use crate::{LastBatch, Order, Sampling, SyntheticSamples};
@@ -23,7 +23,7 @@ fn loader(order: Order, workers: usize) -> Loader {
     loader_of(made(), order, LastBatch::Keep, workers)
 }
 
-/// Everything in a batch, comparable.
+/// The contents of a batch, in a form that can be compared.
 type Content = (u64, u64, Vec<usize>, Vec<u32>, Vec<f32>);
 
 fn content(batch: &Batch) -> Content {
@@ -111,7 +111,7 @@ fn a_sampler_for_other_data_and_absurd_thread_counts_are_refused() {
     assert!(message(made(), 1000).contains("found 1000, expected 0 to 256"));
 }
 
-/// Made images whose reading misbehaves.
+/// Synthetic images with errors or panics in `write`.
 struct Odd {
     images: SyntheticSamples,
     reads: AtomicUsize,
@@ -145,7 +145,7 @@ impl Dataset for Odd {
     }
 }
 
-/// Asserts that batches 0 and 1 come, and that batch 2, which holds image 12, fails twice with `part` in the message.
+/// Asserts that batches 0 and 1 are returned, and that batch 2, which contains image 12, fails twice with `part` in the message.
 #[track_caller]
 fn fails_at_batch_2(read: fn(usize) -> Result<(), Error>, workers: usize, part: &str) {
     let mut loader = loader_of(Odd::new(read), Order::Sequential, LastBatch::Keep, workers);
@@ -187,7 +187,7 @@ fn prefetching_stays_within_its_bound() {
     let mut loader = loader_of(data.clone(), Order::WithReplacement, LastBatch::Keep, 2);
     loader.next_batch().unwrap();
     std::thread::sleep(Duration::from_millis(100));
-    let most = 5 * (1 + 2 * 3); // the consumed batch; for each of two threads two that wait and one on its way
+    let most = 5 * (1 + 2 * 3); // the consumed batch; for each of two threads, two finished ones and one in progress
     assert!(data.reads.load(Ordering::Relaxed) <= most);
 }
 
@@ -207,7 +207,7 @@ fn dropping_joins_all_threads_quickly() {
     assert_eq!(Arc::strong_count(&data), 1);
 }
 
-/// All of an image's rows turned round.
+/// Returns the image with each row reversed.
 fn mirrored(image: &[f32], width: usize) -> Vec<f32> {
     image.chunks(width).flat_map(|row| row.iter().rev().copied()).collect()
 }

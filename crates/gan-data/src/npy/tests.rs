@@ -1,10 +1,10 @@
-//! Files as NumPy writes them, written here byte by byte; files that promise what they do not hold; and every layout read back.
+//! Files in NumPy's format, written byte by byte; files whose contents do not match their header; and every layout read back.
 
 use super::*;
 use proptest::prelude::*;
 use std::fs;
 
-/// A `.npy` file of version 1 with this dictionary and these bytes behind it.
+/// Returns a `.npy` file of version 1 with this dictionary, followed by these bytes.
 fn npy(dictionary: &str, data: &[u8]) -> Vec<u8> {
     let header = format!("{dictionary:<117}\n");
     [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
@@ -173,7 +173,7 @@ fn pipes_and_devices_are_refused_at_once() {
     }
 }
 
-/// The numbers of 2 images `[C, H, W]`, for arrays whose layout is refused.
+/// Returns the message for an array of images of this shape, whose layout is refused.
 fn images_message(shape: &str, count: usize) -> String {
     let place = Place::new();
     let path = place.write(&of("<f4", false, shape, &vec![0; 4 * count]));
@@ -199,7 +199,7 @@ fn arrays_of_images_must_have_the_layout_of_images() {
     }
 }
 
-/// An array `[1, 1, 1, 4]` of this type and these bytes, or why it is refused.
+/// Reads an array `[1, 1, 1, 4]` of this type and these bytes, or returns the error message.
 fn four(descr: &str, bytes: &[u8]) -> Result<(Vec<f32>, bool), String> {
     let place = Place::new();
     let path = place.write(&of(descr, false, "(1, 1, 1, 4)", bytes));
@@ -252,12 +252,12 @@ fn vectors_must_have_the_expected_length() {
     assert!(vectors.first(2).unwrap_err().to_string().contains("NaN in row 1"));
 }
 
-/// The numbers of an array of this shape, each its own place, as a file of this layout.
+/// Returns a file of this layout with an array of this shape whose values are their own indices in C order.
 fn counted(shape: &[usize], is_fortran: bool, is_big_endian: bool) -> Vec<u8> {
     let count: usize = shape.iter().product();
     let mut data = vec![0; 4 * count];
     for place in 0..count {
-        // Place in C order as indices, and from them the place in the file.
+        // Converts the position in C order to indices, and these to the position in the file.
         let mut rest = place;
         let mut indices: Vec<usize> = shape.iter().rev().map(|side| (rest % side, rest /= side).0).collect();
         indices.reverse();
@@ -278,7 +278,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_layout_gives_any_rows(
+    fn rows_of_any_layout_are_read(
         shape in proptest::collection::vec(1usize..5, 1..5),
         is_fortran in any::<bool>(),
         is_big_endian in any::<bool>(),
@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn no_header_does_harm(text in "[-{}()':,A-Za-z0-9<>|\\\\ \"]{0,80}", data in proptest::collection::vec(any::<u8>(), 0..40)) {
+    fn random_headers_do_not_panic(text in "[-{}()':,A-Za-z0-9<>|\\\\ \"]{0,80}", data in proptest::collection::vec(any::<u8>(), 0..40)) {
         let place = Place::new();
         if let Ok(mut file) = NpyFile::open(&place.write(&npy(&text, &data))) {
             prop_assert!(file.read_all().unwrap().len() <= data.len());
@@ -303,7 +303,7 @@ proptest! {
     }
 
     #[test]
-    fn no_dictionary_does_harm(
+    fn random_dictionaries_do_not_panic(
         shape in "\\([0-9, L]{0,30}\\)",
         descr in "[<>|=]?[fiubcOUSV][0-9]{0,3}",
         is_fortran in any::<bool>(),

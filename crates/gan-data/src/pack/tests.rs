@@ -1,4 +1,4 @@
-//! Packs give back every byte, and damage anywhere is reported.
+//! Packs preserve every byte, and damage anywhere is reported.
 
 use super::*;
 use crate::SyntheticSamples;
@@ -6,7 +6,7 @@ use std::fs;
 use std::fs::File;
 use std::path::PathBuf;
 
-/// Images whose pixels are bytes, every byte among them.
+/// Images whose pixels are bytes; every byte occurs.
 struct Bytes {
     count: usize,
     shape: Vec<usize>,
@@ -45,7 +45,7 @@ impl Dataset for Bytes {
 
 const MADE: Origin<'_> = Origin { name: "toy", from: "a test" };
 
-/// A folder with the pack `toy.ganpack` of ten images of 3×5×20, in three classes.
+/// Returns a folder with the pack `toy.ganpack` of ten images of 3×5×20 in three classes, and its path.
 fn packed() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("toy.ganpack");
@@ -58,7 +58,7 @@ fn image(data: &dyn Dataset, index: usize) -> Result<Vec<f32>, Error> {
     data.write(index, &mut out).map(|()| out)
 }
 
-/// The pack after `change`, opened.
+/// Applies `change` to the pack's bytes and opens it.
 fn changed(change: impl Fn(&mut Vec<u8>)) -> Result<Pack, Error> {
     let (_dir, path) = packed();
     let mut bytes = fs::read(&path).unwrap();
@@ -115,9 +115,9 @@ fn bytes_survive_the_conversion_to_floats() {
 }
 
 #[test]
-fn the_number_of_threads_does_not_change_the_pack_and_progress_ends_at_the_count() {
+fn the_pack_does_not_depend_on_the_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();
-    let data = Bytes::new(40, &[3, 200, 200], &[]); // nine images make a block
+    let data = Bytes::new(40, &[3, 200, 200], &[]); // a block has nine images
     let packs = [0, 1, 3].map(|threads| {
         let path = dir.path().join(threads.to_string());
         let mut seen = Vec::new();
@@ -141,7 +141,7 @@ fn packing_a_pack_gives_the_same_pack() {
 fn a_damaged_image_is_named_and_the_others_are_read() {
     let flipped =
         |back: usize| move |bytes: &mut Vec<u8>| bytes.iter_mut().rev().nth(back).into_iter().for_each(|b| *b ^= 4);
-    // From the file's end: image 9 has the last 300 bytes, the checksums stand before the pixels, the labels before those.
+    // Image 9 has the last 300 bytes. The order before it is labels, checksums, pixels.
     for (back, index) in [(0, 9), (299, 9), (300, 8), (2999, 0), (3000, 9), (3039, 0), (3043, 9), (3079, 0)] {
         let pack = changed(flipped(back)).unwrap();
         says(
@@ -191,7 +191,7 @@ fn nonsense_with_valid_checksums_is_refused() {
     says(with(header(1, [usize::MAX, 2, 2])), &["impossible header"]);
     says(with(header(0, [0, 2, 2])), &["impossible header"]);
     says(with(header(1, [1, 1, 1])), &["cut off"]);
-    // What no pixel stands for costs no memory.
+    // A shape that is too large is refused without allocating it, even if there are no images.
     says(with(header(0, [3, 1 << 30, 1 << 30])), &["impossible header", "images of 1 to 268435456 values"]);
     says(with(header(0, [1, 2, 2])), &["holds no image"]);
 }
@@ -222,7 +222,7 @@ fn only_regular_files_are_packs() {
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     says(Pack::open(&path), &["it is a FIFO, not a regular file"]);
     assert!(!is_pack(&path));
-    // What lies where the new pack is written first is not followed either.
+    // A link at the temporary name is not followed either.
     let (to, other) = (dir.path().join("y.ganpack"), dir.path().join("mine"));
     fs::write(&other, "mine").unwrap();
     std::os::unix::fs::symlink(&other, dir.path().join(".y.ganpack.packing")).unwrap();
@@ -231,7 +231,7 @@ fn only_regular_files_are_packs() {
     assert_eq!(fs::read(&other).unwrap(), b"mine");
 }
 
-/// Of `Bytes`, the images for which `readable` says no cannot be read.
+/// Images of `Bytes`, of which those with a false `readable` cannot be read.
 struct Holes {
     whole: Bytes,
     readable: fn(usize) -> bool,
@@ -264,7 +264,7 @@ impl Dataset for Holes {
 fn unreadable_images_leave_no_gap_in_a_pack() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.ganpack");
-    // Several blocks, whose holes differ; labels, checksums and pixels all move.
+    // Several blocks with different gaps, so that labels, checksums and pixels all have to move.
     for (classes, readable) in [
         (&["a", "b", "c"][..], (|index| index % 7 != 3) as fn(usize) -> bool),
         (&[], |index| index % 2 == 1),
@@ -319,7 +319,7 @@ fn points_empty_sets_and_unusable_paths_are_refused() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
-/// Fails at image 20.
+/// Images of which number 20 causes an error.
 struct Broken(SyntheticSamples);
 
 impl Dataset for Broken {

@@ -1,4 +1,4 @@
-//! Points against their formulas.
+//! Compares points with their formulas.
 
 use super::*;
 use crate::datasets::{Curve, Curves, Grid, GridModes, Ring, RingModes};

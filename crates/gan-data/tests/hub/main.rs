@@ -1,4 +1,4 @@
-//! Fetching from a server that answers like the Hub, and what comes of it when it does not.
+//! Fetches from a server that answers like the Hub, or fails in one way.
 
 mod server;
 
@@ -16,12 +16,12 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub")
 }
 
-/// Where the set `name` is fetched from.
+/// Returns the source of the data set `name`.
 fn source(name: &str) -> Source {
     DatasetEntry::find(name).and_then(|entry| entry.info.source).unwrap()
 }
 
-/// A server, and a folder for the cache and what is fetched.
+/// A server, and a folder for the cache and the fetched files.
 struct Place {
     server: Server,
     folder: TempDir,
@@ -36,7 +36,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// That of a user with a token and much patience.
+    /// Returns the environment of a user with a token and a long timeout.
     fn environment(&self, endpoint: &str) -> Environment {
         Environment {
             endpoint: endpoint.into(),
@@ -67,20 +67,20 @@ impl Place {
         assert!(!self.path(&format!(".{name}.fetching")).exists(), "rubbish after: {message}");
     }
 
-    /// The ranges of the requests for bytes of `file`, and whole ones as "".
+    /// Returns the ranges of the requests for bytes of `file`; a request for the whole file gives "".
     fn ranges(&self, file: &str) -> Vec<String> {
         let requests = self.server.requests();
         requests.iter().filter_map(|line| Some(line.strip_prefix(file)?.trim().to_string())).collect()
     }
 }
 
-/// The formula of the fixtures.
+/// Returns a pixel by the formula of the fixtures.
 fn pixel(n: usize, y: usize, x: usize, c: usize) -> f32 {
     let byte = (37 * n + 5 * y + 3 * x + 50 * c) % 256;
     (byte as f32 - 127.5) / 127.5
 }
 
-/// Every image of `data` is the fixtures' image of that number, counted from `first`.
+/// Asserts that the images of `data` are the fixtures' images from number `first` on.
 fn assert_images(data: &dyn Dataset, first: usize) {
     let [channels, height, width] = data.shape()[..] else { panic!("no images") };
     let mut image = vec![0.0; data.pixels()];

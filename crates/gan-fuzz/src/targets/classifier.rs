@@ -1,4 +1,4 @@
-//! Weight files of classifiers, which `gan evaluate` embeds images with.
+//! Weight files of classifiers, with which `gan evaluate` embeds images.
 
 use super::network;
 use crate::place;
@@ -6,7 +6,7 @@ use crate::target::{Memory, Outcome, Seed, Target};
 use candle_core::Device;
 use gan_base::Rng;
 use gan_core::RandomTensors;
-use gan_core::weights::classifier::{Classifier, Resize};
+use gan_core::weights::{Classifier, Resize};
 use gan_core::{Init, Network, weights};
 use gan_kernels::fused::Reuse;
 use gan_metrics::embed::{Embedder, Layered};

@@ -9,7 +9,7 @@ pub const TARGET: Target = Target {
     body,
     seeds,
     tokens: TOKENS,
-    // Products of matrices keep room for packed blocks, 64 MiB, whatever their size.
+    // Matrix products allocate 64 MiB for packed blocks, whatever the size of the matrices.
     memory: Memory { mebibytes: 80, per_byte: 64 },
 };
 
@@ -26,7 +26,7 @@ const TOKENS: &[&str] = &[
     "'shape': (2, 2)",
 ];
 
-/// Distances in more dimensions take too long.
+/// Maximum number of dimensions, because distances in more dimensions take too long.
 const DIMENSIONS: usize = 16;
 
 fn body(input: &[u8]) -> Outcome {

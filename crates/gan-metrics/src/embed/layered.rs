@@ -5,7 +5,7 @@ use super::{Embedder, EmbedderInfo, Embedding, FeatureSpace, hex, image_shape, i
 use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
 use gan_base::regular_file;
-use gan_core::weights::classifier::{self, Classifier, Resize};
+use gan_core::weights::{Classifier, Resize};
 use gan_core::{ForwardContext, Network};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -52,7 +52,7 @@ impl Layered {
     }
 
     fn from_bytes(bytes: &[u8], path: &Path, features: FeatureSpace) -> Result<Self> {
-        let (description, network) = classifier::from_bytes(bytes, path, &Device::Cpu)?;
+        let (description, network) = Classifier::from_bytes(bytes, path, &Device::Cpu)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         if network.input().len() != 3 {
             let found = format!("{:?}", network.input());

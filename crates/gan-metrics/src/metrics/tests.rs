@@ -1,4 +1,4 @@
-//! The registry: names, documentation, and what is measured by default.
+//! The registry: names, documentation, and the metrics that are measured by default.
 
 use super::*;
 

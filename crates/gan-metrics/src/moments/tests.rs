@@ -1,4 +1,4 @@
-//! Against plain loops; in batches; statistics files.
+//! Compares moments with plain loops; batches and statistics files.
 
 use super::*;
 use crate::archive::tests::archive_of;
@@ -10,7 +10,7 @@ fn made(n: usize, dim: usize, shift: f32) -> Features {
     Features::new((0..n * dim).map(|at| shift + rng.normal() * (1 + at % dim) as f32).collect(), dim).unwrap()
 }
 
-/// numpy.cov in plain loops.
+/// Computes numpy.cov in plain loops.
 fn reference(features: &Features) -> (Vec<f64>, Vec<f64>) {
     let (n, dim) = (features.len() as f64, features.dim());
     let x = |row: &[f32], i: usize| f64::from(row[i]);
@@ -52,7 +52,7 @@ fn moments_equal_plain_loops_at_once_and_in_batches() {
 
 #[test]
 fn a_large_mean_does_not_reduce_precision() {
-    // f32 holds 4096 + k/1024 exactly, so both sets have the same covariance.
+    // f32 represents 4096 + k/1024 exactly, so both sets have the same covariance.
     let near: Vec<f32> = (0..30_000).map(|i| ((i * 7919) % 1000) as f32 / 1024.0).collect();
     let far = near.iter().map(|x| x + 4096.0).collect();
     let near = flat(&Moments::of(&Features::new(near, 3).unwrap()).unwrap());

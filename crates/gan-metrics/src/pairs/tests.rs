@@ -1,9 +1,9 @@
-//! Against plain loops over all pairs, with what makes screening hard: ties, copies, far-off and tiny values.
+//! Compares results with plain loops over all pairs, in cases that are difficult to screen: ties, copies, distant and tiny values.
 
 use super::*;
 use gan_base::Rng;
 
-/// Rows on a coarse lattice, so that many distances tie, times `scale`, plus `shift`.
+/// Returns rows on a coarse lattice, so that many distances are equal, times `scale`, plus `shift`.
 fn made(seed: u64, n: usize, dim: usize, scale: f32, shift: f32) -> Features {
     let mut rng = Rng::new(seed);
     Features::new((0..n * dim).map(|_| shift + scale * rng.below(4) as f32).collect(), dim).unwrap()
@@ -22,7 +22,7 @@ fn reference(of: &Features, among: &Features, k: usize, others: bool) -> Vec<Vec
 
 #[test]
 fn nearest_neighbors_equal_plain_loops() {
-    // More rows and columns than a tile has, once each; narrow and wide; far from 0; near the smallest numbers of f32.
+    // More rows than a tile has, more columns than a tile has, narrow and wide features, large values, and values near f32's smallest.
     let cases = [
         (600, 40, 3, 1.0, 0.0),
         (30, 2100, 5, 1.0, 1e4),

@@ -1,4 +1,4 @@
-//! Sets of points measured by their coordinates: what is left out and why, what is kept of many, and floors.
+//! Sets of points, compared by their coordinates: skipped metrics, samples kept of large sets, and floors.
 
 use super::*;
 use crate::card::{ImageSizes, ResizedTo};
@@ -47,7 +47,7 @@ fn metrics_that_need_more_samples_are_skipped_with_a_note() {
     let card = suite.card("x", &filled(&suite, &points(3, 2)), 0).unwrap();
     let measured: Vec<&str> = card.figures.iter().map(|figure| figure.metric.key).collect();
     assert_eq!(measured, ["fd_coordinates", "diversity", "energy"]);
-    // The generated ones are too few, not the real ones, which are cut to the same number.
+    // The note names the generated samples, because the real ones are only reduced to the same number.
     let note = "not measured: precision, coverage: 3 generated samples are too few, at least 6 are needed";
     assert!(card.warnings.iter().any(|warning| warning.starts_with(note)), "{:?}", card.warnings);
     let suite = against(3);
@@ -97,7 +97,7 @@ fn samples_kept_from_a_large_set_are_evenly_spread() {
     assert_eq!(again, kept);
 }
 
-/// Coordinates by a protocol that begins with the originals.
+/// Coordinates under a protocol that starts from images in their original size.
 struct Published(Coordinates, EmbedderInfo);
 
 impl Published {
@@ -143,7 +143,7 @@ fn the_card_names_a_protocol_only_if_nothing_was_resized_before() {
     }
 }
 
-/// Two numbers a sample under Inception's name, compared with `reals` others by the protocol.
+/// Returns the card of two-dimensional samples under Inception's name, compared with `reals` others by the protocol.
 fn by_protocol(reals: usize, samples: usize) -> Result<Card> {
     let mut suite = MetricSuite::new(Published::new(), &[&FID], 7)?;
     suite.protocol = Some(Protocol::Fid50k);
@@ -173,7 +173,7 @@ fn fid_over_other_features_is_refused_with_the_right_key() {
 }
 
 #[test]
-fn copies_are_searched_between_halves_if_the_reference_contains_the_training_data() {
+fn copies_are_searched_between_halves_of_the_training_data() {
     let metrics = [&NEAREST_DISTANCE];
     let suite = MetricSuite::new(Arc::new(Coordinates::new(vec![[-1.0, 1.0]; 2])), &metrics, 7).unwrap();
     let (held_out, train) = (filled(&suite, &points(40, 1)), filled(&suite, &points(40, 2)));

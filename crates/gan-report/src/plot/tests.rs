@@ -1,4 +1,4 @@
-//! Whole figures: what is in the SVG, where ink is in the PNG, and that no data makes them fail.
+//! Whole figures: the contents of the SVG, the drawn pixels of the PNG, and data that must not cause errors.
 
 use std::time::Instant;
 

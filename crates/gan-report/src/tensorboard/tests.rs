@@ -1,4 +1,4 @@
-//! Event files byte by byte. The expected bytes were made with Python's tensorboard 2.21 (`RecordWriter` around
+//! Compares event files byte by byte. Python's tensorboard 2.21 wrote the expected bytes (`RecordWriter` around
 //! `event_pb2.Event(…).SerializeToString()`).
 
 use std::fs;
@@ -30,7 +30,7 @@ fn a_file_begins_with_its_version_followed_by_scalars() {
     writer.restarted_at(301, 1_700_000_002.0).unwrap();
     writer.flush().unwrap();
     let written = hex(&fs::read(&path).unwrap());
-    // All but the 8 bytes of the time, from byte 13 on, and the checksum that covers it.
+    // Compares everything except the time (8 bytes from byte 13 on) and the checksum that covers it.
     assert_eq!((&written[..26], &written[42..72]), (&VERSION[..26], &VERSION[42..72]));
     assert_eq!(written[80..], [SCALAR, RESTART].concat());
 }

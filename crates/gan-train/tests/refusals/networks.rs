@@ -1,9 +1,9 @@
-//! Networks that do not fit together, that are too large for any memory, and TOML files that lack something.
+//! Networks whose layers do not fit together or that are too large for any memory, and incomplete TOML files.
 
 use super::{all_refused, expect, file_refused, problem, small};
 use gan_train::{layering, presets};
 
-/// A whole settings file with the layers of G and D.
+/// Returns a complete settings file with the layers of G and D.
 fn file(generator: &str, discriminator: &str) -> String {
     format!(
         "[data]\nname = \"mnist\"\nsize = 28\nchannels = 1\n\n[latent]\ndim = 10\n\n[generator]\n{generator}\n\n\
@@ -95,7 +95,7 @@ fn blocks_and_tables_nested_too_deep_are_refused() {
     );
     file_refused(file(&format!("layers = [{}, \"tanh\"]", nested(35)), D), &["nested more than 64 deep"]);
     file_refused(format!("x = {}", "[".repeat(100_000)), &["nested more than 64 deep"]);
-    // Keys of many parts inside each other: each alone is what the parser takes.
+    // Nested keys with many parts. The parser accepts each of them on its own.
     let key = vec!["a"; 70].join(".");
     let tables = (0..70).fold("1".to_string(), |inside, _| format!("{{ {key} = {inside} }}"));
     file_refused(format!("x = {tables}"), &["nested more than 64 deep"]);

@@ -1,4 +1,4 @@
-//! CelebA's layouts and lists, with a few made faces.
+//! CelebA's layouts and lists, with a few synthetic images.
 
 use super::*;
 use crate::images::{Broken, Fitting};
@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 use std::fs;
 use tempfile::TempDir;
 
-/// Six images `000001.jpg` … in `below`, and both lists in `lists`.
+/// Returns a folder with six images `000001.jpg` … in `below`, and both lists in `lists`.
 fn faces(below: &str, lists: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join(below)).unwrap();

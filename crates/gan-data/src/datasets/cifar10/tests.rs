@@ -1,20 +1,20 @@
-//! Small folders in the published layout, whole and made wrong in one way each.
+//! Small folders in the published layout: a valid one, and others with one error each.
 
 use super::*;
 use std::fs;
 
-/// Value `i` of record `n`, all records of all batches counted.
+/// Returns value `i` of record `n`; records are numbered across batches.
 fn value(n: usize, i: usize) -> u8 {
     (n * 31 + i * 7 + i / 1024) as u8
 }
 
-/// `count` records, the first being number `start`.
+/// Returns `count` records from number `start` on.
 fn records(start: usize, count: usize) -> Vec<u8> {
     let record = |n: usize| std::iter::once((n % 10) as u8).chain((0..Cifar10::PIXELS).map(move |i| value(n, i)));
     (start..start + count).flat_map(record).collect()
 }
 
-/// Batches of 1, 2, 3, 4, 5 records and a test batch of 2.
+/// Writes batches of 1, 2, 3, 4 and 5 records and a test batch of 2.
 fn fill(dir: &Path) {
     let mut start = 0;
     for (name, count) in Cifar10::files(Split::Train).unwrap().into_iter().zip(1..) {

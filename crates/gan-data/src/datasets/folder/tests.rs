@@ -1,4 +1,4 @@
-//! Folders as people have them: nested, linked, with broken files in them.
+//! Folders that are nested, contain links, or contain broken files.
 
 use super::*;
 use crate::images::{Broken, Fitting, Small};
@@ -19,7 +19,7 @@ const fn size(side: usize) -> Fitting {
     }
 }
 
-/// PNG files of one colour each: image number i has the red value i.
+/// Returns a folder of PNG files of one color each: image number i has the red value i.
 fn folder(names: &[&str]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, red) in names.iter().zip(0..) {
@@ -41,7 +41,7 @@ fn message(dir: &Path, options: &ImageOptions) -> String {
 }
 
 #[test]
-fn files_are_sorted_by_the_bytes_of_their_paths_and_have_their_folders_as_classes() {
+fn files_are_sorted_by_path_and_folders_are_classes() {
     let dir = folder(&["b/1.png", "a/z/9.PNG", "a-b/2.png", "a/10.png", "a/.hidden.png", ".git/x.png"]);
     fs::write(dir.path().join("notes.txt"), "x").unwrap();
     let data = ImageFolder::open(dir.path(), &OPTIONS).unwrap();
@@ -143,7 +143,7 @@ fn small_images_can_be_skipped_and_are_always_listed() {
     for part in ["1 of 3 images", "2.png, is 9×3", "data.small=skip", "data.upscale=true"] {
         assert!(message.contains(part), "{message}");
     }
-    // Where all are too small, leaving them out leaves nothing.
+    // If all images are too small, skipping them leaves none, which is an error.
     let fitting = Fitting { small: Small::Skip, ..size(9) };
     let message = message_of(ImageFolder::open(dir.path(), &ImageOptions { fitting, ..OPTIONS }));
     for part in ["3 of 3 images", "1.png, is 5×6", "also 2.png (9×3), 3.png (5×6)"] {
@@ -201,7 +201,7 @@ fn try_write_reports_broken_pixels_instead_of_replacing_the_image() {
     assert_eq!(data.try_write(0, &mut out).unwrap(), None);
     let skipped = data.try_write(1, &mut out).unwrap().unwrap();
     assert!(skipped.path == Path::new("a/2.png") && !skipped.reason.is_empty());
-    // The same through sets made from it, and a pack leaves it out.
+    // Data sets that wrap this one report the same, and a pack skips the image.
     let data: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(data);
     let subset = crate::Subset::range(data.clone(), 1..3);
     assert_eq!(subset.try_write(0, &mut out).unwrap(), Some(skipped.clone()));
@@ -226,7 +226,7 @@ fn try_write_reports_broken_pixels_instead_of_replacing_the_image() {
 #[test]
 fn archives_must_be_unpacked_first() {
     let dir = tempfile::tempdir().unwrap();
-    // Told from the first bytes, whatever the name says.
+    // Archives are recognized by their first bytes, under any name.
     for (name, bytes, words) in [
         ("data.zip", &b"PK\x03\x04"[..], "a ZIP archive"),
         ("data.png", b"\x1f\x8b\x08", "a gzip file"),

@@ -1,4 +1,4 @@
-//! The shipped files' values, and small folders made wrong in one way each.
+//! The values of the included files, and small folders with one error each.
 
 use super::*;
 use crate::FashionMnist;
@@ -8,7 +8,7 @@ fn options(dir: &Path) -> OpenOptions {
     OpenOptions::default().dir(dir)
 }
 
-/// A folder with `images` images of 2×3 and the labels `labels`, under names with `dot` before "idx".
+/// Returns a folder with `images` images of 2×3 and the labels `labels`, whose file names have `dot` before "idx".
 fn small(images: u32, labels: &[u8], dot: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let head = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
@@ -28,7 +28,7 @@ fn refused(spec: &Mnist, options: &OpenOptions, parts: &[&str]) {
     }
 }
 
-/// Image `index` as its bytes, recovered from the scaled values.
+/// Returns the bytes of image `index`, recovered from the scaled values.
 fn bytes(data: &dyn Dataset, index: usize) -> Vec<u8> {
     let mut out = vec![0.0; data.pixels()];
     data.write(index, &mut out).unwrap();

@@ -1,4 +1,4 @@
-//! The shipped classifier, and files that are none.
+//! The included classifier, and files that are not classifiers.
 
 use super::*;
 use gan_base::Rng;
@@ -38,7 +38,7 @@ fn the_digit_classifier_has_its_documented_accuracy() {
     let digits = Layered::digits().unwrap();
     let share = right(&digits, &images, &labels) as f64 / 1e4;
     assert!(share >= 0.993, "{share}");
-    // Another processor's rounding may turn a digit that is on the edge, not five.
+    // The rounding of another processor may change one undecided digit, but not five.
     assert!((share - digits.description().accuracy).abs() < 5e-4, "{share} against {}", digits.description().accuracy);
 }
 
@@ -89,7 +89,7 @@ fn images_of_another_kind_are_refused_with_the_expected_kind() {
     }
 }
 
-/// A file of a small network, its description changed by `edit`.
+/// Returns the file of a small network whose description `edit` changes.
 fn made(edit: impl FnOnce(&mut Classifier)) -> Vec<u8> {
     let list = r#"[{"conv": 4, "kernel": 3}, "relu", "flatten", {"dense": 5}, "tanh", {"dense": 2}]"#;
     let layers: Vec<Layer> = serde_json::from_str(list).unwrap();
@@ -127,7 +127,7 @@ fn custom_classifiers_are_layer_lists_with_weights() {
     let images = Rng::new(2).normal_tensor(0.0, 1.0, (7, 3, 8, 8), &Device::Cpu).unwrap();
     let found = own.embed(&images).unwrap();
     assert_eq!((found.features.dims(), found.logits.unwrap().dims()), (&[7, 5][..], &[7, 2][..]));
-    // Features before another layer: those of an image are flattened.
+    // Features before an earlier layer are images, which are flattened.
     let early = read(&made(|d| d.features_before = Some(1))).unwrap();
     assert_eq!((early.info.card.dim, early.embed(&images).unwrap().features.dims()), (4 * 36, &[7, 144][..]));
     assert_ne!(own.info.card.hash, early.info.card.hash);

@@ -1,8 +1,8 @@
-//! The energy distance against its formula in plain loops, and what the test says of equal and of other sets.
+//! Compares the energy distance with its formula in plain loops, and runs the permutation test on equal and on different sets.
 
 use super::*;
 
-/// `[n, dim]` from N(shift, 1).
+/// Returns `[n, dim]` samples of N(shift, 1).
 fn normal(n: usize, dim: usize, shift: f32, rng: &mut Rng) -> Features {
     Features::new((0..n * dim).map(|_| shift + rng.normal()).collect(), dim).unwrap()
 }
@@ -43,7 +43,7 @@ fn relabelled_distances_equal_those_of_the_relabelled_sets() {
     let (a, b) = (normal(40, 2, 0.0, &mut rng), normal(25, 2, 1.0, &mut rng));
     let mut both = a.clone();
     both.append(&b).unwrap();
-    // More than share one pass.
+    // More relabellings than one pass processes.
     let orders: Vec<Vec<usize>> = (0..AT_ONCE + 3).map(|_| shuffled(65, &mut rng)).collect();
     let (given, permuted) = relabelled(&a, &b, &orders).unwrap();
     assert!((given - by_formula(&a, &b)).abs() < 1e-12);
@@ -60,28 +60,28 @@ fn different_distributions_are_distinguished_and_equal_ones_are_not() {
     let other = two_sample(&real, &normal(300, 2, 0.5, &mut rng), 199, &mut rng).unwrap();
     assert_eq!(other.p_value, 1.0 / 200.0);
     assert!(other.distance > 10.0 * other.by_chance && other.distance > 5.0 * other.real_halves, "{other:?}");
-    // One of two equal sets: (1/n + 1/m)·E|X−X'|, and E|X−X'| = √π in the plane.
+    // The expected distance of two equal sets is (1/n + 1/m)·E|X−X'|, and E|X−X'| = √π in the plane.
     let chance = 2.0 / 300.0 * std::f64::consts::PI.sqrt();
     assert!((other.by_chance / chance - 1.0).abs() < 0.15, "{other:?}");
     let mean = |key: fn(&TwoSample) -> f64, all: &[TwoSample]| all.iter().map(key).sum::<f64>() / all.len() as f64;
     let equal: Vec<TwoSample> =
         (0..20).map(|_| two_sample(&real, &normal(300, 2, 0.0, &mut rng), 99, &mut rng).unwrap()).collect();
-    // Twenty even numbers in (0, 1] have a mean of ½ with a deviation of 0.065.
+    // The mean of twenty uniform numbers in (0, 1] is ½ with a standard deviation of 0.065.
     assert!((mean(|t| t.p_value, &equal) - 0.5).abs() < 0.25, "{equal:?}");
     assert!((mean(|t| t.real_halves, &equal) / (2.0 * chance) - 1.0).abs() < 0.25, "{equal:?}");
 }
 
 #[test]
 fn equal_statistics_are_ties_for_any_order_of_the_sums() {
-    // All relabellings of identical samples give 0 but for rounding.
+    // All relabellings of identical samples have distance 0, except for rounding.
     let same = Features::new(vec![0.1; 600], 2).unwrap();
     assert_eq!(two_sample(&same, &same, 50, &mut Rng::new(5)).unwrap().p_value, 1.0);
-    // Two places only: relabellings that swap samples of one place are the same sets.
+    // There are only two distinct values, so relabellings that swap equal samples give the same sets.
     let places = Features::new([[0.1f32; 30], [0.7; 30]].concat(), 1).unwrap();
     let apart = Features::new(vec![0.7; 2], 1).unwrap();
     let test = two_sample(&places, &apart, 400, &mut Rng::new(6)).unwrap();
-    // Drawn are two of the second place in 32·31 of 62·61 cases, which is the set as given, two of the first, further off, in
-    // 30·29; one of each is nearer.
+    // The relabelled pair has two samples of the second value, as given, in 32·31 of 62·61 cases, and two of the first, at a larger
+    // distance, in 30·29. One of each has a smaller distance.
     assert!((test.p_value - 0.492).abs() < 0.1, "{test:?}");
 }
 

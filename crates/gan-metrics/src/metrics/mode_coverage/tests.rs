@@ -1,4 +1,4 @@
-//! Coverage of made samples whose numbers are known.
+//! Mode coverage of synthetic samples with known results.
 
 use super::*;
 
@@ -12,14 +12,14 @@ fn points(points: &[[f32; 2]]) -> Features {
     Features::new(points.concat(), 2).unwrap()
 }
 
-/// Σ p·ln(p/q), term by term.
+/// Computes Σ p·ln(p/q) term by term.
 fn by_formula(p: &[f64], q: &[f64]) -> f64 {
     (0..p.len()).map(|i| if p[i] > 0.0 { p[i] * (p[i] / q[i]).ln() } else { 0.0 }).sum()
 }
 
 #[test]
 fn only_samples_within_three_standard_deviations_count() {
-    // Two at the first corner, one at the second just inside, one just outside, one in the middle of all.
+    // Two samples near the first corner, one just within 3σ of the second, one just outside of 3σ of the fourth, and one in the center.
     let samples = points(&[[-1.0, -1.0], [-0.9, -1.1], [-1.0, 1.299], [1.0, 1.301], [0.0, 0.0]]);
     let coverage = corners().coverage(&samples).unwrap();
     assert_eq!((&coverage.counts[..], coverage.samples), (&[2, 1, 0, 0][..], 5));
@@ -30,13 +30,13 @@ fn only_samples_within_three_standard_deviations_count() {
 
 #[test]
 fn distances_are_euclidean() {
-    // 0.25 off in both coordinates: within 3σ in each, 0.354 in all.
+    // The offset of 0.25 is within 3σ in each coordinate, but the distance is 0.354.
     assert_eq!(corners().coverage(&points(&[[1.25, 1.25]])).unwrap().counts, [0; 4]);
     assert_eq!(corners().coverage(&points(&[[1.2, 1.2]])).unwrap().counts, [0, 0, 0, 1]);
 }
 
 #[test]
-fn uniform_coverage_has_zero_divergence_and_one_mode_the_logarithm_of_their_number() {
+fn divergence_is_zero_for_uniform_coverage_and_maximal_for_one_mode() {
     let even: Vec<[f32; 2]> = CORNERS.iter().map(|c| c.map(|x| x as f32)).collect();
     let coverage = corners().coverage(&points(&even)).unwrap();
     assert_eq!((coverage.found(), coverage.reverse_kl()), (4, Some(0.0)));

@@ -1,4 +1,4 @@
-//! The metrics against numpy, scipy, prdc and POT: `tests/fixtures/{metrics,points}.py` computed the numbers.
+//! Compares metrics with numpy, scipy, prdc and POT (fixtures by `tests/fixtures/{metrics,points}.py`).
 
 use crate::features::Features;
 use crate::metrics::inception_score::Scorer;
@@ -26,7 +26,7 @@ fn features(value: &Value) -> Features {
     Features::new(values, value["dim"].as_u64().unwrap() as usize).unwrap()
 }
 
-/// Calls `check` with each case's name, real and generated features, and everything else.
+/// Calls `check` for each case with its name, real and generated features, and the whole record.
 fn for_each_case(check: impl Fn(&str, &Features, &Features, &Value)) {
     let fixture = fixture();
     let cases = fixture["cases"].as_object().unwrap();
@@ -79,7 +79,7 @@ fn precision_recall_density_and_coverage_equal_prdc() {
     for_each_case(|name, real, generated, case| {
         for (k, expected) in case["prdc"].as_object().unwrap() {
             let found = prdc(real, generated, k.parse().unwrap()).unwrap();
-            // Counts have to agree; the last bit of their share depends on how it is divided.
+            // Counts must agree exactly; the last bit of the quotient depends on the division.
             assert_close(found.precision, &expected["precision"], 1e-14, name);
             assert_close(found.recall, &expected["recall"], 1e-14, name);
             assert_close(found.density, &expected["density"], 1e-14, name);
@@ -159,7 +159,7 @@ fn rows(rows: &[Vec<f32>]) -> Features {
     Features::new(rows.concat(), rows[0].len()).unwrap()
 }
 
-/// Sums of a few thousand numbers of about 1 in another order.
+/// Asserts equality up to the rounding of a sum of a few thousand numbers of about 1 in another order.
 #[track_caller]
 fn same(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");

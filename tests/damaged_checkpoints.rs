@@ -1,4 +1,4 @@
-//! Checkpoints that something damaged later: resuming says so, and takes the last whole one.
+//! Damaged checkpoints: resuming reports them and uses the last complete one.
 
 use crate::common::{Place, Ran, SMALL, assert_same, copy, files};
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use std::path::Path;
 const RUN: &str = "--steps 15 --set checkpoint.every=4 --set samples.every=5";
 const TENSORS: &str = "tensors.safetensors";
 
-/// What is done to a checkpoint's folder.
+/// A kind of damage to a checkpoint's folder.
 type Damage = fn(&Path);
 
-/// A finished run with checkpoints 8, 12 and 15, and what is in it.
+/// Trains a run that has the checkpoints 8, 12 and 15, and returns its files.
 fn finished(place: &Place) -> BTreeMap<String, Vec<u8>> {
     place.good(&format!("train {SMALL} {RUN} --out run"));
     files(&place.path("run"))
@@ -29,7 +29,7 @@ fn flip_a_bit(checkpoint: &Path) {
     fs::write(checkpoint.join(TENSORS), bytes).unwrap();
 }
 
-/// The state of a random stream is a list of numbers; one of them gets another digit.
+/// Changes a digit of a number in the state of a random stream.
 fn change_a_number(checkpoint: &Path) {
     let text = fs::read_to_string(checkpoint.join("state.json")).unwrap();
     let (before, after) = text.split_once("\"noise\"").unwrap();

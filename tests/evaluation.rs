@@ -1,14 +1,14 @@
-//! Samples judged: `gan evaluate`, evaluations while training, the best generator, alarms and rollbacks.
+//! `gan evaluate`, evaluations during training, the best generator, alarms and rollbacks.
 
 use crate::common::{Place, SMALL, assert_same, files, metrics, results};
 use serde_json::Value;
 use std::fs;
 
-/// Judged every ten steps by few samples.
+/// Evaluates every ten steps with few samples.
 const JUDGED: &str = "--set evaluate.every=10 --set evaluate.samples=200 --set checkpoint.every=10";
-/// Fewer than some hundred steps raise no alarm.
+/// Evaluates rarely, because alarms need some hundred steps.
 const SELDOM: &str = "--set evaluate.every=100 --set evaluate.samples=200 --set checkpoint.every=100";
-/// Alarms of a run that learns nothing: the rates are next to nothing.
+/// Learning rates so small that a run learns nothing.
 const LAZY: &str = "--set optimizer.generator.lr=1e-9 --set optimizer.discriminator.lr=1e-9 --set alarms.g_won=off";
 
 fn lines(place: &Place, file: &str) -> Vec<Value> {
@@ -41,7 +41,7 @@ fn evaluations_do_not_change_training_and_keep_the_best_generator() {
     assert!(ran.text().contains(&format!("at step {step}")), "{}", ran.text());
     assert!(ran.text().contains("real samples: ") && ran.text().contains("sha256"), "{}", ran.text());
 
-    // The best generator is the one of that step: judged again with the run's seed it gets the same figure.
+    // The best generator is that of the best step: another evaluation with the run's seed gives the same figure.
     let line =
         "evaluate judged/generator-best.safetensors --data mnist --samples 200 --seed 1 --metrics fd_digits --json";
     let card: Value = serde_json::from_slice(&place.good(line).stdout).expect("a card");
@@ -84,17 +84,17 @@ fn a_run_that_learns_nothing_raises_stalled_and_ends_with_the_policy_stop() {
 }
 
 #[test]
-fn a_rollback_restores_the_best_state_with_lower_learning_rates_and_is_reproducible() {
+fn a_rollback_restores_the_best_state_and_lowers_the_learning_rates() {
     let place = Place::new();
     let alarms_set =
         "--set alarms.stalled=rollback --set alarms.collapse=off --set alarms.rollbacks=2 --set alarms.lr_factor=0.25";
-    // So small that no weight changes: the best state is the first.
+    // With these rates no weight changes, so the best state is the first.
     let rates = "--set optimizer.generator.lr=1e-30 --set optimizer.discriminator.lr=1e-30";
     let line = format!(
         "train curve2d --set train.threads=1 --set samples.every=1000 {SELDOM} {rates} --steps 400 {alarms_set}"
     );
     let ran = place.gan(&format!("{line} --out a"));
-    // Twice back, then the same alarm once more ends the run.
+    // After two rollbacks, the same alarm ends the run.
     ran.expect(1, &["Gone back to step", "rates lowered", "The run ends here"]);
     let found: Vec<String> = alarms(&place, "a").into_iter().map(|(kind, _, done)| format!("{kind} {done}")).collect();
     assert_eq!(found, ["stalled rollback", "stalled rollback", "stalled stop"]);
@@ -117,7 +117,7 @@ fn folders_arrays_and_runs_give_the_same_figures_side_by_side() {
     };
     let array = figure("evaluate made.npy --data mnist --metrics fd_digits --json");
     let folder = figure("evaluate made --data mnist --metrics fd_digits --json");
-    // PNGs have 256 greys.
+    // PNG files have only 256 gray levels.
     assert!((array - folder).abs() < 0.02 * array, "{array} and {folder}");
     let ran =
         place.good("evaluate made.npy generator.safetensors --data mnist --samples 300 --metrics fd_digits,coverage");
@@ -138,12 +138,12 @@ fn real_digits_evaluated_as_samples_reach_the_floor() {
         let value = figure["value"].as_f64().expect("a value");
         let floor = || figure["floor"].as_f64().expect("a floor");
         match figure["metric"].as_str().expect("a name") {
-            // 400 samples against 400 others: as near as real ones are.
+            // 400 samples against 400 others have the distance of the floor.
             "fd_digits" => assert!(value < 2.0 * floor(), "{figure}"),
             "precision" | "recall" | "coverage" | "confidence" | "diversity" => {
                 assert!((value - floor()).abs() < 0.1, "{figure}");
             }
-            // They are among the training digits: this has to show.
+            // The samples are training digits, which the search for copies must detect.
             "near_copies" => assert!(value > 0.1, "{figure}"),
             "memorisation" => assert!(value > 0.0 && value < 1.2, "{figure}"),
             "density" | "digit_score" => assert!((value - floor()).abs() < 0.2 * value, "{figure}"),
@@ -154,7 +154,7 @@ fn real_digits_evaluated_as_samples_reach_the_floor() {
     }
 }
 
-/// The first 400 training digits as float32 `[400, 1, 28, 28]`.
+/// Writes the first 400 training digits as float32 `[400, 1, 28, 28]` and returns the file's name.
 fn real_digits(place: &Place) -> String {
     let bytes = fs::read(place.path("digits/train-images-idx3-ubyte")).expect("digits");
     let values = bytes[16..].iter().flat_map(|byte| ((f32::from(*byte) - 127.5) / 127.5).to_le_bytes());
