@@ -4,7 +4,7 @@
 //! name and main setting, `{ conv = 64, kernel = 3, stride = 2, padding = "same" }`. Heights come before widths everywhere.
 //!
 //! A layer's file contains its settings, the output shape and parameters for an input shape, its multiply-adds, its forward pass in candle
-//! operations (over values that may carry a tangent, [`Dual`]), and its fused form, if it has one. [`layers!`] below is the only list of
+//! operations (over values that may carry a tangent, [`Dual`]), and its fused form, if it has one. `layers!` below is the only list of
 //! layers. [`register`] adds your own layers.
 
 mod blocks;

@@ -4,7 +4,7 @@
 //! With D(x) = σ(l): ln D = −ζ(−l) and ln(1 − D) = −ζ(l), finite for every finite logit, where the logarithm of a probability would
 //! overflow.
 //!
-//! A new loss is a file with a [`LossFunction`] and a line in [`losses!`] below: its name in settings, the enum and everything that uses
+//! A new loss is a file with a [`LossFunction`] and a line in `losses!` below: its name in settings, the enum and everything that uses
 //! [`Loss::ALL`] follow.
 
 use candle_core::{D, Result, Tensor, bail};
