@@ -194,7 +194,7 @@ fn of_run(run: &Path) -> Result<layering::Table> {
 
 /// Returns the settings of the training data that a weight file describes.
 fn of_weights(file: &Path) -> Result<layering::Table> {
-    let (description, _) = weights::read(file)?;
+    let description = weights::read_description(file)?;
     let mut table = layering::Table::new();
     let shape = &description.data.shape;
     let mut set = |assignment: String| layering::set(&mut table, &assignment);
