@@ -174,7 +174,7 @@ impl LayeredGenerator {
     ///
     /// # Errors
     /// As [`LayeredGenerator::new`], and if a tensor is missing or has another shape.
-    pub fn from_tensors(
+    pub(crate) fn from_tensors(
         latent: &Latent,
         input: &[usize],
         layers: &[Layer],

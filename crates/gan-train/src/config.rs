@@ -3,7 +3,7 @@
 use crate::optimizers::OptimizerConfig;
 use gan_core::penalties::Penalty;
 use gan_core::{Augment, Distribution, Init, Latent, Layer, Loss};
-use gan_metrics::MetricRef;
+use gan_metrics::Metric;
 use serde::{Deserialize, Serialize};
 
 mod data;
@@ -237,9 +237,9 @@ pub struct EvaluateConfig {
     /// Number of samples per evaluation.
     pub samples: usize,
     /// Metrics to measure; by default those that fit the data.
-    pub metrics: Vec<MetricRef>,
+    pub metrics: Vec<&'static Metric>,
     /// Metric that selects the best generator; by default one that fits the data.
-    pub best: Option<MetricRef>,
+    pub best: Option<&'static Metric>,
     /// Network that computes the features: "auto", "digits", "inception", "thumbnails", or a classifier's weight file.
     pub embedder: String,
 }

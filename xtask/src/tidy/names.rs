@@ -48,7 +48,7 @@ const KINDS: &[Kind] = &[
     Kind {
         what: "metric",
         at: "crates/gan-metrics/src/metrics/",
-        form: Form::After(&["MetricInfo::new(", " key:"]),
+        form: Form::After(&["Metric::new(", "frechet_distance(", "classifier_score("]),
         page: "docs/evaluation.md",
     },
     Kind { what: "alarm", at: "crates/gan-alarms/src/rules/", form: Form::Listed("rules"), page: "docs/evaluation.md" },

@@ -1,6 +1,6 @@
 //! Resampling of images: nearest and bilinear upsampling, pixel shuffle and blur pooling.
 
-use super::settings::{Pair, image, limit};
+use super::settings::{Pair, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::shape::product;
 use candle_core::{Result, Tensor};
@@ -75,9 +75,8 @@ impl LayerSpec for PixelShuffle {
         let s = self.pixel_shuffle;
         limit(&[s])?;
         let [c, h, w] = image(input)?;
-        if s == 0 || s > 64 || !c.is_multiple_of(s * s) {
-            return Err("a factor s whose square divides the channels".into());
-        }
+        let divides = (1..=64).contains(&s) && c.is_multiple_of(s * s);
+        require(divides, "a factor s whose square divides the channels")?;
         Ok(Inferred::new([c / (s * s), h.saturating_mul(s), w.saturating_mul(s)]))
     }
 
@@ -109,9 +108,8 @@ impl LayerSpec for BlurPool {
         let s = self.blur_pool;
         limit(&[s])?;
         let [c, h, w] = image(input)?;
-        if s == 0 || s > h || s > w {
-            return Err(format!("a step from 1 to the image's smaller side, here {}", h.min(w)));
-        }
+        let smaller = h.min(w);
+        require((1..=smaller).contains(&s), format!("a step from 1 to the image's smaller side, here {smaller}"))?;
         let workspace = matrices(&[h, h], &[w, w]);
         Ok(Inferred { workspace, ..Inferred::new([c, h / s, w / s]) })
     }
@@ -127,9 +125,7 @@ fn enlarged(input: &[usize], factors: Pair) -> std::result::Result<Vec<usize>, S
     let [down, across] = factors.get();
     limit(&[down, across])?;
     let [c, h, w] = image(input)?;
-    if down == 0 || across == 0 {
-        return Err("factors of at least 1".into());
-    }
+    require(down > 0 && across > 0, "factors of at least 1")?;
     Ok(vec![c, h.saturating_mul(down), w.saturating_mul(across)])
 }
 

@@ -1,5 +1,6 @@
 //! Residual blocks.
 
+use super::settings::require;
 use super::{Dual, InferResult, Inferred, Layer, LayerContext, LayerSpec, list};
 use crate::shape::infer_list;
 use candle_core::Result;
@@ -26,17 +27,13 @@ impl LayerSpec for Residual {
     const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if self.residual.is_empty() {
-            return Err("at least one layer in residual".into());
-        }
+        require(!self.residual.is_empty(), "at least one layer in residual")?;
         let inside = |name: &str, layers: &[Layer]| {
             infer_list(name, input, layers).map_err(|error| format!("layers inside that fit ({error})"))
         };
         let branches = vec![inside("residual", &self.residual)?, inside("skip", &self.skip)?];
         let [body, skip] = [0, 1].map(|i: usize| branches[i].last().map_or(input.to_vec(), |last| last.output.clone()));
-        if body != skip {
-            return Err(format!("both ways to make the same, but residual makes {body:?} and skip {skip:?}"));
-        }
+        require(body == skip, format!("both ways to make the same, but residual makes {body:?} and skip {skip:?}"))?;
         Ok(Inferred { branches, ..Inferred::new(body) })
     }
 

@@ -93,7 +93,7 @@ fn found(run: &Path, plan: &Plan, summary: &RunSummary) -> Vec<Alarm> {
     let best = summary.best.as_ref();
     let mut watch = Watch::new(RunContext {
         total,
-        best: best.map(|best| (best.metric.key().to_string(), best.metric.better())),
+        best: best.map(|best| (best.metric.key.to_string(), best.metric.better)),
         floor: best.and_then(|best| best.card.figure(best.metric)?.floor),
         loss: plan.config().loss.kind,
     });

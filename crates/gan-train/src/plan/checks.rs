@@ -6,7 +6,7 @@ use crate::optimizers::UpdateRule;
 use gan_core::Layer;
 use gan_core::penalties::{Effect, Penalty};
 use gan_data::LastBatch;
-use gan_metrics::MetricRef;
+use gan_metrics::Metric;
 
 /// Largest side of a crop box: JPEG's limit.
 const LARGEST_CROP: usize = 65_535;
@@ -216,12 +216,12 @@ fn evaluation(config: &RunConfig) -> Result<()> {
     let evaluate = &config.evaluate;
     within("evaluate.samples", evaluate.samples, FEWEST_SAMPLES, 1_000_000)?;
     if let Some(best) = evaluate.best.filter(|best| !evaluate.metrics.is_empty() && !evaluate.metrics.contains(best)) {
-        let problem = format!("\"{}\" is not among evaluate.metrics: add it there", best.key());
+        let problem = format!("\"{}\" is not among evaluate.metrics: add it there", best.key);
         return Err(Error::config("evaluate.best", problem));
     }
     for (name, value) in &config.train.until {
         let key = format!("train.until.{name}");
-        MetricRef::from_setting(name).map_err(|problem| Error::config(&key, problem))?;
+        Metric::from_setting(name).map_err(|problem| Error::config(&key, problem))?;
         refuse_if(!value.is_finite(), &key, format!("{value} cannot be reached: expected a number"))?;
         refuse_if(evaluate.every == 0, &key, "nothing is measured in this run: set evaluate.every, e.g. 500")?;
     }
