@@ -169,6 +169,6 @@ impl Observer for EvaluationObserver {
     }
 
     fn roll_back(&mut self, trainer: &mut Trainer) -> Result<bool> {
-        Ok(checkpoint::restore(trainer, &self.folder.join(BEST_STATE))?.is_some())
+        Ok(checkpoint::restore(trainer, &self.folder.join(BEST_STATE), None)?.is_some())
     }
 }

@@ -23,7 +23,7 @@ use serde_json::Value;
 /// are done than the run is to have. Nothing in the folder is then changed.
 pub fn resume(trainer: &mut Trainer, folder: &RunFolder) -> Result<u64> {
     let before = length(folder).map(|length| trainer.steps_in(length));
-    let step = checkpoint::restore_of(trainer, &folder.checkpoints(), before)?.unwrap_or(0);
+    let step = checkpoint::restore(trainer, &folder.checkpoints(), before)?.unwrap_or(0);
     // An alarm may have rolled the run back to its start.
     if step == 0 && trainer.rollbacks() == 0 {
         nothing_is_lost(folder)?;

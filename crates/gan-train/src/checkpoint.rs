@@ -178,9 +178,10 @@ fn of_others(trainer: &Trainer, state: &State, bytes: &[u8]) -> Result<Vec<Rng>>
     ranks.broadcast(&[u8::from(other.is_some())])?;
     let dropout: Vec<Rng> = found.into_iter().map(|of| of.dropout).collect();
     if let Some(other) = other {
-        let (rank, step) = (other + 1, state.step);
         tracing::warn!(
-            "rank {rank} holds other numbers than rank 0 after step {step}, as processors of different kinds may: it takes those of rank 0"
+            "rank {} holds other numbers than rank 0 after step {}, as processors of different kinds may: it takes those of rank 0",
+            other + 1,
+            state.step
         );
         spread(ranks.as_ref(), &State { dropout_of_others: dropout.clone(), ..state.clone() }, bytes)?;
     }
@@ -256,16 +257,12 @@ fn tensors(trainer: &Trainer) -> Result<BTreeMap<String, Tensor>> {
     Ok(all)
 }
 
-/// Restores the newest complete checkpoint below `dir`, if there is one, and returns its step. Skips damaged ones with a warning.
+/// Restores the newest complete checkpoint below `dir`, if there is one, and returns its step. Skips damaged ones with a warning. `total` is
+/// the length in steps that the run had until now, if it may have changed.
 ///
 /// # Errors
 /// If the newest complete checkpoint belongs to other settings or data, or if all are damaged.
-pub fn restore(trainer: &mut Trainer, dir: &Path) -> Result<Option<u64>> {
-    restore_of(trainer, dir, None)
-}
-
-/// Like [`restore`], for a run whose length has been `total` steps until now.
-pub fn restore_of(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<Option<u64>> {
+pub fn restore(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<Option<u64>> {
     let candidates = candidates(dir);
     let mut damage = None;
     for path in &candidates {

@@ -11,13 +11,11 @@ use std::path::Path;
 pub use toml::Table;
 use toml::Value;
 
-mod file;
-pub(crate) mod nesting;
 mod renamed;
+pub(crate) mod text;
 
-use file::{bytes, parse, text};
-use nesting::{Problem, TOO_DEEP};
 pub(crate) use renamed::rename_old_keys;
+use text::{Problem, TOO_DEEP, bytes, decode, parse};
 
 /// Reads the TOML file at `path` and, if its `preset` names a built-in preset, merges it over that preset.
 ///
@@ -29,7 +27,7 @@ pub fn from_file(path: &Path) -> Result<Table> {
         std::io::ErrorKind::NotFound => wrong("there is no such file".into()),
         _ => Error::file(path, format!("cannot be read: {e}")),
     })?;
-    let text = text(bytes).ok_or_else(|| wrong("is not text, expected settings in TOML".into()))?;
+    let text = decode(bytes).ok_or_else(|| wrong("is not text, expected settings in TOML".into()))?;
     let own: Table = parse(&text).map_err(wrong)?;
     // A run's config.toml is complete; a preset that has changed since must not affect it.
     let base = if is_complete(&text) { None } else { own.get("preset") };
@@ -71,7 +69,8 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     let Some((path, value)) = assignment.split_once('=') else {
         return wrong("there is no '='; expected path.to.key=value, e.g. train.batch=64");
     };
-    let (path, value) = (path.trim(), value.trim());
+    let path = path.trim();
+    let value = value.trim();
     if path.split('.').any(|part| part.trim().is_empty()) {
         return wrong("the path before '=' has an empty part; expected e.g. train.batch=64");
     }
@@ -82,7 +81,7 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
         return wrong("the path before '=' has too many parts; expected e.g. train.batch=64");
     }
     let plain = || Value::String(value.into());
-    let read = match nesting::read(&format!("v = {value}")) {
+    let read = match text::read(&format!("v = {value}")) {
         Ok(mut table) => table.remove("v"),
         Err(Problem::TooDeep) => return wrong(TOO_DEEP),
         Err(Problem::Syntax(_)) => None,

@@ -26,4 +26,4 @@ mod trainer;
 pub use error::{Error, Result};
 pub use gan::Gan;
 pub use plan::{Architecture, Length, Plan};
-pub use trainer::{Look, Moment, Parts, StepReport, Trainer};
+pub use trainer::{Moment, Parts, StepReport, Trainer};

@@ -60,7 +60,8 @@ impl RunConfig {
         self.data.locate();
         checks::check(&self)?;
         let none = |input: Vec<usize>| Architecture { input, layers: vec![], init: Init::default() };
-        let (generator, discriminator) = (none(vec![self.latent.dim]), none(sample(&self)));
+        let generator = none(vec![self.latent.dim]);
+        let discriminator = none(sample(&self));
         Ok(Plan { config: self, generator, discriminator })
     }
 }

@@ -97,18 +97,19 @@ pub struct UpdateContext<'a> {
 /// One update of each network. The methods do what the settings say; a training step of your own replaces either
 /// ([`crate::Trainer::set_step`]).
 pub trait TrainingStep: Send + Sync {
-    /// Updates D.
+    /// Updates D once on all batches, together with those of the other processes.
     ///
     /// # Errors
-    /// As [`update_discriminator`].
+    /// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
     fn update_discriminator(&self, cx: UpdateContext) -> Result<DUpdate> {
         update_discriminator(cx)
     }
 
-    /// Updates G; `zero` is [`DUpdate::zero`] of D's last update.
+    /// Updates G once by D's output on its samples, which must carry G's graph; D's weights stay as they are. `zero` is
+    /// [`DUpdate::zero`] of D's last update.
     ///
     /// # Errors
-    /// As [`update_generator`].
+    /// As [`TrainingStep::update_discriminator`].
     fn update_generator(&self, cx: UpdateContext, zero: f64) -> Result<GUpdate> {
         update_generator(cx, zero)
     }
@@ -119,11 +120,7 @@ pub struct StandardStep;
 
 impl TrainingStep for StandardStep {}
 
-/// Updates D once on all batches, together with those of the other processes.
-///
-/// # Errors
-/// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
-pub fn update_discriminator(mut cx: UpdateContext) -> Result<DUpdate> {
+fn update_discriminator(mut cx: UpdateContext) -> Result<DUpdate> {
     let mut seconds = Seconds::default();
     let mut sums = [0.0; 6];
     let mut grads: Option<GradStore> = None;
@@ -150,12 +147,7 @@ pub fn update_discriminator(mut cx: UpdateContext) -> Result<DUpdate> {
     Ok(DUpdate { loss, real, fake, accuracy, grad_norm, penalty, zero, seconds })
 }
 
-/// Updates G once by D's output on its samples, which must carry G's graph; D's weights stay as they are. `zero` is
-/// [`DUpdate::zero`] of D's last update.
-///
-/// # Errors
-/// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
-pub fn update_generator(mut cx: UpdateContext, zero: f64) -> Result<GUpdate> {
+fn update_generator(mut cx: UpdateContext, zero: f64) -> Result<GUpdate> {
     let mut seconds = Seconds::default();
     let mut sums = [0.0; 2];
     let mut grads: Option<GradStore> = None;

@@ -17,13 +17,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-mod checks;
-mod distributed;
+pub(crate) mod checks;
 mod report;
 mod samples;
 
 use report::Interrupted;
-pub use report::{Look, Moment, Parts, StepReport};
+use report::Look;
+pub use report::{Moment, Parts, StepReport};
 use samples::{Last, Samples};
 
 /// A run in memory: networks, optimizers, data and random streams.
@@ -52,7 +52,7 @@ pub struct Trainer {
     /// Looked up when it is first needed.
     data: OnceLock<DataIdentity>,
     /// Whether the networks are not those of the plan.
-    has_own_networks: bool,
+    pub(crate) has_own_networks: bool,
     device: Device,
 }
 

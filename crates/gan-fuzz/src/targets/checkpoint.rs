@@ -87,7 +87,7 @@ fn body(input: &[u8]) -> Outcome {
     place::file(&step, checkpoint::STATE, &state)?;
     place::file(&step, checkpoint::TENSORS, tensors)?;
     let mut trainer = Trainer::new(whole.plan.clone(), &Device::Cpu)?;
-    checkpoint::restore(&mut trainer, &checkpoints)?;
+    checkpoint::restore(&mut trainer, &checkpoints, None)?;
     trainer.advance()?;
     trainer.advance()?;
     Ok(())

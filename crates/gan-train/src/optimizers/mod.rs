@@ -17,7 +17,7 @@ use std::path::Path;
 use toml::Table;
 
 /// A setting that cannot be used, and why.
-pub type Problem = (&'static str, String);
+type Problem = (&'static str, String);
 
 /// The rule by which an optimizer updates a variable.
 pub trait UpdateRule: Send + Sync {
@@ -176,11 +176,13 @@ impl Keyed for OptimizerConfig {
     }
 }
 
-/// Checks the value of a key for any optimizer that has it, because `kind` is missing.
+/// Checks a key for any optimizer that has it, because `kind` is missing. A key that none has is unknown.
 fn wrong_type(key: &str, value: &toml::Value) -> Option<KeyProblem> {
     let alone = || Table::from_iter([(key.to_string(), value.clone())]);
-    let owners = Kind::ALL.iter().filter(|kind| kind.keys().contains(&key));
-    owners.filter_map(|kind| kind.read(alone()).err()).find(|problem| !problem.key.is_empty())
+    let has = |kind: &Kind| kind.keys().contains(&key);
+    let is_unknown = !Kind::ALL.iter().any(has);
+    let kinds = Kind::ALL.iter().filter(|kind| is_unknown || has(kind));
+    kinds.filter_map(|kind| kind.read(alone()).err()).find(|problem| !problem.key.is_empty())
 }
 
 impl<'de> Deserialize<'de> for OptimizerConfig {
@@ -308,7 +310,8 @@ impl Optimizer {
     /// From candle.
     pub fn step(&mut self, grads: &GradStore) -> Result<()> {
         self.steps += 1;
-        let (step, lr_factor) = (self.steps, self.lr_factor);
+        let step = self.steps;
+        let lr_factor = self.lr_factor;
         self.found(grads).try_for_each(|(Averaged { var, averages, .. }, gradient)| {
             self.rule.update(&RuleUpdate { var, gradient, averages, step, lr_factor })
         })

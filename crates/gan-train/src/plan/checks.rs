@@ -181,7 +181,8 @@ fn penalty(penalty: &Penalty) -> Result<()> {
 
 /// Checks `[augment]`, instance noise, PacGAN, and accumulation.
 fn discriminator_input(config: &RunConfig) -> Result<()> {
-    let (augment, train) = (&config.augment, &config.train);
+    let augment = &config.augment;
+    let train = &config.train;
     if let Some((key, problem)) = augment.problem() {
         return Err(Error::config(format!("augment.{key}"), problem));
     }
@@ -196,7 +197,8 @@ fn discriminator_input(config: &RunConfig) -> Result<()> {
         expect("train.instance_noise.until", noise.until, is_fraction, "a part of the run, above 0, at most 1")?;
     }
     within("train.accumulate", train.accumulate, 1, train.batch.max(1))?;
-    let (pack, batch) = (train.pacgan, train.batch);
+    let pack = train.pacgan;
+    let batch = train.batch;
     within("train.pacgan", pack, 1, batch.max(1))?;
     if pack == 1 {
         return Ok(());

@@ -36,7 +36,8 @@ impl Plan {
         let inferred = |name: &str, network: &Architecture| infer(name, &network.input, &network.layers);
         let g = inferred("generator", &self.generator)?;
         let d = inferred("discriminator", &self.discriminator)?;
-        let (config, train) = (&self.config, &self.config.train);
+        let config = &self.config;
+        let train = &config.train;
         // The parameters themselves, and the optimizer's running averages.
         let copies = |rule: &dyn UpdateRule| 1 + rule.averages().len() as u64;
         let parameters = [parameter_count(&g), parameter_count(&d)].map(|n| n as u64 * FLOAT);

@@ -9,7 +9,7 @@ use gan_core::{Discriminator, ForwardContext, Generator, Layer, shape};
 use gan_data::{LastBatch, Loader, Order, Sampling};
 
 /// Checks that networks and data have the same classes, and that D supports the penalties.
-pub(super) fn networks(
+pub(crate) fn networks(
     plan: &Plan,
     g: &dyn Generator,
     d: &dyn Discriminator,
@@ -64,7 +64,7 @@ struct Rows {
 ///
 /// # Errors
 /// With the layer, the batch and the setting to change.
-pub(super) fn batches(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> {
+pub(crate) fn batches(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> {
     let sampling = loader.position().sampling;
     let of_batch = rows(plan, sampling.batch, ranks);
     if let Some((layer, count)) = lacking(plan, of_batch) {
@@ -88,7 +88,7 @@ pub(super) fn batches(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> 
 }
 
 /// Returns the number of samples in the last batch of an epoch, if it is smaller than the others and is used.
-pub(super) fn kept_rest(sampling: &Sampling) -> Option<usize> {
+pub(crate) fn kept_rest(sampling: &Sampling) -> Option<usize> {
     let keeps = sampling.last == LastBatch::Keep && sampling.order != Order::WithReplacement;
     Some(sampling.len % sampling.batch).filter(|rest| *rest > 0 && keeps)
 }

@@ -17,7 +17,7 @@ pub enum Moment {
 }
 
 /// Observer of a trainer in the middle of a step.
-pub type Look<'a, E = Error> = dyn FnMut(Moment, &Trainer) -> Result<(), E> + 'a;
+pub(crate) type Look<'a, E = Error> = dyn FnMut(Moment, &Trainer) -> Result<(), E> + 'a;
 
 /// Reason why a step was interrupted.
 pub(super) enum Interrupted<E> {
