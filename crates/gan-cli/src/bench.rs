@@ -186,12 +186,12 @@ fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing:
         let side = |s: &[usize]| [s[1], s[2]];
         let images = before.len() == 3;
         for fused in layer.fused(&before, &|_| 0).into_iter().flatten().filter(|_| images) {
-            let (channels, input, kernel, spec) = match fused {
-                FusedLayer::Conv(l) => ([before[0], l.outputs], side(&before), l.kernel, l.spec),
-                FusedLayer::ConvTranspose(l) => ([l.outputs, before[0]], side(&after), l.kernel, l.spec),
-                _ => continue,
+            let FusedLayer::Conv(conv) = fused else { continue };
+            let (channels, input) = match conv.transposed {
+                None => ([before[0], conv.outputs], side(&before)),
+                Some(_) => ([conv.outputs, before[0]], side(&after)),
             };
-            found.push((i, timing::Shape { samples: 1, channels, input, kernel, spec }));
+            found.push((i, timing::Shape { samples: 1, channels, input, kernel: conv.kernel, spec: conv.spec }));
         }
         before = after;
     }

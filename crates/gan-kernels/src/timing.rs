@@ -5,8 +5,7 @@ use crate::cpu::conv::kernel;
 use crate::cpu::conv::winograd::Direction;
 use crate::cpu::parallel::with_work;
 use crate::cpu::simd::Level;
-use crate::problem::{Problem, product};
-use crate::spec::ConvSpec;
+use crate::spec::{ConvSpec, Problem, product};
 use candle_core::Result;
 use std::time::Instant;
 

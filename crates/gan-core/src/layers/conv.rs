@@ -4,7 +4,7 @@ use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_no, is_one, is_
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::error::bare;
 use candle_core::{Result, Tensor};
-use gan_kernels::fused::{Conv as FusedConv, ConvTranspose as FusedConvTranspose, FusedLayer, Weights};
+use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
 use gan_kernels::{ConvSpec, Padding, ops};
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +115,8 @@ impl LayerSpec for Conv {
         }
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let spec = self.spec([*input.get(1)?, *input.get(2)?]);
-        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel: self.kernel.get(), spec })])
+        let kernel = self.kernel.get();
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel, spec, transposed: None })])
     }
 
     fn is_nonlinear(&self, _: bool) -> bool {
@@ -221,8 +222,9 @@ impl LayerSpec for ConvTranspose {
     fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let (spec, output_padding) = self.spec([*input.get(1)?, *input.get(2)?]);
-        let (outputs, kernel) = (self.conv_transpose, self.kernel.get());
-        Some(vec![FusedLayer::ConvTranspose(FusedConvTranspose { weights, outputs, kernel, spec, output_padding })])
+        let outputs = self.conv_transpose;
+        let transposed = Some(output_padding);
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, kernel: self.kernel.get(), spec, transposed })])
     }
 
     fn is_nonlinear(&self, _: bool) -> bool {

@@ -3,7 +3,7 @@
 use super::settings::{Pair, image, limit};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
-use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::fused::{FusedLayer, Resample};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ impl LayerSpec for Upsample {
     }
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-        Some(vec![FusedLayer::Upsample(fused::Upsample(self.upsample.get()))])
+        Some(vec![FusedLayer::Resample(Resample::Upsample(self.upsample.get()))])
     }
 
     fn is_nonlinear(&self, _: bool) -> bool {

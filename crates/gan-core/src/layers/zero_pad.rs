@@ -3,7 +3,7 @@
 use super::settings::{Pad, image, limit};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
-use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::fused::{FusedLayer, Resample};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ impl LayerSpec for ZeroPad {
     }
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-        Some(vec![FusedLayer::ZeroPad(fused::ZeroPad(self.zero_pad.sides()))])
+        Some(vec![FusedLayer::Resample(Resample::ZeroPad(self.zero_pad.sides()))])
     }
 
     fn is_nonlinear(&self, _: bool) -> bool {

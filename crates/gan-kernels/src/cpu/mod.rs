@@ -2,26 +2,27 @@
 //!
 //! In reading order: `simd` (vectors of sixteen f32), `parallel`, `buffer` (reused memory), `gemm` (the matrix kernel), `conv`,
 //! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `pixels` (maps without
-//! weights), `layout` (to and from candle's channels-first images).
+//! weights), `layout` (to and from candle's channels-first images), `optimizer`.
 
 pub(crate) mod buffer;
 pub(crate) mod conv;
 pub(crate) mod gemm;
 pub(crate) mod layout;
 mod norm;
+mod optimizer;
 pub(crate) mod parallel;
 mod pixels;
 pub(crate) mod rows;
 pub(crate) mod simd;
 mod weight_cache;
 
-use crate::backend::{Activation, Backend, ConvCall, NormAdjoints, NormCall, NormGrads, PixelMap};
+use crate::backend::{
+    Activation, Backend, ConvCall, InputActivation, NormAdjoints, NormCall, NormGrads, PixelMap, Resample,
+};
 use crate::fused::Reuse;
-use crate::ops::BatchStatistics;
-use crate::precision::Precision;
-use crate::problem::Problem;
-use crate::ranks::Ranks;
-use crate::spec::Padding;
+use crate::ranks::{BatchStatistics, Ranks};
+use crate::spec::{Precision, Problem};
+use crate::update::Step;
 use buffer::Buffer;
 use candle_core::Result;
 use conv::kernel;
@@ -44,10 +45,6 @@ impl Backend for Cpu {
 
     fn uninit(&self, len: usize) -> Buffer {
         Buffer::any(len)
-    }
-
-    fn zeros(&self, len: usize) -> Buffer {
-        Buffer::zeros(len)
     }
 
     fn copy(&self, values: &[f32]) -> Buffer {
@@ -74,12 +71,7 @@ impl Backend for Cpu {
         &mut of[range]
     }
 
-    fn halves_mut<'a>(&self, of: &'a mut Buffer, at: usize) -> [&'a mut [f32]; 2] {
-        let (first, second) = of.split_at_mut(at);
-        [first, second]
-    }
-
-    fn split_mut<'a>(&self, of: &'a mut &mut [f32], at: usize) -> [&'a mut [f32]; 2] {
+    fn split_mut<'a>(&self, of: Self::SliceMut<'a>, at: usize) -> [Self::SliceMut<'a>; 2] {
         let (first, second) = of.split_at_mut(at);
         [first, second]
     }
@@ -172,20 +164,20 @@ impl Backend for Cpu {
         norm.jvp_backward(call, adjoints, to, grads);
     }
 
-    fn sigmoid(&self, x: &[f32], y: &mut [f32]) {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = sigmoid(*x));
+    fn input_activation(&self, act: InputActivation, x: &[f32], y: &mut [f32]) {
+        let pairs = y.iter_mut().zip(x);
+        match act {
+            InputActivation::Sigmoid => pairs.for_each(|(y, x)| *y = sigmoid(*x)),
+            InputActivation::LeakyRelu(slope) => pairs.for_each(|(y, x)| *y = if *x > 0.0 { *x } else { x * slope }),
+        }
     }
 
-    fn sigmoid_grad(&self, x: &[f32], g: &mut [f32]) {
-        g.iter_mut().zip(x).for_each(|(g, x)| *g *= sigmoid(*x) * sigmoid(-x));
-    }
-
-    fn leaky_relu(&self, slope: f32, x: &[f32], y: &mut [f32]) {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = if *x > 0.0 { *x } else { x * slope });
-    }
-
-    fn leaky_relu_grad(&self, slope: f32, x: &[f32], g: &mut [f32]) {
-        g.iter_mut().zip(x).for_each(|(g, x)| *g *= if *x > 0.0 { 1.0 } else { slope });
+    fn input_activation_grad(&self, act: InputActivation, x: &[f32], g: &mut [f32]) {
+        let pairs = g.iter_mut().zip(x);
+        match act {
+            InputActivation::Sigmoid => pairs.for_each(|(g, x)| *g *= sigmoid(*x) * sigmoid(-x)),
+            InputActivation::LeakyRelu(slope) => pairs.for_each(|(g, x)| *g *= if *x > 0.0 { 1.0 } else { slope }),
+        }
     }
 
     fn dropout(&self, rate: f64, uniform: &[f32], x: &[f32], y: &mut [f32]) {
@@ -194,32 +186,12 @@ impl Backend for Cpu {
         y.iter_mut().zip(x).zip(uniform).for_each(|((y, x), u)| *y = if *u >= rate { x * scale } else { 0.0 });
     }
 
-    fn upsample(&self, map: &PixelMap, by: [usize; 2], x: &[f32], y: &mut [f32]) {
-        pixels::move_pixels(map, x, y, |[i, j]| Some([i / by[0], j / by[1]]));
+    fn resample(&self, map: &PixelMap, by: Resample, x: &[f32], y: &mut [f32]) {
+        pixels::resample(map, by, x, y);
     }
 
-    fn upsample_grad(&self, map: &PixelMap, by: [usize; 2], g: &[f32], dx: &mut [f32]) {
-        pixels::upsample_grad(map, by, g, dx);
-    }
-
-    fn zero_pad(&self, map: &PixelMap, padding: Padding, x: &[f32], y: &mut [f32]) {
-        let [h, w, _] = map.input;
-        pixels::move_pixels(map, x, y, |[i, j]| {
-            let at = [i.checked_sub(padding.top)?, j.checked_sub(padding.left)?];
-            (at[0] < h && at[1] < w).then_some(at)
-        });
-    }
-
-    fn zero_pad_grad(&self, map: &PixelMap, padding: Padding, g: &[f32], dx: &mut [f32]) {
-        pixels::zero_pad_grad(map, padding, g, dx);
-    }
-
-    fn avg_pool(&self, map: &PixelMap, window: [usize; 2], x: &[f32], y: &mut [f32]) {
-        pixels::avg_pool(map, window, x, y);
-    }
-
-    fn avg_pool_grad(&self, map: &PixelMap, window: [usize; 2], g: &[f32], dx: &mut [f32]) {
-        pixels::avg_pool_grad(map, window, g, dx);
+    fn resample_grad(&self, map: &PixelMap, by: Resample, g: &[f32], dx: &mut [f32]) {
+        pixels::resample_grad(map, by, g, dx);
     }
 
     fn global_max_pool(&self, map: &PixelMap, x: &[f32], y: &mut [f32]) {
@@ -228,6 +200,25 @@ impl Backend for Cpu {
 
     fn global_max_pool_grad(&self, map: &PixelMap, x: &[f32], y: &[f32], g: &[f32], dx: &mut [f32]) {
         pixels::global_max_pool_grad(map, x, y, g, dx);
+    }
+
+    fn optimizer_step(
+        &self,
+        step: &Step,
+        values: &mut [f32],
+        gradient: &[f32],
+        first: Option<&mut [f32]>,
+        second: &mut [f32],
+    ) {
+        optimizer::step(step, values, gradient, first, second);
+    }
+
+    fn follow(&self, weight: f32, x: &[f32], average: &mut [f32]) {
+        optimizer::follow(weight, x, average);
+    }
+
+    fn sum_of_squares(&self, x: &[f32]) -> f64 {
+        optimizer::sum_of_squares(x)
     }
 }
 

@@ -11,8 +11,7 @@ use super::buffer::Buffer;
 use super::rows::norm::{self, Channels};
 use super::simd::Level;
 use crate::backend::{NormAdjoints, NormCall, NormGrads};
-use crate::ops::BatchStatistics;
-use crate::ranks::{self, Ranks};
+use crate::ranks::{self, BatchStatistics, Ranks};
 use candle_core::{Device, Result, Tensor};
 
 /// Statistics of a batch norm in one pass.

@@ -6,7 +6,8 @@ use super::conv::winograd::Direction;
 use super::simd::Level;
 use crate::backend::ConvCall;
 use crate::fused::Reuse;
-use crate::problem::Problem;
+use crate::spec::Problem;
+use crate::storage::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -40,7 +41,7 @@ impl WeightCache {
         // Packed weights work for any number of samples.
         let problem = Problem { samples: 1, ..call.problem };
         let pack = || Arc::new(kernel::pack(Level::current(), call.precision, &problem, direction, weights));
-        let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
+        let mut kept = lock(&self.kept);
         let never = self.reuse == Reuse::Never || weights.len() >= LARGE;
         if never && call.trains {
             // What another pass packed from the same weights is used again.

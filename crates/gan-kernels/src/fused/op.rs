@@ -1,17 +1,15 @@
-//! A fused network as a candle operation over its input and its parameters, on the CPU.
+//! A fused network, and its directional derivative, as candle operations on the CPU.
 
 use super::FusedSequential;
-use super::pass::{NeedsGrad, Normalise, SavedForBackward};
-use crate::backend::Backend;
-use crate::backend::Sides;
+use super::pass::{Inputs, JvpSaved, NeedsGrad, SavedForBackward};
+use crate::backend::{Backend, Sides};
 use crate::cpu::Cpu;
 use crate::cpu::buffer::Buffer;
 use crate::cpu::layout::{channels_first, channels_last};
-use crate::ops::BatchStatistics;
-use crate::problem::product;
-use crate::ranks::Ranks;
-use crate::storage::{elements, with_elements};
-use candle_core::{CpuStorage, CustomOp2, Result, Shape, Tensor, bail};
+use crate::ranks::{BatchStatistics, Ranks};
+use crate::spec::product;
+use crate::storage::{elements, lock, with_elements};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 
 /// Memory layout of a tensor's images.
@@ -65,11 +63,10 @@ impl FusedSequential {
     ) -> Result<(Tensor, Vec<BatchStatistics>)> {
         let samples = self.check(x, run.from)?;
         self.check_parameters(parameters)?;
-        let (given, ranks) = match run.statistics {
-            Statistics::Batch(ranks) => (None, ranks.clone()),
-            Statistics::Given(all) => (Some(self.given(all)?), None),
+        let (given, ranks, noise) = match run.statistics {
+            Statistics::Batch(ranks) => (None, ranks.clone(), self.noise(&run.noise, samples)?),
+            Statistics::Given(all) => (Some(self.given(all)?), None, vec![]),
         };
-        let noise = if given.is_some() { vec![] } else { self.noise(&run.noise, samples)? };
         let needs = NeedsGrad { input: x.track_op(), parameters: parameters.track_op() };
         let found = Arc::new(Mutex::new(vec![]));
         let op = Pass {
@@ -84,7 +81,7 @@ impl FusedSequential {
             found: Arc::clone(&found),
         };
         let y = x.apply_op2(parameters, op)?;
-        let found = std::mem::take(&mut *found.lock().unwrap_or_else(|e| e.into_inner()));
+        let found = std::mem::take(&mut *lock(&found));
         let statistics = found.iter().map(|norm| self.backend.batch_statistics(norm));
         Ok((y, statistics.collect::<Result<_>>()?))
     }
@@ -120,14 +117,46 @@ impl FusedSequential {
         shapes.iter().zip(all).map(one).collect()
     }
 
-    pub(super) fn check_parameters(&self, parameters: &Tensor) -> Result<()> {
+    /// Returns the derivative of the output in a direction t at x, `[N, C, H, W]` (or `[N, F]`) each, from all parameters `[P]` ->
+    /// `[N, …]`, with batch norms that use the batch's statistics. The gradient flows to the parameters.
+    ///
+    /// # Errors
+    /// If a layer does not support it ([`FusedSequential::has_jvp`]), x or t has another shape than expected, the parameters end before the
+    /// layers' places do, or a batch norm gets fewer than two numbers per channel.
+    pub fn jvp(self: &Arc<Self>, x: &Tensor, t: &Tensor, parameters: &Tensor) -> Result<Tensor> {
+        if !self.has_jvp() {
+            bail!("this network has layers that its fused derivative does not know");
+        }
+        let samples = self.check(x, Layout::ChannelsFirst)?;
+        self.check_parameters(parameters)?;
+        if t.dims() != x.dims() {
+            bail!("a direction {:?} for samples {:?}", t.dims(), x.dims());
+        }
+        let both = Tensor::cat(&[x, t], 0)?;
+        let both = with_elements::<f32, _>(&both, |both| inward(both, self.input, Layout::ChannelsFirst))?;
+        let op = Jvp { network: Arc::clone(self), samples, both: Mutex::new(Some(both)), saved: Mutex::new(None) };
+        parameters.apply_op1(op)
+    }
+
+    /// Returns the shape of the output.
+    fn shape(&self, n: usize, to: Layout) -> Shape {
+        let [h, w, c] = self.output();
+        match to {
+            Layout::ChannelsFirst | Layout::ChannelsLast if self.flat => Shape::from((n, c)),
+            Layout::ChannelsFirst => Shape::from((n, c, h, w)),
+            Layout::ChannelsLast => Shape::from((n, h, w, c)),
+        }
+    }
+
+    fn check_parameters(&self, parameters: &Tensor) -> Result<()> {
         match parameters.dims() {
             [n] if *n >= self.parameters => Ok(()),
             found => bail!("this network needs parameters [{}], got {found:?}", self.parameters),
         }
     }
 
-    pub(super) fn check(&self, x: &Tensor, from: Layout) -> Result<usize> {
+    /// Returns the number of samples of x, if it has the network's shape.
+    fn check(&self, x: &Tensor, from: Layout) -> Result<usize> {
         let [h, w, c] = self.input;
         let fits = match (x.dims(), from) {
             ([_, f], _) => [h, w] == [1, 1] && *f == c,
@@ -164,7 +193,7 @@ struct Pass {
 }
 
 /// Converts numbers to the network's layout.
-pub(super) fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
+fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
     match layout {
         Layout::ChannelsFirst => channels_last(x, c, h * w),
         Layout::ChannelsLast => Buffer::of(x),
@@ -172,7 +201,7 @@ pub(super) fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
 }
 
 /// Converts numbers to the layout for candle.
-pub(super) fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
+fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
     match layout {
         Layout::ChannelsFirst => {
             let mut to = vec![0.0; x.len()];
@@ -184,33 +213,23 @@ pub(super) fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> 
 }
 
 impl Pass {
-    fn shape(&self) -> Shape {
-        let [h, w, c] = self.network.output();
-        let n = self.samples;
-        match self.layouts[1] {
-            _ if self.network.flat => Shape::from((n, c)),
-            Layout::ChannelsFirst => Shape::from((n, c, h, w)),
-            Layout::ChannelsLast => Shape::from((n, h, w, c)),
-        }
-    }
-
     fn forward(&self, x: &[f32], theta: &[f32]) -> Result<Vec<f32>> {
-        let normalise = self.given.as_ref().map_or(Normalise::Batch(&self.ranks), |all| Normalise::Given(all));
-        let noise = std::mem::take(&mut *self.noise.lock().unwrap_or_else(|e| e.into_inner()));
+        let noise = std::mem::take(&mut *lock(&self.noise));
+        let inputs = Inputs { given: self.given.as_deref(), ranks: self.ranks.clone(), noise };
         let x = inward(x, self.network.input, self.layouts[0]);
-        let (y, saved) = self.network.forward(x, self.samples, theta, normalise, noise, self.needs)?;
+        let (y, saved) = self.network.forward(x, self.samples, theta, inputs, self.needs)?;
         if self.given.is_none() {
-            *self.found.lock().unwrap_or_else(|e| e.into_inner()) = saved.norms().cloned().collect();
+            *lock(&self.found) = saved.norms.iter().flatten().cloned().collect();
         }
         if self.needs.anything() {
-            *self.saved.lock().unwrap_or_else(|e| e.into_inner()) = Some(saved);
+            *lock(&self.saved) = Some(saved);
         }
         Ok(outward(&y, self.network.output(), self.layouts[1]))
     }
 
     /// Returns the gradients of the input and of the parameters, if they are needed.
     fn backward(&self, g: &[f32], theta: &[f32]) -> Result<Grads> {
-        let Some(saved) = self.saved.lock().unwrap_or_else(|e| e.into_inner()).take() else {
+        let Some(saved) = lock(&self.saved).take() else {
             bail!("a network's backward pass can run once for each forward pass: run it forward again");
         };
         let g = inward(g, self.network.output(), self.layouts[1]);
@@ -233,9 +252,10 @@ impl CustomOp2 for Pass {
         theta: &CpuStorage,
         tl: &candle_core::Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (x, theta) = (elements::<f32>(x, xl)?, elements::<f32>(theta, tl)?);
+        let x = elements::<f32>(x, xl)?;
+        let theta = elements::<f32>(theta, tl)?;
         let y = self.network.backend.run(self.network.work(self.samples), || self.forward(&x, &theta))?;
-        Ok((CpuStorage::F32(y), self.shape()))
+        Ok((CpuStorage::F32(y), self.network.shape(self.samples, self.layouts[1])))
     }
 
     fn bwd(&self, x: &Tensor, theta: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -247,5 +267,46 @@ impl CustomOp2 for Pass {
             values.map(|v| Tensor::from_vec(v, like.shape(), like.device())).transpose()
         };
         Ok((tensor(dx, x)?, tensor(dtheta, theta)?))
+    }
+}
+
+/// The tangents of the output as a function of the parameters.
+struct Jvp {
+    network: Arc<FusedSequential>,
+    samples: usize,
+    both: Mutex<Option<Buffer>>,
+    saved: Mutex<Option<JvpSaved<Cpu>>>,
+}
+
+impl CustomOp1 for Jvp {
+    fn name(&self) -> &'static str {
+        "jvp"
+    }
+
+    fn cpu_fwd(&self, theta: &CpuStorage, layout: &candle_core::Layout) -> Result<(CpuStorage, Shape)> {
+        let theta = elements::<f32>(theta, layout)?;
+        let Some(both) = lock(&self.both).take() else {
+            bail!("a derivative can be taken once");
+        };
+        let network = &self.network;
+        let n = self.samples;
+        let (t, saved) = network.backend.run(network.work(2 * n), || network.jvp_forward(both, n, &theta))?;
+        *lock(&self.saved) = Some(saved);
+        let t = outward(&t, network.output(), Layout::ChannelsFirst);
+        Ok((CpuStorage::F32(t), network.shape(n, Layout::ChannelsFirst)))
+    }
+
+    fn bwd(&self, theta: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        let Some(saved) = lock(&self.saved).take() else {
+            bail!("a derivative's backward pass can run once: take it again");
+        };
+        let network = &self.network;
+        let g = with_elements::<f32, _>(g, |g| inward(g, network.output(), Layout::ChannelsFirst))?;
+        let mut dtheta = vec![0.0; theta.elem_count()];
+        with_elements::<f32, _>(theta, |theta| {
+            let pass = || network.jvp_backward(saved, self.samples, theta, g, &mut dtheta);
+            network.backend.run(network.work(2 * self.samples), pass);
+        })?;
+        Ok(Some(Tensor::from_vec(dtheta, theta.shape(), theta.device())?))
     }
 }

@@ -6,7 +6,7 @@ use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::gemm::Format;
 use crate::cpu::parallel::each;
 use crate::cpu::simd::Level;
-use crate::problem::Problem;
+use crate::spec::Problem;
 use std::marker::PhantomData;
 
 /// Approximate number of values per col2im, which should stay in the cache.

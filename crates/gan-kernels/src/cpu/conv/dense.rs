@@ -6,7 +6,7 @@ use crate::cpu::gemm::{PANEL, Product, Single, by_columns, by_rows};
 use crate::cpu::layout::{channels_first, channels_last};
 use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, Level, Simd};
-use crate::problem::Problem;
+use crate::spec::Problem;
 use std::ops::Range;
 
 /// Number of rows per task.

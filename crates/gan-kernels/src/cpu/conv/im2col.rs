@@ -1,6 +1,6 @@
 //! im2col: windows unfolded into rows, for every convolution without a Winograd algorithm.
 
-use crate::problem::Problem;
+use crate::spec::Problem;
 use std::ops::Range;
 
 /// Taps that read neighboring pixels of one source row.

@@ -13,9 +13,7 @@ use super::winograd::{self, Direction};
 use crate::cpu::buffer::Buffer;
 use crate::cpu::gemm::{PANEL, Paired, Rounded, Single};
 use crate::cpu::simd::Level;
-use crate::precision::Precision;
-use crate::problem::{Problem, product};
-use crate::spec::{ConvSpec, Padding};
+use crate::spec::{ConvSpec, Padding, Precision, Problem, product};
 
 /// Algorithm of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::parallel::each;
-use crate::problem::Problem;
+use crate::spec::Problem;
 
 /// Rows or columns of a block that is turned while it lies in the nearest cache.
 const SIDE: usize = 16;

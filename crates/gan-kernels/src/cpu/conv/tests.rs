@@ -9,9 +9,7 @@ use crate::cpu::gemm::Single;
 use crate::cpu::layout::{channels_first, channels_last};
 use crate::cpu::simd::Level;
 use crate::plain_loops;
-use crate::precision::Precision;
-use crate::problem::Problem;
-use crate::spec::{ConvSpec, Padding};
+use crate::spec::{ConvSpec, Padding, Precision, Problem};
 use crate::testing::refused;
 use proptest::prelude::*;
 

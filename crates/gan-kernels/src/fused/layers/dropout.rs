@@ -1,7 +1,7 @@
 //! Dropout, with random numbers from the caller.
 
 use super::Operation;
-use crate::backend::{Activation, Backend, Sides};
+use crate::backend::{Activation, Backend};
 use crate::fused::pass::{At, BackwardPass, ForwardPass};
 use candle_core::Result;
 
@@ -16,7 +16,7 @@ pub struct Dropout(
 impl Dropout {
     /// Returns x or its gradient after dropout with the saved numbers.
     fn apply<B: Backend>(&self, at: &At<B>, noise: Option<&B::Buffer>, x: &B::Buffer) -> B::Buffer {
-        let backend = &at.network.backend;
+        let backend = at.backend();
         let x = backend.slice(x);
         let Some(noise) = noise else { return backend.copy(x) };
         let mut y = backend.uninit(backend.len(x));
@@ -26,14 +26,6 @@ impl Dropout {
 }
 
 impl<B: Backend> Operation<B> for Dropout {
-    fn output(&self, input: Sides) -> Result<Sides> {
-        Ok(input)
-    }
-
-    fn wants_noise(&self) -> bool {
-        true
-    }
-
     fn forward(&self, at: &At<B>, x: &B::Buffer, pass: &mut ForwardPass<B>) -> Result<B::Buffer> {
         Ok(self.apply(at, pass.saved.noise[at.index].as_ref(), x))
     }

@@ -36,10 +36,10 @@ impl<B: Backend> Operation<B> for Reshape {
     }
 
     fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut ForwardPass<B>) -> Result<B::Buffer> {
-        Ok(reordered(&at.network.backend, x, at.planned().input, at.planned().output))
+        Ok(reordered(at.backend(), x, at.planned().input, at.planned().output))
     }
 
     fn backward(&self, at: &At<B>, g: B::Buffer, _: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
-        Some(reordered(&at.network.backend, &g, at.planned().output, at.planned().input))
+        Some(reordered(at.backend(), &g, at.planned().output, at.planned().input))
     }
 }

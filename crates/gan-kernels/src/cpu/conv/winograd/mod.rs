@@ -14,8 +14,7 @@ use crate::cpu::buffer::Buffer;
 use crate::cpu::gemm::Onto;
 use crate::cpu::gemm::{Paired, Rounded, Single};
 use crate::cpu::simd::Level;
-use crate::precision::Precision;
-use crate::problem::Problem;
+use crate::spec::{Precision, Problem};
 use plan::Slide;
 use transform::{Algorithm, F3x2, F22, F23, F42};
 

@@ -4,7 +4,7 @@
 //! transpose consists of four independent 2×2 convolutions, one for each parity of the result, without scattering. A 3×3 stride-1
 //! convolution and its transpose are one grid each. This module describes all of them in the same way.
 
-use crate::problem::Problem;
+use crate::spec::Problem;
 
 /// A convolution over one grid of source pixels with a small dense filter.
 #[derive(Clone, Copy, Debug)]
