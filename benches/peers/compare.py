@@ -1,9 +1,9 @@
-"""The same work here and in PyTorch, in turn on one machine: the table of docs/performance.md.
+"""Compares the speed of this project with PyTorch's on one machine, and prints the table of docs/performance.md.
 
 python compare.py GAN [--rounds N] [--write FILE]
-GAN is the release binary. For each work PyTorch's modes of equal precision are tried once; the best one then runs in turn with
-GAN, N rounds each. Medians over rounds; ratios are medians of the rounds' ratios. With --write, the table replaces what stands
-between the lines "<!-- peers -->" and "<!-- /peers -->" of FILE. Needs a Python with torch.
+GAN is the release binary. For each workload, PyTorch's modes of the same precision are tried once; the fastest one then alternates
+with GAN for N rounds. The table has medians over the rounds; ratios are medians of the rounds' ratios. With --write, the table replaces
+the lines between "<!-- peers -->" and "<!-- /peers -->" in FILE. Requires torch.
 """
 import argparse, json, pathlib, platform, statistics, subprocess, sys
 
@@ -13,7 +13,7 @@ args = ap.parse_args()
 here = pathlib.Path(__file__).parent
 F32, BF16 = ["eager", "cl", "compile"], ["bf16", "cl+bf16"]
 BF = ["--set", "train.precision=bf16"]
-# name, PyTorch's arguments, its modes, ours, threads
+# name, PyTorch's arguments, PyTorch's modes, arguments of `gan bench`, threads
 WORKS = [
     ("`dcgan-celeba` step, batch 128, f32", ["dcgan64", "--steps", "4"], F32, ["dcgan-celeba", "--steps", "5"], 2),
     ("the same, bf16", ["dcgan64", "--steps", "5"], BF16, ["dcgan-celeba", "--steps", "7"] + BF, 2),

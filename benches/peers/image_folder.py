@@ -1,8 +1,8 @@
-"""How fast torchvision's ImageFolder loads 3×64×64 images: the peer of gan-data's example pack_speed.
+"""Times torchvision's ImageFolder on 3×64×64 images, for comparison with gan-data's example pack_speed.
 
 python image_folder.py DIR [--images N] [--side S] [--workers W]
-Makes N JPEG files of S×S smooth noise in DIR (178 and 218, CelebA's size, where S is 0) unless it is there already, then times
-two passes of Resize, CenterCrop, ToTensor, Normalize in batches of 128. Needs a Python with torch and torchvision.
+If DIR does not exist, writes N JPEG files of S×S smooth noise into it (178×218, CelebA's size, if S is 0). Then times
+two passes of Resize, CenterCrop, ToTensor and Normalize in batches of 128. Requires torch and torchvision.
 """
 import argparse, os, time
 import numpy as np, torch

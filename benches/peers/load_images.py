@@ -1,7 +1,7 @@
-"""How fast torchvision loads images: python load_images.py DIR [SIDE] [BATCH] [WORKERS]
+"""Times one epoch of torchvision's image loading: python load_images.py DIR [SIDE] [BATCH] [WORKERS]
 
-DIR holds folders of images, as ImageFolder wants it. One epoch; prints what `cargo run --example load` prints. The memory
-is that of this process and its largest worker.
+DIR contains folders of images, as ImageFolder requires. Prints the same line as `cargo run --example load`. The memory
+is the sum of this process and its largest worker.
 """
 
 import resource

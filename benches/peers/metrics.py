@@ -1,6 +1,6 @@
-"""How long metrics take in numpy, scipy and the package prdc: python metrics.py [SAMPLES] [FEATURES] [ROUNDS] [NAMES...]
+"""Times metrics in numpy, scipy and the package prdc: python metrics.py [SAMPLES] [FEATURES] [ROUNDS] [NAMES...]
 
-The work of `cargo run --example metrics_speed`, on features made the same way: cov and sqrtm (FID), kid in float64, prdc, nearest.
+The workload is that of `cargo run --example metrics_speed`, on features from the same distribution: cov and sqrtm (FID), kid in float64, prdc, nearest.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ names = sys.argv[4:]
 mixing = np.random.default_rng(0).normal(size=(64, dim)).astype(np.float32) * 0.1
 
 
-def made(seed, shift):
+def synthetic(seed, shift):
     random = np.random.default_rng(seed)
     own = random.standard_normal((n, dim), np.float32) * (0.3 / (1 + np.arange(dim) % 7)).astype(np.float32)
     return np.maximum(random.standard_normal((n, 64), np.float32) @ mixing + own + np.float32(0.2 + shift), 0)
@@ -58,7 +58,7 @@ def prdc():
         return sum(compute_prdc(real, generated, 5).values())
 
 
-real, generated = made(1, 0.0), made(2, 0.05)
+real, generated = synthetic(1, 0.0), synthetic(2, 0.05)
 print(f"{n} real and {n} generated samples of {dim} features, median of {rounds}")
 timed("cov", lambda: np.cov(real, rowvar=False)[0, 0] + np.cov(generated, rowvar=False)[0, 0])
 if not names or "sqrtm" in names:
@@ -67,4 +67,4 @@ timed("sqrtm", sqrtm)
 timed("kid", kid)
 timed("prdc", prdc)
 timed("nearest", lambda: pairwise_distances_argmin_min(generated, real)[1].mean())
-print(f"memory at its largest: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
+print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")

@@ -8,7 +8,7 @@ class To(nn.Module):
 
 
 def dcgan(side, channels, width, latent=100):
-    """Base side 4..7, doubled k times; widths width*2^(k-1) … width, channels."""
+    """A DCGAN: base side 4 to 7, doubled k times, with the widths width*2^(k-1) … width, and channels."""
     base = side
     while base > 7: base //= 2
     k = (side // base).bit_length() - 1

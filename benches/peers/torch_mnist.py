@@ -1,9 +1,9 @@
-"""dcgan-mnist trained in PyTorch on real MNIST, with samples on the way: quality by wall-clock time, to set beside `gan train`.
+"""Trains dcgan-mnist in PyTorch on MNIST and saves samples at intervals, to compare quality over wall-clock time with `gan train`.
 
 python torch_mnist.py MNIST_DIR OUT_DIR [--steps N] [--every N] [--samples N] [--mode eager|cl] [--threads N]
-Same networks, initialisation, losses, optimisers and batch as the preset. Every N steps it writes OUT_DIR/step-0000200.npy, float32
-[N, 1, 28, 28] in [-1, 1], made in eval mode, and a line of OUT_DIR/times.jsonl: step, and seconds of training alone (sampling and
-saving do not count).
+Networks, initialization, losses, optimizers and batch are the preset's. Every N steps it writes OUT_DIR/step-0000200.npy, float32
+[N, 1, 28, 28] in [-1, 1], generated in eval mode, and a line of OUT_DIR/times.jsonl with the step and the seconds of training, without
+sampling and saving.
 """
 import argparse, gzip, json, pathlib, time
 import numpy as np, torch, torch.nn as nn
@@ -36,9 +36,9 @@ def batches():
 def save(step, seconds):
     g.eval()
     with torch.inference_mode():
-        made = torch.cat([g(torch.randn(250, *zs)) for _ in range(a.samples // 250)])
+        samples = torch.cat([g(torch.randn(250, *zs)) for _ in range(a.samples // 250)])
     g.train()
-    np.save(out / f"step-{step:07}.npy", made.numpy())
+    np.save(out / f"step-{step:07}.npy", samples.numpy())
     with open(out / "times.jsonl", "a") as f: f.write(json.dumps(dict(step=step, seconds=seconds)) + "\n")
 
 

@@ -1,9 +1,9 @@
-"""The presets' training steps in PyTorch, timed: the peer to measure against.
+"""Times the presets' training steps in PyTorch, for comparison with `gan bench`.
 
 python torch_step.py WORK [--mode eager|cl|bf16|cl+bf16|compile] [--batch N] [--steps N] [--threads N]
 WORK: dcgan64 (dcgan-celeba) | dcgan28 (dcgan-mnist) | keras28 (keras-mnist) | curve (curve2d)
       | generate (10,000 images from dcgan-mnist's generator, in batches of 250). cl = channels_last, bf16 = autocast.
-Prints one JSON line: median and best seconds a step, images a second, CPU milliseconds a step, peak RSS in MiB.
+Prints one JSON line: median and best seconds per step, images per second, CPU milliseconds per step, peak RSS in MiB.
 """
 import argparse, contextlib, json, resource, statistics, time
 import torch, torch.nn as nn

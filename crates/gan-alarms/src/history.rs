@@ -1,7 +1,10 @@
 //! What a run's lines have shown so far: the players' numbers lately, G's loss in parts, and every evaluation.
 
 use gan_core::Loss;
-use gan_metrics::metrics::Better;
+use gan_metrics::metrics::diversity::RelativeDiversity;
+use gan_metrics::metrics::memorisation::{NearCopies, NearestDistance};
+use gan_metrics::metrics::prdc::Coverage;
+use gan_metrics::metrics::{Better, Metric};
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -192,16 +195,17 @@ impl History {
     fn add_evaluation(&mut self, line: &Value) -> Option<Line> {
         let (name, _) = self.context.best.as_ref()?;
         let number = |key: &str| line[key].as_f64();
+        let figure = |metric: &dyn Metric| number(metric.info().key);
         self.values.push(number(name)?);
         if self.step == 0 {
             return None;
         }
         self.evaluations.push(Evaluation {
             step: self.step,
-            diversity: number("diversity"),
-            coverage: number("coverage"),
-            memorisation: number("memorisation"),
-            near_copies: number("near_copies"),
+            diversity: figure(&RelativeDiversity),
+            coverage: figure(&Coverage),
+            memorisation: figure(&NearestDistance),
+            near_copies: figure(&NearCopies),
         });
         Some(Line::Evaluation)
     }

@@ -1,9 +1,10 @@
 //! `gan bench`: times whole training steps of the trainer on synthetic data, or samples, or single kernels.
 
-use crate::args::BenchArgs;
-use crate::team::{self, Place};
-use crate::{say, source};
+use crate::args::{MOST, count, whole};
+use crate::distributed::{self, Rank};
+use crate::{print, source};
 use anyhow::Result;
+use clap::Args;
 use gan_base::messages::counted;
 use gan_core::{Layer, shape};
 use gan_data::{DatasetSpec, Synthetic};
@@ -13,6 +14,42 @@ use gan_train::trainer::Parts;
 use gan_train::{Plan, Trainer};
 use serde_json::json;
 use std::time::Instant;
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  gan bench\n  gan bench keras-mnist --steps 50 --json")]
+pub struct BenchArgs {
+    /// A preset's name, a TOML file or a run folder.
+    // ignore-tidy-names: the default
+    #[arg(default_value = "dcgan-mnist")]
+    pub source: String,
+    /// Number of steps to time, after two that are not timed.
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true, value_parser = whole(1, MOST))]
+    pub steps: u64,
+    /// Batch size instead of the preset's.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(1, 1 << 20))]
+    pub batch: Option<usize>,
+    /// Number of computation threads; 0 means one per core.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(0, 1024))]
+    pub threads: Option<usize>,
+    /// Change one setting first; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Time steps on the first N GPUs at once, each with its share of the batch.
+    #[arg(long, value_name = "N", conflicts_with_all = ["kernels", "generate"], allow_negative_numbers = true, value_parser = count(1, 64))]
+    pub gpus: Option<usize>,
+    /// Time each convolution's kernels instead of steps.
+    #[arg(long, conflicts_with = "generate")]
+    pub kernels: bool,
+    /// Time the generation of N samples instead of steps.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(1, 1 << 24))]
+    pub generate: Option<usize>,
+    /// Print one line of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 const WARM_UP: u64 = 2;
 /// Number of runs of each kernel.
@@ -33,18 +70,18 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         plan
     };
     let threads = plan.config().train.threads;
-    team::run(args.gpus, &args.device, |place| place.compute(threads, || rank(args, plan.clone(), place)))
+    distributed::run(args.gpus, &args.device, |rank| rank.compute(threads, || run_rank(args, plan.clone(), rank)))
 }
 
 /// Times the kernels, or this rank's part of the steps.
-fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
+fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
     if args.kernels {
         return kernels(&plan, args.json);
     }
     let batch = args.generate.unwrap_or(plan.config().train.batch);
     let work = plan.config().preset.clone();
-    let begun = place.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
-    let Some(mut trainer) = place.start(begun)? else { return Ok(()) };
+    let trainer = rank.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
+    let Some(mut trainer) = rank.start(trainer)? else { return Ok(()) };
     let (mut times, mut parts, mut cpu) = (vec![], Parts::default(), 0.0);
     for i in 0..WARM_UP + args.steps {
         if i == WARM_UP {
@@ -75,14 +112,14 @@ fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
     if args.json {
         let parts: serde_json::Map<String, serde_json::Value> =
             parts.iter().map(|(name, seconds)| ((*name).to_string(), json!(seconds * 1e3))).collect();
-        return say::json(
-            json!({"work": work, "batch": batch, "ranks": place.ranks.size(), "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
+        return print::json(
+            json!({"work": work, "batch": batch, "ranks": rank.group.size(), "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
                    "cpu_ms": cpu_ms, "peak_rss_mib": rss, "cpu": level, "parts": parts}),
         );
     }
-    say::line(format_args!(
+    print::line(format_args!(
         "{work}, batch {batch}, {}, {level}: {} a step (best {}), {images:.0} images/s, {} CPU a step, {rss:.0} MiB at most",
-        hands(place.ranks.size(), threads),
+        hands(rank.group.size(), threads),
         duration(median),
         duration(best),
         duration(cpu_ms / 1e3)
@@ -90,7 +127,7 @@ fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
     let mut shown = parts.iter().filter(|_| args.generate.is_none());
     shown.try_for_each(|(name, seconds)| {
         let share = 100.0 * seconds * args.steps as f64 / total;
-        say::line(format_args!("  {name:<13} {:>9}  {share:>4.1} %", duration(*seconds)))
+        print::line(format_args!("  {name:<13} {:>9}  {share:>4.1} %", duration(*seconds)))
     })
 }
 
@@ -141,11 +178,11 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
     let (batch, precision) = (plan.config().train.batch, plan.config().train.precision.into());
     let level = gan_kernels::Level::current().name();
     if !as_json {
-        say::line(format_args!(
+        print::line(format_args!(
             "batch {batch}, {}, {level}: GFLOP/s, counted as the plain loops would",
             hands(1, rayon::current_num_threads())
         ))?;
-        say::line(format_args!(
+        print::line(format_args!(
             "{:<36} {:>8} {:>10} {:>11} {:>8}",
             "convolution", "forward", "input grad", "weight grad", "pack"
         ))?;
@@ -158,13 +195,13 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
             let ([c, o], [h, w], [kh, kw], [sy, _]) = (shape.channels, shape.input, shape.kernel, shape.spec.stride);
             let what = format!("{name} layer {layer}: {c}×{h}×{w} to {o}, {kh}×{kw} s{sy}");
             if as_json {
-                say::json(
+                print::json(
                     json!({"layer": what, "cpu": level, "forward_gflops": rate(t.forward), "input_grad_gflops": rate(t.input_grad),
                     "weight_grad_gflops": rate(t.weight_grad), "pack_ms": t.pack * 1e3}),
                 )?;
             } else {
                 let rates = [t.forward, t.input_grad, t.weight_grad].map(rate);
-                say::line(format_args!(
+                print::line(format_args!(
                     "{what:<36} {:>8.0} {:>10.0} {:>11.0} {:>8}",
                     rates[0],
                     rates[1],

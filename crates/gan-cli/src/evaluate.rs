@@ -1,9 +1,10 @@
 //! `gan evaluate`: evaluates samples and prints metric cards.
 
-use crate::args::{EvaluateArgs, Usage};
-use crate::data::meter::{Meter, Unit};
-use crate::{data, say, source};
+use crate::args::{MOST, count, usage, whole};
+use crate::progress::{Meter, Unit};
+use crate::{data, print, source};
 use anyhow::{Context, Result};
+use clap::Args;
 use gan_base::Rng;
 use gan_core::gan::{draw_classes, samples};
 use gan_core::weights;
@@ -17,6 +18,49 @@ use gan_run::evaluate::{self, Evaluator, Floor, Given, Request, Role, Subject};
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::{layering, presets};
 use std::path::Path;
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan evaluate runs/first\n  gan evaluate runs/first runs/second\n  gan evaluate runs/first --best --samples 2000 --json\n  gan evaluate made/ --data mnist\n  gan evaluate made/ --data pictures/ --floor\n  gan evaluate samples.npy --data pictures/ --metrics fd_thumbnails,coverage\n  gan evaluate runs/first --protocol fid50k"
+)]
+pub struct EvaluateArgs {
+    /// Run folders, generators' weight files, folders of images, or .npy files; several are shown side by side.
+    #[arg(value_name = "RUN, FILE.safetensors, DIR or FILE.npy", required = true)]
+    pub sources: Vec<String>,
+    /// Real data: a data set's name, a folder of images, a pack, or with --protocol statistics [default: the generator's training data].
+    #[arg(long, value_name = "NAME, DIR, FILE.ganpack or FILE.npz")]
+    pub data: Option<String>,
+    /// Number of samples to evaluate [default: all of a folder or an array, 10000 of a generator].
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(2, 1_000_000))]
+    pub samples: Option<usize>,
+    /// Metrics to measure, e.g. fd_digits,coverage [default: those that fit the data].
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub metrics: Vec<String>,
+    /// Also measure real samples: between random halves of the folder or pack that --data names.
+    #[arg(long)]
+    pub floor: bool,
+    /// Network that computes the features: auto, digits, inception, thumbnails, or a classifier's weight file.
+    #[arg(long, value_name = "NAME or FILE", default_value = "auto")]
+    pub embedder: String,
+    /// Follow a published protocol: fid50k is the FID of 50,000 samples against the whole training set, with Inception-v3's weights.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["samples", "metrics", "embedder", "floor"])]
+    pub protocol: Option<Protocol>,
+    /// Evaluate a run's best generator instead of the last.
+    #[arg(long)]
+    pub best: bool,
+    /// Seed of the latent vectors and of every random choice of samples.
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
+    pub seed: u64,
+    /// Change one of the real data's settings, e.g. data.split=train; may be repeated.
+    #[arg(long, value_name = "data.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Print one line of JSON per card.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Number of samples if neither the user nor the published protocol specifies one.
 const SAMPLES: usize = 10_000;
@@ -35,11 +79,11 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
         cards.push(card(source, args, &metrics, quiet).with_context(|| source.clone())?);
     }
     if args.json {
-        return cards.iter().try_for_each(|card| say::json(serde_json::to_string(card).unwrap_or_default()));
+        return cards.iter().try_for_each(|card| print::json(serde_json::to_string(card).unwrap_or_default()));
     }
     match cards.as_slice() {
-        [card] => say::line(card.to_string().trim_end()),
-        several => say::line(beside(several).trim_end()),
+        [card] => print::line(card.to_string().trim_end()),
+        several => print::line(beside(several).trim_end()),
     }
 }
 
@@ -85,7 +129,7 @@ fn prepared(
     if let Some(statistics) = args.data.as_ref().map(Path::new).filter(|path| is_statistics(path)) {
         let Some(protocol) = protocol else {
             let problem = "holds mean and covariance, which only a protocol compares with: add --protocol fid50k";
-            return Err(Usage(format!("{}: {problem}", statistics.display())).into());
+            return Err(usage(statistics.display(), problem));
         };
         let (evaluator, given) = evaluate::compare_statistics(subject, source, statistics, protocol, seed)?;
         return Ok(Prepared { evaluator, given, samples: protocol.samples() });
@@ -136,7 +180,7 @@ fn real(source: &str, args: &EvaluateArgs) -> Result<RealData> {
         }
         None => {
             let problem = "what to compare with is not known: name real data by --data, e.g. --data mnist";
-            return Err(Usage(format!("{source}: {problem}")).into());
+            return Err(usage(source, problem));
         }
     };
     let mut over = layering::Table::new();
@@ -155,17 +199,12 @@ fn real(source: &str, args: &EvaluateArgs) -> Result<RealData> {
 /// Refuses a run's own folders as `what`, because their pictures are sheets of many samples.
 fn no_run(source: &str, what: &str, advice: &str) -> Result<()> {
     let path = Path::new(source);
-    if let Some(run) = RunFolder::of_pictures(path) {
-        let problem = format!("holds pictures that the run {} drew of itself, each with many samples", run.display());
-        return Err(Usage(format!("{source}: {problem}; it cannot be {what}: {advice}")).into());
-    }
-    match RunFolder::is_run(path) {
-        true => {
-            Err(Usage(format!("{source}: is a run, which has no images but its own; it cannot be {what}: {advice}"))
-                .into())
-        }
-        false => Ok(()),
-    }
+    let problem = match RunFolder::of_pictures(path) {
+        Some(run) => format!("holds pictures that the run {} drew of itself, each with many samples", run.display()),
+        None if RunFolder::is_run(path) => "is a run, which has no images but its own".into(),
+        None => return Ok(()),
+    };
+    Err(usage(source, format_args!("{problem}; it cannot be {what}: {advice}")))
 }
 
 fn of_run(run: &Path) -> Result<layering::Table> {
@@ -201,15 +240,11 @@ fn subject(source: &str, args: &EvaluateArgs) -> Result<(Subject, Option<Maker>)
         return Ok((Subject::Folder(path.into()), None));
     }
     if !path.exists() && presets::find(source).is_none() {
-        let problem =
-            "there is no such file or folder: name a run folder, a weight file, a folder of images or a .npy file";
-        return Err(Usage(format!("{source}: {problem}")).into());
+        let wanted = "a run folder, a weight file, a folder of images or a .npy file";
+        return Err(usage(source, format_args!("there is no such file or folder: name {wanted}")));
     }
     if path.is_file() && gan_data::images::is_image(path) {
-        return Err(Usage(format!(
-            "{source}: is one image, which has no distribution to compare: name a folder of images"
-        ))
-        .into());
+        return Err(usage(source, "is one image, which has no distribution to compare: name a folder of images"));
     }
     let file = if args.best { source::best_weight_file(path)? } else { source::weight_file(path)? };
     let maker = source::generator(&file, &args.device)?;
@@ -235,7 +270,7 @@ fn made(
 }
 
 fn metric(name: &str) -> Result<MetricRef> {
-    MetricRef::from_user(name).map_err(|problem| Usage(format!("--metrics {name}: {problem}")).into())
+    MetricRef::from_user(name).map_err(|problem| usage(format_args!("--metrics {name}"), problem))
 }
 
 /// Formats several cards side by side: a row per metric, a column per card, then the details of each.

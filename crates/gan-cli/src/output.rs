@@ -1,7 +1,7 @@
 //! Outputs of a command. An output is parsed and checked before any work is done, so that no computation runs for hours and then fails to
 //! write, and no output replaces an input or a file of another kind.
 
-use crate::args::Usage;
+use crate::args::usage;
 use anyhow::{Result, anyhow};
 use gan_base::atomic;
 use gan_base::messages::counted;
@@ -28,70 +28,10 @@ pub enum Form {
 }
 
 /// Endings of files that other programs write. A name with one of them is always a file, never a folder.
-const FOREIGN: &[&str] = &[
-    "7z",
-    "arrow",
-    "avi",
-    "avif",
-    "bin",
-    "bmp",
-    "bz2",
-    "ckpt",
-    "csv",
-    "doc",
-    "docx",
-    "eps",
-    "exe",
-    "gz",
-    "h5",
-    "hdf5",
-    "heic",
-    "ico",
-    "ipynb",
-    "jfif",
-    "jpe",
-    "jpeg",
-    "jpg",
-    "js",
-    "json",
-    "jsonl",
-    "jxl",
-    "log",
-    "mat",
-    "md",
-    "mkv",
-    "mov",
-    "mp4",
-    "npz",
-    "onnx",
-    "parquet",
-    "pdf",
-    "pickle",
-    "pkl",
-    "ppm",
-    "ps",
-    "pt",
-    "pth",
-    "py",
-    "rs",
-    "safetensors",
-    "sh",
-    "svg",
-    "tar",
-    "tfevents",
-    "tgz",
-    "tif",
-    "tiff",
-    "toml",
-    "tsv",
-    "txt",
-    "webm",
-    "webp",
-    "xml",
-    "xz",
-    "yaml",
-    "zip",
-];
+const FOREIGN: &str = "\
+    7z arrow avi avif bin bmp bz2 ckpt csv doc docx eps exe gz h5 hdf5 heic ico ipynb jfif jpe jpeg jpg js json \
+    jsonl jxl log mat md mkv mov mp4 npz onnx parquet pdf pickle pkl ppm ps pt pth py rs safetensors sh svg tar \
+    tfevents tgz tif tiff toml tsv txt webm webp xml xz yaml zip";
 
 impl Form {
     const ALL: [Self; 7] = [Self::Png, Self::Gif, Self::Npy, Self::Html, Self::Pack, Self::Folder, Self::Stdout];
@@ -319,7 +259,7 @@ fn form_of(option: &str, path: &Path, forms: &[Form]) -> Result<Form> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     let of_ending = |form: &&Form| form.endings().contains(&ending);
-    let is_known = FOREIGN.contains(&ending) || Form::ALL.iter().any(|form| of_ending(&form));
+    let is_known = FOREIGN.split(' ').any(|known| known == ending) || Form::ALL.iter().any(|form| of_ending(&form));
     let default = forms.iter().copied().find(|form| matches!(form, Form::Folder | Form::Pack));
     match (forms.iter().find(of_ending), default) {
         (Some(form), _) if !ends_as_folder => Ok(*form),
@@ -341,7 +281,7 @@ fn named(forms: &[Form]) -> String {
 }
 
 fn wrong(option: &str, path: &Path, problem: &str) -> anyhow::Error {
-    Usage(format!("{option} {}: {problem}", path.display())).into()
+    usage(format_args!("{option} {}", path.display()), problem)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Object of a command: a preset, a settings file, a run folder or a weight file.
 
-use crate::args::Usage;
-use crate::quoting::{shell_quoted, visible_name};
+use crate::args::usage;
+use crate::print::{shell_quoted, visible_name};
 use anyhow::{Context, Result};
 use gan_core::weights::Description;
 use gan_core::{Generator, LayeredGenerator, weights};
@@ -16,7 +16,7 @@ const LISTED: usize = 20;
 /// Returns the settings table of `source`: a preset's name, a TOML file, or a run folder.
 pub fn table(source: &str) -> Result<layering::Table> {
     let path = Path::new(source);
-    let wrong = |problem: &str| Err(Usage(format!("{source}: {problem}")).into());
+    let wrong = |problem| Err(usage(source, problem));
     match kind(path) {
         Kind::Run => Ok(layering::from_file(&path.join("config.toml"))?),
         Kind::Settings => Ok(layering::from_file(path)?),
@@ -76,12 +76,11 @@ pub fn generator(source: &Path, device: &str) -> Result<(Description, LayeredGen
 
 /// Returns the class called `name`, or with that number, of a conditional generator.
 pub fn class(description: &Description, generator: &LayeredGenerator, name: &str) -> Result<u32> {
-    let Some(known) = generator.classes() else {
-        let problem = "this generator knows no classes: leave it out";
-        return Err(Usage(format!("--class {}: {problem}", visible_name(name))).into());
+    let class = match generator.classes() {
+        Some(known) => class_of(&description.data.classes, known, name),
+        None => Err("this generator knows no classes: leave it out".into()),
     };
-    class_of(&description.data.classes, known, name)
-        .map_err(|problem| Usage(format!("--class {}: {problem}", visible_name(name))).into())
+    class.map_err(|problem| usage(format_args!("--class {}", visible_name(name)), problem))
 }
 
 /// Returns the class of `known` that `name` refers to: a class's name, or its index if no other class has a number as its name.
@@ -120,7 +119,7 @@ pub fn best_weight_file(run: &Path) -> Result<PathBuf> {
         return Ok(file);
     }
     let problem = "holds no generator-best.safetensors: it is kept by runs with [evaluate] every = …; leave out --best";
-    Err(Usage(format!("{}: {problem}", run.display())).into())
+    Err(usage(run.display(), problem))
 }
 
 /// Returns the weight file itself, or a run folder's.
@@ -132,7 +131,6 @@ pub fn weight_file(source: &Path) -> Result<PathBuf> {
     if file.is_file() {
         return Ok(file);
     }
-    let shown = source.display();
     let problem = match (source.is_dir(), presets::find(&source.to_string_lossy())) {
         (true, _) if RunFolder::is_run(source) => {
             "the run has not saved a generator yet: train on with --resume".into()
@@ -143,7 +141,7 @@ pub fn weight_file(source: &Path) -> Result<PathBuf> {
         }
         _ => "there is no such file or folder: name a run folder or a weight file (generator.safetensors)".into(),
     };
-    Err(Usage(format!("{shown}: {problem}")).into())
+    Err(usage(source.display(), problem))
 }
 
 #[cfg(test)]

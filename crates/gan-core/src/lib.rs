@@ -5,7 +5,7 @@
 //!
 //! In reading order: [`layers`] (a network is a list of these, one file each), [`shape`] (shape inference), [`family`] (functions that
 //! return lists), [`params`] and [`init`], [`network`] (an allocated list) and [`forward_context`] (the context of a pass), [`gan`]
-//! (generators and discriminators), [`noise`], [`loss`] and [`losses`], [`penalty`], [`augmentations`], [`weights`] (self-describing
+//! (generators and discriminators), [`noise`], [`loss`] and [`losses`], [`penalties`], [`augmentations`], [`weights`] (self-describing
 //! files), [`summary`], [`random`] (tensors of random numbers), [`finite`] (checks for NaN and infinities).
 
 pub mod augmentations;
@@ -22,7 +22,7 @@ pub mod losses;
 pub mod network;
 pub mod noise;
 pub mod params;
-pub mod penalty;
+pub mod penalties;
 pub mod random;
 pub mod shape;
 pub mod summary;
@@ -39,5 +39,4 @@ pub use loss::{Labels, Loss};
 pub use network::Network;
 pub use noise::{Distribution, Latent};
 pub use params::{Param, Role};
-pub use penalty::Penalty;
 pub use random::RandomTensors;

@@ -122,14 +122,6 @@ pub fn auxiliary(logits: &Tensor, classes: &Tensor) -> candle_core::Result<Tenso
     (total - own)?.mean_all()
 }
 
-/// Returns ‖E[f(x)] − E[f(G(z))]‖² of D's features `[N, …]` (feature matching; Salimans et al. 2016, arXiv:1606.03498, section 3.1).
-///
-/// # Errors
-/// From candle, if the shapes differ.
-pub fn feature_matching(real: &Tensor, fake: &Tensor) -> candle_core::Result<Tensor> {
-    (real.detach().mean(0)? - fake.mean(0)?)?.sqr()?.sum_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,14 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn classes_and_features_have_their_losses() -> Result<()> {
+    fn classes_have_their_loss() -> Result<()> {
         let logits = Tensor::new(&[[0.5f64, -1.0, 2.0], [300.0, 1.0, -1.0]], test_device())?;
         let by_hand = |l: [f64; 3], class: usize| l.iter().map(|x| (x - l[class]).exp()).sum::<f64>().ln();
         let expected = (by_hand([0.5, -1.0, 2.0], 1) + by_hand([300.0, 1.0, -1.0], 0)) / 2.0;
         assert!((scalar(auxiliary(&logits, &Tensor::new(&[1u32, 0], test_device())?)?) - expected).abs() < 1e-12);
-        let (real, fake) =
-            (Tensor::new(&[[1.0f64, 2.0], [3.0, 4.0]], test_device())?, Tensor::new(&[[0.0f64, 1.0]], test_device())?);
-        assert_eq!(scalar(feature_matching(&real, &fake)?), 2.0 * 2.0 + 2.0 * 2.0);
         Ok(())
     }
 

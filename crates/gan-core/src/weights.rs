@@ -21,7 +21,7 @@ pub mod classifier;
 mod file;
 
 pub use classifier::Classifier;
-pub use file::{Describe, from_bytes, to_bytes};
+pub use file::{Describe, from_bytes, load_params, to_bytes};
 use file::{fail, impossible};
 
 /// Version of the descriptions that this crate writes.
@@ -39,8 +39,11 @@ pub struct Description {
     pub network: String,
     /// Shape of one input, without the batch.
     pub input: Vec<usize>,
-    /// The layer list.
+    /// The layer list; empty for a network of your own ([`Description::custom`]).
     pub layers: Vec<Layer>,
+    /// Whether the network is Rust code that no layer list describes. Only [`load_params`] reads such a file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub custom: bool,
     /// Latent space of the generator.
     pub latent: Latent,
     /// Training data.

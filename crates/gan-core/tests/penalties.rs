@@ -1,11 +1,13 @@
-//! Penalties' gradients against PyTorch's double backward (fixtures/penalties.py).
+//! Compares the gradients of penalties with PyTorch's double backward (fixtures/penalties.py).
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use gan_base::Rng;
 use gan_core::{
-    Discriminator, DiscriminatorOutput, ForwardContext, Init, Layer, LayeredDiscriminator, Penalty, RandomTensors,
-    discriminator_fn, layers::Dual,
+    Discriminator, DiscriminatorOutput, ForwardContext, Init, Layer, LayeredDiscriminator, Loss, RandomTensors,
+    discriminator_fn,
+    layers::Dual,
+    penalties::{Effect, PenaltyKind},
 };
 use gan_kernels::testing::test_device;
 use serde::Deserialize;
@@ -41,6 +43,29 @@ fn discriminator(input: &[usize], layers: &[Layer]) -> LayeredDiscriminator {
     LayeredDiscriminator::new(input, layers, Init::Glorot, &mut Rng::new(1), test_device()).unwrap()
 }
 
+/// Returns the value of a penalty on D's gradient and the scalar that has its gradient by D's weights.
+fn term(
+    kind: PenaltyKind,
+    d: &dyn Discriminator,
+    [real, fake]: [&Tensor; 2],
+    classes: Option<&Tensor>,
+    seed: u64,
+) -> candle_core::Result<(f64, Tensor)> {
+    match kind.effect() {
+        Effect::Gradient(penalty) => penalty.term(d, real, fake, classes, &mut Rng::new(seed)),
+        Effect::Features(_) | Effect::Weights(_) => panic!("{kind:?} is not a penalty on D's gradient"),
+    }
+}
+
+#[test]
+fn every_penalty_and_loss_has_a_row_in_the_docs() {
+    let docs = include_str!("../../../docs/training.md");
+    let names = PenaltyKind::ALL.iter().map(|kind| kind.name()).chain(Loss::ALL.iter().map(|loss| loss.name()));
+    for name in names {
+        assert!(docs.contains(&format!("\n| `{name}`")), "docs/training.md has no row for {name}");
+    }
+}
+
 #[test]
 fn gradients_equal_pytorch_double_backward() {
     for case in cases() {
@@ -64,9 +89,9 @@ fn gradients_equal_pytorch_double_backward() {
             assert!(same, "{}: logits {y:?}, PyTorch has {:?}", case.name, case.logits);
         }
         for (kind, expected) in &case.penalties {
-            let penalty: Penalty = serde_json::from_value(kind.clone().into()).unwrap();
-            // Between equal points there is only the point itself.
-            let (value, tangent) = penalty.of(&d, &x, &x, classes, &mut Rng::new(2)).unwrap();
+            let penalty: PenaltyKind = serde_json::from_value(kind.clone().into()).unwrap();
+            // If real and generated samples are equal, every point between them is that sample.
+            let (value, tangent) = term(penalty, &d, [&x, &x], classes, 2).unwrap();
             let what = format!("{} of {}", kind, case.name);
             assert!((value - expected.value).abs() < 1e-4 * expected.value, "{what}: {value}, {}", expected.value);
             let grads = tangent.backward().unwrap();
@@ -85,21 +110,21 @@ fn gradients_equal_pytorch_double_backward() {
 }
 
 #[test]
-fn dropout_drops_the_same_for_the_gradient_and_the_tangent() {
+fn dropout_uses_one_mask_for_gradient_and_tangent() {
     let layers: Vec<Layer> =
         serde_json::from_str(r#"[{"dense": 64, "bias": false}, {"dropout": 0.5}, {"dense": 1, "bias": false}]"#)
             .unwrap();
     let d = discriminator(&[3], &layers);
     let x = tensor(&[0.3, -0.2, 0.5], &[1, 3]);
-    let (value, tangent) = Penalty::R1.of(&d, &x, &x, None, &mut Rng::new(3)).unwrap();
+    let (value, tangent) = term(PenaltyKind::R1, &d, [&x, &x], None, 3).unwrap();
     // For a linear D, tᵀ∇l with t = ∇l is ‖∇l‖², twice the penalty, if and only if the masks are the same.
     let along = f64::from(tangent.to_scalar::<f32>().unwrap());
     assert!(value > 0.0 && (along - 2.0 * value).abs() < 1e-6 * along, "{along}, {value}");
 }
 
 #[test]
-fn points_lie_where_the_papers_take_them() {
-    // l(x) = ½‖x‖² has the gradient x: the penalty shows where it was taken.
+fn penalties_are_evaluated_at_the_points_of_the_papers() {
+    // l(x) = ½‖x‖² has the gradient x, so the value of the penalty reveals the point at which it was evaluated.
     struct Half;
     impl Discriminator for Half {
         fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> candle_core::Result<DiscriminatorOutput> {
@@ -113,16 +138,16 @@ fn points_lie_where_the_papers_take_them() {
         }
     }
     let (real, fake) = (tensor(&[2.0; 600], &[600, 1]), tensor(&[4.0; 600], &[600, 1]));
-    let value = |penalty: Penalty| penalty.of(&Half, &real, &fake, None, &mut Rng::new(4)).unwrap().0;
-    assert_eq!((value(Penalty::R1), value(Penalty::R2)), (2.0, 8.0));
-    // The mean of x² over [2, 4], and of (x − 1)².
-    assert!((value(Penalty::GpZero) - 28.0 / 3.0).abs() < 0.4);
-    assert!((value(Penalty::Gp) - 13.0 / 3.0).abs() < 0.3);
-    // Real samples that are all alike have no deviation, so no noise.
-    assert_eq!(value(Penalty::Dragan), 1.0);
+    let value = |kind| term(kind, &Half, [&real, &fake], None, 4).unwrap().0;
+    assert_eq!((value(PenaltyKind::R1), value(PenaltyKind::R2)), (2.0, 8.0));
+    // The mean of x² over [2, 4], and that of (x − 1)².
+    assert!((value(PenaltyKind::GpZero) - 28.0 / 3.0).abs() < 0.4);
+    assert!((value(PenaltyKind::Gp) - 13.0 / 3.0).abs() < 0.3);
+    // Equal real samples have a standard deviation of 0, so DRAGAN adds no noise.
+    assert_eq!(value(PenaltyKind::Dragan), 1.0);
 }
 
-/// A network in plain candle, written over duals, has the penalty of the same network as a layer list.
+/// A network in plain candle that implements `jvp` has the same penalty as the equivalent layer list.
 #[test]
 fn networks_of_your_own_have_exact_penalties() {
     let layers: Vec<Layer> =
@@ -144,7 +169,7 @@ fn networks_of_your_own_have_exact_penalties() {
     let mut rng = Rng::new(2);
     let mut draw = || rng.uniform_tensor(-1.0, 1.0, (8, 3), &Device::Cpu).unwrap();
     let (real, fake) = (draw(), draw());
-    let of = |d: &dyn Discriminator| Penalty::R1.of(d, &real, &fake, None, &mut Rng::new(3)).unwrap();
+    let of = |d: &dyn Discriminator| term(PenaltyKind::R1, d, [&real, &fake], None, 3).unwrap();
     let ((listed_value, listed_loss), (own_value, own_loss)) = (of(&listed), of(&own));
     assert!((listed_value - own_value).abs() < 1e-5 * listed_value, "{listed_value} and {own_value}");
     let kernel = &listed.params()[0];
@@ -160,7 +185,7 @@ fn networks_of_your_own_have_exact_penalties() {
 }
 
 #[test]
-fn a_discriminator_without_a_derivative_is_told_so() {
+fn a_penalty_on_a_discriminator_without_jvp_is_an_error() {
     struct Plain;
     impl Discriminator for Plain {
         fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> candle_core::Result<DiscriminatorOutput> {
@@ -171,6 +196,6 @@ fn a_discriminator_without_a_derivative_is_told_so() {
         }
     }
     let x = tensor(&[1.0, 2.0], &[1, 2]);
-    let error = Penalty::R1.of(&Plain, &x, &x, None, &mut Rng::new(1)).unwrap_err().to_string();
+    let error = term(PenaltyKind::R1, &Plain, [&x, &x], None, 1).unwrap_err().to_string();
     assert!(error.contains("Discriminator::jvp"), "{error}");
 }

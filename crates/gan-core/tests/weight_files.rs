@@ -1,4 +1,4 @@
-//! Weight files: they bring the generator back, and are checked before anything is built.
+//! Weight files restore the generator, and are checked before anything is built.
 
 mod common;
 
@@ -22,13 +22,24 @@ fn generator(seed: u64) -> (LayeredGenerator, Description) {
         units: vec![],
     };
     let (network, preset, library) = ("generator".into(), "p".into(), "0".into());
-    let description =
-        Description { format: FORMAT, network, input, layers: list, latent, data, preset, step: 3, seed, library };
+    let description = Description {
+        format: FORMAT,
+        network,
+        input,
+        layers: list,
+        custom: false,
+        latent,
+        data,
+        preset,
+        step: 3,
+        seed,
+        library,
+    };
     (g, description)
 }
 
 #[test]
-fn a_weight_file_alone_brings_the_generator_back() {
+fn a_weight_file_alone_restores_the_generator() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("g.safetensors");
     let (g, description) = generator(1);
@@ -44,13 +55,13 @@ fn a_weight_file_alone_brings_the_generator_back() {
     assert_eq!(run(&g), run(&again));
 }
 
-/// A weight file without tensors that describes a network.
+/// Returns a weight file that describes a network but contains no tensors.
 fn file_without_tensors(description: &Description) -> Vec<u8> {
     weights::to_bytes(&[], description).unwrap()
 }
 
 #[test]
-fn a_network_is_not_built_before_its_tensors_are_known_to_be_there() {
+fn a_network_is_built_only_if_the_file_has_its_tensors() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("g.safetensors");
     let (g, mut description) = generator(1);
@@ -74,12 +85,12 @@ fn a_network_is_not_built_before_its_tensors_are_known_to_be_there() {
     let narrow = failed(&weights::to_bytes(&g.params(), &narrow).unwrap());
     let words = "tensor \"main.0.weight\" is [6272, 100], the network's layer list needs [196, 100]";
     assert!(narrow.contains(words), "{narrow}");
-    // Four gigabytes of parameters, and none in the file.
+    // The description has four gigabytes of parameters, and the file none.
     description.layers = layers("[{ dense = 10000000 }]");
     description.data.shape = vec![10_000_000];
     let large = failed(&file_without_tensors(&description));
     assert!(large.contains("has no tensor \"main.0.weight\" (nor \"main.0.bias\")"), "{large}");
-    // A latent space that nothing could be drawn from.
+    // No sample can be drawn from this latent space.
     let latent = Latent { dim: 1 << 30, ..description.latent };
     let shape = vec![1 << 30];
     let data = DataDescription { shape: shape.clone(), ..description.data.clone() };

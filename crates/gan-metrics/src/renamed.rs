@@ -6,11 +6,13 @@ use crate::metrics::{MetricRef, Needs};
 use serde::{Deserialize, Deserializer, de};
 
 /// Old keys with their new ones.
+// ignore-tidy-names: the new names
 const RENAMED: [(&str, &str); 3] = [("confident", "confidence"), ("as_asked", "class_accuracy"), ("sliced", "swd")];
 
 /// The key that earlier versions gave to the classifier score of any network.
 const SCORE: &str = "score";
 /// The key that earlier versions gave to the Fréchet distance over any features.
+// ignore-tidy-names: an old name for other metrics
 const FID: &str = "fid";
 
 /// Returns what is wrong with a key of an earlier version in settings, and what to write.

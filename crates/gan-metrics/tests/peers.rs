@@ -1,4 +1,4 @@
-//! The metrics against numpy, scipy, prdc and POT, from tests/fixtures/metrics.py.
+//! Compares metrics with numpy, scipy, prdc and POT (fixture by tests/fixtures/metrics.py).
 
 use gan_metrics::Features;
 use gan_metrics::metrics::inception_score::{Scorer, Scoring};
@@ -25,7 +25,7 @@ fn features(value: &Value) -> Features {
     Features::new(values, value["dim"].as_u64().unwrap() as usize).unwrap()
 }
 
-/// Calls `check` with each case's name, real and generated features, and everything else.
+/// Calls `check` for each case with its name, real and generated features, and the whole record.
 fn for_each_case(check: impl Fn(&str, &Features, &Features, &Value)) {
     let fixture = fixture();
     let cases = fixture["cases"].as_object().unwrap();
@@ -41,7 +41,7 @@ fn assert_close(found: f64, expected: &Value, tolerance: f64, name: &str) {
 }
 
 #[test]
-fn covariances_are_numpys() {
+fn covariances_equal_numpy() {
     for_each_case(|name, real, _, case| {
         let found = Moments::of(real).unwrap().covariance().unwrap();
         let expected = numbers(&case["covariance"]);
@@ -53,7 +53,7 @@ fn covariances_are_numpys() {
 }
 
 #[test]
-fn frechet_distances_are_scipys() {
+fn frechet_distances_equal_scipy() {
     for_each_case(|name, real, generated, case| {
         let (real, generated) = (Moments::of(real).unwrap(), Moments::of(generated).unwrap());
         let found = frechet::distance(&real, &generated).unwrap().distance;
@@ -64,7 +64,7 @@ fn frechet_distances_are_scipys() {
 }
 
 #[test]
-fn kernel_distances_over_the_same_subsets_are_the_definitions() {
+fn kernel_distances_over_the_same_subsets_equal_the_definition() {
     for_each_case(|name, real, generated, case| {
         let half = |half: &Value| numbers(half).iter().map(|i| *i as usize).collect::<Vec<_>>();
         let subsets = case["subsets"].as_array().unwrap().iter().map(|s| (half(&s[0]), half(&s[1])));
@@ -75,11 +75,11 @@ fn kernel_distances_over_the_same_subsets_are_the_definitions() {
 }
 
 #[test]
-fn precision_recall_density_and_coverage_are_exactly_the_packages() {
+fn precision_recall_density_and_coverage_equal_prdc() {
     for_each_case(|name, real, generated, case| {
         for (k, expected) in case["prdc"].as_object().unwrap() {
             let found = prdc(real, generated, k.parse().unwrap()).unwrap();
-            // Counts have to agree; the last bit of their share depends on how it is divided.
+            // Counts must agree exactly; the last bit of the quotient depends on the division.
             assert_close(found.precision, &expected["precision"], 1e-14, name);
             assert_close(found.recall, &expected["recall"], 1e-14, name);
             assert_close(found.density, &expected["density"], 1e-14, name);
@@ -89,7 +89,7 @@ fn precision_recall_density_and_coverage_are_exactly_the_packages() {
 }
 
 #[test]
-fn sliced_distances_are_pots() {
+fn sliced_distances_equal_pot() {
     for_each_case(|name, real, generated, case| {
         let lines = Directions::new(numbers(&case["directions"]), real.dim()).unwrap();
         assert_close(swd::distance(real, generated, &lines).unwrap(), &case["sliced"], 1e-12, name);
@@ -97,7 +97,7 @@ fn sliced_distances_are_pots() {
 }
 
 #[test]
-fn nearest_distances_are_numpys() {
+fn nearest_distances_equal_numpy() {
     for_each_case(|name, real, generated, case| {
         let found = memorisation::memorisation(generated, generated, real).unwrap();
         assert_eq!(found.ratio, 1.0);
@@ -111,7 +111,7 @@ fn nearest_distances_are_numpys() {
 }
 
 #[test]
-fn classifier_scores_are_numpys() {
+fn classifier_scores_equal_numpy() {
     let classifier = &fixture()["classifier"];
     let logits = features(&classifier["logits"]);
     for expected in classifier["scores"].as_array().unwrap() {

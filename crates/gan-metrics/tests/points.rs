@@ -1,4 +1,4 @@
-//! Mode coverage and energy distance against numpy and scipy; `fixtures/points.py` made the numbers.
+//! Compares mode coverage and energy distance with numpy and scipy (fixture by `fixtures/points.py`).
 
 use gan_metrics::Features;
 use gan_metrics::metrics::energy;
@@ -42,14 +42,14 @@ fn features(rows: &[Vec<f32>]) -> Features {
     Features::new(rows.concat(), rows[0].len()).unwrap()
 }
 
-/// Sums of a few thousand numbers of about 1 in another order.
+/// Asserts equality up to the rounding of a sum of a few thousand numbers of about 1 in another order.
 #[track_caller]
 fn same(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
 }
 
 #[test]
-fn energy_distance_is_numpys_and_in_one_dimension_the_square_of_scipys() {
+fn energy_distance_equals_numpy_and_in_one_dimension_the_square_of_scipy() {
     let cases = fixture().energy;
     assert_eq!(cases.iter().filter(|case| case.scipy.is_some()).count(), 1);
     for case in cases {
@@ -64,7 +64,7 @@ fn energy_distance_is_numpys_and_in_one_dimension_the_square_of_scipys() {
 }
 
 #[test]
-fn mode_coverage_is_what_scipy_makes_of_the_same_samples() {
+fn mode_coverage_equals_scipy() {
     for case in fixture().modes {
         let modes = Modes::new(&case.centres, case.sigma).unwrap();
         let samples = features(&case.samples);

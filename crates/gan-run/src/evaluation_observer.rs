@@ -80,9 +80,7 @@ impl EvaluationObserver {
     /// Saves the best generator so far, and the whole state if an alarm may roll back to it.
     fn keep(&mut self, value: f64, trainer: &Trainer) -> Result<()> {
         self.best = Some(value);
-        if let Some(bytes) = trainer.generator_file()? {
-            atomic::write(&self.folder.best_generator(), &bytes)?;
-        }
+        atomic::write(&self.folder.best_generator(), &trainer.generator_file()?)?;
         if trainer.plan().may_roll_back() {
             let dir = self.folder.best();
             std::fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))?;

@@ -148,9 +148,7 @@ impl Checkpoints {
         // A checkpoint must not survive a power failure without the lines that it counts.
         self.log.flush()?;
         checkpoint::save(trainer, &self.folder.checkpoints(), trainer.plan().config().checkpoint.keep)?;
-        if let Some(bytes) = trainer.generator_file()? {
-            atomic::write(&self.folder.generator(), &bytes)?;
-        }
+        atomic::write(&self.folder.generator(), &trainer.generator_file()?)?;
         self.saved = Some(trainer.step());
         Ok(())
     }

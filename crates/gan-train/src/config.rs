@@ -1,12 +1,12 @@
 //! Settings of a run as they are written, unchecked. Checking them gives a [`crate::Plan`].
 
+use gan_core::penalties::Penalty;
 use gan_core::{Augment, Distribution, Init, Latent, Layer, Loss};
 use serde::{Deserialize, Serialize};
 
 mod data;
 mod judging;
 mod optimizer;
-mod penalty;
 mod train;
 
 pub(crate) use data::KeyProblem;
@@ -14,7 +14,6 @@ pub use data::{Background, DataConfig};
 pub use gan_alarms::{AlarmsConfig, Policy};
 pub use judging::EvaluateConfig;
 pub use optimizer::{BiasCorrection, OptimizerConfig};
-pub use penalty::{PenaltyConfig, PenaltyKind};
 pub use train::{Alternate, Extended, FakesMode, InstanceNoise, Precision, TrainConfig};
 
 /// All settings of a run, in the tables of a preset.
@@ -39,7 +38,7 @@ pub struct RunConfig {
     pub loss: LossConfig,
     /// `[[penalties]]`
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub penalties: Vec<PenaltyConfig>,
+    pub penalties: Vec<Penalty>,
     /// `[augment]`
     #[serde(default, skip_serializing_if = "Augment::is_none")]
     pub augment: Augment,

@@ -1,11 +1,12 @@
 //! A GAN put together in Rust: networks, loss, penalties and data, without settings files.
 
-use crate::config::{DataConfig, NetworkConfig, OptimizerConfig, PenaltyConfig, RunConfig};
+use crate::config::{DataConfig, NetworkConfig, OptimizerConfig, RunConfig};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::trainer::Trainer;
 use candle_core::Device;
 use gan_core::layers::Pair;
+use gan_core::penalties::Penalty;
 use gan_core::{Discriminator, Generator, Latent, Layer, Loss};
 use gan_data::{Dataset, Synthetic};
 use std::sync::Arc;
@@ -16,14 +17,14 @@ use std::sync::Arc;
 /// use candle_core::Device;
 /// use gan_core::Loss;
 /// use gan_core::layers::{Dense, LeakyRelu};
+/// use gan_core::penalties::{Penalty, PenaltyKind};
 /// use gan_data::{DatasetSpec, OpenOptions, Ring};
 /// use gan_train::Gan;
-/// use gan_train::config::{PenaltyConfig, PenaltyKind};
 ///
 /// let hidden = || vec![Dense::new(64).into(), LeakyRelu { leaky_relu: 0.2 }.into()];
 /// let list = |outputs| [hidden(), vec![Dense::new(outputs).into()]].concat();
 /// let gan = Gan::from_layers(list(2), list(1)).latent(8).loss(Loss::Hinge);
-/// let gan = gan.penalty(PenaltyConfig::new(PenaltyKind::R1, 0.1)).batch(64).steps(1000);
+/// let gan = gan.penalty(Penalty::new(PenaltyKind::R1, 0.1)).batch(64).steps(1000);
 /// let mut trainer = gan.build(Ring::default().open(&OpenOptions::default())?, &Device::Cpu)?;
 /// assert!(trainer.advance()?.loss_d.is_some());
 /// # Ok::<(), gan_train::Error>(())
@@ -66,7 +67,7 @@ impl Gan {
 
     /// Adds a penalty.
     #[must_use]
-    pub fn penalty(mut self, penalty: PenaltyConfig) -> Self {
+    pub fn penalty(mut self, penalty: Penalty) -> Self {
         self.config.penalties.push(penalty);
         self
     }

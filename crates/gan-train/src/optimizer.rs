@@ -176,12 +176,12 @@ impl Optimizer {
         }
     }
 
-    /// Clamps every parameter to ± `limit` (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1).
+    /// Replaces the values of every parameter by `f` of them.
     ///
     /// # Errors
     /// From candle.
-    pub fn clamp(&self, limit: f64) -> Result<()> {
-        let one = |slot: &Slot| slot.var.set(&slot.var.as_detached_tensor().clamp(-limit, limit)?);
+    pub fn map_weights(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<()> {
+        let one = |slot: &Slot| slot.var.set(&f(&slot.var.as_detached_tensor())?);
         Ok(self.slots.iter().try_for_each(one)?)
     }
 

@@ -1,7 +1,7 @@
 //! One update of each network: the mathematics of a GAN, separate from all machinery.
 //!
 //! D learns to distinguish x from G(z): it minimizes [`gan_core::Loss::discriminator`]. G learns from D's output for its samples: it
-//! minimizes [`gan_core::Loss::generator`]. Penalties on D's gradient ([`gan_core::penalty`]) are added to D's loss. While one network is
+//! minimizes [`gan_core::Loss::generator`]. Penalties on D's gradient ([`gan_core::penalties`]) are added to D's loss. While one network is
 //! updated, the weights of the other are frozen and cost no gradient work.
 
 use crate::error::{Error, Result};
@@ -9,6 +9,7 @@ use crate::optimizer::Optimizer;
 use candle_core::{Tensor, backprop::GradStore};
 use gan_base::Rng;
 use gan_core::Discriminator;
+use gan_core::penalties::{Effect, Penalty};
 use std::time::Instant;
 
 mod discriminator_step;
@@ -16,7 +17,7 @@ mod generator_step;
 mod objective;
 mod process_group;
 
-pub use objective::{Batch, Batches, DiscriminatorInput, MicroBatches, Objective, ScheduledPenalty};
+pub use objective::{Batch, Batches, DiscriminatorInput, MicroBatches, Objective};
 pub(crate) use process_group::Order;
 pub use process_group::ProcessGroup;
 
@@ -141,11 +142,14 @@ pub fn update_discriminator(cx: UpdateContext) -> Result<DUpdate> {
     finite(loss, "loss_d", step)?;
     finite(penalty, "penalty_d", step)?;
     let grad_norm = stepped(optimizer, grads, objective, "grad_norm_d", step)?;
-    if let Some(limit) = objective.clip_weights {
-        optimizer.clamp(limit)?;
+    for penalty in &objective.penalties {
+        if let Effect::Weights(limited) = penalty.kind.effect() {
+            optimizer.map_weights(|weights| limited(weights, penalty.weight))?;
+        }
     }
     seconds.optimizer += elapsed_since(&mut start);
-    let penalty = (!objective.penalties.is_empty()).then_some(penalty);
+    let is_on_gradient = |penalty: &Penalty| matches!(penalty.kind.effect(), Effect::Gradient(_));
+    let penalty = objective.penalties.iter().any(is_on_gradient).then_some(penalty);
     Ok(DUpdate { loss, real, fake, accuracy, grad_norm, penalty, zero, seconds })
 }
 

@@ -119,6 +119,7 @@ impl Trainer {
             optimizer_d: Optimizer::new(config.optimizer.discriminator, &discriminator.params())?,
             ema: config.train.ema.map(|decay| Ema::new(decay, &generator.params())).transpose()?,
             noise: Rng::stream(seed, "noise"),
+            // ignore-tidy-names: a random stream
             dropout: Rng::stream(seed, "dropout"),
             step: 0,
             rollbacks: 0,
@@ -279,7 +280,7 @@ impl Trainer {
     fn step_watched<E>(&mut self, look: &mut Look<E>) -> Result<StepReport, Interrupted<E>> {
         let progress = self.progress();
         let turn = Turn::of(&self.plan.config().train, self.step, self.loader.batches_per_epoch());
-        let mut objective = self.plan.objective(progress);
+        let mut objective = self.plan.objective(self.step * turn.d, progress);
         let train = self.plan.config().train.clone();
         let (number, factor) = (self.step + 1, self.lr_factor());
         self.optimizer_g.set_lr_factor(factor);
@@ -289,7 +290,7 @@ impl Trainer {
         let mut zero = 0.0;
         look(Moment::BeforeD, self).map_err(Interrupted::Look)?;
         for update in 0..turn.d {
-            objective.penalties = self.plan.penalties(self.step * turn.d + update, progress);
+            objective = self.plan.objective(self.step * turn.d + update, progress);
             let start = Instant::now();
             let batch = self.loader.next_batch()?;
             let real = batch.images.to_device(&self.device)?;

@@ -16,7 +16,7 @@ pub fn main() -> Result<(), gan::train::Error> {
     let discriminator = discriminator_fn(d_vars, forward);
 
     let gan = Gan::new(generator, discriminator).latent(8).loss(Loss::Hinge);
-    let gan = gan.penalty(PenaltyConfig::new(PenaltyKind::R1, 0.1)).batch(128).steps(200);
+    let gan = gan.penalty(Penalty::new(PenaltyKind::R1, 0.1)).batch(128).steps(200);
     let mut trainer = gan.build(gan::data::Ring::default().open(&OpenOptions::default())?, &Device::Cpu)?;
     for _ in 0..5 {
         let report = trainer.advance()?;

@@ -60,10 +60,10 @@ pub mod prelude {
     pub use gan_base::Rng;
     pub use gan_core::gan::samples;
     pub use gan_core::layers::{self, Layer};
+    pub use gan_core::penalties::{Penalty, PenaltyKind};
     pub use gan_core::weights::read_generator;
     pub use gan_core::{Discriminator, ForwardContext, Generator, Loss, discriminator_fn, generator_fn};
     pub use gan_data::{Dataset, DatasetSpec, OpenOptions};
-    pub use gan_train::config::{PenaltyConfig, PenaltyKind};
     pub use gan_train::{Gan, Plan, Trainer};
 }
 

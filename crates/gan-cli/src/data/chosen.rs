@@ -1,7 +1,7 @@
 //! The data set of a command: a data set by its name, a folder of images, or a pack.
 
-use super::args::SourceArgs;
-use crate::args::Usage;
+use super::SourceArgs;
+use crate::args::usage;
 use anyhow::Result;
 use gan_data::pack::{Header, Pack, is_pack};
 use gan_data::{Dataset, DatasetEntry, DatasetSpec, Folder, SampleSizes};
@@ -80,7 +80,7 @@ fn named(source: &str) -> Result<(Table, Option<Header>)> {
         (.., true) => Ok((Table::from_iter(dir(Folder::NAME)), Some(Pack::open(path)?.header().clone()))),
         _ => {
             let nearest = gan_base::messages::choose(source, &DatasetEntry::names());
-            Err(Usage(format!("{source}: there is no such folder, pack or data set{nearest}")).into())
+            Err(usage(source, format_args!("there is no such folder, pack or data set{nearest}")))
         }
     }
 }
@@ -99,7 +99,7 @@ fn assign(table: &mut Table, args: &SourceArgs) -> Result<()> {
         (Some(data), None) => *table = data,
         (_, other) => {
             let problem = "is no setting of the data; expected data.KEY=VALUE, e.g. data.dir=DIR";
-            return Err(Usage(format!("--set {}: {problem}", other.map_or("data", String::as_str))).into());
+            return Err(usage(format_args!("--set {}", other.map_or("data", String::as_str)), problem));
         }
     }
     Ok(())

@@ -1,19 +1,37 @@
 //! `gan data inspect`: the contents of a data set, in numbers and as a sheet.
 
-use super::args::InspectArgs;
+use super::SourceArgs;
 use super::chosen::{self, Chosen, Purpose};
-use super::meter::{Meter, Unit};
 use crate::args::Usage;
 use crate::output::{Form, Output};
-use crate::quoting::visible_name;
-use crate::say;
+use crate::print::{self, visible_name};
+use crate::progress::{Meter, Unit};
 use anyhow::{Result, bail};
+use clap::Args;
 use gan_base::messages::counted;
 use gan_data::{Dataset, Error, Skipped};
 use gan_report::{Images, grid};
 use rayon::prelude::*;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan data inspect mnist --out digits.png\n  gan data inspect pictures/ --size 64 --json\n  gan data inspect faces.ganpack --all"
+)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Decode every image instead of up to 1,000, and list all that cannot be decoded.
+    #[arg(long)]
+    pub all: bool,
+    /// Draw up to 64 of the images, evenly spread over the data set, as a sheet.
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+    /// Print one line of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Maximum number of images that are checked and used for the mean and spread of pixels, without `--all`.
 const SAMPLE: usize = 1000;
@@ -53,8 +71,8 @@ pub fn run(args: &InspectArgs, quiet: bool) -> Result<()> {
         draw(data, out.path())?;
     }
     match args.json {
-        true => say::json(as_json(&chosen, &pixels)),
-        false => say::text(as_text(&chosen, &pixels)),
+        true => print::json(as_json(&chosen, &pixels)),
+        false => print::text(as_text(&chosen, &pixels)),
     }
 }
 

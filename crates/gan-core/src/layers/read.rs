@@ -1,7 +1,7 @@
 //! Reading of layer lists from TOML or JSON, with messages for authors of presets.
 
 use super::blocks::{Block, R3Gan, SnganDown, SnganUp};
-use super::{Layer, LayerSpec, MOST_NESTED, REGISTRY};
+use super::{Layer, LayerSpec, MOST_NESTED, REGISTRY, Residual};
 use gan_base::messages::{choose, plain};
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -147,9 +147,9 @@ fn check_nesting(found: &Value) -> Result<(), String> {
 
 /// Returns whether lists are nested more than `limit` deep. Looks no deeper than that.
 fn nests_deeper_than(written: &Value, limit: usize) -> bool {
-    let lists = ["residual", "skip", "layers"].into_iter().filter_map(|key| written.get(key)?.as_array());
+    let lists = [Residual::NAME, "skip", "layers"].into_iter().filter_map(|key| written.get(key)?.as_array());
     let deeper = |limit: usize| lists.flatten().any(|layer| nests_deeper_than(layer, limit));
-    let is_list = written.get("residual").is_some() || written.get("repeat").is_some();
+    let is_list = written.get(Residual::NAME).is_some() || written.get("repeat").is_some();
     is_list && limit.checked_sub(1).is_none_or(deeper)
 }
 

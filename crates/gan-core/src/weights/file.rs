@@ -60,6 +60,21 @@ pub fn from_bytes<D: Describe>(bytes: &[u8], path: &Path) -> Result<(D, BTreeMap
     Ok((header.description, tensors))
 }
 
+/// Sets `params` to the tensors of the same names in the weight file at `path`, for networks of your own.
+///
+/// # Errors
+/// If the file cannot be read, is not a complete safetensors file, or lacks a tensor, has one too many or one of another shape; nothing is
+/// then changed.
+pub fn load_params(path: &Path, params: &[Param]) -> Result<()> {
+    let mut bytes = vec![];
+    let mut file = regular_file::open(path).map_err(|e| unreadable(path, &e))?;
+    file.read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|e| fail(path, format!("is not a whole safetensors file ({e}): it is cut off, or of another kind")))?;
+    let tensors = file.iter().map(|(name, view)| Ok((name.to_string(), view.load(&Device::Cpu)?)));
+    params::load(params, &tensors.collect::<Result<_>>()?, path)
+}
+
 /// Reads the file at `path` in the same way. Nothing but the header is read until the header fits and `check` accepts the description.
 ///
 /// # Errors
@@ -162,9 +177,14 @@ fn description<D: Describe>(metadata: &Metadata, path: &Path) -> Result<D> {
         fail(path, format!("{problem}; {ours}"))
     })?;
     let metadata = |e: serde_json::Error| damaged(path, &format!("its metadata: {}", plain(&e.to_string())));
-    let Version { format, network } = serde_json::from_str(json).map_err(metadata)?;
+    let Version { format, network, custom } = serde_json::from_str(json).map_err(metadata)?;
     if format > FORMAT {
         return Err(fail(path, format!("has format {format}, this version reads {FORMAT}: use a newer gan")));
+    }
+    if custom {
+        let problem = "holds a network that Rust code defines, not a layer list: load it in the program that defines it, with \
+                       gan_core::weights::load_params";
+        return Err(fail(path, problem.into()));
     }
     if let Some(other) = network.filter(|network| !D::NETWORKS.contains(&network.as_str())) {
         return Err(fail(path, format!("holds a {other}, a {} is needed: {ours}", D::NETWORKS.join(" or a "))));
@@ -205,6 +225,8 @@ fn broken<D: Describe>(path: &Path, error: &SafeTensorError) -> Error {
 struct Version {
     format: u32,
     network: Option<String>,
+    #[serde(default)]
+    custom: bool,
 }
 
 #[cfg(test)]

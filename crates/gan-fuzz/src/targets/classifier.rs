@@ -1,4 +1,4 @@
-//! Weight files of classifiers, which `gan evaluate` embeds images with.
+//! Weight files of classifiers, with which `gan evaluate` embeds images.
 
 use super::network;
 use crate::place;

@@ -1,4 +1,4 @@
-//! Remembered embeddings, as a file of the cache holds them.
+//! Cached embeddings, as a file of the cache contains them.
 
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
@@ -8,7 +8,7 @@ use gan_metrics::{Embedder, Result};
 use std::fs;
 use std::sync::Arc;
 
-/// Puts the input in the place of remembered embeddings, and asks for them. What cannot be used is made anew.
+/// Replaces cached embeddings by the input and requests them. Embeddings that cannot be used are computed again.
 pub const TARGET: Target = Target {
     name: "embeddings",
     body,
@@ -26,7 +26,7 @@ pub const TARGET: Target = Target {
     memory: Memory { mebibytes: 4, per_byte: 64 },
 };
 
-/// Features are the pixels.
+/// An embedder whose features are the pixels.
 struct PixelFeatures;
 
 impl Embedder for PixelFeatures {
@@ -54,7 +54,7 @@ fn images() -> candle_core::Result<Tensor> {
     Tensor::arange(0f32, 8.0, &Device::Cpu)?.reshape((2, 1, 2, 2))
 }
 
-/// What the cache writes for the images.
+/// Returns the file that the cache writes for the images, and its bytes.
 fn written() -> std::result::Result<(std::path::PathBuf, Vec<u8>), Box<dyn std::error::Error>> {
     let folder = place::folder("embeddings")?;
     fs::remove_dir_all(&folder)?;

@@ -1,4 +1,4 @@
-//! Moments of real samples' features, as a file of the cache holds them.
+//! Moments of real samples' features, as a file of the cache contains them.
 
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
@@ -6,20 +6,20 @@ use gan_metrics::features::Features;
 use gan_metrics::metrics::frechet;
 use gan_metrics::moments::Moments;
 
-/// Reads moments and takes their Fréchet distance to themselves.
+/// Reads moments and computes their Fréchet distance to themselves.
 pub const TARGET: Target = Target {
     name: "moments",
     body,
     seeds,
     tokens: TOKENS,
-    // Products of matrices keep room for packed blocks, 64 MiB, whatever their size.
+    // Matrix products allocate 64 MiB for packed blocks, whatever the size of the matrices.
     memory: Memory { mebibytes: 80, per_byte: 64 },
 };
 
 const TOKENS: &[&str] =
     &["\"count\":\"", "\"F64\"", "\"F32\"", "\"mean\":", "\"scatter\":", "\"shape\":[", "\"data_offsets\":[", "0", "1"];
 
-/// Distances in more dimensions take too long.
+/// Maximum number of dimensions, because distances in more dimensions take too long.
 const DIMENSIONS: usize = 16;
 
 fn body(input: &[u8]) -> Outcome {

@@ -1,4 +1,4 @@
-//! Weights of PyTorch networks: what `torch.save` writes, now and before PyTorch 1.6, and safetensors.
+//! Weights of PyTorch networks: files by `torch.save` (the current format and that before PyTorch 1.6), and safetensors.
 
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};

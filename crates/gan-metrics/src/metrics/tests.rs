@@ -1,4 +1,4 @@
-//! The registry: names, documentation, and what is measured by default.
+//! The registry: names, documentation, and the metrics that are measured by default.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const KINDS: [DataKind; 5] =
     [DataKind::Classes, DataKind::ManyClasses, DataKind::Images, DataKind::PointsAroundModes, DataKind::Points];
 
 #[test]
-fn every_metric_has_a_key_of_its_own_a_paper_and_a_row_in_the_documentation() {
+fn every_metric_has_a_unique_key_a_paper_and_a_row_in_the_documentation() {
     let page = include_str!("../../../../docs/evaluation.md");
     for metric in MetricRef::all() {
         let MetricInfo { key, title, paper, aliases, .. } = metric.info();
@@ -31,7 +31,7 @@ fn keys_are_read_and_written() {
 }
 
 #[test]
-fn users_may_write_names_in_any_case_and_the_usual_ones() {
+fn names_are_read_in_any_case_and_under_usual_aliases() {
     for (name, key) in [
         ("FD-Digits", "fd_digits"),
         (" Kid ", "kid"),
@@ -46,7 +46,7 @@ fn users_may_write_names_in_any_case_and_the_usual_ones() {
 }
 
 #[test]
-fn every_kind_of_data_has_metrics_and_one_that_chooses_the_best() {
+fn every_kind_of_data_has_metrics_and_one_that_selects_the_best() {
     let spaces = |kind| match kind {
         DataKind::Classes | DataKind::ManyClasses => {
             vec![FeatureSpace::Digits, FeatureSpace::Inception, FeatureSpace::Classifier]
@@ -80,7 +80,7 @@ fn every_kind_of_data_has_metrics_and_one_that_chooses_the_best() {
 }
 
 #[test]
-fn what_is_not_a_number_is_never_better() {
+fn nan_is_never_better() {
     for better in [Better::Lower, Better::Higher] {
         assert!(better.prefers(1.0, f64::NAN) && !better.prefers(f64::NAN, 1.0));
         assert!(!better.prefers(1.0, 1.0));

@@ -1,4 +1,4 @@
-//! Against plain loops; streaming, joining, storing.
+//! Compares moments with plain loops; streaming, merging and storing.
 
 use super::*;
 use gan_base::Rng;
@@ -8,7 +8,7 @@ fn made(n: usize, dim: usize, shift: f32) -> Features {
     Features::new((0..n * dim).map(|at| shift + rng.normal() * (1 + at % dim) as f32).collect(), dim).unwrap()
 }
 
-/// numpy.cov in plain loops.
+/// Computes numpy.cov in plain loops.
 fn reference(features: &Features) -> (Vec<f64>, Vec<f64>) {
     let (n, dim) = (features.len() as f64, features.dim());
     let x = |row: &[f32], i: usize| f64::from(row[i]);
@@ -28,7 +28,7 @@ fn assert_close(found: &Moments, (mean, covariance): &(Vec<f64>, Vec<f64>), tole
 }
 
 #[test]
-fn is_what_plain_loops_give_in_one_go_in_batches_and_merged() {
+fn moments_equal_plain_loops_at_once_in_batches_and_merged() {
     for (n, dim) in [(2, 1), (37, 5), (2500, 9), (3, 17)] {
         let features = made(n, dim, 3.0);
         let expected = reference(&features);
@@ -47,8 +47,8 @@ fn is_what_plain_loops_give_in_one_go_in_batches_and_merged() {
 }
 
 #[test]
-fn a_large_mean_costs_no_digits() {
-    // f32 holds 4096 + k/1024 exactly, so both sets have the same covariance.
+fn a_large_mean_does_not_reduce_precision() {
+    // f32 represents 4096 + k/1024 exactly, so both sets have the same covariance.
     let near: Vec<f32> = (0..30_000).map(|i| ((i * 7919) % 1000) as f32 / 1024.0).collect();
     let far = near.iter().map(|x| x + 4096.0).collect();
     let near = Moments::of(&Features::new(near, 3).unwrap()).unwrap().covariance().unwrap();
@@ -66,7 +66,7 @@ fn empty_batches_change_nothing() {
 }
 
 #[test]
-fn bytes_bring_everything_back_and_damage_is_told() {
+fn moments_survive_storage_and_damage_is_reported() {
     let moments = Moments::of(&made(50, 6, 1.0)).unwrap();
     let bytes = moments.to_bytes().unwrap();
     let back = Moments::from_bytes(&bytes).unwrap();
@@ -83,7 +83,7 @@ fn bytes_bring_everything_back_and_damage_is_told() {
 }
 
 #[test]
-fn the_bits_are_the_same_for_any_number_of_threads() {
+fn moments_do_not_depend_on_the_number_of_threads() {
     let features = made(300, 70, 0.5);
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -93,7 +93,7 @@ fn the_bits_are_the_same_for_any_number_of_threads() {
 }
 
 #[test]
-fn bad_input_is_told() {
+fn invalid_input_is_refused() {
     let mut moments = Moments::new(3);
     assert!(moments.push(&made(5, 4, 0.0)).unwrap_err().to_string().contains("4 numbers a sample"));
     let holed = Features::new(vec![0.0, f32::NAN, 0.0], 3).unwrap();

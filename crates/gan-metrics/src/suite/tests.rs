@@ -1,4 +1,4 @@
-//! Sets of points measured by their coordinates: what is left out and why, what is kept of many, and floors.
+//! Sets of points, compared by their coordinates: skipped metrics, samples kept of large sets, and floors.
 
 use super::*;
 use crate::card::{ImageSizes, ResizedTo};
@@ -46,12 +46,12 @@ fn against(n: usize) -> MetricSuite {
 }
 
 #[test]
-fn metrics_that_too_few_samples_allow_are_measured_and_the_others_noted() {
+fn metrics_that_need_more_samples_are_skipped_with_a_note() {
     let suite = against(40);
     let card = suite.card("x", &filled(&suite, &points(3, 2)), 0).unwrap();
     let measured: Vec<&str> = card.figures.iter().map(|figure| figure.metric.key()).collect();
     assert_eq!(measured, ["fd_coordinates", "diversity", "energy"]);
-    // The generated ones are too few, not the real ones, which are cut to the same number.
+    // The note names the generated samples, because the real ones are only reduced to the same number.
     let note = "not measured: precision, coverage: 3 generated samples are too few, at least 6 are needed";
     assert!(card.warnings.iter().any(|warning| warning.starts_with(note)), "{:?}", card.warnings);
     let suite = against(3);
@@ -60,7 +60,7 @@ fn metrics_that_too_few_samples_allow_are_measured_and_the_others_noted() {
 }
 
 #[test]
-fn nothing_to_measure_at_all_is_an_error() {
+fn measuring_no_metric_at_all_is_an_error() {
     let suite = MetricSuite { metrics: vec![(&Coverage).into()], ..against(40) };
     let error = suite.card("x", &filled(&suite, &points(2, 2)), 0).unwrap_err();
     assert!(error.to_string().contains("2 generated samples are too few"), "{error}");
@@ -70,7 +70,7 @@ fn nothing_to_measure_at_all_is_an_error() {
 }
 
 #[test]
-fn equal_sets_are_nothing_apart_and_have_no_floor_unless_it_is_wanted() {
+fn equal_sets_have_distance_zero_and_a_floor_only_on_request() {
     let suite = against(40);
     let card = suite.card("x", &filled(&suite, &points(40, 1)), 0).unwrap();
     assert!(card.value(&FD_COORDINATES).unwrap().abs() < 1e-9 && card.value(&Coverage) == Some(1.0), "{card}");
@@ -83,7 +83,7 @@ fn equal_sets_are_nothing_apart_and_have_no_floor_unless_it_is_wanted() {
 }
 
 #[test]
-fn what_is_kept_of_many_is_spread_over_all() {
+fn samples_kept_from_a_large_set_are_evenly_spread() {
     let suite = suite();
     let mut set = suite.sample_set().expecting(3 * KEPT);
     for from in (0..3 * KEPT).step_by(1000) {
@@ -100,7 +100,7 @@ fn what_is_kept_of_many_is_spread_over_all() {
     assert_eq!(again, kept);
 }
 
-/// Coordinates by a protocol that begins with the originals.
+/// Coordinates under a protocol that starts from images in their original size.
 struct Published(Coordinates);
 
 impl Embedder for Published {
@@ -131,7 +131,7 @@ impl Embedder for Published {
 }
 
 #[test]
-fn a_protocol_is_named_only_where_nothing_was_resized_before() {
+fn the_card_names_a_protocol_only_if_nothing_was_resized_before() {
     let resized = Some(ResizedTo { size: [64, 64], how: "bilinear".into() });
     let own = ImageSizes { smallest: [256; 2], largest: [256; 2], resized: None };
     let shrunk = ImageSizes { resized, ..own.clone() };
@@ -154,7 +154,7 @@ fn a_protocol_is_named_only_where_nothing_was_resized_before() {
     }
 }
 
-/// Two numbers a sample under Inception's name, compared with `reals` others by the protocol.
+/// Returns the card of two-dimensional samples under Inception's name, compared with `reals` others by the protocol.
 fn by_protocol(reals: usize, samples: usize) -> Result<Card> {
     let network = Published(Coordinates::new(vec![[-1.0, 1.0]; 2]));
     let suite = MetricSuite::new(Arc::new(network), &[(&Fid).into()], 7)?.with_protocol(Protocol::Fid50k);
@@ -164,7 +164,7 @@ fn by_protocol(reals: usize, samples: usize) -> Result<Card> {
 }
 
 #[test]
-fn fid_takes_the_numbers_of_its_protocol_and_the_card_says_them() {
+fn fid_uses_the_sample_counts_of_its_protocol_and_the_card_lists_them() {
     let text = by_protocol(60, 50_000).unwrap().to_string();
     for words in
         ["Fréchet Inception distance (FID)", "fid50k, 50000 generated samples", "60 of points (train)", "its own"]
@@ -176,7 +176,7 @@ fn fid_takes_the_numbers_of_its_protocol_and_the_card_says_them() {
 }
 
 #[test]
-fn a_distance_over_other_features_is_refused_with_the_one_to_write() {
+fn fid_over_other_features_is_refused_with_the_right_key() {
     let network = Arc::new(Coordinates::new(vec![[-1.0, 1.0]; 2]));
     let problem = |metric: MetricRef| MetricSuite::new(network.clone(), &[metric], 7).err().unwrap().to_string();
     assert!(problem((&FD_INCEPTION).into()).contains("write \"fd_coordinates\""));
@@ -184,7 +184,7 @@ fn a_distance_over_other_features_is_refused_with_the_one_to_write() {
 }
 
 #[test]
-fn copies_are_searched_between_halves_where_the_reference_holds_both() {
+fn copies_are_searched_between_halves_of_the_training_data() {
     let metrics = [(&crate::metrics::memorisation::NearestDistance).into()];
     let suite = MetricSuite::new(Arc::new(Coordinates::new(vec![[-1.0, 1.0]; 2])), &metrics, 7).unwrap();
     let (held_out, train) = (filled(&suite, &points(40, 1)), filled(&suite, &points(40, 2)));

@@ -1,4 +1,4 @@
-//! Whole figures: what is in the SVG, where ink is in the PNG, and that no data makes them fail.
+//! Whole figures: the contents of the SVG, the drawn pixels of the PNG, and data that must not cause errors.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ fn extent(picture: &Picture, colour: [u8; 3]) -> Option<[usize; 4]> {
 }
 
 #[test]
-fn svg_holds_every_label_and_is_well_formed() {
+fn svg_is_well_formed_and_contains_every_label() {
     let svg = chart(vec![curve("D(x) <real> & more", [(0.0, 0.0), (1000.0, 1.0)])]).alone().to_svg([500, 300]).unwrap();
     let (escaped, y_tick, x_tick) = ("D(x) &lt;real&gt; &amp; more", ">\n0.2\n<", ">\n400\n<");
     for label in ["Title", "step", "loss", "half", escaped, y_tick, x_tick, "@font-face"] {
@@ -54,7 +54,7 @@ fn a_rising_line_runs_from_corner_to_corner() {
 }
 
 #[test]
-fn a_gap_leaves_no_ink() {
+fn a_gap_is_not_drawn() {
     let broken = (0..=10).map(|i| (f64::from(i), if (3..=7).contains(&i) { f64::NAN } else { 1.0 }));
     let drawn = picture(&chart(vec![curve("", broken)]));
     let [_, _, top, bottom] = extent(&drawn, BLUE).unwrap();
@@ -65,7 +65,7 @@ fn a_gap_leaves_no_ink() {
 }
 
 #[test]
-fn degenerate_curves_draw_something_sane() {
+fn degenerate_curves_are_drawn_without_errors() {
     let nan = f64::NAN;
     let cases: Vec<Vec<(f64, f64)>> = vec![
         vec![],
@@ -88,7 +88,7 @@ fn degenerate_curves_draw_something_sane() {
 }
 
 #[test]
-fn long_runs_stay_small_and_fast() {
+fn plots_of_long_runs_are_small_and_fast() {
     let noisy = |seed: u64| (0..100_001u64).map(move |i| (i as f64, ((i * 7919 + seed) % 1009) as f64 / 1009.0));
     let figure = chart(vec![curve("D", noisy(0)), curve("G", noisy(500))]).alone();
     let start = Instant::now();
@@ -99,14 +99,14 @@ fn long_runs_stay_small_and_fast() {
 }
 
 #[test]
-fn many_names_take_more_rows_instead_of_covering_anything() {
+fn a_long_legend_takes_more_rows() {
     let names = (0..9).map(|i| curve(&format!("a rather long name, number {i}"), [(0.0, 0.0), (1.0, f64::from(i))]));
     let svg = chart(names.collect()).alone().to_svg([400, 400]).unwrap();
     assert_eq!(svg.matches("a rather long name").count(), 9);
 }
 
 #[test]
-fn files_are_written_and_bad_sizes_refused() {
+fn files_are_written_and_invalid_sizes_refused() {
     let dir = tempfile::tempdir().unwrap();
     let chart = chart(vec![curve("D", [(0.0, 0.0), (1.0, 1.0)])]);
     let figure = Figure { charts: vec![chart.clone(), chart.clone()] };

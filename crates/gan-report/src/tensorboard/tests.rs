@@ -1,4 +1,4 @@
-//! Event files byte by byte. The expected bytes were made with Python's tensorboard 2.21 (`RecordWriter` around
+//! Compares event files byte by byte. Python's tensorboard 2.21 wrote the expected bytes (`RecordWriter` around
 //! `event_pb2.Event(…).SerializeToString()`).
 
 use std::fs;
@@ -14,14 +14,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn records_equal_those_of_tensorboard() {
+fn records_equal_tensorboards() {
     assert_eq!(hex(&record::frame(&event::file_version(1_700_000_000.25))), VERSION);
     assert_eq!(hex(&record::frame(&event::scalar(1_700_000_001.5, 300, "loss/d", 0.625))), SCALAR);
     assert_eq!(hex(&record::frame(&event::session_start(1_700_000_002.0, 301))), RESTART);
 }
 
 #[test]
-fn a_file_begins_with_its_version_and_goes_on_with_scalars() {
+fn a_file_begins_with_its_version_followed_by_scalars() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(file_name(1_700_000_000));
     assert!(path.ends_with("events.out.tfevents.1700000000.gan"));
@@ -30,13 +30,13 @@ fn a_file_begins_with_its_version_and_goes_on_with_scalars() {
     writer.restarted_at(301, 1_700_000_002.0).unwrap();
     writer.flush().unwrap();
     let written = hex(&fs::read(&path).unwrap());
-    // All but the 8 bytes of the time, from byte 13 on, and the checksum that covers it.
+    // Compares everything except the time (8 bytes from byte 13 on) and the checksum that covers it.
     assert_eq!((&written[..26], &written[42..72]), (&VERSION[..26], &VERSION[42..72]));
     assert_eq!(written[80..], [SCALAR, RESTART].concat());
 }
 
 #[test]
-fn appending_cuts_off_what_a_killed_process_left_unfinished() {
+fn appending_removes_an_incomplete_last_record() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events.out.tfevents.1");
     EventWriter::append_to(&path).unwrap().scalar(1, 1.0, "a", 1.0).unwrap();
@@ -51,7 +51,7 @@ fn appending_cuts_off_what_a_killed_process_left_unfinished() {
 }
 
 #[test]
-fn an_unfinished_first_record_is_started_again() {
+fn an_incomplete_first_record_is_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events.out.tfevents.1");
     let first = record::frame(&event::file_version(5.0));
@@ -63,7 +63,7 @@ fn an_unfinished_first_record_is_started_again() {
 }
 
 #[test]
-fn other_files_are_left_alone_and_named() {
+fn other_files_are_not_changed_and_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notes.txt");
     fs::write(&path, "not events").unwrap();

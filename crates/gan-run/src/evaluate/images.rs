@@ -72,6 +72,7 @@ impl SizeRange {
 /// Describes how the settings resize.
 fn how(settings: &DataConfig) -> String {
     let filter = match settings.filter {
+        // ignore-tidy-names: a filter, not the layer
         Filter::Bilinear => "bilinear",
         Filter::Bicubic => "bicubic",
         Filter::Lanczos => "Lanczos",

@@ -1,8 +1,9 @@
 //! Checks of `[loss]` and `[[penalties]]`.
 
 use super::at_least_one;
-use crate::config::{Alternate, PenaltyConfig, PenaltyKind, RunConfig};
+use crate::config::{Alternate, RunConfig};
 use crate::error::{Error, Result};
+use gan_core::penalties::{Effect, Penalty};
 
 pub(super) fn check(config: &RunConfig) -> Result<()> {
     for (key, label) in [("loss.real_label", config.loss.real_label), ("loss.fake_label", config.loss.fake_label)] {
@@ -24,9 +25,12 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
         let problem = format!("{} cannot be used: expected a number of at least 0", config.loss.auxiliary);
         return Err(Error::config("loss.auxiliary", problem));
     }
-    let matches = config.penalties.iter().any(|penalty| penalty.kind == PenaltyKind::FeatureMatching);
-    if (!kind.has_decision_threshold() || matches) && config.train.alternate == Alternate::Epochs {
-        let (key, what) = if matches { ("penalties.feature_matching", "it") } else { ("loss.kind", "this loss") };
+    let compares = config.penalties.iter().find(|penalty| matches!(penalty.kind.effect(), Effect::Features(_)));
+    if (!kind.has_decision_threshold() || compares.is_some()) && config.train.alternate == Alternate::Epochs {
+        let (key, what) = match compares {
+            Some(penalty) => (format!("penalties.{}", penalty.kind.name()), "it"),
+            None => ("loss.kind".into(), "this loss"),
+        };
         let problem =
             format!("{what} compares samples with real ones, which G's epochs have none of: set train.alternate=steps");
         return Err(Error::config(key, problem));
@@ -34,18 +38,22 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     config.penalties.iter().try_for_each(check_penalty)
 }
 
-fn check_penalty(penalty: &PenaltyConfig) -> Result<()> {
+fn check_penalty(penalty: &Penalty) -> Result<()> {
     let key = |name: &str| format!("penalties.{}.{name}", penalty.kind.name());
     if !(penalty.share > 0.0 && penalty.share <= 1.0) {
         let problem = format!("{} cannot be used: expected a number above 0, at most 1", penalty.share);
         return Err(Error::config(key("share"), problem));
     }
     at_least_one(&key("every"), penalty.every)?;
-    if penalty.kind.on_gradient().is_none() && (penalty.every, penalty.share) != (1, 1.0) {
+    let lowest = match penalty.kind.effect() {
+        Effect::Weights(_) => f64::from(f32::MIN_POSITIVE),
+        Effect::Gradient(_) | Effect::Features(_) => 0.0,
+    };
+    let is_on_gradient = matches!(penalty.kind.effect(), Effect::Gradient(_));
+    if !is_on_gradient && (penalty.every, penalty.share) != (1, 1.0) {
         let problem = "is for penalties on D's gradient, this one holds in every update: remove it";
         return Err(Error::config(key(if penalty.every == 1 { "share" } else { "every" }), problem));
     }
-    let lowest = if penalty.kind == PenaltyKind::Clip { f64::from(f32::MIN_POSITIVE) } else { 0.0 };
     for (name, weight) in [("weight", Some(penalty.weight)), ("end", penalty.end)] {
         if let Some(weight) = weight.filter(|weight| !(lowest..=f64::from(f32::MAX)).contains(weight)) {
             let least = if lowest > 0.0 { "above 0" } else { "of at least 0" };

@@ -1,17 +1,14 @@
 //! What a step minimizes, and whose turn it is in it.
 
 use super::Plan;
-use crate::config::{Alternate, PenaltyKind, TrainConfig};
-use crate::step::{Batches, DiscriminatorInput, Objective, ScheduledPenalty};
+use crate::config::{Alternate, TrainConfig};
+use crate::step::{Batches, DiscriminatorInput, Objective};
 
 impl Plan {
-    /// Returns what both networks minimize when `progress` of the run is done, from 0 to 1, penalties on D's gradient apart.
-    pub(crate) fn objective(&self, progress: f64) -> Objective {
+    /// Returns what both networks minimize in update number `update` of D, counted from 0, after `progress` of the run, from 0 to 1.
+    pub(crate) fn objective(&self, update: u64, progress: f64) -> Objective {
         let config = self.config();
         let train = &config.train;
-        let weight = |kind: PenaltyKind| {
-            config.penalties.iter().find(|penalty| penalty.kind == kind).map(|penalty| penalty.weight_at(progress))
-        };
         Objective {
             loss: config.loss.kind,
             labels: self.labels(),
@@ -22,22 +19,10 @@ impl Plan {
                 noise: train.instance_noise.map_or(0.0, |noise| noise.at(progress)),
                 pack: train.pacgan,
             },
-            penalties: vec![],
+            penalties: config.penalties.iter().filter_map(|penalty| penalty.scheduled(update, progress)).collect(),
             auxiliary: config.loss.auxiliary,
-            feature_matching: weight(PenaltyKind::FeatureMatching),
             clip_norm: train.clip_norm,
-            clip_weights: weight(PenaltyKind::Clip),
         }
-    }
-
-    /// Returns the penalties that D's update of this number, counted from 0, is charged for.
-    pub(crate) fn penalties(&self, update: u64, progress: f64) -> Vec<ScheduledPenalty> {
-        let due = self.config().penalties.iter().filter(|penalty| update.is_multiple_of(penalty.every));
-        let due = due.filter_map(|p| {
-            let weight = p.weight_at(progress) * p.every as f64;
-            Some(ScheduledPenalty { penalty: p.kind.on_gradient()?, weight, share: p.share })
-        });
-        due.collect()
     }
 }
 

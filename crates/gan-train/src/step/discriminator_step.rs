@@ -8,6 +8,7 @@ use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
 use gan_base::Rng;
 use gan_core::loss::Side;
+use gan_core::penalties::Effect;
 use gan_core::{Discriminator, ForwardContext};
 use std::time::Instant;
 
@@ -75,9 +76,11 @@ pub(super) fn on_batch(
     };
     let mut penalty = 0.0;
     for due in &objective.penalties {
-        let classes = classes.map(|classes| due.some(classes)).transpose()?;
-        let (value, tangent) =
-            due.penalty.of(d, &due.some(&seen_real)?, &due.some(&seen_fake)?, classes.as_ref(), rng)?;
+        let Effect::Gradient(function) = due.kind.effect() else { continue };
+        let classes = classes.map(|classes| due.share_of(classes)).transpose()?;
+        let real = due.share_of(&seen_real)?;
+        let fake = due.share_of(&seen_fake)?;
+        let (value, tangent) = function.term(d, &real, &fake, classes.as_ref(), rng)?;
         optimizer.add_gradients(&mut grads, &(tangent * (due.weight * share))?.backward()?)?;
         penalty += due.weight * value;
     }

@@ -4,7 +4,7 @@ use super::{Batch, Objective, ProcessGroup, class_loss, mean};
 use crate::error::Result;
 use candle_core::Tensor;
 use gan_base::Rng;
-use gan_core::loss;
+use gan_core::penalties::Effect;
 use gan_core::{Discriminator, DiscriminatorOutput, ForwardContext};
 
 /// G's loss on one batch, D's logits, and the logit that counts as zero.
@@ -16,7 +16,11 @@ pub(super) fn generator_loss(
     group: &ProcessGroup,
     rng: &mut Rng,
 ) -> Result<(Tensor, Tensor, f64)> {
-    let (classes, matched) = (batch.classes.as_ref(), objective.feature_matching);
+    let classes = batch.classes.as_ref();
+    let matched = objective.penalties.iter().find_map(|penalty| match penalty.kind.effect() {
+        Effect::Features(distance) => Some((distance, penalty.weight)),
+        Effect::Gradient(_) | Effect::Weights(_) => None,
+    });
     let compared = batch.real.as_ref().filter(|_| objective.loss.is_relativistic() || matched.is_some());
     let forward = |x: &Tensor, rng: &mut Rng| -> Result<DiscriminatorOutput> {
         let x = objective.view.of(x, rng)?;
@@ -31,8 +35,8 @@ pub(super) fn generator_loss(
         loss = (loss + charge)?;
     }
     let features = on_real.as_ref().and_then(|real| real.features.as_ref()).zip(on_fake.features.as_ref());
-    if let (Some(weight), Some((real, fake))) = (matched, features) {
-        loss = (loss + (loss::feature_matching(real, fake)? * weight)?)?;
+    if let (Some((distance, weight)), Some((real, fake))) = (matched, features) {
+        loss = (loss + (distance(real, fake)? * weight)?)?;
     }
     let zero = match real_logits.filter(|_| !objective.loss.has_decision_threshold()) {
         Some(logits) => mean(&logits)?,

@@ -3,8 +3,8 @@
 use crate::error::Result;
 use candle_core::Tensor;
 use gan_base::Rng;
-use gan_core::RandomTensors;
-use gan_core::{Augment, Labels, Loss, Penalty};
+use gan_core::penalties::Penalty;
+use gan_core::{Augment, Labels, Loss, RandomTensors};
 
 /// Losses of both networks, and the composition of D's batches.
 #[derive(Clone, Debug)]
@@ -19,16 +19,12 @@ pub struct Objective {
     pub batches: Batches,
     /// What D sees of a sample.
     pub view: DiscriminatorInput,
-    /// What D's gradient costs it in this update.
-    pub penalties: Vec<ScheduledPenalty>,
+    /// Penalties of this update, with their weights in it.
+    pub penalties: Vec<Penalty>,
     /// What the losses of an auxiliary classifier count.
     pub auxiliary: f64,
-    /// Weight of the distance of D's mean features in G's loss, if it is used.
-    pub feature_matching: Option<f64>,
     /// Maximum norm of a network's gradient; a longer one is clipped.
     pub clip_norm: Option<f64>,
-    /// Maximum absolute weight of D; weights are clipped to it after D's update.
-    pub clip_weights: Option<f64>,
 }
 
 /// Transformation of samples into D's input, for both kinds and in the updates of both networks.
@@ -83,25 +79,6 @@ impl MicroBatches {
     /// What a batch's mean counts in that of all samples.
     pub(super) fn part(&self, batch: &Batch) -> Result<f64> {
         Ok(batch.fake.dim(0)? as f64 / self.whole as f64)
-    }
-}
-
-/// A penalty that is applied in this update.
-#[derive(Clone, Copy, Debug)]
-pub struct ScheduledPenalty {
-    /// Which.
-    pub penalty: Penalty,
-    /// Factor of the penalty.
-    pub weight: f64,
-    /// Fraction of each batch that it is applied to.
-    pub share: f64,
-}
-
-impl ScheduledPenalty {
-    /// The first samples (or classes) of a batch, at least one.
-    pub(super) fn some(self, batch: &Tensor) -> Result<Tensor> {
-        let n = batch.dim(0)?;
-        Ok(batch.narrow(0, 0, ((n as f64 * self.share).round() as usize).clamp(1, n))?)
     }
 }
 

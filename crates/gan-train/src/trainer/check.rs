@@ -1,10 +1,10 @@
 //! Checks that need both networks and data.
 
-use crate::config::PenaltyKind;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use candle_core::{Device, Tensor};
 use gan_base::messages::counted;
+use gan_core::penalties::{Effect, Penalty};
 use gan_core::{Discriminator, ForwardContext, Generator};
 use gan_data::Loader;
 
@@ -35,8 +35,8 @@ pub(super) fn networks(
             format!("D's layers know {}, G's {}: give both the same, or neither", said(d.classes()), said(g.classes()));
         return Err(Error::config("discriminator.layers", problem));
     }
-    let matched = plan.config().penalties.iter().any(|penalty| penalty.kind == PenaltyKind::FeatureMatching);
-    if matched {
+    let compares = |penalty: &&Penalty| matches!(penalty.kind.effect(), Effect::Features(_));
+    if let Some(penalty) = plan.config().penalties.iter().find(compares) {
         let pack = plan.config().train.pacgan;
         let mut shape = plan.sample();
         shape[0] *= pack;
@@ -45,7 +45,7 @@ pub(super) fn networks(
         let verdict = d.forward(&x, &mut ForwardContext::eval().with_features().of_classes(classes.as_ref()))?;
         if verdict.features.is_none() {
             let problem = "D hands over no features, which feature matching compares: fill DiscriminatorOutput::features, or remove the penalty";
-            return Err(Error::config("penalties.feature_matching", problem));
+            return Err(Error::config(format!("penalties.{}", penalty.kind.name()), problem));
         }
     }
     Ok(())

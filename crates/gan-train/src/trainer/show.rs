@@ -22,18 +22,22 @@ impl Trainer {
         }
     }
 
-    /// The weight file of G in use ([`Trainer::with_ema_weights`]); none for a generator that no layer list describes.
+    /// Returns the weight file of G in use ([`Trainer::with_ema_weights`]). A generator that no layer list describes is marked as
+    /// [`Description::custom`]; [`gan_core::weights::load_params`] reads its weights.
     ///
     /// # Errors
     /// If the tensors cannot be serialized.
-    pub fn generator_file(&self) -> Result<Option<Vec<u8>>> {
-        let Some((input, layers)) = self.generator.architecture() else { return Ok(None) };
+    pub fn generator_file(&self) -> Result<Vec<u8>> {
         let config = self.plan.config();
+        let architecture = self.generator.architecture();
+        let latent = [config.latent.dim];
+        let (input, layers) = architecture.unwrap_or((&latent, &[]));
         let description = Description {
             format: FORMAT,
             network: "generator".into(),
             input: input.to_vec(),
             layers: layers.to_vec(),
+            custom: architecture.is_none(),
             latent: config.latent,
             data: DataDescription {
                 name: config.data.name().into(),
@@ -47,7 +51,7 @@ impl Trainer {
             seed: config.train.seed,
             library: env!("CARGO_PKG_VERSION").into(),
         };
-        self.with_ema_weights(|generator| Ok(Some(gan_core::weights::to_bytes(&generator.params(), &description)?)))
+        self.with_ema_weights(|generator| Ok(gan_core::weights::to_bytes(&generator.params(), &description)?))
     }
 
     /// Generates `n` samples `[n, C, H, W]` for the display of progress, from the same noise every time and with each class in turn.

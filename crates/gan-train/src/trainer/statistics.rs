@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::plan::{Architecture, Plan};
+use gan_core::penalties::Effect;
 use gan_core::{Layer, shape};
 use gan_data::{LastBatch, Loader, Order};
 
@@ -66,7 +67,8 @@ fn rows(plan: &Plan, whole: usize, ranks: usize) -> Rows {
     let seen = if train.sync_batch_norm { part * ranks } else { part };
     let packs = seen / train.pacgan;
     let both = if train.joint_batch { 2 * packs } else { packs };
-    let penalties = plan.config().penalties.iter().filter(|penalty| penalty.kind.on_gradient().is_some());
+    let penalties =
+        plan.config().penalties.iter().filter(|penalty| matches!(penalty.kind.effect(), Effect::Gradient(_)));
     // Penalties see each rank's own samples.
     let own_packs = part / train.pacgan;
     let share = |share: f64| ((own_packs as f64 * share).round() as usize).clamp(1, own_packs.max(1));

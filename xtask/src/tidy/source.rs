@@ -1,29 +1,41 @@
-//! What code may not hold: `unsafe` outside its one crate, printing in libraries, tests and functions left for later.
+//! What a source file must be like: it opens with its purpose, it is not long, and its code has no `unsafe` outside the kernels, no printing in
+//! libraries, no `todo!` and no ignored test.
 
 use super::tree::File;
 use super::{Problem, Tree, code};
 
-/// Where `unsafe` may stand.
+/// Maximum number of lines of a file.
+const MOST_LINES: usize = 400;
+
+/// Paths that may contain `unsafe`.
 const UNSAFE_HERE: [&str; 2] = ["crates/gan-kernels/", "crates/gan-base/src/mapped.rs"];
 
-/// Only these print; every other crate is a library.
+/// Crates that print; every other crate is a library.
 const PRINTING_HERE: [&str; 3] = ["crates/gan-cli/", "crates/experiments/", "xtask/"];
 
 const PRINTING: [&str; 5] = ["println", "print", "eprintln", "eprint", "dbg"];
 
 const LATER: [&str; 2] = ["todo", "unimplemented"];
 
-/// Looks at the code of every `.rs` file, comments and strings aside.
+/// Checks every `.rs` file.
 pub fn check(tree: &Tree) -> Vec<Problem> {
     tree.ending(".rs").flat_map(check_file).collect()
 }
 
 fn check_file(file: &File) -> Vec<Problem> {
-    let code = code::only(&file.text);
-    let lines = (1..).zip(code.lines());
-    let found =
-        lines.flat_map(|(line, text)| check_line(&file.path, text).into_iter().map(move |message| (line, message)));
-    found.map(|(line, message)| Problem::new(&file.path, line, message)).collect()
+    let mut found = Vec::new();
+    if !file.text.starts_with("//!") {
+        found.push(Problem::new(&file.path, 1, "a file opens with `//!`; say in a line what it is for"));
+    }
+    let lines = file.text.lines().count();
+    if lines > MOST_LINES {
+        let message = format!("{lines} lines where {MOST_LINES} are the most; split the file by ideas");
+        found.push(Problem::new(&file.path, MOST_LINES + 1, message));
+    }
+    for (line, text) in (1..).zip(code::only(&file.text).lines()) {
+        found.extend(check_line(&file.path, text).into_iter().map(|message| Problem::new(&file.path, line, message)));
+    }
+    found
 }
 
 fn check_line(path: &str, line: &str) -> Vec<String> {
@@ -46,19 +58,19 @@ fn check_line(path: &str, line: &str) -> Vec<String> {
     found
 }
 
-/// Tests, examples and benches may, and build scripts have to.
+/// Returns whether a file may print: tests, examples and benches may, and build scripts have to.
 fn may_print(path: &str) -> bool {
     let aside = ["tests", "tests.rs", "examples", "benches", "build.rs"];
     PRINTING_HERE.iter().any(|prefix| path.starts_with(prefix)) || path.split('/').any(|part| aside.contains(&part))
 }
 
-/// Every name or number of a line, with what stands behind it.
+/// Returns every name and number of a line, with what follows it.
 fn words(line: &str) -> impl Iterator<Item = (&str, &str)> {
-    let of_word = |c: char| c.is_alphanumeric() || c == '_';
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut rest = line;
     std::iter::from_fn(move || {
-        let start = rest.find(of_word)?;
-        let end = rest[start..].find(|c| !of_word(c)).map_or(rest.len(), |length| start + length);
+        let start = rest.find(is_word)?;
+        let end = rest[start..].find(|c| !is_word(c)).map_or(rest.len(), |length| start + length);
         let word = &rest[start..end];
         rest = &rest[end..];
         Some((word, rest))
@@ -69,8 +81,16 @@ fn words(line: &str) -> impl Iterator<Item = (&str, &str)> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn openings_and_lengths() {
+        let (full, long) = (format!("//! x{}", "\n".repeat(400)), format!("//! x{}y", "\n".repeat(400)));
+        let tree = Tree::made(&[("a.rs", "use x;\n"), ("b.rs", &full), ("c.rs", &long), ("d.md", "x"), ("e.rs", "")]);
+        let found: Vec<(String, usize)> = check(&tree).into_iter().map(|p| (p.path, p.line)).collect();
+        assert_eq!(found, [("a.rs".into(), 1), ("c.rs".into(), 401), ("e.rs".into(), 1)]);
+    }
+
     fn lines(path: &str, text: &str) -> Vec<usize> {
-        check(&Tree::made(&[(path, text)])).into_iter().map(|p| p.line).collect()
+        check(&Tree::made(&[(path, &format!("//!\n{text}"))])).into_iter().map(|p| p.line - 1).collect()
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! What a command that continues a run refuses to do: lose what the run has made, mix data, change a schedule without a word.
+//! Checks before a run resumes: results are not lost, data are not mixed, and changed schedules are reported.
 
 use crate::common::{Place, Ran, SMALL, assert_same, copy, files, metrics};
 use image::{Rgb, RgbImage};
 use std::fs;
 
-/// A run on points of a few seconds.
+/// A run on points that takes a few seconds.
 const POINTS: &str = "train curve2d --set train.threads=1 --set samples.every=1000 --set evaluate.every=0";
 
-/// Images of 16×16 in `folder`, one a name, all different.
+/// Writes different images of 16×16 into `folder`, one for each name.
 fn pictures(place: &Place, folder: &str, names: &[&str]) {
     for (n, name) in (1..).zip(names) {
         let path = place.path(folder).join(name);
@@ -18,7 +18,7 @@ fn pictures(place: &Place, folder: &str, names: &[&str]) {
     }
 }
 
-/// `gan train` of these pictures.
+/// Runs `gan train` on these images.
 fn train(place: &Place, line: &str) -> Ran {
     place.gan(&format!(
         "train dcgan-folder --set data.size=16 --set train.batch=4 --set train.threads=1 --set generator.width=4 --set discriminator.width=4 \
@@ -27,7 +27,7 @@ fn train(place: &Place, line: &str) -> Ran {
 }
 
 #[test]
-fn a_run_without_its_checkpoints_is_not_begun_again() {
+fn a_run_without_checkpoints_is_not_restarted() {
     let place = Place::new();
     place.good(&format!("{POINTS} --steps 50 --out whole"));
     let judged = "--set evaluate.every=20 --set evaluate.samples=100 --set checkpoint.every=20";
@@ -58,7 +58,7 @@ fn a_run_without_its_checkpoints_is_not_begun_again() {
         ran.expect(2, &[run, holds, "no checkpoint to go on from", "--overwrite"]);
         assert_same(&before, &files(&place.path(run)));
     }
-    // Where only the checkpoint of the start is left, a generator of later steps is a result all the same.
+    // A generator of later steps is a result, even if only the checkpoint of step 0 is left.
     let start = place.path("whole/checkpoints/step-0000000");
     assert!(start.is_dir(), "no checkpoint of the start");
     without("whole", "e", &["checkpoints/step-0000050"]);
@@ -68,7 +68,7 @@ fn a_run_without_its_checkpoints_is_not_begun_again() {
 }
 
 #[test]
-fn a_longer_run_with_a_schedule_says_so_and_can_be_repeated() {
+fn extending_a_scheduled_run_warns_and_can_be_repeated() {
     let place = Place::new();
     let scheduled = [
         ("decay", "--set train.decay=0.5"),
@@ -82,7 +82,7 @@ fn a_longer_run_with_a_schedule_says_so_and_can_be_repeated() {
         ran.expect(0, &["WARN", "the run was to be 20 steps long, now 40", "train.extended"]);
         let config = fs::read_to_string(place.path(name).join("config.toml")).unwrap();
         assert!(config.contains("until = 20") && config.contains("steps = 20"), "{config}");
-        // Resumed once more, it stays as it is; extended once more, both lengths are remembered.
+        // Resuming again changes nothing; extending again records both lengths.
         assert!(!place.good(&format!("train {name} --resume")).stderr.contains("WARN"));
         place.good(&format!("train {name} --resume --steps 50"));
         place.good(&format!("train {name}/config.toml --out {name}-again"));
@@ -98,7 +98,7 @@ fn a_longer_run_with_a_schedule_says_so_and_can_be_repeated() {
 }
 
 #[test]
-fn a_run_goes_on_with_its_own_data_alone() {
+fn a_run_resumes_only_with_its_own_data() {
     let place = Place::new();
     let names = ["cats/1.png", "cats/2.png", "cats/3.png", "dogs/1.png", "dogs/2.png", "dogs/3.png"];
     pictures(&place, "a", &names);
@@ -106,7 +106,7 @@ fn a_run_goes_on_with_its_own_data_alone() {
     pictures(&place, "renamed", &names.map(|name| name.replace("cats", "zebras")).each_ref().map(String::as_str));
     pictures(&place, "others", &["cats/1.png", "cats/2.png", "cats/9.png", "dogs/1.png", "dogs/2.png", "dogs/3.png"]);
     pictures(&place, "grown", &[&names[..], &["dogs/4.png"]].concat());
-    // Bitmaps of one size have files of one size.
+    // BMP files of images of the same size have the same length.
     pictures(&place, "changed", &names);
     let first = place.path("changed/cats/1.png");
     let mut bytes = fs::read(&first).unwrap();
@@ -130,7 +130,7 @@ fn a_run_goes_on_with_its_own_data_alone() {
 }
 
 #[test]
-fn a_folder_is_found_from_anywhere_later() {
+fn the_data_folder_is_found_from_any_directory() {
     let place = Place::new();
     pictures(&place, "2024", &["1.png", "2.png", "3.png", "4.png"]);
     train(&place, "--set data.dir=2024 --steps 2 --out run").expect(0, &[]);
@@ -140,7 +140,7 @@ fn a_folder_is_found_from_anywhere_later() {
 }
 
 #[test]
-fn data_of_one_kind_without_files_are_told_apart_too() {
+fn data_that_differ_only_in_content_are_distinguished() {
     let place = Place::new();
     place.first_digits("first", 64);
     place.first_digits("second", 64);
@@ -154,7 +154,7 @@ fn data_of_one_kind_without_files_are_told_apart_too() {
 }
 
 #[test]
-fn a_run_that_an_alarm_ended_ends_again_until_its_policy_is_changed() {
+fn a_run_ended_by_an_alarm_ends_again_until_the_policy_changes() {
     let place = Place::new();
     let lazy = "--set optimizer.generator.lr=1e-9 --set optimizer.discriminator.lr=1e-9 --set alarms.collapse=off";
     let judged =

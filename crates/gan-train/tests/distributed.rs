@@ -1,5 +1,5 @@
-//! Several processes that train together against one with the same batch: their losses over twenty steps, their bits when repeated, and
-//! that all of them hold the same networks. Ranks are threads here; the communicator is what differs for others.
+//! Compares several ranks with one process that trains with the same batch: the losses over twenty steps, and equal networks on all
+//! ranks. Repeated runs must give the same bits. The ranks are threads here; other communicators run the same code.
 
 use candle_core::Tensor;
 use gan_comm::{Communicator, Single, threads};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 const STEPS: usize = 20;
 
-/// What a rank has after its steps: loss of D and of G in each step, and all numbers of both networks.
+/// The result of a rank: the losses of D and G in each step, and all values of both networks.
 #[derive(Clone, Debug, PartialEq)]
 struct Ended {
     losses: Vec<[f64; 2]>,
@@ -19,7 +19,7 @@ struct Ended {
 
 fn train(preset: &str, settings: &[&str], team: Arc<dyn Communicator>) -> Result<Ended, Error> {
     let mut table = layering::from_preset(presets::get(preset).unwrap()).unwrap();
-    // Which GPUs do not know, and do not need.
+    // GPUs do not support this setting and do not need it.
     let accurate: &[&str] = if test_device().is_cpu() { &["train.precision=f32-accurate"] } else { &[] };
     for setting in ["data.name=synthetic", "train.steps=100"].iter().chain(accurate).chain(settings) {
         layering::set(&mut table, setting).unwrap();
@@ -46,7 +46,7 @@ fn together(ranks: usize, preset: &str, settings: &[&str]) -> Vec<Ended> {
     threads::run(ranks, one).unwrap()
 }
 
-/// The largest difference of losses in the first steps, relative to them (or to 0.1, where they are smaller).
+/// Returns the largest difference of the losses in the first `steps` steps, relative to the losses or to 0.1, if they are smaller.
 fn apart(a: &Ended, b: &Ended, steps: usize) -> f64 {
     let differences = a.losses[..steps].iter().flatten().zip(b.losses.iter().flatten());
     differences.map(|(a, b)| (a - b).abs() / b.abs().max(0.1)).fold(0.0, f64::max)
@@ -57,7 +57,7 @@ fn same_mathematics(preset: &str, settings: &[&str], steps: usize) {
     for ranks in 1..=4 {
         let ended = together(ranks, preset, settings);
         let apart = apart(&ended[0], &alone, steps);
-        // GPUs add up in orders of their own, and without the CPU's exact products.
+        // GPUs sum in a different order and without the CPU's exact products.
         let limit = if test_device().is_cpu() { 1e-4 } else { 1e-3 };
         assert!(apart < limit, "{preset}, {ranks} ranks: losses {apart:e} apart");
         assert!(ended.iter().all(|rank| *rank == ended[0]), "{preset}: {ranks} ranks have not stayed alike");
@@ -66,20 +66,20 @@ fn same_mathematics(preset: &str, settings: &[&str], steps: usize) {
 }
 
 #[test]
-fn ranks_with_synchronised_batch_norm_do_what_one_process_does() {
+fn ranks_with_synchronized_batch_norm_equal_one_process() {
     same_mathematics("dcgan-mnist", &["generator.width=8", "discriminator.width=8", "train.batch=34"], STEPS);
 }
 
-/// With classes, a penalty and an average of G's weights; its penalty makes ten times more of a rounding error
-/// every four steps, so that only the first ones can be compared.
+/// The preset has classes, a penalty and an EMA. The penalty multiplies rounding errors by ten every four steps, so only the first steps
+/// can be compared.
 #[test]
-fn ranks_with_classes_and_a_penalty_do_what_one_process_does() {
+fn ranks_with_classes_and_a_penalty_equal_one_process() {
     let rates = ["optimizer.generator.lr=2e-4", "optimizer.discriminator.lr=2e-4"];
     same_mathematics("mnist", &["train.batch=22", rates[0], rates[1]], 10);
 }
 
 #[test]
-fn ranks_with_batch_norms_of_their_own_stay_alike_but_go_another_way() {
+fn ranks_with_separate_batch_norm_stay_identical_but_differ_from_one_process() {
     let settings = ["generator.width=8", "discriminator.width=8", "train.batch=12", "train.sync_batch_norm=false"];
     let alone = train("dcgan-mnist", &settings, Arc::new(Single)).unwrap();
     let ended = together(3, "dcgan-mnist", &settings);
@@ -88,9 +88,9 @@ fn ranks_with_batch_norms_of_their_own_stay_alike_but_go_another_way() {
     assert_eq!(ended, together(3, "dcgan-mnist", &settings));
 }
 
-/// D and G in turn for whole epochs, of two batches here: a player steps alone, from noise that no other batch came with.
+/// D and G alternate for whole epochs of two batches each, so each network is updated alone and with its own noise.
 #[test]
-fn ranks_whose_players_alternate_by_epochs_do_what_one_process_does() {
+fn ranks_that_alternate_by_epochs_equal_one_process() {
     let settings = [
         "train.reuse_fakes=false",
         "train.alternate=epochs",
@@ -103,7 +103,7 @@ fn ranks_whose_players_alternate_by_epochs_do_what_one_process_does() {
 }
 
 #[test]
-fn batches_that_ranks_cannot_share_are_refused() {
+fn batches_that_cannot_be_divided_among_ranks_are_refused() {
     let message = |ranks, settings: &[&str]| {
         threads::run(ranks, |team| train("dcgan-mnist", settings, team)).unwrap_err().to_string()
     };

@@ -1,4 +1,4 @@
-//! Checkpoints that something damaged later: resuming says so, and takes the last whole one.
+//! Damaged checkpoints: resuming reports them and uses the last complete one.
 
 use crate::common::{Place, Ran, SMALL, assert_same, copy, files};
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use std::path::Path;
 const RUN: &str = "--steps 15 --set checkpoint.every=4 --set samples.every=5";
 const TENSORS: &str = "tensors.safetensors";
 
-/// What is done to a checkpoint's folder.
+/// A kind of damage to a checkpoint's folder.
 type Damage = fn(&Path);
 
-/// A finished run with checkpoints 8, 12 and 15, and what is in it.
+/// Trains a run that has the checkpoints 8, 12 and 15, and returns its files.
 fn finished(place: &Place) -> BTreeMap<String, Vec<u8>> {
     place.good(&format!("train {SMALL} {RUN} --out run"));
     files(&place.path("run"))
@@ -29,7 +29,7 @@ fn flip_a_bit(checkpoint: &Path) {
     fs::write(checkpoint.join(TENSORS), bytes).unwrap();
 }
 
-/// The state of a random stream is a list of numbers; one of them gets another digit.
+/// Changes a digit of a number in the state of a random stream.
 fn change_a_number(checkpoint: &Path) {
     let text = fs::read_to_string(checkpoint.join("state.json")).unwrap();
     let (before, after) = text.split_once("\"noise\"").unwrap();
@@ -43,7 +43,7 @@ fn resumed(place: &Place, name: &str) -> Ran {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_and_named() {
+fn a_damaged_checkpoint_is_skipped_and_named() {
     let place = Place::new();
     let straight = finished(&place);
     let damages: [(&str, Damage); 6] = [
@@ -66,7 +66,7 @@ fn a_damaged_checkpoint_is_passed_over_and_named() {
 }
 
 #[test]
-fn two_damaged_checkpoints_are_both_passed_over() {
+fn two_damaged_checkpoints_are_skipped() {
     let place = Place::new();
     let straight = finished(&place);
     truncate(&place.path("run/checkpoints/step-0000015"));
@@ -76,7 +76,7 @@ fn two_damaged_checkpoints_are_both_passed_over() {
 }
 
 #[test]
-fn garbage_in_latest_does_not_matter() {
+fn an_invalid_latest_file_is_ignored() {
     let place = Place::new();
     let straight = finished(&place);
     for garbage in [&b""[..], b"step-9999999", b"\xff\xfe\x00", b"../../elsewhere"] {
@@ -87,7 +87,7 @@ fn garbage_in_latest_does_not_matter() {
 }
 
 #[test]
-fn where_all_are_damaged_the_way_out_is_named() {
+fn if_all_checkpoints_are_damaged_the_error_says_what_to_do() {
     let place = Place::new();
     finished(&place);
     for step in ["08", "12", "15"] {
@@ -99,7 +99,7 @@ fn where_all_are_damaged_the_way_out_is_named() {
 }
 
 #[test]
-fn a_damaged_checkpoint_ahead_does_not_push_out_the_whole_ones() {
+fn a_damaged_newer_checkpoint_does_not_remove_complete_ones() {
     let place = Place::new();
     finished(&place);
     truncate(&place.path("run/checkpoints/step-0000015"));

@@ -1,7 +1,7 @@
-//! The ranks of a run: this process among those that `mpirun` or `srun` has started, or threads of this process.
+//! Distributed runs: this process is one of those that `mpirun` or `srun` has started, or starts a thread for each GPU.
 
-use crate::args::Usage;
-use crate::{message, say};
+use crate::args::{Usage, usage};
+use crate::{message, print};
 use anyhow::{Context, Result};
 use candle_core::Device;
 use gan_comm::{Communicator, Single, launch, threads};
@@ -10,20 +10,20 @@ use rayon::ThreadPoolBuilder;
 use std::sync::Arc;
 use tracing::subscriber::NoSubscriber;
 
-/// Device of one rank of a run, and its communicator.
-pub struct Place {
-    /// Communicator of all ranks.
-    pub ranks: Arc<dyn Communicator>,
+/// One rank of a run.
+pub struct Rank {
+    /// Communicator with the other ranks.
+    pub group: Arc<dyn Communicator>,
+    /// Whether it is a thread of a process that runs all ranks.
+    pub is_thread: bool,
     device: String,
-    /// Whether the other ranks are threads of this process.
-    threads: bool,
 }
 
 /// Runs `work` as the rank of this process or, with `gpus`, as that many ranks, each a thread with its own GPU. Returns the result of rank
 /// 0.
-pub fn run<R: Send>(gpus: Option<usize>, device: &str, work: impl Fn(&Place) -> Result<R> + Sync) -> Result<R> {
+pub fn run<R: Send>(gpus: Option<usize>, device: &str, work: impl Fn(&Rank) -> Result<R> + Sync) -> Result<R> {
     let Some(gpus) = gpus else {
-        return work(&Place { ranks: join()?, device: device_here(device), threads: false });
+        return work(&Rank { group: join()?, is_thread: false, device: device_here(device) });
     };
     let problem = if launch::processes().is_some() {
         "drives several GPUs from one process, mpirun and srun start a process for each: use one of them"
@@ -34,29 +34,24 @@ pub fn run<R: Send>(gpus: Option<usize>, device: &str, work: impl Fn(&Place) -> 
     } else {
         return in_threads(&(0..gpus).map(|gpu| format!("cuda:{gpu}")).collect::<Vec<_>>(), work);
     };
-    Err(Usage(format!("--gpus {gpus}: {problem}")).into())
+    Err(usage(format_args!("--gpus {gpus}"), problem))
 }
 
 /// Runs a rank on each of these devices.
-fn in_threads<R: Send>(devices: &[String], work: impl Fn(&Place) -> Result<R> + Sync) -> Result<R> {
-    let as_rank = |ranks: Arc<dyn Communicator>| {
-        let rank = ranks.rank();
-        let place = Place { ranks, device: devices[rank].clone(), threads: true };
-        if rank == 0 {
-            return work(&place);
+fn in_threads<R: Send>(devices: &[String], work: impl Fn(&Rank) -> Result<R> + Sync) -> Result<R> {
+    let as_rank = |group: Arc<dyn Communicator>| {
+        let number = group.rank();
+        let rank = Rank { group, is_thread: true, device: devices[number].clone() };
+        if number == 0 {
+            return work(&rank);
         }
         // Rank 0 reports what concerns all ranks.
-        tracing::subscriber::with_default(NoSubscriber::default(), || work(&place))
+        tracing::subscriber::with_default(NoSubscriber::default(), || work(&rank))
     };
     threads::run(devices.len(), as_rank)?.into_iter().next().context("there is no rank")
 }
 
-impl Place {
-    /// Returns whether this rank is a process, alone or among others.
-    pub fn is_process(&self) -> bool {
-        !self.threads
-    }
-
+impl Rank {
     /// Returns this rank's device.
     pub fn device(&self) -> Result<Device> {
         Ok(gan_train::device::open(&self.device)?)
@@ -64,11 +59,14 @@ impl Place {
 
     /// Runs `work` with the given number of threads, or if that is 0 with this rank's share of the cores.
     pub fn compute<R: Send>(&self, asked: usize, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
-        let cores = if self.threads { (launch::cores() / self.ranks.size()).max(1) } else { launch::cores() };
-        let share = if self.threads || launch::processes().is_some() { cores } else { 0 };
+        let share = match (self.is_thread, launch::processes()) {
+            (true, _) => (launch::cores() / self.group.size()).max(1),
+            (false, Some(_)) => launch::cores(),
+            (false, None) => 0,
+        };
         let pool = ThreadPoolBuilder::new().num_threads(if asked == 0 { share } else { asked });
         let starting = "starting the threads";
-        if self.threads {
+        if self.is_thread {
             // Ranks that wait for each other would block a shared pool.
             return pool.build().context(starting)?.install(work);
         }
@@ -78,27 +76,27 @@ impl Place {
 
     /// Starts all ranks' trainers, if all are ready and have the same settings. Rank 0 then leads, and the others follow; they return when
     /// it is done, without a trainer.
-    pub fn start(&self, begun: Result<Trainer>) -> Result<Option<Trainer>> {
-        let ranks = &self.ranks;
-        if ranks.size() == 1 {
-            return begun.map(Some);
+    pub fn start(&self, trainer: Result<Trainer>) -> Result<Option<Trainer>> {
+        let group = &self.group;
+        if group.size() == 1 {
+            return trainer.map(Some);
         }
-        let begun = begun.and_then(|trainer| Ok(trainer.in_group(Arc::clone(ranks))?));
-        let agreed = distributed::agree(ranks.as_ref(), begun.as_ref().map_err(message));
-        let trainer = match (begun, agreed) {
-            (Ok(trainer), agreed) => agreed.map(|()| trainer)?,
-            (Err(own), _) if ranks.rank() == 0 => return Err(own),
+        let trainer = trainer.and_then(|trainer| Ok(trainer.in_group(Arc::clone(group))?));
+        let agreed = distributed::agree(group.as_ref(), trainer.as_ref().map_err(message));
+        let trainer = match trainer {
+            Ok(trainer) => agreed.map(|()| trainer)?,
+            Err(own) if group.rank() == 0 => return Err(own),
             // Rank 0 has reported it.
-            (Err(_), agreed) => return agreed.map(|()| None).map_err(anyhow::Error::from),
+            Err(_) => return Ok(agreed.map(|()| None)?),
         };
-        let mut trainer = between_gpus(trainer, ranks).inspect_err(|error| self.abandon(error))?;
-        if ranks.rank() == 0 {
+        let mut trainer = between_gpus(trainer, group).inspect_err(|error| self.abandon(error))?;
+        if group.rank() == 0 {
             trainer.lead();
             return Ok(Some(trainer));
         }
-        let step = |trainer: &Trainer| format!("rank {} failed after step {}", ranks.rank(), trainer.step());
         let followed = gan_run::follow(&mut trainer);
-        followed.with_context(|| step(&trainer)).inspect_err(|error| self.abandon(error))?;
+        let failed = || format!("rank {} failed after step {}", group.rank(), trainer.step());
+        followed.with_context(failed).inspect_err(|error| self.abandon(error))?;
         Ok(None)
     }
 
@@ -112,22 +110,22 @@ impl Place {
             };
             matches!(cause, Some(gan_comm::Error::Lost { .. }))
         };
-        if !self.threads || (self.ranks.rank() > 0 && !error.chain().any(lost)) {
-            say::note(format_args!("error: {}", message(error)));
+        if !self.is_thread || (self.group.rank() > 0 && !error.chain().any(lost)) {
+            print::note(format_args!("error: {}", message(error)));
         }
-        self.ranks.abandon();
+        self.group.abandon();
     }
 }
 
 /// Sums between GPUs with NCCL.
 #[cfg(feature = "nccl")]
-fn between_gpus(trainer: Trainer, ranks: &Arc<dyn Communicator>) -> Result<Trainer> {
+fn between_gpus(trainer: Trainer, group: &Arc<dyn Communicator>) -> Result<Trainer> {
     let device = trainer.device().clone();
     if !device.is_cuda() {
         return Ok(trainer);
     }
-    let ranks = gan_comm::Nccl::new(Arc::clone(ranks), &device).context("connecting the GPUs")?;
-    Ok(trainer.in_group(Arc::new(ranks))?)
+    let group = gan_comm::Nccl::new(Arc::clone(group), &device).context("connecting the GPUs")?;
+    Ok(trainer.in_group(Arc::new(group))?)
 }
 
 #[cfg(not(feature = "nccl"))]
@@ -146,15 +144,15 @@ fn join() -> Result<Arc<dyn Communicator>> {
 
 #[cfg(feature = "mpi")]
 fn connect(count: usize) -> Result<Arc<dyn Communicator>> {
-    let ranks = gan_comm::Mpi::start().context("joining the other processes")?;
-    if ranks.size() != count {
+    let group = gan_comm::Mpi::start().context("joining the other processes")?;
+    if group.size() != count {
         return Err(Usage(format!(
             "{count} processes were started, but this program's MPI library sees {}: start them with the mpirun of the MPI that it was built with",
-            ranks.size()
+            group.size()
         ))
         .into());
     }
-    Ok(Arc::new(ranks))
+    Ok(Arc::new(group))
 }
 
 #[cfg(not(feature = "mpi"))]
@@ -167,14 +165,14 @@ fn connect(count: usize) -> Result<Arc<dyn Communicator>> {
 }
 
 /// Returns the result of `plan` on rank 0 to every rank, if only rank 0 can read it.
-pub fn plan_of_first(ranks: &dyn Communicator, plan: impl FnOnce() -> Result<Plan>) -> Result<Plan> {
-    if ranks.rank() == 0 {
+pub fn plan_of_first(group: &dyn Communicator, plan: impl FnOnce() -> Result<Plan>) -> Result<Plan> {
+    if group.rank() == 0 {
         let plan = plan();
         let config = plan.as_ref().map(|plan| serde_json::to_vec(plan.config())).ok().transpose()?;
-        ranks.broadcast(&config.unwrap_or_default())?;
+        group.broadcast(&config.unwrap_or_default())?;
         return plan;
     }
-    let config = ranks.broadcast(&[])?;
+    let config = group.broadcast(&[])?;
     // Rank 0 reports what is wrong.
     let config: RunConfig = serde_json::from_slice(&config).context("rank 0 has no settings")?;
     Ok(config.check()?)
@@ -182,16 +180,12 @@ pub fn plan_of_first(ranks: &dyn Communicator, plan: impl FnOnce() -> Result<Pla
 
 /// Replaces `auto` and `cuda` by the GPU with this process's number on its host, if several were started there.
 fn device_here(name: &str) -> String {
-    let here = launch::rank_here();
-    match name {
-        "cuda" if launch::processes_here() > 1 => format!("cuda:{here}"),
-        "auto" if launch::processes_here() > 1 && cfg!(feature = "cuda") => format!("cuda:{here}"),
-        _ => name.into(),
-    }
+    let is_cuda = name == "cuda" || (name == "auto" && cfg!(feature = "cuda"));
+    if is_cuda && launch::processes_here() > 1 { format!("cuda:{}", launch::rank_here()) } else { name.into() }
 }
 
 /// Returns whether rank 0 has reported an error of this process to the user.
-pub fn is_told(error: &anyhow::Error) -> bool {
+pub fn is_reported(error: &anyhow::Error) -> bool {
     let is_common = |cause: &(dyn std::error::Error + 'static)| {
         cause.is::<Usage>()
             || crate::training(cause)
@@ -208,11 +202,11 @@ mod tests {
     /// Returns D's losses in five steps on these devices.
     fn losses(devices: &[&str]) -> Result<Vec<f64>> {
         let devices: Vec<String> = devices.iter().map(ToString::to_string).collect();
-        in_threads(&devices, |place| {
-            place.compute(1, || {
+        in_threads(&devices, |rank| {
+            rank.compute(1, || {
                 let plan = source::plan("ring2d", &["train.precision=f32-accurate".into()])?;
-                let begun = place.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
-                let Some(mut trainer) = place.start(begun)? else { return Ok(vec![]) };
+                let trainer = rank.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
+                let Some(mut trainer) = rank.start(trainer)? else { return Ok(vec![]) };
                 let losses = (0..5).map(|_| trainer.advance()?.loss_d.context("a loss")).collect();
                 trainer.shutdown();
                 losses

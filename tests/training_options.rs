@@ -1,14 +1,14 @@
-//! What modern training asks for: classes, spectral norm, augmentation, packing, averages, schedules; each survives a stop bit for bit, and is
-//! refused where it cannot work.
+//! Classes, spectral norm, augmentation, PacGAN, EMA and schedules: runs with them resume exactly, and invalid uses are
+//! refused.
 
 use crate::bad_input::refused;
 use crate::common::{Place, SMALL, assert_same, metrics, results};
 
-/// Small networks that know classes: joined in G, projected in D.
+/// Small class-conditional networks: concatenated classes in G, projection in D.
 const CLASSES: &str = "--set generator.input=[8] --set generator.layers=[{concat_class=10,embedding=4},{dense=49},{reshape=[1,7,7]},{conditional_batch_norm=10},\"silu\",{upsample=4},{conv=1,kernel=3,padding=1},\"tanh\"] \
      --set latent.dim=8 --set discriminator.input=[1,28,28] --set discriminator.layers=[{conv=4,kernel=4,stride=4},{leaky_relu=0.2},\"flatten\",{projection=10}]";
 
-/// A run straight through and one that stopped after half of its steps and went on leave the same files.
+/// Asserts that an uninterrupted run and one that resumed after half of its steps have the same files.
 fn survives_a_stop(settings: &str) -> Place {
     let place = Place::new();
     place.good(&format!("train {SMALL} {settings} --set samples.every=4 --steps 8 --out straight"));
@@ -19,7 +19,7 @@ fn survives_a_stop(settings: &str) -> Place {
 }
 
 #[test]
-fn spectral_norm_averages_and_changes_of_what_d_sees_survive_a_stop() {
+fn spectral_norm_ema_and_augmentation_resume_exactly() {
     let place = survives_a_stop(
         "--set discriminator.spectral_norm=true --set loss.kind=hinge --set train.ema=0.9 --set augment.color=true --set augment.translation=0.2 \
          --set augment.cutout=0.3 --set loss.flip=0.1 --set train.clip_norm=0.5 --set penalties=[{kind=\"feature_matching\",weight=0.1}]",
@@ -30,24 +30,24 @@ fn spectral_norm_averages_and_changes_of_what_d_sees_survive_a_stop() {
 }
 
 #[test]
-fn classes_survive_a_stop_and_samples_are_of_the_class_asked_for() {
+fn class_conditional_runs_resume_exactly_and_generate_the_requested_class() {
     let place = survives_a_stop(&format!("{CLASSES} --set train.reuse_fakes=false --set train.g_steps=2"));
     place.good("generate straight --count 4 --class 3 --out three.npy");
     place.good("generate straight --count 4 --out turns.npy");
     let samples = |name: &str| std::fs::read(place.path(name)).expect("a .npy file")[128..].to_vec();
     let (three, turns) = (samples("three.npy"), samples("turns.npy"));
-    // The same noise; classes 0, 1, 2, 3 in turn beside 3 alone.
+    // Both have the same noise; one has the classes 0, 1, 2, 3, and the other only 3.
     let part = three.len() / 4;
     assert!(three[3 * part..] == turns[3 * part..] && three[..part] != turns[..part]);
 }
 
 #[test]
-fn packed_samples_and_parts_of_batches_train() {
+fn pacgan_and_gradient_accumulation_train() {
     survives_a_stop("--set train.pacgan=2 --set data.replacement=true --set train.accumulate=2");
 }
 
 #[test]
-fn a_class_that_is_not_there_is_refused() {
+fn an_unknown_class_is_refused() {
     let place = Place::new();
     place.good(&format!("train {SMALL} {CLASSES} --steps 1 --out run"));
     place.good(&format!("train {SMALL} --steps 1 --out plain"));
@@ -56,8 +56,8 @@ fn a_class_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn accumulated_gradients_are_those_of_the_whole_batch() {
-    // Without batch norm, the parts of a batch have the same mean gradient as all of it, up to rounding.
+fn accumulated_gradients_equal_those_of_the_whole_batch() {
+    // Without batch norm, the mean gradient of the micro-batches equals that of the whole batch, up to rounding.
     let place = Place::new();
     let plain = "--set generator.family=mlp --set generator.hidden=[16] --set discriminator.family=mlp --set discriminator.hidden=[16]";
     for parts in [1, 2] {
@@ -94,7 +94,7 @@ fn clipped_weights_stay_within_the_limit() {
 }
 
 #[test]
-fn a_run_ends_when_it_has_what_it_was_to_reach() {
+fn a_run_ends_when_it_reaches_its_target_figure() {
     let place = Place::new();
     let points = "ring2d --set evaluate.every=5 --set evaluate.samples=200 --set samples.rows=4 --set samples.columns=4 --threads 1";
     let ran = place.good(&format!("train {points} --set train.until={{energy=1e9}} --steps 40 --out soon"));
@@ -105,7 +105,7 @@ fn a_run_ends_when_it_has_what_it_was_to_reach() {
 }
 
 #[test]
-fn a_sample_is_projected_back_and_shown() {
+fn a_sample_is_projected_to_its_latent_vector() {
     let place = Place::with_generator();
     place.good("generate generator.safetensors --count 2 --out two.npy");
     place.good("generate generator.safetensors --count 2 --out two");
@@ -114,7 +114,7 @@ fn a_sample_is_projected_back_and_shown() {
     );
     let differences: Vec<f64> =
         ran.text().lines().filter_map(|line| line.split_once("difference ")?.1.trim().parse().ok()).collect();
-    // An untrained generator's samples differ by little from each other.
+    // Samples of an untrained generator differ little from each other.
     assert!(differences.len() == 3 && differences.iter().all(|d| *d < 0.05), "{}", ran.text());
     assert!(place.path("pairs.png").exists());
     place.good("generate generator.safetensors --latents z.npy --out again.png");

@@ -1,4 +1,4 @@
-//! `gan evaluate` of folders and arrays: at which size images are compared, against how many, and what cannot be compared.
+//! `gan evaluate` of folders and arrays: the size at which images are compared, the number of images, and invalid sources.
 
 use crate::common::{Place, Ran, SMALL};
 use candle_core::Device;
@@ -10,8 +10,8 @@ use image::{Rgb, RgbImage};
 use serde_json::Value;
 use std::fs;
 
-/// `count` PNGs of `side`×`side` in `folder`: a colour each, and over it a checkerboard of single pixels that goes up and down by
-/// `amplitude`. Shrunk to half, the checkerboard is gone.
+/// Writes `count` PNG files of `side`×`side` into `folder`: one color each, with a checkerboard of single pixels that adds and subtracts
+/// `amplitude`. Shrinking to half the size removes the checkerboard.
 fn checkerboards(place: &Place, folder: &str, count: u32, side: u32, amplitude: i32) {
     fs::create_dir_all(place.path(folder)).expect("a folder");
     for n in 0..count {
@@ -24,7 +24,7 @@ fn checkerboards(place: &Place, folder: &str, count: u32, side: u32, amplitude: 
     }
 }
 
-/// A classifier for images of `side`×`side`, which brings others to that size: 2×2 windows in many places.
+/// Writes a classifier for images of `side`×`side` that resizes its input: a convolution over 2×2 windows.
 fn windows(place: &Place, side: usize) {
     let layers: Vec<Layer> = serde_json::from_str(&format!(
         r#"[{{"conv": 4, "kernel": 2, "stride": {}}}, {{"leaky_relu": 0.2}}, "flatten", {{"dense": 2}}]"#,
@@ -60,7 +60,7 @@ fn value(card: &Value, metric: &str) -> f64 {
     figure.unwrap_or_else(|| panic!("no {metric} in {card}"))["value"].as_f64().expect("a value")
 }
 
-/// A `.npy` file: `descr`, shape, bytes.
+/// Writes a `.npy` file with this `descr`, shape and bytes.
 fn npy(place: &Place, name: &str, descr: &str, shape: &str, data: &[u8]) {
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
     let header = format!("{header:<117}\n");
@@ -73,7 +73,7 @@ fn f4(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
 }
 
 #[test]
-fn images_in_files_reach_a_network_that_resizes_in_their_own_size() {
+fn a_network_that_resizes_gets_images_in_their_original_size() {
     let place = Place::new();
     checkerboards(&place, "plain", 16, 128, 0);
     checkerboards(&place, "checked", 16, 128, 60);
@@ -105,7 +105,7 @@ fn small_images_and_images_of_many_sizes_are_compared() {
     checkerboards(&place, "small", 12, 32, 0);
     checkerboards(&place, "also-small", 12, 32, 40);
     place.good("evaluate small --data also-small");
-    // A network of one size: what is larger is brought to what is smaller, and the card says so.
+    // A network that needs one size: the larger images are resized to the smaller size, and the card records it.
     checkerboards(&place, "large", 12, 96, 0);
     for (samples, real, resized) in [("small", "large", "reference"), ("large", "small", "samples")] {
         let card = card(&place, &format!("evaluate {samples} --data {real} --metrics fd_thumbnails"));
@@ -127,7 +127,7 @@ fn small_images_and_images_of_many_sizes_are_compared() {
 }
 
 #[test]
-fn a_reference_is_used_whole_and_is_nobodys_training_data() {
+fn a_reference_is_used_completely_and_not_as_training_data() {
     let place = Place::new();
     checkerboards(&place, "these", 33, 16, 0);
     checkerboards(&place, "same", 33, 16, 0);
@@ -144,13 +144,13 @@ fn a_reference_is_used_whole_and_is_nobodys_training_data() {
     let text = place.good("evaluate these --data same");
     assert!(text.text().contains("33 of same (all)") && !text.text().contains("training data ("), "{}", text.text());
     assert!(text.text().contains("not measured: memorisation, near_copies"), "{}", text.text());
-    // The floor comes from halves, and takes nothing away from the comparison.
+    // The floor uses halves of the reference, but the comparison still uses all of it.
     let floor = card(&place, "evaluate these --data same --floor");
     assert_eq!(floor["reference"]["hash"], all["reference"]["hash"]);
     assert_eq!(value(&floor, "fd_thumbnails"), value(&all, "fd_thumbnails"));
     assert!(floor["figures"][0]["floor"].as_f64().expect("a floor") > 0.0, "{floor}");
     place.gan("evaluate these --data same --metrics near_copies").expect(2, &["near_copies", "training data"]);
-    // A part of a data set that is named is meant.
+    // A split that is named is used.
     let part =
         card(&place, "evaluate these --data mnist --set data.split=test --metrics fd_thumbnails --embedder thumbnails");
     assert_eq!(
@@ -169,12 +169,12 @@ fn a_run_on_a_folder_is_compared_with_all_of_its_images() {
     assert_eq!((reference["samples"].as_u64(), reference["split"].as_str()), (Some(33), Some("training data")));
     assert_eq!(reference["floor_split"].as_str(), Some("one random half against the other"));
     assert!(card["figures"][0]["floor"].as_f64().is_some_and(|floor| floor > 0.0), "{card}");
-    // Copies are still searched: one half of the images is held out for it.
+    // Copies are still searched, with one half of the images as held-out samples.
     assert!(value(&card, "memorisation") > 0.0 && value(&card, "near_copies") >= 0.0, "{card}");
 }
 
 #[test]
-fn with_few_images_what_can_be_measured_is_and_the_rest_is_noted() {
+fn metrics_that_need_more_images_are_skipped_with_a_note() {
     let place = Place::new();
     checkerboards(&place, "real", 33, 16, 0);
     checkerboards(&place, "five", 5, 16, 0);
@@ -232,13 +232,13 @@ fn arrays_are_checked_before_they_are_compared() {
     );
     assert!(right.get("warnings").is_none_or(|notes| !notes.to_string().contains("[0, 1]")), "{right}");
     assert!(half["warnings"].to_string().contains("it looks like [0, 1]"), "{half}");
-    // A grey array against grey digits, of which the card says the size.
+    // Gray images against gray digits; the card has their size.
     npy(&place, "rgb.npy", "|u1", "(12, 3, 28, 28)", &vec![9; 12 * 3 * 784]);
     place.gan("evaluate rgb.npy --data mnist").expect(2, &["rgb.npy: has images of 3 channels", "mnist have 1"]);
 }
 
 #[test]
-fn what_is_not_there_or_not_meant_is_told_by_name() {
+fn missing_and_unsuitable_sources_are_named() {
     let place = Place::with_generator();
     checkerboards(&place, "real", 12, 8, 20);
     fs::create_dir_all(place.path("run/samples")).expect("a folder");

@@ -1,14 +1,14 @@
-//! Samples judged: `gan evaluate`, evaluations while training, the best generator, alarms and rollbacks.
+//! `gan evaluate`, evaluations during training, the best generator, alarms and rollbacks.
 
 use crate::common::{Place, SMALL, assert_same, files, metrics, results};
 use serde_json::Value;
 use std::fs;
 
-/// Judged every ten steps by few samples.
+/// Evaluates every ten steps with few samples.
 const JUDGED: &str = "--set evaluate.every=10 --set evaluate.samples=200 --set checkpoint.every=10";
-/// Fewer than some hundred steps raise no alarm.
+/// Evaluates rarely, because alarms need some hundred steps.
 const SELDOM: &str = "--set evaluate.every=100 --set evaluate.samples=200 --set checkpoint.every=100";
-/// Alarms of a run that learns nothing: the rates are next to nothing.
+/// Learning rates so small that a run learns nothing.
 const LAZY: &str = "--set optimizer.generator.lr=1e-9 --set optimizer.discriminator.lr=1e-9 --set alarms.g_won=off";
 
 fn lines(place: &Place, file: &str) -> Vec<Value> {
@@ -24,7 +24,7 @@ fn alarms(place: &Place, run: &str) -> Vec<(String, u64, String)> {
 }
 
 #[test]
-fn evaluations_leave_training_as_it_is_and_keep_the_best() {
+fn evaluations_do_not_change_training_and_keep_the_best_generator() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 30 --out plain"));
     let ran = place.good(&format!("train {SMALL} {JUDGED} --steps 30 --out judged"));
@@ -41,7 +41,7 @@ fn evaluations_leave_training_as_it_is_and_keep_the_best() {
     assert!(ran.text().contains(&format!("at step {step}")), "{}", ran.text());
     assert!(ran.text().contains("real samples: ") && ran.text().contains("sha256"), "{}", ran.text());
 
-    // The best generator is the one of that step: judged again with the run's seed it gets the same figure.
+    // The best generator is that of the best step: another evaluation with the run's seed gives the same figure.
     let line =
         "evaluate judged/generator-best.safetensors --data mnist --samples 200 --seed 1 --metrics fd_digits --json";
     let card: Value = serde_json::from_slice(&place.good(line).stdout).expect("a card");
@@ -51,7 +51,7 @@ fn evaluations_leave_training_as_it_is_and_keep_the_best() {
 }
 
 #[test]
-fn a_judged_run_killed_and_resumed_ends_with_the_same_bytes() {
+fn a_killed_run_with_evaluations_resumes_to_the_same_bytes() {
     let place = Place::new();
     let settings = format!("train {SMALL} {JUDGED} --set train.ema=0.9 --steps 60");
     place.good(&format!("{settings} --out straight"));
@@ -63,7 +63,7 @@ fn a_judged_run_killed_and_resumed_ends_with_the_same_bytes() {
 }
 
 #[test]
-fn a_run_that_learns_nothing_is_told_so_and_ends_if_asked_to() {
+fn a_run_that_learns_nothing_raises_stalled_and_ends_with_the_policy_stop() {
     let place = Place::new();
     let ran = place.good(&format!("train {SMALL} {SELDOM} {LAZY} --steps 400 --set alarms.collapse=off --out lazy"));
     assert_eq!(alarms(&place, "lazy"), [("stalled".to_string(), 300, "warn".to_string())]);
@@ -84,17 +84,17 @@ fn a_run_that_learns_nothing_is_told_so_and_ends_if_asked_to() {
 }
 
 #[test]
-fn a_rollback_goes_to_the_best_state_with_lower_rates_and_repeats_to_the_same_bytes() {
+fn a_rollback_restores_the_best_state_and_lowers_the_learning_rates() {
     let place = Place::new();
     let alarms_set =
         "--set alarms.stalled=rollback --set alarms.collapse=off --set alarms.rollbacks=2 --set alarms.lr_factor=0.25";
-    // So small that no weight changes: the best state is the first.
+    // With these rates no weight changes, so the best state is the first.
     let rates = "--set optimizer.generator.lr=1e-30 --set optimizer.discriminator.lr=1e-30";
     let line = format!(
         "train curve2d --set train.threads=1 --set samples.every=1000 {SELDOM} {rates} --steps 400 {alarms_set}"
     );
     let ran = place.gan(&format!("{line} --out a"));
-    // Twice back, then the same alarm once more ends the run.
+    // After two rollbacks, the same alarm ends the run.
     ran.expect(1, &["Gone back to step", "rates lowered", "The run ends here"]);
     let found: Vec<String> = alarms(&place, "a").into_iter().map(|(kind, _, done)| format!("{kind} {done}")).collect();
     assert_eq!(found, ["stalled rollback", "stalled rollback", "stalled stop"]);
@@ -106,7 +106,7 @@ fn a_rollback_goes_to_the_best_state_with_lower_rates_and_repeats_to_the_same_by
 }
 
 #[test]
-fn folders_arrays_and_runs_are_judged_alike_and_side_by_side() {
+fn folders_arrays_and_runs_give_the_same_figures_side_by_side() {
     let place = Place::with_generator();
     place.good("generate generator.safetensors --count 300 --seed 5 --out made.npy");
     place.good("generate generator.safetensors --count 300 --seed 5 --out made");
@@ -117,7 +117,7 @@ fn folders_arrays_and_runs_are_judged_alike_and_side_by_side() {
     };
     let array = figure("evaluate made.npy --data mnist --metrics fd_digits --json");
     let folder = figure("evaluate made --data mnist --metrics fd_digits --json");
-    // PNGs have 256 greys.
+    // PNG files have only 256 gray levels.
     assert!((array - folder).abs() < 0.02 * array, "{array} and {folder}");
     let ran =
         place.good("evaluate made.npy generator.safetensors --data mnist --samples 300 --metrics fd_digits,coverage");
@@ -127,7 +127,7 @@ fn folders_arrays_and_runs_are_judged_alike_and_side_by_side() {
 }
 
 #[test]
-fn real_digits_judged_as_samples_reach_the_floor() {
+fn real_digits_evaluated_as_samples_reach_the_floor() {
     let place = Place::new();
     place.first_digits("digits", 400);
     place.good("data inspect mnist --set data.dir=digits --json");
@@ -138,12 +138,12 @@ fn real_digits_judged_as_samples_reach_the_floor() {
         let value = figure["value"].as_f64().expect("a value");
         let floor = || figure["floor"].as_f64().expect("a floor");
         match figure["metric"].as_str().expect("a name") {
-            // 400 samples against 400 others: as near as real ones are.
+            // 400 samples against 400 others have the distance of the floor.
             "fd_digits" => assert!(value < 2.0 * floor(), "{figure}"),
             "precision" | "recall" | "coverage" | "confidence" | "diversity" => {
                 assert!((value - floor()).abs() < 0.1, "{figure}");
             }
-            // They are among the training digits: this has to show.
+            // The samples are training digits, which the search for copies must detect.
             "near_copies" => assert!(value > 0.1, "{figure}"),
             "memorisation" => assert!(value > 0.0 && value < 1.2, "{figure}"),
             "density" | "digit_score" => assert!((value - floor()).abs() < 0.2 * value, "{figure}"),
@@ -154,7 +154,7 @@ fn real_digits_judged_as_samples_reach_the_floor() {
     }
 }
 
-/// The first 400 training digits as float32 `[400, 1, 28, 28]`.
+/// Writes the first 400 training digits as float32 `[400, 1, 28, 28]` and returns the file's name.
 fn real_digits(place: &Place) -> String {
     let bytes = fs::read(place.path("digits/train-images-idx3-ubyte")).expect("digits");
     let values = bytes[16..].iter().flat_map(|byte| ((f32::from(*byte) - 127.5) / 127.5).to_le_bytes());
@@ -169,7 +169,7 @@ fn real_digits(place: &Place) -> String {
 }
 
 #[test]
-fn points_are_judged_in_their_own_units() {
+fn points_are_evaluated_in_their_original_units() {
     let place = Place::new();
     let settings =
         "train ring2d --steps 30 --set evaluate.every=30 --set evaluate.samples=500 --set train.log_every=10";
@@ -188,7 +188,7 @@ fn points_are_judged_in_their_own_units() {
 }
 
 #[test]
-fn what_cannot_be_judged_is_said() {
+fn sources_that_cannot_be_evaluated_are_refused() {
     let place = Place::with_generator();
     fs::create_dir(place.path("empty")).expect("a folder");
     for (line, code, words) in [
@@ -219,7 +219,7 @@ fn what_cannot_be_judged_is_said() {
 }
 
 #[test]
-fn a_protocol_refuses_what_it_does_not_allow() {
+fn the_fid50k_protocol_refuses_unsuitable_settings() {
     let place = Place::with_generator();
     place.good("generate generator.safetensors --count 20 --out made");
     fs::write(place.path("reference.npz"), b"no archive").expect("a file");
@@ -245,7 +245,7 @@ fn a_protocol_refuses_what_it_does_not_allow() {
 }
 
 #[test]
-fn arrays_that_are_no_numbers_or_another_shape_are_refused() {
+fn arrays_of_other_types_or_shapes_are_refused() {
     let place = Place::new();
     place.first_digits("digits", 400);
     real_digits(&place);
