@@ -145,6 +145,7 @@ impl Maker<'_> {
                 outputs: conv.outputs,
                 kernel: conv.kernel,
                 spec: spec(conv),
+                transposed: None,
             }));
             layers.push(FusedLayer::Activation(Activation::LeakyRelu(0.0)));
         }
