@@ -69,7 +69,7 @@ fn ranks_give_the_losses_of_one_process_reproducibly() {
 #[test]
 fn shared_evaluation_is_equal_and_a_run_resumes_with_any_number_of_ranks() {
     let place = Place::new();
-    let judged = "--set evaluate.every=4 --set evaluate.samples=600 --set checkpoint.every=4";
+    let judged = "--set evaluate.every=4 --set evaluate.samples=200 --set checkpoint.every=4";
     let line = |out: &str, steps: u64| format!("train {SMALL} {judged} --steps {steps} --out {out}");
     // The random numbers before the first step do not depend on the number of ranks.
     let first = |run: &str| {

@@ -28,7 +28,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
 fn full_width_results_do_not_depend_on_the_number_of_threads() {
     let place = Place::new();
     for threads in [1, 2] {
-        place.good(&format!("train dcgan-mnist --set train.batch=16 --steps 4 --threads {threads} --out {threads}"));
+        place.good(&format!("train dcgan-mnist --set train.batch=16 --set evaluate.samples=200 --steps 4 --threads {threads} --out {threads}"));
     }
     assert_same(&results(&place.path("1")), &results(&place.path("2")));
 }

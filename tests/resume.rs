@@ -26,7 +26,8 @@ fn a_killed_dcgan_resumes_to_the_same_bytes() {
 
 #[test]
 fn a_killed_keras_mnist_resumes_to_the_same_bytes() {
-    let settings = "keras-mnist --set train.batch=4 --set samples.rows=2 --set samples.columns=2";
+    let settings =
+        "keras-mnist --set train.batch=4 --set samples.rows=2 --set samples.columns=2 --set evaluate.every=0";
     killed_equals_straight(&format!("{settings} --set checkpoint.every=4 --set samples.every=5"), 12, 6);
 }
 
@@ -169,10 +170,8 @@ fn the_size_of_sample_sheets_may_change_when_resuming() {
 #[test]
 fn alternation_by_epochs_resumes_exactly() {
     let turns =
-        "--set train.alternate=epochs --set train.reuse_fakes=false --set train.batch=6000 --set train.log_every=2";
-    killed_equals_straight(
-        &format!("dcgan-mnist --set generator.width=1 --set discriminator.width=1 {turns} --set checkpoint.every=3"),
-        24,
-        13,
-    );
+        "--set train.alternate=epochs --set train.reuse_fakes=false --set train.batch=600 --set train.log_every=2";
+    // An epoch is ten batches.
+    let data = "--set data.limit=6000 --set generator.width=1 --set discriminator.width=1 --set evaluate.every=0";
+    killed_equals_straight(&format!("dcgan-mnist {data} {turns} --set checkpoint.every=3"), 24, 13);
 }

@@ -31,7 +31,7 @@ fn a_saved_preset_trains_like_the_preset() {
     let place = Place::new();
     for name in ["dcgan-mnist", "keras-mnist"] {
         fs::write(place.path("mine.toml"), place.good(&format!("preset show {name}")).stdout).unwrap();
-        let short = "--steps 2 --set train.batch=2 --set samples.rows=1";
+        let short = "--steps 2 --set train.batch=2 --set samples.rows=1 --set evaluate.every=0";
         place.good(&format!("train mine.toml {short} --out from-file-{name}"));
         place.good(&format!("train {name} {short} --out from-preset-{name}"));
         let [file, preset] = ["file", "preset"].map(|kind| files(&place.path(&format!("from-{kind}-{name}"))));

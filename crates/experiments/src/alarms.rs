@@ -85,7 +85,7 @@ impl Broken {
         };
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let fits: Vec<String> = fits.split(", ").map(String::from).collect();
-        let keys: Vec<&str> = RULES.iter().map(|rule| rule.key()).collect();
+        let keys: Vec<&str> = RULES.iter().map(|rule| rule.key).collect();
         if let Some(unknown) = fits.iter().find(|fit| !keys.contains(&fit.as_str())) {
             bail!("{}: no alarm \"{unknown}\"{}", file.display(), choose(unknown, &keys));
         }

@@ -23,7 +23,7 @@ pub fn run(runs: &[PathBuf]) -> Result<()> {
         let plan = layering::read(layering::from_file(&folder.join("config.toml"))?)?.check()?;
         let mut watch = Watch::new(RunContext { total, best, floor, loss: plan.config().loss.kind });
         let alarms = lines.iter().flat_map(|line| watch.see(line));
-        let said: Vec<String> = alarms.map(|alarm| format!("{} at {}", alarm.rule.key(), alarm.at)).collect();
+        let said: Vec<String> = alarms.map(|alarm| format!("{} at {}", alarm.rule.key, alarm.at)).collect();
         println!("{}: {}", folder.display(), if said.is_empty() { "none".into() } else { said.join(", ") });
     }
     Ok(())

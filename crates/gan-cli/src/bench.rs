@@ -61,14 +61,12 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     assignments.push(format!("train.steps={}", args.steps + WARM_UP));
     assignments.extend(args.batch.map(|n| format!("train.batch={n}")));
     assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
-    let given = |key: &str| args.set.iter().any(|set| set.starts_with(key));
+    let mut plan = source::plan(&args.source, &assignments)?;
     // Points need almost no decoding and no files, so their own data are used.
-    let plan = source::plan(&args.source, &assignments)?;
-    let plan = if plan.config().data.size.is_some() && !given("data.name") {
-        source::plan(&args.source, &[assignments, vec![format!("data.name={}", Synthetic::NAME)]].concat())?
-    } else {
-        plan
-    };
+    if plan.config().data.size.is_some() && !args.set.iter().any(|set| set.starts_with("data.name")) {
+        assignments.push(format!("data.name={}", Synthetic::NAME));
+        plan = source::plan(&args.source, &assignments)?;
+    }
     let threads = plan.config().train.threads;
     distributed::run(args.gpus, &args.device, |rank| rank.compute(threads, || run_rank(args, plan.clone(), rank)))
 }
@@ -82,44 +80,46 @@ fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
     let work = plan.config().preset.clone();
     let trainer = rank.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
     let Some(mut trainer) = rank.start(trainer)? else { return Ok(()) };
-    let (mut times, mut parts, mut cpu) = (vec![], Parts::default(), 0.0);
+    let mut times = vec![];
+    let mut steps = vec![];
+    let mut cpu = 0.0;
     for i in 0..WARM_UP + args.steps {
         if i == WARM_UP {
             cpu = cpu_ms();
         }
         let start = Instant::now();
-        match args.generate {
-            Some(n) => _ = trainer.progress_samples(n)?,
-            None => {
-                let report = trainer.advance()?;
-                if i >= WARM_UP {
-                    sum(&mut parts, &report.parts);
-                }
-            }
-        }
+        let parts = match args.generate {
+            Some(n) => trainer.progress_samples(n).map(|_| Parts::default())?,
+            None => trainer.advance()?.parts,
+        };
         if i >= WARM_UP {
             times.push(start.elapsed().as_secs_f64());
+            steps.push(parts);
         }
     }
     trainer.shutdown();
     let cpu_ms = (cpu_ms() - cpu) / args.steps as f64;
     let total: f64 = times.iter().sum();
+    let parts = parts(&steps, total);
     times.sort_by(f64::total_cmp);
-    let (median, best) = (times[times.len() / 2], times[0]);
+    let median = times[times.len() / 2];
+    let best = times[0];
+    let images = batch as f64 / median;
+    let ranks = rank.group.size();
     let threads = rayon::current_num_threads();
-    let (images, rss, level) = (batch as f64 / median, peak_rss_mib(), gan_kernels::Level::current().name());
-    let parts = named(&parts, total, args.steps as f64);
+    let rss = peak_rss_mib();
+    let level = gan_kernels::Level::current().name();
     if args.json {
         let parts: serde_json::Map<String, serde_json::Value> =
             parts.iter().map(|(name, seconds)| ((*name).to_string(), json!(seconds * 1e3))).collect();
-        return print::json(
-            json!({"work": work, "batch": batch, "ranks": rank.group.size(), "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
-                   "cpu_ms": cpu_ms, "peak_rss_mib": rss, "cpu": level, "parts": parts}),
-        );
+        return print::json(json!({
+            "work": work, "batch": batch, "ranks": ranks, "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
+            "cpu_ms": cpu_ms, "peak_rss_mib": rss, "cpu": level, "parts": parts,
+        }));
     }
     print::line(format_args!(
         "{work}, batch {batch}, {}, {level}: {} a step (best {}), {images:.0} images/s, {} CPU a step, {rss:.0} MiB at most",
-        hands(rank.group.size(), threads),
+        resources(ranks, threads),
         duration(median),
         duration(best),
         duration(cpu_ms / 1e3)
@@ -132,7 +132,7 @@ fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
 }
 
 /// Describes the computing resources: `2 threads`, `4 ranks of 1 thread`.
-fn hands(ranks: usize, threads: usize) -> String {
+fn resources(ranks: usize, threads: usize) -> String {
     let threads = counted(threads, "thread");
     if ranks == 1 { threads } else { format!("{ranks} ranks of {threads}") }
 }
@@ -142,72 +142,59 @@ fn duration(seconds: f64) -> String {
     if seconds < 1e-3 { format!("{:.0} µs", seconds * 1e6) } else { format!("{:.1} ms", seconds * 1e3) }
 }
 
-fn sum(total: &mut Parts, more: &Parts) {
-    total.data += more.data;
-    total.generate += more.generate;
-    for (total, more) in [(&mut total.d, &more.d), (&mut total.g, &more.g)] {
-        total.forward += more.forward;
-        total.backward += more.backward;
-        total.together += more.together;
-        total.optimizer += more.optimizer;
-    }
-}
+/// Parts of a step.
+const PARTS: [(&str, fn(&Parts) -> f64); 10] = [
+    ("data", |parts| parts.data),
+    ("G forward", |parts| parts.generate),
+    ("D forward", |parts| parts.d.forward),
+    ("D backward", |parts| parts.d.backward),
+    ("D together", |parts| parts.d.together),
+    ("D optimiser", |parts| parts.d.optimizer),
+    ("G: D forward", |parts| parts.g.forward),
+    ("G backward", |parts| parts.g.backward),
+    ("G together", |parts| parts.g.together),
+    ("G optimiser", |parts| parts.g.optimizer),
+];
 
-/// Returns the parts of a step by name, in seconds per step; "rest" is the remaining time.
-fn named(parts: &Parts, total: f64, steps: f64) -> Vec<(&'static str, f64)> {
-    let mut all = vec![
-        ("data", parts.data),
-        ("G forward", parts.generate),
-        ("D forward", parts.d.forward),
-        ("D backward", parts.d.backward),
-        ("D together", parts.d.together),
-        ("D optimiser", parts.d.optimizer),
-        ("G: D forward", parts.g.forward),
-        ("G backward", parts.g.backward),
-        ("G together", parts.g.together),
-        ("G optimiser", parts.g.optimizer),
-    ];
+/// Returns the parts of a step by name, in seconds per step; "rest" is the remaining time of the `total`.
+fn parts(steps: &[Parts], total: f64) -> Vec<(&'static str, f64)> {
+    let mut all = PARTS.map(|(name, part)| (name, steps.iter().map(part).sum::<f64>())).to_vec();
     // A single process has nothing to sum.
     all.retain(|part| !part.0.ends_with("together") || part.1 > 1e-6 * total);
     all.push(("rest", total - all.iter().map(|part| part.1).sum::<f64>()));
-    all.into_iter().map(|(name, seconds)| (name, seconds / steps)).collect()
+    all.into_iter().map(|(name, seconds)| (name, seconds / steps.len() as f64)).collect()
 }
 
 /// Times the kernels of every convolution of both networks at the plan's batch and precision.
 fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
-    let (batch, precision) = (plan.config().train.batch, plan.config().train.precision.into());
+    let config = &plan.config().train;
     let level = gan_kernels::Level::current().name();
     if !as_json {
+        let resources = resources(1, rayon::current_num_threads());
         print::line(format_args!(
-            "batch {batch}, {}, {level}: GFLOP/s, counted as the plain loops would",
-            hands(1, rayon::current_num_threads())
-        ))?;
-        print::line(format_args!(
-            "{:<36} {:>8} {:>10} {:>11} {:>8}",
-            "convolution", "forward", "input grad", "weight grad", "pack"
+            "batch {}, {resources}, {level}: GFLOP/s, counted as the plain loops would\n{:<36} {:>8} {:>10} {:>11} {:>8}",
+            config.batch, "convolution", "forward", "input grad", "weight grad", "pack"
         ))?;
     }
     for (name, network) in [("G", &plan.generator), ("D", &plan.discriminator)] {
         for (layer, mut shape) in convolutions(&network.input, &network.layers)? {
-            (shape.samples, shape.spec.precision) = (batch, precision);
+            shape.samples = config.batch;
+            shape.spec.precision = config.precision.into();
             let t = timing::convolution(&shape, KERNEL_RUNS)?;
-            let rate = |seconds: f64| 2e-9 * t.multiply_adds as f64 / seconds;
-            let ([c, o], [h, w], [kh, kw], [sy, _]) = (shape.channels, shape.input, shape.kernel, shape.spec.stride);
-            let what = format!("{name} layer {layer}: {c}×{h}×{w} to {o}, {kh}×{kw} s{sy}");
+            let times = [t.forward, t.input_grad, t.weight_grad];
+            let [forward, input, weight] = times.map(|seconds| 2e-9 * t.multiply_adds as f64 / seconds);
+            let [c, o] = shape.channels;
+            let [h, w] = shape.input;
+            let [kh, kw] = shape.kernel;
+            let what = format!("{name} layer {layer}: {c}×{h}×{w} to {o}, {kh}×{kw} s{}", shape.spec.stride[0]);
             if as_json {
-                print::json(
-                    json!({"layer": what, "cpu": level, "forward_gflops": rate(t.forward), "input_grad_gflops": rate(t.input_grad),
-                    "weight_grad_gflops": rate(t.weight_grad), "pack_ms": t.pack * 1e3}),
-                )?;
+                print::json(json!({
+                    "layer": what, "cpu": level, "forward_gflops": forward, "input_grad_gflops": input, "weight_grad_gflops": weight,
+                    "pack_ms": t.pack * 1e3,
+                }))?;
             } else {
-                let rates = [t.forward, t.input_grad, t.weight_grad].map(rate);
-                print::line(format_args!(
-                    "{what:<36} {:>8.0} {:>10.0} {:>11.0} {:>8}",
-                    rates[0],
-                    rates[1],
-                    rates[2],
-                    duration(t.pack)
-                ))?;
+                let pack = duration(t.pack);
+                print::line(format_args!("{what:<36} {forward:>8.0} {input:>10.0} {weight:>11.0} {pack:>8}"))?;
             }
         }
     }
@@ -220,14 +207,14 @@ fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing:
     let mut before = input.to_vec();
     let mut found = vec![];
     for (i, (layer, after)) in layers.iter().zip(shapes).enumerate() {
-        let side = |s: &[usize]| [s[1], s[2]];
         let images = before.len() == 3;
         for fused in layer.fused(&before, &|_| 0).into_iter().flatten().filter(|_| images) {
             let FusedLayer::Conv(conv) = fused else { continue };
-            let (channels, input) = match conv.transposed {
-                None => ([before[0], conv.outputs], side(&before)),
-                Some(_) => ([conv.outputs, before[0]], side(&after)),
+            let (channels, side) = match conv.transposed {
+                None => ([before[0], conv.outputs], &before),
+                Some(_) => ([conv.outputs, before[0]], &after),
             };
+            let input = [side[1], side[2]];
             found.push((i, timing::Shape { samples: 1, channels, input, kernel: conv.kernel, spec: conv.spec }));
         }
         before = after;

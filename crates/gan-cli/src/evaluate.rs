@@ -15,7 +15,7 @@ use gan_metrics::metrics::frechet::Fid;
 use gan_metrics::{Card, MetricRef, Protocol, SampleSet};
 use gan_run::RunFolder;
 use gan_run::evaluate::{self, Evaluator, Floor, Given, Request, Role, Subject};
-use gan_train::config::{DataConfig, EvaluateConfig};
+use gan_train::config::EvaluateConfig;
 use gan_train::{layering, presets};
 use std::path::Path;
 
@@ -34,8 +34,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(2, 1_000_000))]
     pub samples: Option<usize>,
     /// Metrics to measure, e.g. fd_digits,coverage [default: those that fit the data].
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
-    pub metrics: Vec<String>,
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = MetricRef::from_user)]
+    pub metrics: Vec<MetricRef>,
     /// Also measure real samples: between random halves of the folder or pack that --data names.
     #[arg(long)]
     pub floor: bool,
@@ -70,13 +70,9 @@ type Maker = (Description, gan_core::LayeredGenerator, candle_core::Device);
 
 /// Evaluates each source and prints its card.
 pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
-    let metrics = match args.protocol {
-        None => args.metrics.iter().map(|name| metric(name)).collect::<Result<Vec<_>>>()?,
-        Some(Protocol::Fid50k) => vec![(&Fid).into()],
-    };
     let mut cards = Vec::new();
     for source in &args.sources {
-        cards.push(card(source, args, &metrics, quiet).with_context(|| source.clone())?);
+        cards.push(card(source, args, quiet).with_context(|| source.clone())?);
     }
     if args.json {
         return cards.iter().try_for_each(|card| print::json(serde_json::to_string(card).unwrap_or_default()));
@@ -87,10 +83,10 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
     }
 }
 
-fn card(source: &str, args: &EvaluateArgs, metrics: &[MetricRef], quiet: bool) -> Result<Card> {
+fn card(source: &str, args: &EvaluateArgs, quiet: bool) -> Result<Card> {
     let (subject, maker) = subject(source, args)?;
     let mut meter = Meter::patient(quiet);
-    let Prepared { evaluator, given, samples } = prepared(source, subject, args, metrics, &mut meter)?;
+    let Prepared { evaluator, given, samples } = prepared(source, subject, args, &mut meter)?;
     let mut embedded = 0;
     let mut progress = |count: usize, all: usize| {
         embedded += count as u64;
@@ -106,8 +102,7 @@ fn card(source: &str, args: &EvaluateArgs, metrics: &[MetricRef], quiet: bool) -
     };
     let card = evaluator.card(source, &collected);
     meter.end();
-    let card = card?;
-    Ok(Card { step: maker.map(|maker| maker.0.step), ..card })
+    Ok(Card { step: maker.map(|maker| maker.0.step), ..card? })
 }
 
 /// An evaluator, and the samples if they already exist.
@@ -118,15 +113,10 @@ struct Prepared {
     samples: usize,
 }
 
-fn prepared(
-    source: &str,
-    subject: Subject,
-    args: &EvaluateArgs,
-    metrics: &[MetricRef],
-    meter: &mut Meter,
-) -> Result<Prepared> {
-    let (seed, protocol) = (args.seed, args.protocol);
-    if let Some(statistics) = args.data.as_ref().map(Path::new).filter(|path| is_statistics(path)) {
+fn prepared(source: &str, subject: Subject, args: &EvaluateArgs, meter: &mut Meter) -> Result<Prepared> {
+    let EvaluateArgs { seed, protocol, .. } = *args;
+    let is_statistics = |path: &&Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
+    if let Some(statistics) = args.data.as_ref().map(Path::new).filter(is_statistics) {
         let Some(protocol) = protocol else {
             let problem = "holds mean and covariance, which only a protocol compares with: add --protocol fid50k";
             return Err(usage(statistics.display(), problem));
@@ -134,66 +124,55 @@ fn prepared(
         let (evaluator, given) = evaluate::compare_statistics(subject, source, statistics, protocol, seed)?;
         return Ok(Prepared { evaluator, given, samples: protocol.samples() });
     }
-    let RealData { data, role, size } = real(source, args)?;
+    let mut table = real(source, args)?;
+    let over = source::assigned(&args.set)?;
+    let sets_size = over.get("data").is_some_and(|data| data.get("size").is_some());
+    layering::overlay(&mut table, over);
+    let data = layering::read_data(table)?;
     let default = data.set.info().evaluation_samples.unwrap_or(SAMPLES);
     let how = EvaluateConfig {
         samples: protocol.map(Protocol::samples).or(args.samples).unwrap_or(default),
-        metrics: metrics.to_vec(),
+        metrics: protocol.map_or(args.metrics.clone(), |Protocol::Fid50k| vec![(&Fid).into()]),
         embedder: protocol.map_or(args.embedder.clone(), |protocol| protocol.embedder().into()),
         ..EvaluateConfig::default()
     };
+    let floor = if args.floor { Floor::OfHalves } else { Floor::Skip };
+    let request = Request {
+        subject,
+        name: source.into(),
+        most: args.samples,
+        role: if args.data.is_some() { Role::Reference(floor) } else { Role::TrainingData },
+        size: data.size.filter(|_| sets_size).map(|size| size.get()),
+        data,
+        seed,
+        protocol,
+    };
     let mut progress =
         |done: usize, all: usize| meter.show("embedding the real samples", done as u64, all as u64, Unit::Samples);
-    let request = Request { subject, name: source.into(), most: args.samples, data, role, size, seed, protocol };
     let (evaluator, given) = evaluate::compare(request, &how, &mut progress)?;
     Ok(Prepared { evaluator, given, samples: how.samples })
 }
 
-/// Returns whether a file holds the mean and covariance of real samples' features.
-fn is_statistics(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
-}
-
-/// Real data to compare samples with.
-struct RealData {
-    data: DataConfig,
-    role: Role,
-    /// Size of `--set data.size`; all images are resized to it.
-    size: Option<[usize; 2]>,
-}
-
-/// Returns the real data: as named, or the training data of a run or weight file.
-fn real(source: &str, args: &EvaluateArgs) -> Result<RealData> {
+/// Returns the settings of the real data: as named, or the training data of a run or weight file.
+fn real(source: &str, args: &EvaluateArgs) -> Result<layering::Table> {
     let path = Path::new(source);
-    let mut table = match &args.data {
+    let is_weights = path.extension().is_some_and(|e| e == "safetensors");
+    let beside = path.parent().filter(|folder| is_weights && RunFolder::is_run(folder));
+    match &args.data {
         Some(named) => {
             // A data set's name takes precedence over a run of the same name.
             if DatasetEntry::find(named).is_none() {
                 no_run(named, "the real data", "name the images that it was trained on")?;
             }
-            data::chosen::settings(named)?
+            data::chosen::settings(named)
         }
-        None if RunFolder::is_run(path) => of_run(path)?,
-        None if path.extension().is_some_and(|e| e == "safetensors") => {
-            let beside = path.parent().filter(|folder| RunFolder::is_run(folder));
-            beside.map_or_else(|| of_weights(path), of_run)?
-        }
+        None if RunFolder::is_run(path) => of_run(path),
+        None if is_weights => beside.map_or_else(|| of_weights(path), of_run),
         None => {
-            let problem = "what to compare with is not known: name real data by --data, e.g. --data mnist";
-            return Err(usage(source, problem));
+            let advice = "name real data by --data, e.g. --data mnist";
+            Err(usage(source, format_args!("what to compare with is not known: {advice}")))
         }
-    };
-    let mut over = layering::Table::new();
-    for assignment in &args.set {
-        layering::set(&mut over, assignment)?;
     }
-    let has_size = over.get("data").is_some_and(|data| data.get("size").is_some());
-    layering::overlay(&mut table, over);
-    let data = layering::read_data(table)?;
-    let size = data.size.filter(|_| has_size).map(|size| size.get());
-    let floor = if args.floor { Floor::OfHalves } else { Floor::Skip };
-    let role = if args.data.is_some() { Role::Reference(floor) } else { Role::TrainingData };
-    Ok(RealData { data, role, size })
 }
 
 /// Refuses a run's own folders as `what`, because their pictures are sheets of many samples.
@@ -259,18 +238,13 @@ fn made(
     progress: &mut dyn FnMut(usize),
 ) -> Result<SampleSet> {
     let mut rng = Rng::stream(seed, "evaluation");
-    let collected = evaluator.collect(&mut |n| {
+    Ok(evaluator.collect(&mut |n| {
         let z = description.latent.sample(n, &mut rng, device)?;
         let classes = draw_classes(generator, n, &mut rng, device)?;
         let made = samples(generator, &z, classes.as_ref())?;
         progress(n);
         Ok(Some((made, classes)))
-    })?;
-    Ok(collected)
-}
-
-fn metric(name: &str) -> Result<MetricRef> {
-    MetricRef::from_user(name).map_err(|problem| usage(format_args!("--metrics {name}"), problem))
+    })?)
 }
 
 /// Formats several cards side by side: a row per metric, a column per card, then the details of each.

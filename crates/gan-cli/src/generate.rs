@@ -78,7 +78,7 @@ const LARGEST_SHEET: usize = 10_000;
 /// Generates samples and writes them in the form of the output's name.
 pub fn run(args: &GenerateArgs) -> Result<()> {
     let out = Output::new("--out", &args.out, &[Form::Png, Form::Npy, Form::Folder, Form::Stdout])?;
-    let is_sheet = matches!(out.form(), Form::Png | Form::Stdout);
+    let is_sheet = matches!(out.form, Form::Png | Form::Stdout);
     if args.grid.is_some() && !is_sheet {
         return Err(Usage(format!("--grid arranges a sheet, but {} is none: name a .png", args.out.display())).into());
     }
@@ -96,9 +96,9 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
     let made = Made { generator: &generator, latents, classes, device, next: 0, count };
     let units = source::units(&description);
     let sample = &description.data.shape;
-    match out.form() {
-        Form::Npy => write_npy(made, sample, units.as_ref(), out.path()),
-        Form::Folder => write_folder(made, units.as_ref(), out.path()),
+    match out.form {
+        Form::Npy => write_npy(made, sample, units.as_ref(), &out.path),
+        Form::Folder => write_folder(made, units.as_ref(), &out.path),
         _ => write_sheet(made, sample, units.as_ref(), args.grid, &out),
     }
 }
@@ -193,11 +193,11 @@ fn write_sheet(
         .map_err(|error| usage(format_args!("a sheet of {rows} by {columns} samples (--count, --grid)"), error))?;
     let Some(all) = made.next(count)? else { return Ok(()) };
     let sheet = pictures::sheet(&all, units, rows, columns)?;
-    if out.form() == Form::Stdout {
+    if out.form == Form::Stdout {
         return print::bytes(&sheet.to_png()?);
     }
-    sheet.save_png(out.path())?;
-    print::line(out.path().display())
+    sheet.save_png(&out.path)?;
+    print::line(out.path.display())
 }
 
 /// Writes float32 `[N, …]`, generated and written in parts; points in their original units.

@@ -58,7 +58,7 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     let (description, generator, device) = source::generator(&args.source, "auto")?;
     let mut rng = Rng::stream(args.seed, "interpolate");
     let points = description.latent.sample(args.points as usize, &mut rng, &device)?.to_vec2::<f32>()?;
-    let closed = out.form() == Form::Gif;
+    let closed = out.form == Form::Gif;
     let walk = walk(&points, args.frames as usize, closed);
     let n = walk.len();
     if let (false, &[c, h, w]) = (closed, description.data.shape.as_slice()) {
@@ -76,11 +76,11 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     let pictures = pictures::singles(&samples, source::units(&description).as_ref())?;
     if closed {
         let enlarged = pictures.iter().map(enlarge).collect::<Result<Vec<_>>>()?;
-        gan_report::animate(&enlarged, FRAME_MS, out.path())?;
+        gan_report::animate(&enlarged, FRAME_MS, &out.path)?;
     } else {
-        gan_report::strip(&pictures)?.enlarged(2)?.save_png(out.path())?;
+        gan_report::strip(&pictures)?.enlarged(2)?.save_png(&out.path)?;
     }
-    print::line(format_args!("{} ({})", out.path().display(), counted(n, "frame")))
+    print::line(format_args!("{} ({})", out.path.display(), counted(n, "frame")))
 }
 
 /// Enlarges a frame to a visible size.

@@ -92,11 +92,11 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
         latents.push(found.z.to_device(&Device::Cpu)?);
     }
     if let Some(output) = &latents_out {
-        write_latents(&latents, output.path())?;
-        print::line(output.path().display())?;
+        write_latents(&latents, &output.path)?;
+        print::line(output.path.display())?;
     }
-    pictures::sheet(&Tensor::stack(&pairs, 0)?, None, latents.len(), 2)?.save_png(out.path())?;
-    print::line(format_args!("{} (left: given, right: made)", out.path().display()))
+    pictures::sheet(&Tensor::stack(&pairs, 0)?, None, latents.len(), 2)?.save_png(&out.path)?;
+    print::line(format_args!("{} (left: given, right: made)", out.path.display()))
 }
 
 /// Writes float32 `[N, latent]`.

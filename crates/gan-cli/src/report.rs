@@ -33,16 +33,16 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let named = args.out.as_deref().unwrap_or(&own);
     let out = Output::replacing("--out", named, &[Form::Html, Form::Stdout], Some(&own))?;
     let state = if RunFolder::is_busy(&args.run) { RunState::GoingOn } else { RunState::AtRest };
-    if out.form() == Form::Stdout {
+    if out.form == Form::Stdout {
         if args.open {
             return Err(Usage("--open shows a file, but --out - writes none: leave one of them out".into()).into());
         }
         return print::bytes(report::page(&args.run, state)?.html().as_bytes());
     }
-    report::write(&args.run, state, out.path())?;
-    print::line(out.path().display())?;
+    report::write(&args.run, state, &out.path)?;
+    print::line(out.path.display())?;
     if args.open {
-        open(out.path());
+        open(&out.path);
     }
     Ok(())
 }

@@ -54,17 +54,21 @@ fn kind(path: &Path) -> Kind {
 /// Returns the checked plan of `source` with `assignments` merged over it.
 pub fn plan(source: &str, assignments: &[String]) -> Result<Plan> {
     let mut table = table(source)?;
-    // Merged with each other first, so that their order does not matter.
-    let mut over = layering::Table::new();
-    for assignment in assignments {
-        layering::set(&mut over, assignment)?;
-    }
-    layering::overlay(&mut table, over);
+    layering::overlay(&mut table, assigned(assignments)?);
     let plan = layering::read(table).and_then(gan_train::RunConfig::check);
     match kind(Path::new(source)) {
         Kind::Settings => plan.with_context(|| source.to_string()),
-        _ => Ok(plan?),
+        Kind::Run | Kind::Weights | Kind::Folder | Kind::Nowhere | Kind::Name => Ok(plan?),
     }
+}
+
+/// Merges assignments with each other first, so that their order does not matter.
+pub fn assigned(assignments: &[String]) -> Result<layering::Table> {
+    let mut table = layering::Table::new();
+    for assignment in assignments {
+        layering::set(&mut table, assignment)?;
+    }
+    Ok(table)
 }
 
 /// Reads the generator in a run folder or a weight file.
@@ -115,31 +119,24 @@ pub fn units(description: &Description) -> Option<Units> {
 /// Returns the weight file of a run's best generator.
 pub fn best_weight_file(run: &Path) -> Result<PathBuf> {
     let file = run.join(gan_run::folder::BEST);
-    if file.is_file() {
-        return Ok(file);
-    }
     let problem = "holds no generator-best.safetensors: it is kept by runs with [evaluate] every = …; leave out --best";
-    Err(usage(run.display(), problem))
+    if file.is_file() { Ok(file) } else { Err(usage(run.display(), problem)) }
 }
 
 /// Returns the weight file itself, or a run folder's.
 pub fn weight_file(source: &Path) -> Result<PathBuf> {
-    if source.is_file() {
-        return Ok(source.to_path_buf());
-    }
     let file = source.join("generator.safetensors");
-    if file.is_file() {
-        return Ok(file);
+    if source.is_file() || file.is_file() {
+        return Ok(if source.is_file() { source.to_path_buf() } else { file });
     }
-    let problem = match (source.is_dir(), presets::find(&source.to_string_lossy())) {
-        (true, _) if RunFolder::is_run(source) => {
-            "the run has not saved a generator yet: train on with --resume".into()
-        }
-        (true, _) => "holds no generator.safetensors: name a run folder or a weight file".into(),
-        (_, Some(_)) => {
+    let is_preset = presets::find(&source.to_string_lossy()).is_some();
+    let problem = match source.is_dir() {
+        true if RunFolder::is_run(source) => "the run has not saved a generator yet: train on with --resume".into(),
+        true => "holds no generator.safetensors: name a run folder or a weight file".into(),
+        false if is_preset => {
             format!("is a preset, not yet trained: gan train {}, then name the run's folder", shell_quoted(source))
         }
-        _ => "there is no such file or folder: name a run folder or a weight file (generator.safetensors)".into(),
+        false => "there is no such file or folder: name a run folder or a weight file (generator.safetensors)".into(),
     };
     Err(usage(source.display(), problem))
 }

@@ -125,7 +125,7 @@ fn lead(args: &TrainArgs, quiet: bool, rank: &Rank, mut trainer: Trainer, interr
     let summary = RunSummary::of(folder.path(), config.evaluate.best);
     print::line(&summary)?;
     if outcome == Outcome::Alarmed {
-        let key = summary.alarms.last().map_or("NAME", |raised| raised.alarm.rule.key());
+        let key = summary.alarms.last().map_or("NAME", |raised| raised.alarm.rule.key);
         print::note(format_args!(
             "error: an alarm ended the run after step {step}; all is saved. --resume ends here again; to go on in spite of the alarm, add \
              --set alarms.{key}=warn"

@@ -154,7 +154,7 @@ impl fmt::Display for RunSummary {
             all => all.iter().try_for_each(|raised| {
                 let done = if raised.done == Policy::Rollback { ", taken back" } else { "" };
                 let at = grouped(raised.alarm.at as usize);
-                writeln!(f, "alarm      {} at step {at}{done}: {}", raised.alarm.rule.title(), raised.alarm.evidence)
+                writeln!(f, "alarm      {} at step {at}{done}: {}", raised.alarm.rule.title, raised.alarm.evidence)
             })?,
         }
         write!(f, "next       {}", self.next())
@@ -187,7 +187,7 @@ mod tests {
         assert!(run_summary(None, vec![]).next().contains("evaluate.every"));
         let tried = RunSummary { evaluates: true, ..run_summary(None, vec![]) };
         assert!(tried.next().contains("too few images") && !tried.next().contains("evaluate.every"));
-        let collapse = gan_alarms::RULES.iter().find(|rule| rule.key() == "collapse").unwrap();
+        let collapse = gan_alarms::RULES.iter().find(|rule| rule.key == "collapse").unwrap();
         let raised = Raised { alarm: Alarm::new(*collapse, 700, "diversity 0.1".into()), done: Policy::Warn };
         let text = run_summary(Some((500, 5.0)), vec![raised]).to_string();
         assert!(text.contains("mode collapse at step 700: diversity 0.1") && text.contains("β1 = 0.5"), "{text}");

@@ -23,7 +23,7 @@ fn raised(figures: &[Value]) -> Vec<(&'static str, u64)> {
     for (i, figures) in (0u64..).zip(figures) {
         let mut line = figures.clone();
         line["step"] = (100 * i).into();
-        all.extend(watch.see(&line).into_iter().map(|alarm| (alarm.rule.key(), alarm.at)));
+        all.extend(watch.see(&line).into_iter().map(|alarm| (alarm.rule.key, alarm.at)));
     }
     all
 }
@@ -40,7 +40,7 @@ fn d_far_ahead_raises_no_d_won_while_samples_improve() {
                 let fid = fids[step as usize / 100];
                 raised.extend(watch.see(&json!({"step": step, "fd_digits": fid, "diversity": 0.9, "coverage": 0.5})));
             }
-            won = won.or(raised.iter().find(|alarm| alarm.rule.key() == "d_won").map(|alarm| alarm.at));
+            won = won.or(raised.iter().find(|alarm| alarm.rule.key == "d_won").map(|alarm| alarm.at));
         }
         won
     };
@@ -109,7 +109,7 @@ fn evaluations_in_the_first_steps_raise_no_alarm() {
         for step in (0..=evaluations).map(|i| i * every) {
             let mut line = worse.clone();
             line["step"] = step.into();
-            kinds.extend(watch.see(&line).into_iter().map(|alarm| (alarm.rule.key(), alarm.at)));
+            kinds.extend(watch.see(&line).into_iter().map(|alarm| (alarm.rule.key, alarm.at)));
         }
         kinds
     };
@@ -137,7 +137,7 @@ fn an_undecided_d_and_a_bad_evaluation_raise_g_won() {
     });
     assert!(lines.flat_map(|line| watch.see(&line)).next().is_none());
     let alarms = watch.see(&json!({"step": 300, "fd_digits": 80.0, "coverage": 0.02, "diversity": 0.9}));
-    assert_eq!(alarms.iter().map(|alarm| alarm.rule.key()).collect::<Vec<_>>(), ["g_won"]);
+    assert_eq!(alarms.iter().map(|alarm| alarm.rule.key).collect::<Vec<_>>(), ["g_won"]);
     assert!(alarms[0].evidence.contains("0.020") && alarms[0].advice.contains("train.d_steps"), "{}", alarms[0]);
 }
 
@@ -156,7 +156,7 @@ fn kinds(total: u64, of: impl Fn(u64) -> Value) -> Vec<&'static str> {
 
 fn kinds_with(loss: Loss, total: u64, of: impl Fn(u64) -> Value) -> Vec<&'static str> {
     let mut watch = watch_without_evaluations(total, loss);
-    (1..=total).flat_map(|step| watch.see(&of(step))).map(|alarm| alarm.rule.key()).collect()
+    (1..=total).flat_map(|step| watch.see(&of(step))).map(|alarm| alarm.rule.key).collect()
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn losses_without_probabilities_raise_neither_d_won_nor_oscillation() {
 fn rare_lines_are_checked_over_a_longer_window() {
     let mut watch = watch_without_evaluations(1000, Loss::NonSaturating);
     let raised: Vec<Alarm> = (1..=40).flat_map(|i| watch.see(&line(20 * i, 1.0, 0.005, 0.005, 5.0))).collect();
-    assert_eq!(raised.iter().map(|alarm| (alarm.rule.key(), alarm.at)).collect::<Vec<_>>(), [("d_won", 400)]);
+    assert_eq!(raised.iter().map(|alarm| (alarm.rule.key, alarm.at)).collect::<Vec<_>>(), [("d_won", 400)]);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn steps_that_go_back_or_jump_far_do_no_harm() {
 
 #[test]
 fn keys_are_snake_case_and_differ() {
-    let mut keys: Vec<&str> = RULES.iter().map(|rule| rule.key()).collect();
+    let mut keys: Vec<&str> = RULES.iter().map(|rule| rule.key).collect();
     assert!(keys.iter().all(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')), "{keys:?}");
     keys.sort_unstable();
     keys.dedup();
@@ -235,7 +235,7 @@ fn keys_are_snake_case_and_differ() {
 fn alarms_are_written_and_read_under_their_keys() {
     let alarm = Alarm::new(RULES[1], 7, "e".into());
     let line = serde_json::to_value(&alarm).unwrap();
-    assert_eq!(line, json!({"alarm": "d_won", "at": 7, "evidence": "e", "advice": RULES[1].advice()}));
+    assert_eq!(line, json!({"alarm": "d_won", "at": 7, "evidence": "e", "advice": RULES[1].advice}));
     assert_eq!(serde_json::from_value::<Alarm>(line).unwrap(), alarm);
     assert!(serde_json::from_value::<Alarm>(json!({"alarm": "x", "at": 7, "evidence": "", "advice": ""})).is_err());
 }

@@ -30,20 +30,24 @@ pub struct PackArgs {
 /// Packs the data that `args` select.
 pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let to = &args.to;
-    if to.is_file() && !pack::is_pack(to) {
-        let problem = "is there already and is no pack: it stays; choose another name, or remove it first";
-        return Err(usage(to.display(), problem));
-    }
-    if to.is_dir() && args.part.is_none() {
-        let problem = "is a folder: name a file in it, or add --part 100000 for a folder of packs";
-        return Err(usage(to.display(), problem));
-    }
-    if to.exists() && !to.is_file() && !to.is_dir() {
-        let problem = "is there already and is not a regular file: it stays; choose another name";
-        return Err(usage(to.display(), problem));
-    }
-    check_folder_of_parts(args)?;
     let is_pack = pack::is_pack(to);
+    let problem = match args.part {
+        _ if to.is_file() && !is_pack => {
+            "is there already and is no pack: it stays; choose another name, or remove it first"
+        }
+        None if to.is_dir() => "is a folder: name a file in it, or add --part 100000 for a folder of packs",
+        _ if to.exists() && !to.is_file() && !to.is_dir() => {
+            "is there already and is not a regular file: it stays; choose another name"
+        }
+        Some(_) | None => "",
+    };
+    if !problem.is_empty() {
+        return Err(usage(to.display(), problem));
+    }
+    // Parts go into a new folder, an empty one, or one that contains only packs.
+    if args.part.is_some() && !(is_pack && to.is_dir()) {
+        Output::new("DST", to, &[Form::Folder])?;
+    }
     if args.part.is_none() && !is_pack {
         Output::new("DST", to, &[Form::Pack])?;
     }
@@ -56,9 +60,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let threads = available_parallelism().map_or(1, usize::from);
     let mut meter = Meter::new(quiet);
     let origin = Origin { name: &chosen.name, from: &chosen.from };
-    let mut watch = |progress: Progress| {
-        meter.show("packing", progress.done as u64, progress.total as u64, Unit::Images);
-    };
+    let mut watch = |at: Progress| meter.show("packing", at.done as u64, at.total as u64, Unit::Images);
     let written = match args.part {
         Some(most) => pack::write_parts(to, &chosen.data, &origin, most, threads, &mut watch),
         None => pack::write(to, data, &origin, threads, &mut watch).map(|skipped| (vec![to.clone()], skipped)),
@@ -67,10 +69,9 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let (files, broken) = written.map_err(gan_train::Error::from)?;
     let count = data.skipped().len() + broken.len();
     if count > 0 {
-        let source = shell_quoted(Path::new(&args.source.source));
         let all = if broken.is_empty() { "" } else { " --all" };
-        let files = counted(count, "file");
-        print::note(format_args!("{files} could not be used; `gan data inspect {source}{all}` lists them"));
+        let inspect = format!("gan data inspect {}{all}", shell_quoted(Path::new(&args.source.source)));
+        print::note(format_args!("{} could not be used; `{inspect}` lists them", counted(count, "file")));
     }
     let images = data.len() - broken.len();
     let shape = data.shape().iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
@@ -82,15 +83,4 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     };
     let images = counted(images, "image");
     print::line(format_args!("{}: {images} of {shape}, {}{parts}", to.display(), counted(bytes, "byte")))
-}
-
-/// Checks that parts go into a new folder, an empty one, or one that only contains packs.
-fn check_folder_of_parts(args: &PackArgs) -> Result<()> {
-    if args.part.is_none() {
-        return Ok(());
-    }
-    if pack::is_pack(&args.to) && args.to.is_dir() {
-        return Ok(());
-    }
-    Output::new("DST", &args.to, &[Form::Folder]).map(|_| ())
 }

@@ -32,9 +32,9 @@ fn endings_are_compared_without_case() {
         ("new/inner/images", Form::Folder),
     ] {
         let output = Output::new("--out", &place.path().join(name), &GENERATE).unwrap();
-        assert_eq!(output.form(), form, "{name}");
+        assert_eq!(output.form, form, "{name}");
     }
-    assert_eq!(Output::new("--out", Path::new("-"), &GENERATE).unwrap().form(), Form::Stdout);
+    assert_eq!(Output::new("--out", Path::new("-"), &GENERATE).unwrap().form, Form::Stdout);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
 

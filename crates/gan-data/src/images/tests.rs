@@ -185,7 +185,7 @@ fn large_images_are_decoded_one_at_a_time_and_small_ones_in_parallel() {
     waits.recv().unwrap();
 }
 
-/// A name or a length promises nothing: only regular files are read, and no more of them than their first bytes are worth.
+/// Only regular files of a limited length are read, and other formats are recognized by their first bytes.
 #[cfg(unix)]
 #[test]
 fn files_that_are_not_images_are_reported_before_they_are_read() {

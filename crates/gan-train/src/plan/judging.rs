@@ -24,8 +24,8 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
         let needs_evaluation = policy == Policy::Rollback && config.evaluate.every == 0;
         let goes_back =
             "\"rollback\" goes back to the best state, which is known by evaluation only: set evaluate.every";
-        if let Some(problem) = rule.refuses(policy).or(needs_evaluation.then_some(goes_back)) {
-            return Err(Error::config(format!("alarms.{}", rule.key()), problem));
+        if let Some(problem) = (rule.refuses)(policy).or(needs_evaluation.then_some(goes_back)) {
+            return Err(Error::config(format!("alarms.{}", rule.key), problem));
         }
     }
     Ok(())

@@ -31,7 +31,7 @@ pub(in crate::report) fn alarms(run: &Path, plan: Option<&Plan>, summary: &RunSu
 fn in_words(alarm: &Alarm, note: &str) -> String {
     let Alarm { rule, at, evidence, advice } = alarm;
     let at = grouped(*at as usize);
-    format!("Alarm at step {at}, {}: {evidence}.{note} What helps: {advice}.", rule.title())
+    format!("Alarm at step {at}, {}: {evidence}.{note} What helps: {advice}.", rule.title)
 }
 
 /// Returns what the rules find in metrics.jsonl.
