@@ -3,7 +3,7 @@
 use crate::common::{Place, Ran, SMALL};
 use candle_core::Device;
 use gan_base::Rng;
-use gan_core::weights::classifier::{Classifier, Resize};
+use gan_core::weights::{Classifier, Resize};
 use gan_core::{Init, Layer, Network, weights};
 use gan_kernels::fused::Reuse;
 use image::{Rgb, RgbImage};

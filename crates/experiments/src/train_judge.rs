@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use candle_core::{D, Device, Tensor};
 use gan_base::Rng;
 use gan_core::layers::{BatchNorm, GlobalAvgPool, LeakyRelu};
-use gan_core::weights::classifier::{Classifier, Resize};
+use gan_core::weights::{Classifier, Resize};
 use gan_core::weights::{FORMAT, to_bytes};
 use gan_core::{ForwardContext, Init, Layer, Network};
 use gan_data::{Dataset, DatasetSpec, LastBatch, Loader, Mnist, OpenOptions, Order, Sampler, Sampling, Split};

@@ -206,7 +206,8 @@ fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing:
     let shapes = shape::infer("network", input, layers)?;
     let mut before = input.to_vec();
     let mut found = vec![];
-    for (i, (layer, after)) in layers.iter().zip(shapes).enumerate() {
+    for (i, (layer, inferred)) in layers.iter().zip(shapes).enumerate() {
+        let after = inferred.output;
         let images = before.len() == 3;
         for fused in layer.fused(&before, &|_| 0).into_iter().flatten().filter(|_| images) {
             let FusedLayer::Conv(conv) = fused else { continue };

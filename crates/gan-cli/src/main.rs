@@ -123,7 +123,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 fn message(error: &anyhow::Error) -> String {
     let words = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<candle_core::Error>() {
         // Without the backtrace that it has if RUST_BACKTRACE is set.
-        Some(error) => gan_core::error::bare(error).to_string(),
+        Some(error) => gan_core::strip_backtrace(error).to_string(),
         None => cause.to_string(),
     };
     error.chain().map(words).fold(String::new(), |said, cause| match said.as_str() {

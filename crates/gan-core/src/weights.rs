@@ -6,8 +6,7 @@
 //! In reading order: this file (generators and discriminators), `file` (reading and writing of any network), [`classifier`] (networks for
 //! evaluation).
 
-use crate::error::Result;
-use crate::finite::first_not_finite;
+use crate::error::{Result, first_not_finite};
 use crate::gan::{LayeredGenerator, takes_latents};
 use crate::layers::Layer;
 use crate::noise::Latent;
@@ -17,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub mod classifier;
+mod classifier;
 mod file;
 
-pub use classifier::Classifier;
+pub use classifier::{Classifier, Resize};
 pub use file::{Describe, from_bytes, load_params, to_bytes};
 use file::{fail, impossible};
 
@@ -135,7 +134,7 @@ fn check_generator(description: &Description, path: &Path) -> Result<()> {
         return Err(fail(path, format!("holds a {network}, a generator is needed")));
     }
     let made = shape::infer("generator", input, layers).map_err(|e| impossible(path, &e))?;
-    let made = made.last().unwrap_or(input);
+    let made = made.last().map_or(input, |last| &last.output);
     if *made != data.shape {
         let problem = format!("makes samples {made:?}, but says that they are {:?}: it was changed", data.shape);
         return Err(fail(path, problem));

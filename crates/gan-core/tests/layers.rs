@@ -3,8 +3,8 @@
 
 use candle_core::{Device, Tensor, Var};
 use gan_base::Rng;
-use gan_core::layers::{Layer, names};
-use gan_core::{ForwardContext, Init, Network, RandomTensors};
+use gan_core::layers::names;
+use gan_core::{ForwardContext, Init, Layer, Network, RandomTensors};
 use gan_kernels::Precision;
 use gan_kernels::fused::Reuse;
 

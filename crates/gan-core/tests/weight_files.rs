@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use common::{KERAS, layers};
 use gan_base::Rng;
 use gan_core::weights::{self, DataDescription, Description, FORMAT};
-use gan_core::{Distribution, ForwardContext, Generator, Init, Latent, LayeredGenerator, params};
+use gan_core::{Distribution, ForwardContext, Generator, Init, Latent, LayeredGenerator, Param};
 use gan_kernels::testing::test_device;
 use std::path::Path;
 
@@ -105,13 +105,13 @@ fn loading_checks_everything_before_it_changes_anything() {
     let (g, _) = generator(1);
     let (other, _) = generator(2);
     let before: Vec<(String, Tensor)> =
-        params::named_tensors(&g.params()).unwrap().into_iter().map(|(name, t)| (name, t.copy().unwrap())).collect();
-    let mut tensors = params::named_tensors(&other.params()).unwrap();
+        Param::tensors(&g.params()).unwrap().into_iter().map(|(name, t)| (name, t.copy().unwrap())).collect();
+    let mut tensors = Param::tensors(&other.params()).unwrap();
     tensors.insert("main.5.bias".into(), Tensor::zeros(2, DType::F32, test_device()).unwrap());
-    let error = params::load(&g.params(), &tensors, Path::new("f.safetensors")).unwrap_err().to_string();
+    let error = Param::load(&g.params(), &tensors, Path::new("f.safetensors")).unwrap_err().to_string();
     assert!(error.contains("f.safetensors") && error.contains("main.5.bias") && error.contains("[2]"), "{error}");
     for (name, tensor) in &before {
-        let now = params::named_tensors(&g.params()).unwrap()[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let now = Param::tensors(&g.params()).unwrap()[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(now, tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap(), "{name}");
     }
 }

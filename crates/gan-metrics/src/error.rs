@@ -52,7 +52,7 @@ pub enum Error {
     #[error(transparent)]
     Core(#[from] gan_core::Error),
     /// From candle.
-    #[error("{}", gan_core::error::bare(.0))]
+    #[error("{}", gan_core::strip_backtrace(.0))]
     Candle(#[from] candle_core::Error),
 }
 

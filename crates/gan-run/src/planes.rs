@@ -199,7 +199,7 @@ impl Observer for Planes {
 
 /// Returns D's features of the observed samples for the current networks; `None` for a discriminator without features.
 fn see(moment: Moment, followed: &Followed, trainer: &Trainer) -> Result<Option<Seen>> {
-    let made = gan_core::gan::samples(trainer.generator(), &followed.noise, None)?;
+    let made = gan_core::samples(trainer.generator(), &followed.noise, None)?;
     let judge = |x: &Tensor| -> Result<Option<(Vec<Vec<f32>>, f32)>> {
         let verdict = trainer.discriminator().forward(x, &mut ForwardContext::eval().with_features())?;
         let Some(features) = verdict.features else { return Ok(None) };

@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 use gan_comm::{Communicator, Single, threads};
-use gan_core::params::named_tensors;
+use gan_core::Param;
 use gan_kernels::testing::test_device;
 use gan_train::{Error, Trainer, layering, presets};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ fn train(preset: &str, settings: &[&str], team: Arc<dyn Communicator>) -> Result
     let params = [trainer.generator().params(), trainer.discriminator().params()].concat();
     let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let numbers = params.iter().flat_map(|param| flat(&param.tensor().unwrap())).collect();
-    assert!(!named_tensors(&params).unwrap().is_empty());
+    assert!(!Param::tensors(&params).unwrap().is_empty());
     Ok(Ended { losses, numbers })
 }
 

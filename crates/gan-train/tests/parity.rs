@@ -8,7 +8,7 @@
 
 use candle_core::Tensor;
 use gan_base::Rng;
-use gan_core::{ForwardContext, LayeredDiscriminator, LayeredGenerator, Param, params};
+use gan_core::{ForwardContext, LayeredDiscriminator, LayeredGenerator, Param};
 use gan_data::{DatasetSpec, LastBatch, Loader, Mnist, OpenOptions, Order, Sampler, Sampling};
 use gan_kernels::Precision;
 use gan_kernels::testing::test_device;
@@ -39,7 +39,7 @@ fn fixture(name: &str) -> Value {
 
 /// Sets the trained parameters to the fixture's initial values; running averages keep theirs.
 fn start_from(own: &[Param], records: &Value) {
-    let mut tensors: BTreeMap<String, Tensor> = params::named_tensors(own).unwrap();
+    let mut tensors: BTreeMap<String, Tensor> = Param::tensors(own).unwrap();
     for record in records.as_array().unwrap() {
         let Some(initial) = record.get("initial") else { continue };
         let (scale, stream) = (initial["scale"].as_f64().unwrap() as f32, initial["stream"].as_u64().unwrap());
@@ -48,7 +48,7 @@ fn start_from(own: &[Param], records: &Value) {
         let offset = if initial["kind"] == "bn_weight" { 1.0 } else { 0.0 };
         tensors.insert(name, values(stream, &shape, |v| offset + scale * v));
     }
-    params::load(own, &tensors, Path::new("fixture")).unwrap();
+    Param::load(own, &tensors, Path::new("fixture")).unwrap();
 }
 
 fn plan(preset: &str) -> Plan {
@@ -96,7 +96,7 @@ fn check_losses(step: usize, roundings: f64, ours: &[(&str, Option<f64>)], expec
 /// square to a small fraction of the change that training made.
 fn check_weights(precision: Precision, own: &[Param], records: &Value) {
     let share = if precision == Precision::F32 { 0.15 } else { 0.1 };
-    let tensors = params::named_tensors(own).unwrap();
+    let tensors = Param::tensors(own).unwrap();
     let records = records.as_array().unwrap();
     assert_eq!(records.len(), tensors.len());
     for record in records {

@@ -18,6 +18,7 @@ macro_rules! activation {
 
         impl LayerSpec for $name {
             const NAME: &'static str = $key;
+            const IS_NONLINEAR: bool = $nonlinear;
 
             fn infer(&self, input: &[usize]) -> InferResult {
                 Ok(Inferred::new(input))
@@ -31,10 +32,6 @@ macro_rules! activation {
             fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
                 let fused: Option<FusedLayer> = $fused;
                 fused.map(|layer| vec![layer])
-            }
-
-            fn is_nonlinear(&self, _: bool) -> bool {
-                $nonlinear
             }
         }
     };
@@ -76,6 +73,7 @@ pub struct LeakyRelu {
 
 impl LayerSpec for LeakyRelu {
     const NAME: &'static str = "leaky_relu";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         if self.leaky_relu.is_finite() { Ok(Inferred::new(input)) } else { Err("a finite slope".into()) }
@@ -92,10 +90,6 @@ impl LayerSpec for LeakyRelu {
             false => FusedLayer::Activation(Activation::LeakyRelu(slope)),
         }])
     }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
 }
 
 /// x where x > 0, else α·(eˣ − 1) (Clevert et al. 2015, arXiv:1511.07289).
@@ -108,19 +102,16 @@ pub struct Elu {
 
 impl LayerSpec for Elu {
     const NAME: &'static str = "elu";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         if self.elu.is_finite() { Ok(Inferred::new(input)) } else { Err("a finite α".into()) }
     }
 
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
-        let positive = x.positive()?;
+        let positive = x.leaky_relu(0.0)?;
         // Above zero the second term is α·(e⁰ − 1) = 0.
         positive.add(&x.sub(&positive)?.exp()?.affine(self.elu, -self.elu)?)
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        true
     }
 }
 
@@ -130,17 +121,14 @@ pub struct Prelu;
 
 impl LayerSpec for Prelu {
     const NAME: &'static str = "prelu";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         Ok(Inferred::new(input).with_param("weight", &[1], Role::Slope))
     }
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
-        let positive = x.positive()?;
+        let positive = x.leaky_relu(0.0)?;
         positive.add(&x.sub(&positive)?.mul(&Dual::constant(cx.param("weight")?))?)
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
     }
 }

@@ -1,12 +1,13 @@
 //! Convolution and its transpose.
 
-use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_no, is_one, is_yes, limit, one, yes};
+use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_one, is_yes, limit, one, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
-use crate::error::bare;
+use crate::error::strip_backtrace;
 use candle_core::{Result, Tensor};
 use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
 use gan_kernels::{ConvSpec, Padding, ops};
 use serde::{Deserialize, Serialize};
+use std::ops::Not;
 
 /// Convolution: `[C, H, W] -> [O, H', W']`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ pub struct Conv {
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: usize,
     /// Whether to divide the kernel by its largest singular value.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub spectral_norm: bool,
     /// Factor of the kernel's initial values; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +88,7 @@ impl Conv {
 
 impl LayerSpec for Conv {
     const NAME: &'static str = "conv";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         let kernel = self.kernel.get();
@@ -119,10 +121,6 @@ impl LayerSpec for Conv {
         Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel, spec, transposed: None })])
     }
 
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
-
     fn with_spectral_norm(self) -> Self {
         Self { spectral_norm: true, ..self }
     }
@@ -149,7 +147,7 @@ pub struct ConvTranspose {
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
     /// Whether to divide the kernel by its largest singular value.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub spectral_norm: bool,
     /// Factor of the kernel's initial values; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -192,6 +190,7 @@ impl ConvTranspose {
 
 impl LayerSpec for ConvTranspose {
     const NAME: &'static str = "conv_transpose";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         if matches!(self.padding, Pad::Rule(PadRule::Same)) && self.output_padding.is_some() {
@@ -227,10 +226,6 @@ impl LayerSpec for ConvTranspose {
         Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, kernel: self.kernel.get(), spec, transposed })])
     }
 
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
-
     fn with_spectral_norm(self) -> Self {
         Self { spectral_norm: true, ..self }
     }
@@ -251,5 +246,5 @@ fn outputs(n: usize) -> std::result::Result<usize, String> {
 
 /// Converts an error of the kernels about settings that do not fit.
 fn other_settings(error: &candle_core::Error) -> String {
-    format!("other settings: {}", bare(error))
+    format!("other settings: {}", strip_backtrace(error))
 }

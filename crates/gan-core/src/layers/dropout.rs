@@ -16,6 +16,7 @@ pub struct Dropout {
 
 impl LayerSpec for Dropout {
     const NAME: &'static str = "dropout";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         if (0.0..1.0).contains(&self.dropout) { Ok(Inferred::new(input)) } else { Err("a share in [0, 1)".into()) }
@@ -30,9 +31,5 @@ impl LayerSpec for Dropout {
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Dropout(fused::Dropout(self.dropout))])
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
     }
 }

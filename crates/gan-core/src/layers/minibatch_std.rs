@@ -15,6 +15,7 @@ pub struct MinibatchStd {
 
 impl LayerSpec for MinibatchStd {
     const NAME: &'static str = "minibatch_std";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         if self.minibatch_std < 2 {
@@ -40,9 +41,5 @@ impl LayerSpec for MinibatchStd {
             d.reshape(one)?.broadcast_as(&wide[..])
         })?;
         x.join(&spread.linear(|s| s.contiguous())?, 1)
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        true
     }
 }

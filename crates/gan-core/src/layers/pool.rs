@@ -17,6 +17,7 @@ pub struct AvgPool {
 
 impl LayerSpec for AvgPool {
     const NAME: &'static str = "avg_pool";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         let [kh, kw] = self.avg_pool.get();
@@ -35,10 +36,6 @@ impl LayerSpec for AvgPool {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Resample(Resample::AvgPool(self.avg_pool.get()))])
     }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
 }
 
 /// The mean of each channel: `[C, H, W] -> [C]`.
@@ -47,6 +44,7 @@ pub struct GlobalAvgPool;
 
 impl LayerSpec for GlobalAvgPool {
     const NAME: &'static str = "global_avg_pool";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         Ok(Inferred::new([image(input)?[0]]))
@@ -60,10 +58,6 @@ impl LayerSpec for GlobalAvgPool {
         let window = [*input.get(1)?, *input.get(2)?];
         Some(vec![FusedLayer::Resample(Resample::AvgPool(window)), FusedLayer::Reshape(fused::Reshape(vec![input[0]]))])
     }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
 }
 
 /// The maximum of each channel: `[C, H, W] -> [C]`.
@@ -72,6 +66,7 @@ pub struct GlobalMaxPool;
 
 impl LayerSpec for GlobalMaxPool {
     const NAME: &'static str = "global_max_pool";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         Ok(Inferred::new([image(input)?[0]]))
@@ -88,9 +83,5 @@ impl LayerSpec for GlobalMaxPool {
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::GlobalMaxPool(fused::GlobalMaxPool)])
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
     }
 }

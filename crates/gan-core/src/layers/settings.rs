@@ -1,9 +1,8 @@
 //! Settings that several layers share: a number or a pair, padding, and the omission of defaults.
 
+use gan_kernels::Padding;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
-
-use gan_kernels::Padding;
 
 /// One number for both directions, or `[vertical, horizontal]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -166,7 +165,7 @@ pub(super) fn positive_eps(eps: f64) -> Result<(), String> {
 }
 
 pub(super) fn several_classes(n: usize) -> Result<(), String> {
-    if n >= 2 { Ok(()) } else { Err("at least 2 classes".into()) }
+    if n >= 2 { limit(&[n]) } else { Err("at least 2 classes".into()) }
 }
 
 pub(super) fn divides(n: usize, channels: usize, what: &str) -> Result<(), String> {
@@ -180,18 +179,12 @@ pub(super) fn divides(n: usize, channels: usize, what: &str) -> Result<(), Strin
 pub(super) fn yes() -> bool {
     true
 }
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 pub(super) fn is_yes(b: &bool) -> bool {
     *b
-}
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-pub(super) fn is_no(b: &bool) -> bool {
-    !*b
 }
 pub(super) fn one() -> usize {
     1
 }
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 pub(super) fn is_one(n: &usize) -> bool {
     *n == 1
 }

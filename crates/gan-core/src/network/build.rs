@@ -3,7 +3,7 @@
 use super::{FusedGroup, Network, PlacedLayer};
 use crate::error::{Error, Result};
 use crate::init::Init;
-use crate::layers::{InferredLayer, Layer, ParamSpec};
+use crate::layers::{Inferred, Layer, ParamSpec};
 use crate::params::{Param, Role};
 use crate::shape;
 use candle_core::{DType, Device, Tensor, Var, bail};
@@ -70,7 +70,7 @@ impl Network {
         values: &mut InitialValues,
         device: &Device,
     ) -> Result<Self> {
-        let inferred = shape::infer_layers(name, input, layers)?;
+        let inferred = shape::infer(name, input, layers)?;
         let numbers = shape::parameter_count(&inferred) as u64;
         if let (true, Err(shortage)) = (device.is_cpu(), memory::check(numbers * 4)) {
             let problem = format!("for its {numbers} parameters {shortage}: use fewer or narrower layers");
@@ -86,7 +86,7 @@ impl Network {
         name: &str,
         input: &[usize],
         layers: &[Layer],
-        inferred: Vec<InferredLayer>,
+        inferred: Vec<Inferred>,
         reuse: Reuse,
         values: &mut InitialValues,
         device: &Device,
@@ -108,12 +108,11 @@ impl Network {
         for range in groups {
             let mut own = vec![];
             for (index, found) in range.clone().zip(&mut inferred) {
-                let (layer, prefix) = (&layers[index], format!("{name}.{index}."));
-                let InferredLayer { input, layer: found } = found;
+                let prefix = format!("{name}.{index}.");
                 let mut branches = vec![];
-                for ((part, list), inside) in layer.branches().into_iter().zip(found.branches) {
+                for ((part, list), inside) in layers[index].branches().into_iter().zip(found.branches) {
                     let name = format!("{prefix}{part}");
-                    branches.push(Self::filled(&name, &input, list, inside, reuse, values, device)?);
+                    branches.push(Self::filled(&name, &found.input, list, inside, reuse, values, device)?);
                 }
                 let start = network.params.len() + own.len();
                 network.params.extend(branches.iter().flat_map(|branch: &Self| branch.params.clone()));
@@ -150,7 +149,8 @@ impl Network {
     }
 
     pub(super) fn set_precision(&mut self, precision: Precision) -> candle_core::Result<()> {
-        (self.precision, self.halves) = (precision, OnceLock::new());
+        self.precision = precision;
+        self.halves = OnceLock::new();
         let branches = self.placed.iter_mut().flat_map(|placed| &mut placed.branches);
         branches.into_iter().try_for_each(|branch| branch.set_precision(precision))?;
         self.whole = self.steps(0..self.layers.len())?;
@@ -159,7 +159,7 @@ impl Network {
 }
 
 /// Groups consecutive layers that have a fused form; each other layer is a group of its own.
-fn groups(layers: &[Layer], inferred: &[InferredLayer]) -> Vec<Range<usize>> {
+fn groups(layers: &[Layer], inferred: &[Inferred]) -> Vec<Range<usize>> {
     let fuses = |index: usize| layers[index].fused(&inferred[index].input, &|_| 0).is_some();
     let mut found = Vec::<Range<usize>>::new();
     for index in 0..layers.len() {
@@ -172,9 +172,9 @@ fn groups(layers: &[Layer], inferred: &[InferredLayer]) -> Vec<Range<usize>> {
 }
 
 /// Returns the index of the last layer with a kernel called `weight`.
-fn head(inferred: &[InferredLayer]) -> usize {
+fn head(inferred: &[Inferred]) -> usize {
     let is_kernel = |param: &ParamSpec| param.role == Role::Weight && param.name == "weight";
-    inferred.iter().rposition(|found| found.layer.params.iter().any(is_kernel)).unwrap_or(0)
+    inferred.iter().rposition(|found| found.params.iter().any(is_kernel)).unwrap_or(0)
 }
 
 impl InitialValues<'_> {

@@ -107,9 +107,6 @@ impl Penalty {
     }
 
     /// Returns the first samples (or classes) of a batch `[N, …]` that it is applied to, at least one.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn share_of(&self, batch: &Tensor) -> Result<Tensor> {
         let n = batch.dim(0)?;
         batch.narrow(0, 0, ((n as f64 * self.share).round() as usize).clamp(1, n))
@@ -119,15 +116,9 @@ impl Penalty {
 /// A penalty E[φ(g)] on D's gradient.
 pub trait GradientPenalty: Sync {
     /// Returns the points at which it is applied, for real and generated samples `[N, …]`.
-    ///
-    /// # Errors
-    /// From candle.
     fn points(&self, real: &Tensor, fake: &Tensor, rng: &mut Rng) -> Result<Tensor>;
 
     /// Returns E[φ(g)] and φ'(g) of gradients `[N, …]`.
-    ///
-    /// # Errors
-    /// From candle.
     fn value(&self, g: &Tensor) -> Result<(f64, Tensor)>;
 
     /// Returns the value of the penalty and a scalar whose gradient by D's weights is that of the penalty, for real and generated samples

@@ -58,25 +58,28 @@ impl Describe for Classifier {
     }
 }
 
-/// Builds the classifier in a weight file's `bytes` on `device`; `path` is for messages.
-///
-/// # Errors
-/// As [`super::read`], and if the tensors do not fit the layer list or hold values that are not finite, or the layer list does not fit the classes.
-pub fn from_bytes(bytes: &[u8], path: &Path, device: &Device) -> Result<(Classifier, Network)> {
-    let (description, tensors) = file::from_bytes::<Classifier>(bytes, path)?;
-    let impossible = |e: Error| file::impossible(path, &e);
-    let Classifier { input, layers, classes, features_before, .. } = &description;
-    let network = Network::from_tensors("classifier", input, layers, &tensors, Reuse::UntilChanged, device)
-        .map_err(impossible)?;
-    if network.output() != [classes.len()] {
-        let made = network.output();
-        let problem = format!("makes logits {made:?}, but names {}: it was changed", counted(classes.len(), "class"));
-        return Err(file::fail(path, problem));
+impl Classifier {
+    /// Builds the classifier in a weight file's `bytes` on `device`; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`super::read`], and if the tensors do not fit the layer list or hold values that are not finite, or the layer list does not fit the classes.
+    pub fn from_bytes(bytes: &[u8], path: &Path, device: &Device) -> Result<(Self, Network)> {
+        let (description, tensors) = file::from_bytes::<Self>(bytes, path)?;
+        let impossible = |e: Error| file::impossible(path, &e);
+        let Self { input, layers, classes, features_before, .. } = &description;
+        let network = Network::from_tensors("classifier", input, layers, &tensors, Reuse::UntilChanged, device)
+            .map_err(impossible)?;
+        if network.output() != [classes.len()] {
+            let made = network.output();
+            let problem =
+                format!("makes logits {made:?}, but names {}: it was changed", counted(classes.len(), "class"));
+            return Err(file::fail(path, problem));
+        }
+        let network = match features_before {
+            Some(layer) => network.with_features_before(*layer).map_err(impossible)?,
+            None => network,
+        };
+        super::check_finite(&tensors, path)?;
+        Ok((description, network))
     }
-    let network = match features_before {
-        Some(layer) => network.with_features_before(*layer).map_err(impossible)?,
-        None => network,
-    };
-    super::check_finite(&tensors, path)?;
-    Ok((description, network))
 }

@@ -1,15 +1,14 @@
 //! The weight file of any network: safetensors with a description as JSON under one metadata key.
 
 use super::FORMAT;
-use crate::error::{Error, Result, bare};
+use crate::error::{Error, Result, strip_backtrace};
 use crate::layers::Layer;
 use crate::params::{self, Param, TensorInfo};
 use crate::shape;
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
-use gan_base::memory;
 use gan_base::messages::plain;
-use gan_base::regular_file;
+use gan_base::{memory, regular_file};
 use safetensors::tensor::{Metadata, SafeTensorError};
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
@@ -40,7 +39,7 @@ pub trait Describe: Serialize + DeserializeOwned {
 pub fn to_bytes(params: &[Param], description: &impl Describe) -> Result<Vec<u8>> {
     let json = serde_json::to_string(description).map_err(|e| candle_core::Error::Msg(e.to_string()))?;
     let metadata = HashMap::from([(KEY.to_string(), json)]);
-    let tensors: BTreeMap<String, Tensor> = params::named_tensors(params)?
+    let tensors: BTreeMap<String, Tensor> = Param::tensors(params)?
         .into_iter()
         .map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?)))
         .collect::<Result<_>>()?;
@@ -72,7 +71,7 @@ pub fn load_params(path: &Path, params: &[Param]) -> Result<()> {
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| fail(path, format!("is not a whole safetensors file ({e}): it is cut off, or of another kind")))?;
     let tensors = file.iter().map(|(name, view)| Ok((name.to_string(), view.load(&Device::Cpu)?)));
-    params::load(params, &tensors.collect::<Result<_>>()?, path)
+    Param::load(params, &tensors.collect::<Result<_>>()?, path)
 }
 
 /// Reads the file at `path` in the same way. Nothing but the header is read until the header fits and `check` accepts the description.
@@ -150,7 +149,7 @@ impl<D: Describe> Header<D> {
         }
         let description: D = description(&metadata, path)?;
         let (network, input, layers) = description.architecture();
-        let inferred = shape::infer_layers(network, input, layers).map_err(|e| impossible(path, &e))?;
+        let inferred = shape::infer(network, input, layers).map_err(|e| impossible(path, &e))?;
         let mut params = vec![];
         shape::each_param(layers, &inferred, "main", &mut |name, param| params.push((name, param.shape.clone())));
         let found = metadata.tensors().into_iter().map(|(name, info)| (name, announced(info))).collect();
@@ -165,7 +164,7 @@ impl<D: Describe> Header<D> {
             Ok((name.clone(), file.tensor(name).map_err(candle_core::Error::from)?.load(&Device::Cpu)?))
         };
         let all = self.params.iter().map(tensor).collect::<candle_core::Result<_>>();
-        all.map_err(|e| damaged(path, &bare(&e).to_string()))
+        all.map_err(|e| damaged(path, &strip_backtrace(&e).to_string()))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::target::{Memory, Outcome, Seed, Target};
 use candle_core::Device;
 use gan_base::Rng;
 use gan_core::RandomTensors;
-use gan_core::weights::classifier::{Classifier, Resize};
+use gan_core::weights::{Classifier, Resize};
 use gan_core::{Init, Network, weights};
 use gan_kernels::fused::Reuse;
 use gan_metrics::Embedder;

@@ -36,7 +36,7 @@ pub fn sample(generator: &LayeredGenerator, latent: &gan_core::Latent) -> Outcom
     let z = latent.sample(3, &mut Rng::new(1), &Device::Cpu)?;
     let classes =
         generator.classes().map(|known| Tensor::new(&[0, (known as u32).wrapping_sub(1), 1][..], &Device::Cpu));
-    let samples = gan_core::gan::samples(generator, &z, classes.transpose()?.as_ref())?;
+    let samples = gan_core::samples(generator, &z, classes.transpose()?.as_ref())?;
     samples.flatten_all()?.to_vec1::<f32>()?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::{Embedder, Embedding, FeatureSpace, Sizes, images};
 use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
 use gan_base::regular_file;
-use gan_core::weights::classifier::{self, Classifier, Resize};
+use gan_core::weights::{Classifier, Resize};
 use gan_core::{ForwardContext, Network};
 use std::path::Path;
 
@@ -51,7 +51,7 @@ impl Layered {
     }
 
     fn from_bytes(bytes: &[u8], path: &Path, features: FeatureSpace) -> Result<Self> {
-        let (description, network) = classifier::from_bytes(bytes, path, &Device::Cpu)?;
+        let (description, network) = Classifier::from_bytes(bytes, path, &Device::Cpu)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if network.input().len() != 3 {
             return Err(Error::Mismatch {

@@ -4,7 +4,7 @@ use super::{AT_ONCE, Against, Real, network};
 use crate::error::Result;
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
-use gan_core::gan::{draw_classes, samples};
+use gan_core::{draw_classes, samples};
 use gan_data::Dataset;
 use gan_metrics::{EmbeddedSamples, Embedder, Embedding as Said};
 use gan_train::trainer::Trainer;

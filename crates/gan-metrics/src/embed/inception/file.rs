@@ -26,7 +26,7 @@ pub fn tensors(bytes: &[u8], path: &Path) -> Result<Tensors> {
         _ if bytes.starts_with(&LEGACY) => legacy(bytes),
         _ => candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
             .map(|all| all.into_iter().collect())
-            .map_err(|error| gan_core::error::bare(&error).to_string()),
+            .map_err(|error| gan_core::strip_backtrace(&error).to_string()),
     };
     found.map_err(|problem| {
         let kinds = "neither a whole safetensors file nor a whole state dict by torch.save";
@@ -223,7 +223,7 @@ impl Collected {
         }
         let bytes = info.bytes(storage, count).ok_or_else(outside)?;
         let tensor = Tensor::from_raw_buffer(&bytes, dtype, &info.shape, &Device::Cpu);
-        self.all.insert(info.name.into(), tensor.map_err(|error| gan_core::error::bare(&error).to_string())?);
+        self.all.insert(info.name.into(), tensor.map_err(|error| gan_core::strip_backtrace(&error).to_string())?);
         Ok(())
     }
 }
