@@ -118,7 +118,7 @@ pub fn units(description: &Description) -> Option<Units> {
 
 /// Returns the weight file of a run's best generator.
 pub fn best_weight_file(run: &Path) -> Result<PathBuf> {
-    let file = run.join(gan_run::folder::BEST);
+    let file = run.join(gan_run::RunFolder::BEST);
     let problem = "holds no generator-best.safetensors: it is kept by runs with [evaluate] every = …; leave out --best";
     if file.is_file() { Ok(file) } else { Err(usage(run.display(), problem)) }
 }

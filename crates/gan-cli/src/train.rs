@@ -10,8 +10,7 @@ use crate::{FAILED, STOPPED, source};
 use anyhow::{Context, Result};
 use clap::Args;
 use gan_data::NeedsFiles;
-use gan_run::folder::PICTURES;
-use gan_run::{Existing, Outcome, RunFolder, RunSummary, planes, record};
+use gan_run::{Existing, Outcome, PICTURES, RunFolder, RunSummary, planes};
 use gan_train::{Plan, Trainer, checkpoint, presets};
 use jiff::Zoned;
 use std::path::{Path, PathBuf};
@@ -98,7 +97,7 @@ fn lead(args: &TrainArgs, quiet: bool, rank: &Rank, mut trainer: Trainer, interr
         }
     };
     let config = trainer.plan().config().clone();
-    let mut observers = record::all(&folder);
+    let mut observers = gan_run::observers(&folder);
     observers.push(Box::new(RunProgress::new(folder.path(), quiet)));
     let ended = gan_run::run(&mut trainer, &mut observers, interrupt.flag());
     let ended = ended.with_context(|| failed(&folder, trainer.step()));
@@ -198,14 +197,14 @@ fn print_paths(folder: &RunFolder) -> Result<()> {
     if folder.best_generator().is_file() {
         show("the best", folder.best_generator())?;
     }
-    show("samples", folder.samples())?;
-    show("animation", folder.progress())?;
-    show("losses", folder.losses("png"))?;
-    show("report", folder.report())?;
-    for name in PICTURES.into_iter().filter(|name| folder.pictures(name).is_dir()) {
-        show(name, folder.pictures(name))?;
+    show("samples", folder.join("samples"))?;
+    show("animation", folder.join("progress.gif"))?;
+    show("losses", folder.join("losses.png"))?;
+    show("report", folder.join("report.html"))?;
+    for name in PICTURES.into_iter().filter(|name| folder.join(name).is_dir()) {
+        show(name, folder.join(name))?;
     }
-    if let Some(seen) = planes::summary(&folder.features()) {
+    if let Some(seen) = planes::summary(&folder.join("planes.jsonl")) {
         print::line(format_args!("features   {seen}"))?;
     }
     Ok(())

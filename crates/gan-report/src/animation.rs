@@ -27,7 +27,8 @@ pub fn animate(frames: &[Picture], delay_ms: u16, path: &Path) -> Result<(), Err
         return Err(Error::Shape(format!("a GIF has at most 65535 pixels a side, not {width} × {height}")));
     };
     let mut bytes = Vec::new();
-    encode(&mut bytes, frames, [wide, high], delay_ms).map_err(|reason| Error::encode("GIF", reason))?;
+    encode(&mut bytes, frames, [wide, high], delay_ms)
+        .map_err(|reason| Error::Shape(format!("cannot encode GIF: {reason}")))?;
     Ok(atomic::write(path, &bytes)?)
 }
 

@@ -7,8 +7,8 @@
 mod devtools;
 
 use devtools::Tab;
-use gan_report::page::{Diagnosis, Frame, Page, Sequence, Severity, Single};
 use gan_report::{Colour, Metrics, Picture};
+use gan_report::{Diagnosis, Frame, Page, Sequence, Severity, Single};
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -4,9 +4,8 @@
 //! training is the same with and without evaluations.
 
 use crate::error::{Error, Result};
-use crate::folder::MOST_LINES;
+use crate::log::lines;
 use candle_core::Tensor;
-use gan_base::regular_file;
 use gan_data::Dataset;
 use gan_data::images::Fitting;
 use gan_metrics::metrics::{Needs, Occasion};
@@ -66,8 +65,7 @@ pub struct Evaluated {
 
 /// Returns the evaluations in a run's evaluations.jsonl, of any version, in their order; none if there is no such file.
 pub fn read(path: &Path) -> Vec<Evaluated> {
-    let text = regular_file::read_to_string(path, MOST_LINES).unwrap_or_default();
-    let read = text.lines().filter_map(|line| serde_json::from_str::<Evaluated>(line).ok());
+    let read = lines::<Evaluated>(path).into_iter();
     read.map(|e| Evaluated { best: e.best.map(|best| renamed::update(best, &e.card)), ..e }).collect()
 }
 

@@ -10,7 +10,7 @@ mod pictures;
 
 use crate::error::{Error, Result};
 use crate::evaluate;
-use crate::folder::{EVALUATIONS, FEATURES, MOST_LINES, MOST_SETTINGS, RunFolder};
+use crate::folder::{EVALUATIONS, FEATURES, MOST_LINES, MOST_SETTINGS, RunFolder, SETTINGS};
 use crate::planes;
 use crate::run_summary::RunSummary;
 use gan_base::messages::counted;
@@ -18,7 +18,7 @@ use gan_base::regular_file;
 use gan_core::summary::grouped;
 use gan_metrics::card::digits;
 use gan_metrics::{FeatureSpace, MetricRef, renamed};
-use gan_report::page::{Card, Diagnosis, Severity};
+use gan_report::{Card, Diagnosis, Severity};
 use gan_report::{Metrics, Page};
 use gan_train::config::RunConfig;
 use gan_train::layering;
@@ -117,7 +117,7 @@ fn title(run: &Path) -> String {
 
 /// Adds the settings as text, and returns them as a plan if this version understands them.
 fn settings(run: &Path, page: &mut Page) -> Option<Plan> {
-    let path = run.join("config.toml");
+    let path = run.join(SETTINGS);
     page.settings_toml = regular_file::read_to_string(&path, MOST_SETTINGS).unwrap_or_default();
     let plan = layering::from_file(&path).and_then(layering::read).and_then(RunConfig::check);
     plan.inspect_err(|problem| {
@@ -283,9 +283,13 @@ pub(crate) struct Report {
     pub folder: RunFolder,
 }
 
-impl crate::observe::Observer for Report {
+impl crate::Observer for Report {
     fn finished(&mut self, _: crate::Outcome, trainer: &gan_train::Trainer) -> Result<()> {
-        if trainer.step() == 0 { Ok(()) } else { write(self.folder.path(), RunState::AtRest, &self.folder.report()) }
+        if trainer.step() == 0 {
+            Ok(())
+        } else {
+            write(self.folder.path(), RunState::AtRest, &self.folder.join("report.html"))
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Summary of a finished run: the best value and its step, alarms, and what to try next.
 
 use crate::evaluate::{self, Evaluated, best_of};
-use crate::folder::{EVALUATIONS, METRICS, MOST_LINES};
+use crate::folder::{EVALUATIONS, METRICS, MOST_LINES, SETTINGS};
 use gan_alarms::Alarm;
 use gan_base::messages::counted;
 use gan_base::regular_file;
@@ -116,7 +116,7 @@ impl RunSummary {
 
 /// Returns whether the settings of the run in the folder `run` enable evaluations.
 fn evaluates(run: &Path) -> bool {
-    let settings = layering::from_file(&run.join("config.toml")).unwrap_or_default();
+    let settings = layering::from_file(&run.join(SETTINGS)).unwrap_or_default();
     let every = settings.get("evaluate").and_then(|evaluate| evaluate.get("every"));
     every.and_then(|every| every.as_integer()).is_some_and(|every| every > 0)
 }

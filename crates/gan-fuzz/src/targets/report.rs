@@ -3,7 +3,7 @@
 use super::training::TINY;
 use crate::place::{self, joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_report::losses_figure;
+use gan_report::plot::losses_figure;
 use gan_run::report::{RunState, page};
 use gan_run::{Existing, RunFolder};
 use gan_train::layering;

@@ -15,7 +15,6 @@ fn evil(dir: &Path) -> Page {
         path
     };
     let line = serde_json::json!({ "step": 1, EVIL: 2.0, "loss_d": 1.0 });
-    let row = NetworkRow { name: text(), layer: text(), output: text(), parameters: text(), multiply_adds: text() };
     Page {
         title: text(),
         lead: text(),
@@ -31,7 +30,12 @@ fn evil(dir: &Path) -> Page {
             frames: (1..=3).map(|step| Frame { step, path: png(&format!("{step}.png"), step as u8) }).collect(),
         }],
         pictures: vec![Single { caption: text(), path: png("one.png", 9) }],
-        networks: vec![NetworkTable { name: text(), input: text(), rows: vec![row], totals: vec![(text(), text())] }],
+        networks: vec![NetworkTable {
+            name: text(),
+            input: text(),
+            rows: vec![[(); 5].map(|()| text())],
+            totals: vec![(text(), text())],
+        }],
         settings_toml: text(),
     }
 }
@@ -99,4 +103,16 @@ fn saving_names_the_file_that_cannot_be_written() {
 fn numbers_in_sentences_are_rounded() {
     let written = [0.123_456, 12.0, 1234.56, 0.000_01, -0.5, 0.0, 7_654_321.0].map(sections::short);
     assert_eq!(written, ["0.1235", "12", "1,235", "1.00e-5", "-0.5", "0", "7,654,321"]);
+}
+
+#[test]
+fn values_are_not_templates() {
+    assert_eq!(fill("<{{a}}|{{b}}>", &[("a", "{{b}}"), ("b", "2")]), "<{{b}}|2>");
+}
+
+#[test]
+fn scripts_fit_into_a_script_element() {
+    let script = SCRIPTS.concat();
+    assert!(!script.contains("</") && !script.contains("<!--") && !STYLE.contains("</"));
+    assert!(script.lines().all(|line| line.chars().count() <= 120));
 }
