@@ -78,7 +78,7 @@ pub struct ConvCall<'a, B: Backend> {
 }
 
 /// A batch norm over `[rows, channels]` numbers, followed by a leaky ReLU.
-pub struct NormCall<'a, B: Backend> {
+pub struct NormCall<'a, B: Memory> {
     /// γ, one number per channel.
     pub gamma: B::Slice<'a>,
     /// β, one number per channel.
@@ -90,7 +90,7 @@ pub struct NormCall<'a, B: Backend> {
 }
 
 /// Destination of a batch norm's gradients by γ and β.
-pub struct NormGrads<'a, B: Backend> {
+pub struct NormGrads<'a, B: Memory> {
     /// Gradient by γ.
     pub gamma: B::SliceMut<'a>,
     /// Gradient by β.
@@ -98,7 +98,7 @@ pub struct NormGrads<'a, B: Backend> {
 }
 
 /// Values and tangents of a batch norm, and the adjoints after it.
-pub struct NormAdjoints<'a, B: Backend> {
+pub struct NormAdjoints<'a, B: Memory> {
     /// Values before the norm.
     pub x: B::Slice<'a>,
     /// Tangents before the norm.
@@ -120,20 +120,14 @@ pub struct PixelMap {
     pub output: Sides,
 }
 
-/// Memory and kernels of one kind of device.
-///
-/// Kernels panic if lengths do not fit each other; callers check shapes before.
-pub trait Backend: Clone + Debug + Send + Sync + 'static {
+/// Memory of one kind of device.
+pub trait Memory: Clone + Debug + Send + Sync + 'static {
     /// Buffer of f32 numbers that the backend owns.
     type Buffer: Debug + Send + Sync;
     /// Numbers to read.
     type Slice<'a>: Copy;
     /// Numbers to write.
     type SliceMut<'a>;
-    /// Statistics of a batch norm in one pass.
-    type Norm: Clone + Debug + Send + Sync;
-    /// Cache of weights in the form that the kernels read.
-    type WeightCache: Debug + Send + Sync;
 
     /// Returns `len` numbers with undefined values.
     fn uninit(&self, len: usize) -> Self::Buffer;
@@ -151,6 +145,15 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
     fn part_mut<'a>(&self, of: &'a mut Self::SliceMut<'_>, range: Range<usize>) -> Self::SliceMut<'a>;
     /// Returns the numbers before `at`, and those from there on.
     fn split_mut<'a>(&self, of: Self::SliceMut<'a>, at: usize) -> [Self::SliceMut<'a>; 2];
+}
+
+/// Memory and kernels of one kind of device.
+///
+/// Kernels panic if lengths do not fit each other; callers check shapes before.
+pub trait Backend: Norms + Pixels + Optimizers {
+    /// Cache of weights in the form that the kernels read.
+    type WeightCache: Debug + Send + Sync;
+
     /// Returns an empty cache of weights.
     fn weight_cache(&self, reuse: Reuse) -> Self::WeightCache;
 
@@ -182,6 +185,19 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
     fn activation_grad(&self, act: Activation, y: Self::Slice<'_>, g: Self::SliceMut<'_>);
     /// Computes Σ g for each channel.
     fn column_sums(&self, g: Self::Slice<'_>, channels: usize, sums: Self::SliceMut<'_>);
+
+    /// Computes y = act(x).
+    fn input_activation(&self, act: InputActivation, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+    /// Computes g ← g·act′(x).
+    fn input_activation_grad(&self, act: InputActivation, x: Self::Slice<'_>, g: Self::SliceMut<'_>);
+    /// Computes y = x / (1 − rate) where `uniform` is at least `rate`, else 0.
+    fn dropout(&self, rate: f64, uniform: Self::Slice<'_>, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+}
+
+/// Kernels of batch norm.
+pub trait Norms: Memory {
+    /// Statistics of a batch norm in one pass.
+    type Norm: Clone + Debug + Send + Sync;
 
     /// Returns the statistics of x, merged over all ranks. `bias` is that of the convolution before, which was not added, because it only
     /// shifts the mean.
@@ -221,20 +237,17 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
         to: [Self::SliceMut<'_>; 2],
         grads: NormGrads<Self>,
     );
+}
 
-    /// Computes y = act(x).
-    fn input_activation(&self, act: InputActivation, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Computes g ← g·act′(x).
-    fn input_activation_grad(&self, act: InputActivation, x: Self::Slice<'_>, g: Self::SliceMut<'_>);
-    /// Computes y = x / (1 − rate) where `uniform` is at least `rate`, else 0.
-    fn dropout(&self, rate: f64, uniform: Self::Slice<'_>, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+/// Kernels of maps of pixels without weights.
+pub trait Pixels: Memory {
     /// Computes a map of pixels.
     fn resample(&self, map: &PixelMap, by: Resample, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Computes the gradient of [`Backend::resample`].
+    /// Computes the gradient of [`Pixels::resample`].
     fn resample_grad(&self, map: &PixelMap, by: Resample, g: Self::Slice<'_>, dx: Self::SliceMut<'_>);
     /// Computes the maximum of each channel.
     fn global_max_pool(&self, map: &PixelMap, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Computes the gradient of [`Backend::global_max_pool`]. Pixels that share the maximum share its gradient evenly.
+    /// Computes the gradient of [`Pixels::global_max_pool`]. Pixels that share the maximum share its gradient evenly.
     fn global_max_pool_grad(
         &self,
         map: &PixelMap,
@@ -243,7 +256,10 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
         g: Self::Slice<'_>,
         dx: Self::SliceMut<'_>,
     );
+}
 
+/// Kernels of optimizers, over all numbers of a variable.
+pub trait Optimizers: Memory {
     /// Updates all numbers of a variable by an optimizer's step, and its running averages of the gradient (`first`) and of the squared
     /// gradient (`second`).
     fn optimizer_step(

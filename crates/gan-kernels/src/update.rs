@@ -3,7 +3,7 @@
 //! The caller computes the coefficients of a step; the backend does the elementwise updates. On other devices, and in other number formats,
 //! candle's operations do.
 
-use crate::backend::Backend;
+use crate::backend::Optimizers;
 use crate::cpu::Cpu;
 use crate::storage::{elements, lock, with_elements};
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, backend::BackendStorage, bail};
@@ -120,14 +120,8 @@ pub struct Step {
 /// If the gradient has another shape or number type than the variable, or an average belongs to another variable.
 pub fn step(var: &Var, gradient: &Tensor, first: Option<&Average>, second: &Average, step: Step) -> Result<()> {
     if var.dims() != gradient.dims() || var.dtype() != gradient.dtype() {
-        let (a, b) = (var.as_tensor(), gradient);
-        bail!(
-            "an update needs one shape and type, got {:?} {:?} and {:?} {:?}",
-            a.dims(),
-            a.dtype(),
-            b.dims(),
-            b.dtype()
-        );
+        let of = |t: &Tensor| format!("{:?} {:?}", t.dims(), t.dtype());
+        bail!("an update needs one shape and type, got {} and {}", of(var), of(gradient));
     }
     if first.is_some_and(|first| std::ptr::eq(first, second)) {
         bail!("an update needs two averages, got the same one twice");
@@ -140,7 +134,9 @@ pub fn step(var: &Var, gradient: &Tensor, first: Option<&Average>, second: &Aver
         }
         (Kind::Other(second), None) => composed(var, &gradient, None, second, step),
         (Kind::Other(second), Some(Kind::Other(first))) => composed(var, &gradient, Some(first), second, step),
-        _ => bail!("both averages of a variable are made for it, and alike"),
+        (Kind::Host(_), Some(Kind::Other(_))) | (Kind::Other(_), Some(Kind::Host(_))) => {
+            bail!("both averages of an update must be made for its variable")
+        }
     }
 }
 

@@ -19,9 +19,9 @@ struct Block {
     capacity: usize,
 }
 
-// SAFETY: a block owns its memory alone.
+// SAFETY: a block is the only owner of its memory.
 unsafe impl Send for Block {}
-// SAFETY: through a shared block nothing can be changed.
+// SAFETY: a shared block cannot be changed.
 unsafe impl Sync for Block {}
 
 impl Block {
@@ -186,7 +186,7 @@ impl DerefMut for Buffer {
 #[derive(Clone, Copy)]
 pub(crate) struct Shared(*mut f32);
 
-// SAFETY: only a pointer; whoever writes through it promises to keep to its part.
+// SAFETY: it is only a pointer; code that writes through it must stay inside its part.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}

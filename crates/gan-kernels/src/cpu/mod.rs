@@ -16,18 +16,11 @@ pub(crate) mod rows;
 pub(crate) mod simd;
 mod weight_cache;
 
-use crate::backend::{
-    Activation, Backend, ConvCall, InputActivation, NormAdjoints, NormCall, NormGrads, PixelMap, Resample,
-};
+use crate::backend::{Activation, Backend, ConvCall, InputActivation, Memory};
 use crate::fused::Reuse;
-use crate::ranks::{BatchStatistics, Ranks};
 use crate::spec::{Precision, Problem};
-use crate::update::Step;
 use buffer::Buffer;
-use candle_core::Result;
-use conv::kernel;
-use conv::winograd::Direction;
-use norm::Norm;
+use conv::Direction;
 use simd::Level;
 use std::ops::Range;
 use weight_cache::WeightCache;
@@ -36,12 +29,10 @@ use weight_cache::WeightCache;
 #[derive(Clone, Copy, Debug)]
 pub struct Cpu;
 
-impl Backend for Cpu {
+impl Memory for Cpu {
     type Buffer = Buffer;
     type Slice<'a> = &'a [f32];
     type SliceMut<'a> = &'a mut [f32];
-    type Norm = Norm;
-    type WeightCache = WeightCache;
 
     fn uninit(&self, len: usize) -> Buffer {
         Buffer::any(len)
@@ -75,6 +66,10 @@ impl Backend for Cpu {
         let (first, second) = of.split_at_mut(at);
         [first, second]
     }
+}
+
+impl Backend for Cpu {
+    type WeightCache = WeightCache;
 
     fn weight_cache(&self, reuse: Reuse) -> WeightCache {
         WeightCache::new(reuse)
@@ -93,15 +88,15 @@ impl Backend for Cpu {
     }
 
     fn conv(&self, call: &ConvCall<Self>, x: &[f32], y: &mut [f32]) {
-        kernel::forward(&call.problem, x, &call.cache.packed(call, Direction::Forward), y);
+        conv::forward(&call.problem, x, &call.cache.packed(call, Direction::Forward), y);
     }
 
     fn conv_input_grad(&self, call: &ConvCall<Self>, y: &[f32], x: &mut [f32]) {
-        kernel::input_grad(&call.problem, y, &call.cache.packed(call, Direction::Backward), x);
+        conv::input_grad(&call.problem, y, &call.cache.packed(call, Direction::Backward), x);
     }
 
     fn conv_weight_grad(&self, problem: &Problem, precision: Precision, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-        kernel::weight_grad(Level::current(), precision, problem, x, dy, dw);
+        conv::weight_grad(Level::current(), precision, problem, x, dy, dw);
     }
 
     fn bias_activation(&self, act: Activation, bias: Option<&[f32]>, x: &mut [f32], channels: usize) {
@@ -115,53 +110,6 @@ impl Backend for Cpu {
     fn column_sums(&self, g: &[f32], channels: usize, sums: &mut [f32]) {
         let found = rows::norm::column_sums(Level::current(), g, channels);
         sums.iter_mut().zip(found).for_each(|(to, sum)| *to = sum as f32);
-    }
-
-    fn norm_of_batch(&self, x: &[f32], channels: usize, bias: Option<&[f32]>, ranks: &Ranks) -> Norm {
-        Norm::of_batch(x, channels, bias, ranks)
-    }
-
-    fn norm_of(&self, mean: &[f32], variance: &[f32], bias: Option<&[f32]>) -> Norm {
-        Norm::given(mean, variance, bias)
-    }
-
-    fn norm_count(&self, norm: &Norm) -> Option<usize> {
-        norm.count
-    }
-
-    fn batch_statistics(&self, norm: &Norm) -> Result<BatchStatistics> {
-        norm.statistics()
-    }
-
-    fn norm(&self, call: &NormCall<Self>, norm: &Norm, x: &[f32], y: &mut [f32]) {
-        norm.forward(call, x, y);
-    }
-
-    fn norm_grad(
-        &self,
-        call: &NormCall<Self>,
-        norm: &Norm,
-        x: &[f32],
-        g: &mut [f32],
-        grads: Option<NormGrads<Self>>,
-        ranks: &Ranks,
-    ) {
-        norm.backward(call, x, g, grads, ranks);
-    }
-
-    fn norm_jvp(&self, call: &NormCall<Self>, norm: &Norm, x: &[f32], t: &mut [f32]) {
-        norm.jvp(call, x, t);
-    }
-
-    fn norm_jvp_grad(
-        &self,
-        call: &NormCall<Self>,
-        norm: &Norm,
-        adjoints: &NormAdjoints<Self>,
-        to: [&mut [f32]; 2],
-        grads: NormGrads<Self>,
-    ) {
-        norm.jvp_backward(call, adjoints, to, grads);
     }
 
     fn input_activation(&self, act: InputActivation, x: &[f32], y: &mut [f32]) {
@@ -184,41 +132,6 @@ impl Backend for Cpu {
         let scale = (1.0 / (1.0 - rate)) as f32;
         let rate = rate as f32;
         y.iter_mut().zip(x).zip(uniform).for_each(|((y, x), u)| *y = if *u >= rate { x * scale } else { 0.0 });
-    }
-
-    fn resample(&self, map: &PixelMap, by: Resample, x: &[f32], y: &mut [f32]) {
-        pixels::resample(map, by, x, y);
-    }
-
-    fn resample_grad(&self, map: &PixelMap, by: Resample, g: &[f32], dx: &mut [f32]) {
-        pixels::resample_grad(map, by, g, dx);
-    }
-
-    fn global_max_pool(&self, map: &PixelMap, x: &[f32], y: &mut [f32]) {
-        pixels::global_max_pool(map, x, y);
-    }
-
-    fn global_max_pool_grad(&self, map: &PixelMap, x: &[f32], y: &[f32], g: &[f32], dx: &mut [f32]) {
-        pixels::global_max_pool_grad(map, x, y, g, dx);
-    }
-
-    fn optimizer_step(
-        &self,
-        step: &Step,
-        values: &mut [f32],
-        gradient: &[f32],
-        first: Option<&mut [f32]>,
-        second: &mut [f32],
-    ) {
-        optimizer::step(step, values, gradient, first, second);
-    }
-
-    fn follow(&self, weight: f32, x: &[f32], average: &mut [f32]) {
-        optimizer::follow(weight, x, average);
-    }
-
-    fn sum_of_squares(&self, x: &[f32]) -> f64 {
-        optimizer::sum_of_squares(x)
     }
 }
 

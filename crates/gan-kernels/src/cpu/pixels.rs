@@ -1,40 +1,62 @@
 //! Pixel maps without weights: upsampling, padding, pooling, and their gradients.
 
+use super::Cpu;
 use super::buffer::Shared;
 use super::parallel::each;
-use crate::backend::{PixelMap, Resample, Sides, size};
+use crate::backend::{PixelMap, Pixels, Resample, Sides, size};
 
-pub(super) fn resample(map: &PixelMap, by: Resample, x: &[f32], y: &mut [f32]) {
-    let [h, w, c] = map.input;
-    match by {
-        Resample::Upsample([down, across]) => move_pixels(map, x, y, |[i, j]| Some([i / down, j / across])),
-        Resample::ZeroPad(padding) => move_pixels(map, x, y, |[i, j]| {
-            let at = [i.checked_sub(padding.top)?, j.checked_sub(padding.left)?];
-            (at[0] < h && at[1] < w).then_some(at)
-        }),
-        Resample::AvgPool(window) => {
-            y.fill(0.0);
-            each_window(map, window, |n, [i, j], to, part| add(y, to, &x[((n * h + i) * w + j) * c..][..c], part));
+impl Pixels for Cpu {
+    fn resample(&self, map: &PixelMap, by: Resample, x: &[f32], y: &mut [f32]) {
+        let [h, w, c] = map.input;
+        match by {
+            Resample::Upsample([down, across]) => move_pixels(map, x, y, |[i, j]| Some([i / down, j / across])),
+            Resample::ZeroPad(padding) => move_pixels(map, x, y, |[i, j]| {
+                let at = [i.checked_sub(padding.top)?, j.checked_sub(padding.left)?];
+                (at[0] < h && at[1] < w).then_some(at)
+            }),
+            Resample::AvgPool(window) => {
+                y.fill(0.0);
+                each_window(map, window, |n, [i, j], to, part| add(y, to, &x[((n * h + i) * w + j) * c..][..c], part));
+            }
         }
     }
-}
 
-pub(super) fn resample_grad(map: &PixelMap, by: Resample, g: &[f32], dx: &mut [f32]) {
-    let [h, w, c] = map.input;
-    let [oh, ow, _] = map.output;
-    dx.fill(0.0);
-    match by {
-        Resample::Upsample([down, across]) => each_pixel(map.samples, map.output, |n, i, j| {
-            let from = &g[((n * oh + i) * ow + j) * c..][..c];
-            add(dx, ((n * h + i / down) * w + j / across) * c, from, 1.0);
-        }),
-        Resample::ZeroPad(padding) => each_pixel(map.samples, map.input, |n, i, j| {
-            let from = ((n * oh + i + padding.top) * ow + j + padding.left) * c;
-            dx[((n * h + i) * w + j) * c..][..c].copy_from_slice(&g[from..from + c]);
-        }),
-        Resample::AvgPool(window) => each_window(map, window, |n, [i, j], from, part| {
-            add(dx, ((n * h + i) * w + j) * c, &g[from..from + c], part);
-        }),
+    fn resample_grad(&self, map: &PixelMap, by: Resample, g: &[f32], dx: &mut [f32]) {
+        let [h, w, c] = map.input;
+        let [oh, ow, _] = map.output;
+        dx.fill(0.0);
+        match by {
+            Resample::Upsample([down, across]) => each_pixel(map.samples, map.output, |n, i, j| {
+                let from = &g[((n * oh + i) * ow + j) * c..][..c];
+                add(dx, ((n * h + i / down) * w + j / across) * c, from, 1.0);
+            }),
+            Resample::ZeroPad(padding) => each_pixel(map.samples, map.input, |n, i, j| {
+                let from = ((n * oh + i + padding.top) * ow + j + padding.left) * c;
+                dx[((n * h + i) * w + j) * c..][..c].copy_from_slice(&g[from..from + c]);
+            }),
+            Resample::AvgPool(window) => each_window(map, window, |n, [i, j], from, part| {
+                add(dx, ((n * h + i) * w + j) * c, &g[from..from + c], part);
+            }),
+        }
+    }
+
+    /// A channel with a NaN yields NaN.
+    fn global_max_pool(&self, map: &PixelMap, x: &[f32], y: &mut [f32]) {
+        let c = map.input[2];
+        for (x, y) in x.chunks_exact(size(map.input).max(1)).zip(y.chunks_exact_mut(c.max(1))) {
+            y.copy_from_slice(&x[..c]);
+            for x in x.chunks_exact(c).skip(1) {
+                y.iter_mut().zip(x).for_each(|(y, x)| *y = if *x > *y || x.is_nan() { *x } else { *y });
+            }
+        }
+    }
+
+    fn global_max_pool_grad(&self, map: &PixelMap, x: &[f32], y: &[f32], g: &[f32], dx: &mut [f32]) {
+        let len = size(map.input);
+        let c = map.input[2];
+        for (sample, (x, dx)) in x.chunks_exact(len).zip(dx.chunks_exact_mut(len)).enumerate() {
+            max_grad(x, &y[sample * c..][..c], &g[sample * c..][..c], dx);
+        }
     }
 }
 
@@ -70,25 +92,6 @@ fn each_window(map: &PixelMap, [kh, kw]: [usize; 2], mut f: impl FnMut(usize, [u
             f(n, [i, j], ((n * oh + i / kh) * ow + j / kw) * c, part);
         }
     });
-}
-
-/// Computes the maximum of each channel; NaN if there is one.
-pub(super) fn global_max_pool(map: &PixelMap, x: &[f32], y: &mut [f32]) {
-    let c = map.input[2];
-    for (x, y) in x.chunks_exact(size(map.input).max(1)).zip(y.chunks_exact_mut(c.max(1))) {
-        y.copy_from_slice(&x[..c]);
-        for x in x.chunks_exact(c).skip(1) {
-            y.iter_mut().zip(x).for_each(|(y, x)| *y = if *x > *y || x.is_nan() { *x } else { *y });
-        }
-    }
-}
-
-pub(super) fn global_max_pool_grad(map: &PixelMap, x: &[f32], y: &[f32], g: &[f32], dx: &mut [f32]) {
-    let len = size(map.input);
-    let c = map.input[2];
-    for (sample, (x, dx)) in x.chunks_exact(len).zip(dx.chunks_exact_mut(len)).enumerate() {
-        max_grad(x, &y[sample * c..][..c], &g[sample * c..][..c], dx);
-    }
 }
 
 fn max_grad(x: &[f32], largest: &[f32], g: &[f32], dx: &mut [f32]) {

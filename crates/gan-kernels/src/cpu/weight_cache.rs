@@ -1,8 +1,7 @@
 //! Convolution weights packed for their kernels, cached until they change.
 
 use super::Cpu;
-use super::conv::kernel::{self, Packed};
-use super::conv::winograd::Direction;
+use super::conv::{self, Direction, Packed};
 use super::simd::Level;
 use crate::backend::ConvCall;
 use crate::fused::Reuse;
@@ -40,7 +39,7 @@ impl WeightCache {
         let key = (call.layer, direction == Direction::Forward);
         // Packed weights work for any number of samples.
         let problem = Problem { samples: 1, ..call.problem };
-        let pack = || Arc::new(kernel::pack(Level::current(), call.precision, &problem, direction, weights));
+        let pack = || Arc::new(conv::pack(Level::current(), call.precision, &problem, direction, weights));
         let mut kept = lock(&self.kept);
         let never = self.reuse == Reuse::Never || weights.len() >= LARGE;
         if never && call.trains {

@@ -2,7 +2,7 @@
 
 use super::FusedSequential;
 use super::pass::{Inputs, JvpSaved, NeedsGrad, SavedForBackward};
-use crate::backend::{Backend, Sides};
+use crate::backend::{Backend, Norms, Sides};
 use crate::cpu::Cpu;
 use crate::cpu::buffer::Buffer;
 use crate::cpu::layout::{channels_first, channels_last};
@@ -189,7 +189,7 @@ struct Pass {
     layouts: [Layout; 2],
     needs: NeedsGrad,
     saved: Mutex<Option<SavedForBackward<Cpu>>>,
-    found: Arc<Mutex<Vec<<Cpu as Backend>::Norm>>>,
+    found: Arc<Mutex<Vec<<Cpu as Norms>::Norm>>>,
 }
 
 /// Converts numbers to the network's layout.

@@ -6,8 +6,7 @@
 
 use super::zero_pad2d;
 use crate::cpu::buffer::Buffer;
-use crate::cpu::conv::kernel;
-use crate::cpu::conv::winograd::Direction;
+use crate::cpu::conv::{self, Direction};
 use crate::cpu::layout::{channels_first, channels_last};
 use crate::cpu::simd::Level;
 use crate::spec::{ConvSpec, Padding, Problem};
@@ -91,12 +90,12 @@ impl CustomOp2 for Convolution {
         p.check()?;
         let x = channels_last(&elements::<f32>(x, xl)?, channels, h * wd);
         let w = elements::<f32>(w, wl)?;
-        let pack = |direction| kernel::pack(Level::current(), spec.precision, &p, direction, &w);
+        let pack = |direction| conv::pack(Level::current(), spec.precision, &p, direction, &w);
         let (channels, [h, w]) = if self.transposed_to.is_some() { (second, input) } else { (first, output) };
         let mut y = Buffer::any(samples * channels * h * w);
         match self.transposed_to {
-            Some(_) => kernel::input_grad(&p, &x, &pack(Direction::Backward), &mut y),
-            None => kernel::forward(&p, &x, &pack(Direction::Forward), &mut y),
+            Some(_) => conv::input_grad(&p, &x, &pack(Direction::Backward), &mut y),
+            None => conv::forward(&p, &x, &pack(Direction::Forward), &mut y),
         }
         let mut planes = vec![0.0; y.len()];
         channels_first(&y, channels, h * w, &mut planes);
@@ -125,7 +124,7 @@ fn weight_grad(x: &Tensor, g: &Tensor, spec: &ConvSpec, w: &Tensor) -> Result<Te
     let x = with_elements::<f32, _>(x, |x| channels_last(x, in_channels, h * wd))?;
     let g = with_elements::<f32, _>(g, |g| channels_last(g, out_channels, oh * ow))?;
     let mut dw = vec![0.0; w.elem_count()];
-    kernel::weight_grad(Level::current(), spec.precision, &p, &x, &g, &mut dw);
+    conv::weight_grad(Level::current(), spec.precision, &p, &x, &g, &mut dw);
     Tensor::from_vec(dw, w.shape(), w.device())
 }
 
