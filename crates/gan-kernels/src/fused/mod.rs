@@ -120,11 +120,6 @@ impl<B: Backend> FusedSequential<B> {
         drops.map(|planned| [n, planned.input[0], planned.input[1], planned.input[2]]).collect()
     }
 
-    /// Returns the number of channels of each batch norm in turn.
-    fn norm_channels(&self) -> impl Iterator<Item = usize> {
-        self.layers.iter().filter(|planned| planned.layer.is_norm()).map(|planned| planned.input[2])
-    }
-
     /// Returns whether [`FusedSequential::jvp`] supports it: it has no sigmoid, maximum, dropout, hyperbolic tangent or negative slope.
     pub fn has_jvp(&self) -> bool {
         self.layers.iter().all(|planned| planned.layer.operation::<B>().has_jvp(planned.act))

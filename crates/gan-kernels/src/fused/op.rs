@@ -1,7 +1,7 @@
 //! A fused network, and its directional derivative, as candle operations on the CPU.
 
-use super::FusedSequential;
-use super::pass::{Inputs, JvpSaved, NeedsGrad, SavedForBackward};
+use super::pass::{NeedsGrad, PassContext};
+use super::{FusedLayer, FusedSequential};
 use crate::backend::{Backend, Norms, Sides};
 use crate::cpu::Cpu;
 use crate::cpu::buffer::Buffer;
@@ -63,21 +63,23 @@ impl FusedSequential {
     ) -> Result<(Tensor, Vec<BatchStatistics>)> {
         let samples = self.check(x, run.from)?;
         self.check_parameters(parameters)?;
-        let (given, ranks, noise) = match run.statistics {
-            Statistics::Batch(ranks) => (None, ranks.clone(), self.noise(&run.noise, samples)?),
-            Statistics::Given(all) => (Some(self.given(all)?), None, vec![]),
-        };
         let needs = NeedsGrad { input: x.track_op(), parameters: parameters.track_op() };
+        let mut cx = PassContext::new(self.layers.len(), needs);
+        match run.statistics {
+            Statistics::Batch(ranks) => {
+                cx.ranks = ranks.clone();
+                self.set_noise(&run.noise, samples, &mut cx)?;
+            }
+            Statistics::Given(all) => self.set_statistics(all, &mut cx)?,
+        }
         let found = Arc::new(Mutex::new(vec![]));
-        let op = Pass {
+        let op = Op {
             network: Arc::clone(self),
             samples,
-            given,
-            ranks,
-            noise: Mutex::new(noise),
             layouts: [run.from, run.to],
             needs,
-            saved: Mutex::new(None),
+            takes_statistics: matches!(run.statistics, Statistics::Batch(_)),
+            cx: Mutex::new(Some(cx)),
             found: Arc::clone(&found),
         };
         let y = x.apply_op2(parameters, op)?;
@@ -86,35 +88,38 @@ impl FusedSequential {
         Ok((y, statistics.collect::<Result<_>>()?))
     }
 
-    /// Returns each batch norm's mean and variance from `all`, which must contain them.
-    fn given(&self, all: &[[Tensor; 2]]) -> Result<Vec<[Vec<f32>; 2]>> {
-        let channels: Vec<usize> = self.norm_channels().collect();
-        if channels.len() != all.len() {
-            bail!("statistics of {} batch norms were given, this network has {}", all.len(), channels.len());
+    /// Gives each batch norm its mean and variance from `all`, which must contain them.
+    fn set_statistics(&self, all: &[[Tensor; 2]], cx: &mut PassContext<Cpu>) -> Result<()> {
+        let norms = || self.layers.iter().enumerate().filter(|(_, planned)| planned.layer.is_norm());
+        if norms().count() != all.len() {
+            bail!("statistics of {} batch norms were given, this network has {}", all.len(), norms().count());
         }
-        let one = |(c, both): (usize, &[Tensor; 2])| {
+        for ((index, planned), both) in norms().zip(all) {
+            let c = planned.input[2];
             if both.iter().any(|t| t.dims() != [c]) {
                 let [mean, variance] = both.each_ref().map(Tensor::dims);
                 bail!("a batch norm of {c} channels was given a mean {mean:?} and a variance {variance:?}");
             }
-            Ok([both[0].to_vec1()?, both[1].to_vec1()?])
-        };
-        channels.into_iter().zip(all).map(one).collect()
+            cx.given[index] = Some([both[0].to_vec1()?, both[1].to_vec1()?]);
+        }
+        Ok(())
     }
 
-    /// Returns the numbers for each dropout on `samples` from `all`, which must contain them.
-    fn noise(&self, all: &[Tensor], samples: usize) -> Result<Vec<Buffer>> {
+    /// Gives each dropout its numbers for `samples` from `all`, which must contain them.
+    fn set_noise(&self, all: &[Tensor], samples: usize, cx: &mut PassContext<Cpu>) -> Result<()> {
         let shapes = self.noise_shapes(samples);
         if shapes.len() != all.len() {
             bail!("random numbers for {} dropouts were given, this network has {}", all.len(), shapes.len());
         }
-        let one = |(shape, t): (&[usize; 4], &Tensor)| {
+        let drops =
+            self.layers.iter().enumerate().filter(|(_, planned)| matches!(planned.layer, FusedLayer::Dropout(_)));
+        for ((index, _), (shape, t)) in drops.zip(shapes.iter().zip(all)) {
             if t.elem_count() != product(shape) {
                 bail!("a dropout needs random numbers {shape:?}, got {:?}", t.dims());
             }
-            with_elements::<f32, _>(t, Buffer::of)
-        };
-        shapes.iter().zip(all).map(one).collect()
+            cx.noise[index] = Some(with_elements::<f32, _>(t, Buffer::of)?);
+        }
+        Ok(())
     }
 
     /// Returns the derivative of the output in a direction t at x, `[N, C, H, W]` (or `[N, F]`) each, from all parameters `[P]` ->
@@ -134,7 +139,7 @@ impl FusedSequential {
         }
         let both = Tensor::cat(&[x, t], 0)?;
         let both = with_elements::<f32, _>(&both, |both| inward(both, self.input, Layout::ChannelsFirst))?;
-        let op = Jvp { network: Arc::clone(self), samples, both: Mutex::new(Some(both)), saved: Mutex::new(None) };
+        let op = Jvp { network: Arc::clone(self), samples, both: Mutex::new(Some(both)), cx: Mutex::new(None) };
         parameters.apply_op1(op)
     }
 
@@ -180,15 +185,16 @@ impl FusedSequential {
 /// Gradients of the input and of the parameters, if they are needed.
 type Grads = (Option<Vec<f32>>, Option<Vec<f32>>);
 
-struct Pass {
+/// A network as a function of its input and its parameters.
+struct Op {
     network: Arc<FusedSequential>,
     samples: usize,
-    given: Option<Vec<[Vec<f32>; 2]>>,
-    ranks: Ranks,
-    noise: Mutex<Vec<Buffer>>,
     layouts: [Layout; 2],
     needs: NeedsGrad,
-    saved: Mutex<Option<SavedForBackward<Cpu>>>,
+    /// Whether batch norms take the statistics of the batch.
+    takes_statistics: bool,
+    /// `None` after the last part that needs it.
+    cx: Mutex<Option<PassContext<Cpu>>>,
     found: Arc<Mutex<Vec<<Cpu as Norms>::Norm>>>,
 }
 
@@ -212,35 +218,36 @@ fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
     }
 }
 
-impl Pass {
+impl Op {
     fn forward(&self, x: &[f32], theta: &[f32]) -> Result<Vec<f32>> {
-        let noise = std::mem::take(&mut *lock(&self.noise));
-        let inputs = Inputs { given: self.given.as_deref(), ranks: self.ranks.clone(), noise };
+        let Some(mut cx) = lock(&self.cx).take() else {
+            bail!("a network's forward pass can run once for each application");
+        };
         let x = inward(x, self.network.input, self.layouts[0]);
-        let (y, saved) = self.network.forward(x, self.samples, theta, inputs, self.needs)?;
-        if self.given.is_none() {
-            *lock(&self.found) = saved.norms.iter().flatten().cloned().collect();
+        let y = self.network.forward(x, self.samples, theta, &mut cx)?;
+        if self.takes_statistics {
+            *lock(&self.found) = cx.norms.iter().flatten().cloned().collect();
         }
         if self.needs.anything() {
-            *lock(&self.saved) = Some(saved);
+            *lock(&self.cx) = Some(cx);
         }
         Ok(outward(&y, self.network.output(), self.layouts[1]))
     }
 
     /// Returns the gradients of the input and of the parameters, if they are needed.
     fn backward(&self, g: &[f32], theta: &[f32]) -> Result<Grads> {
-        let Some(saved) = lock(&self.saved).take() else {
+        let Some(cx) = lock(&self.cx).take() else {
             bail!("a network's backward pass can run once for each forward pass: run it forward again");
         };
         let g = inward(g, self.network.output(), self.layouts[1]);
         let mut dtheta = self.needs.parameters.then(|| vec![0.0; theta.len()]);
-        let dx = self.network.backward(saved, self.samples, theta, g, dtheta.as_deref_mut());
+        let dx = self.network.backward(cx, self.samples, theta, g, dtheta.as_deref_mut());
         let dx = dx.map(|dx| outward(&dx, self.network.input, self.layouts[0]));
         Ok((dx, dtheta))
     }
 }
 
-impl CustomOp2 for Pass {
+impl CustomOp2 for Op {
     fn name(&self) -> &'static str {
         "network"
     }
@@ -275,7 +282,7 @@ struct Jvp {
     network: Arc<FusedSequential>,
     samples: usize,
     both: Mutex<Option<Buffer>>,
-    saved: Mutex<Option<JvpSaved<Cpu>>>,
+    cx: Mutex<Option<PassContext<Cpu>>>,
 }
 
 impl CustomOp1 for Jvp {
@@ -290,22 +297,22 @@ impl CustomOp1 for Jvp {
         };
         let network = &self.network;
         let n = self.samples;
-        let (t, saved) = network.backend.run(network.work(2 * n), || network.jvp_forward(both, n, &theta))?;
-        *lock(&self.saved) = Some(saved);
+        let (t, cx) = network.backend.run(network.work(2 * n), || network.jvp_forward(both, n, &theta))?;
+        *lock(&self.cx) = Some(cx);
         let t = outward(&t, network.output(), Layout::ChannelsFirst);
         Ok((CpuStorage::F32(t), network.shape(n, Layout::ChannelsFirst)))
     }
 
     fn bwd(&self, theta: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-        let Some(saved) = lock(&self.saved).take() else {
+        let Some(cx) = lock(&self.cx).take() else {
             bail!("a derivative's backward pass can run once: take it again");
         };
         let network = &self.network;
         let g = with_elements::<f32, _>(g, |g| inward(g, network.output(), Layout::ChannelsFirst))?;
         let mut dtheta = vec![0.0; theta.elem_count()];
         with_elements::<f32, _>(theta, |theta| {
-            let pass = || network.jvp_backward(saved, self.samples, theta, g, &mut dtheta);
-            network.backend.run(network.work(2 * self.samples), pass);
+            let run = || network.jvp_backward(cx, self.samples, theta, g, &mut dtheta);
+            network.backend.run(network.work(2 * self.samples), run);
         })?;
         Ok(Some(Tensor::from_vec(dtheta, theta.shape(), theta.device())?))
     }

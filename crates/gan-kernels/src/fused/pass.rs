@@ -5,7 +5,7 @@
 //! through the tangents alone; before a batch norm it goes through both.
 
 use super::{FusedLayer, FusedSequential, PlannedLayer};
-use crate::backend::{Activation, Backend, PixelMap, size};
+use crate::backend::{Activation, Backend, Memory, PixelMap, size};
 use crate::ranks::Ranks;
 use candle_core::Result;
 
@@ -71,76 +71,49 @@ impl<'a, B: Backend> At<'a, B> {
     }
 
     /// Recomputes the output of the layer before, which was not saved.
-    pub fn recompute_input(&self, saved: &SavedForBackward<B>) -> Option<B::Buffer> {
+    pub fn recompute_input(&self, cx: &PassContext<B>) -> Option<B::Buffer> {
         let before = Self { index: self.index.checked_sub(1)?, ..*self };
-        before.planned().layer.operation::<B>().recompute_output(&before, saved)
+        before.planned().layer.operation::<B>().recompute_output(&before, cx)
     }
 }
 
-/// Values of one forward pass that the backward pass needs.
-pub(super) struct SavedForBackward<B: Backend> {
+/// Destination of the parameters' gradients, if they are needed.
+pub(super) type Dtheta<'a, 'd, B> = Option<&'a mut <B as Memory>::SliceMut<'d>>;
+
+/// What a pass is given, and what its forward part saves for its backward part.
+pub(super) struct PassContext<B: Backend> {
     pub needs: NeedsGrad,
-    /// Input of layer i at i, the last output at the end, if they are needed.
-    pub values: Vec<Option<B::Buffer>>,
-    /// Statistics of the batch norm that is layer i, at i.
-    pub norms: Vec<Option<B::Norm>>,
+    /// Ranks whose batches the statistics of batch norms are taken over.
+    pub ranks: Ranks,
+    /// Mean and variance of the batch norm that is layer i, at i; `None` takes those of the batch.
+    pub given: Vec<Option<[Vec<f32>; 2]>>,
     /// Random numbers of the dropout that is layer i, at i; `None` without dropout.
     pub noise: Vec<Option<B::Buffer>>,
-    /// Ranks whose batches the statistics are taken over.
-    pub ranks: Ranks,
-}
-
-impl<B: Backend> SavedForBackward<B> {
-    fn new(layers: usize, needs: NeedsGrad, ranks: Ranks) -> Self {
-        Self { needs, values: nothing(layers + 1), norms: nothing(layers + 1), noise: nothing(layers + 1), ranks }
-    }
-}
-
-fn nothing<T>(len: usize) -> Vec<Option<T>> {
-    (0..len).map(|_| None).collect()
-}
-
-/// A forward pass.
-pub(super) struct ForwardPass<'n, B: Backend> {
-    /// Given mean and variance of each remaining batch norm; `None` takes those of the batch.
-    pub given: Option<std::slice::Iter<'n, [Vec<f32>; 2]>>,
-    pub saved: SavedForBackward<B>,
-}
-
-impl<B: Backend> ForwardPass<'_, B> {
-    /// Returns a pass of a layer that saves nothing.
-    pub fn without_gradient() -> Self {
-        let needs = NeedsGrad { input: false, parameters: false };
-        Self { given: Some([].iter()), saved: SavedForBackward::new(0, needs, None) }
-    }
-}
-
-/// A backward pass.
-pub(super) struct BackwardPass<'d, B: Backend> {
-    pub saved: SavedForBackward<B>,
-    /// Destination of the parameters' gradients, if they are needed.
-    pub dtheta: Option<B::SliceMut<'d>>,
-}
-
-impl<B: Backend> BackwardPass<'_, B> {
-    /// Returns a pass through layers that have saved nothing.
-    pub fn without_parameters(layers: usize) -> Self {
-        let needs = NeedsGrad { input: true, parameters: false };
-        Self { saved: SavedForBackward::new(layers, needs, None), dtheta: None }
-    }
-}
-
-/// Values and tangents of one forward pass that the backward pass of a directional derivative needs.
-pub(super) struct JvpSaved<B: Backend> {
-    /// Input of layer i at i, values and tangents, if the layer reads it.
-    pub inputs: Vec<Option<B::Buffer>>,
-    /// Values of layer i's output at i, if its activation reads them.
+    /// Input of layer i at i, the last output at the end, if they are needed.
+    pub values: Vec<Option<B::Buffer>>,
+    /// For a directional derivative, the values of layer i's output at i, if its activation reads them.
     pub outputs: Vec<Option<B::Buffer>>,
     /// Statistics of the batch norm that is layer i, at i.
     pub norms: Vec<Option<B::Norm>>,
 }
 
-impl<B: Backend> JvpSaved<B> {
+impl<B: Backend> PassContext<B> {
+    /// Returns a pass over `layers`, with the statistics of the batch and without dropout.
+    pub fn new(layers: usize, needs: NeedsGrad) -> Self {
+        fn nothing<T>(len: usize) -> Vec<Option<T>> {
+            (0..=len).map(|_| None).collect()
+        }
+        Self {
+            needs,
+            ranks: None,
+            given: nothing(layers),
+            noise: nothing(layers),
+            values: nothing(layers),
+            outputs: nothing(layers),
+            norms: nothing(layers),
+        }
+    }
+
     /// Saves the values, which are already the output of an activation, and applies its derivative to the tangents.
     pub fn save_and_differentiate(&mut self, at: &At<B>, act: Activation, y: &mut B::Buffer) {
         if act == Activation::Identity {
@@ -169,45 +142,28 @@ impl<B: Backend> Adjoint<B> {
     }
 }
 
-/// Batch norm's statistics and dropout's random numbers for a forward pass.
-pub(super) struct Inputs<'a, B: Backend> {
-    /// Given mean and variance of each batch norm; `None` takes those of the batch.
-    pub given: Option<&'a [[Vec<f32>; 2]]>,
-    /// Ranks whose batches the statistics are taken over.
-    pub ranks: Ranks,
-    /// Random numbers of each dropout in turn.
-    pub noise: Vec<B::Buffer>,
-}
-
 impl<B: Backend> FusedSequential<B> {
-    /// Runs forward: x `[n, H, W, C]` -> the output `[n, H', W', C']`, and what is saved.
+    /// Runs forward: x `[n, H, W, C]` -> the output `[n, H', W', C']`.
     pub(super) fn forward<'a>(
         &'a self,
         x: B::Buffer,
         samples: usize,
         theta: B::Slice<'a>,
-        inputs: Inputs<B>,
-        needs: NeedsGrad,
-    ) -> Result<(B::Buffer, SavedForBackward<B>)> {
-        let saved = SavedForBackward::new(self.layers.len(), needs, inputs.ranks);
-        let mut pass = ForwardPass { given: inputs.given.map(|all| all.iter()), saved };
-        let mut noise = inputs.noise.into_iter();
+        cx: &mut PassContext<B>,
+    ) -> Result<B::Buffer> {
         let mut value = x;
         for (index, planned) in self.layers.iter().enumerate() {
-            if matches!(planned.layer, FusedLayer::Dropout(_)) {
-                pass.saved.noise[index] = noise.next();
-            }
             let at = At { network: self, theta, index, samples };
-            let output = planned.layer.operation::<B>().forward(&at, &value, &mut pass)?;
-            if self.saves_input(index, &value, needs) {
-                pass.saved.values[index] = Some(value);
+            let output = planned.layer.operation::<B>().forward(&at, &value, cx)?;
+            if self.saves_input(index, &value, cx.needs) {
+                cx.values[index] = Some(value);
             }
             value = output;
         }
-        if needs.anything() && self.layers.last().is_some_and(Self::reads_output) {
-            pass.saved.values[self.layers.len()] = Some(self.backend.copy(self.backend.slice(&value)));
+        if cx.needs.anything() && self.layers.last().is_some_and(Self::reads_output) {
+            cx.values[self.layers.len()] = Some(self.backend.copy(self.backend.slice(&value)));
         }
-        Ok((value, pass.saved))
+        Ok(value)
     }
 
     fn reads_output(planned: &PlannedLayer) -> bool {
@@ -232,21 +188,20 @@ impl<B: Backend> FusedSequential<B> {
     /// to `dtheta`, if they are needed.
     pub(super) fn backward<'a>(
         &'a self,
-        saved: SavedForBackward<B>,
+        mut cx: PassContext<B>,
         samples: usize,
         theta: B::Slice<'a>,
         mut g: B::Buffer,
-        dtheta: Option<B::SliceMut<'_>>,
+        mut dtheta: Option<B::SliceMut<'_>>,
     ) -> Option<B::Buffer> {
-        let needs = saved.needs;
-        let mut pass = BackwardPass { saved, dtheta };
+        let needs = cx.needs;
         for (index, planned) in self.layers.iter().enumerate().rev() {
             let goes_on = needs.input || (needs.parameters && self.has_parameters_before(index));
             let at = At { network: self, theta, index, samples };
-            g = planned.layer.operation::<B>().backward(&at, g, &mut pass, goes_on)?;
+            g = planned.layer.operation::<B>().backward(&at, g, &mut cx, dtheta.as_mut(), goes_on)?;
             // Later layers are done.
-            pass.saved.values[index + 1] = None;
-            pass.saved.norms[index] = None;
+            cx.values[index + 1] = None;
+            cx.norms[index] = None;
         }
         needs.input.then_some(g)
     }
@@ -257,22 +212,21 @@ impl<B: Backend> FusedSequential<B> {
         mut both: B::Buffer,
         samples: usize,
         theta: B::Slice<'a>,
-    ) -> Result<(B::Buffer, JvpSaved<B>)> {
-        let layers = self.layers.len();
-        let mut saved = JvpSaved { inputs: nothing(layers), outputs: nothing(layers), norms: nothing(layers) };
+    ) -> Result<(B::Buffer, PassContext<B>)> {
+        let mut cx = PassContext::new(self.layers.len(), NeedsGrad { input: false, parameters: true });
         for (index, planned) in self.layers.iter().enumerate() {
             let at = At { network: self, theta, index, samples };
-            both = planned.layer.operation::<B>().jvp(&at, both, &mut saved)?;
+            both = planned.layer.operation::<B>().jvp(&at, both, &mut cx)?;
         }
         let half = samples * size(self.output());
         let tangents = self.backend.part(self.backend.slice(&both), half..2 * half);
-        Ok((self.backend.copy(tangents), saved))
+        Ok((self.backend.copy(tangents), cx))
     }
 
     /// Computes the parameters' gradient from that of the tangents `[n, H', W', C']`.
     pub(super) fn jvp_backward<'a>(
         &'a self,
-        mut saved: JvpSaved<B>,
+        mut cx: PassContext<B>,
         samples: usize,
         theta: B::Slice<'a>,
         g: B::Buffer,
@@ -282,7 +236,7 @@ impl<B: Backend> FusedSequential<B> {
         let mut adjoint = Adjoint { g, has_values: false };
         for (index, planned) in self.layers.iter().enumerate().rev() {
             let at = At { network: self, theta, index, samples };
-            if let Some(y) = saved.outputs[index].take() {
+            if let Some(y) = cx.outputs[index].take() {
                 let act = if let FusedLayer::Activation(act) = planned.layer { act } else { planned.act };
                 let [first, second] = backend.split_mut(backend.slice_mut(&mut adjoint.g), at.output_len());
                 backend.activation_grad(act, backend.slice(&y), first);
@@ -290,7 +244,7 @@ impl<B: Backend> FusedSequential<B> {
                     backend.activation_grad(act, backend.slice(&y), second);
                 }
             }
-            match planned.layer.operation::<B>().jvp_backward(&at, &mut saved, adjoint, &mut dtheta) {
+            match planned.layer.operation::<B>().jvp_backward(&at, &mut cx, adjoint, &mut dtheta) {
                 Some(before) if self.has_parameters_before(index) => adjoint = before,
                 Some(_) | None => return,
             }

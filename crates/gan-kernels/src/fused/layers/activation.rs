@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::backend::{Activation, Backend, InputActivation};
-use crate::fused::pass::{Adjoint, At, BackwardPass, ForwardPass, JvpSaved, NeedsGrad};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
 use candle_core::Result;
 
 impl<B: Backend> Operation<B> for Activation {
@@ -10,16 +10,23 @@ impl<B: Backend> Operation<B> for Activation {
         *self != Self::Identity
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut ForwardPass<B>) -> Result<B::Buffer> {
+    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
         let backend = at.backend();
         let mut y = backend.copy(backend.slice(x));
         backend.bias_activation(*self, None, backend.slice_mut(&mut y), at.planned().input[2]);
         Ok(y)
     }
 
-    fn backward(&self, at: &At<B>, mut g: B::Buffer, pass: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
+    fn backward(
+        &self,
+        at: &At<B>,
+        mut g: B::Buffer,
+        cx: &mut PassContext<B>,
+        _: Dtheta<B>,
+        _: bool,
+    ) -> Option<B::Buffer> {
         let backend = at.backend();
-        if let Some(y) = &pass.saved.values[at.index + 1] {
+        if let Some(y) = &cx.values[at.index + 1] {
             backend.activation_grad(*self, backend.slice(y), backend.slice_mut(&mut g));
         }
         Some(g)
@@ -29,18 +36,18 @@ impl<B: Backend> Operation<B> for Activation {
         self.is_piecewise_linear()
     }
 
-    fn jvp(&self, at: &At<B>, mut both: B::Buffer, saved: &mut JvpSaved<B>) -> Result<B::Buffer> {
+    fn jvp(&self, at: &At<B>, mut both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
         let backend = at.backend();
         let [values, _] = backend.split_mut(backend.slice_mut(&mut both), at.output_len());
         backend.bias_activation(*self, None, values, at.planned().output[2]);
-        saved.save_and_differentiate(at, *self, &mut both);
+        cx.save_and_differentiate(at, *self, &mut both);
         Ok(both)
     }
 
     fn jvp_backward(
         &self,
         _: &At<B>,
-        _: &mut JvpSaved<B>,
+        _: &mut PassContext<B>,
         adjoint: Adjoint<B>,
         _: &mut B::SliceMut<'_>,
     ) -> Option<Adjoint<B>> {
@@ -54,16 +61,23 @@ impl<B: Backend> Operation<B> for InputActivation {
         true
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut ForwardPass<B>) -> Result<B::Buffer> {
+    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
         let backend = at.backend();
         let mut y = backend.uninit(at.output_len());
         backend.input_activation(*self, backend.slice(x), backend.slice_mut(&mut y));
         Ok(y)
     }
 
-    fn backward(&self, at: &At<B>, mut g: B::Buffer, pass: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
+    fn backward(
+        &self,
+        at: &At<B>,
+        mut g: B::Buffer,
+        cx: &mut PassContext<B>,
+        _: Dtheta<B>,
+        _: bool,
+    ) -> Option<B::Buffer> {
         let backend = at.backend();
-        let x = pass.saved.values[at.index].as_ref()?;
+        let x = cx.values[at.index].as_ref()?;
         backend.input_activation_grad(*self, backend.slice(x), backend.slice_mut(&mut g));
         Some(g)
     }

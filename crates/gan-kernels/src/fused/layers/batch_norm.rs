@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::backend::{Activation, Backend, NormAdjoints, NormCall, NormGrads, Sides};
-use crate::fused::pass::{Adjoint, At, BackwardPass, ForwardPass, JvpSaved, NeedsGrad, SavedForBackward};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
 use candle_core::{Result, bail};
 
 /// Batch norm; γ and β have one number per channel.
@@ -58,27 +58,22 @@ impl<B: Backend> Operation<B> for BatchNorm {
         len >= LARGE
     }
 
-    fn recompute_output(&self, at: &At<B>, saved: &SavedForBackward<B>) -> Option<B::Buffer> {
+    fn recompute_output(&self, at: &At<B>, cx: &PassContext<B>) -> Option<B::Buffer> {
         let backend = at.backend();
-        let x = backend.slice(saved.values[at.index].as_ref()?);
+        let x = backend.slice(cx.values[at.index].as_ref()?);
         let mut y = backend.uninit(backend.len(x));
-        backend.norm(&self.call(at), saved.norms[at.index].as_ref()?, x, backend.slice_mut(&mut y));
+        backend.norm(&self.call(at), cx.norms[at.index].as_ref()?, x, backend.slice_mut(&mut y));
         Some(y)
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, pass: &mut ForwardPass<B>) -> Result<B::Buffer> {
+    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
         let backend = at.backend();
         let [h, w, c] = at.planned().input;
         let x = backend.slice(x);
         let bias = at.network.bias_left_out(at.index).map(|bias| at.parameters(bias, c));
-        let norm = match &mut pass.given {
-            Some(given) => {
-                let Some([mean, variance]) = given.next() else {
-                    bail!("a batch norm of {c} channels was given no statistics");
-                };
-                backend.norm_of(mean, variance, bias)
-            }
-            None => backend.norm_of_batch(x, c, bias, &pass.saved.ranks),
+        let norm = match &cx.given[at.index] {
+            Some([mean, variance]) => backend.norm_of(mean, variance, bias),
+            None => backend.norm_of_batch(x, c, bias, &cx.ranks),
         };
         if backend.norm_count(&norm).is_some_and(|count| count < 2) {
             let n = at.samples;
@@ -86,18 +81,25 @@ impl<B: Backend> Operation<B> for BatchNorm {
         }
         let mut y = backend.uninit(backend.len(x));
         backend.norm(&self.call(at), &norm, x, backend.slice_mut(&mut y));
-        pass.saved.norms[at.index] = Some(norm);
+        cx.norms[at.index] = Some(norm);
         Ok(y)
     }
 
-    fn backward(&self, at: &At<B>, mut g: B::Buffer, pass: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
+    fn backward(
+        &self,
+        at: &At<B>,
+        mut g: B::Buffer,
+        cx: &mut PassContext<B>,
+        dtheta: Dtheta<B>,
+        _: bool,
+    ) -> Option<B::Buffer> {
         let backend = at.backend();
         let call = self.call(at);
-        let norm = pass.saved.norms[at.index].as_ref()?;
-        let x = backend.slice(pass.saved.values[at.index].as_ref()?);
-        let ranks = &pass.saved.ranks;
+        let norm = cx.norms[at.index].as_ref()?;
+        let x = backend.slice(cx.values[at.index].as_ref()?);
+        let ranks = &cx.ranks;
         let to = backend.slice_mut(&mut g);
-        match &mut pass.dtheta {
+        match dtheta {
             Some(dtheta) => {
                 self.with_grads(at, dtheta, |grads| backend.norm_grad(&call, norm, x, to, Some(grads), ranks));
             }
@@ -110,7 +112,7 @@ impl<B: Backend> Operation<B> for BatchNorm {
         act.is_piecewise_linear()
     }
 
-    fn jvp(&self, at: &At<B>, both: B::Buffer, saved: &mut JvpSaved<B>) -> Result<B::Buffer> {
+    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
         let backend = at.backend();
         let half = at.output_len();
         let c = at.planned().input[2];
@@ -125,22 +127,22 @@ impl<B: Backend> Operation<B> for BatchNorm {
         backend.norm_jvp(&call, &norm, x, tangents);
         backend.norm(&call, &norm, x, values);
         // The activation was already applied to the values.
-        saved.save_and_differentiate(at, at.planned().act, &mut y);
-        saved.norms[at.index] = Some(norm);
-        saved.inputs[at.index] = Some(both);
+        cx.save_and_differentiate(at, at.planned().act, &mut y);
+        cx.norms[at.index] = Some(norm);
+        cx.values[at.index] = Some(both);
         Ok(y)
     }
 
     fn jvp_backward(
         &self,
         at: &At<B>,
-        saved: &mut JvpSaved<B>,
+        cx: &mut PassContext<B>,
         adjoint: Adjoint<B>,
         dtheta: &mut B::SliceMut<'_>,
     ) -> Option<Adjoint<B>> {
         let backend = at.backend();
-        let input = saved.inputs[at.index].take()?;
-        let norm = saved.norms[at.index].take()?;
+        let input = cx.values[at.index].take()?;
+        let norm = cx.norms[at.index].take()?;
         let half = at.input_len();
         let both = backend.slice(&input);
         let g = backend.slice(&adjoint.g);

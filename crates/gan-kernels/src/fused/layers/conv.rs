@@ -3,7 +3,7 @@
 use super::Operation;
 use crate::backend::{Activation, Backend, ConvCall, Sides};
 use crate::fused::PlannedLayer;
-use crate::fused::pass::{Adjoint, At, BackwardPass, ForwardPass, JvpSaved, NeedsGrad};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
 use crate::spec::{ConvSpec, Problem, product};
 use candle_core::Result;
 
@@ -115,28 +115,35 @@ impl<B: Backend> Operation<B> for Conv {
         act != Activation::Identity
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, pass: &mut ForwardPass<B>) -> Result<B::Buffer> {
+    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
         let backend = at.backend();
-        let mut y = self.through(at, pass.saved.needs.anything(), false, backend.slice(x));
+        let mut y = self.through(at, cx.needs.anything(), false, backend.slice(x));
         let bias = self.weights.bias.filter(|_| !at.network.norm_follows(at.index));
         let bias = bias.map(|bias| at.parameters(bias, self.outputs));
         backend.bias_activation(at.planned().act, bias, backend.slice_mut(&mut y), self.outputs);
         Ok(y)
     }
 
-    fn backward(&self, at: &At<B>, mut g: B::Buffer, pass: &mut BackwardPass<B>, goes_on: bool) -> Option<B::Buffer> {
+    fn backward(
+        &self,
+        at: &At<B>,
+        mut g: B::Buffer,
+        cx: &mut PassContext<B>,
+        dtheta: Dtheta<B>,
+        goes_on: bool,
+    ) -> Option<B::Buffer> {
         let backend = at.backend();
         // Held until the weights' gradient is done, whose smaller buffers would take its place in the pool.
-        let output = pass.saved.values[at.index + 1].take();
+        let output = cx.values[at.index + 1].take();
         if let Some(y) = &output {
             backend.activation_grad(at.planned().act, backend.slice(y), backend.slice_mut(&mut g));
         }
-        if let Some(dtheta) = &mut pass.dtheta {
-            let recomputed = match pass.saved.values[at.index] {
+        if let Some(dtheta) = dtheta {
+            let recomputed = match cx.values[at.index] {
                 Some(_) => None,
-                None => Some(at.recompute_input(&pass.saved)?),
+                None => Some(at.recompute_input(cx)?),
             };
-            let x = recomputed.as_ref().or(pass.saved.values[at.index].as_ref())?;
+            let x = recomputed.as_ref().or(cx.values[at.index].as_ref())?;
             self.weight_grad(at, backend.slice(x), backend.slice(&g), dtheta);
             self.bias_grad(at, backend.slice(&g), dtheta);
         }
@@ -148,27 +155,27 @@ impl<B: Backend> Operation<B> for Conv {
         act.is_piecewise_linear()
     }
 
-    fn jvp(&self, at: &At<B>, both: B::Buffer, saved: &mut JvpSaved<B>) -> Result<B::Buffer> {
+    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
         let backend = at.backend();
         let mut y = self.through(&at.times(2), true, false, backend.slice(&both));
         let act = at.planned().act;
         let bias = self.weights.bias.map(|bias| at.parameters(bias, self.outputs));
         let [values, _] = backend.split_mut(backend.slice_mut(&mut y), at.output_len());
         backend.bias_activation(act, bias, values, self.outputs);
-        saved.save_and_differentiate(at, act, &mut y);
-        saved.inputs[at.index] = Some(both);
+        cx.save_and_differentiate(at, act, &mut y);
+        cx.values[at.index] = Some(both);
         Ok(y)
     }
 
     fn jvp_backward(
         &self,
         at: &At<B>,
-        saved: &mut JvpSaved<B>,
+        cx: &mut PassContext<B>,
         adjoint: Adjoint<B>,
         dtheta: &mut B::SliceMut<'_>,
     ) -> Option<Adjoint<B>> {
         let backend = at.backend();
-        let input = saved.inputs[at.index].take()?;
+        let input = cx.values[at.index].take()?;
         let x = backend.slice(&input);
         let len = backend.len(x);
         let x = backend.part(x, if adjoint.has_values { 0 } else { len / 2 }..len);

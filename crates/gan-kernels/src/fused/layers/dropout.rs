@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::backend::{Activation, Backend};
-use crate::fused::pass::{At, BackwardPass, ForwardPass};
+use crate::fused::pass::{At, Dtheta, PassContext};
 use candle_core::Result;
 
 /// Dropout: sets elements to zero by given random numbers and scales the others by 1 / (1 − rate); the identity with
@@ -26,12 +26,12 @@ impl Dropout {
 }
 
 impl<B: Backend> Operation<B> for Dropout {
-    fn forward(&self, at: &At<B>, x: &B::Buffer, pass: &mut ForwardPass<B>) -> Result<B::Buffer> {
-        Ok(self.apply(at, pass.saved.noise[at.index].as_ref(), x))
+    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+        Ok(self.apply(at, cx.noise[at.index].as_ref(), x))
     }
 
-    fn backward(&self, at: &At<B>, g: B::Buffer, pass: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
-        Some(self.apply(at, pass.saved.noise[at.index].as_ref(), &g))
+    fn backward(&self, at: &At<B>, g: B::Buffer, cx: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {
+        Some(self.apply(at, cx.noise[at.index].as_ref(), &g))
     }
 
     fn has_jvp(&self, _: Activation) -> bool {

@@ -16,7 +16,7 @@ pub use global_max_pool::GlobalMaxPool;
 pub use reshape::Reshape;
 
 use super::PlannedLayer;
-use super::pass::{Adjoint, At, BackwardPass, ForwardPass, JvpSaved, NeedsGrad, SavedForBackward};
+use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
 use crate::backend::{Backend, Sides, size};
 use candle_core::Result;
 use std::fmt::Debug;
@@ -65,15 +65,22 @@ pub(super) trait Operation<B: Backend>: Debug {
     }
 
     /// Recomputes its output from its saved input.
-    fn recompute_output(&self, _at: &At<B>, _saved: &SavedForBackward<B>) -> Option<B::Buffer> {
+    fn recompute_output(&self, _at: &At<B>, _cx: &PassContext<B>) -> Option<B::Buffer> {
         None
     }
 
     /// Runs forward: x `[n, H, W, C]` -> `[n, H', W', C']`.
-    fn forward(&self, at: &At<B>, x: &B::Buffer, pass: &mut ForwardPass<B>) -> Result<B::Buffer>;
+    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer>;
 
-    /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one.
-    fn backward(&self, at: &At<B>, g: B::Buffer, pass: &mut BackwardPass<B>, goes_on: bool) -> Option<B::Buffer>;
+    /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one (`goes_on`).
+    fn backward(
+        &self,
+        at: &At<B>,
+        g: B::Buffer,
+        cx: &mut PassContext<B>,
+        dtheta: Dtheta<B>,
+        goes_on: bool,
+    ) -> Option<B::Buffer>;
 
     /// Returns whether it supports [`Operation::jvp`].
     fn has_jvp(&self, _act: Activation) -> bool {
@@ -81,8 +88,8 @@ pub(super) trait Operation<B: Backend>: Debug {
     }
 
     /// Runs values and tangents, `2n` samples, forward. A linear layer treats both alike.
-    fn jvp(&self, at: &At<B>, both: B::Buffer, _saved: &mut JvpSaved<B>) -> Result<B::Buffer> {
-        self.forward(&at.times(2), &both, &mut ForwardPass::without_gradient())
+    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+        self.forward(&at.times(2), &both, cx)
     }
 
     /// Returns the adjoints before the layer from those after the layer and its activation; `None` if there are no
@@ -90,12 +97,12 @@ pub(super) trait Operation<B: Backend>: Debug {
     fn jvp_backward(
         &self,
         at: &At<B>,
-        _saved: &mut JvpSaved<B>,
+        cx: &mut PassContext<B>,
         adjoint: Adjoint<B>,
         _dtheta: &mut B::SliceMut<'_>,
     ) -> Option<Adjoint<B>> {
         let at = at.times(adjoint.batches());
-        let g = self.backward(&at, adjoint.g, &mut BackwardPass::without_parameters(at.network.layers.len()), true)?;
+        let g = self.backward(&at, adjoint.g, cx, None, true)?;
         Some(Adjoint { g, has_values: adjoint.has_values })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::backend::{Backend, Resample, Sides};
-use crate::fused::pass::{At, BackwardPass, ForwardPass};
+use crate::fused::pass::{At, Dtheta, PassContext};
 use candle_core::{Result, bail};
 
 impl<B: Backend> Operation<B> for Resample {
@@ -22,14 +22,14 @@ impl<B: Backend> Operation<B> for Resample {
         })
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut ForwardPass<B>) -> Result<B::Buffer> {
+    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
         let backend = at.backend();
         let mut y = backend.uninit(at.output_len());
         backend.resample(&at.map(), *self, backend.slice(x), backend.slice_mut(&mut y));
         Ok(y)
     }
 
-    fn backward(&self, at: &At<B>, g: B::Buffer, _: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
+    fn backward(&self, at: &At<B>, g: B::Buffer, _: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {
         let backend = at.backend();
         let mut dx = backend.uninit(at.input_len());
         backend.resample_grad(&at.map(), *self, backend.slice(&g), backend.slice_mut(&mut dx));
