@@ -1,6 +1,7 @@
 //! Geometry of a convolution: stride, dilation, padding, precision, and all of its sizes.
 
 use candle_core::{Result, bail};
+use serde::{Deserialize, Serialize};
 
 /// Rows and columns of zeros around an image, for each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +49,8 @@ impl Padding {
 }
 
 /// Accuracy of convolutions. Inputs and outputs are always f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// f32 with the fastest algorithm: errors up to about 2e-5 of the largest output.
     #[default]

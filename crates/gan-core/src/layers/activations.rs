@@ -1,5 +1,6 @@
 //! Activations: elementwise functions.
 
+use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
 use candle_core::Result;
@@ -76,7 +77,8 @@ impl LayerSpec for LeakyRelu {
     const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if self.leaky_relu.is_finite() { Ok(Inferred::new(input)) } else { Err("a finite slope".into()) }
+        require(self.leaky_relu.is_finite(), "a finite slope")?;
+        Ok(Inferred::new(input))
     }
 
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
@@ -105,7 +107,8 @@ impl LayerSpec for Elu {
     const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if self.elu.is_finite() { Ok(Inferred::new(input)) } else { Err("a finite α".into()) }
+        require(self.elu.is_finite(), "a finite α")?;
+        Ok(Inferred::new(input))
     }
 
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {

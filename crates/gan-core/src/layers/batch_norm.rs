@@ -3,7 +3,7 @@
 //! For each channel, over the batch and all pixels: x̂ = (x − mean) / √(variance + ε), y = γ·x̂ + β; in evaluation mode, with running
 //! averages.
 
-use super::settings::several_classes;
+use super::settings::{require, several_classes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::{Param, Role};
 use candle_core::{Result, Tensor, bail};
@@ -39,9 +39,7 @@ impl Default for BatchNormSettings {
 
 impl BatchNormSettings {
     fn check(&self) -> std::result::Result<(), String> {
-        let BatchNormSettings { momentum, eps, .. } = self;
-        let fits = *eps > 0.0 && (0.0..=1.0).contains(momentum);
-        if fits { Ok(()) } else { Err("eps above 0 and momentum in [0, 1]".into()) }
+        require(self.eps > 0.0 && (0.0..=1.0).contains(&self.momentum), "eps above 0 and momentum in [0, 1]")
     }
 
     /// Returns the factor of the batch's variance in the running average.

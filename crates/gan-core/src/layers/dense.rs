@@ -1,6 +1,6 @@
 //! The dense layer.
 
-use super::settings::{finite_gain, is_yes, vector, yes};
+use super::settings::{finite_gain, is_yes, require, vector, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
@@ -39,9 +39,7 @@ impl LayerSpec for Dense {
     fn infer(&self, input: &[usize]) -> InferResult {
         finite_gain(self.gain)?;
         let features = vector(input)?;
-        if self.dense == 0 {
-            return Err("at least 1 output".into());
-        }
+        require(self.dense > 0, "at least 1 output")?;
         let layer = Inferred::new([self.dense]).with_kernel("weight", &[self.dense, features], self.gain);
         Ok(layer.with_bias(self.dense, self.bias).with_spectral_norm(self.spectral_norm).with_products(1))
     }

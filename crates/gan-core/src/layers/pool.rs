@@ -1,6 +1,6 @@
 //! Pooling over windows and over whole images.
 
-use super::settings::{Pair, image, limit};
+use super::settings::{Pair, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::{D, Result};
 use gan_kernels::fused::{self, FusedLayer, Resample};
@@ -23,9 +23,7 @@ impl LayerSpec for AvgPool {
         let [kh, kw] = self.avg_pool.get();
         limit(&[kh, kw])?;
         let [c, h, w] = image(input)?;
-        if kh == 0 || kw == 0 || kh > h || kw > w {
-            return Err(format!("an image of at least {kh}×{kw}"));
-        }
+        require((1..=h).contains(&kh) && (1..=w).contains(&kw), format!("an image of at least {kh}×{kw}"))?;
         Ok(Inferred::new([c, h / kh, w / kw]))
     }
 

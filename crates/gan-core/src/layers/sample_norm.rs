@@ -1,7 +1,7 @@
 //! Normalizations of each sample by itself: instance, layer, group and pixel norm.
 
 use super::batch_norm::along_channels;
-use super::settings::{divides, image, is_yes, positive_eps, yes};
+use super::settings::{divides, image, is_yes, require, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ impl LayerSpec for PixelNorm {
 }
 
 fn infer(input: &[usize], eps: f64, affine: bool) -> InferResult {
-    positive_eps(eps)?;
+    require(eps > 0.0, "eps above 0")?;
     Ok(Inferred::new(input).with_affine(&input[..1], affine))
 }
 

@@ -47,8 +47,6 @@ struct PlacedLayer {
     params: Range<usize>,
     /// Descriptions of its own parameters.
     specs: Vec<ParamSpec>,
-    /// Prefix of their names.
-    prefix: String,
     /// Networks of the lists inside it.
     branches: Vec<Network>,
 }

@@ -145,10 +145,9 @@ impl Network {
         detach_values: bool,
         pass: &mut ForwardContext,
     ) -> Result<Dual> {
-        let PlacedLayer { params, specs, prefix, branches, .. } = &self.placed[index];
+        let PlacedLayer { params, specs, branches, .. } = &self.placed[index];
         let params = &self.params[params.clone()];
-        self.layers[index]
-            .forward(x, &mut LayerContext { params, specs, prefix, branches, engine, detach_values, pass })
+        self.layers[index].forward(x, &mut LayerContext { params, specs, branches, engine, detach_values, pass })
     }
 
     /// Runs the network as a list inside a layer.
