@@ -9,7 +9,7 @@ use crate::quoting::shell_quoted;
 use crate::say;
 use anyhow::Result;
 use gan_base::messages::counted;
-use gan_data::pack::{self, Origin, Progress};
+use gan_data::pack::{self, Origin};
 use std::path::Path;
 use std::thread::available_parallelism;
 
@@ -42,9 +42,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let threads = available_parallelism().map_or(1, usize::from);
     let mut meter = Meter::new(quiet);
     let origin = Origin { name: &chosen.name, from: &chosen.from };
-    let mut watch = |progress: Progress| {
-        meter.show("packing", progress.done as u64, progress.total as u64, Unit::Images);
-    };
+    let mut watch = |done, total| meter.show("packing", done as u64, total as u64, Unit::Images);
     let written = match args.part {
         Some(most) => pack::write_parts(to, &chosen.data, &origin, most, threads, &mut watch),
         None => pack::write(to, data, &origin, threads, &mut watch).map(|skipped| (vec![to.clone()], skipped)),

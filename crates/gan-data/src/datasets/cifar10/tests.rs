@@ -1,6 +1,7 @@
 //! Small folders in the published layout, whole and made wrong in one way each.
 
 use super::*;
+use crate::dataset::scale;
 use std::fs;
 
 /// Value `i` of record `n`, all records of all batches counted.
