@@ -1,12 +1,12 @@
-//! What the programs have in common: an allocator that counts, and libFuzzer's entry.
+//! Shared parts of the programs: a counting allocator and libFuzzer's entry point.
 
 pub use gan_kernels::process::Counting;
 pub use libfuzzer_sys;
 
-/// Beyond this the allocator refuses, so that a fuzzer cannot exhaust the machine.
+/// The allocator refuses more than this, so that a fuzzer cannot exhaust the machine.
 pub const LIMIT: usize = 6 << 30;
 
-/// The program that fuzzes one target.
+/// Defines the program that fuzzes one target.
 #[macro_export]
 macro_rules! program {
     ($target:expr) => {

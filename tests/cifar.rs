@@ -1,15 +1,15 @@
-//! Other data sets than MNIST: files in their published layout are trained on, and the generator makes pictures like them.
+//! CIFAR-10 and Fashion-MNIST: training on files in the published layout, and generating images of the same kind.
 
 use crate::common::{Place, steps};
 use candle_core::{DType, Tensor};
 use gan_report::{Colour, Picture};
 use std::fs;
 
-/// The shortest run that there is.
+/// Arguments of a very short run.
 const TINY: &str = "--steps 2 --set train.threads=1 --set train.batch=8 --set generator.width=8 --set discriminator.width=8 \
                     --set samples.rows=2 --set samples.columns=2 --out run";
 
-/// Batches of CIFAR-10's binary version with `each` records.
+/// Writes batches of CIFAR-10's binary version with `each` records.
 fn batches(place: &Place, folder: &str, each: u32) {
     let below = place.path(folder).join("cifar-10-batches-bin");
     fs::create_dir_all(&below).expect("a folder");
@@ -27,7 +27,7 @@ fn batches(place: &Place, folder: &str, each: u32) {
 }
 
 #[test]
-fn cifar_10_is_found_trained_on_and_made_more_of() {
+fn cifar_10_is_found_trained_on_and_generated() {
     let place = Place::new();
     batches(&place, "data/cifar10", 4);
     place.good(&format!("train dcgan-cifar10 {TINY}"));

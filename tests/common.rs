@@ -1,4 +1,4 @@
-//! The binary in a folder of its own, and what it leaves there.
+//! Runs the binary in its own folder and reads the files that it writes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,17 +9,17 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A run that is over soon: small networks, small batches, one thread, because the tests share the cores.
+/// Arguments of a short run: small networks, small batches, and one thread, because the tests share the cores.
 pub const SMALL: &str = "dcgan-mnist --set train.threads=1 --set train.batch=16 --set generator.width=8 --set discriminator.width=8 \
                          --set samples.rows=4 --set samples.columns=4 --set evaluate.every=0";
 
-/// Longer than anything takes here, even on a busy machine.
+/// Longer than any step of the tests takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An empty folder to run in.
+/// A temporary folder in which commands run.
 pub struct Place(TempDir);
 
-/// What came out of a command.
+/// Exit code and output of a command.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -36,12 +36,12 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// `gan` with the words of `line`, ready to start here.
+    /// Returns a command for `gan` with the arguments of `line`, to be run in this folder.
     pub fn command(&self, line: &str) -> Command {
         self.program(env!("CARGO_BIN_EXE_gan"), line.split_whitespace())
     }
 
-    /// `program` with `args`, ready to start here.
+    /// Returns a command for `program` with `args`, to be run in this folder.
     pub fn program<'a>(&self, program: &str, args: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(program);
         command.args(args).current_dir(self.0.path()).env_remove("RUST_LOG").stdin(Stdio::null());
@@ -49,31 +49,31 @@ impl Place {
         command
     }
 
-    /// Runs `gan` with the words of `line` to its end.
+    /// Runs `gan` with the arguments of `line` and waits for its end.
     pub fn gan(&self, line: &str) -> Ran {
         Ran::of(&mut self.command(line))
     }
 
-    /// Runs `gan` and expects it to do well.
+    /// Runs `gan` and asserts that it succeeds.
     pub fn good(&self, line: &str) -> Ran {
         let ran = self.gan(line);
         assert_eq!(ran.code, Some(0), "gan {line}\n{}", ran.stderr);
         ran
     }
 
-    /// Starts `gan` and leaves it running; its words to standard error go to a file.
+    /// Starts `gan` in the background; its standard error goes to a file.
     pub fn start(&self, line: &str) -> Running {
         self.start_command(self.command(line))
     }
 
-    /// The same with any command.
+    /// Starts any command in the background.
     pub fn start_command(&self, mut command: Command) -> Running {
         let stderr = self.path("stderr.txt");
         command.stdout(Stdio::null()).stderr(File::create(&stderr).expect("a file"));
         Running { child: command.spawn().expect("gan starts"), stderr }
     }
 
-    /// A folder with the first `count` images and labels of MNIST.
+    /// Creates a folder with the first `count` images and labels of MNIST.
     pub fn first_digits(&self, folder: &str, count: u32) {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/mnist");
         fs::create_dir(self.path(folder)).expect("a new folder");
@@ -86,7 +86,7 @@ impl Place {
         }
     }
 
-    /// A weight file after three steps, called `generator.safetensors`, with nothing beside it.
+    /// Returns a folder that contains only `generator.safetensors`, a weight file after three steps.
     pub fn with_generator() -> Self {
         static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
         let bytes = BYTES.get_or_init(|| {
@@ -105,19 +105,19 @@ impl Ran {
         Self::try_of(command).expect("the command starts")
     }
 
-    /// None where there is no such program.
+    /// Runs a command; `None` if there is no such program.
     pub fn try_of(command: &mut Command) -> Option<Self> {
         let output = command.output().ok()?;
         let stderr = String::from_utf8(output.stderr).expect("text on standard error");
         Some(Self { code: output.status.code(), stdout: output.stdout, stderr })
     }
 
-    /// Standard output as text.
+    /// Returns standard output as text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.stdout).expect("text on standard output")
     }
 
-    /// Fails with `code`, and standard error has all of `words`.
+    /// Asserts that the exit code is `code` and that standard error contains all of `words`.
     #[track_caller]
     pub fn expect(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{}", self.stderr);
@@ -134,18 +134,18 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits until metrics.jsonl of the run in `folder` has `step`.
+    /// Waits until metrics.jsonl of the run in `folder` contains `step`.
     pub fn reaches(&mut self, folder: &Path, step: u64) {
         self.wait_until(|| steps(folder).last().is_some_and(|s| *s >= step));
     }
 
-    /// Waits until standard error has `words`.
+    /// Waits until standard error contains `words`.
     pub fn says(&mut self, words: &str) {
         let stderr = self.stderr.clone();
         self.wait_until(|| fs::read_to_string(&stderr).is_ok_and(|text| text.contains(words)));
     }
 
-    /// Waits until `so`.
+    /// Waits until `so` returns true.
     pub fn waits_for(&mut self, so: impl Fn() -> bool) {
         self.wait_until(so);
     }
@@ -159,7 +159,7 @@ impl Running {
         }
     }
 
-    /// SIGKILL, or what the system has for it.
+    /// Kills the process with SIGKILL, or the system's equivalent.
     pub fn kill(mut self) {
         self.child.kill().expect("a child to kill");
         self.child.wait().expect("its end");
@@ -172,7 +172,7 @@ impl Running {
         assert!(sent.expect("kill").success());
     }
 
-    /// Its end, which must come within `patience`.
+    /// Waits for the end of the process, which must come within `patience`.
     #[cfg(feature = "mpi")]
     pub fn ends_within(&mut self, patience: Duration) -> ExitStatus {
         let start = Instant::now();
@@ -201,7 +201,7 @@ impl Drop for Running {
     }
 }
 
-/// The lines of a run's metrics.jsonl without the speed; a torn last line is left out.
+/// Returns the lines of a run's metrics.jsonl without the speed; an incomplete last line is ignored.
 pub fn metrics(folder: &Path) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default();
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -213,12 +213,12 @@ pub fn metrics(folder: &Path) -> Vec<serde_json::Value> {
     whole.lines().map(line).collect()
 }
 
-/// The steps in a run's metrics.jsonl.
+/// Returns the steps in a run's metrics.jsonl.
 pub fn steps(folder: &Path) -> Vec<u64> {
     metrics(folder).iter().map(|line| line["step"].as_u64().expect("a step")).collect()
 }
 
-/// Every file below `folder` with its bytes, without the speed: TensorBoard's file and the page, which hold times, are left out.
+/// Returns every file below `folder` with its bytes, without the speed. TensorBoard's file and the page contain times and are left out.
 pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
@@ -234,7 +234,7 @@ pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
-/// Both folders hold the same files with the same bytes.
+/// Asserts that both folders contain the same files with the same bytes.
 #[track_caller]
 pub fn assert_same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) {
     assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
@@ -242,7 +242,7 @@ pub fn assert_same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>)
     assert!(different.is_empty(), "these files differ: {different:?}");
 }
 
-/// What two runs of different settings but the same steps have in common: weights, metrics, samples.
+/// Returns the files that are equal for runs with different settings but the same steps: weights, metrics, samples.
 pub fn results(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut all = files(folder);
     all.retain(|name, _| {
@@ -251,7 +251,7 @@ pub fn results(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
-/// Copies a folder with all below it.
+/// Copies a folder recursively.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder").flatten() {
@@ -264,10 +264,10 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Says past the test harness, which keeps what tests print to itself, that `what` is not tested here.
+/// Prints that `what` is skipped, directly to standard error, because the test harness captures printed text.
 ///
 /// # Panics
-/// If the environment variable CI is set: whoever sets it relies on every test.
+/// If the environment variable CI is set, because every test must then run.
 pub fn skipped(what: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI is set, but this would be skipped: {what}");
     writeln!(std::io::stderr(), "SKIPPED: {what}").ok();

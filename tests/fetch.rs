@@ -1,10 +1,10 @@
-//! `gan data fetch`: what it says of itself in every build, and with the feature `hub` what it does with a server that
-//! answers like the Hub.
+//! `gan data fetch`: its messages in every build and, with the feature `hub`, downloads from a server that answers like the
+//! Hub.
 
 use crate::common::Place;
 
 #[test]
-fn an_unknown_data_set_is_answered_with_the_nearest() {
+fn an_unknown_data_set_is_refused_with_the_nearest_name() {
     let words = [
         "\"cifar\": no data set of that name",
         "did you mean \"cifar10\"?",
@@ -15,7 +15,7 @@ fn an_unknown_data_set_is_answered_with_the_nearest() {
 
 #[cfg(not(feature = "hub"))]
 #[test]
-fn a_build_without_the_hub_says_how_to_get_one_and_how_to_do_without() {
+fn a_build_without_hub_explains_how_to_get_the_files() {
     for (name, words) in
         [("cifar10", ["cifar-10-binary.tar.gz", "data/cifar10"]), ("celeba", ["img_align_celeba.zip", "data/celeba"])]
     {
@@ -58,7 +58,7 @@ mod from_a_server {
     }
 
     #[test]
-    fn what_is_fetched_is_found_by_training() {
+    fn training_finds_fetched_data() {
         let (place, server) = (Place::new(), server(Manner::BreaksOff { after: 900, times: 1 }));
         let ran = gan(&place, "data fetch cifar10", &server.address);
         assert_eq!((ran.code, ran.text()), (Some(0), "data/cifar10: 13 images\n"), "{}", ran.stderr);
@@ -72,7 +72,7 @@ mod from_a_server {
     }
 
     #[test]
-    fn a_killed_download_goes_on_where_it_was() {
+    fn a_killed_download_resumes() {
         let (place, server) = (Place::new(), server(Manner::Stalls { at: 1234 }));
         let mut child = command(&place, "data fetch mnist --quiet", &server.address).spawn().unwrap();
         let blobs = place.path("hf/hub/datasets--ylecun--mnist/blobs");
@@ -92,7 +92,7 @@ mod from_a_server {
     }
 
     #[test]
-    fn a_folder_and_the_variable_for_data_are_respected() {
+    fn out_and_gan_data_dir_are_respected() {
         let (place, server) = (Place::new(), server(Manner::Good));
         let mut there = command(&place, "data fetch mnist --quiet", &server.address);
         let ran = Ran::of(there.env("GAN_DATA_DIR", place.path("sets")));
@@ -104,7 +104,7 @@ mod from_a_server {
     }
 
     #[test]
-    fn no_server_or_a_silent_one_is_one_clear_message_soon() {
+    fn a_missing_or_silent_server_gives_a_clear_message_soon() {
         let place = Place::new();
         let silent = server(Manner::Silent);
         for address in ["http://127.0.0.1:1", &silent.address] {

@@ -1,4 +1,4 @@
-//! Images in folders: CelebA's layout, people's own, broken files among them, and other sizes of other sets.
+//! Images in folders: CelebA's layout, folders of your own, broken files, and other image sizes.
 
 use crate::common::{Place, Ran, assert_same, results, steps};
 use candle_core::Tensor;
@@ -6,11 +6,11 @@ use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use std::fs;
 
-/// The shortest run that there is.
+/// Arguments of a very short run.
 const TINY: &str = "--steps 2 --set train.threads=1 --set train.batch=4 --set generator.width=4 --set discriminator.width=4 \
                     --set samples.rows=2 --set samples.columns=2";
 
-/// JPEG files of 178×218 as `folder`/000001.jpg and so on.
+/// Writes JPEG files of 178×218 as `folder`/000001.jpg and so on.
 fn faces(place: &Place, folder: &str, count: u32) {
     fs::create_dir_all(place.path(folder)).expect("a folder");
     for n in 1..=count {
@@ -21,7 +21,7 @@ fn faces(place: &Place, folder: &str, count: u32) {
 }
 
 #[test]
-fn celeba_is_found_trained_on_and_made_more_of() {
+fn celeba_is_found_trained_on_and_generated() {
     let place = Place::new();
     faces(&place, "data/celeba/img_align_celeba", 8);
     place.good(&format!("train dcgan-celeba {TINY} --out run"));
@@ -34,7 +34,7 @@ fn celeba_is_found_trained_on_and_made_more_of() {
 }
 
 #[test]
-fn the_splits_of_celeba_are_its_lists() {
+fn the_splits_of_celeba_follow_its_lists() {
     let place = Place::new();
     faces(&place, "celeba/img_align_celeba", 8);
     let line = format!("train dcgan-celeba {TINY} --set data.dir=celeba --out run");
@@ -48,7 +48,7 @@ fn the_splits_of_celeba_are_its_lists() {
 }
 
 #[test]
-fn own_images_train_at_any_size_with_the_same_flips_for_any_loader() {
+fn folders_train_at_any_size_with_the_same_flips_for_any_number_of_workers() {
     let place = Place::new();
     faces(&place, "mine/a", 3);
     faces(&place, "mine/b", 3);
@@ -63,7 +63,7 @@ fn own_images_train_at_any_size_with_the_same_flips_for_any_loader() {
 }
 
 #[test]
-fn broken_files_are_left_out_unless_all_must_be_whole() {
+fn broken_files_are_skipped_unless_strict_is_set() {
     let place = Place::new();
     faces(&place, "mine", 6);
     fs::write(place.path("mine/000002.jpg"), "").unwrap();
@@ -82,7 +82,7 @@ fn broken_files_are_left_out_unless_all_must_be_whole() {
 }
 
 #[test]
-fn looking_into_data_and_packing_it_leave_broken_files_out_unless_told_to_be_strict() {
+fn inspect_and_pack_skip_broken_files_unless_strict_is_set() {
     let place = Place::new();
     faces(&place, "mine", 3);
     fs::write(place.path("mine/000002.jpg"), "").unwrap();
@@ -103,7 +103,7 @@ fn looking_into_data_and_packing_it_leave_broken_files_out_unless_told_to_be_str
 }
 
 #[test]
-fn folders_that_cannot_be_trained_on_say_what_to_do() {
+fn unusable_folders_are_refused_with_advice() {
     let place = Place::new();
     fs::create_dir(place.path("mine")).unwrap();
     let line = format!("train dcgan-folder {TINY} --out run");
@@ -120,14 +120,14 @@ fn folders_that_cannot_be_trained_on_say_what_to_do() {
     place.good(&format!("{line} --set train.batch=1"));
 }
 
-/// `data inspect` as JSON, and what it said on standard error.
+/// Returns the JSON of `gan data inspect`, and its standard error.
 fn inspected(place: &Place, line: &str) -> (Value, String) {
     let ran = place.good(&format!("data inspect {line} --json"));
     (serde_json::from_str(ran.text()).expect("JSON"), ran.stderr)
 }
 
 #[test]
-fn files_with_other_endings_and_folders_like_splits_are_told_in_one_line_each() {
+fn files_with_other_endings_and_folders_named_like_splits_are_reported() {
     let place = Place::new();
     for folder in ["ds/train/cats", "ds/train/dogs", "ds/val/cats"] {
         faces(&place, folder, 2);
@@ -150,7 +150,7 @@ fn files_with_other_endings_and_folders_like_splits_are_told_in_one_line_each() 
 }
 
 #[test]
-fn the_file_that_keeps_a_folder_from_having_classes_is_named() {
+fn the_file_that_prevents_classes_is_named() {
     let place = Place::new();
     faces(&place, "ds/a", 2);
     faces(&place, "ds/b", 2);
@@ -163,7 +163,7 @@ fn the_file_that_keeps_a_folder_from_having_classes_is_named() {
 }
 
 #[test]
-fn damaged_pixels_are_listed_left_out_of_packs_and_found_by_checking_all() {
+fn damaged_images_are_listed_and_skipped_in_packs() {
     let place = Place::new();
     faces(&place, "mine", 5);
     for name in ["000002.jpg", "000004.jpg"] {
@@ -186,20 +186,20 @@ fn damaged_pixels_are_listed_left_out_of_packs_and_found_by_checking_all() {
     fs::write(place.path("mine.ganpack"), pack).unwrap();
     let (json, _) = inspected(&place, "mine.ganpack --all");
     assert!(json["skipped"][0]["reason"].as_str().unwrap().contains("of image 2"), "{json}");
-    // Beyond a thousand images only --all finds all damage.
+    // With more than a thousand images, only --all finds all damage.
     faces(&place, "many", 1);
     for n in 2..=1002 {
         fs::copy(place.path("many/000001.jpg"), place.path(&format!("many/{n:06}.jpg"))).unwrap();
     }
     let whole = fs::read(place.path("many/000001.jpg")).unwrap();
-    // Of 1,002 images, 1,000 evenly spread leave out number 500 and the last.
+    // 1,000 evenly spread samples of 1,002 images skip number 500 and the last.
     fs::write(place.path("many/001002.jpg"), &whole[..whole.len() / 2]).unwrap();
     assert_eq!(inspected(&place, "many --size 8").0["skipped"], json!([]));
     assert_eq!(inspected(&place, "many --size 8 --all").0["skipped"][0]["path"], "001002.jpg");
 }
 
 #[test]
-fn small_images_are_listed_and_can_be_left_out_or_enlarged() {
+fn small_images_are_listed_and_can_be_skipped_or_enlarged() {
     let place = Place::new();
     faces(&place, "mine", 5);
     RgbImage::new(20, 30).save(place.path("mine/000003.jpg")).unwrap();
@@ -223,7 +223,7 @@ fn small_images_are_listed_and_can_be_left_out_or_enlarged() {
     );
     let settings = fs::read_to_string(place.path("run/config.toml")).unwrap();
     assert!(settings.contains("small = \"skip\""), "{settings}");
-    // The settings of an older run.
+    // Settings of an older version.
     fs::write(place.path("older.toml"), settings.replace("small = \"skip\"", "upscale = true")).unwrap();
     place.good("train older.toml --steps 1 --out older --set train.batch=5");
     place
@@ -234,7 +234,7 @@ fn small_images_are_listed_and_can_be_left_out_or_enlarged() {
 
 #[cfg(unix)]
 #[test]
-fn files_that_promise_what_they_do_not_hold_neither_hang_nor_fill_the_memory() {
+fn files_with_false_sizes_neither_hang_nor_exhaust_memory() {
     let place = Place::new();
     faces(&place, "d", 1);
     let path = |name: &str| place.path("d").join(name);
@@ -259,7 +259,7 @@ fn files_that_promise_what_they_do_not_hold_neither_hang_nor_fill_the_memory() {
 }
 
 #[test]
-fn control_characters_in_names_are_not_written_to_the_terminal() {
+fn control_characters_in_names_are_escaped() {
     let place = Place::new();
     faces(&place, "d/a\u{1b}[31mred", 1);
     faces(&place, "d/b\nline", 1);
@@ -282,7 +282,7 @@ fn digits_can_be_trained_on_at_other_sizes() {
 }
 
 #[test]
-fn the_bench_of_the_faces_needs_no_faces() {
+fn bench_dcgan_celeba_needs_no_data() {
     let ran = Place::new().good("bench dcgan-celeba --steps 1 --batch 2 --threads 1 --json");
     assert!(ran.text().contains("\"work\":\"dcgan-celeba\""), "{}", ran.text());
 }

@@ -1,4 +1,4 @@
-//! No space while saving, played by a limit on the size of files: an error that names the file, and nothing lost.
+//! A full disk while saving, simulated by a limit on the size of files: the error names the file, and no data are lost.
 #![cfg(unix)]
 
 use crate::common::{Place, Ran, SMALL, assert_same, files};
@@ -7,13 +7,13 @@ use std::path::Path;
 
 const RUN: &str = "--set checkpoint.every=3 --set samples.every=4";
 
-/// `gan` where no file may grow beyond `blocks` of 512 bytes, as on a disk that is full.
+/// Runs `gan` with a limit of `blocks` blocks of 512 bytes for each file, as if the disk were full.
 fn limited(place: &Place, blocks: usize, line: &str) -> Ran {
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {} {line}", env!("CARGO_BIN_EXE_gan"));
     Ran::of(&mut place.program("sh", ["-c", &script]))
 }
 
-/// What is there under valid names; metrics and events may have grown.
+/// Returns the files under final names, without metrics and events, which may have grown.
 fn saved(run: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
     let mut all = files(run);
     all.retain(|name, _| name.starts_with("checkpoints/") || name == "generator.safetensors");
@@ -26,7 +26,7 @@ fn a_failed_save_names_the_file_and_keeps_the_last_checkpoint() {
     place.good(&format!("train {SMALL} {RUN} --steps 12 --out straight"));
     place.good(&format!("train {SMALL} {RUN} --steps 3 --out run"));
     place.good("generate run --count 1 --out before.npy");
-    // Too small for the settings, for the metrics, for a sheet of samples and for a checkpoint.
+    // The limits are too small for the settings, the metrics, a sheet of samples, and a checkpoint.
     for (blocks, file) in [(1, "config.toml"), (5, "run"), (12, "step-0000004.png"), (1000, "tensors.safetensors")] {
         let before = saved(&place.path("run"));
         let ran = limited(&place, blocks, "train run --resume --steps 12");
@@ -44,7 +44,7 @@ fn a_failed_save_names_the_file_and_keeps_the_last_checkpoint() {
 }
 
 #[test]
-fn a_first_checkpoint_that_fails_leaves_a_run_that_can_be_gone_on_with() {
+fn a_failed_first_checkpoint_leaves_a_run_that_can_resume() {
     let place = Place::new();
     place.good(&format!("train {SMALL} {RUN} --steps 5 --out straight"));
     limited(&place, 1000, &format!("train {SMALL} {RUN} --steps 5 --out run")).expect(1, &["tensors.safetensors"]);
@@ -54,7 +54,7 @@ fn a_first_checkpoint_that_fails_leaves_a_run_that_can_be_gone_on_with() {
 }
 
 #[test]
-fn a_failed_output_is_named_and_leaves_nothing() {
+fn a_failed_output_is_named_and_leaves_no_file() {
     let place = Place::with_generator();
     for (blocks, command, out) in [
         (1, "generate", "s.png"),

@@ -1,4 +1,4 @@
-//! `gan generate`: how many, which, in which form, from the weight file alone.
+//! `gan generate`: number, choice and format of samples, from the weight file alone.
 
 use crate::common::{Place, files};
 use candle_core::{Device, Tensor};
@@ -6,8 +6,9 @@ use gan_report::{Colour, Picture};
 use std::fs;
 
 const FROM: &str = "generate generator.safetensors";
-/// Pixels from one cell of a sheet to the next, and around it, enlarged twice.
+/// Distance of the cells of a sheet, which is enlarged twice, in pixels.
 const CELL: usize = 2 * (28 + 2);
+/// Width of the sheet's border in pixels.
 const EDGE: usize = 2 * 2;
 
 fn sheet(place: &Place, more: &str) -> Picture {
@@ -25,7 +26,7 @@ fn values(t: &Tensor) -> Vec<f32> {
 }
 
 #[test]
-fn a_sheet_has_the_rows_and_columns_asked_for() {
+fn a_sheet_has_the_requested_rows_and_columns() {
     let place = Place::with_generator();
     for (more, rows, columns) in [
         ("", 8, 8),
@@ -42,7 +43,7 @@ fn a_sheet_has_the_rows_and_columns_asked_for() {
 }
 
 #[test]
-fn a_grid_that_is_too_small_or_no_grid_at_all_is_refused() {
+fn a_grid_that_is_too_small_or_malformed_is_refused() {
     let place = Place::with_generator();
     place.gan(&format!("{FROM} --count 5 --grid 2x2")).expect(2, &["2x2", "4 cells", "5 samples"]);
     place.gan(&format!("{FROM} --grid 0x4")).expect(2, &["8x8"]);
@@ -64,7 +65,7 @@ fn an_array_holds_float32_images_in_the_datas_range() {
 }
 
 #[test]
-fn a_seed_decides_the_samples_and_more_of_them_begin_with_the_same() {
+fn samples_depend_on_the_seed_and_a_larger_count_extends_them() {
     let place = Place::with_generator();
     let first = values(&array(&place, "--count 6 --seed 3"));
     assert_eq!(first, values(&array(&place, "--count 6 --seed 3")));
@@ -74,7 +75,7 @@ fn a_seed_decides_the_samples_and_more_of_them_begin_with_the_same() {
 }
 
 #[test]
-fn latents_from_a_file_give_the_same_samples_every_time() {
+fn latents_from_a_file_reproduce_the_samples() {
     let place = Place::with_generator();
     let z = Tensor::from_iter((0..700).map(|i| (i as f32 * 0.37).sin()), &Device::Cpu).unwrap();
     z.reshape((7, 100)).unwrap().write_npy(place.path("z.npy")).unwrap();
@@ -99,7 +100,7 @@ fn a_dash_writes_a_png_to_standard_output_and_nothing_else() {
 }
 
 #[test]
-fn a_folder_gets_a_picture_each() {
+fn a_folder_gets_one_png_per_sample() {
     let place = Place::with_generator();
     let ran = place.good(&format!("{FROM} --count 12 --out many/images"));
     assert!(ran.text().contains("many/images") && ran.text().contains("12"), "{}", ran.text());
@@ -113,7 +114,7 @@ fn a_folder_gets_a_picture_each() {
 }
 
 #[test]
-fn where_the_file_is_and_what_it_is_called_makes_no_difference() {
+fn the_location_and_name_of_the_weight_file_do_not_matter() {
     let place = Place::with_generator();
     let here = values(&array(&place, "--count 3"));
     let elsewhere = Place::new();
@@ -123,7 +124,7 @@ fn where_the_file_is_and_what_it_is_called_makes_no_difference() {
 }
 
 #[test]
-fn a_run_folder_serves_as_well_as_its_weight_file() {
+fn a_run_folder_can_replace_its_weight_file() {
     let place = Place::with_generator();
     let here = values(&array(&place, "--count 3"));
     fs::create_dir(place.path("run")).unwrap();

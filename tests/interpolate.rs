@@ -1,4 +1,4 @@
-//! `gan interpolate`: an endless animation, or a strip from the first sample to the last.
+//! `gan interpolate`: a looping animation, or a strip from the first sample to the last.
 
 use crate::common::{Place, files};
 use gan_report::Picture;
@@ -6,13 +6,13 @@ use std::fs;
 
 const FROM: &str = "interpolate generator.safetensors";
 
-/// Frames of a GIF: one graphic control extension each.
+/// Counts the frames of a GIF: each has one graphic control extension.
 fn frames(gif: &[u8]) -> usize {
     gif.windows(3).filter(|w| *w == [0x21, 0xf9, 0x04]).count()
 }
 
 #[test]
-fn an_animation_visits_every_point_and_comes_back() {
+fn an_animation_visits_every_point_and_returns_to_the_first() {
     let place = Place::with_generator();
     let ran = place.good(&format!("{FROM} --points 3 --frames 4 --out walk.gif"));
     assert!(ran.text().contains("walk.gif") && ran.text().contains("12 frames"), "{}", ran.text());
@@ -30,7 +30,7 @@ fn a_strip_ends_at_the_last_point() {
 }
 
 #[test]
-fn a_seed_decides_the_walk() {
+fn the_walk_depends_on_the_seed() {
     let place = Place::with_generator();
     for (seed, out) in [(1, "a.gif"), (1, "b.gif"), (2, "c.gif")] {
         place.good(&format!("{FROM} --points 2 --frames 3 --seed {seed} --out {out}"));
@@ -40,7 +40,7 @@ fn a_seed_decides_the_walk() {
 }
 
 #[test]
-fn other_forms_are_refused_by_name() {
+fn other_output_formats_are_refused() {
     let place = Place::with_generator();
     place.gan(&format!("{FROM} --out walk.mp4")).expect(2, &["walk.mp4", ".gif", ".png"]);
     place.gan(&format!("{FROM} --points 1 --out walk.gif")).expect(2, &["--points"]);

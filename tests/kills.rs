@@ -1,4 +1,4 @@
-//! SIGKILL at any moment, from the start to the last picture: nothing half written is taken for whole, and the run goes on.
+//! SIGKILL at any moment, from the start to the last picture: no incomplete file is used, and the run resumes.
 
 use crate::common::{Place, SMALL, assert_same, files, steps};
 use gan_report::Picture;
@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 const RUN: &str = "--steps 14 --set checkpoint.every=3 --set checkpoint.keep=2 --set samples.every=4";
 const KILLS: u64 = 20;
 
-/// Numbers in [0, 1), the same every time: a linear congruential generator's high bits.
+/// Returns reproducible numbers in [0, 1): the high bits of a linear congruential generator.
 fn random() -> impl Iterator<Item = f64> {
     let step = |state: u64| state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     std::iter::successors(Some(step(2026)), move |s| Some(step(*s))).map(|s| (s >> 11) as f64 / (1u64 << 53) as f64)
 }
 
 #[test]
-fn a_run_killed_at_any_moment_ends_with_the_same_bytes() {
+fn a_run_killed_at_any_moment_resumes_to_the_same_bytes() {
     let place = Place::new();
     place.good(&format!("train {SMALL} {RUN} --out straight"));
     let start = Instant::now();
@@ -29,10 +29,10 @@ fn a_run_killed_at_any_moment_ends_with_the_same_bytes() {
     let mut random = random();
     for kill in 0..KILLS {
         let (name, mut lives) = (format!("killed-{kill}"), 0);
-        // Every fourth run is killed again while it goes on.
+        // Every fourth run is killed again after it has resumed.
         while lives < if kill % 4 == 0 { 2 } else { 1 } {
             let run = place.start(&go_on(&place, &name));
-            // One kill in each part of the run, at a random moment of it.
+            // One kill in each part of the run, at a random moment.
             let moment = (kill as f64 + random.next().expect("endless")) / KILLS as f64;
             sleep(Duration::from_secs_f64(length * moment));
             run.kill();
@@ -44,7 +44,7 @@ fn a_run_killed_at_any_moment_ends_with_the_same_bytes() {
     }
 }
 
-/// What a user would type: the first command again where no run had begun, `--resume` after that.
+/// Continues as a user would: repeats the first command if no run has started, and resumes otherwise.
 fn go_on(place: &Place, name: &str) -> String {
     if place.path(&format!("{name}/config.toml")).exists() {
         format!("train {name} --resume")
@@ -53,7 +53,7 @@ fn go_on(place: &Place, name: &str) -> String {
     }
 }
 
-/// Whatever has a name that means something is whole.
+/// Asserts that every file under a final name is complete.
 fn nothing_is_half_there(run: &Path) {
     let found = if run.exists() { files(run) } else { BTreeMap::new() };
     for (name, bytes) in found.iter().filter(|(name, _)| !name.split('/').any(|part| part.ends_with(".tmp"))) {
@@ -79,7 +79,7 @@ fn checkpoint_is_whole(found: &BTreeMap<String, Vec<u8>>, name: &str, state: &[u
 }
 
 #[test]
-fn what_a_killed_run_left_half_written_is_cleared_away() {
+fn incomplete_files_of_a_killed_run_are_removed() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 2 --out run"));
     let before = files(&place.path("run"));

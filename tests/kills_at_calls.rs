@@ -1,24 +1,24 @@
-//! SIGKILL at chosen system calls, with everything on that writes: evaluations, the average of G, penalties, alarms of every policy.
-//! Nothing that a run has claimed may be lost, done twice or left undone.
+//! SIGKILL at chosen system calls, with everything enabled that writes: evaluations, EMA, penalties, alarms with every policy.
+//! Nothing that a run has recorded may be lost, repeated or left undone.
 //!
-//! `strace` delivers the signal. Without it the tests print SKIPPED and pass, unless the environment variable CI is set: then they fail.
+//! `strace` sends the signal. Without it the tests print SKIPPED and pass; if the environment variable CI is set, they fail.
 
 use crate::common::{Place, Ran, assert_same, files, skipped};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A short run on points that writes all there is to write.
+/// A short run on points that writes every kind of file.
 const RUN: &str = "train curve2d --set train.threads=1 --set data.workers=0 --set train.log_every=50 --set train.ema=0.9 --set evaluate.every=50 \
                    --set evaluate.samples=100 --set checkpoint.every=100 --set checkpoint.keep=2 --set samples.every=150 \
                    --set samples.rows=2 --set samples.columns=2 --set penalties=[{kind=\"r1\",weight=0.1,every=4}]";
-/// Rates that teach nothing, so that the run stalls at step 300 and its best state is that of the start.
+/// Learning rates so small that the run stalls at step 300 and its best state is the initial one.
 const LAZY: &str =
     "--set optimizer.generator.lr=1e-30 --set optimizer.discriminator.lr=1e-30 --set alarms.collapse=off";
 
-/// The calls at which a process is killed.
+/// The system calls at which a process is killed.
 const CALLS: [&str; 3] = ["fsync,fdatasync", "rename,renameat,renameat2", "write"];
 
-/// Kills of each kind of call; with the numbers of calls that runs make they lie a few calls apart.
+/// Number of kills for each kind of call. In these runs, they are a few calls apart.
 const KILLS: usize = 9;
 
 fn has_strace() -> bool {
@@ -29,12 +29,13 @@ fn has_strace() -> bool {
     found
 }
 
-/// How often the main thread of `gan LINE` makes `calls`, and what it leaves in `folder`.
+/// Runs `gan LINE` without interruption and returns the files in `folder`.
 fn straight(place: &Place, line: &str, folder: &str) -> BTreeMap<String, Vec<u8>> {
     place.gan(&format!("{line} --out {folder}"));
     files(&place.path(folder))
 }
 
+/// Counts the `calls` that the main thread of `gan LINE` makes.
 fn count(place: &Place, line: &str, calls: &str) -> usize {
     let args = format!(
         "-qq -e trace={calls} -e signal=none -o trace.txt {} {line} --out counted --overwrite",
@@ -44,17 +45,17 @@ fn count(place: &Place, line: &str, calls: &str) -> usize {
     std::fs::read_to_string(place.path("trace.txt")).expect("a trace").lines().filter(|line| line.contains('(')).count()
 }
 
-/// Starts `gan LINE`, kills it at the `when`th of `calls`, and says whether it was still there.
+/// Runs `gan LINE`, kills it at number `when` of `calls`, and returns whether it was still running then.
 fn killed(place: &Place, line: &str, calls: &str, when: usize) -> bool {
     let args = format!(
         "-qq -o /dev/null -e trace={calls} -e inject={calls}:signal=KILL:when={when} {} {line}",
         env!("CARGO_BIN_EXE_gan")
     );
-    // strace ends as its child does.
+    // strace ends with the status of its child.
     Ran::of(&mut place.program("strace", args.split_whitespace())).code.is_none_or(|code| code > 2)
 }
 
-/// Kills at calls all over the run; each killed run goes on to the same bytes.
+/// Kills runs at calls that are spread over the whole run, and asserts that each resumes to the same bytes.
 fn kills_lose_nothing(settings: &str) {
     if !has_strace() {
         return;

@@ -1,4 +1,4 @@
-//! Every loss and penalty trains, comes back bit for bit after a stop, and is refused where it cannot work.
+//! Every loss and penalty trains and resumes exactly.
 
 use crate::common::{Place, SMALL, assert_same, metrics, results};
 use gan_core::Loss;
@@ -24,7 +24,7 @@ fn every_loss_trains_in_separate_and_in_joint_batches() {
 }
 
 #[test]
-fn penalties_join_the_loss_and_survive_a_stop() {
+fn penalties_are_added_to_the_loss_and_resume_exactly() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 3 --out plain"));
     place.good(&format!(
@@ -40,7 +40,7 @@ fn penalties_join_the_loss_and_survive_a_stop() {
 }
 
 #[test]
-fn a_lazy_penalty_comes_every_so_many_updates() {
+fn a_lazy_penalty_is_applied_every_n_updates() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --set penalties=[{{kind=\"r2\",weight=1.0,every=3}}] --steps 5 --out run"));
     let there: Vec<bool> = metrics(&place.path("run")).iter().map(|line| line["penalty_d"].is_number()).collect();
@@ -48,12 +48,12 @@ fn a_lazy_penalty_comes_every_so_many_updates() {
 }
 
 #[test]
-fn rates_fall_over_the_end_of_a_run() {
+fn learning_rates_decay_over_the_end_of_a_run() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 5 --out steady"));
     place.good(&format!("train {SMALL} --set train.decay=0.5 --steps 5 --out falling"));
     let [steady, falling] = ["steady", "falling"].map(|run| metrics(&place.path(run)));
-    // Before the fourth step 2 of 5 are left: rates are at 0.8 of what they were.
+    // Before the fourth step, 2 of 5 steps are left, and the learning rates are 0.8 of the initial ones.
     assert_eq!(steady[..3], falling[..3]);
     assert_ne!(steady[3]["d_fake_after"], falling[3]["d_fake_after"]);
     assert_eq!(steady[3]["d_fake_before"], falling[3]["d_fake_before"]);

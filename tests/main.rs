@@ -1,26 +1,24 @@
-//! Tests of the whole binary: what someone at a terminal relies on, mostly on real MNIST.
+//! Tests of the whole binary as its users run it, mostly on MNIST.
 //!
-//! [`common`] starts the binary in a folder of its own. The rest, one promise a module: bad input is refused in words,
-//! a run can be repeated, stopped, killed and gone on with, and its generator used.
+//! [`common`] starts the binary in its own folder. Each other module tests one property: invalid input is refused with clear
+//! messages, runs can be repeated, stopped, killed and resumed, and their generators can be used.
 
 mod bad_input;
 mod cifar;
 mod common;
-mod comparing;
-mod continuing;
-mod damage;
+mod damaged_checkpoints;
+mod evaluate_files;
+mod evaluation;
 mod fetch;
 mod folders;
 mod full_disk;
 mod generate;
 mod interpolate;
-mod judging;
 mod kills;
 mod kills_at_calls;
 mod losses;
 #[cfg(target_os = "linux")]
 mod memory;
-mod modern;
 mod outputs;
 mod overwrite;
 mod packs;
@@ -32,12 +30,14 @@ mod ranks;
 mod repeat;
 mod report;
 mod resume;
+mod resume_checks;
 mod scaling;
 mod show;
 mod signals;
 mod terminal;
+mod training_options;
 
-/// Runs on several processes are compiled in with the feature `mpi` alone, which `cargo xtask test` turns on where Open MPI is.
+/// Tests on several processes need the feature `mpi`, which `cargo xtask test` enables if Open MPI is installed.
 #[cfg(not(feature = "mpi"))]
 #[test]
 fn runs_on_several_processes_are_tested_or_skipped() {

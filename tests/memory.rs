@@ -1,20 +1,20 @@
-//! What does not fit into memory is refused with advice, by estimate where that is certain, else when the system refuses.
+//! Work that does not fit into memory is refused with advice: before it starts if that is certain, otherwise when the system refuses memory.
 
 use crate::bad_input::weights::without_tensors;
 use crate::common::{Place, Ran};
 use serde_json::json;
 use std::fs;
 
-/// `gan` with the words of `line`, in a process that may have `megabytes` of addresses.
+/// Runs `gan` with the arguments of `line` and an address space of `megabytes`.
 fn limited(place: &Place, megabytes: u64, line: &str) -> Ran {
     let script = format!("ulimit -v {} && exec \"$0\" \"$@\"", megabytes * 1024);
     let args = ["-c", &script, env!("CARGO_BIN_EXE_gan")].into_iter().chain(line.split_whitespace());
-    // Each thread takes addresses of its own.
+    // Each thread needs its own address space.
     Ran::of(place.program("sh", args).env("RAYON_NUM_THREADS", "1"))
 }
 
 #[test]
-fn a_batch_that_cannot_fit_is_refused_before_the_first_step() {
+fn a_batch_that_does_not_fit_into_memory_is_refused_before_the_first_step() {
     let place = Place::new();
     let line = "train dcgan-mnist --out run --set train.batch=60000 --set train.threads=1";
     let ran = limited(&place, 4000, line);
@@ -23,9 +23,9 @@ fn a_batch_that_cannot_fit_is_refused_before_the_first_step() {
 }
 
 #[test]
-fn memory_that_the_system_refuses_ends_in_advice() {
+fn a_failed_allocation_ends_with_advice() {
     let place = Place::new();
-    // A sample takes 512 MiB, and is copied on its way into a file.
+    // A sample takes 512 MiB and is copied before it is written.
     let large = without_tensors(|d| {
         d["layers"] = json!([{"upsample": [8192, 16384]}]);
         d["input"] = json!([1, 1, 1]);

@@ -1,4 +1,4 @@
-//! What commands write: where it may go, and that nothing that is there already is lost or mixed with it.
+//! Outputs of commands: accepted locations, and protection of existing files.
 
 use crate::bad_input::{refused, refused_args};
 use crate::common::{Place, Ran, SMALL, files};
@@ -8,7 +8,7 @@ use std::fs;
 
 const GENERATE: &str = "generate generator.safetensors --count 2";
 
-/// A place with a generator, an image `a.png` and a folder of images `data`.
+/// Returns a folder with a generator, an image `a.png` and a folder of images `data`.
 fn place_with_images() -> Place {
     let place = Place::with_generator();
     fs::create_dir(place.path("data")).expect("a folder");
@@ -33,7 +33,7 @@ fn samples_are_never_mixed_with_older_ones() {
 }
 
 #[test]
-fn endings_say_what_is_written() {
+fn the_ending_selects_the_output_format() {
     let place = Place::with_generator();
     place.good(&format!("{GENERATE} --out o.PNG"));
     place.good(&format!("{GENERATE} --out o.png"));
@@ -83,23 +83,23 @@ fn no_output_replaces_an_input_or_a_file_of_another_kind() {
 }
 
 #[test]
-fn what_cannot_be_written_is_found_before_the_work() {
+fn unwritable_outputs_are_refused_before_the_work() {
     let place = place_with_images();
     let unwritable = |option: &str| {
-        // Decades of work, were it begun.
+        // This would take decades if it started.
         let line = "project generator.safetensors a.png --starts 1000 --steps 100000";
         refused(&place, &format!("{line} {option}"), 1, &["none/", "cannot be written", "does not exist"]);
     };
     unwritable("--out none/p.png");
     unwritable("--latents-out none/z.npy");
     refused(&place, "generate generator.safetensors --count 1000000 --out none/x.npy", 1, &["none/x.npy"]);
-    // The second image is looked at before the first is projected.
+    // The second image is checked before the first is projected.
     fs::write(place.path("b.png"), "no image").expect("a file");
     refused(&place, "project generator.safetensors a.png b.png --starts 1000 --steps 100000", 1, &["b.png"]);
 }
 
 #[test]
-fn the_page_can_go_to_standard_output() {
+fn the_page_can_be_written_to_standard_output() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 1 --out run"));
     let before = files(&place.path(""));
@@ -110,7 +110,7 @@ fn the_page_can_go_to_standard_output() {
 }
 
 #[test]
-fn images_of_an_array_are_told_apart() {
+fn the_images_of_an_array_are_named_by_number() {
     let place = place_with_images();
     place.good(&format!("{GENERATE} --out two.npy"));
     let ran = place.good(
@@ -125,7 +125,7 @@ fn images_of_an_array_are_told_apart() {
 }
 
 #[test]
-fn classes_are_refused_in_words_and_one_thing_is_singular() {
+fn unknown_classes_are_refused_with_correct_plurals() {
     let place = Place::with_generator();
     for class in ["-1", "3", "x"] {
         let words = ["--class", "knows no classes"];
@@ -136,7 +136,7 @@ fn classes_are_refused_in_words_and_one_thing_is_singular() {
     assert_eq!(ran.text(), "one (1 image)\n");
 }
 
-/// The weight file with the first bytes of each tensor replaced by those of `value`.
+/// Returns the weight file with the first value of each tensor replaced by `value`.
 fn with_first_values(bytes: &[u8], value: f32) -> Vec<u8> {
     let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
     let mut changed = bytes.to_vec();
@@ -177,11 +177,11 @@ fn numbers_that_are_not_finite_are_errors_and_nothing_is_written() {
 
 #[test]
 #[cfg(unix)]
-fn a_stopped_command_leaves_nothing() {
+fn a_stopped_command_leaves_no_files() {
     let place = Place::with_generator();
     for out in ["new/images", "x.npy"] {
         let mut running = place.start(&format!("generate generator.safetensors --count 1000000 --out {out}"));
-        // A file with something in it, or a folder: looking whether the place can be written makes an empty file.
+        // Waits for a nonempty file or a folder, because checking whether the location is writable creates an empty file.
         let begun = |name: &str| {
             let entries = fs::read_dir(place.path(name)).into_iter().flatten().flatten();
             let mut temporary = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".tmp"));
@@ -197,7 +197,7 @@ fn a_stopped_command_leaves_nothing() {
 }
 
 #[test]
-fn commands_to_copy_are_quoted_for_a_shell() {
+fn printed_commands_are_quoted_for_a_shell() {
     let place = Place::new();
     let line = format!("train {SMALL} --steps 2 --out");
     let args = line.split_whitespace().chain(["run one"]);

@@ -1,10 +1,10 @@
-//! What is in a folder stays there unless the user says otherwise.
+//! Existing files in a folder are kept unless the user passes `--overwrite`.
 
 use crate::common::{Place, SMALL, assert_same, files, steps};
 use std::fs;
 
 #[test]
-fn a_run_is_not_overwritten_by_accident() {
+fn a_run_is_not_overwritten_without_the_flag() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 2 --out run"));
     let before = files(&place.path("run"));
@@ -14,7 +14,7 @@ fn a_run_is_not_overwritten_by_accident() {
 }
 
 #[test]
-fn overwrite_replaces_the_run_and_leaves_what_the_user_put_beside_it() {
+fn overwrite_replaces_the_run_and_keeps_other_files() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 3 --set samples.every=1 --set checkpoint.every=1 --out run"));
     place.good(&format!("train {SMALL} --steps 2 --seed 5 --out fresh"));
@@ -29,7 +29,7 @@ fn overwrite_replaces_the_run_and_leaves_what_the_user_put_beside_it() {
 }
 
 #[test]
-fn settings_that_cannot_train_overwrite_nothing() {
+fn invalid_settings_overwrite_nothing() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 2 --out run"));
     let before = files(&place.path("run"));
@@ -39,7 +39,7 @@ fn settings_that_cannot_train_overwrite_nothing() {
 }
 
 #[test]
-fn a_folder_that_is_no_run_is_never_touched() {
+fn a_folder_that_is_not_a_run_is_never_changed() {
     let place = Place::new();
     fs::create_dir_all(place.path("thesis/samples")).unwrap();
     for (name, text) in [("thesis/chapter.tex", "one"), ("thesis/config.toml", "a = 1"), ("thesis/samples/a.png", "p")]
@@ -54,7 +54,7 @@ fn a_folder_that_is_no_run_is_never_touched() {
 }
 
 #[test]
-fn a_file_in_place_of_the_folder_is_named() {
+fn an_output_that_is_a_file_is_refused() {
     let place = Place::new();
     fs::write(place.path("taken"), "mine").unwrap();
     place.gan(&format!("train {SMALL} --steps 1 --out taken --overwrite")).expect(2, &["taken", "is a file"]);
@@ -62,7 +62,7 @@ fn a_file_in_place_of_the_folder_is_named() {
 }
 
 #[test]
-fn an_empty_folder_serves() {
+fn an_empty_folder_is_accepted() {
     let place = Place::new();
     fs::create_dir(place.path("empty")).unwrap();
     place.good(&format!("train {SMALL} --steps 1 --out empty"));
@@ -70,7 +70,7 @@ fn an_empty_folder_serves() {
 }
 
 #[test]
-fn without_a_name_each_run_gets_a_folder_of_its_own() {
+fn without_out_each_run_gets_its_own_folder() {
     let place = Place::new();
     for _ in 0..2 {
         place.good(&format!("train {SMALL} --steps 1"));
@@ -80,7 +80,7 @@ fn without_a_name_each_run_gets_a_folder_of_its_own() {
 }
 
 #[test]
-fn two_processes_never_share_a_folder() {
+fn two_processes_never_use_the_same_folder() {
     let place = Place::new();
     let mut run = place.start(&format!("train {SMALL} --steps 100000 --set checkpoint.every=2 --out busy"));
     run.reaches(&place.path("busy"), 2);
@@ -92,7 +92,7 @@ fn two_processes_never_share_a_folder() {
 }
 
 #[test]
-fn a_folder_in_which_a_run_died_before_its_first_file_serves() {
+fn the_folder_of_a_run_that_was_killed_at_the_start_is_accepted() {
     let place = Place::new();
     fs::create_dir(place.path("early")).unwrap();
     fs::write(place.path("early/.lock"), "").unwrap();

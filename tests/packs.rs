@@ -1,15 +1,15 @@
-//! Packs and `gan data`: what is packed trains like the files it was made from, and what is in a data set can be looked into.
+//! Packs and `gan data`: a pack trains like the files that it was made from, and data sets can be inspected.
 
 use crate::common::{Place, assert_same, results};
 use gan_report::{Colour, Picture};
 use serde_json::Value;
 use std::fs;
 
-/// A short run.
+/// Arguments of a short run.
 const TRAIN: &str = "train dcgan-mnist --steps 3 --set train.threads=1 --set train.batch=8 --set generator.width=8 \
                      --set discriminator.width=8 --set samples.rows=2 --set samples.columns=2";
 
-/// A place with the folder `digits` and its pack `digits.ganpack`.
+/// Returns a folder with the folder `digits` and its pack `digits.ganpack`.
 fn packed() -> Place {
     let place = Place::new();
     place.first_digits("digits", 70);
@@ -25,7 +25,7 @@ fn json(place: &Place, line: &str) -> Value {
 }
 
 #[test]
-fn training_from_a_pack_gives_the_bytes_that_the_files_give() {
+fn training_from_a_pack_gives_the_same_bytes_as_from_the_files() {
     let place = packed();
     place.good(&format!("{TRAIN} --set data.dir=digits --out files"));
     place.good(&format!("{TRAIN} --set data.dir=digits.ganpack --out pack"));
@@ -36,7 +36,7 @@ fn training_from_a_pack_gives_the_bytes_that_the_files_give() {
 }
 
 #[test]
-fn a_pack_is_read_whatever_the_data_is_called() {
+fn a_pack_is_read_under_any_data_name() {
     let place = packed();
     fs::rename(place.path("digits.ganpack"), place.path("renamed")).unwrap();
     place.good(&format!("{TRAIN} --set data.name=anything --set data.dir=renamed --out run"));
@@ -47,7 +47,7 @@ fn a_pack_is_read_whatever_the_data_is_called() {
 }
 
 #[test]
-fn damaged_packs_are_named_with_what_to_do() {
+fn damaged_packs_are_refused_with_advice() {
     let place = packed();
     let (path, line) = (place.path("digits.ganpack"), format!("{TRAIN} --set data.dir=digits.ganpack --out run"));
     let whole = fs::read(&path).unwrap();
@@ -66,7 +66,7 @@ fn damaged_packs_are_named_with_what_to_do() {
 }
 
 #[test]
-fn inspecting_tells_counts_classes_and_values() {
+fn inspect_reports_counts_classes_and_values() {
     let place = packed();
     let pack = json(&place, "data inspect digits.ganpack --json --out sheet.png");
     let files = json(&place, "data inspect mnist --set data.dir=digits --json");
@@ -84,11 +84,11 @@ fn inspecting_tells_counts_classes_and_values() {
     let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / values.len() as f64;
     for (key, expected) in [("mean", mean), ("spread", variance.sqrt())] {
         let found = pack["values"][key][0].as_f64().unwrap();
-        assert!((found - expected).abs() < 1e-6, "{key}: {found}, expected {expected}"); // single floats round by 6e-8
+        assert!((found - expected).abs() < 1e-6, "{key}: {found}, expected {expected}"); // the rounding of f32 is 6e-8
     }
     let sheet = Picture::open_png(&place.path("sheet.png")).unwrap();
     assert_eq!((sheet.width(), sheet.height(), sheet.colour()), (8 * 30 + 2, 8 * 30 + 2, Colour::Grey));
-    // The middle row of the first image, which lies two pixels from the corner.
+    // The middle row of the first image, which is two pixels from the corner of the sheet.
     assert!((0..28).all(|x| sheet.pixel(2 + x, 2 + 14).unwrap()[0] == pixels[14 * 28 + x]));
     let text = place.good("data inspect digits.ganpack");
     for words in
@@ -99,7 +99,7 @@ fn inspecting_tells_counts_classes_and_values() {
 }
 
 #[test]
-fn stacked_digits_are_made_looked_into_packed_and_trained_on() {
+fn stacked_mnist_is_inspected_packed_and_trained_on() {
     let place = Place::new();
     place.first_digits("digits", 70);
     let stacked = "stacked-mnist --set data.dir=digits --set data.count=40";
@@ -127,7 +127,7 @@ fn stacked_digits_are_made_looked_into_packed_and_trained_on() {
 }
 
 #[test]
-fn points_and_made_images_can_be_looked_into() {
+fn points_and_synthetic_images_can_be_inspected() {
     let place = Place::new();
     assert_eq!(json(&place, "data inspect ring --json")["shape"], Value::from(vec![2]));
     assert_eq!(json(&place, "data inspect made --size 4x6 --channels 1 --json")["shape"], Value::from(vec![1, 4, 6]));
@@ -137,9 +137,9 @@ fn points_and_made_images_can_be_looked_into() {
 }
 
 #[test]
-fn the_list_says_what_is_here_and_how_to_get_the_rest() {
+fn data_list_shows_present_sets_and_how_to_get_the_others() {
     let place = Place::new();
-    place.first_digits("cifar10", 1); // any folder of that name
+    place.first_digits("cifar10", 1); // any folder with this name
     let mut command = place.command("data list --json");
     command.env("GAN_DATA_DIR", place.path("."));
     let list: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
@@ -156,7 +156,7 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
 }
 
 #[test]
-fn what_cannot_be_packed_is_refused_and_nothing_is_overwritten() {
+fn unsuitable_sources_are_not_packed_and_nothing_is_overwritten() {
     let place = packed();
     fs::write(place.path("letter.txt"), "Dear all").unwrap();
     for (line, code, words) in [

@@ -1,17 +1,17 @@
-//! The 2-D systems as a user runs them: what the text on the curve GAN says must be seen, and samples in the data's own units.
+//! Presets on points: curve2d behaves as its article describes, and samples are in the data's original units.
 
 use crate::common::{Place, Ran};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// The lines of planes.jsonl.
+/// Reads the lines of planes.jsonl.
 fn features(run: &Path) -> Vec<Value> {
     let text = fs::read_to_string(run.join("planes.jsonl")).expect("planes.jsonl");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON in each line")).collect()
 }
 
-/// Points `[N, 2]` of a .npy file.
+/// Reads points `[N, 2]` of a .npy file.
 fn npy(path: &Path) -> Vec<[f64; 2]> {
     let bytes = fs::read(path).expect("a .npy file");
     let head = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
@@ -25,7 +25,7 @@ fn share(lines: &[Value], key: &str) -> f64 {
 }
 
 #[test]
-fn the_curve_is_learnt_and_its_features_behave_as_the_text_says() {
+fn curve2d_learns_the_curve_and_its_features_as_in_the_article() {
     let place = Place::new();
     let few = "--threads 1 --set samples.every=50000 --set checkpoint.every=100000";
     let ran = place.good(&format!("train curve2d {few} --out run"));
@@ -63,7 +63,7 @@ fn the_curve_is_learnt_and_its_features_behave_as_the_text_says() {
 }
 
 #[test]
-fn every_set_of_points_trains_and_shows_itself() {
+fn every_preset_of_points_trains_and_writes_its_pictures() {
     let place = Place::new();
     for preset in ["sine2d", "cosine2d", "poly2d", "two-curves2d", "curve3d", "ring2d", "grid2d"] {
         place.good(&format!("train {preset} --steps 20 --threads 1 --set samples.every=10 --out {preset}"));
@@ -76,7 +76,7 @@ fn every_set_of_points_trains_and_shows_itself() {
 }
 
 #[test]
-fn a_stopped_run_on_points_goes_on_to_the_same_files() {
+fn a_stopped_run_on_points_resumes_to_the_same_files() {
     let place = Place::new();
     let small = "--threads 1 --set samples.every=20 --set checkpoint.every=20";
     place.good(&format!("train curve2d {small} --steps 60 --out whole"));
@@ -89,7 +89,7 @@ fn a_stopped_run_on_points_goes_on_to_the_same_files() {
 }
 
 #[test]
-fn curves_and_networks_are_settings() {
+fn curves_and_networks_can_be_changed_by_settings() {
     let place = Place::new();
     let line = "train curve2d --steps 2 --set generator.hidden=[8,8,8] --set discriminator.hidden=[4] --set \
                 generator.activation=tanh --set discriminator.features=3 --out run";

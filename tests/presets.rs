@@ -1,8 +1,8 @@
-//! Every way to train that the presets on digits offer: both losses, both distributions, turns by steps and by whole epochs.
+//! Options of the presets on digits: both losses, both latent distributions, alternation by steps and by epochs.
 
 use crate::common::{Place, metrics};
 
-/// Small networks on a few digits, so that it is over soon.
+/// Arguments of a short run on a few digits.
 const FEW: &str = "--set data.dir=digits --threads 1 --set train.batch=16 --set samples.rows=2 --set samples.columns=2 --set evaluate.every=0";
 
 fn digits() -> Place {
@@ -12,7 +12,7 @@ fn digits() -> Place {
 }
 
 #[test]
-fn the_upsampling_networks_train_and_one_of_them_never_paints_black() {
+fn the_upsampling_presets_train_and_the_printed_one_has_no_black_pixels() {
     let place = digits();
     for preset in ["upsample-mnist", "upsample-mnist-as-printed"] {
         place.good(&format!("train {preset} {FEW} --steps 2 --out {preset}"));
@@ -25,7 +25,7 @@ fn the_upsampling_networks_train_and_one_of_them_never_paints_black() {
 }
 
 #[test]
-fn the_dense_networks_train_in_every_way_that_their_text_tells_of() {
+fn the_dense_preset_trains_with_every_documented_variation() {
     let place = digits();
     for (name, settings) in [
         ("as it is", ""),
@@ -39,7 +39,7 @@ fn the_dense_networks_train_in_every_way_that_their_text_tells_of() {
         let minimax = lines.iter().all(|line| line["loss_g"].as_f64() < Some(0.0));
         assert_eq!(minimax, name == "minimax", "the value function's second term is negative: {lines:?}");
     }
-    // 64 digits in batches of 16: D learns for four batches, then G for four.
+    // 64 digits in batches of 16: D is updated for four batches, then G for four.
     place.good(&format!("train mlp-mnist {FEW} --set train.alternate=epochs --epochs 2 --out turns"));
     let lines = metrics(&place.path("turns"));
     let turns: Vec<bool> = lines.iter().map(|line| line["loss_d"].is_number()).collect();

@@ -1,15 +1,15 @@
-//! What a run shows on a terminal that cannot move its cursor: plain lines in place of a bar.
+//! On a terminal that cannot move its cursor, a run prints plain lines instead of a progress bar.
 
 use crate::common::{Place, Ran};
 
 #[test]
-fn a_terminal_without_a_cursor_gets_lines() {
+fn a_terminal_without_cursor_movement_gets_lines() {
     let place = Place::new();
     let line =
         format!("{} train curve2d --steps 20 --set train.threads=1 --set evaluate.every=0", env!("CARGO_BIN_EXE_gan"));
     for term in [Some("dumb"), None] {
         let out = format!("{line} --out {}", term.unwrap_or("unset"));
-        // `script` runs the command on a terminal of its own.
+        // `script` runs the command on a new terminal.
         let mut command = place.program("script", ["-qec", &out, "/dev/null"]);
         match term {
             Some(term) => command.env("TERM", term),

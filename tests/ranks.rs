@@ -1,5 +1,5 @@
-//! Several processes that train one model, started by `mpirun` as a user would: the mathematics and the bits, evaluation, going on, and
-//! what happens when one of them is killed, silent, cut off or different.
+//! Several processes that train one model, started with `mpirun`: equal losses, reproducible bits, evaluation, resuming, and
+//! ranks that are killed, silent, disconnected or different.
 
 use crate::common::{Place, Ran, Running, SMALL, assert_same, files, skipped, steps};
 use std::fs;
@@ -7,18 +7,18 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Whatever happens to a rank, the whole run is over after this.
+/// Time within which a run must end after a rank fails.
 const OVER: Duration = Duration::from_secs(30);
-/// Daemons of Open MPI notice after 11 seconds that a host is cut off: see docs/scaling.md.
+/// With these settings, Open MPI's daemons detect after 11 seconds that a host is disconnected; see docs/scaling.md.
 const KEEPALIVE: &str =
     "--mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3";
 
-/// `mpirun -n ranks gan line`.
+/// Returns the command `mpirun -n RANKS gan LINE`.
 fn mpirun(place: &Place, ranks: usize, line: &str) -> Command {
     apart(place, &format!("-n {ranks} {} {line}", env!("CARGO_BIN_EXE_gan")))
 }
 
-/// `mpirun` with these words.
+/// Returns a command for `mpirun` with these arguments.
 fn apart(place: &Place, words: &str) -> Command {
     let mut command =
         place.program("mpirun", "--oversubscribe --bind-to none".split(' ').chain(words.split_whitespace()));
@@ -36,7 +36,7 @@ fn good(mut command: Command) -> Ran {
     ran
 }
 
-/// Losses of D and G in each step.
+/// Returns the losses of D and G in each step.
 fn losses(run: &Path) -> Vec<[f64; 2]> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).expect("a log");
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
@@ -44,7 +44,7 @@ fn losses(run: &Path) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn ranks_give_the_losses_of_one_process_and_the_same_bits_each_time() {
+fn ranks_give_the_losses_of_one_process_reproducibly() {
     let place = Place::new();
     let line = format!(
         "train {SMALL} --steps 20 --set train.batch=18 --set train.precision=f32-accurate --set train.log_every=1"
@@ -67,11 +67,11 @@ fn ranks_give_the_losses_of_one_process_and_the_same_bits_each_time() {
 }
 
 #[test]
-fn evaluation_is_the_same_when_shared_and_a_run_goes_on_with_any_number_of_ranks() {
+fn shared_evaluation_is_equal_and_a_run_resumes_with_any_number_of_ranks() {
     let place = Place::new();
-    let judged = "--set evaluate.every=4 --set evaluate.samples=600 --set checkpoint.every=4";
+    let judged = "--set evaluate.every=4 --set evaluate.samples=200 --set checkpoint.every=4";
     let line = |out: &str, steps: u64| format!("train {SMALL} {judged} --steps {steps} --out {out}");
-    // What is drawn from before any step is the same for any number of ranks.
+    // The random numbers before the first step do not depend on the number of ranks.
     let first = |run: &str| {
         let text = fs::read_to_string(place.path(run).join("evaluations.jsonl")).expect("evaluations");
         let line: serde_json::Value = serde_json::from_str(text.lines().next().expect("one")).expect("JSON");
@@ -86,7 +86,7 @@ fn evaluation_is_the_same_when_shared_and_a_run_goes_on_with_any_number_of_ranks
         fs::read(place.path(run).join("checkpoints/step-0000012/tensors.safetensors")).expect("a checkpoint")
     };
     assert!(weights("straight") == weights("halved"), "other bits after a resume");
-    // Three of them, and one alone, go on from there.
+    // Three ranks, and one process, resume this run.
     good(mpirun(&place, 3, "train halved --resume --steps 16"));
     place.good("train halved --resume --steps 20");
     assert_eq!(steps(&place.path("halved")).last(), Some(&20));
@@ -123,7 +123,7 @@ fn ranks_that_differ_are_refused_before_anything_is_written() {
     assert!(few.stderr.contains("too few for 3 processes"), "{}", few.stderr);
 }
 
-/// A long run on two ranks, after its first checkpoint.
+/// Starts a long run on two ranks and waits for its first checkpoint.
 fn long(place: &Place, command: Command) -> Running {
     let mut run = place.start_command(command);
     run.reaches(&place.path("run"), 20);
@@ -133,7 +133,7 @@ fn long(place: &Place, command: Command) -> Running {
 const LONG: &str =
     "--steps 100000 --set checkpoint.every=10 --set train.log_every=10 --set samples.every=100000 --out run";
 
-/// The process that is this rank of the run in `place`.
+/// Returns the process id of this rank of the run in `place`.
 fn process(place: &Place, rank: usize) -> String {
     let (folder, wanted) = (place.path("run"), format!("OMPI_COMM_WORLD_RANK={rank}"));
     let here = folder.parent().expect("a place").canonicalize().expect("a folder");
@@ -151,7 +151,7 @@ fn signal(name: &str, process: &str) {
     assert!(Command::new("kill").args([name, process]).status().expect("kill").success());
 }
 
-/// Waits for the end of a run that something has befallen, which must come soon and be explained by `words`.
+/// Asserts that a run whose rank has failed ends soon, with a message that contains `words`.
 fn ends(place: &Place, mut run: Running, words: &[&str]) {
     let status = run.ends_within(OVER);
     let said = run.stderr();
@@ -159,7 +159,7 @@ fn ends(place: &Place, mut run: Running, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "no \"{word}\" in: {said}");
     }
-    // All was saved that had been, and the run goes on.
+    // The checkpoint is preserved, and the run resumes.
     let saved = *steps(&place.path("run")).last().expect("steps");
     good(mpirun(place, 2, &format!("train run --resume --steps {}", saved + 10)));
 }
@@ -180,11 +180,11 @@ fn a_silent_rank_ends_the_run() {
     ends(&place, run, &["rank 1 of 2 on ", "has not been heard of for 15 seconds"]);
 }
 
-/// Two hosts with addresses of their own on one machine: network namespaces. They end with this.
+/// Two hosts with different addresses on one machine, as network namespaces. They are removed when this is dropped.
 struct Hosts(String);
 
 impl Hosts {
-    /// None where this is not root, or the system has no namespaces.
+    /// Returns `None` without root rights, or if the system has no namespaces.
     fn new(place: &Place) -> Option<Self> {
         let hosts = Self(format!("gan{}", std::process::id()));
         let name = &hosts.0;
@@ -194,7 +194,7 @@ impl Hosts {
              ip -n {name}a addr add 10.77.0.1/24 dev va; ip -n {name}b addr add 10.77.0.2/24 dev vb
              ip -n {name}a link set va up; ip -n {name}b link set vb up"
         );
-        // What starts a daemon on the other host; its first argument is the host.
+        // A script that starts a daemon on the other host; its first argument is the host.
         let agent = format!(
             "#!/bin/sh\nshift\nexec ip netns exec {name}b unshare --uts sh -c 'hostname host-b; exec sh -c \"$*\"' sh \"$@\"\n"
         );
@@ -235,7 +235,7 @@ impl Drop for Hosts {
 }
 
 #[test]
-fn two_hosts_train_as_one_does_and_end_when_they_are_cut_apart() {
+fn two_hosts_equal_one_and_end_when_disconnected() {
     let place = Place::new();
     let Some(hosts) = Hosts::new(&place) else {
         skipped("two hosts, which need root and network namespaces (ip netns)");

@@ -1,10 +1,10 @@
-//! `gan report`: a page for every run, whatever became of it.
+//! `gan report` writes a page for every run, whether it is running, finished or was killed.
 
 use crate::common::{Place, SMALL};
 use std::fs;
 
 #[test]
-fn training_leaves_a_page_and_report_makes_the_same_again() {
+fn training_writes_the_page_and_report_writes_the_same_again() {
     let place = Place::new();
     let ran = place.good(&format!("train {SMALL} --steps 6 --set samples.every=2 --out run"));
     assert!(ran.text().contains("report     run/report.html"), "{}", ran.text());
@@ -18,7 +18,7 @@ fn training_leaves_a_page_and_report_makes_the_same_again() {
 }
 
 #[test]
-fn a_run_that_is_going_on_or_was_killed_has_a_page() {
+fn a_running_or_killed_run_has_a_page() {
     let place = Place::new();
     let mut run = place.start(&format!("train {SMALL} --steps 100000 --set samples.every=50 --out run"));
     run.reaches(&place.path("run"), 40);
@@ -32,7 +32,7 @@ fn a_run_that_is_going_on_or_was_killed_has_a_page() {
 }
 
 #[test]
-fn what_is_no_run_is_named() {
+fn folders_that_are_not_runs_are_refused() {
     let place = Place::new();
     fs::create_dir(place.path("empty")).unwrap();
     fs::write(place.path("file"), "x").unwrap();
@@ -46,7 +46,7 @@ fn what_is_no_run_is_named() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn without_a_program_that_opens_files_the_page_is_written_and_the_reader_told() {
+fn open_without_a_browser_writes_the_page_and_prints_a_note() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 1 --out run"));
     let mut command = place.command("report run --open");

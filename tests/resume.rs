@@ -1,9 +1,9 @@
-//! `--resume` after SIGKILL: the run ends as if nothing had happened, to the last bit.
+//! `--resume` after SIGKILL: the run ends with the same bytes as an uninterrupted one.
 
 use crate::common::{Place, SMALL, assert_same, files, metrics, results, steps};
 use std::fs;
 
-/// A run of `steps` straight through, and one killed when it has done `killed_at` and gone on with, leave the same files.
+/// Asserts that an uninterrupted run of `steps` and one that was killed after `killed_at` and resumed have the same files.
 fn killed_equals_straight(settings: &str, steps: u64, killed_at: u64) {
     killed_equals_straight_at(&Place::new(), settings, steps, killed_at);
 }
@@ -20,24 +20,25 @@ fn killed_equals_straight_at(place: &Place, settings: &str, steps: u64, killed_a
 }
 
 #[test]
-fn a_dcgan_killed_at_step_100_of_200_ends_with_the_same_bytes() {
+fn a_killed_dcgan_resumes_to_the_same_bytes() {
     killed_equals_straight(&format!("{SMALL} --set checkpoint.every=40 --set samples.every=50"), 200, 100);
 }
 
 #[test]
-fn so_does_the_keras_preset() {
-    let settings = "keras-mnist --set train.batch=4 --set samples.rows=2 --set samples.columns=2";
+fn a_killed_keras_mnist_resumes_to_the_same_bytes() {
+    let settings =
+        "keras-mnist --set train.batch=4 --set samples.rows=2 --set samples.columns=2 --set evaluate.every=0";
     killed_equals_straight(&format!("{settings} --set checkpoint.every=4 --set samples.every=5"), 12, 6);
 }
 
 #[test]
-fn so_does_a_run_with_rmsprop_and_several_d_steps() {
+fn a_killed_run_with_rmsprop_and_several_d_steps_resumes_to_the_same_bytes() {
     let rmsprop = "--set optimizer.generator.kind=rmsprop --set optimizer.discriminator.kind=rmsprop";
     killed_equals_straight(&format!("{SMALL} {rmsprop} --set train.d_steps=2 --set checkpoint.every=7"), 50, 20);
 }
 
 #[test]
-fn so_does_a_run_with_dropout_in_turns_of_steps_and_last_batches() {
+fn a_killed_run_with_dropout_resumes_to_the_same_bytes() {
     let layers =
         "discriminator.layers=[{conv=8,kernel=5,stride=4},{leaky_relu=0.2},{dropout=0.3},\"flatten\",{dense=1}]";
     let settings = format!("{SMALL} --set {layers} --set discriminator.input=[1,28,28] --set train.g_steps=2");
@@ -45,16 +46,16 @@ fn so_does_a_run_with_dropout_in_turns_of_steps_and_last_batches() {
 }
 
 #[test]
-fn so_does_a_run_of_many_epochs_with_a_smaller_last_batch() {
+fn a_killed_run_over_many_epochs_resumes_to_the_same_bytes() {
     let place = Place::new();
     place.first_digits("digits", 50);
-    // Four batches an epoch, the last of two images.
+    // An epoch has four batches, the last with two images.
     killed_equals_straight_at(&place, &format!("{SMALL} --set data.dir=digits --set checkpoint.every=7"), 60, 30);
     assert_eq!(metrics(&place.path("killed")).last().expect("a line")["epoch"], 14);
 }
 
 #[test]
-fn a_run_by_epochs_can_be_made_longer_too() {
+fn a_run_by_epochs_can_be_extended() {
     let place = Place::new();
     place.first_digits("digits", 64);
     let settings = format!("{SMALL} --set data.dir=digits --set checkpoint.every=4 --set samples.every=4");
@@ -65,7 +66,7 @@ fn a_run_by_epochs_can_be_made_longer_too() {
 }
 
 #[test]
-fn a_finished_run_can_be_made_longer() {
+fn a_finished_run_can_be_extended() {
     let place = Place::new();
     let settings = format!("{SMALL} --set checkpoint.every=10 --set samples.every=10");
     place.good(&format!("train {settings} --steps 40 --out straight"));
@@ -75,7 +76,7 @@ fn a_finished_run_can_be_made_longer() {
 }
 
 #[test]
-fn threads_workers_and_intervals_may_change_on_the_way() {
+fn threads_workers_and_intervals_may_change_when_resuming() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 30 --out straight"));
     place.good(&format!("train {SMALL} --steps 12 --out changed"));
@@ -87,7 +88,7 @@ fn threads_workers_and_intervals_may_change_on_the_way() {
 }
 
 #[test]
-fn settings_that_decide_what_a_step_does_may_not_change() {
+fn settings_that_affect_steps_may_not_change() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 2 --out run"));
     let before = files(&place.path("run"));
@@ -108,20 +109,20 @@ fn resuming_a_finished_run_changes_nothing() {
 }
 
 #[test]
-fn a_weight_file_that_lags_behind_its_checkpoint_is_brought_up_to_it() {
+fn a_weight_file_older_than_the_checkpoint_is_updated() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --set checkpoint.every=2 --steps 2 --out run"));
     let old = fs::read(place.path("run/generator.safetensors")).unwrap();
     place.good("train run --resume --steps 4");
     let before = files(&place.path("run"));
-    // A process killed after its last checkpoint and before its weight file.
+    // As if the process had been killed between its last checkpoint and its weight file.
     fs::write(place.path("run/generator.safetensors"), old).unwrap();
     place.good("train run --resume");
     assert_same(&before, &files(&place.path("run")));
 }
 
 #[test]
-fn without_a_folder_the_newest_run_of_the_preset_goes_on() {
+fn resume_without_a_folder_continues_the_newest_run_of_the_preset() {
     let place = Place::new();
     place
         .gan("train dcgan-mnist --resume")
@@ -134,14 +135,14 @@ fn without_a_folder_the_newest_run_of_the_preset_goes_on() {
 }
 
 #[test]
-fn a_folder_without_a_run_is_named() {
+fn a_folder_without_a_run_is_refused() {
     let place = Place::new();
     place.gan("train dcgan-mnist --resume --out nowhere").expect(2, &["nowhere", "holds no run"]);
     assert!(!place.path("nowhere").exists());
 }
 
 #[test]
-fn a_run_cannot_end_before_where_it_is() {
+fn a_run_cannot_end_before_its_current_step() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 3 --out run"));
     let before = files(&place.path("run"));
@@ -150,7 +151,7 @@ fn a_run_cannot_end_before_where_it_is() {
 }
 
 #[test]
-fn a_run_of_another_preset_is_not_gone_on_with_by_mistake() {
+fn a_run_of_another_preset_is_not_resumed() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 1 --out run"));
     place.gan("train keras-mnist --resume --out run").expect(2, &["run", "a run of dcgan-mnist", "keras-mnist"]);
@@ -158,7 +159,7 @@ fn a_run_of_another_preset_is_not_gone_on_with_by_mistake() {
 }
 
 #[test]
-fn a_grid_of_another_size_may_be_drawn_from_here_on() {
+fn the_size_of_sample_sheets_may_change_when_resuming() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 4 --set samples.every=2 --out grid"));
     fs::write(place.path("grid/samples/step-0000003.png"), "not a picture").unwrap();
@@ -167,12 +168,10 @@ fn a_grid_of_another_size_may_be_drawn_from_here_on() {
 }
 
 #[test]
-fn players_in_turns_of_epochs_go_on_where_they_stopped() {
+fn alternation_by_epochs_resumes_exactly() {
     let turns =
-        "--set train.alternate=epochs --set train.reuse_fakes=false --set train.batch=6000 --set train.log_every=2";
-    killed_equals_straight(
-        &format!("dcgan-mnist --set generator.width=1 --set discriminator.width=1 {turns} --set checkpoint.every=3"),
-        24,
-        13,
-    );
+        "--set train.alternate=epochs --set train.reuse_fakes=false --set train.batch=600 --set train.log_every=2";
+    // An epoch is ten batches.
+    let data = "--set data.limit=6000 --set generator.width=1 --set discriminator.width=1 --set evaluate.every=0";
+    killed_equals_straight(&format!("dcgan-mnist {data} {turns} --set checkpoint.every=3"), 24, 13);
 }

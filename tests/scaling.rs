@@ -1,4 +1,4 @@
-//! The scripts in docs/scaling start what they say: they parse, and their words are words that `gan` takes.
+//! The scripts in docs/scaling parse, and `gan` accepts their arguments.
 
 use crate::common::{Place, Ran};
 use std::fs;
@@ -9,7 +9,7 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scaling").join(name)
 }
 
-/// `gan` understands these words, and misses nothing but the data.
+/// Asserts that `gan` accepts these arguments and only lacks the data.
 #[track_caller]
 fn lacks_only_data(words: &[String]) {
     let place = Place::new();
@@ -18,7 +18,7 @@ fn lacks_only_data(words: &[String]) {
 }
 
 #[test]
-fn the_manifest_for_kubernetes_has_as_many_slots_as_ranks() {
+fn the_kubernetes_manifest_has_as_many_slots_as_ranks() {
     let text = fs::read_to_string(script("mpijob.yaml")).expect("the manifest");
     let documents = YamlLoader::load_from_str(&text).expect("YAML");
     let [job] = &documents[..] else { panic!("one document") };
@@ -31,17 +31,17 @@ fn the_manifest_for_kubernetes_has_as_many_slots_as_ranks() {
     let slots = job["spec"]["slotsPerWorker"].as_i64().expect("slots");
     let workers = replicas["Worker"]["replicas"].as_i64().expect("replicas");
     assert_eq!(args[1].parse(), Ok(slots * workers));
-    // A process a core.
+    // One process per core.
     assert_eq!(container("Worker")["resources"]["limits"]["cpu"], Yaml::Integer(slots));
     let gan = args.iter().position(|arg| arg == "gan").expect("gan");
     lacks_only_data(&args[gan + 1..]);
 }
 
 #[test]
-fn the_script_for_slurm_starts_a_run_and_then_goes_on_with_it() {
+fn the_slurm_script_starts_a_run_and_then_resumes_it() {
     let place = Place::new();
     fs::create_dir(place.path("bin")).expect("a folder");
-    // In place of srun, what it would start.
+    // Runs the command that srun would start.
     let srun = place.path("bin/srun");
     fs::write(&srun, "#!/bin/sh\nfor word in \"$@\"; do echo \"$word\"; done\n").expect("a script");
     let run = |command: &mut std::process::Command| {

@@ -1,24 +1,25 @@
-//! What commands print: results on standard output, everything else on standard error, nothing needless with `--quiet`.
+//! Printed output: results on standard output, everything else on standard error, and little with `--quiet`.
 
 use crate::common::{Place, Ran, SMALL, assert_same, files, metrics};
 use std::fs;
 
-/// DCGAN for MNIST by hand: 100·128·7·7 + 2·128 + 128·64·4·4 + 2·64 + 64·1·4·4 trained, mean and variance of 128 and 64.
+/// Parameters of `dcgan-mnist`, computed by hand: 100·128·7·7 + 2·128 + 128·64·4·4 + 2·64 + 64·1·4·4 trained ones, and mean and variance of 128 and 64
+/// channels.
 const COUNTS: [&str; 4] = ["760,064 (2.90 MiB)", "759,680 (2.90 MiB)", "384 (1.50 KiB)", "discriminator"];
 
 #[test]
-fn a_summary_counts_what_the_layers_hold() {
+fn a_summary_counts_the_parameters_of_the_layers() {
     let place = Place::new();
     let ran = place.good("summary dcgan-mnist");
     assert!(COUNTS.iter().all(|count| ran.text().contains(count)), "{}", ran.text());
     assert!(ran.stderr.is_empty());
-    // Half the width: 100·64·7·7 + 2·64 + 64·32·4·4 + 2·32 + 32·4·4 trained.
+    // With half the width, there are 100·64·7·7 + 2·64 + 64·32·4·4 + 2·32 + 32·4·4 trained ones.
     let half = place.good("summary dcgan-mnist --set generator.width=32");
     assert!(["347,264", "347,072", "192"].iter().all(|n| half.text().contains(&format!("  {n} ("))), "{}", half.text());
 }
 
 #[test]
-fn the_summary_of_a_weight_file_says_where_it_comes_from() {
+fn the_summary_of_a_weight_file_names_its_origin() {
     let place = Place::with_generator();
     let ran = place.good("summary generator.safetensors");
     assert!(ran.text().contains("trained by dcgan-mnist for 3 steps, seed 1"), "{}", ran.text());
@@ -26,11 +27,11 @@ fn the_summary_of_a_weight_file_says_where_it_comes_from() {
 }
 
 #[test]
-fn a_presets_text_trains_like_the_preset() {
+fn a_saved_preset_trains_like_the_preset() {
     let place = Place::new();
     for name in ["dcgan-mnist", "keras-mnist"] {
         fs::write(place.path("mine.toml"), place.good(&format!("preset show {name}")).stdout).unwrap();
-        let short = "--steps 2 --set train.batch=2 --set samples.rows=1";
+        let short = "--steps 2 --set train.batch=2 --set samples.rows=1 --set evaluate.every=0";
         place.good(&format!("train mine.toml {short} --out from-file-{name}"));
         place.good(&format!("train {name} {short} --out from-preset-{name}"));
         let [file, preset] = ["file", "preset"].map(|kind| files(&place.path(&format!("from-{kind}-{name}"))));
@@ -40,7 +41,7 @@ fn a_presets_text_trains_like_the_preset() {
 }
 
 #[test]
-fn a_file_lies_over_its_preset_and_set_over_both() {
+fn a_file_overrides_its_preset_and_set_overrides_both() {
     let place = Place::new();
     let text = "preset = \"dcgan-mnist\"\n[generator]\nwidth = 8\n[discriminator]\nwidth = 8\n[train]\nbatch = 4\nsteps = 5\nseed = 3\n";
     fs::write(place.path("mine.toml"), text).unwrap();
@@ -54,14 +55,14 @@ fn a_file_lies_over_its_preset_and_set_over_both() {
 }
 
 #[test]
-fn a_quiet_run_says_nothing_on_standard_error_and_where_things_are_on_standard_output() {
+fn a_quiet_run_prints_only_the_locations_of_its_results() {
     let place = Place::with_generator();
     let ran = place.good(&format!("train {SMALL} --steps 1 --out run --quiet"));
     assert!(ran.stderr.is_empty(), "{}", ran.stderr);
     assert!(ran.text().contains("run/generator.safetensors"), "{}", ran.text());
     assert!(place.good("train run --resume --steps 2 -q").stderr.is_empty());
     assert!(place.good("generate run --quiet").stderr.is_empty());
-    // Wrong settings are an error, which is never quiet.
+    // Errors are printed even with --quiet.
     place.gan("train nothing --quiet").expect(2, &["error: "]);
 }
 
@@ -81,7 +82,7 @@ fn generate_prints_the_path_that_it_wrote() {
 }
 
 #[test]
-fn completions_know_the_commands() {
+fn completions_contain_the_commands() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish"] {
         let ran = place.good(&format!("completions {shell}"));
@@ -114,7 +115,7 @@ fn bench_prints_one_line_of_json() {
 
 #[test]
 #[cfg(unix)]
-fn a_reader_who_has_enough_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let place = Place::new();
     for line in ["summary dcgan-mnist", "preset show keras-mnist", "completions bash"] {
         let script = format!("{} {line} | true", env!("CARGO_BIN_EXE_gan"));
@@ -124,7 +125,7 @@ fn a_reader_who_has_enough_is_no_error() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn output_that_cannot_be_written_is_an_error_and_words_that_cannot_are_none() {
+fn an_unwritable_result_is_an_error_and_an_unwritable_message_is_not() {
     let place = Place::new();
     let redirected =
         |script: &str| Ran::of(&mut place.program("sh", ["-c", &format!("{} {script}", env!("CARGO_BIN_EXE_gan"))]));

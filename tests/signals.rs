@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the step is finished, everything saved, and the run goes on from there another time.
+//! Ctrl-C and SIGTERM: the run finishes its step, saves everything, and can be resumed.
 #![cfg(unix)]
 
 use crate::common::{Place, SMALL, assert_same, results, steps};
@@ -21,20 +21,20 @@ fn stopped_equals_straight(signal: &str) {
 }
 
 #[test]
-fn ctrl_c_saves_and_says_how_to_go_on() {
+fn ctrl_c_saves_and_prints_how_to_resume() {
     stopped_equals_straight("INT");
 }
 
 #[test]
-fn so_does_sigterm() {
+fn sigterm_saves_and_prints_how_to_resume() {
     stopped_equals_straight("TERM");
 }
 
-/// A step of this takes seconds.
+/// Arguments of a run whose steps take seconds.
 const SLOW: &str = "dcgan-mnist --threads 1 --set train.batch=1024 --set generator.width=32 --set discriminator.width=32 --set evaluate.every=0";
 
 #[test]
-fn a_second_ctrl_c_leaves_at_once() {
+fn a_second_ctrl_c_exits_immediately() {
     let place = Place::new();
     let mut run = place.start(&format!("train {SLOW} --steps 9 --out run"));
     run.reaches(&place.path("run"), 1);

@@ -1,11 +1,11 @@
-//! Names from files and from the command line never steer the terminal.
+//! Names from files and from the command line cannot send control sequences to the terminal.
 #![cfg(unix)]
 
 use crate::common::{Place, Ran, SMALL};
 use image::{Rgb, RgbImage};
 use std::fs;
 
-/// Colours the terminal, rings, goes back to the line's start, and turns the direction of writing.
+/// Changes the color, rings the bell, returns to the line's start, and reverses the writing direction.
 const EVIL: &str = "x\u{1b}[31m\u{7}\r\u{9b}1m\u{202e}y";
 
 fn ran(place: &Place, args: &[&str]) -> Ran {
@@ -21,7 +21,7 @@ fn is_harmless(ran: &Ran) {
 }
 
 #[test]
-fn names_of_files_folders_classes_and_packs_are_shown_harmlessly() {
+fn names_of_files_folders_classes_and_packs_are_escaped() {
     let place = Place::new();
     let data = place.path(EVIL);
     for class in ["cat", EVIL] {
@@ -50,7 +50,7 @@ fn names_of_files_folders_classes_and_packs_are_shown_harmlessly() {
 }
 
 #[test]
-fn wrong_arguments_are_shown_harmlessly() {
+fn wrong_arguments_are_escaped() {
     let place = Place::new();
     for args in [
         &["generate", EVIL][..],
@@ -70,7 +70,7 @@ fn wrong_arguments_are_shown_harmlessly() {
 }
 
 #[test]
-fn settings_and_runs_with_such_names_are_shown_harmlessly() {
+fn names_of_settings_and_runs_are_escaped() {
     let place = Place::new();
     let words: Vec<&str> = SMALL.split_whitespace().collect();
     let trained = ran(&place, &[&["train"], &words[..], &["--steps", "1", "--out", EVIL]].concat());

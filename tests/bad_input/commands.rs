@@ -1,11 +1,11 @@
-//! Command lines: numbers, devices, sources, run folders, outputs; and a run that diverges.
+//! Invalid command lines (numbers, devices, sources, run folders, outputs), and a run that diverges.
 
 use super::{TRAIN, refused, refused_args};
 use crate::common::{Place, files};
 use std::fs;
 
 #[test]
-fn numbers_on_the_command_line_are_answered_with_their_range() {
+fn numbers_out_of_range_are_refused_with_their_range() {
     let place = Place::new();
     for (flag, words) in [
         ("--steps -1", ["'-1' for '--steps <N>'", "1 or more"]),
@@ -44,7 +44,7 @@ fn numbers_on_the_command_line_are_answered_with_their_range() {
 }
 
 #[test]
-fn devices_that_are_not_there_are_answered_with_what_would_bring_them() {
+fn missing_devices_are_refused_with_the_build_feature() {
     let place = Place::new();
     let known = "expected auto, cpu, cuda, cuda:N or metal";
     for (device, words) in [
@@ -66,7 +66,7 @@ fn devices_that_are_not_there_are_answered_with_what_would_bring_them() {
 }
 
 #[test]
-fn sources_that_are_none_are_answered_with_what_would_be_one() {
+fn unknown_sources_are_refused_with_suggestions() {
     let place = Place::new();
     fs::create_dir(place.path("folder")).expect("a folder");
     for (source, words) in [
@@ -108,7 +108,7 @@ fn resuming_needs_a_run_and_its_settings() {
 }
 
 #[test]
-fn folders_that_hold_something_are_left_alone() {
+fn nonempty_folders_are_not_changed() {
     let place = Place::new();
     place.good(TRAIN);
     fs::create_dir(place.path("foreign")).expect("a folder");
@@ -145,7 +145,7 @@ fn outputs_that_cannot_be_written_are_named() {
 }
 
 #[test]
-fn a_run_that_diverges_stops_and_keeps_what_was_good() {
+fn a_run_that_diverges_ends_and_keeps_its_last_checkpoint() {
     let place = Place::new();
     let ran =
         place.gan(&format!("{TRAIN} --set train.steps=30 --set checkpoint.every=1 --set optimizer.generator.lr=1e30"));

@@ -1,12 +1,11 @@
-//! Settings and data that cannot be used: the binary refuses them like everything else. What it says about each is tested in
-//! `crates/gan-train/tests/refusals`.
+//! Invalid settings and data. `crates/gan-train/tests/refusals` tests the messages.
 
 use super::{TRAIN, refused};
 use crate::common::Place;
 use std::fs;
 
 #[test]
-fn settings_on_the_command_line_are_refused_before_anything_is_done() {
+fn invalid_settings_are_refused_before_anything_is_written() {
     let place = Place::new();
     refused(&place, &format!("{TRAIN} --set train.bach=3"), 2, &["train.bach:", "did you mean \"batch\"?"]);
     refused(&place, &format!("{TRAIN} --set train.batch=60001"), 2, &["train.batch: found 60001"]);
@@ -14,7 +13,7 @@ fn settings_on_the_command_line_are_refused_before_anything_is_done() {
 }
 
 #[test]
-fn a_settings_file_is_named_by_whatever_refuses_it() {
+fn every_command_names_an_invalid_settings_file() {
     let place = Place::new();
     fs::write(place.path("mine.toml"), "preset = \"dcgan-mnist\"\n[train]\nstepz = 3\n").expect("a file");
     let words = ["mine.toml: ", "train.stepz:", "did you mean \"steps\"?"];
@@ -23,7 +22,7 @@ fn a_settings_file_is_named_by_whatever_refuses_it() {
 }
 
 #[test]
-fn data_that_are_missing_are_wrong_usage_and_damaged_ones_a_failure() {
+fn missing_data_exits_with_2_and_damaged_data_with_1() {
     let place = Place::new();
     fs::create_dir(place.path("data")).expect("a folder");
     let line = format!("{TRAIN} --set data.dir=data");

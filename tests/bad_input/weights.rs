@@ -1,4 +1,4 @@
-//! Weight files and latent vectors that cannot be used.
+//! Invalid weight files and latent vectors.
 
 use super::refused;
 use crate::common::Place;
@@ -18,7 +18,7 @@ fn good() -> Vec<u8> {
     fs::read(Place::with_generator().path(FILE)).expect("a weight file")
 }
 
-/// The good file with its header changed by `edit`.
+/// Returns the valid file with its header changed by `edit`.
 fn with_header(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     let bytes = good();
     let (length, rest) = bytes.split_at(8);
@@ -29,7 +29,7 @@ fn with_header(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), tensors].concat()
 }
 
-/// The good file with its description changed by `edit`.
+/// Returns the valid file with its description changed by `edit`.
 fn described(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     with_header(|header| {
         let text = header["__metadata__"]["gan"].as_str().expect("a description");
@@ -47,7 +47,7 @@ fn file_refused(bytes: &[u8], words: &[&str]) {
 }
 
 #[test]
-fn files_that_are_not_whole_or_not_ours_are_refused() {
+fn incomplete_or_foreign_weight_files_are_refused() {
     let whole = good();
     let noise: Vec<u8> = (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     for bytes in [&[][..], &whole[..5], &whole[..200], &whole[..whole.len() - 100], &noise, b"not weights, but words"] {
@@ -58,7 +58,7 @@ fn files_that_are_not_whole_or_not_ours_are_refused() {
 }
 
 #[test]
-fn descriptions_that_were_changed_are_refused() {
+fn modified_descriptions_are_refused() {
     for (bytes, words) in [
         (described(|d| d["format"] = 2.into()), ["format 2", "this version reads 1", "newer gan"]),
         (described(|d| d["format"] = "x".into()), ["is damaged", "found \"x\"", "whole number"]),
@@ -83,7 +83,7 @@ fn descriptions_that_were_changed_are_refused() {
     file_refused(&broken, &["is damaged", "metadata"]);
 }
 
-/// The bytes of a weight file without tensors, with the description of the good one changed by `edit`.
+/// Returns a weight file without tensors that has the description of the valid file, changed by `edit`.
 pub(crate) fn without_tensors(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     let bytes = described(edit);
     let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
@@ -92,7 +92,7 @@ pub(crate) fn without_tensors(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()
 }
 
-/// `gan summary`, which needs no numbers, refuses a file as others do.
+/// Asserts that `gan summary`, which does not need the tensors, refuses the file as well.
 #[track_caller]
 fn refused_everywhere(bytes: &[u8], words: &[&str]) {
     file_refused(bytes, words);
@@ -100,9 +100,9 @@ fn refused_everywhere(bytes: &[u8], words: &[&str]) {
 }
 
 #[test]
-fn networks_that_the_file_does_not_hold_are_refused_before_they_are_built() {
+fn networks_without_their_tensors_are_refused_before_they_are_built() {
     refused_everywhere(&without_tensors(|_| ()), &["has no tensor \"main.0.weight\" (nor \"main.1.weight\"", "more)"]);
-    // Drawn, its numbers would take four gigabytes and a minute.
+    // Initializing its weights would take four gigabytes and a minute.
     let large = without_tensors(|d| d["layers"] = json!(["flatten", {"dense": 10_000_000}]));
     refused_everywhere(&large, &["has no tensor \"main.1.weight\" (nor \"main.1.bias\")"]);
     let huge = without_tensors(|d| d["layers"] = json!([{"upsample": [32_768, 65_536]}]));
@@ -137,7 +137,7 @@ fn tensors_that_do_not_fit_the_layer_list_are_named() {
 }
 
 #[test]
-fn sources_that_hold_no_generator_are_answered_with_what_would() {
+fn sources_without_a_generator_are_refused_with_suggestions() {
     let place = place_with(&good());
     fs::create_dir(place.path("empty")).expect("a folder");
     for (source, words) in [
@@ -152,7 +152,7 @@ fn sources_that_hold_no_generator_are_answered_with_what_would() {
     refused(&place, "train generator.safetensors --out run", 2, &["is a weight file", "name a preset"]);
 }
 
-/// A `.npy` of float32 zeros that says it has `shape`.
+/// Returns a `.npy` file of `count` float32 zeros whose header has `shape`.
 fn npy(shape: &str, count: usize) -> Vec<u8> {
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
     let header = format!("{header:<117}\n");
@@ -201,7 +201,7 @@ fn latent_vectors_must_be_an_npy_of_the_right_shape() {
     ] {
         refused(&place, &line(name), 1, &[name, words]);
     }
-    // The same numbers in the other order.
+    // The same numbers in Fortran order are accepted.
     write("columns.npy", &file(dictionary("").replace("False", "True"), &[0; 1600]));
     place.good(&line("columns.npy"));
 }

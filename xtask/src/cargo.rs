@@ -1,37 +1,37 @@
-//! One run of cargo on this workspace: how it is written down for people, and how it is started.
+//! Cargo and other programs: where they are, how a run is displayed, and how it is started.
 
-use crate::fault::Fault;
-use crate::workspace;
+use crate::Fault;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A cargo command; it displays as the line that repeats it in a shell.
+/// Run of cargo on this workspace; it displays as the line that repeats it in a shell.
 pub struct Cargo {
     variables: Vec<(&'static str, String)>,
     args: Vec<OsString>,
 }
 
 impl Cargo {
-    /// `cargo ARGS…`.
+    /// Returns `cargo ARGS…`.
     pub fn new<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Self {
-        Self { variables: vec![], args: args.into_iter().map(|arg| arg.as_ref().into()).collect() }
+        Self { variables: vec![], args: vec![] }.args(args)
     }
 
-    /// With further arguments.
+    /// Adds arguments.
     pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().into()));
         self
     }
 
-    /// With an environment variable.
+    /// Adds an environment variable.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.variables.push((name, value.into()));
         self
     }
 
-    /// Shows the command, runs it, and says whether it succeeded.
+    /// Shows the command, runs it, and returns whether it succeeded.
     ///
     /// # Errors
     /// If cargo cannot be started.
@@ -41,11 +41,19 @@ impl Cargo {
         status.map(|status| status.success()).map_err(|error| Fault::failed(format!("cannot start cargo: {error}")))
     }
 
+    /// Runs the command, and fails with `problem` if it does not succeed.
+    ///
+    /// # Errors
+    /// `problem`, or that cargo cannot be started.
+    pub fn succeed(&self, problem: &str) -> Result<(), Fault> {
+        if self.run()? { Ok(()) } else { Err(Fault::failed(problem)) }
+    }
+
     /// The manifest is named, instead of changing folders, so that a relative `CARGO_TARGET_DIR` keeps its meaning.
     fn command(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         let (subcommand, rest) = self.args.split_at(self.args.len().min(1));
-        command.args(subcommand).arg("--manifest-path").arg(workspace::root().join("Cargo.toml")).args(rest);
+        command.args(subcommand).arg("--manifest-path").arg(root().join("Cargo.toml")).args(rest);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -61,10 +69,42 @@ impl fmt::Display for Cargo {
     }
 }
 
-/// In single quotes where a shell would take it apart.
+/// Puts a word into single quotes if a shell would split it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_=./:,+".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// Returns the folder of the workspace's `Cargo.toml`, the one above this crate's. Cargo names it when it starts this program; a copy
+/// started by hand takes the folder in which it was built.
+pub fn root() -> PathBuf {
+    let here = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    here.parent().map(Path::to_path_buf).unwrap_or(here)
+}
+
+/// Returns the folder that cargo builds into: `CARGO_TARGET_DIR`, relative to the current folder as cargo reads it, or the workspace's
+/// `target`.
+pub fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()).map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Returns the path of `program` on PATH.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let folders = env::var_os("PATH")?;
+    env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// Runs a program.
+///
+/// # Errors
+/// If it cannot be started, or fails.
+pub fn program(command: &mut Command) -> Result<(), Fault> {
+    eprintln!("$ {command:?}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Fault::failed(format!("{command:?}: {status}"))),
+        Err(error) => Err(Fault::failed(format!("{command:?} cannot be started: {error}"))),
+    }
 }
 
 #[cfg(test)]

@@ -1,81 +1,99 @@
-//! `cargo xtask ci`: what has to pass before a change is taken, the quick checks first.
+//! `cargo xtask test` runs every test, or those that the arguments select; `cargo xtask ci` runs everything that has to pass before a change
+//! is accepted, the quick checks first.
 
-use crate::cargo::Cargo;
-use crate::fault::{Fault, Outcome};
-use crate::{mpi, suite, tidy};
+use crate::cargo::{Cargo, on_path};
+use crate::{Fault, Outcome, tidy};
+use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-enum Work {
-    Cargo(Cargo),
-    Tidy,
+/// Runs the tests, then tidy even if a test failed, and ends with a line that says whether all passed.
+pub fn test(args: &[OsString]) -> Outcome {
+    let tested = cargo_test(args, mpi()?).run()?;
+    let tidied = tidy::passes()?;
+    match (tested, tidied) {
+        (true, true) => {
+            println!("xtask test: all passed");
+            return Ok(ExitCode::SUCCESS);
+        }
+        (true, false) => println!("xtask test: FAILED: tidy"),
+        (false, true) => println!("xtask test: FAILED: cargo test"),
+        (false, false) => println!("xtask test: FAILED: cargo test and tidy"),
+    }
+    Ok(ExitCode::FAILURE)
 }
 
-struct Step {
-    name: &'static str,
-    work: Work,
+/// Returns the tests, in release: without optimization they take too long, and `train` needs that build anyway. They are those of the whole
+/// workspace with `features`, unless the arguments name packages: cargo would ignore them beside `--workspace`.
+fn cargo_test(args: &[OsString], features: &[&str]) -> Cargo {
+    let is_package = |arg: &str| arg.starts_with("--package") || (arg.starts_with("-p") && !arg.starts_with("--"));
+    let mut own = args.iter().map(|arg| arg.to_string_lossy()).take_while(|arg| arg != "--");
+    let test = Cargo::new(["test", "--release"]);
+    match own.any(|arg| is_package(&arg)) {
+        true => test.args(args),
+        false => test.args(["--workspace"]).args(features).args(args),
+    }
 }
 
-/// All of them in the release profile, which is the quickest way through the whole list. What a profile's build scripts
-/// and macros need is compiled once a profile, so a second profile would pay for it twice; clippy and doc read the same
-/// checked dependencies. Machine code for the dependencies is made once, for the tests.
-/// With the feature `hub` they would be made a second time, so its tests are run by hand: see docs/fetch.md.
+/// Returns the arguments that add the tests of several processes, or none if there is no MPI here.
+///
+/// # Errors
+/// If there is none and the environment variable CI is set, which demands every test.
+fn mpi() -> Result<&'static [&'static str], Fault> {
+    if on_path("mpicc").is_some() && on_path("mpirun").is_some() {
+        return Ok(&["--features", "gan-cli/mpi"]);
+    }
+    if env::var_os("CI").is_some() {
+        return Err(Fault::failed("CI is set, but there is no mpicc or no mpirun here: see docs/scaling.md"));
+    }
+    eprintln!(
+        "xtask: SKIPPED: runs on several processes, because there is no mpicc and mpirun (docs/scaling.md says what to install)"
+    );
+    Ok(&[])
+}
+
+/// Name of a step, and its command; `None` is tidy.
+type Step = (&'static str, Option<Cargo>);
+
+/// Returns the steps. All use the release profile, which is the quickest way through the whole list: build scripts and macros are compiled
+/// once per profile, clippy and doc read the same checked dependencies, and the tests alone need machine code of them. The feature `hub`
+/// would compile the dependencies again, so its tests are run by hand: see docs/fetch.md.
 fn steps(mpi: &[&str]) -> [Step; 6] {
-    let clippy =
-        Cargo::new(["clippy", "--workspace", "--all-targets", "--release"]).args(mpi).args(["--", "-D", "warnings"]);
-    let hub = ["-p", "gan-data", "-p", "gan-cli", "--features", "gan-cli/hub", "--all-targets", "--release"];
-    let hub = Cargo::new(["clippy"]).args(hub).args(["--", "-D", "warnings"]);
+    let clippy = ["clippy", "--workspace", "--all-targets", "--release"];
+    let clippy = Cargo::new(clippy).args(mpi).args(["--", "-D", "warnings"]);
+    let hub = ["clippy", "-p", "gan-data", "-p", "gan-cli", "--features", "gan-cli/hub", "--all-targets", "--release"];
+    let hub = Cargo::new(hub).args(["--", "-D", "warnings"]);
     let doc = Cargo::new(["doc", "--workspace", "--no-deps", "--release"]).with("RUSTDOCFLAGS", "-D warnings");
     [
-        Step { name: "fmt", work: Work::Cargo(Cargo::new(["fmt", "--all", "--check"])) },
-        Step { name: "tidy", work: Work::Tidy },
-        Step { name: "clippy", work: Work::Cargo(clippy) },
-        Step { name: "clippy with the hub", work: Work::Cargo(hub) },
-        Step { name: "doc", work: Work::Cargo(doc) },
-        Step { name: "test", work: Work::Cargo(suite::cargo_test(&[], mpi)) },
+        ("fmt", Some(Cargo::new(["fmt", "--all", "--check"]))),
+        ("tidy", None),
+        ("clippy", Some(clippy)),
+        ("clippy with the hub", Some(hub)),
+        ("doc", Some(doc)),
+        ("test", Some(cargo_test(&[], mpi))),
     ]
-}
-
-impl Work {
-    fn run(&self) -> Result<bool, Fault> {
-        match self {
-            Self::Cargo(cargo) => cargo.run(),
-            Self::Tidy => tidy::passes(),
-        }
-    }
-
-    fn line(&self) -> String {
-        match self {
-            Self::Cargo(cargo) => cargo.to_string(),
-            Self::Tidy => "cargo xtask tidy".into(),
-        }
-    }
 }
 
 /// Runs the steps in turn and stops at the first that fails.
 pub fn run() -> Outcome {
     let start = Instant::now();
-    for step in steps(mpi::features()?) {
-        run_step(&step)?;
+    for (name, cargo) in steps(mpi()?) {
+        println!("xtask ci: {name} …");
+        let start = Instant::now();
+        let passed = cargo.as_ref().map_or_else(tidy::passes, Cargo::run)?;
+        let time = written(start.elapsed());
+        if !passed {
+            let again = cargo.map_or("cargo xtask tidy".into(), |cargo| cargo.to_string());
+            return Err(Fault::failed(format!("ci: {name} FAILED after {time}; to repeat it: {again}")));
+        }
+        println!("xtask ci: {name} passed in {time}");
     }
     println!("xtask ci: all passed in {}", written(start.elapsed()));
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_step(step: &Step) -> Result<(), Fault> {
-    let name = step.name;
-    println!("xtask ci: {name} …");
-    let start = Instant::now();
-    let passed = step.work.run()?;
-    let time = written(start.elapsed());
-    if !passed {
-        return Err(Fault::failed(format!("ci: {name} FAILED after {time}; to repeat it: {}", step.work.line())));
-    }
-    println!("xtask ci: {name} passed in {time}");
-    Ok(())
-}
-
-/// `4.2 s` or `12 min 05 s`.
+/// Formats `4.2 s` or `12 min 05 s`.
 fn written(time: Duration) -> String {
     match time.as_secs() {
         0..60 => format!("{:.1} s", time.as_secs_f64()),
@@ -94,8 +112,21 @@ mod tests {
     }
 
     #[test]
-    fn every_step_says_how_to_repeat_it() {
-        assert!(steps(&[]).iter().all(|step| step.work.line().contains("cargo ")));
-        assert!(steps(&[]).iter().any(|step| step.work.line().starts_with("RUSTDOCFLAGS='-D warnings' cargo doc")));
+    fn a_step_displays_as_the_line_that_repeats_it() {
+        let lines: Vec<String> = steps(&[]).into_iter().filter_map(|step| step.1).map(|c| c.to_string()).collect();
+        assert!(lines.iter().any(|line| line.starts_with("RUSTDOCFLAGS='-D warnings' cargo doc")), "{lines:?}");
+    }
+
+    #[test]
+    fn packages_take_the_place_of_the_workspace() {
+        for (args, wanted) in [
+            ("", "cargo test --release --workspace"),
+            ("-p gan-core loss", "cargo test --release -p gan-core loss"),
+            ("--package=gan-core", "cargo test --release --package=gan-core"),
+            ("loss -- --nocapture -p", "cargo test --release --workspace loss -- --nocapture -p"),
+        ] {
+            let args: Vec<OsString> = args.split_whitespace().map(OsString::from).collect();
+            assert_eq!(cargo_test(&args, &[]).to_string(), wanted);
+        }
     }
 }

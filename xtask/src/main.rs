@@ -1,31 +1,46 @@
-//! The project's own commands: `cargo xtask train`, `test`, `bench`, `experiments`, `check-features`, `check-metal`, `check-cuda`, `tidy`, `ci`. Std only, so that it compiles in seconds.
+//! The project's own commands: `cargo xtask train`, `test`, `bench`, `experiments`, `check-features`, `check-metal`, `check-cuda`, `tidy`, `ci`.
 //!
-//! Nothing here links the toolkit: cargo and the binary `gan` are started as programs.
-//!
-//! Modules in reading order: [`train`] (and bench, experiments), [`suite`] (test), [`features`] (check-…), [`ci`], [`tidy`] (the rules that no compiler checks),
-//! [`cargo`] (one run of cargo), [`mpi`] (whether it is there), [`workspace`] (where things lie), [`fault`] (what can go wrong), [`nearest`] (what was meant).
+//! It uses std only, so that it compiles in seconds, and starts cargo and the binary `gan` as programs instead of linking the toolkit.
+//! In reading order: [`train`] (and bench, experiments), [`ci`] (and test), [`features`] (check-…), [`tidy`] (the rules that the
+//! compiler does not check), [`cargo`] (running cargo and other programs).
 
 mod cargo;
 mod ci;
-mod fault;
 mod features;
-mod mpi;
-mod nearest;
-mod suite;
 mod tidy;
 mod train;
-mod workspace;
 
-use fault::{Fault, Outcome};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// A command: its name, and what it does with the arguments behind it.
+/// Exit code of a command, or the reason why it failed.
+type Outcome = Result<ExitCode, Fault>;
+
+/// Reason for a failure, for people, with its exit code.
+#[derive(Debug)]
+struct Fault {
+    code: u8,
+    message: String,
+}
+
+impl Fault {
+    /// Something did not work: exit code 1.
+    fn failed(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into() }
+    }
+
+    /// The command line is wrong: exit code 2.
+    fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+}
+
+/// Name of a command, and its function of the remaining arguments.
 type Command = (&'static str, fn(&[OsString]) -> Outcome);
 
 const COMMANDS: [Command; 10] = [
     ("train", train::run),
-    ("test", suite::test),
+    ("test", ci::test),
     ("bench", train::bench),
     ("experiments", train::experiments),
     ("check-features", |rest| alone("check-features", rest).and_then(|()| features::all())),
@@ -41,25 +56,25 @@ The project's own commands.
 
 cargo xtask train [--features LIST] [PRESET or FILE.toml] [ARGS…]
                            build `gan` in release, then `gan train`; without a preset: mnist
-cargo xtask test [ARGS…]   every test, in release, then tidy; ARGS go to `cargo test`
-cargo xtask bench [ARGS…]  times whole training steps; ARGS go to `gan bench`
+cargo xtask test [ARGS…]   run every test, in release, then tidy; ARGS go to `cargo test`
+cargo xtask bench [ARGS…]  time whole training steps; ARGS go to `gan bench`
 cargo xtask bench --peers [--rounds N] [--write docs/performance.md]
-                           the same work here and in PyTorch, in turn; PYTHON names a Python that has torch
+                           time the same work here and in PyTorch, in turn; PYTHON names a Python that has torch
 cargo xtask experiments NAME [ARGS…]
-                           what docs/results shows, with the release build: results, seeds, losses, alarms, replay, train-judge
-cargo xtask check-features every combination of features that needs nothing else compiles
-cargo xtask check-metal    `metal` compiles for a Mac
-cargo xtask check-cuda     `cuda` and `nccl` compile and link, with CUDA's compiler from the Python package index if need be
-cargo xtask tidy           the rules that no compiler checks: crate arrows, file lengths, links, …
-cargo xtask ci             fmt, tidy, clippy, doc, test; stops at the first failure
+                           repeat what docs/results shows, with the release build: results, seeds, losses, alarms, replay, train-judge
+cargo xtask check-features compile every combination of features that needs nothing else
+cargo xtask check-metal    compile `metal` for a Mac
+cargo xtask check-cuda     compile and link `cuda` and `nccl`, with CUDA's compiler from the Python package index if necessary
+cargo xtask tidy           check the rules that the compiler does not: crate arrows, names, rows in docs/, links, …
+cargo xtask ci             run fmt, tidy, clippy, doc, test; stop at the first failure
 
 LIST is what cargo takes, e.g. cuda or metal. Exit codes: 0 done, 1 failed, 2 wrong usage; `train` gives that of `gan`.";
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     dispatch(&args).unwrap_or_else(|fault| {
-        eprintln!("xtask: {fault}");
-        fault.exit_code()
+        eprintln!("xtask: {}", fault.message);
+        ExitCode::from(fault.code)
     })
 }
 
@@ -88,9 +103,26 @@ fn alone(command: &str, rest: &[OsString]) -> Result<(), Fault> {
 
 fn unknown(command: &str) -> Fault {
     let names = COMMANDS.map(|(name, _)| name);
-    let nearest = nearest::nearest(command, &names);
+    let nearest = names.iter().min_by_key(|name| edits(command, name)).copied().unwrap_or_default();
     let all = names.join(", ");
     Fault::usage(format!("no command `{command}`; did you mean `{nearest}`? The commands are {all}"))
+}
+
+/// Returns the Levenshtein distance: the number of inserted, deleted and changed letters.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    // row[j] is the distance from the letters of `a` read so far to `b[..j]`.
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for x in a.chars() {
+        let mut diagonal = row[0];
+        row[0] += 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
 }
 
 #[cfg(test)]
@@ -103,18 +135,27 @@ mod tests {
 
     #[test]
     fn an_unknown_command_names_the_nearest() {
-        assert!(fault(&["trian"]).to_string().contains("did you mean `train`"));
-        assert_eq!(fault(&["trian"]).exit_code(), ExitCode::from(2));
+        assert!(fault(&["trian"]).message.contains("did you mean `train`"));
+        assert!(fault(&["tests"]).message.contains("did you mean `test`"));
+        assert_eq!(fault(&["trian"]).code, 2);
     }
 
     #[test]
     fn commands_without_arguments_refuse_them() {
-        assert!(fault(&["tidy", "--fix"]).to_string().contains("found `--fix`"));
-        assert_eq!(fault(&["ci", "x"]).exit_code(), ExitCode::from(2));
+        assert!(fault(&["tidy", "--fix"]).message.contains("found `--fix`"));
+        assert_eq!(fault(&["ci", "x"]).code, 2);
     }
 
     #[test]
     fn help_names_every_command() {
         assert!(COMMANDS.iter().filter(|c| c.0 != "help").all(|c| HELP.contains(&format!("cargo xtask {}", c.0))));
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        for (a, b, distance) in [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("ci", "ci", 0)]
+        {
+            assert_eq!(edits(a, b), distance, "{a} {b}");
+        }
     }
 }

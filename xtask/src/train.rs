@@ -1,53 +1,45 @@
 //! `cargo xtask train`, `bench` and `experiments`: a release build, then `gan train`, `gan bench` or the experiments in its place.
 
-use crate::cargo::Cargo;
-use crate::fault::{Fault, Outcome};
-use crate::workspace;
+use crate::cargo::{Cargo, root, target};
+use crate::{Fault, Outcome};
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
-/// What is trained when no preset and no file is named: it needs no download.
+/// Preset that is trained if no preset and no file is named: it needs no download.
+// ignore-tidy-names: the default
 const PRESET: &str = "mnist";
 
 /// Builds, then becomes `gan train`: on Unix, Ctrl-C then reaches `gan` alone and the exit code is its own.
 pub fn run(args: &[OsString]) -> Outcome {
     let (features, args) = split_features(args)?;
-    build_and_become(features, &with_preset(args))
+    build(features).succeed(BROKEN)?;
+    become_program(&built("gan"), &with_preset(args))
 }
 
-/// Builds, then becomes `gan bench`: whole training steps on synthetic data. With `--peers` it becomes the side-by-side with PyTorch,
-/// by the Python that `PYTHON` names.
+/// Builds, then becomes `gan bench`: whole training steps on synthetic data. With `--peers` it becomes the comparison with PyTorch, run by
+/// the Python that `PYTHON` names.
 pub fn bench(args: &[OsString]) -> Outcome {
     let (features, args) = split_features(args)?;
+    build(features).succeed(BROKEN)?;
     if let Some(rest) = args.strip_prefix(&[OsString::from("--peers")]) {
-        if !build(features).run()? {
-            return Err(Fault::failed("`gan` does not build: see cargo's messages above"));
-        }
-        let compare = workspace::root().join("benches/peers/compare.py");
-        let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
-        let all = [vec![compare.into(), workspace::program("gan").into()], rest.to_vec()].concat();
-        return become_program(Path::new(&python), &all);
+        let python = env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+        let compare = root().join("benches/peers/compare.py");
+        return become_program(&python, &[&[compare.into(), built("gan")], rest].concat());
     }
-    let args: Vec<OsString> = [OsString::from("bench")].into_iter().chain(args.iter().cloned()).collect();
-    build_and_become(features, &args)
+    become_program(&built("gan"), &[&["bench".into()], args].concat())
 }
 
 /// Builds `gan` and the experiments, then becomes the experiments.
 pub fn experiments(args: &[OsString]) -> Outcome {
-    // The whole workspace: one crate alone would build candle anew with other features.
-    if !Cargo::new(["build", "--release", "--workspace", "--bin", "gan", "--bin", "experiments"]).run()? {
-        return Err(Fault::failed("the experiments do not build: see cargo's messages above"));
-    }
-    become_program(&workspace::program("experiments"), args)
+    // The whole workspace: one crate alone would build candle again with other features.
+    let build = Cargo::new(["build", "--release", "--workspace", "--bin", "gan", "--bin", "experiments"]);
+    build.succeed("the experiments do not build: see cargo's messages above")?;
+    become_program(&built("experiments"), args)
 }
 
-fn build_and_become(features: Option<&OsStr>, args: &[OsString]) -> Outcome {
-    if !build(features).run()? {
-        return Err(Fault::failed("`gan` does not build: see cargo's messages above"));
-    }
-    become_program(&workspace::program("gan"), args)
-}
+const BROKEN: &str = "`gan` does not build: see cargo's messages above";
 
 fn build(features: Option<&OsStr>) -> Cargo {
     let build = Cargo::new(["build", "--release", "--package", "gan-cli", "--bin", "gan"]);
@@ -57,48 +49,51 @@ fn build(features: Option<&OsStr>) -> Cargo {
     }
 }
 
+/// Returns the path of the release build of a program.
+fn built(name: &str) -> OsString {
+    target().join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX)).into()
+}
+
 /// Takes a leading `--features LIST` or `--features=LIST`, and the `--` that may stand before the rest.
 fn split_features(args: &[OsString]) -> Result<(Option<&OsStr>, &[OsString]), Fault> {
     let (features, rest) = match args {
-        [flag, rest @ ..] if flag == "--features" => {
-            let (list, rest) = rest.split_first().ok_or_else(no_features)?;
-            (Some(list.as_os_str()), rest)
+        [flag, list, rest @ ..] if flag == "--features" => (Some(list.as_os_str()), rest),
+        [flag] if flag == "--features" => {
+            return Err(Fault::usage("`--features` needs a list, e.g. `cargo xtask train --features cuda`"));
         }
-        [flag, rest @ ..] => match flag.to_str().and_then(|flag| flag.strip_prefix("--features=")) {
-            Some(list) => (Some(OsStr::new(list)), rest),
-            None => (None, args),
-        },
-        [] => (None, args),
+        _ => {
+            match args.split_first().and_then(|(flag, rest)| Some((flag.to_str()?.strip_prefix("--features=")?, rest)))
+            {
+                Some((list, rest)) => (Some(OsStr::new(list)), rest),
+                None => (None, args),
+            }
+        }
     };
     Ok((features, rest.strip_prefix(&[OsString::from("--")]).unwrap_or(rest)))
 }
 
-fn no_features() -> Fault {
-    Fault::usage("`--features` needs a list, e.g. `cargo xtask train --features cuda`")
-}
-
-/// `train PRESET ARGS…`, where a preset or file comes first or is put there.
+/// Returns `train PRESET ARGS…`, with the default preset if neither a preset nor a file comes first.
 fn with_preset(args: &[OsString]) -> Vec<OsString> {
-    let named = args.first().is_some_and(|arg| !arg.to_string_lossy().starts_with('-'));
-    let preset = (!named).then(|| PRESET.into());
+    let is_named = args.first().is_some_and(|arg| !arg.to_string_lossy().starts_with('-'));
+    let preset = (!is_named).then(|| PRESET.into());
     [OsString::from("train")].into_iter().chain(preset).chain(args.iter().cloned()).collect()
 }
 
 #[cfg(unix)]
-fn become_program(program: &Path, args: &[OsString]) -> Outcome {
+fn become_program(program: &OsStr, args: &[OsString]) -> Outcome {
     use std::os::unix::process::CommandExt;
     Err(not_started(program, &Command::new(program).args(args).exec()))
 }
 
 #[cfg(not(unix))]
-fn become_program(program: &Path, args: &[OsString]) -> Outcome {
+fn become_program(program: &OsStr, args: &[OsString]) -> Outcome {
     use std::process::ExitCode;
     let status = Command::new(program).args(args).status().map_err(|error| not_started(program, &error))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-fn not_started(program: &Path, error: &std::io::Error) -> Fault {
-    let program = program.display();
+fn not_started(program: &OsStr, error: &std::io::Error) -> Fault {
+    let program = Path::new(program).display();
     Fault::failed(format!(
         "cannot start {program}: {error}; if cargo builds into another folder, name it in CARGO_TARGET_DIR"
     ))

@@ -1,85 +1,64 @@
-//! What a run's lines have shown so far: the players' numbers lately, G's loss in parts, and every evaluation.
+//! What rules know of a run: its newest line, both networks' recent numbers, G's loss in parts, and every evaluation.
 
 use gan_core::Loss;
-use gan_metrics::metrics::Better;
-use serde_json::Value;
-use std::collections::VecDeque;
+use gan_metrics::{Better, Metric};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, VecDeque};
 
-/// The part of a run that rules look back over.
-const PART: u64 = 20;
-/// At least this many steps.
+/// The window that rules look back over is this fraction of the run, within these limits in steps.
+const SHARE: u64 = 20;
 const SHORTEST: u64 = 100;
-/// At most this many.
 const LONGEST: u64 = 2000;
-/// Fewer logged lines say nothing.
+/// Minimum number of logged lines in the window.
 const FEWEST: usize = 20;
-/// Samples whose value beats the best so far by this factor are improving.
+/// Factor by which samples must beat the best so far to be improving.
 const IMPROVING: f64 = 1.05;
-/// Samples whose value is better than the last by this factor are rising again.
+/// Factor by which samples must beat the last evaluation to be rising again.
 const RISING: f64 = 0.8;
 
-/// What rules need to know of a run beside its numbers.
+/// What rules need to know of a run besides its numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunContext {
-    /// Steps of the whole run.
+    /// Number of steps of the whole run.
     pub total: u64,
-    /// The name in metrics.jsonl of the metric that chooses the best generator, and which way is better.
+    /// Name in metrics.jsonl of the metric that selects the best generator, and its direction.
     pub best: Option<(String, Better)>,
-    /// What real samples reach in it.
+    /// Value of this metric for real samples.
     pub floor: Option<f64>,
-    /// What G and D minimise: not every loss has probabilities, or values that factors fit.
+    /// Loss of both networks: not every loss has probabilities, or values whose ratios are meaningful.
     pub loss: Loss,
 }
 
-/// A logged line of the players' numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PlayersLine {
-    /// After which step.
+/// A line of metrics.jsonl.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Line {
+    /// Number of steps after which it was written.
     pub step: u64,
-    /// Share of samples that D takes for what they are.
-    pub accuracy: f64,
-    /// D(x).
-    pub real: f64,
-    /// D(G(z)) before D's update.
-    pub fake: f64,
-    /// D(G(z)) in G's update, where it had one.
-    pub fake_after: Option<f64>,
-    /// The norm of G's gradient in that update.
-    pub grad_norm_g: Option<f64>,
-    /// Whether the line is the first after a part of G's loss.
-    pub ends_loss_part: bool,
+    /// All its fields.
+    pub values: Map<String, Value>,
 }
 
-/// A line of what an evaluation measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Evaluation {
-    /// After which step.
-    pub step: u64,
-    /// Diversity, real samples having 1.
-    pub diversity: Option<f64>,
-    /// Share of the real samples that generated ones cover.
-    pub coverage: Option<f64>,
-    /// Distance to the training samples, real ones having 1.
-    pub memorisation: Option<f64>,
-    /// Share of samples that are nearly training samples.
-    pub near_copies: Option<f64>,
+impl Line {
+    /// Returns the number in a field, if there is one.
+    pub fn number(&self, field: &str) -> Option<f64> {
+        self.values.get(field)?.as_f64()
+    }
+
+    /// Returns the value of a metric, if it was measured.
+    pub fn metric(&self, metric: &Metric) -> Option<f64> {
+        self.number(metric.key)
+    }
 }
 
-/// G's loss, averaged over a part of the run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct LossPart {
-    pub end: u64,
-    pub mean: f64,
-}
-
-/// What the newest line holds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Line {
-    /// Nothing that rules know.
+/// Kind of the newest line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
     Other,
-    /// The players' numbers.
-    Players(PlayersLine),
-    /// An evaluation of a trained G.
+    /// Numbers of both networks' updates.
+    Players {
+        ends_loss_part: bool,
+    },
+    /// Evaluation of a trained G.
     Evaluation,
 }
 
@@ -87,21 +66,34 @@ enum Line {
 #[derive(Clone, Debug)]
 pub struct History {
     context: RunContext,
-    step: u64,
     newest: Line,
-    /// What the newest line has in place of a number.
-    not_a_number: Option<&'static str>,
+    kind: Kind,
     span: u64,
-    window: VecDeque<PlayersLine>,
+    window: Window,
     loss_parts: Vec<LossPart>,
-    current_part: OpenPart,
-    /// The choosing metric at every evaluation, the one before training included.
+    open_part: OpenPart,
+    /// The selecting metric at every evaluation, including the one before training.
     values: Vec<f64>,
-    /// Evaluations after training has begun.
-    evaluations: Vec<Evaluation>,
+    /// Evaluations after the start of training.
+    evaluations: Vec<Line>,
 }
 
-/// The part of G's loss that lines are still added to.
+/// The most recent lines of both networks' numbers, column by column, so that a mean reads one column only.
+#[derive(Clone, Debug, Default)]
+struct Window {
+    steps: VecDeque<u64>,
+    /// The numbers of each field, NaN for lines without one; lines after the last that has one are left out.
+    columns: BTreeMap<String, VecDeque<f64>>,
+}
+
+/// Mean of G's loss over a part of the run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct LossPart {
+    pub end: u64,
+    pub mean: f64,
+}
+
+/// The part that is not complete yet.
 #[derive(Clone, Debug)]
 struct OpenPart {
     end: u64,
@@ -109,171 +101,170 @@ struct OpenPart {
     lines: u64,
 }
 
-/// Fields whose values have to be numbers, and what people call them.
-const NUMBERS: [(&str, &str); 4] = [
-    ("loss_d", "D's loss"),
-    ("loss_g", "G's loss"),
-    ("grad_norm_d", "the norm of D's gradient"),
-    ("grad_norm_g", "the norm of G's gradient"),
-];
+impl Window {
+    fn push(&mut self, line: &Line) {
+        for (field, value) in &line.values {
+            let Some(number) = value.as_f64() else { continue };
+            if !self.columns.contains_key(field) {
+                self.columns.insert(field.clone(), VecDeque::new());
+            }
+            if let Some(column) = self.columns.get_mut(field) {
+                column.resize(self.steps.len(), f64::NAN);
+                column.push_back(number);
+            }
+        }
+        self.steps.push_back(line.step);
+    }
+
+    fn pop(&mut self) {
+        self.steps.pop_front();
+        for column in self.columns.values_mut() {
+            column.pop_front();
+        }
+    }
+}
 
 impl History {
-    /// Before the first line.
+    /// Returns the history before the first line.
     pub fn new(context: RunContext) -> Self {
-        let span = (context.total / PART).clamp(SHORTEST, LONGEST);
+        let span = (context.total / SHARE).clamp(SHORTEST, LONGEST);
         Self {
             context,
-            step: 0,
-            newest: Line::Other,
-            not_a_number: None,
+            newest: Line::default(),
+            kind: Kind::Other,
             span,
-            window: VecDeque::new(),
+            window: Window::default(),
             loss_parts: vec![],
-            current_part: OpenPart { end: part_steps(span), sum: 0.0, lines: 0 },
+            open_part: OpenPart { end: span / 4, sum: 0.0, lines: 0 },
             values: vec![],
             evaluations: vec![],
         }
     }
 
-    /// Adds a line of metrics.jsonl. Returns whether it has a place in the history: lines of alarms, without a step, or of an earlier
-    /// step than the last have none.
+    /// Adds a line of metrics.jsonl. Returns whether the line counts: lines of alarms, lines without a step, and lines of an earlier step
+    /// than the last do not.
     pub fn add(&mut self, line: &Value) -> bool {
-        let Some(step) = line["step"].as_u64().filter(|step| *step >= self.step) else { return false };
-        if line.get("alarm").is_some() {
-            return false;
-        }
-        self.step = step;
-        self.not_a_number =
-            NUMBERS.iter().find(|(field, _)| line.get(field).is_some_and(Value::is_null)).map(|(_, what)| *what);
-        self.newest = self.add_players(line).or_else(|| self.add_evaluation(line)).unwrap_or(Line::Other);
+        let Some(values) = line.as_object().filter(|values| !values.contains_key("alarm")) else { return false };
+        let step = values.get("step").and_then(Value::as_u64).filter(|step| *step >= self.newest.step);
+        let Some(step) = step else { return false };
+        self.newest = Line { step, values: values.clone() };
+        let is_number = |field: &&str| self.newest.number(field).is_some();
+        self.kind = if ["accuracy_d", "d_real", "d_fake_before"].iter().all(is_number) {
+            self.add_players()
+        } else {
+            self.add_evaluation()
+        };
         true
     }
 
-    fn add_players(&mut self, line: &Value) -> Option<Line> {
-        let number = |key: &str| line[key].as_f64();
-        let mut players = PlayersLine {
-            step: self.step,
-            accuracy: number("accuracy_d")?,
-            real: number("d_real")?,
-            fake: number("d_fake_before")?,
-            fake_after: number("d_fake_after"),
-            grad_norm_g: number("grad_norm_g"),
-            ends_loss_part: false,
-        };
-        if let Some(loss) = number("loss_g") {
-            players.ends_loss_part = self.add_loss(loss);
+    fn add_players(&mut self) -> Kind {
+        let step = self.newest.step;
+        let ends_loss_part = self.newest.number("loss_g").is_some_and(|loss| self.add_loss(loss));
+        self.window.push(&self.newest);
+        // If lines are logged rarely, rules look further back rather than at too few.
+        let is_old = |first: &u64| first.saturating_add(self.span) < step;
+        while self.window.steps.len() > FEWEST && self.window.steps.front().is_some_and(is_old) {
+            self.window.pop();
         }
-        self.window.push_back(players);
-        // Where lines are logged seldom, rules look further back rather than at too few.
-        let is_old = |first: &PlayersLine| first.step.saturating_add(self.span) < self.step;
-        while self.window.len() > FEWEST && self.window.front().is_some_and(is_old) {
-            self.window.pop_front();
-        }
-        Some(Line::Players(players))
+        Kind::Players { ends_loss_part }
     }
 
     /// Adds G's loss to its part. Returns whether it is the first after a part that has lines.
     fn add_loss(&mut self, loss: f64) -> bool {
         let mut ended = false;
-        if self.step > self.current_part.end {
-            let OpenPart { end, sum, lines } = self.current_part;
+        if self.newest.step > self.open_part.end {
+            let OpenPart { end, sum, lines } = self.open_part;
             ended = lines > 0;
             if ended {
                 self.loss_parts.push(LossPart { end, mean: sum / lines as f64 });
             }
-            let end = self.step.checked_next_multiple_of(self.part_steps()).unwrap_or(u64::MAX);
-            self.current_part = OpenPart { end, sum: 0.0, lines: 0 };
+            let end = self.newest.step.checked_next_multiple_of(self.part_steps()).unwrap_or(u64::MAX);
+            self.open_part = OpenPart { end, sum: 0.0, lines: 0 };
         }
-        self.current_part.sum += loss;
-        self.current_part.lines += 1;
+        self.open_part.sum += loss;
+        self.open_part.lines += 1;
         ended
     }
 
-    fn add_evaluation(&mut self, line: &Value) -> Option<Line> {
-        let (name, _) = self.context.best.as_ref()?;
-        let number = |key: &str| line[key].as_f64();
-        self.values.push(number(name)?);
-        if self.step == 0 {
-            return None;
+    fn add_evaluation(&mut self) -> Kind {
+        let value = self.context.best.as_ref().and_then(|(name, _)| self.newest.number(name));
+        self.values.extend(value);
+        if value.is_none() || self.newest.step == 0 {
+            return Kind::Other;
         }
-        self.evaluations.push(Evaluation {
-            step: self.step,
-            diversity: number("diversity"),
-            coverage: number("coverage"),
-            memorisation: number("memorisation"),
-            near_copies: number("near_copies"),
-        });
-        Some(Line::Evaluation)
+        self.evaluations.push(self.newest.clone());
+        Kind::Evaluation
     }
 
-    /// Returns what is known of the run beside its numbers.
+    /// Returns what is known of the run besides its numbers.
     pub fn context(&self) -> &RunContext {
         &self.context
     }
 
+    /// Returns the newest line.
+    pub fn newest(&self) -> &Line {
+        &self.newest
+    }
+
     /// Returns the step of the newest line.
     pub fn step(&self) -> u64 {
-        self.step
+        self.newest.step
     }
 
-    /// Returns the share of the run that is done.
+    /// Returns the fraction of the run that is done.
     pub fn progress(&self) -> f64 {
-        self.step as f64 / self.context.total.max(1) as f64
+        self.step() as f64 / self.context.total.max(1) as f64
     }
 
-    /// Returns which of the newest line's numbers is not one.
-    pub fn not_a_number(&self) -> Option<&'static str> {
-        self.not_a_number
+    /// Returns whether the newest line has the numbers of both networks' updates.
+    pub fn is_players_line(&self) -> bool {
+        matches!(self.kind, Kind::Players { .. })
     }
 
-    /// Returns the newest line if it has the players' numbers.
-    pub fn players(&self) -> Option<PlayersLine> {
-        match self.newest {
-            Line::Players(line) => Some(line),
-            Line::Evaluation | Line::Other => None,
-        }
+    /// Returns the evaluation in the newest line, if it has one, and all earlier ones except one before training.
+    pub fn evaluation(&self) -> Option<(&Line, &[Line])> {
+        self.evaluations.split_last().filter(|_| self.kind == Kind::Evaluation)
     }
 
-    /// Returns the evaluation in the newest line, if there is one, and all those before it (but for one before training).
-    pub fn evaluation(&self) -> Option<(&Evaluation, &[Evaluation])> {
-        match self.newest {
-            Line::Evaluation => self.evaluations.split_last(),
-            Line::Players(_) | Line::Other => None,
-        }
-    }
-
-    /// Returns the steps that rules look back over.
+    /// Returns the number of steps that rules look back over.
     pub fn span(&self) -> u64 {
         self.span
     }
 
     /// Returns whether there are enough lines to look back over.
     pub fn is_full(&self) -> bool {
-        let is_old = self.window.front().is_some_and(|first| self.step - first.step >= self.span * 9 / 10);
-        is_old && self.window.len() >= FEWEST
+        let is_old = self.window.steps.front().is_some_and(|first| self.step() - first >= self.span * 9 / 10);
+        is_old && self.window.steps.len() >= FEWEST
     }
 
-    /// Returns the mean of a number over the lines that rules look back over, of those that have it.
-    pub fn mean(&self, of: impl Fn(&PlayersLine) -> Option<f64>) -> Option<f64> {
-        let all: Vec<f64> = self.window.iter().filter_map(of).collect();
-        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    /// Returns the mean of a field over the lines that rules look back over, of those that have it.
+    pub fn mean(&self, field: &str) -> Option<f64> {
+        let there = || self.window.columns.get(field).into_iter().flatten().filter(|value| !value.is_nan());
+        let count = there().count();
+        (count > 0).then(|| there().sum::<f64>() / count as f64)
     }
 
-    /// Returns the steps between the first and the last of those lines.
+    /// Returns the number of steps between the first and the last of those lines.
     pub fn window_steps(&self) -> u64 {
-        self.window.back().zip(self.window.front()).map_or(0, |(last, first)| last.step - first.step)
+        let steps = &self.window.steps;
+        steps.back().zip(steps.front()).map_or(0, |(last, first)| last - first)
     }
 
-    /// Returns the steps over which G's loss is averaged.
+    /// Returns the number of steps over which G's loss is averaged.
     pub fn part_steps(&self) -> u64 {
-        part_steps(self.span)
+        self.span / 4
+    }
+
+    /// Returns whether the newest line is the first after a part of G's loss.
+    pub(crate) fn ends_loss_part(&self) -> bool {
+        self.kind == Kind::Players { ends_loss_part: true }
     }
 
     pub(crate) fn loss_parts(&self) -> &[LossPart] {
         &self.loss_parts
     }
 
-    /// Returns the choosing metric at every evaluation, the one before training included.
+    /// Returns the selecting metric at every evaluation, including the one before training.
     pub fn values(&self) -> &[f64] {
         &self.values
     }
@@ -284,7 +275,7 @@ impl History {
         values.iter().copied().reduce(|best, value| if better.prefers(value, best) { value } else { best })
     }
 
-    /// Returns whether the last evaluation's samples are clearly better than the best before.
+    /// Returns whether the samples of the last evaluation are clearly better than the best before.
     pub fn is_improving(&self) -> bool {
         let Some((value, before)) = self.values.split_last() else { return false };
         let better = self.context.best.as_ref().map(|(_, better)| better);
@@ -294,8 +285,8 @@ impl History {
         })
     }
 
-    /// Returns whether they are, or are clearly better than those of the evaluation before: an untrained G's grey pictures are nearer
-    /// to digits than what it makes first on its way.
+    /// Returns whether they are, or are clearly better than those of the evaluation before: the gray images of an untrained G are closer
+    /// to digits than its first attempts.
     pub fn is_rising(&self) -> bool {
         let [.., last, value] = self.values[..] else { return false };
         let is_better = match self.context.best {
@@ -306,13 +297,9 @@ impl History {
         is_better || self.is_improving()
     }
 
-    /// Returns whether samples were getting better when they were last evaluated, or have not been evaluated since training began: D may
-    /// be far ahead of a G that still follows.
+    /// Returns whether samples were improving when they were last evaluated, or have not been evaluated since training began: D may be
+    /// far ahead of a G that still follows.
     pub fn samples_improve(&self) -> bool {
         self.context.best.is_some() && (self.is_rising() || self.values.len() < 2)
     }
-}
-
-fn part_steps(span: u64) -> u64 {
-    (span / 4).max(1)
 }

@@ -1,9 +1,9 @@
-//! Alarms: what goes wrong in a GAN's training, found while it does, with the step, the evidence and a piece of advice.
+//! Alarms: problems in a GAN's training, found while it runs, with the step, the evidence and advice.
 //!
-//! Takes the lines of metrics.jsonl one after the other, as they are written or, for a run that is resumed or reported, read back.
-//! Takes no part in training.
+//! Reads the lines of metrics.jsonl one after the other, while they are written or later, for a run that is resumed or reported. Training
+//! does not depend on it.
 //!
-//! In reading order: [`Rule`] (what an alarm is), `rules` (a file each, and the registry), [`History`] (the numbers that rules see),
+//! In reading order: [`Rule`] (what an alarm is), `rules` (one file each, and the registry), [`History`] (the numbers that rules read),
 //! [`Watch`] (raises each alarm once), [`AlarmsConfig`] (`[alarms]` in settings).
 
 mod history;
@@ -12,13 +12,13 @@ mod rules;
 mod settings;
 mod watch;
 
-pub use history::{Evaluation, History, PlayersLine, RunContext};
+pub use history::{History, Line, RunContext};
 pub use rule::{Evidence, Finding, Rule};
 pub use rules::RULES;
 pub use settings::{AlarmsConfig, Policy};
 pub use watch::{Alarm, Watch};
 
-/// A number to three digits.
+/// Formats a number with three digits.
 fn short(value: f64) -> String {
     match value.abs() {
         x if x >= 100.0 => format!("{value:.0}"),

@@ -1,4 +1,4 @@
-//! What an alarm is: a name, words for people, and a test of a run's numbers.
+//! What an alarm is: a key, words for people, and a test of a run's numbers.
 
 use crate::history::History;
 use crate::settings::Policy;
@@ -7,14 +7,14 @@ use std::fmt;
 /// The numbers that show what is wrong, in words.
 pub type Evidence = String;
 
-/// What a rule makes of a run's newest line.
+/// What a rule concludes from a run's newest line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The line decides nothing: an alarm that stands goes on standing.
+    /// The line decides nothing: an alarm that is active stays active.
     Undecided,
     /// Nothing is wrong.
     Clear,
-    /// Something is.
+    /// Something is wrong.
     Raised(Evidence),
 }
 
@@ -25,44 +25,47 @@ impl From<Option<Evidence>> for Finding {
 }
 
 /// An alarm.
-pub trait Rule: Sync {
-    /// Returns its key in settings and its name in files.
-    fn key(&self) -> &'static str;
-
-    /// Returns what people call it.
-    fn title(&self) -> &'static str;
-
-    /// Returns what to do about it.
-    fn advice(&self) -> &'static str;
-
-    /// Returns what is done about it where the settings say nothing.
-    fn default_policy(&self) -> Policy {
-        Policy::Warn
-    }
-
-    /// Returns why `policy` cannot be chosen, if that is so.
-    fn refuses(&self, _policy: Policy) -> Option<&'static str> {
-        None
-    }
-
+pub struct Rule {
+    /// Key in settings, and name in files.
+    pub key: &'static str,
+    /// Name for people.
+    pub title: &'static str,
+    /// What the user can do about it.
+    pub advice: &'static str,
+    /// What the run does about it if the settings do not say.
+    pub default_policy: Policy,
+    /// Returns why a policy cannot be chosen, if it cannot.
+    pub refuses: fn(Policy) -> Option<&'static str>,
     /// Tests the history after its newest line.
-    fn check(&self, history: &History) -> Finding;
+    pub check: fn(&History) -> Finding,
 }
 
-impl fmt::Debug for dyn Rule {
+impl Rule {
+    /// Returns an alarm that warns by default and permits every policy.
+    pub const fn new(
+        key: &'static str,
+        title: &'static str,
+        advice: &'static str,
+        check: fn(&History) -> Finding,
+    ) -> Self {
+        Self { key, title, advice, default_policy: Policy::Warn, refuses: |_| None, check }
+    }
+}
+
+impl fmt::Debug for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key())
+        f.write_str(self.key)
     }
 }
 
-impl PartialEq for dyn Rule {
+impl PartialEq for Rule {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.key == other.key
     }
 }
 
-impl serde::Serialize for dyn Rule {
+impl serde::Serialize for Rule {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.key())
+        serializer.serialize_str(self.key)
     }
 }

@@ -1,4 +1,5 @@
-//! Whole files or none: write beside the target, flush, rename over it. [`AtomicFolder`] does the same for a folder of files.
+//! Files that appear complete or not at all: they are written beside the target, flushed, and renamed. [`AtomicFolder`] does the same for a
+//! folder of files.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -14,30 +15,30 @@ mod folder;
 
 pub use folder::AtomicFolder;
 
-/// Bytes collected before the system is called.
+/// Number of bytes that are collected before the system is called.
 const BUFFER: usize = 1 << 18;
 
-/// Replaces `path` by `bytes`. A reader, or a killed process, sees the old file or the new one, never a part.
+/// Replaces the file at `path`. Readers see the old file or the new one, never a part, even if this process is killed.
 ///
 /// # Errors
-/// [`FileError`] naming `path`; the temporary file is gone by then.
+/// [`FileError`] naming `path`; no temporary file is left.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(bytes)?;
     file.commit()
 }
 
-/// Checks that a file can be created at `path`, by creating and removing a temporary file beside it. A command that computes for
-/// hours finds out before it begins.
+/// Checks that a file can be created at `path`, by creating and removing a temporary file beside it, so that a command finds out before it
+/// computes for hours.
 ///
 /// # Errors
-/// [`FileError`] naming `path`, for instance when its directory does not exist.
+/// [`FileError`] naming `path`, for instance if its folder does not exist.
 pub fn check_writable(path: &Path) -> Result<(), FileError> {
     AtomicFile::create(path).map(drop)
 }
 
-/// A file that is written piece by piece and appears under its name only when it is complete. Dropped before
-/// [`commit`](AtomicFile::commit), it leaves nothing behind.
+/// File that is written piece by piece and appears under its name when it is complete. If it is dropped before
+/// [`commit`](AtomicFile::commit), nothing is left.
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<File>,
@@ -47,7 +48,7 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins a file that is to become `path`.
+    /// Begins the file at `path`.
     ///
     /// # Errors
     /// [`FileError`] naming `path`.
@@ -63,15 +64,15 @@ impl AtomicFile {
     /// Appends `bytes`.
     ///
     /// # Errors
-    /// [`FileError`] naming the target, for instance when the disk is full.
+    /// [`FileError`] naming the target, for instance if the disk is full.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.writer.write_all(bytes).map_err(FileError::of("write", &self.path))
     }
 
-    /// Flushes the file to the disk and gives it its name, replacing an older file.
+    /// Flushes the file to the disk and renames it, which replaces an older file.
     ///
     /// # Errors
-    /// [`FileError`] naming the target; the temporary file is gone by then.
+    /// [`FileError`] naming the target; no temporary file is left.
     pub fn commit(self) -> Result<(), FileError> {
         let Self { mut writer, temporary, path } = self;
         let flushed = writer.flush().and_then(|()| writer.get_ref().sync_all());
@@ -81,15 +82,15 @@ impl AtomicFile {
     }
 }
 
-/// Hidden, in the same directory (a rename must not cross file systems), and unique within and across processes. Only the
-/// beginning of a long name is in it, because a name has at most 255 bytes.
+/// Returns a hidden name, unique within and across processes, for the same folder (a rename must not cross file systems). It has only the
+/// beginning of a long name, because a name has at most 255 bytes.
 fn temporary_name(name: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let name: String = name.chars().take(40).collect();
     format!(".{name}.{}-{}.tmp", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Removes itself when dropped; after the rename there is nothing left to remove.
+/// Temporary file, which is removed when this is dropped, unless it was renamed.
 #[derive(Debug)]
 struct Temporary(PathBuf);
 

@@ -1,4 +1,4 @@
-//! A file as a slice of bytes that the system reads in when they are looked at, and may drop again.
+//! A file as a slice of bytes, which the system reads when they are accessed and may drop again.
 
 use crate::regular_file;
 use memmap2::Mmap;
@@ -6,34 +6,32 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
-/// A whole file, mapped for reading. It stays readable when the file is renamed, replaced or removed.
+/// Whole file, mapped for reading. It stays readable when the file is renamed, replaced or removed.
 ///
-/// The bytes are the file's own: a process that writes into the file changes them under the reader's eyes, and one that
-/// cuts it short makes the system end this process (`SIGBUS`) at the next look behind the end. Map only files that are
-/// replaced by renaming and never written into; check what you read.
+/// The bytes are those of the file: a process that writes into it changes them while they are read, and one that truncates it makes the
+/// system end this process (`SIGBUS`) at the next access beyond the end. Map only files that are replaced by renaming and never
+/// written into, and check what you read.
 #[derive(Debug)]
 pub struct Mapped(Mmap);
 
 impl Mapped {
-    /// Maps the file at `path`. Takes no time and no memory of its own, however large the file is.
+    /// Maps the file at `path`. This takes no time and no memory of its own, however large the file is.
     ///
     /// # Errors
-    /// Those of [`regular_file::open`]; whatever the system says: no such file, no permission, no room among the addresses.
+    /// Those of [`regular_file::open`], and the system's: no permission, no room in the address space.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = regular_file::open(path)?;
-        // SAFETY: the mapping is read-only, and lives as long as the slices borrowed from it. It is shared with the file, so that
-        // its bytes stay the same only as long as nobody writes into the file: that is the caller's part, as documented above.
-        // The bytes are never read as anything but `u8`, for which every value is valid.
+        // SAFETY: the mapping is read-only, and lives as long as the slices borrowed from it. It is shared with the file, so its
+        // bytes stay the same only as long as nobody writes into the file, which the documentation above demands of the caller.
+        // The bytes are only read as `u8`, for which every value is valid.
         unsafe { Mmap::map(&file) }.map(Self)
     }
-}
 
-impl Mapped {
-    /// Lets the system take back the memory of all pages that were looked at. They are read again, mostly from its cache, at the next look.
+    /// Releases the memory of all pages that were read. The next access reads them again, mostly from the system's cache.
     pub fn forget(&self) {
         #[cfg(unix)]
         // SAFETY: the mapping is of a file, shared with it and read-only: its pages come back with the bytes of the file, which are
-        // the same under the promise of `open`. Where the system refuses, nothing changes.
+        // the same under the conditions of `open`. If the system refuses, nothing changes.
         unsafe {
             self.0.unchecked_advise(memmap2::UncheckedAdvice::DontNeed).ok();
         }

@@ -1,11 +1,11 @@
-//! How much memory this process can have, so that what surely does not fit is refused in words before it is tried.
+//! How much memory this process can have, so that work that cannot fit is refused with a message before it starts.
 //!
-//! Only lower bounds are compared with it: what passes may still be too much, what is refused certainly is.
+//! Callers compare lower bounds with it: what is refused certainly does not fit, what passes may still be too much.
 
 use std::fs;
-use std::path::{Component, Path};
+use std::path::Path;
 
-/// More memory is needed than there is.
+/// More memory is needed than this process can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at least {} of memory is needed, but only {} can be had", shown(*.needed), shown(*.available))]
 pub struct Shortage {
@@ -15,12 +15,12 @@ pub struct Shortage {
     pub available: u64,
 }
 
-/// Fails where `needed` bytes are certainly more than this process can still get. Where the system does not tell, all is well.
+/// Fails if `needed` bytes are certainly more than this process can have. If the system does not report it, nothing is refused.
 ///
 /// # Errors
 /// [`Shortage`], with both numbers.
 pub fn check(needed: u64) -> Result<(), Shortage> {
-    // Every machine has that much, and looking costs more than a small network does.
+    // Every machine has that much, and reading the limits takes longer than a small network does.
     const ALWAYS: u64 = 64 << 20;
     match (needed > ALWAYS).then(available).flatten() {
         Some(available) if needed > available => Err(Shortage { needed, available }),
@@ -28,8 +28,8 @@ pub fn check(needed: u64) -> Result<(), Shortage> {
     }
 }
 
-/// Bytes that this process can have at most: what it holds and what the machine has free or can free, within the limits of its control
-/// group and its address space. Nothing where the system does not tell; it is told on Linux.
+/// Returns the number of bytes that this process can have at most: what it holds and what the machine has free or can free, within the
+/// limits of its control group and its address space. `None` if the system does not report it; Linux does.
 pub fn available() -> Option<u64> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let machine = of_machine(&read("/proc/meminfo"), &read("/proc/self/status"));
@@ -38,50 +38,43 @@ pub fn available() -> Option<u64> {
     [machine, group, addresses].into_iter().flatten().min()
 }
 
-/// Memory that is free or can be freed and swap that is free, from the text of /proc/meminfo, and what the process holds, from that of
-/// /proc/self/status: its allocator may have it to give once more.
+/// Returns the memory that is free or can be freed and the free swap, from the text of /proc/meminfo, plus what the process holds, from
+/// that of /proc/self/status: its allocator may be able to reuse it.
 fn of_machine(meminfo: &str, status: &str) -> Option<u64> {
     let own = kibibytes(status, "VmRSS:").unwrap_or(0);
     let swap = kibibytes(meminfo, "SwapFree:").unwrap_or(0);
     kibibytes(meminfo, "MemAvailable:").map(|available| available.saturating_add(swap).saturating_add(own))
 }
 
-/// The smallest limit of the control group in the text of /proc/self/cgroup and of those above it, mounted at `root`.
+/// Returns the smallest limit of the control groups in the text of /proc/self/cgroup and of those above them, mounted at `root`.
 fn of_group(root: &Path, cgroup: &str) -> Option<u64> {
-    let mut limits = vec![];
-    for line in cgroup.lines() {
-        let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else { continue };
+    let limits = cgroup.lines().filter_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
         let (base, file) = match controllers {
             "" => (root.to_path_buf(), "memory.max"),
             list if list.split(',').any(|name| name == "memory") => (root.join("memory"), "memory.limit_in_bytes"),
-            _ => continue,
+            _ => return None,
         };
-        let mut folder = base.clone();
-        let below = Path::new(path).components().filter(|part| matches!(part, Component::Normal(_)));
-        let folders = std::iter::once(base).chain(below.map(|part| {
-            folder.push(part);
-            folder.clone()
-        }));
-        let limit = |folder: std::path::PathBuf| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
-        limits.extend(folders.filter_map(limit));
-    }
-    limits.into_iter().min()
+        let limit = |folder: &Path| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
+        let inner = base.join(path.trim_start_matches('/'));
+        inner.ancestors().take_while(|folder| folder.starts_with(&base)).filter_map(limit).min()
+    });
+    limits.min()
 }
 
-/// Addresses that a process may have, from the text of /proc/self/limits. What an allocator has reserved of them is still free.
+/// Returns the size of the address space, from the text of /proc/self/limits. What an allocator has reserved of it counts as free.
 fn of_addresses(limits: &str) -> Option<u64> {
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
     limit.split_whitespace().next()?.parse().ok()
 }
 
-/// The number of bytes behind `key` in a text with lines like `MemTotal:  24689728 kB`.
+/// Returns the number of bytes after `key` in a text with lines such as `MemTotal:  24689728 kB`.
 fn kibibytes(text: &str, key: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(key))?;
     value.trim().trim_end_matches("kB").trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Bytes as messages show them: `1.5 GiB`, `20 MiB`.
+/// Formats a number of bytes: `1.5 GiB`, `20 MiB`.
 pub fn shown(bytes: u64) -> String {
     let gib = bytes as f64 / (1u64 << 30) as f64;
     if gib < 0.1 { format!("{:.0} MiB", gib * 1024.0) } else { format!("{gib:.1} GiB") }

@@ -1,14 +1,13 @@
-//! Words for messages: counts with their nouns, the nearest known name, and what serde says about a value that it cannot read, in
-//! words that the writer of a settings file knows.
+//! Parts of messages: counts with their nouns, the nearest known name, and serde's errors in the words of a settings file's author.
 
 use std::fmt::Display;
 
-/// `message` of serde's in plain words; other messages come back as they are.
+/// Rewrites an error message of serde in plain words. Other messages come back unchanged.
 ///
 /// ```
 /// # use gan_base::messages::plain;
 /// assert_eq!(plain("invalid type: string \"many\", expected usize"), "found \"many\", expected a whole number, 0 or more");
-/// assert_eq!(plain("unknown field `rte`, expected `lr`"), "unknown key \"rte\": did you mean \"rate\"? Known: rate");
+/// assert_eq!(plain("unknown field `rte`, expected `rate`"), "unknown key \"rte\": did you mean \"rate\"? Known: rate");
 /// ```
 pub fn plain(message: &str) -> String {
     let message = message.lines().next().unwrap_or_default();
@@ -32,15 +31,15 @@ pub fn plain(message: &str) -> String {
     }
 }
 
-/// The key that `message` of serde's says is missing.
+/// Returns the key that is missing according to an error message of serde.
 pub fn missing(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.split('`').next()
 }
 
-/// Names that are less alike than this are not what was meant.
+/// Minimum similarity of a name that is suggested.
 const ALIKE: f64 = 0.75;
 
-/// `: did you mean "…"? Known: …`, without the question where no known name is like `found`, or nothing where nothing is known.
+/// Returns `: did you mean "…"? Known: …`, without the question if no known name is similar to `found`, or nothing if nothing is known.
 ///
 /// ```
 /// # use gan_base::messages::choose;
@@ -49,7 +48,7 @@ const ALIKE: f64 = 0.75;
 /// ```
 pub fn choose(found: &str, known: &[&str]) -> String {
     let found = found.to_lowercase();
-    // Where several keys were found, as in a layer's table, one of them is the name.
+    // If several keys were found, as in a layer's table, one of them is the name.
     let alike = |name: &str, part: &str| strsim::jaro_winkler(&name.to_lowercase(), part.trim());
     let score = |name: &str| found.split(',').map(|part| alike(name, part)).fold(0.0, f64::max);
     let Some(nearest) = known.iter().max_by(|a, b| score(a).total_cmp(&score(b))) else { return String::new() };
@@ -60,7 +59,7 @@ pub fn choose(found: &str, known: &[&str]) -> String {
     format!(": did you mean \"{nearest}\"? Known: {all}")
 }
 
-/// A count with its noun, which is given in the singular.
+/// Formats a count with its noun, which is given in the singular.
 ///
 /// ```
 /// # use gan_base::messages::counted;
@@ -71,12 +70,12 @@ pub fn counted(count: impl Display, noun: &str) -> String {
     if count == "1" { format!("1 {noun}") } else { format!("{count} {}", plural(noun)) }
 }
 
-/// The verb that goes with a count.
+/// Returns the verb that goes with a count.
 pub fn is_or_are(count: impl Display) -> &'static str {
     if count.to_string() == "1" { "is" } else { "are" }
 }
 
-/// English's regular plural of a noun, which may have words before it.
+/// Returns the regular English plural of a noun, which may have words before it.
 fn plural(noun: &str) -> String {
     let stem = noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
     match stem {
@@ -91,7 +90,7 @@ fn unknown(message: &str) -> Option<(&'static str, &str)> {
     field.or_else(|| message.strip_prefix("unknown variant ").map(|rest| ("unknown value", rest)))
 }
 
-/// `string "x"`, "integer `3`", `map` as somebody wrote them: `"x"`, `3`, `a table`.
+/// Rewrites `string "x"`, "integer `3`", `map` as the author wrote them: `"x"`, `3`, `a table`.
 fn thing(found: &str) -> &str {
     match found {
         "map" => "a table",

@@ -1,7 +1,7 @@
-//! Opening and reading regular files only, within a limit: what a path names is looked at before a byte is read.
+//! Opens and reads regular files only, up to a limit.
 //!
 //! A path may lead to a FIFO, whose opening waits for a writer, or to a device such as `/dev/zero`, which never ends. Every file
-//! that a user names, or that lies in a folder that a user names, is opened by [`open`] or read whole by [`read`].
+//! that a user names, or that is in such a folder, is opened by [`open`] or read whole by [`read`].
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Error, ErrorKind, Read};
@@ -10,10 +10,10 @@ use std::path::Path;
 /// Opens the file at `path` for reading. Links are followed.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`], with words for what is there, where it is not a regular file; otherwise the system's error.
+/// [`ErrorKind::InvalidInput`], naming what is there, if it is not a regular file; otherwise the system's error.
 pub fn open(path: &Path) -> io::Result<File> {
-    // Opening some devices has effects, so their kind is looked at first. What is opened is looked at again, because the path may
-    // lead elsewhere by then.
+    // Opening some devices has effects, so the kind is checked first. It is checked again after opening, because the path may lead
+    // elsewhere by then.
     check(std::fs::metadata(path)?.file_type())?;
     let mut options = OpenOptions::new();
     options.read(true);
@@ -28,12 +28,12 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Returns the bytes of the file at `path`, at most `most` of them.
 ///
 /// # Errors
-/// Those of [`open`] and of reading; [`ErrorKind::FileTooLarge`] where the file is longer, before or while it is read.
+/// Those of [`open`] and of reading; [`ErrorKind::FileTooLarge`] if the file is longer, before or while it is read.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut file = open(path)?;
     let length = file.metadata()?.len();
     check_length(length, most)?;
-    // Memory grows as bytes arrive: the length is a promise too.
+    // Memory grows as bytes arrive, because the length may be wrong.
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(length.min(TRUSTED) as usize)?;
     file.by_ref().take(most.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -41,24 +41,21 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The file at `path` as text, of at most `most` bytes.
+/// Returns the text of the file at `path`, at most `most` bytes.
 ///
 /// # Errors
-/// Those of [`read`]; [`ErrorKind::InvalidData`] where it is not UTF-8.
+/// Those of [`read`]; [`ErrorKind::InvalidData`] if it is not UTF-8.
 pub fn read_to_string(path: &Path, most: u64) -> io::Result<String> {
     let not_text = |_| Error::new(ErrorKind::InvalidData, "it is not text in UTF-8");
     String::from_utf8(read(path, most)?).map_err(not_text)
 }
 
-/// Memory that is reserved for a file's length alone.
+/// Maximum memory that is reserved because of a file's length.
 const TRUSTED: u64 = 64 << 20;
 
 fn check_length(length: u64, most: u64) -> io::Result<()> {
-    if length <= most {
-        return Ok(());
-    }
-    let found = format!("it has {length} bytes or more, the most that are read are {most}");
-    Err(Error::new(ErrorKind::FileTooLarge, found))
+    let problem = || format!("it has {length} bytes or more, the most that are read are {most}");
+    if length <= most { Ok(()) } else { Err(Error::new(ErrorKind::FileTooLarge, problem())) }
 }
 
 /// Refuses what is not a regular file.
@@ -69,7 +66,7 @@ fn check(kind: FileType) -> io::Result<()> {
     Err(Error::new(ErrorKind::InvalidInput, format!("it is {}, not a regular file", name(kind))))
 }
 
-/// What a path leads to, in words.
+/// Names what a path leads to.
 fn name(kind: FileType) -> &'static str {
     #[cfg(unix)]
     {

@@ -1,45 +1,45 @@
-//! The one source of randomness: seeded, forkable, serialisable, the same on every device.
+//! Random numbers: seeded, forkable, serializable, the same on every device.
 //!
-//! Candle's CPU device cannot be seeded, so every random number of this project is drawn on the host by [`Rng`]. Streams for different purposes are forked by name, so that drawing more of one (say
-//! dropout masks) never shifts another (say the order of the data).
+//! Candle's CPU device cannot be seeded, so [`Rng`] draws every random number of this project on the host. Streams for different purposes
+//! are forked by name, so that drawing more numbers from one (for dropout masks) never shifts another (the order of the data).
 
 use rand::{Rng as _, SeedableRng, seq::SliceRandom};
 use rand_distr::StandardNormal;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
-/// A seeded generator of random numbers whose whole state serialises.
+/// Seeded generator of random numbers. Its whole state is serializable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rng(Xoshiro256PlusPlus);
 
 impl Rng {
-    /// A generator whose stream is fixed by `seed`.
+    /// Returns a generator whose stream is determined by `seed`.
     pub fn new(seed: u64) -> Self {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
-    /// The stream called `name` of `seed`: independent of the streams of other names.
+    /// Returns the stream called `name` of `seed`, independent of the streams of other names.
     pub fn stream(seed: u64, name: &str) -> Self {
         Self::numbered(seed, name, 0)
     }
 
-    /// The `index`-th stream called `name` of `seed`, reached without drawing the ones before it.
+    /// Returns the `index`-th stream called `name` of `seed`, without drawing the ones before it.
     pub fn numbered(seed: u64, name: &str, index: u64) -> Self {
         let hash = name.bytes().fold(mix(seed), |h, b| mix(h ^ u64::from(b)));
         Self::new(mix(hash ^ mix(index)))
     }
 
-    /// A number drawn evenly from `[0, n)`. `n` must not be 0.
+    /// Draws a number uniformly from `[0, n)`. `n` must not be 0.
     pub fn below(&mut self, n: usize) -> usize {
         self.0.random_range(0..n)
     }
 
-    /// A number drawn evenly from `[low, high)`.
+    /// Draws a number uniformly from `[low, high)`.
     pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.0.random::<f32>()
     }
 
-    /// A number from N(0, 1).
+    /// Draws a number from N(0, 1).
     pub fn normal(&mut self) -> f32 {
         self.0.sample(StandardNormal)
     }

@@ -1,9 +1,10 @@
 //! `gan bench`: times whole training steps of the trainer on synthetic data, or samples, or single kernels.
 
-use crate::args::BenchArgs;
-use crate::team::{self, Place};
-use crate::{say, source};
+use crate::args::{MOST, count, whole};
+use crate::distributed::{self, Rank};
+use crate::{print, source};
 use anyhow::Result;
+use clap::Args;
 use gan_base::messages::counted;
 use gan_core::{Layer, shape};
 use gan_data::{DatasetSpec, Synthetic};
@@ -13,6 +14,42 @@ use gan_train::trainer::Parts;
 use gan_train::{Plan, Trainer};
 use serde_json::json;
 use std::time::Instant;
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  gan bench\n  gan bench keras-mnist --steps 50 --json")]
+pub struct BenchArgs {
+    /// A preset's name, a TOML file or a run folder.
+    // ignore-tidy-names: the default
+    #[arg(default_value = "dcgan-mnist")]
+    pub source: String,
+    /// Number of steps to time, after two that are not timed.
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true, value_parser = whole(1, MOST))]
+    pub steps: u64,
+    /// Batch size instead of the preset's.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(1, 1 << 20))]
+    pub batch: Option<usize>,
+    /// Number of computation threads; 0 means one per core.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(0, 1024))]
+    pub threads: Option<usize>,
+    /// Change one setting first; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Time steps on the first N GPUs at once, each with its share of the batch.
+    #[arg(long, value_name = "N", conflicts_with_all = ["kernels", "generate"], allow_negative_numbers = true, value_parser = count(1, 64))]
+    pub gpus: Option<usize>,
+    /// Time each convolution's kernels instead of steps.
+    #[arg(long, conflicts_with = "generate")]
+    pub kernels: bool,
+    /// Time the generation of N samples instead of steps.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(1, 1 << 24))]
+    pub generate: Option<usize>,
+    /// Print one line of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 const WARM_UP: u64 = 2;
 /// Number of runs of each kernel.
@@ -24,65 +61,65 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     assignments.push(format!("train.steps={}", args.steps + WARM_UP));
     assignments.extend(args.batch.map(|n| format!("train.batch={n}")));
     assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
-    let given = |key: &str| args.set.iter().any(|set| set.starts_with(key));
+    let mut plan = source::plan(&args.source, &assignments)?;
     // Points need almost no decoding and no files, so their own data are used.
-    let plan = source::plan(&args.source, &assignments)?;
-    let plan = if plan.config().data.size.is_some() && !given("data.name") {
-        source::plan(&args.source, &[assignments, vec![format!("data.name={}", Synthetic::NAME)]].concat())?
-    } else {
-        plan
-    };
+    if plan.config().data.size.is_some() && !args.set.iter().any(|set| set.starts_with("data.name")) {
+        assignments.push(format!("data.name={}", Synthetic::NAME));
+        plan = source::plan(&args.source, &assignments)?;
+    }
     let threads = plan.config().train.threads;
-    team::run(args.gpus, &args.device, |place| place.compute(threads, || rank(args, plan.clone(), place)))
+    distributed::run(args.gpus, &args.device, |rank| rank.compute(threads, || run_rank(args, plan.clone(), rank)))
 }
 
 /// Times the kernels, or this rank's part of the steps.
-fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
+fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
     if args.kernels {
         return kernels(&plan, args.json);
     }
     let batch = args.generate.unwrap_or(plan.config().train.batch);
     let work = plan.config().preset.clone();
-    let begun = place.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
-    let Some(mut trainer) = place.start(begun)? else { return Ok(()) };
-    let (mut times, mut parts, mut cpu) = (vec![], Parts::default(), 0.0);
+    let trainer = rank.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
+    let Some(mut trainer) = rank.start(trainer)? else { return Ok(()) };
+    let mut times = vec![];
+    let mut steps = vec![];
+    let mut cpu = 0.0;
     for i in 0..WARM_UP + args.steps {
         if i == WARM_UP {
             cpu = cpu_ms();
         }
         let start = Instant::now();
-        match args.generate {
-            Some(n) => _ = trainer.progress_samples(n)?,
-            None => {
-                let report = trainer.advance()?;
-                if i >= WARM_UP {
-                    sum(&mut parts, &report.parts);
-                }
-            }
-        }
+        let parts = match args.generate {
+            Some(n) => trainer.progress_samples(n).map(|_| Parts::default())?,
+            None => trainer.advance()?.parts,
+        };
         if i >= WARM_UP {
             times.push(start.elapsed().as_secs_f64());
+            steps.push(parts);
         }
     }
     trainer.shutdown();
     let cpu_ms = (cpu_ms() - cpu) / args.steps as f64;
     let total: f64 = times.iter().sum();
+    let parts = parts(&steps, total);
     times.sort_by(f64::total_cmp);
-    let (median, best) = (times[times.len() / 2], times[0]);
+    let median = times[times.len() / 2];
+    let best = times[0];
+    let images = batch as f64 / median;
+    let ranks = rank.group.size();
     let threads = rayon::current_num_threads();
-    let (images, rss, level) = (batch as f64 / median, peak_rss_mib(), gan_kernels::Level::current().name());
-    let parts = named(&parts, total, args.steps as f64);
+    let rss = peak_rss_mib();
+    let level = gan_kernels::Level::current().name();
     if args.json {
         let parts: serde_json::Map<String, serde_json::Value> =
             parts.iter().map(|(name, seconds)| ((*name).to_string(), json!(seconds * 1e3))).collect();
-        return say::json(
-            json!({"work": work, "batch": batch, "ranks": place.ranks.size(), "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
-                   "cpu_ms": cpu_ms, "peak_rss_mib": rss, "cpu": level, "parts": parts}),
-        );
+        return print::json(json!({
+            "work": work, "batch": batch, "ranks": ranks, "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
+            "cpu_ms": cpu_ms, "peak_rss_mib": rss, "cpu": level, "parts": parts,
+        }));
     }
-    say::line(format_args!(
+    print::line(format_args!(
         "{work}, batch {batch}, {}, {level}: {} a step (best {}), {images:.0} images/s, {} CPU a step, {rss:.0} MiB at most",
-        hands(place.ranks.size(), threads),
+        resources(ranks, threads),
         duration(median),
         duration(best),
         duration(cpu_ms / 1e3)
@@ -90,12 +127,12 @@ fn rank(args: &BenchArgs, plan: Plan, place: &Place) -> Result<()> {
     let mut shown = parts.iter().filter(|_| args.generate.is_none());
     shown.try_for_each(|(name, seconds)| {
         let share = 100.0 * seconds * args.steps as f64 / total;
-        say::line(format_args!("  {name:<13} {:>9}  {share:>4.1} %", duration(*seconds)))
+        print::line(format_args!("  {name:<13} {:>9}  {share:>4.1} %", duration(*seconds)))
     })
 }
 
 /// Describes the computing resources: `2 threads`, `4 ranks of 1 thread`.
-fn hands(ranks: usize, threads: usize) -> String {
+fn resources(ranks: usize, threads: usize) -> String {
     let threads = counted(threads, "thread");
     if ranks == 1 { threads } else { format!("{ranks} ranks of {threads}") }
 }
@@ -105,72 +142,59 @@ fn duration(seconds: f64) -> String {
     if seconds < 1e-3 { format!("{:.0} µs", seconds * 1e6) } else { format!("{:.1} ms", seconds * 1e3) }
 }
 
-fn sum(total: &mut Parts, more: &Parts) {
-    total.data += more.data;
-    total.generate += more.generate;
-    for (total, more) in [(&mut total.d, &more.d), (&mut total.g, &more.g)] {
-        total.forward += more.forward;
-        total.backward += more.backward;
-        total.together += more.together;
-        total.optimizer += more.optimizer;
-    }
-}
+/// Parts of a step.
+const PARTS: [(&str, fn(&Parts) -> f64); 10] = [
+    ("data", |parts| parts.data),
+    ("G forward", |parts| parts.generate),
+    ("D forward", |parts| parts.d.forward),
+    ("D backward", |parts| parts.d.backward),
+    ("D together", |parts| parts.d.together),
+    ("D optimiser", |parts| parts.d.optimizer),
+    ("G: D forward", |parts| parts.g.forward),
+    ("G backward", |parts| parts.g.backward),
+    ("G together", |parts| parts.g.together),
+    ("G optimiser", |parts| parts.g.optimizer),
+];
 
-/// Returns the parts of a step by name, in seconds per step; "rest" is the remaining time.
-fn named(parts: &Parts, total: f64, steps: f64) -> Vec<(&'static str, f64)> {
-    let mut all = vec![
-        ("data", parts.data),
-        ("G forward", parts.generate),
-        ("D forward", parts.d.forward),
-        ("D backward", parts.d.backward),
-        ("D together", parts.d.together),
-        ("D optimiser", parts.d.optimizer),
-        ("G: D forward", parts.g.forward),
-        ("G backward", parts.g.backward),
-        ("G together", parts.g.together),
-        ("G optimiser", parts.g.optimizer),
-    ];
+/// Returns the parts of a step by name, in seconds per step; "rest" is the remaining time of the `total`.
+fn parts(steps: &[Parts], total: f64) -> Vec<(&'static str, f64)> {
+    let mut all = PARTS.map(|(name, part)| (name, steps.iter().map(part).sum::<f64>())).to_vec();
     // A single process has nothing to sum.
     all.retain(|part| !part.0.ends_with("together") || part.1 > 1e-6 * total);
     all.push(("rest", total - all.iter().map(|part| part.1).sum::<f64>()));
-    all.into_iter().map(|(name, seconds)| (name, seconds / steps)).collect()
+    all.into_iter().map(|(name, seconds)| (name, seconds / steps.len() as f64)).collect()
 }
 
 /// Times the kernels of every convolution of both networks at the plan's batch and precision.
 fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
-    let (batch, precision) = (plan.config().train.batch, plan.config().train.precision.into());
+    let config = &plan.config().train;
     let level = gan_kernels::Level::current().name();
     if !as_json {
-        say::line(format_args!(
-            "batch {batch}, {}, {level}: GFLOP/s, counted as the plain loops would",
-            hands(1, rayon::current_num_threads())
-        ))?;
-        say::line(format_args!(
-            "{:<36} {:>8} {:>10} {:>11} {:>8}",
-            "convolution", "forward", "input grad", "weight grad", "pack"
+        let resources = resources(1, rayon::current_num_threads());
+        print::line(format_args!(
+            "batch {}, {resources}, {level}: GFLOP/s, counted as the plain loops would\n{:<36} {:>8} {:>10} {:>11} {:>8}",
+            config.batch, "convolution", "forward", "input grad", "weight grad", "pack"
         ))?;
     }
     for (name, network) in [("G", &plan.generator), ("D", &plan.discriminator)] {
         for (layer, mut shape) in convolutions(&network.input, &network.layers)? {
-            (shape.samples, shape.spec.precision) = (batch, precision);
+            shape.samples = config.batch;
+            shape.spec.precision = config.precision.into();
             let t = timing::convolution(&shape, KERNEL_RUNS)?;
-            let rate = |seconds: f64| 2e-9 * t.multiply_adds as f64 / seconds;
-            let ([c, o], [h, w], [kh, kw], [sy, _]) = (shape.channels, shape.input, shape.kernel, shape.spec.stride);
-            let what = format!("{name} layer {layer}: {c}×{h}×{w} to {o}, {kh}×{kw} s{sy}");
+            let times = [t.forward, t.input_grad, t.weight_grad];
+            let [forward, input, weight] = times.map(|seconds| 2e-9 * t.multiply_adds as f64 / seconds);
+            let [c, o] = shape.channels;
+            let [h, w] = shape.input;
+            let [kh, kw] = shape.kernel;
+            let what = format!("{name} layer {layer}: {c}×{h}×{w} to {o}, {kh}×{kw} s{}", shape.spec.stride[0]);
             if as_json {
-                say::json(
-                    json!({"layer": what, "cpu": level, "forward_gflops": rate(t.forward), "input_grad_gflops": rate(t.input_grad),
-                    "weight_grad_gflops": rate(t.weight_grad), "pack_ms": t.pack * 1e3}),
-                )?;
+                print::json(json!({
+                    "layer": what, "cpu": level, "forward_gflops": forward, "input_grad_gflops": input, "weight_grad_gflops": weight,
+                    "pack_ms": t.pack * 1e3,
+                }))?;
             } else {
-                let rates = [t.forward, t.input_grad, t.weight_grad].map(rate);
-                say::line(format_args!(
-                    "{what:<36} {:>8.0} {:>10.0} {:>11.0} {:>8}",
-                    rates[0],
-                    rates[1],
-                    rates[2],
-                    duration(t.pack)
-                ))?;
+                let pack = duration(t.pack);
+                print::line(format_args!("{what:<36} {forward:>8.0} {input:>10.0} {weight:>11.0} {pack:>8}"))?;
             }
         }
     }
@@ -182,16 +206,18 @@ fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing:
     let shapes = shape::infer("network", input, layers)?;
     let mut before = input.to_vec();
     let mut found = vec![];
-    for (i, (layer, after)) in layers.iter().zip(shapes).enumerate() {
-        let side = |s: &[usize]| [s[1], s[2]];
+    for (i, (layer, inferred)) in layers.iter().zip(shapes).enumerate() {
+        let after = inferred.output;
         let images = before.len() == 3;
         for fused in layer.fused(&before, &|_| 0).into_iter().flatten().filter(|_| images) {
-            let (channels, input, kernel, spec) = match fused {
-                FusedLayer::Conv(l) => ([before[0], l.outputs], side(&before), l.kernel, l.spec),
-                FusedLayer::ConvTranspose(l) => ([l.outputs, before[0]], side(&after), l.kernel, l.spec),
-                _ => continue,
+            let mut add = |channels, side: &[usize], kernel, spec| {
+                found.push((i, timing::Shape { samples: 1, channels, input: [side[1], side[2]], kernel, spec }));
             };
-            found.push((i, timing::Shape { samples: 1, channels, input, kernel, spec }));
+            if let FusedLayer::Conv(l) = fused {
+                add([before[0], l.outputs], &before, l.kernel, l.spec);
+            } else if let FusedLayer::ConvTranspose(l) = fused {
+                add([l.outputs, before[0]], &after, l.kernel, l.spec);
+            }
         }
         before = after;
     }

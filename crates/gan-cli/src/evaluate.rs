@@ -1,22 +1,66 @@
 //! `gan evaluate`: evaluates samples and prints metric cards.
 
-use crate::args::{EvaluateArgs, Usage};
-use crate::data::meter::{Meter, Unit};
-use crate::{data, say, source};
+use crate::args::{MOST, count, usage, whole};
+use crate::progress::{Meter, Unit};
+use crate::{data, print, source};
 use anyhow::{Context, Result};
+use clap::Args;
 use gan_base::Rng;
-use gan_core::gan::{draw_classes, samples};
 use gan_core::weights;
 use gan_core::weights::Description;
+use gan_core::{draw_classes, samples};
 use gan_data::DatasetEntry;
 use gan_data::npy::{self, NpyFile};
-use gan_metrics::metrics::frechet::Fid;
-use gan_metrics::{Card, MetricRef, Protocol, SampleSet};
+use gan_metrics::frechet::FID;
+use gan_metrics::{Card, Metric, Protocol, SampleSet, format_value};
 use gan_run::RunFolder;
 use gan_run::evaluate::{self, Evaluator, Floor, Given, Request, Role, Subject};
-use gan_train::config::{DataConfig, EvaluateConfig};
+use gan_train::config::EvaluateConfig;
 use gan_train::{layering, presets};
 use std::path::Path;
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan evaluate runs/first\n  gan evaluate runs/first runs/second\n  gan evaluate runs/first --best --samples 2000 --json\n  gan evaluate made/ --data mnist\n  gan evaluate made/ --data pictures/ --floor\n  gan evaluate samples.npy --data pictures/ --metrics fd_thumbnails,coverage\n  gan evaluate runs/first --protocol fid50k"
+)]
+pub struct EvaluateArgs {
+    /// Run folders, generators' weight files, folders of images, or .npy files; several are shown side by side.
+    #[arg(value_name = "RUN, FILE.safetensors, DIR or FILE.npy", required = true)]
+    pub sources: Vec<String>,
+    /// Real data: a data set's name, a folder of images, a pack, or with --protocol statistics [default: the generator's training data].
+    #[arg(long, value_name = "NAME, DIR, FILE.ganpack or FILE.npz")]
+    pub data: Option<String>,
+    /// Number of samples to evaluate [default: all of a folder or an array, 10000 of a generator].
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(2, 1_000_000))]
+    pub samples: Option<usize>,
+    /// Metrics to measure, e.g. fd_digits,coverage [default: those that fit the data].
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = Metric::from_user)]
+    pub metrics: Vec<&'static Metric>,
+    /// Also measure real samples: between random halves of the folder or pack that --data names.
+    #[arg(long)]
+    pub floor: bool,
+    /// Network that computes the features: auto, digits, inception, thumbnails, or a classifier's weight file.
+    #[arg(long, value_name = "NAME or FILE", default_value = "auto")]
+    pub embedder: String,
+    /// Follow a published protocol: fid50k is the FID of 50,000 samples against the whole training set, with Inception-v3's weights.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["samples", "metrics", "embedder", "floor"])]
+    pub protocol: Option<Protocol>,
+    /// Evaluate a run's best generator instead of the last.
+    #[arg(long)]
+    pub best: bool,
+    /// Seed of the latent vectors and of every random choice of samples.
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
+    pub seed: u64,
+    /// Change one of the real data's settings, e.g. data.split=train; may be repeated.
+    #[arg(long, value_name = "data.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Print one line of JSON per card.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Number of samples if neither the user nor the published protocol specifies one.
 const SAMPLES: usize = 10_000;
@@ -26,27 +70,23 @@ type Maker = (Description, gan_core::LayeredGenerator, candle_core::Device);
 
 /// Evaluates each source and prints its card.
 pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
-    let metrics = match args.protocol {
-        None => args.metrics.iter().map(|name| metric(name)).collect::<Result<Vec<_>>>()?,
-        Some(Protocol::Fid50k) => vec![(&Fid).into()],
-    };
     let mut cards = Vec::new();
     for source in &args.sources {
-        cards.push(card(source, args, &metrics, quiet).with_context(|| source.clone())?);
+        cards.push(card(source, args, quiet).with_context(|| source.clone())?);
     }
     if args.json {
-        return cards.iter().try_for_each(|card| say::json(serde_json::to_string(card).unwrap_or_default()));
+        return cards.iter().try_for_each(|card| print::json(serde_json::to_string(card).unwrap_or_default()));
     }
     match cards.as_slice() {
-        [card] => say::line(card.to_string().trim_end()),
-        several => say::line(beside(several).trim_end()),
+        [card] => print::line(card.to_string().trim_end()),
+        several => print::line(beside(several).trim_end()),
     }
 }
 
-fn card(source: &str, args: &EvaluateArgs, metrics: &[MetricRef], quiet: bool) -> Result<Card> {
+fn card(source: &str, args: &EvaluateArgs, quiet: bool) -> Result<Card> {
     let (subject, maker) = subject(source, args)?;
     let mut meter = Meter::patient(quiet);
-    let Prepared { evaluator, given, samples } = prepared(source, subject, args, metrics, &mut meter)?;
+    let Prepared { evaluator, given, samples } = prepared(source, subject, args, &mut meter)?;
     let mut embedded = 0;
     let mut progress = |count: usize, all: usize| {
         embedded += count as u64;
@@ -62,8 +102,7 @@ fn card(source: &str, args: &EvaluateArgs, metrics: &[MetricRef], quiet: bool) -
     };
     let card = evaluator.card(source, &collected);
     meter.end();
-    let card = card?;
-    Ok(Card { step: maker.map(|maker| maker.0.step), ..card })
+    Ok(Card { step: maker.map(|maker| maker.0.step), ..card? })
 }
 
 /// An evaluator, and the samples if they already exist.
@@ -74,98 +113,77 @@ struct Prepared {
     samples: usize,
 }
 
-fn prepared(
-    source: &str,
-    subject: Subject,
-    args: &EvaluateArgs,
-    metrics: &[MetricRef],
-    meter: &mut Meter,
-) -> Result<Prepared> {
-    let (seed, protocol) = (args.seed, args.protocol);
-    if let Some(statistics) = args.data.as_ref().map(Path::new).filter(|path| is_statistics(path)) {
+fn prepared(source: &str, subject: Subject, args: &EvaluateArgs, meter: &mut Meter) -> Result<Prepared> {
+    let EvaluateArgs { seed, protocol, .. } = *args;
+    let is_statistics = |path: &&Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
+    if let Some(statistics) = args.data.as_ref().map(Path::new).filter(is_statistics) {
         let Some(protocol) = protocol else {
             let problem = "holds mean and covariance, which only a protocol compares with: add --protocol fid50k";
-            return Err(Usage(format!("{}: {problem}", statistics.display())).into());
+            return Err(usage(statistics.display(), problem));
         };
         let (evaluator, given) = evaluate::compare_statistics(subject, source, statistics, protocol, seed)?;
         return Ok(Prepared { evaluator, given, samples: protocol.samples() });
     }
-    let RealData { data, role, size } = real(source, args)?;
+    let mut table = real(source, args)?;
+    let over = source::assigned(&args.set)?;
+    let sets_size = over.get("data").is_some_and(|data| data.get("size").is_some());
+    layering::overlay(&mut table, over);
+    let data = layering::read_data(table)?;
     let default = data.set.info().evaluation_samples.unwrap_or(SAMPLES);
     let how = EvaluateConfig {
         samples: protocol.map(Protocol::samples).or(args.samples).unwrap_or(default),
-        metrics: metrics.to_vec(),
+        metrics: protocol.map_or(args.metrics.clone(), |Protocol::Fid50k| vec![&FID]),
         embedder: protocol.map_or(args.embedder.clone(), |protocol| protocol.embedder().into()),
         ..EvaluateConfig::default()
     };
+    let floor = if args.floor { Floor::OfHalves } else { Floor::Skip };
+    let request = Request {
+        subject,
+        name: source.into(),
+        most: args.samples,
+        role: if args.data.is_some() { Role::Reference(floor) } else { Role::TrainingData },
+        size: data.size.filter(|_| sets_size).map(|size| size.get()),
+        data,
+        seed,
+        protocol,
+    };
     let mut progress =
         |done: usize, all: usize| meter.show("embedding the real samples", done as u64, all as u64, Unit::Samples);
-    let request = Request { subject, name: source.into(), most: args.samples, data, role, size, seed, protocol };
     let (evaluator, given) = evaluate::compare(request, &how, &mut progress)?;
     Ok(Prepared { evaluator, given, samples: how.samples })
 }
 
-/// Returns whether a file holds the mean and covariance of real samples' features.
-fn is_statistics(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
-}
-
-/// Real data to compare samples with.
-struct RealData {
-    data: DataConfig,
-    role: Role,
-    /// Size of `--set data.size`; all images are resized to it.
-    size: Option<[usize; 2]>,
-}
-
-/// Returns the real data: as named, or the training data of a run or weight file.
-fn real(source: &str, args: &EvaluateArgs) -> Result<RealData> {
+/// Returns the settings of the real data: as named, or the training data of a run or weight file.
+fn real(source: &str, args: &EvaluateArgs) -> Result<layering::Table> {
     let path = Path::new(source);
-    let mut table = match &args.data {
+    let is_weights = path.extension().is_some_and(|e| e == "safetensors");
+    let beside = path.parent().filter(|folder| is_weights && RunFolder::is_run(folder));
+    match &args.data {
         Some(named) => {
             // A data set's name takes precedence over a run of the same name.
             if DatasetEntry::find(named).is_none() {
                 no_run(named, "the real data", "name the images that it was trained on")?;
             }
-            data::chosen::settings(named)?
+            data::chosen::settings(named)
         }
-        None if RunFolder::is_run(path) => of_run(path)?,
-        None if path.extension().is_some_and(|e| e == "safetensors") => {
-            let beside = path.parent().filter(|folder| RunFolder::is_run(folder));
-            beside.map_or_else(|| of_weights(path), of_run)?
-        }
+        None if RunFolder::is_run(path) => of_run(path),
+        None if is_weights => beside.map_or_else(|| of_weights(path), of_run),
         None => {
-            let problem = "what to compare with is not known: name real data by --data, e.g. --data mnist";
-            return Err(Usage(format!("{source}: {problem}")).into());
+            let advice = "name real data by --data, e.g. --data mnist";
+            Err(usage(source, format_args!("what to compare with is not known: {advice}")))
         }
-    };
-    let mut over = layering::Table::new();
-    for assignment in &args.set {
-        layering::set(&mut over, assignment)?;
     }
-    let has_size = over.get("data").is_some_and(|data| data.get("size").is_some());
-    layering::overlay(&mut table, over);
-    let data = layering::read_data(table)?;
-    let size = data.size.filter(|_| has_size).map(|size| size.get());
-    let floor = if args.floor { Floor::OfHalves } else { Floor::Skip };
-    let role = if args.data.is_some() { Role::Reference(floor) } else { Role::TrainingData };
-    Ok(RealData { data, role, size })
 }
 
 /// Refuses a run's own folders as `what`, because their pictures are sheets of many samples.
 fn no_run(source: &str, what: &str, advice: &str) -> Result<()> {
     let path = Path::new(source);
-    if let Some(run) = RunFolder::of_pictures(path) {
-        let problem = format!("holds pictures that the run {} drew of itself, each with many samples", run.display());
-        return Err(Usage(format!("{source}: {problem}; it cannot be {what}: {advice}")).into());
-    }
-    match RunFolder::is_run(path) {
-        true => {
-            Err(Usage(format!("{source}: is a run, which has no images but its own; it cannot be {what}: {advice}"))
-                .into())
-        }
-        false => Ok(()),
-    }
+    let problem = match RunFolder::of_pictures(path) {
+        Some(run) => format!("holds pictures that the run {} drew of itself, each with many samples", run.display()),
+        None if RunFolder::is_run(path) => "is a run, which has no images but its own".into(),
+        None => return Ok(()),
+    };
+    Err(usage(source, format_args!("{problem}; it cannot be {what}: {advice}")))
 }
 
 fn of_run(run: &Path) -> Result<layering::Table> {
@@ -176,7 +194,7 @@ fn of_run(run: &Path) -> Result<layering::Table> {
 
 /// Returns the settings of the training data that a weight file describes.
 fn of_weights(file: &Path) -> Result<layering::Table> {
-    let (description, _) = weights::read(file)?;
+    let description = weights::read_description(file)?;
     let mut table = layering::Table::new();
     let shape = &description.data.shape;
     let mut set = |assignment: String| layering::set(&mut table, &assignment);
@@ -201,15 +219,11 @@ fn subject(source: &str, args: &EvaluateArgs) -> Result<(Subject, Option<Maker>)
         return Ok((Subject::Folder(path.into()), None));
     }
     if !path.exists() && presets::find(source).is_none() {
-        let problem =
-            "there is no such file or folder: name a run folder, a weight file, a folder of images or a .npy file";
-        return Err(Usage(format!("{source}: {problem}")).into());
+        let wanted = "a run folder, a weight file, a folder of images or a .npy file";
+        return Err(usage(source, format_args!("there is no such file or folder: name {wanted}")));
     }
     if path.is_file() && gan_data::images::is_image(path) {
-        return Err(Usage(format!(
-            "{source}: is one image, which has no distribution to compare: name a folder of images"
-        ))
-        .into());
+        return Err(usage(source, "is one image, which has no distribution to compare: name a folder of images"));
     }
     let file = if args.best { source::best_weight_file(path)? } else { source::weight_file(path)? };
     let maker = source::generator(&file, &args.device)?;
@@ -224,32 +238,26 @@ fn made(
     progress: &mut dyn FnMut(usize),
 ) -> Result<SampleSet> {
     let mut rng = Rng::stream(seed, "evaluation");
-    let collected = evaluator.collect(&mut |n| {
+    Ok(evaluator.collect(&mut |n| {
         let z = description.latent.sample(n, &mut rng, device)?;
         let classes = draw_classes(generator, n, &mut rng, device)?;
         let made = samples(generator, &z, classes.as_ref())?;
         progress(n);
         Ok(Some((made, classes)))
-    })?;
-    Ok(collected)
-}
-
-fn metric(name: &str) -> Result<MetricRef> {
-    MetricRef::from_user(name).map_err(|problem| Usage(format!("--metrics {name}: {problem}")).into())
+    })?)
 }
 
 /// Formats several cards side by side: a row per metric, a column per card, then the details of each.
 fn beside(cards: &[Card]) -> String {
-    use gan_metrics::card::digits;
     let mut text = String::new();
     let mut push = |line: String| text += &format!("{}\n", line.trim_end());
     let names: String = (1..=cards.len()).map(|i| format!("{:>12}", format!("[{i}]"))).collect();
     push(format!("{:<46}{names}{:>12}", "", "real"));
-    for metric in MetricRef::all().filter(|metric| cards.iter().any(|card| card.figure(*metric).is_some())) {
+    for metric in Metric::all().filter(|metric| cards.iter().any(|card| card.figure(metric).is_some())) {
         let values: String =
-            cards.iter().map(|card| format!("{:>12}", card.value(metric).map_or("–".into(), digits))).collect();
-        let floor = cards.iter().find_map(|card| card.figure(metric)?.floor).map_or(String::new(), digits);
-        push(format!("{:<46}{values}{floor:>12}", metric.title()));
+            cards.iter().map(|card| format!("{:>12}", card.value(metric).map_or("–".into(), format_value))).collect();
+        let floor = cards.iter().find_map(|card| card.figure(metric)?.floor).map_or(String::new(), format_value);
+        push(format!("{:<46}{values}{floor:>12}", metric.title));
     }
     for (i, card) in (1..).zip(cards) {
         let step = card.step.map(|step| format!(", step {step}")).unwrap_or_default();

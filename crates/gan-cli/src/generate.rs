@@ -1,22 +1,76 @@
 //! `gan generate`.
 
-use crate::args::{GenerateArgs, Usage};
+use crate::args::{MOST, Usage, count, usage, whole};
 use crate::interrupt::Interrupt;
 use crate::output::{Form, Output};
-use crate::{say, source};
+use crate::{print, source};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
+use clap::Args;
 use gan_base::Rng;
 use gan_base::atomic::AtomicFolder;
 use gan_base::messages::counted;
-use gan_core::finite::check_finite;
-use gan_core::gan::{classes_in_turn, samples, samples_at_once};
+use gan_core::check_finite;
 use gan_core::{Generator, Latent};
+use gan_core::{classes_in_turn, samples, samples_at_once};
 use gan_data::Units;
 use gan_data::npy::{NpyFile, VectorArray};
 use gan_report::NpyWriter;
 use gan_run::pictures;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan generate runs/first --out digits.png\n  gan generate generator.safetensors --count 20 --grid 4x5 --seed 3\n  gan generate generator.safetensors --count 1000 --out images/\n  gan generate generator.safetensors --latents z.npy --out images.npy\n  gan generate generator.safetensors --out - | display"
+)]
+pub struct GenerateArgs {
+    /// A run folder or a generator's weight file.
+    #[arg(value_name = "RUN or FILE.safetensors")]
+    pub source: PathBuf,
+    /// Number of samples [default: the grid's cells, or 64; with --latents, the number in the file].
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(1, 1_000_000))]
+    pub count: Option<usize>,
+    /// Seed of the latent vectors.
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
+    pub seed: u64,
+    /// Latent vectors from a file: float32 [N, latent].
+    #[arg(long, value_name = "Z.npy", conflicts_with = "seed")]
+    pub latents: Option<PathBuf>,
+    /// FILE.png for a sheet, FILE.npy for float32 [N, C, H, W] in the data's range, - for a PNG on standard output, or a new or
+    /// empty folder for a PNG each.
+    #[arg(long, value_name = "PATH", default_value = "samples.png")]
+    pub out: PathBuf,
+    /// Rows and columns of the sheet [default: as square as possible].
+    #[arg(long, value_name = "RxC", allow_negative_numbers = true, value_parser = parse_grid)]
+    pub grid: Option<(usize, usize)>,
+    /// Class of the samples, by name, or by number if no class has a number as its name, for a conditional generator [default: each in
+    /// turn].
+    #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub class: Option<String>,
+    /// Resample latent numbers further than this from 0: less variety, mostly better samples [default: the weight file's value].
+    #[arg(long, value_name = "T", conflicts_with = "latents", allow_negative_numbers = true, value_parser = truncation)]
+    pub truncation: Option<f64>,
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+}
+
+/// Below a hundredth, nearly every draw would be rejected.
+fn truncation(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(t) if (0.01..=1000.0).contains(&t) => Ok(t),
+        _ => Err("expected a number from 0.01 to 1000, e.g. 0.7".into()),
+    }
+}
+
+/// Maximum number of rows and columns of a sheet.
+const MOST_CELLS: usize = 1000;
+
+fn parse_grid(text: &str) -> Result<(usize, usize), String> {
+    let side = |text: &str| text.trim().parse().ok().filter(|n| (1..=MOST_CELLS).contains(n));
+    let sides = text.split_once(['x', 'X', '×']).and_then(|(rows, columns)| Some((side(rows)?, side(columns)?)));
+    sides.ok_or_else(|| format!("expected rows x columns of 1 to {MOST_CELLS} each, e.g. 8x8"))
+}
 
 /// Maximum number of samples on a sheet that is still readable.
 const LARGEST_SHEET: usize = 10_000;
@@ -24,7 +78,7 @@ const LARGEST_SHEET: usize = 10_000;
 /// Generates samples and writes them in the form of the output's name.
 pub fn run(args: &GenerateArgs) -> Result<()> {
     let out = Output::new("--out", &args.out, &[Form::Png, Form::Npy, Form::Folder, Form::Stdout])?;
-    let is_sheet = matches!(out.form(), Form::Png | Form::Stdout);
+    let is_sheet = matches!(out.form, Form::Png | Form::Stdout);
     if args.grid.is_some() && !is_sheet {
         return Err(Usage(format!("--grid arranges a sheet, but {} is none: name a .png", args.out.display())).into());
     }
@@ -42,9 +96,9 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
     let made = Made { generator: &generator, latents, classes, device, next: 0, count };
     let units = source::units(&description);
     let sample = &description.data.shape;
-    match out.form() {
-        Form::Npy => write_npy(made, sample, units.as_ref(), out.path()),
-        Form::Folder => write_folder(made, units.as_ref(), out.path()),
+    match out.form {
+        Form::Npy => write_npy(made, sample, units.as_ref(), &out.path),
+        Form::Folder => write_folder(made, units.as_ref(), &out.path),
         _ => write_sheet(made, sample, units.as_ref(), args.grid, &out),
     }
 }
@@ -131,26 +185,25 @@ fn write_sheet(
 ) -> Result<()> {
     let count = made.count;
     if count > LARGEST_SHEET {
-        let problem =
-            format!("--count {count}: a sheet holds at most {LARGEST_SHEET} samples; name a folder or a .npy file");
-        return Err(Usage(problem).into());
+        let problem = format!("a sheet holds at most {LARGEST_SHEET} samples; name a folder or a .npy file");
+        return Err(usage(format_args!("--count {count}"), problem));
     }
     let (rows, columns) = cells(count, grid)?;
     pictures::check_sheet(sample, rows, columns)
-        .map_err(|error| Usage(format!("a sheet of {rows} by {columns} samples (--count, --grid): {error}")))?;
+        .map_err(|error| usage(format_args!("a sheet of {rows} by {columns} samples (--count, --grid)"), error))?;
     let Some(all) = made.next(count)? else { return Ok(()) };
     let sheet = pictures::sheet(&all, units, rows, columns)?;
-    if out.form() == Form::Stdout {
-        return say::bytes(&sheet.to_png()?);
+    if out.form == Form::Stdout {
+        return print::bytes(&sheet.to_png()?);
     }
-    sheet.save_png(out.path())?;
-    say::line(out.path().display())
+    sheet.save_png(&out.path)?;
+    print::line(out.path.display())
 }
 
 /// Writes float32 `[N, …]`, generated and written in parts; points in their original units.
 fn write_npy(mut made: Made, sample: &[usize], units: Option<&Units>, out: &Path) -> Result<()> {
     let at_once = samples_at_once(made.generator)?;
-    let interrupt = Interrupt::watch()?;
+    let interrupt = Interrupt::watch(|| {})?;
     let mut file = NpyWriter::create(out, &[&[made.count], sample].concat())?;
     while let Some(part) = made.next(at_once)? {
         let values = part.flatten_all()?.to_vec1::<f32>()?;
@@ -158,13 +211,13 @@ fn write_npy(mut made: Made, sample: &[usize], units: Option<&Units>, out: &Path
         interrupt.check()?;
     }
     file.finish()?;
-    say::line(out.display())
+    print::line(out.display())
 }
 
 /// Writes one picture per sample into a folder that appears when it is complete.
 fn write_folder(mut made: Made, units: Option<&Units>, out: &Path) -> Result<()> {
     let at_once = samples_at_once(made.generator)?;
-    let interrupt = Interrupt::watch()?;
+    let interrupt = Interrupt::watch(|| {})?;
     let folder = AtomicFolder::create(out)?;
     let digits = made.count.to_string().len().max(4);
     let mut number = 0;
@@ -176,5 +229,5 @@ fn write_folder(mut made: Made, units: Option<&Units>, out: &Path) -> Result<()>
         interrupt.check()?;
     }
     folder.commit()?;
-    say::line(format_args!("{} ({})", out.display(), counted(number, "image")))
+    print::line(format_args!("{} ({})", out.display(), counted(number, "image")))
 }

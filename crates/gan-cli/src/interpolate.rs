@@ -1,18 +1,45 @@
 //! `gan interpolate`.
 
-use crate::args::{InterpolateArgs, Usage};
+use crate::args::{MOST, usage, whole};
 use crate::output::{Form, Output};
-use crate::{say, source};
+use crate::{print, source};
 use anyhow::Result;
 use candle_core::Tensor;
+use clap::Args;
 use gan_base::Rng;
 use gan_base::messages::counted;
 use gan_core::Generator;
-use gan_core::finite::check_finite;
-use gan_core::gan::samples;
-use gan_core::noise::slerp;
+use gan_core::check_finite;
+use gan_core::samples;
+use gan_core::slerp;
 use gan_report::{Picture, check_grid};
 use gan_run::pictures;
+use std::path::PathBuf;
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan interpolate runs/first --out walk.gif\n  gan interpolate generator.safetensors --points 2 --frames 9 --out strip.png"
+)]
+pub struct InterpolateArgs {
+    /// A run folder or a generator's weight file.
+    #[arg(value_name = "RUN or FILE.safetensors")]
+    pub source: PathBuf,
+    /// FILE.gif for a looping animation, FILE.png for a strip.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Number of samples to visit.
+    #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true, value_parser = whole(2, 1000))]
+    pub points: u64,
+    /// Number of frames from each sample to the next.
+    #[arg(long, value_name = "N", default_value_t = 12, allow_negative_numbers = true, value_parser = whole(1, 1000))]
+    pub frames: u64,
+    /// Seed of the samples.
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
+    pub seed: u64,
+    /// Class of the samples, by name, or by number if no class has a number as its name, for a conditional generator [default: the first].
+    #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub class: Option<String>,
+}
 
 /// Maximum number of frames, because all are held in memory.
 const MOST_FRAMES: u64 = 2000;
@@ -24,20 +51,19 @@ const SIDE: usize = 224;
 pub fn run(args: &InterpolateArgs) -> Result<()> {
     let out = Output::new("--out", &args.out, &[Form::Gif, Form::Png])?;
     if args.points * args.frames > MOST_FRAMES {
-        let problem = "--points times --frames: more than";
-        return Err(Usage(format!("{problem} {MOST_FRAMES} frames; expected fewer")).into());
+        return Err(usage("--points times --frames", format_args!("more than {MOST_FRAMES} frames; expected fewer")));
     }
     let weights = source::weight_file(&args.source)?;
     out.keep_apart_from([weights.as_path()])?;
     let (description, generator, device) = source::generator(&args.source, "auto")?;
     let mut rng = Rng::stream(args.seed, "interpolate");
     let points = description.latent.sample(args.points as usize, &mut rng, &device)?.to_vec2::<f32>()?;
-    let closed = out.form() == Form::Gif;
+    let closed = out.form == Form::Gif;
     let walk = walk(&points, args.frames as usize, closed);
     let n = walk.len();
     if let (false, &[c, h, w]) = (closed, description.data.shape.as_slice()) {
         check_grid([c, 2 * (h + 1), 2 * (w + 1)], 1, n)
-            .map_err(|error| Usage(format!("--points times --frames: a strip of {n} frames: {error}")))?;
+            .map_err(|error| usage("--points times --frames", format_args!("a strip of {n} frames: {error}")))?;
     }
     let z = Tensor::new(walk, &device)?;
     let class = match &args.class {
@@ -50,11 +76,11 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     let pictures = pictures::singles(&samples, source::units(&description).as_ref())?;
     if closed {
         let enlarged = pictures.iter().map(enlarge).collect::<Result<Vec<_>>>()?;
-        gan_report::animate(&enlarged, FRAME_MS, out.path())?;
+        gan_report::animate(&enlarged, FRAME_MS, &out.path)?;
     } else {
-        gan_report::strip(&pictures)?.enlarged(2)?.save_png(out.path())?;
+        gan_report::strip(&pictures)?.enlarged(2)?.save_png(&out.path)?;
     }
-    say::line(format_args!("{} ({})", out.path().display(), counted(n, "frame")))
+    print::line(format_args!("{} ({})", out.path.display(), counted(n, "frame")))
 }
 
 /// Enlarges a frame to a visible size.

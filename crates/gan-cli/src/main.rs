@@ -1,24 +1,23 @@
 //! The `gan` binary: parses flags, calls the libraries, prints results. The only crate that prints.
 //!
-//! In reading order: [`args`], then a module for each command; [`source`] finds the object of a command, [`progress`] shows a run on the
-//! terminal, [`output`] checks where results go, [`say`] prints everything, [`quoting`] escapes what is printed.
+//! In reading order: [`args`], then a module for each command; [`source`] finds the object of a command, [`distributed`] runs it on several
+//! ranks, [`progress`] shows a run on the terminal, [`output`] checks where results go, [`print`](mod@print) prints and escapes everything.
 
 mod args;
 mod bench;
 mod data;
+mod distributed;
 mod evaluate;
 mod generate;
 mod interpolate;
 mod interrupt;
 mod output;
+mod print;
 mod progress;
 mod project;
-mod quoting;
 mod report;
-mod say;
 mod show;
 mod source;
-mod team;
 mod train;
 
 use args::{Cli, Command};
@@ -52,17 +51,15 @@ fn main() -> ExitCode {
     log_to_stderr(&cli);
     if let Some(asked) = gan_kernels::Level::passed_over() {
         let known: Vec<&str> = gan_kernels::Level::available().into_iter().map(gan_kernels::Level::name).collect();
-        let known = known.join(", ");
-        say::note(format_args!(
-            "error: GAN_CPU={asked}: this processor has no such kernels; expected one of {known}, or leave it out"
-        ));
+        let expected = format!("expected one of {}, or leave it out", known.join(", "));
+        print::note(format_args!("error: GAN_CPU={asked}: this processor has no such kernels; {expected}"));
         return ExitCode::from(USAGE);
     }
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) => {
-            if !team::is_told(&error) {
-                say::note(format_args!("error: {}", message(&error)));
+            if !distributed::is_reported(&error) {
+                print::note(format_args!("error: {}", message(&error)));
             }
             ExitCode::from(exit_code(&error))
         }
@@ -81,12 +78,12 @@ fn refuse(mut error: clap::Error) -> ExitCode {
             "a value that begins with a dash is joined to its option by =, as in --class=-x; a file is named ./-x";
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
-    let is_harmless = |argument: &str| quoting::visible(argument) == argument;
+    let is_harmless = |argument: &str| print::visible(argument) == argument;
     if !error.use_stderr() || std::env::args_os().all(|argument| is_harmless(&argument.to_string_lossy())) {
         error.exit();
     }
     // Colors cannot be distinguished from control characters in an argument, so this text has none.
-    say::note(error.render().to_string().trim_end());
+    print::note(error.render().to_string().trim_end());
     ExitCode::from(USAGE)
 }
 
@@ -94,7 +91,7 @@ fn refuse(mut error: clap::Error) -> ExitCode {
 #[cfg(target_os = "linux")]
 fn out_of_memory(bytes: usize) {
     let refused = gan_base::memory::shown(bytes as u64);
-    say::note(format_args!(
+    print::note(format_args!(
         "error: the system refused {refused} of memory: lower train.batch, --count or evaluate.samples, use smaller images or \
          narrower layers, or a machine with more memory"
     ));
@@ -116,7 +113,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "gan", &mut script);
-            say::bytes(&script)?;
+            print::bytes(&script)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -126,7 +123,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 fn message(error: &anyhow::Error) -> String {
     let words = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<candle_core::Error>() {
         // Without the backtrace that it has if RUST_BACKTRACE is set.
-        Some(error) => gan_core::error::bare(error).to_string(),
+        Some(error) => gan_core::strip_backtrace(error).to_string(),
         None => cause.to_string(),
     };
     error.chain().map(words).fold(String::new(), |said, cause| match said.as_str() {
@@ -152,11 +149,10 @@ fn training<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a gan_
 fn exit_code(error: &anyhow::Error) -> u8 {
     let usage =
         error.chain().any(|cause| training(cause).is_some_and(gan_train::Error::is_usage) || cause.is::<args::Usage>());
-    let interrupted = error.is::<interrupt::Interrupted>();
-    match (interrupted, usage) {
+    match (error.is::<interrupt::Interrupted>(), usage) {
         (true, _) => STOPPED,
-        (_, true) => USAGE,
-        _ => FAILED,
+        (false, true) => USAGE,
+        (false, false) => FAILED,
     }
 }
 
@@ -177,8 +173,8 @@ fn log_to_stderr(cli: &Cli) {
         // Messages can contain names from files. Their colors are the formatter's own.
         .fmt_fields(
             format::debug_fn(|writer, field, value| match field.name() {
-                "message" => write!(writer, "{}", quoting::visible(&format!("{value:?}"))),
-                name => write!(writer, "{name}={}", quoting::visible(&format!("{value:?}"))),
+                "message" => write!(writer, "{}", print::visible(&format!("{value:?}"))),
+                name => write!(writer, "{name}={}", print::visible(&format!("{value:?}"))),
             })
             .delimited(" "),
         )

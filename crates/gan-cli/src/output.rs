@@ -1,13 +1,12 @@
-//! Outputs of a command. An output is parsed and checked before any work is done, so that no computation runs for hours and then fails to
-//! write, and no output replaces an input or a file of another kind.
+//! Outputs of a command. They are checked before any work is done, so that no computation runs for hours and then fails to write, and no output
+//! replaces an input or a file of another kind.
 
-use crate::args::Usage;
+use crate::args::usage;
 use anyhow::{Result, anyhow};
 use gan_base::atomic;
 use gan_base::messages::counted;
 use gan_data::images::is_image;
-use gan_run::RunFolder;
-use gan_run::folder::{owner, resolved};
+use gan_run::{RunFolder, owner, resolved};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -28,96 +27,24 @@ pub enum Form {
 }
 
 /// Endings of files that other programs write. A name with one of them is always a file, never a folder.
-const FOREIGN: &[&str] = &[
-    "7z",
-    "arrow",
-    "avi",
-    "avif",
-    "bin",
-    "bmp",
-    "bz2",
-    "ckpt",
-    "csv",
-    "doc",
-    "docx",
-    "eps",
-    "exe",
-    "gz",
-    "h5",
-    "hdf5",
-    "heic",
-    "ico",
-    "ipynb",
-    "jfif",
-    "jpe",
-    "jpeg",
-    "jpg",
-    "js",
-    "json",
-    "jsonl",
-    "jxl",
-    "log",
-    "mat",
-    "md",
-    "mkv",
-    "mov",
-    "mp4",
-    "npz",
-    "onnx",
-    "parquet",
-    "pdf",
-    "pickle",
-    "pkl",
-    "ppm",
-    "ps",
-    "pt",
-    "pth",
-    "py",
-    "rs",
-    "safetensors",
-    "sh",
-    "svg",
-    "tar",
-    "tfevents",
-    "tgz",
-    "tif",
-    "tiff",
-    "toml",
-    "tsv",
-    "txt",
-    "webm",
-    "webp",
-    "xml",
-    "xz",
-    "yaml",
-    "zip",
-];
+const FOREIGN: &str = "\
+    7z arrow avi avif bin bmp bz2 ckpt csv doc docx eps exe gz h5 hdf5 heic ico ipynb jfif jpe jpeg jpg js json \
+    jsonl jxl log mat md mkv mov mp4 npz onnx parquet pdf pickle pkl ppm ps pt pth py rs safetensors sh svg tar \
+    tfevents tgz tif tiff toml tsv txt webm webp xml xz yaml zip";
 
 impl Form {
     const ALL: [Self; 7] = [Self::Png, Self::Gif, Self::Npy, Self::Html, Self::Pack, Self::Folder, Self::Stdout];
 
-    /// Returns the endings of its files.
-    fn endings(self) -> &'static [&'static str] {
+    /// Returns the endings of its files, and an example of a name.
+    fn names(self) -> (&'static [&'static str], &'static str) {
         match self {
-            Self::Png => &["png"],
-            Self::Gif => &["gif"],
-            Self::Npy => &["npy"],
-            Self::Html => &["html", "htm"],
-            Self::Pack => &["ganpack"],
-            Self::Folder | Self::Stdout => &[],
-        }
-    }
-
-    /// Returns an example of a name.
-    fn example(self) -> &'static str {
-        match self {
-            Self::Png => "FILE.png",
-            Self::Gif => "FILE.gif",
-            Self::Npy => "FILE.npy",
-            Self::Html => "FILE.html",
-            Self::Pack => "FILE.ganpack",
-            Self::Folder => "a folder",
-            Self::Stdout => "- for standard output",
+            Self::Png => (&["png"], "FILE.png"),
+            Self::Gif => (&["gif"], "FILE.gif"),
+            Self::Npy => (&["npy"], "FILE.npy"),
+            Self::Html => (&["html", "htm"], "FILE.html"),
+            Self::Pack => (&["ganpack"], "FILE.ganpack"),
+            Self::Folder => (&[], "a folder"),
+            Self::Stdout => (&[], "- for standard output"),
         }
     }
 
@@ -137,9 +64,9 @@ impl Form {
 /// A checked output.
 #[derive(Debug)]
 pub struct Output {
+    pub path: PathBuf,
+    pub form: Form,
     option: &'static str,
-    path: PathBuf,
-    form: Form,
 }
 
 impl Output {
@@ -166,14 +93,6 @@ impl Output {
         }
         output.check_writable()?;
         Ok(output)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub fn form(&self) -> Form {
-        self.form
     }
 
     /// Checks that the output is not one of `inputs` and does not lie in one of their folders, where it would become an input the next
@@ -205,7 +124,7 @@ impl Output {
             File::open(path).and_then(|file| file.take(64).read_to_end(&mut start)).ok();
         }
         if !found.is_file() || (found.len() > 0 && !is_own && !self.form.begins(&start)) {
-            let kind = self.form.endings()[0].to_uppercase();
+            let kind = self.form.names().0[0].to_uppercase();
             return Err(self.wrong(&format!("is there already and is no {kind} file: it stays; name another file")));
         }
         Ok(())
@@ -222,10 +141,9 @@ impl Output {
                 Err(_) => Ok(()),
             };
         }
-        let entries =
-            std::fs::read_dir(path).map_err(|error| anyhow!("{}: cannot be read: {error}", path.display()))?;
-        let names: Vec<String> =
-            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let unreadable = |error| anyhow!("{}: cannot be read: {error}", path.display());
+        let entries = std::fs::read_dir(path).map_err(unreadable)?.flatten();
+        let names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         let mut names = names.iter().filter(|name| !name.starts_with('.')).peekable();
         let Some(first) = names.peek().copied() else { return Ok(()) };
         let problem = match names.filter(|name| is_image(Path::new(name))).count() {
@@ -239,20 +157,15 @@ impl Output {
     fn check_writable(&self) -> Result<()> {
         let path = &self.path;
         let unwritable = |problem: String| anyhow!("{}: cannot be written: {problem}", path.display());
-        let named = |path: &&Path| !path.as_os_str().is_empty();
-        let parent = path.parent().filter(named).unwrap_or(Path::new("."));
+        let mut parents =
+            path.ancestors().skip(1).map(|path| if path == Path::new("") { Path::new(".") } else { path });
         let probe = match self.form {
-            // Its parents are created with it.
             Form::Folder if path.is_dir() => path.join("probe"),
-            Form::Folder => path
-                .ancestors()
-                .skip(1)
-                .filter(named)
-                .find(|above| above.exists())
-                .unwrap_or(Path::new("."))
-                .join("probe"),
+            // Its parents are created with it.
+            Form::Folder => parents.find(|above| above.exists()).unwrap_or(Path::new(".")).join("probe"),
             _ => path.clone(),
         };
+        let parent = parents.next().unwrap_or(Path::new("."));
         if self.form != Form::Folder && !parent.is_dir() {
             let problem = if parent.exists() { "is a file" } else { "does not exist; create it first" };
             return Err(unwritable(format!("the folder {} {problem}", parent.display())));
@@ -279,17 +192,13 @@ pub fn check_folder_name(option: &'static str, path: &Path) -> Result<()> {
 /// Checks that `path` is not one of `inputs` and does not lie in one of them that is a folder.
 pub fn check_apart<'a>(option: &'static str, path: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
     for input in inputs {
-        let shown = input.display();
         if is_same(path, input) {
             return Err(wrong(option, path, "is an input of this command, which would be lost: name another place"));
         }
-        let inside =
-            input.is_dir() && resolved(path).zip(resolved(input)).is_some_and(|(out, dir)| out.starts_with(dir));
-        if inside {
-            let problem = format!(
-                "lies in {shown}, the folder of the data, and would be taken for a part of it: name another place"
-            );
-            return Err(wrong(option, path, &problem));
+        let is_inside = |out: PathBuf| resolved(input).is_some_and(|dir| out.starts_with(dir));
+        if input.is_dir() && resolved(path).is_some_and(is_inside) {
+            let problem = "the folder of the data, and would be taken for a part of it: name another place";
+            return Err(wrong(option, path, &format!("lies in {}, {problem}", input.display())));
         }
     }
     Ok(())
@@ -318,8 +227,8 @@ fn form_of(option: &str, path: &Path, forms: &[Form]) -> Result<Form> {
     let ends_as_folder = text.ends_with(std::path::is_separator);
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    let of_ending = |form: &&Form| form.endings().contains(&ending);
-    let is_known = FOREIGN.contains(&ending) || Form::ALL.iter().any(|form| of_ending(&form));
+    let of_ending = |form: &&Form| form.names().0.contains(&ending);
+    let is_known = FOREIGN.split(' ').any(|known| known == ending) || Form::ALL.iter().any(|form| of_ending(&form));
     let default = forms.iter().copied().find(|form| matches!(form, Form::Folder | Form::Pack));
     match (forms.iter().find(of_ending), default) {
         (Some(form), _) if !ends_as_folder => Ok(*form),
@@ -333,7 +242,7 @@ fn form_of(option: &str, path: &Path, forms: &[Form]) -> Result<Form> {
 
 /// Formats `FILE.png, FILE.npy, a folder or - for standard output`.
 fn named(forms: &[Form]) -> String {
-    let examples: Vec<&str> = forms.iter().map(|form| form.example()).collect();
+    let examples: Vec<&str> = forms.iter().map(|form| form.names().1).collect();
     match examples.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => examples.concat(),
@@ -341,7 +250,7 @@ fn named(forms: &[Form]) -> String {
 }
 
 fn wrong(option: &str, path: &Path, problem: &str) -> anyhow::Error {
-    Usage(format!("{option} {}: {problem}", path.display())).into()
+    usage(format_args!("{option} {}", path.display()), problem)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Progress of a run on the terminal: a bar if the terminal supports it, plain lines otherwise, nothing with --quiet.
+//! Progress on the terminal: a bar if the terminal supports it, plain lines otherwise, nothing with --quiet. [`Meter`] is for long commands,
+//! [`RunProgress`] for training.
 
-use crate::say;
+use crate::print::{self, visible_name};
 use gan_alarms::Alarm;
 use gan_base::messages::counted;
 use gan_run::{Observer, Outcome, Result};
@@ -13,114 +14,121 @@ use std::time::{Duration, Instant};
 /// Minimum interval of lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Shows a run's progress on standard error.
-pub struct Progress {
-    folder: PathBuf,
-    output: Output,
-    meter: Meter,
-}
-
 enum Output {
     Nothing,
-    Lines { last: Instant },
+    /// No terminal, or one that cannot move its cursor, such as TERM=dumb, which would not draw a bar.
+    Lines {
+        last: Instant,
+    },
     Bar(ProgressBar),
 }
 
-impl Progress {
-    /// Returns a progress display in the form that standard error supports.
-    pub fn new(folder: &Path, quiet: bool) -> Self {
+impl Output {
+    fn new(quiet: bool) -> Self {
         let bar = ProgressBar::no_length();
-        let output = match (quiet, bar.is_hidden()) {
-            (true, _) => Output::Nothing,
-            (false, false) => Output::Bar(bar),
-            // No terminal, or one that cannot move its cursor, such as TERM=dumb, which would not draw a bar.
-            (false, true) => Output::Lines { last: Instant::now() },
-        };
-        Self { folder: folder.to_path_buf(), output, meter: Meter::default() }
+        match (quiet, bar.is_hidden()) {
+            (true, _) => Self::Nothing,
+            (false, false) => Self::Bar(bar),
+            (false, true) => Self::Lines { last: Instant::now() },
+        }
     }
 }
 
-impl Observer for Progress {
-    fn started(&mut self, trainer: &Trainer) -> Result<()> {
-        let (step, total) = (trainer.step(), trainer.total_steps());
-        let config = trainer.plan().config();
-        self.meter = Meter { start: step, ..Meter::default() };
-        if !matches!(self.output, Output::Nothing) {
-            let per_epoch = trainer.steps_per_epoch();
-            let done = if step > 0 { format!("{step} done, ") } else { String::new() };
-            let (preset, folder) = (&config.preset, self.folder.display());
-            say::note(format_args!("{preset} into {folder}: {done}{}, {per_epoch} an epoch", counted(total, "step")));
-        }
-        if let Output::Bar(bar) = &self.output {
-            bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}").expect("a valid template"));
-            bar.set_length(total);
-            bar.set_position(step);
-        }
-        Ok(())
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("a valid template")
+}
+
+/// Unit of a command's progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes of a download.
+    #[cfg(feature = "hub")]
+    Bytes,
+    /// Images of a data set.
+    Images,
+    /// Samples to compare.
+    Samples,
+}
+
+/// Progress of a command that may take long.
+pub struct Meter {
+    output: Output,
+    /// The item that is being processed.
+    item: String,
+    announces_items: bool,
+}
+
+impl Meter {
+    /// Returns a meter that, without a bar, prints a line for each new item and one every ten seconds.
+    pub fn new(quiet: bool) -> Self {
+        Self { output: Output::new(quiet), item: String::new(), announces_items: true }
     }
 
-    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
-        let total = trainer.total_steps();
-        self.meter.images += report.images;
-        let text = || self.meter.text(report, total);
+    /// Returns a meter that, without a bar, prints nothing in the first ten seconds, because most such commands are
+    /// done by then.
+    pub fn patient(quiet: bool) -> Self {
+        Self { announces_items: false, ..Self::new(quiet) }
+    }
+
+    /// Shows that `done` of `total` of an item are done.
+    pub fn show(&mut self, item: &str, done: u64, total: u64, unit: Unit) {
+        let (noun, template) = match unit {
+            #[cfg(feature = "hub")]
+            Unit::Bytes => ("byte", "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}"),
+            Unit::Images => ("image", "{msg} {wide_bar} {pos}/{len}"),
+            Unit::Samples => ("sample", "{msg} {wide_bar} {pos}/{len}"),
+        };
+        let is_new = self.item != item;
         match &mut self.output {
             Output::Nothing => {}
-            Output::Bar(bar) => {
-                bar.set_message(text());
-                bar.set_position(report.step);
-            }
             Output::Lines { last } => {
-                let first = report.step == self.meter.start + 1;
-                if first || report.step == total || last.elapsed() >= LINE_EVERY {
-                    say::note(format_args!("step {}/{total}  {}", report.step, text()));
+                if (self.announces_items && is_new) || last.elapsed() >= LINE_EVERY {
+                    print::note(format_args!("{item}: {done} of {}", counted(total, noun)));
+                    self.item = item.into();
                     *last = Instant::now();
                 }
             }
+            Output::Bar(bar) => {
+                if is_new {
+                    self.item = item.into();
+                    bar.set_style(style(template));
+                    bar.set_length(total);
+                    bar.set_message(visible_name(item).into_owned());
+                    bar.reset_elapsed();
+                }
+                bar.set_position(done);
+            }
         }
-        Ok(())
     }
 
-    fn alarmed(&mut self, alarm: &Alarm, done: Policy, trainer: &Trainer) -> Result<()> {
-        let what = match done {
-            Policy::Rollback => format!(" Gone back to step {}, rates lowered.", trainer.step()),
-            Policy::Stop => " The run ends here.".into(),
-            _ => String::new(),
-        };
-        let text = format!("alarm: {alarm}.{what}");
-        match &self.output {
-            Output::Bar(bar) => bar.suspend(|| say::note(text)),
-            _ => say::note(text),
-        }
-        Ok(())
-    }
-
-    fn rolled_back(&mut self, trainer: &Trainer) -> Result<()> {
-        self.meter = Meter { start: trainer.step(), ..Meter::default() };
-        Ok(())
-    }
-
-    fn finished(&mut self, _: Outcome, _: &Trainer) -> Result<()> {
+    pub fn end(&self) {
         if let Output::Bar(bar) = &self.output {
-            bar.abandon();
+            bar.finish_and_clear();
         }
-        Ok(())
     }
 }
 
-/// Measurement of the speed and the remaining time.
-struct Meter {
+/// Progress of a run.
+pub struct RunProgress {
+    folder: PathBuf,
+    output: Output,
+    /// Start of the measurement of the speed: its time and step, and the images since then.
     since: Instant,
     start: u64,
     images: u64,
 }
 
-impl Default for Meter {
-    fn default() -> Self {
-        Self { since: Instant::now(), start: 0, images: 0 }
+impl RunProgress {
+    pub fn new(folder: &Path, quiet: bool) -> Self {
+        Self { folder: folder.into(), output: Output::new(quiet), since: Instant::now(), start: 0, images: 0 }
     }
-}
 
-impl Meter {
+    fn restart(&mut self, step: u64) {
+        self.since = Instant::now();
+        self.start = step;
+        self.images = 0;
+    }
+
     fn text(&self, report: &StepReport, total: u64) -> String {
         let number = |x: Option<f64>| x.map_or("–".to_string(), |x| format!("{x:.2}"));
         let seconds = self.since.elapsed().as_secs_f64().max(1e-9);
@@ -137,5 +145,71 @@ impl Meter {
             self.images as f64 / seconds,
             humantime::format_duration(Duration::from_secs(left.as_secs())),
         )
+    }
+}
+
+impl Observer for RunProgress {
+    fn started(&mut self, trainer: &Trainer) -> Result<()> {
+        let step = trainer.step();
+        let total = trainer.total_steps();
+        self.restart(step);
+        if !matches!(self.output, Output::Nothing) {
+            let done = if step > 0 { format!("{step} done, ") } else { String::new() };
+            let preset = &trainer.plan().config().preset;
+            let steps = format!("{}, {} an epoch", counted(total, "step"), trainer.steps_per_epoch());
+            print::note(format_args!("{preset} into {}: {done}{steps}", self.folder.display()));
+        }
+        if let Output::Bar(bar) = &self.output {
+            bar.set_style(style("{wide_bar} {pos}/{len} {msg}"));
+            bar.set_length(total);
+            bar.set_position(step);
+        }
+        Ok(())
+    }
+
+    fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
+        let total = trainer.total_steps();
+        self.images += report.images;
+        match &self.output {
+            Output::Nothing => {}
+            Output::Bar(bar) => {
+                bar.set_message(self.text(report, total));
+                bar.set_position(report.step);
+            }
+            Output::Lines { last } => {
+                let is_first = report.step == self.start + 1;
+                if is_first || report.step == total || last.elapsed() >= LINE_EVERY {
+                    print::note(format_args!("step {}/{total}  {}", report.step, self.text(report, total)));
+                    self.output = Output::Lines { last: Instant::now() };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn alarmed(&mut self, alarm: &Alarm, done: Policy, trainer: &Trainer) -> Result<()> {
+        let what = match done {
+            Policy::Rollback => format!(" Gone back to step {}, rates lowered.", trainer.step()),
+            Policy::Stop => " The run ends here.".into(),
+            _ => String::new(),
+        };
+        let text = format!("alarm: {alarm}.{what}");
+        match &self.output {
+            Output::Bar(bar) => bar.suspend(|| print::note(text)),
+            _ => print::note(text),
+        }
+        Ok(())
+    }
+
+    fn rolled_back(&mut self, trainer: &Trainer) -> Result<()> {
+        self.restart(trainer.step());
+        Ok(())
+    }
+
+    fn finished(&mut self, _: Outcome, _: &Trainer) -> Result<()> {
+        if let Output::Bar(bar) = &self.output {
+            bar.abandon();
+        }
+        Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! `gan project`.
 
-use crate::args::{ProjectArgs, Usage};
+use crate::args::{MOST, Usage, count, usage, whole};
 use crate::output::{Form, Output};
-use crate::quoting::visible_name;
-use crate::{say, source};
+use crate::print::{self, visible_name};
+use crate::source;
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
+use clap::Args;
 use gan_base::messages::counted;
 use gan_core::Generator;
 use gan_data::images::{Fitting, open};
@@ -13,7 +14,41 @@ use gan_data::npy::{self, ImageArray, NpyFile};
 use gan_report::NpyWriter;
 use gan_run::pictures;
 use gan_run::project::{Search, project};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan project runs/first seven.png --out seven-again.png\n  gan project generator.safetensors digits.npy --latents-out z.npy"
+)]
+pub struct ProjectArgs {
+    /// A run folder or a generator's weight file.
+    #[arg(value_name = "RUN or FILE.safetensors")]
+    pub source: PathBuf,
+    /// Images (PNG, JPEG, WebP, GIF, BMP; fitted to the generator's size), or .npy files of float32 [N, C, H, W] in the data's range.
+    #[arg(value_name = "IMAGE", required = true)]
+    pub images: Vec<PathBuf>,
+    /// Sheet to write: each image, and beside it the generator's closest sample.
+    #[arg(long, value_name = "FILE.png", default_value = "projected.png")]
+    pub out: PathBuf,
+    /// File for the latent vectors, float32 [N, latent], as input of `gan generate --latents`.
+    #[arg(long, value_name = "Z.npy")]
+    pub latents_out: Option<PathBuf>,
+    /// Class to search in, by name, or by number if no class has a number as its name [default: all].
+    #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub class: Option<String>,
+    /// Number of random starts for each image.
+    #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true, value_parser = count(1, 1000))]
+    pub starts: usize,
+    /// Number of steps from each start.
+    #[arg(long, value_name = "N", default_value_t = 300, allow_negative_numbers = true, value_parser = whole(1, 100_000))]
+    pub steps: u64,
+    /// Seed of the starts.
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true, value_parser = whole(0, MOST))]
+    pub seed: u64,
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+}
 
 /// Finds the latent vectors of images, and shows each image beside the generator's closest sample.
 pub fn run(args: &ProjectArgs) -> Result<()> {
@@ -30,7 +65,7 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
     let (description, generator, device) = source::generator(&args.source, &args.device)?;
     let shape = &description.data.shape;
     let [c, h, w] = shape[..] else {
-        return Err(Usage(format!("{}: makes points, images can be projected", args.source.display())).into());
+        return Err(usage(args.source.display(), "makes points, images can be projected"));
     };
     let class = args.class.as_ref().map(|name| source::class(&description, &generator, name)).transpose()?;
     // Every file is read before the first image is projected, which takes long.
@@ -42,7 +77,7 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
         return Err(Usage("there are no images to project".into()).into());
     }
     pictures::check_sheet(shape, given.len(), 2)
-        .map_err(|error| Usage(format!("--out: a sheet of {}: {error}", counted(given.len(), "image"))))?;
+        .map_err(|error| usage("--out", format_args!("a sheet of {}: {error}", counted(given.len(), "image"))))?;
     // Every class needs a start.
     let starts = args.starts.max(generator.classes().filter(|_| class.is_none()).unwrap_or(1));
     let search = Search { starts, steps: args.steps, seed: args.seed, class, ..Search::default() };
@@ -52,16 +87,16 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
         let class = found.class.map(|class| format!(", class {}", named(&description.data.classes, class)));
         let name = visible_name(&name);
         let class = class.unwrap_or_default();
-        say::line(format_args!("{name}: mean squared difference {:.4}{class}", found.difference))?;
+        print::line(format_args!("{name}: mean squared difference {:.4}{class}", found.difference))?;
         pairs.extend([image, found.sample.to_device(&Device::Cpu)?]);
         latents.push(found.z.to_device(&Device::Cpu)?);
     }
     if let Some(output) = &latents_out {
-        write_latents(&latents, output.path())?;
-        say::line(output.path().display())?;
+        write_latents(&latents, &output.path)?;
+        print::line(output.path.display())?;
     }
-    pictures::sheet(&Tensor::stack(&pairs, 0)?, None, latents.len(), 2)?.save_png(out.path())?;
-    say::line(format_args!("{} (left: given, right: made)", out.path().display()))
+    pictures::sheet(&Tensor::stack(&pairs, 0)?, None, latents.len(), 2)?.save_png(&out.path)?;
+    print::line(format_args!("{} (left: given, right: made)", out.path.display()))
 }
 
 /// Writes float32 `[N, latent]`.

@@ -1,13 +1,30 @@
 //! `gan report`.
 
-use crate::args::{ReportArgs, Usage};
+use crate::args::{Usage, usage};
 use crate::output::{Form, Output};
-use crate::say;
+use crate::print;
 use anyhow::Result;
+use clap::Args;
 use gan_run::RunFolder;
 use gan_run::report::{self, RunState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan report runs/first --open\n  gan report runs/first --out first.html\n\nThe page is one file that needs no network. Training writes it at its end; this command makes it anew, also while a run is going on."
+)]
+pub struct ReportArgs {
+    /// A run folder.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Show the page in the browser.
+    #[arg(long)]
+    pub open: bool,
+    /// File to write: FILE.html, or - for standard output [default: RUN/report.html].
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
 
 /// Writes the page and prints its path.
 pub fn run(args: &ReportArgs) -> Result<()> {
@@ -16,16 +33,16 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let named = args.out.as_deref().unwrap_or(&own);
     let out = Output::replacing("--out", named, &[Form::Html, Form::Stdout], Some(&own))?;
     let state = if RunFolder::is_busy(&args.run) { RunState::GoingOn } else { RunState::AtRest };
-    if out.form() == Form::Stdout {
+    if out.form == Form::Stdout {
         if args.open {
             return Err(Usage("--open shows a file, but --out - writes none: leave one of them out".into()).into());
         }
-        return say::bytes(report::page(&args.run, state)?.html().as_bytes());
+        return print::bytes(report::page(&args.run, state)?.html().as_bytes());
     }
-    report::write(&args.run, state, out.path())?;
-    say::line(out.path().display())?;
+    report::write(&args.run, state, &out.path)?;
+    print::line(out.path.display())?;
     if args.open {
-        open(out.path());
+        open(&out.path);
     }
     Ok(())
 }
@@ -40,7 +57,7 @@ fn check(run: &Path) -> Result<()> {
         (_, true) => "is a file: name the folder of a run",
         _ => "there is no such folder: name the folder of a run",
     };
-    Err(Usage(format!("{}: {problem}", run.display())).into())
+    Err(usage(run.display(), problem))
 }
 
 /// Opens the page with the system's default program. A failure is not an error, because the page is written.
@@ -56,7 +73,7 @@ fn open(page: &Path) {
     let shown = page.display();
     match opened {
         Ok(status) if status.success() => {}
-        Ok(_) => say::note(format_args!("{program} found nothing that shows {shown}: open the file in a browser")),
-        Err(_) => say::note(format_args!("there is no {program} here to show {shown}: open the file in a browser")),
+        Ok(_) => print::note(format_args!("{program} found nothing that shows {shown}: open the file in a browser")),
+        Err(_) => print::note(format_args!("there is no {program} here to show {shown}: open the file in a browser")),
     }
 }

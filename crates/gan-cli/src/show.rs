@@ -1,43 +1,67 @@
 //! `gan summary` and `gan preset`.
 
-use crate::args::{PresetCommand, SummaryArgs, Usage};
-use crate::{say, source};
+use crate::args::usage;
+use crate::{print, source};
 use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
 use gan_base::messages::counted;
 use gan_core::summary::Summary;
 use gan_core::weights;
 use gan_train::{layering, presets};
 use std::path::Path;
 
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan summary dcgan-mnist\n  gan summary mine.toml --set generator.width=32\n  gan summary runs/first/generator.safetensors"
+)]
+pub struct SummaryArgs {
+    /// A preset's name, a TOML file, a run folder or a weight file.
+    #[arg(value_name = "PRESET, FILE or RUN")]
+    pub source: String,
+    /// Change one setting first; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Subcommand)]
+pub enum PresetCommand {
+    /// List names and descriptions.
+    List,
+    /// Print one preset as TOML.
+    Show {
+        /// Name of the preset.
+        name: String,
+    },
+}
+
 /// Prints both networks of a preset, file or run, or the one in a weight file.
 pub fn summary(args: &SummaryArgs) -> Result<()> {
     let path = Path::new(&args.source);
     if path.extension().is_some_and(|e| e == "safetensors") {
         if !args.set.is_empty() {
-            let problem = "is a weight file, which has no settings to change: leave out --set";
-            return Err(Usage(format!("{}: {problem}", args.source)).into());
+            return Err(usage(&args.source, "is a weight file, which has no settings to change: leave out --set"));
         }
         let description = weights::read_description(&source::weight_file(path)?)?;
         let summary = Summary::new(&description.network, &description.input, &description.layers);
-        say::text(summary.with_context(|| path.display().to_string())?)?;
+        print::text(summary.with_context(|| path.display().to_string())?)?;
         let (preset, step, seed) = (description.preset, description.step, description.seed);
-        return say::line(format_args!("trained by {preset} for {}, seed {seed}", counted(step, "step")));
+        return print::line(format_args!("trained by {preset} for {}, seed {seed}", counted(step, "step")));
     }
     let plan = source::plan(&args.source, &args.set)?;
     let (g, d) = (&plan.generator, &plan.discriminator);
-    say::line(Summary::new("generator", &g.input, &g.layers)?)?;
-    say::text(Summary::new("discriminator", &d.input, &d.layers)?)
+    print::line(Summary::new("generator", &g.input, &g.layers)?)?;
+    print::text(Summary::new("discriminator", &d.input, &d.layers)?)
 }
 
 /// Lists the presets or prints one.
 pub fn preset(command: &PresetCommand) -> Result<()> {
     match command {
-        PresetCommand::Show { name } => say::text(presets::get(name)?.text)?,
+        PresetCommand::Show { name } => print::text(presets::get(name)?.text)?,
         PresetCommand::List => {
             let width = presets::ALL.iter().map(|p| p.name.len()).max().unwrap_or(0);
             for preset in presets::ALL {
                 let config = layering::read(layering::from_preset(preset)?)?;
-                say::line(format_args!("{:<width$}  {}", preset.name, config.description))?;
+                print::line(format_args!("{:<width$}  {}", preset.name, config.description))?;
             }
         }
     }

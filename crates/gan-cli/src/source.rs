@@ -1,7 +1,7 @@
 //! Object of a command: a preset, a settings file, a run folder or a weight file.
 
-use crate::args::Usage;
-use crate::quoting::{shell_quoted, visible_name};
+use crate::args::usage;
+use crate::print::{shell_quoted, visible_name};
 use anyhow::{Context, Result};
 use gan_core::weights::Description;
 use gan_core::{Generator, LayeredGenerator, weights};
@@ -16,7 +16,7 @@ const LISTED: usize = 20;
 /// Returns the settings table of `source`: a preset's name, a TOML file, or a run folder.
 pub fn table(source: &str) -> Result<layering::Table> {
     let path = Path::new(source);
-    let wrong = |problem: &str| Err(Usage(format!("{source}: {problem}")).into());
+    let wrong = |problem| Err(usage(source, problem));
     match kind(path) {
         Kind::Run => Ok(layering::from_file(&path.join("config.toml"))?),
         Kind::Settings => Ok(layering::from_file(path)?),
@@ -54,17 +54,21 @@ fn kind(path: &Path) -> Kind {
 /// Returns the checked plan of `source` with `assignments` merged over it.
 pub fn plan(source: &str, assignments: &[String]) -> Result<Plan> {
     let mut table = table(source)?;
-    // Merged with each other first, so that their order does not matter.
-    let mut over = layering::Table::new();
-    for assignment in assignments {
-        layering::set(&mut over, assignment)?;
-    }
-    layering::overlay(&mut table, over);
+    layering::overlay(&mut table, assigned(assignments)?);
     let plan = layering::read(table).and_then(gan_train::RunConfig::check);
     match kind(Path::new(source)) {
         Kind::Settings => plan.with_context(|| source.to_string()),
-        _ => Ok(plan?),
+        Kind::Run | Kind::Weights | Kind::Folder | Kind::Nowhere | Kind::Name => Ok(plan?),
     }
+}
+
+/// Merges assignments with each other first, so that their order does not matter.
+pub fn assigned(assignments: &[String]) -> Result<layering::Table> {
+    let mut table = layering::Table::new();
+    for assignment in assignments {
+        layering::set(&mut table, assignment)?;
+    }
+    Ok(table)
 }
 
 /// Reads the generator in a run folder or a weight file.
@@ -76,12 +80,11 @@ pub fn generator(source: &Path, device: &str) -> Result<(Description, LayeredGen
 
 /// Returns the class called `name`, or with that number, of a conditional generator.
 pub fn class(description: &Description, generator: &LayeredGenerator, name: &str) -> Result<u32> {
-    let Some(known) = generator.classes() else {
-        let problem = "this generator knows no classes: leave it out";
-        return Err(Usage(format!("--class {}: {problem}", visible_name(name))).into());
+    let class = match generator.classes() {
+        Some(known) => class_of(&description.data.classes, known, name),
+        None => Err("this generator knows no classes: leave it out".into()),
     };
-    class_of(&description.data.classes, known, name)
-        .map_err(|problem| Usage(format!("--class {}: {problem}", visible_name(name))).into())
+    class.map_err(|problem| usage(format_args!("--class {}", visible_name(name)), problem))
 }
 
 /// Returns the class of `known` that `name` refers to: a class's name, or its index if no other class has a number as its name.
@@ -115,35 +118,27 @@ pub fn units(description: &Description) -> Option<Units> {
 
 /// Returns the weight file of a run's best generator.
 pub fn best_weight_file(run: &Path) -> Result<PathBuf> {
-    let file = run.join(gan_run::folder::BEST);
-    if file.is_file() {
-        return Ok(file);
-    }
+    let file = run.join(gan_run::RunFolder::BEST);
     let problem = "holds no generator-best.safetensors: it is kept by runs with [evaluate] every = …; leave out --best";
-    Err(Usage(format!("{}: {problem}", run.display())).into())
+    if file.is_file() { Ok(file) } else { Err(usage(run.display(), problem)) }
 }
 
 /// Returns the weight file itself, or a run folder's.
 pub fn weight_file(source: &Path) -> Result<PathBuf> {
-    if source.is_file() {
-        return Ok(source.to_path_buf());
-    }
     let file = source.join("generator.safetensors");
-    if file.is_file() {
-        return Ok(file);
+    if source.is_file() || file.is_file() {
+        return Ok(if source.is_file() { source.to_path_buf() } else { file });
     }
-    let shown = source.display();
-    let problem = match (source.is_dir(), presets::find(&source.to_string_lossy())) {
-        (true, _) if RunFolder::is_run(source) => {
-            "the run has not saved a generator yet: train on with --resume".into()
-        }
-        (true, _) => "holds no generator.safetensors: name a run folder or a weight file".into(),
-        (_, Some(_)) => {
+    let is_preset = presets::find(&source.to_string_lossy()).is_some();
+    let problem = match source.is_dir() {
+        true if RunFolder::is_run(source) => "the run has not saved a generator yet: train on with --resume".into(),
+        true => "holds no generator.safetensors: name a run folder or a weight file".into(),
+        false if is_preset => {
             format!("is a preset, not yet trained: gan train {}, then name the run's folder", shell_quoted(source))
         }
-        _ => "there is no such file or folder: name a run folder or a weight file (generator.safetensors)".into(),
+        false => "there is no such file or folder: name a run folder or a weight file (generator.safetensors)".into(),
     };
-    Err(Usage(format!("{shown}: {problem}")).into())
+    Err(usage(source.display(), problem))
 }
 
 #[cfg(test)]

@@ -1,46 +1,94 @@
 //! `gan train`.
 
-use crate::args::{TrainArgs, Usage};
+use crate::args::{MOST, count, usage, whole};
+use crate::distributed::{self, Rank};
+use crate::interrupt::Interrupt;
 use crate::output;
-use crate::progress::Progress;
-use crate::quoting::shell_quoted;
-use crate::team::{self, Place};
-use crate::{FAILED, STOPPED, say, source};
+use crate::print::{self, shell_quoted};
+use crate::progress::RunProgress;
+use crate::{FAILED, STOPPED, source};
 use anyhow::{Context, Result};
+use clap::Args;
 use gan_data::NeedsFiles;
-use gan_run::folder::PICTURES;
-use gan_run::{Existing, Outcome, RunFolder, RunSummary, planes, record};
+use gan_run::{Existing, Outcome, PICTURES, RunFolder, RunSummary, planes};
 use gan_train::{Plan, Trainer, checkpoint, presets};
 use jiff::Zoned;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+
+#[derive(Args)]
+#[command(
+    after_help = "Settings are laid over each other: preset < file < --set.\n\nExamples:\n  gan train dcgan-mnist\n  gan train dcgan-mnist --epochs 1 --out runs/quick\n  gan train keras-mnist --set train.batch=128 --set optimizer.generator.lr=1e-4\n  gan train mine.toml --seed 7\n  gan train runs/quick --resume --epochs 3\n  gan train runs/quick/config.toml --out runs/again"
+)]
+pub struct TrainArgs {
+    /// A preset's name, a TOML file, or (with --resume) a run folder.
+    #[arg(value_name = "PRESET or FILE.toml or RUN")]
+    pub source: String,
+    /// The run folder [default: runs/PRESET-DATE-TIME].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Total number of steps.
+    #[arg(long, value_name = "N", conflicts_with = "epochs", allow_negative_numbers = true, value_parser = whole(1, MOST))]
+    pub steps: Option<u64>,
+    /// Total number of passes over the data.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, MOST))]
+    pub epochs: Option<u64>,
+    /// Seed of every random number.
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = whole(0, MOST))]
+    pub seed: Option<u64>,
+    /// Change one setting, e.g. train.batch=64; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Train on the first N GPUs at once, each with its share of the batch.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(1, 64))]
+    pub gpus: Option<usize>,
+    /// Number of computation threads; 0 means one per core. The results are the same for any number.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(0, 1024))]
+    pub threads: Option<usize>,
+    /// Resume from the last complete checkpoint.
+    #[arg(long, conflicts_with = "overwrite")]
+    pub resume: bool,
+    /// Delete the run in the folder first. Folders that are not runs are never touched.
+    #[arg(long)]
+    pub overwrite: bool,
+}
 
 /// Trains or resumes a run, and prints where the results are.
 pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
-    let stop = Arc::new(AtomicBool::new(false));
-    team::run(args.gpus, &args.device, |place| rank(args, quiet, place, &stop))
+    distributed::run(args.gpus, &args.device, |rank| run_rank(args, quiet, rank))
 }
 
-/// Runs one rank.
-fn rank(args: &TrainArgs, quiet: bool, place: &Place, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
-    stop_on_signal(place, stop)?;
+fn run_rank(args: &TrainArgs, quiet: bool, rank: &Rank) -> Result<ExitCode> {
+    let interrupt = watch(rank)?;
     let plan = || plan(args, &target(args)?);
     // The run's folder need not be visible to ranks other than rank 0.
-    let plan = if args.resume { team::plan_of_first(place.ranks.as_ref(), plan) } else { plan() };
+    let plan = if args.resume { distributed::plan_of_first(rank.group.as_ref(), plan) } else { plan() };
     let threads = plan.as_ref().map_or(0, |plan| plan.config().train.threads);
-    place.compute(threads, || {
-        let begun = plan.and_then(|plan| Ok(Trainer::new(plan, &place.device()?)?));
-        match place.start(begun)? {
-            Some(trainer) => lead(args, quiet, place, trainer, stop),
+    rank.compute(threads, || {
+        let trainer = plan.and_then(|plan| Ok(Trainer::new(plan, &rank.device()?)?));
+        match rank.start(trainer)? {
+            Some(trainer) => lead(args, quiet, rank, trainer, &interrupt),
             None => Ok(ExitCode::SUCCESS),
         }
     })
 }
 
+/// Watches for Ctrl-C and SIGTERM. Ranks that follow another one leave stopping to it.
+fn watch(rank: &Rank) -> Result<Interrupt> {
+    match (rank.group.rank(), rank.is_thread) {
+        (0, _) => Interrupt::watch(|| {
+            print::note("\nstopping: this step is finished and saved first; once more to leave at once");
+        }),
+        (_, false) => Interrupt::ignore(),
+        (_, true) => Ok(Interrupt::default()),
+    }
+}
+
 /// Runs rank 0, or the only process.
-fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop: &AtomicBool) -> Result<ExitCode> {
+fn lead(args: &TrainArgs, quiet: bool, rank: &Rank, mut trainer: Trainer, interrupt: &Interrupt) -> Result<ExitCode> {
     let folder = match folder(args, &mut trainer, quiet) {
         Ok(folder) => folder,
         Err(error) => {
@@ -49,45 +97,42 @@ fn lead(args: &TrainArgs, quiet: bool, place: &Place, mut trainer: Trainer, stop
         }
     };
     let config = trainer.plan().config().clone();
-    let mut observers = record::all(&folder);
-    observers.push(Box::new(Progress::new(folder.path(), quiet)));
-    let ended = gan_run::run(&mut trainer, &mut observers, stop);
+    let mut observers = gan_run::observers(&folder);
+    observers.push(Box::new(RunProgress::new(folder.path(), quiet)));
+    let ended = gan_run::run(&mut trainer, &mut observers, interrupt.flag());
     let ended = ended.with_context(|| failed(&folder, trainer.step()));
     let outcome = ended.inspect_err(|error| {
         if trainer.strands_others() {
-            place.abandon(error);
+            rank.abandon(error);
         }
     })?;
+    let step = trainer.step();
+    let total = trainer.total_steps();
     if outcome == Outcome::Stopped {
-        let (step, total) = (trainer.step(), trainer.total_steps());
         let folder = shell_quoted(folder.path());
-        say::note(format_args!(
+        print::note(format_args!(
             "stopped after step {step} of {total}; all is saved. Go on with: gan train {folder} --resume"
         ));
         return Ok(ExitCode::from(STOPPED));
     }
-    say_where(&folder)?;
-    if outcome == Outcome::Done && trainer.step() < trainer.total_steps() {
+    print_paths(&folder)?;
+    if outcome == Outcome::Done && step < total {
         let wanted: Vec<String> = config.train.until.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        let (step, total) = (trainer.step(), trainer.total_steps());
-        say::line(format_args!(
-            "ended      after step {step} of {total}: train.until is reached ({})",
-            wanted.join(", ")
-        ))?;
+        let wanted = wanted.join(", ");
+        print::line(format_args!("ended      after step {step} of {total}: train.until is reached ({wanted})"))?;
     }
     let summary = RunSummary::of(folder.path(), config.evaluate.best);
-    say::line(&summary)?;
+    print::line(&summary)?;
     if outcome == Outcome::Alarmed {
-        let kind = summary.alarms.last().map_or("stalled", |raised| raised.alarm.rule.key());
-        say::note(format_args!(
-            "error: an alarm ended the run after step {}; all is saved. --resume ends here again; to go on in spite of the alarm, add --set \
-             alarms.{kind}=warn",
-            trainer.step(),
+        let key = summary.alarms.last().map_or("NAME", |raised| raised.alarm.rule.key);
+        print::note(format_args!(
+            "error: an alarm ended the run after step {step}; all is saved. --resume ends here again; to go on in spite of the alarm, add \
+             --set alarms.{key}=warn"
         ));
         return Ok(ExitCode::from(FAILED));
     }
     let best = if folder.best_generator().is_file() { folder.best_generator() } else { folder.generator() };
-    say::line(format_args!("Make more: gan generate {} --count 64 --out samples.png", shell_quoted(&best)))?;
+    print::line(format_args!("Make more: gan generate {} --count 64 --out samples.png", shell_quoted(&best)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,7 +169,7 @@ fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
     assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
     let source = Path::new(&args.source);
     if args.resume && source.is_file() && source != target.join("config.toml") {
-        say::note(format_args!(
+        print::note(format_args!(
             "the settings are those of {from}/config.toml; {} is not read (--set changes one)",
             args.source
         ));
@@ -132,7 +177,7 @@ fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
     let plan = source::plan(&from, &assignments)?;
     let found = &plan.config().preset;
     if presets::find(&args.source).is_some_and(|asked| args.resume && asked.name != found) {
-        return Err(Usage(format!("{from}: is a run of {found}, not of {}", args.source)).into());
+        return Err(usage(from, format_args!("is a run of {found}, not of {}", args.source)));
     }
     Ok(plan)
 }
@@ -145,22 +190,22 @@ fn failed(folder: &RunFolder, step: u64) -> String {
     format!("{}: the run failed after step {step} ({saved})", folder.path().display())
 }
 
-fn say_where(folder: &RunFolder) -> Result<()> {
-    let show = |what: &str, path: PathBuf| say::line(format_args!("{what:<10} {}", path.display()));
+fn print_paths(folder: &RunFolder) -> Result<()> {
+    let show = |what: &str, path: PathBuf| print::line(format_args!("{what:<10} {}", path.display()));
     show("run", folder.path().to_path_buf())?;
     show("generator", folder.generator())?;
     if folder.best_generator().is_file() {
         show("the best", folder.best_generator())?;
     }
-    show("samples", folder.samples())?;
-    show("animation", folder.progress())?;
-    show("losses", folder.losses("png"))?;
-    show("report", folder.report())?;
-    for name in PICTURES.into_iter().filter(|name| folder.pictures(name).is_dir()) {
-        show(name, folder.pictures(name))?;
+    show("samples", folder.join("samples"))?;
+    show("animation", folder.join("progress.gif"))?;
+    show("losses", folder.join("losses.png"))?;
+    show("report", folder.join("report.html"))?;
+    for name in PICTURES.into_iter().filter(|name| folder.join(name).is_dir()) {
+        show(name, folder.join(name))?;
     }
-    if let Some(seen) = planes::summary(&folder.features()) {
-        say::line(format_args!("features   {seen}"))?;
+    if let Some(seen) = planes::summary(&folder.join("planes.jsonl")) {
+        print::line(format_args!("features   {seen}"))?;
     }
     Ok(())
 }
@@ -168,14 +213,14 @@ fn say_where(folder: &RunFolder) -> Result<()> {
 /// Restores the last complete checkpoint, or the beginning if nothing was saved yet.
 fn resume(trainer: &mut Trainer, folder: &RunFolder, quiet: bool) -> Result<()> {
     let step = gan_run::resume(trainer, folder)?;
-    let total = trainer.total_steps();
-    match (quiet, step) {
-        (true, _) => {}
-        (_, 0) => say::note(format_args!(
-            "{}: nothing was saved before the first checkpoint, starting from the beginning",
-            folder.path().display()
-        )),
-        (_, step) => say::note(format_args!("going on after step {step} of {total}")),
+    if quiet {
+        return Ok(());
+    }
+    if step == 0 {
+        let problem = "nothing was saved before the first checkpoint, starting from the beginning";
+        print::note(format_args!("{}: {problem}", folder.path().display()));
+    } else {
+        print::note(format_args!("going on after step {step} of {}", trainer.total_steps()));
     }
     Ok(())
 }
@@ -188,11 +233,10 @@ fn target(args: &TrainArgs) -> Result<PathBuf> {
         (Some(out), false) => output::check_folder_name("--out", out).map(|()| out.clone()),
         (None, true) if source.is_dir() => Ok(source.to_path_buf()),
         (None, true) => newest_run(&args.source),
-        (None, false) if RunFolder::is_run(source) => Err(Usage(format!(
-            "{0}: is a run; go on with it by --resume, or repeat it by naming {0}/config.toml",
-            source.display()
-        ))
-        .into()),
+        (None, false) if RunFolder::is_run(source) => {
+            let repeat = format!("repeat it by naming {}/config.toml", source.display());
+            Err(usage(source.display(), format_args!("is a run; go on with it by --resume, or {repeat}")))
+        }
         (None, false) => Ok(new_folder(source)),
     }
 }
@@ -207,10 +251,10 @@ fn run_name(source: &Path) -> String {
 
 /// Returns `runs/NAME-20261122-101500` by the local time, with a number appended if that exists.
 fn new_folder(source: &Path) -> PathBuf {
-    let base = format!("{}-{}", run_name(source), stamp(&Zoned::now()));
+    let base = format!("runs/{}-{}", run_name(source), stamp(&Zoned::now()));
     let numbered = (2..).map(|i| format!("{base}-{i}"));
-    let mut free = std::iter::once(base.clone()).chain(numbered).map(|name| Path::new("runs").join(name));
-    free.find(|p| !p.exists()).unwrap_or_default()
+    let mut names = std::iter::once(base.clone()).chain(numbered).map(PathBuf::from);
+    names.find(|path| !path.exists()).unwrap_or_default()
 }
 
 /// Formats the time for a run's name. If the system does not report its time zone, `now` is in UTC.
@@ -230,28 +274,8 @@ fn newest_run(source: &str) -> Result<PathBuf> {
     let entries = std::fs::read_dir("runs").into_iter().flatten().flatten().map(|e| e.path());
     let newest =
         entries.filter(|p| of_source(p) && RunFolder::is_run(p)).max_by_key(|p| (RunFolder::begun(p), p.clone()));
-    newest.ok_or_else(|| {
-        Usage(format!("--resume: no run of \"{name}\" in runs/; name its folder: gan train FOLDER --resume")).into()
-    })
-}
-
-/// Sets the flag at Ctrl-C and SIGTERM; a second signal exits at once. Ranks that follow another one leave stopping to it.
-fn stop_on_signal(place: &Place, stop: &Arc<AtomicBool>) -> Result<()> {
-    let leads = place.ranks.rank() == 0;
-    if !leads && !place.is_process() {
-        return Ok(());
-    }
-    let flag = Arc::clone(stop);
-    ctrlc::set_handler(move || {
-        if !leads {
-            return;
-        }
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(STOPPED));
-        }
-        say::note("\nstopping: this step is finished and saved first; once more to leave at once");
-    })
-    .context("watching for Ctrl-C")
+    let problem = || format!("no run of \"{name}\" in runs/; name its folder: gan train FOLDER --resume");
+    newest.ok_or_else(|| usage("--resume", problem()))
 }
 
 #[cfg(test)]

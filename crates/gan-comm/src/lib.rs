@@ -1,9 +1,9 @@
 //! Collective communication between processes that train one model (ranks).
 //!
 //! Every rank calls the same functions in the same order, and each call waits for all ranks. In reading order: [`Communicator`], the trait;
-//! [`Single`], a single process; [`threads`](mod@threads), ranks as threads of one process; `mpi` (with the feature of that name), ranks that
-//! `mpirun` or `srun` has started; `nccl`, sums between their GPUs; [`launch`], information about a process from these programs; [`Statistics`],
-//! the sums of batch norm; [`error`].
+//! [`Single`], a single process; [`threads`](mod@threads), ranks as threads of one process; `Mpi` (with the feature `mpi`), ranks that
+//! `mpirun` or `srun` has started; `Nccl`, sums between their GPUs; [`launch`], information about a process from these programs;
+//! [`Statistics`], the sums of batch norm.
 //!
 //! ```
 //! use gan_comm::{Communicator, threads};
@@ -17,27 +17,54 @@
 //! # Ok::<(), gan_comm::Error>(())
 //! ```
 
-pub mod error;
 pub mod launch;
 #[cfg(feature = "mpi")]
-pub mod mpi;
+mod mpi;
 #[cfg(feature = "nccl")]
-pub mod nccl;
-mod single;
-mod statistics;
+mod nccl;
 pub mod threads;
 
-pub use error::Error;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 #[cfg(feature = "nccl")]
 pub use nccl::Nccl;
-pub use single::Single;
-pub use statistics::Statistics;
-pub use threads::Threads;
 
 use candle_core::Tensor;
+use gan_kernels::Sums;
 use std::fmt::Debug;
+use std::sync::Arc;
+
+/// An error of this crate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A rank is gone.
+    #[error("rank {rank} of {size} ended before the others; its own message, above, says why")]
+    Lost {
+        /// Number of the lost rank.
+        rank: usize,
+        /// Number of ranks.
+        size: usize,
+    },
+    /// Ranks called different functions, or with numbers of different length.
+    #[error(
+        "the ranks do not do the same: rank {rank} came with {found}, rank 0 with {expected}; start all with the same command"
+    )]
+    Differ {
+        /// Rank that differs.
+        rank: usize,
+        /// Call of that rank.
+        found: String,
+        /// Call of rank 0.
+        expected: String,
+    },
+    /// The ranks cannot work together.
+    #[error("{0}")]
+    Refused(String),
+    /// The communication library cannot be used.
+    #[error("{0}")]
+    Library(String),
+}
 
 /// Collective communication as seen by one rank.
 pub trait Communicator: Send + Sync + Debug {
@@ -81,4 +108,47 @@ pub trait Communicator: Send + Sync + Debug {
 
     /// Ends the other ranks too when this one cannot continue; if they are processes, also this one.
     fn abandon(&self) {}
+}
+
+/// A single process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Single;
+
+impl Communicator for Single {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        1
+    }
+
+    fn sum(&self, _: &mut [f32]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn sum_wide(&self, _: &mut [f64]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        Ok(vec![bytes.to_vec()])
+    }
+
+    fn broadcast(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(bytes.to_vec())
+    }
+}
+
+/// Sums of batch norm's statistics over the batches of all ranks.
+#[derive(Clone, Debug)]
+pub struct Statistics(pub Arc<dyn Communicator>);
+
+impl Sums for Statistics {
+    fn sum(&self, values: &mut [f64]) {
+        // Kernels cannot return errors about ranks; the next sum of gradients reports the problem.
+        if self.0.sum_wide(values).is_err() {
+            values.fill(f64::NAN);
+        }
+    }
 }

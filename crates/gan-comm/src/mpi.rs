@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Time after which a silent rank counts as lost.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Interval of heartbeats.
 const BEAT: Duration = Duration::from_secs(1);
 /// Interval of checks for heartbeats.
@@ -62,7 +62,8 @@ impl Mpi {
             return Err(Error::Library(problem.into()));
         }
         let world = SimpleCommunicator::world();
-        let (rank, size) = (world.rank() as usize, world.size() as usize);
+        let rank = world.rank() as usize;
+        let size = world.size() as usize;
         let mut ranks =
             Self { rank, size, pulse: None, bucket: Mutex::default(), most: BETWEEN_HOSTS, _universe: universe };
         let host = mpi::environment::processor_name().unwrap_or_default();
@@ -86,7 +87,8 @@ fn beat(rank: usize, hosts: Vec<String>, ended: &Receiver<()>) {
     let world = SimpleCommunicator::world();
     let watched: Vec<usize> = if rank == 0 { (1..hosts.len()).collect() } else { vec![0] };
     let mut heard = vec![Instant::now(); hosts.len()];
-    let (mut said, mut looked): (Option<Instant>, _) = (None, Instant::now());
+    let mut said: Option<Instant> = None;
+    let mut looked = Instant::now();
     while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LOOK) {
         // A process that was stopped itself must not report others.
         if looked.elapsed() > PATIENCE / 2 {

@@ -43,7 +43,9 @@ impl Nccl {
         };
         let name = control.broadcast(&mine)?;
         let name: [c_char; NAME] = std::array::from_fn(|i| name.get(i).copied().unwrap_or(0) as c_char);
-        let (rank, size, stream) = (control.rank(), control.size(), cuda.cuda_stream());
+        let rank = control.rank();
+        let size = control.size();
+        let stream = cuda.cuda_stream();
         let (requests, asked) = channel();
         let (started, starts) = channel();
         thread::spawn(move || {

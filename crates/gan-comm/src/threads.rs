@@ -7,16 +7,16 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-/// Contribution of a rank to a meeting.
+/// What a rank contributes to a call.
 #[derive(Clone, Debug)]
-enum Brought {
+enum Contribution {
     Numbers(Vec<f32>),
     Wide(Vec<f64>),
     Bytes(Vec<u8>),
 }
 
-impl Brought {
-    fn said(&self) -> String {
+impl Contribution {
+    fn describe(&self) -> String {
         match self {
             Self::Numbers(values) => format!("{} numbers", values.len()),
             Self::Wide(values) => format!("{} numbers in double precision", values.len()),
@@ -25,34 +25,40 @@ impl Brought {
         }
     }
 
-    fn bytes(&self) -> Option<Vec<u8>> {
-        if let Self::Bytes(bytes) = self { Some(bytes.clone()) } else { None }
+    fn bytes(&self) -> Option<&Vec<u8>> {
+        if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
     }
 }
 
-/// Meeting point of the ranks.
+/// The call that the ranks wait in for each other.
 #[derive(Default)]
-struct Meeting {
-    /// Number of completed meetings.
-    held: u64,
-    brought: Vec<Option<Brought>>,
-    /// Contributions to the last meeting.
-    together: Arc<Vec<Brought>>,
+struct Call {
+    /// Number of completed calls.
+    completed: u64,
+    contributions: Vec<Option<Contribution>>,
+    /// Contributions to the last completed call.
+    last: Arc<Vec<Contribution>>,
     /// Rank that is gone.
     gone: Option<usize>,
 }
 
 #[derive(Default)]
-struct Place {
-    meeting: Mutex<Meeting>,
+struct Shared {
+    call: Mutex<Call>,
     changed: Condvar,
 }
 
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Call> {
+        self.call.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
 /// Rank that is a thread.
-pub struct Threads {
+struct Threads {
     rank: usize,
     size: usize,
-    place: Arc<Place>,
+    shared: Arc<Shared>,
 }
 
 /// Runs `work` as each of `size` ranks, each in its own thread, and returns the results. If `work` computes in parallel, each rank needs
@@ -67,7 +73,7 @@ pub fn run<R: Send, E: From<Error> + Send>(
     size: usize,
     work: impl Fn(Arc<dyn Communicator>) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
-    let ranks = Threads::team(size);
+    let ranks = Threads::group(size);
     let ended: Vec<Result<R, E>> = std::thread::scope(|scope| {
         let start = |rank: Threads| {
             let work = &work;
@@ -84,41 +90,35 @@ pub fn run<R: Send, E: From<Error> + Send>(
 
 impl Threads {
     /// Returns all ranks of a process group of `size`.
-    pub fn team(size: usize) -> Vec<Self> {
-        let place = Arc::new(Place::default());
-        place.lock().brought = vec![None; size];
-        (0..size).map(|rank| Self { rank, size, place: Arc::clone(&place) }).collect()
+    fn group(size: usize) -> Vec<Self> {
+        let shared = Arc::new(Shared::default());
+        shared.lock().contributions = vec![None; size];
+        (0..size).map(|rank| Self { rank, size, shared: Arc::clone(&shared) }).collect()
     }
 
     /// Waits for all ranks, and returns their contributions.
-    fn meet(&self, mine: Brought) -> Result<Arc<Vec<Brought>>, Error> {
-        let mut meeting = self.place.lock();
-        let held = meeting.held;
-        meeting.brought[self.rank] = Some(mine);
-        if meeting.brought.iter().all(Option::is_some) {
-            let together = meeting.brought.iter_mut().filter_map(Option::take).collect();
-            (meeting.together, meeting.held) = (Arc::new(together), held + 1);
-            self.place.changed.notify_all();
+    fn meet(&self, mine: Contribution) -> Result<Arc<Vec<Contribution>>, Error> {
+        let mut call = self.shared.lock();
+        let completed = call.completed;
+        call.contributions[self.rank] = Some(mine);
+        if call.contributions.iter().all(Option::is_some) {
+            call.last = Arc::new(call.contributions.iter_mut().filter_map(Option::take).collect());
+            call.completed += 1;
+            self.shared.changed.notify_all();
         }
-        while meeting.held == held {
-            if let Some(rank) = meeting.gone {
+        while call.completed == completed {
+            if let Some(rank) = call.gone {
                 return Err(Error::Lost { rank, size: self.size });
             }
-            meeting = self.place.changed.wait(meeting).unwrap_or_else(|e| e.into_inner());
+            call = self.shared.changed.wait(call).unwrap_or_else(|e| e.into_inner());
         }
-        let together = Arc::clone(&meeting.together);
-        drop(meeting);
-        let expected = together[0].said();
-        match together.iter().position(|brought| brought.said() != expected) {
-            Some(rank) => Err(Error::Differ { rank, found: together[rank].said(), expected }),
-            None => Ok(together),
+        let all = Arc::clone(&call.last);
+        drop(call);
+        let expected = all[0].describe();
+        match all.iter().position(|contribution| contribution.describe() != expected) {
+            Some(rank) => Err(Error::Differ { rank, found: all[rank].describe(), expected }),
+            None => Ok(all),
         }
-    }
-}
-
-impl Place {
-    fn lock(&self) -> MutexGuard<'_, Meeting> {
-        self.meeting.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -130,8 +130,8 @@ impl fmt::Debug for Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.place.lock().gone.get_or_insert(self.rank);
-        self.place.changed.notify_all();
+        self.shared.lock().gone.get_or_insert(self.rank);
+        self.shared.changed.notify_all();
     }
 }
 
@@ -145,30 +145,27 @@ impl Communicator for Threads {
     }
 
     fn sum(&self, values: &mut [f32]) -> Result<(), Error> {
-        let together = self.meet(Brought::Numbers(values.to_vec()))?;
-        add(
-            values,
-            together.iter().filter_map(|brought| if let Brought::Numbers(v) = brought { Some(v) } else { None }),
-        );
+        let all = self.meet(Contribution::Numbers(values.to_vec()))?;
+        add(values, all.iter().filter_map(|one| if let Contribution::Numbers(v) = one { Some(v) } else { None }));
         Ok(())
     }
 
     fn sum_wide(&self, values: &mut [f64]) -> Result<(), Error> {
-        let together = self.meet(Brought::Wide(values.to_vec()))?;
-        add(values, together.iter().filter_map(|brought| if let Brought::Wide(v) = brought { Some(v) } else { None }));
+        let all = self.meet(Contribution::Wide(values.to_vec()))?;
+        add(values, all.iter().filter_map(|one| if let Contribution::Wide(v) = one { Some(v) } else { None }));
         Ok(())
     }
 
     fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-        let together = self.meet(Brought::Bytes(bytes.to_vec()))?;
+        let all = self.meet(Contribution::Bytes(bytes.to_vec()))?;
         let wanted = if self.rank == 0 { self.size } else { 0 };
-        Ok(together.iter().take(wanted).filter_map(Brought::bytes).collect())
+        Ok(all.iter().take(wanted).filter_map(Contribution::bytes).cloned().collect())
     }
 
     fn broadcast(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
-        let mine: &[u8] = if self.rank == 0 { bytes } else { &[] };
-        let together = self.meet(Brought::Bytes(mine.to_vec()))?;
-        Ok(together[0].bytes().unwrap_or_default())
+        let mine = if self.rank == 0 { bytes.to_vec() } else { vec![] };
+        let all = self.meet(Contribution::Bytes(mine))?;
+        Ok(all[0].bytes().cloned().unwrap_or_default())
     }
 }
 

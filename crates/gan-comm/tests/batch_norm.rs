@@ -1,5 +1,5 @@
-//! Networks with batch norm over the batches of several ranks against the same network over all samples at once: outputs, gradients of
-//! input and weights, running averages.
+//! Compares networks with batch norm over the batches of several ranks with the same network over all samples at once: outputs, gradients
+//! of input and weights, running averages.
 
 use candle_core::{Tensor, Var};
 use gan_base::Rng;
@@ -37,7 +37,7 @@ fn layers(text: &str) -> Vec<Layer> {
     toml::from_str::<List>(&format!("layers = {text}")).unwrap().layers
 }
 
-/// One rank's samples through the network, with a loss that weighs every output differently.
+/// Runs the network on one rank's samples, with a loss that weights every output differently.
 fn pass(input: &[usize], text: &str, n: usize, share: ProcessShard, ranks: &Ranks, path: Path) -> Found {
     let rng = &mut Rng::new(3);
     let network = Network::new("n", input, &layers(text), Init::He, Reuse::Never, rng, test_device()).unwrap();
@@ -61,7 +61,7 @@ fn pass(input: &[usize], text: &str, n: usize, share: ProcessShard, ranks: &Rank
     Found { y: values(&y), dx: values(grads.get(&x).unwrap()), params: params.collect() }
 }
 
-/// Within 2e-5 of the largest number, or of 0.1: a bias in front of a batch norm has rounding for a gradient.
+/// Asserts a difference of at most 2e-5 of the largest number, or of 0.1: the gradient of a bias before a batch norm is only rounding.
 fn close(what: &str, a: &[f32], b: &[f32]) {
     assert_eq!(a.len(), b.len(), "{what}");
     let largest = b.iter().fold(0.1f32, |m, x| m.max(x.abs()));
@@ -77,7 +77,7 @@ fn check(input: &[usize], text: &str, n: usize, path: Path) {
             let over: Ranks = Some(Arc::new(Statistics(Arc::clone(&team))));
             let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
             let mut found = pool.install(|| pass(input, text, n, share, &over, path));
-            // Gradients add up; running averages are the same on every rank.
+            // Gradients are summed over the ranks; running averages are equal on every rank.
             for params in &mut found.params {
                 team.sum(params)?;
             }
@@ -107,26 +107,26 @@ const IMAGES: &str = r#"[{ conv = 5, kernel = 4, stride = 2, padding = 1 }, { ba
 const VECTORS: &str = r#"[{ dense = 6 }, { batch_norm = {} }, { leaky_relu = 0.2 }, { dense = 2 }]"#;
 
 #[test]
-fn fused_networks_over_ranks_are_the_whole_batchs() {
+fn fused_networks_over_ranks_equal_the_whole_batch() {
     check(&[2, 8, 8], IMAGES, 7, Path::Fused);
     check(&[5], VECTORS, 9, Path::Fused);
 }
 
 #[test]
-fn layers_over_ranks_are_the_whole_batchs() {
+fn layers_over_ranks_equal_the_whole_batch() {
     check(&[2, 8, 8], IMAGES, 7, Path::LayerByLayer);
     check(&[5], VECTORS, 9, Path::LayerByLayer);
 }
 
-/// Even where each rank has one number a channel, which alone has no spread.
+/// Each rank may have a single number per channel, whose own variance would be undefined.
 #[test]
-fn one_sample_a_rank_is_enough() {
+fn one_sample_per_rank_is_enough() {
     check(&[5], VECTORS, 4, Path::Fused);
 }
 
-/// Without sums over ranks each part has statistics of its own: the test above would see it.
+/// Checks that the comparison above is meaningful: without sums over ranks, each shard has its own statistics and the results differ.
 #[test]
-fn parts_alone_differ_from_the_whole() {
+fn separate_statistics_differ_from_those_of_the_whole_batch() {
     let whole = pass(&[5], VECTORS, 8, ProcessShard::WHOLE, &None, Path::Fused);
     let half = pass(&[5], VECTORS, 8, ProcessShard { rank: 0, ranks: 2 }, &None, Path::Fused);
     let worst = half.y.iter().zip(&whole.y).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);

@@ -1,6 +1,7 @@
 //! Families of architectures: functions that return layer lists.
 
-use crate::layers::{BatchNorm, Conv, ConvTranspose, Dense, Flatten, Layer, LeakyRelu, Pad, Pair, Relu, Reshape, Tanh};
+use crate::Layer;
+use crate::layers::{BatchNorm, Conv, ConvTranspose, Dense, Flatten, LeakyRelu, Pad, Pair, Relu, Reshape, Tanh};
 
 /// Returns the generator's and the discriminator's list of the DCGAN of Radford et al. 2015 (arXiv:1511.06434) in the form of PyTorch's
 /// tutorial, for any image size that is a base of 4 to 7, doubled repeatedly (28 = 7·2·2, 64 = 4·2⁴, 96×64 = 6·2⁴ × 4·2⁴).
@@ -29,7 +30,7 @@ pub fn dcgan(
     Ok((generator(base, channels, &widths), discriminator(base, &widths)))
 }
 
-/// Settings of the dense networks of [`mlp_generator`] and [`mlp_discriminator`].
+/// Settings of dense networks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mlp {
     /// Units of each hidden layer.
@@ -42,23 +43,23 @@ impl Mlp {
     fn hidden_layers(&self) -> impl Iterator<Item = Layer> {
         self.hidden.iter().flat_map(|units| [dense(*units), self.activation.clone()])
     }
-}
 
-/// Returns a dense generator of points `[D]` (with a linear output) or images `[C, H, W]` (with a tanh output).
-pub fn mlp_generator(mlp: &Mlp, sample: &[usize]) -> Vec<Layer> {
-    let mut layers: Vec<Layer> = mlp.hidden_layers().collect();
-    layers.push(dense(sample.iter().product()));
-    if sample.len() > 1 {
-        layers.extend([Reshape { reshape: sample.to_vec() }.into(), Tanh.into()]);
+    /// Returns a dense generator of points `[D]` (with a linear output) or images `[C, H, W]` (with a tanh output).
+    pub fn generator(&self, sample: &[usize]) -> Vec<Layer> {
+        let mut layers: Vec<Layer> = self.hidden_layers().collect();
+        layers.push(dense(sample.iter().product()));
+        if sample.len() > 1 {
+            layers.extend([Reshape { reshape: sample.to_vec() }.into(), Tanh.into()]);
+        }
+        layers
     }
-    layers
-}
 
-/// Returns a dense discriminator of points `[D]` or images `[C, H, W]`. With `features`, its last hidden layer is linear and has this
-/// width: 2 units form a plane that can be drawn.
-pub fn mlp_discriminator(mlp: &Mlp, features: Option<usize>, sample: &[usize]) -> Vec<Layer> {
-    let flat = (sample.len() > 1).then(|| Layer::from(Flatten));
-    flat.into_iter().chain(mlp.hidden_layers()).chain(features.map(dense)).chain([dense(1)]).collect()
+    /// Returns a dense discriminator of points `[D]` or images `[C, H, W]`. With `features`, its last hidden layer is linear and has this
+    /// width: 2 units form a plane that can be drawn.
+    pub fn discriminator(&self, features: Option<usize>, sample: &[usize]) -> Vec<Layer> {
+        let flat = (sample.len() > 1).then(|| Layer::from(Flatten));
+        flat.into_iter().chain(self.hidden_layers()).chain(features.map(dense)).chain([dense(1)]).collect()
+    }
 }
 
 fn dense(units: usize) -> Layer {
@@ -87,13 +88,17 @@ fn discriminator(base: [usize; 2], widths: &[usize]) -> Vec<Layer> {
 }
 
 fn up(outputs: usize, kernel: Pair, stride: usize, padding: usize) -> Layer {
-    let (stride, padding) = (stride.into(), Pad::All(padding));
-    ConvTranspose { stride, padding, bias: false, ..ConvTranspose::new(outputs, kernel) }.into()
+    ConvTranspose {
+        stride: stride.into(),
+        padding: Pad::All(padding),
+        bias: false,
+        ..ConvTranspose::new(outputs, kernel)
+    }
+    .into()
 }
 
 fn down(outputs: usize, kernel: Pair, stride: usize, padding: usize) -> Layer {
-    let (stride, padding) = (stride.into(), Pad::All(padding));
-    Conv { stride, padding, bias: false, ..Conv::new(outputs, kernel) }.into()
+    Conv { stride: stride.into(), padding: Pad::All(padding), bias: false, ..Conv::new(outputs, kernel) }.into()
 }
 
 /// Returns the bases and the number of doublings.
@@ -123,7 +128,10 @@ fn doublings(size: [usize; 2]) -> Result<([usize; 2], usize), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::infer;
+
+    fn infer(network: &str, input: &[usize], layers: &[Layer]) -> crate::Result<Vec<Vec<usize>>> {
+        Ok(crate::shape::infer(network, input, layers)?.into_iter().map(|layer| layer.output).collect())
+    }
 
     #[test]
     fn any_size_of_the_form_fits_both_ways() {
@@ -140,11 +148,11 @@ mod tests {
     fn dense_networks_follow_their_hidden_sizes() {
         let mlp = Mlp { hidden: vec![16, 8], activation: LeakyRelu { leaky_relu: 0.2 }.into() };
         let written = |l: Vec<Layer>| l.iter().map(Layer::name).collect::<Vec<_>>().join(" ");
-        let g = mlp_generator(&mlp, &[2]);
+        let g = mlp.generator(&[2]);
         assert_eq!(written(g.clone()), "dense leaky_relu dense leaky_relu dense");
         assert_eq!(infer("generator", &[5], &g).unwrap(), [[16], [16], [8], [8], [2]]);
-        assert_eq!(infer("generator", &[5], &mlp_generator(&mlp, &[1, 4, 3])).unwrap().last().unwrap(), &[1, 4, 3]);
-        let d = mlp_discriminator(&mlp, Some(2), &[1, 4, 3]);
+        assert_eq!(infer("generator", &[5], &mlp.generator(&[1, 4, 3])).unwrap().last().unwrap(), &[1, 4, 3]);
+        let d = mlp.discriminator(Some(2), &[1, 4, 3]);
         assert_eq!(written(d.clone()), "flatten dense leaky_relu dense leaky_relu dense dense");
         assert_eq!(infer("discriminator", &[1, 4, 3], &d).unwrap()[5..], [[2], [1]]);
     }

@@ -24,16 +24,6 @@ pub enum Weights {
     Frozen,
 }
 
-/// Whether a discriminator returns the input of its head beside its logits, which costs a copy or two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Features {
-    /// No features.
-    #[default]
-    Left,
-    /// Features as well.
-    Wanted,
-}
-
 /// Context of one forward pass of a network.
 #[derive(Debug)]
 pub struct ForwardContext<'a> {
@@ -41,8 +31,8 @@ pub struct ForwardContext<'a> {
     pub mode: Mode<'a>,
     /// Whether the weights have gradients.
     pub weights: Weights,
-    /// Whether a discriminator returns features.
-    pub features: Features,
+    /// Whether a discriminator returns the input of its head beside its logits, which costs a copy or two.
+    pub features: bool,
     /// Class of each sample, `[N]` u32, for conditional networks.
     pub classes: Option<&'a Tensor>,
     /// Ranks whose batches batch norm takes its statistics over while training: this one alone, or all processes.
@@ -52,8 +42,7 @@ pub struct ForwardContext<'a> {
 impl<'a> ForwardContext<'a> {
     /// Returns a training pass with gradients for the weights.
     pub fn train(rng: &'a mut Rng) -> Self {
-        let (features, classes, ranks) = (Features::Left, None, None);
-        Self { mode: Mode::Train(rng), weights: Weights::Trained, features, classes, ranks }
+        Self { mode: Mode::Train(rng), weights: Weights::Trained, features: false, classes: None, ranks: None }
     }
 
     /// Returns a training pass through a network with frozen weights, from which another network learns. Its running averages follow the
@@ -64,7 +53,7 @@ impl<'a> ForwardContext<'a> {
 
     /// Returns the same context, with features.
     pub fn with_features(self) -> Self {
-        Self { features: Features::Wanted, ..self }
+        Self { features: true, ..self }
     }
 
     /// Returns the same context for samples of these classes, `[N]` u32.
@@ -84,7 +73,6 @@ impl<'a> ForwardContext<'a> {
 
     /// Returns an evaluation pass, without gradients for the weights.
     pub fn eval() -> Self {
-        let (features, classes, ranks) = (Features::Left, None, None);
-        Self { mode: Mode::Eval, weights: Weights::Frozen, features, classes, ranks }
+        Self { mode: Mode::Eval, weights: Weights::Frozen, features: false, classes: None, ranks: None }
     }
 }

@@ -9,7 +9,7 @@ use candle_nn::VarMap;
 use std::sync::PoisonError;
 
 /// A network that is a function of a tensor, over the variables of a `VarMap`.
-pub struct FromFn<F> {
+struct FromFn<F> {
     vars: VarMap,
     forward: F,
 }
@@ -25,10 +25,7 @@ pub struct FromFn<F> {
 /// let generator = gan_core::generator_fn(vars, move |z| linear.forward(z));
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn generator_fn<F>(vars: VarMap, forward: F) -> FromFn<F>
-where
-    F: Fn(&Tensor) -> Result<Tensor> + Send + Sync,
-{
+pub fn generator_fn(vars: VarMap, forward: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync) -> impl Generator {
     FromFn { vars, forward }
 }
 
@@ -50,10 +47,7 @@ where
 /// let discriminator = gan_core::discriminator_fn(vars, forward);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn discriminator_fn<F>(vars: VarMap, forward: F) -> FromFn<F>
-where
-    F: Fn(&Dual) -> Result<Dual> + Send + Sync,
-{
+pub fn discriminator_fn(vars: VarMap, forward: impl Fn(&Dual) -> Result<Dual> + Send + Sync) -> impl Discriminator {
     FromFn { vars, forward }
 }
 

@@ -3,7 +3,7 @@
 //! Networks written in plain candle implement these traits and train with everything else.
 
 use crate::error::{Error, Result};
-use crate::forward_context::{Features, ForwardContext};
+use crate::forward_context::ForwardContext;
 use crate::init::Init;
 use crate::layers::{Auxiliary, Flatten, Layer, Reshape, Sigmoid};
 use crate::network::Network;
@@ -11,9 +11,8 @@ use crate::noise::Latent;
 use crate::params::Param;
 use crate::shape;
 use candle_core::{Device, Tensor};
-use gan_base::Rng;
-use gan_base::memory;
 use gan_base::messages::counted;
+use gan_base::{Rng, memory};
 use gan_kernels::Precision;
 use gan_kernels::fused::Reuse;
 use std::collections::BTreeMap;
@@ -61,26 +60,20 @@ pub trait Generator: Send + Sync {
 }
 
 /// Returns uniformly random classes `[n]` u32, for a conditional generator.
-///
-/// # Errors
-/// From candle.
 pub fn draw_classes(
     generator: &dyn Generator,
     n: usize,
     rng: &mut Rng,
     device: &Device,
 ) -> candle_core::Result<Option<Tensor>> {
-    let draw = |known: usize| (0..n).map(|_| rng.below(known) as u32).collect::<Vec<u32>>();
-    generator.classes().map(draw).map(|classes| Tensor::new(classes, device)).transpose()
+    let draw = |known: usize| Tensor::from_iter((0..n).map(|_| rng.below(known) as u32), device);
+    generator.classes().map(draw).transpose()
 }
 
 /// Returns classes `[n]` u32 in turn, 0, 1, …, for a conditional generator.
-///
-/// # Errors
-/// From candle.
 pub fn classes_in_turn(generator: &dyn Generator, n: usize, device: &Device) -> candle_core::Result<Option<Tensor>> {
-    let turn = |known: usize| (0..n).map(|i| (i % known) as u32).collect::<Vec<u32>>();
-    generator.classes().map(turn).map(|classes| Tensor::new(classes, device)).transpose()
+    let turn = |known: usize| Tensor::from_iter((0..n).map(|i| (i % known) as u32), device);
+    generator.classes().map(turn).transpose()
 }
 
 /// Number of samples that [`samples`] generates at once, if memory allows.
@@ -96,13 +89,13 @@ const NUMBERS_AT_ONCE: usize = 1 << 29;
 /// If not even one sample fits into memory.
 pub fn samples_at_once(generator: &dyn Generator) -> candle_core::Result<usize> {
     let Some((input, layers)) = generator.architecture() else { return Ok(AT_ONCE) };
-    let inferred = shape::infer_layers("generator", input, layers).map_err(candle_core::Error::wrap)?;
+    let inferred = shape::infer("generator", input, layers).map_err(candle_core::Error::wrap)?;
     let one = shape::largest_working_set(&inferred);
     let on_cpu = generator.params().first().is_none_or(|param| param.var().device().is_cpu());
     if let (true, Err(shortage)) = (on_cpu, memory::check((one as u64).saturating_mul(4))) {
-        let problem = "use a smaller generator or a larger machine";
-        let problem = format!("for a single sample of this generator {shortage}: {problem}");
-        return Err(candle_core::Error::Msg(problem));
+        candle_core::bail!(
+            "for a single sample of this generator {shortage}: use a smaller generator or a larger machine"
+        );
     }
     Ok((NUMBERS_AT_ONCE / one.max(1)).clamp(1, AT_ONCE))
 }
@@ -181,7 +174,7 @@ impl LayeredGenerator {
     ///
     /// # Errors
     /// As [`LayeredGenerator::new`], and if a tensor is missing or has another shape.
-    pub fn from_tensors(
+    pub(crate) fn from_tensors(
         latent: &Latent,
         input: &[usize],
         layers: &[Layer],
@@ -193,9 +186,6 @@ impl LayeredGenerator {
     }
 
     /// Returns the same generator (the same variables) with another number format of its products.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
         Ok(Self { network: self.network.with_precision(precision)? })
     }
@@ -208,7 +198,7 @@ impl LayeredGenerator {
 
 /// Checks that a generator's `input` has as many values as latent vectors.
 pub(crate) fn takes_latents(input: &[usize], latent: &Latent) -> Result<()> {
-    if input.iter().try_fold(1usize, |n, side| n.checked_mul(*side)) == Some(latent.dim) {
+    if shape::product(input) == Some(latent.dim) {
         return Ok(());
     }
     let numbers = counted(latent.dim, "number");
@@ -235,18 +225,6 @@ impl Generator for LayeredGenerator {
     }
 }
 
-/// Returns whether the last layer that computes anything is a sigmoid, so that the list outputs probabilities instead
-/// of logits.
-pub fn ends_in_sigmoid(layers: &[Layer]) -> bool {
-    let computes = |layer: &&Layer| layer.downcast::<Flatten>().is_none() && layer.downcast::<Reshape>().is_none();
-    layers.iter().rfind(computes).is_some_and(|last| last.downcast::<Sigmoid>().is_some())
-}
-
-/// Returns the number of classes of a list's last layer beside the logit, if it is an auxiliary classifier.
-pub fn auxiliary_classes(layers: &[Layer]) -> Option<usize> {
-    layers.last()?.downcast::<Auxiliary>().map(|layer| layer.auxiliary)
-}
-
 /// Discriminator built from a layer list that ends in one number per sample.
 #[derive(Clone, Debug)]
 pub struct LayeredDiscriminator {
@@ -254,6 +232,17 @@ pub struct LayeredDiscriminator {
 }
 
 impl LayeredDiscriminator {
+    /// Returns whether the last layer that computes anything is a sigmoid, so that the list outputs probabilities instead of logits.
+    pub fn ends_in_sigmoid(layers: &[Layer]) -> bool {
+        let computes = |layer: &&Layer| layer.downcast::<Flatten>().is_none() && layer.downcast::<Reshape>().is_none();
+        layers.iter().rfind(computes).is_some_and(|last| last.downcast::<Sigmoid>().is_some())
+    }
+
+    /// Returns the number of classes of a list's last layer beside the logit, if it is an auxiliary classifier.
+    pub fn auxiliary_classes(layers: &[Layer]) -> Option<usize> {
+        layers.last()?.downcast::<Auxiliary>().map(|layer| layer.auxiliary)
+    }
+
     /// Builds a discriminator for samples of shape `input`.
     ///
     /// # Errors
@@ -261,11 +250,11 @@ impl LayeredDiscriminator {
     pub fn new(input: &[usize], layers: &[Layer], init: Init, rng: &mut Rng, device: &Device) -> Result<Self> {
         let name = "discriminator";
         let fail = |problem: String| Err(Error::Network { network: name.into(), problem });
-        if ends_in_sigmoid(layers) {
+        if Self::ends_in_sigmoid(layers) {
             return fail("ends in \"sigmoid\", but losses work on logits: remove that layer".into());
         }
         let network = Network::new(name, input, layers, init, Reuse::UntilChanged, rng, device)?;
-        let wanted = 1 + auxiliary_classes(layers).unwrap_or(0);
+        let wanted = 1 + Self::auxiliary_classes(layers).unwrap_or(0);
         match network.output().iter().product::<usize>() {
             made if made == wanted => Ok(Self { network }),
             _ => fail(format!("the last layer makes {:?}, needs one number a sample (the logit)", network.output())),
@@ -273,9 +262,6 @@ impl LayeredDiscriminator {
     }
 
     /// Returns the same discriminator (the same variables) with another number format of its products.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
         Ok(Self { network: self.network.with_precision(precision)? })
     }
@@ -287,7 +273,7 @@ impl LayeredDiscriminator {
 
     /// Splits the network's output into logits `[N]` and an auxiliary classifier's logits `[N, classes]`.
     fn apart(&self, y: Tensor) -> candle_core::Result<(Tensor, Option<Tensor>)> {
-        match auxiliary_classes(self.network.layers()) {
+        match Self::auxiliary_classes(self.network.layers()) {
             Some(classes) => Ok((y.narrow(1, 0, 1)?.flatten_all()?, Some(y.narrow(1, 1, classes)?.contiguous()?))),
             None => Ok((y.flatten_all()?, None)),
         }
@@ -297,11 +283,8 @@ impl LayeredDiscriminator {
 impl Discriminator for LayeredDiscriminator {
     fn forward(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<DiscriminatorOutput> {
         let (y, features) = match pass.features {
-            Features::Left => (self.network.forward(x, pass)?, None),
-            Features::Wanted => {
-                let (y, features) = self.network.forward_with_features(x, pass)?;
-                (y, Some(features))
-            }
+            true => self.network.forward_with_features(x, pass).map(|(y, features)| (y, Some(features)))?,
+            false => (self.network.forward(x, pass)?, None),
         };
         let (logits, classes) = self.apart(y)?;
         Ok(DiscriminatorOutput { logits, features, classes })

@@ -24,9 +24,6 @@ pub enum Init {
 impl Init {
     /// Returns initial values of a parameter of `shape`; `weight` is the shape of the kernel in the same layer, for its
     /// fans.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn tensor(
         self,
         role: Role,

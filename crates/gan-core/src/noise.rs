@@ -44,9 +44,7 @@ impl Latent {
             Distribution::Uniform => rng.uniform_tensor(-1.0, 1.0, (n, self.dim), device),
         }
     }
-}
 
-impl Latent {
     /// Returns `n` latent vectors `[n, dim]` with no number further than `most` from 0: others are resampled (the truncation trick; Brock
     /// et al. 2018, arXiv:1809.11096, section 3.1). This gives less variety and mostly better samples. Uniform numbers are drawn from
     /// [−most, most) if that is narrower.
@@ -72,9 +70,7 @@ impl Latent {
         let values: Vec<f32> = (0..n * self.dim).map(|_| draw(rng)).collect();
         Tensor::from_vec(values, (n, self.dim), device)
     }
-}
 
-impl Latent {
     /// Fails if `n` latent vectors do not fit into memory.
     fn check_count(&self, n: usize) -> Result<()> {
         let bytes = (n as u64).saturating_mul(self.dim as u64).saturating_mul(4);

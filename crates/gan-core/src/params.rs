@@ -93,17 +93,11 @@ impl Param {
     }
 
     /// Returns the tensor, detached from any graph; it shows later changes.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn tensor(&self) -> candle_core::Result<Tensor> {
         self.of(&self.var.as_detached_tensor())
     }
 
     /// Returns the tensor, through which gradients reach the variable.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn tracked(&self) -> candle_core::Result<Tensor> {
         self.of(self.var.as_tensor())
     }
@@ -121,19 +115,30 @@ impl Param {
         }
         self.var.as_detached_tensor().slice_set(&t.flatten_all()?.contiguous()?.copy()?, 0, self.start)
     }
-}
 
-/// Returns the tensors of `params` by name.
-///
-/// # Errors
-/// From candle.
-pub fn named_tensors(params: &[Param]) -> candle_core::Result<BTreeMap<String, Tensor>> {
-    params.iter().map(|p| Ok((p.name.clone(), p.tensor()?))).collect()
+    /// Returns the tensors of `params` by name.
+    pub fn tensors(params: &[Self]) -> candle_core::Result<BTreeMap<String, Tensor>> {
+        params.iter().map(|p| Ok((p.name.clone(), p.tensor()?))).collect()
+    }
+
+    /// Sets `params` to `tensors`, which come from the file `from` (for messages). Checks all before it sets any.
+    ///
+    /// # Errors
+    /// If a name is missing or left over, or a shape differs; nothing is then changed.
+    pub fn load(params: &[Self], tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
+        let expected: Vec<_> = params.iter().map(|p| (p.name.clone(), p.dims().to_vec())).collect();
+        let found = tensors.iter().map(|(name, t)| (name.clone(), TensorInfo::from(t))).collect();
+        check(&expected, &found, from)?;
+        for p in params {
+            p.set(&tensors[&p.name].to_dtype(p.var.dtype())?.to_device(p.var.device())?)?;
+        }
+        Ok(())
+    }
 }
 
 /// A tensor as a file describes it before it is read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TensorInfo {
+pub(crate) struct TensorInfo {
     /// Shape of the tensor.
     pub shape: Vec<usize>,
     /// Number type, if it is not a floating point type, for messages.
@@ -154,7 +159,11 @@ const NAMED: usize = 4;
 ///
 /// # Errors
 /// If names are missing or left over, or a shape or number type differs.
-pub fn check(expected: &[(String, Vec<usize>)], found: &BTreeMap<String, TensorInfo>, from: &Path) -> Result<()> {
+pub(crate) fn check(
+    expected: &[(String, Vec<usize>)],
+    found: &BTreeMap<String, TensorInfo>,
+    from: &Path,
+) -> Result<()> {
     let fail = |problem: String| Err(Error::Weights { path: from.into(), problem });
     let names = || expected.iter().map(|(name, _)| name.as_str());
     let missing: Vec<&str> = names().filter(|name| !found.contains_key(*name)).collect();
@@ -191,18 +200,4 @@ fn and_others(names: &[&str], joined: &str) -> String {
         n if n <= NAMED => format!(" ({joined} {})", shown.join(", ")),
         n => format!(" ({joined} {} and {} more)", shown.join(", "), n - NAMED),
     }
-}
-
-/// Sets `params` to `tensors`, which come from the file `from` (for messages). Checks all before it sets any.
-///
-/// # Errors
-/// If a name is missing or left over, or a shape differs; nothing is then changed.
-pub fn load(params: &[Param], tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
-    let expected: Vec<_> = params.iter().map(|p| (p.name.clone(), p.dims().to_vec())).collect();
-    let found = tensors.iter().map(|(name, t)| (name.clone(), TensorInfo::from(t))).collect();
-    check(&expected, &found, from)?;
-    for p in params {
-        p.set(&tensors[&p.name].to_dtype(p.var.dtype())?.to_device(p.var.device())?)?;
-    }
-    Ok(())
 }

@@ -6,15 +6,9 @@ use gan_base::Rng;
 /// Random tensors from [`Rng`]. The numbers are drawn on the host, so they are the same on every device.
 pub trait RandomTensors {
     /// Returns a float32 tensor of numbers from U[low, high).
-    ///
-    /// # Errors
-    /// From candle.
     fn uniform_tensor(&mut self, low: f32, high: f32, shape: impl Into<Shape>, device: &Device) -> Result<Tensor>;
 
     /// Returns a float32 tensor of numbers from N(mean, std²).
-    ///
-    /// # Errors
-    /// From candle.
     fn normal_tensor(&mut self, mean: f32, std: f32, shape: impl Into<Shape>, device: &Device) -> Result<Tensor>;
 }
 

@@ -1,10 +1,7 @@
 //! Shape inference: output and parameters of each layer of a list, without allocating anything.
 
 use crate::error::{Error, Result};
-use crate::layers::{InferredLayer, Layer, MOST_NESTED, ParamSpec};
-
-/// A shape without the batch: `[F]` or `[C, H, W]`.
-pub type Shape = Vec<usize>;
+use crate::layers::{Inferred, Layer, MOST_NESTED, ParamSpec};
 
 /// Maximum number of values per sample: 4 GiB.
 const LARGEST: usize = 1 << 30;
@@ -26,65 +23,52 @@ pub(crate) fn product(sides: &[usize]) -> Option<usize> {
 }
 
 /// Calls `f` with the name and the description of each parameter of a list whose layers' names begin with `prefix`, in a network's order.
-pub(crate) fn each_param(
-    layers: &[Layer],
-    list: &[InferredLayer],
-    prefix: &str,
-    f: &mut impl FnMut(String, &ParamSpec),
-) {
+pub(crate) fn each_param(layers: &[Layer], list: &[Inferred], prefix: &str, f: &mut impl FnMut(String, &ParamSpec)) {
     for (index, (layer, found)) in layers.iter().zip(list).enumerate() {
         let name = format!("{prefix}.{index}");
-        found.layer.params.iter().for_each(|own| f(format!("{name}.{}", own.name), own));
-        for ((part, layers), list) in layer.branches().into_iter().zip(&found.layer.branches) {
+        found.params.iter().for_each(|own| f(format!("{name}.{}", own.name), own));
+        for ((part, layers), list) in layer.branches().into_iter().zip(&found.branches) {
             each_param(layers, list, &format!("{name}.{part}"), f);
         }
     }
 }
 
 /// Calls `f` with each layer of a list, and those inside it.
-fn each_layer(list: &[InferredLayer], f: &mut impl FnMut(&InferredLayer)) {
+fn each_layer(list: &[Inferred], f: &mut impl FnMut(&Inferred)) {
     for found in list {
         f(found);
-        found.layer.branches.iter().for_each(|list| each_layer(list, f));
+        found.branches.iter().for_each(|list| each_layer(list, f));
     }
 }
 
 /// Returns the number of values that a network certainly holds at once for one sample.
-pub fn largest_working_set(list: &[InferredLayer]) -> usize {
+pub(crate) fn largest_working_set(list: &[Inferred]) -> usize {
     let mut largest = 0;
     each_layer(list, &mut |layer| largest = largest.max(layer.working_set()));
     largest
 }
 
 /// Returns the number of values per sample that a training pass certainly saves for its backward pass.
-pub fn saved_for_backward(list: &[InferredLayer]) -> usize {
+pub fn saved_for_backward(list: &[Inferred]) -> usize {
     let mut saved = 0usize;
     each_layer(list, &mut |layer| saved = saved.saturating_add(layer.saved_for_backward()));
     saved
 }
 
 /// Returns the number of parameters of a list, including those of layers inside it.
-pub fn parameter_count(list: &[InferredLayer]) -> usize {
+pub fn parameter_count(list: &[Inferred]) -> usize {
     let mut count = 0usize;
-    each_layer(list, &mut |found| {
-        count = found.layer.params.iter().map(ParamSpec::elem_count).fold(count, usize::saturating_add);
+    each_layer(list, &mut |layer| {
+        count = layer.params.iter().map(ParamSpec::elem_count).fold(count, usize::saturating_add);
     });
     count
 }
 
-/// Returns the output shape of each layer of the network called `network` (for messages) for inputs `[N, input…]`.
+/// Returns the output and parameters of each layer of the network called `network` (for messages) for inputs `[N, input…]`.
 ///
 /// # Errors
 /// The first layer that does not fit, or is too large for any memory: its index, its input, and what it needs.
-pub fn infer(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<Shape>> {
-    Ok(infer_layers(network, input, layers)?.into_iter().map(|found| found.layer.output).collect())
-}
-
-/// Returns the inferred layers of the network called `network` (for messages) for inputs `[N, input…]`.
-///
-/// # Errors
-/// As [`infer`].
-pub fn infer_layers(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<InferredLayer>> {
+pub fn infer(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<Inferred>> {
     if !is_shape(input) || product(input).is_none_or(|n| n == 0 || n > LARGEST) {
         let problem = format!(
             "input {} cannot be used: expected at least one side, none of them 0: [features] or [channels, height, width], at \
@@ -96,8 +80,8 @@ pub fn infer_layers(network: &str, input: &[usize], layers: &[Layer]) -> Result<
     infer_list(network, input, layers)
 }
 
-/// Like [`infer_layers`], for a list whose input is known to be a shape.
-pub(crate) fn infer_list(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<InferredLayer>> {
+/// Like [`infer`], for a list whose input is known to be a shape.
+pub(crate) fn infer_list(network: &str, input: &[usize], layers: &[Layer]) -> Result<Vec<Inferred>> {
     let mut inferred = Vec::with_capacity(layers.len());
     let mut shape = input.to_vec();
     let mut count = 0;
@@ -109,14 +93,14 @@ pub(crate) fn infer_list(network: &str, input: &[usize], layers: &[Layer]) -> Re
             got: format!("{shape:?}"),
             needs,
         })?;
-        shape.clone_from(&found.layer.output);
+        shape.clone_from(&found.output);
         inferred.push(found);
     }
     Ok(inferred)
 }
 
 /// Infers one layer, or returns what it needs instead. Adds its parameters to the `count` of the list.
-fn infer_layer(layer: &Layer, shape: &[usize], count: &mut usize) -> std::result::Result<InferredLayer, String> {
+fn infer_layer(layer: &Layer, shape: &[usize], count: &mut usize) -> std::result::Result<Inferred, String> {
     if nests_deeper_than(layer, MOST_NESTED) {
         return Err(format!("residual blocks nested at most {MOST_NESTED} deep: make the list flatter"));
     }
@@ -139,7 +123,7 @@ fn infer_layer(layer: &Layer, shape: &[usize], count: &mut usize) -> std::result
         ));
     };
     *count = total;
-    Ok(InferredLayer { input: shape.to_vec(), layer: inferred })
+    Ok(Inferred { input: shape.to_vec(), ..inferred })
 }
 
 /// Returns whether lists are nested more than `limit` deep in a layer, including itself. Looks no deeper than that.

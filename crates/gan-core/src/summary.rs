@@ -1,7 +1,7 @@
 //! Summary of a network as a table: layer, output shape, parameters, multiply-adds. Nothing is allocated for it.
 
 use crate::error::Result;
-use crate::layers::{InferredLayer, Layer, ParamSpec, Residual};
+use crate::layers::{Inferred, Layer, ParamSpec, Residual};
 use crate::shape;
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl Summary {
     /// # Errors
     /// If the layers do not fit together.
     pub fn new(name: &str, input: &[usize], layers: &[Layer]) -> Result<Self> {
-        let inferred = shape::infer_layers(name, input, layers)?;
+        let inferred = shape::infer(name, input, layers)?;
         let mut rows = vec![];
         unfold("main", layers, inferred, &mut rows);
         Ok(Self { name: name.into(), input: input.to_vec(), rows })
@@ -50,12 +50,24 @@ impl Summary {
         let total = |of: fn(&Row) -> usize| self.rows.iter().map(of).fold(0, usize::saturating_add);
         (total(|row| row.trained), total(|row| row.fixed), total(|row| row.multiply_adds))
     }
+
+    /// Returns name and value of the totals over all layers.
+    pub fn written_totals(&self) -> [(&'static str, String); 4] {
+        let (trained, fixed, multiply_adds) = self.totals();
+        let sized = |n: usize| format!("{} ({})", grouped(n), bytes(n * FLOAT));
+        [
+            ("parameters", sized(trained + fixed)),
+            ("trained", sized(trained)),
+            ("not trained: running averages", sized(fixed)),
+            ("multiply-adds a sample", grouped(multiply_adds)),
+        ]
+    }
 }
 
 /// Returns the rows of a list whose layers' names begin with `prefix`. A layer with lists inside has a row without numbers, and one for
 /// each layer inside it.
-fn unfold(prefix: &str, layers: &[Layer], inferred: Vec<InferredLayer>, rows: &mut Vec<Row>) {
-    for (index, (layer, InferredLayer { layer: found, .. })) in layers.iter().zip(inferred).enumerate() {
+fn unfold(prefix: &str, layers: &[Layer], inferred: Vec<Inferred>, rows: &mut Vec<Row>) {
+    for (index, (layer, found)) in layers.iter().zip(inferred).enumerate() {
         let name = format!("{prefix}.{index}");
         let count = |trained: bool| {
             found.params.iter().filter(|p| p.role.is_trained() == trained).map(ParamSpec::elem_count).sum()
@@ -78,28 +90,10 @@ impl Row {
     /// Formats the layer with its settings: `conv 64, kernel 4, stride 2`.
     pub fn written(&self) -> String {
         if let Some(block) = self.layer.downcast::<Residual>() {
-            return if block.skip.is_empty() {
-                "residual: body + input".into()
-            } else {
-                "residual: body + skip".into()
-            };
+            return format!("residual: body + {}", if block.skip.is_empty() { "input" } else { "skip" });
         }
         let toml = self.layer.written().replace(" = ", " ").replace('"', "");
         toml.replace("{ ", "").replace(" }", "").trim().to_string()
-    }
-}
-
-impl Summary {
-    /// Returns name and value of the totals over all layers.
-    pub fn written_totals(&self) -> [(&'static str, String); 4] {
-        let (trained, fixed, multiply_adds) = self.totals();
-        let sized = |n: usize| format!("{} ({})", grouped(n), bytes(n * FLOAT));
-        [
-            ("parameters", sized(trained + fixed)),
-            ("trained", sized(trained)),
-            ("not trained: running averages", sized(fixed)),
-            ("multiply-adds a sample", grouped(multiply_adds)),
-        ]
     }
 }
 

@@ -1,4 +1,4 @@
-//! A network as one fused operation against the same network layer by layer on candle's tape: outputs, gradients, running
+//! Compares networks as one fused operation with the same networks layer by layer on candle's tape: outputs, gradients, running
 //! averages.
 
 use candle_core::{Tensor, Var};
@@ -35,7 +35,7 @@ fn network(input: &[usize], list: &[Layer]) -> Network {
     Network::new("n", input, list, Init::He, Reuse::UntilChanged, &mut Rng::new(3), test_device()).unwrap()
 }
 
-/// A scalar that weighs every output differently.
+/// Returns a scalar that weights every output differently.
 fn weigh(y: &Tensor) -> Tensor {
     let weights = Rng::new(9).normal_tensor(0.0, 1.0, y.shape(), test_device()).unwrap();
     (y * weights).unwrap().sum_all().unwrap()
@@ -71,7 +71,7 @@ fn check(input: &[usize], text: &str) {
                     let [da, db] = [(a, &ga), (b, &gb)].map(|(p, grads)| p.of(grads.get(p.var()).unwrap()).unwrap());
                     let index: usize = a.name.split('.').nth(1).unwrap().parse().unwrap();
                     let norm_follows = list.get(index + 1).is_some_and(|next| next.name() == "batch_norm");
-                    // A bias in front of batch norm only moves the mean that is subtracted: its gradient is rounding.
+                    // A bias before a batch norm only changes the mean that is subtracted, so its gradient is only rounding.
                     if !eval && a.role == gan_core::Role::Bias && norm_follows {
                         let weight = fused.params().iter().find(|p| p.name == format!("main.{index}.weight")).unwrap();
                         let largest = |t: &Tensor| {
@@ -94,7 +94,7 @@ fn check(input: &[usize], text: &str) {
 }
 
 #[test]
-fn generators() {
+fn fused_generators_equal_their_layers() {
     check(
         &[20],
         r#"[{ dense = 288 }, { reshape = [32, 3, 3] },
@@ -115,7 +115,7 @@ fn generators() {
 }
 
 #[test]
-fn tangents_of_fused_networks_and_their_gradients() {
+fn fused_networks_have_exact_tangents_and_their_gradients() {
     for (input, text) in [
         (
             vec![3, 16, 16],
@@ -147,7 +147,7 @@ fn tangents_of_fused_networks_and_their_gradients() {
 }
 
 #[test]
-fn newer_layers_between_fused_ones() {
+fn unfused_layers_between_fused_ones_have_exact_gradients() {
     check(
         &[3, 8, 8],
         r#"[{ conv = 8, kernel = 3, padding = 1, spectral_norm = true }, { leaky_relu = 0.2 }, { attention = 4 },
@@ -168,7 +168,7 @@ fn newer_layers_between_fused_ones() {
 fn power_iteration_finds_the_largest_singular_value() {
     let list = layers(r#"[{ dense = 4, bias = false, spectral_norm = true }]"#);
     let network = network(&[4], &list);
-    // A product of a rotation with stretches by 3, 1, 0.5 and 0.1.
+    // A rotation times a diagonal matrix of 3, 1, 0.5 and 0.1, which are the singular values.
     let (sine, cosine) = 0.6f32.sin_cos();
     let rows =
         [[3.0 * cosine, -sine, 0.0, 0.0], [3.0 * sine, cosine, 0.0, 0.0], [0.0, 0.0, 0.5, 0.0], [0.0, 0.0, 0.0, 0.1]];
@@ -204,7 +204,7 @@ fn a_kernel_of_zeros_stays_finite_under_spectral_norm() {
 }
 
 #[test]
-fn discriminators() {
+fn fused_discriminators_equal_their_layers() {
     check(
         &[1, 13, 14],
         r#"[{ conv = 16, kernel = 3, stride = 2, padding = "same" }, { leaky_relu = 0.2 }, { dropout = 0.25 },
@@ -228,7 +228,7 @@ fn discriminators() {
 }
 
 #[test]
-fn small_dense_networks() {
+fn fused_dense_networks_equal_their_layers() {
     check(
         &[2],
         "[{ dense = 16 }, { leaky_relu = 0.2 }, { dense = 16 }, { leaky_relu = 0.2 }, { dense = 2 }, { dense = 1 }]",
@@ -251,7 +251,7 @@ fn an_empty_batch_passes_through() {
 }
 
 #[test]
-fn weights_changed_in_place_are_noticed() {
+fn weights_changed_in_place_take_effect() {
     let list = layers("[{ conv = 16, kernel = 4, stride = 2, padding = 1 }]");
     let network = network(&[16, 8, 8], &list);
     let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 16, 8, 8), test_device()).unwrap();

@@ -1,14 +1,14 @@
-//! Every layer of the registry: its gradient and its derivative in a direction against finite differences, its fused form against its
+//! Checks every layer of the registry: its gradient and its directional derivative against finite differences, its fused form against its
 //! forward pass in candle operations, and its row in docs/layers.md.
 
 use candle_core::{Device, Tensor, Var};
 use gan_base::Rng;
-use gan_core::layers::{Layer, names};
-use gan_core::{ForwardContext, Init, Network, RandomTensors};
+use gan_core::layers::names;
+use gan_core::{ForwardContext, Init, Layer, Network, RandomTensors};
 use gan_kernels::Precision;
 use gan_kernels::fused::Reuse;
 
-/// Each name with lists that use it, and the shape that they are fed.
+/// Lists that use each layer, with the layer's name and the input shape.
 const EXAMPLES: &[(&str, &[usize], &str)] = &[
     ("dense", &[5], r#"[{"dense": 3}, {"dense": 2, "bias": false}]"#),
     (
@@ -78,7 +78,7 @@ impl Case {
         let mut rng = Rng::new(3);
         let network = Network::new("n", input, &layers, Init::He, Reuse::Never, &mut rng, &Device::Cpu).unwrap();
         let network = network.with_precision(Precision::F32Accurate).unwrap();
-        // Parameters that start at 0 or 1 hide mistakes.
+        // Parameters that are still 0 or 1 would hide errors.
         for param in network.params() {
             let noise = rng.uniform_tensor(0.1, 0.6, param.dims(), &Device::Cpu).unwrap();
             param.set(&(param.tensor().unwrap() + noise).unwrap()).unwrap();
@@ -88,7 +88,7 @@ impl Case {
         Self { network, x, classes }
     }
 
-    /// Runs `f` with a pass that draws the same numbers and sees the same kernels each time.
+    /// Runs `f` with a forward context that has the same random numbers and kernels each time.
     fn with_pass<R>(&self, f: impl FnOnce(&mut ForwardContext) -> candle_core::Result<R>) -> R {
         f(&mut ForwardContext::steady(&mut Rng::new(7)).of_classes(Some(&self.classes))).unwrap()
     }
@@ -120,7 +120,7 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
         / largest
 }
 
-/// A scalar that weighs every output differently.
+/// Returns a scalar that weights every output differently.
 fn weigh(y: &Tensor) -> Tensor {
     let weights = Rng::new(9).normal_tensor(0.0, 1.0, y.shape(), &Device::Cpu).unwrap();
     (y * weights).unwrap().sum_all().unwrap()
@@ -139,7 +139,7 @@ fn every_layer_has_an_example_here_and_a_row_in_the_docs() {
 }
 
 #[test]
-fn derivatives_in_a_direction_are_those_of_finite_differences() {
+fn directional_derivatives_equal_finite_differences() {
     for (name, input, text) in EXAMPLES {
         let case = Case::new(input, text);
         let t = Rng::new(5).normal_tensor(0.0, 1.0, case.x.shape(), &Device::Cpu).unwrap();
@@ -150,7 +150,7 @@ fn derivatives_in_a_direction_are_those_of_finite_differences() {
 }
 
 #[test]
-fn gradients_are_those_of_finite_differences() {
+fn gradients_equal_finite_differences() {
     for (name, input, text) in EXAMPLES {
         let case = Case::new(input, text);
         let x = Var::from_tensor(&case.x).unwrap();

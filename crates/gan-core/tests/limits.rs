@@ -1,8 +1,8 @@
-//! Networks too deep or too large for any machine: refused in words, before anything is allocated for them.
+//! Networks that are too deep or too large for any machine are refused with a message before memory is allocated.
 
 use gan_base::Rng;
-use gan_core::gan::samples_at_once;
-use gan_core::layers::{MOST_NESTED, Residual};
+use gan_core::layers::Residual;
+use gan_core::samples_at_once;
 use gan_core::summary::Summary;
 use gan_core::{Distribution, Init, Latent, Layer, LayeredGenerator, Network, shape};
 use gan_kernels::fused::Reuse;
@@ -18,13 +18,13 @@ fn layers(text: &str) -> Vec<Layer> {
 }
 
 #[test]
-fn nested_blocks_take_one_walk_and_have_a_limit() {
+fn nested_blocks_are_walked_once_and_limited_in_depth() {
     let chain = |levels: usize| {
         let inside = r#"{"conv": 2, "kernel": 1}"#.to_string();
         (0..levels).fold(inside, |inside, _| format!(r#"{{"residual": [{inside}, "relu"]}}"#))
     };
-    let most = MOST_NESTED;
-    // Walked anew on each level, these would take hours.
+    let most = 16;
+    // If each level walked all levels below it again, this would take hours.
     let list: Vec<Layer> = serde_json::from_str(&format!("[{}]", vec![chain(most); 50].join(","))).unwrap();
     let summary = Summary::new("d", &[2, 4, 4], &list).unwrap();
     assert_eq!(summary.totals(), (50 * 6, 0, 50 * 4 * 16));
@@ -38,7 +38,7 @@ fn nested_blocks_take_one_walk_and_have_a_limit() {
         assert!(error.contains("at most 16 deep"), "{error}");
     }
     assert!(serde_json::from_str::<Vec<Layer>>(&r#"[{"residual": "#.repeat(100_000)).is_err());
-    // Lists made in Rust pass no parser.
+    // Lists that are built in Rust do not pass through the parser, which has its own limit.
     let inner = list[0].clone();
     let block = Residual { residual: vec![inner], skip: vec![] };
     let error = shape::infer("d", &[2, 4, 4], &[block.into()]).unwrap_err().to_string();
@@ -46,7 +46,7 @@ fn nested_blocks_take_one_walk_and_have_a_limit() {
 }
 
 #[test]
-fn numbers_beyond_any_memory_end_in_words() {
+fn sizes_beyond_any_memory_are_refused_with_a_message() {
     let huge = usize::MAX;
     for (input, text) in [
         (vec![1, 4, 4], r#"[{ bilinear = 1048576 }, { bilinear = 1048576 }, { bilinear = 1048576 }]"#.to_string()),
@@ -75,14 +75,14 @@ fn numbers_beyond_any_memory_end_in_words() {
         let error = shape::infer("g", &input, &layers(&text)).unwrap_err().to_string();
         assert!(error.len() < 1000, "{}", error.len());
     }
-    // What fits is counted without overflow.
+    // Sizes within the limit are computed without overflow.
     let list = layers(&format!("[{}]", vec!["{ attention = 8 }"; 40].join(",")));
     let (trained, ..) = Summary::new("g", &[64, 128, 128], &list).unwrap().totals();
     assert_eq!(trained, 40 * (8 * 64 * 2 + 32 * 64 * 2 + 1));
 }
 
 #[test]
-fn fewer_of_large_samples_are_made_at_once() {
+fn large_samples_are_generated_in_smaller_batches() {
     let latent = Latent { dim: 1, distribution: Distribution::Normal, truncation: None };
     let of = |text: &str| {
         let rng = &mut Rng::new(1);
@@ -90,13 +90,13 @@ fn fewer_of_large_samples_are_made_at_once() {
         samples_at_once(&g).unwrap()
     };
     assert_eq!(of("[{ upsample = 64 }]"), 256);
-    // 2²⁹ numbers in all: 128 times 2²² of the output, and the one of the input.
+    // 2²⁹ numbers in total: 128 samples with 2²² outputs and one input each.
     assert_eq!(of("[{ upsample = 2048 }]"), 127);
     assert_eq!(of("[{ residual = [{ upsample = 2048 }, \"tanh\"], skip = [{ upsample = 2048 }] }]"), 64);
 }
 
 #[test]
-fn a_class_that_is_none_is_refused_with_and_without_an_embedding() {
+fn a_class_out_of_range_is_refused_with_and_without_an_embedding() {
     use candle_core::Tensor;
     use gan_core::ForwardContext;
     for text in ["[{ concat_class = 3 }]", "[{ concat_class = 3, embedding = 2 }]"] {

@@ -1,4 +1,4 @@
-//! Layer lists as users write them: reading, checking, building.
+//! Reading, checking and building networks from layer lists.
 
 mod common;
 
@@ -40,19 +40,24 @@ fn mistakes_in_a_list_are_explained() {
 
 #[test]
 fn shapes_follow_the_list() {
-    let shapes = shape::infer("generator", &[100], &layers(KERAS)).unwrap();
-    assert_eq!(shapes[2], [128, 14, 14]);
-    assert_eq!(shapes.last().unwrap(), &[1, 14, 14]);
+    let shapes = |input: &[usize], layers: &[Layer]| -> Vec<Vec<usize>> {
+        shape::infer("network", input, layers).unwrap().into_iter().map(|layer| layer.output).collect()
+    };
+    let g = shapes(&[100], &layers(KERAS));
+    assert_eq!(g[2], [128, 14, 14]);
+    assert_eq!(g.last().unwrap(), &[1, 14, 14]);
     let d = layers(
         r#"[{ conv = 32, kernel = 3, stride = 2, padding = "same" }, { zero_pad = [0, 1, 0, 1] }, { upsample = [2, 1] },
                        { avg_pool = [2, 3] }, "global_max_pool"]"#,
     );
-    let shapes = shape::infer("discriminator", &[1, 28, 27], &d).unwrap();
-    assert_eq!(shapes, [vec![32, 14, 14], vec![32, 15, 15], vec![32, 30, 15], vec![32, 15, 5], vec![32]]);
+    assert_eq!(
+        shapes(&[1, 28, 27], &d),
+        [vec![32, 14, 14], vec![32, 15, 15], vec![32, 30, 15], vec![32, 15, 5], vec![32]]
+    );
 }
 
 #[test]
-fn a_list_that_does_not_fit_names_the_layer_what_it_got_and_what_it_needs() {
+fn a_layer_that_does_not_fit_is_named_with_its_input_and_its_requirement() {
     let message =
         |input: &[usize], text: &str| shape::infer("generator", input, &layers(text)).unwrap_err().to_string();
     let m = message(&[100], r#"[{ dense = 6272 }, { conv = 3, kernel = 3 }]"#);
@@ -74,7 +79,7 @@ fn a_list_that_does_not_fit_names_the_layer_what_it_got_and_what_it_needs() {
 }
 
 #[test]
-fn names_and_shapes_are_pytorchs() {
+fn names_and_shapes_equal_pytorchs() {
     let network =
         Network::new("g", &[100], &layers(KERAS), Init::Glorot, Reuse::Never, &mut Rng::new(1), test_device()).unwrap();
     let found: Vec<(String, Vec<usize>)> =
@@ -138,7 +143,7 @@ fn running_averages_follow_pytorch_or_keras() {
 }
 
 #[test]
-fn dropout_drops_in_training_only_and_by_the_seed() {
+fn dropout_is_seeded_and_only_active_in_training() {
     let network = Network::new(
         "d",
         &[1000],
@@ -164,7 +169,7 @@ fn dropout_drops_in_training_only_and_by_the_seed() {
 }
 
 #[test]
-fn a_verdict_has_a_logit_a_sample_and_the_features_before_the_head() {
+fn the_output_of_d_has_one_logit_per_sample_and_the_features_before_the_head() {
     let list = layers(r#"[{ conv = 4, kernel = 3 }, "global_max_pool", { dense = 1 }]"#);
     let d = LayeredDiscriminator::new(&[1, 5, 5], &list, Init::He, &mut Rng::new(1), test_device()).unwrap();
     let x = Rng::new(2).normal_tensor(0.0, 1.0, (3, 1, 5, 5), test_device()).unwrap();
@@ -218,7 +223,7 @@ fn a_summary_unfolds_residual_blocks() {
     let (first, inner, skip, last) = (6 * 2 * 9 + 6, 6 * 6 + 6, 6 * 2 + 6, 97);
     assert_eq!(summary.totals(), (first + inner + skip + last, 6, 16 * (6 * 2 * 9 + 6 * 6 + 6 * 2) + 96));
     assert!(summary.to_string().lines().all(|line| line.chars().count() < 120));
-    // As many as the network itself has.
+    // The sum is the number of parameters that the network itself reports.
     let network = gan_core::Network::new(
         "d",
         &[2, 4, 4],

@@ -1,4 +1,4 @@
-//! Penalties' gradients against PyTorch's double backward (fixtures/penalties.py).
+//! Compares the gradients of penalties with PyTorch's double backward (fixtures/penalties.py).
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
@@ -90,7 +90,7 @@ fn gradients_equal_pytorch_double_backward() {
         }
         for (kind, expected) in &case.penalties {
             let penalty: PenaltyKind = serde_json::from_value(kind.clone().into()).unwrap();
-            // Between equal points there is only the point itself.
+            // If real and generated samples are equal, every point between them is that sample.
             let (value, tangent) = term(penalty, &d, [&x, &x], classes, 2).unwrap();
             let what = format!("{} of {}", kind, case.name);
             assert!((value - expected.value).abs() < 1e-4 * expected.value, "{what}: {value}, {}", expected.value);
@@ -110,7 +110,7 @@ fn gradients_equal_pytorch_double_backward() {
 }
 
 #[test]
-fn dropout_drops_the_same_for_the_gradient_and_the_tangent() {
+fn dropout_uses_one_mask_for_gradient_and_tangent() {
     let layers: Vec<Layer> =
         serde_json::from_str(r#"[{"dense": 64, "bias": false}, {"dropout": 0.5}, {"dense": 1, "bias": false}]"#)
             .unwrap();
@@ -123,8 +123,8 @@ fn dropout_drops_the_same_for_the_gradient_and_the_tangent() {
 }
 
 #[test]
-fn points_lie_where_the_papers_take_them() {
-    // l(x) = ½‖x‖² has the gradient x: the penalty shows where it was taken.
+fn penalties_are_evaluated_at_the_points_of_the_papers() {
+    // l(x) = ½‖x‖² has the gradient x, so the value of the penalty reveals the point at which it was evaluated.
     struct Half;
     impl Discriminator for Half {
         fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> candle_core::Result<DiscriminatorOutput> {
@@ -140,14 +140,14 @@ fn points_lie_where_the_papers_take_them() {
     let (real, fake) = (tensor(&[2.0; 600], &[600, 1]), tensor(&[4.0; 600], &[600, 1]));
     let value = |kind| term(kind, &Half, [&real, &fake], None, 4).unwrap().0;
     assert_eq!((value(PenaltyKind::R1), value(PenaltyKind::R2)), (2.0, 8.0));
-    // The mean of x² over [2, 4], and of (x − 1)².
+    // The mean of x² over [2, 4], and that of (x − 1)².
     assert!((value(PenaltyKind::GpZero) - 28.0 / 3.0).abs() < 0.4);
     assert!((value(PenaltyKind::Gp) - 13.0 / 3.0).abs() < 0.3);
-    // Real samples that are all alike have no deviation, so no noise.
+    // Equal real samples have a standard deviation of 0, so DRAGAN adds no noise.
     assert_eq!(value(PenaltyKind::Dragan), 1.0);
 }
 
-/// A network in plain candle, written over duals, has the penalty of the same network as a layer list.
+/// A network in plain candle that implements `jvp` has the same penalty as the equivalent layer list.
 #[test]
 fn networks_of_your_own_have_exact_penalties() {
     let layers: Vec<Layer> =
@@ -185,7 +185,7 @@ fn networks_of_your_own_have_exact_penalties() {
 }
 
 #[test]
-fn a_discriminator_without_a_derivative_is_told_so() {
+fn a_penalty_on_a_discriminator_without_jvp_is_an_error() {
     struct Plain;
     impl Discriminator for Plain {
         fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> candle_core::Result<DiscriminatorOutput> {

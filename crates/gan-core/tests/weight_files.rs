@@ -1,4 +1,4 @@
-//! Weight files: they bring the generator back, and are checked before anything is built.
+//! Weight files restore the generator, and are checked before anything is built.
 
 mod common;
 
@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use common::{KERAS, layers};
 use gan_base::Rng;
 use gan_core::weights::{self, DataDescription, Description, FORMAT};
-use gan_core::{Distribution, ForwardContext, Generator, Init, Latent, LayeredGenerator, params};
+use gan_core::{Distribution, ForwardContext, Generator, Init, Latent, LayeredGenerator, Param};
 use gan_kernels::testing::test_device;
 use std::path::Path;
 
@@ -39,7 +39,7 @@ fn generator(seed: u64) -> (LayeredGenerator, Description) {
 }
 
 #[test]
-fn a_weight_file_alone_brings_the_generator_back() {
+fn a_weight_file_alone_restores_the_generator() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("g.safetensors");
     let (g, description) = generator(1);
@@ -55,13 +55,13 @@ fn a_weight_file_alone_brings_the_generator_back() {
     assert_eq!(run(&g), run(&again));
 }
 
-/// A weight file without tensors that describes a network.
+/// Returns a weight file that describes a network but contains no tensors.
 fn file_without_tensors(description: &Description) -> Vec<u8> {
     weights::to_bytes(&[], description).unwrap()
 }
 
 #[test]
-fn a_network_is_not_built_before_its_tensors_are_known_to_be_there() {
+fn a_network_is_built_only_if_the_file_has_its_tensors() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("g.safetensors");
     let (g, mut description) = generator(1);
@@ -69,7 +69,6 @@ fn a_network_is_not_built_before_its_tensors_are_known_to_be_there() {
         std::fs::write(&path, bytes).unwrap();
         let error = weights::read_generator(&path, test_device()).unwrap_err().to_string();
         for other in [
-            weights::read(&path).unwrap_err(),
             weights::read_description(&path).unwrap_err(),
             weights::from_bytes::<Description>(bytes, &path).unwrap_err(),
         ] {
@@ -85,12 +84,12 @@ fn a_network_is_not_built_before_its_tensors_are_known_to_be_there() {
     let narrow = failed(&weights::to_bytes(&g.params(), &narrow).unwrap());
     let words = "tensor \"main.0.weight\" is [6272, 100], the network's layer list needs [196, 100]";
     assert!(narrow.contains(words), "{narrow}");
-    // Four gigabytes of parameters, and none in the file.
+    // The description has four gigabytes of parameters, and the file none.
     description.layers = layers("[{ dense = 10000000 }]");
     description.data.shape = vec![10_000_000];
     let large = failed(&file_without_tensors(&description));
     assert!(large.contains("has no tensor \"main.0.weight\" (nor \"main.0.bias\")"), "{large}");
-    // A latent space that nothing could be drawn from.
+    // No sample can be drawn from this latent space.
     let latent = Latent { dim: 1 << 30, ..description.latent };
     let shape = vec![1 << 30];
     let data = DataDescription { shape: shape.clone(), ..description.data.clone() };
@@ -105,13 +104,13 @@ fn loading_checks_everything_before_it_changes_anything() {
     let (g, _) = generator(1);
     let (other, _) = generator(2);
     let before: Vec<(String, Tensor)> =
-        params::named_tensors(&g.params()).unwrap().into_iter().map(|(name, t)| (name, t.copy().unwrap())).collect();
-    let mut tensors = params::named_tensors(&other.params()).unwrap();
+        Param::tensors(&g.params()).unwrap().into_iter().map(|(name, t)| (name, t.copy().unwrap())).collect();
+    let mut tensors = Param::tensors(&other.params()).unwrap();
     tensors.insert("main.5.bias".into(), Tensor::zeros(2, DType::F32, test_device()).unwrap());
-    let error = params::load(&g.params(), &tensors, Path::new("f.safetensors")).unwrap_err().to_string();
+    let error = Param::load(&g.params(), &tensors, Path::new("f.safetensors")).unwrap_err().to_string();
     assert!(error.contains("f.safetensors") && error.contains("main.5.bias") && error.contains("[2]"), "{error}");
     for (name, tensor) in &before {
-        let now = params::named_tensors(&g.params()).unwrap()[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let now = Param::tensors(&g.params()).unwrap()[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(now, tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap(), "{name}");
     }
 }

@@ -108,6 +108,7 @@ impl Points {
     /// Those of [`PointDistribution::check`].
     pub fn new(distribution: &dyn PointDistribution, seed: u64) -> Result<Self, Error> {
         distribution.check()?;
+        // ignore-tidy-names: a random stream, called so for every distribution
         let mut rng = Rng::stream(seed, "curve");
         let units = distribution.units();
         let values = (0..POINTS).flat_map(|_| units.scaled(&distribution.draw(&mut rng))).collect();

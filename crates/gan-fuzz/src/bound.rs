@@ -1,4 +1,4 @@
-//! One execution of a target, held to its bounds of memory and time.
+//! One execution of a target within its limits on memory and time.
 
 use crate::target::{Outcome, Target};
 use gan_kernels::process::Counting;
@@ -7,22 +7,22 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// An execution that takes longer is at fault. Most take less than a millisecond; the machine may be busy with other things.
+/// Time limit of an execution. Most take less than a millisecond, but the machine may be busy.
 pub const SLOW: Duration = Duration::from_secs(5);
 
-/// What an input must not cause.
+/// A fault that an input causes.
 #[derive(Debug)]
 pub enum Fault {
     /// A panic, with its message.
     Panic(String),
-    /// More memory than the input justifies, both in bytes.
+    /// More memory than the target allows for the input, in bytes.
     Memory {
-        /// The most that was in use at once, beyond what was in use before.
+        /// Peak usage minus the usage before the execution.
         taken: usize,
-        /// What the target allows for the input.
+        /// Limit for this input.
         allowed: usize,
     },
-    /// A long time.
+    /// More time than [`SLOW`].
     Slow(Duration),
 }
 
@@ -36,16 +36,16 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Runs `target` on `input` and returns what it says, or the fault that it has. `memory` is the global allocator.
+/// Runs `target` on `input` and returns its outcome. `memory` is the global allocator.
 ///
 /// # Errors
-/// The first fault.
+/// Returns the fault that the input causes, if any.
 pub fn run(target: &Target, input: &[u8], memory: &Counting) -> Result<Outcome, Fault> {
     let allowed = target.memory.allowed(input.len());
     memory.reset_peak();
     let before = memory.in_use();
     let start = Instant::now();
-    // A panic may leave whatever the body shares between executions half changed; the fault is what matters then.
+    // After a panic, state that the body shares between executions may be inconsistent. That is acceptable, because the panic is reported as a fault.
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.body)(input)));
     let time = start.elapsed();
     let taken = memory.peak().saturating_sub(before);
@@ -57,7 +57,7 @@ pub fn run(target: &Target, input: &[u8], memory: &Counting) -> Result<Outcome, 
     }
 }
 
-/// Runs `target` on `input` for libFuzzer, which learns of a fault by a panic.
+/// Runs `target` on `input` for libFuzzer, which detects faults as panics.
 ///
 /// # Panics
 /// If the input causes a fault.

@@ -5,19 +5,19 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-/// The names of inputs that the target must accept begin with it.
+/// Prefix of the names of inputs that the target must accept.
 pub const SEED: &str = "seed-";
 
 /// An input of the corpus.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// Its file's name.
+    /// File name.
     pub name: String,
-    /// Its bytes.
+    /// Contents.
     pub bytes: Vec<u8>,
 }
 
-/// Returns the folder `fuzz` at the top of the repository.
+/// Returns the folder `fuzz` in the repository's root.
 pub fn fuzz() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "..", "..", "fuzz"].iter().collect()
 }
@@ -27,7 +27,7 @@ pub fn folder(target: &Target) -> PathBuf {
     fuzz().join("corpus").join(target.name)
 }
 
-/// Reads the target's inputs, by name.
+/// Reads the target's inputs, sorted by name.
 ///
 /// # Errors
 /// If the folder or a file cannot be read.
@@ -42,7 +42,7 @@ pub fn read(target: &Target) -> io::Result<Vec<Input>> {
     Ok(inputs)
 }
 
-/// Writes the target's seeds into the corpus, in place of those that are there.
+/// Replaces the target's seeds in the corpus.
 ///
 /// # Errors
 /// If a file cannot be written or removed.
@@ -65,7 +65,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_target_has_a_program_and_its_seeds_in_the_corpus() {
+    fn every_target_has_a_program_and_seeds_in_the_corpus() {
         let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
         for target in TARGETS {
             let name = target.name;

@@ -1,15 +1,15 @@
-//! Fuzz targets: one function for each kind of input that comes from outside the program, and what is needed to run them.
+//! Fuzz targets: one function for each kind of external input, and the tools to run them.
 //!
-//! No input may cause a panic, a hang, or an allocation that it does not justify. Each [`Target`] feeds arbitrary bytes to the
-//! code that reads such input, and goes on to use what was read. Two runners share them:
+//! No input may cause a panic, a hang, or an allocation out of proportion to its size. Each [`Target`] passes arbitrary bytes to the
+//! code that reads such input, and then uses the result. Two runners share the targets:
 //!
 //! - `cargo xtask test` runs `tests/targets.rs` on a stable toolchain: every file in `fuzz/corpus`, then random mutations of
 //!   them for 30 seconds (`GAN_FUZZ_SECONDS` sets another length);
-//! - `cargo fuzz run NAME` lets libFuzzer search by coverage; `fuzz/README.md` says how.
+//! - `cargo fuzz run NAME` lets libFuzzer search with coverage feedback; see `fuzz/README.md`.
 //!
-//! In reading order: [`target`] (what a target is, and the list of all), [`targets`] (one file for each), [`mod@bound`] (one
-//! execution within its bounds of memory and time), [`corpus`] (the committed inputs), [`mutate`], [`search`] (mutations that
-//! lead somewhere new), [`place`] (files for code that reads files).
+//! In reading order: [`target`] (the type of a target, and the list of all), [`targets`] (one file each), [`mod@bound`] (one
+//! execution within its limits on memory and time), [`corpus`] (the committed inputs), [`mutate`] (random changes), [`search`] (repeated
+//! mutation that keeps inputs with new outcomes), [`place`] (temporary files for code that reads files).
 
 pub mod bound;
 pub mod corpus;

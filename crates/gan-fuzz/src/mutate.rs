@@ -1,13 +1,13 @@
-//! Random changes to an input: small ones to bytes, numbers and lines, large ones to its order, and words of the format.
+//! Random changes to an input: changed bytes, numbers and lines, inserted words of the format, and larger rearrangements.
 
 use crate::target::Target;
 use gan_base::Rng;
 use std::ops::Range;
 
-/// Inputs do not grow beyond this many bytes.
+/// Maximum length of an input in bytes.
 pub const LONGEST: usize = 1 << 16;
 
-/// Numbers at which code goes wrong: zeros, signs, and the ends of what types hold.
+/// Numbers that often cause errors: zeros, negative numbers, and the limits of types.
 const NUMBERS: [&str; 24] = [
     "0",
     "1",
@@ -35,14 +35,14 @@ const NUMBERS: [&str; 24] = [
     "-0.0",
 ];
 
-/// The same for binary formats, in bytes of both orders.
+/// The same for binary formats; they are written in both byte orders.
 const BINARY: [u64; 12] =
     [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, u64::MAX >> 1, u64::MAX];
 
-/// Changes `input` in one to four places. `others` are further inputs of the same target.
+/// Makes one to four random changes to `input`. `others` are further inputs of the same target.
 pub fn mutate(target: &Target, input: &[u8], others: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     let mut bytes = input.to_vec();
-    // One change in every second input: each further one is more likely to spoil what the others led to.
+    // Half of the inputs get a single change, because each further one is more likely to make the input invalid.
     let changes = [1, 1, 2, 4][rng.below(4)];
     for _ in 0..changes {
         change(target, &mut bytes, others, rng);
@@ -71,7 +71,7 @@ fn change(target: &Target, bytes: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut Rn
     }
 }
 
-/// A random part, seldom a long one.
+/// Returns a random range, which is usually short.
 fn chunk(bytes: &[u8], rng: &mut Rng) -> Range<usize> {
     let start = rng.below(bytes.len() + 1);
     let most = if rng.below(4) == 0 { bytes.len() } else { 16 };
@@ -95,7 +95,7 @@ fn set_byte(bytes: &mut [u8], rng: &mut Rng) {
     }
 }
 
-/// An integer of 1 to 8 bytes in either order, near the start as often as elsewhere: headers stand there.
+/// Writes an integer of 1 to 8 bytes in either byte order. Half of them are near the start, where headers are.
 fn set_integer(bytes: &mut [u8], rng: &mut Rng) {
     let size = 1 << rng.below(4);
     let room = if rng.below(2) == 0 { bytes.len().min(64) } else { bytes.len() };
@@ -111,7 +111,7 @@ fn set_integer(bytes: &mut [u8], rng: &mut Rng) {
     }
 }
 
-/// The start of this input and the end of another.
+/// Joins the start of this input and the end of another.
 fn splice(bytes: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut Rng) {
     if others.is_empty() {
         return;
@@ -121,7 +121,7 @@ fn splice(bytes: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut Rng) {
     bytes.extend_from_slice(&other[rng.below(other.len() + 1)..]);
 }
 
-/// The parts that hold decimal numbers.
+/// Returns the ranges of decimal numbers.
 fn numbers(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {
@@ -146,7 +146,7 @@ fn replace_number(bytes: &mut Vec<u8>, rng: &mut Rng) {
     bytes.splice(place, text.bytes());
 }
 
-/// A word of the format, added somewhere or in place of another word.
+/// Replaces a word of the format with another one, or inserts one if the first does not occur.
 fn word(bytes: &mut Vec<u8>, tokens: &[&str], rng: &mut Rng) {
     if tokens.is_empty() {
         return set_integer(bytes, rng);
@@ -163,7 +163,7 @@ fn word(bytes: &mut Vec<u8>, tokens: &[&str], rng: &mut Rng) {
     }
 }
 
-/// A line twice, left out, or elsewhere.
+/// Duplicates, swaps or removes a line.
 fn lines(bytes: &mut Vec<u8>, rng: &mut Rng) {
     let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
     let (from, to) = (rng.below(lines.len()), rng.below(lines.len()));
@@ -175,10 +175,10 @@ fn lines(bytes: &mut Vec<u8>, rng: &mut Rng) {
     *bytes = lines.join(&b'\n');
 }
 
-/// What opens a level of nesting, and closes it.
+/// The texts that open and close a level of nesting.
 const LEVELS: [(&str, &str); 4] = [("[", "]"), ("{\"residual\":[", "]}"), ("{ residual = [", "] }"), ("{\"a\":", "}")];
 
-/// What stands in some brackets, many levels deeper.
+/// Moves the contents of a pair of brackets many levels deeper.
 fn nest(bytes: &mut Vec<u8>, rng: &mut Rng) {
     let opened: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] == b'[').collect();
     if opened.is_empty() {
@@ -198,7 +198,7 @@ fn nest(bytes: &mut Vec<u8>, rng: &mut Rng) {
     bytes.splice(start..start + length, deeper);
 }
 
-/// A short part very often in a row: depth, and length.
+/// Repeats a short part many times, which gives long and deeply nested inputs.
 fn repeat(bytes: &mut Vec<u8>, rng: &mut Rng) {
     if bytes.is_empty() {
         return;
@@ -216,7 +216,7 @@ mod tests {
     use crate::TARGETS;
 
     #[test]
-    fn the_same_stream_gives_the_same_inputs_and_no_input_is_too_short() {
+    fn mutations_are_reproducible_for_inputs_of_any_length() {
         let others = [b"other\nlines 12".to_vec(), vec![]];
         let all = |input: &[u8]| {
             let mut rng = Rng::new(7);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_keeps_brackets_in_pairs() {
+    fn nesting_keeps_brackets_balanced() {
         let mut rng = Rng::new(3);
         for _ in 0..200 {
             let mut bytes = b"{\"layers\":[\"relu\",[1]]}".to_vec();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_found_whole() {
+    fn decimal_numbers_are_found_completely() {
         assert_eq!(numbers(b"12, x3 -456"), [0..2, 5..6, 8..11]);
     }
 }

@@ -1,4 +1,4 @@
-//! Files for code that reads files: a folder in memory where the system has one.
+//! Temporary files for code that reads files, in memory if the system has `/dev/shm`.
 
 use std::borrow::Cow;
 use std::fs;
@@ -16,10 +16,10 @@ fn root() -> &'static Path {
     })
 }
 
-/// Returns this process's folder called `name`, which exists and keeps its files from one execution to the next.
+/// Creates this process's folder called `name` if necessary and returns its path. Its files are kept between executions.
 ///
 /// # Errors
-/// If it cannot be made.
+/// If the folder cannot be created.
 pub fn folder(name: &str) -> io::Result<PathBuf> {
     let folder = root().join(name);
     fs::create_dir_all(&folder)?;
@@ -29,7 +29,7 @@ pub fn folder(name: &str) -> io::Result<PathBuf> {
 /// Writes `bytes` to the file `name` in `folder` and returns its path.
 ///
 /// # Errors
-/// If it cannot be written.
+/// If the file cannot be written.
 pub fn file(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     let path = folder.join(name);
     fs::write(&path, bytes)?;
@@ -41,10 +41,10 @@ pub fn clear() {
     fs::remove_dir_all(root()).ok();
 }
 
-/// Between the parts of an input that stands for several files.
+/// Separator between the parts of an input that represents several files.
 pub const SEPARATOR: &[u8] = b"\n=====\n";
 
-/// Splits an input into `N` parts at [`SEPARATOR`]; parts that are not there are `None`.
+/// Splits an input into `N` parts at [`SEPARATOR`]; missing parts are `None`.
 pub fn parts<const N: usize>(input: &[u8]) -> [Option<&[u8]>; N] {
     let mut parts = [None; N];
     let mut rest = Some(input);
@@ -57,13 +57,13 @@ pub fn parts<const N: usize>(input: &[u8]) -> [Option<&[u8]>; N] {
     parts
 }
 
-/// Joins `parts` into one input.
+/// Joins `parts` into one input with [`SEPARATOR`].
 pub fn joined(parts: &[&[u8]]) -> Vec<u8> {
     parts.join(SEPARATOR)
 }
 
-/// Returns a safetensors file: `input` as it is, unless it begins like a header's JSON. Then the length of the header is put before
-/// it, and what follows after a separator are the tensors' bytes.
+/// Returns a safetensors file. If `input` begins with `{`, it is a header's JSON and, after a separator, the tensors' bytes, and the
+/// header's length is prepended. Any other input is returned unchanged.
 pub fn safetensors(input: &[u8]) -> Cow<'_, [u8]> {
     if !input.starts_with(b"{") {
         return Cow::Borrowed(input);
@@ -74,7 +74,7 @@ pub fn safetensors(input: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned([&length, header, data.unwrap_or_default()].concat())
 }
 
-/// Takes a safetensors file apart, so that [`safetensors`] puts it together.
+/// Splits a safetensors file into the form that [`safetensors`] reads.
 pub fn safetensors_parts(file: &[u8]) -> Vec<u8> {
     let (length, rest) = file.split_first_chunk().expect("a file with a length");
     let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_what_was_joined() {
+    fn parts_and_joined_are_inverse() {
         let all = joined(&[b"a", b"", b"c\n"]);
         assert_eq!(parts::<3>(&all), [Some(&b"a"[..]), Some(b""), Some(b"c\n")]);
         assert_eq!(parts::<4>(&all)[3], None);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_safetensors_file_is_the_same_from_its_parts() {
+    fn safetensors_and_safetensors_parts_are_inverse() {
         let file = [&5u64.to_le_bytes()[..], b"{\"a\"}", b"data"].concat();
         assert_eq!(safetensors_parts(&file), b"{\"a\"}\n=====\ndata");
         assert_eq!(*safetensors(&safetensors_parts(&file)), file);

@@ -1,4 +1,4 @@
-//! A search without coverage: mutations of inputs that were accepted, or refused with words that no input was refused with before.
+//! A search without coverage feedback: it mutates inputs that were accepted or that were refused with a new message.
 
 use crate::bound::{Fault, run};
 use crate::mutate::mutate;
@@ -8,21 +8,21 @@ use gan_kernels::process::Counting;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// Inputs to mutate, beyond which new ones take the place of old ones.
+/// Maximum number of inputs to mutate; beyond it, new inputs replace old ones.
 const MOST: usize = 400;
 
-/// What a search did.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// How many inputs were run.
+    /// Number of inputs that were run.
     pub executions: u64,
-    /// How many of them were accepted.
+    /// Number of inputs that were accepted.
     pub accepted: u64,
-    /// Inputs with faults, no two of one kind.
+    /// Inputs with faults, one for each kind of fault.
     pub faults: Vec<(Vec<u8>, Fault)>,
 }
 
-/// Runs mutations of `inputs` for `time`. `before` sees each input before it runs, in case it is the last.
+/// Runs mutations of `inputs` for `time`. `before` is called with each input before it runs, because the process may die.
 pub fn search(
     target: &Target,
     inputs: &[Vec<u8>],
@@ -36,7 +36,7 @@ pub fn search(
     let mut found = Found::default();
     let start = Instant::now();
     while start.elapsed() < time {
-        // The corpus is as good a start as all that was found.
+        // Half of the mutations start from the corpus, the others from all inputs in the pool.
         let from = if rng.below(2) == 0 { inputs.len().max(1) } else { pool.len() };
         let input = mutate(target, &pool[rng.below(from)], &pool, &mut rng);
         before(&input);
@@ -65,7 +65,8 @@ pub fn search(
     found
 }
 
-/// What is the same about messages that differ in names and numbers: their letters outside quotes, up to a length.
+/// Returns the kind of a message, so that messages that differ only in names and numbers have the same kind: its letters outside quotes,
+/// up to a limit.
 fn kind(message: &str) -> String {
     let outside = message.split(['"', '`', '\'']).step_by(2);
     outside.flat_map(str::chars).filter(|c| c.is_alphabetic() || *c == ' ').take(120).collect()
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_differ_by_their_words() {
+    fn messages_are_classified_by_their_words() {
         assert_eq!(kind("width 3 of \"a\" is wrong"), kind("width 17 of \"b c\" is wrong"));
         assert_ne!(kind("width 3 is wrong"), kind("height 3 is wrong"));
     }

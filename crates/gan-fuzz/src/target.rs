@@ -1,46 +1,46 @@
-//! What a fuzz target is, and the list of all of them.
+//! The type of a fuzz target, and the list of all targets.
 
 use crate::targets;
 use std::error::Error;
 
-/// What became of an input: accepted, or refused with a message. Both are fine; only panics, hangs and excessive memory are not.
+/// The outcome of an input: accepted, or refused with a message. Neither is a fault.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
 /// An input that its target accepts, with the name of its file in the corpus.
 pub type Seed = (&'static str, Vec<u8>);
 
-/// One kind of input from outside.
+/// A fuzz target for one kind of external input.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The name of its folder in `fuzz/corpus` and of its program in `fuzz/fuzz_targets`.
+    /// Name of the folder in `fuzz/corpus` and of the program in `fuzz/fuzz_targets`.
     pub name: &'static str,
-    /// Reads the input, and uses what was read.
+    /// Reads the input and uses the result.
     pub body: fn(&[u8]) -> Outcome,
-    /// Makes inputs that the target accepts. They are committed in the corpus.
+    /// Returns inputs that the target accepts. They are committed in the corpus.
     pub seeds: fn() -> Vec<Seed>,
-    /// Words of the format, which random bytes would hardly ever spell.
+    /// Words of the format, which random bytes would almost never contain.
     pub tokens: &'static [&'static str],
-    /// The memory that an execution may take.
+    /// Limit on the memory of an execution.
     pub memory: Memory,
 }
 
-/// A bound on memory that grows with the input.
+/// A limit on memory that grows with the input.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
-    /// Mebibytes for any input.
+    /// Mebibytes allowed for any input.
     pub mebibytes: usize,
-    /// Bytes more for each byte of the input.
+    /// Additional bytes allowed for each byte of the input.
     pub per_byte: usize,
 }
 
 impl Memory {
-    /// Returns the bytes that an input of `length` bytes justifies.
+    /// Returns the bytes that are allowed for an input of `length` bytes.
     pub fn allowed(&self, length: usize) -> usize {
         (self.mebibytes << 20) + self.per_byte * length
     }
 }
 
-/// Every target. A new one has a file in `targets`, a line here, and a program and a corpus in `fuzz/`.
+/// Every target. A new target needs a file in `targets`, a line here, and a program and a corpus in `fuzz/`.
 pub static TARGETS: &[Target] = &[
     targets::weights::TARGET,
     targets::network::TARGET,

@@ -1,8 +1,8 @@
-//! Every target over the committed corpus, then over random mutations of it.
+//! Runs every target on the committed corpus, and then on random mutations of it.
 //!
-//! `GAN_FUZZ_SECONDS` is the time for mutations of all targets together; `GAN_FUZZ_TARGETS`, names with commas between them,
-//! picks some; `GAN_FUZZ_INPUT` runs the picked target on one file alone; `GAN_FUZZ_WRITE_SEEDS=1` writes the seeds anew instead. The
-//! counts are shown by `cargo test --release --workspace --test targets -- --nocapture`.
+//! `GAN_FUZZ_SECONDS` is the time for mutations of all targets together. `GAN_FUZZ_TARGETS` selects targets, with commas between
+//! their names. `GAN_FUZZ_INPUT` runs the first selected target on one file only. `GAN_FUZZ_WRITE_SEEDS=1` writes the seeds instead of running
+//! anything. `cargo test --release --workspace --test targets -- --nocapture` prints the counts.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "counts, and where the input is if the process dies")]
 
@@ -16,20 +16,20 @@ use std::process::abort;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Beyond this the allocator refuses, and the process ends: a test must not exhaust the machine.
+/// The allocator refuses more than this, and the process ends, so that the test cannot exhaust the machine.
 #[global_allocator]
 static MEMORY: Counting = Counting::within(6 << 30);
 
-/// Seconds of mutations, unless `GAN_FUZZ_SECONDS` says otherwise.
+/// Default of `GAN_FUZZ_SECONDS`.
 const SECONDS: f64 = 30.0;
 
-/// An execution that takes longer does not end: the process does.
+/// The process is aborted if an execution takes longer.
 const HANG: Duration = Duration::from_secs(60);
 
-/// Where inputs at fault are written.
+/// The folder for inputs that cause faults.
 const FAULTS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/fuzz");
 
-/// The input that runs now, on disk: a stack overflow or refused memory ends the process without another word.
+/// The current input, written to disk because a stack overflow or refused memory ends the process without a message.
 struct Current {
     path: PathBuf,
     since: Mutex<Option<(&'static str, Instant)>>,
@@ -41,7 +41,7 @@ impl Current {
         *self.since.lock().unwrap() = Some((target.name, Instant::now()));
     }
 
-    /// Ends the process where an input runs without end.
+    /// Aborts the process if an input runs for too long.
     fn watch(&self) {
         loop {
             std::thread::sleep(Duration::from_secs(1));
@@ -56,7 +56,7 @@ impl Current {
     }
 }
 
-/// Removes the files of all targets at the end, whatever it is.
+/// Removes the files of all targets when it is dropped, also after a failure.
 struct Clear;
 
 impl Drop for Clear {
@@ -65,7 +65,7 @@ impl Drop for Clear {
     }
 }
 
-/// Writes an input at fault to a file and describes both.
+/// Writes an input that causes a fault to a file, and returns a description of both.
 fn told(target: &Target, input: &[u8], fault: &Fault) -> String {
     let path = Path::new(FAULTS).join(format!("{}-{:08x}", target.name, crc32fast::hash(input)));
     fs::write(&path, input).unwrap();
@@ -76,7 +76,7 @@ fn told(target: &Target, input: &[u8], fault: &Fault) -> String {
     )
 }
 
-/// Runs the target's corpus. Returns what is wrong with it.
+/// Runs the target's corpus and returns the faults.
 fn run_corpus(target: &Target, current: &Current) -> Vec<String> {
     let mut wrong = Vec::new();
     for input in corpus::read(target).unwrap() {
@@ -97,8 +97,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 #[test]
-fn no_input_causes_a_panic_a_hang_or_memory_that_it_does_not_justify() {
-    // Threads of their own would take memory at times that nobody can tell.
+fn no_input_causes_a_panic_a_hang_or_excessive_memory() {
+    // Other threads would allocate memory at unpredictable times.
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
     fs::create_dir_all(FAULTS).unwrap();
     let _clear = Clear;

@@ -1,4 +1,4 @@
-//! Gradients against central differences in f64, the cases that candle gets wrong, and what a frozen weight costs: nothing.
+//! Compares gradients with central differences in f64, also in cases where candle's own gradients are wrong, and checks that frozen weights cost nothing.
 
 mod common;
 
@@ -9,7 +9,7 @@ use gan_kernels::testing::test_device;
 use gan_kernels::{ConvSpec, Padding};
 
 #[test]
-fn convolutions() {
+fn gradients_of_convolutions_equal_finite_differences() {
     let specs = [
         ConvSpec::square(2, 1),
         ConvSpec::default(),
@@ -35,7 +35,7 @@ fn convolutions() {
 }
 
 #[test]
-fn convolutions_with_a_small_end() {
+fn gradients_with_one_channel_on_one_side_equal_finite_differences() {
     let padding = Padding { top: 1, bottom: 1, left: 2, right: 0 };
     let spec = ConvSpec { padding, ..ConvSpec::default() };
     check_gradients("conv2d 4 -> 1", &[made(&[2, 4, 5, 4], 1), made(&[1, 4, 3, 3], 2)], |t| {
@@ -47,7 +47,7 @@ fn convolutions_with_a_small_end() {
 }
 
 #[test]
-fn everything_else() {
+fn gradients_of_all_other_operations_equal_finite_differences() {
     let x = || made(&[2, 3, 4, 6], 1);
     check_gradients("linear", &[made(&[4, 3], 1), made(&[2, 3], 2), made(&[2], 3)], |t| {
         weigh(&gan_kernels::ops::linear(&t[0], &t[1], Some(&t[2]))?)
@@ -65,7 +65,7 @@ fn everything_else() {
     check_gradients("dropout", &[x()], |t| {
         weigh(&gan_kernels::ops::dropout(&t[0], &made(&[2, 3, 4, 6], 9).affine(0.5, 0.5)?, 0.4)?)
     });
-    // Its input has a second consumer, where candle's own upsampling loses a gradient.
+    // The input has a second consumer; candle's own upsampling loses a gradient in this case.
     check_gradients("upsample", &[x()], |t| {
         weigh(&gan_kernels::ops::upsample_nearest2d(&t[0], [2, 3])?)? + weigh(&t[0].sqr()?)?
     });
@@ -78,7 +78,7 @@ fn gradient(x: &[f64], f: impl Fn(&Tensor) -> Result<Tensor>) -> Vec<f64> {
 }
 
 #[test]
-fn kinks_take_pytorchs_side() {
+fn gradients_at_kinks_equal_pytorchs() {
     assert_eq!(gradient(&[-1.0, 0.0, 1.0], gan_kernels::ops::relu), [0.0, 0.0, 1.0]);
     assert_eq!(gradient(&[-1.0, 0.0, 1.0], |x| gan_kernels::ops::leaky_relu(x, 0.2)), [0.2, 0.2, 1.0]);
     let shared = gradient(&[1.0, 3.0, 3.0, 2.0], |x| gan_kernels::ops::global_max_pool2d(&x.reshape((1, 1, 2, 2))?));
@@ -87,7 +87,7 @@ fn kinks_take_pytorchs_side() {
 
 #[test]
 fn a_frozen_weight_gets_no_gradient_and_leaves_the_inputs_unchanged() -> Result<()> {
-    // Promised of this crate's own operations, which are the CPU's.
+    // This holds for this crate's own operations, which run on the CPU.
     if !test_device().is_cpu() {
         return Ok(());
     }
@@ -105,7 +105,7 @@ fn a_frozen_weight_gets_no_gradient_and_leaves_the_inputs_unchanged() -> Result<
 
 #[test]
 fn first_order_gradients_carry_no_graph() -> Result<()> {
-    // Promised of this crate's own operations, which are the CPU's.
+    // This holds for this crate's own operations, which run on the CPU.
     if !test_device().is_cpu() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! Safe functions that were given tensors of other lengths than they need: an error, and nothing read outside.
+//! Safe functions return an error if tensors do not have the required lengths, and never read outside of them.
 
 use candle_core::{Device, Result, Tensor, Var};
 use gan_kernels::fused::{
@@ -11,7 +11,7 @@ use gan_kernels::{ConvSpec, Padding, Precision};
 use std::sync::Arc;
 
 const WEIGHTS: usize = 33 * 2 * 9;
-/// Kernel and bias of a convolution, scale and shift of a batch norm.
+/// Number of parameters: kernel and bias of a convolution, scale and shift of a batch norm.
 const PARAMETERS: usize = WEIGHTS + 3 * 33;
 
 fn zeros(shape: &[usize]) -> Tensor {
@@ -27,7 +27,7 @@ fn planned(input: &[usize], layers: Vec<FusedLayer>) -> Result<Arc<FusedSequenti
     FusedSequential::new(input, layers, Precision::F32, Reuse::Never).map(Arc::new)
 }
 
-/// A convolution with its bias, a batch norm with an activation, dropout.
+/// Returns a network of a convolution with bias, a batch norm with activation, and dropout.
 fn network() -> Arc<FusedSequential> {
     let weights = Weights { weight: 0, bias: Some(WEIGHTS) };
     let layers = vec![
@@ -67,7 +67,7 @@ fn given_statistics_must_be_those_of_each_norm() {
 }
 
 #[test]
-fn parameters_and_noise_must_be_as_many_as_the_network_reads() {
+fn parameters_and_noise_must_have_the_lengths_that_the_network_reads() {
     let network = network();
     let x = zeros(&[3, 2, 5, 5]);
     let apply = |parameters: &[usize], noise: &[&[usize]]| {
@@ -92,7 +92,7 @@ fn parameters_and_noise_must_be_as_many_as_the_network_reads() {
 }
 
 #[test]
-fn a_derivative_needs_its_parameters_and_a_direction_like_the_samples() {
+fn a_derivative_needs_its_parameters_and_a_direction_of_the_samples_shape() {
     let network = planned(&[2, 5, 5], vec![conv(33, 3, 0)]).unwrap();
     let x = zeros(&[3, 2, 5, 5]);
     network.jvp(&x, &x, &zeros(&[WEIGHTS])).unwrap();
@@ -101,7 +101,7 @@ fn a_derivative_needs_its_parameters_and_a_direction_like_the_samples() {
 }
 
 #[test]
-fn networks_that_make_nothing_or_too_much_are_refused() {
+fn networks_with_empty_or_oversized_outputs_are_refused() {
     let half = usize::MAX / 2;
     for layers in [
         vec![conv(0, 3, 0)],
@@ -141,7 +141,7 @@ fn convolutions_beyond_any_memory_are_refused() {
 }
 
 #[test]
-fn updates_need_averages_of_their_own_variable() -> Result<()> {
+fn optimizer_states_must_match_their_variable() -> Result<()> {
     let (var, other) = (Var::zeros(5, candle_core::DType::F32, &Device::Cpu)?, Var::from_tensor(&zeros(&[4]))?);
     let (own, foreign) = (Average::zeros_like(&var)?, Average::zeros_like(&other)?);
     let numbers = Step {

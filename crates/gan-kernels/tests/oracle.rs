@@ -1,4 +1,4 @@
-//! Every function against its plain-loop reference, over random shapes.
+//! Compares every function with its reference in plain loops, over random shapes.
 
 mod common;
 
@@ -48,7 +48,7 @@ proptest! {
     }
 
     #[test]
-    fn small_ends_equal_the_loops(n in 1..4usize, c in 2..9usize, o in 1..5usize, h in 4..9usize, w in 4..9usize, k in 1..5usize, d in 1..3usize, before in 0..5usize, after in 0..5usize) {
+    fn convolutions_with_few_channels_on_one_side_equal_the_loops(n in 1..4usize, c in 2..9usize, o in 1..5usize, h in 4..9usize, w in 4..9usize, k in 1..5usize, d in 1..3usize, before in 0..5usize, after in 0..5usize) {
         let padding = Padding { top: before, bottom: after, left: after, right: before };
         let spec = ConvSpec { padding, dilation: [d, d], ..ConvSpec::default() };
         let (x, kernel) = (made(&[n, c, h, w], 1), made(&[o, c, k, k], 2));
@@ -120,7 +120,7 @@ fn bias_is_added_to_every_pixel_of_its_channel() -> Result<()> {
 }
 
 #[test]
-fn views_that_are_not_contiguous_are_read_right() -> Result<()> {
+fn views_that_are_not_contiguous_are_read_correctly() -> Result<()> {
     let (x, k) = (made(&[5, 5, 3, 2], 1), made(&[4, 3, 3, 3], 2));
     let view = x.permute((3, 2, 0, 1))?;
     let spec = ConvSpec::square(2, 1);
@@ -157,7 +157,7 @@ fn softplus_and_sigmoid_are_finite_for_any_logit() -> Result<()> {
 }
 
 #[test]
-fn dropout_drops_by_the_numbers_it_is_given() -> Result<()> {
+fn dropout_is_decided_by_the_given_numbers() -> Result<()> {
     let device = test_device();
     let x = Tensor::new(&[1f32, 2.0, 3.0, 4.0], device)?;
     let numbers = Tensor::new(&[0.1f32, 0.25, 0.9, 0.2], device)?;
@@ -175,7 +175,7 @@ fn batch_norm_refuses_a_single_number() {
     assert!(error.to_string().contains("larger batch"));
 }
 
-/// x normalised by the fused engine, ε = 1e-3.
+/// Normalizes x with the fused engine and ε = 1e-3.
 fn batch_norm(
     x: &Tensor,
     gamma: &Tensor,

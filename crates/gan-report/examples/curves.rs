@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-use gan_report::{Error, losses_figure};
+use gan_report::{Error, plot::losses_figure};
 
 /// 20,000 logged steps of a run with the noise of a real one, from a small linear congruential generator.
 fn metrics() -> String {

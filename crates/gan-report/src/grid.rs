@@ -4,28 +4,23 @@ use crate::picture::checked_bytes;
 use crate::{Colour, Error, Picture};
 
 /// Number of pixels between tiles and around the sheet.
-pub const GAP: usize = 2;
+pub(crate) const GAP: usize = 2;
 
 /// Gray of the gap and of empty cells: dark enough beside MNIST's black, light enough to distinguish a missing tile
 /// from a black one.
-pub const BACKGROUND: u8 = 48;
+pub(crate) const BACKGROUND: u8 = 48;
 
 /// Value of a pixel that is NaN or infinite: the middle of the range, so that a broken generator looks flat.
 const NOT_A_NUMBER: u8 = 128;
 
-/// A borrowed batch of images: float32 `[N, C, H, W]`, contiguous, range [−1, 1], C = 1 (gray) or 3 (RGB).
+/// A borrowed batch of images: float32 `[N, C, H, W]`, contiguous, C = 1 (gray) or 3 (RGB). Values outside of [−1, 1] are clamped when drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Images<'a> {
-    /// count × channels × height × width values; those outside of [−1, 1] are clamped when drawn.
-    pub pixels: &'a [f32],
-    /// N.
-    pub count: usize,
-    /// C, 1 or 3.
-    pub channels: usize,
-    /// H.
-    pub height: usize,
-    /// W.
-    pub width: usize,
+    pixels: &'a [f32],
+    count: usize,
+    channels: usize,
+    height: usize,
+    width: usize,
 }
 
 impl<'a> Images<'a> {
@@ -33,48 +28,38 @@ impl<'a> Images<'a> {
     ///
     /// # Errors
     /// [`Error::Shape`] if c is not 1 or 3, h or w is 0, or the length is not n·c·h·w.
-    pub fn new(pixels: &'a [f32], [count, channels, height, width]: [usize; 4]) -> Result<Self, Error> {
-        let images = Self { pixels, count, channels, height, width };
-        images.check()?;
-        Ok(images)
-    }
-
-    /// Checks the fields, which are public, again for each user of [`Images`].
-    fn check(&self) -> Result<Colour, Error> {
-        let Self { pixels, count, channels, height, width } = self;
-        let colour = match channels {
-            1 => Colour::Grey,
-            3 => Colour::Rgb,
-            _ => return Err(Error::Shape(format!("images have 1 channel (grey) or 3 (RGB), not {channels}"))),
-        };
-        if *height == 0 || *width == 0 {
+    pub fn new(pixels: &'a [f32], shape: [usize; 4]) -> Result<Self, Error> {
+        let [count, channels, height, width] = shape;
+        if channels != 1 && channels != 3 {
+            return Err(Error::Shape(format!("images have 1 channel (grey) or 3 (RGB), not {channels}")));
+        }
+        if height == 0 || width == 0 {
             return Err(Error::Shape(format!("images of {width} × {height} pixels are empty")));
         }
-        let needed = [*channels, *height, *width].iter().try_fold(*count, |n, &side| n.checked_mul(side));
-        if needed != Some(pixels.len()) {
-            let found = pixels.len();
-            return Err(Error::Shape(format!(
-                "[{count}, {channels}, {height}, {width}] images do not hold {found} values"
-            )));
+        if shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side)) != Some(pixels.len()) {
+            return Err(Error::Shape(format!("{shape:?} images do not hold {} values", pixels.len())));
         }
-        Ok(colour)
+        Ok(Self { pixels, count, channels, height, width })
+    }
+
+    fn colour(&self) -> Colour {
+        if self.channels == 1 { Colour::Grey } else { Colour::Rgb }
     }
 
     /// Returns each image as a picture of its own size.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the images are neither gray nor color.
+    /// [`Error::Shape`] if one would be over 1 GiB.
     pub fn pictures(&self) -> Result<Vec<Picture>, Error> {
-        let colour = self.check()?;
-        (0..self.count).map(|index| self.picture(colour, index)).collect()
+        (0..self.count).map(|index| self.picture(index)).collect()
     }
 
     /// Returns image `index` as bytes with interleaved channels: `[C, H, W]` → `[H, W, C]`.
-    fn picture(&self, colour: Colour, index: usize) -> Result<Picture, Error> {
+    fn picture(&self, index: usize) -> Result<Picture, Error> {
         let plane = self.height * self.width;
         let image = &self.pixels[index * self.channels * plane..][..self.channels * plane];
         let data = (0..plane).flat_map(|at| (0..self.channels).map(move |c| byte(image[c * plane + at]))).collect();
-        Picture::new(colour, [self.width, self.height], data)
+        Picture::new(self.colour(), [self.width, self.height], data)
     }
 }
 
@@ -83,14 +68,14 @@ fn byte(value: f32) -> u8 {
     if value.is_finite() { ((value + 1.0) * 127.5).round() as u8 } else { NOT_A_NUMBER }
 }
 
-/// Returns a sheet of `rows` × `cols` cells, filled row by row, with [`GAP`] pixels of [`BACKGROUND`] between and
+/// Returns a sheet of `rows` × `cols` cells, filled row by row, with 2 gray pixels between and
 /// around them: cols·(W + 2) + 2 wide and rows·(H + 2) + 2 high. Cells without an image stay blank.
 ///
 /// # Errors
 /// [`Error::Shape`] if there are more images than cells, no cells, or the sheet would be over 1 GiB.
 pub fn grid(images: &Images, rows: usize, cols: usize) -> Result<Picture, Error> {
-    let colour = images.check()?;
-    let (count, cells) = (images.count, rows.saturating_mul(cols));
+    let count = images.count;
+    let cells = rows.saturating_mul(cols);
     if cells == 0 {
         return Err(Error::Shape(format!("a grid of {rows} × {cols} has no cells; both must be at least 1")));
     }
@@ -99,10 +84,10 @@ pub fn grid(images: &Images, rows: usize, cols: usize) -> Result<Picture, Error>
     }
     let size = sheet_size(images.height, images.width, rows, cols);
     let [step_x, step_y] = [images.width + GAP, images.height + GAP];
-    let mut sheet = Picture::filled(colour, size, BACKGROUND)?;
+    let mut sheet = Picture::filled(images.colour(), size, BACKGROUND)?;
     for index in 0..count {
         let corner = [GAP + index % cols * step_x, GAP + index / cols * step_y];
-        sheet.paste(&images.picture(colour, index)?, corner);
+        sheet.paste(&images.picture(index)?, corner);
     }
     Ok(sheet)
 }

@@ -17,14 +17,17 @@ impl Metrics {
     /// number occurs again, as after a resumed run, the later line and what follows it replace the earlier ones.
     ///
     /// # Errors
-    /// [`Error::File`] if `path` cannot be read; [`Error::Line`] with its number for a line which is not a JSON object,
+    /// [`Error::File`] if `path` cannot be read; [`Error::Content`] with its number for a line which is not a JSON object,
     /// except the last one: a killed process leaves it incomplete, and it is ignored.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = gan_base::regular_file::read(path, crate::MOST_BYTES).map_err(Error::file("read", path))?;
         let (metrics, damaged) = Self::of_lines(&bytes);
         match damaged.into_iter().next() {
             None => Ok(metrics),
-            Some((line, problem)) => Err(Error::Line { path: path.to_owned(), line, problem }),
+            Some((line, problem)) => {
+                let problem = format!("line {line}: {problem}; expected one JSON object a line");
+                Err(Error::Content { path: path.to_owned(), problem })
+            }
         }
     }
 
@@ -37,7 +40,9 @@ impl Metrics {
             .map(|(index, line)| (index + 1, line.trim_ascii()))
             .filter(|(_, line)| !line.is_empty())
             .collect();
-        let (mut metrics, mut damaged, mut reached) = (Self::default(), Vec::new(), f64::NEG_INFINITY);
+        let mut metrics = Self::default();
+        let mut damaged = Vec::new();
+        let mut reached = f64::NEG_INFINITY;
         for (at, &(line, text)) in lines.iter().enumerate() {
             match serde_json::from_slice::<Map<String, Value>>(text) {
                 Ok(object) => metrics.add(&object, &mut reached),
@@ -123,7 +128,7 @@ mod tests {
     fn only_the_last_line_may_be_broken() {
         assert_eq!(read("{\"step\":1,\"a\":2}\n{\"step\":2,\"a\":").unwrap().series("a"), [(1.0, 2.0)]);
         let message = read("{\"step\":1}\n\n{\"step\":\n{\"step\":3}\n").unwrap_err().to_string();
-        assert!(message.contains("metrics.jsonl, line 3:"), "{message}");
+        assert!(message.contains("metrics.jsonl: line 3:"), "{message}");
         assert!(read("[1]\n{\"step\":3}\n").unwrap_err().to_string().contains("line 1"));
         assert_eq!(read("").unwrap(), Metrics::default());
     }

@@ -147,7 +147,7 @@ impl Picture {
     /// Returns the bytes of a PNG file: 8-bit gray or RGB.
     ///
     /// # Errors
-    /// [`Error::Encode`] if the encoder fails.
+    /// [`Error::Shape`] if the encoder fails.
     pub fn to_png(&self) -> Result<Vec<u8>, Error> {
         let kind = match self.colour {
             Colour::Grey => ExtendedColorType::L8,
@@ -156,7 +156,7 @@ impl Picture {
         let mut bytes = Cursor::new(Vec::new());
         PngEncoder::new(&mut bytes)
             .write_image(&self.data, self.width as u32, self.height as u32, kind)
-            .map_err(|reason| Error::encode("PNG", reason))?;
+            .map_err(|reason| Error::Shape(format!("cannot encode PNG: {reason}")))?;
         Ok(bytes.into_inner())
     }
 

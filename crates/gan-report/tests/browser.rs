@@ -1,14 +1,14 @@
-//! The page in a real browser: it runs without a fault, asks for nothing, and answers to keys and mouse.
+//! Opens the page in a browser: it runs without errors, requests nothing, and reacts to keys and mouse.
 //!
-//! Needs Chromium on the PATH. Without it the tests print SKIPPED and pass, unless the environment variable CI is set: then they fail.
+//! The tests need Chromium on the PATH. Without it they print SKIPPED and pass; if the environment variable CI is set, they fail.
 #![cfg(unix)]
 
 #[path = "browser/devtools.rs"]
 mod devtools;
 
 use devtools::Tab;
-use gan_report::page::{Diagnosis, Frame, Page, Sequence, Severity, Single};
 use gan_report::{Colour, Metrics, Picture};
+use gan_report::{Diagnosis, Frame, Page, Sequence, Severity, Single};
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 const STEPS: u64 = 5000;
 
-/// A browser with the page of a made run: 5,000 steps, a gap, a spike, eight sheets of samples.
+/// A browser with the page of a synthetic run: 5,000 steps, a gap, a spike, eight sheets of samples.
 struct Place {
     tab: Tab,
     file: PathBuf,
@@ -26,7 +26,7 @@ struct Place {
 fn place() -> Option<Place> {
     let Some(program) = devtools::installed() else {
         assert!(std::env::var_os("CI").is_none(), "CI is set, but there is no chromium on the PATH");
-        // Past the test harness, which keeps what tests print to itself.
+        // Written to standard error directly, because the test harness captures printed text.
         writeln!(std::io::stderr(), "SKIPPED: the page in a browser, for there is no chromium on the PATH").ok();
         return None;
     };
@@ -64,7 +64,7 @@ fn page(dir: &Path) -> Page {
 }
 
 #[test]
-fn the_page_runs_without_a_fault_and_asks_for_nothing() {
+fn the_page_runs_without_errors_or_network_requests() {
     let Some(mut at) = place() else { return };
     for size in [[1280, 900], [390, 844]] {
         at.tab.go(&at.file, size);
@@ -88,7 +88,7 @@ fn the_page_runs_without_a_fault_and_asks_for_nothing() {
 }
 
 #[test]
-fn a_script_that_slipped_in_would_not_run() {
+fn injected_scripts_do_not_run() {
     let Some(mut at) = place() else { return };
     let html = std::fs::read_to_string(&at.file).unwrap();
     let slipped = "<script>window.broken = 1</script><img src=\"https://example.org/x.png\" alt=\"\">";
@@ -102,7 +102,7 @@ fn a_script_that_slipped_in_would_not_run() {
 }
 
 #[test]
-fn charts_answer_to_keys() {
+fn charts_react_to_keys() {
     let Some(mut at) = place() else { return };
     at.tab.go(&at.file, [1280, 900]);
     let chart = "document.querySelector('.plot svg')";
@@ -116,7 +116,7 @@ fn charts_answer_to_keys() {
     assert_eq!(at.tab.value("document.getElementById('whole').disabled"), false);
     at.tab.press("0");
     assert_eq!(at.tab.value("document.getElementById('whole').disabled"), true);
-    // The slider takes the charts along. The value without a number and the spike are still there among the 2,000 points.
+    // The slider also moves the cursor of the charts. The gap and the spike are preserved among the 2,000 points.
     for (step, says) in [(2500, "G –"), (4000, "D 40")] {
         let slider = "document.querySelector('.film input')";
         let input = format!("{slider}.value = {} / 500 - 1; {slider}.dispatchEvent(new Event('input'))", step);
@@ -146,7 +146,7 @@ fn dragging_zooms_all_charts_and_a_double_click_shows_the_whole_run() {
 }
 
 #[test]
-fn the_slider_of_samples_answers_to_keys_and_plays_to_its_end() {
+fn the_sample_slider_reacts_to_keys_and_plays_to_the_end() {
     let Some(mut at) = place() else { return };
     at.tab.go(&at.file, [1280, 900]);
     at.tab.value("document.querySelector('.film input').focus()");
@@ -166,7 +166,7 @@ fn the_slider_of_samples_answers_to_keys_and_plays_to_its_end() {
 }
 
 #[test]
-fn every_control_is_reached_by_tab_and_has_a_name() {
+fn every_control_has_a_name_and_is_reachable_by_tab() {
     let Some(mut at) = place() else { return };
     at.tab.go(&at.file, [1280, 900]);
     let reached = "document.activeElement.id || document.activeElement.getAttribute('aria-label') || document.activeElement.textContent";
@@ -189,7 +189,7 @@ fn every_control_is_reached_by_tab_and_has_a_name() {
 }
 
 #[test]
-fn the_switch_of_colours_goes_round() {
+fn the_color_switch_cycles_through_its_modes() {
     let Some(mut at) = place() else { return };
     at.tab.ask(
         "Emulation.setEmulatedMedia",

@@ -4,13 +4,11 @@
 //! training is the same with and without evaluations.
 
 use crate::error::{Error, Result};
-use crate::folder::MOST_LINES;
+use crate::log::lines;
 use candle_core::Tensor;
-use gan_base::regular_file;
 use gan_data::Dataset;
 use gan_data::images::Fitting;
-use gan_metrics::metrics::{Needs, Occasion};
-use gan_metrics::{Card, ImageSizes, MetricRef, MetricSuite, Protocol, RealSet, SampleSet, renamed};
+use gan_metrics::{Card, ImageSizes, Metric, MetricSuite, Needs, Occasion, Protocol, Reference, SampleSet, renamed};
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::data;
 use gan_train::trainer::Trainer;
@@ -59,22 +57,21 @@ pub struct Evaluated {
     pub step: u64,
     /// Metric that selects the best.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "renamed::read_optional_key")]
-    pub best: Option<MetricRef>,
+    pub best: Option<&'static Metric>,
     /// Results of the evaluation.
     pub card: Card,
 }
 
 /// Returns the evaluations in a run's evaluations.jsonl, of any version, in their order; none if there is no such file.
 pub fn read(path: &Path) -> Vec<Evaluated> {
-    let text = regular_file::read_to_string(path, MOST_LINES).unwrap_or_default();
-    let read = text.lines().filter_map(|line| serde_json::from_str::<Evaluated>(line).ok());
+    let read = lines::<Evaluated>(path).into_iter();
     read.map(|e| Evaluated { best: e.best.map(|best| renamed::update(best, &e.card)), ..e }).collect()
 }
 
 /// Returns step and value of the best evaluation by `metric`, the first of equals.
-pub fn best_of(evaluations: &[Evaluated], metric: MetricRef) -> Option<(u64, f64)> {
+pub fn best_of(evaluations: &[Evaluated], metric: &Metric) -> Option<(u64, f64)> {
     let all = evaluations.iter().filter_map(|e| Some((e.step, e.card.value(metric)?)));
-    all.reduce(|best, other| if metric.better().prefers(other.1, best.1) { other } else { best })
+    all.reduce(|best, other| if metric.better.prefers(other.1, best.1) { other } else { best })
 }
 
 /// Description of the real samples to compare with.
@@ -126,7 +123,7 @@ pub type Source<'a> = dyn FnMut(usize) -> Result<Option<(Tensor, Option<Tensor>)
 /// Metric suite with its real samples, ready for generated ones.
 pub struct Evaluator {
     suite: MetricSuite,
-    best: Option<MetricRef>,
+    best: Option<&'static Metric>,
     embedding: Embedding,
     /// Resizing of samples that are not a data set.
     fit: Option<Fitting>,
@@ -181,45 +178,40 @@ impl Evaluator {
 
     fn with_real(real: Real, against: &Against, setup: Setup, progress: &mut Progress) -> Result<Self> {
         let Setup { how, network: Network { embedder, modes }, resizing } = setup;
-        let (kind, features) = (network::kind(embedder.as_ref(), modes.is_some()), embedder.feature_space());
-        let defaults = || MetricRef::defaults(kind, features, against.occasion);
+        let (kind, features) = (network::kind(embedder.as_ref(), modes.is_some()), embedder.info().features);
+        let defaults = || Metric::defaults(kind, features, against.occasion);
         let mut metrics = if how.metrics.is_empty() { defaults() } else { how.metrics.clone() };
-        let is_copies = |metric: &MetricRef| metric.info().needs == Needs::TrainingSamples;
-        let copies: Vec<&str> = metrics.iter().copied().filter(is_copies).map(MetricRef::key).collect();
-        let mut note = None;
-        if !real.has_training_data() && !copies.is_empty() {
-            let problem = format!("{}: {NO_COPIES}", copies.join(", "));
+        let is_copies = |metric: &&Metric| metric.needs == Needs::TrainingSamples;
+        let copies: Vec<&str> = metrics.iter().filter(|metric| is_copies(metric)).map(|metric| metric.key).collect();
+        let note =
+            (!real.has_training_data() && !copies.is_empty()).then(|| format!("{}: {NO_COPIES}", copies.join(", ")));
+        if let Some(problem) = &note {
             metrics.retain(|metric| !is_copies(metric));
             if metrics.is_empty() {
                 return Err(Error::config("--metrics", format!("nothing is left to measure: {problem}")));
             }
-            note = Some(format!("not measured: {problem}"));
         }
-        let best = how.best.or_else(|| MetricRef::best(kind, features));
+        let best = how.best.or_else(|| Metric::best(kind, features));
         let same_classes = same_classes(embedder.as_ref(), real.reference.set.as_ref());
         let mut suite = MetricSuite::new(Arc::clone(&embedder), &metrics, against.seed)?;
-        if let Some(modes) = modes {
-            suite = suite.with_modes(modes);
-        }
-        if let Some(protocol) = against.protocol {
-            suite = suite.with_protocol(protocol);
-        }
-        suite = note.into_iter().fold(suite, MetricSuite::with_note);
+        suite.modes = modes;
+        suite.protocol = against.protocol;
+        suite.notes.extend(note.map(|problem| format!("not measured: {problem}")));
         let most = if against.occasion == Occasion::Training { REFERENCE } else { usize::MAX };
-        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(is_copies), most };
-        let described = RealSet { sizes: resizing.reals, ..real.description(against) };
+        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(|metric| is_copies(metric)), most };
+        let described = Reference { sizes: resizing.reals, ..real.description(against) };
         let suite = real.embedded(suite, described, wanted, progress)?;
         let embedding = Embedding { embedder, samples: how.samples, seed: against.seed, same_classes };
         Ok(Self { suite, best, embedding, fit: resizing.fit, sample_sizes: resizing.samples })
     }
 
     /// Returns the metric that selects the best generator; `None` if none fits and none is named.
-    pub fn best(&self) -> Option<MetricRef> {
+    pub fn best(&self) -> Option<&'static Metric> {
         self.best
     }
 
     /// Returns the figure of real samples in `metric`.
-    pub fn floor(&self, metric: MetricRef) -> Option<f64> {
+    pub fn floor(&self, metric: &Metric) -> Option<f64> {
         self.suite.floor(metric)
     }
 
@@ -251,7 +243,8 @@ impl Evaluator {
     /// # Errors
     /// From `source`, and if a sample does not fit the embedding network.
     pub fn collect(&self, source: &mut Source) -> Result<SampleSet> {
-        let mut set = self.suite.sample_set().of_sizes(self.sample_sizes.clone());
+        let mut set = self.suite.sample_set();
+        set.sizes = self.sample_sizes.clone();
         let samples = self.embedding.samples;
         while set.count() < samples {
             let Some((samples, classes)) = source(AT_ONCE.min(samples - set.count()))? else { break };

@@ -2,18 +2,18 @@
 
 use crate::error::{Error, Result};
 use crate::evaluate::{self, Evaluated, Evaluator};
-use crate::folder::RunFolder;
-use crate::log::{Cut, Log, append};
-use crate::observe::Observer;
+use crate::folder::{BEST_STATE, EVALUATIONS, RunFolder};
+use crate::log::{Cut, Log, append, write_line};
+use crate::pictures::make;
+use crate::run::Observer;
 use crate::run_summary::Raised;
 use gan_alarms::{Alarm, RunContext, Watch};
 use gan_base::atomic;
-use gan_metrics::{Card, MetricRef};
+use gan_metrics::{Card, Metric};
 use gan_train::checkpoint;
 use gan_train::config::Policy;
 use gan_train::trainer::{StepReport, Trainer};
 use serde_json::{Map, Value};
-use std::io::Write;
 
 pub(crate) struct EvaluationObserver {
     folder: RunFolder,
@@ -45,15 +45,9 @@ impl EvaluationObserver {
                 return Ok(());
             }
         };
-        let best = evaluator.best().and_then(|best| Some((best.better(), card.value(best)?)));
-        if let Some(name) = trainer
-            .plan()
-            .config()
-            .train
-            .until
-            .keys()
-            .find(|name| MetricRef::find(name).and_then(|metric| card.value(metric)).is_none())
-        {
+        let best = evaluator.best().and_then(|best| Some((best.better, card.value(best)?)));
+        let is_measured = |name: &str| Metric::find(name).and_then(|metric| card.value(metric)).is_some();
+        if let Some(name) = trainer.plan().config().train.until.keys().find(|name| !is_measured(name)) {
             let problem = "is not measured in this run: add it to evaluate.metrics";
             return Err(Error::config(format!("train.until.{name}"), problem));
         }
@@ -67,13 +61,10 @@ impl EvaluationObserver {
 
     fn write(&self, step: u64, card: Card) -> Result<()> {
         let mut line = Map::from_iter([("step".to_string(), Value::from(step))]);
-        line.extend(card.figures.iter().map(|figure| (figure.metric.key().to_string(), figure.value.into())));
-        let evaluated =
-            serde_json::to_string(&Evaluated { step, best: self.evaluator.as_ref().and_then(Evaluator::best), card })
-                .unwrap_or_default();
-        let path = self.folder.evaluations();
-        let written = append(&path)?.write_all(format!("{evaluated}\n").as_bytes());
-        written.map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;
+        line.extend(card.figures.iter().map(|figure| (figure.metric.key.to_string(), figure.value.into())));
+        let evaluated = Evaluated { step, best: self.evaluator.as_ref().and_then(Evaluator::best), card };
+        let path = self.folder.join(EVALUATIONS);
+        write_line(&append(&path)?, &path, &serde_json::to_string(&evaluated).unwrap_or_default())?;
         self.log.write(step, Value::Object(line))
     }
 
@@ -82,8 +73,8 @@ impl EvaluationObserver {
         self.best = Some(value);
         atomic::write(&self.folder.best_generator(), &trainer.generator_file()?)?;
         if trainer.plan().may_roll_back() {
-            let dir = self.folder.best();
-            std::fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))?;
+            let dir = self.folder.join(BEST_STATE);
+            make(&dir)?;
             checkpoint::save(trainer, &dir, 1)?;
         }
         Ok(())
@@ -122,15 +113,15 @@ fn evaluator(trainer: &Trainer) -> Result<Option<Evaluator>> {
 fn reaches(card: &Card, trainer: &Trainer) -> bool {
     let until = &trainer.plan().config().train.until;
     let reached = |(name, wanted): (&String, &f64)| {
-        let Some(metric) = MetricRef::find(name) else { return false };
-        card.value(metric).is_some_and(|value| value == *wanted || metric.better().prefers(value, *wanted))
+        let Some(metric) = Metric::find(name) else { return false };
+        card.value(metric).is_some_and(|value| value == *wanted || metric.better.prefers(value, *wanted))
     };
     !until.is_empty() && until.iter().all(reached)
 }
 
 impl Observer for EvaluationObserver {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
-        let path = self.folder.evaluations();
+        let path = self.folder.join(EVALUATIONS);
         Cut::of(trainer).apply(&path)?;
         if self.evaluator.is_none() && trainer.plan().config().evaluate.every > 0 {
             self.evaluator = evaluator(trainer)?;
@@ -138,7 +129,7 @@ impl Observer for EvaluationObserver {
         let best = self.evaluator.as_ref().and_then(Evaluator::best);
         self.watch = Some(Watch::new(RunContext {
             total: trainer.total_steps(),
-            best: best.map(|best| (best.key().to_string(), best.better())),
+            best: best.map(|best| (best.key.to_string(), best.better)),
             floor: best.and_then(|best| self.evaluator.as_ref()?.floor(best)),
             loss: trainer.plan().config().loss.kind,
         }));
@@ -178,6 +169,6 @@ impl Observer for EvaluationObserver {
     }
 
     fn roll_back(&mut self, trainer: &mut Trainer) -> Result<bool> {
-        Ok(checkpoint::restore(trainer, &self.folder.best())?.is_some())
+        Ok(checkpoint::restore(trainer, &self.folder.join(BEST_STATE))?.is_some())
     }
 }

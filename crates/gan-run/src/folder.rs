@@ -9,22 +9,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+/// Settings of the run.
+pub(crate) const SETTINGS: &str = "config.toml";
+/// State that alarms roll back to.
+pub(crate) const BEST_STATE: &str = "best";
 /// Folder of sheets of samples.
-const SAMPLES: &str = "samples";
+pub(crate) const SAMPLES: &str = "samples";
 /// Folders of pictures beside `samples/`: D's features, D's output over the plane, G's warped latent grid, and single pictures.
 pub const PICTURES: [&str; 4] = ["planes", "surfaces", "meshes", "pictures"];
-/// File name of [`RunFolder::features`].
+/// D's features in each logged step of a run on points.
 pub(crate) const FEATURES: &str = "planes.jsonl";
-/// File name of [`RunFolder::metrics`].
+/// Log of the run.
 pub(crate) const METRICS: &str = "metrics.jsonl";
-/// File name of [`RunFolder::evaluations`].
+/// The card of each evaluation.
 pub(crate) const EVALUATIONS: &str = "evaluations.jsonl";
-/// File name of the best generator's weights.
-pub const BEST: &str = "generator-best.safetensors";
 /// Other files that a run writes and that are deleted with it.
 const FILES: [&str; 9] = [
     "generator.safetensors",
-    BEST,
+    RunFolder::BEST,
     EVALUATIONS,
     METRICS,
     FEATURES,
@@ -33,6 +35,8 @@ const FILES: [&str; 9] = [
     "report.html",
     "progress.gif",
 ];
+/// Folders beside those of pictures.
+const DIRS: [&str; 3] = ["checkpoints", SAMPLES, BEST_STATE];
 /// Maximum size in bytes of config.toml, and of a file of lines: any file may have these names.
 pub(crate) const MOST_SETTINGS: u64 = 16 << 20;
 pub(crate) const MOST_LINES: u64 = 8 << 30;
@@ -56,24 +60,28 @@ pub enum Existing {
 }
 
 impl RunFolder {
+    /// File name of the best generator's weights.
+    pub const BEST: &'static str = "generator-best.safetensors";
+
     /// Creates a run at `path` and writes its config.toml.
     ///
     /// # Errors
     /// If the folder contains a run and `existing` keeps it, if it contains anything else, or if it cannot be written.
     pub fn create(path: &Path, config: &RunConfig, existing: Existing) -> Result<Self> {
         let found = content(path)?;
+        let refuse = |problem: &str| Err(Error::config(path.display().to_string(), problem));
         match &found {
-            Content::Nothing => {}
-            Content::Run if existing == Existing::Overwrite => {}
-            Content::Run => {
-                let problem = "holds a run already: go on with it (--resume), delete it (--overwrite), or name another folder (--out)";
-                return Err(Error::config(path.display().to_string(), problem));
+            Content::Run if existing == Existing::Keep => {
+                return refuse(
+                    "holds a run already: go on with it (--resume), delete it (--overwrite), or name another folder (--out)",
+                );
             }
             Content::Other(example) => {
-                let problem =
-                    format!("is not empty and not a run (it holds \"{example}\"): name another folder (--out)");
-                return Err(Error::config(path.display().to_string(), problem));
+                return refuse(&format!(
+                    "is not empty and not a run (it holds \"{example}\"): name another folder (--out)"
+                ));
             }
+            Content::Nothing | Content::Run => {}
         }
         fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be created: {e}")))?;
         let folder = Self::locked(path)?;
@@ -91,17 +99,13 @@ impl RunFolder {
     /// # Errors
     /// If there is none.
     pub fn open(path: &Path) -> Result<Self> {
-        match content(path)? {
-            Content::Run => {
-                let folder = Self::locked(path)?;
-                folder.sweep();
-                Ok(folder)
-            }
-            _ => Err(Error::config(
-                path.display().to_string(),
-                "holds no run to go on with: there is no config.toml written by gan train. Leave out --resume to begin one",
-            )),
-        }
+        let Content::Run = content(path)? else {
+            let problem = "holds no run to go on with: there is no config.toml written by gan train. Leave out --resume to begin one";
+            return Err(Error::config(path.display().to_string(), problem));
+        };
+        let folder = Self::locked(path)?;
+        folder.sweep();
+        Ok(folder)
     }
 
     /// Takes the lock, because two processes in one folder would mix their files. The system releases it however a process ends.
@@ -151,66 +155,32 @@ impl RunFolder {
             "{} Repeat it with `gan train config.toml`, go on with `gan train FOLDER --resume`.\n{body}",
             gan_train::layering::MARK
         );
-        Ok(atomic::write(&self.config(), text.as_bytes())?)
+        Ok(atomic::write(&self.join(SETTINGS), text.as_bytes())?)
     }
 
     /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
-    /// `config.toml`
-    pub fn config(&self) -> PathBuf {
-        self.path.join("config.toml")
-    }
-    /// `metrics.jsonl`
-    pub fn metrics(&self) -> PathBuf {
-        self.path.join(METRICS)
-    }
-    /// `samples/`
-    pub fn samples(&self) -> PathBuf {
-        self.path.join(SAMPLES)
-    }
-    /// `checkpoints/`
-    pub fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoints")
-    }
-    /// `generator.safetensors`
-    pub fn generator(&self) -> PathBuf {
-        self.path.join("generator.safetensors")
-    }
-    /// `generator-best.safetensors`
-    pub fn best_generator(&self) -> PathBuf {
-        self.path.join(BEST)
-    }
-    /// `best/`: the state that alarms roll back to.
-    pub fn best(&self) -> PathBuf {
-        self.path.join("best")
-    }
-    /// `evaluations.jsonl`: the card of each evaluation.
-    pub fn evaluations(&self) -> PathBuf {
-        self.path.join(EVALUATIONS)
-    }
-    /// `losses.png` or `losses.svg`
-    pub fn losses(&self, extension: &str) -> PathBuf {
-        self.path.join(format!("losses.{extension}"))
-    }
 
-    /// `progress.gif`
-    pub fn progress(&self) -> PathBuf {
-        self.path.join("progress.gif")
-    }
-    /// `planes.jsonl`: D's features in each logged step of a run on points.
-    pub fn features(&self) -> PathBuf {
-        self.path.join(FEATURES)
-    }
-    /// Returns a folder of pictures, one of [`PICTURES`].
-    pub fn pictures(&self, name: &str) -> PathBuf {
+    /// Returns the path of a file in the folder.
+    pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// `report.html`
-    pub fn report(&self) -> PathBuf {
-        self.path.join("report.html")
+    /// Returns the path of the checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.join("checkpoints")
+    }
+
+    /// Returns the path of the generator's weights as of the last checkpoint.
+    pub fn generator(&self) -> PathBuf {
+        self.join("generator.safetensors")
+    }
+
+    /// Returns the path of the best generator's weights.
+    pub fn best_generator(&self) -> PathBuf {
+        self.join(Self::BEST)
     }
 
     /// Returns whether a process is working in the run at `path`; `false` if that is unknown.
@@ -225,23 +195,19 @@ impl RunFolder {
         entries.map(|e| e.path()).find(|p| file_name(p).starts_with("events.out.tfevents"))
     }
 
+    /// Returns the folders that a run writes.
+    fn dirs(&self) -> impl Iterator<Item = PathBuf> {
+        PICTURES.iter().chain(&DIRS).map(|name| self.join(name))
+    }
+
     /// Deletes the files that a run writes, and nothing else. config.toml, which marks the folder as a run, stays until
     /// it is replaced.
     fn clear(&self) -> Result<()> {
-        let failed = |path: &Path| {
-            let path = path.to_path_buf();
-            move |e| Error::file(path, format!("cannot be deleted: {e}"))
-        };
-        let pictures = PICTURES.iter().map(|name| self.pictures(name));
-        for dir in pictures.chain([self.checkpoints(), self.samples(), self.best()]) {
-            if dir.exists() {
-                fs::remove_dir_all(&dir).map_err(failed(&dir))?;
-            }
-        }
-        let films = PICTURES.iter().map(|name| self.path.join(format!("{name}.gif")));
-        let files = FILES.iter().map(|name| self.path.join(name)).chain(films).chain(self.events());
-        for file in files.filter(|f| f.exists()) {
-            fs::remove_file(&file).map_err(failed(&file))?;
+        let films = PICTURES.iter().map(|name| self.join(&format!("{name}.gif")));
+        let files = FILES.iter().map(|name| self.join(name)).chain(films).chain(self.events());
+        for path in self.dirs().chain(files).filter(|path| path.exists()) {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(|e| Error::file(&path, format!("cannot be deleted: {e}")))?;
         }
         self.sweep();
         Ok(())
@@ -249,9 +215,8 @@ impl RunFolder {
 
     /// Deletes files and checkpoints that a killed process had not yet renamed.
     fn sweep(&self) {
-        let pictures = PICTURES.iter().map(|name| self.pictures(name));
-        let dirs = pictures.chain([self.path.clone(), self.samples(), self.checkpoints(), self.best()]);
-        let entries = dirs.flat_map(fs::read_dir).flatten().flatten().map(|e| e.path());
+        let entries =
+            self.dirs().chain([self.path.clone()]).flat_map(fs::read_dir).flatten().flatten().map(|e| e.path());
         for path in entries.filter(|p| is_left_over(&file_name(p))) {
             if path.is_dir() {
                 fs::remove_dir_all(path).ok()
@@ -284,10 +249,11 @@ pub fn resolved(path: &Path) -> Option<PathBuf> {
 /// Returns whether the run writes the path `inside` its folder.
 fn is_own(inside: &Path) -> bool {
     let mut parts = inside.iter().map(|part| part.to_string_lossy());
-    let (first, is_file) = (parts.next().unwrap_or_default(), parts.next().is_none());
+    let first = parts.next().unwrap_or_default();
+    let is_file = parts.next().is_none();
     let film = first.strip_suffix(".gif").is_some_and(|name| PICTURES.contains(&name));
-    let file = FILES.contains(&&*first) || film || first == "config.toml" || first.starts_with("events.out.tfevents");
-    (is_file && file) || PICTURES.contains(&&*first) || ["checkpoints", "samples", "best"].contains(&&*first)
+    let file = FILES.contains(&&*first) || film || first == SETTINGS || first.starts_with("events.out.tfevents");
+    (is_file && file) || PICTURES.iter().chain(&DIRS).any(|dir| first == *dir)
 }
 
 enum Content {
@@ -304,7 +270,7 @@ fn content(path: &Path) -> Result<Content> {
     if !path.is_dir() {
         return Err(Error::config(path.display().to_string(), "is a file, a folder is needed for a run (--out)"));
     }
-    if regular_file::read_to_string(&path.join("config.toml"), MOST_SETTINGS)
+    if regular_file::read_to_string(&path.join(SETTINGS), MOST_SETTINGS)
         .is_ok_and(|text| gan_train::layering::is_complete(&text))
     {
         return Ok(Content::Run);

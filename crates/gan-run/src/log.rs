@@ -1,14 +1,16 @@
 //! A run's metrics on disk: metrics.jsonl and the same for TensorBoard, written by several observers.
 
 use crate::error::{Error, Result};
-use crate::folder::{MOST_LINES, RunFolder};
+use crate::folder::{METRICS, MOST_LINES, RunFolder};
 use gan_base::atomic;
 use gan_base::messages::counted;
 use gan_base::regular_file;
 use gan_report::tensorboard::{self, EventWriter};
 use gan_train::trainer::Trainer;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -39,19 +41,16 @@ impl Log {
 
     /// Starts at the trainer's step: later lines are removed, and the lines that are kept count as fresh.
     pub(crate) fn begin(&self, cut: Cut) -> Result<()> {
-        let path = self.folder.metrics();
+        let path = self.folder.join(METRICS);
         cut.apply(&path)?;
         let fresh = lines(&path);
         let file = append(&path)?;
         let now = unix_time();
-        let events = match self.folder.events() {
-            Some(path) if cut.is_start() => {
-                fs::remove_file(&path).map_err(|e| Error::file(&path, format!("cannot be deleted: {e}")))?;
-                None
-            }
-            found => found,
-        };
-        let events = match events {
+        let found = self.folder.events();
+        if let Some(path) = found.as_ref().filter(|_| cut.is_start()) {
+            fs::remove_file(path).map_err(|e| Error::file(path, format!("cannot be deleted: {e}")))?;
+        }
+        let events = match found.filter(|_| !cut.is_start()) {
             Some(path) => {
                 let mut events = EventWriter::append_to(&path)?;
                 events.restarted_at(cut.step + 1, now)?;
@@ -67,9 +66,7 @@ impl Log {
     pub(crate) fn write(&self, step: u64, line: Value) -> Result<()> {
         let mut open = self.open.borrow_mut();
         let Some(Open { file, events, fresh }) = &mut *open else { return Ok(()) };
-        // One write per line: a killed process leaves at most one truncated line, at the end.
-        file.write_all(format!("{line}\n").as_bytes())
-            .map_err(|e| Error::file(self.folder.metrics(), format!("cannot be written: {e}")))?;
+        write_line(file, &self.folder.join(METRICS), &line)?;
         let numbers =
             line.as_object().into_iter().flatten().filter(|(tag, value)| *tag != "step" && !value.is_string());
         for (tag, value) in numbers {
@@ -87,14 +84,13 @@ impl Log {
 
     /// Returns whether the log already contains this line.
     pub(crate) fn holds(&self, line: &Value) -> bool {
-        lines(&self.folder.metrics()).contains(line)
+        lines(&self.folder.join(METRICS)).contains(line)
     }
 
     /// Flushes everything written to disk.
     pub(crate) fn flush(&self) -> Result<()> {
         let open = self.open.borrow();
-        let Some(Open { file, .. }) = &*open else { return Ok(()) };
-        file.sync_data().map_err(|e| Error::file(self.folder.metrics(), format!("cannot be flushed: {e}")))
+        open.as_ref().map_or(Ok(()), |open| flush(&open.file, &self.folder.join(METRICS)))
     }
 }
 
@@ -104,8 +100,18 @@ pub(crate) fn append(path: &Path) -> Result<File> {
     opened.map_err(|e| Error::file(path, format!("cannot be opened: {e}")))
 }
 
+/// Writes a line to a file of lines at once: a killed process leaves at most one truncated line, at the end.
+pub(crate) fn write_line(mut file: &File, path: &Path, line: &impl Display) -> Result<()> {
+    file.write_all(format!("{line}\n").as_bytes()).map_err(|e| Error::file(path, format!("cannot be written: {e}")))
+}
+
+/// Flushes a file of lines to disk.
+pub(crate) fn flush(file: &File, path: &Path) -> Result<()> {
+    file.sync_data().map_err(|e| Error::file(path, format!("cannot be flushed: {e}")))
+}
+
 /// Returns the valid lines of JSON in a file; none if there is no such file.
-pub(crate) fn lines(path: &Path) -> Vec<Value> {
+pub(crate) fn lines<T: DeserializeOwned>(path: &Path) -> Vec<T> {
     let bytes = regular_file::read(path, MOST_LINES).unwrap_or_default();
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
@@ -165,9 +171,11 @@ impl Cut {
 
     /// Returns the part of a file's `bytes` to keep, and the numbers of the invalid lines in it, counted from 1.
     fn kept(self, bytes: &[u8]) -> (Vec<u8>, Vec<usize>) {
-        let (mut kept, mut unreadable) = (Vec::with_capacity(bytes.len()), Vec::new());
+        let mut kept = Vec::with_capacity(bytes.len());
+        let mut unreadable = Vec::new();
         // Invalid lines belong to the past if a line of the past follows them.
-        let (mut waiting, mut numbers) = (Vec::new(), Vec::new());
+        let mut waiting = Vec::new();
+        let mut numbers = Vec::new();
         for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
             match serde_json::from_slice::<Value>(line) {
                 Ok(value) if self.keeps(&value) => {

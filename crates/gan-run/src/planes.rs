@@ -5,30 +5,22 @@
 //! The expected behavior is that G's update leaves real features exactly unchanged, and mostly moves the centroid of the generated ones
 //! towards theirs.
 
-use crate::error::{Error, Result};
-use crate::folder::{MOST_LINES, RunFolder};
-use crate::log::{Cut, append};
-use crate::observe::{Observer, Outcome};
+use crate::error::Result;
+use crate::folder::{FEATURES, RunFolder};
+use crate::log::{Cut, append, flush, lines, write_line};
 use crate::pictures::{file_name, make};
+use crate::run::{Observer, Outcome};
 use candle_core::Tensor;
 use gan_base::messages::counted;
-use gan_base::regular_file;
 use gan_core::ForwardContext;
 use gan_report::plot::{Cloud, Ink, Mark, Plane, panels, span};
 use gan_train::trainer::{Moment, StepReport, Trainer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
-/// The observed samples: the same real points and the same noise in every step.
-struct Followed {
-    real: Tensor,
-    noise: Tensor,
-}
-
-/// D's features of them at one moment.
+/// D's features of the observed samples at one moment.
 struct Seen {
     moment: Moment,
     real: Vec<Vec<f32>>,
@@ -37,37 +29,32 @@ struct Seen {
 }
 
 /// Numbers of one moment in a line.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Numbers {
-    /// Centroid of the real features.
-    pub real: Vec<f32>,
-    /// Centroid of the generated features.
-    pub fake: Vec<f32>,
+#[derive(Clone, Serialize, Deserialize)]
+struct Numbers {
+    /// Centroids of the real and of the generated features.
+    real: Vec<f32>,
+    fake: Vec<f32>,
     /// Distance between the two.
-    pub distance: f32,
-    /// Mean D(x).
-    pub d_real: f32,
-    /// Mean D(G(z)).
-    pub d_fake: f32,
+    distance: f32,
+    /// Mean D(x) and D(G(z)).
+    d_real: f32,
+    d_fake: f32,
 }
 
 /// Line of `planes.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+#[derive(Serialize, Deserialize)]
+struct Line {
     /// Step of the run, counted from 1.
-    pub step: u64,
-    /// Numbers before D's update.
-    pub before_d: Numbers,
-    /// Numbers after D's update, before G's.
-    pub after_d: Numbers,
-    /// Numbers after G's update.
-    pub after_g: Numbers,
+    step: u64,
+    before_d: Numbers,
+    after_d: Numbers,
+    after_g: Numbers,
     /// Largest movement of a real feature in G's update, which must be 0.
-    pub real_moved_by_g: f32,
+    real_moved_by_g: f32,
     /// Whether G's update moved the generated centroid closer to the real one.
-    pub towards: bool,
+    towards: bool,
     /// Whether G's update raised the mean D(G(z)), which is its purpose.
-    pub convinced: bool,
+    convinced: bool,
 }
 
 /// Summary of all lines of a run.
@@ -100,8 +87,7 @@ impl fmt::Display for Summary {
 
 /// Summarizes `planes.jsonl`; `None` if there is no such file, or no complete line in it.
 pub fn summary(path: &Path) -> Option<Summary> {
-    let text = regular_file::read_to_string(path, MOST_LINES).ok()?;
-    let lines: Vec<Line> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let lines: Vec<Line> = lines(path);
     let share = |lines: &[Line], is: fn(&Line) -> bool| {
         lines.iter().filter(|line| is(line)).count() as f64 / lines.len() as f64
     };
@@ -116,16 +102,16 @@ pub fn summary(path: &Path) -> Option<Summary> {
 }
 
 /// Observer that records the features.
-pub struct Planes {
+pub(crate) struct Planes {
     folder: RunFolder,
-    followed: Option<Followed>,
+    /// Real points and noise that are observed in every step.
+    followed: Option<[Tensor; 2]>,
     file: Option<File>,
     seen: Vec<Seen>,
 }
 
 impl Planes {
-    /// Returns an observer that writes into `folder`.
-    pub fn new(folder: &RunFolder) -> Self {
+    pub(crate) fn new(folder: &RunFolder) -> Self {
         Self { folder: folder.clone(), followed: None, file: None, seen: Vec::new() }
     }
 
@@ -134,10 +120,8 @@ impl Planes {
     }
 
     fn write(&mut self, line: &Line) -> Result<()> {
-        let (path, Some(file)) = (self.folder.features(), &mut self.file) else { return Ok(()) };
-        let text = serde_json::to_string(line).unwrap_or_default();
-        file.write_all(format!("{text}\n").as_bytes())
-            .map_err(|e| Error::file(&path, format!("cannot be written: {e}")))
+        let Some(file) = &self.file else { return Ok(()) };
+        write_line(file, &self.folder.join(FEATURES), &serde_json::to_string(line).unwrap_or_default())
     }
 }
 
@@ -149,12 +133,12 @@ impl Observer for Planes {
             return Ok(());
         }
         let count = config.samples.rows * config.samples.columns;
-        let followed = Followed { real: trainer.progress_reals(count)?, noise: trainer.progress_noise(count)? };
+        let followed = [trainer.progress_reals(count)?, trainer.progress_noise(count)?];
         let Some(first) = see(Moment::BeforeD, &followed, trainer)? else { return Ok(()) };
         if first.numbers.real.len() == 2 {
-            make(&self.folder.pictures("planes"))?;
+            make(&self.folder.join("planes"))?;
         }
-        let path = self.folder.features();
+        let path = self.folder.join(FEATURES);
         Cut::of(trainer).apply(&path)?;
         self.file = Some(append(&path)?);
         self.followed = Some(followed);
@@ -186,32 +170,31 @@ impl Observer for Planes {
         })?;
         if before_d.numbers.real.len() == 2 && Self::is_drawn(report.step, trainer) {
             let picture = draw(report.step, &[before_d, after_d, after_g])?;
-            picture.save_png(&self.folder.pictures("planes").join(file_name(report.step)))?;
+            picture.save_png(&self.folder.join("planes").join(file_name(report.step)))?;
         }
         Ok(())
     }
 
     fn finished(&mut self, _: Outcome, _: &Trainer) -> Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        file.sync_data().map_err(|e| Error::file(self.folder.features(), format!("cannot be flushed: {e}")))
+        self.file.as_ref().map_or(Ok(()), |file| flush(file, &self.folder.join(FEATURES)))
     }
 }
 
 /// Returns D's features of the observed samples for the current networks; `None` for a discriminator without features.
-fn see(moment: Moment, followed: &Followed, trainer: &Trainer) -> Result<Option<Seen>> {
-    let made = gan_core::gan::samples(trainer.generator(), &followed.noise, None)?;
+fn see(moment: Moment, [real, noise]: &[Tensor; 2], trainer: &Trainer) -> Result<Option<Seen>> {
+    let made = gan_core::samples(trainer.generator(), noise, None)?;
     let judge = |x: &Tensor| -> Result<Option<(Vec<Vec<f32>>, f32)>> {
         let verdict = trainer.discriminator().forward(x, &mut ForwardContext::eval().with_features())?;
         let Some(features) = verdict.features else { return Ok(None) };
         let mean = gan_kernels::ops::sigmoid(&verdict.logits.detach())?.mean_all()?.to_scalar::<f32>()?;
         Ok(Some((features.detach().flatten_from(1)?.to_vec2()?, mean)))
     };
-    let (Some((real, d_real)), Some((fake, d_fake))) = (judge(&followed.real)?, judge(&made)?) else {
+    let (Some((real, d_real)), Some((fake, d_fake))) = (judge(real)?, judge(&made)?) else {
         return Ok(None);
     };
-    let (a, b) = (centroid(&real), centroid(&fake));
-    let distance = a.iter().zip(&b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
-    Ok(Some(Seen { moment, real, fake, numbers: Numbers { real: a, fake: b, distance, d_real, d_fake } }))
+    let [at_real, at_fake] = [&real, &fake].map(|rows| centroid(rows));
+    let distance = at_real.iter().zip(&at_fake).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+    Ok(Some(Seen { moment, real, fake, numbers: Numbers { real: at_real, fake: at_fake, distance, d_real, d_fake } }))
 }
 
 /// Returns the mean of rows.
@@ -230,7 +213,7 @@ fn furthest(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
 /// Draws the three moments side by side on the same axes; arrows show the movement of the centroids.
 fn draw(step: u64, seen: &[Seen; 3]) -> Result<gan_report::Picture> {
     let all = |axis: usize| seen.iter().flat_map(|s| s.real.iter().chain(&s.fake)).map(move |p| p[axis]);
-    let (x, y) = (span(all(0)), span(all(1)));
+    let [x, y] = [span(all(0)), span(all(1))];
     let panel = |(at, now): (usize, &Seen)| {
         let before = at.checked_sub(1).map(|at| &seen[at].numbers);
         let mark = |now: &[f32], from: Option<&Vec<f32>>, ink| Mark { at: pair(now), from: from.map(|f| pair(f)), ink };

@@ -7,8 +7,8 @@
 use crate::error::Result;
 use candle_core::{D, DType, Device, Tensor, Var};
 use gan_base::Rng;
-use gan_core::finite::check_finite;
-use gan_core::gan::classes_in_turn;
+use gan_core::check_finite;
+use gan_core::classes_in_turn;
 use gan_core::{ForwardContext, Generator, Latent, Param, Role};
 use gan_train::config::{BiasCorrection, OptimizerConfig};
 use gan_train::optimizer::Optimizer;

@@ -1,25 +1,25 @@
 //! Observers that write the run folder's metrics and states: metrics, and checkpoints with the weight file. `evaluation_observer`
 //! evaluates; the observers that draw are in [`crate::pictures`] and [`crate::planes`].
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluation_observer::EvaluationObserver;
 use crate::folder::RunFolder;
 use crate::log::{Cut, Log};
-use crate::observe::{Observer, Outcome};
+use crate::pictures::{self, make};
+use crate::planes;
 use crate::report::Report;
-use crate::{pictures, planes};
+use crate::run::{Observer, Outcome};
 use gan_alarms::Alarm;
 use gan_base::atomic;
 use gan_train::checkpoint;
 use gan_train::config::Policy;
 use gan_train::trainer::{StepReport, Trainer};
 use serde::Serialize;
-use std::fs;
 use std::time::Instant;
 
 /// Returns the observers that write `folder`, in the order in which they must run: everything that a checkpoint refers to is on disk before
 /// it.
-pub fn all(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
+pub fn observers(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
     let log = Log::new(folder);
     vec![
         Box::new(Metrics { log: log.clone(), since: Instant::now(), images: 0 }),
@@ -59,10 +59,17 @@ struct Metrics {
     images: u64,
 }
 
+impl Metrics {
+    fn restart(&mut self) {
+        self.since = Instant::now();
+        self.images = 0;
+    }
+}
+
 impl Observer for Metrics {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
         self.log.begin(Cut::of(trainer))?;
-        (self.images, self.since) = (0, Instant::now());
+        self.restart();
         Ok(())
     }
 
@@ -71,7 +78,7 @@ impl Observer for Metrics {
         self.images += report.images;
         if report.step.is_multiple_of(train.log_every) || report.step == trainer.total_steps() {
             let images_per_s = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
-            (self.images, self.since) = (0, Instant::now());
+            self.restart();
             let line = serde_json::to_value(Line { report, images_per_s }).unwrap_or_default();
             self.log.write(report.step, line)?;
         }
@@ -109,7 +116,7 @@ struct Checkpoints {
 impl Observer for Checkpoints {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
         let dir = self.folder.checkpoints();
-        fs::create_dir_all(&dir).map_err(|e| Error::file(&dir, format!("cannot be created: {e}")))?;
+        make(&dir)?;
         // From now on, a folder without a checkpoint is one whose checkpoints were deleted.
         if trainer.step() == 0 && checkpoint::newest(&dir).is_none() {
             checkpoint::save(trainer, &dir, trainer.plan().config().checkpoint.keep)?;

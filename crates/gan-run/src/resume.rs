@@ -1,7 +1,8 @@
 //! Resuming a run from its last checkpoint, unless that would lose results.
 
 use crate::error::{Error, Result};
-use crate::folder::RunFolder;
+use crate::folder::{METRICS, RunFolder, SAMPLES, SETTINGS};
+use crate::log::lines;
 use crate::pictures::file_name;
 use gan_base::messages::{counted, is_or_are};
 use gan_core::weights;
@@ -9,6 +10,7 @@ use gan_train::checkpoint;
 use gan_train::layering;
 use gan_train::plan::Length;
 use gan_train::trainer::Trainer;
+use serde_json::Value;
 
 /// Restores the last complete checkpoint of the run in `folder` and returns its step; 0 if nothing beyond the start was saved.
 ///
@@ -43,7 +45,7 @@ pub fn resume(trainer: &mut Trainer, folder: &RunFolder) -> Result<u64> {
 
 /// Returns the run's length when its settings were last written.
 fn length(folder: &RunFolder) -> Option<Length> {
-    let settings = layering::from_file(&folder.config()).ok()?;
+    let settings = layering::from_file(&folder.join(SETTINGS)).ok()?;
     let train = settings.get("train")?.as_table()?;
     let number = |key: &str| train.get(key)?.as_integer().and_then(|n| u64::try_from(n).ok());
     number("steps").map(Length::Steps).or_else(|| number("epochs").map(Length::Epochs))
@@ -64,7 +66,7 @@ fn nothing_is_lost(folder: &RunFolder) -> Result<()> {
 /// A checkpoint of the start is saved before anything else. If there is one, later lines and the best generator come from a process that
 /// was killed before its next checkpoint, and are generated again; a generator is only saved with a checkpoint.
 fn result(folder: &RunFolder) -> Option<String> {
-    let made = |file: &std::path::Path| weights::read(file).map_or(1, |(description, _)| description.step);
+    let made = |file: &std::path::Path| weights::read_description(file).map_or(1, |description| description.step);
     let of = |what: &str, step: u64| format!("{what} of step {step}");
     if folder.generator().is_file() {
         return Some(of("a generator", made(&folder.generator())));
@@ -77,12 +79,12 @@ fn result(folder: &RunFolder) -> Option<String> {
     if step > 0 {
         return Some(of("a best generator", step));
     }
-    let drawn = std::fs::read_dir(folder.samples()).into_iter().flatten().flatten();
+    let drawn = std::fs::read_dir(folder.join(SAMPLES)).into_iter().flatten().flatten();
     let drawn = drawn.map(|entry| entry.file_name().to_string_lossy().into_owned());
     if let Some(sample) = drawn.filter(|name| name.starts_with("step-") && *name > file_name(0)).max() {
         return Some(format!("samples, the last is {sample}"));
     }
-    let last = crate::log::lines(&folder.metrics()).iter().filter_map(|line| line["step"].as_u64()).max();
+    let last = lines::<Value>(&folder.join(METRICS)).iter().filter_map(|line| line["step"].as_u64()).max();
     last.filter(|step| *step > 0).map(|step| format!("the metrics of {}", counted(step, "step")))
 }
 
@@ -92,7 +94,8 @@ fn warn(trainer: &Trainer, before: u64) {
     if schedules.is_empty() {
         return;
     }
-    let (step, total) = (trainer.step(), trainer.total_steps());
+    let step = trainer.step();
+    let total = trainer.total_steps();
     let rates = trainer.plan().config().train.decay.map(|_| {
         let rate = 100.0 * trainer.lr_factor();
         format!(" The learning rates go on at {rate:.0} % of their settings.")

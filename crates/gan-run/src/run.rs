@@ -1,12 +1,82 @@
-//! The training loop.
+//! The training loop, and the observers of its steps.
 
 use crate::error::{Error, Result};
 use crate::evaluate::Embedding;
-use crate::observe::{Observer, Outcome};
 use gan_alarms::Alarm;
 use gan_train::config::Policy;
-use gan_train::trainer::{StepReport, Trainer};
+use gan_train::trainer::{Moment, StepReport, Trainer};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Reason for the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Done,
+    /// The user stopped it.
+    Stopped,
+    /// An alarm ended it.
+    Alarmed,
+}
+
+/// Observer of a run: everything that happens around the steps. The loop knows none of its files. An error stops the run.
+pub trait Observer {
+    /// Called before the first step of this process.
+    fn started(&mut self, _trainer: &Trainer) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns whether to call [`Observer::moment`] in step number `step`.
+    fn watches(&self, _step: u64, _trainer: &Trainer) -> bool {
+        false
+    }
+
+    /// Called in the middle of a step that it watches.
+    fn moment(&mut self, _moment: Moment, _trainer: &Trainer) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called after each step.
+    fn stepped(&mut self, _report: &StepReport, _trainer: &Trainer) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns the alarms that it raises; called after each step.
+    fn alarms(&mut self) -> Vec<Alarm> {
+        vec![]
+    }
+
+    /// Returns whether the run has reached its goal and ends; called after each step.
+    fn reached(&self) -> bool {
+        false
+    }
+
+    /// Called after an alarm; `done` is the action taken: a warning, a rollback or the end.
+    fn alarmed(&mut self, _alarm: &Alarm, _done: Policy, _trainer: &Trainer) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called after the alarms of a step are handled, when `trainer` is in the state from which the run continues. What is saved now
+    /// persists.
+    fn settled(&mut self, _trainer: &Trainer) -> Result<()> {
+        Ok(())
+    }
+
+    /// Restores the best state that it keeps, and returns whether there was one.
+    fn roll_back(&mut self, _trainer: &mut Trainer) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Called after a rollback to an earlier step, when that state is [settled](Observer::settled): later lines and files are discarded.
+    /// Calls [`Observer::started`] by default.
+    fn rolled_back(&mut self, trainer: &Trainer) -> Result<()> {
+        self.started(trainer)
+    }
+
+    /// Called after the last step of this process.
+    fn finished(&mut self, _outcome: Outcome, _trainer: &Trainer) -> Result<()> {
+        Ok(())
+    }
+}
 
 type Observers<'a> = [Box<dyn Observer + 'a>];
 
@@ -97,10 +167,7 @@ fn settle(trainer: &Trainer, observers: &mut Observers, alarms: &[Alarm], done: 
         observers.iter_mut().try_for_each(|o| o.alarmed(alarm, done, trainer))?;
     }
     observers.iter_mut().try_for_each(|o| o.settled(trainer))?;
-    match done {
-        Policy::Rollback => observers.iter_mut().try_for_each(|o| o.rolled_back(trainer)),
-        _ => Ok(()),
-    }
+    if done == Policy::Rollback { observers.iter_mut().try_for_each(|o| o.rolled_back(trainer)) } else { Ok(()) }
 }
 
 /// Restores the best checkpoint with lower learning rates, and returns whether that was possible.
@@ -124,12 +191,10 @@ fn recover(trainer: &mut Trainer, observers: &mut Observers, error: Error) -> Re
     let Error::Train(gan_train::Error::NotFinite { step, what, value }) = &error else { return Err(error) };
     let alarm = Alarm::not_finite(*step, format!("{what} is {value}"));
     let asked = trainer.plan().config().alarms.policy(alarm.rule);
-    let done = asked == Policy::Rollback && roll_back(trainer, observers)?;
-    let policy = if done { Policy::Rollback } else { Policy::Stop };
-    if done {
-        return settle(trainer, observers, &[alarm], policy);
+    if asked == Policy::Rollback && roll_back(trainer, observers)? {
+        return settle(trainer, observers, &[alarm], Policy::Rollback);
     }
     // The failed step left the trainer in an intermediate state, so nothing of it is saved.
-    observers.iter_mut().try_for_each(|o| o.alarmed(&alarm, policy, trainer))?;
+    observers.iter_mut().try_for_each(|o| o.alarmed(&alarm, Policy::Stop, trainer))?;
     Err(error)
 }

@@ -14,7 +14,7 @@ use gan_base::Rng;
 use gan_base::atomic;
 use gan_base::regular_file;
 use gan_comm::Communicator;
-use gan_core::params;
+use gan_core::Param;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -252,8 +252,8 @@ fn tensors(trainer: &Trainer) -> Result<BTreeMap<String, Tensor>> {
         tensors.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)).collect()
     };
     let mut all = BTreeMap::new();
-    all.extend(named("generator", params::named_tensors(&trainer.generator.params())?));
-    all.extend(named("discriminator", params::named_tensors(&trainer.discriminator.params())?));
+    all.extend(named("generator", Param::tensors(&trainer.generator.params())?));
+    all.extend(named("discriminator", Param::tensors(&trainer.discriminator.params())?));
     all.extend(named("optimizer.generator", trainer.optimizer_g.tensors()?));
     all.extend(named("optimizer.discriminator", trainer.optimizer_d.tensors()?));
     if let Some(ema) = &trainer.ema {
@@ -338,8 +338,8 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
         let of = |name: &String| name.strip_prefix(prefix).and_then(|n| n.strip_prefix('.')).map(String::from);
         tensors.iter().filter_map(|(name, t)| of(name).map(|n| (n, t.clone()))).collect()
     };
-    params::load(&trainer.generator.params(), &part("generator"), path)?;
-    params::load(&trainer.discriminator.params(), &part("discriminator"), path)?;
+    Param::load(&trainer.generator.params(), &part("generator"), path)?;
+    Param::load(&trainer.discriminator.params(), &part("discriminator"), path)?;
     trainer.optimizer_g.load(state.optimizer_steps_g, &part("optimizer.generator"), path)?;
     trainer.optimizer_d.load(state.optimizer_steps_d, &part("optimizer.discriminator"), path)?;
     if let Some(ema) = &mut trainer.ema {

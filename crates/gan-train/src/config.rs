@@ -115,7 +115,7 @@ fn some_layers<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Vec<Laye
 pub enum Family {
     /// The networks of [`gan_core::family::dcgan`].
     Dcgan,
-    /// The networks of [`gan_core::family::mlp_generator`] and `mlp_discriminator`.
+    /// The networks of [`gan_core::family::Mlp`].
     Mlp,
 }
 

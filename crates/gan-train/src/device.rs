@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use candle_core::Device;
-use gan_core::error::bare;
+use gan_core::strip_backtrace;
 
 /// Opens the device called `name`: `auto`, `cpu`, `cuda`, `cuda:1`, `metal`.
 ///
@@ -22,9 +22,10 @@ pub fn open(name: &str) -> Result<Device> {
         "auto" => Ok(automatic()),
         "cuda" if !cfg!(feature = "cuda") => fail(lacking("CUDA", "cuda")),
         "metal" if !cfg!(feature = "metal") => fail(lacking("Metal", "metal")),
-        "cuda" => Device::new_cuda(ordinal)
-            .or_else(|e| fail(format!("cannot be opened (nvidia-smi -L lists the GPUs that there are): {}", bare(&e)))),
-        "metal" => Device::new_metal(0).or_else(|e| fail(format!("cannot be opened: {}", bare(&e)))),
+        "cuda" => Device::new_cuda(ordinal).or_else(|e| {
+            fail(format!("cannot be opened (nvidia-smi -L lists the GPUs that there are): {}", strip_backtrace(&e)))
+        }),
+        "metal" => Device::new_metal(0).or_else(|e| fail(format!("cannot be opened: {}", strip_backtrace(&e)))),
         _ => fail("expected auto, cpu, cuda, cuda:N or metal".into()),
     }
 }

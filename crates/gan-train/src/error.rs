@@ -49,7 +49,7 @@ pub enum Error {
     #[error(transparent)]
     Write(#[from] FileError),
     /// From candle.
-    #[error("{}", gan_core::error::bare(.0))]
+    #[error("{}", gan_core::strip_backtrace(.0))]
     Candle(#[from] candle_core::Error),
 }
 

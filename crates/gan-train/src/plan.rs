@@ -232,7 +232,7 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
     let seen = [&[sample[0] * config.train.pacgan], &sample[1..]].concat();
     let discriminator = architecture("discriminator", &config.discriminator, config, &seen)?;
     let made = shape::infer("generator", &generator.input, &generator.layers)?;
-    let end = made.last().unwrap_or(&generator.input);
+    let end = made.last().map_or(&generator.input, |last| &last.output);
     if *end != sample {
         let problem = format!(
             "the last layer makes {end:?}, expected the data's shape {sample:?}: change the layers, data.size or data.channels"
@@ -258,17 +258,17 @@ fn architectures(config: &RunConfig) -> Result<(Architecture, Architecture)> {
         return Err(Error::config("discriminator.input", problem));
     }
     let judged = shape::infer("discriminator", &discriminator.input, &discriminator.layers)?;
-    check_verdict(judged.last().unwrap_or(&discriminator.input), &discriminator.layers)?;
+    check_verdict(judged.last().map_or(&discriminator.input, |last| &last.output), &discriminator.layers)?;
     Ok((generator, discriminator))
 }
 
 /// Checks that D ends in one logit per sample.
 fn check_verdict(end: &[usize], layers: &[Layer]) -> Result<()> {
     let key = "discriminator.layers";
-    if gan_core::gan::ends_in_sigmoid(layers) {
+    if gan_core::LayeredDiscriminator::ends_in_sigmoid(layers) {
         return Err(Error::config(key, "the list ends in \"sigmoid\", but the losses work on logits: remove it"));
     }
-    let wanted = 1 + gan_core::gan::auxiliary_classes(layers).unwrap_or(0);
+    let wanted = 1 + gan_core::LayeredDiscriminator::auxiliary_classes(layers).unwrap_or(0);
     if end.iter().product::<usize>() != wanted {
         let problem = format!(
             "the last layer makes {end:?}, expected one number a sample: end with \"flatten\", {{ dense = 1 }}, for example"
@@ -281,7 +281,7 @@ fn check_verdict(end: &[usize], layers: &[Layer]) -> Result<()> {
 fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usize]) -> Result<Architecture> {
     let mut made = listed(name, network, config, input)?;
     if network.spectral_norm {
-        made.layers = made.layers.into_iter().map(Layer::with_spectral_norm).collect();
+        made.layers = made.layers.iter().map(Layer::with_spectral_norm).collect();
     }
     let known: Vec<usize> = made.layers.iter().filter_map(Layer::classes).collect();
     if let Some([a, b]) = known.windows(2).find(|pair| pair[0] != pair[1]) {
@@ -309,8 +309,8 @@ fn listed(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usiz
         (Some(Family::Mlp), None) => {
             let mlp = mlp(name, network)?;
             let layers = match name {
-                "generator" => family::mlp_generator(&mlp, &sample(config)),
-                _ => family::mlp_discriminator(&mlp, network.features, input),
+                "generator" => mlp.generator(&sample(config)),
+                _ => mlp.discriminator(network.features, input),
             };
             Ok(Architecture { input: input.to_vec(), layers, init })
         }

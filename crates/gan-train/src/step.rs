@@ -236,7 +236,7 @@ pub fn update_generator(cx: UpdateContext, zero: f64) -> Result<GUpdate> {
 /// The auxiliary classifier's loss, as it counts.
 fn class_loss(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Objective) -> Result<Option<Tensor>> {
     let (Some(found), Some(classes)) = (found, classes) else { return Ok(None) };
-    Ok(Some((gan_core::loss::auxiliary(found, classes)? * objective.auxiliary)?))
+    Ok(Some((gan_core::auxiliary_loss(found, classes)? * objective.auxiliary)?))
 }
 
 /// Returns the value of the loss, and the gradients of `part` of it.

@@ -119,6 +119,7 @@ impl Trainer {
             optimizer_d: Optimizer::new(config.optimizer.discriminator, &discriminator.params())?,
             ema: config.train.ema.map(|decay| Ema::new(decay, &generator.params())).transpose()?,
             noise: Rng::stream(seed, "noise"),
+            // ignore-tidy-names: a random stream
             dropout: Rng::stream(seed, "dropout"),
             step: 0,
             rollbacks: 0,

@@ -1,4 +1,4 @@
-//! Networks written in plain candle train like ours, and so do alternation by epochs and several steps a player.
+//! Training of networks written in plain candle, alternation by epochs, and several steps per network.
 
 use candle_core::{DType, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, VarMap};
@@ -8,7 +8,7 @@ use gan_kernels::testing::test_device;
 use gan_train::{Trainer, data, layering, presets};
 use std::sync::Arc;
 
-/// One dense layer each way, from candle-nn.
+/// A dense layer from candle-nn.
 struct Plain {
     linear: Linear,
     vars: VarMap,
@@ -92,7 +92,7 @@ fn plain_candle_networks_learn() {
 
 #[test]
 fn alternating_by_epochs_freezes_the_other_player() {
-    // 300 images in batches of 100: an epoch is three steps.
+    // An epoch is three steps: 300 images in batches of 100.
     let mut trainer = trainer(&["train.alternate=epochs", "train.reuse_fakes=false", "train.g_steps=2"]);
     let mut turns = String::new();
     for _ in 0..12 {
@@ -108,7 +108,7 @@ fn alternating_by_epochs_freezes_the_other_player() {
 }
 
 #[test]
-fn several_steps_a_player_draw_new_batches_each() {
+fn each_of_several_steps_draws_a_new_batch() {
     let mut trainer = trainer(&["train.d_steps=3", "train.g_steps=2"]);
     assert_eq!(trainer.steps_per_epoch(), 1);
     assert_eq!(trainer.advance().unwrap().epoch, 0);
@@ -117,13 +117,13 @@ fn several_steps_a_player_draw_new_batches_each() {
 
 #[test]
 fn epochs_are_passes_of_d_over_the_data() {
-    // 3 batches an epoch; 5 of them a step: 4 epochs are 12 batches.
+    // An epoch is 3 batches, and a step uses 5, so 4 epochs are 12 batches.
     let trainer = trainer(&["train.d_steps=5", "train.epochs=4"]);
     assert_eq!(trainer.total_steps(), 3);
 }
 
 #[test]
-fn weights_are_saved_for_the_program_that_defines_the_network() {
+fn weights_of_own_networks_are_saved_and_loaded() {
     let mut trainer = trainer(&[]);
     trainer.advance().unwrap();
     let path = std::env::temp_dir().join(format!("gan-own-network-{}.safetensors", std::process::id()));

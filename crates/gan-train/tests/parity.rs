@@ -1,14 +1,14 @@
-//! Ten whole training steps against PyTorch and Keras, from the same weights, noise and MNIST images.
+//! Compares ten training steps with PyTorch and Keras, from the same weights, noise and MNIST images.
 //!
-//! The fixtures hold results only; both sides make the starting weights and the noise from one integer formula
-//! (tests/fixtures/README.md). Each fixture also says how far its own framework moves when the starting weights move by
-//! 1e-7: no comparison can be tighter than that.
+//! The fixtures contain only results; both sides compute the initial weights and the noise from one integer formula
+//! (tests/fixtures/README.md). Each fixture also records how much the framework's own results change if the initial weights change by
+//! a relative 1e-7. No tolerance can be smaller than that.
 
 #![allow(clippy::print_stdout, reason = "the figures, seen with --nocapture")]
 
 use candle_core::Tensor;
 use gan_base::Rng;
-use gan_core::{ForwardContext, LayeredDiscriminator, LayeredGenerator, Param, params};
+use gan_core::{ForwardContext, LayeredDiscriminator, LayeredGenerator, Param};
 use gan_data::{DatasetSpec, LastBatch, Loader, Mnist, OpenOptions, Order, Sampler, Sampling};
 use gan_kernels::Precision;
 use gan_kernels::testing::test_device;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Number `i` of `stream`, in [−1, 1): SplitMix64's mix, the upper 24 bits.
+/// Returns number `i` of `stream`, in [−1, 1): the upper 24 bits of SplitMix64's mix.
 fn value(stream: u64, i: u64) -> f32 {
     let x = i.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add((stream + 1).wrapping_mul(0xBF58_476D_1CE4_E5B9));
     let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -37,9 +37,9 @@ fn fixture(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Sets the trained parameters to the fixture's starting values; running averages keep theirs.
+/// Sets the trained parameters to the fixture's initial values; running averages keep theirs.
 fn start_from(own: &[Param], records: &Value) {
-    let mut tensors: BTreeMap<String, Tensor> = params::named_tensors(own).unwrap();
+    let mut tensors: BTreeMap<String, Tensor> = Param::tensors(own).unwrap();
     for record in records.as_array().unwrap() {
         let Some(initial) = record.get("initial") else { continue };
         let (scale, stream) = (initial["scale"].as_f64().unwrap() as f32, initial["stream"].as_u64().unwrap());
@@ -48,7 +48,7 @@ fn start_from(own: &[Param], records: &Value) {
         let offset = if initial["kind"] == "bn_weight" { 1.0 } else { 0.0 };
         tensors.insert(name, values(stream, &shape, |v| offset + scale * v));
     }
-    params::load(own, &tensors, Path::new("fixture")).unwrap();
+    Param::load(own, &tensors, Path::new("fixture")).unwrap();
 }
 
 fn plan(preset: &str) -> Plan {
@@ -57,7 +57,7 @@ fn plan(preset: &str) -> Plan {
     layering::read(table).unwrap().check().unwrap()
 }
 
-/// A trainer of `preset` that starts where the fixture does and sees MNIST in the order of its files.
+/// Returns a trainer of `preset` that starts from the fixture's weights and reads MNIST in file order.
 fn trainer(preset: &str, precision: Precision, fixture: &Value) -> Trainer {
     let plan = plan(preset);
     let (device, rng) = (test_device(), &mut Rng::new(0));
@@ -74,29 +74,29 @@ fn trainer(preset: &str, precision: Precision, fixture: &Value) -> Trainer {
     Trainer::with_networks(plan, Box::new(g), Box::new(d), loader, device).unwrap()
 }
 
-/// How much more our convolutions round than the perturbation of 1e-7 by which the fixtures' frameworks were shaken: what the
-/// losses may differ by is that many times what the framework itself moved, and 1e-4 of the loss in any case.
+/// Returns the tolerance of losses in multiples of the fixture's perturbation, because this project's convolutions round more than a
+/// perturbation of 1e-7. A relative difference of 1e-4 is always allowed.
 fn roundings(precision: Precision) -> f64 {
     if precision == Precision::F32 { 20.0 } else { 8.0 }
 }
 
-/// The losses and mean probabilities of one step.
+/// Compares the losses and mean probabilities of one step.
 fn check_losses(step: usize, roundings: f64, ours: &[(&str, Option<f64>)], expected: &Value) {
     for (name, ours) in ours {
         let (ours, theirs) = (ours.unwrap(), expected[*name].as_f64().unwrap());
         let difference = (ours - theirs).abs() / theirs.abs();
-        // Where the framework's own rounding moves a number, no comparison can be tighter.
+        // The tolerance cannot be smaller than the effect of the framework's own rounding.
         let rounding = expected["perturbation"][*name].as_f64().unwrap_or(0.0) / theirs.abs();
         println!("step {step} {name}: {ours:.7} against {theirs:.7}, relative {difference:.1e}");
         assert!(difference <= f64::max(1e-4, roundings * rounding), "step {step}, {name}: {ours} against {theirs}");
     }
 }
 
-/// Every parameter and running average after the steps: to 1e-3 each (variances to 2e-4 of their usual size), and in the
-/// mean to a small part of what it moved.
+/// Compares every parameter and running average after the steps: each value to 1e-3 (variances to a relative 2e-4), and the root mean
+/// square to a small fraction of the change that training made.
 fn check_weights(precision: Precision, own: &[Param], records: &Value) {
     let share = if precision == Precision::F32 { 0.15 } else { 0.1 };
-    let tensors = params::named_tensors(own).unwrap();
+    let tensors = Param::tensors(own).unwrap();
     let records = records.as_array().unwrap();
     assert_eq!(records.len(), tensors.len());
     for record in records {
@@ -111,7 +111,7 @@ fn check_weights(precision: Precision, own: &[Param], records: &Value) {
         let moved = record.get("moved_rms").and_then(Value::as_f64);
         let size = record["norm"].as_f64().unwrap() / (ours.len() as f64).sqrt();
         println!("{name}: largest {largest:.1e}, rms {rms:.1e}, moved {moved:?}");
-        // A variance divided by the wrong count is off by 3e-4 of itself.
+        // A variance that is divided by the wrong count has a relative error of 3e-4.
         let tolerance = if name.ends_with("running_var") { 2e-4 * size } else { 1e-3 };
         assert!(largest < tolerance, "{name}: off by {largest:e}");
         if let Some(moved) = moved

@@ -12,6 +12,7 @@ struct Glu;
 
 impl LayerSpec for Glu {
     const NAME: &'static str = "glu";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         if !input[0].is_multiple_of(2) {
@@ -24,10 +25,6 @@ impl LayerSpec for Glu {
         let half = x.value.dim(1)? / 2;
         let part = |from: usize| x.linear(|x| x.narrow(1, from, half)?.contiguous());
         part(0)?.mul(&part(half)?.sigmoid()?)
-    }
-
-    fn is_nonlinear(&self, _training: bool) -> bool {
-        true
     }
 }
 

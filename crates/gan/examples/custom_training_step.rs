@@ -1,7 +1,7 @@
 //! A training step of your own, with a loss of your own: G's loss is the squared distance of D's logits to 1, and D is updated as the
 //! settings say.
 
-use gan::core::forward_context::ForwardContext;
+use gan::core::ForwardContext;
 use gan::prelude::*;
 use gan::train::step::{GUpdate, Seconds, TrainingStep, UpdateContext};
 

@@ -17,7 +17,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let values: Vec<f32> = images.flatten_all()?.to_vec1()?;
     let [count, channels, height, width] = images.dims()[..] else { return Err("these are no images".into()) };
-    let images = Images { pixels: &values, count, channels, height, width };
+    let images = Images::new(&values, [count, channels, height, width])?;
     gan::report::grid(&images, 4, 4)?.save_png(&folder.join("samples.png"))?;
     std::fs::remove_dir_all(folder)?;
     Ok(())

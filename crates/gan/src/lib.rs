@@ -58,11 +58,12 @@ pub use gan_train as train;
 pub mod prelude {
     pub use candle_core::{DType, Device, Tensor};
     pub use gan_base::Rng;
-    pub use gan_core::gan::samples;
-    pub use gan_core::layers::{self, Layer};
+    pub use gan_core::layers;
     pub use gan_core::penalties::{Penalty, PenaltyKind};
     pub use gan_core::weights::read_generator;
-    pub use gan_core::{Discriminator, ForwardContext, Generator, Loss, discriminator_fn, generator_fn};
+    pub use gan_core::{
+        Discriminator, ForwardContext, Generator, Layer, Loss, discriminator_fn, generator_fn, samples,
+    };
     pub use gan_data::{Dataset, DatasetSpec, OpenOptions};
     pub use gan_train::{Gan, Plan, Trainer};
 }

@@ -1,8 +1,8 @@
-//! Which crate of the workspace may depend on which. Test-only dependencies are free.
+//! Which crate of the workspace may depend on which. Dependencies of tests are free.
 
 use super::{Problem, Tree};
 
-/// A crate and the crates of ours that it may use.
+/// Crates of the workspace, each after those that it may use, with the libraries that it may use.
 const ARROWS: [(&str, &[&str]); 14] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
@@ -13,28 +13,15 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("gan-alarms", &["gan-base", "gan-core", "gan-metrics"]),
     ("gan-report", &["gan-base"]),
     ("gan-train", &["gan-base", "gan-kernels", "gan-comm", "gan-core", "gan-data", "gan-metrics", "gan-alarms"]),
-    (
-        "gan-run",
-        &[
-            "gan-base",
-            "gan-kernels",
-            "gan-comm",
-            "gan-core",
-            "gan-data",
-            "gan-metrics",
-            "gan-alarms",
-            "gan-train",
-            "gan-report",
-        ],
-    ),
-    ("gan", ALL),
-    ("gan-cli", ALL),
-    ("gan-fuzz", ALL),
-    ("experiments", ALL),
+    ("gan-run", LIBRARIES.split_at(9).0),
+    ("gan", LIBRARIES),
+    ("gan-cli", LIBRARIES),
+    ("gan-fuzz", LIBRARIES),
+    ("experiments", LIBRARIES),
 ];
 
-/// What the programs and the fuzz targets may use.
-const ALL: &[&str] = &[
+/// Libraries that the programs and the fuzz targets may use.
+const LIBRARIES: &[&str] = &[
     "gan-base",
     "gan-kernels",
     "gan-comm",
@@ -47,86 +34,53 @@ const ALL: &[&str] = &[
     "gan-run",
 ];
 
-const HERE: &str = "xtask/src/tidy/arrows.rs";
-
-/// Every arrow of a manifest is in the table; xtask has none, to ours or to others'.
+/// Checks that every dependency in a manifest is in the table. xtask has none, not even external ones.
 pub fn check(tree: &Tree) -> Vec<Problem> {
     tree.ending("/Cargo.toml").flat_map(|file| check_manifest(&file.path, &file.text)).collect()
 }
 
 fn check_manifest(path: &str, text: &str) -> Vec<Problem> {
+    let problem = |line: usize, message: String| Problem::new(path, line, message);
     match path.split('/').collect::<Vec<_>>().as_slice() {
-        ["xtask", _] => check_xtask(path, text),
-        ["crates", name, _] => match ARROWS.iter().find(|row| row.0 == *name) {
-            Some((_, allowed)) => check_crate(path, text, name, allowed),
-            None => vec![Problem::new(path, 1, format!("`{name}` is no crate of the design; give it a row in {HERE}"))],
-        },
+        ["xtask", _] => {
+            let message = |found: &str| format!("xtask uses std alone, found `{found}`; take it out");
+            dependencies(text).map(|(line, found)| problem(line, message(found))).collect()
+        }
+        ["crates", name, _] => {
+            let Some((_, allowed)) = ARROWS.iter().find(|row| row.0 == *name) else {
+                return vec![problem(
+                    1,
+                    format!("`{name}` is not a crate of the design; give it a row in {}", file!()),
+                )];
+            };
+            let list = if allowed.is_empty() { "none of ours".into() } else { allowed.join(", ") };
+            let message =
+                |used| format!("{name} may not depend on {used} (allowed: {list}); move the code to the crate it fits");
+            let ours = dependencies(text).filter_map(|(line, entry)| Some((line, ours(entry)?)));
+            ours.filter(|(_, used)| !allowed.contains(used)).map(|(line, used)| problem(line, message(used))).collect()
+        }
         _ => Vec::new(),
     }
 }
 
-fn check_xtask(path: &str, text: &str) -> Vec<Problem> {
-    let message = |name: &str| format!("xtask uses std alone, found `{name}`; take it out");
-    dependencies(text).iter().map(|(line, name)| Problem::new(path, *line, message(name))).collect()
-}
-
-fn check_crate(path: &str, text: &str, name: &str, allowed: &[&str]) -> Vec<Problem> {
-    let list = if allowed.is_empty() { "none of ours".into() } else { allowed.join(", ") };
-    let wrong = dependencies(text).into_iter().filter(|d| d.1.starts_with("gan-") && !allowed.contains(&d.1.as_str()));
-    let message =
-        |used: &str| format!("{name} may not depend on {used} (allowed: {list}); move the code to the crate it fits");
-    wrong.map(|(line, used)| Problem::new(path, line, message(&used))).collect()
-}
-
-/// Line and package of every dependency that is no test's.
-fn dependencies(manifest: &str) -> Vec<(usize, String)> {
-    let mut table = String::new();
-    let mut found = Vec::new();
-    for (line, text) in (1..).zip(manifest.lines().map(str::trim)) {
-        if let Some(header) = header(text) {
-            table = header.into();
-            found.extend(own_table(header).map(|name| (line, name.into())));
-        } else if is_dependencies(&table) {
-            found.extend(package(text).map(|name| (line, name.into())));
-        } else if own_table(&table).is_some() && text.starts_with("package") {
-            found.extend(renamed(text).map(|name| (line, name.into())));
+/// Returns the lines of the tables of dependencies, except those for tests alone, without comments; a table's head is one of its lines if it
+/// names a dependency, as `[dependencies.serde]`.
+fn dependencies(manifest: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut is_inside = false;
+    (1..).zip(manifest.lines()).filter_map(move |(line, text)| {
+        let text = text.split('#').next().unwrap_or_default().trim();
+        if let Some(head) = text.strip_prefix('[') {
+            is_inside = head.contains("dependencies") && !head.contains("dev-dependencies");
+            return (is_inside && !head.ends_with("dependencies]")).then_some((line, text));
         }
-    }
-    found
+        (is_inside && !text.is_empty()).then_some((line, text))
+    })
 }
 
-/// `[dependencies] # …` -> `dependencies`.
-fn header(line: &str) -> Option<&str> {
-    line.strip_prefix('[')?.rsplit_once(']').map(|(name, _)| name.trim())
-}
-
-/// `dependencies`, `build-dependencies`, `target.'cfg(unix)'.dependencies`.
-fn is_dependencies(table: &str) -> bool {
-    let last = table.rsplit('.').next().unwrap_or(table);
-    last == "dependencies" || last == "build-dependencies"
-}
-
-/// `dependencies.gan-core` -> `gan-core`.
-fn own_table(table: &str) -> Option<&str> {
-    let (parent, name) = table.rsplit_once('.')?;
-    is_dependencies(parent).then(|| unquoted(name))
-}
-
-/// `gan-core.workspace = true` -> `gan-core`; `core = { package = "gan-core" }` -> `gan-core`.
-fn package(entry: &str) -> Option<&str> {
-    let key = entry.split('#').next()?.split('=').next()?.trim();
-    let name = unquoted(key.split('.').next()?);
-    if name.is_empty() { None } else { renamed(entry).or(Some(name)) }
-}
-
-/// `… package = "gan-core" …` -> `gan-core`.
-fn renamed(entry: &str) -> Option<&str> {
-    let (_, value) = entry.split_once("package")?;
-    value.trim_start().strip_prefix('=')?.trim_start().strip_prefix('"')?.split('"').next()
-}
-
-fn unquoted(key: &str) -> &str {
-    key.trim().trim_matches('"')
+/// Returns the crate of ours that an entry names, as its key, in a table's head, or as the package of another key.
+fn ours(entry: &str) -> Option<&str> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    entry.split(|c| !is_word(c)).find(|word| word.starts_with("gan-"))
 }
 
 #[cfg(test)]
@@ -155,12 +109,11 @@ package = "gan-metrics"
 
     #[test]
     fn every_way_to_write_a_dependency_is_read() {
-        let found = dependencies(MANIFEST);
-        let ours: Vec<(usize, &str)> =
-            found.iter().map(|d| (d.0, d.1.as_str())).filter(|d| d.1.starts_with("gan-")).collect();
+        let found: Vec<(usize, &str)> =
+            dependencies(MANIFEST).filter_map(|(line, entry)| Some((line, ours(entry)?))).collect();
         let wanted = [(7, "gan-core"), (8, "gan-cli"), (9, "gan-train"), (14, "gan-kernels"), (15, "gan-report")];
-        assert_eq!(ours[..5], wanted);
-        assert_eq!(ours[5..], [(18, "gan-metrics")]);
+        assert_eq!(found[..5], wanted);
+        assert_eq!(found[5..], [(18, "gan-metrics")]);
     }
 
     #[test]

@@ -1,33 +1,58 @@
-//! Rust source without its comments, strings and characters: what remains is code, on the same lines.
+//! Rust source, split into code, comments, and texts (strings and characters).
 
-/// The source with everything that is no code replaced by spaces. Line breaks stay.
+/// What a piece of source is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Code,
+    Comment,
+    Text,
+}
+
+/// Returns the source with everything that is no code replaced by spaces. Line breaks stay.
 pub fn only(source: &str) -> String {
+    let blank = |c| if c == '\n' { '\n' } else { ' ' };
     let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(first) = rest.chars().next() {
-        let skipped = not_code(rest);
-        if skipped == 0 {
-            out.push(first);
-            rest = &rest[first.len_utf8()..];
-        } else {
-            out.extend(rest[..skipped].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
-            rest = &rest[skipped..];
+    for (kind, piece) in pieces(source) {
+        match kind {
+            Kind::Code => out.push_str(piece),
+            Kind::Comment | Kind::Text => out.extend(piece.chars().map(blank)),
         }
     }
     out
 }
 
-/// How many bytes at the start are a comment, a string or a character; 0 where code goes on. The `b` and `c` of `b"…"`
-/// and `c"…"` count as code, which does no harm. No name ends before a quote or `#"`, so an `r` there starts a raw string.
-fn not_code(rest: &str) -> usize {
-    match rest.as_bytes() {
-        [b'/', b'/', ..] => rest.find('\n').unwrap_or(rest.len()),
-        [b'/', b'*', ..] => block_comment(rest),
-        [b'"', ..] => string(rest),
-        [b'r', b'"' | b'#', ..] => raw_string(rest),
-        [b'\'', ..] => character(rest),
-        _ => 0,
+/// Returns the line of each string, counted from 1, and its content as it is written.
+pub fn strings(source: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let mut line = 1;
+    for (kind, piece) in pieces(source) {
+        if kind == Kind::Text {
+            found.push((line, piece.trim_start_matches('r').trim_matches('#').trim_matches('"')));
+        }
+        line += piece.matches('\n').count();
     }
+    found
+}
+
+/// Splits the source. The `b` and `c` of `b"…"` and `c"…"` count as code, which does no harm. No name ends before a quote or `#"`, so an
+/// `r` there starts a raw string.
+fn pieces(source: &str) -> impl Iterator<Item = (Kind, &str)> {
+    let mut rest = source;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?.len_utf8();
+        let (kind, length) = match rest.as_bytes() {
+            [b'/', b'/', ..] => (Kind::Comment, rest.find('\n').unwrap_or(rest.len())),
+            [b'/', b'*', ..] => (Kind::Comment, block_comment(rest)),
+            [b'"', ..] => (Kind::Text, string(rest)),
+            [b'r', b'"' | b'#', ..] => (Kind::Text, raw_string(rest)),
+            [b'\'', ..] => (Kind::Text, character(rest)),
+            _ => (Kind::Code, first),
+        };
+        let (kind, length) = if length == 0 { (Kind::Code, first) } else { (kind, length) };
+        let (piece, after) = rest.split_at(length);
+        rest = after;
+        Some((kind, piece))
+    })
 }
 
 /// Block comments nest.
@@ -102,6 +127,12 @@ mod tests {
         ] {
             assert_eq!(only(source), wanted, "{source}");
         }
+    }
+
+    #[test]
+    fn strings_come_with_their_lines() {
+        let source = "f(\"a\", 'b') // \"c\"\n/* \"d\"\n*/ r#\"e\"# \"f\ng\" b\"h\"";
+        assert_eq!(strings(source), [(1, "a"), (1, "'b'"), (3, "e"), (3, "f\ng"), (4, "h")]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Links from page to page: a relative one points at a file that exists.
+//! Links between pages: a relative link points at a file that exists.
 
 use super::tree::File;
 use super::{Problem, Tree};
 use std::path::Path;
 
-/// Every relative link of every page of ours.
+/// Checks every relative link of every page.
 pub fn check(tree: &Tree) -> Vec<Problem> {
     tree.ending(".md").flat_map(|page| check_page(&tree.root, page)).collect()
 }
@@ -12,14 +12,15 @@ pub fn check(tree: &Tree) -> Vec<Problem> {
 fn check_page(root: &Path, page: &File) -> Vec<Problem> {
     let at = root.join(&page.path);
     let folder = at.parent().unwrap_or(root);
-    let missing = |target: &str| local(target).is_some_and(|path| !folder.join(path).exists());
-    let message =
-        |target: &str| format!("no file at `{target}`, seen from this page; correct the link or add the file");
-    let broken = links(&page.text).into_iter().filter(|(_, target)| missing(target));
-    broken.map(|(line, target)| Problem::new(&page.path, line, message(&target))).collect()
+    let is_missing = |target: &str| local(target).is_some_and(|path| !folder.join(path).exists());
+    let problem = |(line, target): (usize, String)| {
+        let message = format!("no file at `{target}`, seen from this page; correct the link or add the file");
+        Problem::new(&page.path, line, message)
+    };
+    links(&page.text).into_iter().filter(|(_, target)| is_missing(target)).map(problem).collect()
 }
 
-/// Line and target of every link, image and link definition; those in code are none.
+/// Returns line and target of every link, image and link definition outside code.
 fn links(page: &str) -> Vec<(usize, String)> {
     let mut fence = None;
     let mut found = Vec::new();
@@ -34,7 +35,7 @@ fn links(page: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The mark that opens or closes a block of code.
+/// Returns the mark that opens or closes a block of code.
 fn fence_mark(line: &str) -> Option<&'static str> {
     ["```", "~~~"].into_iter().find(|mark| line.trim_start().starts_with(mark))
 }
@@ -48,7 +49,7 @@ fn of_line(line: &str) -> Vec<String> {
     inline.chain(attributes).chain(definition).map(target).filter(|target| !target.is_empty()).collect()
 }
 
-/// The line without its `code`. A backtick without a partner stays.
+/// Returns the line without its `code`. A backtick without a partner stays.
 fn without_code(line: &str) -> String {
     let mut parts: Vec<&str> = line.split('`').collect();
     let unpaired = if parts.len().is_multiple_of(2) { parts.pop() } else { None };
@@ -60,7 +61,7 @@ fn until<'a>(text: &'a str, end: &str) -> &'a str {
     text.split(end).next().unwrap_or(text)
 }
 
-/// `path "title"` or `<a path>` -> the path.
+/// Returns the path of `path "title"` or `<a path>`.
 fn target(written: &str) -> String {
     let written = written.trim();
     match written.strip_prefix('<') {
@@ -69,7 +70,7 @@ fn target(written: &str) -> String {
     }
 }
 
-/// The path of a link into the repository; none for an address and for a place on the same page.
+/// Returns the path of a link into the repository; `None` for an address and for a place on the same page.
 fn local(target: &str) -> Option<String> {
     let path = target.split(['#', '?']).next().unwrap_or(target);
     let scheme = path.split_once(':').is_some_and(|(before, _)| !before.contains('/'));
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn missing_files_are_named() {
         let page = "[a](Cargo.toml)\n[b](src/../nowhere.md)\n[c](../xtask)\n";
-        let tree = Tree { root: crate::workspace::root(), ..Tree::made(&[("xtask/x.md", page)]) };
+        let tree = Tree { root: crate::cargo::root(), ..Tree::made(&[("xtask/x.md", page)]) };
         let problems = check(&tree);
         assert_eq!(problems.iter().map(|p| p.line).collect::<Vec<_>>(), [2]);
         assert!(problems[0].to_string().starts_with("xtask/x.md:2: no file at `src/../nowhere.md`"));

@@ -1,19 +1,17 @@
-//! `cargo xtask tidy`: the rules of this repository that no compiler checks.
+//! `cargo xtask tidy`: the rules of this repository that the compiler does not check.
 //!
 //! Every check reads the [`tree`] and returns problems; each names file and line, what is wrong and what to do.
-//! In reading order: [`tree`], [`arrows`] (which crate may use which), [`shape`] (how a source file looks from outside),
-//! [`code`] (source without comments and strings) and [`words`] (what that source may not hold), [`links`], [`presets`].
+//! In reading order: [`tree`], [`arrows`] (which crate may use which), [`code`] (source without comments and strings), [`source`] (what a source
+//! file must be like), [`names`] (one thing, one file, one row), [`links`].
 
 mod arrows;
 mod code;
 mod links;
-mod presets;
-mod shape;
+mod names;
+mod source;
 mod tree;
-mod words;
 
-use crate::fault::{Fault, Outcome};
-use crate::workspace;
+use crate::{Fault, Outcome, cargo};
 use std::fmt;
 use std::process::ExitCode;
 use tree::Tree;
@@ -21,7 +19,7 @@ use tree::Tree;
 /// One broken rule.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Problem {
-    /// From the workspace's root, with `/`.
+    /// Path from the workspace's root, with `/`.
     path: String,
     /// Counted from 1.
     line: usize,
@@ -46,12 +44,12 @@ pub fn command() -> Outcome {
     Ok(if passes()? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Checks the workspace, prints the problems, and says whether there were none.
+/// Checks the workspace, prints the problems, and returns whether there are none.
 ///
 /// # Errors
 /// If a file cannot be read.
 pub fn passes() -> Result<bool, Fault> {
-    let tree = Tree::read(&workspace::root())?;
+    let tree = Tree::read(&cargo::root())?;
     let problems = problems(&tree);
     problems.iter().for_each(|problem| println!("{problem}"));
     match problems.len() {
@@ -63,7 +61,7 @@ pub fn passes() -> Result<bool, Fault> {
 }
 
 fn problems(tree: &Tree) -> Vec<Problem> {
-    let checks = [arrows::check, shape::check, words::check, links::check, presets::check];
+    let checks = [arrows::check, source::check, names::check, links::check];
     let mut problems: Vec<Problem> = checks.iter().flat_map(|check| check(tree)).collect();
     problems.sort();
     problems

@@ -1,20 +1,27 @@
 //! The repository's own text files, read once: sources, manifests, presets, pages.
 
-use crate::fault::Fault;
+use crate::Fault;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The folders that hold files of ours; beside them, files at the root itself.
+/// Folders with files of this project; the files at the root are read too.
 const FOLDERS: [&str; 9] = ["benches", "crates", "data", "docs", "examples", "fuzz", "presets", "tests", "xtask"];
 
 const EXTENSIONS: [&str; 3] = [".rs", ".toml", ".md"];
 
 /// A text file.
 pub struct File {
-    /// From the root, with `/`.
+    /// Path from the root, with `/`.
     pub path: String,
     pub text: String,
+}
+
+impl File {
+    /// Returns the source without the unit tests at its end.
+    pub fn without_tests(&self) -> &str {
+        self.text.split_once("#[cfg(test)]\nmod tests").map_or(&self.text, |(source, _)| source)
+    }
 }
 
 /// The files, sorted by path.
@@ -30,74 +37,43 @@ impl Tree {
     /// If a folder cannot be listed or a file is not readable as UTF-8.
     pub fn read(root: &Path) -> Result<Self, Fault> {
         let mut tree = Self { root: root.into(), files: Vec::new() };
-        let here = listed(root)?;
-        for (name, path) in here.files {
-            tree.add(name, &path)?;
-        }
-        for (name, path) in here.folders.into_iter().filter(|(name, _)| FOLDERS.contains(&name.as_str())) {
-            tree.add_folder(&name, &path)?;
-        }
+        tree.add_folder("")?;
         tree.files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(tree)
     }
 
-    /// The files whose path ends so.
+    /// Returns the files whose path ends with `end`.
     pub fn ending(&self, end: &'static str) -> impl Iterator<Item = &File> {
         self.files.iter().filter(move |file| file.path.ends_with(end))
     }
 
-    fn add_folder(&mut self, prefix: &str, folder: &Path) -> Result<(), Fault> {
-        let here = listed(folder)?;
-        for (name, path) in here.files {
-            self.add(format!("{prefix}/{name}"), &path)?;
-        }
-        for (name, path) in here.folders {
-            self.add_folder(&format!("{prefix}/{name}"), &path)?;
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, path: String, at: &Path) -> Result<(), Fault> {
-        if EXTENSIONS.iter().any(|extension| path.ends_with(extension)) {
-            let text = fs::read_to_string(at).map_err(|error| unreadable(at, &error))?;
-            self.files.push(File { path, text });
-        }
-        Ok(())
-    }
-}
-
-/// What a folder holds: names and paths. Hidden files and folders, links and build folders are left out.
-#[derive(Default)]
-struct Listing {
-    files: Vec<(String, PathBuf)>,
-    folders: Vec<(String, PathBuf)>,
-}
-
-fn listed(folder: &Path) -> Result<Listing, Fault> {
-    let list = || -> io::Result<Listing> {
-        let mut listing = Listing::default();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let (name, kind) = (entry.file_name().to_string_lossy().into_owned(), entry.file_type()?);
-            match () {
-                () if name.starts_with('.') || name == "target" => {}
-                () if kind.is_dir() => listing.folders.push((name, entry.path())),
-                () if kind.is_file() => listing.files.push((name, entry.path())),
-                () => {}
+    /// Adds the files in a folder and below it. Hidden files and folders, links and build folders are left out.
+    fn add_folder(&mut self, folder: &str) -> Result<(), Fault> {
+        let at = self.root.join(folder);
+        let unreadable =
+            |path: &Path, error: io::Error| Fault::failed(format!("tidy cannot read {}: {error}", path.display()));
+        for entry in fs::read_dir(&at).map_err(|error| unreadable(&at, error))? {
+            let entry = entry.map_err(|error| unreadable(&at, error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let kind = entry.file_type().map_err(|error| unreadable(&at, error))?;
+            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            if name.starts_with('.') || name == "target" {
+                continue;
+            }
+            if kind.is_dir() && (!folder.is_empty() || FOLDERS.contains(&name.as_str())) {
+                self.add_folder(&path)?;
+            } else if kind.is_file() && EXTENSIONS.iter().any(|extension| name.ends_with(extension)) {
+                let text = fs::read_to_string(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
+                self.files.push(File { path, text });
             }
         }
-        Ok(listing)
-    };
-    list().map_err(|error| unreadable(folder, &error))
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Fault {
-    Fault::failed(format!("tidy cannot read {}: {error}", path.display()))
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 impl Tree {
-    /// A tree of made-up files.
+    /// Returns a tree of made-up files.
     pub fn made(files: &[(&str, &str)]) -> Self {
         let file = |&(path, text): &(&str, &str)| File { path: path.into(), text: text.into() };
         Self { root: PathBuf::new(), files: files.iter().map(file).collect() }
@@ -110,7 +86,7 @@ mod tests {
 
     #[test]
     fn our_own_files_are_found() {
-        let tree = Tree::read(&crate::workspace::root()).unwrap();
+        let tree = Tree::read(&crate::cargo::root()).unwrap();
         let has = |path: &str| tree.files.iter().any(|file| file.path == path);
         assert!(has("Cargo.toml") && has("xtask/Cargo.toml") && has("xtask/src/tidy/tree.rs"));
         assert!(tree.files.iter().all(|file| !file.path.contains("target/") && !file.path.starts_with('.')));

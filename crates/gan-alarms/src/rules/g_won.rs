@@ -1,46 +1,37 @@
-//! G has won: D cannot tell apart what the evaluation can.
+//! G has won: D cannot distinguish samples that the evaluation can.
 
 use super::{EARLIEST, START};
 use crate::history::History;
 use crate::rule::{Evidence, Finding, Rule};
 use crate::short;
+use gan_metrics::prdc::COVERAGE;
 
-/// A difference of D's answers to real and generated samples that counts as nothing.
+/// Largest difference between D's answers to real and generated samples that counts as none.
 const NO_GAP: f64 = 0.1;
-/// Coverage of the real samples that does.
+/// Largest coverage of the real samples that counts as none.
 const NO_COVERAGE: f64 = 0.1;
 
-/// See the file.
-pub(super) struct GWon;
+pub(super) static G_WON: Rule = Rule::new(
+    "g_won",
+    "G has won",
+    "give D more to work with: more width or layers, a higher optimizer.discriminator.lr, or train.d_steps = 2",
+    check,
+);
 
-impl Rule for GWon {
-    fn key(&self) -> &'static str {
-        "g_won"
+fn check(history: &History) -> Finding {
+    let Some((now, _)) = history.evaluation() else { return Finding::Undecided };
+    if history.progress() < START || now.step < EARLIEST {
+        return Finding::Undecided;
     }
-
-    fn title(&self) -> &'static str {
-        "G has won"
-    }
-
-    fn advice(&self) -> &'static str {
-        "give D more to work with: more width or layers, a higher optimizer.discriminator.lr, or train.d_steps = 2"
-    }
-
-    fn check(&self, history: &History) -> Finding {
-        let Some((now, _)) = history.evaluation() else { return Finding::Undecided };
-        if history.progress() < START || now.step < EARLIEST {
-            return Finding::Undecided;
-        }
-        evidence(history, now.coverage).filter(|_| !history.is_improving()).into()
-    }
+    evidence(history, now.metric(&COVERAGE)).filter(|_| !history.is_improving()).into()
 }
 
 fn evidence(history: &History, coverage: Option<f64>) -> Option<Evidence> {
     let coverage = coverage?;
-    if !history.is_full() || !history.context().loss.has_decision_threshold() {
+    if !history.is_full() || !history.context().loss.properties().has_threshold {
         return None;
     }
-    let gap = history.mean(|line| Some(line.real))? - history.mean(|line| Some(line.fake))?;
+    let gap = history.mean("d_real")? - history.mean("d_fake_before")?;
     (gap.abs() < NO_GAP && coverage < NO_COVERAGE).then(|| {
         format!(
             "D gives real samples only {} more than generated ones, though those cover {} of the real ones",

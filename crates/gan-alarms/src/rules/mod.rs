@@ -1,34 +1,34 @@
-//! Every rule, a file each. A new one is a file and a line in [`rules!`] below: its key in `[alarms]`, its alarm and its sentence in
+//! Every rule, one file each. A new rule is a file and a line in [`rules!`] below: its key in `[alarms]`, its alarm and its sentence in
 //! the report follow. Alarms of one step are raised in this order.
 
 use crate::rule::Rule;
 
-/// Before this part of the run nothing is expected of the samples.
+/// Fraction of the run before which nothing is expected of the samples.
 const START: f64 = 0.25;
-/// Nor before these steps, however short the run is: a network that has hardly moved tells nothing.
+/// Steps before which nothing is expected either, however short the run is: the network has hardly changed.
 const EARLIEST: u64 = 50;
 
 macro_rules! rules {
-    ($($module:ident: $name:ident,)*) => {
+    ($($module:ident: $rule:ident,)*) => {
         $(mod $module;)*
 
         /// Every rule.
-        pub static RULES: &[&dyn Rule] = &[$(&$module::$name),*];
+        pub static RULES: &[&Rule] = &[$(&$module::$rule),*];
     };
 }
 
 rules! {
-    not_finite: NotFinite,
-    d_won: DWon,
-    oscillation: Oscillation,
-    memorisation: Memorisation,
-    collapse: Collapse,
-    g_won: GWon,
-    stalled: Stalled,
+    not_finite: NOT_FINITE,
+    d_won: D_WON,
+    oscillation: OSCILLATION,
+    memorisation: MEMORISATION,
+    collapse: COLLAPSE,
+    g_won: G_WON,
+    stalled: STALLED,
 }
 
-/// The rule that a step fails by.
-pub(crate) const NOT_FINITE: &dyn Rule = &not_finite::NotFinite;
+/// The alarm of a step that fails.
+pub(crate) static NOT_FINITE: &Rule = &not_finite::NOT_FINITE;
 
 #[cfg(test)]
 mod tests;

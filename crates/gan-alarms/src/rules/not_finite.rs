@@ -7,36 +7,36 @@ use crate::history::History;
 use crate::rule::{Finding, Rule};
 use crate::settings::Policy;
 
-/// See the file.
-pub(super) struct NotFinite;
+/// Fields whose values must be numbers, and their names for people.
+const NUMBERS: [(&str, &str); 4] = [
+    ("loss_d", "D's loss"),
+    ("loss_g", "G's loss"),
+    ("grad_norm_d", "the norm of D's gradient"),
+    ("grad_norm_g", "the norm of G's gradient"),
+];
 
-impl Rule for NotFinite {
-    fn key(&self) -> &'static str {
-        "not_finite"
-    }
+pub(super) static NOT_FINITE: Rule = Rule {
+    default_policy: Policy::Stop,
+    refuses,
+    ..Rule::new(
+        "not_finite",
+        "not finite",
+        "lower both optimisers' rates; if it happens in the first steps, look for values in the data that are not finite",
+        check,
+    )
+};
 
-    fn title(&self) -> &'static str {
-        "not finite"
-    }
-
-    fn advice(&self) -> &'static str {
-        "lower both optimisers' rates; if it happens in the first steps, look for values in the data that are not finite"
-    }
-
-    fn default_policy(&self) -> Policy {
-        Policy::Stop
-    }
-
-    fn refuses(&self, policy: Policy) -> Option<&'static str> {
-        match policy {
-            Policy::Off | Policy::Warn => {
-                Some("a run cannot go on with values that are not finite: expected \"stop\" or \"rollback\"")
-            }
-            Policy::Rollback | Policy::Stop => None,
+fn refuses(policy: Policy) -> Option<&'static str> {
+    match policy {
+        Policy::Off | Policy::Warn => {
+            Some("a run cannot go on with values that are not finite: expected \"stop\" or \"rollback\"")
         }
+        Policy::Rollback | Policy::Stop => None,
     }
+}
 
-    fn check(&self, history: &History) -> Finding {
-        history.not_a_number().map(|what| format!("{what} is not a number")).into()
-    }
+fn check(history: &History) -> Finding {
+    let is_null = |field: &str| history.newest().values.get(field).is_some_and(serde_json::Value::is_null);
+    let found = NUMBERS.iter().find(|(field, _)| is_null(field));
+    found.map(|(_, name)| format!("{name} is not a number")).into()
 }

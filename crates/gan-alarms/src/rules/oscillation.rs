@@ -3,45 +3,33 @@
 use crate::history::{History, LossPart};
 use crate::rule::{Finding, Rule};
 
-/// Turns of G's smoothed loss that make an oscillation.
+/// Number of turns of G's smoothed loss that make an oscillation.
 const TURNS: usize = 6;
-/// How wide each is, from low to high.
+/// Factor between the low and the high end of each swing.
 const WIDE: f64 = 3.0;
 
-/// See the file.
-pub(super) struct Oscillation;
+pub(super) static OSCILLATION: Rule = Rule::new(
+    "oscillation",
+    "oscillation",
+    "lower both rates, use β1 = 0.5 or less, and keep an average of G (train.ema = 0.999)",
+    check,
+);
 
-impl Rule for Oscillation {
-    fn key(&self) -> &'static str {
-        "oscillation"
+fn check(history: &History) -> Finding {
+    // Factors are meaningless where the loss may be negative.
+    if history.context().loss.properties().g_may_be_negative || !history.ends_loss_part() {
+        return Finding::Undecided;
     }
-
-    fn title(&self) -> &'static str {
-        "oscillation"
-    }
-
-    fn advice(&self) -> &'static str {
-        "lower both rates, use β1 = 0.5 or less, and keep an average of G (train.ema = 0.999)"
-    }
-
-    fn check(&self, history: &History) -> Finding {
-        // Factors mean nothing where the loss may be negative.
-        let has_factors = !history.context().loss.properties().g_loss_may_be_negative;
-        if !has_factors || !history.players().is_some_and(|line| line.ends_loss_part) {
-            return Finding::Undecided;
-        }
-        let over = 8 * history.span();
-        let is_recent = |end: &u64| end.saturating_add(over) >= history.step();
-        let turns = turns(history.loss_parts()).into_iter().filter(is_recent).count();
-        (turns >= TURNS)
-            .then(|| {
-                let part = history.part_steps();
-                format!(
-                    "G's loss, averaged over {part} steps at a time, turned {turns} times by a factor of over {WIDE} in the last {over} steps"
-                )
-            })
-            .into()
-    }
+    let over = 8 * history.span();
+    let is_recent = |end: &u64| end.saturating_add(over) >= history.step();
+    let turns = turns(history.loss_parts()).into_iter().filter(is_recent).count();
+    let evidence = (turns >= TURNS).then(|| {
+        let part = history.part_steps();
+        format!(
+            "G's loss, averaged over {part} steps at a time, turned {turns} times by a factor of over {WIDE} in the last {over} steps"
+        )
+    });
+    evidence.into()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +39,7 @@ enum Way {
     Down,
 }
 
-/// The ends of the parts in which a swing was complete.
+/// Returns the ends of the parts in which a swing was complete.
 fn turns(parts: &[LossPart]) -> Vec<u64> {
     let mut turned = vec![];
     let mut way = Way::Unknown;

@@ -4,36 +4,26 @@ use super::START;
 use crate::history::History;
 use crate::rule::{Evidence, Finding, Rule};
 use crate::short;
-use gan_metrics::metrics::Better;
+use gan_metrics::Better;
 
-/// The first step after which it can be told.
+/// First step after which a run can have stalled.
 const EARLIEST_STALL: u64 = 300;
-/// The best value must be better than the first by this factor.
+/// Factor by which the best value must be better than the first.
 const BETTER: f64 = 0.8;
 
-/// See the file.
-pub(super) struct Stalled;
+pub(super) static STALLED: Rule = Rule::new(
+    "stalled",
+    "stalled",
+    "check the rates (1e-4 to 4e-4 is usual for Adam) and the networks; a longer run alone is unlikely to help",
+    check,
+);
 
-impl Rule for Stalled {
-    fn key(&self) -> &'static str {
-        "stalled"
+fn check(history: &History) -> Finding {
+    let Some((now, _)) = history.evaluation() else { return Finding::Undecided };
+    if history.progress() < START || now.step < EARLIEST_STALL {
+        return Finding::Undecided;
     }
-
-    fn title(&self) -> &'static str {
-        "stalled"
-    }
-
-    fn advice(&self) -> &'static str {
-        "check the rates (1e-4 to 4e-4 is usual for Adam) and the networks; a longer run alone is unlikely to help"
-    }
-
-    fn check(&self, history: &History) -> Finding {
-        let Some((now, _)) = history.evaluation() else { return Finding::Undecided };
-        if history.progress() < START || now.step < EARLIEST_STALL {
-            return Finding::Undecided;
-        }
-        evidence(history).filter(|_| !history.is_rising()).into()
-    }
+    evidence(history).filter(|_| !history.is_rising()).into()
 }
 
 fn evidence(history: &History) -> Option<Evidence> {

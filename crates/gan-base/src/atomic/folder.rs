@@ -1,19 +1,16 @@
 //! A folder of files that appears when all of them are written.
 
-use std::{
-    fs::{self, File},
-    io::{self, ErrorKind, Write},
-    path::{Component, Path, PathBuf},
-};
-
 use super::temporary_name;
 use crate::FileError;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
-/// A folder that is filled out of sight and put in place at the end: interrupted or dropped before
-/// [`commit`](AtomicFolder::commit), it leaves nothing under its name.
+/// Folder that is filled under a hidden name and renamed at the end. If it is dropped before [`commit`](AtomicFolder::commit), nothing is
+/// left.
 ///
-/// The files are not flushed one by one, which would cost a wait for the disk each. A loss of power soon after the end can
-/// therefore cost the folder's content, but never a file that was there before.
+/// The files are not flushed one by one, which would wait for the disk each time. A loss of power soon after the end can therefore cost the
+/// folder's content, but never a file that existed before.
 #[derive(Debug)]
 pub struct AtomicFolder {
     staging: PathBuf,
@@ -25,33 +22,31 @@ pub struct AtomicFolder {
 }
 
 impl AtomicFolder {
-    /// Begins a folder that is to become `target`, which must not exist or be empty; hidden files do not count. Its parents are
-    /// created.
+    /// Begins the folder `target`, which must not exist or be empty except for hidden files. Its parents are created.
     ///
     /// # Errors
-    /// [`FileError`] naming `target`, for instance when it is a file, holds something, or cannot be created.
+    /// [`FileError`] naming `target`, for instance if it is a file, holds something, or cannot be created.
     pub fn create(target: &Path) -> Result<Self, FileError> {
-        let failed = FileError::of("create the folder", target);
-        Self::begin(target).map_err(failed)
+        Self::begin(target).map_err(FileError::of("create the folder", target))
     }
 
     fn begin(target: &Path) -> io::Result<Self> {
         let exists = target.is_dir();
-        let name = target.file_name().map_or("folder".into(), |name| name.to_string_lossy());
-        let name = temporary_name(&name);
+        let name = temporary_name(&target.file_name().map_or("new".into(), |name| name.to_string_lossy()));
         let staging = if exists { target.join(name) } else { target.with_file_name(name) };
-        let mut folder = Self { staging, target: target.to_owned(), exists, parents: Vec::new() };
-        if exists && visible(target)?.next().is_some() {
+        let is_visible = |entry: fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
+        if exists && fs::read_dir(target)?.flatten().any(is_visible) {
             return Err(io::Error::other("it is not empty"));
         }
         if !exists && fs::symlink_metadata(target).is_ok() {
             return Err(io::Error::other("it is a file"));
         }
+        let mut folder = Self { staging, target: target.to_owned(), exists, parents: Vec::new() };
         let above = target.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
         let missing: Vec<PathBuf> = above.take_while(|parent| !parent.exists()).map(Path::to_path_buf).collect();
-        for (number, parent) in missing.iter().enumerate().rev() {
-            fs::create_dir(parent)?;
-            folder.parents = missing[number..].to_vec();
+        for parent in missing.into_iter().rev() {
+            fs::create_dir(&parent)?;
+            folder.parents.insert(0, parent);
         }
         fs::create_dir(&folder.staging)?;
         Ok(folder)
@@ -60,56 +55,44 @@ impl AtomicFolder {
     /// Writes a new file called `name`, which must be a plain file name.
     ///
     /// # Errors
-    /// [`FileError`] naming the file in its final place, for instance when the disk is full.
+    /// [`FileError`] naming the file in its final place, for instance if the disk is full.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FileError> {
         let place = self.target.join(name);
         let failed = FileError::of("write", &place);
-        let mut parts = Path::new(name).components();
-        if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
-            return Err(failed(io::Error::new(ErrorKind::InvalidInput, "it is no plain file name")));
+        if Path::new(name).file_name() != Some(name.as_ref()) {
+            return Err(failed(io::Error::new(ErrorKind::InvalidInput, "it is not a plain file name")));
         }
         File::create_new(self.staging.join(name)).and_then(|mut file| file.write_all(bytes)).map_err(failed)
     }
 
-    /// Puts the folder in its place.
+    /// Moves the folder to its place.
     ///
     /// # Errors
-    /// [`FileError`] naming the target, for instance when something else took its place meanwhile, which is left alone.
+    /// [`FileError`] naming the target, for instance if something else took its place meanwhile, which is left alone.
     pub fn commit(mut self) -> Result<(), FileError> {
-        self.place().map_err(FileError::of("create the folder", &self.target))?;
+        let mut moved = Vec::new();
+        let placed = if self.exists { self.fill(&mut moved) } else { fs::rename(&self.staging, &self.target) };
+        if placed.is_err() {
+            moved.iter().for_each(|file| _ = fs::remove_file(file));
+        }
+        placed.map_err(FileError::of("create the folder", &self.target))?;
         self.parents.clear();
         Ok(())
     }
 
-    fn place(&self) -> io::Result<()> {
-        if !self.exists {
-            return fs::rename(&self.staging, &self.target);
-        }
-        let mut moved = Vec::new();
-        let mut place = || {
-            for entry in fs::read_dir(&self.staging)? {
-                let entry = entry?;
-                let to = self.target.join(entry.file_name());
-                if fs::symlink_metadata(&to).is_ok() {
-                    return Err(io::Error::new(ErrorKind::AlreadyExists, "files were put into it meanwhile"));
-                }
-                fs::rename(entry.path(), &to)?;
-                moved.push(to);
+    /// Moves the files into the existing folder, and records them in `moved`.
+    fn fill(&self, moved: &mut Vec<PathBuf>) -> io::Result<()> {
+        for entry in fs::read_dir(&self.staging)? {
+            let entry = entry?;
+            let to = self.target.join(entry.file_name());
+            if fs::symlink_metadata(&to).is_ok() {
+                return Err(io::Error::new(ErrorKind::AlreadyExists, "files were put into it meanwhile"));
             }
-            Ok(())
-        };
-        let placed = place();
-        if placed.is_err() {
-            moved.iter().for_each(|file| _ = fs::remove_file(file));
+            fs::rename(entry.path(), &to)?;
+            moved.push(to);
         }
-        placed
+        Ok(())
     }
-}
-
-/// What is in `folder`, hidden files apart.
-fn visible(folder: &Path) -> io::Result<impl Iterator<Item = fs::DirEntry>> {
-    let entries = fs::read_dir(folder)?.flatten();
-    Ok(entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b".")))
 }
 
 impl Drop for AtomicFolder {

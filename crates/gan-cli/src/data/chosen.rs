@@ -1,7 +1,7 @@
 //! The data set of a command: a data set by its name, a folder of images, or a pack.
 
-use super::args::SourceArgs;
-use crate::args::Usage;
+use super::SourceArgs;
+use crate::args::usage;
 use anyhow::Result;
 use gan_data::pack::{Header, Pack, is_pack};
 use gan_data::{Dataset, DatasetEntry, DatasetSpec, Folder, SampleSizes};
@@ -46,17 +46,19 @@ pub fn open(args: &SourceArgs, purpose: Purpose) -> Result<Chosen> {
         table.insert("small".into(), "skip".into());
     }
     let config = layering::read_data(with_defaults(&table))?;
-    let is_free = matches!(config.sizes(), SampleSizes::Stored | SampleSizes::Any);
     // A set of one size keeps it unless the arguments specify another.
-    let shape = if is_free || table.contains_key("size") { sample(&config) } else { Vec::new() };
+    let is_free = matches!(config.sizes(), SampleSizes::Stored | SampleSizes::Any) || table.contains_key("size");
+    let size = config.size.into_iter().flat_map(|size| size.get());
+    let shape: Vec<usize> = std::iter::once(config.channels).chain(size).filter(|_| is_free).collect();
     let data = data::find(&config, &shape, SEED)?;
     data::check_shape(&config, &wanted(&table, &config, &data.shape()), &data.shape())?;
-    let (name, from) = match header {
-        Some(header) => (header.name, header.made_from),
-        None => (config.name().to_string(), made_from(&config)),
-    };
     let usual = || DatasetEntry::find(config.name())?.found();
     let files = config.dir.clone().or_else(usual);
+    if let Some(Header { name, made_from, .. }) = header {
+        return Ok(Chosen { name, from: made_from, files, data });
+    }
+    let name = config.name().to_string();
+    let from = config.dir.as_ref().map_or(name.clone(), |dir| format!("{name} in {}", dir.display()));
     Ok(Chosen { name, from, files, data })
 }
 
@@ -72,17 +74,21 @@ pub fn settings(source: &str) -> Result<Table> {
 /// Returns `[data]` of `source`, and the header if it is a pack.
 fn named(source: &str) -> Result<(Table, Option<Header>)> {
     let path = Path::new(source);
-    let dir = |name: &str| [("name", name), ("dir", source)].map(|(key, value)| (key.to_string(), value.into()));
-    match (DatasetEntry::find(source).is_some(), path.is_dir(), path.exists()) {
-        (true, ..) => Ok((Table::from_iter([("name".to_string(), source.into())]), None)),
-        (_, true, _) if !is_pack(path) => Ok((Table::from_iter(dir(Folder::NAME)), None)),
-        // Any other file gets the message of a damaged pack.
-        (.., true) => Ok((Table::from_iter(dir(Folder::NAME)), Some(Pack::open(path)?.header().clone()))),
-        _ => {
-            let nearest = gan_base::messages::choose(source, &DatasetEntry::names());
-            Err(Usage(format!("{source}: there is no such folder, pack or data set{nearest}")).into())
-        }
+    let mut table = Table::new();
+    if DatasetEntry::find(source).is_some() {
+        table.insert("name".into(), source.into());
+        return Ok((table, None));
     }
+    if !path.exists() {
+        let nearest = gan_base::messages::choose(source, &DatasetEntry::names());
+        return Err(usage(source, format_args!("there is no such folder, pack or data set{nearest}")));
+    }
+    table.insert("name".into(), Folder::NAME.into());
+    table.insert("dir".into(), source.into());
+    // Any other file gets the message of a damaged pack.
+    let is_folder = path.is_dir() && !is_pack(path);
+    let header = if is_folder { None } else { Some(Pack::open(path)?.header().clone()) };
+    Ok((table, header))
 }
 
 /// Merges `--set`, `--size`, `--channels` and `--strict` over the table.
@@ -99,7 +105,7 @@ fn assign(table: &mut Table, args: &SourceArgs) -> Result<()> {
         (Some(data), None) => *table = data,
         (_, other) => {
             let problem = "is no setting of the data; expected data.KEY=VALUE, e.g. data.dir=DIR";
-            return Err(Usage(format!("--set {}: {problem}", other.map_or("data", String::as_str))).into());
+            return Err(usage(format_args!("--set {}", other.map_or("data", String::as_str)), problem));
         }
     }
     Ok(())
@@ -114,11 +120,6 @@ fn with_defaults(table: &Table) -> Table {
     Table::from_iter([("data".to_string(), data.into())])
 }
 
-/// Returns the shape for data sets that support any.
-fn sample(config: &DataConfig) -> Vec<usize> {
-    std::iter::once(config.channels).chain(config.size.into_iter().flat_map(|size| size.get())).collect()
-}
-
 /// Returns the shape `own` of the data set, overridden by the user's settings.
 fn wanted(table: &Table, config: &DataConfig, own: &[usize]) -> Vec<usize> {
     let mut wanted = own.to_vec();
@@ -129,9 +130,4 @@ fn wanted(table: &Table, config: &DataConfig, own: &[usize]) -> Vec<usize> {
         wanted.splice(1.., size.get());
     }
     wanted
-}
-
-fn made_from(config: &DataConfig) -> String {
-    let dir = config.dir.as_ref().map_or(String::new(), |dir| format!(" in {}", dir.display()));
-    format!("{}{dir}", config.name())
 }

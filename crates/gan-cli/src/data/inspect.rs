@@ -1,19 +1,38 @@
 //! `gan data inspect`: the contents of a data set, in numbers and as a sheet.
 
-use super::args::InspectArgs;
+use super::SourceArgs;
 use super::chosen::{self, Chosen, Purpose};
-use super::meter::{Meter, Unit};
 use crate::args::Usage;
 use crate::output::{Form, Output};
-use crate::quoting::visible_name;
-use crate::say;
+use crate::print::{self, visible_name};
+use crate::progress::{Meter, Unit};
 use anyhow::{Result, bail};
+use clap::Args;
 use gan_base::messages::counted;
+use gan_data::images::Inventory;
 use gan_data::{Dataset, Error, Skipped};
 use gan_report::{Images, grid};
 use rayon::prelude::*;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gan data inspect mnist --out digits.png\n  gan data inspect pictures/ --size 64 --json\n  gan data inspect faces.ganpack --all"
+)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Decode every image instead of up to 1,000, and list all that cannot be decoded.
+    #[arg(long)]
+    pub all: bool,
+    /// Draw up to 64 of the images, evenly spread over the data set, as a sheet.
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+    /// Print one line of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Maximum number of images that are checked and used for the mean and spread of pixels, without `--all`.
 const SAMPLE: usize = 1000;
@@ -50,11 +69,11 @@ pub fn run(args: &InspectArgs, quiet: bool) -> Result<()> {
     let data = chosen.data.as_ref();
     let pixels = pixels(data, args, quiet)?;
     if let Some(out) = &out {
-        draw(data, out.path())?;
+        draw(data, &out.path)?;
     }
     match args.json {
-        true => say::json(as_json(&chosen, &pixels)),
-        false => say::text(as_text(&chosen, &pixels)),
+        true => print::json(as_json(&chosen, &pixels)),
+        false => print::text(as_text(&chosen, &pixels)),
     }
 }
 
@@ -64,16 +83,16 @@ fn spread_out(data: &dyn Dataset, most: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |i| (i as u128 * len as u128 / count as u128) as usize)
 }
 
-/// One sample's sums of values and of their squares per channel, or its file if it cannot be read.
-type Read = std::result::Result<Vec<[f64; 2]>, Skipped>;
+/// Sums of one sample's values and of their squares per channel, or its file if it cannot be read.
+type Sums = std::result::Result<Vec<[f64; 2]>, Skipped>;
 
 fn pixels(data: &dyn Dataset, args: &InspectArgs, quiet: bool) -> Result<Pixels> {
     let indices: Vec<usize> = spread_out(data, if args.all { usize::MAX } else { SAMPLE }).collect();
     let mut sums = vec![[0.0f64; 2]; data.shape()[0]];
-    let (mut broken, mut done) = (Vec::new(), 0);
+    let mut broken = Vec::new();
     let mut meter = Meter::new(quiet || !args.all);
-    for some in indices.chunks(AT_ONCE) {
-        let read: Vec<Result<Read>> = some.par_iter().map(|index| read(data, *index, args)).collect();
+    for (at, some) in indices.chunks(AT_ONCE).enumerate() {
+        let read: Vec<Result<Sums>> = some.par_iter().map(|index| read(data, *index, args)).collect();
         // In the samples' order, so that the sums are the same for any number of threads.
         for one in read {
             match one? {
@@ -81,17 +100,14 @@ fn pixels(data: &dyn Dataset, args: &InspectArgs, quiet: bool) -> Result<Pixels>
                 Err(skipped) => broken.push(skipped),
             }
         }
-        done += some.len();
-        meter.show("checking", done as u64, indices.len() as u64, Unit::Images);
+        meter.show("checking", (at * AT_ONCE + some.len()) as u64, indices.len() as u64, Unit::Images);
     }
     meter.end();
     let images = indices.len() - broken.len();
     if let (0, false, Some(first)) = (images, args.all, broken.first()) {
-        let (count, path) = (broken.len(), visible_name(&first.path.to_string_lossy()).into_owned());
-        bail!(
-            "none of {count} images can be read; the first, {path}: {}; get them again, or name other data",
-            first.reason
-        );
+        let path = first.path.to_string_lossy();
+        let first = format!("the first, {}: {}", visible_name(&path), first.reason);
+        bail!("none of {} images can be read; {first}; get them again, or name other data", broken.len());
     }
     let count = (images * data.pixels() / sums.len()) as f64;
     let mean: Vec<f64> = sums.iter().map(|sum| sum[0] / count).collect();
@@ -99,7 +115,7 @@ fn pixels(data: &dyn Dataset, args: &InspectArgs, quiet: bool) -> Result<Pixels>
     Ok(Pixels { images, broken, mean, spread })
 }
 
-fn read(data: &dyn Dataset, index: usize, args: &InspectArgs) -> Result<Read> {
+fn read(data: &dyn Dataset, index: usize, args: &InspectArgs) -> Result<Sums> {
     let mut image = vec![0.0; data.pixels()];
     match data.try_write(index, &mut image) {
         Ok(None) => {}
@@ -146,33 +162,44 @@ fn counts(data: &dyn Dataset) -> Vec<(&String, usize)> {
 }
 
 fn as_text(chosen: &Chosen, pixels: &Pixels) -> String {
-    let (data, rounded) =
-        (chosen.data.as_ref(), |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(" "));
+    let data = chosen.data.as_ref();
+    let rounded = |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(" ");
     let what = match data.shape().as_slice() {
         [1, h, w] => format!("{} of {h}×{w}", counted(data.len(), "grey image")),
         [3, h, w] => format!("{} of {h}×{w}", counted(data.len(), "colour image")),
         [c, h, w] => format!("{} of {h}×{w} in {}", counted(data.len(), "image"), counted(c, "channel")),
         other => format!("{} of {}", counted(data.len(), "point"), counted(other[0], "coordinate")),
     };
-    let mut text = format!("{}: {what}\n", visible_name(&chosen.name));
-    text += &format!("made from:  {}\n", visible_name(&chosen.from));
-    text += &format!("values:     mean {}\n", rounded(&pixels.mean));
-    text += &format!("            spread {}\n", rounded(&pixels.spread));
-    text += &format!("            in [−1, 1], over {}\n", counted(pixels.images, "sample"));
+    let mut lines = vec![
+        format!("{}: {what}", visible_name(&chosen.name)),
+        format!("made from:  {}", visible_name(&chosen.from)),
+        format!("values:     mean {}", rounded(&pixels.mean)),
+        format!("            spread {}", rounded(&pixels.spread)),
+        format!("            in [−1, 1], over {}", counted(pixels.images, "sample")),
+    ];
     let why = data.inventory().and_then(|inventory| inventory.no_classes.as_deref());
     let why = why.map_or(String::new(), |why| format!(" ({})", visible_name(why)));
-    text += &format!("classes:    {}{why}\n", data.classes().len());
-    text += &class_lines(&counts(data));
+    lines.push(format!("classes:    {}{why}", data.classes().len()));
+    let counts = counts(data);
+    if counts.len() <= CLASSES {
+        lines.extend(counts.iter().map(|(name, count)| format!("  {count:>8}  {}", visible_name(name))));
+    } else {
+        let sizes = || counts.iter().map(|(_, count)| *count);
+        let [few, most] = [sizes().min(), sizes().max()].map(|size| size.unwrap_or(0));
+        lines.push(format!("  {few} to {most} images each; --json counts every one"));
+    }
     let skipped: Vec<&Skipped> = skipped(data, pixels).collect();
-    text += &format!("skipped:    {}\n", counted(skipped.len(), "file"));
-    for file in skipped {
-        let path = file.path.to_string_lossy();
-        text += &format!("  {}: {}\n", visible_name(&path), visible_name(&file.reason));
-    }
+    lines.push(format!("skipped:    {}", counted(skipped.len(), "file")));
+    let skip =
+        |file: &&Skipped| format!("  {}: {}", visible_name(&file.path.to_string_lossy()), visible_name(&file.reason));
+    lines.extend(skipped.iter().map(skip));
     if pixels.images + pixels.broken.len() < data.len() {
-        text += "            --all decodes every image to find more\n";
+        lines.push("            --all decodes every image to find more".into());
     }
-    text + &inventory_lines(data)
+    if let Some(inventory) = data.inventory() {
+        lines.extend(inventory_lines(inventory));
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// Returns the files that cannot be read: those that were skipped at once, and those whose pixels are damaged.
@@ -181,36 +208,24 @@ fn skipped<'a>(data: &'a dyn Dataset, pixels: &'a Pixels) -> impl Iterator<Item 
 }
 
 /// Returns lines about small images, and about files with other endings, if there are any.
-fn inventory_lines(data: &dyn Dataset) -> String {
-    let (mut text, Some(inventory)) = (String::new(), data.inventory()) else { return String::new() };
+fn inventory_lines(inventory: &Inventory) -> Vec<String> {
+    let mut lines = vec![];
     if !inventory.small.is_empty() {
-        let count = inventory.small.len();
-        let images = counted(count, "image");
-        text += &format!("too small:  {images}, about which data.small decides (refuse, skip or upscale)\n");
-        for image in inventory.small.iter().take(CLASSES) {
-            text += &format!("  {}\n", visible_name(&image.to_string()));
-        }
-        let more = count.saturating_sub(CLASSES);
-        text += &if more > 0 { format!("  {more} more; --json lists every one\n") } else { String::new() };
+        let images = counted(inventory.small.len(), "image");
+        lines.push(format!("too small:  {images}, about which data.small decides (refuse, skip or upscale)"));
+        let shown = inventory.small.iter().take(CLASSES);
+        lines.extend(shown.map(|image| format!("  {}", visible_name(&image.to_string()))));
+        let more = inventory.small.len().saturating_sub(CLASSES);
+        lines.extend((more > 0).then(|| format!("  {more} more; --json lists every one")));
     }
     if let Some(summary) = inventory.others.summary() {
-        text += &format!("not read:   {}\n", visible_name(&summary));
+        lines.push(format!("not read:   {}", visible_name(&summary)));
         for (ending, count) in inventory.others.endings().into_iter().take(CLASSES) {
             let ending = if ending.is_empty() { "without an ending".into() } else { visible_name(ending) };
-            text += &format!("  {count:>8}  {ending}\n");
+            lines.push(format!("  {count:>8}  {ending}"));
         }
     }
-    text
-}
-
-/// Returns one line per class, or one for all if there are many.
-fn class_lines(counts: &[(&String, usize)]) -> String {
-    if counts.len() <= CLASSES {
-        return counts.iter().map(|(name, count)| format!("  {count:>8}  {}\n", visible_name(name))).collect();
-    }
-    let sizes = || counts.iter().map(|(_, count)| *count);
-    let [few, most] = [sizes().min(), sizes().max()].map(|size| size.unwrap_or(0));
-    format!("  {few} to {most} images each; --json counts every one\n")
+    lines
 }
 
 fn as_json(chosen: &Chosen, pixels: &Pixels) -> serde_json::Value {

@@ -1,23 +1,31 @@
 //! `gan data list`: the data sets, what each needs, and whether its files are present.
 
-use super::args::ListArgs;
-use crate::say;
+use crate::print;
 use anyhow::Result;
+use clap::Args;
 use gan_data::{DATASETS, DatasetEntry, NeedsFiles};
 use serde_json::json;
 use std::path::PathBuf;
 
+#[derive(Args)]
+#[command(after_help = "Examples:\n  gan data list\n  gan data list --json")]
+pub struct ListArgs {
+    /// Print one line of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Lists the data sets.
 pub fn run(args: &ListArgs) -> Result<()> {
     if args.json {
-        return say::json(DATASETS.iter().map(json).collect::<serde_json::Value>());
+        return print::json(DATASETS.iter().map(json).collect::<serde_json::Value>());
     }
     let width = DATASETS.iter().map(|set| set.name.len()).max().unwrap_or(0);
     DATASETS.iter().try_for_each(|set| {
         let (holds, state) = (set.info.holds, state(set, set.found()));
-        say::line(format_args!("{:<width$}  {holds}\n{:width$}  {state}", set.name, ""))
+        print::line(format_args!("{:<width$}  {holds}\n{:width$}  {state}", set.name, ""))
     })?;
-    say::line("A pack (gan data pack) stands for any of the images: data.dir=FILE.ganpack")
+    print::line("A pack (gan data pack) stands for any of the images: data.dir=FILE.ganpack")
 }
 
 fn state(set: &DatasetEntry, found: Option<PathBuf>) -> String {

@@ -1,35 +1,53 @@
 //! `gan data pack`: writes a data set into one file.
 
-use super::args::PackArgs;
-use super::chosen;
-use super::meter::{Meter, Unit};
-use crate::args::Usage;
+use super::{SourceArgs, chosen};
+use crate::args::{MOST, count, usage};
 use crate::output::{self, Form, Output};
-use crate::quoting::shell_quoted;
-use crate::say;
+use crate::print::{self, shell_quoted};
+use crate::progress::{Meter, Unit};
 use anyhow::Result;
+use clap::Args;
 use gan_base::messages::counted;
 use gan_data::pack::{self, Origin};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
+
+#[derive(Args)]
+#[command(
+    after_help = "Training takes the pack in place of the folder: gan train PRESET --set data.dir=FILE.ganpack\n\nExamples:\n  gan data pack pictures/ pictures.ganpack --size 64\n  gan data pack mnist mnist.ganpack && gan train dcgan-mnist --set data.dir=mnist.ganpack"
+)]
+pub struct PackArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// New file, or with --part new folder; an older pack of that name is replaced.
+    #[arg(value_name = "DST.ganpack")]
+    pub to: PathBuf,
+    /// Write a folder of packs with at most this many images each, for sets that are copied and stored in parts.
+    #[arg(long, value_name = "IMAGES", allow_negative_numbers = true, value_parser = count(1, MOST))]
+    pub part: Option<usize>,
+}
 
 /// Packs the data that `args` select.
 pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let to = &args.to;
-    if to.is_file() && !pack::is_pack(to) {
-        let problem = "is there already and is no pack: it stays; choose another name, or remove it first";
-        return Err(Usage(format!("{}: {problem}", to.display())).into());
-    }
-    if to.is_dir() && args.part.is_none() {
-        let problem = "is a folder: name a file in it, or add --part 100000 for a folder of packs";
-        return Err(Usage(format!("{}: {problem}", to.display())).into());
-    }
-    if to.exists() && !to.is_file() && !to.is_dir() {
-        let problem = "is there already and is not a regular file: it stays; choose another name";
-        return Err(Usage(format!("{}: {problem}", to.display())).into());
-    }
-    check_folder_of_parts(args)?;
     let is_pack = pack::is_pack(to);
+    let problem = match args.part {
+        _ if to.is_file() && !is_pack => {
+            "is there already and is no pack: it stays; choose another name, or remove it first"
+        }
+        None if to.is_dir() => "is a folder: name a file in it, or add --part 100000 for a folder of packs",
+        _ if to.exists() && !to.is_file() && !to.is_dir() => {
+            "is there already and is not a regular file: it stays; choose another name"
+        }
+        Some(_) | None => "",
+    };
+    if !problem.is_empty() {
+        return Err(usage(to.display(), problem));
+    }
+    // Parts go into a new folder, an empty one, or one that contains only packs.
+    if args.part.is_some() && !(is_pack && to.is_dir()) {
+        Output::new("DST", to, &[Form::Folder])?;
+    }
     if args.part.is_none() && !is_pack {
         Output::new("DST", to, &[Form::Pack])?;
     }
@@ -51,10 +69,9 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let (files, broken) = written.map_err(gan_train::Error::from)?;
     let count = data.skipped().len() + broken.len();
     if count > 0 {
-        let source = shell_quoted(Path::new(&args.source.source));
         let all = if broken.is_empty() { "" } else { " --all" };
-        let files = counted(count, "file");
-        say::note(format_args!("{files} could not be used; `gan data inspect {source}{all}` lists them"));
+        let inspect = format!("gan data inspect {}{all}", shell_quoted(Path::new(&args.source.source)));
+        print::note(format_args!("{} could not be used; `{inspect}` lists them", counted(count, "file")));
     }
     let images = data.len() - broken.len();
     let shape = data.shape().iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
@@ -65,16 +82,5 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
         (_, count) => format!(" in {count} parts"),
     };
     let images = counted(images, "image");
-    say::line(format_args!("{}: {images} of {shape}, {}{parts}", to.display(), counted(bytes, "byte")))
-}
-
-/// Checks that parts go into a new folder, an empty one, or one that only contains packs.
-fn check_folder_of_parts(args: &PackArgs) -> Result<()> {
-    if args.part.is_none() {
-        return Ok(());
-    }
-    if pack::is_pack(&args.to) && args.to.is_dir() {
-        return Ok(());
-    }
-    Output::new("DST", &args.to, &[Form::Folder]).map(|_| ())
+    print::line(format_args!("{}: {images} of {shape}, {}{parts}", to.display(), counted(bytes, "byte")))
 }

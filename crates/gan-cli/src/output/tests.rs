@@ -1,6 +1,7 @@
-//! Accepted and refused outputs.
+//! Outputs that are accepted and outputs that are refused.
 
 use super::*;
+use crate::args::Usage;
 use std::fs;
 use tempfile::TempDir;
 
@@ -17,7 +18,7 @@ fn refused(result: Result<Output>, words: &[&str]) {
 }
 
 #[test]
-fn endings_decide_without_regard_to_case() {
+fn endings_are_compared_without_case() {
     let place = place();
     for (name, form) in [
         ("a.png", Form::Png),
@@ -31,9 +32,9 @@ fn endings_decide_without_regard_to_case() {
         ("new/inner/images", Form::Folder),
     ] {
         let output = Output::new("--out", &place.path().join(name), &GENERATE).unwrap();
-        assert_eq!(output.form(), form, "{name}");
+        assert_eq!(output.form, form, "{name}");
     }
-    assert_eq!(Output::new("--out", Path::new("-"), &GENERATE).unwrap().form(), Form::Stdout);
+    assert_eq!(Output::new("--out", Path::new("-"), &GENERATE).unwrap().form, Form::Stdout);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
@@ -56,7 +57,7 @@ fn known_endings_that_cannot_be_written_are_errors() {
 }
 
 #[test]
-fn files_of_another_kind_stay() {
+fn files_of_another_kind_are_not_replaced() {
     let place = place();
     let at = |name: &str| place.path().join(name);
     let new = |name: &str| Output::new("--out", &at(name), &GENERATE);
@@ -75,7 +76,7 @@ fn files_of_another_kind_stay() {
 }
 
 #[test]
-fn folders_that_hold_something_are_refused() {
+fn nonempty_folders_are_refused() {
     let place = place();
     let images = place.path().join("images");
     fs::create_dir(&images).unwrap();
@@ -89,7 +90,7 @@ fn folders_that_hold_something_are_refused() {
 }
 
 #[test]
-fn runs_are_left_alone() {
+fn files_of_a_run_are_not_replaced() {
     let place = place();
     let run = place.path().join("run");
     fs::create_dir_all(run.join("samples")).unwrap();
@@ -105,7 +106,7 @@ fn runs_are_left_alone() {
 }
 
 #[test]
-fn outputs_are_kept_apart_from_inputs_and_from_each_other() {
+fn outputs_must_differ_from_inputs_and_from_each_other() {
     let place = place();
     let at = |name: &str| place.path().join(name);
     fs::create_dir(at("data")).unwrap();

@@ -1,34 +1,17 @@
 //! Random brightness (± 0.5), saturation (0 to 2 times) and contrast (0.5 to 1.5 times) for each image.
 
-use super::Augmentation;
 use crate::random::RandomTensors;
 use candle_core::{Result, Tensor};
 use gan_base::Rng;
-use serde::{Deserialize, Serialize};
 
-/// Whether to change colors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Color(pub bool);
-
-impl Augmentation for Color {
-    fn is_off(self) -> bool {
-        !self.0
-    }
-
-    fn problem(self) -> Option<String> {
-        None
-    }
-
-    fn apply(self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
-        let n = x.dims4()?.0;
-        let x = x.broadcast_add(&each(n, -0.5, 0.5, x, rng)?)?;
-        let around = |x: &Tensor, mean: Tensor, factor: Tensor| -> Result<Tensor> {
-            x.broadcast_sub(&mean)?.broadcast_mul(&factor)?.broadcast_add(&mean)
-        };
-        let x = around(&x, x.mean_keepdim(1)?, each(n, 0.0, 2.0, &x, rng)?)?;
-        around(&x, x.mean_keepdim((1, 2, 3))?, each(n, 0.5, 1.5, &x, rng)?)
-    }
+pub(super) fn apply(_: bool, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+    let n = x.dims4()?.0;
+    let x = x.broadcast_add(&each(n, -0.5, 0.5, x, rng)?)?;
+    let around = |x: &Tensor, mean: Tensor, factor: Tensor| -> Result<Tensor> {
+        x.broadcast_sub(&mean)?.broadcast_mul(&factor)?.broadcast_add(&mean)
+    };
+    let x = around(&x, x.mean_keepdim(1)?, each(n, 0.0, 2.0, &x, rng)?)?;
+    around(&x, x.mean_keepdim((1, 2, 3))?, each(n, 0.5, 1.5, &x, rng)?)
 }
 
 /// Returns one random number per sample, of shape `[N, 1, 1, 1]`.

@@ -1,44 +1,50 @@
 //! Random transformations of D's input, real and generated alike, through which G's gradient passes: DiffAugment (Zhao et al. 2020,
 //! arXiv:2006.10738). With little data, they keep D learning instead of memorizing.
 //!
-//! A new augmentation is a file with an [`Augmentation`], which is its setting, and a line in [`augmentations!`] below: its key in
+//! A new augmentation is a file with a function `apply` and a line in `augmentations!` below, which declares its setting: its key in
 //! `[augment]` and its check follow.
 
 use candle_core::{Result, Tensor};
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
-/// Random transformation of images, and its setting.
-pub trait Augmentation: Copy {
-    /// Returns whether it changes nothing.
-    fn is_off(self) -> bool;
-
-    /// Returns why its setting is invalid, if it is.
+/// Setting of an augmentation, whose default disables it.
+trait Setting {
+    /// Returns why it is invalid, if it is.
     fn problem(self) -> Option<String>;
+}
 
-    /// Transforms each image at random: x `[N, C, H, W]` -> `[N, C, H, W]`, differentiable by x.
-    ///
-    /// # Errors
-    /// If x are not images.
-    fn apply(self, x: &Tensor, rng: &mut Rng) -> Result<Tensor>;
+/// Whether to apply it.
+impl Setting for bool {
+    fn problem(self) -> Option<String> {
+        None
+    }
+}
+
+/// A fraction of an image's side.
+impl Setting for f64 {
+    fn problem(self) -> Option<String> {
+        let is_part = (0.0..=1.0).contains(&self);
+        (!is_part).then(|| format!("{self} cannot be used: expected a part of a side, from 0 to 1"))
+    }
 }
 
 /// Defines the settings of all augmentations, in the order in which they are applied.
 macro_rules! augmentations {
-    ($($(#[$doc:meta])* $module:ident: $name:ident,)*) => {
-        $(mod $module; pub use $module::$name;)*
+    ($($(#[$doc:meta])* $module:ident: $setting:ty,)*) => {
+        $(mod $module;)*
 
         /// Augmentations, in the order in which they are applied.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct Augment {
-            $($(#[$doc])* pub $module: $name,)*
+            $($(#[$doc])* pub $module: $setting,)*
         }
 
         impl Augment {
             /// Returns whether it changes nothing.
             pub fn is_none(&self) -> bool {
-                true $(&& self.$module.is_off())*
+                *self == Self::default()
             }
 
             /// Returns the key of the first invalid setting, and why it is invalid.
@@ -55,8 +61,8 @@ macro_rules! augmentations {
             /// If x are not images.
             pub fn apply(&self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
                 let mut x = x.clone();
-                $(if !self.$module.is_off() {
-                    x = self.$module.apply(&x, rng)?;
+                $(if self.$module != <$setting>::default() {
+                    x = $module::apply(self.$module, &x, rng)?;
                 })*
                 Ok(x)
             }
@@ -66,17 +72,11 @@ macro_rules! augmentations {
 
 augmentations! {
     /// Random brightness, saturation and contrast for each image.
-    color: Color,
+    color: bool,
     /// Maximum shift as a fraction of the sides, with zeros shifted in; 0 disables it. The paper uses 0.125.
-    translation: Translation,
+    translation: f64,
     /// Side of the square that is set to zero, as a fraction of each side; 0 disables it. The paper uses 0.5.
-    cutout: Cutout,
-}
-
-/// Describes the problem of a setting that must be a fraction of an image's side.
-fn not_a_part(part: f64) -> Option<String> {
-    let is_part = (0.0..=1.0).contains(&part);
-    (!is_part).then(|| format!("{part} cannot be used: expected a part of a side, from 0 to 1"))
+    cutout: f64,
 }
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn images_move_as_a_whole_and_zeros_come_in() -> Result<()> {
         let x = Tensor::arange(1f32, 33.0, test_device())?.reshape((1, 2, 4, 4))?;
-        let augment = Augment { translation: Translation(0.25), ..Augment::default() };
+        let augment = Augment { translation: 0.25, ..Augment::default() };
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..40 {
             let y = values(&augment.apply(&x, &mut Rng::new(seed))?);
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_square_is_cut_out_of_all_channels() -> Result<()> {
         let x = Tensor::ones((50, 3, 8, 8), candle_core::DType::F32, test_device())?;
-        let y = Augment { cutout: Cutout(0.5), ..Augment::default() }.apply(&x, &mut Rng::new(1))?;
+        let y = Augment { cutout: 0.5, ..Augment::default() }.apply(&x, &mut Rng::new(1))?;
         let left = values(&y.sum((1, 2, 3))?);
         // From a quarter of the square (with its center in a corner) to all of it.
         assert!(left.iter().all(|l| (144.0..=180.0).contains(l) && l % 3.0 == 0.0), "{left:?}");
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn colours_change_within_their_ranges() -> Result<()> {
         let x = Tensor::new(&[0.5f32, -0.5, 0.1, 0.3, 0.2, -0.1], test_device())?.reshape((1, 3, 1, 2))?;
-        let y = Augment { color: Color(true), ..Augment::default() }.apply(&x, &mut Rng::new(3))?;
+        let y = Augment { color: true, ..Augment::default() }.apply(&x, &mut Rng::new(3))?;
         // Saturation keeps each pixel's mean over channels, contrast the image's mean: what is left is brightness.
         let brightness = f64::from((y.mean_all()? - x.mean_all()?)?.to_scalar::<f32>()?);
         assert!(brightness != 0.0 && brightness.abs() <= 0.5);
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn gradients_reach_the_images() -> Result<()> {
-        let all = Augment { color: Color(true), translation: Translation(0.2), cutout: Cutout(0.3) };
+        let all = Augment { color: true, translation: 0.2, cutout: 0.3 };
         let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 1, 6, 6), test_device())?;
         let weights = Rng::new(6).normal_tensor(0.0, 1.0, (2, 1, 6, 6), test_device())?;
         let loss = |x: &Tensor| (all.apply(x, &mut Rng::new(7))? * &weights)?.sum_all();

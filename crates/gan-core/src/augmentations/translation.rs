@@ -1,35 +1,18 @@
 //! Translation: shifts images by whole pixels, with zeros shifted in.
 
-use super::{Augmentation, not_a_part};
 use candle_core::{Result, Tensor};
 use gan_base::Rng;
-use serde::{Deserialize, Serialize};
 
-/// Maximum shift, as a fraction of a side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Translation(pub f64);
-
-impl Augmentation for Translation {
-    fn is_off(self) -> bool {
-        self.0 == 0.0
-    }
-
-    fn problem(self) -> Option<String> {
-        not_a_part(self.0)
-    }
-
-    fn apply(self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
-        let (n, c, h, w) = x.dims4()?;
-        let matrices = |side: usize, rng: &mut Rng| {
-            let most = ((side as f64 * self.0 + 0.5) as usize).min(side);
-            Tensor::from_vec(shifts(n, side, most, rng), (n, side, side), x.device())
-        };
-        let (down, across) = (matrices(h, rng)?, matrices(w, rng)?.transpose(1, 2)?.contiguous()?);
-        let x = x.reshape((n, c * h, w))?.matmul(&across)?.reshape((n, c, h, w))?;
-        let x = x.transpose(1, 2)?.contiguous()?.reshape((n, h, c * w))?;
-        down.matmul(&x)?.reshape((n, h, c, w))?.transpose(1, 2)?.contiguous()
-    }
+pub(super) fn apply(part: f64, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+    let (n, c, h, w) = x.dims4()?;
+    let matrices = |side: usize, rng: &mut Rng| {
+        let most = ((side as f64 * part + 0.5) as usize).min(side);
+        Tensor::from_vec(shifts(n, side, most, rng), (n, side, side), x.device())
+    };
+    let (down, across) = (matrices(h, rng)?, matrices(w, rng)?.transpose(1, 2)?.contiguous()?);
+    let x = x.reshape((n, c * h, w))?.matmul(&across)?.reshape((n, c, h, w))?;
+    let x = x.transpose(1, 2)?.contiguous()?.reshape((n, h, c * w))?;
+    down.matmul(&x)?.reshape((n, h, c, w))?.transpose(1, 2)?.contiguous()
 }
 
 /// Returns `[N, side, side]` matrices that each shift rows by a random distance of up to `most`: out[i] = in[i −

@@ -1,5 +1,6 @@
 //! Activations: elementwise functions.
 
+use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
 use candle_core::Result;
@@ -18,6 +19,7 @@ macro_rules! activation {
 
         impl LayerSpec for $name {
             const NAME: &'static str = $key;
+            const IS_NONLINEAR: bool = $nonlinear;
 
             fn infer(&self, input: &[usize]) -> InferResult {
                 Ok(Inferred::new(input))
@@ -31,10 +33,6 @@ macro_rules! activation {
             fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
                 let fused: Option<FusedLayer> = $fused;
                 fused.map(|layer| vec![layer])
-            }
-
-            fn is_nonlinear(&self, _: bool) -> bool {
-                $nonlinear
             }
         }
     };
@@ -76,9 +74,11 @@ pub struct LeakyRelu {
 
 impl LayerSpec for LeakyRelu {
     const NAME: &'static str = "leaky_relu";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if self.leaky_relu.is_finite() { Ok(Inferred::new(input)) } else { Err("a finite slope".into()) }
+        require(self.leaky_relu.is_finite(), "a finite slope")?;
+        Ok(Inferred::new(input))
     }
 
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
@@ -92,10 +92,6 @@ impl LayerSpec for LeakyRelu {
             false => FusedLayer::Activation(Activation::LeakyRelu(slope)),
         }])
     }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
 }
 
 /// x where x > 0, else α·(eˣ − 1) (Clevert et al. 2015, arXiv:1511.07289).
@@ -108,19 +104,17 @@ pub struct Elu {
 
 impl LayerSpec for Elu {
     const NAME: &'static str = "elu";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if self.elu.is_finite() { Ok(Inferred::new(input)) } else { Err("a finite α".into()) }
+        require(self.elu.is_finite(), "a finite α")?;
+        Ok(Inferred::new(input))
     }
 
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
-        let positive = x.positive()?;
+        let positive = x.leaky_relu(0.0)?;
         // Above zero the second term is α·(e⁰ − 1) = 0.
         positive.add(&x.sub(&positive)?.exp()?.affine(self.elu, -self.elu)?)
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        true
     }
 }
 
@@ -130,17 +124,14 @@ pub struct Prelu;
 
 impl LayerSpec for Prelu {
     const NAME: &'static str = "prelu";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         Ok(Inferred::new(input).with_param("weight", &[1], Role::Slope))
     }
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
-        let positive = x.positive()?;
+        let positive = x.leaky_relu(0.0)?;
         positive.add(&x.sub(&positive)?.mul(&Dual::constant(cx.param("weight")?))?)
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
     }
 }

@@ -1,10 +1,11 @@
 //! Self-attention over an image's pixels.
 
-use super::settings::{divides, image, is_no};
+use super::settings::{divides, image};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
+use std::ops::Not;
 
 /// Self-attention over the pixels (Zhang et al. 2018, arXiv:1805.08318): x + γ·o(attended), with γ initially 0: `[C, H,
 /// W]`.
@@ -14,12 +15,13 @@ pub struct Attention {
     /// Divisor of C for the channels of queries and keys; values have C/2. The paper uses 8.
     pub attention: usize,
     /// Whether to divide each kernel by its largest singular value.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub spectral_norm: bool,
 }
 
 impl LayerSpec for Attention {
     const NAME: &'static str = "attention";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         let [c, h, w] = image(input)?;
@@ -57,10 +59,6 @@ impl LayerSpec for Attention {
         let out = through(&v.matmul(&turned(&attended)?)?, "out.weight")?;
         let gamma = Dual::constant(cx.param("gamma")?.reshape((1, 1, 1))?);
         out.mul(&gamma)?.add(&flat)?.linear(|y| y.reshape((n, c, h, w)))
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        true
     }
 
     fn with_spectral_norm(self) -> Self {

@@ -3,9 +3,9 @@
 //! For each channel, over the batch and all pixels: x̂ = (x − mean) / √(variance + ε), y = γ·x̂ + β; in evaluation mode, with running
 //! averages.
 
-use super::settings::several_classes;
-use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec, RunningAverages};
-use crate::params::Role;
+use super::settings::{require, several_classes};
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::params::{Param, Role};
 use candle_core::{Result, Tensor, bail};
 use gan_kernels::fused::{BatchNorm as FusedBatchNorm, FusedLayer};
 use gan_kernels::{BatchStatistics, ops};
@@ -20,7 +20,7 @@ pub struct BatchNorm {
 }
 
 /// Settings of [`BatchNorm`], with PyTorch's conventions and defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchNormSettings {
     /// Weight of the new batch in the running averages. Keras' `momentum` is 1 − this.
@@ -37,6 +37,20 @@ impl Default for BatchNormSettings {
     }
 }
 
+impl BatchNormSettings {
+    fn check(&self) -> std::result::Result<(), String> {
+        require(self.eps > 0.0 && (0.0..=1.0).contains(&self.momentum), "eps above 0 and momentum in [0, 1]")
+    }
+
+    /// Returns the factor of the batch's variance in the running average.
+    fn correction(&self, batch: &BatchStatistics) -> f64 {
+        match self.running_variance {
+            RunningVariance::Unbiased => batch.count as f64 / (batch.count as f64 - 1.0),
+            RunningVariance::Biased => 1.0,
+        }
+    }
+}
+
 /// Variance of a batch in the running average.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,17 +63,19 @@ pub enum RunningVariance {
 
 impl LayerSpec for BatchNorm {
     const NAME: &'static str = "batch_norm";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        check(self.batch_norm.eps, self.batch_norm.momentum)?;
+        self.batch_norm.check()?;
         let c = input[0];
         Ok(Inferred::new(input).with_affine(&[c], true).with_running(c))
     }
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         let along = |t: Tensor| along_channels(&t, &x.value).map(Dual::constant);
-        let (gamma, beta) = (along(cx.param("weight")?)?, along(cx.param("bias")?)?);
-        normalized(x, self.batch_norm.eps, self.running(), cx)?.mul(&gamma)?.add(&beta)
+        let gamma = along(cx.param("weight")?)?;
+        let beta = along(cx.param("bias")?)?;
+        normalized(x, self.batch_norm, cx)?.mul(&gamma)?.add(&beta)
     }
 
     fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
@@ -67,12 +83,8 @@ impl LayerSpec for BatchNorm {
         Some(vec![FusedLayer::BatchNorm(norm)])
     }
 
-    fn is_nonlinear(&self, training: bool) -> bool {
-        training
-    }
-
-    fn running(&self) -> Option<RunningAverages> {
-        Some(RunningAverages { momentum: self.batch_norm.momentum, variance: self.batch_norm.running_variance })
+    fn running(&self) -> Option<BatchNormSettings> {
+        Some(self.batch_norm)
     }
 }
 
@@ -91,21 +103,27 @@ pub struct ConditionalBatchNorm {
     pub eps: f64,
 }
 
+impl ConditionalBatchNorm {
+    fn settings(&self) -> BatchNormSettings {
+        BatchNormSettings { momentum: self.momentum, eps: self.eps, running_variance: RunningVariance::Unbiased }
+    }
+}
+
 impl LayerSpec for ConditionalBatchNorm {
     const NAME: &'static str = "conditional_batch_norm";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        check(self.eps, self.momentum)?;
+        self.settings().check()?;
         several_classes(self.conditional_batch_norm)?;
         let c = input[0];
         let layer = Inferred::new(input).with_param("weight", &[self.conditional_batch_norm, c], Role::Scale);
-        let layer = layer.with_param("bias", &[self.conditional_batch_norm, c], Role::Shift).with_running(c);
-        layer.within(&[self.conditional_batch_norm])
+        Ok(layer.with_param("bias", &[self.conditional_batch_norm, c], Role::Shift).with_running(c))
     }
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         let classes = cx.classes(self.conditional_batch_norm, x.value.dim(0)?)?;
-        let normal = normalized(x, self.eps, self.running(), cx)?;
+        let normal = normalized(x, self.settings(), cx)?;
         let of_sample = |name: &str| -> Result<Dual> {
             let rows = cx.param(name)?.index_select(&classes, 0)?;
             let mut shape = rows.dims().to_vec();
@@ -115,51 +133,46 @@ impl LayerSpec for ConditionalBatchNorm {
         normal.mul(&of_sample("weight")?)?.add(&of_sample("bias")?)
     }
 
-    fn is_nonlinear(&self, training: bool) -> bool {
-        training
-    }
-
     fn classes(&self) -> Option<usize> {
         Some(self.conditional_batch_norm)
     }
 
-    fn running(&self) -> Option<RunningAverages> {
-        Some(RunningAverages { momentum: self.momentum, variance: RunningVariance::Unbiased })
+    fn running(&self) -> Option<BatchNormSettings> {
+        Some(self.settings())
     }
 }
 
 /// Returns x̂ with the batch's statistics, which the running averages follow, or in evaluation mode with the running
 /// averages.
-fn normalized(x: &Dual, eps: f64, averages: Option<RunningAverages>, cx: &LayerContext) -> Result<Dual> {
+fn normalized(x: &Dual, settings: BatchNormSettings, cx: &LayerContext) -> Result<Dual> {
     if !cx.is_training() {
-        let [mean, variance] = cx.running()?;
+        let [mean, variance] = running(cx.params)?;
         let like = &x.value;
         let mean = Dual::constant(along_channels(&mean.to_dtype(like.dtype())?, like)?);
-        let scale = (variance.to_dtype(like.dtype())? + eps)?.sqrt()?.recip()?;
+        let scale = (variance.to_dtype(like.dtype())? + settings.eps)?.sqrt()?.recip()?;
         return x.sub(&mean)?.mul(&Dual::constant(along_channels(&scale, like)?));
     }
     let channels = x.value.dim(1)?;
     let own = x.value.elem_count() / channels.max(1);
-    if own < 2 && cx.ranks().is_none() {
+    let ranks = &cx.pass.ranks;
+    if own < 2 && ranks.is_none() {
         bail!("batch norm needs more than one number a channel, got input {:?}: use a larger batch", x.value.dims());
     }
     let mut count = [own as f64];
-    if let Some(ranks) = cx.ranks() {
+    if let Some(ranks) = ranks {
         ranks.sum(&mut count);
     }
     let others: Vec<usize> = (0..x.value.rank()).filter(|axis| *axis != 1).collect();
     // Each rank adds its part of the mean over all of them.
     let part = own as f64 / count[0];
-    let mean = |x: &Dual| x.mean(&others)?.linear(|mean| ops::sum_over_ranks(&(mean * part)?, cx.ranks()));
+    let mean = |x: &Dual| x.mean(&others)?.linear(|mean| ops::sum_over_ranks(&(mean * part)?, ranks));
     let centre = mean(x)?;
     let centred = x.sub(&centre)?;
     let variance = mean(&centred.sqr()?)?;
-    if let Some(averages) = averages {
-        let flat = |t: &Dual| t.value.detach().flatten_all();
-        let statistics = BatchStatistics { mean: flat(&centre)?, variance: flat(&variance)?, count: count[0] as usize };
-        cx.follow(averages, &statistics)?;
-    }
-    centred.mul(&variance.affine(1.0, eps)?.rsqrt()?)
+    let flat = |t: &Dual| t.value.detach().flatten_all();
+    let batch = BatchStatistics { mean: flat(&centre)?, variance: flat(&variance)?, count: count[0] as usize };
+    follow(cx.params, settings, &batch)?;
+    centred.mul(&variance.affine(1.0, settings.eps)?.rsqrt()?)
 }
 
 /// Reshapes a vector `[C]` so that it can be broadcast over `like` `[N, C, …]`.
@@ -169,8 +182,27 @@ pub(super) fn along_channels(vector: &Tensor, like: &Tensor) -> Result<Tensor> {
     vector.reshape(shape)
 }
 
-fn check(eps: f64, momentum: f64) -> std::result::Result<(), String> {
-    if eps > 0.0 && (0.0..=1.0).contains(&momentum) { Ok(()) } else { Err("eps above 0 and momentum in [0, 1]".into()) }
+/// Returns the running mean and variance among a layer's parameters, `[C]` each.
+pub(crate) fn running(params: &[Param]) -> Result<[Tensor; 2]> {
+    let of = |role: Role| match params.iter().find(|param| param.role == role) {
+        Some(param) => param.tensor(),
+        None => bail!("there are no running averages"),
+    };
+    Ok([of(Role::RunningMean)?, of(Role::RunningVariance)?])
+}
+
+/// Updates the running averages among a layer's parameters with a batch.
+pub(crate) fn follow(params: &[Param], settings: BatchNormSettings, batch: &BatchStatistics) -> Result<()> {
+    for param in params {
+        let new = match param.role {
+            Role::RunningMean => batch.mean.clone(),
+            Role::RunningVariance => (&batch.variance * settings.correction(batch))?,
+            _ => continue,
+        };
+        // average ← (1 − momentum)·average + momentum·new
+        param.set(&((param.tensor()? * (1.0 - settings.momentum))? + (new * settings.momentum)?)?)?;
+    }
+    Ok(())
 }
 
 fn eps() -> f64 {

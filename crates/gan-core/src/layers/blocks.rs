@@ -1,8 +1,13 @@
 //! Block families: names for several layers that papers list as one row of a table. A list expands a block into its layers.
 
+use super::read::Entry;
+use super::settings::yes;
 use super::{AvgPool, BatchNorm, Conv, Layer, LeakyRelu, Pad, Relu, Residual, Upsample};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+/// All block families.
+pub(super) const BLOCKS: &[Entry] = &[Entry::block::<R3Gan>(), Entry::block::<SnganUp>(), Entry::block::<SnganDown>()];
 
 /// A block with its settings. Its first field has the name of the block.
 pub(super) trait Block: DeserializeOwned {
@@ -16,7 +21,7 @@ pub(super) trait Block: DeserializeOwned {
 /// 1×1 back with a kernel that is initially 0, leaky ReLU between; no normalization.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct R3Gan {
+struct R3Gan {
     /// Input and output channels.
     r3gan: usize,
     #[serde(default = "two")]
@@ -44,7 +49,7 @@ impl Block for R3Gan {
 /// Residual block of SNGAN's generator (Miyato et al. 2018, arXiv:1802.05957, table 4), which doubles height and width.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SnganUp {
+struct SnganUp {
     /// Output channels.
     sngan_up: usize,
 }
@@ -65,7 +70,7 @@ impl Block for SnganUp {
 /// activation before its first convolution.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SnganDown {
+struct SnganDown {
     /// Output channels.
     sngan_down: usize,
     #[serde(default = "yes")]
@@ -103,7 +108,4 @@ fn two() -> usize {
 }
 fn sixteen() -> usize {
     16
-}
-fn yes() -> bool {
-    true
 }

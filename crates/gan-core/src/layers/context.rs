@@ -1,21 +1,22 @@
 //! Context of a layer's forward pass: its parameters, the mode, classes, random numbers, and the networks inside it.
+//!
+//! Spectral norm divides kernels by their largest singular values (Miyato et al. 2018, arXiv:1802.05957), computed by power iteration. W is
+//! treated as a matrix `[O, everything else]`. Each training pass with gradients for the weights does one iteration v = Wᵀu/‖Wᵀu‖, u =
+//! Wv/‖Wv‖, as PyTorch does; other passes use u unchanged. σ = uᵀWv with u and v held fixed, so that gradients reach W through it.
 
-use super::{Dual, ParamSpec, RunningAverages, spectral_norm};
+use super::{Dual, ParamSpec};
 use crate::forward_context::{ForwardContext, Mode, Weights};
 use crate::network::{Engine, Network};
-use crate::params::{Param, Role};
+use crate::params::Param;
 use crate::random::RandomTensors;
 use candle_core::{DType, Result, Tensor, bail};
-use gan_kernels::{BatchStatistics, Ranks};
 
 /// Context of one layer in one forward pass.
 pub struct LayerContext<'a, 'p> {
-    /// Parameters of the layer.
+    /// Parameters of the layer, those of lists inside it first.
     pub(crate) params: &'a [Param],
-    /// Descriptions of the parameters.
+    /// Descriptions of its own parameters.
     pub(crate) specs: &'a [ParamSpec],
-    /// Prefix of the names of its parameters: `main.3.`.
-    pub(crate) prefix: &'a str,
     /// Networks of the lists inside the layer.
     pub(crate) branches: &'a [Network],
     pub(crate) engine: Engine,
@@ -35,7 +36,7 @@ impl LayerContext<'_, '_> {
     /// # Errors
     /// If the layer has no such parameter.
     pub fn param(&self, name: &str) -> Result<Tensor> {
-        let param = self.named(name)?;
+        let (param, _) = self.named(name)?;
         if self.pass.weights == Weights::Frozen { param.tensor() } else { param.tracked() }
     }
 
@@ -47,17 +48,15 @@ impl LayerContext<'_, '_> {
     pub fn kernel(&self, name: &str) -> Result<Tensor> {
         let kernel = self.param(name)?;
         match self.named(&format!("{name}_u")) {
-            Ok(direction) => {
-                let axis = self.specs.iter().find(|spec| spec.name == name).map_or(0, |spec| spec.output_axis);
-                spectral_norm::normalized(&kernel, direction, axis, self.pass)
-            }
+            Ok((direction, _)) => spectrally_normalized(&kernel, direction, self.named(name)?.1.output_axis, self.pass),
             Err(_) => Ok(kernel),
         }
     }
 
-    fn named(&self, name: &str) -> Result<&Param> {
-        let found = self.params.iter().find(|param| param.name.strip_prefix(self.prefix) == Some(name));
-        found.ok_or_else(|| candle_core::Error::Msg(format!("there is no parameter \"{}{name}\"", self.prefix)))
+    fn named(&self, name: &str) -> Result<(&Param, &ParamSpec)> {
+        let own = &self.params[self.params.len() - self.specs.len()..];
+        let found = own.iter().zip(self.specs).find(|(_, spec)| spec.name == name);
+        found.ok_or_else(|| candle_core::Error::Msg(format!("the layer has no parameter \"{name}\"")))
     }
 
     /// Returns the samples' classes `[N]` u32 for a layer with `known` classes.
@@ -85,9 +84,6 @@ impl LayerContext<'_, '_> {
     }
 
     /// Returns numbers from U[0, 1) in the shape of x in a training pass, drawn in channels-last order as the fused engine draws them.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn uniform_like(&mut self, x: &Tensor) -> Result<Option<Tensor>> {
         let Mode::Train(rng) = &mut self.pass.mode else { return Ok(None) };
         let numbers = match *x.dims() {
@@ -97,46 +93,36 @@ impl LayerContext<'_, '_> {
         numbers.to_dtype(x.dtype())?.contiguous().map(Some)
     }
 
-    /// Returns the ranks whose batches statistics are taken over.
-    pub fn ranks(&self) -> &Ranks {
-        &self.pass.ranks
-    }
-
-    /// Returns the running mean and variance, `[C]` each.
-    ///
-    /// # Errors
-    /// If the layer has none.
-    pub fn running(&self) -> Result<[Tensor; 2]> {
-        Ok([self.named("running_mean")?.tensor()?, self.named("running_var")?.tensor()?])
-    }
-
-    /// Updates the running averages with a batch.
-    ///
-    /// # Errors
-    /// If the layer has none.
-    pub fn follow(&self, averages: RunningAverages, batch: &BatchStatistics) -> Result<()> {
-        follow(self.params, averages, batch)
-    }
-
     /// Runs the network of the layer's list number `index`.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn branch(&mut self, index: usize, x: &Dual) -> Result<Dual> {
         self.branches[index].run_branch(x, self.engine, self.detach_values, self.pass)
     }
 }
 
-/// Updates the running averages among a layer's parameters with a batch.
-pub(crate) fn follow(params: &[Param], averages: RunningAverages, batch: &BatchStatistics) -> Result<()> {
-    for param in params {
-        let new = match param.role {
-            Role::RunningMean => batch.mean.clone(),
-            Role::RunningVariance => (&batch.variance * averages.correction(batch))?,
-            _ => continue,
-        };
-        // average ← (1 − momentum)·average + momentum·new
-        param.set(&((param.tensor()? * (1.0 - averages.momentum))? + (new * averages.momentum)?)?)?;
+/// Returns `weight` divided by its largest singular value; its outputs are along `axis`, and `direction` is u.
+pub(crate) fn spectrally_normalized(
+    weight: &Tensor,
+    direction: &Param,
+    axis: usize,
+    pass: &ForwardContext,
+) -> Result<Tensor> {
+    let matrix = if axis == 0 { weight.clone() } else { weight.transpose(0, axis)?.contiguous()? };
+    let matrix = matrix.flatten_from(1)?;
+    let fixed = matrix.detach();
+    let mut u = unit(&direction.tensor()?.unsqueeze(1)?)?;
+    let v = unit(&fixed.t()?.contiguous()?.matmul(&u)?)?;
+    if pass.weights == Weights::Trained && matches!(pass.mode, Mode::Train(_)) {
+        u = unit(&fixed.matmul(&v)?)?;
+        direction.set(&u.squeeze(1)?)?;
     }
-    Ok(())
+    let sigma = (u * matrix.matmul(&v)?)?.sum_all()?;
+    // A kernel of zeros does not change until it is updated.
+    let none = sigma.detach().eq(0.0)?.to_dtype(sigma.dtype())?;
+    weight.broadcast_div(&(sigma + none)?)
+}
+
+fn unit(x: &Tensor) -> Result<Tensor> {
+    // A kernel of zeros has no direction.
+    let norm = (x.sqr()?.sum_all()?.sqrt()? + 1e-12)?;
+    x.broadcast_div(&norm)
 }

@@ -1,12 +1,13 @@
 //! Convolution and its transpose.
 
-use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_no, is_one, is_yes, limit, one, yes};
+use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_one, is_yes, limit, one, require, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
-use crate::error::bare;
+use crate::error::strip_backtrace;
 use candle_core::{Result, Tensor};
 use gan_kernels::fused::{Conv as FusedConv, ConvTranspose as FusedConvTranspose, FusedLayer, Weights};
 use gan_kernels::{ConvSpec, Padding, ops};
 use serde::{Deserialize, Serialize};
+use std::ops::Not;
 
 /// Convolution: `[C, H, W] -> [O, H', W']`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ pub struct Conv {
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: usize,
     /// Whether to divide the kernel by its largest singular value.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub spectral_norm: bool,
     /// Factor of the kernel's initial values; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,18 +88,19 @@ impl Conv {
 
 impl LayerSpec for Conv {
     const NAME: &'static str = "conv";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         let kernel = self.kernel.get();
         limit(&[&kernel[..], &self.stride.get(), &self.dilation.get(), &self.padding.numbers()].concat())?;
         finite_gain(self.gain)?;
         let [c, h, w] = image(input)?;
-        if self.groups == 0 || !c.is_multiple_of(self.groups) || !self.conv.is_multiple_of(self.groups) {
-            return Err(format!("groups that divide its channels and {}", self.conv));
-        }
+        let divides = |n: usize| self.groups > 0 && n.is_multiple_of(self.groups);
+        require(divides(c) && divides(self.conv), format!("groups that divide its channels and {}", self.conv))?;
+        require(self.conv > 0, "at least 1 output channel")?;
         let [oh, ow] = self.spec([h, w]).output_size([h, w], kernel).map_err(|e| other_settings(&e))?;
         let shape = [self.conv, c / self.groups, kernel[0], kernel[1]];
-        let layer = Inferred::new([outputs(self.conv)?, oh, ow]).with_kernel("weight", &shape, self.gain);
+        let layer = Inferred::new([self.conv, oh, ow]).with_kernel("weight", &shape, self.gain);
         let layer = layer.with_bias(self.conv, self.bias).with_spectral_norm(self.spectral_norm);
         Ok(layer.with_products(oh.saturating_mul(ow)))
     }
@@ -116,10 +118,6 @@ impl LayerSpec for Conv {
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let spec = self.spec([*input.get(1)?, *input.get(2)?]);
         Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel: self.kernel.get(), spec })])
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
     }
 
     fn with_spectral_norm(self) -> Self {
@@ -148,7 +146,7 @@ pub struct ConvTranspose {
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
     /// Whether to divide the kernel by its largest singular value.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub spectral_norm: bool,
     /// Factor of the kernel's initial values; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,20 +189,24 @@ impl ConvTranspose {
 
 impl LayerSpec for ConvTranspose {
     const NAME: &'static str = "conv_transpose";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if matches!(self.padding, Pad::Rule(PadRule::Same)) && self.output_padding.is_some() {
-            return Err("either padding = \"same\", which decides the output's size, or output_padding".into());
-        }
+        let decides_size = self.padding == Pad::Rule(PadRule::Same);
+        require(
+            !decides_size || self.output_padding.is_none(),
+            "either padding = \"same\", which decides the output's size, or output_padding",
+        )?;
         let kernel = self.kernel.get();
         let extra = self.output_padding.map_or([0, 0], |p| p.get());
         limit(&[&kernel[..], &self.stride.get(), &extra, &self.padding.numbers()].concat())?;
         finite_gain(self.gain)?;
         let [c, h, w] = image(input)?;
+        require(self.conv_transpose > 0, "at least 1 output channel")?;
         let (spec, extra) = self.spec([h, w]);
         let [oh, ow] = spec.transposed_size([h, w], kernel, extra).map_err(|e| other_settings(&e))?;
         let shape = [c, self.conv_transpose, kernel[0], kernel[1]];
-        let layer = Inferred::new([outputs(self.conv_transpose)?, oh, ow]).with_kernel("weight", &shape, self.gain);
+        let layer = Inferred::new([self.conv_transpose, oh, ow]).with_kernel("weight", &shape, self.gain);
         let layer =
             layer.with_bias(self.conv_transpose, self.bias).with_output_axis(1).with_spectral_norm(self.spectral_norm);
         Ok(layer.with_products(h.saturating_mul(w)))
@@ -225,10 +227,6 @@ impl LayerSpec for ConvTranspose {
         Some(vec![FusedLayer::ConvTranspose(FusedConvTranspose { weights, outputs, kernel, spec, output_padding })])
     }
 
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
-
     fn with_spectral_norm(self) -> Self {
         Self { spectral_norm: true, ..self }
     }
@@ -243,11 +241,7 @@ fn with_bias(y: Dual, has: bool, cx: &LayerContext) -> Result<Dual> {
     y.add(&Dual::constant(bias.reshape((1, bias.elem_count(), 1, 1))?))
 }
 
-fn outputs(n: usize) -> std::result::Result<usize, String> {
-    if n == 0 { Err("at least 1 output channel".into()) } else { Ok(n) }
-}
-
 /// Converts an error of the kernels about settings that do not fit.
 fn other_settings(error: &candle_core::Error) -> String {
-    format!("other settings: {}", bare(error))
+    format!("other settings: {}", strip_backtrace(error))
 }

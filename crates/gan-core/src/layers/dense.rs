@@ -1,12 +1,12 @@
 //! The dense layer.
 
-use super::settings::{finite_gain, is_no, is_yes, vector, yes};
+use super::settings::{finite_gain, is_yes, require, vector, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
-use gan_kernels::ConvSpec;
 use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
-use gan_kernels::ops;
+use gan_kernels::{ConvSpec, ops};
 use serde::{Deserialize, Serialize};
+use std::ops::Not;
 
 /// Dense layer x·Wᵀ + b over a vector: `[I] -> [O]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Dense {
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
     /// Whether to divide the kernel by its largest singular value.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub spectral_norm: bool,
     /// Factor of the kernel's initial values; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,13 +34,12 @@ impl Dense {
 
 impl LayerSpec for Dense {
     const NAME: &'static str = "dense";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         finite_gain(self.gain)?;
         let features = vector(input)?;
-        if self.dense == 0 {
-            return Err("at least 1 output".into());
-        }
+        require(self.dense > 0, "at least 1 output")?;
         let layer = Inferred::new([self.dense]).with_kernel("weight", &[self.dense, features], self.gain);
         Ok(layer.with_bias(self.dense, self.bias).with_spectral_norm(self.spectral_norm).with_products(1))
     }
@@ -55,10 +54,6 @@ impl LayerSpec for Dense {
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let spec = ConvSpec::default();
         Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.dense, kernel: [1, 1], spec })])
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
     }
 
     fn with_spectral_norm(self) -> Self {

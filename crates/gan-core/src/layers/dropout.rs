@@ -1,5 +1,6 @@
 //! Dropout (Srivastava et al. 2014).
 
+use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use gan_kernels::fused::{self, FusedLayer};
@@ -16,9 +17,11 @@ pub struct Dropout {
 
 impl LayerSpec for Dropout {
     const NAME: &'static str = "dropout";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if (0.0..1.0).contains(&self.dropout) { Ok(Inferred::new(input)) } else { Err("a share in [0, 1)".into()) }
+        require((0.0..1.0).contains(&self.dropout), "a share in [0, 1)")?;
+        Ok(Inferred::new(input))
     }
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
@@ -30,9 +33,5 @@ impl LayerSpec for Dropout {
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Dropout(fused::Dropout(self.dropout))])
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
     }
 }

@@ -19,9 +19,6 @@ impl Dual {
     }
 
     /// Returns a linear map of x (`-> A·x`).
-    ///
-    /// # Errors
-    /// From candle.
     pub fn linear(&self, map: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
         Ok(Self { value: map(&self.value)?, change: self.change.as_ref().map(&map).transpose()? })
     }
@@ -47,9 +44,6 @@ impl Dual {
     }
 
     /// Applies an affine module of candle-nn, such as a linear layer or a convolution: `-> A·x + b`.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn affine_module(&self, module: &impl Module) -> Result<Self> {
         let value = module.forward(&self.value)?;
         // What the module makes of nothing is b.
@@ -58,9 +52,6 @@ impl Dual {
     }
 
     /// Returns the sum, elementwise with broadcasting.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn add(&self, other: &Self) -> Result<Self> {
         let value = self.value.broadcast_add(&other.value)?;
         let change = Self::sum(self.change.clone(), other.change.clone(), &value)?;
@@ -68,25 +59,16 @@ impl Dual {
     }
 
     /// Returns the difference, elementwise with broadcasting.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn sub(&self, other: &Self) -> Result<Self> {
         self.add(&other.affine(-1.0, 0.0)?)
     }
 
     /// Returns the product, elementwise with broadcasting.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn mul(&self, other: &Self) -> Result<Self> {
         self.product(other, Tensor::broadcast_mul)
     }
 
     /// Returns the matrix product over the last two axes.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn matmul(&self, other: &Self) -> Result<Self> {
         self.product(other, Tensor::matmul)
     }
@@ -100,107 +82,63 @@ impl Dual {
     }
 
     /// Returns a·x + b.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn affine(&self, a: f64, b: f64) -> Result<Self> {
         let change = self.change.as_ref().map(|t| t * a).transpose()?;
         Ok(Self { value: self.value.affine(a, b)?, change })
     }
 
     /// Returns x².
-    ///
-    /// # Errors
-    /// From candle.
     pub fn sqr(&self) -> Result<Self> {
         self.curve(Tensor::sqr, |x, _| x * 2.0)
     }
 
     /// Returns 1/√x.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn rsqrt(&self) -> Result<Self> {
         self.curve(|x| x.sqrt()?.recip(), |x, y| y.div(x)? * -0.5)
     }
 
     /// Returns √x.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn sqrt(&self) -> Result<Self> {
         self.curve(Tensor::sqrt, |_, y| y.recip()? * 0.5)
     }
 
     /// Returns eˣ.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn exp(&self) -> Result<Self> {
         self.curve(Tensor::exp, |_, y| Ok(y.clone()))
     }
 
     /// Returns 1/x.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn recip(&self) -> Result<Self> {
         self.curve(Tensor::recip, |_, y| y.sqr()?.neg())
     }
 
     /// Returns 1 / (1 + e⁻ˣ).
-    ///
-    /// # Errors
-    /// From candle.
     pub fn sigmoid(&self) -> Result<Self> {
         self.curve(ops::sigmoid, |_, y| y * y.affine(-1.0, 1.0)?)
     }
 
     /// Returns the error function, whose slope is 2/√π·exp(−x²).
-    ///
-    /// # Errors
-    /// From candle.
     pub fn erf(&self) -> Result<Self> {
         self.curve(Tensor::erf, |x, _| x.sqr()?.neg()?.exp()? * std::f64::consts::FRAC_2_SQRT_PI)
     }
 
     /// Returns x where it is above 0, else slope·x.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn leaky_relu(&self, slope: f64) -> Result<Self> {
         let slopes = ops::slopes(&self.value, slope)?;
         self.linear(|x| x * &slopes)
     }
 
-    /// Returns x where it is above 0, else 0.
-    ///
-    /// # Errors
-    /// From candle.
-    pub fn positive(&self) -> Result<Self> {
-        self.leaky_relu(0.0)
-    }
-
     /// Returns the hyperbolic tangent.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn tanh(&self) -> Result<Self> {
         self.curve(ops::tanh, |_, y| y.sqr()?.affine(-1.0, 1.0))
     }
 
     /// Returns the mean over some axes, which stay with length 1.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn mean(&self, axes: &[usize]) -> Result<Self> {
         self.linear(|x| x.mean_keepdim(axes))
     }
 
     /// Returns exp(x) / Σ exp(x) over the last axis.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn softmax(&self) -> Result<Self> {
         // The maximum is subtracted so that nothing overflows; it cancels out.
         let largest = Self::constant(self.value.max_keepdim(D::Minus1)?.detach());
@@ -210,9 +148,6 @@ impl Dual {
     }
 
     /// Concatenates x along `axis` with a constant.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn join(&self, other: &Self, axis: usize) -> Result<Self> {
         let value = Tensor::cat(&[&self.value, &other.value], axis)?;
         let filled = |x: &Self| x.change.clone().map_or_else(|| x.value.zeros_like(), Ok);

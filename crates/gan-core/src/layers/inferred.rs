@@ -1,8 +1,7 @@
 //! Output shape and parameters of a layer, inferred without allocating anything.
 
-use super::settings::limit;
 use crate::params::Role;
-use crate::shape::{Shape, product};
+use crate::shape::product;
 
 /// A parameter as its layer describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +28,10 @@ impl ParamSpec {
 /// Output shape, parameters and cost of one layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inferred {
+    /// Input shape, without the batch; the inference over the list sets it.
+    pub input: Vec<usize>,
     /// Output shape, without the batch.
-    pub output: Shape,
+    pub output: Vec<usize>,
     /// Parameters of the layer, in order. Those of layers inside it are in `branches`.
     pub params: Vec<ParamSpec>,
     /// Multiply-adds for one sample, saturating.
@@ -38,30 +39,31 @@ pub struct Inferred {
     /// Number of intermediate values for one sample; `None` if it exceeds any memory.
     pub workspace: Option<usize>,
     /// Layers of each list inside it.
-    pub branches: Vec<Vec<InferredLayer>>,
+    pub branches: Vec<Vec<Inferred>>,
 }
 
 impl Inferred {
     /// Returns a layer without parameters and with this `output`.
-    pub fn new(output: impl Into<Shape>) -> Self {
-        Self { output: output.into(), params: vec![], multiply_adds: 0, workspace: Some(0), branches: vec![] }
-    }
-
-    fn param(mut self, name: &str, shape: impl Into<Vec<usize>>, role: Role) -> Self {
-        self.params.push(ParamSpec { name: name.into(), shape: shape.into(), role, gain: None, output_axis: 0 });
-        self
+    pub fn new(output: impl Into<Vec<usize>>) -> Self {
+        let output = output.into();
+        Self { input: vec![], output, params: vec![], multiply_adds: 0, workspace: Some(0), branches: vec![] }
     }
 
     /// Adds a parameter with the initialization of its role.
     #[must_use]
-    pub fn with_param(self, name: &str, shape: &[usize], role: Role) -> Self {
-        self.param(name, shape, role)
+    pub fn with_param(mut self, name: &str, shape: &[usize], role: Role) -> Self {
+        self.params.push(ParamSpec { name: name.into(), shape: shape.into(), role, gain: None, output_axis: 0 });
+        self
+    }
+
+    fn kernels(&self) -> impl Iterator<Item = &ParamSpec> {
+        self.params.iter().filter(|param| param.role == Role::Weight)
     }
 
     /// Adds a kernel, whose initial values are multiplied by `gain`.
     #[must_use]
     pub fn with_kernel(mut self, name: &str, shape: &[usize], gain: Option<f64>) -> Self {
-        self = self.param(name, shape, Role::Weight);
+        self = self.with_param(name, shape, Role::Weight);
         if let Some(last) = self.params.last_mut() {
             last.gain = gain;
         }
@@ -71,20 +73,23 @@ impl Inferred {
     /// Adds a bias, if the layer `has` one.
     #[must_use]
     pub fn with_bias(self, outputs: usize, has: bool) -> Self {
-        if has { self.param("bias", [outputs], Role::Bias) } else { self }
+        if has { self.with_param("bias", &[outputs], Role::Bias) } else { self }
     }
 
     /// Adds γ and β, if the layer `has` them.
     #[must_use]
     pub fn with_affine(self, shape: &[usize], has: bool) -> Self {
-        if has { self.param("weight", shape, Role::Scale).param("bias", shape, Role::Shift) } else { self }
+        match has {
+            true => self.with_param("weight", shape, Role::Scale).with_param("bias", shape, Role::Shift),
+            false => self,
+        }
     }
 
     /// Adds running averages.
     #[must_use]
     pub fn with_running(self, channels: usize) -> Self {
-        let mean = self.param("running_mean", [channels], Role::RunningMean);
-        mean.param("running_var", [channels], Role::RunningVariance)
+        let mean = self.with_param("running_mean", &[channels], Role::RunningMean);
+        mean.with_param("running_var", &[channels], Role::RunningVariance)
     }
 
     /// Sets the `axis` of the kernels' outputs, if it is not the first.
@@ -99,9 +104,9 @@ impl Inferred {
     #[must_use]
     pub fn with_spectral_norm(mut self, has: bool) -> Self {
         if has {
-            let kernels: Vec<_> = self.params.iter().filter(|param| param.role == Role::Weight).cloned().collect();
-            for kernel in kernels {
-                self = self.param(&format!("{}_u", kernel.name), [kernel.shape[kernel.output_axis]], Role::Direction);
+            for kernel in self.kernels().cloned().collect::<Vec<_>>() {
+                let outputs = kernel.shape[kernel.output_axis];
+                self = self.with_param(&format!("{}_u", kernel.name), &[outputs], Role::Direction);
             }
         }
         self
@@ -110,45 +115,22 @@ impl Inferred {
     /// Sets the multiply-adds to the number of the kernels' parameters, times `times`.
     #[must_use]
     pub fn with_products(mut self, times: usize) -> Self {
-        self.multiply_adds = self.kernel_size().saturating_mul(times);
+        self.multiply_adds = self.kernels().map(ParamSpec::elem_count).sum::<usize>().saturating_mul(times);
         self
     }
 
-    /// Returns the number of values of its kernels.
-    pub fn kernel_size(&self) -> usize {
-        self.params.iter().filter(|p| p.role == Role::Weight).map(ParamSpec::elem_count).sum()
-    }
-
-    /// Returns the same, or fails if a setting is too large.
-    pub(crate) fn within(self, settings: &[usize]) -> Result<Self, String> {
-        limit(settings).map(|()| self)
-    }
-}
-
-/// One layer of a list, with its input.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InferredLayer {
-    /// Input shape, without the batch.
-    pub input: Shape,
-    /// Output and parameters.
-    pub layer: Inferred,
-}
-
-impl InferredLayer {
     /// Returns the number of values held at once for one sample: input, output and intermediate values.
-    pub fn working_set(&self) -> usize {
+    pub(crate) fn working_set(&self) -> usize {
         let numbers = |sides: &[usize]| product(sides).unwrap_or(0);
-        let ends = match self.layer.branches.is_empty() {
-            true => numbers(&self.input).saturating_add(numbers(&self.layer.output)),
+        let ends = match self.branches.is_empty() {
+            true => numbers(&self.input).saturating_add(numbers(&self.output)),
             false => 0,
         };
-        ends.saturating_add(self.layer.workspace.unwrap_or(usize::MAX))
+        ends.saturating_add(self.workspace.unwrap_or(usize::MAX))
     }
 
-    /// Returns the number of values of one sample that its backward pass reads if its weights have gradients: its
-    /// input.
-    pub fn saved_for_backward(&self) -> usize {
-        let has_kernel = self.layer.params.iter().any(|param| param.role == Role::Weight);
-        if has_kernel { product(&self.input).unwrap_or(0) } else { 0 }
+    /// Returns the number of values of one sample that its backward pass reads if its weights have gradients: its input.
+    pub(crate) fn saved_for_backward(&self) -> usize {
+        if self.kernels().next().is_some() { product(&self.input).unwrap_or(0) } else { 0 }
     }
 }

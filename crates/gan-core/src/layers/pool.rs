@@ -1,6 +1,6 @@
 //! Pooling over windows and over whole images.
 
-use super::settings::{Pair, image, limit};
+use super::settings::{Pair, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::{D, Result};
 use gan_kernels::fused::{self, FusedLayer};
@@ -17,14 +17,13 @@ pub struct AvgPool {
 
 impl LayerSpec for AvgPool {
     const NAME: &'static str = "avg_pool";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         let [kh, kw] = self.avg_pool.get();
         limit(&[kh, kw])?;
         let [c, h, w] = image(input)?;
-        if kh == 0 || kw == 0 || kh > h || kw > w {
-            return Err(format!("an image of at least {kh}×{kw}"));
-        }
+        require((1..=h).contains(&kh) && (1..=w).contains(&kw), format!("an image of at least {kh}×{kw}"))?;
         Ok(Inferred::new([c, h / kh, w / kw]))
     }
 
@@ -35,10 +34,6 @@ impl LayerSpec for AvgPool {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::AvgPool(fused::AvgPool(self.avg_pool.get()))])
     }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
 }
 
 /// The mean of each channel: `[C, H, W] -> [C]`.
@@ -47,6 +42,7 @@ pub struct GlobalAvgPool;
 
 impl LayerSpec for GlobalAvgPool {
     const NAME: &'static str = "global_avg_pool";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         Ok(Inferred::new([image(input)?[0]]))
@@ -60,10 +56,6 @@ impl LayerSpec for GlobalAvgPool {
         let window = [*input.get(1)?, *input.get(2)?];
         Some(vec![FusedLayer::AvgPool(fused::AvgPool(window)), FusedLayer::Reshape(fused::Reshape(vec![input[0]]))])
     }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
 }
 
 /// The maximum of each channel: `[C, H, W] -> [C]`.
@@ -72,6 +64,7 @@ pub struct GlobalMaxPool;
 
 impl LayerSpec for GlobalMaxPool {
     const NAME: &'static str = "global_max_pool";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         Ok(Inferred::new([image(input)?[0]]))
@@ -88,9 +81,5 @@ impl LayerSpec for GlobalMaxPool {
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::GlobalMaxPool(fused::GlobalMaxPool)])
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
     }
 }

@@ -1,7 +1,7 @@
 //! Reading of layer lists from TOML or JSON, with messages for authors of presets.
 
-use super::blocks::{Block, R3Gan, SnganDown, SnganUp};
-use super::{Layer, LayerSpec, MOST_NESTED, REGISTRY};
+use super::blocks::{BLOCKS, Block};
+use super::{Layer, LayerSpec, MOST_NESTED, REGISTRY, Residual};
 use gan_base::messages::{choose, plain};
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -9,30 +9,27 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
-/// Whether a layer is written with settings or as its name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Settings,
-    Name,
-}
-
-impl Kind {
-    pub const fn of<T>() -> Self {
-        if size_of::<T>() == 0 { Self::Name } else { Self::Settings }
-    }
-}
-
-/// A layer that can be read by its name.
+/// A layer, or a block of layers, that can be read by its name.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
     name: &'static str,
-    kind: Kind,
-    read: fn(Value) -> Result<Layer, String>,
+    /// Whether it is written with settings, not as its name alone.
+    pub has_settings: bool,
+    read: fn(Value) -> Result<Vec<Layer>, String>,
 }
 
 impl Entry {
-    pub const fn of<T: LayerSpec>() -> Self {
-        Self { name: T::NAME, kind: Kind::of::<T>(), read: |value| settings::<T>(T::NAME, value).map(Layer::from) }
+    pub const fn layer<T: LayerSpec>() -> Self {
+        let read = |value| Ok(vec![settings::<T>(T::NAME, value)?.into()]);
+        Self { name: T::NAME, has_settings: size_of::<T>() > 0, read }
+    }
+
+    pub const fn block<B: Block>() -> Self {
+        let read = |value| {
+            let layers = settings::<B>(B::NAME, value)?.layers();
+            layers.map_err(|problem| format!("block \"{}\" {problem}", B::NAME))
+        };
+        Self { name: B::NAME, has_settings: true, read }
     }
 }
 
@@ -41,40 +38,21 @@ static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 
 /// Registers your own layer for lists in TOML and JSON, and so for weight files. A name that is already registered keeps its layer.
 pub fn register<T: LayerSpec>() {
-    let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
-    if !REGISTRY.iter().chain(registered.iter()).any(|entry| entry.name == T::NAME) {
-        registered.push(Entry::of::<T>());
+    if !names().contains(&T::NAME) {
+        REGISTERED.write().unwrap_or_else(PoisonError::into_inner).push(Entry::layer::<T>());
     }
 }
 
+/// Returns all layers, and then the blocks: the keys of a layer may have the name of a block.
 fn entries() -> Vec<Entry> {
     let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    REGISTRY.iter().chain(registered.iter()).copied().collect()
+    [REGISTRY, registered.as_slice(), BLOCKS].concat()
 }
 
 /// Returns the names by which layers and blocks are written in lists.
 pub fn names() -> Vec<&'static str> {
-    entries().iter().map(|entry| entry.name).chain(BLOCKS.iter().map(|block| block.name)).collect()
+    entries().iter().map(|entry| entry.name).collect()
 }
-
-/// A block family that can be read by its name.
-struct BlockEntry {
-    name: &'static str,
-    read: fn(Value) -> Result<Vec<Layer>, String>,
-}
-
-impl BlockEntry {
-    const fn of<B: Block>() -> Self {
-        let read = |value| {
-            let layers = settings::<B>(B::NAME, value)?.layers();
-            layers.map_err(|problem| format!("block \"{}\" {problem}", B::NAME))
-        };
-        Self { name: B::NAME, read }
-    }
-}
-
-/// All block families.
-const BLOCKS: &[BlockEntry] = &[BlockEntry::of::<R3Gan>(), BlockEntry::of::<SnganUp>(), BlockEntry::of::<SnganDown>()];
 
 /// Maximum number of layers of a list, so that repetitions cannot fill the memory.
 const MOST_LAYERS: usize = 10_000;
@@ -90,8 +68,11 @@ struct Repeat {
 
 impl<'de> Deserialize<'de> for Layer {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let found = Value::deserialize(d)?;
-        check_nesting(&found).and_then(|()| one(found)).map_err(D::Error::custom)
+        let SeveralLayers(mut layers) = SeveralLayers::deserialize(d)?;
+        match (layers.pop(), layers.is_empty()) {
+            (Some(layer), true) => Ok(layer),
+            _ => Err(D::Error::custom("found several layers, expected one")),
+        }
     }
 }
 
@@ -130,68 +111,49 @@ struct SeveralLayers(Vec<Layer>);
 
 impl<'de> Deserialize<'de> for SeveralLayers {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let found = Value::deserialize(d)?;
-        check_nesting(&found).and_then(|()| several(found)).map(Self).map_err(D::Error::custom)
+        several(Value::deserialize(d)?).map(Self).map_err(D::Error::custom)
     }
 }
 
-/// Checks the nesting before anything recurses into the blocks, because what follows parses each level's table again.
-fn check_nesting(found: &Value) -> Result<(), String> {
-    if nests_deeper_than(found, MOST_NESTED) {
+/// Returns the layers that an entry of a list stands for.
+fn several(value: Value) -> Result<Vec<Layer>, String> {
+    // Before anything recurses into the blocks, because reading them parses each level's table again.
+    if nests_deeper_than(&value, MOST_NESTED) {
         return Err(format!(
             "layer \"residual\": blocks may be nested at most {MOST_NESTED} deep: make the list flatter"
         ));
     }
-    Ok(())
-}
-
-/// Returns whether lists are nested more than `limit` deep. Looks no deeper than that.
-fn nests_deeper_than(written: &Value, limit: usize) -> bool {
-    let lists = ["residual", "skip", "layers"].into_iter().filter_map(|key| written.get(key)?.as_array());
-    let deeper = |limit: usize| lists.flatten().any(|layer| nests_deeper_than(layer, limit));
-    let is_list = written.get("residual").is_some() || written.get("repeat").is_some();
-    is_list && limit.checked_sub(1).is_none_or(deeper)
-}
-
-/// Returns the layers that an entry of a list stands for.
-fn several(found: Value) -> Result<Vec<Layer>, String> {
-    let is = |name: &str| found.get(name).is_some();
-    if is("repeat") {
-        let Repeat { repeat, layers } = settings("repeat", found)?;
-        if repeat == 0 || layers.is_empty() || repeat.saturating_mul(layers.len()) > MOST_LAYERS {
-            return Err(format!("\"repeat\" needs layers, and 1 to {MOST_LAYERS} of them in all"));
+    match &value {
+        Value::String(name) => match entries().into_iter().find(|entry| entry.name == name) {
+            Some(entry) if entry.has_settings => {
+                Err(format!("layer \"{name}\" needs a setting: write {{ {name} = … }}"))
+            }
+            Some(entry) => (entry.read)(Value::Null),
+            None => Err(unknown(name)),
+        },
+        Value::Object(table) if table.contains_key("repeat") => {
+            let Repeat { repeat, layers } = settings("repeat", value)?;
+            if repeat == 0 || layers.is_empty() || repeat.saturating_mul(layers.len()) > MOST_LAYERS {
+                return Err(format!("\"repeat\" needs layers, and 1 to {MOST_LAYERS} of them in all"));
+            }
+            Ok(layers.iter().cycle().take(repeat * layers.len()).cloned().collect())
         }
-        return Ok(layers.iter().cycle().take(repeat * layers.len()).cloned().collect());
-    }
-    // A layer's own keys may have the name of a block.
-    let is_layer = entries().iter().any(|entry| is(entry.name));
-    match BLOCKS.iter().find(|block| !is_layer && is(block.name)) {
-        Some(block) => (block.read)(found),
-        None => one(found).map(|layer| vec![layer]),
-    }
-}
-
-fn one(value: Value) -> Result<Layer, String> {
-    match value {
-        Value::String(name) => named(&name),
         Value::Object(table) => {
-            let found = entries().into_iter().find(|e| e.kind == Kind::Settings && table.contains_key(e.name));
-            let Some(entry) = found else {
-                let keys: Vec<&str> = table.keys().map(String::as_str).collect();
-                return Err(unknown(&keys.join(", ")));
-            };
-            (entry.read)(Value::Object(table))
+            match entries().into_iter().find(|entry| entry.has_settings && table.contains_key(entry.name)) {
+                Some(entry) => (entry.read)(value),
+                None => Err(unknown(&table.keys().map(String::as_str).collect::<Vec<_>>().join(", "))),
+            }
         }
         other => Err(format!("found {other}, expected a layer: \"tanh\" or {{ conv = 64, kernel = 3 }}, for example")),
     }
 }
 
-fn named(name: &str) -> Result<Layer, String> {
-    match entries().into_iter().find(|entry| entry.name == name) {
-        Some(entry) if entry.kind == Kind::Name => (entry.read)(Value::Null),
-        Some(_) => Err(format!("layer \"{name}\" needs a setting: write {{ {name} = … }}")),
-        None => Err(unknown(name)),
-    }
+/// Returns whether lists are nested more than `limit` deep. Looks no deeper than that.
+fn nests_deeper_than(written: &Value, limit: usize) -> bool {
+    let lists = [Residual::NAME, "skip", "layers"].into_iter().filter_map(|key| written.get(key)?.as_array());
+    let deeper = |limit: usize| lists.flatten().any(|layer| nests_deeper_than(layer, limit));
+    let is_list = written.get(Residual::NAME).is_some() || written.get("repeat").is_some();
+    is_list && limit.checked_sub(1).is_none_or(deeper)
 }
 
 /// Reads the settings of the layer `name`; an error names the key.
@@ -206,11 +168,8 @@ fn settings<T: DeserializeOwned>(name: &str, table: Value) -> Result<T, String> 
 }
 
 fn unknown(name: &str) -> String {
-    let entries = entries();
-    let known: Vec<&str> =
-        entries.iter().map(|entry| entry.name).chain(BLOCKS.iter().map(|block| block.name)).collect();
     match name {
-        "" => format!("an empty table is no layer. Known: {}", known.join(", ")),
-        _ => format!("unknown layer \"{name}\"{}", choose(name, &known)),
+        "" => format!("an empty table is no layer. Known: {}", names().join(", ")),
+        _ => format!("unknown layer \"{name}\"{}", choose(name, &names())),
     }
 }

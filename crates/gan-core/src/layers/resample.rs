@@ -1,12 +1,37 @@
-//! Resampling with fixed weights: bilinear upsampling and blur pooling, each with a matrix for rows and one for
-//! columns.
+//! Resampling of images: nearest and bilinear upsampling, pixel shuffle and blur pooling.
 
-use super::settings::{Pair, image, limit};
-use super::upsample::enlarged;
+use super::settings::{Pair, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::shape::product;
 use candle_core::{Result, Tensor};
+use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
+
+/// Nearest-neighbor upsampling: `[C, H, W] -> [C, H·s, W·s]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upsample {
+    /// Number of repetitions of each pixel.
+    pub upsample: Pair,
+}
+
+impl LayerSpec for Upsample {
+    const NAME: &'static str = "upsample";
+    const IS_NONLINEAR: bool = false;
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        Ok(Inferred::new(enlarged(input, self.upsample)?))
+    }
+
+    fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
+        x.linear(|x| ops::upsample_nearest2d(x, self.upsample.get()))
+    }
+
+    fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(vec![FusedLayer::Upsample(fused::Upsample(self.upsample.get()))])
+    }
+}
 
 /// Bilinear upsampling by whole factors, as PyTorch's `align_corners=False`: `[C, H, W] -> [C, H·s, W·s]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +43,7 @@ pub struct Bilinear {
 
 impl LayerSpec for Bilinear {
     const NAME: &'static str = "bilinear";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         let output = enlarged(input, self.bilinear)?;
@@ -31,9 +57,37 @@ impl LayerSpec for Bilinear {
         let [down, across] = self.bilinear.get();
         resampled(x, &bilinear(h, down), &bilinear(w, across))
     }
+}
 
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
+/// Rearranges channels into pixels (Shi et al. 2016, arXiv:1609.05158): `[C·s², H, W] -> [C, H·s, W·s]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PixelShuffle {
+    /// Factor s.
+    pub pixel_shuffle: usize,
+}
+
+impl LayerSpec for PixelShuffle {
+    const NAME: &'static str = "pixel_shuffle";
+    const IS_NONLINEAR: bool = false;
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        let s = self.pixel_shuffle;
+        limit(&[s])?;
+        let [c, h, w] = image(input)?;
+        let divides = (1..=64).contains(&s) && c.is_multiple_of(s * s);
+        require(divides, "a factor s whose square divides the channels")?;
+        Ok(Inferred::new([c / (s * s), h.saturating_mul(s), w.saturating_mul(s)]))
+    }
+
+    fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
+        let s = self.pixel_shuffle;
+        x.linear(|x| {
+            let (n, c, h, w) = x.dims4()?;
+            let c = c / (s * s);
+            let spread = x.reshape(&[n, c, s, s, h, w][..])?.permute(&[0, 1, 4, 2, 5, 3][..])?;
+            spread.contiguous()?.reshape((n, c, h * s, w * s))
+        })
     }
 }
 
@@ -48,14 +102,14 @@ pub struct BlurPool {
 
 impl LayerSpec for BlurPool {
     const NAME: &'static str = "blur_pool";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         let s = self.blur_pool;
         limit(&[s])?;
         let [c, h, w] = image(input)?;
-        if s == 0 || s > h || s > w {
-            return Err(format!("a step from 1 to the image's smaller side, here {}", h.min(w)));
-        }
+        let smaller = h.min(w);
+        require((1..=smaller).contains(&s), format!("a step from 1 to the image's smaller side, here {smaller}"))?;
         let workspace = matrices(&[h, h], &[w, w]);
         Ok(Inferred { workspace, ..Inferred::new([c, h / s, w / s]) })
     }
@@ -64,10 +118,15 @@ impl LayerSpec for BlurPool {
         let (_, _, h, w) = x.value.dims4()?;
         resampled(x, &blur(h, self.blur_pool), &blur(w, self.blur_pool))
     }
+}
 
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
+/// Returns an image's shape enlarged by `factors`.
+fn enlarged(input: &[usize], factors: Pair) -> std::result::Result<Vec<usize>, String> {
+    let [down, across] = factors.get();
+    limit(&[down, across])?;
+    let [c, h, w] = image(input)?;
+    require(down > 0 && across > 0, "factors of at least 1")?;
+    Ok(vec![c, h.saturating_mul(down), w.saturating_mul(across)])
 }
 
 /// Returns the number of values of both matrices.

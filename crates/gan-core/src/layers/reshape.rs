@@ -1,9 +1,11 @@
-//! Reshaping.
+//! Layers that change an image's shape without computing anything: reshape, flatten, zero padding.
 
+use super::settings::{Pad, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::shape::{is_shape, product};
 use candle_core::Result;
 use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
 /// Reshapes each sample: `[…] -> [this]`.
@@ -16,17 +18,14 @@ pub struct Reshape {
 
 impl LayerSpec for Reshape {
     const NAME: &'static str = "reshape";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         let have: usize = input.iter().product();
         let want = product(&self.reshape);
-        if want != Some(have) {
-            let want = want.map_or("more than all".to_string(), |n| n.to_string());
-            return Err(format!("{want} numbers, {have} reach it"));
-        }
-        if !is_shape(&self.reshape) {
-            return Err("a shape [features] or [channels, height, width]".into());
-        }
+        let shown = want.map_or("more than all".to_string(), |n| n.to_string());
+        require(want == Some(have), format!("{shown} numbers, {have} reach it"))?;
+        require(is_shape(&self.reshape), "a shape [features] or [channels, height, width]")?;
         Ok(Inferred::new(&self.reshape[..]))
     }
 
@@ -37,10 +36,6 @@ impl LayerSpec for Reshape {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Reshape(fused::Reshape(self.reshape.clone()))])
     }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
-    }
 }
 
 /// Flattens each sample into a vector: `[…] -> [F]`.
@@ -49,6 +44,7 @@ pub struct Flatten;
 
 impl LayerSpec for Flatten {
     const NAME: &'static str = "flatten";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         Ok(Inferred::new([input.iter().product()]))
@@ -61,8 +57,34 @@ impl LayerSpec for Flatten {
     fn fused(&self, input: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Reshape(fused::Reshape(vec![input.iter().product()]))])
     }
+}
 
-    fn is_nonlinear(&self, _: bool) -> bool {
-        false
+/// Zero padding around an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZeroPad {
+    /// Number of rows and columns on each side.
+    pub zero_pad: Pad,
+}
+
+impl LayerSpec for ZeroPad {
+    const NAME: &'static str = "zero_pad";
+    const IS_NONLINEAR: bool = false;
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        limit(&self.zero_pad.numbers())?;
+        let is_rule = matches!(self.zero_pad, Pad::Rule(_));
+        require(!is_rule, "numbers: n, [vertical, horizontal] or [top, bottom, left, right]")?;
+        let [c, h, w] = image(input)?;
+        let [tall, wide] = self.zero_pad.sides().total();
+        Ok(Inferred::new([c, h.saturating_add(tall), w.saturating_add(wide)]))
+    }
+
+    fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
+        x.linear(|x| ops::zero_pad2d(x, self.zero_pad.sides()))
+    }
+
+    fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(vec![FusedLayer::ZeroPad(fused::ZeroPad(self.zero_pad.sides()))])
     }
 }

@@ -1,13 +1,14 @@
 //! Residual blocks.
 
+use super::settings::require;
 use super::{Dual, InferResult, Inferred, Layer, LayerContext, LayerSpec, list};
-use crate::shape::{Shape, infer_list};
+use crate::shape::infer_list;
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
 /// Maximum nesting depth of residual blocks. Networks in the literature nest two or three; every walk over a list is recursive, and this
 /// bounds it.
-pub const MOST_NESTED: usize = 16;
+pub(crate) const MOST_NESTED: usize = 16;
 
 /// Sum f(x) + g(x) of two lists of layers (He et al. 2015, arXiv:1512.03385). Their parameters are `body.0.weight`, `skip.0.weight`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,20 +24,16 @@ pub struct Residual {
 
 impl LayerSpec for Residual {
     const NAME: &'static str = "residual";
+    const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if self.residual.is_empty() {
-            return Err("at least one layer in residual".into());
-        }
+        require(!self.residual.is_empty(), "at least one layer in residual")?;
         let inside = |name: &str, layers: &[Layer]| {
             infer_list(name, input, layers).map_err(|error| format!("layers inside that fit ({error})"))
         };
         let branches = vec![inside("residual", &self.residual)?, inside("skip", &self.skip)?];
-        let output = |branch: usize| branches[branch].last().map_or(input.to_vec(), |last| last.layer.output.clone());
-        let (body, skip): (Shape, Shape) = (output(0), output(1));
-        if body != skip {
-            return Err(format!("both ways to make the same, but residual makes {body:?} and skip {skip:?}"));
-        }
+        let [body, skip] = [0, 1].map(|i: usize| branches[i].last().map_or(input.to_vec(), |last| last.output.clone()));
+        require(body == skip, format!("both ways to make the same, but residual makes {body:?} and skip {skip:?}"))?;
         Ok(Inferred { branches, ..Inferred::new(body) })
     }
 
@@ -46,17 +43,9 @@ impl LayerSpec for Residual {
         cx.branch(0, x)?.add(&skip)
     }
 
-    fn is_nonlinear(&self, training: bool) -> bool {
-        self.residual.iter().chain(&self.skip).any(|layer| layer.is_nonlinear(training))
-    }
-
-    fn classes(&self) -> Option<usize> {
-        self.residual.iter().chain(&self.skip).find_map(Layer::classes)
-    }
-
     fn with_spectral_norm(self) -> Self {
-        let normed = |layers: Vec<Layer>| layers.into_iter().map(Layer::with_spectral_norm).collect();
-        Self { residual: normed(self.residual), skip: normed(self.skip) }
+        let normed = |layers: &[Layer]| layers.iter().map(Layer::with_spectral_norm).collect();
+        Self { residual: normed(&self.residual), skip: normed(&self.skip) }
     }
 
     fn branches(&self) -> Vec<(&'static str, &[Layer])> {

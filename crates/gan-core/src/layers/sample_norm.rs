@@ -1,7 +1,7 @@
 //! Normalizations of each sample by itself: instance, layer, group and pixel norm.
 
 use super::batch_norm::along_channels;
-use super::settings::{divides, image, is_yes, positive_eps, yes};
+use super::settings::{divides, image, is_yes, require, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,7 @@ pub struct InstanceNorm {
 
 impl LayerSpec for InstanceNorm {
     const NAME: &'static str = "instance_norm";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         image(input)?;
@@ -42,10 +43,6 @@ impl LayerSpec for InstanceNorm {
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         let groups = x.value.dim(1)?;
         affine(normalized(x, groups, self.instance_norm.eps)?, self.instance_norm.affine, cx)
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        true
     }
 }
 
@@ -60,6 +57,7 @@ pub struct LayerNorm {
 
 impl LayerSpec for LayerNorm {
     const NAME: &'static str = "layer_norm";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         infer(input, self.layer_norm.eps, self.layer_norm.affine)
@@ -67,10 +65,6 @@ impl LayerSpec for LayerNorm {
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         affine(normalized(x, 1, self.layer_norm.eps)?, self.layer_norm.affine, cx)
-    }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        true
     }
 }
 
@@ -90,6 +84,7 @@ pub struct GroupNorm {
 
 impl LayerSpec for GroupNorm {
     const NAME: &'static str = "group_norm";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         let layer = infer(input, self.eps, self.affine)?;
@@ -99,10 +94,6 @@ impl LayerSpec for GroupNorm {
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         affine(normalized(x, self.group_norm, self.eps)?, self.affine, cx)
     }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        true
-    }
 }
 
 /// Divides each pixel's channels by their root mean square (Karras et al. 2018, arXiv:1710.10196).
@@ -111,6 +102,7 @@ pub struct PixelNorm;
 
 impl LayerSpec for PixelNorm {
     const NAME: &'static str = "pixel_norm";
+    const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
         Ok(Inferred::new(input))
@@ -119,14 +111,10 @@ impl LayerSpec for PixelNorm {
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
         x.mul(&x.sqr()?.mean(&[1])?.affine(1.0, 1e-8)?.rsqrt()?)
     }
-
-    fn is_nonlinear(&self, _: bool) -> bool {
-        true
-    }
 }
 
 fn infer(input: &[usize], eps: f64, affine: bool) -> InferResult {
-    positive_eps(eps)?;
+    require(eps > 0.0, "eps above 0")?;
     Ok(Inferred::new(input).with_affine(&input[..1], affine))
 }
 

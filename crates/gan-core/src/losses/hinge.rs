@@ -2,22 +2,15 @@
 //!
 //! D: E[max(0, 1 − r)] + E[max(0, 1 + f)]. G: −E(f).
 
-use super::{LossFunction, Properties};
-use crate::loss::{Labels, Side};
+use super::{Labels, LossFunction, LossProperties, Side};
 use candle_core::{Result, Tensor};
 use gan_kernels::ops::relu;
 
-/// See the file.
 pub(super) struct Hinge;
 
 impl LossFunction for Hinge {
-    fn properties(&self) -> Properties {
-        Properties {
-            is_relativistic: false,
-            has_decision_threshold: true,
-            takes_labels: false,
-            g_loss_may_be_negative: true,
-        }
+    fn properties(&self) -> LossProperties {
+        LossProperties { is_relativistic: false, has_threshold: true, takes_labels: false, g_may_be_negative: true }
     }
 
     fn d_part(&self, side: Side, logits: &Tensor, _: Labels) -> Result<Tensor> {

@@ -2,21 +2,14 @@
 //!
 //! D: ½E[(r − real label)²] + ½E[(f − fake label)²]. G: ½E[(f − 1)²].
 
-use super::{LossFunction, Properties};
-use crate::loss::{Labels, Side};
+use super::{Labels, LossFunction, LossProperties, Side};
 use candle_core::{Result, Tensor};
 
-/// See the file.
 pub(super) struct LeastSquares;
 
 impl LossFunction for LeastSquares {
-    fn properties(&self) -> Properties {
-        Properties {
-            is_relativistic: false,
-            has_decision_threshold: true,
-            takes_labels: true,
-            g_loss_may_be_negative: false,
-        }
+    fn properties(&self) -> LossProperties {
+        LossProperties { is_relativistic: false, has_threshold: true, takes_labels: true, g_may_be_negative: false }
     }
 
     fn d_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {

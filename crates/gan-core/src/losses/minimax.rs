@@ -2,22 +2,15 @@
 //!
 //! D: as with the non-saturating loss. G: E[ln(1 − σ(f))] = −E[ζ(f)], whose gradient vanishes when D wins.
 
-use super::{LossFunction, Properties};
-use crate::loss::{Labels, Side, cross_entropy};
+use super::{Labels, LossFunction, LossProperties, Side, cross_entropy};
 use candle_core::{Result, Tensor};
 use gan_kernels::ops::softplus;
 
-/// See the file.
 pub(super) struct Minimax;
 
 impl LossFunction for Minimax {
-    fn properties(&self) -> Properties {
-        Properties {
-            is_relativistic: false,
-            has_decision_threshold: true,
-            takes_labels: true,
-            g_loss_may_be_negative: true,
-        }
+    fn properties(&self) -> LossProperties {
+        LossProperties { is_relativistic: false, has_threshold: true, takes_labels: true, g_may_be_negative: true }
     }
 
     fn d_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {

@@ -3,21 +3,14 @@
 //! D: E[H(real label, σ(r))] + E[H(fake label, σ(f))], H the cross-entropy. G: −E[ln σ(f)] = E[ζ(−f)]: strong gradients while D rejects
 //! the samples.
 
-use super::{LossFunction, Properties};
-use crate::loss::{Labels, Side, cross_entropy};
+use super::{Labels, LossFunction, LossProperties, Side, cross_entropy};
 use candle_core::{Result, Tensor};
 
-/// See the file.
 pub(super) struct NonSaturating;
 
 impl LossFunction for NonSaturating {
-    fn properties(&self) -> Properties {
-        Properties {
-            is_relativistic: false,
-            has_decision_threshold: true,
-            takes_labels: true,
-            g_loss_may_be_negative: false,
-        }
+    fn properties(&self) -> LossProperties {
+        LossProperties { is_relativistic: false, has_threshold: true, takes_labels: true, g_may_be_negative: false }
     }
 
     fn d_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {

@@ -3,26 +3,15 @@
 //!
 //! D: E[ζ(−(r − f))] over pairs. G: E[ζ(r − f)].
 
-use super::{LossFunction, Properties, compared_with, needs_both_sides};
-use crate::loss::{Labels, Side};
+use super::{Labels, LossFunction, LossProperties, compared_with};
 use candle_core::{Result, Tensor};
 use gan_kernels::ops::softplus;
 
-/// See the file.
 pub(super) struct RelativisticPairing;
 
 impl LossFunction for RelativisticPairing {
-    fn properties(&self) -> Properties {
-        Properties {
-            is_relativistic: true,
-            has_decision_threshold: false,
-            takes_labels: false,
-            g_loss_may_be_negative: false,
-        }
-    }
-
-    fn d_part(&self, _: Side, _: &Tensor, _: Labels) -> Result<Tensor> {
-        needs_both_sides()
+    fn properties(&self) -> LossProperties {
+        LossProperties { is_relativistic: true, has_threshold: false, takes_labels: false, g_may_be_negative: false }
     }
 
     fn d_loss(&self, real: &Tensor, fake: &Tensor, _: Labels) -> Result<Tensor> {

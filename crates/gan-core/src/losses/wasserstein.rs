@@ -2,21 +2,14 @@
 //!
 //! D: E(f) − E(r). G: −E(f). A penalty or clipped weights must keep D from becoming steep. Only differences of logits count.
 
-use super::{LossFunction, Properties};
-use crate::loss::{Labels, Side};
+use super::{Labels, LossFunction, LossProperties, Side};
 use candle_core::{Result, Tensor};
 
-/// See the file.
 pub(super) struct Wasserstein;
 
 impl LossFunction for Wasserstein {
-    fn properties(&self) -> Properties {
-        Properties {
-            is_relativistic: false,
-            has_decision_threshold: false,
-            takes_labels: false,
-            g_loss_may_be_negative: true,
-        }
+    fn properties(&self) -> LossProperties {
+        LossProperties { is_relativistic: false, has_threshold: false, takes_labels: false, g_may_be_negative: true }
     }
 
     fn d_part(&self, side: Side, logits: &Tensor, _: Labels) -> Result<Tensor> {

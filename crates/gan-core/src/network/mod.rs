@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::forward_context::{ForwardContext, Mode, Weights};
 use crate::layers::{Dual, Layer, ParamSpec};
 use crate::params::Param;
-use crate::shape::Shape;
 use candle_core::{Tensor, Var};
 use gan_kernels::Precision;
 use gan_kernels::fused::{Layout, Reuse};
@@ -25,7 +24,7 @@ pub(crate) use run::Engine;
 #[derive(Clone, Debug)]
 pub struct Network {
     layers: Vec<Layer>,
-    input: Shape,
+    input: Vec<usize>,
     /// State of each layer.
     placed: Vec<PlacedLayer>,
     params: Vec<Param>,
@@ -43,13 +42,11 @@ pub struct Network {
 #[derive(Clone, Debug)]
 struct PlacedLayer {
     /// Output shape.
-    output: Shape,
+    output: Vec<usize>,
     /// Indices of its parameters, those of lists inside it first.
     params: Range<usize>,
     /// Descriptions of its own parameters.
     specs: Vec<ParamSpec>,
-    /// Prefix of their names.
-    prefix: String,
     /// Networks of the lists inside it.
     branches: Vec<Network>,
 }
@@ -63,9 +60,6 @@ struct FusedGroup {
 
 impl Network {
     /// Returns the same network (the same variables) with another number format of its products.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn with_precision(mut self, precision: Precision) -> candle_core::Result<Self> {
         self.set_precision(precision)?;
         Ok(self)
@@ -81,7 +75,8 @@ impl Network {
             let problem = format!("features before layer {index}: there are {}, counted from 0", self.layers.len());
             return Err(Error::Network { network: "network".into(), problem });
         }
-        (self.head, self.halves) = (index, OnceLock::new());
+        self.head = index;
+        self.halves = OnceLock::new();
         Ok(self)
     }
 
@@ -143,7 +138,8 @@ impl Network {
         x: &Tensor,
         pass: &mut ForwardContext,
     ) -> candle_core::Result<(Tensor, Tensor)> {
-        let (head, end) = (self.head, self.layers.len());
+        let head = self.head;
+        let end = self.layers.len();
         if !Self::can_fuse(x) || head == 0 {
             let features = self.reference(0..head, &Dual::constant(x.clone()), false, pass)?;
             return Ok((self.reference(head..end, &features, false, pass)?.value, features.value));
@@ -189,9 +185,8 @@ impl Network {
         t: &Tensor,
         pass: &mut ForwardContext,
     ) -> candle_core::Result<(Tensor, Tensor)> {
-        let training = matches!(pass.mode, Mode::Train(_));
         // If every slope is constant, no gradient flows through the values.
-        let detach = !self.layers.iter().any(|layer| layer.is_nonlinear(training));
+        let detach = !self.layers.iter().any(Layer::is_nonlinear);
         let dual = Dual { value: x.clone(), change: Some(t.clone()) };
         let Dual { value, change } = self.reference(0..self.layers.len(), &dual, detach, pass)?;
         let change = change.map_or_else(|| value.zeros_like(), Ok)?;

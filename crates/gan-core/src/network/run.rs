@@ -2,7 +2,7 @@
 
 use super::{Network, PlacedLayer};
 use crate::forward_context::{ForwardContext, Mode};
-use crate::layers::{Dual, LayerContext, follow, spectral_norm};
+use crate::layers::{Dual, LayerContext, follow, running, spectrally_normalized};
 use crate::params::Role;
 use crate::random::RandomTensors;
 use candle_core::{Device, Result, Tensor};
@@ -67,7 +67,8 @@ impl Network {
         [from, to]: [Layout; 2],
         pass: &mut ForwardContext,
     ) -> Result<Tensor> {
-        let (mut x, mut layout) = (x.clone(), from);
+        let mut x = x.clone();
+        let mut layout = from;
         for (i, step) in steps.iter().enumerate() {
             let next = if i + 1 == steps.len() { to } else { Layout::ChannelsLast };
             let layouts = [layout, next];
@@ -100,29 +101,21 @@ impl Network {
         [from, to]: [Layout; 2],
         pass: &mut ForwardContext,
     ) -> Result<Tensor> {
-        let norms: Vec<usize> = layers.filter(|index| self.layers[*index].running().is_some()).collect();
-        let given = norms.iter().map(|index| self.running(*index)).collect::<Result<Vec<_>>>()?;
+        let norms = layers.filter_map(|index| {
+            let settings = self.layers[index].running()?;
+            Some((&self.params[self.placed[index].params.clone()], settings))
+        });
+        let norms: Vec<_> = norms.collect();
+        let given = norms.iter().map(|(params, _)| running(params)).collect::<Result<Vec<_>>>()?;
         let (statistics, noise) = match &mut pass.mode {
             Mode::Train(rng) => (Statistics::Batch(&pass.ranks), noise(network, x.dim(0)?, rng)?),
             Mode::Eval => (Statistics::Given(&given), vec![]),
         };
         let (y, found) = network.apply(x, theta, Run { statistics, noise, from, to })?;
-        for (index, batch) in norms.into_iter().zip(found) {
-            if let Some(averages) = self.layers[index].running() {
-                follow(&self.params[self.placed[index].params.clone()], averages, &batch)?;
-            }
+        for ((params, settings), batch) in norms.into_iter().zip(found) {
+            follow(params, settings, &batch)?;
         }
         Ok(y)
-    }
-
-    /// Returns running mean and variance of layer `index`.
-    fn running(&self, index: usize) -> Result<[Tensor; 2]> {
-        let own = &self.params[self.placed[index].params.clone()];
-        let of = |role: Role| match own.iter().find(|param| param.role == role) {
-            Some(param) => param.tensor(),
-            None => candle_core::bail!("layer {index} has no running averages"),
-        };
-        Ok([of(Role::RunningMean)?, of(Role::RunningVariance)?])
     }
 
     /// Runs some layers in candle operations.
@@ -152,10 +145,9 @@ impl Network {
         detach_values: bool,
         pass: &mut ForwardContext,
     ) -> Result<Dual> {
-        let PlacedLayer { params, specs, prefix, branches, .. } = &self.placed[index];
+        let PlacedLayer { params, specs, branches, .. } = &self.placed[index];
         let params = &self.params[params.clone()];
-        self.layers[index]
-            .forward(x, &mut LayerContext { params, specs, prefix, branches, engine, detach_values, pass })
+        self.layers[index].forward(x, &mut LayerContext { params, specs, branches, engine, detach_values, pass })
     }
 
     /// Runs the network as a list inside a layer.
@@ -190,7 +182,7 @@ impl Network {
                     pieces.push(theta.narrow(0, at, kernel.start() - at)?);
                 }
                 let weight = theta.narrow(0, kernel.start(), kernel.elem_count())?.reshape(kernel.dims())?;
-                let weight = spectral_norm::normalized(&weight, direction, spec.output_axis, pass)?;
+                let weight = spectrally_normalized(&weight, direction, spec.output_axis, pass)?;
                 pieces.push(weight.flatten_all()?);
                 at = kernel.start() + kernel.elem_count();
             }

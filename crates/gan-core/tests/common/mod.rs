@@ -1,4 +1,4 @@
-//! Layer lists as users write them.
+//! Reads layer lists in TOML.
 
 use gan_core::Layer;
 
@@ -13,12 +13,12 @@ pub const KERAS: &str = r#"[
   { conv = 1, kernel = 7, padding = "same" }, "tanh",
 ]"#;
 
-/// The layers of a list in TOML.
+/// Returns the layers of a list in TOML.
 pub fn layers(text: &str) -> Vec<Layer> {
     read(text).unwrap()
 }
 
-/// The same, or what is wrong with it.
+/// Returns the layers of a list in TOML, or the error message.
 pub fn read(text: &str) -> Result<Vec<Layer>, String> {
     toml::from_str::<List>(&format!("layers = {text}")).map(|l| l.layers).map_err(|e| e.message().to_string())
 }

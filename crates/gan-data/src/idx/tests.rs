@@ -1,11 +1,11 @@
-//! Good files of both kinds, and one damaged file for each message.
+//! Valid files of images and of labels, and one damaged file for each message.
 
 use super::*;
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
 use std::path::PathBuf;
 
-/// An IDX file's bytes: the sizes' header, then `body`.
+/// Returns the bytes of an IDX file: the header with the sizes, then `body`.
 fn idx(dims: &[u32], body: &[u8]) -> Vec<u8> {
     let magic = 0x0800 | dims.len() as u32;
     let words = std::iter::once(magic).chain(dims.iter().copied());
@@ -30,7 +30,7 @@ fn read_bytes(name: &str, bytes: &[u8]) -> Result<Idx<3>, Error> {
     read(&path)
 }
 
-/// Asserts that reading `bytes` fails with a message that names the file and holds every one of `parts`.
+/// Asserts that reading `bytes` fails with a message that names the file and contains all of `parts`.
 #[track_caller]
 fn refused(bytes: &[u8], parts: &[&str]) {
     let message = read_bytes("pictures.idx", bytes).unwrap_err().to_string();
@@ -40,7 +40,7 @@ fn refused(bytes: &[u8], parts: &[&str]) {
 }
 
 #[test]
-fn content_decides_about_gzip_not_the_name() {
+fn gzip_is_recognized_by_content_not_by_name() {
     let wanted = Idx { dims: [2, 2, 3], data: vec![0, 1, 2, 3, 4, 5, 255, 254, 253, 252, 251, 250] };
     for name in ["a", "a.gz"] {
         assert_eq!(read_bytes(name, &images()).unwrap(), wanted);
@@ -55,7 +55,7 @@ fn gzip_may_have_several_members() {
 }
 
 #[test]
-fn another_magic_number_is_named() {
+fn an_unknown_magic_number_is_named() {
     refused(&idx(&[3], &[1, 2, 3]), &["magic", "found 0x00000801 (labels)", "expected 0x00000803 (images)"]);
     refused(b"<!DOCTYPE html>", &["found 0x3c21444f", "expected 0x00000803"]);
 }
@@ -68,7 +68,7 @@ fn a_header_that_is_cut_off_is_refused() {
 }
 
 #[test]
-fn lengths_other_than_the_headers_are_refused() {
+fn a_length_that_differs_from_the_header_is_refused() {
     let whole = images();
     let long = [&whole[..], &[7, 7]].concat();
     for pack in [<[u8]>::to_vec, gzip] {
@@ -78,7 +78,7 @@ fn lengths_other_than_the_headers_are_refused() {
 }
 
 #[test]
-fn absurd_sizes_are_refused_before_memory_is_asked_for() {
+fn absurd_sizes_are_refused_before_memory_is_allocated() {
     let most = u32::MAX;
     refused(&idx(&[most, most, most], &[0]), &["impossibly large", "4294967295", "at most 4294967296 bytes"]);
     refused(&idx(&[1 << 31, 2, 2], &[0]), &["impossibly large", "[2147483648, 2, 2]"]);
@@ -86,14 +86,14 @@ fn absurd_sizes_are_refused_before_memory_is_asked_for() {
 }
 
 #[test]
-fn a_gzipped_files_promise_is_compared_with_its_length() {
+fn the_declared_size_of_a_gzipped_file_is_compared_with_its_length() {
     let most = u32::MAX;
-    // More than deflate can pack, and more than images can.
+    // More bytes than deflate can compress into this length.
     for dims in [[60_000, 100, 40], [1 << 30, 2, 1], [most, 1, 1]] {
         let packed = gzip(&idx(&dims, &[0; 100]));
         refused(&packed, &["impossibly large", "in a gzipped file of", "gunzip"]);
     }
-    // Few enough bytes for their own number of compressed ones are read as far as they go.
+    // A size that deflate could reach is decompressed as far as the data go.
     refused(&gzip(&idx(&[1000, 4, 4], &[0; 100])), &["too short: found 100 bytes", "expected 16000 bytes"]);
     let labels = gzip(&idx(&[300_000], &vec![7; 300_000]));
     let folder = tempfile::tempdir().unwrap();
@@ -102,7 +102,7 @@ fn a_gzipped_files_promise_is_compared_with_its_length() {
 }
 
 #[test]
-fn what_is_too_long_is_not_read_to_its_end() {
+fn input_beyond_the_declared_size_is_not_read() {
     let long = [images(), vec![0; 1 << 20]].concat();
     refused(&gzip(&long), &["too long: found at least 65549 bytes", "expected 12 bytes"]);
     refused(&long, &["too long: found 1048588 bytes", "expected 12 bytes"]);
@@ -135,7 +135,7 @@ fn empty_sets_are_refused() {
 }
 
 #[test]
-fn gzip_cut_off_anywhere_is_refused() {
+fn truncated_gzip_is_refused() {
     let packed = gzip(&images());
     for end in 2..packed.len() {
         refused(&packed[..end], &["gzip stream cut off", "unpacked bytes", "whole gzip stream", "fetch it again"]);

@@ -1,5 +1,5 @@
-//! Every format and every way of resizing, beside what Pillow and torchvision make of the same files: the fixtures of
-//! `tests/fixtures/make_images.py`.
+//! Compares every format and every way of resizing with Pillow's and torchvision's results for the same files, which
+//! `tests/fixtures/make_images.py` wrote.
 
 use super::resize::resize;
 use super::*;
@@ -10,7 +10,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images")
 }
 
-/// One result of the script.
+/// One result of the script: the operation, its arguments, and the pixels.
 struct Made {
     what: String,
     file: String,
@@ -39,16 +39,16 @@ fn opened(name: &str, channels: usize) -> Pixels {
     decode(&fs::read(folder().join(name)).unwrap(), channels, [255; 3]).unwrap()
 }
 
-/// The largest difference of two bytes.
+/// Returns the largest difference of two bytes.
 #[track_caller]
 fn difference(a: &Pixels, b: &Pixels) -> u8 {
     assert_eq!((a.size, a.channels), (b.size, b.channels));
     a.bytes.iter().zip(&b.bytes).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }
 
-/// Filters, sizes up and down, odd ones: to the byte.
+/// All filters give Pillow's bytes, for larger, smaller and odd sizes.
 #[test]
-fn resizing_is_pillows() {
+fn resizing_equals_pillow() {
     let made = made("resize-");
     assert_eq!(made.len(), 27);
     for Made { what, file, pixels } in made {
@@ -62,10 +62,10 @@ fn resizing_is_pillows() {
     }
 }
 
-/// Whatever the proportions and the size of what is never made, a white image stays white and nothing but the window is computed: all
-/// of the scaled image would need terabytes.
+/// Only the visible window of a scaled image is computed. The whole scaled image would need terabytes here. A white image stays white for
+/// all proportions.
 #[test]
-fn extreme_proportions_take_memory_for_the_image_and_the_result_alone() {
+fn extreme_proportions_need_memory_only_for_the_image_and_the_result() {
     for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
         for size in [[1, 700_000], [700_000, 1], [2, 200_000], [1, 1]] {
             let image = Pixels::filled(size, 3, [255, 100, 0]);
@@ -82,9 +82,9 @@ fn extreme_proportions_take_memory_for_the_image_and_the_result_alone() {
     }
 }
 
-/// A window is a part of the whole, also where the columns take several passes.
+/// A window equals that part of the whole image, also if the columns take several passes.
 #[test]
-fn windows_have_the_bytes_of_the_whole() {
+fn a_window_has_the_bytes_of_the_whole_image() {
     let pixel = |at: usize| (at * at / 7 % 251) as u8;
     for (size, to, corner, part) in [
         ([30, 40], [17, 21], [3, 5], [9, 11]),
@@ -104,9 +104,9 @@ fn windows_have_the_bytes_of_the_whole() {
     }
 }
 
-/// Both orientations, even and odd rests: torchvision's Resize and CenterCrop, Pillow's ImageOps.pad.
+/// Fitting equals torchvision's Resize and CenterCrop and Pillow's ImageOps.pad, in both orientations and with even and odd margins.
 #[test]
-fn fitting_is_torchvisions_and_pillows() {
+fn fitting_equals_torchvision_and_pillow() {
     for (kind, fit_by, crop) in [
         ("crop", Fit::Crop, None),
         ("box", Fit::Crop, Some([22, 22])),
@@ -121,8 +121,8 @@ fn fitting_is_torchvisions_and_pillows() {
     }
 }
 
-/// Lossless formats agree exactly, transparency to its rounding. JPEG and lossy WebP leave the inverse transform and the
-/// colour transform to the decoder: libjpeg-turbo and this one differ by a few steps.
+/// Lossless formats agree exactly, and transparency up to rounding. JPEG and lossy WebP do not specify the inverse transform and the
+/// color conversion exactly, so libjpeg-turbo and this decoder differ by a few steps.
 #[test]
 fn every_format_is_read_as_pillow_reads_it() {
     for Made { what, file, pixels } in made("rgb").into_iter().chain(made("grey")) {
@@ -137,7 +137,7 @@ fn every_format_is_read_as_pillow_reads_it() {
 }
 
 #[test]
-fn headers_give_the_size_as_shown() {
+fn headers_give_the_size_after_rotation() {
     let size = |name: &str| decode::size(&folder().join(name)).unwrap();
     assert_eq!(
         ["source.png", "turned6.png", "turned6.jpg", "plain.gif"].map(size),
@@ -146,7 +146,7 @@ fn headers_give_the_size_as_shown() {
     assert_eq!(["plain.bmp", "alpha.webp", "deep.png"].map(size), [[29, 23]; 3]);
 }
 
-/// The header of a grey BMP file of `size`; the pixels are missing.
+/// Returns the header of a gray BMP file of `size`, without pixels.
 fn bmp(size: [u32; 2]) -> Vec<u8> {
     let mut bytes = vec![0; 54 + 4 * 256];
     bytes[..2].copy_from_slice(b"BM");
@@ -158,7 +158,7 @@ fn bmp(size: [u32; 2]) -> Vec<u8> {
 }
 
 #[test]
-fn photographs_of_large_cameras_are_not_too_large() {
+fn photographs_of_268_megapixels_are_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.bmp");
     let size = |size: [u32; 2]| {
@@ -170,10 +170,10 @@ fn photographs_of_large_cameras_are_not_too_large() {
 }
 
 #[test]
-fn large_images_wait_for_each_other_and_small_ones_do_not() {
+fn large_images_are_decoded_one_at_a_time_and_small_ones_in_parallel() {
     let mut first = decode::Turn::default();
     first.wait_for(1 << 30);
-    first.wait_for(1 << 30); // it has it already
+    first.wait_for(1 << 30); // it holds the permit already
     decode::Turn::default().wait_for(1 << 20);
     let (done, waits) = std::sync::mpsc::channel();
     let second = std::thread::spawn(move || {
@@ -186,10 +186,10 @@ fn large_images_wait_for_each_other_and_small_ones_do_not() {
     waits.recv().unwrap();
 }
 
-/// A name or a length promises nothing: only regular files are read, and no more of them than their first bytes are worth.
+/// Only regular files of a limited length are read, and other formats are recognized by their first bytes.
 #[cfg(unix)]
 #[test]
-fn what_is_no_image_is_told_before_it_is_read() {
+fn files_that_are_not_images_are_reported_before_they_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     assert!(std::process::Command::new("mkfifo").arg(path("fifo.png")).status().unwrap().success());
@@ -222,7 +222,7 @@ fn what_is_no_image_is_told_before_it_is_read() {
 }
 
 #[test]
-fn transparency_shows_the_background() {
+fn transparent_pixels_show_the_background() {
     let bytes = fs::read(folder().join("alpha.png")).unwrap();
     let [white, black] = [[255; 3], [0; 3]].map(|background| decode(&bytes, 3, background).unwrap());
     assert_eq!((&white.bytes[..3], &black.bytes[..3]), (&[255; 3][..], &[0; 3][..])); // the left edge is transparent
@@ -230,7 +230,7 @@ fn transparency_shows_the_background() {
 }
 
 #[test]
-fn damage_is_told_in_words() {
+fn damaged_images_have_clear_messages() {
     let dir = tempfile::tempdir().unwrap();
     let jpeg = fs::read(folder().join("colour.jpg")).unwrap();
     let png = fs::read(folder().join("source.png")).unwrap();

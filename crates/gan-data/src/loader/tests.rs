@@ -1,4 +1,4 @@
-//! The same batches whatever the number of threads, and threads that end.
+//! Batches do not depend on the number of threads, and threads end with their loader.
 
 use super::*;
 use crate::{LastBatch, Order, Sampling, SyntheticSamples};
@@ -23,7 +23,7 @@ fn loader(order: Order, workers: usize) -> Loader {
     loader_of(made(), order, LastBatch::Keep, workers)
 }
 
-/// Everything in a batch, comparable.
+/// The contents of a batch, in a form that can be compared.
 type Content = (u64, u64, Vec<usize>, Vec<u32>, Vec<f32>);
 
 fn content(batch: &Batch) -> Content {
@@ -37,7 +37,7 @@ fn take(loader: &mut Loader, count: usize) -> Vec<Content> {
 }
 
 #[test]
-fn a_batch_holds_what_its_indices_say() {
+fn a_batch_has_the_samples_of_its_indices() {
     let mut loader = loader(Order::Shuffled, 2);
     for number in 0..12 {
         let batch = loader.next_batch().unwrap();
@@ -96,7 +96,7 @@ fn a_position_of_other_data_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_set_without_classes_gives_no_labels() {
+fn a_data_set_without_classes_gives_no_labels() {
     let data = Arc::new(SyntheticSamples::new(1, LEN, [1, 2, 2]).unwrap());
     let batch = loader_of(data, Order::Shuffled, LastBatch::Keep, 1).next_batch().unwrap();
     assert!(batch.labels.is_none());
@@ -111,7 +111,7 @@ fn a_sampler_for_other_data_and_absurd_thread_counts_are_refused() {
     assert!(message(made(), 1000).contains("found 1000, expected 0 to 256"));
 }
 
-/// Made images whose reading misbehaves.
+/// Synthetic images with errors or panics in `write`.
 struct Odd {
     images: SyntheticSamples,
     reads: AtomicUsize,
@@ -145,7 +145,7 @@ impl Dataset for Odd {
     }
 }
 
-/// Asserts that batches 0 and 1 come, and that batch 2, which holds image 12, fails twice with `part` in the message.
+/// Asserts that batches 0 and 1 are returned, and that batch 2, which contains image 12, fails twice with `part` in the message.
 #[track_caller]
 fn fails_at_batch_2(read: fn(usize) -> Result<(), Error>, workers: usize, part: &str) {
     let mut loader = loader_of(Odd::new(read), Order::Sequential, LastBatch::Keep, workers);
@@ -182,12 +182,12 @@ fn panics_in_threads_reach_the_caller_as_errors() {
 }
 
 #[test]
-fn no_more_is_made_ahead_than_the_bound() {
+fn prefetching_stays_within_its_bound() {
     let data = Odd::new(|_| Ok(()));
     let mut loader = loader_of(data.clone(), Order::WithReplacement, LastBatch::Keep, 2);
     loader.next_batch().unwrap();
     std::thread::sleep(Duration::from_millis(100));
-    let most = 5 * (1 + 2 * 3); // the consumed batch; for each of two threads two that wait and one on its way
+    let most = 5 * (1 + 2 * 3); // the consumed batch; for each of two threads, two finished ones and one in progress
     assert!(data.reads.load(Ordering::Relaxed) <= most);
 }
 
@@ -207,13 +207,13 @@ fn dropping_joins_all_threads_quickly() {
     assert_eq!(Arc::strong_count(&data), 1);
 }
 
-/// All of an image's rows turned round.
+/// Returns the image with each row reversed.
 fn mirrored(image: &[f32], width: usize) -> Vec<f32> {
     image.chunks(width).flat_map(|row| row.iter().rev().copied()).collect()
 }
 
 #[test]
-fn flips_mirror_about_half_of_the_images_whole() {
+fn flips_mirror_whole_images_with_probability_one_half() {
     let mut flips = loader(Order::Shuffled, 0).with_flip(true);
     let (plain, flipped) = (take(&mut loader(Order::Shuffled, 0), 60), take(&mut flips, 60));
     let mut turned = 0;

@@ -1,10 +1,10 @@
-//! Files as NumPy writes them, written here byte by byte; files that promise what they do not hold; and every layout read back.
+//! Files in NumPy's format, written byte by byte; files whose contents do not match their header; and every layout read back.
 
 use super::*;
 use proptest::prelude::*;
 use std::fs;
 
-/// A `.npy` file of version 1 with this dictionary and these bytes behind it.
+/// Returns a `.npy` file of version 1 with this dictionary, followed by these bytes.
 fn npy(dictionary: &str, data: &[u8]) -> Vec<u8> {
     let header = format!("{dictionary:<117}\n");
     [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
@@ -88,7 +88,7 @@ fn every_type_and_byte_order_of_numpy_is_read() {
 }
 
 #[test]
-fn fortran_order_gives_the_same_array() {
+fn arrays_in_fortran_order_are_transposed_on_reading() {
     // np.asfortranarray([[0, 1, 2], [3, 4, 5]])
     let columns = f4(&[0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
     let whole = Place::new().read(&of("<f4", true, "(2, 3)", &columns));
@@ -96,7 +96,7 @@ fn fortran_order_gives_the_same_array() {
 }
 
 #[test]
-fn later_versions_and_other_writers_headers_are_read() {
+fn headers_of_later_versions_and_other_writers_are_read() {
     let place = Place::new();
     let header = "{\"shape\": (2L, 1L), 'fortran_order': False, 'descr': \"<f4\"}\n";
     for version in [2, 3] {
@@ -108,7 +108,7 @@ fn later_versions_and_other_writers_headers_are_read() {
 }
 
 #[test]
-fn headers_are_read_once_and_whole() {
+fn headers_with_missing_extra_or_duplicate_keys_are_refused() {
     let place = Place::new();
     let data = f4(&[1.0, 2.0]);
     let header = |text: &str| npy(text, &data);
@@ -132,7 +132,7 @@ fn headers_are_read_once_and_whole() {
 }
 
 #[test]
-fn a_file_must_hold_what_its_shape_says() {
+fn the_length_of_a_file_must_match_its_shape() {
     let place = Place::new();
     for (shape, words) in [
         ("(3,)", "expected 12 bytes"),
@@ -153,7 +153,7 @@ fn a_file_must_hold_what_its_shape_says() {
 }
 
 #[test]
-fn what_is_no_array_of_numbers_is_told_by_name() {
+fn files_that_are_not_numeric_arrays_are_named_by_kind() {
     let place = Place::new();
     place.refused(b"PK\x03\x04rest of an archive", &["a .npz holds several arrays; save one with np.save"]);
     place.refused(b"\x80\x04\x95pickled", &["a Python pickle"]);
@@ -176,7 +176,7 @@ fn what_is_no_array_of_numbers_is_told_by_name() {
 
 #[cfg(unix)]
 #[test]
-fn pipes_and_devices_are_never_waited_for() {
+fn pipes_and_devices_are_refused_at_once() {
     let place = Place::new();
     let pipe = place.0.path().join("pipe.npy");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -188,7 +188,7 @@ fn pipes_and_devices_are_never_waited_for() {
     }
 }
 
-/// The numbers of 2 images `[C, H, W]`, for arrays whose layout is refused.
+/// Returns the message for an array of images of this shape, whose layout is refused.
 fn images_message(shape: &str, count: usize) -> String {
     let place = Place::new();
     let path = place.write(&of("<f4", false, shape, &vec![0; 4 * count]));
@@ -196,7 +196,7 @@ fn images_message(shape: &str, count: usize) -> String {
 }
 
 #[test]
-fn images_must_be_laid_out_as_images() {
+fn arrays_of_images_must_have_the_layout_of_images() {
     for (shape, count, words) in [
         ("(2, 4, 5, 3)", 120, "it looks like [N, H, W, C]: transpose it with x.transpose(0, 3, 1, 2)"),
         ("(2, 28, 28, 1)", 1568, "it looks like [N, H, W, C]"),
@@ -214,7 +214,7 @@ fn images_must_be_laid_out_as_images() {
     }
 }
 
-/// An array `[1, 1, 1, 4]` of this type and these bytes, or why it is refused.
+/// Reads an array `[1, 1, 1, 4]` of this type and these bytes, or returns the error message.
 fn four(descr: &str, bytes: &[u8]) -> Result<(Vec<f32>, bool), String> {
     let place = Place::new();
     let path = place.write(&of(descr, false, "(1, 1, 1, 4)", bytes));
@@ -223,7 +223,7 @@ fn four(descr: &str, bytes: &[u8]) -> Result<(Vec<f32>, bool), String> {
 }
 
 #[test]
-fn images_are_bytes_or_numbers_from_minus_one_to_one() {
+fn image_values_are_bytes_or_numbers_from_minus_one_to_one() {
     assert_eq!(four("|u1", &[0, 51, 204, 255]), Ok((vec![-1.0, -0.6, 0.6, 1.0], false)));
     let whole = [-1.0, 0.25, 1.0004, 0.0];
     assert_eq!(four("<f4", &f4(&whole)), Ok((whole.to_vec(), false)));
@@ -250,7 +250,7 @@ fn images_are_bytes_or_numbers_from_minus_one_to_one() {
 }
 
 #[test]
-fn vectors_must_have_the_length_that_is_wanted() {
+fn vectors_must_have_the_expected_length() {
     let place = Place::new();
     let path = place.write(&of("<f4", true, "(3, 2)", &f4(&[0.0, 2.0, 4.0, 1.0, 3.0, 5.0])));
     let mut vectors = self::vectors(&path, 2).unwrap();
@@ -267,12 +267,12 @@ fn vectors_must_have_the_length_that_is_wanted() {
     assert!(vectors.first(2).unwrap_err().to_string().contains("NaN in row 1"));
 }
 
-/// The numbers of an array of this shape, each its own place, as a file of this layout.
+/// Returns a file of this layout with an array of this shape whose values are their own indices in C order.
 fn counted(shape: &[usize], is_fortran: bool, is_big_endian: bool) -> Vec<u8> {
     let count: usize = shape.iter().product();
     let mut data = vec![0; 4 * count];
     for place in 0..count {
-        // Place in C order as indices, and from them the place in the file.
+        // Converts the position in C order to indices, and these to the position in the file.
         let mut rest = place;
         let mut indices: Vec<usize> = shape.iter().rev().map(|side| (rest % side, rest /= side).0).collect();
         indices.reverse();
@@ -293,7 +293,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_layout_gives_any_rows(
+    fn rows_of_any_layout_are_read(
         shape in proptest::collection::vec(1usize..5, 1..5),
         is_fortran in any::<bool>(),
         is_big_endian in any::<bool>(),
@@ -310,7 +310,7 @@ proptest! {
     }
 
     #[test]
-    fn no_header_does_harm(text in "[-{}()':,A-Za-z0-9<>|\\\\ \"]{0,80}", data in proptest::collection::vec(any::<u8>(), 0..40)) {
+    fn random_headers_do_not_panic(text in "[-{}()':,A-Za-z0-9<>|\\\\ \"]{0,80}", data in proptest::collection::vec(any::<u8>(), 0..40)) {
         let place = Place::new();
         if let Ok(mut file) = NpyFile::open(&place.write(&npy(&text, &data))) {
             prop_assert!(read_all(&mut file).len() <= data.len());
@@ -318,7 +318,7 @@ proptest! {
     }
 
     #[test]
-    fn no_dictionary_does_harm(
+    fn random_dictionaries_do_not_panic(
         shape in "\\([0-9, L]{0,30}\\)",
         descr in "[<>|=]?[fiubcOUSV][0-9]{0,3}",
         is_fortran in any::<bool>(),

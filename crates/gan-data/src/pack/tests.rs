@@ -1,4 +1,4 @@
-//! Packs give back every byte, and damage anywhere is reported.
+//! Packs preserve every byte, and damage anywhere is reported.
 
 use super::*;
 use crate::SyntheticSamples;
@@ -8,7 +8,7 @@ use std::fs;
 use std::fs::File;
 use std::path::PathBuf;
 
-/// Images whose pixels are bytes, every byte among them.
+/// Images whose pixels are bytes; every byte occurs.
 struct Bytes {
     count: usize,
     shape: Vec<usize>,
@@ -47,7 +47,7 @@ impl Dataset for Bytes {
 
 const MADE: Origin<'_> = Origin { name: "toy", from: "a test" };
 
-/// A folder with the pack `toy.ganpack` of ten images of 3×5×20, in three classes.
+/// Returns a folder with the pack `toy.ganpack` of ten images of 3×5×20 in three classes, and its path.
 fn packed() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("toy.ganpack");
@@ -60,7 +60,7 @@ fn image(data: &dyn Dataset, index: usize) -> Result<Vec<f32>, Error> {
     data.write(index, &mut out).map(|()| out)
 }
 
-/// The pack after `change`, opened.
+/// Applies `change` to the pack's bytes and opens it.
 fn changed(change: impl Fn(&mut Vec<u8>)) -> Result<Pack, Error> {
     let (_dir, path) = packed();
     let mut bytes = fs::read(&path).unwrap();
@@ -76,7 +76,7 @@ fn says<T>(result: Result<T, Error>, words: &[&str]) {
 }
 
 #[test]
-fn every_byte_label_and_name_comes_back() {
+fn bytes_labels_and_names_survive_packing() {
     let (_dir, path) = packed();
     let (source, pack) = (Bytes::new(10, &[3, 5, 20], &["a", "b", "c"]), Pack::open(&path).unwrap());
     assert_eq!((pack.len(), pack.shape(), pack.classes()), (10, vec![3, 5, 20], source.classes()));
@@ -108,7 +108,7 @@ fn the_file_is_laid_out_as_documented() {
 }
 
 #[test]
-fn all_bytes_survive_the_way_through_floats() {
+fn bytes_survive_the_conversion_to_floats() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("all");
     write(&path, &Bytes::new(1, &[1, 16, 16], &[]), &MADE, 1, &mut |_, _| ()).unwrap();
@@ -117,9 +117,9 @@ fn all_bytes_survive_the_way_through_floats() {
 }
 
 #[test]
-fn the_number_of_threads_changes_nothing_and_progress_reaches_the_end() {
+fn the_pack_does_not_depend_on_the_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();
-    let data = Bytes::new(40, &[3, 200, 200], &[]); // nine images make a block
+    let data = Bytes::new(40, &[3, 200, 200], &[]); // a block has nine images
     let packs = [0, 1, 3].map(|threads| {
         let path = dir.path().join(threads.to_string());
         let mut seen = Vec::new();
@@ -131,7 +131,7 @@ fn the_number_of_threads_changes_nothing_and_progress_reaches_the_end() {
 }
 
 #[test]
-fn a_pack_packs_into_itself() {
+fn packing_a_pack_gives_the_same_pack() {
     let (dir, path) = packed();
     let before = fs::read(&path).unwrap();
     write(&path, &Pack::open(&path).unwrap(), &MADE, 2, &mut |_, _| ()).unwrap();
@@ -143,7 +143,7 @@ fn a_pack_packs_into_itself() {
 fn a_damaged_image_is_named_and_the_others_are_read() {
     let flipped =
         |back: usize| move |bytes: &mut Vec<u8>| bytes.iter_mut().rev().nth(back).into_iter().for_each(|b| *b ^= 4);
-    // From the file's end: image 9 has the last 300 bytes, the checksums stand before the pixels, the labels before those.
+    // Image 9 has the last 300 bytes. The order before it is labels, checksums, pixels.
     for (back, index) in [(0, 9), (299, 9), (300, 8), (2999, 0), (3000, 9), (3039, 0), (3043, 9), (3079, 0)] {
         let pack = changed(flipped(back)).unwrap();
         says(
@@ -155,7 +155,7 @@ fn a_damaged_image_is_named_and_the_others_are_read() {
 }
 
 #[test]
-fn any_flipped_byte_before_the_images_is_found_when_the_pack_is_opened() {
+fn a_changed_byte_before_the_images_is_detected_on_opening() {
     let (_dir, path) = packed();
     let start = fs::read(&path).unwrap().len() - 3080;
     for at in 0..start {
@@ -167,7 +167,7 @@ fn any_flipped_byte_before_the_images_is_found_when_the_pack_is_opened() {
 }
 
 #[test]
-fn other_lengths_are_told() {
+fn a_pack_of_the_wrong_length_is_refused() {
     says(changed(|bytes| bytes.truncate(bytes.len() - 1)), &["cut off", "bytes for 10 images of 3×5×20"]);
     says(changed(|bytes| bytes.push(0)), &["too long"]);
     says(changed(|bytes| bytes.truncate(25)), &["cut off: found 25 bytes"]);
@@ -178,7 +178,7 @@ fn other_lengths_are_told() {
 }
 
 #[test]
-fn sound_checksums_do_not_make_nonsense_readable() {
+fn nonsense_with_valid_checksums_is_refused() {
     let with = |header: Header| {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("made");
@@ -193,13 +193,13 @@ fn sound_checksums_do_not_make_nonsense_readable() {
     says(with(header(1, [usize::MAX, 2, 2])), &["impossible header"]);
     says(with(header(0, [0, 2, 2])), &["impossible header"]);
     says(with(header(1, [1, 1, 1])), &["cut off"]);
-    // What no pixel stands for costs no memory.
+    // A shape that is too large is refused without allocating it, even if there are no images.
     says(with(header(0, [3, 1 << 30, 1 << 30])), &["impossible header", "images of 1 to 268435456 values"]);
     says(with(header(0, [1, 2, 2])), &["holds no image"]);
 }
 
 #[test]
-fn lengths_are_compared_before_anything_is_read() {
+fn lengths_are_checked_before_anything_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.ganpack");
     let sparse = |start: &[u8]| {
@@ -214,7 +214,7 @@ fn lengths_are_compared_before_anything_is_read() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_no_regular_file_is_no_pack() {
+fn only_regular_files_are_packs() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.ganpack");
     std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
@@ -224,7 +224,7 @@ fn what_is_no_regular_file_is_no_pack() {
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     says(Pack::open(&path), &["it is a FIFO, not a regular file"]);
     assert!(!is_pack(&path));
-    // What lies where the new pack is written first is not followed either.
+    // A link at the temporary name is not followed either.
     let (to, other) = (dir.path().join("y.ganpack"), dir.path().join("mine"));
     fs::write(&other, "mine").unwrap();
     std::os::unix::fs::symlink(&other, dir.path().join(".y.ganpack.packing")).unwrap();
@@ -236,7 +236,7 @@ fn what_is_no_regular_file_is_no_pack() {
     assert_eq!(fs::read(&other).unwrap(), b"mine");
 }
 
-/// Of `Bytes`, the images for which `readable` says no cannot be read.
+/// Images of `Bytes`, of which those with a false `readable` cannot be read.
 struct Holes {
     whole: Bytes,
     readable: fn(usize) -> bool,
@@ -266,10 +266,10 @@ impl Dataset for Holes {
 }
 
 #[test]
-fn images_that_cannot_be_read_leave_no_gap_in_a_pack() {
+fn unreadable_images_leave_no_gap_in_a_pack() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.ganpack");
-    // Several blocks, whose holes differ; labels, checksums and pixels all move.
+    // Several blocks with different gaps, so that labels, checksums and pixels all have to move.
     for (classes, readable) in [
         (&["a", "b", "c"][..], (|index| index % 7 != 3) as fn(usize) -> bool),
         (&[], |index| index % 2 == 1),
@@ -297,7 +297,7 @@ fn images_that_cannot_be_read_leave_no_gap_in_a_pack() {
 }
 
 #[test]
-fn a_part_without_a_readable_image_holds_none() {
+fn a_part_without_readable_images_is_empty() {
     let dir = tempfile::tempdir().unwrap();
     let holes = |readable| -> std::sync::Arc<dyn Dataset> {
         std::sync::Arc::new(Holes { whole: Bytes::new(6, &[1, 2, 2], &["a"]), readable })
@@ -312,7 +312,7 @@ fn a_part_without_a_readable_image_holds_none() {
 }
 
 #[test]
-fn points_nothing_and_impossible_places_are_refused() {
+fn points_empty_sets_and_unusable_paths_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.ganpack");
     let pack = |path: &Path, data: &dyn Dataset| write(path, data, &MADE, 1, &mut |_, _| ());
@@ -324,7 +324,7 @@ fn points_nothing_and_impossible_places_are_refused() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
-/// Fails at image 20.
+/// Images of which number 20 causes an error.
 struct Broken(SyntheticSamples);
 
 impl Dataset for Broken {
@@ -347,7 +347,7 @@ impl Dataset for Broken {
 }
 
 #[test]
-fn an_image_that_cannot_be_read_leaves_the_old_pack_alone() {
+fn a_failed_packing_keeps_the_old_pack() {
     let (dir, path) = packed();
     let before = fs::read(&path).unwrap();
     let broken = Broken(SyntheticSamples::new(1, 500, [3, 200, 200]).unwrap());
@@ -357,7 +357,7 @@ fn an_image_that_cannot_be_read_leaves_the_old_pack_alone() {
 }
 
 #[test]
-fn two_at_a_time_are_told_and_leftovers_are_overwritten() {
+fn concurrent_writers_are_refused_and_leftovers_are_overwritten() {
     let (dir, path) = packed();
     let leftover = dir.path().join(".toy.ganpack.packing");
     let file = File::create(&leftover).unwrap();
@@ -372,7 +372,7 @@ fn two_at_a_time_are_told_and_leftovers_are_overwritten() {
 }
 
 #[test]
-fn packs_are_told_from_other_files() {
+fn packs_are_distinguished_from_other_files() {
     let (dir, path) = packed();
     let other = dir.path().join("renamed");
     fs::rename(&path, &other).unwrap();

@@ -1,4 +1,4 @@
-//! Points against their formulas.
+//! Compares points with their formulas.
 
 use super::*;
 use crate::datasets::{Curve, Curves, Grid, GridModes, Ring, RingModes};
@@ -15,7 +15,7 @@ fn all(points: &Points) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn the_text_s_points_lie_on_the_scaled_parabola() {
+fn the_points_of_curve2d_lie_on_the_scaled_parabola() {
     let points = Points::new(&Curve::default(), 3).unwrap();
     assert_eq!(points.units.ranges(), [[-50.0, 50.0], [10.0, 2510.0]]);
     let mut sum = 0.0;
@@ -30,7 +30,7 @@ fn the_text_s_points_lie_on_the_scaled_parabola() {
 }
 
 #[test]
-fn several_curves_share_the_points_and_the_units() {
+fn several_curves_share_points_and_units() {
     let curves: Curves =
         serde_json::from_str(r#"{"x": [0, 10], "curves": [{"polynomial": [0, 1]}, {"polynomial": [20, -1]}]}"#)
             .unwrap();
@@ -55,7 +55,7 @@ fn curves_have_any_number_of_dimensions() {
 }
 
 #[test]
-fn modes_are_where_pacgan_has_them() {
+fn modes_have_the_positions_and_spread_of_pacgan() {
     let ring = Ring::default().modes().unwrap().centres;
     assert_eq!(ring.len(), 8);
     assert!(ring.iter().all(|[x, y]| (x.hypot(*y) - 1.0).abs() < 1e-12));

@@ -1,4 +1,4 @@
-//! Fetching from a server that answers like the Hub, and what comes of it when it does not.
+//! Fetches from a server that answers like the Hub, or fails in one way.
 
 mod server;
 
@@ -16,12 +16,12 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub")
 }
 
-/// Where the set `name` is fetched from.
+/// Returns the source of the data set `name`.
 fn source(name: &str) -> Source {
     DatasetEntry::find(name).and_then(|entry| entry.info.source).unwrap()
 }
 
-/// A server, and a folder for the cache and what is fetched.
+/// A server, and a folder for the cache and the fetched files.
 struct Place {
     server: Server,
     folder: TempDir,
@@ -36,7 +36,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// That of a user with a token and much patience.
+    /// Returns the environment of a user with a token and a long timeout.
     fn environment(&self, endpoint: &str) -> Environment {
         Environment {
             endpoint: endpoint.into(),
@@ -67,20 +67,20 @@ impl Place {
         assert!(!self.path(&format!(".{name}.fetching")).exists(), "rubbish after: {message}");
     }
 
-    /// The ranges of the requests for bytes of `file`, and whole ones as "".
+    /// Returns the ranges of the requests for bytes of `file`; a request for the whole file gives "".
     fn ranges(&self, file: &str) -> Vec<String> {
         let requests = self.server.requests();
         requests.iter().filter_map(|line| Some(line.strip_prefix(file)?.trim().to_string())).collect()
     }
 }
 
-/// The formula of the fixtures.
+/// Returns a pixel by the formula of the fixtures.
 fn pixel(n: usize, y: usize, x: usize, c: usize) -> f32 {
     let byte = (37 * n + 5 * y + 3 * x + 50 * c) % 256;
     (byte as f32 - 127.5) / 127.5
 }
 
-/// Every image of `data` is the fixtures' image of that number, counted from `first`.
+/// Asserts that the images of `data` are the fixtures' images from number `first` on.
 fn assert_images(data: &dyn Dataset, first: usize) {
     let [channels, height, width] = data.shape()[..] else { panic!("no images") };
     let mut image = vec![0.0; data.pixels()];
@@ -95,7 +95,7 @@ fn assert_images(data: &dyn Dataset, first: usize) {
 }
 
 #[test]
-fn mnist_and_fashion_mnist_come_as_idx_files() {
+fn mnist_and_fashion_mnist_are_written_as_idx_files() {
     for name in [Mnist::NAME, FashionMnist::NAME] {
         let place = Place::new(Manner::Good);
         assert_eq!(place.fetch(name).unwrap(), Some(10));
@@ -110,7 +110,7 @@ fn mnist_and_fashion_mnist_come_as_idx_files() {
 }
 
 #[test]
-fn cifar_10_comes_as_binary_batches() {
+fn cifar_10_is_written_as_binary_batches() {
     let place = Place::new(Manner::Good);
     assert_eq!(place.fetch("cifar10").unwrap(), Some(13));
     for (split, first, len) in [(Split::Train, 0, 11), (Split::Test, 100, 2)] {
@@ -124,7 +124,7 @@ fn cifar_10_comes_as_binary_batches() {
 }
 
 #[test]
-fn celeba_comes_as_jpeg_files_with_their_lists() {
+fn celeba_is_written_as_jpeg_files_with_lists() {
     let place = Place::new(Manner::Good);
     assert_eq!(place.fetch("celeba").unwrap(), Some(8));
     let sums = fs::read_to_string(place.path("celeba/SHA256SUMS")).unwrap();
@@ -144,7 +144,7 @@ fn celeba_comes_as_jpeg_files_with_their_lists() {
 }
 
 #[test]
-fn the_result_is_checked_and_says_where_it_is_from() {
+fn the_result_has_checksums_and_a_source_file() {
     let place = Place::new(Manner::Good);
     place.fetch("mnist").unwrap();
     let origin = fs::read_to_string(place.path("mnist/SOURCE.txt")).unwrap();
@@ -161,7 +161,7 @@ fn the_result_is_checked_and_says_where_it_is_from() {
 }
 
 #[test]
-fn the_cache_is_laid_out_as_the_hubs_tools_do_and_used_again() {
+fn the_cache_has_the_layout_of_the_hubs_tools_and_is_reused() {
     let place = Place::new(Manner::Good);
     place.fetch("mnist").unwrap();
     let root = place.path("cache/datasets--ylecun--mnist");
@@ -183,7 +183,7 @@ fn the_cache_is_laid_out_as_the_hubs_tools_do_and_used_again() {
 }
 
 #[test]
-fn a_download_that_breaks_off_goes_on_where_it_was() {
+fn an_interrupted_download_resumes_where_it_stopped() {
     let place = Place::new(Manner::BreaksOff { after: 1000, times: 2 });
     let mut seen = Vec::new();
     let mut watch = |progress: Progress<'_>| {
@@ -203,7 +203,7 @@ fn a_download_that_breaks_off_goes_on_where_it_was() {
 }
 
 #[test]
-fn the_next_command_goes_on_where_a_hopeless_one_stopped() {
+fn the_next_command_resumes_a_download_that_was_given_up() {
     let place = Place::new(Manner::Stalls { at: 1234 });
     place.refused(
         "mnist",
@@ -217,14 +217,14 @@ fn the_next_command_goes_on_where_a_hopeless_one_stopped() {
 }
 
 #[test]
-fn a_server_without_ranges_sends_it_all_again() {
+fn a_server_without_ranges_sends_the_whole_file_again() {
     let place = Place::new(Manner::KnowsNoRanges);
     place.fetch("mnist").unwrap();
     assert_eq!(place.ranges("mnist-train.parquet"), ["", "bytes=100-"]);
 }
 
 #[test]
-fn bytes_with_another_checksum_are_refused_and_thrown_away() {
+fn files_with_a_wrong_checksum_are_refused_and_deleted() {
     let place = Place::new(Manner::Damages);
     place.refused("cifar10", &["plain_text/train-00000-of-00001.parquet: wrong checksum", "found SHA-256", "expected"]);
     place.server.now(Manner::Good);
@@ -233,7 +233,7 @@ fn bytes_with_another_checksum_are_refused_and_thrown_away() {
 }
 
 #[test]
-fn silence_absence_and_refusals_are_told_with_what_to_do() {
+fn silent_missing_and_refusing_servers_have_messages_that_say_what_to_do() {
     let address = |place: &Place| place.server.address.clone();
     let place = Place::new(Manner::Silent);
     place.refused("mnist", &["ylecun/mnist", &address(&place), "no answer in time", "HF_ENDPOINT", "by hand"]);
@@ -250,14 +250,14 @@ fn silence_absence_and_refusals_are_told_with_what_to_do() {
 }
 
 #[test]
-fn a_list_on_several_pages_is_read_to_its_end() {
+fn a_file_list_on_several_pages_is_read_completely() {
     let place = Place::new(Manner::TwoPages);
     assert_eq!(place.fetch("mnist").unwrap(), Some(10));
     assert!(place.server.requests().iter().any(|line| line.ends_with("cursor=2 Bearer hf_test")));
 }
 
 #[test]
-fn lists_without_an_end_are_refused() {
+fn endless_file_lists_are_refused() {
     let place = Place::new(Manner::NeverEnds);
     place.refused("mnist", &["its list has more than 100 pages"]);
     assert_eq!(place.server.requests().iter().filter(|line| line.contains("/tree/")).count(), 100);
@@ -266,7 +266,7 @@ fn lists_without_an_end_are_refused() {
 }
 
 #[test]
-fn nobody_but_the_server_gets_the_token() {
+fn the_token_is_only_sent_to_the_server() {
     let other = Server::start(&fixtures(), Manner::Good);
     let elsewhere: &'static str = Box::leak(format!("{}/api/datasets/x", other.address).into_boxed_str());
     let place = Place::new(Manner::GoesOnAt(elsewhere));
@@ -277,7 +277,7 @@ fn nobody_but_the_server_gets_the_token() {
 }
 
 #[test]
-fn folders_that_are_not_its_own_are_left_alone() {
+fn folders_of_other_origin_are_not_changed() {
     let place = Place::new(Manner::Good);
     fs::create_dir(place.path("mnist")).unwrap();
     fs::write(place.path("mnist/mine.txt"), "x").unwrap();
@@ -289,7 +289,7 @@ fn folders_that_are_not_its_own_are_left_alone() {
 }
 
 #[test]
-fn one_sort_of_files_in_place_of_another_is_named() {
+fn a_table_with_unexpected_columns_is_refused() {
     let place = Place::new(Manner::Good);
     let mut odd = source("cifar10");
     odd.repository = source("celeba").repository;
@@ -300,7 +300,7 @@ fn one_sort_of_files_in_place_of_another_is_named() {
 }
 
 #[test]
-fn offline_the_cache_is_enough_or_the_message_says_so() {
+fn offline_fetching_uses_the_cache_or_explains_what_is_missing() {
     let place = Place::new(Manner::Good);
     let offline = || Environment { is_offline: true, ..place.environment("http://127.0.0.1:1") };
     let fetch_offline = |name| fetch(&source("mnist"), &place.path(name), offline(), &mut |_| {});

@@ -1,5 +1,5 @@
-//! A server on this machine that answers like the Hub: the commit of a branch, the list of files, and their bytes by way
-//! of a redirect, whole or from a byte on. It can be told to fail in one way.
+//! A local server that answers like the Hub: the commit of a branch, the list of files, and, after a redirect, the bytes of files or
+//! ranges of them. It can be set to fail in one way.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,46 +8,46 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The commit that the branch "main" stands at.
+/// The commit of the branch "main".
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// What the server does with the bytes of files, or with everything.
+/// The behavior of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// What it should.
+    /// Works correctly.
     Good,
-    /// Ends each of the first `times` connections for bytes after `after` of them.
+    /// Closes each of the first `times` connections for files after `after` bytes.
     BreaksOff { after: usize, times: usize },
-    /// Sends nothing from byte `at` of a file on and keeps the connection open.
+    /// Stops sending at byte `at` of a file and keeps the connection open.
     Stalls { at: usize },
-    /// Breaks off once after 100 bytes, and then sends all of the file whatever is asked for.
+    /// Ignores ranges and always sends whole files. The first connection is closed after 100 bytes.
     KnowsNoRanges,
     /// Flips a bit of each file.
     Damages,
-    /// Takes connections and never answers.
+    /// Accepts connections and never answers.
     Silent,
-    /// Answers everything with this status.
+    /// Answers every request with this status.
     Answers(u16),
-    /// Names a next page with every page of a list.
+    /// Links every page of a list to a next page.
     NeverEnds,
-    /// Names the next page of a list at another server.
+    /// Links a list to a next page on another server.
     GoesOnAt(&'static str),
-    /// Puts the Parquet files on a second page, whose address is relative.
+    /// Lists the Parquet files on a second page, with a relative link.
     TwoPages,
-    /// Answers in JSON without end.
+    /// Sends endless JSON.
     Rambles,
 }
 
 /// A running server.
 pub struct Server {
-    /// Its address, for `HF_ENDPOINT`.
+    /// The address, for `HF_ENDPOINT`.
     pub address: String,
     state: Arc<State>,
 }
 
 struct State {
     folder: PathBuf,
-    /// Repository, its folder there, file here.
+    /// Repository, folder in it, local file.
     files: Vec<[&'static str; 3]>,
     manner: Mutex<Manner>,
     requests: Mutex<Vec<String>>,
@@ -80,19 +80,19 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = shared.clone();
-                // A client that hangs up is no fault of the server's.
+                // A client that closes the connection is not an error of the server.
                 std::thread::spawn(move || state.answer(stream).ok());
             }
         });
         Self { address, state }
     }
 
-    /// What it does from now on.
+    /// Changes the behavior from now on.
     pub fn now(&self, manner: Manner) {
         *self.state.manner.lock().unwrap() = manner;
     }
 
-    /// The requests so far: path, range and token, those for files' bytes without the redirect before them.
+    /// Returns the requests so far: path, range and token. The redirects of files are not included.
     pub fn requests(&self) -> Vec<String> {
         self.state.requests.lock().unwrap().clone()
     }
@@ -110,7 +110,7 @@ impl State {
             (Manner::Answers(status), _) => head(&mut stream, &format!("{status} No"), &[], 0),
             (Manner::Rambles, _) => {
                 head(&mut stream, "200 OK", &[], 1 << 40)?;
-                // Until the client has enough.
+                // Send until the client closes the connection.
                 loop {
                     stream.write_all(&[b' '; 1 << 16])?;
                 }
@@ -132,7 +132,7 @@ impl State {
         self.requests.lock().unwrap().push(line.trim().into());
     }
 
-    /// Commit, list, or where the bytes of a file are.
+    /// Answers with a commit, a list, or the redirect to a file's bytes.
     fn describe(&self, stream: &mut TcpStream, path: &str, manner: Manner) -> std::io::Result<()> {
         for [repository, there, here] in &self.files {
             if path == format!("/api/datasets/{repository}/revision/main") {
@@ -204,7 +204,7 @@ impl State {
     }
 }
 
-/// Path, range and token of a request.
+/// Reads the path, range and token of a request.
 fn request(stream: &TcpStream) -> std::io::Result<(String, Option<String>, Option<String>)> {
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next().transpose()?.unwrap_or_default();

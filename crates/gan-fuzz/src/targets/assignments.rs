@@ -1,10 +1,10 @@
-//! `--set path.to.key=value`: a preset's name in the first line, then an assignment in each.
+//! `--set path.to.key=value`: a preset's name in the first line, then one assignment per line.
 
 use super::{settings, training};
 use crate::target::{Memory, Outcome, Seed, Target};
 use gan_train::{layering, presets};
 
-/// Lays assignments over a preset, checks the settings and trains two steps.
+/// Applies assignments to a preset, checks the settings and trains two steps.
 pub const TARGET: Target = Target {
     name: "assignments",
     body,

@@ -1,4 +1,4 @@
-//! CelebA's lists: the attributes, and after a separator the splits.
+//! CelebA's lists: the attributes and, after a separator, the splits.
 
 use super::image::encoded;
 use crate::place::{self, joined, parts};
@@ -8,7 +8,7 @@ use gan_data::{CelebA, Dataset, OpenOptions};
 use image::{DynamicImage, ImageFormat};
 use std::fs;
 
-/// Opens two images with lists beside them.
+/// Opens two images with the lists beside them.
 pub const TARGET: Target = Target {
     name: "celeba",
     body,

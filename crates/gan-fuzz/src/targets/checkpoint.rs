@@ -1,4 +1,4 @@
-//! Checkpoints whose checksums are right: a run goes on from any state that one can describe.
+//! Checkpoints with valid checksums: any state is either refused or can resume training.
 
 use super::training::TINY;
 use crate::place::{self, joined, parts};
@@ -9,10 +9,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-/// Restores a checkpoint and trains two steps more.
+/// Restores a checkpoint and trains two more steps.
 ///
-/// The input is a `state.json`; after a separator the tensors may follow, which are those of a whole checkpoint otherwise. The
-/// text `@identity@` stands for the run's settings in the form that a state holds them in.
+/// The input is a `state.json`, optionally followed by a separator and the tensors, which otherwise come from a valid checkpoint. The
+/// text `@identity@` stands for the run's settings in the form in which a state contains them.
 pub const TARGET: Target =
     Target { name: "checkpoint", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 64, per_byte: 64 } };
 
@@ -45,7 +45,7 @@ const TOKENS: &[&str] = &[
     "optimizer.generator.",
 ];
 
-/// A whole checkpoint, and its parts.
+/// A valid checkpoint and its parts.
 struct Whole {
     plan: Plan,
     state: String,

@@ -1,4 +1,4 @@
-//! CIFAR-10: a batch, and after a separator the names of the classes.
+//! CIFAR-10: a batch and, after a separator, the names of the classes.
 
 use crate::place::{self, joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};

@@ -1,11 +1,11 @@
-//! What `gan data fetch` is answered: a commit, and after separators a page of the list of files and a `Link` header.
+//! Responses to `gan data fetch`: a commit and, after separators, a page of the list of files and a `Link` header.
 
 use crate::place::{joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};
 use gan_data::fetch::answers::{Refusal, commit, files, next_page};
 use std::path::{Component, Path};
 
-/// Reads the answers. Whatever they name lies inside the repository.
+/// Reads the responses and checks that all paths in them are inside the repository.
 pub const TARGET: Target =
     Target { name: "fetch", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 1, per_byte: 64 } };
 

@@ -13,7 +13,7 @@ pub const TARGET: Target = Target {
     body,
     seeds,
     tokens: &["\u{0}\u{0}\u{8}\u{3}", "\u{0}\u{0}\u{8}\u{1}", "\u{0}\u{0}\u{0}\u{1}", "\u{1f}"],
-    // Deflate makes at most 1032 bytes of one; a growing buffer has twice the room that it needs.
+    // Deflate expands a byte to at most 1032, and a growing buffer may have twice the capacity that it needs.
     memory: Memory { mebibytes: 1, per_byte: 2200 },
 };
 
@@ -22,7 +22,7 @@ fn body(input: &[u8]) -> Outcome {
     both(&path)
 }
 
-/// Reads the file as images, and where it holds none, as labels.
+/// Reads the file as images or, if it contains none, as labels.
 pub fn both(path: &Path) -> Outcome {
     if let Ok(Idx { dims, data }) = read::<3>(path) {
         assert_eq!(dims.iter().product::<usize>(), data.len());
@@ -33,7 +33,7 @@ pub fn both(path: &Path) -> Outcome {
     Ok(())
 }
 
-/// An IDX file of these sizes, with bytes that count up.
+/// Returns an IDX file of these sizes, whose bytes count up.
 pub fn file(dims: &[u32]) -> Vec<u8> {
     let words = std::iter::once(0x0800 | dims.len() as u32).chain(dims.iter().copied());
     let count = dims.iter().product::<u32>();

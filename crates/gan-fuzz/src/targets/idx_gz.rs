@@ -1,4 +1,4 @@
-//! IDX files in a gzip stream whose checksum is right, so that changes reach what is unpacked.
+//! IDX files in a gzip stream with a valid checksum, so that changes reach the decompressed data.
 
 use super::idx;
 use crate::place;
@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 pub const TARGET: Target =
     Target { name: "idx_gz", body, seeds, tokens: &[], memory: Memory { mebibytes: 4, per_byte: 2200 } };
 
-/// The most bytes that are unpacked to find their checksum.
+/// Maximum number of bytes that are decompressed to compute their checksum.
 const MOST: u64 = 1 << 20;
 
 fn body(input: &[u8]) -> Outcome {

@@ -1,4 +1,4 @@
-//! Image files: header, pixels, and the ways to bring them to a size.
+//! Image files: header, pixels, and resizing.
 
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
@@ -7,7 +7,7 @@ use gan_data::{Dataset, ImageFolder};
 use image::{DynamicImage, ImageFormat};
 use std::io::Cursor;
 
-/// Decodes a file and fits it, then reads it as the only one of a folder.
+/// Decodes and resizes a file, then reads it as the only file of a folder.
 pub const TARGET: Target = Target {
     name: "image",
     body,
@@ -32,16 +32,16 @@ pub const TARGET: Target = Target {
         "Exif\u{0}\u{0}",
         "II*\u{0}",
     ],
-    // An image of 1,000,000 pixels may take 8 bytes each where it is decoded and 4 where it is turned into RGB.
+    // An image of 1,000,000 pixels may take 8 bytes per pixel to decode and 4 to convert to RGB.
     memory: Memory { mebibytes: 48, per_byte: 64 },
 };
 
-/// Larger images are decoded by their header alone.
+/// Of larger images, only the header is read.
 const MOST_PIXELS: usize = 1 << 20;
 
 fn body(input: &[u8]) -> Outcome {
     let input = &checked(input.to_vec())[..];
-    // What is taken of the choices depends on the input alone.
+    // The options depend only on the input.
     let choice = crc32fast::hash(input) as usize;
     let of = |n: usize, by: usize| choice / by % n;
     let size = [[8, 8], [5, 13], [1, 1], [64, 3]][of(4, 1)];
@@ -70,7 +70,7 @@ fn body(input: &[u8]) -> Outcome {
     Ok(())
 }
 
-/// The file with the checksums of PNG's chunks made right, so that changes get past them.
+/// Corrects the checksums of a PNG file's chunks, so that changed chunks are decoded.
 fn checked(mut file: Vec<u8>) -> Vec<u8> {
     let mut at = 8;
     while file.starts_with(b"\x89PNG\r\n\x1a\n")
@@ -88,14 +88,14 @@ fn checked(mut file: Vec<u8>) -> Vec<u8> {
     file
 }
 
-/// How many pixels the header promises.
+/// Returns the number of pixels that the header declares.
 fn pixels(input: &[u8]) -> Result<usize, image::ImageError> {
     let reader = image::ImageReader::new(Cursor::new(input)).with_guessed_format()?;
     let (width, height) = reader.into_dimensions()?;
     Ok(width as usize * height as usize)
 }
 
-/// A picture of 9×7 pixels in a format.
+/// Returns the image as a file of this format.
 pub fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, format).expect("a picture can be encoded");

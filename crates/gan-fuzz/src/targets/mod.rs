@@ -1,4 +1,4 @@
-//! One file for each target. Beside them: `small` says which networks are small enough to run, `training` trains two steps.
+//! One file for each target. `small` decides which networks are small enough to run, and `training` trains two steps.
 
 pub mod assignments;
 pub mod celeba;

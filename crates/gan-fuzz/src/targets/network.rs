@@ -1,6 +1,6 @@
-//! Descriptions of networks, with tensors that match them: through a weight file to samples.
+//! Descriptions of networks with matching tensors, saved to a weight file, read back and run.
 //!
-//! What can be built can be saved, read back and run.
+//! A network that can be built must also survive saving, reading and running.
 
 use super::small;
 use crate::place;
@@ -10,7 +10,7 @@ use gan_base::Rng;
 use gan_core::weights::{self, Description, FORMAT};
 use gan_core::{Init, LayeredDiscriminator, LayeredGenerator};
 
-/// Builds the network that a description names, saves it, reads it back and runs it.
+/// Builds the described network, saves it, reads it back and runs it.
 pub const TARGET: Target =
     Target { name: "network", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 64, per_byte: 512 } };
 
@@ -79,13 +79,13 @@ pub const TOKENS: &[&str] = &[
     "null",
 ];
 
-/// Dense layers, to points.
+/// A generator of points with dense layers.
 pub const DENSE: &str = r#"{"format":1,"network":"generator","input":[3],"layers":[{"dense":5},{"batch_norm":{}},{"leaky_relu":0.2},{"dense":4,"bias":false},"prelu",{"minibatch_std":2},"pixel_norm",{"dense":2}],"latent":{"dim":3},"data":{"name":"ring","shape":[2],"range":[-1.0,1.0],"classes":[],"units":[[-2.0,2.0],[-1.0,1.0]]},"preset":"p","step":1,"seed":1,"library":"0"}"#;
 
-/// Convolutions, to images.
+/// A generator of images with convolutions.
 pub const CONV: &str = r#"{"format":1,"network":"generator","input":[4,1,1],"layers":[{"conv_transpose":8,"kernel":4},{"batch_norm":{"momentum":0.2}},"relu",{"conv_transpose":4,"kernel":4,"stride":2,"padding":1,"bias":false},{"residual":[{"conv":4,"kernel":3,"padding":"same"},{"group_norm":2},"silu"]},{"residual":[{"conv":2,"kernel":3,"padding":1}],"skip":[{"conv":2,"kernel":1}]},{"upsample":2},{"blur_pool":2},{"conv":1,"kernel":[3,1],"padding":[1,0]},"tanh"],"latent":{"dim":4,"distribution":"uniform"},"data":{"name":"made","shape":[1,8,8],"range":[-1.0,1.0],"classes":[]},"preset":"p","step":1,"seed":1,"library":"0"}"#;
 
-/// Samples of chosen classes.
+/// A class-conditional generator.
 const CLASSES: &str = r#"{"format":1,"network":"generator","input":[4],"layers":[{"concat_class":3,"embedding":2},{"dense":32},{"reshape":[2,4,4]},{"conditional_batch_norm":3},{"elu":1.0},{"pixel_shuffle":1},{"attention":2},{"bilinear":2},{"zero_pad":[0,1,0,1]},{"conv":1,"kernel":2,"spectral_norm":true},"tanh"],"latent":{"dim":4,"truncation":0.7},"data":{"name":"made","shape":[1,8,8],"range":[-1.0,1.0],"classes":["a","b","c"]},"preset":"p","step":1,"seed":1,"library":"0"}"#;
 
 /// A discriminator.
@@ -117,7 +117,7 @@ fn body(input: &[u8]) -> Outcome {
     }
 }
 
-/// Reads a weight file that holds the description alone. It is refused, unless the network has no parameters, and takes no more memory
+/// Reads a weight file that contains only the description. It is refused, unless the network has no parameters, and needs no more memory
 /// than any other small file.
 fn without_tensors(description: &[u8]) -> Outcome {
     let text = serde_json::to_string(std::str::from_utf8(description)?)?;
@@ -127,7 +127,7 @@ fn without_tensors(description: &[u8]) -> Outcome {
     Ok(())
 }
 
-/// The bytes of a weight file with this description and random tensors.
+/// Returns the bytes of a weight file with this description and random tensors.
 pub fn file(description: &str) -> Vec<u8> {
     let description: Description = serde_json::from_str(description).expect("a seed is a description");
     let Description { input, layers, latent, .. } = &description;

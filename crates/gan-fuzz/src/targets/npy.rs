@@ -4,7 +4,7 @@ use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
 use gan_data::npy::{ImageArray, NpyFile, VectorArray};
 
-/// Reads an array, as numbers and as images and vectors.
+/// Reads an array as numbers, as images and as latent vectors.
 pub const TARGET: Target =
     Target { name: "npy", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 8, per_byte: 64 } };
 
@@ -55,7 +55,7 @@ fn body(input: &[u8]) -> Outcome {
     Ok(())
 }
 
-/// A file with this header and body.
+/// Returns a file with this header and body.
 fn file(header: &str, body: &[u8]) -> Vec<u8> {
     let padded = format!("{header:<width$}\n", width = (10 + header.len() + 1).next_multiple_of(64) - 11);
     [b"\x93NUMPY\x01\x00", &(padded.len() as u16).to_le_bytes()[..], padded.as_bytes(), body].concat()

@@ -1,4 +1,4 @@
-//! Packs whose checksums are right.
+//! Packs with valid checksums.
 
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
@@ -7,7 +7,7 @@ use gan_data::pack::{Header, MAGIC, Pack};
 
 /// Opens a pack and reads its images.
 ///
-/// The input is a header's JSON, a line feed, and what follows a header: labels and pixels. The checksums are put in.
+/// The input is a header's JSON, a line feed, and the data after the header: labels and pixels. The checksums are inserted.
 pub const TARGET: Target =
     Target { name: "pack", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 8, per_byte: 64 } };
 
@@ -31,10 +31,10 @@ const TOKENS: &[&str] = &[
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// A header ends at a multiple of it.
+/// A header ends at a multiple of this number of bytes.
 const ALIGN: usize = 64;
 
-/// The most images that are read.
+/// Maximum number of images that are read.
 const IMAGES: usize = 16;
 
 fn body(input: &[u8]) -> Outcome {
@@ -53,7 +53,7 @@ fn body(input: &[u8]) -> Outcome {
     Ok(())
 }
 
-/// A pack of a header and a body, with the checksums that a pack has.
+/// Returns a pack of this header and body with valid checksums.
 fn sealed(input: &[u8]) -> Vec<u8> {
     let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let (text, rest) = (&input[..end], input.get(end + 1..).unwrap_or_default());
@@ -64,7 +64,7 @@ fn sealed(input: &[u8]) -> Vec<u8> {
     [&MAGIC[..], &numbers, &sum.to_le_bytes(), &padded, &checked(text, rest)].concat()
 }
 
-/// Labels and pixels with the images' checksums between them, where the header says how many images there are.
+/// Inserts the images' checksums between labels and pixels, if the header can be read.
 fn checked(header: &[u8], rest: &[u8]) -> Vec<u8> {
     let Ok(header) = serde_json::from_slice::<Header>(header) else { return rest.to_vec() };
     let size = header.shape.iter().fold(1usize, |all, side| all.saturating_mul(*side));

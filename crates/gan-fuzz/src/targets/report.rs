@@ -1,14 +1,14 @@
-//! What a run wrote: metrics, evaluations and features, to a page and a figure.
+//! Files of a run (metrics, evaluations and features), from which the page and the loss plot are made.
 
 use super::training::TINY;
 use crate::place::{self, joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_report::losses_figure;
+use gan_report::plot::losses_figure;
 use gan_run::report::{RunState, page};
 use gan_run::{Existing, RunFolder};
 use gan_train::layering;
 
-/// Makes the page of a run from `metrics.jsonl`, and after separators `evaluations.jsonl` and `planes.jsonl`.
+/// Writes the page of a run from `metrics.jsonl` and, after separators, `evaluations.jsonl` and `planes.jsonl`.
 pub const TARGET: Target =
     Target { name: "report", body, seeds, tokens: TOKENS, memory: Memory { mebibytes: 64, per_byte: 2048 } };
 
@@ -56,7 +56,7 @@ fn body(input: &[u8]) -> Outcome {
     let html = page(&dir, RunState::AtRest)?.html();
     assert!(html.ends_with("</html>\n"), "the page is cut off");
     let figure = losses_figure(&dir.join("metrics.jsonl"))?;
-    // Drawing takes longer than everything else together.
+    // Drawing takes longer than everything else together, so only some inputs are drawn.
     if crc32fast::hash(input).is_multiple_of(16) {
         figure.to_picture([300, 600])?;
     }

@@ -1,4 +1,4 @@
-//! Settings files: TOML to a plan, and two steps of training where the plan is small.
+//! Settings files: TOML is read into a plan, and small plans are trained for two steps.
 
 use super::training::{self, TINY};
 use crate::place;

@@ -1,4 +1,4 @@
-//! Which networks are small enough to be run thousands of times, and how to run them.
+//! Decides which networks are small enough to be run thousands of times, and runs them.
 
 use crate::target::Outcome;
 use candle_core::{Device, Tensor};
@@ -7,11 +7,11 @@ use gan_core::RandomTensors;
 use gan_core::summary::Summary;
 use gan_core::{Discriminator, ForwardContext, Generator, Layer, LayeredDiscriminator, LayeredGenerator};
 
-/// The most parameters.
+/// Maximum number of parameters.
 const PARAMETERS: usize = 200_000;
-/// The most multiply-adds in one call, all samples together.
+/// Maximum number of multiply-adds in one call, over all samples.
 const MULTIPLY_ADDS: usize = 20_000_000;
-/// The most numbers that the outputs of all layers have, all samples together.
+/// Maximum number of values in the outputs of all layers, over all samples.
 const ACTIVATIONS: usize = 2_000_000;
 
 /// Returns whether a network can be run on `samples` samples within a few milliseconds.
@@ -28,7 +28,7 @@ pub fn is_small(name: &str, input: &[usize], layers: &[Layer], samples: usize) -
     Ok(parameters <= PARAMETERS && multiply_adds <= MULTIPLY_ADDS && activations.saturating_mul(samples) <= ACTIVATIONS)
 }
 
-/// Makes three samples with a generator, as a user does.
+/// Generates three samples, as `gan generate` does.
 ///
 /// # Errors
 /// If the network cannot be run.
@@ -36,12 +36,12 @@ pub fn sample(generator: &LayeredGenerator, latent: &gan_core::Latent) -> Outcom
     let z = latent.sample(3, &mut Rng::new(1), &Device::Cpu)?;
     let classes =
         generator.classes().map(|known| Tensor::new(&[0, (known as u32).wrapping_sub(1), 1][..], &Device::Cpu));
-    let samples = gan_core::gan::samples(generator, &z, classes.transpose()?.as_ref())?;
+    let samples = gan_core::samples(generator, &z, classes.transpose()?.as_ref())?;
     samples.flatten_all()?.to_vec1::<f32>()?;
     Ok(())
 }
 
-/// Judges three samples with a discriminator.
+/// Runs a discriminator on three samples.
 ///
 /// # Errors
 /// If the network cannot be run.

@@ -1,9 +1,8 @@
-//! Weights of PyTorch networks: what `torch.save` writes, now and before PyTorch 1.6, and safetensors.
+//! Weights of PyTorch networks: files by `torch.save` (the current format and that before PyTorch 1.6), and safetensors.
 
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_metrics::embed::inception;
-use std::path::Path;
+use gan_metrics::state_dict;
 
 /// Reads the tensors of a state dict.
 pub const TARGET: Target =
@@ -42,7 +41,7 @@ const TOKENS: &[&str] = &[
 
 fn body(input: &[u8]) -> Outcome {
     let input = place::safetensors(input);
-    let tensors = inception::state_dict(&input, Path::new("weights.pth"))?;
+    let tensors = state_dict::read(&input)?;
     let bytes: usize = tensors.values().map(|tensor| tensor.elem_count() * tensor.dtype().size_in_bytes()).sum();
     assert!(bytes <= 64 * input.len(), "{bytes} bytes of tensors in {} bytes", input.len());
     Ok(())

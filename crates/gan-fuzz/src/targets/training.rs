@@ -1,4 +1,4 @@
-//! Two steps of training with settings that came from outside.
+//! Trains two steps with external settings.
 
 use super::small;
 use crate::target::Outcome;
@@ -7,11 +7,12 @@ use gan_data::{DatasetConfig, SampleSizes, Synthetic};
 use gan_train::config::RunConfig;
 use gan_train::{Plan, Trainer};
 
-/// The most samples in a batch, and updates in a step.
+/// Maximum number of samples in a batch.
 const BATCH: usize = 32;
+/// Maximum number of updates in a step.
 const UPDATES: u64 = 4;
 
-/// Small settings, for targets that start from some.
+/// Small settings, from which targets start.
 pub const TINY: &str = r#"preset = "tiny"
 description = "A small run"
 [data]
@@ -63,10 +64,10 @@ columns = 2
 every = 0
 "#;
 
-/// Trains two steps of a plan on data that need no files, if the plan is small.
+/// Trains two steps of a plan on data without files, if the plan is small.
 ///
 /// # Errors
-/// If the plan cannot be trained; that a loss is not finite is one way.
+/// If the plan cannot be trained, for example because a loss is not finite.
 pub fn two_steps(plan: &Plan) -> Outcome {
     let config = plan.config();
     let updates = config.train.d_steps.saturating_add(config.train.g_steps);
@@ -85,7 +86,7 @@ pub fn two_steps(plan: &Plan) -> Outcome {
     Ok(())
 }
 
-/// The same settings with synthetic data in place of files.
+/// Returns the settings with synthetic data instead of files.
 fn without_files(config: &RunConfig) -> RunConfig {
     let mut config = config.clone();
     let data = &mut config.data;

@@ -1,4 +1,4 @@
-//! Weight files: any bytes, or a header and the tensors' bytes, to samples of the generator in them.
+//! Weight files: any bytes, or a header and the tensors' bytes.
 
 use super::{network, small};
 use crate::place;
@@ -6,7 +6,7 @@ use crate::target::{Memory, Outcome, Seed, Target};
 use candle_core::Device;
 use gan_core::weights;
 
-/// Reads a weight file and makes samples with it.
+/// Reads a weight file and generates samples.
 pub const TARGET: Target =
     Target { name: "weights", body, seeds, tokens: network::TOKENS, memory: Memory { mebibytes: 64, per_byte: 64 } };
 

@@ -1,11 +1,11 @@
-//! Shared by the tests: made numbers and gradients by finite differences.
+//! Shared by the tests: pseudorandom numbers and gradients by finite differences.
 #![allow(dead_code)]
 
 use candle_core::{DType, Result, Tensor, Var};
 use gan_kernels::ConvSpec;
 use gan_kernels::testing::test_device;
 
-/// Numbers in [-1, 1) that look random, f64.
+/// Returns pseudorandom f64 numbers in [-1, 1).
 pub fn made(shape: &[usize], seed: u64) -> Tensor {
     let n: usize = shape.iter().product();
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -20,7 +20,7 @@ pub fn made(shape: &[usize], seed: u64) -> Tensor {
     Tensor::from_vec(values, shape, test_device()).unwrap()
 }
 
-/// What the device that is tested can compute of a convolution: candle's, for others than the CPU, know one stride and dilation.
+/// Restricts a convolution to what the tested device supports: candle's kernels for GPUs have one stride and one dilation for both sides.
 pub fn within_reach(spec: ConvSpec) -> ConvSpec {
     let ([stride, _], [dilation, _]) = (spec.stride, spec.dilation);
     match test_device().is_cpu() {
@@ -29,7 +29,7 @@ pub fn within_reach(spec: ConvSpec) -> ConvSpec {
     }
 }
 
-/// How many samples the device that is tested can take: candle has no empty tensors on CUDA.
+/// Returns a number of samples that the tested device supports: candle has no empty tensors on CUDA.
 pub fn samples_within_reach(n: usize) -> usize {
     if test_device().is_cpu() { n } else { n.max(1) }
 }
@@ -43,7 +43,7 @@ pub fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-/// A scalar that weighs every output differently, so that no gradient error can cancel.
+/// Returns a scalar that weights every output differently, so that errors of gradients cannot cancel.
 pub fn weigh(y: &Tensor) -> Result<Tensor> {
     (y * made(y.dims(), 99).to_dtype(y.dtype())?)?.sum_all()
 }

@@ -1,9 +1,9 @@
-//! Against plain loops over all pairs, with what makes screening hard: ties, copies, far-off and tiny values.
+//! Compares results with plain loops over all pairs, in cases that are difficult to screen: ties, copies, distant and tiny values.
 
 use super::*;
 use gan_base::Rng;
 
-/// Rows on a coarse lattice, so that many distances tie, times `scale`, plus `shift`.
+/// Returns rows on a coarse lattice, so that many distances are equal, times `scale`, plus `shift`.
 fn made(seed: u64, n: usize, dim: usize, scale: f32, shift: f32) -> Features {
     let mut rng = Rng::new(seed);
     Features::new((0..n * dim).map(|_| shift + scale * rng.below(4) as f32).collect(), dim).unwrap()
@@ -21,8 +21,8 @@ fn reference(of: &Features, among: &Features, k: usize, others: bool) -> Vec<Vec
 }
 
 #[test]
-fn the_nearest_are_those_of_plain_loops() {
-    // More rows and columns than a tile has, once each; narrow and wide; far from 0; near the smallest numbers of f32.
+fn nearest_neighbors_equal_plain_loops() {
+    // More rows than a tile has, more columns than a tile has, narrow and wide features, large values, and values near f32's smallest.
     let cases = [
         (600, 40, 3, 1.0, 0.0),
         (30, 2100, 5, 1.0, 1e4),
@@ -42,7 +42,7 @@ fn the_nearest_are_those_of_plain_loops() {
 }
 
 #[test]
-fn bounds_hold_the_distance() {
+fn bounds_contain_the_distance() {
     let mut rng = Rng::new(5);
     for dim in [1, 7, 300] {
         let mut set = |n| Features::new((0..n * dim).map(|_| rng.normal() * 3.0 + 20.0).collect(), dim).unwrap();
@@ -77,7 +77,7 @@ fn a_pair_at_the_limit_is_not_within_it() {
 }
 
 #[test]
-fn squares_are_those_of_a_plain_loop() {
+fn squared_norms_equal_a_plain_loop() {
     for dim in [1, 8, 19] {
         let set = made(1, 2, dim, 1.0, 0.5);
         let plain: f64 = set.row(0).iter().zip(set.row(1)).map(|(x, y)| f64::from(x - y).powi(2)).sum();

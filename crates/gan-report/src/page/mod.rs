@@ -1,22 +1,33 @@
 //! A run as one self-contained HTML file: no network, no server, no other file.
 //!
 //! The caller fills a [`Page`] with plain values; [`Page::html`] puts them into `page.html` beside the style and the script. In reading
-//! order: this file, `sections` (the contents), `charts` and `reduce` (the curves, long ones thinned), `pictures` (PNG files as data URIs,
-//! within a budget), `template` (everything into one file, and the policy that forbids all requests), `escape`.
+//! order: this file (the contents, the file), `sections` (the parts as HTML), `curves` (the numbers of the charts), `pictures` (PNG files as
+//! data URIs, within a budget).
 
-mod charts;
-mod escape;
+mod curves;
 mod pictures;
-mod reduce;
 mod sections;
-mod template;
 
 pub use sections::to_digits;
 
-use crate::{Error, Metrics};
+use crate::{Error, Metrics, markup};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use gan_base::atomic;
+use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+const HTML: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+/// Scripts that are concatenated in one script element.
+const SCRIPTS: [&str; 5] = [
+    include_str!("js/axis.js"),
+    include_str!("js/chart.js"),
+    include_str!("js/input.js"),
+    include_str!("js/frames.js"),
+    include_str!("js/page.js"),
+];
 
 /// Contents of a page. All texts are plain text and are escaped. An empty part takes no space.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +123,7 @@ pub struct Sequence {
     pub name: String,
     /// Description of the pictures.
     pub caption: String,
-    /// Frames by ascending step. At most [`MOST_FRAMES`] of them are embedded.
+    /// Frames by ascending step. At most 60 of them are embedded.
     pub frames: Vec<Frame>,
 }
 
@@ -134,36 +145,19 @@ pub struct Single {
     pub path: PathBuf,
 }
 
-/// A network, layer by layer, with numbers as text.
+/// A network, layer by layer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NetworkTable {
     /// Heading.
     pub name: String,
     /// Shape of one input.
     pub input: String,
-    /// The layers.
-    pub rows: Vec<NetworkRow>,
+    /// For each layer: name of its parameters, kind and settings, output shape, number of parameters with running averages, multiply-adds
+    /// for one sample (empty if there are none).
+    pub rows: Vec<[String; 5]>,
     /// Names and values of totals over all layers.
     pub totals: Vec<(String, String)>,
 }
-
-/// A layer of a [`NetworkTable`].
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetworkRow {
-    /// Name of its parameters.
-    pub name: String,
-    /// Kind and settings.
-    pub layer: String,
-    /// Output shape.
-    pub output: String,
-    /// Number of parameters, including running averages.
-    pub parameters: String,
-    /// Multiply-adds for one sample; empty if there are none.
-    pub multiply_adds: String,
-}
-
-/// Maximum number of embedded frames of a sequence, evenly spaced and including the last.
-pub const MOST_FRAMES: usize = 60;
 
 impl Page {
     /// Returns the name of a metrics field for users.
@@ -179,7 +173,27 @@ impl Page {
 
     /// Returns the whole file. The same page gives the same bytes. A picture that cannot be read is skipped, and the page notes it.
     pub fn html(&self) -> String {
-        template::filled(self)
+        let album = pictures::album(self);
+        let charts = curves::charts(self);
+        let data = json!({
+            "charts": charts.iter().map(curves::data).collect::<Vec<_>>(),
+            "sequences": album.films.iter().map(sections::film_data).collect::<Vec<_>>(),
+        });
+        let script = SCRIPTS.concat();
+        let main = sections::all(self, &album, &charts);
+        fill(
+            HTML,
+            &[
+                ("policy", &policy(STYLE, &script)),
+                ("title", &markup::text(&self.title)),
+                ("lead", &markup::text(&self.lead)),
+                ("style", STYLE),
+                ("contents", &sections::contents(&main)),
+                ("main", &main.iter().map(|section| section.html.as_str()).collect::<String>()),
+                ("data", &markup::json(&data)),
+                ("script", &script),
+            ],
+        )
     }
 
     /// Writes [`Page::html`] to `path` atomically.
@@ -189,6 +203,29 @@ impl Page {
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         Ok(atomic::write(path, self.html().as_bytes())?)
     }
+}
+
+/// Returns the Content Security Policy (W3C, level 3, section 2.3): nothing may be loaded, pictures are in the file itself, and exactly this
+/// style and this script are used, so that even markup that escaped the escaping could not run.
+fn policy(style: &str, script: &str) -> String {
+    let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
+    format!(
+        "default-src 'none'; img-src data:; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        hash(style),
+        hash(script)
+    )
+}
+
+/// Replaces each `{{name}}` of `template` by its value, without replacing anything in values.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut parts = template.split("{{");
+    let mut out = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let (name, rest) = part.split_once("}}").unwrap_or(("", part));
+        let value = values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+        out.extend([value, rest]);
+    }
+    out
 }
 
 #[cfg(test)]

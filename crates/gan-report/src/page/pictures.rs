@@ -1,9 +1,12 @@
 //! PNG files as data URIs, within the budget of a page.
 
-use super::{Frame, MOST_FRAMES, Page, Sequence};
+use super::{Frame, Page, Sequence};
 use crate::Picture;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{fs, path::Path};
+
+/// Maximum number of embedded frames of a sequence, evenly spaced and including the last.
+const MOST_FRAMES: usize = 60;
 
 /// Maximum number of bytes of PNG files in a page; base64 adds a third.
 const BUDGET: u64 = 10 << 20;

@@ -1,11 +1,11 @@
 //! Sections of the page as HTML. Every text is escaped.
 
-use super::charts::{Chart, unknown};
-use super::escape::text;
+use super::curves::unknown;
 use super::pictures::{Album, Embedded, Film};
-use super::{NetworkTable, Page};
+use super::{Card, NetworkTable, Page, Severity};
+use crate::charts::{Chart, Curve};
+use crate::markup::text;
 use serde_json::{Value, json};
-use std::fmt::Write;
 
 /// A part of the page with an entry in its contents.
 pub(super) struct Section {
@@ -42,44 +42,47 @@ pub(super) fn contents(sections: &[Section]) -> String {
     sections.iter().map(|s| format!("<li><a href=\"#{}\">{}</a></li>", s.id, s.heading)).collect()
 }
 
+/// Returns `items` inside of an element, or nothing if there are none.
+fn wrapped(open: &str, items: String, close: &str) -> String {
+    if items.is_empty() { items } else { format!("{open}\n{items}{close}\n") }
+}
+
 fn list(items: &[&String]) -> String {
-    let items: String = items.iter().map(|item| format!("<li>{}</li>\n", text(item))).collect();
-    if items.is_empty() { items } else { format!("<ul class=\"notes\">\n{items}</ul>\n") }
+    let items = items.iter().map(|item| format!("<li>{}</li>\n", text(item))).collect();
+    wrapped("<ul class=\"notes\">", items, "</ul>")
 }
 
 fn definitions(class: &str, pairs: &[(String, String)]) -> String {
     let pair =
         |(name, value): &(String, String)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", text(name), text(value));
-    let pairs: String = pairs.iter().map(pair).collect();
-    if pairs.is_empty() { pairs } else { format!("<dl class=\"{class}\">\n{pairs}</dl>\n") }
+    wrapped(&format!("<dl class=\"{class}\">"), pairs.iter().map(pair).collect(), "</dl>")
 }
 
 fn cards(page: &Page) -> String {
-    let card = |card: &super::Card| {
+    let card = |card: &Card| {
         let [label, value, note] = [&card.label, &card.value, &card.note].map(|t| text(t));
         format!(
             "<li class=\"card {}\"><span class=\"label\">{label}</span><span class=\"value\">{value}</span><span class=\"note\">{note}</span></li>\n",
             card.severity.class()
         )
     };
-    let cards: String = page.cards.iter().map(card).collect();
-    if cards.is_empty() { cards } else { format!("<ul class=\"cards\">\n{cards}</ul>\n") }
+    wrapped("<ul class=\"cards\">", page.cards.iter().map(card).collect(), "</ul>")
 }
 
 fn diagnoses(page: &Page) -> String {
     let diagnosis = |d: &super::Diagnosis| {
         format!("<li class=\"{}\"><strong>{}.</strong> {}</li>\n", d.severity.class(), d.severity.word(), text(&d.text))
     };
-    let all: String = page.diagnoses.iter().map(diagnosis).collect();
-    if all.is_empty() { all } else { format!("<ul class=\"diagnoses\">\n{all}</ul>\n") }
+    wrapped("<ul class=\"diagnoses\">", page.diagnoses.iter().map(diagnosis).collect(), "</ul>")
 }
 
 /// Returns a sequence. The last frame is in the HTML, for print and for browsers without scripts; the script has the
 /// others.
 fn film((at, film): (usize, &Film)) -> String {
-    let (name, caption) = (text(&film.sequence.name), text(&film.sequence.caption));
     let Some((step, last)) = film.frames.last() else { return String::new() };
-    let (count, of) = (film.frames.len(), film.sequence.frames.len());
+    let [name, caption] = [&film.sequence.name, &film.sequence.caption].map(|t| text(t));
+    let count = film.frames.len();
+    let of = film.sequence.frames.len();
     let left_out = if count == of { String::new() } else { format!(" {count} of {of} pictures are in this page.") };
     let step = grouped(*step);
     let most = count - 1;
@@ -108,12 +111,12 @@ fn singles(album: &Album) -> String {
     let single = |(caption, picture): &(&str, Embedded)| {
         format!("<figure>\n{}\n<figcaption>{}</figcaption>\n</figure>\n", zoomable(picture, caption), text(caption))
     };
-    let singles: String = album.singles.iter().map(single).collect();
-    if singles.is_empty() { singles } else { format!("<div class=\"gallery\">\n{singles}</div>\n") }
+    wrapped("<div class=\"gallery\">", album.singles.iter().map(single).collect(), "</div>")
 }
 
 fn zoomable(picture: &Embedded, alt: &str) -> String {
-    let (alt, Embedded { uri, width, height }) = (text(alt), picture);
+    let alt = text(alt);
+    let Embedded { uri, width, height } = picture;
     format!(
         "<button type=\"button\" class=\"zoomable\" aria-label=\"Enlarge: {alt}\"><img src=\"{uri}\" width=\"{width}\" height=\"{height}\" alt=\"{alt}\"></button>"
     )
@@ -137,7 +140,7 @@ fn curves(charts: &[Chart]) -> String {
         return String::new();
     }
     let chart = |(at, chart): (usize, &Chart)| {
-        let (title, caption) = (text(&chart.title), text(&chart.caption));
+        let [title, caption] = [&chart.title, &chart.caption].map(|t| text(t));
         format!(
             "<figure class=\"chart\" data-chart=\"{at}\">\n<div class=\"head\"><h3>{title}</h3></div>\n<div class=\"plot\"></div>\n<figcaption>{caption}</figcaption>\n</figure>\n"
         )
@@ -156,36 +159,48 @@ fn numbers(charts: &[Chart]) -> String {
     )
 }
 
-fn row((chart, curve): (&Chart, &super::charts::Curve)) -> String {
-    let finite = || curve.points.iter().filter(|point| point.1.is_finite());
-    let ends = [finite().next(), finite().next_back()].map(|point| point.map_or(String::new(), |p| short(p.1)));
-    let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-    let at = |point: Option<&(f64, f64)>| {
-        point.map_or(String::new(), |p| format!("{}, {}", short(p.1), grouped(p.0 as u64)))
-    };
-    let [lowest, highest] = [at(finite().min_by(by_value)), at(finite().max_by(by_value))];
+fn row((chart, curve): (&Chart, &Curve)) -> String {
+    let numbers = Numbers::of(&curve.points);
     let name = if curve.name == curve.field {
         text(&curve.name)
     } else {
         format!("{}: {}", text(&chart.title), text(&curve.name))
     };
-    let count = grouped(finite().count() as u64);
-    let mut out = format!("<tr><th scope=\"row\">{name}</th>");
-    for cell in [&ends[0], &ends[1], &lowest, &highest, &count] {
-        write!(out, "<td>{cell}</td>").ok();
+    let value = |point: Option<(f64, f64)>| point.map_or(String::new(), |p| short(p.1));
+    let at =
+        |point: Option<(f64, f64)>| point.map_or(String::new(), |p| format!("{}, {}", short(p.1), grouped(p.0 as u64)));
+    let cells = [value(numbers.first), value(numbers.last), at(numbers.lowest), at(numbers.highest)];
+    let cells = cells.into_iter().chain([grouped(numbers.count as u64)]).map(|cell| format!("<td>{cell}</td>"));
+    format!("<tr><th scope=\"row\">{name}</th>{}</tr>\n", cells.collect::<String>())
+}
+
+/// The finite points of a curve that are quoted.
+struct Numbers {
+    first: Option<(f64, f64)>,
+    last: Option<(f64, f64)>,
+    lowest: Option<(f64, f64)>,
+    highest: Option<(f64, f64)>,
+    count: usize,
+}
+
+impl Numbers {
+    fn of(points: &[(f64, f64)]) -> Self {
+        let finite = || points.iter().copied().filter(|point| point.1.is_finite());
+        let by_value = |a: &(f64, f64), b: &(f64, f64)| a.1.total_cmp(&b.1);
+        let lowest = finite().min_by(by_value);
+        let highest = finite().max_by(by_value);
+        Self { first: finite().next(), last: finite().next_back(), lowest, highest, count: finite().count() }
     }
-    out + "</tr>\n"
 }
 
 fn network(table: &NetworkTable) -> String {
-    let row = |row: &super::NetworkRow| {
-        let [name, layer, output, parameters, macs] =
-            [&row.name, &row.layer, &row.output, &row.parameters, &row.multiply_adds].map(|t| text(t));
+    let row = |row: &[String; 5]| {
+        let [name, layer, output, parameters, macs] = row.each_ref().map(|t| text(t));
         format!(
             "<tr><td><code>{name}</code></td><td>{layer}</td><td>{output}</td><td>{parameters}</td><td>{macs}</td></tr>\n"
         )
     };
-    let (name, input) = (text(&table.name), text(&table.input));
+    let [name, input] = [&table.name, &table.input].map(|t| text(t));
     let rows: String = table.rows.iter().map(row).collect();
     format!(
         "<h3>{name}</h3>\n<p>One input: {input}</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Layers of the {name}\"><table class=\"layers\">\n\
@@ -206,19 +221,18 @@ fn settings(toml: &str) -> String {
 }
 
 /// Returns fields without a known chart, and their last, lowest and highest values, for cards.
-pub(super) fn measured(page: &Page) -> Vec<super::Card> {
+pub(super) fn measured(page: &Page) -> Vec<Card> {
     unknown(&page.metrics).map(|field| card_of(page.called(field), page.metrics.series(field))).collect()
 }
 
-fn card_of(label: String, points: &[(f64, f64)]) -> super::Card {
-    let finite = || points.iter().filter(|point| point.1.is_finite());
-    let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-    let at = |word: &str, point: Option<&(f64, f64)>| {
+fn card_of(label: String, points: &[(f64, f64)]) -> Card {
+    let numbers = Numbers::of(points);
+    let at = |word: &str, point: Option<(f64, f64)>| {
         point.map_or(String::new(), |p| format!("{word} {} at step {}", short(p.1), grouped(p.0 as u64)))
     };
-    let note = [at("lowest", finite().min_by(by_value)), at("highest", finite().max_by(by_value))].join(", ");
-    let value = finite().next_back().map_or(String::new(), |p| short(p.1));
-    super::Card { label, value, note, severity: super::Severity::Plain }
+    let note = [at("lowest", numbers.lowest), at("highest", numbers.highest)].join(", ");
+    let value = numbers.last.map_or(String::new(), |p| short(p.1));
+    Card { label, value, note, severity: Severity::Plain }
 }
 
 /// Formats a value with four digits.
@@ -230,7 +244,9 @@ pub(super) fn short(value: f64) -> String {
 pub fn to_digits(value: f64, digits: i32) -> String {
     match value.abs() {
         0.0 => "0".into(),
-        size if (1000.0..1e9).contains(&size) => grouped_signed(value),
+        size if (1000.0..1e9).contains(&size) => {
+            format!("{}{}", if value < 0.0 { "−" } else { "" }, grouped(size.round() as u64))
+        }
         size if !(1e-4..1e9).contains(&size) => format!("{value:.2e}"),
         size => {
             let places = (digits - 1 - size.log10().floor() as i32).clamp(0, 7) as usize;
@@ -240,13 +256,8 @@ pub fn to_digits(value: f64, digits: i32) -> String {
     }
 }
 
-fn grouped_signed(value: f64) -> String {
-    let sign = if value < 0.0 { "−" } else { "" };
-    format!("{sign}{}", grouped(value.abs().round() as u64))
-}
-
 /// Formats 1234567 as 1,234,567.
-pub(super) fn grouped(n: u64) -> String {
+fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let place = |(at, digit): (usize, char)| {
         let comma = at > 0 && (digits.len() - at).is_multiple_of(3);

@@ -15,7 +15,6 @@ fn evil(dir: &Path) -> Page {
         path
     };
     let line = serde_json::json!({ "step": 1, EVIL: 2.0, "loss_d": 1.0 });
-    let row = NetworkRow { name: text(), layer: text(), output: text(), parameters: text(), multiply_adds: text() };
     Page {
         title: text(),
         lead: text(),
@@ -31,13 +30,18 @@ fn evil(dir: &Path) -> Page {
             frames: (1..=3).map(|step| Frame { step, path: png(&format!("{step}.png"), step as u8) }).collect(),
         }],
         pictures: vec![Single { caption: text(), path: png("one.png", 9) }],
-        networks: vec![NetworkTable { name: text(), input: text(), rows: vec![row], totals: vec![(text(), text())] }],
+        networks: vec![NetworkTable {
+            name: text(),
+            input: text(),
+            rows: vec![[(); 5].map(|()| text())],
+            totals: vec![(text(), text())],
+        }],
         settings_toml: text(),
     }
 }
 
 #[test]
-fn no_text_is_taken_for_markup() {
+fn text_is_never_interpreted_as_markup() {
     let dir = tempfile::tempdir().unwrap();
     let html = evil(dir.path()).html();
     assert!(!html.contains("alert(1)</script>") && !html.contains("<img src=x"), "broke out");
@@ -47,7 +51,7 @@ fn no_text_is_taken_for_markup() {
 }
 
 #[test]
-fn nothing_may_be_loaded_from_anywhere() {
+fn the_page_forbids_loading_anything() {
     let dir = tempfile::tempdir().unwrap();
     let html = evil(dir.path()).html();
     assert!(html.contains("content=\"default-src 'none'; img-src data:; style-src 'sha256-"));
@@ -57,7 +61,7 @@ fn nothing_may_be_loaded_from_anywhere() {
 }
 
 #[test]
-fn an_empty_page_is_a_page() {
+fn an_empty_page_is_valid() {
     let html = Page { title: "Nothing yet".into(), ..Page::default() }.html();
     assert!(html.contains("<h1>Nothing yet</h1>") && !html.contains("<section"));
     assert!(html.contains("{\"charts\":[],\"sequences\":[]}"));
@@ -79,7 +83,7 @@ fn unreadable_pictures_are_named_and_the_rest_is_shown() {
 }
 
 #[test]
-fn many_frames_are_thinned_and_the_page_says_so() {
+fn many_frames_are_thinned_with_a_note() {
     let dir = tempfile::tempdir().unwrap();
     let mut page = evil(dir.path());
     let one = page.sequences[0].frames[0].path.clone();
@@ -96,7 +100,19 @@ fn saving_names_the_file_that_cannot_be_written() {
 }
 
 #[test]
-fn numbers_in_sentences_are_short() {
+fn numbers_in_sentences_are_rounded() {
     let written = [0.123_456, 12.0, 1234.56, 0.000_01, -0.5, 0.0, 7_654_321.0].map(sections::short);
     assert_eq!(written, ["0.1235", "12", "1,235", "1.00e-5", "-0.5", "0", "7,654,321"]);
+}
+
+#[test]
+fn values_are_not_templates() {
+    assert_eq!(fill("<{{a}}|{{b}}>", &[("a", "{{b}}"), ("b", "2")]), "<{{b}}|2>");
+}
+
+#[test]
+fn scripts_fit_into_a_script_element() {
+    let script = SCRIPTS.concat();
+    assert!(!script.contains("</") && !script.contains("<!--") && !STYLE.contains("</"));
+    assert!(script.lines().all(|line| line.chars().count() <= 120));
 }

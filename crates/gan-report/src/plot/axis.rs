@@ -54,7 +54,8 @@ fn widened([low, high]: [f64; 2]) -> [f64; 2] {
 fn ticks([low, high]: [f64; 2], most: usize, least: f64) -> Vec<(f64, String)> {
     let step = round_step(((high - low) / most.max(1) as f64).max(least));
     // Tolerance: 0.3 / 0.1 is under 3.
-    let (first, last) = ((low / step - 1e-6).ceil() as i64, (high / step + 1e-6).floor() as i64);
+    let first = (low / step - 1e-6).ceil() as i64;
+    let last = (high / step + 1e-6).floor() as i64;
     let largest = low.abs().max(high.abs());
     (first..=last).map(|i| i as f64 * step).map(|value| (value, label(value, step, largest))).collect()
 }

@@ -1,36 +1,16 @@
 //! One chart on a rectangle of the figure: title and legend above, axes, guides, curves.
 
-use plotters::style::RGBColor;
-use plotters_backend::DrawingBackend;
-
-use super::{
-    Chart, Curve,
-    axis::Axis,
-    font, guide,
-    pen::{Align, Pen, Point, Stroke, Type},
-    series,
-};
-use crate::Error;
+use super::axis::Axis;
+use super::drawing::{Align, Area, Drawing, FRAME, GRID, INK, Point, Rgb, SMALL, Stroke, Type, stroke};
+use super::{font, series};
+use crate::charts::{Chart, Curve};
 
 /// Okabe and Ito's colors, which color-blind readers can distinguish, without the yellow, which fades on white.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(0, 0, 0),
-];
-
-pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
-const MUTED: RGBColor = RGBColor(90, 90, 90);
-pub(super) const LINES: RGBColor = RGBColor(229, 229, 229);
-pub(super) const FRAME: RGBColor = RGBColor(120, 120, 120);
+const COLOURS: [Rgb; 7] =
+    [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233], [0, 0, 0]];
 
 const TITLE: Type = Type { size: 15.0, colour: INK };
 const LABEL: Type = Type { size: 12.0, colour: INK };
-pub(super) const SMALL: Type = Type { size: 11.0, colour: MUTED };
 
 /// Height of the title's row, and of each row of the legend below it.
 const TITLE_ROW: f64 = 30.0;
@@ -38,35 +18,24 @@ const LEGEND_ROW: f64 = 20.0;
 /// Length of the line before a name in the legend, and the space after it.
 const SWATCH: f64 = 20.0;
 const SPACE: f64 = 6.0;
-
-/// A rectangle of the figure, in pixels.
-#[derive(Clone, Copy)]
-pub(super) struct Area {
-    pub left: f64,
-    pub top: f64,
-    pub right: f64,
-    pub bottom: f64,
-}
-
-/// Where the data lies and how it maps there.
-pub(super) struct Plot {
-    pub area: Area,
-    pub x: Axis,
-    pub y: Axis,
-}
+/// Label of the horizontal axis.
+const STEP: &str = "step";
 
 /// A curve, ready to draw: the faint line of all points below, the trend above, by uninterrupted pieces.
-pub(super) struct Drawn {
-    colour: RGBColor,
+struct Drawn {
+    colour: Rgb,
     faint: Vec<Vec<Point>>,
-    pub trend: Vec<Vec<Point>>,
+    trend: Vec<Vec<Point>>,
 }
 
-/// A chart whose places are settled: everything but the drawing itself.
+/// A chart with the places of its parts.
 pub(super) struct Layout<'a> {
     chart: &'a Chart,
     area: Area,
-    plot: Plot,
+    /// Where the data lies.
+    pub plot: Area,
+    x: Axis,
+    y: Axis,
     curves: Vec<Drawn>,
     legend: Vec<Vec<usize>>,
 }
@@ -80,33 +49,117 @@ impl<'a> Layout<'a> {
             pieces.iter().enumerate().map(|(at, pieces)| prepare(at, pieces, span, columns)).collect();
         let y = y_axis(chart, &pieces, &curves, area);
         let legend = legend_rows(chart, area);
-        let plot = Plot { area: inner(chart, area, &y, legend.len()), x: Axis::from_zero(span, columns / 90), y };
-        Self { chart, area, plot, curves, legend }
+        let plot = inner(area, &y, legend.len());
+        Self { chart, area, plot, x: Axis::from_zero(span, columns / 90), y, curves, legend }
     }
 
-    /// Returns the position of the y axis.
-    pub(super) fn left(&self) -> f64 {
-        self.plot.area.left
-    }
-
-    /// Moves the y axis to the right, in line with that of other charts.
-    pub(super) fn align(&mut self, left: f64) {
-        self.plot.area.left = left;
-    }
-
-    pub(super) fn draw<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
-        let Self { chart, area, plot, curves, legend } = self;
-        heading(pen, chart, *area, legend, plot.area)?;
-        axes(pen, chart, plot)?;
-        guide::lines(pen, &chart.guides, plot)?;
-        curves.iter().try_for_each(|curve| faint(pen, curve, plot))?;
-        curves.iter().try_for_each(|curve| trend(pen, curve, plot))?;
-        guide::labels(pen, &chart.guides, plot, curves)?;
-        if curves.iter().all(|curve| curve.trend.is_empty()) {
-            let Area { left, top, right, bottom } = plot.area;
-            pen.text("no data yet", ((left + right) / 2.0, (top + bottom) / 2.0), Align::Centre, SMALL)?;
+    pub(super) fn draw(&self, drawing: &mut Drawing) {
+        self.heading(drawing);
+        self.axes(drawing);
+        self.guides(drawing);
+        self.faint(drawing);
+        self.trends(drawing);
+        self.guide_labels(drawing);
+        if self.curves.iter().all(|curve| curve.trend.is_empty()) {
+            let Area { left, top, right, bottom } = self.plot;
+            drawing.text("no data yet", ((left + right) / 2.0, (top + bottom) / 2.0), Align::Centre, SMALL);
         }
-        Ok(())
+    }
+
+    /// Draws the title on the left, and the legend on the right of it and below, ending where the plot ends.
+    fn heading(&self, drawing: &mut Drawing) {
+        let middle = self.area.top + TITLE_ROW / 2.0;
+        drawing.text(&self.chart.title, (self.plot.left, middle), Align::Left, TITLE);
+        for (row, entries) in self.legend.iter().enumerate() {
+            let width: f64 = entries.iter().map(|&index| entry_width(&self.chart.curves[index])).sum();
+            let is_beside_title = row == 0;
+            let mut x = if is_beside_title { self.plot.right + 3.0 * SPACE - width } else { self.plot.left };
+            let y = middle + row as f64 * LEGEND_ROW;
+            for &index in entries {
+                let curve = &self.chart.curves[index];
+                drawing.line(&[(x, y), (x + SWATCH, y)], stroke(COLOURS[index % COLOURS.len()], 2.5));
+                drawing.text(&curve.name, (x + SWATCH + SPACE, y), Align::Left, LABEL);
+                x += entry_width(curve);
+            }
+        }
+    }
+
+    /// Draws grid lines, ticks, tick labels, and the names of both axes.
+    fn axes(&self, drawing: &mut Drawing) {
+        let Area { left, top, right, bottom } = self.plot;
+        for (value, label) in &self.y.ticks {
+            let (_, y) = self.place((self.x.low, *value));
+            drawing.line(&[(left, y), (right, y)], stroke(GRID, 1.0));
+            drawing.text(label, (left - 8.0, y), Align::Right, SMALL);
+        }
+        for (value, label) in &self.x.ticks {
+            let (x, _) = self.place((*value, self.y.low));
+            drawing.line(&[(x, bottom), (x, bottom + 4.0)], stroke(FRAME, 1.0));
+            drawing.text(label, (x, bottom + 14.0), Align::Centre, SMALL);
+        }
+        drawing.line(&[(left, top), (left, bottom), (right, bottom)], stroke(FRAME, 1.0));
+        drawing.text(STEP, ((left + right) / 2.0, bottom + 34.0), Align::Centre, LABEL);
+        drawing.text(&self.chart.unit, (16.0, (top + bottom) / 2.0), Align::Upwards, LABEL);
+    }
+
+    fn faint(&self, drawing: &mut Drawing) {
+        for curve in &self.curves {
+            // A curve too short for smoothing is its own trend.
+            for (all, _) in curve.faint.iter().zip(&curve.trend).filter(|(all, trend)| all != trend) {
+                drawing.line(&self.places(all), Stroke { colour: curve.colour, opacity: 0.25, width: 1.0 });
+            }
+        }
+    }
+
+    fn trends(&self, drawing: &mut Drawing) {
+        for curve in &self.curves {
+            for piece in &curve.trend {
+                match self.places(piece).as_slice() {
+                    [single] => drawing.dot(*single, 2.5, curve.colour, 1.0),
+                    line => drawing.line(line, stroke(curve.colour, 2.0)),
+                }
+            }
+        }
+    }
+
+    /// Draws dashed lines at the guides.
+    fn guides(&self, drawing: &mut Drawing) {
+        const DASH: f64 = 6.0;
+        const PERIOD: f64 = 10.0;
+        let Area { left, right, .. } = self.plot;
+        for y in self.chart.guides.iter().filter_map(|(value, _)| self.height_of(*value)) {
+            for start in (0..=((right - left) / PERIOD) as usize).map(|dash| left + dash as f64 * PERIOD) {
+                drawing.line(&[(start, y), ((start + DASH).min(right), y)], stroke(FRAME, 1.0));
+            }
+        }
+    }
+
+    /// Draws the labels of the guides, each on a veil that keeps it legible over curves.
+    fn guide_labels(&self, drawing: &mut Drawing) {
+        let points = || self.curves.iter().flat_map(|curve| &curve.trend).flatten().map(|&point| self.place(point));
+        for (value, label) in &self.chart.guides {
+            let Some(y) = self.height_of(*value) else { continue };
+            let veil = freest(self.plot, y, font::width(label, SMALL.size), points);
+            drawing.0.push(super::drawing::Shape::Area(veil, [255; 3], 0.8));
+            let middle = ((veil.left + veil.right) / 2.0, (veil.top + veil.bottom) / 2.0);
+            drawing.text(label, middle, Align::Centre, SMALL);
+        }
+    }
+
+    /// Converts data to pixels; what is above or below the axis is moved to its end.
+    fn place(&self, (x, y): Point) -> Point {
+        let Area { left, top, right, bottom } = self.plot;
+        let up = self.y.part(y).clamp(0.0, 1.0);
+        (left + self.x.part(x) * (right - left), bottom - up * (bottom - top))
+    }
+
+    fn places(&self, points: &[Point]) -> Vec<Point> {
+        points.iter().map(|&point| self.place(point)).collect()
+    }
+
+    /// Returns the pixels from the top of the figure to a value on the y axis, if it is on the axis.
+    fn height_of(&self, value: f64) -> Option<f64> {
+        (self.y.low..=self.y.high).contains(&value).then(|| self.place((self.x.low, value)).1)
     }
 }
 
@@ -125,27 +178,27 @@ fn x_span(curves: &[Vec<Vec<Point>>]) -> [f64; 2] {
 /// Returns the given range, or one that contains the bulk of the points, all trends and the guides.
 fn y_axis(chart: &Chart, pieces: &[Vec<Vec<Point>>], drawn: &[Drawn], area: Area) -> Axis {
     let most = ((area.bottom - area.top) / 40.0).clamp(2.0, 10.0) as usize;
-    if let Some((low, high)) = chart.y_range.filter(|(low, high)| low.is_finite() && high.is_finite()) {
-        return Axis::exact([low, high], most);
+    if let Some(range) = chart.y_range {
+        return Axis::exact(range, most);
     }
     let bulk = pieces.iter().filter_map(|curve| series::central_span(&curve.concat())).flatten();
     let trends = drawn.iter().flat_map(|curve| curve.trend.iter().flatten().map(|point| point.1));
-    let guides = chart.guides.iter().map(|guide| guide.value).filter(|value| value.is_finite());
+    let guides = chart.guides.iter().map(|(value, _)| *value);
     let shown = bulk.chain(trends).chain(guides).map(|y| [y, y]).reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
     shown.map_or_else(|| Axis::exact([0.0, 1.0], most), |span| Axis::with_room(span, most))
 }
 
 /// Returns what remains after the title, the labels and the legend.
-fn inner(chart: &Chart, area: Area, y: &Axis, legend_rows: usize) -> Area {
+fn inner(area: Area, y: &Axis, legend_rows: usize) -> Area {
     let widest = y.ticks.iter().map(|(_, label)| font::width(label, SMALL.size)).fold(0.0, f64::max);
-    let beside = |text: &str| if text.is_empty() { 0.0 } else { LABEL.size + 2.0 * SPACE };
+    let label = LABEL.size + 2.0 * SPACE;
     // The first row of the legend shares the title's.
     let below_title = legend_rows.saturating_sub(1) as f64 * LEGEND_ROW;
     Area {
-        left: area.left + 12.0 + beside(&chart.y_label) + widest + 8.0,
+        left: area.left + 12.0 + label + widest + 8.0,
         top: area.top + TITLE_ROW + below_title,
         right: area.right - 24.0,
-        bottom: area.bottom - 24.0 - beside(&chart.x_label),
+        bottom: area.bottom - 24.0 - label,
     }
 }
 
@@ -180,87 +233,41 @@ fn entry_width(curve: &Curve) -> f64 {
     SWATCH + SPACE + font::width(&curve.name, LABEL.size) + 3.0 * SPACE
 }
 
-/// Draws the title on the left, and the legend on the right of it and below, ending where the plot ends.
-fn heading<B: DrawingBackend>(
-    pen: &mut Pen<B>,
-    chart: &Chart,
-    area: Area,
-    rows: &[Vec<usize>],
-    plot: Area,
-) -> Result<(), Error> {
-    let middle = area.top + TITLE_ROW / 2.0;
-    pen.text(&chart.title, (plot.left, middle), Align::Left, TITLE)?;
-    for (row, entries) in rows.iter().enumerate() {
-        let width: f64 = entries.iter().map(|&index| entry_width(&chart.curves[index])).sum();
-        let beside_title = row == 0;
-        let mut x = if beside_title { plot.right + 3.0 * SPACE - width } else { plot.left };
-        for &index in entries {
-            let curve = &chart.curves[index];
-            let y = middle + row as f64 * LEGEND_ROW;
-            let stroke = Stroke { colour: COLOURS[index % COLOURS.len()], opacity: 1.0, width: 2.5 };
-            pen.line(&[(x, y), (x + SWATCH, y)], stroke)?;
-            pen.text(&curve.name, (x + SWATCH + SPACE, y), Align::Left, LABEL)?;
-            x += entry_width(curve);
-        }
-    }
-    Ok(())
+/// Returns the place of a guide's label: above or below the line, at its right or left end, wherever in the plot are the fewest points.
+fn freest<I: Iterator<Item = Point>>(plot: Area, y: f64, width: f64, points: impl Fn() -> I) -> Area {
+    /// Half the height of a label, and its distance from the end.
+    const HALF: f64 = 7.0;
+    const OFF: f64 = 4.0;
+    let right = plot.right - OFF - width / 2.0;
+    let left = plot.left + OFF + width / 2.0;
+    let above = y - HALF - 2.0;
+    let below = y + HALF + 2.0;
+    let around = |(x, y): Point| Area {
+        left: x - width / 2.0 - OFF,
+        top: y - HALF,
+        right: x + width / 2.0 + OFF,
+        bottom: y + HALF,
+    };
+    let places = [(right, above), (right, below), (left, above), (left, below)].map(around);
+    let inside = |place: &Area| place.top >= plot.top && place.bottom <= plot.bottom;
+    let holds = |a: &Area, (x, y): Point| (a.left..=a.right).contains(&x) && (a.top..=a.bottom).contains(&y);
+    let covered = |place: &Area| points().filter(|&point| holds(place, point)).count();
+    places.into_iter().filter(inside).min_by_key(covered).unwrap_or(places[0])
 }
 
-/// Draws grid lines, ticks, tick labels, and the names of both axes.
-fn axes<B: DrawingBackend>(pen: &mut Pen<B>, chart: &Chart, plot: &Plot) -> Result<(), Error> {
-    let Area { left, top, right, bottom } = plot.area;
-    let thin = |colour| Stroke { colour, opacity: 1.0, width: 1.0 };
-    for (value, label) in &plot.y.ticks {
-        let (_, y) = plot.place((plot.x.low, *value));
-        pen.line(&[(left, y), (right, y)], thin(LINES))?;
-        pen.text(label, (left - 8.0, y), Align::Right, SMALL)?;
-    }
-    for (value, label) in &plot.x.ticks {
-        let (x, _) = plot.place((*value, plot.y.low));
-        pen.line(&[(x, bottom), (x, bottom + 4.0)], thin(FRAME))?;
-        pen.text(label, (x, bottom + 14.0), Align::Centre, SMALL)?;
-    }
-    pen.line(&[(left, top), (left, bottom), (right, bottom)], thin(FRAME))?;
-    if !chart.x_label.is_empty() {
-        pen.text(&chart.x_label, ((left + right) / 2.0, bottom + 34.0), Align::Centre, LABEL)?;
-    }
-    if !chart.y_label.is_empty() {
-        pen.text(&chart.y_label, (16.0, (top + bottom) / 2.0), Align::Upwards, LABEL)?;
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn faint<B: DrawingBackend>(pen: &mut Pen<B>, curve: &Drawn, plot: &Plot) -> Result<(), Error> {
-    // A curve too short for smoothing is its own trend.
-    let noisy = curve.faint.iter().zip(&curve.trend).filter(|(all, trend)| all != trend);
-    let stroke = Stroke { colour: curve.colour, opacity: 0.25, width: 1.0 };
-    noisy.map(|(all, _)| plot.places(all)).try_for_each(|line| pen.line(&line, stroke))
-}
+    const PLOT: Area = Area { left: 0.0, top: 0.0, right: 200.0, bottom: 100.0 };
 
-fn trend<B: DrawingBackend>(pen: &mut Pen<B>, curve: &Drawn, plot: &Plot) -> Result<(), Error> {
-    for piece in &curve.trend {
-        match plot.places(piece).as_slice() {
-            [single] => pen.dot(*single, 2.5, curve.colour)?,
-            line => pen.line(line, Stroke { colour: curve.colour, opacity: 1.0, width: 2.0 })?,
-        }
-    }
-    Ok(())
-}
-
-impl Plot {
-    /// Converts data to pixels; what is above or below the axis is moved to its end.
-    pub(super) fn place(&self, (x, y): Point) -> Point {
-        let Area { left, top, right, bottom } = self.area;
-        let up = self.y.part(y).clamp(0.0, 1.0);
-        (left + self.x.part(x) * (right - left), bottom - up * (bottom - top))
-    }
-
-    fn places(&self, points: &[Point]) -> Vec<Point> {
-        points.iter().map(|&point| self.place(point)).collect()
-    }
-
-    /// Returns the pixels from the top of the figure to a value on the y axis, if it is on the axis.
-    pub(super) fn height_of(&self, value: f64) -> Option<f64> {
-        (self.y.low..=self.y.high).contains(&value).then(|| self.place((self.x.low, value)).1)
+    #[test]
+    fn a_label_avoids_curves_and_edges() {
+        let free = freest(PLOT, 50.0, 40.0, std::iter::empty);
+        assert!(free.right == 200.0 && free.bottom < 50.0, "right and above, where nothing is in the way");
+        let crowded = freest(PLOT, 50.0, 40.0, || [(180.0, 40.0), (190.0, 60.0)].into_iter());
+        assert!(crowded.left == 0.0 && crowded.bottom < 50.0);
+        let high = freest(PLOT, 5.0, 40.0, std::iter::empty);
+        assert!(high.top > 5.0, "below a line at the top");
     }
 }

@@ -1,15 +1,8 @@
 //! Pictures of the plane: clouds of points, heat maps, meshes and marks over two axes, one panel or several side by side.
 
-use plotters::style::RGBColor;
-use plotters_backend::DrawingBackend;
-
-use super::{
-    axis::Axis,
-    chart::{Area, FRAME, INK, LINES, SMALL},
-    font,
-    pen::{Align, Pen, Point, Stroke, Type},
-    raster::{OVERSAMPLING, Raster},
-};
+use super::axis::Axis;
+use super::drawing::{Align, Area, Drawing, FRAME, GRID, INK, Point, Rgb, SMALL, Shape, Type, stroke};
+use super::{font, raster};
 use crate::{Error, Picture};
 
 /// Meaning of a color, the same in every picture.
@@ -104,8 +97,7 @@ pub fn panels(planes: &[Plane], [width, height]: [u32; 2]) -> Result<Picture, Er
             planes.len()
         )));
     }
-    let canvas = [planes.len() * width as usize, height as usize];
-    let mut pen = Pen::new(Raster::new(canvas), OVERSAMPLING);
+    let mut drawing = Drawing::default();
     for (index, plane) in planes.iter().enumerate() {
         let [left, above, right, below] = MARGIN;
         let start = index as f64 * f64::from(width);
@@ -115,9 +107,9 @@ pub fn panels(planes: &[Plane], [width, height]: [u32; 2]) -> Result<Picture, Er
             right: start + f64::from(width) - right,
             bottom: f64::from(height) - below,
         };
-        Panel { plane, area, x: Axis::exact(plane.x, 6), y: Axis::exact(plane.y, 6) }.draw(&mut pen)?;
+        Panel { plane, area, x: Axis::exact(plane.x, 6), y: Axis::exact(plane.y, 6) }.draw(&mut drawing);
     }
-    pen.into_backend()?.finish()
+    raster::picture(&drawing.0, [planes.len() as u32 * width, height])
 }
 
 /// Returns `[low, high]` around all finite `values`, with a margin of a twentieth; −1 to 1 if there are none.
@@ -131,11 +123,11 @@ pub fn span(values: impl Iterator<Item = f32>) -> [f64; 2] {
 }
 
 impl Ink {
-    fn colour(self) -> RGBColor {
+    fn colour(self) -> Rgb {
         match self {
-            Self::Real => RGBColor(0, 114, 178),
-            Self::Generated => RGBColor(213, 94, 0),
-            Self::Neutral => RGBColor(110, 110, 110),
+            Self::Real => [0, 114, 178],
+            Self::Generated => [213, 94, 0],
+            Self::Neutral => [110; 3],
         }
     }
 }
@@ -165,24 +157,24 @@ struct Panel<'a> {
 }
 
 impl Panel<'_> {
-    fn draw<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
-        self.heat(pen)?;
-        self.axes(pen)?;
-        self.lines(pen)?;
-        let outside = self.clouds(pen)?;
-        self.plane.marks.iter().try_for_each(|mark| self.mark(pen, mark))?;
-        self.heading(pen)?;
+    fn draw(&self, drawing: &mut Drawing) {
+        self.heat(drawing);
+        self.axes(drawing);
+        self.lines(drawing);
+        let outside = self.clouds(drawing);
+        self.plane.marks.iter().for_each(|mark| self.mark(drawing, mark));
+        self.heading(drawing);
         if outside > 0 {
             let words = format!("{outside} outside of the axes");
-            pen.text(&words, (self.area.right - 6.0, self.area.top + 10.0), Align::Right, SMALL)?;
+            drawing.text(&words, (self.area.right - 6.0, self.area.top + 10.0), Align::Right, SMALL);
         }
-        Ok(())
     }
 
     /// Converts data to pixels, wherever that is.
     fn place(&self, [x, y]: [f32; 2]) -> Point {
         let Area { left, top, right, bottom } = self.area;
-        let (across, up) = (self.x.part(f64::from(x)), self.y.part(f64::from(y)));
+        let across = self.x.part(f64::from(x));
+        let up = self.y.part(f64::from(y));
         (left + across * (right - left), bottom - up * (bottom - top))
     }
 
@@ -191,107 +183,99 @@ impl Panel<'_> {
         within(x, &self.x) && within(y, &self.y)
     }
 
-    fn heat<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
-        let Some(heat) = &self.plane.heat else { return Ok(()) };
+    fn heat(&self, drawing: &mut Drawing) {
+        let Some(heat) = &self.plane.heat else { return };
         let Area { left, top, right, bottom } = self.area;
-        let (columns, rows) = (heat.columns as f64, (heat.values.len() / heat.columns) as f64);
-        let (wide, high) = ((right - left) / columns, (bottom - top) / rows);
+        let wide = (right - left) / heat.columns as f64;
+        let high = (bottom - top) / (heat.values.len() / heat.columns) as f64;
         for (at, &value) in heat.values.iter().enumerate().filter(|(_, value)| value.is_finite()) {
-            let (column, row) = ((at % heat.columns) as f64, (at / heat.columns) as f64);
-            let from = (left + column * wide, bottom - (row + 1.0) * high);
-            pen.area(from, (from.0 + wide, from.1 + high), tint(value), 1.0)?;
+            let left = left + (at % heat.columns) as f64 * wide;
+            let top = bottom - ((at / heat.columns) as f64 + 1.0) * high;
+            let cell = Area { left, top, right: left + wide, bottom: top + high };
+            drawing.0.push(Shape::Area(cell, tint(value), 1.0));
         }
-        Ok(())
     }
 
-    fn axes<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
+    fn axes(&self, drawing: &mut Drawing) {
         let Area { left, top, right, bottom } = self.area;
-        let thin = |colour| Stroke { colour, opacity: 1.0, width: 1.0 };
-        let grid = self.plane.heat.is_none();
+        let has_grid = self.plane.heat.is_none();
         for (value, label) in &self.y.ticks {
             let y = bottom - self.y.part(*value) * (bottom - top);
-            if grid {
-                pen.line(&[(left, y), (right, y)], thin(LINES))?;
+            if has_grid {
+                drawing.line(&[(left, y), (right, y)], stroke(GRID, 1.0));
             }
-            pen.text(label, (left - 8.0, y), Align::Right, SMALL)?;
+            drawing.text(label, (left - 8.0, y), Align::Right, SMALL);
         }
         for (value, label) in &self.x.ticks {
             let x = left + self.x.part(*value) * (right - left);
-            if grid {
-                pen.line(&[(x, top), (x, bottom)], thin(LINES))?;
+            if has_grid {
+                drawing.line(&[(x, top), (x, bottom)], stroke(GRID, 1.0));
             }
-            pen.text(label, (x, bottom + 14.0), Align::Centre, SMALL)?;
+            drawing.text(label, (x, bottom + 14.0), Align::Centre, SMALL);
         }
-        pen.line(&[(left, top), (left, bottom), (right, bottom), (right, top), (left, top)], thin(FRAME))
+        let frame = [(left, top), (left, bottom), (right, bottom), (right, top), (left, top)];
+        drawing.line(&frame, stroke(FRAME, 1.0));
     }
 
     /// Draws lines in pieces: a piece touches few pixels, a whole line's rectangle all of them.
-    fn lines<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
+    fn lines(&self, drawing: &mut Drawing) {
         for line in &self.plane.lines {
-            let stroke = Stroke { colour: line.ink.colour(), opacity: 1.0, width: 1.2 };
             for ends in line.points.windows(2).filter(|ends| ends.iter().all(|end| self.holds(*end))) {
-                pen.line(&[self.place(ends[0]), self.place(ends[1])], stroke)?;
+                drawing.line(&[self.place(ends[0]), self.place(ends[1])], stroke(line.ink.colour(), 1.2));
             }
         }
-        Ok(())
     }
 
     /// Draws the dots, and counts those outside of the axes.
-    fn clouds<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<usize, Error> {
+    fn clouds(&self, drawing: &mut Drawing) -> usize {
         let mut outside = 0;
         for cloud in &self.plane.clouds {
             for point in cloud.points.iter().filter(|point| point.iter().all(|v| !v.is_nan())) {
                 if self.holds(*point) {
-                    pen.faint_dot(self.place(*point), DOT, cloud.ink.colour(), cloud.opacity)?;
+                    drawing.dot(self.place(*point), DOT, cloud.ink.colour(), cloud.opacity);
                 } else {
                     outside += 1;
                 }
             }
         }
-        Ok(outside)
+        outside
     }
 
-    /// Draws a disc with a white rim, and an arrow from the previous place.
-    fn mark<B: DrawingBackend>(&self, pen: &mut Pen<B>, mark: &Mark) -> Result<(), Error> {
+    /// Draws a disc with a white rim, and a line from the previous place.
+    fn mark(&self, drawing: &mut Drawing, mark: &Mark) {
         if !self.holds(mark.at) {
-            return Ok(());
+            return;
         }
-        let (at, colour) = (self.place(mark.at), mark.ink.colour());
-        if let Some(from) = mark.from.filter(|from| self.holds(*from)) {
-            arrow(pen, self.place(from), at, colour)?;
+        let at = self.place(mark.at);
+        let colour = mark.ink.colour();
+        if let Some(from) = mark.from.filter(|from| self.holds(*from)).map(|from| self.place(from)) {
+            drawing.dot(from, 3.0, colour, 1.0);
+            if (at.0 - from.0).hypot(at.1 - from.1) > 1.0 {
+                drawing.line(&[from, at], stroke(colour, 2.0));
+            }
         }
-        pen.dot(at, MARK + 1.5, RGBColor(255, 255, 255))?;
-        pen.dot(at, MARK, colour)
+        drawing.dot(at, MARK + 1.5, [255; 3], 1.0);
+        drawing.dot(at, MARK, colour, 1.0);
     }
 
     /// Draws the title, and below it the names of the clouds.
-    fn heading<B: DrawingBackend>(&self, pen: &mut Pen<B>) -> Result<(), Error> {
-        let (left, top) = (self.area.left, self.area.top);
-        pen.text(&self.plane.title, (left, top - 40.0), Align::Left, TITLE)?;
+    fn heading(&self, drawing: &mut Drawing) {
+        let Area { left, top, .. } = self.area;
+        drawing.text(&self.plane.title, (left, top - 40.0), Align::Left, TITLE);
         let mut x = left;
         for cloud in self.plane.clouds.iter().filter(|cloud| !cloud.name.is_empty()) {
-            pen.dot((x + 4.0, top - 16.0), 4.0, cloud.ink.colour())?;
-            pen.text(&cloud.name, (x + 14.0, top - 16.0), Align::Left, LEGEND)?;
+            drawing.dot((x + 4.0, top - 16.0), 4.0, cloud.ink.colour(), 1.0);
+            drawing.text(&cloud.name, (x + 14.0, top - 16.0), Align::Left, LEGEND);
             x += 14.0 + font::width(&cloud.name, LEGEND.size) + 18.0;
         }
-        Ok(())
     }
 }
 
 /// Returns white at 0.5, towards blue at 1 and orange at 0, light enough for dots on top.
-fn tint(value: f32) -> RGBColor {
-    let RGBColor(r, g, b) = if value >= 0.5 { Ink::Real.colour() } else { Ink::Generated.colour() };
+fn tint(value: f32) -> Rgb {
+    let colour = if value >= 0.5 { Ink::Real.colour() } else { Ink::Generated.colour() };
     let strength = f64::from((value - 0.5).abs().min(0.5)) * 2.0 * 0.55;
-    let mix = |c: u8| (255.0 + (f64::from(c) - 255.0) * strength).round() as u8;
-    RGBColor(mix(r), mix(g), mix(b))
-}
-
-fn arrow<B: DrawingBackend>(pen: &mut Pen<B>, from: Point, to: Point, colour: RGBColor) -> Result<(), Error> {
-    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-    let length = dx.hypot(dy);
-    let stroke = Stroke { colour, opacity: 1.0, width: 2.0 };
-    pen.dot(from, 3.0, colour)?;
-    if length > 1.0 { pen.line(&[from, to], stroke) } else { Ok(()) }
+    colour.map(|c| (255.0 + (f64::from(c) - 255.0) * strength).round() as u8)
 }
 
 #[cfg(test)]

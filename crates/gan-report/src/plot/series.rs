@@ -1,6 +1,6 @@
 //! Reduction of thousands of noisy points to a few hundred readable ones: gaps, bins and smoothing.
 
-use super::pen::Point;
+use super::drawing::Point;
 
 /// Limit beyond which values count as infinite: sums of them would overflow, and no axis can show them with others.
 const LARGEST: f64 = 1e38;

@@ -1,4 +1,4 @@
-//! Event files byte by byte. The expected bytes were made with Python's tensorboard 2.21 (`RecordWriter` around
+//! Compares event files byte by byte. Python's tensorboard 2.21 wrote the expected bytes (`RecordWriter` around
 //! `event_pb2.Event(…).SerializeToString()`).
 
 use std::fs;
@@ -14,14 +14,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn records_equal_those_of_tensorboard() {
-    assert_eq!(hex(&record::frame(&event::file_version(1_700_000_000.25))), VERSION);
-    assert_eq!(hex(&record::frame(&event::scalar(1_700_000_001.5, 300, "loss/d", 0.625))), SCALAR);
-    assert_eq!(hex(&record::frame(&event::session_start(1_700_000_002.0, 301))), RESTART);
+fn records_equal_tensorboards() {
+    assert_eq!(hex(&frame(&file_version(1_700_000_000.25))), VERSION);
+    assert_eq!(hex(&frame(&scalar(1_700_000_001.5, 300, "loss/d", 0.625))), SCALAR);
+    assert_eq!(hex(&frame(&session_start(1_700_000_002.0, 301))), RESTART);
 }
 
 #[test]
-fn a_file_begins_with_its_version_and_goes_on_with_scalars() {
+fn a_file_begins_with_its_version_followed_by_scalars() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(file_name(1_700_000_000));
     assert!(path.ends_with("events.out.tfevents.1700000000.gan"));
@@ -30,31 +30,31 @@ fn a_file_begins_with_its_version_and_goes_on_with_scalars() {
     writer.restarted_at(301, 1_700_000_002.0).unwrap();
     writer.flush().unwrap();
     let written = hex(&fs::read(&path).unwrap());
-    // All but the 8 bytes of the time, from byte 13 on, and the checksum that covers it.
+    // Compares everything except the time (8 bytes from byte 13 on) and the checksum that covers it.
     assert_eq!((&written[..26], &written[42..72]), (&VERSION[..26], &VERSION[42..72]));
     assert_eq!(written[80..], [SCALAR, RESTART].concat());
 }
 
 #[test]
-fn appending_cuts_off_what_a_killed_process_left_unfinished() {
+fn appending_removes_an_incomplete_last_record() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events.out.tfevents.1");
     EventWriter::append_to(&path).unwrap().scalar(1, 1.0, "a", 1.0).unwrap();
     let whole = fs::read(&path).unwrap();
     for torn in [0, 1, 11, 12, 30] {
-        let part = &record::frame(&event::scalar(2.0, 2, "abcdef", 2.0))[..torn];
+        let part = &frame(&scalar(2.0, 2, "abcdef", 2.0))[..torn];
         fs::write(&path, [&whole[..], part].concat()).unwrap();
         EventWriter::append_to(&path).unwrap().scalar(3, 3.0, "b", 3.0).unwrap();
-        let expected = [&whole[..], &record::frame(&event::scalar(3.0, 3, "b", 3.0))].concat();
+        let expected = [&whole[..], &frame(&scalar(3.0, 3, "b", 3.0))].concat();
         assert_eq!(fs::read(&path).unwrap(), expected, "{torn} bytes left over");
     }
 }
 
 #[test]
-fn an_unfinished_first_record_is_started_again() {
+fn an_incomplete_first_record_is_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events.out.tfevents.1");
-    let first = record::frame(&event::file_version(5.0));
+    let first = frame(&file_version(5.0));
     for cut in [0, 3, 12, 39] {
         fs::write(&path, &first[..cut]).unwrap();
         drop(EventWriter::append_to(&path).unwrap());
@@ -63,7 +63,7 @@ fn an_unfinished_first_record_is_started_again() {
 }
 
 #[test]
-fn other_files_are_left_alone_and_named() {
+fn other_files_are_not_changed_and_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notes.txt");
     fs::write(&path, "not events").unwrap();
@@ -71,4 +71,35 @@ fn other_files_are_left_alone_and_named() {
     assert!(message.contains("notes.txt"), "{message}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "not events");
     assert!(EventWriter::create(&dir.path().join("no/e")).unwrap_err().to_string().contains("no/e"));
+}
+
+#[test]
+fn varints_match_the_specification() {
+    for (value, expected) in [(0, vec![0]), (127, vec![127]), (128, vec![0x80, 1]), (300, vec![0xac, 2])] {
+        let mut out = Vec::new();
+        varint(&mut out, value);
+        assert_eq!(out, expected);
+    }
+}
+
+#[test]
+fn checksums_match_the_published_ones() {
+    // RFC 3720, B.4: 32 bytes of zeros.
+    assert_eq!(CRC32C.checksum(&[0; 32]), 0x8a91_36aa);
+    assert_eq!(CRC32C.checksum(b"123456789"), 0xe306_9283);
+}
+
+#[test]
+fn damage_ends_what_is_whole() {
+    let (first, second) = (frame(b"one"), frame(b""));
+    let both = [first.clone(), second.clone()].concat();
+    assert_eq!(whole(&both[..]).unwrap(), both.len() as u64);
+    for cut in first.len()..both.len() {
+        assert_eq!(whole(&both[..cut]).unwrap(), first.len() as u64, "cut at {cut}");
+    }
+    for at in 0..first.len() {
+        let mut damaged = both.clone();
+        damaged[at] ^= 1;
+        assert_eq!(whole(&damaged[..]).unwrap(), 0, "byte {at}");
+    }
 }

@@ -1,4 +1,4 @@
-//! A headless Chromium, spoken to through its DevTools protocol over a pipe: <https://chromedevtools.github.io/devtools-protocol/>.
+//! Controls a headless Chromium through its DevTools protocol over a pipe: <https://chromedevtools.github.io/devtools-protocol/>.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -6,30 +6,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Names that Chromium goes by.
+/// Names of the Chromium executable.
 const NAMES: [&str; 4] = ["chromium", "google-chrome", "google-chrome-stable", "chromium-browser"];
 
-/// The first of them on the PATH.
+/// Returns the first of them that is on the PATH.
 pub fn installed() -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
     NAMES.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file())
 }
 
-/// A tab of a browser that ends with it.
+/// A browser tab. The browser ends when the tab is dropped.
 pub struct Tab {
     browser: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
     session: Option<String>,
     asked: u64,
-    /// What the browser told without having been asked.
+    /// Events that the browser sent.
     pub events: Vec<Value>,
 }
 
 impl Tab {
-    /// Starts `program` with its profile in `profile`.
+    /// Starts `program` with the profile folder `profile`.
     pub fn open(program: &Path, profile: &Path) -> Self {
-        // The protocol takes descriptor 3 in and 4 out; a shell makes them of the two that every child has.
+        // The protocol reads from descriptor 3 and writes to 4. A shell connects them to the child's standard streams.
         let script = "exec \"$0\" \"$@\" 3<&0 4>&1 0</dev/null 1>/dev/null 2>&1";
         let data = format!("--user-data-dir={}", profile.display());
         let flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"];
@@ -68,7 +68,7 @@ impl Tab {
         }
     }
 
-    /// The value of a JavaScript expression.
+    /// Returns the value of a JavaScript expression.
     pub fn value(&mut self, expression: &str) -> Value {
         let answer = self.ask("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true }));
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
@@ -84,17 +84,17 @@ impl Tab {
         }
     }
 
-    /// Opens `file` in a window of so many pixels and waits until its script has run.
+    /// Opens `file` in a window of `width`×`height` pixels and waits until its script has run.
     pub fn go(&mut self, file: &Path, [width, height]: [u32; 2]) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.ask("Emulation.setDeviceMetricsOverride", size);
         self.ask("Page.navigate", json!({ "url": format!("file://{}", file.display()) }));
-        // Between two documents there is no element.
+        // While one document replaces another, there is no element.
         let state = "document.documentElement?.dataset ?? {}";
         self.wait(&format!("(({{ ready, fault }}) => ready === 'yes' || fault !== undefined)({state})"));
     }
 
-    /// Presses and lets go of a key.
+    /// Presses and releases a key.
     pub fn press(&mut self, key: &str) {
         let text = if key.chars().count() == 1 { key } else { "" };
         let code = match key {
@@ -112,7 +112,7 @@ impl Tab {
         }
     }
 
-    /// A step of the mouse: "mousePressed", "mouseMoved", "mouseReleased".
+    /// Sends a mouse event: "mousePressed", "mouseMoved" or "mouseReleased".
     pub fn mouse(&mut self, kind: &str, [x, y]: [f64; 2]) {
         let params = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
         self.ask("Input.dispatchMouseEvent", params);

@@ -15,8 +15,7 @@ use gan_core::layers::Pair;
 use gan_data::images::Small;
 use gan_data::npy::{ImageArray, NpyFile, VectorArray};
 use gan_data::{Dataset, Folder, SampleSizes, Split};
-use gan_metrics::metrics::Occasion;
-use gan_metrics::{Protocol, Sizes};
+use gan_metrics::{Occasion, Protocol};
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::data;
 use std::path::PathBuf;
@@ -196,7 +195,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     against.sample = vec![channels, natural[0], natural[1]];
     let network = network::choose(&against, &how.embedder, real.reference.set.as_ref())?;
     let is_file = shape.is_none() || array.is_some();
-    let takes_any = network.embedder.sizes() == Sizes::Any;
+    let takes_any = network.embedder.info().takes_any_size;
     against.way = match (size, is_file && takes_any) {
         (Some(_), _) => Way::AsGiven,
         (None, true) => Way::Own,

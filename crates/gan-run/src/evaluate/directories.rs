@@ -13,7 +13,7 @@ use std::path::Path;
 ///
 /// ```no_run
 /// let card = gan_run::evaluate::distance("generated".as_ref(), "photos".as_ref(), "inception")?;
-/// println!("{}: {}", card.figures[0].metric.title(), card.figures[0].value);
+/// println!("{}: {}", card.figures[0].metric.title, card.figures[0].value);
 /// # Ok::<(), gan_run::Error>(())
 /// ```
 ///
@@ -58,7 +58,7 @@ mod tests {
         let between =
             |a: &tempfile::TempDir, b: &tempfile::TempDir| distance(a.path(), b.path(), "thumbnails").unwrap();
         let (near, far) = (between(&dark, &same), between(&light, &same));
-        assert_eq!(near.figures[0].metric.key(), "fd_thumbnails");
+        assert_eq!(near.figures[0].metric.key, "fd_thumbnails");
         assert_eq!((near.samples, near.reference.samples, near.reference.split.as_str()), (12, 12, "all"));
         assert!(near.figures[0].value < 1e-6 && far.figures[0].value > 1.0, "{near} {far}");
         assert!(distance(Path::new("nowhere"), dark.path(), "thumbnails").is_err());

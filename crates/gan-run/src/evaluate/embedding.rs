@@ -4,9 +4,10 @@ use super::{AT_ONCE, Against, Real, network};
 use crate::error::Result;
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
-use gan_core::gan::{draw_classes, samples};
+use gan_core::{draw_classes, samples};
 use gan_data::Dataset;
-use gan_metrics::{EmbeddedSamples, Embedder, Embedding as Said};
+use gan_metrics::EmbeddedSamples;
+use gan_metrics::embed::{Embedder, Embedding as Said};
 use gan_train::trainer::Trainer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ pub(crate) struct Embedding {
 
 /// Returns whether a network classifies a data set's own classes.
 pub(super) fn same_classes(embedder: &dyn Embedder, set: &dyn Dataset) -> bool {
-    !embedder.classes().is_empty() && embedder.classes() == set.classes()
+    let classes = &embedder.info().classes;
+    !classes.is_empty() && classes == set.classes()
 }
 
 impl Embedding {

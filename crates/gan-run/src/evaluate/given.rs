@@ -64,7 +64,9 @@ impl Evaluator {
     /// # Errors
     /// If one cannot be read or does not fit the embedding network.
     pub fn collect_given(&self, given: &mut Given, done: &mut dyn FnMut(usize)) -> Result<SampleSet> {
-        let mut set = self.suite.sample_set().expecting(given.len()).of_sizes(self.sample_sizes.clone());
+        let mut set = self.suite.sample_set();
+        set.expected = given.len();
+        set.sizes = self.sample_sizes.clone();
         let mut push = |samples: &Tensor| -> Result<()> {
             set.push_embedded(&self.embedding.of(samples, None)?)?;
             done(samples.dim(0)?);
@@ -91,9 +93,10 @@ impl Evaluator {
                     push(&self.fitted(samples)?)?;
                 }
                 if array.is_within_zero_and_one() && self.suite.lowest().is_some_and(|lowest| lowest < DARK) {
-                    set.note(
+                    set.notes.push(
                         "the array's numbers are all from 0 to 1, those of the real images begin at -1: it looks like [0, 1]; \
-                         if it is, save 2 * x - 1",
+                         if it is, save 2 * x - 1"
+                            .into(),
                     );
                 }
             }

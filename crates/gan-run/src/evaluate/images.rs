@@ -5,7 +5,7 @@ use crate::error::Result;
 use candle_core::{Device, Tensor};
 use gan_data::Dataset;
 use gan_data::images::{Filter, Fit, Fitting, Pixels, Small, fit};
-use gan_metrics::card::{ImageSizes, ResizedTo};
+use gan_metrics::{ImageSizes, ResizedTo};
 use gan_train::config::DataConfig;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,6 +72,7 @@ impl SizeRange {
 /// Describes how the settings resize.
 fn how(settings: &DataConfig) -> String {
     let filter = match settings.filter {
+        // ignore-tidy-names: a filter, not the layer
         Filter::Bilinear => "bilinear",
         Filter::Bicubic => "bicubic",
         Filter::Lanczos => "Lanczos",

@@ -3,10 +3,9 @@
 use super::Against;
 use crate::error::{Error, Result};
 use gan_data::{Classifier, Dataset};
-use gan_metrics::embed::{Coordinates, Inception, Layered, Stacked, Thumbnails};
-use gan_metrics::metrics::DataKind;
-use gan_metrics::metrics::mode_coverage::{Modes, ModesOf};
-use gan_metrics::{Embedder, FeatureSpace};
+use gan_metrics::DataKind;
+use gan_metrics::embed::{Coordinates, Embedder, FeatureSpace, Inception, Layered, Stacked, Thumbnails};
+use gan_metrics::mode_coverage::{Modes, ModesOf};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,15 +43,15 @@ pub(super) fn choose(against: &Against, name: &str, set: &dyn Dataset) -> Result
         "inception" => Arc::new(Inception::load()?),
         path => Arc::new(Layered::read(Path::new(path))?),
     };
-    let modes =
-        (classifier == Some(Classifier::StackedDigits) && !embedder.classes().is_empty()).then_some(ModesOf::Classes);
+    let has_classes = !embedder.info().classes.is_empty();
+    let modes = (classifier == Some(Classifier::StackedDigits) && has_classes).then_some(ModesOf::Classes);
     Ok(Network { embedder, modes })
 }
 
 /// Returns the kind of data that is compared, which determines the metrics.
 pub(super) fn kind(embedder: &dyn Embedder, modes: bool) -> DataKind {
-    let is_points = embedder.feature_space() == FeatureSpace::Coordinates;
-    match (is_points, embedder.classes().is_empty(), modes) {
+    let info = embedder.info();
+    match (info.features == FeatureSpace::Coordinates, info.classes.is_empty(), modes) {
         (true, _, true) => DataKind::PointsAroundModes,
         (true, _, false) => DataKind::Points,
         (false, false, true) => DataKind::ManyClasses,

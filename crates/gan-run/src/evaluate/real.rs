@@ -6,9 +6,8 @@ use crate::error::Result;
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_data::{Dataset, SampleSizes, Split};
-use gan_metrics::embed::Remembered;
-use gan_metrics::suite::{FEWEST, check_count};
-use gan_metrics::{EmbeddedSamples, Embedding, MetricSuite, RealSet, SampleSet};
+use gan_metrics::embed::{Embedding, Remembered};
+use gan_metrics::{EmbeddedSamples, FEWEST, MetricSuite, Reference, SampleSet, check_count};
 use std::sync::Arc;
 
 /// The real samples of an evaluation.
@@ -109,7 +108,7 @@ impl Real {
     pub fn embedded(
         &self,
         suite: MetricSuite,
-        described: RealSet,
+        described: Reference,
         wanted: Wanted,
         progress: &mut Progress,
     ) -> Result<MetricSuite> {
@@ -140,7 +139,7 @@ impl Real {
     fn whole(
         &self,
         suite: MetricSuite,
-        described: RealSet,
+        described: Reference,
         wanted: Wanted,
         progress: &mut Progress,
     ) -> Result<MetricSuite> {
@@ -199,13 +198,13 @@ impl Real {
     ) -> Result<SampleSet> {
         // Points are their own features.
         let folder = Remembered::folder().filter(|_| images.set.units().is_none());
-        let set = suite.remembered_sample_set(folder);
+        let mut set = suite.remembered_sample_set(folder);
         // A reference that is used whole may be larger than the cache, and may be ordered.
         let is_whole = matches!(self.held_out, HeldOut::Named(_) | HeldOut::Nowhere);
-        let mut set = if is_whole { set.expecting(order.len()) } else { set };
+        set.expected = if is_whole { order.len() } else { 0 };
         for indices in images.batches(order) {
             let Some(samples) = images.read(&indices)? else { continue };
-            let batch = set.embed(&samples, None)?;
+            let batch = set.embed(&samples)?;
             set.push_embedded(&batch)?;
             embedded(samples.dim(0)?, &batch)?;
         }
@@ -213,7 +212,7 @@ impl Real {
     }
 
     /// Returns the description of the samples for a card.
-    pub fn description(&self, against: &Against) -> RealSet {
+    pub fn description(&self, against: &Against) -> Reference {
         let data = &against.data;
         let (split, floor_split) = match self.held_out {
             HeldOut::Split => ("test".to_string(), Some("training samples")),
@@ -228,7 +227,8 @@ impl Real {
         };
         let is_named = matches!(against.role, Role::Reference(_));
         let path = data.dir.as_ref().filter(|_| is_named).map(|dir| dir.display().to_string());
-        RealSet { data: data.name().into(), split, path, floor_split: floor_split.map(String::from), sizes: None }
+        let floor_split = floor_split.map(String::from);
+        Reference { data: data.name().into(), split, path, floor_split, ..Reference::default() }
     }
 }
 

@@ -6,9 +6,8 @@ use super::{Embedding, Evaluator, Given, Subject, compare};
 use crate::error::Result;
 use gan_data::npy::ImageArray;
 use gan_metrics::embed::Inception;
-use gan_metrics::metrics::frechet::Fid;
-use gan_metrics::moments::Moments;
-use gan_metrics::{MetricSuite, Protocol, RealSet};
+use gan_metrics::frechet::FID;
+use gan_metrics::{MetricSuite, Moments, Protocol, Reference};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,17 +42,15 @@ pub fn compare_statistics(
         compare::check_count(Some(protocol), name, given.len())?;
     }
     let moments = Moments::read_statistics(statistics)?;
-    let path = Some(statistics.display().to_string());
-    let described = RealSet {
+    let described = Reference {
         data: "statistics".into(),
         split: "precomputed statistics".into(),
-        path,
-        floor_split: None,
-        sizes: None,
+        path: Some(statistics.display().to_string()),
+        ..Reference::default()
     };
     let embedder = Arc::new(Inception::load()?);
-    let suite = MetricSuite::new(embedder.clone(), &[(&Fid).into()], seed)?.with_protocol(protocol);
-    let suite = suite.with_statistics(described, moments)?;
+    let mut suite = MetricSuite::new(embedder.clone(), &[&FID], seed)?.with_statistics(described, moments)?;
+    suite.protocol = Some(protocol);
     let embedding = Embedding { embedder, samples: protocol.samples(), seed, same_classes: false };
     let settings = folder(statistics)?;
     let sample_sizes = sizes.map(|sizes| sizes.card(Way::Own, &[], &settings));

@@ -1,15 +1,13 @@
 //! Pictures of samples, and the observers that draw them into the run folder.
 //!
-//! In reading order: this file (sheets of images, points in the plane), [`plane`] (for points only: D's output over the plane, G's warped
-//! latent grid), `images` (real beside generated, nearest neighbors), `film` (animations), `observers`.
+//! In reading order: this file (sheets of images, points in the plane), `plane` (for points only: D's output over the plane, G's warped
+//! latent grid), `images` (real beside generated, nearest neighbors), `observers`.
 
-mod film;
 mod images;
 mod observers;
-pub mod plane;
+mod plane;
 
-pub use observers::{Final, Progress};
-pub(crate) use observers::{file_name, make};
+pub(crate) use observers::{Final, Progress, file_name, make};
 
 use crate::error::Result;
 use candle_core::Tensor;

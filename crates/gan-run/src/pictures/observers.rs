@@ -1,9 +1,9 @@
 //! Observers that draw: samples from the same noise at intervals, and pictures at the start and the end.
 
-use super::{axes, film, images, kind, plane, points, rows_of, sheet};
+use super::{axes, images, kind, plane, points, rows_of, sheet};
 use crate::error::{Error, Result};
-use crate::folder::RunFolder;
-use crate::observe::{Observer, Outcome};
+use crate::folder::{METRICS, RunFolder, SAMPLES};
+use crate::run::{Observer, Outcome};
 use candle_core::Tensor;
 use gan_data::Units;
 use gan_report::Picture;
@@ -14,15 +14,14 @@ use std::path::Path;
 
 /// Observer that draws `samples/step-….png` from the same noise every time; for points in the plane also D's output and
 /// G's mesh.
-pub struct Progress {
+pub(crate) struct Progress {
     folder: RunFolder,
     /// Real samples to draw beside generated points.
     real: Option<Tensor>,
 }
 
 impl Progress {
-    /// Returns an observer that draws into `folder`.
-    pub fn new(folder: &RunFolder) -> Self {
+    pub(crate) fn new(folder: &RunFolder) -> Self {
         Self { folder: folder.clone(), real: None }
     }
 
@@ -31,15 +30,16 @@ impl Progress {
         let made = trainer.progress_samples(samples.rows * samples.columns)?;
         match (&self.real, trainer.units()) {
             (Some(real), Some(units)) => self.draw_points(trainer, real, &made, units),
-            _ => self.save("samples", trainer, &sheet(&made, None, samples.rows, samples.columns)?),
+            _ => self.save(SAMPLES, trainer, &sheet(&made, None, samples.rows, samples.columns)?),
         }
     }
 
     fn draw_points(&self, trainer: &Trainer, real: &Tensor, made: &Tensor, units: &Units) -> Result<()> {
-        let (step, device) = (trainer.step(), trainer.device());
+        let step = trainer.step();
+        let device = trainer.device();
         let real = kind("real", Ink::Real, rows_of(real, units)?);
         let kinds = [real, kind("generated", Ink::Generated, rows_of(made, units)?)];
-        self.save("samples", trainer, &points(&axes(units), &kinds, &format!("step {step}"))?)?;
+        self.save(SAMPLES, trainer, &points(&axes(units), &kinds, &format!("step {step}"))?)?;
         if units.dimensions() != 2 {
             return Ok(());
         }
@@ -52,7 +52,7 @@ impl Progress {
     }
 
     fn save(&self, dir: &str, trainer: &Trainer, picture: &Picture) -> Result<()> {
-        Ok(picture.save_png(&self.folder.pictures(dir).join(file_name(trainer.step())))?)
+        Ok(picture.save_png(&self.folder.join(dir).join(file_name(trainer.step())))?)
     }
 }
 
@@ -68,12 +68,12 @@ pub(crate) fn make(dir: &Path) -> Result<()> {
 
 impl Observer for Progress {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
-        make(&self.folder.samples())?;
+        make(&self.folder.join(SAMPLES))?;
         if let Some(units) = trainer.units() {
             let samples = &trainer.plan().config().samples;
             self.real = Some(trainer.progress_reals(samples.rows * samples.columns)?);
             let planar: &[&str] = if units.dimensions() == 2 { &["surfaces", "meshes"] } else { &[] };
-            planar.iter().try_for_each(|name| make(&self.folder.pictures(name)))?;
+            planar.iter().try_for_each(|name| make(&self.folder.join(name)))?;
         }
         Ok(())
     }
@@ -90,35 +90,33 @@ impl Observer for Progress {
 
 /// Observer that draws a training batch at the start, and at the end the loss plot, the animations, and real samples beside generated ones
 /// with their nearest neighbors.
-pub struct Final {
+pub(crate) struct Final {
     folder: RunFolder,
 }
 
 impl Final {
-    /// Returns an observer that draws into `folder`.
-    pub fn new(folder: &RunFolder) -> Self {
+    pub(crate) fn new(folder: &RunFolder) -> Self {
         Self { folder: folder.clone() }
     }
 
     fn losses(&self) -> Result<()> {
-        let figure = gan_report::losses_figure(&self.folder.metrics())?;
+        let figure = gan_report::plot::losses_figure(&self.folder.join(METRICS))?;
         let size = figure.suggested_size();
-        figure.save_png(&self.folder.losses("png"), size)?;
-        Ok(figure.save_svg(&self.folder.losses("svg"), size)?)
+        figure.save_png(&self.folder.join("losses.png"), size)?;
+        Ok(figure.save_svg(&self.folder.join("losses.svg"), size)?)
     }
 
     fn films(&self) -> Result<()> {
-        film::of_folder(&self.folder.samples(), &self.folder.progress())?;
-        let films = ["planes", "surfaces", "meshes"];
-        films.iter().try_for_each(|name| {
-            film::of_folder(&self.folder.pictures(name), &self.folder.path().join(format!("{name}.gif")))
-        })
+        film(&self.folder.join(SAMPLES), &self.folder.join("progress.gif"))?;
+        ["planes", "surfaces", "meshes"]
+            .iter()
+            .try_for_each(|name| film(&self.folder.join(name), &self.folder.join(&format!("{name}.gif"))))
     }
 }
 
 impl Observer for Final {
     fn started(&mut self, trainer: &Trainer) -> Result<()> {
-        let dir = self.folder.pictures("pictures");
+        let dir = self.folder.join("pictures");
         if trainer.units().is_some() {
             return Ok(());
         }
@@ -137,8 +135,32 @@ impl Observer for Final {
         if trainer.units().is_some() {
             return Ok(());
         }
-        let dir = self.folder.pictures("pictures");
+        let dir = self.folder.join("pictures");
         images::beside(trainer)?.save_png(&dir.join("real-and-generated.png"))?;
         Ok(images::neighbours(trainer)?.save_png(&dir.join("neighbours.png"))?)
     }
+}
+
+const MOST_FRAMES: usize = 60;
+const FRAME_MS: u16 = 150;
+
+/// Writes the pictures of `dir` in the order of their steps as a GIF, with a limited number of frames. An empty folder gives none.
+fn film(dir: &Path, out: &Path) -> Result<()> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
+    let mut paths: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "png")).collect();
+    paths.sort();
+    let every = paths.len().div_ceil(MOST_FRAMES).max(1);
+    // Counted from the end, so that the animation ends with the last picture.
+    let mut chosen: Vec<_> = paths.iter().rev().step_by(every).collect();
+    chosen.reverse();
+    let mut frames: Vec<Picture> = chosen.into_iter().filter_map(|p| readable(p)).collect();
+    // A resumed run may draw pictures of another size; an animation has the size of its last picture.
+    let size = frames.last().map(|f| (f.width(), f.height(), f.colour()));
+    frames.retain(|f| Some((f.width(), f.height(), f.colour())) == size);
+    if frames.is_empty() { Ok(()) } else { Ok(gan_report::animate(&frames, FRAME_MS, out)?) }
+}
+
+/// Reads a picture; `None` if the file is not a picture.
+fn readable(path: &Path) -> Option<Picture> {
+    Picture::open_png(path).inspect_err(|error| tracing::warn!("{error}; it is left out of the animation")).ok()
 }

@@ -82,7 +82,8 @@ fn grid_latents(latent: &Latent, device: &Device) -> Result<Tensor> {
     let at = |i: usize, count: usize| reach * (2.0 * i as f32 / (count - 1) as f32 - 1.0);
     let mut values = vec![0.0; 2 * LINES * ALONG * latent.dim];
     for (i, z) in values.chunks_exact_mut(latent.dim).enumerate() {
-        let (line, along) = (at(i / ALONG % LINES, LINES), at(i % ALONG, ALONG));
+        let line = at(i / ALONG % LINES, LINES);
+        let along = at(i % ALONG, ALONG);
         let [first, second] = if i < LINES * ALONG { [along, line] } else { [line, along] };
         z[0] = first;
         z.iter_mut().skip(1).take(1).for_each(|v| *v = second);

@@ -1,6 +1,6 @@
 //! Pictures in a run folder, known or not.
 
-use gan_report::page::{Frame, Sequence, Single};
+use gan_report::{Frame, Sequence, Single};
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -35,7 +35,7 @@ fn made(run: &TempDir) -> Page {
 }
 
 #[test]
-fn a_whole_run_gives_a_whole_page() {
+fn a_complete_run_has_a_complete_page() {
     let run = run();
     let page = made(&run);
     assert_eq!(page.notes, [""; 0]);
@@ -58,7 +58,7 @@ fn a_whole_run_gives_a_whole_page() {
 }
 
 #[test]
-fn a_run_of_an_earlier_version_shows_its_figures_by_todays_names() {
+fn figures_of_an_earlier_version_have_their_current_names() {
     let run = run();
     let line = "{\"step\":40,\"fid\":9.5,\"confident\":0.5}\n";
     fs::write(run.path().join("metrics.jsonl"), line).unwrap();
@@ -74,7 +74,7 @@ fn a_run_of_an_earlier_version_shows_its_figures_by_todays_names() {
 }
 
 #[test]
-fn pictures_are_found_whatever_they_are_called() {
+fn pictures_are_found_under_any_name() {
     let run = run();
     for name in ["zebra/step-0000001.png", "planes/step-0000010.png", "pictures/batch.png", "pictures/a <b>.png"] {
         sheet(run.path(), name);
@@ -90,7 +90,7 @@ fn pictures_are_found_whatever_they_are_called() {
 }
 
 #[test]
-fn what_is_damaged_is_named_and_the_rest_is_shown() {
+fn damaged_files_are_named_and_the_others_shown() {
     let run = run();
     let text = fs::read_to_string(run.path().join("metrics.jsonl")).unwrap();
     fs::write(run.path().join("metrics.jsonl"), text.replacen("{\"step\":7,", "{\"step\":7;", 1) + "{\"step\":41")
@@ -107,7 +107,7 @@ fn what_is_damaged_is_named_and_the_rest_is_shown() {
 }
 
 #[test]
-fn a_run_that_has_only_begun_says_what_it_lacks() {
+fn the_page_of_a_new_run_says_what_is_missing() {
     let run = run();
     fs::remove_file(run.path().join("metrics.jsonl")).unwrap();
     fs::remove_dir_all(run.path().join("samples")).unwrap();
@@ -142,12 +142,12 @@ fn a_folder_without_a_run_is_an_error() {
 }
 
 #[test]
-fn times_are_short() {
+fn durations_are_rounded() {
     assert_eq!([4.24, 200.0, 7500.0].map(duration), ["4.2 s", "3 min 20 s", "2 h 05 min"]);
 }
 
 #[test]
-fn the_rules_of_alarms_diagnose_a_run_that_raised_none() {
+fn the_rules_of_alarms_diagnose_a_run_without_alarms() {
     let run = run();
     let settings = run.path().join("config.toml");
     let text = fs::read_to_string(&settings).unwrap();

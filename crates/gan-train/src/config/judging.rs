@@ -1,6 +1,6 @@
 //! `[evaluate]`: evaluation during a run. (`[alarms]` is [`gan_alarms::AlarmsConfig`].)
 
-use gan_metrics::MetricRef;
+use gan_metrics::Metric;
 use serde::{Deserialize, Serialize};
 
 /// When and how to evaluate samples during training.
@@ -12,10 +12,10 @@ pub struct EvaluateConfig {
     /// Number of samples per evaluation.
     pub samples: usize,
     /// Metrics to measure; by default those that fit the data.
-    pub metrics: Vec<MetricRef>,
+    pub metrics: Vec<&'static Metric>,
     /// Metric that selects the best generator; by default one that fits the data.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub best: Option<MetricRef>,
+    pub best: Option<&'static Metric>,
     /// Network that computes the features: "auto", "digits", "inception", "thumbnails", or a classifier's weight file.
     pub embedder: String,
 }

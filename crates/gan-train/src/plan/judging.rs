@@ -12,7 +12,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     if let (Some(best), false) = (config.evaluate.best, config.evaluate.metrics.is_empty())
         && !config.evaluate.metrics.contains(&best)
     {
-        let problem = format!("\"{}\" is not among evaluate.metrics: add it there", best.key());
+        let problem = format!("\"{}\" is not among evaluate.metrics: add it there", best.key);
         return Err(Error::config("evaluate.best", problem));
     }
     let factor = config.alarms.lr_factor;
@@ -24,8 +24,8 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
         let needs_evaluation = policy == Policy::Rollback && config.evaluate.every == 0;
         let goes_back =
             "\"rollback\" goes back to the best state, which is known by evaluation only: set evaluate.every";
-        if let Some(problem) = rule.refuses(policy).or(needs_evaluation.then_some(goes_back)) {
-            return Err(Error::config(format!("alarms.{}", rule.key()), problem));
+        if let Some(problem) = (rule.refuses)(policy).or(needs_evaluation.then_some(goes_back)) {
+            return Err(Error::config(format!("alarms.{}", rule.key), problem));
         }
     }
     Ok(())

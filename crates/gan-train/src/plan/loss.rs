@@ -26,7 +26,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
         return Err(Error::config("loss.auxiliary", problem));
     }
     let compares = config.penalties.iter().find(|penalty| matches!(penalty.kind.effect(), Effect::Features(_)));
-    if (!kind.has_decision_threshold() || compares.is_some()) && config.train.alternate == Alternate::Epochs {
+    if (!kind.properties().has_threshold || compares.is_some()) && config.train.alternate == Alternate::Epochs {
         let (key, what) = match compares {
             Some(penalty) => (format!("penalties.{}", penalty.kind.name()), "it"),
             None => ("loss.kind".into(), "this loss"),

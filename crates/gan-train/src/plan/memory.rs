@@ -4,7 +4,7 @@ use super::{Architecture, Plan};
 use crate::config::OptimizerConfig;
 use crate::error::{Error, Result};
 use gan_base::memory;
-use gan_core::shape::{infer_layers, parameter_count, saved_for_backward};
+use gan_core::shape::{infer, parameter_count, saved_for_backward};
 
 /// Number of bytes of an f32.
 const FLOAT: u64 = size_of::<f32>() as u64;
@@ -33,7 +33,7 @@ impl Plan {
     /// Returns the number of bytes that are certainly held at once: for parameters, the state of optimizers, and one
     /// batch.
     fn least_memory(&self, at_once: usize) -> Result<[u64; 2]> {
-        let inferred = |name: &str, network: &Architecture| infer_layers(name, &network.input, &network.layers);
+        let inferred = |name: &str, network: &Architecture| infer(name, &network.input, &network.layers);
         let g = inferred("generator", &self.generator)?;
         let d = inferred("discriminator", &self.discriminator)?;
         let (config, train) = (&self.config, &self.config.train);

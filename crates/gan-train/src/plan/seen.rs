@@ -5,7 +5,7 @@ use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use gan_core::Layer;
 use gan_data::LastBatch;
-use gan_metrics::MetricRef;
+use gan_metrics::Metric;
 
 pub(super) fn check(config: &RunConfig) -> Result<()> {
     let (augment, train) = (&config.augment, &config.train);
@@ -30,7 +30,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     check_pack(config)?;
     for (name, value) in &train.until {
         let key = format!("train.until.{name}");
-        if let Err(problem) = MetricRef::from_setting(name) {
+        if let Err(problem) = Metric::from_setting(name) {
             return Err(Error::config(key, problem));
         }
         if !value.is_finite() {

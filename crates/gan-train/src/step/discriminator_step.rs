@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
 use gan_base::Rng;
-use gan_core::loss::Side;
+use gan_core::Side;
 use gan_core::penalties::Effect;
 use gan_core::{Discriminator, ForwardContext};
 use std::time::Instant;
@@ -37,7 +37,7 @@ pub(super) fn on_batch(
     let (real, fake) = flipped(&seen_real, &seen_fake, objective, rng)?;
     let classes = batch.classes.as_ref();
     let (on_real, on_fake, loss, mut grads) = match objective.batches {
-        Batches::Separate if objective.loss.is_relativistic() => {
+        Batches::Separate if objective.loss.properties().is_relativistic => {
             let on_real = judged(d, &real, objective, group, classes, rng)?;
             let on_fake = judged(d, &fake, objective, group, classes, rng)?;
             let loss = objective.loss.discriminator(&on_real.logits, &on_fake.logits, objective.labels)?;
@@ -86,7 +86,7 @@ pub(super) fn on_batch(
     }
     seconds.backward += elapsed_since(&mut start);
     // Where logits have no zero of their own, each side is seen from the other's mean.
-    let relative = !objective.loss.has_decision_threshold();
+    let relative = !objective.loss.properties().has_threshold;
     let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };
     let (for_real, for_fake) = (zero(&on_fake)?, zero(&on_real)?);
     let (on_real, on_fake) = ((on_real.detach() - for_real)?, (on_fake.detach() - for_fake)?);

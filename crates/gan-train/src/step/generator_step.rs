@@ -21,7 +21,7 @@ pub(super) fn generator_loss(
         Effect::Features(distance) => Some((distance, penalty.weight)),
         Effect::Gradient(_) | Effect::Weights(_) => None,
     });
-    let compared = batch.real.as_ref().filter(|_| objective.loss.is_relativistic() || matched.is_some());
+    let compared = batch.real.as_ref().filter(|_| objective.loss.properties().is_relativistic || matched.is_some());
     let forward = |x: &Tensor, rng: &mut Rng| -> Result<DiscriminatorOutput> {
         let x = objective.view.of(x, rng)?;
         let pass = ForwardContext::frozen(rng).of_classes(classes).over(&group.norms);
@@ -38,7 +38,7 @@ pub(super) fn generator_loss(
     if let (Some((distance, weight)), Some((real, fake))) = (matched, features) {
         loss = (loss + (distance(real, fake)? * weight)?)?;
     }
-    let zero = match real_logits.filter(|_| !objective.loss.has_decision_threshold()) {
+    let zero = match real_logits.filter(|_| !objective.loss.properties().has_threshold) {
         Some(logits) => mean(&logits)?,
         None => zero,
     };

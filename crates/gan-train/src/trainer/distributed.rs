@@ -47,6 +47,7 @@ impl Trainer {
             statistics::check(&self.plan, &self.loader, shard.ranks)?;
         }
         if shard.rank > 0 {
+            // ignore-tidy-names: a random stream
             self.dropout = Rng::numbered(self.plan.config().train.seed, "dropout", shard.rank as u64);
         }
         self.loader = self.loader.with_shard(shard);

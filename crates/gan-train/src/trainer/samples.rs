@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::step::{Batch, MicroBatches};
 use candle_core::Tensor;
 use gan_core::ForwardContext;
-use gan_core::gan::draw_classes;
+use gan_core::draw_classes;
 use std::time::Instant;
 
 /// Network whose update the samples are for.

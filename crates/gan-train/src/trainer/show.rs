@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use candle_core::Tensor;
 use gan_base::Rng;
 use gan_core::Generator;
-use gan_core::gan::{classes_in_turn, samples};
 use gan_core::weights::{DataDescription, Description, FORMAT};
+use gan_core::{classes_in_turn, samples};
 use gan_data::Units;
 use std::collections::HashSet;
 

@@ -90,7 +90,7 @@ fn lacking(plan: &Plan, rows: Rows) -> Option<(String, usize)> {
 fn narrow<'a>(input: &[usize], layers: &'a [Layer]) -> Option<(usize, &'a Layer)> {
     // A list that does not fit together is refused elsewhere.
     let shapes = shape::infer("", input, layers).ok()?;
-    let before = std::iter::once(input).chain(shapes.iter().map(Vec::as_slice));
+    let before = std::iter::once(input).chain(shapes.iter().map(|layer| &layer.output[..]));
     layers.iter().enumerate().zip(before).map(|((index, layer), shape)| (index, layer, shape)).find_map(
         |(index, layer, shape)| {
             let one = shape[1..].iter().product::<usize>() == 1;

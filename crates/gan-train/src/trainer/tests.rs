@@ -84,7 +84,7 @@ fn bias(trainer: &Trainer) -> f64 {
 }
 
 #[test]
-fn warmup_raises_the_rate_in_equal_steps() {
+fn warmup_increases_the_learning_rate_in_equal_steps() {
     // G's gradient is the same in every step, so Adam moves by exactly its learning rate.
     let steps = |settings: &[&str]| {
         let (mut trainer, _) = trainer(Answers::Linear, &[&["loss.kind=wasserstein"], settings].concat());
@@ -106,7 +106,7 @@ fn warmup_raises_the_rate_in_equal_steps() {
 }
 
 #[test]
-fn instance_noise_has_its_deviation_and_fades() {
+fn instance_noise_has_the_configured_deviation_and_decreases_to_zero() {
     let (mut trainer, batches) = trainer(Answers::IsZero, &["train.instance_noise={sigma=0.5,until=0.5}"]);
     // Eight steps: the noise decreases to 0 over the first four.
     for expected in [0.5, 0.375, 0.25, 0.125, 0.0, 0.0] {
@@ -129,7 +129,7 @@ fn instance_noise_has_its_deviation_and_fades() {
 }
 
 #[test]
-fn a_clipped_gradient_has_the_norm_that_is_allowed() {
+fn a_clipped_gradient_has_the_configured_norm() {
     // The norm of G's gradient: 784 pixels with 0.01 each.
     let whole = 0.01 * (PIXELS as f64).sqrt();
     for (setting, expected) in [("train.clip_norm=0.07", 0.07), ("train.clip_norm=5.0", whole)] {
@@ -144,7 +144,7 @@ fn a_clipped_gradient_has_the_norm_that_is_allowed() {
 }
 
 #[test]
-fn flipped_labels_exchange_their_share_of_samples_and_cost_d_as_much() {
+fn flipped_labels_exchange_real_and_generated_samples() {
     let (mut trainer, batches) = trainer(Answers::IsZero, &["loss.flip=0.3"]);
     let report = trainer.advance().unwrap();
     let seen = batches.lock().unwrap();

@@ -12,13 +12,13 @@ use tempfile::TempDir;
 const IMAGES: &str = "train-images-idx3-ubyte";
 const LABELS: &str = "train-labels-idx1-ubyte";
 
-/// An IDX file: the magic number, the sizes, the bytes.
+/// Returns an IDX file: the magic number, the sizes, the bytes.
 fn idx(magic: u32, dims: &[u32], bytes: &[u8]) -> Vec<u8> {
     let header: Vec<u8> = std::iter::once(&magic).chain(dims).flat_map(|n| n.to_be_bytes()).collect();
     [&header, bytes].concat()
 }
 
-/// Twenty images that hardly pack.
+/// Returns twenty images that compress badly.
 fn images() -> Vec<u8> {
     let noise: Vec<u8> =
         (0..20 * 784u32).map(|i| (i.wrapping_mul(i).wrapping_mul(2_654_435_761) >> 21) as u8).collect();
@@ -34,14 +34,14 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("packed bytes")
 }
 
-/// A folder with these files.
+/// Returns a folder with these files.
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     files.iter().for_each(|(name, bytes)| fs::write(dir.path().join(name), bytes).unwrap());
     dir
 }
 
-/// The preset with its digits in `dir`.
+/// Returns the preset with the data folder `dir`.
 fn with_data(dir: &Path) -> layering::Table {
     let mut table = small();
     layering::set(&mut table, &format!("data.dir={}", dir.display())).unwrap();
@@ -95,7 +95,7 @@ fn labels_that_do_not_belong_to_the_images_are_named() {
 }
 
 #[test]
-fn data_that_is_not_there_is_answered_with_where_it_should_be() {
+fn missing_data_is_refused_with_its_expected_location() {
     let nowhere = problem(Ok(with_data(Path::new("/nowhere"))));
     expect(&nowhere, &["/nowhere: ", "found no such folder", IMAGES, "--set data.dir=DIR"]);
     data_refused(&[], &["found no such file in this folder", IMAGES]);

@@ -1,6 +1,6 @@
-//! Settings that cannot be used are answered in words that need no knowledge of Rust.
+//! Invalid settings are refused with messages that require no knowledge of Rust.
 //!
-//! What the binary does with such an answer (exit code, streams, files left alone) is tested in `tests/bad_input`.
+//! `tests/bad_input` tests how the binary reports them (exit code, streams, unchanged files).
 
 mod data;
 mod networks;
@@ -10,11 +10,11 @@ use gan_kernels::testing::test_device;
 use gan_train::layering::{self, Table};
 use gan_train::{Error, Trainer, presets};
 
-/// Words that speak to programmers of this program, not to its users.
+/// Words that only programmers of this project understand.
 const FOREIGN: [&str; 9] =
     ["panicked", "stack backtrace", "usize", "f64", "u64", "invalid type", "untagged", "unwrap", "variant"];
 
-/// A preset with small networks.
+/// Returns a preset with small networks.
 fn small() -> Table {
     let mut table = layering::from_preset(presets::get("dcgan-mnist").unwrap()).unwrap();
     for setting in ["train.steps=3", "train.batch=8", "generator.width=8", "discriminator.width=8"] {
@@ -23,13 +23,13 @@ fn small() -> Table {
     table
 }
 
-/// Whatever is wrong with settings, up to the data that they are for.
+/// Returns the error of settings, from reading them to opening the data.
 fn problem(table: Result<Table, Error>) -> String {
     let plan = table.and_then(layering::read).and_then(gan_train::RunConfig::check);
     plan.and_then(|plan| Trainer::new(plan, test_device())).err().expect("settings that cannot be used").to_string()
 }
 
-/// `--set` with each of `cases` is refused, and the message has the words beside it.
+/// Asserts that `--set` with each of `cases` is refused with a message that contains the given words.
 #[track_caller]
 fn all_refused(cases: &[(&str, &[&str])]) {
     for (set, words) in cases {
@@ -39,7 +39,7 @@ fn all_refused(cases: &[(&str, &[&str])]) {
     }
 }
 
-/// A settings file with `text` is refused.
+/// Asserts that a settings file with `text` is refused.
 #[track_caller]
 fn file_refused(text: impl AsRef<[u8]>, words: &[&str]) {
     let dir = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
-//! Networks that do not fit together, that are too large for any memory, and TOML files that lack something.
+//! Networks whose layers do not fit together or that are too large for any memory, and incomplete TOML files.
 
 use super::{all_refused, expect, file_refused, problem, small};
 use gan_train::{layering, presets};
 
-/// A whole settings file with the layers of G and D.
+/// Returns a complete settings file with the layers of G and D.
 fn file(generator: &str, discriminator: &str) -> String {
     format!(
         "[data]\nname = \"mnist\"\nsize = 28\nchannels = 1\n\n[latent]\ndim = 10\n\n[generator]\n{generator}\n\n\
@@ -16,13 +16,13 @@ const G: &str = r#"layers = [{ dense = 784 }, { reshape = [1, 28, 28] }, "tanh"]
 const D: &str = r#"layers = ["flatten", { dense = 1 }]"#;
 
 #[test]
-fn the_file_that_the_others_are_made_from_is_good() {
+fn the_unmodified_file_is_accepted() {
     let table: layering::Table = file(G, D).parse().unwrap();
     assert!(layering::read(table).unwrap().check().is_ok());
 }
 
 #[test]
-fn layers_that_do_not_fit_are_named_with_what_they_got_and_need() {
+fn layers_that_do_not_fit_are_named_with_input_and_requirement() {
     for (layers, words) in [
         (
             "{ dense = 783 }, { reshape = [1, 28, 28] }",
@@ -95,7 +95,7 @@ fn blocks_and_tables_nested_too_deep_are_refused() {
     );
     file_refused(file(&format!("layers = [{}, \"tanh\"]", nested(35)), D), &["nested more than 64 deep"]);
     file_refused(format!("x = {}", "[".repeat(100_000)), &["nested more than 64 deep"]);
-    // Keys of many parts inside each other: each alone is what the parser takes.
+    // Nested keys with many parts. The parser accepts each of them on its own.
     let key = vec!["a"; 70].join(".");
     let tables = (0..70).fold("1".to_string(), |inside, _| format!("{{ {key} = {inside} }}"));
     file_refused(format!("x = {tables}"), &["nested more than 64 deep"]);
@@ -118,7 +118,7 @@ fn a_discriminator_must_end_in_one_logit() {
 }
 
 #[test]
-fn inputs_must_be_those_of_the_latent_space_and_the_data() {
+fn inputs_must_match_the_latent_space_and_the_data() {
     let with = |input: &str, layers: &str| format!("input = {input}\n{layers}");
     file_refused(file(&with("[20]", G), D), &["generator.input: [20]", "10 numbers (latent.dim)"]);
     file_refused(file(&with("[]", G), D), &["generator: input []", "at least one side"]);
@@ -130,7 +130,7 @@ fn inputs_must_be_those_of_the_latent_space_and_the_data() {
 }
 
 #[test]
-fn what_a_file_lacks_is_named() {
+fn missing_keys_of_a_file_are_named() {
     let whole = file(G, D);
     for (missing, word) in [
         ("[latent]\ndim = 10\n", "latent: is missing"),
@@ -152,7 +152,7 @@ fn what_a_file_lacks_is_named() {
 }
 
 #[test]
-fn what_is_not_toml_is_named_with_its_line() {
+fn invalid_toml_is_reported_with_its_line() {
     file_refused("preset = \"dcgan-mnist\"\nhello, world\n", &["is not TOML", "line 2"]);
     file_refused(format!("{}seed = 2\n", file(G, D)), &["is not TOML", "duplicate key"]);
     file_refused([0xff, 0xfe, 0], &["mine.toml: is not text", "TOML"]);

@@ -4,7 +4,7 @@ use super::{all_refused, expect, problem, small};
 use gan_train::{layering, presets};
 
 #[test]
-fn an_unknown_key_is_answered_with_its_path_and_the_nearest_known_one() {
+fn the_message_for_an_unknown_key_has_its_path_and_the_nearest_key() {
     all_refused(&[
         ("train.bach=3", &["train.bach:", "unknown key", "did you mean \"batch\"?", "epochs"]),
         ("trian.batch=3", &["unknown key \"trian\"", "did you mean \"train\"?"]),
@@ -19,7 +19,7 @@ fn an_unknown_key_is_answered_with_its_path_and_the_nearest_known_one() {
 }
 
 #[test]
-fn an_unknown_value_is_answered_with_the_known_ones() {
+fn the_message_for_an_unknown_value_lists_the_known_ones() {
     all_refused(&[
         ("optimizer.generator.kind=adan", &["optimizer.generator.kind:", "unknown value \"adan\"", "adam, rmsprop"]),
         ("loss.kind=saturated", &["loss.kind:", "non_saturating, minimax"]),
@@ -32,7 +32,7 @@ fn an_unknown_value_is_answered_with_the_known_ones() {
 }
 
 #[test]
-fn a_value_of_the_wrong_type_is_answered_with_what_was_found_and_the_right_type() {
+fn the_message_for_a_wrong_type_has_the_value_and_the_expected_type() {
     all_refused(&[
         ("train.batch=many", &["train.batch: found \"many\", expected a whole number"]),
         ("train.batch=2.5", &["train.batch: found 2.5, expected a whole number"]),
@@ -59,7 +59,7 @@ fn a_value_of_the_wrong_type_is_answered_with_what_was_found_and_the_right_type(
 }
 
 #[test]
-fn a_number_out_of_range_is_answered_with_the_range() {
+fn the_message_for_a_number_out_of_range_has_the_range() {
     all_refused(&[
         ("train.steps=0", &["train.steps: 0", "at least 1"]),
         ("train.epochs=0", &["train.epochs: 0", "at least 1"]),
@@ -96,7 +96,7 @@ fn a_number_out_of_range_is_answered_with_the_range() {
 }
 
 #[test]
-fn settings_that_do_not_go_together_are_answered_with_both() {
+fn the_message_for_a_conflict_names_both_settings() {
     all_refused(&[
         ("optimizer.generator.alpha=0.9", &["optimizer.generator:", "\"alpha\"", "\"adam\"", "remove it"]),
         ("train.fakes_mode=eval", &["train.fakes_mode:", "train.reuse_fakes=false"]),
@@ -105,7 +105,7 @@ fn settings_that_do_not_go_together_are_answered_with_both() {
 }
 
 #[test]
-fn sizes_that_the_family_or_the_data_does_not_have_are_answered_with_those_near_them() {
+fn the_message_for_an_unsupported_size_lists_the_nearest_ones() {
     all_refused(&[
         ("data.size=27", &["data.size: dcgan cannot make a side of 27", "24 or 28"]),
         ("data.size=30", &["data.size: dcgan cannot make a side of 30", "28 or 32"]),
@@ -117,7 +117,7 @@ fn sizes_that_the_family_or_the_data_does_not_have_are_answered_with_those_near_
 }
 
 #[test]
-fn an_assignment_that_is_none_is_answered_with_its_form() {
+fn the_message_for_a_malformed_assignment_shows_the_form() {
     all_refused(&[
         ("train.batch", &["--set train.batch: there is no '='", "e.g. train.batch=64"]),
         ("=3", &["--set =3:", "e.g. train.batch=64"]),
@@ -127,7 +127,7 @@ fn an_assignment_that_is_none_is_answered_with_its_form() {
 }
 
 #[test]
-fn of_steps_and_epochs_the_later_wins() {
+fn the_later_of_steps_and_epochs_is_used() {
     let mut table = small();
     for setting in ["train.epochs=2", "train.steps=1"] {
         layering::set(&mut table, setting).unwrap();
@@ -138,7 +138,7 @@ fn of_steps_and_epochs_the_later_wins() {
 }
 
 #[test]
-fn evaluation_and_alarms_that_cannot_work_are_named() {
+fn invalid_evaluation_and_alarm_settings_are_named() {
     all_refused(&[
         ("evaluate={every=10,metrics=[\"fd_digits\"],best=\"kid\"}", &["evaluate.best", "evaluate.metrics"]),
         ("alarms.not_finite=warn", &["alarms.not_finite", "stop"]),
@@ -152,7 +152,7 @@ fn evaluation_and_alarms_that_cannot_work_are_named() {
 }
 
 #[test]
-fn losses_and_penalties_that_cannot_work_are_named() {
+fn invalid_losses_and_penalties_are_named() {
     all_refused(&[
         ("loss={kind=\"hinge\",real_label=0.9}", &["loss.real_label", "no labels to smooth"]),
         ("loss.kind=wgan", &["loss.kind", "wasserstein"]),
@@ -169,7 +169,7 @@ fn losses_and_penalties_that_cannot_work_are_named() {
 }
 
 #[test]
-fn what_changes_a_step_and_cannot_work_is_named() {
+fn invalid_settings_of_a_step_are_named() {
     all_refused(&[
         ("train.decay=0", &["train.decay", "above 0"]),
         ("train.pacgan=3", &["train.pacgan", "does not divide"]),
@@ -185,7 +185,7 @@ fn what_changes_a_step_and_cannot_work_is_named() {
 }
 
 #[test]
-fn settings_of_another_data_set_are_not_passed_over() {
+fn settings_of_another_data_set_are_refused() {
     all_refused(&[
         ("data.ring.modes=3", &["data.ring: is for data.name = \"ring\", found \"mnist\": remove it"]),
         ("data.grid.side=3", &["data.grid: is for data.name = \"grid\", found \"mnist\": remove it"]),
@@ -202,7 +202,7 @@ fn settings_of_another_data_set_are_not_passed_over() {
 }
 
 #[test]
-fn several_settings_that_do_not_go_together_are_named() {
+fn more_conflicts_between_settings_are_named() {
     for (settings, words) in [
         (
             &["loss.kind=relativistic_pairing", "train.alternate=epochs", "train.reuse_fakes=false"][..],

@@ -1,4 +1,4 @@
-//! CelebA's layouts and lists, with a few made faces.
+//! CelebA's layouts and lists, with a few synthetic images.
 
 use super::*;
 use crate::images::Broken;
@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 use std::fs;
 use tempfile::TempDir;
 
-/// Six images `000001.jpg` … in `below`, and both lists in `lists`.
+/// Returns a folder with six images `000001.jpg` … in `below`, and both lists in `lists`.
 fn faces(below: &str, lists: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join(below)).unwrap();
@@ -39,7 +39,7 @@ fn refused(dir: &Path, split: Option<Split>, parts: &[&str]) {
 }
 
 #[test]
-fn every_layout_is_found_with_its_lists() {
+fn every_layout_is_recognized_with_its_lists() {
     for (below, lists) in [
         ("celeba/img_align_celeba", "celeba"),
         ("img_align_celeba", ""),
@@ -56,7 +56,7 @@ fn every_layout_is_found_with_its_lists() {
 }
 
 #[test]
-fn splits_are_those_of_the_list() {
+fn splits_follow_the_partition_list() {
     let dir = faces("img_align_celeba", "");
     for (split, first) in [(None, 1), (Some(Split::Train), 1), (Some(Split::Valid), 3), (Some(Split::Test), 5)] {
         let data = open(dir.path(), split).unwrap();
@@ -69,7 +69,7 @@ fn splits_are_those_of_the_list() {
 }
 
 #[test]
-fn damaged_lists_are_named_with_the_line() {
+fn errors_in_lists_name_the_line() {
     let dir = faces("img_align_celeba", "");
     let (attributes, parts) = (dir.path().join(CelebA::ATTRIBUTES), dir.path().join(CelebA::PARTITION));
     let whole = fs::read_to_string(&attributes).unwrap();
@@ -92,7 +92,7 @@ fn damaged_lists_are_named_with_the_line() {
 }
 
 #[test]
-fn a_folder_without_faces_says_where_they_come_from() {
+fn a_folder_without_faces_explains_how_to_get_them() {
     let dir = tempfile::tempdir().unwrap();
     refused(dir.path(), None, &["holds no .jpg file", "gan data fetch celeba", "img_align_celeba.zip"]);
     refused(&dir.path().join("absent"), None, &["no such folder", "img_align_celeba"]);
@@ -100,7 +100,7 @@ fn a_folder_without_faces_says_where_they_come_from() {
 
 #[cfg(unix)]
 #[test]
-fn lists_that_never_end_and_images_of_other_formats_are_told() {
+fn a_device_as_a_list_is_refused_and_other_formats_are_counted() {
     let dir = faces("img_align_celeba", "");
     RgbImage::from_pixel(9, 11, Rgb([1, 2, 3])).save(dir.path().join("img_align_celeba/7.png")).unwrap();
     fs::write(dir.path().join("img_align_celeba/list_bbox_celeba.txt"), "x").unwrap();

@@ -1,21 +1,21 @@
-//! Small folders in the published layout, whole and made wrong in one way each.
+//! Small folders in the published layout: a valid one, and others with one error each.
 
 use super::*;
 use crate::dataset::scale;
 use std::fs;
 
-/// Value `i` of record `n`, all records of all batches counted.
+/// Returns value `i` of record `n`; records are numbered across batches.
 fn value(n: usize, i: usize) -> u8 {
     (n * 31 + i * 7 + i / 1024) as u8
 }
 
-/// `count` records, the first being number `start`.
+/// Returns `count` records from number `start` on.
 fn records(start: usize, count: usize) -> Vec<u8> {
     let record = |n: usize| std::iter::once((n % 10) as u8).chain((0..Cifar10::PIXELS).map(move |i| value(n, i)));
     (start..start + count).flat_map(record).collect()
 }
 
-/// Batches of 1, 2, 3, 4, 5 records and a test batch of 2.
+/// Writes batches of 1, 2, 3, 4 and 5 records and a test batch of 2.
 fn fill(dir: &Path) {
     let mut start = 0;
     for (name, count) in Cifar10::files(Split::Train).unwrap().into_iter().zip(1..) {
@@ -45,7 +45,7 @@ fn refused(dir: &Path, parts: &[&str]) {
 }
 
 #[test]
-fn records_come_in_the_order_of_the_batches() {
+fn records_have_the_order_of_the_batches() {
     let dir = whole();
     let data = train(dir.path()).unwrap();
     assert_eq!((data.len(), data.shape(), data.is_empty()), (15, vec![3, 32, 32], false));
@@ -60,7 +60,7 @@ fn records_come_in_the_order_of_the_batches() {
 }
 
 #[test]
-fn the_planes_are_red_green_and_blue_row_by_row() {
+fn pixels_are_stored_by_channel_then_by_row() {
     let dir = whole();
     let record: Vec<u8> =
         std::iter::once(3).chain([255; 1024]).chain((0..1024).map(|i| (i / 32) as u8)).chain([0; 1024]).collect();
@@ -73,7 +73,7 @@ fn the_planes_are_red_green_and_blue_row_by_row() {
 }
 
 #[test]
-fn the_test_split_and_the_archives_folder_are_read() {
+fn the_test_split_is_read_from_the_archives_folder() {
     let outer = tempfile::tempdir().unwrap();
     let inner = outer.path().join(ARCHIVE);
     fs::create_dir(&inner).unwrap();
@@ -83,7 +83,7 @@ fn the_test_split_and_the_archives_folder_are_read() {
 }
 
 #[test]
-fn class_names_come_from_their_file_or_are_the_published_ones() {
+fn class_names_are_read_from_their_file_or_default_to_the_published_ones() {
     let dir = whole();
     let meta = dir.path().join(Cifar10::META);
     fs::write(&meta, "a\nb\nc\nd\ne\nf\ng\nh\ni\nj").unwrap();
@@ -118,7 +118,7 @@ fn a_missing_batch_or_folder_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn only_regular_files_of_a_bearable_length_are_read() {
+fn only_regular_files_of_a_limited_length_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("test_batch.bin");
     let message = || Records::load(Some(dir.path()), Split::Test).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Folders as people have them: nested, linked, with broken files in them.
+//! Folders that are nested, contain links, or contain broken files.
 
 use super::*;
 use crate::images::{Broken, Fitting, Small};
@@ -20,7 +20,7 @@ const fn size(side: usize) -> Fitting {
     }
 }
 
-/// PNG files of one colour each: image number i has the red value i.
+/// Returns a folder of PNG files of one color each: image number i has the red value i.
 fn folder(names: &[&str]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, red) in names.iter().zip(0..) {
@@ -42,7 +42,7 @@ fn message(dir: &Path, options: &ImageOptions) -> String {
 }
 
 #[test]
-fn files_come_in_the_order_of_their_bytes_with_their_classes() {
+fn files_are_sorted_by_path_and_folders_are_classes() {
     let dir = folder(&["b/1.png", "a/z/9.PNG", "a-b/2.png", "a/10.png", "a/.hidden.png", ".git/x.png"]);
     fs::write(dir.path().join("notes.txt"), "x").unwrap();
     let data = ImageFolder::open(dir.path(), &OPTIONS).unwrap();
@@ -53,7 +53,7 @@ fn files_come_in_the_order_of_their_bytes_with_their_classes() {
 }
 
 #[test]
-fn one_folder_or_loose_files_are_no_classes() {
+fn one_folder_or_loose_files_give_no_classes() {
     for names in [&["a/1.png", "a/2.png"][..], &["a/1.png", "b/2.png", "3.png"], &["1.png"]] {
         let data = ImageFolder::open(folder(names).path(), &OPTIONS).unwrap();
         assert_eq!((data.classes().len(), data.label(0), data.len()), (0, None, names.len()));
@@ -62,7 +62,7 @@ fn one_folder_or_loose_files_are_no_classes() {
 
 #[cfg(unix)]
 #[test]
-fn links_are_followed_but_not_in_circles() {
+fn links_are_followed_but_no_folder_is_read_twice() {
     let dir = folder(&["a/1.png"]);
     let other = folder(&["2.png"]);
     std::os::unix::fs::symlink(dir.path(), dir.path().join("a/up")).unwrap();
@@ -92,7 +92,7 @@ fn unusable_files_are_listed_or_refused() {
 }
 
 #[test]
-fn a_file_with_broken_pixels_gives_way_to_the_next_of_its_class() {
+fn the_next_image_of_the_same_class_replaces_one_with_broken_pixels() {
     let dir = folder(&["a/1.png", "a/2.png", "b/3.png", "b/4.png"]);
     let path = dir.path().join("a/2.png");
     let whole = fs::read(&path).unwrap();
@@ -105,7 +105,7 @@ fn a_file_with_broken_pixels_gives_way_to_the_next_of_its_class() {
 }
 
 #[test]
-fn where_nothing_can_be_read_it_is_an_error() {
+fn no_readable_image_is_an_error() {
     let dir = folder(&["1.png"]);
     let data = ImageFolder::open(dir.path(), &OPTIONS).unwrap();
     fs::remove_file(dir.path().join("1.png")).unwrap();
@@ -114,7 +114,7 @@ fn where_nothing_can_be_read_it_is_an_error() {
 }
 
 #[test]
-fn small_images_are_counted_and_one_is_named() {
+fn small_images_are_counted_and_the_first_is_named() {
     let dir = folder(&["1.png", "2.png"]);
     let large = ImageOptions { fitting: size(6), ..OPTIONS };
     let message = message(dir.path(), &large);
@@ -127,7 +127,7 @@ fn small_images_are_counted_and_one_is_named() {
 }
 
 #[test]
-fn small_images_can_be_left_out_and_are_listed_in_any_case() {
+fn small_images_can_be_skipped_and_are_always_listed() {
     let dir = folder(&["1.png", "2.png", "3.png"]);
     RgbImage::from_pixel(3, 9, Rgb([77, 0, 0])).save(dir.path().join("2.png")).unwrap();
     let open = |small| {
@@ -144,7 +144,7 @@ fn small_images_can_be_left_out_and_are_listed_in_any_case() {
     for part in ["1 of 3 images", "2.png, is 9×3", "data.small=skip", "data.upscale=true"] {
         assert!(message.contains(part), "{message}");
     }
-    // Where all are too small, leaving them out leaves nothing.
+    // If all images are too small, skipping them leaves none, which is an error.
     let fitting = Fitting { small: Small::Skip, ..size(9) };
     let message = message_of(ImageFolder::open(dir.path(), &ImageOptions { fitting, ..OPTIONS }));
     for part in ["3 of 3 images", "1.png, is 5×6", "also 2.png (9×3), 3.png (5×6)"] {
@@ -179,7 +179,7 @@ fn files_with_other_endings_are_counted() {
 }
 
 #[test]
-fn folders_that_look_like_splits_and_stray_files_are_told() {
+fn folders_named_like_splits_and_stray_files_are_reported() {
     let dir = folder(&["train/cats/1.png", "train/dogs/2.png", "val/cats/3.png"]);
     let data = ImageFolder::open(dir.path(), &OPTIONS).unwrap();
     let inventory = data.inventory().unwrap();
@@ -192,7 +192,7 @@ fn folders_that_look_like_splits_and_stray_files_are_told() {
 }
 
 #[test]
-fn a_file_with_broken_pixels_is_named_where_no_other_is_to_take_its_place() {
+fn try_write_reports_broken_pixels_instead_of_replacing_the_image() {
     let dir = folder(&["a/1.png", "a/2.png", "b/3.png"]);
     let path = dir.path().join("a/2.png");
     let whole = fs::read(&path).unwrap();
@@ -202,7 +202,7 @@ fn a_file_with_broken_pixels_is_named_where_no_other_is_to_take_its_place() {
     assert_eq!(data.try_write(0, &mut out).unwrap(), None);
     let skipped = data.try_write(1, &mut out).unwrap().unwrap();
     assert!(skipped.path == Path::new("a/2.png") && !skipped.reason.is_empty());
-    // The same through sets made from it, and a pack leaves it out.
+    // Data sets that wrap this one report the same, and a pack skips the image.
     let data: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(data);
     let subset = crate::Subset::range(data.clone(), 1..3);
     assert_eq!(subset.try_write(0, &mut out).unwrap(), Some(skipped.clone()));
@@ -225,9 +225,9 @@ fn a_file_with_broken_pixels_is_named_where_no_other_is_to_take_its_place() {
 }
 
 #[test]
-fn archives_are_to_be_unpacked() {
+fn archives_must_be_unpacked_first() {
     let dir = tempfile::tempdir().unwrap();
-    // Told from the first bytes, whatever the name says.
+    // Archives are recognized by their first bytes, under any name.
     for (name, bytes, words) in [
         ("data.zip", &b"PK\x03\x04"[..], "a ZIP archive"),
         ("data.png", b"\x1f\x8b\x08", "a gzip file"),
@@ -250,7 +250,7 @@ fn archives_are_to_be_unpacked() {
 }
 
 #[test]
-fn folders_without_images_say_what_to_do() {
+fn a_folder_without_images_is_an_error_that_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let all =
         |parts: &[&str], message: String| parts.iter().for_each(|part| assert!(message.contains(part), "{message}"));

@@ -1,4 +1,4 @@
-//! The shipped files' values, and small folders made wrong in one way each.
+//! The values of the included files, and small folders with one error each.
 
 use super::*;
 use crate::FashionMnist;
@@ -8,7 +8,7 @@ fn options(dir: &Path) -> OpenOptions {
     OpenOptions::default().dir(dir)
 }
 
-/// A folder with `images` images of 2×3 and the labels `labels`, under names with `dot` before "idx".
+/// Returns a folder with `images` images of 2×3 and the labels `labels`, whose file names have `dot` before "idx".
 fn small(images: u32, labels: &[u8], dot: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let head = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
@@ -28,7 +28,7 @@ fn refused(spec: &Mnist, options: &OpenOptions, parts: &[&str]) {
     }
 }
 
-/// Image `index` as its bytes, recovered from the scaled values.
+/// Returns the bytes of image `index`, recovered from the scaled values.
 fn bytes(data: &dyn Dataset, index: usize) -> Vec<u8> {
     let mut out = vec![0.0; data.pixels()];
     data.write(index, &mut out).unwrap();
@@ -58,7 +58,7 @@ fn the_test_split_has_the_published_values() {
 }
 
 #[test]
-fn both_spellings_of_the_names_are_read() {
+fn both_spellings_of_the_file_names_are_read() {
     for dot in ["-", "."] {
         let dir = small(2, &[3, 9], dot);
         let data = Mnist::default().open(&options(dir.path())).unwrap();
@@ -68,7 +68,7 @@ fn both_spellings_of_the_names_are_read() {
 }
 
 #[test]
-fn requests_outside_the_data_are_errors() {
+fn indices_out_of_range_are_errors() {
     let dir = small(2, &[3, 9], "-");
     let data = Mnist::default().open(&options(dir.path())).unwrap();
     let message = |index, room| data.write(index, &mut vec![0.0; room]).unwrap_err().to_string();
@@ -89,7 +89,7 @@ fn labels_above_nine_are_refused() {
 }
 
 #[test]
-fn images_and_labels_swapped_are_refused() {
+fn swapped_images_and_labels_are_refused() {
     let dir = small(2, &[1, 2], "-");
     let path = |name: &str| dir.path().join(name);
     fs::copy(path("train-labels-idx1-ubyte"), path("train-images-idx3-ubyte")).unwrap();
@@ -131,7 +131,7 @@ fn other_splits_are_refused() {
 }
 
 #[test]
-fn fashion_has_its_own_class_names() {
+fn fashion_mnist_has_its_own_class_names() {
     let dir = small(2, &[0, 9], "-");
     let data = FashionMnist::default().open(&options(dir.path())).unwrap();
     let names = data.classes();

@@ -1,4 +1,4 @@
-//! Every algorithm, precision and instruction set against the plain loops, over random shapes.
+//! Compares every algorithm, precision and instruction set with the plain loops, over random shapes.
 
 use super::im2col::Gather;
 use super::im2col_gemm::{self, Target};
@@ -15,7 +15,7 @@ use crate::spec::{ConvSpec, Padding};
 use crate::testing::refused;
 use proptest::prelude::*;
 
-/// Numbers in [−1, 1) that look random.
+/// Returns pseudorandom numbers in [−1, 1).
 fn made(n: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
@@ -37,19 +37,19 @@ fn first(x: &[f32], c: usize, pixels: usize) -> Vec<f32> {
     to
 }
 
-/// Largest difference relative to the largest number, and root mean square relative to that of the numbers.
+/// Returns the largest difference relative to the largest number, and the root mean square of the differences relative to that of the numbers.
 fn errors(ours: &[f32], exact: &[f64]) -> (f64, f64) {
     assert_eq!(ours.len(), exact.len());
     let differences = || ours.iter().zip(exact).map(|(a, b)| (f64::from(*a) - b).abs());
     let largest = exact.iter().fold(1e-9f64, |m, x| m.max(x.abs()));
     let squares = exact.iter().map(|x| x * x).sum::<f64>().max(1e-18);
     let worst = differences().fold(0.0, |m: f64, d| if d.is_nan() { f64::INFINITY } else { m.max(d) });
-    // A handful of numbers that happen to cancel says nothing about the mean error.
+    // With few numbers, which may cancel, the mean error is meaningless.
     let squared = if exact.len() < 16 { 0.0 } else { differences().map(|d| d * d).sum::<f64>() };
     (worst / largest, (squared / squares).sqrt())
 }
 
-/// A problem's made arguments, and the exact results of its three passes.
+/// Random arguments of a problem, and the exact results of its three passes.
 struct Made {
     x: Vec<f32>,
     y: Vec<f32>,
@@ -69,12 +69,12 @@ fn exactly(p: &Problem) -> Made {
     Made { x, y, w, exact: [forward, backward, weights] }
 }
 
-/// The three passes' errors (largest and root mean square) on one level.
+/// Returns the errors (largest and root mean square) of the three passes on one level.
 fn three(p: &Problem, made: &Made, level: Level, precision: Precision) -> [(f64, f64); 3] {
     let Made { x, y, w, exact } = made;
     let (xs, ys) = (p.input[0] * p.input[1], p.output[0] * p.output[1]);
     let (x_last, y_last) = (channels_last(x, p.in_channels, xs), channels_last(y, p.out_channels, ys));
-    // What a kernel leaves unwritten must show.
+    // NaN reveals values that a kernel does not write.
     let mut out = vec![f32::NAN; y.len()];
     forward(p, &x_last, &kernel::pack(level, precision, p, Direction::Forward, w), &mut out);
     let one = errors(&first(&out, p.out_channels, ys), &exact[0]);
@@ -86,7 +86,7 @@ fn three(p: &Problem, made: &Made, level: Level, precision: Precision) -> [(f64,
     [one, two, errors(&out, &exact[2])]
 }
 
-/// The weights' gradient in plain loops.
+/// Computes the gradient of the weights in plain loops.
 fn by_taps(p: &Problem, x: &[f32], y: &[f32]) -> Vec<f64> {
     let ([kh, kw], mut w) = (p.kernel, vec![0.0; p.out_channels * p.rows()]);
     let (xs, ys) = (p.input[0] * p.input[1], p.positions());
@@ -125,7 +125,7 @@ fn problem(
     Some(Problem { spec, samples, in_channels, out_channels, input, output, kernel })
 }
 
-/// How far each precision may be from the exact numbers: the largest error, and its root mean square.
+/// Returns the tolerance of a precision: the largest error, and the root mean square.
 fn allowed(precision: Precision) -> (f64, f64) {
     match precision {
         Precision::F32 => (1e-4, 1e-5),
@@ -154,7 +154,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_convolution(
+    fn random_convolutions_equal_the_loops(
         stride in (1..4usize, 1..4usize), pads in prop::array::uniform4(0..3usize), dilation in (1..3usize, 1..3usize),
         channels in (0..4usize, 1..40usize, 1..40usize), input in (1..10usize, 1..10usize), kernel in (1..6usize, 1..6usize),
     ) {
@@ -170,7 +170,7 @@ proptest! {
     }
 
     #[test]
-    fn the_winograd_families(
+    fn winograd_shapes_equal_the_loops(
         four in any::<bool>(), pads in prop::array::uniform4(0..4usize), samples in 0..4usize,
         channels in (8..70usize, 8..70usize), input in (4..19usize, 4..19usize),
     ) {
@@ -181,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn small_ends(
+    fn convolutions_with_few_channels_on_one_side_equal_the_loops(
         few in 1..4usize, many in 8..80usize, swapped in any::<bool>(), kernel in 1..8usize, stride in 1..3usize,
         before in 0..4usize, after in 0..4usize, input in (4..12usize, 4..12usize),
     ) {
@@ -193,7 +193,7 @@ proptest! {
 }
 
 #[test]
-fn the_networks_own_shapes() {
+fn the_shapes_of_the_presets_networks_equal_the_loops() {
     let same = |stride| ConvSpec::square(stride, 1);
     for (spec, channels, side, kernel) in [
         (same(2), [3, 64, 128], 32, 4),
@@ -211,7 +211,7 @@ fn the_networks_own_shapes() {
 }
 
 #[test]
-fn non_finite_numbers_come_out_non_finite() {
+fn non_finite_inputs_give_non_finite_outputs() {
     let p = problem(ConvSpec::square(2, 1), [1, 16, 16], [8, 8], [4, 4]).unwrap();
     for level in Level::available() {
         for bad in [f32::NAN, f32::INFINITY] {
@@ -224,7 +224,7 @@ fn non_finite_numbers_come_out_non_finite() {
     }
 }
 
-/// Of each algorithm one problem: Winograd's two, dense, gathered windows, folded pixels.
+/// Returns one problem for each algorithm: two for Winograd, one each for the matrix product, im2col and col2im.
 fn one_of_each() -> [Problem; 5] {
     let of = |channels: [usize; 2], side: usize, kernel: usize, spec: ConvSpec| Problem {
         spec,
@@ -273,7 +273,7 @@ fn other_lengths_are_refused() {
             for w in [&w[1..], &longer(&w), &[]] {
                 refused(|| weight_grad(level, precision, &p, &x, &y, &mut w.to_vec()));
             }
-            // Weights packed for the other direction, and for another problem.
+            // Weights that were packed for the other direction, and for another problem.
             refused(|| forward(&p, &x, &back, &mut y.clone()));
             refused(|| input_grad(&p, &y, &ahead, &mut x.clone()));
             for q in one_of_each().iter().filter(|q| **q != p) {

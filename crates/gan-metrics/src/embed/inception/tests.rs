@@ -1,8 +1,7 @@
-//! The network beside torch-fidelity's, by the fixture of `tests/fixtures/make_inception.py`; weights that are none.
+//! Compares the network with torch-fidelity's (fixture by `tests/fixtures/make_inception.py`); files without valid weights.
 
 use super::*;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fs;
 
 const LEEWAY: f64 = 1e-4;
@@ -11,7 +10,7 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// The formula of the fixture: SplitMix64's mix of i and the name's FNV-1a hash, in [−1, 1).
+/// Returns the formula of the fixture: SplitMix64's mix of i and the name's FNV-1a hash, in [−1, 1).
 fn value(name: &str) -> impl Fn(usize) -> f64 {
     let stream = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     move |i| {
@@ -34,17 +33,22 @@ fn made(name: &str, shape: &[usize]) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-fn weights() -> Tensors {
-    let mut wanted = stages::wanted();
-    wanted.push(("fc.weight".into(), vec![LOGITS, FEATURES]));
-    wanted.into_iter().map(|(name, shape)| (name.clone(), made(&name, &shape))).collect()
+fn weights() -> BTreeMap<String, Tensor> {
+    let mut weights = BTreeMap::from([("fc.weight".to_string(), made("fc.weight", &[LOGITS, FEATURES]))]);
+    let source = &mut |name: &str, shape: &[usize]| {
+        let tensor = made(name, shape);
+        weights.insert(name.into(), tensor.clone());
+        Ok(tensor)
+    };
+    stages::build(source).unwrap();
+    weights
 }
 
-fn network(tensors: &Tensors) -> Result<Inception> {
-    Inception::from_tensors(tensors, "0".repeat(64), Path::new("w.pth"))
+fn network(tensors: &BTreeMap<String, Tensor>) -> Result<Inception> {
+    Inception::from_tensors(tensors, &"0".repeat(64), Path::new("w.pth"))
 }
 
-/// `x`, channels first, has the mean, the deviation and the entries of `record`, to a share of the deviation.
+/// Asserts that `x`, channels first, has the mean, the standard deviation and the entries of `record`, up to a fraction of the standard deviation.
 fn same(name: &str, x: &Tensor, record: &Value) {
     let shape: Vec<usize> = serde_json::from_value(record["shape"].clone()).unwrap();
     assert_eq!(x.dims(), shape, "{name}");
@@ -64,7 +68,7 @@ fn same(name: &str, x: &Tensor, record: &Value) {
 }
 
 #[test]
-fn every_block_gives_torch_fidelitys_numbers() {
+fn every_block_equals_torch_fidelity() {
     let text = fs::read_to_string(fixtures().join("inception.json")).unwrap();
     let fixture: BTreeMap<String, Value> = serde_json::from_str(&text).unwrap();
     let shape: Vec<usize> = serde_json::from_value(fixture["images"].clone()).unwrap();
@@ -72,32 +76,30 @@ fn every_block_gives_torch_fidelitys_numbers() {
     let bytes = (0..shape.iter().product()).map(|i| ((value(i) + 1.0) * 128.0).floor() as f32);
     let images = Tensor::from_vec(bytes.map(|b| b / 127.5 - 1.0).collect(), shape, &Device::Cpu).unwrap();
     let net = network(&weights()).unwrap();
-    let input = Inception::prepared(&images).unwrap();
+    let mut x = Inception::prepared(&images).unwrap();
     let first = |x: &Tensor| x.permute((0, 3, 1, 2)).unwrap();
-    same("input", &first(&input), &fixture["input"]);
-    let mut seen = vec![];
-    net.run(input, &mut |name, x| {
-        same(name, &first(x), &fixture[name]);
-        seen.push(name.to_string());
-    })
-    .unwrap();
-    assert_eq!(seen.len(), fixture.len() - 5);
+    same("input", &first(&x), &fixture["input"]);
+    for ((name, _), block) in table::blocks().iter().zip(&net.blocks) {
+        x = stages::run(block, &x).unwrap();
+        same(name, &first(&x), &fixture[*name]);
+    }
+    assert_eq!(net.blocks.len(), fixture.len() - 5);
     let found = net.embed(&images).unwrap();
     same("features", &found.features, &fixture["features"]);
     same("logits", &found.logits.unwrap(), &fixture["logits"]);
-    assert_eq!((net.dim(), net.classes().len()), (2048, 1008));
+    assert_eq!((net.info.card.dim, net.info.classes.len()), (2048, 1008));
 }
 
 #[test]
-fn without_the_last_layer_it_is_no_classifier() {
+fn without_the_last_layer_there_are_features_but_no_classes() {
     let mut tensors = weights();
     tensors.remove("fc.weight");
     let net = network(&tensors).unwrap();
     let images = Tensor::zeros((1, 3, 8, 8), DType::F32, &Device::Cpu).unwrap();
     let found = net.embed(&images).unwrap();
-    assert!(found.logits.is_none() && net.classes().is_empty());
+    assert!(found.logits.is_none() && net.info.classes.is_empty());
     assert_eq!(found.features.dims(), [1, 2048]);
-    // Black is black in any number of channels.
+    // A black image is the same in gray and in color.
     let grey = net.embed(&images.narrow(1, 0, 1).unwrap()).unwrap();
     assert_eq!(grey.features.to_vec2::<f32>().unwrap(), found.features.to_vec2::<f32>().unwrap());
     let four = Tensor::zeros((1, 4, 8, 8), DType::F32, &Device::Cpu).unwrap();
@@ -106,7 +108,7 @@ fn without_the_last_layer_it_is_no_classifier() {
 }
 
 #[test]
-fn tensors_that_do_not_fit_are_named() {
+fn tensors_of_the_wrong_shape_are_named() {
     let whole = weights();
     let refused = |name: &str, tensor: Option<Tensor>, words: [&str; 2]| {
         let mut tensors = whole.clone();
@@ -120,7 +122,7 @@ fn tensors_that_do_not_fit_are_named() {
     refused(last, None, ["has no tensor", last]);
     refused(last, zeros(&[192, 2048, 3, 3], DType::F32), ["[192, 2048, 3, 3]", "expected [192, 2048, 1, 1]"]);
     refused("Conv2d_1a_3x3.bn.bias", zeros(&[32], DType::U8), ["holds U8", "floating point"]);
-    // Torchvision's own weights are for a thousand classes.
+    // Torchvision's own weights have a thousand classes.
     refused("fc.weight", zeros(&[1000, 2048], DType::F32), ["[1000, 2048]", "expected [1008, 2048]"]);
 }
 
@@ -128,19 +130,19 @@ fn tensors_that_do_not_fit_are_named() {
 fn both_formats_of_pytorch_are_read() {
     for name in ["torch_zip.pth", "torch_legacy.pth"] {
         let path = fixtures().join(name);
-        let tensors = file::tensors(&fs::read(&path).unwrap(), &path).unwrap();
+        let tensors = state_dict::read(&fs::read(&path).unwrap()).unwrap();
         let of =
             |name: &str| tensors[name].to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let eighths = |range: std::ops::Range<u8>| range.map(|i| f32::from(i) / 8.0).collect::<Vec<_>>();
         assert_eq!((tensors["a.weight"].dims(), of("a.weight")), (&[2, 4][..], eighths(0..8)), "{name}");
-        // A window into a longer storage.
+        // A view into a longer storage.
         assert_eq!((tensors["tail"].dims(), of("tail")), (&[2, 4][..], eighths(4..12)), "{name}");
         assert_eq!((of("b"), of("count")), (vec![0.5, -2.0], vec![7.0]), "{name}");
     }
 }
 
 #[test]
-fn files_that_are_no_weights_are_refused_with_how_to_get_them() {
+fn files_without_weights_are_refused_with_instructions() {
     let dir = tempfile::tempdir().unwrap();
     let legacy = fs::read(fixtures().join("torch_legacy.pth")).unwrap();
     let zip = fs::read(fixtures().join("torch_zip.pth")).unwrap();
@@ -164,7 +166,7 @@ fn files_that_are_no_weights_are_refused_with_how_to_get_them() {
 }
 
 #[test]
-fn weights_are_looked_for_where_pytorch_keeps_them() {
+fn weights_are_searched_in_pytorchs_cache() {
     let dir = tempfile::tempdir().unwrap();
     let home = |name: &str| (name == "HOME").then(|| dir.path().to_path_buf());
     assert_eq!(find(home), None);

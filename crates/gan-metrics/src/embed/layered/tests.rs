@@ -1,4 +1,4 @@
-//! The shipped classifier, and files that are none.
+//! The included classifier, and files that are not classifiers.
 
 use super::*;
 use gan_base::Rng;
@@ -25,24 +25,25 @@ fn right(network: &Layered, images: &Tensor, labels: &[u32]) -> usize {
 }
 
 #[test]
-fn the_shipped_file_is_the_one_described() {
+fn the_included_file_matches_its_description() {
     let digits = Layered::digits().unwrap();
-    assert_eq!((digits.name(), digits.hash(), digits.dim(), digits.classes().len()), ("digits", HASH, 96, 10));
-    assert!(digits.resizing().unwrap().contains("bilinear") && DIGITS.len() < 1_000_000);
+    let card = &digits.info.card;
+    assert_eq!((card.name.as_str(), card.hash.as_str(), card.dim, digits.info.classes.len()), ("digits", HASH, 96, 10));
+    assert!(card.resize.as_ref().unwrap().contains("bilinear") && DIGITS.len() < 1_000_000);
 }
 
 #[test]
-fn it_knows_the_test_digits() {
+fn the_digit_classifier_has_its_documented_accuracy() {
     let (images, labels) = test_digits(0..10_000);
     let digits = Layered::digits().unwrap();
     let share = right(&digits, &images, &labels) as f64 / 1e4;
     assert!(share >= 0.993, "{share}");
-    // Another processor's rounding may turn a digit that is on the edge, not five.
+    // The rounding of another processor may change one undecided digit, but not five.
     assert!((share - digits.description().accuracy).abs() < 5e-4, "{share} against {}", digits.description().accuracy);
 }
 
 #[test]
-fn its_features_tell_images_apart_and_none_is_dead() {
+fn features_distinguish_images_and_none_is_constant() {
     let (images, _) = test_digits(0..500);
     let features = Layered::digits().unwrap().embed(&images).unwrap().features;
     let mean = features.mean_keepdim(0).unwrap();
@@ -52,7 +53,7 @@ fn its_features_tell_images_apart_and_none_is_dead() {
 }
 
 #[test]
-fn batches_make_no_difference() {
+fn the_batch_size_does_not_change_features() {
     let (images, _) = test_digits(0..BATCH + 3);
     let digits = Layered::digits().unwrap();
     let whole = digits.embed(&images).unwrap();
@@ -67,14 +68,14 @@ fn digits_of_other_sizes_are_resized() {
     let (images, labels) = test_digits(0..1000);
     let digits = Layered::digits().unwrap();
     for side in [20, 32, 56] {
-        let images = resize::resize(&images, [side, side], Filter::Triangle).unwrap();
+        let images = resize(&images, [side, side], Filter::Triangle).unwrap();
         let right = right(&digits, &images, &labels);
         assert!(right > 950, "{right} at {side}");
     }
 }
 
 #[test]
-fn images_of_another_kind_are_refused_with_what_would_do() {
+fn images_of_another_kind_are_refused_with_the_expected_kind() {
     let digits = Layered::digits().unwrap();
     for (shape, words) in [
         (vec![2, 3, 28, 28], ["[2, 3, 28, 28]", "1 channel (grey)", "turn the images grey"]),
@@ -88,7 +89,7 @@ fn images_of_another_kind_are_refused_with_what_would_do() {
     }
 }
 
-/// A file of a small network, its description changed by `edit`.
+/// Returns the file of a small network whose description `edit` changes.
 fn made(edit: impl FnOnce(&mut Classifier)) -> Vec<u8> {
     let list = r#"[{"conv": 4, "kernel": 3}, "relu", "flatten", {"dense": 5}, "tanh", {"dense": 2}]"#;
     let layers: Vec<Layer> = serde_json::from_str(list).unwrap();
@@ -120,23 +121,23 @@ fn read(bytes: &[u8]) -> Result<Layered> {
 }
 
 #[test]
-fn own_networks_are_layer_lists_with_weights() {
+fn custom_classifiers_are_layer_lists_with_weights() {
     let own = read(&made(|_| ())).unwrap();
-    assert_eq!((own.name(), own.dim(), own.resizing()), ("own", 5, None));
+    assert_eq!((own.info.card.name.as_str(), own.info.card.dim, &own.info.card.resize), ("own", 5, &None));
     let images = Rng::new(2).normal_tensor(0.0, 1.0, (7, 3, 8, 8), &Device::Cpu).unwrap();
     let found = own.embed(&images).unwrap();
     assert_eq!((found.features.dims(), found.logits.unwrap().dims()), (&[7, 5][..], &[7, 2][..]));
-    // Features before another layer: those of an image are flattened.
+    // Features before an earlier layer are images, which are flattened.
     let early = read(&made(|d| d.features_before = Some(1))).unwrap();
-    assert_eq!((early.dim(), early.embed(&images).unwrap().features.dims()), (4 * 36, &[7, 144][..]));
-    assert_ne!(own.hash(), early.hash());
+    assert_eq!((early.info.card.dim, early.embed(&images).unwrap().features.dims()), (4 * 36, &[7, 144][..]));
+    assert_ne!(own.info.card.hash, early.info.card.hash);
     let larger = Tensor::zeros((1, 3, 9, 8), DType::F32, &Device::Cpu).unwrap();
     let message = own.embed(&larger).unwrap_err().to_string();
     assert!(message.contains("9×8") && message.contains("bring the images to 8×8"), "{message}");
 }
 
 #[test]
-fn files_that_are_no_classifier_are_refused_with_what_would_do() {
+fn files_without_a_classifier_are_refused_with_the_expected_contents() {
     let whole = made(|_| ());
     for (bytes, words) in [
         (whole[..whole.len() - 9].to_vec(), ["is not a whole safetensors file", "weight file of a classifier"]),

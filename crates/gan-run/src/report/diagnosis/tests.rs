@@ -57,7 +57,7 @@ fn says(found: &[Diagnosis], severity: Severity, words: &[&str]) {
 }
 
 #[test]
-fn a_calm_run_is_not_alarming() {
+fn a_steady_run_has_no_warnings() {
     let found = with(&[]);
     assert!(found.iter().all(|r| r.severity == Severity::Plain), "{found:#?}");
     says(&found, Severity::Plain, &["D(x) is 0.7", "D(G(z)) 0.3", "clearly ahead"]);
@@ -65,19 +65,19 @@ fn a_calm_run_is_not_alarming() {
 }
 
 #[test]
-fn balance_is_a_good_sign_that_proves_nothing() {
+fn balance_is_described_as_a_good_sign_without_proof() {
     let found = with(&[("d_real", &|_| 0.53, 0.02), ("d_fake_before", &|_| 0.47, 0.02)]);
     says(&found, Severity::Good, &["D(x) 0.53", "D(G(z)) 0.4", "near 0.5", "cannot say which"]);
 }
 
 #[test]
-fn a_critics_scores_are_not_taken_for_probabilities() {
+fn scores_of_a_critic_are_not_treated_as_probabilities() {
     let found = with(&[("d_real", &|_| 0.5, 9.0), ("d_fake_before", &|_| 0.5, 9.0), ("loss_d", &|_| -4.0, 0.1)]);
     assert!(found.iter().all(|r| !r.text.contains("near 0.5")), "{found:#?}");
 }
 
 #[test]
-fn losses_that_part_are_described() {
+fn diverging_losses_are_described() {
     let found = with(&[("loss_d", &|x| 1.2 - 0.8 * x, 0.05), ("loss_g", &|x| 1.0 + 3.0 * x, 0.1)]);
     says(&found, Severity::Plain, &["From step 501 to 1,000", "rose from 2."]);
     let both = with(&[("loss_d", &|x| 1.0 + x, 0.05), ("loss_g", &|x| 1.0 + 3.0 * x, 0.1)]);
@@ -85,7 +85,7 @@ fn losses_that_part_are_described() {
 }
 
 #[test]
-fn gradients_are_measured_against_their_own_median() {
+fn gradients_are_compared_with_their_own_median() {
     says(
         &with(&[("grad_norm_g", &|x| if x < 0.85 { 8.0 } else { 400.0 }, 1.0)]),
         Severity::Warn,
@@ -111,14 +111,14 @@ fn missing_lines_are_named() {
 }
 
 #[test]
-fn losses_that_settle_are_level_since_then() {
+fn losses_that_settle_are_described_as_level() {
     let settle: &'static dyn Fn(f64) -> f64 = &|x| 1.0 + (0.5 - x).max(0.0) * 4.0;
     let found = with(&[("loss_d", settle, 0.05), ("loss_g", settle, 0.05)]);
     says(&found, Severity::Plain, &["level since about step 501", "D’s at 1", "no sign that learning is over"]);
 }
 
 #[test]
-fn a_slower_end_is_noticed() {
+fn slower_training_at_the_end_is_described() {
     says(
         &with(&[("images_per_s", &|x| if x < 0.6 { 1000.0 } else { 500.0 }, 20.0)]),
         Severity::Warn,
@@ -127,7 +127,7 @@ fn a_slower_end_is_noticed() {
 }
 
 #[test]
-fn a_short_run_says_so_and_nothing_else() {
+fn a_short_run_has_only_a_note() {
     let found = curves(&made(29, &calm()));
     assert_eq!(found.len(), 2);
     says(&found, Severity::Plain, &["29 logged steps are too few", "30"]);
@@ -135,7 +135,7 @@ fn a_short_run_says_so_and_nothing_else() {
 }
 
 #[test]
-fn losses_that_never_moved_and_gradients_that_climb_are_told() {
+fn constant_losses_and_rising_gradients_are_described() {
     let found = with(&[("grad_norm_g", &|x| 1.0 + 9.0 * x, 0.2)]);
     says(&found, Severity::Plain, &["level from the start"]);
     says(&found, Severity::Plain, &["G’s gradient norm rises steadily: 2.1"]);

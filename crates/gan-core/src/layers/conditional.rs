@@ -1,0 +1,150 @@
+//! Layers that use the sample's class: concatenation to the input, and two heads of discriminators.
+
+use super::settings::{limit, require, several_classes, vector};
+use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::params::Role;
+use candle_core::{Result, Tensor};
+use gan_kernels::ops;
+use serde::{Deserialize, Serialize};
+use std::ops::Not;
+
+/// Concatenates the class to the input, as a one-hot vector (Mirza & Osindero 2014, arXiv:1411.1784) or as a learned vector: `[F] -> [F +
+/// E]`, `[C, H, W] -> [C + E, H, W]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConcatClass {
+    /// Number of classes.
+    pub concat_class: usize,
+    /// Size E of a learned vector per class; without it E is the number of classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<usize>,
+}
+
+impl LayerSpec for ConcatClass {
+    const NAME: &'static str = "concat_class";
+    const IS_NONLINEAR: bool = false;
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        let more = self.embedding.unwrap_or(self.concat_class);
+        limit(&[more])?;
+        several_classes(self.concat_class)?;
+        require(more > 0, "an embedding of at least 1")?;
+        let layer = Inferred::new(match input {
+            [f] => vec![f.saturating_add(more)],
+            [c, h, w] => vec![c.saturating_add(more), *h, *w],
+            _ => return Err("a vector [features] or an image [channels, height, width]".into()),
+        });
+        Ok(match self.embedding {
+            Some(size) => layer.with_param("weight", &[self.concat_class, size], Role::Embedding),
+            None => layer,
+        })
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let classes = cx.classes(self.concat_class, x.value.dim(0)?)?;
+        let rows = match self.embedding {
+            Some(_) => cx.param("weight")?.index_select(&classes, 0)?,
+            None => one_hot(&classes, self.concat_class)?.to_dtype(x.value.dtype())?,
+        };
+        let joined = match *x.value.dims() {
+            [n, _, h, w] => {
+                let more = rows.dim(1)?;
+                rows.reshape((n, more, 1, 1))?.broadcast_as((n, more, h, w))?.contiguous()?
+            }
+            _ => rows,
+        };
+        x.join(&Dual::constant(joined), 1)
+    }
+
+    fn classes(&self) -> Option<usize> {
+        Some(self.concat_class)
+    }
+}
+
+/// D's head ψ(h) + ⟨e(class), h⟩, with ψ a dense layer (Miyato & Koyama 2018, arXiv:1802.05637): `[F] -> [1]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Projection {
+    /// Number of classes.
+    pub projection: usize,
+    /// Whether to divide both kernels by their largest singular values.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub spectral_norm: bool,
+}
+
+impl LayerSpec for Projection {
+    const NAME: &'static str = "projection";
+    const IS_NONLINEAR: bool = false;
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        let features = vector(input)?;
+        several_classes(self.projection)?;
+        let layer = Inferred::new([1]).with_kernel("weight", &[1, features], None);
+        let layer = layer.with_bias(1, true).with_kernel("embed.weight", &[self.projection, features], None);
+        let multiply_adds = features.saturating_mul(2);
+        Ok(Inferred { multiply_adds, ..layer.with_spectral_norm(self.spectral_norm) })
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let classes = cx.classes(self.projection, x.value.dim(0)?)?;
+        let psi = cx.kernel("weight")?;
+        let embed = cx.kernel("embed.weight")?;
+        let direction = Dual::constant(embed.index_select(&classes, 0)?.broadcast_add(&psi)?);
+        let bias = Dual::constant(cx.param("bias")?.reshape((1, 1))?);
+        x.mul(&direction)?.linear(|y| y.sum_keepdim(1))?.add(&bias)
+    }
+
+    fn classes(&self) -> Option<usize> {
+        Some(self.projection)
+    }
+
+    fn with_spectral_norm(self) -> Self {
+        Self { spectral_norm: true, ..self }
+    }
+}
+
+/// D's head of an auxiliary classifier: one dense layer to the logit and to one logit per class (Odena et al. 2016,
+/// arXiv:1610.09585): `[F] -> [1 + classes]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auxiliary {
+    /// Number of classes.
+    pub auxiliary: usize,
+    /// Whether to divide the kernel by its largest singular value.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub spectral_norm: bool,
+}
+
+impl LayerSpec for Auxiliary {
+    const NAME: &'static str = "auxiliary";
+    const IS_NONLINEAR: bool = false;
+
+    fn infer(&self, input: &[usize]) -> InferResult {
+        let features = vector(input)?;
+        several_classes(self.auxiliary)?;
+        let outputs = self.auxiliary.saturating_add(1);
+        let layer = Inferred::new([outputs]).with_kernel("weight", &[outputs, features], None);
+        let layer = layer.with_bias(outputs, true);
+        Ok(layer.with_spectral_norm(self.spectral_norm).with_products(1))
+    }
+
+    fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
+        let kernel = cx.kernel("weight")?;
+        let bias = Dual::constant(cx.param("bias")?.unsqueeze(0)?);
+        x.linear(|x| ops::linear(x, &kernel, None))?.add(&bias)
+    }
+
+    fn classes(&self) -> Option<usize> {
+        Some(self.auxiliary)
+    }
+
+    fn with_spectral_norm(self) -> Self {
+        Self { spectral_norm: true, ..self }
+    }
+}
+
+/// Returns the classes `[N]` as one-hot vectors `[N, known]`.
+fn one_hot(classes: &Tensor, known: usize) -> Result<Tensor> {
+    let places = Tensor::arange(0, known as u32, classes.device())?.unsqueeze(0)?;
+    classes.unsqueeze(1)?.broadcast_eq(&places)
+}
