@@ -61,7 +61,7 @@ impl<F> FromFn<F> {
     }
 }
 
-/// What a variable of candle-nn does, by its name.
+/// Returns the role of a variable of candle-nn, by its name.
 fn role(name: &str) -> Role {
     match name.rsplit('.').next() {
         Some("running_mean") => Role::RunningMean,

@@ -15,7 +15,6 @@ use gan_base::messages::counted;
 use gan_base::{Rng, memory};
 use gan_kernels::Precision;
 use gan_kernels::fused::Reuse;
-use std::collections::BTreeMap;
 
 /// Output of a discriminator for a batch.
 #[derive(Clone, Debug)]
@@ -150,7 +149,7 @@ pub trait Discriminator: Send + Sync {
 /// A generator made from a layer list.
 #[derive(Clone, Debug)]
 pub struct LayeredGenerator {
-    network: Network,
+    pub(crate) network: Network,
 }
 
 impl LayeredGenerator {
@@ -168,21 +167,6 @@ impl LayeredGenerator {
     ) -> Result<Self> {
         takes_latents(input, latent)?;
         Ok(Self { network: Network::new("generator", input, layers, init, Reuse::Never, rng, device)? })
-    }
-
-    /// Builds a generator for `latent` from the values of `tensors`, by name ([`Network::from_tensors`]).
-    ///
-    /// # Errors
-    /// As [`LayeredGenerator::new`], and if a tensor is missing or has another shape.
-    pub(crate) fn from_tensors(
-        latent: &Latent,
-        input: &[usize],
-        layers: &[Layer],
-        tensors: &BTreeMap<String, Tensor>,
-        device: &Device,
-    ) -> Result<Self> {
-        takes_latents(input, latent)?;
-        Ok(Self { network: Network::from_tensors("generator", input, layers, tensors, Reuse::Never, device)? })
     }
 
     /// Returns the same generator (the same variables) with another number format of its products.

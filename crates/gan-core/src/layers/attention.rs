@@ -27,7 +27,8 @@ impl LayerSpec for Attention {
         let [c, h, w] = image(input)?;
         divides(self.attention, c, "a reduction")?;
         divides(2, c, "halves")?;
-        let (inner, half) = (c / self.attention, c / 2);
+        let inner = c / self.attention;
+        let half = c / 2;
         let layer = Inferred::new(input).with_kernel("query.weight", &[inner, c], None);
         let layer = layer.with_kernel("key.weight", &[inner, c], None).with_kernel("value.weight", &[half, c], None);
         let layer = layer.with_kernel("out.weight", &[c, half], None).with_param("gamma", &[1], Role::Gate);

@@ -1,10 +1,11 @@
 //! `[data]`: the source of samples, and how they are read and drawn.
 
+use crate::keyed::{KeyProblem, Keyed, read};
 use gan_core::layers::Pair;
 use gan_data::images::{Filter, Fit, Fitting, Small};
 use gan_data::pack::is_pack;
 use gan_data::{DATASETS, DatasetConfig, DatasetEntry, LastBatch, SampleSizes, settings_keys};
-use serde::de::{Error as _, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -69,15 +70,6 @@ pub struct DataConfig {
     pub workers: usize,
 }
 
-/// Invalid key of `[data]`.
-#[derive(Debug)]
-pub(crate) struct KeyProblem {
-    /// Key, with its path below `[data]`; empty if a key is missing.
-    pub key: String,
-    /// Description of the problem, by serde or in full.
-    pub message: String,
-}
-
 impl DataConfig {
     /// Returns the default settings of `set`, for samples of `channels` channels.
     pub fn new(set: impl Into<DatasetConfig>, channels: usize) -> Self {
@@ -134,44 +126,6 @@ impl DataConfig {
         })
     }
 
-    /// Reads the keys of `[data]`.
-    pub(crate) fn from_table(mut table: Table) -> Result<Self, KeyProblem> {
-        let name = match table.remove("name") {
-            Some(toml::Value::String(name)) => Some(name),
-            Some(other) => {
-                let message = format!("found {other}, expected a name in quotes");
-                return Err(KeyProblem { key: "name".into(), message });
-            }
-            None => None,
-        };
-        let entry = name.as_deref().and_then(DatasetEntry::find);
-        let own_keys = entry.map_or(&[][..], DatasetEntry::keys);
-        let mut own = Table::new();
-        let mut shared = Table::new();
-        for (key, value) in table {
-            let owners: Vec<&DatasetEntry> = DATASETS.iter().filter(|set| set.keys().contains(&key.as_str())).collect();
-            if own_keys.contains(&key.as_str()) {
-                own.insert(key, value);
-            } else if owners.is_empty() {
-                shared.insert(key, value);
-            } else if let Some(name) = &name {
-                // Earlier versions ignored such keys beside the name of a pack or a set's older name, and their runs must stay readable.
-                if entry.is_some_and(|entry| entry.name == name) {
-                    return Err(misplaced(key, &owners, name));
-                }
-            } else {
-                check_type(&key, &value, &owners)?;
-            }
-        }
-        check_known(&shared, own_keys)?;
-        let Shared(shared) = tracked(|table| Shared::deserialize(table), shared)?;
-        let Some(name) = name else {
-            return Err(KeyProblem { key: String::new(), message: "missing field `name`".into() });
-        };
-        let set = tracked(|table| DatasetConfig::read(&name, table), own)?;
-        Ok(Self { set, ..shared })
-    }
-
     /// Replaces a leading `~` by the home folder, because shells do not do that behind an `=`.
     pub(crate) fn expand_home(&mut self) {
         let home = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE")).map(PathBuf::from);
@@ -185,24 +139,11 @@ impl DataConfig {
     }
 }
 
-/// Reads `table` with `read`, and reports the key at fault if that fails.
-fn tracked<T>(
-    read: impl FnOnce(serde_path_to_error::Deserializer<'_, '_, toml::Value>) -> Result<T, toml::de::Error>,
-    table: Table,
-) -> Result<T, KeyProblem> {
-    let mut track = serde_path_to_error::Track::new();
-    read(serde_path_to_error::Deserializer::new(toml::Value::Table(table), &mut track)).map_err(|error| {
-        let path = track.path().to_string();
-        let key = if path == "." { String::new() } else { path };
-        KeyProblem { key, message: error.message().to_string() }
-    })
-}
-
 /// Checks the value of a key that belongs to `owners`, for any of them, because `name` is missing.
 fn check_type(key: &str, value: &toml::Value, owners: &[&DatasetEntry]) -> Result<(), KeyProblem> {
     owners.iter().try_for_each(|set| {
         let alone = Table::from_iter([(key.to_string(), value.clone())]);
-        tracked(|table| DatasetConfig::read(set.name, table), alone).map(|_| ())
+        read(alone, |table| DatasetConfig::read(set.name, table)).map(drop)
     })
 }
 
@@ -236,11 +177,48 @@ impl<'de> Deserialize<'de> for Shared {
     }
 }
 
+impl Keyed for DataConfig {
+    fn from_table(mut table: Table) -> Result<Self, KeyProblem> {
+        let name = match table.remove("name") {
+            Some(toml::Value::String(name)) => Some(name),
+            Some(other) => {
+                let message = format!("found {other}, expected a name in quotes");
+                return Err(KeyProblem { key: "name".into(), message });
+            }
+            None => None,
+        };
+        let entry = name.as_deref().and_then(DatasetEntry::find);
+        let own_keys = entry.map_or(&[][..], DatasetEntry::keys);
+        let mut own = Table::new();
+        let mut shared = Table::new();
+        for (key, value) in table {
+            let owners: Vec<&DatasetEntry> = DATASETS.iter().filter(|set| set.keys().contains(&key.as_str())).collect();
+            if own_keys.contains(&key.as_str()) {
+                own.insert(key, value);
+            } else if owners.is_empty() {
+                shared.insert(key, value);
+            } else if let Some(name) = &name {
+                // Earlier versions ignored such keys beside the name of a pack or a set's older name, and their runs must stay readable.
+                if entry.is_some_and(|entry| entry.name == name) {
+                    return Err(misplaced(key, &owners, name));
+                }
+            } else {
+                check_type(&key, &value, &owners)?;
+            }
+        }
+        check_known(&shared, own_keys)?;
+        let Shared(shared) = read(shared, |table| Shared::deserialize(table))?;
+        let Some(name) = name else {
+            return Err(KeyProblem { key: String::new(), message: "missing field `name`".into() });
+        };
+        let set = read(own, |table| DatasetConfig::read(&name, table))?;
+        Ok(Self { set, ..shared })
+    }
+}
+
 impl<'de> Deserialize<'de> for DataConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_table(Table::deserialize(deserializer)?).map_err(|KeyProblem { key, message }| {
-            D::Error::custom(if key.is_empty() { message } else { format!("{key}: {message}") })
-        })
+        Self::from_deserializer(deserializer)
     }
 }
 
@@ -281,25 +259,14 @@ fn one_worker() -> usize {
 
 /// Reads [`Small`] by its name, or from the older key `upscale`.
 fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Small, D::Error> {
-    struct Either;
-
-    impl Visitor<'_> for Either {
-        type Value = Small;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("\"refuse\", \"skip\" or \"upscale\" (true for upscale, false for refuse)")
-        }
-
-        fn visit_bool<E: serde::de::Error>(self, upscale: bool) -> Result<Small, E> {
-            Ok(if upscale { Small::Upscale } else { Small::Refuse })
-        }
-
-        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Small, E> {
-            Small::deserialize(serde::de::value::StrDeserializer::new(name))
+    match Value::deserialize(deserializer)? {
+        Value::Bool(upscale) => Ok(if upscale { Small::Upscale } else { Small::Refuse }),
+        name @ Value::String(_) => serde_json::from_value(name).map_err(D::Error::custom),
+        found => {
+            let expected = "\"refuse\", \"skip\" or \"upscale\" (true for upscale, false for refuse)";
+            Err(D::Error::custom(format!("found {found}, expected {expected}")))
         }
     }
-
-    deserializer.deserialize_any(Either)
 }
 
 /// Color: red, green, blue. White by default.
