@@ -36,8 +36,7 @@ impl DiscriminatorOutput {
 
 /// Network from noise to samples.
 pub trait Generator: Send + Sync {
-    /// Generates samples: z `[N, latent]` -> `[N, C, H, W]` (or `[N, D]` for points) in the data's range, of the pass' classes if the
-    /// network is conditional.
+    /// Generates samples: z `[N, latent]` -> `[N, C, H, W]` (or `[N, D]`) in the data's range, of the pass' classes if it is conditional.
     ///
     /// # Errors
     /// If z has another width than the latent space, or the pass lacks classes that are needed.
@@ -51,8 +50,7 @@ pub trait Generator: Send + Sync {
         None
     }
 
-    /// Returns the shape of one input and the layer list, for a generator built from one: a weight file needs them to describe itself.
-    /// Others return `None`.
+    /// Returns the shape of one input and the layer list, which a weight file needs; `None` for a generator that has no layer list.
     fn architecture(&self) -> Option<(&[usize], &[Layer])> {
         None
     }
@@ -78,8 +76,7 @@ pub fn classes_in_turn(generator: &dyn Generator, n: usize, device: &Device) -> 
 /// Number of samples that [`samples`] generates at once, if memory allows.
 const AT_ONCE: usize = 256;
 
-/// Maximum number of values of one layer for all samples generated at once: 2 GiB. It is the same on every machine, so
-/// that the samples are.
+/// Maximum number of values of one layer for all samples generated at once: 2 GiB, on every machine, so that all make the same samples.
 const NUMBERS_AT_ONCE: usize = 1 << 29;
 
 /// Returns how many samples [`samples`] generates at once: fewer of large ones, to bound memory.

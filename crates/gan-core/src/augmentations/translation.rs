@@ -16,8 +16,7 @@ pub(super) fn apply(part: f64, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
     down.matmul(&x)?.reshape((n, h, c, w))?.transpose(1, 2)?.contiguous()
 }
 
-/// Returns `[N, side, side]` matrices that each shift rows by a random distance of up to `most`: out[i] = in[i −
-/// shift].
+/// Returns `[N, side, side]` matrices that each shift rows by a random distance of up to `most`: out[i] = in[i − shift].
 fn shifts(n: usize, side: usize, most: usize, rng: &mut Rng) -> Vec<f32> {
     let mut all = vec![0.0; n * side * side];
     for one in all.chunks_exact_mut(side * side) {

@@ -7,8 +7,7 @@ use candle_core::Result;
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
 
-/// Self-attention over the pixels (Zhang et al. 2018, arXiv:1805.08318): x + γ·o(attended), with γ initially 0: `[C, H,
-/// W]`.
+/// Self-attention over the pixels `[C, H, W]` (Zhang et al. 2018, arXiv:1805.08318): x + γ·o(attended), with γ initially 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {

@@ -1,5 +1,4 @@
-//! Residual blocks, and block families: names for several layers that papers list as one row of a table. A list expands a block into its
-//! layers.
+//! Residual blocks, and block families: names for several layers that papers list as one row, into which a list expands them.
 
 use super::read::Entry;
 use super::settings::{require, yes};
@@ -10,8 +9,7 @@ use candle_core::Result;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Maximum nesting depth of residual blocks. Networks in the literature nest two or three; every walk over a list is recursive, and this
-/// bounds it.
+/// Maximum nesting depth of residual blocks, which bounds recursion over lists. Networks in the literature nest two or three.
 pub(crate) const MOST_NESTED: usize = 16;
 
 /// Sum f(x) + g(x) of two lists of layers (He et al. 2015, arXiv:1512.03385). Their parameters are `body.0.weight`, `skip.0.weight`.
