@@ -4,9 +4,13 @@
 
 pub(crate) mod activation;
 pub(crate) mod norm;
+mod sums;
 
 /// Number of rows per task. Sums are also taken over groups of this size, so that no thread count changes a bit.
 const ROWS: usize = 64;
+
+/// Number of vectors of channels that are kept in registers.
+const WIDE: usize = 4;
 
 /// Number of values from which waking another thread is worth it.
 const WORTH: usize = 1 << 14;
