@@ -10,7 +10,7 @@ use gan_core::{Layer, shape};
 use gan_data::{DatasetSpec, Synthetic};
 use gan_kernels::fused::FusedLayer;
 use gan_kernels::timing;
-use gan_train::trainer::Parts;
+use gan_train::Parts;
 use gan_train::{Plan, Trainer};
 use serde_json::json;
 use std::time::Instant;

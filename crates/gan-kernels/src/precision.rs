@@ -1,7 +1,10 @@
 //! Number format of convolutions' products.
 
+use serde::{Deserialize, Serialize};
+
 /// Accuracy of convolutions. Inputs and outputs are always f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// f32 with the fastest algorithm: errors up to about 2e-5 of the largest output.
     #[default]

@@ -12,7 +12,7 @@ use gan_base::atomic;
 use gan_metrics::{Card, Metric};
 use gan_train::checkpoint;
 use gan_train::config::Policy;
-use gan_train::trainer::{StepReport, Trainer};
+use gan_train::{StepReport, Trainer};
 use serde_json::{Map, Value};
 
 pub(crate) struct EvaluationObserver {

@@ -20,9 +20,9 @@ use gan_metrics::embed::FeatureSpace;
 use gan_metrics::{Metric, format_value, renamed};
 use gan_report::{Card, Diagnosis, Severity};
 use gan_report::{Metrics, Page};
+use gan_train::Plan;
 use gan_train::config::RunConfig;
 use gan_train::layering;
-use gan_train::plan::Plan;
 use std::path::Path;
 
 /// Whether a process is working in the run.

@@ -6,10 +6,10 @@ use crate::log::lines;
 use crate::pictures::file_name;
 use gan_base::messages::{counted, is_or_are};
 use gan_core::weights;
+use gan_train::Length;
+use gan_train::Trainer;
 use gan_train::checkpoint;
 use gan_train::layering;
-use gan_train::plan::Length;
-use gan_train::trainer::Trainer;
 use serde_json::Value;
 
 /// Restores the last complete checkpoint of the run in `folder` and returns its step; 0 if nothing beyond the start was saved.

@@ -7,12 +7,10 @@
 use crate::config::Extended;
 use crate::ema::Ema;
 use crate::error::{Error, Result};
-use crate::step::Order;
+use crate::step::{Order, unreadable};
 use crate::trainer::Trainer;
 use candle_core::Tensor;
-use gan_base::Rng;
-use gan_base::atomic;
-use gan_base::regular_file;
+use gan_base::{Rng, atomic, regular_file};
 use gan_comm::Communicator;
 use gan_core::Param;
 use serde::{Deserialize, Serialize};
@@ -23,9 +21,8 @@ use std::path::{Path, PathBuf};
 mod folders;
 pub(crate) mod identity;
 
-pub use folders::forget_after;
-pub use folders::newest;
 use folders::{candidates, name, prune};
+pub use folders::{forget_after, newest};
 
 use identity::DataIdentity;
 
@@ -191,10 +188,6 @@ fn of_others(trainer: &Trainer, state: &State, bytes: &[u8]) -> Result<Vec<Rng>>
     Ok(dropout)
 }
 
-fn unreadable(error: serde_json::Error) -> Error {
-    gan_comm::Error::Library(format!("a rank said something that this version does not know: {error}")).into()
-}
-
 /// Sends rank 0, which saves the checkpoint, what it needs from this rank.
 pub(crate) fn tell(trainer: &mut Trainer) -> Result<()> {
     let mine = OfRank { tensors_crc32: crc32fast::hash(&serialized(trainer)?), dropout: trainer.dropout.clone() };
@@ -212,7 +205,8 @@ fn spread(ranks: &dyn Communicator, state: &State, bytes: &[u8]) -> Result<()> {
 
 /// Receives the state from rank 0.
 pub(crate) fn receive(trainer: &mut Trainer) -> Result<()> {
-    let (state, tensors) = (trainer.group.ranks.broadcast(&[])?, trainer.group.ranks.broadcast(&[])?);
+    let state = trainer.group.ranks.broadcast(&[])?;
+    let tensors = trainer.group.ranks.broadcast(&[])?;
     let state: State = serde_json::from_slice(&state).map_err(unreadable)?;
     let tensors = candle_core::safetensors::load_buffer(&tensors, &candle_core::Device::Cpu)?;
     trainer.plan.set_extended(state.extended.clone());
@@ -349,7 +343,8 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     trainer.queued.clear();
     trainer.set_rollbacks(state.rollbacks.unwrap_or(0));
     trainer.dropout = dropout(trainer, &state);
-    (trainer.noise, trainer.step) = (state.noise, state.step);
+    trainer.noise = state.noise;
+    trainer.step = state.step;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! Preset < file < `--set`: TOML tables merged, then read with errors that name the nearest known key.
 
-use crate::config::{DataConfig, KeyProblem, RunConfig};
+use crate::config::{DataConfig, RunConfig};
 use crate::error::{Error, Result};
+use crate::keyed::{KeyProblem, Keyed};
+use crate::optimizers::{self, OptimizerConfig};
 use crate::presets;
 use gan_base::messages;
 use gan_data::DatasetEntry;
@@ -114,8 +116,6 @@ fn takes_text(path: &str) -> bool {
 
 /// Pairs of keys that replace each other.
 const EXCLUSIVE: [[&str; 2]; 3] = [["steps", "epochs"], ["family", "layers"], ["small", "upscale"]];
-/// Keys that are specific to one kind of optimizer.
-const OF_A_KIND: [&str; 5] = ["betas", "bias_correction", "alpha", "epsilon", "epsilon_inside_root"];
 
 /// Keys that are specific to a family of networks.
 const OF_A_FAMILY: [&str; 4] = ["width", "hidden", "activation", "features"];
@@ -125,7 +125,7 @@ pub fn overlay(base: &mut Table, over: Table) {
     if let (Some(old), Some(new)) = (base.get("kind"), over.get("kind"))
         && old != new
     {
-        base.retain(|key, _| !OF_A_KIND.contains(&key));
+        base.retain(|key, _| !optimizers::own_keys().any(|own| own == key));
     }
     for [a, b] in EXCLUSIVE {
         for (key, other) in [(a, b), (b, a)] {
@@ -190,14 +190,10 @@ fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
         return Err(Error::config(old, format!("is called {new} now: write that")));
     }
     let preset = table.get("preset").and_then(Value::as_str).map(String::from);
-    let data = table.get("data").and_then(Value::as_table).cloned();
-    serde_path_to_error::deserialize(Value::Table(table)).map_err(|e| {
+    serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|e| {
         let mut path = e.path().to_string();
         let mut message = e.into_inner().to_string();
-        // The keys of `[data]` depend on the data set, so serde alone cannot tell which is at fault.
-        if let ("data", Some(Err(KeyProblem { key, message: found }))) =
-            (path.as_str(), data.map(DataConfig::from_table))
-        {
+        if let Some(KeyProblem { key, message: found }) = keyed_problem(&table, &path) {
             path = if key.is_empty() { path } else { joined(&path, &key) };
             message = found;
         }
@@ -208,6 +204,16 @@ fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
             (Some(key), _) => Error::config(joined(&path, key), MISSING),
         }
     })
+}
+
+/// Returns the problem with the settings at `path`, if they are read from a whole table.
+fn keyed_problem(table: &Table, path: &str) -> Option<KeyProblem> {
+    let Some(Value::Table(keyed)) = renamed::find(table, path) else { return None };
+    match path {
+        "data" => DataConfig::from_table(keyed.clone()).err(),
+        "optimizer.generator" | "optimizer.discriminator" => OptimizerConfig::from_table(keyed.clone()).err(),
+        _ => None,
+    }
 }
 
 const MISSING: &str =
@@ -257,13 +263,8 @@ mod tests {
         let config = read(table).unwrap();
         assert_eq!((config.train.steps, config.train.epochs, config.train.batch), (Some(7), None, 12));
         assert_eq!(config.data.dir.unwrap().to_str(), Some("/some/where"));
-        let expected = crate::config::OptimizerConfig::Rmsprop {
-            lr: 2e-4,
-            alpha: 0.99,
-            epsilon: 1e-8,
-            epsilon_inside_root: false,
-        };
-        assert_eq!(config.optimizer.generator, expected);
+        let expected = optimizers::Rmsprop { lr: 2e-4, alpha: 0.99, epsilon: 1e-8, epsilon_inside_root: false };
+        assert_eq!(config.optimizer.generator, expected.into());
     }
 
     #[test]

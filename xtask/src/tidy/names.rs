@@ -53,6 +53,12 @@ const KINDS: &[Kind] = &[
     },
     Kind { what: "alarm", at: "crates/gan-alarms/src/rules/", form: Form::Listed("rules"), page: "docs/evaluation.md" },
     Kind {
+        what: "optimizer",
+        at: "crates/gan-train/src/optimizers/",
+        form: Form::Listed("optimizers"),
+        page: "docs/training.md",
+    },
+    Kind {
         what: "preset",
         at: "crates/gan-train/src/presets.rs",
         form: Form::After(&["preset!("]),

@@ -58,7 +58,8 @@ impl Conv {
 
     /// Returns the geometry over an image of `input` `[H, W]`.
     fn spec(&self, input: [usize; 2]) -> ConvSpec {
-        let (stride, dilation) = (self.stride.get(), self.dilation.get());
+        let stride = self.stride.get();
+        let dilation = self.dilation.get();
         let padding = match self.padding {
             Pad::Rule(PadRule::Same) if !stride.contains(&0) && !self.kernel.get().contains(&0) => {
                 Padding::same(input, self.kernel.get(), stride, dilation)
@@ -173,7 +174,8 @@ impl ConvTranspose {
     /// "same" makes the output `input × stride`, cropped like the padding of the convolution in the other direction; if the kernel is
     /// smaller than the stride, the missing rows are output padding.
     fn spec(&self, input: [usize; 2]) -> (ConvSpec, [usize; 2]) {
-        let (stride, kernel) = (self.stride.get(), self.kernel.get());
+        let stride = self.stride.get();
+        let kernel = self.kernel.get();
         let extra = self.output_padding.map_or([0, 0], |p| p.get());
         match self.padding {
             Pad::Rule(PadRule::Same) if !stride.contains(&0) && !kernel.contains(&0) => {
@@ -223,7 +225,8 @@ impl LayerSpec for ConvTranspose {
     fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let (spec, output_padding) = self.spec([*input.get(1)?, *input.get(2)?]);
-        let (outputs, kernel) = (self.conv_transpose, self.kernel.get());
+        let kernel = self.kernel.get();
+        let outputs = self.conv_transpose;
         Some(vec![FusedLayer::ConvTranspose(FusedConvTranspose { weights, outputs, kernel, spec, output_padding })])
     }
 

@@ -8,7 +8,7 @@ use gan_core::{draw_classes, samples};
 use gan_data::Dataset;
 use gan_metrics::EmbeddedSamples;
 use gan_metrics::embed::{Embedder, Embedding as Said};
-use gan_train::trainer::Trainer;
+use gan_train::Trainer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

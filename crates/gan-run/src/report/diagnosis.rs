@@ -14,7 +14,7 @@ use gan_base::regular_file;
 use gan_core::summary::grouped;
 use gan_report::{Diagnosis, Metrics, Severity, to_digits};
 use gan_train::config::Policy;
-use gan_train::plan::{Length, Plan};
+use gan_train::{Length, Plan};
 use std::path::Path;
 
 /// Minimum number of logged steps for a description of a curve.

@@ -18,12 +18,19 @@ const NAMED: usize = 8;
 /// Returns the settings that affect the steps, as TOML. Length, threads, folders and intervals are excluded.
 pub(crate) fn settings(trainer: &Trainer) -> String {
     let mut config = trainer.plan.config().clone();
-    (config.data.dir, config.data.workers, config.description) = (None, 1, String::new());
-    (config.train.steps, config.train.epochs, config.train.threads, config.train.log_every) = (None, None, 0, 1);
+    config.description.clear();
+    config.data.dir = None;
+    config.data.workers = 1;
+    config.train.steps = None;
+    config.train.epochs = None;
+    config.train.threads = 0;
+    config.train.log_every = 1;
     config.train.until.clear();
     config.train.extended.clear();
-    (config.checkpoint, config.samples) = (Default::default(), Default::default());
-    (config.evaluate, config.alarms) = (Default::default(), Default::default());
+    config.checkpoint = Default::default();
+    config.samples = Default::default();
+    config.evaluate = Default::default();
+    config.alarms = Default::default();
     toml::to_string(&config).unwrap_or_default()
 }
 

@@ -1,6 +1,6 @@
 //! A trainer as one rank of several that train the same networks.
 
-use super::{Trainer, statistics};
+use super::{Trainer, checks};
 use crate::error::{Error, Result};
 use crate::step::ProcessGroup;
 use candle_core::Tensor;
@@ -8,7 +8,7 @@ use gan_base::Rng;
 use gan_base::messages::counted;
 use gan_comm::{Communicator, Single};
 use gan_core::{Param, Role};
-use gan_data::{LastBatch, Order, ProcessShard};
+use gan_data::ProcessShard;
 use std::sync::Arc;
 
 impl Trainer {
@@ -22,9 +22,7 @@ impl Trainer {
     pub fn in_group(mut self, ranks: Arc<dyn Communicator>) -> Result<Self> {
         let shard = ProcessShard { rank: ranks.rank(), ranks: ranks.size() };
         let sampling = self.loader.position().sampling;
-        let rest = sampling.len % sampling.batch;
-        let keeps_rest = rest > 0 && sampling.last == LastBatch::Keep && sampling.order != Order::WithReplacement;
-        let smallest = if keeps_rest { rest } else { sampling.batch };
+        let smallest = checks::kept_rest(&sampling).unwrap_or(sampling.batch);
         if smallest < shard.ranks {
             let problem = format!(
                 "an epoch of {} has a batch of {smallest}, too few for {}: start fewer, or change train.batch",
@@ -44,7 +42,7 @@ impl Trainer {
             return Err(Error::config("train.batch", problem));
         }
         if !self.has_own_networks {
-            statistics::check(&self.plan, &self.loader, shard.ranks)?;
+            checks::batches(&self.plan, &self.loader, shard.ranks)?;
         }
         if shard.rank > 0 {
             // ignore-tidy-names: a random stream
@@ -55,7 +53,7 @@ impl Trainer {
         Ok(self)
     }
 
-    /// From now on the other ranks do what this one, rank 0, does with its trainer: they must [follow](crate::distributed::follow).
+    /// Makes the other ranks do what this one, rank 0, does with its trainer: they must [follow](crate::distributed::follow).
     pub fn lead(&mut self) {
         self.group.lead();
     }
@@ -76,8 +74,8 @@ impl Trainer {
         Ok(result)
     }
 
-    /// Lets the others go, who follow this rank: at the end of the run, or when it failed. Where they are in the middle of a step that
-    /// this rank cannot end, they do not hear of it ([`Trainer::strands_others`]).
+    /// Tells the ranks that follow this one to exit: at the end of the run, or when it failed. Ranks in the middle of a step that this rank
+    /// cannot end do not receive this ([`Trainer::strands_others`]).
     pub fn shutdown(&self) {
         self.group.shutdown();
     }
@@ -104,9 +102,8 @@ impl Trainer {
         if ranks.size() == 1 || self.group.norms.is_some() {
             return Ok(());
         }
-        let (g, d) = (self.generator.params(), self.discriminator.params());
-        let is_running = |param: &&Param| matches!(param.role, Role::RunningMean | Role::RunningVariance);
-        for param in g.iter().chain(&d).filter(is_running) {
+        let is_running = |param: &Param| matches!(param.role, Role::RunningMean | Role::RunningVariance);
+        for param in self.generator.params().into_iter().chain(self.discriminator.params()).filter(is_running) {
             let average = param.tensor()?;
             let mut values: Vec<f32> = average.to_vec1()?;
             ranks.sum(&mut values)?;

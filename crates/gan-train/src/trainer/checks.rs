@@ -1,10 +1,55 @@
-//! Checks that every batch of an epoch, including the last and smaller one, is large enough for layers with batch statistics.
+//! Checks that need both networks and data: classes, features, and batches that are large enough for layers with batch statistics.
 
 use crate::error::{Error, Result};
 use crate::plan::{Architecture, Plan};
-use gan_core::penalties::Effect;
-use gan_core::{Layer, shape};
-use gan_data::{LastBatch, Loader, Order};
+use candle_core::{Device, Tensor};
+use gan_base::messages::counted;
+use gan_core::penalties::{Effect, Penalty};
+use gan_core::{Discriminator, ForwardContext, Generator, Layer, shape};
+use gan_data::{LastBatch, Loader, Order, Sampling};
+
+/// Checks that networks and data have the same classes, and that D supports the penalties.
+pub(super) fn networks(
+    plan: &Plan,
+    g: &dyn Generator,
+    d: &dyn Discriminator,
+    loader: &Loader,
+    device: &Device,
+) -> Result<()> {
+    let data = loader.dataset();
+    let known = data.classes().len();
+    let why = data.inventory().and_then(|inventory| inventory.no_classes.as_deref());
+    let why = why.map_or(String::new(), |why| format!(" ({why})"));
+    let name = plan.config().data.name();
+    if let Some(asked) = g.classes().filter(|asked| *asked != known) {
+        let has = if known == 0 { format!("has no classes{why}") } else { format!("has {}", counted(known, "class")) };
+        let problem = format!(
+            "its layers are for {}, but the data ({name}) {has}: use {name} with as many, or layers without classes",
+            counted(asked, "class")
+        );
+        return Err(Error::config("generator.layers", problem));
+    }
+    if g.classes() != d.classes() {
+        let said = |classes: Option<usize>| classes.map_or("no classes".into(), |n| counted(n, "class"));
+        let problem =
+            format!("D's layers know {}, G's {}: give both the same, or neither", said(d.classes()), said(g.classes()));
+        return Err(Error::config("discriminator.layers", problem));
+    }
+    let compares = |penalty: &&Penalty| matches!(penalty.kind.effect(), Effect::Features(_));
+    if let Some(penalty) = plan.config().penalties.iter().find(compares) {
+        let pack = plan.config().train.pacgan;
+        let mut shape = plan.sample();
+        shape[0] *= pack;
+        let x = Tensor::zeros([&[2], &shape[..]].concat(), candle_core::DType::F32, device)?;
+        let classes = d.classes().map(|_| Tensor::zeros(2, candle_core::DType::U32, device)).transpose()?;
+        let verdict = d.forward(&x, &mut ForwardContext::eval().with_features().of_classes(classes.as_ref()))?;
+        if verdict.features.is_none() {
+            let problem = "D hands over no features, which feature matching compares: fill DiscriminatorOutput::features, or remove the penalty";
+            return Err(Error::config(format!("penalties.{}", penalty.kind.name()), problem));
+        }
+    }
+    Ok(())
+}
 
 /// Number of samples of a forward pass, for a batch of `whole`.
 #[derive(Clone, Copy)]
@@ -19,10 +64,8 @@ struct Rows {
 ///
 /// # Errors
 /// With the layer, the batch and the setting to change.
-pub(super) fn check(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> {
+pub(super) fn batches(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> {
     let sampling = loader.position().sampling;
-    let rest = sampling.len % sampling.batch;
-    let keeps_rest = rest > 0 && sampling.last == LastBatch::Keep && sampling.order != Order::WithReplacement;
     let of_batch = rows(plan, sampling.batch, ranks);
     if let Some((layer, count)) = lacking(plan, of_batch) {
         let problem = format!(
@@ -32,9 +75,7 @@ pub(super) fn check(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> {
         );
         return Err(Error::config("train.batch", problem));
     }
-    if !keeps_rest {
-        return Ok(());
-    }
+    let Some(rest) = kept_rest(&sampling) else { return Ok(()) };
     let Some((layer, count)) = lacking(plan, rows(plan, rest, ranks)) else { return Ok(()) };
     let problem = format!(
         "the last batch of an epoch has {rest} of the {} samples (train.batch = {}): {layer} takes a variance over the samples of a batch, and \
@@ -44,6 +85,12 @@ pub(super) fn check(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> {
         parts(plan, count, ranks)
     );
     Err(Error::config("data.last_batch", problem))
+}
+
+/// Returns the number of samples in the last batch of an epoch, if it is smaller than the others and is used.
+pub(super) fn kept_rest(sampling: &Sampling) -> Option<usize> {
+    let keeps = sampling.last == LastBatch::Keep && sampling.order != Order::WithReplacement;
+    Some(sampling.len % sampling.batch).filter(|rest| *rest > 0 && keeps)
 }
 
 /// Describes what divides a batch of `whole` samples.
