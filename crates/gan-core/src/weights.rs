@@ -89,11 +89,11 @@ impl Describe for Description {
 /// not finite.
 pub fn read_generator(path: &Path, device: &Device) -> Result<(Description, LayeredGenerator)> {
     let (description, tensors) = file::read(path, |description| check_generator(description, path))?;
-    let Description { input, layers, latent, .. } = &description;
-    let generator =
-        LayeredGenerator::from_tensors(latent, input, layers, &tensors, device).map_err(|e| impossible(path, &e))?;
+    let Description { input, layers, .. } = &description;
+    let network = Network::from_tensors("generator", input, layers, &tensors, Reuse::Never, device)
+        .map_err(|e| impossible(path, &e))?;
     check_finite(&tensors, path)?;
-    Ok((description, generator))
+    Ok((description, LayeredGenerator { network }))
 }
 
 /// Checks that every weight is finite: activations such as ReLU can hide one that is not, so checking samples does not suffice.

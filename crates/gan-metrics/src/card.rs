@@ -140,7 +140,7 @@ impl Serialize for Card {
 impl<'de> Deserialize<'de> for Card {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut card = Self::deserialize(deserializer)?;
-        let metrics: Vec<_> = card.figures.iter().map(|figure| renamed::update(figure.metric, &card)).collect();
+        let metrics: Vec<_> = card.figures.iter().map(|figure| card.current(figure.metric)).collect();
         card.figures.iter_mut().zip(metrics).for_each(|(figure, metric)| figure.metric = metric);
         Ok(card)
     }

@@ -30,4 +30,4 @@ pub use metrics::{diversity, energy, frechet, kid, memorisation, mode_coverage, 
 pub use moments::Moments;
 pub use protocol::Protocol;
 pub use sample_set::{EmbeddedSamples, SampleSet};
-pub use suite::{FEWEST, MetricSuite, check_count};
+pub use suite::MetricSuite;

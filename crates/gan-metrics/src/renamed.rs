@@ -51,7 +51,7 @@ pub fn current(key: &str, features: FeatureSpace) -> &str {
     }
 }
 
-/// Reads the key of a figure on a card of any version. An old "fid" or "score" also depends on the card ([`update`]).
+/// Reads the key of a figure on a card of any version. An old "fid" or "score" also depends on the card ([`Card::current`]).
 pub(crate) fn read_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Metric, D::Error> {
     let key = String::deserialize(deserializer)?;
     let found = Metric::find(current(&key, FeatureSpace::Classifier)).filter(|_| key != FID);
@@ -68,15 +68,18 @@ pub fn read_optional_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<O
     Ok(Option::<Key>::deserialize(deserializer)?.map(|key| key.0))
 }
 
-/// Returns the current metric for `metric` on a card of any version: an old "fid" or "score" gets the name of the card's features.
-pub fn update(metric: &'static Metric, card: &Card) -> &'static Metric {
-    let features = FeatureSpace::of_name(&card.embedder.name);
-    let old = match metric.needs {
-        Needs::Protocol if card.protocol.is_none() => FID,
-        Needs::ClassesOf(FeatureSpace::Classifier) if features != FeatureSpace::Classifier => SCORE,
-        _ => return metric,
-    };
-    Metric::find(current(old, features)).unwrap_or(metric)
+impl Card {
+    /// Returns the current metric for `metric` of this card, which may be of any version: an old "fid" or "score" gets the name of the card's
+    /// features.
+    pub fn current(&self, metric: &'static Metric) -> &'static Metric {
+        let features = FeatureSpace::of_name(&self.embedder.name);
+        let old = match metric.needs {
+            Needs::Protocol if self.protocol.is_none() => FID,
+            Needs::ClassesOf(FeatureSpace::Classifier) if features != FeatureSpace::Classifier => SCORE,
+            _ => return metric,
+        };
+        Metric::find(current(old, features)).unwrap_or(metric)
+    }
 }
 
 #[cfg(test)]

@@ -17,9 +17,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Minimum number of real samples in a part of the data for a meaningful floor.
-pub const FEWEST: usize = 10;
-
 /// Measures sets of samples against a real one.
 pub struct MetricSuite {
     embedder: Arc<dyn Embedder>,
@@ -65,6 +62,21 @@ impl Real {
 }
 
 impl MetricSuite {
+    /// Minimum number of real samples in a part of the data for a meaningful floor.
+    pub const FEWEST: usize = 10;
+
+    /// Refuses fewer than `needed` real samples in a part of the data.
+    ///
+    /// # Errors
+    /// [`Error::TooFew`].
+    pub fn check_count(found: usize, needed: usize) -> Result<()> {
+        let advice = "an evaluation takes at least that many from each part of the data";
+        match found < needed {
+            true => Err(Error::TooFew { metric: "evaluation", what: "real", found, needed, advice }),
+            false => Ok(()),
+        }
+    }
+
     /// Returns a suite of `metrics` with the features of `embedder`. `seed` determines every choice among samples.
     ///
     /// # Errors
@@ -101,8 +113,8 @@ impl MetricSuite {
         train: SampleSet,
     ) -> Result<Self> {
         match floor {
-            Some(floor) => check_count(floor.count.min(samples.count), FEWEST)?,
-            None => check_count(samples.count, 1)?,
+            Some(floor) => Self::check_count(floor.count.min(samples.count), Self::FEWEST)?,
+            None => Self::check_count(samples.count, 1)?,
         }
         let mut real = Real::new(described, samples, train);
         real.floors = floor.map_or_else(BTreeMap::new, |floor| self.floors(&real, floor));
@@ -226,18 +238,6 @@ impl MetricSuite {
     fn real(&self) -> Result<&Real> {
         let advice = "give them by MetricSuite::with_real";
         self.real.as_ref().ok_or_else(|| Error::mismatch("real samples", "none", "some to compare with", advice))
-    }
-}
-
-/// Refuses fewer than `needed` real samples in a part of the data.
-///
-/// # Errors
-/// [`Error::TooFew`].
-pub fn check_count(found: usize, needed: usize) -> Result<()> {
-    let advice = "an evaluation takes at least that many from each part of the data";
-    match found < needed {
-        true => Err(Error::TooFew { metric: "evaluation", what: "real", found, needed, advice }),
-        false => Ok(()),
     }
 }
 

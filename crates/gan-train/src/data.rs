@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use gan_base::messages::counted;
 use gan_core::Layer;
 use gan_data::images::Broken;
-use gan_data::{Dataset, Flip, Loader, OpenOptions, Order, SampleSizes, Sampler, Sampling, Subset};
+use gan_data::{Dataset, Loader, OpenOptions, Order, SampleSizes, Sampler, Sampling, Subset};
 use std::sync::Arc;
 
 /// Number of images above which the order of an epoch is random within windows.
@@ -102,8 +102,7 @@ pub fn loader(plan: &Plan, dataset: Arc<dyn Dataset>) -> Result<Loader> {
         (false, None) => Order::Shuffled,
     };
     let sampling = Sampling { len: dataset.len(), batch: train.batch, seed: train.seed, order, last: data.last_batch };
-    let flip = if data.flip { Flip::Random } else { Flip::Never };
-    Ok(Loader::new(dataset, Sampler::new(sampling)?, data.workers)?.with_flip(flip))
+    Ok(Loader::new(dataset, Sampler::new(sampling)?, data.workers)?.with_flip(data.flip))
 }
 
 /// Reads samples of a data set by number, `[N, C, H, W]` or `[N, D]`.

@@ -40,8 +40,7 @@ impl LayerContext<'_, '_> {
         if self.pass.weights == Weights::Frozen { param.tensor() } else { param.tracked() }
     }
 
-    /// Returns the layer's kernel `name` as it is used in the computation: divided by its largest singular value if the layer has spectral
-    /// norm.
+    /// Returns the layer's kernel `name`, divided by its largest singular value if the layer has spectral norm.
     ///
     /// # Errors
     /// If the layer has no such kernel.

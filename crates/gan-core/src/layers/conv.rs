@@ -4,7 +4,7 @@ use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_one, is_yes, li
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::error::strip_backtrace;
 use candle_core::{Result, Tensor};
-use gan_kernels::fused::{Conv as FusedConv, ConvTranspose as FusedConvTranspose, FusedLayer, Weights};
+use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
 use gan_kernels::{ConvSpec, Padding, ops};
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
@@ -58,7 +58,8 @@ impl Conv {
 
     /// Returns the geometry over an image of `input` `[H, W]`.
     fn spec(&self, input: [usize; 2]) -> ConvSpec {
-        let (stride, dilation) = (self.stride.get(), self.dilation.get());
+        let stride = self.stride.get();
+        let dilation = self.dilation.get();
         let padding = match self.padding {
             Pad::Rule(PadRule::Same) if !stride.contains(&0) && !self.kernel.get().contains(&0) => {
                 Padding::same(input, self.kernel.get(), stride, dilation)
@@ -117,7 +118,8 @@ impl LayerSpec for Conv {
         }
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let spec = self.spec([*input.get(1)?, *input.get(2)?]);
-        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel: self.kernel.get(), spec })])
+        let kernel = self.kernel.get();
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel, spec, transposed: None })])
     }
 
     fn with_spectral_norm(self) -> Self {
@@ -173,7 +175,8 @@ impl ConvTranspose {
     /// "same" makes the output `input × stride`, cropped like the padding of the convolution in the other direction; if the kernel is
     /// smaller than the stride, the missing rows are output padding.
     fn spec(&self, input: [usize; 2]) -> (ConvSpec, [usize; 2]) {
-        let (stride, kernel) = (self.stride.get(), self.kernel.get());
+        let stride = self.stride.get();
+        let kernel = self.kernel.get();
         let extra = self.output_padding.map_or([0, 0], |p| p.get());
         match self.padding {
             Pad::Rule(PadRule::Same) if !stride.contains(&0) && !kernel.contains(&0) => {
@@ -223,8 +226,9 @@ impl LayerSpec for ConvTranspose {
     fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let (spec, output_padding) = self.spec([*input.get(1)?, *input.get(2)?]);
-        let (outputs, kernel) = (self.conv_transpose, self.kernel.get());
-        Some(vec![FusedLayer::ConvTranspose(FusedConvTranspose { weights, outputs, kernel, spec, output_padding })])
+        let outputs = self.conv_transpose;
+        let transposed = Some(output_padding);
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, kernel: self.kernel.get(), spec, transposed })])
     }
 
     fn with_spectral_norm(self) -> Self {

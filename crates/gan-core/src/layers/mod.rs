@@ -7,7 +7,6 @@
 //! operations (over values that may carry a tangent, [`Dual`]), and its fused form, if it has one. `layers!` below is the only list of
 //! layers. [`register`] adds your own layers.
 
-mod blocks;
 mod context;
 mod dual;
 mod inferred;

@@ -1,11 +1,9 @@
 //! Losses, one file each: r stands for D's logit of a real sample, f for that of a generated one, σ for the logistic function and
 //! ζ(l) = ln(1 + eˡ) for the softplus.
 //!
-//! With D(x) = σ(l): ln D = −ζ(−l) and ln(1 − D) = −ζ(l), finite for every finite logit, where the logarithm of a probability would
-//! overflow.
+//! With D(x) = σ(l): ln D = −ζ(−l) and ln(1 − D) = −ζ(l), finite for every finite logit; the logarithm of a probability would overflow.
 //!
-//! A new loss is a file with a [`LossFunction`] and a line in `losses!` below: its name in settings, the enum and everything that uses
-//! [`Loss::ALL`] follow.
+//! A new loss is a file with a [`LossFunction`] and a line in `losses!` below, from which its name in settings and [`Loss::ALL`] follow.
 
 use candle_core::{D, Result, Tensor, bail};
 use gan_kernels::ops::softplus;
@@ -133,8 +131,7 @@ impl Loss {
         self.function().d_part(side, logits, labels)
     }
 
-    /// Returns D's loss over logits of real samples `[N]` and of generated ones `[M]`, a scalar: the sum of both sides' means. Pairs
-    /// need N = M.
+    /// Returns D's loss over logits of real samples `[N]` and of generated ones `[M]`, a scalar: the sum of both sides' means.
     ///
     /// # Errors
     /// If there are pairs to make and N is not M, and from candle.

@@ -39,8 +39,7 @@ impl Network {
         Self::built(name, input, layers, reuse, Some((init, rng)), device)
     }
 
-    /// Returns the network called `name` (for messages) with the values of `tensors`, by the names of [`Network::params`], without drawing
-    /// others.
+    /// Returns the network called `name` (for messages) with the values of `tensors`, by the names of [`Network::params`].
     ///
     /// # Errors
     /// If the layers do not fit together, or a tensor is missing, left over or has another shape.

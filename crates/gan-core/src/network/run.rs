@@ -58,8 +58,7 @@ impl Network {
         Ok(steps)
     }
 
-    /// Runs steps over x, with these layouts of the input and the output. Between steps, images keep the layout of the
-    /// last one.
+    /// Runs steps over x, with these layouts of the input and the output. Between steps, images keep the layout of the last one.
     pub(super) fn run(
         &self,
         steps: &[Step],

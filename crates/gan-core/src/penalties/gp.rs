@@ -1,5 +1,4 @@
-//! Gradient penalty: E[(‖g‖ − 1)²] at points between real and generated samples (WGAN-GP; Gulrajani et al. 2017, arXiv:1704.00028,
-//! equation 3).
+//! Gradient penalty: E[(‖g‖ − 1)²] at points between real and generated samples (WGAN-GP; Gulrajani et al. 2017, arXiv:1704.00028).
 
 use super::{Effect, GradientPenalty, distance_to_one, one_each};
 use crate::random::RandomTensors;

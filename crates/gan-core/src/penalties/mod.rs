@@ -4,8 +4,7 @@
 //! E[tᵀ∇ₓ l(x; θ)] with t = φ'(g) held fixed: one backward pass gives g, and one Jacobian-vector product ([`Discriminator::jvp`]) and its
 //! backward pass give the rest, exactly.
 //!
-//! A new penalty is a file with an [`Effect`] and a line in `penalties!` below: its name in settings, the enum and everything that uses
-//! [`PenaltyKind::ALL`] follow.
+//! A new penalty is a file with an [`Effect`] and a line in `penalties!` below, from which its name and [`PenaltyKind::ALL`] follow.
 
 use crate::{Discriminator, ForwardContext};
 use candle_core::{Result, Tensor, Var};

@@ -137,7 +137,7 @@ fn points(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
         }
         Subject::Array(file) => {
             let mut array = VectorArray::of(file, dim)?;
-            let count = most.map_or(array.len(), |most| most.min(array.len()));
+            let count = most.map_or(array.count(), |most| most.min(array.count()));
             if count == 0 {
                 return other("holds no points, there has to be one".into());
             }
@@ -154,7 +154,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     let most = protocol.map(Protocol::samples).or(most);
     let (made, array, folder) = match subject {
         Subject::Made(shape) => (Some(shape), None, None),
-        Subject::Array(file) => (None, Some(ImageArray::of(file, most)?), None),
+        Subject::Array(file) => (None, Some(ImageArray::of(file, most, None)?), None),
         Subject::Folder(path) => (None, None, Some(path)),
     };
     let shape = made.or_else(|| array.as_ref().map(|array| array.shape().to_vec()));
@@ -183,7 +183,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
         return Err(Error::config(name, format!("{problem}: compare like with like")));
     }
     let folder = folder.map(|dir| open_folder(dir, channels, &against, most)).transpose()?;
-    if let Some(count) = array.as_ref().map(ImageArray::len).or_else(|| Some(folder.as_ref()?.set.len())) {
+    if let Some(count) = array.as_ref().map(ImageArray::count).or_else(|| Some(folder.as_ref()?.set.len())) {
         check_count(protocol, &name, count)?;
     }
     let (Some(samples), Some(reals)) =

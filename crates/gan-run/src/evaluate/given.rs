@@ -47,7 +47,7 @@ impl Given {
     pub fn len(&self) -> usize {
         match &self.0 {
             Kind::Images(images) => images.set.len(),
-            Kind::Array(array) => array.len(),
+            Kind::Array(array) => array.count(),
             Kind::Points(points) => points.dims()[0],
         }
     }

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_data::{Dataset, SampleSizes, Split};
 use gan_metrics::embed::{Embedding, Remembered};
-use gan_metrics::{EmbeddedSamples, FEWEST, MetricSuite, Reference, SampleSet, check_count};
+use gan_metrics::{EmbeddedSamples, MetricSuite, Reference, SampleSet};
 use std::sync::Arc;
 
 /// The real samples of an evaluation.
@@ -118,7 +118,7 @@ impl Real {
         }
         let parts = [
             (Part::Reference, REFERENCE),
-            (Part::Floor, wanted.samples.max(FEWEST)),
+            (Part::Floor, wanted.samples.max(MetricSuite::FEWEST)),
             (Part::Train, if wanted.copies { REFERENCE } else { 0 }),
         ];
         let order = parts.map(|(part, most)| self.chosen(part, most));
@@ -146,7 +146,7 @@ impl Real {
         let images = &self.reference;
         let order = self.chosen(Part::Reference, wanted.most);
         if self.held_out == HeldOut::Nowhere {
-            check_count(order.len() / 2, FEWEST)?;
+            MetricSuite::check_count(order.len() / 2, MetricSuite::FEWEST)?;
         }
         let is_halved = self.held_out != HeldOut::Named(Floor::Skip);
         let mut sides: Vec<usize> = (0..order.len()).map(|i| i % 2).collect();

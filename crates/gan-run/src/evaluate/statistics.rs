@@ -27,7 +27,7 @@ pub fn compare_statistics(
     let (given, sizes) = match subject {
         Subject::Made(shape) => (None, compare::sides(&shape).map(SizeRange::one)),
         Subject::Array(file) => {
-            let array = ImageArray::of(file, most)?;
+            let array = ImageArray::of(file, most, None)?;
             let sizes = compare::sides(&array.shape()).map(SizeRange::one);
             (Some(Given::array(array)), sizes)
         }

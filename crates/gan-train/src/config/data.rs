@@ -4,7 +4,7 @@ use crate::keyed::{KeyProblem, Keyed, read};
 use gan_core::layers::Pair;
 use gan_data::images::{Filter, Fit, Fitting, Small};
 use gan_data::pack::is_pack;
-use gan_data::{DATASETS, DatasetConfig, DatasetEntry, LastBatch, SampleSizes, keys};
+use gan_data::{DATASETS, DatasetConfig, DatasetEntry, LastBatch, SampleSizes, settings_keys};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -149,7 +149,7 @@ fn check_type(key: &str, value: &toml::Value, owners: &[&DatasetEntry]) -> Resul
 
 /// Checks that `shared` only has keys that all sets share.
 fn check_known(shared: &Table, own_keys: &[&str]) -> Result<(), KeyProblem> {
-    let common = keys::of::<Shared>();
+    let common = settings_keys::<Shared>();
     let Some(key) = shared.keys().find(|key| !common.contains(&key.as_str())) else { return Ok(()) };
     let known: Vec<String> = ["name"].iter().chain(own_keys).chain(common).map(|known| format!("`{known}`")).collect();
     let message = format!("unknown field `{key}`, expected one of {}", known.join(", "));

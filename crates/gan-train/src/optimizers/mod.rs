@@ -9,7 +9,7 @@ use crate::keyed::{KeyProblem, Keyed, read};
 use candle_core::{Tensor, Var, backprop::GradStore};
 use gan_comm::Communicator;
 use gan_core::Param;
-use gan_data::keys;
+use gan_data::settings_keys;
 use gan_kernels::update::{self, Average, Epsilon};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -100,7 +100,7 @@ macro_rules! optimizers {
 
             fn keys(self) -> &'static [&'static str] {
                 match self {
-                    $(Self::$name => keys::of::<$name>(),)*
+                    $(Self::$name => settings_keys::<$name>(),)*
                 }
             }
 

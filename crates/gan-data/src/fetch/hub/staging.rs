@@ -1,6 +1,6 @@
-//! The folder of a fetched data set: made aside, with checksums, and put in its place when it is whole.
+//! The folder of a fetched data set: written beside its target, with checksums, and renamed when it is complete.
 
-use super::hash;
+use super::cache::{sha256, sha256_of_file};
 use crate::Error;
 use gan_base::regular_file;
 use std::fs::{self, File, TryLockError};
@@ -8,41 +8,39 @@ use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
 /// The list of checksums, as `sha256sum -c` reads it.
-pub const SUMS: &str = "SHA256SUMS";
+const SUMS: &str = "SHA256SUMS";
 
-/// The most bytes of that list; CelebA's has 20 MB.
+/// The most bytes of the list; CelebA's has 20 MB.
 const MOST_SUMS: u64 = 1 << 28;
 
-/// Held locked by the process that fills the folder.
+/// A file that the process that fills the folder keeps locked.
 const LOCK: &str = ".lock";
 
-/// Whether the data set in `target` is there already: every file that its list names, with the right checksum.
+/// Whether `target` holds the data set: every file that its list names, with the right checksum.
 ///
 /// # Errors
-/// [`Error::Fetch`] where something else is there; it is left alone.
-pub fn is_there(target: &Path) -> Result<bool, Error> {
+/// [`Error::Fetch`] if it holds something else, which is left alone.
+pub(super) fn is_there(target: &Path) -> Result<bool, Error> {
     let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     if !target.exists() || is_empty(target) {
         return Ok(false);
     }
-    let other = |found: String| {
-        let (what, advice) = (target.display().to_string(), "move it away, or choose another folder with --out".into());
-        Error::Fetch { what, found, advice }
-    };
+    let other =
+        |found: String| Error::fetch(target.display(), found, "move it away, or choose another folder with --out");
     let sums = regular_file::read_to_string(&target.join(SUMS), MOST_SUMS);
     let sums = sums.map_err(|_| other(format!("it is there already, and not by this command: it has no {SUMS}")))?;
     for line in sums.lines() {
         let (sum, name) = line.split_once("  ").ok_or_else(|| other(format!("{SUMS} has the line \"{line}\"")))?;
         let is_inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-        if !is_inside || hash::of_file(&target.join(name)).ok().as_deref() != Some(sum) {
+        if !is_inside || sha256_of_file(&target.join(name)).ok().as_deref() != Some(sum) {
             return Err(other(format!("it is there already, but {name} is missing or damaged")));
         }
     }
     Ok(true)
 }
 
-/// A folder beside its target that takes the files. It is removed unless it is finished.
-pub struct Staging {
+/// A folder beside its target that receives the files. It is removed unless it is finished.
+pub(super) struct Staging {
     folder: PathBuf,
     target: PathBuf,
     sums: Vec<(String, String)>,
@@ -50,72 +48,59 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// An empty folder for what is to become `target`. What a killed process left is cleared away.
-    ///
-    /// # Errors
-    /// [`Error::Write`]; [`Error::Fetch`] where another process is filling it.
+    /// Creates an empty folder that is to become `target`, and removes what a killed process left there.
     pub fn new(target: &Path) -> Result<Self, Error> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let folder = target.with_file_name(format!(".{name}.fetching"));
-        let failed = |cause| Error::Write { path: folder.clone(), cause };
-        // What a link leads to is not this command's to clear away.
+        let failed = Error::write(&folder);
+        // The target of a link does not belong to this command.
         if fs::symlink_metadata(&folder).is_ok_and(|there| !there.is_dir()) {
             return Err(failed(io::Error::other("it is not a folder of its own: remove it")));
         }
         fs::create_dir_all(&folder).map_err(failed)?;
         let lock = File::create(folder.join(LOCK)).map_err(failed)?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            return Err(Error::Fetch {
-                what: folder.display().to_string(),
-                found: "another process is filling this folder".into(),
-                advice: "wait for it to end".into(),
-            });
+            return Err(Error::fetch(folder.display(), "another process is filling this folder", "wait for it to end"));
         }
         clear(&folder).map_err(failed)?;
         Ok(Self { folder, target: target.into(), sums: Vec::new(), _lock: lock })
     }
 
-    /// Writes the file `name`, folders and all, and notes its checksum.
-    ///
-    /// # Errors
-    /// [`Error::Write`]; also where a file of that name is there already.
+    /// Writes the new file `name`, creating its folders, and stores its checksum.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.folder.join(name);
         let write = || {
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
             File::create_new(&path)?.write_all(bytes)
         };
-        write().map_err(|cause| Error::Write { path: path.clone(), cause })?;
-        self.sums.push((name.into(), hash::of_bytes(bytes)));
+        write().map_err(Error::write(&path))?;
+        self.sums.push((name.into(), sha256(bytes)));
         Ok(())
     }
 
-    /// Writes the list of checksums and puts the folder in its place.
-    ///
-    /// # Errors
-    /// [`Error::Write`]; the folder is then removed.
+    /// Writes the list of checksums and renames the folder to its target. If that fails, the folder is removed.
     pub fn finish(mut self) -> Result<(), Error> {
         let sums: String = self.sums.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
         self.write(SUMS, sums.as_bytes())?;
         let place = || {
             File::open(self.folder.join(SUMS))?.sync_all()?;
-            // An empty folder may stand there; a rename replaces it on Unix alone.
+            // A rename replaces an existing empty folder only on Unix.
             fs::remove_dir(&self.target).ok();
             fs::remove_file(self.folder.join(LOCK))?;
             fs::rename(&self.folder, &self.target)
         };
-        place().map_err(|cause| Error::Write { path: self.target.clone(), cause })
+        place().map_err(Error::write(&self.target))
     }
 }
 
-/// Removes everything in `folder` but the lock.
+/// Removes everything in `folder` except the lock.
 fn clear(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        match entry.file_type()?.is_dir() {
-            true => fs::remove_dir_all(entry.path())?,
-            false if entry.file_name() == LOCK => {}
-            false => fs::remove_file(entry.path())?,
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else if entry.file_name() != LOCK {
+            fs::remove_file(entry.path())?;
         }
     }
     Ok(())
@@ -123,7 +108,7 @@ fn clear(folder: &Path) -> io::Result<()> {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // After the rename there is nothing of that name.
+        // After the rename, no folder has that name.
         fs::remove_dir_all(&self.folder).ok();
     }
 }
@@ -176,7 +161,7 @@ mod tests {
     #[test]
     fn a_list_that_names_files_elsewhere_or_never_ends_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let sum = hash::of_bytes(b"x");
+        let sum = sha256(b"x");
         fs::write(dir.path().join("x"), b"x").unwrap();
         fs::create_dir(dir.path().join("set")).unwrap();
         for name in ["../x".into(), dir.path().join("x").display().to_string()] {

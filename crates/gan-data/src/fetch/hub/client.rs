@@ -1,10 +1,10 @@
-//! The Hub's three addresses: which commit a branch stands at, which files it has, and their bytes.
+//! Requests to the Hub: the commit of a branch, its files, and their bytes.
 
-use super::answers::{self, Listing, Refusal, RemoteFile};
-use super::environment::{Access, Environment};
-use super::source::Source;
+use super::{Environment, Listing};
 use crate::Error;
-use reqwest::blocking::{Client, Response};
+use crate::fetch::Source;
+use crate::fetch::answers::{self, Refusal, RemoteFile};
+use reqwest::blocking::Response;
 use reqwest::header::{LINK, RANGE};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
@@ -20,24 +20,25 @@ const MOST_PAGES: usize = 100;
 /// The most redirects of one request.
 const MOST_REDIRECTS: usize = 10;
 
-/// A server with the Hub's addresses.
-pub struct Hub {
-    client: Client,
-    environment: Environment,
-    /// `environment.endpoint`, read.
+/// A client for one data set on the Hub.
+pub(super) struct Client {
+    http: reqwest::blocking::Client,
+    pub environment: Environment,
+    source: Source,
+    /// `environment.endpoint`, parsed.
     endpoint: Url,
 }
 
-impl Hub {
-    /// A client for the environment's server. Nothing is sent yet.
+impl Client {
+    /// Sends nothing yet.
     ///
     /// # Errors
-    /// [`Error::Fetch`] where the endpoint is no address or TLS cannot be set up.
-    pub fn new(environment: Environment) -> Result<Self, Error> {
-        // The one provider that the feature brings; a second call finds it there already.
+    /// [`Error::Fetch`] if the endpoint is not a web address or TLS cannot be set up.
+    pub fn new(environment: Environment, source: Source) -> Result<Self, Error> {
+        // Fails if a provider is installed already, for example by an earlier call.
         rustls::crypto::ring::default_provider().install_default().ok();
         let patience = environment.patience;
-        let client = Client::builder()
+        let http = reqwest::blocking::Client::builder()
             .user_agent(concat!("gan/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(patience)
             .timeout(patience)
@@ -46,48 +47,38 @@ impl Hub {
                 Err(found) => attempt.error(found),
             }))
             .build();
-        let fail = |found: String| Error::Fetch {
-            what: "HF_ENDPOINT".into(),
-            found,
-            advice: "set it to an address such as https://huggingface.co, or remove it".into(),
+        let fail = |found: String| {
+            let advice = "set it to an address such as https://huggingface.co, or remove it";
+            Error::fetch("HF_ENDPOINT", found, advice)
         };
-        let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
-        let endpoint = Url::parse(&environment.endpoint)
-            .ok()
-            .filter(is_web)
-            .ok_or_else(|| fail(format!("\"{}\" is no web address", environment.endpoint)))?;
-        Ok(Self { client: client.map_err(|error| fail(words(&error)))?, environment, endpoint })
+        let http = http.map_err(|error| fail(words(&error)))?;
+        let endpoint = Url::parse(&environment.endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let endpoint = endpoint.ok_or_else(|| fail(format!("\"{}\" is no web address", environment.endpoint)))?;
+        Ok(Self { http, environment, source, endpoint })
     }
 
-    /// The settings that it was made with.
-    pub fn environment(&self) -> &Environment {
-        &self.environment
-    }
-
-    /// The Parquet files of `source` where its main branch stands now.
+    /// The Parquet files at the head of the main branch.
     ///
     /// # Errors
-    /// [`Error::Fetch`] where the server cannot be reached, refuses, answers in another form, or names no SHA-256.
-    pub fn list(&self, source: &Source) -> Result<Listing, Error> {
-        self.try_list(source.repository).map_err(|refusal| {
+    /// [`Error::Fetch`] if the server cannot be reached, refuses, answers in another form, or names no SHA-256.
+    pub fn list(&self) -> Result<Listing, Error> {
+        self.try_list().map_err(|refusal| {
             let (Refusal::Passing(found) | Refusal::Final(found)) = refusal;
+            let Source { repository, by_hand, .. } = self.source;
+            let what = format!("the list of files of {repository} at {}", self.environment.endpoint);
             let network = "check the network (HTTPS_PROXY, HF_ENDPOINT for a mirror) and try again";
-            Error::Fetch {
-                what: format!("the list of files of {} at {}", source.repository, self.environment.endpoint),
-                found,
-                advice: format!("{network}, or get the files by hand: {}", source.by_hand),
-            }
+            Error::fetch(what, found, format!("{network}, or get the files by hand: {by_hand}"))
         })
     }
 
-    fn try_list(&self, repository: &str) -> Result<Listing, Refusal> {
-        let base = format!("{}/api/datasets/{repository}", self.environment.endpoint);
-        let commit = answers::commit(&whole(self.get(&format!("{base}/revision/main"))?)?)?;
+    fn try_list(&self) -> Result<Listing, Refusal> {
+        let base = format!("{}/api/datasets/{}", self.environment.endpoint, self.source.repository);
+        let commit = answers::commit(&whole(self.send(&format!("{base}/revision/main"), None)?)?)?;
         let mut files = Vec::new();
         let mut next = Some(format!("{base}/tree/{commit}?recursive=true"));
         for _ in 0..MOST_PAGES {
             let Some(url) = next.take() else { break };
-            let response = self.get(&url)?;
+            let response = self.send(&url, None)?;
             next = self.following(&response)?;
             files.extend(answers::files(&whole(response)?)?);
         }
@@ -95,23 +86,21 @@ impl Hub {
             return Err(Refusal::Final(format!("its list has more than {MOST_PAGES} pages")));
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        match files.is_empty() {
-            true => Err(Refusal::Final("it names no Parquet file with a SHA-256".into())),
-            false => Ok(Listing { repository: repository.into(), commit, files }),
+        if files.is_empty() {
+            return Err(Refusal::Final("it names no Parquet file with a SHA-256".into()));
         }
+        Ok(Listing { commit, files })
     }
 
-    /// The bytes of `file` from number `start` on. The status tells whether the server keeps to that: 206 if so, 200 where
-    /// it sends all.
-    pub fn open(&self, listing: &Listing, file: &RemoteFile, start: u64) -> Result<Response, Refusal> {
-        let (endpoint, commit) = (&self.environment.endpoint, &listing.commit);
-        let base = format!("{endpoint}/datasets/{}/resolve/{commit}", listing.repository);
+    /// Requests the bytes of `file` from number `start` on. The status is 206 if the server sends those, and 200 if it sends all.
+    pub fn open(&self, commit: &str, file: &RemoteFile, start: u64) -> Result<Response, Refusal> {
+        let base = format!("{}/datasets/{}/resolve/{commit}", self.environment.endpoint, self.source.repository);
         let mut url = Url::parse(&base).map_err(|error| Refusal::Final(error.to_string()))?;
         url.path_segments_mut().map_err(|()| Refusal::Final(base))?.extend(file.path.split('/'));
         self.send(url.as_str(), (start > 0).then(|| format!("bytes={start}-")))
     }
 
-    /// The address of a list's next page, as its `Link` header gives it.
+    /// The address of a list's next page, from its `Link` header.
     fn following(&self, response: &Response) -> Result<Option<String>, Refusal> {
         let links = response.headers().get(LINK).and_then(|links| links.to_str().ok()).unwrap_or_default();
         let Some(next) = answers::next_page(links) else { return Ok(None) };
@@ -122,17 +111,13 @@ impl Hub {
         }
     }
 
-    fn get(&self, url: &str) -> Result<Response, Refusal> {
-        self.send(url, None)
-    }
-
     fn send(&self, url: &str, range: Option<String>) -> Result<Response, Refusal> {
-        if self.environment.access == Access::CacheOnly {
+        if self.environment.is_offline {
             return Err(Refusal::Final("HF_HUB_OFFLINE is set, and the cache does not have it".into()));
         }
         let url = Url::parse(url).map_err(|error| Refusal::Final(format!("\"{url}\": {error}")))?;
-        let mut request = self.client.get(url.clone());
-        // Nobody else is to know who the user is. Where the server redirects to another one, the client drops the token.
+        let mut request = self.http.get(url.clone());
+        // Only the Hub gets the token; if it redirects to another server, the client drops it.
         if let (Some(token), true) = (&self.environment.token, url.origin() == self.endpoint.origin()) {
             request = request.bearer_auth(token);
         }
@@ -154,18 +139,18 @@ impl Hub {
     }
 }
 
-/// What the server answers, of at most [`MOST_JSON`] bytes.
+/// The body of an answer, at most [`MOST_JSON`] bytes.
 fn whole(response: Response) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
     let read = response.take(MOST_JSON + 1).read_to_end(&mut bytes);
     read.map_err(|error| Refusal::Passing(format!("its answer broke off ({error})")))?;
-    match bytes.len() as u64 > MOST_JSON {
-        true => Err(Refusal::Final(format!("its answer is longer than {MOST_JSON} bytes"))),
-        false => Ok(bytes),
+    if bytes.len() as u64 > MOST_JSON {
+        return Err(Refusal::Final(format!("its answer is longer than {MOST_JSON} bytes")));
     }
+    Ok(bytes)
 }
 
-/// Whether a request may go on from the addresses `previous` to `next`.
+/// Checks that a request may be redirected from the addresses `previous` to `next`.
 fn check_redirect(previous: &[Url], next: &Url) -> Result<(), String> {
     if previous.len() > MOST_REDIRECTS {
         return Err(format!("it redirects more than {MOST_REDIRECTS} times"));
@@ -181,7 +166,7 @@ fn answer(status: StatusCode) -> String {
     format!("it answers {status}")
 }
 
-/// The causes of a client's error; the error itself says no more than that a request failed.
+/// The causes of an error; the error itself only says that a request failed.
 fn words(error: &reqwest::Error) -> String {
     let causes: Vec<String> =
         std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string).collect();

@@ -1,41 +1,33 @@
-//! The variables that the Hub's own tools know: which server, which token, which cache, how patient.
+//! The environment variables of the Hub's own tools: server, token, cache, timeout.
 
 use gan_base::regular_file;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The most bytes of a file with a token.
+/// The most bytes of a token's file.
 const MOST_TOKEN: u64 = 1 << 16;
-
-/// Whether to ask the server at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Ask it.
-    Network,
-    /// Make do with what the cache has.
-    CacheOnly,
-}
 
 /// Where and how to fetch.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Environment {
     /// The Hub or a mirror of it, without a slash at the end.
     pub endpoint: String,
-    /// What the Hub knows its user by, for data sets that ask for it.
+    /// The user's access token, for data sets that require one.
     pub token: Option<String>,
     /// The folder of the Hub's cache.
     pub cache: PathBuf,
-    /// How long to wait for a connection, an answer, or the next bytes of one.
+    /// Timeout of a connection, an answer, or the next bytes of one.
     pub patience: Duration,
-    /// Whether to ask the server at all.
-    pub access: Access,
+    /// Whether to use only the cache and send no requests.
+    pub is_offline: bool,
 }
 
 impl Environment {
     /// Reads `HF_ENDPOINT`; `HF_TOKEN`, or the file that `HF_TOKEN_PATH` names, or `token` in the Hub's folder;
-    /// `HF_HUB_CACHE` or `hub` in the Hub's folder; `HF_HUB_DOWNLOAD_TIMEOUT` in seconds, 10 where it is not set;
-    /// `HF_HUB_OFFLINE`, which is on where it is 1, true, yes or on. The Hub's folder is `HF_HOME`, or `huggingface` in `XDG_CACHE_HOME` or in `~/.cache`.
+    /// `HF_HUB_CACHE` or `hub` in the Hub's folder; `HF_HUB_DOWNLOAD_TIMEOUT` in seconds, 10 by default;
+    /// `HF_HUB_OFFLINE`, which is on if it is 1, true, yes or on. The Hub's folder is `HF_HOME`, or `huggingface` in `XDG_CACHE_HOME`
+    /// or in `~/.cache`.
     pub fn of_this_process() -> Self {
         Self::from(|name| env::var(name).ok())
     }
@@ -56,7 +48,7 @@ impl Environment {
             token: token.filter(|token| !token.is_empty()),
             cache: path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| home.join("hub")),
             patience: Duration::from_secs(seconds.unwrap_or(10)),
-            access: if set("HF_HUB_OFFLINE").is_some_and(on) { Access::CacheOnly } else { Access::Network },
+            is_offline: set("HF_HUB_OFFLINE").is_some_and(on),
         }
     }
 }
@@ -86,8 +78,8 @@ mod tests {
         let more =
             with(&[("HF_ENDPOINT", "http://mirror/"), ("HF_TOKEN", " hf_x\n"), ("HF_HUB_DOWNLOAD_TIMEOUT", "3")]);
         assert_eq!((more.endpoint.as_str(), more.token.as_deref()), ("http://mirror", Some("hf_x")));
-        assert_eq!((more.patience, more.access), (Duration::from_secs(3), Access::Network));
-        assert_eq!(with(&[("HF_HUB_OFFLINE", "1")]).access, Access::CacheOnly);
+        assert_eq!((more.patience, more.is_offline), (Duration::from_secs(3), false));
+        assert!(with(&[("HF_HUB_OFFLINE", "1")]).is_offline);
     }
 
     #[test]
