@@ -4,7 +4,7 @@ use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
 use candle_core::Result;
-use gan_kernels::fused::{self, Activation, FusedLayer};
+use gan_kernels::fused::{Activation, FusedLayer, InputActivation};
 use serde::{Deserialize, Serialize};
 
 /// Defines an activation without parameters, whose output shape is its input shape.
@@ -60,7 +60,7 @@ activation! {
 }
 activation! {
     /// 1 / (1 + e⁻ˣ).
-    Sigmoid = "sigmoid", nonlinear = true, fused = Some(FusedLayer::Sigmoid(fused::Sigmoid)),
+    Sigmoid = "sigmoid", nonlinear = true, fused = Some(FusedLayer::InputActivation(InputActivation::Sigmoid)),
     Dual::sigmoid
 }
 
@@ -88,7 +88,7 @@ impl LayerSpec for LeakyRelu {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let slope = self.leaky_relu as f32;
         Some(vec![match self.leaky_relu < 0.0 {
-            true => FusedLayer::AnyLeakyRelu(fused::AnyLeakyRelu(slope)),
+            true => FusedLayer::InputActivation(InputActivation::LeakyRelu(slope)),
             false => FusedLayer::Activation(Activation::LeakyRelu(slope)),
         }])
     }

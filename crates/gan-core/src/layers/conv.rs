@@ -4,7 +4,7 @@ use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_one, is_yes, li
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::error::strip_backtrace;
 use candle_core::{Result, Tensor};
-use gan_kernels::fused::{Conv as FusedConv, ConvTranspose as FusedConvTranspose, FusedLayer, Weights};
+use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
 use gan_kernels::{ConvSpec, Padding, ops};
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
@@ -118,7 +118,8 @@ impl LayerSpec for Conv {
         }
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let spec = self.spec([*input.get(1)?, *input.get(2)?]);
-        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel: self.kernel.get(), spec })])
+        let kernel = self.kernel.get();
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel, spec, transposed: None })])
     }
 
     fn with_spectral_norm(self) -> Self {
@@ -225,9 +226,9 @@ impl LayerSpec for ConvTranspose {
     fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let (spec, output_padding) = self.spec([*input.get(1)?, *input.get(2)?]);
-        let kernel = self.kernel.get();
         let outputs = self.conv_transpose;
-        Some(vec![FusedLayer::ConvTranspose(FusedConvTranspose { weights, outputs, kernel, spec, output_padding })])
+        let transposed = Some(output_padding);
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, kernel: self.kernel.get(), spec, transposed })])
     }
 
     fn with_spectral_norm(self) -> Self {

@@ -53,7 +53,8 @@ impl LayerSpec for Dense {
     fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let spec = ConvSpec::default();
-        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.dense, kernel: [1, 1], spec })])
+        let outputs = self.dense;
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, kernel: [1, 1], spec, transposed: None })])
     }
 
     fn with_spectral_norm(self) -> Self {

@@ -3,7 +3,7 @@
 use super::settings::{Pair, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::{D, Result};
-use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::fused::{self, FusedLayer, Resample};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ impl LayerSpec for AvgPool {
     }
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-        Some(vec![FusedLayer::AvgPool(fused::AvgPool(self.avg_pool.get()))])
+        Some(vec![FusedLayer::Resample(Resample::AvgPool(self.avg_pool.get()))])
     }
 }
 
@@ -54,7 +54,7 @@ impl LayerSpec for GlobalAvgPool {
 
     fn fused(&self, input: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let window = [*input.get(1)?, *input.get(2)?];
-        Some(vec![FusedLayer::AvgPool(fused::AvgPool(window)), FusedLayer::Reshape(fused::Reshape(vec![input[0]]))])
+        Some(vec![FusedLayer::Resample(Resample::AvgPool(window)), FusedLayer::Reshape(fused::Reshape(vec![input[0]]))])
     }
 }
 

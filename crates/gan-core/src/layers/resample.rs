@@ -4,7 +4,7 @@ use super::settings::{Pair, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::shape::product;
 use candle_core::{Result, Tensor};
-use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::fused::{FusedLayer, Resample};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ impl LayerSpec for Upsample {
     }
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-        Some(vec![FusedLayer::Upsample(fused::Upsample(self.upsample.get()))])
+        Some(vec![FusedLayer::Resample(Resample::Upsample(self.upsample.get()))])
     }
 }
 

@@ -4,7 +4,7 @@ use super::settings::{Pad, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::shape::{is_shape, product};
 use candle_core::Result;
-use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::fused::{self, FusedLayer, Resample};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,6 @@ impl LayerSpec for ZeroPad {
     }
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-        Some(vec![FusedLayer::ZeroPad(fused::ZeroPad(self.zero_pad.sides()))])
+        Some(vec![FusedLayer::Resample(Resample::ZeroPad(self.zero_pad.sides()))])
     }
 }

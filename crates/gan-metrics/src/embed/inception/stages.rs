@@ -80,7 +80,8 @@ fn convs(block: &str, nodes: &[Node], shape: &mut Shape, source: &mut Source) ->
             side(shape[2], padding.left + padding.right, w),
         ];
         let spec = ConvSpec { stride: [stride; 2], padding, ..ConvSpec::default() };
-        layers.push(FusedLayer::Conv(fused::Conv { weights, outputs: conv.outputs, kernel: conv.kernel, spec }));
+        let Conv { outputs, kernel, .. } = *conv;
+        layers.push(FusedLayer::Conv(fused::Conv { weights, outputs, kernel, spec, transposed: None }));
         layers.push(FusedLayer::Activation(Activation::LeakyRelu(0.0)));
     }
     let count = flat.len();
