@@ -73,10 +73,13 @@ impl Card {
     /// features.
     pub fn current(&self, metric: &'static Metric) -> &'static Metric {
         let features = FeatureSpace::of_name(&self.embedder.name);
-        let old = match metric.needs {
-            Needs::Protocol if self.protocol.is_none() => FID,
-            Needs::ClassesOf(FeatureSpace::Classifier) if features != FeatureSpace::Classifier => SCORE,
-            _ => return metric,
+        let is_score = metric.needs == Needs::ClassesOf(FeatureSpace::Classifier);
+        let old = if metric.needs == Needs::Protocol && self.protocol.is_none() {
+            FID
+        } else if is_score && features != FeatureSpace::Classifier {
+            SCORE
+        } else {
+            return metric;
         };
         Metric::find(current(old, features)).unwrap_or(metric)
     }
