@@ -1,63 +1,83 @@
-//! `alarms`: whether alarms come where they should and nowhere else, as `docs/results/alarms.md` shows it.
+//! `alarms`: tests whether alarms are raised when they should be and never otherwise, as `docs/results/alarms.md` shows it. `replay` applies the
+//! present rules to finished runs.
 //!
-//! Each file in `tests/broken/` cannot work; its head says how, and which alarms are right. One of them must come before half of the
-//! run. Every preset that needs no download is trained with five seeds, and must raise none.
+//! Each file in `tests/broken/` cannot work; its first lines say why, and which alarms are right. One of them must be raised in the first half of
+//! the run. Every preset that needs no download is trained with five seeds, and must raise none.
 
 use crate::runs::{self, Ends, read};
 use anyhow::{Context, Result, bail};
-use gan_alarms::RULES;
+use gan_alarms::{RULES, RunContext, Watch};
 use gan_base::messages::choose;
+use gan_metrics::Metric;
+use gan_run::evaluate;
+use gan_train::layering;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const HEALTHY: [&str; 12] = [
-    "mnist",
-    "dcgan-mnist",
-    "keras-mnist",
-    "upsample-mnist",
-    "mlp-mnist",
-    "curve2d",
-    "sine2d",
-    "cosine2d",
-    "poly2d",
-    "two-curves2d",
-    "ring2d",
-    "grid2d",
-];
+const HEALTHY: &str =
+    "mnist dcgan-mnist keras-mnist upsample-mnist mlp-mnist curve2d sine2d cosine2d poly2d two-curves2d ring2d grid2d";
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
 
-/// Trains what is named (files' stems and presets), or all, into `target/alarms/`, and prints both tables.
+/// Trains the named files (by their stems) and presets, or all, into `target/alarms/`, and prints both tables.
 pub fn run(named: &[String]) -> Result<()> {
     let wanted = |name: &str| named.is_empty() || named.iter().any(|n| n == name);
     let all = broken()?;
-    let known: Vec<&str> = all.iter().map(|broken| broken.name.as_str()).chain(HEALTHY).collect();
+    let known: Vec<&str> = all.iter().map(|broken| broken.name.as_str()).chain(HEALTHY.split(' ')).collect();
     if let Some(unknown) = named.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("no configuration \"{unknown}\"{}", choose(unknown, &known));
     }
-    let mut right = true;
+    let mut is_right = true;
     println!("| broken | alarms that fit | the first that fits | before half | all alarms |\n|---|---|---|---|---|");
     for broken in all.iter().filter(|broken| wanted(&broken.name)) {
-        let run = train(&broken.name, &broken.file.to_string_lossy(), None)?;
-        let (row, ok) = broken.row(&Seen::in_run(&run)?);
+        let run = train(&broken.name, &broken.file.to_string_lossy(), &[])?;
+        let (row, is_in_time) = broken.row(&Seen::in_run(&run)?);
         println!("{row}");
-        right &= ok;
+        is_right &= is_in_time;
     }
     println!("\n| preset | seed | alarms |\n|---|---|---|");
-    for preset in HEALTHY.into_iter().filter(|preset| wanted(preset)) {
+    for preset in HEALTHY.split(' ').filter(|preset| wanted(preset)) {
         for seed in SEEDS {
-            let seen = Seen::in_run(&train(&format!("{preset}-{seed}"), preset, Some(seed))?)?;
+            let run = train(&format!("{preset}-{seed}"), preset, &["--seed", &seed.to_string()])?;
+            let seen = Seen::in_run(&run)?;
             println!("| `{preset}` | {seed} | {} |", runs::in_words(&seen.alarms));
-            right &= seen.alarms.is_empty();
+            is_right &= seen.alarms.is_empty();
         }
     }
-    if !right {
+    if !is_right {
         bail!("an alarm is missing, late or false: see the tables");
     }
     Ok(())
 }
 
-/// A configuration that cannot work.
+fn train(name: &str, source: &str, args: &[&str]) -> Result<PathBuf> {
+    let args = [&[source, "--set", "samples.every=1000000"], args].concat();
+    Ok(runs::train(&format!("alarms/{name}"), &args, Ends::DoneOrAlarmed)?.0)
+}
+
+/// Prints the alarms that finished runs raise by the present rules. For whoever changes a rule, without training again.
+pub fn replay(runs: &[PathBuf]) -> Result<()> {
+    for folder in runs {
+        let evaluations = evaluate::read(&folder.join("evaluations.jsonl"));
+        // The figure that comes first is the one that chooses.
+        let first = evaluations.first().and_then(|e| e.card.figures.first().cloned());
+        let has = |metric: &Metric| evaluations.first().is_some_and(|e| e.card.value(metric).is_some());
+        let energy = Metric::find("energy").filter(|energy| has(energy));
+        let best = energy.or(first.as_ref().map(|figure| figure.metric));
+        let floor = best.and_then(|best| evaluations.first()?.card.figure(best)?.floor);
+        let lines = runs::lines(&folder.join("metrics.jsonl"))?;
+        let total = lines.iter().filter_map(|line| line["step"].as_u64()).max().unwrap_or(0);
+        let best = best.map(|best| (best.key.to_string(), best.better));
+        let plan = layering::read(layering::from_file(&folder.join("config.toml"))?)?.check()?;
+        let mut watch = Watch::new(RunContext { total, best, floor, loss: plan.config().loss.kind });
+        let alarms = lines.iter().flat_map(|line| watch.see(line));
+        let said: Vec<String> = alarms.map(|alarm| format!("{} at {}", alarm.rule.key, alarm.at)).collect();
+        println!("{}: {}", folder.display(), if said.is_empty() { "none".into() } else { said.join(", ") });
+    }
+    Ok(())
+}
+
+/// Configuration that cannot work.
 struct Broken {
     name: String,
     file: PathBuf,
@@ -65,7 +85,7 @@ struct Broken {
     fits: Vec<String>,
 }
 
-/// The files in `tests/broken/`, by name.
+/// Returns the configurations in `tests/broken/`, by name.
 fn broken() -> Result<Vec<Broken>> {
     let folder = runs::root().join("tests/broken");
     let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
@@ -75,7 +95,7 @@ fn broken() -> Result<Vec<Broken>> {
 }
 
 impl Broken {
-    /// A file's first line says what is wrong, its second which alarms fit: `# alarms: d_won, collapse`.
+    /// Reads a file whose first line says what is wrong, and the second which alarms fit: `# alarms: d_won, collapse`.
     fn read(file: PathBuf) -> Result<Self> {
         let text = read(&file)?;
         let mut lines = text.lines().map(|line| line.trim_start_matches(['#', ' ']));
@@ -92,7 +112,7 @@ impl Broken {
         Ok(Self { name, what: what.trim_end_matches('.').into(), fits, file })
     }
 
-    /// Its row, and whether a fitting alarm came in time.
+    /// Returns its row, and whether a fitting alarm was raised in time.
     fn row(&self, seen: &Seen) -> (String, bool) {
         let first = seen.alarms.iter().find(|(_, kind)| self.fits.contains(kind));
         let in_time = first.is_some_and(|(step, _)| 2 * step < seen.steps);
@@ -103,40 +123,25 @@ impl Broken {
     }
 }
 
-/// What came of a run.
+/// Result of a run.
 struct Seen {
     steps: u64,
-    /// Step and kind of each alarm.
+    /// Step and key of each alarm.
     alarms: Vec<(u64, String)>,
 }
 
 impl Seen {
     fn in_run(run: &Path) -> Result<Self> {
         let settings = read(&run.join("config.toml"))?;
-        Ok(Self::of(&runs::lines(&run.join("metrics.jsonl"))?, total(&settings)))
+        let total = settings.lines().find_map(|line| line.strip_prefix("steps = ")?.trim().parse().ok());
+        Ok(Self::of(&runs::lines(&run.join("metrics.jsonl"))?, total))
     }
 
-    /// Of the lines of metrics.jsonl. A run that an alarm has stopped counts with all its steps.
+    /// Reads the lines of metrics.jsonl. A run that an alarm has stopped counts with all its steps.
     fn of(lines: &[Value], total: Option<u64>) -> Self {
         let last = lines.iter().filter_map(|line| line["step"].as_u64()).max().unwrap_or(0);
         Self { steps: total.unwrap_or(last).max(last), alarms: runs::alarms(lines) }
     }
-}
-
-/// `steps` of a run's settings, where they have them.
-fn total(settings: &str) -> Option<u64> {
-    settings.lines().find_map(|line| line.strip_prefix("steps = ")?.trim().parse().ok())
-}
-
-/// Trains `source` into a folder of its own; a run that stops by an alarm has done what it should.
-fn train(name: &str, source: &str, seed: Option<u64>) -> Result<PathBuf> {
-    let out = runs::target().join("alarms").join(name);
-    let folder = out.to_string_lossy().into_owned();
-    let seed: Vec<String> = seed.into_iter().flat_map(|seed| ["--seed".into(), seed.to_string()]).collect();
-    let line = ["--quiet", "train", source, "--overwrite", "--out", &folder, "--set", "samples.every=1000000"];
-    let line: Vec<&str> = line.into_iter().chain(seed.iter().map(String::as_str)).collect();
-    runs::gan(&line, Ends::DoneOrAlarmed)?;
-    Ok(out)
 }
 
 #[cfg(test)]

@@ -1,29 +1,29 @@
-//! `losses`: every loss with every regulariser on `dcgan-mnist`, for five minutes of one core each: a table to choose by.
+//! `losses`: trains every loss with every regularizer on `dcgan-mnist`, for five minutes of one core each.
 //!
-//! How many steps five minutes are was measured once ([`REGULARISERS`]), so that the numbers do not depend on what else the machine does.
+//! The number of steps in five minutes was measured once ([`REGULARIZERS`]), so that the results do not depend on the load of the machine.
 
 use crate::runs::{self, Ends};
 use anyhow::Result;
 use gan_base::messages::choose;
 use gan_core::Loss;
 
-/// A regulariser of D.
-struct Regulariser {
+/// Regularizer of D.
+struct Regularizer {
     name: &'static str,
-    /// What turns it on.
+    /// Setting that enables it.
     setting: Option<&'static str>,
-    /// What five minutes of one core of an AMD EPYC (Zen 5) are.
+    /// Number of steps in five minutes of one core of an AMD EPYC (Zen 5).
     steps: u64,
 }
 
-const REGULARISERS: [Regulariser; 3] = [
-    Regulariser { name: "none", setting: None, steps: 2700 },
-    Regulariser {
+const REGULARIZERS: [Regularizer; 3] = [
+    Regularizer { name: "none", setting: None, steps: 2700 },
+    Regularizer {
         name: "R1 + R2",
         setting: Some("penalties=[{kind=\"r1\",weight=1.0},{kind=\"r2\",weight=1.0}]"),
         steps: 1100,
     },
-    Regulariser { name: "spectral norm", setting: Some("discriminator.spectral_norm=true"), steps: 2400 },
+    Regularizer { name: "spectral norm", setting: Some("discriminator.spectral_norm=true"), steps: 2400 },
 ];
 
 const FIGURES: [&str; 4] = ["fd_digits", "confidence", "class_balance", "recall"];
@@ -37,26 +37,24 @@ pub fn named(name: &str) -> Result<Loss, String> {
 
 /// Trains `losses`, or all, into `target/losses/`, and prints the table.
 pub fn run(losses: &[Loss]) -> Result<()> {
-    println!("| loss | regulariser | steps | {} | alarms |", FIGURES.join(" | "));
+    println!("| loss | regularizer | steps | {} | alarms |", FIGURES.join(" | "));
     println!("|---|---|---|{}---|", "---|".repeat(FIGURES.len()));
     for loss in if losses.is_empty() { Loss::ALL } else { losses } {
-        for regulariser in &REGULARISERS {
-            println!("{}", row(loss.name(), regulariser)?);
+        for regularizer in &REGULARIZERS {
+            println!("{}", row(loss.name(), regularizer)?);
         }
     }
     Ok(())
 }
 
-fn row(loss: &str, regulariser: &Regulariser) -> Result<String> {
-    let Regulariser { name, setting, steps } = regulariser;
-    let out = runs::target().join("losses").join(format!("{loss}-{}", name.replace([' ', '+'], "")));
-    let folder = out.to_string_lossy();
+fn row(loss: &str, regularizer: &Regularizer) -> Result<String> {
+    let Regularizer { name, setting, steps } = regularizer;
+    let folder = format!("losses/{loss}-{}", name.replace([' ', '+'], ""));
     let length = steps.to_string();
     let kind = format!("loss.kind={loss}");
-    let mut line = vec!["--quiet", "train", "dcgan-mnist", "--overwrite", "--out", &folder, "--threads", "1"];
-    line.extend(["--steps", &length, "--set", &kind]);
-    line.extend(setting.iter().flat_map(|setting| ["--set", setting]));
-    runs::gan(&line, Ends::DoneOrAlarmed)?;
+    let mut args = vec!["dcgan-mnist", "--threads", "1", "--steps", &length, "--set", &kind];
+    args.extend(setting.iter().flat_map(|setting| ["--set", setting]));
+    let (out, _) = runs::train(&folder, &args, Ends::DoneOrAlarmed)?;
     let alarms = runs::in_words(&runs::alarms(&runs::lines(&out.join("metrics.jsonl"))?));
     let evaluations = runs::lines(&out.join("evaluations.jsonl"))?;
     // A run whose numbers ended early was not evaluated at its end.

@@ -1,11 +1,10 @@
 //! The experiments behind `docs/results/`: `cargo xtask experiments NAME …` builds `gan` and this program, and runs it.
 //!
 //! Each trains with the release build of `gan`, started as a program, and prints a table in Markdown. In reading order: [`runs`] (what
-//! they share), [`results`], [`seeds`], [`losses`], [`alarms`] and [`replay`], [`train_judge`].
+//! they share), [`results`], [`seeds`], [`losses`], [`alarms`] (and replay), [`train_judge`].
 
 mod alarms;
 mod losses;
-mod replay;
 mod results;
 mod runs;
 mod seeds;
@@ -39,13 +38,13 @@ enum Experiment {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
-    /// Trains every loss with each regulariser on dcgan-mnist, five minutes each
+    /// Trains every loss with each regularizer on dcgan-mnist, five minutes each
     Losses {
         /// All, if none is named
         #[arg(value_parser = losses::named)]
         losses: Vec<Loss>,
     },
-    /// Trains what is broken on purpose (tests/broken) and presets over five seeds: which alarms come?
+    /// Trains configurations that are broken on purpose (tests/broken) and presets over five seeds, and lists their alarms
     Alarms {
         /// Files' stems and presets; all, if none is named
         names: Vec<String>,
@@ -72,7 +71,7 @@ fn main() -> ExitCode {
         Experiment::Seeds { preset, count, options } => seeds::run(&preset, count, &options),
         Experiment::Losses { losses } => losses::run(&losses),
         Experiment::Alarms { names } => alarms::run(&names),
-        Experiment::Replay { runs } => replay::run(&runs),
+        Experiment::Replay { runs } => alarms::replay(&runs),
         Experiment::TrainJudge { out, epochs, seed } => train_judge::run(out, epochs, seed),
     };
     match done {

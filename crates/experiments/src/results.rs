@@ -1,46 +1,34 @@
-//! `results`: trains presets to their end and writes down what came of them, as `docs/results/systems.md` shows it.
+//! `results`: trains presets to their end and prints their results, as `docs/results/systems.md` shows them.
 //!
 //! A preset's row has the time, the last tenth of its curves, and for points how G's updates moved the generated centroid. Its
-//! last picture goes to `docs/images/`. `curve2d` is trained with five seeds, and its points are measured against the curve.
+//! last picture goes to `docs/images/`. `curve2d` is trained with five seeds, and its points are compared with the curve.
 
 use crate::runs::{self, Ends};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::path::Path;
 
-/// What is trained where nothing is named: every preset that needs no download.
-const ALL: [&str; 12] = [
-    "keras-mnist",
-    "upsample-mnist",
-    "upsample-mnist-as-printed",
-    "mlp-mnist",
-    "sine2d",
-    "cosine2d",
-    "poly2d",
-    "two-curves2d",
-    "curve3d",
-    "ring2d",
-    "grid2d",
-    CURVE,
-];
-/// The preset that is measured against its own curve, over several seeds.
+/// Presets that are trained if none is named: every one that needs no download.
+const ALL: &str = "keras-mnist upsample-mnist upsample-mnist-as-printed mlp-mnist sine2d cosine2d poly2d two-curves2d curve3d \
+    ring2d grid2d curve2d";
+/// Preset that is compared with its own curve, over several seeds.
 const CURVE: &str = "curve2d";
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
 const POINTS: usize = 10_000;
-/// Parts of the interval of x that are counted as covered or not.
+/// Number of parts of the interval of x, each of which is covered or not.
 const PARTS: usize = 50;
 
-/// Trains the presets that are named, or all, into `target/results/`, and prints a table of what they reach.
+/// Trains the named presets, or all, into `target/results/`, and prints a table of their results.
 pub fn run(named: &[String]) -> Result<()> {
-    let presets: Vec<&str> = if named.is_empty() { ALL.to_vec() } else { named.iter().map(String::as_str).collect() };
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let presets = if named.is_empty() { ALL.split(' ').collect() } else { named };
     println!(
         "| preset | seconds | D(x) | D(G(z)) | accuracy of D | centroid drawn nearer: first tenth, all | D(G(z)) raised |"
     );
     println!("|---|---|---|---|---|---|---|");
     for preset in presets.iter().filter(|preset| **preset != CURVE) {
-        let (run, seconds) = train(preset, None)?;
+        let (run, seconds) = runs::train(&format!("results/{preset}"), &[preset], Ends::Done)?;
         println!("{}", row(preset, &run, seconds)?);
         keep_picture(preset, &run)?;
     }
@@ -48,18 +36,6 @@ pub fn run(named: &[String]) -> Result<()> {
         curve()?;
     }
     Ok(())
-}
-
-/// The run's folder and the seconds that it took; with the preset's own seed, or another.
-fn train(preset: &str, seed: Option<u64>) -> Result<(PathBuf, f64)> {
-    let name = seed.map_or(preset.into(), |seed| format!("{preset}-{seed}"));
-    let out = runs::target().join("results").join(name);
-    let start = Instant::now();
-    let folder = out.to_string_lossy().into_owned();
-    let seed: Vec<String> = seed.into_iter().flat_map(|seed| ["--seed".into(), seed.to_string()]).collect();
-    let line = ["--quiet", "train", preset, "--out", &folder, "--overwrite"];
-    runs::gan(&line.into_iter().chain(seed.iter().map(String::as_str)).collect::<Vec<_>>(), Ends::Done)?;
-    Ok((out, start.elapsed().as_secs_f64()))
 }
 
 fn row(name: &str, run: &Path, seconds: f64) -> Result<String> {
@@ -82,7 +58,7 @@ fn row(name: &str, run: &Path, seconds: f64) -> Result<String> {
     ))
 }
 
-/// The mean of `key` over the last tenth of the lines that have it.
+/// Returns the mean of `key` over the last tenth of the lines that have it.
 fn tail_mean(lines: &[Value], key: &str) -> Option<f64> {
     let values: Vec<f64> = lines.iter().filter_map(|line| line[key].as_f64()).collect();
     let tail = &values[values.len() - values.len().div_ceil(10)..];
@@ -97,14 +73,15 @@ fn keep_picture(preset: &str, run: &Path) -> Result<()> {
     fs::copy(&last, &to).map(drop).with_context(|| to.display().to_string())
 }
 
-/// Five seeds of the curve, each measured against y = 10 + x² over [−50, 50).
+/// Trains the curve with five seeds, and compares each run with y = 10 + x² over [−50, 50).
 fn curve() -> Result<()> {
     println!(
         "\n| `{CURVE}`, seed | seconds | mean vertical distance, of y's range | x covered | drawn nearer: first tenth, all |"
     );
     println!("|---|---|---|---|---|");
     for seed in SEEDS {
-        let (run, seconds) = train(CURVE, Some(seed))?;
+        let args = [CURVE, "--seed", &seed.to_string()];
+        let (run, seconds) = runs::train(&format!("results/{CURVE}-{seed}"), &args, Ends::Done)?;
         let file = run.join("points.npy");
         let count = POINTS.to_string();
         let line = ["generate", &run.to_string_lossy(), "--count", &count, "--out", &file.to_string_lossy()];
@@ -119,7 +96,7 @@ fn curve() -> Result<()> {
     Ok(())
 }
 
-/// Pairs of float32 after the header of a .npy file.
+/// Returns the pairs of float32 after the header of a .npy file.
 fn points(bytes: &[u8]) -> Vec<[f64; 2]> {
     let head = bytes.get(8..10).map_or(0, |b| 10 + usize::from(u16::from_le_bytes([b[0], b[1]])));
     let values: Vec<f64> =
@@ -127,7 +104,7 @@ fn points(bytes: &[u8]) -> Vec<[f64; 2]> {
     values.as_chunks().0.to_vec()
 }
 
-/// Mean |y − (10 + x²)| as a part of y's range of 2,500, and the share of [−50, 50)'s parts that hold a point.
+/// Returns the mean |y − (10 + x²)| as a part of y's range of 2,500, and the share of [−50, 50)'s parts that hold a point.
 fn measured(points: &[[f64; 2]]) -> (f64, f64) {
     let distance = points.iter().map(|[x, y]| (y - (10.0 + x * x)).abs()).sum::<f64>() / points.len() as f64;
     let mut held = [false; PARTS];

@@ -1,4 +1,4 @@
-//! What `results`, `alarms`, `seeds` and `losses` share: starting `gan`, and reading what it left.
+//! What the experiments share: starting `gan`, and reading what it left.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -6,19 +6,20 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
-/// The workspace's folder.
+/// Returns the workspace's folder.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
-/// The folder that cargo builds into.
-pub fn target() -> PathBuf {
+/// Returns the folder that cargo builds into.
+fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()).map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// The release build of `gan`.
+/// Returns the release build of `gan`.
 fn program() -> Command {
     let path = target().join("release").join(format!("gan{}", env::consts::EXE_SUFFIX));
     let mut gan = Command::new(std::path::absolute(&path).unwrap_or(path));
@@ -29,13 +30,11 @@ fn program() -> Command {
 /// How a command of `gan` may end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
-    /// With all that it was to do.
     Done,
-    /// So, or stopped by an alarm.
     DoneOrAlarmed,
 }
 
-/// Runs `gan`; its output goes nowhere, its errors are shown where it must end well.
+/// Runs `gan` and discards its output; its errors are shown if an alarm must not end it.
 pub fn gan(args: &[&str], ends: Ends) -> Result<()> {
     let mut gan = program();
     gan.args(args).stdout(Stdio::null());
@@ -48,6 +47,14 @@ pub fn gan(args: &[&str], ends: Ends) -> Result<()> {
         bail!("gan {} ended with {status}", args.join(" "));
     }
     Ok(())
+}
+
+/// Runs `gan train` with these arguments into `target/NAME`. Returns that folder, and the seconds that it took.
+pub fn train(name: &str, args: &[&str], ends: Ends) -> Result<(PathBuf, f64)> {
+    let out = target().join(name);
+    let start = Instant::now();
+    gan(&[&["--quiet", "train", "--overwrite", "--out", &out.to_string_lossy()], args].concat(), ends)?;
+    Ok((out, start.elapsed().as_secs_f64()))
 }
 
 /// Returns what a command of `gan` prints.
@@ -76,7 +83,7 @@ pub fn alarms(lines: &[Value]) -> Vec<(u64, String)> {
     lines.iter().filter_map(|line| Some((line["at"].as_u64()?, line["alarm"].as_str()?.to_string()))).collect()
 }
 
-/// `d_won at 120, collapse at 300`.
+/// Formats `d_won at 120, collapse at 300`.
 pub fn in_words(alarms: &[(u64, String)]) -> String {
     if alarms.is_empty() {
         return "none".into();
@@ -84,14 +91,14 @@ pub fn in_words(alarms: &[(u64, String)]) -> String {
     alarms.iter().map(|(step, kind)| format!("{kind} at {step}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the values of metrics in a card, those that are there.
+/// Returns the values of metrics in a card, if it has them.
 pub fn figures(card: &Value, metrics: &[&str]) -> Vec<Option<f64>> {
     let all = card["figures"].as_array().map_or(&[][..], Vec::as_slice);
     let value = |metric: &&str| all.iter().find(|figure| figure["metric"] == **metric)?["value"].as_f64();
     metrics.iter().map(value).collect()
 }
 
-/// A figure in a table.
+/// Formats a figure in a table.
 pub fn shown(value: Option<f64>) -> String {
     value.map_or("–".into(), |value| format!("{value:.4}"))
 }

@@ -1,7 +1,7 @@
-//! `train-judge`: trains the digit classifier that judges generated digits.
+//! `train-judge`: trains the digit classifier that evaluates generated digits.
 //!
-//! All 60,000 training digits, each time turned, stretched and moved a little; cross-entropy, Adam, a rate that rises and
-//! falls. The 10,000 test digits are looked at once, at the end. The same seed makes the same file on any number of threads.
+//! It trains on all 60,000 training digits, randomly rotated, stretched and shifted each time, with cross-entropy, Adam, and a learning rate that
+//! rises and falls. The 10,000 test digits are used once, at the end. The same seed gives the same file for any number of threads.
 
 use crate::runs;
 use anyhow::{Context, Result};
@@ -13,8 +13,7 @@ use gan_core::weights::{FORMAT, to_bytes};
 use gan_core::{ForwardContext, Init, Layer, Network};
 use gan_data::{Dataset, DatasetSpec, LastBatch, Loader, Mnist, OpenOptions, Order, Sampler, Sampling, Split};
 use gan_kernels::fused::Reuse;
-use gan_train::Optimizer;
-use gan_train::config::OptimizerConfig;
+use gan_train::optimizers::{Adam, Optimizer};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,14 +21,14 @@ const SIDE: usize = 28;
 const BATCH: usize = 128;
 const RATE: f64 = 3e-3;
 
-/// What a digit's writer could as well have done: drawn evenly from ± these.
+/// Random changes of a digit, uniform between ± these.
 const SHIFT: f32 = 2.0; // pixels
-const TURN: f32 = 0.2; // radians
+const ROTATION: f32 = 0.2; // radians
 const STRETCH: f32 = 0.12; // of each side by itself
 const SHEAR: f32 = 0.15;
 
-/// Three scales; a mean over all places at the end, so that the 96 features say what is there and hardly where. Leaky all
-/// the way: a feature that is 0 for most digits would tell distributions apart badly.
+/// Returns convolutions at three scales with a mean over all positions at the end, so that the 96 features hardly depend on positions. All
+/// activations are leaky, because a feature that is 0 for most digits would not distinguish distributions well.
 fn layers() -> Result<Vec<Layer>> {
     let mut layers = vec![];
     for conv in [
@@ -48,7 +47,7 @@ fn layers() -> Result<Vec<Layer>> {
 /// Trains into `out`, or the shipped file.
 pub fn run(out: Option<PathBuf>, epochs: u64, seed: u64) -> Result<()> {
     let out = std::path::absolute(out.unwrap_or_else(|| runs::root().join("data/judge/digits.safetensors")))?;
-    // The digits are found from there.
+    // The data are found from there.
     std::env::set_current_dir(runs::root())?;
     let network = network(seed)?;
     let data = Mnist::default().open(&OpenOptions::default())?;
@@ -76,24 +75,25 @@ pub fn run(out: Option<PathBuf>, epochs: u64, seed: u64) -> Result<()> {
 }
 
 fn network(seed: u64) -> Result<Network> {
-    let (input, mut rng) = ([1, SIDE, SIDE], Rng::stream(seed, "init"));
-    Ok(Network::new("classifier", &input, &layers()?, Init::He, Reuse::Never, &mut rng, &Device::Cpu)?)
+    let mut rng = Rng::stream(seed, "init");
+    Ok(Network::new("classifier", &[1, SIDE, SIDE], &layers()?, Init::He, Reuse::Never, &mut rng, &Device::Cpu)?)
 }
 
 fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> Result<()> {
     let sampling = Sampling { len: data.len(), batch: BATCH, seed, order: Order::Shuffled, last: LastBatch::Drop };
     let mut loader = Loader::new(data, Sampler::new(sampling)?, 1)?;
-    let adam = serde_json::from_value::<OptimizerConfig>(serde_json::json!({"kind": "adam", "lr": RATE}))?;
-    let mut optimizer = Optimizer::new(adam, network.params())?;
-    let (per_epoch, mut none) = (loader.batches_per_epoch(), Rng::stream(seed, "dropout"));
+    let mut optimizer = Optimizer::new(Adam::new(RATE, [0.9, 0.999]), network.params())?;
+    let per_epoch = loader.batches_per_epoch();
+    // The network has no dropout.
+    let mut unused = Rng::new(seed);
     let steps = epochs * per_epoch;
     let mut sum = 0.0;
     for step in 0..steps {
         let batch = loader.next_batch()?;
         let images = varied(&batch.images, &mut Rng::numbered(seed, "augment", step))?;
         let labels = batch.labels.context("training needs labels")?;
-        let loss = cross_entropy(&network.forward(&images, &mut ForwardContext::train(&mut none))?, &labels)?;
-        optimizer.set_lr(RATE * share(step as f64 / steps as f64));
+        let loss = cross_entropy(&network.forward(&images, &mut ForwardContext::train(&mut unused))?, &labels)?;
+        optimizer.set_lr_factor(schedule(step as f64 / steps as f64));
         optimizer.step(&loss.backward()?)?;
         sum += f64::from(loss.to_scalar::<f32>()?);
         if (step + 1) % per_epoch == 0 {
@@ -104,59 +104,55 @@ fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> R
     Ok(())
 }
 
-/// The rate's share of its highest after a share of the steps: up for a tenth of them, then down along a cosine.
-fn share(done: f64) -> f64 {
+/// Returns the learning rate as a fraction of its maximum: it rises for a tenth of the steps, then falls along a cosine.
+fn schedule(done: f64) -> f64 {
     const RISE: f64 = 0.1;
     let fall = ((done - RISE) / (1.0 - RISE)).max(0.0);
     (done / RISE).min(1.0) * 0.5 * (1.0 + (std::f64::consts::PI * fall).cos())
 }
 
-/// logits `[N, K]`, labels `[N]` -> the mean of −ln softmax(logits)[label].
+/// Returns the mean of −ln softmax(logits)[label] for logits `[N, K]` and labels `[N]`.
 fn cross_entropy(logits: &Tensor, labels: &Tensor) -> candle_core::Result<Tensor> {
     let right = logits.gather(&labels.unsqueeze(1)?, 1)?.squeeze(1)?;
     (logits.log_sum_exp(1)? - right)?.mean_all()
 }
 
-/// images `[N, 1, H, W]` -> the same, each through an affine map of its own.
+/// Maps each of the images `[N, 1, H, W]` by a random affine transformation.
 fn varied(images: &Tensor, rng: &mut Rng) -> candle_core::Result<Tensor> {
     let values = images.flatten_all()?.to_vec1::<f32>()?;
     let mut out = vec![0.0; values.len()];
     for (from, to) in values.chunks_exact(SIDE * SIDE).zip(out.chunks_exact_mut(SIDE * SIDE)) {
         let mut draw = |most: f32| rng.uniform(-most, most);
-        let (turn, shear) = (draw(TURN), draw(SHEAR));
-        let (tall, wide) = (1.0 + draw(STRETCH), 1.0 + draw(STRETCH));
+        let (sin, cos) = draw(ROTATION).sin_cos();
+        let shear = draw(SHEAR);
+        let tall = 1.0 + draw(STRETCH);
+        let wide = 1.0 + draw(STRETCH);
         let shift = [draw(SHIFT), draw(SHIFT)];
-        let (sin, cos) = turn.sin_cos();
         warp(from, to, [[tall * cos, -tall * sin], [wide * (sin + shear * cos), wide * (cos - shear * sin)]], shift);
     }
     Tensor::from_vec(out, images.shape(), images.device())
 }
 
-/// to(p) = from(map·(p − centre) + centre + shift), between pixels by their distances.
+/// Sets to(p) = from(map·(p − center) + center + shift), with bilinear interpolation and background beyond the edges.
 fn warp(from: &[f32], to: &mut [f32], map: [[f32; 2]; 2], shift: [f32; 2]) {
     let middle = (SIDE - 1) as f32 / 2.0;
+    let inside = 0.0..SIDE as f32;
+    let at = |row: f32, column: f32| {
+        let is_inside = inside.contains(&row) && inside.contains(&column);
+        if is_inside { from[row as usize * SIDE + column as usize] } else { -1.0 }
+    };
     for (i, value) in to.iter_mut().enumerate() {
         let p = [(i / SIDE) as f32 - middle, (i % SIDE) as f32 - middle];
         let [y, x] = [0, 1].map(|axis| map[axis][0] * p[0] + map[axis][1] * p[1] + middle + shift[axis]);
-        let (top, left) = (y.floor(), x.floor());
-        let (down, right) = (y - top, x - left);
-        let at = |row: f32, column: f32| pixel(from, row, column);
+        let [top, left] = [y.floor(), x.floor()];
+        let [down, right] = [y - top, x - left];
         let upper = at(top, left) * (1.0 - right) + at(top, left + 1.0) * right;
         let lower = at(top + 1.0, left) * (1.0 - right) + at(top + 1.0, left + 1.0) * right;
         *value = upper * (1.0 - down) + lower * down;
     }
 }
 
-/// A pixel; background beyond the edges.
-fn pixel(image: &[f32], row: f32, column: f32) -> f32 {
-    let inside = 0.0..SIDE as f32;
-    match inside.contains(&row) && inside.contains(&column) {
-        true => image[row as usize * SIDE + column as usize],
-        false => -1.0,
-    }
-}
-
-/// The share of the test digits that it gets right.
+/// Returns the fraction of the test digits that are classified correctly.
 fn accuracy(network: &Network) -> Result<f64> {
     let data = Mnist { split: Some(Split::Test) }.open(&OpenOptions::default())?;
     let len = data.len();

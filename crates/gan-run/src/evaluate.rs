@@ -8,11 +8,10 @@ use crate::log::lines;
 use candle_core::{Device, Tensor};
 use gan_data::Dataset;
 use gan_data::images::Fitting;
-use gan_metrics::metrics::{Needs, Occasion};
-use gan_metrics::{Card, ImageSizes, MetricRef, MetricSuite, Protocol, RealSet, SampleSet, renamed};
+use gan_metrics::{Card, ImageSizes, Metric, MetricSuite, Needs, Occasion, Protocol, Reference, SampleSet, renamed};
+use gan_train::Trainer;
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::data;
-use gan_train::trainer::Trainer;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -53,7 +52,7 @@ pub struct Evaluated {
     pub step: u64,
     /// Metric that selects the best.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "renamed::read_optional_key")]
-    pub best: Option<MetricRef>,
+    pub best: Option<&'static Metric>,
     /// Results of the evaluation.
     pub card: Card,
 }
@@ -61,13 +60,13 @@ pub struct Evaluated {
 /// Returns the evaluations in a run's evaluations.jsonl, of any version, in their order; none if there is no such file.
 pub fn read(path: &Path) -> Vec<Evaluated> {
     let read = lines::<Evaluated>(path).into_iter();
-    read.map(|e| Evaluated { best: e.best.map(|best| renamed::update(best, &e.card)), ..e }).collect()
+    read.map(|e| Evaluated { best: e.best.map(|best| e.card.current(best)), ..e }).collect()
 }
 
 /// Returns step and value of the best evaluation by `metric`, the first of equals.
-pub fn best_of(evaluations: &[Evaluated], metric: MetricRef) -> Option<(u64, f64)> {
+pub fn best_of(evaluations: &[Evaluated], metric: &Metric) -> Option<(u64, f64)> {
     let all = evaluations.iter().filter_map(|e| Some((e.step, e.card.value(metric)?)));
-    all.reduce(|best, other| if metric.better().prefers(other.1, best.1) { other } else { best })
+    all.reduce(|best, other| if metric.better.prefers(other.1, best.1) { other } else { best })
 }
 
 /// Description of the real samples to compare with.
@@ -128,7 +127,7 @@ pub type Source<'a> = dyn FnMut(usize) -> Result<Option<(Tensor, Option<Tensor>)
 /// Metric suite with its real samples, ready for generated ones.
 pub struct Evaluator {
     suite: MetricSuite,
-    best: Option<MetricRef>,
+    best: Option<&'static Metric>,
     embedding: Embedding,
     /// Resizing of samples that are not a data set.
     fit: Option<Fitting>,
@@ -174,48 +173,41 @@ impl Evaluator {
     ) -> Result<Self> {
         let kind = network.kind();
         let Network { embedder, modes } = network;
-        let features = embedder.feature_space();
+        let features = embedder.info().features;
         let mut metrics = match how.metrics.as_slice() {
-            [] => MetricRef::defaults(kind, features, against.occasion),
+            [] => Metric::defaults(kind, features, against.occasion),
             named => named.to_vec(),
         };
-        let is_copies = |metric: &MetricRef| metric.info().needs == Needs::TrainingSamples;
-        let copies: Vec<&str> = metrics.iter().copied().filter(is_copies).map(MetricRef::key).collect();
-        let mut note = None;
-        if !real.has_training_data() && !copies.is_empty() {
-            let problem = format!("{}: {NO_COPIES}", copies.join(", "));
+        let is_copies = |metric: &&Metric| metric.needs == Needs::TrainingSamples;
+        let copies: Vec<&str> = metrics.iter().filter(|metric| is_copies(metric)).map(|metric| metric.key).collect();
+        let note =
+            (!real.has_training_data() && !copies.is_empty()).then(|| format!("{}: {NO_COPIES}", copies.join(", ")));
+        if let Some(problem) = &note {
             metrics.retain(|metric| !is_copies(metric));
             if metrics.is_empty() {
                 return Err(Error::config("--metrics", format!("nothing is left to measure: {problem}")));
             }
-            note = Some(format!("not measured: {problem}"));
         }
         let embedding = Embedding::new(embedder, real.reference.set.as_ref(), how.samples, against.seed);
         let mut suite = MetricSuite::new(Arc::clone(&embedding.embedder), &metrics, against.seed)?;
-        if let Some(modes) = modes {
-            suite = suite.with_modes(modes);
-        }
-        if let Some(protocol) = against.protocol {
-            suite = suite.with_protocol(protocol);
-        }
-        if let Some(note) = note {
-            suite = suite.with_note(note);
-        }
+        suite.modes = modes;
+        suite.protocol = against.protocol;
+        suite.notes.extend(note.map(|problem| format!("not measured: {problem}")));
         let most = if against.occasion == Occasion::Training { REFERENCE } else { usize::MAX };
-        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(is_copies), most };
-        let described = RealSet { sizes: real_sizes, ..real.description(against) };
+        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(|metric| is_copies(metric)), most };
+        let described = Reference { sizes: real_sizes, ..real.description(against) };
         let suite = real.embedded(suite, described, wanted, progress)?;
-        let best = how.best.or_else(|| MetricRef::best(kind, features));
+        let best = how.best.or_else(|| Metric::best(kind, features));
         Ok(Self { suite, best, embedding, fit: None, sample_sizes: None })
     }
 
     /// Returns the metric that selects the best generator; `None` if none fits and none is named.
-    pub fn best(&self) -> Option<MetricRef> {
+    pub fn best(&self) -> Option<&'static Metric> {
         self.best
     }
 
     /// Returns the figure of real samples in `metric`.
-    pub fn floor(&self, metric: MetricRef) -> Option<f64> {
+    pub fn floor(&self, metric: &Metric) -> Option<f64> {
         self.suite.floor(metric)
     }
 
@@ -247,7 +239,8 @@ impl Evaluator {
     /// # Errors
     /// From `source`, and if a sample does not fit the embedding network.
     pub fn collect(&self, source: &mut Source) -> Result<SampleSet> {
-        let mut set = self.suite.sample_set().of_sizes(self.sample_sizes.clone());
+        let mut set = self.suite.sample_set();
+        set.sizes = self.sample_sizes.clone();
         let samples = self.embedding.samples;
         while set.count() < samples {
             let Some((samples, classes)) = source(AT_ONCE.min(samples - set.count()))? else { break };
@@ -261,7 +254,9 @@ impl Evaluator {
     /// # Errors
     /// If one cannot be read or does not fit the embedding network.
     pub fn collect_given(&self, given: &mut Given, done: &mut dyn FnMut(usize)) -> Result<SampleSet> {
-        let mut set = self.suite.sample_set().expecting(given.len()).of_sizes(self.sample_sizes.clone());
+        let mut set = self.suite.sample_set();
+        set.expected = given.len();
+        set.sizes = self.sample_sizes.clone();
         let mut push = |samples: &Tensor| -> Result<()> {
             set.push_embedded(&self.embedding.of(samples, None)?)?;
             done(samples.dim(0)?);
@@ -288,9 +283,10 @@ impl Evaluator {
                     push(&self.fitted(samples)?)?;
                 }
                 if array.is_within_zero_and_one() && self.suite.lowest().is_some_and(|lowest| lowest < DARK) {
-                    set.note(
+                    set.notes.push(
                         "the array's numbers are all from 0 to 1, those of the real images begin at -1: it looks like [0, 1]; \
-                         if it is, save 2 * x - 1",
+                         if it is, save 2 * x - 1"
+                            .into(),
                     );
                 }
             }

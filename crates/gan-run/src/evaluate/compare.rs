@@ -15,10 +15,8 @@ use gan_data::images::Small;
 use gan_data::npy::{ImageArray, NpyFile, VectorArray};
 use gan_data::{Dataset, Folder, SampleSizes, Split};
 use gan_metrics::embed::Inception;
-use gan_metrics::metrics::Occasion;
-use gan_metrics::metrics::frechet::Fid;
-use gan_metrics::moments::Moments;
-use gan_metrics::{Card, MetricSuite, Protocol, RealSet, Sizes};
+use gan_metrics::frechet::FID;
+use gan_metrics::{Card, MetricSuite, Moments, Occasion, Protocol, Reference};
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::{data, layering};
 use std::path::{Path, PathBuf};
@@ -130,7 +128,7 @@ fn points(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
         }
         Subject::Array(file) => {
             let mut array = VectorArray::of(file, dim)?;
-            let count = most.map_or(array.len(), |most| most.min(array.len()));
+            let count = most.map_or(array.count(), |most| most.min(array.count()));
             if count == 0 {
                 return refuse("holds no points, there has to be one".into());
             }
@@ -148,7 +146,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     let most = protocol.map(Protocol::samples).or(most);
     let (made, array, folder) = match subject {
         Subject::Made(shape) => (Some(shape), None, None),
-        Subject::Array(file) => (None, Some(ImageArray::of(file, most)?), None),
+        Subject::Array(file) => (None, Some(ImageArray::of(file, most, None)?), None),
         Subject::Folder(path) => (None, None, Some(path)),
     };
     let shape = made.or_else(|| array.as_ref().map(|array| array.shape().to_vec()));
@@ -177,7 +175,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
         return Err(Error::config(name, format!("{problem}: compare like with like")));
     }
     let folder = folder.map(|dir| open_folder(dir, channels, &against, most)).transpose()?;
-    if let Some(count) = array.as_ref().map(ImageArray::len).or_else(|| Some(folder.as_ref()?.set.len())) {
+    if let Some(count) = array.as_ref().map(ImageArray::count).or_else(|| Some(folder.as_ref()?.set.len())) {
         check_count(protocol, &name, count)?;
     }
     let (Some(samples), Some(reals)) = (
@@ -190,7 +188,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     against.sample = vec![channels, natural[0], natural[1]];
     let network = Network::choose(&against, &how.embedder, real.reference.set.as_ref())?;
     let is_file = shape.is_none() || array.is_some();
-    let takes_any = network.embedder.sizes() == Sizes::Any;
+    let takes_any = network.embedder.info().takes_any_size;
     against.way = match (size, is_file && takes_any) {
         (Some(_), _) => Way::AsGiven,
         (None, true) => Way::Own,
@@ -282,7 +280,7 @@ fn sides(shape: &[usize]) -> Option<[usize; 2]> {
 ///
 /// ```no_run
 /// let card = gan_run::evaluate::distance("generated".as_ref(), "photos".as_ref(), "inception")?;
-/// println!("{}: {}", card.figures[0].metric.title(), card.figures[0].value);
+/// println!("{}: {}", card.figures[0].metric.title, card.figures[0].value);
 /// # Ok::<(), gan_run::Error>(())
 /// ```
 ///
@@ -329,7 +327,7 @@ pub fn compare_statistics(
     let (given, sizes) = match subject {
         Subject::Made(shape) => (None, sides(&shape).map(SizeRange::one)),
         Subject::Array(file) => {
-            let array = ImageArray::of(file, most)?;
+            let array = ImageArray::of(file, most, None)?;
             let sizes = sides(&array.shape()).map(SizeRange::one);
             (Some(Given(Kind::Array(Box::new(array)))), sizes)
         }
@@ -344,16 +342,15 @@ pub fn compare_statistics(
         check_count(Some(protocol), name, given.len())?;
     }
     let moments = Moments::read_statistics(statistics)?;
-    let described = RealSet {
+    let described = Reference {
         data: "statistics".into(),
         split: "precomputed statistics".into(),
         path: Some(statistics.display().to_string()),
-        floor_split: None,
-        sizes: None,
+        ..Reference::default()
     };
     let embedder = Arc::new(Inception::load()?);
-    let suite = MetricSuite::new(embedder.clone(), &[(&Fid).into()], seed)?.with_protocol(protocol);
-    let suite = suite.with_statistics(described, moments)?;
+    let mut suite = MetricSuite::new(embedder.clone(), &[&FID], seed)?.with_statistics(described, moments)?;
+    suite.protocol = Some(protocol);
     let embedding = Embedding { embedder, samples: protocol.samples(), seed, same_classes: false };
     let settings = folder(statistics)?;
     let sample_sizes = sizes.map(|sizes| sizes.card(Way::Own, &[], &settings));
@@ -381,7 +378,7 @@ mod tests {
         let between =
             |a: &tempfile::TempDir, b: &tempfile::TempDir| distance(a.path(), b.path(), "thumbnails").unwrap();
         let (near, far) = (between(&dark, &same), between(&light, &same));
-        assert_eq!(near.figures[0].metric.key(), "fd_thumbnails");
+        assert_eq!(near.figures[0].metric.key, "fd_thumbnails");
         assert_eq!((near.samples, near.reference.samples, near.reference.split.as_str()), (12, 12, "all"));
         assert!(near.figures[0].value < 1e-6 && far.figures[0].value > 1.0, "{near} {far}");
         assert!(distance(Path::new("nowhere"), dark.path(), "thumbnails").is_err());

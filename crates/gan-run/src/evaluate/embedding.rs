@@ -6,11 +6,11 @@ use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::{draw_classes, samples};
 use gan_data::{Classifier, Dataset};
-use gan_metrics::embed::{Coordinates, Inception, Layered, Stacked, Thumbnails};
-use gan_metrics::metrics::DataKind;
-use gan_metrics::metrics::mode_coverage::{Modes, ModesOf};
-use gan_metrics::{EmbeddedSamples, Embedder, FeatureSpace};
-use gan_train::trainer::Trainer;
+use gan_metrics::DataKind;
+use gan_metrics::EmbeddedSamples;
+use gan_metrics::embed::{Coordinates, Embedder, FeatureSpace, Inception, Layered, Stacked, Thumbnails};
+use gan_metrics::mode_coverage::{Modes, ModesOf};
+use gan_train::Trainer;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,8 @@ pub(crate) struct Embedding {
 
 impl Embedding {
     pub(super) fn new(embedder: Arc<dyn Embedder>, reference: &dyn Dataset, samples: usize, seed: u64) -> Self {
-        let same_classes = !embedder.classes().is_empty() && embedder.classes() == reference.classes();
+        let classes = &embedder.info().classes;
+        let same_classes = !classes.is_empty() && classes == reference.classes();
         Self { embedder, samples, seed, same_classes }
     }
 
@@ -103,7 +104,7 @@ fn unpacked(bytes: &[u8]) -> Result<EmbeddedSamples> {
         tensors.remove(name).ok_or_else(|| candle_core::Error::Msg("samples of a rank lack a part".into()))
     };
     let samples = needed("samples")?;
-    let embedding = gan_metrics::Embedding { features: needed("features")?, logits };
+    let embedding = gan_metrics::embed::Embedding { features: needed("features")?, logits };
     Ok(EmbeddedSamples { samples, embedding, classes })
 }
 
@@ -142,15 +143,15 @@ impl Network {
             "inception" => Arc::new(Inception::load()?),
             path => Arc::new(Layered::read(Path::new(path))?),
         };
-        let modes = (classifier == Some(Classifier::StackedDigits) && !embedder.classes().is_empty())
+        let modes = (classifier == Some(Classifier::StackedDigits) && !embedder.info().classes.is_empty())
             .then_some(ModesOf::Classes);
         Ok(Network { embedder, modes })
     }
 
     /// Returns the kind of data that is compared, which determines the metrics.
     pub(super) fn kind(&self) -> DataKind {
-        let is_points = self.embedder.feature_space() == FeatureSpace::Coordinates;
-        match (is_points, self.embedder.classes().is_empty(), self.modes.is_some()) {
+        let is_points = self.embedder.info().features == FeatureSpace::Coordinates;
+        match (is_points, self.embedder.info().classes.is_empty(), self.modes.is_some()) {
             (true, _, true) => DataKind::PointsAroundModes,
             (true, _, false) => DataKind::Points,
             (false, false, true) => DataKind::ManyClasses,

@@ -6,9 +6,8 @@ use crate::error::Result;
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_data::{Dataset, SampleSizes, Split};
-use gan_metrics::embed::Remembered;
-use gan_metrics::suite::{FEWEST, check_count};
-use gan_metrics::{EmbeddedSamples, Embedding, MetricSuite, RealSet, SampleSet};
+use gan_metrics::embed::{Embedding, Remembered};
+use gan_metrics::{EmbeddedSamples, MetricSuite, Reference, SampleSet};
 use std::sync::Arc;
 
 /// The real samples of an evaluation.
@@ -107,7 +106,7 @@ impl Real {
     pub fn embedded(
         &self,
         suite: MetricSuite,
-        described: RealSet,
+        described: Reference,
         wanted: Wanted,
         progress: &mut Progress,
     ) -> Result<MetricSuite> {
@@ -116,7 +115,7 @@ impl Real {
         }
         let parts = [
             (Part::Reference, REFERENCE),
-            (Part::Floor, wanted.samples.max(FEWEST)),
+            (Part::Floor, wanted.samples.max(MetricSuite::FEWEST)),
             (Part::Train, if wanted.copies { REFERENCE } else { 0 }),
         ];
         let order = parts.map(|(part, most)| self.chosen(part, most));
@@ -139,14 +138,14 @@ impl Real {
     fn whole(
         &self,
         suite: MetricSuite,
-        described: RealSet,
+        described: Reference,
         wanted: Wanted,
         progress: &mut Progress,
     ) -> Result<MetricSuite> {
         let images = &self.reference;
         let order = self.chosen(Part::Reference, wanted.most);
         if self.held_out == HeldOut::Nowhere {
-            check_count(order.len() / 2, FEWEST)?;
+            MetricSuite::check_count(order.len() / 2, MetricSuite::FEWEST)?;
         }
         let is_halved = self.held_out != (HeldOut::Named { floor: false });
         let mut sides: Vec<usize> = (0..order.len()).map(|i| i % 2).collect();
@@ -198,12 +197,12 @@ impl Real {
     ) -> Result<SampleSet> {
         // Points are their own features.
         let folder = Remembered::folder().filter(|_| images.set.units().is_none());
-        let set = suite.remembered_sample_set(folder);
+        let mut set = suite.remembered_sample_set(folder);
         // A reference that is used whole may be larger than the cache, and may be ordered.
-        let mut set = if self.is_whole() { set.expecting(order.len()) } else { set };
+        set.expected = if self.is_whole() { order.len() } else { 0 };
         for indices in images.batches(order) {
             let Some(samples) = images.read(&indices)? else { continue };
-            let batch = set.embed(&samples, None)?;
+            let batch = set.embed(&samples)?;
             set.push_embedded(&batch)?;
             embedded(samples.dim(0)?, &batch)?;
         }
@@ -211,7 +210,7 @@ impl Real {
     }
 
     /// Returns the description of the samples for a card.
-    pub fn description(&self, against: &Against) -> RealSet {
+    pub fn description(&self, against: &Against) -> Reference {
         let data = &against.data;
         let (split, floor_split) = match self.held_out {
             HeldOut::Split => ("test".to_string(), Some("training samples")),
@@ -226,7 +225,8 @@ impl Real {
         };
         let is_named = matches!(against.role, Role::Reference { .. });
         let path = data.dir.as_ref().filter(|_| is_named).map(|dir| dir.display().to_string());
-        RealSet { data: data.name().into(), split, path, floor_split: floor_split.map(String::from), sizes: None }
+        let floor_split = floor_split.map(String::from);
+        Reference { data: data.name().into(), split, path, floor_split, ..Reference::default() }
     }
 }
 

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use gan_data::Dataset;
 use gan_data::images::{Filter, Fit, Fitting, Pixels, Small, fit};
 use gan_data::npy::ImageArray;
-use gan_metrics::card::{ImageSizes, ResizedTo};
+use gan_metrics::{ImageSizes, ResizedTo};
 use gan_train::config::DataConfig;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -192,7 +192,7 @@ impl Given {
     pub fn len(&self) -> usize {
         match &self.0 {
             Kind::Images(images) => images.set.len(),
-            Kind::Array(array) => array.len(),
+            Kind::Array(array) => array.count(),
             Kind::Points(points) => points.dims()[0],
         }
     }
