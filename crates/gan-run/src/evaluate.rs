@@ -30,7 +30,7 @@ pub use samples::Given;
 use samples::{Kind, VALUES_AT_ONCE, Way, fitted};
 
 /// Maximum number of real samples from a split, and from the training data, that generated ones are compared with.
-pub const REFERENCE: usize = 10_000;
+pub(crate) const REFERENCE: usize = 10_000;
 /// Log target of progress messages.
 pub const PROGRESS: &str = "gan::progress";
 /// Threshold below which some part of an image is dark. Numbers from 0 to 1 only use half of the range.
@@ -64,7 +64,7 @@ pub fn read(path: &Path) -> Vec<Evaluated> {
 }
 
 /// Returns step and value of the best evaluation by `metric`, the first of equals.
-pub fn best_of(evaluations: &[Evaluated], metric: &Metric) -> Option<(u64, f64)> {
+pub(crate) fn best_of(evaluations: &[Evaluated], metric: &Metric) -> Option<(u64, f64)> {
     let all = evaluations.iter().filter_map(|e| Some((e.step, e.card.value(metric)?)));
     all.reduce(|best, other| if metric.better.prefers(other.1, best.1) { other } else { best })
 }
