@@ -8,7 +8,7 @@ use crate::runs::{self, Ends, read};
 use anyhow::{Context, Result, bail};
 use gan_alarms::{RULES, RunContext, Watch};
 use gan_base::messages::choose;
-use gan_metrics::metrics::energy::EnergyDistance;
+use gan_metrics::Metric;
 use gan_run::evaluate;
 use gan_train::layering;
 use serde_json::Value;
@@ -61,12 +61,13 @@ pub fn replay(runs: &[PathBuf]) -> Result<()> {
         let evaluations = evaluate::read(&folder.join("evaluations.jsonl"));
         // The figure that comes first is the one that chooses.
         let first = evaluations.first().and_then(|e| e.card.figures.first().cloned());
-        let modes = evaluations.first().is_some_and(|e| e.card.value(&EnergyDistance).is_some());
-        let best = if modes { Some((&EnergyDistance).into()) } else { first.as_ref().map(|figure| figure.metric) };
+        let has = |metric: &Metric| evaluations.first().is_some_and(|e| e.card.value(metric).is_some());
+        let energy = Metric::find("energy").filter(|energy| has(energy));
+        let best = energy.or(first.as_ref().map(|figure| figure.metric));
         let floor = best.and_then(|best| evaluations.first()?.card.figure(best)?.floor);
         let lines = runs::lines(&folder.join("metrics.jsonl"))?;
         let total = lines.iter().filter_map(|line| line["step"].as_u64()).max().unwrap_or(0);
-        let best = best.map(|best| (best.key().to_string(), best.better()));
+        let best = best.map(|best| (best.key.to_string(), best.better));
         let plan = layering::read(layering::from_file(&folder.join("config.toml"))?)?.check()?;
         let mut watch = Watch::new(RunContext { total, best, floor, loss: plan.config().loss.kind });
         let alarms = lines.iter().flat_map(|line| watch.see(line));

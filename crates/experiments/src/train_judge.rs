@@ -13,8 +13,7 @@ use gan_core::weights::{FORMAT, to_bytes};
 use gan_core::{ForwardContext, Init, Layer, Network};
 use gan_data::{Dataset, DatasetSpec, LastBatch, Loader, Mnist, OpenOptions, Order, Sampler, Sampling, Split};
 use gan_kernels::fused::Reuse;
-use gan_train::Optimizer;
-use gan_train::config::OptimizerConfig;
+use gan_train::optimizers::{Adam, Optimizer};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -83,8 +82,7 @@ fn network(seed: u64) -> Result<Network> {
 fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> Result<()> {
     let sampling = Sampling { len: data.len(), batch: BATCH, seed, order: Order::Shuffled, last: LastBatch::Drop };
     let mut loader = Loader::new(data, Sampler::new(sampling)?, 1)?;
-    let adam = serde_json::from_value::<OptimizerConfig>(serde_json::json!({"kind": "adam", "lr": RATE}))?;
-    let mut optimizer = Optimizer::new(adam, network.params())?;
+    let mut optimizer = Optimizer::new(Adam::new(RATE, [0.9, 0.999]), network.params())?;
     let per_epoch = loader.batches_per_epoch();
     // The network has no dropout.
     let mut unused = Rng::new(seed);
@@ -95,7 +93,7 @@ fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> R
         let images = varied(&batch.images, &mut Rng::numbered(seed, "augment", step))?;
         let labels = batch.labels.context("training needs labels")?;
         let loss = cross_entropy(&network.forward(&images, &mut ForwardContext::train(&mut unused))?, &labels)?;
-        optimizer.set_lr(RATE * schedule(step as f64 / steps as f64));
+        optimizer.set_lr_factor(schedule(step as f64 / steps as f64));
         optimizer.step(&loss.backward()?)?;
         sum += f64::from(loss.to_scalar::<f32>()?);
         if (step + 1) % per_epoch == 0 {

@@ -1,7 +1,7 @@
 //! What rules know of a run: its newest line, both networks' recent numbers, G's loss in parts, and every evaluation.
 
 use gan_core::Loss;
-use gan_metrics::metrics::{Better, Metric};
+use gan_metrics::{Better, Metric};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -45,8 +45,8 @@ impl Line {
     }
 
     /// Returns the value of a metric, if it was measured.
-    pub fn metric(&self, metric: &dyn Metric) -> Option<f64> {
-        self.number(metric.info().key)
+    pub fn metric(&self, metric: &Metric) -> Option<f64> {
+        self.number(metric.key)
     }
 }
 

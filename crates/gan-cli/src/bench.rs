@@ -10,7 +10,7 @@ use gan_core::{Layer, shape};
 use gan_data::{DatasetSpec, Synthetic};
 use gan_kernels::fused::FusedLayer;
 use gan_kernels::timing;
-use gan_train::trainer::Parts;
+use gan_train::Parts;
 use gan_train::{Plan, Trainer};
 use serde_json::json;
 use std::time::Instant;
@@ -210,14 +210,13 @@ fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing:
         let after = inferred.output;
         let images = before.len() == 3;
         for fused in layer.fused(&before, &|_| 0).into_iter().flatten().filter(|_| images) {
-            let mut add = |channels, side: &[usize], kernel, spec| {
-                found.push((i, timing::Shape { samples: 1, channels, input: [side[1], side[2]], kernel, spec }));
+            let FusedLayer::Conv(conv) = fused else { continue };
+            let (channels, side) = match conv.transposed {
+                None => ([before[0], conv.outputs], &before),
+                Some(_) => ([conv.outputs, before[0]], &after),
             };
-            if let FusedLayer::Conv(l) = fused {
-                add([before[0], l.outputs], &before, l.kernel, l.spec);
-            } else if let FusedLayer::ConvTranspose(l) = fused {
-                add([l.outputs, before[0]], &after, l.kernel, l.spec);
-            }
+            let input = [side[1], side[2]];
+            found.push((i, timing::Shape { samples: 1, channels, input, kernel: conv.kernel, spec: conv.spec }));
         }
         before = after;
     }

@@ -11,10 +11,10 @@ use gan_core::weights::Description;
 use gan_core::{draw_classes, samples};
 use gan_data::DatasetEntry;
 use gan_data::npy::{self, NpyFile};
-use gan_metrics::metrics::frechet::Fid;
-use gan_metrics::{Card, MetricRef, Protocol, SampleSet};
+use gan_metrics::frechet::FID;
+use gan_metrics::{Card, Metric, Protocol, SampleSet, format_value};
 use gan_run::RunFolder;
-use gan_run::evaluate::{self, Evaluator, Floor, Given, Request, Role, Subject};
+use gan_run::evaluate::{self, Evaluator, Given, Request, Role, Subject};
 use gan_train::config::EvaluateConfig;
 use gan_train::{layering, presets};
 use std::path::Path;
@@ -34,8 +34,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(2, 1_000_000))]
     pub samples: Option<usize>,
     /// Metrics to measure, e.g. fd_digits,coverage [default: those that fit the data].
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = MetricRef::from_user)]
-    pub metrics: Vec<MetricRef>,
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = Metric::from_user)]
+    pub metrics: Vec<&'static Metric>,
     /// Also measure real samples: between random halves of the folder or pack that --data names.
     #[arg(long)]
     pub floor: bool,
@@ -132,16 +132,15 @@ fn prepared(source: &str, subject: Subject, args: &EvaluateArgs, meter: &mut Met
     let default = data.set.info().evaluation_samples.unwrap_or(SAMPLES);
     let how = EvaluateConfig {
         samples: protocol.map(Protocol::samples).or(args.samples).unwrap_or(default),
-        metrics: protocol.map_or(args.metrics.clone(), |Protocol::Fid50k| vec![(&Fid).into()]),
+        metrics: protocol.map_or(args.metrics.clone(), |Protocol::Fid50k| vec![&FID]),
         embedder: protocol.map_or(args.embedder.clone(), |protocol| protocol.embedder().into()),
         ..EvaluateConfig::default()
     };
-    let floor = if args.floor { Floor::OfHalves } else { Floor::Skip };
     let request = Request {
         subject,
         name: source.into(),
         most: args.samples,
-        role: if args.data.is_some() { Role::Reference(floor) } else { Role::TrainingData },
+        role: if args.data.is_some() { Role::Reference { floor: args.floor } } else { Role::TrainingData },
         size: data.size.filter(|_| sets_size).map(|size| size.get()),
         data,
         seed,
@@ -194,7 +193,7 @@ fn of_run(run: &Path) -> Result<layering::Table> {
 
 /// Returns the settings of the training data that a weight file describes.
 fn of_weights(file: &Path) -> Result<layering::Table> {
-    let (description, _) = weights::read(file)?;
+    let description = weights::read_description(file)?;
     let mut table = layering::Table::new();
     let shape = &description.data.shape;
     let mut set = |assignment: String| layering::set(&mut table, &assignment);
@@ -249,16 +248,15 @@ fn made(
 
 /// Formats several cards side by side: a row per metric, a column per card, then the details of each.
 fn beside(cards: &[Card]) -> String {
-    use gan_metrics::card::digits;
     let mut text = String::new();
     let mut push = |line: String| text += &format!("{}\n", line.trim_end());
     let names: String = (1..=cards.len()).map(|i| format!("{:>12}", format!("[{i}]"))).collect();
     push(format!("{:<46}{names}{:>12}", "", "real"));
-    for metric in MetricRef::all().filter(|metric| cards.iter().any(|card| card.figure(*metric).is_some())) {
+    for metric in Metric::all().filter(|metric| cards.iter().any(|card| card.figure(metric).is_some())) {
         let values: String =
-            cards.iter().map(|card| format!("{:>12}", card.value(metric).map_or("–".into(), digits))).collect();
-        let floor = cards.iter().find_map(|card| card.figure(metric)?.floor).map_or(String::new(), digits);
-        push(format!("{:<46}{values}{floor:>12}", metric.title()));
+            cards.iter().map(|card| format!("{:>12}", card.value(metric).map_or("–".into(), format_value))).collect();
+        let floor = cards.iter().find_map(|card| card.figure(metric)?.floor).map_or(String::new(), format_value);
+        push(format!("{:<46}{values}{floor:>12}", metric.title));
     }
     for (i, card) in (1..).zip(cards) {
         let step = card.step.map(|step| format!(", step {step}")).unwrap_or_default();

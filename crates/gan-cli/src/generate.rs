@@ -14,7 +14,7 @@ use gan_core::check_finite;
 use gan_core::{Generator, Latent};
 use gan_core::{classes_in_turn, samples, samples_at_once};
 use gan_data::Units;
-use gan_data::npy::VectorArray;
+use gan_data::npy::{NpyFile, VectorArray};
 use gan_report::NpyWriter;
 use gan_run::pictures;
 use std::path::{Path, PathBuf};
@@ -122,8 +122,8 @@ fn latents(args: &GenerateArgs, latent: &Latent) -> Result<(Latents, usize)> {
 }
 
 fn latents_of(path: &Path, dim: usize, count: Option<usize>) -> Result<Tensor> {
-    let mut array = VectorArray::open(path, dim)?;
-    let n = array.len();
+    let mut array = VectorArray::of(NpyFile::open(path)?, dim)?;
+    let n = array.count();
     if let Some(count) = count.filter(|count| *count > n) {
         bail!("{}: holds {}, --count asks for {count}", path.display(), counted(n, "latent vector"))
     }

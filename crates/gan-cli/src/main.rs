@@ -30,7 +30,7 @@ use tracing_subscriber::fmt::format;
 
 #[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: gan_kernels::allocator::Allocator = gan_kernels::allocator::Allocator;
+static ALLOCATOR: gan_kernels::process::Allocator = gan_kernels::process::Allocator;
 
 /// Exit codes: done, failed, wrong usage or configuration, stopped by a signal after saving.
 const FAILED: u8 = 1;
@@ -40,7 +40,7 @@ const STOPPED: u8 = 130;
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     {
-        gan_kernels::allocator::on_refusal(out_of_memory);
+        gan_kernels::process::on_refusal(out_of_memory);
         gan_kernels::process::keep_pages();
         gan_kernels::process::one_pool();
     }

@@ -10,7 +10,7 @@ use clap::Args;
 use gan_base::messages::counted;
 use gan_core::Generator;
 use gan_data::images::{Fitting, open};
-use gan_data::npy::{self, ImageArray};
+use gan_data::npy::{self, ImageArray, NpyFile};
 use gan_report::NpyWriter;
 use gan_run::pictures;
 use gan_run::project::{Search, project};
@@ -125,8 +125,8 @@ struct Given {
 fn images(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<Given>> {
     let shown = path.display();
     if npy::is_array(path) {
-        let mut array = ImageArray::open_as(path, [c, h, w])?;
-        let count = array.len();
+        let mut array = ImageArray::of(NpyFile::open(path)?, None, Some([c, h, w]))?;
+        let count = array.count();
         let name = |i: usize| if count == 1 { shown.to_string() } else { format!("{shown}, image {i}") };
         let image = |i| {
             let image = Tensor::from_vec(array.read(i, 1)?, (c, h, w), &Device::Cpu)?;

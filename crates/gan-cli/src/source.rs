@@ -55,7 +55,7 @@ fn kind(path: &Path) -> Kind {
 pub fn plan(source: &str, assignments: &[String]) -> Result<Plan> {
     let mut table = table(source)?;
     layering::overlay(&mut table, assigned(assignments)?);
-    let plan = layering::read(table).and_then(gan_train::RunConfig::check);
+    let plan = layering::read(table).and_then(gan_train::config::RunConfig::check);
     match kind(Path::new(source)) {
         Kind::Settings => plan.with_context(|| source.to_string()),
         Kind::Run | Kind::Weights | Kind::Folder | Kind::Nowhere | Kind::Name => Ok(plan?),

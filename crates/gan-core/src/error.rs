@@ -49,7 +49,7 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
-/// Returns candle's error without the backtrace that it has if `RUST_BACKTRACE` is set, which is for candle's authors.
+/// Returns candle's error without the backtrace that it has if `RUST_BACKTRACE` is set, which is of use to candle's authors only.
 pub fn strip_backtrace(error: &candle_core::Error) -> &candle_core::Error {
     match error {
         candle_core::Error::WithBacktrace { inner, .. } => strip_backtrace(inner),

@@ -45,8 +45,7 @@ impl<'a> ForwardContext<'a> {
         Self { mode: Mode::Train(rng), weights: Weights::Trained, features: false, classes: None, ranks: None }
     }
 
-    /// Returns a training pass through a network with frozen weights, from which another network learns. Its running averages follow the
-    /// batch, as in PyTorch.
+    /// Returns a training pass through a network with frozen weights. Its running averages follow the batch, as in PyTorch.
     pub fn frozen(rng: &'a mut Rng) -> Self {
         Self { weights: Weights::Frozen, ..Self::train(rng) }
     }

@@ -31,8 +31,7 @@ pub fn generator_fn(vars: VarMap, forward: impl Fn(&Tensor) -> Result<Tensor> + 
 
 /// Returns a discriminator that computes one logit a sample, `[N]` or `[N, 1]`, by `forward`, over the variables of a `VarMap`.
 ///
-/// It is written over [`Dual`]s, so that penalties on its gradient work, exactly: a dual is a tensor that may carry its derivative in a
-/// direction.
+/// It is written over [`Dual`]s, tensors that may carry their derivative in a direction, so that penalties on its gradient work exactly.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -61,7 +60,7 @@ impl<F> FromFn<F> {
     }
 }
 
-/// What a variable of candle-nn does, by its name.
+/// Returns the role of a variable of candle-nn, by its name.
 fn role(name: &str) -> Role {
     match name.rsplit('.').next() {
         Some("running_mean") => Role::RunningMean,

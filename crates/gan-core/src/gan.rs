@@ -15,7 +15,6 @@ use gan_base::messages::counted;
 use gan_base::{Rng, memory};
 use gan_kernels::Precision;
 use gan_kernels::fused::Reuse;
-use std::collections::BTreeMap;
 
 /// Output of a discriminator for a batch.
 #[derive(Clone, Debug)]
@@ -37,8 +36,7 @@ impl DiscriminatorOutput {
 
 /// Network from noise to samples.
 pub trait Generator: Send + Sync {
-    /// Generates samples: z `[N, latent]` -> `[N, C, H, W]` (or `[N, D]` for points) in the data's range, of the pass' classes if the
-    /// network is conditional.
+    /// Generates samples: z `[N, latent]` -> `[N, C, H, W]` (or `[N, D]`) in the data's range, of the pass' classes if it is conditional.
     ///
     /// # Errors
     /// If z has another width than the latent space, or the pass lacks classes that are needed.
@@ -52,8 +50,7 @@ pub trait Generator: Send + Sync {
         None
     }
 
-    /// Returns the shape of one input and the layer list, for a generator built from one: a weight file needs them to describe itself.
-    /// Others return `None`.
+    /// Returns the shape of one input and the layer list, which a weight file needs; `None` for a generator that has no layer list.
     fn architecture(&self) -> Option<(&[usize], &[Layer])> {
         None
     }
@@ -79,8 +76,7 @@ pub fn classes_in_turn(generator: &dyn Generator, n: usize, device: &Device) -> 
 /// Number of samples that [`samples`] generates at once, if memory allows.
 const AT_ONCE: usize = 256;
 
-/// Maximum number of values of one layer for all samples generated at once: 2 GiB. It is the same on every machine, so
-/// that the samples are.
+/// Maximum number of values of one layer for all samples generated at once: 2 GiB, on every machine, so that all make the same samples.
 const NUMBERS_AT_ONCE: usize = 1 << 29;
 
 /// Returns how many samples [`samples`] generates at once: fewer of large ones, to bound memory.
@@ -150,7 +146,7 @@ pub trait Discriminator: Send + Sync {
 /// A generator made from a layer list.
 #[derive(Clone, Debug)]
 pub struct LayeredGenerator {
-    network: Network,
+    pub(crate) network: Network,
 }
 
 impl LayeredGenerator {
@@ -168,21 +164,6 @@ impl LayeredGenerator {
     ) -> Result<Self> {
         takes_latents(input, latent)?;
         Ok(Self { network: Network::new("generator", input, layers, init, Reuse::Never, rng, device)? })
-    }
-
-    /// Builds a generator for `latent` from the values of `tensors`, by name ([`Network::from_tensors`]).
-    ///
-    /// # Errors
-    /// As [`LayeredGenerator::new`], and if a tensor is missing or has another shape.
-    pub fn from_tensors(
-        latent: &Latent,
-        input: &[usize],
-        layers: &[Layer],
-        tensors: &BTreeMap<String, Tensor>,
-        device: &Device,
-    ) -> Result<Self> {
-        takes_latents(input, latent)?;
-        Ok(Self { network: Network::from_tensors("generator", input, layers, tensors, Reuse::Never, device)? })
     }
 
     /// Returns the same generator (the same variables) with another number format of its products.

@@ -22,8 +22,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// Returns initial values of a parameter of `shape`; `weight` is the shape of the kernel in the same layer, for its
-    /// fans.
+    /// Returns initial values of a parameter of `shape`; `weight` is the shape of the kernel in the same layer, for its fans.
     pub fn tensor(
         self,
         role: Role,

@@ -15,8 +15,7 @@ pub struct Latent {
     /// Distribution of the numbers.
     #[serde(default)]
     pub distribution: Distribution,
-    /// Maximum absolute value of numbers in generated samples ([`Latent::sample_within`]); training and evaluation use the whole
-    /// distribution.
+    /// Maximum absolute value of numbers when generating ([`Latent::sample_within`]); training and evaluation use the whole distribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truncation: Option<f64>,
 }

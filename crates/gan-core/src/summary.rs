@@ -64,8 +64,7 @@ impl Summary {
     }
 }
 
-/// Returns the rows of a list whose layers' names begin with `prefix`. A layer with lists inside has a row without numbers, and one for
-/// each layer inside it.
+/// Appends the rows of a list whose names begin with `prefix`. A layer with lists inside has a row without numbers, and one for each inside.
 fn unfold(prefix: &str, layers: &[Layer], inferred: Vec<Inferred>, rows: &mut Vec<Row>) {
     for (index, (layer, found)) in layers.iter().zip(inferred).enumerate() {
         let name = format!("{prefix}.{index}");

@@ -3,25 +3,25 @@
 //! All metadata are JSON under one key, so that the same network always gives the same bytes (several keys would have a random order).
 //! PyTorch, candle and every other reader of safetensors see plain named tensors.
 //!
-//! In reading order: this file (generators and discriminators), `file` (reading and writing of any network), [`classifier`] (networks for
-//! evaluation).
+//! In reading order: this file (generators, discriminators, and classifiers for evaluation), `file` (reading and writing of any network).
 
-use crate::error::{Result, first_not_finite};
+use crate::error::{Error, Result, first_not_finite};
 use crate::gan::{LayeredGenerator, takes_latents};
 use crate::layers::Layer;
+use crate::network::Network;
 use crate::noise::Latent;
 use crate::shape;
 use candle_core::{Device, Tensor};
+use gan_base::messages::counted;
+use gan_kernels::fused::Reuse;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-mod classifier;
 mod file;
 
-pub use classifier::{Classifier, Resize};
-pub use file::{Describe, from_bytes, load_params, to_bytes};
-use file::{fail, impossible};
+use file::{Describe, fail, impossible};
+pub use file::{from_bytes, load_params, read_description, to_bytes};
 
 /// Version of the descriptions that this crate writes.
 pub const FORMAT: u32 = 1;
@@ -82,35 +82,18 @@ impl Describe for Description {
     }
 }
 
-/// Reads the description and tensors of a generator or discriminator.
-///
-/// # Errors
-/// If the file cannot be read, is not a complete safetensors file, was not written by this library, contains another network, or contains
-/// other tensors than the described layers need; the message tells which.
-pub fn read(path: &Path) -> Result<(Description, BTreeMap<String, Tensor>)> {
-    file::read(path, |_| Ok(()))
-}
-
-/// Reads the description of a generator or discriminator, without the values.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_description(path: &Path) -> Result<Description> {
-    file::read_description(path)
-}
-
 /// Reads a generator's weight file and builds the generator from it, on `device`.
 ///
 /// # Errors
-/// As [`read`], and if the file contains another network than a generator, its layers do not fit its latent space and data, or a weight is
+/// As [`read_description`], and if the file contains another network than a generator, its layers do not fit its latent space and data, or a weight is
 /// not finite.
 pub fn read_generator(path: &Path, device: &Device) -> Result<(Description, LayeredGenerator)> {
     let (description, tensors) = file::read(path, |description| check_generator(description, path))?;
-    let Description { input, layers, latent, .. } = &description;
-    let generator =
-        LayeredGenerator::from_tensors(latent, input, layers, &tensors, device).map_err(|e| impossible(path, &e))?;
+    let Description { input, layers, .. } = &description;
+    let network = Network::from_tensors("generator", input, layers, &tensors, Reuse::Never, device)
+        .map_err(|e| impossible(path, &e))?;
     check_finite(&tensors, path)?;
-    Ok((description, generator))
+    Ok((description, LayeredGenerator { network }))
 }
 
 /// Checks that every weight is finite: activations such as ReLU can hide one that is not, so checking samples does not suffice.
@@ -145,4 +128,78 @@ fn check_generator(description: &Description, path: &Path) -> Result<()> {
         return Err(fail(path, problem));
     }
     Ok(())
+}
+
+/// Description in a classifier's weight file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Classifier {
+    /// [`FORMAT`] of the writer.
+    pub format: u32,
+    /// "classifier".
+    pub network: String,
+    /// Shape of one input `[C, H, W]`, without the batch; pixels in [−1, 1].
+    pub input: Vec<usize>,
+    /// Layer list, which ends in the classes' logits.
+    pub layers: Vec<Layer>,
+    /// Layer, counted from 0, whose input is the features; by default the last layer with weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features_before: Option<usize>,
+    /// Resizing of images to the input's height and width.
+    pub resize: Resize,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// Data set that it was trained on.
+    pub data: String,
+    /// Accuracy on the test set, in [0, 1].
+    pub accuracy: f64,
+    /// Seed of the training.
+    pub seed: u64,
+    /// Version of the library.
+    pub library: String,
+}
+
+/// Resizing of images to a classifier's input size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resize {
+    /// None: images of other sizes are refused.
+    Refuse,
+    /// Anti-aliased bilinear, as in Pillow: a triangle filter, widened by the scale if the image shrinks.
+    Bilinear,
+}
+
+impl Describe for Classifier {
+    const NETWORKS: &'static [&'static str] = &["classifier"];
+    const NAME_OURS: &'static str =
+        "name the weight file of a classifier, whose metadata says network = \"classifier\"";
+
+    fn architecture(&self) -> (&str, &[usize], &[Layer]) {
+        ("classifier", &self.input, &self.layers)
+    }
+}
+
+impl Classifier {
+    /// Builds the classifier in a weight file's `bytes` on `device`; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`read_description`], and if the tensors do not fit the layer list or hold values that are not finite, or the layer list does not fit the classes.
+    pub fn from_bytes(bytes: &[u8], path: &Path, device: &Device) -> Result<(Self, Network)> {
+        let (description, tensors) = file::from_bytes::<Self>(bytes, path)?;
+        let impossible = |e: Error| impossible(path, &e);
+        let Self { input, layers, classes, features_before, .. } = &description;
+        let network = Network::from_tensors("classifier", input, layers, &tensors, Reuse::UntilChanged, device)
+            .map_err(impossible)?;
+        if network.output() != [classes.len()] {
+            let made = network.output();
+            let problem =
+                format!("makes logits {made:?}, but names {}: it was changed", counted(classes.len(), "class"));
+            return Err(fail(path, problem));
+        }
+        let network = match features_before {
+            Some(layer) => network.with_features_before(*layer).map_err(impossible)?,
+            None => network,
+        };
+        check_finite(&tensors, path)?;
+        Ok((description, network))
+    }
 }

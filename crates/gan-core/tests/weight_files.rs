@@ -69,7 +69,6 @@ fn a_network_is_built_only_if_the_file_has_its_tensors() {
         std::fs::write(&path, bytes).unwrap();
         let error = weights::read_generator(&path, test_device()).unwrap_err().to_string();
         for other in [
-            weights::read(&path).unwrap_err(),
             weights::read_description(&path).unwrap_err(),
             weights::from_bytes::<Description>(bytes, &path).unwrap_err(),
         ] {

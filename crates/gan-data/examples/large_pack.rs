@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &SyntheticSamples::new(1, images, [1, 8, 8])?,
         &Origin { name: "synthetic", from: "a seed" },
         2,
-        &mut |_| {},
+        &mut |_, _| {},
     )?;
     println!("{images} images written in {:.1} s", start.elapsed().as_secs_f64());
     for order in [Order::Windowed(window), Order::Shuffled] {

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !path.exists() {
         let start = Instant::now();
         let origin = Origin { name: "synthetic", from: "noise" };
-        pack::write(path, &SyntheticSamples::new(0, images, SHAPE)?, &origin, workers, &mut |_| ())?;
+        pack::write(path, &SyntheticSamples::new(0, images, SHAPE)?, &origin, workers, &mut |_, _| ())?;
         let seconds = start.elapsed().as_secs_f64();
         writeln!(out, "packing:           {seconds:.2} s, {:.0} images/s", images as f64 / seconds)?;
     }

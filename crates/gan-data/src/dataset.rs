@@ -1,4 +1,4 @@
-//! What every data set gives: images by number, already scaled, and perhaps their classes.
+//! The trait [`Dataset`]: numbered samples, already scaled, perhaps with classes.
 
 use crate::images::{Inventory, Pixels};
 use crate::{Error, Units};
@@ -12,20 +12,20 @@ pub enum Split {
     /// The images to train on.
     #[default]
     Train,
-    /// The images held back.
+    /// The images held out for evaluation.
     Test,
-    /// The images to choose settings by; CelebA has them.
+    /// The images to choose settings by (CelebA only).
     Valid,
     /// All of CelebA.
     All,
 }
 
-/// A file that was left out of a data set.
+/// A file that is left out of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// The file.
     pub path: PathBuf,
-    /// Why, in words.
+    /// The reason, as text.
     pub reason: String,
 }
 
@@ -68,24 +68,23 @@ pub trait Dataset: Send + Sync {
     /// Writes image `index` into `out`: C·H·W values in [−1, 1], channel by channel, row by row.
     ///
     /// # Errors
-    /// [`Error::Request`] where `index` is not below [`len`](Dataset::len) or `out` is not C·H·W long; whatever
+    /// [`Error::Request`] if `index` is not below [`len`](Dataset::len) or `out` is not C·H·W long; whatever
     /// reading the image brings.
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error>;
 
-    /// The class of image `index`: an index into [`classes`](Dataset::classes). `None` where the set has no classes
+    /// The class of image `index`: an index into [`classes`](Dataset::classes). `None` if the set has no classes
     /// or no such image. Either every image has a class or no image has one.
-    fn label(&self, index: usize) -> Option<u32> {
-        let _ = index;
+    fn label(&self, _: usize) -> Option<u32> {
         None
     }
 
-    /// The classes' names; empty where the set has none.
+    /// The classes' names; empty if the set has none.
     fn classes(&self) -> &[String] {
         &[]
     }
 
-    /// As [`write`](Dataset::write), but where the image's own file cannot be read, no other image takes its place: the file is
-    /// returned, and `out` holds nothing of use.
+    /// Like [`write`](Dataset::write), but if the image's own file cannot be read, no other image takes its place: the file is
+    /// returned, and the content of `out` is unspecified.
     ///
     /// # Errors
     /// As [`write`](Dataset::write).
@@ -105,8 +104,7 @@ pub trait Dataset: Send + Sync {
 
     /// Height and width of image `index` as its file holds it, with `data.crop` cut out but not resized. `None` for sets whose images
     /// are all stored in one size, for points, and where there is no such image.
-    fn stored_size(&self, index: usize) -> Option<[usize; 2]> {
-        let _ = index;
+    fn stored_size(&self, _: usize) -> Option<[usize; 2]> {
         None
     }
 
@@ -114,9 +112,8 @@ pub trait Dataset: Send + Sync {
     /// damaged and such files are left out.
     ///
     /// # Errors
-    /// [`Error::File`] where a file is damaged and that is to be an error.
-    fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
-        let _ = index;
+    /// [`Error::File`] if a file is damaged and damaged files are refused.
+    fn stored(&self, _: usize) -> Result<Option<Pixels>, Error> {
         Ok(None)
     }
 
@@ -125,8 +122,8 @@ pub trait Dataset: Send + Sync {
         None
     }
 
-    /// A checksum by which a run recognises its data, where one is to be had without reading samples: for image files their names,
-    /// sizes and classes.
+    /// A checksum by which a run recognises its data, for sets that can compute one without decoding samples: image files use their
+    /// names, sizes, classes and first bytes.
     fn checksum(&self) -> Option<u32> {
         None
     }
@@ -145,17 +142,20 @@ pub trait Dataset: Send + Sync {
     /// [`write`](Dataset::write).
     ///
     /// # Errors
-    /// [`Error::Request`] where the image does not exist or the buffer has another size.
+    /// [`Error::Request`] if the image does not exist or the buffer has another size.
     fn check(&self, index: usize, room: usize) -> Result<(), Error> {
-        if index >= self.len() {
-            let expected = format!("a number below {}", self.len());
-            return Err(Error::Request { index, what: "no such image", found: index, expected });
-        }
-        if room != self.pixels() {
-            let expected = format!("{} values for a sample of {:?}", self.pixels(), self.shape());
-            return Err(Error::Request { index, what: "buffer of the wrong size", found: room, expected });
-        }
-        Ok(())
+        let problem = if index >= self.len() {
+            format!("no such image: found {index}, expected a number below {}", self.len())
+        } else if room != self.pixels() {
+            let shape = self.shape();
+            format!(
+                "buffer of the wrong size: found {room}, expected {} values for a sample of {shape:?}",
+                self.pixels()
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::Request(format!("image {index}: {problem}; this is a mistake in the calling code")))
     }
 }
 
@@ -163,6 +163,16 @@ pub trait Dataset: Send + Sync {
 #[inline]
 pub(crate) fn scale(byte: u8) -> f32 {
     (f32::from(byte) - 127.5) / 127.5
+}
+
+/// Writes a sample of which each value is a byte.
+pub(crate) fn scale_all(bytes: &[u8], out: &mut [f32]) {
+    out.iter_mut().zip(bytes).for_each(|(value, byte)| *value = scale(*byte));
+}
+
+/// The byte from which [`scale`] made `value`: round((v + 1) · 127.5).
+pub(crate) fn unscale(value: f32) -> u8 {
+    ((value + 1.0) * 127.5).round() as u8
 }
 
 #[cfg(test)]

@@ -4,43 +4,30 @@ use crate::Split;
 use crate::datasets::DatasetEntry;
 use crate::fetch::advice;
 use gan_base::messages::choose;
+use std::fmt::Display;
 use std::io;
-use std::path::PathBuf;
-
-/// The most samples that a set makes: their order alone takes 8 bytes each.
-const MOST_COUNT: usize = 100_000_000;
+use std::path::{Path, PathBuf};
 
 /// An error of this crate. Its message is complete: it needs no cause printed after it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The system refused to open or read a file.
+    /// A file cannot be opened or read.
     #[error("{}: cannot be read ({cause}); {}", path.display(), read_advice(cause))]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 
-    /// The system refused to make, write or move a file or folder.
+    /// A file or folder cannot be created, written or moved.
     #[error("{}: cannot be written ({cause}); check the folder's permissions and the free space", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
-    },
-
-    /// A data set could not be fetched.
-    #[error("{what}: {found}; {advice}")]
-    Fetch {
-        /// What was being fetched, or where it was to go.
-        what: String,
-        /// What went wrong.
-        found: String,
-        /// What to do.
-        advice: String,
     },
 
     /// A file can be read but does not hold what it should.
@@ -48,7 +35,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, in a few words.
+        /// The problem in a few words.
         what: &'static str,
         /// What the file holds.
         found: String,
@@ -58,99 +45,25 @@ pub enum Error {
         advice: String,
     },
 
-    /// A folder lacks a file of the data set, or is not there at all.
-    #[error(
-        "{}: found {found}, expected the file {}; put it there, or say where the data is with --set data.dir=DIR",
-        folder.display(), expected.join(" or ")
-    )]
-    Missing {
-        /// The folder.
-        folder: PathBuf,
-        /// What is there instead.
-        found: String,
-        /// The names under which the file is accepted.
-        expected: Vec<String>,
-    },
+    /// A data set could not be fetched.
+    #[error("{0}")]
+    Fetch(String),
 
-    /// No folder was named and none of the usual places holds the data set.
-    #[error(
-        "{name}: found no folder with this data set, expected one of\n{}\nmake one of them, or say where the data is \
-         with --set data.dir=DIR or the environment variable GAN_DATA_DIR=DIR (holding {name}/){}",
-        lines(tried),
-        fetch_hint(name)
-    )]
-    NoFolder {
-        /// The data set.
-        name: String,
-        /// The places looked at, in order.
-        tried: Vec<PathBuf>,
-    },
+    /// A setting or argument does not work or is missing, or the data that it names does not exist.
+    #[error("{0}")]
+    Setting(String),
 
-    /// A value that the caller or the configuration chose does not work.
-    #[error("{key}: found {found}, expected {expected}; {advice}")]
-    Setting {
-        /// The setting.
-        key: &'static str,
-        /// Its value.
-        found: String,
-        /// The values that work.
-        expected: String,
-        /// What to do.
-        advice: String,
-    },
+    /// A position belongs to other data, or to another way of going through it.
+    #[error("{0}")]
+    Resume(String),
 
-    /// A setting that the data set needs is not there.
-    #[error("{key}: is missing; {advice}")]
-    MissingSetting {
-        /// The setting.
-        key: &'static str,
-        /// What to do.
-        advice: String,
-    },
+    /// The calling code requested a sample that does not exist, or passed a buffer of the wrong size.
+    #[error("{0}")]
+    Request(String),
 
-    /// No data set has this name, and no pack stands for it.
-    #[error("data.name: unknown data set \"{name}\"{}", choose(name, &DatasetEntry::names()))]
-    UnknownDataset {
-        /// The name.
-        name: String,
-    },
-
-    /// A position belongs to other data or to another way of going through it.
-    #[error(
-        "resume: {what}: found {found}, expected {expected} as in the checkpoint; set it as it was, or start a new run"
-    )]
-    Resume {
-        /// What differs.
-        what: &'static str,
-        /// Its value now.
-        found: String,
-        /// Its value in the checkpoint.
-        expected: String,
-    },
-
-    /// A request for an image that the data set does not have, or with a buffer of the wrong size.
-    #[error("image {index}: {what}: found {found}, expected {expected}; this is a mistake in the calling code")]
-    Request {
-        /// The image's number.
-        index: usize,
-        /// What is wrong.
-        what: &'static str,
-        /// What was requested.
-        found: usize,
-        /// What is possible.
-        expected: String,
-    },
-
-    /// A thread that makes batches could not start or stopped.
-    #[error(
-        "batch {batch}: the loader's thread failed: {message}; loading with 0 threads shows the cause more clearly"
-    )]
-    Worker {
-        /// The batch it should have made.
-        batch: u64,
-        /// The panic's message or the system's error.
-        message: String,
-    },
+    /// A thread that makes batches could not start, or stopped.
+    #[error("{0}")]
+    Worker(String),
 
     /// Candle could not make the tensor of a batch.
     #[error(transparent)]
@@ -158,35 +71,79 @@ pub enum Error {
 }
 
 impl Error {
-    /// Checks how many samples a set is to make.
-    pub(crate) fn check_count(count: usize) -> Result<(), Self> {
-        if (1..=MOST_COUNT).contains(&count) {
-            return Ok(());
-        }
-        let (found, expected) = (count.to_string(), format!("1 to {MOST_COUNT}"));
-        Err(Self::Setting { key: "data.count", found, expected, advice: "choose another number".into() })
-    }
-
-    /// Whether the cause is what the caller or the configuration chose, not what files hold.
+    /// Whether the cause is an argument or a setting, not the content of files.
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::NoFolder { .. }
-                | Self::Setting { .. }
-                | Self::MissingSetting { .. }
-                | Self::UnknownDataset { .. }
-                | Self::Missing { .. }
-        )
+        matches!(self, Self::Setting(_))
     }
 
-    /// For sets that have nothing but images to train on and images held back.
+    pub(crate) fn read(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |cause| Self::Read { path: path.into(), cause }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |cause| Self::Write { path: path.into(), cause }
+    }
+
+    pub(crate) fn file(
+        path: &Path,
+        what: &'static str,
+        found: impl Display,
+        expected: impl Display,
+        advice: impl Display,
+    ) -> Self {
+        let [found, expected, advice] = [found.to_string(), expected.to_string(), advice.to_string()];
+        Self::File { path: path.into(), what, found, expected, advice }
+    }
+
+    #[cfg(feature = "hub")]
+    pub(crate) fn fetch(what: impl Display, found: impl Display, advice: impl Display) -> Self {
+        Self::Fetch(format!("{what}: {found}; {advice}"))
+    }
+
+    pub(crate) fn setting(key: &str, found: impl Display, expected: impl Display, advice: impl Display) -> Self {
+        Self::Setting(format!("{key}: found {found}, expected {expected}; {advice}"))
+    }
+
+    pub(crate) fn missing_setting(key: &str, advice: impl Display) -> Self {
+        Self::Setting(format!("{key}: is missing; {advice}"))
+    }
+
+    /// A folder lacks a file of the data set, whose accepted names are `names`, or does not exist.
+    pub(crate) fn missing(folder: &Path, found: impl Display, names: &[String]) -> Self {
+        let (folder, names) = (folder.display(), names.join(" or "));
+        Self::Setting(format!(
+            "{folder}: found {found}, expected the file {names}; put it there, or say where the data is with --set data.dir=DIR"
+        ))
+    }
+
+    /// No folder was named, and none of the usual places holds the data set `name`.
+    pub(crate) fn no_folder(name: &str, tried: &[PathBuf]) -> Self {
+        let tried: Vec<String> = tried.iter().map(|path| format!("  {}", path.display())).collect();
+        let source = DatasetEntry::find(name).and_then(|entry| entry.info.source);
+        let hint = source.map_or(String::new(), |source| format!("; {}", advice(&source)));
+        Self::Setting(format!(
+            "{name}: found no folder with this data set, expected one of\n{}\nmake one of them, or say where the data is \
+             with --set data.dir=DIR or the environment variable GAN_DATA_DIR=DIR (holding {name}/){hint}",
+            tried.join("\n")
+        ))
+    }
+
+    /// No data set has this name, and no pack is named.
+    pub(crate) fn unknown_dataset(name: &str) -> Self {
+        let choices = choose(name, &DatasetEntry::names());
+        Self::Setting(format!("data.name: unknown data set \"{name}\"{choices}"))
+    }
+
+    /// For sets that only have a training and a test part.
     pub(crate) fn no_such_split(split: Split) -> Self {
-        Self::Setting {
-            key: "data.split",
-            found: format!("\"{}\"", format!("{split:?}").to_lowercase()),
-            expected: "\"train\" or \"test\"".into(),
-            advice: "choose one of them".into(),
-        }
+        let found = format!("\"{}\"", format!("{split:?}").to_lowercase());
+        Self::setting("data.split", found, "\"train\" or \"test\"", "choose one of them")
+    }
+
+    pub(crate) fn worker(batch: u64, message: impl Display) -> Self {
+        Self::Worker(format!(
+            "batch {batch}: the loader's thread failed: {message}; loading with 0 threads shows the cause more clearly"
+        ))
     }
 }
 
@@ -197,13 +154,4 @@ fn read_advice(cause: &io::Error) -> &'static str {
         io::ErrorKind::OutOfMemory => "free memory, or use less data",
         _ => "check that the file exists and that you may read it",
     }
-}
-
-fn fetch_hint(name: &str) -> String {
-    let source = DatasetEntry::find(name).and_then(|entry| entry.info.source);
-    source.map_or(String::new(), |source| format!("; {}", advice(&source)))
-}
-
-fn lines(paths: &[PathBuf]) -> String {
-    paths.iter().map(|p| format!("  {}", p.display())).collect::<Vec<_>>().join("\n")
 }

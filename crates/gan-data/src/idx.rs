@@ -1,29 +1,28 @@
 //! The IDX format of MNIST: a magic number, one big-endian u32 per dimension, then the bytes.
 //!
 //! The magic number is 0x0000_08DD: 08 for unsigned bytes, DD for the number of dimensions. Source: "FILE FORMATS FOR
-//! THE MNIST DATABASE" on the data set's page. Files may be gzipped; their first two bytes tell, not their name.
+//! THE MNIST DATABASE" on the data set's page. Gzipped files are recognised by their first two bytes, not by their name.
 
 use crate::Error;
 use flate2::bufread::MultiGzDecoder;
 use gan_base::regular_file;
+use std::fmt::Display;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-/// The most bytes that a file may hold once unpacked: 4 GiB. MNIST's largest has 47 MB.
-pub const LIMIT: u64 = 1 << 32;
+/// The most bytes that a file may hold once unpacked. MNIST's largest has 47 MB.
+const LIMIT: u64 = 1 << 32;
 
-/// Memory that is reserved for a header's word alone; more only as bytes arrive.
+/// Memory that is reserved because the header says so; more is reserved only as bytes arrive.
 const TRUSTED: u64 = 64 << 20;
 
 /// The most bytes that a byte of a gzipped file can become: deflate packs 258 equal bytes into two bits at best.
 const MOST_EXPANSION: u64 = 1032;
 
-/// Gzipped files that hold more than these bytes must not hold more than [`PLAUSIBLE_EXPANSION`] times their own: images never do,
-/// files that are made to fill the memory do.
-const LARGE: u64 = 256 << 20;
-
-/// MNIST's images become 5 times as many bytes.
+/// The same for gzipped files that hold more than [`LARGE`] bytes: MNIST's images expand 5 times, and only files made to fill the memory
+/// expand more than this.
 const PLAUSIBLE_EXPANSION: u64 = 100;
+const LARGE: u64 = 256 << 20;
 
 /// The most bytes after the expected ones that are counted for the message.
 const MOST_COUNTED: u64 = 1 << 16;
@@ -42,9 +41,9 @@ pub struct Idx<const D: usize> {
 /// Reads the IDX file at `path`, gzipped or not: `read::<3>` for images `[N, H, W]`, `read::<1>` for labels `[N]`.
 ///
 /// # Errors
-/// [`Error::Read`] where the file cannot be opened or read. [`Error::File`] where its gzip stream is cut off or
-/// damaged, the magic number is another, the header is cut off, a size is 0, the sizes multiply to more than
-/// [`LIMIT`] or to more than a file of this length can hold, or there are fewer or more bytes than the sizes say.
+/// [`Error::Read`] if the file cannot be opened or read. [`Error::File`] if its gzip stream is cut off or damaged, the magic number is
+/// another, the header is cut off, a size is 0, the sizes multiply to more than 4 GiB or to more than a file of this length can hold, or
+/// there are fewer or more bytes than the sizes say.
 pub fn read<const D: usize>(path: &Path) -> Result<Idx<D>, Error> {
     let mut source = Source::open(path)?;
     let dims = header(&mut source)?;
@@ -60,17 +59,17 @@ fn header<const D: usize>(source: &mut Source) -> Result<[u32; D], Error> {
     if let Some(&found) = words.first()
         && found != magic
     {
-        let advice = "check that this is the right file, unpacked whole".into();
+        let advice = "check that this is the right file, unpacked whole";
         return Err(source.wrong("wrong magic number", describe(found), describe(magic), advice));
     }
     let dims = words.get(1..).and_then(|dims| <[u32; D]>::try_from(dims).ok());
     dims.ok_or_else(|| {
         let expected = format!("at least the {size} bytes of the header");
-        source.wrong("header cut off", format!("{} bytes", bytes.len()), expected, AGAIN.into())
+        source.wrong("header cut off", format!("{} bytes", bytes.len()), expected, AGAIN)
     })
 }
 
-/// A magic number in hexadecimal, with its meaning where it has one.
+/// A magic number in hexadecimal, with its meaning if it has one.
 fn describe(magic: u32) -> String {
     let meaning = match magic {
         0x0801 => " (labels)",
@@ -85,14 +84,12 @@ fn body<const D: usize>(source: &mut Source, dims: &[u32; D]) -> Result<Vec<u8>,
     let lengths = |source: &Source, found: u64, more: &str| {
         let what = if found < expected { "too short" } else { "too long" };
         let wanted = format!("{expected} bytes for the header's sizes {dims:?}");
-        source.wrong(what, format!("{more}{found} bytes after the header"), wanted, AGAIN.into())
+        source.wrong(what, format!("{more}{found} bytes after the header"), wanted, AGAIN)
     };
-    if !source.packed {
-        // Nothing is read where the lengths differ.
-        let found = source.length.saturating_sub(source.position);
-        if found != expected {
-            return Err(lengths(source, found, ""));
-        }
+    // Nothing is read if the lengths differ.
+    let rest_of_file = source.length.saturating_sub(source.position);
+    if !source.packed && rest_of_file != expected {
+        return Err(lengths(source, rest_of_file, ""));
     }
     let data = source.take(expected)?;
     let rest = source.count_rest()?;
@@ -105,22 +102,22 @@ fn body<const D: usize>(source: &mut Source, dims: &[u32; D]) -> Result<Vec<u8>,
 
 /// The number of values that `dims` stand for, between 1 and [`LIMIT`].
 fn check_dims<const D: usize>(source: &Source, dims: &[u32; D]) -> Result<u64, Error> {
-    let advice = || "the header is damaged: fetch the file again".to_string();
+    let advice = "the header is damaged: fetch the file again";
     let found = format!("the sizes {dims:?} in the header");
     if dims.contains(&0) {
-        return Err(source.wrong("empty", found, "sizes of at least 1".into(), advice()));
+        return Err(source.wrong("empty", found, "sizes of at least 1", advice));
     }
     let total = dims.iter().try_fold(1u64, |product, &n| product.checked_mul(n.into()));
     let Some(total) = total.filter(|&n| n <= LIMIT) else {
         let expected = format!("sizes that multiply to at most {LIMIT} bytes");
-        return Err(source.wrong("impossibly large", found, expected, advice()));
+        return Err(source.wrong("impossibly large", found, expected, advice));
     };
     let expansion = if total > LARGE { PLAUSIBLE_EXPANSION } else { MOST_EXPANSION };
     let most = source.length.saturating_mul(expansion);
     if source.packed && total > most {
         let found = format!("{found}, {total} bytes, in a gzipped file of {} bytes", source.length);
         let expected = format!("at most {expansion} bytes for each of the file's");
-        let advice = "fetch the file again; if the sizes are right, unpack it with gunzip".into();
+        let advice = "fetch the file again; if the sizes are right, unpack it with gunzip";
         return Err(source.wrong("impossibly large", found, expected, advice));
     }
     Ok(total)
@@ -140,7 +137,7 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn open(path: &'a Path) -> Result<Self, Error> {
-        let fail = |cause| Error::Read { path: path.into(), cause };
+        let fail = Error::read(path);
         let file = regular_file::open(path).map_err(fail)?;
         let length = file.metadata().map_err(fail)?.len();
         let mut file = BufReader::with_capacity(1 << 16, file);
@@ -149,7 +146,7 @@ impl<'a> Source<'a> {
         Ok(Self { path, reader, packed, length, position: 0 })
     }
 
-    /// The next `count` bytes, or all that are left where there are fewer.
+    /// The next `count` bytes, or all that are left if there are fewer.
     fn take(&mut self, count: u64) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         let mut room = TRUSTED;
@@ -182,14 +179,14 @@ impl<'a> Source<'a> {
         let what = match cause.kind() {
             ErrorKind::UnexpectedEof if self.packed => "gzip stream cut off",
             ErrorKind::InvalidInput | ErrorKind::InvalidData if self.packed => "gzip stream damaged",
-            _ => return Error::Read { path: self.path.into(), cause },
+            _ => return Error::read(self.path)(cause),
         };
         let found = format!("\"{cause}\" after {} unpacked bytes", self.position);
-        self.wrong(what, found, "a whole gzip stream".into(), AGAIN.into())
+        self.wrong(what, found, "a whole gzip stream", AGAIN)
     }
 
-    fn wrong(&self, what: &'static str, found: String, expected: String, advice: String) -> Error {
-        Error::File { path: self.path.into(), what, found, expected, advice }
+    fn wrong(&self, what: &'static str, found: String, expected: impl Display, advice: &str) -> Error {
+        Error::file(self.path, what, found, expected, advice)
     }
 }
 

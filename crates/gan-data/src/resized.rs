@@ -5,7 +5,7 @@ use crate::dataset::{Dataset, Skipped};
 use crate::images::{Fitting, Inventory, Pixels, Small, cut_out, fit};
 use std::sync::Arc;
 
-/// The images of another set, brought to a training size as image files are. Their classes stay.
+/// The images of another set, brought to a training size as image files are, with their classes.
 pub struct Resized {
     inner: Arc<dyn Dataset>,
     fitting: Fitting,
@@ -18,26 +18,19 @@ impl Resized {
     /// The images of `inner` fitted to `fitting.size`.
     ///
     /// # Errors
-    /// [`Error::Setting`] where they would have to be enlarged and must not be, or are points.
+    /// [`Error::Setting`] if they would have to be enlarged although `fitting` does not allow it, or are points.
     pub fn new(inner: Arc<dyn Dataset>, fitting: Fitting) -> Result<Self, Error> {
         let shape = inner.shape();
         let &[channels @ (1 | 3), height, width] = &shape[..] else {
-            return Err(setting(
-                format!("samples of {shape:?}"),
-                "images [C, H, W], grey or RGB",
-                "leave data.size out",
-            ));
+            let found = format!("samples of {shape:?}");
+            return Err(Error::setting("data.size", found, "images [C, H, W], grey or RGB", "leave data.size out"));
         };
         let size = [height, width];
         if fitting.small != Small::Upscale && fitting.lacks_pixels(size) {
             let [h, w] = fitting.size;
-            let (found, expected) =
-                (format!("{h}×{w} for images of {height}×{width}"), format!("at most {height}×{width}"));
-            return Err(setting(
-                found,
-                &expected,
-                "choose a smaller one, or enlarge the images with --set data.upscale=true",
-            ));
+            let found = format!("{h}×{w} for images of {height}×{width}");
+            let advice = "choose a smaller one, or enlarge the images with --set data.upscale=true";
+            return Err(Error::setting("data.size", found, format!("at most {height}×{width}"), advice));
         }
         Ok(Self { inner, fitting, channels, size })
     }
@@ -48,10 +41,6 @@ impl Resized {
         self.inner.write(index, &mut values)?;
         Ok(Pixels::of_sample(&values, self.size, self.channels))
     }
-}
-
-fn setting(found: String, expected: &str, advice: &str) -> Error {
-    Error::Setting { key: "data.size", found, expected: expected.into(), advice: advice.into() }
 }
 
 impl Dataset for Resized {

@@ -1,31 +1,29 @@
-//! Which images make batch number b: a function of the seed and b, with nothing to save but b.
+//! Which images make batch number b: a function of the seed and b, so that a checkpoint only stores b.
 
 use crate::Error;
-use crate::windowed_shuffle::WindowedShuffle;
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
-/// In which order images are drawn.
+/// The order in which images are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// Each epoch goes through all images once, in a new random order.
     Shuffled,
     /// Each epoch goes through all images once, in a new order that is random within windows of this many images and
-    /// between blocks of 1,024: for sets so large that a whole random order would take much memory, and reading here and there much time.
+    /// between blocks of 1,024: for sets so large that a full permutation takes much memory and random access much time.
     Windowed(usize),
-    /// Each image of each batch is drawn from all images, whatever was drawn before. Every batch is full; an epoch is
-    /// only a count of batches.
+    /// Each image of each batch is drawn from all images, independently. Every batch is full; an epoch is only a count of batches.
     WithReplacement,
     /// Each epoch goes through all images once, in the data set's order.
     Sequential,
 }
 
-/// What becomes of the images left over where the batch size does not divide the number of images.
+/// What happens to the images left over if the batch size does not divide the number of images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LastBatch {
-    /// They make a smaller batch at the epoch's end, as in PyTorch's `DataLoader` by default.
+    /// They make a smaller batch at the epoch's end, the default of PyTorch's `DataLoader`.
     #[default]
     Keep,
     /// They are left out of that epoch.
@@ -35,34 +33,34 @@ pub enum LastBatch {
 /// How to go through a data set: what [`Sampler::new`] checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sampling {
-    /// How many images there are.
+    /// Number of images.
     pub len: usize,
-    /// How many images make a batch: 1 to `len`.
+    /// Images per batch: 1 to `len`.
     pub batch: usize,
     /// Fixes the random orders and draws.
     pub seed: u64,
-    /// In which order.
+    /// The order of the images.
     pub order: Order,
-    /// What becomes of the last, smaller batch.
+    /// What happens to the last, smaller batch.
     pub last: LastBatch,
 }
 
-/// How far a run has come: what a checkpoint saves. Carries what it refers to, so that going on elsewhere is noticed.
+/// How far a run has come, as a checkpoint saves it, with the sampling that it refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// How many batches were consumed, which is also the number of the next one.
+    /// Number of batches consumed, which is also the number of the next one.
     pub batch: u64,
-    /// The sampling in which they are counted.
+    /// The sampling that they are counted in.
     pub sampling: Sampling,
 }
 
-/// Gives the images of batch number b, counted from 0 over all epochs.
+/// Computes the images of batch number b, counted from 0 over all epochs.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
     /// The epoch that was requested last, and its order.
     cache: Option<(u64, Vec<usize>)>,
-    /// The same where the order is windowed.
+    /// The same for a windowed order.
     windows: Option<WindowedShuffle>,
 }
 
@@ -70,25 +68,17 @@ impl Sampler {
     /// A sampler for a checked `sampling`.
     ///
     /// # Errors
-    /// [`Error::Setting`] where the batch size is 0 or larger than the number of images.
+    /// [`Error::Setting`] if the batch size is 0 or larger than the number of images, or a window is empty.
     pub fn new(sampling: Sampling) -> Result<Self, Error> {
         if sampling.order == Order::Windowed(0) {
-            return Err(Error::Setting {
-                key: "data.window",
-                found: "0".into(),
-                expected: "at least 1 image".into(),
-                advice: "65536 serves most; larger ones mix better and take more memory".into(),
-            });
+            let advice = "65536 serves most; larger ones mix better and take more memory";
+            return Err(Error::setting("data.window", 0, "at least 1 image", advice));
         }
         if (1..=sampling.len).contains(&sampling.batch) {
             return Ok(Self { sampling, cache: None, windows: None });
         }
-        Err(Error::Setting {
-            key: "train.batch",
-            found: sampling.batch.to_string(),
-            expected: format!("1 to {}, the number of images", sampling.len),
-            advice: "choose another batch size, or more data".into(),
-        })
+        let expected = format!("1 to {}, the number of images", sampling.len);
+        Err(Error::setting("train.batch", sampling.batch, expected, "choose another batch size, or more data"))
     }
 
     /// How this sampler goes through the data.
@@ -96,7 +86,7 @@ impl Sampler {
         &self.sampling
     }
 
-    /// How many batches make an epoch: at least 1.
+    /// Number of batches in an epoch, at least 1.
     pub fn batches_per_epoch(&self) -> u64 {
         let Sampling { len, batch, last, .. } = self.sampling;
         match last {
@@ -110,7 +100,7 @@ impl Sampler {
         number / self.batches_per_epoch()
     }
 
-    /// The images of batch `number`. Goes fastest where `number` stays in one epoch: its order is kept.
+    /// The images of batch `number`. Fast while `number` stays in one epoch, whose order is cached.
     pub fn indices(&mut self, number: u64) -> Vec<usize> {
         let Sampling { len, batch, seed, order, .. } = self.sampling;
         let start = (number % self.batches_per_epoch()) as usize * batch;
@@ -121,7 +111,7 @@ impl Sampler {
             Order::Windowed(window) => {
                 let epoch = self.epoch_of(number);
                 let windows = match self.windows.take() {
-                    Some(windows) if windows.epoch() == epoch => windows,
+                    Some(windows) if windows.epoch == epoch => windows,
                     _ => WindowedShuffle::new(len, window, seed, epoch),
                 };
                 let windows = self.windows.insert(windows);
@@ -149,7 +139,8 @@ impl Sampler {
     /// # Errors
     /// [`Error::Resume`], naming the first thing that differs.
     pub fn check(&self, position: &Position) -> Result<(), Error> {
-        let (now, then) = (&self.sampling, &position.sampling);
+        let now = &self.sampling;
+        let then = &position.sampling;
         same("number of images", now.len, then.len)?;
         same("batch size", now.batch, then.batch)?;
         same("seed", now.seed, then.seed)?;
@@ -158,11 +149,62 @@ impl Sampler {
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &'static str, found: T, expected: T) -> Result<(), Error> {
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), Error> {
     if found == expected {
         return Ok(());
     }
-    Err(Error::Resume { what, found: format!("{found:?}"), expected: format!("{expected:?}") })
+    Err(Error::Resume(format!(
+        "resume: {what}: found {found:?}, expected {expected:?} as in the checkpoint; set it as it was, or start a new run"
+    )))
+}
+
+/// Images that are read together in a windowed order.
+const BLOCK: usize = 1024;
+
+/// A random order of one epoch that needs little memory and reads images nearly in sequence.
+///
+/// Blocks of [`BLOCK`] images are put in a random order, the images in that order are cut into windows, and each window is shuffled again.
+/// Memory grows with the number of blocks and the window's size, time with the number of images requested.
+#[derive(Clone, Debug)]
+struct WindowedShuffle {
+    len: usize,
+    window: usize,
+    seed: u64,
+    epoch: u64,
+    /// The complete blocks in their order. The images left over stay last.
+    blocks: Vec<usize>,
+    /// The window that was requested last.
+    open: Option<(usize, Vec<usize>)>,
+}
+
+impl WindowedShuffle {
+    /// The order of `len` images, shuffled within windows of `window`, at least 1.
+    fn new(len: usize, window: usize, seed: u64, epoch: u64) -> Self {
+        let mut blocks: Vec<usize> = (0..len / BLOCK).collect();
+        Rng::numbered(seed, "data order", epoch).shuffle(&mut blocks);
+        Self { len, window, seed, epoch, blocks, open: None }
+    }
+
+    /// The image at `place` of the epoch. Fast while places stay in one window.
+    fn at(&mut self, place: usize) -> usize {
+        let number = place / self.window;
+        let images = match self.open.take() {
+            Some((open, images)) if open == number => images,
+            _ => self.shuffled(number),
+        };
+        let image = images[place % self.window];
+        self.open = Some((number, images));
+        image
+    }
+
+    fn shuffled(&self, number: usize) -> Vec<usize> {
+        let start = number * self.window;
+        let image = |place: usize| self.blocks.get(place / BLOCK).map_or(place, |block| block * BLOCK + place % BLOCK);
+        let mut images: Vec<usize> = (start..(start + self.window).min(self.len)).map(image).collect();
+        let windows = self.len.div_ceil(self.window) as u64;
+        Rng::numbered(self.seed, "data window", self.epoch * windows + number as u64).shuffle(&mut images);
+        images
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A part of a data set: spread evenly over it, for experiments with little data, or a stretch of it.
+//! A part of a data set: samples spread evenly over it, or a contiguous range.
 
 use crate::images::{Inventory, Pixels};
 use crate::{Dataset, Error, Skipped, Units};
@@ -13,13 +13,12 @@ pub struct Subset {
 }
 
 impl Subset {
-    /// `len` samples at even distances, so that sorted classes all have their share; at most all of `whole`.
+    /// `len` samples at even distances, so that every class of a sorted set is represented; at most all of `whole`.
     pub fn of(whole: Arc<dyn Dataset>, len: usize) -> Self {
-        let (range, len) = (0..whole.len(), len.min(whole.len()));
-        Self { whole, range, len }
+        Self { range: 0..whole.len(), len: len.min(whole.len()), whole }
     }
 
-    /// Those that follow each other in `range`, which exists.
+    /// The samples in `range`, which must lie within `whole`.
     pub fn range(whole: Arc<dyn Dataset>, range: Range<usize>) -> Self {
         Self { whole, len: range.len(), range }
     }

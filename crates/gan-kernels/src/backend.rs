@@ -4,11 +4,9 @@
 //! slices of them to its kernels, and never reads a number itself. It saves the backend's buffers for its backward pass.
 
 use crate::fused::Reuse;
-use crate::ops::BatchStatistics;
-use crate::precision::Precision;
-use crate::problem::Problem;
-use crate::ranks::Ranks;
-use crate::spec::Padding;
+use crate::ranks::{BatchStatistics, Ranks};
+use crate::spec::{Padding, Precision, Problem};
+use crate::update::Step;
 use candle_core::Result;
 use std::fmt::Debug;
 use std::ops::Range;
@@ -23,6 +21,36 @@ pub enum Activation {
     LeakyRelu(f32),
     /// The hyperbolic tangent.
     Tanh,
+}
+
+impl Activation {
+    /// Returns whether its slope only changes at jumps.
+    pub(crate) fn is_piecewise_linear(self) -> bool {
+        match self {
+            Self::Identity | Self::LeakyRelu(_) => true,
+            Self::Tanh => false,
+        }
+    }
+}
+
+/// Activation whose derivative is a function of its input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InputActivation {
+    /// The logistic function σ, exact for small probabilities.
+    Sigmoid,
+    /// A leaky ReLU of any slope; with a negative one its output does not determine the side.
+    LeakyRelu(f32),
+}
+
+/// Map of pixels without weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Resample {
+    /// Repeats every pixel, `[vertical, horizontal]` times.
+    Upsample([usize; 2]),
+    /// Adds zeros around the image.
+    ZeroPad(Padding),
+    /// Mean over adjacent windows of the height and width.
+    AvgPool([usize; 2]),
 }
 
 /// Height, width and channels of one sample.
@@ -50,7 +78,7 @@ pub struct ConvCall<'a, B: Backend> {
 }
 
 /// A batch norm over `[rows, channels]` numbers, followed by a leaky ReLU.
-pub struct NormCall<'a, B: Backend> {
+pub struct NormCall<'a, B: Memory> {
     /// γ, one number per channel.
     pub gamma: B::Slice<'a>,
     /// β, one number per channel.
@@ -62,7 +90,7 @@ pub struct NormCall<'a, B: Backend> {
 }
 
 /// Destination of a batch norm's gradients by γ and β.
-pub struct NormGrads<'a, B: Backend> {
+pub struct NormGrads<'a, B: Memory> {
     /// Gradient by γ.
     pub gamma: B::SliceMut<'a>,
     /// Gradient by β.
@@ -70,7 +98,7 @@ pub struct NormGrads<'a, B: Backend> {
 }
 
 /// Values and tangents of a batch norm, and the adjoints after it.
-pub struct NormAdjoints<'a, B: Backend> {
+pub struct NormAdjoints<'a, B: Memory> {
     /// Values before the norm.
     pub x: B::Slice<'a>,
     /// Tangents before the norm.
@@ -81,7 +109,7 @@ pub struct NormAdjoints<'a, B: Backend> {
     pub of_tangent: B::Slice<'a>,
 }
 
-/// A pixel map without weights: the shapes of its input and output.
+/// Shapes of a map of pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct PixelMap {
     /// Number of samples in the batch.
@@ -92,25 +120,17 @@ pub struct PixelMap {
     pub output: Sides,
 }
 
-/// Memory and kernels of one kind of device.
-///
-/// Kernels panic if lengths do not fit each other; callers check shapes before.
-pub trait Backend: Clone + Debug + Send + Sync + 'static {
+/// Memory of one kind of device.
+pub trait Memory: Clone + Debug + Send + Sync + 'static {
     /// Buffer of f32 numbers that the backend owns.
     type Buffer: Debug + Send + Sync;
     /// Numbers to read.
     type Slice<'a>: Copy;
     /// Numbers to write.
     type SliceMut<'a>;
-    /// Statistics of a batch norm in one pass.
-    type Norm: Clone + Debug + Send + Sync;
-    /// Cache of weights in the form that the kernels read.
-    type WeightCache: Debug + Send + Sync;
 
     /// Returns `len` numbers with undefined values.
     fn uninit(&self, len: usize) -> Self::Buffer;
-    /// Returns `len` zeros.
-    fn zeros(&self, len: usize) -> Self::Buffer;
     /// Returns a buffer with the same numbers.
     fn copy(&self, values: Self::Slice<'_>) -> Self::Buffer;
     /// Returns the number of values.
@@ -123,18 +143,22 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
     fn part<'s, 'a: 's>(&self, of: Self::Slice<'a>, range: Range<usize>) -> Self::Slice<'s>;
     /// Returns a part of the numbers, to write.
     fn part_mut<'a>(&self, of: &'a mut Self::SliceMut<'_>, range: Range<usize>) -> Self::SliceMut<'a>;
-    /// Returns a buffer's numbers before `at`, and those from there on.
-    fn halves_mut<'a>(&self, of: &'a mut Self::Buffer, at: usize) -> [Self::SliceMut<'a>; 2];
     /// Returns the numbers before `at`, and those from there on.
-    fn split_mut<'a>(&self, of: &'a mut Self::SliceMut<'_>, at: usize) -> [Self::SliceMut<'a>; 2];
+    fn split_mut<'a>(&self, of: Self::SliceMut<'a>, at: usize) -> [Self::SliceMut<'a>; 2];
+}
+
+/// Memory and kernels of one kind of device.
+///
+/// Kernels panic if lengths do not fit each other; callers check shapes before.
+pub trait Backend: Norms + Pixels + Optimizers {
+    /// Cache of weights in the form that the kernels read.
+    type WeightCache: Debug + Send + Sync;
+
     /// Returns an empty cache of weights.
     fn weight_cache(&self, reuse: Reuse) -> Self::WeightCache;
 
     /// Runs a pass of about `work` multiply-adds.
-    fn run<R: Send>(&self, work: usize, pass: impl FnOnce() -> R + Send) -> R {
-        let _ = work;
-        pass()
-    }
+    fn run<R: Send>(&self, work: usize, pass: impl FnOnce() -> R + Send) -> R;
 
     /// Transposes `[N, C, P]` -> `[N, P, C]`.
     fn channels_last(&self, x: Self::Slice<'_>, channels: usize, pixels: usize) -> Self::Buffer;
@@ -161,6 +185,19 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
     fn activation_grad(&self, act: Activation, y: Self::Slice<'_>, g: Self::SliceMut<'_>);
     /// Computes Σ g for each channel.
     fn column_sums(&self, g: Self::Slice<'_>, channels: usize, sums: Self::SliceMut<'_>);
+
+    /// Computes y = act(x).
+    fn input_activation(&self, act: InputActivation, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+    /// Computes g ← g·act′(x).
+    fn input_activation_grad(&self, act: InputActivation, x: Self::Slice<'_>, g: Self::SliceMut<'_>);
+    /// Computes y = x / (1 − rate) where `uniform` is at least `rate`, else 0.
+    fn dropout(&self, rate: f64, uniform: Self::Slice<'_>, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+}
+
+/// Kernels of batch norm.
+pub trait Norms: Memory {
+    /// Statistics of a batch norm in one pass.
+    type Norm: Clone + Debug + Send + Sync;
 
     /// Returns the statistics of x, merged over all ranks. `bias` is that of the convolution before, which was not added, because it only
     /// shifts the mean.
@@ -200,32 +237,17 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
         to: [Self::SliceMut<'_>; 2],
         grads: NormGrads<Self>,
     );
+}
 
-    /// Computes y = σ(x), exact for small probabilities.
-    fn sigmoid(&self, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Computes g ← g·σ′(x).
-    fn sigmoid_grad(&self, x: Self::Slice<'_>, g: Self::SliceMut<'_>);
-    /// Computes a leaky ReLU of any slope.
-    fn leaky_relu(&self, slope: f32, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Computes g ← g·act′(x).
-    fn leaky_relu_grad(&self, slope: f32, x: Self::Slice<'_>, g: Self::SliceMut<'_>);
-    /// Computes y = x / (1 − rate) where `uniform` is at least `rate`, else 0.
-    fn dropout(&self, rate: f64, uniform: Self::Slice<'_>, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Repeats every pixel.
-    fn upsample(&self, map: &PixelMap, by: [usize; 2], x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Computes the gradient of [`Backend::upsample`].
-    fn upsample_grad(&self, map: &PixelMap, by: [usize; 2], g: Self::Slice<'_>, dx: Self::SliceMut<'_>);
-    /// Pads each image with zeros.
-    fn zero_pad(&self, map: &PixelMap, padding: Padding, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Computes the gradient of [`Backend::zero_pad`].
-    fn zero_pad_grad(&self, map: &PixelMap, padding: Padding, g: Self::Slice<'_>, dx: Self::SliceMut<'_>);
-    /// Computes the mean over adjacent windows.
-    fn avg_pool(&self, map: &PixelMap, window: [usize; 2], x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Computes the gradient of [`Backend::avg_pool`].
-    fn avg_pool_grad(&self, map: &PixelMap, window: [usize; 2], g: Self::Slice<'_>, dx: Self::SliceMut<'_>);
+/// Kernels of maps of pixels without weights.
+pub trait Pixels: Memory {
+    /// Computes a map of pixels.
+    fn resample(&self, map: &PixelMap, by: Resample, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+    /// Computes the gradient of [`Pixels::resample`].
+    fn resample_grad(&self, map: &PixelMap, by: Resample, g: Self::Slice<'_>, dx: Self::SliceMut<'_>);
     /// Computes the maximum of each channel.
     fn global_max_pool(&self, map: &PixelMap, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
-    /// Computes the gradient of [`Backend::global_max_pool`]. Pixels that share the maximum share its gradient evenly.
+    /// Computes the gradient of [`Pixels::global_max_pool`]. Pixels that share the maximum share its gradient evenly.
     fn global_max_pool_grad(
         &self,
         map: &PixelMap,
@@ -234,4 +256,22 @@ pub trait Backend: Clone + Debug + Send + Sync + 'static {
         g: Self::Slice<'_>,
         dx: Self::SliceMut<'_>,
     );
+}
+
+/// Kernels of optimizers, over all numbers of a variable.
+pub trait Optimizers: Memory {
+    /// Updates all numbers of a variable by an optimizer's step, and its running averages of the gradient (`first`) and of the squared
+    /// gradient (`second`).
+    fn optimizer_step(
+        &self,
+        step: &Step,
+        values: Self::SliceMut<'_>,
+        gradient: Self::Slice<'_>,
+        first: Option<Self::SliceMut<'_>>,
+        second: Self::SliceMut<'_>,
+    );
+    /// Computes average ← average + weight·(x − average).
+    fn follow(&self, weight: f32, x: Self::Slice<'_>, average: Self::SliceMut<'_>);
+    /// Returns Σ x², in an order that only depends on the length.
+    fn sum_of_squares(&self, x: Self::Slice<'_>) -> f64;
 }

@@ -1,7 +1,7 @@
 //! Kernels for GANs: the fused engine with its CPU kernels, and the candle operations of the reference engine.
 //!
 //! It works on tensors: `[N, C, H, W]` images, `[N, F]` vectors. Two engines compute the same networks:
-//! - [`fused`] runs a sequence of layers as one operation, over the kernels of a [`backend`]; the CPU is the first.
+//! - [`fused`] runs a sequence of layers as one operation, over the kernels of a `backend`; the CPU is the first.
 //! - [`ops`] are candle operations, one per layer, for any device and for f64. They check the fused engine, and are available to your own
 //!   networks.
 //!
@@ -9,20 +9,18 @@
 //! - **No gradient work for frozen inputs**: an argument that leads to no variable (a detached weight) costs nothing in the backward pass.
 //! - **Same bits for any number of threads**: work is divided by shape, never by thread count.
 //!
-//! In reading order: [`plain_loops`] (each function again, in plain loops), [`ops`], [`backend`], [`fused`], `cpu`, [`ranks`] (batch norm
-//! over several processes), [`update`] (optimizer steps). Separate from these, because they need `unsafe`: [`process`], [`timing`].
+//! In reading order: `spec` (sizes of a convolution), `plain_loops` (each function again, in plain loops), [`ops`], `backend`, [`fused`],
+//! `cpu`, `ranks` (batch norm over several processes), [`update`] (optimizer steps). Separate from these: [`process`], which needs
+//! `unsafe`, and [`timing`].
 
-#[cfg(feature = "allocator")]
-pub mod allocator;
-pub mod backend;
+mod backend;
 mod cpu;
 pub mod fused;
 pub mod ops;
+#[doc(hidden)]
 pub mod plain_loops;
-mod precision;
-mod problem;
 pub mod process;
-pub mod ranks;
+mod ranks;
 mod spec;
 mod storage;
 #[doc(hidden)]
@@ -31,7 +29,5 @@ pub mod timing;
 pub mod update;
 
 pub use cpu::simd::Level;
-pub use ops::BatchStatistics;
-pub use precision::Precision;
-pub use ranks::{Ranks, Sums};
-pub use spec::{ConvSpec, Padding};
+pub use ranks::{BatchStatistics, Ranks, Sums};
+pub use spec::{ConvSpec, Padding, Precision};

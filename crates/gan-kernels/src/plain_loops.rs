@@ -15,7 +15,8 @@ pub fn conv2d(
     let size = |i: usize, side: usize, kernel: usize| {
         (side + spec.padding.total()[i] - spec.dilation[i] * (kernel - 1) - 1) / spec.stride[i] + 1
     };
-    let (oh, ow) = (size(0, h, kh), size(1, w, kw));
+    let oh = size(0, h, kh);
+    let ow = size(1, w, kw);
     let mut y = vec![0.0; n * o * oh * ow];
     for_each_tap([n, c, h, w], [o, kh, kw], [oh, ow], spec, |xi, wi, yi| y[yi] += x[xi] * k[wi]);
     (y, [n, o, oh, ow])
@@ -74,7 +75,9 @@ pub fn batch_norm(
     beta: &[f64],
     eps: f64,
 ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
-    let (mut y, mut means, mut variances) = (vec![0.0; x.len()], vec![], vec![]);
+    let mut y = vec![0.0; x.len()];
+    let mut means = vec![];
+    let mut variances = vec![];
     for ch in 0..c {
         let places: Vec<usize> = pairs(n, p).map(|(i, j)| (i * c + ch) * p + j).collect();
         let mean = places.iter().map(|i| x[*i]).sum::<f64>() / places.len() as f64;

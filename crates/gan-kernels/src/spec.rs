@@ -1,7 +1,7 @@
-//! Geometry of a convolution: stride, dilation, padding, and the resulting sizes.
+//! Geometry of a convolution: stride, dilation, padding, precision, and all of its sizes.
 
-use crate::precision::Precision;
 use candle_core::{Result, bail};
+use serde::{Deserialize, Serialize};
 
 /// Rows and columns of zeros around an image, for each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,9 +30,10 @@ impl Padding {
             let taps = dilation[i].saturating_mul(kernel[i].saturating_sub(1));
             let reach = (windows - 1).saturating_mul(stride[i]).saturating_add(taps).saturating_add(1);
             let total = reach.saturating_sub(input[i]);
-            (total / 2, total - total / 2)
+            [total / 2, total - total / 2]
         };
-        let ((top, bottom), (left, right)) = (split(0), split(1));
+        let [top, bottom] = split(0);
+        let [left, right] = split(1);
         Self { top, bottom, left, right }
     }
 
@@ -45,6 +46,19 @@ impl Padding {
     pub fn total(&self) -> [usize; 2] {
         [self.top.saturating_add(self.bottom), self.left.saturating_add(self.right)]
     }
+}
+
+/// Accuracy of convolutions. Inputs and outputs are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// f32 with the fastest algorithm: errors up to about 2e-5 of the largest output.
+    #[default]
+    F32,
+    /// f32 with algorithms whose coefficients are 0, ±1 and ½: errors up to about 4e-6 of the largest output.
+    F32Accurate,
+    /// Factors rounded to bf16, sums in f32: errors of about 5e-3.
+    Bf16,
 }
 
 /// Geometry and precision of a convolution: everything except the kernel's size, which is in the weight's shape.
@@ -134,6 +148,88 @@ fn within(size: Option<usize>) -> Result<usize> {
     match size {
         Some(size) if size <= usize::MAX / 16 => Ok(size),
         _ => bail!("a convolution's sizes are beyond any memory: use smaller numbers"),
+    }
+}
+
+/// Maximum number of values of a tensor that any memory could hold.
+pub(crate) const MOST: usize = isize::MAX as usize >> 8;
+
+/// Returns the product of `sides`, saturating.
+pub(crate) fn product(sides: &[usize]) -> usize {
+    sides.iter().fold(1, |product, side| product.saturating_mul(*side))
+}
+
+/// All sizes of one convolution. `input` belongs to the side that windows slide over, `output` to the other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Problem {
+    pub(crate) spec: ConvSpec,
+    pub(crate) samples: usize,
+    pub(crate) in_channels: usize,
+    pub(crate) out_channels: usize,
+    pub(crate) input: [usize; 2],
+    pub(crate) output: [usize; 2],
+    pub(crate) kernel: [usize; 2],
+}
+
+impl Problem {
+    /// Fails if images or weights exceed any memory. Otherwise, no size that is computed from these overflows.
+    pub(crate) fn check(&self) -> Result<()> {
+        let [n, c, o] = [self.samples, self.in_channels, self.out_channels];
+        let tensor = |n: usize, c: usize, [h, w]: [usize; 2]| [n, c, h, w];
+        let tensors = [tensor(n, c, self.input), tensor(n, o, self.output), tensor(o, c, self.kernel)];
+        match tensors.iter().find(|sides| product(&sides[..]) > MOST) {
+            Some(sides) => bail!("a convolution of tensors {sides:?} is beyond any memory: use smaller numbers"),
+            None => Ok(()),
+        }
+    }
+
+    /// Panics if the tensors of the two sides have other lengths than these sizes require.
+    #[track_caller]
+    pub(crate) fn assert_lengths(&self, x: &[f32], y: &[f32]) {
+        assert_eq!(x.len(), self.samples * self.input_len(), "a convolution's images for {self:?}");
+        assert_eq!(y.len(), self.samples * self.output_len(), "a convolution's outputs for {self:?}");
+    }
+
+    /// Returns the problem with both sides exchanged.
+    pub(crate) fn swapped(self) -> Self {
+        Self {
+            in_channels: self.out_channels,
+            out_channels: self.in_channels,
+            input: self.output,
+            output: self.input,
+            ..self
+        }
+    }
+
+    /// Returns the number of values that each output reads.
+    pub(crate) fn rows(&self) -> usize {
+        self.in_channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Returns the number of windows in a sample.
+    pub(crate) fn positions(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// Returns the number of values in one sample of x.
+    pub(crate) fn input_len(&self) -> usize {
+        self.in_channels * self.input[0] * self.input[1]
+    }
+
+    /// Returns the number of values in one sample of y.
+    pub(crate) fn output_len(&self) -> usize {
+        self.out_channels * self.positions()
+    }
+
+    /// Returns where the window's tap `tap` of direction `i` (0 vertical) falls inside the image: the window positions
+    /// `first..end`, and the image coordinate of the first.
+    pub(crate) fn span(&self, i: usize, tap: usize) -> (usize, usize, usize) {
+        let stride = self.spec.stride[i];
+        let before = self.spec.padding.before()[i];
+        let offset = tap * self.spec.dilation[i];
+        let first = before.saturating_sub(offset).div_ceil(stride);
+        let end = (self.input[i] + before).saturating_sub(offset).div_ceil(stride).min(self.output[i]);
+        if first >= end { (0, 0, 0) } else { (first, end, first * stride + offset - before) }
     }
 }
 

@@ -1,12 +1,10 @@
 //! Timing of a convolution's kernels, for `gan bench`.
 
 use crate::cpu::buffer::Buffer;
-use crate::cpu::conv::kernel;
-use crate::cpu::conv::winograd::Direction;
+use crate::cpu::conv::{self, Direction};
 use crate::cpu::parallel::with_work;
 use crate::cpu::simd::Level;
-use crate::problem::{Problem, product};
-use crate::spec::ConvSpec;
+use crate::spec::{ConvSpec, Problem, product};
 use candle_core::Result;
 use std::time::Instant;
 
@@ -49,11 +47,8 @@ pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
     let output = spec.output_size(input, kernel)?;
     let p = Problem { spec, samples, in_channels, out_channels, input, output, kernel };
     p.check()?;
-    let made = |n: usize| {
-        let mut made = Buffer::any(n);
-        made.iter_mut().enumerate().for_each(|(i, v)| *v = ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0);
-        made
-    };
+    let number = |i: usize| ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0;
+    let synthetic = |n: usize| Buffer::of(&(0..n).map(number).collect::<Vec<f32>>());
     let best = |f: &mut (dyn FnMut() + Send)| {
         let times = (0..=runs).map(|_| {
             let start = Instant::now();
@@ -62,15 +57,18 @@ pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
         });
         times.skip(1).fold(f64::INFINITY, f64::min)
     };
-    let (level, precision) = (Level::current(), spec.precision);
-    let (mut x, mut y, mut w) =
-        (made(samples * p.input_len()), made(samples * p.output_len()), made(out_channels * p.rows()));
-    let pack = |direction| kernel::pack(level, precision, &p, direction, &w);
-    let (ahead, back) = (pack(Direction::Forward), pack(Direction::Backward));
+    let level = Level::current();
+    let precision = spec.precision;
+    let mut x = synthetic(samples * p.input_len());
+    let mut y = synthetic(samples * p.output_len());
+    let mut w = synthetic(out_channels * p.rows());
+    let pack = |direction| conv::pack(level, precision, &p, direction, &w);
+    let ahead = pack(Direction::Forward);
+    let back = pack(Direction::Backward);
     let pack = best(&mut || drop((pack(Direction::Forward), pack(Direction::Backward))));
-    let forward = best(&mut || kernel::forward(&p, &x, &ahead, &mut y));
-    let input_grad = best(&mut || kernel::input_grad(&p, &y, &back, &mut x));
-    let weight_grad = best(&mut || kernel::weight_grad(level, precision, &p, &x, &y, &mut w));
+    let forward = best(&mut || conv::forward(&p, &x, &ahead, &mut y));
+    let input_grad = best(&mut || conv::input_grad(&p, &y, &back, &mut x));
+    let weight_grad = best(&mut || conv::weight_grad(level, precision, &p, &x, &y, &mut w));
     let multiply_adds = product(&[samples, p.positions(), p.rows(), out_channels]) as u64;
     Ok(Timing { multiply_adds, forward, input_grad, weight_grad, pack })
 }

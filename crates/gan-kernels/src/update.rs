@@ -1,19 +1,91 @@
 //! Optimizer steps in place, over all numbers of a variable in one pass.
 //!
-//! The caller computes the coefficients of a step; this module does the elementwise updates.
+//! The caller computes the coefficients of a step; the backend does the elementwise updates. On other devices, and in other number formats,
+//! candle's operations do.
 
-use crate::cpu::buffer::Shared;
-use crate::cpu::parallel::{each, map};
-use crate::cpu::simd::{Job, LANES, Level, Simd};
-use crate::storage::with_elements;
-use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, Var, backend::BackendStorage, bail};
-use std::ops::Range;
+use crate::backend::Optimizers;
+use crate::cpu::Cpu;
+use crate::storage::{elements, lock, with_elements};
+use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, backend::BackendStorage, bail};
 use std::sync::Mutex;
 
-mod average;
+/// A running average with one number for each of a variable's.
+#[derive(Debug)]
+pub struct Average(Kind);
 
-pub use average::Average;
-use average::{Kind, lock};
+#[derive(Debug)]
+enum Kind {
+    /// Of an f32 variable on the CPU.
+    Host(Mutex<Vec<f32>>),
+    Other(Var),
+}
+
+impl Average {
+    /// Returns zeros for `var`.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn zeros_like(var: &Var) -> Result<Self> {
+        if var.device().is_cpu() && var.dtype() == DType::F32 {
+            return Ok(Self(Kind::Host(Mutex::new(vec![0.0; var.elem_count()]))));
+        }
+        Ok(Self(Kind::Other(Var::from_tensor(&var.as_detached_tensor().zeros_like()?.flatten_all()?)?)))
+    }
+
+    /// Returns a copy of its numbers `[P]`.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn tensor(&self) -> Result<Tensor> {
+        match &self.0 {
+            Kind::Host(values) => Tensor::new(&lock(values)[..], &Device::Cpu),
+            Kind::Other(var) => var.as_detached_tensor().copy(),
+        }
+    }
+
+    /// Sets the numbers from `start` on to those of `t`, of any shape.
+    ///
+    /// # Errors
+    /// If their number does not fit.
+    pub fn set(&self, start: usize, t: &Tensor) -> Result<()> {
+        let flat = t.flatten_all()?;
+        match &self.0 {
+            Kind::Host(values) => {
+                let flat: Vec<f32> = flat.to_vec1()?;
+                let end = start.saturating_add(flat.len());
+                match lock(values).get_mut(start..end) {
+                    Some(to) => to.copy_from_slice(&flat),
+                    None => bail!("an average has fewer than {end} numbers"),
+                }
+                Ok(())
+            }
+            Kind::Other(var) => {
+                var.as_detached_tensor().slice_set(&flat.to_device(var.device())?.contiguous()?.copy()?, 0, start)
+            }
+        }
+    }
+
+    /// Updates average ← (1 − weight)·average + weight·value, with each number of `var`.
+    ///
+    /// # Errors
+    /// If the average belongs to another variable.
+    pub fn follow(&self, var: &Var, weight: f64) -> Result<()> {
+        let value = var.as_detached_tensor().flatten_all()?;
+        match &self.0 {
+            Kind::Host(values) => with_elements::<f32, _>(&value, |new| {
+                let mut average = lock(values);
+                if average.len() != new.len() {
+                    bail!("an average of {} numbers cannot follow a variable of {}", average.len(), new.len());
+                }
+                Cpu.follow(weight as f32, new, &mut average);
+                Ok(())
+            })?,
+            Kind::Other(average) => {
+                average.set(&((average.as_detached_tensor() * (1.0 - weight))? + (value * weight)?)?)
+            }
+        }
+    }
+}
 
 /// Place of ε in the denominator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +120,8 @@ pub struct Step {
 /// If the gradient has another shape or number type than the variable, or an average belongs to another variable.
 pub fn step(var: &Var, gradient: &Tensor, first: Option<&Average>, second: &Average, step: Step) -> Result<()> {
     if var.dims() != gradient.dims() || var.dtype() != gradient.dtype() {
-        let (a, b) = (var.as_tensor(), gradient);
-        bail!(
-            "an update needs one shape and type, got {:?} {:?} and {:?} {:?}",
-            a.dims(),
-            a.dtype(),
-            b.dims(),
-            b.dtype()
-        );
+        let of = |t: &Tensor| format!("{:?} {:?}", t.dims(), t.dtype());
+        bail!("an update needs one shape and type, got {} and {}", of(var), of(gradient));
     }
     if first.is_some_and(|first| std::ptr::eq(first, second)) {
         bail!("an update needs two averages, got the same one twice");
@@ -68,7 +134,9 @@ pub fn step(var: &Var, gradient: &Tensor, first: Option<&Average>, second: &Aver
         }
         (Kind::Other(second), None) => composed(var, &gradient, None, second, step),
         (Kind::Other(second), Some(Kind::Other(first))) => composed(var, &gradient, Some(first), second, step),
-        _ => bail!("both averages of a variable are made for it, and alike"),
+        (Kind::Host(_), Some(Kind::Other(_))) | (Kind::Other(_), Some(Kind::Host(_))) => {
+            bail!("both averages of an update must be made for its variable")
+        }
     }
 }
 
@@ -95,9 +163,6 @@ fn composed(var: &Var, gradient: &Tensor, first: Option<&Var>, second: &Var, ste
     var.set(&(var.as_detached_tensor() - change)?)
 }
 
-/// Number of values per task.
-const CHUNK: usize = 1 << 15;
-
 struct Update<'a> {
     step: Step,
     first: Option<&'a Mutex<Vec<f32>>>,
@@ -110,81 +175,19 @@ impl InplaceOp2 for Update<'_> {
     }
 
     fn cpu_fwd(&self, var: &mut CpuStorage, vl: &Layout, gradient: &CpuStorage, gl: &Layout) -> Result<()> {
-        let gradient = crate::storage::elements::<f32>(gradient, gl)?;
+        let gradient = elements::<f32>(gradient, gl)?;
         let (Some((start, end)), CpuStorage::F32(all)) = (vl.contiguous_offsets(), &mut *var) else {
             bail!("an updated variable must be contiguous f32, got {:?}", var.dtype());
         };
         let values = &mut all[start..end];
-        let (mut first, mut second) = (self.first.map(lock), lock(self.second));
+        let mut first = self.first.map(lock);
+        let mut second = lock(self.second);
         let n = values.len();
         if gradient.len() != n || second.len() != n || first.as_ref().is_some_and(|f| f.len() != n) {
             bail!("an update's averages are of another variable");
         }
-        let [values, second] = [values, &mut second[..]].map(Shared::new);
-        let first = first.as_mut().map(|f| Shared::new(f));
-        let level = Level::current();
-        each(n.div_ceil(CHUNK), |i| {
-            let range = i * CHUNK..n.min((i + 1) * CHUNK);
-            // SAFETY: each task has its own part of slices that are all n long, as checked above.
-            unsafe { level.run(Part { step: self.step, values, gradient: &gradient, first, second, range }) }
-        });
+        Cpu.optimizer_step(&self.step, values, &gradient, first.as_mut().map(|f| &mut f[..]), &mut second);
         Ok(())
-    }
-}
-
-struct Part<'a> {
-    step: Step,
-    values: Shared,
-    gradient: &'a [f32],
-    first: Option<Shared>,
-    second: Shared,
-    range: Range<usize>,
-}
-
-#[inline(always)]
-unsafe fn number<S: Simd>(x: f64) -> S::V {
-    // SAFETY: a vector of one number.
-    unsafe { S::splat(x as f32) }
-}
-
-/// Returns the average at `p` after an update with `new`.
-#[inline(always)]
-unsafe fn follow<S: Simd>(p: *mut f32, n: usize, new: S::V, decay: f64) -> S::V {
-    // SAFETY: the caller vouches for `n` numbers.
-    unsafe {
-        let v = S::fma(number::<S>(1.0 - decay), new, S::mul(number::<S>(decay), S::load_upto(p, n)));
-        S::store_upto(p, n, v);
-        v
-    }
-}
-
-impl Job for Part<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let Self { step, values, gradient, first, second, range } = self;
-        let (inside, outside) = match step.placement {
-            Epsilon::OutsideRoot => (0.0, step.epsilon),
-            Epsilon::InsideRoot => (step.epsilon, 0.0),
-        };
-        for at in range.clone().step_by(LANES) {
-            let n = LANES.min(range.end - at);
-            // SAFETY: this part of each slice is the task's own.
-            unsafe {
-                let g = S::load_upto(gradient.as_ptr().add(at), n);
-                let v = follow::<S>(second.get().add(at), n, S::mul(g, g), step.second_decay);
-                let m = match (first, step.first_decay) {
-                    (Some(first), Some(decay)) => follow::<S>(first.get().add(at), n, g, decay),
-                    _ => g,
-                };
-                let square = S::fma(number::<S>(step.root_scale), v, number::<S>(inside));
-                let root = S::add(S::sqrt(square), number::<S>(outside));
-                let p = values.get().add(at);
-                let change = S::div(S::mul(number::<S>(step.scale), m), root);
-                S::store_upto(p, n, S::sub(S::load_upto(p, n), change));
-            }
-        }
     }
 }
 
@@ -221,34 +224,5 @@ pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     if !x.device().is_cpu() || x.dtype() != DType::F32 {
         return x.detach().to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar();
     }
-    with_elements::<f32, _>(&x.detach(), |x| {
-        let level = Level::current();
-        let sums = map(x.len().div_ceil(CHUNK), |i| {
-            let part = &x[i * CHUNK..x.len().min((i + 1) * CHUNK)];
-            // SAFETY: the job reads its slice alone.
-            unsafe { level.run(Squares(part)) }
-        });
-        sums.iter().sum()
-    })
-}
-
-struct Squares<'a>(&'a [f32]);
-
-impl Job for Squares<'_> {
-    type Output = f64;
-
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) -> f64 {
-        let mut lanes = [0f32; LANES];
-        // SAFETY: loads stay inside the slice.
-        unsafe {
-            let mut sum = S::zero();
-            for at in (0..self.0.len()).step_by(LANES) {
-                let x = S::load_n(self.0.as_ptr().add(at), LANES.min(self.0.len() - at));
-                sum = S::fma(x, x, sum);
-            }
-            S::store(lanes.as_mut_ptr(), sum);
-        }
-        lanes.iter().map(|x| f64::from(*x)).sum()
-    }
+    with_elements::<f32, _>(&x.detach(), |x| Cpu.sum_of_squares(x))
 }

@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 use gan_kernels::fused::{
-    Activation, AvgPool, BatchNorm, Conv, Dropout, FusedLayer, FusedSequential, Layout, Reshape, Reuse, Run,
-    Statistics, Upsample, Weights, ZeroPad,
+    Activation, BatchNorm, Conv, Dropout, FusedLayer, FusedSequential, Layout, Resample, Reshape, Reuse, Run,
+    Statistics, Weights,
 };
 use gan_kernels::ops::{conv_transpose2d, conv2d, upsample_nearest2d, zero_pad2d};
 use gan_kernels::update::{self, Average, Epsilon, Step};
@@ -20,7 +20,7 @@ fn zeros(shape: &[usize]) -> Tensor {
 
 fn conv(outputs: usize, kernel: usize, weight: usize) -> FusedLayer {
     let weights = Weights { weight, bias: None };
-    FusedLayer::Conv(Conv { weights, outputs, kernel: [kernel; 2], spec: ConvSpec::square(1, 1) })
+    FusedLayer::Conv(Conv { weights, outputs, kernel: [kernel; 2], spec: ConvSpec::square(1, 1), transposed: None })
 }
 
 fn planned(input: &[usize], layers: Vec<FusedLayer>) -> Result<Arc<FusedSequential>> {
@@ -31,7 +31,7 @@ fn planned(input: &[usize], layers: Vec<FusedLayer>) -> Result<Arc<FusedSequenti
 fn network() -> Arc<FusedSequential> {
     let weights = Weights { weight: 0, bias: Some(WEIGHTS) };
     let layers = vec![
-        FusedLayer::Conv(Conv { weights, outputs: 33, kernel: [3, 3], spec: ConvSpec::square(1, 1) }),
+        FusedLayer::Conv(Conv { weights, outputs: 33, kernel: [3, 3], spec: ConvSpec::square(1, 1), transposed: None }),
         FusedLayer::BatchNorm(BatchNorm { scale: WEIGHTS + 33, shift: WEIGHTS + 66, eps: 1e-5 }),
         FusedLayer::Activation(Activation::LeakyRelu(0.2)),
         FusedLayer::Dropout(Dropout(0.5)),
@@ -110,11 +110,17 @@ fn networks_with_empty_or_oversized_outputs_are_refused() {
         vec![conv(3, 3, usize::MAX)],
         vec![conv(3, half, 0)],
         vec![FusedLayer::BatchNorm(BatchNorm { scale: usize::MAX, shift: 0, eps: 1e-5 })],
-        vec![FusedLayer::Upsample(Upsample([0, 1]))],
-        vec![FusedLayer::Upsample(Upsample([half, 3]))],
-        vec![FusedLayer::Upsample(Upsample([1 << 30, 1 << 30])), FusedLayer::Upsample(Upsample([1 << 30, 1 << 30]))],
-        vec![FusedLayer::ZeroPad(ZeroPad(Padding::all(half))), FusedLayer::ZeroPad(ZeroPad(Padding::all(half)))],
-        vec![FusedLayer::AvgPool(AvgPool([0, 1]))],
+        vec![FusedLayer::Resample(Resample::Upsample([0, 1]))],
+        vec![FusedLayer::Resample(Resample::Upsample([half, 3]))],
+        vec![
+            FusedLayer::Resample(Resample::Upsample([1 << 30, 1 << 30])),
+            FusedLayer::Resample(Resample::Upsample([1 << 30, 1 << 30])),
+        ],
+        vec![
+            FusedLayer::Resample(Resample::ZeroPad(Padding::all(half))),
+            FusedLayer::Resample(Resample::ZeroPad(Padding::all(half))),
+        ],
+        vec![FusedLayer::Resample(Resample::AvgPool([0, 1]))],
         vec![FusedLayer::Reshape(Reshape(vec![half, 4, half]))],
         vec![FusedLayer::Reshape(Reshape(vec![]))],
     ] {

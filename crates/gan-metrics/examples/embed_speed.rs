@@ -31,6 +31,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         network.embed(&images)?;
         best = best.min(start.elapsed().as_secs_f64());
     }
-    println!("{}: {:.1} images/s, read in {read:.2} s", network.name(), count as f64 / best);
+    println!("{}: {:.1} images/s, read in {read:.2} s", network.info().card.name, count as f64 / best);
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Metric cards: figures with everything that is needed to believe them. A figure is never shown without its card.
+//! Metric cards: figures with everything that is needed to trust them. A figure is never shown without its card.
 
-use crate::metrics::MetricRef;
+use crate::metrics::Metric;
 use crate::protocol::Protocol;
 use crate::renamed;
 use gan_base::messages::counted;
@@ -10,26 +10,26 @@ use std::fmt;
 /// A metric's value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// Which metric.
+    /// The metric.
     #[serde(deserialize_with = "renamed::read_key")]
-    pub metric: MetricRef,
+    pub metric: &'static Metric,
     /// Its value.
     pub value: f64,
     /// Standard deviation over subsets, for metrics that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deviation: Option<f64>,
-    /// The same between real samples and real samples, as many: what a perfect generator would get.
+    /// Value between two sets of real samples of the same number: what a perfect generator would get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<f64>,
 }
 
-/// Figures of one set of samples and how they came about.
+/// Figures of one set of samples and how they were measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Card {
-    /// What was measured: a run, a file, a folder.
+    /// What was measured: a run, a file or a folder.
     pub subject: String,
-    /// Steps that the generator had been trained for, where it is one.
+    /// Number of steps for which the generator was trained, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u64>,
     /// The figures.
@@ -37,18 +37,18 @@ pub struct Card {
     /// The published protocol that was followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
-    /// Samples measured.
+    /// Number of samples.
     pub samples: usize,
-    /// Decides the samples' noise, and every choice among samples.
+    /// Seed of the samples' noise and of every choice among samples.
     pub seed: u64,
-    /// The sizes of the images measured, where the comparison says them.
+    /// Sizes of the images, if the comparison states them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sizes: Option<ImageSizes>,
-    /// What they were compared with.
+    /// The real samples.
     pub reference: Reference,
-    /// The network that made the features.
+    /// The network that computed the features.
     pub embedder: EmbedderCard,
-    /// What limits the figures' worth, in words.
+    /// Limits of the figures, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// The library's version.
@@ -56,62 +56,62 @@ pub struct Card {
 }
 
 /// The real samples of a comparison.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
-    /// The data set's name.
+    /// Name of the data set.
     pub data: String,
-    /// Which part of it.
+    /// Part of the data set.
     pub split: String,
-    /// How many samples; 0 where only their mean and covariance are known.
+    /// Number of samples; 0 if only their mean and covariance are known.
     pub samples: usize,
-    /// Where it lies, where the user named a folder or a file.
+    /// Path, if the user named a folder or a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Where the second real set, of the floor, comes from; none where there is no floor.
+    /// Source of the second real set, with which the floor is measured; `None` if there is no floor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor_split: Option<String>,
-    /// The sizes of the images, where the comparison says them.
+    /// Sizes of the images, if the comparison states them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sizes: Option<ImageSizes>,
     /// SHA-256 of the samples' values: the same hash means the same samples.
     pub hash: String,
 }
 
-/// The network that made the features.
+/// The network that computed the features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EmbedderCard {
-    /// Its name, as in "digits".
+    /// Name, for example "digits".
     pub name: String,
-    /// SHA-256 of its weights.
+    /// SHA-256 of its weights in hexadecimal: features of different networks cannot be compared.
     pub hash: String,
-    /// Numbers a sample.
+    /// Number of features per sample D.
     pub dim: usize,
-    /// How images are brought to its size; none where they have it.
+    /// How images are resized to its size; `None` if it refuses other sizes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<String>,
-    /// The published protocol that the features follow from the original images on, as in "as torch-fidelity".
+    /// The published protocol that it follows from the original images on, for example "as torch-fidelity".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
 }
 
-/// Height and width of a set's images, and what became of them before they reached the network.
+/// Height and width of a set's images, and how they were resized before they reached the network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSizes {
-    /// The least height and the least width, `[H, W]`.
+    /// Minimum height and minimum width, `[H, W]`.
     pub smallest: [usize; 2],
-    /// The greatest height and the greatest width, `[H, W]`.
+    /// Maximum height and maximum width, `[H, W]`.
     pub largest: [usize; 2],
-    /// What they were brought to before the network saw them; none where it got them as they are.
+    /// The size before the network; `None` if the network got the images as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resized: Option<ResizedTo>,
 }
 
-/// A size that images were brought to.
+/// A size to which images were resized.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResizedTo {
     /// `[H, W]`
     pub size: [usize; 2],
-    /// How, in words, as in "bilinear, centre crop".
+    /// The method in words, for example "bilinear, centre crop".
     pub how: String,
 }
 
@@ -136,11 +136,11 @@ impl Serialize for Card {
     }
 }
 
-/// Of any version: old names of figures become today's.
+/// Reads a card of any version: old names of figures become current ones.
 impl<'de> Deserialize<'de> for Card {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut card = Self::deserialize(deserializer)?;
-        let metrics: Vec<MetricRef> = card.figures.iter().map(|figure| renamed::update(figure.metric, &card)).collect();
+        let metrics: Vec<_> = card.figures.iter().map(|figure| card.current(figure.metric)).collect();
         card.figures.iter_mut().zip(metrics).for_each(|(figure, metric)| figure.metric = metric);
         Ok(card)
     }
@@ -148,51 +148,46 @@ impl<'de> Deserialize<'de> for Card {
 
 impl Card {
     /// Returns the figure of `metric`.
-    pub fn figure(&self, metric: impl Into<MetricRef>) -> Option<&Figure> {
-        let metric = metric.into();
+    pub fn figure(&self, metric: &Metric) -> Option<&Figure> {
         self.figures.iter().find(|figure| figure.metric == metric)
     }
 
     /// Returns the value of `metric`.
-    pub fn value(&self, metric: impl Into<MetricRef>) -> Option<f64> {
+    pub fn value(&self, metric: &Metric) -> Option<f64> {
         self.figure(metric).map(|figure| figure.value)
     }
 
-    /// The lines below the figures: how they came about.
+    /// Returns the lines below the figures, with their names: how the figures were measured.
     pub fn provenance(&self) -> Vec<(&'static str, String)> {
         let Reference { data, split, samples, path, floor_split, sizes, hash } = &self.reference;
-        let network = &self.embedder;
-        let resizing = network.resize.clone().unwrap_or_else(|| "none".into());
-        let protocol = network.protocol.iter().map(|protocol| format!(", {protocol}"));
-        let whose = path.as_ref().unwrap_or(data);
         let mut lines = vec![("Samples", format!("{}, seed {}", self.samples, self.seed))];
         lines.extend(self.protocol.iter().map(|protocol| ("Protocol", protocol.to_string())));
         lines.extend(self.sizes.iter().map(|sizes| ("Sample size", sizes.to_string())));
         let count = if *samples == 0 { "samples".into() } else { samples.to_string() };
-        lines.push(("Compared with", format!("{count} of {whose} ({split}), sha256 {}", short(hash))));
+        let source = path.as_ref().unwrap_or(data);
+        lines.push(("Compared with", format!("{count} of {source} ({split}), sha256 {}", short(hash))));
         lines.extend(sizes.iter().map(|sizes| ("Real size", sizes.to_string())));
-        // Halves of the reference are compared with each other, all else with the reference.
+        // Halves of the reference are compared with each other, other sets with the reference.
         let floor = |split: &String| {
             if split.contains(" against ") { split.clone() } else { format!("{split} against the same") }
         };
         lines.extend(floor_split.iter().map(|split| ("Floor", floor(split))));
-        lines.push((
-            "Features",
-            format!("{}, {}, sha256 {}", network.name, counted(network.dim, "number"), short(&network.hash)),
-        ));
-        lines.push(("Resizing", resizing + &protocol.collect::<String>()));
+        let EmbedderCard { name, hash, dim, resize, protocol } = &self.embedder;
+        lines.push(("Features", format!("{name}, {}, sha256 {}", counted(dim, "number"), short(hash))));
+        let protocol = protocol.as_ref().map(|protocol| format!(", {protocol}")).unwrap_or_default();
+        lines.push(("Resizing", resize.as_deref().unwrap_or("none").to_string() + &protocol));
         lines.extend(self.warnings.iter().map(|warning| ("Note", warning.clone())));
         lines
     }
 }
 
-/// Enough of a hash to tell two apart.
-pub fn short(hash: &str) -> &str {
+/// Returns enough of a hash to distinguish two.
+fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
 
-/// Three or four digits that mean something.
-pub fn digits(value: f64) -> String {
+/// Formats a figure with three or four significant digits.
+pub fn format_value(value: f64) -> String {
     match value.abs() {
         x if x == 0.0 || !x.is_finite() => format!("{value}"),
         x if x >= 100.0 => format!("{value:.1}"),
@@ -206,14 +201,13 @@ impl fmt::Display for Card {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = self.step.map(|step| format!(", step {step}")).unwrap_or_default();
         writeln!(f, "{}{step}", self.subject)?;
-        for figure in &self.figures {
-            let deviation = figure.deviation.map(|d| format!(" ± {}", digits(d))).unwrap_or_default();
-            let floor = figure.floor.map(|floor| format!("real: {}", digits(floor))).unwrap_or_default();
-            let line = format!("  {:<46} {:>10}{deviation:<11}  {floor}", figure.metric.title(), digits(figure.value));
+        for Figure { metric, value, deviation, floor } in &self.figures {
+            let deviation = deviation.map(|d| format!(" ± {}", format_value(d))).unwrap_or_default();
+            let floor = floor.map(|floor| format!("real: {}", format_value(floor))).unwrap_or_default();
+            let line = format!("  {:<46} {:>10}{deviation:<11}  {floor}", metric.title, format_value(*value));
             writeln!(f, "{}", line.trim_end())?;
         }
-        let provenance = self.provenance();
-        provenance.iter().try_for_each(|(name, value)| writeln!(f, "  {name:<14} {value}"))
+        self.provenance().iter().try_for_each(|(name, value)| writeln!(f, "  {name:<14} {value}"))
     }
 }
 
@@ -236,7 +230,7 @@ mod tests {
         );
         assert_eq!(lines[1].1, "10000 of mnist (test), sha256 00");
         assert_eq!(lines[2].1, "training samples against the same");
-        assert_eq!(card.figures[0].metric.key(), "fd_digits", "an old FID is named after its features");
+        assert_eq!(card.figures[0].metric.key, "fd_digits", "an old FID is named after its features");
     }
 
     #[test]

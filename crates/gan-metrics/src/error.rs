@@ -1,4 +1,4 @@
-//! What can go wrong while something is measured, each with what was found and what is expected.
+//! Errors, each with what was found and what is expected.
 
 use gan_base::messages::{counted, is_or_are};
 use std::path::{Path, PathBuf};
@@ -6,44 +6,35 @@ use std::path::{Path, PathBuf};
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Fewer samples than a method needs.
-    #[error("{metric}: {}: {advice}", too_few(*found, what, *needed))]
+    /// There are fewer samples than a method needs.
+    #[error("{metric}: {}", too_few(*found, what, *needed, advice))]
     TooFew {
-        /// The metric, as users call it.
+        /// Name of the metric in messages.
         metric: &'static str,
         /// "real" or "generated".
         what: &'static str,
-        /// How many there are.
+        /// Number of samples.
         found: usize,
-        /// How many it takes.
+        /// Minimum number of samples.
         needed: usize,
         /// What to do.
         advice: &'static str,
     },
-    /// Samples or features that do not fit each other or the method.
-    #[error("{what}: found {found}, expected {expected}: {advice}")]
-    Mismatch {
-        /// What does not fit.
-        what: String,
-        /// What was found.
-        found: String,
-        /// What is expected.
-        expected: String,
-        /// What to do.
-        advice: String,
-    },
-    /// Numbers that nothing can be measured with: not finite, or all the same.
+    /// Samples or features do not fit each other or the method.
+    #[error("{0}")]
+    Mismatch(String),
+    /// Numbers cannot be measured: they are not finite, or all the same.
     #[error("{what}: {problem}")]
     Values {
-        /// Whose.
+        /// Which numbers.
         what: String,
         /// What is wrong with them and what to do.
         problem: String,
     },
-    /// A file that cannot be used.
+    /// A file cannot be used.
     #[error("{}: {problem}", path.display())]
     File {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong and what to do.
         problem: String,
@@ -57,16 +48,31 @@ pub enum Error {
 }
 
 impl Error {
-    /// A [`Error::File`].
+    /// Returns an [`Error::File`].
     pub fn file(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
         Self::File { path: path.as_ref().into(), problem: problem.into() }
+    }
+
+    pub(crate) fn mismatch(
+        what: impl AsRef<str>,
+        found: impl AsRef<str>,
+        expected: impl AsRef<str>,
+        advice: impl AsRef<str>,
+    ) -> Self {
+        let [what, found, expected, advice] = [what.as_ref(), found.as_ref(), expected.as_ref(), advice.as_ref()];
+        Self::Mismatch(format!("{what}: found {found}, expected {expected}: {advice}"))
+    }
+
+    pub(crate) fn values(what: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Values { what: what.into(), problem: problem.into() }
     }
 }
 
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-fn too_few(found: usize, what: &str, needed: usize) -> String {
+/// Returns the text of [`Error::TooFew`] without the metric.
+pub(crate) fn too_few(found: usize, what: &str, needed: usize, advice: &str) -> String {
     let found = format!("{} {} too few", counted(found, &format!("{what} sample")), is_or_are(found));
-    format!("{found}, at least {needed} {} needed", is_or_are(needed))
+    format!("{found}, at least {needed} {} needed: {advice}", is_or_are(needed))
 }

@@ -1,29 +1,33 @@
 //! Metrics for generators: how far the samples are from real ones, how many of the modes they reach, whether they are copies.
 //!
-//! Knows no trainer and no data set: samples come in as tensors, a batch at a time, and features stream, so memory does not
-//! grow with the number of samples. Usable alone on any two sets of images or feature arrays.
+//! Independent of trainers and data sets: samples are tensors, added in batches, so memory does not
+//! grow with the number of samples. It can be used alone on any two sets of images or feature arrays.
 //!
-//! In reading order: [`features`] (numbers a sample) and [`embed`] (the networks that make them); [`moments`] (their mean and covariance);
-//! [`metrics`] (a file for each family, and the list of all); [`suite`] (several metrics of one set of samples), [`protocol`] (published
-//! ways to measure) and [`card`] (figures with what is needed to believe them); [`renamed`] (names in files of earlier versions).
+//! In reading order: `features` (numbers per sample) and [`embed`] (the networks that compute them); `moments` (mean and covariance); `metrics` (a
+//! file for each family, and the list of all); `suite` and `sample_set` (several metrics of one set of samples), `protocol` (published
+//! ways to measure) and `card` (figures with what is needed to trust them); [`renamed`] (names in files of earlier versions).
 
-pub mod card;
+mod archive;
+mod card;
 pub mod embed;
-pub mod error;
-pub mod features;
+mod error;
+mod features;
 mod linalg;
-pub mod metrics;
-pub mod moments;
+mod metrics;
+mod moments;
 mod pairs;
-pub mod protocol;
+mod protocol;
 pub mod renamed;
-pub mod suite;
-mod zip;
+mod sample_set;
+pub mod state_dict;
+mod suite;
 
-pub use card::{Card, ImageSizes};
-pub use embed::{Embedder, Embedding, FeatureSpace, Sizes};
+pub use card::{Card, EmbedderCard, Figure, ImageSizes, Reference, ResizedTo, format_value};
 pub use error::{Error, Result};
 pub use features::Features;
-pub use metrics::{Metric, MetricRef};
+pub use metrics::{Better, DataKind, Inputs, Measured, Metric, Needs, Occasion};
+pub use metrics::{diversity, energy, frechet, kid, memorisation, mode_coverage, prdc, swd};
+pub use moments::Moments;
 pub use protocol::Protocol;
-pub use suite::{EmbeddedSamples, MetricSuite, RealSet, SampleSet};
+pub use sample_set::{EmbeddedSamples, SampleSet};
+pub use suite::MetricSuite;

@@ -1,6 +1,6 @@
 //! The few matrix routines that metrics need, on faer, in f64 unless said otherwise.
 //!
-//! Features `[N, D]` row after row are read as matrices of D rows and N columns, column after column: the same memory.
+//! Features `[N, D]` in row-major order are read as column-major matrices of D rows and N columns, which have the same memory layout.
 
 use crate::error::{Error, Result};
 use faer::dyn_stack::{MemBuffer, MemStack};
@@ -11,24 +11,24 @@ use faer::linalg::matmul::triangular::{self, BlockStructure::Rectangular, BlockS
 use faer::{Accum, Mat, MatMut, MatRef, Par, diag::Diag};
 use std::num::NonZeroUsize;
 
-/// Pieces of parallel work: a fixed count, so that results do not depend on how many threads there are.
+/// Parts of parallel work: a fixed number, so that results do not depend on the number of threads.
 pub(crate) const PAR: Par = Par::Rayon(NonZeroUsize::new(8).expect("not zero"));
 
-/// The lower triangle of X Yᵀ into `into`'s, replacing or adding.
+/// Replaces the lower triangle of `into` by that of X Yᵀ, or adds it.
 pub(crate) fn lower_product(into: MatMut<'_, f64>, accum: Accum, x: MatRef<'_, f64>, y_transposed: MatRef<'_, f64>) {
     triangular::matmul(into, TriangularLower, accum, x, Rectangular, y_transposed, Rectangular, 1.0, PAR);
 }
 
-/// X Y.
+/// Returns X Y.
 pub(crate) fn product(x: MatRef<'_, f64>, y: MatRef<'_, f64>) -> Mat<f64> {
     let mut into = Mat::zeros(x.nrows(), y.ncols());
     matmul(into.as_mut(), Accum::Replace, x, y, 1.0, PAR);
     into
 }
 
-/// The products of rows of `a` `[N, D]` with rows of `b` `[M, D]`, in f32, row after row into `dots` `[N, M]`.
+/// Computes the products of rows of `a` `[N, D]` with rows of `b` `[M, D]` in f32, in `dots` `[N, M]`.
 pub(crate) fn dots(dots: &mut [f32], a: &[f32], b: &[f32], dim: usize) {
-    let (n, m) = (a.len() / dim, b.len() / dim);
+    let [n, m] = [a.len() / dim, b.len() / dim];
     let a = MatRef::from_column_major_slice(a, dim, n);
     let b = MatRef::from_column_major_slice(b, dim, m);
     let into = MatMut::from_column_major_slice_mut(dots, m, n);
@@ -44,19 +44,17 @@ pub(crate) fn mirror(matrix: &mut Mat<f64>) {
     }
 }
 
-/// L `[D, r]` with Σ = L Lᵀ, where r is Σ's numerical rank: Cholesky's decomposition with complete pivoting
-/// (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, §10.3). What rounding left in directions without
-/// variance, below D ε max Σᵢᵢ, is dropped.
-///
-/// # Errors
-/// If Σ has negative or no numbers on its diagonal.
+/// Returns L `[D, r]` with Σ = L Lᵀ, where r is Σ's numerical rank: Cholesky's decomposition with complete pivoting
+/// (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, §10.3). Rounding errors in directions without
+/// variance, below D ε max Σᵢᵢ, are dropped. It fails if the diagonal of Σ has negative numbers or NaN.
 pub(crate) fn root(covariance: &Mat<f64>) -> Result<Mat<f64>> {
     let dim = covariance.nrows();
     if (0..dim).all(|i| covariance[(i, i)] == 0.0) {
         return Ok(Mat::zeros(dim, 0));
     }
     let mut factor = covariance.clone();
-    let (mut order, mut inverse) = (vec![0_usize; dim], vec![0_usize; dim]);
+    let mut order = vec![0_usize; dim];
+    let mut inverse = vec![0_usize; dim];
     let mut memory = MemBuffer::new(cholesky_in_place_scratch::<usize, f64>(dim, PAR, Default::default()));
     let stack = MemStack::new(&mut memory);
     let (info, _) = cholesky_in_place(factor.as_mut(), &mut order, &mut inverse, PAR, stack, Default::default())
@@ -70,10 +68,8 @@ pub(crate) fn root(covariance: &Mat<f64>) -> Result<Mat<f64>> {
     Ok(root)
 }
 
-/// Returns the eigenvalues of a symmetric matrix, ascending; reads its lower triangle.
-///
-/// # Errors
-/// If the iteration does not converge, as with numbers that are not finite.
+/// Returns the eigenvalues of a symmetric matrix in ascending order; reads its lower triangle. It fails if the iteration does not
+/// converge, for example with numbers that are not finite.
 pub(crate) fn eigenvalues(symmetric: &Mat<f64>) -> Result<Vec<f64>> {
     let dim = symmetric.nrows();
     let mut values = Diag::<f64>::zeros(dim);
@@ -86,7 +82,7 @@ pub(crate) fn eigenvalues(symmetric: &Mat<f64>) -> Result<Vec<f64>> {
 }
 
 fn no_covariance(problem: &str) -> Error {
-    Error::Values { what: "covariance".into(), problem: format!("{problem}: look at the features' size") }
+    Error::values("covariance", format!("{problem}: look at the features' size"))
 }
 
 #[cfg(test)]

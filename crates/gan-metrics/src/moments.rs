@@ -1,37 +1,43 @@
-//! Mean and covariance of features that stream by.
+//! Mean and covariance of features that are added in batches, or that others computed.
 
-mod file;
-mod statistics;
-
+use crate::archive;
 use crate::error::{Error, Result};
-use crate::features::Features;
+use crate::features::{Features, check_widths};
 use crate::linalg::{lower_product, mirror};
 use faer::{Accum, Mat, MatRef};
-use gan_base::messages::counted;
+use gan_base::regular_file;
 use rayon::prelude::*;
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
-/// Samples taken in at once: more would only take more memory.
+/// Maximum number of samples that are added at once; more would only take more memory.
 const BLOCK: usize = 1024;
+/// Maximum size of a statistics file in bytes: twice the size for Inception-v3's features.
+const MOST_BYTES: u64 = 1 << 26;
+/// Statistics files do not contain their number of samples. This many are enough for a covariance of full rank, and for a distance without a
+/// warning.
+const STATISTICS_COUNT: u64 = 1 << 32;
 
-/// Count, mean `[D]` and scatter `[D, D]` of the samples so far, all in f64: D² numbers however many samples.
+/// Count, mean `[D]` and scatter `[D, D]` of samples in f64: about D² numbers, however many samples there are.
 ///
-/// Blocks are joined by Chan, Golub and LeVeque's update ("Algorithms for Computing the Sample Variance", 1983): every block
-/// is centred on its own mean, so a large mean over a small spread costs no digits, whatever the number of samples.
+/// Blocks are merged by the update of Chan, Golub and LeVeque ("Algorithms for Computing the Sample Variance", 1983): every block
+/// is centered on its own mean, so a large mean with a small spread costs no digits, whatever the number of samples.
 #[derive(Clone, Debug)]
 pub struct Moments {
     count: u64,
     mean: Vec<f64>,
-    /// Σ (x − mean)(x − mean)ᵀ, whose lower triangle alone is maintained.
+    /// Σ (x − mean)(x − mean)ᵀ, of which only the lower triangle is maintained.
     scatter: Mat<f64>,
 }
 
 impl Moments {
-    /// Of no samples yet, of `dim` numbers each.
+    /// Returns the moments of no samples, for samples of `dim` numbers.
     pub fn new(dim: usize) -> Self {
         Self { count: 0, mean: vec![0.0; dim], scatter: Mat::zeros(dim, dim) }
     }
 
-    /// Of these samples `[N, D]`.
+    /// Returns the moments of samples `[N, D]`.
     ///
     /// # Errors
     /// As [`Moments::push`].
@@ -41,58 +47,37 @@ impl Moments {
         Ok(moments)
     }
 
-    /// Takes samples `[N, D]` in. A few hundred at once are fastest.
+    /// Adds samples `[N, D]`. A few hundred at once are fastest.
     ///
     /// # Errors
-    /// If they have another width or numbers that are not finite; then nothing has changed.
+    /// If they have another width or numbers that are not finite; then nothing changes.
     pub fn push(&mut self, features: &Features) -> Result<()> {
-        self.check_width(features.dim())?;
+        check_widths("moments", features.dim(), self.dim())?;
         features.check_finite("pushed")?;
         features.values().chunks(BLOCK * self.dim()).for_each(|rows| self.push_block(rows));
         Ok(())
     }
 
-    /// Takes in what `other` has seen.
-    ///
-    /// # Errors
-    /// If its samples have another width.
-    pub fn merge(&mut self, other: &Self) -> Result<()> {
-        self.check_width(other.dim())?;
-        self.scatter += &other.scatter;
-        if let Some(step) = self.join(other.count, &other.mean) {
-            self.scatter_of(&step);
-        }
-        Ok(())
-    }
-
-    /// How many samples so far.
+    /// Returns the number of samples.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Numbers a sample D.
+    /// Returns the number of features per sample D.
     pub fn dim(&self) -> usize {
         self.mean.len()
     }
 
-    /// The mean `[D]`; zeros before the first sample.
+    /// Returns the mean `[D]`; zeros before the first sample.
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// The unbiased covariance `[D, D]`, row after row: sums over N − 1, as numpy's `cov`.
-    ///
-    /// # Errors
-    /// Below two samples.
-    pub fn covariance(&self) -> Result<Vec<f64>> {
-        let matrix = self.covariance_matrix("given")?;
-        Ok(matrix.col_iter().flat_map(|column| column.iter().copied().collect::<Vec<_>>()).collect())
-    }
-
-    /// The same as a matrix; `what` is whose, for the error.
-    pub(crate) fn covariance_matrix(&self, what: &'static str) -> Result<Mat<f64>> {
+    /// Returns the unbiased covariance `[D, D]`: sums over N − 1, like numpy's `cov`. `what` the samples are is for the message.
+    pub(crate) fn covariance(&self, what: &'static str) -> Result<Mat<f64>> {
         if self.count < 2 {
-            let (found, advice) = (self.count as usize, "one sample has no spread");
+            let found = self.count as usize;
+            let advice = "a covariance takes two; thousands make it meaningful";
             return Err(Error::TooFew { metric: "covariance", what, found, needed: 2, advice });
         }
         let mut matrix = &self.scatter * faer::Scale(1.0 / (self.count - 1) as f64);
@@ -100,47 +85,68 @@ impl Moments {
         Ok(matrix)
     }
 
-    /// Σ = the block's own scatter + the step between the means, which goes along as one more row.
     fn push_block(&mut self, rows: &[f32]) {
         let dim = self.dim();
         let mean = mean_of(rows, dim);
-        let mut centred = vec![0.0; rows.len()];
-        centred.par_chunks_mut(dim).zip(rows.par_chunks(dim)).for_each(|(to, row)| {
+        let mut centered = vec![0.0; rows.len()];
+        centered.par_chunks_mut(dim).zip(rows.par_chunks(dim)).for_each(|(to, row)| {
             to.iter_mut().zip(row).zip(&mean).for_each(|((to, x), m)| *to = f64::from(*x) - m);
         });
-        centred.extend(self.join((rows.len() / dim) as u64, &mean).unwrap_or_default());
-        self.scatter_of(&centred);
-    }
-
-    /// Σ += X Xᵀ for rows X.
-    fn scatter_of(&mut self, rows: &[f64]) {
-        let x = MatRef::from_column_major_slice(rows, self.dim(), rows.len() / self.dim());
+        // The step between the means, δ √(n m / (n + m)), adds its square to the scatter: it is one more row.
+        let [n, m] = [self.count as f64, (rows.len() / dim) as f64];
+        let root = (n * (m / (n + m))).sqrt();
+        centered.extend(self.mean.iter().zip(&mean).map(|(old, new)| (new - old) * root));
+        self.mean.iter_mut().zip(&mean).for_each(|(old, new)| *old += (new - *old) * (m / (n + m)));
+        self.count += (rows.len() / dim) as u64;
+        let x = MatRef::from_column_major_slice(&centered, dim, centered.len() / dim);
         lower_product(self.scatter.as_mut(), Accum::Add, x, x.transpose());
     }
 
-    /// Moves count and mean on; gives δ √(n m / (n + m)), whose square the scatter grows by.
-    fn join(&mut self, count: u64, mean: &[f64]) -> Option<Vec<f64>> {
-        let (n, m) = (self.count as f64, count as f64);
-        self.count += count;
-        if count == 0 {
-            return None;
-        }
-        let root = (n * (m / (n + m))).sqrt();
-        let step = self.mean.iter().zip(mean).map(|(old, new)| (new - old) * root).collect();
-        self.mean.iter_mut().zip(mean).for_each(|(old, new)| *old += (new - *old) * (m / (n + m)));
-        Some(step)
+    /// Returns the moments as bytes, which identify them: a safetensors file with `mean` `[D]` and the lower triangle of the scatter, row after
+    /// row, in f64, and `count` in the metadata.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+        let lower = (0..self.dim()).flat_map(|row| (0..=row).map(move |column| self.scatter[(row, column)]));
+        let parts = [("mean", self.mean.clone()), ("scatter", lower.collect())];
+        let parts =
+            parts.map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()));
+        let tensors =
+            parts.iter().map(|(name, bytes)| Ok((name, TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes)?)));
+        let tensors = tensors.collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
+        let metadata = HashMap::from([("count".to_string(), self.count.to_string())]);
+        let bytes = tensors.and_then(|tensors| safetensors::serialize(tensors, Some(metadata)));
+        Ok(bytes.map_err(candle_core::Error::from)?)
     }
 
-    fn check_width(&self, dim: usize) -> Result<()> {
-        if dim == self.dim() {
-            return Ok(());
+    /// Reads the statistics that pytorch-fid and TTUR store: an uncompressed `.npz` file of `mu` `[D]` and `sigma` `[D, D]` in float64.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read or contains something else.
+    pub fn read_statistics(path: &Path) -> Result<Self> {
+        let bytes =
+            regular_file::read(path, MOST_BYTES).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+        let advice = "save them again by numpy.savez(file, mu=mu, sigma=sigma), in float64";
+        Self::from_npz(&bytes).map_err(|problem| Error::file(path, format!("{problem}: {advice}")))
+    }
+
+    /// Reads the bytes of a statistics file: see [`Moments::read_statistics`].
+    ///
+    /// # Errors
+    /// The problem in words.
+    pub fn from_npz(bytes: &[u8]) -> std::result::Result<Self, String> {
+        let files = archive::files(bytes)?;
+        let mean = array(&files, "mu.npy")?;
+        let sigma = array(&files, "sigma.npy")?;
+        let dim = mean.len();
+        if dim == 0 || sigma.len() != dim * dim {
+            return Err(format!("mu has {dim} numbers and sigma {}, expected D and D × D", sigma.len()));
         }
-        Err(Error::Mismatch {
-            what: "moments".into(),
-            found: format!("{} a sample", counted(dim, "number")),
-            expected: self.dim().to_string(),
-            advice: "embed all sets with the same network".into(),
-        })
+        let factor = (STATISTICS_COUNT - 1) as f64;
+        let mut scatter = Mat::from_fn(dim, dim, |row, column| sigma[row * dim + column] * factor);
+        mirror(&mut scatter);
+        if (0..dim).any(|i| scatter[(i, i)] < 0.0) {
+            return Err("sigma has negative variances".into());
+        }
+        Ok(Self { count: STATISTICS_COUNT, mean, scatter })
     }
 }
 
@@ -152,6 +158,29 @@ fn mean_of(rows: &[f32], dim: usize) -> Vec<f64> {
     let count = (rows.len() / dim) as f64;
     mean.iter_mut().for_each(|sum| *sum /= count);
     mean
+}
+
+/// Returns the numbers of the array `<f8` called `name`, which must be finite.
+fn array(files: &BTreeMap<String, &[u8]>, name: &str) -> std::result::Result<Vec<f64>, String> {
+    let file = files.get(name).ok_or_else(|| format!("holds no {name}"))?;
+    let data = f64_data(file).ok_or_else(|| format!("{name} is not an array of float64"))?;
+    let values: Vec<f64> = data.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(values),
+        false => Err(format!("{name} has numbers that are not finite")),
+    }
+}
+
+/// Returns the data after the header of a `.npy` file of little-endian float64.
+fn f64_data(file: &[u8]) -> Option<&[u8]> {
+    let rest = file.strip_prefix(b"\x93NUMPY")?;
+    let (start, length) = match *rest.first()? {
+        1 => (4, usize::from(u16::from_le_bytes(rest.get(2..4)?.try_into().ok()?))),
+        _ => (6, usize::try_from(u32::from_le_bytes(rest.get(2..6)?.try_into().ok()?)).ok()?),
+    };
+    let (header, data) = rest.get(start..)?.split_at_checked(length)?;
+    let is_f64 = std::str::from_utf8(header).ok()?.contains("'<f8'");
+    (is_f64 && data.len().is_multiple_of(8)).then_some(data)
 }
 
 #[cfg(test)]

@@ -1,24 +1,25 @@
-//! Squared distances between the samples of two sets: screened in f32, decided in f64, never all of them at once.
+//! Squared distances between the samples of two sets: screened in f32, decided in f64, computed tile by tile.
 //!
 //! ‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y turns distances into matrix products, but rounds. So products in f32 give every pair a lower
-//! and an upper bound, and only pairs whose bounds leave a question open are computed again, by Σ (xᵢ − yᵢ)² in f64. Answers are
-//! therefore those of f64 throughout (the same pair gives the same bits wherever it is met, so ties are ties), at f32's speed.
+//! and an upper bound, and only pairs for which the bounds do not decide are computed again, by Σ (xᵢ − yᵢ)² in f64. The results
+//! are therefore those of f64 (the same pair always gives the same bits, so ties are ties), at the speed of f32.
 
 use crate::features::Features;
 use crate::linalg;
 use rayon::prelude::*;
 
-/// Rows and columns of a tile of products, which takes 4 MiB.
+/// Rows of a tile of products, which takes 4 MiB.
 const ROWS: usize = 512;
+/// Columns of a tile.
 const COLUMNS: usize = 2048;
 
-/// Where two sets are looked at from: centred and scaled, f32 loses least.
+/// A translation and scale of two sets with which f32 loses the fewest digits.
 pub(crate) struct Frame {
     centre: Vec<f64>,
     scale: f64,
 }
 
-/// A set of samples, as it is and as its frame shows it.
+/// A set of samples, and the same in f32 in a frame, with squared norms.
 pub(crate) struct Cloud<'a> {
     exact: &'a Features,
     near: Vec<f32>,
@@ -26,7 +27,7 @@ pub(crate) struct Cloud<'a> {
 }
 
 impl Frame {
-    /// Centred on the first set's mean; all values of all sets come to lie in [−1, 1].
+    /// Returns the frame centred on the first set's mean in which all values of all sets are in [−1, 1].
     pub(crate) fn of(sets: &[&Features]) -> Self {
         let mut centre = vec![0.0; sets[0].dim()];
         for row in sets[0].rows() {
@@ -63,21 +64,23 @@ pub(crate) struct Pairs<'a> {
     frame: &'a Frame,
     rows: &'a Cloud<'a>,
     columns: &'a Cloud<'a>,
-    /// How far a distance in f32 may be off, as a share of the norms and in all.
+    /// Maximum error of a distance in f32 as a share of the norms.
     slack: f32,
+    /// Maximum additional error.
     tiny: f32,
 }
 
 impl<'a> Pairs<'a> {
     pub(crate) fn new(frame: &'a Frame, rows: &'a Cloud<'a>, columns: &'a Cloud<'a>) -> Self {
-        // A dot product of D terms is off by at most D u Σ|xᵢyᵢ| (Higham 2002, §3.1), u = 2⁻²⁴. The 32 are for rounding the
-        // coordinates, the norms, limits and the few operations after. Below the smallest normal number shares mean nothing.
+        // The error of a dot product of D terms is at most D u Σ|xᵢyᵢ| (Higham 2002, §3.1), u = 2⁻²⁴. The 32 are for the rounding of the
+        // coordinates, the norms, the limits and the few operations after. Relative errors do not hold below the smallest normal number.
         let dim = frame.centre.len() as f32;
-        let (slack, tiny) = ((dim + 32.0) * f32::EPSILON / 2.0 * 1.01, (dim + 32.0) * f32::MIN_POSITIVE);
+        let slack = (dim + 32.0) * f32::EPSILON / 2.0 * 1.01;
+        let tiny = (dim + 32.0) * f32::MIN_POSITIVE;
         Self { frame, rows, columns, slack, tiny }
     }
 
-    /// Calls `visit` with each row's state and strips of its pairs, columns ascending; rows go in parallel.
+    /// Calls `visit` with each row's state and strips of its pairs in ascending order of columns; rows run in parallel.
     pub(crate) fn sweep<S: Send>(&self, states: &mut [S], visit: impl Fn(&mut S, &Strip<'_>) + Sync) {
         let dim = self.frame.centre.len();
         let mut tile = vec![0.0; ROWS.min(states.len()) * COLUMNS.min(self.columns.len())];
@@ -85,7 +88,8 @@ impl<'a> Pairs<'a> {
             let top = block * ROWS;
             let rows = &self.rows.near[top * dim..][..states.len() * dim];
             for (strip, columns) in self.columns.near.chunks(COLUMNS * dim).enumerate() {
-                let (first, width) = (strip * COLUMNS, columns.len() / dim);
+                let first = strip * COLUMNS;
+                let width = columns.len() / dim;
                 let tile = &mut tile[..states.len() * width];
                 linalg::dots(tile, rows, columns, dim);
                 states.par_iter_mut().zip(tile.par_chunks(width)).enumerate().for_each(|(row, (state, dots))| {
@@ -104,7 +108,7 @@ pub(crate) struct Strip<'a> {
     dots: &'a [f32],
 }
 
-/// One pair: its column, and what its squared distance lies between, in the frame's units.
+/// The column of a pair, and bounds of its squared distance in the frame's units.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) column: usize,
@@ -112,7 +116,7 @@ pub(crate) struct Bounds {
     pub(crate) most: f32,
 }
 
-/// A squared distance to compare with, in the features' units and in the frame's.
+/// A squared distance to compare with, in the features' units and in those of the frame.
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
     exact: f64,
@@ -126,25 +130,26 @@ impl Limit {
 }
 
 impl Strip<'_> {
-    /// Every pair of the strip.
+    /// Returns every pair of the strip.
     #[inline]
     pub(crate) fn bounds(&self) -> impl Iterator<Item = Bounds> {
         let Pairs { slack, tiny, .. } = *self.pairs;
         let norm = self.pairs.rows.norms[self.row];
         let columns = self.pairs.columns.norms[self.first..].iter().zip(self.dots).enumerate();
         columns.map(move |(column, (other, dot))| {
-            let (norms, column) = (norm + other, self.first + column);
-            let (middle, off) = (norms - 2.0 * dot, norms * slack + tiny);
-            Bounds { column, least: middle - off, most: middle + off }
+            let norms = norm + other;
+            let middle = norms - 2.0 * dot;
+            let error = norms * slack + tiny;
+            Bounds { column: self.first + column, least: middle - error, most: middle + error }
         })
     }
 
-    /// The squared distance to sample `column`, in the features' units.
+    /// Returns the squared distance to sample `column`, in the features' units.
     pub(crate) fn exact(&self, column: usize) -> f64 {
         squared(self.pairs.rows.exact.row(self.row), self.pairs.columns.exact.row(column))
     }
 
-    /// Whether a pair lies strictly within the limit. Nothing lies within 0.
+    /// Returns whether a distance is strictly less than the limit; none is less than 0.
     #[inline]
     pub(crate) fn is_within(&self, pair: Bounds, limit: Limit) -> bool {
         pair.least < limit.near
@@ -153,16 +158,16 @@ impl Strip<'_> {
     }
 }
 
-/// Whether a pair may lie strictly within the larger of two limits: a first look, at the price of one comparison.
+/// Returns whether a distance may be less than the larger of two limits: a first check that takes one comparison.
 #[inline]
 pub(crate) fn may_be_within(pair: Bounds, a: Limit, b: Limit) -> bool {
     pair.least < a.near.max(b.near)
 }
 
-/// Σ (xᵢ − yᵢ)² in f64, in eight sums so that it runs on vectors.
+/// Returns Σ (xᵢ − yᵢ)² in f64, in eight sums so that it uses vector instructions.
 pub(crate) fn squared(x: &[f32], y: &[f32]) -> f64 {
     let mut sums = [0.0_f64; 8];
-    let (xs, ys) = (x.as_chunks::<8>(), y.as_chunks::<8>());
+    let [xs, ys] = [x, y].map(<[f32]>::as_chunks::<8>);
     for (x, y) in xs.0.iter().zip(ys.0) {
         for lane in 0..8 {
             sums[lane] += (f64::from(x[lane]) - f64::from(y[lane])).powi(2);
@@ -172,11 +177,11 @@ pub(crate) fn squared(x: &[f32], y: &[f32]) -> f64 {
     rest.chain(sums).sum()
 }
 
-/// The k nearest of the columns to one row.
+/// The k nearest columns of one row.
 #[derive(Clone, Debug)]
 pub(crate) struct Nearest {
     k: usize,
-    /// Squared distance and column, nearest first, the lower column where two are as near.
+    /// Squared distance and column, nearest first; of two that are equally near, the lower column.
     pub(crate) found: Vec<(f64, usize)>,
 }
 
@@ -185,7 +190,7 @@ impl Nearest {
         Self { k, found: Vec::with_capacity(k + 1) }
     }
 
-    /// Takes a strip's pairs in, all but the one with column `skip`.
+    /// Adds a strip's pairs, except the one with column `skip`.
     pub(crate) fn take(&mut self, strip: &Strip<'_>, skip: Option<usize>) {
         let others = || strip.bounds().filter(|pair| Some(pair.column) != skip);
         let Some(bound) = self.bound(strip, others().map(|pair| pair.most)) else { return };
@@ -197,18 +202,19 @@ impl Nearest {
         }
     }
 
-    /// The squared distance to the k-th, once there are k.
+    /// Returns the squared distance to the k-th, once there are k.
     pub(crate) fn reach(&self) -> Option<f64> {
         (self.found.len() == self.k).then(|| self.found[self.k - 1].0)
     }
 
-    /// What the k-th cannot lie beyond: the k-th so far, and the k-th smallest upper bound of the strip. None where nothing
-    /// can be nearer than what there is.
+    /// Returns an upper bound of the k-th distance: the k-th so far, or the k-th smallest upper bound of the strip; `None` if nothing
+    /// can be nearer than the k-th so far.
     fn bound(&self, strip: &Strip<'_>, most: impl Iterator<Item = f32>) -> Option<f32> {
-        let reach = self.reach().map_or(f32::INFINITY, |reach| Limit::new(strip.pairs.frame, reach).near);
-        if self.reach() == Some(0.0) {
-            return None;
-        }
+        let reach = match self.reach() {
+            Some(0.0) => return None,
+            Some(reach) => Limit::new(strip.pairs.frame, reach).near,
+            None => f32::INFINITY,
+        };
         let mut smallest = vec![reach; self.k];
         for most in most {
             if most < smallest[self.k - 1] {
@@ -227,16 +233,17 @@ impl Nearest {
     }
 }
 
-/// The k nearest of `among` to each of `of`.
+/// Returns the k nearest of `among` for each of `of`.
 pub(crate) fn nearest_among(of: &Features, among: &Features, k: usize) -> Vec<Nearest> {
     let frame = Frame::of(&[among, of]);
-    let (rows, columns) = (frame.place(of), frame.place(among));
+    let rows = frame.place(of);
+    let columns = frame.place(among);
     let mut found = vec![Nearest::new(k); of.len()];
     Pairs::new(&frame, &rows, &columns).sweep(&mut found, |nearest, strip| nearest.take(strip, None));
     found
 }
 
-/// The k nearest others to each sample of a set.
+/// Returns the k nearest others for each sample of a set.
 pub(crate) fn nearest_others(set: &Features, k: usize) -> Vec<Nearest> {
     let frame = Frame::of(&[set]);
     let cloud = frame.place(set);

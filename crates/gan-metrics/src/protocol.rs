@@ -1,4 +1,4 @@
-//! Published protocols: everything that two numbers must share before they may be compared.
+//! Published protocols: everything that two numbers must have in common to be comparable.
 
 use gan_base::messages::choose;
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,8 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
-    /// FID between 50,000 generated samples and the whole training set, over Inception-v3's features (Heusel et al. 2017,
-    /// arXiv:1706.08500; with the numbers of samples that Karras et al. 2018, arXiv:1710.10196, and later papers take).
+    /// FID between 50,000 generated samples and the whole training set with Inception-v3's features (Heusel et al. 2017,
+    /// arXiv:1706.08500; numbers of samples as in Karras et al. 2018, arXiv:1710.10196, and later papers).
     Fid50k,
 }
 
@@ -22,14 +22,14 @@ impl Protocol {
         }
     }
 
-    /// Returns how many samples are generated.
+    /// Returns the number of generated samples.
     pub fn samples(self) -> usize {
         match self {
             Self::Fid50k => 50_000,
         }
     }
 
-    /// Returns the network that makes the features, as `--embedder` names it.
+    /// Returns the name of the network for `--embedder`.
     pub fn embedder(self) -> &'static str {
         match self {
             Self::Fid50k => "inception",
@@ -41,12 +41,10 @@ impl FromStr for Protocol {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let known = [Self::Fid50k];
-        let keys = known.map(Self::key);
-        known
-            .into_iter()
-            .find(|protocol| protocol.key() == name)
-            .ok_or_else(|| format!("unknown protocol{}", choose(name, &keys)))
+        match name {
+            "fid50k" => Ok(Self::Fid50k),
+            name => Err(format!("unknown protocol{}", choose(name, &[Self::Fid50k.key()]))),
+        }
     }
 }
 

@@ -5,42 +5,36 @@
 
 use crate::error::{Error, Result};
 use crate::log::lines;
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use gan_data::Dataset;
 use gan_data::images::Fitting;
-use gan_metrics::metrics::{Needs, Occasion};
-use gan_metrics::{Card, ImageSizes, MetricRef, MetricSuite, Protocol, RealSet, SampleSet, renamed};
+use gan_metrics::{Card, ImageSizes, Metric, MetricSuite, Needs, Occasion, Protocol, Reference, SampleSet, renamed};
+use gan_train::Trainer;
 use gan_train::config::{DataConfig, EvaluateConfig};
 use gan_train::data;
-use gan_train::trainer::Trainer;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod compare;
-mod directories;
 mod embedding;
-mod given;
-mod images;
-mod network;
 mod real;
-mod statistics;
+mod samples;
 
-pub use compare::{Request, Subject, compare};
-pub use directories::distance;
+pub use compare::{Request, Subject, compare, compare_statistics, distance};
 pub(crate) use embedding::Embedding;
-use embedding::same_classes;
-pub use given::Given;
-use images::Way;
-use network::Network;
+use embedding::Network;
 use real::{Real, Wanted};
-pub use statistics::compare_statistics;
+pub use samples::Given;
+use samples::{Kind, VALUES_AT_ONCE, Way, fitted};
 
 /// Maximum number of real samples from a split, and from the training data, that generated ones are compared with.
-pub const REFERENCE: usize = 10_000;
+pub(crate) const REFERENCE: usize = 10_000;
 /// Log target of progress messages.
 pub const PROGRESS: &str = "gan::progress";
+/// Threshold below which some part of an image is dark. Numbers from 0 to 1 only use half of the range.
+const DARK: f32 = -0.5;
 /// Reason why copies are not searched beside a reference that the user named.
 const NO_COPIES: &str = "the reference is not known to be the training data; compare a run with its own data";
 /// Number of samples that are embedded at once.
@@ -58,7 +52,7 @@ pub struct Evaluated {
     pub step: u64,
     /// Metric that selects the best.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "renamed::read_optional_key")]
-    pub best: Option<MetricRef>,
+    pub best: Option<&'static Metric>,
     /// Results of the evaluation.
     pub card: Card,
 }
@@ -66,19 +60,18 @@ pub struct Evaluated {
 /// Returns the evaluations in a run's evaluations.jsonl, of any version, in their order; none if there is no such file.
 pub fn read(path: &Path) -> Vec<Evaluated> {
     let read = lines::<Evaluated>(path).into_iter();
-    read.map(|e| Evaluated { best: e.best.map(|best| renamed::update(best, &e.card)), ..e }).collect()
+    read.map(|e| Evaluated { best: e.best.map(|best| e.card.current(best)), ..e }).collect()
 }
 
 /// Returns step and value of the best evaluation by `metric`, the first of equals.
-pub fn best_of(evaluations: &[Evaluated], metric: MetricRef) -> Option<(u64, f64)> {
+pub(crate) fn best_of(evaluations: &[Evaluated], metric: &Metric) -> Option<(u64, f64)> {
     let all = evaluations.iter().filter_map(|e| Some((e.step, e.card.value(metric)?)));
-    all.reduce(|best, other| if metric.better().prefers(other.1, best.1) { other } else { best })
+    all.reduce(|best, other| if metric.better.prefers(other.1, best.1) { other } else { best })
 }
 
 /// Description of the real samples to compare with.
 #[derive(Clone, Debug)]
 pub(crate) struct Against {
-    /// The data set.
     data: DataConfig,
     /// Shape of a sample, `[C, H, W]` or `[D]`.
     sample: Vec<usize>,
@@ -94,9 +87,25 @@ impl Against {
     /// Returns the training data of a trainer.
     fn of(trainer: &Trainer) -> Self {
         let config = trainer.plan().config();
-        let (sample, role, way) = (trainer.plan().sample(), Role::TrainingData, Way::AsGiven);
-        let (data, seed, occasion) = (config.data.clone(), config.train.seed, Occasion::Training);
-        Self { data, sample, seed, role, way, occasion, protocol: None }
+        Self {
+            data: config.data.clone(),
+            sample: trainer.plan().sample(),
+            seed: config.train.seed,
+            role: Role::TrainingData,
+            way: Way::AsGiven,
+            occasion: Occasion::Training,
+            protocol: None,
+        }
+    }
+
+    /// Opens a data set with samples of the shape to compare.
+    fn open(&self, data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
+        if self.way != Way::AsGiven {
+            return compare::stored(data, seed);
+        }
+        let set = data::find(data, &self.sample, seed)?;
+        data::check_shape(data, &self.sample, &set.shape())?;
+        Ok(set)
     }
 }
 
@@ -106,16 +115,10 @@ pub enum Role {
     /// Training data of a generator, which is compared with a held-out part of them, or else with all of them.
     TrainingData,
     /// Reference that the user named, which is used whole.
-    Reference(Floor),
-}
-
-/// Whether a named reference has a floor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Floor {
-    /// No floor.
-    Skip,
-    /// A floor between two random halves of the reference.
-    OfHalves,
+    Reference {
+        /// Whether the card has a floor, between two random halves of the reference.
+        floor: bool,
+    },
 }
 
 /// Source of samples to evaluate: see [`Evaluator::collect`].
@@ -124,26 +127,11 @@ pub type Source<'a> = dyn FnMut(usize) -> Result<Option<(Tensor, Option<Tensor>)
 /// Metric suite with its real samples, ready for generated ones.
 pub struct Evaluator {
     suite: MetricSuite,
-    best: Option<MetricRef>,
+    best: Option<&'static Metric>,
     embedding: Embedding,
     /// Resizing of samples that are not a data set.
     fit: Option<Fitting>,
     sample_sizes: Option<ImageSizes>,
-}
-
-/// Metrics, network and sizes of an evaluation.
-struct Setup<'a> {
-    how: &'a EvaluateConfig,
-    network: Network,
-    resizing: Resizing,
-}
-
-/// Resizing in a comparison.
-#[derive(Default)]
-struct Resizing {
-    fit: Option<Fitting>,
-    samples: Option<ImageSizes>,
-    reals: Option<ImageSizes>,
 }
 
 impl Evaluator {
@@ -152,72 +140,74 @@ impl Evaluator {
     /// # Errors
     /// If the data or the embedding network cannot be read, or there are too few real samples.
     pub fn for_trainer(trainer: &Trainer) -> Result<Self> {
-        let config = trainer.plan().config();
         let against = Against::of(trainer);
         let real = Real::beside(&against, Arc::clone(trainer.dataset()))?;
-        let (start, mut said) = (Instant::now(), Duration::ZERO);
+        let start = Instant::now();
+        let mut shown = Duration::ZERO;
         let mut progress = |done: usize, all: usize| {
             // The first time, slow networks delay the run, so the user should see progress.
-            if start.elapsed() > said + PATIENCE {
-                said = start.elapsed();
+            if start.elapsed() > shown + PATIENCE {
+                shown = start.elapsed();
                 tracing::info!(target: PROGRESS, "embedding the real samples: {done} of {all}; they are remembered");
             }
         };
-        let network = network::choose(&against, &config.evaluate.embedder, real.reference.set.as_ref())?;
-        let resizing = Resizing { reals: shrunk(&real, &against), ..Resizing::default() };
-        let setup = Setup { how: &config.evaluate, network, resizing };
-        Self::with_real(real, &against, setup, &mut progress)
+        Self::new(real, &against, &trainer.plan().config().evaluate, &mut progress)
     }
 
     /// Returns an evaluator for samples of `against`'s shape, with the settings `how`.
-    fn new(against: &Against, how: &EvaluateConfig, progress: &mut Progress) -> Result<Self> {
-        let real = Real::open(against)?;
-        let network = network::choose(against, &how.embedder, real.reference.set.as_ref())?;
-        let resizing = Resizing { reals: shrunk(&real, against), ..Resizing::default() };
-        Self::with_real(real, against, Setup { how, network, resizing }, progress)
+    fn new(real: Real, against: &Against, how: &EvaluateConfig, progress: &mut Progress) -> Result<Self> {
+        let network = Network::choose(against, &how.embedder, real.reference.set.as_ref())?;
+        let sizes = real.reference.sizes().map(|sizes| sizes.card(Way::AsGiven, &against.sample, &against.data));
+        // The card only mentions real images that were larger than the training size.
+        let sizes = sizes.filter(|sizes| sizes.resized.is_some());
+        Self::with_network(network, real, sizes, against, how, progress)
     }
 
-    fn with_real(real: Real, against: &Against, setup: Setup, progress: &mut Progress) -> Result<Self> {
-        let Setup { how, network: Network { embedder, modes }, resizing } = setup;
-        let (kind, features) = (network::kind(embedder.as_ref(), modes.is_some()), embedder.feature_space());
-        let defaults = || MetricRef::defaults(kind, features, against.occasion);
-        let mut metrics = if how.metrics.is_empty() { defaults() } else { how.metrics.clone() };
-        let is_copies = |metric: &MetricRef| metric.info().needs == Needs::TrainingSamples;
-        let copies: Vec<&str> = metrics.iter().copied().filter(is_copies).map(MetricRef::key).collect();
-        let mut note = None;
-        if !real.has_training_data() && !copies.is_empty() {
-            let problem = format!("{}: {NO_COPIES}", copies.join(", "));
+    fn with_network(
+        network: Network,
+        real: Real,
+        real_sizes: Option<ImageSizes>,
+        against: &Against,
+        how: &EvaluateConfig,
+        progress: &mut Progress,
+    ) -> Result<Self> {
+        let kind = network.kind();
+        let Network { embedder, modes } = network;
+        let features = embedder.info().features;
+        let mut metrics = match how.metrics.as_slice() {
+            [] => Metric::defaults(kind, features, against.occasion),
+            named => named.to_vec(),
+        };
+        let is_copies = |metric: &&Metric| metric.needs == Needs::TrainingSamples;
+        let copies: Vec<&str> = metrics.iter().filter(|metric| is_copies(metric)).map(|metric| metric.key).collect();
+        let note =
+            (!real.has_training_data() && !copies.is_empty()).then(|| format!("{}: {NO_COPIES}", copies.join(", ")));
+        if let Some(problem) = &note {
             metrics.retain(|metric| !is_copies(metric));
             if metrics.is_empty() {
                 return Err(Error::config("--metrics", format!("nothing is left to measure: {problem}")));
             }
-            note = Some(format!("not measured: {problem}"));
         }
-        let best = how.best.or_else(|| MetricRef::best(kind, features));
-        let same_classes = same_classes(embedder.as_ref(), real.reference.set.as_ref());
-        let mut suite = MetricSuite::new(Arc::clone(&embedder), &metrics, against.seed)?;
-        if let Some(modes) = modes {
-            suite = suite.with_modes(modes);
-        }
-        if let Some(protocol) = against.protocol {
-            suite = suite.with_protocol(protocol);
-        }
-        suite = note.into_iter().fold(suite, MetricSuite::with_note);
+        let embedding = Embedding::new(embedder, real.reference.set.as_ref(), how.samples, against.seed);
+        let mut suite = MetricSuite::new(Arc::clone(&embedding.embedder), &metrics, against.seed)?;
+        suite.modes = modes;
+        suite.protocol = against.protocol;
+        suite.notes.extend(note.map(|problem| format!("not measured: {problem}")));
         let most = if against.occasion == Occasion::Training { REFERENCE } else { usize::MAX };
-        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(is_copies), most };
-        let described = RealSet { sizes: resizing.reals, ..real.description(against) };
+        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(|metric| is_copies(metric)), most };
+        let described = Reference { sizes: real_sizes, ..real.description(against) };
         let suite = real.embedded(suite, described, wanted, progress)?;
-        let embedding = Embedding { embedder, samples: how.samples, seed: against.seed, same_classes };
-        Ok(Self { suite, best, embedding, fit: resizing.fit, sample_sizes: resizing.samples })
+        let best = how.best.or_else(|| Metric::best(kind, features));
+        Ok(Self { suite, best, embedding, fit: None, sample_sizes: None })
     }
 
     /// Returns the metric that selects the best generator; `None` if none fits and none is named.
-    pub fn best(&self) -> Option<MetricRef> {
+    pub fn best(&self) -> Option<&'static Metric> {
         self.best
     }
 
     /// Returns the figure of real samples in `metric`.
-    pub fn floor(&self, metric: MetricRef) -> Option<f64> {
+    pub fn floor(&self, metric: &Metric) -> Option<f64> {
         self.suite.floor(metric)
     }
 
@@ -249,13 +239,68 @@ impl Evaluator {
     /// # Errors
     /// From `source`, and if a sample does not fit the embedding network.
     pub fn collect(&self, source: &mut Source) -> Result<SampleSet> {
-        let mut set = self.suite.sample_set().of_sizes(self.sample_sizes.clone());
+        let mut set = self.suite.sample_set();
+        set.sizes = self.sample_sizes.clone();
         let samples = self.embedding.samples;
         while set.count() < samples {
             let Some((samples, classes)) = source(AT_ONCE.min(samples - set.count()))? else { break };
             set.push_embedded(&self.embedding.of(&self.fitted(samples)?, classes.as_ref())?)?;
         }
         Ok(set)
+    }
+
+    /// Collects all given samples, and reports the number of each batch to `done`.
+    ///
+    /// # Errors
+    /// If one cannot be read or does not fit the embedding network.
+    pub fn collect_given(&self, given: &mut Given, done: &mut dyn FnMut(usize)) -> Result<SampleSet> {
+        let mut set = self.suite.sample_set();
+        set.expected = given.len();
+        set.sizes = self.sample_sizes.clone();
+        let mut push = |samples: &Tensor| -> Result<()> {
+            set.push_embedded(&self.embedding.of(samples, None)?)?;
+            done(samples.dim(0)?);
+            Ok(())
+        };
+        let count = given.len();
+        match &mut given.0 {
+            Kind::Images(images) => {
+                for indices in images.batches(&(0..count).collect::<Vec<_>>()) {
+                    images.read(&indices)?.map_or(Ok(()), |samples| push(&samples))?;
+                }
+            }
+            Kind::Points(points) => {
+                for from in (0..count).step_by(AT_ONCE) {
+                    push(&points.narrow(0, from, AT_ONCE.min(count - from))?)?;
+                }
+            }
+            Kind::Array(array) => {
+                let [c, h, w] = array.shape();
+                let at_once = (VALUES_AT_ONCE / (c * h * w)).clamp(1, AT_ONCE);
+                for from in (0..count).step_by(at_once) {
+                    let n = at_once.min(count - from);
+                    let samples = Tensor::from_vec(array.read(from, n)?, (n, c, h, w), &Device::Cpu)?;
+                    push(&self.fitted(samples)?)?;
+                }
+                if array.is_within_zero_and_one() && self.suite.lowest().is_some_and(|lowest| lowest < DARK) {
+                    set.notes.push(
+                        "the array's numbers are all from 0 to 1, those of the real images begin at -1: it looks like [0, 1]; \
+                         if it is, save 2 * x - 1"
+                            .into(),
+                    );
+                }
+            }
+        }
+        // Files may be ordered, for example by class.
+        Ok(set.shuffled(self.embedding.seed))
+    }
+
+    /// Resizes images `[N, C, H, W]` to the size of the comparison, if it has one.
+    fn fitted(&self, samples: Tensor) -> Result<Tensor> {
+        match &self.fit {
+            Some(fitting) if samples.rank() == 4 => fitted(&samples, fitting),
+            _ => Ok(samples),
+        }
     }
 
     /// Returns the card of collected samples with the name `subject`.
@@ -265,20 +310,4 @@ impl Evaluator {
     pub fn card(&self, subject: &str, samples: &SampleSet) -> Result<Card> {
         Ok(self.suite.card(subject, samples, self.embedding.seed)?)
     }
-}
-
-/// Opens a data set with samples of the shape to compare.
-fn open(Against { sample, way, .. }: &Against, data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
-    if *way != Way::AsGiven {
-        return compare::stored(data, seed);
-    }
-    let set = data::find(data, sample, seed)?;
-    data::check_shape(data, sample, &set.shape())?;
-    Ok(set)
-}
-
-/// Returns the sizes of real images that were larger than the training size, for the card.
-fn shrunk(real: &Real, against: &Against) -> Option<ImageSizes> {
-    let sizes = real.sizes()?.card(Way::AsGiven, &against.sample, &against.data);
-    sizes.resized.is_some().then_some(sizes)
 }

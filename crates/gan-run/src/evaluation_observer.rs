@@ -9,10 +9,10 @@ use crate::run::Observer;
 use crate::run_summary::Raised;
 use gan_alarms::{Alarm, RunContext, Watch};
 use gan_base::atomic;
-use gan_metrics::{Card, MetricRef};
+use gan_metrics::{Card, Metric};
 use gan_train::checkpoint;
 use gan_train::config::Policy;
-use gan_train::trainer::{StepReport, Trainer};
+use gan_train::{StepReport, Trainer};
 use serde_json::{Map, Value};
 
 pub(crate) struct EvaluationObserver {
@@ -45,8 +45,8 @@ impl EvaluationObserver {
                 return Ok(());
             }
         };
-        let best = evaluator.best().and_then(|best| Some((best.better(), card.value(best)?)));
-        let is_measured = |name: &str| MetricRef::find(name).and_then(|metric| card.value(metric)).is_some();
+        let best = evaluator.best().and_then(|best| Some((best.better, card.value(best)?)));
+        let is_measured = |name: &str| Metric::find(name).and_then(|metric| card.value(metric)).is_some();
         if let Some(name) = trainer.plan().config().train.until.keys().find(|name| !is_measured(name)) {
             let problem = "is not measured in this run: add it to evaluate.metrics";
             return Err(Error::config(format!("train.until.{name}"), problem));
@@ -61,7 +61,7 @@ impl EvaluationObserver {
 
     fn write(&self, step: u64, card: Card) -> Result<()> {
         let mut line = Map::from_iter([("step".to_string(), Value::from(step))]);
-        line.extend(card.figures.iter().map(|figure| (figure.metric.key().to_string(), figure.value.into())));
+        line.extend(card.figures.iter().map(|figure| (figure.metric.key.to_string(), figure.value.into())));
         let evaluated = Evaluated { step, best: self.evaluator.as_ref().and_then(Evaluator::best), card };
         let path = self.folder.join(EVALUATIONS);
         write_line(&append(&path)?, &path, &serde_json::to_string(&evaluated).unwrap_or_default())?;
@@ -113,8 +113,8 @@ fn evaluator(trainer: &Trainer) -> Result<Option<Evaluator>> {
 fn reaches(card: &Card, trainer: &Trainer) -> bool {
     let until = &trainer.plan().config().train.until;
     let reached = |(name, wanted): (&String, &f64)| {
-        let Some(metric) = MetricRef::find(name) else { return false };
-        card.value(metric).is_some_and(|value| value == *wanted || metric.better().prefers(value, *wanted))
+        let Some(metric) = Metric::find(name) else { return false };
+        card.value(metric).is_some_and(|value| value == *wanted || metric.better.prefers(value, *wanted))
     };
     !until.is_empty() && until.iter().all(reached)
 }
@@ -129,7 +129,7 @@ impl Observer for EvaluationObserver {
         let best = self.evaluator.as_ref().and_then(Evaluator::best);
         self.watch = Some(Watch::new(RunContext {
             total: trainer.total_steps(),
-            best: best.map(|best| (best.key().to_string(), best.better())),
+            best: best.map(|best| (best.key.to_string(), best.better)),
             floor: best.and_then(|best| self.evaluator.as_ref()?.floor(best)),
             loss: trainer.plan().config().loss.kind,
         }));
@@ -169,6 +169,6 @@ impl Observer for EvaluationObserver {
     }
 
     fn roll_back(&mut self, trainer: &mut Trainer) -> Result<bool> {
-        Ok(checkpoint::restore(trainer, &self.folder.join(BEST_STATE))?.is_some())
+        Ok(checkpoint::restore(trainer, &self.folder.join(BEST_STATE), None)?.is_some())
     }
 }

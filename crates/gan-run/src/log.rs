@@ -6,7 +6,7 @@ use gan_base::atomic;
 use gan_base::messages::counted;
 use gan_base::regular_file;
 use gan_report::tensorboard::{self, EventWriter};
-use gan_train::trainer::Trainer;
+use gan_train::Trainer;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::cell::RefCell;

@@ -14,7 +14,7 @@ use candle_core::Tensor;
 use gan_base::messages::counted;
 use gan_core::ForwardContext;
 use gan_report::plot::{Cloud, Ink, Mark, Plane, panels, span};
-use gan_train::trainer::{Moment, StepReport, Trainer};
+use gan_train::{Moment, StepReport, Trainer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;

@@ -10,8 +10,7 @@ use gan_base::Rng;
 use gan_core::check_finite;
 use gan_core::classes_in_turn;
 use gan_core::{ForwardContext, Generator, Latent, Param, Role};
-use gan_train::config::{BiasCorrection, OptimizerConfig};
-use gan_train::optimizer::Optimizer;
+use gan_train::optimizers::{Adam, Optimizer};
 
 /// Settings of the search.
 #[derive(Clone, Copy, Debug)]
@@ -65,15 +64,7 @@ pub fn project(
         Some(class) => Some(Tensor::full(class, starts, device)?),
         None => classes_in_turn(generator, starts, device)?,
     };
-    let epsilon = 1e-8;
-    let adam = OptimizerConfig::Adam {
-        lr,
-        betas: [0.9, 0.999],
-        epsilon,
-        epsilon_inside_root: false,
-        bias_correction: BiasCorrection::Separate,
-    };
-    let mut optimizer = Optimizer::new(adam, &[Param::whole("z", z.clone(), Role::Weight)])?;
+    let mut optimizer = Optimizer::new(Adam::new(lr, [0.9, 0.999]), &[Param::whole("z", z.clone(), Role::Weight)])?;
     let image = image.to_device(device)?.unsqueeze(0)?;
     // `[starts]`
     let differences = |z: &Tensor| -> Result<(Tensor, Tensor)> {

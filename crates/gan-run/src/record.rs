@@ -13,7 +13,7 @@ use gan_alarms::Alarm;
 use gan_base::atomic;
 use gan_train::checkpoint;
 use gan_train::config::Policy;
-use gan_train::trainer::{StepReport, Trainer};
+use gan_train::{StepReport, Trainer};
 use serde::Serialize;
 use std::time::Instant;
 

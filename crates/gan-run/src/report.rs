@@ -16,13 +16,13 @@ use crate::run_summary::RunSummary;
 use gan_base::messages::counted;
 use gan_base::regular_file;
 use gan_core::summary::grouped;
-use gan_metrics::card::digits;
-use gan_metrics::{FeatureSpace, MetricRef, renamed};
+use gan_metrics::embed::FeatureSpace;
+use gan_metrics::{Metric, format_value, renamed};
 use gan_report::{Card, Diagnosis, Severity};
 use gan_report::{Metrics, Page};
+use gan_train::Plan;
 use gan_train::config::RunConfig;
 use gan_train::layering;
-use gan_train::plan::Plan;
 use std::path::Path;
 
 /// Whether a process is working in the run.
@@ -54,7 +54,7 @@ pub fn page(run: &Path, state: RunState) -> Result<Page> {
         let features = FeatureSpace::of_name(&evaluated.card.embedder.name);
         page.metrics.rename(|name| renamed::current(name, features).to_string());
     }
-    page.names = MetricRef::all().map(|metric| (metric.key().into(), metric.title().into())).collect();
+    page.names = Metric::all().map(|metric| (metric.key.into(), metric.title.into())).collect();
     page.names.insert("penalty_d".into(), "Penalties on D’s gradient".into());
     (page.sequences, page.pictures) = pictures::found(run, &mut page.notes);
     if let Some(plan) = &plan {
@@ -79,16 +79,16 @@ fn best_evaluation(run_summary: &RunSummary, page: &mut Page) {
     let Some(best) = &run_summary.best else { return };
     let step = grouped(best.step as usize);
     let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
-    let floor = floor.map(|floor| format!("; real samples: {}", digits(floor))).unwrap_or_default();
+    let floor = floor.map(|floor| format!("; real samples: {}", format_value(floor))).unwrap_or_default();
     page.summary
-        .push((format!("Best {}", best.metric.title()), format!("{} at step {step}{floor}", digits(best.value))));
+        .push((format!("Best {}", best.metric.title), format!("{} at step {step}{floor}", format_value(best.value))));
     page.summary.extend(best.card.provenance().into_iter().map(|(name, value)| (format!("– {name}"), value)));
     let note = format!("at step {step}{floor}");
     page.cards.insert(
         page.cards.len().min(1),
         Card {
-            label: format!("Best {}", best.metric.title()),
-            value: digits(best.value),
+            label: format!("Best {}", best.metric.title),
+            value: format_value(best.value),
             note,
             severity: Severity::Plain,
         },

@@ -6,10 +6,10 @@ use crate::log::lines;
 use crate::pictures::file_name;
 use gan_base::messages::{counted, is_or_are};
 use gan_core::weights;
+use gan_train::Length;
+use gan_train::Trainer;
 use gan_train::checkpoint;
 use gan_train::layering;
-use gan_train::plan::Length;
-use gan_train::trainer::Trainer;
 use serde_json::Value;
 
 /// Restores the last complete checkpoint of the run in `folder` and returns its step; 0 if nothing beyond the start was saved.
@@ -23,7 +23,7 @@ use serde_json::Value;
 /// are done than the run is to have. Nothing in the folder is then changed.
 pub fn resume(trainer: &mut Trainer, folder: &RunFolder) -> Result<u64> {
     let before = length(folder).map(|length| trainer.steps_in(length));
-    let step = checkpoint::restore_of(trainer, &folder.checkpoints(), before)?.unwrap_or(0);
+    let step = checkpoint::restore(trainer, &folder.checkpoints(), before)?.unwrap_or(0);
     // An alarm may have rolled the run back to its start.
     if step == 0 && trainer.rollbacks() == 0 {
         nothing_is_lost(folder)?;
@@ -66,7 +66,7 @@ fn nothing_is_lost(folder: &RunFolder) -> Result<()> {
 /// A checkpoint of the start is saved before anything else. If there is one, later lines and the best generator come from a process that
 /// was killed before its next checkpoint, and are generated again; a generator is only saved with a checkpoint.
 fn result(folder: &RunFolder) -> Option<String> {
-    let made = |file: &std::path::Path| weights::read(file).map_or(1, |(description, _)| description.step);
+    let made = |file: &std::path::Path| weights::read_description(file).map_or(1, |description| description.step);
     let of = |what: &str, step: u64| format!("{what} of step {step}");
     if folder.generator().is_file() {
         return Some(of("a generator", made(&folder.generator())));

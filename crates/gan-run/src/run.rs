@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::Embedding;
 use gan_alarms::Alarm;
 use gan_train::config::Policy;
-use gan_train::trainer::{Moment, StepReport, Trainer};
+use gan_train::{Moment, StepReport, Trainer};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Reason for the end of a run.

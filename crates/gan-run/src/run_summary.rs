@@ -6,8 +6,7 @@ use gan_alarms::Alarm;
 use gan_base::messages::counted;
 use gan_base::regular_file;
 use gan_core::summary::grouped;
-use gan_metrics::card::digits;
-use gan_metrics::{Card, MetricRef};
+use gan_metrics::{Card, Metric, format_value};
 use gan_train::config::Policy;
 use gan_train::layering;
 use serde::Deserialize;
@@ -34,7 +33,7 @@ pub struct Raised {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Best {
     /// Metric of the comparison.
-    pub metric: MetricRef,
+    pub metric: &'static Metric,
     /// Value of the metric.
     pub value: f64,
     /// Step of the evaluation.
@@ -70,7 +69,7 @@ pub struct RunSummary {
 impl RunSummary {
     /// Summarizes the run in the folder `run`, whose best evaluation is selected by `metric`, or by the first metric that was measured if
     /// that is not known.
-    pub fn of(run: &Path, metric: Option<MetricRef>) -> Self {
+    pub fn of(run: &Path, metric: Option<&'static Metric>) -> Self {
         // Runs of millions of lines have few alarms, so only lines of alarms are fully parsed.
         let bytes = regular_file::read(&run.join(METRICS), MOST_LINES).unwrap_or_default();
         let lines = || bytes.split(|byte| *byte == b'\n');
@@ -121,7 +120,7 @@ fn evaluates(run: &Path) -> bool {
     every.and_then(|every| every.as_integer()).is_some_and(|every| every > 0)
 }
 
-fn best(evaluations: &[Evaluated], metric: Option<MetricRef>) -> Option<Best> {
+fn best(evaluations: &[Evaluated], metric: Option<&'static Metric>) -> Option<Best> {
     let metric =
         metric.or_else(|| evaluations.first()?.best.or(Some(evaluations.first()?.card.figures.first()?.metric)))?;
     let (step, value) = best_of(evaluations, metric)?;
@@ -136,14 +135,14 @@ impl fmt::Display for RunSummary {
             None => writeln!(f, "best       not measured")?,
             Some(best) => {
                 let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
-                let floor = floor.map(|floor| format!("; real samples: {}", digits(floor))).unwrap_or_default();
-                let (step, value) = (grouped(best.step as usize), digits(best.value));
+                let floor = floor.map(|floor| format!("; real samples: {}", format_value(floor))).unwrap_or_default();
+                let (step, value) = (grouped(best.step as usize), format_value(best.value));
                 let end = if best.last.0 == best.step {
                     String::new()
                 } else {
-                    format!("; {} at the end", digits(best.last.1))
+                    format!("; {} at the end", format_value(best.last.1))
                 };
-                writeln!(f, "best       {} {value} at step {step}{end}{floor}", best.metric.title())?;
+                writeln!(f, "best       {} {value} at step {step}{end}{floor}", best.metric.title)?;
                 for (name, value) in best.card.provenance() {
                     writeln!(f, "           {name}: {value}")?;
                 }
@@ -164,7 +163,6 @@ impl fmt::Display for RunSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gan_metrics::metrics::frechet::FD_DIGITS;
 
     fn run_summary(best: Option<(u64, f64)>, alarms: Vec<Raised>) -> RunSummary {
         let card: Card = serde_json::from_value(serde_json::json!({
@@ -173,7 +171,13 @@ mod tests {
             "embedder": {"name": "digits", "hash": "11", "dim": 64}, "library": "0"
         }))
         .unwrap();
-        let best = best.map(|(step, value)| Best { metric: (&FD_DIGITS).into(), value, step, card, last: (1000, 9.0) });
+        let best = best.map(|(step, value)| Best {
+            metric: Metric::find("fd_digits").unwrap(),
+            value,
+            step,
+            card,
+            last: (1000, 9.0),
+        });
         RunSummary { best, alarms, steps: 1000, evaluates: false }
     }
 

@@ -7,12 +7,10 @@
 use crate::config::Extended;
 use crate::ema::Ema;
 use crate::error::{Error, Result};
-use crate::step::Order;
+use crate::step::{Order, unreadable};
 use crate::trainer::Trainer;
 use candle_core::Tensor;
-use gan_base::Rng;
-use gan_base::atomic;
-use gan_base::regular_file;
+use gan_base::{Rng, atomic, regular_file};
 use gan_comm::Communicator;
 use gan_core::Param;
 use serde::{Deserialize, Serialize};
@@ -23,9 +21,8 @@ use std::path::{Path, PathBuf};
 mod folders;
 pub(crate) mod identity;
 
-pub use folders::forget_after;
-pub use folders::newest;
 use folders::{candidates, name, prune};
+pub use folders::{forget_after, newest};
 
 use identity::DataIdentity;
 
@@ -181,18 +178,15 @@ fn of_others(trainer: &Trainer, state: &State, bytes: &[u8]) -> Result<Vec<Rng>>
     ranks.broadcast(&[u8::from(other.is_some())])?;
     let dropout: Vec<Rng> = found.into_iter().map(|of| of.dropout).collect();
     if let Some(other) = other {
-        let (rank, step) = (other + 1, state.step);
         tracing::warn!(
-            "rank {rank} holds other numbers than rank 0 after step {step}, as processors of different kinds may: it takes those of rank 0"
+            "rank {} holds other numbers than rank 0 after step {}, as processors of different kinds may: it takes those of rank 0",
+            other + 1,
+            state.step
         );
         spread(ranks.as_ref(), &State { dropout_of_others: dropout.clone(), ..state.clone() }, bytes)?;
     }
     trainer.group.done();
     Ok(dropout)
-}
-
-fn unreadable(error: serde_json::Error) -> Error {
-    gan_comm::Error::Library(format!("a rank said something that this version does not know: {error}")).into()
 }
 
 /// Sends rank 0, which saves the checkpoint, what it needs from this rank.
@@ -212,7 +206,8 @@ fn spread(ranks: &dyn Communicator, state: &State, bytes: &[u8]) -> Result<()> {
 
 /// Receives the state from rank 0.
 pub(crate) fn receive(trainer: &mut Trainer) -> Result<()> {
-    let (state, tensors) = (trainer.group.ranks.broadcast(&[])?, trainer.group.ranks.broadcast(&[])?);
+    let state = trainer.group.ranks.broadcast(&[])?;
+    let tensors = trainer.group.ranks.broadcast(&[])?;
     let state: State = serde_json::from_slice(&state).map_err(unreadable)?;
     let tensors = candle_core::safetensors::load_buffer(&tensors, &candle_core::Device::Cpu)?;
     trainer.plan.set_extended(state.extended.clone());
@@ -262,16 +257,12 @@ fn tensors(trainer: &Trainer) -> Result<BTreeMap<String, Tensor>> {
     Ok(all)
 }
 
-/// Restores the newest complete checkpoint below `dir`, if there is one, and returns its step. Skips damaged ones with a warning.
+/// Restores the newest complete checkpoint below `dir`, if there is one, and returns its step. Skips damaged ones with a warning. `total` is
+/// the length in steps that the run had until now, if it may have changed.
 ///
 /// # Errors
 /// If the newest complete checkpoint belongs to other settings or data, or if all are damaged.
-pub fn restore(trainer: &mut Trainer, dir: &Path) -> Result<Option<u64>> {
-    restore_of(trainer, dir, None)
-}
-
-/// Like [`restore`], for a run whose length has been `total` steps until now.
-pub fn restore_of(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<Option<u64>> {
+pub fn restore(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<Option<u64>> {
     let candidates = candidates(dir);
     let mut damage = None;
     for path in &candidates {
@@ -349,7 +340,8 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     trainer.queued.clear();
     trainer.set_rollbacks(state.rollbacks.unwrap_or(0));
     trainer.dropout = dropout(trainer, &state);
-    (trainer.noise, trainer.step) = (state.noise, state.step);
+    trainer.noise = state.noise;
+    trainer.step = state.step;
     Ok(())
 }
 

@@ -1,20 +1,17 @@
 //! Settings of a run as they are written, unchecked. Checking them gives a [`crate::Plan`].
 
+use crate::optimizers::OptimizerConfig;
 use gan_core::penalties::Penalty;
 use gan_core::{Augment, Distribution, Init, Latent, Layer, Loss};
+use gan_metrics::Metric;
 use serde::{Deserialize, Serialize};
 
 mod data;
-mod judging;
-mod optimizer;
 mod train;
 
-pub(crate) use data::KeyProblem;
 pub use data::{Background, DataConfig};
 pub use gan_alarms::{AlarmsConfig, Policy};
-pub use judging::EvaluateConfig;
-pub use optimizer::{BiasCorrection, OptimizerConfig};
-pub use train::{Alternate, Extended, FakesMode, InstanceNoise, Precision, TrainConfig};
+pub use train::{Alternate, Extended, FakesMode, InstanceNoise, TrainConfig};
 
 /// All settings of a run, in the tables of a preset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,29 +66,23 @@ fn custom() -> String {
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
     /// Family that generates the layers from the data's size.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
     /// "dcgan": the narrowest width.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<usize>,
     /// "mlp": units of each hidden layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<usize>>,
     /// "mlp": the activation after each hidden layer; leaky ReLU 0.2 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Layer>,
     /// "mlp", D: units of a last, linear hidden layer; 2 units form a plane that is drawn.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<usize>,
     /// Initialization of the parameters.
     #[serde(default)]
     pub init: Init,
     /// Whether to divide every kernel by its largest singular value (Miyato et al. 2018, arXiv:1802.05957); single layers have their own
     /// setting.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub spectral_norm: bool,
     /// Shape of one input, without the batch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Vec<usize>>,
     /// The layers.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_layers")]
@@ -132,7 +123,7 @@ pub struct LossConfig {
     #[serde(default)]
     pub fake_label: f64,
     /// Probability of flipping a label shown to D, from 0 to less than 0.5.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub flip: f64,
     /// Weight of the losses of an auxiliary classifier in D.
     #[serde(default = "one", skip_serializing_if = "is_one")]
@@ -146,21 +137,18 @@ impl LossConfig {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_zero(x: &f64) -> bool {
-    *x == 0.0
-}
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_one(x: &f64) -> bool {
-    *x == 1.0
-}
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_no(b: &bool) -> bool {
-    !*b
+/// Whether a setting is 0 or false, and need not be written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
-fn one() -> f64 {
-    1.0
+/// Whether a setting is 1, and need not be written.
+fn is_one<T: From<u8> + PartialEq>(value: &T) -> bool {
+    *value == T::from(1)
+}
+
+fn one<T: From<u8>>() -> T {
+    T::from(1)
 }
 
 /// `[optimizer.generator]` and `[optimizer.discriminator]`.
@@ -196,7 +184,7 @@ impl RunConfig {
         }
     }
 
-    /// The settings that stand for a part of the run, and so mean other steps when its length changes.
+    /// Returns the settings that refer to a part of the run, so that they mean other steps when its length changes.
     pub fn schedules(&self) -> Vec<String> {
         let decay = self.train.decay.map(|_| "train.decay".to_string());
         let noise = self.train.instance_noise.map(|_| "train.instance_noise".to_string());
@@ -206,13 +194,13 @@ impl RunConfig {
     }
 }
 
-/// When the run's whole state is saved.
+/// When to save the run's whole state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointConfig {
     /// Save every N steps, and at the end.
     pub every: u64,
-    /// How many of the newest are kept.
+    /// Number of checkpoints to keep, the newest ones.
     pub keep: usize,
 }
 
@@ -237,5 +225,27 @@ pub struct SamplesConfig {
 impl Default for SamplesConfig {
     fn default() -> Self {
         Self { every: 500, rows: 8, columns: 8 }
+    }
+}
+
+/// `[evaluate]`: when and how to evaluate samples during training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluateConfig {
+    /// Interval in steps, with an evaluation before the first and after the last; 0 disables evaluation.
+    pub every: u64,
+    /// Number of samples per evaluation.
+    pub samples: usize,
+    /// Metrics to measure; by default those that fit the data.
+    pub metrics: Vec<&'static Metric>,
+    /// Metric that selects the best generator; by default one that fits the data.
+    pub best: Option<&'static Metric>,
+    /// Network that computes the features: "auto", "digits", "inception", "thumbnails", or a classifier's weight file.
+    pub embedder: String,
+}
+
+impl Default for EvaluateConfig {
+    fn default() -> Self {
+        Self { every: 0, samples: 2000, metrics: vec![], best: None, embedder: "auto".into() }
     }
 }

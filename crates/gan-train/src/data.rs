@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use gan_base::messages::counted;
 use gan_core::Layer;
 use gan_data::images::Broken;
-use gan_data::{Dataset, Flip, Loader, OpenOptions, Order, SampleSizes, Sampler, Sampling, Subset};
+use gan_data::{Dataset, Loader, OpenOptions, Order, SampleSizes, Sampler, Sampling, Subset};
 use std::sync::Arc;
 
 /// Number of images above which the order of an epoch is random within windows.
@@ -21,7 +21,8 @@ const WINDOW: usize = 65_536;
 /// # Errors
 /// If the name is unknown, the files are missing or damaged, or the images have another shape than the plan's.
 pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
-    let (data, sample) = (&plan.config().data, plan.sample());
+    let data = &plan.config().data;
+    let sample = plan.sample();
     // Synthetic samples have the number of classes that the networks expect.
     let classes = plan.generator.layers.iter().find_map(Layer::classes).unwrap_or(0);
     let set = opened(data, &OpenOptions { classes, ..options(data, &sample, plan.config().train.seed) })?;
@@ -63,12 +64,11 @@ fn opened(data: &DataConfig, options: &OpenOptions) -> Result<Arc<dyn Dataset>> 
 /// # Errors
 /// If they cannot, with the key that does not fit.
 pub fn check_shape(data: &DataConfig, sample: &[usize], has: &[usize]) -> Result<()> {
+    if has == sample {
+        return Ok(());
+    }
     let name = data.pack().map_or(data.name().to_string(), |path| path.display().to_string());
-    if has == sample { Ok(()) } else { Err(other_shape(&name, sample, has)) }
-}
-
-fn other_shape(name: &str, sample: &[usize], has: &[usize]) -> Error {
-    match (sample, has) {
+    Err(match (sample, has) {
         ([c, _, _], [has_c, has_h, has_w]) => {
             let problem = format!(
                 "{c} cannot be used: the images of {name} have {has_c} (and {has_h}×{has_w} pixels); set it to that"
@@ -85,7 +85,7 @@ fn other_shape(name: &str, sample: &[usize], has: &[usize]) -> Error {
             "data.channels",
             format!("{} cannot be used: the points of {name} have {}", sample[0], counted(has[0], "coordinate")),
         ),
-    }
+    })
 }
 
 /// Returns a loader over `dataset` with the plan's settings.
@@ -93,7 +93,8 @@ fn other_shape(name: &str, sample: &[usize], has: &[usize]) -> Error {
 /// # Errors
 /// If the batch is larger than the data.
 pub fn loader(plan: &Plan, dataset: Arc<dyn Dataset>) -> Result<Loader> {
-    let (data, train) = (&plan.config().data, &plan.config().train);
+    let data = &plan.config().data;
+    let train = &plan.config().train;
     let order = match (data.replacement, data.window) {
         (true, _) => Order::WithReplacement,
         (false, Some(window)) => Order::Windowed(window),
@@ -101,8 +102,7 @@ pub fn loader(plan: &Plan, dataset: Arc<dyn Dataset>) -> Result<Loader> {
         (false, None) => Order::Shuffled,
     };
     let sampling = Sampling { len: dataset.len(), batch: train.batch, seed: train.seed, order, last: data.last_batch };
-    let flip = if data.flip { Flip::Random } else { Flip::Never };
-    Ok(Loader::new(dataset, Sampler::new(sampling)?, data.workers)?.with_flip(flip))
+    Ok(Loader::new(dataset, Sampler::new(sampling)?, data.workers)?.with_flip(data.flip))
 }
 
 /// Reads samples of a data set by number, `[N, C, H, W]` or `[N, D]`.

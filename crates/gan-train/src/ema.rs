@@ -4,77 +4,57 @@
 //! is smaller, so that the random start is soon forgotten. Running averages of batch norm are averaged like weights, because they belong
 //! together.
 
+use crate::averages::{self, Averaged};
 use crate::error::{Error, Result};
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 use gan_core::Param;
-use gan_kernels::update::Average;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Averages of a network's variables.
 #[derive(Debug)]
-pub struct Ema {
+pub(crate) struct Ema {
     decay: f64,
-    slots: Vec<Slot>,
+    variables: Vec<Averaged>,
     steps: u64,
-}
-
-/// A variable, all parameters that it contains, and its average.
-#[derive(Debug)]
-struct Slot {
-    var: Var,
-    params: Vec<Param>,
-    average: Average,
 }
 
 impl Ema {
     /// Starts from the current values of the parameters. `decay` β is from 0 to less than 1.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn new(decay: f64, params: &[Param]) -> Result<Self> {
-        let mut slots = Vec::<Slot>::new();
-        for param in params {
-            let var = param.var();
-            if let Some(slot) = slots.iter_mut().find(|slot| slot.var.id() == var.id()) {
-                slot.params.push(param.clone());
-                continue;
-            }
-            let average = Average::zeros_like(var)?;
-            average.set(0, var.as_tensor())?;
-            slots.push(Slot { var: var.clone(), params: vec![param.clone()], average });
+        let variables = averages::zeros(params, 1)?;
+        for Averaged { var, averages, .. } in &variables {
+            averages.iter().try_for_each(|average| average.set(0, var.as_tensor()))?;
         }
-        Ok(Self { decay, slots, steps: 0 })
+        Ok(Self { decay, variables, steps: 0 })
     }
 
     /// Updates the averages after a step.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn follow(&mut self) -> Result<()> {
         self.steps += 1;
         let t = self.steps as f64;
         let decay = self.decay.min((1.0 + t) / (10.0 + t));
-        Ok(self.slots.iter().try_for_each(|slot| slot.average.follow(&slot.var, 1.0 - decay))?)
+        for Averaged { var, averages, .. } in &self.variables {
+            averages.iter().try_for_each(|average| average.follow(var, 1.0 - decay))?;
+        }
+        Ok(())
     }
 
     /// Runs `f` with the averages in place of the parameters.
-    ///
-    /// # Errors
-    /// What `f` returns, and from candle.
     pub fn in_place<T, E: From<Error>>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let trained = self.swap_in().map_err(Error::from)?;
         let result = f();
-        self.slots.iter().zip(&trained).try_for_each(|(slot, trained)| slot.var.set(trained)).map_err(Error::from)?;
+        let restore = |(variable, trained): (&Averaged, &Tensor)| variable.var.set(trained);
+        self.variables.iter().zip(&trained).try_for_each(restore).map_err(Error::from)?;
         result
     }
 
     /// Puts the averages in place of the weights and returns the weights.
     fn swap_in(&self) -> candle_core::Result<Vec<Tensor>> {
-        let copies = self.slots.iter().map(|slot| slot.var.as_detached_tensor().copy());
+        let copies = self.variables.iter().map(|variable| variable.var.as_detached_tensor().copy());
         let trained = copies.collect::<candle_core::Result<Vec<_>>>()?;
-        for slot in &self.slots {
-            slot.var.set(&slot.average.tensor()?.reshape(slot.var.shape())?)?;
+        for Averaged { var, averages, .. } in &self.variables {
+            averages.iter().try_for_each(|average| var.set(&average.tensor()?.reshape(var.shape())?))?;
         }
         Ok(trained)
     }
@@ -85,35 +65,13 @@ impl Ema {
     }
 
     /// Returns the averages by parameter.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
-        let mut all = BTreeMap::new();
-        for slot in &self.slots {
-            let values = slot.average.tensor()?;
-            for param in &slot.params {
-                let own = values.narrow(0, param.start(), param.elem_count())?.reshape(param.dims())?;
-                all.insert(param.name.clone(), own);
-            }
-        }
-        Ok(all)
+        averages::tensors(&self.variables, &[String::new()])
     }
 
     /// Restores saved averages after `steps` steps. `from` is for messages.
-    ///
-    /// # Errors
-    /// If one is missing or has another shape.
     pub fn load(&mut self, steps: u64, tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
-        for (slot, param) in self.slots.iter().flat_map(|slot| slot.params.iter().map(move |param| (slot, param))) {
-            match tensors.get(&param.name) {
-                Some(t) if t.dims() == param.dims() => slot.average.set(param.start(), t)?,
-                _ => {
-                    let problem = format!("has no average \"{}\" of shape {:?}", param.name, param.dims());
-                    return Err(Error::file(from, problem));
-                }
-            }
-        }
+        averages::load(&self.variables, &[String::new()], tensors, "average", from)?;
         self.steps = steps;
         Ok(())
     }
@@ -122,7 +80,7 @@ impl Ema {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{Device, Var};
     use gan_core::Role;
 
     #[test]

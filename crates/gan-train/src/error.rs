@@ -76,7 +76,7 @@ impl Error {
             Self::Config { .. } => true,
             Self::Core(e) => matches!(e, gan_core::Error::Layer { .. } | gan_core::Error::Network { .. }),
             Self::Data(e) => e.is_usage(),
-            _ => false,
+            Self::File { .. } | Self::Ranks(_) | Self::NotFinite { .. } | Self::Write(_) | Self::Candle(_) => false,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A GAN put together in Rust: networks, loss, penalties and data, without settings files.
 
-use crate::config::{DataConfig, NetworkConfig, OptimizerConfig, RunConfig};
+use crate::config::{DataConfig, NetworkConfig, RunConfig};
 use crate::data;
 use crate::error::{Error, Result};
+use crate::optimizers::OptimizerConfig;
 use crate::trainer::Trainer;
 use candle_core::Device;
 use gan_core::layers::Pair;
@@ -74,7 +75,8 @@ impl Gan {
 
     /// Sets the optimizer of both networks.
     #[must_use]
-    pub fn optimizer(mut self, optimizer: OptimizerConfig) -> Self {
+    pub fn optimizer(mut self, optimizer: impl Into<OptimizerConfig>) -> Self {
+        let optimizer = optimizer.into();
         self.config.optimizer.generator = optimizer;
         self.config.optimizer.discriminator = optimizer;
         self

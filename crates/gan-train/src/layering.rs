@@ -1,7 +1,9 @@
 //! Preset < file < `--set`: TOML tables merged, then read with errors that name the nearest known key.
 
-use crate::config::{DataConfig, KeyProblem, RunConfig};
+use crate::config::{DataConfig, RunConfig};
 use crate::error::{Error, Result};
+use crate::keyed::{KeyProblem, Keyed};
+use crate::optimizers::{self, OptimizerConfig};
 use crate::presets;
 use gan_base::messages;
 use gan_data::DatasetEntry;
@@ -9,13 +11,11 @@ use std::path::Path;
 pub use toml::Table;
 use toml::Value;
 
-mod file;
-pub(crate) mod nesting;
 mod renamed;
+pub(crate) mod text;
 
-use file::{bytes, parse, text};
-use nesting::{Problem, TOO_DEEP};
 pub(crate) use renamed::rename_old_keys;
+use text::{Problem, TOO_DEEP, bytes, decode, parse};
 
 /// Reads the TOML file at `path` and, if its `preset` names a built-in preset, merges it over that preset.
 ///
@@ -27,7 +27,7 @@ pub fn from_file(path: &Path) -> Result<Table> {
         std::io::ErrorKind::NotFound => wrong("there is no such file".into()),
         _ => Error::file(path, format!("cannot be read: {e}")),
     })?;
-    let text = text(bytes).ok_or_else(|| wrong("is not text, expected settings in TOML".into()))?;
+    let text = decode(bytes).ok_or_else(|| wrong("is not text, expected settings in TOML".into()))?;
     let own: Table = parse(&text).map_err(wrong)?;
     // A run's config.toml is complete; a preset that has changed since must not affect it.
     let base = if is_complete(&text) { None } else { own.get("preset") };
@@ -69,7 +69,8 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     let Some((path, value)) = assignment.split_once('=') else {
         return wrong("there is no '='; expected path.to.key=value, e.g. train.batch=64");
     };
-    let (path, value) = (path.trim(), value.trim());
+    let path = path.trim();
+    let value = value.trim();
     if path.split('.').any(|part| part.trim().is_empty()) {
         return wrong("the path before '=' has an empty part; expected e.g. train.batch=64");
     }
@@ -80,7 +81,7 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
         return wrong("the path before '=' has too many parts; expected e.g. train.batch=64");
     }
     let plain = || Value::String(value.into());
-    let read = match nesting::read(&format!("v = {value}")) {
+    let read = match text::read(&format!("v = {value}")) {
         Ok(mut table) => table.remove("v"),
         Err(Problem::TooDeep) => return wrong(TOO_DEEP),
         Err(Problem::Syntax(_)) => None,
@@ -114,8 +115,6 @@ fn takes_text(path: &str) -> bool {
 
 /// Pairs of keys that replace each other.
 const EXCLUSIVE: [[&str; 2]; 3] = [["steps", "epochs"], ["family", "layers"], ["small", "upscale"]];
-/// Keys that are specific to one kind of optimizer.
-const OF_A_KIND: [&str; 5] = ["betas", "bias_correction", "alpha", "epsilon", "epsilon_inside_root"];
 
 /// Keys that are specific to a family of networks.
 const OF_A_FAMILY: [&str; 4] = ["width", "hidden", "activation", "features"];
@@ -125,7 +124,7 @@ pub fn overlay(base: &mut Table, over: Table) {
     if let (Some(old), Some(new)) = (base.get("kind"), over.get("kind"))
         && old != new
     {
-        base.retain(|key, _| !OF_A_KIND.contains(&key));
+        base.retain(|key, _| !optimizers::own_keys().any(|own| own == key));
     }
     for [a, b] in EXCLUSIVE {
         for (key, other) in [(a, b), (b, a)] {
@@ -190,14 +189,10 @@ fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
         return Err(Error::config(old, format!("is called {new} now: write that")));
     }
     let preset = table.get("preset").and_then(Value::as_str).map(String::from);
-    let data = table.get("data").and_then(Value::as_table).cloned();
-    serde_path_to_error::deserialize(Value::Table(table)).map_err(|e| {
+    serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|e| {
         let mut path = e.path().to_string();
         let mut message = e.into_inner().to_string();
-        // The keys of `[data]` depend on the data set, so serde alone cannot tell which is at fault.
-        if let ("data", Some(Err(KeyProblem { key, message: found }))) =
-            (path.as_str(), data.map(DataConfig::from_table))
-        {
+        if let Some(KeyProblem { key, message: found }) = keyed_problem(&table, &path) {
             path = if key.is_empty() { path } else { joined(&path, &key) };
             message = found;
         }
@@ -208,6 +203,16 @@ fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
             (Some(key), _) => Error::config(joined(&path, key), MISSING),
         }
     })
+}
+
+/// Returns the problem with the settings at `path`, if they are read from a whole table.
+fn keyed_problem(table: &Table, path: &str) -> Option<KeyProblem> {
+    let Some(Value::Table(keyed)) = renamed::find(table, path) else { return None };
+    match path {
+        "data" => DataConfig::from_table(keyed.clone()).err(),
+        "optimizer.generator" | "optimizer.discriminator" => OptimizerConfig::from_table(keyed.clone()).err(),
+        _ => None,
+    }
 }
 
 const MISSING: &str =
@@ -257,13 +262,8 @@ mod tests {
         let config = read(table).unwrap();
         assert_eq!((config.train.steps, config.train.epochs, config.train.batch), (Some(7), None, 12));
         assert_eq!(config.data.dir.unwrap().to_str(), Some("/some/where"));
-        let expected = crate::config::OptimizerConfig::Rmsprop {
-            lr: 2e-4,
-            alpha: 0.99,
-            epsilon: 1e-8,
-            epsilon_inside_root: false,
-        };
-        assert_eq!(config.optimizer.generator, expected);
+        let expected = optimizers::Rmsprop { lr: 2e-4, alpha: 0.99, epsilon: 1e-8, epsilon_inside_root: false };
+        assert_eq!(config.optimizer.generator, expected.into());
     }
 
     #[test]

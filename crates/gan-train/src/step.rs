@@ -5,7 +5,7 @@
 //! updated, the weights of the other are frozen and cost no gradient work.
 
 use crate::error::{Error, Result};
-use crate::optimizer::Optimizer;
+use crate::optimizers::Optimizer;
 use candle_core::{Tensor, backprop::GradStore};
 use gan_base::Rng;
 use gan_core::Discriminator;
@@ -18,8 +18,8 @@ mod objective;
 mod process_group;
 
 pub use objective::{Batch, Batches, DiscriminatorInput, MicroBatches, Objective};
-pub(crate) use process_group::Order;
 pub use process_group::ProcessGroup;
+pub(crate) use process_group::{Order, unreadable};
 
 /// Results of an update of D.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,18 +97,19 @@ pub struct UpdateContext<'a> {
 /// One update of each network. The methods do what the settings say; a training step of your own replaces either
 /// ([`crate::Trainer::set_step`]).
 pub trait TrainingStep: Send + Sync {
-    /// Updates D.
+    /// Updates D once on all batches, together with those of the other processes.
     ///
     /// # Errors
-    /// As [`update_discriminator`].
+    /// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
     fn update_discriminator(&self, cx: UpdateContext) -> Result<DUpdate> {
         update_discriminator(cx)
     }
 
-    /// Updates G; `zero` is [`DUpdate::zero`] of D's last update.
+    /// Updates G once by D's output on its samples, which must carry G's graph; D's weights stay as they are. `zero` is
+    /// [`DUpdate::zero`] of D's last update.
     ///
     /// # Errors
-    /// As [`update_generator`].
+    /// As [`TrainingStep::update_discriminator`].
     fn update_generator(&self, cx: UpdateContext, zero: f64) -> Result<GUpdate> {
         update_generator(cx, zero)
     }
@@ -119,26 +120,19 @@ pub struct StandardStep;
 
 impl TrainingStep for StandardStep {}
 
-/// Updates D once on all batches, together with those of the other processes.
-///
-/// # Errors
-/// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
-pub fn update_discriminator(cx: UpdateContext) -> Result<DUpdate> {
-    let UpdateContext { discriminator: d, optimizer, samples: seen, objective, group, rng, step } = cx;
+fn update_discriminator(mut cx: UpdateContext) -> Result<DUpdate> {
     let mut seconds = Seconds::default();
-    let mut found = Averaged::default();
+    let mut sums = [0.0; 6];
     let mut grads: Option<GradStore> = None;
-    for batch in &seen.batches {
-        let part = (batch, seen.part(batch)?);
-        let of_batch = discriminator_step::on_batch(d, optimizer, part, objective, group, rng, &mut seconds)?;
-        found.add(&of_batch.found, batch.fake.dim(0)?);
-        accumulate(optimizer, &mut grads, of_batch.grads)?;
+    for batch in &cx.samples.batches {
+        let (found, of_batch) = discriminator_step::on_batch(&mut cx, batch, &mut seconds)?;
+        add(&mut sums, found, batch)?;
+        accumulate(cx.optimizer, &mut grads, of_batch)?;
     }
     let mut start = Instant::now();
-    let mut grads = grads.ok_or_else(no_batch)?;
-    group.together(optimizer, &mut grads, &mut found.sums)?;
+    let (grads, [loss, real, fake, accuracy, penalty, zero]) = over_ranks(&cx, grads, sums)?;
     seconds.together = elapsed_since(&mut start);
-    let [loss, real, fake, accuracy, penalty, zero] = found.mean(seen.whole);
+    let UpdateContext { optimizer, objective, step, .. } = cx;
     finite(loss, "loss_d", step)?;
     finite(penalty, "penalty_d", step)?;
     let grad_norm = stepped(optimizer, grads, objective, "grad_norm_d", step)?;
@@ -153,8 +147,57 @@ pub fn update_discriminator(cx: UpdateContext) -> Result<DUpdate> {
     Ok(DUpdate { loss, real, fake, accuracy, grad_norm, penalty, zero, seconds })
 }
 
-fn no_batch() -> Error {
-    candle_core::Error::Msg("no batch to learn from".into()).into()
+fn update_generator(mut cx: UpdateContext, zero: f64) -> Result<GUpdate> {
+    let mut seconds = Seconds::default();
+    let mut sums = [0.0; 2];
+    let mut grads: Option<GradStore> = None;
+    for batch in &cx.samples.batches {
+        let mut start = Instant::now();
+        let (loss, logits, zero) = generator_step::generator_loss(&mut cx, batch, zero)?;
+        seconds.forward += elapsed_since(&mut start);
+        let (loss, of_batch) = gradients(&loss, cx.samples.part(batch)?)?;
+        seconds.backward += elapsed_since(&mut start);
+        add(&mut sums, [loss, mean_probability(&(logits - zero)?)?], batch)?;
+        accumulate(cx.optimizer, &mut grads, of_batch)?;
+    }
+    let mut start = Instant::now();
+    let (grads, [loss, fake]) = over_ranks(&cx, grads, sums)?;
+    seconds.together = elapsed_since(&mut start);
+    finite(loss, "loss_g", cx.step)?;
+    let grad_norm = stepped(cx.optimizer, grads, cx.objective, "grad_norm_g", cx.step)?;
+    seconds.optimizer = elapsed_since(&mut start);
+    Ok(GUpdate { loss, fake, grad_norm, seconds })
+}
+
+/// Adds the means of a batch to the sums over all samples.
+fn add<const N: usize>(sums: &mut [f64; N], means: [f64; N], batch: &Batch) -> Result<()> {
+    let count = batch.fake.dim(0)? as f64;
+    sums.iter_mut().zip(means).for_each(|(sum, mean)| *sum += mean * count);
+    Ok(())
+}
+
+/// Adds `grads` to `total`.
+fn accumulate(optimizer: &Optimizer, total: &mut Option<GradStore>, grads: GradStore) -> Result<()> {
+    match total {
+        Some(total) => optimizer.add_gradients(total, &grads)?,
+        None => *total = Some(grads),
+    }
+    Ok(())
+}
+
+/// Returns the gradients summed over all ranks, and the means over the samples of all ranks.
+fn over_ranks<const N: usize>(
+    cx: &UpdateContext,
+    grads: Option<GradStore>,
+    mut sums: [f64; N],
+) -> Result<(GradStore, [f64; N])> {
+    let mut grads = grads.ok_or_else(|| candle_core::Error::Msg("no batch to learn from".into()))?;
+    let ranks = &cx.group.ranks;
+    if ranks.size() > 1 {
+        cx.optimizer.sum_over(&mut grads, ranks.as_ref())?;
+        ranks.sum_wide(&mut sums)?;
+    }
+    Ok((grads, sums.map(|sum| sum / cx.samples.whole as f64)))
 }
 
 /// Updates the weights with the gradients of all batches and returns their norm; `name` is for messages.
@@ -171,69 +214,7 @@ fn stepped(
     Ok(norm)
 }
 
-/// Adds `grads` to `total`.
-fn accumulate(optimizer: &Optimizer, total: &mut Option<GradStore>, grads: GradStore) -> Result<()> {
-    match total {
-        Some(total) => optimizer.add_gradients(total, &grads),
-        None => {
-            *total = Some(grads);
-            Ok(())
-        }
-    }
-}
-
-/// Means over batches, weighted by their sizes.
-struct Averaged<const N: usize> {
-    sums: [f64; N],
-}
-
-impl<const N: usize> Default for Averaged<N> {
-    fn default() -> Self {
-        Self { sums: [0.0; N] }
-    }
-}
-
-impl<const N: usize> Averaged<N> {
-    fn add(&mut self, values: &[f64; N], count: usize) {
-        self.sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * count as f64);
-    }
-
-    fn mean(&self, count: usize) -> [f64; N] {
-        self.sums.map(|sum| sum / count as f64)
-    }
-}
-
-/// Updates G once by D's output on its samples, which must carry G's graph; D's weights stay as they are. `zero` is
-/// [`DUpdate::zero`] of D's last update.
-///
-/// # Errors
-/// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
-pub fn update_generator(cx: UpdateContext, zero: f64) -> Result<GUpdate> {
-    let UpdateContext { discriminator: d, optimizer, samples: seen, objective, group, rng, step } = cx;
-    let mut seconds = Seconds::default();
-    let mut found = Averaged::default();
-    let mut grads: Option<GradStore> = None;
-    for batch in &seen.batches {
-        let mut start = Instant::now();
-        let (loss, logits, zero) = generator_step::generator_loss(d, batch, zero, objective, group, rng)?;
-        seconds.forward += elapsed_since(&mut start);
-        let (loss, of_batch) = gradients(&loss, seen.part(batch)?)?;
-        seconds.backward += elapsed_since(&mut start);
-        found.add(&[loss, mean_probability(&(logits - zero)?)?], batch.fake.dim(0)?);
-        accumulate(optimizer, &mut grads, of_batch)?;
-    }
-    let mut start = Instant::now();
-    let mut grads = grads.ok_or_else(no_batch)?;
-    group.together(optimizer, &mut grads, &mut found.sums)?;
-    seconds.together = elapsed_since(&mut start);
-    let [loss, fake] = found.mean(seen.whole);
-    finite(loss, "loss_g", step)?;
-    let grad_norm = stepped(optimizer, grads, objective, "grad_norm_g", step)?;
-    seconds.optimizer = elapsed_since(&mut start);
-    Ok(GUpdate { loss, fake, grad_norm, seconds })
-}
-
-/// The auxiliary classifier's loss, as it counts.
+/// Returns the weighted loss of the auxiliary classifier.
 fn class_loss(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Objective) -> Result<Option<Tensor>> {
     let (Some(found), Some(classes)) = (found, classes) else { return Ok(None) };
     Ok(Some((gan_core::auxiliary_loss(found, classes)? * objective.auxiliary)?))

@@ -1,32 +1,29 @@
 //! A run in memory: the networks, their optimizers, the data and the random streams; [`Trainer::advance`] is one step.
 
 use crate::checkpoint::identity::DataIdentity;
-use crate::config::{Alternate, Extended, FakesMode, Precision};
+use crate::config::{Alternate, Extended, FakesMode};
 use crate::data;
 use crate::ema::Ema;
 use crate::error::{Error, Result};
-use crate::optimizer::Optimizer;
+use crate::optimizers::Optimizer;
 use crate::plan::{Architecture, Length, Plan, Turn};
 use crate::step::{Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator};
 use gan_data::{Dataset, Loader};
+use gan_kernels::Precision;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-mod check;
-mod distributed;
-mod moment;
+pub(crate) mod checks;
 mod report;
 mod samples;
-mod show;
-mod statistics;
 
-use moment::Interrupted;
-pub use moment::{Look, Moment};
-pub use report::{Parts, StepReport};
+use report::Interrupted;
+use report::Look;
+pub use report::{Moment, Parts, StepReport};
 use samples::{Last, Samples};
 
 /// A run in memory: networks, optimizers, data and random streams.
@@ -55,7 +52,7 @@ pub struct Trainer {
     /// Looked up when it is first needed.
     data: OnceLock<DataIdentity>,
     /// Whether the networks are not those of the plan.
-    has_own_networks: bool,
+    pub(crate) has_own_networks: bool,
     device: Device,
 }
 
@@ -74,13 +71,13 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::new`].
     pub fn with_data(plan: Plan, loader: Loader, device: &Device) -> Result<Self> {
-        let (seed, precision) = (plan.config().train.seed, plan.config().train.precision);
+        let seed = plan.config().train.seed;
+        let precision = plan.config().train.precision;
         if precision != Precision::F32 && !device.is_cpu() {
             let problem = "other precisions than \"f32\" work on the CPU only: add --device cpu";
             return Err(Error::config("train.precision", problem));
         }
-        let precision = precision.into();
-        statistics::check(&plan, &loader, 1)?;
+        checks::batches(&plan, &loader, 1)?;
         if device.is_cpu() {
             let sampling = loader.position().sampling;
             let repeats = sampling.order == gan_data::Order::WithReplacement;
@@ -113,7 +110,7 @@ impl Trainer {
     ) -> Result<Self> {
         let config = plan.config();
         let seed = config.train.seed;
-        check::networks(&plan, generator.as_ref(), discriminator.as_ref(), &loader, device)?;
+        checks::networks(&plan, generator.as_ref(), discriminator.as_ref(), &loader, device)?;
         Ok(Self {
             optimizer_g: Optimizer::new(config.optimizer.generator, &generator.params())?,
             optimizer_d: Optimizer::new(config.optimizer.discriminator, &discriminator.params())?,
@@ -281,12 +278,15 @@ impl Trainer {
         let progress = self.progress();
         let turn = Turn::of(&self.plan.config().train, self.step, self.loader.batches_per_epoch());
         let mut objective = self.plan.objective(self.step * turn.d, progress);
-        let train = self.plan.config().train.clone();
-        let (number, factor) = (self.step + 1, self.lr_factor());
+        let train = &self.plan.config().train;
+        let fakes_mode = train.fakes_mode;
+        let reuse_fakes = train.reuse_fakes;
+        let mut last = Last { whole: train.batch, seen: None, real: None, classes: None };
+        let number = self.step + 1;
+        let factor = self.lr_factor();
         self.optimizer_g.set_lr_factor(factor);
         self.optimizer_d.set_lr_factor(factor);
         let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
-        let mut last = Last { whole: train.batch, seen: None, real: None, classes: None };
         let mut zero = 0.0;
         look(Moment::BeforeD, self).map_err(Interrupted::Look)?;
         for update in 0..turn.d {
@@ -301,13 +301,8 @@ impl Trainer {
             report.parts.data += start.elapsed().as_secs_f64();
             let whole = batch.whole;
             report.images += whole as u64;
-            let seen = self.make_fakes(
-                Samples::OfD,
-                (Some(&real), classes.as_ref()),
-                whole,
-                train.fakes_mode,
-                &mut report.parts,
-            )?;
+            let parts = &mut report.parts;
+            let seen = self.make_fakes(Samples::OfD, Some(&real), classes.as_ref(), whole, fakes_mode, parts)?;
             let update = self.step_rule.update_discriminator(UpdateContext {
                 discriminator: self.discriminator.as_ref(),
                 optimizer: &mut self.optimizer_d,
@@ -319,21 +314,17 @@ impl Trainer {
             })?;
             zero = update.zero;
             report.d(update);
-            last = Last { whole, seen: train.reuse_fakes.then_some(seen), real: Some(real), classes };
+            last = Last { whole, seen: reuse_fakes.then_some(seen), real: Some(real), classes };
         }
         look(Moment::AfterD, self).map_err(Interrupted::Look)?;
         for _ in 0..turn.g {
             let seen = match last.seen.take() {
                 Some(seen) => seen,
                 None => {
-                    let (real, classes) = (last.real.as_ref(), self.classes(&last)?);
-                    self.make_fakes(
-                        Samples::OfG,
-                        (real, classes.as_ref()),
-                        last.whole,
-                        FakesMode::Train,
-                        &mut report.parts,
-                    )?
+                    let classes = self.classes(&last)?;
+                    let mode = FakesMode::Train;
+                    let real = last.real.as_ref();
+                    self.make_fakes(Samples::OfG, real, classes.as_ref(), last.whole, mode, &mut report.parts)?
                 }
             };
             let cx = UpdateContext {

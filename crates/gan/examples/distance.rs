@@ -10,7 +10,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     write(&photos, 120)?;
     let card = gan::run::evaluate::distance(&generated, &photos, "thumbnails")?;
     let figure = &card.figures[0];
-    println!("{}: {}", figure.metric.title(), figure.value);
+    println!("{}: {}", figure.metric.title, figure.value);
     Ok(())
 }
 

@@ -48,10 +48,16 @@ const KINDS: &[Kind] = &[
     Kind {
         what: "metric",
         at: "crates/gan-metrics/src/metrics/",
-        form: Form::After(&["MetricInfo::new(", " key:"]),
+        form: Form::After(&["Metric::new(", "frechet_distance(", "classifier_score("]),
         page: "docs/evaluation.md",
     },
     Kind { what: "alarm", at: "crates/gan-alarms/src/rules/", form: Form::Listed("rules"), page: "docs/evaluation.md" },
+    Kind {
+        what: "optimizer",
+        at: "crates/gan-train/src/optimizers/",
+        form: Form::Listed("optimizers"),
+        page: "docs/training.md",
+    },
     Kind {
         what: "preset",
         at: "crates/gan-train/src/presets.rs",

@@ -4,9 +4,9 @@ use super::{EARLIEST, START};
 use crate::history::{History, Line};
 use crate::rule::{Evidence, Finding, Rule};
 use crate::short;
-use gan_metrics::metrics::Metric;
-use gan_metrics::metrics::diversity::RelativeDiversity;
-use gan_metrics::metrics::prdc::Coverage;
+use gan_metrics::Metric;
+use gan_metrics::diversity::RELATIVE_DIVERSITY;
+use gan_metrics::prdc::COVERAGE;
 
 /// Diversity, relative to that of real samples, that is too low.
 const ALIKE: f64 = 0.5;
@@ -38,8 +38,8 @@ fn check(history: &History) -> Finding {
 
 /// Diversity has fallen from what it was, or was never there and is not recovering.
 fn alike(now: &Line, before: &[Line], is_improving: bool) -> Option<Evidence> {
-    let diversity = now.metric(&RelativeDiversity)?;
-    let most = most(before, &RelativeDiversity);
+    let diversity = now.metric(&RELATIVE_DIVERSITY)?;
+    let most = most(before, &RELATIVE_DIVERSITY);
     let lower = diversity < FALLEN * most || (most < ALIKE && diversity < RISING * most && !is_improving);
     (diversity < ALIKE && lower)
         .then(|| format!("diversity {} of real samples' (its best: {})", short(diversity), short(most)))
@@ -50,15 +50,15 @@ fn uncovered(now: &Line, before: &[Line]) -> Option<Evidence> {
     let (last, earlier) = before.split_last()?;
     low_coverage(last, earlier)?;
     let coverage = low_coverage(now, before)?;
-    Some(format!("coverage {} (its best: {})", short(coverage), short(most(before, &Coverage))))
+    Some(format!("coverage {} (its best: {})", short(coverage), short(most(before, &COVERAGE))))
 }
 
 /// Returns the coverage if it was something and has almost vanished.
 fn low_coverage(now: &Line, before: &[Line]) -> Option<f64> {
-    let most = most(before, &Coverage);
-    now.metric(&Coverage).filter(|coverage| most > SOMETHING && *coverage < UNCOVERED * most)
+    let most = most(before, &COVERAGE);
+    now.metric(&COVERAGE).filter(|coverage| most > SOMETHING && *coverage < UNCOVERED * most)
 }
 
-fn most(evaluations: &[Line], metric: &dyn Metric) -> f64 {
+fn most(evaluations: &[Line], metric: &Metric) -> f64 {
     evaluations.iter().filter_map(|evaluation| evaluation.metric(metric)).fold(0.0, f64::max)
 }

@@ -4,7 +4,7 @@ use super::{EARLIEST, START};
 use crate::history::History;
 use crate::rule::{Evidence, Finding, Rule};
 use crate::short;
-use gan_metrics::metrics::prdc::Coverage;
+use gan_metrics::prdc::COVERAGE;
 
 /// Largest difference between D's answers to real and generated samples that counts as none.
 const NO_GAP: f64 = 0.1;
@@ -23,7 +23,7 @@ fn check(history: &History) -> Finding {
     if history.progress() < START || now.step < EARLIEST {
         return Finding::Undecided;
     }
-    evidence(history, now.metric(&Coverage)).filter(|_| !history.is_improving()).into()
+    evidence(history, now.metric(&COVERAGE)).filter(|_| !history.is_improving()).into()
 }
 
 fn evidence(history: &History, coverage: Option<f64>) -> Option<Evidence> {

@@ -4,7 +4,7 @@ use super::EARLIEST;
 use crate::history::{History, Line};
 use crate::rule::{Evidence, Finding, Rule};
 use crate::short;
-use gan_metrics::metrics::memorisation::{NearCopies, NearestDistance};
+use gan_metrics::memorisation::{NEAR_COPIES, NEAREST_DISTANCE};
 
 /// Distance to the training samples, relative to that of real ones, below which samples are memorised.
 const CLOSE: f64 = 0.5;
@@ -25,8 +25,8 @@ fn check(history: &History) -> Finding {
 }
 
 fn copies(evaluation: &Line) -> Option<Evidence> {
-    let ratio = evaluation.metric(&NearestDistance)?;
-    let near = evaluation.metric(&NearCopies)?;
+    let ratio = evaluation.metric(&NEAREST_DISTANCE)?;
+    let near = evaluation.metric(&NEAR_COPIES)?;
     (ratio < CLOSE && near > COPIES).then(|| {
         format!(
             "generated samples are {} times as far from the training data as real ones are, {:.0} % are near copies",

@@ -4,7 +4,7 @@ use super::START;
 use crate::history::History;
 use crate::rule::{Evidence, Finding, Rule};
 use crate::short;
-use gan_metrics::metrics::Better;
+use gan_metrics::Better;
 
 /// First step after which a run can have stalled.
 const EARLIEST_STALL: u64 = 300;

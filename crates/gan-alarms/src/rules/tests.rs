@@ -2,7 +2,7 @@
 
 use crate::{Alarm, RULES, RunContext, Watch};
 use gan_core::Loss;
-use gan_metrics::metrics::Better;
+use gan_metrics::Better;
 use serde_json::{Value, json};
 
 const NOTHING: [&str; 0] = [];

@@ -31,7 +31,7 @@ pub fn run(args: &FetchArgs, quiet: bool) -> Result<()> {
     if let Some(out) = &args.out {
         output::check_folder_name("--out", out)?;
     }
-    fetch(&source, &gan_data::places::target(source.name, args.out.as_deref()), quiet)
+    fetch(&source, &gan_data::fetch::target(source.name, args.out.as_deref()), quiet)
 }
 
 #[cfg(not(feature = "hub"))]
@@ -51,7 +51,7 @@ fn fetch(source: &Source, target: &Path, quiet: bool) -> Result<()> {
     use crate::print;
     use crate::progress::{Meter, Unit};
     use gan_base::messages::counted;
-    use gan_data::fetch::{Environment, Outcome, Progress};
+    use gan_data::fetch::{Environment, Progress};
 
     let environment = Environment::of_this_process();
     if !quiet {
@@ -65,9 +65,7 @@ fn fetch(source: &Source, target: &Path, quiet: bool) -> Result<()> {
     });
     meter.end();
     match outcome? {
-        Outcome::AlreadyThere => {
-            print::line(format_args!("{}: already there, every checksum is right", target.display()))
-        }
-        Outcome::Fetched { images } => print::line(format_args!("{}: {}", target.display(), counted(images, "image"))),
+        None => print::line(format_args!("{}: already there, every checksum is right", target.display())),
+        Some(images) => print::line(format_args!("{}: {}", target.display(), counted(images, "image"))),
     }
 }

@@ -8,7 +8,7 @@ use crate::progress::{Meter, Unit};
 use anyhow::Result;
 use clap::Args;
 use gan_base::messages::counted;
-use gan_data::pack::{self, Origin, Progress};
+use gan_data::pack::{self, Origin};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
@@ -60,7 +60,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let threads = available_parallelism().map_or(1, usize::from);
     let mut meter = Meter::new(quiet);
     let origin = Origin { name: &chosen.name, from: &chosen.from };
-    let mut watch = |at: Progress| meter.show("packing", at.done as u64, at.total as u64, Unit::Images);
+    let mut watch = |done, total| meter.show("packing", done as u64, total as u64, Unit::Images);
     let written = match args.part {
         Some(most) => pack::write_parts(to, &chosen.data, &origin, most, threads, &mut watch),
         None => pack::write(to, data, &origin, threads, &mut watch).map(|skipped| (vec![to.clone()], skipped)),

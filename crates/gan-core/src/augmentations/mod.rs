@@ -1,8 +1,7 @@
 //! Random transformations of D's input, real and generated alike, through which G's gradient passes: DiffAugment (Zhao et al. 2020,
 //! arXiv:2006.10738). With little data, they keep D learning instead of memorizing.
 //!
-//! A new augmentation is a file with a function `apply` and a line in [`augmentations!`] below, which declares its setting: its key in
-//! `[augment]` and its check follow.
+//! A new augmentation is a file with a function `apply`, and a line in `augmentations!` below with its key in `[augment]` and its type.
 
 use candle_core::{Result, Tensor};
 use gan_base::Rng;

@@ -1,9 +1,10 @@
 //! Activations: elementwise functions.
 
+use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
 use candle_core::Result;
-use gan_kernels::fused::{self, Activation, FusedLayer};
+use gan_kernels::fused::{Activation, FusedLayer, InputActivation};
 use serde::{Deserialize, Serialize};
 
 /// Defines an activation without parameters, whose output shape is its input shape.
@@ -59,7 +60,7 @@ activation! {
 }
 activation! {
     /// 1 / (1 + e⁻ˣ).
-    Sigmoid = "sigmoid", nonlinear = true, fused = Some(FusedLayer::Sigmoid(fused::Sigmoid)),
+    Sigmoid = "sigmoid", nonlinear = true, fused = Some(FusedLayer::InputActivation(InputActivation::Sigmoid)),
     Dual::sigmoid
 }
 
@@ -76,7 +77,8 @@ impl LayerSpec for LeakyRelu {
     const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if self.leaky_relu.is_finite() { Ok(Inferred::new(input)) } else { Err("a finite slope".into()) }
+        require(self.leaky_relu.is_finite(), "a finite slope")?;
+        Ok(Inferred::new(input))
     }
 
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
@@ -86,7 +88,7 @@ impl LayerSpec for LeakyRelu {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let slope = self.leaky_relu as f32;
         Some(vec![match self.leaky_relu < 0.0 {
-            true => FusedLayer::AnyLeakyRelu(fused::AnyLeakyRelu(slope)),
+            true => FusedLayer::InputActivation(InputActivation::LeakyRelu(slope)),
             false => FusedLayer::Activation(Activation::LeakyRelu(slope)),
         }])
     }
@@ -105,7 +107,8 @@ impl LayerSpec for Elu {
     const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if self.elu.is_finite() { Ok(Inferred::new(input)) } else { Err("a finite α".into()) }
+        require(self.elu.is_finite(), "a finite α")?;
+        Ok(Inferred::new(input))
     }
 
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {

@@ -7,8 +7,7 @@ use candle_core::Result;
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
 
-/// Self-attention over the pixels (Zhang et al. 2018, arXiv:1805.08318): x + γ·o(attended), with γ initially 0: `[C, H,
-/// W]`.
+/// Self-attention over the pixels `[C, H, W]` (Zhang et al. 2018, arXiv:1805.08318): x + γ·o(attended), with γ initially 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {
@@ -27,7 +26,8 @@ impl LayerSpec for Attention {
         let [c, h, w] = image(input)?;
         divides(self.attention, c, "a reduction")?;
         divides(2, c, "halves")?;
-        let (inner, half) = (c / self.attention, c / 2);
+        let inner = c / self.attention;
+        let half = c / 2;
         let layer = Inferred::new(input).with_kernel("query.weight", &[inner, c], None);
         let layer = layer.with_kernel("key.weight", &[inner, c], None).with_kernel("value.weight", &[half, c], None);
         let layer = layer.with_kernel("out.weight", &[c, half], None).with_param("gamma", &[1], Role::Gate);

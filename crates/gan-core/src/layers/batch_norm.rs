@@ -1,9 +1,8 @@
 //! Batch normalization (Ioffe & Szegedy 2015, arXiv:1502.03167), and conditional batch normalization.
 //!
-//! For each channel, over the batch and all pixels: x̂ = (x − mean) / √(variance + ε), y = γ·x̂ + β; in evaluation mode, with running
-//! averages.
+//! For each channel, over the batch and all pixels: x̂ = (x − mean) / √(variance + ε), y = γ·x̂ + β; in evaluation, with running averages.
 
-use super::settings::several_classes;
+use super::settings::{require, several_classes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::{Param, Role};
 use candle_core::{Result, Tensor, bail};
@@ -39,9 +38,7 @@ impl Default for BatchNormSettings {
 
 impl BatchNormSettings {
     fn check(&self) -> std::result::Result<(), String> {
-        let BatchNormSettings { momentum, eps, .. } = self;
-        let fits = *eps > 0.0 && (0.0..=1.0).contains(momentum);
-        if fits { Ok(()) } else { Err("eps above 0 and momentum in [0, 1]".into()) }
+        require(self.eps > 0.0 && (0.0..=1.0).contains(&self.momentum), "eps above 0 and momentum in [0, 1]")
     }
 
     /// Returns the factor of the batch's variance in the running average.
@@ -144,8 +141,7 @@ impl LayerSpec for ConditionalBatchNorm {
     }
 }
 
-/// Returns x̂ with the batch's statistics, which the running averages follow, or in evaluation mode with the running
-/// averages.
+/// Returns x̂ with the batch's statistics, which the running averages follow, or in evaluation mode with the running averages.
 fn normalized(x: &Dual, settings: BatchNormSettings, cx: &LayerContext) -> Result<Dual> {
     if !cx.is_training() {
         let [mean, variance] = running(cx.params)?;
@@ -207,7 +203,7 @@ pub(crate) fn follow(params: &[Param], settings: BatchNormSettings, batch: &Batc
     Ok(())
 }
 
-fn eps() -> f64 {
+pub(super) fn eps() -> f64 {
     1e-5
 }
 fn momentum() -> f64 {

@@ -1,6 +1,6 @@
 //! Layers that use the sample's class: concatenation to the input, and two heads of discriminators.
 
-use super::settings::{limit, several_classes, vector};
+use super::settings::{limit, require, several_classes, vector};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
 use candle_core::{Result, Tensor};
@@ -28,9 +28,7 @@ impl LayerSpec for ConcatClass {
         let more = self.embedding.unwrap_or(self.concat_class);
         limit(&[more])?;
         several_classes(self.concat_class)?;
-        if more == 0 {
-            return Err("an embedding of at least 1".into());
-        }
+        require(more > 0, "an embedding of at least 1")?;
         let layer = Inferred::new(match input {
             [f] => vec![f.saturating_add(more)],
             [c, h, w] => vec![c.saturating_add(more), *h, *w],

@@ -13,12 +13,10 @@ use candle_core::{DType, Result, Tensor, bail};
 
 /// Context of one layer in one forward pass.
 pub struct LayerContext<'a, 'p> {
-    /// Parameters of the layer.
+    /// Parameters of the layer, those of lists inside it first.
     pub(crate) params: &'a [Param],
-    /// Descriptions of the parameters.
+    /// Descriptions of its own parameters.
     pub(crate) specs: &'a [ParamSpec],
-    /// Prefix of the names of its parameters: `main.3.`.
-    pub(crate) prefix: &'a str,
     /// Networks of the lists inside the layer.
     pub(crate) branches: &'a [Network],
     pub(crate) engine: Engine,
@@ -38,29 +36,26 @@ impl LayerContext<'_, '_> {
     /// # Errors
     /// If the layer has no such parameter.
     pub fn param(&self, name: &str) -> Result<Tensor> {
-        let param = self.named(name)?;
+        let (param, _) = self.named(name)?;
         if self.pass.weights == Weights::Frozen { param.tensor() } else { param.tracked() }
     }
 
-    /// Returns the layer's kernel `name` as it is used in the computation: divided by its largest singular value if the layer has spectral
-    /// norm.
+    /// Returns the layer's kernel `name`, divided by its largest singular value if the layer has spectral norm.
     ///
     /// # Errors
     /// If the layer has no such kernel.
     pub fn kernel(&self, name: &str) -> Result<Tensor> {
         let kernel = self.param(name)?;
         match self.named(&format!("{name}_u")) {
-            Ok(direction) => {
-                let axis = self.specs.iter().find(|spec| spec.name == name).map_or(0, |spec| spec.output_axis);
-                spectrally_normalized(&kernel, direction, axis, self.pass)
-            }
+            Ok((direction, _)) => spectrally_normalized(&kernel, direction, self.named(name)?.1.output_axis, self.pass),
             Err(_) => Ok(kernel),
         }
     }
 
-    fn named(&self, name: &str) -> Result<&Param> {
-        let found = self.params.iter().find(|param| param.name.strip_prefix(self.prefix) == Some(name));
-        found.ok_or_else(|| candle_core::Error::Msg(format!("there is no parameter \"{}{name}\"", self.prefix)))
+    fn named(&self, name: &str) -> Result<(&Param, &ParamSpec)> {
+        let own = &self.params[self.params.len() - self.specs.len()..];
+        let found = own.iter().zip(self.specs).find(|(_, spec)| spec.name == name);
+        found.ok_or_else(|| candle_core::Error::Msg(format!("the layer has no parameter \"{name}\"")))
     }
 
     /// Returns the samples' classes `[N]` u32 for a layer with `known` classes.

@@ -1,10 +1,10 @@
 //! Convolution and its transpose.
 
-use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_one, is_yes, limit, one, yes};
+use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_one, is_yes, limit, one, require, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::error::strip_backtrace;
 use candle_core::{Result, Tensor};
-use gan_kernels::fused::{Conv as FusedConv, ConvTranspose as FusedConvTranspose, FusedLayer, Weights};
+use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
 use gan_kernels::{ConvSpec, Padding, ops};
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
@@ -58,7 +58,8 @@ impl Conv {
 
     /// Returns the geometry over an image of `input` `[H, W]`.
     fn spec(&self, input: [usize; 2]) -> ConvSpec {
-        let (stride, dilation) = (self.stride.get(), self.dilation.get());
+        let stride = self.stride.get();
+        let dilation = self.dilation.get();
         let padding = match self.padding {
             Pad::Rule(PadRule::Same) if !stride.contains(&0) && !self.kernel.get().contains(&0) => {
                 Padding::same(input, self.kernel.get(), stride, dilation)
@@ -95,12 +96,12 @@ impl LayerSpec for Conv {
         limit(&[&kernel[..], &self.stride.get(), &self.dilation.get(), &self.padding.numbers()].concat())?;
         finite_gain(self.gain)?;
         let [c, h, w] = image(input)?;
-        if self.groups == 0 || !c.is_multiple_of(self.groups) || !self.conv.is_multiple_of(self.groups) {
-            return Err(format!("groups that divide its channels and {}", self.conv));
-        }
+        let divides = |n: usize| self.groups > 0 && n.is_multiple_of(self.groups);
+        require(divides(c) && divides(self.conv), format!("groups that divide its channels and {}", self.conv))?;
+        require(self.conv > 0, "at least 1 output channel")?;
         let [oh, ow] = self.spec([h, w]).output_size([h, w], kernel).map_err(|e| other_settings(&e))?;
         let shape = [self.conv, c / self.groups, kernel[0], kernel[1]];
-        let layer = Inferred::new([outputs(self.conv)?, oh, ow]).with_kernel("weight", &shape, self.gain);
+        let layer = Inferred::new([self.conv, oh, ow]).with_kernel("weight", &shape, self.gain);
         let layer = layer.with_bias(self.conv, self.bias).with_spectral_norm(self.spectral_norm);
         Ok(layer.with_products(oh.saturating_mul(ow)))
     }
@@ -117,7 +118,8 @@ impl LayerSpec for Conv {
         }
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let spec = self.spec([*input.get(1)?, *input.get(2)?]);
-        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel: self.kernel.get(), spec })])
+        let kernel = self.kernel.get();
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel, spec, transposed: None })])
     }
 
     fn with_spectral_norm(self) -> Self {
@@ -173,7 +175,8 @@ impl ConvTranspose {
     /// "same" makes the output `input × stride`, cropped like the padding of the convolution in the other direction; if the kernel is
     /// smaller than the stride, the missing rows are output padding.
     fn spec(&self, input: [usize; 2]) -> (ConvSpec, [usize; 2]) {
-        let (stride, kernel) = (self.stride.get(), self.kernel.get());
+        let stride = self.stride.get();
+        let kernel = self.kernel.get();
         let extra = self.output_padding.map_or([0, 0], |p| p.get());
         match self.padding {
             Pad::Rule(PadRule::Same) if !stride.contains(&0) && !kernel.contains(&0) => {
@@ -192,18 +195,21 @@ impl LayerSpec for ConvTranspose {
     const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if matches!(self.padding, Pad::Rule(PadRule::Same)) && self.output_padding.is_some() {
-            return Err("either padding = \"same\", which decides the output's size, or output_padding".into());
-        }
+        let decides_size = self.padding == Pad::Rule(PadRule::Same);
+        require(
+            !decides_size || self.output_padding.is_none(),
+            "either padding = \"same\", which decides the output's size, or output_padding",
+        )?;
         let kernel = self.kernel.get();
         let extra = self.output_padding.map_or([0, 0], |p| p.get());
         limit(&[&kernel[..], &self.stride.get(), &extra, &self.padding.numbers()].concat())?;
         finite_gain(self.gain)?;
         let [c, h, w] = image(input)?;
+        require(self.conv_transpose > 0, "at least 1 output channel")?;
         let (spec, extra) = self.spec([h, w]);
         let [oh, ow] = spec.transposed_size([h, w], kernel, extra).map_err(|e| other_settings(&e))?;
         let shape = [c, self.conv_transpose, kernel[0], kernel[1]];
-        let layer = Inferred::new([outputs(self.conv_transpose)?, oh, ow]).with_kernel("weight", &shape, self.gain);
+        let layer = Inferred::new([self.conv_transpose, oh, ow]).with_kernel("weight", &shape, self.gain);
         let layer =
             layer.with_bias(self.conv_transpose, self.bias).with_output_axis(1).with_spectral_norm(self.spectral_norm);
         Ok(layer.with_products(h.saturating_mul(w)))
@@ -220,8 +226,9 @@ impl LayerSpec for ConvTranspose {
     fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let (spec, output_padding) = self.spec([*input.get(1)?, *input.get(2)?]);
-        let (outputs, kernel) = (self.conv_transpose, self.kernel.get());
-        Some(vec![FusedLayer::ConvTranspose(FusedConvTranspose { weights, outputs, kernel, spec, output_padding })])
+        let outputs = self.conv_transpose;
+        let transposed = Some(output_padding);
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, kernel: self.kernel.get(), spec, transposed })])
     }
 
     fn with_spectral_norm(self) -> Self {
@@ -236,10 +243,6 @@ fn with_bias(y: Dual, has: bool, cx: &LayerContext) -> Result<Dual> {
     }
     let bias = cx.param("bias")?;
     y.add(&Dual::constant(bias.reshape((1, bias.elem_count(), 1, 1))?))
-}
-
-fn outputs(n: usize) -> std::result::Result<usize, String> {
-    if n == 0 { Err("at least 1 output channel".into()) } else { Ok(n) }
 }
 
 /// Converts an error of the kernels about settings that do not fit.

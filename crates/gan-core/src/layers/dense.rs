@@ -1,6 +1,6 @@
 //! The dense layer.
 
-use super::settings::{finite_gain, is_yes, vector, yes};
+use super::settings::{finite_gain, is_yes, require, vector, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
@@ -39,9 +39,7 @@ impl LayerSpec for Dense {
     fn infer(&self, input: &[usize]) -> InferResult {
         finite_gain(self.gain)?;
         let features = vector(input)?;
-        if self.dense == 0 {
-            return Err("at least 1 output".into());
-        }
+        require(self.dense > 0, "at least 1 output")?;
         let layer = Inferred::new([self.dense]).with_kernel("weight", &[self.dense, features], self.gain);
         Ok(layer.with_bias(self.dense, self.bias).with_spectral_norm(self.spectral_norm).with_products(1))
     }
@@ -55,7 +53,8 @@ impl LayerSpec for Dense {
     fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let spec = ConvSpec::default();
-        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.dense, kernel: [1, 1], spec })])
+        let outputs = self.dense;
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, kernel: [1, 1], spec, transposed: None })])
     }
 
     fn with_spectral_norm(self) -> Self {

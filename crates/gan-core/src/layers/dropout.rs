@@ -1,5 +1,6 @@
 //! Dropout (Srivastava et al. 2014).
 
+use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use gan_kernels::fused::{self, FusedLayer};
@@ -19,7 +20,8 @@ impl LayerSpec for Dropout {
     const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if (0.0..1.0).contains(&self.dropout) { Ok(Inferred::new(input)) } else { Err("a share in [0, 1)".into()) }
+        require((0.0..1.0).contains(&self.dropout), "a share in [0, 1)")?;
+        Ok(Inferred::new(input))
     }
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {

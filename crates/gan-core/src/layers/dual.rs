@@ -46,7 +46,7 @@ impl Dual {
     /// Applies an affine module of candle-nn, such as a linear layer or a convolution: `-> A·x + b`.
     pub fn affine_module(&self, module: &impl Module) -> Result<Self> {
         let value = module.forward(&self.value)?;
-        // What the module makes of nothing is b.
+        // The module maps 0 to b.
         let linear = |t: &Tensor| module.forward(t)? - module.forward(&t.zeros_like()?)?;
         Ok(Self { value, change: self.change.as_ref().map(linear).transpose()? })
     }

@@ -43,8 +43,7 @@ pub trait LayerSpec: Clone + Debug + PartialEq + Serialize + DeserializeOwned + 
         None
     }
 
-    /// Returns the same layer, and all inside it, with every kernel divided by its largest singular value (Miyato et al. 2018,
-    /// arXiv:1802.05957).
+    /// Returns the same layer, and all inside it, with spectral norm: every kernel is divided by its largest singular value.
     #[must_use]
     fn with_spectral_norm(self) -> Self {
         self

@@ -1,5 +1,6 @@
 //! Minibatch standard deviation.
 
+use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
@@ -18,9 +19,7 @@ impl LayerSpec for MinibatchStd {
     const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if self.minibatch_std < 2 {
-            return Err("groups of at least 2 samples".into());
-        }
+        require(self.minibatch_std >= 2, "groups of at least 2 samples")?;
         Ok(Inferred::new([&[input[0].saturating_add(1)], &input[1..]].concat()))
     }
 

@@ -1,13 +1,12 @@
 //! Layers: one file for each, or for a small family, and one registry of them.
 //!
-//! A network is a list of [`Layer`](crate::Layer)s, in TOML, JSON or Rust. A layer is written as its name, `"tanh"`, or as a table whose first key is its
+//! A network is a list of [`Layer`]s, in TOML, JSON or Rust. A layer is written as its name, `"tanh"`, or as a table whose first key is its
 //! name and main setting, `{ conv = 64, kernel = 3, stride = 2, padding = "same" }`. Heights come before widths everywhere.
 //!
 //! A layer's file contains its settings, the output shape and parameters for an input shape, its multiply-adds, its forward pass in candle
-//! operations (over values that may carry a tangent, [`Dual`]), and its fused form, if it has one. [`layers!`] below is the only list of
+//! operations (over values that may carry a tangent, [`Dual`]), and its fused form, if it has one. `layers!` below is the only list of
 //! layers. [`register`] adds your own layers.
 
-mod blocks;
 mod context;
 mod dual;
 mod inferred;

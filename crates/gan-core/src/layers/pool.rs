@@ -1,9 +1,9 @@
 //! Pooling over windows and over whole images.
 
-use super::settings::{Pair, image, limit};
+use super::settings::{Pair, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::{D, Result};
-use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::fused::{self, FusedLayer, Resample};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +23,7 @@ impl LayerSpec for AvgPool {
         let [kh, kw] = self.avg_pool.get();
         limit(&[kh, kw])?;
         let [c, h, w] = image(input)?;
-        if kh == 0 || kw == 0 || kh > h || kw > w {
-            return Err(format!("an image of at least {kh}×{kw}"));
-        }
+        require((1..=h).contains(&kh) && (1..=w).contains(&kw), format!("an image of at least {kh}×{kw}"))?;
         Ok(Inferred::new([c, h / kh, w / kw]))
     }
 
@@ -34,7 +32,7 @@ impl LayerSpec for AvgPool {
     }
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-        Some(vec![FusedLayer::AvgPool(fused::AvgPool(self.avg_pool.get()))])
+        Some(vec![FusedLayer::Resample(Resample::AvgPool(self.avg_pool.get()))])
     }
 }
 
@@ -56,7 +54,7 @@ impl LayerSpec for GlobalAvgPool {
 
     fn fused(&self, input: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let window = [*input.get(1)?, *input.get(2)?];
-        Some(vec![FusedLayer::AvgPool(fused::AvgPool(window)), FusedLayer::Reshape(fused::Reshape(vec![input[0]]))])
+        Some(vec![FusedLayer::Resample(Resample::AvgPool(window)), FusedLayer::Reshape(fused::Reshape(vec![input[0]]))])
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading of layer lists from TOML or JSON, with messages for authors of presets.
 
-use super::blocks::{BLOCKS, Block};
+use super::residual::{BLOCKS, Block};
 use super::{Layer, LayerSpec, MOST_NESTED, REGISTRY, Residual};
 use gan_base::messages::{choose, plain};
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};

@@ -1,10 +1,10 @@
 //! Resampling of images: nearest and bilinear upsampling, pixel shuffle and blur pooling.
 
-use super::settings::{Pair, image, limit};
+use super::settings::{Pair, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::shape::product;
 use candle_core::{Result, Tensor};
-use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::fused::{FusedLayer, Resample};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ impl LayerSpec for Upsample {
     }
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-        Some(vec![FusedLayer::Upsample(fused::Upsample(self.upsample.get()))])
+        Some(vec![FusedLayer::Resample(Resample::Upsample(self.upsample.get()))])
     }
 }
 
@@ -47,7 +47,8 @@ impl LayerSpec for Bilinear {
 
     fn infer(&self, input: &[usize]) -> InferResult {
         let output = enlarged(input, self.bilinear)?;
-        let ([_, h, w], [down, across]) = (image(input)?, self.bilinear.get());
+        let [_, h, w] = image(input)?;
+        let [down, across] = self.bilinear.get();
         let workspace = matrices(&[h, h, down], &[w, w, across]);
         Ok(Inferred { workspace, ..Inferred::new(output) })
     }
@@ -75,9 +76,8 @@ impl LayerSpec for PixelShuffle {
         let s = self.pixel_shuffle;
         limit(&[s])?;
         let [c, h, w] = image(input)?;
-        if s == 0 || s > 64 || !c.is_multiple_of(s * s) {
-            return Err("a factor s whose square divides the channels".into());
-        }
+        let divides = (1..=64).contains(&s) && c.is_multiple_of(s * s);
+        require(divides, "a factor s whose square divides the channels")?;
         Ok(Inferred::new([c / (s * s), h.saturating_mul(s), w.saturating_mul(s)]))
     }
 
@@ -109,9 +109,8 @@ impl LayerSpec for BlurPool {
         let s = self.blur_pool;
         limit(&[s])?;
         let [c, h, w] = image(input)?;
-        if s == 0 || s > h || s > w {
-            return Err(format!("a step from 1 to the image's smaller side, here {}", h.min(w)));
-        }
+        let smaller = h.min(w);
+        require((1..=smaller).contains(&s), format!("a step from 1 to the image's smaller side, here {smaller}"))?;
         let workspace = matrices(&[h, h], &[w, w]);
         Ok(Inferred { workspace, ..Inferred::new([c, h / s, w / s]) })
     }
@@ -127,9 +126,7 @@ fn enlarged(input: &[usize], factors: Pair) -> std::result::Result<Vec<usize>, S
     let [down, across] = factors.get();
     limit(&[down, across])?;
     let [c, h, w] = image(input)?;
-    if down == 0 || across == 0 {
-        return Err("factors of at least 1".into());
-    }
+    require(down > 0 && across > 0, "factors of at least 1")?;
     Ok(vec![c, h.saturating_mul(down), w.saturating_mul(across)])
 }
 
@@ -140,11 +137,12 @@ fn matrices(down: &[usize], across: &[usize]) -> Option<usize> {
 
 /// Resamples rows and columns of each image `[N, C, H, W]` with matrices `[H', H]` and `[W', W]`, given as rows.
 fn resampled(x: &Dual, down: &[Vec<f32>], across: &[Vec<f32>]) -> Result<Dual> {
-    let (device, dtype) = (x.value.device().clone(), x.value.dtype());
     let matrix = |rows: &[Vec<f32>]| -> Result<Tensor> {
-        Tensor::from_vec(rows.concat(), (rows.len(), rows[0].len()), &device)?.to_dtype(dtype)?.t()?.contiguous()
+        let matrix = Tensor::from_vec(rows.concat(), (rows.len(), rows[0].len()), x.value.device())?;
+        matrix.to_dtype(x.value.dtype())?.t()?.contiguous()
     };
-    let (down, across) = (matrix(down)?, matrix(across)?);
+    let down = matrix(down)?;
+    let across = matrix(across)?;
     x.linear(|x| {
         let (n, c, h, w) = x.dims4()?;
         let x = x.contiguous()?.reshape((n * c * h, w))?.matmul(&across)?.reshape((n * c, h, ()))?;
@@ -159,7 +157,8 @@ fn resampled(x: &Dual, down: &[Vec<f32>], across: &[Vec<f32>]) -> Result<Dual> {
 fn bilinear(side: usize, factor: usize) -> Vec<Vec<f32>> {
     let row = |out: usize| {
         let at = ((out as f64 + 0.5) / factor as f64 - 0.5).max(0.0);
-        let (low, part) = (at.floor() as usize, at.fract());
+        let low = at.floor() as usize;
+        let part = at.fract();
         let mut row = vec![0.0; side];
         row[low.min(side - 1)] += (1.0 - part) as f32;
         row[(low + 1).min(side - 1)] += part as f32;

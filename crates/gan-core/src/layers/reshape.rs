@@ -1,10 +1,10 @@
 //! Layers that change an image's shape without computing anything: reshape, flatten, zero padding.
 
-use super::settings::{Pad, image, limit};
+use super::settings::{Pad, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::shape::{is_shape, product};
 use candle_core::Result;
-use gan_kernels::fused::{self, FusedLayer};
+use gan_kernels::fused::{self, FusedLayer, Resample};
 use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 
@@ -23,13 +23,9 @@ impl LayerSpec for Reshape {
     fn infer(&self, input: &[usize]) -> InferResult {
         let have: usize = input.iter().product();
         let want = product(&self.reshape);
-        if want != Some(have) {
-            let want = want.map_or("more than all".to_string(), |n| n.to_string());
-            return Err(format!("{want} numbers, {have} reach it"));
-        }
-        if !is_shape(&self.reshape) {
-            return Err("a shape [features] or [channels, height, width]".into());
-        }
+        let shown = want.map_or("more than all".to_string(), |n| n.to_string());
+        require(want == Some(have), format!("{shown} numbers, {have} reach it"))?;
+        require(is_shape(&self.reshape), "a shape [features] or [channels, height, width]")?;
         Ok(Inferred::new(&self.reshape[..]))
     }
 
@@ -77,9 +73,8 @@ impl LayerSpec for ZeroPad {
 
     fn infer(&self, input: &[usize]) -> InferResult {
         limit(&self.zero_pad.numbers())?;
-        if matches!(self.zero_pad, Pad::Rule(_)) {
-            return Err("numbers: n, [vertical, horizontal] or [top, bottom, left, right]".into());
-        }
+        let is_rule = matches!(self.zero_pad, Pad::Rule(_));
+        require(!is_rule, "numbers: n, [vertical, horizontal] or [top, bottom, left, right]")?;
         let [c, h, w] = image(input)?;
         let [tall, wide] = self.zero_pad.sides().total();
         Ok(Inferred::new([c, h.saturating_add(tall), w.saturating_add(wide)]))
@@ -90,6 +85,6 @@ impl LayerSpec for ZeroPad {
     }
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-        Some(vec![FusedLayer::ZeroPad(fused::ZeroPad(self.zero_pad.sides()))])
+        Some(vec![FusedLayer::Resample(Resample::ZeroPad(self.zero_pad.sides()))])
     }
 }

@@ -1,7 +1,7 @@
 //! Normalizations of each sample by itself: instance, layer, group and pixel norm.
 
-use super::batch_norm::along_channels;
-use super::settings::{divides, image, is_yes, positive_eps, yes};
+use super::batch_norm::{along_channels, eps};
+use super::settings::{divides, image, is_yes, require, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,7 @@ impl Default for NormSettings {
     }
 }
 
-/// Normalizes each channel of each sample by its own mean and variance (Ulyanov et al. 2016, arXiv:1607.08022): `[C, H,
-/// W]`.
+/// Normalizes each channel of each sample `[C, H, W]` by its own mean and variance (Ulyanov et al. 2016, arXiv:1607.08022).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstanceNorm {
@@ -46,8 +45,7 @@ impl LayerSpec for InstanceNorm {
     }
 }
 
-/// Normalizes each sample by its mean and variance over everything, then scales by channel (Ba et al. 2016, arXiv:1607.06450; WGAN-GP uses
-/// it instead of batch norm in D).
+/// Normalizes each sample by its mean and variance over everything, then scales by channel (Ba et al. 2016, arXiv:1607.06450).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerNorm {
@@ -114,7 +112,7 @@ impl LayerSpec for PixelNorm {
 }
 
 fn infer(input: &[usize], eps: f64, affine: bool) -> InferResult {
-    positive_eps(eps)?;
+    require(eps > 0.0, "eps above 0")?;
     Ok(Inferred::new(input).with_affine(&input[..1], affine))
 }
 
@@ -134,8 +132,4 @@ fn affine(y: Dual, has: bool, cx: &LayerContext) -> Result<Dual> {
     }
     let along = |name: &str| along_channels(&cx.param(name)?, &y.value).map(Dual::constant);
     y.mul(&along("weight")?)?.add(&along("bias")?)
-}
-
-fn eps() -> f64 {
-    1e-5
 }

@@ -132,48 +132,40 @@ fn numbers(value: &Value) -> Option<Vec<usize>> {
 /// Maximum of kernels, strides, paddings and similar settings.
 const LARGEST_SETTING: usize = 1 << 20;
 
-/// Fails if a setting is too large.
-pub(super) fn limit(settings: &[usize]) -> Result<(), String> {
-    match settings.iter().max() {
-        Some(n) if *n > LARGEST_SETTING => Err(format!("settings of at most {LARGEST_SETTING}")),
-        _ => Ok(()),
-    }
+/// Fails with what a layer `needs`, unless it `has` that.
+pub(super) fn require(has: bool, needs: impl Into<String>) -> Result<(), String> {
+    if has { Ok(()) } else { Err(needs.into()) }
 }
 
-pub(super) fn finite_gain(gain: Option<f64>) -> Result<(), String> {
-    if gain.is_some_and(|gain| !gain.is_finite()) { Err("a finite gain".into()) } else { Ok(()) }
+/// Fails if a setting is too large.
+pub(super) fn limit(settings: &[usize]) -> Result<(), String> {
+    let fits = settings.iter().all(|n| *n <= LARGEST_SETTING);
+    require(fits, format!("settings of at most {LARGEST_SETTING}"))
 }
 
 /// Returns an image's channels, height and width.
 pub(super) fn image(shape: &[usize]) -> Result<[usize; 3], String> {
-    match shape {
-        [c, h, w] => Ok([*c, *h, *w]),
-        _ => Err("an image [channels, height, width] (put { reshape = [C, H, W] } before it)".into()),
-    }
+    let image = "an image [channels, height, width] (put { reshape = [C, H, W] } before it)";
+    shape.try_into().map_err(|_| image.into())
 }
 
 /// Returns a vector's features.
 pub(super) fn vector(shape: &[usize]) -> Result<usize, String> {
-    match shape {
-        [features] => Ok(*features),
-        _ => Err("a vector [features] (put \"flatten\" before it)".into()),
-    }
+    let [features] = shape.try_into().map_err(|_| "a vector [features] (put \"flatten\" before it)")?;
+    Ok(features)
 }
 
-pub(super) fn positive_eps(eps: f64) -> Result<(), String> {
-    if eps > 0.0 { Ok(()) } else { Err("eps above 0".into()) }
+pub(super) fn finite_gain(gain: Option<f64>) -> Result<(), String> {
+    require(gain.is_none_or(f64::is_finite), "a finite gain")
 }
 
 pub(super) fn several_classes(n: usize) -> Result<(), String> {
-    if n >= 2 { limit(&[n]) } else { Err("at least 2 classes".into()) }
+    require(n >= 2, "at least 2 classes")?;
+    limit(&[n])
 }
 
 pub(super) fn divides(n: usize, channels: usize, what: &str) -> Result<(), String> {
-    if n > 0 && channels.is_multiple_of(n) {
-        Ok(())
-    } else {
-        Err(format!("{what} that divide its {channels} channels"))
-    }
+    require(n > 0 && channels.is_multiple_of(n), format!("{what} that divide its {channels} channels"))
 }
 
 pub(super) fn yes() -> bool {

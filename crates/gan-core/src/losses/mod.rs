@@ -1,13 +1,11 @@
 //! Losses, one file each: r stands for D's logit of a real sample, f for that of a generated one, σ for the logistic function and
 //! ζ(l) = ln(1 + eˡ) for the softplus.
 //!
-//! With D(x) = σ(l): ln D = −ζ(−l) and ln(1 − D) = −ζ(l), finite for every finite logit, where the logarithm of a probability would
-//! overflow.
+//! With D(x) = σ(l): ln D = −ζ(−l) and ln(1 − D) = −ζ(l), finite for every finite logit; the logarithm of a probability would overflow.
 //!
-//! A new loss is a file with a [`LossFunction`] and a line in [`losses!`] below: its name in settings, the enum and everything that uses
-//! [`Loss::ALL`] follow.
+//! A new loss is a file with a [`LossFunction`] and a line in `losses!` below, from which its name in settings and [`Loss::ALL`] follow.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, Result, Tensor, bail};
 use gan_kernels::ops::softplus;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +57,9 @@ pub struct LossProperties {
 trait LossFunction {
     fn properties(&self) -> LossProperties;
 
-    fn d_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor>;
+    fn d_part(&self, _side: Side, _logits: &Tensor, _labels: Labels) -> Result<Tensor> {
+        bail!("a relativistic loss compares real and generated samples: neither side has a loss alone")
+    }
 
     fn d_loss(&self, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
         let on_real = self.d_part(Side::Real, real, labels)?.mean_all()?;
@@ -131,8 +131,7 @@ impl Loss {
         self.function().d_part(side, logits, labels)
     }
 
-    /// Returns D's loss over logits of real samples `[N]` and of generated ones `[M]`, a scalar: the sum of both sides' means. Pairs
-    /// need N = M.
+    /// Returns D's loss over logits of real samples `[N]` and of generated ones `[M]`, a scalar: the sum of both sides' means.
     ///
     /// # Errors
     /// If there are pairs to make and N is not M, and from candle.
@@ -162,16 +161,11 @@ impl Loss {
     }
 }
 
-/// Returns the error of a loss that has no part for one side alone.
-fn needs_both_sides<T>() -> Result<T> {
-    candle_core::bail!("a relativistic loss compares real and generated samples: neither side has a loss alone")
-}
-
 /// Returns the real samples' logits, which a relativistic loss also needs in G's update.
 fn compared_with(real: Option<&Tensor>) -> Result<&Tensor> {
     match real {
         Some(real) => Ok(real),
-        None => candle_core::bail!("a relativistic loss compares with real samples, and there are none"),
+        None => bail!("a relativistic loss compares with real samples, and there are none"),
     }
 }
 

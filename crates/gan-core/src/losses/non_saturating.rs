@@ -1,7 +1,6 @@
 //! The non-saturating loss (Goodfellow et al. 2014, arXiv:1406.2661, section 3).
 //!
-//! D: E[H(real label, σ(r))] + E[H(fake label, σ(f))], H the cross-entropy. G: −E[ln σ(f)] = E[ζ(−f)]: strong gradients while D rejects
-//! the samples.
+//! D: E[H(real label, σ(r))] + E[H(fake label, σ(f))], H the cross-entropy. G: −E[ln σ(f)] = E[ζ(−f)]: strong gradients while D wins.
 
 use super::{Labels, LossFunction, LossProperties, Side, cross_entropy};
 use candle_core::{Result, Tensor};

@@ -2,7 +2,7 @@
 //!
 //! D: E[ζ(−(r − E(f)))] + E[ζ(f − E(r))]. G: the same with both exchanged.
 
-use super::{Labels, LossFunction, LossProperties, Side, compared_with, needs_both_sides};
+use super::{Labels, LossFunction, LossProperties, compared_with};
 use candle_core::{Result, Tensor};
 use gan_kernels::ops::softplus;
 
@@ -11,10 +11,6 @@ pub(super) struct RelativisticAverage;
 impl LossFunction for RelativisticAverage {
     fn properties(&self) -> LossProperties {
         LossProperties { is_relativistic: true, has_threshold: false, takes_labels: false, g_may_be_negative: false }
-    }
-
-    fn d_part(&self, _: Side, _: &Tensor, _: Labels) -> Result<Tensor> {
-        needs_both_sides()
     }
 
     fn d_loss(&self, real: &Tensor, fake: &Tensor, _: Labels) -> Result<Tensor> {

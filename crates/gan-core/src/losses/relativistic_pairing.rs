@@ -3,7 +3,7 @@
 //!
 //! D: E[ζ(−(r − f))] over pairs. G: E[ζ(r − f)].
 
-use super::{Labels, LossFunction, LossProperties, Side, compared_with, needs_both_sides};
+use super::{Labels, LossFunction, LossProperties, compared_with};
 use candle_core::{Result, Tensor};
 use gan_kernels::ops::softplus;
 
@@ -12,10 +12,6 @@ pub(super) struct RelativisticPairing;
 impl LossFunction for RelativisticPairing {
     fn properties(&self) -> LossProperties {
         LossProperties { is_relativistic: true, has_threshold: false, takes_labels: false, g_may_be_negative: false }
-    }
-
-    fn d_part(&self, _: Side, _: &Tensor, _: Labels) -> Result<Tensor> {
-        needs_both_sides()
     }
 
     fn d_loss(&self, real: &Tensor, fake: &Tensor, _: Labels) -> Result<Tensor> {

@@ -6,21 +6,14 @@ use crate::init::Init;
 use crate::layers::{Inferred, Layer, ParamSpec};
 use crate::params::{Param, Role};
 use crate::shape;
-use candle_core::{DType, Device, Tensor, Var, bail};
+use candle_core::{DType, Device, Tensor, Var};
 use gan_base::{Rng, memory};
 use gan_kernels::Precision;
 use gan_kernels::fused::Reuse;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::OnceLock;
-
-/// Source of a network's initial values.
-enum InitialValues<'a> {
-    /// A rule, applied in the order of the parameters.
-    Rule(Init, &'a mut Rng),
-    /// Tensors by name, as in a weight file.
-    Given(&'a BTreeMap<String, Tensor>),
-}
 
 /// A parameter with its initial values.
 struct InitialParam {
@@ -43,15 +36,14 @@ impl Network {
         rng: &mut Rng,
         device: &Device,
     ) -> Result<Self> {
-        Self::built(name, input, layers, reuse, &mut InitialValues::Rule(init, rng), device)
+        Self::built(name, input, layers, reuse, Some((init, rng)), device)
     }
 
-    /// Returns the network called `name` (for messages) with the values of `tensors`, by the names of [`Network::params`], without drawing
-    /// or allocating others.
+    /// Returns the network called `name` (for messages) with the values of `tensors`, by the names of [`Network::params`].
     ///
     /// # Errors
-    /// If the layers do not fit together, or a tensor is missing or has another shape.
-    pub fn from_tensors(
+    /// If the layers do not fit together, or a tensor is missing, left over or has another shape.
+    pub(crate) fn from_tensors(
         name: &str,
         input: &[usize],
         layers: &[Layer],
@@ -59,7 +51,9 @@ impl Network {
         reuse: Reuse,
         device: &Device,
     ) -> Result<Self> {
-        Self::built(name, input, layers, reuse, &mut InitialValues::Given(tensors), device)
+        let network = Self::built(name, input, layers, reuse, None, device)?;
+        Param::load(&network.params, tensors, Path::new(name))?;
+        Ok(network)
     }
 
     fn built(
@@ -67,7 +61,7 @@ impl Network {
         input: &[usize],
         layers: &[Layer],
         reuse: Reuse,
-        values: &mut InitialValues,
+        mut rule: Option<(Init, &mut Rng)>,
         device: &Device,
     ) -> Result<Self> {
         let inferred = shape::infer(name, input, layers)?;
@@ -76,19 +70,19 @@ impl Network {
             let problem = format!("for its {numbers} parameters {shortage}: use fewer or narrower layers");
             return Err(Error::Network { network: name.into(), problem });
         }
-        let mut network = Self::filled("main", input, layers, inferred, reuse, values, device)?;
+        let mut network = Self::filled("main", input, layers, inferred, reuse, &mut rule, device)?;
         network.set_precision(Precision::F32)?;
         Ok(network)
     }
 
-    /// Returns the network with parameters, whose names begin with `name`, before fusion.
+    /// Returns the network with parameters, whose names begin with `name`, before fusion. They are zeros without a `rule`.
     fn filled(
         name: &str,
         input: &[usize],
         layers: &[Layer],
         inferred: Vec<Inferred>,
         reuse: Reuse,
-        values: &mut InitialValues,
+        rule: &mut Option<(Init, &mut Rng)>,
         device: &Device,
     ) -> Result<Self> {
         let mut network = Self {
@@ -112,14 +106,18 @@ impl Network {
                 let mut branches = vec![];
                 for ((part, list), inside) in layers[index].branches().into_iter().zip(found.branches) {
                     let name = format!("{prefix}{part}");
-                    branches.push(Self::filled(&name, &found.input, list, inside, reuse, values, device)?);
+                    branches.push(Self::filled(&name, &found.input, list, inside, reuse, rule, device)?);
                 }
                 let start = network.params.len() + own.len();
                 network.params.extend(branches.iter().flat_map(|branch: &Self| branch.params.clone()));
-                own.extend(values.init_params(&prefix, &found.params, device)?);
+                own.extend(init_params(&prefix, &found.params, rule, device)?);
                 let end = network.params.len() + own.len();
-                let specs = found.params;
-                network.placed.push(PlacedLayer { output: found.output, params: start..end, specs, prefix, branches });
+                network.placed.push(PlacedLayer {
+                    output: found.output,
+                    params: start..end,
+                    specs: found.params,
+                    branches,
+                });
             }
             let flat_params = network.pack_params(own, device)?;
             network.groups.push(FusedGroup { layers: range, flat_params });
@@ -177,35 +175,24 @@ fn head(inferred: &[Inferred]) -> usize {
     inferred.iter().rposition(|found| found.params.iter().any(is_kernel)).unwrap_or(0)
 }
 
-impl InitialValues<'_> {
-    /// Returns the initial values of a layer's own parameters, whose names begin with `prefix`.
-    fn init_params(
-        &mut self,
-        prefix: &str,
-        params: &[ParamSpec],
-        device: &Device,
-    ) -> candle_core::Result<Vec<InitialParam>> {
-        let first = params.first().map(|param| &param.shape[..]).unwrap_or_default();
-        let one = |param: &ParamSpec| {
-            let ParamSpec { shape, role, .. } = param;
-            let name = format!("{prefix}{}", param.name);
-            let start = match self {
-                Self::Rule(init, rng) => {
-                    let kernel = if *role == Role::Weight { shape } else { first };
-                    let start = init.tensor(*role, shape, kernel, rng, device)?;
-                    match param.gain {
-                        Some(gain) => (start * gain)?,
-                        None => start,
-                    }
-                }
-                Self::Given(tensors) => match tensors.get(&name) {
-                    Some(t) if t.dims() == shape => t.to_dtype(DType::F32)?.to_device(device)?,
-                    Some(t) => bail!("\"{name}\" is {:?}, the network needs {shape:?}", t.dims()),
-                    None => bail!("there is no tensor \"{name}\", which the network needs"),
-                },
-            };
-            Ok(InitialParam { name, role: *role, start })
+/// Returns the initial values of a layer's own parameters, whose names begin with `prefix`.
+fn init_params(
+    prefix: &str,
+    params: &[ParamSpec],
+    rule: &mut Option<(Init, &mut Rng)>,
+    device: &Device,
+) -> candle_core::Result<Vec<InitialParam>> {
+    let first = params.first().map(|param| &param.shape[..]).unwrap_or_default();
+    let one = |ParamSpec { name, shape, role, gain, .. }: &ParamSpec| {
+        let start = match rule {
+            Some((init, rng)) => {
+                let kernel = if *role == Role::Weight { shape } else { first };
+                init.tensor(*role, shape, kernel, rng, device)?
+            }
+            None => Tensor::zeros(&shape[..], DType::F32, device)?,
         };
-        params.iter().map(one).collect()
-    }
+        let start = if let Some(gain) = gain { (start * *gain)? } else { start };
+        Ok(InitialParam { name: format!("{prefix}{name}"), role: *role, start })
+    };
+    params.iter().map(one).collect()
 }

@@ -47,8 +47,6 @@ struct PlacedLayer {
     params: Range<usize>,
     /// Descriptions of its own parameters.
     specs: Vec<ParamSpec>,
-    /// Prefix of their names.
-    prefix: String,
     /// Networks of the lists inside it.
     branches: Vec<Network>,
 }
@@ -67,8 +65,7 @@ impl Network {
         Ok(self)
     }
 
-    /// Returns the same network with the input of layer `index`, counted from 0, as its features, instead of the input of its last layer
-    /// with a kernel.
+    /// Returns the same network with the input of layer `index`, from 0, as its features, instead of that of its last layer with a kernel.
     ///
     /// # Errors
     /// If it has no such layer.

@@ -58,8 +58,7 @@ impl Network {
         Ok(steps)
     }
 
-    /// Runs steps over x, with these layouts of the input and the output. Between steps, images keep the layout of the
-    /// last one.
+    /// Runs steps over x, with these layouts of the input and the output. Between steps, images keep the layout of the last one.
     pub(super) fn run(
         &self,
         steps: &[Step],
@@ -145,10 +144,9 @@ impl Network {
         detach_values: bool,
         pass: &mut ForwardContext,
     ) -> Result<Dual> {
-        let PlacedLayer { params, specs, prefix, branches, .. } = &self.placed[index];
+        let PlacedLayer { params, specs, branches, .. } = &self.placed[index];
         let params = &self.params[params.clone()];
-        self.layers[index]
-            .forward(x, &mut LayerContext { params, specs, prefix, branches, engine, detach_values, pass })
+        self.layers[index].forward(x, &mut LayerContext { params, specs, branches, engine, detach_values, pass })
     }
 
     /// Runs the network as a list inside a layer.

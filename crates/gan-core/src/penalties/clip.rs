@@ -1,5 +1,4 @@
-//! Weight clipping: D's weights are clipped at ± weight after each of its updates (WGAN; Arjovsky et al. 2017, arXiv:1701.07875,
-//! algorithm 1).
+//! Weight clipping: D's weights are clipped at ± weight after each of its updates (WGAN; Arjovsky et al. 2017, arXiv:1701.07875).
 
 use super::Effect;
 

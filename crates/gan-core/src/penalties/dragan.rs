@@ -5,19 +5,11 @@ use crate::random::RandomTensors;
 use candle_core::{Result, Tensor};
 use gan_base::Rng;
 
-pub(super) const EFFECT: Effect = Effect::Gradient(&Dragan);
+pub(super) const EFFECT: Effect = Effect::Gradient(GradientPenalty { points, value: distance_to_one });
 
-struct Dragan;
-
-impl GradientPenalty for Dragan {
-    fn points(&self, real: &Tensor, _: &Tensor, rng: &mut Rng) -> Result<Tensor> {
-        let mean = real.mean_all()?;
-        let deviation = real.broadcast_sub(&mean)?.sqr()?.mean_all()?.sqrt()?;
-        let noise = rng.uniform_tensor(0.0, 1.0, real.shape(), real.device())?;
-        real + (noise.broadcast_mul(&deviation)? * 0.5)?
-    }
-
-    fn value(&self, g: &Tensor) -> Result<(f64, Tensor)> {
-        distance_to_one(g)
-    }
+fn points(real: &Tensor, _: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+    let mean = real.mean_all()?;
+    let deviation = real.broadcast_sub(&mean)?.sqr()?.mean_all()?.sqrt()?;
+    let noise = rng.uniform_tensor(0.0, 1.0, real.shape(), real.device())?;
+    real + (noise.broadcast_mul(&deviation)? * 0.5)?
 }

@@ -4,8 +4,7 @@
 //! E[tᵀ∇ₓ l(x; θ)] with t = φ'(g) held fixed: one backward pass gives g, and one Jacobian-vector product ([`Discriminator::jvp`]) and its
 //! backward pass give the rest, exactly.
 //!
-//! A new penalty is a file with an [`Effect`] and a line in [`penalties!`] below: its name in settings, the enum and everything that uses
-//! [`PenaltyKind::ALL`] follow.
+//! A new penalty is a file with an [`Effect`] and a line in `penalties!` below, from which its name and [`PenaltyKind::ALL`] follow.
 
 use crate::{Discriminator, ForwardContext};
 use candle_core::{Result, Tensor, Var};
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// What a penalty adds or limits.
 pub enum Effect {
     /// Adds a function of D's gradient to D's loss.
-    Gradient(&'static dyn GradientPenalty),
+    Gradient(GradientPenalty),
     /// Adds a function of D's features `[N, …]` of real and of generated samples to G's loss.
     Features(fn(&Tensor, &Tensor) -> Result<Tensor>),
     /// Replaces D's weights after each update of D, given the penalty's weight.
@@ -114,20 +113,21 @@ impl Penalty {
 }
 
 /// A penalty E[φ(g)] on D's gradient.
-pub trait GradientPenalty: Sync {
+pub struct GradientPenalty {
     /// Returns the points at which it is applied, for real and generated samples `[N, …]`.
-    fn points(&self, real: &Tensor, fake: &Tensor, rng: &mut Rng) -> Result<Tensor>;
-
+    points: fn(&Tensor, &Tensor, &mut Rng) -> Result<Tensor>,
     /// Returns E[φ(g)] and φ'(g) of gradients `[N, …]`.
-    fn value(&self, g: &Tensor) -> Result<(f64, Tensor)>;
+    value: fn(&Tensor) -> Result<(f64, Tensor)>,
+}
 
+impl GradientPenalty {
     /// Returns the value of the penalty and a scalar whose gradient by D's weights is that of the penalty, for real and generated samples
     /// `[N, …]` each (the shorter of both counts if points lie between them). `classes` `[N]` are those of both, sample by sample, if D is
     /// conditional.
     ///
     /// # Errors
     /// If D has no `jvp`, or the samples do not fit it.
-    fn term(
+    pub fn term(
         &self,
         d: &dyn Discriminator,
         real: &Tensor,
@@ -135,11 +135,11 @@ pub trait GradientPenalty: Sync {
         classes: Option<&Tensor>,
         rng: &mut Rng,
     ) -> Result<(f64, Tensor)> {
-        let at = self.points(&real.detach(), &fake.detach(), rng)?;
+        let at = (self.points)(&real.detach(), &fake.detach(), rng)?;
         // Dropout must drop the same elements both times.
         let mut same = rng.clone();
         let g = gradient(d, &at, &mut ForwardContext::frozen(rng).of_classes(classes))?;
-        let (value, direction) = self.value(&g)?;
+        let (value, direction) = (self.value)(&g)?;
         let tangent = d.jvp(&at, &direction, &mut ForwardContext::steady(&mut same).of_classes(classes))?;
         Ok((value, tangent.mean_all()?))
     }

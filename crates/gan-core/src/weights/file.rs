@@ -1,6 +1,6 @@
 //! The weight file of any network: safetensors with a description as JSON under one metadata key.
 
-use super::FORMAT;
+use super::{Description, FORMAT};
 use crate::error::{Error, Result, strip_backtrace};
 use crate::layers::Layer;
 use crate::params::{self, Param, TensorInfo};
@@ -53,8 +53,7 @@ pub fn to_bytes(params: &[Param], description: &impl Describe) -> Result<Vec<u8>
 /// If they are not a complete safetensors file, were not written by this library, contain another network, or contain other tensors than
 /// the described layers need; the message tells which. The values are checked last.
 pub fn from_bytes<D: Describe>(bytes: &[u8], path: &Path) -> Result<(D, BTreeMap<String, Tensor>)> {
-    let length = header_length(bytes, bytes.len() as u64).map_err(|e| broken::<D>(path, &e))?;
-    let header = Header::parse(&bytes[PREFIX..PREFIX + length], bytes.len() as u64, path)?;
+    let (header, _) = Header::read(&mut &bytes[..], bytes.len() as u64, path)?;
     let tensors = header.tensors(bytes, path)?;
     Ok((header.description, tensors))
 }
@@ -66,8 +65,7 @@ pub fn from_bytes<D: Describe>(bytes: &[u8], path: &Path) -> Result<(D, BTreeMap
 /// then changed.
 pub fn load_params(path: &Path, params: &[Param]) -> Result<()> {
     let mut bytes = vec![];
-    let mut file = regular_file::open(path).map_err(|e| unreadable(path, &e))?;
-    file.read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+    open(path)?.0.read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| fail(path, format!("is not a whole safetensors file ({e}): it is cut off, or of another kind")))?;
     let tensors = file.iter().map(|(name, view)| Ok((name.to_string(), view.load(&Device::Cpu)?)));
@@ -78,11 +76,12 @@ pub fn load_params(path: &Path, params: &[Param]) -> Result<()> {
 ///
 /// # Errors
 /// As [`from_bytes`], what `check` returns, and if the file cannot be read or its values do not fit into memory.
-pub(super) fn read<D: Describe>(
+pub(super) fn read(
     path: &Path,
-    check: impl FnOnce(&D) -> Result<()>,
-) -> Result<(D, BTreeMap<String, Tensor>)> {
-    let (header, mut bytes, mut file) = open::<D>(path)?;
+    check: impl FnOnce(&Description) -> Result<()>,
+) -> Result<(Description, BTreeMap<String, Tensor>)> {
+    let (mut file, length) = open(path)?;
+    let (header, mut bytes) = Header::read(&mut file, length, path)?;
     check(&header.description)?;
     // The bytes, and the tensors created from them.
     let needed = 2 * header.metadata.data_len() as u64;
@@ -92,25 +91,23 @@ pub(super) fn read<D: Describe>(
     Ok((header.description, tensors))
 }
 
-/// Reads the description in the weight file at `path`, without its values.
+/// Reads the description of a generator or discriminator in the weight file at `path`, without its values.
 ///
 /// # Errors
 /// As [`from_bytes`], and if the file cannot be read.
-pub(super) fn read_description<D: Describe>(path: &Path) -> Result<D> {
-    Ok(open::<D>(path)?.0.description)
+pub fn read_description(path: &Path) -> Result<Description> {
+    let (mut file, length) = open(path)?;
+    Ok(Header::read(&mut file, length, path)?.0.description)
 }
 
-/// Opens the file at `path` after its header, which fits, and returns the bytes before that position too.
-fn open<D: Describe>(path: &Path) -> Result<(Header<D>, Vec<u8>, File)> {
-    let unreadable = |e| unreadable(path, &e);
-    let mut file = regular_file::open(path).map_err(unreadable)?;
-    let found = file.metadata().map_err(unreadable)?;
-    let mut bytes = vec![];
-    file.by_ref().take(PREFIX as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-    let length = header_length(&bytes, found.len()).map_err(|e| broken::<D>(path, &e))?;
-    file.by_ref().take(length as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-    let header = Header::parse(&bytes[PREFIX..], found.len(), path)?;
-    Ok((header, bytes, file))
+/// Opens the file at `path` and returns its length, too.
+fn open(path: &Path) -> Result<(File, u64)> {
+    let open = || {
+        let file = regular_file::open(path)?;
+        let length = file.metadata()?.len();
+        Ok((file, length))
+    };
+    open().map_err(|e| unreadable(path, &e))
 }
 
 /// Number of bytes before the header, which contain its length.
@@ -118,16 +115,6 @@ const PREFIX: usize = 8;
 
 /// Maximum length of a header: safetensors' limit.
 const LONGEST_HEADER: u64 = 100_000_000;
-
-/// Returns the length of the header of a file that begins with `first` and has `length` bytes.
-fn header_length(first: &[u8], length: u64) -> std::result::Result<usize, SafeTensorError> {
-    let first = first.first_chunk::<PREFIX>().ok_or(SafeTensorError::HeaderTooSmall)?;
-    match u64::from_le_bytes(*first) {
-        n if n > LONGEST_HEADER => Err(SafeTensorError::HeaderTooLarge),
-        n if n + PREFIX as u64 > length => Err(SafeTensorError::InvalidHeaderLength),
-        n => Ok(n as usize),
-    }
-}
 
 /// Everything in a weight file except the values.
 struct Header<D> {
@@ -138,13 +125,26 @@ struct Header<D> {
 }
 
 impl<D: Describe> Header<D> {
-    /// Parses the header `json` of the file at `path`, which has `length` bytes, and compares its tensors with those that the described
-    /// layers need. Nothing is allocated for either.
-    fn parse(json: &[u8], length: u64, path: &Path) -> Result<Self> {
+    /// Reads the header of a file, which has `length` bytes, and compares its tensors with those that the described layers need. Nothing is
+    /// allocated for either. Returns the bytes read, too; `path` is for messages.
+    fn read(source: &mut impl Read, length: u64, path: &Path) -> Result<(Self, Vec<u8>)> {
         let broken = |e| broken::<D>(path, &e);
-        let metadata: Metadata =
-            serde_json::from_slice(json).map_err(|e| broken(SafeTensorError::InvalidHeaderDeserialization(e)))?;
-        if (PREFIX + json.len()) as u64 + metadata.data_len() as u64 != length {
+        let mut bytes = vec![];
+        source.take(PREFIX as u64).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+        let json_length = match bytes.first_chunk::<PREFIX>() {
+            Some(first) => u64::from_le_bytes(*first),
+            None => return Err(broken(SafeTensorError::HeaderTooSmall)),
+        };
+        if json_length > LONGEST_HEADER {
+            return Err(broken(SafeTensorError::HeaderTooLarge));
+        }
+        if json_length + PREFIX as u64 > length {
+            return Err(broken(SafeTensorError::InvalidHeaderLength));
+        }
+        source.take(json_length).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+        let metadata: Metadata = serde_json::from_slice(&bytes[PREFIX..])
+            .map_err(|e| broken(SafeTensorError::InvalidHeaderDeserialization(e)))?;
+        if bytes.len() as u64 + metadata.data_len() as u64 != length {
             return Err(broken(SafeTensorError::MetadataIncompleteBuffer));
         }
         let description: D = description(&metadata, path)?;
@@ -154,7 +154,7 @@ impl<D: Describe> Header<D> {
         shape::each_param(layers, &inferred, "main", &mut |name, param| params.push((name, param.shape.clone())));
         let found = metadata.tensors().into_iter().map(|(name, info)| (name, announced(info))).collect();
         params::check(&params, &found, path)?;
-        Ok(Self { description, metadata, params })
+        Ok((Self { description, metadata, params }, bytes))
     }
 
     /// Returns the tensors that the described layers need, from the whole file's `bytes`.
@@ -252,7 +252,7 @@ mod tests {
             (&fifo, "it is a FIFO, not a regular file"),
             (&sparse, "is not a whole safetensors file"),
         ] {
-            let message = weights::read(path).unwrap_err().to_string();
+            let message = weights::read_description(path).unwrap_err().to_string();
             std::fs::remove_file(path).unwrap();
             assert!(message.contains(words), "{message}");
         }

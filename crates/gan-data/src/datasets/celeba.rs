@@ -2,17 +2,14 @@
 //!
 //! Source: Liu, Luo, Wang, Tang, "Deep Learning Face Attributes in the Wild", 2015, arXiv:1411.7766.
 
-mod lists;
-
 use super::{DatasetSpec, Info, NeedsFiles, OpenOptions};
-use crate::dataset::{Dataset, Skipped, Split};
-use crate::fetch::{Layout, Source};
-use crate::images::files::{Files, ImageOptions};
+use crate::dataset::{Dataset, Split};
+use crate::fetch::{Layout, Source, advice};
 use crate::images::walk::{Found, walk};
-use crate::images::{Inventory, Pixels};
-use crate::{Error, places};
-use lists::List;
+use crate::{Error, ImageFolder, places};
+use gan_base::regular_file;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,16 +17,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CelebA {
-    /// Which part; where not given, the one to train on if there is `list_eval_partition.txt`, and everything if there is not.
+    /// The part. The default is the training part if there is `list_eval_partition.txt`, and everything otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
-}
-
-impl CelebA {
-    /// The file with the attributes.
-    pub const ATTRIBUTES: &str = "list_attr_celeba.txt";
-    /// The file that says which image belongs to which split.
-    pub const PARTITION: &str = "list_eval_partition.txt";
 }
 
 impl DatasetSpec for CelebA {
@@ -50,41 +40,40 @@ impl DatasetSpec for CelebA {
     };
 
     fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
-        Ok(Arc::new(CelebAImages::open(options.dir.as_deref(), self.split, &options.image_files::<Self>()?)?))
+        Ok(Arc::new(self.open_with_attributes(options)?.0))
     }
 
-    fn split(&self) -> Option<Split> {
-        self.split
-    }
-
-    fn test_split(&self) -> Option<Self> {
-        Some(Self { split: Some(Split::Test) })
+    fn split_mut(&mut self) -> Option<&mut Option<Split>> {
+        Some(&mut self.split)
     }
 }
+
+/// The most bytes that a list may have; CelebA's has 26 MB.
+const MOST_LIST: u64 = 1 << 28;
 
 /// The folder that the data set's archive unpacks to.
 const ARCHIVE: &str = "img_align_celeba";
 
-/// The faces, each read when its sample is requested. They have attributes but no classes.
-#[derive(Debug)]
-pub struct CelebAImages {
-    files: Files,
-    attributes: Option<List<Vec<bool>>>,
-}
+impl CelebA {
+    /// The file with the attributes.
+    pub const ATTRIBUTES: &str = "list_attr_celeba.txt";
+    /// The file that says which image belongs to which split.
+    pub const PARTITION: &str = "list_eval_partition.txt";
 
-impl CelebAImages {
-    /// Finds the images and reads their headers and lists. `dir` holds `img_align_celeba`, `celeba/img_align_celeba` or the images
-    /// themselves; `None` looks in the places of [`places::find`].
+    /// Finds the images and reads their headers and lists. The folder holds `img_align_celeba`, `celeba/img_align_celeba` or the images
+    /// themselves. Images have attributes but no classes; without `list_attr_celeba.txt`, there are no attributes.
     ///
     /// # Errors
-    /// Those of [`ImageFolder::open`](crate::ImageFolder::open); [`Error::NoFolder`]; [`Error::File`] with the number of the
-    /// line where a list is damaged; [`Error::Missing`] where a split is wanted and there is no list of them.
-    pub fn open(dir: Option<&Path>, split: Option<Split>, options: &ImageOptions) -> Result<Self, Error> {
-        let dir = places::find(CelebA::NAME, dir)?;
+    /// Those of [`ImageFolder::open`]; [`Error::File`] with the number of the line if a list is damaged; [`Error::Setting`] if there is
+    /// no such folder, or a split is chosen and there is no list of them.
+    pub fn open_with_attributes(&self, options: &OpenOptions) -> Result<(ImageFolder, CelebAAttributes), Error> {
+        let options_of_images = options.image_files::<Self>()?;
+        let dir = places::find(Self::NAME, options.dir.as_deref())?;
         places::exists(&dir, "img_align_celeba with its .jpg files")?;
-        let images = images(&dir);
+        let below = [dir.join("celeba").join(ARCHIVE), dir.join(ARCHIVE)];
+        let images = below.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| dir.clone());
         let Found { images: mut names, mut inventory } = walk(&images)?;
-        // The lists, and what `gan data fetch` leaves beside them, are no images that someone may miss.
+        // The lists, and the files that `gan data fetch` writes beside them, are not images that someone may miss.
         ["", ".txt", ".csv"].into_iter().for_each(|ending| inventory.others.forget(ending));
         names.retain(|name| {
             let is_jpeg = name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jpg"));
@@ -94,85 +83,35 @@ impl CelebAImages {
             is_jpeg
         });
         if names.is_empty() && inventory.skipped.is_empty() {
-            return Err(no_images(&images));
+            let found = format!("{}, which holds no .jpg file", images.display());
+            let expected = "a folder with img_align_celeba/000001.jpg and so on";
+            let advice = Self::INFO.source.as_ref().map(advice).unwrap_or_default();
+            return Err(Error::setting("data.dir", found, expected, advice));
         }
         let beside = [dir, images.clone(), images.join("..")];
         let list = |name: &str| beside.iter().map(|at| at.join(name)).find(|path| path.exists());
-        let attributes = list(CelebA::ATTRIBUTES).map(|path| lists::attributes(&path)).transpose()?;
-        let names = part(&images, names, list(CelebA::PARTITION).as_deref(), split)?;
-        let files = Files::open(images, names, inventory, options)?;
-        Ok(Self { files, attributes })
-    }
-
-    /// The files' paths, relative to the folder of the images, in the order of their numbers.
-    pub fn names(&self) -> &[PathBuf] {
-        self.files.names()
-    }
-
-    /// The names of the attributes, such as "Smiling"; empty without `list_attr_celeba.txt`.
-    pub fn attributes(&self) -> &[String] {
-        self.attributes.as_ref().map_or(&[], |list| &list.columns)
-    }
-
-    /// Which attributes image `index` has, in the order of [`attributes`](Self::attributes). `None` without the list, or
-    /// where it has no line for the image.
-    pub fn attributes_of(&self, index: usize) -> Option<&[bool]> {
-        let name = self.files.names().get(index)?.file_name()?.to_str()?;
-        self.attributes.as_ref()?.lines.get(name).map(Vec::as_slice)
+        let attributes = list(Self::ATTRIBUTES).map(|path| attributes(&path)).transpose()?.unwrap_or_default();
+        let names = part(&images, names, list(Self::PARTITION).as_deref(), self.split)?;
+        Ok((ImageFolder::of_files(images, names, inventory, &options_of_images)?, attributes))
     }
 }
 
-impl Dataset for CelebAImages {
-    fn len(&self) -> usize {
-        self.files.len()
-    }
+/// The attributes of CelebA's images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CelebAAttributes {
+    /// Names such as "Smiling"; empty without a list.
+    pub names: Vec<String>,
+    images: HashMap<String, Vec<bool>>,
+}
 
-    fn shape(&self) -> Vec<usize> {
-        self.files.shape()
-    }
-
-    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
-        self.check(index, out.len())?;
-        self.files.write(index, out, |_| true)
-    }
-
-    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
-        self.check(index, out.len())?;
-        self.files.try_write(index, out)
-    }
-
-    fn label(&self, _: usize) -> Option<u32> {
-        None
-    }
-
-    fn classes(&self) -> &[String] {
-        &[]
-    }
-
-    fn inventory(&self) -> Option<&Inventory> {
-        Some(self.files.inventory())
-    }
-
-    fn checksum(&self) -> Option<u32> {
-        Some(self.files.checksum(|index| self.label(index)))
-    }
-
-    fn stored_size(&self, index: usize) -> Option<[usize; 2]> {
-        self.files.stored_size(index)
-    }
-
-    fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
-        self.files.stored(index)
+impl CelebAAttributes {
+    /// Which attributes the image with this file name has, in the order of `names`. `None` if the list has no line for it.
+    pub fn of(&self, image: &Path) -> Option<&[bool]> {
+        self.images.get(image.file_name()?.to_str()?).map(Vec::as_slice)
     }
 }
 
-/// Where the images lie in or below `dir`.
-fn images(dir: &Path) -> PathBuf {
-    let places = [dir.join("celeba").join(ARCHIVE), dir.join(ARCHIVE)];
-    places.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| dir.into())
-}
-
-/// Those of `names` that belong to `split`.
+/// The images in `names` that belong to `split`, according to the list of the partition.
 fn part(
     images: &Path,
     mut names: Vec<PathBuf>,
@@ -182,36 +121,95 @@ fn part(
     let number = match (split, list) {
         (Some(Split::All), _) | (None, None) => return Ok(names),
         (Some(_), None) => {
-            let folder = images.parent().unwrap_or(images).into();
-            let found = "no list of the splits, which data.split needs".into();
-            return Err(Error::Missing { folder, found, expected: vec![CelebA::PARTITION.into()] });
+            let folder = images.parent().unwrap_or(images);
+            let found = "no list of the splits, which data.split needs";
+            return Err(Error::missing(folder, found, &[CelebA::PARTITION.into()]));
         }
         (None | Some(Split::Train), _) => 0,
         (Some(Split::Valid), _) => 1,
         (Some(Split::Test), _) => 2,
     };
     let Some(path) = list else { return Ok(names) };
-    let parts = lists::partition(path)?;
-    names.retain(|name| name.file_name().and_then(|n| n.to_str()).is_some_and(|n| parts.lines.get(n) == Some(&number)));
+    let parts = partition(path)?;
+    names.retain(|name| name.file_name().and_then(|n| n.to_str()).is_some_and(|n| parts.get(n) == Some(&number)));
     if names.is_empty() {
-        return Err(Error::File {
-            path: path.into(),
-            what: "no image belongs to this split",
-            found: format!("none of the images in {} with the number {number}", images.display()),
-            expected: "lines like `000001.jpg 0`: 0 for train, 1 for valid, 2 for test".into(),
-            advice: "choose another data.split, or \"all\"".into(),
-        });
+        let found = format!("none of the images in {} with the number {number}", images.display());
+        let expected = "lines like `000001.jpg 0`: 0 for train, 1 for valid, 2 for test";
+        let advice = "choose another data.split, or \"all\"";
+        return Err(Error::file(path, "no image belongs to this split", found, expected, advice));
     }
     Ok(names)
 }
 
-fn no_images(images: &Path) -> Error {
-    Error::Setting {
-        key: "data.dir",
-        found: format!("{}, which holds no .jpg file", images.display()),
-        expected: "a folder with img_align_celeba/000001.jpg and so on".into(),
-        advice: CelebA::INFO.source.as_ref().map(crate::fetch::advice).unwrap_or_default(),
+/// Reads `list_attr_celeba.txt`: the number of images, the attributes' names, then lines like `000001.jpg -1  1 …`.
+fn attributes(path: &Path) -> Result<CelebAAttributes, Error> {
+    let text = read(path)?;
+    let mut lines = numbered(&text);
+    let wrong = |line: usize, found: &str, expected: &str| Err(damaged(path, line, found, expected));
+    let (line, first) = lines.next().unwrap_or((1, ""));
+    let Ok(count) = first.trim().parse::<usize>() else { return wrong(line, first, "the number of images") };
+    let (line, second) = lines.next().unwrap_or((2, ""));
+    let names: Vec<String> = second.split_whitespace().map(String::from).collect();
+    if names.is_empty() {
+        return wrong(line, second, "the attributes' names");
     }
+    // A line has at least four bytes, whatever the count promises.
+    let mut images = HashMap::with_capacity(count.min(text.len() / 4));
+    for (line, text) in lines {
+        let mut words = text.split_whitespace();
+        let image = words.next().unwrap_or_default();
+        let values: Option<Vec<bool>> = words.map(sign).collect();
+        match values.filter(|values| values.len() == names.len()) {
+            Some(values) => images.insert(image.into(), values),
+            None => return wrong(line, text, &format!("an image's name and {} times 1 or -1", names.len())),
+        };
+    }
+    if images.len() != count {
+        return wrong(1, first, &format!("{}, as many as there are different images below", images.len()));
+    }
+    Ok(CelebAAttributes { names, images })
+}
+
+/// Reads `list_eval_partition.txt`: lines like `000001.jpg 0`, with 0 for train, 1 for valid, 2 for test.
+fn partition(path: &Path) -> Result<HashMap<String, u8>, Error> {
+    let text = read(path)?;
+    let mut parts = HashMap::new();
+    for (line, text) in numbered(&text) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match (&words[..], words.last().and_then(|word| word.parse::<u8>().ok())) {
+            ([name, _], Some(part @ 0..=2)) => parts.insert((*name).to_string(), part),
+            _ => return Err(damaged(path, line, text, "an image's name and 0 (train), 1 (valid) or 2 (test)")),
+        };
+    }
+    Ok(parts)
+}
+
+fn sign(word: &str) -> Option<bool> {
+    match word {
+        "1" => Some(true),
+        "-1" => Some(false),
+        _ => None,
+    }
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let bytes = regular_file::read(path, MOST_LIST).map_err(Error::read(path))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+        damaged(path, line, "bytes that are no text", "text")
+    })
+}
+
+/// The lines that are not blank, counted from 1.
+fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty())
+}
+
+fn damaged(path: &Path, line: usize, found: &str, expected: &str) -> Error {
+    let short: String = found.trim().chars().take(60).collect();
+    let found = format!("`{short}` in line {line}");
+    Error::file(path, "the list is damaged", found, expected, "fetch the file again, or remove it to do without")
 }
 
 #[cfg(test)]

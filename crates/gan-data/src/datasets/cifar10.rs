@@ -5,19 +5,19 @@
 //! then the red, the green and the blue plane, each row by row.
 
 use super::{DatasetSpec, Info, NeedsFiles, OpenOptions, SampleSizes};
-use crate::dataset::{Dataset, Split, scale};
+use crate::dataset::{Dataset, Split, scale_all};
 use crate::fetch::{Layout, Source};
 use crate::{Error, places};
 use gan_base::regular_file;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// CIFAR-10, animals and vehicles: images `[3, 32, 32]` in ten classes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cifar10 {
-    /// Which part; the one to train on where not given.
+    /// The part; the training part by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
 }
@@ -36,7 +36,7 @@ impl Cifar10 {
     /// The names of a split's files, in order.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a split that there is not.
+    /// [`Error::Setting`] for a split that the set does not have.
     pub(crate) fn files(split: Split) -> Result<Vec<String>, Error> {
         match split {
             Split::Train => Ok((1..=5).map(|number| format!("data_batch_{number}.bin")).collect()),
@@ -68,12 +68,8 @@ impl DatasetSpec for Cifar10 {
         options.fit(Arc::new(Records::load(options.dir.as_deref(), self.split.unwrap_or_default())?))
     }
 
-    fn split(&self) -> Option<Split> {
-        self.split
-    }
-
-    fn test_split(&self) -> Option<Self> {
-        Some(Self { split: Some(Split::Test) })
+    fn split_mut(&mut self) -> Option<&mut Option<Split>> {
+        Some(&mut self.split)
     }
 }
 
@@ -103,14 +99,16 @@ struct Records {
 impl Records {
     /// Reads images `[3, 32, 32]` and labels of a split: `data_batch_1.bin` to `data_batch_5.bin`, or
     /// `test_batch.bin`, with any number of records each. The names of the classes are those of `batches.meta.txt`, or
-    /// the published ones where that file is not there.
+    /// the published ones if there is no such file.
     ///
     /// # Errors
-    /// [`Error::NoFolder`] and [`Error::Missing`] where a batch is not there; [`Error::Read`]; [`Error::File`] where a
-    /// batch is empty or no whole number of records, a label is above 9, or there are not ten names;
-    /// [`Error::Setting`] for a split that there is not.
+    /// [`Error::Setting`] if a batch is missing or there is no such split; [`Error::Read`]; [`Error::File`] if a batch is not one or more
+    /// complete records, a label is above 9, or there are not ten names.
     fn load(dir: Option<&Path>, split: Split) -> Result<Self, Error> {
-        let dir = unpacked(places::find(Cifar10::NAME, dir)?);
+        let mut dir = places::find(Cifar10::NAME, dir)?;
+        if dir.join(ARCHIVE).is_dir() {
+            dir.push(ARCHIVE);
+        }
         let mut records = Vec::new();
         for name in Cifar10::files(split)? {
             let path = places::file(&dir, &[name])?;
@@ -133,8 +131,7 @@ impl Dataset for Records {
 
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
         self.check(index, out.len())?;
-        let bytes = &self.records[index * RECORD..][1..RECORD];
-        out.iter_mut().zip(bytes).for_each(|(value, byte)| *value = scale(*byte));
+        scale_all(&self.records[index * RECORD..][1..RECORD], out);
         Ok(())
     }
 
@@ -147,19 +144,11 @@ impl Dataset for Records {
     }
 }
 
-/// `dir`, or the archive's folder in it.
-fn unpacked(dir: PathBuf) -> PathBuf {
-    let below = dir.join(ARCHIVE);
-    if below.is_dir() { below } else { dir }
-}
-
 /// The records of the file at `path`, checked.
 fn batch(path: &Path) -> Result<Vec<u8>, Error> {
-    let bytes = regular_file::read(path, MOST_BYTES).map_err(|cause| Error::Read { path: path.into(), cause })?;
-    let wrong = |what, found, expected: &str| {
-        let advice = "the file is damaged, its download was cut off, or it is CIFAR-100: fetch it again".into();
-        Err(Error::File { path: path.into(), what, found, expected: expected.into(), advice })
-    };
+    let bytes = regular_file::read(path, MOST_BYTES).map_err(Error::read(path))?;
+    let advice = "the file is damaged, its download was cut off, or it is CIFAR-100: fetch it again";
+    let wrong = |what, found: String, expected: &str| Err(Error::file(path, what, found, expected, advice));
     if bytes.is_empty() || bytes.len() % RECORD != 0 {
         let expected = "one record or more of 3073 bytes, a label and 3×32×32 values";
         return wrong("no whole number of records", format!("{} bytes", bytes.len()), expected);
@@ -170,24 +159,19 @@ fn batch(path: &Path) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// The ten names in the file at `path`; the published ones where there is no such file.
+/// The ten names in the file at `path`; the published ones if there is no such file.
 fn classes(path: &Path) -> Result<Vec<String>, Error> {
     if !path.exists() {
         return Ok(Cifar10::CLASSES.map(String::from).to_vec());
     }
-    let text =
-        regular_file::read_to_string(path, MOST_NAMES).map_err(|cause| Error::Read { path: path.into(), cause })?;
+    let text = regular_file::read_to_string(path, MOST_NAMES).map_err(Error::read(path))?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect();
     if names.len() == Cifar10::CLASSES.len() {
         return Ok(names);
     }
-    Err(Error::File {
-        path: path.into(),
-        what: "wrong number of classes",
-        found: format!("{} names", names.len()),
-        expected: "10, one a line".into(),
-        advice: "fetch the file again, or remove it: the published names are then used".into(),
-    })
+    let found = format!("{} names", names.len());
+    let advice = "fetch the file again, or remove it: the published names are then used";
+    Err(Error::file(path, "wrong number of classes", found, "10, one a line", advice))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FashionMnist {
-    /// Which part; the one to train on where not given.
+    /// The part; the training part by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
 }
@@ -42,12 +42,8 @@ impl DatasetSpec for FashionMnist {
         options.fit(Arc::new(IdxImages::load::<Self>(options.dir.as_deref(), split, CLASSES)?))
     }
 
-    fn split(&self) -> Option<Split> {
-        self.split
-    }
-
-    fn test_split(&self) -> Option<Self> {
-        Some(Self { split: Some(Split::Test) })
+    fn split_mut(&mut self) -> Option<&mut Option<Split>> {
+        Some(&mut self.split)
     }
 }
 

@@ -19,9 +19,9 @@ pub struct Grid {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GridModes {
-    /// PointModes a side.
+    /// Modes per side.
     pub side: usize,
-    /// Between neighbours.
+    /// Distance between neighbours.
     pub spacing: f64,
     /// Standard deviation of each coordinate.
     pub sigma: f64,
@@ -64,7 +64,8 @@ impl PointDistribution for Grid {
     }
 
     fn units(&self) -> Units {
-        Units::around_modes((self.grid.spacing * (self.grid.side.max(2) - 1) as f64) / 2.0)
+        let reach = (self.grid.spacing * (self.grid.side.max(2) - 1) as f64) / 2.0;
+        Units::new(vec![[-reach, reach]; 2])
     }
 
     fn draw(&self, rng: &mut Rng) -> Vec<f64> {

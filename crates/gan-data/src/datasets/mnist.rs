@@ -4,7 +4,7 @@
 //! images of 28×28 bytes, ten classes.
 
 use super::{Classifier, DatasetSpec, Info, NeedsFiles, OpenOptions, SampleSizes};
-use crate::dataset::{Dataset, Split, scale};
+use crate::dataset::{Dataset, Split, scale_all};
 use crate::fetch::{Layout, Source};
 use crate::{Error, idx, places};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mnist {
-    /// Which part; the one to train on where not given.
+    /// The part; the training part by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
 }
@@ -45,12 +45,8 @@ impl DatasetSpec for Mnist {
         options.fit(Arc::new(IdxImages::load::<Self>(options.dir.as_deref(), split, CLASSES)?))
     }
 
-    fn split(&self) -> Option<Split> {
-        self.split
-    }
-
-    fn test_split(&self) -> Option<Self> {
-        Some(Self { split: Some(Split::Test) })
+    fn split_mut(&mut self) -> Option<&mut Option<Split>> {
+        Some(&mut self.split)
     }
 }
 
@@ -74,9 +70,8 @@ impl IdxImages {
     /// in place of the second hyphen and `.gz` at the end are accepted.
     ///
     /// # Errors
-    /// [`Error::NoFolder`] and [`Error::Missing`] where the data is not there; all of [`idx::read`];
-    /// [`Error::File`] where the counts of images and labels differ or a label is above 9; [`Error::Setting`] for a
-    /// split that there is not.
+    /// [`Error::Setting`] if the data is missing or there is no such split; those of [`idx::read`]; [`Error::File`] if the numbers of
+    /// images and labels differ or a label is above 9.
     pub fn load<S: DatasetSpec>(dir: Option<&Path>, split: Split, classes: [&str; 10]) -> Result<Self, Error> {
         let dir = places::find(S::NAME, dir)?;
         let part = match split {
@@ -106,8 +101,7 @@ impl Dataset for IdxImages {
 
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
         self.check(index, out.len())?;
-        let bytes = &self.images.data[index * out.len()..][..out.len()];
-        out.iter_mut().zip(bytes).for_each(|(value, byte)| *value = scale(*byte));
+        scale_all(&self.images.data[index * out.len()..][..out.len()], out);
         Ok(())
     }
 
@@ -128,20 +122,19 @@ fn file(dir: &Path, part: &str, kind: &str, dims: usize) -> Result<PathBuf, Erro
 }
 
 fn check_labels(path: &Path, labels: &idx::Idx<1>, images: usize) -> Result<(), Error> {
-    let wrong = |what, found, expected, advice: &str| {
-        Err(Error::File { path: path.into(), what, found, expected, advice: advice.into() })
-    };
     let count = labels.data.len();
     if count != images {
-        let (found, expected) = (format!("{count} labels"), format!("{images}, one for each image"));
-        return wrong("counts differ", found, expected, "take both files from the same data set and split");
+        let found = format!("{count} labels");
+        let expected = format!("{images}, one for each image");
+        let advice = "take both files from the same data set and split";
+        return Err(Error::file(path, "counts differ", found, expected, advice));
     }
     match labels.data.iter().position(|&label| usize::from(label) >= CLASSES.len()) {
+        None => Ok(()),
         Some(at) => {
             let found = format!("label {} for image {at}", labels.data[at]);
-            wrong("no such class", found, "0 to 9".to_string(), "only data of ten classes can be read")
+            Err(Error::file(path, "no such class", found, "0 to 9", "only data of ten classes can be read"))
         }
-        None => Ok(()),
     }
 }
 

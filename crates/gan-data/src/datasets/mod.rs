@@ -1,41 +1,24 @@
 //! The data sets: one file each, and [`DatasetConfig`], made from the only list of them.
 
-mod celeba;
-mod cifar10;
-mod curve;
-mod fashion_mnist;
-mod folder;
-mod grid;
-pub mod keys;
-mod mnist;
-mod ring;
 mod spec;
-mod stacked_mnist;
-mod synthetic;
 
-pub use celeba::{CelebA, CelebAImages};
-pub use cifar10::Cifar10;
-pub use curve::{Curve, Curves, Function, Parametric};
-pub use fashion_mnist::FashionMnist;
-pub use folder::{Folder, ImageFolder};
-pub use grid::{Grid, GridModes};
-pub use mnist::Mnist;
-pub use ring::{Ring, RingModes};
-pub use spec::{Classifier, DatasetSpec, Info, NeedsFiles, OpenOptions, SampleSizes};
-pub use stacked_mnist::StackedMnist;
-pub use synthetic::{Synthetic, SyntheticSamples};
+use spec::check_count;
+pub use spec::{Classifier, DatasetSpec, Info, NeedsFiles, OpenOptions, SampleSizes, settings_keys};
 
 use crate::fetch::Source;
 use crate::pack::{Pack, is_pack};
 use crate::points::PointDistribution;
-use crate::{Dataset, Error, Split};
+use crate::{Dataset, Error, Split, places};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Makes [`DatasetConfig`] and [`DATASETS`] from the data sets' structs.
+/// Declares a module for each line, re-exports its types, and makes [`DatasetConfig`] and [`DATASETS`] from their first one.
 macro_rules! datasets {
-    ($($spec:ident,)+) => {
+    ($($module:ident: $spec:ident $(with $($other:ident),+)?;)+) => {
+        $(mod $module;
+        pub use $module::{$spec $($(, $other)+)?};)+
+
         /// The settings of any data set: `data.name` and the keys that belong to that set alone.
         #[derive(Clone, Debug, PartialEq)]
         pub enum DatasetConfig {
@@ -49,7 +32,7 @@ macro_rules! datasets {
             name: <$spec>::NAME,
             old_names: <$spec>::OLD_NAMES,
             info: <$spec>::INFO,
-            keys: keys::of::<$spec>,
+            keys: settings_keys::<$spec>,
         },)+];
 
         $(impl From<$spec> for DatasetConfig {
@@ -78,7 +61,7 @@ macro_rules! datasets {
                 }
             }
 
-            /// What holds for the set whatever its settings are.
+            /// Properties of the set that do not depend on its settings.
             pub fn info(&self) -> Info {
                 match self {
                     $(Self::$spec(_) => <$spec>::INFO,)+
@@ -86,7 +69,7 @@ macro_rules! datasets {
                 }
             }
 
-            /// Checks the settings as far as that goes without opening files.
+            /// Checks the settings without opening files.
             ///
             /// # Errors
             /// [`Error::Setting`] for the first setting that cannot be used.
@@ -100,34 +83,25 @@ macro_rules! datasets {
             /// Opens the set, or the pack that the options name in place of its files.
             ///
             /// # Errors
-            /// As [`DatasetSpec::open`]; [`Error::UnknownDataset`] for an unknown name without a pack.
+            /// Those of [`DatasetSpec::open`]; [`Error::Setting`] for an unknown name without a pack.
             pub fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
                 if let Some(path) = options.dir.as_deref().filter(|path| is_pack(path)) {
                     return options.fit(Arc::new(Pack::open(path)?));
                 }
                 match self {
                     $(Self::$spec(spec) => spec.open(options),)+
-                    Self::Pack(name) => Err(Error::UnknownDataset { name: name.clone() }),
+                    Self::Pack(name) => Err(Error::unknown_dataset(name)),
                 }
             }
 
-            /// The part that the settings name.
-            pub fn split(&self) -> Option<Split> {
+            fn split_mut(&mut self) -> Option<&mut Option<Split>> {
                 match self {
-                    $(Self::$spec(spec) => spec.split(),)+
+                    $(Self::$spec(spec) => spec.split_mut(),)+
                     Self::Pack(_) => None,
                 }
             }
 
-            /// The same set with its test part; `None` for sets that have no such part.
-            pub fn test_split(&self) -> Option<Self> {
-                match self {
-                    $(Self::$spec(spec) => spec.test_split().map(Self::$spec),)+
-                    Self::Pack(_) => None,
-                }
-            }
-
-            /// What its points are drawn from; `None` for images.
+            /// The distribution of its points; `None` for images.
             pub fn points(&self) -> Option<&dyn PointDistribution> {
                 match self {
                     $(Self::$spec(spec) => spec.points(),)+
@@ -149,19 +123,19 @@ macro_rules! datasets {
 }
 
 datasets! {
-    Mnist,
-    FashionMnist,
-    StackedMnist,
-    Cifar10,
-    CelebA,
-    Folder,
-    Curve,
-    Ring,
-    Grid,
-    Synthetic,
+    mnist: Mnist;
+    fashion_mnist: FashionMnist;
+    stacked_mnist: StackedMnist;
+    cifar10: Cifar10;
+    celeba: CelebA with CelebAAttributes;
+    folder: Folder;
+    curve: Curve with Curves, Function, Parametric;
+    ring: Ring with RingModes;
+    grid: Grid with GridModes;
+    synthetic: Synthetic with SyntheticSamples;
 }
 
-/// What holds for a pack under a name of the user's own.
+/// Properties of a pack under a name of the user's own.
 const PACK: Info = Info {
     holds: "a pack",
     files: NeedsFiles::Named("a pack: data.dir=FILE.ganpack"),
@@ -174,7 +148,7 @@ const PACK: Info = Info {
 #[serde(deny_unknown_fields)]
 struct NoKeys {}
 
-/// Settings as they are written, the name beside the set's own keys.
+/// Settings as they are written: the name beside the set's own keys.
 #[derive(Serialize)]
 struct Tagged<'a, S> {
     name: &'a str,
@@ -187,7 +161,7 @@ struct Tagged<'a, S> {
 pub struct DatasetEntry {
     /// Its name in `data.name`.
     pub name: &'static str,
-    /// What holds for it whatever its settings are.
+    /// Properties that do not depend on its settings.
     pub info: Info,
     old_names: &'static [&'static str],
     keys: fn() -> &'static [&'static str],
@@ -196,7 +170,7 @@ pub struct DatasetEntry {
 impl DatasetEntry {
     /// The set that is called `name`, or was in earlier versions.
     pub fn find(name: &str) -> Option<&'static Self> {
-        DATASETS.iter().find(|entry| entry.is_called(name))
+        DATASETS.iter().find(|entry| entry.name == name || entry.old_names.contains(&name))
     }
 
     /// The names of all sets.
@@ -204,12 +178,12 @@ impl DatasetEntry {
         DATASETS.iter().map(|entry| entry.name).collect()
     }
 
-    /// What can be fetched.
+    /// The sources of all sets that can be fetched.
     pub fn sources() -> impl Iterator<Item = Source> {
         DATASETS.iter().filter_map(|entry| entry.info.source)
     }
 
-    /// The keys of `[data]` that this set has beside those of all sets.
+    /// The keys of `[data]` that this set has in addition to those of all sets.
     pub fn keys(&self) -> &'static [&'static str] {
         (self.keys)()
     }
@@ -217,13 +191,23 @@ impl DatasetEntry {
     /// The folder where its files are, if they are in one of the usual places.
     pub fn found(&self) -> Option<PathBuf> {
         match self.info.files {
-            NeedsFiles::Found { folder, .. } => crate::places::find(folder, None).ok(),
+            NeedsFiles::Found { folder, .. } => places::find(folder, None).ok(),
             NeedsFiles::Named(_) | NeedsFiles::Nothing => None,
         }
     }
+}
 
-    fn is_called(&self, name: &str) -> bool {
-        self.name == name || self.old_names.contains(&name)
+impl DatasetConfig {
+    /// The part that the settings name.
+    pub fn split(&self) -> Option<Split> {
+        *self.clone().split_mut()?
+    }
+
+    /// The same set with its test part; `None` for sets that have no such part.
+    pub fn test_split(&self) -> Option<Self> {
+        let mut test = self.clone();
+        *test.split_mut()? = Some(Split::Test);
+        Some(test)
     }
 }
 

@@ -19,9 +19,9 @@ pub struct Ring {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RingModes {
-    /// How many.
+    /// Number of modes.
     pub modes: usize,
-    /// Of the circle.
+    /// Radius of the circle.
     pub radius: f64,
     /// Standard deviation of each coordinate.
     pub sigma: f64,
@@ -61,7 +61,8 @@ impl PointDistribution for Ring {
     }
 
     fn units(&self) -> Units {
-        Units::around_modes(self.ring.radius)
+        // The same for both coordinates, so that distances keep their ratios.
+        Units::new(vec![[-self.ring.radius, self.ring.radius]; 2])
     }
 
     fn draw(&self, rng: &mut Rng) -> Vec<f64> {

@@ -1,14 +1,14 @@
 //! Stacked MNIST: three digits as the red, green and blue of one image, which makes a thousand classes.
 //!
 //! Source: Metz, Poole, Pfau, Sohl-Dickstein 2016, arXiv:1611.02163, section 3.3.1; in the form of PacGAN (Lin et al. 2018,
-//! arXiv:1712.04086, section 4.2): 128,000 images to train on, 26,000 samples to judge by. A test of mode collapse: there
-//! are 1,000 modes, and a classifier of digits tells which of them a sample belongs to.
+//! arXiv:1712.04086, section 4.2): 128,000 training images, 26,000 samples for evaluation. A test of mode collapse: there
+//! are 1,000 modes, and a classifier of digits recognises which of them a sample belongs to.
 //!
-//! Nothing is stored: image i is three digits drawn with replacement by the seed and i alone. PacGAN's public code draws from
-//! training and test digits together; here each split draws from its own.
+//! Nothing is stored: image i is three digits drawn with replacement, which depend only on the seed and i. PacGAN's public code draws from
+//! training and test digits together; here each split draws from its own digits.
 
 use super::mnist::IdxImages;
-use super::{Classifier, DatasetSpec, Info, Mnist, NeedsFiles, OpenOptions, SampleSizes};
+use super::{Classifier, DatasetSpec, Info, Mnist, NeedsFiles, OpenOptions, SampleSizes, check_count};
 use crate::Error;
 use crate::dataset::{Dataset, Split};
 use gan_base::Rng;
@@ -20,10 +20,10 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StackedMnist {
-    /// Which digits to draw from; those to train on where not given.
+    /// The digits to draw from; the training digits by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
-    /// How many images; where not given, 128,000 to train on or 26,000 of the test split.
+    /// Number of images; by default 128,000 of the training split or 26,000 of the test split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
 }
@@ -42,19 +42,15 @@ impl DatasetSpec for StackedMnist {
     };
 
     fn check(&self) -> Result<(), Error> {
-        self.count.map_or(Ok(()), Error::check_count)
+        self.count.map_or(Ok(()), check_count)
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
         options.fit(Arc::new(StackedDigits::load(self, options.dir.as_deref(), options.seed)?))
     }
 
-    fn split(&self) -> Option<Split> {
-        self.split
-    }
-
-    fn test_split(&self) -> Option<Self> {
-        Some(Self { split: Some(Split::Test), ..self.clone() })
+    fn split_mut(&mut self) -> Option<&mut Option<Split>> {
+        Some(&mut self.split)
     }
 }
 
@@ -81,7 +77,7 @@ impl StackedDigits {
     /// Reads the digits; `seed` decides which of them meet.
     ///
     /// # Errors
-    /// As [`IdxImages::load`]; [`Error::Setting`] if there would be no image, or there is no digit to make one from.
+    /// Those of [`IdxImages::load`]; [`Error::Setting`] if there would be no image, or there is no digit to make one from.
     fn load(spec: &StackedMnist, dir: Option<&Path>, seed: u64) -> Result<Self, Error> {
         let split = spec.split.unwrap_or_default();
         let digits = IdxImages::load::<Mnist>(dir, split, [""; 10])?;
@@ -91,9 +87,9 @@ impl StackedDigits {
         };
         let len = spec.count.unwrap_or(len);
         if len == 0 || digits.is_empty() {
-            let (found, expected) = (format!("{len} images of {} digits", digits.len()), "at least 1 of each".into());
-            let advice = "choose a larger number, or another data.dir".into();
-            return Err(Error::Setting { key: "data.count", found, expected, advice });
+            let found = format!("{len} images of {} digits", digits.len());
+            let advice = "choose a larger number, or another data.dir";
+            return Err(Error::setting("data.count", found, "at least 1 of each", advice));
         }
         let classes = (0..1000).map(|class| format!("{class:03}")).collect();
         Ok(Self { digits, len, seed, stream, classes })

@@ -1,6 +1,6 @@
 //! Noise of any shape, made from a seed: for benchmarks and tests that must not depend on files.
 
-use super::{DatasetSpec, Info, OpenOptions, SampleSizes};
+use super::{DatasetSpec, Info, OpenOptions, SampleSizes, check_count};
 use crate::{Dataset, Error};
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Synthetic {
-    /// How many samples.
+    /// Number of samples.
     pub count: usize,
 }
 
@@ -28,7 +28,7 @@ impl DatasetSpec for Synthetic {
     const INFO: Info = Info { holds: "noise of any shape, for timing", sizes: SampleSizes::Any, ..Info::IMAGES };
 
     fn check(&self) -> Result<(), Error> {
-        Error::check_count(self.count)
+        check_count(self.count)
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
@@ -56,22 +56,17 @@ impl SyntheticSamples {
     /// `len` samples of `shape`, `[C, H, W]` or `[D]`, without classes.
     ///
     /// # Errors
-    /// [`Error::Setting`] where there would be no sample, no value, or more than 2³⁰ values in a sample.
+    /// [`Error::Setting`] if there would be no sample, no value, or more than 2³⁰ values in a sample.
     pub fn new(seed: u64, len: usize, shape: impl Into<Vec<usize>>) -> Result<Self, Error> {
         let shape = shape.into();
-        let setting = |found, expected: &str| Error::Setting {
-            key: "synthetic samples",
-            found,
-            expected: expected.into(),
-            advice: "choose other sizes".into(),
-        };
+        let wrong = |found, expected| Err(Error::setting("synthetic samples", found, expected, "choose other sizes"));
         if len == 0 {
-            return Err(setting("0 samples".into(), "at least 1"));
+            return wrong("0 samples".into(), "at least 1");
         }
         let values = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
-        let values = values
-            .filter(|values| (1..=1 << 30).contains(values))
-            .ok_or_else(|| setting(format!("the shape {shape:?}"), "1 to 2^30 values a sample"))?;
+        let Some(values) = values.filter(|values| (1..=1 << 30).contains(values)) else {
+            return wrong(format!("the shape {shape:?}"), "1 to 2^30 values a sample");
+        };
         // The stream keeps the name that it has always had, so that the samples stay the same.
         let mut rng = Rng::stream(seed, "made images");
         let noise = (0..values + DISTINCT.min(len)).map(|_| rng.uniform(-1.0, 1.0)).collect();

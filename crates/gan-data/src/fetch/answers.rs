@@ -1,38 +1,27 @@
-//! What the Hub answers, read: which commit a branch stands at, which files it has, and where a list goes on. Nothing here is sent.
+//! Parsing the Hub's answers: the commit of a branch, its files, and the next page of a list.
 
 use serde::Deserialize;
 
 /// The most bytes of one file; the Hub itself takes no larger ones.
 const MOST_FILE: u64 = 500_000_000_000;
 
-/// What a data set consists of at one commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing {
-    /// The repository, `owner/name`.
-    pub repository: String,
-    /// The commit, so that files and list are of the same moment.
-    pub commit: String,
-    /// Its Parquet files, sorted by path.
-    pub files: Vec<RemoteFile>,
-}
-
 /// One file on the Hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteFile {
     /// Its path in the repository.
     pub path: String,
-    /// Its bytes.
+    /// Its number of bytes.
     pub size: u64,
     /// Its SHA-256: 64 hexadecimal digits.
     pub sha256: String,
 }
 
-/// Why a request did not work, and whether another try may.
+/// Why a request failed, and whether it makes sense to try again.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The connection or the server had a bad moment.
+    /// The connection or the server failed temporarily.
     Passing(String),
-    /// The answer will stay as it is.
+    /// The answer will be the same next time.
     Final(String),
 }
 
@@ -61,10 +50,15 @@ struct Lfs {
 /// [`Refusal`], if it names none.
 pub fn commit(answer: &[u8]) -> Result<String, Refusal> {
     let commit = json::<Revision>(answer)?.sha;
-    if commit.is_empty() || !commit.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+    if !is_commit(&commit) {
         return Err(Refusal::Final(format!("it names \"{commit}\" as the commit, which is not the hash of a commit")));
     }
     Ok(commit)
+}
+
+/// Whether `text` can be the hash of a commit. It is part of paths, so it must not contain anything but digits.
+pub fn is_commit(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// Returns the Parquet files in a page of a list that have a SHA-256 and a path inside the repository.

@@ -1,35 +1,47 @@
-//! `gan data fetch`: data sets from the Hugging Face Hub into the folders that the readers read.
+//! `gan data fetch`: data sets from the Hugging Face Hub, converted to the files that the readers expect.
 //!
-//! Modules in reading order: `source` says where a data set is (each data set has its own); `answers` reads what the server answers; `environment` says where
-//! to fetch from; `hub` asks the server; `cache` and `download` get files, go on where one broke off and check them; `rows` reads
-//! them; `layout` writes them down anew; `place` puts the folder in its place. All but the first two are there with the feature
-//! `hub` alone.
+//! Each data set has a [`Source`]; `answers` parses what the server sends; `hub`, with the feature of that name, does the rest.
 
+#[doc(hidden)] // public for the fuzz target alone
 pub mod answers;
-mod source;
-
-#[cfg(feature = "hub")]
-mod cache;
-#[cfg(feature = "hub")]
-mod download;
-#[cfg(feature = "hub")]
-mod environment;
-#[cfg(feature = "hub")]
-mod hash;
 #[cfg(feature = "hub")]
 mod hub;
-#[cfg(feature = "hub")]
-mod layout;
-#[cfg(feature = "hub")]
-mod place;
-#[cfg(feature = "hub")]
-mod rows;
-#[cfg(feature = "hub")]
-mod whole;
 
+pub use crate::places::target;
 #[cfg(feature = "hub")]
-pub use environment::{Access, Environment};
-pub(crate) use source::advice;
-pub use source::{Layout, Source};
-#[cfg(feature = "hub")]
-pub use whole::{Outcome, Progress, fetch};
+pub use hub::{Environment, Progress, fetch};
+
+/// One data set on the Hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its name, also of its folder, as in `data.name`.
+    pub name: &'static str,
+    /// Its repository, `https://huggingface.co/datasets/REPOSITORY`.
+    pub repository: &'static str,
+    pub(crate) layout: Layout,
+    /// Its licence or terms.
+    pub licence: &'static str,
+    /// How to get its files by hand.
+    pub by_hand: &'static str,
+}
+
+/// The files that a data set is converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Four gzipped IDX files, as [`crate::Mnist`] reads them.
+    Idx,
+    /// CIFAR-10's binary batches, as [`crate::Cifar10`] reads them.
+    Cifar,
+    /// CelebA's JPEG files in one folder, and its lists.
+    Celeba,
+}
+
+/// How to get a data set that is missing: by `gan data fetch` where this build can download, and by hand.
+pub(crate) fn advice(source: &Source) -> String {
+    let Source { name, by_hand, .. } = source;
+    if cfg!(feature = "hub") {
+        format!("`gan data fetch {name}` gets it, or by hand: {by_hand}")
+    } else {
+        format!("to get it, {by_hand} (a build with the feature hub does that by `gan data fetch {name}`)")
+    }
+}

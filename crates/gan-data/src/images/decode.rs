@@ -1,11 +1,176 @@
-//! A file's bytes as an image of the wanted channels, and a file as an image of the wanted size.
+//! Reading image files: their size without decoding, their pixels, and the limits for both.
 
 use super::fit::{Fitting, cut_out, fit};
-use super::header;
-use super::large::Turn;
 use super::pixels::{Pixels, luma};
-use image::{DynamicImage, ImageFormat};
+use crate::file_kind::{self, Kind};
+use gan_base::regular_file;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The most pixels that an image may have: a square of 16,384. The largest cameras of phones make 200 million.
+const MOST_PIXELS: u64 = 1 << 28;
+
+/// The most bytes that an image may take once it is decoded.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// The most bytes that an image's file may have.
+const MOST_FILE: u64 = 1 << 29;
+
+/// A file or a decoded image of more bytes than these is large.
+const LARGE: u64 = 1 << 26;
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The right to hold a large file or image in memory, so that memory stays within that of one of them however many threads decode. A
+/// thread that has it must pass it on rather than take it again.
+#[derive(Default)]
+pub(super) struct Turn(Option<MutexGuard<'static, ()>>);
+
+impl Turn {
+    /// Waits for the right if `bytes` are many, unless this value holds it already.
+    pub(super) fn wait_for(&mut self, bytes: u64) {
+        if bytes > LARGE && self.0.is_none() {
+            // A thread that panicked with it holds no memory any more.
+            self.0 = Some(TURN.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+/// Bytes that a decoder may allocate for each pixel, and in addition: more than any image needs.
+const PIXEL_BYTES: u64 = 16;
+const SPARE_BYTES: u64 = 16 << 20;
+
+/// Bytes of a file that are read first: nearly every header is shorter.
+const PREFIX: u64 = 16 << 10;
+
+/// The most bytes of a file that are read for its header. Profiles and previews may precede the size.
+const MOST_HEADER: u64 = 16 << 20;
+
+/// Reads height and width of the image in the file at `path`, after its EXIF orientation, without decoding it.
+///
+/// # Errors
+/// Why the file cannot be used.
+pub(super) fn size(path: &Path) -> Result<[usize; 2], String> {
+    let (mut file, mut bytes, kind) = begin(path)?;
+    // WebP keeps its EXIF chunk behind the pixels; its decoder seeks to it.
+    if kind == "a WebP image" {
+        let mut turn = Turn::default();
+        turn.wait_for(length(&file)?);
+        file.seek(SeekFrom::Start(0)).map_err(words)?;
+        return size_in(BufReader::new(file));
+    }
+    let first = size_in(Cursor::new(&bytes));
+    if first.is_ok() || (bytes.len() as u64) < PREFIX {
+        return first;
+    }
+    read(&mut file, MOST_HEADER - PREFIX, &mut bytes)?;
+    size_in(Cursor::new(&bytes))
+}
+
+/// Opens the file of an image and reads its first bytes and its kind.
+fn begin(path: &Path) -> Result<(File, Vec<u8>, &'static str), String> {
+    let mut file = regular_file::open(path).map_err(words)?;
+    let mut bytes = Vec::new();
+    read(&mut file, PREFIX, &mut bytes)?;
+    let kind = check(&file, &bytes)?;
+    Ok((file, bytes, kind))
+}
+
+/// Appends up to `most` bytes of `file` to `bytes`.
+fn read(file: &mut File, most: u64, bytes: &mut Vec<u8>) -> Result<(), String> {
+    file.take(most).read_to_end(bytes).map(|_| ()).map_err(words)
+}
+
+fn length(file: &File) -> Result<u64, String> {
+    Ok(file.metadata().map_err(words)?.len())
+}
+
+/// The kind of image in a file that begins with `first`.
+fn check(file: &File, first: &[u8]) -> Result<&'static str, String> {
+    const READ: &str = "JPEG, PNG, WebP, GIF or BMP image";
+    if first.is_empty() {
+        return Err("the file is empty".into());
+    }
+    let kind = match file_kind::of_bytes(first) {
+        Some(Kind::Image(kind)) => kind,
+        Some(Kind::OtherImage(other)) => return Err(format!("the file holds {other}, expected a {READ}: convert it")),
+        Some(Kind::Archive(other)) => return Err(format!("the file holds no {READ} but is {other}: unpack it")),
+        Some(Kind::Other(other)) => return Err(format!("the file holds no {READ} but is {other}")),
+        Some(Kind::Pack) | None => return Err(format!("the file holds no {READ}")),
+    };
+    match length(file)? {
+        0..=MOST_FILE => Ok(kind),
+        found => Err(format!("the file has {found} bytes, the most that are read of an image are {MOST_FILE}")),
+    }
+}
+
+/// Reads the image file at `path`, waiting for `turn` if it is large.
+fn read_whole(path: &Path, turn: &mut Turn) -> Result<Vec<u8>, String> {
+    let (mut file, mut bytes, _) = begin(path)?;
+    let length = length(&file)?;
+    turn.wait_for(length);
+    bytes.reserve_exact(length.saturating_sub(PREFIX) as usize);
+    read(&mut file, MOST_FILE - PREFIX, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn size_in(reader: impl BufRead + Seek) -> Result<[usize; 2], String> {
+    let mut decoder = decoder(reader)?;
+    let (width, height) = decoder.dimensions();
+    let turned = matches!(
+        decoder.orientation(),
+        Ok(Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH)
+    );
+    Ok(if turned { [width, height] } else { [height, width] }.map(|side| side as usize))
+}
+
+/// Decodes the whole image and applies its EXIF orientation, waiting for `turn` if it is large.
+fn decode_whole(bytes: &[u8], turn: &mut Turn) -> Result<DynamicImage, String> {
+    let mut decoder = decoder(Cursor::new(bytes))?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    turn.wait_for(decoder.total_bytes());
+    let mut image = DynamicImage::from_decoder(decoder).map_err(words)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// A decoder of the format that the bytes have, within the limits.
+fn decoder<'a>(reader: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + 'a, String> {
+    let mut reader = ImageReader::new(reader).with_guessed_format().map_err(words)?;
+    if reader.format().is_none() {
+        return Err("the file holds no JPEG, PNG, WebP, GIF or BMP image".into());
+    }
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder().map_err(words)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 {
+        return Err(format!("its image has no pixels ({height}×{width})"));
+    }
+    if pixels > MOST_PIXELS {
+        let most = MOST_PIXELS / 1_000_000;
+        return Err(format!("its image is too large ({height}×{width}, the most are {most} megapixels)"));
+    }
+    if decoder.total_bytes() > MOST_BYTES {
+        let most = MOST_BYTES >> 20;
+        return Err(format!("its image of {height}×{width} needs more memory than the {most} MiB that are allowed"));
+    }
+    // A frame of a GIF may claim to be much larger than the picture that it is a part of.
+    limits.max_alloc = Some(MOST_BYTES.min(pixels * PIXEL_BYTES + SPARE_BYTES));
+    decoder.set_limits(limits).map_err(words)?;
+    Ok(decoder)
+}
+
+/// An error of the system or the decoder in one line.
+fn words(error: impl std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().into()
+}
 
 /// Decodes a JPEG, PNG, WebP, GIF (its first frame) or BMP file: `[H, W, channels]`, 1 for grey, 3 for RGB.
 ///
@@ -13,36 +178,33 @@ use std::path::Path;
 /// Grey is the luma of ITU-R 601.
 ///
 /// # Errors
-/// Why the file cannot be used, in words: no such format, damaged, cut off, above 268 megapixels or 1 GiB.
+/// Why the file cannot be used: another format, damaged, cut off, above 268 megapixels or 1 GiB.
 pub fn decode(bytes: &[u8], channels: usize, background: [u8; 3]) -> Result<Pixels, String> {
     decode_in_turn(bytes, channels, background, &mut Turn::default())
 }
 
-/// The image file at `path` decoded as by [`decode`] and brought to a size. Only one large image at a time is in memory.
+/// Decodes the image file at `path` as [`decode`] does and brings it to a size. Only one large image at a time is in memory.
 ///
 /// # Errors
-/// Those of [`decode`]; why the file cannot be read: not a regular file, or longer than 512 MiB.
+/// Those of [`decode`]; why the file cannot be read, such as not a regular file, or longer than 512 MiB.
 pub fn open(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
-    read(path, channels, fitting, |image| fit(&image, fitting))
+    open_then(path, channels, fitting, |image| fit(&image, fitting))
 }
 
-/// The same image in its own size, with the box cut out.
-///
-/// # Errors
-/// Those of [`open`].
-pub(crate) fn stored(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
-    read(path, channels, fitting, |image| cut_out(image, fitting))
+/// Like [`open`], but keeps the image's own size and only cuts out the box.
+pub(super) fn stored(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
+    open_then(path, channels, fitting, |image| cut_out(image, fitting))
 }
 
-/// What `then` makes of an image file, before another large one is read.
-fn read(
+/// Decodes an image file and applies `then`, before another large one is read.
+fn open_then(
     path: &Path,
     channels: usize,
     fitting: &Fitting,
     then: impl FnOnce(Pixels) -> Pixels,
 ) -> Result<Pixels, String> {
     let mut turn = Turn::default();
-    let bytes = header::bytes(path, &mut turn)?;
+    let bytes = read_whole(path, &mut turn)?;
     let image = decode_in_turn(&bytes, channels, fitting.background, &mut turn)?;
     drop(bytes);
     Ok(then(image))
@@ -52,7 +214,7 @@ fn decode_in_turn(bytes: &[u8], channels: usize, background: [u8; 3], turn: &mut
     if is_cut_off(bytes) {
         return Err("the JPEG file is cut off".into());
     }
-    let image = header::decoded(bytes, turn)?;
+    let image = decode_whole(bytes, turn)?;
     let size = [image.height() as usize, image.width() as usize];
     let rgb = colours(image, background);
     let bytes = match channels {

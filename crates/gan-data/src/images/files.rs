@@ -1,10 +1,11 @@
-//! A numbered list of image files, each read when its sample is requested.
+//! A data set of image files, each read when its sample is requested.
 
+use super::Pixels;
+use super::decode::{self, open, stored};
 use super::fit::{Fitting, Small};
-use super::inventory::{Inventory, SmallImage};
-use super::{Pixels, header, open, stored};
+use super::walk::{Inventory, SmallImage};
 use crate::Error;
-use crate::dataset::Skipped;
+use crate::dataset::{Dataset, Skipped};
 use gan_base::messages::is_or_are;
 use gan_base::regular_file;
 use std::collections::HashSet;
@@ -16,10 +17,10 @@ use std::thread;
 /// What to do about files that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Broken {
-    /// Leave them out, and say so.
+    /// Leave them out, with a warning.
     #[default]
     Skip,
-    /// The first is an error.
+    /// The first one is an error.
     Refuse,
 }
 
@@ -28,45 +29,48 @@ pub enum Broken {
 pub struct ImageOptions {
     /// 1 for grey, 3 for RGB.
     pub channels: usize,
-    /// How they are brought to the training size.
+    /// How images are brought to the training size.
     pub fitting: Fitting,
     /// What to do about files that cannot be read.
     pub broken: Broken,
 }
 
-/// The most threads that look at headers.
+/// The most threads that read headers.
 const MOST_THREADS: usize = 16;
 
 /// The most small images that a message names.
 const MOST_NAMED: usize = 5;
 
-/// So many unreadable files in a row, and it is not the files: the disk is gone.
+/// After this many unreadable files in a row, the disk must be gone.
 const MOST_IN_A_ROW: usize = 100;
 
-/// Files of a set whose contents are part of its checksum, at most, and how much of each.
+/// The most files of a set whose contents are part of its checksum, and how many bytes of each.
 const CHECKSUMMED: usize = 64;
 const START: u64 = 1 << 18;
 
-/// Image files whose headers can be read.
+/// Image files, each read when its sample is requested.
 #[derive(Debug)]
-pub(crate) struct Files {
+pub struct ImageFolder {
     root: PathBuf,
-    names: Vec<PathBuf>,
-    /// `[H, W]` of each image, as its header says.
+    pub(crate) names: Vec<PathBuf>,
+    /// `[H, W]` of each image, according to its header.
     sizes: Vec<[usize; 2]>,
     options: ImageOptions,
-    inventory: Inventory,
-    /// Files whose pixels could not be read and that were named in a warning.
+    pub(crate) classes: Vec<String>,
+    /// The class of each file; empty without classes.
+    pub(crate) labels: Vec<u32>,
+    pub(crate) inventory: Inventory,
+    /// Files whose pixels could not be read and that a warning named.
     named: Mutex<HashSet<usize>>,
 }
 
-impl Files {
-    /// Looks at the headers of the files `names` in `root`. `inventory` is what is known of the others there.
+impl ImageFolder {
+    /// Reads the headers of the files `names` in `root`. `inventory` describes the other files there.
     ///
     /// # Errors
-    /// [`Error::File`] for the first unreadable file where such are refused; [`Error::Setting`] where images lack pixels
+    /// [`Error::File`] for the first unreadable file if such files are refused; [`Error::Setting`] if images lack pixels
     /// for the training size and are refused, or no file is left.
-    pub fn open(
+    pub(crate) fn of_files(
         root: PathBuf,
         names: Vec<PathBuf>,
         mut inventory: Inventory,
@@ -75,23 +79,34 @@ impl Files {
         let headers = headers(&root, &names);
         let mut kept = Vec::with_capacity(names.len());
         let mut sizes = Vec::with_capacity(names.len());
-        for (name, size) in names.into_iter().zip(headers) {
-            match size {
-                Err(reason) => inventory.skipped.push(Skipped { path: name, reason }),
-                Ok(size) if options.fitting.lacks_pixels(size) => {
-                    inventory.small.push(SmallImage { path: name.clone(), size });
-                    if options.fitting.small != Small::Skip {
-                        kept.push(name);
-                        sizes.push(size);
-                    }
+        for (path, size) in names.into_iter().zip(headers) {
+            let size = match size {
+                Ok(size) => size,
+                Err(reason) => {
+                    inventory.skipped.push(Skipped { path, reason });
+                    continue;
                 }
-                Ok(size) => {
-                    kept.push(name);
-                    sizes.push(size);
-                }
+            };
+            let is_small = options.fitting.lacks_pixels(size);
+            if is_small {
+                inventory.small.push(SmallImage { path: path.clone(), size });
+            }
+            if !is_small || options.fitting.small != Small::Skip {
+                kept.push(path);
+                sizes.push(size);
             }
         }
-        let files = Self { root, names: kept, sizes, options: *options, inventory, named: Mutex::default() };
+        let named = Mutex::default();
+        let files = Self {
+            root,
+            names: kept,
+            sizes,
+            options: *options,
+            classes: Vec::new(),
+            labels: Vec::new(),
+            inventory,
+            named,
+        };
         if let Some(summary) = files.inventory.others.summary() {
             let verb = is_or_are(files.inventory.others.count());
             tracing::warn!("{}: {summary}, {verb} not read", files.root.display());
@@ -101,109 +116,9 @@ impl Files {
         Ok(files)
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    /// Their paths, relative to the folder.
+    /// The files' paths, relative to the folder, in the order of their numbers.
     pub fn names(&self) -> &[PathBuf] {
         &self.names
-    }
-
-    /// `[C, H, W]`
-    pub fn shape(&self) -> Vec<usize> {
-        let [height, width] = self.options.fitting.size;
-        vec![self.options.channels, height, width]
-    }
-
-    /// What was found beside the images, and what was left out at opening.
-    pub fn inventory(&self) -> &Inventory {
-        &self.inventory
-    }
-
-    /// The same, to be added to.
-    pub fn inventory_mut(&mut self) -> &mut Inventory {
-        &mut self.inventory
-    }
-
-    /// CRC-32 of the files' names, sizes and labels, and of how some of them begin: sizes alone do not tell bitmaps apart.
-    pub fn checksum(&self, label: impl Fn(usize) -> Option<u32>) -> u32 {
-        let mut crc = crc32fast::Hasher::new();
-        for (index, name) in self.names.iter().enumerate() {
-            let size = std::fs::metadata(self.root.join(name)).map_or(0, |metadata| metadata.len());
-            crc.update(name.to_string_lossy().as_bytes());
-            crc.update(&[0]);
-            crc.update(&size.to_le_bytes());
-            crc.update(&label(index).unwrap_or(u32::MAX).to_le_bytes());
-        }
-        let checksummed = self.len().min(CHECKSUMMED);
-        for name in (0..checksummed).map(|i| &self.names[i * self.len() / checksummed]) {
-            let mut start = Vec::new();
-            let read = |file: std::fs::File| file.take(START).read_to_end(&mut start);
-            // A file that cannot be read is named when its image is wanted.
-            regular_file::open(&self.root.join(name)).and_then(read).ok();
-            crc.update(&start);
-        }
-        crc.finalize()
-    }
-
-    /// Writes image `index` as a sample. Where its pixels cannot be read, the next readable image with `alike` takes its
-    /// place, and the file is named in one warning.
-    ///
-    /// # Errors
-    /// [`Error::File`] where such files are refused, or where no readable image can take its place.
-    pub fn write(&self, index: usize, out: &mut [f32], alike: impl Fn(usize) -> bool) -> Result<(), Error> {
-        let others = (index + 1..self.len()).chain(0..index).filter(|other| alike(*other));
-        let mut first = None;
-        for at in std::iter::once(index).chain(others.take(MOST_IN_A_ROW)) {
-            match self.read(at, out) {
-                Ok(()) => return Ok(()),
-                Err(reason) => {
-                    self.warn(at, &reason, "the next readable image takes its place");
-                    first.get_or_insert(reason);
-                    if self.options.broken == Broken::Refuse {
-                        break;
-                    }
-                }
-            }
-        }
-        Err(self.unreadable(&self.names[index], first.unwrap_or_default()))
-    }
-
-    /// Height and width of image `index` before it is fitted, after the box is cut out.
-    pub fn stored_size(&self, index: usize) -> Option<[usize; 2]> {
-        self.sizes.get(index).map(|size| self.options.fitting.cut(*size))
-    }
-
-    /// Image `index` in its own size, after the box is cut out; none where its pixels cannot be read, which is said in one warning.
-    ///
-    /// # Errors
-    /// [`Error::File`] where such files are refused.
-    pub fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
-        let Some(name) = self.names.get(index) else { return Ok(None) };
-        let ImageOptions { channels, fitting, broken } = &self.options;
-        match stored(&self.root.join(name), *channels, fitting) {
-            Ok(image) => Ok(Some(image)),
-            Err(reason) if *broken == Broken::Refuse => Err(self.unreadable(name, reason)),
-            Err(reason) => {
-                self.warn(index, &reason, "it is left out");
-                Ok(None)
-            }
-        }
-    }
-
-    /// Writes image `index` as a sample, or returns its file where its pixels cannot be read.
-    ///
-    /// # Errors
-    /// [`Error::File`] where such files are refused.
-    pub fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
-        let name = &self.names[index];
-        match (self.read(index, out), self.options.broken) {
-            (Ok(()), _) => Ok(None),
-            (Err(reason), Broken::Refuse) => Err(self.unreadable(name, reason)),
-            (Err(reason), Broken::Skip) => Ok(Some(Skipped { path: name.clone(), reason })),
-        }
     }
 
     fn read(&self, index: usize, out: &mut [f32]) -> Result<(), String> {
@@ -221,16 +136,12 @@ impl Files {
     }
 
     fn unreadable(&self, name: &Path, reason: String) -> Error {
-        Error::File {
-            path: self.root.join(name),
-            what: "cannot be used as an image",
-            found: reason,
-            expected: "a whole JPEG, PNG, WebP, GIF or BMP file".into(),
-            advice: match self.options.broken {
-                Broken::Refuse => "mend or remove it, or leave such files out with --set data.strict=false".into(),
-                Broken::Skip => "mend or remove it; there are no readable images near it to take its place".into(),
-            },
-        }
+        let advice = match self.options.broken {
+            Broken::Refuse => "mend or remove it, or leave such files out with --set data.strict=false",
+            Broken::Skip => "mend or remove it; there are no readable images near it to take its place",
+        };
+        let expected = "a whole JPEG, PNG, WebP, GIF or BMP file";
+        Error::file(&self.root.join(name), "cannot be used as an image", reason, expected, advice)
     }
 
     fn check_skipped(&self) -> Result<(), Error> {
@@ -240,24 +151,17 @@ impl Files {
         }
         let count = self.inventory.skipped.len();
         let all = self.images() + count;
-        let (path, reason) = (self.root.join(&first.path), &first.reason);
+        let first = format!("the first, {}: {}", self.root.join(&first.path).display(), first.reason);
         if self.images() == 0 {
-            return Err(Error::Setting {
-                key: "data.dir",
-                found: format!(
-                    "no usable file among {all} in {}; the first, {}: {reason}",
-                    self.root.display(),
-                    path.display()
-                ),
-                expected: "whole JPEG, PNG, WebP, GIF or BMP files".into(),
-                advice: "get the images again, or name another folder".into(),
-            });
+            let found = format!("no usable file among {all} in {}; {first}", self.root.display());
+            let advice = "get the images again, or name another folder";
+            return Err(Error::setting("data.dir", found, "whole JPEG, PNG, WebP, GIF or BMP files", advice));
         }
-        tracing::warn!("{count} of {all} files are left out; the first, {}: {reason}", path.display());
+        tracing::warn!("{count} of {all} files are left out; {first}");
         Ok(())
     }
 
-    /// How many images there are, those included that are left out because they are small.
+    /// Number of images, including those that are left out because they are small.
     fn images(&self) -> usize {
         let skips = self.options.fitting.small == Small::Skip;
         self.len() + if skips { self.inventory.small.len() } else { 0 }
@@ -265,42 +169,125 @@ impl Files {
 
     fn check_small(&self) -> Result<(), Error> {
         let Inventory { small, .. } = &self.inventory;
-        let (Some(first), all) = (small.first(), self.images()) else { return Ok(()) };
-        let [height, width] = self.options.fitting.size;
-        match self.options.fitting.small {
+        let Some(first) = small.first() else { return Ok(()) };
+        let all = self.images();
+        let Fitting { size: [height, width], crop, small: policy, .. } = self.options.fitting;
+        match policy {
             Small::Upscale => return Ok(()),
             Small::Skip if !self.names.is_empty() => {
-                let (root, named) = (self.root.display(), named(small));
-                tracing::warn!(
-                    "{root}: {} of {all} images are smaller than {height}×{width} and are left out: {named}",
-                    small.len()
-                );
+                let count = format!("{} of {all} images", small.len());
+                let named = named(small);
+                let root = self.root.display();
+                tracing::warn!("{root}: {count} are smaller than {height}×{width} and are left out: {named}");
                 return Ok(());
             }
             Small::Skip | Small::Refuse => {}
         }
-        let others = match &small[1..] {
-            [] => String::new(),
-            others => format!("; also {}", named(others)),
-        };
+        let others = if small.len() > 1 { format!("; also {}", named(&small[1..])) } else { String::new() };
+        let path = self.root.join(&first.path);
         let [h, w] = first.size;
-        Err(Error::Setting {
-            key: "data.size",
-            found: format!(
-                "{} of {all} images that are too small for it; the first, {}, is {h}×{w}{others}",
-                small.len(),
-                self.root.join(&first.path).display()
-            ),
-            expected: needed(&self.options.fitting),
-            advice:
-                "choose a smaller data.size, leave these images out with --set data.small=skip, or enlarge them with \
-                     --set data.small=upscale (or data.upscale=true)"
-                    .into(),
-        })
+        let found = format!(
+            "{} of {all} images that are too small for it; the first, {}, is {h}×{w}{others}",
+            small.len(),
+            path.display()
+        );
+        let cut = crop.map_or(String::new(), |[h, w]| format!(", and {h}×{w} for data.crop"));
+        let expected = format!("images that need not be enlarged to {height}×{width}{cut}");
+        let advice = "choose a smaller data.size, leave these images out with --set data.small=skip, or enlarge them with \
+                      --set data.small=upscale (or data.upscale=true)";
+        Err(Error::setting("data.size", found, expected, advice))
     }
 }
 
-/// The first of some small images, and how many more there are.
+impl Dataset for ImageFolder {
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn shape(&self) -> Vec<usize> {
+        let [height, width] = self.options.fitting.size;
+        vec![self.options.channels, height, width]
+    }
+
+    /// If the file's pixels cannot be read, the next readable image of its class takes its place, and one warning names the file.
+    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
+        self.check(index, out.len())?;
+        let is_alike = |other: &usize| self.label(*other) == self.label(index);
+        let others = (index + 1..self.len()).chain(0..index).filter(is_alike);
+        let mut first = None;
+        for at in std::iter::once(index).chain(others.take(MOST_IN_A_ROW)) {
+            let Err(reason) = self.read(at, out) else { return Ok(()) };
+            self.warn(at, &reason, "the next readable image takes its place");
+            first.get_or_insert(reason);
+            if self.options.broken == Broken::Refuse {
+                break;
+            }
+        }
+        Err(self.unreadable(&self.names[index], first.unwrap_or_default()))
+    }
+
+    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
+        self.check(index, out.len())?;
+        let name = &self.names[index];
+        match (self.read(index, out), self.options.broken) {
+            (Ok(()), _) => Ok(None),
+            (Err(reason), Broken::Refuse) => Err(self.unreadable(name, reason)),
+            (Err(reason), Broken::Skip) => Ok(Some(Skipped { path: name.clone(), reason })),
+        }
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        self.labels.get(index).copied()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn inventory(&self) -> Option<&Inventory> {
+        Some(&self.inventory)
+    }
+
+    /// CRC-32 of the files' names, sizes and labels, and of the first bytes of some: sizes alone do not distinguish bitmaps.
+    fn checksum(&self) -> Option<u32> {
+        let mut crc = crc32fast::Hasher::new();
+        for (index, name) in self.names.iter().enumerate() {
+            let size = std::fs::metadata(self.root.join(name)).map_or(0, |metadata| metadata.len());
+            crc.update(name.to_string_lossy().as_bytes());
+            crc.update(&[0]);
+            crc.update(&size.to_le_bytes());
+            crc.update(&self.label(index).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        let checksummed = self.len().min(CHECKSUMMED);
+        for name in (0..checksummed).map(|i| &self.names[i * self.len() / checksummed]) {
+            let mut start = Vec::new();
+            let read = |file: std::fs::File| file.take(START).read_to_end(&mut start);
+            // A file that cannot be read is reported when its image is requested.
+            regular_file::open(&self.root.join(name)).and_then(read).ok();
+            crc.update(&start);
+        }
+        Some(crc.finalize())
+    }
+
+    fn stored_size(&self, index: usize) -> Option<[usize; 2]> {
+        self.sizes.get(index).map(|size| self.options.fitting.cut(*size))
+    }
+
+    fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
+        let Some(name) = self.names.get(index) else { return Ok(None) };
+        let ImageOptions { channels, fitting, broken } = &self.options;
+        match stored(&self.root.join(name), *channels, fitting) {
+            Ok(image) => Ok(Some(image)),
+            Err(reason) if *broken == Broken::Refuse => Err(self.unreadable(name, reason)),
+            Err(reason) => {
+                self.warn(index, &reason, "it is left out");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The names of the first of some small images, and how many more there are.
 fn named(small: &[SmallImage]) -> String {
     let names: Vec<String> = small.iter().take(MOST_NAMED).map(ToString::to_string).collect();
     match small.len().saturating_sub(MOST_NAMED) {
@@ -309,17 +296,10 @@ fn named(small: &[SmallImage]) -> String {
     }
 }
 
-/// What images must have, in words.
-fn needed(fitting: &Fitting) -> String {
-    let [height, width] = fitting.size;
-    let cut = fitting.crop.map_or(String::new(), |[h, w]| format!(", and {h}×{w} for data.crop"));
-    format!("images that need not be enlarged to {height}×{width}{cut}")
-}
-
-/// The size of every file's image, or why it cannot be read; read by a few threads.
+/// Reads the size of every file's image, or why it cannot be read, with a few threads.
 fn headers(root: &Path, names: &[PathBuf]) -> Vec<Result<[usize; 2], String>> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    let look = |names: &[PathBuf]| names.iter().map(|name| header::size(&root.join(name))).collect::<Vec<_>>();
+    let look = |names: &[PathBuf]| names.iter().map(|name| decode::size(&root.join(name))).collect::<Vec<_>>();
     thread::scope(|scope| {
         let parts: Vec<_> = names
             .chunks(names.len().div_ceil(threads).max(1))

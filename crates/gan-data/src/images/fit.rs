@@ -4,11 +4,11 @@ use super::pixels::Pixels;
 use super::resize::{Filter, resize, resize_part};
 use serde::{Deserialize, Serialize};
 
-/// What to do where an image has other proportions than the training size.
+/// What to do if an image has other proportions than the training size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// Fill the size and cut off what stands out, half on each side.
+    /// Fill the size and cut off the rest, half on each side.
     #[default]
     Crop,
     /// Show the whole image, with the background's colour beside it.
@@ -21,12 +21,12 @@ pub enum Fit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Small {
-    /// They are an error.
+    /// An error.
     #[default]
     Refuse,
-    /// They are left out.
+    /// Leave them out.
     Skip,
-    /// They are enlarged.
+    /// Enlarge them.
     Upscale,
 }
 
@@ -48,7 +48,7 @@ pub struct Fitting {
 }
 
 impl Fitting {
-    /// To `size` = `[H, W]` by the defaults: shorter side to the size, centre cut out, bilinear, white behind.
+    /// The defaults for `size` = `[H, W]`: shorter side to the size, centre cut out, bilinear, white background.
     pub fn to(size: [usize; 2]) -> Self {
         Self { size, crop: None, fit: Fit::Crop, filter: Filter::Bilinear, background: [255; 3], small: Small::Refuse }
     }
@@ -75,10 +75,10 @@ impl Fitting {
 #[must_use]
 pub fn fit(image: &Pixels, fitting: &Fitting) -> Pixels {
     let cut = fitting.cut(image.size);
-    if cut != image.size {
-        return to_size(&image.window(centre(image.size, cut), cut), fitting);
+    if cut == image.size {
+        return to_size(image, fitting);
     }
-    to_size(image, fitting)
+    to_size(&image.window(centre(image.size, cut), cut), fitting)
 }
 
 /// The box around the centre of `image` that is cut out before everything else; the whole image if no box is set.
@@ -88,7 +88,7 @@ pub(crate) fn cut_out(image: Pixels, fitting: &Fitting) -> Pixels {
 }
 
 fn to_size(image: &Pixels, fitting: &Fitting) -> Pixels {
-    let (size, filter) = (fitting.size, fitting.filter);
+    let Fitting { size, filter, .. } = *fitting;
     match fitting.fit {
         Fit::Stretch => resize(image, size, filter),
         Fit::Crop => {

@@ -1,6 +1,6 @@
 //! An image in memory: bytes, row by row, the channels of a pixel side by side.
 
-use crate::dataset::scale;
+use crate::dataset::{scale, unscale};
 
 /// `[H, W, C]` bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,15 +26,17 @@ impl Pixels {
         if size == self.size {
             return self.clone();
         }
-        let (start, length) = (left * self.channels, size[1] * self.channels);
+        let start = left * self.channels;
+        let length = size[1] * self.channels;
         let rows = self.bytes.chunks_exact(self.size[1] * self.channels).skip(top).take(size[0]);
         Self { size, channels: self.channels, bytes: rows.flat_map(|row| &row[start..][..length]).copied().collect() }
     }
 
     /// Puts `other` over this image with its upper left corner at `[top, left]`. It must fit.
     pub fn paste(&mut self, other: &Self, [top, left]: [usize; 2]) {
-        let (width, start, length) =
-            (self.size[1] * self.channels, left * self.channels, other.size[1] * self.channels);
+        let width = self.size[1] * self.channels;
+        let start = left * self.channels;
+        let length = other.size[1] * self.channels;
         for (to, from) in self.bytes.chunks_exact_mut(width).skip(top).zip(other.bytes.chunks_exact(length)) {
             to[start..][..length].copy_from_slice(from);
         }
@@ -49,10 +51,10 @@ impl Pixels {
         }
     }
 
-    /// The image of `size` whose sample `values` is: the other way of [`scale_into`](Self::scale_into).
+    /// The image of `size` = `[H, W]` whose sample is `values`: the inverse of [`scale_into`](Self::scale_into).
     pub fn of_sample(values: &[f32], size: [usize; 2], channels: usize) -> Self {
         let plane = size[0] * size[1];
-        let byte = |at: usize| ((values[at] + 1.0) * 127.5).round() as u8;
+        let byte = |at: usize| unscale(values[at]);
         let bytes = (0..plane).flat_map(|at| (0..channels).map(move |channel| byte(channel * plane + at))).collect();
         Self { size, channels, bytes }
     }

@@ -77,7 +77,7 @@ const MANY_WEIGHTS: usize = 1 << 16;
 
 /// `image` at `size` = `[H, W]`, which must not have a side of 0.
 #[must_use]
-pub fn resize(image: &Pixels, size: [usize; 2], filter: Filter) -> Pixels {
+pub(super) fn resize(image: &Pixels, size: [usize; 2], filter: Filter) -> Pixels {
     resize_part(image, size, filter, [0, 0], size)
 }
 

@@ -162,7 +162,7 @@ fn fails_at_batch_2(read: fn(usize) -> Result<(), Error>, workers: usize, part: 
 #[test]
 fn errors_reach_the_caller_at_their_batch() {
     let read = |index| match index {
-        12 => Err(Error::Request { index, what: "torn", found: 1, expected: "2".into() }),
+        12 => Err(Error::Request(format!("image {index}: torn: found 1, expected 2"))),
         _ => Ok(()),
     };
     for workers in [0, 1, 4] {
@@ -214,7 +214,7 @@ fn mirrored(image: &[f32], width: usize) -> Vec<f32> {
 
 #[test]
 fn flips_mirror_whole_images_with_probability_one_half() {
-    let mut flips = loader(Order::Shuffled, 0).with_flip(Flip::Random);
+    let mut flips = loader(Order::Shuffled, 0).with_flip(true);
     let (plain, flipped) = (take(&mut loader(Order::Shuffled, 0), 60), take(&mut flips, 60));
     let mut turned = 0;
     for (plain, flipped) in plain.iter().zip(&flipped) {
@@ -229,7 +229,7 @@ fn flips_mirror_whole_images_with_probability_one_half() {
 
 #[test]
 fn flips_are_the_same_for_every_number_of_threads_and_after_a_seek() {
-    let flips = |workers| loader(Order::WithReplacement, workers).with_flip(Flip::Random);
+    let flips = |workers| loader(Order::WithReplacement, workers).with_flip(true);
     let alone = take(&mut flips(0), 12);
     assert_eq!(alone, take(&mut flips(3), 12));
     let mut resumed = flips(2);
@@ -237,7 +237,17 @@ fn flips_are_the_same_for_every_number_of_threads_and_after_a_seek() {
     resumed.seek(&position).unwrap();
     assert_eq!(alone[7..], take(&mut resumed, 5));
     let other = Sampler::new(Sampling { seed: 12, ..sampling(Order::Sequential, LastBatch::Keep) }).unwrap();
-    let mut other = Loader::new(made(), other, 0).unwrap().with_flip(Flip::Random);
-    let same = take(&mut loader(Order::Sequential, 0).with_flip(Flip::Random), 5);
+    let mut other = Loader::new(made(), other, 0).unwrap().with_flip(true);
+    let same = take(&mut loader(Order::Sequential, 0).with_flip(true), 5);
     assert_ne!(same, take(&mut other, 5));
+}
+
+#[test]
+fn every_batch_from_the_start_on_has_one_thread() {
+    for (count, start) in [(1, 0), (3, 0), (4, 7), (5, 10), (7, 1_000_003)] {
+        let mut first: Vec<u64> = (0..count).map(|worker| first_batch(worker, count, start)).collect();
+        assert!(first.iter().zip(0..).all(|(b, worker)| b % count == worker));
+        first.sort_unstable();
+        assert!(first.into_iter().eq(start..start + count));
+    }
 }

@@ -1,27 +1,30 @@
-//! The header of a `.npy` file: a Python dictionary that says number type, order and shape, parsed once and completely.
+//! The header of a `.npy` file: a Python dictionary with number type, order and shape.
 
+use crate::Error;
+use half::f16;
 use std::fmt;
+use std::path::Path;
 
 /// More sides than NumPy's arrays can have.
 const MOST_SIDES: usize = 64;
-/// How much of somebody else's text is repeated in a message.
+/// The most characters of the header that a message repeats.
 const SHOWN: usize = 40;
 
 /// The type of an array's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Numbers {
+pub(super) enum Numbers {
     /// Floating point of 2, 4 or 8 bytes.
     Float(usize),
-    /// Whole numbers of 1, 2, 4 or 8 bytes, with a sign.
+    /// Signed integers of 1, 2, 4 or 8 bytes.
     Signed(usize),
-    /// Whole numbers of 1, 2, 4 or 8 bytes, without a sign.
+    /// Unsigned integers of 1, 2, 4 or 8 bytes.
     Unsigned(usize),
-    /// True and false, a byte each.
+    /// Truth values of one byte.
     Bool,
 }
 
 impl Numbers {
-    /// Bytes a number.
+    /// Bytes per number.
     pub fn size(self) -> usize {
         match self {
             Self::Float(size) | Self::Signed(size) | Self::Unsigned(size) => size,
@@ -29,8 +32,8 @@ impl Numbers {
         }
     }
 
-    /// The number that `bytes`, as many as [`size`](Self::size) says, stand for, as the nearest float32.
-    pub(super) fn read(self, bytes: &[u8], is_big_endian: bool) -> f32 {
+    /// The number in `bytes`, [`size`](Self::size) of them, as the nearest float32.
+    pub fn read(self, bytes: &[u8], is_big_endian: bool) -> f32 {
         let mut word = [0; 8];
         let little = &mut word[..bytes.len()];
         little.copy_from_slice(bytes);
@@ -40,7 +43,7 @@ impl Numbers {
         let bits = u64::from_le_bytes(word);
         let unused = 64 - 8 * bytes.len() as u32;
         match self {
-            Self::Float(2) => half(bits as u16),
+            Self::Float(2) => f16::from_bits(bits as u16).to_f32(),
             Self::Float(4) => f32::from_bits(bits as u32),
             Self::Float(_) => f64::from_bits(bits) as f32,
             Self::Signed(_) => (((bits << unused) as i64) >> unused) as f32,
@@ -73,19 +76,7 @@ impl fmt::Display for Numbers {
     }
 }
 
-/// A float16 as a float32, exactly.
-fn half(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
-    match (exponent, fraction != 0.0) {
-        (0, _) => sign * fraction * 2f32.powi(-24),
-        (31, false) => sign * f32::INFINITY,
-        (31, true) => f32::NAN,
-        _ => sign * (1024.0 + fraction) * 2f32.powi(exponent - 25),
-    }
-}
-
-/// What a header says.
+/// The content of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub numbers: Numbers,
@@ -95,42 +86,42 @@ pub(super) struct Header {
     pub shape: Vec<usize>,
 }
 
-/// What is wrong with a header.
-#[derive(Debug)]
-pub(super) struct Problem {
-    pub what: &'static str,
-    pub found: String,
-    pub expected: String,
-    pub advice: String,
-}
-
 impl Header {
-    /// Reads a text such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`: each key once, in any order, and no other.
-    pub fn parse(text: &str) -> Result<Self, Problem> {
+    /// Parses a text such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`: each key once, in any order, and no other.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        let again = "write the file again with numpy.save";
+        let damaged = || {
+            let expected = "a dictionary such as {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }";
+            Error::file(path, "damaged .npy header", shown(text), expected, again)
+        };
+        let wrong_keys = |found: String| {
+            let expected = "the keys 'descr', 'fortran_order' and 'shape', each once";
+            Error::file(path, "damaged .npy header", found, expected, again)
+        };
         let mut rest = Text(text.trim());
         let mut numbers = None;
         let mut is_fortran = None;
         let mut shape = None;
-        rest.take("{").ok_or_else(|| damaged(text))?;
+        rest.take("{").ok_or_else(damaged)?;
         while rest.take("}").is_none() {
-            let key = rest.string().filter(|_| rest.take(":").is_some()).ok_or_else(|| damaged(text))?;
+            let key = rest.string().filter(|_| rest.take(":").is_some()).ok_or_else(damaged)?;
             let is_new = match key {
-                "descr" => numbers.replace(rest.numbers().ok_or_else(|| damaged(text))??).is_none(),
-                "fortran_order" => is_fortran.replace(rest.truth().ok_or_else(|| damaged(text))?).is_none(),
-                "shape" => shape.replace(rest.shape().ok_or_else(|| damaged(text))?).is_none(),
-                other => return Err(key_problem(format!("the key '{}'", shown(other)))),
+                "descr" => numbers.replace(rest.numbers(path).ok_or_else(damaged)??).is_none(),
+                "fortran_order" => is_fortran.replace(rest.truth().ok_or_else(damaged)?).is_none(),
+                "shape" => shape.replace(rest.shape().ok_or_else(damaged)?).is_none(),
+                other => return Err(wrong_keys(format!("the key '{}'", shown(other)))),
             };
             if !is_new {
-                return Err(key_problem(format!("the key '{key}' twice")));
+                return Err(wrong_keys(format!("the key '{key}' twice")));
             }
             if rest.take(",").is_none() && !rest.0.starts_with('}') {
-                return Err(damaged(text));
+                return Err(damaged());
             }
         }
         if !rest.0.is_empty() {
-            return Err(damaged(text));
+            return Err(damaged());
         }
-        let missing = |key: &str| key_problem(format!("no key '{key}'"));
+        let missing = |key: &str| wrong_keys(format!("no key '{key}'"));
         let (numbers, is_big_endian) = numbers.ok_or_else(|| missing("descr"))?;
         let is_fortran = is_fortran.ok_or_else(|| missing("fortran_order"))?;
         let shape = shape.ok_or_else(|| missing("shape"))?;
@@ -138,18 +129,7 @@ impl Header {
     }
 }
 
-fn key_problem(found: String) -> Problem {
-    let expected = "the keys 'descr', 'fortran_order' and 'shape', each once".into();
-    Problem { what: "damaged .npy header", found, expected, advice: "write the file again with numpy.save".into() }
-}
-
-fn damaged(text: &str) -> Problem {
-    let expected = "a dictionary such as {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }".into();
-    let advice = "write the file again with numpy.save".into();
-    Problem { what: "damaged .npy header", found: shown(text), expected, advice }
-}
-
-/// The beginning of somebody else's text.
+/// The beginning of a text from the file, without control characters.
 fn shown(text: &str) -> String {
     let start: String = text.trim().chars().take(SHOWN).collect();
     let dots = if start.len() < text.trim().len() { " …" } else { "" };
@@ -157,7 +137,7 @@ fn shown(text: &str) -> String {
     start.chars().map(plain).chain([dots.to_string()]).collect()
 }
 
-/// What is still to be read; every reader takes the space behind what it read too.
+/// The text that is not parsed yet. Every method also consumes the white space after what it parses.
 struct Text<'a>(&'a str);
 
 impl<'a> Text<'a> {
@@ -166,7 +146,7 @@ impl<'a> Text<'a> {
         Some(())
     }
 
-    /// Text between single or double quotes, without escapes, which no header needs.
+    /// A string in single or double quotes, without escapes, which no header needs.
     fn string(&mut self) -> Option<&'a str> {
         let quote = self.0.chars().next().filter(|c| ['\'', '"'].contains(c))?;
         let (text, rest) = self.0[1..].split_once(quote)?;
@@ -179,23 +159,24 @@ impl<'a> Text<'a> {
         is_true.or_else(|| self.take("False").map(|()| false))
     }
 
-    /// The type of the numbers and whether they are big-endian; or why they are not ones that can be read.
-    fn numbers(&mut self) -> Option<Result<(Numbers, bool), Problem>> {
+    /// The type of the numbers and whether they are big-endian; an error if this type cannot be read.
+    fn numbers(&mut self, path: &Path) -> Option<Result<(Numbers, bool), Error>> {
+        let not_numbers = |found: &str, advice| {
+            let expected = "floating point or whole numbers, e.g. float32";
+            Some(Err(Error::file(path, "not an array of numbers", found, expected, advice)))
+        };
         if self.0.starts_with('[') {
-            return Some(Err(not_numbers("a structured array, with named fields", "save one field, e.g. x['name']")));
+            return not_numbers("a structured array, with named fields", "save one field, e.g. x['name']");
         }
         let text = self.string()?;
-        let (order, rest) = match text.chars().next()? {
-            order @ ('<' | '>' | '|' | '=') => (order, &text[1..]),
-            _ => ('=', text),
-        };
+        let rest = text.strip_prefix(['<', '>', '|', '=']).unwrap_or(text);
         let kind = rest.chars().next()?;
         let size = rest[kind.len_utf8()..].parse::<usize>().ok();
         if let Some(numbers) = size.and_then(|size| Numbers::of(kind, size)) {
-            return Some(Ok((numbers, order == '>')));
+            return Some(Ok((numbers, text.starts_with('>'))));
         }
         let shown = shown(text);
-        Some(Err(match kind {
+        match kind {
             'O' => not_numbers(
                 "an array of Python objects, which is a pickle inside",
                 "make one array of numbers, e.g. by np.stack, and save it with np.save",
@@ -204,10 +185,10 @@ impl<'a> Text<'a> {
             'U' | 'S' | 'a' => not_numbers(&format!("text ({shown})"), "save numbers"),
             'M' | 'm' => not_numbers(&format!("dates or times ({shown})"), "save numbers"),
             _ => not_numbers(&format!("the type {shown}"), "save x.astype('f4')"),
-        }))
+        }
     }
 
-    /// `()`, `(3,)`, `(3, 4)`. Python 2 wrote an L behind long numbers.
+    /// A tuple: `()`, `(3,)`, `(3, 4)`. Python 2 wrote an L after long numbers.
     fn shape(&mut self) -> Option<Vec<usize>> {
         self.take("(")?;
         let mut sides = Vec::new();
@@ -227,9 +208,4 @@ impl<'a> Text<'a> {
             }
         }
     }
-}
-
-fn not_numbers(found: &str, advice: &str) -> Problem {
-    let expected = "floating point or whole numbers, e.g. float32".into();
-    Problem { what: "not an array of numbers", found: found.into(), expected, advice: advice.into() }
 }

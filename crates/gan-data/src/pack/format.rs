@@ -1,4 +1,4 @@
-//! What stands where in a pack. All numbers are little-endian.
+//! The layout of a pack. All numbers are little-endian.
 //!
 //! ```text
 //! 0    8       magic number "ganpack\n"
@@ -14,25 +14,26 @@
 use crate::Error;
 use crate::file_kind::{self, Kind};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
 
-/// A pack's first bytes. The line feed shows files that were sent as text.
+/// A pack's first bytes. The line feed reveals files that were transferred as text.
 pub const MAGIC: &[u8; 8] = b"ganpack\n";
 
-/// The version of the format that is written and read.
-pub const VERSION: u32 = 1;
+/// The version of the format.
+pub(super) const VERSION: u32 = 1;
 
-/// Where the header begins.
+/// Offset of the header.
 const START: usize = 20;
 
-/// What the header's end is a multiple of.
+/// The header ends at a multiple of this.
 const ALIGN: usize = 64;
 
-/// The most values of an image: more are no images but damage, and would fill the memory of whoever reads one.
+/// The most values of an image: more indicate damage, and would fill the reader's memory.
 const MOST_VALUES: usize = 1 << 28;
 
-/// The most bytes of a header: hundreds of thousands of classes' names.
+/// The most bytes of a header: enough for hundreds of thousands of classes' names.
 const MOST_HEADER: usize = 1 << 24;
 
 /// What a pack holds.
@@ -40,17 +41,17 @@ const MOST_HEADER: usize = 1 << 24;
 pub struct Header {
     /// The data set's name.
     pub name: String,
-    /// What it was made from, for people.
+    /// What the pack was made from, for people.
     pub made_from: String,
-    /// N, how many images.
+    /// N, the number of images.
     pub count: usize,
     /// `[C, H, W]` of each.
     pub shape: [usize; 3],
-    /// The classes' names; empty where there are no labels.
+    /// The classes' names; empty if there are no labels.
     pub classes: Vec<String>,
 }
 
-/// Where the parts of a pack begin.
+/// The offsets of a pack's parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     labels: Option<usize>,
@@ -63,7 +64,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Of a pack with this header that ends at `start`; `None` where the numbers are impossible.
+    /// The layout of a pack whose header ends at `start`; `None` if the numbers are impossible.
     fn new(header: &Header, start: usize) -> Option<Self> {
         let image = header.shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
         let image = image.filter(|n| (1..=MOST_VALUES).contains(n))?;
@@ -83,7 +84,7 @@ impl Layout {
         self.checksums + 4 * index
     }
 
-    /// The bytes of the labels, the checksums and the pixels of images `0..count`, each with where they begin.
+    /// The ranges of the labels, the checksums and the pixels of images `0..count`.
     pub(super) fn regions(&self, count: usize) -> [Range<usize>; 3] {
         let labels = self.labels.map_or(0..0, |start| start..start + 4 * count);
         let checksums = self.checksums..self.checksums + 4 * count;
@@ -96,18 +97,18 @@ impl Layout {
     }
 }
 
-/// The first bytes of a pack, up to the header's end, and what comes after. `None` where the numbers are impossible.
+/// The first bytes of a pack, up to the header's end, and the layout of the rest. `None` if the numbers are impossible.
 pub(super) fn start(header: &Header) -> Option<(Vec<u8>, Layout)> {
     let mut text = serde_json::to_vec(header).ok()?;
     text.resize((START + text.len()).next_multiple_of(ALIGN) - START, b' ');
     let length = u32::try_from(text.len()).ok().filter(|_| text.len() <= MOST_HEADER)?;
     let numbers = [VERSION.to_le_bytes(), length.to_le_bytes()].concat();
-    let bytes = [&MAGIC[..], &numbers, &of_header(&numbers, &text).to_le_bytes(), &text].concat();
+    let bytes = [&MAGIC[..], &numbers, &crc([&numbers, &text]).to_le_bytes(), &text].concat();
     let layout = Layout::new(header, bytes.len())?;
     Some((bytes, layout))
 }
 
-/// The header of the pack `bytes`, checked with the file's length.
+/// Checks magic number, version, the header's CRC-32 and the length of the pack `bytes`.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(Header, Layout), Error> {
     if !bytes.starts_with(MAGIC) {
         let kind = file_kind::of_bytes(&bytes[..bytes.len().min(file_kind::ENOUGH as usize)]);
@@ -115,65 +116,57 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(Header, Layout), Error>
             Some(Kind::Archive(_)) => "unpack it and name the folder",
             _ => "`gan data pack SRC DST.ganpack` makes a pack; a folder of images is named as a folder",
         };
-        let found = kind.map_or("other first bytes", Kind::name).into();
-        return Err(wrong(path, "no pack", found, "\"ganpack\" and a line feed".into(), advice));
+        let found = kind.map_or("other first bytes", Kind::name);
+        return Err(Error::file(path, "no pack", found, "\"ganpack\" and a line feed", advice));
     }
-    let header = header(path, bytes)?;
-    let layout = Layout::new(&header.0, header.1).ok_or_else(|| {
-        let found = format!("{} images of {:?}", header.0.count, header.0.shape);
-        damaged(path, "impossible header", found, format!("images of 1 to {MOST_VALUES} values, and fewer of them"))
-    })?;
-    match bytes.len() == layout.end {
-        true => Ok((header.0, layout)),
-        false => {
-            let (count, [c, h, w]) = (header.0.count, header.0.shape);
-            let expected = format!("{} bytes for {count} images of {c}×{h}×{w}", layout.end);
-            let what = if bytes.len() < layout.end { "cut off" } else { "too long" };
-            Err(damaged(path, what, format!("{} bytes", bytes.len()), expected))
-        }
+    let wrong = |what, found: String, expected: String| Err(damaged(path, what, found, expected));
+    let cut_off = |expected: usize| wrong("cut off", format!("{} bytes", bytes.len()), format!("{expected} or more"));
+    if bytes.len() < START {
+        return cut_off(START);
     }
-}
-
-/// The header and where it ends.
-fn header(path: &Path, bytes: &[u8]) -> Result<(Header, usize), Error> {
-    let cut =
-        |expected: usize| damaged(path, "cut off", format!("{} bytes", bytes.len()), format!("{expected} or more"));
-    let [version, length, expected] = match bytes.len() {
-        START.. => [8, 12, 16].map(|at| number(bytes, at)),
-        _ => return Err(cut(START)),
-    };
+    let [version, length, expected] = [8, 12, 16].map(|at| number(bytes, at));
     if version != VERSION {
         let advice = "pack the data again with this version of gan, or read it with the one that made it";
-        return Err(wrong(path, "version of the format", version.to_string(), VERSION.to_string(), advice));
+        return Err(Error::file(path, "version of the format", version, VERSION, advice));
     }
     if length as usize > MOST_HEADER {
-        return Err(damaged(path, "impossible header", format!("{length} bytes"), format!("at most {MOST_HEADER}")));
+        return wrong("impossible header", format!("{length} bytes"), format!("at most {MOST_HEADER}"));
     }
-    let end = START.saturating_add(length as usize);
-    let text = bytes.get(START..end).ok_or_else(|| cut(end))?;
-    let found = of_header(&bytes[8..16], text);
+    let end = START + length as usize;
+    let Some(text) = bytes.get(START..end) else { return cut_off(end) };
+    let found = crc([&bytes[8..16], text]);
     if found != expected {
-        return Err(damaged(path, "damaged header", format!("CRC-32 {found:08x}"), format!("{expected:08x}")));
+        return wrong("damaged header", format!("CRC-32 {found:08x}"), format!("{expected:08x}"));
     }
-    let header = serde_json::from_slice(text);
-    Ok((header.map_err(|error| damaged(path, "header", error.to_string(), "the keys of a pack".into()))?, end))
+    let header: Header = match serde_json::from_slice(text) {
+        Ok(header) => header,
+        Err(error) => return wrong("header", error.to_string(), "the keys of a pack".into()),
+    };
+    let count = header.count;
+    let Some(layout) = Layout::new(&header, end) else {
+        let expected = format!("images of 1 to {MOST_VALUES} values, and fewer of them");
+        return wrong("impossible header", format!("{count} images of {:?}", header.shape), expected);
+    };
+    if bytes.len() != layout.end {
+        let [c, h, w] = header.shape;
+        let expected = format!("{} bytes for {count} images of {c}×{h}×{w}", layout.end);
+        let what = if bytes.len() < layout.end { "cut off" } else { "too long" };
+        return wrong(what, format!("{} bytes", bytes.len()), expected);
+    }
+    Ok((header, layout))
 }
 
-fn of_header(numbers: &[u8], text: &[u8]) -> u32 {
+/// The CRC-32 of two pieces, one after the other.
+fn crc(pieces: [&[u8]; 2]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(numbers);
-    hasher.update(text);
+    pieces.iter().for_each(|piece| hasher.update(piece));
     hasher.finalize()
 }
 
 /// The CRC-32 of an image: its label, if it has one, and its pixels.
 pub(super) fn checksum(label: Option<u32>, pixels: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    if let Some(label) = label {
-        hasher.update(&label.to_le_bytes());
-    }
-    hasher.update(pixels);
-    hasher.finalize()
+    let label = label.map(u32::to_le_bytes);
+    crc([label.as_ref().map_or(&[], |bytes| &bytes[..]), pixels])
 }
 
 /// The four bytes at `at` as a number.
@@ -181,12 +174,7 @@ pub(super) fn number(bytes: &[u8], at: usize) -> u32 {
     bytes[at..at + 4].iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte))
 }
 
-/// A pack that is not what it was.
-pub(super) fn damaged(path: &Path, what: &'static str, found: String, expected: String) -> Error {
-    wrong(path, what, found, expected, "copy the file anew, or pack the data again (`gan data pack`)")
-}
-
-/// What is wrong with a file or folder, and what to do.
-pub(super) fn wrong(path: &Path, what: &'static str, found: String, expected: String, advice: &str) -> Error {
-    Error::File { path: path.into(), what, found, expected, advice: advice.into() }
+/// The error of a pack that is not as it was written.
+pub(super) fn damaged(path: &Path, what: &'static str, found: impl Display, expected: impl Display) -> Error {
+    Error::file(path, what, found, expected, "copy the file anew, or pack the data again (`gan data pack`)")
 }

@@ -1,43 +1,43 @@
 //! A pack in several files: a folder with `part-00000-of-00012.ganpack` and so on.
 
-use super::format::{damaged, wrong};
-use super::write::write_some;
-use super::{EXTENSION, Origin, Progress};
+use super::format::damaged;
+use super::write::write_at_least;
+use super::{EXTENSION, Origin};
 use crate::{Dataset, Error, Skipped, Subset};
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What part `number` of `of` is called.
+/// The file name of part `number` of `of`.
 fn name(number: usize, of: usize) -> String {
     format!("part-{number:05}-of-{of:05}.{EXTENSION}")
 }
 
-fn is_called_pack(path: &Path) -> bool {
+pub(super) fn is_called_pack(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == EXTENSION)
 }
 
-/// What is in `folder`, hidden files apart.
+/// The entries of `folder` that are not hidden.
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')).map(|entry| entry.path())
 }
 
-/// The files in `folder` that are called like packs, by name.
+/// The files in `folder` with a pack's extension, sorted by name.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries(folder).filter(|path| is_called_pack(path)).collect();
     files.sort();
     files
 }
 
-/// Whether `folder` holds packs and nothing else.
+/// Whether `folder` holds only packs.
 pub(super) fn is_set(folder: &Path) -> bool {
     let mut entries = entries(folder).peekable();
     entries.peek().is_some() && entries.all(|path| is_called_pack(&path))
 }
 
-/// The files of the pack at `path`: itself, or all in the folder there.
+/// The files of the pack at `path`: the file itself, or all packs in the folder.
 pub(super) fn paths(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
         return Ok(vec![path.into()]);
@@ -45,20 +45,20 @@ pub(super) fn paths(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let files = files(path);
     if files.is_empty() {
         let expected = format!("files that end with .{EXTENSION}");
-        return Err(damaged(path, "is no set of packs", "no such file".into(), expected));
+        return Err(damaged(path, "is no set of packs", "no such file", expected));
     }
-    let names: Vec<_> =
-        files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned())).collect();
+    let names = files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect();
     // Packs with names of their own are read in the order of the names.
     let Some(count) = names.iter().find_map(|name| number_of_parts(name)) else { return Ok(files) };
-    // A name may promise any number of parts: no more are looked for than there are files, and one.
+    // A name may promise any number of parts: at most one more than there are files is searched for.
     let present: HashSet<&String> = names.iter().collect();
     let mut wanted = (0..count).take(names.len() + 1).map(|number| name(number, count));
     if let Some(missing) = wanted.find(|name| !present.contains(name)) {
         return Err(damaged(path, "a part is missing", format!("{} packs", names.len()), missing));
     }
     match names.iter().find(|name| number_of_parts(name) != Some(count)) {
-        Some(other) => Err(damaged(path, "packs of two sets", other.clone(), format!("the {count} parts alone"))),
+        Some(other) => Err(damaged(path, "packs of two sets", other, format!("the {count} parts alone"))),
         None => Ok(files),
     }
 }
@@ -66,42 +66,43 @@ pub(super) fn paths(path: &Path) -> Result<Vec<PathBuf>, Error> {
 /// The number of parts of the set that the file name `file` belongs to.
 fn number_of_parts(file: &str) -> Option<usize> {
     let (number, of) = file.strip_prefix("part-")?.strip_suffix(".ganpack")?.split_once("-of-")?;
-    let (number, of) = (number.parse().ok()?, of.parse().ok()?);
+    let number = number.parse().ok()?;
+    let of = of.parse().ok()?;
     (number < of && name(number, of) == file).then_some(of)
 }
 
-/// As [`write`](fn@super::write), into a folder of files with at most `most` images each, whose paths it gives, with what was left out. Parts
-/// that are there already are written anew. A part is empty if none of its images can be read.
+/// Like [`write`](fn@super::write), but makes a folder of files with at most `most` images each. Returns their paths and the images that
+/// were left out. Existing parts are replaced. A part is empty if none of its images can be read.
 ///
 /// # Errors
-/// As [`write`](fn@super::write); [`Error::Setting`] where `most` is 0; [`Error::File`] where the folder holds other packs.
+/// Those of [`write`](fn@super::write); [`Error::Setting`] if `most` is 0; [`Error::File`] if the folder holds other packs.
 pub fn write_parts(
     folder: &Path,
     data: &Arc<dyn Dataset>,
     origin: &Origin<'_>,
     most: usize,
     threads: usize,
-    watch: &mut dyn FnMut(Progress),
+    watch: &mut dyn FnMut(usize, usize),
 ) -> Result<(Vec<PathBuf>, Vec<Skipped>), Error> {
     if most == 0 {
-        let (key, found, expected) = ("images of a part", "0".into(), "at least 1".into());
-        return Err(Error::Setting { key, found, expected, advice: "100000 serves most".into() });
+        return Err(Error::setting("images of a part", 0, "at least 1", "100000 serves most"));
     }
     let total = data.len();
     let count = total.div_ceil(most).max(1);
     let wanted: Vec<PathBuf> = (0..count).map(|number| folder.join(name(number, count))).collect();
     if let Some(other) = files(folder).into_iter().find(|file| !wanted.contains(file)) {
-        let (found, expected) = (other.display().to_string(), format!("no packs but part-…-of-{count:05}.{EXTENSION}"));
-        return Err(wrong(folder, "holds another set", found, expected, "name another folder, or remove it"));
+        let expected = format!("no packs but part-…-of-{count:05}.{EXTENSION}");
+        let advice = "name another folder, or remove it";
+        return Err(Error::file(folder, "holds another set", other.display(), expected, advice));
     }
-    fs::create_dir_all(folder).map_err(|cause| Error::Write { path: folder.into(), cause })?;
+    fs::create_dir_all(folder).map_err(Error::write(folder))?;
     let mut skipped = Vec::new();
     for (number, path) in wanted.iter().enumerate() {
         let range = number * total / count..(number + 1) * total / count;
         let start = range.start;
-        let mut shifted = |progress: Progress| watch(Progress { done: start + progress.done, total });
         let part = Subset::range(Arc::clone(data), range);
-        skipped.extend(write_some(path, &part, origin, threads, &mut shifted)?);
+        let mut watch_part = |done, _| watch(start + done, total);
+        skipped.extend(write_at_least(0, path, &part, origin, threads, &mut watch_part)?);
     }
     Ok((wanted, skipped))
 }
@@ -117,7 +118,9 @@ mod tests {
     }
 
     fn in_parts(folder: &Path, count: usize, most: usize) -> Vec<PathBuf> {
-        write_parts(folder, &images(count), &Origin { name: "made", from: "a seed" }, most, 2, &mut |_| {}).unwrap().0
+        write_parts(folder, &images(count), &Origin { name: "made", from: "a seed" }, most, 2, &mut |_, _| {})
+            .unwrap()
+            .0
     }
 
     #[test]
@@ -141,7 +144,7 @@ mod tests {
     fn one_pack_is_a_set_too() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("one.ganpack");
-        write(&path, images(7).as_ref(), &Origin { name: "made", from: "a seed" }, 1, &mut |_| {}).unwrap();
+        write(&path, images(7).as_ref(), &Origin { name: "made", from: "a seed" }, 1, &mut |_, _| {}).unwrap();
         assert_eq!((Pack::open(&path).unwrap().len(), Pack::open(folder.path()).unwrap().len()), (7, 7));
     }
 
@@ -188,12 +191,12 @@ mod tests {
         let message = |path: &Path| Pack::open(path).unwrap_err().to_string();
         assert!(message(folder.path()).contains("is no set of packs"), "{}", message(folder.path()));
         in_parts(folder.path(), 20, 5);
-        let again = write_parts(folder.path(), &images(20), &Origin { name: "m", from: "f" }, 10, 1, &mut |_| {});
+        let again = write_parts(folder.path(), &images(20), &Origin { name: "m", from: "f" }, 10, 1, &mut |_, _| {});
         assert!(again.unwrap_err().to_string().contains("holds another set"));
         fs::remove_file(folder.path().join(name(2, 4))).unwrap();
         assert!(message(folder.path()).contains("part-00002-of-00004.ganpack"), "{}", message(folder.path()));
         let other = SyntheticSamples::new(3, 5, [3, 4, 4]).unwrap();
-        write(&folder.path().join(name(2, 4)), &other, &Origin { name: "m", from: "f" }, 1, &mut |_| {}).unwrap();
+        write(&folder.path().join(name(2, 4)), &other, &Origin { name: "m", from: "f" }, 1, &mut |_, _| {}).unwrap();
         assert!(message(folder.path()).contains("another kind of pack"), "{}", message(folder.path()));
     }
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::SyntheticSamples;
+use crate::dataset::scale;
+use crate::pack::format::VERSION;
 use std::fs;
 use std::fs::File;
 use std::path::PathBuf;
@@ -49,7 +51,7 @@ const MADE: Origin<'_> = Origin { name: "toy", from: "a test" };
 fn packed() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("toy.ganpack");
-    write(&path, &Bytes::new(10, &[3, 5, 20], &["a", "b", "c"]), &MADE, 2, &mut |_| ()).unwrap();
+    write(&path, &Bytes::new(10, &[3, 5, 20], &["a", "b", "c"]), &MADE, 2, &mut |_, _| ()).unwrap();
     (dir, path)
 }
 
@@ -109,7 +111,7 @@ fn the_file_is_laid_out_as_documented() {
 fn bytes_survive_the_conversion_to_floats() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("all");
-    write(&path, &Bytes::new(1, &[1, 16, 16], &[]), &MADE, 1, &mut |_| ()).unwrap();
+    write(&path, &Bytes::new(1, &[1, 16, 16], &[]), &MADE, 1, &mut |_, _| ()).unwrap();
     let bytes = fs::read(&path).unwrap();
     assert!(bytes[bytes.len() - 256..].iter().copied().eq(0..=255));
 }
@@ -121,7 +123,7 @@ fn the_pack_does_not_depend_on_the_number_of_threads() {
     let packs = [0, 1, 3].map(|threads| {
         let path = dir.path().join(threads.to_string());
         let mut seen = Vec::new();
-        write(&path, &data, &MADE, threads, &mut |progress| seen.push((progress.done, progress.total))).unwrap();
+        write(&path, &data, &MADE, threads, &mut |done, total| seen.push((done, total))).unwrap();
         assert!(seen.is_sorted() && seen.len() > 3 && seen.last() == Some(&(40, 40)), "{seen:?}");
         fs::read(path).unwrap()
     });
@@ -132,7 +134,7 @@ fn the_pack_does_not_depend_on_the_number_of_threads() {
 fn packing_a_pack_gives_the_same_pack() {
     let (dir, path) = packed();
     let before = fs::read(&path).unwrap();
-    write(&path, &Pack::open(&path).unwrap(), &MADE, 2, &mut |_| ()).unwrap();
+    write(&path, &Pack::open(&path).unwrap(), &MADE, 2, &mut |_, _| ()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
@@ -227,7 +229,10 @@ fn only_regular_files_are_packs() {
     fs::write(&other, "mine").unwrap();
     std::os::unix::fs::symlink(&other, dir.path().join(".y.ganpack.packing")).unwrap();
     let images = SyntheticSamples::new(1, 5, [1, 2, 2]).unwrap();
-    says(write(&to, &images, &MADE, 1, &mut |_| ()), &[".y.ganpack.packing: cannot be written", "not a regular file"]);
+    says(
+        write(&to, &images, &MADE, 1, &mut |_, _| ()),
+        &[".y.ganpack.packing: cannot be written", "not a regular file"],
+    );
     assert_eq!(fs::read(&other).unwrap(), b"mine");
 }
 
@@ -274,7 +279,7 @@ fn unreadable_images_leave_no_gap_in_a_pack() {
         let kept: Vec<usize> = (0..1000).filter(|index| readable(*index)).collect();
         let holes = Holes { whole, readable };
         let mut last = 0;
-        let skipped = write(&path, &holes, &MADE, 3, &mut |progress| last = progress.done).unwrap();
+        let skipped = write(&path, &holes, &MADE, 3, &mut |done, _| last = done).unwrap();
         assert_eq!((skipped.len(), last), (1000 - kept.len(), 1000));
         let named: Vec<usize> = skipped.iter().map(|file| file.path.to_str().unwrap().parse().unwrap()).collect();
         assert!(named.is_sorted() && named.iter().all(|index| !readable(*index)));
@@ -287,7 +292,7 @@ fn unreadable_images_leave_no_gap_in_a_pack() {
     }
     let none = Holes { whole: Bytes::new(5, &[1, 2, 2], &[]), readable: |_| false };
     let before = fs::read(&path).unwrap();
-    says(write(&path, &none, &MADE, 1, &mut |_| ()), &["found no image that can be read; the first, 0: a hole"]);
+    says(write(&path, &none, &MADE, 1, &mut |_, _| ()), &["found no image that can be read; the first, 0: a hole"]);
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -297,12 +302,12 @@ fn a_part_without_readable_images_is_empty() {
     let holes = |readable| -> std::sync::Arc<dyn Dataset> {
         std::sync::Arc::new(Holes { whole: Bytes::new(6, &[1, 2, 2], &["a"]), readable })
     };
-    let (paths, skipped) = write_parts(dir.path(), &holes(|index| index > 2), &MADE, 2, 1, &mut |_| ()).unwrap();
+    let (paths, skipped) = write_parts(dir.path(), &holes(|index| index > 2), &MADE, 2, 1, &mut |_, _| ()).unwrap();
     assert_eq!((paths.len(), skipped.len()), (3, 3));
     let pack = Pack::open(dir.path()).unwrap();
     assert_eq!(pack.len(), 3);
     assert_eq!(image(&pack, 0).unwrap(), image(&Bytes::new(6, &[1, 2, 2], &["a"]), 3).unwrap());
-    write_parts(dir.path(), &holes(|_| false), &MADE, 2, 1, &mut |_| ()).unwrap();
+    write_parts(dir.path(), &holes(|_| false), &MADE, 2, 1, &mut |_, _| ()).unwrap();
     says(Pack::open(dir.path()), &["holds no image"]);
 }
 
@@ -310,7 +315,7 @@ fn a_part_without_readable_images_is_empty() {
 fn points_empty_sets_and_unusable_paths_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.ganpack");
-    let pack = |path: &Path, data: &dyn Dataset| write(path, data, &MADE, 1, &mut |_| ());
+    let pack = |path: &Path, data: &dyn Dataset| write(path, data, &MADE, 1, &mut |_, _| ());
     says(pack(&path, &Bytes::new(5, &[2], &[])), &["found points of 2 coordinates", "points need no pack"]);
     says(pack(&path, &Bytes::new(0, &[1, 2, 2], &[])), &["found no images"]);
     let images = SyntheticSamples::new(1, 5, [1, 2, 2]).unwrap();
@@ -346,7 +351,7 @@ fn a_failed_packing_keeps_the_old_pack() {
     let (dir, path) = packed();
     let before = fs::read(&path).unwrap();
     let broken = Broken(SyntheticSamples::new(1, 500, [3, 200, 200]).unwrap());
-    says(write(&path, &broken, &MADE, 3, &mut |_| ()), &["no such image"]);
+    says(write(&path, &broken, &MADE, 3, &mut |_, _| ()), &["no such image"]);
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
@@ -359,10 +364,10 @@ fn concurrent_writers_are_refused_and_leftovers_are_overwritten() {
     file.set_len(1 << 20).unwrap();
     file.lock().unwrap();
     let images = SyntheticSamples::new(1, 5, [1, 2, 2]).unwrap();
-    says(write(&path, &images, &MADE, 1, &mut |_| ()), &["another process is packing into it"]);
+    says(write(&path, &images, &MADE, 1, &mut |_, _| ()), &["another process is packing into it"]);
     assert!(leftover.exists());
     drop(file);
-    write(&path, &images, &MADE, 1, &mut |_| ()).unwrap();
+    write(&path, &images, &MADE, 1, &mut |_, _| ()).unwrap();
     assert_eq!((Pack::open(&path).unwrap().len(), leftover.exists()), (5, false));
 }
 

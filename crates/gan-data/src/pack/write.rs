@@ -1,20 +1,21 @@
-//! Any data set of images written down as a pack: read by threads, written in order by the caller's.
+//! Writing any data set of images as a pack: threads read the images, the calling thread writes them in order.
 
 use super::format::{self, Header, Layout};
+use crate::dataset::unscale;
 use crate::{Dataset, Error, Skipped};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
-/// Bytes of pixels that are handed over at once, approximately.
+/// Approximate bytes of pixels in a block, which a thread reads at once.
 const BLOCK: usize = 1 << 20;
 
-/// The most images that are handed over at once, however small they are.
+/// The most images in a block, however small they are.
 const MOST_IMAGES: usize = 4096;
 
-/// How many finished blocks wait for each thread at most.
+/// The most finished blocks of each thread that wait to be written.
 const AHEAD: usize = 2;
 
 /// The name and origin that a pack's header states.
@@ -22,80 +23,59 @@ const AHEAD: usize = 2;
 pub struct Origin<'a> {
     /// The data set's name.
     pub name: &'a str,
-    /// What it was made from, for people.
+    /// What the pack was made from, for people.
     pub from: &'a str,
 }
 
-/// How far the writing is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Images written.
-    pub done: usize,
-    /// Images in all.
-    pub total: usize,
-}
-
-/// Packs `data` into the file `path` with `threads` threads (at least one) that read and decode.
+/// Packs `data` into the file `path`. At least one thread, or `threads`, read and decode; `watch` is called with the number of images
+/// done and of all.
 ///
-/// Images whose files cannot be read are left out and returned; none takes their place.
+/// Images whose files cannot be read are left out and returned; no other image takes their place.
 ///
-/// A pixel v in [−1, 1] becomes the byte round((v + 1) · 127.5), which is the byte that it was made from by
-/// [`scale`](crate::dataset::scale). Takes a few MiB a thread, however many images there are. The file appears whole, replacing
-/// an older one; what a killed process left beside it, `.NAME.packing`, the next one overwrites.
+/// A pixel v in [−1, 1] becomes the byte round((v + 1) · 127.5), from which it was scaled. Takes a few MiB per thread, however many images
+/// there are. The file appears whole, replacing an older one; the next run overwrites what a killed process left, `.NAME.packing`.
 ///
 /// # Errors
-/// [`Error::Setting`] if the samples are points, if there are no samples or none can be read, or if a label has no class; whatever else reading
-/// an image brings; [`Error::Write`].
+/// [`Error::Setting`] if the samples are points, if there are no samples or none can be read, or if a label has no class; those of reading
+/// images; [`Error::Write`].
 pub fn write(
     path: &Path,
     data: &dyn Dataset,
     origin: &Origin<'_>,
     threads: usize,
-    watch: &mut dyn FnMut(Progress),
+    watch: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Skipped>, Error> {
-    pack(path, data, origin, threads, watch, 1)
+    write_at_least(1, path, data, origin, threads, watch)
 }
 
-/// As [`write`], but where no image can be read the pack holds none.
-pub(super) fn write_some(
-    path: &Path,
-    data: &dyn Dataset,
-    origin: &Origin<'_>,
-    threads: usize,
-    watch: &mut dyn FnMut(Progress),
-) -> Result<Vec<Skipped>, Error> {
-    pack(path, data, origin, threads, watch, 0)
-}
-
-/// Packs at least `fewest` images.
-fn pack(
-    path: &Path,
-    data: &dyn Dataset,
-    origin: &Origin<'_>,
-    threads: usize,
-    watch: &mut dyn FnMut(Progress),
+/// Like [`write`], but only an error if fewer than `fewest` images can be read.
+pub(super) fn write_at_least(
     fewest: usize,
+    path: &Path,
+    data: &dyn Dataset,
+    origin: &Origin<'_>,
+    threads: usize,
+    watch: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Skipped>, Error> {
     let mut header = header(data, origin)?;
     let (_, layout) = start(&header)?;
     let mut target = Target::new(path)?;
     let job = Job { data, layout, per_block: (BLOCK / data.pixels()).clamp(1, MOST_IMAGES), threads: threads.max(1) };
-    let (mut written, mut skipped) = (0, Vec::new());
+    header.count = 0;
+    let mut skipped = Vec::new();
     job.run(&mut |block| {
-        let (images, done) = (block.checksums.len() / 4, block.end);
         skipped.extend_from_slice(&block.skipped);
-        target.take(block, written, &layout)?;
-        written += images;
-        watch(Progress { done, total: data.len() });
+        target.append(&block, header.count, &layout)?;
+        header.count += block.checksums.len() / 4;
+        watch(block.end, data.len());
         Ok(())
     })?;
-    if let (true, Some(first)) = (written < fewest, skipped.first()) {
+    if let (true, Some(first)) = (header.count < fewest, skipped.first()) {
         let found = format!("no image that can be read; the first, {}: {}", first.path.display(), first.reason);
         return Err(refused(found, "one image or more"));
     }
-    header.count = written;
     let (start, shorter) = start(&header)?;
-    target.shorten(written, &layout, &shorter)?;
+    target.shorten(header.count, &layout, &shorter)?;
     target.put(0, &start)?;
     target.finish()?;
     Ok(skipped)
@@ -114,16 +94,21 @@ fn header(data: &dyn Dataset, origin: &Origin<'_>) -> Result<Header, Error> {
     if data.is_empty() {
         return Err(refused("no images".into(), "one image or more"));
     }
-    let (name, made_from) = (origin.name.into(), origin.from.into());
-    Ok(Header { name, made_from, count: data.len(), shape, classes: data.classes().to_vec() })
+    Ok(Header {
+        name: origin.name.into(),
+        made_from: origin.from.into(),
+        count: data.len(),
+        shape,
+        classes: data.classes().to_vec(),
+    })
 }
 
 fn refused(found: String, expected: &str) -> Error {
-    let advice = "name other data".into();
-    Error::Setting { key: "data to pack", found, expected: expected.into(), advice }
+    Error::setting("data to pack", found, expected, "name other data")
 }
 
-/// A row of images, ready to be written, without those that cannot be read.
+/// Consecutive images, ready to be written, without those that cannot be read.
+#[derive(Default)]
 struct Block {
     /// The number of the first image after it.
     end: usize,
@@ -141,48 +126,38 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Hands every block to `take`, in order: thread i of n makes the blocks b with b mod n = i.
+    /// Calls `take` with every block, in order: thread i of n makes the blocks b with b mod n = i.
     fn run(&self, take: &mut dyn FnMut(Block) -> Result<(), Error>) -> Result<(), Error> {
+        let blocks = self.data.len().div_ceil(self.per_block);
         thread::scope(|scope| {
-            let start = |first| {
+            let mut receivers = Vec::with_capacity(self.threads);
+            for first in 0..self.threads {
                 let (sender, receiver) = sync_channel(AHEAD);
-                let spawned = thread::Builder::new().spawn_scoped(scope, move || self.make(first, &sender));
-                let failed = |cause: io::Error| Error::Worker { batch: first as u64, message: cause.to_string() };
-                spawned.map(|_| receiver).map_err(failed)
-            };
-            let receivers = (0..self.threads).map(start).collect::<Result<Vec<Receiver<_>>, Error>>()?;
-            // Leaving early drops the receivers, and the threads stop at their next block.
-            (0..self.blocks()).try_for_each(|number| {
-                let gone = |_| Error::Worker { batch: number as u64, message: "it stopped".into() };
-                take(receivers[number % self.threads].recv().map_err(gone)??)
+                // If the caller leaves early, the receivers are dropped and the threads stop at their next block.
+                let work = move || {
+                    for number in (first..blocks).step_by(self.threads) {
+                        let block = self.block(number);
+                        let is_last = block.is_err();
+                        if sender.send(block).is_err() || is_last {
+                            return;
+                        }
+                    }
+                };
+                let spawned = thread::Builder::new().spawn_scoped(scope, work);
+                spawned.map_err(|cause| Error::worker(first as u64, cause))?;
+                receivers.push(receiver);
+            }
+            (0..blocks).try_for_each(|number| {
+                let stopped = |_| Error::worker(number as u64, "it stopped");
+                take(receivers[number % self.threads].recv().map_err(stopped)??)
             })
         })
-    }
-
-    fn blocks(&self) -> usize {
-        self.data.len().div_ceil(self.per_block)
-    }
-
-    fn make(&self, first: usize, sender: &SyncSender<Result<Block, Error>>) {
-        for number in (first..self.blocks()).step_by(self.threads) {
-            let block = self.block(number);
-            let last = block.is_err();
-            if sender.send(block).is_err() || last {
-                return;
-            }
-        }
     }
 
     fn block(&self, number: usize) -> Result<Block, Error> {
         let first = number * self.per_block;
         let images = first..(first + self.per_block).min(self.data.len());
-        let mut block = Block {
-            end: images.end,
-            skipped: Vec::new(),
-            labels: Vec::new(),
-            checksums: Vec::new(),
-            pixels: Vec::new(),
-        };
+        let mut block = Block { end: images.end, ..Block::default() };
         let mut values = vec![0.0; self.data.pixels()];
         for index in images {
             if let Some(skipped) = self.data.try_write(index, &mut values)? {
@@ -190,7 +165,7 @@ impl Job<'_> {
                 continue;
             }
             let start = block.pixels.len();
-            block.pixels.extend(values.iter().map(|&value| byte(value)));
+            block.pixels.extend(values.iter().map(|&value| unscale(value)));
             let label = self.label(index)?;
             block.labels.extend(label.into_iter().flat_map(u32::to_le_bytes));
             block.checksums.extend(format::checksum(label, &block.pixels[start..]).to_le_bytes());
@@ -202,17 +177,12 @@ impl Job<'_> {
         if self.layout.label_of(index).is_none() {
             return Ok(None);
         }
-        let (label, classes) = (self.data.label(index), self.data.classes().len());
-        match label.filter(|&label| (label as usize) < classes) {
-            Some(label) => Ok(Some(label)),
-            None => Err(refused(format!("class {label:?} for image {index}"), "one of the data set's classes")),
+        let label = self.data.label(index);
+        if label.is_none_or(|label| label as usize >= self.data.classes().len()) {
+            return Err(refused(format!("class {label:?} for image {index}"), "one of the data set's classes"));
         }
+        Ok(label)
     }
-}
-
-/// The byte that [`scale`](crate::dataset::scale) makes `value` from.
-fn byte(value: f32) -> u8 {
-    ((value + 1.0) * 127.5).round() as u8
 }
 
 /// The file under its temporary name; removed unless it is finished.
@@ -224,7 +194,7 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn new(path: &'a Path) -> Result<Self, Error> {
-        let failed = |cause| Error::Write { path: path.into(), cause };
+        let failed = Error::write(path);
         let name = path.file_name().ok_or_else(|| failed(io::Error::other("the path has no file name")))?;
         if path.is_dir() {
             return Err(failed(io::Error::other("it is a folder")));
@@ -232,14 +202,11 @@ impl<'a> Target<'a> {
         let temporary = path.with_file_name(format!(".{}.packing", name.to_string_lossy()));
         // A link would lead to another place, and opening a FIFO would wait.
         if fs::symlink_metadata(&temporary).is_ok_and(|there| !there.is_file()) {
-            return Err(Error::Write {
-                path: temporary,
-                cause: io::Error::other("it is not a regular file: remove it"),
-            });
+            return Err(Error::write(&temporary)(io::Error::other("it is not a regular file: remove it")));
         }
-        // Not truncated before it is locked: another process may be at it.
-        let file =
-            File::options().create(true).truncate(false).read(true).write(true).open(&temporary).map_err(failed)?;
+        // Truncated only once it is locked: another process may be writing it.
+        let mut options = File::options();
+        let file = options.create(true).truncate(false).read(true).write(true).open(&temporary).map_err(failed)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(failed(io::Error::other("another process is packing into it")));
         }
@@ -250,11 +217,11 @@ impl<'a> Target<'a> {
 
     fn put(&mut self, at: usize, bytes: &[u8]) -> Result<(), Error> {
         let written = self.file.seek(SeekFrom::Start(at as u64)).and_then(|_| self.file.write_all(bytes));
-        written.map_err(|cause| Error::Write { path: self.path.into(), cause })
+        written.map_err(Error::write(self.path))
     }
 
-    /// Writes `block` behind the `before` images that are there.
-    fn take(&mut self, block: Block, before: usize, layout: &Layout) -> Result<(), Error> {
+    /// Writes `block` after the `before` images already written.
+    fn append(&mut self, block: &Block, before: usize, layout: &Layout) -> Result<(), Error> {
         if let Some(at) = layout.label_of(before) {
             self.put(at, &block.labels)?;
         }
@@ -262,34 +229,32 @@ impl<'a> Target<'a> {
         self.put(layout.pixels_of(before).start, &block.pixels)
     }
 
-    /// Moves `count` images from where `from` has them to where `to`, which is for no more images, has them, and ends the file there.
+    /// Moves `count` images from the layout `from` to the layout `to`, which is for at most as many images, and truncates the file.
     fn shorten(&mut self, count: usize, from: &Layout, to: &Layout) -> Result<(), Error> {
         if from != to {
-            // Everything moves towards the start, region by region, so that nothing is overwritten before it was read.
+            // Everything moves towards the start, region by region, so that nothing is overwritten before it is read.
             let mut room = vec![0; BLOCK];
             for (from, to) in from.regions(count).into_iter().zip(to.regions(count)) {
                 for at in (0..from.len()).step_by(BLOCK) {
                     let bytes = &mut room[..BLOCK.min(from.len() - at)];
                     let read = self.file.seek(SeekFrom::Start((from.start + at) as u64));
-                    read.and_then(|_| self.file.read_exact(bytes))
-                        .map_err(|cause| Error::Read { path: self.temporary.clone(), cause })?;
+                    read.and_then(|_| self.file.read_exact(bytes)).map_err(Error::read(&self.temporary))?;
                     self.put(to.start + at, bytes)?;
                 }
             }
         }
-        let cut = self.file.set_len(to.end as u64);
-        cut.map_err(|cause| Error::Write { path: self.path.into(), cause })
+        self.file.set_len(to.end as u64).map_err(Error::write(self.path))
     }
 
     fn finish(self) -> Result<(), Error> {
         let placed = self.file.sync_all().and_then(|()| fs::rename(&self.temporary, self.path));
-        placed.map_err(|cause| Error::Write { path: self.path.into(), cause })
+        placed.map_err(Error::write(self.path))
     }
 }
 
 impl Drop for Target<'_> {
     fn drop(&mut self) {
-        // After the rename there is nothing of that name.
+        // After the rename, no file has that name.
         fs::remove_file(&self.temporary).ok();
     }
 }

@@ -2,7 +2,7 @@
 
 mod server;
 
-use gan_data::fetch::{Access, Environment, Outcome, Progress, Source, fetch};
+use gan_data::fetch::{Environment, Progress, Source, fetch};
 use gan_data::{
     Cifar10, Dataset, DatasetConfig, DatasetEntry, DatasetSpec, Error, FashionMnist, Mnist, OpenOptions, Split,
 };
@@ -43,15 +43,15 @@ impl Place {
             token: Some("hf_test".into()),
             cache: self.path("cache"),
             patience: Duration::from_secs(5),
-            access: Access::Network,
+            is_offline: false,
         }
     }
 
-    fn fetch(&self, name: &str) -> Result<Outcome, Error> {
+    fn fetch(&self, name: &str) -> Result<Option<u64>, Error> {
         self.fetch_watched(name, &mut |_| {})
     }
 
-    fn fetch_watched(&self, name: &str, watch: &mut dyn FnMut(Progress<'_>)) -> Result<Outcome, Error> {
+    fn fetch_watched(&self, name: &str, watch: &mut dyn FnMut(Progress<'_>)) -> Result<Option<u64>, Error> {
         let environment =
             Environment { patience: Duration::from_millis(500), ..self.environment(&self.server.address) };
         fetch(&source(name), &self.path(name), environment, watch)
@@ -98,7 +98,7 @@ fn assert_images(data: &dyn Dataset, first: usize) {
 fn mnist_and_fashion_mnist_are_written_as_idx_files() {
     for name in [Mnist::NAME, FashionMnist::NAME] {
         let place = Place::new(Manner::Good);
-        assert_eq!(place.fetch(name).unwrap(), Outcome::Fetched { images: 10 });
+        assert_eq!(place.fetch(name).unwrap(), Some(10));
         for (split, first, len) in [(Split::Train, 0, 7), (Split::Test, 100, 3)] {
             let settings = serde_json::json!({ "split": split });
             let options = OpenOptions::default().dir(place.path(name));
@@ -112,7 +112,7 @@ fn mnist_and_fashion_mnist_are_written_as_idx_files() {
 #[test]
 fn cifar_10_is_written_as_binary_batches() {
     let place = Place::new(Manner::Good);
-    assert_eq!(place.fetch("cifar10").unwrap(), Outcome::Fetched { images: 13 });
+    assert_eq!(place.fetch("cifar10").unwrap(), Some(13));
     for (split, first, len) in [(Split::Train, 0, 11), (Split::Test, 100, 2)] {
         let options = OpenOptions::default().dir(place.path("cifar10"));
         let data = Cifar10 { split: Some(split) }.open(&options).unwrap();
@@ -126,7 +126,7 @@ fn cifar_10_is_written_as_binary_batches() {
 #[test]
 fn celeba_is_written_as_jpeg_files_with_lists() {
     let place = Place::new(Manner::Good);
-    assert_eq!(place.fetch("celeba").unwrap(), Outcome::Fetched { images: 8 });
+    assert_eq!(place.fetch("celeba").unwrap(), Some(8));
     let sums = fs::read_to_string(place.path("celeba/SHA256SUMS")).unwrap();
     let wanted = fs::read_to_string(fixtures().join("celeba.sha256")).unwrap();
     assert!(wanted.lines().all(|line| sums.contains(line)), "{sums}");
@@ -153,7 +153,7 @@ fn the_result_has_checksums_and_a_source_file() {
         "{origin}"
     );
     let before = place.server.requests().len();
-    assert_eq!(place.fetch("mnist").unwrap(), Outcome::AlreadyThere);
+    assert_eq!(place.fetch("mnist").unwrap(), None);
     assert_eq!(place.server.requests().len(), before);
     fs::write(place.path("mnist/SOURCE.txt"), "x").unwrap();
     assert!(place.fetch("mnist").unwrap_err().to_string().contains("SOURCE.txt is missing or damaged"));
@@ -252,7 +252,7 @@ fn silent_missing_and_refusing_servers_have_messages_that_say_what_to_do() {
 #[test]
 fn a_file_list_on_several_pages_is_read_completely() {
     let place = Place::new(Manner::TwoPages);
-    assert_eq!(place.fetch("mnist").unwrap(), Outcome::Fetched { images: 10 });
+    assert_eq!(place.fetch("mnist").unwrap(), Some(10));
     assert!(place.server.requests().iter().any(|line| line.ends_with("cursor=2 Bearer hf_test")));
 }
 
@@ -285,14 +285,14 @@ fn folders_of_other_origin_are_not_changed() {
     assert!(message.contains("not by this command") && message.contains("--out"), "{message}");
     assert_eq!((fs::read_dir(place.path("mnist")).unwrap().count(), place.server.requests().len()), (1, 0));
     fs::remove_file(place.path("mnist/mine.txt")).unwrap();
-    assert_eq!(place.fetch("mnist").unwrap(), Outcome::Fetched { images: 10 });
+    assert_eq!(place.fetch("mnist").unwrap(), Some(10));
 }
 
 #[test]
 fn a_table_with_unexpected_columns_is_refused() {
     let place = Place::new(Manner::Good);
-    let mut odd = source("celeba");
-    odd.layout = source("cifar10").layout;
+    let mut odd = source("cifar10");
+    odd.repository = source("celeba").repository;
     let message =
         fetch(&odd, &place.path("x"), place.environment(&place.server.address), &mut |_| {}).unwrap_err().to_string();
     assert!(message.contains("no column \"label\" in row 0") && message.contains("by hand"), "{message}");
@@ -302,10 +302,10 @@ fn a_table_with_unexpected_columns_is_refused() {
 #[test]
 fn offline_fetching_uses_the_cache_or_explains_what_is_missing() {
     let place = Place::new(Manner::Good);
-    let offline = || Environment { access: Access::CacheOnly, ..place.environment("http://127.0.0.1:1") };
+    let offline = || Environment { is_offline: true, ..place.environment("http://127.0.0.1:1") };
     let fetch_offline = |name| fetch(&source("mnist"), &place.path(name), offline(), &mut |_| {});
     let message = fetch_offline("x").unwrap_err().to_string();
     assert!(message.contains("HF_HUB_OFFLINE is set") && message.contains("by hand"), "{message}");
     place.fetch("mnist").unwrap();
-    assert_eq!(fetch_offline("x").unwrap(), Outcome::Fetched { images: 10 });
+    assert_eq!(fetch_offline("x").unwrap(), Some(10));
 }

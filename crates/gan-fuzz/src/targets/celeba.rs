@@ -3,8 +3,8 @@
 use super::image::encoded;
 use crate::place::{self, joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_data::images::{Broken, Fitting, ImageOptions};
-use gan_data::{CelebA, CelebAImages, Dataset};
+use gan_data::images::Broken;
+use gan_data::{CelebA, Dataset, OpenOptions};
 use image::{DynamicImage, ImageFormat};
 use std::fs;
 
@@ -44,11 +44,10 @@ fn body(input: &[u8]) -> Outcome {
             None => drop(fs::remove_file(dir.join(name))),
         }
     }
-    let images = ImageOptions { channels: 3, fitting: Fitting::to([8, 8]), broken: Broken::Refuse };
-    let data = CelebAImages::open(Some(&dir), None, &images)?;
-    for index in 0..data.len() {
-        let found = data.attributes_of(index);
-        assert!(found.is_none_or(|found| found.len() == data.attributes().len()));
+    let options = OpenOptions { broken: Broken::Refuse, ..OpenOptions::default() }.dir(&dir).size(8);
+    let (data, attributes) = CelebA::default().open_with_attributes(&options)?;
+    for name in data.names() {
+        assert!(attributes.of(name).is_none_or(|found| found.len() == attributes.names.len()));
     }
     let mut image = vec![0.0; data.pixels()];
     data.write(0, &mut image)?;

@@ -4,7 +4,8 @@ use super::training::TINY;
 use crate::place::{self, joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};
 use candle_core::Device;
-use gan_train::{Plan, RunConfig, Trainer, checkpoint};
+use gan_train::config::RunConfig;
+use gan_train::{Plan, Trainer, checkpoint};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -92,7 +93,7 @@ fn body(input: &[u8]) -> Outcome {
     place::file(&step, checkpoint::STATE, &state)?;
     place::file(&step, checkpoint::TENSORS, tensors)?;
     let mut trainer = Trainer::new(whole.plan.clone(), &Device::Cpu)?;
-    checkpoint::restore(&mut trainer, &checkpoints)?;
+    checkpoint::restore(&mut trainer, &checkpoints, None)?;
     trainer.advance()?;
     trainer.advance()?;
     Ok(())

@@ -9,8 +9,7 @@ use gan_core::RandomTensors;
 use gan_core::weights::{Classifier, Resize};
 use gan_core::{Init, Network, weights};
 use gan_kernels::fused::Reuse;
-use gan_metrics::Embedder;
-use gan_metrics::embed::Layered;
+use gan_metrics::embed::{Embedder, Layered};
 
 /// Reads a classifier and embeds images with it.
 pub const TARGET: Target = Target {
@@ -36,8 +35,8 @@ fn body(input: &[u8]) -> Outcome {
     for [height, width] in sizes {
         let images = Rng::new(1).uniform_tensor(-1.0, 1.0, (2, input[0], height, width), &Device::Cpu)?;
         let embedding = embedder.embed(&images)?;
-        assert_eq!(embedding.features.dims(), [2, embedder.dim()]);
-        assert_eq!(embedding.logits.map(|logits| logits.dims().to_vec()), Some(vec![2, embedder.classes().len()]));
+        assert_eq!(embedding.features.dims(), [2, embedder.info().card.dim]);
+        assert_eq!(embedding.logits.map(|logits| logits.dims().to_vec()), Some(vec![2, embedder.info().classes.len()]));
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
 use candle_core::{DType, Device, Tensor};
-use gan_metrics::embed::{Embedding, Remembered};
-use gan_metrics::{Embedder, Result};
+use gan_metrics::Result;
+use gan_metrics::embed::{Embedder, EmbedderInfo, Embedding, FeatureSpace, Remembered};
 use std::fs;
 use std::sync::Arc;
 
@@ -28,24 +28,19 @@ pub const TARGET: Target = Target {
 };
 
 /// An embedder whose features are the pixels.
-struct PixelFeatures;
+struct PixelFeatures(EmbedderInfo);
+
+impl PixelFeatures {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(EmbedderInfo::new("pixels", "00", FeatureSpace::Classifier, 4)))
+    }
+}
 
 impl Embedder for PixelFeatures {
-    fn name(&self) -> &str {
-        "pixels"
+    fn info(&self) -> &EmbedderInfo {
+        &self.0
     }
-    fn hash(&self) -> &str {
-        "00"
-    }
-    fn resizing(&self) -> Option<&str> {
-        None
-    }
-    fn dim(&self) -> usize {
-        4
-    }
-    fn classes(&self) -> &[String] {
-        &[]
-    }
+
     fn embed(&self, images: &Tensor) -> Result<Embedding> {
         Ok(Embedding { features: images.flatten_from(1)?, logits: None })
     }
@@ -59,7 +54,7 @@ fn images() -> candle_core::Result<Tensor> {
 fn written() -> std::result::Result<(std::path::PathBuf, Vec<u8>), Box<dyn std::error::Error>> {
     let folder = place::folder("embeddings")?;
     fs::remove_dir_all(&folder)?;
-    Remembered::new(Arc::new(PixelFeatures), folder.clone()).embed(&images()?)?;
+    Remembered::new(PixelFeatures::new(), folder.clone()).embed(&images()?)?;
     let entry = fs::read_dir(&folder)?.next().ok_or("the cache is empty")??;
     Ok((entry.path(), fs::read(entry.path())?))
 }
@@ -68,7 +63,7 @@ fn body(input: &[u8]) -> Outcome {
     let (path, _) = written()?;
     fs::write(&path, place::safetensors(input))?;
     let folder = place::folder("embeddings")?;
-    let embedding = Remembered::new(Arc::new(PixelFeatures), folder).embed(&images()?)?;
+    let embedding = Remembered::new(PixelFeatures::new(), folder).embed(&images()?)?;
     assert_eq!((embedding.features.dims(), embedding.features.dtype()), (&[2, 4][..], DType::F32));
     embedding.features.to_vec2::<f32>()?;
     Ok(())

@@ -1,12 +1,9 @@
-//! Moments of real samples' features, as a file of the cache contains them.
+//! Statistics of real samples' features: a `.npz` file of their mean and covariance, as pytorch-fid stores it.
 
-use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_metrics::features::Features;
-use gan_metrics::metrics::frechet;
-use gan_metrics::moments::Moments;
+use gan_metrics::{Moments, frechet};
 
-/// Reads moments and computes their Fréchet distance to themselves.
+/// Reads statistics and computes their Fréchet distance to themselves.
 pub const TARGET: Target = Target {
     name: "moments",
     body,
@@ -17,29 +14,54 @@ pub const TARGET: Target = Target {
     memory: Memory { mebibytes: 80, per_byte: 64 },
 };
 
-const TOKENS: &[&str] =
-    &["\"count\":\"", "\"F64\"", "\"F32\"", "\"mean\":", "\"scatter\":", "\"shape\":[", "\"data_offsets\":[", "0", "1"];
+const TOKENS: &[&str] = &[
+    "PK\u{1}\u{2}",
+    "PK\u{3}\u{4}",
+    "PK\u{5}\u{6}",
+    "mu.npy",
+    "sigma.npy",
+    "NUMPY\u{1}\u{0}",
+    "'<f8'",
+    "'<f4'",
+    "'fortran_order': True",
+    "'shape': (2, 2)",
+];
 
 /// Maximum number of dimensions, because distances in more dimensions take too long.
 const DIMENSIONS: usize = 16;
 
 fn body(input: &[u8]) -> Outcome {
-    let moments = Moments::from_bytes(&place::safetensors(input))?;
-    if moments.dim() > DIMENSIONS {
-        return Ok(());
+    let moments = Moments::from_npz(input)?;
+    if moments.dim() <= DIMENSIONS {
+        frechet::distance(&moments, &moments)?;
     }
-    frechet::distance(&moments, &moments)?;
-    let mut merged = moments.clone();
-    merged.merge(&moments)?;
-    merged.covariance()?;
     Ok(())
 }
 
 fn seeds() -> Vec<Seed> {
-    let of = |dim: usize| {
-        let values = (0..dim * 20).map(|i| ((i * 31 + 7) % 17) as f32).collect();
-        let features = Features::new(values, dim).expect("whole rows");
-        Moments::of(&features).and_then(|moments| moments.to_bytes()).expect("moments can be written")
-    };
-    vec![("one", of(1)), ("four", of(4)), ("parts", place::safetensors_parts(&of(2)))]
+    vec![("one", npz(1)), ("four", npz(4))]
+}
+
+/// Returns a file of `dim` features with the identity as covariance.
+fn npz(dim: usize) -> Vec<u8> {
+    let mean: Vec<f64> = (0..dim).map(|i| i as f64 / 2.0).collect();
+    let covariance: Vec<f64> = (0..dim * dim).map(|at| f64::from(u8::from(at / dim == at % dim))).collect();
+    let mut file = vec![];
+    let mut directory = vec![];
+    for (name, shape, values) in
+        [("mu.npy", format!("({dim},)"), mean), ("sigma.npy", format!("({dim}, {dim})"), covariance)]
+    {
+        let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let content =
+            [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &data].concat();
+        let sizes = [(content.len() as u32).to_le_bytes(); 2].concat();
+        let length = (name.len() as u16).to_le_bytes();
+        let start = (file.len() as u32).to_le_bytes();
+        file.extend([b"PK\x03\x04", &[0; 14][..], &sizes, &length, &[0; 2], name.as_bytes(), &content].concat());
+        directory.extend([b"PK\x01\x02", &[0; 16][..], &sizes, &length, &[0; 12], &start, name.as_bytes()].concat());
+    }
+    let start = (file.len() as u32).to_le_bytes();
+    let size = (directory.len() as u32).to_le_bytes();
+    [&file[..], &directory, b"PK\x05\x06", &[0; 4], &[2, 0, 2, 0], &size, &start, &[0; 2]].concat()
 }

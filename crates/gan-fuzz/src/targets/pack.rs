@@ -3,7 +3,7 @@
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
 use gan_data::Dataset;
-use gan_data::pack::{Header, MAGIC, Pack, VERSION};
+use gan_data::pack::{Header, MAGIC, Pack};
 
 /// Opens a pack and reads its images.
 ///
@@ -33,6 +33,9 @@ const TOKENS: &[&str] = &[
     "4294967296",
     "\n",
 ];
+
+/// The version of the format.
+const VERSION: u32 = 1;
 
 /// A header ends at a multiple of this number of bytes.
 const ALIGN: usize = 64;

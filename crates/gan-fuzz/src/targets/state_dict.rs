@@ -2,8 +2,7 @@
 
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_metrics::embed::inception;
-use std::path::Path;
+use gan_metrics::state_dict;
 
 /// Reads the tensors of a state dict.
 pub const TARGET: Target = Target {
@@ -48,7 +47,7 @@ const TOKENS: &[&str] = &[
 
 fn body(input: &[u8]) -> Outcome {
     let input = place::safetensors(input);
-    let tensors = inception::state_dict(&input, Path::new("weights.pth"))?;
+    let tensors = state_dict::read(&input)?;
     let bytes: usize = tensors.values().map(|tensor| tensor.elem_count() * tensor.dtype().size_in_bytes()).sum();
     assert!(bytes <= 64 * input.len(), "{bytes} bytes of tensors in {} bytes", input.len());
     Ok(())

@@ -2,12 +2,13 @@
 //!
 //! A fresh page costs the system far more than a kernel needs to fill it, and a training step requests the same sizes every time.
 
+use crate::storage::lock;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 
 /// Size of a cache line, and of the widest vector, in bytes.
 const ALIGN: usize = 64;
@@ -18,9 +19,9 @@ struct Block {
     capacity: usize,
 }
 
-// SAFETY: a block owns its memory alone.
+// SAFETY: a block is the only owner of its memory.
 unsafe impl Send for Block {}
-// SAFETY: through a shared block nothing can be changed.
+// SAFETY: a shared block cannot be changed.
 unsafe impl Sync for Block {}
 
 impl Block {
@@ -59,8 +60,8 @@ impl Free {
     /// Takes the smallest block of at least `capacity`. A block that would be more than half empty is not used, to keep
     /// memory where it is needed.
     fn take(&mut self, capacity: usize) -> Option<Block> {
-        let (size, blocks) = self.by_capacity.range_mut(capacity..=capacity.saturating_mul(2)).next()?;
-        let (size, block) = (*size, blocks.pop()?);
+        let (&size, blocks) = self.by_capacity.range_mut(capacity..=capacity.saturating_mul(2)).next()?;
+        let block = blocks.pop()?;
         if blocks.is_empty() {
             self.by_capacity.remove(&size);
         }
@@ -77,10 +78,6 @@ impl Free {
         self.by_capacity.entry(block.capacity).or_default().push(block);
         None
     }
-}
-
-fn free() -> MutexGuard<'static, Free> {
-    FREE.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// Maximum capacity of blocks that are kept by their thread, in sizes that are powers of two, because small networks request them all the
@@ -103,7 +100,7 @@ fn class(capacity: usize) -> usize {
 fn take(len: usize) -> Block {
     let capacity = len.max(1).checked_next_multiple_of(ALIGN / size_of::<f32>()).expect("no buffer is that large");
     if capacity > SMALL {
-        let found = free().take(capacity);
+        let found = lock(&FREE).take(capacity);
         return found.unwrap_or_else(|| Block::new(capacity));
     }
     let capacity = capacity.next_power_of_two();
@@ -114,7 +111,7 @@ fn take(len: usize) -> Block {
 fn give(block: Block) {
     if block.capacity > SMALL {
         // Blocks without room are freed after the lock.
-        let _over = free().give(block);
+        let _over = lock(&FREE).give(block);
         return;
     }
     // While its thread ends, a block is freed.
@@ -189,7 +186,7 @@ impl DerefMut for Buffer {
 #[derive(Clone, Copy)]
 pub(crate) struct Shared(*mut f32);
 
-// SAFETY: only a pointer; whoever writes through it promises to keep to its part.
+// SAFETY: it is only a pointer; code that writes through it must stay inside its part.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}

@@ -1,11 +1,12 @@
 //! The matrix kernel that convolutions end in: a block of rows against packed columns, in one thread.
 //!
-//! C `[m, n]` (= or +=) A `[m, k]` · B `[k, n]`. B lies in panels of 32 columns, `[⌈n/32⌉][k][32]`. A lies in one of two ways:
-//! by blocks of 32 along k, `[⌈k/32⌉][row][32]`, which is how a transform writes channels; or by columns, `[k][row]`. k counts
-//! 32-bit words: numbers, or pairs of bf16. Small products read plain rows on both sides instead, without packing. Reference: Goto & van de Geijn 2008, "Anatomy of high-performance matrix
-//! multiplication", with a kernel that keeps a block of C in registers.
+//! It computes C `[m, n]` (= or +=) A `[m, k]` · B `[k, n]`. B lies in panels of 32 columns, `[⌈n/32⌉][k][32]`. A lies by blocks of 32 along
+//! k, `[⌈k/32⌉][row][32]`, which is how a transform writes channels; or by columns, `[k][row]`. k counts 32-bit words: numbers, or pairs of
+//! bf16. Small products read plain rows on both sides instead, without packing. Reference: Goto & van de Geijn 2008, "Anatomy of
+//! high-performance matrix multiplication", with a kernel that keeps a block of C in registers.
 
 use crate::cpu::simd::{Job, LANES, Simd};
+use std::marker::PhantomData;
 
 /// Treatment of the previous values of a product's result.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,17 +33,27 @@ pub(crate) trait Format: Copy + Send + Sync + 'static {
     const PAIR: usize;
     /// Whether packed numbers are the numbers themselves.
     const PLAIN: bool;
+
+    /// Returns acc + a·b.
     /// # Safety
     /// As [`Simd`]; `a` points to a word.
-    unsafe fn fma<S: Simd>(acc: S::V, a: *const f32, b: S::V) -> S::V;
-    /// Sixteen numbers at number `index` (a multiple of 16) from `base` on.
+    #[inline(always)]
+    unsafe fn mul_add<S: Simd>(acc: S, a: *const f32, b: S) -> S {
+        // SAFETY: the caller keeps the conditions above.
+        unsafe { S::splat(*a).mul_add(b, acc) }
+    }
+
+    /// Stores sixteen numbers from number `index` (a multiple of 16) of `base` on.
     /// # Safety
     /// As [`Simd`]; there is room.
-    unsafe fn store<S: Simd>(base: *mut f32, index: usize, v: S::V);
-    /// One word a lane: `a`, or the pair of `a` and `b`.
-    /// # Safety
-    /// As [`Simd`].
-    unsafe fn word<S: Simd>(a: S::V, b: S::V) -> S::V;
+    #[inline(always)]
+    unsafe fn store<S: Simd>(base: *mut f32, index: usize, v: S) {
+        // SAFETY: the caller keeps the conditions above.
+        unsafe { Self::word(v, v).store(base.add(index)) }
+    }
+
+    /// Returns one word per lane: `a`, or the pair of `a` and `b`.
+    fn word<S: Simd>(a: S, b: S) -> S;
 }
 
 /// f32.
@@ -58,18 +69,9 @@ pub(crate) struct Paired;
 impl Format for Single {
     const PAIR: usize = 1;
     const PLAIN: bool = true;
+
     #[inline(always)]
-    unsafe fn fma<S: Simd>(acc: S::V, a: *const f32, b: S::V) -> S::V {
-        // SAFETY: as the trait asks.
-        unsafe { S::fma(S::splat(*a), b, acc) }
-    }
-    #[inline(always)]
-    unsafe fn store<S: Simd>(base: *mut f32, index: usize, v: S::V) {
-        // SAFETY: as the trait asks.
-        unsafe { S::store(base.add(index), v) }
-    }
-    #[inline(always)]
-    unsafe fn word<S: Simd>(a: S::V, _: S::V) -> S::V {
+    fn word<S: Simd>(a: S, _: S) -> S {
         a
     }
 }
@@ -77,40 +79,30 @@ impl Format for Single {
 impl Format for Rounded {
     const PAIR: usize = 1;
     const PLAIN: bool = false;
+
     #[inline(always)]
-    unsafe fn fma<S: Simd>(acc: S::V, a: *const f32, b: S::V) -> S::V {
-        // SAFETY: as the trait asks.
-        unsafe { S::fma(S::splat(*a), b, acc) }
-    }
-    #[inline(always)]
-    unsafe fn store<S: Simd>(base: *mut f32, index: usize, v: S::V) {
-        // SAFETY: as the trait asks.
-        unsafe { S::store(base.add(index), S::round_bf16(v)) }
-    }
-    #[inline(always)]
-    unsafe fn word<S: Simd>(a: S::V, _: S::V) -> S::V {
-        // SAFETY: as the trait asks.
-        unsafe { S::round_bf16(a) }
+    fn word<S: Simd>(a: S, _: S) -> S {
+        a.round_bf16()
     }
 }
 
 impl Format for Paired {
     const PAIR: usize = 2;
     const PLAIN: bool = false;
+
     #[inline(always)]
-    unsafe fn fma<S: Simd>(acc: S::V, a: *const f32, b: S::V) -> S::V {
-        // SAFETY: as the trait asks.
-        unsafe { S::dot2(acc, a, b) }
+    unsafe fn mul_add<S: Simd>(acc: S, a: *const f32, b: S) -> S {
+        // SAFETY: the caller keeps the trait's conditions.
+        unsafe { acc.dot2(a, b) }
     }
     #[inline(always)]
-    unsafe fn store<S: Simd>(base: *mut f32, index: usize, v: S::V) {
-        // SAFETY: as the trait asks; a word is two bf16.
-        unsafe { S::store_bf16(base.cast::<u16>().add(index), v) }
+    unsafe fn store<S: Simd>(base: *mut f32, index: usize, v: S) {
+        // SAFETY: the caller keeps the trait's conditions; a word is two bf16.
+        unsafe { v.store_bf16(base.cast::<u16>().add(index)) }
     }
     #[inline(always)]
-    unsafe fn word<S: Simd>(a: S::V, b: S::V) -> S::V {
-        // SAFETY: as the trait asks.
-        unsafe { S::pair_bf16(a, b) }
+    fn word<S: Simd>(a: S, b: S) -> S {
+        a.pair_bf16(b)
     }
 }
 
@@ -135,46 +127,34 @@ pub(crate) struct Product {
     pub onto: Onto,
 }
 
-/// Layout of A.
-const BY_BLOCKS: u8 = 0;
-const BY_COLUMNS: u8 = 1;
-const BY_ROWS: u8 = 2;
+/// Layouts of A: by blocks of 32 along k, by columns, or by rows as in plain matrices.
+pub(crate) const BY_BLOCKS: u8 = 0;
+pub(crate) const BY_COLUMNS: u8 = 1;
+pub(crate) const BY_ROWS: u8 = 2;
 
-/// Computes C (=|+=) A·B with A by blocks.
+/// A product by itself, with A in the layout `A`. Running it requires what [`multiply`] requires.
+pub(crate) struct Multiply<P, const A: u8>(pub Product, pub PhantomData<P>);
+
+impl<P: Format, const A: u8> Job for Multiply<P, A> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller keeps the conditions of `multiply`.
+        unsafe { multiply::<S, P, A>(self.0) }
+    }
+}
+
+/// Computes C (=|+=) A·B with A in the layout `A`.
 ///
 /// # Safety
 /// As [`Simd`]; every address that the sizes reach is valid, C does not overlap A or B, and no number of A or B that is read is
 /// uninitialized.
 #[inline(always)]
-pub(crate) unsafe fn by_blocks<S: Simd, P: Format>(p: Product) {
-    // SAFETY: as asked above.
-    unsafe { panels::<S, P, BY_BLOCKS>(p) }
-}
-
-/// Computes C (=|+=) A·B with A by columns.
-///
-/// # Safety
-/// As [`by_blocks`].
-#[inline(always)]
-pub(crate) unsafe fn by_columns<S: Simd, P: Format>(p: Product) {
-    // SAFETY: as asked above.
-    unsafe { panels::<S, P, BY_COLUMNS>(p) }
-}
-
-/// Computes C (=|+=) A·B with A by rows, as in plain matrices.
-///
-/// # Safety
-/// As [`by_blocks`].
-#[inline(always)]
-pub(crate) unsafe fn by_rows<S: Simd, P: Format>(p: Product) {
-    // SAFETY: as asked above.
-    unsafe { panels::<S, P, BY_ROWS>(p) }
-}
-
-#[inline(always)]
-unsafe fn panels<S: Simd, P: Format, const A: u8>(p: Product) {
+pub(crate) unsafe fn multiply<S: Simd, P: Format, const A: u8>(p: Product) {
     let groups = p.m.div_ceil(S::ROWS).max(1);
-    let (base, extra) = (p.m / groups, p.m % groups);
+    let base = p.m / groups;
+    let extra = p.m % groups;
     let mut k0 = 0;
     while k0 < p.k {
         let k = DEPTH.min(p.k - k0);
@@ -184,24 +164,23 @@ unsafe fn panels<S: Simd, P: Format, const A: u8>(p: Product) {
             let mut row = 0;
             for group in 0..groups {
                 let rows = base + usize::from(group < extra);
-                let (a_row, a_k) = match A {
-                    BY_COLUMNS => (row, k0 * p.a_step),
-                    BY_ROWS => (row * p.a_step, k0),
-                    _ => (row * BLOCK, k0 / BLOCK * p.a_step),
+                let offset = match A {
+                    BY_COLUMNS => row + k0 * p.a_step,
+                    BY_ROWS => row * p.a_step + k0,
+                    _ => row * BLOCK + k0 / BLOCK * p.a_step,
                 };
                 // SAFETY: the offsets stay inside the matrices that the caller vouches for.
                 unsafe {
-                    let tile = Tile {
+                    let tile = Product {
+                        n: width,
                         k,
-                        a: p.a.add(a_row + a_k),
-                        a_step: p.a_step,
+                        a: p.a.add(offset),
                         b: p.b.add(j * p.b_step + k0 * p.b_row),
-                        b_row: p.b_row,
-                        ahead: if group + 1 == groups { p.b_step } else { 0 },
+                        // Distance ahead at which to prefetch the next panel, while the last rows use this one.
+                        b_step: if group + 1 == groups { p.b_step } else { 0 },
                         c: p.c.add(row * p.c_step + j * PANEL),
-                        c_step: p.c_step,
-                        width,
                         onto,
+                        ..p
                     };
                     match width {
                         PANEL => of_rows::<S, P, A, 2, true>(rows, tile),
@@ -222,31 +201,13 @@ unsafe fn panels<S: Simd, P: Format, const A: u8>(p: Product) {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Tile {
-    k: usize,
-    a: *const f32,
-    a_step: usize,
-    b: *const f32,
-    b_row: usize,
-    /// Distance ahead of B at which to prefetch the next panel, while the last rows use this one.
-    ahead: usize,
-    c: *mut f32,
-    c_step: usize,
-    /// Number of columns, at most 32.
-    width: usize,
-    onto: Onto,
-}
-
 #[inline(always)]
-unsafe fn of_rows<S: Simd, P: Format, const A: u8, const H: usize, const FULL: bool>(rows: usize, tile: Tile) {
+unsafe fn of_rows<S: Simd, P: Format, const A: u8, const H: usize, const FULL: bool>(rows: usize, tile: Product) {
     macro_rules! by_rows {
         ($($n:literal)*) => {
             match rows {
                 // SAFETY: the caller vouches for the tile.
-                $($n if $n <= S::ROWS => unsafe {
-                    S::call(Kernel::<P, $n, A, H, FULL> { tile, format: std::marker::PhantomData })
-                },)*
+                $($n if $n <= S::ROWS => unsafe { S::call(Kernel::<P, $n, A, H, FULL> { tile, format: PhantomData }) },)*
                 _ => unreachable!("a block has 1 to ROWS rows"),
             }
         };
@@ -254,16 +215,16 @@ unsafe fn of_rows<S: Simd, P: Format, const A: u8, const H: usize, const FULL: b
     by_rows!(1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
-/// The kernel itself: R rows of H vectors of C in registers; `FULL` if all 32 columns are C's.
+/// The kernel itself: R rows of H vectors of C in registers; `FULL` if all 32 columns belong to C.
 struct Kernel<P, const R: usize, const A: u8, const H: usize, const FULL: bool> {
-    tile: Tile,
-    format: std::marker::PhantomData<P>,
+    tile: Product,
+    format: PhantomData<P>,
 }
 
 impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> Kernel<P, R, A, H, FULL> {
-    /// One word of k: a number (or pair) of each row, `step` apart, times a row of B.
+    /// Adds one word of k: a number (or pair) of each row, `step` apart, times a row of B.
     #[inline(always)]
-    unsafe fn word<S: Simd>(acc: &mut [[S::V; H]; R], a: *const f32, step: usize, b: *const f32, width: usize) {
+    unsafe fn word<S: Simd>(acc: &mut [[S; H]; R], a: *const f32, step: usize, b: *const f32, width: usize) {
         // SAFETY: the tile vouches for R words of A and `width` of B.
         unsafe {
             let mut row = [S::zero(); H];
@@ -272,16 +233,16 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> K
             }
             for (r, acc) in acc.iter_mut().enumerate() {
                 for (acc, row) in acc.iter_mut().zip(&row) {
-                    *acc = P::fma::<S>(*acc, a.add(r * step), *row);
+                    *acc = P::mul_add(*acc, a.add(r * step), *row);
                 }
             }
         }
     }
 }
 
-/// A vector of a row with `left` numbers to its end.
+/// Loads a vector of a row with `left` numbers to its end.
 #[inline(always)]
-unsafe fn vector<S: Simd, const FULL: bool>(p: *const f32, left: usize) -> S::V {
+unsafe fn vector<S: Simd, const FULL: bool>(p: *const f32, left: usize) -> S {
     // SAFETY: the caller vouches for the row.
     unsafe { if FULL { S::load(p) } else { S::load_n(p, LANES.min(left)) } }
 }
@@ -291,9 +252,9 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Tile { k, a, a_step, b, b_row, ahead, c, c_step, width, onto } = self.tile;
+        let Product { n: width, k, mut a, a_step, mut b, b_step: ahead, b_row, c, c_step, onto, .. } = self.tile;
         let b_row = if A == BY_BLOCKS { PANEL } else { b_row };
-        // SAFETY: whoever makes the tile vouches for k words of each of R rows of A, k rows of B, and R rows of C, `width` wide.
+        // SAFETY: the creator of the tile vouches for k words of each of R rows of A, k rows of B, and R rows of C, `width` wide.
         unsafe {
             let mut acc = [[S::zero(); H]; R];
             if onto == Onto::Sum {
@@ -303,14 +264,13 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
                     }
                 }
             }
-            let (mut a, mut b) = (a, b);
             match A {
                 BY_COLUMNS => {
                     for _ in 0..k {
                         S::prefetch(b.wrapping_add(ahead));
                         S::prefetch(b.wrapping_add(ahead + LANES));
                         Self::word::<S>(&mut acc, a, 1, b, width);
-                        // After the last word these may lie beyond the end, where nothing is read.
+                        // After the last word they may point beyond the end, where nothing is read.
                         a = a.wrapping_add(a_step);
                         b = b.wrapping_add(b_row);
                     }
@@ -323,7 +283,8 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
                     }
                 }
                 _ => {
-                    let (mut block, mut left) = (a, k);
+                    let mut block = a;
+                    let mut left = k;
                     while left > 0 {
                         let mut a = block;
                         let end = b.add(left.min(BLOCK) * b_row);
@@ -342,7 +303,7 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
             for (r, acc) in acc.iter().enumerate() {
                 for (h, acc) in acc.iter().enumerate() {
                     let p = c.add(r * c_step + h * LANES);
-                    if FULL { S::store(p, *acc) } else { S::store_n(p, LANES.min(width - h * LANES), *acc) }
+                    if FULL { acc.store(p) } else { acc.store_n(p, LANES.min(width - h * LANES)) }
                 }
             }
         }

@@ -9,18 +9,18 @@ const SIDE: usize = 16;
 /// Transposes `[N, C, P]` -> `[N, P, C]`.
 pub(crate) fn channels_last(x: &[f32], c: usize, pixels: usize) -> Buffer {
     let mut out = Buffer::any(x.len());
-    turn(x, [c, pixels], &mut out);
+    transpose(x, [c, pixels], &mut out);
     out
 }
 
 /// Transposes `[N, P, C]` -> `[N, C, P]`.
 pub(crate) fn channels_first(x: &[f32], c: usize, pixels: usize, to: &mut [f32]) {
-    turn(x, [pixels, c], to);
+    transpose(x, [pixels, c], to);
 }
 
 /// Transposes every `[rows, columns]` matrix in `x`.
-fn turn(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
-    assert_eq!(x.len(), to.len(), "the turned matrices are as large as before");
+fn transpose(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
+    assert_eq!(x.len(), to.len(), "a transposed matrix keeps its size");
     let size = rows * columns;
     assert!(x.len().is_multiple_of(size.max(1)), "{} numbers are no matrices of {rows}×{columns}", x.len());
     if size == 0 || rows == 1 || columns == 1 {
@@ -31,7 +31,7 @@ fn turn(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
     let out = Shared::new(to);
     each((x.len() / size).div_ceil(some), |task| {
         let range = task * some * size..x.len().min((task + 1) * some * size);
-        // SAFETY: the range lies inside x, which is as long as `to`; each task turns matrices of its own.
+        // SAFETY: the range lies inside x, which is as long as `to`; no two tasks transpose the same matrix.
         let to = unsafe { std::slice::from_raw_parts_mut(out.get().add(range.start), range.len()) };
         for (from, to) in x[range].chunks_exact(size).zip(to.chunks_exact_mut(size)) {
             for r0 in (0..rows).step_by(SIDE) {

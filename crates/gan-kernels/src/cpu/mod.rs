@@ -2,31 +2,25 @@
 //!
 //! In reading order: `simd` (vectors of sixteen f32), `parallel`, `buffer` (reused memory), `gemm` (the matrix kernel), `conv`,
 //! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `pixels` (maps without
-//! weights), `layout` (to and from candle's channels-first images).
+//! weights), `layout` (to and from candle's channels-first images), `optimizer`.
 
 pub(crate) mod buffer;
 pub(crate) mod conv;
 pub(crate) mod gemm;
 pub(crate) mod layout;
 mod norm;
+mod optimizer;
 pub(crate) mod parallel;
 mod pixels;
 pub(crate) mod rows;
 pub(crate) mod simd;
 mod weight_cache;
 
-use crate::backend::{Activation, Backend, ConvCall, NormAdjoints, NormCall, NormGrads, PixelMap};
+use crate::backend::{Activation, Backend, ConvCall, InputActivation, Memory};
 use crate::fused::Reuse;
-use crate::ops::BatchStatistics;
-use crate::precision::Precision;
-use crate::problem::Problem;
-use crate::ranks::Ranks;
-use crate::spec::Padding;
+use crate::spec::{Precision, Problem};
 use buffer::Buffer;
-use candle_core::Result;
-use conv::kernel;
-use conv::winograd::Direction;
-use norm::Norm;
+use conv::Direction;
 use simd::Level;
 use std::ops::Range;
 use weight_cache::WeightCache;
@@ -35,19 +29,13 @@ use weight_cache::WeightCache;
 #[derive(Clone, Copy, Debug)]
 pub struct Cpu;
 
-impl Backend for Cpu {
+impl Memory for Cpu {
     type Buffer = Buffer;
     type Slice<'a> = &'a [f32];
     type SliceMut<'a> = &'a mut [f32];
-    type Norm = Norm;
-    type WeightCache = WeightCache;
 
     fn uninit(&self, len: usize) -> Buffer {
         Buffer::any(len)
-    }
-
-    fn zeros(&self, len: usize) -> Buffer {
-        Buffer::zeros(len)
     }
 
     fn copy(&self, values: &[f32]) -> Buffer {
@@ -74,15 +62,14 @@ impl Backend for Cpu {
         &mut of[range]
     }
 
-    fn halves_mut<'a>(&self, of: &'a mut Buffer, at: usize) -> [&'a mut [f32]; 2] {
+    fn split_mut<'a>(&self, of: Self::SliceMut<'a>, at: usize) -> [Self::SliceMut<'a>; 2] {
         let (first, second) = of.split_at_mut(at);
         [first, second]
     }
+}
 
-    fn split_mut<'a>(&self, of: &'a mut &mut [f32], at: usize) -> [&'a mut [f32]; 2] {
-        let (first, second) = of.split_at_mut(at);
-        [first, second]
-    }
+impl Backend for Cpu {
+    type WeightCache = WeightCache;
 
     fn weight_cache(&self, reuse: Reuse) -> WeightCache {
         WeightCache::new(reuse)
@@ -101,15 +88,15 @@ impl Backend for Cpu {
     }
 
     fn conv(&self, call: &ConvCall<Self>, x: &[f32], y: &mut [f32]) {
-        kernel::forward(&call.problem, x, &call.cache.packed(call, Direction::Forward), y);
+        conv::forward(&call.problem, x, &call.cache.packed(call, Direction::Forward), y);
     }
 
     fn conv_input_grad(&self, call: &ConvCall<Self>, y: &[f32], x: &mut [f32]) {
-        kernel::input_grad(&call.problem, y, &call.cache.packed(call, Direction::Backward), x);
+        conv::input_grad(&call.problem, y, &call.cache.packed(call, Direction::Backward), x);
     }
 
     fn conv_weight_grad(&self, problem: &Problem, precision: Precision, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-        kernel::weight_grad(Level::current(), precision, problem, x, dy, dw);
+        conv::weight_grad(Level::current(), precision, problem, x, dy, dw);
     }
 
     fn bias_activation(&self, act: Activation, bias: Option<&[f32]>, x: &mut [f32], channels: usize) {
@@ -125,109 +112,26 @@ impl Backend for Cpu {
         sums.iter_mut().zip(found).for_each(|(to, sum)| *to = sum as f32);
     }
 
-    fn norm_of_batch(&self, x: &[f32], channels: usize, bias: Option<&[f32]>, ranks: &Ranks) -> Norm {
-        Norm::of_batch(x, channels, bias, ranks)
+    fn input_activation(&self, act: InputActivation, x: &[f32], y: &mut [f32]) {
+        let pairs = y.iter_mut().zip(x);
+        match act {
+            InputActivation::Sigmoid => pairs.for_each(|(y, x)| *y = sigmoid(*x)),
+            InputActivation::LeakyRelu(slope) => pairs.for_each(|(y, x)| *y = if *x > 0.0 { *x } else { x * slope }),
+        }
     }
 
-    fn norm_of(&self, mean: &[f32], variance: &[f32], bias: Option<&[f32]>) -> Norm {
-        Norm::given(mean, variance, bias)
-    }
-
-    fn norm_count(&self, norm: &Norm) -> Option<usize> {
-        norm.count
-    }
-
-    fn batch_statistics(&self, norm: &Norm) -> Result<BatchStatistics> {
-        norm.statistics()
-    }
-
-    fn norm(&self, call: &NormCall<Self>, norm: &Norm, x: &[f32], y: &mut [f32]) {
-        norm.forward(call, x, y);
-    }
-
-    fn norm_grad(
-        &self,
-        call: &NormCall<Self>,
-        norm: &Norm,
-        x: &[f32],
-        g: &mut [f32],
-        grads: Option<NormGrads<Self>>,
-        ranks: &Ranks,
-    ) {
-        norm.backward(call, x, g, grads, ranks);
-    }
-
-    fn norm_jvp(&self, call: &NormCall<Self>, norm: &Norm, x: &[f32], t: &mut [f32]) {
-        norm.jvp(call, x, t);
-    }
-
-    fn norm_jvp_grad(
-        &self,
-        call: &NormCall<Self>,
-        norm: &Norm,
-        adjoints: &NormAdjoints<Self>,
-        to: [&mut [f32]; 2],
-        grads: NormGrads<Self>,
-    ) {
-        norm.jvp_backward(call, adjoints, to, grads);
-    }
-
-    fn sigmoid(&self, x: &[f32], y: &mut [f32]) {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = sigmoid(*x));
-    }
-
-    fn sigmoid_grad(&self, x: &[f32], g: &mut [f32]) {
-        g.iter_mut().zip(x).for_each(|(g, x)| *g *= sigmoid(*x) * sigmoid(-x));
-    }
-
-    fn leaky_relu(&self, slope: f32, x: &[f32], y: &mut [f32]) {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = if *x > 0.0 { *x } else { x * slope });
-    }
-
-    fn leaky_relu_grad(&self, slope: f32, x: &[f32], g: &mut [f32]) {
-        g.iter_mut().zip(x).for_each(|(g, x)| *g *= if *x > 0.0 { 1.0 } else { slope });
+    fn input_activation_grad(&self, act: InputActivation, x: &[f32], g: &mut [f32]) {
+        let pairs = g.iter_mut().zip(x);
+        match act {
+            InputActivation::Sigmoid => pairs.for_each(|(g, x)| *g *= sigmoid(*x) * sigmoid(-x)),
+            InputActivation::LeakyRelu(slope) => pairs.for_each(|(g, x)| *g *= if *x > 0.0 { 1.0 } else { slope }),
+        }
     }
 
     fn dropout(&self, rate: f64, uniform: &[f32], x: &[f32], y: &mut [f32]) {
         let scale = (1.0 / (1.0 - rate)) as f32;
         let rate = rate as f32;
         y.iter_mut().zip(x).zip(uniform).for_each(|((y, x), u)| *y = if *u >= rate { x * scale } else { 0.0 });
-    }
-
-    fn upsample(&self, map: &PixelMap, by: [usize; 2], x: &[f32], y: &mut [f32]) {
-        pixels::move_pixels(map, x, y, |[i, j]| Some([i / by[0], j / by[1]]));
-    }
-
-    fn upsample_grad(&self, map: &PixelMap, by: [usize; 2], g: &[f32], dx: &mut [f32]) {
-        pixels::upsample_grad(map, by, g, dx);
-    }
-
-    fn zero_pad(&self, map: &PixelMap, padding: Padding, x: &[f32], y: &mut [f32]) {
-        let [h, w, _] = map.input;
-        pixels::move_pixels(map, x, y, |[i, j]| {
-            let at = [i.checked_sub(padding.top)?, j.checked_sub(padding.left)?];
-            (at[0] < h && at[1] < w).then_some(at)
-        });
-    }
-
-    fn zero_pad_grad(&self, map: &PixelMap, padding: Padding, g: &[f32], dx: &mut [f32]) {
-        pixels::zero_pad_grad(map, padding, g, dx);
-    }
-
-    fn avg_pool(&self, map: &PixelMap, window: [usize; 2], x: &[f32], y: &mut [f32]) {
-        pixels::avg_pool(map, window, x, y);
-    }
-
-    fn avg_pool_grad(&self, map: &PixelMap, window: [usize; 2], g: &[f32], dx: &mut [f32]) {
-        pixels::avg_pool_grad(map, window, g, dx);
-    }
-
-    fn global_max_pool(&self, map: &PixelMap, x: &[f32], y: &mut [f32]) {
-        pixels::global_max_pool(map, x, y);
-    }
-
-    fn global_max_pool_grad(&self, map: &PixelMap, x: &[f32], y: &[f32], g: &[f32], dx: &mut [f32]) {
-        pixels::global_max_pool_grad(map, x, y, g, dx);
     }
 }
 

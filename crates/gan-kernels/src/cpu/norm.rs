@@ -1,18 +1,17 @@
 //! Batch norm's formulas by channel, over the kernels of `rows::norm`.
 //!
-//! With x̂ = (x − μ)·r, r = 1/√(σ² + ε), m numbers a channel and s = γ·r: y = s·(x − μ) + β; dβ = Σg, dγ = Σg·x̂ and
-//! dx = s·(g − dβ/m − x̂·dγ/m), by given statistics dx = s·g.
+//! With x̂ = (x − μ)·r, r = 1/√(σ² + ε), m numbers per channel and s = γ·r: y = s·(x − μ) + β; dβ = Σg, dγ = Σg·x̂ and
+//! dx = s·(g − dβ/m − x̂·dγ/m); with given statistics dx = s·g.
 //!
 //! With P(u) = u − E[u] − x̂·E[x̂u] the tangent is τ = s·P(t). For an adjoint τ̄ of it, with a = E[x̂t], b = E[x̂τ̄] and
-//! K = E[τ̄t] − E[τ̄]E[t] − ab: t̄ = s·P(τ̄); γ̄ = m·r·K; x̄ = −r·(a·t̄ + b·τ) − s·r·K·x̂. An adjoint of the values adds what it always does.
+//! K = E[τ̄t] − E[τ̄]E[t] − ab: t̄ = s·P(τ̄); γ̄ = m·r·K; x̄ = −r·(a·t̄ + b·τ) − s·r·K·x̂. An adjoint of the values adds the ordinary gradient.
 
 use super::Cpu;
 use super::buffer::Buffer;
 use super::rows::norm::{self, Channels};
 use super::simd::Level;
-use crate::backend::{NormAdjoints, NormCall, NormGrads};
-use crate::ops::BatchStatistics;
-use crate::ranks::{self, Ranks};
+use crate::backend::{NormAdjoints, NormCall, NormGrads, Norms};
+use crate::ranks::{self, BatchStatistics, Ranks};
 use candle_core::{Device, Result, Tensor};
 
 /// Statistics of a batch norm in one pass.
@@ -23,66 +22,52 @@ pub struct Norm {
     /// Mean of the input, without the bias of the convolution before it.
     centre: Vec<f32>,
     /// Number of values in a channel's statistics; `None` if they were given.
-    pub(crate) count: Option<usize>,
+    count: Option<usize>,
 }
 
-/// Per channel: μ and β of the call, s, r.
-struct Factors {
-    scale: Vec<f32>,
-    inverse: Vec<f64>,
-}
+impl Norms for Cpu {
+    type Norm = Norm;
 
-impl Norm {
-    pub(crate) fn of_batch(x: &[f32], channels: usize, bias: Option<&[f32]>, ranks: &Ranks) -> Self {
+    fn norm_of_batch(&self, x: &[f32], channels: usize, bias: Option<&[f32]>, ranks: &Ranks) -> Norm {
         let (mut centre, mut variance) = norm::moments(Level::current(), x, channels);
         let count = merge(ranks, x.len() / channels.max(1), &mut centre, &mut variance);
         let mean = centre.iter().enumerate().map(|(i, c)| c + bias.map_or(0.0, |b| b[i])).collect();
-        Self { mean, variance, centre, count: Some(count) }
+        Norm { mean, variance, centre, count: Some(count) }
     }
 
-    pub(crate) fn given(mean: &[f32], variance: &[f32], bias: Option<&[f32]>) -> Self {
+    fn norm_of(&self, mean: &[f32], variance: &[f32], bias: Option<&[f32]>) -> Norm {
         let centre = mean.iter().enumerate().map(|(i, m)| m - bias.map_or(0.0, |b| b[i])).collect();
-        Self { mean: mean.to_vec(), variance: variance.to_vec(), centre, count: None }
+        Norm { mean: mean.to_vec(), variance: variance.to_vec(), centre, count: None }
     }
 
-    pub(crate) fn statistics(&self) -> Result<BatchStatistics> {
+    fn norm_count(&self, norm: &Norm) -> Option<usize> {
+        norm.count
+    }
+
+    fn batch_statistics(&self, norm: &Norm) -> Result<BatchStatistics> {
         let host = |values: &[f32]| Tensor::new(values, &Device::Cpu);
-        let (mean, variance) = (host(&self.mean)?, host(&self.variance)?);
-        Ok(BatchStatistics { mean, variance, count: self.count.unwrap_or(0) })
+        Ok(BatchStatistics { mean: host(&norm.mean)?, variance: host(&norm.variance)?, count: norm.count.unwrap_or(0) })
     }
 
-    fn factors(&self, call: &NormCall<Cpu>) -> Factors {
-        let inverse: Vec<f64> = self.variance.iter().map(|v| 1.0 / (f64::from(*v) + call.eps).sqrt()).collect();
-        Factors { scale: self.scale(call), inverse }
+    fn norm(&self, call: &NormCall<Cpu>, norm: &Norm, x: &[f32], y: &mut [f32]) {
+        norm::forward(Level::current(), x, &norm.channels(call, &norm.scale(call)), y);
     }
 
-    /// Returns γ/√(σ² + ε).
-    fn scale(&self, call: &NormCall<Cpu>) -> Vec<f32> {
-        let one = |(v, g): (&f32, &f32)| (f64::from(*g) / (f64::from(*v) + call.eps).sqrt()) as f32;
-        self.variance.iter().zip(call.gamma).map(one).collect()
-    }
-
-    fn channels<'a>(&'a self, call: &'a NormCall<'_, Cpu>, scale: &'a [f32]) -> Channels<'a> {
-        Channels { mean: &self.centre, scale, shift: call.beta, slope: call.slope }
-    }
-
-    pub(crate) fn forward(&self, call: &NormCall<Cpu>, x: &[f32], y: &mut [f32]) {
-        let scale = self.scale(call);
-        norm::forward(Level::current(), x, &self.channels(call, &scale), y);
-    }
-
-    pub(crate) fn backward(
+    fn norm_grad(
         &self,
         call: &NormCall<Cpu>,
+        norm: &Norm,
         x: &[f32],
         g: &mut [f32],
         grads: Option<NormGrads<Cpu>>,
         ranks: &Ranks,
     ) {
-        let (level, c) = (Level::current(), self.centre.len());
-        let Factors { scale, inverse } = self.factors(call);
-        let by = self.channels(call, &scale);
-        let needs_sums = grads.is_some() || self.count.is_some();
+        let level = Level::current();
+        let c = norm.centre.len();
+        let scale = norm.scale(call);
+        let inverse = norm.inverse(call);
+        let by = norm.channels(call, &scale);
+        let needs_sums = grads.is_some() || norm.count.is_some();
         let [sums, with_x] =
             if needs_sums { norm::gradient_sums(level, x, g, &by) } else { [vec![0.0; c], vec![0.0; c]] };
         if let Some(grads) = grads {
@@ -91,7 +76,7 @@ impl Norm {
                 grads.beta[i] = sums[i] as f32;
             }
         }
-        let m = self.count.map_or(f64::INFINITY, |count| count as f64);
+        let m = norm.count.map_or(f64::INFINITY, |count| count as f64);
         // The parameters' gradients are summed later, with all others.
         let [sums, with_x] = ranks::both(ranks, &sums, &with_x);
         let even: Vec<f32> = (0..c).map(|i| (f64::from(scale[i]) * sums[i] / m) as f32).collect();
@@ -100,50 +85,32 @@ impl Norm {
         norm::backward(level, x, &by, &even, &along, g);
     }
 
-    pub(crate) fn jvp(&self, call: &NormCall<Cpu>, x: &[f32], t: &mut [f32]) {
-        self.project(&self.factors(call), x, t);
+    fn norm_jvp(&self, call: &NormCall<Cpu>, norm: &Norm, x: &[f32], t: &mut [f32]) {
+        norm.project(call, x, t);
     }
 
-    /// Computes u ← s·P(u) and returns E[u] and E[x̂u] of each channel.
-    fn project(&self, by: &Factors, x: &[f32], u: &mut [f32]) -> [Vec<f64>; 2] {
-        let (level, c) = (Level::current(), self.centre.len());
-        let m = self.count.unwrap_or(0) as f64;
-        let zeros = vec![0.0; c];
-        let ones = vec![1.0; c];
-        let plain = Channels { mean: &self.centre, scale: &ones, shift: &zeros, slope: 1.0 };
-        let [sums, with_x] = norm::gradient_sums(level, x, u, &plain);
-        let means: Vec<f64> = sums.iter().map(|s| s / m).collect();
-        let along: Vec<f64> = with_x.iter().zip(&by.inverse).map(|(s, r)| s * r / m).collect();
-        let even: Vec<f32> = by.scale.iter().zip(&means).map(|(s, e)| (f64::from(*s) * e) as f32).collect();
-        let factor = by.scale.iter().zip(&by.inverse).zip(&along);
-        let factor: Vec<f32> = factor.map(|((s, r), a)| (f64::from(*s) * r * a) as f32).collect();
-        let scaled = Channels { mean: &self.centre, scale: &by.scale, shift: &zeros, slope: 1.0 };
-        norm::backward(level, x, &scaled, &even, &factor, u);
-        [means, along]
-    }
-
-    pub(crate) fn jvp_backward(
+    fn norm_jvp_grad(
         &self,
         call: &NormCall<Cpu>,
+        norm: &Norm,
         adjoints: &NormAdjoints<Cpu>,
         [of_values, of_tangents]: [&mut [f32]; 2],
         grads: NormGrads<Cpu>,
     ) {
-        let c = self.centre.len();
-        let m = self.count.unwrap_or(0) as f64;
+        let c = norm.centre.len();
+        let m = norm.count.unwrap_or(0) as f64;
         let NormAdjoints { x, tangent: t, .. } = *adjoints;
-        let by = self.factors(call);
         // E[τ̄t], before τ̄ is overwritten.
         let products = dots(adjoints.of_tangent, t, c);
         of_tangents.copy_from_slice(adjoints.of_tangent);
-        let [mean_g, b] = self.project(&by, x, of_tangents);
+        let [mean_g, b] = norm.project(call, x, of_tangents);
         let mut tau = Buffer::of(t);
-        let [mean_t, a] = self.project(&by, x, &mut tau);
+        let [mean_t, a] = norm.project(call, x, &mut tau);
         let k: Vec<f64> = (0..c).map(|i| products[i] / m - mean_g[i] * mean_t[i] - a[i] * b[i]).collect();
         match adjoints.of_values {
             Some(g) => {
                 of_values.copy_from_slice(g);
-                let [mean, along] = self.project(&by, x, of_values);
+                let [mean, along] = norm.project(call, x, of_values);
                 for i in 0..c {
                     grads.gamma[i] = (along[i] * m) as f32;
                     grads.beta[i] = (mean[i] * m) as f32;
@@ -151,15 +118,17 @@ impl Norm {
             }
             None => of_values.fill(0.0),
         }
+        let scale = norm.scale(call);
+        let inverse = norm.inverse(call);
         for i in 0..c {
-            grads.gamma[i] += (m * by.inverse[i] * k[i]) as f32;
+            grads.gamma[i] += (m * inverse[i] * k[i]) as f32;
         }
         // x̄ −= r·(a·t̄ + b·τ) + s·r²·K·(x − μ)
         let factors: Vec<[f32; 4]> = (0..c)
             .map(|i| {
-                let r = by.inverse[i];
-                let of_x = f64::from(by.scale[i]) * r * r * k[i];
-                [(r * a[i]) as f32, (r * b[i]) as f32, of_x as f32, self.centre[i]]
+                let r = inverse[i];
+                let of_x = f64::from(scale[i]) * r * r * k[i];
+                [(r * a[i]) as f32, (r * b[i]) as f32, of_x as f32, norm.centre[i]]
             })
             .collect();
         let rows = of_values.chunks_exact_mut(c).zip(of_tangents.chunks_exact(c));
@@ -169,6 +138,42 @@ impl Norm {
                 xbar[i] -= of_t * tbar[i] + of_tau * tau[i] + of_x * (x[i] - centre);
             }
         }
+    }
+}
+
+impl Norm {
+    /// Returns r = 1/√(σ² + ε).
+    fn inverse(&self, call: &NormCall<Cpu>) -> Vec<f64> {
+        self.variance.iter().map(|v| 1.0 / (f64::from(*v) + call.eps).sqrt()).collect()
+    }
+
+    /// Returns s = γ/√(σ² + ε).
+    fn scale(&self, call: &NormCall<Cpu>) -> Vec<f32> {
+        let one = |(v, g): (&f32, &f32)| (f64::from(*g) / (f64::from(*v) + call.eps).sqrt()) as f32;
+        self.variance.iter().zip(call.gamma).map(one).collect()
+    }
+
+    fn channels<'a>(&'a self, call: &'a NormCall<'_, Cpu>, scale: &'a [f32]) -> Channels<'a> {
+        Channels { mean: &self.centre, scale, shift: call.beta, slope: call.slope }
+    }
+
+    /// Computes u ← s·P(u) and returns E[u] and E[x̂u] of each channel.
+    fn project(&self, call: &NormCall<Cpu>, x: &[f32], u: &mut [f32]) -> [Vec<f64>; 2] {
+        let level = Level::current();
+        let c = self.centre.len();
+        let m = self.count.unwrap_or(0) as f64;
+        let scale = self.scale(call);
+        let inverse = self.inverse(call);
+        let zeros = vec![0.0; c];
+        let ones = vec![1.0; c];
+        let linear = |scale| Channels { mean: &self.centre, scale, shift: &zeros, slope: 1.0 };
+        let [sums, with_x] = norm::gradient_sums(level, x, u, &linear(&ones));
+        let means: Vec<f64> = sums.iter().map(|s| s / m).collect();
+        let along: Vec<f64> = with_x.iter().zip(&inverse).map(|(s, r)| s * r / m).collect();
+        let even: Vec<f32> = (0..c).map(|i| (f64::from(scale[i]) * means[i]) as f32).collect();
+        let factor: Vec<f32> = (0..c).map(|i| (f64::from(scale[i]) * inverse[i] * along[i]) as f32).collect();
+        norm::backward(level, x, &linear(&scale), &even, &factor, u);
+        [means, along]
     }
 }
 

@@ -1,12 +1,12 @@
 //! Convolution weights packed for their kernels, cached until they change.
 
 use super::Cpu;
-use super::conv::kernel::{self, Packed};
-use super::conv::winograd::Direction;
+use super::conv::{self, Direction, Packed};
 use super::simd::Level;
 use crate::backend::ConvCall;
 use crate::fused::Reuse;
-use crate::problem::Problem;
+use crate::spec::Problem;
+use crate::storage::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -39,8 +39,8 @@ impl WeightCache {
         let key = (call.layer, direction == Direction::Forward);
         // Packed weights work for any number of samples.
         let problem = Problem { samples: 1, ..call.problem };
-        let pack = || Arc::new(kernel::pack(Level::current(), call.precision, &problem, direction, weights));
-        let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
+        let pack = || Arc::new(conv::pack(Level::current(), call.precision, &problem, direction, weights));
+        let mut kept = lock(&self.kept);
         let never = self.reuse == Reuse::Never || weights.len() >= LARGE;
         if never && call.trains {
             // What another pass packed from the same weights is used again.

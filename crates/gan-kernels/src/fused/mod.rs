@@ -5,36 +5,31 @@
 //! small networks its bookkeeping costs more than the computation. A sequence saves only what its backward pass needs, and presents candle
 //! with one operation over two tensors: the input and all parameters, packed in order.
 //!
-//! In reading order: this file (the layers and the plan), `layers` (one file each: its shape, what it saves, its passes), `pass` (the
-//! forward and backward pass), `jvp` (the directional derivative), `op` (a sequence as a candle operation).
+//! In reading order: this file (the plan), `layers` (their shapes, what they save, their passes), `pass` (the passes over all layers, also of
+//! the directional derivative), `op` (a sequence as a candle operation).
 
-mod jvp;
 mod layers;
 mod op;
 mod pass;
 
-pub use crate::backend::Activation;
-pub use layers::conv::Weights;
 pub use layers::{
-    AnyLeakyRelu, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, FusedLayer, GlobalMaxPool, Reshape, Sigmoid,
-    Upsample, ZeroPad,
+    Activation, BatchNorm, Conv, Dropout, FusedLayer, GlobalMaxPool, InputActivation, Resample, Reshape, Weights,
 };
 pub use op::{Layout, Noise, Run, Statistics};
 
 use crate::backend::{Backend, Sides};
 use crate::cpu::Cpu;
-use crate::precision::Precision;
-use crate::problem::product;
-use candle_core::Result;
+use crate::spec::{MOST, Precision, product};
+use candle_core::{Result, bail};
 
 /// A layer with its sizes and its fused activation.
 #[derive(Clone, Debug)]
-pub struct PlannedLayer {
-    pub(crate) layer: FusedLayer,
-    pub(crate) input: Sides,
-    pub(crate) output: Sides,
+struct PlannedLayer {
+    layer: FusedLayer,
+    input: Sides,
+    output: Sides,
     /// Activation that follows immediately.
-    pub(crate) act: Activation,
+    act: Activation,
 }
 
 /// A sequence of layers with the sizes between them.
@@ -73,17 +68,7 @@ impl FusedSequential {
 }
 
 impl<B: Backend> FusedSequential<B> {
-    /// Plans layers over samples of `input` = `[C, H, W]` or `[F]`.
-    ///
-    /// # Errors
-    /// As [`FusedSequential::new`].
-    pub fn on(
-        backend: B,
-        input: &[usize],
-        layers: Vec<FusedLayer>,
-        precision: Precision,
-        reuse: Reuse,
-    ) -> Result<Self> {
+    fn on(backend: B, input: &[usize], layers: Vec<FusedLayer>, precision: Precision, reuse: Reuse) -> Result<Self> {
         let mut flat = input.len() == 1;
         let input = sides(input)?;
         let mut largest = check_size(input)?;
@@ -91,9 +76,10 @@ impl<B: Backend> FusedSequential<B> {
         let mut planned = Vec::<PlannedLayer>::new();
         let mut at = input;
         for layer in layers {
-            if let (Some(act), Some(last)) = (layer.activation(), planned.last_mut())
+            if let FusedLayer::Activation(act) = layer
+                && let Some(last) = planned.last_mut()
                 && last.act == Activation::Identity
-                && last.layer.fuses::<B>(act)
+                && last.layer.operation::<B>().fuses(act)
             {
                 last.act = act;
                 continue;
@@ -103,8 +89,8 @@ impl<B: Backend> FusedSequential<B> {
             largest = check_size(output)?.max(largest);
             for (start, len) in operation.parameters(at) {
                 let end = start.saturating_add(len);
-                if end > isize::MAX as usize >> 8 {
-                    candle_core::bail!("parameters up to place {end} are beyond any memory: {layer:?}");
+                if end > MOST {
+                    bail!("parameters up to place {end} are beyond any memory: {layer:?}");
                 }
                 parameters = parameters.max(end);
             }
@@ -134,9 +120,9 @@ impl<B: Backend> FusedSequential<B> {
         drops.map(|planned| [n, planned.input[0], planned.input[1], planned.input[2]]).collect()
     }
 
-    /// Returns the number of channels of each batch norm in turn.
-    fn norm_channels(&self) -> impl Iterator<Item = usize> {
-        self.layers.iter().filter(|planned| planned.layer.is_norm()).map(|planned| planned.input[2])
+    /// Returns whether [`FusedSequential::jvp`] supports it: it has no sigmoid, maximum, dropout, hyperbolic tangent or negative slope.
+    pub fn has_jvp(&self) -> bool {
+        self.layers.iter().all(|planned| planned.layer.operation::<B>().has_jvp(planned.act))
     }
 
     fn has_parameters_before(&self, index: usize) -> bool {
@@ -159,20 +145,18 @@ impl<B: Backend> FusedSequential<B> {
 /// Returns the number of values in one sample, or an error if it is zero or exceeds any memory.
 fn check_size(sides: Sides) -> Result<usize> {
     match product(&sides) {
-        0 => candle_core::bail!(
-            "a fused network cannot work on samples without numbers, got [height, width, channels] {sides:?}"
-        ),
-        size if size > isize::MAX as usize >> 8 => {
-            candle_core::bail!("samples of [height, width, channels] {sides:?} are beyond any memory")
+        0 => bail!("a fused network cannot work on samples without numbers, got [height, width, channels] {sides:?}"),
+        size if size > MOST => {
+            bail!("samples of [height, width, channels] {sides:?} are beyond any memory")
         }
         size => Ok(size),
     }
 }
 
-pub(crate) fn sides(shape: &[usize]) -> Result<Sides> {
+fn sides(shape: &[usize]) -> Result<Sides> {
     match shape {
         [c, h, w] => Ok([*h, *w, *c]),
         [f] => Ok([1, 1, *f]),
-        _ => candle_core::bail!("a fused network works on images [C, H, W] and vectors [F], got {shape:?}"),
+        _ => bail!("a fused network works on images [C, H, W] and vectors [F], got {shape:?}"),
     }
 }

@@ -1,17 +1,15 @@
-//! A fused network as a candle operation over its input and its parameters, on the CPU.
+//! A fused network, and its directional derivative, as candle operations on the CPU.
 
-use super::FusedSequential;
-use super::pass::{NeedsGrad, Normalise, SavedForBackward};
-use crate::backend::Backend;
-use crate::backend::Sides;
+use super::pass::{NeedsGrad, PassContext};
+use super::{FusedLayer, FusedSequential};
+use crate::backend::{Backend, Norms, Sides};
 use crate::cpu::Cpu;
 use crate::cpu::buffer::Buffer;
 use crate::cpu::layout::{channels_first, channels_last};
-use crate::ops::BatchStatistics;
-use crate::problem::product;
-use crate::ranks::Ranks;
-use crate::storage::{elements, with_elements};
-use candle_core::{CpuStorage, CustomOp2, Result, Shape, Tensor, bail};
+use crate::ranks::{BatchStatistics, Ranks};
+use crate::spec::product;
+use crate::storage::{elements, lock, with_elements};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 
 /// Memory layout of a tensor's images.
@@ -65,69 +63,105 @@ impl FusedSequential {
     ) -> Result<(Tensor, Vec<BatchStatistics>)> {
         let samples = self.check(x, run.from)?;
         self.check_parameters(parameters)?;
-        let (given, ranks) = match run.statistics {
-            Statistics::Batch(ranks) => (None, ranks.clone()),
-            Statistics::Given(all) => (Some(self.given(all)?), None),
-        };
-        let noise = if given.is_some() { vec![] } else { self.noise(&run.noise, samples)? };
         let needs = NeedsGrad { input: x.track_op(), parameters: parameters.track_op() };
+        let mut cx = PassContext::new(self.layers.len(), needs);
+        match run.statistics {
+            Statistics::Batch(ranks) => {
+                cx.ranks = ranks.clone();
+                self.set_noise(&run.noise, samples, &mut cx)?;
+            }
+            Statistics::Given(all) => self.set_statistics(all, &mut cx)?,
+        }
         let found = Arc::new(Mutex::new(vec![]));
-        let op = Pass {
+        let op = Op {
             network: Arc::clone(self),
             samples,
-            given,
-            ranks,
-            noise: Mutex::new(noise),
             layouts: [run.from, run.to],
             needs,
-            saved: Mutex::new(None),
+            takes_statistics: matches!(run.statistics, Statistics::Batch(_)),
+            cx: Mutex::new(Some(cx)),
             found: Arc::clone(&found),
         };
         let y = x.apply_op2(parameters, op)?;
-        let found = std::mem::take(&mut *found.lock().unwrap_or_else(|e| e.into_inner()));
+        let found = std::mem::take(&mut *lock(&found));
         let statistics = found.iter().map(|norm| self.backend.batch_statistics(norm));
         Ok((y, statistics.collect::<Result<_>>()?))
     }
 
-    /// Returns each batch norm's mean and variance from `all`, which must contain them.
-    fn given(&self, all: &[[Tensor; 2]]) -> Result<Vec<[Vec<f32>; 2]>> {
-        let channels: Vec<usize> = self.norm_channels().collect();
-        if channels.len() != all.len() {
-            bail!("statistics of {} batch norms were given, this network has {}", all.len(), channels.len());
+    /// Gives each batch norm its mean and variance from `all`, which must contain them.
+    fn set_statistics(&self, all: &[[Tensor; 2]], cx: &mut PassContext<Cpu>) -> Result<()> {
+        let norms = || self.layers.iter().enumerate().filter(|(_, planned)| planned.layer.is_norm());
+        if norms().count() != all.len() {
+            bail!("statistics of {} batch norms were given, this network has {}", all.len(), norms().count());
         }
-        let one = |(c, both): (usize, &[Tensor; 2])| {
+        for ((index, planned), both) in norms().zip(all) {
+            let c = planned.input[2];
             if both.iter().any(|t| t.dims() != [c]) {
                 let [mean, variance] = both.each_ref().map(Tensor::dims);
                 bail!("a batch norm of {c} channels was given a mean {mean:?} and a variance {variance:?}");
             }
-            Ok([both[0].to_vec1()?, both[1].to_vec1()?])
-        };
-        channels.into_iter().zip(all).map(one).collect()
+            cx.given[index] = Some([both[0].to_vec1()?, both[1].to_vec1()?]);
+        }
+        Ok(())
     }
 
-    /// Returns the numbers for each dropout on `samples` from `all`, which must contain them.
-    fn noise(&self, all: &[Tensor], samples: usize) -> Result<Vec<Buffer>> {
+    /// Gives each dropout its numbers for `samples` from `all`, which must contain them.
+    fn set_noise(&self, all: &[Tensor], samples: usize, cx: &mut PassContext<Cpu>) -> Result<()> {
         let shapes = self.noise_shapes(samples);
         if shapes.len() != all.len() {
             bail!("random numbers for {} dropouts were given, this network has {}", all.len(), shapes.len());
         }
-        let one = |(shape, t): (&[usize; 4], &Tensor)| {
+        let drops =
+            self.layers.iter().enumerate().filter(|(_, planned)| matches!(planned.layer, FusedLayer::Dropout(_)));
+        for ((index, _), (shape, t)) in drops.zip(shapes.iter().zip(all)) {
             if t.elem_count() != product(shape) {
                 bail!("a dropout needs random numbers {shape:?}, got {:?}", t.dims());
             }
-            with_elements::<f32, _>(t, Buffer::of)
-        };
-        shapes.iter().zip(all).map(one).collect()
+            cx.noise[index] = Some(with_elements::<f32, _>(t, Buffer::of)?);
+        }
+        Ok(())
     }
 
-    pub(super) fn check_parameters(&self, parameters: &Tensor) -> Result<()> {
+    /// Returns the derivative of the output in a direction t at x, `[N, C, H, W]` (or `[N, F]`) each, from all parameters `[P]` ->
+    /// `[N, …]`, with batch norms that use the batch's statistics. The gradient flows to the parameters.
+    ///
+    /// # Errors
+    /// If a layer does not support it ([`FusedSequential::has_jvp`]), x or t has another shape than expected, the parameters end before the
+    /// layers' places do, or a batch norm gets fewer than two numbers per channel.
+    pub fn jvp(self: &Arc<Self>, x: &Tensor, t: &Tensor, parameters: &Tensor) -> Result<Tensor> {
+        if !self.has_jvp() {
+            bail!("this network has layers that its fused derivative does not know");
+        }
+        let samples = self.check(x, Layout::ChannelsFirst)?;
+        self.check_parameters(parameters)?;
+        if t.dims() != x.dims() {
+            bail!("a direction {:?} for samples {:?}", t.dims(), x.dims());
+        }
+        let both = Tensor::cat(&[x, t], 0)?;
+        let both = with_elements::<f32, _>(&both, |both| inward(both, self.input, Layout::ChannelsFirst))?;
+        let op = Jvp { network: Arc::clone(self), samples, both: Mutex::new(Some(both)), cx: Mutex::new(None) };
+        parameters.apply_op1(op)
+    }
+
+    /// Returns the shape of the output.
+    fn shape(&self, n: usize, to: Layout) -> Shape {
+        let [h, w, c] = self.output();
+        match to {
+            Layout::ChannelsFirst | Layout::ChannelsLast if self.flat => Shape::from((n, c)),
+            Layout::ChannelsFirst => Shape::from((n, c, h, w)),
+            Layout::ChannelsLast => Shape::from((n, h, w, c)),
+        }
+    }
+
+    fn check_parameters(&self, parameters: &Tensor) -> Result<()> {
         match parameters.dims() {
             [n] if *n >= self.parameters => Ok(()),
             found => bail!("this network needs parameters [{}], got {found:?}", self.parameters),
         }
     }
 
-    pub(super) fn check(&self, x: &Tensor, from: Layout) -> Result<usize> {
+    /// Returns the number of samples of x, if it has the network's shape.
+    fn check(&self, x: &Tensor, from: Layout) -> Result<usize> {
         let [h, w, c] = self.input;
         let fits = match (x.dims(), from) {
             ([_, f], _) => [h, w] == [1, 1] && *f == c,
@@ -151,20 +185,21 @@ impl FusedSequential {
 /// Gradients of the input and of the parameters, if they are needed.
 type Grads = (Option<Vec<f32>>, Option<Vec<f32>>);
 
-struct Pass {
+/// A network as a function of its input and its parameters.
+struct Op {
     network: Arc<FusedSequential>,
     samples: usize,
-    given: Option<Vec<[Vec<f32>; 2]>>,
-    ranks: Ranks,
-    noise: Mutex<Vec<Buffer>>,
     layouts: [Layout; 2],
     needs: NeedsGrad,
-    saved: Mutex<Option<SavedForBackward<Cpu>>>,
-    found: Arc<Mutex<Vec<<Cpu as Backend>::Norm>>>,
+    /// Whether batch norms take the statistics of the batch.
+    takes_statistics: bool,
+    /// `None` after the last part that needs it.
+    cx: Mutex<Option<PassContext<Cpu>>>,
+    found: Arc<Mutex<Vec<<Cpu as Norms>::Norm>>>,
 }
 
 /// Converts numbers to the network's layout.
-pub(super) fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
+fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
     match layout {
         Layout::ChannelsFirst => channels_last(x, c, h * w),
         Layout::ChannelsLast => Buffer::of(x),
@@ -172,7 +207,7 @@ pub(super) fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
 }
 
 /// Converts numbers to the layout for candle.
-pub(super) fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
+fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
     match layout {
         Layout::ChannelsFirst => {
             let mut to = vec![0.0; x.len()];
@@ -183,45 +218,36 @@ pub(super) fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> 
     }
 }
 
-impl Pass {
-    fn shape(&self) -> Shape {
-        let [h, w, c] = self.network.output();
-        let n = self.samples;
-        match self.layouts[1] {
-            _ if self.network.flat => Shape::from((n, c)),
-            Layout::ChannelsFirst => Shape::from((n, c, h, w)),
-            Layout::ChannelsLast => Shape::from((n, h, w, c)),
-        }
-    }
-
+impl Op {
     fn forward(&self, x: &[f32], theta: &[f32]) -> Result<Vec<f32>> {
-        let normalise = self.given.as_ref().map_or(Normalise::Batch(&self.ranks), |all| Normalise::Given(all));
-        let noise = std::mem::take(&mut *self.noise.lock().unwrap_or_else(|e| e.into_inner()));
+        let Some(mut cx) = lock(&self.cx).take() else {
+            bail!("a network's forward pass can run once for each application");
+        };
         let x = inward(x, self.network.input, self.layouts[0]);
-        let (y, saved) = self.network.forward(x, self.samples, theta, normalise, noise, self.needs)?;
-        if self.given.is_none() {
-            *self.found.lock().unwrap_or_else(|e| e.into_inner()) = saved.norms().cloned().collect();
+        let y = self.network.forward(x, self.samples, theta, &mut cx)?;
+        if self.takes_statistics {
+            *lock(&self.found) = cx.norms.iter().flatten().cloned().collect();
         }
         if self.needs.anything() {
-            *self.saved.lock().unwrap_or_else(|e| e.into_inner()) = Some(saved);
+            *lock(&self.cx) = Some(cx);
         }
         Ok(outward(&y, self.network.output(), self.layouts[1]))
     }
 
     /// Returns the gradients of the input and of the parameters, if they are needed.
     fn backward(&self, g: &[f32], theta: &[f32]) -> Result<Grads> {
-        let Some(saved) = self.saved.lock().unwrap_or_else(|e| e.into_inner()).take() else {
+        let Some(cx) = lock(&self.cx).take() else {
             bail!("a network's backward pass can run once for each forward pass: run it forward again");
         };
         let g = inward(g, self.network.output(), self.layouts[1]);
         let mut dtheta = self.needs.parameters.then(|| vec![0.0; theta.len()]);
-        let dx = self.network.backward(saved, self.samples, theta, g, dtheta.as_deref_mut());
+        let dx = self.network.backward(cx, self.samples, theta, g, dtheta.as_deref_mut());
         let dx = dx.map(|dx| outward(&dx, self.network.input, self.layouts[0]));
         Ok((dx, dtheta))
     }
 }
 
-impl CustomOp2 for Pass {
+impl CustomOp2 for Op {
     fn name(&self) -> &'static str {
         "network"
     }
@@ -233,9 +259,10 @@ impl CustomOp2 for Pass {
         theta: &CpuStorage,
         tl: &candle_core::Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (x, theta) = (elements::<f32>(x, xl)?, elements::<f32>(theta, tl)?);
+        let x = elements::<f32>(x, xl)?;
+        let theta = elements::<f32>(theta, tl)?;
         let y = self.network.backend.run(self.network.work(self.samples), || self.forward(&x, &theta))?;
-        Ok((CpuStorage::F32(y), self.shape()))
+        Ok((CpuStorage::F32(y), self.network.shape(self.samples, self.layouts[1])))
     }
 
     fn bwd(&self, x: &Tensor, theta: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -247,5 +274,46 @@ impl CustomOp2 for Pass {
             values.map(|v| Tensor::from_vec(v, like.shape(), like.device())).transpose()
         };
         Ok((tensor(dx, x)?, tensor(dtheta, theta)?))
+    }
+}
+
+/// The tangents of the output as a function of the parameters.
+struct Jvp {
+    network: Arc<FusedSequential>,
+    samples: usize,
+    both: Mutex<Option<Buffer>>,
+    cx: Mutex<Option<PassContext<Cpu>>>,
+}
+
+impl CustomOp1 for Jvp {
+    fn name(&self) -> &'static str {
+        "jvp"
+    }
+
+    fn cpu_fwd(&self, theta: &CpuStorage, layout: &candle_core::Layout) -> Result<(CpuStorage, Shape)> {
+        let theta = elements::<f32>(theta, layout)?;
+        let Some(both) = lock(&self.both).take() else {
+            bail!("a derivative can be taken once");
+        };
+        let network = &self.network;
+        let n = self.samples;
+        let (t, cx) = network.backend.run(network.work(2 * n), || network.jvp_forward(both, n, &theta))?;
+        *lock(&self.cx) = Some(cx);
+        let t = outward(&t, network.output(), Layout::ChannelsFirst);
+        Ok((CpuStorage::F32(t), network.shape(n, Layout::ChannelsFirst)))
+    }
+
+    fn bwd(&self, theta: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        let Some(cx) = lock(&self.cx).take() else {
+            bail!("a derivative's backward pass can run once: take it again");
+        };
+        let network = &self.network;
+        let g = with_elements::<f32, _>(g, |g| inward(g, network.output(), Layout::ChannelsFirst))?;
+        let mut dtheta = vec![0.0; theta.elem_count()];
+        with_elements::<f32, _>(theta, |theta| {
+            let run = || network.jvp_backward(cx, self.samples, theta, g, &mut dtheta);
+            network.backend.run(network.work(2 * self.samples), run);
+        })?;
+        Ok(Some(Tensor::from_vec(dtheta, theta.shape(), theta.device())?))
     }
 }

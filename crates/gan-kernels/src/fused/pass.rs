@@ -1,7 +1,11 @@
-//! The forward and the backward pass over all layers.
+//! The passes over all layers: forward, backward, and the same for a directional derivative (a Jacobian-vector product).
+//!
+//! For the derivative, values x and tangents t go through the layers side by side, as one batch of twice the samples: every convolution is
+//! one product for both. If all layers are piecewise linear (leaky ReLU), the values only determine the piece, and the backward pass goes
+//! through the tangents alone; before a batch norm it goes through both.
 
-use super::{FusedSequential, PlannedLayer};
-use crate::backend::{Backend, PixelMap};
+use super::{FusedLayer, FusedSequential, PlannedLayer};
+use crate::backend::{Activation, Backend, Memory, PixelMap, size};
 use crate::ranks::Ranks;
 use candle_core::Result;
 
@@ -13,24 +17,16 @@ pub(super) struct NeedsGrad {
 }
 
 impl NeedsGrad {
-    pub const NOTHING: Self = Self { input: false, parameters: false };
-
     pub fn anything(self) -> bool {
         self.input || self.parameters
     }
 }
 
-/// Statistics that batch norm uses.
-pub(super) enum Normalise<'a> {
-    /// Statistics of the batch, or of all ranks' batches.
-    Batch(&'a Ranks),
-    /// Given mean and variance of each remaining norm, in turn.
-    Given(&'a [[Vec<f32>; 2]]),
-}
-
 /// A layer of a network in a pass over a batch.
 pub(super) struct At<'a, B: Backend> {
     pub network: &'a FusedSequential<B>,
+    /// All parameters.
+    pub theta: B::Slice<'a>,
     pub index: usize,
     pub samples: usize,
 }
@@ -43,114 +39,135 @@ impl<B: Backend> Clone for At<'_, B> {
 impl<B: Backend> Copy for At<'_, B> {}
 
 impl<'a, B: Backend> At<'a, B> {
+    pub fn backend(&self) -> &'a B {
+        &self.network.backend
+    }
+
     pub fn planned(&self) -> &'a PlannedLayer {
         &self.network.layers[self.index]
+    }
+
+    /// Returns the number of values in the batch before the layer.
+    pub fn input_len(&self) -> usize {
+        self.samples * size(self.planned().input)
+    }
+
+    /// Returns the number of values in the batch after the layer.
+    pub fn output_len(&self) -> usize {
+        self.samples * size(self.planned().output)
     }
 
     pub fn map(&self) -> PixelMap {
         PixelMap { samples: self.samples, input: self.planned().input, output: self.planned().output }
     }
 
+    pub fn parameters(&self, start: usize, len: usize) -> B::Slice<'a> {
+        self.backend().part(self.theta, start..start + len)
+    }
+
+    /// Returns the same layer in a pass over `batches` batches at once.
+    pub fn times(&self, batches: usize) -> Self {
+        Self { samples: batches * self.samples, ..*self }
+    }
+
     /// Recomputes the output of the layer before, which was not saved.
-    pub fn input_again(&self, theta: B::Slice<'_>, saved: &SavedForBackward<B>) -> Option<B::Buffer> {
+    pub fn recompute_input(&self, cx: &PassContext<B>) -> Option<B::Buffer> {
         let before = Self { index: self.index.checked_sub(1)?, ..*self };
-        before.planned().layer.operation::<B>().made_again(&before, theta, saved)
+        before.planned().layer.operation::<B>().recompute_output(&before, cx)
     }
 }
 
-/// Values of one forward pass that the backward pass needs.
-pub(super) struct SavedForBackward<B: Backend> {
+/// Destination of the parameters' gradients, if they are needed.
+pub(super) type Dtheta<'a, 'd, B> = Option<&'a mut <B as Memory>::SliceMut<'d>>;
+
+/// What a pass is given, and what its forward part saves for its backward part.
+pub(super) struct PassContext<B: Backend> {
     pub needs: NeedsGrad,
-    /// Input of layer i at i, the last output at the end, if they are needed.
-    pub values: Vec<Option<B::Buffer>>,
-    /// Statistics of the batch norm that is layer i, at i.
-    pub norms: Vec<Option<B::Norm>>,
+    /// Ranks whose batches the statistics of batch norms are taken over.
+    pub ranks: Ranks,
+    /// Mean and variance of the batch norm that is layer i, at i; `None` takes those of the batch.
+    pub given: Vec<Option<[Vec<f32>; 2]>>,
     /// Random numbers of the dropout that is layer i, at i; `None` without dropout.
     pub noise: Vec<Option<B::Buffer>>,
-    /// Ranks whose batches the statistics are taken over.
-    pub ranks: Ranks,
+    /// Input of layer i at i, the last output at the end, if they are needed.
+    pub values: Vec<Option<B::Buffer>>,
+    /// For a directional derivative, the values of layer i's output at i, if its activation reads them.
+    pub outputs: Vec<Option<B::Buffer>>,
+    /// Statistics of the batch norm that is layer i, at i.
+    pub norms: Vec<Option<B::Norm>>,
 }
 
-impl<B: Backend> SavedForBackward<B> {
-    fn new(layers: usize, needs: NeedsGrad, ranks: Ranks) -> Self {
-        let nothing = || (0..=layers).map(|_| None).collect();
-        Self { needs, values: nothing(), norms: (0..=layers).map(|_| None).collect(), noise: nothing(), ranks }
+impl<B: Backend> PassContext<B> {
+    /// Returns a pass over `layers`, with the statistics of the batch and without dropout.
+    pub fn new(layers: usize, needs: NeedsGrad) -> Self {
+        fn nothing<T>(len: usize) -> Vec<Option<T>> {
+            (0..=len).map(|_| None).collect()
+        }
+        Self {
+            needs,
+            ranks: None,
+            given: nothing(layers),
+            noise: nothing(layers),
+            values: nothing(layers),
+            outputs: nothing(layers),
+            norms: nothing(layers),
+        }
     }
 
-    /// Returns each batch norm's statistics in turn.
-    pub fn norms(&self) -> impl Iterator<Item = &B::Norm> {
-        self.norms.iter().flatten()
+    /// Saves the values, which are already the output of an activation, and applies its derivative to the tangents.
+    pub fn save_and_differentiate(&mut self, at: &At<B>, act: Activation, y: &mut B::Buffer) {
+        if act == Activation::Identity {
+            return;
+        }
+        let backend = at.backend();
+        let half = at.output_len();
+        let values = backend.copy(backend.part(backend.slice(y), 0..half));
+        let [_, tangents] = backend.split_mut(backend.slice_mut(y), half);
+        backend.activation_grad(act, backend.slice(&values), tangents);
+        self.outputs[at.index] = Some(values);
     }
 }
 
-/// A forward pass.
-pub(super) struct ForwardPass<'t, 'n, B: Backend> {
-    pub theta: B::Slice<'t>,
-    pub normalise: Normalise<'n>,
-    pub needs: NeedsGrad,
-    pub saved: SavedForBackward<B>,
+/// Adjoints in the backward pass of a directional derivative.
+pub(super) struct Adjoint<B: Backend> {
+    /// Adjoint of the tangents, preceded by that of the values if it is not zero.
+    pub g: B::Buffer,
+    pub has_values: bool,
 }
 
-impl<'t, B: Backend> ForwardPass<'t, '_, B> {
-    /// Returns a pass of a layer that saves nothing.
-    pub fn without_gradient(theta: B::Slice<'t>) -> Self {
-        let needs = NeedsGrad::NOTHING;
-        Self { theta, normalise: Normalise::Given(&[]), needs, saved: SavedForBackward::new(0, needs, None) }
-    }
-}
-
-/// A backward pass.
-pub(super) struct BackwardPass<'t, 'd, B: Backend> {
-    pub theta: B::Slice<'t>,
-    pub saved: SavedForBackward<B>,
-    /// Destination of the parameters' gradients, if they are needed.
-    pub dtheta: Option<B::SliceMut<'d>>,
-}
-
-impl<'t, B: Backend> BackwardPass<'t, '_, B> {
-    /// Returns a pass through layers that save nothing.
-    pub fn without_saved(layers: usize, theta: B::Slice<'t>) -> Self {
-        let needs = NeedsGrad { input: true, parameters: false };
-        Self { theta, saved: SavedForBackward::new(layers, needs, None), dtheta: None }
+impl<B: Backend> Adjoint<B> {
+    /// Returns the number of batches that it contains.
+    pub fn batches(&self) -> usize {
+        if self.has_values { 2 } else { 1 }
     }
 }
 
 impl<B: Backend> FusedSequential<B> {
-    /// Runs forward: x `[n, H, W, C]` -> the output `[n, H', W', C']`, and what is saved. `noise` has the numbers of
-    /// each dropout in turn.
-    pub(super) fn forward(
-        &self,
+    /// Runs forward: x `[n, H, W, C]` -> the output `[n, H', W', C']`.
+    pub(super) fn forward<'a>(
+        &'a self,
         x: B::Buffer,
         samples: usize,
-        theta: B::Slice<'_>,
-        normalise: Normalise,
-        noise: Vec<B::Buffer>,
-        needs: NeedsGrad,
-    ) -> Result<(B::Buffer, SavedForBackward<B>)> {
-        let ranks = match normalise {
-            Normalise::Batch(ranks) => ranks.clone(),
-            Normalise::Given(_) => None,
-        };
-        let saved = SavedForBackward::new(self.layers.len(), needs, ranks);
-        let mut pass = ForwardPass { theta, normalise, needs, saved };
-        let mut noise = noise.into_iter();
+        theta: B::Slice<'a>,
+        cx: &mut PassContext<B>,
+    ) -> Result<B::Buffer> {
         let mut value = x;
         for (index, planned) in self.layers.iter().enumerate() {
-            let operation = planned.layer.operation::<B>();
-            if operation.wants_noise() {
-                pass.saved.noise[index] = noise.next();
-            }
-            let output = operation.forward(&At { network: self, index, samples }, &value, &mut pass)?;
-            if self.saves_input(index, &value, needs) {
-                pass.saved.values[index] = Some(value);
+            let at = At { network: self, theta, index, samples };
+            let output = planned.layer.operation::<B>().forward(&at, &value, cx)?;
+            if self.saves_input(index, &value, cx.needs) {
+                cx.values[index] = Some(value);
             }
             value = output;
         }
-        let reads_output = |planned: &PlannedLayer| planned.layer.operation::<B>().reads_output(planned.act);
-        if needs.anything() && self.layers.last().is_some_and(reads_output) {
-            pass.saved.values[self.layers.len()] = Some(self.backend.copy(self.backend.slice(&value)));
+        if cx.needs.anything() && self.layers.last().is_some_and(Self::reads_output) {
+            cx.values[self.layers.len()] = Some(self.backend.copy(self.backend.slice(&value)));
         }
-        Ok((value, pass.saved))
+        Ok(value)
+    }
+
+    fn reads_output(planned: &PlannedLayer) -> bool {
+        planned.layer.operation::<B>().reads_output(planned.act)
     }
 
     /// Returns whether the backward pass reads `value`, the input of layer `index`, and it cannot be recomputed.
@@ -159,34 +176,78 @@ impl<B: Backend> FusedSequential<B> {
             return false;
         }
         let before = index.checked_sub(1).map(|i| &self.layers[i]);
-        if before.is_some_and(|before| before.layer.operation::<B>().reads_output(before.act)) {
+        if before.is_some_and(Self::reads_output) {
             return true;
         }
         let len = self.backend.len(self.backend.slice(value));
-        let made_again = before.is_some_and(|before| before.layer.operation::<B>().is_made_again(len));
-        self.layers[index].layer.operation::<B>().reads_input(needs) && !made_again
+        let recomputed = before.is_some_and(|before| before.layer.operation::<B>().recomputes_output(len));
+        self.layers[index].layer.operation::<B>().reads_input(needs) && !recomputed
     }
 
     /// Returns the input's gradient `[n, H, W, C]` from the output's `[n, H', W', C']`, if it is needed; writes the parameters' gradients
     /// to `dtheta`, if they are needed.
-    pub(super) fn backward(
-        &self,
-        saved: SavedForBackward<B>,
+    pub(super) fn backward<'a>(
+        &'a self,
+        mut cx: PassContext<B>,
         samples: usize,
-        theta: B::Slice<'_>,
+        theta: B::Slice<'a>,
         mut g: B::Buffer,
-        dtheta: Option<B::SliceMut<'_>>,
+        mut dtheta: Option<B::SliceMut<'_>>,
     ) -> Option<B::Buffer> {
-        let needs = saved.needs;
-        let mut pass = BackwardPass { theta, saved, dtheta };
+        let needs = cx.needs;
         for (index, planned) in self.layers.iter().enumerate().rev() {
             let goes_on = needs.input || (needs.parameters && self.has_parameters_before(index));
-            let at = At { network: self, index, samples };
-            g = planned.layer.operation::<B>().backward(&at, g, &mut pass, goes_on)?;
+            let at = At { network: self, theta, index, samples };
+            g = planned.layer.operation::<B>().backward(&at, g, &mut cx, dtheta.as_mut(), goes_on)?;
             // Later layers are done.
-            pass.saved.values[index + 1] = None;
-            pass.saved.norms[index] = None;
+            cx.values[index + 1] = None;
+            cx.norms[index] = None;
         }
         needs.input.then_some(g)
+    }
+
+    /// Runs values and tangents `[2n, H, W, C]` forward, and returns the output's tangents and what is saved.
+    pub(super) fn jvp_forward<'a>(
+        &'a self,
+        mut both: B::Buffer,
+        samples: usize,
+        theta: B::Slice<'a>,
+    ) -> Result<(B::Buffer, PassContext<B>)> {
+        let mut cx = PassContext::new(self.layers.len(), NeedsGrad { input: false, parameters: true });
+        for (index, planned) in self.layers.iter().enumerate() {
+            let at = At { network: self, theta, index, samples };
+            both = planned.layer.operation::<B>().jvp(&at, both, &mut cx)?;
+        }
+        let half = samples * size(self.output());
+        let tangents = self.backend.part(self.backend.slice(&both), half..2 * half);
+        Ok((self.backend.copy(tangents), cx))
+    }
+
+    /// Computes the parameters' gradient from that of the tangents `[n, H', W', C']`.
+    pub(super) fn jvp_backward<'a>(
+        &'a self,
+        mut cx: PassContext<B>,
+        samples: usize,
+        theta: B::Slice<'a>,
+        g: B::Buffer,
+        mut dtheta: B::SliceMut<'_>,
+    ) {
+        let backend = &self.backend;
+        let mut adjoint = Adjoint { g, has_values: false };
+        for (index, planned) in self.layers.iter().enumerate().rev() {
+            let at = At { network: self, theta, index, samples };
+            if let Some(y) = cx.outputs[index].take() {
+                let act = if let FusedLayer::Activation(act) = planned.layer { act } else { planned.act };
+                let [first, second] = backend.split_mut(backend.slice_mut(&mut adjoint.g), at.output_len());
+                backend.activation_grad(act, backend.slice(&y), first);
+                if adjoint.has_values {
+                    backend.activation_grad(act, backend.slice(&y), second);
+                }
+            }
+            match planned.layer.operation::<B>().jvp_backward(&at, &mut cx, adjoint, &mut dtheta) {
+                Some(before) if self.has_parameters_before(index) => adjoint = before,
+                Some(_) | None => return,
+            }
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Elementwise functions with PyTorch's derivatives, also where candle's differ (at zero).
 
-use crate::storage::{Real, elements, with_real};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, backend::BackendStorage};
+use crate::storage::elements;
+use candle_core::{
+    CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType, backend::BackendStorage, bail,
+};
 use rayon::prelude::*;
 
 /// Returns max(x, 0), of any shape; the derivative at 0 is 0.
@@ -64,7 +66,8 @@ fn softplus_composed(x: &Tensor) -> Result<Tensor> {
 fn log_of_one_and(u: &Tensor) -> Result<Tensor> {
     let sum = (u + 1.0)?;
     let log = sum.log()?;
-    let (u, left) = (u.detach(), (sum.detach() - 1.0)?);
+    let u = u.detach();
+    let left = (sum.detach() - 1.0)?;
     let lost = left.eq(&left.zeros_like()?)?.to_dtype(u.dtype())?;
     let factor = (&u / (&left + &lost)?)?;
     let missing = (log.detach().mul(&(factor - 1.0)?)? + u.mul(&lost)?)?;
@@ -82,16 +85,24 @@ pub fn slopes(x: &Tensor, slope: f64) -> Result<Tensor> {
     if (0.0..=1.0).contains(&slope) { positive.maximum(slope) } else { positive.affine(1.0 - slope, slope) }
 }
 
-/// Number of elements per thread and step.
+/// Number of elements per task.
 const CHUNK: usize = 1 << 14;
 
-fn map<T: Real>(x: &CpuStorage, l: &Layout, f: impl Fn(T) -> T + Sync) -> Result<(CpuStorage, Shape)> {
-    let x = elements::<T>(x, l)?;
-    let mut y = vec![T::ZERO; x.len()];
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x));
-    });
-    Ok((T::store(y), l.shape().clone()))
+/// Applies f, in double precision, to each element of f32 or f64.
+fn map(name: &str, x: &CpuStorage, l: &Layout, f: impl Fn(f64) -> f64 + Sync) -> Result<(CpuStorage, Shape)> {
+    fn each<T: WithDType>(x: &CpuStorage, l: &Layout, f: impl Fn(f64) -> f64 + Sync) -> Result<(CpuStorage, Shape)> {
+        let x = elements::<T>(x, l)?;
+        let mut y = vec![T::from_f64(0.0); x.len()];
+        y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+            y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f64(f(x.to_f64())));
+        });
+        Ok((T::to_cpu_storage_owned(y), l.shape().clone()))
+    }
+    match x.dtype() {
+        DType::F32 => each::<f32>(x, l, f),
+        DType::F64 => each::<f64>(x, l, f),
+        other => bail!("{name} works on f32 and f64, got {other:?}"),
+    }
 }
 
 struct Sigmoid;
@@ -103,7 +114,7 @@ impl CustomOp1 for Sigmoid {
 
     fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
         // In double precision: through the tangent, probabilities below 6e-8 would become 0, and their gradients with them.
-        with_real!(x.dtype(), self.name(), T => map::<T>(x, l, |x| T::of(1.0 / (1.0 + (-x.wide()).exp()))))
+        map(self.name(), x, l, |x| 1.0 / (1.0 + (-x).exp()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
@@ -120,10 +131,7 @@ impl CustomOp1 for Softplus {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        with_real!(x.dtype(), self.name(), T => map::<T>(x, l, |x| {
-            let x = x.wide();
-            T::of(x.max(0.0) + (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 })
-        }))
+        map(self.name(), x, l, |x| x.max(0.0) + (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 })
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {

@@ -1,15 +1,15 @@
 //! 2-D convolution and its transpose, for any kernel, stride, dilation and padding, with four separate sides.
 //!
-//! f32 on the CPU uses this crate's kernels; everything else uses candle's convolution (`conv_composed`).
+//! f32 on the CPU uses this crate's kernels; everything else uses candle's own convolution. That knows one stride and dilation for both
+//! directions and symmetric padding. Padding is therefore applied first, and rows that no window reads are cut off, which candle's gradient
+//! needs as well.
 
-use super::conv_composed;
+use super::zero_pad2d;
 use crate::cpu::buffer::Buffer;
-use crate::cpu::conv::kernel;
-use crate::cpu::conv::winograd::Direction;
+use crate::cpu::conv::{self, Direction};
 use crate::cpu::layout::{channels_first, channels_last};
 use crate::cpu::simd::Level;
-use crate::problem::Problem;
-use crate::spec::ConvSpec;
+use crate::spec::{ConvSpec, Padding, Problem};
 use crate::storage::{elements, with_elements};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
@@ -21,7 +21,7 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, b
 pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, spec: &ConvSpec) -> Result<Tensor> {
     let y = match has_kernel(x) {
         true => x.apply_op2(w, Convolution { spec: *spec, transposed_to: None })?,
-        false => conv_composed::conv2d(x, w, spec)?,
+        false => composed_conv2d(x, w, spec)?,
     };
     add_bias(y, bias)
 }
@@ -44,7 +44,7 @@ pub fn conv_transpose2d(
     let output = spec.transposed_size([h, wd], [kh, kw], output_padding)?;
     let y = match has_kernel(x) {
         true => x.apply_op2(w, Convolution { spec: *spec, transposed_to: Some(output) })?,
-        false => conv_composed::conv_transpose2d(x, w, spec, output)?,
+        false => composed_transpose(x, w, spec, output)?,
     };
     add_bias(y, bias)
 }
@@ -79,22 +79,23 @@ impl CustomOp2 for Convolution {
         if channels != fits {
             bail!("{}: the image has {channels} channels, the weight {:?} is for {fits}", self.name(), wl.dims());
         }
-        let (image, kernel) = ([h, wd], [kh, kw]);
-        let (input, output) = match self.transposed_to {
-            Some(output) => (output, image),
-            None => (image, self.spec.output_size(image, kernel)?),
+        let image = [h, wd];
+        let kernel = [kh, kw];
+        let [input, output] = match self.transposed_to {
+            Some(output) => [output, image],
+            None => [image, self.spec.output_size(image, kernel)?],
         };
         let spec = self.spec;
         let p = Problem { spec, samples, in_channels: second, out_channels: first, input, output, kernel };
         p.check()?;
-        let (x, w) = (elements::<f32>(x, xl)?, elements::<f32>(w, wl)?);
-        let x = channels_last(&x, channels, h * wd);
-        let pack = |direction| kernel::pack(Level::current(), spec.precision, &p, direction, &w);
+        let x = channels_last(&elements::<f32>(x, xl)?, channels, h * wd);
+        let w = elements::<f32>(w, wl)?;
+        let pack = |direction| conv::pack(Level::current(), spec.precision, &p, direction, &w);
         let (channels, [h, w]) = if self.transposed_to.is_some() { (second, input) } else { (first, output) };
         let mut y = Buffer::any(samples * channels * h * w);
         match self.transposed_to {
-            Some(_) => kernel::input_grad(&p, &x, &pack(Direction::Backward), &mut y),
-            None => kernel::forward(&p, &x, &pack(Direction::Forward), &mut y),
+            Some(_) => conv::input_grad(&p, &x, &pack(Direction::Backward), &mut y),
+            None => conv::forward(&p, &x, &pack(Direction::Forward), &mut y),
         }
         let mut planes = vec![0.0; y.len()];
         channels_first(&y, channels, h * w, &mut planes);
@@ -117,12 +118,98 @@ fn weight_grad(x: &Tensor, g: &Tensor, spec: &ConvSpec, w: &Tensor) -> Result<Te
     let (samples, in_channels, h, wd) = x.dims4()?;
     let (_, out_channels, oh, ow) = g.dims4()?;
     let (_, _, kh, kw) = w.dims4()?;
-    let (input, output, kernel) = ([h, wd], [oh, ow], [kh, kw]);
-    let p = Problem { spec: *spec, samples, in_channels, out_channels, input, output, kernel };
+    let spec = *spec;
+    let p = Problem { spec, samples, in_channels, out_channels, input: [h, wd], output: [oh, ow], kernel: [kh, kw] };
     p.check()?;
     let x = with_elements::<f32, _>(x, |x| channels_last(x, in_channels, h * wd))?;
     let g = with_elements::<f32, _>(g, |g| channels_last(g, out_channels, oh * ow))?;
     let mut dw = vec![0.0; w.elem_count()];
-    kernel::weight_grad(Level::current(), spec.precision, &p, &x, &g, &mut dw);
+    conv::weight_grad(Level::current(), spec.precision, &p, &x, &g, &mut dw);
     Tensor::from_vec(dw, w.shape(), w.device())
+}
+
+/// [`conv2d`] without bias, in candle's operations.
+fn composed_conv2d(x: &Tensor, w: &Tensor, spec: &ConvSpec) -> Result<Tensor> {
+    let (_, _, h, wd) = x.dims4()?;
+    let (_, _, kh, kw) = w.dims4()?;
+    let [oh, ow] = spec.output_size([h, wd], [kh, kw])?;
+    let (w, dilation) = with_one_dilation(w, spec)?;
+    let [down, across] = spec.stride;
+    let rows = (oh - 1) * down + spec.dilation[0] * (kh - 1) + 1;
+    let columns = (ow - 1) * across + spec.dilation[1] * (kw - 1) + 1;
+    let x = zero_pad2d(x, spec.padding)?.narrow(2, 0, rows)?.narrow(3, 0, columns)?.contiguous()?;
+    if down == across {
+        return x.conv2d(&w, 0, down, dilation, 1);
+    }
+    let every = |n: usize, stride: usize| Tensor::arange_step(0, (n * stride) as u32, stride as u32, x.device());
+    x.conv2d(&w, 0, 1, dilation, 1)?.index_select(&every(oh, down)?, 2)?.index_select(&every(ow, across)?, 3)
+}
+
+/// [`conv_transpose2d`] without bias to an image of `output` `[H', W']`, in candle's operations.
+fn composed_transpose(x: &Tensor, w: &Tensor, spec: &ConvSpec, output: [usize; 2]) -> Result<Tensor> {
+    if x.dim(0)? == 0 {
+        // Candle's own has no empty results.
+        return Tensor::zeros((0, w.dim(1)?, output[0], output[1]), x.dtype(), x.device());
+    }
+    let (w, dilation) = with_one_dilation(w, spec)?;
+    let [down, across] = spec.stride;
+    let y = match down == across {
+        true => x.contiguous()?.conv_transpose2d(&w, 0, 0, down, dilation)?,
+        false => spread(&spread(x, 2, down)?, 3, across)?.conv_transpose2d(&w, 0, 0, 1, dilation)?,
+    };
+    // The full result lacks the rows of zeros that output padding adds beyond it.
+    let (_, _, h, wd) = y.dims4()?;
+    let Padding { top, left, .. } = spec.padding;
+    let missing = |full: usize, start: usize, size: usize| (start + size).saturating_sub(full);
+    let padding =
+        Padding { bottom: missing(h, top, output[0]), right: missing(wd, left, output[1]), ..Padding::default() };
+    zero_pad2d(&y, padding)?.narrow(2, top, output[0])?.narrow(3, left, output[1])?.contiguous()
+}
+
+/// Returns the kernel and one dilation for both directions. If they differ, zeros are inserted between the kernel's taps.
+fn with_one_dilation(w: &Tensor, spec: &ConvSpec) -> Result<(Tensor, usize)> {
+    match spec.dilation {
+        [a, b] if a == b => Ok((w.contiguous()?, a)),
+        [a, b] => Ok((spread(&spread(w, 2, a)?, 3, b)?, 1)),
+    }
+}
+
+/// Inserts zeros between the entries along `axis`, so that they are `step` apart.
+fn spread(x: &Tensor, axis: usize, step: usize) -> Result<Tensor> {
+    if step == 1 {
+        return x.contiguous();
+    }
+    let mut dims = x.dims().to_vec();
+    let entries = dims[axis];
+    dims[axis] = entries * step;
+    let wide = x.contiguous()?.unsqueeze(axis + 1)?.pad_with_zeros(axis + 1, 0, step - 1)?.reshape(dims)?;
+    wide.narrow(axis, 0, (entries - 1) * step + 1)?.contiguous()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn agrees_with_the_cpu_kernels() -> Result<()> {
+        let values = |shape: &[usize]| -> Result<Tensor> {
+            let n: usize = shape.iter().product();
+            let v: Vec<f32> = (0..n).map(|i| ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0).collect();
+            Tensor::from_vec(v, shape, &Device::Cpu)
+        };
+        let difference = |a: Tensor, b: Tensor| (a - b)?.abs()?.max_all()?.to_scalar::<f32>();
+        for (stride, dilation) in [([2, 2], [1, 1]), ([1, 2], [1, 1]), ([2, 1], [1, 2]), ([2, 2], [2, 1])] {
+            let padding = Padding { top: 0, bottom: 1, left: 2, right: 1 };
+            let spec = ConvSpec { stride, dilation, padding, ..ConvSpec::default() };
+            let (x, w) = (values(&[2, 3, 8, 7])?, values(&[4, 3, 3, 3])?);
+            assert!(difference(composed_conv2d(&x, &w, &spec)?, conv2d(&x, &w, None, &spec)?)? < 1e-5);
+            let x = values(&[2, 4, 4, 5])?;
+            let extra = [stride[0] - 1, 0];
+            let size = spec.transposed_size([4, 5], [3, 3], extra)?;
+            let ours = conv_transpose2d(&x, &w, None, &spec, extra)?;
+            assert!(difference(composed_transpose(&x, &w, &spec, size)?, ours)? < 1e-5);
+        }
+        Ok(())
+    }
 }

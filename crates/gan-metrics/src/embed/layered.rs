@@ -1,40 +1,41 @@
-//! Own networks: a layer list with its weights in one file, and the digit classifier that is shipped as one.
+//! Classifiers of gan-core's layers in a weight file, and the digit classifier that is shipped.
 
-use super::resize::{self, Filter};
-use super::{Embedder, Embedding, FeatureSpace, Sizes, images};
+use super::resize::{Filter, resize};
+use super::{Embedder, EmbedderInfo, Embedding, FeatureSpace, hex, image_shape, in_batches};
 use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
 use gan_base::regular_file;
 use gan_core::weights::{Classifier, Resize};
 use gan_core::{ForwardContext, Network};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// `cargo xtask experiments train-judge` makes it; `data/README.md` says how well it does.
+/// `cargo xtask experiments train-judge` creates it; `data/README.md` states its accuracy.
 const DIGITS: &[u8] = include_bytes!("../../../../data/judge/digits.safetensors");
 
-/// What cards call it.
+/// Name of the digit classifier on cards.
 pub(super) const DIGITS_NAME: &str = "digits";
+/// Name on cards of the digit classifier on each of three channels.
+pub(super) const STACKED_NAME: &str = "digits on each channel";
 
-/// Images at a time: activations of more would take memory and save no time.
+/// Number of images at a time: activations of more would take memory and save no time.
 const BATCH: usize = 128;
 
-/// A classifier that gan-core's layers make up: features are what reaches its last layer with weights, unless its file names
+/// A classifier of gan-core's layers. Its features are the input of its last layer with weights, unless its file names
 /// another layer.
 #[derive(Clone, Debug)]
 pub struct Layered {
-    name: String,
-    features: FeatureSpace,
-    hash: String,
+    info: EmbedderInfo,
     description: Classifier,
     network: Network,
 }
 
 impl Layered {
-    /// The network in the weight file at `path`, called like the file.
+    /// Reads the weight file at `path`; the network gets the name of the file.
     ///
     /// # Errors
-    /// [`Error::File`] where it cannot be read; [`Error::Core`] where it is no classifier's weight file, or none that fits its own
-    /// layer list; [`Error::Mismatch`] where it takes no images.
+    /// [`Error::File`] if it cannot be read; [`Error::Core`] if it is not a classifier's weight file, or its weights do not fit its
+    /// layer list; [`Error::Mismatch`] if it takes no images.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = regular_file::read(path, super::MOST_BYTES).map_err(|e| {
             Error::file(path, format!("cannot be read ({e}): name the weight file of a classifier, or leave it out"))
@@ -42,102 +43,115 @@ impl Layered {
         Self::from_bytes(&bytes, path, FeatureSpace::Classifier)
     }
 
-    /// The digit classifier that is shipped: 96 features, ten classes, images `[1, 28, 28]`.
+    /// Returns the digit classifier that is shipped: 96 features, ten classes, images `[1, 28, 28]`.
     ///
     /// # Errors
-    /// None, as long as the tests pass.
+    /// None; the tests read the same file.
     pub fn digits() -> Result<Self> {
         Self::from_bytes(DIGITS, &Path::new(DIGITS_NAME).with_extension("safetensors"), FeatureSpace::Digits)
     }
 
     fn from_bytes(bytes: &[u8], path: &Path, features: FeatureSpace) -> Result<Self> {
         let (description, network) = Classifier::from_bytes(bytes, path, &Device::Cpu)?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
         if network.input().len() != 3 {
-            return Err(Error::Mismatch {
-                what: format!("input of {name}"),
-                found: format!("{:?}", network.input()),
-                expected: "an image [C, H, W]".into(),
-                advice: "let its layer list begin with images".into(),
-            });
+            let found = format!("{:?}", network.input());
+            let advice = "let its layer list begin with images";
+            return Err(Error::mismatch(format!("input of {name}"), found, "an image [C, H, W]", advice));
         }
-        Ok(Self { name, features, hash: super::hash::of_bytes(bytes), description, network })
+        let hash = hex(Sha256::new_with_prefix(bytes));
+        let mut info = EmbedderInfo::new(&name, &hash, features, network.features().iter().product());
+        info.classes = description.classes.clone();
+        if description.resize == Resize::Bilinear {
+            info.takes_any_size = true;
+            info.card.resize = Some("anti-aliased bilinear, as Pillow's".into());
+        }
+        Ok(Self { info, description, network })
     }
 
-    /// What its file says about it.
+    /// Returns the description in its file.
     pub fn description(&self) -> &Classifier {
         &self.description
-    }
-
-    fn size(&self) -> [usize; 2] {
-        [self.network.input()[1], self.network.input()[2]]
-    }
-
-    /// `[N, C, H, W]` -> what the network takes.
-    fn prepared(&self, batch: &Tensor) -> Result<Tensor> {
-        let batch = batch.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-        Ok(resize::resize(&batch, self.size(), Filter::Triangle)?.contiguous()?)
-    }
-
-    /// Refuses what the network cannot take.
-    fn check(&self, given: &Tensor) -> Result<()> {
-        let [_, height, width] = images::shape(given, &self.name, self.network.input()[0])?;
-        let [h, w] = self.size();
-        if self.description.resize == Resize::Refuse && [height, width] != [h, w] {
-            return Err(Error::Mismatch {
-                what: format!("images for {}", self.name),
-                found: format!("{height}×{width}"),
-                expected: format!("{h}×{w}, it resizes none"),
-                advice: format!("bring the images to {h}×{w}, or take a network for their size"),
-            });
-        }
-        Ok(())
     }
 }
 
 impl Embedder for Layered {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn feature_space(&self) -> FeatureSpace {
-        self.features
-    }
-
-    fn hash(&self) -> &str {
-        &self.hash
-    }
-
-    fn resizing(&self) -> Option<&str> {
-        match self.description.resize {
-            Resize::Refuse => None,
-            Resize::Bilinear => Some("anti-aliased bilinear, as Pillow's"),
-        }
-    }
-
-    fn sizes(&self) -> Sizes {
-        match self.description.resize {
-            Resize::Refuse => Sizes::One,
-            Resize::Bilinear => Sizes::Any,
-        }
-    }
-
-    fn dim(&self) -> usize {
-        self.network.features().iter().product()
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.description.classes
+    fn info(&self) -> &EmbedderInfo {
+        &self.info
     }
 
     fn embed(&self, images: &Tensor) -> Result<Embedding> {
-        self.check(images)?;
-        images::in_batches(images, BATCH, |batch| {
-            let (logits, features) =
-                self.network.forward_with_features(&self.prepared(batch)?, &mut ForwardContext::eval())?;
+        let name = &self.info.card.name;
+        let [channels, h, w] = [0, 1, 2].map(|axis| self.network.input()[axis]);
+        let [_, height, width] = image_shape(images, name, channels)?;
+        if !self.info.takes_any_size && [height, width] != [h, w] {
+            let expected = format!("{h}×{w}, it resizes none");
+            let advice = format!("bring the images to {h}×{w}, or take a network for their size");
+            return Err(Error::mismatch(format!("images for {name}"), format!("{height}×{width}"), expected, advice));
+        }
+        in_batches(images, BATCH, |batch| {
+            let batch = batch.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+            let batch = resize(&batch, [h, w], Filter::Triangle)?.contiguous()?;
+            let (logits, features) = self.network.forward_with_features(&batch, &mut ForwardContext::eval())?;
             Ok(Embedding { features: features.contiguous()?.flatten(1, D::Minus1)?, logits: Some(logits) })
         })
     }
+}
+
+/// The digit classifier on each of three channels, for images that consist of three grey ones (Stacked-MNIST): the features of all three, and
+/// a class for each combination of their classes.
+pub struct Stacked {
+    info: EmbedderInfo,
+    grey: Layered,
+}
+
+impl Stacked {
+    /// Returns the classifier of digits on each channel: 1,000 classes, "000" to "999", red first.
+    ///
+    /// # Errors
+    /// As [`Layered::digits`].
+    pub fn digits() -> Result<Self> {
+        let grey = Layered::digits()?;
+        let mut info = grey.info.clone();
+        info.card.name = STACKED_NAME.into();
+        info.card.dim *= 3;
+        let append = |names: Vec<String>| -> Vec<String> {
+            names.iter().flat_map(|a| grey.info.classes.iter().map(move |b| format!("{a}{b}"))).collect()
+        };
+        info.classes = append(append(grey.info.classes.clone()));
+        Ok(Self { info, grey })
+    }
+}
+
+impl Embedder for Stacked {
+    fn info(&self) -> &EmbedderInfo {
+        &self.info
+    }
+
+    /// Computes features `[N, 3·D]` and log-probabilities `[N, K³]` of images `[N, 3, H, W]`.
+    fn embed(&self, images: &Tensor) -> Result<Embedding> {
+        if images.rank() != 4 || images.dim(1)? != 3 {
+            let advice = "three grey images stacked as red, green and blue are needed";
+            return Err(Error::mismatch("images", format!("{:?}", images.dims()), "[N, 3, H, W]", advice));
+        }
+        let channel = |c| self.grey.embed(&images.narrow(1, c, 1)?.contiguous()?);
+        let [red, green, blue] = [channel(0)?, channel(1)?, channel(2)?];
+        let features = Tensor::cat(&[&red.features, &green.features, &blue.features], 1)?;
+        let [a, b, c] = [log_softmax(red)?, log_softmax(green)?, log_softmax(blue)?];
+        let (n, k) = a.dims2()?;
+        let [a, b, c] = [a.reshape((n, k, 1, 1))?, b.reshape((n, 1, k, 1))?, c.reshape((n, 1, 1, k))?];
+        let joint = a.broadcast_add(&b)?.broadcast_add(&c)?.reshape((n, k * k * k))?;
+        Ok(Embedding { features, logits: Some(joint) })
+    }
+}
+
+/// Returns the logarithms of the probabilities `[N, K]`.
+fn log_softmax(embedding: Embedding) -> Result<Tensor> {
+    let Some(logits) = embedding.logits else {
+        return Err(Error::mismatch("network", "no classes", "a classifier", "name another network"));
+    };
+    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
+    Ok(shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
 }
 
 #[cfg(test)]

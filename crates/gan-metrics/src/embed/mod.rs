@@ -1,69 +1,91 @@
-//! Networks that turn images into the features which metrics compare.
+//! Networks that turn images into the features that metrics compare.
 //!
-//! In reading order: this file (the trait [`Embedder`]), `images` and `resize` (what reaches a network), [`layered`] (own
-//! networks, and the digit classifier that is shipped), [`stacked`] (a grey one on red, green and blue), [`plain`] (no network),
-//! [`inception`] (what published FID numbers are made with), [`remembered`] (embeddings in files).
+//! In reading order: this file (the trait [`Embedder`]), `resize`, `layered` (networks of gan-core's layers, and the digit classifier that is
+//! shipped), `plain` (no network), `inception` (for published FID numbers), `remembered` (a cache of embeddings in files).
 
-pub mod inception;
-pub mod layered;
-pub mod plain;
-pub mod remembered;
-pub mod stacked;
+use crate::card::EmbedderCard;
+use crate::error::{Error, Result};
+use candle_core::Tensor;
+use gan_base::messages::counted;
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 
-pub(crate) mod hash;
-mod images;
+mod inception;
+mod layered;
+mod plain;
+mod remembered;
 mod resize;
 
 pub use inception::Inception;
-pub use layered::Layered;
+pub use layered::{Layered, Stacked};
 pub use plain::{Coordinates, Thumbnails};
 pub use remembered::Remembered;
-pub use stacked::Stacked;
 
-use crate::error::Result;
-use candle_core::Tensor;
-
-/// The most bytes of a weight file: ten times Inception-v3's.
+/// Maximum size of a weight file in bytes: ten times Inception-v3's.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// What a network says about a batch of images.
+/// A fixed network from images to features.
+pub trait Embedder: Send + Sync {
+    /// Returns its description.
+    fn info(&self) -> &EmbedderInfo;
+
+    /// Computes features `[N, D]` and logits `[N, K]` of images `[N, C, H, W]` in [−1, 1].
+    ///
+    /// # Errors
+    /// If it does not take images of that shape.
+    fn embed(&self, images: &Tensor) -> Result<Embedding>;
+}
+
+/// Description of a network.
+#[derive(Clone, Debug)]
+pub struct EmbedderInfo {
+    /// Its name, hash, number of features, resizing and protocol, as cards state them.
+    pub card: EmbedderCard,
+    /// Which features it computes, which determines the names of distances over them.
+    pub features: FeatureSpace,
+    /// Whether it takes images of any size and resizes them itself, as a part of its definition. Otherwise images must have one size.
+    pub takes_any_size: bool,
+    /// Names of the classes; empty if it is no classifier.
+    pub classes: Vec<String>,
+}
+
+impl EmbedderInfo {
+    /// Returns the description of a network that is no classifier and takes images of one size, with `dim` features per sample.
+    pub fn new(name: &str, hash: &str, features: FeatureSpace, dim: usize) -> Self {
+        let card = EmbedderCard { name: name.into(), hash: hash.into(), dim, resize: None, protocol: None };
+        Self { card, features, takes_any_size: false, classes: vec![] }
+    }
+}
+
+/// A network's outputs for a batch of images.
 #[derive(Clone, Debug)]
 pub struct Embedding {
     /// `[N, D]`
     pub features: Tensor,
-    /// `[N, K]`, for a classifier.
+    /// `[N, K]`, from a classifier.
     pub logits: Option<Tensor>,
 }
 
-/// Which sizes of images a network takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sizes {
-    /// One size, to which images must be brought first.
-    One,
-    /// Any: it resizes images by itself, which is part of its definition.
-    Any,
-}
-
-/// Which features an embedder makes. Distances over different ones cannot be compared, so they are metrics of their own.
+/// Which features an embedder computes. Distances over different ones cannot be compared, so they are different metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeatureSpace {
-    /// Of the digit classifier, also on each of three channels.
+    /// Features of the digit classifier, also on each of three channels.
     Digits,
-    /// Of Inception-v3.
+    /// Features of Inception-v3.
     Inception,
     /// Thumbnails of the pixels.
     Thumbnails,
-    /// Of another classifier, such as a user's.
+    /// Features of another classifier, such as a user's.
     Classifier,
     /// Coordinates of points.
     Coordinates,
 }
 
 impl FeatureSpace {
-    /// Every one.
+    /// Every feature space.
     pub const ALL: [Self; 5] = [Self::Digits, Self::Inception, Self::Thumbnails, Self::Classifier, Self::Coordinates];
 
-    /// Returns what makes them, for messages.
+    /// Returns the network's name in messages.
     pub fn title(self) -> &'static str {
         match self {
             Self::Digits => "the digit classifier",
@@ -77,7 +99,7 @@ impl FeatureSpace {
     /// Returns the features of the embedder that a card names.
     pub fn of_name(embedder: &str) -> Self {
         match embedder {
-            layered::DIGITS_NAME | stacked::NAME => Self::Digits,
+            layered::DIGITS_NAME | layered::STACKED_NAME => Self::Digits,
             inception::NAME => Self::Inception,
             plain::THUMBNAILS => Self::Thumbnails,
             plain::COORDINATES => Self::Coordinates,
@@ -86,41 +108,45 @@ impl FeatureSpace {
     }
 }
 
-/// A fixed network from images to features.
-pub trait Embedder: Send + Sync {
-    /// What metric cards call it, as in "digits".
-    fn name(&self) -> &str;
+/// Returns the hash of everything that `hasher` was given in hexadecimal.
+pub(crate) fn hex(hasher: Sha256) -> String {
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
-    /// Which features it makes, which decides the names of distances over them.
-    fn feature_space(&self) -> FeatureSpace {
-        FeatureSpace::Classifier
+/// Returns the path in an environment variable that is set and not empty.
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the folder where the system keeps caches.
+fn cache_folder(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")))
+}
+
+/// Returns `[C, H, W]` of images `[N, C, H, W]` for the network `name` with this number of channels.
+fn image_shape(images: &Tensor, name: &str, channels: usize) -> Result<[usize; 3]> {
+    let wrong = |advice: &str| {
+        let colours = if channels == 1 { "1 channel (grey)".into() } else { counted(channels, "channel") };
+        let found = format!("a tensor {:?}", images.dims());
+        Err(Error::mismatch(format!("images for {name}"), found, format!("[N, C, H, W] with {colours}"), advice))
+    };
+    match *images.dims() {
+        [n, c, h, w] if n * h * w > 0 && c == channels => Ok([c, h, w]),
+        [n, _, h, w] if n * h * w == 0 => wrong("there has to be an image, and a pixel in it"),
+        [_, 3, _, _] => wrong("turn the images grey, or take a network for colour images"),
+        [_, 1, _, _] => wrong("repeat the grey channel, or take a network for grey images"),
+        [_, _, _, _] => wrong("take a network for images with as many channels"),
+        _ => wrong("only images can be embedded"),
     }
+}
 
-    /// SHA-256 of its weights in hexadecimal: features of different networks cannot be compared.
-    fn hash(&self) -> &str;
-
-    /// How images of another size are brought to its own, in words; none where it refuses them.
-    fn resizing(&self) -> Option<&str>;
-
-    /// Which sizes it takes.
-    fn sizes(&self) -> Sizes {
-        Sizes::One
-    }
-
-    /// The published protocol that it follows from the original images on, in words, as in "as torch-fidelity".
-    fn protocol(&self) -> Option<&str> {
-        None
-    }
-
-    /// Numbers a sample D.
-    fn dim(&self) -> usize;
-
-    /// Classes' names; none for what is no classifier.
-    fn classes(&self) -> &[String];
-
-    /// images `[N, C, H, W]` in [−1, 1] -> features `[N, D]` and logits `[N, K]`.
-    ///
-    /// # Errors
-    /// If it cannot take images of that shape.
-    fn embed(&self, images: &Tensor) -> Result<Embedding>;
+/// Runs a network on `images`, `size` at a time.
+fn in_batches(images: &Tensor, size: usize, run: impl Fn(&Tensor) -> Result<Embedding>) -> Result<Embedding> {
+    let n = images.dim(0)?;
+    let parts = (0..n).step_by(size).map(|at| run(&images.narrow(0, at, size.min(n - at))?));
+    let parts: Vec<Embedding> = parts.collect::<Result<_>>()?;
+    let features: Vec<&Tensor> = parts.iter().map(|part| &part.features).collect();
+    let logits: Option<Vec<&Tensor>> = parts.iter().map(|part| part.logits.as_ref()).collect();
+    let logits = logits.map(|logits| Tensor::cat(&logits, 0)).transpose()?;
+    Ok(Embedding { features: Tensor::cat(&features, 0)?, logits })
 }

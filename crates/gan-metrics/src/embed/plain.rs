@@ -1,59 +1,41 @@
 //! Features without a network: points as they are, and images as thumbnails of their pixels.
 
-use super::{Embedder, Embedding, FeatureSpace};
+use super::{Embedder, EmbedderInfo, Embedding, FeatureSpace};
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
 
-/// What cards call coordinates, and thumbnails.
+/// Name of coordinates on cards.
 pub(super) const COORDINATES: &str = "coordinates";
+/// Name of thumbnails on cards.
 pub(super) const THUMBNAILS: &str = "thumbnails";
 
-/// Side of a thumbnail.
+/// Maximum side of a thumbnail.
 const SIDE: usize = 8;
 
 /// Points in their own units.
 #[derive(Clone, Debug)]
 pub struct Coordinates {
-    /// What −1 and 1 stand for, by coordinate.
+    info: EmbedderInfo,
     units: Vec<[f64; 2]>,
 }
 
 impl Coordinates {
-    /// For points `[N, D]` in [−1, 1], where −1 and 1 stand for `[low, high]`, by coordinate.
+    /// Returns the embedder of points `[N, D]` in [−1, 1], where −1 and 1 stand for `[low, high]` of each coordinate.
     pub fn new(units: Vec<[f64; 2]>) -> Self {
-        Self { units }
+        Self { info: EmbedderInfo::new(COORDINATES, "none", FeatureSpace::Coordinates, units.len()), units }
     }
 }
 
 impl Embedder for Coordinates {
-    fn name(&self) -> &str {
-        COORDINATES
+    fn info(&self) -> &EmbedderInfo {
+        &self.info
     }
-    fn feature_space(&self) -> FeatureSpace {
-        FeatureSpace::Coordinates
-    }
-    fn hash(&self) -> &str {
-        "none"
-    }
-    fn resizing(&self) -> Option<&str> {
-        None
-    }
-    fn dim(&self) -> usize {
-        self.units.len()
-    }
-    fn classes(&self) -> &[String] {
-        &[]
-    }
+
     fn embed(&self, points: &Tensor) -> Result<Embedding> {
         let d = self.units.len();
         if points.rank() != 2 || points.dim(1)? != d {
-            let (found, expected) = (format!("{:?}", points.dims()), format!("[N, {d}]"));
-            return Err(Error::Mismatch {
-                what: "points".into(),
-                found,
-                expected,
-                advice: "compare like with like".into(),
-            });
+            let found = format!("{:?}", points.dims());
+            return Err(Error::mismatch("points", found, format!("[N, {d}]"), "compare like with like"));
         }
         let scale: Vec<f32> = self.units.iter().map(|[low, high]| ((high - low) / 2.0) as f32).collect();
         let middle: Vec<f32> = self.units.iter().map(|[low, high]| ((high + low) / 2.0) as f32).collect();
@@ -63,76 +45,56 @@ impl Embedder for Coordinates {
     }
 }
 
-/// Images shrunk to at most 8×8 by means over areas: what is left to compare by where no network fits the data. Sees colours, brightness and
-/// coarse layout, no detail.
+/// Images shrunk to at most 8×8 by means over areas, for data that no network fits. They contain colours, brightness and
+/// coarse layout, but no detail.
 #[derive(Clone, Debug)]
 pub struct Thumbnails {
+    info: EmbedderInfo,
     shape: [usize; 3],
+    /// Rows and columns of a thumbnail.
+    sides: [usize; 2],
 }
 
 impl Thumbnails {
-    /// For images `[C, H, W]`.
+    /// Returns the embedder of images `[C, H, W]`.
     pub fn new(shape: [usize; 3]) -> Self {
-        Self { shape }
-    }
-
-    /// Rows and columns of a thumbnail.
-    fn sides(&self) -> [usize; 2] {
-        [self.shape[1].clamp(1, SIDE), self.shape[2].clamp(1, SIDE)]
+        let sides = [shape[1].clamp(1, SIDE), shape[2].clamp(1, SIDE)];
+        let dim = shape[0] * sides[0] * sides[1];
+        let mut info = EmbedderInfo::new(THUMBNAILS, "none", FeatureSpace::Thumbnails, dim);
+        info.card.resize = Some("means over 8×8 areas".into());
+        Self { info, shape, sides }
     }
 }
 
 impl Embedder for Thumbnails {
-    fn name(&self) -> &str {
-        THUMBNAILS
+    fn info(&self) -> &EmbedderInfo {
+        &self.info
     }
-    fn feature_space(&self) -> FeatureSpace {
-        FeatureSpace::Thumbnails
-    }
-    fn hash(&self) -> &str {
-        "none"
-    }
-    fn resizing(&self) -> Option<&str> {
-        Some("means over 8×8 areas")
-    }
-    fn dim(&self) -> usize {
-        let [rows, columns] = self.sides();
-        self.shape[0] * rows * columns
-    }
-    fn classes(&self) -> &[String] {
-        &[]
-    }
+
     fn embed(&self, images: &Tensor) -> Result<Embedding> {
         let [c, h, w] = self.shape;
         if images.rank() != 4 || images.dims()[1..] != self.shape {
-            let (found, expected) = (format!("{:?}", images.dims()), format!("[N, {c}, {h}, {w}]"));
-            return Err(Error::Mismatch {
-                what: "images".into(),
-                found,
-                expected,
-                advice: "compare like with like".into(),
-            });
+            let found = format!("{:?}", images.dims());
+            return Err(Error::mismatch("images", found, format!("[N, {c}, {h}, {w}]"), "compare like with like"));
         }
-        let (n, [rows, columns]) = (images.dim(0)?, self.sides());
+        let shape = (images.dim(0)?, self.info.card.dim);
+        let [rows, columns] = self.sides;
         let values: Vec<f32> = images.flatten_all()?.to_vec1()?;
-        let mut made = Vec::with_capacity(n * self.dim());
+        let mut means = Vec::with_capacity(shape.0 * shape.1);
         for plane in values.chunks_exact(h * w) {
             for i in 0..rows {
                 for j in 0..columns {
-                    made.push(mean(
-                        plane,
-                        w,
-                        [i * h / rows, (i + 1) * h / rows],
-                        [j * w / columns, (j + 1) * w / columns],
-                    ));
+                    let height = [i * h / rows, (i + 1) * h / rows];
+                    let width = [j * w / columns, (j + 1) * w / columns];
+                    means.push(mean(plane, w, height, width));
                 }
             }
         }
-        Ok(Embedding { features: Tensor::from_vec(made, (n, self.dim()), &Device::Cpu)?, logits: None })
+        Ok(Embedding { features: Tensor::from_vec(means, shape, &Device::Cpu)?, logits: None })
     }
 }
 
-/// The mean over some rows and columns of a plane that is `width` wide.
+/// Returns the mean over some rows and columns of a plane that is `width` wide.
 fn mean(plane: &[f32], width: usize, [top, bottom]: [usize; 2], [left, right]: [usize; 2]) -> f32 {
     let rows = (top..bottom).map(|row| plane[row * width + left..row * width + right].iter().sum::<f32>());
     rows.sum::<f32>() / ((bottom - top) * (right - left)) as f32
@@ -141,7 +103,7 @@ fn mean(plane: &[f32], width: usize, [top, bottom]: [usize; 2], [left, right]: [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Features;
+    use crate::features::Features;
 
     #[test]
     fn coordinates_are_in_their_own_units() {
@@ -168,6 +130,6 @@ mod tests {
         };
         assert!((made.row(0)[0] - expected(0, [0, 2], [0, 1])).abs() < 1e-4);
         assert!((made.row(0)[64 + 8 * 3 + 5] - expected(1, [6, 8], [7, 9])).abs() < 1e-4);
-        assert_eq!(Thumbnails::new([1, 4, 4]).dim(), 16);
+        assert_eq!(Thumbnails::new([1, 4, 4]).info().card.dim, 16);
     }
 }

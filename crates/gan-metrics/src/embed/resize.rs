@@ -1,72 +1,55 @@
-//! Images at another size, each axis a product with a matrix of weights, in floating point.
+//! Resizing of images in floating point. (gan-data resizes bytes, with Pillow's rounding.)
 
 use candle_core::{Device, Result, Tensor};
 
-/// How an output pixel is made from the input's.
+/// How an output pixel is computed from the input's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
-    /// A triangle around the output pixel's centre, widened by the scale where the image shrinks: Pillow's bilinear.
+pub(super) enum Filter {
+    /// A triangle around the output pixel's centre, widened by the scale if the image shrinks: Pillow's bilinear.
     Triangle,
-    /// TensorFlow 1's bilinear, with which the published FID numbers were made: pixel i looks at position i·from/to, not at its
-    /// centre, and nothing is widened (Parmar et al. 2022, arXiv:2104.11222, show what the choice does to FID).
-    #[allow(dead_code, reason = "networks in their published FID form need it; the tests check it")]
+    /// TensorFlow 1's bilinear, with which the published FID numbers were computed: pixel i is read at position i·from/to instead of its
+    /// centre, and nothing is widened (Parmar et al. 2022, arXiv:2104.11222, show the effect of the choice on FID).
     TensorFlow1,
 }
 
 impl Filter {
-    /// The weights `[to, from]` that make `to` pixels from `from`; every row sums to 1.
-    fn weights(self, from: usize, to: usize) -> Vec<f32> {
-        let scale = from as f64 / to as f64;
-        let rows = (0..to).flat_map(|output| match self {
-            Self::Triangle => triangle(from, (output as f64 + 0.5) * scale, scale.max(1.0)),
-            // Positions in single precision, as TensorFlow and its ports take them.
-            Self::TensorFlow1 => between(from, output as f32 * (from as f32 / to as f32)),
-        });
-        rows.map(|weight| weight as f32).collect()
+    /// Returns the first of the pixels of which one output consists, and their weights, which add up to 1.
+    fn taps(self, from: usize, to: usize, output: usize) -> (usize, Vec<f32>) {
+        match self {
+            Self::Triangle => {
+                let scale = from as f64 / to as f64;
+                let centre = (output as f64 + 0.5) * scale;
+                let width = scale.max(1.0);
+                let start = ((centre - width - 1.0).max(0.0) as usize).min(from - 1);
+                let end = ((centre + width + 1.0) as usize).clamp(start + 1, from);
+                let weight = |input: usize| (1.0 - ((input as f64 + 0.5 - centre) / width).abs()).max(0.0);
+                let weights: Vec<f64> = (start..end).map(weight).collect();
+                let sum: f64 = weights.iter().sum();
+                (start, weights.into_iter().map(|weight| (weight / sum) as f32).collect())
+            }
+            Self::TensorFlow1 => {
+                // Positions in single precision, as in TensorFlow and its ports.
+                let position = output as f32 * (from as f32 / to as f32);
+                let below = position.floor() as usize;
+                let share = f64::from(position.fract());
+                if below + 1 < from { (below, vec![(1.0 - share) as f32, share as f32]) } else { (from - 1, vec![1.0]) }
+            }
+        }
     }
 
-    /// The first of the pixels that make one output, and the weights of these.
-    fn stretch(self, from: usize, to: usize, output: usize) -> (usize, Vec<f32>) {
-        let scale = from as f64 / to as f64;
-        let centre = (output as f64 + 0.5) * scale;
-        let reach = scale.max(1.0) + 1.0;
-        let position = output as f32 * (from as f32 / to as f32);
-        let (start, end) = match self {
-            Self::Triangle => ((centre - reach).max(0.0) as usize, (centre + reach) as usize),
-            Self::TensorFlow1 => (position as usize, position as usize + 2),
-        };
-        let start = start.min(from - 1);
-        let end = end.clamp(start + 1, from);
-        let weights = match self {
-            Self::Triangle => triangle(end - start, centre - start as f64, scale.max(1.0)),
-            Self::TensorFlow1 => between(end - start, position - start as f32),
-        };
-        (start, weights.into_iter().map(|weight| weight as f32).collect())
+    /// Returns the weights `[to, from]`.
+    fn matrix(self, from: usize, to: usize) -> Result<Tensor> {
+        let mut matrix = vec![0.0; to * from];
+        for (output, row) in matrix.chunks_exact_mut(from).enumerate() {
+            let (start, weights) = self.taps(from, to, output);
+            row[start..][..weights.len()].copy_from_slice(&weights);
+        }
+        Tensor::from_vec(matrix, (to, from), &Device::Cpu)
     }
 }
 
-/// A triangle of half-width `stretch` around `centre`, cut off at the edges.
-fn triangle(from: usize, centre: f64, stretch: f64) -> Vec<f64> {
-    let weights = (0..from).map(|input| (1.0 - ((input as f64 + 0.5 - centre) / stretch).abs()).max(0.0));
-    let weights: Vec<f64> = weights.collect();
-    let sum: f64 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / sum).collect()
-}
-
-/// The two pixels around `position`, by their distances; the last one alone beyond it.
-fn between(from: usize, position: f32) -> Vec<f64> {
-    let (below, share) = (position.floor() as usize, f64::from(position.fract()));
-    let mut weights = vec![0.0; from];
-    weights[below.min(from - 1)] += 1.0 - share;
-    weights[(below + 1).min(from - 1)] += share;
-    weights
-}
-
-/// images `[N, C, H, W]` -> `[N, C, size…]`, with `size` = `[H', W']`; the same numbers where that is their size.
-///
-/// # Errors
-/// From candle.
-pub fn resize(images: &Tensor, size: [usize; 2], filter: Filter) -> Result<Tensor> {
+/// Resizes images `[N, C, H, W]` on the CPU to `size` = `[H', W']`; images of that size do not change.
+pub(super) fn resize(images: &Tensor, size: [usize; 2], filter: Filter) -> Result<Tensor> {
     let (n, c, h, w) = images.dims4()?;
     if [h, w] == size {
         return Ok(images.clone());
@@ -74,38 +57,33 @@ pub fn resize(images: &Tensor, size: [usize; 2], filter: Filter) -> Result<Tenso
     if h.max(w) > LONG {
         return resize_long(images, size, filter);
     }
-    let matrix = |from, to, device: &Device| Tensor::from_vec(filter.weights(from, to), (to, from), device);
-    let across = matrix(w, size[1], images.device())?.t()?;
-    let down = matrix(h, size[0], images.device())?;
+    let across = filter.matrix(w, size[1])?.t()?;
+    let down = filter.matrix(h, size[0])?.broadcast_left(n * c)?.contiguous()?;
     let rows = images.contiguous()?.reshape((n * c * h, w))?.matmul(&across)?;
-    let columns = rows.reshape((n * c, h, size[1]))?;
-    let down = down.broadcast_left(n * c)?.contiguous()?;
-    down.matmul(&columns)?.reshape((n, c, size[0], size[1]))
+    down.matmul(&rows.reshape((n * c, h, size[1]))?)?.reshape((n, c, size[0], size[1]))
 }
 
-/// Sides up to this many pixels are resized by one product with a matrix, which has a row of weights as long as the side.
+/// Maximum side that is resized by one product with a matrix, whose rows are as long as the side.
 const LONG: usize = 8192;
 
-/// The same for images with a long side, which memory must not grow with the square of: that side first, an output at a time from the
-/// stretch of pixels that it is made of.
+/// Resizes images with a long side, for which a matrix would take too much memory: that side first, one output at a time.
 fn resize_long(images: &Tensor, size: [usize; 2], filter: Filter) -> Result<Tensor> {
     let (n, c, h, w) = images.dims4()?;
-    let images = images.contiguous()?.reshape((n * c, h, w))?;
-    let both = match h >= w {
-        true => stretch_by_stretch(&stretch_by_stretch(&images, 1, size[0], filter)?, 2, size[1], filter)?,
-        false => stretch_by_stretch(&stretch_by_stretch(&images, 2, size[1], filter)?, 1, size[0], filter)?,
-    };
-    both.reshape((n, c, size[0], size[1]))
+    let mut resized = images.contiguous()?.reshape((n * c, h, w))?;
+    for axis in if h >= w { [1, 2] } else { [2, 1] } {
+        resized = resize_axis(&resized, axis, size[axis - 1], filter)?;
+    }
+    resized.reshape((n, c, size[0], size[1]))
 }
 
-/// `[M, H, W]` with `axis` of `to` pixels.
-fn stretch_by_stretch(images: &Tensor, axis: usize, to: usize, filter: Filter) -> Result<Tensor> {
+/// Resizes one axis of `[M, H, W]`.
+fn resize_axis(images: &Tensor, axis: usize, to: usize, filter: Filter) -> Result<Tensor> {
     let from = images.dim(axis)?;
     let outputs = (0..to).map(|output| {
-        let (start, weights) = filter.stretch(from, to, output);
+        let (start, weights) = filter.taps(from, to, output);
         let len = weights.len();
         let shape = if axis == 1 { (1, len, 1) } else { (1, 1, len) };
-        let weights = Tensor::from_vec(weights, shape, images.device())?;
+        let weights = Tensor::from_vec(weights, shape, &Device::Cpu)?;
         images.narrow(axis, start, len)?.broadcast_mul(&weights)?.sum_keepdim(axis)
     });
     Tensor::cat(&outputs.collect::<Result<Vec<_>>>()?, axis)

@@ -1,79 +1,62 @@
-//! Fréchet distance between two sets' features seen as Gaussians, a metric for each network; FID where a published protocol is followed.
+//! Fréchet distance between two sets' features, modeled as Gaussians: a metric for each network, and FID for a published protocol.
 //!
 //! d² = ‖μ₁ − μ₂‖² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁Σ₂)^½ (Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a
 //! Local Nash Equilibrium", 2017).
 //!
-//! With Σ₁ = LLᵀ, the product Σ₁Σ₂ has the eigenvalues of the symmetric LᵀΣ₂L, none of them negative but by rounding, and the
+//! With Σ₁ = LLᵀ, the product Σ₁Σ₂ has the eigenvalues of the symmetric LᵀΣ₂L, none of which is negative except by rounding, and the
 //! last trace is the sum of their roots. L comes from a pivoted Cholesky decomposition and has as many columns as Σ₁ has
-//! rank, so covariances of fewer samples than features are no special case, only less work.
+//! rank, so covariances of fewer samples than features only mean less work.
 
 use super::inputs::lacks;
-use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo, Needs};
+use super::{Better, DataKind, Inputs, Measured, Metric, Needs};
 use crate::embed::FeatureSpace;
 use crate::error::{Error, Result};
+use crate::features::check_widths;
 use crate::linalg::{eigenvalues, lower_product, product, root};
 use crate::moments::Moments;
 use faer::{Accum, Mat};
 use gan_base::messages::counted;
 
-/// A Fréchet distance and what is to be said about it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Frechet {
-    /// The squared distance, ≥ 0, as papers print it; in squared units of the features.
-    pub distance: f64,
-    /// Why not to trust it: too few samples for the number of features.
-    pub warning: Option<String>,
+/// Returns the squared distance between the moments of real and of generated samples, ≥ 0, as papers print it, in squared units of the
+/// features; with a warning if there are too few samples for the number of features.
+///
+/// # Errors
+/// [`Error::TooFew`] for fewer than two samples of either, [`Error::Mismatch`] if widths differ.
+pub fn distance(real: &Moments, generated: &Moments) -> Result<Measured> {
+    Prepared::new(real)?.distance(generated)
 }
 
-/// The real side, decomposed once for many comparisons. Holds 2 D² numbers.
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    side: Side,
+/// The real samples, decomposed once for many comparisons: 2 D² numbers.
+struct Prepared {
+    real: Gaussian,
     root: Mat<f64>,
 }
 
 impl Prepared {
-    /// Decomposes the covariance of the real samples.
-    ///
-    /// # Errors
-    /// [`Error::TooFew`] below two samples.
-    pub fn new(real: &Moments) -> Result<Self> {
-        let side = Side::new(real, "real")?;
-        let root = root(&side.covariance)?;
-        Ok(Self { side, root })
+    fn new(real: &Moments) -> Result<Self> {
+        let real = Gaussian::new(real, "real")?;
+        let root = root(&real.covariance)?;
+        Ok(Self { real, root })
     }
 
-    /// The distance to generated samples' moments: two products and eigenvalues.
-    ///
-    /// # Errors
-    /// [`Error::TooFew`] below two samples, [`Error::Mismatch`] for another width.
-    pub fn distance(&self, generated: &Moments) -> Result<Frechet> {
-        let other = Side::new(generated, "generated")?;
-        self.side.check_width(&other)?;
-        let overlap = match other.rank_bound() < self.root.ncols() {
-            true => overlap(&root(&other.covariance)?, &self.side)?,
-            false => overlap(&self.root, &other)?,
+    /// Takes two products and eigenvalues.
+    fn distance(&self, generated: &Moments) -> Result<Measured> {
+        let real = &self.real;
+        let generated = Gaussian::new(generated, "generated")?;
+        check_widths("Fréchet distance", real.mean.len(), generated.mean.len())?;
+        let overlap = match generated.rank_bound() < self.root.ncols() {
+            true => overlap(&root(&generated.covariance)?, real)?,
+            false => overlap(&self.root, &generated)?,
         };
-        Ok(self.side.distance(&other, overlap))
+        let apart: f64 = real.mean.iter().zip(&generated.mean).map(|(a, b)| (a - b).powi(2)).sum();
+        let distance = (apart + real.trace() + generated.trace() - 2.0 * overlap).max(0.0);
+        Ok(Measured { warning: warning(real.count, generated.count, real.mean.len()), ..distance.into() })
     }
 }
 
-/// The distance between the moments of real and of generated samples.
-///
-/// # Errors
-/// [`Error::TooFew`] below two samples in either, [`Error::Mismatch`] where widths differ.
-pub fn distance(real: &Moments, generated: &Moments) -> Result<Frechet> {
-    let (real, generated) = (Side::new(real, "real")?, Side::new(generated, "generated")?);
-    real.check_width(&generated)?;
-    let (narrow, wide) =
-        if generated.rank_bound() < real.rank_bound() { (&generated, &real) } else { (&real, &generated) };
-    let overlap = overlap(&root(&narrow.covariance)?, wide)?;
-    Ok(real.distance(&generated, overlap))
-}
-
-/// What to tell about distances over these numbers of samples: from few samples they come out too large, and those over
-/// different numbers cannot be compared (Bińkowski et al., "Demystifying MMD GANs", 2018).
-pub fn warning(real: u64, generated: u64, dim: usize) -> Option<String> {
+/// Returns the warning about distances between few samples, which come out too large, so that distances between different numbers of samples
+/// cannot be compared (Bińkowski et al., "Demystifying MMD GANs", 2018).
+fn warning(real: u64, generated: u64, dim: usize) -> Option<String> {
     let (few, whose) = if real < generated { (real, "real") } else { (generated, "generated") };
     let needed = 2 * dim as u64;
     (few < needed).then(|| {
@@ -86,25 +69,19 @@ pub fn warning(real: u64, generated: u64, dim: usize) -> Option<String> {
     })
 }
 
-/// One set's Gaussian.
-#[derive(Clone, Debug)]
-struct Side {
+struct Gaussian {
     count: u64,
     mean: Vec<f64>,
     covariance: Mat<f64>,
 }
 
-impl Side {
+impl Gaussian {
     fn new(moments: &Moments, what: &'static str) -> Result<Self> {
-        if moments.count() < 2 {
-            let (found, advice) = (moments.count() as usize, "a covariance takes two; thousands make it meaningful");
-            return Err(Error::TooFew { metric: "Fréchet distance", what, found, needed: 2, advice });
-        }
-        let covariance = moments.covariance_matrix(what)?;
+        let covariance = moments.covariance(what)?;
         Ok(Self { count: moments.count(), mean: moments.mean().to_vec(), covariance })
     }
 
-    /// What the rank of Σ cannot exceed.
+    /// Returns an upper bound of the rank of Σ.
     fn rank_bound(&self) -> usize {
         self.mean.len().min(usize::try_from(self.count - 1).unwrap_or(usize::MAX))
     }
@@ -112,28 +89,10 @@ impl Side {
     fn trace(&self) -> f64 {
         (0..self.mean.len()).map(|i| self.covariance[(i, i)]).sum()
     }
-
-    fn check_width(&self, other: &Self) -> Result<()> {
-        if self.mean.len() == other.mean.len() {
-            return Ok(());
-        }
-        Err(Error::Mismatch {
-            what: "Fréchet distance".into(),
-            found: format!("{} and {} numbers a sample", self.mean.len(), other.mean.len()),
-            expected: "the same for both".into(),
-            advice: "embed both sets with the same network".into(),
-        })
-    }
-
-    fn distance(&self, other: &Self, overlap: f64) -> Frechet {
-        let apart: f64 = self.mean.iter().zip(&other.mean).map(|(a, b)| (a - b).powi(2)).sum();
-        let distance = (apart + self.trace() + other.trace() - 2.0 * overlap).max(0.0);
-        Frechet { distance, warning: warning(self.count, other.count, self.mean.len()) }
-    }
 }
 
-/// tr (LLᵀΣ)^½, the sum of the roots of LᵀΣL's eigenvalues. There are no more of them than Σ has rank: the rest is rounding.
-fn overlap(root: &Mat<f64>, other: &Side) -> Result<f64> {
+/// Returns tr (LLᵀΣ)^½, the sum of the roots of LᵀΣL's eigenvalues. Eigenvalues beyond the rank of Σ are rounding errors.
+fn overlap(root: &Mat<f64>, other: &Gaussian) -> Result<f64> {
     let half = product(other.covariance.as_ref(), root.as_ref());
     let mut inner = Mat::zeros(root.ncols(), root.ncols());
     lower_product(inner.as_mut(), Accum::Replace, root.transpose(), half.as_ref());
@@ -143,86 +102,47 @@ fn overlap(root: &Mat<f64>, other: &Side) -> Result<f64> {
 
 const PAPER: &str = "Heusel et al. 2017, arXiv:1706.08500";
 
-/// The Fréchet distance over the features of one network. It is not called FID: numbers over different features cannot be compared.
-#[derive(Clone, Copy, Debug)]
-pub struct FrechetDistance {
-    key: &'static str,
-    title: &'static str,
-    features: FeatureSpace,
+/// Returns the distance over the features of one network. It is not called FID: numbers over different features cannot be compared.
+const fn frechet_distance(key: &'static str, title: &'static str, features: FeatureSpace) -> Metric {
+    Metric {
+        needs: Needs::FeaturesOf(features),
+        in_training: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images],
+        chooses_best: &[DataKind::Classes, DataKind::Images],
+        ..Metric::new(key, title, Better::Lower, PAPER, measure)
+    }
 }
 
-/// Over the features of the digit classifier.
-pub const FD_DIGITS: FrechetDistance =
-    FrechetDistance { key: "fd_digits", title: "Fréchet distance, digits features", features: FeatureSpace::Digits };
-/// Over Inception-v3's features, outside of a published protocol.
-pub const FD_INCEPTION: FrechetDistance = FrechetDistance {
-    key: "fd_inception",
-    title: "Fréchet distance, Inception features",
-    features: FeatureSpace::Inception,
-};
-/// Over 8×8 thumbnails.
-pub const FD_THUMBNAILS: FrechetDistance = FrechetDistance {
-    key: "fd_thumbnails",
-    title: "Fréchet distance, 8×8 thumbnails",
-    features: FeatureSpace::Thumbnails,
-};
-/// Over the features of a user's classifier.
-pub const FD_CLASSIFIER: FrechetDistance = FrechetDistance {
-    key: "fd_classifier",
-    title: "Fréchet distance, classifier's features",
-    features: FeatureSpace::Classifier,
-};
-/// Over the coordinates of points.
-pub const FD_COORDINATES: FrechetDistance = FrechetDistance {
-    key: "fd_coordinates",
-    title: "Fréchet distance, coordinates",
-    features: FeatureSpace::Coordinates,
-};
+pub(crate) static FD_DIGITS: Metric =
+    frechet_distance("fd_digits", "Fréchet distance, digits features", FeatureSpace::Digits);
+/// Inception-v3's features, outside of a published protocol.
+pub(crate) static FD_INCEPTION: Metric =
+    frechet_distance("fd_inception", "Fréchet distance, Inception features", FeatureSpace::Inception);
+pub(crate) static FD_THUMBNAILS: Metric =
+    frechet_distance("fd_thumbnails", "Fréchet distance, 8×8 thumbnails", FeatureSpace::Thumbnails);
+pub(crate) static FD_CLASSIFIER: Metric =
+    frechet_distance("fd_classifier", "Fréchet distance, classifier's features", FeatureSpace::Classifier);
+pub(crate) static FD_COORDINATES: Metric =
+    frechet_distance("fd_coordinates", "Fréchet distance, coordinates", FeatureSpace::Coordinates);
 
-impl Metric for FrechetDistance {
-    fn info(&self) -> MetricInfo {
-        MetricInfo {
-            needs: Needs::FeaturesOf(self.features),
-            in_training: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images],
-            chooses_best: &[DataKind::Classes, DataKind::Images],
-            ..MetricInfo::new(self.key, self.title, Better::Lower, PAPER)
-        }
-    }
-
-    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
-        let real = inputs.shared_of_real(|| Prepared::new(inputs.real_moments))?;
-        let found = real.distance(inputs.moments)?;
-        Ok(Measured { warning: found.warning, ..found.distance.into() })
-    }
+fn measure(inputs: &Inputs<'_>) -> Result<Measured> {
+    inputs.shared_of_real(|| Prepared::new(inputs.real_moments))?.distance(inputs.moments)
 }
 
 /// The Fréchet Inception distance, as [`crate::Protocol::Fid50k`] defines it.
-#[derive(Clone, Copy, Debug)]
-pub struct Fid;
+pub static FID: Metric = Metric {
+    needs: Needs::Protocol,
+    ..Metric::new("fid", "Fréchet Inception distance (FID)", Better::Lower, PAPER, measure_by_protocol)
+};
 
-impl Metric for Fid {
-    fn info(&self) -> MetricInfo {
-        MetricInfo {
-            needs: Needs::Protocol,
-            ..MetricInfo::new("fid", "Fréchet Inception distance (FID)", Better::Lower, PAPER)
-        }
+fn measure_by_protocol(inputs: &Inputs<'_>) -> Result<Measured> {
+    let Some(protocol) = inputs.protocol else { return Err(lacks("fid", "the published protocol")) };
+    let found = inputs.moments.count();
+    if found == protocol.samples() as u64 {
+        return measure(inputs);
     }
-
-    /// # Errors
-    /// As all metrics, and if the protocol is not followed.
-    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
-        let Some(protocol) = inputs.protocol else { return Err(lacks("fid", "the published protocol")) };
-        let found = inputs.moments.count();
-        if found == protocol.samples() as u64 {
-            return FD_INCEPTION.measure(inputs);
-        }
-        Err(Error::Mismatch {
-            what: format!("protocol {}", protocol.key()),
-            found: counted(found, "generated sample"),
-            expected: protocol.samples().to_string(),
-            advice: "generate as many, or measure fd_inception".into(),
-        })
-    }
+    let [what, expected] = [format!("protocol {}", protocol.key()), protocol.samples().to_string()];
+    let advice = "generate as many, or measure fd_inception";
+    Err(Error::mismatch(what, counted(found, "generated sample"), expected, advice))
 }
 
 #[cfg(test)]
@@ -243,9 +163,9 @@ mod tests {
     #[test]
     fn of_one_feature_is_the_textbook_formula() {
         let (a, b) = (of(&made(1, 400, 1)), of(&made(3, 300, 1)));
-        let (sa, sb) = (a.covariance().unwrap()[0].sqrt(), b.covariance().unwrap()[0].sqrt());
+        let (sa, sb) = (a.covariance("x").unwrap()[(0, 0)].sqrt(), b.covariance("x").unwrap()[(0, 0)].sqrt());
         let expected = (a.mean()[0] - b.mean()[0]).powi(2) + (sa - sb).powi(2);
-        assert!((distance(&a, &b).unwrap().distance - expected).abs() < 1e-12 * expected);
+        assert!((distance(&a, &b).unwrap().value - expected).abs() < 1e-12 * expected);
     }
 
     #[test]
@@ -258,7 +178,7 @@ mod tests {
         };
         let (a, b) = (cross([1.0, 2.0, 0.0]), cross([3.0, 0.5, 4.0]));
         let expected = (2.0_f64.powi(2) + 1.5_f64.powi(2) + 4.0_f64.powi(2)) * 2.0 / 5.0;
-        let found = distance(&a, &b).unwrap().distance;
+        let found = distance(&a, &b).unwrap().value;
         assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
     }
 
@@ -266,21 +186,18 @@ mod tests {
     fn a_set_is_no_distance_from_itself_even_with_fewer_samples_than_features() {
         for (n, dim) in [(500, 12), (10, 40), (2, 5)] {
             let moments = of(&made(2, n, dim));
-            let trace: f64 = moments.covariance().unwrap().iter().step_by(dim + 1).sum();
-            assert!(distance(&moments, &moments).unwrap().distance < 1e-10 * trace);
+            let trace: f64 = (0..dim).map(|i| moments.covariance("x").unwrap()[(i, i)]).sum();
+            assert!(distance(&moments, &moments).unwrap().value < 1e-10 * trace);
         }
     }
 
     #[test]
-    fn both_orders_and_the_prepared_side_agree() {
+    fn both_orders_agree() {
         for (n, m, dim) in [(300, 200, 10), (12, 300, 30), (300, 12, 30), (8, 9, 30)] {
             let (a, b) = (of(&made(1, n, dim)), of(&made(2, m, dim)));
             let expected = distance(&a, &b).unwrap();
-            let back = distance(&b, &a).unwrap().distance;
-            let prepared = Prepared::new(&a).unwrap().distance(&b).unwrap();
-            assert!((back - expected.distance).abs() < 1e-9 * back, "{back} {expected:?}");
-            assert!((prepared.distance - expected.distance).abs() < 1e-9 * back);
-            assert_eq!(prepared.warning, expected.warning);
+            let back = distance(&b, &a).unwrap().value;
+            assert!((back - expected.value).abs() < 1e-9 * back, "{back} {expected:?}");
         }
     }
 
@@ -293,13 +210,13 @@ mod tests {
         };
         let (a, b) = (made(4, 90, 3), made(5, 80, 3));
         let (straight, turned) = (distance(&of(&a), &of(&b)).unwrap(), distance(&turn(&a), &turn(&b)).unwrap());
-        assert!((straight.distance - turned.distance).abs() < 1e-5 * straight.distance);
+        assert!((straight.value - turned.value).abs() < 1e-5 * straight.value);
     }
 
     #[test]
     fn constant_features_leave_the_distance_of_the_means() {
         let (a, b) = (Features::new([1.0, 2.0].repeat(9), 2).unwrap(), Features::new([4.0, 6.0].repeat(9), 2).unwrap());
-        assert_eq!(distance(&of(&a), &of(&b)).unwrap().distance, 25.0);
+        assert_eq!(distance(&of(&a), &of(&b)).unwrap().value, 25.0);
     }
 
     #[test]
@@ -307,7 +224,7 @@ mod tests {
         let (a, b) = (of(&made(1, 400, 150)), of(&made(2, 500, 150)));
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| distance(&a, &b).unwrap().distance.to_bits())
+            pool.install(|| distance(&a, &b).unwrap().value.to_bits())
         };
         assert_eq!(with(1), with(5));
     }

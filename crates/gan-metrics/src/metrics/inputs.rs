@@ -1,6 +1,6 @@
-//! What a metric measures: a set of samples beside the real ones. What several metrics share is computed once.
+//! What metrics measure: a set of samples and the real ones. Intermediate results that several metrics share are computed once.
 
-use super::MetricRef;
+use super::Metric;
 use super::inception_score::Scorer;
 use super::mode_coverage::ModesOf;
 use crate::error::{Error, Result};
@@ -29,76 +29,72 @@ impl From<f64> for Measured {
     }
 }
 
-/// Samples that were generated as a class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Labelled {
-    /// How many there are.
-    pub samples: u64,
-    /// How many the classifier takes for the class that they were generated as.
-    pub recognised: u64,
+/// Samples that were generated for a class, and how many of them the classifier assigns to it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Labelled {
+    pub(crate) samples: u64,
+    pub(crate) recognised: u64,
 }
 
-/// Samples and the real ones that they are measured against.
+/// Samples and the real ones that they are compared with.
 pub struct Inputs<'a> {
     /// Features of real samples `[N, D]`.
     pub real: &'a Features,
     /// Moments of all real samples.
     pub real_moments: &'a Moments,
-    /// Features of real samples that were not trained on `[H, D]`.
+    /// Features of real samples that were not used for training `[H, D]`.
     pub held_out: &'a Features,
-    /// Features of samples that were trained on `[T, D]`.
+    /// Features of training samples `[T, D]`.
     pub train: &'a Features,
     /// Features of generated samples `[M, D]`.
     pub generated: &'a Features,
     /// Moments of all generated samples.
     pub moments: &'a Moments,
-    /// The classifier's predictions of generated samples.
-    pub scorer: Option<&'a Scorer>,
-    /// Generated samples with the classes that they were generated as.
-    pub labelled: Labelled,
-    /// The modes of the data.
-    pub modes: Option<&'a ModesOf>,
     /// The published protocol that is followed.
     pub protocol: Option<Protocol>,
-    /// Decides every choice among samples.
+    /// Seed of every choice among samples.
     pub seed: u64,
-    pub(crate) shared: Cache,
-    pub(crate) real_shared: &'a Cache,
+    /// Predictions of the classifier for generated samples.
+    pub(crate) scorer: Option<&'a Scorer>,
+    pub(crate) labelled: Labelled,
+    pub(crate) modes: Option<&'a ModesOf>,
+    pub(crate) cache: Cache,
+    pub(crate) real_cache: &'a Cache,
 }
 
 impl Inputs<'_> {
-    /// Returns the random numbers of one metric. `label` is part of its definition: another one gives other numbers.
+    /// Returns the random numbers of one metric. `label` is part of its definition: another label gives other numbers.
     pub fn rng(&self, label: &str) -> Rng {
         Rng::stream(self.seed, label)
     }
 
-    /// Returns the first real and generated samples, as many of each: for methods that depend on the numbers.
+    /// Returns the first real and generated samples, the same number of each, for methods whose value depends on the numbers.
     pub fn same_number(&self) -> (Features, Features) {
         let n = self.real.len().min(self.generated.len());
         (self.real.first(n), self.generated.first(n))
     }
 
-    /// Returns what several metrics of these samples share, made by the first of them.
+    /// Returns an intermediate result that several metrics of these samples share; the first of them computes it by `make`.
     ///
     /// # Errors
     /// Those of `make`.
     pub fn shared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
-        self.shared.get_or_make(make)
+        self.cache.get_or_make(make)
     }
 
-    /// Returns what is made of the real samples alone, once for all sets that are compared with them.
+    /// Returns an intermediate result of the real samples, computed once for all sets that are compared with them.
     ///
     /// # Errors
     /// Those of `make`.
     pub fn shared_of_real<T: Any + Send + Sync>(&self, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
-        self.real_shared.get_or_make(make)
+        self.real_cache.get_or_make(make)
     }
 
-    /// Measures `metric`, and says of too few samples whose they are.
-    pub(crate) fn measure(&self, metric: MetricRef) -> Result<Measured> {
+    /// Measures `metric`; the error for too few samples says whether they are real or generated.
+    pub(crate) fn measure(&self, metric: &Metric) -> Result<Measured> {
         let cut = self.generated.len();
-        metric.measure(self).map_err(|error| match error {
-            // As many real samples as generated ones were taken: it is the generated ones that are too few.
+        (metric.measure)(self).map_err(|error| match error {
+            // The real samples were cut to the number of the generated ones, which are too few.
             Error::TooFew { metric, what: "real", found, needed, advice } if found == cut && cut < self.real.len() => {
                 Error::TooFew { metric, what: "generated", found, needed, advice }
             }
@@ -117,19 +113,14 @@ impl Cache {
         if let Some(known) = known.and_then(|known| known.downcast().ok()) {
             return Ok(known);
         }
-        // Not under the lock: what is made may itself need something that is shared.
+        // Computed without the lock, because `make` may need another shared value.
         let made = Arc::new(make()?);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(TypeId::of::<T>(), Arc::clone(&made) as _);
         Ok(made)
     }
 }
 
-/// The error of a metric that lacks `what`.
+/// Returns the error of the metric `key` if `what` is missing.
 pub(crate) fn lacks(key: &str, what: &str) -> Error {
-    Error::Mismatch {
-        what: format!("metric \"{key}\""),
-        found: "none".into(),
-        expected: what.into(),
-        advice: "leave the metric out".into(),
-    }
+    Error::mismatch(format!("metric \"{key}\""), "none", what, "leave the metric out")
 }

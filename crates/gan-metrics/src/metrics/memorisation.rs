@@ -1,144 +1,109 @@
-//! Does a generator copy? Distances from generated samples to the nearest training sample, beside those of real samples that
-//! were not trained on.
+//! Memorisation: distances from generated samples to the nearest training sample, compared with those of real samples that were
+//! not used for training.
 //!
-//! A generator that has learned the distribution lies as far from the training set as held-out real samples do; one that
-//! has memorised it lies nearer (Meehan, Chaudhuri and Dasgupta, "A Non-Parametric Test to Detect Data-Copying in Generative
+//! A generator that has learned the distribution is as far from the training set as held-out real samples are; one that
+//! has memorised it is closer (Meehan, Chaudhuri and Dasgupta, "A Non-Parametric Test to Detect Data-Copying in Generative
 //! Models", 2020, compare the same two sets of distances).
 
-use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo, Needs};
+use super::{Better, DataKind, Inputs, Metric, Needs};
 use crate::error::{Error, Result};
-use crate::features::{Features, same_width};
+use crate::features::Features;
 use crate::pairs::nearest_among;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// For each sample its nearest training sample.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Nearest {
-    /// Euclidean distances `[N]`, in the features' units.
-    pub distances: Vec<f64>,
-    /// Numbers of the training samples `[N]`, the first of equally near ones.
-    pub indices: Vec<usize>,
-}
-
-/// How near generated samples come to the training set.
+/// How close generated samples are to the training set. Distances are Euclidean, in the features' units.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memorisation {
-    /// Generated → training.
-    pub generated: Nearest,
-    /// Held-out → training.
-    pub held_out: Nearest,
-    /// Median distance of generated over that of held-out samples: below 1 they are nearer to the training data than real
+    /// Distance from each generated sample to the nearest training sample.
+    pub generated: Vec<f64>,
+    /// Distance from each held-out sample to the nearest training sample.
+    pub held_out: Vec<f64>,
+    /// Median distance of generated samples over that of held-out samples: below 1 they are closer to the training data than real
     /// data are.
     pub ratio: f64,
-    /// Generated samples nearer than this count as copies.
+    /// Generated samples closer than this count as copies.
     pub threshold: f64,
-    /// The share of copies, in [0, 1].
+    /// Share of copies, in [0, 1].
     pub copies: f64,
 }
 
-/// The percentile of held-out distances below which a generated sample counts as a copy.
-pub const PERCENTILE: f64 = 1.0;
+/// Percentile of held-out distances below which a generated sample counts as a copy.
+const PERCENTILE: f64 = 1.0;
 
-/// The nearest of `training` `[M, D]` to each of `samples` `[N, D]`. Distances are exact to f64; memory is a copy of both sets and
-/// a few MiB.
+/// Compares generated `[N, D]` and held-out real samples `[H, D]` by their distances to the training set `[M, D]`. Distances are exact to f64;
+/// it needs the memory of a copy of the sets and a few MiB.
 ///
 /// # Errors
-/// If there are no training samples, widths differ or numbers are not finite.
-pub fn nearest(samples: &Features, training: &Features) -> Result<Nearest> {
-    same_width(samples, training)?;
-    training.check_finite("training")?;
-    samples.check_finite("compared")?;
-    enough(training, "training")?;
-    let found = nearest_among(samples, training, 1);
-    let (distances, indices) = found.iter().map(|nearest| (nearest.found[0].0.sqrt(), nearest.found[0].1)).unzip();
-    Ok(Nearest { distances, indices })
-}
-
-/// Compares generated `[N, D]` and held-out real samples `[H, D]` by their distances to the training set `[M, D]`.
-///
-/// # Errors
-/// If a set is empty, widths differ, numbers are not finite, or half the held-out samples are training samples.
+/// If a set is empty, widths differ, numbers are not finite, or half of the held-out samples are training samples.
 pub fn memorisation(generated: &Features, held_out: &Features, training: &Features) -> Result<Memorisation> {
-    enough(generated, "generated")?;
-    enough(held_out, "held-out")?;
-    let (generated, held_out) = (nearest(generated, training)?, nearest(held_out, training)?);
-    let usual = percentile(&held_out.distances, 50.0);
+    for (set, what) in [(generated, "generated"), (held_out, "held-out"), (training, "training")] {
+        set.check_count(1, "nearest neighbours", what, "hundreds make it meaningful")?;
+    }
+    let generated = nearest(generated, training)?;
+    let held_out = nearest(held_out, training)?;
+    let usual = percentile(&held_out, 50.0);
     if usual == 0.0 {
         let problem = "at least half of them are training samples too: hold out others";
-        return Err(Error::Values { what: "held-out samples".into(), problem: problem.into() });
+        return Err(Error::values("held-out samples", problem));
     }
-    let threshold = percentile(&held_out.distances, PERCENTILE);
-    let near = generated.distances.iter().filter(|distance| **distance < threshold).count();
-    let copies = near as f64 / generated.distances.len() as f64;
-    let ratio = percentile(&generated.distances, 50.0) / usual;
+    let threshold = percentile(&held_out, PERCENTILE);
+    let near = generated.iter().filter(|distance| **distance < threshold).count();
+    let copies = near as f64 / generated.len() as f64;
+    let ratio = percentile(&generated, 50.0) / usual;
     Ok(Memorisation { generated, held_out, ratio, threshold, copies })
 }
 
-fn enough(set: &Features, what: &'static str) -> Result<()> {
-    match set.is_empty() {
-        true => {
-            let advice = "hundreds make it meaningful";
-            Err(Error::TooFew { metric: "nearest neighbours", what, found: 0, needed: 1, advice })
-        }
-        false => Ok(()),
-    }
+/// Returns the distance from each of `samples` `[N, D]` to the nearest of `training` `[M, D]`.
+///
+/// # Errors
+/// If widths differ or numbers are not finite.
+pub fn nearest(samples: &Features, training: &Features) -> Result<Vec<f64>> {
+    samples.check_width(training)?;
+    training.check_finite("training")?;
+    samples.check_finite("compared")?;
+    Ok(nearest_among(samples, training, 1).iter().map(|nearest| nearest.found[0].0.sqrt()).collect())
 }
 
-/// Between the two values around it in proportion, as numpy's `percentile`.
+/// Returns a percentile, interpolated linearly like numpy's `percentile`.
 fn percentile(values: &[f64], percent: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.par_sort_unstable_by(f64::total_cmp);
     let place = (sorted.len() - 1) as f64 * percent / 100.0;
-    let (low, share) = (place.floor() as usize, place.fract());
+    let low = place.floor() as usize;
     let high = (low + 1).min(sorted.len() - 1);
-    sorted[low] + (sorted[high] - sorted[low]) * share
+    sorted[low] + (sorted[high] - sorted[low]) * place.fract()
 }
 
 const PAPER: &str = "Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675";
 
-/// Both figures' distances, which are computed together.
+/// Computes the distances of both figures once.
 fn distances(inputs: &Inputs<'_>) -> Result<Arc<Memorisation>> {
     inputs.shared(|| memorisation(inputs.generated, inputs.held_out, inputs.train))
 }
 
-/// The distance to the nearest training sample, relative to that of real samples.
-#[derive(Clone, Copy, Debug)]
-pub struct NearestDistance;
-
-impl Metric for NearestDistance {
-    fn info(&self) -> MetricInfo {
-        let title = "Distance to the nearest training sample, real = 1";
-        MetricInfo {
-            needs: Needs::TrainingSamples,
-            in_training: &[DataKind::Classes, DataKind::Images],
-            aliases: &["memorization"],
-            ..MetricInfo::new("memorisation", title, Better::Higher, PAPER)
-        }
-    }
-
-    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
-        Ok(distances(inputs)?.ratio.into())
-    }
-}
+/// The median distance to the nearest training sample, relative to that of real samples.
+pub static NEAREST_DISTANCE: Metric = Metric {
+    needs: Needs::TrainingSamples,
+    in_training: &[DataKind::Classes, DataKind::Images],
+    aliases: &["memorization"],
+    ..Metric::new(
+        "memorisation",
+        "Distance to the nearest training sample, real = 1",
+        Better::Higher,
+        PAPER,
+        |inputs| Ok(distances(inputs)?.ratio.into()),
+    )
+};
 
 /// The share of samples closer to a training sample than almost any real one is.
-#[derive(Clone, Copy, Debug)]
-pub struct NearCopies;
-
-impl Metric for NearCopies {
-    fn info(&self) -> MetricInfo {
-        MetricInfo {
-            needs: Needs::TrainingSamples,
-            in_training: &[DataKind::Classes, DataKind::Images],
-            ..MetricInfo::new("near_copies", "Near copies of training samples", Better::Lower, PAPER)
-        }
-    }
-
-    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
+pub static NEAR_COPIES: Metric = Metric {
+    needs: Needs::TrainingSamples,
+    in_training: &[DataKind::Classes, DataKind::Images],
+    ..Metric::new("near_copies", "Near copies of training samples", Better::Lower, PAPER, |inputs| {
         Ok(distances(inputs)?.copies.into())
-    }
-}
+    })
+};
 
 #[cfg(test)]
 mod tests {
@@ -157,7 +122,7 @@ mod tests {
         for (i, row) in samples.rows().enumerate() {
             let to = |other: &[f32]| crate::pairs::squared(row, other).sqrt();
             let best = training.rows().map(to).fold(f64::INFINITY, f64::min);
-            assert_eq!((found.distances[i], to(training.row(found.indices[i]))), (best, best));
+            assert_eq!(found[i], best);
         }
     }
 
@@ -171,7 +136,6 @@ mod tests {
         let noisy = copies.values().iter().zip(noise.values()).map(|(x, e)| x + 0.01 * e);
         let copied = memorisation(&Features::new(noisy.collect(), 6).unwrap(), &held_out, &training).unwrap();
         assert!(copied.ratio < 0.1 && copied.copies == 1.0);
-        assert_eq!(copied.generated.indices, (0..300).collect::<Vec<_>>());
     }
 
     #[test]

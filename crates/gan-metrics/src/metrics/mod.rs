@@ -1,7 +1,6 @@
-//! The metrics: one file for each family, and [`METRICS`], the only list of them.
+//! Metrics: a file for each family, and [`METRICS`], the only list of all metrics.
 //!
-//! In reading order: this file (the trait [`Metric`] and the registry), `info` (what a metric says about itself), [`inputs`] (what it measures), then a
-//! file for each family. To add a metric, write its file, add its line to [`METRICS`] and its row to `docs/evaluation.md`.
+//! To add a metric, write its file with a [`Metric`], and add its line to [`METRICS`] and its row to `docs/evaluation.md`.
 
 use crate::embed::FeatureSpace;
 use crate::error::Result;
@@ -13,183 +12,263 @@ use std::{fmt, mem};
 pub mod diversity;
 pub mod energy;
 pub mod frechet;
-pub mod inception_score;
-mod info;
-pub mod inputs;
+pub(crate) mod inception_score;
+pub(crate) mod inputs;
 pub mod kid;
 pub mod memorisation;
 pub mod mode_coverage;
 pub mod prdc;
 pub mod swd;
 
-pub use info::{Better, DataKind, MetricInfo, Needs, Occasion};
 pub use inputs::{Inputs, Measured};
 
-/// A figure that compares a set of samples with real ones.
-pub trait Metric: Sync {
-    /// Returns its names, its source, and where it is used.
-    fn info(&self) -> MetricInfo;
-
-    /// Measures it.
-    ///
-    /// # Errors
-    /// If there are too few samples, or what the metric needs is missing.
-    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured>;
-}
-
 /// Every metric, in the order of a card.
-pub const METRICS: &[&dyn Metric] = &[
-    &frechet::Fid,
+static METRICS: [&Metric; 26] = [
+    &frechet::FID,
     &frechet::FD_DIGITS,
     &frechet::FD_INCEPTION,
     &frechet::FD_THUMBNAILS,
     &frechet::FD_CLASSIFIER,
     &frechet::FD_COORDINATES,
-    &kid::Kid,
+    &kid::KID,
     &inception_score::DIGIT_SCORE,
     &inception_score::INCEPTION_SCORE,
     &inception_score::CLASSIFIER_SCORE,
-    &mode_coverage::ModesReached,
-    &mode_coverage::HighQuality,
-    &mode_coverage::ReverseKl,
-    &energy::EnergyDistance,
-    &swd::SlicedWasserstein,
-    &prdc::Precision,
-    &prdc::Recall,
-    &prdc::Density,
-    &prdc::Coverage,
-    &inception_score::Confidence,
-    &inception_score::ClassBalance,
-    &inception_score::ClassAccuracy,
-    &diversity::RelativeDiversity,
-    &memorisation::NearestDistance,
-    &memorisation::NearCopies,
-    &energy::TwoSampleTest,
+    &mode_coverage::MODES_REACHED,
+    &mode_coverage::HIGH_QUALITY,
+    &mode_coverage::REVERSE_KL,
+    &energy::ENERGY_DISTANCE,
+    &swd::SLICED_WASSERSTEIN,
+    &prdc::PRECISION,
+    &prdc::RECALL,
+    &prdc::DENSITY,
+    &prdc::COVERAGE,
+    &inception_score::CONFIDENCE,
+    &inception_score::CLASS_BALANCE,
+    &inception_score::CLASS_ACCURACY,
+    &diversity::RELATIVE_DIVERSITY,
+    &memorisation::NEAREST_DISTANCE,
+    &memorisation::NEAR_COPIES,
+    &energy::TWO_SAMPLE_TEST,
 ];
 
-/// A metric by reference: what settings and cards hold, written as its key.
-#[derive(Clone, Copy)]
-pub struct MetricRef(&'static dyn Metric);
+/// A figure that compares a set of samples with real ones: its names, its source, where it is used, and how it is measured. Settings and
+/// cards contain its key.
+pub struct Metric {
+    /// Name in settings and files, for example "kid".
+    pub key: &'static str,
+    /// Name for users.
+    pub title: &'static str,
+    /// Whether lower or higher values are better.
+    pub better: Better,
+    /// Source of the definition: authors, year, arXiv number or journal.
+    pub paper: &'static str,
+    /// What it needs besides samples.
+    pub needs: Needs,
+    /// Data for which it is measured during training and by `gan evaluate`, unless metrics are named.
+    pub in_training: &'static [DataKind],
+    /// Data for which only `gan evaluate` measures it, because it is slow or adds little.
+    pub in_evaluation: &'static [DataKind],
+    /// Data for which it selects the best generator, unless another metric is named.
+    pub chooses_best: &'static [DataKind],
+    /// Other common names, which the command line understands.
+    pub aliases: &'static [&'static str],
+    /// Measures it; fails if there are too few samples, or if something that it needs is missing.
+    pub measure: fn(&Inputs<'_>) -> Result<Measured>,
+}
 
-impl MetricRef {
+impl Metric {
+    /// Returns a metric of any features that is only measured if it is named.
+    pub const fn new(
+        key: &'static str,
+        title: &'static str,
+        better: Better,
+        paper: &'static str,
+        measure: fn(&Inputs<'_>) -> Result<Measured>,
+    ) -> Self {
+        Self {
+            key,
+            title,
+            better,
+            paper,
+            needs: Needs::Features,
+            in_training: &[],
+            in_evaluation: &[],
+            chooses_best: &[],
+            aliases: &[],
+            measure,
+        }
+    }
+
     /// Returns every metric, in the order of a card.
-    pub fn all() -> impl Iterator<Item = Self> {
-        METRICS.iter().map(|metric| Self(*metric))
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        METRICS.into_iter()
     }
 
     /// Returns the metric with this key.
-    pub fn find(key: &str) -> Option<Self> {
-        Self::all().find(|metric| metric.key() == key)
+    pub fn find(key: &str) -> Option<&'static Self> {
+        Self::all().find(|metric| metric.key == key)
     }
 
     /// Returns the metric that settings name by `key`.
     ///
     /// # Errors
     /// The problem in words: the nearest known key, the new name of a renamed metric, or which distance to write for "fid".
-    pub fn from_setting(key: &str) -> std::result::Result<Self, String> {
-        let found = Self::find(key).filter(|metric| metric.info().needs != Needs::Protocol);
-        found
-            .ok_or_else(|| renamed::advice(key).unwrap_or_else(|| format!("unknown metric{}", choose(key, &choices()))))
+    pub fn from_setting(key: &str) -> std::result::Result<&'static Self, String> {
+        let allowed = || Self::all().filter(|metric| metric.needs != Needs::Protocol);
+        let unknown = || {
+            let keys: Vec<&str> = allowed().map(|metric| metric.key).collect();
+            renamed::advice(key).unwrap_or_else(|| format!("unknown metric{}", choose(key, &keys)))
+        };
+        allowed().find(|metric| metric.key == key).ok_or_else(unknown)
     }
 
-    /// Returns the metric that a user means by `name`: a key in any case, with dashes for underscores, or another name in use.
+    /// Returns the metric that a user means by `name`: a key in any case, with dashes for underscores, or another common name.
     ///
     /// # Errors
-    /// As [`MetricRef::from_setting`].
-    pub fn from_user(name: &str) -> std::result::Result<Self, String> {
+    /// As [`Metric::from_setting`].
+    pub fn from_user(name: &str) -> std::result::Result<&'static Self, String> {
         let name = name.trim().to_lowercase().replace(['-', ' '], "_");
-        let alias = Self::all().find(|metric| metric.info().aliases.contains(&name.as_str()));
+        let alias = Self::all().find(|metric| metric.aliases.contains(&name.as_str()));
         alias.map_or_else(|| Self::from_setting(&name), Ok)
     }
 
-    /// Returns what is measured of this kind of data by these features unless metrics are named.
-    pub fn defaults(kind: DataKind, features: FeatureSpace, occasion: Occasion) -> Vec<Self> {
-        let fitting = || Self::all().filter(|metric| metric.info().needs.fits(features));
-        let in_training = fitting().filter(|metric| metric.info().in_training.contains(&kind));
-        let more = fitting().filter(|metric| metric.info().in_evaluation.contains(&kind));
+    /// Returns the metrics of this kind of data with these features, unless metrics are named.
+    pub fn defaults(kind: DataKind, features: FeatureSpace, occasion: Occasion) -> Vec<&'static Self> {
+        let fitting = || Self::all().filter(|metric| metric.needs.fits(features));
+        let in_training = fitting().filter(|metric| metric.in_training.contains(&kind));
+        let more = fitting().filter(|metric| metric.in_evaluation.contains(&kind));
         match occasion {
             Occasion::Training => in_training.collect(),
             Occasion::Evaluation => in_training.chain(more).collect(),
         }
     }
 
-    /// Returns the metric that chooses the best generator of this kind of data unless one is named.
-    pub fn best(kind: DataKind, features: FeatureSpace) -> Option<Self> {
-        let chooses = |info: MetricInfo| info.needs.fits(features) && info.chooses_best.contains(&kind);
-        Self::all().find(|metric| chooses(metric.info()))
+    /// Returns the metric that selects the best generator of this kind of data, unless one is named.
+    pub fn best(kind: DataKind, features: FeatureSpace) -> Option<&'static Self> {
+        Self::all().find(|metric| metric.needs.fits(features) && metric.chooses_best.contains(&kind))
     }
 
-    /// Returns what it says about itself.
-    pub fn info(self) -> MetricInfo {
-        self.0.info()
-    }
-
-    /// Returns its name in settings and files, as in "kid".
-    pub fn key(self) -> &'static str {
-        self.info().key
-    }
-
-    /// Returns what users read.
-    pub fn title(self) -> &'static str {
-        self.info().title
-    }
-
-    /// Returns which values are the better ones.
-    pub fn better(self) -> Better {
-        self.info().better
-    }
-
-    /// Measures it.
-    ///
-    /// # Errors
-    /// Those of [`Metric::measure`].
-    pub fn measure(self, inputs: &Inputs<'_>) -> Result<Measured> {
-        self.0.measure(inputs)
-    }
-
-    /// Returns the member of its family for `features`.
-    pub(crate) fn for_features(self, features: FeatureSpace) -> Option<Self> {
-        let family = |metric: &Self| mem::discriminant(&metric.info().needs) == mem::discriminant(&self.info().needs);
-        Self::all().filter(family).find(|metric| metric.info().needs.fits(features))
+    /// Returns the metric of the same family for `features`.
+    pub(crate) fn for_features(&self, features: FeatureSpace) -> Option<&'static Self> {
+        let family = mem::discriminant(&self.needs);
+        Self::all().find(|metric| mem::discriminant(&metric.needs) == family && metric.needs.fits(features))
     }
 }
 
-/// The keys that settings may hold.
-fn choices() -> Vec<&'static str> {
-    MetricRef::all().map(MetricRef::info).filter(|info| info.needs != Needs::Protocol).map(|info| info.key).collect()
-}
-
-impl<M: Metric> From<&'static M> for MetricRef {
-    fn from(metric: &'static M) -> Self {
-        Self(metric)
-    }
-}
-
-impl PartialEq for MetricRef {
+impl PartialEq for Metric {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.key == other.key
     }
 }
 
-impl Eq for MetricRef {}
-
-impl fmt::Debug for MetricRef {
+impl fmt::Debug for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key())
+        f.write_str(self.key)
     }
 }
 
-impl Serialize for MetricRef {
+impl Serialize for Metric {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.key())
+        serializer.serialize_str(self.key)
     }
 }
 
-/// As settings name it; see [`MetricRef::from_setting`].
-impl<'de> Deserialize<'de> for MetricRef {
+/// Reads a setting; see [`Metric::from_setting`].
+impl<'de> Deserialize<'de> for &'static Metric {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        Self::from_setting(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+        Metric::from_setting(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
+}
+
+/// Which values of a metric are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Lower values.
+    Lower,
+    /// Higher values.
+    Higher,
+}
+
+impl Better {
+    /// Returns whether `a` is better than `b`. NaN is never better.
+    pub fn prefers(self, a: f64, b: f64) -> bool {
+        let is_better = match self {
+            Self::Lower => a < b,
+            Self::Higher => a > b,
+        };
+        is_better || (b.is_nan() && !a.is_nan())
+    }
+}
+
+/// What a metric needs besides samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Features of any network.
+    Features,
+    /// Features of this network.
+    FeaturesOf(FeatureSpace),
+    /// Predictions of any classifier.
+    Classes,
+    /// Predictions of this classifier.
+    ClassesOf(FeatureSpace),
+    /// Predictions of a classifier, and the class that each sample was generated for.
+    Labels,
+    /// The generator's training samples.
+    TrainingSamples,
+    /// The modes of the data.
+    Modes,
+    /// A published protocol ([`crate::Protocol`]).
+    Protocol,
+}
+
+impl Needs {
+    /// Returns whether a network with these features can provide it.
+    pub fn fits(self, features: FeatureSpace) -> bool {
+        match self {
+            Self::FeaturesOf(space) | Self::ClassesOf(space) => space == features,
+            Self::Protocol => features == FeatureSpace::Inception,
+            Self::Features | Self::Classes | Self::Labels | Self::TrainingSamples | Self::Modes => true,
+        }
+    }
+
+    /// Returns whether the network has to be a classifier.
+    pub fn classes(self) -> bool {
+        match self {
+            Self::Classes | Self::ClassesOf(_) | Self::Labels => true,
+            Self::Features | Self::FeaturesOf(_) | Self::TrainingSamples | Self::Modes | Self::Protocol => false,
+        }
+    }
+
+    /// Returns whether real samples can be measured as if they were generated. Training samples are copies of themselves, and real samples
+    /// were not generated for a class.
+    pub fn has_floor(self) -> bool {
+        !matches!(self, Self::TrainingSamples | Self::Labels)
+    }
+}
+
+/// Kind of data, which determines the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataKind {
+    /// Images that a classifier knows.
+    Classes,
+    /// Images of a classifier whose classes are modes to count.
+    ManyClasses,
+    /// Images without classes.
+    Images,
+    /// Points around modes.
+    PointsAroundModes,
+    /// Points.
+    Points,
+}
+
+/// Occasion of an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Between training steps.
+    Training,
+    /// By `gan evaluate`.
+    Evaluation,
 }
 
 #[cfg(test)]

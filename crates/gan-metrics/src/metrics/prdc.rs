@@ -1,161 +1,127 @@
 //! Precision and recall (Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", 2019),
 //! density and coverage (Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models", 2020).
 //!
-//! Every sample has a ball that reaches to its k-th nearest other sample of its set. With strict "inside", as in the authors'
+//! Every sample has a ball whose radius is the distance to the k-th nearest other sample of its set. "Inside" is strict, as in the authors'
 //! package `prdc`:
 //! - precision: share of generated samples inside any real sample's ball,
 //! - recall: share of real samples inside any generated sample's ball,
-//! - density: real balls that a generated sample lies in, on average, over k; not bounded by 1,
-//! - coverage: share of real samples whose ball holds any generated sample.
+//! - density: mean number of real balls that a generated sample is inside of, over k; not bounded by 1,
+//! - coverage: share of real samples whose ball contains any generated sample.
 
-use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo};
+use super::{Better, DataKind, Inputs, Measured, Metric};
 use crate::error::{Error, Result};
-use crate::features::{Features, same_width};
-use crate::pairs::{Bounds, Frame, Limit, Pairs, Strip, may_be_within, nearest_others};
+use crate::features::Features;
+use crate::pairs::{Frame, Limit, Pairs, may_be_within, nearest_others};
 use gan_base::messages::counted;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The k that the papers recommend.
-pub const NEAREST: usize = 5;
+const NEAREST: usize = 5;
 
-/// Four answers to two questions: are the samples good, and are all kinds there.
+/// Precision and density measure fidelity, recall and coverage diversity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prdc {
     /// In [0, 1].
     pub precision: f64,
     /// In [0, 1].
     pub recall: f64,
-    /// 0 and up; 1 on average for equal distributions.
+    /// 0 or more; 1 on average for equal distributions.
     pub density: f64,
     /// In [0, 1].
     pub coverage: f64,
-    /// Why not to trust them: samples so often repeated that their balls have no inside.
+    /// Why not to trust them: samples are repeated so often that their balls are empty.
     pub warning: Option<String>,
 }
 
-/// A set with the balls around its samples: made once for many comparisons.
-#[derive(Clone, Debug)]
-pub struct Manifold<'a> {
-    features: &'a Features,
-    radii_squared: Vec<f64>,
-    k: usize,
+/// Returns precision, recall, density and coverage of generated `[M, D]` against real `[N, D]` features with the k-th nearest others;
+/// the papers recommend k = 5. It takes N², M² and N M distances, tile by tile, and the memory of a copy of the sets.
+///
+/// # Errors
+/// If a set has no more than k samples, k is 0, widths differ, or numbers are not finite.
+pub fn prdc(real: &Features, generated: &Features, k: usize) -> Result<Prdc> {
+    real.check_width(generated)?;
+    if k == 0 {
+        return Err(Error::mismatch("precision and recall", "k = 0", "at least 1", "the papers recommend 5"));
+    }
+    let real = Balls::new(real, k, "real")?;
+    let generated = Balls::new(generated, k, "generated")?;
+    let (neighbours, hits) = compare(&real, &generated);
+    let [n, m] = [neighbours.len() as f64, hits.len() as f64];
+    let share = |count: usize, of: f64| count as f64 / of;
+    let warnings: Vec<String> = [&real, &generated].into_iter().filter_map(|balls| balls.warning(k)).collect();
+    Ok(Prdc {
+        precision: share(hits.iter().filter(|hit| **hit).count(), m),
+        recall: share(neighbours.iter().filter(|real| real.reached).count(), n),
+        density: share(neighbours.iter().map(|real| real.inside).sum(), m * k as f64),
+        coverage: share(neighbours.iter().filter(|real| real.inside > 0).count(), n),
+        warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
+    })
 }
 
-impl<'a> Manifold<'a> {
-    /// Measures the balls of samples `[N, D]`; `what` they are, "real" or "generated", is for the messages. Takes N²
-    /// distances, tile by tile; memory is a copy of the set.
-    ///
-    /// # Errors
-    /// If there are no more than k samples, k is 0, or numbers are not finite.
-    pub fn new(features: &'a Features, k: usize, what: &'static str) -> Result<Self> {
-        if features.len() <= k || k == 0 {
-            let advice = "every sample is compared with its nearest others; take more samples";
-            let needed = k.max(1) + 1;
-            return Err(Error::TooFew { metric: "precision and recall", what, found: features.len(), needed, advice });
-        }
+/// A set with the balls around its samples.
+struct Balls<'a> {
+    features: &'a Features,
+    radii_squared: Vec<f64>,
+    what: &'static str,
+}
+
+impl<'a> Balls<'a> {
+    fn new(features: &'a Features, k: usize, what: &'static str) -> Result<Self> {
+        let advice = "every sample is compared with its nearest others; take more samples";
+        features.check_count(k.saturating_add(1), "precision and recall", what, advice)?;
         features.check_finite(what)?;
         let radii_squared = nearest_others(features, k).iter().map(|nearest| nearest.found[k - 1].0).collect();
-        Ok(Self { features, radii_squared, k })
-    }
-
-    /// The balls' radii `[N]`.
-    pub fn radii(&self) -> impl ExactSizeIterator<Item = f64> {
-        self.radii_squared.iter().map(|squared| squared.sqrt())
-    }
-
-    fn without_inside(&self) -> usize {
-        self.radii_squared.iter().filter(|squared| **squared == 0.0).count()
+        Ok(Self { features, radii_squared, what })
     }
 
     fn limits(&self, frame: &Frame) -> Vec<Limit> {
         self.radii_squared.iter().map(|squared| Limit::new(frame, *squared)).collect()
     }
-}
 
-/// Precision, recall, density and coverage of generated `[M, D]` against real `[N, D]` features with k nearest others.
-///
-/// # Errors
-/// As [`Manifold::new`], and if widths differ.
-pub fn prdc(real: &Features, generated: &Features, k: usize) -> Result<Prdc> {
-    same_width(real, generated)?;
-    between(&Manifold::new(real, k, "real")?, &Manifold::new(generated, k, "generated")?)
-}
-
-/// The same for sets whose balls are measured. Takes N M distances.
-///
-/// # Errors
-/// If widths or the two k differ.
-pub fn between(real: &Manifold<'_>, generated: &Manifold<'_>) -> Result<Prdc> {
-    same_width(real.features, generated.features)?;
-    if real.k != generated.k {
-        let (found, expected) = (format!("k = {} and k = {}", real.k, generated.k), "the same k".into());
-        return Err(Error::Mismatch { what: "balls".into(), found, expected, advice: "measure both alike".into() });
+    fn warning(&self, k: usize) -> Option<String> {
+        let empty = self.radii_squared.iter().filter(|squared| **squared == 0.0).count();
+        let all = counted(self.radii_squared.len(), &format!("{} sample", self.what));
+        let others = counted(k, "other");
+        (empty > 0)
+            .then(|| format!("{empty} of {all} equal at least {others}: their balls have radius 0 and hold nothing"))
     }
-    let (reached, hits) = compare(real, generated);
-    let (n, m) = (reached.len() as f64, hits.len() as f64);
-    let share = |count: usize, of: f64| count as f64 / of;
-    Ok(Prdc {
-        precision: share(hits.iter().filter(|hit| **hit).count(), m),
-        recall: share(reached.iter().filter(|real| real.reached).count(), n),
-        density: share(reached.iter().map(|real| real.inside).sum(), m * real.k as f64),
-        coverage: share(reached.iter().filter(|real| real.inside > 0).count(), n),
-        warning: warning(real, generated),
-    })
 }
 
-/// What a real sample sees of the generated ones.
+/// Generated samples near a real one.
 #[derive(Clone, Default)]
-struct Seen {
-    /// How many lie inside its ball.
+struct Neighbours {
+    /// Number of generated samples inside its ball.
     inside: usize,
-    /// Whether it lies inside the ball of any.
+    /// Whether it is inside the ball of any.
     reached: bool,
 }
 
-/// What every real sample sees, and whether every generated one lies inside any real ball.
-fn compare(real: &Manifold<'_>, generated: &Manifold<'_>) -> (Vec<Seen>, Vec<bool>) {
+/// Returns the neighbours of every real sample, and whether each generated one is inside any real ball.
+fn compare(real: &Balls<'_>, generated: &Balls<'_>) -> (Vec<Neighbours>, Vec<bool>) {
     let frame = Frame::of(&[real.features, generated.features]);
-    let (rows, columns) = (frame.place(real.features), frame.place(generated.features));
-    let (real_limits, limits) = (real.limits(&frame), generated.limits(&frame));
+    let rows = frame.place(real.features);
+    let columns = frame.place(generated.features);
+    let real_limits = real.limits(&frame);
+    let limits = generated.limits(&frame);
     let hits: Vec<AtomicBool> = limits.iter().map(|_| AtomicBool::new(false)).collect();
-    let mut seen = vec![Seen::default(); rows.len()];
-    Pairs::new(&frame, &rows, &columns).sweep(&mut seen, |seen, strip| {
+    let mut neighbours = vec![Neighbours::default(); rows.len()];
+    Pairs::new(&frame, &rows, &columns).sweep(&mut neighbours, |neighbours, strip| {
         let own = real_limits[strip.row];
-        let near = strip.bounds().filter(|pair| may_be_within(*pair, own, limits[pair.column]));
-        for pair in near {
-            see(seen, strip, pair, own, limits[pair.column], &hits[pair.column]);
+        for pair in strip.bounds().filter(|pair| may_be_within(*pair, own, limits[pair.column])) {
+            if strip.is_within(pair, own) {
+                neighbours.inside += 1;
+                hits[pair.column].store(true, Ordering::Relaxed);
+            }
+            neighbours.reached = neighbours.reached || strip.is_within(pair, limits[pair.column]);
         }
     });
-    (seen, hits.into_iter().map(AtomicBool::into_inner).collect())
-}
-
-fn see(seen: &mut Seen, strip: &Strip<'_>, pair: Bounds, real: Limit, generated: Limit, hit: &AtomicBool) {
-    if strip.is_within(pair, real) {
-        seen.inside += 1;
-        hit.store(true, Ordering::Relaxed);
-    }
-    seen.reached = seen.reached || strip.is_within(pair, generated);
-}
-
-fn warning(real: &Manifold<'_>, generated: &Manifold<'_>) -> Option<String> {
-    let warnings = [(real, "real"), (generated, "generated")].into_iter().filter_map(|(set, what)| {
-        let (none, all, k) = (set.without_inside(), set.radii_squared.len(), set.k);
-        (none > 0).then(|| {
-            format!(
-                "{none} of {} equal at least {}: their balls have radius 0 and hold nothing",
-                counted(all, &format!("{what} sample")),
-                counted(k, "other")
-            )
-        })
-    });
-    let warnings: Vec<String> = warnings.collect();
-    (!warnings.is_empty()).then(|| warnings.join("; "))
+    (neighbours, hits.into_iter().map(AtomicBool::into_inner).collect())
 }
 
 const KYNKAANNIEMI: &str = "Kynkäänniemi et al. 2019, arXiv:1904.06991";
 const NAEEM: &str = "Naeem et al. 2020, arXiv:2002.09797";
 
-/// One of the four figures, which are computed together.
+/// Returns one of the four figures, which are computed together.
 fn measured(inputs: &Inputs<'_>, figure: impl Fn(&Prdc) -> f64) -> Result<Measured> {
     let found = inputs.shared(|| {
         let (real, generated) = inputs.same_number();
@@ -165,81 +131,37 @@ fn measured(inputs: &Inputs<'_>, figure: impl Fn(&Prdc) -> f64) -> Result<Measur
 }
 
 /// The share of generated samples near real ones.
-#[derive(Clone, Copy, Debug)]
-pub struct Precision;
-
-impl Metric for Precision {
-    fn info(&self) -> MetricInfo {
-        MetricInfo {
-            in_training: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images, DataKind::Points],
-            in_evaluation: &[DataKind::PointsAroundModes],
-            ..MetricInfo::new("precision", "Precision", Better::Higher, KYNKAANNIEMI)
-        }
-    }
-
-    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
-        measured(inputs, |found| found.precision)
-    }
-}
+pub(crate) static PRECISION: Metric = Metric {
+    in_training: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images, DataKind::Points],
+    in_evaluation: &[DataKind::PointsAroundModes],
+    ..Metric::new("precision", "Precision", Better::Higher, KYNKAANNIEMI, |inputs| measured(inputs, |f| f.precision))
+};
 
 /// The share of real samples near generated ones.
-#[derive(Clone, Copy, Debug)]
-pub struct Recall;
+pub(super) static RECALL: Metric = Metric {
+    in_training: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images, DataKind::Points],
+    in_evaluation: &[DataKind::PointsAroundModes],
+    ..Metric::new("recall", "Recall", Better::Higher, KYNKAANNIEMI, |inputs| measured(inputs, |f| f.recall))
+};
 
-impl Metric for Recall {
-    fn info(&self) -> MetricInfo {
-        MetricInfo {
-            in_training: &[DataKind::Classes, DataKind::ManyClasses, DataKind::Images, DataKind::Points],
-            in_evaluation: &[DataKind::PointsAroundModes],
-            ..MetricInfo::new("recall", "Recall", Better::Higher, KYNKAANNIEMI)
-        }
-    }
-
-    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
-        measured(inputs, |found| found.recall)
-    }
-}
-
-/// How many real neighbourhoods a generated sample lies in, over k.
-#[derive(Clone, Copy, Debug)]
-pub struct Density;
-
-impl Metric for Density {
-    fn info(&self) -> MetricInfo {
-        MetricInfo {
-            in_training: &[DataKind::Classes, DataKind::Images],
-            in_evaluation: &[DataKind::Points],
-            ..MetricInfo::new("density", "Density", Better::Higher, NAEEM)
-        }
-    }
-
-    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
-        measured(inputs, |found| found.density)
-    }
-}
+/// The mean number of real neighbourhoods that a generated sample is inside of, over k.
+pub(super) static DENSITY: Metric = Metric {
+    in_training: &[DataKind::Classes, DataKind::Images],
+    in_evaluation: &[DataKind::Points],
+    ..Metric::new("density", "Density", Better::Higher, NAEEM, |inputs| measured(inputs, |f| f.density))
+};
 
 /// The share of real samples with a generated one in their neighbourhood.
-#[derive(Clone, Copy, Debug)]
-pub struct Coverage;
-
-impl Metric for Coverage {
-    fn info(&self) -> MetricInfo {
-        MetricInfo {
-            in_training: &[
-                DataKind::Classes,
-                DataKind::ManyClasses,
-                DataKind::Images,
-                DataKind::PointsAroundModes,
-                DataKind::Points,
-            ],
-            ..MetricInfo::new("coverage", "Coverage", Better::Higher, NAEEM)
-        }
-    }
-
-    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
-        measured(inputs, |found| found.coverage)
-    }
-}
+pub static COVERAGE: Metric = Metric {
+    in_training: &[
+        DataKind::Classes,
+        DataKind::ManyClasses,
+        DataKind::Images,
+        DataKind::PointsAroundModes,
+        DataKind::Points,
+    ],
+    ..Metric::new("coverage", "Coverage", Better::Higher, NAEEM, |inputs| measured(inputs, |f| f.coverage))
+};
 
 #[cfg(test)]
 mod tests {
@@ -312,17 +234,6 @@ mod tests {
         assert!(found.warning.unwrap().starts_with("10 of 10 generated samples equal at least 5 others"));
         assert_eq!(found.recall, 0.0);
         assert_eq!(numbers(&prdc(&constant, &constant, 5).unwrap()), [0.0; 4]);
-    }
-
-    #[test]
-    fn measured_balls_can_be_used_again() {
-        let (real, generated) = (made(1, 30, 4, 1.0), made(2, 40, 4, 0.5));
-        let manifold = Manifold::new(&real, 3, "real").unwrap();
-        let other = Manifold::new(&generated, 3, "generated").unwrap();
-        assert_eq!(between(&manifold, &other).unwrap(), prdc(&real, &generated, 3).unwrap());
-        assert!(manifold.radii().all(|radius| radius > 0.0));
-        let coarse = Manifold::new(&generated, 4, "generated").unwrap();
-        assert!(between(&manifold, &coarse).unwrap_err().to_string().contains("k = 3 and k = 4"));
     }
 
     #[test]

@@ -1,102 +1,74 @@
-//! Sliced Wasserstein-2 distance: that of the sets' shadows on lines, over many lines (Bonneel et al., "Sliced and Radon
+//! Sliced Wasserstein-2 distance: the mean over many lines of the distance between the projections (Bonneel et al., "Sliced and Radon
 //! Wasserstein Barycenters of Measures", 2015).
 
-use super::{Better, DataKind, Inputs, Measured, Metric, MetricInfo};
+use super::{Better, DataKind, Inputs, Measured, Metric};
 use crate::error::{Error, Result};
-use crate::features::{Features, same_width};
+use crate::features::Features;
 use crate::linalg::product;
 use faer::{Mat, MatRef};
 use gan_base::Rng;
-use gan_base::messages::counted;
 use rayon::prelude::*;
 
-/// Lines projected on at once: bounds the memory.
+/// Number of lines that are projected on at once, which bounds the memory.
 const LINES: usize = 64;
 
-/// Unit vectors `[L, D]`, row after row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Directions {
-    values: Vec<f64>,
-    dim: usize,
-}
-
-impl Directions {
-    /// `count` directions drawn evenly from the sphere in `dim` dimensions.
-    pub fn draw(count: usize, dim: usize, rng: &mut Rng) -> Self {
-        let mut values: Vec<f64> = (0..count * dim).map(|_| f64::from(rng.normal())).collect();
-        for row in values.chunks_mut(dim.max(1)) {
-            let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-            row.iter_mut().for_each(|x| *x /= norm.max(f64::MIN_POSITIVE));
-        }
-        Self { values, dim }
-    }
-
-    /// These rows of `dim` numbers, taken as they are.
-    ///
-    /// # Errors
-    /// If there are none or they do not make whole rows.
-    pub fn new(values: Vec<f64>, dim: usize) -> Result<Self> {
-        if dim > 0 && !values.is_empty() && values.len().is_multiple_of(dim) {
-            return Ok(Self { values, dim });
-        }
-        let (found, expected) = (counted(values.len(), "number"), format!("rows of {dim}, at least one"));
-        Err(Error::Mismatch { what: "directions".into(), found, expected, advice: "check the shape".into() })
-    }
-}
-
-/// √ of the mean over directions of W₂² between the projected sets `[N, D]` and `[M, D]`, in the features' units: the
-/// convention of POT's `sliced_wasserstein_distance`. Sets of different sizes meet quantile by quantile.
+/// Returns √ of the mean of W₂² between the projections of the sets `[N, D]` and `[M, D]` on `lines` random lines, in the features' units: the
+/// convention of POT's `sliced_wasserstein_distance`. Sets of different sizes are compared quantile by quantile.
 ///
 /// # Errors
-/// If a set is empty, there are no directions, widths differ or numbers are not finite.
-pub fn distance(real: &Features, generated: &Features, directions: &Directions) -> Result<f64> {
-    check(real, generated, directions)?;
-    let squares = directions.values.chunks(LINES * directions.dim).flat_map(|lines| {
-        let (real, generated) = (project(real, lines), project(generated, lines));
+/// If a set is empty, there are no lines, widths differ or numbers are not finite.
+pub fn distance(real: &Features, generated: &Features, lines: usize, rng: &mut Rng) -> Result<f64> {
+    if lines == 0 {
+        return Err(Error::mismatch("sliced Wasserstein distance", "0 lines", "at least 1", "take a hundred"));
+    }
+    along(real, generated, &directions(lines, real.dim(), rng))
+}
+
+/// Returns unit vectors `[L, D]`, row after row, distributed evenly over the sphere.
+fn directions(count: usize, dim: usize, rng: &mut Rng) -> Vec<f64> {
+    let mut values: Vec<f64> = (0..count * dim).map(|_| f64::from(rng.normal())).collect();
+    for row in values.chunks_mut(dim.max(1)) {
+        let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+        row.iter_mut().for_each(|x| *x /= norm.max(f64::MIN_POSITIVE));
+    }
+    values
+}
+
+/// Returns the distance along the unit vectors `directions` `[L, D]`.
+pub(super) fn along(real: &Features, generated: &Features, directions: &[f64]) -> Result<f64> {
+    real.check_width(generated)?;
+    for (set, what) in [(real, "real"), (generated, "generated")] {
+        set.check_count(1, "sliced Wasserstein distance", what, "thousands make it meaningful")?;
+        set.check_finite(what)?;
+    }
+    let dim = real.dim();
+    let squares = directions.chunks(LINES * dim).flat_map(|lines| {
+        let [real, generated] = [real, generated].map(|set| project(set, lines));
         let lines: Vec<f64> = (0..real.ncols()).into_par_iter().map(|l| squared(&real, &generated, l)).collect();
         lines
     });
-    Ok((squares.sum::<f64>() / (directions.values.len() / directions.dim) as f64).sqrt())
+    Ok((squares.sum::<f64>() / (directions.len() / dim) as f64).sqrt())
 }
 
-fn check(real: &Features, generated: &Features, directions: &Directions) -> Result<()> {
-    same_width(real, generated)?;
-    for (set, what) in [(real, "real"), (generated, "generated")] {
-        if set.is_empty() {
-            let advice = "thousands make it meaningful";
-            return Err(Error::TooFew { metric: "sliced Wasserstein distance", what, found: 0, needed: 1, advice });
-        }
-        set.check_finite(what)?;
-    }
-    if directions.dim == real.dim() && !directions.values.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Mismatch {
-        what: "directions".into(),
-        found: format!("{} in rows of {}", counted(directions.values.len(), "number"), directions.dim),
-        expected: format!("rows of {}, at least one", real.dim()),
-        advice: "draw them for the features' width".into(),
-    })
-}
-
-/// `[N, D]` on lines `[L, D]` -> `[N, L]`, each column sorted.
+/// Returns the projections of `[N, D]` on lines `[L, D]`: `[N, L]`, each column sorted.
 fn project(features: &Features, lines: &[f64]) -> Mat<f64> {
     let dim = features.dim();
     let x: Vec<f64> = features.values().iter().map(|x| f64::from(*x)).collect();
     let x = MatRef::from_row_major_slice(&x, features.len(), dim);
-    let mut shadows = product(x, MatRef::from_column_major_slice(lines, dim, lines.len() / dim));
-    shadows.par_col_iter_mut().for_each(|column| {
-        let column = column.try_as_col_major_mut().expect("a new matrix lies column by column");
+    let mut projections = product(x, MatRef::from_column_major_slice(lines, dim, lines.len() / dim));
+    projections.par_col_iter_mut().for_each(|column| {
+        let column = column.try_as_col_major_mut().expect("a new matrix is stored column by column");
         column.as_slice_mut().sort_unstable_by(f64::total_cmp);
     });
-    shadows
+    projections
 }
 
-/// ∫ (F⁻¹(q) − G⁻¹(q))² dq for two sorted columns: both quantile functions are stairs, which this walks down together.
+/// Returns ∫ (F⁻¹(q) − G⁻¹(q))² dq for two sorted columns, whose quantile functions are step functions.
 fn squared(real: &Mat<f64>, generated: &Mat<f64>, line: usize) -> f64 {
-    let (n, m) = (real.nrows() as u64, generated.nrows() as u64);
-    let (mut i, mut j, mut at, mut sum) = (0, 0, 0, 0.0);
-    // In steps of 1 / (n m), so that the stairs' edges are whole numbers.
+    let [n, m] = [real.nrows() as u64, generated.nrows() as u64];
+    let [mut i, mut j, mut at] = [0; 3];
+    let mut sum = 0.0;
+    // q is in units of 1 / (n m), so that the edges of both functions are whole numbers.
     while i < n && j < m {
         let edge = ((i + 1) * m).min((j + 1) * n);
         let gap = real[(i as usize, line)] - generated[(j as usize, line)];
@@ -106,29 +78,25 @@ fn squared(real: &Mat<f64>, generated: &Mat<f64>, line: usize) -> f64 {
     sum / (n * m) as f64
 }
 
-/// Directions that the metric projects on.
+/// Number of lines for the metric.
 const DIRECTIONS: usize = 128;
 
 /// The sliced Wasserstein distance of features.
-#[derive(Clone, Copy, Debug)]
-pub struct SlicedWasserstein;
+pub(super) static SLICED_WASSERSTEIN: Metric = Metric {
+    in_evaluation: &[DataKind::Classes, DataKind::Images, DataKind::PointsAroundModes, DataKind::Points],
+    ..Metric::new(
+        "swd",
+        "Sliced Wasserstein distance",
+        Better::Lower,
+        "Bonneel et al. 2015, Journal of Mathematical Imaging and Vision 51(1)",
+        measure,
+    )
+};
 
-impl Metric for SlicedWasserstein {
-    fn info(&self) -> MetricInfo {
-        use DataKind::{Classes, Images, Points, PointsAroundModes};
-        let paper = "Bonneel et al. 2015, Journal of Mathematical Imaging and Vision 51(1)";
-        MetricInfo {
-            in_evaluation: &[Classes, Images, PointsAroundModes, Points],
-            ..MetricInfo::new("swd", "Sliced Wasserstein distance", Better::Lower, paper)
-        }
-    }
-
-    fn measure(&self, inputs: &Inputs<'_>) -> Result<Measured> {
-        let (real, generated) = inputs.same_number();
-        // The label of the stream is older than the metric's key, and decides the directions.
-        let directions = Directions::draw(DIRECTIONS, real.dim(), &mut inputs.rng("sliced"));
-        Ok(distance(&real, &generated, &directions)?.into())
-    }
+fn measure(inputs: &Inputs<'_>) -> Result<Measured> {
+    let (real, generated) = inputs.same_number();
+    // The label of the stream is older than the metric's key, and determines the directions.
+    Ok(distance(&real, &generated, DIRECTIONS, &mut inputs.rng("sliced"))?.into())
 }
 
 #[cfg(test)]
@@ -142,10 +110,9 @@ mod tests {
 
     #[test]
     fn on_a_line_is_the_difference_of_quantiles() {
-        let line = Directions::new(vec![1.0], 1).unwrap();
         let of = |a: &[f32], b: &[f32]| {
             let set = |values: &[f32]| Features::new(values.to_vec(), 1).unwrap();
-            distance(&set(a), &set(b), &line).unwrap()
+            along(&set(a), &set(b), &[1.0]).unwrap()
         };
         assert_eq!(of(&[3.0, 1.0], &[0.0, 4.0]), 1.0);
         assert_eq!(of(&[1.0], &[0.0, 3.0]), (2.5_f64).sqrt());
@@ -156,12 +123,12 @@ mod tests {
     #[test]
     fn repeating_samples_changes_nothing() {
         let (a, b) = (made(1, 12, 5), made(2, 8, 5));
-        let lines = Directions::draw(70, 5, &mut Rng::new(0));
+        let lines = directions(70, 5, &mut Rng::new(0));
         let twice = Features::new([a.values(), a.values(), a.values()].concat(), 5).unwrap();
-        let (once, thrice) = (distance(&a, &b, &lines).unwrap(), distance(&twice, &b, &lines).unwrap());
+        let (once, thrice) = (along(&a, &b, &lines).unwrap(), along(&twice, &b, &lines).unwrap());
         assert!((once - thrice).abs() < 1e-12 * once);
-        assert_eq!(distance(&a, &a, &lines).unwrap(), 0.0);
-        assert!((once - distance(&b, &a, &lines).unwrap()).abs() < 1e-12 * once);
+        assert_eq!(along(&a, &a, &lines).unwrap(), 0.0);
+        assert!((once - along(&b, &a, &lines).unwrap()).abs() < 1e-12 * once);
     }
 
     #[test]
@@ -169,27 +136,24 @@ mod tests {
         // The mean of cos² over the sphere is 1 / D.
         let a = made(1, 50, 3);
         let shifted = Features::new(a.values().iter().map(|x| x + 2.0).collect(), 3).unwrap();
-        let lines = Directions::draw(4000, 3, &mut Rng::new(0));
-        let found = distance(&a, &shifted, &lines).unwrap();
+        let lines = directions(4000, 3, &mut Rng::new(0));
+        let found = along(&a, &shifted, &lines).unwrap();
         assert!((found - 2.0).abs() < 0.05, "{found}");
     }
 
     #[test]
     fn directions_are_unit_vectors_and_repeatable() {
-        let lines = Directions::draw(20, 7, &mut Rng::new(1));
-        assert!(lines.values.chunks(7).all(|row| (row.iter().map(|x| x * x).sum::<f64>() - 1.0).abs() < 1e-12));
-        assert_eq!(lines, Directions::draw(20, 7, &mut Rng::new(1)));
+        let lines = directions(20, 7, &mut Rng::new(1));
+        assert!(lines.chunks(7).all(|row| (row.iter().map(|x| x * x).sum::<f64>() - 1.0).abs() < 1e-12));
+        assert_eq!(lines, directions(20, 7, &mut Rng::new(1)));
     }
 
     #[test]
     fn bad_input_is_told() {
-        let (a, lines) = (made(1, 5, 3), Directions::draw(4, 3, &mut Rng::new(1)));
-        assert!(distance(&Features::empty(3), &a, &lines).unwrap_err().to_string().contains("0 real samples"));
-        assert!(distance(&a, &made(1, 5, 2), &lines).is_err());
-        let none = Directions::draw(0, 3, &mut Rng::new(1));
-        for lines in [&none, &Directions::draw(4, 2, &mut Rng::new(1))] {
-            assert!(distance(&a, &a, lines).unwrap_err().to_string().contains("rows of 3, at least one"));
-        }
-        assert!(Directions::new(vec![0.0; 5], 3).is_err());
+        let (a, lines) = (made(1, 5, 3), directions(4, 3, &mut Rng::new(1)));
+        assert!(along(&Features::empty(3), &a, &lines).unwrap_err().to_string().contains("0 real samples"));
+        assert!(along(&a, &made(1, 5, 2), &lines).is_err());
+        let lines = |lines| distance(&a, &a, lines, &mut Rng::new(1));
+        assert!(lines(4).is_ok() && lines(0).unwrap_err().to_string().contains("found 0 lines"));
     }
 }

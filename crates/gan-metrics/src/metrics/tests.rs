@@ -2,16 +2,17 @@
 
 use super::*;
 
+mod peers;
+
 const KINDS: [DataKind; 5] =
     [DataKind::Classes, DataKind::ManyClasses, DataKind::Images, DataKind::PointsAroundModes, DataKind::Points];
 
 #[test]
 fn every_metric_has_a_unique_key_a_paper_and_a_row_in_the_documentation() {
     let page = include_str!("../../../../docs/evaluation.md");
-    for metric in MetricRef::all() {
-        let MetricInfo { key, title, paper, aliases, .. } = metric.info();
-        let names =
-            |name: &str| MetricRef::all().filter(|m| m.key() == name || m.info().aliases.contains(&name)).count();
+    for metric in Metric::all() {
+        let Metric { key, title, paper, aliases, .. } = *metric;
+        let names = |name: &str| Metric::all().filter(|m| m.key == name || m.aliases.contains(&name)).count();
         assert!(names(key) == 1 && aliases.iter().all(|alias| names(alias) == 1), "{key}");
         let row = page.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
         let row = row.unwrap_or_else(|| panic!("{key} has no row in docs/evaluation.md"));
@@ -21,13 +22,13 @@ fn every_metric_has_a_unique_key_a_paper_and_a_row_in_the_documentation() {
 
 #[test]
 fn keys_are_read_and_written() {
-    for metric in MetricRef::all() {
+    for metric in Metric::all() {
         let written = serde_json::to_value(metric).unwrap();
-        assert_eq!(written, metric.key());
-        let read = serde_json::from_value::<MetricRef>(written);
-        assert_eq!(read.is_ok(), metric.info().needs != Needs::Protocol, "{metric:?}");
+        assert_eq!(written, metric.key);
+        let read = serde_json::from_value::<&Metric>(written);
+        assert_eq!(read.is_ok(), metric.needs != Needs::Protocol, "{metric:?}");
     }
-    assert_eq!(MetricRef::find("none"), None);
+    assert_eq!(Metric::find("none"), None);
 }
 
 #[test]
@@ -39,10 +40,10 @@ fn names_are_read_in_any_case_and_under_usual_aliases() {
         ("IS", "inception_score"),
         ("SWD", "swd"),
     ] {
-        assert_eq!(MetricRef::from_user(name).unwrap().key(), key);
+        assert_eq!(Metric::from_user(name).unwrap().key, key);
     }
-    assert!(MetricRef::from_user("fd_digit").unwrap_err().contains("did you mean \"fd_digits\"?"));
-    assert!(MetricRef::from_user("FID").unwrap_err().contains("--protocol fid50k"));
+    assert!(Metric::from_user("fd_digit").unwrap_err().contains("did you mean \"fd_digits\"?"));
+    assert!(Metric::from_user("FID").unwrap_err().contains("--protocol fid50k"));
 }
 
 #[test]
@@ -56,13 +57,13 @@ fn every_kind_of_data_has_metrics_and_one_that_selects_the_best() {
     };
     for kind in KINDS {
         for space in spaces(kind) {
-            let best = MetricRef::best(kind, space).unwrap();
-            assert!(MetricRef::defaults(kind, space, Occasion::Training).contains(&best), "{kind:?} {space:?}");
+            let best = Metric::best(kind, space).unwrap();
+            assert!(Metric::defaults(kind, space, Occasion::Training).contains(&best), "{kind:?} {space:?}");
         }
     }
     let keys = |kind, space, occasion| {
-        let metrics = MetricRef::defaults(kind, space, occasion);
-        metrics.into_iter().map(MetricRef::key).collect::<Vec<_>>().join(" ")
+        let metrics = Metric::defaults(kind, space, occasion);
+        metrics.into_iter().map(|metric| metric.key).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(
         keys(DataKind::Classes, FeatureSpace::Digits, Occasion::Evaluation),

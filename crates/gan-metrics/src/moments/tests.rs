@@ -1,6 +1,8 @@
-//! Compares moments with plain loops; streaming, merging and storing.
+//! Compares moments with plain loops; batches and statistics files.
 
 use super::*;
+use crate::archive::tests::archive_of;
+use crate::metrics::frechet;
 use gan_base::Rng;
 
 fn made(n: usize, dim: usize, shift: f32) -> Features {
@@ -18,31 +20,33 @@ fn reference(features: &Features) -> (Vec<f64>, Vec<f64>) {
     (mean, covariance)
 }
 
+fn flat(moments: &Moments) -> Vec<f64> {
+    let covariance = moments.covariance("given").unwrap();
+    covariance.col_iter().flat_map(|column| column.iter().copied().collect::<Vec<_>>()).collect()
+}
+
 fn assert_close(found: &Moments, (mean, covariance): &(Vec<f64>, Vec<f64>), tolerance: f64) {
     for (a, b) in found.mean().iter().zip(mean) {
         assert!((a - b).abs() <= tolerance * (1.0 + b.abs()), "mean {a}, expected {b}");
     }
-    for (a, b) in found.covariance().unwrap().iter().zip(covariance) {
+    for (a, b) in flat(found).iter().zip(covariance) {
         assert!((a - b).abs() <= tolerance * (1.0 + b.abs()), "covariance {a}, expected {b}");
     }
 }
 
 #[test]
-fn moments_equal_plain_loops_at_once_in_batches_and_merged() {
+fn moments_equal_plain_loops_at_once_and_in_batches() {
     for (n, dim) in [(2, 1), (37, 5), (2500, 9), (3, 17)] {
         let features = made(n, dim, 3.0);
         let expected = reference(&features);
         assert_close(&Moments::of(&features).unwrap(), &expected, 1e-11);
-        let (mut batched, mut merged) = (Moments::new(dim), Moments::new(dim));
+        let mut batched = Moments::new(dim);
         for batch in features.values().chunks(7 * dim) {
             let batch = Features::new(batch.to_vec(), dim).unwrap();
             batched.push(&batch).unwrap();
-            merged.merge(&Moments::of(&batch).unwrap()).unwrap();
         }
-        for moments in [&batched, &merged] {
-            assert_eq!(moments.count(), n as u64);
-            assert_close(moments, &expected, 1e-11);
-        }
+        assert_eq!(batched.count(), n as u64);
+        assert_close(&batched, &expected, 1e-11);
     }
 }
 
@@ -51,8 +55,8 @@ fn a_large_mean_does_not_reduce_precision() {
     // f32 represents 4096 + k/1024 exactly, so both sets have the same covariance.
     let near: Vec<f32> = (0..30_000).map(|i| ((i * 7919) % 1000) as f32 / 1024.0).collect();
     let far = near.iter().map(|x| x + 4096.0).collect();
-    let near = Moments::of(&Features::new(near, 3).unwrap()).unwrap().covariance().unwrap();
-    let far = Moments::of(&Features::new(far, 3).unwrap()).unwrap().covariance().unwrap();
+    let near = flat(&Moments::of(&Features::new(near, 3).unwrap()).unwrap());
+    let far = flat(&Moments::of(&Features::new(far, 3).unwrap()).unwrap());
     assert!(near.iter().zip(&far).all(|(a, b)| (a - b).abs() < 1e-12 * near[0]), "{near:?} {far:?}");
 }
 
@@ -61,25 +65,7 @@ fn empty_batches_change_nothing() {
     let mut moments = Moments::of(&made(9, 4, 0.0)).unwrap();
     let before = moments.to_bytes().unwrap();
     moments.push(&Features::empty(4)).unwrap();
-    moments.merge(&Moments::new(4)).unwrap();
     assert_eq!(moments.to_bytes().unwrap(), before);
-}
-
-#[test]
-fn moments_survive_storage_and_damage_is_reported() {
-    let moments = Moments::of(&made(50, 6, 1.0)).unwrap();
-    let bytes = moments.to_bytes().unwrap();
-    let back = Moments::from_bytes(&bytes).unwrap();
-    assert_eq!((back.count(), back.mean()), (50, moments.mean()));
-    assert_eq!(back.covariance().unwrap(), moments.covariance().unwrap());
-    assert_eq!(back.to_bytes().unwrap(), bytes);
-    for damaged in [&bytes[..bytes.len() - 8], b"no such file at all", &[]] {
-        assert!(Moments::from_bytes(damaged).unwrap_err().to_string().contains("stored moments"));
-    }
-    let mut infinite = bytes.clone();
-    let end = infinite.len();
-    infinite[end - 8..].copy_from_slice(&f64::INFINITY.to_le_bytes());
-    assert!(Moments::from_bytes(&infinite).unwrap_err().to_string().contains("not finite"));
 }
 
 #[test]
@@ -95,10 +81,49 @@ fn moments_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn invalid_input_is_refused() {
     let mut moments = Moments::new(3);
-    assert!(moments.push(&made(5, 4, 0.0)).unwrap_err().to_string().contains("4 numbers a sample"));
+    assert!(moments.push(&made(5, 4, 0.0)).unwrap_err().to_string().contains("4 and 3 numbers a sample"));
     let holed = Features::new(vec![0.0, f32::NAN, 0.0], 3).unwrap();
     assert!(moments.push(&holed).unwrap_err().to_string().contains("number 1 of sample 0 is NaN"));
-    assert!(moments.merge(&Moments::new(2)).is_err());
     moments.push(&made(1, 3, 0.0)).unwrap();
-    assert!(moments.covariance().unwrap_err().to_string().contains("at least 2"));
+    assert!(moments.covariance("given").unwrap_err().to_string().contains("at least 2"));
+}
+
+fn npy(descr: &str, values: &[f64]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({},), }}\n", values.len());
+    let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &data].concat()
+}
+
+fn random(seed: u64) -> Moments {
+    let mut rng = Rng::new(seed);
+    Moments::of(&Features::new((0..300).map(|_| rng.normal() + seed as f32).collect(), 3).unwrap()).unwrap()
+}
+
+#[test]
+fn the_distance_to_statistics_is_that_to_the_samples_they_are_of() {
+    let (real, generated) = (random(1), random(2));
+    let covariance = flat(&real);
+    let bytes = archive_of(&[("mu.npy", &npy("<f8", real.mean())), ("sigma.npy", &npy("<f8", &covariance))], false);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &bytes).unwrap();
+    let read = Moments::read_statistics(file.path()).unwrap();
+    let of = |real: &Moments| frechet::distance(real, &generated).unwrap().value;
+    assert!((of(&read) - of(&real)).abs() < 1e-9 * of(&real), "{} and {}", of(&read), of(&real));
+}
+
+#[test]
+fn other_files_are_refused() {
+    let mean = npy("<f8", &[0.0, 1.0]);
+    for (files, words) in [
+        (vec![("mu.npy", mean.clone())], "holds no sigma.npy"),
+        (vec![("mu.npy", mean.clone()), ("sigma.npy", npy("<f8", &[1.0; 3]))], "mu has 2 numbers and sigma 3"),
+        (vec![("mu.npy", npy("<f4", &[0.0])), ("sigma.npy", mean.clone())], "mu.npy is not an array of float64"),
+        (vec![("mu.npy", mean.clone()), ("sigma.npy", npy("<f8", &[-1.0; 4]))], "negative variances"),
+        (vec![("mu.npy", npy("<f8", &[f64::NAN])), ("sigma.npy", mean)], "not finite"),
+    ] {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+        let problem = Moments::from_npz(&archive_of(&files, false)).unwrap_err();
+        assert!(problem.contains(words), "{problem}");
+    }
+    assert!(Moments::from_npz(b"no archive").is_err());
 }

@@ -2,23 +2,19 @@
 
 use super::*;
 use crate::card::{ImageSizes, ResizedTo};
-use crate::embed::{Coordinates, FeatureSpace};
-use crate::metrics::diversity::RelativeDiversity;
-use crate::metrics::energy::EnergyDistance;
-use crate::metrics::frechet::{FD_COORDINATES, FD_INCEPTION, Fid};
-use crate::metrics::prdc::{Coverage, Precision};
+use crate::embed::{Coordinates, EmbedderInfo, FeatureSpace};
+use crate::metrics::diversity::RELATIVE_DIVERSITY;
+use crate::metrics::energy::ENERGY_DISTANCE;
+use crate::metrics::frechet::{FD_COORDINATES, FD_INCEPTION, FID};
+use crate::metrics::memorisation::NEAREST_DISTANCE;
+use crate::metrics::prdc::{COVERAGE, PRECISION};
+use crate::sample_set::KEPT;
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::RandomTensors;
 
-fn metrics() -> Vec<MetricRef> {
-    vec![
-        (&FD_COORDINATES).into(),
-        (&Precision).into(),
-        (&Coverage).into(),
-        (&RelativeDiversity).into(),
-        (&EnergyDistance).into(),
-    ]
+fn metrics() -> Vec<&'static Metric> {
+    vec![&FD_COORDINATES, &PRECISION, &COVERAGE, &RELATIVE_DIVERSITY, &ENERGY_DISTANCE]
 }
 
 fn suite() -> MetricSuite {
@@ -35,8 +31,8 @@ fn filled(suite: &MetricSuite, points: &Tensor) -> SampleSet {
     set
 }
 
-fn described() -> RealSet {
-    RealSet { data: "points".into(), split: "all".into(), path: None, floor_split: None, sizes: None }
+fn described() -> Reference {
+    Reference { data: "points".into(), split: "all".into(), ..Reference::default() }
 }
 
 fn against(n: usize) -> MetricSuite {
@@ -49,7 +45,7 @@ fn against(n: usize) -> MetricSuite {
 fn metrics_that_need_more_samples_are_skipped_with_a_note() {
     let suite = against(40);
     let card = suite.card("x", &filled(&suite, &points(3, 2)), 0).unwrap();
-    let measured: Vec<&str> = card.figures.iter().map(|figure| figure.metric.key()).collect();
+    let measured: Vec<&str> = card.figures.iter().map(|figure| figure.metric.key).collect();
     assert_eq!(measured, ["fd_coordinates", "diversity", "energy"]);
     // The note names the generated samples, because the real ones are only reduced to the same number.
     let note = "not measured: precision, coverage: 3 generated samples are too few, at least 6 are needed";
@@ -61,7 +57,7 @@ fn metrics_that_need_more_samples_are_skipped_with_a_note() {
 
 #[test]
 fn measuring_no_metric_at_all_is_an_error() {
-    let suite = MetricSuite { metrics: vec![(&Coverage).into()], ..against(40) };
+    let suite = MetricSuite { metrics: vec![&COVERAGE], ..against(40) };
     let error = suite.card("x", &filled(&suite, &points(2, 2)), 0).unwrap_err();
     assert!(error.to_string().contains("2 generated samples are too few"), "{error}");
     let empty = self::suite();
@@ -73,7 +69,7 @@ fn measuring_no_metric_at_all_is_an_error() {
 fn equal_sets_have_distance_zero_and_a_floor_only_on_request() {
     let suite = against(40);
     let card = suite.card("x", &filled(&suite, &points(40, 1)), 0).unwrap();
-    assert!(card.value(&FD_COORDINATES).unwrap().abs() < 1e-9 && card.value(&Coverage) == Some(1.0), "{card}");
+    assert!(card.value(&FD_COORDINATES).unwrap().abs() < 1e-9 && card.value(&COVERAGE) == Some(1.0), "{card}");
     assert!(card.figures.iter().all(|figure| figure.floor.is_none()));
     let (one, other) = (filled(&suite, &points(20, 3)), filled(&suite, &points(20, 4)));
     let suite = suite.with_floor_between(one, &other).unwrap();
@@ -85,47 +81,40 @@ fn equal_sets_have_distance_zero_and_a_floor_only_on_request() {
 #[test]
 fn samples_kept_from_a_large_set_are_evenly_spread() {
     let suite = suite();
-    let mut set = suite.sample_set().expecting(3 * KEPT);
+    let mut set = suite.sample_set();
+    set.expected = 3 * KEPT;
     for from in (0..3 * KEPT).step_by(1000) {
         let values: Vec<f32> = (from..from + 1000).flat_map(|i| [i as f32, 0.0]).collect();
         set.push(&Tensor::from_vec(values, (1000, 2), &Device::Cpu).unwrap()).unwrap();
     }
-    assert_eq!((set.count(), set.features().len()), (3 * KEPT, KEPT));
-    let kept: Vec<usize> = set.features().rows().map(|row| row[0] as usize).collect();
+    assert_eq!((set.count(), set.kept.len()), (3 * KEPT, KEPT));
+    let kept: Vec<usize> = set.kept.rows().map(|row| row[0] as usize).collect();
     assert!(kept.windows(2).all(|pair| pair[1] - pair[0] == 3), "{:?}", &kept[..9]);
     let shuffled = set.shuffled(1);
-    let mut again: Vec<usize> = shuffled.features().rows().map(|row| row[0] as usize).collect();
+    let mut again: Vec<usize> = shuffled.kept.rows().map(|row| row[0] as usize).collect();
     assert_ne!(again[..9], kept[..9]);
     again.sort_unstable();
     assert_eq!(again, kept);
 }
 
 /// Coordinates under a protocol that starts from images in their original size.
-struct Published(Coordinates);
+struct Published(Coordinates, EmbedderInfo);
+
+impl Published {
+    fn new() -> Arc<Self> {
+        let mut info = EmbedderInfo::new("published", "none", FeatureSpace::Inception, 2);
+        info.card.resize = Some("its own".into());
+        info.card.protocol = Some("as published".into());
+        Arc::new(Self(Coordinates::new(vec![[-1.0, 1.0]; 2]), info))
+    }
+}
 
 impl Embedder for Published {
-    fn name(&self) -> &str {
-        "published"
+    fn info(&self) -> &EmbedderInfo {
+        &self.1
     }
-    fn feature_space(&self) -> FeatureSpace {
-        FeatureSpace::Inception
-    }
-    fn hash(&self) -> &str {
-        "none"
-    }
-    fn resizing(&self) -> Option<&str> {
-        Some("its own")
-    }
-    fn protocol(&self) -> Option<&str> {
-        Some("as published")
-    }
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
-    fn classes(&self) -> &[String] {
-        &[]
-    }
-    fn embed(&self, points: &Tensor) -> Result<crate::Embedding> {
+
+    fn embed(&self, points: &Tensor) -> Result<crate::embed::Embedding> {
         self.0.embed(points)
     }
 }
@@ -141,12 +130,12 @@ fn the_card_names_a_protocol_only_if_nothing_was_resized_before() {
         (Some(own.clone()), Some(shrunk.clone()), false),
         (Some(shrunk), Some(own), false),
     ] {
-        let network = Published(Coordinates::new(vec![[-1.0, 1.0]; 2]));
-        let suite = MetricSuite::new(Arc::new(network), &[(&FD_INCEPTION).into()], 7).unwrap();
+        let suite = MetricSuite::new(Published::new(), &[&FD_INCEPTION], 7).unwrap();
         let (reference, none) = (filled(&suite, &points(9, 1)), suite.sample_set());
-        let real = RealSet { sizes: reals, ..described() };
+        let real = Reference { sizes: reals, ..described() };
         let suite = suite.with_real(real, reference, None, none).unwrap();
-        let mut set = suite.sample_set().of_sizes(samples);
+        let mut set = suite.sample_set();
+        set.sizes = samples;
         set.push(&points(9, 2)).unwrap();
         let card = suite.card("x", &set, 0).unwrap();
         assert_eq!(card.embedder.protocol.is_some(), named);
@@ -156,10 +145,10 @@ fn the_card_names_a_protocol_only_if_nothing_was_resized_before() {
 
 /// Returns the card of two-dimensional samples under Inception's name, compared with `reals` others by the protocol.
 fn by_protocol(reals: usize, samples: usize) -> Result<Card> {
-    let network = Published(Coordinates::new(vec![[-1.0, 1.0]; 2]));
-    let suite = MetricSuite::new(Arc::new(network), &[(&Fid).into()], 7)?.with_protocol(Protocol::Fid50k);
+    let mut suite = MetricSuite::new(Published::new(), &[&FID], 7)?;
+    suite.protocol = Some(Protocol::Fid50k);
     let (reference, none) = (filled(&suite, &points(reals, 1)), suite.sample_set());
-    let suite = suite.with_real(RealSet { split: "train".into(), ..described() }, reference, None, none)?;
+    let suite = suite.with_real(Reference { split: "train".into(), ..described() }, reference, None, none)?;
     suite.card("x", &filled(&suite, &points(samples, 2)), 0)
 }
 
@@ -178,14 +167,14 @@ fn fid_uses_the_sample_counts_of_its_protocol_and_the_card_lists_them() {
 #[test]
 fn fid_over_other_features_is_refused_with_the_right_key() {
     let network = Arc::new(Coordinates::new(vec![[-1.0, 1.0]; 2]));
-    let problem = |metric: MetricRef| MetricSuite::new(network.clone(), &[metric], 7).err().unwrap().to_string();
-    assert!(problem((&FD_INCEPTION).into()).contains("write \"fd_coordinates\""));
-    assert!(problem((&Fid).into()).contains("leave it out"));
+    let problem = |metric: &'static Metric| MetricSuite::new(network.clone(), &[metric], 7).err().unwrap().to_string();
+    assert!(problem(&FD_INCEPTION).contains("write \"fd_coordinates\""));
+    assert!(problem(&FID).contains("leave it out"));
 }
 
 #[test]
 fn copies_are_searched_between_halves_of_the_training_data() {
-    let metrics = [(&crate::metrics::memorisation::NearestDistance).into()];
+    let metrics = [&NEAREST_DISTANCE];
     let suite = MetricSuite::new(Arc::new(Coordinates::new(vec![[-1.0, 1.0]; 2])), &metrics, 7).unwrap();
     let (held_out, train) = (filled(&suite, &points(40, 1)), filled(&suite, &points(40, 2)));
     let both = filled(&suite, &Tensor::cat(&[points(40, 1), points(40, 2)], 0).unwrap());

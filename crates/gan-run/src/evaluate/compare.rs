@@ -5,21 +5,21 @@
 //! resized, or the real images' size if they are smaller. `data.size` overrides both. A generator is compared with its training data at its
 //! training size.
 
-use super::given::Given;
-use super::images::{Images, SizeRange, Way, fitting};
 use super::real::Real;
-use super::{Against, Evaluator, Progress, Resizing, Role, Setup, network};
+use super::samples::{Given, Images, Kind, SizeRange, Way, fitting};
+use super::{Against, Embedding, Evaluator, Network, Progress, Role};
 use crate::error::{Error, Result};
 use gan_base::messages::counted;
 use gan_core::layers::Pair;
 use gan_data::images::Small;
 use gan_data::npy::{ImageArray, NpyFile, VectorArray};
 use gan_data::{Dataset, Folder, SampleSizes, Split};
-use gan_metrics::metrics::Occasion;
-use gan_metrics::{Protocol, Sizes};
+use gan_metrics::embed::Inception;
+use gan_metrics::frechet::FID;
+use gan_metrics::{Card, MetricSuite, Moments, Occasion, Protocol, Reference};
 use gan_train::config::{DataConfig, EvaluateConfig};
-use gan_train::data;
-use std::path::PathBuf;
+use gan_train::{data, layering};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Samples to evaluate.
@@ -73,8 +73,8 @@ pub fn compare(request: Request, how: &EvaluateConfig, progress: &mut Progress) 
 /// Refuses settings that a published protocol does not allow.
 fn check_protocol(request: &Request, how: &EvaluateConfig) -> Result<()> {
     let Some(protocol) = request.protocol else { return Ok(()) };
-    let (key, reference) = (protocol.key(), "compares with all of the training set: leave it out");
-    let refuse = |setting: &str, problem: &str| Err(Error::config(setting, format!("{key} {problem}")));
+    let reference = "compares with all of the training set: leave it out";
+    let refuse = |setting: &str, problem: &str| Err(Error::config(setting, format!("{} {problem}", protocol.key())));
     if !matches!(request.data.set.split(), None | Some(Split::Train)) {
         return refuse("data.split", reference);
     }
@@ -91,15 +91,10 @@ fn check_protocol(request: &Request, how: &EvaluateConfig) -> Result<()> {
 }
 
 /// Refuses fewer samples than a published protocol needs, before any is embedded.
-pub(super) fn check_count(protocol: Option<Protocol>, name: &str, count: usize) -> Result<()> {
-    match protocol.filter(|protocol| count < protocol.samples()) {
-        None => Ok(()),
-        Some(protocol) => {
-            let (key, samples) = (protocol.key(), protocol.samples());
-            let problem = format!("has {}, and {key} takes {samples}", counted(count, "image"));
-            Err(Error::config(name, format!("{problem}: generate as many, or measure fd_inception")))
-        }
-    }
+fn check_count(protocol: Option<Protocol>, name: &str, count: usize) -> Result<()> {
+    let Some(protocol) = protocol.filter(|protocol| count < protocol.samples()) else { return Ok(()) };
+    let problem = format!("has {}, and {} takes {}", counted(count, "image"), protocol.key(), protocol.samples());
+    Err(Error::config(name, format!("{problem}: generate as many, or measure fd_inception")))
 }
 
 /// Compares a generator with its training data.
@@ -114,7 +109,7 @@ fn of_training(
     data.size = sides(&sample).map(Pair::Each);
     let Request { seed, role, protocol, .. } = request;
     let against = Against { data, sample, seed, role, way: Way::AsGiven, occasion: Occasion::Evaluation, protocol };
-    Ok((Evaluator::new(&against, how, progress)?, None))
+    Ok((Evaluator::new(Real::open(&against)?, &against, how, progress)?, None))
 }
 
 fn points(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
@@ -122,32 +117,28 @@ fn points(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     let set = data::find(&data, &[], seed)?;
     let dim = set.pixels();
     data.channels = dim;
-    let other = |problem: String| Err(Error::config(name.clone(), problem));
+    let has_points = format!("but {} has points", data.name());
+    let refuse = |problem: String| Err(Error::config(name.clone(), problem));
     let given = match subject {
         Subject::Made(shape) if shape == [dim] => None,
-        Subject::Made(shape) => {
-            return other(format!("makes samples {shape:?}, but {} has points [{dim}]", data.name()));
-        }
-        Subject::Folder(_) => return other(format!("holds images, but {} has points", data.name())),
+        Subject::Made(shape) => return refuse(format!("makes samples {shape:?}, {has_points} [{dim}]")),
+        Subject::Folder(_) => return refuse(format!("holds images, {has_points}")),
         Subject::Array(file) if file.shape().len() == 4 => {
-            return other(format!(
-                "holds images, an array of shape {:?}, but {} has points",
-                file.shape(),
-                data.name()
-            ));
+            return refuse(format!("holds images, an array of shape {:?}, {has_points}", file.shape()));
         }
         Subject::Array(file) => {
             let mut array = VectorArray::of(file, dim)?;
-            let count = most.map_or(array.len(), |most| most.min(array.len()));
+            let count = most.map_or(array.count(), |most| most.min(array.count()));
             if count == 0 {
-                return other("holds no points, there has to be one".into());
+                return refuse("holds no points, there has to be one".into());
             }
             Some(Given::points(&array.spread(count)?, set.as_ref())?)
         }
     };
     let sample = vec![dim];
     let against = Against { data, sample, seed, role, way: Way::AsGiven, occasion: Occasion::Evaluation, protocol };
-    Ok((Evaluator::new(&against, &as_many(how, given.as_ref()), progress)?, given))
+    let how = as_many(how, given.as_ref());
+    Ok((Evaluator::new(Real::open(&against)?, &against, &how, progress)?, given))
 }
 
 fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
@@ -155,7 +146,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     let most = protocol.map(Protocol::samples).or(most);
     let (made, array, folder) = match subject {
         Subject::Made(shape) => (Some(shape), None, None),
-        Subject::Array(file) => (None, Some(ImageArray::of(file, most)?), None),
+        Subject::Array(file) => (None, Some(ImageArray::of(file, most, None)?), None),
         Subject::Folder(path) => (None, None, Some(path)),
     };
     let shape = made.or_else(|| array.as_ref().map(|array| array.shape().to_vec()));
@@ -169,34 +160,35 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
             data.size = Some(Pair::Each(own));
         }
     }
-    if let Some(size) = size {
-        data.size = Some(Pair::Each(size));
+    let mut sample = vec![];
+    let mut way = Way::Own;
+    if let Some([height, width]) = size {
+        data.size = Some(Pair::Each([height, width]));
+        sample = vec![own_channels(&data, seed)?, height, width];
+        way = Way::AsGiven;
     }
-    let sample = size.map_or(Ok(vec![]), |[h, w]| Ok::<_, Error>(vec![own_channels(&data, seed)?, h, w]))?;
-    let way = if size.is_some() { Way::AsGiven } else { Way::Own };
     let mut against = Against { data, sample, seed, role, way, occasion: Occasion::Evaluation, protocol };
     let real = Real::open(&against)?;
-    let has = real.reference.set.shape();
-    let channels = has[0];
-    if let Some(shape) = shape.as_ref().filter(|shape| shape[0] != channels) {
-        let whose = against.data.name();
-        let problem = format!("has images of {} channels, but those of {whose} have {channels}", channels_of(shape));
+    let channels = real.reference.set.shape()[0];
+    if let Some(&other) = shape.iter().flatten().next().filter(|other| **other != channels) {
+        let problem = format!("has images of {other} channels, but those of {} have {channels}", against.data.name());
         return Err(Error::config(name, format!("{problem}: compare like with like")));
     }
     let folder = folder.map(|dir| open_folder(dir, channels, &against, most)).transpose()?;
-    if let Some(count) = array.as_ref().map(ImageArray::len).or_else(|| Some(folder.as_ref()?.set.len())) {
+    if let Some(count) = array.as_ref().map(ImageArray::count).or_else(|| Some(folder.as_ref()?.set.len())) {
         check_count(protocol, &name, count)?;
     }
-    let (Some(samples), Some(reals)) =
-        (shape.as_deref().and_then(sides).map(SizeRange::one).or_else(|| folder.as_ref()?.sizes()), real.sizes())
-    else {
+    let (Some(samples), Some(reals)) = (
+        shape.as_deref().and_then(sides).map(SizeRange::one).or_else(|| folder.as_ref()?.sizes()),
+        real.reference.sizes(),
+    ) else {
         return Err(Error::config(name, format!("has images, but {} has points", against.data.name())));
     };
     let natural = size.unwrap_or_else(|| natural(samples, reals));
     against.sample = vec![channels, natural[0], natural[1]];
-    let network = network::choose(&against, &how.embedder, real.reference.set.as_ref())?;
+    let network = Network::choose(&against, &how.embedder, real.reference.set.as_ref())?;
     let is_file = shape.is_none() || array.is_some();
-    let takes_any = network.embedder.sizes() == Sizes::Any;
+    let takes_any = network.embedder.info().takes_any_size;
     against.way = match (size, is_file && takes_any) {
         (Some(_), _) => Way::AsGiven,
         (None, true) => Way::Own,
@@ -208,15 +200,12 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
     let real_sizes = reals.card(shown, &[], &against.data);
     // Only the real data's files are cropped.
     let sample_sizes = samples.card(shown, &[], &DataConfig { crop: None, ..against.data.clone() });
-    let given = match (array, folder) {
-        (Some(array), _) => Some(Given::array(array)),
-        (_, Some(folder)) => Some(Given::images(Images { way: against.way, ..folder })),
-        _ => None,
-    };
-    let resizing = Resizing { fit, samples: Some(sample_sizes), reals: Some(real_sizes) };
+    let array = array.map(|array| Kind::Array(Box::new(array)));
+    let given = array.or_else(|| Some(Kind::Images(Images { way: against.way, ..folder? }))).map(Given);
     let how = as_many(how, given.as_ref());
-    let setup = Setup { how: &how, network, resizing };
-    Ok((Evaluator::with_real(real.taken(against.way), &against, setup, progress)?, given))
+    let real = real.taken(against.way);
+    let evaluator = Evaluator::with_network(network, real, Some(real_sizes), &against, &how, progress)?;
+    Ok((Evaluator { fit, sample_sizes: Some(sample_sizes), ..evaluator }, given))
 }
 
 /// Returns settings for as many samples as there are, with a floor of the same number.
@@ -226,7 +215,6 @@ fn as_many(how: &EvaluateConfig, given: Option<&Given>) -> EvaluateConfig {
 
 /// Opens the images of a folder as samples.
 fn open_folder(dir: PathBuf, channels: usize, against: &Against, most: Option<usize>) -> Result<Images> {
-    let real = &against.data;
     // Settings of the real data's files do not apply to these.
     let data = DataConfig {
         set: Folder::default().into(),
@@ -235,7 +223,7 @@ fn open_folder(dir: PathBuf, channels: usize, against: &Against, most: Option<us
         crop: None,
         flip: false,
         channels,
-        ..real.clone()
+        ..against.data.clone()
     };
     let set = match against.way {
         Way::AsGiven => data::find(&data, &[channels], against.seed)?,
@@ -246,8 +234,8 @@ fn open_folder(dir: PathBuf, channels: usize, against: &Against, most: Option<us
 
 /// Opens a data set whose images can be read in the sizes in which they are stored.
 pub(super) fn stored(data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
-    let sample = sides_of(data).map_or(vec![], |[h, w]| vec![data.channels, h, w]);
     if data.sizes() == SampleSizes::Any {
+        let sample = data.size.map_or(vec![], |size| [&[data.channels], &size.get()[..]].concat());
         return Ok(data::find(data, &sample, seed)?);
     }
     // Files can be read at any size; no image is smaller than one pixel.
@@ -279,17 +267,120 @@ fn natural(samples: SizeRange, reals: SizeRange) -> [usize; 2] {
     [0, 1].map(|i| samples.smallest[i].min(reals.smallest[i]))
 }
 
-pub(super) fn sides(shape: &[usize]) -> Option<[usize; 2]> {
+fn sides(shape: &[usize]) -> Option<[usize; 2]> {
     match *shape {
         [_, height, width] => Some([height, width]),
         _ => None,
     }
 }
 
-fn sides_of(data: &DataConfig) -> Option<[usize; 2]> {
-    data.size.map(|size| size.get())
+/// Compares all images of the folder `samples` with all of the folder `real`, by the features of `embedder`: "inception" for Inception-v3
+/// (its weights must be downloaded separately, see `docs/evaluation.md`), "thumbnails", which contain colors and layout, "digits", or a classifier's weight
+/// file. The first figure of the card is the Fréchet distance over these features.
+///
+/// ```no_run
+/// let card = gan_run::evaluate::distance("generated".as_ref(), "photos".as_ref(), "inception")?;
+/// println!("{}: {}", card.figures[0].metric.title, card.figures[0].value);
+/// # Ok::<(), gan_run::Error>(())
+/// ```
+///
+/// # Errors
+/// If a folder has no images, or the network is missing.
+pub fn distance(samples: &Path, real: &Path, embedder: &str) -> Result<Card> {
+    let name = samples.display().to_string();
+    let request = Request {
+        subject: Subject::Folder(samples.into()),
+        name: name.clone(),
+        most: None,
+        data: folder(real)?,
+        role: Role::Reference { floor: false },
+        size: None,
+        seed: 0,
+        protocol: None,
+    };
+    let how = EvaluateConfig { embedder: embedder.into(), ..EvaluateConfig::default() };
+    let (evaluator, given) = compare(request, &how, &mut |_, _| ())?;
+    let mut given = given.ok_or_else(|| Error::config(&name, "holds no images"))?;
+    evaluator.card(&name, &evaluator.collect_given(&mut given, &mut |_| ())?)
 }
 
-fn channels_of(shape: &[usize]) -> usize {
-    shape.first().copied().unwrap_or_default()
+/// Returns the settings of color images in the folder `dir`.
+fn folder(dir: &Path) -> Result<DataConfig> {
+    let mut table = layering::Table::new();
+    layering::set(&mut table, "data={name=\"folder\", channels=3}")?;
+    Ok(DataConfig { dir: Some(dir.into()), ..layering::read_data(table)? })
+}
+
+/// Returns the evaluator of `subject`, called `name` in messages, against the mean and covariance in the `.npz` file at `statistics`, and
+/// the samples if they already exist. `seed` determines every random choice of samples.
+///
+/// # Errors
+/// If the file, the samples or the network cannot be read, or there are fewer samples than the protocol needs.
+pub fn compare_statistics(
+    subject: Subject,
+    name: &str,
+    statistics: &Path,
+    protocol: Protocol,
+    seed: u64,
+) -> Result<(Evaluator, Option<Given>)> {
+    let most = Some(protocol.samples());
+    let (given, sizes) = match subject {
+        Subject::Made(shape) => (None, sides(&shape).map(SizeRange::one)),
+        Subject::Array(file) => {
+            let array = ImageArray::of(file, most, None)?;
+            let sizes = sides(&array.shape()).map(SizeRange::one);
+            (Some(Given(Kind::Array(Box::new(array)))), sizes)
+        }
+        Subject::Folder(dir) => {
+            let set = stored(&DataConfig { limit: most, ..folder(&dir)? }, seed)?;
+            let images = Images { set, way: Way::Own };
+            let sizes = images.sizes();
+            (Some(Given(Kind::Images(images))), sizes)
+        }
+    };
+    if let Some(given) = &given {
+        check_count(Some(protocol), name, given.len())?;
+    }
+    let moments = Moments::read_statistics(statistics)?;
+    let described = Reference {
+        data: "statistics".into(),
+        split: "precomputed statistics".into(),
+        path: Some(statistics.display().to_string()),
+        ..Reference::default()
+    };
+    let embedder = Arc::new(Inception::load()?);
+    let mut suite = MetricSuite::new(embedder.clone(), &[&FID], seed)?.with_statistics(described, moments)?;
+    suite.protocol = Some(protocol);
+    let embedding = Embedding { embedder, samples: protocol.samples(), seed, same_classes: false };
+    let settings = folder(statistics)?;
+    let sample_sizes = sizes.map(|sizes| sizes.card(Way::Own, &[], &settings));
+    Ok((Evaluator { suite, best: None, embedding, fit: None, sample_sizes }, given))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gan_report::{Colour, Picture};
+
+    /// Returns a folder of PNGs with one gray each, from `first` on.
+    fn folder(first: u8) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for i in 0..12 {
+            let picture = Picture::new(Colour::Rgb, [8, 8], vec![first + 5 * i; 3 * 64]).unwrap();
+            picture.save_png(&dir.path().join(format!("{i}.png"))).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn two_folders_are_compared_by_one_call() {
+        let (dark, same, light) = (folder(0), folder(0), folder(100));
+        let between =
+            |a: &tempfile::TempDir, b: &tempfile::TempDir| distance(a.path(), b.path(), "thumbnails").unwrap();
+        let (near, far) = (between(&dark, &same), between(&light, &same));
+        assert_eq!(near.figures[0].metric.key, "fd_thumbnails");
+        assert_eq!((near.samples, near.reference.samples, near.reference.split.as_str()), (12, 12, "all"));
+        assert!(near.figures[0].value < 1e-6 && far.figures[0].value > 1.0, "{near} {far}");
+        assert!(distance(Path::new("nowhere"), dark.path(), "thumbnails").is_err());
+    }
 }

@@ -1,14 +1,18 @@
-//! Generation and embedding of samples, the part of an evaluation that ranks share.
+//! The embedding network, and the generation and embedding of samples, the part of an evaluation that ranks share.
 
-use super::{AT_ONCE, Against, Real, network};
-use crate::error::Result;
+use super::{AT_ONCE, Against, Real};
+use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::{draw_classes, samples};
-use gan_data::Dataset;
-use gan_metrics::{EmbeddedSamples, Embedder, Embedding as Said};
-use gan_train::trainer::Trainer;
+use gan_data::{Classifier, Dataset};
+use gan_metrics::DataKind;
+use gan_metrics::EmbeddedSamples;
+use gan_metrics::embed::{Coordinates, Embedder, FeatureSpace, Inception, Layered, Stacked, Thumbnails};
+use gan_metrics::mode_coverage::{Modes, ModesOf};
+use gan_train::Trainer;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Generation and embedding of samples.
@@ -21,21 +25,20 @@ pub(crate) struct Embedding {
     pub same_classes: bool,
 }
 
-/// Returns whether a network classifies a data set's own classes.
-pub(super) fn same_classes(embedder: &dyn Embedder, set: &dyn Dataset) -> bool {
-    !embedder.classes().is_empty() && embedder.classes() == set.classes()
-}
-
 impl Embedding {
+    pub(super) fn new(embedder: Arc<dyn Embedder>, reference: &dyn Dataset, samples: usize, seed: u64) -> Self {
+        let classes = &embedder.info().classes;
+        let same_classes = !classes.is_empty() && classes == reference.classes();
+        Self { embedder, samples, seed, same_classes }
+    }
+
     /// Returns the embedding with a trainer's settings, for a rank that does not evaluate.
     pub(crate) fn for_trainer(trainer: &Trainer) -> Result<Self> {
-        let config = trainer.plan().config();
+        let how = &trainer.plan().config().evaluate;
         let against = Against::of(trainer);
         let reference = Real::beside(&against, Arc::clone(trainer.dataset()))?.reference.set;
-        let network = network::choose(&against, &config.evaluate.embedder, reference.as_ref())?;
-        let embedder = network.embedder;
-        let same_classes = same_classes(embedder.as_ref(), reference.as_ref());
-        Ok(Self { embedder, samples: config.evaluate.samples, seed: against.seed, same_classes })
+        let network = Network::choose(&against, &how.embedder, reference.as_ref())?;
+        Ok(Self::new(network.embedder, reference.as_ref(), how.samples, against.seed))
     }
 
     /// Returns samples with the outputs of the network and the classes of their conditions.
@@ -51,8 +54,9 @@ impl Embedding {
     /// and in order. Ranks that train together generate a part each, and each draws the random numbers of all.
     pub(crate) fn shared(&self, trainer: &Trainer, take: &mut dyn FnMut(EmbeddedSamples)) -> Result<()> {
         let ranks = trainer.ranks();
-        let (rank, size) = (ranks.rank(), ranks.size());
-        let (device, latent) = (trainer.device(), trainer.plan().config().latent);
+        let size = ranks.size();
+        let device = trainer.device();
+        let latent = trainer.plan().config().latent;
         let mut rng = Rng::stream(self.seed, "evaluation");
         let parts: Vec<usize> =
             (0..self.samples).step_by(AT_ONCE).map(|from| AT_ONCE.min(self.samples - from)).collect();
@@ -62,7 +66,7 @@ impl Embedding {
                 for (of, n) in round.iter().enumerate() {
                     let z = latent.sample(*n, &mut rng, device)?;
                     let classes = draw_classes(generator, *n, &mut rng, device)?;
-                    if of == rank {
+                    if of == ranks.rank() {
                         mine = Some(self.of(&samples(generator, &z, classes.as_ref())?, classes.as_ref())?);
                     }
                 }
@@ -81,10 +85,11 @@ impl Embedding {
     }
 }
 
+/// Encodes embedded samples for rank 0, as safetensors.
 fn packed(some: &EmbeddedSamples) -> Result<Vec<u8>> {
-    let Said { features, logits } = &some.embedding;
-    let mut tensors = BTreeMap::from([("samples", some.samples.clone()), ("features", features.clone())]);
-    tensors.extend(logits.iter().map(|logits| ("logits", logits.clone())));
+    let embedding = &some.embedding;
+    let mut tensors = BTreeMap::from([("samples", some.samples.clone()), ("features", embedding.features.clone())]);
+    tensors.extend(embedding.logits.iter().map(|logits| ("logits", logits.clone())));
     if let Some(classes) = &some.classes {
         tensors.insert("classes", Tensor::new(&classes[..], &Device::Cpu)?);
     }
@@ -93,11 +98,65 @@ fn packed(some: &EmbeddedSamples) -> Result<Vec<u8>> {
 
 fn unpacked(bytes: &[u8]) -> Result<EmbeddedSamples> {
     let mut tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
-    let mut part = |name: &str| tensors.remove(name);
-    let needed =
-        |part: Option<Tensor>| part.ok_or_else(|| candle_core::Error::Msg("samples of a rank lack a part".into()));
-    let (samples, features) = (needed(part("samples"))?, needed(part("features"))?);
-    let embedding = Said { features, logits: part("logits") };
-    let classes = part("classes").map(|classes| classes.to_vec1()).transpose()?;
+    let classes = tensors.remove("classes").map(|classes| classes.to_vec1()).transpose()?;
+    let logits = tensors.remove("logits");
+    let mut needed = |name: &str| {
+        tensors.remove(name).ok_or_else(|| candle_core::Error::Msg("samples of a rank lack a part".into()))
+    };
+    let samples = needed("samples")?;
+    let embedding = gan_metrics::embed::Embedding { features: needed("features")?, logits };
     Ok(EmbeddedSamples { samples, embedding, classes })
+}
+
+/// A network, and the modes of the data.
+pub(super) struct Network {
+    pub embedder: Arc<dyn Embedder>,
+    pub modes: Option<ModesOf>,
+}
+
+impl Network {
+    /// Returns the network called `name`, and the modes of the data.
+    pub(super) fn choose(against: &Against, name: &str, set: &dyn Dataset) -> Result<Network> {
+        let Against { data, sample, .. } = against;
+        if let Some(units) = set.units() {
+            if name != "auto" {
+                let problem = format!("\"{name}\" embeds images, and {} has points: leave it out", data.name());
+                return Err(Error::config("evaluate.embedder", problem));
+            }
+            let modes = data.set.points().and_then(|points| points.modes());
+            let modes = modes.map(|modes| Modes::new(&modes.centres, modes.sigma)).transpose()?;
+            let embedder = Arc::new(Coordinates::new(units.ranges().to_vec()));
+            return Ok(Network { embedder, modes: modes.map(ModesOf::Points) });
+        }
+        let [c, h, w] = [0, 1, 2].map(|axis| sample.get(axis).copied().unwrap_or(1));
+        let thumbnails = || -> Arc<dyn Embedder> { Arc::new(Thumbnails::new([c, h, w])) };
+        let classifier = data.set.info().classifier;
+        let embedder: Arc<dyn Embedder> = match name {
+            "auto" => match classifier {
+                Some(Classifier::Digits) if c == 1 => Arc::new(Layered::digits()?),
+                Some(Classifier::StackedDigits) => Arc::new(Stacked::digits()?),
+                Some(Classifier::Digits) | None => thumbnails(),
+            },
+            "digits" if c == 3 => Arc::new(Stacked::digits()?),
+            "digits" => Arc::new(Layered::digits()?),
+            "thumbnails" => thumbnails(),
+            "inception" => Arc::new(Inception::load()?),
+            path => Arc::new(Layered::read(Path::new(path))?),
+        };
+        let modes = (classifier == Some(Classifier::StackedDigits) && !embedder.info().classes.is_empty())
+            .then_some(ModesOf::Classes);
+        Ok(Network { embedder, modes })
+    }
+
+    /// Returns the kind of data that is compared, which determines the metrics.
+    pub(super) fn kind(&self) -> DataKind {
+        let is_points = self.embedder.info().features == FeatureSpace::Coordinates;
+        match (is_points, self.embedder.info().classes.is_empty(), self.modes.is_some()) {
+            (true, _, true) => DataKind::PointsAroundModes,
+            (true, _, false) => DataKind::Points,
+            (false, false, true) => DataKind::ManyClasses,
+            (false, false, false) => DataKind::Classes,
+            (false, true, _) => DataKind::Images,
+        }
+    }
 }

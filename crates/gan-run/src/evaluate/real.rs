@@ -1,14 +1,13 @@
 //! Real samples of an evaluation: their selection, source and embedding.
 
-use super::images::{Images, SizeRange, Way};
-use super::{Against, Floor, Progress, REFERENCE, Role, open};
+use super::samples::{Images, Way};
+use super::{Against, Progress, REFERENCE, Role};
 use crate::error::Result;
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_data::{Dataset, SampleSizes, Split};
-use gan_metrics::embed::Remembered;
-use gan_metrics::suite::{FEWEST, check_count};
-use gan_metrics::{EmbeddedSamples, Embedding, MetricSuite, RealSet, SampleSet};
+use gan_metrics::embed::{Embedding, Remembered};
+use gan_metrics::{EmbeddedSamples, MetricSuite, Reference, SampleSet};
 use std::sync::Arc;
 
 /// The real samples of an evaluation.
@@ -32,7 +31,7 @@ enum HeldOut {
     /// None: the data set has one part, which is the reference. Its halves form the floor, and copies are searched between them.
     Nowhere,
     /// A reference that the user or a protocol named, which is used whole; copies are not searched.
-    Named(Floor),
+    Named { floor: bool },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,29 +57,24 @@ const HALVES: &str = "one random half against the other";
 
 impl Real {
     pub fn open(against: &Against) -> Result<Self> {
-        Self::beside(against, open(against, &against.data, against.seed)?)
+        Self::beside(against, against.open(&against.data, against.seed)?)
     }
 
     /// Returns the real samples beside `train`, the training samples.
     pub fn beside(against: &Against, train: Arc<dyn Dataset>) -> Result<Self> {
         let Against { data, seed, role, way, .. } = against;
-        let all = match (against.protocol, role) {
-            (Some(_), _) => HeldOut::Named(Floor::Skip),
-            (None, Role::TrainingData) => HeldOut::Nowhere,
-            (None, Role::Reference(floor)) => HeldOut::Named(*floor),
+        // Without a held-out part. A part that the user names is used as it is; a protocol uses the training set.
+        let (all, may_hold_out) = match (against.protocol, role) {
+            (Some(_), _) => (HeldOut::Named { floor: false }, false),
+            (None, Role::TrainingData) => (HeldOut::Nowhere, matches!(data.set.split(), None | Some(Split::Train))),
+            (None, Role::Reference { floor }) => (HeldOut::Named { floor: *floor }, data.set.split().is_none()),
         };
-        // A part that the user names is used as it is; a protocol uses the training set.
-        let has_part = match (against.protocol, role) {
-            (Some(_), _) => false,
-            (None, Role::TrainingData) => matches!(data.set.split(), None | Some(Split::Train)),
-            (None, Role::Reference(_)) => data.set.split().is_none(),
-        };
-        let test = data.test_split().filter(|_| has_part);
+        let test = data.test_split().filter(|_| may_hold_out);
         let (reference, held_out) = if data.sizes() == SampleSizes::Points {
-            (open(against, data, seed.wrapping_add(1))?, HeldOut::Drawn)
+            (against.open(data, seed.wrapping_add(1))?, HeldOut::Drawn)
         } else if let Some(test) = test {
             // CelebA without its lists has no split to hold out.
-            open(against, &test, *seed).map_or_else(|_| (Arc::clone(&train), all), |set| (set, HeldOut::Split))
+            against.open(&test, *seed).map_or_else(|_| (Arc::clone(&train), all), |set| (set, HeldOut::Split))
         } else {
             (Arc::clone(&train), all)
         };
@@ -95,31 +89,33 @@ impl Real {
         self
     }
 
-    /// Returns whether the training data are known.
-    pub fn has_training_data(&self) -> bool {
-        !matches!(self.held_out, HeldOut::Named(_))
+    /// Returns whether all of the reference is used, because no part is held out.
+    fn is_whole(&self) -> bool {
+        match self.held_out {
+            HeldOut::Named { .. } | HeldOut::Nowhere => true,
+            HeldOut::Split | HeldOut::Drawn => false,
+        }
     }
 
-    /// Returns the sizes of the reference's images as they are stored.
-    pub fn sizes(&self) -> Option<SizeRange> {
-        self.reference.sizes()
+    /// Returns whether the training data are known.
+    pub fn has_training_data(&self) -> bool {
+        !matches!(self.held_out, HeldOut::Named { .. })
     }
 
     /// Returns the suite with these samples to compare with, and the description `described`.
     pub fn embedded(
         &self,
         suite: MetricSuite,
-        described: RealSet,
+        described: Reference,
         wanted: Wanted,
         progress: &mut Progress,
     ) -> Result<MetricSuite> {
-        match self.held_out {
-            HeldOut::Named(_) | HeldOut::Nowhere => return self.whole(suite, described, wanted, progress),
-            HeldOut::Split | HeldOut::Drawn => {}
+        if self.is_whole() {
+            return self.whole(suite, described, wanted, progress);
         }
         let parts = [
             (Part::Reference, REFERENCE),
-            (Part::Floor, wanted.samples.max(FEWEST)),
+            (Part::Floor, wanted.samples.max(MetricSuite::FEWEST)),
             (Part::Train, if wanted.copies { REFERENCE } else { 0 }),
         ];
         let order = parts.map(|(part, most)| self.chosen(part, most));
@@ -132,7 +128,9 @@ impl Real {
                 Ok(())
             })
         };
-        let (reference, floor, train) = (collect(0)?, collect(1)?, collect(2)?);
+        let reference = collect(0)?;
+        let floor = collect(1)?;
+        let train = collect(2)?;
         Ok(suite.with_real(described, reference, Some(&floor), train)?)
     }
 
@@ -140,20 +138,20 @@ impl Real {
     fn whole(
         &self,
         suite: MetricSuite,
-        described: RealSet,
+        described: Reference,
         wanted: Wanted,
         progress: &mut Progress,
     ) -> Result<MetricSuite> {
         let images = &self.reference;
         let order = self.chosen(Part::Reference, wanted.most);
         if self.held_out == HeldOut::Nowhere {
-            check_count(order.len() / 2, FEWEST)?;
+            MetricSuite::check_count(order.len() / 2, MetricSuite::FEWEST)?;
         }
-        let is_halved = self.held_out != HeldOut::Named(Floor::Skip);
+        let is_halved = self.held_out != (HeldOut::Named { floor: false });
         let mut sides: Vec<usize> = (0..order.len()).map(|i| i % 2).collect();
         Rng::stream(self.seed, "real samples").shuffle(&mut sides);
         let mut halves = [suite.sample_set(), suite.sample_set()];
-        let (all, mut done) = (order.len(), 0);
+        let mut done = 0;
         let reference = self.collect(&suite, images, &order, &mut |count, embedded| {
             for (side, half) in halves.iter_mut().enumerate().filter(|_| is_halved) {
                 let rows: Vec<u32> = (0..count as u32).filter(|i| sides[done + *i as usize] == side).collect();
@@ -162,7 +160,7 @@ impl Real {
                 }
             }
             done += count;
-            progress(done, all);
+            progress(done, order.len());
             Ok(())
         })?;
         let none = suite.sample_set();
@@ -199,13 +197,12 @@ impl Real {
     ) -> Result<SampleSet> {
         // Points are their own features.
         let folder = Remembered::folder().filter(|_| images.set.units().is_none());
-        let set = suite.remembered_sample_set(folder);
+        let mut set = suite.remembered_sample_set(folder);
         // A reference that is used whole may be larger than the cache, and may be ordered.
-        let is_whole = matches!(self.held_out, HeldOut::Named(_) | HeldOut::Nowhere);
-        let mut set = if is_whole { set.expecting(order.len()) } else { set };
+        set.expected = if self.is_whole() { order.len() } else { 0 };
         for indices in images.batches(order) {
             let Some(samples) = images.read(&indices)? else { continue };
-            let batch = set.embed(&samples, None)?;
+            let batch = set.embed(&samples)?;
             set.push_embedded(&batch)?;
             embedded(samples.dim(0)?, &batch)?;
         }
@@ -213,22 +210,23 @@ impl Real {
     }
 
     /// Returns the description of the samples for a card.
-    pub fn description(&self, against: &Against) -> RealSet {
+    pub fn description(&self, against: &Against) -> Reference {
         let data = &against.data;
         let (split, floor_split) = match self.held_out {
             HeldOut::Split => ("test".to_string(), Some("training samples")),
             HeldOut::Drawn => ("drawn anew".into(), Some("training points")),
             HeldOut::Nowhere => ("training data".into(), Some(HALVES)),
-            HeldOut::Named(floor) => {
+            HeldOut::Named { floor } => {
                 let unnamed = if data.test_split().is_some() { "train" } else { "all" };
                 let part = data.set.split().map_or(unnamed.into(), |split| format!("{split:?}").to_lowercase());
                 let split = data.limit.map_or(part.clone(), |limit| format!("{part}, at most {limit}"));
-                (split, (floor == Floor::OfHalves).then_some(HALVES))
+                (split, floor.then_some(HALVES))
             }
         };
-        let is_named = matches!(against.role, Role::Reference(_));
+        let is_named = matches!(against.role, Role::Reference { .. });
         let path = data.dir.as_ref().filter(|_| is_named).map(|dir| dir.display().to_string());
-        RealSet { data: data.name().into(), split, path, floor_split: floor_split.map(String::from), sizes: None }
+        let floor_split = floor_split.map(String::from);
+        Reference { data: data.name().into(), split, path, floor_split, ..Reference::default() }
     }
 }
 

@@ -4,7 +4,7 @@ use super::sheet;
 use crate::error::Result;
 use candle_core::Tensor;
 use gan_report::{Picture, strip};
-use gan_train::trainer::Trainer;
+use gan_train::Trainer;
 
 /// Images per side of a sheet.
 const SIDE: usize = 8;

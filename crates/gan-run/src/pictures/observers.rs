@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use gan_data::Units;
 use gan_report::Picture;
 use gan_report::plot::Ink;
-use gan_train::trainer::{StepReport, Trainer};
+use gan_train::{StepReport, Trainer};
 use std::fs;
 use std::path::Path;
 

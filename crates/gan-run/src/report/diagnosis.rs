@@ -14,7 +14,7 @@ use gan_base::regular_file;
 use gan_core::summary::grouped;
 use gan_report::{Diagnosis, Metrics, Severity, to_digits};
 use gan_train::config::Policy;
-use gan_train::plan::{Length, Plan};
+use gan_train::{Length, Plan};
 use std::path::Path;
 
 /// Minimum number of logged steps for a description of a curve.
@@ -93,7 +93,7 @@ fn found(run: &Path, plan: &Plan, summary: &RunSummary) -> Vec<Alarm> {
     let best = summary.best.as_ref();
     let mut watch = Watch::new(RunContext {
         total,
-        best: best.map(|best| (best.metric.key().to_string(), best.metric.better())),
+        best: best.map(|best| (best.metric.key.to_string(), best.metric.better)),
         floor: best.and_then(|best| best.card.figure(best.metric)?.floor),
         loss: plan.config().loss.kind,
     });

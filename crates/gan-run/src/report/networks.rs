@@ -2,7 +2,7 @@
 
 use gan_core::summary::{Summary, grouped};
 use gan_report::NetworkTable;
-use gan_train::plan::{Architecture, Plan};
+use gan_train::{Architecture, Plan};
 
 /// Returns the tables of G and D. A plan's layers fit together, so nothing can be missing.
 pub(super) fn tables(plan: &Plan) -> Vec<NetworkTable> {

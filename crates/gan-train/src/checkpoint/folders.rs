@@ -33,12 +33,8 @@ pub(super) fn prune(dir: &Path, newest: u64, keep: usize) {
     forget_after(dir, newest);
     let mut all = steps(dir);
     all.sort_unstable();
-    let old = all.len().saturating_sub(keep);
-    for path in all[..old].iter().map(|step| dir.join(name(*step))) {
-        if let Err(error) = remove(&path) {
-            tracing::warn!("{}: an old checkpoint cannot be deleted: {error}", path.display());
-        }
-    }
+    all.truncate(all.len().saturating_sub(keep));
+    remove_all(dir, all, "an old checkpoint");
 }
 
 /// Returns the step of the newest folder below `dir` with the name of a checkpoint, complete or not.
@@ -48,9 +44,15 @@ pub fn newest(dir: &Path) -> Option<u64> {
 
 /// Deletes the checkpoints after `step`, because the run was rolled back and continues differently.
 pub fn forget_after(dir: &Path, step: u64) {
-    for path in steps(dir).into_iter().filter(|other| *other > step).map(|step| dir.join(name(step))) {
+    let mut all = steps(dir);
+    all.retain(|other| *other > step);
+    remove_all(dir, all, "a checkpoint that was given up");
+}
+
+fn remove_all(dir: &Path, steps: Vec<u64>, what: &str) {
+    for path in steps.into_iter().map(|step| dir.join(name(step))) {
         if let Err(error) = remove(&path) {
-            tracing::warn!("{}: a checkpoint that was given up cannot be deleted: {error}", path.display());
+            tracing::warn!("{}: {what} cannot be deleted: {error}", path.display());
         }
     }
 }

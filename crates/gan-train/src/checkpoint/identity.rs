@@ -1,7 +1,7 @@
 //! Identity of a run: the settings that affect its steps, and the data. Both must be the same when it resumes.
 
 use crate::error::Result;
-use crate::layering::{self, nesting};
+use crate::layering::{self, text};
 use crate::trainer::Trainer;
 use gan_base::messages::counted;
 use gan_data::Dataset;
@@ -18,12 +18,19 @@ const NAMED: usize = 8;
 /// Returns the settings that affect the steps, as TOML. Length, threads, folders and intervals are excluded.
 pub(crate) fn settings(trainer: &Trainer) -> String {
     let mut config = trainer.plan.config().clone();
-    (config.data.dir, config.data.workers, config.description) = (None, 1, String::new());
-    (config.train.steps, config.train.epochs, config.train.threads, config.train.log_every) = (None, None, 0, 1);
+    config.description.clear();
+    config.data.dir = None;
+    config.data.workers = 1;
+    config.train.steps = None;
+    config.train.epochs = None;
+    config.train.threads = 0;
+    config.train.log_every = 1;
     config.train.until.clear();
     config.train.extended.clear();
-    (config.checkpoint, config.samples) = (Default::default(), Default::default());
-    (config.evaluate, config.alarms) = (Default::default(), Default::default());
+    config.checkpoint = Default::default();
+    config.samples = Default::default();
+    config.evaluate = Default::default();
+    config.alarms = Default::default();
     toml::to_string(&config).unwrap_or_default()
 }
 
@@ -33,7 +40,7 @@ pub(crate) fn renewed(text: &str) -> String {
         layering::rename_old_keys(&mut table);
         layering::read(table).ok()
     };
-    let config = nesting::read(text).ok().and_then(current);
+    let config = text::read(text).ok().and_then(current);
     config.and_then(|config| toml::to_string(&config).ok()).unwrap_or_else(|| text.into())
 }
 
@@ -51,14 +58,15 @@ pub(crate) struct Difference {
 pub(crate) fn difference(before: &str, after: &str) -> Option<Difference> {
     let flat = |text: &str| {
         let mut found = Vec::new();
-        match nesting::read(text) {
+        match text::read(text) {
             Ok(table) => flatten("", &Value::Table(table), &mut found),
             // No key differs, but the texts do.
             Err(_) => found.push(("the text of the settings".into(), format!("{text:?}"))),
         }
         found
     };
-    let (before, after) = (flat(before), flat(after));
+    let before = flat(before);
+    let after = flat(after);
     let value = |of: &[(String, String)], key: &str| of.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
     let keys = before.iter().chain(&after).map(|(key, _)| key);
     keys.map(|key| Difference { key: key.clone(), before: value(&before, key), after: value(&after, key) })

@@ -1,10 +1,11 @@
 //! `[data]`: the source of samples, and how they are read and drawn.
 
+use crate::keyed::{KeyProblem, Keyed, read};
 use gan_core::layers::Pair;
 use gan_data::images::{Filter, Fit, Fitting, Small};
 use gan_data::pack::is_pack;
-use gan_data::{DATASETS, DatasetConfig, DatasetEntry, LastBatch, SampleSizes, keys};
-use serde::de::{Error as _, Visitor};
+use gan_data::{DATASETS, DatasetConfig, DatasetEntry, LastBatch, SampleSizes, settings_keys};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -69,15 +70,6 @@ pub struct DataConfig {
     pub workers: usize,
 }
 
-/// Invalid key of `[data]`.
-#[derive(Debug)]
-pub(crate) struct KeyProblem {
-    /// Key, with its path below `[data]`; empty if a key is missing.
-    pub key: String,
-    /// Description of the problem, by serde or in full.
-    pub message: String,
-}
-
 impl DataConfig {
     /// Returns the default settings of `set`, for samples of `channels` channels.
     pub fn new(set: impl Into<DatasetConfig>, channels: usize) -> Self {
@@ -134,8 +126,59 @@ impl DataConfig {
         })
     }
 
-    /// Reads the keys of `[data]`.
-    pub(crate) fn from_table(mut table: Table) -> Result<Self, KeyProblem> {
+    /// Replaces a leading `~` by the home folder, because shells do not do that behind an `=`.
+    pub(crate) fn expand_home(&mut self) {
+        let home = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE")).map(PathBuf::from);
+        self.dir = self.dir.take().map(|dir| located(&dir, home.as_deref()));
+    }
+
+    /// Makes the folder an absolute path, so that a run finds its data from any folder later.
+    pub(crate) fn locate(&mut self) {
+        self.expand_home();
+        self.dir = self.dir.take().map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+    }
+}
+
+/// Checks the value of a key that belongs to `owners`, for any of them, because `name` is missing.
+fn check_type(key: &str, value: &toml::Value, owners: &[&DatasetEntry]) -> Result<(), KeyProblem> {
+    owners.iter().try_for_each(|set| {
+        let alone = Table::from_iter([(key.to_string(), value.clone())]);
+        read(alone, |table| DatasetConfig::read(set.name, table)).map(drop)
+    })
+}
+
+/// Checks that `shared` only has keys that all sets share.
+fn check_known(shared: &Table, own_keys: &[&str]) -> Result<(), KeyProblem> {
+    let common = settings_keys::<Shared>();
+    let Some(key) = shared.keys().find(|key| !common.contains(&key.as_str())) else { return Ok(()) };
+    let known: Vec<String> = ["name"].iter().chain(own_keys).chain(common).map(|known| format!("`{known}`")).collect();
+    let message = format!("unknown field `{key}`, expected one of {}", known.join(", "));
+    Err(KeyProblem { key: key.clone(), message })
+}
+
+/// Describes a key of other data sets beside the name of one that does not have it.
+fn misplaced(key: String, owners: &[&DatasetEntry], name: &str) -> KeyProblem {
+    let names: Vec<String> = owners.iter().map(|set| format!("\"{}\"", set.name)).collect();
+    let names = match names.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        names => names.join(""),
+    };
+    let instead = DatasetEntry::find(name).map_or(&[][..], |set| set.info.instead);
+    let advice = instead.iter().find(|(other, _)| *other == key).map_or("remove it", |(_, advice)| advice);
+    KeyProblem { key, message: format!("is for data.name = {names}, found \"{name}\": {advice}") }
+}
+
+/// The keys that all data sets share.
+struct Shared(DataConfig);
+
+impl<'de> Deserialize<'de> for Shared {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DataConfig::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Keyed for DataConfig {
+    fn from_table(mut table: Table) -> Result<Self, KeyProblem> {
         let name = match table.remove("name") {
             Some(toml::Value::String(name)) => Some(name),
             Some(other) => {
@@ -164,83 +207,18 @@ impl DataConfig {
             }
         }
         check_known(&shared, own_keys)?;
-        let Shared(shared) = tracked(|table| Shared::deserialize(table), shared)?;
+        let Shared(shared) = read(shared, |table| Shared::deserialize(table))?;
         let Some(name) = name else {
             return Err(KeyProblem { key: String::new(), message: "missing field `name`".into() });
         };
-        let set = tracked(|table| DatasetConfig::read(&name, table), own)?;
+        let set = read(own, |table| DatasetConfig::read(&name, table))?;
         Ok(Self { set, ..shared })
-    }
-
-    /// Replaces a leading `~` by the home folder, because shells do not do that behind an `=`.
-    pub(crate) fn expand_home(&mut self) {
-        let home = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE")).map(PathBuf::from);
-        self.dir = self.dir.take().map(|dir| located(&dir, home.as_deref()));
-    }
-
-    /// Makes the folder an absolute path, so that a run finds its data from any folder later.
-    pub(crate) fn locate(&mut self) {
-        self.expand_home();
-        self.dir = self.dir.take().map(|dir| std::path::absolute(&dir).unwrap_or(dir));
-    }
-}
-
-/// Reads `table` with `read`, and reports the key at fault if that fails.
-fn tracked<T>(
-    read: impl FnOnce(serde_path_to_error::Deserializer<'_, '_, toml::Value>) -> Result<T, toml::de::Error>,
-    table: Table,
-) -> Result<T, KeyProblem> {
-    let mut track = serde_path_to_error::Track::new();
-    read(serde_path_to_error::Deserializer::new(toml::Value::Table(table), &mut track)).map_err(|error| {
-        let path = track.path().to_string();
-        let key = if path == "." { String::new() } else { path };
-        KeyProblem { key, message: error.message().to_string() }
-    })
-}
-
-/// Checks the value of a key that belongs to `owners`, for any of them, because `name` is missing.
-fn check_type(key: &str, value: &toml::Value, owners: &[&DatasetEntry]) -> Result<(), KeyProblem> {
-    owners.iter().try_for_each(|set| {
-        let alone = Table::from_iter([(key.to_string(), value.clone())]);
-        tracked(|table| DatasetConfig::read(set.name, table), alone).map(|_| ())
-    })
-}
-
-/// Checks that `shared` only has keys that all sets share.
-fn check_known(shared: &Table, own_keys: &[&str]) -> Result<(), KeyProblem> {
-    let common = keys::of::<Shared>();
-    let Some(key) = shared.keys().find(|key| !common.contains(&key.as_str())) else { return Ok(()) };
-    let known: Vec<String> = ["name"].iter().chain(own_keys).chain(common).map(|known| format!("`{known}`")).collect();
-    let message = format!("unknown field `{key}`, expected one of {}", known.join(", "));
-    Err(KeyProblem { key: key.clone(), message })
-}
-
-/// Describes a key of other data sets beside the name of one that does not have it.
-fn misplaced(key: String, owners: &[&DatasetEntry], name: &str) -> KeyProblem {
-    let names: Vec<String> = owners.iter().map(|set| format!("\"{}\"", set.name)).collect();
-    let names = match names.as_slice() {
-        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        names => names.join(""),
-    };
-    let instead = DatasetEntry::find(name).map_or(&[][..], |set| set.info.instead);
-    let advice = instead.iter().find(|(other, _)| *other == key).map_or("remove it", |(_, advice)| advice);
-    KeyProblem { key, message: format!("is for data.name = {names}, found \"{name}\": {advice}") }
-}
-
-/// The keys that all data sets share.
-struct Shared(DataConfig);
-
-impl<'de> Deserialize<'de> for Shared {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        DataConfig::deserialize(deserializer).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for DataConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_table(Table::deserialize(deserializer)?).map_err(|KeyProblem { key, message }| {
-            D::Error::custom(if key.is_empty() { message } else { format!("{key}: {message}") })
-        })
+        Self::from_deserializer(deserializer)
     }
 }
 
@@ -281,25 +259,14 @@ fn one_worker() -> usize {
 
 /// Reads [`Small`] by its name, or from the older key `upscale`.
 fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Small, D::Error> {
-    struct Either;
-
-    impl Visitor<'_> for Either {
-        type Value = Small;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("\"refuse\", \"skip\" or \"upscale\" (true for upscale, false for refuse)")
-        }
-
-        fn visit_bool<E: serde::de::Error>(self, upscale: bool) -> Result<Small, E> {
-            Ok(if upscale { Small::Upscale } else { Small::Refuse })
-        }
-
-        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Small, E> {
-            Small::deserialize(serde::de::value::StrDeserializer::new(name))
+    match Value::deserialize(deserializer)? {
+        Value::Bool(upscale) => Ok(if upscale { Small::Upscale } else { Small::Refuse }),
+        name @ Value::String(_) => serde_json::from_value(name).map_err(D::Error::custom),
+        found => {
+            let expected = "\"refuse\", \"skip\" or \"upscale\" (true for upscale, false for refuse)";
+            Err(D::Error::custom(format!("found {found}, expected {expected}")))
         }
     }
-
-    deserializer.deserialize_any(Either)
 }
 
 /// Color: red, green, blue. White by default.

@@ -1,27 +1,27 @@
-//! `[train]`: the loop.
+//! `[train]`: the training loop.
 
+use super::{is_one, one};
+use gan_kernels::Precision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The loop.
+/// Settings of the training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
     /// Real samples in a batch.
     pub batch: usize,
-    /// How many steps; or give `epochs`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Number of steps; or give `epochs`.
     pub steps: Option<u64>,
-    /// How many passes over the data; or give `steps`. Where the players alternate by epochs, each pass of either counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Number of passes over the data; or give `steps`. If the networks alternate by epochs, each pass of either counts.
     pub epochs: Option<u64>,
-    /// Updates of D before it is G's turn, in units of `alternate`.
-    #[serde(default = "once")]
+    /// Updates of D before G's turn, in units of `alternate`.
+    #[serde(default = "one")]
     pub d_steps: u64,
-    /// Updates of G before it is D's turn, in units of `alternate`.
-    #[serde(default = "once")]
+    /// Updates of G before D's turn, in units of `alternate`.
+    #[serde(default = "one")]
     pub g_steps: u64,
-    /// Whether the players take turns by steps or by whole epochs.
+    /// Whether the networks take turns by steps or by whole epochs.
     #[serde(default)]
     pub alternate: Alternate,
     /// Whether D sees real and generated samples as one batch or as two.
@@ -30,51 +30,46 @@ pub struct TrainConfig {
     /// Whether G learns from the samples that D has just seen, or from new ones.
     #[serde(default = "yes")]
     pub reuse_fakes: bool,
-    /// Whether G makes D's samples as in training or as in use (Keras' `predict`).
+    /// Whether G generates D's samples in training mode or in inference mode (Keras' `predict`).
     #[serde(default)]
     pub fakes_mode: FakesMode,
-    /// β of the average of G's weights ([`crate::ema`]), from 0 to less than 1, e.g. 0.999; none is kept where it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// β of the average of G's weights ([`crate::ema`]), from 0 to less than 1, e.g. 0.999; no average by default.
     pub ema: Option<f64>,
-    /// The part of the run, at its end, over which both rates fall in a straight line to 0: 0.5 is the second half; they stay as they
-    /// are where it is not given. A longer run changes it for all steps.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Fraction of the run, at its end, over which both learning rates decrease linearly to 0: 0.5 is the second half; constant by default.
+    /// A longer run changes it for all steps.
     pub decay: Option<f64>,
-    /// Steps at the start over which both rates rise in a straight line from 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Number of steps at the start over which both learning rates increase linearly from 0.
     pub warmup: Option<u64>,
-    /// The largest norm of each player's gradient; larger ones are shortened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Maximum norm of each network's gradient; longer gradients are clipped.
     pub clip_norm: Option<f64>,
-    /// Parts that each batch is cut into, to save memory; their gradients are averaged before the step.
-    #[serde(default = "single", skip_serializing_if = "is_single")]
+    /// Number of micro-batches in each batch, to save memory; their gradients are averaged before the step.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulate: usize,
-    /// Whether batch norm takes its statistics over the batches of all processes that train together, or each over its own.
+    /// Whether batch norm uses the statistics of all processes that train together, instead of its own process's.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub sync_batch_norm: bool,
-    /// Samples that D sees at once (PacGAN; Lin et al. 2018, arXiv:1712.04086).
-    #[serde(default = "single", skip_serializing_if = "is_single")]
+    /// Number of samples that D sees together (PacGAN; Lin et al. 2018, arXiv:1712.04086).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub pacgan: usize,
-    /// Noise on what D sees.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Noise on D's input.
     pub instance_noise: Option<InstanceNoise>,
     /// Lengths that the run had before it was extended, where its schedules depend on the length. `gan train --resume` writes them, so
     /// that the settings repeat the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended: Vec<Extended>,
-    /// The run ends when an evaluation reaches all of these, e.g. { fd_digits = 1.0 }.
+    /// Figures that end the run when an evaluation reaches all of them, e.g. { fd_digits = 1.0 }.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub until: BTreeMap<String, f64>,
     /// Number format of the hot path.
     #[serde(default)]
     pub precision: Precision,
-    /// Decides every random number of the run.
+    /// Seed of every random number of the run.
     pub seed: u64,
-    /// Threads of the computation; 0 is one a core. The results are the same for any number.
+    /// Number of computation threads; 0 is one per core. The results are the same for any number.
     #[serde(default)]
     pub threads: usize,
     /// Write a metrics line every N steps.
-    #[serde(default = "once")]
+    #[serde(default = "one")]
     pub log_every: u64,
 }
 
@@ -109,52 +104,43 @@ impl Default for TrainConfig {
     }
 }
 
-/// A part of a run that was scheduled as a part of a run of another length.
+/// Part of a run that was scheduled for another length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Extended {
     /// The last step of that part.
     pub until: u64,
-    /// How many steps the run was to have then.
+    /// Length of the run at that time, in steps.
     pub steps: u64,
 }
 
-/// Normal noise on every sample that D sees, real or generated, which fades (Sønderby et al. 2017, arXiv:1610.04490).
+/// Normal noise on every sample that D sees, real or generated, which decreases to 0 (Sønderby et al. 2017, arXiv:1610.04490).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstanceNoise {
-    /// Its standard deviation at the start, in the data's range of −1 to 1.
+    /// Standard deviation at the start, in the data's range of −1 to 1.
     pub sigma: f64,
-    /// The part of the run, from its start, over which it falls to 0 in a straight line.
+    /// Fraction of the run, from its start, over which the deviation decreases linearly to 0.
     #[serde(default = "one")]
     pub until: f64,
 }
 
 impl InstanceNoise {
-    /// The deviation when `progress` of the run is done, from 0 to 1.
+    /// Returns the deviation after `progress` of the run, from 0 to 1.
     pub fn at(&self, progress: f64) -> f64 {
         self.sigma * (1.0 - progress / self.until).clamp(0.0, 1.0)
     }
 }
 
-fn single() -> usize {
-    1
-}
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_single(n: &usize) -> bool {
-    *n == 1
-}
-fn once() -> u64 {
-    1
-}
 fn yes() -> bool {
     true
 }
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_yes(value: &bool) -> bool {
     *value
 }
 
-/// What the players' turns are counted in.
+/// Unit of the networks' turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Alternate {
@@ -165,7 +151,7 @@ pub enum Alternate {
     Epochs,
 }
 
-/// How G makes the samples that D learns from.
+/// How G generates the samples that D learns from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FakesMode {
@@ -174,31 +160,4 @@ pub enum FakesMode {
     Train,
     /// With running averages, as Keras' `predict` does.
     Eval,
-}
-
-/// Number format of the hot path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// f32, by the fastest algorithms: convolutions within about 2e-5 of their largest output.
-    #[default]
-    F32,
-    /// f32, by algorithms that round less: within about 4e-6.
-    F32Accurate,
-    /// Convolutions' factors in bf16, sums in f32; everything else in f32.
-    Bf16,
-}
-
-impl From<Precision> for gan_kernels::Precision {
-    fn from(precision: Precision) -> Self {
-        match precision {
-            Precision::F32 => Self::F32,
-            Precision::F32Accurate => Self::F32Accurate,
-            Precision::Bf16 => Self::Bf16,
-        }
-    }
-}
-
-fn one() -> f64 {
-    1.0
 }

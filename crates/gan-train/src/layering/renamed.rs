@@ -1,9 +1,9 @@
-//! Keys that had another name once.
+//! Keys that were renamed.
 
 use super::Table;
 use toml::Value;
 
-/// Keys that had another name once, and the one that they have now.
+/// Old and new names of keys.
 const RENAMED: [[&str; 2]; 4] = [
     ["optimizer.generator.rate", "optimizer.generator.lr"],
     ["optimizer.discriminator.rate", "optimizer.discriminator.lr"],
@@ -16,15 +16,15 @@ pub(super) fn found(table: &Table) -> Option<[&'static str; 2]> {
     RENAMED.into_iter().find(|[old, _]| find(table, old).is_some())
 }
 
-/// The value at a path of keys.
-fn find<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+/// Returns the value at a path of keys.
+pub(super) fn find<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
     match path.split_once('.') {
         Some((key, rest)) => find(table.get(key)?.as_table()?, rest),
         None => table.get(path),
     }
 }
 
-/// The table that holds the key at the end of a path, and that key.
+/// Returns the table that holds the key at the end of a path, and that key.
 fn holder<'a, 'p>(table: &'a mut Table, path: &'p str) -> Option<(&'a mut Table, &'p str)> {
     match path.split_once('.') {
         Some((key, rest)) => holder(table.get_mut(key)?.as_table_mut()?, rest),
@@ -32,7 +32,7 @@ fn holder<'a, 'p>(table: &'a mut Table, path: &'p str) -> Option<(&'a mut Table,
     }
 }
 
-/// Gives the keys of settings that an older version wrote the names that they have now.
+/// Renames the keys of settings that an older version wrote.
 pub(crate) fn rename_old_keys(table: &mut Table) {
     for [old, new] in RENAMED {
         let Some((holder, key)) = holder(table, old) else { continue };

@@ -1,8 +1,8 @@
 //! Lower bound on the memory that training a plan needs.
 
 use super::{Architecture, Plan};
-use crate::config::OptimizerConfig;
 use crate::error::{Error, Result};
+use crate::optimizers::UpdateRule;
 use gan_base::memory;
 use gan_core::shape::{infer, parameter_count, saved_for_backward};
 
@@ -36,12 +36,10 @@ impl Plan {
         let inferred = |name: &str, network: &Architecture| infer(name, &network.input, &network.layers);
         let g = inferred("generator", &self.generator)?;
         let d = inferred("discriminator", &self.discriminator)?;
-        let (config, train) = (&self.config, &self.config.train);
+        let config = &self.config;
+        let train = &config.train;
         // The parameters themselves, and the optimizer's running averages.
-        let copies = |optimizer: &OptimizerConfig| match optimizer {
-            OptimizerConfig::Adam { .. } => 3,
-            OptimizerConfig::Rmsprop { .. } => 2,
-        };
+        let copies = |rule: &dyn UpdateRule| 1 + rule.averages().len() as u64;
         let parameters = [parameter_count(&g), parameter_count(&d)].map(|n| n as u64 * FLOAT);
         let state = parameters[0] * (copies(&config.optimizer.generator) + u64::from(train.ema.is_some()))
             + parameters[1] * copies(&config.optimizer.discriminator);

@@ -1,10 +1,10 @@
 //! D's update on one batch: losses, penalties and their gradients.
 
 use super::{
-    Batch, Batches, Objective, ProcessGroup, Seconds, class_loss, elapsed_since, gradients, mean, mean_probability,
+    Batch, Batches, Objective, ProcessGroup, Seconds, UpdateContext, class_loss, elapsed_since, gradients, mean,
+    mean_probability,
 };
 use crate::error::Result;
-use crate::optimizer::Optimizer;
 use candle_core::{D, Tensor, backprop::GradStore};
 use gan_base::Rng;
 use gan_core::Side;
@@ -12,34 +12,25 @@ use gan_core::penalties::Effect;
 use gan_core::{Discriminator, ForwardContext};
 use std::time::Instant;
 
-/// D's results on one batch, and the gradients.
-pub(super) struct OnBatch {
-    /// Loss, D(x), D(G(z)), accuracy, penalty, and the decision threshold for generated samples.
-    pub found: [f64; 6],
-    pub grads: GradStore,
-}
-
-/// Computes D's losses and penalties on one batch, with gradients weighted by the batch's share of all samples.
-pub(super) fn on_batch(
-    d: &dyn Discriminator,
-    optimizer: &Optimizer,
-    (batch, share): (&Batch, f64),
-    objective: &Objective,
-    group: &ProcessGroup,
-    rng: &mut Rng,
-    seconds: &mut Seconds,
-) -> Result<OnBatch> {
+/// Computes D's losses and penalties on one batch. Returns its loss, D(x), D(G(z)), accuracy, penalty, and the decision threshold for
+/// generated samples, and the gradients, weighted by the batch's share of all samples.
+pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seconds) -> Result<([f64; 6], GradStore)> {
+    let share = cx.samples.part(batch)?;
+    let UpdateContext { discriminator: d, objective, group, .. } = *cx;
+    let optimizer = &*cx.optimizer;
+    let rng = &mut *cx.rng;
     let mut start = Instant::now();
     let Some(real) = &batch.real else {
         return Err(candle_core::Error::Msg("D has no real samples to learn from".into()).into());
     };
-    let (seen_real, seen_fake) = (objective.view.of(real, rng)?, objective.view.of(&batch.fake.detach(), rng)?);
+    let seen_real = objective.view.of(real, rng)?;
+    let seen_fake = objective.view.of(&batch.fake.detach(), rng)?;
     let (real, fake) = flipped(&seen_real, &seen_fake, objective, rng)?;
     let classes = batch.classes.as_ref();
     let (on_real, on_fake, loss, mut grads) = match objective.batches {
         Batches::Separate if objective.loss.properties().is_relativistic => {
-            let on_real = judged(d, &real, objective, group, classes, rng)?;
-            let on_fake = judged(d, &fake, objective, group, classes, rng)?;
+            let on_real = scored(d, &real, objective, group, classes, rng)?;
+            let on_fake = scored(d, &fake, objective, group, classes, rng)?;
             let loss = objective.loss.discriminator(&on_real.logits, &on_fake.logits, objective.labels)?;
             let loss = with_classes(with_classes(loss, &on_real)?, &on_fake)?;
             seconds.forward += elapsed_since(&mut start);
@@ -49,13 +40,13 @@ pub(super) fn on_batch(
         Batches::Separate => {
             // The gradients of the two terms add up. Computing them one after the other keeps only one pass in memory.
             let mut part = |x: &Tensor, side: Side| -> Result<(Tensor, f64, GradStore)> {
-                let judged = judged(d, x, objective, group, classes, rng)?;
-                let loss = objective.loss.discriminator_part(side, &judged.logits, objective.labels)?.mean_all()?;
-                let loss = with_classes(loss, &judged)?;
+                let scored = scored(d, x, objective, group, classes, rng)?;
+                let loss = objective.loss.discriminator_part(side, &scored.logits, objective.labels)?.mean_all()?;
+                let loss = with_classes(loss, &scored)?;
                 seconds.forward += elapsed_since(&mut start);
                 let (loss, grads) = gradients(&loss, share)?;
                 seconds.backward += elapsed_since(&mut start);
-                Ok((judged.logits.detach(), loss, grads))
+                Ok((scored.logits.detach(), loss, grads))
             };
             let (on_real, loss_real, mut grads) = part(&real, Side::Real)?;
             let (on_fake, loss_fake, more) = part(&fake, Side::Fake)?;
@@ -64,11 +55,12 @@ pub(super) fn on_batch(
         }
         Batches::Joint => {
             let both = classes.map(|classes| Tensor::cat(&[classes, classes], 0)).transpose()?;
-            let judged = judged(d, &Tensor::cat(&[&real, &fake], 0)?, objective, group, both.as_ref(), rng)?;
-            let (n, m) = (real.dim(0)?, fake.dim(0)?);
-            let (on_real, on_fake) = (judged.logits.narrow(0, 0, n)?, judged.logits.narrow(0, n, m)?);
+            let scored = scored(d, &Tensor::cat(&[&real, &fake], 0)?, objective, group, both.as_ref(), rng)?;
+            let n = real.dim(0)?;
+            let on_real = scored.logits.narrow(0, 0, n)?;
+            let on_fake = scored.logits.narrow(0, n, fake.dim(0)?)?;
             let loss = objective.loss.discriminator_joint(&on_real, &on_fake, objective.labels)?;
-            let loss = with_classes(loss, &judged)?;
+            let loss = with_classes(loss, &scored)?;
             seconds.forward += elapsed_since(&mut start);
             let (loss, grads) = gradients(&loss, share)?;
             (on_real, on_fake, loss, grads)
@@ -85,38 +77,42 @@ pub(super) fn on_batch(
         penalty += due.weight * value;
     }
     seconds.backward += elapsed_since(&mut start);
-    // Where logits have no zero of their own, each side is seen from the other's mean.
+    // Where logits have no zero of their own, each side is measured from the other's mean.
     let relative = !objective.loss.properties().has_threshold;
     let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };
-    let (for_real, for_fake) = (zero(&on_fake)?, zero(&on_real)?);
-    let (on_real, on_fake) = ((on_real.detach() - for_real)?, (on_fake.detach() - for_fake)?);
-    let (right_real, right_fake) = (share_above_zero(&on_real)?, 1.0 - share_above_zero(&on_fake)?);
-    let (n, m) = (real.dim(0)? as f64, fake.dim(0)? as f64);
+    let for_real = zero(&on_fake)?;
+    let for_fake = zero(&on_real)?;
+    let on_real = (on_real.detach() - for_real)?;
+    let on_fake = (on_fake.detach() - for_fake)?;
+    let right_real = share_above_zero(&on_real)?;
+    let right_fake = 1.0 - share_above_zero(&on_fake)?;
+    let n = real.dim(0)? as f64;
+    let m = fake.dim(0)? as f64;
     let accuracy = (right_real * n + right_fake * m) / (n + m);
     let found = [loss, mean_probability(&on_real)?, mean_probability(&on_fake)?, accuracy, penalty, for_fake];
-    Ok(OnBatch { found, grads })
+    Ok((found, grads))
 }
 
 /// D's logits, and the loss of its auxiliary classifier.
-struct Judged {
+struct Scored {
     logits: Tensor,
     classes: Option<Tensor>,
 }
 
-fn judged(
+fn scored(
     d: &dyn Discriminator,
     x: &Tensor,
     objective: &Objective,
     group: &ProcessGroup,
     classes: Option<&Tensor>,
     rng: &mut Rng,
-) -> Result<Judged> {
-    let verdict = d.forward(x, &mut ForwardContext::train(rng).of_classes(classes).over(&group.norms))?;
-    Ok(Judged { classes: class_loss(verdict.classes.as_ref(), classes, objective)?, logits: verdict.logits })
+) -> Result<Scored> {
+    let output = d.forward(x, &mut ForwardContext::train(rng).of_classes(classes).over(&group.norms))?;
+    Ok(Scored { classes: class_loss(output.classes.as_ref(), classes, objective)?, logits: output.logits })
 }
 
-fn with_classes(loss: Tensor, judged: &Judged) -> Result<Tensor> {
-    Ok(judged.classes.as_ref().map_or(Ok(loss.clone()), |more| &loss + more)?)
+fn with_classes(loss: Tensor, scored: &Scored) -> Result<Tensor> {
+    Ok(scored.classes.as_ref().map_or(Ok(loss.clone()), |more| &loss + more)?)
 }
 
 /// Returns real and generated samples after flipping labels: some of them have changed places.

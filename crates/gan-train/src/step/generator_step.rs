@@ -1,21 +1,16 @@
 //! G's update on one batch: G's loss from D's output.
 
-use super::{Batch, Objective, ProcessGroup, class_loss, mean};
+use super::{Batch, UpdateContext, class_loss, mean};
 use crate::error::Result;
 use candle_core::Tensor;
 use gan_base::Rng;
 use gan_core::penalties::Effect;
-use gan_core::{Discriminator, DiscriminatorOutput, ForwardContext};
+use gan_core::{DiscriminatorOutput, ForwardContext};
 
-/// G's loss on one batch, D's logits, and the logit that counts as zero.
-pub(super) fn generator_loss(
-    d: &dyn Discriminator,
-    batch: &Batch,
-    zero: f64,
-    objective: &Objective,
-    group: &ProcessGroup,
-    rng: &mut Rng,
-) -> Result<(Tensor, Tensor, f64)> {
+/// Returns G's loss on one batch, D's logits, and the logit that counts as zero.
+pub(super) fn generator_loss(cx: &mut UpdateContext, batch: &Batch, zero: f64) -> Result<(Tensor, Tensor, f64)> {
+    let UpdateContext { discriminator: d, objective, group, .. } = *cx;
+    let rng = &mut *cx.rng;
     let classes = batch.classes.as_ref();
     let matched = objective.penalties.iter().find_map(|penalty| match penalty.kind.effect() {
         Effect::Features(distance) => Some((distance, penalty.weight)),
@@ -29,7 +24,7 @@ pub(super) fn generator_loss(
     };
     let on_real = compared.map(|real| forward(real, rng)).transpose()?;
     let on_fake = forward(&batch.fake, rng)?;
-    let real_logits = on_real.as_ref().map(|verdict| verdict.logits.detach());
+    let real_logits = on_real.as_ref().map(|output| output.logits.detach());
     let mut loss = objective.loss.generator(&on_fake.logits, real_logits.as_ref())?;
     if let Some(charge) = class_loss(on_fake.classes.as_ref(), classes, objective)? {
         loss = (loss + charge)?;

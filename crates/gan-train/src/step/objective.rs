@@ -48,9 +48,8 @@ impl DiscriminatorInput {
         if self.pack == 1 {
             return Ok(x);
         }
-        let (n, channels) = (x.dim(0)?, x.dim(1)?);
-        let whole = n / self.pack;
-        let shape = [&[whole, channels * self.pack], &x.dims()[2..]].concat();
+        let whole = x.dim(0)? / self.pack;
+        let shape = [&[whole, x.dim(1)? * self.pack], &x.dims()[2..]].concat();
         Ok(x.narrow(0, 0, whole * self.pack)?.reshape(shape)?)
     }
 }

@@ -1,17 +1,16 @@
 //! The process group: sums over all ranks, and the orders of rank 0.
 
-use crate::error::Result;
-use crate::optimizer::Optimizer;
-use candle_core::backprop::GradStore;
+use crate::error::{Error, Result};
 use gan_comm::{Communicator, Single, Statistics};
 use gan_kernels::Ranks;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// This process as one rank of a process group.
 #[derive(Clone, Debug)]
 pub struct ProcessGroup {
-    /// The way to the others.
+    /// Communication with the other ranks.
     pub ranks: Arc<dyn Communicator>,
     /// Ranks whose batches batch norm takes its statistics over.
     pub norms: Ranks,
@@ -22,7 +21,7 @@ pub struct ProcessGroup {
 }
 
 /// Order of rank 0 to all ranks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// Do a step, in a run with this number of rollbacks.
     Step { rollbacks: u64 },
@@ -34,27 +33,6 @@ pub(crate) enum Order {
     Restore,
     /// End the run.
     End,
-}
-
-impl Order {
-    fn bytes(self) -> Vec<u8> {
-        let (kind, value) = match self {
-            Self::Step { rollbacks } => (0, rollbacks),
-            Self::Work => (1, 0),
-            Self::Save => (2, 0),
-            Self::Restore => (3, 0),
-            Self::End => (4, 0),
-        };
-        [&[kind], &u64::to_le_bytes(value)[..]].concat()
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (kind, value) = bytes.split_first()?;
-        let value = u64::from_le_bytes(value.try_into().ok()?);
-        [Self::Step { rollbacks: value }, Self::Work, Self::Save, Self::Restore, Self::End]
-            .get(usize::from(*kind))
-            .copied()
-    }
 }
 
 impl ProcessGroup {
@@ -89,7 +67,7 @@ impl ProcessGroup {
     pub(crate) fn order(&self, order: Order) -> Result<()> {
         if self.leads() {
             self.busy.store(true, Ordering::Relaxed);
-            self.ranks.broadcast(&order.bytes())?;
+            self.ranks.broadcast(&serde_json::to_vec(&order).map_err(unreadable)?)?;
         }
         Ok(())
     }
@@ -101,9 +79,7 @@ impl ProcessGroup {
 
     /// Receives the next order of rank 0.
     pub(crate) fn next(&self) -> Result<Order> {
-        let bytes = self.ranks.broadcast(&[])?;
-        let differ = || gan_comm::Error::Library("rank 0 said something that this version does not know".into());
-        Ok(Order::read(&bytes).ok_or_else(differ)?)
+        serde_json::from_slice(&self.ranks.broadcast(&[])?).map_err(unreadable)
     }
 
     /// Returns whether the ranks are carrying out an order of this one.
@@ -111,32 +87,15 @@ impl ProcessGroup {
         self.busy.load(Ordering::Relaxed)
     }
 
-    /// Sends the others home, where they are not in the middle of something.
+    /// Tells the other ranks to exit, unless they are carrying out an order.
     pub(crate) fn shutdown(&self) {
         if !self.is_busy() && self.order(Order::End).is_ok() {
             self.done();
         }
     }
-
-    /// Sums the gradients and the values in `found` over all ranks.
-    pub(super) fn together(&self, optimizer: &Optimizer, grads: &mut GradStore, found: &mut [f64]) -> Result<()> {
-        if self.ranks.size() > 1 {
-            optimizer.sum_over(grads, self.ranks.as_ref())?;
-            self.ranks.sum_wide(found)?;
-        }
-        Ok(())
-    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn orders_survive_the_way() {
-        for order in [Order::Step { rollbacks: 3 }, Order::Work, Order::Save, Order::Restore, Order::End] {
-            assert_eq!(Order::read(&order.bytes()), Some(order));
-        }
-        assert_eq!(Order::read(&[9; 9]), None);
-    }
+/// Returns the error of a message from another rank that cannot be read.
+pub(crate) fn unreadable(error: serde_json::Error) -> Error {
+    gan_comm::Error::Library(format!("a rank said something that this version does not know: {error}")).into()
 }

@@ -1,7 +1,37 @@
-//! Results of a step, and the duration of its parts.
+//! What a step shows: its moments while it runs, its results, and the duration of its parts.
 
+use super::Trainer;
+use crate::error::{Error, Result};
 use crate::step::{DUpdate, GUpdate, Seconds};
 use serde::Serialize;
+
+/// Moment inside a step, for observers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moment {
+    /// Before D's first update.
+    BeforeD,
+    /// After D's last update and before G's first.
+    AfterD,
+    /// After G's last update.
+    AfterG,
+}
+
+/// Observer of a trainer in the middle of a step.
+pub(crate) type Look<'a, E = Error> = dyn FnMut(Moment, &Trainer) -> Result<(), E> + 'a;
+
+/// Reason why a step was interrupted.
+pub(super) enum Interrupted<E> {
+    /// The step failed.
+    Step(Error),
+    /// The observer failed.
+    Look(E),
+}
+
+impl<E, T: Into<Error>> From<T> for Interrupted<E> {
+    fn from(error: T) -> Self {
+        Self::Step(error.into())
+    }
+}
 
 /// Seconds that the parts of a step took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,15 +92,18 @@ impl StepReport {
     pub(super) fn d(&mut self, update: DUpdate) {
         add(&mut self.parts.d, update.seconds);
         self.loss_d = Some(update.loss);
-        (self.d_real, self.d_fake_before) = (Some(update.real), Some(update.fake));
-        (self.accuracy_d, self.grad_norm_d) = (Some(update.accuracy), Some(update.grad_norm));
+        self.d_real = Some(update.real);
+        self.d_fake_before = Some(update.fake);
+        self.accuracy_d = Some(update.accuracy);
+        self.grad_norm_d = Some(update.grad_norm);
         self.penalty_d = update.penalty.or(self.penalty_d);
     }
 
     pub(super) fn g(&mut self, update: GUpdate) {
         add(&mut self.parts.g, update.seconds);
-        (self.loss_g, self.d_fake_after, self.grad_norm_g) =
-            (Some(update.loss), Some(update.fake), Some(update.grad_norm));
+        self.loss_g = Some(update.loss);
+        self.d_fake_after = Some(update.fake);
+        self.grad_norm_g = Some(update.grad_norm);
     }
 }
 

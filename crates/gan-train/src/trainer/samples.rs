@@ -1,12 +1,16 @@
-//! G's samples for the updates: in micro-batches, with classes, from fresh noise.
+//! Samples of a trainer: G's for the updates, and views that do not change it, which are G's for inference, its weight file, and the data.
 
 use super::{Parts, Trainer};
 use crate::config::FakesMode;
-use crate::error::Result;
+use crate::data;
+use crate::error::{Error, Result};
 use crate::step::{Batch, MicroBatches};
 use candle_core::Tensor;
-use gan_core::ForwardContext;
-use gan_core::draw_classes;
+use gan_base::Rng;
+use gan_core::weights::{DataDescription, Description, FORMAT};
+use gan_core::{ForwardContext, Generator, classes_in_turn, draw_classes, samples};
+use gan_data::Units;
+use std::collections::HashSet;
 use std::time::Instant;
 
 /// Network whose update the samples are for.
@@ -38,28 +42,32 @@ impl Trainer {
         }
     }
 
-    /// This process's real samples, and as many of G's of the same classes, in the parts that the settings ask for.
+    /// Returns this process's real samples, and as many of G's of the same classes, in micro-batches.
     pub(super) fn make_fakes(
         &mut self,
         whose: Samples,
-        (real, classes): (Option<&Tensor>, Option<&Tensor>),
+        real: Option<&Tensor>,
+        classes: Option<&Tensor>,
         whole: usize,
         mode: FakesMode,
         parts: &mut Parts,
     ) -> Result<MicroBatches> {
         let z = self.latents(whole)?;
         let size = z.dim(0)?;
-        let train = self.plan.config().train.clone();
-        let (pack, keeps) = (train.pacgan, whose == Samples::OfG || train.reuse_fakes);
+        let train = &self.plan.config().train;
+        let pack = train.pacgan;
+        let keeps = whose == Samples::OfG || train.reuse_fakes;
         // Micro-batches differ by at most one pack, so that none is too small for batch norm alone.
         let units = size / pack;
         let count = train.accumulate.clamp(1, units.max(1));
         let bounds: Vec<usize> = (0..count).map(|i| i * units / count * pack).chain([size]).collect();
         let mut batches = vec![];
         for bounds in bounds.windows(2) {
-            let (from, n) = (bounds[0], bounds[1] - bounds[0]);
+            let from = bounds[0];
+            let n = bounds[1] - from;
             let part = |all: Option<&Tensor>| all.map(|all| all.narrow(0, from, n)).transpose();
-            let (real, classes) = (part(real)?, part(classes)?);
+            let real = part(real)?;
+            let classes = part(classes)?;
             let start = Instant::now();
             let fake = self.samples(&z.narrow(0, from, n)?, classes.as_ref(), mode)?;
             parts.generate += start.elapsed().as_secs_f64();
@@ -90,5 +98,142 @@ impl Trainer {
             FakesMode::Eval => ForwardContext::eval(),
         };
         Ok(self.generator.forward(z, &mut pass.of_classes(classes))?)
+    }
+
+    /// Runs `f` with the generator for inference: with the moving average of G's weights, if there is one.
+    ///
+    /// # Errors
+    /// What `f` returns, and from candle.
+    pub fn with_ema_weights<T, E: From<Error>>(&self, f: impl FnOnce(&dyn Generator) -> Result<T, E>) -> Result<T, E> {
+        match &self.ema {
+            Some(ema) => ema.in_place(|| f(self.generator.as_ref())),
+            None => f(self.generator.as_ref()),
+        }
+    }
+
+    /// Returns the weight file of G in use ([`Trainer::with_ema_weights`]). A generator that no layer list describes is marked as
+    /// [`Description::custom`]; [`gan_core::weights::load_params`] reads its weights.
+    ///
+    /// # Errors
+    /// If the tensors cannot be serialized.
+    pub fn generator_file(&self) -> Result<Vec<u8>> {
+        let config = self.plan.config();
+        let architecture = self.generator.architecture();
+        let latent = [config.latent.dim];
+        let (input, layers) = architecture.unwrap_or((&latent, &[]));
+        let description = Description {
+            format: FORMAT,
+            network: "generator".into(),
+            input: input.to_vec(),
+            layers: layers.to_vec(),
+            custom: architecture.is_none(),
+            latent: config.latent,
+            data: DataDescription {
+                name: config.data.name().into(),
+                shape: self.plan.sample(),
+                range: [-1.0, 1.0],
+                classes: self.loader.dataset().classes().to_vec(),
+                units: self.units().map(|units| units.ranges().to_vec()).unwrap_or_default(),
+            },
+            preset: config.preset.clone(),
+            step: self.step,
+            seed: config.train.seed,
+            library: env!("CARGO_PKG_VERSION").into(),
+        };
+        self.with_ema_weights(|generator| Ok(gan_core::weights::to_bytes(&generator.params(), &description)?))
+    }
+
+    /// Generates `n` samples `[n, C, H, W]` for the display of progress, from the same noise every time and with each class in turn.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
+        let z = self.progress_noise(n)?;
+        let classes = classes_in_turn(self.generator.as_ref(), n, &self.device)?;
+        self.with_ema_weights(|generator| Ok(samples(generator, &z, classes.as_ref())?))
+    }
+
+    /// Returns the noise of [`Trainer::progress_samples`], `[n, latent]`.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn progress_noise(&self, n: usize) -> Result<Tensor> {
+        let mut rng = Rng::stream(self.plan.config().train.seed, "progress samples");
+        Ok(self.plan.config().latent.sample(n, &mut rng, &self.device)?)
+    }
+
+    /// Returns the real samples of the run's first batch, `[N, C, H, W]` or `[N, D]`, without advancing the loader.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn first_batch(&self) -> Result<Tensor> {
+        Ok(self.loader.first_batch()?.images)
+    }
+
+    /// Returns the values that −1 and 1 stand for, for points.
+    pub fn units(&self) -> Option<&Units> {
+        self.loader.dataset().units()
+    }
+
+    /// Returns `n` distinct real samples, `[n, C, H, W]` or `[n, D]`, the same every time. They repeat only if there are fewer than `n`.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn different_reals(&self, n: usize) -> Result<Tensor> {
+        self.reals(|all, rng| different(all, n, rng))
+    }
+
+    /// Returns `n` random real samples, `[n, C, H, W]` or `[n, D]`. The seed determines them, so they are the same
+    /// every time.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn progress_reals(&self, n: usize) -> Result<Tensor> {
+        self.reals(|all, rng| (0..n).map(|_| rng.below(all)).collect())
+    }
+
+    /// Returns the real samples whose numbers `draw` draws from all.
+    fn reals(&self, draw: impl Fn(usize, &mut Rng) -> Vec<usize>) -> Result<Tensor> {
+        let mut rng = Rng::stream(self.plan.config().train.seed, "progress reals");
+        let data = self.loader.dataset();
+        Ok(data::samples(data.as_ref(), &draw(data.len(), &mut rng))?.to_device(&self.device)?)
+    }
+}
+
+/// Returns `n` numbers below `all`, without repeating one before all have occurred.
+fn different(all: usize, n: usize, rng: &mut Rng) -> Vec<usize> {
+    if n >= all {
+        let mut order: Vec<usize> = (0..all).collect();
+        rng.shuffle(&mut order);
+        return order.into_iter().cycle().take(n).collect();
+    }
+    let mut met = HashSet::new();
+    let mut chosen = Vec::with_capacity(n);
+    while chosen.len() < n {
+        let index = rng.below(all);
+        if met.insert(index) {
+            chosen.push(index);
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_image_is_shown_twice_where_there_are_enough() {
+        for (all, n) in [(65, 64), (64, 64), (60_000, 64)] {
+            let chosen = different(all, n, &mut Rng::new(3));
+            let met: HashSet<&usize> = chosen.iter().collect();
+            assert!(
+                chosen.len() == n && met.len() == n && chosen.iter().all(|index| *index < all),
+                "{all}: {chosen:?}"
+            );
+        }
+        let few = different(3, 8, &mut Rng::new(3));
+        assert_eq!((few.len(), few[..3].iter().collect::<HashSet<_>>().len()), (8, 3));
+        assert_eq!(few[..3], few[3..6]);
     }
 }

@@ -25,7 +25,7 @@ fn small() -> Table {
 
 /// Returns the error of settings, from reading them to opening the data.
 fn problem(table: Result<Table, Error>) -> String {
-    let plan = table.and_then(layering::read).and_then(gan_train::RunConfig::check);
+    let plan = table.and_then(layering::read).and_then(gan_train::config::RunConfig::check);
     plan.and_then(|plan| Trainer::new(plan, test_device())).err().expect("settings that cannot be used").to_string()
 }
 

@@ -1,7 +1,7 @@
 //! CelebA's layouts and lists, with a few synthetic images.
 
 use super::*;
-use crate::images::{Broken, Fitting};
+use crate::images::Broken;
 use image::{Rgb, RgbImage};
 use std::fs;
 use tempfile::TempDir;
@@ -23,9 +23,13 @@ fn faces(below: &str, lists: &str) -> TempDir {
     dir
 }
 
-fn open(dir: &Path, split: Option<Split>) -> Result<CelebAImages, Error> {
-    let options = ImageOptions { channels: 3, fitting: Fitting::to([8, 8]), broken: Broken::Refuse };
-    CelebAImages::open(Some(dir), split, &options)
+fn open(dir: &Path, split: Option<Split>) -> Result<ImageFolder, Error> {
+    Ok(with_attributes(dir, split)?.0)
+}
+
+fn with_attributes(dir: &Path, split: Option<Split>) -> Result<(ImageFolder, CelebAAttributes), Error> {
+    let options = OpenOptions { broken: Broken::Refuse, ..OpenOptions::default() };
+    CelebA { split }.open_with_attributes(&options.dir(dir).size(8))
 }
 
 #[track_caller]
@@ -43,11 +47,11 @@ fn every_layout_is_recognized_with_its_lists() {
         ("img_align_celeba/img_align_celeba", ""),
     ] {
         let dir = faces(below, lists);
-        let data = open(dir.path(), Some(Split::All)).unwrap();
+        let (data, attributes) = with_attributes(dir.path(), Some(Split::All)).unwrap();
         assert_eq!((data.len(), data.shape(), data.classes().len()), (6, vec![3, 8, 8], 0), "{below}");
-        assert_eq!(data.attributes(), ["Bald", "Smiling", "Young"]);
-        assert_eq!(data.attributes_of(3), Some(&[false, true, true][..]));
-        assert_eq!(data.attributes_of(6), None);
+        assert_eq!(attributes.names, ["Bald", "Smiling", "Young"]);
+        assert_eq!(attributes.of(&data.names()[3]), Some(&[false, true, true][..]));
+        assert_eq!(attributes.of(Path::new("000007.jpg")), None);
     }
 }
 

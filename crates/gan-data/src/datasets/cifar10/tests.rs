@@ -1,6 +1,7 @@
 //! Small folders in the published layout: a valid one, and others with one error each.
 
 use super::*;
+use crate::dataset::scale;
 use std::fs;
 
 /// Returns value `i` of record `n`; records are numbered across batches.

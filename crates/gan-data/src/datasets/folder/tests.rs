@@ -4,6 +4,7 @@ use super::*;
 use crate::images::{Broken, Fitting, Small};
 use image::{Rgb, RgbImage};
 use std::fs;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 const OPTIONS: ImageOptions = ImageOptions { channels: 3, fitting: size(4), broken: Broken::Skip };
@@ -205,12 +206,12 @@ fn try_write_reports_broken_pixels_instead_of_replacing_the_image() {
     let data: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(data);
     let subset = crate::Subset::range(data.clone(), 1..3);
     assert_eq!(subset.try_write(0, &mut out).unwrap(), Some(skipped.clone()));
-    let resized = crate::Resized::new(data.clone(), size(2)).unwrap();
+    let resized = crate::resized::Resized::new(data.clone(), size(2)).unwrap();
     assert_eq!(resized.try_write(1, &mut [0.0; 12]).unwrap(), Some(skipped.clone()));
     assert!(subset.inventory().is_some() && resized.inventory().is_some());
     let packed = dir.path().join("x.ganpack");
     let origin = crate::pack::Origin { name: "x", from: "y" };
-    assert_eq!(crate::pack::write(&packed, data.as_ref(), &origin, 2, &mut |_| ()).unwrap(), [skipped]);
+    assert_eq!(crate::pack::write(&packed, data.as_ref(), &origin, 2, &mut |_, _| ()).unwrap(), [skipped]);
     let pack = crate::pack::Pack::open(&packed).unwrap();
     assert_eq!((pack.len(), pack.label(0), pack.label(1), pack.classes().len()), (2, Some(0), Some(1), 2));
     let mut ours = vec![0.0; pack.pixels()];

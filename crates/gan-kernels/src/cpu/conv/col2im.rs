@@ -1,12 +1,12 @@
 //! Transposed convolutions into few channels: products of pixels with all taps at once, followed by col2im.
 
-use super::im2col::Gather;
+use super::im2col::Im2col;
 use super::im2col_gemm::{Target, Windows, packed_len};
 use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::gemm::Format;
 use crate::cpu::parallel::each;
 use crate::cpu::simd::Level;
-use crate::problem::Problem;
+use crate::spec::Problem;
 use std::marker::PhantomData;
 
 /// Approximate number of values per col2im, which should stay in the cache.
@@ -15,7 +15,8 @@ const COLUMNS: usize = 1 << 17;
 /// Multiplies every pixel of y by B (`[O, taps·C]`) and accumulates into x: the input gradient if C·taps is small.
 pub(super) fn run<P: Format>(level: Level, p: &Problem, y: &[f32], b: &[f32], x: &mut [f32]) {
     let one = Problem { kernel: [1, 1], spec: Default::default(), input: p.output, in_channels: p.out_channels, ..*p };
-    let (gather, columns) = (Gather::forward(&one), p.kernel[0] * p.kernel[1] * p.in_channels);
+    let im2col = Im2col::forward(&one);
+    let columns = p.kernel[0] * p.kernel[1] * p.in_channels;
     let pixels = p.output[0] * p.output[1];
     let x_len = p.input[0] * p.input[1] * p.in_channels;
     assert_eq!(y.len(), p.samples * pixels * p.out_channels, "the pixels to multiply");
@@ -29,30 +30,32 @@ pub(super) fn run<P: Format>(level: Level, p: &Problem, y: &[f32], b: &[f32], x:
         let mut c = Buffer::any(samples.len() * pixels * columns);
         let own = samples.start * pixels..samples.end * pixels;
         let job = Windows::<P> {
-            gather: &gather,
+            im2col: &im2col,
             x: y,
             b,
             n: columns,
             target: Target::Rows,
-            // The windows' numbers count from the first sample, their products from this task's.
+            // Windows are numbered from the first sample, their products from the first of this task.
             y: Shared::new(&mut c).back(own.start * columns),
             rows: own,
             kind: PhantomData,
         };
-        // SAFETY: y and b have the lengths that the windows ask for, as checked above; c has a row for every pixel of the task's
-        // samples, at which `y` points once it is moved ahead by the first of them.
+        // SAFETY: y and b have the lengths that the windows require, as checked above; c has a row for every pixel of the task's samples,
+        // which is where `y` points after it was moved ahead by the first of them.
         unsafe { level.run(job) };
         for (i, sample) in samples.enumerate() {
-            // SAFETY: x has a part for each sample, as checked above, which belongs to one task.
+            // SAFETY: x has a part for each sample, as checked above, and only this task writes to it.
             let x = unsafe { std::slice::from_raw_parts_mut(to.ahead(sample * x_len).get(), x_len) };
-            fold_sample(p, &c[i * pixels * columns..][..pixels * columns], x);
+            accumulate(p, &c[i * pixels * columns..][..pixels * columns], x);
         }
     });
 }
 
 /// Sums columns `[H'·W', taps·C]` into one image `[H, W, C]`.
-fn fold_sample(p: &Problem, cols: &[f32], x: &mut [f32]) {
-    let ([kh, kw], c, [_, w]) = (p.kernel, p.in_channels, p.input);
+fn accumulate(p: &Problem, cols: &[f32], x: &mut [f32]) {
+    let [kh, kw] = p.kernel;
+    let [_, w] = p.input;
+    let c = p.in_channels;
     let columns = kh * kw * c;
     x.fill(0.0);
     for ky in 0..kh {

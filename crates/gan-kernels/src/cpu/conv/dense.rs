@@ -1,13 +1,12 @@
 //! Dense layers, 1×1 convolutions, and convolutions between one pixel and a whole image: row products in f32, most of them without packing.
 
 use crate::cpu::buffer::{Buffer, Shared};
-use crate::cpu::gemm::Onto;
-use crate::cpu::gemm::{PANEL, Product, Single, by_columns, by_rows};
+use crate::cpu::gemm::{BY_COLUMNS, BY_ROWS, Multiply, Onto, PANEL, Product, Single};
 use crate::cpu::layout::{channels_first, channels_last};
 use crate::cpu::parallel::each;
-use crate::cpu::simd::{Job, Level, Simd};
-use crate::problem::Problem;
-use std::ops::Range;
+use crate::cpu::simd::Level;
+use crate::spec::Problem;
+use std::marker::PhantomData;
 
 /// Number of rows per task.
 const ROWS: usize = 96;
@@ -35,47 +34,26 @@ pub(super) fn run(level: Level, x: &[f32], b: &[f32], [k, n]: [usize; 2], packed
     assert_eq!(x.len(), rows * k, "a product has a row of factors for each of its result");
     assert_eq!(b.len(), k * columns, "a product's weights fit its sides");
     let y = Shared::new(y);
+    let (b_step, b_row) = if packed { (k * PANEL, PANEL) } else { (PANEL, n) };
     each(rows.div_ceil(ROWS), |task| {
-        let rows = task * ROWS..rows.min((task + 1) * ROWS);
-        // SAFETY: x, b and y have the lengths that the sides ask for, as checked above; each task has rows of its own.
-        unsafe { level.run(Rows { x, b, k, n, packed, y, rows }) }
+        let first = task * ROWS;
+        let product = Product {
+            m: ROWS.min(rows - first),
+            n,
+            k,
+            a: x[first * k..].as_ptr(),
+            a_step: k,
+            b: b.as_ptr(),
+            b_step,
+            b_row,
+            c: y.ahead(first * n).get(),
+            c_step: n,
+            onto: Onto::Fresh,
+        };
+        // SAFETY: x has k numbers and y n for each row; b has k rows of n, in panels or plain, as checked above. Each task has rows of its
+        // own.
+        unsafe { level.run(Multiply::<Single, BY_ROWS>(product, PhantomData)) }
     });
-}
-
-struct Rows<'a> {
-    x: &'a [f32],
-    b: &'a [f32],
-    k: usize,
-    n: usize,
-    packed: bool,
-    y: Shared,
-    rows: Range<usize>,
-}
-
-impl Job for Rows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let Self { x, b, k, n, packed, y, rows } = self;
-        let (b_step, b_row) = if packed { (k * PANEL, PANEL) } else { (PANEL, n) };
-        // SAFETY: x has k numbers and y n for each row; b has k rows of n, in panels or plain.
-        unsafe {
-            by_rows::<S, Single>(Product {
-                m: rows.len(),
-                n,
-                k,
-                a: x.as_ptr().add(rows.start * k),
-                a_step: k,
-                b: b.as_ptr(),
-                b_step,
-                b_row,
-                c: y.get().add(rows.start * n),
-                c_step: n,
-                onto: Onto::Fresh,
-            });
-        }
-    }
 }
 
 /// Computes the gradient of weights `[O, C]` from x `[rows, C]` and dy `[rows, O]`: dyᵀ·x, converted from the rows' order to the weights'.
@@ -96,45 +74,23 @@ fn ordered(level: Level, x: &[f32], dy: &[f32], [c, o]: [usize; 2], dw: &mut [f3
     assert_eq!(dw.len(), c * o, "a weights' gradient fits its sides");
     let dw = Shared::new(dw);
     each(o.div_ceil(ROWS), |task| {
-        let outputs = task * ROWS..o.min((task + 1) * ROWS);
-        // SAFETY: x, dy and dw have the lengths that the sides ask for, as checked above; each task has outputs of its own.
-        unsafe { level.run(Outputs { x, dy, rows, c, o, dw, outputs }) }
+        let first = task * ROWS;
+        let product = Product {
+            m: ROWS.min(o - first),
+            n: c,
+            k: rows,
+            a: dy.as_ptr().wrapping_add(first),
+            a_step: o,
+            b: x.as_ptr(),
+            b_step: PANEL,
+            b_row: c,
+            c: dw.ahead(first * c).get(),
+            c_step: c,
+            onto: Onto::Fresh,
+        };
+        // SAFETY: dy has o numbers and x c for each row; dw has c for each output, as checked above. Each task has outputs of its own.
+        unsafe { level.run(Multiply::<Single, BY_COLUMNS>(product, PhantomData)) }
     });
-}
-
-struct Outputs<'a> {
-    x: &'a [f32],
-    dy: &'a [f32],
-    rows: usize,
-    c: usize,
-    o: usize,
-    dw: Shared,
-    outputs: Range<usize>,
-}
-
-impl Job for Outputs<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let Self { x, dy, rows, c, o, dw, outputs } = self;
-        // SAFETY: dy has o numbers and x c for each row; dw has c for each output.
-        unsafe {
-            by_columns::<S, Single>(Product {
-                m: outputs.len(),
-                n: c,
-                k: rows,
-                a: dy.as_ptr().wrapping_add(outputs.start),
-                a_step: o,
-                b: x.as_ptr(),
-                b_step: PANEL,
-                b_row: c,
-                c: dw.get().add(outputs.start * c),
-                c_step: c,
-                onto: Onto::Fresh,
-            });
-        }
-    }
 }
 
 #[cfg(test)]

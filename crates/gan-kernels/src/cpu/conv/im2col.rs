@@ -1,6 +1,6 @@
 //! im2col: windows unfolded into rows, for every convolution without a Winograd algorithm.
 
-use crate::problem::Problem;
+use crate::spec::Problem;
 use std::ops::Range;
 
 /// Taps that read neighboring pixels of one source row.
@@ -13,7 +13,7 @@ struct Run {
 
 /// A grid of windows over an image `[H, W, C]`.
 #[derive(Clone, Debug)]
-pub(super) struct Gather {
+pub(super) struct Im2col {
     pub samples: usize,
     /// Number of windows in each direction.
     pub grid: [usize; 2],
@@ -25,7 +25,7 @@ pub(super) struct Gather {
     pub taps: Vec<usize>,
 }
 
-impl Gather {
+impl Im2col {
     /// Returns the windows of a convolution over x.
     pub fn forward(p: &Problem) -> Self {
         let [kh, kw] = p.kernel;
@@ -34,30 +34,28 @@ impl Gather {
         Self::new(p.samples, p.output, p.input, p.in_channels, p.spec.stride, taps)
     }
 
-    /// Returns the windows over y that contribute to the pixels of x of one parity (of `stride` parities on each axis), and the first of
-    /// these pixels; `None` if there are no pixels.
-    pub fn backward(p: &Problem, parity: [usize; 2]) -> Option<(Self, [usize; 2])> {
+    /// Returns the windows over y that contribute to the pixels of x of one parity (of `stride` parities on each axis); `None` if there are
+    /// no pixels.
+    pub fn backward(p: &Problem, parity: [usize; 2]) -> Option<Self> {
         let lines = |axis: usize| {
-            let (stride, before) = (p.spec.stride[axis], p.spec.padding.before()[axis]);
-            // Pixel i meets tap k at output (i + padding − k·dilation) / stride, if that is whole.
-            let start = parity[axis];
-            let taps = (0..p.kernel[axis]).filter_map(move |k| {
-                let at = (start + before) as isize - (k * p.spec.dilation[axis]) as isize;
-                (at.rem_euclid(stride as isize) == 0).then(|| (k, at.div_euclid(stride as isize)))
+            let stride = p.spec.stride[axis] as isize;
+            let start = parity[axis] + p.spec.padding.before()[axis];
+            // Pixel i meets tap k at output (i + padding − k·dilation) / stride, if that is whole. Taps in descending order read outputs
+            // in ascending order.
+            let taps = (0..p.kernel[axis]).rev().filter_map(move |k| {
+                let at = start as isize - (k * p.spec.dilation[axis]) as isize;
+                (at.rem_euclid(stride) == 0).then(|| (k, at.div_euclid(stride)))
             });
-            // Taps in descending order read outputs in ascending order.
-            let mut taps: Vec<(usize, isize)> = taps.collect();
-            taps.reverse();
-            taps
+            taps.collect::<Vec<_>>()
         };
         let grid = [0, 1].map(|i| p.input[i].saturating_sub(parity[i]).div_ceil(p.spec.stride[i]));
         if grid.contains(&0) {
             return None;
         }
-        let (down, across) = (lines(0), lines(1));
-        let taps =
-            down.iter().flat_map(|(ky, dy)| across.iter().map(move |(kx, dx)| (ky * p.kernel[1] + kx, [*dy, *dx])));
-        Some((Self::new(p.samples, grid, p.output, p.out_channels, [1, 1], taps), parity))
+        let across = lines(1);
+        let tap = |(ky, dy): (usize, isize), (kx, dx): (usize, isize)| (ky * p.kernel[1] + kx, [dy, dx]);
+        let taps = lines(0).into_iter().flat_map(|down| across.iter().map(move |across| tap(down, *across)));
+        Some(Self::new(p.samples, grid, p.output, p.out_channels, [1, 1], taps))
     }
 
     fn new(
@@ -68,7 +66,8 @@ impl Gather {
         stride: [usize; 2],
         offsets: impl Iterator<Item = (usize, [isize; 2])>,
     ) -> Self {
-        let (mut runs, mut taps) = (Vec::<Run>::new(), vec![]);
+        let mut runs = Vec::<Run>::new();
+        let mut taps = vec![];
         for (tap, [dy, dx]) in offsets {
             taps.push(tap);
             match runs.last_mut() {
@@ -113,20 +112,23 @@ impl Gather {
     #[inline(always)]
     pub unsafe fn unfold(&self, x: &[f32], row: usize, range: Range<usize>, to: *mut f32) {
         let [n, gy, gx] = self.place(row);
-        let ([h, w], c) = (self.source, self.channels);
+        let [h, w] = self.source;
+        let c = self.channels;
         let mut start = 0;
         for run in &self.runs {
             let end = start + run.taps * c;
-            let (from, until) = (start.max(range.start), end.min(range.end));
+            let from = start.max(range.start);
+            let until = end.min(range.end);
             if from < until {
                 let y = (gy * self.stride[0]) as isize + run.dy;
                 // Positions along the source row, in numbers, relative to its first.
                 let first = ((gx * self.stride[1]) as isize + run.dx) * c as isize + (from - start) as isize;
-                let (len, line) = (until - from, (w * c) as isize);
+                let len = until - from;
+                let line = (w * c) as isize;
                 let inside = y >= 0 && y < h as isize;
                 let before = (-first).clamp(0, len as isize) as usize;
                 let end = if inside { (line - first).clamp(before as isize, len as isize) as usize } else { before };
-                // SAFETY: what is read lies inside the source row, what is written inside the range.
+                // SAFETY: reads stay inside the source row, writes inside the range.
                 unsafe {
                     let to = to.add(from - range.start);
                     if before > 0 {

@@ -1,12 +1,12 @@
 //! Convolutions of any kind over channels-last images, as products of unfolded windows with packed weights.
 
-use super::im2col::Gather;
+use super::im2col::Im2col;
 use crate::cpu::buffer::{Buffer, Shared};
-use crate::cpu::gemm::Onto;
-use crate::cpu::gemm::{BLOCK, Format, PANEL, Product, by_blocks, by_columns, by_rows};
+use crate::cpu::gemm::{BLOCK, BY_BLOCKS, BY_COLUMNS, BY_ROWS, Format, Onto, PANEL, Product, multiply};
 use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Number of windows per task.
 const ROWS: usize = 48;
@@ -26,7 +26,8 @@ pub(super) fn packed_len<P: Format>(k: usize, n: usize) -> usize {
 
 /// Packs B from numbers by index: `[panel][k words][32]`, with zeros beyond n.
 pub(super) fn pack<P: Format>(level: Level, k: usize, n: usize, get: impl Fn(usize, usize) -> f32 + Sync) -> Buffer {
-    let (words, panels) = (k.div_ceil(P::PAIR), n.div_ceil(PANEL));
+    let words = k.div_ceil(P::PAIR);
+    let panels = n.div_ceil(PANEL);
     let mut packed = Buffer::any(packed_len::<P>(k, n));
     let to = Shared::new(&mut packed);
     each(panels, |panel| {
@@ -39,7 +40,7 @@ pub(super) fn pack<P: Format>(level: Level, k: usize, n: usize, get: impl Fn(usi
                     *value = if at < k && column < n { get(at, column) } else { 0.0 };
                 }
             }
-            // SAFETY: row (panel, word) of B is this task's own.
+            // SAFETY: only this task writes row (panel, word) of B.
             unsafe {
                 let to = to.get().add((panel * words + word) * PANEL);
                 level.run(PackRow::<P> { rows: &rows, to, kind: PhantomData });
@@ -62,8 +63,8 @@ impl<P: Format> Job for PackRow<'_, P> {
         for at in [0, LANES] {
             // SAFETY: both rows and the target hold 32 numbers.
             unsafe {
-                let (a, b) = (S::load(self.rows[0].as_ptr().add(at)), S::load(self.rows[1].as_ptr().add(at)));
-                S::store(self.to.add(at), P::word::<S>(a, b));
+                let [a, b] = self.rows;
+                P::word(S::load(a.as_ptr().add(at)), S::load(b.as_ptr().add(at))).store(self.to.add(at));
             }
         }
     }
@@ -81,13 +82,13 @@ pub(super) enum Target {
 impl Target {
     /// Returns the number of values in the destination of products of `n` columns. Fails if a window's place would lie
     /// outside.
-    fn len(&self, gather: &Gather, n: usize) -> usize {
+    fn len(&self, im2col: &Im2col, n: usize) -> usize {
         match *self {
-            Self::Rows => gather.rows() * n,
+            Self::Rows => im2col.rows() * n,
             Self::Pixels { size, offset, stride } => {
-                let last = |i: usize| gather.grid[i].saturating_sub(1) * stride[i] + offset[i];
+                let last = |i: usize| im2col.grid[i].saturating_sub(1) * stride[i] + offset[i];
                 assert!(last(0) < size[0] && last(1) < size[1], "windows go to pixels inside the image");
-                gather.samples * size[0] * size[1] * n
+                im2col.samples * size[0] * size[1] * n
             }
         }
     }
@@ -96,35 +97,35 @@ impl Target {
 /// Multiplies windows over x by B (`[width, n]`) -> y.
 pub(super) fn run<P: Format>(
     level: Level,
-    gather: &Gather,
+    im2col: &Im2col,
     x: &[f32],
     b: &[f32],
     n: usize,
     target: Target,
     y: &mut [f32],
 ) {
-    let rows = gather.rows();
-    assert_eq!(x.len(), gather.source_len(), "the image that windows slide over");
-    assert_eq!(b.len(), packed_len::<P>(gather.width(), n), "weights packed for these windows");
-    assert_eq!(y.len(), target.len(gather, n), "a place for each window's product");
+    let rows = im2col.rows();
+    assert_eq!(x.len(), im2col.source_len(), "the image that windows slide over");
+    assert_eq!(b.len(), packed_len::<P>(im2col.width(), n), "weights packed for these windows");
+    assert_eq!(y.len(), target.len(im2col, n), "a place for each window's product");
     let y = Shared::new(y);
     each(rows.div_ceil(ROWS), |task| {
         let rows = task * ROWS..((task + 1) * ROWS).min(rows);
-        // SAFETY: x, b and y have the lengths that windows and sides ask for, as checked above; windows go to places of their own.
-        unsafe { level.run(Windows::<P> { gather, x, b, n, target, y, rows, kind: PhantomData }) }
+        // SAFETY: x, b and y have the lengths that the windows require, as checked above; no two windows share a destination.
+        unsafe { level.run(Windows::<P> { im2col, x, b, n, target, y, rows, kind: PhantomData }) }
     });
 }
 
-/// Some windows over x times B. Running it asks for an x of [`Gather::source_len`], a B of [`packed_len`], and room in y for the
+/// Product of some windows over x with B. Running it requires an x of [`Im2col::source_len`], a B of [`packed_len`], and room in y for the
 /// products of `rows` at their places in the target.
 pub(super) struct Windows<'a, P> {
-    pub gather: &'a Gather,
+    pub im2col: &'a Im2col,
     pub x: &'a [f32],
     pub b: &'a [f32],
     pub n: usize,
     pub target: Target,
     pub y: Shared,
-    pub rows: std::ops::Range<usize>,
+    pub rows: Range<usize>,
     pub kind: PhantomData<P>,
 }
 
@@ -133,12 +134,14 @@ impl<P: Format> Job for Windows<'_, P> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (k, count) = (self.gather.width(), self.rows.len());
-        let (words, in_block) = (k.div_ceil(P::PAIR), BLOCK * P::PAIR);
-        if P::PLAIN && matches!(self.target, Target::Rows) && self.gather.is_plain() {
-            // SAFETY: the windows are x's own rows; the rows of y are this task's own.
+        let k = self.im2col.width();
+        let count = self.rows.len();
+        let words = k.div_ceil(P::PAIR);
+        let in_block = BLOCK * P::PAIR;
+        if P::PLAIN && matches!(self.target, Target::Rows) && self.im2col.is_plain() {
+            // SAFETY: the windows are x's own rows; only this task writes its rows of y.
             return unsafe {
-                by_rows::<S, P>(Product {
+                multiply::<S, P, BY_ROWS>(Product {
                     m: count,
                     n: self.n,
                     k,
@@ -154,18 +157,18 @@ impl<P: Format> Job for Windows<'_, P> {
             };
         }
         let mut a = Buffer::any(words.div_ceil(BLOCK) * count * BLOCK);
-        // Some windows are unfolded before the first is read again: what was just stored in pieces is slow to load whole.
+        // Several windows are unfolded before the first is read again, because loading a vector that was just stored in pieces is slow.
         let width = k.next_multiple_of(LANES) + LANES;
         let some = (AHEAD / width).clamp(1, count.max(1));
         let mut rows = Buffer::any(some * width);
         for first in (0..count).step_by(some) {
             let some = some.min(count - first);
             for i in 0..some {
-                // SAFETY: a row has room for all of a window and a vector more, which is cleared behind it.
+                // SAFETY: a row has room for a window and one more vector, which is set to zero.
                 unsafe {
                     let row = rows.as_mut_ptr().add(i * width);
-                    self.gather.unfold(self.x, self.rows.start + first + i, 0..k, row);
-                    S::store(row.add(k), S::zero());
+                    self.im2col.unfold(self.x, self.rows.start + first + i, 0..k, row);
+                    S::zero().store(row.add(k));
                 }
             }
             for i in 0..some {
@@ -173,7 +176,7 @@ impl<P: Format> Job for Windows<'_, P> {
                     // SAFETY: rows are padded to whole vectors; A has a block for every 32 words of every window.
                     unsafe {
                         let to = a.as_mut_ptr().add((at / in_block * count + first + i) * BLOCK);
-                        P::store::<S>(to, at % in_block, S::load(rows.as_ptr().add(i * width + at)));
+                        P::store(to, at % in_block, S::load(rows.as_ptr().add(i * width + at)));
                     }
                 }
             }
@@ -192,23 +195,21 @@ impl<P: Format> Job for Windows<'_, P> {
             onto: Onto::Fresh,
         };
         match self.target {
-            // SAFETY: the windows' rows of y are this task's own.
-            Target::Rows => unsafe { by_blocks::<S, P>(product(self.y.ahead(self.rows.start * self.n).get())) },
+            // SAFETY: only this task writes the windows' rows of y.
+            Target::Rows => unsafe {
+                multiply::<S, P, BY_BLOCKS>(product(self.y.ahead(self.rows.start * self.n).get()))
+            },
             Target::Pixels { size, offset, stride } => {
                 let mut c = Buffer::any(count * self.n);
                 // SAFETY: c has a row for every window.
-                unsafe { by_blocks::<S, P>(product(c.as_mut_ptr())) };
+                unsafe { multiply::<S, P, BY_BLOCKS>(product(c.as_mut_ptr())) };
                 for (i, window) in self.rows.clone().enumerate() {
-                    let [n, gy, gx] = self.gather.place(window);
+                    let [n, gy, gx] = self.im2col.place(window);
                     let at = (n * size[0] + gy * stride[0] + offset[0]) * size[1] + gx * stride[1] + offset[1];
-                    // SAFETY: the pixel lies inside the image and belongs to this window alone.
+                    // SAFETY: the pixel lies inside the image, and no other window writes it.
                     unsafe {
-                        std::ptr::copy_nonoverlapping(
-                            c.as_ptr().add(i * self.n),
-                            self.y.get().add(at * self.n),
-                            self.n,
-                        );
-                    }
+                        self.y.get().add(at * self.n).copy_from_nonoverlapping(c.as_ptr().add(i * self.n), self.n)
+                    };
                 }
             }
         }
@@ -216,27 +217,30 @@ impl<P: Format> Job for Windows<'_, P> {
 }
 
 /// Multiplies transposed windows over x by dy `[windows, n]` -> `[width, n]`.
-pub(super) fn weight_grad<P: Format>(level: Level, gather: &Gather, x: &[f32], dy: &[f32], n: usize, dw: &mut [f32]) {
-    let (width, rows) = (gather.width(), gather.rows());
-    assert_eq!(x.len(), gather.source_len(), "the image that windows slide over");
+pub(super) fn weight_grad<P: Format>(level: Level, im2col: &Im2col, x: &[f32], dy: &[f32], n: usize, dw: &mut [f32]) {
+    let width = im2col.width();
+    let rows = im2col.rows();
+    assert_eq!(x.len(), im2col.source_len(), "the image that windows slide over");
     assert_eq!(dy.len(), rows * n, "a gradient for each window");
     assert_eq!(dw.len(), width * n, "a gradient for each weight");
     let heights = width.div_ceil(HEIGHT);
-    // Few rows of weights leave tasks to be cut along the windows.
+    // If there are few rows of weights, tasks are also divided along the windows.
     let groups = TASKS.div_ceil(heights).min(rows.div_ceil(CHUNK)).max(1);
     let group = rows.div_ceil(groups).next_multiple_of(P::PAIR);
     let groups = rows.div_ceil(group.max(1)).max(1);
     let mut aside = Buffer::any((groups - 1) * width * n);
-    let (first, others) = (Shared::new(dw), Shared::new(&mut aside));
+    let first = Shared::new(dw);
+    let others = Shared::new(&mut aside);
     each(groups * heights, |task| {
-        let (g, height) = (task / heights, task % heights);
+        let g = task / heights;
+        let height = task % heights;
         let part = height * HEIGHT..width.min((height + 1) * HEIGHT);
         let sums = if g == 0 { first } else { others.ahead((g - 1) * width * n) };
         let to = sums.ahead(part.start * n).get();
         let windows = g * group..rows.min((g + 1) * group);
-        // SAFETY: x, dy and dw have the lengths that the windows ask for, as checked above; each group sums into a gradient of its
+        // SAFETY: x, dy and dw have the lengths that the windows require, as checked above; each group sums into a gradient of its
         // own, each task into rows of its own.
-        unsafe { level.run(Sum::<P> { gather, x, dy, n, part, windows, to, kind: PhantomData }) }
+        unsafe { level.run(Sum::<P> { im2col, x, dy, n, part, windows, to, kind: PhantomData }) }
     });
     for other in aside.chunks_exact((width * n).max(1)) {
         dw.iter_mut().zip(other).for_each(|(a, b)| *a += b);
@@ -244,20 +248,20 @@ pub(super) fn weight_grad<P: Format>(level: Level, gather: &Gather, x: &[f32], d
 }
 
 struct Sum<'a, P> {
-    gather: &'a Gather,
+    im2col: &'a Im2col,
     x: &'a [f32],
     dy: &'a [f32],
     n: usize,
-    part: std::ops::Range<usize>,
-    windows: std::ops::Range<usize>,
+    part: Range<usize>,
+    windows: Range<usize>,
     to: *mut f32,
     kind: PhantomData<P>,
 }
 
 impl<P: Format> Sum<'_, P> {
-    /// Windows by columns, `[words][height]`.
+    /// Writes windows by columns, `[words][height]`.
     #[inline(always)]
-    unsafe fn windows<S: Simd>(&self, windows: &std::ops::Range<usize>, height: usize, a: &mut [f32]) {
+    unsafe fn windows<S: Simd>(&self, windows: &Range<usize>, height: usize, a: &mut [f32]) {
         const SOME: usize = 16;
         let mut rows = [[0f32; HEIGHT + LANES]; SOME];
         for first in windows.clone().step_by(SOME) {
@@ -265,7 +269,7 @@ impl<P: Format> Sum<'_, P> {
                 match first + i {
                     // SAFETY: a part has at most HEIGHT numbers.
                     w if w < windows.end => unsafe {
-                        self.gather.unfold(self.x, w, self.part.clone(), row.as_mut_ptr())
+                        self.im2col.unfold(self.x, w, self.part.clone(), row.as_mut_ptr())
                     },
                     _ => row.fill(0.0),
                 }
@@ -277,7 +281,7 @@ impl<P: Format> Sum<'_, P> {
                         let one = S::load(rows[i].as_ptr().add(at));
                         let two = S::load(rows[(i + 1) % SOME].as_ptr().add(at));
                         let word = (first - windows.start + i) / P::PAIR;
-                        S::store(a.as_mut_ptr().add(word * height + at), P::word::<S>(one, two));
+                        P::word(one, two).store(a.as_mut_ptr().add(word * height + at));
                     }
                 }
             }
@@ -285,7 +289,7 @@ impl<P: Format> Sum<'_, P> {
     }
 
     #[inline(always)]
-    unsafe fn gradient<S: Simd>(&self, window: usize, end: usize, column: usize, lanes: usize) -> S::V {
+    unsafe fn gradient<S: Simd>(&self, window: usize, end: usize, column: usize, lanes: usize) -> S {
         // SAFETY: the window's row of dy has `lanes` numbers from `column` on.
         unsafe {
             if lanes == 0 || window >= end {
@@ -295,9 +299,9 @@ impl<P: Format> Sum<'_, P> {
         }
     }
 
-    /// Gradients as B, `[panel][words][32]`.
+    /// Writes gradients as B, `[panel][words][32]`.
     #[inline(always)]
-    unsafe fn gradients<S: Simd>(&self, windows: &std::ops::Range<usize>, words: usize, b: &mut [f32]) {
+    unsafe fn gradients<S: Simd>(&self, windows: &Range<usize>, words: usize, b: &mut [f32]) {
         for column in (0..self.n.next_multiple_of(PANEL)).step_by(LANES) {
             let lanes = LANES.min(self.n.saturating_sub(column));
             for (word, window) in windows.clone().step_by(P::PAIR).enumerate() {
@@ -307,7 +311,7 @@ impl<P: Format> Sum<'_, P> {
                     let two =
                         if P::PAIR == 2 { self.gradient::<S>(window + 1, windows.end, column, lanes) } else { one };
                     let to = (column / PANEL * words + word) * PANEL + column % PANEL;
-                    S::store(b.as_mut_ptr().add(to), P::word::<S>(one, two));
+                    P::word(one, two).store(b.as_mut_ptr().add(to));
                 }
             }
         }
@@ -326,11 +330,11 @@ impl<P: Format> Job for Sum<'_, P> {
         for first in self.windows.clone().step_by(CHUNK) {
             let windows = first..self.windows.end.min(first + CHUNK);
             let words = windows.len().div_ceil(P::PAIR);
-            // SAFETY: A and B were just packed with these sizes; the rows of the gradient are this task's own.
+            // SAFETY: A and B were just packed with these sizes; only this task writes its rows of the gradient.
             unsafe {
                 self.windows::<S>(&windows, height, &mut a);
                 self.gradients::<S>(&windows, words, &mut b);
-                by_columns::<S, P>(Product {
+                multiply::<S, P, BY_COLUMNS>(Product {
                     m: self.part.len(),
                     n: self.n,
                     k: words,

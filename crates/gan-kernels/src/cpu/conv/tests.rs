@@ -1,17 +1,13 @@
 //! Compares every algorithm, precision and instruction set with the plain loops, over random shapes.
 
-use super::im2col::Gather;
+use super::im2col::Im2col;
 use super::im2col_gemm::{self, Target};
-use super::kernel::{self, forward, input_grad, weight_grad};
-use super::winograd::Direction;
-use super::{col2im, taps};
+use super::{Direction, col2im, forward, input_grad, taps, weight_grad};
 use crate::cpu::gemm::Single;
 use crate::cpu::layout::{channels_first, channels_last};
 use crate::cpu::simd::Level;
 use crate::plain_loops;
-use crate::precision::Precision;
-use crate::problem::Problem;
-use crate::spec::{ConvSpec, Padding};
+use crate::spec::{ConvSpec, Padding, Precision, Problem};
 use crate::testing::refused;
 use proptest::prelude::*;
 
@@ -76,10 +72,10 @@ fn three(p: &Problem, made: &Made, level: Level, precision: Precision) -> [(f64,
     let (x_last, y_last) = (channels_last(x, p.in_channels, xs), channels_last(y, p.out_channels, ys));
     // NaN reveals values that a kernel does not write.
     let mut out = vec![f32::NAN; y.len()];
-    forward(p, &x_last, &kernel::pack(level, precision, p, Direction::Forward, w), &mut out);
+    forward(p, &x_last, &super::pack(level, precision, p, Direction::Forward, w), &mut out);
     let one = errors(&first(&out, p.out_channels, ys), &exact[0]);
     let mut out = vec![f32::NAN; x.len()];
-    input_grad(p, &y_last, &kernel::pack(level, precision, p, Direction::Backward, w), &mut out);
+    input_grad(p, &y_last, &super::pack(level, precision, p, Direction::Backward, w), &mut out);
     let two = errors(&first(&out, p.in_channels, xs), &exact[1]);
     let mut out = vec![f32::NAN; w.len()];
     weight_grad(level, precision, p, &x_last, &y_last, &mut out);
@@ -218,7 +214,7 @@ fn non_finite_inputs_give_non_finite_outputs() {
             let (mut x, w) = (made(p.input_len(), 1), made(p.out_channels * p.rows(), 3));
             x[5 * 16] = bad;
             let mut y = vec![0.0; p.output_len()];
-            forward(&p, &x, &kernel::pack(level, Precision::F32, &p, Direction::Forward, &w), &mut y);
+            forward(&p, &x, &super::pack(level, Precision::F32, &p, Direction::Forward, &w), &mut y);
             assert!(y.iter().any(|y| !y.is_finite()));
         }
     }
@@ -251,7 +247,7 @@ fn other_lengths_are_refused() {
         for p in one_of_each() {
             let (x, y) = (vec![0.5; p.samples * p.input_len()], vec![0.5; p.samples * p.output_len()]);
             let w = vec![0.5; p.out_channels * p.rows()];
-            let pack = |direction, w: &[f32]| kernel::pack(level, precision, &p, direction, w);
+            let pack = |direction, w: &[f32]| super::pack(level, precision, &p, direction, w);
             let (ahead, back) = (pack(Direction::Forward, &w), pack(Direction::Backward, &w));
             let longer = |v: &[f32]| [v, &[0.0]].concat();
             for direction in [Direction::Forward, Direction::Backward] {
@@ -288,28 +284,28 @@ fn other_lengths_are_refused() {
 #[test]
 fn windows_and_pixels_of_other_lengths_are_refused() {
     let (level, p) = (Level::current(), one_of_each()[3]);
-    let gather = Gather::forward(&p);
+    let im2col = Im2col::forward(&p);
     let (x, n) = (vec![0.5; p.samples * p.input_len()], p.out_channels);
-    let b = im2col_gemm::pack::<Single>(level, gather.width(), n, |_, _| 0.5);
-    let y = vec![0.5; gather.rows() * n];
+    let b = im2col_gemm::pack::<Single>(level, im2col.width(), n, |_, _| 0.5);
+    let y = vec![0.5; im2col.rows() * n];
     let run = |x: &[f32], b: &[f32], target: Target, mut y: Vec<f32>| {
-        im2col_gemm::run::<Single>(level, &gather, x, b, n, target, &mut y);
+        im2col_gemm::run::<Single>(level, &im2col, x, b, n, target, &mut y);
     };
     run(&x, &b, Target::Rows, y.clone());
     refused(|| run(&x[1..], &b, Target::Rows, y.clone()));
     refused(|| run(&x, &b[1..], Target::Rows, y.clone()));
     refused(|| run(&x, &b, Target::Rows, y[1..].to_vec()));
-    let [down, across] = gather.grid;
+    let [down, across] = im2col.grid;
     let pixels = |size: [usize; 2], offset: usize| Target::Pixels { size, offset: [offset; 2], stride: [1, 1] };
     run(&x, &b, pixels([down, across], 0), y.clone());
     refused(|| run(&x, &b, pixels([down, across], 1), y.clone()));
     refused(|| run(&x, &b, pixels([down, across - 1], 0), y.clone()));
     refused(|| run(&x, &b, pixels([down + 1, across], 0), y.clone()));
-    let mut dw = vec![0.0; gather.width() * n];
+    let mut dw = vec![0.0; im2col.width() * n];
     let mut grad = |x: &[f32], dy: &[f32], len: usize| {
-        im2col_gemm::weight_grad::<Single>(level, &gather, x, dy, n, &mut dw[..len]);
+        im2col_gemm::weight_grad::<Single>(level, &im2col, x, dy, n, &mut dw[..len]);
     };
-    let whole = gather.width() * n;
+    let whole = im2col.width() * n;
     grad(&x, &y, whole);
     refused(|| grad(&x[1..], &y, whole));
     refused(|| grad(&x, &y[1..], whole));

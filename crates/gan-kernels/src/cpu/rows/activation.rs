@@ -12,21 +12,21 @@ pub(crate) fn forward(level: Level, act: Activation, bias: Option<&[f32]>, x: &m
         return;
     }
     let rows = rows(x.len(), channels);
-    assert!(bias.is_none_or(|bias| bias.len() == channels), "a bias has one number a channel");
+    assert!(bias.is_none_or(|bias| bias.len() == channels), "a bias has one number per channel");
     let x = Shared::new(x);
-    // SAFETY: x has these rows and the bias a number a channel, as checked above; parts are apart from each other.
+    // SAFETY: x has these rows and the bias has one number per channel, as checked above; parts do not overlap.
     parts(rows, channels, |rows| unsafe { level.run(Forward { act, bias, x, channels, rows }) });
 }
 
 /// Computes g ← g·act′ from the activation's output y; both of any shape.
 pub(crate) fn backward(level: Level, act: Activation, y: &[f32], g: &mut [f32]) {
-    assert_eq!(y.len(), g.len(), "a gradient is as large as what it belongs to");
+    assert_eq!(y.len(), g.len(), "a gradient has the size of its values");
     if act == Activation::Identity {
         return;
     }
     let len = g.len();
     let g = Shared::new(g);
-    // SAFETY: y is as long as g, as checked above; parts are apart from each other.
+    // SAFETY: y is as long as g, as checked above; parts do not overlap.
     parts(len, 1, |range| unsafe { level.run(Backward { act, y, g, range }) });
 }
 
@@ -44,13 +44,14 @@ impl Job for Forward<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self { act, bias, x, channels, rows } = self;
-        // SAFETY: these rows lie inside x and are this task's own; the bias has `channels` numbers.
+        // SAFETY: these rows lie inside x and only this task uses them; the bias has `channels` numbers.
         unsafe {
             let Some(bias) = bias else {
                 let end = rows.end * channels;
                 for at in (rows.start * channels..end).step_by(LANES) {
-                    let (p, lanes) = (x.get().add(at), LANES.min(end - at));
-                    S::store_upto(p, lanes, value::<S>(act, S::load_upto(p, lanes)));
+                    let p = x.get().add(at);
+                    let lanes = LANES.min(end - at);
+                    value(act, S::load_upto(p, lanes)).store_upto(p, lanes);
                 }
                 return;
             };
@@ -59,7 +60,7 @@ impl Job for Forward<'_> {
                 let b = S::load_n(bias.as_ptr().add(channel), lanes);
                 for row in rows.clone() {
                     let p = x.get().add(row * channels + channel);
-                    S::store_upto(p, lanes, value::<S>(act, S::add(S::load_upto(p, lanes), b)));
+                    value(act, S::load_upto(p, lanes) + b).store_upto(p, lanes);
                 }
             }
         }
@@ -67,52 +68,45 @@ impl Job for Forward<'_> {
 }
 
 #[inline(always)]
-unsafe fn value<S: Simd>(act: Activation, x: S::V) -> S::V {
-    // SAFETY: arithmetic on vectors.
-    unsafe {
-        match act {
-            Activation::Identity => x,
-            Activation::LeakyRelu(slope) => leaky::<S>(x, x, S::splat(slope)),
-            Activation::Tanh => tanh::<S>(x),
-        }
+fn value<S: Simd>(act: Activation, x: S) -> S {
+    match act {
+        Activation::Identity => x,
+        Activation::LeakyRelu(slope) => leaky(x, x, slope),
+        Activation::Tanh => tanh(x),
     }
 }
 
 /// Returns `v` where x > 0, else `slope`·v.
 #[inline(always)]
-pub(super) unsafe fn leaky<S: Simd>(x: S::V, v: S::V, slope: S::V) -> S::V {
-    // SAFETY: arithmetic on vectors.
-    unsafe { S::where_positive(x, v, S::mul(v, slope)) }
+pub(super) fn leaky<S: Simd>(x: S, v: S, slope: f32) -> S {
+    x.where_positive(v, v.scale(slope))
 }
 
 /// Returns the hyperbolic tangent as a quotient of polynomials in x², the minimax fit that Eigen uses: within 5e-7 of the exact value.
 #[inline(always)]
-unsafe fn tanh<S: Simd>(x: S::V) -> S::V {
+fn tanh<S: Simd>(x: S) -> S {
     const OVER: [f32; 7] =
         [4.893_525e-3, 6.372_619e-4, 1.485_722_4e-5, 5.122_297_3e-8, -8.604_672e-11, 2.000_188e-13, -2.760_768_6e-16];
     const UNDER: [f32; 4] = [4.893_525e-3, 2.268_434_7e-3, 1.185_347e-4, 1.198_258_4e-6];
-    // SAFETY: arithmetic on vectors.
-    unsafe {
-        let most = S::splat(9.0);
-        let least = S::splat(-9.0);
-        // Comparisons with NaN are false, so it passes through.
-        let x = S::where_positive(S::sub(x, most), most, x);
-        let x = S::where_positive(S::sub(least, x), least, x);
-        let square = S::mul(x, x);
-        let mut over = S::splat(OVER[6]);
-        let mut i = 6;
-        while i > 0 {
-            i -= 1;
-            over = S::fma(over, square, S::splat(OVER[i]));
-        }
-        let mut under = S::splat(UNDER[3]);
-        let mut i = 3;
-        while i > 0 {
-            i -= 1;
-            under = S::fma(under, square, S::splat(UNDER[i]));
-        }
-        S::div(S::mul(x, over), under)
+    let most = x.fill(9.0);
+    let least = x.fill(-9.0);
+    // Comparisons with NaN are false, so it passes through.
+    let x = (x - most).where_positive(most, x);
+    let x = (least - x).where_positive(least, x);
+    let square = x * x;
+    x * polynomial(square, OVER) / polynomial(square, UNDER)
+}
+
+/// Returns c₀ + c₁·x + c₂·x² + …
+#[inline(always)]
+fn polynomial<S: Simd, const N: usize>(x: S, coefficients: [f32; N]) -> S {
+    let mut value = x.fill(coefficients[N - 1]);
+    let mut i = N - 1;
+    while i > 0 {
+        i -= 1;
+        value = value.mul_add(x, x.fill(coefficients[i]));
     }
+    value
 }
 
 struct Backward<'a> {
@@ -130,17 +124,17 @@ impl Job for Backward<'_> {
         let Self { act, y, g, range } = self;
         for at in range.clone().step_by(LANES) {
             let lanes = LANES.min(range.end - at);
-            // SAFETY: y is as long as g, of which this range is the task's own.
+            // SAFETY: y is as long as g, and only this task uses this range.
             unsafe {
-                let (py, pg) = (y.as_ptr().add(at), g.get().add(at));
-                let (vy, vg) = (S::load_upto(py, lanes), S::load_upto(pg, lanes));
+                let to = g.get().add(at);
+                let y = S::load_upto(y.as_ptr().add(at), lanes);
+                let g = S::load_upto(to, lanes);
                 let v = match act {
-                    Activation::Identity => vg,
-                    Activation::LeakyRelu(slope) => leaky::<S>(vy, vg, S::splat(slope)),
-                    // 1 − y²
-                    Activation::Tanh => S::mul(vg, S::sub(S::splat(1.0), S::mul(vy, vy))),
+                    Activation::Identity => g,
+                    Activation::LeakyRelu(slope) => leaky(y, g, slope),
+                    Activation::Tanh => g * (y.fill(1.0) - y * y),
                 };
-                S::store_upto(pg, lanes, v);
+                v.store_upto(to, lanes);
             }
         }
     }

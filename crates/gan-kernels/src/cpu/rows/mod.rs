@@ -4,20 +4,24 @@
 
 pub(crate) mod activation;
 pub(crate) mod norm;
+mod sums;
 
-/// Rows that one task takes; sums are taken in this grain too, so that no thread count changes a bit.
+/// Number of rows per task. Sums are also taken over groups of this size, so that no thread count changes a bit.
 const ROWS: usize = 64;
 
-/// Numbers that make it worth waking another thread.
+/// Number of vectors of channels that are kept in registers.
+const WIDE: usize = 4;
+
+/// Number of values from which waking another thread is worth it.
 const WORTH: usize = 1 << 14;
 
-/// Rows of `channels` in `numbers`, which must be whole.
+/// Returns the number of rows of `channels` in `numbers`, which must be whole.
 fn rows(numbers: usize, channels: usize) -> usize {
     assert!(numbers.is_multiple_of(channels), "{numbers} numbers are no rows of {channels} channels");
     numbers / channels.max(1)
 }
 
-/// Runs `f` over parts of the rows `0..rows`, at least `ROWS` and enough to be worth a task each.
+/// Runs `f` over parts of the rows `0..rows`, each at least `ROWS` and large enough for a task.
 fn parts(rows: usize, channels: usize, f: impl Fn(std::ops::Range<usize>) + Sync + Send) {
     let part = WORTH.div_ceil(channels.max(1)).max(ROWS);
     crate::cpu::parallel::each(rows.div_ceil(part), |i| f(i * part..rows.min((i + 1) * part)));

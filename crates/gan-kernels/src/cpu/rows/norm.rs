@@ -1,19 +1,13 @@
 //! Batch norm (Ioffe & Szegedy 2015, arXiv:1502.03167) and the activation behind it, over `[rows, channels]`.
 //!
-//! Two walks over the rows do it all: `sums` (two sums of each channel) and `values` (a new value for every number).
+//! Everything is made of two walks over the rows: [`sums`] takes two sums of each channel, [`Each`] computes a new value for every number.
 
 use super::activation::leaky;
-use super::{parts, rows};
+use super::sums::{Terms, sums};
+use super::{WIDE, parts, rows};
 use crate::cpu::buffer::Shared;
-use crate::cpu::simd::{Level, Simd};
-use sums::{Gradients, Moments, Plain, sums};
-use values::{Each, InputGrad, Normalise};
-
-mod sums;
-mod values;
-
-/// Vectors of channels that are kept in registers.
-const WIDE: usize = 4;
+use crate::cpu::simd::{Job, LANES, Level, Simd};
+use std::ops::Range;
 
 /// Factors that normalize each channel: y = act((x − mean)·scale + shift).
 pub(crate) struct Channels<'a> {
@@ -22,15 +16,18 @@ pub(crate) struct Channels<'a> {
     pub scale: &'a [f32],
     /// β
     pub shift: &'a [f32],
-    /// Of the activation below zero; 1 for none.
+    /// Slope of the activation below zero; 1 for none.
     pub slope: f32,
 }
 
 impl Channels<'_> {
-    /// How many channels there are, of which all lists have one number each.
+    /// Returns the number of channels, after checking that every list has one number for each.
     fn count(&self) -> usize {
         let count = self.mean.len();
-        assert!(self.scale.len() == count && self.shift.len() == count, "a norm has one number of each kind a channel");
+        assert!(
+            self.scale.len() == count && self.shift.len() == count,
+            "a norm has one number of each kind per channel"
+        );
         count
     }
 }
@@ -56,30 +53,30 @@ pub(crate) fn forward(level: Level, x: &[f32], by: &Channels, y: &mut [f32]) {
     let channels = by.count();
     let y = Shared::new(y);
     parts(rows(x.len(), channels), channels, |rows| {
-        // SAFETY: x and y have these rows, and all lists a number a channel, as checked above; parts are apart from each other.
+        // SAFETY: x and y have these rows, and all lists one number per channel, as checked above; parts do not overlap.
         unsafe { level.run(Each { rows, channels, to: y, f: Normalise { x, by } }) }
     });
 }
 
 /// Returns Σ g′ and Σ g′·(x − mean) of each channel, with g′ the gradient before the activation.
 pub(crate) fn gradient_sums(level: Level, x: &[f32], g: &[f32], by: &Channels) -> [Vec<f64>; 2] {
-    assert_eq!(x.len(), g.len(), "a gradient is as large as what it belongs to");
+    assert_eq!(x.len(), g.len(), "a gradient has the size of its values");
     let channels = by.count();
-    // SAFETY: x and g have these rows, and all lists a number a channel, as checked above.
+    // SAFETY: x and g have these rows, and all lists one number per channel, as checked above.
     unsafe { sums(level, rows(x.len(), channels), channels, &Gradients { x, g, by }) }
 }
 
 /// Computes g ← scale·g′ − even − (x − mean)·along, with g′ the gradient before the activation.
 pub(crate) fn backward(level: Level, x: &[f32], by: &Channels, even: &[f32], along: &[f32], g: &mut [f32]) {
-    assert_eq!(x.len(), g.len(), "a gradient is as large as what it belongs to");
+    assert_eq!(x.len(), g.len(), "a gradient has the size of its values");
     let channels = by.count();
     assert!(
         even.len() == channels && along.len() == channels,
-        "a norm's gradient has one number of each kind a channel"
+        "a norm's gradient has one number of each kind per channel"
     );
     let g = Shared::new(g);
     parts(rows(x.len(), channels), channels, |rows| {
-        // SAFETY: x and g have these rows, and all lists a number a channel, as checked above; parts are apart from each other.
+        // SAFETY: x and g have these rows, and all lists one number per channel, as checked above; parts do not overlap.
         unsafe { level.run(Each { rows, channels, to: g, f: InputGrad { x, g, by, even, along } }) }
     });
 }
@@ -92,25 +89,201 @@ pub(crate) fn column_sums(level: Level, g: &[f32], channels: usize) -> Vec<f64> 
 }
 
 #[inline(always)]
-unsafe fn at<S: Simd>(x: &[f32], index: usize, lanes: usize) -> S::V {
+unsafe fn at<S: Simd>(x: &[f32], index: usize, lanes: usize) -> S {
     // SAFETY: the caller's rows and channels lie inside x.
     unsafe { S::load_upto(x.as_ptr().add(index), lanes) }
 }
 
-/// x − mean, and g times the activation's slope there.
+/// Returns x − mean, and g times the activation's slope there.
 #[inline(always)]
-unsafe fn before_act<S: Simd>(x: S::V, g: S::V, [mean, scale, shift]: &[S::V; 3], slope: f32) -> [S::V; 2] {
-    // SAFETY: arithmetic on vectors.
-    unsafe {
-        let centred = S::sub(x, *mean);
-        [centred, leaky::<S>(S::fma(centred, *scale, *shift), g, S::splat(slope))]
-    }
+fn before_act<S: Simd>(x: S, g: S, [mean, scale, shift]: [S; 3], slope: f32) -> [S; 2] {
+    let centred = x - mean;
+    [centred, leaky(centred.mul_add(scale, shift), g, slope)]
 }
 
 #[inline(always)]
-unsafe fn per_channel<S: Simd>(by: &Channels, channel: usize, lanes: usize) -> [S::V; 3] {
-    // SAFETY: the lists have one number a channel (`Channels::count`).
-    unsafe { [at::<S>(by.mean, channel, lanes), at::<S>(by.scale, channel, lanes), at::<S>(by.shift, channel, lanes)] }
+unsafe fn per_channel<S: Simd>(by: &Channels, channel: usize, lanes: usize) -> [S; 3] {
+    // SAFETY: the lists have one number per channel (`Channels::count`).
+    unsafe { [at(by.mean, channel, lanes), at(by.scale, channel, lanes), at(by.shift, channel, lanes)] }
+}
+
+/// Sums of the differences to the first row, and of their squares.
+struct Moments<'a> {
+    pub x: &'a [f32],
+    pub channels: usize,
+}
+
+impl Terms for Moments<'_> {
+    #[inline(always)]
+    unsafe fn prepare<S: Simd>(&self, channel: usize, lanes: usize) -> [S; 3] {
+        // SAFETY: the first row has these channels.
+        unsafe { [at(self.x, channel, lanes), S::zero(), S::zero()] }
+    }
+    #[inline(always)]
+    unsafe fn terms<S: Simd>(&self, state: [S; 3], row: usize, channel: usize, lanes: usize) -> [S; 2] {
+        // SAFETY: the row lies inside x.
+        unsafe {
+            let d = at::<S>(self.x, row * self.channels + channel, lanes) - state[0];
+            [d, d * d]
+        }
+    }
+}
+
+/// Sums of the numbers themselves.
+struct Plain<'a> {
+    pub g: &'a [f32],
+    pub channels: usize,
+}
+
+impl Terms for Plain<'_> {
+    #[inline(always)]
+    unsafe fn prepare<S: Simd>(&self, _: usize, _: usize) -> [S; 3] {
+        // SAFETY: a vector of zeros.
+        unsafe { [S::zero(); 3] }
+    }
+    #[inline(always)]
+    unsafe fn terms<S: Simd>(&self, state: [S; 3], row: usize, channel: usize, lanes: usize) -> [S; 2] {
+        // SAFETY: the row lies inside g.
+        unsafe { [at(self.g, row * self.channels + channel, lanes), state[0]] }
+    }
+}
+
+/// Sums of g′ and g′·(x − mean).
+struct Gradients<'a> {
+    pub x: &'a [f32],
+    pub g: &'a [f32],
+    pub by: &'a Channels<'a>,
+}
+
+impl Terms for Gradients<'_> {
+    #[inline(always)]
+    unsafe fn prepare<S: Simd>(&self, channel: usize, lanes: usize) -> [S; 3] {
+        // SAFETY: the lists have one number per channel.
+        unsafe { per_channel(self.by, channel, lanes) }
+    }
+    #[inline(always)]
+    unsafe fn terms<S: Simd>(&self, state: [S; 3], row: usize, channel: usize, lanes: usize) -> [S; 2] {
+        let index = row * self.by.mean.len() + channel;
+        // SAFETY: the row lies inside x and g.
+        unsafe {
+            let x = at(self.x, index, lanes);
+            let [centred, g] = before_act(x, at(self.g, index, lanes), state, self.by.slope);
+            [g, g * centred]
+        }
+    }
+}
+
+/// A new value for every number.
+///
+/// # Safety
+/// Of both functions: as [`Simd`]; the index and the channels lie inside the implementing type's slices.
+trait Value: Sync {
+    /// Returns the values that are the same for all rows, for `lanes` channels from `channel` on.
+    unsafe fn prepare<S: Simd>(&self, channel: usize, lanes: usize) -> [S; 5];
+    unsafe fn value<S: Simd>(&self, state: &[S; 5], index: usize, lanes: usize) -> S;
+}
+
+/// Writes [`Value`]s to rows that no other task writes.
+struct Each<F> {
+    pub rows: Range<usize>,
+    pub channels: usize,
+    pub to: Shared,
+    pub f: F,
+}
+
+impl<F: Value> Job for Each<F> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: only this task writes these rows, and the channels lie inside them.
+        unsafe {
+            for first in (0..self.channels).step_by(WIDE * LANES) {
+                if first + WIDE * LANES <= self.channels {
+                    self.block::<S, WIDE>(first);
+                } else {
+                    for channel in (first..self.channels).step_by(LANES) {
+                        self.block::<S, 1>(channel);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<F: Value> Each<F> {
+    #[inline(always)]
+    unsafe fn block<S: Simd, const N: usize>(&self, first: usize) {
+        let lanes = LANES.min(self.channels - first);
+        // SAFETY: as in `run`.
+        unsafe {
+            let mut state = [[S::zero(); 5]; N];
+            for (i, state) in state.iter_mut().enumerate() {
+                *state = self.f.prepare(first + i * LANES, lanes);
+            }
+            for row in self.rows.clone() {
+                for (i, state) in state.iter().enumerate() {
+                    let index = row * self.channels + first + i * LANES;
+                    self.f.value(state, index, lanes).store_upto(self.to.get().add(index), lanes);
+                }
+            }
+        }
+    }
+}
+
+/// act((x − mean)·scale + shift)
+struct Normalise<'a> {
+    pub x: &'a [f32],
+    pub by: &'a Channels<'a>,
+}
+
+impl Value for Normalise<'_> {
+    #[inline(always)]
+    unsafe fn prepare<S: Simd>(&self, channel: usize, lanes: usize) -> [S; 5] {
+        // SAFETY: the lists have one number per channel.
+        unsafe {
+            let [mean, scale, shift] = per_channel(self.by, channel, lanes);
+            [mean, scale, shift, S::zero(), S::zero()]
+        }
+    }
+    #[inline(always)]
+    unsafe fn value<S: Simd>(&self, [mean, scale, shift, ..]: &[S; 5], index: usize, lanes: usize) -> S {
+        // SAFETY: the index lies inside x.
+        unsafe {
+            let v = (at::<S>(self.x, index, lanes) - *mean).mul_add(*scale, *shift);
+            leaky(v, v, self.by.slope)
+        }
+    }
+}
+
+/// scale·g′ − even − (x − mean)·along
+struct InputGrad<'a> {
+    pub x: &'a [f32],
+    pub g: Shared,
+    pub by: &'a Channels<'a>,
+    pub even: &'a [f32],
+    pub along: &'a [f32],
+}
+
+impl Value for InputGrad<'_> {
+    #[inline(always)]
+    unsafe fn prepare<S: Simd>(&self, channel: usize, lanes: usize) -> [S; 5] {
+        // SAFETY: the lists have one number per channel.
+        unsafe {
+            let [mean, scale, shift] = per_channel(self.by, channel, lanes);
+            [mean, scale, shift, at(self.even, channel, lanes), at(self.along, channel, lanes)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn value<S: Simd>(&self, [mean, scale, shift, even, along]: &[S; 5], index: usize, lanes: usize) -> S {
+        // SAFETY: the index lies inside x and g; each number of g is read before it is written.
+        unsafe {
+            let g = S::load_upto(self.g.get().add(index), lanes);
+            let x = at(self.x, index, lanes);
+            let [centred, g] = before_act(x, g, [*mean, *scale, *shift], self.by.slope);
+            *scale * g - *even - centred * *along
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,24 +1,21 @@
 //! AVX2 and FMA: a vector is two registers of eight.
+#![allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, which stands below")]
+// SAFETY of every block: each instruction is one of AVX2 or FMA. The processor has them where a vector exists, and elsewhere the caller
+// vouches for them, as it does for the pointers.
 
-use super::{Job, LANES, Simd};
+use super::{Job, LANES, Simd, operator};
 use std::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2;
+pub(crate) struct Avx2([__m256; 2]);
 
-type V = [__m256; 2];
-
-// SAFETY of every block below: each instruction is one of AVX2 or FMA, which the caller of a `Simd` function vouches for, as
-// it does for the pointers.
-
-#[inline(always)]
-unsafe fn both(a: V, b: V, f: impl Fn(__m256, __m256) -> __m256) -> V {
-    [f(a[0], b[0]), f(a[1], b[1])]
-}
+operator!(Avx2, Add, add, |a, b| unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] });
+operator!(Avx2, Sub, sub, |a, b| unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] });
+operator!(Avx2, Mul, mul, |a, b| unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] });
+operator!(Avx2, Div, div, |a, b| unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] });
 
 #[inline(always)]
-unsafe fn rounded(v: __m256) -> __m256 {
-    // SAFETY: see above.
+fn rounded(v: __m256) -> __m256 {
     unsafe {
         let bits = _mm256_castps_si256(v);
         let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
@@ -31,7 +28,6 @@ unsafe fn rounded(v: __m256) -> __m256 {
 }
 
 impl Simd for Avx2 {
-    type V = V;
     const ROWS: usize = 3;
 
     #[inline(always)]
@@ -39,95 +35,65 @@ impl Simd for Avx2 {
         #[inline(never)]
         #[target_feature(enable = "avx2,fma")]
         unsafe fn compiled<J: Job>(job: J) -> J::Output {
-            // SAFETY: the features are on here; the caller vouches for the job.
+            // The caller vouches for the job.
             unsafe { job.run::<Avx2>() }
         }
-        // SAFETY: the caller vouches for the processor.
         unsafe { compiled(job) }
     }
 
     #[inline(always)]
-    unsafe fn splat(x: f32) -> V {
-        // SAFETY: see above.
-        unsafe { [_mm256_set1_ps(x); 2] }
+    unsafe fn splat(x: f32) -> Self {
+        Self(unsafe { [_mm256_set1_ps(x); 2] })
     }
     #[inline(always)]
-    unsafe fn load(p: *const f32) -> V {
-        // SAFETY: see above.
-        unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
+    unsafe fn load(p: *const f32) -> Self {
+        Self(unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] })
     }
     #[inline(always)]
-    unsafe fn store(p: *mut f32, v: V) {
-        // SAFETY: see above.
+    unsafe fn store(self, p: *mut f32) {
         unsafe {
-            _mm256_storeu_ps(p, v[0]);
-            _mm256_storeu_ps(p.add(8), v[1]);
+            _mm256_storeu_ps(p, self.0[0]);
+            _mm256_storeu_ps(p.add(8), self.0[1]);
         }
     }
     #[inline(always)]
-    unsafe fn load_n(p: *const f32, n: usize) -> V {
+    unsafe fn load_n(p: *const f32, n: usize) -> Self {
         let mut all = [0f32; LANES];
-        // SAFETY: the caller vouches for `n` ≤ 16 numbers at `p`.
         unsafe {
             std::ptr::copy_nonoverlapping(p, all.as_mut_ptr(), n);
             Self::load(all.as_ptr())
         }
     }
     #[inline(always)]
-    unsafe fn store_n(p: *mut f32, n: usize, v: V) {
+    unsafe fn store_n(self, p: *mut f32, n: usize) {
         let mut all = [0f32; LANES];
-        // SAFETY: the caller vouches for room for `n` ≤ 16 numbers at `p`.
         unsafe {
-            Self::store(all.as_mut_ptr(), v);
+            self.store(all.as_mut_ptr());
             std::ptr::copy_nonoverlapping(all.as_ptr(), p, n);
         }
     }
     #[inline(always)]
-    unsafe fn add(a: V, b: V) -> V {
-        // SAFETY: see above.
-        unsafe { both(a, b, |a, b| _mm256_add_ps(a, b)) }
+    fn sqrt(self) -> Self {
+        Self(unsafe { [_mm256_sqrt_ps(self.0[0]), _mm256_sqrt_ps(self.0[1])] })
     }
     #[inline(always)]
-    unsafe fn sub(a: V, b: V) -> V {
-        // SAFETY: see above.
-        unsafe { both(a, b, |a, b| _mm256_sub_ps(a, b)) }
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        let Self(a) = self;
+        Self(unsafe { [_mm256_fmadd_ps(a[0], b.0[0], c.0[0]), _mm256_fmadd_ps(a[1], b.0[1], c.0[1])] })
     }
     #[inline(always)]
-    unsafe fn mul(a: V, b: V) -> V {
-        // SAFETY: see above.
-        unsafe { both(a, b, |a, b| _mm256_mul_ps(a, b)) }
-    }
-    #[inline(always)]
-    unsafe fn div(a: V, b: V) -> V {
-        // SAFETY: see above.
-        unsafe { both(a, b, |a, b| _mm256_div_ps(a, b)) }
-    }
-    #[inline(always)]
-    unsafe fn sqrt(a: V) -> V {
-        // SAFETY: see above.
-        unsafe { [_mm256_sqrt_ps(a[0]), _mm256_sqrt_ps(a[1])] }
-    }
-    #[inline(always)]
-    unsafe fn fma(a: V, b: V, c: V) -> V {
-        // SAFETY: see above.
-        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
-    }
-    #[inline(always)]
-    unsafe fn where_positive(x: V, yes: V, no: V) -> V {
-        // SAFETY: see above.
+    fn where_positive(self, yes: Self, no: Self) -> Self {
         unsafe {
             let pick = |x, yes, no| _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()));
-            [pick(x[0], yes[0], no[0]), pick(x[1], yes[1], no[1])]
+            Self([pick(self.0[0], yes.0[0], no.0[0]), pick(self.0[1], yes.0[1], no.0[1])])
         }
     }
     #[inline(always)]
-    unsafe fn prefetch(p: *const f32) {
-        // SAFETY: a hint; it never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    fn round_bf16(self) -> Self {
+        Self([rounded(self.0[0]), rounded(self.0[1])])
     }
     #[inline(always)]
-    unsafe fn round_bf16(v: V) -> V {
-        // SAFETY: see above.
-        unsafe { [rounded(v[0]), rounded(v[1])] }
+    unsafe fn prefetch(p: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
     }
 }

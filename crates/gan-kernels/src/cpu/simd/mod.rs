@@ -1,8 +1,8 @@
 //! Vectors of sixteen f32 for the processor's instruction set, selected once at run time.
 //!
-//! A kernel is written once, as a [`Job`] over the operations of [`Simd`]. [`Level::run`] compiles it for each instruction set and runs the
-//! best one that the processor supports; no compiler flags are needed. Inside a job everything is `#[inline(always)]` and nothing is a
-//! closure, because a function that is not inlined would be compiled without the instructions. The environment variable `GAN_CPU` selects
+//! A kernel is written once, as a [`Job`] over a [`Simd`] type. [`Level::run`] compiles it for each instruction set and runs the best one
+//! that the processor supports; no compiler flags are needed. Inside a job everything is `#[inline(always)]` and nothing is a closure,
+//! because a function that is not inlined would be compiled without the instructions. The environment variable `GAN_CPU` selects
 //! another level: `portable`, `avx2`, `avx512` or `avx512-bf16`.
 
 #[cfg(target_arch = "x86_64")]
@@ -11,87 +11,134 @@ mod avx2;
 mod avx512;
 mod portable;
 
+use std::ops::{Add, Div, Mul, Sub};
 use std::sync::OnceLock;
 
 /// Numbers in a vector.
 pub(crate) const LANES: usize = 16;
 
-/// Sixteen f32 and what can be done with them.
+/// Sixteen f32 in the registers of one instruction set.
+///
+/// A vector exists only where the processor has the instructions, because the functions that make one are unsafe. Arithmetic on vectors is
+/// therefore safe.
 ///
 /// # Safety
-/// Of every function: the processor has the instructions of the implementing type, which holds inside [`Simd::call`]; pointers
+/// Of every unsafe function: the processor has the instructions of the implementing type, which holds inside [`Simd::call`]; pointers
 /// are valid for the sixteen (or `n`) numbers from them on.
-pub(crate) trait Simd: Copy + Send + Sync + 'static {
-    type V: Copy;
-    /// Rows of the matrix kernel's block: as many as the registers hold.
+pub(crate) trait Simd:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+    /// Number of rows of the matrix kernel's block that fit into the registers.
     const ROWS: usize;
 
     /// Runs `job` compiled for this instruction set, as a function of its own.
     unsafe fn call<J: Job>(job: J) -> J::Output;
 
-    unsafe fn splat(x: f32) -> Self::V;
-    unsafe fn load(p: *const f32) -> Self::V;
-    unsafe fn store(p: *mut f32, v: Self::V);
-    /// The first `n` ≤ 16 numbers at `p`, zeros behind them.
-    unsafe fn load_n(p: *const f32, n: usize) -> Self::V;
-    unsafe fn store_n(p: *mut f32, n: usize, v: Self::V);
-    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
-    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
-    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
-    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
-    unsafe fn sqrt(a: Self::V) -> Self::V;
-    /// a·b + c
-    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// Lane by lane: `yes` where x > 0, else `no`.
-    unsafe fn where_positive(x: Self::V, yes: Self::V, no: Self::V) -> Self::V;
-    /// Each number rounded to the nearest bf16, ties to even; NaN stays NaN.
-    unsafe fn round_bf16(v: Self::V) -> Self::V;
+    /// Returns x in every lane.
+    unsafe fn splat(x: f32) -> Self;
+    unsafe fn load(p: *const f32) -> Self;
+    unsafe fn store(self, p: *mut f32);
+    /// Loads the first `n` ≤ 16 numbers at `p`, followed by zeros.
+    unsafe fn load_n(p: *const f32, n: usize) -> Self;
+    /// Stores the first `n` ≤ 16 numbers.
+    unsafe fn store_n(self, p: *mut f32, n: usize);
+    fn sqrt(self) -> Self;
+    /// Returns self·b + c.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+    /// Returns, for each lane, `yes` where self > 0, else `no`.
+    fn where_positive(self, yes: Self, no: Self) -> Self;
+    /// Rounds each number to the nearest bf16, ties to even; NaN stays NaN.
+    fn round_bf16(self) -> Self;
 
     #[inline(always)]
-    unsafe fn zero() -> Self::V {
+    unsafe fn zero() -> Self {
         // SAFETY: the caller vouches for the processor.
         unsafe { Self::splat(0.0) }
     }
 
-    /// The first `n` ≤ 16 numbers at `p`, by the faster way if that is all.
+    /// Returns x in every lane, on the processor that has self.
     #[inline(always)]
-    unsafe fn load_upto(p: *const f32, n: usize) -> Self::V {
+    fn fill(self, x: f32) -> Self {
+        // SAFETY: self exists, so the processor has the instructions.
+        unsafe { Self::splat(x) }
+    }
+
+    /// Returns self·x.
+    #[inline(always)]
+    fn scale(self, x: f32) -> Self {
+        self * self.fill(x)
+    }
+
+    /// Returns self·x + c.
+    #[inline(always)]
+    fn scale_add(self, x: f32, c: Self) -> Self {
+        self.mul_add(self.fill(x), c)
+    }
+
+    /// Returns 0 − self.
+    #[inline(always)]
+    fn negate(self) -> Self {
+        self.fill(0.0) - self
+    }
+
+    /// Loads the first `n` ≤ 16 numbers at `p`, in the faster way if that is all.
+    #[inline(always)]
+    unsafe fn load_upto(p: *const f32, n: usize) -> Self {
         // SAFETY: the caller vouches for `n` numbers.
         unsafe { if n == LANES { Self::load(p) } else { Self::load_n(p, n) } }
     }
-    /// The first `n` ≤ 16 numbers to `p`, by the faster way if that is all.
+
+    /// Stores the first `n` ≤ 16 numbers, in the faster way if that is all.
     #[inline(always)]
-    unsafe fn store_upto(p: *mut f32, n: usize, v: Self::V) {
+    unsafe fn store_upto(self, p: *mut f32, n: usize) {
         // SAFETY: the caller vouches for room for `n` numbers.
-        unsafe { if n == LANES { Self::store(p, v) } else { Self::store_n(p, n, v) } }
+        unsafe { if n == LANES { self.store(p) } else { self.store_n(p, n) } }
     }
 
-    /// Asks for the cache line at `p`, which may be any address.
+    /// Prefetches the cache line at `p`, which may be any address.
     #[inline(always)]
     unsafe fn prefetch(_p: *const f32) {}
 
-    /// acc + lo(a)·lo(b) + hi(a)·hi(b) over pairs of bf16 in 32-bit words; `a` is one word for all lanes.
+    /// Returns self + lo(a)·lo(b) + hi(a)·hi(b) over pairs of bf16 in 32-bit words; `a` is one word for all lanes.
     #[inline(always)]
-    unsafe fn dot2(_acc: Self::V, _a: *const f32, _b: Self::V) -> Self::V {
+    unsafe fn dot2(self, _a: *const f32, _b: Self) -> Self {
         unreachable!("only run where the processor multiplies bf16")
     }
-    /// Sixteen bf16, packed, at `p`.
+
+    /// Stores sixteen bf16, packed, at `p`.
     #[inline(always)]
-    unsafe fn store_bf16(_p: *mut u16, _v: Self::V) {
+    unsafe fn store_bf16(self, _p: *mut u16) {
         unreachable!("only run where the processor multiplies bf16")
     }
-    /// Pairs (a, b) as bf16 in 32-bit words, a in the lower half.
+
+    /// Returns pairs of bf16 in 32-bit words, self in the lower half.
     #[inline(always)]
-    unsafe fn pair_bf16(_a: Self::V, _b: Self::V) -> Self::V {
+    fn pair_bf16(self, _high: Self) -> Self {
         unreachable!("only run where the processor multiplies bf16")
     }
 }
+
+/// Implements an operator of a vector type.
+macro_rules! operator {
+    ($V:ident, $Op:ident, $op:ident, |$a:ident, $b:ident| $value:expr) => {
+        impl std::ops::$Op for $V {
+            type Output = Self;
+            #[inline(always)]
+            fn $op(self, other: Self) -> Self {
+                let Self($a) = self;
+                let Self($b) = other;
+                Self($value)
+            }
+        }
+    };
+}
+use operator;
 
 /// A kernel.
 pub(crate) trait Job {
     type Output;
     /// # Safety
-    /// Called by [`Simd::call`] alone; beyond that, what the job's fields ask for.
+    /// Only [`Simd::call`] may call it, and what the job's fields require must hold.
     unsafe fn run<S: Simd>(self) -> Self::Output;
 }
 
@@ -147,7 +194,7 @@ impl Level {
         self == Self::Portable
     }
 
-    /// Returns the value of `GAN_CPU` if it is none of [`Level::available`] and therefore ignored.
+    /// Returns the value of `GAN_CPU` if it names no level of [`Level::available`] and is therefore ignored.
     pub fn passed_over() -> Option<String> {
         let asked = std::env::var("GAN_CPU").ok()?;
         (!Self::available().iter().any(|level| level.name() == asked)).then_some(asked)
@@ -167,7 +214,7 @@ impl Level {
     /// Runs `job` on this level, which the processor must have.
     ///
     /// # Safety
-    /// What the job's fields ask for.
+    /// What the job's fields require must hold.
     #[inline]
     pub(crate) unsafe fn run<J: Job>(self, job: J) -> J::Output {
         // Each level has all instructions of those before it.
@@ -193,7 +240,7 @@ impl Level {
 mod tests {
     use super::*;
 
-    /// Every operation on made numbers, against the same in scalars.
+    /// Compares every operation on synthetic numbers with the same in scalars.
     struct Check;
 
     impl Job for Check {
@@ -202,35 +249,36 @@ mod tests {
         unsafe fn run<S: Simd>(self) {
             let a: [f32; 16] = std::array::from_fn(|i| i as f32 * 0.37 - 2.0);
             let b: [f32; 16] = std::array::from_fn(|i| 1.5 - i as f32 * 0.21);
-            let is = |v: S::V, f: &dyn Fn(usize) -> f32| {
+            let is = |v: S, f: &dyn Fn(usize) -> f32| {
                 let mut out = [0f32; 16];
                 // SAFETY: `out` holds sixteen numbers.
-                unsafe { S::store(out.as_mut_ptr(), v) };
+                unsafe { v.store(out.as_mut_ptr()) };
                 assert_eq!(out, std::array::from_fn(f));
             };
             // SAFETY: the arrays hold sixteen numbers, and `call` vouches for the processor.
             unsafe {
-                let (x, y) = (S::load(a.as_ptr()), S::load(b.as_ptr()));
+                let x = S::load(a.as_ptr());
+                let y = S::load(b.as_ptr());
                 is(S::splat(3.5), &|_| 3.5);
-                is(S::add(x, y), &|i| a[i] + b[i]);
-                is(S::sub(x, y), &|i| a[i] - b[i]);
-                is(S::mul(x, y), &|i| a[i] * b[i]);
-                is(S::div(x, y), &|i| a[i] / b[i]);
-                is(S::sqrt(S::mul(x, x)), &|i| (a[i] * a[i]).sqrt());
-                is(S::where_positive(x, y, S::zero()), &|i| if a[i] > 0.0 { b[i] } else { 0.0 });
-                is(S::round_bf16(x), &|i| half::bf16::from_f32(a[i]).to_f32());
+                is(x + y, &|i| a[i] + b[i]);
+                is(x - y, &|i| a[i] - b[i]);
+                is(x * y, &|i| a[i] * b[i]);
+                is(x / y, &|i| a[i] / b[i]);
+                is((x * x).sqrt(), &|i| (a[i] * a[i]).sqrt());
+                is(x.where_positive(y, S::zero()), &|i| if a[i] > 0.0 { b[i] } else { 0.0 });
+                is(x.round_bf16(), &|i| half::bf16::from_f32(a[i]).to_f32());
                 for n in 0..=16 {
                     is(S::load_n(a.as_ptr(), n), &|i| if i < n { a[i] } else { 0.0 });
                     let mut out = [7f32; 16];
-                    S::store_n(out.as_mut_ptr(), n, x);
+                    x.store_n(out.as_mut_ptr(), n);
                     assert_eq!(out, std::array::from_fn(|i| if i < n { a[i] } else { 7.0 }));
                 }
                 let exact = |i: usize| f64::from(a[i]) * f64::from(b[i]) + f64::from(a[i]);
                 let mut out = [0f32; 16];
-                S::store(out.as_mut_ptr(), S::fma(x, y, x));
+                x.mul_add(y, x).store(out.as_mut_ptr());
                 assert!(out.iter().enumerate().all(|(i, v)| (f64::from(*v) - exact(i)).abs() < 1e-6));
-                let nan = S::round_bf16(S::splat(f32::from_bits(0x7fff_ffff)));
-                S::store(out.as_mut_ptr(), nan);
+                let nan = S::splat(f32::from_bits(0x7fff_ffff)).round_bf16();
+                nan.store(out.as_mut_ptr());
                 assert!(out[0].is_nan());
             }
         }

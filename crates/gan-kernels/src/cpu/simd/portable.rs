@@ -1,23 +1,21 @@
 //! Vectors as arrays: plain Rust, which the compiler turns into what the target always has (SSE2, NEON).
 
-use super::{Job, LANES, Simd};
+use super::{Job, LANES, Simd, operator};
 
 #[derive(Clone, Copy)]
-pub(crate) struct Portable;
-
-type V = [f32; LANES];
+pub(crate) struct Portable([f32; LANES]);
 
 #[inline(always)]
-fn map(a: V, f: impl Fn(f32) -> f32) -> V {
-    std::array::from_fn(|i| f(a[i]))
-}
-
-#[inline(always)]
-fn zip(a: V, b: V, f: impl Fn(f32, f32) -> f32) -> V {
+fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
     std::array::from_fn(|i| f(a[i], b[i]))
 }
 
-/// To the nearest bf16, ties to even.
+operator!(Portable, Add, add, |a, b| zip(a, b, |a, b| a + b));
+operator!(Portable, Sub, sub, |a, b| zip(a, b, |a, b| a - b));
+operator!(Portable, Mul, mul, |a, b| zip(a, b, |a, b| a * b));
+operator!(Portable, Div, div, |a, b| zip(a, b, |a, b| a / b));
+
+/// Rounds to the nearest bf16, ties to even.
 #[inline(always)]
 fn round(x: f32) -> f32 {
     let bits = x.to_bits();
@@ -26,7 +24,6 @@ fn round(x: f32) -> f32 {
 }
 
 impl Simd for Portable {
-    type V = V;
     const ROWS: usize = 2;
 
     #[inline(never)]
@@ -36,62 +33,46 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn splat(x: f32) -> V {
-        [x; LANES]
+    unsafe fn splat(x: f32) -> Self {
+        Self([x; LANES])
     }
     #[inline(always)]
-    unsafe fn load(p: *const f32) -> V {
+    unsafe fn load(p: *const f32) -> Self {
         // SAFETY: the caller vouches for sixteen numbers at `p`.
-        unsafe { p.cast::<V>().read_unaligned() }
+        Self(unsafe { p.cast::<[f32; LANES]>().read_unaligned() })
     }
     #[inline(always)]
-    unsafe fn store(p: *mut f32, v: V) {
+    unsafe fn store(self, p: *mut f32) {
         // SAFETY: the caller vouches for room for sixteen numbers at `p`.
-        unsafe { p.cast::<V>().write_unaligned(v) }
+        unsafe { p.cast::<[f32; LANES]>().write_unaligned(self.0) }
     }
     #[inline(always)]
-    unsafe fn load_n(p: *const f32, n: usize) -> V {
+    unsafe fn load_n(p: *const f32, n: usize) -> Self {
         // SAFETY: the caller vouches for `n` numbers at `p`.
-        std::array::from_fn(|i| if i < n { unsafe { *p.add(i) } } else { 0.0 })
+        Self(std::array::from_fn(|i| if i < n { unsafe { *p.add(i) } } else { 0.0 }))
     }
     #[inline(always)]
-    unsafe fn store_n(p: *mut f32, n: usize, v: V) {
-        for (i, x) in v.into_iter().enumerate().take(n) {
+    unsafe fn store_n(self, p: *mut f32, n: usize) {
+        for (i, x) in self.0.into_iter().enumerate().take(n) {
             // SAFETY: the caller vouches for room for `n` numbers at `p`.
             unsafe { *p.add(i) = x }
         }
     }
     #[inline(always)]
-    unsafe fn add(a: V, b: V) -> V {
-        zip(a, b, |a, b| a + b)
+    fn sqrt(self) -> Self {
+        Self(self.0.map(f32::sqrt))
     }
     #[inline(always)]
-    unsafe fn sub(a: V, b: V) -> V {
-        zip(a, b, |a, b| a - b)
-    }
-    #[inline(always)]
-    unsafe fn mul(a: V, b: V) -> V {
-        zip(a, b, |a, b| a * b)
-    }
-    #[inline(always)]
-    unsafe fn div(a: V, b: V) -> V {
-        zip(a, b, |a, b| a / b)
-    }
-    #[inline(always)]
-    unsafe fn sqrt(a: V) -> V {
-        map(a, f32::sqrt)
-    }
-    #[inline(always)]
-    unsafe fn fma(a: V, b: V, c: V) -> V {
+    fn mul_add(self, b: Self, c: Self) -> Self {
         // Rounded twice: where there is no instruction for it, a fused product is a slow function call.
-        std::array::from_fn(|i| a[i] * b[i] + c[i])
+        Self(std::array::from_fn(|i| self.0[i] * b.0[i] + c.0[i]))
     }
     #[inline(always)]
-    unsafe fn where_positive(x: V, yes: V, no: V) -> V {
-        std::array::from_fn(|i| if x[i] > 0.0 { yes[i] } else { no[i] })
+    fn where_positive(self, yes: Self, no: Self) -> Self {
+        Self(std::array::from_fn(|i| if self.0[i] > 0.0 { yes.0[i] } else { no.0[i] }))
     }
     #[inline(always)]
-    unsafe fn round_bf16(v: V) -> V {
-        map(v, round)
+    fn round_bf16(self) -> Self {
+        Self(std::array::from_fn(|i| round(self.0[i])))
     }
 }

@@ -1,8 +1,8 @@
 //! Dropout, with random numbers from the caller.
 
 use super::Operation;
-use crate::backend::{Activation, Backend, Sides};
-use crate::fused::pass::{At, BackwardPass, ForwardPass};
+use crate::backend::{Activation, Backend};
+use crate::fused::pass::{At, Dtheta, PassContext};
 use candle_core::Result;
 
 /// Dropout: sets elements to zero by given random numbers and scales the others by 1 / (1 − rate); the identity with
@@ -16,7 +16,7 @@ pub struct Dropout(
 impl Dropout {
     /// Returns x or its gradient after dropout with the saved numbers.
     fn apply<B: Backend>(&self, at: &At<B>, noise: Option<&B::Buffer>, x: &B::Buffer) -> B::Buffer {
-        let backend = &at.network.backend;
+        let backend = at.backend();
         let x = backend.slice(x);
         let Some(noise) = noise else { return backend.copy(x) };
         let mut y = backend.uninit(backend.len(x));
@@ -26,20 +26,12 @@ impl Dropout {
 }
 
 impl<B: Backend> Operation<B> for Dropout {
-    fn output(&self, input: Sides) -> Result<Sides> {
-        Ok(input)
+    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+        Ok(self.apply(at, cx.noise[at.index].as_ref(), x))
     }
 
-    fn wants_noise(&self) -> bool {
-        true
-    }
-
-    fn forward(&self, at: &At<B>, x: &B::Buffer, pass: &mut ForwardPass<B>) -> Result<B::Buffer> {
-        Ok(self.apply(at, pass.saved.noise[at.index].as_ref(), x))
-    }
-
-    fn backward(&self, at: &At<B>, g: B::Buffer, pass: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
-        Some(self.apply(at, pass.saved.noise[at.index].as_ref(), &g))
+    fn backward(&self, at: &At<B>, g: B::Buffer, cx: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {
+        Some(self.apply(at, cx.noise[at.index].as_ref(), &g))
     }
 
     fn has_jvp(&self, _: Activation) -> bool {

@@ -1,8 +1,8 @@
 //! Maximum of each channel.
 
 use super::Operation;
-use crate::backend::{Activation, Backend, Sides, size};
-use crate::fused::pass::{At, BackwardPass, ForwardPass, NeedsGrad};
+use crate::backend::{Activation, Backend, Sides};
+use crate::fused::pass::{At, Dtheta, NeedsGrad, PassContext};
 use candle_core::Result;
 
 /// Maximum of each channel, as a vector.
@@ -26,18 +26,18 @@ impl<B: Backend> Operation<B> for GlobalMaxPool {
         true
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut ForwardPass<B>) -> Result<B::Buffer> {
-        let backend = &at.network.backend;
-        let mut y = backend.uninit(at.samples * size(at.planned().output));
+    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
+        let backend = at.backend();
+        let mut y = backend.uninit(at.output_len());
         backend.global_max_pool(&at.map(), backend.slice(x), backend.slice_mut(&mut y));
         Ok(y)
     }
 
-    fn backward(&self, at: &At<B>, g: B::Buffer, pass: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
-        let backend = &at.network.backend;
-        let x = backend.slice(pass.saved.values[at.index].as_ref()?);
-        let y = backend.slice(pass.saved.values[at.index + 1].as_ref()?);
-        let mut dx = backend.uninit(at.samples * size(at.planned().input));
+    fn backward(&self, at: &At<B>, g: B::Buffer, cx: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {
+        let backend = at.backend();
+        let x = backend.slice(cx.values[at.index].as_ref()?);
+        let y = backend.slice(cx.values[at.index + 1].as_ref()?);
+        let mut dx = backend.uninit(at.input_len());
         backend.global_max_pool_grad(&at.map(), x, y, backend.slice(&g), backend.slice_mut(&mut dx));
         Some(dx)
     }

@@ -1,28 +1,22 @@
 //! The layers of the fused engine, one file each, and the only list of them.
 
-pub(super) mod activation;
-pub(super) mod avg_pool;
-pub(super) mod batch_norm;
-pub(super) mod conv;
-pub(super) mod dropout;
-pub(super) mod global_max_pool;
-pub(super) mod reshape;
-pub(super) mod upsample;
-pub(super) mod zero_pad;
+mod activation;
+mod batch_norm;
+mod conv;
+mod dropout;
+mod global_max_pool;
+mod resample;
+mod reshape;
 
-pub use activation::{AnyLeakyRelu, Sigmoid};
-pub use avg_pool::AvgPool;
+pub use crate::backend::{Activation, InputActivation, Resample};
 pub use batch_norm::BatchNorm;
-pub use conv::{Conv, ConvTranspose};
+pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
 pub use reshape::Reshape;
-pub use upsample::Upsample;
-pub use zero_pad::ZeroPad;
 
-use super::jvp::{Adjoint, JvpPass, JvpSaved};
-use super::pass::{At, BackwardPass, ForwardPass, NeedsGrad, SavedForBackward};
-use super::{Activation, PlannedLayer};
+use super::PlannedLayer;
+use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
 use crate::backend::{Backend, Sides, size};
 use candle_core::Result;
 use std::fmt::Debug;
@@ -31,7 +25,9 @@ use std::fmt::Debug;
 /// kernels.
 pub(super) trait Operation<B: Backend>: Debug {
     /// Returns the output sides.
-    fn output(&self, input: Sides) -> Result<Sides>;
+    fn output(&self, input: Sides) -> Result<Sides> {
+        Ok(input)
+    }
 
     /// Returns the places of its numbers in the parameters: start and length.
     fn parameters(&self, _input: Sides) -> Vec<(usize, usize)> {
@@ -63,26 +59,28 @@ pub(super) trait Operation<B: Backend>: Debug {
         false
     }
 
-    /// Returns whether it needs random numbers in training.
-    fn wants_noise(&self) -> bool {
-        false
-    }
-
     /// Returns whether an output of `len` numbers is not saved but recomputed from the input in the backward pass.
-    fn is_made_again(&self, _len: usize) -> bool {
+    fn recomputes_output(&self, _len: usize) -> bool {
         false
     }
 
-    /// Recomputes its output from its input.
-    fn made_again(&self, _at: &At<B>, _theta: B::Slice<'_>, _saved: &SavedForBackward<B>) -> Option<B::Buffer> {
+    /// Recomputes its output from its saved input.
+    fn recompute_output(&self, _at: &At<B>, _cx: &PassContext<B>) -> Option<B::Buffer> {
         None
     }
 
     /// Runs forward: x `[n, H, W, C]` -> `[n, H', W', C']`.
-    fn forward(&self, at: &At<B>, x: &B::Buffer, pass: &mut ForwardPass<B>) -> Result<B::Buffer>;
+    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer>;
 
-    /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one.
-    fn backward(&self, at: &At<B>, g: B::Buffer, pass: &mut BackwardPass<B>, goes_on: bool) -> Option<B::Buffer>;
+    /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one (`goes_on`).
+    fn backward(
+        &self,
+        at: &At<B>,
+        g: B::Buffer,
+        cx: &mut PassContext<B>,
+        dtheta: Dtheta<B>,
+        goes_on: bool,
+    ) -> Option<B::Buffer>;
 
     /// Returns whether it supports [`Operation::jvp`].
     fn has_jvp(&self, _act: Activation) -> bool {
@@ -90,9 +88,8 @@ pub(super) trait Operation<B: Backend>: Debug {
     }
 
     /// Runs values and tangents, `2n` samples, forward. A linear layer treats both alike.
-    fn jvp(&self, at: &At<B>, both: B::Buffer, pass: &mut JvpPass<B>) -> Result<B::Buffer> {
-        let mut plain = ForwardPass::without_gradient(pass.theta);
-        self.forward(&At { samples: 2 * at.samples, ..*at }, &both, &mut plain)
+    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+        self.forward(&at.times(2), &both, cx)
     }
 
     /// Returns the adjoints before the layer from those after the layer and its activation; `None` if there are no
@@ -100,16 +97,13 @@ pub(super) trait Operation<B: Backend>: Debug {
     fn jvp_backward(
         &self,
         at: &At<B>,
-        _saved: &mut JvpSaved<B>,
+        cx: &mut PassContext<B>,
         adjoint: Adjoint<B>,
-        theta: B::Slice<'_>,
         _dtheta: &mut B::SliceMut<'_>,
     ) -> Option<Adjoint<B>> {
-        let samples = adjoint.parts() * at.samples;
-        let mut plain = at.network.plain_backward(theta);
-        let has_values = adjoint.has_values;
-        let g = self.backward(&At { samples, ..*at }, adjoint.g, &mut plain, true)?;
-        Some(Adjoint { g, has_values })
+        let at = at.times(adjoint.batches());
+        let g = self.backward(&at, adjoint.g, cx, None, true)?;
+        Some(Adjoint { g, has_values: adjoint.has_values })
     }
 }
 
@@ -133,51 +127,31 @@ macro_rules! layers {
 }
 
 layers! {
-    /// A convolution, or a dense layer as one of 1×1 pixels.
+    /// A convolution or its transpose, or a dense layer as a convolution of 1×1 pixels.
     Conv(Conv),
-    /// A transposed convolution.
-    ConvTranspose(ConvTranspose),
     /// Batch norm.
     BatchNorm(BatchNorm),
     /// An activation whose derivative is a function of its output.
     Activation(Activation),
-    /// The logistic function.
-    Sigmoid(Sigmoid),
-    /// A leaky ReLU whose slope may be negative.
-    AnyLeakyRelu(AnyLeakyRelu),
+    /// An activation whose derivative is a function of its input.
+    InputActivation(InputActivation),
     /// Dropout.
     Dropout(Dropout),
     /// Reshape.
     Reshape(Reshape),
-    /// Nearest-neighbor upsampling.
-    Upsample(Upsample),
-    /// Zero padding.
-    ZeroPad(ZeroPad),
-    /// Mean over adjacent windows.
-    AvgPool(AvgPool),
+    /// Upsampling, zero padding or average pooling.
+    Resample(Resample),
     /// Maximum of each channel.
     GlobalMaxPool(GlobalMaxPool),
 }
 
 impl FusedLayer {
-    pub(super) fn activation(&self) -> Option<Activation> {
-        if let Self::Activation(act) = self { Some(*act) } else { None }
-    }
-
-    pub(super) fn fuses<B: Backend>(&self, act: Activation) -> bool {
-        self.operation::<B>().fuses(act)
-    }
-
     pub(super) fn is_norm(&self) -> bool {
         matches!(self, Self::BatchNorm(_))
     }
 
     /// Returns the place of its bias in the parameters, if it has one.
     pub(super) fn bias(&self) -> Option<usize> {
-        match self {
-            Self::Conv(layer) => layer.weights.bias,
-            Self::ConvTranspose(layer) => layer.weights.bias,
-            _ => None,
-        }
+        if let Self::Conv(layer) = self { layer.weights.bias } else { None }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::backend::{Backend, Sides, size};
-use crate::fused::pass::{At, BackwardPass, ForwardPass};
+use crate::fused::pass::{At, Dtheta, PassContext};
 use crate::fused::sides;
 use candle_core::{Result, bail};
 
@@ -35,11 +35,11 @@ impl<B: Backend> Operation<B> for Reshape {
         Some(self.0.len() == 1)
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut ForwardPass<B>) -> Result<B::Buffer> {
-        Ok(reordered(&at.network.backend, x, at.planned().input, at.planned().output))
+    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
+        Ok(reordered(at.backend(), x, at.planned().input, at.planned().output))
     }
 
-    fn backward(&self, at: &At<B>, g: B::Buffer, _: &mut BackwardPass<B>, _: bool) -> Option<B::Buffer> {
-        Some(reordered(&at.network.backend, &g, at.planned().output, at.planned().input))
+    fn backward(&self, at: &At<B>, g: B::Buffer, _: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {
+        Some(reordered(at.backend(), &g, at.planned().output, at.planned().input))
     }
 }

@@ -1,66 +1,60 @@
 //! Inception-v3 as a table: blocks of branches of convolutions (Szegedy et al. 2015, arXiv:1512.00567, table 1 and figures 5–7).
 //!
-//! This is the network of December 2015 with which FID was defined, as TensorFlow's graph has it: means over windows count only
-//! pixels of the image, and the last block takes a maximum where the paper takes a mean. Every convolution is followed by batch
-//! norm and ReLU. Names are those of torchvision's and pytorch-fid's state dicts.
+//! This is the network of December 2015 with which FID was defined, as in TensorFlow's graph: means over windows only count
+//! pixels of the image, and the last block has a maximum where the paper has a mean. Batch
+//! norm and ReLU follow every convolution. The names are those of torchvision's and pytorch-fid's state dicts.
 
-/// The side of an input image.
-pub const SIDE: usize = 299;
+/// Side of an input image.
+pub(super) const SIDE: usize = 299;
+/// Number of features after the last block.
+pub(super) const FEATURES: usize = 2048;
+/// Outputs of the classifier: ImageNet's thousand classes and eight that are not used.
+pub(super) const LOGITS: usize = 1008;
 
-/// Features after the last block.
-pub const FEATURES: usize = 2048;
-
-/// Outputs of the classifier: ImageNet's thousand classes and eight without use.
-pub const LOGITS: usize = 1008;
-
-/// A piece of a branch.
+/// A part of a branch.
 #[derive(Clone, Debug)]
-pub enum Node {
-    /// Convolution, batch norm and ReLU.
+pub(super) enum Node {
     Conv(Conv),
-    /// A window over the image.
     Pool(Pool),
-    /// Branches over the same input; their channels stand behind one another.
+    /// Branches over the same input, whose channels are concatenated.
     Fork(Vec<Vec<Node>>),
 }
 
-/// A convolution.
+/// A convolution with batch norm and ReLU.
 #[derive(Clone, Copy, Debug)]
-pub struct Conv {
-    /// Its name within its block.
-    pub name: &'static str,
-    /// Output channels.
-    pub outputs: usize,
+pub(super) struct Conv {
+    /// Name within its block; empty if it is the whole block.
+    pub(super) name: &'static str,
+    pub(super) outputs: usize,
     /// Height and width.
-    pub kernel: [usize; 2],
-    /// How it moves.
-    pub step: Step,
+    pub(super) kernel: [usize; 2],
+    pub(super) step: Step,
 }
 
-/// How a window moves over an image.
+/// Stride and padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// By 1; zeros around keep the image's size.
+pub(super) enum Step {
+    /// Stride 1, and zeros around the image keep its size.
     Same,
-    /// By 1 within the image.
+    /// Stride 1 without padding.
     Inside,
-    /// By 2 within the image.
+    /// Stride 2 without padding.
     Halve,
 }
 
 /// A 3×3 window without weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pool {
-    /// The largest, by 2 within the image.
+pub(super) enum Pool {
+    /// Maximum with stride 2 without padding.
     MaxHalve,
-    /// The largest around each pixel.
+    /// Maximum around each pixel.
     MaxSame,
-    /// The mean around each pixel, of those that are there.
+    /// Mean around each pixel, over the pixels inside the image.
     MeanSame,
 }
 
-/// The blocks with their names, in order.
-pub fn blocks() -> Vec<(&'static str, Vec<Node>)> {
+/// Returns the blocks with their names, in order.
+pub(super) fn blocks() -> Vec<(&'static str, Vec<Node>)> {
     vec![
         ("Conv2d_1a_3x3", vec![conv("", 32, [3, 3], Step::Halve)]),
         ("Conv2d_2a_3x3", vec![conv("", 32, [3, 3], Step::Inside)]),
@@ -91,7 +85,7 @@ fn same(name: &'static str, outputs: usize, kernel: [usize; 2]) -> Node {
     conv(name, outputs, kernel, Step::Same)
 }
 
-/// 35×35, the paper's figure 5 but for the 5×5 window: `[C, 35, 35] -> [224 + pool, 35, 35]`.
+/// Returns a block of 35×35, the paper's figure 5 but for the 5×5 window: `[C, 35, 35] -> [224 + pool, 35, 35]`.
 fn fives(pool: usize) -> Vec<Node> {
     vec![Node::Fork(vec![
         vec![same("branch1x1", 64, [1, 1])],
@@ -105,7 +99,7 @@ fn fives(pool: usize) -> Vec<Node> {
     ])]
 }
 
-/// Down to 17×17: `[288, 35, 35] -> [768, 17, 17]`.
+/// Returns the reduction to 17×17: `[288, 35, 35] -> [768, 17, 17]`.
 fn to_seventeen() -> Vec<Node> {
     vec![Node::Fork(vec![
         vec![conv("branch3x3", 384, [3, 3], Step::Halve)],
@@ -118,9 +112,10 @@ fn to_seventeen() -> Vec<Node> {
     ])]
 }
 
-/// 17×17, figure 6 with n = 7 over `inner` channels: `[768, 17, 17] -> [768, 17, 17]`.
+/// Returns a block of 17×17, figure 6 with n = 7 over `inner` channels: `[768, 17, 17] -> [768, 17, 17]`.
 fn sevens(inner: usize) -> Vec<Node> {
-    let (across, down) = ([1, 7], [7, 1]);
+    let across = [1, 7];
+    let down = [7, 1];
     vec![Node::Fork(vec![
         vec![same("branch1x1", 192, [1, 1])],
         vec![same("branch7x7_1", inner, [1, 1]), same("branch7x7_2", inner, across), same("branch7x7_3", 192, down)],
@@ -135,7 +130,7 @@ fn sevens(inner: usize) -> Vec<Node> {
     ])]
 }
 
-/// Down to 8×8: `[768, 17, 17] -> [1280, 8, 8]`.
+/// Returns the reduction to 8×8: `[768, 17, 17] -> [1280, 8, 8]`.
 fn to_eight() -> Vec<Node> {
     vec![Node::Fork(vec![
         vec![same("branch3x3_1", 192, [1, 1]), conv("branch3x3_2", 320, [3, 3], Step::Halve)],
@@ -149,7 +144,7 @@ fn to_eight() -> Vec<Node> {
     ])]
 }
 
-/// 8×8, figure 7: `[C, 8, 8] -> [2048, 8, 8]`.
+/// Returns a block of 8×8, figure 7: `[C, 8, 8] -> [2048, 8, 8]`.
 fn forks(pool: Pool) -> Vec<Node> {
     let fork = |across, down| Node::Fork(vec![vec![same(across, 384, [1, 3])], vec![same(down, 384, [3, 1])]]);
     vec![Node::Fork(vec![

@@ -2,7 +2,6 @@
 
 use super::*;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fs;
 
 const LEEWAY: f64 = 1e-4;
@@ -34,14 +33,19 @@ fn made(name: &str, shape: &[usize]) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-fn weights() -> Tensors {
-    let mut wanted = stages::wanted();
-    wanted.push(("fc.weight".into(), vec![LOGITS, FEATURES]));
-    wanted.into_iter().map(|(name, shape)| (name.clone(), made(&name, &shape))).collect()
+fn weights() -> BTreeMap<String, Tensor> {
+    let mut weights = BTreeMap::from([("fc.weight".to_string(), made("fc.weight", &[LOGITS, FEATURES]))]);
+    let source = &mut |name: &str, shape: &[usize]| {
+        let tensor = made(name, shape);
+        weights.insert(name.into(), tensor.clone());
+        Ok(tensor)
+    };
+    stages::build(source).unwrap();
+    weights
 }
 
-fn network(tensors: &Tensors) -> Result<Inception> {
-    Inception::from_tensors(tensors, "0".repeat(64), Path::new("w.pth"))
+fn network(tensors: &BTreeMap<String, Tensor>) -> Result<Inception> {
+    Inception::from_tensors(tensors, &"0".repeat(64), Path::new("w.pth"))
 }
 
 /// Asserts that `x`, channels first, has the mean, the standard deviation and the entries of `record`, up to a fraction of the standard deviation.
@@ -72,20 +76,18 @@ fn every_block_equals_torch_fidelity() {
     let bytes = (0..shape.iter().product()).map(|i| ((value(i) + 1.0) * 128.0).floor() as f32);
     let images = Tensor::from_vec(bytes.map(|b| b / 127.5 - 1.0).collect(), shape, &Device::Cpu).unwrap();
     let net = network(&weights()).unwrap();
-    let input = Inception::prepared(&images).unwrap();
+    let mut x = Inception::prepared(&images).unwrap();
     let first = |x: &Tensor| x.permute((0, 3, 1, 2)).unwrap();
-    same("input", &first(&input), &fixture["input"]);
-    let mut seen = vec![];
-    net.run(input, &mut |name, x| {
-        same(name, &first(x), &fixture[name]);
-        seen.push(name.to_string());
-    })
-    .unwrap();
-    assert_eq!(seen.len(), fixture.len() - 5);
+    same("input", &first(&x), &fixture["input"]);
+    for ((name, _), block) in table::blocks().iter().zip(&net.blocks) {
+        x = stages::run(block, &x).unwrap();
+        same(name, &first(&x), &fixture[*name]);
+    }
+    assert_eq!(net.blocks.len(), fixture.len() - 5);
     let found = net.embed(&images).unwrap();
     same("features", &found.features, &fixture["features"]);
     same("logits", &found.logits.unwrap(), &fixture["logits"]);
-    assert_eq!((net.dim(), net.classes().len()), (2048, 1008));
+    assert_eq!((net.info.card.dim, net.info.classes.len()), (2048, 1008));
 }
 
 #[test]
@@ -95,7 +97,7 @@ fn without_the_last_layer_there_are_features_but_no_classes() {
     let net = network(&tensors).unwrap();
     let images = Tensor::zeros((1, 3, 8, 8), DType::F32, &Device::Cpu).unwrap();
     let found = net.embed(&images).unwrap();
-    assert!(found.logits.is_none() && net.classes().is_empty());
+    assert!(found.logits.is_none() && net.info.classes.is_empty());
     assert_eq!(found.features.dims(), [1, 2048]);
     // A black image is the same in gray and in color.
     let grey = net.embed(&images.narrow(1, 0, 1).unwrap()).unwrap();
@@ -128,7 +130,7 @@ fn tensors_of_the_wrong_shape_are_named() {
 fn both_formats_of_pytorch_are_read() {
     for name in ["torch_zip.pth", "torch_legacy.pth"] {
         let path = fixtures().join(name);
-        let tensors = file::tensors(&fs::read(&path).unwrap(), &path).unwrap();
+        let tensors = state_dict::read(&fs::read(&path).unwrap()).unwrap();
         let of =
             |name: &str| tensors[name].to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let eighths = |range: std::ops::Range<u8>| range.map(|i| f32::from(i) / 8.0).collect::<Vec<_>>();

@@ -27,8 +27,9 @@ fn right(network: &Layered, images: &Tensor, labels: &[u32]) -> usize {
 #[test]
 fn the_included_file_matches_its_description() {
     let digits = Layered::digits().unwrap();
-    assert_eq!((digits.name(), digits.hash(), digits.dim(), digits.classes().len()), ("digits", HASH, 96, 10));
-    assert!(digits.resizing().unwrap().contains("bilinear") && DIGITS.len() < 1_000_000);
+    let card = &digits.info.card;
+    assert_eq!((card.name.as_str(), card.hash.as_str(), card.dim, digits.info.classes.len()), ("digits", HASH, 96, 10));
+    assert!(card.resize.as_ref().unwrap().contains("bilinear") && DIGITS.len() < 1_000_000);
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn digits_of_other_sizes_are_resized() {
     let (images, labels) = test_digits(0..1000);
     let digits = Layered::digits().unwrap();
     for side in [20, 32, 56] {
-        let images = resize::resize(&images, [side, side], Filter::Triangle).unwrap();
+        let images = resize(&images, [side, side], Filter::Triangle).unwrap();
         let right = right(&digits, &images, &labels);
         assert!(right > 950, "{right} at {side}");
     }
@@ -122,14 +123,14 @@ fn read(bytes: &[u8]) -> Result<Layered> {
 #[test]
 fn custom_classifiers_are_layer_lists_with_weights() {
     let own = read(&made(|_| ())).unwrap();
-    assert_eq!((own.name(), own.dim(), own.resizing()), ("own", 5, None));
+    assert_eq!((own.info.card.name.as_str(), own.info.card.dim, &own.info.card.resize), ("own", 5, &None));
     let images = Rng::new(2).normal_tensor(0.0, 1.0, (7, 3, 8, 8), &Device::Cpu).unwrap();
     let found = own.embed(&images).unwrap();
     assert_eq!((found.features.dims(), found.logits.unwrap().dims()), (&[7, 5][..], &[7, 2][..]));
     // Features before an earlier layer are images, which are flattened.
     let early = read(&made(|d| d.features_before = Some(1))).unwrap();
-    assert_eq!((early.dim(), early.embed(&images).unwrap().features.dims()), (4 * 36, &[7, 144][..]));
-    assert_ne!(own.hash(), early.hash());
+    assert_eq!((early.info.card.dim, early.embed(&images).unwrap().features.dims()), (4 * 36, &[7, 144][..]));
+    assert_ne!(own.info.card.hash, early.info.card.hash);
     let larger = Tensor::zeros((1, 3, 9, 8), DType::F32, &Device::Cpu).unwrap();
     let message = own.embed(&larger).unwrap_err().to_string();
     assert!(message.contains("9×8") && message.contains("bring the images to 8×8"), "{message}");

@@ -44,7 +44,7 @@ fn relabelled_distances_equal_those_of_the_relabelled_sets() {
     let mut both = a.clone();
     both.append(&b).unwrap();
     // More relabellings than one pass processes.
-    let orders: Vec<Vec<usize>> = (0..AT_ONCE + 3).map(|_| Pool::new(&a, &b, 1).unwrap().shuffled(&mut rng)).collect();
+    let orders: Vec<Vec<usize>> = (0..AT_ONCE + 3).map(|_| shuffled(65, &mut rng)).collect();
     let (given, permuted) = relabelled(&a, &b, &orders).unwrap();
     assert!((given - by_formula(&a, &b)).abs() < 1e-12);
     for (order, found) in orders.iter().zip(permuted) {
@@ -58,7 +58,7 @@ fn different_distributions_are_distinguished_and_equal_ones_are_not() {
     let mut rng = Rng::new(4);
     let real = normal(300, 2, 0.0, &mut rng);
     let other = two_sample(&real, &normal(300, 2, 0.5, &mut rng), 199, &mut rng).unwrap();
-    assert_eq!((other.p_value, other.permutations), (1.0 / 200.0, 199));
+    assert_eq!(other.p_value, 1.0 / 200.0);
     assert!(other.distance > 10.0 * other.by_chance && other.distance > 5.0 * other.real_halves, "{other:?}");
     // The expected distance of two equal sets is (1/n + 1/m)·E|X−X'|, and E|X−X'| = √π in the plane.
     let chance = 2.0 / 300.0 * std::f64::consts::PI.sqrt();
@@ -110,8 +110,4 @@ fn sets_that_cannot_be_compared_are_refused_with_a_message() {
     };
     assert!(test(&two, 0).contains("found 0 permutations, expected at least 1"));
     assert!(test(&two.first(1), 9).contains("1 real sample is too few, at least 2"));
-    for order in [vec![0, 1, 2], vec![0, 1, 2, 2], vec![0, 1, 2, 4]] {
-        let message = relabelled(&two, &two, &[order]).unwrap_err().to_string();
-        assert!(message.contains("each number below 4 once"), "{message}");
-    }
 }

@@ -11,35 +11,33 @@ mod weights;
 
 use super::taps;
 use crate::cpu::buffer::Buffer;
-use crate::cpu::gemm::Onto;
-use crate::cpu::gemm::{Paired, Rounded, Single};
+use crate::cpu::gemm::{Onto, Paired, Rounded, Single};
 use crate::cpu::simd::Level;
-use crate::precision::Precision;
-use crate::problem::Problem;
+use crate::spec::{Precision, Problem};
 use plan::Slide;
 use transform::{Algorithm, F3x2, F22, F23, F42};
 
-/// Which way a pass goes.
+/// Direction of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// x to y.
+    /// From x to y.
     Forward,
-    /// y to x.
+    /// From y to x.
     Backward,
 }
 
-/// Fewer channels than this on either side leave the transforms' lanes empty.
+/// Minimum number of channels on either side; fewer leave the lanes of the transforms empty.
 const LEAST_CHANNELS: usize = 8;
 
-/// Whether a convolution is of a kind that these algorithms serve and gain on.
+/// Returns whether these algorithms support a convolution and are faster for it.
 pub(super) fn serves(p: &Problem) -> bool {
     let kind = matches!((p.kernel, p.spec.stride), ([4, 4], [2, 2]) | ([3, 3], [1, 1]));
     let outputs: usize = p.output.iter().product();
     kind && p.spec.dilation == [1, 1] && p.in_channels.min(p.out_channels) >= LEAST_CHANNELS && outputs >= 4
 }
 
-/// Runs `$body` for each part of a pass's grid, with the packing and the tile that a precision and a convolution ask for. F(4, 2)
-/// shares a side that is not a multiple of four with F(3, 2), so that no tile lies partly outside.
+/// Runs `$body` for each part of a pass's grid, with the packing and the tile for a precision and a convolution. F(4, 2) shares a side that
+/// is not a multiple of four with F(3, 2), so that no tile lies partly outside.
 macro_rules! each_part {
     (@whole $format:ty, $algorithm:ty, $slide:expr, $P:ident, $W:ident, $part:ident, $body:expr) => {{
         let spans = $slide.grid.map(|n| plan::whole(n, <$algorithm>::OUTPUTS));
@@ -61,7 +59,7 @@ macro_rules! each_part {
             (Precision::Bf16, _, _) => each_part!(@whole Rounded, F23, $slide, $P, $W, $part, $body),
             (Precision::F32Accurate, _, [4, 4]) => each_part!(@whole Single, F22, $slide, $P, $W, $part, $body),
             (Precision::F32, _, [4, 4]) => {
-                let ([d4, d3], [a4, a3]) = (plan::fours_and_threes($slide.grid[0]), plan::fours_and_threes($slide.grid[1]));
+                let [[d4, d3], [a4, a3]] = $slide.grid.map(plan::fours_and_threes);
                 each_part!(@part Single, (F42, F42), $slide, [d4, a4], $P, $W, $part, $body);
                 each_part!(@part Single, (F42, F3x2), $slide, [d4, a3], $P, $W, $part, $body);
                 each_part!(@part Single, (F3x2, F42), $slide, [d3, a4], $P, $W, $part, $body);
@@ -79,18 +77,19 @@ fn slide(p: &Problem, direction: Direction) -> Slide {
     }
 }
 
-/// Weights `[O, C, kh, kw]` packed for one direction, a buffer for each part of the pass.
+/// Packs weights `[O, C, kh, kw]` for one direction, into a buffer for each part of the pass.
 pub(super) fn pack(level: Level, precision: Precision, p: &Problem, direction: Direction, w: &[f32]) -> Vec<Buffer> {
     let taps_major = match direction {
         Direction::Forward => taps::inputs_first(p, w),
         Direction::Backward => taps::outputs_first(p, w),
     };
-    let (slide, mut packed) = (slide(p, direction), vec![]);
+    let slide = slide(p, direction);
+    let mut packed = vec![];
     each_part!(precision, level, p, slide, |P, W, part| packed.push(weights::pack::<P, W>(level, &part, &taps_major)));
     packed
 }
 
-/// x `[N, H, W, C]` -> y `[N, H', W', O]`, or the other way round, with weights packed for that direction.
+/// Computes x `[N, H, W, C]` -> y `[N, H', W', O]`, or the opposite direction, with weights packed for it.
 pub(super) fn run(
     level: Level,
     precision: Precision,
@@ -100,18 +99,20 @@ pub(super) fn run(
     packed: &[Buffer],
     to: &mut [f32],
 ) {
-    let (slide, mut packed) = (slide(p, direction), packed.iter());
+    let slide = slide(p, direction);
+    let mut packed = packed.iter();
     each_part!(precision, level, p, slide, |P, W, part| {
         let u = packed.next().expect("packed for the same parts");
         slide::run::<P, W>(level, &part, from, u, to);
     });
 }
 
-/// x `[N, H, W, C]`, dy `[N, H', W', O]` -> the gradient of taps-major weights `[tap][C][O]`.
+/// Computes the gradient of taps-major weights `[tap][C][O]` from x `[N, H, W, C]` and dy `[N, H', W', O]`.
 pub(super) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    let (slide, mut onto) = (plan::forward(p), Onto::Fresh);
+    let slide = plan::forward(p);
+    let mut onto = Onto::Fresh;
     each_part!(precision, level, p, slide, |P, W, part| {
-        // The first part replaces what stands there, the others add to it.
+        // The first part overwrites dw, the others add to it.
         weight_grad::run::<P, W>(level, &part, x, dy, std::mem::replace(&mut onto, Onto::Sum), dw);
     });
 }

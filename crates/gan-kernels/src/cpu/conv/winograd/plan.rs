@@ -4,7 +4,7 @@
 //! transpose consists of four independent 2×2 convolutions, one for each parity of the result, without scattering. A 3×3 stride-1
 //! convolution and its transpose are one grid each. This module describes all of them in the same way.
 
-use crate::problem::Problem;
+use crate::spec::Problem;
 
 /// A convolution over one grid of source pixels with a small dense filter.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Output {
 }
 
 /// A whole pass from a source to a target.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Slide {
     pub samples: usize,
     pub source: [usize; 2],
@@ -114,35 +114,37 @@ pub(super) fn fours_and_threes(n: usize) -> [Span; 2] {
     [Span { start: 0, step: 4, tiles: fours }, Span { start: 4 * fours, step: 3, tiles: threes }]
 }
 
-/// Taps of a filter along one axis: which kernel rows, and the first source row relative to the output's.
+/// A filter along one axis of a grid.
 #[derive(Clone, Copy)]
 struct Line {
+    /// First source row relative to the output's.
     offset: isize,
+    /// Kernel row of each tap.
     taps: [usize; 3],
+    /// First row of the grid.
     start: usize,
 }
 
-fn phase(down: Line, across: Line, kernel_width: usize) -> Phase {
-    let tap = |a: usize, b: usize| down.taps[a] * kernel_width + across.taps[b];
-    Phase { offset: [down.offset, across.offset], taps: std::array::from_fn(|a| std::array::from_fn(|b| tap(a, b))) }
-}
-
-fn pairs(lines: [&[Line]; 2]) -> impl Iterator<Item = (Line, Line)> {
-    lines[0].iter().flat_map(move |d| lines[1].iter().map(move |a| (*d, *a)))
+/// Returns the phases of every pair of lines, each with the first pixel of its grid.
+fn pairs(p: &Problem, lines: impl Fn(usize) -> Vec<Line>) -> Vec<([usize; 2], Phase)> {
+    let across = lines(1);
+    let pair = |d: Line, a: Line| {
+        let taps = d.taps.map(|down| a.taps.map(|across| down * p.kernel[1] + across));
+        ([d.start, a.start], Phase { offset: [d.offset, a.offset], taps })
+    };
+    lines(0).into_iter().flat_map(|d| across.iter().map(move |a| pair(d, *a)).collect::<Vec<_>>()).collect()
 }
 
 /// Returns the pass from x to y, without tiles.
 pub(super) fn forward(p: &Problem) -> Slide {
-    let lines = |axis: usize| -> Vec<Line> {
+    let phases = pairs(p, |axis| {
         let before = p.spec.padding.before()[axis] as isize;
         match p.spec.stride[axis] {
             // Kernel row 2a + parity reads input row 2·(o + a) + parity − padding.
             2 => (0..2).map(|q| Line { offset: q as isize - before, taps: [q, q + 2, 0], start: 0 }).collect(),
             _ => vec![Line { offset: -before, taps: [0, 1, 2], start: 0 }],
         }
-    };
-    let (down, across) = (lines(0), lines(1));
-    let phases = pairs([&down, &across]).map(|(d, a)| phase(d, a, p.kernel[1])).collect();
+    });
     Slide {
         samples: p.samples,
         source: p.input,
@@ -151,34 +153,26 @@ pub(super) fn forward(p: &Problem) -> Slide {
         source_stride: p.spec.stride[0],
         target_stride: 1,
         grid: p.output,
-        origin: [0, 0],
-        step: [0, 0],
-        tiles: [0, 0],
-        outputs: vec![Output { offset: [0, 0], phases }],
+        outputs: vec![Output { offset: [0, 0], phases: phases.into_iter().map(|(_, phase)| phase).collect() }],
+        ..Slide::default()
     }
 }
 
 /// Returns the pass from y's gradient to x's, which is also the transposed convolution, without tiles.
 pub(super) fn input_grad(p: &Problem) -> Slide {
     let stride = p.spec.stride[0];
-    let lines = |axis: usize| -> Vec<Line> {
+    let phases = pairs(p, |axis| {
         let before = p.spec.padding.before()[axis];
+        // Input row i meets kernel row q + 2a with q the parity of i + padding, at output row (i + padding − q)/2 − a.
+        let line = |q: usize| {
+            let start = (q + before) % 2;
+            Line { offset: ((start + before - q) / 2) as isize - 1, taps: [q + 2, q, 0], start }
+        };
         match stride {
-            // Input row i meets kernel row q + 2a with q the parity of i + padding, at output row (i + padding − q)/2 − a.
-            2 => (0..2)
-                .map(|q| {
-                    let start = (q + before) % 2;
-                    let offset = ((start + before - q) / 2) as isize - 1;
-                    Line { offset, taps: [q + 2, q, 0], start }
-                })
-                .collect(),
+            2 => vec![line(0), line(1)],
             _ => vec![Line { offset: before as isize - 2, taps: [2, 1, 0], start: 0 }],
         }
-    };
-    let (down, across) = (lines(0), lines(1));
-    let outputs = pairs([&down, &across])
-        .map(|(d, a)| Output { offset: [d.start, a.start], phases: vec![phase(d, a, p.kernel[1])] })
-        .collect();
+    });
     Slide {
         samples: p.samples,
         source: p.output,
@@ -187,10 +181,8 @@ pub(super) fn input_grad(p: &Problem) -> Slide {
         source_stride: 1,
         target_stride: stride,
         grid: p.input.map(|n| n.div_ceil(stride)),
-        origin: [0, 0],
-        step: [0, 0],
-        tiles: [0, 0],
-        outputs,
+        outputs: phases.into_iter().map(|(offset, phase)| Output { offset, phases: vec![phase] }).collect(),
+        ..Slide::default()
     }
 }
 
@@ -220,8 +212,8 @@ mod tests {
                 for o in 0..output[0] * output[1] {
                     for tap in 0..kernel * kernel {
                         let at = |axis: usize, o: usize, k: usize| (o * stride + k).checked_sub(padding.before()[axis]);
-                        let (y, x) = (at(0, o / output[1], tap / kernel), at(1, o % output[1], tap % kernel));
-                        if let (Some(y), Some(x)) = (y, x)
+                        if let Some(y) = at(0, o / output[1], tap / kernel)
+                            && let Some(x) = at(1, o % output[1], tap % kernel)
                             && y < h
                             && x < w
                         {
@@ -242,7 +234,8 @@ mod tests {
         let mut all = vec![];
         for output in &slide.outputs {
             for i in 0..slide.grid[0] * slide.grid[1] {
-                let (gy, gx) = (i / slide.grid[1], i % slide.grid[1]);
+                let gy = i / slide.grid[1];
+                let gx = i % slide.grid[1];
                 let to = [gy, gx].map(|g| g * slide.target_stride);
                 let to = [to[0] + output.offset[0], to[1] + output.offset[1]];
                 if to[0] >= slide.target[0] || to[1] >= slide.target[1] {
@@ -250,7 +243,8 @@ mod tests {
                 }
                 for phase in &output.phases {
                     for ab in 0..taps * taps {
-                        let (a, b) = (ab / taps, ab % taps);
+                        let a = ab / taps;
+                        let b = ab % taps;
                         let y = ((gy + a) * slide.source_stride) as isize + phase.offset[0];
                         let x = ((gx + b) * slide.source_stride) as isize + phase.offset[1];
                         if y < 0 || x < 0 || y >= slide.source[0] as isize || x >= slide.source[1] as isize {

@@ -2,11 +2,10 @@
 //! products back.
 
 use super::plan::{Output, Phase, Slide};
-use super::transform::{Tile, input2, output2};
+use super::transform::{Tile, input2, load_points, output2};
 use super::weights::{packed_len, point_words};
 use crate::cpu::buffer::{Buffer, Shared};
-use crate::cpu::gemm::Onto;
-use crate::cpu::gemm::{APART, BLOCK, Format, PANEL, Product, by_blocks};
+use crate::cpu::gemm::{APART, BLOCK, BY_BLOCKS, Format, Onto, PANEL, Product, multiply};
 use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
@@ -31,7 +30,7 @@ pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], u:
         let first = task * size;
         let job =
             Tiles::<P, W> { slide, x, u, y, zeros: &zeros, first, count: size.min(count - first), kind: PhantomData };
-        // SAFETY: x, u and y have the lengths that the grid asks for, as checked above; tasks write different tiles of y.
+        // SAFETY: x, u and y have the lengths that the grid requires, as checked above; tasks write different tiles of y.
         unsafe { level.run(job) }
     });
 }
@@ -50,12 +49,16 @@ struct Tiles<'a, P, W> {
 /// The source pixels under a tile; those outside the image point to zeros.
 pub(super) type Pixels = [[*const f32; 5]; 5];
 
+/// Returns the source pixels under a tile.
+///
 /// # Safety
 /// x holds all samples of the source, and `zeros` a number for each of its channels, rounded up to whole vectors.
 #[inline(always)]
 pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], zeros: &[f32], tile: usize) -> Pixels {
     let [n, ty, tx] = slide.place(tile);
-    let ([h, w], k, stride) = (slide.source, slide.channels[0], slide.source_stride);
+    let [h, w] = slide.source;
+    let k = slide.channels[0];
+    let stride = slide.source_stride;
     let mut all = [[zeros.as_ptr(); 5]; 5];
     let [y0, x0] = slide.first([ty, tx]);
     for (i, row) in all.iter_mut().enumerate().take(W::POINTS[0]) {
@@ -79,7 +82,7 @@ pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], ze
 /// # Safety
 /// As [`Simd`]; each pixel has `lanes` numbers from `channel` on.
 #[inline(always)]
-pub(super) unsafe fn transformed<S: Simd, W: Tile>(pixels: &Pixels, channel: usize, lanes: usize) -> [[S::V; 5]; 5] {
+pub(super) unsafe fn transformed<S: Simd, W: Tile>(pixels: &Pixels, channel: usize, lanes: usize) -> [[S; 5]; 5] {
     // SAFETY: each pixel has `lanes` numbers from `channel` on.
     unsafe {
         let mut d = [[S::zero(); 5]; 5];
@@ -101,7 +104,7 @@ impl<P: Format, W: Tile> Tiles<'_, P, W> {
         let in_block = BLOCK * P::PAIR;
         let point = k.div_ceil(in_block) * self.count * BLOCK + APART;
         for tile in 0..self.count {
-            // SAFETY: tiles, channels and points all lie inside the buffers that `run` takes for them.
+            // SAFETY: tiles, channels and points lie inside the buffers that `run` takes for them.
             unsafe {
                 let pixels = pixels::<W>(self.slide, phase, self.x, self.zeros, self.first + tile);
                 for channel in (0..k).step_by(LANES) {
@@ -109,7 +112,7 @@ impl<P: Format, W: Tile> Tiles<'_, P, W> {
                     let to = a.add((channel / in_block * self.count + tile) * BLOCK);
                     for i in 0..W::POINTS[0] {
                         for j in 0..W::POINTS[1] {
-                            P::store::<S>(to.add((i * W::POINTS[1] + j) * point), channel % in_block, d[i][j]);
+                            P::store(to.add((i * W::POINTS[1] + j) * point), channel % in_block, d[i][j]);
                         }
                     }
                 }
@@ -120,7 +123,10 @@ impl<P: Format, W: Tile> Tiles<'_, P, W> {
     /// Transforms products `[point][tile][columns]` into the target's pixels.
     #[inline(always)]
     unsafe fn outputs<S: Simd>(&self, output: &Output, c: *const f32, columns: usize) {
-        let (n_channels, [h, w], stride) = (self.slide.channels[1], self.slide.target, self.slide.target_stride);
+        let n_channels = self.slide.channels[1];
+        let [h, w] = self.slide.target;
+        let stride = self.slide.target_stride;
+        let point = self.count * columns + APART;
         for tile in 0..self.count {
             let [n, ty, tx] = self.slide.place(self.first + tile);
             let [y0, x0] = self.slide.first([ty, tx]);
@@ -128,15 +134,7 @@ impl<P: Format, W: Tile> Tiles<'_, P, W> {
                 let lanes = LANES.min(n_channels - channel);
                 // SAFETY: products lie inside `c`; pixels are checked against the image.
                 unsafe {
-                    let mut d = [[S::zero(); 5]; 5];
-                    for i in 0..W::POINTS[0] {
-                        for j in 0..W::POINTS[1] {
-                            d[i][j] = S::load(c.add(
-                                (i * W::POINTS[1] + j) * (self.count * columns + APART) + tile * columns + channel,
-                            ));
-                        }
-                    }
-                    let o = output2::<S, W>(&d);
+                    let o = output2::<S, W>(&load_points::<S, W>(c.add(tile * columns + channel), point));
                     for (i, o) in o.iter().enumerate().take(W::OUTPUTS[0]) {
                         let y = (y0 + i) * stride + output.offset[0];
                         if y >= h {
@@ -148,7 +146,7 @@ impl<P: Format, W: Tile> Tiles<'_, P, W> {
                                 break;
                             }
                             let to = self.y.get().add(((n * h + y) * w + x) * n_channels + channel);
-                            S::store_upto(to, lanes, *o);
+                            o.store_upto(to, lanes);
                         }
                     }
                 }
@@ -163,7 +161,8 @@ impl<P: Format, W: Tile> Job for Tiles<'_, P, W> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let [k, n] = self.slide.channels;
-        let (points, columns) = (W::ALL, n.next_multiple_of(PANEL));
+        let points = W::ALL;
+        let columns = n.next_multiple_of(PANEL);
         let words = k.div_ceil(P::PAIR);
         let a_point = words.div_ceil(BLOCK) * self.count * BLOCK + APART;
         let c_point = self.count * columns + APART;
@@ -176,7 +175,7 @@ impl<P: Format, W: Tile> Job for Tiles<'_, P, W> {
                 unsafe {
                     self.inputs::<S>(phase, a.as_mut_ptr());
                     for point in 0..points {
-                        by_blocks::<S, P>(Product {
+                        multiply::<S, P, BY_BLOCKS>(Product {
                             m: self.count,
                             n: columns,
                             k: words,

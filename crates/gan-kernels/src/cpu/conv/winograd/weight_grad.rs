@@ -1,32 +1,33 @@
-//! The weights' gradient: sums over tiles of transformed inputs times transformed gradients, one product a filter point.
+//! The gradient of the weights: sums over tiles of transformed inputs times transformed gradients, with one product per filter point.
 
 use super::plan::{Phase, Slide};
 use super::slide::{pixels, transformed};
-use super::transform::{Tile, gradient2, taps_gradient2};
+use super::transform::{Tile, gradient2, load_points, store_words, taps_gradient2};
 use crate::cpu::buffer::{Buffer, Shared};
-use crate::cpu::gemm::Onto;
-use crate::cpu::gemm::{APART, Format, PANEL, Product, by_columns};
+use crate::cpu::gemm::{APART, BY_COLUMNS, Format, Onto, PANEL, Product, multiply};
 use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 
-/// Tiles whose transforms are held at once. Sums run over chunks in order, so no thread count changes a bit.
+/// Number of tiles whose transforms are held at once. Sums run over chunks in order, so that no thread count changes a bit.
 const CHUNK: usize = 256;
-/// Channels of x times channels of dy from which on weights are large.
+/// Channels of x times channels of dy from which weights are large.
 const LARGE: usize = 1 << 16;
-/// Tiles of the gradient that one task transforms.
+/// Number of tiles of the gradient per task.
 const TILES: usize = 32;
-/// Input channels that one task multiplies.
+/// Number of input channels per task.
 const ROWS: usize = 64;
 
-/// x `[N, H, W, C]`, dy `[N, H', W', O]` -> the gradient of taps-major weights `[tap][C][O]` over the forward pass's tiles `slide`,
-/// in place of what stands there or added to it.
+/// Computes the gradient of taps-major weights `[tap][C][O]` from x `[N, H, W, C]` and dy `[N, H', W', O]`, over the tiles `slide` of the
+/// forward pass.
 pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], dy: &[f32], onto: Onto, dw: &mut [f32]) {
     let [k, n] = slide.channels;
     slide.assert_lengths(x, dy);
     assert!(dw.len() >= slide.weights(), "gradients for all phases");
-    let (points, columns, count) = (W::ALL, n.next_multiple_of(PANEL), slide.count());
-    // Large weights' sums over several chunks would take more memory than the transforms of all tiles.
+    let points = W::ALL;
+    let columns = n.next_multiple_of(PANEL);
+    let count = slide.count();
+    // Sums of large weights over several chunks would take more memory than the transforms of all tiles.
     let chunk = if k * n >= LARGE && count <= 2 * CHUNK { 2 * CHUNK } else { CHUNK };
     let chunk = chunk.min(count.next_multiple_of(P::PAIR));
     let phases: Vec<Phase> = slide.phases().collect();
@@ -36,14 +37,16 @@ pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], dy
     let one_task = points * (ROWS * columns + APART);
     let one_chunk = chunk >= count;
     let mut sums = Buffer::any(if one_chunk { 0 } else { phases.len() * groups * one_task });
-    let (b, c, dw) = (Shared::new(&mut transformed), Shared::new(&mut sums), Shared::new(dw));
+    let b = Shared::new(&mut transformed);
+    let c = Shared::new(&mut sums);
+    let dw = Shared::new(dw);
     for first in (0..count).step_by(chunk) {
         let part = Part { slide, first, count: chunk.min(count - first), columns };
         each(part.count.div_ceil(TILES), |task| {
             let tiles = task * TILES..((task + 1) * TILES).min(part.count);
             let job = Gradients::<P, W> { part, dy, tiles, to: b, kind: PhantomData };
-            // SAFETY: dy has the length that the grid asks for, as checked above; B has room for the tiles of a chunk, of which
-            // tasks write different ones.
+            // SAFETY: dy has the length that the grid requires, as checked above; B has room for the tiles of a chunk, and tasks write
+            // different ones.
             unsafe { level.run(job) }
         });
         each(phases.len() * groups, |task| {
@@ -59,7 +62,7 @@ pub(super) fn run<P: Format, W: Tile>(level: Level, slide: &Slide, x: &[f32], dy
                 dw: (first + chunk >= count).then_some((dw, onto)),
                 kind: PhantomData,
             };
-            // SAFETY: x, dw and the sums have the lengths that the grid asks for, as checked above; tasks write different rows.
+            // SAFETY: x, dw and the sums have the lengths that the grid requires, as checked above; tasks write different rows.
             unsafe { level.run(job) }
         });
     }
@@ -85,9 +88,10 @@ struct Gradients<'a, P, W> {
 
 impl<P: Format, W: Tile> Gradients<'_, P, W> {
     #[inline(always)]
-    unsafe fn tile<S: Simd>(&self, tile: usize, channel: usize) -> [[S::V; 5]; 5] {
+    unsafe fn tile<S: Simd>(&self, tile: usize, channel: usize) -> [[S; 5]; 5] {
         let slide = self.part.slide;
-        let ([h, w], n_channels) = (slide.target, slide.channels[1]);
+        let [h, w] = slide.target;
+        let n_channels = slide.channels[1];
         // SAFETY: pixels are checked against the image, channels against their number.
         unsafe {
             let mut d = [[S::zero(); 4]; 4];
@@ -97,9 +101,8 @@ impl<P: Format, W: Tile> Gradients<'_, P, W> {
                 let [y0, x0] = slide.first([ty, tx]);
                 for (i, d) in d.iter_mut().enumerate().take(W::OUTPUTS[0].min(h - y0)) {
                     for (j, d) in d.iter_mut().enumerate().take(W::OUTPUTS[1].min(w - x0)) {
-                        let (y, x) = (y0 + i, x0 + j);
-                        let from = self.dy.as_ptr().add(((n * h + y) * w + x) * n_channels + channel);
-                        *d = S::load_upto(from, lanes);
+                        let pixel = (n * h + y0 + i) * w + x0 + j;
+                        *d = S::load_upto(self.dy.as_ptr().add(pixel * n_channels + channel), lanes);
                     }
                 }
             }
@@ -120,28 +123,23 @@ impl<P: Format, W: Tile> Job for Gradients<'_, P, W> {
                 unsafe {
                     let first = self.tile::<S>(tile, channel);
                     let second = if P::PAIR == 2 { self.tile::<S>(tile + 1, channel) } else { first };
-                    for i in 0..W::POINTS[0] {
-                        for j in 0..W::POINTS[1] {
-                            let row = (channel / PANEL) * words + tile / P::PAIR;
-                            let point = (i * W::POINTS[1] + j) * (words * self.part.columns + APART);
-                            let to = point + row * PANEL + channel % PANEL;
-                            S::store(self.to.get().add(to), P::word::<S>(first[i][j], second[i][j]));
-                        }
-                    }
+                    let row = (channel / PANEL) * words + tile / P::PAIR;
+                    let to = self.to.get().add(row * PANEL + channel % PANEL);
+                    store_words::<S, P, W>(&first, &second, to, words * self.part.columns + APART);
                 }
             }
         }
     }
 }
 
-/// Transforms some channels of x under one phase into A by columns, multiplies, and with the last chunk writes their dw.
+/// Transforms some channels of x under one phase into A by columns, multiplies, and with the last chunk writes their part of dw.
 struct Rows<'a, P, W> {
     part: Part<'a>,
     x: &'a [f32],
     phase: &'a Phase,
     zeros: &'a [f32],
     b: Shared,
-    /// The sums that go on from chunk to chunk; none if there is one chunk.
+    /// Sums that continue from chunk to chunk; `None` if there is one chunk.
     c: Option<Shared>,
     channels: std::ops::Range<usize>,
     dw: Option<(Shared, Onto)>,
@@ -149,7 +147,7 @@ struct Rows<'a, P, W> {
 }
 
 impl<P: Format, W: Tile> Rows<'_, P, W> {
-    /// A by columns, `[point][tile words][ROWS]`.
+    /// Writes A by columns, `[point][tile words][ROWS]`.
     #[inline(always)]
     unsafe fn inputs<S: Simd>(&self, a: *mut f32, words: usize) {
         let Part { slide, first, count, .. } = self.part;
@@ -169,40 +167,30 @@ impl<P: Format, W: Tile> Rows<'_, P, W> {
                     let lanes = LANES.min(self.channels.end - channel);
                     let d1 = transformed::<S, W>(&one, channel, lanes);
                     let d2 = if P::PAIR == 2 { transformed::<S, W>(&two, channel, lanes) } else { d1 };
-                    for i in 0..W::POINTS[0] {
-                        for j in 0..W::POINTS[1] {
-                            let point = (i * W::POINTS[1] + j) * (words * ROWS + APART);
-                            let to = a.add(point + tile / P::PAIR * ROWS + channel - self.channels.start);
-                            S::store(to, P::word::<S>(d1[i][j], d2[i][j]));
-                        }
-                    }
+                    let to = a.add(tile / P::PAIR * ROWS + channel - self.channels.start);
+                    store_words::<S, P, W>(&d1, &d2, to, words * ROWS + APART);
                 }
             }
         }
     }
 
+    /// Transforms the sums back, into or onto dw.
     #[inline(always)]
     unsafe fn taps<S: Simd>(&self, c: *const f32, dw: Shared, onto: Onto) {
-        let ([k, n], columns) = (self.part.slide.channels, self.part.columns);
+        let [k, n] = self.part.slide.channels;
+        let columns = self.part.columns;
         for channel in self.channels.clone() {
             for column in (0..n).step_by(LANES) {
                 // SAFETY: sums have ROWS rows of `columns` for every point; (tap, channel) is a row of dw.
                 unsafe {
-                    let mut d = [[S::zero(); 5]; 5];
-                    for i in 0..W::POINTS[0] {
-                        for j in 0..W::POINTS[1] {
-                            let point = (i * W::POINTS[1] + j) * (ROWS * columns + APART);
-                            let row = channel - self.channels.start;
-                            d[i][j] = S::load(c.add(point + row * columns + column));
-                        }
-                    }
-                    let g = taps_gradient2::<S, W>(&d);
+                    let row = c.add((channel - self.channels.start) * columns + column);
+                    let g = taps_gradient2::<S, W>(&load_points::<S, W>(row, ROWS * columns + APART));
                     let lanes = LANES.min(n - column);
                     for a in 0..W::TAPS {
                         for b in 0..W::TAPS {
                             let to = dw.get().add((self.phase.taps[a][b] * k + channel) * n + column);
                             let old = if onto == Onto::Sum { S::load_upto(to, lanes) } else { S::zero() };
-                            S::store_upto(to, lanes, S::add(old, g[a][b]));
+                            (old + g[a][b]).store_upto(to, lanes);
                         }
                     }
                 }
@@ -216,19 +204,17 @@ impl<P: Format, W: Tile> Job for Rows<'_, P, W> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (points, columns) = (W::ALL, self.part.columns);
+        let points = W::ALL;
+        let columns = self.part.columns;
         let words = self.part.count.div_ceil(P::PAIR);
         let mut a = Buffer::any(points * (words * ROWS + APART));
         let mut own = Buffer::any(if self.c.is_none() { points * (ROWS * columns + APART) } else { 0 });
-        let c = match self.c {
-            Some(c) => c.get(),
-            None => own.as_mut_ptr(),
-        };
+        let c = self.c.map_or(own.as_mut_ptr(), Shared::get);
         // SAFETY: a, b and the sums have a part of the named size for every point.
         unsafe {
             self.inputs::<S>(a.as_mut_ptr(), words);
             for point in 0..points {
-                by_columns::<S, P>(Product {
+                multiply::<S, P, BY_COLUMNS>(Product {
                     m: self.channels.len(),
                     n: columns,
                     k: words,

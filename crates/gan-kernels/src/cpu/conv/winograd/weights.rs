@@ -1,24 +1,24 @@
-//! The weights as Winograd's products need them: every phase's filter transformed and packed in panels.
+//! Weights for Winograd's products: the filter of every phase, transformed and packed in panels.
 
 use super::plan::Slide;
-use super::transform::{Tile, taps2};
+use super::transform::{Tile, store_words, taps2};
 use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::gemm::{APART, Format, PANEL};
 use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
 
-/// Distance between filter points' panels, in words.
+/// Returns the distance between the panels of two filter points, in words.
 pub(super) fn point_words<P: Format>([k, n]: [usize; 2]) -> usize {
     k.div_ceil(P::PAIR) * n.next_multiple_of(PANEL) + APART
 }
 
-/// Words of all phases' packed filters.
+/// Returns the number of words of the packed filters of all phases.
 pub(super) fn packed_len<P: Format, W: Tile>(slide: &Slide) -> usize {
     slide.phases().count() * W::ALL * point_words::<P>(slide.channels)
 }
 
-/// `[phase][point][panel][k words][32]` from taps-major weights `[tap][k][n]`.
+/// Packs taps-major weights `[tap][k][n]` -> `[phase][point][panel][k words][32]`.
 pub(super) fn pack<P: Format, W: Tile>(level: Level, slide: &Slide, taps_major: &[f32]) -> Buffer {
     let [k, n] = slide.channels;
     let points = W::ALL;
@@ -28,7 +28,8 @@ pub(super) fn pack<P: Format, W: Tile>(level: Level, slide: &Slide, taps_major: 
     let mut packed = Buffer::any(packed_len::<P, W>(slide));
     let to = Shared::new(&mut packed);
     each(phases.len() * panels, |i| {
-        let (phase, panel) = (i / panels, i % panels);
+        let phase = i / panels;
+        let panel = i % panels;
         let job = PackPanel::<P, W> {
             taps: phases[phase],
             from: taps_major,
@@ -38,8 +39,8 @@ pub(super) fn pack<P: Format, W: Tile>(level: Level, slide: &Slide, taps_major: 
             to: to.ahead(phase * points * point_words::<P>([k, n])).get(),
             kind: PhantomData,
         };
-        // SAFETY: the weights are as many as the phases read, as checked above; the phases' parts lie one after the other in
-        // `packed`, and each task writes its own panel of its own phase.
+        // SAFETY: there are as many weights as the phases read, as checked above. The parts of the phases follow each other in `packed`,
+        // and each task writes its own panel of its own phase.
         unsafe { level.run(job) }
     });
     packed
@@ -56,9 +57,9 @@ struct PackPanel<'a, P, W> {
 }
 
 impl<P: Format, W: Tile> PackPanel<'_, P, W> {
-    /// The filter of channel `c` of the source and sixteen of the target, transformed.
+    /// Returns the transformed filter of channel `c` of the source and sixteen channels of the target.
     #[inline(always)]
-    unsafe fn filter<S: Simd>(&self, c: usize, column: usize) -> [[S::V; 5]; 5] {
+    unsafe fn filter<S: Simd>(&self, c: usize, column: usize) -> [[S; 5]; 5] {
         // SAFETY: loads stay inside row (tap, c) of `from`.
         unsafe {
             let mut g = [[S::zero(); 3]; 3];
@@ -90,13 +91,8 @@ impl<P: Format, W: Tile> Job for PackPanel<'_, P, W> {
                 unsafe {
                     let first = self.filter::<S>(word * P::PAIR, column);
                     let second = if P::PAIR == 2 { self.filter::<S>(word * P::PAIR + 1, column) } else { first };
-                    for i in 0..W::POINTS[0] {
-                        for j in 0..W::POINTS[1] {
-                            let to =
-                                (i * W::POINTS[1] + j) * point + (self.panel * words + word) * PANEL + half * LANES;
-                            S::store(self.to.add(to), P::word::<S>(first[i][j], second[i][j]));
-                        }
-                    }
+                    let to = self.to.add((self.panel * words + word) * PANEL + half * LANES);
+                    store_words::<S, P, W>(&first, &second, to, point);
                 }
             }
         }

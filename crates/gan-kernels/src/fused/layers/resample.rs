@@ -1,0 +1,38 @@
+//! Upsampling, zero padding and average pooling: maps of pixels without weights.
+
+use super::Operation;
+use crate::backend::{Backend, Resample, Sides};
+use crate::fused::pass::{At, Dtheta, PassContext};
+use candle_core::{Result, bail};
+
+impl<B: Backend> Operation<B> for Resample {
+    fn output(&self, [h, w, c]: Sides) -> Result<Sides> {
+        Ok(match *self {
+            Self::Upsample([down, across]) => [h.saturating_mul(down), w.saturating_mul(across), c],
+            Self::ZeroPad(padding) => {
+                let [tall, wide] = padding.total();
+                [h.saturating_add(tall), w.saturating_add(wide), c]
+            }
+            Self::AvgPool([kh, kw]) => {
+                if kh == 0 || kw == 0 || kh > h || kw > w {
+                    bail!("a pooling window of {:?} does not fit into an image of {h}×{w}", [kh, kw]);
+                }
+                [h / kh, w / kw, c]
+            }
+        })
+    }
+
+    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
+        let backend = at.backend();
+        let mut y = backend.uninit(at.output_len());
+        backend.resample(&at.map(), *self, backend.slice(x), backend.slice_mut(&mut y));
+        Ok(y)
+    }
+
+    fn backward(&self, at: &At<B>, g: B::Buffer, _: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {
+        let backend = at.backend();
+        let mut dx = backend.uninit(at.input_len());
+        backend.resample_grad(&at.map(), *self, backend.slice(&g), backend.slice_mut(&mut dx));
+        Some(dx)
+    }
+}
