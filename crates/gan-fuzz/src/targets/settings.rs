@@ -6,7 +6,7 @@ use crate::target::{Memory, Outcome, Seed, Target};
 use gan_core::penalties::PenaltyKind;
 use gan_core::{Loss, layers};
 use gan_data::DatasetEntry;
-use gan_metrics::MetricRef;
+use gan_metrics::metrics::MetricRef;
 use gan_train::{layering, presets};
 use std::sync::LazyLock;
 
