@@ -39,12 +39,6 @@ const KINDS: &[Kind] = &[
         page: "docs/training.md",
     },
     Kind {
-        what: "optimizer",
-        at: "crates/gan-train/src/optimizers/",
-        form: Form::Listed("optimizers"),
-        page: "docs/training.md",
-    },
-    Kind {
         what: "augmentation",
         at: "crates/gan-core/src/augmentations/",
         form: Form::Listed("augmentations"),

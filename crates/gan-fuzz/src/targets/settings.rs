@@ -6,7 +6,7 @@ use crate::target::{Memory, Outcome, Seed, Target};
 use gan_core::penalties::PenaltyKind;
 use gan_core::{Loss, layers};
 use gan_data::DatasetEntry;
-use gan_metrics::metrics::MetricRef;
+use gan_metrics::Metric;
 use gan_train::{layering, presets};
 use std::sync::LazyLock;
 
@@ -63,7 +63,7 @@ pub fn names() -> Vec<&'static str> {
         all.extend(Loss::ALL.iter().map(|loss| loss.name()));
         all.extend(PenaltyKind::ALL.iter().map(|penalty| penalty.name()));
         all.extend(DatasetEntry::names());
-        all.extend(MetricRef::all().map(MetricRef::key));
+        all.extend(Metric::all().map(|metric| metric.key));
         all.sort_unstable();
         all.dedup();
         all
