@@ -36,7 +36,8 @@ fn evidence(history: &History) -> Option<Evidence> {
         Better::Higher => best * BETTER > first,
     };
     (!has_improved && values.len() > 2).then(|| {
-        let floor = history.context().floor.map(|floor| format!("; real samples: {}", short(floor))).unwrap_or_default();
+        let floor =
+            history.context().floor.map(|floor| format!("; real samples: {}", short(floor))).unwrap_or_default();
         format!("{name} was {} before training and is {} at its best{floor}", short(first), short(best))
     })
 }
