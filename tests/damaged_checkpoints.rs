@@ -59,7 +59,7 @@ fn a_damaged_checkpoint_is_skipped_and_named() {
         let newest = format!("{name}/checkpoints/step-0000015");
         damage(&place.path(&newest));
         let ran = resumed(&place, name);
-        ran.expect(0, &[&newest, "damaged", "it is passed over", "going on after step 12 of 15"]);
+        ran.expect(0, &[&newest, "damaged", "it is skipped", "resuming after step 12 of 15"]);
         assert!(!ran.stderr.contains('\u{1b}'), "colours in a file: {}", ran.stderr);
         assert_same(&straight, &files(&place.path(name)));
     }
@@ -71,7 +71,7 @@ fn two_damaged_checkpoints_are_skipped() {
     let straight = finished(&place);
     truncate(&place.path("run/checkpoints/step-0000015"));
     flip_a_bit(&place.path("run/checkpoints/step-0000012"));
-    resumed(&place, "run").expect(0, &["step-0000015", "step-0000012", "going on after step 8 of 15"]);
+    resumed(&place, "run").expect(0, &["step-0000015", "step-0000012", "resuming after step 8 of 15"]);
     assert_same(&straight, &files(&place.path("run")));
 }
 
@@ -81,7 +81,7 @@ fn an_invalid_latest_file_is_ignored() {
     let straight = finished(&place);
     for garbage in [&b""[..], b"step-9999999", b"\xff\xfe\x00", b"../../elsewhere"] {
         fs::write(place.path("run/checkpoints/latest"), garbage).unwrap();
-        resumed(&place, "run").expect(0, &["going on after step 15 of 15"]);
+        resumed(&place, "run").expect(0, &["resuming after step 15 of 15"]);
         assert_same(&straight, &files(&place.path("run")));
     }
 }
@@ -106,5 +106,5 @@ fn a_damaged_newer_checkpoint_does_not_remove_complete_ones() {
     place.good("train run --resume --steps 14 --set checkpoint.every=2 --set checkpoint.keep=1");
     let kept: Vec<_> = fs::read_dir(place.path("run/checkpoints")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(kept.iter().any(|name| name == "step-0000014"), "{kept:?}");
-    resumed(&place, "run").expect(0, &["going on after step 14 of 14"]);
+    resumed(&place, "run").expect(0, &["resuming after step 14 of 14"]);
 }

@@ -15,7 +15,7 @@ fn killed_equals_straight_at(place: &Place, settings: &str, steps: u64, killed_a
     run.kill();
     assert!(!place.path("killed/progress.gif").exists(), "the run was over before it was killed");
     let ran = place.good("train killed --resume");
-    assert!(ran.stderr.contains("going on after step"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("resuming after step"), "{}", ran.stderr);
     assert_same(&files(&place.path("straight")), &files(&place.path("killed")));
 }
 
@@ -130,7 +130,7 @@ fn resume_without_a_folder_continues_the_newest_run_of_the_preset() {
     place.good(&format!("train {SMALL} --steps 1 --out runs/dcgan-mnist-20200101-000000"));
     place.good(&format!("train {SMALL} --steps 1"));
     let ran = place.good("train dcgan-mnist --resume --steps 2");
-    assert!(ran.stderr.contains("going on after step 1 of 2"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("resuming after step 1 of 2"), "{}", ran.stderr);
     assert_eq!(steps(&place.path("runs/dcgan-mnist-20200101-000000")), [1]);
 }
 
@@ -146,7 +146,7 @@ fn a_run_cannot_end_before_its_current_step() {
     let place = Place::new();
     place.good(&format!("train {SMALL} --steps 3 --out run"));
     let before = files(&place.path("run"));
-    place.gan("train run --resume --steps 2").expect(2, &["3 steps are done", "the 2 asked for"]);
+    place.gan("train run --resume --steps 2").expect(2, &["3 steps are done", "the 2 requested"]);
     assert_same(&before, &files(&place.path("run")));
 }
 

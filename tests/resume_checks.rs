@@ -136,7 +136,7 @@ fn the_data_folder_is_found_from_any_directory() {
     train(&place, "--set data.dir=2024 --steps 2 --out run").expect(0, &[]);
     fs::create_dir(place.path("elsewhere")).unwrap();
     let ran = Ran::of(place.command("train ../run --resume --steps 3").current_dir(place.path("elsewhere")));
-    ran.expect(0, &["going on after step 2 of 3"]);
+    ran.expect(0, &["resuming after step 2 of 3"]);
 }
 
 #[test]

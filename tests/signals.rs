@@ -16,7 +16,7 @@ fn stopped_equals_straight(signal: &str) {
     assert!(at < 150 && run.stderr().contains(&words), "{}", run.stderr());
     place.good("generate stopped --count 4");
     let ran = place.good("train stopped --resume");
-    assert!(ran.stderr.contains(&format!("going on after step {at} of 150")), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("resuming after step {at} of 150")), "{}", ran.stderr);
     assert_same(&results(&place.path("straight")), &results(&place.path("stopped")));
 }
 

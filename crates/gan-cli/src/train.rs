@@ -220,7 +220,7 @@ fn resume(trainer: &mut Trainer, folder: &RunFolder, quiet: bool) -> Result<()> 
         let problem = "nothing was saved before the first checkpoint, starting from the beginning";
         print::note(format_args!("{}: {problem}", folder.path().display()));
     } else {
-        print::note(format_args!("going on after step {step} of {}", trainer.total_steps()));
+        print::note(format_args!("resuming after step {step} of {}", trainer.total_steps()));
     }
     Ok(())
 }

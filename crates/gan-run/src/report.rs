@@ -251,8 +251,8 @@ fn cards(progress: &Progress, page: &Page) -> Vec<Card> {
     }
     let of = progress.of.map(|of| grouped(of as usize));
     let (note, severity) = match of {
-        Some(_) if progress.of <= Some(progress.steps) => ("all that were asked for".into(), Severity::Good),
-        Some(of) => (format!("of {of} that were asked for"), Severity::Plain),
+        Some(_) if progress.of <= Some(progress.steps) => ("all requested steps".into(), Severity::Good),
+        Some(of) => (format!("of {of} requested"), Severity::Plain),
         None => (String::new(), Severity::Plain),
     };
     let steps = Card { label: "Steps".into(), value: grouped(progress.steps as usize), note, severity };

@@ -31,7 +31,7 @@ pub fn resume(trainer: &mut Trainer, folder: &RunFolder) -> Result<u64> {
     let total = trainer.total_steps();
     if step > total {
         let problem = format!(
-            "{} {} done already, more than the {total} asked for; --steps and --epochs count from the beginning",
+            "{} {} done already, more than the {total} requested; --steps and --epochs count from the beginning",
             counted(step, "step"),
             is_or_are(step)
         );

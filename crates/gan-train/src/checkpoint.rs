@@ -281,7 +281,7 @@ pub fn restore(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<
                 return Ok(Some(trainer.step));
             }
             Err(error) => {
-                tracing::warn!("{error}; it is passed over");
+                tracing::warn!("{error}; it is skipped");
                 damage = Some(error);
             }
         }

@@ -63,7 +63,7 @@ impl Counting {
     }
 }
 
-// SAFETY: every block comes from `System` and goes back to it with the layout that it was asked for with; counting touches no
+// SAFETY: every block comes from `System` and goes back to it with the layout that it was requested with; counting touches no
 // block and allocates nothing. A null pointer is the way to say that there is no memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
