@@ -194,7 +194,7 @@ impl Evaluator {
         suite.protocol = against.protocol;
         suite.notes.extend(note.map(|problem| format!("not measured: {problem}")));
         let most = if against.occasion == Occasion::Training { REFERENCE } else { usize::MAX };
-        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(|metric| is_copies(metric)), most };
+        let wanted = Wanted { samples: how.samples, copies: metrics.iter().any(is_copies), most };
         let described = Reference { sizes: real_sizes, ..real.description(against) };
         let suite = real.embedded(suite, described, wanted, progress)?;
         let best = how.best.or_else(|| Metric::best(kind, features));

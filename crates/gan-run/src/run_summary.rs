@@ -192,7 +192,7 @@ mod tests {
         let tried = RunSummary { evaluates: true, ..run_summary(None, vec![]) };
         assert!(tried.next().contains("too few images") && !tried.next().contains("evaluate.every"));
         let collapse = gan_alarms::RULES.iter().find(|rule| rule.key == "collapse").unwrap();
-        let raised = Raised { alarm: Alarm::new(*collapse, 700, "diversity 0.1".into()), done: Policy::Warn };
+        let raised = Raised { alarm: Alarm::new(collapse, 700, "diversity 0.1".into()), done: Policy::Warn };
         let text = run_summary(Some((500, 5.0)), vec![raised]).to_string();
         assert!(text.contains("mode collapse at step 700: diversity 0.1") && text.contains("β1 = 0.5"), "{text}");
         assert!(

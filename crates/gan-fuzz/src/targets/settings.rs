@@ -16,7 +16,7 @@ pub const TARGET: Target = Target {
     body,
     seeds,
     tokens: TOKENS,
-    names: names,
+    names,
     memory: Memory { mebibytes: 256, per_byte: 1024 },
 };
 
