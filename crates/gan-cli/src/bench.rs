@@ -142,18 +142,20 @@ fn duration(seconds: f64) -> String {
     if seconds < 1e-3 { format!("{:.0} µs", seconds * 1e6) } else { format!("{:.1} ms", seconds * 1e3) }
 }
 
-/// Parts of a step.
-const PARTS: [(&str, fn(&Parts) -> f64); 10] = [
+/// Name of a part of a step, and its seconds.
+type Part = (&'static str, fn(&Parts) -> f64);
+
+const PARTS: [Part; 10] = [
     ("data", |parts| parts.data),
     ("G forward", |parts| parts.generate),
     ("D forward", |parts| parts.d.forward),
     ("D backward", |parts| parts.d.backward),
     ("D together", |parts| parts.d.together),
-    ("D optimiser", |parts| parts.d.optimizer),
+    ("D optimizer", |parts| parts.d.optimizer),
     ("G: D forward", |parts| parts.g.forward),
     ("G backward", |parts| parts.g.backward),
     ("G together", |parts| parts.g.together),
-    ("G optimiser", |parts| parts.g.optimizer),
+    ("G optimizer", |parts| parts.g.optimizer),
 ];
 
 /// Returns the parts of a step by name, in seconds per step; "rest" is the remaining time of the `total`.
@@ -179,7 +181,7 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
     for (name, network) in [("G", &plan.generator), ("D", &plan.discriminator)] {
         for (layer, mut shape) in convolutions(&network.input, &network.layers)? {
             shape.samples = config.batch;
-            shape.spec.precision = config.precision.into();
+            shape.spec.precision = config.precision;
             let t = timing::convolution(&shape, KERNEL_RUNS)?;
             let times = [t.forward, t.input_grad, t.weight_grad];
             let [forward, input, weight] = times.map(|seconds| 2e-9 * t.multiply_adds as f64 / seconds);

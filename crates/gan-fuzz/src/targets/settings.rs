@@ -11,14 +11,8 @@ use gan_train::{layering, presets};
 use std::sync::LazyLock;
 
 /// Reads a settings file, checks it and trains two steps.
-pub const TARGET: Target = Target {
-    name: "settings",
-    body,
-    seeds,
-    tokens: TOKENS,
-    names,
-    memory: Memory { mebibytes: 256, per_byte: 1024 },
-};
+pub const TARGET: Target =
+    Target { name: "settings", body, seeds, tokens: TOKENS, names, memory: Memory { mebibytes: 256, per_byte: 1024 } };
 
 /// Values in settings files, and their punctuation.
 pub const TOKENS: &[&str] = &[
