@@ -111,7 +111,7 @@ fn schedule(done: f64) -> f64 {
     (done / RISE).min(1.0) * 0.5 * (1.0 + (std::f64::consts::PI * fall).cos())
 }
 
-/// Returns the mean of −ln softmax(logits)[label] for logits `[N, K]` and labels `[N]`.
+/// Returns the mean of −ln softmax(logits)\[label\] for logits `[N, K]` and labels `[N]`.
 fn cross_entropy(logits: &Tensor, labels: &Tensor) -> candle_core::Result<Tensor> {
     let right = logits.gather(&labels.unsqueeze(1)?, 1)?.squeeze(1)?;
     (logits.log_sum_exp(1)? - right)?.mean_all()

@@ -153,7 +153,7 @@ impl Trainer {
         self.step_rule = Box::new(step);
     }
 
-    /// Replaces both optimizers, for example by ones with update rules of your own ([`Optimizer::with_rule`]).
+    /// Replaces both optimizers, for example by ones with update rules of your own ([`Optimizer::new`]).
     pub fn set_optimizers(&mut self, generator: Optimizer, discriminator: Optimizer) {
         self.optimizer_g = generator;
         self.optimizer_d = discriminator;

@@ -33,7 +33,7 @@ pub struct TrainConfig {
     /// Whether G generates D's samples in training mode or in inference mode (Keras' `predict`).
     #[serde(default)]
     pub fakes_mode: FakesMode,
-    /// β of the average of G's weights ([`crate::ema`]), from 0 to less than 1, e.g. 0.999; no average by default.
+    /// β of the average of G's weights (EMA), from 0 to less than 1, e.g. 0.999; no average by default.
     pub ema: Option<f64>,
     /// Fraction of the run, at its end, over which both learning rates decrease linearly to 0: 0.5 is the second half; constant by default.
     /// A longer run changes it for all steps.

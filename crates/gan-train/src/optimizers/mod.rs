@@ -1,6 +1,6 @@
 //! Optimizers, one file each, over named parameters, with state that is saved and loaded by name.
 //!
-//! A new optimizer is a file with its settings, which implement [`UpdateRule`], and a line in [`optimizers!`] below: its name in settings,
+//! A new optimizer is a file with its settings, which implement [`UpdateRule`], and a line in `optimizers!` below: its name in settings,
 //! the enum, its keys, its checks and its state in checkpoints follow.
 
 use crate::averages::{self, Averaged};
