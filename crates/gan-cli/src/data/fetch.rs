@@ -1,6 +1,6 @@
 //! `gan data fetch`: downloads a data set from the Hugging Face Hub, or explains how to get it without.
 
-use crate::args::{Usage, usage};
+use crate::args::usage;
 use crate::output;
 use anyhow::Result;
 use clap::Args;
@@ -43,7 +43,7 @@ fn fetch(source: &Source, target: &Path, _: bool) -> Result<()> {
         source.by_hand,
         target.display()
     );
-    Err(Usage(problem).into())
+    Err(crate::args::Usage(problem).into())
 }
 
 #[cfg(feature = "hub")]

@@ -70,7 +70,7 @@ impl Cache {
         let mut files = Vec::new();
         list(&self.root.join("snapshots").join(&commit), "", &mut files).ok()?;
         files.sort_by(|a: &RemoteFile, b| a.path.cmp(&b.path));
-        (!files.is_empty()).then(|| Listing { commit, files })
+        (!files.is_empty()).then_some(Listing { commit, files })
     }
 
     /// Links to the bytes of `file` in the snapshot of `commit`.
