@@ -34,7 +34,7 @@ pub use gan::{Discriminator, DiscriminatorOutput, Generator, LayeredDiscriminato
 pub use gan::{classes_in_turn, draw_classes, samples, samples_at_once};
 pub use init::Init;
 pub use layers::layer::Layer;
-pub use losses::{Labels, Loss, LossProperties, Side, auxiliary_loss};
+pub use losses::{Labels, Loss, LossFunction, LossProperties, Side, auxiliary_loss};
 pub use network::Network;
 pub use noise::{Distribution, Latent, slerp};
 pub use params::{Param, Role};

@@ -4,7 +4,8 @@ use crate::config::{Alternate, Extended, Policy, RunConfig, TrainConfig};
 use crate::error::Result;
 use crate::step::{Batches, DiscriminatorInput, Objective};
 use crate::{layering, presets};
-use gan_core::{Init, Labels, Layer};
+use gan_core::{Init, Labels, Layer, LossFunction};
+use std::sync::Arc;
 
 mod checks;
 mod memory;
@@ -102,12 +103,12 @@ impl Plan {
         self.config.alarms.policies().any(|(_, policy)| policy == Policy::Rollback)
     }
 
-    /// Returns what both networks minimize in update number `update` of D, counted from 0, after `progress` of the run, from 0 to 1.
-    pub(crate) fn objective(&self, update: u64, progress: f64) -> Objective {
+    /// Returns what both networks minimize, `loss` and the rest of the settings, in update number `update` of D, counted from 0, after `progress` of the run, from 0 to 1.
+    pub(crate) fn objective(&self, loss: &Arc<dyn LossFunction>, update: u64, progress: f64) -> Objective {
         let config = self.config();
         let train = &config.train;
         Objective {
-            loss: config.loss.kind,
+            loss: Arc::clone(loss),
             labels: Labels { real: config.loss.real_label, fake: config.loss.fake_label },
             flip: config.loss.flip,
             batches: if train.joint_batch { Batches::Joint } else { Batches::Separate },

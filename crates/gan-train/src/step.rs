@@ -1,7 +1,7 @@
 //! One update of each network: the mathematics of a GAN, separate from all machinery.
 //!
-//! D learns to distinguish x from G(z): it minimizes [`gan_core::Loss::discriminator`]. G learns from D's output for its samples: it
-//! minimizes [`gan_core::Loss::generator`]. Penalties on D's gradient ([`gan_core::penalties`]) are added to D's loss. While one network is
+//! D learns to distinguish x from G(z): it minimizes [`gan_core::LossFunction::discriminator`]. G learns from D's output for its samples: it
+//! minimizes [`gan_core::LossFunction::generator`]. Penalties on D's gradient ([`gan_core::penalties`]) are added to D's loss. While one network is
 //! updated, the weights of the other are frozen and cost no gradient work.
 
 use crate::error::{Error, Result};

@@ -10,7 +10,7 @@ use crate::plan::{Architecture, Length, Plan, Turn};
 use crate::step::{Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
-use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator};
+use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, LossFunction};
 use gan_data::{Dataset, Loader};
 use gan_kernels::Precision;
 use std::collections::VecDeque;
@@ -47,6 +47,8 @@ pub struct Trainer {
     pub(crate) queued: VecDeque<Tensor>,
     /// The processes that train together.
     pub(crate) group: ProcessGroup,
+    /// Loss of both networks.
+    loss: Arc<dyn LossFunction>,
     /// How both networks are updated.
     step_rule: Box<dyn TrainingStep>,
     /// Looked up when it is first needed.
@@ -122,6 +124,7 @@ impl Trainer {
             rollbacks: 0,
             queued: VecDeque::new(),
             group: ProcessGroup::single(),
+            loss: config.loss.kind.function(),
             step_rule: Box::new(StandardStep),
             data: OnceLock::new(),
             has_own_networks: true,
@@ -146,6 +149,11 @@ impl Trainer {
     /// Returns D.
     pub fn discriminator(&self) -> &dyn Discriminator {
         self.discriminator.as_ref()
+    }
+
+    /// Replaces the loss by one of your own. What a run records still names the loss of the plan.
+    pub fn set_loss(&mut self, loss: impl LossFunction + 'static) {
+        self.loss = Arc::new(loss);
     }
 
     /// Replaces the training step, that is how a batch becomes an update of each network.
@@ -277,7 +285,7 @@ impl Trainer {
     fn step_watched<E>(&mut self, look: &mut Look<E>) -> Result<StepReport, Interrupted<E>> {
         let progress = self.progress();
         let turn = Turn::of(&self.plan.config().train, self.step, self.loader.batches_per_epoch());
-        let mut objective = self.plan.objective(self.step * turn.d, progress);
+        let mut objective = self.plan.objective(&self.loss, self.step * turn.d, progress);
         let train = &self.plan.config().train;
         let fakes_mode = train.fakes_mode;
         let reuse_fakes = train.reuse_fakes;
@@ -290,7 +298,7 @@ impl Trainer {
         let mut zero = 0.0;
         look(Moment::BeforeD, self).map_err(Interrupted::Look)?;
         for update in 0..turn.d {
-            objective = self.plan.objective(self.step * turn.d + update, progress);
+            objective = self.plan.objective(&self.loss, self.step * turn.d + update, progress);
             let start = Instant::now();
             let batch = self.loader.next_batch()?;
             let real = batch.images.to_device(&self.device)?;

@@ -2,7 +2,10 @@
 
 use candle_core::{DType, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, VarMap};
-use gan_core::{Discriminator, DiscriminatorOutput, ForwardContext, Generator, Param, Role};
+use gan_core::{
+    Discriminator, DiscriminatorOutput, ForwardContext, Generator, Labels, LossFunction, LossProperties, Param, Role,
+    Side,
+};
 use gan_data::SyntheticSamples;
 use gan_kernels::testing::test_device;
 use gan_train::{Trainer, data, layering, presets};
@@ -88,6 +91,36 @@ fn plain_candle_networks_learn() {
     assert_ne!(before.1, snapshot(&trainer.discriminator().params()));
     let losses: Vec<f64> = reports.iter().map(|r| r.loss_d.unwrap()).collect();
     assert!(losses[5] < losses[0], "D learns to tell them apart: {losses:?}");
+}
+
+/// Least squares (Mao et al. 2017), written by a user.
+#[derive(Debug)]
+struct Squares;
+
+impl LossFunction for Squares {
+    fn properties(&self) -> LossProperties {
+        LossProperties { is_relativistic: false, has_threshold: true, takes_labels: false, g_may_be_negative: false }
+    }
+    fn discriminator_part(&self, side: Side, logits: &Tensor, _: Labels) -> candle_core::Result<Tensor> {
+        (logits - if side == Side::Real { 1.0 } else { 0.0 })?.sqr()? / 2.0
+    }
+    fn generator(&self, fake: &Tensor, _: Option<&Tensor>) -> candle_core::Result<Tensor> {
+        (fake - 1.0)?.sqr()?.mean_all()? / 2.0
+    }
+}
+
+#[test]
+fn a_loss_of_ones_own_replaces_that_of_the_settings() {
+    let losses = |mut trainer: Trainer| -> Vec<f64> {
+        let reports = (0..5).map(|_| trainer.advance().unwrap());
+        reports.flat_map(|report| [report.loss_d.unwrap(), report.loss_g.unwrap()]).collect()
+    };
+    let named = losses(trainer(&["loss.kind=least_squares"]));
+    let mut trainer = trainer(&["loss.kind=hinge"]);
+    trainer.set_loss(Squares);
+    for (own, named) in losses(trainer).into_iter().zip(named) {
+        assert!((own - named).abs() < 1e-5, "{own} instead of {named}");
+    }
 }
 
 #[test]

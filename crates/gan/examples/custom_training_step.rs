@@ -1,4 +1,4 @@
-//! A training step of your own, with a loss of your own: G's loss is the squared distance of D's logits to 1, and D is updated as the
+//! A training step of your own: G's loss is the squared distance of D's logits to 1, and D is updated as the
 //! settings say.
 
 use gan::core::ForwardContext;

@@ -30,7 +30,7 @@
 //! # Ok::<(), gan::run::Error>(())
 //! ```
 //!
-//! The folder `examples` shows networks, layers, losses, data sets and training steps of your own.
+//! The folder `examples` shows networks, layers, losses, optimizers, data sets and training steps of your own.
 //!
 //! | crate | holds |
 //! |---|---|
@@ -62,7 +62,7 @@ pub mod prelude {
     pub use gan_core::penalties::{Penalty, PenaltyKind};
     pub use gan_core::weights::read_generator;
     pub use gan_core::{
-        Discriminator, ForwardContext, Generator, Layer, Loss, discriminator_fn, generator_fn, samples,
+        Discriminator, ForwardContext, Generator, Layer, Loss, LossFunction, discriminator_fn, generator_fn, samples,
     };
     pub use gan_data::{Dataset, DatasetSpec, OpenOptions};
     pub use gan_train::{Gan, Plan, Trainer};

@@ -22,6 +22,7 @@ examples! {
     a_custom_gan_trains, custom_gan, "../examples/custom_gan.rs";
     a_custom_layer_runs, custom_layer, "../examples/custom_layer.rs";
     a_custom_dataset_trains, custom_dataset, "../examples/custom_dataset.rs";
+    a_custom_loss_trains, custom_loss, "../examples/custom_loss.rs";
     a_custom_training_step_trains, custom_training_step, "../examples/custom_training_step.rs";
     a_custom_optimizer_trains, custom_optimizer, "../examples/custom_optimizer.rs";
     two_folders_have_a_distance, distance, "../examples/distance.rs";

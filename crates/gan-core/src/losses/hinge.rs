@@ -6,6 +6,7 @@ use super::{Labels, LossFunction, LossProperties, Side};
 use candle_core::{Result, Tensor};
 use gan_kernels::ops::relu;
 
+#[derive(Debug)]
 pub(super) struct Hinge;
 
 impl LossFunction for Hinge {
@@ -13,14 +14,14 @@ impl LossFunction for Hinge {
         LossProperties { is_relativistic: false, has_threshold: true, takes_labels: false, g_may_be_negative: true }
     }
 
-    fn d_part(&self, side: Side, logits: &Tensor, _: Labels) -> Result<Tensor> {
+    fn discriminator_part(&self, side: Side, logits: &Tensor, _: Labels) -> Result<Tensor> {
         match side {
             Side::Real => relu(&logits.affine(-1.0, 1.0)?),
             Side::Fake => relu(&(logits + 1.0)?),
         }
     }
 
-    fn g_loss(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
+    fn generator(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
         fake.mean_all()?.neg()
     }
 

@@ -5,6 +5,7 @@
 use super::{Labels, LossFunction, LossProperties, Side};
 use candle_core::{Result, Tensor};
 
+#[derive(Debug)]
 pub(super) struct LeastSquares;
 
 impl LossFunction for LeastSquares {
@@ -12,11 +13,11 @@ impl LossFunction for LeastSquares {
         LossProperties { is_relativistic: false, has_threshold: true, takes_labels: true, g_may_be_negative: false }
     }
 
-    fn d_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {
+    fn discriminator_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {
         (logits - labels.of(side))?.sqr()? * 0.5
     }
 
-    fn g_loss(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
+    fn generator(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
         (fake - 1.0)?.sqr()?.mean_all()? * 0.5
     }
 

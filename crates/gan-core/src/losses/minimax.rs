@@ -6,6 +6,7 @@ use super::{Labels, LossFunction, LossProperties, Side, cross_entropy};
 use candle_core::{Result, Tensor};
 use gan_kernels::ops::softplus;
 
+#[derive(Debug)]
 pub(super) struct Minimax;
 
 impl LossFunction for Minimax {
@@ -13,11 +14,11 @@ impl LossFunction for Minimax {
         LossProperties { is_relativistic: false, has_threshold: true, takes_labels: true, g_may_be_negative: true }
     }
 
-    fn d_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {
+    fn discriminator_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {
         cross_entropy(logits, labels.of(side))
     }
 
-    fn g_loss(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
+    fn generator(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
         softplus(fake)?.mean_all()?.neg()
     }
 

@@ -8,6 +8,7 @@
 use candle_core::{D, Result, Tensor, bail};
 use gan_kernels::ops::softplus;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Targets of D: 1 and 0, or smoothed (Salimans et al. 2016, arXiv:1606.03498, section 3.4).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,21 +54,47 @@ pub struct LossProperties {
     pub g_may_be_negative: bool,
 }
 
-/// The formulas of a loss, which the methods of [`Loss`] describe.
-trait LossFunction {
+/// The formulas of a loss. Those of the toolkit are named by [`Loss`]; one of your own needs no name.
+pub trait LossFunction: std::fmt::Debug + Send + Sync {
+    /// Returns the properties of the loss.
     fn properties(&self) -> LossProperties;
 
-    fn d_part(&self, _side: Side, _logits: &Tensor, _labels: Labels) -> Result<Tensor> {
+    /// Returns D's loss of each logit `[N]` of one side. A relativistic loss has none and overrides [`LossFunction::discriminator`].
+    ///
+    /// # Errors
+    /// If the loss is relativistic, and from candle.
+    fn discriminator_part(&self, _side: Side, _logits: &Tensor, _labels: Labels) -> Result<Tensor> {
         bail!("a relativistic loss compares real and generated samples: neither side has a loss alone")
     }
 
-    fn d_loss(&self, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
-        let on_real = self.d_part(Side::Real, real, labels)?.mean_all()?;
-        let on_fake = self.d_part(Side::Fake, fake, labels)?.mean_all()?;
+    /// Returns D's loss over logits of real samples `[N]` and of generated ones `[M]`, a scalar: the sum of both sides' means.
+    ///
+    /// # Errors
+    /// If there are pairs to make and N is not M, and from candle.
+    fn discriminator(&self, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
+        let on_real = self.discriminator_part(Side::Real, real, labels)?.mean_all()?;
+        let on_fake = self.discriminator_part(Side::Fake, fake, labels)?.mean_all()?;
         on_real + on_fake
     }
 
-    fn g_loss(&self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor>;
+    /// Returns D's loss where real `[N]` and generated `[M]` samples are one batch: the mean over all N + M; for relativistic losses,
+    /// as [`LossFunction::discriminator`].
+    ///
+    /// # Errors
+    /// As [`LossFunction::discriminator`].
+    fn discriminator_joint(&self, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
+        if self.properties().is_relativistic {
+            return self.discriminator(real, fake, labels);
+        }
+        let part = |side, logits| self.discriminator_part(side, logits, labels);
+        Tensor::cat(&[part(Side::Real, real)?, part(Side::Fake, fake)?], 0)?.mean_all()
+    }
+
+    /// Returns G's loss over the logits of its samples `[M]`, a scalar; `real` `[N]` are those of real samples, for relativistic losses.
+    ///
+    /// # Errors
+    /// If the loss is relativistic and there is nothing to compare with, and from candle.
+    fn generator(&self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor>;
 
     /// Returns D's and G's loss of the logits `r` and `f`, with labels 1 and 0, in plain loops.
     #[cfg(test)]
@@ -98,9 +125,10 @@ macro_rules! losses {
                 }
             }
 
-            fn function(self) -> &'static dyn LossFunction {
+            /// Returns its formulas.
+            pub fn function(self) -> Arc<dyn LossFunction> {
                 match self {
-                    $(Self::$name => &$module::$name,)*
+                    $(Self::$name => Arc::new($module::$name),)*
                 }
             }
         }
@@ -121,43 +149,6 @@ impl Loss {
     /// Returns the properties of the loss.
     pub fn properties(self) -> LossProperties {
         self.function().properties()
-    }
-
-    /// Returns D's loss of each logit `[N]` of one side; for relativistic losses, see [`Loss::discriminator`].
-    ///
-    /// # Errors
-    /// If the loss is relativistic, and from candle.
-    pub fn discriminator_part(self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {
-        self.function().d_part(side, logits, labels)
-    }
-
-    /// Returns D's loss over logits of real samples `[N]` and of generated ones `[M]`, a scalar: the sum of both sides' means.
-    ///
-    /// # Errors
-    /// If there are pairs to make and N is not M, and from candle.
-    pub fn discriminator(self, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
-        self.function().d_loss(real, fake, labels)
-    }
-
-    /// Returns D's loss where real `[N]` and generated `[M]` samples are one batch: the mean over all N + M; for relativistic losses,
-    /// as [`Loss::discriminator`].
-    ///
-    /// # Errors
-    /// As [`Loss::discriminator`].
-    pub fn discriminator_joint(self, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
-        if self.properties().is_relativistic {
-            return self.discriminator(real, fake, labels);
-        }
-        let part = |side, logits| self.discriminator_part(side, logits, labels);
-        Tensor::cat(&[part(Side::Real, real)?, part(Side::Fake, fake)?], 0)?.mean_all()
-    }
-
-    /// Returns G's loss over the logits of its samples `[M]`, a scalar; `real` `[N]` are those of real samples, for relativistic losses.
-    ///
-    /// # Errors
-    /// If the loss is relativistic and there is nothing to compare with, and from candle.
-    pub fn generator(self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor> {
-        self.function().g_loss(fake, real)
     }
 }
 
@@ -227,7 +218,8 @@ mod tests {
         let r = [0.3, -1.2, 2.5];
         let f = [-0.5, 2.0, 0.1];
         for loss in Loss::ALL {
-            let [d, g] = loss.function().by_hand(&r, &f);
+            let loss = loss.function();
+            let [d, g] = loss.by_hand(&r, &f);
             assert!((scalar(loss.discriminator(&logits(&r), &logits(&f), LABELS)?) - d).abs() < 1e-12, "{loss:?}");
             assert!((scalar(loss.generator(&logits(&f), Some(&logits(&r)))?) - g).abs() < 1e-12, "{loss:?}");
         }
@@ -239,6 +231,7 @@ mod tests {
         let real = logits(&[0.3, -1.2, 3.5]);
         let fake = logits(&[-0.5, 2.0, 0.1]);
         for loss in Loss::ALL {
+            let loss = loss.function();
             let claimed = loss.properties();
             let alone =
                 loss.discriminator_part(Side::Real, &real, LABELS).is_ok() && loss.generator(&fake, None).is_ok();
@@ -275,16 +268,23 @@ mod tests {
         let of_real = [0.3, -1.2].map(|l| h(l, 0.9)).iter().sum::<f64>();
         let of_fake = [-0.5, 2.0, 0.1].map(|l| h(l, 0.1)).iter().sum::<f64>();
         assert!(
-            (scalar(Loss::NonSaturating.discriminator(&real, &fake, labels)?) - of_real / 2.0 - of_fake / 3.0).abs()
+            (scalar(Loss::NonSaturating.function().discriminator(&real, &fake, labels)?)
+                - of_real / 2.0
+                - of_fake / 3.0)
+                .abs()
                 < 1e-12
         );
         assert!(
-            (scalar(Loss::NonSaturating.discriminator_joint(&real, &fake, labels)?) - (of_real + of_fake) / 5.0).abs()
+            (scalar(Loss::NonSaturating.function().discriminator_joint(&real, &fake, labels)?)
+                - (of_real + of_fake) / 5.0)
+                .abs()
                 < 1e-12
         );
         let mean = |f: &dyn Fn(f64) -> f64| [-0.5, 2.0, 0.1].iter().map(|l| f(*l)).sum::<f64>() / 3.0;
-        assert!((scalar(Loss::NonSaturating.generator(&fake, None)?) + mean(&|l| d(l).ln())).abs() < 1e-12);
-        assert!((scalar(Loss::Minimax.generator(&fake, None)?) - mean(&|l| (1.0 - d(l)).ln())).abs() < 1e-12);
+        assert!((scalar(Loss::NonSaturating.function().generator(&fake, None)?) + mean(&|l| d(l).ln())).abs() < 1e-12);
+        assert!(
+            (scalar(Loss::Minimax.function().generator(&fake, None)?) - mean(&|l| (1.0 - d(l)).ln())).abs() < 1e-12
+        );
         Ok(())
     }
 
@@ -316,12 +316,12 @@ mod tests {
         for logit in [-1e4f32, -17.0, 0.0, 17.0, 1e4] {
             let l = Var::new(&[logit], test_device())?;
             for loss in [
-                Loss::NonSaturating.generator(&l, None)?,
-                Loss::Minimax.generator(&l, None)?,
-                Loss::Hinge.generator(&l, None)?,
-                Loss::RelativisticPairing.generator(&l, Some(&l.detach()))?,
-                Loss::NonSaturating.discriminator(&l, &l, Labels::HARD)?,
-                Loss::RelativisticAverage.discriminator(&l, &l, Labels::HARD)?,
+                Loss::NonSaturating.function().generator(&l, None)?,
+                Loss::Minimax.function().generator(&l, None)?,
+                Loss::Hinge.function().generator(&l, None)?,
+                Loss::RelativisticPairing.function().generator(&l, Some(&l.detach()))?,
+                Loss::NonSaturating.function().discriminator(&l, &l, Labels::HARD)?,
+                Loss::RelativisticAverage.function().discriminator(&l, &l, Labels::HARD)?,
             ] {
                 assert!(scalar(loss.clone()).is_finite(), "loss at {logit}");
                 let grad = loss.backward()?.get(&l).unwrap().to_vec1::<f32>()?[0];

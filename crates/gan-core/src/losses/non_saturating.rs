@@ -5,6 +5,7 @@
 use super::{Labels, LossFunction, LossProperties, Side, cross_entropy};
 use candle_core::{Result, Tensor};
 
+#[derive(Debug)]
 pub(super) struct NonSaturating;
 
 impl LossFunction for NonSaturating {
@@ -12,11 +13,11 @@ impl LossFunction for NonSaturating {
         LossProperties { is_relativistic: false, has_threshold: true, takes_labels: true, g_may_be_negative: false }
     }
 
-    fn d_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {
+    fn discriminator_part(&self, side: Side, logits: &Tensor, labels: Labels) -> Result<Tensor> {
         cross_entropy(logits, labels.of(side))
     }
 
-    fn g_loss(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
+    fn generator(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
         cross_entropy(fake, 1.0)?.mean_all()
     }
 

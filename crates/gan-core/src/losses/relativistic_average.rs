@@ -6,6 +6,7 @@ use super::{Labels, LossFunction, LossProperties, compared_with};
 use candle_core::{Result, Tensor};
 use gan_kernels::ops::softplus;
 
+#[derive(Debug)]
 pub(super) struct RelativisticAverage;
 
 impl LossFunction for RelativisticAverage {
@@ -13,14 +14,14 @@ impl LossFunction for RelativisticAverage {
         LossProperties { is_relativistic: true, has_threshold: false, takes_labels: false, g_may_be_negative: false }
     }
 
-    fn d_loss(&self, real: &Tensor, fake: &Tensor, _: Labels) -> Result<Tensor> {
+    fn discriminator(&self, real: &Tensor, fake: &Tensor, _: Labels) -> Result<Tensor> {
         let on_real = softplus(&fake.mean_all()?.broadcast_sub(real)?)?.mean_all()?;
         let on_fake = softplus(&fake.broadcast_sub(&real.mean_all()?)?)?.mean_all()?;
         on_real + on_fake
     }
 
-    fn g_loss(&self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor> {
-        self.d_loss(fake, compared_with(real)?, Labels::HARD)
+    fn generator(&self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor> {
+        self.discriminator(fake, compared_with(real)?, Labels::HARD)
     }
 
     #[cfg(test)]

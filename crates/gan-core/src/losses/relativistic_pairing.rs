@@ -7,6 +7,7 @@ use super::{Labels, LossFunction, LossProperties, compared_with};
 use candle_core::{Result, Tensor};
 use gan_kernels::ops::softplus;
 
+#[derive(Debug)]
 pub(super) struct RelativisticPairing;
 
 impl LossFunction for RelativisticPairing {
@@ -14,12 +15,12 @@ impl LossFunction for RelativisticPairing {
         LossProperties { is_relativistic: true, has_threshold: false, takes_labels: false, g_may_be_negative: false }
     }
 
-    fn d_loss(&self, real: &Tensor, fake: &Tensor, _: Labels) -> Result<Tensor> {
+    fn discriminator(&self, real: &Tensor, fake: &Tensor, _: Labels) -> Result<Tensor> {
         softplus(&(fake - real)?)?.mean_all()
     }
 
-    fn g_loss(&self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor> {
-        self.d_loss(fake, compared_with(real)?, Labels::HARD)
+    fn generator(&self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor> {
+        self.discriminator(fake, compared_with(real)?, Labels::HARD)
     }
 
     #[cfg(test)]

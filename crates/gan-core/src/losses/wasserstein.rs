@@ -5,6 +5,7 @@
 use super::{Labels, LossFunction, LossProperties, Side};
 use candle_core::{Result, Tensor};
 
+#[derive(Debug)]
 pub(super) struct Wasserstein;
 
 impl LossFunction for Wasserstein {
@@ -12,14 +13,14 @@ impl LossFunction for Wasserstein {
         LossProperties { is_relativistic: false, has_threshold: false, takes_labels: false, g_may_be_negative: true }
     }
 
-    fn d_part(&self, side: Side, logits: &Tensor, _: Labels) -> Result<Tensor> {
+    fn discriminator_part(&self, side: Side, logits: &Tensor, _: Labels) -> Result<Tensor> {
         match side {
             Side::Real => logits.neg(),
             Side::Fake => Ok(logits.clone()),
         }
     }
 
-    fn g_loss(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
+    fn generator(&self, fake: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
         fake.mean_all()?.neg()
     }
 

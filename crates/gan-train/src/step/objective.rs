@@ -4,13 +4,14 @@ use crate::error::Result;
 use candle_core::Tensor;
 use gan_base::Rng;
 use gan_core::penalties::Penalty;
-use gan_core::{Augment, Labels, Loss, RandomTensors};
+use gan_core::{Augment, Labels, LossFunction, RandomTensors};
+use std::sync::Arc;
 
 /// Losses of both networks, and the composition of D's batches.
 #[derive(Clone, Debug)]
 pub struct Objective {
     /// Loss of both networks.
-    pub loss: Loss,
+    pub loss: Arc<dyn LossFunction>,
     /// D's targets.
     pub labels: Labels,
     /// Probability of flipping a label shown to D.
