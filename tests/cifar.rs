@@ -1,6 +1,6 @@
 //! CIFAR-10 and Fashion-MNIST: training on files in the published layout, and generating images of the same kind.
 
-use crate::common::{Place, steps};
+use crate::common::{WorkDir, steps};
 use candle_core::{DType, Tensor};
 use gan_report::{Colour, Picture};
 use std::fs;
@@ -10,8 +10,8 @@ const TINY: &str = "--steps 2 --set train.threads=1 --set train.batch=8 --set ge
                     --set samples.rows=2 --set samples.columns=2 --out run";
 
 /// Writes batches of CIFAR-10's binary version with `each` records.
-fn batches(place: &Place, folder: &str, each: u32) {
-    let below = place.path(folder).join("cifar-10-batches-bin");
+fn batches(dir: &WorkDir, folder: &str, each: u32) {
+    let below = dir.path(folder).join("cifar-10-batches-bin");
     fs::create_dir_all(&below).expect("a folder");
     let record = |n: u32| {
         let pixels = (0..3072u32).map(move |i| ((i % 32) * (n % 8) + (i / 1024) * 60) as u8);
@@ -28,38 +28,38 @@ fn batches(place: &Place, folder: &str, each: u32) {
 
 #[test]
 fn cifar_10_is_found_trained_on_and_generated() {
-    let place = Place::new();
-    batches(&place, "data/cifar10", 4);
-    place.good(&format!("train dcgan-cifar10 {TINY}"));
-    assert_eq!(steps(&place.path("run")), [1, 2]);
-    place.good("generate run --count 3 --out images.npy");
-    let images = Tensor::read_npy(place.path("images.npy")).unwrap();
+    let dir = WorkDir::new();
+    batches(&dir, "data/cifar10", 4);
+    dir.succeeds(&format!("train dcgan-cifar10 {TINY}"));
+    assert_eq!(steps(&dir.path("run")), [1, 2]);
+    dir.succeeds("generate run --count 3 --out images.npy");
+    let images = Tensor::read_npy(dir.path("images.npy")).unwrap();
     assert_eq!((images.dims(), images.dtype()), (&[3, 3, 32, 32][..], DType::F32));
-    place.good("generate run --count 4 --out sheet.png");
-    assert_eq!(Picture::open_png(&place.path("sheet.png")).unwrap().colour(), Colour::Rgb);
+    dir.succeeds("generate run --count 4 --out sheet.png");
+    assert_eq!(Picture::open_png(&dir.path("sheet.png")).unwrap().colour(), Colour::Rgb);
 }
 
 #[test]
 fn damaged_or_missing_batches_of_cifar_10_are_named() {
-    let place = Place::new();
-    batches(&place, "mine", 4);
-    let file = place.path("mine/cifar-10-batches-bin/data_batch_2.bin");
+    let dir = WorkDir::new();
+    batches(&dir, "mine", 4);
+    let file = dir.path("mine/cifar-10-batches-bin/data_batch_2.bin");
     let line = format!("train dcgan-cifar10 {TINY} --set data.dir=mine");
     fs::write(&file, [0; 3074]).unwrap();
-    place.gan(&line).expect(1, &["data_batch_2.bin", "found 3074 bytes", "3073"]);
+    dir.gan(&line).expect(1, &["data_batch_2.bin", "found 3074 bytes", "3073"]);
     fs::remove_file(&file).unwrap();
-    place.gan(&line).expect(2, &["cifar-10-batches-bin: found no such file", "data_batch_2.bin", "data.dir"]);
+    dir.gan(&line).expect(2, &["cifar-10-batches-bin: found no such file", "data_batch_2.bin", "data.dir"]);
     let elsewhere = "train dcgan-cifar10 --set data.dir=nowhere --out run";
-    place.gan(elsewhere).expect(2, &["nowhere: found no such folder"]);
-    assert!(!place.path("run").exists());
+    dir.gan(elsewhere).expect(2, &["nowhere: found no such folder"]);
+    assert!(!dir.path("run").exists());
 }
 
 #[test]
 fn fashion_mnist_is_found_under_its_own_name() {
-    let place = Place::new();
-    fs::create_dir(place.path("data")).unwrap();
-    place.first_digits("data/fashion-mnist", 20);
-    place.good(&format!("train dcgan-mnist --set data.name=fashion-mnist {TINY}"));
-    place.good("generate run --count 3 --out images.npy");
-    assert_eq!(Tensor::read_npy(place.path("images.npy")).unwrap().dims(), [3, 1, 28, 28]);
+    let dir = WorkDir::new();
+    fs::create_dir(dir.path("data")).unwrap();
+    dir.first_digits("data/fashion-mnist", 20);
+    dir.succeeds(&format!("train dcgan-mnist --set data.name=fashion-mnist {TINY}"));
+    dir.succeeds("generate run --count 3 --out images.npy");
+    assert_eq!(Tensor::read_npy(dir.path("images.npy")).unwrap().dims(), [3, 1, 28, 28]);
 }

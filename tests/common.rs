@@ -17,17 +17,17 @@ pub const SMALL: &str = "dcgan-mnist --set train.threads=1 --set train.batch=16 
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A temporary folder in which commands run.
-pub struct Place(TempDir);
+pub struct WorkDir(TempDir);
 
 /// Exit code and output of a command.
 #[derive(Debug)]
-pub struct Ran {
+pub struct Finished {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: String,
 }
 
-impl Place {
+impl WorkDir {
     pub fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
     }
@@ -50,15 +50,15 @@ impl Place {
     }
 
     /// Runs `gan` with the arguments of `line` and waits for its end.
-    pub fn gan(&self, line: &str) -> Ran {
-        Ran::of(&mut self.command(line))
+    pub fn gan(&self, line: &str) -> Finished {
+        Finished::of(&mut self.command(line))
     }
 
     /// Runs `gan` and asserts that it succeeds.
-    pub fn good(&self, line: &str) -> Ran {
-        let ran = self.gan(line);
-        assert_eq!(ran.code, Some(0), "gan {line}\n{}", ran.stderr);
-        ran
+    pub fn succeeds(&self, line: &str) -> Finished {
+        let finished = self.gan(line);
+        assert_eq!(finished.code, Some(0), "gan {line}\n{}", finished.stderr);
+        finished
     }
 
     /// Starts `gan` in the background; its standard error goes to a file.
@@ -90,17 +90,17 @@ impl Place {
     pub fn with_generator() -> Self {
         static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
         let bytes = BYTES.get_or_init(|| {
-            let place = Self::new();
-            place.good(&format!("train {SMALL} --steps 3 --out run"));
-            fs::read(place.path("run/generator.safetensors")).expect("a generator")
+            let dir = Self::new();
+            dir.succeeds(&format!("train {SMALL} --steps 3 --out run"));
+            fs::read(dir.path("run/generator.safetensors")).expect("a generator")
         });
-        let place = Self::new();
-        fs::write(place.path("generator.safetensors"), bytes).expect("a copy");
-        place
+        let dir = Self::new();
+        fs::write(dir.path("generator.safetensors"), bytes).expect("a copy");
+        dir
     }
 }
 
-impl Ran {
+impl Finished {
     pub fn of(command: &mut Command) -> Self {
         Self::try_of(command).expect("the command starts")
     }
@@ -140,7 +140,7 @@ impl Running {
     }
 
     /// Waits until standard error contains `words`.
-    pub fn says(&mut self, words: &str) {
+    pub fn waits_for_output(&mut self, words: &str) {
         let stderr = self.stderr.clone();
         self.wait_until(|| fs::read_to_string(&stderr).is_ok_and(|text| text.contains(words)));
     }

@@ -1,6 +1,6 @@
 //! Damaged checkpoints: resuming reports them and uses the last complete one.
 
-use crate::common::{Place, Ran, SMALL, assert_same, copy, files};
+use crate::common::{Finished, SMALL, WorkDir, assert_same, copy, files};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -12,9 +12,9 @@ const TENSORS: &str = "tensors.safetensors";
 type Damage = fn(&Path);
 
 /// Trains a run that has the checkpoints 8, 12 and 15, and returns its files.
-fn finished(place: &Place) -> BTreeMap<String, Vec<u8>> {
-    place.good(&format!("train {SMALL} {RUN} --out run"));
-    files(&place.path("run"))
+fn finished(dir: &WorkDir) -> BTreeMap<String, Vec<u8>> {
+    dir.succeeds(&format!("train {SMALL} {RUN} --out run"));
+    files(&dir.path("run"))
 }
 
 fn truncate(checkpoint: &Path) {
@@ -38,14 +38,14 @@ fn change_a_number(checkpoint: &Path) {
     fs::write(checkpoint.join("state.json"), changed).unwrap();
 }
 
-fn resumed(place: &Place, name: &str) -> Ran {
-    place.good(&format!("train {name} --resume"))
+fn resumed(dir: &WorkDir, name: &str) -> Finished {
+    dir.succeeds(&format!("train {name} --resume"))
 }
 
 #[test]
 fn a_damaged_checkpoint_is_skipped_and_named() {
-    let place = Place::new();
-    let straight = finished(&place);
+    let dir = WorkDir::new();
+    let straight = finished(&dir);
     let damages: [(&str, Damage); 6] = [
         ("truncated", truncate),
         ("flipped", flip_a_bit),
@@ -55,56 +55,56 @@ fn a_damaged_checkpoint_is_skipped_and_named() {
         ("without-tensors", |c| fs::remove_file(c.join(TENSORS)).unwrap()),
     ];
     for (name, damage) in damages {
-        copy(&place.path("run"), &place.path(name));
+        copy(&dir.path("run"), &dir.path(name));
         let newest = format!("{name}/checkpoints/step-0000015");
-        damage(&place.path(&newest));
-        let ran = resumed(&place, name);
-        ran.expect(0, &[&newest, "damaged", "it is skipped", "resuming after step 12 of 15"]);
-        assert!(!ran.stderr.contains('\u{1b}'), "colours in a file: {}", ran.stderr);
-        assert_same(&straight, &files(&place.path(name)));
+        damage(&dir.path(&newest));
+        let finished = resumed(&dir, name);
+        finished.expect(0, &[&newest, "damaged", "it is skipped", "resuming after step 12 of 15"]);
+        assert!(!finished.stderr.contains('\u{1b}'), "colours in a file: {}", finished.stderr);
+        assert_same(&straight, &files(&dir.path(name)));
     }
 }
 
 #[test]
 fn two_damaged_checkpoints_are_skipped() {
-    let place = Place::new();
-    let straight = finished(&place);
-    truncate(&place.path("run/checkpoints/step-0000015"));
-    flip_a_bit(&place.path("run/checkpoints/step-0000012"));
-    resumed(&place, "run").expect(0, &["step-0000015", "step-0000012", "resuming after step 8 of 15"]);
-    assert_same(&straight, &files(&place.path("run")));
+    let dir = WorkDir::new();
+    let straight = finished(&dir);
+    truncate(&dir.path("run/checkpoints/step-0000015"));
+    flip_a_bit(&dir.path("run/checkpoints/step-0000012"));
+    resumed(&dir, "run").expect(0, &["step-0000015", "step-0000012", "resuming after step 8 of 15"]);
+    assert_same(&straight, &files(&dir.path("run")));
 }
 
 #[test]
 fn an_invalid_latest_file_is_ignored() {
-    let place = Place::new();
-    let straight = finished(&place);
+    let dir = WorkDir::new();
+    let straight = finished(&dir);
     for garbage in [&b""[..], b"step-9999999", b"\xff\xfe\x00", b"../../elsewhere"] {
-        fs::write(place.path("run/checkpoints/latest"), garbage).unwrap();
-        resumed(&place, "run").expect(0, &["resuming after step 15 of 15"]);
-        assert_same(&straight, &files(&place.path("run")));
+        fs::write(dir.path("run/checkpoints/latest"), garbage).unwrap();
+        resumed(&dir, "run").expect(0, &["resuming after step 15 of 15"]);
+        assert_same(&straight, &files(&dir.path("run")));
     }
 }
 
 #[test]
 fn if_all_checkpoints_are_damaged_the_error_says_what_to_do() {
-    let place = Place::new();
-    finished(&place);
+    let dir = WorkDir::new();
+    finished(&dir);
     for step in ["08", "12", "15"] {
-        truncate(&place.path(&format!("run/checkpoints/step-00000{step}")));
+        truncate(&dir.path(&format!("run/checkpoints/step-00000{step}")));
     }
-    let before = files(&place.path("run"));
-    place.gan("train run --resume").expect(1, &["run/checkpoints", "no checkpoint is whole", "--overwrite"]);
-    assert_same(&before, &files(&place.path("run")));
+    let before = files(&dir.path("run"));
+    dir.gan("train run --resume").expect(1, &["run/checkpoints", "no checkpoint is whole", "--overwrite"]);
+    assert_same(&before, &files(&dir.path("run")));
 }
 
 #[test]
 fn a_damaged_newer_checkpoint_does_not_remove_complete_ones() {
-    let place = Place::new();
-    finished(&place);
-    truncate(&place.path("run/checkpoints/step-0000015"));
-    place.good("train run --resume --steps 14 --set checkpoint.every=2 --set checkpoint.keep=1");
-    let kept: Vec<_> = fs::read_dir(place.path("run/checkpoints")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let dir = WorkDir::new();
+    finished(&dir);
+    truncate(&dir.path("run/checkpoints/step-0000015"));
+    dir.succeeds("train run --resume --steps 14 --set checkpoint.every=2 --set checkpoint.keep=1");
+    let kept: Vec<_> = fs::read_dir(dir.path("run/checkpoints")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(kept.iter().any(|name| name == "step-0000014"), "{kept:?}");
-    resumed(&place, "run").expect(0, &["resuming after step 14 of 14"]);
+    resumed(&dir, "run").expect(0, &["resuming after step 14 of 14"]);
 }

@@ -1,7 +1,7 @@
 //! `gan data fetch`: its messages in every build and, with the feature `hub`, downloads from a server that answers like the
 //! Hub.
 
-use crate::common::Place;
+use crate::common::WorkDir;
 
 #[test]
 fn an_unknown_data_set_is_refused_with_the_nearest_name() {
@@ -10,7 +10,7 @@ fn an_unknown_data_set_is_refused_with_the_nearest_name() {
         "did you mean \"cifar10\"?",
         "Known: mnist, fashion-mnist, cifar10, celeba",
     ];
-    Place::new().gan("data fetch cifar").expect(2, &words);
+    WorkDir::new().gan("data fetch cifar").expect(2, &words);
 }
 
 #[cfg(not(feature = "hub"))]
@@ -19,11 +19,10 @@ fn a_build_without_hub_explains_how_to_get_the_files() {
     for (name, words) in
         [("cifar10", ["cifar-10-binary.tar.gz", "data/cifar10"]), ("celeba", ["img_align_celeba.zip", "data/celeba"])]
     {
-        let place = Place::new();
-        place
-            .gan(&format!("data fetch {name}"))
+        let dir = WorkDir::new();
+        dir.gan(&format!("data fetch {name}"))
             .expect(2, &[&words[..], &["feature \"hub\"", "--features hub"]].concat());
-        assert!(!place.path("data").exists());
+        assert!(!dir.path("data").exists());
     }
 }
 
@@ -35,7 +34,7 @@ mod server;
 #[cfg(feature = "hub")]
 mod from_a_server {
     use super::server::{Manner, Server};
-    use crate::common::{Place, Ran, steps};
+    use crate::common::{Finished, WorkDir, steps};
     use std::path::Path;
     use std::process::Command;
     use std::time::{Duration, Instant};
@@ -44,38 +43,42 @@ mod from_a_server {
         Server::start(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../gan-data/tests/fixtures/hub"), manner)
     }
 
-    fn command(place: &Place, line: &str, address: &str) -> Command {
-        let mut command = place.command(line);
-        command.env("HF_ENDPOINT", address).env("HF_HOME", place.path("hf")).env("HF_HUB_DOWNLOAD_TIMEOUT", "1");
+    fn command(dir: &WorkDir, line: &str, address: &str) -> Command {
+        let mut command = dir.command(line);
+        command.env("HF_ENDPOINT", address).env("HF_HOME", dir.path("hf")).env("HF_HUB_DOWNLOAD_TIMEOUT", "1");
         for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH", "GAN_DATA_DIR"] {
             command.env_remove(name);
         }
         command
     }
 
-    fn gan(place: &Place, line: &str, address: &str) -> Ran {
-        Ran::of(&mut command(place, line, address))
+    fn gan(dir: &WorkDir, line: &str, address: &str) -> Finished {
+        Finished::of(&mut command(dir, line, address))
     }
 
     #[test]
     fn training_finds_fetched_data() {
-        let (place, server) = (Place::new(), server(Manner::BreaksOff { after: 900, times: 1 }));
-        let ran = gan(&place, "data fetch cifar10", &server.address);
-        assert_eq!((ran.code, ran.text()), (Some(0), "data/cifar10: 13 images\n"), "{}", ran.stderr);
-        assert!(ran.stderr.contains("licence: ") && ran.stderr.contains("plain_text/train-"), "{}", ran.stderr);
+        let (dir, server) = (WorkDir::new(), server(Manner::BreaksOff { after: 900, times: 1 }));
+        let finished = gan(&dir, "data fetch cifar10", &server.address);
+        assert_eq!((finished.code, finished.text()), (Some(0), "data/cifar10: 13 images\n"), "{}", finished.stderr);
+        assert!(
+            finished.stderr.contains("licence: ") && finished.stderr.contains("plain_text/train-"),
+            "{}",
+            finished.stderr
+        );
         assert!(server.requests().iter().any(|line| line == "cifar10-train.parquet bytes=900-"));
-        place.good("train dcgan-cifar10 --steps 1 --set train.batch=4 --set generator.width=8 --set discriminator.width=8 --out run");
-        assert_eq!(steps(&place.path("run")), [1]);
-        let again = gan(&place, "data fetch cifar10", "http://127.0.0.1:1");
+        dir.succeeds("train dcgan-cifar10 --steps 1 --set train.batch=4 --set generator.width=8 --set discriminator.width=8 --out run");
+        assert_eq!(steps(&dir.path("run")), [1]);
+        let again = gan(&dir, "data fetch cifar10", "http://127.0.0.1:1");
         assert_eq!((again.code, again.text().contains("already there")), (Some(0), true), "{}", again.stderr);
-        assert!(place.path("hf/hub/datasets--uoft-cs--cifar10/refs/main").is_file());
+        assert!(dir.path("hf/hub/datasets--uoft-cs--cifar10/refs/main").is_file());
     }
 
     #[test]
     fn a_killed_download_resumes() {
-        let (place, server) = (Place::new(), server(Manner::Stalls { at: 1234 }));
-        let mut child = command(&place, "data fetch mnist --quiet", &server.address).spawn().unwrap();
-        let blobs = place.path("hf/hub/datasets--ylecun--mnist/blobs");
+        let (dir, server) = (WorkDir::new(), server(Manner::Stalls { at: 1234 }));
+        let mut child = command(&dir, "data fetch mnist --quiet", &server.address).spawn().unwrap();
+        let blobs = dir.path("hf/hub/datasets--ylecun--mnist/blobs");
         let arrived = || {
             std::fs::read_dir(&blobs)
                 .is_ok_and(|files| files.flatten().any(|f| f.metadata().is_ok_and(|m| m.len() == 1234)))
@@ -86,44 +89,44 @@ mod from_a_server {
         }
         child.kill().and_then(|()| child.wait()).unwrap();
         server.now(Manner::Good);
-        let ran = gan(&place, "data fetch mnist --quiet", &server.address);
-        assert_eq!((ran.code, ran.text()), (Some(0), "data/mnist: 10 images\n"), "{}", ran.stderr);
+        let finished = gan(&dir, "data fetch mnist --quiet", &server.address);
+        assert_eq!((finished.code, finished.text()), (Some(0), "data/mnist: 10 images\n"), "{}", finished.stderr);
         assert!(server.requests().contains(&"mnist-train.parquet bytes=1234-".to_string()));
     }
 
     #[test]
     fn out_and_gan_data_dir_are_respected() {
-        let (place, server) = (Place::new(), server(Manner::Good));
-        let mut there = command(&place, "data fetch mnist --quiet", &server.address);
-        let ran = Ran::of(there.env("GAN_DATA_DIR", place.path("sets")));
-        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
-        assert!(place.path("sets/mnist/train-images-idx3-ubyte.gz").is_file());
-        let ran = gan(&place, "data fetch celeba --out faces", &server.address);
-        assert_eq!((ran.code, ran.text()), (Some(0), "faces: 8 images\n"), "{}", ran.stderr);
-        assert!(place.path("faces/img_align_celeba/000008.jpg").is_file());
+        let (dir, server) = (WorkDir::new(), server(Manner::Good));
+        let mut there = command(&dir, "data fetch mnist --quiet", &server.address);
+        let finished = Finished::of(there.env("GAN_DATA_DIR", dir.path("sets")));
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+        assert!(dir.path("sets/mnist/train-images-idx3-ubyte.gz").is_file());
+        let finished = gan(&dir, "data fetch celeba --out faces", &server.address);
+        assert_eq!((finished.code, finished.text()), (Some(0), "faces: 8 images\n"), "{}", finished.stderr);
+        assert!(dir.path("faces/img_align_celeba/000008.jpg").is_file());
     }
 
     #[test]
     fn a_missing_or_silent_server_gives_a_clear_message_soon() {
-        let place = Place::new();
+        let dir = WorkDir::new();
         let silent = server(Manner::Silent);
         for address in ["http://127.0.0.1:1", &silent.address] {
             let start = Instant::now();
-            let ran = gan(&place, "data fetch fashion-mnist --quiet", address);
-            ran.expect(
+            let finished = gan(&dir, "data fetch fashion-mnist --quiet", address);
+            finished.expect(
                 1,
                 &["zalando-datasets/fashion_mnist", address, "HF_ENDPOINT", "by hand", "github.com/zalandoresearch"],
             );
-            assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
-            assert!(start.elapsed() < Duration::from_secs(30) && !place.path("data").exists());
+            assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+            assert!(start.elapsed() < Duration::from_secs(30) && !dir.path("data").exists());
         }
     }
 
     #[test]
     fn damaged_bytes_leave_nothing_behind() {
-        let (place, server) = (Place::new(), server(Manner::Damages));
-        let ran = gan(&place, "data fetch mnist", &server.address);
-        ran.expect(1, &["wrong checksum", "nothing of them was kept"]);
-        assert!(!place.path("data/mnist").exists());
+        let (dir, server) = (WorkDir::new(), server(Manner::Damages));
+        let finished = gan(&dir, "data fetch mnist", &server.address);
+        finished.expect(1, &["wrong checksum", "nothing of them was kept"]);
+        assert!(!dir.path("data/mnist").exists());
     }
 }

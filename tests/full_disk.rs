@@ -1,16 +1,16 @@
 //! A full disk while saving, simulated by a limit on the size of files: the error names the file, and no data are lost.
 #![cfg(unix)]
 
-use crate::common::{Place, Ran, SMALL, assert_same, files};
+use crate::common::{Finished, SMALL, WorkDir, assert_same, files};
 use std::fs;
 use std::path::Path;
 
 const RUN: &str = "--set checkpoint.every=3 --set samples.every=4";
 
 /// Runs `gan` with a limit of `blocks` blocks of 512 bytes for each file, as if the disk were full.
-fn limited(place: &Place, blocks: usize, line: &str) -> Ran {
+fn limited(dir: &WorkDir, blocks: usize, line: &str) -> Finished {
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {} {line}", env!("CARGO_BIN_EXE_gan"));
-    Ran::of(&mut place.program("sh", ["-c", &script]))
+    Finished::of(&mut dir.program("sh", ["-c", &script]))
 }
 
 /// Returns the files under final names, without metrics and events, which may have grown.
@@ -22,22 +22,22 @@ fn saved(run: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn a_failed_save_names_the_file_and_keeps_the_last_checkpoint() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} {RUN} --steps 12 --out straight"));
-    place.good(&format!("train {SMALL} {RUN} --steps 3 --out run"));
-    place.good("generate run --count 1 --out before.npy");
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} {RUN} --steps 12 --out straight"));
+    dir.succeeds(&format!("train {SMALL} {RUN} --steps 3 --out run"));
+    dir.succeeds("generate run --count 1 --out before.npy");
     // The limits are too small for the settings, the metrics, a sheet of samples, and a checkpoint.
     for (blocks, file) in [(1, "config.toml"), (5, "run"), (12, "step-0000004.png"), (1000, "tensors.safetensors")] {
-        let before = saved(&place.path("run"));
-        let ran = limited(&place, blocks, "train run --resume --steps 12");
-        ran.expect(1, &["error: ", "run/", file]);
-        assert_same(&before, &saved(&place.path("run")));
-        let left: Vec<_> = files(&place.path("run")).into_keys().filter(|name| name.contains(".tmp")).collect();
+        let before = saved(&dir.path("run"));
+        let finished = limited(&dir, blocks, "train run --resume --steps 12");
+        finished.expect(1, &["error: ", "run/", file]);
+        assert_same(&before, &saved(&dir.path("run")));
+        let left: Vec<_> = files(&dir.path("run")).into_keys().filter(|name| name.contains(".tmp")).collect();
         assert!(left.is_empty(), "{left:?}");
-        place.good("generate run --count 1 --out after.npy");
+        dir.succeeds("generate run --count 1 --out after.npy");
     }
-    place.good("train run --resume --steps 12");
-    let (straight, mut run) = (files(&place.path("straight")), files(&place.path("run")));
+    dir.succeeds("train run --resume --steps 12");
+    let (straight, mut run) = (files(&dir.path("straight")), files(&dir.path("run")));
     run.remove("samples/step-0000003.png").expect("the sheet of the first end");
     run.insert("progress.gif".into(), straight["progress.gif"].clone());
     assert_same(&straight, &run);
@@ -45,17 +45,17 @@ fn a_failed_save_names_the_file_and_keeps_the_last_checkpoint() {
 
 #[test]
 fn a_failed_first_checkpoint_leaves_a_run_that_can_resume() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} {RUN} --steps 5 --out straight"));
-    limited(&place, 1000, &format!("train {SMALL} {RUN} --steps 5 --out run")).expect(1, &["tensors.safetensors"]);
-    let ran = place.good("train run --resume");
-    assert!(ran.stderr.contains("starting from the beginning"), "{}", ran.stderr);
-    assert_same(&files(&place.path("straight")), &files(&place.path("run")));
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} {RUN} --steps 5 --out straight"));
+    limited(&dir, 1000, &format!("train {SMALL} {RUN} --steps 5 --out run")).expect(1, &["tensors.safetensors"]);
+    let finished = dir.succeeds("train run --resume");
+    assert!(finished.stderr.contains("starting from the beginning"), "{}", finished.stderr);
+    assert_same(&files(&dir.path("straight")), &files(&dir.path("run")));
 }
 
 #[test]
 fn a_failed_output_is_named_and_leaves_no_file() {
-    let place = Place::with_generator();
+    let dir = WorkDir::with_generator();
     for (blocks, command, out) in [
         (1, "generate", "s.png"),
         (1, "generate", "s.npy"),
@@ -64,7 +64,7 @@ fn a_failed_output_is_named_and_leaves_no_file() {
         (1, "interpolate", "w.png"),
     ] {
         let line = format!("{command} generator.safetensors --out {out}");
-        limited(&place, blocks, &line).expect(1, &["error: ", out]);
-        assert_eq!(fs::read_dir(place.path("")).expect("a folder").count(), 1);
+        limited(&dir, blocks, &line).expect(1, &["error: ", out]);
+        assert_eq!(fs::read_dir(dir.path("")).expect("a folder").count(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! `gan interpolate`: a looping animation, or a strip from the first sample to the last.
 
-use crate::common::{Place, files};
+use crate::common::{WorkDir, files};
 use gan_report::Picture;
 use std::fs;
 
@@ -13,36 +13,36 @@ fn frames(gif: &[u8]) -> usize {
 
 #[test]
 fn an_animation_visits_every_point_and_returns_to_the_first() {
-    let place = Place::with_generator();
-    let ran = place.good(&format!("{FROM} --points 3 --frames 4 --out walk.gif"));
-    assert!(ran.text().contains("walk.gif") && ran.text().contains("12 frames"), "{}", ran.text());
-    let gif = fs::read(place.path("walk.gif")).unwrap();
+    let dir = WorkDir::with_generator();
+    let finished = dir.succeeds(&format!("{FROM} --points 3 --frames 4 --out walk.gif"));
+    assert!(finished.text().contains("walk.gif") && finished.text().contains("12 frames"), "{}", finished.text());
+    let gif = fs::read(dir.path("walk.gif")).unwrap();
     assert!(gif.starts_with(b"GIF89a") && gif.windows(11).any(|w| w == b"NETSCAPE2.0"));
     assert_eq!(frames(&gif), 12);
 }
 
 #[test]
 fn a_strip_ends_at_the_last_point() {
-    let place = Place::with_generator();
-    place.good(&format!("{FROM} --points 2 --frames 9 --out strip.png"));
-    let strip = Picture::open_png(&place.path("strip.png")).unwrap();
+    let dir = WorkDir::with_generator();
+    dir.succeeds(&format!("{FROM} --points 2 --frames 9 --out strip.png"));
+    let strip = Picture::open_png(&dir.path("strip.png")).unwrap();
     assert_eq!((strip.width(), strip.height()), (2 * (10 * 30 + 2), 2 * 32));
 }
 
 #[test]
 fn the_walk_depends_on_the_seed() {
-    let place = Place::with_generator();
+    let dir = WorkDir::with_generator();
     for (seed, out) in [(1, "a.gif"), (1, "b.gif"), (2, "c.gif")] {
-        place.good(&format!("{FROM} --points 2 --frames 3 --seed {seed} --out {out}"));
+        dir.succeeds(&format!("{FROM} --points 2 --frames 3 --seed {seed} --out {out}"));
     }
-    let [a, b, c] = ["a.gif", "b.gif", "c.gif"].map(|name| fs::read(place.path(name)).unwrap());
+    let [a, b, c] = ["a.gif", "b.gif", "c.gif"].map(|name| fs::read(dir.path(name)).unwrap());
     assert!(a == b && a != c);
 }
 
 #[test]
 fn other_output_formats_are_refused() {
-    let place = Place::with_generator();
-    place.gan(&format!("{FROM} --out walk.mp4")).expect(2, &["walk.mp4", ".gif", ".png"]);
-    place.gan(&format!("{FROM} --points 1 --out walk.gif")).expect(2, &["--points"]);
-    assert_eq!(files(&place.path(".")).len(), 1);
+    let dir = WorkDir::with_generator();
+    dir.gan(&format!("{FROM} --out walk.mp4")).expect(2, &["walk.mp4", ".gif", ".png"]);
+    dir.gan(&format!("{FROM} --points 1 --out walk.gif")).expect(2, &["--points"]);
+    assert_eq!(files(&dir.path(".")).len(), 1);
 }

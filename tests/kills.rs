@@ -1,6 +1,6 @@
 //! SIGKILL at any moment, from the start to the last picture: no incomplete file is used, and the run resumes.
 
-use crate::common::{Place, SMALL, assert_same, files, steps};
+use crate::common::{SMALL, WorkDir, assert_same, files, steps};
 use gan_report::Picture;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
@@ -20,33 +20,33 @@ fn random() -> impl Iterator<Item = f64> {
 
 #[test]
 fn a_run_killed_at_any_moment_resumes_to_the_same_bytes() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} {RUN} --out straight"));
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} {RUN} --out straight"));
     let start = Instant::now();
-    place.good(&format!("train {SMALL} {RUN} --out timed"));
+    dir.succeeds(&format!("train {SMALL} {RUN} --out timed"));
     let length = start.elapsed().as_secs_f64();
-    let straight = files(&place.path("straight"));
+    let straight = files(&dir.path("straight"));
     let mut random = random();
     for kill in 0..KILLS {
         let (name, mut lives) = (format!("killed-{kill}"), 0);
         // Every fourth run is killed again after it has resumed.
         while lives < if kill % 4 == 0 { 2 } else { 1 } {
-            let run = place.start(&go_on(&place, &name));
+            let run = dir.start(&go_on(&dir, &name));
             // One kill in each part of the run, at a random moment.
             let moment = (kill as f64 + random.next().expect("endless")) / KILLS as f64;
             sleep(Duration::from_secs_f64(length * moment));
             run.kill();
-            nothing_is_half_there(&place.path(&name));
+            nothing_is_half_there(&dir.path(&name));
             lives += 1;
         }
-        place.good(&go_on(&place, &name));
-        assert_same(&straight, &files(&place.path(&name)));
+        dir.succeeds(&go_on(&dir, &name));
+        assert_same(&straight, &files(&dir.path(&name)));
     }
 }
 
 /// Continues as a user would: repeats the first command if no run has started, and resumes otherwise.
-fn go_on(place: &Place, name: &str) -> String {
-    if place.path(&format!("{name}/config.toml")).exists() {
+fn go_on(dir: &WorkDir, name: &str) -> String {
+    if dir.path(&format!("{name}/config.toml")).exists() {
         format!("train {name} --resume")
     } else {
         format!("train {SMALL} {RUN} --out {name}")
@@ -80,15 +80,15 @@ fn checkpoint_is_whole(found: &BTreeMap<String, Vec<u8>>, name: &str, state: &[u
 
 #[test]
 fn incomplete_files_of_a_killed_run_are_removed() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} --steps 2 --out run"));
-    let before = files(&place.path("run"));
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} --steps 2 --out run"));
+    let before = files(&dir.path("run"));
     let left =
         [".generator.safetensors.77-3.tmp", "samples/.step-0000002.png.77-4.tmp", "checkpoints/.latest.77-5.tmp"];
     for name in left {
-        fs::write(place.path("run").join(name), "half").unwrap();
+        fs::write(dir.path("run").join(name), "half").unwrap();
     }
-    fs::create_dir(place.path("run/checkpoints/.step-0000004.tmp")).unwrap();
-    place.good("train run --resume");
-    assert_same(&before, &files(&place.path("run")));
+    fs::create_dir(dir.path("run/checkpoints/.step-0000004.tmp")).unwrap();
+    dir.succeeds("train run --resume");
+    assert_same(&before, &files(&dir.path("run")));
 }

@@ -3,7 +3,7 @@
 //!
 //! `strace` sends the signal. Without it the tests print SKIPPED and pass; if the environment variable CI is set, they fail.
 
-use crate::common::{Place, Ran, assert_same, files, skipped};
+use crate::common::{Finished, WorkDir, assert_same, files, skipped};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -22,7 +22,8 @@ const CALLS: [&str; 3] = ["fsync,fdatasync", "rename,renameat,renameat2", "write
 const KILLS: usize = 9;
 
 fn has_strace() -> bool {
-    let found = Ran::try_of(std::process::Command::new("strace").arg("-V")).is_some_and(|ran| ran.code == Some(0));
+    let found = Finished::try_of(std::process::Command::new("strace").arg("-V"))
+        .is_some_and(|finished| finished.code == Some(0));
     if !found {
         skipped("kills at system calls, for there is no strace");
     }
@@ -30,29 +31,29 @@ fn has_strace() -> bool {
 }
 
 /// Runs `gan LINE` without interruption and returns the files in `folder`.
-fn straight(place: &Place, line: &str, folder: &str) -> BTreeMap<String, Vec<u8>> {
-    place.gan(&format!("{line} --out {folder}"));
-    files(&place.path(folder))
+fn straight(dir: &WorkDir, line: &str, folder: &str) -> BTreeMap<String, Vec<u8>> {
+    dir.gan(&format!("{line} --out {folder}"));
+    files(&dir.path(folder))
 }
 
 /// Counts the `calls` that the main thread of `gan LINE` makes.
-fn count(place: &Place, line: &str, calls: &str) -> usize {
+fn count(dir: &WorkDir, line: &str, calls: &str) -> usize {
     let args = format!(
         "-qq -e trace={calls} -e signal=none -o trace.txt {} {line} --out counted --overwrite",
         env!("CARGO_BIN_EXE_gan")
     );
-    Ran::of(&mut place.program("strace", args.split_whitespace()));
-    std::fs::read_to_string(place.path("trace.txt")).expect("a trace").lines().filter(|line| line.contains('(')).count()
+    Finished::of(&mut dir.program("strace", args.split_whitespace()));
+    std::fs::read_to_string(dir.path("trace.txt")).expect("a trace").lines().filter(|line| line.contains('(')).count()
 }
 
 /// Runs `gan LINE`, kills it at number `when` of `calls`, and returns whether it was still running then.
-fn killed(place: &Place, line: &str, calls: &str, when: usize) -> bool {
+fn killed(dir: &WorkDir, line: &str, calls: &str, when: usize) -> bool {
     let args = format!(
         "-qq -o /dev/null -e trace={calls} -e inject={calls}:signal=KILL:when={when} {} {line}",
         env!("CARGO_BIN_EXE_gan")
     );
     // strace ends with the status of its child.
-    Ran::of(&mut place.program("strace", args.split_whitespace())).code.is_none_or(|code| code > 2)
+    Finished::of(&mut dir.program("strace", args.split_whitespace())).code.is_none_or(|code| code > 2)
 }
 
 /// Kills runs at calls that are spread over the whole run, and asserts that each resumes to the same bytes.
@@ -60,20 +61,20 @@ fn kills_lose_nothing(settings: &str) {
     if !has_strace() {
         return;
     }
-    let place = Place::new();
+    let dir = WorkDir::new();
     let line = format!("{RUN} {settings} --steps 400");
-    let wanted = straight(&place, &line, "straight");
+    let wanted = straight(&dir, &line, "straight");
     let mut kills = 0;
     for calls in CALLS {
-        let all = count(&place, &line, calls);
+        let all = count(&dir, &line, calls);
         assert!(all > KILLS, "{calls}: {all} calls");
         for i in 0..KILLS {
             let name = format!("killed-{}-{i}", calls.split(',').next().unwrap_or_default());
             let when = 1 + (all - 1) * i / (KILLS - 1);
-            kills += usize::from(killed(&place, &format!("{line} --out {name}"), calls, when));
-            let ran = place.gan(&go_on(&place.path(&name), &name, &line));
-            assert!(ran.code.is_some_and(|code| code <= 1), "{calls} {when}: {}", ran.stderr);
-            assert_same(&wanted, &files(&place.path(&name)));
+            kills += usize::from(killed(&dir, &format!("{line} --out {name}"), calls, when));
+            let finished = dir.gan(&go_on(&dir.path(&name), &name, &line));
+            assert!(finished.code.is_some_and(|code| code <= 1), "{calls} {when}: {}", finished.stderr);
+            assert_same(&wanted, &files(&dir.path(&name)));
         }
     }
     assert!(kills > 2 * KILLS, "only {kills} runs were killed");

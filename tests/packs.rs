@@ -1,6 +1,6 @@
 //! Packs and `gan data`: a pack trains like the files that it was made from, and data sets can be inspected.
 
-use crate::common::{Place, assert_same, results};
+use crate::common::{WorkDir, assert_same, results};
 use gan_report::{Colour, Picture};
 use serde_json::Value;
 use std::fs;
@@ -10,50 +10,50 @@ const TRAIN: &str = "train dcgan-mnist --steps 3 --set train.threads=1 --set tra
                      --set discriminator.width=8 --set samples.rows=2 --set samples.columns=2";
 
 /// Returns a folder with the folder `digits` and its pack `digits.ganpack`.
-fn packed() -> Place {
-    let place = Place::new();
-    place.first_digits("digits", 70);
-    let ran = place.good("data pack mnist digits.ganpack --set data.dir=digits");
-    let size = fs::metadata(place.path("digits.ganpack")).unwrap().len();
-    assert_eq!(ran.text(), format!("digits.ganpack: 70 images of 1×28×28, {size} bytes\n"));
-    assert!(ran.stderr.contains("packing: 70 of 70 images"), "{}", ran.stderr);
-    place
+fn packed() -> WorkDir {
+    let dir = WorkDir::new();
+    dir.first_digits("digits", 70);
+    let finished = dir.succeeds("data pack mnist digits.ganpack --set data.dir=digits");
+    let size = fs::metadata(dir.path("digits.ganpack")).unwrap().len();
+    assert_eq!(finished.text(), format!("digits.ganpack: 70 images of 1×28×28, {size} bytes\n"));
+    assert!(finished.stderr.contains("packing: 70 of 70 images"), "{}", finished.stderr);
+    dir
 }
 
-fn json(place: &Place, line: &str) -> Value {
-    serde_json::from_str(place.good(line).text()).expect("JSON")
+fn json(dir: &WorkDir, line: &str) -> Value {
+    serde_json::from_str(dir.succeeds(line).text()).expect("JSON")
 }
 
 #[test]
 fn training_from_a_pack_gives_the_same_bytes_as_from_the_files() {
-    let place = packed();
-    place.good(&format!("{TRAIN} --set data.dir=digits --out files"));
-    place.good(&format!("{TRAIN} --set data.dir=digits.ganpack --out pack"));
-    let from_files = results(&place.path("files"));
+    let dir = packed();
+    dir.succeeds(&format!("{TRAIN} --set data.dir=digits --out files"));
+    dir.succeeds(&format!("{TRAIN} --set data.dir=digits.ganpack --out pack"));
+    let from_files = results(&dir.path("files"));
     assert!(from_files.keys().any(|name| name.starts_with("samples/")));
-    assert_same(&from_files, &results(&place.path("pack")));
-    place.good("train pack --resume --steps 4");
+    assert_same(&from_files, &results(&dir.path("pack")));
+    dir.succeeds("train pack --resume --steps 4");
 }
 
 #[test]
 fn a_pack_is_read_under_any_data_name() {
-    let place = packed();
-    fs::rename(place.path("digits.ganpack"), place.path("renamed")).unwrap();
-    place.good(&format!("{TRAIN} --set data.name=anything --set data.dir=renamed --out run"));
+    let dir = packed();
+    fs::rename(dir.path("digits.ganpack"), dir.path("renamed")).unwrap();
+    dir.succeeds(&format!("{TRAIN} --set data.name=anything --set data.dir=renamed --out run"));
     let line = format!("{TRAIN} --set data.dir=renamed --set data.size=32 --out other");
-    place.gan(&line).expect(2, &["data.size: found 32×32 for images of 28×28"]);
+    dir.gan(&line).expect(2, &["data.size: found 32×32 for images of 28×28"]);
     let line = "train dcgan-cifar10 --set data.dir=renamed --set data.size=28 --out other";
-    place.gan(line).expect(2, &["data.channels: 3 cannot be used", "renamed have 1"]);
+    dir.gan(line).expect(2, &["data.channels: 3 cannot be used", "renamed have 1"]);
 }
 
 #[test]
 fn damaged_packs_are_refused_with_advice() {
-    let place = packed();
-    let (path, line) = (place.path("digits.ganpack"), format!("{TRAIN} --set data.dir=digits.ganpack --out run"));
+    let dir = packed();
+    let (path, line) = (dir.path("digits.ganpack"), format!("{TRAIN} --set data.dir=digits.ganpack --out run"));
     let whole = fs::read(&path).unwrap();
     let damage = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        place.gan(&line)
+        dir.gan(&line)
     };
     damage(&whole[..whole.len() - 1]).expect(1, &["digits.ganpack: cut off", "gan data pack"]);
     damage(&[]).expect(1, &["digits.ganpack: is empty"]);
@@ -67,14 +67,14 @@ fn damaged_packs_are_refused_with_advice() {
 
 #[test]
 fn inspect_reports_counts_classes_and_values() {
-    let place = packed();
-    let pack = json(&place, "data inspect digits.ganpack --json --out sheet.png");
-    let files = json(&place, "data inspect mnist --set data.dir=digits --json");
+    let dir = packed();
+    let pack = json(&dir, "data inspect digits.ganpack --json --out sheet.png");
+    let files = json(&dir, "data inspect mnist --set data.dir=digits --json");
     assert_eq!(pack, files);
     assert_eq!((&pack["name"], &pack["count"], &pack["shape"]), (&"mnist".into(), &70.into(), &vec![1, 28, 28].into()));
     assert_eq!(pack["made_from"], "mnist in digits");
-    let labels = fs::read(place.path("digits/train-labels-idx1-ubyte")).unwrap();
-    let pixels = &fs::read(place.path("digits/train-images-idx3-ubyte")).unwrap()[16..];
+    let labels = fs::read(dir.path("digits/train-labels-idx1-ubyte")).unwrap();
+    let pixels = &fs::read(dir.path("digits/train-images-idx3-ubyte")).unwrap()[16..];
     for (class, row) in pack["classes"].as_array().unwrap().iter().enumerate() {
         let count = labels[8..].iter().filter(|label| usize::from(**label) == class).count();
         assert_eq!((&row["name"], &row["count"]), (&class.to_string().into(), &count.into()));
@@ -86,11 +86,11 @@ fn inspect_reports_counts_classes_and_values() {
         let found = pack["values"][key][0].as_f64().unwrap();
         assert!((found - expected).abs() < 1e-6, "{key}: {found}, expected {expected}"); // the rounding of f32 is 6e-8
     }
-    let sheet = Picture::open_png(&place.path("sheet.png")).unwrap();
+    let sheet = Picture::open_png(&dir.path("sheet.png")).unwrap();
     assert_eq!((sheet.width(), sheet.height(), sheet.colour()), (8 * 30 + 2, 8 * 30 + 2, Colour::Grey));
     // The middle row of the first image, which is two pixels from the corner of the sheet.
     assert!((0..28).all(|x| sheet.pixel(2 + x, 2 + 14).unwrap()[0] == pixels[14 * 28 + x]));
-    let text = place.good("data inspect digits.ganpack");
+    let text = dir.succeeds("data inspect digits.ganpack");
     for words in
         ["mnist: 70 grey images of 28×28", "made from:  mnist in digits", "classes:    10", "skipped:    0 files"]
     {
@@ -100,48 +100,48 @@ fn inspect_reports_counts_classes_and_values() {
 
 #[test]
 fn stacked_mnist_is_inspected_packed_and_trained_on() {
-    let place = Place::new();
-    place.first_digits("digits", 70);
+    let dir = WorkDir::new();
+    dir.first_digits("digits", 70);
     let stacked = "stacked-mnist --set data.dir=digits --set data.count=40";
-    let files = json(&place, &format!("data inspect {stacked} --json --out sheet.png"));
+    let files = json(&dir, &format!("data inspect {stacked} --json --out sheet.png"));
     assert_eq!((&files["count"], &files["shape"]), (&40.into(), &vec![3, 28, 28].into()));
     let classes = files["classes"].as_array().unwrap();
     assert_eq!((classes.len(), &classes[42]["name"]), (1000, &"042".into()));
     assert_eq!(classes.iter().map(|class| class["count"].as_u64().unwrap()).sum::<u64>(), 40);
-    assert_eq!(Picture::open_png(&place.path("sheet.png")).unwrap().colour(), Colour::Rgb);
-    let text = place.good(&format!("data inspect {stacked}"));
+    assert_eq!(Picture::open_png(&dir.path("sheet.png")).unwrap().colour(), Colour::Rgb);
+    let text = dir.succeeds(&format!("data inspect {stacked}"));
     for words in ["stacked-mnist: 40 colour images of 28×28", "classes:    1000", " to ", "images each; --json counts"]
     {
         assert!(text.text().contains(words), "no {words:?} in {}", text.text());
     }
-    place.good("data pack stacked-mnist stacked.ganpack --set data.dir=digits --set data.count=40");
-    let pack = json(&place, "data inspect stacked.ganpack --json");
+    dir.succeeds("data pack stacked-mnist stacked.ganpack --set data.dir=digits --set data.count=40");
+    let pack = json(&dir, "data inspect stacked.ganpack --json");
     assert_eq!((&pack["classes"], &pack["values"]), (&files["classes"], &files["values"]));
     let line = format!(
         "{TRAIN} --set data.name=stacked-mnist --set data.channels=3 --set data.dir=digits --set data.count=40"
     );
-    place.good(&format!("{line} --out run"));
-    place.good(&format!("{line} --out again"));
-    assert_same(&results(&place.path("run")), &results(&place.path("again")));
-    place.gan(&format!("{line} --set data.channels=1 --out no")).expect(2, &["the images of stacked-mnist have 3"]);
+    dir.succeeds(&format!("{line} --out run"));
+    dir.succeeds(&format!("{line} --out again"));
+    assert_same(&results(&dir.path("run")), &results(&dir.path("again")));
+    dir.gan(&format!("{line} --set data.channels=1 --out no")).expect(2, &["the images of stacked-mnist have 3"]);
 }
 
 #[test]
 fn points_and_synthetic_images_can_be_inspected() {
-    let place = Place::new();
-    assert_eq!(json(&place, "data inspect ring --json")["shape"], Value::from(vec![2]));
-    assert_eq!(json(&place, "data inspect made --size 4x6 --channels 1 --json")["shape"], Value::from(vec![1, 4, 6]));
-    place.gan("data inspect ring --out ring.png").expect(2, &["--out", "points"]);
-    place.gan("data pack ring ring.ganpack").expect(2, &["data to pack: found points of 2 coordinates", "images"]);
-    assert_eq!(fs::read_dir(place.path(".")).unwrap().count(), 0);
+    let dir = WorkDir::new();
+    assert_eq!(json(&dir, "data inspect ring --json")["shape"], Value::from(vec![2]));
+    assert_eq!(json(&dir, "data inspect made --size 4x6 --channels 1 --json")["shape"], Value::from(vec![1, 4, 6]));
+    dir.gan("data inspect ring --out ring.png").expect(2, &["--out", "points"]);
+    dir.gan("data pack ring ring.ganpack").expect(2, &["data to pack: found points of 2 coordinates", "images"]);
+    assert_eq!(fs::read_dir(dir.path(".")).unwrap().count(), 0);
 }
 
 #[test]
 fn data_list_shows_present_sets_and_how_to_get_the_others() {
-    let place = Place::new();
-    place.first_digits("cifar10", 1); // any folder with this name
-    let mut command = place.command("data list --json");
-    command.env("GAN_DATA_DIR", place.path("."));
+    let dir = WorkDir::new();
+    dir.first_digits("cifar10", 1); // any folder with this name
+    let mut command = dir.command("data list --json");
+    command.env("GAN_DATA_DIR", dir.path("."));
     let list: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
     let row = |name: &str| list.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap().clone();
     assert!(row("cifar10")["found"].as_str().unwrap().ends_with("/cifar10"));
@@ -149,7 +149,7 @@ fn data_list_shows_present_sets_and_how_to_get_the_others() {
         assert!(row(name)["found"].as_str().unwrap().ends_with("data/mnist"), "{name}");
     }
     assert!(row("ring")["needs"].is_null() && row("ring")["found"].is_null());
-    let text = place.good("data list");
+    let text = dir.succeeds("data list");
     for words in ["mnist ", "found in ", "needs no files", "FILE.ganpack"] {
         assert!(text.text().contains(words), "no {words:?} in {}", text.text());
     }
@@ -157,8 +157,8 @@ fn data_list_shows_present_sets_and_how_to_get_the_others() {
 
 #[test]
 fn unsuitable_sources_are_not_packed_and_nothing_is_overwritten() {
-    let place = packed();
-    fs::write(place.path("letter.txt"), "Dear all").unwrap();
+    let dir = packed();
+    fs::write(dir.path("letter.txt"), "Dear all").unwrap();
     for (line, code, words) in [
         ("data pack mnits x.ganpack", 2, &["mnits: there is no such folder, pack or data set", "mnist"][..]),
         ("data pack letter.txt x.ganpack", 1, &["letter.txt: no pack"]),
@@ -180,11 +180,11 @@ fn unsuitable_sources_are_not_packed_and_nothing_is_overwritten() {
         ("data pack mnist x.ganpack --set data=4", 2, &["--set data", "is no setting of the data"]),
         ("data pack mnist x.ganpack --set data.dir=nowhere", 2, &["nowhere: found no such folder"]),
     ] {
-        place.gan(line).expect(code, words);
+        dir.gan(line).expect(code, words);
     }
-    assert_eq!(fs::read(place.path("letter.txt")).unwrap(), b"Dear all");
-    assert!(!place.path("x.ganpack").exists());
-    place.good("data pack digits.ganpack again.ganpack --size 28x28 --channels 1");
-    assert_eq!(fs::read(place.path("again.ganpack")).unwrap(), fs::read(place.path("digits.ganpack")).unwrap());
-    place.good("data pack again.ganpack again.ganpack");
+    assert_eq!(fs::read(dir.path("letter.txt")).unwrap(), b"Dear all");
+    assert!(!dir.path("x.ganpack").exists());
+    dir.succeeds("data pack digits.ganpack again.ganpack --size 28x28 --channels 1");
+    assert_eq!(fs::read(dir.path("again.ganpack")).unwrap(), fs::read(dir.path("digits.ganpack")).unwrap());
+    dir.succeeds("data pack again.ganpack again.ganpack");
 }

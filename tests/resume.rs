@@ -1,22 +1,22 @@
 //! `--resume` after SIGKILL: the run ends with the same bytes as an uninterrupted one.
 
-use crate::common::{Place, SMALL, assert_same, files, metrics, results, steps};
+use crate::common::{SMALL, WorkDir, assert_same, files, metrics, results, steps};
 use std::fs;
 
 /// Asserts that an uninterrupted run of `steps` and one that was killed after `killed_at` and resumed have the same files.
 fn killed_equals_straight(settings: &str, steps: u64, killed_at: u64) {
-    killed_equals_straight_at(&Place::new(), settings, steps, killed_at);
+    killed_equals_straight_at(&WorkDir::new(), settings, steps, killed_at);
 }
 
-fn killed_equals_straight_at(place: &Place, settings: &str, steps: u64, killed_at: u64) {
-    place.good(&format!("train {settings} --steps {steps} --out straight"));
-    let mut run = place.start(&format!("train {settings} --steps {steps} --out killed"));
-    run.reaches(&place.path("killed"), killed_at);
+fn killed_equals_straight_at(dir: &WorkDir, settings: &str, steps: u64, killed_at: u64) {
+    dir.succeeds(&format!("train {settings} --steps {steps} --out straight"));
+    let mut run = dir.start(&format!("train {settings} --steps {steps} --out killed"));
+    run.reaches(&dir.path("killed"), killed_at);
     run.kill();
-    assert!(!place.path("killed/progress.gif").exists(), "the run was over before it was killed");
-    let ran = place.good("train killed --resume");
-    assert!(ran.stderr.contains("resuming after step"), "{}", ran.stderr);
-    assert_same(&files(&place.path("straight")), &files(&place.path("killed")));
+    assert!(!dir.path("killed/progress.gif").exists(), "the run was over before it was killed");
+    let finished = dir.succeeds("train killed --resume");
+    assert!(finished.stderr.contains("resuming after step"), "{}", finished.stderr);
+    assert_same(&files(&dir.path("straight")), &files(&dir.path("killed")));
 }
 
 #[test]
@@ -47,124 +47,123 @@ fn a_killed_run_with_dropout_resumes_to_the_same_bytes() {
 
 #[test]
 fn a_killed_run_over_many_epochs_resumes_to_the_same_bytes() {
-    let place = Place::new();
-    place.first_digits("digits", 50);
+    let dir = WorkDir::new();
+    dir.first_digits("digits", 50);
     // An epoch has four batches, the last with two images.
-    killed_equals_straight_at(&place, &format!("{SMALL} --set data.dir=digits --set checkpoint.every=7"), 60, 30);
-    assert_eq!(metrics(&place.path("killed")).last().expect("a line")["epoch"], 14);
+    killed_equals_straight_at(&dir, &format!("{SMALL} --set data.dir=digits --set checkpoint.every=7"), 60, 30);
+    assert_eq!(metrics(&dir.path("killed")).last().expect("a line")["epoch"], 14);
 }
 
 #[test]
 fn a_run_by_epochs_can_be_extended() {
-    let place = Place::new();
-    place.first_digits("digits", 64);
+    let dir = WorkDir::new();
+    dir.first_digits("digits", 64);
     let settings = format!("{SMALL} --set data.dir=digits --set checkpoint.every=4 --set samples.every=4");
-    place.good(&format!("train {settings} --epochs 5 --out straight"));
-    place.good(&format!("train {settings} --epochs 2 --out longer"));
-    place.good("train longer --resume --epochs 5");
-    assert_same(&files(&place.path("straight")), &files(&place.path("longer")));
+    dir.succeeds(&format!("train {settings} --epochs 5 --out straight"));
+    dir.succeeds(&format!("train {settings} --epochs 2 --out longer"));
+    dir.succeeds("train longer --resume --epochs 5");
+    assert_same(&files(&dir.path("straight")), &files(&dir.path("longer")));
 }
 
 #[test]
 fn a_finished_run_can_be_extended() {
-    let place = Place::new();
+    let dir = WorkDir::new();
     let settings = format!("{SMALL} --set checkpoint.every=10 --set samples.every=10");
-    place.good(&format!("train {settings} --steps 40 --out straight"));
-    place.good(&format!("train {settings} --steps 20 --out longer"));
-    place.good("train longer --resume --steps 40");
-    assert_same(&files(&place.path("straight")), &files(&place.path("longer")));
+    dir.succeeds(&format!("train {settings} --steps 40 --out straight"));
+    dir.succeeds(&format!("train {settings} --steps 20 --out longer"));
+    dir.succeeds("train longer --resume --steps 40");
+    assert_same(&files(&dir.path("straight")), &files(&dir.path("longer")));
 }
 
 #[test]
 fn threads_workers_and_intervals_may_change_when_resuming() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} --steps 30 --out straight"));
-    place.good(&format!("train {SMALL} --steps 12 --out changed"));
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} --steps 30 --out straight"));
+    dir.succeeds(&format!("train {SMALL} --steps 12 --out changed"));
     let changes = "--threads 2 --set data.workers=3 --set checkpoint.every=5 --set samples.every=1000";
-    place.good(&format!("train changed --resume --steps 30 {changes}"));
-    let (straight, mut changed) = (results(&place.path("straight")), results(&place.path("changed")));
+    dir.succeeds(&format!("train changed --resume --steps 30 {changes}"));
+    let (straight, mut changed) = (results(&dir.path("straight")), results(&dir.path("changed")));
     changed.remove("samples/step-0000012.png").expect("the sheet of the first end");
     assert_same(&straight, &changed);
 }
 
 #[test]
 fn settings_that_affect_steps_may_not_change() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} --steps 2 --out run"));
-    let before = files(&place.path("run"));
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} --steps 2 --out run"));
+    let before = files(&dir.path("run"));
     for change in ["--set train.batch=8", "--seed 9", "--set optimizer.generator.lr=1e-3"] {
-        place.gan(&format!("train run --resume --steps 4 {change}")).expect(2, &["other settings", "now"]);
+        dir.gan(&format!("train run --resume --steps 4 {change}")).expect(2, &["other settings", "now"]);
     }
-    assert_same(&before, &files(&place.path("run")));
+    assert_same(&before, &files(&dir.path("run")));
 }
 
 #[test]
 fn resuming_a_finished_run_changes_nothing() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} --steps 4 --out run"));
-    let before = files(&place.path("run"));
-    place.good("train run --resume");
-    assert_same(&before, &files(&place.path("run")));
-    assert_eq!(steps(&place.path("run")), [1, 2, 3, 4]);
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} --steps 4 --out run"));
+    let before = files(&dir.path("run"));
+    dir.succeeds("train run --resume");
+    assert_same(&before, &files(&dir.path("run")));
+    assert_eq!(steps(&dir.path("run")), [1, 2, 3, 4]);
 }
 
 #[test]
 fn a_weight_file_older_than_the_checkpoint_is_updated() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} --set checkpoint.every=2 --steps 2 --out run"));
-    let old = fs::read(place.path("run/generator.safetensors")).unwrap();
-    place.good("train run --resume --steps 4");
-    let before = files(&place.path("run"));
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} --set checkpoint.every=2 --steps 2 --out run"));
+    let old = fs::read(dir.path("run/generator.safetensors")).unwrap();
+    dir.succeeds("train run --resume --steps 4");
+    let before = files(&dir.path("run"));
     // As if the process had been killed between its last checkpoint and its weight file.
-    fs::write(place.path("run/generator.safetensors"), old).unwrap();
-    place.good("train run --resume");
-    assert_same(&before, &files(&place.path("run")));
+    fs::write(dir.path("run/generator.safetensors"), old).unwrap();
+    dir.succeeds("train run --resume");
+    assert_same(&before, &files(&dir.path("run")));
 }
 
 #[test]
 fn resume_without_a_folder_continues_the_newest_run_of_the_preset() {
-    let place = Place::new();
-    place
-        .gan("train dcgan-mnist --resume")
+    let dir = WorkDir::new();
+    dir.gan("train dcgan-mnist --resume")
         .expect(2, &["no run of \"dcgan-mnist\" in runs/", "gan train FOLDER --resume"]);
-    place.good(&format!("train {SMALL} --steps 1 --out runs/dcgan-mnist-20200101-000000"));
-    place.good(&format!("train {SMALL} --steps 1"));
-    let ran = place.good("train dcgan-mnist --resume --steps 2");
-    assert!(ran.stderr.contains("resuming after step 1 of 2"), "{}", ran.stderr);
-    assert_eq!(steps(&place.path("runs/dcgan-mnist-20200101-000000")), [1]);
+    dir.succeeds(&format!("train {SMALL} --steps 1 --out runs/dcgan-mnist-20200101-000000"));
+    dir.succeeds(&format!("train {SMALL} --steps 1"));
+    let finished = dir.succeeds("train dcgan-mnist --resume --steps 2");
+    assert!(finished.stderr.contains("resuming after step 1 of 2"), "{}", finished.stderr);
+    assert_eq!(steps(&dir.path("runs/dcgan-mnist-20200101-000000")), [1]);
 }
 
 #[test]
 fn a_folder_without_a_run_is_refused() {
-    let place = Place::new();
-    place.gan("train dcgan-mnist --resume --out nowhere").expect(2, &["nowhere", "holds no run"]);
-    assert!(!place.path("nowhere").exists());
+    let dir = WorkDir::new();
+    dir.gan("train dcgan-mnist --resume --out nowhere").expect(2, &["nowhere", "holds no run"]);
+    assert!(!dir.path("nowhere").exists());
 }
 
 #[test]
 fn a_run_cannot_end_before_its_current_step() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} --steps 3 --out run"));
-    let before = files(&place.path("run"));
-    place.gan("train run --resume --steps 2").expect(2, &["3 steps are done", "the 2 requested"]);
-    assert_same(&before, &files(&place.path("run")));
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} --steps 3 --out run"));
+    let before = files(&dir.path("run"));
+    dir.gan("train run --resume --steps 2").expect(2, &["3 steps are done", "the 2 requested"]);
+    assert_same(&before, &files(&dir.path("run")));
 }
 
 #[test]
 fn a_run_of_another_preset_is_not_resumed() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} --steps 1 --out run"));
-    place.gan("train keras-mnist --resume --out run").expect(2, &["run", "a run of dcgan-mnist", "keras-mnist"]);
-    place.good("train dcgan-mnist --resume --out run --steps 2");
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} --steps 1 --out run"));
+    dir.gan("train keras-mnist --resume --out run").expect(2, &["run", "a run of dcgan-mnist", "keras-mnist"]);
+    dir.succeeds("train dcgan-mnist --resume --out run --steps 2");
 }
 
 #[test]
 fn the_size_of_sample_sheets_may_change_when_resuming() {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} --steps 4 --set samples.every=2 --out grid"));
-    fs::write(place.path("grid/samples/step-0000003.png"), "not a picture").unwrap();
-    place.good("train grid --resume --steps 6 --set samples.rows=2");
-    assert!(place.path("grid/progress.gif").exists());
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} --steps 4 --set samples.every=2 --out grid"));
+    fs::write(dir.path("grid/samples/step-0000003.png"), "not a picture").unwrap();
+    dir.succeeds("train grid --resume --steps 6 --set samples.rows=2");
+    assert!(dir.path("grid/progress.gif").exists());
 }
 
 #[test]

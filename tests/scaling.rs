@@ -1,6 +1,6 @@
 //! The scripts in docs/scaling parse, and `gan` accepts their arguments.
 
-use crate::common::{Place, Ran};
+use crate::common::{Finished, WorkDir};
 use std::fs;
 use std::path::{Path, PathBuf};
 use yaml_rust2::{Yaml, YamlLoader};
@@ -12,9 +12,9 @@ fn script(name: &str) -> PathBuf {
 /// Asserts that `gan` accepts these arguments and only lacks the data.
 #[track_caller]
 fn lacks_only_data(words: &[String]) {
-    let place = Place::new();
-    let ran = Ran::of(&mut place.program(env!("CARGO_BIN_EXE_gan"), words.iter().map(String::as_str)));
-    ran.expect(2, &["celeba.ganpack (no such file)"]);
+    let dir = WorkDir::new();
+    let finished = Finished::of(&mut dir.program(env!("CARGO_BIN_EXE_gan"), words.iter().map(String::as_str)));
+    finished.expect(2, &["celeba.ganpack (no such file)"]);
 }
 
 #[test]
@@ -39,28 +39,28 @@ fn the_kubernetes_manifest_has_as_many_slots_as_ranks() {
 
 #[test]
 fn the_slurm_script_starts_a_run_and_then_resumes_it() {
-    let place = Place::new();
-    fs::create_dir(place.path("bin")).expect("a folder");
+    let dir = WorkDir::new();
+    fs::create_dir(dir.path("bin")).expect("a folder");
     // Runs the command that srun would start.
-    let srun = place.path("bin/srun");
+    let srun = dir.path("bin/srun");
     fs::write(&srun, "#!/bin/sh\nfor word in \"$@\"; do echo \"$word\"; done\n").expect("a script");
     let run = |command: &mut std::process::Command| {
-        let ran = Ran::of(command);
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        let words: Vec<String> = String::from_utf8_lossy(&ran.stdout).lines().map(String::from).collect();
+        let finished = Finished::of(command);
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        let words: Vec<String> = String::from_utf8_lossy(&finished.stdout).lines().map(String::from).collect();
         let gan = words.iter().position(|word| word == "gan").expect("gan");
         words[gan + 1..].to_vec()
     };
     let path = std::env::var("PATH").expect("a path");
-    let bash = |place: &Place| {
-        let mut bash = place.program("bash", [script("train.slurm").to_str().expect("a name")]);
-        bash.env("SCRATCH", place.path("")).env("PATH", format!("{}:{path}", place.path("bin").display()));
+    let bash = |dir: &WorkDir| {
+        let mut bash = dir.program("bash", [script("train.slurm").to_str().expect("a name")]);
+        bash.env("SCRATCH", dir.path("")).env("PATH", format!("{}:{path}", dir.path("bin").display()));
         bash
     };
     assert!(std::process::Command::new("chmod").arg("+x").arg(&srun).status().is_ok_and(|status| status.success()));
-    lacks_only_data(&run(&mut bash(&place)));
-    fs::create_dir(place.path("celeba")).expect("a folder");
-    fs::write(place.path("celeba/config.toml"), "").expect("a file");
-    let words = run(&mut bash(&place));
+    lacks_only_data(&run(&mut bash(&dir)));
+    fs::create_dir(dir.path("celeba")).expect("a folder");
+    fs::write(dir.path("celeba/config.toml"), "").expect("a file");
+    let words = run(&mut bash(&dir));
     assert!(words[1].ends_with("/celeba") && words[2] == "--resume", "{words:?}");
 }

@@ -1,23 +1,23 @@
 //! Ctrl-C and SIGTERM: the run finishes its step, saves everything, and can be resumed.
 #![cfg(unix)]
 
-use crate::common::{Place, SMALL, assert_same, results, steps};
+use crate::common::{SMALL, WorkDir, assert_same, results, steps};
 use std::time::{Duration, Instant};
 
 fn stopped_equals_straight(signal: &str) {
-    let place = Place::new();
-    place.good(&format!("train {SMALL} --steps 150 --out straight"));
-    let mut run = place.start(&format!("train {SMALL} --steps 150 --out stopped"));
-    run.reaches(&place.path("stopped"), 20);
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} --steps 150 --out straight"));
+    let mut run = dir.start(&format!("train {SMALL} --steps 150 --out stopped"));
+    run.reaches(&dir.path("stopped"), 20);
     run.signal(signal);
     assert_eq!(run.end().code(), Some(130), "{}", run.stderr());
-    let at = steps(&place.path("stopped")).len();
+    let at = steps(&dir.path("stopped")).len();
     let words = format!("stopped after step {at} of 150; all is saved. Go on with: gan train stopped --resume");
     assert!(at < 150 && run.stderr().contains(&words), "{}", run.stderr());
-    place.good("generate stopped --count 4");
-    let ran = place.good("train stopped --resume");
-    assert!(ran.stderr.contains(&format!("resuming after step {at} of 150")), "{}", ran.stderr);
-    assert_same(&results(&place.path("straight")), &results(&place.path("stopped")));
+    dir.succeeds("generate stopped --count 4");
+    let finished = dir.succeeds("train stopped --resume");
+    assert!(finished.stderr.contains(&format!("resuming after step {at} of 150")), "{}", finished.stderr);
+    assert_same(&results(&dir.path("straight")), &results(&dir.path("stopped")));
 }
 
 #[test]
@@ -35,15 +35,15 @@ const SLOW: &str = "dcgan-mnist --threads 1 --set train.batch=1024 --set generat
 
 #[test]
 fn a_second_ctrl_c_exits_immediately() {
-    let place = Place::new();
-    let mut run = place.start(&format!("train {SLOW} --steps 9 --out run"));
-    run.reaches(&place.path("run"), 1);
+    let dir = WorkDir::new();
+    let mut run = dir.start(&format!("train {SLOW} --steps 9 --out run"));
+    run.reaches(&dir.path("run"), 1);
     run.signal("INT");
-    run.says("once more to leave at once");
+    run.waits_for_output("once more to leave at once");
     let second = Instant::now();
     run.signal("INT");
     assert_eq!(run.end().code(), Some(130), "{}", run.stderr());
     assert!(second.elapsed() < Duration::from_millis(800), "{:?}", second.elapsed());
     assert!(!run.stderr().contains("all is saved"), "{}", run.stderr());
-    assert_eq!(steps(&place.path("run")), [1]);
+    assert_eq!(steps(&dir.path("run")), [1]);
 }

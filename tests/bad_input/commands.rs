@@ -1,12 +1,12 @@
 //! Invalid command lines (numbers, devices, sources, run folders, outputs), and a run that diverges.
 
 use super::{TRAIN, refused, refused_args};
-use crate::common::{Place, files};
+use crate::common::{WorkDir, files};
 use std::fs;
 
 #[test]
 fn numbers_out_of_range_are_refused_with_their_range() {
-    let place = Place::new();
+    let dir = WorkDir::new();
     for (flag, words) in [
         ("--steps -1", ["'-1' for '--steps <N>'", "1 or more"]),
         ("--steps=-1", ["'-1' for '--steps <N>'", "1 or more"]),
@@ -21,9 +21,9 @@ fn numbers_out_of_range_are_refused_with_their_range() {
         ("--gpus 0", ["'0' for '--gpus <N>'", "from 1 to 64"]),
         ("--steps 3 --epochs 2", ["--steps", "--epochs"]),
     ] {
-        refused(&place, &format!("{TRAIN} {flag}"), 2, &words);
+        refused(&dir, &format!("{TRAIN} {flag}"), 2, &words);
     }
-    let place = Place::with_generator();
+    let dir = WorkDir::with_generator();
     for (flag, words) in [
         ("--count 0", ["'0' for '--count <N>'", "from 1 to"]),
         ("--count -1", ["'-1' for '--count <N>'", "from 1 to"]),
@@ -36,39 +36,39 @@ fn numbers_out_of_range_are_refused_with_their_range() {
         ("--class -x", ["-x", "--class=-x"]),
         ("--seed -3", ["'-3' for '--seed <S>'", "0 or more"]),
     ] {
-        refused(&place, &format!("generate generator.safetensors --out sheet.png {flag}"), 2, &words);
+        refused(&dir, &format!("generate generator.safetensors --out sheet.png {flag}"), 2, &words);
     }
     let walk = "interpolate generator.safetensors --out walk.gif";
-    refused(&place, &format!("{walk} --points 1"), 2, &["'1' for '--points <N>'", "from 2 to 1000"]);
-    refused(&place, &format!("{walk} --frames 0"), 2, &["'0' for '--frames <N>'", "from 1 to 1000"]);
+    refused(&dir, &format!("{walk} --points 1"), 2, &["'1' for '--points <N>'", "from 2 to 1000"]);
+    refused(&dir, &format!("{walk} --frames 0"), 2, &["'0' for '--frames <N>'", "from 1 to 1000"]);
 }
 
 #[test]
 fn missing_devices_are_refused_with_the_build_feature() {
-    let place = Place::new();
+    let dir = WorkDir::new();
     let known = "expected auto, cpu, cuda, cuda:N or metal";
     for (device, words) in [
         ("tpu", ["--device tpu: ", known]),
         ("cuda:x", ["--device cuda:x: ", known]),
         ("metal:1", ["--device metal:1: ", known]),
     ] {
-        refused(&place, &format!("{TRAIN} --device {device}"), 2, &words);
+        refused(&dir, &format!("{TRAIN} --device {device}"), 2, &words);
     }
     if cfg!(not(feature = "cuda")) {
-        refused(&place, &format!("{TRAIN} --device cuda"), 2, &["no CUDA", "--features cuda", "--device cpu"]);
+        refused(&dir, &format!("{TRAIN} --device cuda"), 2, &["no CUDA", "--features cuda", "--device cpu"]);
     }
     if cfg!(not(feature = "metal")) {
-        refused(&place, &format!("{TRAIN} --device metal"), 2, &["no Metal", "--features metal", "--device cpu"]);
+        refused(&dir, &format!("{TRAIN} --device metal"), 2, &["no Metal", "--features metal", "--device cpu"]);
     }
     if cfg!(not(feature = "nccl")) {
-        refused(&place, &format!("{TRAIN} --gpus 2"), 2, &["--gpus 2: this build has no NCCL", "--features nccl"]);
+        refused(&dir, &format!("{TRAIN} --gpus 2"), 2, &["--gpus 2: this build has no NCCL", "--features nccl"]);
     }
 }
 
 #[test]
 fn unknown_sources_are_refused_with_suggestions() {
-    let place = Place::new();
-    fs::create_dir(place.path("folder")).expect("a folder");
+    let dir = WorkDir::new();
+    fs::create_dir(dir.path("folder")).expect("a folder");
     for (source, words) in [
         ("dcgan-mnits", ["preset \"dcgan-mnits\"", "did you mean \"dcgan-mnist\"?"]),
         ("none.toml", ["none.toml: ", "there is no such file"]),
@@ -76,21 +76,21 @@ fn unknown_sources_are_refused_with_suggestions() {
         ("no/such", ["no/such: there is no such file or folder", "name a preset"]),
     ] {
         for command in ["train", "summary", "bench"] {
-            refused(&place, &format!("{command} {source}"), 2, &words);
+            refused(&dir, &format!("{command} {source}"), 2, &words);
         }
     }
-    refused(&place, "preset show dcgan", 2, &["preset \"dcgan\"", "did you mean \"dcgan-mnist\"?"]);
+    refused(&dir, "preset show dcgan", 2, &["preset \"dcgan\"", "did you mean \"dcgan-mnist\"?"]);
 }
 
 #[test]
 fn resuming_needs_a_run_and_its_settings() {
-    let place = Place::new();
-    fs::create_dir(place.path("folder")).expect("a folder");
-    refused(&place, "train dcgan-mnist --resume", 2, &["no run of \"dcgan-mnist\"", "gan train FOLDER --resume"]);
-    refused(&place, "train folder --resume", 2, &["folder: holds no run"]);
-    refused(&place, "train dcgan-mnist --out none --resume", 2, &["none: ", "no run"]);
-    refused(&place, &format!("{TRAIN} --resume --overwrite"), 2, &["--resume", "--overwrite"]);
-    place.good(TRAIN);
+    let dir = WorkDir::new();
+    fs::create_dir(dir.path("folder")).expect("a folder");
+    refused(&dir, "train dcgan-mnist --resume", 2, &["no run of \"dcgan-mnist\"", "gan train FOLDER --resume"]);
+    refused(&dir, "train folder --resume", 2, &["folder: holds no run"]);
+    refused(&dir, "train dcgan-mnist --out none --resume", 2, &["none: ", "no run"]);
+    refused(&dir, &format!("{TRAIN} --resume --overwrite"), 2, &["--resume", "--overwrite"]);
+    dir.succeeds(TRAIN);
     for (set, words) in [
         ("train.batch=4", ["train.batch was 8", "is 4 now"]),
         ("train.seed=9", ["train.seed was 1", "is 9 now"]),
@@ -99,7 +99,7 @@ fn resuming_needs_a_run_and_its_settings() {
         ("data.replacement=true", ["data.replacement was false", "is true now"]),
     ] {
         refused(
-            &place,
+            &dir,
             &format!("train run --resume --set train.steps=5 --set {set}"),
             2,
             &[&words[..], &["settings"]].concat(),
@@ -109,49 +109,49 @@ fn resuming_needs_a_run_and_its_settings() {
 
 #[test]
 fn nonempty_folders_are_not_changed() {
-    let place = Place::new();
-    place.good(TRAIN);
-    fs::create_dir(place.path("foreign")).expect("a folder");
-    fs::write(place.path("foreign/diary.txt"), "dear diary").expect("a file");
-    fs::create_dir(place.path("config")).expect("a folder");
-    fs::write(place.path("config/config.toml"), "a = 1").expect("a file");
-    refused(&place, TRAIN, 2, &["run: holds a run already", "--resume", "--overwrite", "--out"]);
-    refused(&place, "train run", 2, &["run: is a run", "--resume", "run/config.toml"]);
+    let dir = WorkDir::new();
+    dir.succeeds(TRAIN);
+    fs::create_dir(dir.path("foreign")).expect("a folder");
+    fs::write(dir.path("foreign/diary.txt"), "dear diary").expect("a file");
+    fs::create_dir(dir.path("config")).expect("a folder");
+    fs::write(dir.path("config/config.toml"), "a = 1").expect("a file");
+    refused(&dir, TRAIN, 2, &["run: holds a run already", "--resume", "--overwrite", "--out"]);
+    refused(&dir, "train run", 2, &["run: is a run", "--resume", "run/config.toml"]);
     for (out, words) in [
         ("foreign", ["foreign: is not empty and not a run", "diary.txt"]),
         ("config", ["config: is not empty and not a run", "config.toml"]),
         ("foreign/diary.txt", ["foreign/diary.txt: is a file", "--out"]),
     ] {
-        refused(&place, &format!("{TRAIN} --out {out}").replace("--out run ", ""), 2, &words);
-        refused(&place, &format!("{TRAIN} --out {out} --overwrite").replace("--out run ", ""), 2, &words);
+        refused(&dir, &format!("{TRAIN} --out {out}").replace("--out run ", ""), 2, &words);
+        refused(&dir, &format!("{TRAIN} --out {out} --overwrite").replace("--out run ", ""), 2, &words);
     }
 }
 
 #[test]
 fn outputs_that_cannot_be_written_are_named() {
-    let place = Place::with_generator();
+    let dir = WorkDir::with_generator();
     for out in ["no/such/sheet.png", "no/such/samples.npy"] {
-        refused(&place, &format!("generate generator.safetensors --count 2 --out {out}"), 1, &[out]);
+        refused(&dir, &format!("generate generator.safetensors --count 2 --out {out}"), 1, &[out]);
     }
     refused(
-        &place,
+        &dir,
         "interpolate generator.safetensors --points 2 --frames 1 --out no/such/walk.gif",
         1,
         &["no/such/walk.gif"],
     );
     let line = "generate generator.safetensors --grid 2x2 --out samples.npy";
-    refused(&place, line, 2, &["--grid", "samples.npy", "name a .png"]);
-    refused_args(&place, &["train", "dcgan-mnist", "--set", ""], 2, &["--set", "e.g. train.batch=64"]);
+    refused(&dir, line, 2, &["--grid", "samples.npy", "name a .png"]);
+    refused_args(&dir, &["train", "dcgan-mnist", "--set", ""], 2, &["--set", "e.g. train.batch=64"]);
 }
 
 #[test]
 fn a_run_that_diverges_ends_and_keeps_its_last_checkpoint() {
-    let place = Place::new();
-    let ran =
-        place.gan(&format!("{TRAIN} --set train.steps=30 --set checkpoint.every=1 --set optimizer.generator.lr=1e30"));
-    ran.expect(1, &["error: run: ", "step ", "is not finite", "optimizer.generator.lr", "lower"]);
-    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
-    let kept = files(&place.path("run"));
+    let dir = WorkDir::new();
+    let finished =
+        dir.gan(&format!("{TRAIN} --set train.steps=30 --set checkpoint.every=1 --set optimizer.generator.lr=1e30"));
+    finished.expect(1, &["error: run: ", "step ", "is not finite", "optimizer.generator.lr", "lower"]);
+    assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+    let kept = files(&dir.path("run"));
     assert!(kept.keys().any(|name| name.starts_with("checkpoints/step-")), "{:?}", kept.keys());
     let tensors = safetensors::SafeTensors::deserialize(&kept["generator.safetensors"]).expect("a weight file");
     for (name, tensor) in tensors.iter() {
@@ -159,6 +159,6 @@ fn a_run_that_diverges_ends_and_keeps_its_last_checkpoint() {
         assert!(finite, "{name}");
     }
     let last = kept["metrics.jsonl"].clone();
-    place.gan("train run --resume").expect(1, &["is not finite"]);
-    assert_eq!(files(&place.path("run"))["metrics.jsonl"], last);
+    dir.gan("train run --resume").expect(1, &["is not finite"]);
+    assert_eq!(files(&dir.path("run"))["metrics.jsonl"], last);
 }

@@ -1,26 +1,26 @@
 //! Invalid weight files and latent vectors.
 
 use super::refused;
-use crate::common::Place;
+use crate::common::WorkDir;
 use serde_json::{Value, json};
 use std::fs;
 
 const FILE: &str = "generator.safetensors";
 const GENERATE: &str = "generate generator.safetensors --count 2 --out sheet.png";
 
-fn place_with(bytes: &[u8]) -> Place {
-    let place = Place::new();
-    fs::write(place.path(FILE), bytes).expect("a file");
-    place
+fn dir_with(bytes: &[u8]) -> WorkDir {
+    let dir = WorkDir::new();
+    fs::write(dir.path(FILE), bytes).expect("a file");
+    dir
 }
 
-fn good() -> Vec<u8> {
-    fs::read(Place::with_generator().path(FILE)).expect("a weight file")
+fn valid_file() -> Vec<u8> {
+    fs::read(WorkDir::with_generator().path(FILE)).expect("a weight file")
 }
 
 /// Returns the valid file with its header changed by `edit`.
 fn with_header(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let bytes = good();
+    let bytes = valid_file();
     let (length, rest) = bytes.split_at(8);
     let (header, tensors) = rest.split_at(u64::from_le_bytes(length.try_into().expect("8 bytes")) as usize);
     let mut header = serde_json::from_slice(header).expect("a header");
@@ -42,13 +42,13 @@ fn described(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
 #[track_caller]
 fn file_refused(bytes: &[u8], words: &[&str]) {
     let words: Vec<&str> = words.iter().chain(&["generator.safetensors: "]).copied().collect();
-    refused(&place_with(bytes), GENERATE, 1, &words);
-    refused(&place_with(bytes), "interpolate generator.safetensors --out walk.gif", 1, &words);
+    refused(&dir_with(bytes), GENERATE, 1, &words);
+    refused(&dir_with(bytes), "interpolate generator.safetensors --out walk.gif", 1, &words);
 }
 
 #[test]
 fn incomplete_or_foreign_weight_files_are_refused() {
-    let whole = good();
+    let whole = valid_file();
     let noise: Vec<u8> = (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     for bytes in [&[][..], &whole[..5], &whole[..200], &whole[..whole.len() - 100], &noise, b"not weights, but words"] {
         file_refused(bytes, &["is not a whole safetensors file", "name a run folder"]);
@@ -96,7 +96,7 @@ pub(crate) fn without_tensors(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
 #[track_caller]
 fn refused_everywhere(bytes: &[u8], words: &[&str]) {
     file_refused(bytes, words);
-    refused(&place_with(bytes), "summary generator.safetensors", 1, words);
+    refused(&dir_with(bytes), "summary generator.safetensors", 1, words);
 }
 
 #[test]
@@ -138,18 +138,18 @@ fn tensors_that_do_not_fit_the_layer_list_are_named() {
 
 #[test]
 fn sources_without_a_generator_are_refused_with_suggestions() {
-    let place = place_with(&good());
-    fs::create_dir(place.path("empty")).expect("a folder");
+    let dir = dir_with(&valid_file());
+    fs::create_dir(dir.path("empty")).expect("a folder");
     for (source, words) in [
         ("none.safetensors", ["none.safetensors: there is no such file", "name a run folder"]),
         ("empty", ["empty: holds no generator.safetensors", "name a run folder"]),
         ("dcgan-mnist", ["dcgan-mnist: is a preset, not yet trained", "gan train dcgan-mnist"]),
     ] {
-        refused(&place, &format!("generate {source} --out x.png"), 2, &words);
-        refused(&place, &format!("interpolate {source} --out x.gif"), 2, &words);
+        refused(&dir, &format!("generate {source} --out x.png"), 2, &words);
+        refused(&dir, &format!("interpolate {source} --out x.gif"), 2, &words);
     }
-    refused(&place, "summary none.safetensors", 2, &["none.safetensors: there is no such file"]);
-    refused(&place, "train generator.safetensors --out run", 2, &["is a weight file", "name a preset"]);
+    refused(&dir, "summary none.safetensors", 2, &["none.safetensors: there is no such file"]);
+    refused(&dir, "train generator.safetensors --out run", 2, &["is a weight file", "name a preset"]);
 }
 
 /// Returns a `.npy` file of `count` float32 zeros whose header has `shape`.
@@ -161,8 +161,8 @@ fn npy(shape: &str, count: usize) -> Vec<u8> {
 
 #[test]
 fn latent_vectors_must_be_an_npy_of_the_right_shape() {
-    let place = place_with(&good());
-    let write = |name: &str, bytes: &[u8]| fs::write(place.path(name), bytes).expect("a file");
+    let dir = dir_with(&valid_file());
+    let write = |name: &str, bytes: &[u8]| fs::write(dir.path(name), bytes).expect("a file");
     write("good.npy", &npy("(4, 100)", 400));
     write("narrow.npy", &npy("(4, 99)", 396));
     write("flat.npy", &npy("(100,)", 100));
@@ -177,12 +177,12 @@ fn latent_vectors_must_be_an_npy_of_the_right_shape() {
         ("short.npy", ["short.npy: ", ".npy"]),
         ("words.npy", ["words.npy: ", ".npy"]),
     ] {
-        refused(&place, &line(name), 1, &[&words[..], &[name]].concat());
+        refused(&dir, &line(name), 1, &[&words[..], &[name]].concat());
     }
-    refused(&place, &format!("{} --count 5", line("good.npy")), 1, &["good.npy: holds 4", "--count asks for 5"]);
-    refused(&place, &format!("{} --seed 5", line("good.npy")), 2, &["--latents", "--seed"]);
-    refused(&place, &line("none.npy"), 1, &["none.npy: "]);
-    place.good(&line("good.npy"));
+    refused(&dir, &format!("{} --count 5", line("good.npy")), 1, &["good.npy: holds 4", "--count asks for 5"]);
+    refused(&dir, &format!("{} --seed 5", line("good.npy")), 2, &["--latents", "--seed"]);
+    refused(&dir, &line("none.npy"), 1, &["none.npy: "]);
+    dir.succeeds(&line("good.npy"));
     let dictionary = |more: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (4, 100), {more}}}");
     let file = |dictionary: String, data: &[u8]| {
         let header = format!("{dictionary:<117}\n");
@@ -199,9 +199,9 @@ fn latent_vectors_must_be_an_npy_of_the_right_shape() {
         ("turned.npy", "it looks like its transpose: save x.T"),
         ("several.npz", "a .npz holds several arrays; save one with np.save"),
     ] {
-        refused(&place, &line(name), 1, &[name, words]);
+        refused(&dir, &line(name), 1, &[name, words]);
     }
     // The same numbers in Fortran order are accepted.
     write("columns.npy", &file(dictionary("").replace("False", "True"), &[0; 1600]));
-    place.good(&line("columns.npy"));
+    dir.succeeds(&line("columns.npy"));
 }

@@ -17,13 +17,13 @@ use tempfile::TempDir;
 const STEPS: u64 = 5000;
 
 /// A browser with the page of a synthetic run: 5,000 steps, a gap, a spike, eight sheets of samples.
-struct Place {
+struct OpenPage {
     tab: Tab,
     file: PathBuf,
     _dir: TempDir,
 }
 
-fn place() -> Option<Place> {
+fn open_page() -> Option<OpenPage> {
     let Some(program) = devtools::installed() else {
         assert!(std::env::var_os("CI").is_none(), "CI is set, but there is no chromium on the PATH");
         // Written to standard error directly, because the test harness captures printed text.
@@ -33,7 +33,7 @@ fn place() -> Option<Place> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("report.html");
     page(dir.path()).save(&file).unwrap();
-    Some(Place { tab: Tab::open(&program, &dir.path().join("profile")), file, _dir: dir })
+    Some(OpenPage { tab: Tab::open(&program, &dir.path().join("profile")), file, _dir: dir })
 }
 
 fn page(dir: &Path) -> Page {
@@ -65,7 +65,7 @@ fn page(dir: &Path) -> Page {
 
 #[test]
 fn the_page_runs_without_errors_or_network_requests() {
-    let Some(mut at) = place() else { return };
+    let Some(mut at) = open_page() else { return };
     for size in [[1280, 900], [390, 844]] {
         at.tab.go(&at.file, size);
         assert_eq!(at.tab.value("document.documentElement.dataset.fault ?? 'none'"), "none");
@@ -89,7 +89,7 @@ fn the_page_runs_without_errors_or_network_requests() {
 
 #[test]
 fn injected_scripts_do_not_run() {
-    let Some(mut at) = place() else { return };
+    let Some(mut at) = open_page() else { return };
     let html = std::fs::read_to_string(&at.file).unwrap();
     let slipped = "<script>window.broken = 1</script><img src=\"https://example.org/x.png\" alt=\"\">";
     std::fs::write(&at.file, html.replacen("<header>", &format!("{slipped}<header>"), 1)).unwrap();
@@ -103,7 +103,7 @@ fn injected_scripts_do_not_run() {
 
 #[test]
 fn charts_react_to_keys() {
-    let Some(mut at) = place() else { return };
+    let Some(mut at) = open_page() else { return };
     at.tab.go(&at.file, [1280, 900]);
     let chart = "document.querySelector('.plot svg')";
     at.tab.value(&format!("{chart}.focus()"));
@@ -128,7 +128,7 @@ fn charts_react_to_keys() {
 
 #[test]
 fn dragging_zooms_all_charts_and_a_double_click_shows_the_whole_run() {
-    let Some(mut at) = place() else { return };
+    let Some(mut at) = open_page() else { return };
     at.tab.go(&at.file, [1280, 900]);
     at.tab.value("document.querySelector('.plot svg').scrollIntoView({ block: 'center', behavior: 'instant' })");
     let place = at.tab.value("(({ x, y, width, height }) => [x, y, width, height])(document.querySelector('.plot svg').getBoundingClientRect())");
@@ -147,7 +147,7 @@ fn dragging_zooms_all_charts_and_a_double_click_shows_the_whole_run() {
 
 #[test]
 fn the_sample_slider_reacts_to_keys_and_plays_to_the_end() {
-    let Some(mut at) = place() else { return };
+    let Some(mut at) = open_page() else { return };
     at.tab.go(&at.file, [1280, 900]);
     at.tab.value("document.querySelector('.film input').focus()");
     let said = "document.querySelector('.film output').textContent";
@@ -167,7 +167,7 @@ fn the_sample_slider_reacts_to_keys_and_plays_to_the_end() {
 
 #[test]
 fn every_control_has_a_name_and_is_reachable_by_tab() {
-    let Some(mut at) = place() else { return };
+    let Some(mut at) = open_page() else { return };
     at.tab.go(&at.file, [1280, 900]);
     let reached = "document.activeElement.id || document.activeElement.getAttribute('aria-label') || document.activeElement.textContent";
     let mut names = Vec::new();
@@ -190,7 +190,7 @@ fn every_control_has_a_name_and_is_reachable_by_tab() {
 
 #[test]
 fn the_color_switch_cycles_through_its_modes() {
-    let Some(mut at) = place() else { return };
+    let Some(mut at) = open_page() else { return };
     at.tab.ask(
         "Emulation.setEmulatedMedia",
         json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] }),
@@ -207,7 +207,7 @@ fn the_color_switch_cycles_through_its_modes() {
 
 #[test]
 fn a_picture_opens_larger_and_closes_by_escape() {
-    let Some(mut at) = place() else { return };
+    let Some(mut at) = open_page() else { return };
     at.tab.go(&at.file, [1280, 900]);
     at.tab.value("document.querySelector('.gallery .zoomable').focus()");
     at.tab.press("Enter");

@@ -15,9 +15,9 @@ fn of(descr: &str, is_fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
     npy(&format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}"), data)
 }
 
-struct Place(tempfile::TempDir);
+struct WorkDir(tempfile::TempDir);
 
-impl Place {
+impl WorkDir {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -61,7 +61,7 @@ fn f4(values: &[f32]) -> Vec<u8> {
 
 #[test]
 fn every_type_and_byte_order_of_numpy_is_read() {
-    let place = Place::new();
+    let dir = WorkDir::new();
     for (descr, bytes) in [
         ("<f4", &[0, 0, 192, 63, 0, 0, 32, 192][..]),
         (">f4", &[63, 192, 0, 0, 192, 32, 0, 0]),
@@ -69,7 +69,7 @@ fn every_type_and_byte_order_of_numpy_is_read() {
         (">f2", &[62, 0, 193, 0]),
         (">f8", &[63, 248, 0, 0, 0, 0, 0, 0, 192, 4, 0, 0, 0, 0, 0, 0]),
     ] {
-        assert_eq!(place.read(&of(descr, false, "(2,)", bytes)), (vec![2], vec![1.5, -2.5]), "{descr}");
+        assert_eq!(dir.read(&of(descr, false, "(2,)", bytes)), (vec![2], vec![1.5, -2.5]), "{descr}");
     }
     for (descr, bytes, values) in [
         ("|u1", &[0, 255][..], [0.0, 255.0]),
@@ -80,10 +80,10 @@ fn every_type_and_byte_order_of_numpy_is_read() {
         ("<i4", &[0xff, 0xff, 0xff, 0xff, 7, 0, 0, 0], [-1.0, 7.0]),
         (">i8", &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9], [-3.0, 9.0]),
     ] {
-        assert_eq!(place.read(&of(descr, false, "(2,)", bytes)).1, values, "{descr}");
+        assert_eq!(dir.read(&of(descr, false, "(2,)", bytes)).1, values, "{descr}");
     }
     // The smallest subnormal, the largest number and an infinity of 16 bits.
-    let halves = place.read(&of("<f2", false, "(3,)", &[1, 0, 0xff, 0x7b, 0, 0xfc])).1;
+    let halves = dir.read(&of("<f2", false, "(3,)", &[1, 0, 0xff, 0x7b, 0, 0xfc])).1;
     assert_eq!(halves, [2f32.powi(-24), 65_504.0, f32::NEG_INFINITY]);
 }
 
@@ -91,25 +91,25 @@ fn every_type_and_byte_order_of_numpy_is_read() {
 fn arrays_in_fortran_order_are_transposed_on_reading() {
     // np.asfortranarray([[0, 1, 2], [3, 4, 5]])
     let columns = f4(&[0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
-    let whole = Place::new().read(&of("<f4", true, "(2, 3)", &columns));
+    let whole = WorkDir::new().read(&of("<f4", true, "(2, 3)", &columns));
     assert_eq!(whole, (vec![2, 3], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
 }
 
 #[test]
 fn headers_of_later_versions_and_other_writers_are_read() {
-    let place = Place::new();
+    let dir = WorkDir::new();
     let header = "{\"shape\": (2L, 1L), 'fortran_order': False, 'descr': \"<f4\"}\n";
     for version in [2, 3] {
         let head = [b"\x93NUMPY", &[version, 0][..], &(header.len() as u32).to_le_bytes(), header.as_bytes()].concat();
-        assert_eq!(place.read(&[head, f4(&[1.0, 2.0])].concat()), (vec![2, 1], vec![1.0, 2.0]));
+        assert_eq!(dir.read(&[head, f4(&[1.0, 2.0])].concat()), (vec![2, 1], vec![1.0, 2.0]));
     }
-    assert_eq!(place.read(&of("<f4", false, "()", &f4(&[7.0]))), (vec![], vec![7.0]));
-    assert_eq!(place.read(&of("<f4", true, "(0, 5)", &[])), (vec![0, 5], vec![]));
+    assert_eq!(dir.read(&of("<f4", false, "()", &f4(&[7.0]))), (vec![], vec![7.0]));
+    assert_eq!(dir.read(&of("<f4", true, "(0, 5)", &[])), (vec![0, 5], vec![]));
 }
 
 #[test]
 fn headers_with_missing_extra_or_duplicate_keys_are_refused() {
-    let place = Place::new();
+    let dir = WorkDir::new();
     let data = f4(&[1.0, 2.0]);
     let header = |text: &str| npy(text, &data);
     for (text, words) in [
@@ -126,14 +126,14 @@ fn headers_with_missing_extra_or_duplicate_keys_are_refused() {
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)", "damaged .npy header"),
         ("", "damaged .npy header"),
     ] {
-        place.refused(&header(text), &[words, "expected"]);
+        dir.refused(&header(text), &[words, "expected"]);
     }
-    place.refused(&npy("{'descr': '\x1b[31m', 'fortran_order': False, 'shape': (1,)}", &[]), &["\\u{1b}"]);
+    dir.refused(&npy("{'descr': '\x1b[31m', 'fortran_order': False, 'shape': (1,)}", &[]), &["\\u{1b}"]);
 }
 
 #[test]
 fn the_length_of_a_file_must_match_its_shape() {
-    let place = Place::new();
+    let dir = WorkDir::new();
     for (shape, words) in [
         ("(3,)", "expected 12 bytes"),
         ("(1,)", "expected 4 bytes"),
@@ -142,23 +142,23 @@ fn the_length_of_a_file_must_match_its_shape() {
         ("(0, 4294967296, 4294967296, 4)", "more than any file can hold"),
         ("(9223372036854775807, 0)", "found 8 bytes"),
     ] {
-        place.refused(&of("<f4", false, shape, &f4(&[1.0, 2.0])), &["found 8 bytes after the header", words]);
+        dir.refused(&of("<f4", false, shape, &f4(&[1.0, 2.0])), &["found 8 bytes after the header", words]);
     }
     let whole = of("<f4", false, "(2,)", &f4(&[1.0, 2.0]));
-    (0..whole.len()).for_each(|end| place.refused(&whole[..end], &["x.npy: not a"]));
-    place.refused(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", &["header too long"]);
-    place.refused(b"\x93NUMPY\x09\x00\x00\x00\x00\x00", &["version 9"]);
-    let empty = place.read(&of("<f4", false, "(1000000000000000, 0)", &[]));
+    (0..whole.len()).for_each(|end| dir.refused(&whole[..end], &["x.npy: not a"]));
+    dir.refused(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", &["header too long"]);
+    dir.refused(b"\x93NUMPY\x09\x00\x00\x00\x00\x00", &["version 9"]);
+    let empty = dir.read(&of("<f4", false, "(1000000000000000, 0)", &[]));
     assert!(empty.1.is_empty());
 }
 
 #[test]
 fn files_that_are_not_numeric_arrays_are_named_by_kind() {
-    let place = Place::new();
-    place.refused(b"PK\x03\x04rest of an archive", &["a .npz holds several arrays; save one with np.save"]);
-    place.refused(b"\x80\x04\x95pickled", &["a Python pickle"]);
-    place.refused(b"", &["an empty file"]);
-    place.refused(b"not numbers, but words", &["a file of another format"]);
+    let dir = WorkDir::new();
+    dir.refused(b"PK\x03\x04rest of an archive", &["a .npz holds several arrays; save one with np.save"]);
+    dir.refused(b"\x80\x04\x95pickled", &["a Python pickle"]);
+    dir.refused(b"", &["an empty file"]);
+    dir.refused(b"not numbers, but words", &["a file of another format"]);
     for (descr, words) in [
         ("'|O'", "Python objects"),
         ("'<c8'", "complex numbers"),
@@ -167,20 +167,19 @@ fn files_that_are_not_numeric_arrays_are_named_by_kind() {
         ("'<f16'", "the type <f16"),
         ("[('a', '<f4'), ('b', '<i4')]", "a structured array"),
     ] {
-        place
-            .refused(&npy(&format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1,)}}"), &[0; 16]), &[words]);
+        dir.refused(&npy(&format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1,)}}"), &[0; 16]), &[words]);
     }
-    let folder = NpyFile::open(place.0.path()).unwrap_err().to_string();
+    let folder = NpyFile::open(dir.0.path()).unwrap_err().to_string();
     assert!(folder.contains("not a regular file"), "{folder}");
 }
 
 #[cfg(unix)]
 #[test]
 fn pipes_and_devices_are_refused_at_once() {
-    let place = Place::new();
-    let pipe = place.0.path().join("pipe.npy");
+    let dir = WorkDir::new();
+    let pipe = dir.0.path().join("pipe.npy");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let zero = place.0.path().join("zero.npy");
+    let zero = dir.0.path().join("zero.npy");
     std::os::unix::fs::symlink("/dev/zero", &zero).unwrap();
     for path in [pipe, zero] {
         let message = NpyFile::open(&path).unwrap_err().to_string();
@@ -190,8 +189,8 @@ fn pipes_and_devices_are_refused_at_once() {
 
 /// Returns the message for an array of images of this shape, whose layout is refused.
 fn images_message(shape: &str, count: usize) -> String {
-    let place = Place::new();
-    let path = place.write(&of("<f4", false, shape, &vec![0; 4 * count]));
+    let dir = WorkDir::new();
+    let path = dir.write(&of("<f4", false, shape, &vec![0; 4 * count]));
     images(&path).unwrap_err().to_string()
 }
 
@@ -216,8 +215,8 @@ fn arrays_of_images_must_have_the_layout_of_images() {
 
 /// Reads an array `[1, 1, 1, 4]` of this type and these bytes, or returns the error message.
 fn four(descr: &str, bytes: &[u8]) -> Result<(Vec<f32>, bool), String> {
-    let place = Place::new();
-    let path = place.write(&of(descr, false, "(1, 1, 1, 4)", bytes));
+    let dir = WorkDir::new();
+    let path = dir.write(&of(descr, false, "(1, 1, 1, 4)", bytes));
     let mut images = self::images(&path).map_err(|error| error.to_string())?;
     Ok((images.read(0, 1).unwrap(), images.is_within_zero_and_one()))
 }
@@ -251,8 +250,8 @@ fn image_values_are_bytes_or_numbers_from_minus_one_to_one() {
 
 #[test]
 fn vectors_must_have_the_expected_length() {
-    let place = Place::new();
-    let path = place.write(&of("<f4", true, "(3, 2)", &f4(&[0.0, 2.0, 4.0, 1.0, 3.0, 5.0])));
+    let dir = WorkDir::new();
+    let path = dir.write(&of("<f4", true, "(3, 2)", &f4(&[0.0, 2.0, 4.0, 1.0, 3.0, 5.0])));
     let mut vectors = self::vectors(&path, 2).unwrap();
     assert_eq!((vectors.count(), vectors.first(2).unwrap()), (3, vec![0.0, 1.0, 2.0, 3.0]));
     assert_eq!(vectors.spread(2).unwrap(), [0.0, 1.0, 2.0, 3.0]);
@@ -261,7 +260,7 @@ fn vectors_must_have_the_expected_length() {
         message.contains("found an array of shape [3, 2], expected [N, 3]; it looks like its transpose"),
         "{message}"
     );
-    let path = place.write(&of("<f4", false, "(2, 1)", &f4(&[0.0, f32::NAN])));
+    let path = dir.write(&of("<f4", false, "(2, 1)", &f4(&[0.0, f32::NAN])));
     let mut vectors = self::vectors(&path, 1).unwrap();
     assert_eq!(vectors.first(1).unwrap(), [0.0]);
     assert!(vectors.first(2).unwrap_err().to_string().contains("NaN in row 1"));
@@ -271,9 +270,9 @@ fn vectors_must_have_the_expected_length() {
 fn counted(shape: &[usize], is_fortran: bool, is_big_endian: bool) -> Vec<u8> {
     let count: usize = shape.iter().product();
     let mut data = vec![0; 4 * count];
-    for place in 0..count {
+    for dir in 0..count {
         // Converts the position in C order to indices, and these to the position in the file.
-        let mut rest = place;
+        let mut rest = dir;
         let mut indices: Vec<usize> = shape.iter().rev().map(|side| (rest % side, rest /= side).0).collect();
         indices.reverse();
         let strides = |order: Vec<usize>| {
@@ -281,7 +280,7 @@ fn counted(shape: &[usize], is_fortran: bool, is_big_endian: bool) -> Vec<u8> {
         };
         let at =
             if is_fortran { strides((0..shape.len()).collect()) } else { strides((0..shape.len()).rev().collect()) };
-        let value = place as f32;
+        let value = dir as f32;
         let bytes = if is_big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
         data[4 * at..][..4].copy_from_slice(&bytes);
     }
@@ -299,8 +298,8 @@ proptest! {
         is_big_endian in any::<bool>(),
         picks in proptest::collection::vec(0usize..100, 0..6),
     ) {
-        let place = Place::new();
-        let mut file = NpyFile::open(&place.write(&counted(&shape, is_fortran, is_big_endian))).unwrap();
+        let dir = WorkDir::new();
+        let mut file = NpyFile::open(&dir.write(&counted(&shape, is_fortran, is_big_endian))).unwrap();
         let count: usize = shape.iter().product();
         prop_assert_eq!(read_all(&mut file), (0..count).map(|i| i as f32).collect::<Vec<_>>());
         let (rows, row_len) = (file.rows(), file.row_len());
@@ -311,8 +310,8 @@ proptest! {
 
     #[test]
     fn random_headers_do_not_panic(text in "[-{}()':,A-Za-z0-9<>|\\\\ \"]{0,80}", data in proptest::collection::vec(any::<u8>(), 0..40)) {
-        let place = Place::new();
-        if let Ok(mut file) = NpyFile::open(&place.write(&npy(&text, &data))) {
+        let dir = WorkDir::new();
+        if let Ok(mut file) = NpyFile::open(&dir.write(&npy(&text, &data))) {
             prop_assert!(read_all(&mut file).len() <= data.len());
         }
     }
@@ -324,8 +323,8 @@ proptest! {
         is_fortran in any::<bool>(),
         data in proptest::collection::vec(any::<u8>(), 0..40),
     ) {
-        let place = Place::new();
-        if let Ok(mut file) = NpyFile::open(&place.write(&of(&descr, is_fortran, &shape, &data))) {
+        let dir = WorkDir::new();
+        if let Ok(mut file) = NpyFile::open(&dir.write(&of(&descr, is_fortran, &shape, &data))) {
             prop_assert!(read_all(&mut file).len() <= data.len());
         }
     }

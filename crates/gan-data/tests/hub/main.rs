@@ -22,12 +22,12 @@ fn source(name: &str) -> Source {
 }
 
 /// A server, and a folder for the cache and the fetched files.
-struct Place {
+struct FakeHub {
     server: Server,
     folder: TempDir,
 }
 
-impl Place {
+impl FakeHub {
     fn new(manner: Manner) -> Self {
         Self { server: Server::start(&fixtures(), manner), folder: tempfile::tempdir().unwrap() }
     }
@@ -97,11 +97,11 @@ fn assert_images(data: &dyn Dataset, first: usize) {
 #[test]
 fn mnist_and_fashion_mnist_are_written_as_idx_files() {
     for name in [Mnist::NAME, FashionMnist::NAME] {
-        let place = Place::new(Manner::Good);
-        assert_eq!(place.fetch(name).unwrap(), Some(10));
+        let hub = FakeHub::new(Manner::Good);
+        assert_eq!(hub.fetch(name).unwrap(), Some(10));
         for (split, first, len) in [(Split::Train, 0, 7), (Split::Test, 100, 3)] {
             let settings = serde_json::json!({ "split": split });
-            let options = OpenOptions::default().dir(place.path(name));
+            let options = OpenOptions::default().dir(hub.path(name));
             let data = DatasetConfig::read(name, settings).unwrap().open(&options).unwrap();
             assert_eq!(data.len(), len);
             assert_images(data.as_ref(), first);
@@ -111,26 +111,26 @@ fn mnist_and_fashion_mnist_are_written_as_idx_files() {
 
 #[test]
 fn cifar_10_is_written_as_binary_batches() {
-    let place = Place::new(Manner::Good);
-    assert_eq!(place.fetch("cifar10").unwrap(), Some(13));
+    let hub = FakeHub::new(Manner::Good);
+    assert_eq!(hub.fetch("cifar10").unwrap(), Some(13));
     for (split, first, len) in [(Split::Train, 0, 11), (Split::Test, 100, 2)] {
-        let options = OpenOptions::default().dir(place.path("cifar10"));
+        let options = OpenOptions::default().dir(hub.path("cifar10"));
         let data = Cifar10 { split: Some(split) }.open(&options).unwrap();
         assert_eq!(data.len(), len);
         assert_images(data.as_ref(), first);
     }
-    let sizes = (1..=5).map(|n| fs::metadata(place.path(&format!("cifar10/data_batch_{n}.bin"))).unwrap().len() / 3073);
+    let sizes = (1..=5).map(|n| fs::metadata(hub.path(&format!("cifar10/data_batch_{n}.bin"))).unwrap().len() / 3073);
     assert_eq!(sizes.collect::<Vec<_>>(), [2, 2, 2, 2, 3]);
 }
 
 #[test]
 fn celeba_is_written_as_jpeg_files_with_lists() {
-    let place = Place::new(Manner::Good);
-    assert_eq!(place.fetch("celeba").unwrap(), Some(8));
-    let sums = fs::read_to_string(place.path("celeba/SHA256SUMS")).unwrap();
+    let hub = FakeHub::new(Manner::Good);
+    assert_eq!(hub.fetch("celeba").unwrap(), Some(8));
+    let sums = fs::read_to_string(hub.path("celeba/SHA256SUMS")).unwrap();
     let wanted = fs::read_to_string(fixtures().join("celeba.sha256")).unwrap();
     assert!(wanted.lines().all(|line| sums.contains(line)), "{sums}");
-    let list = fs::read_to_string(place.path("celeba/list_attr_celeba.txt")).unwrap();
+    let list = fs::read_to_string(hub.path("celeba/list_attr_celeba.txt")).unwrap();
     let lines: Vec<&str> = list.lines().collect();
     assert_eq!((lines[0], lines.len()), ("8", 10));
     assert!(lines[1].starts_with("5_o_Clock_Shadow Arched_Eyebrows") && lines[1].ends_with("Wearing_Necktie Young"));
@@ -139,52 +139,52 @@ fn celeba_is_written_as_jpeg_files_with_lists() {
         let values: Vec<&str> = (0..40).map(|k| if (n + k) % 3 == 0 { "1" } else { "-1" }).collect();
         assert_eq!((words[0], &words[1..]), (format!("{n:06}.jpg").as_str(), &values[..]));
     }
-    let parts = fs::read_to_string(place.path("celeba/list_eval_partition.txt")).unwrap();
+    let parts = fs::read_to_string(hub.path("celeba/list_eval_partition.txt")).unwrap();
     assert!(parts.starts_with("000001.jpg 0\n") && parts.ends_with("000006.jpg 1\n000007.jpg 2\n000008.jpg 2\n"));
 }
 
 #[test]
 fn the_result_has_checksums_and_a_source_file() {
-    let place = Place::new(Manner::Good);
-    place.fetch("mnist").unwrap();
-    let origin = fs::read_to_string(place.path("mnist/SOURCE.txt")).unwrap();
+    let hub = FakeHub::new(Manner::Good);
+    hub.fetch("mnist").unwrap();
+    let origin = fs::read_to_string(hub.path("mnist/SOURCE.txt")).unwrap();
     assert!(
         ["ylecun/mnist", COMMIT, "CC BY-SA 3.0", "mnist/test-00000"].iter().all(|word| origin.contains(word)),
         "{origin}"
     );
-    let before = place.server.requests().len();
-    assert_eq!(place.fetch("mnist").unwrap(), None);
-    assert_eq!(place.server.requests().len(), before);
-    fs::write(place.path("mnist/SOURCE.txt"), "x").unwrap();
-    assert!(place.fetch("mnist").unwrap_err().to_string().contains("SOURCE.txt is missing or damaged"));
-    assert!(place.server.requests().iter().any(|line| line.ends_with("revision/main Bearer hf_test")));
+    let before = hub.server.requests().len();
+    assert_eq!(hub.fetch("mnist").unwrap(), None);
+    assert_eq!(hub.server.requests().len(), before);
+    fs::write(hub.path("mnist/SOURCE.txt"), "x").unwrap();
+    assert!(hub.fetch("mnist").unwrap_err().to_string().contains("SOURCE.txt is missing or damaged"));
+    assert!(hub.server.requests().iter().any(|line| line.ends_with("revision/main Bearer hf_test")));
 }
 
 #[test]
 fn the_cache_has_the_layout_of_the_hubs_tools_and_is_reused() {
-    let place = Place::new(Manner::Good);
-    place.fetch("mnist").unwrap();
-    let root = place.path("cache/datasets--ylecun--mnist");
+    let hub = FakeHub::new(Manner::Good);
+    hub.fetch("mnist").unwrap();
+    let root = hub.path("cache/datasets--ylecun--mnist");
     let table = root.join("snapshots").join(COMMIT).join("mnist/train-00000-of-00001.parquet");
     let wanted = fs::read(fixtures().join("mnist-train.parquet")).unwrap();
     assert_eq!(
         (fs::read(table).unwrap(), fs::read_to_string(root.join("refs/main")).unwrap()),
         (wanted.clone(), COMMIT.into())
     );
-    fs::remove_dir_all(place.path("mnist")).unwrap();
-    place.fetch("mnist").unwrap();
-    assert_eq!(place.ranges("mnist-train.parquet"), [""]);
+    fs::remove_dir_all(hub.path("mnist")).unwrap();
+    hub.fetch("mnist").unwrap();
+    assert_eq!(hub.ranges("mnist-train.parquet"), [""]);
     let blob = fs::read_dir(root.join("blobs")).unwrap().map(|entry| entry.unwrap().path());
     let blob = blob.into_iter().find(|path| fs::read(path).unwrap() == wanted).unwrap();
     fs::write(&blob, &wanted[1..]).unwrap();
-    fs::remove_dir_all(place.path("mnist")).unwrap();
-    place.fetch("mnist").unwrap();
-    assert_eq!((place.ranges("mnist-train.parquet").len(), fs::read(&blob).unwrap()), (2, wanted));
+    fs::remove_dir_all(hub.path("mnist")).unwrap();
+    hub.fetch("mnist").unwrap();
+    assert_eq!((hub.ranges("mnist-train.parquet").len(), fs::read(&blob).unwrap()), (2, wanted));
 }
 
 #[test]
 fn an_interrupted_download_resumes_where_it_stopped() {
-    let place = Place::new(Manner::BreaksOff { after: 1000, times: 2 });
+    let hub = FakeHub::new(Manner::BreaksOff { after: 1000, times: 2 });
     let mut seen = Vec::new();
     let mut watch = |progress: Progress<'_>| {
         if let Progress::Download { file, done, total } = progress {
@@ -192,8 +192,8 @@ fn an_interrupted_download_resumes_where_it_stopped() {
             seen.push((file.to_string(), done));
         }
     };
-    place.fetch_watched("mnist", &mut watch).unwrap();
-    let ranges = [place.ranges("mnist-test.parquet"), place.ranges("mnist-train.parquet")].concat();
+    hub.fetch_watched("mnist", &mut watch).unwrap();
+    let ranges = [hub.ranges("mnist-test.parquet"), hub.ranges("mnist-train.parquet")].concat();
     assert_eq!(ranges.iter().filter(|range| range.starts_with("bytes=")).count(), 2, "{ranges:?}");
     assert!(ranges.contains(&"bytes=1000-".to_string()), "{ranges:?}");
     assert!(
@@ -204,108 +204,107 @@ fn an_interrupted_download_resumes_where_it_stopped() {
 
 #[test]
 fn the_next_command_resumes_a_download_that_was_given_up() {
-    let place = Place::new(Manner::Stalls { at: 1234 });
-    place.refused(
+    let hub = FakeHub::new(Manner::Stalls { at: 1234 });
+    hub.refused(
         "mnist",
         &["mnist/train-00000-of-00001.parquet", "no further bytes in time", "1234 of", "bytes are kept", "again"],
     );
-    let first = place.ranges("mnist-train.parquet");
+    let first = hub.ranges("mnist-train.parquet");
     assert_eq!((first[0].as_str(), first[1].as_str()), ("", "bytes=1234-"));
-    place.server.now(Manner::Good);
-    place.fetch("mnist").unwrap();
-    assert_eq!(place.ranges("mnist-train.parquet").last().unwrap(), "bytes=1234-");
+    hub.server.now(Manner::Good);
+    hub.fetch("mnist").unwrap();
+    assert_eq!(hub.ranges("mnist-train.parquet").last().unwrap(), "bytes=1234-");
 }
 
 #[test]
 fn a_server_without_ranges_sends_the_whole_file_again() {
-    let place = Place::new(Manner::KnowsNoRanges);
-    place.fetch("mnist").unwrap();
-    assert_eq!(place.ranges("mnist-train.parquet"), ["", "bytes=100-"]);
+    let hub = FakeHub::new(Manner::KnowsNoRanges);
+    hub.fetch("mnist").unwrap();
+    assert_eq!(hub.ranges("mnist-train.parquet"), ["", "bytes=100-"]);
 }
 
 #[test]
 fn files_with_a_wrong_checksum_are_refused_and_deleted() {
-    let place = Place::new(Manner::Damages);
-    place.refused("cifar10", &["plain_text/train-00000-of-00001.parquet: wrong checksum", "found SHA-256", "expected"]);
-    place.server.now(Manner::Good);
-    place.fetch("cifar10").unwrap();
-    assert_eq!(place.ranges("cifar10-train.parquet"), ["", ""]);
+    let hub = FakeHub::new(Manner::Damages);
+    hub.refused("cifar10", &["plain_text/train-00000-of-00001.parquet: wrong checksum", "found SHA-256", "expected"]);
+    hub.server.now(Manner::Good);
+    hub.fetch("cifar10").unwrap();
+    assert_eq!(hub.ranges("cifar10-train.parquet"), ["", ""]);
 }
 
 #[test]
 fn silent_missing_and_refusing_servers_have_messages_that_say_what_to_do() {
-    let address = |place: &Place| place.server.address.clone();
-    let place = Place::new(Manner::Silent);
-    place.refused("mnist", &["ylecun/mnist", &address(&place), "no answer in time", "HF_ENDPOINT", "by hand"]);
+    let address = |hub: &FakeHub| hub.server.address.clone();
+    let hub = FakeHub::new(Manner::Silent);
+    hub.refused("mnist", &["ylecun/mnist", &address(&hub), "no answer in time", "HF_ENDPOINT", "by hand"]);
     for (status, word) in [(401, "set HF_TOKEN"), (404, "404"), (500, "500"), (429, "429")] {
-        place.server.now(Manner::Answers(status));
-        place.refused("celeba", &["flwrlabs/celeba", word]);
+        hub.server.now(Manner::Answers(status));
+        hub.refused("celeba", &["flwrlabs/celeba", word]);
     }
     for (endpoint, word) in [("http://127.0.0.1:1", "tcp connect error"), ("nonsense", "no web address")] {
-        let message = fetch(&source("mnist"), &place.path("x"), place.environment(endpoint), &mut |_| {})
-            .unwrap_err()
-            .to_string();
+        let message =
+            fetch(&source("mnist"), &hub.path("x"), hub.environment(endpoint), &mut |_| {}).unwrap_err().to_string();
         assert!(message.contains(word) && message.contains(endpoint) && message.contains("HF_ENDPOINT"), "{message}");
     }
 }
 
 #[test]
 fn a_file_list_on_several_pages_is_read_completely() {
-    let place = Place::new(Manner::TwoPages);
-    assert_eq!(place.fetch("mnist").unwrap(), Some(10));
-    assert!(place.server.requests().iter().any(|line| line.ends_with("cursor=2 Bearer hf_test")));
+    let hub = FakeHub::new(Manner::TwoPages);
+    assert_eq!(hub.fetch("mnist").unwrap(), Some(10));
+    assert!(hub.server.requests().iter().any(|line| line.ends_with("cursor=2 Bearer hf_test")));
 }
 
 #[test]
 fn endless_file_lists_are_refused() {
-    let place = Place::new(Manner::NeverEnds);
-    place.refused("mnist", &["its list has more than 100 pages"]);
-    assert_eq!(place.server.requests().iter().filter(|line| line.contains("/tree/")).count(), 100);
-    place.server.now(Manner::Rambles);
-    place.refused("mnist", &["its answer is longer than 16777216 bytes"]);
+    let hub = FakeHub::new(Manner::NeverEnds);
+    hub.refused("mnist", &["its list has more than 100 pages"]);
+    assert_eq!(hub.server.requests().iter().filter(|line| line.contains("/tree/")).count(), 100);
+    hub.server.now(Manner::Rambles);
+    hub.refused("mnist", &["its answer is longer than 16777216 bytes"]);
 }
 
 #[test]
 fn the_token_is_only_sent_to_the_server() {
     let other = Server::start(&fixtures(), Manner::Good);
     let elsewhere: &'static str = Box::leak(format!("{}/api/datasets/x", other.address).into_boxed_str());
-    let place = Place::new(Manner::GoesOnAt(elsewhere));
-    place.refused("mnist", &["its list goes on at", elsewhere, "another server"]);
+    let hub = FakeHub::new(Manner::GoesOnAt(elsewhere));
+    hub.refused("mnist", &["its list goes on at", elsewhere, "another server"]);
     assert_eq!(other.requests(), Vec::<String>::new());
-    place.server.now(Manner::GoesOnAt("file:///etc/passwd"));
-    place.refused("mnist", &["its list goes on at", "another server"]);
+    hub.server.now(Manner::GoesOnAt("file:///etc/passwd"));
+    hub.refused("mnist", &["its list goes on at", "another server"]);
 }
 
 #[test]
 fn folders_of_other_origin_are_not_changed() {
-    let place = Place::new(Manner::Good);
-    fs::create_dir(place.path("mnist")).unwrap();
-    fs::write(place.path("mnist/mine.txt"), "x").unwrap();
-    let message = place.fetch("mnist").unwrap_err().to_string();
+    let hub = FakeHub::new(Manner::Good);
+    fs::create_dir(hub.path("mnist")).unwrap();
+    fs::write(hub.path("mnist/mine.txt"), "x").unwrap();
+    let message = hub.fetch("mnist").unwrap_err().to_string();
     assert!(message.contains("not by this command") && message.contains("--out"), "{message}");
-    assert_eq!((fs::read_dir(place.path("mnist")).unwrap().count(), place.server.requests().len()), (1, 0));
-    fs::remove_file(place.path("mnist/mine.txt")).unwrap();
-    assert_eq!(place.fetch("mnist").unwrap(), Some(10));
+    assert_eq!((fs::read_dir(hub.path("mnist")).unwrap().count(), hub.server.requests().len()), (1, 0));
+    fs::remove_file(hub.path("mnist/mine.txt")).unwrap();
+    assert_eq!(hub.fetch("mnist").unwrap(), Some(10));
 }
 
 #[test]
 fn a_table_with_unexpected_columns_is_refused() {
-    let place = Place::new(Manner::Good);
+    let hub = FakeHub::new(Manner::Good);
     let mut odd = source("cifar10");
     odd.repository = source("celeba").repository;
     let message =
-        fetch(&odd, &place.path("x"), place.environment(&place.server.address), &mut |_| {}).unwrap_err().to_string();
+        fetch(&odd, &hub.path("x"), hub.environment(&hub.server.address), &mut |_| {}).unwrap_err().to_string();
     assert!(message.contains("no column \"label\" in row 0") && message.contains("by hand"), "{message}");
-    assert!(!place.path("x").exists());
+    assert!(!hub.path("x").exists());
 }
 
 #[test]
 fn offline_fetching_uses_the_cache_or_explains_what_is_missing() {
-    let place = Place::new(Manner::Good);
-    let offline = || Environment { is_offline: true, ..place.environment("http://127.0.0.1:1") };
-    let fetch_offline = |name| fetch(&source("mnist"), &place.path(name), offline(), &mut |_| {});
+    let hub = FakeHub::new(Manner::Good);
+    let offline = || Environment { is_offline: true, ..hub.environment("http://127.0.0.1:1") };
+    let fetch_offline = |name| fetch(&source("mnist"), &hub.path(name), offline(), &mut |_| {});
     let message = fetch_offline("x").unwrap_err().to_string();
     assert!(message.contains("HF_HUB_OFFLINE is set") && message.contains("by hand"), "{message}");
-    place.fetch("mnist").unwrap();
+    hub.fetch("mnist").unwrap();
     assert_eq!(fetch_offline("x").unwrap(), Some(10));
 }
