@@ -1,5 +1,6 @@
 //! The data sets: one file each, and [`DatasetConfig`], made from the only list of them.
 
+mod byte_images;
 mod spec;
 
 use spec::check_count;
