@@ -143,9 +143,10 @@ impl Iterator for Loader {
 
 /// Threads that make batches ahead of time. Dropping them stops and joins them.
 ///
-/// Of n threads, thread i makes the batches b with b mod n = i and sends them through its own bounded channel, so the batches' order does
-/// not depend on which thread is faster.
+/// Of n threads, thread i makes every n-th batch from number `start` + i on and sends them through its own bounded channel, so the batches'
+/// order does not depend on which thread is faster.
 struct Workers {
+    start: u64,
     threads: Vec<Worker>,
     stop: Arc<AtomicBool>,
 }
@@ -158,9 +159,8 @@ struct Worker {
 impl Workers {
     /// Starts `count` threads that make batch `start` and all that follow.
     fn start(collator: &Collator, count: usize, start: u64) -> Result<Self, Error> {
-        let mut workers = Self { threads: Vec::with_capacity(count), stop: Arc::default() };
-        for number in 0..count {
-            let first = first_batch(number as u64, count as u64, start);
+        let mut workers = Self { start, threads: Vec::with_capacity(count), stop: Arc::default() };
+        for first in (0..count as u64).map(|thread| start.saturating_add(thread)) {
             let mut collator = collator.clone();
             let stop = Arc::clone(&workers.stop);
             let (sender, batches) = sync_channel(AHEAD);
@@ -184,7 +184,7 @@ impl Workers {
     /// Returns batch `number`, waiting until it is made. Must be called with every number from `start` on, in order, and not
     /// again after an error.
     fn take(&mut self, number: u64) -> Result<Batch, Error> {
-        let at = (number % self.threads.len() as u64) as usize;
+        let at = ((number - self.start) % self.threads.len() as u64) as usize;
         self.threads[at].batches.recv().unwrap_or_else(|_| {
             let message = self.threads.swap_remove(at).thread.join().map_or_else(panic_message, |()| "it ended".into());
             Err(Error::worker(number, message))
@@ -202,11 +202,6 @@ impl Drop for Workers {
             let _ = thread.join();
         }
     }
-}
-
-/// The first batch from `start` on that thread `worker` of `count` makes.
-fn first_batch(worker: u64, count: u64, start: u64) -> u64 {
-    start.saturating_add((worker + count - start % count) % count)
 }
 
 fn panic_message(payload: Box<dyn Any + Send>) -> String {

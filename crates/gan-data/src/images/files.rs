@@ -8,11 +8,12 @@ use crate::Error;
 use crate::dataset::{Dataset, Skipped};
 use gan_base::messages::is_or_are;
 use gan_base::regular_file;
+use rayon::prelude::*;
 use std::collections::HashSet;
 use std::io::Read;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 /// What to do about files that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,9 +35,6 @@ pub struct ImageOptions {
     /// What to do about files that cannot be read.
     pub broken: Broken,
 }
-
-/// The most threads that read headers.
-const MOST_THREADS: usize = 16;
 
 /// The most small images that a message names.
 const MOST_NAMED: usize = 5;
@@ -296,16 +294,9 @@ fn named(small: &[SmallImage]) -> String {
     }
 }
 
-/// Reads the size of every file's image, or why it cannot be read, with a few threads.
+/// Reads the size of every file's image, or why it cannot be read.
 fn headers(root: &Path, names: &[PathBuf]) -> Vec<Result<[usize; 2], String>> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    let look = |names: &[PathBuf]| names.iter().map(|name| decode::size(&root.join(name))).collect::<Vec<_>>();
-    thread::scope(|scope| {
-        let parts: Vec<_> = names
-            .chunks(names.len().div_ceil(threads).max(1))
-            .map(|part| (part, scope.spawn(move || look(part))))
-            .collect();
-        let failed = |part: &[PathBuf]| vec![Err("its decoder failed".into()); part.len()];
-        parts.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| failed(part))).collect()
-    })
+    let failed = |_| Err("its decoder failed".into());
+    let size = |name: &PathBuf| catch_unwind(|| decode::size(&root.join(name))).unwrap_or_else(failed);
+    names.par_iter().map(size).collect()
 }
