@@ -1,14 +1,13 @@
 //! Packs: a data set of images in one file or several, decoded, cropped and scaled once, so that training decodes nothing.
 //!
 //! In reading order: this file, the [`Pack`] that is read; `format`, the layout of its files; [`write`](fn@write), which makes a pack
-//! of any [`Dataset`] of images; `parts`, packs of several files. `docs/packs.md` describes the layout byte by byte.
+//! of any [`Dataset`] of images; `parts`, the files of a pack in several. `docs/packs.md` describes the layout byte by byte.
 
 mod format;
 mod parts;
 mod write;
 
 pub use format::{Header, MAGIC};
-pub use parts::write_parts;
 pub use write::{Origin, write};
 
 use crate::Error;
@@ -42,7 +41,7 @@ pub struct Pack {
 const HELD: usize = 1 << 26;
 
 impl Pack {
-    /// Opens the pack at `path`, a file or a folder of files ([`write_parts`]). Checks each one's magic number, version, CRC-32 of the
+    /// Opens the pack at `path`, a file or a folder of files. Checks each one's magic number, version, CRC-32 of the
     /// header and length; each image is checked when it is read.
     ///
     /// # Errors

@@ -209,7 +209,7 @@ fn try_write_reports_broken_pixels_instead_of_replacing_the_image() {
     assert!(subset.inventory().is_some());
     let packed = dir.path().join("x.ganpack");
     let origin = crate::pack::Origin { name: "x", from: "y" };
-    assert_eq!(crate::pack::write(&packed, data.as_ref(), &origin, 2, &mut |_, _| ()).unwrap(), [skipped]);
+    assert_eq!(crate::pack::write(&packed, &data, &origin, None, 2, &mut |_, _| ()).unwrap().1, [skipped]);
     let pack = crate::pack::Pack::open(&packed).unwrap();
     assert_eq!((pack.len(), pack.label(0), pack.label(1), pack.classes().len()), (2, Some(0), Some(1), 2));
     let mut ours = vec![0.0; pack.pixels()];
