@@ -141,10 +141,7 @@ impl OtherFiles {
     pub fn summary(&self) -> Option<String> {
         let endings = self.endings();
         let (most, _) = endings.first()?;
-        let as_written = match self.0.get(*most) {
-            Some((_, written)) if !written.is_empty() => written.as_str(),
-            _ => "without any",
-        };
+        let as_written = if most.is_empty() { "without any" } else { self.0[*most].1.as_str() };
         let which = if endings.len() == 1 { "all" } else { "most" };
         Some(match self.count() {
             1 => format!("1 file with another ending, {as_written}"),
