@@ -63,10 +63,7 @@ fn search(
     Ok(found.clone())
 }
 
-/// Checks that `dir` is a folder.
-///
-/// # Errors
-/// [`Error::Setting`], which says that it should hold `contents`.
+/// Checks that `dir` is a folder; the error says that it should hold `contents`.
 pub(crate) fn exists(dir: &Path, contents: &str) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
@@ -74,10 +71,10 @@ pub(crate) fn exists(dir: &Path, contents: &str) -> Result<(), Error> {
     let is_called_pack = dir.extension().is_some_and(|end| end == crate::pack::EXTENSION);
     let kind = file_kind::of_file(dir);
     let problem = match (dir.exists(), is_called_pack) {
-        (true, true) => "no pack".to_string(),
-        (true, false) => in_place_of_a_folder(kind),
-        (false, true) => "no such file".into(),
-        (false, false) => "no such folder".into(),
+        (true, true) => "no pack",
+        (true, false) => &in_place_of_a_folder(kind),
+        (false, true) => "no such file",
+        (false, false) => "no such folder",
     };
     let unpack = if matches!(kind, Some(Kind::Archive(_))) { "unpack it and " } else { "" };
     let found = format!("{} ({problem})", dir.display());
@@ -89,22 +86,18 @@ fn in_place_of_a_folder(kind: Option<Kind>) -> String {
     format!("{} in place of a folder", kind.map_or("a file", Kind::name))
 }
 
-/// The first of `names` that is a file in `dir`.
-///
-/// # Errors
-/// [`Error::Setting`] with all the names if no such file is there.
+/// The first of `names` that is a file in `dir`; the error says all of them.
 pub(crate) fn file(dir: &Path, names: &[String]) -> Result<PathBuf, Error> {
     // Files that are not regular count too: opening them tells what they are.
     if let Some(path) = names.iter().map(|name| dir.join(name)).find(|path| path.exists()) {
         return Ok(path);
     }
-    let found = match (dir.is_dir(), dir.exists(), file_kind::of_file(dir)) {
-        (true, ..) => "no such file in this folder".into(),
-        (_, true, kind @ Some(Kind::Archive(_))) => {
-            format!("{}, which is to be unpacked", in_place_of_a_folder(kind))
-        }
-        (_, true, kind) => in_place_of_a_folder(kind),
-        (_, false, _) => "no such folder".into(),
+    let kind = file_kind::of_file(dir);
+    let found = match kind {
+        _ if dir.is_dir() => "no such file in this folder".into(),
+        _ if !dir.exists() => "no such folder".into(),
+        Some(Kind::Archive(_)) => format!("{}, which is to be unpacked", in_place_of_a_folder(kind)),
+        _ => in_place_of_a_folder(kind),
     };
     Err(Error::missing(dir, found, names))
 }

@@ -33,10 +33,7 @@ impl Cifar10 {
     /// Bytes of an image.
     pub const PIXELS: usize = 3 * SIDE * SIDE;
 
-    /// The names of a split's files, in order.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for a split that the set does not have.
+    /// The names of a split's files, in order; an error for a split that the set does not have.
     pub(crate) fn files(split: Split) -> Result<Vec<String>, Error> {
         match split {
             Split::Train => Ok((1..=5).map(|number| format!("data_batch_{number}.bin")).collect()),

@@ -89,10 +89,8 @@ impl ImageFile {
     }
 }
 
-/// Reads height and width of the image in the file at `path`, after its EXIF orientation, without decoding it.
-///
-/// # Errors
-/// Why the file cannot be used.
+/// Reads height and width of the image in the file at `path`, after its EXIF orientation, without decoding it. The error says why the file
+/// cannot be used.
 pub(super) fn size(path: &Path) -> Result<[usize; 2], String> {
     let mut image = ImageFile::open(path)?;
     // WebP keeps its EXIF chunk behind the pixels; its decoder seeks to it.

@@ -28,11 +28,8 @@ impl Sample {
     pub fn label(&self, classes: usize) -> Result<u8, Error> {
         let label = self.numbers.iter().find(|(name, _)| name == "label");
         let (_, label) = label.ok_or_else(|| self.wrong("no column \"label\"".into()))?;
-        match u8::try_from(*label) {
-            Ok(label) if usize::from(label) < classes => Ok(label),
-            Ok(label) => Err(self.wrong(format!("label {label}, expected less than {classes}"))),
-            Err(_) => Err(self.wrong(format!("label {label}"))),
-        }
+        let class = u8::try_from(*label).ok().filter(|class| usize::from(*class) < classes);
+        class.ok_or_else(|| self.wrong(format!("label {label}, expected 0 or more and less than {classes}")))
     }
 
     /// The pixels of a PNG file, `side`×`side`.
