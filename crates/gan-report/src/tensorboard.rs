@@ -120,27 +120,24 @@ fn frame(payload: &[u8]) -> Vec<u8> {
     [&length[..], &masked(&length), payload, &masked(payload)].concat()
 }
 
-/// Returns how many bytes at the start of `file` are complete records; a killed process may have left a part of one
+/// Returns how many bytes at the start of `file` are complete, intact records; a killed process may have left a part of one
 /// after them.
 fn whole(mut file: impl Read) -> io::Result<u64> {
     let mut total = 0;
-    while let Some(length) = next(&mut file)? {
+    while let Some(head) = read_exactly(&mut file, 12)? {
+        let (length, check) = head.split_at(8);
+        if masked(length) != check {
+            break;
+        }
+        let length = length.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
+        let Some(body) = read_exactly(&mut file, length.saturating_add(4))? else { break };
+        let (payload, check) = body.split_at(body.len() - 4);
+        if masked(payload) != check {
+            break;
+        }
         total += AROUND + length;
     }
     Ok(total)
-}
-
-/// Returns the length of the next payload, or `None` if no complete, intact record follows.
-fn next(file: &mut impl Read) -> io::Result<Option<u64>> {
-    let Some(head) = read_exactly(file, 12)? else { return Ok(None) };
-    let (length, check) = head.split_at(8);
-    if masked(length) != check {
-        return Ok(None);
-    }
-    let length = length.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
-    let Some(body) = read_exactly(file, length.saturating_add(4))? else { return Ok(None) };
-    let (payload, check) = body.split_at(body.len() - 4);
-    Ok((masked(payload) == check).then_some(length))
 }
 
 /// Reads exactly `count` bytes, or returns `None` if fewer are left. Reserves nothing, because a damaged length may be

@@ -61,9 +61,9 @@ fn definitions(class: &str, pairs: &[(String, String)]) -> String {
 fn cards(page: &Page) -> String {
     let card = |card: &Card| {
         let [label, value, note] = [&card.label, &card.value, &card.note].map(|t| text(t));
+        let [class, _] = card.severity.class_and_words();
         format!(
-            "<li class=\"card {}\"><span class=\"label\">{label}</span><span class=\"value\">{value}</span><span class=\"note\">{note}</span></li>\n",
-            card.severity.class()
+            "<li class=\"card {class}\"><span class=\"label\">{label}</span><span class=\"value\">{value}</span><span class=\"note\">{note}</span></li>\n"
         )
     };
     wrapped("<ul class=\"cards\">", page.cards.iter().map(card).collect(), "</ul>")
@@ -71,7 +71,8 @@ fn cards(page: &Page) -> String {
 
 fn diagnoses(page: &Page) -> String {
     let diagnosis = |d: &super::Diagnosis| {
-        format!("<li class=\"{}\"><strong>{}.</strong> {}</li>\n", d.severity.class(), d.severity.word(), text(&d.text))
+        let [class, words] = d.severity.class_and_words();
+        format!("<li class=\"{class}\"><strong>{words}.</strong> {}</li>\n", text(&d.text))
     };
     wrapped("<ul class=\"diagnoses\">", page.diagnoses.iter().map(diagnosis).collect(), "</ul>")
 }
