@@ -1,9 +1,6 @@
 //! What can go wrong. Every message says where, what was found, what was expected and what to do.
 
 use crate::Split;
-use crate::datasets::DatasetEntry;
-use crate::fetch::advice;
-use gan_base::messages::choose;
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -111,24 +108,6 @@ impl Error {
         Self::Setting(format!(
             "{folder}: found {found}, expected the file {names}; put it there, or say where the data is with --set data.dir=DIR"
         ))
-    }
-
-    /// No folder was named, and none of the usual places holds the data set `name`.
-    pub(crate) fn no_folder(name: &str, tried: &[PathBuf]) -> Self {
-        let tried: Vec<String> = tried.iter().map(|path| format!("  {}", path.display())).collect();
-        let source = DatasetEntry::find(name).and_then(|entry| entry.info.source);
-        let hint = source.map_or(String::new(), |source| format!("; {}", advice(&source)));
-        Self::Setting(format!(
-            "{name}: found no folder with this data set, expected one of\n{}\nmake one of them, or say where the data is \
-             with --set data.dir=DIR or the environment variable GAN_DATA_DIR=DIR (holding {name}/){hint}",
-            tried.join("\n")
-        ))
-    }
-
-    /// No data set has this name, and no pack is named.
-    pub(crate) fn unknown_dataset(name: &str) -> Self {
-        let choices = choose(name, &DatasetEntry::names());
-        Self::Setting(format!("data.name: unknown data set \"{name}\"{choices}"))
     }
 
     /// For sets that only have a training and a test part.

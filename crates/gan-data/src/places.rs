@@ -1,6 +1,8 @@
 //! The folders in which a data set is looked for, and what is wrong with a folder that does not hold one.
 
 use crate::Error;
+use crate::datasets::DatasetEntry;
+use crate::fetch::advice;
 use crate::file_kind::{self, Kind};
 use std::collections::HashSet;
 use std::env;
@@ -55,7 +57,16 @@ fn search(
     tried.extend(workspace.as_deref().map(near));
     let mut seen = HashSet::new();
     tried.retain(|place| seen.insert(place.clone()));
-    let Some(found) = tried.iter().find(|dir| dir.is_dir()) else { return Err(Error::no_folder(name, &tried)) };
+    let Some(found) = tried.iter().find(|dir| dir.is_dir()) else {
+        let tried: Vec<String> = tried.iter().map(|path| format!("  {}", path.display())).collect();
+        let source = DatasetEntry::find(name).and_then(|entry| entry.info.source);
+        let hint = source.map_or(String::new(), |source| format!("; {}", advice(&source)));
+        return Err(Error::Setting(format!(
+            "{name}: found no folder with this data set, expected one of\n{}\nmake one of them, or say where the data is \
+             with --set data.dir=DIR or the environment variable {VARIABLE}=DIR (holding {name}/){hint}",
+            tried.join("\n")
+        )));
+    };
     if variable.is_some() && found != &tried[0] {
         let [wanted, found] = [tried[0].display(), found.display()];
         tracing::warn!("{VARIABLE} is set, but there is no folder {wanted}: using {found}");
