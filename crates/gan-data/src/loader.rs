@@ -112,10 +112,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Makes the whole batch 0 again; the loader stays where it is.
-    ///
-    /// # Errors
-    /// Whatever reading the images brings.
+    /// Makes the whole batch 0 again; the loader stays where it is. The errors are those of reading the images.
     pub fn first_batch(&self) -> Result<Batch, Error> {
         Collator { shard: ProcessShard::WHOLE, ..self.collator.clone() }.collate(0, &AtomicBool::new(false))
     }

@@ -162,10 +162,7 @@ impl VectorArray {
         self.0.read_finite(&(0..count).collect::<Vec<_>>(), "row")
     }
 
-    /// `count` vectors at even distances.
-    ///
-    /// # Errors
-    /// Those of [`VectorArray::first`].
+    /// `count` vectors at even distances, with the errors of [`VectorArray::first`].
     pub fn spread(&mut self, count: usize) -> Result<Vec<f32>, Error> {
         self.0.read_finite(&spread(self.count(), count), "row")
     }

@@ -155,13 +155,12 @@ impl PackFile {
             let found = format!("CRC-32 {found:08x} of image {index}");
             return Err(damaged(&self.path, "damaged image", found, format!("{expected:08x}")));
         }
-        match self.label(index) {
-            Some(label) if label as usize >= self.header.classes.len() => {
-                let expected = format!("a number below {}", self.header.classes.len());
-                Err(damaged(&self.path, "no such class", format!("class {label} of image {index}"), expected))
-            }
-            _ => Ok(pixels),
+        let classes = self.header.classes.len();
+        if let Some(label) = self.label(index).filter(|label| *label as usize >= classes) {
+            let found = format!("class {label} of image {index}");
+            return Err(damaged(&self.path, "no such class", found, format!("a number below {classes}")));
         }
+        Ok(pixels)
     }
 }
 
