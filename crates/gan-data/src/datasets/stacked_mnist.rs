@@ -98,7 +98,7 @@ impl StackedDigits {
     /// Which digits image `index` is made of: their numbers in MNIST, red first.
     fn parts(&self, index: usize) -> [usize; STACK] {
         let mut rng = Rng::numbered(self.seed, self.stream, index as u64);
-        [(); STACK].map(|()| rng.below(self.digits.len()))
+        std::array::from_fn(|_| rng.below(self.digits.len()))
     }
 }
 
@@ -108,9 +108,8 @@ impl Dataset for StackedDigits {
     }
 
     fn shape(&self) -> Vec<usize> {
-        let mut shape = self.digits.shape();
-        shape[0] = STACK;
-        shape
+        let [_, height, width] = self.digits.shape;
+        vec![STACK, height, width]
     }
 
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
