@@ -15,7 +15,8 @@ pub fn file_name(unix_seconds: u64) -> String {
     format!("events.out.tfevents.{unix_seconds:010}.gan")
 }
 
-/// Appends scalars to one event file. Writes are buffered: [`flush`](Self::flush) makes them visible to TensorBoard.
+/// Appends scalars to one event file. Writes are buffered: [`flush`](Self::flush) makes them visible to TensorBoard. All errors are an
+/// [`Error::File`] that names the file, except for [`append_to`](Self::append_to).
 #[derive(Debug)]
 pub struct EventWriter {
     path: PathBuf,
@@ -24,9 +25,6 @@ pub struct EventWriter {
 
 impl EventWriter {
     /// Starts a new file, replacing an existing one.
-    ///
-    /// # Errors
-    /// [`Error::File`] naming `path`.
     pub fn create(path: &Path) -> Result<Self, Error> {
         let file = File::create(path).map_err(Error::file("create", path))?;
         let mut writer = Self { path: path.to_owned(), file: BufWriter::new(file) };
@@ -60,26 +58,17 @@ impl EventWriter {
 
     /// Adds one point to the curve `tag`, for instance `loss/d`; TensorBoard groups by the part before the slash.
     /// `wall_time` is in seconds since 1970, `value` is stored as float32 and may be NaN.
-    ///
-    /// # Errors
-    /// [`Error::File`] naming the file.
     pub fn scalar(&mut self, step: u64, wall_time: f64, tag: &str, value: f64) -> Result<(), Error> {
         self.write(&scalar(wall_time, step, tag, value as f32))
     }
 
     /// Records that the run continues from `step`: TensorBoard drops the points at and after it that an earlier process
     /// wrote.
-    ///
-    /// # Errors
-    /// [`Error::File`] naming the file.
     pub fn restarted_at(&mut self, step: u64, wall_time: f64) -> Result<(), Error> {
         self.write(&session_start(wall_time, step))
     }
 
     /// Flushes everything so far to the operating system. Dropping the writer does so too, but cannot report errors.
-    ///
-    /// # Errors
-    /// [`Error::File`] naming the file.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.file.flush().map_err(Error::file("write", &self.path))
     }

@@ -63,26 +63,17 @@ impl Figure {
     }
 
     /// Returns the figure as an `<svg>` element of `[width, height]` pixels, on white, with its font, suitable for inlining into HTML. It
-    /// scales without loss.
-    ///
-    /// # Errors
-    /// As for [`Figure::to_picture`].
+    /// scales without loss. Errors are as for [`Figure::to_picture`].
     pub fn to_svg(&self, size: [u32; 2]) -> Result<String, Error> {
         Ok(self.drawing(size)?.svg(size))
     }
 
-    /// Writes the figure as PNG atomically.
-    ///
-    /// # Errors
-    /// As for [`Figure::to_picture`], and [`Error::File`] naming `path`.
+    /// Writes the figure as PNG atomically. Errors are as for [`Figure::to_picture`], and [`Error::File`] naming `path`.
     pub fn save_png(&self, path: &Path, size: [u32; 2]) -> Result<(), Error> {
         self.to_picture(size)?.save_png(path)
     }
 
-    /// Writes the figure as SVG atomically.
-    ///
-    /// # Errors
-    /// As for [`Figure::to_picture`], and [`Error::File`] naming `path`.
+    /// Writes the figure as SVG atomically. Errors are as for [`Figure::save_png`].
     pub fn save_svg(&self, path: &Path, size: [u32; 2]) -> Result<(), Error> {
         Ok(atomic::write(path, self.to_svg(size)?.as_bytes())?)
     }
