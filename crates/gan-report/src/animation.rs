@@ -1,14 +1,10 @@
 //! Animations: a looping GIF, or a strip of frames side by side.
 
+use crate::grid::{BACKGROUND, GAP};
+use crate::{Colour, Error, Picture};
 use gan_base::atomic;
-use std::path::Path;
-
 use gif::{Encoder, Frame, Repeat};
-
-use crate::{
-    Colour, Error, Picture,
-    grid::{BACKGROUND, GAP},
-};
+use std::path::Path;
 
 /// Returns the `n` for which NeuQuant learns a frame's palette from every n-th pixel, from 1 (the best colors) to 30 (the fastest). Small frames
 /// need more of their pixels; in large ones, no difference to 3 is visible at 10, which takes a third of the time.

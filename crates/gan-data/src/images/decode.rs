@@ -168,12 +168,12 @@ pub fn decode(bytes: &[u8], channels: usize, background: [u8; 3]) -> Result<Pixe
 /// # Errors
 /// Those of [`decode`]; why the file cannot be read, such as not a regular file, or longer than 512 MiB.
 pub fn open(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
-    open_then(path, channels, fitting, |image| fit(image, fitting))
+    open_then(path, channels, fitting, fit)
 }
 
 /// Like [`open`], but keeps the image's own size and only cuts out the box.
 pub(super) fn stored(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
-    open_then(path, channels, fitting, |image| cut_out(image, fitting))
+    open_then(path, channels, fitting, cut_out)
 }
 
 /// Decodes an image file and applies `then`, before another large one is read.
@@ -181,7 +181,7 @@ fn open_then(
     path: &Path,
     channels: usize,
     fitting: &Fitting,
-    then: impl FnOnce(Pixels) -> Pixels,
+    then: fn(Pixels, &Fitting) -> Pixels,
 ) -> Result<Pixels, String> {
     let mut turn = Turn::default();
     let mut file = ImageFile::open(path)?;
@@ -190,7 +190,7 @@ fn open_then(
     file.read(MOST_FILE - PREFIX)?;
     let image = decode_in_turn(&file.bytes, channels, fitting.background, &mut turn)?;
     drop(file);
-    Ok(then(image))
+    Ok(then(image, fitting))
 }
 
 /// Decodes the whole image and applies its EXIF orientation, waiting for `turn` if it is large.
