@@ -18,13 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("large.ganpack");
     let start = Instant::now();
-    write(
-        &path,
-        &SyntheticSamples::new(1, images, [1, 8, 8])?,
-        &Origin { name: "synthetic", from: "a seed" },
-        2,
-        &mut |_, _| {},
-    )?;
+    let samples: Arc<dyn Dataset> = Arc::new(SyntheticSamples::new(1, images, [1, 8, 8])?);
+    write(&path, &samples, &Origin { name: "synthetic", from: "a seed" }, None, 2, &mut |_, _| {})?;
     println!("{images} images written in {:.1} s", start.elapsed().as_secs_f64());
     for order in [Order::Windowed(window), Order::Shuffled] {
         let start = Instant::now();

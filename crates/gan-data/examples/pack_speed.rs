@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !path.exists() {
         let start = Instant::now();
         let origin = Origin { name: "synthetic", from: "noise" };
-        pack::write(path, &SyntheticSamples::new(0, images, SHAPE)?, &origin, workers, &mut |_, _| ())?;
+        let samples: Arc<dyn Dataset> = Arc::new(SyntheticSamples::new(0, images, SHAPE)?);
+        pack::write(path, &samples, &origin, None, workers, &mut |_, _| ())?;
         let seconds = start.elapsed().as_secs_f64();
         writeln!(out, "packing:           {seconds:.2} s, {:.0} images/s", images as f64 / seconds)?;
     }

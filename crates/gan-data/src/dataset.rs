@@ -83,11 +83,8 @@ pub trait Dataset: Send + Sync {
         &[]
     }
 
-    /// Like [`write`](Dataset::write), but if the image's own file cannot be read, no other image takes its place: the file is
-    /// returned, and the content of `out` is unspecified.
-    ///
-    /// # Errors
-    /// As [`write`](Dataset::write).
+    /// Like [`write`](Dataset::write), with the same errors, but if the image's own file cannot be read, no other image takes its place: the
+    /// file is returned, and the content of `out` is unspecified.
     fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
         self.write(index, out).map(|()| None)
     }
@@ -144,14 +141,12 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// [`Error::Request`] if the image does not exist or the buffer has another size.
     fn check(&self, index: usize, room: usize) -> Result<(), Error> {
+        let values = self.pixels();
         let problem = if index >= self.len() {
             format!("no such image: found {index}, expected a number below {}", self.len())
-        } else if room != self.pixels() {
+        } else if room != values {
             let shape = self.shape();
-            format!(
-                "buffer of the wrong size: found {room}, expected {} values for a sample of {shape:?}",
-                self.pixels()
-            )
+            format!("buffer of the wrong size: found {room}, expected {values} values for a sample of {shape:?}")
         } else {
             return Ok(());
         };

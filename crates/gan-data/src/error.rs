@@ -1,9 +1,6 @@
 //! What can go wrong. Every message says where, what was found, what was expected and what to do.
 
 use crate::Split;
-use crate::datasets::DatasetEntry;
-use crate::fetch::advice;
-use gan_base::messages::choose;
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,25 +10,15 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// A file cannot be opened or read.
-    #[error("{}: cannot be read ({cause}); {}", path.display(), read_advice(cause))]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        cause: io::Error,
-    },
+    #[error("{0}")]
+    Read(String),
 
     /// A file or folder cannot be created, written or moved.
-    #[error("{}: cannot be written ({cause}); check the folder's permissions and the free space", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's error.
-        cause: io::Error,
-    },
+    #[error("{0}")]
+    Write(String),
 
     /// A file can be read but does not hold what it should.
-    #[error("{}: {what}: found {found}, expected {expected}; {advice}", path.display())]
+    #[error("{}: {what}: found {found}, {remedy}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -39,10 +26,8 @@ pub enum Error {
         what: &'static str,
         /// What the file holds.
         found: String,
-        /// What it should hold.
-        expected: String,
-        /// What to do.
-        advice: String,
+        /// What it should hold, and what to do.
+        remedy: String,
     },
 
     /// A data set could not be fetched.
@@ -77,11 +62,20 @@ impl Error {
     }
 
     pub(crate) fn read(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
-        move |cause| Self::Read { path: path.into(), cause }
+        move |cause| {
+            let advice = match cause.kind() {
+                io::ErrorKind::InvalidInput => "name a regular file, or put one in its place",
+                io::ErrorKind::FileTooLarge => "check that this is the right file",
+                io::ErrorKind::OutOfMemory => "free memory, or use less data",
+                _ => "check that the file exists and that you may read it",
+            };
+            Self::Read(format!("{}: cannot be read ({cause}); {advice}", path.display()))
+        }
     }
 
     pub(crate) fn write(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
-        move |cause| Self::Write { path: path.into(), cause }
+        let advice = "check the folder's permissions and the free space";
+        move |cause| Self::Write(format!("{}: cannot be written ({cause}); {advice}", path.display()))
     }
 
     pub(crate) fn file(
@@ -91,8 +85,8 @@ impl Error {
         expected: impl Display,
         advice: impl Display,
     ) -> Self {
-        let [found, expected, advice] = [found.to_string(), expected.to_string(), advice.to_string()];
-        Self::File { path: path.into(), what, found, expected, advice }
+        let remedy = format!("expected {expected}; {advice}");
+        Self::File { path: path.into(), what, found: found.to_string(), remedy }
     }
 
     #[cfg(feature = "hub")]
@@ -116,24 +110,6 @@ impl Error {
         ))
     }
 
-    /// No folder was named, and none of the usual places holds the data set `name`.
-    pub(crate) fn no_folder(name: &str, tried: &[PathBuf]) -> Self {
-        let tried: Vec<String> = tried.iter().map(|path| format!("  {}", path.display())).collect();
-        let source = DatasetEntry::find(name).and_then(|entry| entry.info.source);
-        let hint = source.map_or(String::new(), |source| format!("; {}", advice(&source)));
-        Self::Setting(format!(
-            "{name}: found no folder with this data set, expected one of\n{}\nmake one of them, or say where the data is \
-             with --set data.dir=DIR or the environment variable GAN_DATA_DIR=DIR (holding {name}/){hint}",
-            tried.join("\n")
-        ))
-    }
-
-    /// No data set has this name, and no pack is named.
-    pub(crate) fn unknown_dataset(name: &str) -> Self {
-        let choices = choose(name, &DatasetEntry::names());
-        Self::Setting(format!("data.name: unknown data set \"{name}\"{choices}"))
-    }
-
     /// For sets that only have a training and a test part.
     pub(crate) fn no_such_split(split: Split) -> Self {
         let found = format!("\"{}\"", format!("{split:?}").to_lowercase());
@@ -144,14 +120,5 @@ impl Error {
         Self::Worker(format!(
             "batch {batch}: the loader's thread failed: {message}; loading with 0 threads shows the cause more clearly"
         ))
-    }
-}
-
-fn read_advice(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::InvalidInput => "name a regular file, or put one in its place",
-        io::ErrorKind::FileTooLarge => "check that this is the right file",
-        io::ErrorKind::OutOfMemory => "free memory, or use less data",
-        _ => "check that the file exists and that you may read it",
     }
 }

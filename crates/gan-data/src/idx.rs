@@ -56,11 +56,9 @@ fn header<const D: usize>(source: &mut Source) -> Result<[u32; D], Error> {
     let bytes = source.take(size)?;
     let words: Vec<u32> = bytes.as_chunks().0.iter().map(|word| u32::from_be_bytes(*word)).collect();
     let magic = 0x0800 | D as u32;
-    if let Some(&found) = words.first()
-        && found != magic
-    {
+    if let Some(found) = words.first().filter(|found| **found != magic) {
         let advice = "check that this is the right file, unpacked whole";
-        return Err(source.wrong("wrong magic number", describe(found), describe(magic), advice));
+        return Err(source.wrong("wrong magic number", describe(*found), describe(magic), advice));
     }
     let dims = words.get(1..).and_then(|dims| <[u32; D]>::try_from(dims).ok());
     dims.ok_or_else(|| {

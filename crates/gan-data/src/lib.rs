@@ -16,7 +16,8 @@
 //! - `subset`: a part of any set;
 //! - `sampler`: the images of batch number b;
 //! - `collator`: how one batch is made, or one process's part of it;
-//! - `loader`: batches, one after the other, made ahead of time by threads;
+//! - `ordered`: threads that make numbered things ahead of time, such as batches;
+//! - `loader`: batches, one after the other;
 //! - [`fetch`]: data sets from the Hugging Face Hub, with the feature `hub`;
 //! - [`npy`]: arrays in NumPy's format;
 //! - `error`: everything that can go wrong.
@@ -41,6 +42,7 @@ pub mod idx;
 pub mod images;
 mod loader;
 pub mod npy;
+mod ordered;
 pub mod pack;
 mod places;
 mod points;

@@ -1,18 +1,13 @@
 //! An endless sequence of batches, made ahead of time by threads.
 
 use crate::collator::{Batch, Collator};
+use crate::ordered::OrderedThreads;
 use crate::{Dataset, Error, LastBatch, Order, Position, ProcessShard, Sampler, Sampling};
-use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::sync::atomic::AtomicBool;
 
 /// The most threads that a loader starts.
 const MOST_WORKERS: usize = 256;
-
-/// Number of finished batches that wait in each thread's channel at most; the thread may be making one more.
-const AHEAD: usize = 2;
 
 /// Yields the batches of a data set in the sampler's order, epoch after epoch.
 ///
@@ -22,7 +17,7 @@ pub struct Loader {
     collator: Collator,
     workers: usize,
     /// Started by the first batch; stopped by a seek or an error.
-    running: Option<Workers>,
+    running: Option<OrderedThreads<Batch>>,
     next: u64,
 }
 
@@ -88,12 +83,16 @@ impl Loader {
     }
 
     fn prefetched(&mut self) -> Result<Batch, Error> {
-        let mut workers = match self.running.take() {
-            Some(workers) => workers,
-            None => Workers::start(&self.collator, self.workers, self.next)?,
+        let mut threads = match self.running.take() {
+            Some(threads) => threads,
+            None => {
+                let mut collator = self.collator.clone();
+                let make = move |number, stop: &AtomicBool| collator.collate(number, stop);
+                OrderedThreads::start(self.workers, self.next..u64::MAX, make)?
+            }
         };
-        let batch = workers.take(self.next)?; // an error drops the threads, and the next call starts afresh
-        self.running = Some(workers);
+        let batch = threads.take(self.next)?; // an error drops the threads, and the next call starts afresh
+        self.running = Some(threads);
         Ok(batch)
     }
 
@@ -113,10 +112,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Makes the whole batch 0 again; the loader stays where it is.
-    ///
-    /// # Errors
-    /// Whatever reading the images brings.
+    /// Makes the whole batch 0 again; the loader stays where it is. The errors are those of reading the images.
     pub fn first_batch(&self) -> Result<Batch, Error> {
         Collator { shard: ProcessShard::WHOLE, ..self.collator.clone() }.collate(0, &AtomicBool::new(false))
     }
@@ -139,79 +135,6 @@ impl Iterator for Loader {
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.next_batch())
     }
-}
-
-/// Threads that make batches ahead of time. Dropping them stops and joins them.
-///
-/// Of n threads, thread i makes the batches b with b mod n = i and sends them through its own bounded channel, so the batches' order does
-/// not depend on which thread is faster.
-struct Workers {
-    threads: Vec<Worker>,
-    stop: Arc<AtomicBool>,
-}
-
-struct Worker {
-    batches: Receiver<Result<Batch, Error>>,
-    thread: JoinHandle<()>,
-}
-
-impl Workers {
-    /// Starts `count` threads that make batch `start` and all that follow.
-    fn start(collator: &Collator, count: usize, start: u64) -> Result<Self, Error> {
-        let mut workers = Self { threads: Vec::with_capacity(count), stop: Arc::default() };
-        for number in 0..count {
-            let first = first_batch(number as u64, count as u64, start);
-            let mut collator = collator.clone();
-            let stop = Arc::clone(&workers.stop);
-            let (sender, batches) = sync_channel(AHEAD);
-            // Makes batches until the first error or until nobody wants them any more.
-            let work = move || {
-                for number in (first..).step_by(count) {
-                    let batch = collator.collate(number, &stop);
-                    let failed = batch.is_err();
-                    if sender.send(batch).is_err() || failed {
-                        return;
-                    }
-                }
-            };
-            let thread = Builder::new().name("gan-data".into()).spawn(work);
-            let thread = thread.map_err(|cause| Error::worker(first, format!("it could not start ({cause})")))?;
-            workers.threads.push(Worker { batches, thread });
-        }
-        Ok(workers)
-    }
-
-    /// Returns batch `number`, waiting until it is made. Must be called with every number from `start` on, in order, and not
-    /// again after an error.
-    fn take(&mut self, number: u64) -> Result<Batch, Error> {
-        let at = (number % self.threads.len() as u64) as usize;
-        self.threads[at].batches.recv().unwrap_or_else(|_| {
-            let message = self.threads.swap_remove(at).thread.join().map_or_else(panic_message, |()| "it ended".into());
-            Err(Error::worker(number, message))
-        })
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        // All channels close before the first join: a thread that waits for room in one goes on and ends.
-        let threads: Vec<JoinHandle<()>> = self.threads.drain(..).map(|worker| worker.thread).collect();
-        for thread in threads {
-            // The panic of a thread was reported by `take`.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// The first batch from `start` on that thread `worker` of `count` makes.
-fn first_batch(worker: u64, count: u64, start: u64) -> u64 {
-    start.saturating_add((worker + count - start % count) % count)
-}
-
-fn panic_message(payload: Box<dyn Any + Send>) -> String {
-    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("without a message"))
 }
 
 #[cfg(test)]

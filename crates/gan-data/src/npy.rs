@@ -123,7 +123,9 @@ impl NpyFile {
             let problem = format!("there is no memory for its {size} numbers");
             Error::read(&self.path)(IoError::new(ErrorKind::OutOfMemory, problem))
         })?;
-        runs(indices).into_iter().try_for_each(|run| self.read_run(run, &mut values))?;
+        for run in indices.chunk_by(|a, b| a + 1 == *b) {
+            self.read_run(run[0]..run[0] + run.len(), &mut values)?;
+        }
         Ok(values)
     }
 
@@ -158,6 +160,15 @@ impl NpyFile {
             values.extend(part.chunks_exact(numbers.size()).map(|bytes| numbers.read(bytes, is_big_endian)));
         }
         Ok(())
+    }
+
+    /// Like [`read_rows`](Self::read_rows), but refuses numbers that are not finite. A row is a `row`, such as an image.
+    fn read_finite(&mut self, indices: &[usize], row: &str) -> Result<Vec<f32>, Error> {
+        let values = self.read_rows(indices)?;
+        let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(values) };
+        let found = format!("{} in {row} {}", values[at], indices[at / self.row_len()]);
+        let advice = "nothing can be measured, made or searched for with that: look at how the array was made";
+        Err(self.refused("numbers of the array", found, "finite numbers", advice))
     }
 
     /// The error of a complete array that a caller cannot use.
@@ -198,18 +209,6 @@ fn other_format(path: &Path, first: &[u8]) -> Error {
         Some(_) => ("a file of another format", "save one array with np.save"),
     };
     Error::file(path, "not a .npy file", found, "a .npy file, as numpy.save writes it", advice)
-}
-
-/// Groups consecutive numbers.
-fn runs(indices: &[usize]) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for &index in indices {
-        match runs.last_mut() {
-            Some(run) if run.end == index => run.end += 1,
-            _ => runs.push(index..index + 1),
-        }
-    }
-    runs
 }
 
 /// `count` of `all` numbers from 0 on at even distances.

@@ -1,6 +1,8 @@
 //! The folders in which a data set is looked for, and what is wrong with a folder that does not hold one.
 
 use crate::Error;
+use crate::datasets::DatasetEntry;
+use crate::fetch::advice;
 use crate::file_kind::{self, Kind};
 use std::collections::HashSet;
 use std::env;
@@ -55,7 +57,16 @@ fn search(
     tried.extend(workspace.as_deref().map(near));
     let mut seen = HashSet::new();
     tried.retain(|place| seen.insert(place.clone()));
-    let Some(found) = tried.iter().find(|dir| dir.is_dir()) else { return Err(Error::no_folder(name, &tried)) };
+    let Some(found) = tried.iter().find(|dir| dir.is_dir()) else {
+        let tried: Vec<String> = tried.iter().map(|path| format!("  {}", path.display())).collect();
+        let source = DatasetEntry::find(name).and_then(|entry| entry.info.source);
+        let hint = source.map_or(String::new(), |source| format!("; {}", advice(&source)));
+        return Err(Error::Setting(format!(
+            "{name}: found no folder with this data set, expected one of\n{}\nmake one of them, or say where the data is \
+             with --set data.dir=DIR or the environment variable {VARIABLE}=DIR (holding {name}/){hint}",
+            tried.join("\n")
+        )));
+    };
     if variable.is_some() && found != &tried[0] {
         let [wanted, found] = [tried[0].display(), found.display()];
         tracing::warn!("{VARIABLE} is set, but there is no folder {wanted}: using {found}");
@@ -63,10 +74,7 @@ fn search(
     Ok(found.clone())
 }
 
-/// Checks that `dir` is a folder.
-///
-/// # Errors
-/// [`Error::Setting`], which says that it should hold `contents`.
+/// Checks that `dir` is a folder; the error says that it should hold `contents`.
 pub(crate) fn exists(dir: &Path, contents: &str) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
@@ -74,10 +82,10 @@ pub(crate) fn exists(dir: &Path, contents: &str) -> Result<(), Error> {
     let is_called_pack = dir.extension().is_some_and(|end| end == crate::pack::EXTENSION);
     let kind = file_kind::of_file(dir);
     let problem = match (dir.exists(), is_called_pack) {
-        (true, true) => "no pack".to_string(),
-        (true, false) => in_place_of_a_folder(kind),
-        (false, true) => "no such file".into(),
-        (false, false) => "no such folder".into(),
+        (true, true) => "no pack",
+        (true, false) => &in_place_of_a_folder(kind),
+        (false, true) => "no such file",
+        (false, false) => "no such folder",
     };
     let unpack = if matches!(kind, Some(Kind::Archive(_))) { "unpack it and " } else { "" };
     let found = format!("{} ({problem})", dir.display());
@@ -89,22 +97,18 @@ fn in_place_of_a_folder(kind: Option<Kind>) -> String {
     format!("{} in place of a folder", kind.map_or("a file", Kind::name))
 }
 
-/// The first of `names` that is a file in `dir`.
-///
-/// # Errors
-/// [`Error::Setting`] with all the names if no such file is there.
+/// The first of `names` that is a file in `dir`; the error says all of them.
 pub(crate) fn file(dir: &Path, names: &[String]) -> Result<PathBuf, Error> {
     // Files that are not regular count too: opening them tells what they are.
     if let Some(path) = names.iter().map(|name| dir.join(name)).find(|path| path.exists()) {
         return Ok(path);
     }
-    let found = match (dir.is_dir(), dir.exists(), file_kind::of_file(dir)) {
-        (true, ..) => "no such file in this folder".into(),
-        (_, true, kind @ Some(Kind::Archive(_))) => {
-            format!("{}, which is to be unpacked", in_place_of_a_folder(kind))
-        }
-        (_, true, kind) => in_place_of_a_folder(kind),
-        (_, false, _) => "no such folder".into(),
+    let kind = file_kind::of_file(dir);
+    let found = match kind {
+        _ if dir.is_dir() => "no such file in this folder".into(),
+        _ if !dir.exists() => "no such folder".into(),
+        Some(Kind::Archive(_)) => format!("{}, which is to be unpacked", in_place_of_a_folder(kind)),
+        _ => in_place_of_a_folder(kind),
     };
     Err(Error::missing(dir, found, names))
 }

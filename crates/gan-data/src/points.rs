@@ -102,10 +102,7 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    /// Draws the points of `seed`.
-    ///
-    /// # Errors
-    /// Those of [`PointDistribution::check`].
+    /// Draws the points of `seed`, with the errors of [`PointDistribution::check`].
     pub fn new(distribution: &dyn PointDistribution, seed: u64) -> Result<Self, Error> {
         distribution.check()?;
         // ignore-tidy-names: a random stream, called so for every distribution

@@ -1,11 +1,11 @@
 //! Any set of images at another size.
 
+use crate::Dataset;
 use crate::Error;
-use crate::dataset::{Dataset, Skipped};
-use crate::images::{Fitting, Inventory, Pixels, Small, cut_out, fit};
+use crate::images::{Fitting, Pixels, Small, cut_out, fit};
 use std::sync::Arc;
 
-/// The images of another set, brought to a training size as image files are, with their classes.
+/// The images of a set that stores them in one size, brought to a training size as image files are, with their classes.
 pub struct Resized {
     inner: Arc<dyn Dataset>,
     fitting: Fitting,
@@ -55,16 +55,8 @@ impl Dataset for Resized {
 
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
         self.check(index, out.len())?;
-        fit(&self.image(index)?, &self.fitting).scale_into(out);
+        fit(self.image(index)?, &self.fitting).scale_into(out);
         Ok(())
-    }
-
-    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
-        self.check(index, out.len())?;
-        let mut values = vec![0.0; self.inner.pixels()];
-        let skipped = self.inner.try_write(index, &mut values)?;
-        fit(&Pixels::of_sample(&values, self.size, self.channels), &self.fitting).scale_into(out);
-        Ok(skipped)
     }
 
     fn label(&self, index: usize) -> Option<u32> {
@@ -73,14 +65,6 @@ impl Dataset for Resized {
 
     fn classes(&self) -> &[String] {
         self.inner.classes()
-    }
-
-    fn inventory(&self) -> Option<&Inventory> {
-        self.inner.inventory()
-    }
-
-    fn checksum(&self) -> Option<u32> {
-        self.inner.checksum()
     }
 
     fn stored_size(&self, index: usize) -> Option<[usize; 2]> {

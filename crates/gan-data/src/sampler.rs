@@ -59,9 +59,9 @@ pub struct Position {
 pub struct Sampler {
     sampling: Sampling,
     /// The epoch that was requested last, and its order.
-    cache: Option<(u64, Vec<usize>)>,
+    shuffled: Option<(u64, Vec<usize>)>,
     /// The same for a windowed order.
-    windows: Option<WindowedShuffle>,
+    windowed: Option<WindowedShuffle>,
 }
 
 impl Sampler {
@@ -75,7 +75,7 @@ impl Sampler {
             return Err(Error::setting("data.window", 0, "at least 1 image", advice));
         }
         if (1..=sampling.len).contains(&sampling.batch) {
-            return Ok(Self { sampling, cache: None, windows: None });
+            return Ok(Self { sampling, shuffled: None, windowed: None });
         }
         let expected = format!("1 to {}, the number of images", sampling.len);
         Err(Error::setting("train.batch", sampling.batch, expected, "choose another batch size, or more data"))
@@ -105,16 +105,22 @@ impl Sampler {
         let Sampling { len, batch, seed, order, .. } = self.sampling;
         let start = (number % self.batches_per_epoch()) as usize * batch;
         let range = start..(start + batch).min(len);
+        let epoch = self.epoch_of(number);
         match order {
             Order::Sequential => range.collect(),
-            Order::Shuffled => self.permutation(self.epoch_of(number))[range].to_vec(),
+            Order::Shuffled => {
+                let cached = self.shuffled.take().filter(|(cached, _)| *cached == epoch);
+                let cached = cached.unwrap_or_else(|| {
+                    let mut order: Vec<usize> = (0..len).collect();
+                    Rng::numbered(seed, "data order", epoch).shuffle(&mut order);
+                    (epoch, order)
+                });
+                self.shuffled.insert(cached).1[range].to_vec()
+            }
             Order::Windowed(window) => {
-                let epoch = self.epoch_of(number);
-                let windows = match self.windows.take() {
-                    Some(windows) if windows.epoch == epoch => windows,
-                    _ => WindowedShuffle::new(len, window, seed, epoch),
-                };
-                let windows = self.windows.insert(windows);
+                let cached = self.windowed.take().filter(|windows| windows.epoch == epoch);
+                let windows = cached.unwrap_or_else(|| WindowedShuffle::new(len, window, seed, epoch));
+                let windows = self.windowed.insert(windows);
                 range.map(|place| windows.at(place)).collect()
             }
             Order::WithReplacement => {
@@ -122,16 +128,6 @@ impl Sampler {
                 (0..batch).map(|_| rng.below(len)).collect()
             }
         }
-    }
-
-    fn permutation(&mut self, epoch: u64) -> &[usize] {
-        let Sampling { len, seed, .. } = self.sampling;
-        if self.cache.as_ref().is_none_or(|(cached, _)| *cached != epoch) {
-            let mut order: Vec<usize> = (0..len).collect();
-            Rng::numbered(seed, "data order", epoch).shuffle(&mut order);
-            self.cache = Some((epoch, order));
-        }
-        self.cache.as_ref().map_or(&[], |(_, order)| order)
     }
 
     /// Checks that `position` was counted in this sampling.
@@ -188,13 +184,9 @@ impl WindowedShuffle {
     /// The image at `place` of the epoch. Fast while places stay in one window.
     fn at(&mut self, place: usize) -> usize {
         let number = place / self.window;
-        let images = match self.open.take() {
-            Some((open, images)) if open == number => images,
-            _ => self.shuffled(number),
-        };
-        let image = images[place % self.window];
-        self.open = Some((number, images));
-        image
+        let open = self.open.take().filter(|(open, _)| *open == number);
+        let open = open.unwrap_or_else(|| (number, self.shuffled(number)));
+        self.open.insert(open).1[place % self.window]
     }
 
     fn shuffled(&self, number: usize) -> Vec<usize> {

@@ -1,14 +1,10 @@
 //! Animations: a looping GIF, or a strip of frames side by side.
 
+use crate::grid::{BACKGROUND, GAP};
+use crate::{Colour, Error, Picture};
 use gan_base::atomic;
-use std::path::Path;
-
 use gif::{Encoder, Frame, Repeat};
-
-use crate::{
-    Colour, Error, Picture,
-    grid::{BACKGROUND, GAP},
-};
+use std::path::Path;
 
 /// Returns the `n` for which NeuQuant learns a frame's palette from every n-th pixel, from 1 (the best colors) to 30 (the fastest). Small frames
 /// need more of their pixels; in large ones, no difference to 3 is visible at 10, which takes a third of the time.
@@ -35,26 +31,28 @@ pub fn animate(frames: &[Picture], delay_ms: u16, path: &Path) -> Result<(), Err
     Ok(atomic::write(path, &bytes)?)
 }
 
-fn encode(out: &mut Vec<u8>, frames: &[Picture], size: [u16; 2], delay_ms: u16) -> Result<(), gif::EncodingError> {
+fn encode(
+    out: &mut Vec<u8>,
+    frames: &[Picture],
+    [width, height]: [u16; 2],
+    delay_ms: u16,
+) -> Result<(), gif::EncodingError> {
     // The global palette has all grays, so gray frames need no palette and an index is a gray value.
     let greys: Vec<u8> = (0..=255).flat_map(|grey| [grey; 3]).collect();
-    let mut encoder = Encoder::new(out, size[0], size[1], &greys)?;
+    let mut encoder = Encoder::new(out, width, height, &greys)?;
     encoder.set_repeat(Repeat::Infinite)?;
+    let delay = (delay_ms.saturating_add(5) / 10).max(2);
     for picture in frames {
-        let delay = (delay_ms.saturating_add(5) / 10).max(2);
-        encoder.write_frame(&Frame { delay, ..frame(picture, size) })?;
+        let frame = match picture.colour() {
+            Colour::Grey => Frame { width, height, buffer: picture.data().into(), ..Frame::default() },
+            Colour::Rgb => {
+                let sampling = sampling(usize::from(width) * usize::from(height));
+                Frame::from_rgb_speed(width, height, picture.data(), sampling)
+            }
+        };
+        encoder.write_frame(&Frame { delay, ..frame })?;
     }
     Ok(())
-}
-
-fn frame(picture: &Picture, [width, height]: [u16; 2]) -> Frame<'_> {
-    match picture.colour() {
-        Colour::Grey => Frame { width, height, buffer: picture.data().into(), ..Frame::default() },
-        Colour::Rgb => {
-            let pixels = usize::from(width) * usize::from(height);
-            Frame::from_rgb_speed(width, height, picture.data(), sampling(pixels))
-        }
-    }
 }
 
 /// Returns the frames side by side from left to right, with the gap and background of [`grid`](crate::grid()) between
@@ -64,13 +62,13 @@ fn frame(picture: &Picture, [width, height]: [u16; 2]) -> Frame<'_> {
 /// [`Error::Shape`] for no frames or unequal sizes.
 pub fn strip(frames: &[Picture]) -> Result<Picture, Error> {
     let [width, height] = common_size(frames)?;
-    let coloured = frames.iter().any(|frame| frame.colour() == Colour::Rgb);
-    let colour = if coloured { Colour::Rgb } else { Colour::Grey };
+    let is_rgb = |frame: &Picture| frame.colour() == Colour::Rgb;
+    let colour = if frames.iter().any(is_rgb) { Colour::Rgb } else { Colour::Grey };
     let size = [frames.len() * (width + GAP) + GAP, height + 2 * GAP];
     let mut sheet = Picture::filled(colour, size, BACKGROUND)?;
     for (index, frame) in frames.iter().enumerate() {
         let corner = [GAP + index * (width + GAP), GAP];
-        if coloured { sheet.paste(&frame.to_rgb(), corner) } else { sheet.paste(frame, corner) }
+        if colour == Colour::Rgb { sheet.paste(&frame.to_rgb(), corner) } else { sheet.paste(frame, corner) }
     }
     Ok(sheet)
 }

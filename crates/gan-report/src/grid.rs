@@ -42,10 +42,6 @@ impl<'a> Images<'a> {
         Ok(Self { pixels, count, channels, height, width })
     }
 
-    fn colour(&self) -> Colour {
-        if self.channels == 1 { Colour::Grey } else { Colour::Rgb }
-    }
-
     /// Returns each image as a picture of its own size.
     ///
     /// # Errors
@@ -59,7 +55,7 @@ impl<'a> Images<'a> {
         let plane = self.height * self.width;
         let image = &self.pixels[index * self.channels * plane..][..self.channels * plane];
         let data = (0..plane).flat_map(|at| (0..self.channels).map(move |c| byte(image[c * plane + at]))).collect();
-        Picture::new(self.colour(), [self.width, self.height], data)
+        Picture::new(colour(self.channels), [self.width, self.height], data)
     }
 }
 
@@ -84,7 +80,7 @@ pub fn grid(images: &Images, rows: usize, cols: usize) -> Result<Picture, Error>
     }
     let size = sheet_size(images.height, images.width, rows, cols);
     let [step_x, step_y] = [images.width + GAP, images.height + GAP];
-    let mut sheet = Picture::filled(images.colour(), size, BACKGROUND)?;
+    let mut sheet = Picture::filled(colour(images.channels), size, BACKGROUND)?;
     for index in 0..count {
         let corner = [GAP + index % cols * step_x, GAP + index / cols * step_y];
         sheet.paste(&images.picture(index)?, corner);
@@ -98,8 +94,11 @@ pub fn grid(images: &Images, rows: usize, cols: usize) -> Result<Picture, Error>
 /// # Errors
 /// [`Error::Shape`] if there are no cells, or the sheet would be over 1 GiB.
 pub fn check_grid([channels, height, width]: [usize; 3], rows: usize, cols: usize) -> Result<(), Error> {
-    let colour = if channels == 1 { Colour::Grey } else { Colour::Rgb };
-    checked_bytes(colour, sheet_size(height, width, rows, cols)).map(|_| ())
+    checked_bytes(colour(channels), sheet_size(height, width, rows, cols)).map(|_| ())
+}
+
+fn colour(channels: usize) -> Colour {
+    if channels == 1 { Colour::Grey } else { Colour::Rgb }
 }
 
 /// Returns width and height of a sheet.

@@ -1,10 +1,7 @@
 //! Reading of a run's `metrics.jsonl`: one JSON object per logged step, in which any field may be missing.
 
-use std::{collections::BTreeMap, path::Path};
-
 use serde_json::{Map, Value};
-
-use crate::Error;
+use std::collections::BTreeMap;
 
 /// All numbers of a run, by name, over its steps.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,41 +10,22 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Reads `path`. A value that is not a number (JSON has no NaN, so `null` stands for it) becomes NaN. If a step
-    /// number occurs again, as after a resumed run, the later line and what follows it replace the earlier ones.
+    /// Returns the readable part of the text of a `metrics.jsonl`, and the number (from 1) and problem of each line which is not a JSON object.
+    /// The last line may be incomplete, as a killed process leaves it, and is then ignored.
     ///
-    /// # Errors
-    /// [`Error::File`] if `path` cannot be read; [`Error::Content`] with its number for a line which is not a JSON object,
-    /// except the last one: a killed process leaves it incomplete, and it is ignored.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = gan_base::regular_file::read(path, crate::MOST_BYTES).map_err(Error::file("read", path))?;
-        let (metrics, damaged) = Self::of_lines(&bytes);
-        match damaged.into_iter().next() {
-            None => Ok(metrics),
-            Some((line, problem)) => {
-                let problem = format!("line {line}: {problem}; expected one JSON object a line");
-                Err(Error::Content { path: path.to_owned(), problem })
-            }
-        }
-    }
-
-    /// Returns the readable part of the text of a `metrics.jsonl`, and the number (from 1) and problem of each
-    /// unreadable line; the last line may be incomplete.
+    /// A value that is not a number (JSON has no NaN, so `null` stands for it) becomes NaN. If a step number occurs again, as after a resumed
+    /// run, the later line and what follows it replace the earlier ones.
     pub fn of_lines(bytes: &[u8]) -> (Self, Vec<(usize, String)>) {
-        let lines: Vec<(usize, &[u8])> = bytes
-            .split(|&byte| byte == b'\n')
-            .enumerate()
-            .map(|(index, line)| (index + 1, line.trim_ascii()))
-            .filter(|(_, line)| !line.is_empty())
-            .collect();
+        let lines = (1..).zip(bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii));
+        let mut lines = lines.filter(|(_, line)| !line.is_empty()).peekable();
         let mut metrics = Self::default();
         let mut damaged = Vec::new();
         let mut reached = f64::NEG_INFINITY;
-        for (at, &(line, text)) in lines.iter().enumerate() {
-            match serde_json::from_slice::<Map<String, Value>>(text) {
+        while let Some((number, line)) = lines.next() {
+            match serde_json::from_slice::<Map<String, Value>>(line) {
                 Ok(object) => metrics.add(&object, &mut reached),
-                Err(_) if at + 1 == lines.len() => {}
-                Err(reason) => damaged.push((line, reason.to_string())),
+                Err(_) if lines.peek().is_none() => {}
+                Err(reason) => damaged.push((number, reason.to_string())),
             }
         }
         (metrics, damaged)
@@ -96,19 +74,17 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
-    fn read(text: &str) -> Result<Metrics, Error> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("metrics.jsonl");
-        fs::write(&path, text).unwrap();
-        Metrics::read(&path)
+    /// Returns the metrics of a text without damaged lines.
+    fn read(text: &str) -> Metrics {
+        let (metrics, damaged) = Metrics::of_lines(text.as_bytes());
+        assert_eq!(damaged, []);
+        metrics
     }
 
     #[test]
     fn fields_may_be_missing_or_null() {
-        let metrics =
-            read("{\"step\":1,\"a\":2}\n\n{\"step\":2}\n{\"step\":3,\"a\":null,\"b\":1e-3}\n{\"a\":9}\n").unwrap();
+        let metrics = read("{\"step\":1,\"a\":2}\n\n{\"step\":2}\n{\"step\":3,\"a\":null,\"b\":1e-3}\n{\"a\":9}\n");
         assert_eq!(metrics.series("a")[0], (1.0, 2.0));
         assert!(metrics.series("a")[1].1.is_nan() && metrics.series("a").len() == 2);
         assert_eq!(metrics.series("b"), [(3.0, 1e-3)]);
@@ -118,7 +94,7 @@ mod tests {
 
     #[test]
     fn renamed_fields_are_joined() {
-        let mut metrics = read("{\"step\":1,\"old\":9}\n{\"step\":2,\"new\":8,\"a\":1}\n").unwrap();
+        let mut metrics = read("{\"step\":1,\"old\":9}\n{\"step\":2,\"new\":8,\"a\":1}\n");
         metrics.rename(|name| name.replace("old", "new"));
         assert_eq!(metrics.series("new"), [(1.0, 9.0), (2.0, 8.0)]);
         assert_eq!(metrics.names().collect::<Vec<_>>(), ["a", "new"]);
@@ -126,11 +102,12 @@ mod tests {
 
     #[test]
     fn only_the_last_line_may_be_broken() {
-        assert_eq!(read("{\"step\":1,\"a\":2}\n{\"step\":2,\"a\":").unwrap().series("a"), [(1.0, 2.0)]);
-        let message = read("{\"step\":1}\n\n{\"step\":\n{\"step\":3}\n").unwrap_err().to_string();
-        assert!(message.contains("metrics.jsonl: line 3:"), "{message}");
-        assert!(read("[1]\n{\"step\":3}\n").unwrap_err().to_string().contains("line 1"));
-        assert_eq!(read("").unwrap(), Metrics::default());
+        assert_eq!(read("{\"step\":1,\"a\":2}\n{\"step\":2,\"a\":").series("a"), [(1.0, 2.0)]);
+        let damaged =
+            |text: &str| Metrics::of_lines(text.as_bytes()).1.into_iter().map(|line| line.0).collect::<Vec<_>>();
+        assert_eq!(damaged("{\"step\":1}\n\n{\"step\":\n{\"step\":3}\n"), [3]);
+        assert_eq!(damaged("[1]\n{\"step\":3}\n"), [1]);
+        assert_eq!(read(""), Metrics::default());
     }
 
     #[test]
@@ -138,7 +115,6 @@ mod tests {
         let metrics = read(
             "{\"step\":1,\"a\":1,\"b\":1}\n{\"step\":2,\"a\":2,\"b\":2}\n{\"step\":3,\"a\":3}\n{\"step\":2,\"a\":20}\n",
         );
-        let metrics = metrics.unwrap();
         assert_eq!(metrics.series("a"), [(1.0, 1.0), (2.0, 20.0)]);
         assert_eq!(metrics.series("b"), [(1.0, 1.0)]);
     }
@@ -148,13 +124,7 @@ mod tests {
         let metrics = read(
             "{\"step\":1,\"a\":1}\n{\"step\":1,\"fid\":9}\n{\"step\":1,\"alarm\":\"x\",\"at\":1}\n{\"step\":2,\"a\":2}\n",
         );
-        let metrics = metrics.unwrap();
         assert_eq!(metrics.series("a"), [(1.0, 1.0), (2.0, 2.0)]);
         assert_eq!((metrics.series("fid"), metrics.series("at")), (&[(1.0, 9.0)][..], &[][..]));
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        assert!(Metrics::read(Path::new("no-such.jsonl")).unwrap_err().to_string().contains("no-such.jsonl"));
     }
 }

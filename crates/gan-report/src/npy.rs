@@ -1,9 +1,8 @@
 //! Arrays in NumPy's `.npy` format, written incrementally, so that an array may be larger than the memory.
 
-use std::path::Path;
-
 use crate::Error;
 use gan_base::atomic::AtomicFile;
+use std::path::Path;
 
 /// Number of bytes of magic number, version and header length.
 const PREFIX: usize = 10;

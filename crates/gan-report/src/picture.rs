@@ -1,11 +1,9 @@
 //! A picture with 8 bits per channel, gray or RGB, and its PNG.
 
-use std::{io::Cursor, path::Path};
-
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
-
 use crate::Error;
 use gan_base::atomic;
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use std::path::Path;
 
 /// Maximum size of a picture in bytes. A larger one is a mistake, and refusing it is better than running out of memory.
 const MOST_BYTES: u64 = 1 << 30;
@@ -153,11 +151,10 @@ impl Picture {
             Colour::Grey => ExtendedColorType::L8,
             Colour::Rgb => ExtendedColorType::Rgb8,
         };
-        let mut bytes = Cursor::new(Vec::new());
-        PngEncoder::new(&mut bytes)
-            .write_image(&self.data, self.width as u32, self.height as u32, kind)
-            .map_err(|reason| Error::Shape(format!("cannot encode PNG: {reason}")))?;
-        Ok(bytes.into_inner())
+        let mut bytes = Vec::new();
+        let written = PngEncoder::new(&mut bytes).write_image(&self.data, self.width as u32, self.height as u32, kind);
+        written.map_err(|reason| Error::Shape(format!("cannot encode PNG: {reason}")))?;
+        Ok(bytes)
     }
 
     /// Writes the PNG to `path` atomically.

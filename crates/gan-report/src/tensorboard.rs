@@ -15,7 +15,8 @@ pub fn file_name(unix_seconds: u64) -> String {
     format!("events.out.tfevents.{unix_seconds:010}.gan")
 }
 
-/// Appends scalars to one event file. Writes are buffered: [`flush`](Self::flush) makes them visible to TensorBoard.
+/// Appends scalars to one event file. Writes are buffered: [`flush`](Self::flush) makes them visible to TensorBoard. All errors are an
+/// [`Error::File`] that names the file, except for [`append_to`](Self::append_to).
 #[derive(Debug)]
 pub struct EventWriter {
     path: PathBuf,
@@ -24,9 +25,6 @@ pub struct EventWriter {
 
 impl EventWriter {
     /// Starts a new file, replacing an existing one.
-    ///
-    /// # Errors
-    /// [`Error::File`] naming `path`.
     pub fn create(path: &Path) -> Result<Self, Error> {
         let file = File::create(path).map_err(Error::file("create", path))?;
         let mut writer = Self { path: path.to_owned(), file: BufWriter::new(file) };
@@ -60,26 +58,17 @@ impl EventWriter {
 
     /// Adds one point to the curve `tag`, for instance `loss/d`; TensorBoard groups by the part before the slash.
     /// `wall_time` is in seconds since 1970, `value` is stored as float32 and may be NaN.
-    ///
-    /// # Errors
-    /// [`Error::File`] naming the file.
     pub fn scalar(&mut self, step: u64, wall_time: f64, tag: &str, value: f64) -> Result<(), Error> {
         self.write(&scalar(wall_time, step, tag, value as f32))
     }
 
     /// Records that the run continues from `step`: TensorBoard drops the points at and after it that an earlier process
     /// wrote.
-    ///
-    /// # Errors
-    /// [`Error::File`] naming the file.
     pub fn restarted_at(&mut self, step: u64, wall_time: f64) -> Result<(), Error> {
         self.write(&session_start(wall_time, step))
     }
 
     /// Flushes everything so far to the operating system. Dropping the writer does so too, but cannot report errors.
-    ///
-    /// # Errors
-    /// [`Error::File`] naming the file.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.file.flush().map_err(Error::file("write", &self.path))
     }
@@ -120,27 +109,24 @@ fn frame(payload: &[u8]) -> Vec<u8> {
     [&length[..], &masked(&length), payload, &masked(payload)].concat()
 }
 
-/// Returns how many bytes at the start of `file` are complete records; a killed process may have left a part of one
+/// Returns how many bytes at the start of `file` are complete, intact records; a killed process may have left a part of one
 /// after them.
 fn whole(mut file: impl Read) -> io::Result<u64> {
     let mut total = 0;
-    while let Some(length) = next(&mut file)? {
+    while let Some(head) = read_exactly(&mut file, 12)? {
+        let (length, check) = head.split_at(8);
+        if masked(length) != check {
+            break;
+        }
+        let length = length.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
+        let Some(body) = read_exactly(&mut file, length.saturating_add(4))? else { break };
+        let (payload, check) = body.split_at(body.len() - 4);
+        if masked(payload) != check {
+            break;
+        }
         total += AROUND + length;
     }
     Ok(total)
-}
-
-/// Returns the length of the next payload, or `None` if no complete, intact record follows.
-fn next(file: &mut impl Read) -> io::Result<Option<u64>> {
-    let Some(head) = read_exactly(file, 12)? else { return Ok(None) };
-    let (length, check) = head.split_at(8);
-    if masked(length) != check {
-        return Ok(None);
-    }
-    let length = length.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
-    let Some(body) = read_exactly(file, length.saturating_add(4))? else { return Ok(None) };
-    let (payload, check) = body.split_at(body.len() - 4);
-    Ok((masked(payload) == check).then_some(length))
 }
 
 /// Reads exactly `count` bytes, or returns `None` if fewer are left. Reserves nothing, because a damaged length may be

@@ -61,10 +61,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let mut meter = Meter::new(quiet);
     let origin = Origin { name: &chosen.name, from: &chosen.from };
     let mut watch = |done, total| meter.show("packing", done as u64, total as u64, Unit::Images);
-    let written = match args.part {
-        Some(most) => pack::write_parts(to, &chosen.data, &origin, most, threads, &mut watch),
-        None => pack::write(to, data, &origin, threads, &mut watch).map(|skipped| (vec![to.clone()], skipped)),
-    };
+    let written = pack::write(to, &chosen.data, &origin, args.part, threads, &mut watch);
     meter.end();
     let (files, broken) = written.map_err(gan_train::Error::from)?;
     let count = data.skipped().len() + broken.len();

@@ -5,7 +5,7 @@
 use super::{DatasetSpec, Info, NeedsFiles, OpenOptions};
 use crate::dataset::{Dataset, Split};
 use crate::fetch::{Layout, Source, advice};
-use crate::images::walk::{Found, walk};
+use crate::images::walk::walk;
 use crate::{Error, ImageFolder, places};
 use gan_base::regular_file;
 use serde::{Deserialize, Serialize};
@@ -72,17 +72,14 @@ impl CelebA {
         places::exists(&dir, "img_align_celeba with its .jpg files")?;
         let below = [dir.join("celeba").join(ARCHIVE), dir.join(ARCHIVE)];
         let images = below.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| dir.clone());
-        let Found { images: mut names, mut inventory } = walk(&images)?;
+        let mut found = walk(&images)?;
         // The lists, and the files that `gan data fetch` writes beside them, are not images that someone may miss.
-        ["", ".txt", ".csv"].into_iter().for_each(|ending| inventory.others.forget(ending));
-        names.retain(|name| {
-            let is_jpeg = name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jpg"));
-            if !is_jpeg {
-                inventory.others.add(name);
-            }
-            is_jpeg
-        });
-        if names.is_empty() && inventory.skipped.is_empty() {
+        ["", ".txt", ".csv"].into_iter().for_each(|ending| found.inventory.others.forget(ending));
+        let is_jpeg =
+            |name: &mut PathBuf| name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jpg"));
+        let others = found.images.extract_if(.., |name| !is_jpeg(name));
+        others.for_each(|name| found.inventory.others.add(&name));
+        if found.images.is_empty() && found.inventory.skipped.is_empty() {
             let found = format!("{}, which holds no .jpg file", images.display());
             let expected = "a folder with img_align_celeba/000001.jpg and so on";
             let advice = Self::INFO.source.as_ref().map(advice).unwrap_or_default();
@@ -91,8 +88,8 @@ impl CelebA {
         let beside = [dir, images.clone(), images.join("..")];
         let list = |name: &str| beside.iter().map(|at| at.join(name)).find(|path| path.exists());
         let attributes = list(Self::ATTRIBUTES).map(|path| attributes(&path)).transpose()?.unwrap_or_default();
-        let names = part(&images, names, list(Self::PARTITION).as_deref(), self.split)?;
-        Ok((ImageFolder::of_files(images, names, inventory, &options_of_images)?, attributes))
+        keep_split(&images, &mut found.images, list(Self::PARTITION).as_deref(), self.split)?;
+        Ok((ImageFolder::of_files(images, found, options_of_images)?, attributes))
     }
 }
 
@@ -111,15 +108,15 @@ impl CelebAAttributes {
     }
 }
 
-/// The images in `names` that belong to `split`, according to the list of the partition.
-fn part(
+/// Keeps only the `names` of the images that belong to `split`, according to the list of the partition.
+fn keep_split(
     images: &Path,
-    mut names: Vec<PathBuf>,
+    names: &mut Vec<PathBuf>,
     list: Option<&Path>,
     split: Option<Split>,
-) -> Result<Vec<PathBuf>, Error> {
+) -> Result<(), Error> {
     let number = match (split, list) {
-        (Some(Split::All), _) | (None, None) => return Ok(names),
+        (Some(Split::All), _) | (None, None) => return Ok(()),
         (Some(_), None) => {
             let folder = images.parent().unwrap_or(images);
             let found = "no list of the splits, which data.split needs";
@@ -129,7 +126,7 @@ fn part(
         (Some(Split::Valid), _) => 1,
         (Some(Split::Test), _) => 2,
     };
-    let Some(path) = list else { return Ok(names) };
+    let Some(path) = list else { return Ok(()) };
     let parts = partition(path)?;
     names.retain(|name| name.file_name().and_then(|n| n.to_str()).is_some_and(|n| parts.get(n) == Some(&number)));
     if names.is_empty() {
@@ -138,7 +135,7 @@ fn part(
         let advice = "choose another data.split, or \"all\"";
         return Err(Error::file(path, "no image belongs to this split", found, expected, advice));
     }
-    Ok(names)
+    Ok(())
 }
 
 /// Reads `list_attr_celeba.txt`: the number of images, the attributes' names, then lines like `000001.jpg -1  1 …`.
@@ -158,6 +155,11 @@ fn attributes(path: &Path) -> Result<CelebAAttributes, Error> {
     for (line, text) in lines {
         let mut words = text.split_whitespace();
         let image = words.next().unwrap_or_default();
+        let sign = |word| match word {
+            "1" => Some(true),
+            "-1" => Some(false),
+            _ => None,
+        };
         let values: Option<Vec<bool>> = words.map(sign).collect();
         match values.filter(|values| values.len() == names.len()) {
             Some(values) => images.insert(image.into(), values),
@@ -182,14 +184,6 @@ fn partition(path: &Path) -> Result<HashMap<String, u8>, Error> {
         };
     }
     Ok(parts)
-}
-
-fn sign(word: &str) -> Option<bool> {
-    match word {
-        "1" => Some(true),
-        "-1" => Some(false),
-        _ => None,
-    }
 }
 
 fn read(path: &Path) -> Result<String, Error> {

@@ -4,10 +4,10 @@
 //! training images in five batches and 10,000 test images, 3×32×32, ten classes. A record has 3073 bytes: the label,
 //! then the red, the green and the blue plane, each row by row.
 
+use super::byte_images::{ByteImages, check_labels};
 use super::{DatasetSpec, Info, NeedsFiles, OpenOptions, SampleSizes};
-use crate::dataset::{Dataset, Split, scale_all};
 use crate::fetch::{Layout, Source};
-use crate::{Error, places};
+use crate::{Dataset, Error, Split, places};
 use gan_base::regular_file;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -33,10 +33,7 @@ impl Cifar10 {
     /// Bytes of an image.
     pub const PIXELS: usize = 3 * SIDE * SIDE;
 
-    /// The names of a split's files, in order.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for a split that the set does not have.
+    /// The names of a split's files, in order; an error for a split that the set does not have.
     pub(crate) fn files(split: Split) -> Result<Vec<String>, Error> {
         match split {
             Split::Train => Ok((1..=5).map(|number| format!("data_batch_{number}.bin")).collect()),
@@ -65,7 +62,7 @@ impl DatasetSpec for Cifar10 {
 
     /// The files are those in `options.dir` or in its folder `cifar-10-batches-bin`.
     fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
-        options.fit(Arc::new(Records::load(options.dir.as_deref(), self.split.unwrap_or_default())?))
+        options.fit(Arc::new(load(options.dir.as_deref(), self.split.unwrap_or_default())?))
     }
 
     fn split_mut(&mut self) -> Option<&mut Option<Split>> {
@@ -88,75 +85,42 @@ const MOST_BYTES: u64 = 1 << 30;
 /// The most bytes of the classes' names.
 const MOST_NAMES: u64 = 1 << 20;
 
-/// CIFAR-10 in memory, one byte a value: 154 MB for the training images.
-#[derive(Clone, Debug)]
-struct Records {
-    /// The records of all batches, one after the other.
-    records: Vec<u8>,
-    classes: Vec<String>,
-}
-
-impl Records {
-    /// Reads images `[3, 32, 32]` and labels of a split: `data_batch_1.bin` to `data_batch_5.bin`, or
-    /// `test_batch.bin`, with any number of records each. The names of the classes are those of `batches.meta.txt`, or
-    /// the published ones if there is no such file.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] if a batch is missing or there is no such split; [`Error::Read`]; [`Error::File`] if a batch is not one or more
-    /// complete records, a label is above 9, or there are not ten names.
-    fn load(dir: Option<&Path>, split: Split) -> Result<Self, Error> {
-        let mut dir = places::find(Cifar10::NAME, dir)?;
-        if dir.join(ARCHIVE).is_dir() {
-            dir.push(ARCHIVE);
+/// Reads images `[3, 32, 32]` and labels of a split: `data_batch_1.bin` to `data_batch_5.bin`, or
+/// `test_batch.bin`, with any number of records each. The names of the classes are those of `batches.meta.txt`, or
+/// the published ones if there is no such file.
+///
+/// # Errors
+/// [`Error::Setting`] if a batch is missing or there is no such split; [`Error::Read`]; [`Error::File`] if a batch is not one or more
+/// complete records, a label is above 9, or there are not ten names.
+fn load(dir: Option<&Path>, split: Split) -> Result<ByteImages, Error> {
+    let mut dir = places::find(Cifar10::NAME, dir)?;
+    if dir.join(ARCHIVE).is_dir() {
+        dir.push(ARCHIVE);
+    }
+    let mut images = Vec::new();
+    let mut labels = Vec::new();
+    for name in Cifar10::files(split)? {
+        for record in batch(&places::file(&dir, &[name])?)?.chunks_exact(RECORD) {
+            labels.push(record[0]);
+            images.extend_from_slice(&record[1..]);
         }
-        let mut records = Vec::new();
-        for name in Cifar10::files(split)? {
-            let path = places::file(&dir, &[name])?;
-            records.extend(batch(&path)?);
-        }
-        let classes = classes(&dir.join(Cifar10::META))?;
-        tracing::debug!("{}: {} images", dir.display(), records.len() / RECORD);
-        Ok(Self { records, classes })
     }
-}
-
-impl Dataset for Records {
-    fn len(&self) -> usize {
-        self.records.len() / RECORD
-    }
-
-    fn shape(&self) -> Vec<usize> {
-        vec![3, SIDE, SIDE]
-    }
-
-    fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
-        self.check(index, out.len())?;
-        scale_all(&self.records[index * RECORD..][1..RECORD], out);
-        Ok(())
-    }
-
-    fn label(&self, index: usize) -> Option<u32> {
-        self.records.get(index.checked_mul(RECORD)?).map(|&label| label.into())
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
+    let classes = classes(&dir.join(Cifar10::META))?;
+    tracing::debug!("{}: {} images", dir.display(), labels.len());
+    Ok(ByteImages { shape: [3, SIDE, SIDE], images, labels, classes })
 }
 
 /// The records of the file at `path`, checked.
 fn batch(path: &Path) -> Result<Vec<u8>, Error> {
     let bytes = regular_file::read(path, MOST_BYTES).map_err(Error::read(path))?;
     let advice = "the file is damaged, its download was cut off, or it is CIFAR-100: fetch it again";
-    let wrong = |what, found: String, expected: &str| Err(Error::file(path, what, found, expected, advice));
     if bytes.is_empty() || bytes.len() % RECORD != 0 {
+        let found = format!("{} bytes", bytes.len());
         let expected = "one record or more of 3073 bytes, a label and 3×32×32 values";
-        return wrong("no whole number of records", format!("{} bytes", bytes.len()), expected);
+        return Err(Error::file(path, "no whole number of records", found, expected, advice));
     }
-    match bytes.iter().step_by(RECORD).position(|&label| usize::from(label) >= Cifar10::CLASSES.len()) {
-        Some(at) => wrong("no such class", format!("label {} for image {at}", bytes[at * RECORD]), "0 to 9"),
-        None => Ok(bytes),
-    }
+    check_labels(path, bytes.iter().step_by(RECORD).copied(), advice)?;
+    Ok(bytes)
 }
 
 /// The ten names in the file at `path`; the published ones if there is no such file.

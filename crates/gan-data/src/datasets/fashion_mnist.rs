@@ -3,8 +3,7 @@
 //! Source: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms", 2017,
 //! arXiv:1708.07747. As many images as MNIST has, of the same size.
 
-use super::mnist::IdxImages;
-use super::{DatasetSpec, Info, NeedsFiles, OpenOptions, SampleSizes};
+use super::{DatasetSpec, Info, NeedsFiles, OpenOptions, SampleSizes, mnist};
 use crate::fetch::{Layout, Source};
 use crate::{Dataset, Error, Split};
 use serde::{Deserialize, Serialize};
@@ -39,7 +38,7 @@ impl DatasetSpec for FashionMnist {
 
     fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
         let split = self.split.unwrap_or_default();
-        options.fit(Arc::new(IdxImages::load::<Self>(options.dir.as_deref(), split, CLASSES)?))
+        options.fit(Arc::new(mnist::load::<Self>(options.dir.as_deref(), split, CLASSES)?))
     }
 
     fn split_mut(&mut self) -> Option<&mut Option<Split>> {

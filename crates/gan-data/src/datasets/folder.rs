@@ -2,7 +2,7 @@
 
 use super::{DatasetSpec, Info, NeedsFiles, OpenOptions};
 use crate::images::class_folders::ClassFolders;
-use crate::images::walk::{ENDINGS, Found, walk};
+use crate::images::walk::{ENDINGS, walk};
 use crate::images::{ImageOptions, OtherFiles};
 use crate::{Dataset, Error, ImageFolder, places};
 use serde::{Deserialize, Serialize};
@@ -48,11 +48,11 @@ impl ImageFolder {
     /// cannot be read; [`Error::File`] for the first unusable file if such files are refused.
     pub fn open(dir: &Path, options: &ImageOptions) -> Result<Self, Error> {
         places::exists(dir, "images")?;
-        let Found { images, inventory } = walk(dir)?;
-        if images.is_empty() && inventory.skipped.is_empty() {
-            return Err(no_images(dir, &inventory.others));
+        let found = walk(dir)?;
+        if found.images.is_empty() && found.inventory.skipped.is_empty() {
+            return Err(no_images(dir, &found.inventory.others));
         }
-        let mut folder = Self::of_files(dir.into(), images, inventory, options)?;
+        let mut folder = Self::of_files(dir.into(), found, *options)?;
         let ClassFolders { names, labels, why_none, warnings } = ClassFolders::of(dir, &folder.names);
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         folder.inventory.warnings.extend(warnings);
@@ -65,16 +65,17 @@ impl ImageFolder {
 }
 
 fn no_images(dir: &Path, others: &OtherFiles) -> Error {
-    let count = others.count();
-    let endings = others.endings();
-    let most: Vec<&str> = endings.iter().map(|row| row.0).filter(|ending| !ending.is_empty()).take(3).collect();
-    let found = match (count, most.is_empty()) {
-        (0, _) => "is empty".to_string(),
-        (_, true) => format!("holds no image among {count} files"),
-        (_, false) => format!("holds no image among {count} files, most of which end in {}", most.join(", ")),
+    let endings = others.endings().into_iter().map(|row| row.0);
+    let most: Vec<&str> = endings.filter(|ending| !ending.is_empty()).take(3).collect();
+    let dir = dir.display();
+    let found = match (others.count(), &most[..]) {
+        (0, _) => format!("{dir}, which is empty"),
+        (count, []) => format!("{dir}, which holds no image among {count} files"),
+        (count, most) => {
+            format!("{dir}, which holds no image among {count} files, most of which end in {}", most.join(", "))
+        }
     };
     let unpack = if others.has_archives() { "unpack the archives there, " } else { "" };
-    let found = format!("{}, which {found}", dir.display());
     let expected = format!("a folder with files that end in .{}", ENDINGS.join(", ."));
     let advice = format!("{unpack}put images there, or name the folder that has them with --set data.dir=DIR");
     Error::setting("data.dir", found, expected, advice)

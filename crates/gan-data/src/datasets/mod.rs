@@ -1,5 +1,6 @@
 //! The data sets: one file each, and [`DatasetConfig`], made from the only list of them.
 
+mod byte_images;
 mod spec;
 
 use spec::check_count;
@@ -9,6 +10,7 @@ use crate::fetch::Source;
 use crate::pack::{Pack, is_pack};
 use crate::points::PointDistribution;
 use crate::{Dataset, Error, Split, places};
+use gan_base::messages::choose;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,10 +44,8 @@ macro_rules! datasets {
         })+
 
         impl DatasetConfig {
-            /// Reads the settings of the set called `name`, an older name included. Any other name is that of a pack.
-            ///
-            /// # Errors
-            /// If the set has no such settings, or a value has the wrong type.
+            /// Reads the settings of the set called `name`, an older name included; an error if it has no such setting or a value has
+            /// the wrong type. Any other name is that of a pack.
             pub fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> Result<Self, D::Error> {
                 $(if name == <$spec>::NAME || <$spec>::OLD_NAMES.contains(&name) {
                     return <$spec>::deserialize(settings).map(Self::$spec);
@@ -69,10 +69,7 @@ macro_rules! datasets {
                 }
             }
 
-            /// Checks the settings without opening files.
-            ///
-            /// # Errors
-            /// [`Error::Setting`] for the first setting that cannot be used.
+            /// Checks the settings: [`DatasetSpec::check`].
             pub fn check(&self) -> Result<(), Error> {
                 match self {
                     $(Self::$spec(spec) => DatasetSpec::check(spec),)+
@@ -80,17 +77,18 @@ macro_rules! datasets {
                 }
             }
 
-            /// Opens the set, or the pack that the options name in place of its files.
-            ///
-            /// # Errors
-            /// Those of [`DatasetSpec::open`]; [`Error::Setting`] for an unknown name without a pack.
+            /// Opens the set, or the pack that the options name in place of its files. An unknown name without a pack is an
+            /// [`Error::Setting`]; the other errors are those of [`DatasetSpec::open`].
             pub fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
                 if let Some(path) = options.dir.as_deref().filter(|path| is_pack(path)) {
                     return options.fit(Arc::new(Pack::open(path)?));
                 }
                 match self {
                     $(Self::$spec(spec) => spec.open(options),)+
-                    Self::Pack(name) => Err(Error::unknown_dataset(name)),
+                    Self::Pack(name) => {
+                        let choices = choose(name, &DatasetEntry::names());
+                        Err(Error::Setting(format!("data.name: unknown data set \"{name}\"{choices}")))
+                    }
                 }
             }
 

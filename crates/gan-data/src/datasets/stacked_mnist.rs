@@ -7,8 +7,8 @@
 //! Nothing is stored: image i is three digits drawn with replacement, which depend only on the seed and i. PacGAN's public code draws from
 //! training and test digits together; here each split draws from its own digits.
 
-use super::mnist::IdxImages;
-use super::{Classifier, DatasetSpec, Info, Mnist, NeedsFiles, OpenOptions, SampleSizes, check_count};
+use super::byte_images::ByteImages;
+use super::{Classifier, DatasetSpec, Info, Mnist, NeedsFiles, OpenOptions, SampleSizes, check_count, mnist};
 use crate::Error;
 use crate::dataset::{Dataset, Split};
 use gan_base::Rng;
@@ -65,7 +65,7 @@ const STACK: usize = 3;
 /// Images `[3, H, W]` of three digits, of class 100·a + 10·b + c.
 #[derive(Clone, Debug)]
 struct StackedDigits {
-    digits: IdxImages,
+    digits: ByteImages,
     len: usize,
     seed: u64,
     /// The stream of random numbers: each split has its own.
@@ -77,10 +77,10 @@ impl StackedDigits {
     /// Reads the digits; `seed` decides which of them meet.
     ///
     /// # Errors
-    /// Those of [`IdxImages::load`]; [`Error::Setting`] if there would be no image, or there is no digit to make one from.
+    /// Those of [`mnist::load`]; [`Error::Setting`] if there would be no image, or there is no digit to make one from.
     fn load(spec: &StackedMnist, dir: Option<&Path>, seed: u64) -> Result<Self, Error> {
         let split = spec.split.unwrap_or_default();
-        let digits = IdxImages::load::<Mnist>(dir, split, [""; 10])?;
+        let digits = mnist::load::<Mnist>(dir, split, [""; 10])?;
         let (len, stream) = match split {
             Split::Test => (TEST, "stacked test digits"),
             Split::Train | Split::Valid | Split::All => (TRAINING, "stacked training digits"),
@@ -98,7 +98,7 @@ impl StackedDigits {
     /// Which digits image `index` is made of: their numbers in MNIST, red first.
     fn parts(&self, index: usize) -> [usize; STACK] {
         let mut rng = Rng::numbered(self.seed, self.stream, index as u64);
-        [(); STACK].map(|()| rng.below(self.digits.len()))
+        std::array::from_fn(|_| rng.below(self.digits.len()))
     }
 }
 
@@ -108,9 +108,8 @@ impl Dataset for StackedDigits {
     }
 
     fn shape(&self) -> Vec<usize> {
-        let mut shape = self.digits.shape();
-        shape[0] = STACK;
-        shape
+        let [_, height, width] = self.digits.shape;
+        vec![STACK, height, width]
     }
 
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {

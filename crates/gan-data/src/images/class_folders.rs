@@ -63,13 +63,11 @@ impl ClassFolders {
                 first.display()
             ));
         }
-        match why_none {
-            Some(_) => Self { why_none, warnings, ..Self::default() },
-            None => {
-                let names = folders.iter().map(|name| name.to_string_lossy().into_owned()).collect();
-                Self { names, labels, why_none, warnings }
-            }
+        if why_none.is_some() {
+            return Self { why_none, warnings, ..Self::default() };
         }
+        let names = folders.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        Self { names, labels, why_none, warnings }
     }
 }
 
@@ -111,13 +109,11 @@ fn look_like_splits(root: &Path, splits: &[&OsStr], below: &[&OsStr], are_classe
     )
 }
 
-/// "train, val and 2 others"
+/// "train, val, dev and others"
 fn named(folders: &[&OsStr]) -> String {
     let names: Vec<String> = folders.iter().take(MOST_NAMED).map(|name| name.display().to_string()).collect();
-    match folders.len().saturating_sub(MOST_NAMED) {
-        0 => names.join(", "),
-        _ => format!("{} and others", names.join(", ")),
-    }
+    let others = if folders.len() > MOST_NAMED { " and others" } else { "" };
+    format!("{}{others}", names.join(", "))
 }
 
 /// Whether a folder is called like a split: "train", "Val", "test2017", "train_images".

@@ -50,72 +50,62 @@ const PREFIX: u64 = 16 << 10;
 /// The most bytes of a file that are read for its header. Profiles and previews may precede the size.
 const MOST_HEADER: u64 = 16 << 20;
 
-/// Reads height and width of the image in the file at `path`, after its EXIF orientation, without decoding it.
-///
-/// # Errors
-/// Why the file cannot be used.
-pub(super) fn size(path: &Path) -> Result<[usize; 2], String> {
-    let (mut file, mut bytes, kind) = begin(path)?;
-    // WebP keeps its EXIF chunk behind the pixels; its decoder seeks to it.
-    if kind == "a WebP image" {
-        let mut turn = Turn::default();
-        turn.wait_for(length(&file)?);
-        file.seek(SeekFrom::Start(0)).map_err(words)?;
-        return size_in(BufReader::new(file));
+/// The file of an image, of which the first bytes are read.
+struct ImageFile {
+    file: File,
+    length: u64,
+    kind: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl ImageFile {
+    fn open(path: &Path) -> Result<Self, String> {
+        const READ: &str = "JPEG, PNG, WebP, GIF or BMP image";
+        let file = regular_file::open(path).map_err(words)?;
+        let length = file.metadata().map_err(words)?.len();
+        let mut opened = Self { file, length, kind: "", bytes: Vec::new() };
+        opened.read(PREFIX)?;
+        if opened.bytes.is_empty() {
+            return Err("the file is empty".into());
+        }
+        opened.kind = match file_kind::of_bytes(&opened.bytes) {
+            Some(Kind::Image(kind)) => kind,
+            Some(Kind::OtherImage(other)) => {
+                return Err(format!("the file holds {other}, expected a {READ}: convert it"));
+            }
+            Some(Kind::Archive(other)) => return Err(format!("the file holds no {READ} but is {other}: unpack it")),
+            Some(Kind::Other(other)) => return Err(format!("the file holds no {READ} but is {other}")),
+            Some(Kind::Pack) | None => return Err(format!("the file holds no {READ}")),
+        };
+        if length > MOST_FILE {
+            return Err(format!("the file has {length} bytes, the most that are read of an image are {MOST_FILE}"));
+        }
+        Ok(opened)
     }
-    let first = size_in(Cursor::new(&bytes));
-    if first.is_ok() || (bytes.len() as u64) < PREFIX {
+
+    /// Appends up to `most` further bytes.
+    fn read(&mut self, most: u64) -> Result<(), String> {
+        self.file.by_ref().take(most).read_to_end(&mut self.bytes).map(|_| ()).map_err(words)
+    }
+}
+
+/// Reads height and width of the image in the file at `path`, after its EXIF orientation, without decoding it. The error says why the file
+/// cannot be used.
+pub(super) fn size(path: &Path) -> Result<[usize; 2], String> {
+    let mut image = ImageFile::open(path)?;
+    // WebP keeps its EXIF chunk behind the pixels; its decoder seeks to it.
+    if image.kind == "a WebP image" {
+        let mut turn = Turn::default();
+        turn.wait_for(image.length);
+        image.file.seek(SeekFrom::Start(0)).map_err(words)?;
+        return size_in(BufReader::new(image.file));
+    }
+    let first = size_in(Cursor::new(&image.bytes));
+    if first.is_ok() || (image.bytes.len() as u64) < PREFIX {
         return first;
     }
-    read(&mut file, MOST_HEADER - PREFIX, &mut bytes)?;
-    size_in(Cursor::new(&bytes))
-}
-
-/// Opens the file of an image and reads its first bytes and its kind.
-fn begin(path: &Path) -> Result<(File, Vec<u8>, &'static str), String> {
-    let mut file = regular_file::open(path).map_err(words)?;
-    let mut bytes = Vec::new();
-    read(&mut file, PREFIX, &mut bytes)?;
-    let kind = check(&file, &bytes)?;
-    Ok((file, bytes, kind))
-}
-
-/// Appends up to `most` bytes of `file` to `bytes`.
-fn read(file: &mut File, most: u64, bytes: &mut Vec<u8>) -> Result<(), String> {
-    file.take(most).read_to_end(bytes).map(|_| ()).map_err(words)
-}
-
-fn length(file: &File) -> Result<u64, String> {
-    Ok(file.metadata().map_err(words)?.len())
-}
-
-/// The kind of image in a file that begins with `first`.
-fn check(file: &File, first: &[u8]) -> Result<&'static str, String> {
-    const READ: &str = "JPEG, PNG, WebP, GIF or BMP image";
-    if first.is_empty() {
-        return Err("the file is empty".into());
-    }
-    let kind = match file_kind::of_bytes(first) {
-        Some(Kind::Image(kind)) => kind,
-        Some(Kind::OtherImage(other)) => return Err(format!("the file holds {other}, expected a {READ}: convert it")),
-        Some(Kind::Archive(other)) => return Err(format!("the file holds no {READ} but is {other}: unpack it")),
-        Some(Kind::Other(other)) => return Err(format!("the file holds no {READ} but is {other}")),
-        Some(Kind::Pack) | None => return Err(format!("the file holds no {READ}")),
-    };
-    match length(file)? {
-        0..=MOST_FILE => Ok(kind),
-        found => Err(format!("the file has {found} bytes, the most that are read of an image are {MOST_FILE}")),
-    }
-}
-
-/// Reads the image file at `path`, waiting for `turn` if it is large.
-fn read_whole(path: &Path, turn: &mut Turn) -> Result<Vec<u8>, String> {
-    let (mut file, mut bytes, _) = begin(path)?;
-    let length = length(&file)?;
-    turn.wait_for(length);
-    bytes.reserve_exact(length.saturating_sub(PREFIX) as usize);
-    read(&mut file, MOST_FILE - PREFIX, &mut bytes)?;
-    Ok(bytes)
+    image.read(MOST_HEADER - PREFIX)?;
+    size_in(Cursor::new(&image.bytes))
 }
 
 fn size_in(reader: impl BufRead + Seek) -> Result<[usize; 2], String> {
@@ -126,16 +116,6 @@ fn size_in(reader: impl BufRead + Seek) -> Result<[usize; 2], String> {
         Ok(Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH)
     );
     Ok(if turned { [width, height] } else { [height, width] }.map(|side| side as usize))
-}
-
-/// Decodes the whole image and applies its EXIF orientation, waiting for `turn` if it is large.
-fn decode_whole(bytes: &[u8], turn: &mut Turn) -> Result<DynamicImage, String> {
-    let mut decoder = decoder(Cursor::new(bytes))?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    turn.wait_for(decoder.total_bytes());
-    let mut image = DynamicImage::from_decoder(decoder).map_err(words)?;
-    image.apply_orientation(orientation);
-    Ok(image)
 }
 
 /// A decoder of the format that the bytes have, within the limits.
@@ -188,12 +168,12 @@ pub fn decode(bytes: &[u8], channels: usize, background: [u8; 3]) -> Result<Pixe
 /// # Errors
 /// Those of [`decode`]; why the file cannot be read, such as not a regular file, or longer than 512 MiB.
 pub fn open(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
-    open_then(path, channels, fitting, |image| fit(&image, fitting))
+    open_then(path, channels, fitting, fit)
 }
 
 /// Like [`open`], but keeps the image's own size and only cuts out the box.
 pub(super) fn stored(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
-    open_then(path, channels, fitting, |image| cut_out(image, fitting))
+    open_then(path, channels, fitting, cut_out)
 }
 
 /// Decodes an image file and applies `then`, before another large one is read.
@@ -201,20 +181,28 @@ fn open_then(
     path: &Path,
     channels: usize,
     fitting: &Fitting,
-    then: impl FnOnce(Pixels) -> Pixels,
+    then: fn(Pixels, &Fitting) -> Pixels,
 ) -> Result<Pixels, String> {
     let mut turn = Turn::default();
-    let bytes = read_whole(path, &mut turn)?;
-    let image = decode_in_turn(&bytes, channels, fitting.background, &mut turn)?;
-    drop(bytes);
-    Ok(then(image))
+    let mut file = ImageFile::open(path)?;
+    turn.wait_for(file.length);
+    file.bytes.reserve_exact(file.length.saturating_sub(PREFIX) as usize);
+    file.read(MOST_FILE - PREFIX)?;
+    let image = decode_in_turn(&file.bytes, channels, fitting.background, &mut turn)?;
+    drop(file);
+    Ok(then(image, fitting))
 }
 
+/// Decodes the whole image and applies its EXIF orientation, waiting for `turn` if it is large.
 fn decode_in_turn(bytes: &[u8], channels: usize, background: [u8; 3], turn: &mut Turn) -> Result<Pixels, String> {
     if is_cut_off(bytes) {
         return Err("the JPEG file is cut off".into());
     }
-    let image = decode_whole(bytes, turn)?;
+    let mut decoder = decoder(Cursor::new(bytes))?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    turn.wait_for(decoder.total_bytes());
+    let mut image = DynamicImage::from_decoder(decoder).map_err(words)?;
+    image.apply_orientation(orientation);
     let size = [image.height() as usize, image.width() as usize];
     let rgb = colours(image, background);
     let bytes = match channels {

@@ -3,16 +3,17 @@
 use super::Pixels;
 use super::decode::{self, open, stored};
 use super::fit::{Fitting, Small};
-use super::walk::{Inventory, SmallImage};
+use super::walk::{Found, Inventory, SmallImage};
 use crate::Error;
 use crate::dataset::{Dataset, Skipped};
 use gan_base::messages::is_or_are;
 use gan_base::regular_file;
+use rayon::prelude::*;
 use std::collections::HashSet;
 use std::io::Read;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 /// What to do about files that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,9 +35,6 @@ pub struct ImageOptions {
     /// What to do about files that cannot be read.
     pub broken: Broken,
 }
-
-/// The most threads that read headers.
-const MOST_THREADS: usize = 16;
 
 /// The most small images that a message names.
 const MOST_NAMED: usize = 5;
@@ -65,52 +63,37 @@ pub struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// Reads the headers of the files `names` in `root`. `inventory` describes the other files there.
+    /// Reads the headers of the images that were found in `root`.
     ///
     /// # Errors
     /// [`Error::File`] for the first unreadable file if such files are refused; [`Error::Setting`] if images lack pixels
     /// for the training size and are refused, or no file is left.
-    pub(crate) fn of_files(
-        root: PathBuf,
-        names: Vec<PathBuf>,
-        mut inventory: Inventory,
-        options: &ImageOptions,
-    ) -> Result<Self, Error> {
-        let headers = headers(&root, &names);
-        let mut kept = Vec::with_capacity(names.len());
-        let mut sizes = Vec::with_capacity(names.len());
-        for (path, size) in names.into_iter().zip(headers) {
-            let size = match size {
-                Ok(size) => size,
-                Err(reason) => {
-                    inventory.skipped.push(Skipped { path, reason });
-                    continue;
+    pub(crate) fn of_files(root: PathBuf, found: Found, options: ImageOptions) -> Result<Self, Error> {
+        let Found { images, mut inventory } = found;
+        let mut names = Vec::with_capacity(images.len());
+        let mut sizes = Vec::with_capacity(images.len());
+        let headers = headers(&root, &images);
+        for (path, size) in images.into_iter().zip(headers) {
+            match size {
+                Err(reason) => inventory.skipped.push(Skipped { path, reason }),
+                Ok(size) => {
+                    let is_small = options.fitting.lacks_pixels(size);
+                    if is_small {
+                        inventory.small.push(SmallImage { path: path.clone(), size });
+                    }
+                    if !is_small || options.fitting.small != Small::Skip {
+                        names.push(path);
+                        sizes.push(size);
+                    }
                 }
-            };
-            let is_small = options.fitting.lacks_pixels(size);
-            if is_small {
-                inventory.small.push(SmallImage { path: path.clone(), size });
             }
-            if !is_small || options.fitting.small != Small::Skip {
-                kept.push(path);
-                sizes.push(size);
-            }
+        }
+        if let Some(summary) = inventory.others.summary() {
+            let verb = is_or_are(inventory.others.count());
+            tracing::warn!("{}: {summary}, {verb} not read", root.display());
         }
         let named = Mutex::default();
-        let files = Self {
-            root,
-            names: kept,
-            sizes,
-            options: *options,
-            classes: Vec::new(),
-            labels: Vec::new(),
-            inventory,
-            named,
-        };
-        if let Some(summary) = files.inventory.others.summary() {
-            let verb = is_or_are(files.inventory.others.count());
-            tracing::warn!("{}: {summary}, {verb} not read", files.root.display());
-        }
+        let files = Self { root, names, sizes, options, classes: vec![], labels: vec![], inventory, named };
         files.check_skipped()?;
         files.check_small()?;
         Ok(files)
@@ -169,28 +152,18 @@ impl ImageFolder {
 
     fn check_small(&self) -> Result<(), Error> {
         let Inventory { small, .. } = &self.inventory;
-        let Some(first) = small.first() else { return Ok(()) };
-        let all = self.images();
         let Fitting { size: [height, width], crop, small: policy, .. } = self.options.fitting;
-        match policy {
-            Small::Upscale => return Ok(()),
-            Small::Skip if !self.names.is_empty() => {
-                let count = format!("{} of {all} images", small.len());
-                let named = named(small);
-                let root = self.root.display();
-                tracing::warn!("{root}: {count} are smaller than {height}×{width} and are left out: {named}");
-                return Ok(());
-            }
-            Small::Skip | Small::Refuse => {}
+        let ([first, rest @ ..], Small::Skip | Small::Refuse) = (&small[..], policy) else { return Ok(()) };
+        let count = format!("{} of {} images", small.len(), self.images());
+        if policy == Small::Skip && !self.names.is_empty() {
+            let (root, named) = (self.root.display(), named(small));
+            tracing::warn!("{root}: {count} are smaller than {height}×{width} and are left out: {named}");
+            return Ok(());
         }
-        let others = if small.len() > 1 { format!("; also {}", named(&small[1..])) } else { String::new() };
+        let others = if rest.is_empty() { String::new() } else { format!("; also {}", named(rest)) };
         let path = self.root.join(&first.path);
         let [h, w] = first.size;
-        let found = format!(
-            "{} of {all} images that are too small for it; the first, {}, is {h}×{w}{others}",
-            small.len(),
-            path.display()
-        );
+        let found = format!("{count} that are too small for it; the first, {}, is {h}×{w}{others}", path.display());
         let cut = crop.map_or(String::new(), |[h, w]| format!(", and {h}×{w} for data.crop"));
         let expected = format!("images that need not be enlarged to {height}×{width}{cut}");
         let advice = "choose a smaller data.size, leave these images out with --set data.small=skip, or enlarge them with \
@@ -229,10 +202,10 @@ impl Dataset for ImageFolder {
     fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
         self.check(index, out.len())?;
         let name = &self.names[index];
-        match (self.read(index, out), self.options.broken) {
-            (Ok(()), _) => Ok(None),
-            (Err(reason), Broken::Refuse) => Err(self.unreadable(name, reason)),
-            (Err(reason), Broken::Skip) => Ok(Some(Skipped { path: name.clone(), reason })),
+        match self.read(index, out) {
+            Ok(()) => Ok(None),
+            Err(reason) if self.options.broken == Broken::Refuse => Err(self.unreadable(name, reason)),
+            Err(reason) => Ok(Some(Skipped { path: name.clone(), reason })),
         }
     }
 
@@ -296,16 +269,9 @@ fn named(small: &[SmallImage]) -> String {
     }
 }
 
-/// Reads the size of every file's image, or why it cannot be read, with a few threads.
+/// Reads the size of every file's image, or why it cannot be read.
 fn headers(root: &Path, names: &[PathBuf]) -> Vec<Result<[usize; 2], String>> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    let look = |names: &[PathBuf]| names.iter().map(|name| decode::size(&root.join(name))).collect::<Vec<_>>();
-    thread::scope(|scope| {
-        let parts: Vec<_> = names
-            .chunks(names.len().div_ceil(threads).max(1))
-            .map(|part| (part, scope.spawn(move || look(part))))
-            .collect();
-        let failed = |part: &[PathBuf]| vec![Err("its decoder failed".into()); part.len()];
-        parts.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| failed(part))).collect()
-    })
+    let failed = |_| Err("its decoder failed".into());
+    let size = |name: &PathBuf| catch_unwind(|| decode::size(&root.join(name))).unwrap_or_else(failed);
+    names.par_iter().map(size).collect()
 }

@@ -71,23 +71,16 @@ impl Fitting {
     }
 }
 
-/// `image` brought to `fitting.size`.
-#[must_use]
-pub fn fit(image: &Pixels, fitting: &Fitting) -> Pixels {
-    let cut = fitting.cut(image.size);
-    if cut == image.size {
-        return to_size(image, fitting);
-    }
-    to_size(&image.window(centre(image.size, cut), cut), fitting)
-}
-
 /// The box around the centre of `image` that is cut out before everything else; the whole image if no box is set.
 pub(crate) fn cut_out(image: Pixels, fitting: &Fitting) -> Pixels {
     let cut = fitting.cut(image.size);
     if cut == image.size { image } else { image.window(centre(image.size, cut), cut) }
 }
 
-fn to_size(image: &Pixels, fitting: &Fitting) -> Pixels {
+/// `image` brought to `fitting.size`.
+#[must_use]
+pub fn fit(image: Pixels, fitting: &Fitting) -> Pixels {
+    let image = &cut_out(image, fitting);
     let Fitting { size, filter, .. } = *fitting;
     match fitting.fit {
         Fit::Stretch => resize(image, size, filter),
@@ -157,7 +150,7 @@ mod tests {
     fn the_box_is_cut_out_first() {
         let bytes = (0..10u8).flat_map(|y| (0..6u8).map(move |x| 10 * y + x)).collect();
         let image = Pixels { size: [10, 6], channels: 1, bytes };
-        let fitted = fit(&image, &Fitting { crop: Some([2, 2]), ..Fitting::to([2, 2]) });
+        let fitted = fit(image, &Fitting { crop: Some([2, 2]), ..Fitting::to([2, 2]) });
         assert_eq!(fitted.bytes, [42, 43, 52, 53]);
     }
 
@@ -165,7 +158,7 @@ mod tests {
     fn padding_shows_the_whole_image_on_the_background() {
         let image = Pixels::filled([2, 4], 3, [9, 8, 7]);
         let fitting = Fitting { fit: Fit::Pad, background: [1, 2, 3], ..Fitting::to([4, 4]) };
-        let fitted = fit(&image, &fitting);
+        let fitted = fit(image, &fitting);
         let (edge, middle) = ([1, 2, 3].repeat(4), [9, 8, 7].repeat(8));
         assert_eq!(fitted.bytes, [&edge[..], &middle, &edge].concat());
     }

@@ -73,7 +73,7 @@ fn extreme_proportions_need_memory_only_for_the_image_and_the_result() {
                 let fitting = Fitting { fit: fit_by, filter, small: Small::Upscale, ..Fitting::to([32, 48]) };
                 let expected: &[&[u8]] =
                     if fit_by == Fit::Pad { &[&[255, 100, 0], &[255; 3]] } else { &[&[255, 100, 0]] };
-                let fitted = fit(&image, &fitting);
+                let fitted = fit(image.clone(), &fitting);
                 assert_eq!(fitted.size, [32, 48]);
                 let wrong = fitted.bytes.chunks_exact(3).find(|pixel| !expected.contains(pixel));
                 assert_eq!(wrong, None, "{size:?} {fit_by:?} {filter:?}");
@@ -115,7 +115,7 @@ fn fitting_equals_torchvision_and_pillow() {
     ] {
         for Made { file, pixels, .. } in made(kind) {
             let fitting = Fitting { fit: fit_by, crop, background: [10, 200, 30], ..Fitting::to(pixels.size) };
-            let off = difference(&fit(&opened(&file, 3), &fitting), &pixels);
+            let off = difference(&fit(opened(&file, 3), &fitting), &pixels);
             assert_eq!(off, 0, "{kind} {file} {:?}", pixels.size);
         }
     }

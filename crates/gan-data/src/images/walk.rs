@@ -31,12 +31,25 @@ pub fn walk(root: &Path) -> Result<Found, Error> {
     let mut found = Found::default();
     let mut waiting = vec![PathBuf::new()];
     while let Some(folder) = waiting.pop() {
-        match entries(&root.join(&folder)) {
-            Ok(names) => {
-                names.iter().for_each(|name| sort_out(root, folder.join(name), &mut found, &mut met, &mut waiting))
-            }
+        let names = match entries(&root.join(&folder)) {
+            Ok(names) => names,
             Err(cause) if folder.as_os_str().is_empty() => return Err(read(cause)),
-            Err(cause) => found.inventory.skipped.push(Skipped { path: folder, reason: cause.to_string() }),
+            Err(cause) => {
+                found.inventory.skipped.push(Skipped { path: folder, reason: cause.to_string() });
+                continue;
+            }
+        };
+        for name in names.iter().map(|name| folder.join(name)) {
+            let path = root.join(&name);
+            if path.is_dir() {
+                if path.canonicalize().is_ok_and(|real| met.insert(real)) {
+                    waiting.push(name);
+                }
+            } else if is_image(&name) {
+                found.images.push(name);
+            } else {
+                found.inventory.others.add(&name);
+            }
         }
     }
     let key = |path: &PathBuf| path.iter().map(|part| part.as_encoded_bytes()).collect::<Vec<_>>().join(&b'/');
@@ -51,19 +64,6 @@ fn entries(folder: &Path) -> io::Result<Vec<OsString>> {
     names.retain(|name| !name.as_encoded_bytes().starts_with(b"."));
     names.sort();
     Ok(names)
-}
-
-fn sort_out(root: &Path, name: PathBuf, found: &mut Found, met: &mut HashSet<PathBuf>, waiting: &mut Vec<PathBuf>) {
-    let path = root.join(&name);
-    if path.is_dir() {
-        if path.canonicalize().is_ok_and(|real| met.insert(real)) {
-            waiting.push(name);
-        }
-    } else if is_image(&name) {
-        found.images.push(name);
-    } else {
-        found.inventory.others.add(&name);
-    }
 }
 
 /// Whether a file's name ends like an image's.
@@ -141,10 +141,7 @@ impl OtherFiles {
     pub fn summary(&self) -> Option<String> {
         let endings = self.endings();
         let (most, _) = endings.first()?;
-        let as_written = match self.0.get(*most) {
-            Some((_, written)) if !written.is_empty() => written.as_str(),
-            _ => "without any",
-        };
+        let as_written = if most.is_empty() { "without any" } else { self.0[*most].1.as_str() };
         let which = if endings.len() == 1 { "all" } else { "most" };
         Some(match self.count() {
             1 => format!("1 file with another ending, {as_written}"),

@@ -241,13 +241,3 @@ fn flips_are_the_same_for_every_number_of_threads_and_after_a_seek() {
     let same = take(&mut loader(Order::Sequential, 0).with_flip(true), 5);
     assert_ne!(same, take(&mut other, 5));
 }
-
-#[test]
-fn every_batch_from_the_start_on_has_one_thread() {
-    for (count, start) in [(1, 0), (3, 0), (4, 7), (5, 10), (7, 1_000_003)] {
-        let mut first: Vec<u64> = (0..count).map(|worker| first_batch(worker, count, start)).collect();
-        assert!(first.iter().zip(0..).all(|(b, worker)| b % count == worker));
-        first.sort_unstable();
-        assert!(first.into_iter().eq(start..start + count));
-    }
-}

@@ -77,24 +77,19 @@ impl ImageArray {
         if self.is_bytes() {
             return Ok(());
         }
-        let row_len = self.file.row_len();
         for from in (0..self.count()).step_by(AT_ONCE) {
             let count = AT_ONCE.min(self.count() - from);
-            let values = self.file.read_rows(&self.indices[from..from + count])?;
-            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-                let found = format!("{} in image {}", values[at], self.indices[from + at / row_len]);
-                let advice = "nothing can be measured or searched for with that: look at how the array was made";
-                return Err(self.file.refused("numbers of the array", found, "finite numbers", advice));
-            }
+            let values = self.file.read_finite(&self.indices[from..from + count], "image")?;
             self.range = values.iter().fold(self.range, |[low, high], value| [low.min(*value), high.max(*value)]);
         }
         let [low, high] = self.range;
         if low >= -1.0 - ROUNDING && high <= 1.0 + ROUNDING {
             return Ok(());
         }
-        let advice = match low >= 0.0 && high <= 255.0 {
-            true => "they look like bytes: save x.astype('u1'), or x / 127.5 - 1",
-            false => "bring them to that range, as the generator's tanh does",
+        let advice = if low >= 0.0 && high <= 255.0 {
+            "they look like bytes: save x.astype('u1'), or x / 127.5 - 1"
+        } else {
+            "bring them to that range, as the generator's tanh does"
         };
         let found = format!("numbers from {low} to {high}");
         Err(self.file.refused("range of the array", found, "numbers from -1 to 1", advice))
@@ -129,10 +124,7 @@ fn layout(file: &NpyFile, wanted: Option<[usize; 3]>) -> Result<[usize; 3], Erro
 
 /// Vectors `[N, D]` of any number type in a `.npy` file: latent vectors, or points in their own units.
 #[derive(Debug)]
-pub struct VectorArray {
-    file: NpyFile,
-    count: usize,
-}
+pub struct VectorArray(NpyFile);
 
 impl VectorArray {
     /// Checks that the vectors have `dim` numbers each.
@@ -140,28 +132,26 @@ impl VectorArray {
     /// # Errors
     /// [`Error::File`] if the shape is not `[N, dim]`, or the array holds truth values.
     pub fn of(file: NpyFile, dim: usize) -> Result<Self, Error> {
-        let count = match *file.shape() {
-            [n, found] if found == dim => n,
-            ref shape => {
-                let advice = match *shape {
-                    [found, _] if found == dim => "it looks like its transpose: save x.T",
-                    [found] if found == dim => "it looks like one vector: save x[None]",
-                    _ => "save one vector a row",
-                };
-                let found = format!("an array of shape {shape:?}");
-                return Err(file.refused("shape of the array", found, &format!("[N, {dim}]"), advice));
-            }
+        let advice = match *file.shape() {
+            [_, found] if found == dim => "",
+            [found, _] if found == dim => "it looks like its transpose: save x.T",
+            [found] if found == dim => "it looks like one vector: save x[None]",
+            _ => "save one vector a row",
         };
+        if !advice.is_empty() {
+            let found = format!("an array of shape {:?}", file.shape());
+            return Err(file.refused("shape of the array", found, &format!("[N, {dim}]"), advice));
+        }
         if file.header.numbers == Numbers::Bool {
             let advice = "save x.astype('f4')";
             return Err(file.refused("type of the numbers", "bool".into(), "floating point numbers", advice));
         }
-        Ok(Self { file, count })
+        Ok(Self(file))
     }
 
     /// Number of vectors.
     pub fn count(&self) -> usize {
-        self.count
+        self.0.rows()
     }
 
     /// The first `count` vectors, one after the other; at most [`count`](Self::count).
@@ -169,23 +159,11 @@ impl VectorArray {
     /// # Errors
     /// [`Error::Read`]; [`Error::File`] if a number is not finite.
     pub fn first(&mut self, count: usize) -> Result<Vec<f32>, Error> {
-        self.read(&(0..count).collect::<Vec<_>>())
+        self.0.read_finite(&(0..count).collect::<Vec<_>>(), "row")
     }
 
-    /// `count` vectors at even distances.
-    ///
-    /// # Errors
-    /// Those of [`VectorArray::first`].
+    /// `count` vectors at even distances, with the errors of [`VectorArray::first`].
     pub fn spread(&mut self, count: usize) -> Result<Vec<f32>, Error> {
-        self.read(&spread(self.count, count))
-    }
-
-    fn read(&mut self, indices: &[usize]) -> Result<Vec<f32>, Error> {
-        let values = self.file.read_rows(indices)?;
-        let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(values) };
-        let row = indices[at / self.file.row_len()];
-        let advice = "nothing can be made or measured with that: look at how the array was made";
-        let found = format!("{} in row {row}", values[at]);
-        Err(self.file.refused("numbers of the array", found, "finite numbers", advice))
+        self.0.read_finite(&spread(self.count(), count), "row")
     }
 }

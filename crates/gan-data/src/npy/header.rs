@@ -155,8 +155,7 @@ impl<'a> Text<'a> {
     }
 
     fn truth(&mut self) -> Option<bool> {
-        let is_true = self.take("True").map(|()| true);
-        is_true.or_else(|| self.take("False").map(|()| false))
+        [("True", true), ("False", false)].into_iter().find_map(|(word, value)| self.take(word).map(|()| value))
     }
 
     /// The type of the numbers and whether they are big-endian; an error if this type cannot be read.

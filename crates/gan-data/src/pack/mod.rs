@@ -1,14 +1,13 @@
 //! Packs: a data set of images in one file or several, decoded, cropped and scaled once, so that training decodes nothing.
 //!
 //! In reading order: this file, the [`Pack`] that is read; `format`, the layout of its files; [`write`](fn@write), which makes a pack
-//! of any [`Dataset`] of images; `parts`, packs of several files. `docs/packs.md` describes the layout byte by byte.
+//! of any [`Dataset`] of images; `parts`, the files of a pack in several. `docs/packs.md` describes the layout byte by byte.
 
 mod format;
 mod parts;
 mod write;
 
 pub use format::{Header, MAGIC};
-pub use parts::write_parts;
 pub use write::{Origin, write};
 
 use crate::Error;
@@ -42,7 +41,7 @@ pub struct Pack {
 const HELD: usize = 1 << 26;
 
 impl Pack {
-    /// Opens the pack at `path`, a file or a folder of files ([`write_parts`]). Checks each one's magic number, version, CRC-32 of the
+    /// Opens the pack at `path`, a file or a folder of files. Checks each one's magic number, version, CRC-32 of the
     /// header and length; each image is checked when it is read.
     ///
     /// # Errors
@@ -156,13 +155,12 @@ impl PackFile {
             let found = format!("CRC-32 {found:08x} of image {index}");
             return Err(damaged(&self.path, "damaged image", found, format!("{expected:08x}")));
         }
-        match self.label(index) {
-            Some(label) if label as usize >= self.header.classes.len() => {
-                let expected = format!("a number below {}", self.header.classes.len());
-                Err(damaged(&self.path, "no such class", format!("class {label} of image {index}"), expected))
-            }
-            _ => Ok(pixels),
+        let classes = self.header.classes.len();
+        if let Some(label) = self.label(index).filter(|label| *label as usize >= classes) {
+            let found = format!("class {label} of image {index}");
+            return Err(damaged(&self.path, "no such class", found, format!("a number below {classes}")));
         }
+        Ok(pixels)
     }
 }
 

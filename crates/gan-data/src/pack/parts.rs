@@ -1,16 +1,14 @@
 //! A pack in several files: a folder with `part-00000-of-00012.ganpack` and so on.
 
+use super::EXTENSION;
 use super::format::damaged;
-use super::write::write_at_least;
-use super::{EXTENSION, Origin};
-use crate::{Dataset, Error, Skipped, Subset};
+use crate::Error;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The file name of part `number` of `of`.
-fn name(number: usize, of: usize) -> String {
+pub(super) fn name(number: usize, of: usize) -> String {
     format!("part-{number:05}-of-{of:05}.{EXTENSION}")
 }
 
@@ -25,7 +23,7 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// The files in `folder` with a pack's extension, sorted by name.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries(folder).filter(|path| is_called_pack(path)).collect();
     files.sort();
     files
@@ -71,54 +69,19 @@ fn number_of_parts(file: &str) -> Option<usize> {
     (number < of && name(number, of) == file).then_some(of)
 }
 
-/// Like [`write`](fn@super::write), but makes a folder of files with at most `most` images each. Returns their paths and the images that
-/// were left out. Existing parts are replaced. A part is empty if none of its images can be read.
-///
-/// # Errors
-/// Those of [`write`](fn@super::write); [`Error::Setting`] if `most` is 0; [`Error::File`] if the folder holds other packs.
-pub fn write_parts(
-    folder: &Path,
-    data: &Arc<dyn Dataset>,
-    origin: &Origin<'_>,
-    most: usize,
-    threads: usize,
-    watch: &mut dyn FnMut(usize, usize),
-) -> Result<(Vec<PathBuf>, Vec<Skipped>), Error> {
-    if most == 0 {
-        return Err(Error::setting("images of a part", 0, "at least 1", "100000 serves most"));
-    }
-    let total = data.len();
-    let count = total.div_ceil(most).max(1);
-    let wanted: Vec<PathBuf> = (0..count).map(|number| folder.join(name(number, count))).collect();
-    if let Some(other) = files(folder).into_iter().find(|file| !wanted.contains(file)) {
-        let expected = format!("no packs but part-…-of-{count:05}.{EXTENSION}");
-        let advice = "name another folder, or remove it";
-        return Err(Error::file(folder, "holds another set", other.display(), expected, advice));
-    }
-    fs::create_dir_all(folder).map_err(Error::write(folder))?;
-    let mut skipped = Vec::new();
-    for (number, path) in wanted.iter().enumerate() {
-        let range = number * total / count..(number + 1) * total / count;
-        let start = range.start;
-        let part = Subset::range(Arc::clone(data), range);
-        let mut watch_part = |done, _| watch(start + done, total);
-        skipped.extend(write_at_least(0, path, &part, origin, threads, &mut watch_part)?);
-    }
-    Ok((wanted, skipped))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SyntheticSamples;
-    use crate::pack::{Pack, write};
+    use crate::pack::{Origin, Pack, write};
+    use crate::{Dataset, SyntheticSamples};
+    use std::sync::Arc;
 
     fn images(count: usize) -> Arc<dyn Dataset> {
         Arc::new(SyntheticSamples::new(3, count, [1, 4, 4]).unwrap().with_classes(5))
     }
 
     fn in_parts(folder: &Path, count: usize, most: usize) -> Vec<PathBuf> {
-        write_parts(folder, &images(count), &Origin { name: "made", from: "a seed" }, most, 2, &mut |_, _| {})
+        write(folder, &images(count), &Origin { name: "made", from: "a seed" }, Some(most), 2, &mut |_, _| {})
             .unwrap()
             .0
     }
@@ -144,7 +107,7 @@ mod tests {
     fn one_pack_is_a_set_too() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("one.ganpack");
-        write(&path, images(7).as_ref(), &Origin { name: "made", from: "a seed" }, 1, &mut |_, _| {}).unwrap();
+        write(&path, &images(7), &Origin { name: "made", from: "a seed" }, None, 1, &mut |_, _| {}).unwrap();
         assert_eq!((Pack::open(&path).unwrap().len(), Pack::open(folder.path()).unwrap().len()), (7, 7));
     }
 
@@ -191,12 +154,13 @@ mod tests {
         let message = |path: &Path| Pack::open(path).unwrap_err().to_string();
         assert!(message(folder.path()).contains("is no set of packs"), "{}", message(folder.path()));
         in_parts(folder.path(), 20, 5);
-        let again = write_parts(folder.path(), &images(20), &Origin { name: "m", from: "f" }, 10, 1, &mut |_, _| {});
+        let again = write(folder.path(), &images(20), &Origin { name: "m", from: "f" }, Some(10), 1, &mut |_, _| {});
         assert!(again.unwrap_err().to_string().contains("holds another set"));
         fs::remove_file(folder.path().join(name(2, 4))).unwrap();
         assert!(message(folder.path()).contains("part-00002-of-00004.ganpack"), "{}", message(folder.path()));
-        let other = SyntheticSamples::new(3, 5, [3, 4, 4]).unwrap();
-        write(&folder.path().join(name(2, 4)), &other, &Origin { name: "m", from: "f" }, 1, &mut |_, _| {}).unwrap();
+        let other: Arc<dyn Dataset> = Arc::new(SyntheticSamples::new(3, 5, [3, 4, 4]).unwrap());
+        write(&folder.path().join(name(2, 4)), &other, &Origin { name: "m", from: "f" }, None, 1, &mut |_, _| {})
+            .unwrap();
         assert!(message(folder.path()).contains("another kind of pack"), "{}", message(folder.path()));
     }
 }

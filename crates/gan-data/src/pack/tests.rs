@@ -1,14 +1,16 @@
 //! Packs preserve every byte, and damage anywhere is reported.
 
 use super::*;
-use crate::SyntheticSamples;
 use crate::dataset::scale;
 use crate::pack::format::VERSION;
+use crate::{Skipped, SyntheticSamples};
 use std::fs;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Images whose pixels are bytes; every byte occurs.
+#[derive(Clone)]
 struct Bytes {
     count: usize,
     shape: Vec<usize>,
@@ -47,11 +49,21 @@ impl Dataset for Bytes {
 
 const MADE: Origin<'_> = Origin { name: "toy", from: "a test" };
 
+/// Packs `data` into one file, and returns the images that were left out.
+fn write(
+    path: &Path,
+    data: impl Dataset + 'static,
+    threads: usize,
+    watch: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<Skipped>, Error> {
+    super::write(path, &(Arc::new(data) as Arc<dyn Dataset>), &MADE, None, threads, watch).map(|written| written.1)
+}
+
 /// Returns a folder with the pack `toy.ganpack` of ten images of 3×5×20 in three classes, and its path.
 fn packed() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("toy.ganpack");
-    write(&path, &Bytes::new(10, &[3, 5, 20], &["a", "b", "c"]), &MADE, 2, &mut |_, _| ()).unwrap();
+    write(&path, Bytes::new(10, &[3, 5, 20], &["a", "b", "c"]), 2, &mut |_, _| ()).unwrap();
     (dir, path)
 }
 
@@ -111,7 +123,7 @@ fn the_file_is_laid_out_as_documented() {
 fn bytes_survive_the_conversion_to_floats() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("all");
-    write(&path, &Bytes::new(1, &[1, 16, 16], &[]), &MADE, 1, &mut |_, _| ()).unwrap();
+    write(&path, Bytes::new(1, &[1, 16, 16], &[]), 1, &mut |_, _| ()).unwrap();
     let bytes = fs::read(&path).unwrap();
     assert!(bytes[bytes.len() - 256..].iter().copied().eq(0..=255));
 }
@@ -123,7 +135,7 @@ fn the_pack_does_not_depend_on_the_number_of_threads() {
     let packs = [0, 1, 3].map(|threads| {
         let path = dir.path().join(threads.to_string());
         let mut seen = Vec::new();
-        write(&path, &data, &MADE, threads, &mut |done, total| seen.push((done, total))).unwrap();
+        write(&path, data.clone(), threads, &mut |done, total| seen.push((done, total))).unwrap();
         assert!(seen.is_sorted() && seen.len() > 3 && seen.last() == Some(&(40, 40)), "{seen:?}");
         fs::read(path).unwrap()
     });
@@ -134,7 +146,7 @@ fn the_pack_does_not_depend_on_the_number_of_threads() {
 fn packing_a_pack_gives_the_same_pack() {
     let (dir, path) = packed();
     let before = fs::read(&path).unwrap();
-    write(&path, &Pack::open(&path).unwrap(), &MADE, 2, &mut |_, _| ()).unwrap();
+    write(&path, Pack::open(&path).unwrap(), 2, &mut |_, _| ()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
@@ -229,14 +241,12 @@ fn only_regular_files_are_packs() {
     fs::write(&other, "mine").unwrap();
     std::os::unix::fs::symlink(&other, dir.path().join(".y.ganpack.packing")).unwrap();
     let images = SyntheticSamples::new(1, 5, [1, 2, 2]).unwrap();
-    says(
-        write(&to, &images, &MADE, 1, &mut |_, _| ()),
-        &[".y.ganpack.packing: cannot be written", "not a regular file"],
-    );
+    says(write(&to, images, 1, &mut |_, _| ()), &[".y.ganpack.packing: cannot be written", "not a regular file"]);
     assert_eq!(fs::read(&other).unwrap(), b"mine");
 }
 
 /// Images of `Bytes`, of which those with a false `readable` cannot be read.
+#[derive(Clone)]
 struct Holes {
     whole: Bytes,
     readable: fn(usize) -> bool,
@@ -252,9 +262,9 @@ impl Dataset for Holes {
     fn write(&self, index: usize, out: &mut [f32]) -> Result<(), Error> {
         self.whole.write(index, out)
     }
-    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<crate::Skipped>, Error> {
+    fn try_write(&self, index: usize, out: &mut [f32]) -> Result<Option<Skipped>, Error> {
         self.write(index, out)?;
-        let hole = || crate::Skipped { path: index.to_string().into(), reason: "a hole".into() };
+        let hole = || Skipped { path: index.to_string().into(), reason: "a hole".into() };
         Ok((!(self.readable)(index)).then(hole))
     }
     fn label(&self, index: usize) -> Option<u32> {
@@ -279,7 +289,7 @@ fn unreadable_images_leave_no_gap_in_a_pack() {
         let kept: Vec<usize> = (0..1000).filter(|index| readable(*index)).collect();
         let holes = Holes { whole, readable };
         let mut last = 0;
-        let skipped = write(&path, &holes, &MADE, 3, &mut |done, _| last = done).unwrap();
+        let skipped = write(&path, holes.clone(), 3, &mut |done, _| last = done).unwrap();
         assert_eq!((skipped.len(), last), (1000 - kept.len(), 1000));
         let named: Vec<usize> = skipped.iter().map(|file| file.path.to_str().unwrap().parse().unwrap()).collect();
         assert!(named.is_sorted() && named.iter().all(|index| !readable(*index)));
@@ -292,22 +302,22 @@ fn unreadable_images_leave_no_gap_in_a_pack() {
     }
     let none = Holes { whole: Bytes::new(5, &[1, 2, 2], &[]), readable: |_| false };
     let before = fs::read(&path).unwrap();
-    says(write(&path, &none, &MADE, 1, &mut |_, _| ()), &["found no image that can be read; the first, 0: a hole"]);
+    says(write(&path, none, 1, &mut |_, _| ()), &["found no image that can be read; the first, 0: a hole"]);
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 #[test]
 fn a_part_without_readable_images_is_empty() {
     let dir = tempfile::tempdir().unwrap();
-    let holes = |readable| -> std::sync::Arc<dyn Dataset> {
-        std::sync::Arc::new(Holes { whole: Bytes::new(6, &[1, 2, 2], &["a"]), readable })
-    };
-    let (paths, skipped) = write_parts(dir.path(), &holes(|index| index > 2), &MADE, 2, 1, &mut |_, _| ()).unwrap();
+    let holes =
+        |readable| -> Arc<dyn Dataset> { Arc::new(Holes { whole: Bytes::new(6, &[1, 2, 2], &["a"]), readable }) };
+    let (paths, skipped) =
+        super::write(dir.path(), &holes(|index| index > 2), &MADE, Some(2), 1, &mut |_, _| ()).unwrap();
     assert_eq!((paths.len(), skipped.len()), (3, 3));
     let pack = Pack::open(dir.path()).unwrap();
     assert_eq!(pack.len(), 3);
     assert_eq!(image(&pack, 0).unwrap(), image(&Bytes::new(6, &[1, 2, 2], &["a"]), 3).unwrap());
-    write_parts(dir.path(), &holes(|_| false), &MADE, 2, 1, &mut |_, _| ()).unwrap();
+    super::write(dir.path(), &holes(|_| false), &MADE, Some(2), 1, &mut |_, _| ()).unwrap();
     says(Pack::open(dir.path()), &["holds no image"]);
 }
 
@@ -315,12 +325,12 @@ fn a_part_without_readable_images_is_empty() {
 fn points_empty_sets_and_unusable_paths_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.ganpack");
-    let pack = |path: &Path, data: &dyn Dataset| write(path, data, &MADE, 1, &mut |_, _| ());
-    says(pack(&path, &Bytes::new(5, &[2], &[])), &["found points of 2 coordinates", "points need no pack"]);
-    says(pack(&path, &Bytes::new(0, &[1, 2, 2], &[])), &["found no images"]);
-    let images = SyntheticSamples::new(1, 5, [1, 2, 2]).unwrap();
-    says(pack(dir.path(), &images), &["it is a folder"]);
-    says(pack(&dir.path().join("none/x"), &images), &["none/x: cannot be written"]);
+    let pack = |path: &Path, data: Bytes| write(path, data, 1, &mut |_, _| ());
+    let images = || Bytes::new(5, &[1, 2, 2], &[]);
+    says(pack(&path, Bytes::new(5, &[2], &[])), &["found points of 2 coordinates", "points need no pack"]);
+    says(pack(&path, Bytes::new(0, &[1, 2, 2], &[])), &["found no images"]);
+    says(pack(dir.path(), images()), &["it is a folder"]);
+    says(pack(&dir.path().join("none/x"), images()), &["none/x: cannot be written"]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
@@ -351,7 +361,7 @@ fn a_failed_packing_keeps_the_old_pack() {
     let (dir, path) = packed();
     let before = fs::read(&path).unwrap();
     let broken = Broken(SyntheticSamples::new(1, 500, [3, 200, 200]).unwrap());
-    says(write(&path, &broken, &MADE, 3, &mut |_, _| ()), &["no such image"]);
+    says(write(&path, broken, 3, &mut |_, _| ()), &["no such image"]);
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
@@ -364,10 +374,10 @@ fn concurrent_writers_are_refused_and_leftovers_are_overwritten() {
     file.set_len(1 << 20).unwrap();
     file.lock().unwrap();
     let images = SyntheticSamples::new(1, 5, [1, 2, 2]).unwrap();
-    says(write(&path, &images, &MADE, 1, &mut |_, _| ()), &["another process is packing into it"]);
+    says(write(&path, images.clone(), 1, &mut |_, _| ()), &["another process is packing into it"]);
     assert!(leftover.exists());
     drop(file);
-    write(&path, &images, &MADE, 1, &mut |_, _| ()).unwrap();
+    write(&path, images.clone(), 1, &mut |_, _| ()).unwrap();
     assert_eq!((Pack::open(&path).unwrap().len(), leftover.exists()), (5, false));
 }
 

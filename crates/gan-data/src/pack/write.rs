@@ -1,22 +1,20 @@
 //! Writing any data set of images as a pack: threads read the images, the calling thread writes them in order.
 
 use super::format::{self, Header, Layout};
+use super::{EXTENSION, parts};
 use crate::dataset::unscale;
-use crate::{Dataset, Error, Skipped};
+use crate::ordered::OrderedThreads;
+use crate::{Dataset, Error, Skipped, Subset};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::sync_channel;
-use std::thread;
+use std::sync::Arc;
 
 /// Approximate bytes of pixels in a block, which a thread reads at once.
 const BLOCK: usize = 1 << 20;
 
 /// The most images in a block, however small they are.
 const MOST_IMAGES: usize = 4096;
-
-/// The most finished blocks of each thread that wait to be written.
-const AHEAD: usize = 2;
 
 /// The name and origin that a pack's header states.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,49 +25,75 @@ pub struct Origin<'a> {
     pub from: &'a str,
 }
 
-/// Packs `data` into the file `path`. At least one thread, or `threads`, read and decode; `watch` is called with the number of images
-/// done and of all.
+/// Packs `data` into the file `path`, or, with `part`, into a folder of files with at most that many images each. Returns the files' paths
+/// and the images that were left out because their files cannot be read; no other image takes their place.
 ///
-/// Images whose files cannot be read are left out and returned; no other image takes their place.
-///
-/// A pixel v in [−1, 1] becomes the byte round((v + 1) · 127.5), from which it was scaled. Takes a few MiB per thread, however many images
-/// there are. The file appears whole, replacing an older one; the next run overwrites what a killed process left, `.NAME.packing`.
+/// At least one thread, or `threads`, read and decode; `watch` is called with the number of images done and of all. A pixel v in [−1, 1]
+/// becomes the byte round((v + 1) · 127.5), from which it was scaled. Takes a few MiB per thread, however many images there are. A file
+/// appears whole, replacing an older one; the next run overwrites what a killed process left, `.NAME.packing`. A part is empty if none of its
+/// images can be read.
 ///
 /// # Errors
-/// [`Error::Setting`] if the samples are points, if there are no samples or none can be read, or if a label has no class; those of reading
-/// images; [`Error::Write`].
+/// [`Error::Setting`] if the samples are points, if there are no samples or none for a single file can be read, if a label has no class, or
+/// if `part` is 0; [`Error::File`] if the folder holds other packs; those of reading images; [`Error::Write`].
 pub fn write(
     path: &Path,
-    data: &dyn Dataset,
+    data: &Arc<dyn Dataset>,
     origin: &Origin<'_>,
+    part: Option<usize>,
     threads: usize,
     watch: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<Skipped>, Error> {
-    write_at_least(1, path, data, origin, threads, watch)
+) -> Result<(Vec<PathBuf>, Vec<Skipped>), Error> {
+    let total = data.len();
+    let Some(most) = part else {
+        let skipped = write_file(path, data, 1, origin, threads, &mut |done| watch(done, total))?;
+        return Ok((vec![path.into()], skipped));
+    };
+    if most == 0 {
+        return Err(Error::setting("images of a part", 0, "at least 1", "100000 serves most"));
+    }
+    let count = total.div_ceil(most).max(1);
+    let wanted: Vec<PathBuf> = (0..count).map(|number| path.join(parts::name(number, count))).collect();
+    if let Some(other) = parts::files(path).into_iter().find(|file| !wanted.contains(file)) {
+        let expected = format!("no packs but part-…-of-{count:05}.{EXTENSION}");
+        let advice = "name another folder, or remove it";
+        return Err(Error::file(path, "holds another set", other.display(), expected, advice));
+    }
+    fs::create_dir_all(path).map_err(Error::write(path))?;
+    let mut skipped = Vec::new();
+    for (number, path) in wanted.iter().enumerate() {
+        let range = number * total / count..(number + 1) * total / count;
+        let mut watch = |done| watch(range.start + done, total);
+        let part: Arc<dyn Dataset> = Arc::new(Subset::range(Arc::clone(data), range.clone()));
+        skipped.extend(write_file(path, &part, 0, origin, threads, &mut watch)?);
+    }
+    Ok((wanted, skipped))
 }
 
-/// Like [`write`], but only an error if fewer than `fewest` images can be read.
-pub(super) fn write_at_least(
-    fewest: usize,
+/// Packs `data` into the file `path`, which is an error if fewer than `fewest` images can be read.
+fn write_file(
     path: &Path,
-    data: &dyn Dataset,
+    data: &Arc<dyn Dataset>,
+    fewest: usize,
     origin: &Origin<'_>,
     threads: usize,
-    watch: &mut dyn FnMut(usize, usize),
+    watch: &mut dyn FnMut(usize),
 ) -> Result<Vec<Skipped>, Error> {
-    let mut header = header(data, origin)?;
+    let mut header = header(data.as_ref(), origin)?;
     let (_, layout) = start(&header)?;
     let mut target = Target::new(path)?;
-    let job = Job { data, layout, per_block: (BLOCK / data.pixels()).clamp(1, MOST_IMAGES), threads: threads.max(1) };
+    let maker = BlockMaker { data: Arc::clone(data), layout, per_block: (BLOCK / data.pixels()).clamp(1, MOST_IMAGES) };
+    let blocks = data.len().div_ceil(maker.per_block) as u64;
+    let mut ahead = OrderedThreads::start(threads.max(1), 0..blocks, move |number, _| maker.block(number as usize))?;
     header.count = 0;
     let mut skipped = Vec::new();
-    job.run(&mut |block| {
-        skipped.extend_from_slice(&block.skipped);
+    for number in 0..blocks {
+        let block = ahead.take(number)?;
         target.append(&block, header.count, &layout)?;
         header.count += block.checksums.len() / 4;
-        watch(block.end, data.len());
-        Ok(())
-    })?;
+        skipped.extend(block.skipped);
+        watch(block.end);
+    }
     if let (true, Some(first)) = (header.count < fewest, skipped.first()) {
         let found = format!("no image that can be read; the first, {}: {}", first.path.display(), first.reason);
         return Err(refused(found, "one image or more"));
@@ -118,42 +142,14 @@ struct Block {
     pixels: Vec<u8>,
 }
 
-struct Job<'a> {
-    data: &'a dyn Dataset,
+#[derive(Clone)]
+struct BlockMaker {
+    data: Arc<dyn Dataset>,
     layout: Layout,
     per_block: usize,
-    threads: usize,
 }
 
-impl Job<'_> {
-    /// Calls `take` with every block, in order: thread i of n makes the blocks b with b mod n = i.
-    fn run(&self, take: &mut dyn FnMut(Block) -> Result<(), Error>) -> Result<(), Error> {
-        let blocks = self.data.len().div_ceil(self.per_block);
-        thread::scope(|scope| {
-            let mut receivers = Vec::with_capacity(self.threads);
-            for first in 0..self.threads {
-                let (sender, receiver) = sync_channel(AHEAD);
-                // If the caller leaves early, the receivers are dropped and the threads stop at their next block.
-                let work = move || {
-                    for number in (first..blocks).step_by(self.threads) {
-                        let block = self.block(number);
-                        let is_last = block.is_err();
-                        if sender.send(block).is_err() || is_last {
-                            return;
-                        }
-                    }
-                };
-                let spawned = thread::Builder::new().spawn_scoped(scope, work);
-                spawned.map_err(|cause| Error::worker(first as u64, cause))?;
-                receivers.push(receiver);
-            }
-            (0..blocks).try_for_each(|number| {
-                let stopped = |_| Error::worker(number as u64, "it stopped");
-                take(receivers[number % self.threads].recv().map_err(stopped)??)
-            })
-        })
-    }
-
+impl BlockMaker {
     fn block(&self, number: usize) -> Result<Block, Error> {
         let first = number * self.per_block;
         let images = first..(first + self.per_block).min(self.data.len());

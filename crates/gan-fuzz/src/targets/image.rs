@@ -63,7 +63,7 @@ fn body(input: &[u8]) -> Outcome {
     let image: Pixels = decode(input, channels, [1, 2, 3])?;
     assert_eq!(image.size[0] * image.size[1] * channels, image.bytes.len());
     for way in [Fit::Crop, Fit::Pad, Fit::Stretch] {
-        let fitted = fit(&image, &Fitting { fit: way, ..fitting });
+        let fitted = fit(image.clone(), &Fitting { fit: way, ..fitting });
         assert_eq!((fitted.size, fitted.bytes.len()), (size, size[0] * size[1] * channels));
     }
     let mut sample = vec![0.0; folder.pixels()];

@@ -91,11 +91,11 @@ fn reduced(points: &[(f64, f64)]) -> Reduced {
 
 /// Returns the lowest, the highest and the first gap of a bucket, by step.
 fn extremes(bucket: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let finite = || bucket.iter().enumerate().filter(|(_, point)| point.1.is_finite());
-    let by_value = |a: &(usize, &(f64, f64)), b: &(usize, &(f64, f64))| a.1.1.total_cmp(&b.1.1);
-    let ends = [finite().min_by(by_value), finite().max_by(by_value)].into_iter().flatten().map(|(at, _)| at);
+    let finite = || (0..bucket.len()).filter(|at| bucket[*at].1.is_finite());
+    let by_value = |a: &usize, b: &usize| bucket[*a].1.total_cmp(&bucket[*b].1);
     let gap = bucket.iter().position(|point| !point.1.is_finite());
-    let mut chosen: Vec<usize> = ends.chain(gap).collect();
+    let mut chosen: Vec<usize> =
+        [finite().min_by(by_value), finite().max_by(by_value), gap].into_iter().flatten().collect();
     chosen.sort_unstable();
     chosen.dedup();
     chosen.into_iter().map(|at| bucket[at]).collect()

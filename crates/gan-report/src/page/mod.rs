@@ -95,23 +95,13 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// Returns the class in the style sheet.
-    fn class(self) -> &'static str {
+    /// Returns the class in the style sheet, and the severity in words, because color alone must not convey it.
+    fn class_and_words(self) -> [&'static str; 2] {
         match self {
-            Severity::Bad => "bad",
-            Severity::Warn => "warn",
-            Severity::Good => "good",
-            Severity::Plain => "plain",
-        }
-    }
-
-    /// Returns the severity as a word, because color alone must not convey it.
-    fn word(self) -> &'static str {
-        match self {
-            Severity::Bad => "Problem",
-            Severity::Warn => "Look here",
-            Severity::Good => "Good sign",
-            Severity::Plain => "Note",
+            Severity::Bad => ["bad", "Problem"],
+            Severity::Warn => ["warn", "Look here"],
+            Severity::Good => ["good", "Good sign"],
+            Severity::Plain => ["plain", "Note"],
         }
     }
 }

@@ -61,9 +61,9 @@ fn definitions(class: &str, pairs: &[(String, String)]) -> String {
 fn cards(page: &Page) -> String {
     let card = |card: &Card| {
         let [label, value, note] = [&card.label, &card.value, &card.note].map(|t| text(t));
+        let [class, _] = card.severity.class_and_words();
         format!(
-            "<li class=\"card {}\"><span class=\"label\">{label}</span><span class=\"value\">{value}</span><span class=\"note\">{note}</span></li>\n",
-            card.severity.class()
+            "<li class=\"card {class}\"><span class=\"label\">{label}</span><span class=\"value\">{value}</span><span class=\"note\">{note}</span></li>\n"
         )
     };
     wrapped("<ul class=\"cards\">", page.cards.iter().map(card).collect(), "</ul>")
@@ -71,7 +71,8 @@ fn cards(page: &Page) -> String {
 
 fn diagnoses(page: &Page) -> String {
     let diagnosis = |d: &super::Diagnosis| {
-        format!("<li class=\"{}\"><strong>{}.</strong> {}</li>\n", d.severity.class(), d.severity.word(), text(&d.text))
+        let [class, words] = d.severity.class_and_words();
+        format!("<li class=\"{class}\"><strong>{words}.</strong> {}</li>\n", text(&d.text))
     };
     wrapped("<ul class=\"diagnoses\">", page.diagnoses.iter().map(diagnosis).collect(), "</ul>")
 }
@@ -151,7 +152,8 @@ fn curves(charts: &[Chart]) -> String {
 
 /// Returns the curves as a table, for screen readers and for quoting.
 fn numbers(charts: &[Chart]) -> String {
-    let rows: String = charts.iter().flat_map(|c| c.curves.iter().map(move |curve| (c, curve))).map(row).collect();
+    let rows: String =
+        charts.iter().flat_map(|c| c.curves.iter().map(move |curve| (c, curve))).filter_map(row).collect();
     let head = "<th scope=\"col\">Curve</th><th scope=\"col\">first</th><th scope=\"col\">last</th>\
                 <th scope=\"col\">lowest, at step</th><th scope=\"col\">highest, at step</th><th scope=\"col\">points</th>";
     format!(
@@ -159,37 +161,39 @@ fn numbers(charts: &[Chart]) -> String {
     )
 }
 
-fn row((chart, curve): (&Chart, &Curve)) -> String {
-    let numbers = Numbers::of(&curve.points);
+fn row((chart, curve): (&Chart, &Curve)) -> Option<String> {
+    let Numbers { first, last, lowest, highest, count } = Numbers::of(&curve.points)?;
     let name = if curve.name == curve.field {
         text(&curve.name)
     } else {
         format!("{}: {}", text(&chart.title), text(&curve.name))
     };
-    let value = |point: Option<(f64, f64)>| point.map_or(String::new(), |p| short(p.1));
-    let at =
-        |point: Option<(f64, f64)>| point.map_or(String::new(), |p| format!("{}, {}", short(p.1), grouped(p.0 as u64)));
-    let cells = [value(numbers.first), value(numbers.last), at(numbers.lowest), at(numbers.highest)];
-    let cells = cells.into_iter().chain([grouped(numbers.count as u64)]).map(|cell| format!("<td>{cell}</td>"));
-    format!("<tr><th scope=\"row\">{name}</th>{}</tr>\n", cells.collect::<String>())
+    let at = |(step, value)| format!("{}, {}", short(value), grouped(step as u64));
+    let cells = [short(first), short(last), at(lowest), at(highest), grouped(count as u64)];
+    let cells = cells.map(|cell| format!("<td>{cell}</td>")).concat();
+    Some(format!("<tr><th scope=\"row\">{name}</th>{cells}</tr>\n"))
 }
 
-/// The finite points of a curve that are quoted.
+/// What is quoted of the finite points of a curve: values, and steps with their values.
 struct Numbers {
-    first: Option<(f64, f64)>,
-    last: Option<(f64, f64)>,
-    lowest: Option<(f64, f64)>,
-    highest: Option<(f64, f64)>,
+    first: f64,
+    last: f64,
+    lowest: (f64, f64),
+    highest: (f64, f64),
     count: usize,
 }
 
 impl Numbers {
-    fn of(points: &[(f64, f64)]) -> Self {
+    fn of(points: &[(f64, f64)]) -> Option<Self> {
         let finite = || points.iter().copied().filter(|point| point.1.is_finite());
         let by_value = |a: &(f64, f64), b: &(f64, f64)| a.1.total_cmp(&b.1);
-        let lowest = finite().min_by(by_value);
-        let highest = finite().max_by(by_value);
-        Self { first: finite().next(), last: finite().next_back(), lowest, highest, count: finite().count() }
+        Some(Self {
+            first: finite().next()?.1,
+            last: finite().next_back()?.1,
+            lowest: finite().min_by(by_value)?,
+            highest: finite().max_by(by_value)?,
+            count: finite().count(),
+        })
     }
 }
 
@@ -222,17 +226,13 @@ fn settings(toml: &str) -> String {
 
 /// Returns fields without a known chart, and their last, lowest and highest values, for cards.
 pub(super) fn measured(page: &Page) -> Vec<Card> {
-    unknown(&page.metrics).map(|field| card_of(page.called(field), page.metrics.series(field))).collect()
-}
-
-fn card_of(label: String, points: &[(f64, f64)]) -> Card {
-    let numbers = Numbers::of(points);
-    let at = |word: &str, point: Option<(f64, f64)>| {
-        point.map_or(String::new(), |p| format!("{word} {} at step {}", short(p.1), grouped(p.0 as u64)))
+    let card = |field| {
+        let Numbers { last, lowest, highest, .. } = Numbers::of(page.metrics.series(field))?;
+        let at = |(step, value)| format!("{} at step {}", short(value), grouped(step as u64));
+        let note = format!("lowest {}, highest {}", at(lowest), at(highest));
+        Some(Card { label: page.called(field), value: short(last), note, severity: Severity::Plain })
     };
-    let note = [at("lowest", numbers.lowest), at("highest", numbers.highest)].join(", ");
-    let value = numbers.last.map_or(String::new(), |p| short(p.1));
-    Card { label, value, note, severity: Severity::Plain }
+    unknown(&page.metrics).filter_map(card).collect()
 }
 
 /// Formats a value with four digits.

@@ -32,10 +32,10 @@ use std::path::Path;
 pub fn losses_figure(metrics: &Path) -> Result<Figure, Error> {
     let bytes = gan_base::regular_file::read(metrics, crate::MOST_BYTES).map_err(Error::file("read", metrics))?;
     let (metrics, _) = Metrics::of_lines(&bytes);
-    let charts = LOSSES.iter().map(|known| known.chart(&metrics)).enumerate();
-    Ok(Figure {
-        charts: charts.filter(|(at, chart)| *at == 0 || !chart.curves.is_empty()).map(|(_, chart)| chart).collect(),
-    })
+    let mut charts: Vec<Chart> = LOSSES.iter().map(|known| known.chart(&metrics)).collect();
+    let others = charts.extract_if(1.., |chart| chart.curves.is_empty());
+    others.for_each(drop);
+    Ok(Figure { charts })
 }
 
 /// Charts of equal height, one below the other.
@@ -63,26 +63,17 @@ impl Figure {
     }
 
     /// Returns the figure as an `<svg>` element of `[width, height]` pixels, on white, with its font, suitable for inlining into HTML. It
-    /// scales without loss.
-    ///
-    /// # Errors
-    /// As for [`Figure::to_picture`].
+    /// scales without loss. Errors are as for [`Figure::to_picture`].
     pub fn to_svg(&self, size: [u32; 2]) -> Result<String, Error> {
         Ok(self.drawing(size)?.svg(size))
     }
 
-    /// Writes the figure as PNG atomically.
-    ///
-    /// # Errors
-    /// As for [`Figure::to_picture`], and [`Error::File`] naming `path`.
+    /// Writes the figure as PNG atomically. Errors are as for [`Figure::to_picture`], and [`Error::File`] naming `path`.
     pub fn save_png(&self, path: &Path, size: [u32; 2]) -> Result<(), Error> {
         self.to_picture(size)?.save_png(path)
     }
 
-    /// Writes the figure as SVG atomically.
-    ///
-    /// # Errors
-    /// As for [`Figure::to_picture`], and [`Error::File`] naming `path`.
+    /// Writes the figure as SVG atomically. Errors are as for [`Figure::save_png`].
     pub fn save_svg(&self, path: &Path, size: [u32; 2]) -> Result<(), Error> {
         Ok(atomic::write(path, self.to_svg(size)?.as_bytes())?)
     }
@@ -107,8 +98,8 @@ impl Figure {
             let top = index as f64 * each;
             Area { left: 0.0, top: top + 4.0, right: f64::from(width), bottom: top + each - 4.0 }
         };
-        let layouts = self.charts.iter().enumerate().map(|(index, chart)| Layout::new(chart, place(index)));
-        let mut layouts: Vec<Layout> = layouts.collect();
+        let mut layouts: Vec<Layout> =
+            self.charts.iter().enumerate().map(|(index, chart)| Layout::new(chart, place(index))).collect();
         // All y axes are in line.
         let left = layouts.iter().map(|layout| layout.plot.left).fold(0.0, f64::max);
         let mut drawing = Drawing::default();

@@ -135,7 +135,7 @@ impl Images {
         for index in indices {
             let Some(image) = self.set.stored(*index)? else { continue };
             let image = match self.way {
-                Way::Fitted(fitting) => fit(&image, &fitting),
+                Way::Fitted(fitting) => fit(image, &fitting),
                 Way::AsGiven | Way::Own => image,
             };
             let from = values.len();
@@ -159,7 +159,7 @@ pub(super) fn fitted(images: &Tensor, fitting: &Fitting) -> Result<Tensor> {
     let [height, width] = fitting.size;
     let mut made = vec![0.0; n * c * height * width];
     for (from, to) in values.chunks_exact(c * h * w).zip(made.chunks_exact_mut(c * height * width)) {
-        fit(&Pixels::of_sample(from, [h, w], c), fitting).scale_into(to);
+        fit(Pixels::of_sample(from, [h, w], c), fitting).scale_into(to);
     }
     Ok(Tensor::from_vec(made, (n, c, height, width), &Device::Cpu)?)
 }

@@ -26,8 +26,8 @@ fn fill(dir: &Path) {
     fs::write(dir.join(Cifar10::META), Cifar10::CLASSES.join("\n") + "\n\n").unwrap();
 }
 
-fn train(dir: &Path) -> Result<Records, Error> {
-    Records::load(Some(dir), Split::Train)
+fn train(dir: &Path) -> Result<ByteImages, Error> {
+    load(Some(dir), Split::Train)
 }
 
 fn whole() -> tempfile::TempDir {
@@ -78,7 +78,7 @@ fn the_test_split_is_read_from_the_archives_folder() {
     let inner = outer.path().join(ARCHIVE);
     fs::create_dir(&inner).unwrap();
     fill(&inner);
-    let data = Records::load(Some(outer.path()), Split::Test).unwrap();
+    let data = load(Some(outer.path()), Split::Test).unwrap();
     assert_eq!((data.len(), data.label(1), data.classes()[7].as_str()), (2, Some(1), "horse"));
 }
 
@@ -121,7 +121,7 @@ fn a_missing_batch_or_folder_is_named() {
 fn only_regular_files_of_a_limited_length_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("test_batch.bin");
-    let message = || Records::load(Some(dir.path()), Split::Test).unwrap_err().to_string();
+    let message = || load(Some(dir.path()), Split::Test).unwrap_err().to_string();
     std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
     assert!(message().contains("it is a character device, not a regular file"), "{}", message());
     fs::remove_file(&path).unwrap();

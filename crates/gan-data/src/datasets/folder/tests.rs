@@ -202,16 +202,14 @@ fn try_write_reports_broken_pixels_instead_of_replacing_the_image() {
     assert_eq!(data.try_write(0, &mut out).unwrap(), None);
     let skipped = data.try_write(1, &mut out).unwrap().unwrap();
     assert!(skipped.path == Path::new("a/2.png") && !skipped.reason.is_empty());
-    // Data sets that wrap this one report the same, and a pack skips the image.
+    // A part of the data set reports the same, and a pack skips the image.
     let data: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(data);
     let subset = crate::Subset::range(data.clone(), 1..3);
     assert_eq!(subset.try_write(0, &mut out).unwrap(), Some(skipped.clone()));
-    let resized = crate::resized::Resized::new(data.clone(), size(2)).unwrap();
-    assert_eq!(resized.try_write(1, &mut [0.0; 12]).unwrap(), Some(skipped.clone()));
-    assert!(subset.inventory().is_some() && resized.inventory().is_some());
+    assert!(subset.inventory().is_some());
     let packed = dir.path().join("x.ganpack");
     let origin = crate::pack::Origin { name: "x", from: "y" };
-    assert_eq!(crate::pack::write(&packed, data.as_ref(), &origin, 2, &mut |_, _| ()).unwrap(), [skipped]);
+    assert_eq!(crate::pack::write(&packed, &data, &origin, None, 2, &mut |_, _| ()).unwrap().1, [skipped]);
     let pack = crate::pack::Pack::open(&packed).unwrap();
     assert_eq!((pack.len(), pack.label(0), pack.label(1), pack.classes().len()), (2, Some(0), Some(1), 2));
     let mut ours = vec![0.0; pack.pixels()];

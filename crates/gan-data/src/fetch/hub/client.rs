@@ -126,15 +126,16 @@ impl Client {
         }
         let response = request.send().map_err(|error| Refusal::Passing(words(&error)))?;
         let status = response.status();
+        let answer = format!("it answers {status}");
         match status {
             _ if status.is_success() => Ok(response),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(Refusal::Passing(answer(status))),
-            _ if status.is_server_error() => Err(Refusal::Passing(answer(status))),
+            _ if status.is_server_error() => Err(Refusal::Passing(answer)),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(Refusal::Passing(answer)),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let asks = "the server asks who you are: accept the data set's terms on its page and set HF_TOKEN";
-                Err(Refusal::Final(format!("{} ({asks})", answer(status))))
+                Err(Refusal::Final(format!("{answer} ({asks})")))
             }
-            _ => Err(Refusal::Final(answer(status))),
+            _ => Err(Refusal::Final(answer)),
         }
     }
 }
@@ -160,10 +161,6 @@ fn check_redirect(previous: &[Url], next: &Url) -> Result<(), String> {
         "http" if previous.iter().all(|url| url.scheme() == "http") => Ok(()),
         _ => Err(format!("it redirects from an encrypted connection to {next}")),
     }
-}
-
-fn answer(status: StatusCode) -> String {
-    format!("it answers {status}")
 }
 
 /// The causes of an error; the error itself only says that a request failed.

@@ -20,18 +20,6 @@ const MOST_TRIES: u32 = 1000;
 /// Time before the second attempt; doubled before each further one.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Why an attempt failed.
-enum Failure {
-    Refused(Refusal),
-    Local(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Local(error)
-    }
-}
-
 /// Fetches `file` of `commit`, unless the cache has it, and returns the path of its bytes.
 ///
 /// # Errors
@@ -68,12 +56,11 @@ impl Download<'_> {
         let mut idle = 0;
         for tried in 1.. {
             let before = self.part.len()?;
-            let found = match self.attempt() {
+            let found = match self.attempt()? {
                 Ok(()) if self.part.len()? == self.file.size => break,
                 Ok(()) => "the connection ended early".to_string(),
-                Err(Failure::Local(error)) => return Err(error),
-                Err(Failure::Refused(Refusal::Final(found))) => return Err(self.give_up(found)?),
-                Err(Failure::Refused(Refusal::Passing(found))) => found,
+                Err(Refusal::Final(found)) => return Err(self.give_up(found)?),
+                Err(Refusal::Passing(found)) => found,
             };
             let done = self.part.len()?;
             idle = if done > before { 0 } else { idle + 1 };
@@ -95,8 +82,8 @@ impl Download<'_> {
         Err(Error::fetch(format!("{path}: wrong checksum"), found, advice))
     }
 
-    /// Sends one request and appends the answer as far as it comes.
-    fn attempt(&mut self) -> Result<(), Failure> {
+    /// Sends one request and appends the answer as far as it comes. The inner error is the server's, the outer that of the cache's files.
+    fn attempt(&mut self) -> Result<Result<(), Refusal>, Error> {
         let size = self.file.size;
         let mut done = self.part.len()?;
         if done > size {
@@ -105,9 +92,12 @@ impl Download<'_> {
         }
         (self.watch)(done);
         if done == size {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        let response = self.client.open(self.commit, self.file, done).map_err(Failure::Refused)?;
+        let response = match self.client.open(self.commit, self.file, done) {
+            Ok(response) => response,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         if done > 0 && !starts_at(&response, done) {
             self.part.clear()?;
             done = 0;
@@ -115,14 +105,15 @@ impl Download<'_> {
         let mut body = response.take(size - done);
         let mut buffer = vec![0; 1 << 16];
         loop {
-            let broken = |error| Failure::Refused(Refusal::Passing(broken(&error)));
-            let count = body.read(&mut buffer).map_err(broken)?;
-            if count == 0 {
-                return Ok(());
+            match body.read(&mut buffer) {
+                Ok(0) => return Ok(Ok(())),
+                Ok(count) => {
+                    self.part.append(&buffer[..count])?;
+                    done += count as u64;
+                    (self.watch)(done);
+                }
+                Err(error) => return Ok(Err(Refusal::Passing(broken(&error)))),
             }
-            self.part.append(&buffer[..count])?;
-            done += count as u64;
-            (self.watch)(done);
         }
     }
 

@@ -10,9 +10,6 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// Writes the rows of the training, validation and test files `parts` into `staging`. Returns the number of rows.
-///
-/// # Errors
-/// [`Error::Read`], [`Error::File`] if a file does not hold what it should, [`Error::Write`].
 pub(super) fn write(
     layout: Layout,
     parts: &[Vec<PathBuf>; 3],

@@ -28,11 +28,8 @@ impl Sample {
     pub fn label(&self, classes: usize) -> Result<u8, Error> {
         let label = self.numbers.iter().find(|(name, _)| name == "label");
         let (_, label) = label.ok_or_else(|| self.wrong("no column \"label\"".into()))?;
-        match u8::try_from(*label) {
-            Ok(label) if usize::from(label) < classes => Ok(label),
-            Ok(label) => Err(self.wrong(format!("label {label}, expected less than {classes}"))),
-            Err(_) => Err(self.wrong(format!("label {label}"))),
-        }
+        let class = u8::try_from(*label).ok().filter(|class| usize::from(*class) < classes);
+        class.ok_or_else(|| self.wrong(format!("label {label}, expected 0 or more and less than {classes}")))
     }
 
     /// The pixels of a PNG file, `side`×`side`.
@@ -74,9 +71,15 @@ impl Table {
     pub fn samples(self) -> impl Iterator<Item = Result<Sample, Error>> {
         let path: Rc<Path> = self.path.into();
         self.reader.into_iter().enumerate().map(move |(at, row)| {
-            let columns = columns(row.map_err(|error| damaged(&path, &error))?);
-            let ((image, name), numbers) =
-                columns.ok_or_else(|| wrong(&path, at, "no column with an image's bytes"))?;
+            let mut picture = None;
+            let mut numbers = Vec::new();
+            for (name, field) in row.map_err(|error| damaged(&path, &error))?.into_columns() {
+                match field {
+                    Field::Group(group) if picture.is_none() => picture = image_and_name(group),
+                    field => numbers.extend(number(&field).map(|value| (name, value))),
+                }
+            }
+            let (image, name) = picture.ok_or_else(|| wrong(&path, at, "no column with an image's bytes"))?;
             Ok(Sample { image, name, numbers, path: Rc::clone(&path), row: at })
         })
     }
@@ -94,23 +97,8 @@ fn damaged(path: &Path, error: &ParquetError) -> Error {
     Error::file(path, "not a Parquet file that can be read", format!("\"{error}\""), expected, ADVICE)
 }
 
-/// An image's file, and its name if there is one.
-type Picture = (ByteArray, Option<String>);
-
-fn columns(row: Row) -> Option<(Picture, Vec<(String, i64)>)> {
-    let mut image = None;
-    let mut numbers = Vec::new();
-    for (name, field) in row.into_columns() {
-        match field {
-            Field::Group(group) if image.is_none() => image = picture(group),
-            field => numbers.extend(number(&field).map(|value| (name, value))),
-        }
-    }
-    Some((image?, numbers))
-}
-
-/// The Hub's image: a group of `bytes` and `path`.
-fn picture(group: Row) -> Option<Picture> {
+/// The Hub's image, a group of `bytes` and `path`: the image's file, and its name if there is one.
+fn image_and_name(group: Row) -> Option<(ByteArray, Option<String>)> {
     let mut bytes = None;
     let mut path = None;
     for (name, field) in group.into_columns() {

@@ -16,10 +16,8 @@ const MOST_SUMS: u64 = 1 << 28;
 /// A file that the process that fills the folder keeps locked.
 const LOCK: &str = ".lock";
 
-/// Whether `target` holds the data set: every file that its list names, with the right checksum.
-///
-/// # Errors
-/// [`Error::Fetch`] if it holds something else, which is left alone.
+/// Whether `target` holds the data set: every file that its list names, with the right checksum. An error if it holds something else,
+/// which is left alone.
 pub(super) fn is_there(target: &Path) -> Result<bool, Error> {
     let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     if !target.exists() || is_empty(target) {
