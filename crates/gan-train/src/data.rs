@@ -25,7 +25,7 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
     let sample = plan.sample();
     // Synthetic samples have the number of classes that the networks expect.
     let classes = plan.generator.layers.iter().find_map(Layer::classes).unwrap_or(0);
-    let set = opened(data, &OpenOptions { classes, ..options(data, &sample, plan.config().train.seed) })?;
+    let set = opened(data, &sample, plan.config().train.seed, classes)?;
     check_shape(data, &sample, &set.shape())?;
     Ok(set)
 }
@@ -36,23 +36,19 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
 /// # Errors
 /// If the name is unknown, or the files are missing or damaged.
 pub fn find(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Dataset>> {
-    opened(data, &options(data, sample, seed))
+    opened(data, sample, seed, 0)
 }
 
-fn options(data: &DataConfig, sample: &[usize], seed: u64) -> OpenOptions {
+fn opened(data: &DataConfig, sample: &[usize], seed: u64, classes: usize) -> Result<Arc<dyn Dataset>> {
     let keeps_its_size = data.sizes() == SampleSizes::One && sample.len() != 3;
-    OpenOptions {
+    let whole = data.set.open(&OpenOptions {
         dir: data.dir.clone(),
         fitting: data.fitting().filter(|_| !keeps_its_size),
         channels: Some(data.channels),
         broken: if data.strict { Broken::Refuse } else { Broken::Skip },
         seed,
-        classes: 0,
-    }
-}
-
-fn opened(data: &DataConfig, options: &OpenOptions) -> Result<Arc<dyn Dataset>> {
-    let whole = data.set.open(options)?;
+        classes,
+    })?;
     Ok(match data.limit {
         Some(limit) => Arc::new(Subset::of(whole, limit)),
         None => whole,
