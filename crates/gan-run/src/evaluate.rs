@@ -59,8 +59,7 @@ pub struct Evaluated {
 
 /// Returns the evaluations in a run's evaluations.jsonl, of any version, in their order; none if there is no such file.
 pub fn read(path: &Path) -> Vec<Evaluated> {
-    let read = lines::<Evaluated>(path).into_iter();
-    read.map(|e| Evaluated { best: e.best.map(|best| e.card.current(best)), ..e }).collect()
+    lines(path).map(|e: Evaluated| Evaluated { best: e.best.map(|best| e.card.current(best)), ..e }).collect()
 }
 
 /// Returns step and value of the best evaluation by `metric`, the first of equals.

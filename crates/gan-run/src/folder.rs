@@ -206,8 +206,7 @@ impl RunFolder {
         let films = PICTURES.iter().map(|name| self.join(&format!("{name}.gif")));
         let files = FILES.iter().map(|name| self.join(name)).chain(films).chain(self.events());
         for path in self.dirs().chain(files).filter(|path| path.exists()) {
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(|e| Error::file(&path, format!("cannot be deleted: {e}")))?;
+            remove(&path).map_err(|e| Error::file(&path, format!("cannot be deleted: {e}")))?;
         }
         self.sweep();
         Ok(())
@@ -218,11 +217,7 @@ impl RunFolder {
         let entries =
             self.dirs().chain([self.path.clone()]).flat_map(fs::read_dir).flatten().flatten().map(|e| e.path());
         for path in entries.filter(|p| is_left_over(&file_name(p))) {
-            if path.is_dir() {
-                fs::remove_dir_all(path).ok()
-            } else {
-                fs::remove_file(path).ok()
-            };
+            remove(&path).ok();
         }
     }
 }
@@ -256,6 +251,12 @@ fn is_own(inside: &Path) -> bool {
     (is_file && file) || PICTURES.iter().chain(&DIRS).any(|dir| first == *dir)
 }
 
+/// Returns a number in the settings of the run in the folder `run` as they are written, whether or not this version can use them.
+pub(crate) fn written_number(run: &Path, table: &str, key: &str) -> Option<u64> {
+    let settings = gan_train::layering::from_file(&run.join(SETTINGS)).ok()?;
+    settings.get(table)?.get(key)?.as_integer()?.try_into().ok()
+}
+
 enum Content {
     Nothing,
     Run,
@@ -284,6 +285,10 @@ fn content(path: &Path) -> Result<Content> {
 /// Returns whether `name` is that of an incomplete file: hidden, with `.tmp` at the end.
 fn is_left_over(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".tmp")
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
 
 fn file_name(path: &Path) -> String {

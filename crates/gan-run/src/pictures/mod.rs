@@ -81,6 +81,18 @@ struct Kind {
     rows: Vec<Vec<f32>>,
 }
 
+impl Kind {
+    /// Returns the points in two of their coordinates.
+    fn cloud(&self, axes: [usize; 2], opacity: f64) -> Cloud {
+        cloud(self.name, self.ink, &self.rows, axes, opacity)
+    }
+}
+
+/// Returns `rows` in two of their coordinates.
+pub(crate) fn cloud(name: &str, ink: Ink, rows: &[Vec<f32>], [x, y]: [usize; 2], opacity: f64) -> Cloud {
+    Cloud { name: name.into(), points: rows.iter().map(|row| [row[x], row[y]]).collect(), ink, opacity }
+}
+
 fn kind(name: &'static str, ink: Ink, rows: Vec<Vec<f32>>) -> Kind {
     Kind { name, ink, rows }
 }
@@ -113,17 +125,17 @@ fn axis_name(axis: usize) -> String {
 fn points(axes: &[[f64; 2]], kinds: &[Kind], title: &str) -> Result<Picture> {
     let pairs = pairs(axes.len());
     let panel = |[a, b]: [usize; 2]| {
-        let of_pair = |kind: &Kind| Cloud {
-            name: kind.name.into(),
-            points: kind.rows.iter().map(|row| [row[a], row[b]]).collect(),
-            ink: kind.ink,
-            opacity: 0.7,
-        };
         let title = match pairs.len() {
             1 => title.to_string(),
             _ => format!("{title}: {} and {}", axis_name(a), axis_name(b)),
         };
-        Plane { title, x: axes[a], y: axes[b], clouds: kinds.iter().map(of_pair).collect(), ..Plane::default() }
+        Plane {
+            title,
+            x: axes[a],
+            y: axes[b],
+            clouds: kinds.iter().map(|kind| kind.cloud([a, b], 0.7)).collect(),
+            ..Plane::default()
+        }
     };
     let planes: Vec<Plane> = pairs.iter().map(|pair| panel(*pair)).collect();
     Ok(panels(&planes, if planes.len() == 1 { PANEL } else { SMALL_PANEL })?)

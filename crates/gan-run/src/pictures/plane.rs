@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use gan_core::{Discriminator, Distribution, ForwardContext, Generator, Latent};
 use gan_data::Units;
 use gan_report::Picture;
-use gan_report::plot::{Cloud, Heat, Ink, Line, Plane, panels};
+use gan_report::plot::{Heat, Ink, Line, Plane, panels};
 
 /// Values per side of the heat map.
 const CELLS: usize = 72;
@@ -35,7 +35,7 @@ pub(super) fn surface(
     let logits = d.forward(&x, &mut ForwardContext::eval())?.logits.detach();
     let heat = Heat { values: gan_kernels::ops::sigmoid(&logits)?.to_vec1()?, columns: CELLS };
     let title = format!("step {step}: D's verdict, blue real, orange generated");
-    let clouds = kinds.iter().map(dots).collect();
+    let clouds = kinds.iter().map(|kind| kind.cloud([0, 1], 0.55)).collect();
     let plane = Plane { title, x: shown[0], y: shown[1], heat: Some(heat), clouds, ..Plane::default() };
     Ok(panels(&[plane], PANEL)?)
 }
@@ -58,17 +58,9 @@ pub(super) fn mesh(
     };
     let lines = rows.chunks_exact(ALONG).enumerate().map(line).collect();
     let title = format!("step {step}: the latent grid as G warps it");
-    let plane = Plane { title, x: shown[0], y: shown[1], lines, clouds: vec![dots(real)], ..Plane::default() };
+    let plane =
+        Plane { title, x: shown[0], y: shown[1], lines, clouds: vec![real.cloud([0, 1], 0.55)], ..Plane::default() };
     Ok(panels(&[plane], PANEL)?)
-}
-
-fn dots(kind: &Kind) -> Cloud {
-    Cloud {
-        name: kind.name.into(),
-        points: kind.rows.iter().map(|r| [r[0], r[1]]).collect(),
-        ink: kind.ink,
-        opacity: 0.55,
-    }
 }
 
 /// Returns `[2 · LINES · ALONG, latent]`: first the lines along which the first number varies, then those of the
