@@ -97,6 +97,19 @@ impl Against {
         }
     }
 
+    /// Returns the real data of a request, in the shape in which they are given.
+    fn of_request(request: &Request) -> Self {
+        Self {
+            data: request.data.clone(),
+            sample: vec![],
+            seed: request.seed,
+            role: request.role,
+            way: Way::AsGiven,
+            occasion: Occasion::Evaluation,
+            protocol: request.protocol,
+        }
+    }
+
     /// Opens a data set with samples of the shape to compare.
     fn open(&self, data: &DataConfig, seed: u64) -> Result<Arc<dyn Dataset>> {
         if self.way != Way::AsGiven {

@@ -46,17 +46,18 @@ impl Log {
         let fresh = lines(&path).collect();
         let file = append(&path)?;
         let now = unix_time();
-        let found = self.folder.events();
-        if let Some(path) = found.as_ref().filter(|_| cut.is_start()) {
-            fs::remove_file(path).map_err(|e| Error::file(path, format!("cannot be deleted: {e}")))?;
-        }
-        let events = match found.filter(|_| !cut.is_start()) {
-            Some(path) => {
+        let events = match self.folder.events() {
+            Some(path) if !cut.is_start() => {
                 let mut events = EventWriter::append_to(&path)?;
                 events.restarted_at(cut.step + 1, now)?;
                 events
             }
-            None => EventWriter::create(&self.folder.path().join(tensorboard::file_name(now as u64)))?,
+            old => {
+                if let Some(path) = old {
+                    fs::remove_file(&path).map_err(|e| Error::file(path, format!("cannot be deleted: {e}")))?;
+                }
+                EventWriter::create(&self.folder.path().join(tensorboard::file_name(now as u64)))?
+            }
         };
         *self.open.borrow_mut() = Some(Open { file, events, fresh });
         Ok(())

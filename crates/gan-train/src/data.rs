@@ -64,24 +64,21 @@ pub fn check_shape(data: &DataConfig, sample: &[usize], has: &[usize]) -> Result
         return Ok(());
     }
     let name = data.pack().map_or(data.name().to_string(), |path| path.display().to_string());
-    Err(match (sample, has) {
-        ([c, _, _], [has_c, has_h, has_w]) => {
-            let problem = format!(
-                "{c} cannot be used: the images of {name} have {has_c} (and {has_h}×{has_w} pixels); set it to that"
-            );
-            Error::config("data.channels", problem)
-        }
-        (_, [_, has_h, has_w]) => {
-            Error::config("data.size", format!("is missing; the images of {name} are {has_h}×{has_w}"))
-        }
-        ([_, _, _], _) => {
-            Error::config("data.size", format!("the samples of {name} are points and have no size: remove it"))
-        }
-        (_, has) => Error::config(
+    let (key, problem) = match (sample, has) {
+        ([c, _, _], [has_c, has_h, has_w]) => (
             "data.channels",
-            format!("{} cannot be used: the points of {name} have {}", sample[0], counted(has[0], "coordinate")),
+            format!(
+                "{c} cannot be used: the images of {name} have {has_c} (and {has_h}×{has_w} pixels); set it to that"
+            ),
         ),
-    })
+        (_, [_, has_h, has_w]) => ("data.size", format!("is missing; the images of {name} are {has_h}×{has_w}")),
+        ([_, _, _], _) => ("data.size", format!("the samples of {name} are points and have no size: remove it")),
+        (_, has) => {
+            let has = counted(has[0], "coordinate");
+            ("data.channels", format!("{} cannot be used: the points of {name} have {has}", sample[0]))
+        }
+    };
+    Err(Error::config(key, problem))
 }
 
 /// Returns a loader over `dataset` with the plan's settings.

@@ -91,14 +91,11 @@ impl Observer for Progress {
 /// Observer that draws a training batch at the start, and at the end the loss plot, the animations, and real samples beside generated ones
 /// with their nearest neighbors.
 pub(crate) struct Final {
-    folder: RunFolder,
+    /// Folder of the run.
+    pub folder: RunFolder,
 }
 
 impl Final {
-    pub(crate) fn new(folder: &RunFolder) -> Self {
-        Self { folder: folder.clone() }
-    }
-
     fn losses(&self) -> Result<()> {
         let figure = gan_report::plot::losses_figure(&self.folder.join(METRICS))?;
         let size = figure.suggested_size();
@@ -107,10 +104,8 @@ impl Final {
     }
 
     fn films(&self) -> Result<()> {
-        film(&self.folder.join(SAMPLES), &self.folder.join("progress.gif"))?;
-        ["planes", "surfaces", "meshes"]
-            .iter()
-            .try_for_each(|name| film(&self.folder.join(name), &self.folder.join(&format!("{name}.gif"))))
+        let films = [(SAMPLES, "progress"), ("planes", "planes"), ("surfaces", "surfaces"), ("meshes", "meshes")];
+        films.iter().try_for_each(|(dir, name)| film(&self.folder.join(dir), &self.folder.join(&format!("{name}.gif"))))
     }
 }
 

@@ -31,9 +31,6 @@ pub trait UpdateRule: Send + Sync {
     }
 
     /// Updates the numbers of one variable.
-    ///
-    /// # Errors
-    /// From candle.
     fn update(&self, update: &RuleUpdate) -> Result<()>;
 }
 
@@ -199,17 +196,16 @@ fn placement(epsilon_inside_root: bool) -> Epsilon {
 
 fn is_positive(key: &'static str, value: f64) -> std::result::Result<(), Problem> {
     // Smaller or larger numbers become 0 or infinite in single precision.
-    if (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value) {
-        return Ok(());
-    }
-    Err((key, format!("{value} cannot be used: expected a number above 0 that single precision can hold")))
+    let fits = (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value);
+    expect(key, value, fits, "a number above 0 that single precision can hold")
 }
 
 fn is_decay(key: &'static str, value: f64) -> std::result::Result<(), Problem> {
-    if (0.0..1.0).contains(&value) {
-        return Ok(());
-    }
-    Err((key, format!("{value} cannot be used: expected a number from 0 to less than 1")))
+    expect(key, value, (0.0..1.0).contains(&value), "a number from 0 to less than 1")
+}
+
+fn expect(key: &'static str, value: f64, fits: bool, expected: &str) -> std::result::Result<(), Problem> {
+    if fits { Ok(()) } else { Err((key, format!("{value} cannot be used: expected {expected}"))) }
 }
 
 /// An update rule, and the averages of the variables that it updates.
@@ -231,9 +227,6 @@ impl Optimizer {
     }
 
     /// Returns the Euclidean norm over the gradients of all parameters; a parameter without a gradient counts as zero.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn gradient_norm(&self, grads: &GradStore) -> Result<f64> {
         let sums = self.found(grads).map(|(_, grad)| update::sum_of_squares(grad));
         Ok(sums.collect::<candle_core::Result<Vec<f64>>>()?.iter().sum::<f64>().sqrt())
@@ -302,9 +295,6 @@ impl Optimizer {
     }
 
     /// Updates every parameter that has a gradient.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn step(&mut self, grads: &GradStore) -> Result<()> {
         self.averages.steps += 1;
         let step = self.averages.steps;

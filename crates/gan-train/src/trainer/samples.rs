@@ -139,9 +139,6 @@ impl Trainer {
     }
 
     /// Generates `n` samples `[n, C, H, W]` for the display of progress, from the same noise every time and with each class in turn.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
         let z = self.progress_noise(n)?;
         let classes = classes_in_turn(self.generator.as_ref(), n, &self.device)?;
@@ -149,9 +146,6 @@ impl Trainer {
     }
 
     /// Returns the noise of [`Trainer::progress_samples`], `[n, latent]`.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn progress_noise(&self, n: usize) -> Result<Tensor> {
         let mut rng = Rng::stream(self.plan.config().train.seed, "progress samples");
         Ok(self.plan.config().latent.sample(n, &mut rng, &self.device)?)
