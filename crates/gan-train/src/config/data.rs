@@ -18,7 +18,7 @@ use toml::Table;
 #[serde(remote = "Self", deny_unknown_fields, default)]
 pub struct DataConfig {
     /// The data set: `name` and the keys that are specific to it.
-    #[serde(skip)]
+    #[serde(flatten, skip_deserializing)]
     pub set: DatasetConfig,
     /// Folder of the data set's files; by default the usual places are searched, but "folder" requires it. It may also be a pack (`gan data
     /// pack`), which is read instead of any set.
@@ -203,24 +203,7 @@ impl<'de> Deserialize<'de> for DataConfig {
 
 impl Serialize for DataConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// The keys of all sets.
-        struct Common<'a>(&'a DataConfig);
-
-        impl Serialize for Common<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                DataConfig::serialize(self.0, serializer)
-            }
-        }
-
-        #[derive(Serialize)]
-        struct Flat<'a> {
-            #[serde(flatten)]
-            set: &'a DatasetConfig,
-            #[serde(flatten)]
-            common: Common<'a>,
-        }
-
-        Flat { set: &self.set, common: Common(self) }.serialize(serializer)
+        Self::serialize(self, serializer)
     }
 }
 

@@ -65,7 +65,7 @@ fn is_weight(n: f64) -> bool {
     (0.0..=LARGEST).contains(&n)
 }
 
-fn refuse_if(refused: bool, key: impl Into<String>, problem: impl Into<String>) -> Result<()> {
+pub(super) fn refuse_if(refused: bool, key: impl Into<String>, problem: impl Into<String>) -> Result<()> {
     if refused { Err(Error::config(key, problem)) } else { Ok(()) }
 }
 
