@@ -1,7 +1,7 @@
 //! Resuming a run from its last checkpoint, unless that would lose results.
 
 use crate::error::{Error, Result};
-use crate::folder::{METRICS, RunFolder, SAMPLES, written_number};
+use crate::folder::{self, METRICS, RunFolder, SAMPLES, entries, written_number};
 use crate::log::lines;
 use crate::pictures::file_name;
 use gan_base::messages::{counted, is_or_are};
@@ -76,8 +76,7 @@ fn result(folder: &RunFolder) -> Option<String> {
     if step > 0 {
         return Some(of("a best generator", step));
     }
-    let drawn = std::fs::read_dir(folder.join(SAMPLES)).into_iter().flatten().flatten();
-    let drawn = drawn.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let drawn = entries(&folder.join(SAMPLES)).map(|path| folder::file_name(&path));
     if let Some(sample) = drawn.filter(|name| name.starts_with("step-") && *name > file_name(0)).max() {
         return Some(format!("samples, the last is {sample}"));
     }

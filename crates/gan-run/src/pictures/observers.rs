@@ -2,7 +2,7 @@
 
 use super::{axes, images, kind, plane, points, rows_of, sheet};
 use crate::error::{Error, Result};
-use crate::folder::{METRICS, RunFolder, SAMPLES};
+use crate::folder::{METRICS, RunFolder, SAMPLES, entries};
 use crate::run::{Observer, Outcome};
 use candle_core::Tensor;
 use gan_data::Units;
@@ -141,8 +141,7 @@ const FRAME_MS: u16 = 150;
 
 /// Writes the pictures of `dir` in the order of their steps as a GIF, with a limited number of frames. An empty folder gives none.
 fn film(dir: &Path, out: &Path) -> Result<()> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
-    let mut paths: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "png")).collect();
+    let mut paths: Vec<_> = entries(dir).filter(|p| p.extension().is_some_and(|e| e == "png")).collect();
     paths.sort();
     let every = paths.len().div_ceil(MOST_FRAMES).max(1);
     // Counted from the end, so that the animation ends with the last picture.
