@@ -196,8 +196,7 @@ impl RunFolder {
         entries(&self.path).find(|path| file_name(path).starts_with(EVENTS))
     }
 
-    /// Deletes the files that a run writes, and nothing else. config.toml, which marks the folder as a run, stays until
-    /// it is replaced.
+    /// Deletes the files that a run writes, and nothing else. config.toml, which marks the folder as a run, stays until it is replaced.
     fn clear(&self) -> Result<()> {
         let is_cleared = |path: &PathBuf| is_own(&file_name(path)) && file_name(path) != SETTINGS;
         for path in entries(&self.path).filter(is_cleared) {

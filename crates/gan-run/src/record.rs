@@ -101,8 +101,7 @@ impl Observer for Metrics {
     }
 }
 
-/// Observer that saves the whole state before the first step, at intervals and at the end, together with G's weight
-/// file.
+/// Observer that saves the whole state before the first step, at intervals and at the end, together with G's weight file.
 struct Checkpoints {
     folder: RunFolder,
     log: Log,

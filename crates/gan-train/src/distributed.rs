@@ -4,7 +4,7 @@
 
 use crate::checkpoint;
 use crate::checkpoint::identity::{self, Difference};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse_if};
 use crate::step::{Order, ProcessGroup};
 use crate::trainer::{Trainer, checks};
 use candle_core::Tensor;
@@ -102,24 +102,18 @@ impl Trainer {
         let shard = ProcessShard { rank: ranks.rank(), ranks: ranks.size() };
         let sampling = self.loader.position().sampling;
         let smallest = checks::kept_rest(&sampling).unwrap_or(sampling.batch);
-        if smallest < shard.ranks {
-            let problem = format!(
-                "an epoch of {} has a batch of {smallest}, too few for {}: start fewer, or change train.batch",
-                counted(sampling.len, "sample"),
-                counted(shard.ranks, "process")
-            );
-            return Err(Error::config("train.batch", problem));
-        }
+        let processes = counted(shard.ranks, "process");
+        let samples = counted(sampling.len, "sample");
+        let problem = format!(
+            "an epoch of {samples} has a batch of {smallest}, too few for {processes}: start fewer, or change train.batch"
+        );
+        refuse_if(smallest < shard.ranks, "train.batch", problem)?;
         let pack = self.plan.config().train.pacgan;
-        if pack > 1 && !sampling.batch.is_multiple_of(shard.ranks * pack) {
-            let problem = format!(
-                "packs of {pack} on {} do not divide train.batch = {}: choose a multiple of {}",
-                counted(shard.ranks, "process"),
-                sampling.batch,
-                shard.ranks * pack
-            );
-            return Err(Error::config("train.batch", problem));
-        }
+        let all = shard.ranks * pack;
+        let batch = sampling.batch;
+        let problem =
+            format!("packs of {pack} on {processes} do not divide train.batch = {batch}: choose a multiple of {all}");
+        refuse_if(pack > 1 && !batch.is_multiple_of(all), "train.batch", problem)?;
         if !self.has_own_networks {
             checks::batches(&self.plan, &self.loader, shard.ranks)?;
         }

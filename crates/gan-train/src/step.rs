@@ -36,8 +36,7 @@ pub struct DUpdate {
     pub grad_norm: f64,
     /// Weighted sum of the penalties, if there were any.
     pub penalty: Option<f64>,
-    /// Decision threshold for the logits of generated samples: 0, or the mean of the real samples if only differences
-    /// count.
+    /// Decision threshold for the logits of generated samples: 0, or the mean of the real samples if only differences count.
     pub zero: f64,
     /// Duration of its parts.
     pub seconds: Seconds,

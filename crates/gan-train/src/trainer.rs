@@ -4,7 +4,7 @@ use crate::checkpoint::identity::DataIdentity;
 use crate::config::{Alternate, Extended, FakesMode};
 use crate::data;
 use crate::ema::Ema;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse_if};
 use crate::optimizers::Optimizer;
 use crate::plan::{Architecture, Length, Plan, Turn};
 use crate::step::{Objective, Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
@@ -72,10 +72,8 @@ impl Trainer {
     pub fn with_data(plan: Plan, loader: Loader, device: &Device) -> Result<Self> {
         let seed = plan.config().train.seed;
         let precision = plan.config().train.precision;
-        if precision != Precision::F32 && !device.is_cpu() {
-            let problem = "other precisions than \"f32\" work on the CPU only: add --device cpu";
-            return Err(Error::config("train.precision", problem));
-        }
+        let problem = "other precisions than \"f32\" work on the CPU only: add --device cpu";
+        refuse_if(precision != Precision::F32 && !device.is_cpu(), "train.precision", problem)?;
         checks::batches(&plan, &loader, 1)?;
         if device.is_cpu() {
             let sampling = loader.position().sampling;
@@ -194,8 +192,7 @@ impl Trainer {
         self.steps_of(batches)
     }
 
-    /// Returns the number of steps in which D sees `batches`. If the networks alternate by epochs, a step is one batch
-    /// of either.
+    /// Returns the number of steps in which D sees `batches`. If the networks alternate by epochs, a step is one batch of either.
     fn steps_of(&self, batches: u64) -> u64 {
         match self.plan.config().train.alternate {
             Alternate::Steps => batches.div_ceil(self.plan.config().train.d_steps),

@@ -12,8 +12,7 @@ use gan_train::{StepReport, Trainer};
 use std::fs;
 use std::path::Path;
 
-/// Observer that draws `samples/step-….png` from the same noise every time; for points in the plane also D's output and
-/// G's mesh.
+/// Observer that draws `samples/step-….png` from the same noise every time; for points in the plane also D's output and G's mesh.
 pub(crate) struct Progress {
     folder: RunFolder,
     /// Real samples to draw beside generated points.

@@ -63,8 +63,7 @@ pub(super) fn mesh(
     Ok(panels(&[plane], PANEL)?)
 }
 
-/// Returns `[2 · LINES · ALONG, latent]`: first the lines along which the first number varies, then those of the
-/// second.
+/// Returns `[2 · LINES · ALONG, latent]`: first the lines along which the first number varies, then those of the second.
 fn grid_latents(latent: &Latent, device: &Device) -> Result<Tensor> {
     let reach = match latent.distribution {
         Distribution::Uniform => 1.0,

@@ -1,6 +1,6 @@
 //! Checks that need both networks and data: classes, features, and batches that are large enough for layers with batch statistics.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse_if};
 use crate::plan::Plan;
 use candle_core::{Device, Tensor};
 use gan_base::messages::counted;
@@ -29,12 +29,9 @@ pub(crate) fn networks(
         );
         return Err(Error::config("generator.layers", problem));
     }
-    if g.classes() != d.classes() {
-        let said = |classes: Option<usize>| classes.map_or("no classes".into(), |n| counted(n, "class"));
-        let problem =
-            format!("D's layers know {}, G's {}: give both the same, or neither", said(d.classes()), said(g.classes()));
-        return Err(Error::config("discriminator.layers", problem));
-    }
+    let [of_d, of_g] = [d.classes(), g.classes()].map(|n| n.map_or("no classes".into(), |n| counted(n, "class")));
+    let problem = format!("D's layers know {of_d}, G's {of_g}: give both the same, or neither");
+    refuse_if(g.classes() != d.classes(), "discriminator.layers", problem)?;
     let compares = |penalty: &&Penalty| matches!(penalty.kind.effect(), Effect::Features(_));
     if let Some(penalty) = plan.config().penalties.iter().find(compares) {
         let pack = plan.config().train.pacgan;
@@ -43,10 +40,8 @@ pub(crate) fn networks(
         let x = Tensor::zeros([&[2], &shape[..]].concat(), candle_core::DType::F32, device)?;
         let classes = d.classes().map(|_| Tensor::zeros(2, candle_core::DType::U32, device)).transpose()?;
         let verdict = d.forward(&x, &mut ForwardContext::eval().with_features().of_classes(classes.as_ref()))?;
-        if verdict.features.is_none() {
-            let problem = "D hands over no features, which feature matching compares: fill DiscriminatorOutput::features, or remove the penalty";
-            return Err(Error::config(format!("penalties.{}", penalty.kind.name()), problem));
-        }
+        let problem = "D hands over no features, which feature matching compares: fill DiscriminatorOutput::features, or remove the penalty";
+        refuse_if(verdict.features.is_none(), format!("penalties.{}", penalty.kind.name()), problem)?;
     }
     Ok(())
 }

@@ -172,8 +172,7 @@ impl Trainer {
         self.reals(|all, rng| different(all, n, rng))
     }
 
-    /// Returns `n` random real samples, `[n, C, H, W]` or `[n, D]`. The seed determines them, so they are the same
-    /// every time.
+    /// Returns `n` random real samples, `[n, C, H, W]` or `[n, D]`. The seed determines them, so they are the same every time.
     ///
     /// # Errors
     /// If the data cannot be read.
