@@ -267,14 +267,14 @@ impl Evaluator {
     /// If one cannot be read or does not fit the embedding network.
     pub fn collect_given(&self, given: &mut Given, done: &mut dyn FnMut(usize)) -> Result<SampleSet> {
         let mut set = self.suite.sample_set();
-        set.expected = given.len();
+        set.expected = given.count();
         set.sizes = self.sample_sizes.clone();
         let mut push = |samples: &Tensor| -> Result<()> {
             set.push_embedded(&self.embedding.of(samples, None)?)?;
             done(samples.dim(0)?);
             Ok(())
         };
-        let count = given.len();
+        let count = given.count();
         match &mut given.0 {
             Kind::Images(images) => {
                 for indices in images.batches(&(0..count).collect::<Vec<_>>()) {

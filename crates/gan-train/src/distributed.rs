@@ -30,11 +30,10 @@ pub fn agree(ranks: &dyn Communicator, mine: std::result::Result<&Trainer, Strin
     let problem = all.iter().enumerate().skip(1).find_map(|(rank, theirs)| differs(rank, &mine, theirs));
     let refused = problem.is_some() || mine.starts_with(b"-");
     let refused = ranks.broadcast(&[u8::from(refused)])? == [1];
-    match (refused, problem) {
-        (false, _) => Ok(()),
-        (true, Some(problem)) => Err(gan_comm::Error::Refused(problem).into()),
-        (true, None) => Err(gan_comm::Error::Refused("rank 0 does not start".into()).into()),
+    if !refused {
+        return Ok(());
     }
+    Err(gan_comm::Error::Refused(problem.unwrap_or_else(|| "rank 0 does not start".into())).into())
 }
 
 /// Describes the problem with a rank that sent `theirs` if rank 0 has `mine`.
@@ -48,8 +47,7 @@ fn differs(rank: usize, mine: &[u8], theirs: &[u8]) -> Option<String> {
     }
     let Difference { key, before, after } = identity::difference(&text(mine), &text(theirs))?;
     let setting = |value: Option<String>| value.map_or(format!("no {key}"), |value| format!("{key} = {value}"));
-    let own = setting(before);
-    let found = setting(after);
+    let [own, found] = [before, after].map(setting);
     Some(format!(
         "rank {rank} would train something else: it has `{found}`, rank 0 has `{own}`. Start all with the same program, settings and data"
     ))
@@ -162,9 +160,6 @@ impl Trainer {
     /// Returns this process's rows of the common tensor `all`, `[N, …]`.
     pub(crate) fn own(&self, all: &Tensor) -> candle_core::Result<Tensor> {
         let ranks = &self.group.ranks;
-        if ranks.size() == 1 {
-            return Ok(all.clone());
-        }
         let range = ProcessShard { rank: ranks.rank(), ranks: ranks.size() }.range(all.dim(0)?);
         all.narrow(0, range.start, range.len())
     }

@@ -205,7 +205,7 @@ fn images(
 
 /// Returns settings for as many samples as there are, with a floor of the same number.
 fn as_many(how: &EvaluateConfig, given: Option<&Given>) -> EvaluateConfig {
-    EvaluateConfig { samples: given.map_or(how.samples, Given::len), ..how.clone() }
+    EvaluateConfig { samples: given.map_or(how.samples, Given::count), ..how.clone() }
 }
 
 /// Opens the images of a folder as samples.
@@ -334,7 +334,7 @@ pub fn compare_statistics(
         }
     };
     if let Some(given) = &given {
-        check_count(Some(protocol), name, given.len())?;
+        check_count(Some(protocol), name, given.count())?;
     }
     let moments = Moments::read_statistics(statistics)?;
     let described = Reference {

@@ -185,17 +185,12 @@ impl Given {
     }
 
     /// Returns the number of samples.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         match &self.0 {
             Kind::Images(images) => images.set.len(),
             Kind::Array(array) => array.count(),
             Kind::Points(points) => points.dims()[0],
         }
-    }
-
-    /// Returns whether there are no samples.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

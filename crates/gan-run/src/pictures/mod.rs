@@ -7,7 +7,7 @@ mod images;
 mod observers;
 mod plane;
 
-pub(crate) use observers::{Final, Progress, file_name, make};
+pub(crate) use observers::{Final, Progress, file_name, frames, make};
 
 use crate::error::Result;
 use candle_core::Tensor;
@@ -26,7 +26,7 @@ const SMALL: usize = 48;
 pub fn sheet(samples: &Tensor, units: Option<&Units>, rows: usize, columns: usize) -> Result<Picture> {
     if samples.rank() == 2 {
         let units = units_of(samples, units)?;
-        let generated = kind("generated", Ink::Generated, rows_of(samples, &units)?);
+        let generated = Kind { name: "generated", ink: Ink::Generated, rows: rows_of(samples, &units)? };
         return points(&axes(&units), &[generated], &counted(samples.dim(0)?, "generated point"));
     }
     let (n, c, h, w) = samples.dims4()?;
@@ -53,7 +53,8 @@ pub fn check_sheet(sample: &[usize], rows: usize, columns: usize) -> Result<()> 
 pub fn singles(samples: &Tensor, units: Option<&Units>) -> Result<Vec<Picture>> {
     if samples.rank() == 2 {
         let units = units_of(samples, units)?;
-        let draw = |point: Vec<f32>| points(&axes(&units), &[kind("", Ink::Generated, vec![point])], "");
+        let draw =
+            |point: Vec<f32>| points(&axes(&units), &[Kind { name: "", ink: Ink::Generated, rows: vec![point] }], "");
         return rows_of(samples, &units)?.into_iter().map(draw).collect();
     }
     let (n, c, h, w) = samples.dims4()?;
@@ -91,10 +92,6 @@ impl Kind {
 /// Returns `rows` in two of their coordinates.
 pub(crate) fn cloud(name: &str, ink: Ink, rows: &[Vec<f32>], [x, y]: [usize; 2], opacity: f64) -> Cloud {
     Cloud { name: name.into(), points: rows.iter().map(|row| [row[x], row[y]]).collect(), ink, opacity }
-}
-
-fn kind(name: &'static str, ink: Ink, rows: Vec<Vec<f32>>) -> Kind {
-    Kind { name, ink, rows }
 }
 
 /// Margin around the data's range, as a fraction of it, because generated points exceed the range at first.

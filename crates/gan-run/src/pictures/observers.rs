@@ -1,16 +1,16 @@
 //! Observers that draw: samples from the same noise at intervals, and pictures at the start and the end.
 
-use super::{axes, images, kind, plane, points, rows_of, sheet};
+use super::{Kind, axes, images, plane, points, rows_of, sheet};
 use crate::error::{Error, Result};
-use crate::folder::{METRICS, RunFolder, SAMPLES, entries};
+use crate::folder::{self, METRICS, RunFolder, SAMPLES, entries};
 use crate::run::{Observer, Outcome};
 use candle_core::Tensor;
 use gan_data::Units;
-use gan_report::Picture;
 use gan_report::plot::Ink;
+use gan_report::{Frame, Picture};
 use gan_train::{StepReport, Trainer};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Observer that draws `samples/step-….png` from the same noise every time; for points in the plane also D's output and G's mesh.
 pub(crate) struct Progress {
@@ -36,8 +36,8 @@ impl Progress {
     fn draw_points(&self, trainer: &Trainer, real: &Tensor, made: &Tensor, units: &Units) -> Result<()> {
         let step = trainer.step();
         let device = trainer.device();
-        let real = kind("real", Ink::Real, rows_of(real, units)?);
-        let kinds = [real, kind("generated", Ink::Generated, rows_of(made, units)?)];
+        let real = Kind { name: "real", ink: Ink::Real, rows: rows_of(real, units)? };
+        let kinds = [real, Kind { name: "generated", ink: Ink::Generated, rows: rows_of(made, units)? }];
         self.save(SAMPLES, trainer, &points(&axes(units), &kinds, &format!("step {step}"))?)?;
         if units.dimensions() != 2 {
             return Ok(());
@@ -58,6 +58,17 @@ impl Progress {
 /// Returns `step-0000500.png`.
 pub(crate) fn file_name(step: u64) -> String {
     format!("step-{step:07}.png")
+}
+
+/// Returns the pictures in a folder that are named by [`file_name`], in the order of their steps.
+pub(crate) fn frames(folder: &Path) -> Vec<Frame> {
+    let frame = |path: PathBuf| {
+        let step = folder::file_name(&path).strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()?;
+        Some(Frame { step, path })
+    };
+    let mut frames: Vec<Frame> = entries(folder).filter_map(frame).collect();
+    frames.sort_by_key(|frame| frame.step);
+    frames
 }
 
 /// Creates a folder, if it does not exist.
@@ -140,13 +151,12 @@ const FRAME_MS: u16 = 150;
 
 /// Writes the pictures of `dir` in the order of their steps as a GIF, with a limited number of frames. An empty folder gives none.
 fn film(dir: &Path, out: &Path) -> Result<()> {
-    let mut paths: Vec<_> = entries(dir).filter(|p| p.extension().is_some_and(|e| e == "png")).collect();
-    paths.sort();
-    let every = paths.len().div_ceil(MOST_FRAMES).max(1);
+    let found = frames(dir);
+    let every = found.len().div_ceil(MOST_FRAMES).max(1);
     // Counted from the end, so that the animation ends with the last picture.
-    let mut chosen: Vec<_> = paths.iter().rev().step_by(every).collect();
-    chosen.reverse();
-    let mut frames: Vec<Picture> = chosen.into_iter().filter_map(|p| readable(p)).collect();
+    let chosen = found.iter().rev().step_by(every);
+    let mut frames: Vec<Picture> = chosen.filter_map(|frame| readable(&frame.path)).collect();
+    frames.reverse();
     // A resumed run may draw pictures of another size; an animation has the size of its last picture.
     let size = frames.last().map(|f| (f.width(), f.height(), f.colour()));
     frames.retain(|f| Some((f.width(), f.height(), f.colour())) == size);

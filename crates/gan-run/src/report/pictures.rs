@@ -1,7 +1,8 @@
 //! Pictures in a run folder, known or not.
 
 use crate::folder::{entries, file_name};
-use gan_report::{Frame, Sequence, Single};
+use crate::pictures::frames;
+use gan_report::{Sequence, Single};
 use std::path::{Path, PathBuf};
 
 /// Folder, heading and caption of the sequences that training draws, in the order of the page.
@@ -42,19 +43,12 @@ fn place(known: &[&str], name: &str) -> (usize, String) {
 }
 
 fn sequence(folder: &Path) -> Option<Sequence> {
-    let mut frames: Vec<Frame> = entries(folder).filter_map(frame).collect();
-    frames.sort_by_key(|frame| frame.step);
+    let frames = frames(folder);
     let own = file_name(folder);
     let known = SEQUENCES.iter().find(|(folder, ..)| *folder == own);
     let (name, caption) = known.map_or((own.as_str(), ""), |(_, name, caption)| (*name, *caption));
     let sequence = Sequence { name: name.into(), caption: caption.into(), frames };
     (!sequence.frames.is_empty()).then_some(sequence)
-}
-
-/// Reads a file such as `step-0000500.png`.
-fn frame(path: PathBuf) -> Option<Frame> {
-    let step = file_name(&path).strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()?;
-    Some(Frame { step, path })
 }
 
 fn single(path: PathBuf) -> Single {
