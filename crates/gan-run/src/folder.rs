@@ -198,7 +198,7 @@ impl RunFolder {
 
     /// Deletes the files that a run writes, and nothing else. config.toml, which marks the folder as a run, stays until it is replaced.
     fn clear(&self) -> Result<()> {
-        let is_cleared = |path: &PathBuf| is_own(&file_name(path)) && file_name(path) != SETTINGS;
+        let is_cleared = |path: &PathBuf| is_own(file_name(path)) && file_name(path) != SETTINGS;
         for path in entries(&self.path).filter(is_cleared) {
             remove(&path).map_err(|e| Error::file(&path, format!("cannot be deleted: {e}")))?;
         }
@@ -219,7 +219,7 @@ impl RunFolder {
 /// of samples, checkpoints and pictures. Other files in a run's folder belong to no run.
 pub fn owner(path: &Path) -> Option<PathBuf> {
     let whole = resolved(path)?;
-    let owns = |run: &Path| whole.strip_prefix(run).is_ok_and(|inside| is_own(inside));
+    let owns = |run: &Path| whole.strip_prefix(run).is_ok_and(is_own);
     whole.ancestors().skip(1).find(|folder| owns(folder) && RunFolder::is_run(folder)).map(Path::to_path_buf)
 }
 

@@ -9,6 +9,7 @@ use gan_core::summary::grouped;
 use gan_metrics::{Card, Metric, format_value};
 use gan_train::config::Policy;
 use serde::Deserialize;
+use serde_json::Value;
 use std::fmt;
 use std::path::Path;
 
@@ -58,12 +59,6 @@ impl Best {
 /// Text that a line of an alarm contains.
 const ALARM: &[u8] = b"\"alarm\"";
 
-/// Line of metrics.jsonl.
-#[derive(Deserialize)]
-struct Numbered {
-    step: u64,
-}
-
 /// Summary of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSummary {
@@ -86,8 +81,8 @@ impl RunSummary {
         let lines = || bytes.split(|byte| *byte == b'\n');
         let may_be_alarm = |line: &&[u8]| line.windows(ALARM.len()).any(|part| part == ALARM);
         let alarms = lines().filter(may_be_alarm).filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        let steps =
-            lines().rev().find_map(|line| Some(serde_json::from_slice::<Numbered>(line).ok()?.step)).unwrap_or(0);
+        let step = |line: &[u8]| serde_json::from_slice::<Value>(line).ok()?["step"].as_u64();
+        let steps = lines().rev().find_map(step).unwrap_or(0);
         let evaluations = evaluate::read(&run.join(EVALUATIONS));
         Self {
             best: best(&evaluations, metric),

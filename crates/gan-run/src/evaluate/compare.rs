@@ -18,7 +18,7 @@ use gan_metrics::embed::Inception;
 use gan_metrics::frechet::FID;
 use gan_metrics::{Card, MetricSuite, Moments, Protocol, Reference};
 use gan_train::config::{DataConfig, EvaluateConfig};
-use gan_train::{data, layering};
+use gan_train::data;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -287,7 +287,7 @@ pub fn distance(samples: &Path, real: &Path, embedder: &str) -> Result<Card> {
         subject: Subject::Folder(samples.into()),
         name: name.clone(),
         most: None,
-        data: folder(real)?,
+        data: folder(real),
         role: Role::Reference { floor: false },
         size: None,
         seed: 0,
@@ -300,10 +300,8 @@ pub fn distance(samples: &Path, real: &Path, embedder: &str) -> Result<Card> {
 }
 
 /// Returns the settings of color images in the folder `dir`.
-fn folder(dir: &Path) -> Result<DataConfig> {
-    let mut table = layering::Table::new();
-    layering::set(&mut table, "data={name=\"folder\", channels=3}")?;
-    Ok(DataConfig { dir: Some(dir.into()), ..layering::read_data(table)? })
+fn folder(dir: &Path) -> DataConfig {
+    DataConfig { dir: Some(dir.into()), ..DataConfig::new(Folder::default(), 3) }
 }
 
 /// Returns the evaluator of `subject`, called `name` in messages, against the mean and covariance in the `.npz` file at `statistics`, and
@@ -327,7 +325,7 @@ pub fn compare_statistics(
             (Some(Given(Kind::Array(Box::new(array)))), sizes)
         }
         Subject::Folder(dir) => {
-            let set = stored(&DataConfig { limit: most, ..folder(&dir)? }, seed)?;
+            let set = stored(&DataConfig { limit: most, ..folder(&dir) }, seed)?;
             let images = Images { set, way: Way::Own };
             let sizes = images.sizes();
             (Some(Given(Kind::Images(images))), sizes)
@@ -347,8 +345,7 @@ pub fn compare_statistics(
     let mut suite = MetricSuite::new(embedder.clone(), &[&FID], seed)?.with_statistics(described, moments)?;
     suite.protocol = Some(protocol);
     let embedding = Embedding { embedder, samples: protocol.samples(), seed, same_classes: false };
-    let settings = folder(statistics)?;
-    let sample_sizes = sizes.map(|sizes| sizes.card(Way::Own, &[], &settings));
+    let sample_sizes = sizes.map(|sizes| sizes.card(Way::Own, &[], &folder(statistics)));
     Ok((Evaluator { suite, best: None, embedding, fit: None, sample_sizes }, given))
 }
 
