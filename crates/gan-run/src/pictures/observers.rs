@@ -34,20 +34,14 @@ impl Progress {
     }
 
     fn draw_points(&self, trainer: &Trainer, real: &Tensor, made: &Tensor, units: &Units) -> Result<()> {
-        let step = trainer.step();
-        let device = trainer.device();
         let real = Kind { name: "real", ink: Ink::Real, rows: rows_of(real, units)? };
         let kinds = [real, Kind { name: "generated", ink: Ink::Generated, rows: rows_of(made, units)? }];
-        self.save(SAMPLES, trainer, &points(&axes(units), &kinds, &format!("step {step}"))?)?;
+        self.save(SAMPLES, trainer, &points(&axes(units), &kinds, &format!("step {}", trainer.step()))?)?;
         if units.dimensions() != 2 {
             return Ok(());
         }
-        let d = (trainer.discriminator(), trainer.plan().config().train.pacgan);
-        self.save("surfaces", trainer, &plane::surface(d, units, &kinds, step, device)?)?;
-        let latent = &trainer.plan().config().latent;
-        let [real, _] = &kinds;
-        let mesh = trainer.with_ema_weights(|generator| plane::mesh(generator, latent, units, real, step, device))?;
-        self.save("meshes", trainer, &mesh)
+        self.save("surfaces", trainer, &plane::surface(trainer, units, &kinds)?)?;
+        self.save("meshes", trainer, &plane::mesh(trainer, units, &kinds[0])?)
     }
 
     fn save(&self, dir: &str, trainer: &Trainer, picture: &Picture) -> Result<()> {
