@@ -109,24 +109,21 @@ fn only_of_its_family(name: &str, network: &NetworkConfig) -> Result<()> {
 
 /// Returns both lists of the DCGAN.
 fn dcgan(name: &str, network: &NetworkConfig, config: &RunConfig) -> Result<(Vec<Layer>, Vec<Layer>)> {
-    let Some(width) = network.width else {
-        let problem = "is missing; the family \"dcgan\" needs its narrowest width, e.g. 64";
-        return Err(Error::config(format!("{name}.width"), problem));
-    };
-    within(&format!("{name}.width"), width, 1, 1 << 16)?;
-    let Some(size) = config.data.size else {
-        return Err(Error::config("data.size", "is missing; the family \"dcgan\" makes images, e.g. 64"));
-    };
+    let key = format!("{name}.width");
+    let missing = "is missing; the family \"dcgan\" needs its narrowest width, e.g. 64";
+    let width = network.width.ok_or_else(|| Error::config(&key, missing))?;
+    within(&key, width, 1, 1 << 16)?;
+    let missing = "is missing; the family \"dcgan\" makes images, e.g. 64";
+    let size = config.data.size.ok_or_else(|| Error::config("data.size", missing))?;
     let made = family::dcgan(size.get(), config.data.channels, config.latent.dim, width);
     made.map_err(|problem| Error::config("data.size", problem))
 }
 
 fn mlp(name: &str, network: &NetworkConfig) -> Result<family::Mlp> {
-    let Some(hidden) = network.hidden.clone() else {
-        let problem = "is missing; the family \"mlp\" needs the units of its hidden layers, e.g. [16, 16]";
-        return Err(Error::config(format!("{name}.hidden"), problem));
-    };
-    hidden.iter().try_for_each(|units| within(&format!("{name}.hidden"), *units, 1, 1 << 16))?;
+    let key = format!("{name}.hidden");
+    let missing = "is missing; the family \"mlp\" needs the units of its hidden layers, e.g. [16, 16]";
+    let hidden = network.hidden.clone().ok_or_else(|| Error::config(&key, missing))?;
+    hidden.iter().try_for_each(|units| within(&key, *units, 1, 1 << 16))?;
     within(&format!("{name}.features"), network.features.unwrap_or(1), 1, 1 << 16)?;
     Ok(family::Mlp {
         hidden,
