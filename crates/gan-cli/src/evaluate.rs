@@ -94,7 +94,7 @@ fn card(source: &str, args: &EvaluateArgs, quiet: bool) -> Result<Card> {
     };
     let collected = match (given, &maker) {
         (Some(mut given), _) => {
-            let all = given.len();
+            let all = given.count();
             evaluator.collect_given(&mut given, &mut |count| progress(count, all))?
         }
         (None, Some(maker)) => made(maker, &evaluator, args.seed, &mut |count| progress(count, samples))?,

@@ -59,8 +59,7 @@ pub struct Evaluated {
 
 /// Returns the evaluations in a run's evaluations.jsonl, of any version, in their order; none if there is no such file.
 pub fn read(path: &Path) -> Vec<Evaluated> {
-    let read = lines::<Evaluated>(path).into_iter();
-    read.map(|e| Evaluated { best: e.best.map(|best| e.card.current(best)), ..e }).collect()
+    lines(path).map(|e: Evaluated| Evaluated { best: e.best.map(|best| e.card.current(best)), ..e }).collect()
 }
 
 /// Returns step and value of the best evaluation by `metric`, the first of equals.
@@ -95,6 +94,19 @@ impl Against {
             way: Way::AsGiven,
             occasion: Occasion::Training,
             protocol: None,
+        }
+    }
+
+    /// Returns the real data of a request, in the shape in which they are given.
+    fn of_request(request: &Request) -> Self {
+        Self {
+            data: request.data.clone(),
+            sample: vec![],
+            seed: request.seed,
+            role: request.role,
+            way: Way::AsGiven,
+            occasion: Occasion::Evaluation,
+            protocol: request.protocol,
         }
     }
 
@@ -255,14 +267,14 @@ impl Evaluator {
     /// If one cannot be read or does not fit the embedding network.
     pub fn collect_given(&self, given: &mut Given, done: &mut dyn FnMut(usize)) -> Result<SampleSet> {
         let mut set = self.suite.sample_set();
-        set.expected = given.len();
+        set.expected = given.count();
         set.sizes = self.sample_sizes.clone();
         let mut push = |samples: &Tensor| -> Result<()> {
             set.push_embedded(&self.embedding.of(samples, None)?)?;
             done(samples.dim(0)?);
             Ok(())
         };
-        let count = given.len();
+        let count = given.count();
         match &mut given.0 {
             Kind::Images(images) => {
                 for indices in images.batches(&(0..count).collect::<Vec<_>>()) {

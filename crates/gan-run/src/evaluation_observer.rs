@@ -96,8 +96,7 @@ fn ended_by(lines: &[Value], trainer: &Trainer) -> Option<Alarm> {
     (stands && ends(trainer.plan().config().alarms.policy(raised.alarm.rule))).then_some(raised.alarm)
 }
 
-/// Returns a trainer's evaluator; `None` if there are too few real samples to compare with, which does not prevent
-/// training.
+/// Returns a trainer's evaluator; `None` if there are too few real samples to compare with, which does not prevent training.
 fn evaluator(trainer: &Trainer) -> Result<Option<Evaluator>> {
     match Evaluator::for_trainer(trainer) {
         Ok(evaluator) => Ok(Some(evaluator)),

@@ -40,6 +40,8 @@ const DIRS: [&str; 3] = ["checkpoints", SAMPLES, BEST_STATE];
 /// Maximum size in bytes of config.toml, and of a file of lines: any file may have these names.
 pub(crate) const MOST_SETTINGS: u64 = 16 << 20;
 pub(crate) const MOST_LINES: u64 = 8 << 30;
+/// Start of the name of the file for TensorBoard.
+const EVENTS: &str = "events.out.tfevents";
 /// File that the process which works in the folder keeps locked.
 const LOCK: &str = ".lock";
 
@@ -191,23 +193,14 @@ impl RunFolder {
 
     /// Returns the file `events.out.tfevents…` if there is one.
     pub fn events(&self) -> Option<PathBuf> {
-        let entries = fs::read_dir(&self.path).ok()?.flatten();
-        entries.map(|e| e.path()).find(|p| file_name(p).starts_with("events.out.tfevents"))
+        entries(&self.path).find(|path| file_name(path).starts_with(EVENTS))
     }
 
-    /// Returns the folders that a run writes.
-    fn dirs(&self) -> impl Iterator<Item = PathBuf> {
-        PICTURES.iter().chain(&DIRS).map(|name| self.join(name))
-    }
-
-    /// Deletes the files that a run writes, and nothing else. config.toml, which marks the folder as a run, stays until
-    /// it is replaced.
+    /// Deletes the files that a run writes, and nothing else. config.toml, which marks the folder as a run, stays until it is replaced.
     fn clear(&self) -> Result<()> {
-        let films = PICTURES.iter().map(|name| self.join(&format!("{name}.gif")));
-        let files = FILES.iter().map(|name| self.join(name)).chain(films).chain(self.events());
-        for path in self.dirs().chain(files).filter(|path| path.exists()) {
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(|e| Error::file(&path, format!("cannot be deleted: {e}")))?;
+        let is_cleared = |path: &PathBuf| is_own(file_name(path)) && file_name(path) != SETTINGS;
+        for path in entries(&self.path).filter(is_cleared) {
+            remove(&path).map_err(|e| Error::file(&path, format!("cannot be deleted: {e}")))?;
         }
         self.sweep();
         Ok(())
@@ -215,14 +208,9 @@ impl RunFolder {
 
     /// Deletes files and checkpoints that a killed process had not yet renamed.
     fn sweep(&self) {
-        let entries =
-            self.dirs().chain([self.path.clone()]).flat_map(fs::read_dir).flatten().flatten().map(|e| e.path());
-        for path in entries.filter(|p| is_left_over(&file_name(p))) {
-            if path.is_dir() {
-                fs::remove_dir_all(path).ok()
-            } else {
-                fs::remove_file(path).ok()
-            };
+        let dirs = PICTURES.iter().chain(&DIRS).map(|name| self.join(name)).chain([self.path.clone()]);
+        for path in dirs.flat_map(|dir| entries(&dir)).filter(|path| is_left_over(&file_name(path))) {
+            remove(&path).ok();
         }
     }
 }
@@ -247,13 +235,19 @@ pub fn resolved(path: &Path) -> Option<PathBuf> {
 }
 
 /// Returns whether the run writes the path `inside` its folder.
-fn is_own(inside: &Path) -> bool {
-    let mut parts = inside.iter().map(|part| part.to_string_lossy());
+fn is_own(inside: impl AsRef<Path>) -> bool {
+    let mut parts = inside.as_ref().iter().map(|part| part.to_string_lossy());
     let first = parts.next().unwrap_or_default();
     let is_file = parts.next().is_none();
     let film = first.strip_suffix(".gif").is_some_and(|name| PICTURES.contains(&name));
-    let file = FILES.contains(&&*first) || film || first == SETTINGS || first.starts_with("events.out.tfevents");
+    let file = FILES.contains(&&*first) || film || first == SETTINGS || first.starts_with(EVENTS);
     (is_file && file) || PICTURES.iter().chain(&DIRS).any(|dir| first == *dir)
+}
+
+/// Returns a number in the settings of the run in the folder `run` as they are written, whether or not this version can use them.
+pub(crate) fn written_number(run: &Path, table: &str, key: &str) -> Option<u64> {
+    let settings = gan_train::layering::from_file(&run.join(SETTINGS)).ok()?;
+    settings.get(table)?.get(key)?.as_integer()?.try_into().ok()
 }
 
 enum Content {
@@ -275,9 +269,9 @@ fn content(path: &Path) -> Result<Content> {
     {
         return Ok(Content::Run);
     }
-    let entries = fs::read_dir(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    let found = fs::read_dir(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     // The remains of a run that was killed while it wrote its first file do not count.
-    let first = entries.flatten().map(|e| file_name(&e.path())).find(|name| !is_left_over(name) && name != LOCK);
+    let first = found.flatten().map(|e| file_name(&e.path())).find(|name| !is_left_over(name) && name != LOCK);
     Ok(first.map_or(Content::Nothing, Content::Other))
 }
 
@@ -286,7 +280,16 @@ fn is_left_over(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".tmp")
 }
 
-fn file_name(path: &Path) -> String {
+fn remove(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+/// Returns the paths in a folder; none if it cannot be read.
+pub(crate) fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 

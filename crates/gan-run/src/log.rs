@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -43,20 +43,21 @@ impl Log {
     pub(crate) fn begin(&self, cut: Cut) -> Result<()> {
         let path = self.folder.join(METRICS);
         cut.apply(&path)?;
-        let fresh = lines(&path);
+        let fresh = lines(&path).collect();
         let file = append(&path)?;
         let now = unix_time();
-        let found = self.folder.events();
-        if let Some(path) = found.as_ref().filter(|_| cut.is_start()) {
-            fs::remove_file(path).map_err(|e| Error::file(path, format!("cannot be deleted: {e}")))?;
-        }
-        let events = match found.filter(|_| !cut.is_start()) {
-            Some(path) => {
+        let events = match self.folder.events() {
+            Some(path) if !cut.is_start() => {
                 let mut events = EventWriter::append_to(&path)?;
                 events.restarted_at(cut.step + 1, now)?;
                 events
             }
-            None => EventWriter::create(&self.folder.path().join(tensorboard::file_name(now as u64)))?,
+            old => {
+                if let Some(path) = old {
+                    fs::remove_file(&path).map_err(|e| Error::file(path, format!("cannot be deleted: {e}")))?;
+                }
+                EventWriter::create(&self.folder.path().join(tensorboard::file_name(now as u64)))?
+            }
         };
         *self.open.borrow_mut() = Some(Open { file, events, fresh });
         Ok(())
@@ -84,7 +85,7 @@ impl Log {
 
     /// Returns whether the log already contains this line.
     pub(crate) fn holds(&self, line: &Value) -> bool {
-        lines(&self.folder.join(METRICS)).contains(line)
+        lines::<Value>(&self.folder.join(METRICS)).any(|other| other == *line)
     }
 
     /// Flushes everything written to disk.
@@ -110,10 +111,11 @@ pub(crate) fn flush(file: &File, path: &Path) -> Result<()> {
     file.sync_data().map_err(|e| Error::file(path, format!("cannot be flushed: {e}")))
 }
 
-/// Returns the valid lines of JSON in a file; none if there is no such file.
-pub(crate) fn lines<T: DeserializeOwned>(path: &Path) -> Vec<T> {
-    let bytes = regular_file::read(path, MOST_LINES).unwrap_or_default();
-    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+/// Returns the valid lines of JSON in a file, which is read as they are taken; none if there is no such file.
+pub(crate) fn lines<T: DeserializeOwned>(path: &Path) -> impl Iterator<Item = T> {
+    let file = regular_file::open(path).map(|file| BufReader::new(file.take(MOST_LINES)));
+    let lines = file.into_iter().flat_map(|file| file.split(b'\n').map_while(Result::ok));
+    lines.filter_map(|line| serde_json::from_slice(&line).ok())
 }
 
 fn unix_time() -> f64 {

@@ -8,12 +8,12 @@
 use crate::error::Result;
 use crate::folder::{FEATURES, RunFolder};
 use crate::log::{Cut, append, flush, lines, write_line};
-use crate::pictures::{file_name, make};
+use crate::pictures::{cloud, file_name, make};
 use crate::run::{Observer, Outcome};
 use candle_core::Tensor;
 use gan_base::messages::counted;
 use gan_core::ForwardContext;
-use gan_report::plot::{Cloud, Ink, Mark, Plane, panels, span};
+use gan_report::plot::{Ink, Mark, Plane, panels, span};
 use gan_train::{Moment, StepReport, Trainer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -87,7 +87,7 @@ impl fmt::Display for Summary {
 
 /// Summarizes `planes.jsonl`; `None` if there is no such file, or no complete line in it.
 pub fn summary(path: &Path) -> Option<Summary> {
-    let lines: Vec<Line> = lines(path);
+    let lines: Vec<Line> = lines(path).collect();
     let share = |lines: &[Line], is: fn(&Line) -> bool| {
         lines.iter().filter(|line| is(line)).count() as f64 / lines.len() as f64
     };
@@ -221,13 +221,10 @@ fn draw(step: u64, seen: &[Seen; 3]) -> Result<gan_report::Picture> {
             mark(&now.numbers.real, before.map(|n| &n.real), Ink::Real),
             mark(&now.numbers.fake, before.map(|n| &n.fake), Ink::Generated),
         ];
-        let cloud = |name: &str, rows: &[Vec<f32>], ink| Cloud {
-            name: name.into(),
-            points: rows.iter().map(|row| [row[0], row[1]]).collect(),
-            ink,
-            opacity: 0.35,
-        };
-        let clouds = vec![cloud("real", &now.real, Ink::Real), cloud("generated", &now.fake, Ink::Generated)];
+        let clouds = vec![
+            cloud("real", Ink::Real, &now.real, [0, 1], 0.35),
+            cloud("generated", Ink::Generated, &now.fake, [0, 1], 0.35),
+        ];
         let title = match now.moment {
             Moment::BeforeD => format!("step {step}: D's features before its update"),
             Moment::AfterD => "after D's update, before G's".into(),

@@ -27,7 +27,7 @@ pub fn observers(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
         Box::new(pictures::Progress::new(folder)),
         Box::new(EvaluationObserver::new(folder, log.clone())),
         Box::new(Checkpoints { folder: folder.clone(), log, saved: None, due: false }),
-        Box::new(pictures::Final::new(folder)),
+        Box::new(pictures::Final { folder: folder.clone() }),
         Box::new(Report { folder: folder.clone() }),
     ]
 }
@@ -101,8 +101,7 @@ impl Observer for Metrics {
     }
 }
 
-/// Observer that saves the whole state before the first step, at intervals and at the end, together with G's weight
-/// file.
+/// Observer that saves the whole state before the first step, at intervals and at the end, together with G's weight file.
 struct Checkpoints {
     folder: RunFolder,
     log: Log,

@@ -1,11 +1,10 @@
 //! `report.html`: the contents of a run folder, collected for [`gan_report::Page`].
 //!
 //! Missing or damaged files lead to a sentence on the page, never to an error, because a report is most useful when
-//! something went wrong. In reading order: this file (settings, numbers), `diagnosis` (descriptions of the numbers),
-//! `networks` (both as tables), `pictures` (the pictures in the folder).
+//! something went wrong. In reading order: this file (settings, numbers, networks), `diagnosis` (descriptions of the
+//! numbers), `pictures` (the pictures in the folder).
 
 mod diagnosis;
-mod networks;
 mod pictures;
 
 use crate::error::{Error, Result};
@@ -13,16 +12,17 @@ use crate::evaluate;
 use crate::folder::{EVALUATIONS, FEATURES, MOST_LINES, MOST_SETTINGS, RunFolder, SETTINGS};
 use crate::planes;
 use crate::run_summary::RunSummary;
+use diagnosis::trend::{finite, level, mean};
 use gan_base::messages::counted;
 use gan_base::regular_file;
-use gan_core::summary::grouped;
+use gan_core::summary::{Row, Summary, grouped};
 use gan_metrics::embed::FeatureSpace;
 use gan_metrics::{Metric, format_value, renamed};
 use gan_report::{Card, Diagnosis, Severity};
-use gan_report::{Metrics, Page};
-use gan_train::Plan;
+use gan_report::{Metrics, NetworkTable, Page};
 use gan_train::config::RunConfig;
 use gan_train::layering;
+use gan_train::{Architecture, Plan};
 use std::path::Path;
 
 /// Whether a process is working in the run.
@@ -59,7 +59,7 @@ pub fn page(run: &Path, state: RunState) -> Result<Page> {
     (page.sequences, page.pictures) = pictures::found(run, &mut page.notes);
     if let Some(plan) = &plan {
         page.lead = plan.config().description.clone();
-        page.networks = networks::tables(plan);
+        page.networks = networks(plan);
     }
     let progress = Progress::of(&page.metrics, plan.as_ref());
     page.summary = summary(&progress, plan.as_ref());
@@ -78,21 +78,14 @@ pub fn page(run: &Path, state: RunState) -> Result<Page> {
 fn best_evaluation(run_summary: &RunSummary, page: &mut Page) {
     let Some(best) = &run_summary.best else { return };
     let step = grouped(best.step as usize);
-    let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
-    let floor = floor.map(|floor| format!("; real samples: {}", format_value(floor))).unwrap_or_default();
+    let floor = best.beside_floor();
     page.summary
         .push((format!("Best {}", best.metric.title), format!("{} at step {step}{floor}", format_value(best.value))));
     page.summary.extend(best.card.provenance().into_iter().map(|(name, value)| (format!("– {name}"), value)));
     let note = format!("at step {step}{floor}");
-    page.cards.insert(
-        page.cards.len().min(1),
-        Card {
-            label: format!("Best {}", best.metric.title),
-            value: format_value(best.value),
-            note,
-            severity: Severity::Plain,
-        },
-    );
+    let label = format!("Best {}", best.metric.title);
+    let card = Card { label, value: format_value(best.value), note, severity: Severity::Plain };
+    page.cards.insert(page.cards.len().min(1), card);
 }
 
 /// Real features that move while only G learns would be a bug in the training itself.
@@ -163,19 +156,13 @@ struct Progress {
 impl Progress {
     fn of(metrics: &Metrics, plan: Option<&Plan>) -> Self {
         let last = |name: &str| metrics.series(name).last().copied();
-        let speeds: Vec<(f64, f64)> = metrics
-            .series("images_per_s")
-            .iter()
-            .copied()
-            .filter(|point| point.1.is_finite() && point.1 > 0.0)
-            .collect();
-        let mut sorted: Vec<f64> = speeds.iter().map(|point| point.1).collect();
-        sorted.sort_by(f64::total_cmp);
+        let mut speeds = finite(metrics.series("images_per_s"));
+        speeds.retain(|point| point.1 > 0.0);
         Self {
             steps: metrics.names().filter_map(|name| last(name).map(|point| point.0 as u64)).max().unwrap_or(0),
             of: plan.and_then(|plan| plan.config().train.steps),
             epoch: last("epoch").map(|point| point.1 as u64),
-            speed: sorted.get(sorted.len() / 2).copied(),
+            speed: Some(level(&speeds)).filter(|median| !median.is_nan()),
             seconds: plan.and_then(|plan| seconds(&speeds, plan)),
         }
     }
@@ -224,6 +211,22 @@ fn summary(progress: &Progress, plan: Option<&Plan>) -> Vec<(String, String)> {
     rows
 }
 
+/// Returns the tables of G and D. A plan's layers fit together, so nothing can be missing.
+fn networks(plan: &Plan) -> Vec<NetworkTable> {
+    let table = |(name, network): (&str, &Architecture)| {
+        let summary = Summary::new(name, &network.input, &network.layers).ok()?;
+        let row = |row: &Row| {
+            let multiply_adds = if row.multiply_adds == 0 { String::new() } else { grouped(row.multiply_adds) };
+            let parameters = grouped(row.trained + row.fixed);
+            [row.name.clone(), row.written(), shape(&row.output), parameters, multiply_adds]
+        };
+        let totals = summary.written_totals().into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+        let rows = summary.rows.iter().map(row).collect();
+        Some(NetworkTable { name: name.into(), input: shape(&network.input), rows, totals })
+    };
+    [("generator", &plan.generator), ("discriminator", &plan.discriminator)].into_iter().filter_map(table).collect()
+}
+
 /// Returns the name of a setting in a file.
 fn word(setting: &impl serde::Serialize) -> String {
     let value = serde_json::to_value(setting).unwrap_or_default();
@@ -269,10 +272,10 @@ fn cards(progress: &Progress, page: &Page) -> Vec<Card> {
 
 /// Returns the mean of the last tenth of a curve.
 fn last_tenth(metrics: &Metrics, label: &str, field: &str) -> Option<Card> {
-    let points: Vec<_> = metrics.series(field).iter().filter(|point| point.1.is_finite()).collect();
+    let points = finite(metrics.series(field));
     let last = &points[points.len() - points.len().div_ceil(10)..];
     let since = last.first()?.0;
-    let mean = last.iter().map(|point| point.1).sum::<f64>() / last.len() as f64;
+    let mean = mean(last);
     let note = format!("mean since step {}", grouped(since as usize));
     Some(Card { label: label.into(), value: format!("{mean:.3}"), note, severity: Severity::Plain })
 }

@@ -1,7 +1,7 @@
 //! Resuming a run from its last checkpoint, unless that would lose results.
 
 use crate::error::{Error, Result};
-use crate::folder::{METRICS, RunFolder, SAMPLES, SETTINGS};
+use crate::folder::{self, METRICS, RunFolder, SAMPLES, entries, written_number};
 use crate::log::lines;
 use crate::pictures::file_name;
 use gan_base::messages::{counted, is_or_are};
@@ -9,7 +9,6 @@ use gan_core::weights;
 use gan_train::Length;
 use gan_train::Trainer;
 use gan_train::checkpoint;
-use gan_train::layering;
 use serde_json::Value;
 
 /// Restores the last complete checkpoint of the run in `folder` and returns its step; 0 if nothing beyond the start was saved.
@@ -45,9 +44,7 @@ pub fn resume(trainer: &mut Trainer, folder: &RunFolder) -> Result<u64> {
 
 /// Returns the run's length when its settings were last written.
 fn length(folder: &RunFolder) -> Option<Length> {
-    let settings = layering::from_file(&folder.join(SETTINGS)).ok()?;
-    let train = settings.get("train")?.as_table()?;
-    let number = |key: &str| train.get(key)?.as_integer().and_then(|n| u64::try_from(n).ok());
+    let number = |key: &str| written_number(folder.path(), "train", key);
     number("steps").map(Length::Steps).or_else(|| number("epochs").map(Length::Epochs))
 }
 
@@ -79,12 +76,11 @@ fn result(folder: &RunFolder) -> Option<String> {
     if step > 0 {
         return Some(of("a best generator", step));
     }
-    let drawn = std::fs::read_dir(folder.join(SAMPLES)).into_iter().flatten().flatten();
-    let drawn = drawn.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let drawn = entries(&folder.join(SAMPLES)).map(|path| folder::file_name(&path));
     if let Some(sample) = drawn.filter(|name| name.starts_with("step-") && *name > file_name(0)).max() {
         return Some(format!("samples, the last is {sample}"));
     }
-    let last = lines::<Value>(&folder.join(METRICS)).iter().filter_map(|line| line["step"].as_u64()).max();
+    let last = lines::<Value>(&folder.join(METRICS)).filter_map(|line| line["step"].as_u64()).max();
     last.filter(|step| *step > 0).map(|step| format!("the metrics of {}", counted(step, "step")))
 }
 

@@ -108,7 +108,7 @@ pub fn follow(trainer: &mut Trainer) -> Result<()> {
 
 fn steps(trainer: &mut Trainer, observers: &mut Observers, stop: &AtomicBool) -> Result<Outcome> {
     observers.iter_mut().try_for_each(|o| o.started(trainer))?;
-    let mut outcome = outcome_of(respond(trainer, observers)?);
+    let mut outcome = respond(trainer, observers)?;
     while outcome.is_none() && trainer.step() < trainer.total_steps() {
         if observers.iter().any(|o| o.reached()) {
             break;
@@ -120,7 +120,7 @@ fn steps(trainer: &mut Trainer, observers: &mut Observers, stop: &AtomicBool) ->
         outcome = match step(trainer, observers) {
             Ok(report) => {
                 observers.iter_mut().try_for_each(|o| o.stepped(&report, trainer))?;
-                outcome_of(respond(trainer, observers)?)
+                respond(trainer, observers)?
             }
             Err(error) => {
                 recover(trainer, observers, error)?;
@@ -133,10 +133,6 @@ fn steps(trainer: &mut Trainer, observers: &mut Observers, stop: &AtomicBool) ->
     Ok(outcome)
 }
 
-fn outcome_of(policy: Policy) -> Option<Outcome> {
-    (policy == Policy::Stop).then_some(Outcome::Alarmed)
-}
-
 /// Does one step, and calls the observers that watch it.
 fn step(trainer: &mut Trainer, observers: &mut Observers) -> Result<StepReport> {
     let number = trainer.step() + 1;
@@ -145,7 +141,8 @@ fn step(trainer: &mut Trainer, observers: &mut Observers) -> Result<StepReport> 
 }
 
 /// Applies the settings' policies to the alarms that observers raise, informs all observers, and lets them save. The strongest policy wins.
-fn respond(trainer: &mut Trainer, observers: &mut Observers) -> Result<Policy> {
+/// Returns an outcome if it ends the run.
+fn respond(trainer: &mut Trainer, observers: &mut Observers) -> Result<Option<Outcome>> {
     let mut alarms: Vec<Alarm> = observers.iter_mut().flat_map(|o| o.alarms()).collect();
     let settings = trainer.plan().config().alarms.clone();
     alarms.retain(|alarm| settings.policy(alarm.rule) != Policy::Off);
@@ -157,7 +154,7 @@ fn respond(trainer: &mut Trainer, observers: &mut Observers) -> Result<Policy> {
         other => other,
     };
     settle(trainer, observers, &alarms, done)?;
-    Ok(done)
+    Ok((done == Policy::Stop).then_some(Outcome::Alarmed))
 }
 
 /// Records the alarms and the actions, saves, and only then discards what a rollback undid: a process that is killed in between leaves

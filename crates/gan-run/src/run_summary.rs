@@ -1,15 +1,15 @@
 //! Summary of a finished run: the best value and its step, alarms, and what to try next.
 
 use crate::evaluate::{self, Evaluated, best_of};
-use crate::folder::{EVALUATIONS, METRICS, MOST_LINES, SETTINGS};
+use crate::folder::{EVALUATIONS, METRICS, MOST_LINES, written_number};
 use gan_alarms::Alarm;
 use gan_base::messages::counted;
 use gan_base::regular_file;
 use gan_core::summary::grouped;
 use gan_metrics::{Card, Metric, format_value};
 use gan_train::config::Policy;
-use gan_train::layering;
 use serde::Deserialize;
+use serde_json::Value;
 use std::fmt;
 use std::path::Path;
 
@@ -44,14 +44,20 @@ pub struct Best {
     pub last: (u64, f64),
 }
 
+impl Best {
+    /// Returns the value of real samples, if it was measured.
+    pub(crate) fn floor(&self) -> Option<f64> {
+        self.card.figure(self.metric)?.floor
+    }
+
+    /// Returns the value of real samples as it follows the best value in a text; nothing if it was not measured.
+    pub(crate) fn beside_floor(&self) -> String {
+        self.floor().map(|floor| format!("; real samples: {}", format_value(floor))).unwrap_or_default()
+    }
+}
+
 /// Text that a line of an alarm contains.
 const ALARM: &[u8] = b"\"alarm\"";
-
-/// Line of metrics.jsonl.
-#[derive(Deserialize)]
-struct Numbered {
-    step: u64,
-}
 
 /// Summary of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,10 +81,15 @@ impl RunSummary {
         let lines = || bytes.split(|byte| *byte == b'\n');
         let may_be_alarm = |line: &&[u8]| line.windows(ALARM.len()).any(|part| part == ALARM);
         let alarms = lines().filter(may_be_alarm).filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        let steps =
-            lines().rev().find_map(|line| Some(serde_json::from_slice::<Numbered>(line).ok()?.step)).unwrap_or(0);
+        let step = |line: &[u8]| serde_json::from_slice::<Value>(line).ok()?["step"].as_u64();
+        let steps = lines().rev().find_map(step).unwrap_or(0);
         let evaluations = evaluate::read(&run.join(EVALUATIONS));
-        Self { best: best(&evaluations, metric), alarms, steps, evaluates: evaluates(run) }
+        Self {
+            best: best(&evaluations, metric),
+            alarms,
+            steps,
+            evaluates: written_number(run, "evaluate", "every") > Some(0),
+        }
     }
 
     /// Returns advice on what to do next.
@@ -97,8 +108,8 @@ impl RunSummary {
             return format!("{steps} cannot show how good it gets: train longer, e.g. --resume --steps {longer}");
         }
         let part = best.step as f64 / self.steps.max(1) as f64;
-        match (part >= AT_THE_END, &best.card.figure(best.metric).and_then(|figure| figure.floor)) {
-            (true, Some(floor)) if *floor > 0.0 && best.value < 2.0 * floor => {
+        match (part >= AT_THE_END, best.floor()) {
+            (true, Some(floor)) if floor > 0.0 && best.value < 2.0 * floor => {
                 "it is nearly as good as real samples are".into()
             }
             (true, _) => format!(
@@ -111,13 +122,6 @@ impl RunSummary {
             ),
         }
     }
-}
-
-/// Returns whether the settings of the run in the folder `run` enable evaluations.
-fn evaluates(run: &Path) -> bool {
-    let settings = layering::from_file(&run.join(SETTINGS)).unwrap_or_default();
-    let every = settings.get("evaluate").and_then(|evaluate| evaluate.get("every"));
-    every.and_then(|every| every.as_integer()).is_some_and(|every| every > 0)
 }
 
 fn best(evaluations: &[Evaluated], metric: Option<&'static Metric>) -> Option<Best> {
@@ -134,14 +138,10 @@ impl fmt::Display for RunSummary {
         match &self.best {
             None => writeln!(f, "best       not measured")?,
             Some(best) => {
-                let floor = best.card.figure(best.metric).and_then(|figure| figure.floor);
-                let floor = floor.map(|floor| format!("; real samples: {}", format_value(floor))).unwrap_or_default();
                 let (step, value) = (grouped(best.step as usize), format_value(best.value));
-                let end = if best.last.0 == best.step {
-                    String::new()
-                } else {
-                    format!("; {} at the end", format_value(best.last.1))
-                };
+                let is_last = best.last.0 == best.step;
+                let end = if is_last { "".into() } else { format!("; {} at the end", format_value(best.last.1)) };
+                let floor = best.beside_floor();
                 writeln!(f, "best       {} {value} at step {step}{end}{floor}", best.metric.title)?;
                 for (name, value) in best.card.provenance() {
                     writeln!(f, "           {name}: {value}")?;

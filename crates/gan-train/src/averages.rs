@@ -11,61 +11,72 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct Averaged {
     pub var: Var,
-    pub params: Vec<Param>,
     pub averages: Vec<Average>,
+    params: Vec<Param>,
 }
 
-/// Returns the variables of `params`, with `count` averages each, which are zeros.
-pub(crate) fn zeros<'a>(params: impl IntoIterator<Item = &'a Param>, count: usize) -> Result<Vec<Averaged>> {
-    let mut all = Vec::<Averaged>::new();
-    for param in params {
-        let var = param.var();
-        if let Some(known) = all.iter_mut().find(|known| known.var.id() == var.id()) {
-            known.params.push(param.clone());
-            continue;
+/// The averages of a network's variables.
+#[derive(Debug)]
+pub(crate) struct Averages {
+    pub variables: Vec<Averaged>,
+    /// Number of updates.
+    pub steps: u64,
+    /// What stands before a parameter's name in checkpoints, for each average of a variable.
+    prefixes: Vec<String>,
+}
+
+impl Averages {
+    /// Returns the variables of `params`, with an average for each prefix, which are zeros.
+    pub fn zeros<'a>(params: impl IntoIterator<Item = &'a Param>, prefixes: Vec<String>) -> Result<Self> {
+        let mut variables = Vec::<Averaged>::new();
+        for param in params {
+            let var = param.var();
+            if let Some(known) = variables.iter_mut().find(|known| known.var.id() == var.id()) {
+                known.params.push(param.clone());
+                continue;
+            }
+            let averages = prefixes.iter().map(|_| Average::zeros_like(var)).collect::<candle_core::Result<_>>()?;
+            variables.push(Averaged { var: var.clone(), params: vec![param.clone()], averages });
         }
-        let averages = (0..count).map(|_| Average::zeros_like(var)).collect::<candle_core::Result<_>>()?;
-        all.push(Averaged { var: var.clone(), params: vec![param.clone()], averages });
+        Ok(Self { variables, steps: 0, prefixes })
     }
-    Ok(all)
-}
 
-/// Returns the averages by parameter: `<prefix><parameter>`, with a prefix for each average.
-pub(crate) fn tensors(all: &[Averaged], prefixes: &[String]) -> Result<BTreeMap<String, Tensor>> {
-    let mut found = BTreeMap::new();
-    for Averaged { params, averages, .. } in all {
-        for (average, prefix) in averages.iter().zip(prefixes) {
+    /// Returns every average, with its prefix and the parameters that it covers.
+    fn each(&self) -> impl Iterator<Item = (&Average, &String, &[Param])> {
+        self.variables.iter().flat_map(|Averaged { averages, params, .. }| {
+            averages.iter().zip(&self.prefixes).map(|(average, prefix)| (average, prefix, &params[..]))
+        })
+    }
+
+    /// Returns the averages by parameter, such as `first.<parameter>`.
+    pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut found = BTreeMap::new();
+        for (average, prefix, params) in self.each() {
             let values = average.tensor()?;
             for param in params {
                 let own = values.narrow(0, param.start(), param.elem_count())?.reshape(param.dims())?;
                 found.insert(format!("{prefix}{}", param.name), own);
             }
         }
+        Ok(found)
     }
-    Ok(found)
-}
 
-/// Restores averages that [`tensors`] returned. `kind` and `from` are for messages.
-pub(crate) fn load(
-    all: &[Averaged],
-    prefixes: &[String],
-    tensors: &BTreeMap<String, Tensor>,
-    kind: &str,
-    from: &Path,
-) -> Result<()> {
-    for Averaged { params, averages, .. } in all {
-        for (average, prefix) in averages.iter().zip(prefixes) {
+    /// Restores averages that [`Averages::tensors`] returned after `steps` updates. `from` is for messages.
+    pub fn load(&mut self, steps: u64, tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
+        for (average, prefix, params) in self.each() {
             for param in params {
                 let name = format!("{prefix}{}", param.name);
                 match tensors.get(&name) {
                     Some(t) if t.dims() == param.dims() => average.set(param.start(), t)?,
                     _ => {
+                        let kind = if prefix.is_empty() { "average" } else { "optimiser state" };
                         let problem = format!("has no {kind} \"{name}\" of shape {:?}", param.dims());
                         return Err(Error::file(from, problem));
                     }
                 }
             }
         }
+        self.steps = steps;
+        Ok(())
     }
-    Ok(())
 }

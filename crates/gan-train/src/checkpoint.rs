@@ -5,7 +5,6 @@
 //! flushed, and renamed. `latest` names the last complete one.
 
 use crate::config::Extended;
-use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::step::{Order, unreadable};
 use crate::trainer::Trainer;
@@ -125,10 +124,20 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
     Ok(atomic::write(&dir.join(STATE), json.as_bytes())?)
 }
 
+/// Returns every tensor of the run under a name that begins with its owner, as safetensors.
 fn serialized(trainer: &Trainer) -> Result<Vec<u8>> {
-    let tensors = tensors(trainer)?;
-    let named = tensors.iter().map(|(k, v)| (k.as_str(), v));
-    Ok(safetensors::serialize(named, None).map_err(candle_core::Error::from)?)
+    let mut all = BTreeMap::new();
+    let mut add = |owner: &str, tensors: BTreeMap<String, Tensor>| {
+        all.extend(tensors.into_iter().map(|(name, t)| (format!("{owner}.{name}"), t)));
+    };
+    add("generator", Param::tensors(&trainer.generator.params())?);
+    add("discriminator", Param::tensors(&trainer.discriminator.params())?);
+    add("optimizer.generator", trainer.optimizer_g.averages.tensors()?);
+    add("optimizer.discriminator", trainer.optimizer_d.averages.tensors()?);
+    if let Some(ema) = &trainer.ema {
+        add("ema", ema.averages.tensors()?);
+    }
+    Ok(safetensors::serialize(all, None).map_err(candle_core::Error::from)?)
 }
 
 /// Returns the state to store beside the tensors `bytes`.
@@ -136,9 +145,9 @@ fn state(trainer: &Trainer, bytes: &[u8]) -> Result<State> {
     let mut state = State {
         format: FORMAT,
         step: trainer.step,
-        optimizer_steps_g: trainer.optimizer_g.steps(),
-        optimizer_steps_d: trainer.optimizer_d.steps(),
-        ema_steps: trainer.ema.as_ref().map(Ema::steps),
+        optimizer_steps_g: trainer.optimizer_g.averages.steps,
+        optimizer_steps_d: trainer.optimizer_d.averages.steps,
+        ema_steps: trainer.ema.as_ref().map(|ema| ema.averages.steps),
         rollbacks: Some(trainer.rollbacks).filter(|times| *times > 0),
         position: trainer.loader.position(),
         noise: trainer.noise.clone(),
@@ -146,7 +155,7 @@ fn state(trainer: &Trainer, bytes: &[u8]) -> Result<State> {
         dropout_of_others: vec![],
         identity: identity::settings(trainer),
         data: Some(trainer.data_identity()?.clone()),
-        extended: extended(trainer),
+        extended: trainer.plan.config().train.extended.clone(),
         tensors_len: bytes.len() as u64,
         tensors_crc32: crc32fast::hash(bytes),
         crc32: 0,
@@ -171,9 +180,8 @@ fn of_others(trainer: &Trainer, state: &State, bytes: &[u8]) -> Result<Vec<Rng>>
     }
     let ranks = &trainer.group.ranks;
     trainer.group.order(Order::Save)?;
-    let found = ranks.gather(&[])?;
     let read = |bytes: &Vec<u8>| serde_json::from_slice(bytes).map_err(unreadable);
-    let found: Vec<OfRank> = found.iter().skip(1).map(read).collect::<Result<_>>()?;
+    let found: Vec<OfRank> = ranks.gather(&[])?.iter().skip(1).map(read).collect::<Result<_>>()?;
     let other = found.iter().position(|of| of.tensors_crc32 != state.tensors_crc32);
     ranks.broadcast(&[u8::from(other.is_some())])?;
     let dropout: Vec<Rng> = found.into_iter().map(|of| of.dropout).collect();
@@ -241,57 +249,36 @@ fn sync(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns every tensor of the run under a name that includes its owner.
-fn tensors(trainer: &Trainer) -> Result<BTreeMap<String, Tensor>> {
-    let named = |prefix: &str, tensors: BTreeMap<String, Tensor>| -> Vec<(String, Tensor)> {
-        tensors.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)).collect()
-    };
-    let mut all = BTreeMap::new();
-    all.extend(named("generator", Param::tensors(&trainer.generator.params())?));
-    all.extend(named("discriminator", Param::tensors(&trainer.discriminator.params())?));
-    all.extend(named("optimizer.generator", trainer.optimizer_g.tensors()?));
-    all.extend(named("optimizer.discriminator", trainer.optimizer_d.tensors()?));
-    if let Some(ema) = &trainer.ema {
-        all.extend(named("ema", ema.tensors()?));
-    }
-    Ok(all)
-}
-
 /// Restores the newest complete checkpoint below `dir`, if there is one, and returns its step. Skips damaged ones with a warning. `total` is
 /// the length in steps that the run had until now, if it may have changed.
 ///
 /// # Errors
 /// If the newest complete checkpoint belongs to other settings or data, or if all are damaged.
 pub fn restore(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<Option<u64>> {
-    let candidates = candidates(dir);
     let mut damage = None;
-    for path in &candidates {
-        match read(path) {
-            Ok((state, tensors)) => {
-                apply(trainer, state.clone(), &tensors, path)?;
-                if let Some(total) = total {
-                    trainer.extend(total);
-                }
-                if trainer.group.leads() {
-                    let state = State { extended: extended(trainer), ..state };
-                    trainer.group.order(Order::Restore)?;
-                    spread(trainer.group.ranks.as_ref(), &state, &serialized(trainer)?)?;
-                    trainer.group.done();
-                }
-                return Ok(Some(trainer.step));
-            }
+    for path in candidates(dir) {
+        let (state, tensors) = match read(&path) {
+            Ok(whole) => whole,
             Err(error) => {
                 tracing::warn!("{error}; it is skipped");
                 damage = Some(error);
+                continue;
             }
+        };
+        apply(trainer, state.clone(), &tensors, &path)?;
+        if let Some(total) = total {
+            trainer.extend(total);
         }
-    }
-    match damage {
-        None => Ok(None),
-        Some(error) => {
-            Err(Error::file(dir, format!("no checkpoint is whole; the oldest: {error}. Start again with --overwrite")))
+        if trainer.group.leads() {
+            let state = State { extended: trainer.plan.config().train.extended.clone(), ..state };
+            trainer.group.order(Order::Restore)?;
+            spread(trainer.group.ranks.as_ref(), &state, &serialized(trainer)?)?;
+            trainer.group.done();
         }
+        return Ok(Some(trainer.step));
     }
+    let Some(error) = damage else { return Ok(None) };
+    Err(Error::file(dir, format!("no checkpoint is whole; the oldest: {error}. Start again with --overwrite")))
 }
 
 /// Returns whether both checkpoints are complete and hold the same state.
@@ -331,10 +318,10 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     };
     Param::load(&trainer.generator.params(), &part("generator"), path)?;
     Param::load(&trainer.discriminator.params(), &part("discriminator"), path)?;
-    trainer.optimizer_g.load(state.optimizer_steps_g, &part("optimizer.generator"), path)?;
-    trainer.optimizer_d.load(state.optimizer_steps_d, &part("optimizer.discriminator"), path)?;
+    trainer.optimizer_g.averages.load(state.optimizer_steps_g, &part("optimizer.generator"), path)?;
+    trainer.optimizer_d.averages.load(state.optimizer_steps_d, &part("optimizer.discriminator"), path)?;
     if let Some(ema) = &mut trainer.ema {
-        ema.load(state.ema_steps.unwrap_or(0), &part("ema"), path)?;
+        ema.averages.load(state.ema_steps.unwrap_or(0), &part("ema"), path)?;
     }
     trainer.loader.seek(&state.position)?;
     trainer.queued.clear();
@@ -367,8 +354,4 @@ fn fits(trainer: &Trainer, state: &State, path: &Path) -> Result<()> {
             ))
         }
     }
-}
-
-fn extended(trainer: &Trainer) -> Vec<Extended> {
-    trainer.plan.config().train.extended.clone()
 }

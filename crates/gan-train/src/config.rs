@@ -63,7 +63,7 @@ fn custom() -> String {
 
 /// One network: either a `family` with its settings, or `input` and `layers`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct NetworkConfig {
     /// Family that generates the layers from the data's size.
     pub family: Option<Family>,
@@ -76,16 +76,15 @@ pub struct NetworkConfig {
     /// "mlp", D: units of a last, linear hidden layer; 2 units form a plane that is drawn.
     pub features: Option<usize>,
     /// Initialization of the parameters.
-    #[serde(default)]
     pub init: Init,
     /// Whether to divide every kernel by its largest singular value (Miyato et al. 2018, arXiv:1802.05957); single layers have their own
     /// setting.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub spectral_norm: bool,
     /// Shape of one input, without the batch.
     pub input: Option<Vec<usize>>,
     /// The layers.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_layers")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_layers")]
     pub layers: Option<Vec<Layer>>,
 }
 

@@ -25,7 +25,7 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
     let sample = plan.sample();
     // Synthetic samples have the number of classes that the networks expect.
     let classes = plan.generator.layers.iter().find_map(Layer::classes).unwrap_or(0);
-    let set = opened(data, &OpenOptions { classes, ..options(data, &sample, plan.config().train.seed) })?;
+    let set = opened(data, &sample, plan.config().train.seed, classes)?;
     check_shape(data, &sample, &set.shape())?;
     Ok(set)
 }
@@ -36,23 +36,19 @@ pub fn open(plan: &Plan) -> Result<Arc<dyn Dataset>> {
 /// # Errors
 /// If the name is unknown, or the files are missing or damaged.
 pub fn find(data: &DataConfig, sample: &[usize], seed: u64) -> Result<Arc<dyn Dataset>> {
-    opened(data, &options(data, sample, seed))
+    opened(data, sample, seed, 0)
 }
 
-fn options(data: &DataConfig, sample: &[usize], seed: u64) -> OpenOptions {
+fn opened(data: &DataConfig, sample: &[usize], seed: u64, classes: usize) -> Result<Arc<dyn Dataset>> {
     let keeps_its_size = data.sizes() == SampleSizes::One && sample.len() != 3;
-    OpenOptions {
+    let whole = data.set.open(&OpenOptions {
         dir: data.dir.clone(),
         fitting: data.fitting().filter(|_| !keeps_its_size),
         channels: Some(data.channels),
         broken: if data.strict { Broken::Refuse } else { Broken::Skip },
         seed,
-        classes: 0,
-    }
-}
-
-fn opened(data: &DataConfig, options: &OpenOptions) -> Result<Arc<dyn Dataset>> {
-    let whole = data.set.open(options)?;
+        classes,
+    })?;
     Ok(match data.limit {
         Some(limit) => Arc::new(Subset::of(whole, limit)),
         None => whole,
@@ -68,24 +64,21 @@ pub fn check_shape(data: &DataConfig, sample: &[usize], has: &[usize]) -> Result
         return Ok(());
     }
     let name = data.pack().map_or(data.name().to_string(), |path| path.display().to_string());
-    Err(match (sample, has) {
-        ([c, _, _], [has_c, has_h, has_w]) => {
-            let problem = format!(
-                "{c} cannot be used: the images of {name} have {has_c} (and {has_h}×{has_w} pixels); set it to that"
-            );
-            Error::config("data.channels", problem)
-        }
-        (_, [_, has_h, has_w]) => {
-            Error::config("data.size", format!("is missing; the images of {name} are {has_h}×{has_w}"))
-        }
-        ([_, _, _], _) => {
-            Error::config("data.size", format!("the samples of {name} are points and have no size: remove it"))
-        }
-        (_, has) => Error::config(
+    let (key, problem) = match (sample, has) {
+        ([c, _, _], [has_c, has_h, has_w]) => (
             "data.channels",
-            format!("{} cannot be used: the points of {name} have {}", sample[0], counted(has[0], "coordinate")),
+            format!(
+                "{c} cannot be used: the images of {name} have {has_c} (and {has_h}×{has_w} pixels); set it to that"
+            ),
         ),
-    })
+        (_, [_, has_h, has_w]) => ("data.size", format!("is missing; the images of {name} are {has_h}×{has_w}")),
+        ([_, _, _], _) => ("data.size", format!("the samples of {name} are points and have no size: remove it")),
+        (_, has) => {
+            let has = counted(has[0], "coordinate");
+            ("data.channels", format!("{} cannot be used: the points of {name} have {has}", sample[0]))
+        }
+    };
+    Err(Error::config(key, problem))
 }
 
 /// Returns a loader over `dataset` with the plan's settings.

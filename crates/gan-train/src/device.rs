@@ -37,15 +37,7 @@ fn lacking(what: &str, feature: &str) -> String {
 }
 
 fn automatic() -> Device {
-    if cfg!(feature = "cuda")
-        && let Ok(device) = Device::new_cuda(0)
-    {
-        return device;
-    }
-    if cfg!(feature = "metal")
-        && let Ok(device) = Device::new_metal(0)
-    {
-        return device;
-    }
-    Device::Cpu
+    let cuda = cfg!(feature = "cuda").then(|| Device::new_cuda(0).ok()).flatten();
+    let metal = || cfg!(feature = "metal").then(|| Device::new_metal(0).ok()).flatten();
+    cuda.or_else(metal).unwrap_or(Device::Cpu)
 }

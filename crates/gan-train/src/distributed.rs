@@ -4,7 +4,7 @@
 
 use crate::checkpoint;
 use crate::checkpoint::identity::{self, Difference};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse_if};
 use crate::step::{Order, ProcessGroup};
 use crate::trainer::{Trainer, checks};
 use candle_core::Tensor;
@@ -30,11 +30,10 @@ pub fn agree(ranks: &dyn Communicator, mine: std::result::Result<&Trainer, Strin
     let problem = all.iter().enumerate().skip(1).find_map(|(rank, theirs)| differs(rank, &mine, theirs));
     let refused = problem.is_some() || mine.starts_with(b"-");
     let refused = ranks.broadcast(&[u8::from(refused)])? == [1];
-    match (refused, problem) {
-        (false, _) => Ok(()),
-        (true, Some(problem)) => Err(gan_comm::Error::Refused(problem).into()),
-        (true, None) => Err(gan_comm::Error::Refused("rank 0 does not start".into()).into()),
+    if !refused {
+        return Ok(());
     }
+    Err(gan_comm::Error::Refused(problem.unwrap_or_else(|| "rank 0 does not start".into())).into())
 }
 
 /// Describes the problem with a rank that sent `theirs` if rank 0 has `mine`.
@@ -48,8 +47,7 @@ fn differs(rank: usize, mine: &[u8], theirs: &[u8]) -> Option<String> {
     }
     let Difference { key, before, after } = identity::difference(&text(mine), &text(theirs))?;
     let setting = |value: Option<String>| value.map_or(format!("no {key}"), |value| format!("{key} = {value}"));
-    let own = setting(before);
-    let found = setting(after);
+    let [own, found] = [before, after].map(setting);
     Some(format!(
         "rank {rank} would train something else: it has `{found}`, rank 0 has `{own}`. Start all with the same program, settings and data"
     ))
@@ -102,24 +100,18 @@ impl Trainer {
         let shard = ProcessShard { rank: ranks.rank(), ranks: ranks.size() };
         let sampling = self.loader.position().sampling;
         let smallest = checks::kept_rest(&sampling).unwrap_or(sampling.batch);
-        if smallest < shard.ranks {
-            let problem = format!(
-                "an epoch of {} has a batch of {smallest}, too few for {}: start fewer, or change train.batch",
-                counted(sampling.len, "sample"),
-                counted(shard.ranks, "process")
-            );
-            return Err(Error::config("train.batch", problem));
-        }
+        let processes = counted(shard.ranks, "process");
+        let samples = counted(sampling.len, "sample");
+        let problem = format!(
+            "an epoch of {samples} has a batch of {smallest}, too few for {processes}: start fewer, or change train.batch"
+        );
+        refuse_if(smallest < shard.ranks, "train.batch", problem)?;
         let pack = self.plan.config().train.pacgan;
-        if pack > 1 && !sampling.batch.is_multiple_of(shard.ranks * pack) {
-            let problem = format!(
-                "packs of {pack} on {} do not divide train.batch = {}: choose a multiple of {}",
-                counted(shard.ranks, "process"),
-                sampling.batch,
-                shard.ranks * pack
-            );
-            return Err(Error::config("train.batch", problem));
-        }
+        let all = shard.ranks * pack;
+        let batch = sampling.batch;
+        let problem =
+            format!("packs of {pack} on {processes} do not divide train.batch = {batch}: choose a multiple of {all}");
+        refuse_if(pack > 1 && !batch.is_multiple_of(all), "train.batch", problem)?;
         if !self.has_own_networks {
             checks::batches(&self.plan, &self.loader, shard.ranks)?;
         }
@@ -168,9 +160,6 @@ impl Trainer {
     /// Returns this process's rows of the common tensor `all`, `[N, …]`.
     pub(crate) fn own(&self, all: &Tensor) -> candle_core::Result<Tensor> {
         let ranks = &self.group.ranks;
-        if ranks.size() == 1 {
-            return Ok(all.clone());
-        }
         let range = ProcessShard { rank: ranks.rank(), ranks: ranks.size() }.range(all.dim(0)?);
         all.narrow(0, range.start, range.len())
     }

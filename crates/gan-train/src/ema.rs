@@ -4,37 +4,34 @@
 //! is smaller, so that the random start is soon forgotten. Running averages of batch norm are averaged like weights, because they belong
 //! together.
 
-use crate::averages::{self, Averaged};
+use crate::averages::{Averaged, Averages};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
 use gan_core::Param;
-use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Averages of a network's variables.
 #[derive(Debug)]
 pub(crate) struct Ema {
     decay: f64,
-    variables: Vec<Averaged>,
-    steps: u64,
+    pub averages: Averages,
 }
 
 impl Ema {
     /// Starts from the current values of the parameters. `decay` β is from 0 to less than 1.
     pub fn new(decay: f64, params: &[Param]) -> Result<Self> {
-        let variables = averages::zeros(params, 1)?;
-        for Averaged { var, averages, .. } in &variables {
+        let averages = Averages::zeros(params, vec![String::new()])?;
+        for Averaged { var, averages, .. } in &averages.variables {
             averages.iter().try_for_each(|average| average.set(0, var.as_tensor()))?;
         }
-        Ok(Self { decay, variables, steps: 0 })
+        Ok(Self { decay, averages })
     }
 
     /// Updates the averages after a step.
     pub fn follow(&mut self) -> Result<()> {
-        self.steps += 1;
-        let t = self.steps as f64;
+        self.averages.steps += 1;
+        let t = self.averages.steps as f64;
         let decay = self.decay.min((1.0 + t) / (10.0 + t));
-        for Averaged { var, averages, .. } in &self.variables {
+        for Averaged { var, averages, .. } in &self.averages.variables {
             averages.iter().try_for_each(|average| average.follow(var, 1.0 - decay))?;
         }
         Ok(())
@@ -45,35 +42,18 @@ impl Ema {
         let trained = self.swap_in().map_err(Error::from)?;
         let result = f();
         let restore = |(variable, trained): (&Averaged, &Tensor)| variable.var.set(trained);
-        self.variables.iter().zip(&trained).try_for_each(restore).map_err(Error::from)?;
+        self.averages.variables.iter().zip(&trained).try_for_each(restore).map_err(Error::from)?;
         result
     }
 
     /// Puts the averages in place of the weights and returns the weights.
     fn swap_in(&self) -> candle_core::Result<Vec<Tensor>> {
-        let copies = self.variables.iter().map(|variable| variable.var.as_detached_tensor().copy());
+        let copies = self.averages.variables.iter().map(|variable| variable.var.as_detached_tensor().copy());
         let trained = copies.collect::<candle_core::Result<Vec<_>>>()?;
-        for Averaged { var, averages, .. } in &self.variables {
+        for Averaged { var, averages, .. } in &self.averages.variables {
             averages.iter().try_for_each(|average| var.set(&average.tensor()?.reshape(var.shape())?))?;
         }
         Ok(trained)
-    }
-
-    /// Returns the number of steps that it has followed.
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// Returns the averages by parameter.
-    pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
-        averages::tensors(&self.variables, &[String::new()])
-    }
-
-    /// Restores saved averages after `steps` steps. `from` is for messages.
-    pub fn load(&mut self, steps: u64, tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
-        averages::load(&self.variables, &[String::new()], tensors, "average", from)?;
-        self.steps = steps;
-        Ok(())
     }
 }
 
@@ -82,6 +62,8 @@ mod tests {
     use super::*;
     use candle_core::{Device, Var};
     use gan_core::Role;
+    use std::collections::BTreeMap;
+    use std::path::Path;
 
     #[test]
     fn it_follows_the_formula_and_gives_the_weights_back() {
@@ -106,13 +88,13 @@ mod tests {
         assert!(seen.iter().zip(expected).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5), "{seen:?} {expected:?}");
         assert_eq!(theta.to_vec1::<f32>().unwrap()[0], 30.0);
 
-        let saved = ema.tensors().unwrap();
+        let saved = ema.averages.tensors().unwrap();
         let mut other = Ema::new(0.6, &params).unwrap();
-        other.load(ema.steps(), &saved, Path::new("x")).unwrap();
+        other.averages.load(ema.averages.steps, &saved, Path::new("x")).unwrap();
         assert_eq!(
             other.in_place::<_, Error>(|| Ok([theta.to_vec1::<f32>()?, mean.to_vec1::<f32>()?].concat())).unwrap(),
             seen
         );
-        assert!(other.load(1, &BTreeMap::new(), Path::new("x")).unwrap_err().to_string().contains("\"a\""));
+        assert!(other.averages.load(1, &BTreeMap::new(), Path::new("x")).unwrap_err().to_string().contains("\"a\""));
     }
 }

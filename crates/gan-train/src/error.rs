@@ -83,3 +83,8 @@ impl Error {
 
 /// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Refuses a setting, if it cannot be used.
+pub(crate) fn refuse_if(refused: bool, key: impl Into<String>, problem: impl Into<String>) -> Result<()> {
+    if refused { Err(Error::config(key, problem)) } else { Ok(()) }
+}

@@ -28,24 +28,16 @@ pub fn from_file(path: &Path) -> Result<Table> {
         _ => Error::file(path, format!("cannot be read: {e}")),
     })?;
     let text = decode(bytes).ok_or_else(|| wrong("is not text, expected settings in TOML".into()))?;
-    let own: Table = parse(&text).map_err(wrong)?;
+    let mut own: Table = parse(&text).map_err(wrong)?;
     // A run's config.toml is complete; a preset that has changed since must not affect it.
-    let base = if is_complete(&text) { None } else { own.get("preset") };
-    let base = base.and_then(Value::as_str).and_then(presets::find);
-    match base {
-        Some(preset) => {
-            let mut table = from_preset(preset)?;
-            overlay(&mut table, own);
-            Ok(table)
-        }
-        None => {
-            let mut own = own;
-            if is_complete(&text) {
-                rename_old_keys(&mut own);
-            }
-            Ok(own)
-        }
+    if is_complete(&text) {
+        rename_old_keys(&mut own);
+        return Ok(own);
     }
+    let Some(preset) = own.get("preset").and_then(Value::as_str).and_then(presets::find) else { return Ok(own) };
+    let mut table = from_preset(preset)?;
+    overlay(&mut table, own);
+    Ok(table)
 }
 
 /// Returns the table of a built-in preset.
@@ -80,16 +72,10 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     if path.split('.').count() > MOST_PARTS {
         return wrong("the path before '=' has too many parts; expected e.g. train.batch=64");
     }
-    let plain = || Value::String(value.into());
-    let read = match text::read(&format!("v = {value}")) {
-        Ok(mut table) => table.remove("v"),
+    let value = match text::read(&format!("v = {value}")).map(|mut table| table.remove("v")) {
+        Ok(Some(read)) if read.is_str() || !takes_text(path) => read,
         Err(Problem::TooDeep) => return wrong(TOO_DEEP),
-        Err(Problem::Syntax(_)) => None,
-    };
-    let value = match read {
-        Some(text @ Value::String(_)) => text,
-        Some(other) if !takes_text(path) => other,
-        _ => plain(),
+        Ok(_) | Err(Problem::Syntax(_)) => Value::String(value.into()),
     };
     overlay(table, nested(path, value));
     Ok(())

@@ -2,7 +2,7 @@
 
 use crate::config::{Alternate, Extended, Policy, RunConfig, TrainConfig};
 use crate::error::Result;
-use crate::step::{Batches, DiscriminatorInput, Objective};
+use crate::step::{DiscriminatorInput, Objective};
 use crate::{layering, presets};
 use gan_core::{Init, Labels, Layer, LossFunction};
 use std::sync::Arc;
@@ -46,11 +46,10 @@ impl RunConfig {
     ///
     /// # Errors
     /// The first invalid setting.
-    pub fn check(mut self) -> Result<Plan> {
-        self.data.locate();
-        checks::check(&self)?;
-        let (generator, discriminator) = networks::architectures(&self)?;
-        Ok(Plan { config: self, generator, discriminator })
+    pub fn check(self) -> Result<Plan> {
+        let mut plan = self.check_without_layers()?;
+        (plan.generator, plan.discriminator) = networks::architectures(&plan.config)?;
+        Ok(plan)
     }
 
     /// As [`RunConfig::check`], for networks that no layer list describes ([`crate::Gan`]).
@@ -111,7 +110,7 @@ impl Plan {
             loss: Arc::clone(loss),
             labels: Labels { real: config.loss.real_label, fake: config.loss.fake_label },
             flip: config.loss.flip,
-            batches: if train.joint_batch { Batches::Joint } else { Batches::Separate },
+            joint_batch: train.joint_batch,
             view: DiscriminatorInput {
                 augment: config.augment,
                 noise: train.instance_noise.map_or(0.0, |noise| noise.at(progress)),

@@ -17,7 +17,7 @@ mod generator_step;
 mod objective;
 mod process_group;
 
-pub use objective::{Batch, Batches, DiscriminatorInput, MicroBatches, Objective};
+pub use objective::{Batch, DiscriminatorInput, MicroBatches, Objective};
 pub use process_group::ProcessGroup;
 pub(crate) use process_group::{Order, unreadable};
 
@@ -36,8 +36,7 @@ pub struct DUpdate {
     pub grad_norm: f64,
     /// Weighted sum of the penalties, if there were any.
     pub penalty: Option<f64>,
-    /// Decision threshold for the logits of generated samples: 0, or the mean of the real samples if only differences
-    /// count.
+    /// Decision threshold for the logits of generated samples: 0, or the mean of the real samples if only differences count.
     pub zero: f64,
     /// Duration of its parts.
     pub seconds: Seconds,
@@ -101,8 +100,31 @@ pub trait TrainingStep: Send + Sync {
     ///
     /// # Errors
     /// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
-    fn update_discriminator(&self, cx: UpdateContext) -> Result<DUpdate> {
-        update_discriminator(cx)
+    fn update_discriminator(&self, mut cx: UpdateContext) -> Result<DUpdate> {
+        let mut seconds = Seconds::default();
+        let mut sums = [0.0; 6];
+        let mut grads: Option<GradStore> = None;
+        for batch in &cx.samples.batches {
+            let (found, of_batch) = discriminator_step::on_batch(&mut cx, batch, &mut seconds)?;
+            add(&mut sums, found, batch)?;
+            accumulate(cx.optimizer, &mut grads, of_batch)?;
+        }
+        let mut start = Instant::now();
+        let (grads, [loss, real, fake, accuracy, penalty, zero]) = over_ranks(&cx, grads, sums)?;
+        seconds.together = elapsed_since(&mut start);
+        let UpdateContext { optimizer, objective, step, .. } = cx;
+        finite(loss, "loss_d", step)?;
+        finite(penalty, "penalty_d", step)?;
+        let grad_norm = stepped(optimizer, grads, objective, "grad_norm_d", step)?;
+        for penalty in &objective.penalties {
+            if let Effect::Weights(limited) = penalty.kind.effect() {
+                optimizer.map_weights(|weights| limited(weights, penalty.weight))?;
+            }
+        }
+        seconds.optimizer += elapsed_since(&mut start);
+        let is_on_gradient = |penalty: &Penalty| matches!(penalty.kind.effect(), Effect::Gradient(_));
+        let penalty = objective.penalties.iter().any(is_on_gradient).then_some(penalty);
+        Ok(DUpdate { loss, real, fake, accuracy, grad_norm, penalty, zero, seconds })
     }
 
     /// Updates G once by D's output on its samples, which must carry G's graph; D's weights stay as they are. `zero` is
@@ -110,8 +132,26 @@ pub trait TrainingStep: Send + Sync {
     ///
     /// # Errors
     /// As [`TrainingStep::update_discriminator`].
-    fn update_generator(&self, cx: UpdateContext, zero: f64) -> Result<GUpdate> {
-        update_generator(cx, zero)
+    fn update_generator(&self, mut cx: UpdateContext, zero: f64) -> Result<GUpdate> {
+        let mut seconds = Seconds::default();
+        let mut sums = [0.0; 2];
+        let mut grads: Option<GradStore> = None;
+        for batch in &cx.samples.batches {
+            let mut start = Instant::now();
+            let (loss, logits, zero) = generator_step::generator_loss(&mut cx, batch, zero)?;
+            seconds.forward += elapsed_since(&mut start);
+            let (loss, of_batch) = gradients(&loss, cx.samples.part(batch)?)?;
+            seconds.backward += elapsed_since(&mut start);
+            add(&mut sums, [loss, mean_probability(&(logits - zero)?)?], batch)?;
+            accumulate(cx.optimizer, &mut grads, of_batch)?;
+        }
+        let mut start = Instant::now();
+        let (grads, [loss, fake]) = over_ranks(&cx, grads, sums)?;
+        seconds.together = elapsed_since(&mut start);
+        finite(loss, "loss_g", cx.step)?;
+        let grad_norm = stepped(cx.optimizer, grads, cx.objective, "grad_norm_g", cx.step)?;
+        seconds.optimizer = elapsed_since(&mut start);
+        Ok(GUpdate { loss, fake, grad_norm, seconds })
     }
 }
 
@@ -119,55 +159,6 @@ pub trait TrainingStep: Send + Sync {
 pub struct StandardStep;
 
 impl TrainingStep for StandardStep {}
-
-fn update_discriminator(mut cx: UpdateContext) -> Result<DUpdate> {
-    let mut seconds = Seconds::default();
-    let mut sums = [0.0; 6];
-    let mut grads: Option<GradStore> = None;
-    for batch in &cx.samples.batches {
-        let (found, of_batch) = discriminator_step::on_batch(&mut cx, batch, &mut seconds)?;
-        add(&mut sums, found, batch)?;
-        accumulate(cx.optimizer, &mut grads, of_batch)?;
-    }
-    let mut start = Instant::now();
-    let (grads, [loss, real, fake, accuracy, penalty, zero]) = over_ranks(&cx, grads, sums)?;
-    seconds.together = elapsed_since(&mut start);
-    let UpdateContext { optimizer, objective, step, .. } = cx;
-    finite(loss, "loss_d", step)?;
-    finite(penalty, "penalty_d", step)?;
-    let grad_norm = stepped(optimizer, grads, objective, "grad_norm_d", step)?;
-    for penalty in &objective.penalties {
-        if let Effect::Weights(limited) = penalty.kind.effect() {
-            optimizer.map_weights(|weights| limited(weights, penalty.weight))?;
-        }
-    }
-    seconds.optimizer += elapsed_since(&mut start);
-    let is_on_gradient = |penalty: &Penalty| matches!(penalty.kind.effect(), Effect::Gradient(_));
-    let penalty = objective.penalties.iter().any(is_on_gradient).then_some(penalty);
-    Ok(DUpdate { loss, real, fake, accuracy, grad_norm, penalty, zero, seconds })
-}
-
-fn update_generator(mut cx: UpdateContext, zero: f64) -> Result<GUpdate> {
-    let mut seconds = Seconds::default();
-    let mut sums = [0.0; 2];
-    let mut grads: Option<GradStore> = None;
-    for batch in &cx.samples.batches {
-        let mut start = Instant::now();
-        let (loss, logits, zero) = generator_step::generator_loss(&mut cx, batch, zero)?;
-        seconds.forward += elapsed_since(&mut start);
-        let (loss, of_batch) = gradients(&loss, cx.samples.part(batch)?)?;
-        seconds.backward += elapsed_since(&mut start);
-        add(&mut sums, [loss, mean_probability(&(logits - zero)?)?], batch)?;
-        accumulate(cx.optimizer, &mut grads, of_batch)?;
-    }
-    let mut start = Instant::now();
-    let (grads, [loss, fake]) = over_ranks(&cx, grads, sums)?;
-    seconds.together = elapsed_since(&mut start);
-    finite(loss, "loss_g", cx.step)?;
-    let grad_norm = stepped(cx.optimizer, grads, cx.objective, "grad_norm_g", cx.step)?;
-    seconds.optimizer = elapsed_since(&mut start);
-    Ok(GUpdate { loss, fake, grad_norm, seconds })
-}
 
 /// Adds the means of a batch to the sums over all samples.
 fn add<const N: usize>(sums: &mut [f64; N], means: [f64; N], batch: &Batch) -> Result<()> {

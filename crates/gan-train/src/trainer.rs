@@ -4,10 +4,10 @@ use crate::checkpoint::identity::DataIdentity;
 use crate::config::{Alternate, Extended, FakesMode};
 use crate::data;
 use crate::ema::Ema;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse_if};
 use crate::optimizers::Optimizer;
 use crate::plan::{Architecture, Length, Plan, Turn};
-use crate::step::{Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
+use crate::step::{Objective, Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, LossFunction};
@@ -21,10 +21,9 @@ pub(crate) mod checks;
 mod report;
 mod samples;
 
-use report::Interrupted;
 use report::Look;
 pub use report::{Moment, Parts, StepReport};
-use samples::{Last, Samples};
+use samples::Last;
 
 /// A run in memory: networks, optimizers, data and random streams.
 pub struct Trainer {
@@ -75,10 +74,8 @@ impl Trainer {
     pub fn with_data(plan: Plan, loader: Loader, device: &Device) -> Result<Self> {
         let seed = plan.config().train.seed;
         let precision = plan.config().train.precision;
-        if precision != Precision::F32 && !device.is_cpu() {
-            let problem = "other precisions than \"f32\" work on the CPU only: add --device cpu";
-            return Err(Error::config("train.precision", problem));
-        }
+        let problem = "other precisions than \"f32\" work on the CPU only: add --device cpu";
+        refuse_if(precision != Precision::F32 && !device.is_cpu(), "train.precision", problem)?;
         checks::batches(&plan, &loader, 1)?;
         if device.is_cpu() {
             let sampling = loader.position().sampling;
@@ -203,8 +200,7 @@ impl Trainer {
         self.steps_of(batches)
     }
 
-    /// Returns the number of steps in which D sees `batches`. If the networks alternate by epochs, a step is one batch
-    /// of either.
+    /// Returns the number of steps in which D sees `batches`. If the networks alternate by epochs, a step is one batch of either.
     fn steps_of(&self, batches: u64) -> u64 {
         match self.plan.config().train.alternate {
             Alternate::Steps => batches.div_ceil(self.plan.config().train.d_steps),
@@ -271,86 +267,85 @@ impl Trainer {
     /// As [`Trainer::advance`], and whatever `look` returns.
     pub fn advance_watched<E: From<Error>>(&mut self, look: &mut Look<E>) -> Result<StepReport, E> {
         self.group.order(Order::Step { rollbacks: self.rollbacks })?;
-        let report = self.step_watched(look);
-        // Sums that are not finite are so on every rank, and each of them has ended the step.
-        if matches!(report, Ok(_) | Err(Interrupted::Step(Error::NotFinite { .. }))) {
-            self.group.done();
-        }
-        report.map_err(|interrupted| match interrupted {
-            Interrupted::Step(error) => error.into(),
-            Interrupted::Look(error) => error,
-        })
-    }
-
-    fn step_watched<E>(&mut self, look: &mut Look<E>) -> Result<StepReport, Interrupted<E>> {
-        let progress = self.progress();
         let turn = Turn::of(&self.plan.config().train, self.step, self.loader.batches_per_epoch());
-        let mut objective = self.plan.objective(&self.loss, self.step * turn.d, progress);
-        let train = &self.plan.config().train;
-        let fakes_mode = train.fakes_mode;
-        let reuse_fakes = train.reuse_fakes;
-        let mut last = Last { whole: train.batch, seen: None, real: None, classes: None };
-        let number = self.step + 1;
+        let mut report = StepReport { step: self.step + 1, epoch: self.epoch(), ..StepReport::default() };
+        let mut last = Last { whole: self.plan.config().train.batch, ..Last::default() };
+        let mut objective = self.plan.objective(&self.loss, self.step * turn.d, self.progress());
         let factor = self.lr_factor();
         self.optimizer_g.set_lr_factor(factor);
         self.optimizer_d.set_lr_factor(factor);
-        let mut report = StepReport { step: number, epoch: self.epoch(), ..StepReport::default() };
-        let mut zero = 0.0;
-        look(Moment::BeforeD, self).map_err(Interrupted::Look)?;
+        look(Moment::BeforeD, self)?;
         for update in 0..turn.d {
-            objective = self.plan.objective(&self.loss, self.step * turn.d + update, progress);
-            let start = Instant::now();
-            let batch = self.loader.next_batch()?;
-            let real = batch.images.to_device(&self.device)?;
-            let classes = match self.generator.classes() {
-                Some(_) => batch.labels.map(|labels| labels.to_device(&self.device)).transpose()?,
-                None => None,
-            };
-            report.parts.data += start.elapsed().as_secs_f64();
-            let whole = batch.whole;
-            report.images += whole as u64;
-            let parts = &mut report.parts;
-            let seen = self.make_fakes(Samples::OfD, Some(&real), classes.as_ref(), whole, fakes_mode, parts)?;
-            let update = self.step_rule.update_discriminator(UpdateContext {
-                discriminator: self.discriminator.as_ref(),
-                optimizer: &mut self.optimizer_d,
-                samples: &seen,
-                objective: &objective,
-                group: &self.group,
-                rng: &mut self.dropout,
-                step: number,
-            })?;
-            zero = update.zero;
-            report.d(update);
-            last = Last { whole, seen: reuse_fakes.then_some(seen), real: Some(real), classes };
+            objective = self.plan.objective(&self.loss, self.step * turn.d + update, self.progress());
+            last = self.update_discriminator(&objective, &mut report).inspect_err(|e| self.failed(e))?;
         }
-        look(Moment::AfterD, self).map_err(Interrupted::Look)?;
+        look(Moment::AfterD, self)?;
         for _ in 0..turn.g {
-            let seen = match last.seen.take() {
-                Some(seen) => seen,
-                None => {
-                    let classes = self.classes(&last)?;
-                    let mode = FakesMode::Train;
-                    let real = last.real.as_ref();
-                    self.make_fakes(Samples::OfG, real, classes.as_ref(), last.whole, mode, &mut report.parts)?
-                }
-            };
-            let cx = UpdateContext {
-                discriminator: self.discriminator.as_ref(),
-                optimizer: &mut self.optimizer_g,
-                samples: &seen,
-                objective: &objective,
-                group: &self.group,
-                rng: &mut self.dropout,
-                step: number,
-            };
-            report.g(self.step_rule.update_generator(cx, zero)?);
+            self.update_generator(&mut last, &objective, &mut report).inspect_err(|e| self.failed(e))?;
         }
-        look(Moment::AfterG, self).map_err(Interrupted::Look)?;
+        look(Moment::AfterG, self)?;
         self.average_running()?;
         self.ema.iter_mut().try_for_each(Ema::follow)?;
-        self.step = number;
+        self.step = report.step;
+        self.group.done();
         Ok(report)
+    }
+
+    /// Marks the step's order as carried out if sums are not finite: they are so on every rank, and each of them has ended the step.
+    fn failed(&self, error: &Error) {
+        if matches!(error, Error::NotFinite { .. }) {
+            self.group.done();
+        }
+    }
+
+    fn update_discriminator(&mut self, objective: &Objective, report: &mut StepReport) -> Result<Last> {
+        let start = Instant::now();
+        let batch = self.loader.next_batch()?;
+        let real = batch.images.to_device(&self.device)?;
+        let classes = match self.generator.classes() {
+            Some(_) => batch.labels.map(|labels| labels.to_device(&self.device)).transpose()?,
+            None => None,
+        };
+        report.parts.data += start.elapsed().as_secs_f64();
+        let whole = batch.whole;
+        report.images += whole as u64;
+        let train = &self.plan.config().train;
+        let mode = train.fakes_mode;
+        let reuse = train.reuse_fakes;
+        let seen = self.make_fakes(reuse, Some(&real), classes.as_ref(), whole, mode, &mut report.parts)?;
+        let update = self.step_rule.update_discriminator(UpdateContext {
+            discriminator: self.discriminator.as_ref(),
+            optimizer: &mut self.optimizer_d,
+            samples: &seen,
+            objective,
+            group: &self.group,
+            rng: &mut self.dropout,
+            step: report.step,
+        })?;
+        report.d(update);
+        Ok(Last { whole, seen: reuse.then_some(seen), real: Some(real), classes, zero: update.zero })
+    }
+
+    fn update_generator(&mut self, last: &mut Last, objective: &Objective, report: &mut StepReport) -> Result<()> {
+        let seen = match last.seen.take() {
+            Some(seen) => seen,
+            None => {
+                let classes = self.classes(last)?;
+                let real = last.real.as_ref();
+                self.make_fakes(true, real, classes.as_ref(), last.whole, FakesMode::Train, &mut report.parts)?
+            }
+        };
+        let cx = UpdateContext {
+            discriminator: self.discriminator.as_ref(),
+            optimizer: &mut self.optimizer_g,
+            samples: &seen,
+            objective,
+            group: &self.group,
+            rng: &mut self.dropout,
+            step: report.step,
+        };
+        report.g(self.step_rule.update_generator(cx, last.zero)?);
+        Ok(())
     }
 
     /// Returns the device of the networks.

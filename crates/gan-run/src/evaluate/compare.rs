@@ -16,9 +16,9 @@ use gan_data::npy::{ImageArray, NpyFile, VectorArray};
 use gan_data::{Dataset, Folder, SampleSizes, Split};
 use gan_metrics::embed::Inception;
 use gan_metrics::frechet::FID;
-use gan_metrics::{Card, MetricSuite, Moments, Occasion, Protocol, Reference};
+use gan_metrics::{Card, MetricSuite, Moments, Protocol, Reference};
 use gan_train::config::{DataConfig, EvaluateConfig};
-use gan_train::{data, layering};
+use gan_train::data;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,15 +58,17 @@ pub struct Request {
 /// If the data, the samples or the embedding network cannot be read, or do not fit together.
 pub fn compare(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
     check_protocol(&request, how)?;
-    let is_points = request.data.sizes() == SampleSizes::Points;
-    match (is_points, &request.subject) {
-        (true, _) => points(request, how, progress),
+    let against = Against::of_request(&request);
+    match (against.data.sizes(), &request.subject) {
+        (SampleSizes::Points, _) => points(request, against, how, progress),
         // The data as in training, with the same numbers.
-        (false, Subject::Made(shape)) if request.role == Role::TrainingData && request.size.is_none() => {
-            let sample = shape.clone();
-            of_training(request, sample, how, progress)
+        (_, Subject::Made(shape)) if request.role == Role::TrainingData && request.size.is_none() => {
+            let size = sides(shape).map(Pair::Each);
+            let data = DataConfig { channels: shape[0], size, ..request.data };
+            let against = Against { data, sample: shape.clone(), ..against };
+            Ok((Evaluator::new(Real::open(&against)?, &against, how, progress)?, None))
         }
-        _ => images(request, how, progress),
+        _ => images(request, against, how, progress),
     }
 }
 
@@ -97,27 +99,18 @@ fn check_count(protocol: Option<Protocol>, name: &str, count: usize) -> Result<(
     Err(Error::config(name, format!("{problem}: generate as many, or measure fd_inception")))
 }
 
-/// Compares a generator with its training data.
-fn of_training(
+fn points(
     request: Request,
-    sample: Vec<usize>,
+    mut against: Against,
     how: &EvaluateConfig,
     progress: &mut Progress,
 ) -> Result<(Evaluator, Option<Given>)> {
-    let mut data = request.data;
-    data.channels = sample[0];
-    data.size = sides(&sample).map(Pair::Each);
-    let Request { seed, role, protocol, .. } = request;
-    let against = Against { data, sample, seed, role, way: Way::AsGiven, occasion: Occasion::Evaluation, protocol };
-    Ok((Evaluator::new(Real::open(&against)?, &against, how, progress)?, None))
-}
-
-fn points(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
-    let Request { subject, name, most, mut data, role, seed, protocol, .. } = request;
-    let set = data::find(&data, &[], seed)?;
+    let Request { subject, name, most, .. } = request;
+    let set = data::find(&against.data, &[], against.seed)?;
     let dim = set.pixels();
-    data.channels = dim;
-    let has_points = format!("but {} has points", data.name());
+    against.data.channels = dim;
+    against.sample = vec![dim];
+    let has_points = format!("but {} has points", against.data.name());
     let refuse = |problem: String| Err(Error::config(name.clone(), problem));
     let given = match subject {
         Subject::Made(shape) if shape == [dim] => None,
@@ -135,14 +128,18 @@ fn points(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
             Some(Given::points(&array.spread(count)?, set.as_ref())?)
         }
     };
-    let sample = vec![dim];
-    let against = Against { data, sample, seed, role, way: Way::AsGiven, occasion: Occasion::Evaluation, protocol };
     let how = as_many(how, given.as_ref());
     Ok((Evaluator::new(Real::open(&against)?, &against, &how, progress)?, given))
 }
 
-fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Result<(Evaluator, Option<Given>)> {
-    let Request { subject, name, most, mut data, role, size, seed, protocol } = request;
+fn images(
+    request: Request,
+    mut against: Against,
+    how: &EvaluateConfig,
+    progress: &mut Progress,
+) -> Result<(Evaluator, Option<Given>)> {
+    let Request { subject, name, most, size, protocol, .. } = request;
+    let data = &mut against.data;
     let most = protocol.map(Protocol::samples).or(most);
     let (made, array, folder) = match subject {
         Subject::Made(shape) => (Some(shape), None, None),
@@ -160,14 +157,12 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
             data.size = Some(Pair::Each(own));
         }
     }
-    let mut sample = vec![];
-    let mut way = Way::Own;
     if let Some([height, width]) = size {
         data.size = Some(Pair::Each([height, width]));
-        sample = vec![own_channels(&data, seed)?, height, width];
-        way = Way::AsGiven;
+        against.sample = vec![own_channels(data, against.seed)?, height, width];
+    } else {
+        against.way = Way::Own;
     }
-    let mut against = Against { data, sample, seed, role, way, occasion: Occasion::Evaluation, protocol };
     let real = Real::open(&against)?;
     let channels = real.reference.set.shape()[0];
     if let Some(&other) = shape.iter().flatten().next().filter(|other| **other != channels) {
@@ -210,7 +205,7 @@ fn images(request: Request, how: &EvaluateConfig, progress: &mut Progress) -> Re
 
 /// Returns settings for as many samples as there are, with a floor of the same number.
 fn as_many(how: &EvaluateConfig, given: Option<&Given>) -> EvaluateConfig {
-    EvaluateConfig { samples: given.map_or(how.samples, Given::len), ..how.clone() }
+    EvaluateConfig { samples: given.map_or(how.samples, Given::count), ..how.clone() }
 }
 
 /// Opens the images of a folder as samples.
@@ -292,7 +287,7 @@ pub fn distance(samples: &Path, real: &Path, embedder: &str) -> Result<Card> {
         subject: Subject::Folder(samples.into()),
         name: name.clone(),
         most: None,
-        data: folder(real)?,
+        data: folder(real),
         role: Role::Reference { floor: false },
         size: None,
         seed: 0,
@@ -305,10 +300,8 @@ pub fn distance(samples: &Path, real: &Path, embedder: &str) -> Result<Card> {
 }
 
 /// Returns the settings of color images in the folder `dir`.
-fn folder(dir: &Path) -> Result<DataConfig> {
-    let mut table = layering::Table::new();
-    layering::set(&mut table, "data={name=\"folder\", channels=3}")?;
-    Ok(DataConfig { dir: Some(dir.into()), ..layering::read_data(table)? })
+fn folder(dir: &Path) -> DataConfig {
+    DataConfig { dir: Some(dir.into()), ..DataConfig::new(Folder::default(), 3) }
 }
 
 /// Returns the evaluator of `subject`, called `name` in messages, against the mean and covariance in the `.npz` file at `statistics`, and
@@ -332,14 +325,14 @@ pub fn compare_statistics(
             (Some(Given(Kind::Array(Box::new(array)))), sizes)
         }
         Subject::Folder(dir) => {
-            let set = stored(&DataConfig { limit: most, ..folder(&dir)? }, seed)?;
+            let set = stored(&DataConfig { limit: most, ..folder(&dir) }, seed)?;
             let images = Images { set, way: Way::Own };
             let sizes = images.sizes();
             (Some(Given(Kind::Images(images))), sizes)
         }
     };
     if let Some(given) = &given {
-        check_count(Some(protocol), name, given.len())?;
+        check_count(Some(protocol), name, given.count())?;
     }
     let moments = Moments::read_statistics(statistics)?;
     let described = Reference {
@@ -352,8 +345,7 @@ pub fn compare_statistics(
     let mut suite = MetricSuite::new(embedder.clone(), &[&FID], seed)?.with_statistics(described, moments)?;
     suite.protocol = Some(protocol);
     let embedding = Embedding { embedder, samples: protocol.samples(), seed, same_classes: false };
-    let settings = folder(statistics)?;
-    let sample_sizes = sizes.map(|sizes| sizes.card(Way::Own, &[], &settings));
+    let sample_sizes = sizes.map(|sizes| sizes.card(Way::Own, &[], &folder(statistics)));
     Ok((Evaluator { suite, best: None, embedding, fit: None, sample_sizes }, given))
 }
 

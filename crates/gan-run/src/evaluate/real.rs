@@ -34,13 +34,6 @@ enum HeldOut {
     Named { floor: bool },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Reference,
-    Floor,
-    Train,
-}
-
 /// Number of samples that an evaluation needs.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
@@ -91,10 +84,7 @@ impl Real {
 
     /// Returns whether all of the reference is used, because no part is held out.
     fn is_whole(&self) -> bool {
-        match self.held_out {
-            HeldOut::Named { .. } | HeldOut::Nowhere => true,
-            HeldOut::Split | HeldOut::Drawn => false,
-        }
+        matches!(self.held_out, HeldOut::Named { .. } | HeldOut::Nowhere)
     }
 
     /// Returns whether the training data are known.
@@ -113,16 +103,14 @@ impl Real {
         if self.is_whole() {
             return self.whole(suite, described, wanted, progress);
         }
-        let parts = [
-            (Part::Reference, REFERENCE),
-            (Part::Floor, wanted.samples.max(MetricSuite::FEWEST)),
-            (Part::Train, if wanted.copies { REFERENCE } else { 0 }),
-        ];
-        let order = parts.map(|(part, most)| self.chosen(part, most));
+        let floor = wanted.samples.max(MetricSuite::FEWEST);
+        let copies = if wanted.copies { REFERENCE } else { 0 };
+        let parts = [(&self.reference, REFERENCE), (&self.train, floor), (&self.train, copies)];
+        let order = parts.map(|(images, most)| self.chosen(images, most));
         let all = order.iter().map(Vec::len).sum();
         let mut done = 0;
         let mut collect = |i: usize| {
-            self.collect(&suite, self.images(parts[i].0), &order[i], &mut |count, _| {
+            self.collect(&suite, parts[i].0, &order[i], &mut |count, _| {
                 done += count;
                 progress(done, all);
                 Ok(())
@@ -143,7 +131,7 @@ impl Real {
         progress: &mut Progress,
     ) -> Result<MetricSuite> {
         let images = &self.reference;
-        let order = self.chosen(Part::Reference, wanted.most);
+        let order = self.chosen(images, wanted.most);
         if self.held_out == HeldOut::Nowhere {
             MetricSuite::check_count(order.len() / 2, MetricSuite::FEWEST)?;
         }
@@ -173,13 +161,9 @@ impl Real {
         }
     }
 
-    fn images(&self, part: Part) -> &Images {
-        if part == Part::Reference { &self.reference } else { &self.train }
-    }
-
-    /// Returns the numbers of at most `most` samples of a part, chosen by the seed.
-    fn chosen(&self, part: Part, most: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.images(part).set.len()).collect();
+    /// Returns the numbers of at most `most` of some images, chosen by the seed.
+    fn chosen(&self, images: &Images, most: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..images.set.len()).collect();
         Rng::stream(self.seed, "real samples").shuffle(&mut order);
         order.truncate(most);
         // Reading is faster in the data's own order.

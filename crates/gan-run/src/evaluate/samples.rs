@@ -61,14 +61,10 @@ impl SizeRange {
             Way::AsGiven => shape.get(1..3).map(|sides| [sides[0], sides[1]]),
         };
         let cut = settings.crop.map(|crop| format!("centre box of {}×{}", crop.get()[0], crop.get()[1]));
-        let resized = match (size.filter(|size| self != Self::one(*size)), cut) {
-            (Some(size), cut) => {
-                let how: Vec<String> = cut.into_iter().chain([how(settings)]).collect();
-                Some(ResizedTo { size, how: how.join(", ") })
-            }
-            (None, Some(how)) => Some(ResizedTo { size: self.smallest, how }),
-            (None, None) => None,
-        };
+        let size = size.filter(|size| self != Self::one(*size));
+        let how: Vec<String> = cut.into_iter().chain(size.map(|_| how(settings))).collect();
+        let size = size.unwrap_or(self.smallest);
+        let resized = (!how.is_empty()).then(|| ResizedTo { size, how: how.join(", ") });
         ImageSizes { smallest: self.smallest, largest: self.largest, resized }
     }
 }
@@ -189,17 +185,12 @@ impl Given {
     }
 
     /// Returns the number of samples.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         match &self.0 {
             Kind::Images(images) => images.set.len(),
             Kind::Array(array) => array.count(),
             Kind::Points(points) => points.dims()[0],
         }
-    }
-
-    /// Returns whether there are no samples.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

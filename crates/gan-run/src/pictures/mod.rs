@@ -7,7 +7,7 @@ mod images;
 mod observers;
 mod plane;
 
-pub(crate) use observers::{Final, Progress, file_name, make};
+pub(crate) use observers::{Final, Progress, file_name, frames, make};
 
 use crate::error::Result;
 use candle_core::Tensor;
@@ -26,7 +26,7 @@ const SMALL: usize = 48;
 pub fn sheet(samples: &Tensor, units: Option<&Units>, rows: usize, columns: usize) -> Result<Picture> {
     if samples.rank() == 2 {
         let units = units_of(samples, units)?;
-        let generated = kind("generated", Ink::Generated, rows_of(samples, &units)?);
+        let generated = Kind { name: "generated", ink: Ink::Generated, rows: rows_of(samples, &units)? };
         return points(&axes(&units), &[generated], &counted(samples.dim(0)?, "generated point"));
     }
     let (n, c, h, w) = samples.dims4()?;
@@ -53,7 +53,8 @@ pub fn check_sheet(sample: &[usize], rows: usize, columns: usize) -> Result<()> 
 pub fn singles(samples: &Tensor, units: Option<&Units>) -> Result<Vec<Picture>> {
     if samples.rank() == 2 {
         let units = units_of(samples, units)?;
-        let draw = |point: Vec<f32>| points(&axes(&units), &[kind("", Ink::Generated, vec![point])], "");
+        let draw =
+            |point: Vec<f32>| points(&axes(&units), &[Kind { name: "", ink: Ink::Generated, rows: vec![point] }], "");
         return rows_of(samples, &units)?.into_iter().map(draw).collect();
     }
     let (n, c, h, w) = samples.dims4()?;
@@ -81,8 +82,16 @@ struct Kind {
     rows: Vec<Vec<f32>>,
 }
 
-fn kind(name: &'static str, ink: Ink, rows: Vec<Vec<f32>>) -> Kind {
-    Kind { name, ink, rows }
+impl Kind {
+    /// Returns the points in two of their coordinates.
+    fn cloud(&self, axes: [usize; 2], opacity: f64) -> Cloud {
+        cloud(self.name, self.ink, &self.rows, axes, opacity)
+    }
+}
+
+/// Returns `rows` in two of their coordinates.
+pub(crate) fn cloud(name: &str, ink: Ink, rows: &[Vec<f32>], [x, y]: [usize; 2], opacity: f64) -> Cloud {
+    Cloud { name: name.into(), points: rows.iter().map(|row| [row[x], row[y]]).collect(), ink, opacity }
 }
 
 /// Margin around the data's range, as a fraction of it, because generated points exceed the range at first.
@@ -113,17 +122,17 @@ fn axis_name(axis: usize) -> String {
 fn points(axes: &[[f64; 2]], kinds: &[Kind], title: &str) -> Result<Picture> {
     let pairs = pairs(axes.len());
     let panel = |[a, b]: [usize; 2]| {
-        let of_pair = |kind: &Kind| Cloud {
-            name: kind.name.into(),
-            points: kind.rows.iter().map(|row| [row[a], row[b]]).collect(),
-            ink: kind.ink,
-            opacity: 0.7,
-        };
         let title = match pairs.len() {
             1 => title.to_string(),
             _ => format!("{title}: {} and {}", axis_name(a), axis_name(b)),
         };
-        Plane { title, x: axes[a], y: axes[b], clouds: kinds.iter().map(of_pair).collect(), ..Plane::default() }
+        Plane {
+            title,
+            x: axes[a],
+            y: axes[b],
+            clouds: kinds.iter().map(|kind| kind.cloud([a, b], 0.7)).collect(),
+            ..Plane::default()
+        }
     };
     let planes: Vec<Plane> = pairs.iter().map(|pair| panel(*pair)).collect();
     Ok(panels(&planes, if planes.len() == 1 { PANEL } else { SMALL_PANEL })?)

@@ -1,19 +1,18 @@
 //! Observers that draw: samples from the same noise at intervals, and pictures at the start and the end.
 
-use super::{axes, images, kind, plane, points, rows_of, sheet};
+use super::{Kind, axes, images, plane, points, rows_of, sheet};
 use crate::error::{Error, Result};
-use crate::folder::{METRICS, RunFolder, SAMPLES};
+use crate::folder::{self, METRICS, RunFolder, SAMPLES, entries};
 use crate::run::{Observer, Outcome};
 use candle_core::Tensor;
 use gan_data::Units;
-use gan_report::Picture;
 use gan_report::plot::Ink;
+use gan_report::{Frame, Picture};
 use gan_train::{StepReport, Trainer};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Observer that draws `samples/step-….png` from the same noise every time; for points in the plane also D's output and
-/// G's mesh.
+/// Observer that draws `samples/step-….png` from the same noise every time; for points in the plane also D's output and G's mesh.
 pub(crate) struct Progress {
     folder: RunFolder,
     /// Real samples to draw beside generated points.
@@ -35,20 +34,14 @@ impl Progress {
     }
 
     fn draw_points(&self, trainer: &Trainer, real: &Tensor, made: &Tensor, units: &Units) -> Result<()> {
-        let step = trainer.step();
-        let device = trainer.device();
-        let real = kind("real", Ink::Real, rows_of(real, units)?);
-        let kinds = [real, kind("generated", Ink::Generated, rows_of(made, units)?)];
-        self.save(SAMPLES, trainer, &points(&axes(units), &kinds, &format!("step {step}"))?)?;
+        let real = Kind { name: "real", ink: Ink::Real, rows: rows_of(real, units)? };
+        let kinds = [real, Kind { name: "generated", ink: Ink::Generated, rows: rows_of(made, units)? }];
+        self.save(SAMPLES, trainer, &points(&axes(units), &kinds, &format!("step {}", trainer.step()))?)?;
         if units.dimensions() != 2 {
             return Ok(());
         }
-        let d = (trainer.discriminator(), trainer.plan().config().train.pacgan);
-        self.save("surfaces", trainer, &plane::surface(d, units, &kinds, step, device)?)?;
-        let latent = &trainer.plan().config().latent;
-        let [real, _] = &kinds;
-        let mesh = trainer.with_ema_weights(|generator| plane::mesh(generator, latent, units, real, step, device))?;
-        self.save("meshes", trainer, &mesh)
+        self.save("surfaces", trainer, &plane::surface(trainer, units, &kinds)?)?;
+        self.save("meshes", trainer, &plane::mesh(trainer, units, &kinds[0])?)
     }
 
     fn save(&self, dir: &str, trainer: &Trainer, picture: &Picture) -> Result<()> {
@@ -59,6 +52,17 @@ impl Progress {
 /// Returns `step-0000500.png`.
 pub(crate) fn file_name(step: u64) -> String {
     format!("step-{step:07}.png")
+}
+
+/// Returns the pictures in a folder that are named by [`file_name`], in the order of their steps.
+pub(crate) fn frames(folder: &Path) -> Vec<Frame> {
+    let frame = |path: PathBuf| {
+        let step = folder::file_name(&path).strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()?;
+        Some(Frame { step, path })
+    };
+    let mut frames: Vec<Frame> = entries(folder).filter_map(frame).collect();
+    frames.sort_by_key(|frame| frame.step);
+    frames
 }
 
 /// Creates a folder, if it does not exist.
@@ -91,14 +95,11 @@ impl Observer for Progress {
 /// Observer that draws a training batch at the start, and at the end the loss plot, the animations, and real samples beside generated ones
 /// with their nearest neighbors.
 pub(crate) struct Final {
-    folder: RunFolder,
+    /// Folder of the run.
+    pub folder: RunFolder,
 }
 
 impl Final {
-    pub(crate) fn new(folder: &RunFolder) -> Self {
-        Self { folder: folder.clone() }
-    }
-
     fn losses(&self) -> Result<()> {
         let figure = gan_report::plot::losses_figure(&self.folder.join(METRICS))?;
         let size = figure.suggested_size();
@@ -107,10 +108,8 @@ impl Final {
     }
 
     fn films(&self) -> Result<()> {
-        film(&self.folder.join(SAMPLES), &self.folder.join("progress.gif"))?;
-        ["planes", "surfaces", "meshes"]
-            .iter()
-            .try_for_each(|name| film(&self.folder.join(name), &self.folder.join(&format!("{name}.gif"))))
+        let films = [(SAMPLES, "progress"), ("planes", "planes"), ("surfaces", "surfaces"), ("meshes", "meshes")];
+        films.iter().try_for_each(|(dir, name)| film(&self.folder.join(dir), &self.folder.join(&format!("{name}.gif"))))
     }
 }
 
@@ -146,14 +145,12 @@ const FRAME_MS: u16 = 150;
 
 /// Writes the pictures of `dir` in the order of their steps as a GIF, with a limited number of frames. An empty folder gives none.
 fn film(dir: &Path, out: &Path) -> Result<()> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
-    let mut paths: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "png")).collect();
-    paths.sort();
-    let every = paths.len().div_ceil(MOST_FRAMES).max(1);
+    let found = frames(dir);
+    let every = found.len().div_ceil(MOST_FRAMES).max(1);
     // Counted from the end, so that the animation ends with the last picture.
-    let mut chosen: Vec<_> = paths.iter().rev().step_by(every).collect();
-    chosen.reverse();
-    let mut frames: Vec<Picture> = chosen.into_iter().filter_map(|p| readable(p)).collect();
+    let chosen = found.iter().rev().step_by(every);
+    let mut frames: Vec<Picture> = chosen.filter_map(|frame| readable(&frame.path)).collect();
+    frames.reverse();
     // A resumed run may draw pictures of another size; an animation has the size of its last picture.
     let size = frames.last().map(|f| (f.width(), f.height(), f.colour()));
     frames.retain(|f| Some((f.width(), f.height(), f.colour())) == size);

@@ -3,10 +3,11 @@
 use super::{Kind, PANEL, axes};
 use crate::error::Result;
 use candle_core::{Device, Tensor};
-use gan_core::{Discriminator, Distribution, ForwardContext, Generator, Latent};
+use gan_core::{Distribution, ForwardContext, Latent};
 use gan_data::Units;
 use gan_report::Picture;
-use gan_report::plot::{Cloud, Heat, Ink, Line, Plane, panels};
+use gan_report::plot::{Heat, Ink, Line, Plane, panels};
+use gan_train::Trainer;
 
 /// Values per side of the heat map.
 const CELLS: usize = 72;
@@ -15,14 +16,8 @@ const LINES: usize = 21;
 const ALONG: usize = 61;
 
 /// Draws D(x) over the plane, blue where D classifies points as real and orange where as generated, with both kinds of points on top. A D
-/// that sees `pack` points at once gets each point repeated.
-pub(super) fn surface(
-    (d, pack): (&dyn Discriminator, usize),
-    units: &Units,
-    kinds: &[Kind],
-    step: u64,
-    device: &Device,
-) -> Result<Picture> {
+/// that sees several points at once gets each point repeated.
+pub(super) fn surface(trainer: &Trainer, units: &Units, kinds: &[Kind]) -> Result<Picture> {
     let shown = axes(units);
     let middle = |axis: usize, i: usize| {
         let [low, high] = shown[axis];
@@ -30,49 +25,35 @@ pub(super) fn surface(
     };
     let cells = (0..CELLS).flat_map(|row| (0..CELLS).map(move |column| (row, column)));
     let scaled: Vec<f32> = cells.flat_map(|(row, column)| units.scaled(&[middle(0, column), middle(1, row)])).collect();
-    let x = Tensor::from_vec(scaled, (CELLS * CELLS, 2), device)?;
-    let x = Tensor::cat(&vec![x; pack], 1)?;
-    let logits = d.forward(&x, &mut ForwardContext::eval())?.logits.detach();
+    let x = Tensor::from_vec(scaled, (CELLS * CELLS, 2), trainer.device())?;
+    let x = Tensor::cat(&vec![x; trainer.plan().config().train.pacgan], 1)?;
+    let logits = trainer.discriminator().forward(&x, &mut ForwardContext::eval())?.logits.detach();
     let heat = Heat { values: gan_kernels::ops::sigmoid(&logits)?.to_vec1()?, columns: CELLS };
-    let title = format!("step {step}: D's verdict, blue real, orange generated");
-    let clouds = kinds.iter().map(dots).collect();
+    let title = format!("step {}: D's verdict, blue real, orange generated", trainer.step());
+    let clouds = kinds.iter().map(|kind| kind.cloud([0, 1], 0.55)).collect();
     let plane = Plane { title, x: shown[0], y: shown[1], heat: Some(heat), clouds, ..Plane::default() };
     Ok(panels(&[plane], PANEL)?)
 }
 
 /// Draws G's images of a square grid in its latent space (in the first two numbers; the others are 0), with real points below.
-pub(super) fn mesh(
-    g: &dyn Generator,
-    latent: &Latent,
-    units: &Units,
-    real: &Kind,
-    step: u64,
-    device: &Device,
-) -> Result<Picture> {
+pub(super) fn mesh(trainer: &Trainer, units: &Units, real: &Kind) -> Result<Picture> {
     let shown = axes(units);
-    let made = g.forward(&grid_latents(latent, device)?, &mut ForwardContext::eval())?.detach();
+    let z = grid_latents(&trainer.plan().config().latent, trainer.device())?;
+    let made =
+        trainer.with_ema_weights(|g| -> Result<_> { Ok(g.forward(&z, &mut ForwardContext::eval())?.detach()) })?;
     let rows: Vec<[f32; 2]> = super::rows_of(&made, units)?.iter().map(|row| [row[0], row[1]]).collect();
     let line = |(i, points): (usize, &[[f32; 2]])| {
         let ink = if i < LINES { Ink::Generated } else { Ink::Neutral };
         Line { points: points.to_vec(), ink }
     };
     let lines = rows.chunks_exact(ALONG).enumerate().map(line).collect();
-    let title = format!("step {step}: the latent grid as G warps it");
-    let plane = Plane { title, x: shown[0], y: shown[1], lines, clouds: vec![dots(real)], ..Plane::default() };
+    let title = format!("step {}: the latent grid as G warps it", trainer.step());
+    let plane =
+        Plane { title, x: shown[0], y: shown[1], lines, clouds: vec![real.cloud([0, 1], 0.55)], ..Plane::default() };
     Ok(panels(&[plane], PANEL)?)
 }
 
-fn dots(kind: &Kind) -> Cloud {
-    Cloud {
-        name: kind.name.into(),
-        points: kind.rows.iter().map(|r| [r[0], r[1]]).collect(),
-        ink: kind.ink,
-        opacity: 0.55,
-    }
-}
-
-/// Returns `[2 · LINES · ALONG, latent]`: first the lines along which the first number varies, then those of the
-/// second.
+/// Returns `[2 · LINES · ALONG, latent]`: first the lines along which the first number varies, then those of the second.
 fn grid_latents(latent: &Latent, device: &Device) -> Result<Tensor> {
     let reach = match latent.distribution {
         Distribution::Uniform => 1.0,

@@ -4,13 +4,13 @@
 //! sentences describe the curves. They never describe the quality of the samples, which no curve of a GAN shows. Sources: Goodfellow, *NIPS
 //! 2016 Tutorial*, arXiv 1701.00160, sections 3.2.3 and 5; Radford et al., arXiv 1511.06434; and common advice on training GANs.
 
-mod trend;
+pub(super) mod trend;
 
 use self::trend::{Way, buckets, finite, level, mean, median, spread, tail, way};
-use crate::folder::{METRICS, MOST_LINES};
-use crate::run_summary::RunSummary;
+use crate::folder::METRICS;
+use crate::log::lines;
+use crate::run_summary::{Best, RunSummary};
 use gan_alarms::{Alarm, RunContext, Watch};
-use gan_base::regular_file;
 use gan_core::summary::grouped;
 use gan_report::{Diagnosis, Metrics, Severity, to_digits};
 use gan_train::config::Policy;
@@ -94,12 +94,10 @@ fn found(run: &Path, plan: &Plan, summary: &RunSummary) -> Vec<Alarm> {
     let mut watch = Watch::new(RunContext {
         total,
         best: best.map(|best| (best.metric.key.to_string(), best.metric.better)),
-        floor: best.and_then(|best| best.card.figure(best.metric)?.floor),
+        floor: best.and_then(Best::floor),
         loss: plan.config().loss.kind,
     });
-    let bytes = regular_file::read(&run.join(METRICS), MOST_LINES).unwrap_or_default();
-    let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    lines.flat_map(|line| watch.see(&line)).collect()
+    lines(&run.join(METRICS)).flat_map(|line| watch.see(&line)).collect()
 }
 
 /// Reports missing lines. A network that was not updated has no numbers, so all fields are considered together.

@@ -1,7 +1,8 @@
 //! Pictures in a run folder, known or not.
 
-use gan_report::{Frame, Sequence, Single};
-use std::fs;
+use crate::folder::{entries, file_name};
+use crate::pictures::frames;
+use gan_report::{Sequence, Single};
 use std::path::{Path, PathBuf};
 
 /// Folder, heading and caption of the sequences that training draws, in the order of the page.
@@ -25,14 +26,14 @@ const SINGLES: [(&str, &str); 3] = [
 
 /// Returns every folder with pictures of steps, and every picture in `pictures/`.
 pub(super) fn found(run: &Path, notes: &mut Vec<String>) -> (Vec<Sequence>, Vec<Single>) {
-    let mut folders: Vec<PathBuf> = paths(run).into_iter().filter(|path| path.is_dir()).collect();
-    folders.sort_by_key(|folder| place(&SEQUENCES.map(|known| known.0), &name(folder)));
+    let mut folders: Vec<PathBuf> = entries(run).filter(|path| path.is_dir()).collect();
+    folders.sort_by_key(|folder| place(&SEQUENCES.map(|known| known.0), &file_name(folder)));
     let sequences: Vec<Sequence> = folders.iter().filter_map(|folder| sequence(folder)).collect();
     if !sequences.iter().any(|sequence| sequence.name == SEQUENCES[0].1) {
         notes.push("There are no samples yet: samples/ holds no step-….png.".into());
     }
-    let mut pictures: Vec<PathBuf> = paths(&run.join("pictures")).into_iter().filter(|path| is_png(path)).collect();
-    pictures.sort_by_key(|picture| place(&SINGLES.map(|known| known.0), &name(picture)));
+    let mut pictures: Vec<PathBuf> = entries(&run.join("pictures")).filter(|path| is_png(path)).collect();
+    pictures.sort_by_key(|picture| place(&SINGLES.map(|known| known.0), &file_name(picture)));
     (sequences, pictures.into_iter().map(single).collect())
 }
 
@@ -42,36 +43,20 @@ fn place(known: &[&str], name: &str) -> (usize, String) {
 }
 
 fn sequence(folder: &Path) -> Option<Sequence> {
-    let mut frames: Vec<Frame> = paths(folder).into_iter().filter_map(frame).collect();
-    frames.sort_by_key(|frame| frame.step);
-    let own = name(folder);
+    let frames = frames(folder);
+    let own = file_name(folder);
     let known = SEQUENCES.iter().find(|(folder, ..)| *folder == own);
     let (name, caption) = known.map_or((own.as_str(), ""), |(_, name, caption)| (*name, *caption));
     let sequence = Sequence { name: name.into(), caption: caption.into(), frames };
     (!sequence.frames.is_empty()).then_some(sequence)
 }
 
-/// Reads a file such as `step-0000500.png`.
-fn frame(path: PathBuf) -> Option<Frame> {
-    let step = name(&path).strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()?;
-    Some(Frame { step, path })
-}
-
 fn single(path: PathBuf) -> Single {
-    let own = name(&path);
+    let own = file_name(&path);
     let known = SINGLES.iter().find(|(file, _)| *file == own);
     Single { caption: known.map_or(own.clone(), |(_, caption)| (*caption).into()), path }
 }
 
 fn is_png(path: &Path) -> bool {
-    path.is_file() && path.extension().is_some_and(|extension| extension == "png") && !name(path).starts_with('.')
-}
-
-/// Returns the contents of `folder`; nothing if it cannot be read.
-fn paths(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.is_file() && path.extension().is_some_and(|extension| extension == "png") && !file_name(path).starts_with('.')
 }

@@ -57,8 +57,7 @@ fn remove_all(dir: &Path, steps: Vec<u64>, what: &str) {
     }
 }
 
-/// Removes a checkpoint. Renames it first, so that a process killed in between leaves no partial checkpoint under a
-/// valid name.
+/// Removes a checkpoint. Renames it first, so that a process killed in between leaves no partial checkpoint under a valid name.
 fn remove(path: &Path) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let hidden = path.with_file_name(format!(".{name}.old.tmp"));

@@ -87,12 +87,8 @@ fn flatten(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.before, &self.after) {
-            (Some(before), Some(after)) => write!(f, "{} was {before} and is {after} now", self.key),
-            (None, Some(after)) => write!(f, "{} was not set and is {after} now", self.key),
-            (Some(before), None) => write!(f, "{} was {before} and is not set now", self.key),
-            (None, None) => Ok(()),
-        }
+        let [before, after] = [&self.before, &self.after].map(|value| value.as_deref().unwrap_or("not set"));
+        write!(f, "{} was {before} and is {after} now", self.key)
     }
 }
 

@@ -14,56 +14,49 @@ use toml::Table;
 /// The data set with its own settings, and the settings that all data sets share.
 ///
 /// In TOML, these stand beside each other: `name`, the keys of the set with that name ([`gan_data::DATASETS`]), and the keys below.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
 pub struct DataConfig {
     /// The data set: `name` and the keys that are specific to it.
-    #[serde(skip)]
+    #[serde(flatten, skip_deserializing)]
     pub set: DatasetConfig,
     /// Folder of the data set's files; by default the usual places are searched, but "folder" requires it. It may also be a pack (`gan data
     /// pack`), which is read instead of any set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// Maximum number of samples, spread evenly over the set, for experiments with little data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Height and width of training images. Points have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<Pair>,
     /// 1 for gray, 3 for color; for points the number of coordinates.
     pub channels: usize,
     /// For images: height and width of a box around the center that is cropped first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<Pair>,
     /// For images of other proportions: "crop" crops the excess, "pad" fits the whole image on the background, "stretch" changes the
     /// proportions.
-    #[serde(default)]
     pub fit: Fit,
     /// Resampling filter: "bilinear", "bicubic" or "lanczos".
-    #[serde(default)]
     pub filter: Filter,
     /// Color beside padded images and behind transparent ones: "white", "black" or [red, green, blue].
-    #[serde(default)]
     pub background: Background,
     /// Treatment of images that are smaller than the size: "refuse" ends the run before it starts, "skip" ignores them, "upscale" enlarges
     /// them. The older key `upscale` is read as well: true means "upscale", false means "refuse".
-    #[serde(default, alias = "upscale", deserialize_with = "small")]
+    #[serde(alias = "upscale", deserialize_with = "small")]
     pub small: Small,
     /// Whether an unreadable image file ends the run instead of being skipped.
-    #[serde(default)]
     pub strict: bool,
     /// Whether each image is flipped horizontally with probability ½ whenever it is drawn.
-    #[serde(default)]
     pub flip: bool,
     /// Whether images are drawn with replacement, instead of once per epoch.
-    #[serde(default)]
     pub replacement: bool,
     /// Number of images in the windows within which each epoch's order is random, e.g. 65536. Large sets are then read almost sequentially,
     /// and the order takes little memory. The default is all of up to a million, and 65,536 of larger sets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<usize>,
     /// Treatment of the last images of an epoch if they do not fill a batch.
-    #[serde(default)]
     pub last_batch: LastBatch,
     /// Threads that prefetch batches; 0 loads between the steps. The batches are the same for any number.
     #[serde(default = "one_worker")]
@@ -73,24 +66,7 @@ pub struct DataConfig {
 impl DataConfig {
     /// Returns the default settings of `set`, for samples of `channels` channels.
     pub fn new(set: impl Into<DatasetConfig>, channels: usize) -> Self {
-        Self {
-            set: set.into(),
-            dir: None,
-            limit: None,
-            size: None,
-            channels,
-            crop: None,
-            fit: Fit::default(),
-            filter: Filter::default(),
-            background: Background::default(),
-            small: Small::default(),
-            strict: false,
-            flip: false,
-            replacement: false,
-            window: None,
-            last_batch: LastBatch::default(),
-            workers: one_worker(),
-        }
+        Self { set: set.into(), channels, workers: one_worker(), ..Self::default() }
     }
 
     /// Returns the value of `data.name`.
@@ -207,10 +183,13 @@ impl Keyed for DataConfig {
             }
         }
         check_known(&shared, own_keys)?;
+        let missing = |name| KeyProblem { key: String::new(), message: format!("missing field `{name}`") };
+        let has_channels = shared.contains_key("channels");
         let Shared(shared) = read(shared, |table| Shared::deserialize(table))?;
-        let Some(name) = name else {
-            return Err(KeyProblem { key: String::new(), message: "missing field `name`".into() });
-        };
+        if !has_channels {
+            return Err(missing("channels"));
+        }
+        let name = name.ok_or_else(|| missing("name"))?;
         let set = read(own, |table| DatasetConfig::read(&name, table))?;
         Ok(Self { set, ..shared })
     }
@@ -224,24 +203,7 @@ impl<'de> Deserialize<'de> for DataConfig {
 
 impl Serialize for DataConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// The keys of all sets.
-        struct Common<'a>(&'a DataConfig);
-
-        impl Serialize for Common<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                DataConfig::serialize(self.0, serializer)
-            }
-        }
-
-        #[derive(Serialize)]
-        struct Flat<'a> {
-            #[serde(flatten)]
-            set: &'a DatasetConfig,
-            #[serde(flatten)]
-            common: Common<'a>,
-        }
-
-        Flat { set: &self.set, common: Common(self) }.serialize(serializer)
+        Self::serialize(self, serializer)
     }
 }
 

@@ -3,7 +3,7 @@
 //! A new optimizer is a file with its settings, which implement [`UpdateRule`], and a line in `optimizers!` below: its name in settings,
 //! the enum, its keys, its checks and its state in checkpoints follow.
 
-use crate::averages::{self, Averaged};
+use crate::averages::{Averaged, Averages};
 use crate::error::{Error, Result};
 use crate::keyed::{KeyProblem, Keyed, read};
 use candle_core::{Tensor, Var, backprop::GradStore};
@@ -12,8 +12,6 @@ use gan_core::Param;
 use gan_data::settings_keys;
 use gan_kernels::update::{self, Average, Epsilon};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::collections::BTreeMap;
-use std::path::Path;
 use toml::Table;
 
 /// A setting that cannot be used, and why.
@@ -33,9 +31,6 @@ pub trait UpdateRule: Send + Sync {
     }
 
     /// Updates the numbers of one variable.
-    ///
-    /// # Errors
-    /// From candle.
     fn update(&self, update: &RuleUpdate) -> Result<()>;
 }
 
@@ -201,24 +196,22 @@ fn placement(epsilon_inside_root: bool) -> Epsilon {
 
 fn is_positive(key: &'static str, value: f64) -> std::result::Result<(), Problem> {
     // Smaller or larger numbers become 0 or infinite in single precision.
-    if (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value) {
-        return Ok(());
-    }
-    Err((key, format!("{value} cannot be used: expected a number above 0 that single precision can hold")))
+    let fits = (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value);
+    expect(key, value, fits, "a number above 0 that single precision can hold")
 }
 
 fn is_decay(key: &'static str, value: f64) -> std::result::Result<(), Problem> {
-    if (0.0..1.0).contains(&value) {
-        return Ok(());
-    }
-    Err((key, format!("{value} cannot be used: expected a number from 0 to less than 1")))
+    expect(key, value, (0.0..1.0).contains(&value), "a number from 0 to less than 1")
+}
+
+fn expect(key: &'static str, value: f64, fits: bool, expected: &str) -> std::result::Result<(), Problem> {
+    if fits { Ok(()) } else { Err((key, format!("{value} cannot be used: expected {expected}"))) }
 }
 
 /// An update rule, and the averages of the variables that it updates.
 pub struct Optimizer {
     rule: Box<dyn UpdateRule>,
-    variables: Vec<Averaged>,
-    steps: u64,
+    pub(crate) averages: Averages,
     lr_factor: f64,
 }
 
@@ -229,14 +222,11 @@ impl Optimizer {
     /// If the averages cannot be allocated.
     pub fn new(rule: impl UpdateRule + 'static, params: &[Param]) -> Result<Self> {
         let trained = params.iter().filter(|param| param.role.is_trained());
-        let variables = averages::zeros(trained, rule.averages().len())?;
-        Ok(Self { rule: Box::new(rule), variables, steps: 0, lr_factor: 1.0 })
+        let prefixes = rule.averages().iter().map(|name| format!("{name}.")).collect();
+        Ok(Self { averages: Averages::zeros(trained, prefixes)?, rule: Box::new(rule), lr_factor: 1.0 })
     }
 
     /// Returns the Euclidean norm over the gradients of all parameters; a parameter without a gradient counts as zero.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn gradient_norm(&self, grads: &GradStore) -> Result<f64> {
         let sums = self.found(grads).map(|(_, grad)| update::sum_of_squares(grad));
         Ok(sums.collect::<candle_core::Result<Vec<f64>>>()?.iter().sum::<f64>().sqrt())
@@ -244,7 +234,7 @@ impl Optimizer {
 
     /// Returns the variables that have a gradient, with it.
     fn found<'a>(&'a self, grads: &'a GradStore) -> impl Iterator<Item = (&'a Averaged, &'a Tensor)> {
-        self.variables.iter().filter_map(|variable| Some((variable, grads.get(&variable.var)?)))
+        self.averages.variables.iter().filter_map(|variable| Some((variable, grads.get(&variable.var)?)))
     }
 
     /// Adds the gradients in `more` of its variables to those in `grads`.
@@ -277,7 +267,7 @@ impl Optimizer {
     /// Replaces the gradients by these concatenated numbers.
     fn replace(&self, grads: &mut GradStore, flat: &Tensor) -> Result<()> {
         let mut from = 0;
-        for Averaged { var, .. } in &self.variables {
+        for Averaged { var, .. } in &self.averages.variables {
             let Some(grad) = grads.get(var) else { continue };
             let len = grad.elem_count();
             let own = flat.narrow(0, from, len)?.reshape(grad.shape())?;
@@ -290,7 +280,7 @@ impl Optimizer {
     /// Clips gradients whose norm is above `most` to that norm (Pascanu et al. 2013, arXiv:1211.5063).
     pub(crate) fn clip(&self, grads: &mut GradStore, norm: f64, most: Option<f64>) -> Result<()> {
         let Some(most) = most.filter(|most| norm > *most) else { return Ok(()) };
-        for Averaged { var, .. } in &self.variables {
+        for Averaged { var, .. } in &self.averages.variables {
             if let Some(scaled) = grads.get(var).map(|grad| grad * (most / norm)).transpose()? {
                 grads.insert(var, scaled);
             }
@@ -301,16 +291,13 @@ impl Optimizer {
     /// Replaces every variable by a function of it.
     pub(crate) fn map_weights(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<()> {
         let one = |variable: &Averaged| variable.var.set(&f(&variable.var.as_detached_tensor())?);
-        Ok(self.variables.iter().try_for_each(one)?)
+        Ok(self.averages.variables.iter().try_for_each(one)?)
     }
 
     /// Updates every parameter that has a gradient.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn step(&mut self, grads: &GradStore) -> Result<()> {
-        self.steps += 1;
-        let step = self.steps;
+        self.averages.steps += 1;
+        let step = self.averages.steps;
         let lr_factor = self.lr_factor;
         self.found(grads).try_for_each(|(Averaged { var, averages, .. }, gradient)| {
             self.rule.update(&RuleUpdate { var, gradient, averages, step, lr_factor })
@@ -320,27 +307,6 @@ impl Optimizer {
     /// Multiplies the learning rate by `factor` from now on.
     pub fn set_lr_factor(&mut self, factor: f64) {
         self.lr_factor = factor;
-    }
-
-    /// Returns the number of steps.
-    pub(crate) fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    fn prefixes(&self) -> Vec<String> {
-        self.rule.averages().iter().map(|name| format!("{name}.")).collect()
-    }
-
-    /// Returns the averages by name, such as `first.<parameter>`.
-    pub(crate) fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
-        averages::tensors(&self.variables, &self.prefixes())
-    }
-
-    /// Restores saved averages after `steps` steps. `from` is for messages.
-    pub(crate) fn load(&mut self, steps: u64, tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
-        averages::load(&self.variables, &self.prefixes(), tensors, "optimiser state", from)?;
-        self.steps = steps;
-        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks of settings that need neither data nor networks.
 
 use crate::config::{Alternate, DataConfig, FakesMode, Policy, RunConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse_if};
 use crate::optimizers::UpdateRule;
 use gan_core::Layer;
 use gan_core::penalties::{Effect, Penalty};
@@ -63,10 +63,6 @@ fn is_fraction(n: f64) -> bool {
 
 fn is_weight(n: f64) -> bool {
     (0.0..=LARGEST).contains(&n)
-}
-
-fn refuse_if(refused: bool, key: impl Into<String>, problem: impl Into<String>) -> Result<()> {
-    if refused { Err(Error::config(key, problem)) } else { Ok(()) }
 }
 
 fn train(config: &RunConfig) -> Result<()> {
@@ -217,9 +213,10 @@ fn discriminator_input(config: &RunConfig) -> Result<()> {
 fn evaluation(config: &RunConfig) -> Result<()> {
     let evaluate = &config.evaluate;
     within("evaluate.samples", evaluate.samples, FEWEST_SAMPLES, 1_000_000)?;
-    if let Some(best) = evaluate.best.filter(|best| !evaluate.metrics.is_empty() && !evaluate.metrics.contains(best)) {
+    if let Some(best) = evaluate.best {
+        let is_missing = !evaluate.metrics.is_empty() && !evaluate.metrics.contains(&best);
         let problem = format!("\"{}\" is not among evaluate.metrics: add it there", best.key);
-        return Err(Error::config("evaluate.best", problem));
+        refuse_if(is_missing, "evaluate.best", problem)?;
     }
     for (name, value) in &config.train.until {
         let key = format!("train.until.{name}");

@@ -30,8 +30,7 @@ impl Plan {
         })
     }
 
-    /// Returns the number of bytes that are certainly held at once: for parameters, the state of optimizers, and one
-    /// batch.
+    /// Returns the number of bytes that are certainly held at once: for parameters, the state of optimizers, and one batch.
     fn least_memory(&self, at_once: usize) -> Result<[u64; 2]> {
         let inferred = |name: &str, network: &Architecture| infer(name, &network.input, &network.layers);
         let g = inferred("generator", &self.generator)?;

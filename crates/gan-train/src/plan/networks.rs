@@ -3,7 +3,7 @@
 use super::checks::within;
 use super::{Architecture, sample};
 use crate::config::{Family, NetworkConfig, RunConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse_if};
 use gan_base::messages::counted;
 use gan_core::layers::LeakyRelu;
 use gan_core::{Layer, LayeredDiscriminator, family, shape};
@@ -17,27 +17,19 @@ pub(super) fn architectures(config: &RunConfig) -> Result<(Architecture, Archite
     let discriminator = architecture("discriminator", &config.discriminator, config, &seen)?;
     let shapes = shape::infer("generator", &generator.input, &generator.layers)?;
     let end = shapes.last().map_or(&generator.input, |last| &last.output);
-    if *end != sample {
-        let problem = format!(
-            "the last layer makes {end:?}, expected the data's shape {sample:?}: change the layers, data.size or data.channels"
-        );
-        return Err(Error::config("generator.layers", problem));
-    }
-    if generator.input.iter().product::<usize>() != config.latent.dim {
-        let problem = format!(
-            "{:?} does not take latent vectors of {} (latent.dim)",
-            generator.input,
-            counted(config.latent.dim, "number")
-        );
-        return Err(Error::config("generator.input", problem));
-    }
-    if discriminator.input != seen {
-        let pack = config.train.pacgan;
-        let packed = if pack > 1 { format!(", {pack} together (train.pacgan)") } else { String::new() };
-        let problem =
-            format!("{:?} is not the data's shape {seen:?} (data.channels, data.size{packed})", discriminator.input);
-        return Err(Error::config("discriminator.input", problem));
-    }
+    let problem = format!(
+        "the last layer makes {end:?}, expected the data's shape {sample:?}: change the layers, data.size or data.channels"
+    );
+    refuse_if(*end != sample, "generator.layers", problem)?;
+    let dim = config.latent.dim;
+    let input = &generator.input;
+    let problem = format!("{input:?} does not take latent vectors of {} (latent.dim)", counted(dim, "number"));
+    refuse_if(input.iter().product::<usize>() != dim, "generator.input", problem)?;
+    let pack = config.train.pacgan;
+    let packed = if pack > 1 { format!(", {pack} together (train.pacgan)") } else { String::new() };
+    let input = &discriminator.input;
+    let problem = format!("{input:?} is not the data's shape {seen:?} (data.channels, data.size{packed})");
+    refuse_if(*input != seen, "discriminator.input", problem)?;
     let shapes = shape::infer("discriminator", &discriminator.input, &discriminator.layers)?;
     check_output(shapes.last().map_or(&discriminator.input, |last| &last.output), &discriminator.layers)?;
     Ok((generator, discriminator))
@@ -46,17 +38,13 @@ pub(super) fn architectures(config: &RunConfig) -> Result<(Architecture, Archite
 /// Checks that D ends in one logit per sample.
 fn check_output(end: &[usize], layers: &[Layer]) -> Result<()> {
     let key = "discriminator.layers";
-    if LayeredDiscriminator::ends_in_sigmoid(layers) {
-        return Err(Error::config(key, "the list ends in \"sigmoid\", but the losses work on logits: remove it"));
-    }
+    let problem = "the list ends in \"sigmoid\", but the losses work on logits: remove it";
+    refuse_if(LayeredDiscriminator::ends_in_sigmoid(layers), key, problem)?;
     let wanted = 1 + LayeredDiscriminator::auxiliary_classes(layers).unwrap_or(0);
-    if end.iter().product::<usize>() != wanted {
-        let problem = format!(
-            "the last layer makes {end:?}, expected one number a sample: end with \"flatten\", {{ dense = 1 }}, for example"
-        );
-        return Err(Error::config(key, problem));
-    }
-    Ok(())
+    let problem = format!(
+        "the last layer makes {end:?}, expected one number a sample: end with \"flatten\", {{ dense = 1 }}, for example"
+    );
+    refuse_if(end.iter().product::<usize>() != wanted, key, problem)
 }
 
 fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usize]) -> Result<Architecture> {
@@ -79,9 +67,8 @@ fn listed(
     config: &RunConfig,
     input: &[usize],
 ) -> Result<(Vec<usize>, Vec<Layer>)> {
-    if network.family.is_some() && network.input.is_some() {
-        return Err(Error::config(format!("{name}.input"), "a family makes its own: remove it"));
-    }
+    let has_both = network.family.is_some() && network.input.is_some();
+    refuse_if(has_both, format!("{name}.input"), "a family makes its own: remove it")?;
     only_of_its_family(name, network)?;
     let is_generator = name == "generator";
     match (&network.family, &network.layers) {
@@ -116,32 +103,27 @@ fn only_of_its_family(name: &str, network: &NetworkConfig) -> Result<()> {
         let problem = format!("is for family = \"{family}\": remove it, or set {name}.family");
         return Err(Error::config(format!("{name}.{key}"), problem));
     }
-    if name == "generator" && network.features.is_some() {
-        return Err(Error::config("generator.features", "is for the discriminator: remove it"));
-    }
-    Ok(())
+    let is_misplaced = name == "generator" && network.features.is_some();
+    refuse_if(is_misplaced, "generator.features", "is for the discriminator: remove it")
 }
 
 /// Returns both lists of the DCGAN.
 fn dcgan(name: &str, network: &NetworkConfig, config: &RunConfig) -> Result<(Vec<Layer>, Vec<Layer>)> {
-    let Some(width) = network.width else {
-        let problem = "is missing; the family \"dcgan\" needs its narrowest width, e.g. 64";
-        return Err(Error::config(format!("{name}.width"), problem));
-    };
-    within(&format!("{name}.width"), width, 1, 1 << 16)?;
-    let Some(size) = config.data.size else {
-        return Err(Error::config("data.size", "is missing; the family \"dcgan\" makes images, e.g. 64"));
-    };
+    let key = format!("{name}.width");
+    let missing = "is missing; the family \"dcgan\" needs its narrowest width, e.g. 64";
+    let width = network.width.ok_or_else(|| Error::config(&key, missing))?;
+    within(&key, width, 1, 1 << 16)?;
+    let missing = "is missing; the family \"dcgan\" makes images, e.g. 64";
+    let size = config.data.size.ok_or_else(|| Error::config("data.size", missing))?;
     let made = family::dcgan(size.get(), config.data.channels, config.latent.dim, width);
     made.map_err(|problem| Error::config("data.size", problem))
 }
 
 fn mlp(name: &str, network: &NetworkConfig) -> Result<family::Mlp> {
-    let Some(hidden) = network.hidden.clone() else {
-        let problem = "is missing; the family \"mlp\" needs the units of its hidden layers, e.g. [16, 16]";
-        return Err(Error::config(format!("{name}.hidden"), problem));
-    };
-    hidden.iter().try_for_each(|units| within(&format!("{name}.hidden"), *units, 1, 1 << 16))?;
+    let key = format!("{name}.hidden");
+    let missing = "is missing; the family \"mlp\" needs the units of its hidden layers, e.g. [16, 16]";
+    let hidden = network.hidden.clone().ok_or_else(|| Error::config(&key, missing))?;
+    hidden.iter().try_for_each(|units| within(&key, *units, 1, 1 << 16))?;
     within(&format!("{name}.features"), network.features.unwrap_or(1), 1, 1 << 16)?;
     Ok(family::Mlp {
         hidden,

@@ -1,15 +1,12 @@
 //! D's update on one batch: losses, penalties and their gradients.
 
-use super::{
-    Batch, Batches, Objective, ProcessGroup, Seconds, UpdateContext, class_loss, elapsed_since, gradients, mean,
-    mean_probability,
-};
+use super::{Batch, Objective, Seconds, UpdateContext, class_loss, elapsed_since, gradients, mean, mean_probability};
 use crate::error::Result;
 use candle_core::{D, Tensor, backprop::GradStore};
 use gan_base::Rng;
+use gan_core::ForwardContext;
 use gan_core::Side;
 use gan_core::penalties::Effect;
-use gan_core::{Discriminator, ForwardContext};
 use std::time::Instant;
 
 /// Computes D's losses and penalties on one batch. Returns its loss, D(x), D(G(z)), accuracy, penalty, and the decision threshold for
@@ -27,44 +24,43 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
     let seen_fake = objective.view.of(&batch.fake.detach(), rng)?;
     let (real, fake) = flipped(&seen_real, &seen_fake, objective, rng)?;
     let classes = batch.classes.as_ref();
-    let (on_real, on_fake, loss, mut grads) = match objective.batches {
-        Batches::Separate if objective.loss.properties().is_relativistic => {
-            let on_real = scored(d, &real, objective, group, classes, rng)?;
-            let on_fake = scored(d, &fake, objective, group, classes, rng)?;
-            let loss = objective.loss.discriminator(&on_real.logits, &on_fake.logits, objective.labels)?;
-            let loss = with_classes(with_classes(loss, &on_real)?, &on_fake)?;
-            seconds.forward += elapsed_since(&mut start);
-            let (loss, grads) = gradients(&loss, share)?;
-            (on_real.logits, on_fake.logits, loss, grads)
-        }
-        Batches::Separate => {
-            // The gradients of the two terms add up. Computing them one after the other keeps only one pass in memory.
-            let mut part = |x: &Tensor, side: Side| -> Result<(Tensor, f64, GradStore)> {
-                let scored = scored(d, x, objective, group, classes, rng)?;
-                let loss = objective.loss.discriminator_part(side, &scored.logits, objective.labels)?.mean_all()?;
-                let loss = with_classes(loss, &scored)?;
-                seconds.forward += elapsed_since(&mut start);
-                let (loss, grads) = gradients(&loss, share)?;
-                seconds.backward += elapsed_since(&mut start);
-                Ok((scored.logits.detach(), loss, grads))
-            };
-            let (on_real, loss_real, mut grads) = part(&real, Side::Real)?;
-            let (on_fake, loss_fake, more) = part(&fake, Side::Fake)?;
-            optimizer.add_gradients(&mut grads, &more)?;
-            (on_real, on_fake, loss_real + loss_fake, grads)
-        }
-        Batches::Joint => {
-            let both = classes.map(|classes| Tensor::cat(&[classes, classes], 0)).transpose()?;
-            let scored = scored(d, &Tensor::cat(&[&real, &fake], 0)?, objective, group, both.as_ref(), rng)?;
-            let n = real.dim(0)?;
-            let on_real = scored.logits.narrow(0, 0, n)?;
-            let on_fake = scored.logits.narrow(0, n, fake.dim(0)?)?;
-            let loss = objective.loss.discriminator_joint(&on_real, &on_fake, objective.labels)?;
-            let loss = with_classes(loss, &scored)?;
-            seconds.forward += elapsed_since(&mut start);
-            let (loss, grads) = gradients(&loss, share)?;
-            (on_real, on_fake, loss, grads)
-        }
+    let scored = |x: &Tensor, classes: Option<&Tensor>, rng: &mut Rng| -> Result<Scored> {
+        let output = d.forward(x, &mut ForwardContext::train(rng).of_classes(classes).over(&group.norms))?;
+        Ok(Scored { classes: class_loss(output.classes.as_ref(), classes, objective)?, logits: output.logits })
+    };
+    let mut backward = |loss: Tensor, seconds: &mut Seconds| -> Result<(f64, GradStore)> {
+        seconds.forward += elapsed_since(&mut start);
+        let found = gradients(&loss, share)?;
+        seconds.backward += elapsed_since(&mut start);
+        Ok(found)
+    };
+    let (on_real, on_fake, loss, mut grads) = if objective.joint_batch {
+        let both = classes.map(|classes| Tensor::cat(&[classes, classes], 0)).transpose()?;
+        let scored = scored(&Tensor::cat(&[&real, &fake], 0)?, both.as_ref(), rng)?;
+        let n = real.dim(0)?;
+        let on_real = scored.logits.narrow(0, 0, n)?;
+        let on_fake = scored.logits.narrow(0, n, fake.dim(0)?)?;
+        let loss = objective.loss.discriminator_joint(&on_real, &on_fake, objective.labels)?;
+        let (loss, grads) = backward(with_classes(loss, &scored)?, seconds)?;
+        (on_real, on_fake, loss, grads)
+    } else if objective.loss.properties().is_relativistic {
+        let on_real = scored(&real, classes, rng)?;
+        let on_fake = scored(&fake, classes, rng)?;
+        let loss = objective.loss.discriminator(&on_real.logits, &on_fake.logits, objective.labels)?;
+        let (loss, grads) = backward(with_classes(with_classes(loss, &on_real)?, &on_fake)?, seconds)?;
+        (on_real.logits, on_fake.logits, loss, grads)
+    } else {
+        // The gradients of the two terms add up. Computing them one after the other keeps only one pass in memory.
+        let mut part = |x: &Tensor, side: Side| -> Result<(Tensor, f64, GradStore)> {
+            let scored = scored(x, classes, rng)?;
+            let loss = objective.loss.discriminator_part(side, &scored.logits, objective.labels)?.mean_all()?;
+            let (loss, grads) = backward(with_classes(loss, &scored)?, seconds)?;
+            Ok((scored.logits.detach(), loss, grads))
+        };
+        let (on_real, loss_real, mut grads) = part(&real, Side::Real)?;
+        let (on_fake, loss_fake, more) = part(&fake, Side::Fake)?;
+        optimizer.add_gradients(&mut grads, &more)?;
+        (on_real, on_fake, loss_real + loss_fake, grads)
     };
     let mut penalty = 0.0;
     for due in &objective.penalties {
@@ -97,18 +93,6 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
 struct Scored {
     logits: Tensor,
     classes: Option<Tensor>,
-}
-
-fn scored(
-    d: &dyn Discriminator,
-    x: &Tensor,
-    objective: &Objective,
-    group: &ProcessGroup,
-    classes: Option<&Tensor>,
-    rng: &mut Rng,
-) -> Result<Scored> {
-    let output = d.forward(x, &mut ForwardContext::train(rng).of_classes(classes).over(&group.norms))?;
-    Ok(Scored { classes: class_loss(output.classes.as_ref(), classes, objective)?, logits: output.logits })
 }
 
 fn with_classes(loss: Tensor, scored: &Scored) -> Result<Tensor> {

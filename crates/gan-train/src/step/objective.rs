@@ -16,8 +16,9 @@ pub struct Objective {
     pub labels: Labels,
     /// Probability of flipping a label shown to D.
     pub flip: f64,
-    /// Whether D sees one batch of both kinds or two.
-    pub batches: Batches,
+    /// Whether D sees one batch of both kinds, and the loss is the mean over all samples. Else it sees two: batch norm has statistics for
+    /// each, and the losses are added.
+    pub joint_batch: bool,
     /// What D sees of a sample.
     pub view: DiscriminatorInput,
     /// Penalties of this update, with their weights in it.
@@ -80,13 +81,4 @@ impl MicroBatches {
     pub(super) fn part(&self, batch: &Batch) -> Result<f64> {
         Ok(batch.fake.dim(0)? as f64 / self.whole as f64)
     }
-}
-
-/// Composition of D's batches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Batches {
-    /// Two batches: batch norm has statistics for each, and the losses are added.
-    Separate,
-    /// One batch: the loss is the mean over all samples.
-    Joint,
 }

@@ -1,7 +1,7 @@
 //! Checks that need both networks and data: classes, features, and batches that are large enough for layers with batch statistics.
 
-use crate::error::{Error, Result};
-use crate::plan::{Architecture, Plan};
+use crate::error::{Error, Result, refuse_if};
+use crate::plan::Plan;
 use candle_core::{Device, Tensor};
 use gan_base::messages::counted;
 use gan_core::penalties::{Effect, Penalty};
@@ -29,12 +29,9 @@ pub(crate) fn networks(
         );
         return Err(Error::config("generator.layers", problem));
     }
-    if g.classes() != d.classes() {
-        let said = |classes: Option<usize>| classes.map_or("no classes".into(), |n| counted(n, "class"));
-        let problem =
-            format!("D's layers know {}, G's {}: give both the same, or neither", said(d.classes()), said(g.classes()));
-        return Err(Error::config("discriminator.layers", problem));
-    }
+    let [of_d, of_g] = [d.classes(), g.classes()].map(|n| n.map_or("no classes".into(), |n| counted(n, "class")));
+    let problem = format!("D's layers know {of_d}, G's {of_g}: give both the same, or neither");
+    refuse_if(g.classes() != d.classes(), "discriminator.layers", problem)?;
     let compares = |penalty: &&Penalty| matches!(penalty.kind.effect(), Effect::Features(_));
     if let Some(penalty) = plan.config().penalties.iter().find(compares) {
         let pack = plan.config().train.pacgan;
@@ -43,20 +40,10 @@ pub(crate) fn networks(
         let x = Tensor::zeros([&[2], &shape[..]].concat(), candle_core::DType::F32, device)?;
         let classes = d.classes().map(|_| Tensor::zeros(2, candle_core::DType::U32, device)).transpose()?;
         let verdict = d.forward(&x, &mut ForwardContext::eval().with_features().of_classes(classes.as_ref()))?;
-        if verdict.features.is_none() {
-            let problem = "D hands over no features, which feature matching compares: fill DiscriminatorOutput::features, or remove the penalty";
-            return Err(Error::config(format!("penalties.{}", penalty.kind.name()), problem));
-        }
+        let problem = "D hands over no features, which feature matching compares: fill DiscriminatorOutput::features, or remove the penalty";
+        refuse_if(verdict.features.is_none(), format!("penalties.{}", penalty.kind.name()), problem)?;
     }
     Ok(())
-}
-
-/// Number of samples of a forward pass, for a batch of `whole`.
-#[derive(Clone, Copy)]
-struct Rows {
-    whole: usize,
-    generator: usize,
-    discriminator: usize,
 }
 
 /// Refuses batches in which batch norm would see a single number of each channel, which has no variance: such a run would fail at the end
@@ -66,23 +53,16 @@ struct Rows {
 /// With the layer, the batch and the setting to change.
 pub(crate) fn batches(plan: &Plan, loader: &Loader, ranks: usize) -> Result<()> {
     let sampling = loader.position().sampling;
-    let of_batch = rows(plan, sampling.batch, ranks);
-    if let Some((layer, count)) = lacking(plan, of_batch) {
-        let problem = format!(
-            "{} cannot be used: {layer} takes a variance over the samples of a batch, and {} leaves it a single sample. Use a larger batch",
-            sampling.batch,
-            parts(plan, count, ranks)
-        );
+    if let Some(problem) = lacking(plan, sampling.batch, ranks) {
+        let problem = format!("{} cannot be used: {problem}. Use a larger batch", sampling.batch);
         return Err(Error::config("train.batch", problem));
     }
     let Some(rest) = kept_rest(&sampling) else { return Ok(()) };
-    let Some((layer, count)) = lacking(plan, rows(plan, rest, ranks)) else { return Ok(()) };
+    let Some(problem) = lacking(plan, rest, ranks) else { return Ok(()) };
     let problem = format!(
-        "the last batch of an epoch has {rest} of the {} samples (train.batch = {}): {layer} takes a variance over the samples of a batch, and \
-         {} leaves it a single sample. Leave the last batch out by --set data.last_batch=drop, or choose another train.batch",
-        sampling.len,
-        sampling.batch,
-        parts(plan, count, ranks)
+        "the last batch of an epoch has {rest} of the {} samples (train.batch = {}): {problem}. Leave the last batch out by \
+         --set data.last_batch=drop, or choose another train.batch",
+        sampling.len, sampling.batch
     );
     Err(Error::config("data.last_batch", problem))
 }
@@ -103,8 +83,8 @@ fn parts(plan: &Plan, whole: usize, ranks: usize) -> String {
     cuts.join(" ")
 }
 
-/// Returns the number of samples in the smallest forward pass of each network, for a batch of `whole`.
-fn rows(plan: &Plan, whole: usize, ranks: usize) -> Rows {
+/// Returns the number of samples in the smallest forward pass of G and of D, for a batch of `whole`.
+fn rows(plan: &Plan, whole: usize, ranks: usize) -> [usize; 2] {
     let train = &plan.config().train;
     let own = whole / ranks;
     let units = own / train.pacgan;
@@ -120,17 +100,22 @@ fn rows(plan: &Plan, whole: usize, ranks: usize) -> Rows {
     let own_packs = part / train.pacgan;
     let share = |share: f64| ((own_packs as f64 * share).round() as usize).clamp(1, own_packs.max(1));
     let discriminator = penalties.map(|penalty| share(penalty.share)).chain([both]).min().unwrap_or(both);
-    Rows { whole, generator: seen, discriminator }
+    [seen, discriminator]
 }
 
-/// Describes the first layer that sees a single number per channel, and the batch.
-fn lacking(plan: &Plan, rows: Rows) -> Option<(String, usize)> {
-    let of = |name: &str, network: &Architecture, rows: usize| {
-        let (index, layer) = narrow(&network.input, &network.layers).filter(|_| rows < 2)?;
-        Some(format!("{name} layer {index}, {},", layer.written()))
-    };
-    let found = of("generator", &plan.generator, rows.generator);
-    found.or_else(|| of("discriminator", &plan.discriminator, rows.discriminator)).map(|layer| (layer, rows.whole))
+/// Describes the first layer to which a batch of `whole` samples leaves a single number per channel.
+fn lacking(plan: &Plan, whole: usize, ranks: usize) -> Option<String> {
+    let networks = [("generator", &plan.generator), ("discriminator", &plan.discriminator)];
+    let (name, index, layer) =
+        networks.into_iter().zip(rows(plan, whole, ranks)).find_map(|((name, network), rows)| {
+            let (index, layer) = narrow(&network.input, &network.layers).filter(|_| rows < 2)?;
+            Some((name, index, layer))
+        })?;
+    Some(format!(
+        "{name} layer {index}, {}, takes a variance over the samples of a batch, and {} leaves it a single sample",
+        layer.written(),
+        parts(plan, whole, ranks)
+    ))
 }
 
 /// Returns the first layer with batch norm over one number of each channel and sample, such as one after a dense layer.
@@ -138,13 +123,11 @@ fn narrow<'a>(input: &[usize], layers: &'a [Layer]) -> Option<(usize, &'a Layer)
     // A list that does not fit together is refused elsewhere.
     let shapes = shape::infer("", input, layers).ok()?;
     let before = std::iter::once(input).chain(shapes.iter().map(|layer| &layer.output[..]));
-    layers.iter().enumerate().zip(before).map(|((index, layer), shape)| (index, layer, shape)).find_map(
-        |(index, layer, shape)| {
-            let one = shape[1..].iter().product::<usize>() == 1;
-            let inside = layer.branches().into_iter().any(|(_, list)| narrow(shape, list).is_some());
-            ((one && layer.running().is_some()) || inside).then_some((index, layer))
-        },
-    )
+    layers.iter().enumerate().zip(before).find_map(|((index, layer), shape)| {
+        let one = shape[1..].iter().product::<usize>() == 1;
+        let inside = layer.branches().into_iter().any(|(_, list)| narrow(shape, list).is_some());
+        ((one && layer.running().is_some()) || inside).then_some((index, layer))
+    })
 }
 
 #[cfg(test)]

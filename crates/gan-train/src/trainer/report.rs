@@ -19,20 +19,6 @@ pub enum Moment {
 /// Observer of a trainer in the middle of a step.
 pub(crate) type Look<'a, E = Error> = dyn FnMut(Moment, &Trainer) -> Result<(), E> + 'a;
 
-/// Reason why a step was interrupted.
-pub(super) enum Interrupted<E> {
-    /// The step failed.
-    Step(Error),
-    /// The observer failed.
-    Look(E),
-}
-
-impl<E, T: Into<Error>> From<T> for Interrupted<E> {
-    fn from(error: T) -> Self {
-        Self::Step(error.into())
-    }
-}
-
 /// Seconds that the parts of a step took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Parts {

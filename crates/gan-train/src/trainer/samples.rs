@@ -13,14 +13,8 @@ use gan_data::Units;
 use std::collections::HashSet;
 use std::time::Instant;
 
-/// Network whose update the samples are for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Samples {
-    OfD,
-    OfG,
-}
-
-/// Last input of D in a step.
+/// Last input of D in a step, and the logit that it counts as zero.
+#[derive(Default)]
 pub(super) struct Last {
     /// Number of samples of the batch over all processes.
     pub whole: usize,
@@ -28,6 +22,7 @@ pub(super) struct Last {
     pub seen: Option<MicroBatches>,
     pub real: Option<Tensor>,
     pub classes: Option<Tensor>,
+    pub zero: f64,
 }
 
 impl Trainer {
@@ -42,10 +37,11 @@ impl Trainer {
         }
     }
 
-    /// Returns this process's real samples, and as many of G's of the same classes, in micro-batches.
+    /// Returns this process's real samples, and as many of G's of the same classes, in micro-batches. If G is to learn from them, its graph
+    /// is kept.
     pub(super) fn make_fakes(
         &mut self,
-        whose: Samples,
+        keeps_graph: bool,
         real: Option<&Tensor>,
         classes: Option<&Tensor>,
         whole: usize,
@@ -56,7 +52,6 @@ impl Trainer {
         let size = z.dim(0)?;
         let train = &self.plan.config().train;
         let pack = train.pacgan;
-        let keeps = whose == Samples::OfG || train.reuse_fakes;
         // Micro-batches differ by at most one pack, so that none is too small for batch norm alone.
         let units = size / pack;
         let count = train.accumulate.clamp(1, units.max(1));
@@ -72,7 +67,7 @@ impl Trainer {
             let fake = self.samples(&z.narrow(0, from, n)?, classes.as_ref(), mode)?;
             parts.generate += start.elapsed().as_secs_f64();
             // D's update does not need the memory of G's graph.
-            let fake = if keeps { fake } else { fake.detach() };
+            let fake = if keeps_graph { fake } else { fake.detach() };
             batches.push(Batch { real, fake, classes });
         }
         Ok(MicroBatches { batches, whole })
@@ -144,9 +139,6 @@ impl Trainer {
     }
 
     /// Generates `n` samples `[n, C, H, W]` for the display of progress, from the same noise every time and with each class in turn.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
         let z = self.progress_noise(n)?;
         let classes = classes_in_turn(self.generator.as_ref(), n, &self.device)?;
@@ -154,9 +146,6 @@ impl Trainer {
     }
 
     /// Returns the noise of [`Trainer::progress_samples`], `[n, latent]`.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn progress_noise(&self, n: usize) -> Result<Tensor> {
         let mut rng = Rng::stream(self.plan.config().train.seed, "progress samples");
         Ok(self.plan.config().latent.sample(n, &mut rng, &self.device)?)
@@ -183,8 +172,7 @@ impl Trainer {
         self.reals(|all, rng| different(all, n, rng))
     }
 
-    /// Returns `n` random real samples, `[n, C, H, W]` or `[n, D]`. The seed determines them, so they are the same
-    /// every time.
+    /// Returns `n` random real samples, `[n, C, H, W]` or `[n, D]`. The seed determines them, so they are the same every time.
     ///
     /// # Errors
     /// If the data cannot be read.

@@ -137,7 +137,7 @@ fn a_clipped_gradient_has_the_configured_norm() {
         let report = trainer.advance().unwrap();
         assert!((report.grad_norm_g.unwrap() / whole - 1.0).abs() < 1e-5, "the norm before clipping is reported");
         // After one step Adam's first moment is half of the gradient.
-        let moment = &trainer.optimizer_g.tensors().unwrap()["first.bias"];
+        let moment = &trainer.optimizer_g.averages.tensors().unwrap()["first.bias"];
         let stepped = 2.0 * f64::from(moment.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap()).sqrt();
         assert!((stepped / expected - 1.0).abs() < 1e-5, "{setting}: {stepped}");
     }

@@ -1,7 +1,7 @@
 //! Medians and windows of a noisy curve.
 
 /// Returns the points (step, value) with finite values.
-pub(super) fn finite(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+pub(crate) fn finite(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.iter().copied().filter(|point| point.1.is_finite()).collect()
 }
 
@@ -19,12 +19,12 @@ pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// Returns the median of the values of `points`.
-pub(super) fn level(points: &[(f64, f64)]) -> f64 {
+pub(crate) fn level(points: &[(f64, f64)]) -> f64 {
     median(points.iter().map(|point| point.1))
 }
 
 /// Returns the mean of the values; NaN without values.
-pub(super) fn mean(points: &[(f64, f64)]) -> f64 {
+pub(crate) fn mean(points: &[(f64, f64)]) -> f64 {
     points.iter().map(|point| point.1).sum::<f64>() / points.len() as f64
 }
 
