@@ -8,22 +8,24 @@ mod global_max_pool;
 mod resample;
 mod reshape;
 
-pub use crate::backend::{Activation, InputActivation, Resample};
+pub use crate::cpu::rows::activation::Activation;
+pub use activation::InputActivation;
 pub use batch_norm::BatchNorm;
 pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
+pub use resample::Resample;
 pub use reshape::Reshape;
 
 use super::PlannedLayer;
-use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
-use crate::backend::{Backend, Sides, size};
+use super::pass::{Adjoint, At, NeedsGrad, PassContext};
+use crate::cpu::buffer::Buffer;
+use crate::spec::{Sides, size};
 use candle_core::Result;
 use std::fmt::Debug;
 
-/// Operation of a layer in the engine: its shape, what its backward pass reads, and its passes over a backend's
-/// kernels.
-pub(super) trait Operation<B: Backend>: Debug {
+/// Operation of a layer in the engine: its shape, what its backward pass reads, and its passes over the kernels.
+pub(super) trait Operation: Debug {
     /// Returns the output sides.
     fn output(&self, input: Sides) -> Result<Sides> {
         Ok(input)
@@ -65,22 +67,23 @@ pub(super) trait Operation<B: Backend>: Debug {
     }
 
     /// Recomputes its output from its saved input.
-    fn recompute_output(&self, _at: &At<B>, _cx: &PassContext<B>) -> Option<B::Buffer> {
+    fn recompute_output(&self, _at: &At, _cx: &PassContext) -> Option<Buffer> {
         None
     }
 
     /// Runs forward: x `[n, H, W, C]` -> `[n, H', W', C']`.
-    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer>;
+    fn forward(&self, at: &At, x: &Buffer, cx: &mut PassContext) -> Result<Buffer>;
 
-    /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one (`goes_on`).
+    /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one (`goes_on`). Writes the parameters'
+    /// gradients to `dtheta`, if they are needed.
     fn backward(
         &self,
-        at: &At<B>,
-        g: B::Buffer,
-        cx: &mut PassContext<B>,
-        dtheta: Dtheta<B>,
+        at: &At,
+        g: Buffer,
+        cx: &mut PassContext,
+        dtheta: Option<&mut [f32]>,
         goes_on: bool,
-    ) -> Option<B::Buffer>;
+    ) -> Option<Buffer>;
 
     /// Returns whether it supports [`Operation::jvp`].
     fn has_jvp(&self, _act: Activation) -> bool {
@@ -88,19 +91,13 @@ pub(super) trait Operation<B: Backend>: Debug {
     }
 
     /// Runs values and tangents, `2n` samples, forward. A linear layer treats both alike.
-    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+    fn jvp(&self, at: &At, both: Buffer, cx: &mut PassContext) -> Result<Buffer> {
         self.forward(&at.times(2), &both, cx)
     }
 
     /// Returns the adjoints before the layer from those after the layer and its activation; `None` if there are no
     /// parameters before it.
-    fn jvp_backward(
-        &self,
-        at: &At<B>,
-        cx: &mut PassContext<B>,
-        adjoint: Adjoint<B>,
-        _dtheta: &mut B::SliceMut<'_>,
-    ) -> Option<Adjoint<B>> {
+    fn jvp_backward(&self, at: &At, cx: &mut PassContext, adjoint: Adjoint, _dtheta: &mut [f32]) -> Option<Adjoint> {
         let at = at.times(adjoint.batches());
         let g = self.backward(&at, adjoint.g, cx, None, true)?;
         Some(Adjoint { g, has_values: adjoint.has_values })
@@ -117,7 +114,7 @@ macro_rules! layers {
         }
 
         impl FusedLayer {
-            pub(super) fn operation<B: Backend>(&self) -> &dyn Operation<B> {
+            pub(super) fn operation(&self) -> &dyn Operation {
                 match self {
                     $(Self::$name(layer) => layer,)*
                 }
