@@ -159,29 +159,21 @@ pub(crate) fn product(sides: &[usize]) -> usize {
     sides.iter().fold(1, |product, side| product.saturating_mul(*side))
 }
 
-/// Height, width and channels of one sample.
-pub(crate) type Sides = [usize; 3];
-
-/// Returns the number of values of a sample.
-pub(crate) fn size(sides: Sides) -> usize {
-    sides.iter().product()
-}
-
 /// All sizes of one convolution. `input` belongs to the side that windows slide over, `output` to the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Problem {
-    pub spec: ConvSpec,
-    pub samples: usize,
-    pub in_channels: usize,
-    pub out_channels: usize,
-    pub input: [usize; 2],
-    pub output: [usize; 2],
-    pub kernel: [usize; 2],
+pub struct Problem {
+    pub(crate) spec: ConvSpec,
+    pub(crate) samples: usize,
+    pub(crate) in_channels: usize,
+    pub(crate) out_channels: usize,
+    pub(crate) input: [usize; 2],
+    pub(crate) output: [usize; 2],
+    pub(crate) kernel: [usize; 2],
 }
 
 impl Problem {
     /// Fails if images or weights exceed any memory. Otherwise, no size that is computed from these overflows.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let [n, c, o] = [self.samples, self.in_channels, self.out_channels];
         let tensor = |n: usize, c: usize, [h, w]: [usize; 2]| [n, c, h, w];
         let tensors = [tensor(n, c, self.input), tensor(n, o, self.output), tensor(o, c, self.kernel)];
@@ -193,13 +185,13 @@ impl Problem {
 
     /// Panics if the tensors of the two sides have other lengths than these sizes require.
     #[track_caller]
-    pub fn assert_lengths(&self, x: &[f32], y: &[f32]) {
+    pub(crate) fn assert_lengths(&self, x: &[f32], y: &[f32]) {
         assert_eq!(x.len(), self.samples * self.input_len(), "a convolution's images for {self:?}");
         assert_eq!(y.len(), self.samples * self.output_len(), "a convolution's outputs for {self:?}");
     }
 
     /// Returns the problem with both sides exchanged.
-    pub fn swapped(self) -> Self {
+    pub(crate) fn swapped(self) -> Self {
         Self {
             in_channels: self.out_channels,
             out_channels: self.in_channels,
@@ -210,28 +202,28 @@ impl Problem {
     }
 
     /// Returns the number of values that each output reads.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.in_channels * self.kernel[0] * self.kernel[1]
     }
 
     /// Returns the number of windows in a sample.
-    pub fn positions(&self) -> usize {
+    pub(crate) fn positions(&self) -> usize {
         self.output[0] * self.output[1]
     }
 
     /// Returns the number of values in one sample of x.
-    pub fn input_len(&self) -> usize {
+    pub(crate) fn input_len(&self) -> usize {
         self.in_channels * self.input[0] * self.input[1]
     }
 
     /// Returns the number of values in one sample of y.
-    pub fn output_len(&self) -> usize {
+    pub(crate) fn output_len(&self) -> usize {
         self.out_channels * self.positions()
     }
 
     /// Returns where the window's tap `tap` of direction `i` (0 vertical) falls inside the image: the window positions
     /// `first..end`, and the image coordinate of the first.
-    pub fn span(&self, i: usize, tap: usize) -> (usize, usize, usize) {
+    pub(crate) fn span(&self, i: usize, tap: usize) -> (usize, usize, usize) {
         let stride = self.spec.stride[i];
         let before = self.spec.padding.before()[i];
         let offset = tap * self.spec.dilation[i];

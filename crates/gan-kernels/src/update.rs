@@ -1,9 +1,10 @@
 //! Optimizer steps in place, over all numbers of a variable in one pass.
 //!
-//! The caller computes the coefficients of a step; the CPU's kernels do the elementwise updates. On other devices, and in other number formats,
+//! The caller computes the coefficients of a step; the backend does the elementwise updates. On other devices, and in other number formats,
 //! candle's operations do.
 
-use crate::cpu::optimizer;
+use crate::backend::Optimizers;
+use crate::cpu::Cpu;
 use crate::storage::{elements, lock, with_elements};
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, backend::BackendStorage, bail};
 use std::sync::Mutex;
@@ -76,7 +77,7 @@ impl Average {
                 if average.len() != new.len() {
                     bail!("an average of {} numbers cannot follow a variable of {}", average.len(), new.len());
                 }
-                optimizer::follow(weight as f32, new, &mut average);
+                Cpu.follow(weight as f32, new, &mut average);
                 Ok(())
             })?,
             Kind::Other(average) => {
@@ -185,7 +186,7 @@ impl InplaceOp2 for Update<'_> {
         if gradient.len() != n || second.len() != n || first.as_ref().is_some_and(|f| f.len() != n) {
             bail!("an update's averages are of another variable");
         }
-        optimizer::step(&self.step, values, &gradient, first.as_mut().map(|f| &mut f[..]), &mut second);
+        Cpu.optimizer_step(&self.step, values, &gradient, first.as_mut().map(|f| &mut f[..]), &mut second);
         Ok(())
     }
 }
@@ -223,5 +224,5 @@ pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     if !x.device().is_cpu() || x.dtype() != DType::F32 {
         return x.detach().to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar();
     }
-    with_elements::<f32, _>(&x.detach(), optimizer::sum_of_squares)
+    with_elements::<f32, _>(&x.detach(), |x| Cpu.sum_of_squares(x))
 }

@@ -1,17 +1,141 @@
-//! The CPU's kernels over slices, compiled for AVX-512, AVX2 and plain Rust, with the best chosen at run time. Images are channels-last,
-//! `[N, H, W, C]`. Kernels panic if lengths do not fit each other; callers check shapes before.
+//! The CPU backend: kernels over slices, compiled for AVX-512, AVX2 and plain Rust, with the best chosen at run time.
 //!
 //! In reading order: `simd` (vectors of sixteen f32), `parallel`, `buffer` (reused memory), `gemm` (the matrix kernel), `conv`,
-//! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `layout` (to and from candle's
-//! channels-first images), `optimizer`.
+//! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `pixels` (maps without
+//! weights), `layout` (to and from candle's channels-first images), `optimizer`.
 
 pub(crate) mod buffer;
 pub(crate) mod conv;
 pub(crate) mod gemm;
 pub(crate) mod layout;
-pub(crate) mod norm;
-pub(crate) mod optimizer;
+mod norm;
+mod optimizer;
 pub(crate) mod parallel;
+mod pixels;
 pub(crate) mod rows;
 pub(crate) mod simd;
-pub(crate) mod weight_cache;
+mod weight_cache;
+
+use crate::backend::{Activation, Backend, ConvCall, InputActivation, Memory};
+use crate::fused::Reuse;
+use crate::spec::{Precision, Problem};
+use buffer::Buffer;
+use conv::Direction;
+use simd::Level;
+use std::ops::Range;
+use weight_cache::WeightCache;
+
+/// The CPU and its memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu;
+
+impl Memory for Cpu {
+    type Buffer = Buffer;
+    type Slice<'a> = &'a [f32];
+    type SliceMut<'a> = &'a mut [f32];
+
+    fn uninit(&self, len: usize) -> Buffer {
+        Buffer::any(len)
+    }
+
+    fn copy(&self, values: &[f32]) -> Buffer {
+        Buffer::of(values)
+    }
+
+    fn len(&self, values: &[f32]) -> usize {
+        values.len()
+    }
+
+    fn slice<'a>(&self, buffer: &'a Buffer) -> &'a [f32] {
+        buffer
+    }
+
+    fn slice_mut<'a>(&self, buffer: &'a mut Buffer) -> &'a mut [f32] {
+        buffer
+    }
+
+    fn part<'s, 'a: 's>(&self, of: &'a [f32], range: Range<usize>) -> &'s [f32] {
+        &of[range]
+    }
+
+    fn part_mut<'a>(&self, of: &'a mut &mut [f32], range: Range<usize>) -> &'a mut [f32] {
+        &mut of[range]
+    }
+
+    fn split_mut<'a>(&self, of: Self::SliceMut<'a>, at: usize) -> [Self::SliceMut<'a>; 2] {
+        let (first, second) = of.split_at_mut(at);
+        [first, second]
+    }
+}
+
+impl Backend for Cpu {
+    type WeightCache = WeightCache;
+
+    fn weight_cache(&self, reuse: Reuse) -> WeightCache {
+        WeightCache::new(reuse)
+    }
+
+    fn run<R: Send>(&self, work: usize, pass: impl FnOnce() -> R + Send) -> R {
+        parallel::with_work(work, pass)
+    }
+
+    fn channels_last(&self, x: &[f32], channels: usize, pixels: usize) -> Buffer {
+        layout::channels_last(x, channels, pixels)
+    }
+
+    fn channels_first(&self, x: &[f32], channels: usize, pixels: usize, y: &mut [f32]) {
+        layout::channels_first(x, channels, pixels, y);
+    }
+
+    fn conv(&self, call: &ConvCall<Self>, x: &[f32], y: &mut [f32]) {
+        conv::forward(&call.problem, x, &call.cache.packed(call, Direction::Forward), y);
+    }
+
+    fn conv_input_grad(&self, call: &ConvCall<Self>, y: &[f32], x: &mut [f32]) {
+        conv::input_grad(&call.problem, y, &call.cache.packed(call, Direction::Backward), x);
+    }
+
+    fn conv_weight_grad(&self, problem: &Problem, precision: Precision, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+        conv::weight_grad(Level::current(), precision, problem, x, dy, dw);
+    }
+
+    fn bias_activation(&self, act: Activation, bias: Option<&[f32]>, x: &mut [f32], channels: usize) {
+        rows::activation::forward(Level::current(), act, bias, x, channels);
+    }
+
+    fn activation_grad(&self, act: Activation, y: &[f32], g: &mut [f32]) {
+        rows::activation::backward(Level::current(), act, y, g);
+    }
+
+    fn column_sums(&self, g: &[f32], channels: usize, sums: &mut [f32]) {
+        let found = rows::norm::column_sums(Level::current(), g, channels);
+        sums.iter_mut().zip(found).for_each(|(to, sum)| *to = sum as f32);
+    }
+
+    fn input_activation(&self, act: InputActivation, x: &[f32], y: &mut [f32]) {
+        let pairs = y.iter_mut().zip(x);
+        match act {
+            InputActivation::Sigmoid => pairs.for_each(|(y, x)| *y = sigmoid(*x)),
+            InputActivation::LeakyRelu(slope) => pairs.for_each(|(y, x)| *y = if *x > 0.0 { *x } else { x * slope }),
+        }
+    }
+
+    fn input_activation_grad(&self, act: InputActivation, x: &[f32], g: &mut [f32]) {
+        let pairs = g.iter_mut().zip(x);
+        match act {
+            InputActivation::Sigmoid => pairs.for_each(|(g, x)| *g *= sigmoid(*x) * sigmoid(-x)),
+            InputActivation::LeakyRelu(slope) => pairs.for_each(|(g, x)| *g *= if *x > 0.0 { 1.0 } else { slope }),
+        }
+    }
+
+    fn dropout(&self, rate: f64, uniform: &[f32], x: &[f32], y: &mut [f32]) {
+        let scale = (1.0 / (1.0 - rate)) as f32;
+        let rate = rate as f32;
+        y.iter_mut().zip(x).zip(uniform).for_each(|((y, x), u)| *y = if *u >= rate { x * scale } else { 0.0 });
+    }
+}
+
+/// Returns the sigmoid, computed in double precision so that small probabilities do not become 0.
+fn sigmoid(x: f32) -> f32 {
+    (1.0 / (1.0 + (-f64::from(x)).exp())) as f32
+}

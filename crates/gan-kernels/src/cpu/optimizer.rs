@@ -1,8 +1,10 @@
 //! Optimizer steps, running averages and norms over all numbers of a variable.
 
+use super::Cpu;
 use super::buffer::Shared;
 use super::parallel::{each, map};
 use super::simd::{Job, LANES, Level, Simd};
+use crate::backend::Optimizers;
 use crate::update::{Epsilon, Step};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -10,38 +12,43 @@ use std::ops::Range;
 /// Number of values per task.
 const CHUNK: usize = 1 << 15;
 
-/// Updates all numbers of a variable by an optimizer's step, and its running averages of the gradient (`first`) and of the squared gradient
-/// (`second`).
-pub(crate) fn step(step: &Step, values: &mut [f32], gradient: &[f32], first: Option<&mut [f32]>, second: &mut [f32]) {
-    let n = values.len();
-    let fits = gradient.len() == n && second.len() == n && first.as_ref().is_none_or(|first| first.len() == n);
-    assert!(fits, "an update has one number of each kind for each of a variable's");
-    let [values, second] = [values, second].map(Shared::new);
-    let first = first.map(Shared::new);
-    let level = Level::current();
-    each(n.div_ceil(CHUNK), |i| {
-        let range = i * CHUNK..n.min((i + 1) * CHUNK);
-        // SAFETY: each task has its own part of slices that are all n long, as checked above.
-        unsafe { level.run(Part { step: *step, values, gradient, first, second, range }) }
-    });
-}
+impl Optimizers for Cpu {
+    fn optimizer_step(
+        &self,
+        step: &Step,
+        values: &mut [f32],
+        gradient: &[f32],
+        mut first: Option<&mut [f32]>,
+        second: &mut [f32],
+    ) {
+        let n = values.len();
+        let fits = gradient.len() == n && second.len() == n && first.as_ref().is_none_or(|first| first.len() == n);
+        assert!(fits, "an update has one number of each kind for each of a variable's");
+        let [values, second] = [values, second].map(Shared::new);
+        let first = first.as_mut().map(|first| Shared::new(first));
+        let level = Level::current();
+        each(n.div_ceil(CHUNK), |i| {
+            let range = i * CHUNK..n.min((i + 1) * CHUNK);
+            // SAFETY: each task has its own part of slices that are all n long, as checked above.
+            unsafe { level.run(Part { step: *step, values, gradient, first, second, range }) }
+        });
+    }
 
-/// Computes average ← average + weight·(x − average).
-pub(crate) fn follow(weight: f32, x: &[f32], average: &mut [f32]) {
-    average.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(old, new)| {
-        old.iter_mut().zip(new).for_each(|(old, new)| *old += weight * (new - *old));
-    });
-}
+    fn follow(&self, weight: f32, x: &[f32], average: &mut [f32]) {
+        average.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(old, new)| {
+            old.iter_mut().zip(new).for_each(|(old, new)| *old += weight * (new - *old));
+        });
+    }
 
-/// Returns Σ x², in an order that only depends on the length.
-pub(crate) fn sum_of_squares(x: &[f32]) -> f64 {
-    let level = Level::current();
-    let sums = map(x.len().div_ceil(CHUNK), |i| {
-        let part = &x[i * CHUNK..x.len().min((i + 1) * CHUNK)];
-        // SAFETY: the job reads its slice alone.
-        unsafe { level.run(Squares(part)) }
-    });
-    sums.iter().sum()
+    fn sum_of_squares(&self, x: &[f32]) -> f64 {
+        let level = Level::current();
+        let sums = map(x.len().div_ceil(CHUNK), |i| {
+            let part = &x[i * CHUNK..x.len().min((i + 1) * CHUNK)];
+            // SAFETY: the job reads its slice alone.
+            unsafe { level.run(Squares(part)) }
+        });
+        sums.iter().sum()
+    }
 }
 
 struct Part<'a> {

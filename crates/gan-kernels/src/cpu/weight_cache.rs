@@ -1,9 +1,11 @@
 //! Convolution weights packed for their kernels, cached until they change.
 
+use super::Cpu;
 use super::conv::{self, Direction, Packed};
 use super::simd::Level;
+use crate::backend::ConvCall;
 use crate::fused::Reuse;
-use crate::spec::{Precision, Problem};
+use crate::spec::Problem;
 use crate::storage::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -12,22 +14,10 @@ use std::sync::{Arc, Mutex};
 /// large.
 const LARGE: usize = 1 << 20;
 
-/// A convolution with its weights.
-pub(crate) struct ConvCall<'a> {
-    pub problem: Problem,
-    pub precision: Precision,
-    /// Weights, `[O, C, kh, kw]` of the problem.
-    pub weights: &'a [f32],
-    /// Index of the layer, which is its key in the cache.
-    pub layer: usize,
-    /// Whether the weights are about to change.
-    pub trains: bool,
-}
-
 /// Packed weights by layer and direction, each with the numbers that it was packed from. Those are compared, so that weights may be changed
 /// in any way.
 #[derive(Debug)]
-pub(crate) struct WeightCache {
+pub struct WeightCache {
     reuse: Reuse,
     kept: Mutex<HashMap<(usize, bool), Kept>>,
 }
@@ -39,12 +29,12 @@ struct Kept {
 }
 
 impl WeightCache {
-    pub fn new(reuse: Reuse) -> Self {
+    pub(crate) fn new(reuse: Reuse) -> Self {
         Self { reuse, kept: Mutex::default() }
     }
 
     /// Returns the call's weights packed for one direction of its problem.
-    pub fn packed(&self, call: &ConvCall, direction: Direction) -> Arc<Packed> {
+    pub(crate) fn packed(&self, call: &ConvCall<Cpu>, direction: Direction) -> Arc<Packed> {
         let weights = call.weights;
         let key = (call.layer, direction == Direction::Forward);
         // Packed weights work for any number of samples.

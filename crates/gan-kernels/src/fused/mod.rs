@@ -17,8 +17,9 @@ pub use layers::{
 };
 pub use op::{Layout, Noise, Run, Statistics};
 
-use crate::cpu::weight_cache::WeightCache;
-use crate::spec::{MOST, Precision, Sides, product};
+use crate::backend::{Backend, Sides};
+use crate::cpu::Cpu;
+use crate::spec::{MOST, Precision, product};
 use candle_core::{Result, bail};
 
 /// A layer with its sizes and its fused activation.
@@ -33,11 +34,12 @@ struct PlannedLayer {
 
 /// A sequence of layers with the sizes between them.
 #[derive(Debug)]
-pub struct FusedSequential {
+pub struct FusedSequential<B: Backend = Cpu> {
+    backend: B,
     layers: Vec<PlannedLayer>,
     input: Sides,
     precision: Precision,
-    weights: WeightCache,
+    weights: B::WeightCache,
     /// Whether the output is a vector `[F]`.
     flat: bool,
     /// Number of parameters that the layers' places need.
@@ -61,6 +63,12 @@ impl FusedSequential {
     /// # Errors
     /// If a layer does not fit its input, has an empty output, or one that exceeds any memory.
     pub fn new(input: &[usize], layers: Vec<FusedLayer>, precision: Precision, reuse: Reuse) -> Result<Self> {
+        Self::on(Cpu, input, layers, precision, reuse)
+    }
+}
+
+impl<B: Backend> FusedSequential<B> {
+    fn on(backend: B, input: &[usize], layers: Vec<FusedLayer>, precision: Precision, reuse: Reuse) -> Result<Self> {
         let mut flat = input.len() == 1;
         let input = sides(input)?;
         let mut largest = check_size(input)?;
@@ -71,12 +79,12 @@ impl FusedSequential {
             if let FusedLayer::Activation(act) = layer
                 && let Some(last) = planned.last_mut()
                 && last.act == Activation::Identity
-                && last.layer.operation().fuses(act)
+                && last.layer.operation::<B>().fuses(act)
             {
                 last.act = act;
                 continue;
             }
-            let operation = layer.operation();
+            let operation = layer.operation::<B>();
             let output = operation.output(at)?;
             largest = check_size(output)?.max(largest);
             for (start, len) in operation.parameters(at) {
@@ -90,8 +98,8 @@ impl FusedSequential {
             planned.push(PlannedLayer { layer, input: at, output, act: Activation::Identity });
             at = output;
         }
-        let weights = WeightCache::new(reuse);
-        Ok(Self { layers: planned, input, precision, weights, flat, parameters, largest })
+        let weights = backend.weight_cache(reuse);
+        Ok(Self { backend, layers: planned, input, precision, weights, flat, parameters, largest })
     }
 
     /// Returns height, width and channels of the output.
@@ -101,7 +109,7 @@ impl FusedSequential {
 
     /// Returns the multiply-adds of a forward pass of `samples`.
     fn work(&self, samples: usize) -> usize {
-        let of = |planned: &PlannedLayer| planned.layer.operation().work(planned);
+        let of = |planned: &PlannedLayer| planned.layer.operation::<B>().work(planned);
         samples.saturating_mul(self.layers.iter().map(of).fold(0, usize::saturating_add))
     }
 
@@ -114,11 +122,11 @@ impl FusedSequential {
 
     /// Returns whether [`FusedSequential::jvp`] supports it: it has no sigmoid, maximum, dropout, hyperbolic tangent or negative slope.
     pub fn has_jvp(&self) -> bool {
-        self.layers.iter().all(|planned| planned.layer.operation().has_jvp(planned.act))
+        self.layers.iter().all(|planned| planned.layer.operation::<B>().has_jvp(planned.act))
     }
 
     fn has_parameters_before(&self, index: usize) -> bool {
-        self.layers[..index].iter().any(|s| !s.layer.operation().parameters(s.input).is_empty())
+        self.layers[..index].iter().any(|s| !s.layer.operation::<B>().parameters(s.input).is_empty())
     }
 
     /// Returns whether a batch norm directly follows layer `index`. A bias would only shift the mean that it subtracts, so it is not added.

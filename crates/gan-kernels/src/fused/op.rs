@@ -2,12 +2,12 @@
 
 use super::pass::{NeedsGrad, PassContext};
 use super::{FusedLayer, FusedSequential};
+use crate::backend::{Backend, Norms, Sides};
+use crate::cpu::Cpu;
 use crate::cpu::buffer::Buffer;
 use crate::cpu::layout::{channels_first, channels_last};
-use crate::cpu::norm::Norm;
-use crate::cpu::parallel::with_work;
 use crate::ranks::{BatchStatistics, Ranks};
-use crate::spec::{Sides, product};
+use crate::spec::product;
 use crate::storage::{elements, lock, with_elements};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
@@ -84,12 +84,12 @@ impl FusedSequential {
         };
         let y = x.apply_op2(parameters, op)?;
         let found = std::mem::take(&mut *lock(&found));
-        let statistics = found.iter().map(Norm::batch_statistics);
+        let statistics = found.iter().map(|norm| self.backend.batch_statistics(norm));
         Ok((y, statistics.collect::<Result<_>>()?))
     }
 
     /// Gives each batch norm its mean and variance from `all`, which must contain them.
-    fn set_statistics(&self, all: &[[Tensor; 2]], cx: &mut PassContext) -> Result<()> {
+    fn set_statistics(&self, all: &[[Tensor; 2]], cx: &mut PassContext<Cpu>) -> Result<()> {
         let norms = || self.layers.iter().enumerate().filter(|(_, planned)| planned.layer.is_norm());
         if norms().count() != all.len() {
             bail!("statistics of {} batch norms were given, this network has {}", all.len(), norms().count());
@@ -106,7 +106,7 @@ impl FusedSequential {
     }
 
     /// Gives each dropout its numbers for `samples` from `all`, which must contain them.
-    fn set_noise(&self, all: &[Tensor], samples: usize, cx: &mut PassContext) -> Result<()> {
+    fn set_noise(&self, all: &[Tensor], samples: usize, cx: &mut PassContext<Cpu>) -> Result<()> {
         let shapes = self.noise_shapes(samples);
         if shapes.len() != all.len() {
             bail!("random numbers for {} dropouts were given, this network has {}", all.len(), shapes.len());
@@ -194,8 +194,8 @@ struct Op {
     /// Whether batch norms take the statistics of the batch.
     takes_statistics: bool,
     /// `None` after the last part that needs it.
-    cx: Mutex<Option<PassContext>>,
-    found: Arc<Mutex<Vec<Norm>>>,
+    cx: Mutex<Option<PassContext<Cpu>>>,
+    found: Arc<Mutex<Vec<<Cpu as Norms>::Norm>>>,
 }
 
 /// Converts numbers to the network's layout.
@@ -261,14 +261,14 @@ impl CustomOp2 for Op {
     ) -> Result<(CpuStorage, Shape)> {
         let x = elements::<f32>(x, xl)?;
         let theta = elements::<f32>(theta, tl)?;
-        let y = with_work(self.network.work(self.samples), || self.forward(&x, &theta))?;
+        let y = self.network.backend.run(self.network.work(self.samples), || self.forward(&x, &theta))?;
         Ok((CpuStorage::F32(y), self.network.shape(self.samples, self.layouts[1])))
     }
 
     fn bwd(&self, x: &Tensor, theta: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let work = self.network.work(self.samples);
         let (dx, dtheta) = with_elements::<f32, _>(g, |g| {
-            with_elements::<f32, _>(theta, |theta| with_work(work, || self.backward(g, theta)))
+            with_elements::<f32, _>(theta, |theta| self.network.backend.run(work, || self.backward(g, theta)))
         })???;
         let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
             values.map(|v| Tensor::from_vec(v, like.shape(), like.device())).transpose()
@@ -282,7 +282,7 @@ struct Jvp {
     network: Arc<FusedSequential>,
     samples: usize,
     both: Mutex<Option<Buffer>>,
-    cx: Mutex<Option<PassContext>>,
+    cx: Mutex<Option<PassContext<Cpu>>>,
 }
 
 impl CustomOp1 for Jvp {
@@ -297,7 +297,7 @@ impl CustomOp1 for Jvp {
         };
         let network = &self.network;
         let n = self.samples;
-        let (t, cx) = with_work(network.work(2 * n), || network.jvp_forward(both, n, &theta))?;
+        let (t, cx) = network.backend.run(network.work(2 * n), || network.jvp_forward(both, n, &theta))?;
         *lock(&self.cx) = Some(cx);
         let t = outward(&t, network.output(), Layout::ChannelsFirst);
         Ok((CpuStorage::F32(t), network.shape(n, Layout::ChannelsFirst)))
@@ -312,7 +312,7 @@ impl CustomOp1 for Jvp {
         let mut dtheta = vec![0.0; theta.elem_count()];
         with_elements::<f32, _>(theta, |theta| {
             let run = || network.jvp_backward(cx, self.samples, theta, g, &mut dtheta);
-            with_work(network.work(2 * self.samples), run);
+            network.backend.run(network.work(2 * self.samples), run);
         })?;
         Ok(Some(Tensor::from_vec(dtheta, theta.shape(), theta.device())?))
     }

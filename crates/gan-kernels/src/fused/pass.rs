@@ -4,13 +4,9 @@
 //! one product for both. If all layers are piecewise linear (leaky ReLU), the values only determine the piece, and the backward pass goes
 //! through the tangents alone; before a batch norm it goes through both.
 
-use super::{Activation, FusedLayer, FusedSequential, PlannedLayer};
-use crate::cpu::buffer::Buffer;
-use crate::cpu::norm::Norm;
-use crate::cpu::rows::activation;
-use crate::cpu::simd::Level;
+use super::{FusedLayer, FusedSequential, PlannedLayer};
+use crate::backend::{Activation, Backend, Memory, PixelMap, size};
 use crate::ranks::Ranks;
-use crate::spec::size;
 use candle_core::Result;
 
 /// Gradients that are needed.
@@ -27,16 +23,26 @@ impl NeedsGrad {
 }
 
 /// A layer of a network in a pass over a batch.
-#[derive(Clone, Copy)]
-pub(super) struct At<'a> {
-    pub network: &'a FusedSequential,
+pub(super) struct At<'a, B: Backend> {
+    pub network: &'a FusedSequential<B>,
     /// All parameters.
-    pub theta: &'a [f32],
+    pub theta: B::Slice<'a>,
     pub index: usize,
     pub samples: usize,
 }
 
-impl<'a> At<'a> {
+impl<B: Backend> Clone for At<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend> Copy for At<'_, B> {}
+
+impl<'a, B: Backend> At<'a, B> {
+    pub fn backend(&self) -> &'a B {
+        &self.network.backend
+    }
+
     pub fn planned(&self) -> &'a PlannedLayer {
         &self.network.layers[self.index]
     }
@@ -51,8 +57,12 @@ impl<'a> At<'a> {
         self.samples * size(self.planned().output)
     }
 
-    pub fn parameters(&self, start: usize, len: usize) -> &'a [f32] {
-        &self.theta[start..start + len]
+    pub fn map(&self) -> PixelMap {
+        PixelMap { samples: self.samples, input: self.planned().input, output: self.planned().output }
+    }
+
+    pub fn parameters(&self, start: usize, len: usize) -> B::Slice<'a> {
+        self.backend().part(self.theta, start..start + len)
     }
 
     /// Returns the same layer in a pass over `batches` batches at once.
@@ -61,30 +71,33 @@ impl<'a> At<'a> {
     }
 
     /// Recomputes the output of the layer before, which was not saved.
-    pub fn recompute_input(&self, cx: &PassContext) -> Option<Buffer> {
+    pub fn recompute_input(&self, cx: &PassContext<B>) -> Option<B::Buffer> {
         let before = Self { index: self.index.checked_sub(1)?, ..*self };
-        before.planned().layer.operation().recompute_output(&before, cx)
+        before.planned().layer.operation::<B>().recompute_output(&before, cx)
     }
 }
 
+/// Destination of the parameters' gradients, if they are needed.
+pub(super) type Dtheta<'a, 'd, B> = Option<&'a mut <B as Memory>::SliceMut<'d>>;
+
 /// What a pass is given, and what its forward part saves for its backward part.
-pub(super) struct PassContext {
+pub(super) struct PassContext<B: Backend> {
     pub needs: NeedsGrad,
     /// Ranks whose batches the statistics of batch norms are taken over.
     pub ranks: Ranks,
     /// Mean and variance of the batch norm that is layer i, at i; `None` takes those of the batch.
     pub given: Vec<Option<[Vec<f32>; 2]>>,
     /// Random numbers of the dropout that is layer i, at i; `None` without dropout.
-    pub noise: Vec<Option<Buffer>>,
+    pub noise: Vec<Option<B::Buffer>>,
     /// Input of layer i at i, the last output at the end, if they are needed.
-    pub values: Vec<Option<Buffer>>,
+    pub values: Vec<Option<B::Buffer>>,
     /// For a directional derivative, the values of layer i's output at i, if its activation reads them.
-    pub outputs: Vec<Option<Buffer>>,
+    pub outputs: Vec<Option<B::Buffer>>,
     /// Statistics of the batch norm that is layer i, at i.
-    pub norms: Vec<Option<Norm>>,
+    pub norms: Vec<Option<B::Norm>>,
 }
 
-impl PassContext {
+impl<B: Backend> PassContext<B> {
     /// Returns a pass over `layers`, with the statistics of the batch and without dropout.
     pub fn new(layers: usize, needs: NeedsGrad) -> Self {
         fn nothing<T>(len: usize) -> Vec<Option<T>> {
@@ -102,54 +115,63 @@ impl PassContext {
     }
 
     /// Saves the values, which are already the output of an activation, and applies its derivative to the tangents.
-    pub fn save_and_differentiate(&mut self, at: &At, act: Activation, y: &mut [f32]) {
+    pub fn save_and_differentiate(&mut self, at: &At<B>, act: Activation, y: &mut B::Buffer) {
         if act == Activation::Identity {
             return;
         }
-        let (values, tangents) = y.split_at_mut(at.output_len());
-        activation::backward(Level::current(), act, values, tangents);
-        self.outputs[at.index] = Some(Buffer::of(values));
+        let backend = at.backend();
+        let half = at.output_len();
+        let values = backend.copy(backend.part(backend.slice(y), 0..half));
+        let [_, tangents] = backend.split_mut(backend.slice_mut(y), half);
+        backend.activation_grad(act, backend.slice(&values), tangents);
+        self.outputs[at.index] = Some(values);
     }
 }
 
 /// Adjoints in the backward pass of a directional derivative.
-pub(super) struct Adjoint {
+pub(super) struct Adjoint<B: Backend> {
     /// Adjoint of the tangents, preceded by that of the values if it is not zero.
-    pub g: Buffer,
+    pub g: B::Buffer,
     pub has_values: bool,
 }
 
-impl Adjoint {
+impl<B: Backend> Adjoint<B> {
     /// Returns the number of batches that it contains.
     pub fn batches(&self) -> usize {
         if self.has_values { 2 } else { 1 }
     }
 }
 
-impl FusedSequential {
+impl<B: Backend> FusedSequential<B> {
     /// Runs forward: x `[n, H, W, C]` -> the output `[n, H', W', C']`.
-    pub(super) fn forward(&self, x: Buffer, samples: usize, theta: &[f32], cx: &mut PassContext) -> Result<Buffer> {
+    pub(super) fn forward<'a>(
+        &'a self,
+        x: B::Buffer,
+        samples: usize,
+        theta: B::Slice<'a>,
+        cx: &mut PassContext<B>,
+    ) -> Result<B::Buffer> {
         let mut value = x;
         for (index, planned) in self.layers.iter().enumerate() {
             let at = At { network: self, theta, index, samples };
-            let output = planned.layer.operation().forward(&at, &value, cx)?;
+            let output = planned.layer.operation::<B>().forward(&at, &value, cx)?;
             if self.saves_input(index, &value, cx.needs) {
                 cx.values[index] = Some(value);
             }
             value = output;
         }
         if cx.needs.anything() && self.layers.last().is_some_and(Self::reads_output) {
-            cx.values[self.layers.len()] = Some(Buffer::of(&value));
+            cx.values[self.layers.len()] = Some(self.backend.copy(self.backend.slice(&value)));
         }
         Ok(value)
     }
 
     fn reads_output(planned: &PlannedLayer) -> bool {
-        planned.layer.operation().reads_output(planned.act)
+        planned.layer.operation::<B>().reads_output(planned.act)
     }
 
     /// Returns whether the backward pass reads `value`, the input of layer `index`, and it cannot be recomputed.
-    fn saves_input(&self, index: usize, value: &[f32], needs: NeedsGrad) -> bool {
+    fn saves_input(&self, index: usize, value: &B::Buffer, needs: NeedsGrad) -> bool {
         if !needs.anything() {
             return false;
         }
@@ -157,25 +179,26 @@ impl FusedSequential {
         if before.is_some_and(Self::reads_output) {
             return true;
         }
-        let recomputed = before.is_some_and(|before| before.layer.operation().recomputes_output(value.len()));
-        self.layers[index].layer.operation().reads_input(needs) && !recomputed
+        let len = self.backend.len(self.backend.slice(value));
+        let recomputed = before.is_some_and(|before| before.layer.operation::<B>().recomputes_output(len));
+        self.layers[index].layer.operation::<B>().reads_input(needs) && !recomputed
     }
 
     /// Returns the input's gradient `[n, H, W, C]` from the output's `[n, H', W', C']`, if it is needed; writes the parameters' gradients
     /// to `dtheta`, if they are needed.
-    pub(super) fn backward(
-        &self,
-        mut cx: PassContext,
+    pub(super) fn backward<'a>(
+        &'a self,
+        mut cx: PassContext<B>,
         samples: usize,
-        theta: &[f32],
-        mut g: Buffer,
-        mut dtheta: Option<&mut [f32]>,
-    ) -> Option<Buffer> {
+        theta: B::Slice<'a>,
+        mut g: B::Buffer,
+        mut dtheta: Option<B::SliceMut<'_>>,
+    ) -> Option<B::Buffer> {
         let needs = cx.needs;
         for (index, planned) in self.layers.iter().enumerate().rev() {
             let goes_on = needs.input || (needs.parameters && self.has_parameters_before(index));
             let at = At { network: self, theta, index, samples };
-            g = planned.layer.operation().backward(&at, g, &mut cx, dtheta.as_deref_mut(), goes_on)?;
+            g = planned.layer.operation::<B>().backward(&at, g, &mut cx, dtheta.as_mut(), goes_on)?;
             // Later layers are done.
             cx.values[index + 1] = None;
             cx.norms[index] = None;
@@ -184,35 +207,44 @@ impl FusedSequential {
     }
 
     /// Runs values and tangents `[2n, H, W, C]` forward, and returns the output's tangents and what is saved.
-    pub(super) fn jvp_forward(&self, mut both: Buffer, samples: usize, theta: &[f32]) -> Result<(Buffer, PassContext)> {
+    pub(super) fn jvp_forward<'a>(
+        &'a self,
+        mut both: B::Buffer,
+        samples: usize,
+        theta: B::Slice<'a>,
+    ) -> Result<(B::Buffer, PassContext<B>)> {
         let mut cx = PassContext::new(self.layers.len(), NeedsGrad { input: false, parameters: true });
         for (index, planned) in self.layers.iter().enumerate() {
             let at = At { network: self, theta, index, samples };
-            both = planned.layer.operation().jvp(&at, both, &mut cx)?;
+            both = planned.layer.operation::<B>().jvp(&at, both, &mut cx)?;
         }
         let half = samples * size(self.output());
-        Ok((Buffer::of(&both[half..]), cx))
+        let tangents = self.backend.part(self.backend.slice(&both), half..2 * half);
+        Ok((self.backend.copy(tangents), cx))
     }
 
     /// Computes the parameters' gradient from that of the tangents `[n, H', W', C']`.
-    pub(super) fn jvp_backward(
-        &self,
-        mut cx: PassContext,
+    pub(super) fn jvp_backward<'a>(
+        &'a self,
+        mut cx: PassContext<B>,
         samples: usize,
-        theta: &[f32],
-        g: Buffer,
-        dtheta: &mut [f32],
+        theta: B::Slice<'a>,
+        g: B::Buffer,
+        mut dtheta: B::SliceMut<'_>,
     ) {
+        let backend = &self.backend;
         let mut adjoint = Adjoint { g, has_values: false };
         for (index, planned) in self.layers.iter().enumerate().rev() {
             let at = At { network: self, theta, index, samples };
             if let Some(y) = cx.outputs[index].take() {
                 let act = if let FusedLayer::Activation(act) = planned.layer { act } else { planned.act };
-                for g in adjoint.g.chunks_exact_mut(at.output_len().max(1)) {
-                    activation::backward(Level::current(), act, &y, g);
+                let [first, second] = backend.split_mut(backend.slice_mut(&mut adjoint.g), at.output_len());
+                backend.activation_grad(act, backend.slice(&y), first);
+                if adjoint.has_values {
+                    backend.activation_grad(act, backend.slice(&y), second);
                 }
             }
-            match planned.layer.operation().jvp_backward(&at, &mut cx, adjoint, dtheta) {
+            match planned.layer.operation::<B>().jvp_backward(&at, &mut cx, adjoint, &mut dtheta) {
                 Some(before) if self.has_parameters_before(index) => adjoint = before,
                 Some(_) | None => return,
             }

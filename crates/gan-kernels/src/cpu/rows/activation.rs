@@ -1,31 +1,10 @@
 //! Bias and activation in place, and their derivatives from the activation's output.
 
 use super::{parts, rows};
+use crate::backend::Activation;
 use crate::cpu::buffer::Shared;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::ops::Range;
-
-/// Activation whose derivative is a function of its output.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Activation {
-    /// x
-    #[default]
-    Identity,
-    /// x where x > 0, else slope·x, with a slope of at least 0. A slope of 0 is the ReLU.
-    LeakyRelu(f32),
-    /// The hyperbolic tangent.
-    Tanh,
-}
-
-impl Activation {
-    /// Returns whether its slope only changes at jumps.
-    pub(crate) fn is_piecewise_linear(self) -> bool {
-        match self {
-            Self::Identity | Self::LeakyRelu(_) => true,
-            Self::Tanh => false,
-        }
-    }
-}
 
 /// Computes x ← act(x + bias), x `[rows, channels]`.
 pub(crate) fn forward(level: Level, act: Activation, bias: Option<&[f32]>, x: &mut [f32], channels: usize) {

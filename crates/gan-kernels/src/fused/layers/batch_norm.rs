@@ -1,11 +1,8 @@
 //! Batch norm followed by a leaky ReLU.
 
 use super::Operation;
-use crate::cpu::buffer::Buffer;
-use crate::cpu::norm::{Norm, NormAdjoints, NormCall, NormGrads};
-use crate::cpu::rows::activation::Activation;
-use crate::fused::pass::{Adjoint, At, NeedsGrad, PassContext};
-use crate::spec::Sides;
+use crate::backend::{Activation, Backend, NormAdjoints, NormCall, NormGrads, Sides};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
 use candle_core::{Result, bail};
 
 /// Batch norm; γ and β have one number per channel.
@@ -24,7 +21,7 @@ pub struct BatchNorm {
 const LARGE: usize = 1 << 21;
 
 impl BatchNorm {
-    fn call<'a>(&self, at: &At<'a>) -> NormCall<'a> {
+    fn call<'a, B: Backend>(&self, at: &At<'a, B>) -> NormCall<'a, B> {
         let c = at.planned().input[2];
         let slope = match at.planned().act {
             Activation::LeakyRelu(slope) => slope,
@@ -33,15 +30,18 @@ impl BatchNorm {
         NormCall { gamma: at.parameters(self.scale, c), beta: at.parameters(self.shift, c), eps: self.eps, slope }
     }
 
-    /// Returns the destinations of both gradients.
-    fn grads<'a>(&self, at: &At, dtheta: &'a mut [f32]) -> NormGrads<'a> {
-        let both = [self.scale, self.shift].map(|start| start..start + at.planned().input[2]);
-        let [gamma, beta] = dtheta.get_disjoint_mut(both).expect("γ and β have places of their own");
-        NormGrads { gamma, beta }
+    /// Calls `f` with the destinations of both gradients.
+    fn with_grads<B: Backend>(&self, at: &At<B>, dtheta: &mut B::SliceMut<'_>, f: impl FnOnce(NormGrads<B>)) {
+        let backend = at.backend();
+        let end = self.scale.max(self.shift) + at.planned().input[2];
+        let both = backend.part_mut(dtheta, self.scale.min(self.shift)..end);
+        let [low, high] = backend.split_mut(both, self.scale.abs_diff(self.shift));
+        let (gamma, beta) = if self.scale < self.shift { (low, high) } else { (high, low) };
+        f(NormGrads { gamma, beta });
     }
 }
 
-impl Operation for BatchNorm {
+impl<B: Backend> Operation<B> for BatchNorm {
     fn parameters(&self, [_, _, c]: Sides) -> Vec<(usize, usize)> {
         vec![(self.scale, c), (self.shift, c)]
     }
@@ -58,42 +58,53 @@ impl Operation for BatchNorm {
         len >= LARGE
     }
 
-    fn recompute_output(&self, at: &At, cx: &PassContext) -> Option<Buffer> {
-        let x = cx.values[at.index].as_ref()?;
-        let mut y = Buffer::any(x.len());
-        cx.norms[at.index].as_ref()?.forward(&self.call(at), x, &mut y);
+    fn recompute_output(&self, at: &At<B>, cx: &PassContext<B>) -> Option<B::Buffer> {
+        let backend = at.backend();
+        let x = backend.slice(cx.values[at.index].as_ref()?);
+        let mut y = backend.uninit(backend.len(x));
+        backend.norm(&self.call(at), cx.norms[at.index].as_ref()?, x, backend.slice_mut(&mut y));
         Some(y)
     }
 
-    fn forward(&self, at: &At, x: &Buffer, cx: &mut PassContext) -> Result<Buffer> {
+    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+        let backend = at.backend();
         let [h, w, c] = at.planned().input;
+        let x = backend.slice(x);
         let bias = at.network.bias_left_out(at.index).map(|bias| at.parameters(bias, c));
         let norm = match &cx.given[at.index] {
-            Some([mean, variance]) => Norm::of(mean, variance, bias),
-            None => Norm::of_batch(x, c, bias, &cx.ranks),
+            Some([mean, variance]) => backend.norm_of(mean, variance, bias),
+            None => backend.norm_of_batch(x, c, bias, &cx.ranks),
         };
-        if norm.count.is_some_and(|count| count < 2) {
+        if backend.norm_count(&norm).is_some_and(|count| count < 2) {
             let n = at.samples;
             bail!("batch norm needs more than one number a channel, got [{n}, {c}, {h}, {w}]: use a larger batch");
         }
-        let mut y = Buffer::any(x.len());
-        norm.forward(&self.call(at), x, &mut y);
+        let mut y = backend.uninit(backend.len(x));
+        backend.norm(&self.call(at), &norm, x, backend.slice_mut(&mut y));
         cx.norms[at.index] = Some(norm);
         Ok(y)
     }
 
     fn backward(
         &self,
-        at: &At,
-        mut g: Buffer,
-        cx: &mut PassContext,
-        dtheta: Option<&mut [f32]>,
+        at: &At<B>,
+        mut g: B::Buffer,
+        cx: &mut PassContext<B>,
+        dtheta: Dtheta<B>,
         _: bool,
-    ) -> Option<Buffer> {
+    ) -> Option<B::Buffer> {
+        let backend = at.backend();
+        let call = self.call(at);
         let norm = cx.norms[at.index].as_ref()?;
-        let x = cx.values[at.index].as_ref()?;
-        let grads = dtheta.map(|dtheta| self.grads(at, dtheta));
-        norm.backward(&self.call(at), x, &mut g, grads, &cx.ranks);
+        let x = backend.slice(cx.values[at.index].as_ref()?);
+        let ranks = &cx.ranks;
+        let to = backend.slice_mut(&mut g);
+        match dtheta {
+            Some(dtheta) => {
+                self.with_grads(at, dtheta, |grads| backend.norm_grad(&call, norm, x, to, Some(grads), ranks));
+            }
+            None => backend.norm_grad(&call, norm, x, to, None, ranks),
+        }
         Some(g)
     }
 
@@ -101,19 +112,20 @@ impl Operation for BatchNorm {
         act.is_piecewise_linear()
     }
 
-    fn jvp(&self, at: &At, both: Buffer, cx: &mut PassContext) -> Result<Buffer> {
+    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+        let backend = at.backend();
         let half = at.output_len();
         let c = at.planned().input[2];
         if half / c.max(1) < 2 {
             bail!("batch norm needs more than one number a channel: use a larger batch");
         }
-        let x = &both[..half];
-        let norm = Norm::of_batch(x, c, None, &None);
+        let x = backend.part(backend.slice(&both), 0..half);
+        let norm = backend.norm_of_batch(x, c, None, &None);
         let call = self.call(at);
-        let mut y = Buffer::of(&both);
-        let (values, tangents) = y.split_at_mut(half);
-        norm.project(&call, x, tangents);
-        norm.forward(&call, x, values);
+        let mut y = backend.copy(backend.slice(&both));
+        let [values, tangents] = backend.split_mut(backend.slice_mut(&mut y), half);
+        backend.norm_jvp(&call, &norm, x, tangents);
+        backend.norm(&call, &norm, x, values);
         // The activation was already applied to the values.
         cx.save_and_differentiate(at, at.planned().act, &mut y);
         cx.norms[at.index] = Some(norm);
@@ -121,18 +133,30 @@ impl Operation for BatchNorm {
         Ok(y)
     }
 
-    fn jvp_backward(&self, at: &At, cx: &mut PassContext, adjoint: Adjoint, dtheta: &mut [f32]) -> Option<Adjoint> {
+    fn jvp_backward(
+        &self,
+        at: &At<B>,
+        cx: &mut PassContext<B>,
+        adjoint: Adjoint<B>,
+        dtheta: &mut B::SliceMut<'_>,
+    ) -> Option<Adjoint<B>> {
+        let backend = at.backend();
         let input = cx.values[at.index].take()?;
         let norm = cx.norms[at.index].take()?;
         let half = at.input_len();
-        let (x, tangent) = input.split_at(half);
-        let (of_values, of_tangent) = match adjoint.has_values {
-            true => (Some(&adjoint.g[..half]), &adjoint.g[half..]),
-            false => (None, &adjoint.g[..]),
+        let both = backend.slice(&input);
+        let g = backend.slice(&adjoint.g);
+        let of_tangent = if adjoint.has_values { backend.part(g, half..2 * half) } else { g };
+        let adjoints = NormAdjoints {
+            x: backend.part(both, 0..half),
+            tangent: backend.part(both, half..2 * half),
+            of_values: adjoint.has_values.then(|| backend.part(g, 0..half)),
+            of_tangent,
         };
-        let adjoints = NormAdjoints { x, tangent, of_values, of_tangent };
-        let mut to = Buffer::any(2 * half);
-        norm.jvp_backward(&self.call(at), &adjoints, to.split_at_mut(half), self.grads(at, dtheta));
+        let mut to = backend.uninit(2 * half);
+        let halves = backend.split_mut(backend.slice_mut(&mut to), half);
+        let call = self.call(at);
+        self.with_grads(at, dtheta, |grads| backend.norm_jvp_grad(&call, &norm, &adjoints, halves, grads));
         Some(Adjoint { g: to, has_values: true })
     }
 }

@@ -1,15 +1,10 @@
 //! Convolution and its transpose with bias and activation. A dense layer is a 1×1 convolution of a 1×1 image.
 
 use super::Operation;
-use crate::cpu::buffer::Buffer;
-use crate::cpu::conv::{self, Direction};
-use crate::cpu::rows::activation::{self, Activation};
-use crate::cpu::rows::norm::column_sums;
-use crate::cpu::simd::Level;
-use crate::cpu::weight_cache::ConvCall;
+use crate::backend::{Activation, Backend, ConvCall, Sides};
 use crate::fused::PlannedLayer;
-use crate::fused::pass::{Adjoint, At, NeedsGrad, PassContext};
-use crate::spec::{ConvSpec, Problem, Sides, product};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
+use crate::spec::{ConvSpec, Problem, product};
 use candle_core::Result;
 
 /// Places of a layer's numbers in the parameters.
@@ -52,43 +47,44 @@ impl Conv {
     }
 
     /// Runs samples through the layer, or with `back` their gradients in the other direction, without bias and activation.
-    fn through(&self, at: &At, trains: bool, back: bool, x: &[f32]) -> Buffer {
-        let problem = self.problem(at.planned(), at.samples);
-        let call = ConvCall {
-            problem,
+    fn through<B: Backend>(&self, at: &At<B>, trains: bool, back: bool, x: B::Slice<'_>) -> B::Buffer {
+        let backend = at.backend();
+        let call = ConvCall::<B> {
+            problem: self.problem(at.planned(), at.samples),
             precision: at.network.precision,
             weights: at.parameters(self.weights.weight, self.kernel_len(at.planned().input[2])),
+            cache: &at.network.weights,
             layer: at.index,
             trains,
         };
-        let mut y = Buffer::any(if back { at.input_len() } else { at.output_len() });
+        let mut y = backend.uninit(if back { at.input_len() } else { at.output_len() });
         if self.transposed.is_some() == back {
-            conv::forward(&problem, x, &at.network.weights.packed(&call, Direction::Forward), &mut y);
+            backend.conv(&call, x, backend.slice_mut(&mut y));
         } else {
-            conv::input_grad(&problem, x, &at.network.weights.packed(&call, Direction::Backward), &mut y);
+            backend.conv_input_grad(&call, x, backend.slice_mut(&mut y));
         }
         y
     }
 
-    fn weight_grad(&self, at: &At, x: &[f32], g: &[f32], dtheta: &mut [f32]) {
+    fn weight_grad<'s, B: Backend>(&self, at: &At<B>, x: B::Slice<'s>, g: B::Slice<'s>, dtheta: &mut B::SliceMut<'_>) {
         let problem = self.problem(at.planned(), at.samples);
         let start = self.weights.weight;
-        let dw = &mut dtheta[start..start + self.kernel_len(at.planned().input[2])];
+        let dw = at.backend().part_mut(dtheta, start..start + self.kernel_len(at.planned().input[2]));
         // A transposed convolution's output is the problem's x.
         let [x, g] = if self.transposed.is_some() { [g, x] } else { [x, g] };
-        conv::weight_grad(Level::current(), at.network.precision, &problem, x, g, dw);
+        at.backend().conv_weight_grad(&problem, at.network.precision, x, g, dw);
     }
 
-    fn bias_grad(&self, g: &[f32], dtheta: &mut [f32]) {
+    fn bias_grad<B: Backend>(&self, at: &At<B>, g: B::Slice<'_>, dtheta: &mut B::SliceMut<'_>) {
         // Before a batch norm this is rounding noise, as in the frameworks; Adam still makes steps of it.
         if let Some(bias) = self.weights.bias {
-            let sums = column_sums(Level::current(), g, self.outputs);
-            dtheta[bias..bias + self.outputs].iter_mut().zip(sums).for_each(|(to, sum)| *to = sum as f32);
+            let sums = at.backend().part_mut(dtheta, bias..bias + self.outputs);
+            at.backend().column_sums(g, self.outputs, sums);
         }
     }
 }
 
-impl Operation for Conv {
+impl<B: Backend> Operation<B> for Conv {
     fn output(&self, [h, w, _]: Sides) -> Result<Sides> {
         let [h, w] = match self.transposed {
             Some(output_padding) => self.spec.transposed_size([h, w], self.kernel, output_padding)?,
@@ -119,26 +115,28 @@ impl Operation for Conv {
         act != Activation::Identity
     }
 
-    fn forward(&self, at: &At, x: &Buffer, cx: &mut PassContext) -> Result<Buffer> {
-        let mut y = self.through(at, cx.needs.anything(), false, x);
+    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+        let backend = at.backend();
+        let mut y = self.through(at, cx.needs.anything(), false, backend.slice(x));
         let bias = self.weights.bias.filter(|_| !at.network.norm_follows(at.index));
         let bias = bias.map(|bias| at.parameters(bias, self.outputs));
-        activation::forward(Level::current(), at.planned().act, bias, &mut y, self.outputs);
+        backend.bias_activation(at.planned().act, bias, backend.slice_mut(&mut y), self.outputs);
         Ok(y)
     }
 
     fn backward(
         &self,
-        at: &At,
-        mut g: Buffer,
-        cx: &mut PassContext,
-        dtheta: Option<&mut [f32]>,
+        at: &At<B>,
+        mut g: B::Buffer,
+        cx: &mut PassContext<B>,
+        dtheta: Dtheta<B>,
         goes_on: bool,
-    ) -> Option<Buffer> {
+    ) -> Option<B::Buffer> {
+        let backend = at.backend();
         // Held until the weights' gradient is done, whose smaller buffers would take its place in the pool.
         let output = cx.values[at.index + 1].take();
         if let Some(y) = &output {
-            activation::backward(Level::current(), at.planned().act, y, &mut g);
+            backend.activation_grad(at.planned().act, backend.slice(y), backend.slice_mut(&mut g));
         }
         if let Some(dtheta) = dtheta {
             let recomputed = match cx.values[at.index] {
@@ -146,35 +144,46 @@ impl Operation for Conv {
                 None => Some(at.recompute_input(cx)?),
             };
             let x = recomputed.as_ref().or(cx.values[at.index].as_ref())?;
-            self.weight_grad(at, x, &g, dtheta);
-            self.bias_grad(&g, dtheta);
+            self.weight_grad(at, backend.slice(x), backend.slice(&g), dtheta);
+            self.bias_grad(at, backend.slice(&g), dtheta);
         }
         drop(output);
-        goes_on.then(|| self.through(at, true, true, &g))
+        goes_on.then(|| self.through(at, true, true, backend.slice(&g)))
     }
 
     fn has_jvp(&self, act: Activation) -> bool {
         act.is_piecewise_linear()
     }
 
-    fn jvp(&self, at: &At, both: Buffer, cx: &mut PassContext) -> Result<Buffer> {
-        let mut y = self.through(&at.times(2), true, false, &both);
+    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+        let backend = at.backend();
+        let mut y = self.through(&at.times(2), true, false, backend.slice(&both));
         let act = at.planned().act;
         let bias = self.weights.bias.map(|bias| at.parameters(bias, self.outputs));
-        activation::forward(Level::current(), act, bias, &mut y[..at.output_len()], self.outputs);
+        let [values, _] = backend.split_mut(backend.slice_mut(&mut y), at.output_len());
+        backend.bias_activation(act, bias, values, self.outputs);
         cx.save_and_differentiate(at, act, &mut y);
         cx.values[at.index] = Some(both);
         Ok(y)
     }
 
-    fn jvp_backward(&self, at: &At, cx: &mut PassContext, adjoint: Adjoint, dtheta: &mut [f32]) -> Option<Adjoint> {
+    fn jvp_backward(
+        &self,
+        at: &At<B>,
+        cx: &mut PassContext<B>,
+        adjoint: Adjoint<B>,
+        dtheta: &mut B::SliceMut<'_>,
+    ) -> Option<Adjoint<B>> {
+        let backend = at.backend();
         let input = cx.values[at.index].take()?;
-        let x = &input[if adjoint.has_values { 0 } else { input.len() / 2 }..];
+        let x = backend.slice(&input);
+        let len = backend.len(x);
+        let x = backend.part(x, if adjoint.has_values { 0 } else { len / 2 }..len);
         let all = at.times(adjoint.batches());
-        let g = &adjoint.g;
+        let g = backend.slice(&adjoint.g);
         self.weight_grad(&all, x, g, dtheta);
         if adjoint.has_values {
-            self.bias_grad(&g[..at.output_len()], dtheta);
+            self.bias_grad(at, backend.part(g, 0..at.output_len()), dtheta);
         }
         let goes_on = at.network.has_parameters_before(at.index);
         let g = goes_on.then(|| self.through(&all, true, true, g))?;

@@ -1,8 +1,8 @@
 //! Dropout, with random numbers from the caller.
 
-use super::{Activation, Operation};
-use crate::cpu::buffer::Buffer;
-use crate::fused::pass::{At, PassContext};
+use super::Operation;
+use crate::backend::{Activation, Backend};
+use crate::fused::pass::{At, Dtheta, PassContext};
 use candle_core::Result;
 
 /// Dropout: sets elements to zero by given random numbers and scales the others by 1 / (1 − rate); the identity with
@@ -14,25 +14,24 @@ pub struct Dropout(
 );
 
 impl Dropout {
-    /// Returns x or its gradient after dropout with the saved numbers: x / (1 − rate) where they are at least `rate`, else 0.
-    fn apply(&self, noise: Option<&Buffer>, x: &Buffer) -> Buffer {
-        let Some(noise) = noise else { return Buffer::of(x) };
-        let scale = (1.0 / (1.0 - self.0)) as f32;
-        let rate = self.0 as f32;
-        let mut y = Buffer::any(x.len());
-        let pairs = y.iter_mut().zip(x.iter().zip(&noise[..]));
-        pairs.for_each(|(y, (x, u))| *y = if *u >= rate { x * scale } else { 0.0 });
+    /// Returns x or its gradient after dropout with the saved numbers.
+    fn apply<B: Backend>(&self, at: &At<B>, noise: Option<&B::Buffer>, x: &B::Buffer) -> B::Buffer {
+        let backend = at.backend();
+        let x = backend.slice(x);
+        let Some(noise) = noise else { return backend.copy(x) };
+        let mut y = backend.uninit(backend.len(x));
+        backend.dropout(self.0, backend.slice(noise), x, backend.slice_mut(&mut y));
         y
     }
 }
 
-impl Operation for Dropout {
-    fn forward(&self, at: &At, x: &Buffer, cx: &mut PassContext) -> Result<Buffer> {
-        Ok(self.apply(cx.noise[at.index].as_ref(), x))
+impl<B: Backend> Operation<B> for Dropout {
+    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+        Ok(self.apply(at, cx.noise[at.index].as_ref(), x))
     }
 
-    fn backward(&self, at: &At, g: Buffer, cx: &mut PassContext, _: Option<&mut [f32]>, _: bool) -> Option<Buffer> {
-        Some(self.apply(cx.noise[at.index].as_ref(), &g))
+    fn backward(&self, at: &At<B>, g: B::Buffer, cx: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {
+        Some(self.apply(at, cx.noise[at.index].as_ref(), &g))
     }
 
     fn has_jvp(&self, _: Activation) -> bool {

@@ -1,16 +1,15 @@
 //! Maximum of each channel.
 
-use super::{Activation, Operation};
-use crate::cpu::buffer::Buffer;
-use crate::fused::pass::{At, NeedsGrad, PassContext};
-use crate::spec::{Sides, size};
+use super::Operation;
+use crate::backend::{Activation, Backend, Sides};
+use crate::fused::pass::{At, Dtheta, NeedsGrad, PassContext};
 use candle_core::Result;
 
-/// Maximum of each channel, as a vector. A channel with a NaN yields NaN; pixels that share the maximum share its gradient evenly.
+/// Maximum of each channel, as a vector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GlobalMaxPool;
 
-impl Operation for GlobalMaxPool {
+impl<B: Backend> Operation<B> for GlobalMaxPool {
     fn output(&self, [_, _, c]: Sides) -> Result<Sides> {
         Ok([1, 1, c])
     }
@@ -27,44 +26,23 @@ impl Operation for GlobalMaxPool {
         true
     }
 
-    fn forward(&self, at: &At, x: &Buffer, _: &mut PassContext) -> Result<Buffer> {
-        let mut y = Buffer::any(at.output_len());
-        let c = at.planned().input[2];
-        for (x, y) in x.chunks_exact(size(at.planned().input)).zip(y.chunks_exact_mut(c)) {
-            y.copy_from_slice(&x[..c]);
-            for x in x.chunks_exact(c).skip(1) {
-                y.iter_mut().zip(x).for_each(|(y, x)| *y = if *x > *y || x.is_nan() { *x } else { *y });
-            }
-        }
+    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
+        let backend = at.backend();
+        let mut y = backend.uninit(at.output_len());
+        backend.global_max_pool(&at.map(), backend.slice(x), backend.slice_mut(&mut y));
         Ok(y)
     }
 
-    fn backward(&self, at: &At, g: Buffer, cx: &mut PassContext, _: Option<&mut [f32]>, _: bool) -> Option<Buffer> {
-        let x = cx.values[at.index].as_ref()?;
-        let y = cx.values[at.index + 1].as_ref()?;
-        let mut dx = Buffer::any(at.input_len());
-        let c = at.planned().input[2];
-        let len = size(at.planned().input);
-        for (sample, (x, dx)) in x.chunks_exact(len).zip(dx.chunks_exact_mut(len)).enumerate() {
-            max_grad(x, &y[sample * c..][..c], &g[sample * c..][..c], dx);
-        }
+    fn backward(&self, at: &At<B>, g: B::Buffer, cx: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {
+        let backend = at.backend();
+        let x = backend.slice(cx.values[at.index].as_ref()?);
+        let y = backend.slice(cx.values[at.index + 1].as_ref()?);
+        let mut dx = backend.uninit(at.input_len());
+        backend.global_max_pool_grad(&at.map(), x, y, backend.slice(&g), backend.slice_mut(&mut dx));
         Some(dx)
     }
 
     fn has_jvp(&self, _: Activation) -> bool {
         false
-    }
-}
-
-fn max_grad(x: &[f32], largest: &[f32], g: &[f32], dx: &mut [f32]) {
-    let c = largest.len();
-    let mut ties = vec![0f32; c];
-    for x in x.chunks_exact(c) {
-        ties.iter_mut().zip(x).zip(largest).for_each(|((t, x), m)| *t += if x == m { 1.0 } else { 0.0 });
-    }
-    for (x, dx) in x.chunks_exact(c).zip(dx.chunks_exact_mut(c)) {
-        for i in 0..c {
-            dx[i] = if x[i] == largest[i] { g[i] / ties[i] } else { 0.0 };
-        }
     }
 }

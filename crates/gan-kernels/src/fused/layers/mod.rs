@@ -8,24 +8,22 @@ mod global_max_pool;
 mod resample;
 mod reshape;
 
-pub use crate::cpu::rows::activation::Activation;
-pub use activation::InputActivation;
+pub use crate::backend::{Activation, InputActivation, Resample};
 pub use batch_norm::BatchNorm;
 pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
-pub use resample::Resample;
 pub use reshape::Reshape;
 
 use super::PlannedLayer;
-use super::pass::{Adjoint, At, NeedsGrad, PassContext};
-use crate::cpu::buffer::Buffer;
-use crate::spec::{Sides, size};
+use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
+use crate::backend::{Backend, Sides, size};
 use candle_core::Result;
 use std::fmt::Debug;
 
-/// Operation of a layer in the engine: its shape, what its backward pass reads, and its passes over the kernels.
-pub(super) trait Operation: Debug {
+/// Operation of a layer in the engine: its shape, what its backward pass reads, and its passes over a backend's
+/// kernels.
+pub(super) trait Operation<B: Backend>: Debug {
     /// Returns the output sides.
     fn output(&self, input: Sides) -> Result<Sides> {
         Ok(input)
@@ -67,23 +65,22 @@ pub(super) trait Operation: Debug {
     }
 
     /// Recomputes its output from its saved input.
-    fn recompute_output(&self, _at: &At, _cx: &PassContext) -> Option<Buffer> {
+    fn recompute_output(&self, _at: &At<B>, _cx: &PassContext<B>) -> Option<B::Buffer> {
         None
     }
 
     /// Runs forward: x `[n, H, W, C]` -> `[n, H', W', C']`.
-    fn forward(&self, at: &At, x: &Buffer, cx: &mut PassContext) -> Result<Buffer>;
+    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer>;
 
-    /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one (`goes_on`). Writes the parameters'
-    /// gradients to `dtheta`, if they are needed.
+    /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one (`goes_on`).
     fn backward(
         &self,
-        at: &At,
-        g: Buffer,
-        cx: &mut PassContext,
-        dtheta: Option<&mut [f32]>,
+        at: &At<B>,
+        g: B::Buffer,
+        cx: &mut PassContext<B>,
+        dtheta: Dtheta<B>,
         goes_on: bool,
-    ) -> Option<Buffer>;
+    ) -> Option<B::Buffer>;
 
     /// Returns whether it supports [`Operation::jvp`].
     fn has_jvp(&self, _act: Activation) -> bool {
@@ -91,13 +88,19 @@ pub(super) trait Operation: Debug {
     }
 
     /// Runs values and tangents, `2n` samples, forward. A linear layer treats both alike.
-    fn jvp(&self, at: &At, both: Buffer, cx: &mut PassContext) -> Result<Buffer> {
+    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
         self.forward(&at.times(2), &both, cx)
     }
 
     /// Returns the adjoints before the layer from those after the layer and its activation; `None` if there are no
     /// parameters before it.
-    fn jvp_backward(&self, at: &At, cx: &mut PassContext, adjoint: Adjoint, _dtheta: &mut [f32]) -> Option<Adjoint> {
+    fn jvp_backward(
+        &self,
+        at: &At<B>,
+        cx: &mut PassContext<B>,
+        adjoint: Adjoint<B>,
+        _dtheta: &mut B::SliceMut<'_>,
+    ) -> Option<Adjoint<B>> {
         let at = at.times(adjoint.batches());
         let g = self.backward(&at, adjoint.g, cx, None, true)?;
         Some(Adjoint { g, has_values: adjoint.has_values })
@@ -114,7 +117,7 @@ macro_rules! layers {
         }
 
         impl FusedLayer {
-            pub(super) fn operation(&self) -> &dyn Operation {
+            pub(super) fn operation<B: Backend>(&self) -> &dyn Operation<B> {
                 match self {
                     $(Self::$name(layer) => layer,)*
                 }

@@ -1,11 +1,9 @@
 //! Reshape, in the order of channels-first images.
 
 use super::Operation;
-use crate::cpu::buffer::Buffer;
-use crate::cpu::layout::{channels_first, channels_last};
-use crate::fused::pass::{At, PassContext};
+use crate::backend::{Backend, Sides, size};
+use crate::fused::pass::{At, Dtheta, PassContext};
 use crate::fused::sides;
-use crate::spec::{Sides, size};
 use candle_core::{Result, bail};
 
 /// Reshape to `[C, H, W]` or `[F]`.
@@ -16,13 +14,14 @@ pub struct Reshape(
 );
 
 /// Reorders numbers that are channels-last in the shape `from` to channels-last in the shape `to`.
-fn reordered(x: &[f32], from: Sides, to: Sides) -> Buffer {
-    let mut flat = Buffer::any(x.len());
-    channels_first(x, from[2], from[0] * from[1], &mut flat);
-    channels_last(&flat, to[2], to[0] * to[1])
+fn reordered<B: Backend>(backend: &B, x: &B::Buffer, from: Sides, to: Sides) -> B::Buffer {
+    let x = backend.slice(x);
+    let mut flat = backend.uninit(backend.len(x));
+    backend.channels_first(x, from[2], from[0] * from[1], backend.slice_mut(&mut flat));
+    backend.channels_last(backend.slice(&flat), to[2], to[0] * to[1])
 }
 
-impl Operation for Reshape {
+impl<B: Backend> Operation<B> for Reshape {
     fn output(&self, input: Sides) -> Result<Sides> {
         let to = sides(&self.0)?;
         if size(to) != size(input) {
@@ -36,11 +35,11 @@ impl Operation for Reshape {
         Some(self.0.len() == 1)
     }
 
-    fn forward(&self, at: &At, x: &Buffer, _: &mut PassContext) -> Result<Buffer> {
-        Ok(reordered(x, at.planned().input, at.planned().output))
+    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
+        Ok(reordered(at.backend(), x, at.planned().input, at.planned().output))
     }
 
-    fn backward(&self, at: &At, g: Buffer, _: &mut PassContext, _: Option<&mut [f32]>, _: bool) -> Option<Buffer> {
-        Some(reordered(&g, at.planned().output, at.planned().input))
+    fn backward(&self, at: &At<B>, g: B::Buffer, _: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {
+        Some(reordered(at.backend(), &g, at.planned().output, at.planned().input))
     }
 }
