@@ -22,13 +22,19 @@ pub(crate) fn product(sides: &[usize]) -> Option<usize> {
     sides.iter().try_fold(1usize, |size, side| size.checked_mul(*side))
 }
 
-/// Calls `f` with the name and the description of each parameter of a list whose layers' names begin with `prefix`, in a network's order.
-pub(crate) fn each_param(layers: &[Layer], list: &[Inferred], prefix: &str, f: &mut impl FnMut(String, &ParamSpec)) {
+/// Calls `f` with the name of each layer of a list, which begins with `prefix`, the layer and its inference, in a network's order: a layer,
+/// then those inside it.
+pub(crate) fn each_named(
+    prefix: &str,
+    layers: &[Layer],
+    list: &[Inferred],
+    f: &mut impl FnMut(&str, &Layer, &Inferred),
+) {
     for (index, (layer, found)) in layers.iter().zip(list).enumerate() {
         let name = format!("{prefix}.{index}");
-        found.params.iter().for_each(|own| f(format!("{name}.{}", own.name), own));
+        f(&name, layer, found);
         for ((part, layers), list) in layer.branches().into_iter().zip(&found.branches) {
-            each_param(layers, list, &format!("{name}.{part}"), f);
+            each_named(&format!("{name}.{part}"), layers, list, f);
         }
     }
 }

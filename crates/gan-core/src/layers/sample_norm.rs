@@ -102,10 +102,6 @@ impl LayerSpec for PixelNorm {
     const NAME: &'static str = "pixel_norm";
     const IS_NONLINEAR: bool = true;
 
-    fn infer(&self, input: &[usize]) -> InferResult {
-        Ok(Inferred::new(input))
-    }
-
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
         x.mul(&x.sqr()?.mean(&[1])?.affine(1.0, 1e-8)?.rsqrt()?)
     }

@@ -140,10 +140,7 @@ impl Loss {
     }
 
     /// Returns D's loss where real `[N]` and generated `[M]` samples are one batch: the mean over all N + M; for relativistic losses,
-    /// as [`Loss::discriminator`].
-    ///
-    /// # Errors
-    /// As [`Loss::discriminator`].
+    /// as [`Loss::discriminator`], whose errors it has.
     pub fn discriminator_joint(self, real: &Tensor, fake: &Tensor, labels: Labels) -> Result<Tensor> {
         if self.properties().is_relativistic {
             return self.discriminator(real, fake, labels);

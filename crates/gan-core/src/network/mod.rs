@@ -20,7 +20,8 @@ mod run;
 
 pub(crate) use run::Engine;
 
-/// Network built from a layer list.
+/// Network built from a layer list. Its passes fail if x or t has another shape than the network expects, or if they lack classes that it
+/// needs.
 #[derive(Clone, Debug)]
 pub struct Network {
     layers: Vec<Layer>,
@@ -110,9 +111,6 @@ impl Network {
     }
 
     /// Runs the network: x `[N, input…]` -> `[N, output…]`.
-    ///
-    /// # Errors
-    /// If x has another shape than the network expects, or the pass lacks classes that it needs.
     pub fn forward(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
         if !Self::can_fuse(x) {
             return self.forward_reference(x, pass);
@@ -121,17 +119,11 @@ impl Network {
     }
 
     /// Like [`Network::forward`], but layer by layer in candle operations on every device. The fused engine must equal it.
-    ///
-    /// # Errors
-    /// As [`Network::forward`].
     pub fn forward_reference(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
         Ok(self.reference(0..self.layers.len(), &Dual::constant(x.clone()), false, pass)?.value)
     }
 
     /// Runs the network: x `[N, input…]` -> (`[N, output…]`, features: the input of the last layer with a kernel, or of the layer chosen).
-    ///
-    /// # Errors
-    /// If x has another shape than the network expects.
     pub fn forward_with_features(
         &self,
         x: &Tensor,
@@ -161,9 +153,6 @@ impl Network {
     /// Penalties on a discriminator's gradient need second derivatives by its weights and input. They are computed here without
     /// differentiating a gradient: for a fixed direction t, tᵀ∇ₓf(x; θ) is an ordinary function of θ, whose gradient by θ is computed as
     /// usual (Pearlmutter 1994, "Fast exact multiplication by the Hessian", with both orders swapped).
-    ///
-    /// # Errors
-    /// If x or t has another shape than the network expects.
     pub fn jvp(&self, x: &Tensor, t: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
         if let ([Step::Fused { group, network, .. }], Mode::Train(_)) = (&self.whole[..], &pass.mode)
             && Self::can_fuse(x)
@@ -175,9 +164,6 @@ impl Network {
     }
 
     /// Returns (y `[N, output…]`, the derivative of y in the direction t `[N, output…]`), layer by layer in candle operations.
-    ///
-    /// # Errors
-    /// If x or t has another shape than the network expects.
     pub fn forward_jvp_reference(
         &self,
         x: &Tensor,

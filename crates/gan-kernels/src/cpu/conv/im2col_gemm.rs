@@ -57,7 +57,6 @@ struct PackRow<'a, P> {
 }
 
 impl<P: Format> Job for PackRow<'_, P> {
-    type Output = ();
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         for at in [0, LANES] {
@@ -130,8 +129,6 @@ pub(super) struct Windows<'a, P> {
 }
 
 impl<P: Format> Job for Windows<'_, P> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let k = self.im2col.width();
@@ -319,8 +316,6 @@ impl<P: Format> Sum<'_, P> {
 }
 
 impl<P: Format> Job for Sum<'_, P> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let height = self.part.len().next_multiple_of(LANES);
