@@ -13,7 +13,6 @@ use gan_kernels::fused::Reuse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::OnceLock;
 
 /// A parameter with its initial values.
 struct InitialParam {
@@ -79,10 +78,16 @@ impl Network {
 
     pub(super) fn set_precision(&mut self, precision: Precision) -> candle_core::Result<()> {
         self.precision = precision;
-        self.halves = OnceLock::new();
         let branches = self.placed.iter_mut().flat_map(|placed| &mut placed.branches);
         branches.into_iter().try_for_each(|branch| branch.set_precision(precision))?;
-        self.whole = self.steps(0..self.layers.len())?;
+        self.plan()
+    }
+
+    /// Plans the steps of all layers.
+    pub(super) fn plan(&mut self) -> candle_core::Result<()> {
+        let end = self.layers.len();
+        self.whole = self.steps(0..end)?;
+        self.halves = [self.steps(0..self.head)?, self.steps(self.head..end)?];
         Ok(())
     }
 }
@@ -120,7 +125,7 @@ impl Builder<'_> {
             precision: Precision::F32,
             reuse: self.reuse,
             whole: vec![],
-            halves: OnceLock::new(),
+            halves: [vec![], vec![]],
         };
         let groups = groups(layers, &inferred);
         let mut inferred = inferred.into_iter();

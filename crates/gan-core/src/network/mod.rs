@@ -13,7 +13,6 @@ use gan_kernels::Precision;
 use gan_kernels::fused::{Layout, Reuse};
 use run::Step;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 mod build;
 mod run;
@@ -35,8 +34,8 @@ pub struct Network {
     precision: Precision,
     reuse: Reuse,
     whole: Vec<Step>,
-    /// Layers before the head, and from it on; built when features are first requested.
-    halves: OnceLock<[Vec<Step>; 2]>,
+    /// Layers before the head, and from it on.
+    halves: [Vec<Step>; 2],
 }
 
 /// State of one layer.
@@ -76,7 +75,7 @@ impl Network {
             return Err(Error::Network { network: "network".into(), problem });
         }
         self.head = index;
-        self.halves = OnceLock::new();
+        self.plan()?;
         Ok(self)
     }
 
@@ -135,15 +134,9 @@ impl Network {
             let features = self.reference(0..head, &Dual::constant(x.clone()), false, pass)?;
             return Ok((self.reference(head..end, &features, false, pass)?.value, features.value));
         }
-        let halves = match self.halves.get() {
-            Some(halves) => halves,
-            None => {
-                let made = [self.steps(0..head)?, self.steps(head..end)?];
-                self.halves.get_or_init(|| made)
-            }
-        };
-        let features = self.run(&halves[0], x, [Layout::ChannelsFirst, Layout::ChannelsLast], pass)?;
-        let y = self.run(&halves[1], &features, [Layout::ChannelsLast, Layout::ChannelsFirst], pass)?;
+        let [before, after] = &self.halves;
+        let features = self.run(before, x, [Layout::ChannelsFirst, Layout::ChannelsLast], pass)?;
+        let y = self.run(after, &features, [Layout::ChannelsLast, Layout::ChannelsFirst], pass)?;
         let features = if features.rank() == 4 { features.permute((0, 3, 1, 2))? } else { features };
         Ok((y, features))
     }
