@@ -39,35 +39,24 @@ pub(crate) fn each_named(
     }
 }
 
-/// Calls `f` with each layer of a list, and those inside it.
-fn each_layer(list: &[Inferred], f: &mut impl FnMut(&Inferred)) {
-    for found in list {
-        f(found);
-        found.branches.iter().for_each(|list| each_layer(list, f));
-    }
+/// Folds over each layer of a list, and those inside it.
+fn fold(list: &[Inferred], start: usize, f: fn(usize, &Inferred) -> usize) -> usize {
+    list.iter().fold(start, |sum, found| found.branches.iter().fold(f(sum, found), |sum, list| fold(list, sum, f)))
 }
 
 /// Returns the number of values that a network certainly holds at once for one sample.
 pub(crate) fn largest_working_set(list: &[Inferred]) -> usize {
-    let mut largest = 0;
-    each_layer(list, &mut |layer| largest = largest.max(layer.working_set()));
-    largest
+    fold(list, 0, |largest, layer| largest.max(layer.working_set()))
 }
 
 /// Returns the number of values per sample that a training pass certainly saves for its backward pass.
 pub fn saved_for_backward(list: &[Inferred]) -> usize {
-    let mut saved = 0usize;
-    each_layer(list, &mut |layer| saved = saved.saturating_add(layer.saved_for_backward()));
-    saved
+    fold(list, 0, |saved, layer| saved.saturating_add(layer.saved_for_backward()))
 }
 
 /// Returns the number of parameters of a list, including those of layers inside it.
 pub fn parameter_count(list: &[Inferred]) -> usize {
-    let mut count = 0usize;
-    each_layer(list, &mut |layer| {
-        count = layer.params.iter().map(ParamSpec::elem_count).fold(count, usize::saturating_add);
-    });
-    count
+    fold(list, 0, |count, layer| layer.params.iter().map(ParamSpec::elem_count).fold(count, usize::saturating_add))
 }
 
 /// Returns the output and parameters of each layer of the network called `network` (for messages) for inputs `[N, input…]`.
