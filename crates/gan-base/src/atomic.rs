@@ -1,5 +1,5 @@
 //! Files that appear complete or not at all: they are written beside the target, flushed, and renamed. [`AtomicFolder`] does the same for a
-//! folder of files.
+//! folder of files. Each error is a [`FileError`] that names the target, and leaves no temporary file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,9 +19,6 @@ pub use folder::AtomicFolder;
 const BUFFER: usize = 1 << 18;
 
 /// Replaces the file at `path`. Readers see the old file or the new one, never a part, even if this process is killed.
-///
-/// # Errors
-/// [`FileError`] naming `path`; no temporary file is left.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(bytes)?;
@@ -30,9 +27,6 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 
 /// Checks that a file can be created at `path`, by creating and removing a temporary file beside it, so that a command finds out before it
 /// computes for hours.
-///
-/// # Errors
-/// [`FileError`] naming `path`, for instance if its folder does not exist.
 pub fn check_writable(path: &Path) -> Result<(), FileError> {
     AtomicFile::create(path).map(drop)
 }
@@ -49,9 +43,6 @@ pub struct AtomicFile {
 
 impl AtomicFile {
     /// Begins the file at `path`.
-    ///
-    /// # Errors
-    /// [`FileError`] naming `path`.
     pub fn create(path: &Path) -> Result<Self, FileError> {
         let name = path.file_name().ok_or_else(|| io::Error::other("the path has no file name"));
         let name = name.map_err(FileError::of("write", path))?.to_string_lossy();
@@ -62,17 +53,11 @@ impl AtomicFile {
     }
 
     /// Appends `bytes`.
-    ///
-    /// # Errors
-    /// [`FileError`] naming the target, for instance if the disk is full.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.writer.write_all(bytes).map_err(FileError::of("write", &self.path))
     }
 
     /// Flushes the file to the disk and renames it, which replaces an older file.
-    ///
-    /// # Errors
-    /// [`FileError`] naming the target; no temporary file is left.
     pub fn commit(self) -> Result<(), FileError> {
         let Self { mut writer, temporary, path } = self;
         let flushed = writer.flush().and_then(|()| writer.get_ref().sync_all());

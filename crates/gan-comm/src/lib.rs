@@ -66,7 +66,8 @@ pub enum Error {
     Library(String),
 }
 
-/// Collective communication as seen by one rank.
+/// Collective communication as seen by one rank. Each call fails with [`Error::Lost`] if a rank is gone, and with [`Error::Differ`] if the
+/// ranks do not make the same calls.
 pub trait Communicator: Send + Sync + Debug {
     /// Returns the number of this rank, counted from 0. Rank 0 prints, logs and saves.
     fn rank(&self) -> usize;
@@ -75,35 +76,20 @@ pub trait Communicator: Send + Sync + Debug {
     fn size(&self) -> usize;
 
     /// Replaces each number by its sum over all ranks, with the same bits on each of them and every time.
-    ///
-    /// # Errors
-    /// [`Error::Lost`], here and below, if a rank is gone; [`Error::Differ`] if the ranks do not make the same calls.
     fn sum(&self, values: &mut [f32]) -> Result<(), Error>;
 
     /// Sums in double precision.
-    ///
-    /// # Errors
-    /// As [`Communicator::sum`].
     fn sum_wide(&self, values: &mut [f64]) -> Result<(), Error>;
 
     /// Returns the sums over all ranks of f32 numbers on a device, if the ranks can sum without copies to the host.
-    ///
-    /// # Errors
-    /// As [`Communicator::sum`].
     fn sum_tensor(&self, _values: &Tensor) -> Result<Option<Tensor>, Error> {
         Ok(None)
     }
 
     /// Returns the bytes of each rank, in the order of the ranks, on rank 0, and nothing on the others.
-    ///
-    /// # Errors
-    /// As [`Communicator::sum`].
     fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Error>;
 
     /// Returns the bytes of rank 0 on every rank.
-    ///
-    /// # Errors
-    /// As [`Communicator::sum`].
     fn broadcast(&self, bytes: &[u8]) -> Result<Vec<u8>, Error>;
 
     /// Ends the other ranks too when this one cannot continue; if they are processes, also this one.

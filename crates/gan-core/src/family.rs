@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn dense_networks_follow_their_hidden_sizes() {
         let mlp = Mlp { hidden: vec![16, 8], activation: LeakyRelu { leaky_relu: 0.2 }.into() };
-        let written = |l: Vec<Layer>| l.iter().map(Layer::name).collect::<Vec<_>>().join(" ");
+        let written = |l: Vec<Layer>| l.iter().map(|layer| layer.name()).collect::<Vec<_>>().join(" ");
         let g = mlp.generator(&[2]);
         assert_eq!(written(g.clone()), "dense leaky_relu dense leaky_relu dense");
         assert_eq!(infer("generator", &[5], &g).unwrap(), [[16], [16], [8], [8], [2]]);

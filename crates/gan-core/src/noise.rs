@@ -2,8 +2,7 @@
 
 use crate::random::RandomTensors;
 use candle_core::{Device, Result, Tensor};
-use gan_base::Rng;
-use gan_base::memory;
+use gan_base::{Rng, memory};
 use serde::{Deserialize, Serialize};
 
 /// A latent space.
@@ -76,10 +75,8 @@ impl Latent {
         let what = format!("{n} latent vectors of {} numbers", self.dim);
         match memory::check(bytes) {
             Ok(()) if bytes < i64::MAX as u64 => Ok(()),
-            Ok(()) => Err(candle_core::Error::Msg(format!("{what} are beyond any memory"))),
-            Err(shortage) => {
-                Err(candle_core::Error::Msg(format!("for {what} {shortage}: make fewer samples at a time")))
-            }
+            Ok(()) => candle_core::bail!("{what} are beyond any memory"),
+            Err(shortage) => candle_core::bail!("for {what} {shortage}: make fewer samples at a time"),
         }
     }
 }

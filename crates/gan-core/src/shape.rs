@@ -22,46 +22,41 @@ pub(crate) fn product(sides: &[usize]) -> Option<usize> {
     sides.iter().try_fold(1usize, |size, side| size.checked_mul(*side))
 }
 
-/// Calls `f` with the name and the description of each parameter of a list whose layers' names begin with `prefix`, in a network's order.
-pub(crate) fn each_param(layers: &[Layer], list: &[Inferred], prefix: &str, f: &mut impl FnMut(String, &ParamSpec)) {
+/// Calls `f` with the name of each layer of a list, which begins with `prefix`, the layer and its inference, in a network's order: a layer,
+/// then those inside it.
+pub(crate) fn each_named(
+    prefix: &str,
+    layers: &[Layer],
+    list: &[Inferred],
+    f: &mut impl FnMut(&str, &Layer, &Inferred),
+) {
     for (index, (layer, found)) in layers.iter().zip(list).enumerate() {
         let name = format!("{prefix}.{index}");
-        found.params.iter().for_each(|own| f(format!("{name}.{}", own.name), own));
+        f(&name, layer, found);
         for ((part, layers), list) in layer.branches().into_iter().zip(&found.branches) {
-            each_param(layers, list, &format!("{name}.{part}"), f);
+            each_named(&format!("{name}.{part}"), layers, list, f);
         }
     }
 }
 
-/// Calls `f` with each layer of a list, and those inside it.
-fn each_layer(list: &[Inferred], f: &mut impl FnMut(&Inferred)) {
-    for found in list {
-        f(found);
-        found.branches.iter().for_each(|list| each_layer(list, f));
-    }
+/// Folds over each layer of a list, and those inside it.
+fn fold(list: &[Inferred], start: usize, f: fn(usize, &Inferred) -> usize) -> usize {
+    list.iter().fold(start, |sum, found| found.branches.iter().fold(f(sum, found), |sum, list| fold(list, sum, f)))
 }
 
 /// Returns the number of values that a network certainly holds at once for one sample.
 pub(crate) fn largest_working_set(list: &[Inferred]) -> usize {
-    let mut largest = 0;
-    each_layer(list, &mut |layer| largest = largest.max(layer.working_set()));
-    largest
+    fold(list, 0, |largest, layer| largest.max(layer.working_set()))
 }
 
 /// Returns the number of values per sample that a training pass certainly saves for its backward pass.
 pub fn saved_for_backward(list: &[Inferred]) -> usize {
-    let mut saved = 0usize;
-    each_layer(list, &mut |layer| saved = saved.saturating_add(layer.saved_for_backward()));
-    saved
+    fold(list, 0, |saved, layer| saved.saturating_add(layer.saved_for_backward()))
 }
 
 /// Returns the number of parameters of a list, including those of layers inside it.
 pub fn parameter_count(list: &[Inferred]) -> usize {
-    let mut count = 0usize;
-    each_layer(list, &mut |layer| {
-        count = layer.params.iter().map(ParamSpec::elem_count).fold(count, usize::saturating_add);
-    });
-    count
+    fold(list, 0, |count, layer| layer.params.iter().map(ParamSpec::elem_count).fold(count, usize::saturating_add))
 }
 
 /// Returns the output and parameters of each layer of the network called `network` (for messages) for inputs `[N, input…]`.

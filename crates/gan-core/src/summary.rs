@@ -1,7 +1,7 @@
 //! Summary of a network as a table: layer, output shape, parameters, multiply-adds. Nothing is allocated for it.
 
 use crate::error::Result;
-use crate::layers::{Inferred, Layer, ParamSpec, Residual};
+use crate::layers::{Layer, ParamSpec, Residual};
 use crate::shape;
 use std::fmt;
 
@@ -41,7 +41,15 @@ impl Summary {
     pub fn new(name: &str, input: &[usize], layers: &[Layer]) -> Result<Self> {
         let inferred = shape::infer(name, input, layers)?;
         let mut rows = vec![];
-        unfold("main", layers, inferred, &mut rows);
+        // A layer with lists inside has a row without numbers, and one for each layer inside.
+        shape::each_named("main", layers, &inferred, &mut |name, layer, found| {
+            let [trained, fixed] = [true, false].map(|trained| {
+                found.params.iter().filter(|p| p.role.is_trained() == trained).map(ParamSpec::elem_count).sum()
+            });
+            let output = found.output.clone();
+            let multiply_adds = found.multiply_adds;
+            rows.push(Row { name: name.into(), layer: layer.clone(), output, trained, fixed, multiply_adds });
+        });
         Ok(Self { name: name.into(), input: input.to_vec(), rows })
     }
 
@@ -61,27 +69,6 @@ impl Summary {
             ("not trained: running averages", sized(fixed)),
             ("multiply-adds a sample", grouped(multiply_adds)),
         ]
-    }
-}
-
-/// Appends the rows of a list whose names begin with `prefix`. A layer with lists inside has a row without numbers, and one for each inside.
-fn unfold(prefix: &str, layers: &[Layer], inferred: Vec<Inferred>, rows: &mut Vec<Row>) {
-    for (index, (layer, found)) in layers.iter().zip(inferred).enumerate() {
-        let name = format!("{prefix}.{index}");
-        let count = |trained: bool| {
-            found.params.iter().filter(|p| p.role.is_trained() == trained).map(ParamSpec::elem_count).sum()
-        };
-        rows.push(Row {
-            name: name.clone(),
-            layer: layer.clone(),
-            trained: count(true),
-            fixed: count(false),
-            output: found.output,
-            multiply_adds: found.multiply_adds,
-        });
-        for ((part, list), inside) in layer.branches().into_iter().zip(found.branches) {
-            unfold(&format!("{name}.{part}"), list, inside, rows);
-        }
     }
 }
 
@@ -147,12 +134,6 @@ fn bytes(n: usize) -> String {
 /// Formats 1234567 as 1,234,567.
 pub fn grouped(n: usize) -> String {
     let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
 }

@@ -9,16 +9,13 @@
 //! - **No gradient work for frozen inputs**: an argument that leads to no variable (a detached weight) costs nothing in the backward pass.
 //! - **Same bits for any number of threads**: work is divided by shape, never by thread count.
 //!
-//! In reading order: `spec` (sizes of a convolution), `plain_loops` (each function again, in plain loops), [`ops`], `backend`, [`fused`],
-//! `cpu`, `ranks` (batch norm over several processes), [`update`] (optimizer steps). Separate from these: [`process`], which needs
-//! `unsafe`, and [`timing`].
+//! In reading order: `spec` (sizes of a convolution), [`ops`], `backend`, [`fused`], `cpu`, `ranks` (batch norm over several processes),
+//! [`update`] (optimizer steps). Separate from these: [`process`], which needs `unsafe`, and [`timing`].
 
 mod backend;
 mod cpu;
 pub mod fused;
 pub mod ops;
-#[doc(hidden)]
-pub mod plain_loops;
 pub mod process;
 mod ranks;
 mod spec;

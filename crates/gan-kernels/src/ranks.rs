@@ -19,18 +19,20 @@ pub trait Sums: Send + Sync + Debug {
 pub type Ranks = Option<Arc<dyn Sums>>;
 
 /// Returns a channel's mean and variance, merged over all ranks, and the number of values.
-pub(crate) fn merge(ranks: &Ranks, count: usize, mean: &mut [f64], variance: &mut [f64]) -> usize {
+pub(crate) fn merge(ranks: &Ranks, count: usize, mean: &mut [f32], variance: &mut [f32]) -> usize {
     let Some(ranks) = ranks else { return count };
     let n = count as f64;
     let channels = mean.len();
-    let mut sums: Vec<f64> = mean.iter().map(|mean| n * mean).collect();
-    sums.extend(mean.iter().zip(&*variance).map(|(mean, variance)| n * (variance + mean * mean)));
+    let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+    let mut sums: Vec<f64> = wide(mean).iter().map(|mean| n * mean).collect();
+    sums.extend(wide(mean).iter().zip(wide(variance)).map(|(mean, variance)| n * (variance + mean * mean)));
     sums.push(n);
     ranks.sum(&mut sums);
     let total = sums[2 * channels];
     for channel in 0..channels {
-        mean[channel] = sums[channel] / total;
-        variance[channel] = (sums[channels + channel] / total - mean[channel] * mean[channel]).max(0.0);
+        let merged = sums[channel] / total;
+        mean[channel] = merged as f32;
+        variance[channel] = (sums[channels + channel] / total - merged * merged).max(0.0) as f32;
     }
     total as usize
 }
@@ -57,9 +59,6 @@ pub struct BatchStatistics {
 }
 
 /// Returns the sum of a tensor over all ranks, or the tensor itself for a single process.
-///
-/// # Errors
-/// From candle.
 pub fn sum_over_ranks(t: &Tensor, ranks: &Ranks) -> Result<Tensor> {
     match ranks {
         Some(ranks) => t.apply_op1(Summed(Arc::clone(ranks))),

@@ -1,7 +1,7 @@
 //! Optimizer steps in place, over all numbers of a variable in one pass.
 //!
 //! The caller computes the coefficients of a step; the backend does the elementwise updates. On other devices, and in other number formats,
-//! candle's operations do.
+//! candle's operations do. Functions without a section "Errors" fail only where candle does.
 
 use crate::backend::Optimizers;
 use crate::cpu::Cpu;
@@ -22,9 +22,6 @@ enum Kind {
 
 impl Average {
     /// Returns zeros for `var`.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn zeros_like(var: &Var) -> Result<Self> {
         if var.device().is_cpu() && var.dtype() == DType::F32 {
             return Ok(Self(Kind::Host(Mutex::new(vec![0.0; var.elem_count()]))));
@@ -33,9 +30,6 @@ impl Average {
     }
 
     /// Returns a copy of its numbers `[P]`.
-    ///
-    /// # Errors
-    /// From candle.
     pub fn tensor(&self) -> Result<Tensor> {
         match &self.0 {
             Kind::Host(values) => Tensor::new(&lock(values)[..], &Device::Cpu),
@@ -205,9 +199,6 @@ pub fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 /// Appends a tensor's f32 numbers in their order, from any device.
-///
-/// # Errors
-/// From candle.
 pub fn append(to: &mut Vec<f32>, x: &Tensor) -> Result<()> {
     if !x.device().is_cpu() {
         to.extend(x.flatten_all()?.to_vec1::<f32>()?);
@@ -217,9 +208,6 @@ pub fn append(to: &mut Vec<f32>, x: &Tensor) -> Result<()> {
 }
 
 /// Returns Σ x² over all numbers of a tensor, in an order that only depends on their count.
-///
-/// # Errors
-/// From candle.
 pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     if !x.device().is_cpu() || x.dtype() != DType::F32 {
         return x.detach().to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar();

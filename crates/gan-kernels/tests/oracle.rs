@@ -3,10 +3,10 @@
 mod common;
 
 use candle_core::{DType, Device, Result, Tensor};
-use common::{largest_difference, made, samples_within_reach, values, within_reach};
+use common::{largest_difference, made, plain_loops, samples_within_reach, values, within_reach};
 use gan_kernels::fused::{BatchNorm, FusedLayer, FusedSequential, Layout, Reuse, Run, Statistics};
 use gan_kernels::testing::test_device;
-use gan_kernels::{BatchStatistics, ConvSpec, Padding, Precision, plain_loops};
+use gan_kernels::{BatchStatistics, ConvSpec, Padding, Precision};
 use proptest::prelude::*;
 use std::sync::Arc;
 

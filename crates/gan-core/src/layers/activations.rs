@@ -21,10 +21,6 @@ macro_rules! activation {
             const NAME: &'static str = $key;
             const IS_NONLINEAR: bool = $nonlinear;
 
-            fn infer(&self, input: &[usize]) -> InferResult {
-                Ok(Inferred::new(input))
-            }
-
             fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
                 let forward: fn(&Dual) -> Result<Dual> = $forward;
                 forward(x)

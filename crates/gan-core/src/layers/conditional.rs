@@ -1,10 +1,9 @@
 //! Layers that use the sample's class: concatenation to the input, and two heads of discriminators.
 
 use super::settings::{limit, require, several_classes, vector};
-use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use super::{Dense, Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
 use candle_core::{Result, Tensor};
-use gan_kernels::ops;
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
 
@@ -115,23 +114,24 @@ pub struct Auxiliary {
     pub spectral_norm: bool,
 }
 
+impl Auxiliary {
+    /// Returns the dense layer that it is.
+    fn dense(&self) -> Dense {
+        Dense { spectral_norm: self.spectral_norm, ..Dense::new(self.auxiliary.saturating_add(1)) }
+    }
+}
+
 impl LayerSpec for Auxiliary {
     const NAME: &'static str = "auxiliary";
     const IS_NONLINEAR: bool = false;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        let features = vector(input)?;
         several_classes(self.auxiliary)?;
-        let outputs = self.auxiliary.saturating_add(1);
-        let layer = Inferred::new([outputs]).with_kernel("weight", &[outputs, features], None);
-        let layer = layer.with_bias(outputs, true);
-        Ok(layer.with_spectral_norm(self.spectral_norm).with_products(1))
+        self.dense().infer(input)
     }
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
-        let kernel = cx.kernel("weight")?;
-        let bias = Dual::constant(cx.param("bias")?.unsqueeze(0)?);
-        x.linear(|x| ops::linear(x, &kernel, None))?.add(&bias)
+        self.dense().forward(x, cx)
     }
 
     fn classes(&self) -> Option<usize> {

@@ -130,7 +130,7 @@ impl Dual {
 
     /// Returns the hyperbolic tangent.
     pub fn tanh(&self) -> Result<Self> {
-        self.curve(ops::tanh, |_, y| y.sqr()?.affine(-1.0, 1.0))
+        self.curve(Tensor::tanh, |_, y| y.sqr()?.affine(-1.0, 1.0))
     }
 
     /// Returns the mean over some axes, which stay with length 1.

@@ -19,13 +19,14 @@ pub struct ParamSpec {
 }
 
 impl ParamSpec {
-    /// Returns the number of values.
+    /// Returns the number of values, saturating.
     pub fn elem_count(&self) -> usize {
-        self.shape.iter().product()
+        product(&self.shape).unwrap_or(usize::MAX)
     }
 }
 
 /// Output shape, parameters and cost of one layer.
+#[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inferred {
     /// Input shape, without the batch; the inference over the list sets it.
@@ -50,7 +51,6 @@ impl Inferred {
     }
 
     /// Adds a parameter with the initialization of its role.
-    #[must_use]
     pub fn with_param(mut self, name: &str, shape: &[usize], role: Role) -> Self {
         self.params.push(ParamSpec { name: name.into(), shape: shape.into(), role, gain: None, output_axis: 0 });
         self
@@ -61,23 +61,23 @@ impl Inferred {
     }
 
     /// Adds a kernel, whose initial values are multiplied by `gain`.
-    #[must_use]
     pub fn with_kernel(mut self, name: &str, shape: &[usize], gain: Option<f64>) -> Self {
-        self = self.with_param(name, shape, Role::Weight);
-        if let Some(last) = self.params.last_mut() {
-            last.gain = gain;
-        }
+        self.params.push(ParamSpec {
+            name: name.into(),
+            shape: shape.into(),
+            role: Role::Weight,
+            gain,
+            output_axis: 0,
+        });
         self
     }
 
     /// Adds a bias, if the layer `has` one.
-    #[must_use]
     pub fn with_bias(self, outputs: usize, has: bool) -> Self {
         if has { self.with_param("bias", &[outputs], Role::Bias) } else { self }
     }
 
     /// Adds γ and β, if the layer `has` them.
-    #[must_use]
     pub fn with_affine(self, shape: &[usize], has: bool) -> Self {
         match has {
             true => self.with_param("weight", shape, Role::Scale).with_param("bias", shape, Role::Shift),
@@ -86,14 +86,12 @@ impl Inferred {
     }
 
     /// Adds running averages.
-    #[must_use]
     pub fn with_running(self, channels: usize) -> Self {
         let mean = self.with_param("running_mean", &[channels], Role::RunningMean);
         mean.with_param("running_var", &[channels], Role::RunningVariance)
     }
 
     /// Sets the `axis` of the kernels' outputs, if it is not the first.
-    #[must_use]
     pub fn with_output_axis(mut self, axis: usize) -> Self {
         let kernels = self.params.iter_mut().filter(|param| param.role == Role::Weight);
         kernels.for_each(|param| param.output_axis = axis);
@@ -101,7 +99,6 @@ impl Inferred {
     }
 
     /// Adds the direction of spectral norm for each kernel, if the layer `has` it.
-    #[must_use]
     pub fn with_spectral_norm(mut self, has: bool) -> Self {
         if has {
             for kernel in self.kernels().cloned().collect::<Vec<_>>() {
@@ -113,9 +110,9 @@ impl Inferred {
     }
 
     /// Sets the multiply-adds to the number of the kernels' parameters, times `times`.
-    #[must_use]
     pub fn with_products(mut self, times: usize) -> Self {
-        self.multiply_adds = self.kernels().map(ParamSpec::elem_count).sum::<usize>().saturating_mul(times);
+        self.multiply_adds =
+            self.kernels().map(ParamSpec::elem_count).fold(0, usize::saturating_add).saturating_mul(times);
         self
     }
 

@@ -7,6 +7,7 @@ use gan_kernels::fused::FusedLayer;
 use serde::{Serialize, Serializer, de::DeserializeOwned};
 use std::any::Any;
 use std::fmt::Debug;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Inferred output and parameters of a layer, or the input that it needs instead.
@@ -23,11 +24,13 @@ pub trait LayerSpec: Clone + Debug + PartialEq + Serialize + DeserializeOwned + 
     const IS_NONLINEAR: bool;
 
     /// Returns the output shape for samples of shape `input` (`[F]` or `[C, H, W]`, without the batch), the parameters with their
-    /// initialization, and the multiply-adds. Nothing is allocated for it.
+    /// initialization, and the multiply-adds. Nothing is allocated for it. By default, the output shape is the input shape.
     ///
     /// # Errors
     /// What the layer needs instead, to complete "got [1, 28, 28], needs …".
-    fn infer(&self, input: &[usize]) -> InferResult;
+    fn infer(&self, input: &[usize]) -> InferResult {
+        Ok(Inferred::new(input))
+    }
 
     /// Computes the layer's output for x `[N, …]` in candle operations, on any device and also in f64. The fused form must equal it, and it
     /// runs if there is none. Because it is written over [`Dual`]s, it also computes the directional derivative.
@@ -64,6 +67,14 @@ pub trait LayerSpec: Clone + Debug + PartialEq + Serialize + DeserializeOwned + 
 #[derive(Clone, Debug)]
 pub struct Layer(Arc<dyn AnyLayer>);
 
+impl Deref for Layer {
+    type Target = dyn AnyLayer;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
 impl<T: LayerSpec> From<T> for Layer {
     fn from(layer: T) -> Self {
         Self(Arc::new(layer))
@@ -86,11 +97,6 @@ impl Serialize for Layer {
 }
 
 impl Layer {
-    /// Returns its name: `conv`, `tanh`, ….
-    pub fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
     /// Returns the layer as `T`, if it is one.
     pub fn downcast<T: LayerSpec>(&self) -> Option<&T> {
         self.0.as_any().downcast_ref()
@@ -103,11 +109,6 @@ impl Layer {
         keys.replace(',', ", ").replace('}', " }")
     }
 
-    /// As [`LayerSpec::fused`].
-    pub fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-        self.0.fused(input, place)
-    }
-
     /// Returns whether its slope in training, or that of a layer inside it, changes with the input, apart from jumps.
     pub(crate) fn is_nonlinear(&self) -> bool {
         self.0.is_nonlinear() || self.inside().any(Self::is_nonlinear)
@@ -118,37 +119,13 @@ impl Layer {
         self.0.classes().or_else(|| self.inside().find_map(Self::classes))
     }
 
-    /// As [`LayerSpec::with_spectral_norm`].
-    #[must_use]
-    pub fn with_spectral_norm(&self) -> Self {
-        self.0.with_spectral_norm()
-    }
-
-    /// As [`LayerSpec::branches`].
-    pub fn branches(&self) -> Vec<(&'static str, &[Layer])> {
-        self.0.branches()
-    }
-
     fn inside(&self) -> impl Iterator<Item = &Layer> {
-        self.branches().into_iter().flat_map(|(_, list)| list)
-    }
-
-    /// As [`LayerSpec::running`].
-    pub fn running(&self) -> Option<BatchNormSettings> {
-        self.0.running()
-    }
-
-    pub(crate) fn infer(&self, input: &[usize]) -> InferResult {
-        self.0.infer(input)
-    }
-
-    pub(crate) fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
-        self.0.forward(x, cx)
+        self.0.branches().into_iter().flat_map(|(_, list)| list)
     }
 }
 
-/// A [`LayerSpec`] whose type is not known.
-trait AnyLayer: Debug + Send + Sync {
+/// A [`LayerSpec`] whose type is not known, with the same functions.
+pub trait AnyLayer: Debug + Send + Sync {
     fn name(&self) -> &'static str;
     fn as_any(&self) -> &dyn Any;
     fn equals(&self, other: &dyn Any) -> bool;
@@ -159,6 +136,7 @@ trait AnyLayer: Debug + Send + Sync {
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual>;
     fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>>;
     fn classes(&self) -> Option<usize>;
+    #[must_use]
     fn with_spectral_norm(&self) -> Layer;
     fn branches(&self) -> Vec<(&'static str, &[Layer])>;
     fn running(&self) -> Option<BatchNormSettings>;

@@ -46,7 +46,7 @@ impl LayerSpec for Residual {
     }
 
     fn with_spectral_norm(self) -> Self {
-        let normed = |layers: &[Layer]| layers.iter().map(Layer::with_spectral_norm).collect();
+        let normed = |layers: &[Layer]| layers.iter().map(|layer| layer.with_spectral_norm()).collect();
         Self { residual: normed(&self.residual), skip: normed(&self.skip) }
     }
 

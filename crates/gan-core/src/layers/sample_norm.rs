@@ -41,7 +41,7 @@ impl LayerSpec for InstanceNorm {
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         let groups = x.value.dim(1)?;
-        affine(normalized(x, groups, self.instance_norm.eps)?, self.instance_norm.affine, cx)
+        normalized(x, groups, self.instance_norm.eps, self.instance_norm.affine, cx)
     }
 }
 
@@ -62,7 +62,7 @@ impl LayerSpec for LayerNorm {
     }
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
-        affine(normalized(x, 1, self.layer_norm.eps)?, self.layer_norm.affine, cx)
+        normalized(x, 1, self.layer_norm.eps, self.layer_norm.affine, cx)
     }
 }
 
@@ -90,7 +90,7 @@ impl LayerSpec for GroupNorm {
     }
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
-        affine(normalized(x, self.group_norm, self.eps)?, self.affine, cx)
+        normalized(x, self.group_norm, self.eps, self.affine, cx)
     }
 }
 
@@ -102,10 +102,6 @@ impl LayerSpec for PixelNorm {
     const NAME: &'static str = "pixel_norm";
     const IS_NONLINEAR: bool = true;
 
-    fn infer(&self, input: &[usize]) -> InferResult {
-        Ok(Inferred::new(input))
-    }
-
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
         x.mul(&x.sqr()?.mean(&[1])?.affine(1.0, 1e-8)?.rsqrt()?)
     }
@@ -116,18 +112,14 @@ fn infer(input: &[usize], eps: f64, affine: bool) -> InferResult {
     Ok(Inferred::new(input).with_affine(&input[..1], affine))
 }
 
-/// Computes (x − μ)/√(σ² + ε) for each group of channels of each sample.
-fn normalized(x: &Dual, groups: usize, eps: f64) -> Result<Dual> {
+/// Computes y = (x − μ)/√(σ² + ε) for each group of channels of each sample, and γ·y + β for each channel if the layer is `affine`.
+fn normalized(x: &Dual, groups: usize, eps: f64, affine: bool, cx: &LayerContext) -> Result<Dual> {
     let shape = x.value.dims().to_vec();
     let grouped = x.linear(|x| x.reshape((shape[0], groups, ())))?;
     let centred = grouped.sub(&grouped.mean(&[2])?)?;
     let scale = centred.sqr()?.mean(&[2])?.affine(1.0, eps)?.rsqrt()?;
-    centred.mul(&scale)?.linear(|y| y.reshape(&shape[..]))
-}
-
-/// Computes γ·y + β for each channel, if the layer has them.
-fn affine(y: Dual, has: bool, cx: &LayerContext) -> Result<Dual> {
-    if !has {
+    let y = centred.mul(&scale)?.linear(|y| y.reshape(&shape[..]))?;
+    if !affine {
         return Ok(y);
     }
     let along = |name: &str| along_channels(&cx.param(name)?, &y.value).map(Dual::constant);

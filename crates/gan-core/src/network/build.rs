@@ -13,7 +13,6 @@ use gan_kernels::fused::Reuse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::OnceLock;
 
 /// A parameter with its initial values.
 struct InitialParam {
@@ -36,7 +35,7 @@ impl Network {
         rng: &mut Rng,
         device: &Device,
     ) -> Result<Self> {
-        Self::built(name, input, layers, reuse, Some((init, rng)), device)
+        Builder { rule: Some((init, rng)), reuse, device }.network(name, input, layers)
     }
 
     /// Returns the network called `name` (for messages) with the values of `tensors`, by the names of [`Network::params`].
@@ -51,77 +50,8 @@ impl Network {
         reuse: Reuse,
         device: &Device,
     ) -> Result<Self> {
-        let network = Self::built(name, input, layers, reuse, None, device)?;
+        let network = Builder { rule: None, reuse, device }.network(name, input, layers)?;
         Param::load(&network.params, tensors, Path::new(name))?;
-        Ok(network)
-    }
-
-    fn built(
-        name: &str,
-        input: &[usize],
-        layers: &[Layer],
-        reuse: Reuse,
-        mut rule: Option<(Init, &mut Rng)>,
-        device: &Device,
-    ) -> Result<Self> {
-        let inferred = shape::infer(name, input, layers)?;
-        let numbers = shape::parameter_count(&inferred) as u64;
-        if let (true, Err(shortage)) = (device.is_cpu(), memory::check(numbers * 4)) {
-            let problem = format!("for its {numbers} parameters {shortage}: use fewer or narrower layers");
-            return Err(Error::Network { network: name.into(), problem });
-        }
-        let mut network = Self::filled("main", input, layers, inferred, reuse, &mut rule, device)?;
-        network.set_precision(Precision::F32)?;
-        Ok(network)
-    }
-
-    /// Returns the network with parameters, whose names begin with `name`, before fusion. They are zeros without a `rule`.
-    fn filled(
-        name: &str,
-        input: &[usize],
-        layers: &[Layer],
-        inferred: Vec<Inferred>,
-        reuse: Reuse,
-        rule: &mut Option<(Init, &mut Rng)>,
-        device: &Device,
-    ) -> Result<Self> {
-        let mut network = Self {
-            layers: layers.to_vec(),
-            input: input.to_vec(),
-            placed: vec![],
-            params: vec![],
-            groups: vec![],
-            head: head(&inferred),
-            precision: Precision::F32,
-            reuse,
-            whole: vec![],
-            halves: OnceLock::new(),
-        };
-        let groups = groups(layers, &inferred);
-        let mut inferred = inferred.into_iter();
-        for range in groups {
-            let mut own = vec![];
-            for (index, found) in range.clone().zip(&mut inferred) {
-                let prefix = format!("{name}.{index}.");
-                let mut branches = vec![];
-                for ((part, list), inside) in layers[index].branches().into_iter().zip(found.branches) {
-                    let name = format!("{prefix}{part}");
-                    branches.push(Self::filled(&name, &found.input, list, inside, reuse, rule, device)?);
-                }
-                let start = network.params.len() + own.len();
-                network.params.extend(branches.iter().flat_map(|branch: &Self| branch.params.clone()));
-                own.extend(init_params(&prefix, &found.params, rule, device)?);
-                let end = network.params.len() + own.len();
-                network.placed.push(PlacedLayer {
-                    output: found.output,
-                    params: start..end,
-                    specs: found.params,
-                    branches,
-                });
-            }
-            let flat_params = network.pack_params(own, device)?;
-            network.groups.push(FusedGroup { layers: range, flat_params });
-        }
         Ok(network)
     }
 
@@ -148,11 +78,93 @@ impl Network {
 
     pub(super) fn set_precision(&mut self, precision: Precision) -> candle_core::Result<()> {
         self.precision = precision;
-        self.halves = OnceLock::new();
         let branches = self.placed.iter_mut().flat_map(|placed| &mut placed.branches);
         branches.into_iter().try_for_each(|branch| branch.set_precision(precision))?;
-        self.whole = self.steps(0..self.layers.len())?;
+        self.plan()
+    }
+
+    /// Plans the steps of all layers.
+    pub(super) fn plan(&mut self) -> candle_core::Result<()> {
+        let end = self.layers.len();
+        self.whole = self.steps(0..end)?;
+        self.halves = [self.steps(0..self.head)?, self.steps(self.head..end)?];
         Ok(())
+    }
+}
+
+/// What the networks of a list and of the lists inside it have in common.
+struct Builder<'a> {
+    /// Initial values; without, all are zeros.
+    rule: Option<(Init, &'a mut Rng)>,
+    reuse: Reuse,
+    device: &'a Device,
+}
+
+impl Builder<'_> {
+    fn network(mut self, name: &str, input: &[usize], layers: &[Layer]) -> Result<Network> {
+        let inferred = shape::infer(name, input, layers)?;
+        let numbers = shape::parameter_count(&inferred) as u64;
+        if let (true, Err(shortage)) = (self.device.is_cpu(), memory::check(numbers * 4)) {
+            let problem = format!("for its {numbers} parameters {shortage}: use fewer or narrower layers");
+            return Err(Error::Network { network: name.into(), problem });
+        }
+        let mut network = self.filled("main", input, layers, inferred)?;
+        network.set_precision(Precision::F32)?;
+        Ok(network)
+    }
+
+    /// Returns the network with parameters, whose names begin with `name`, before fusion.
+    fn filled(&mut self, name: &str, input: &[usize], layers: &[Layer], inferred: Vec<Inferred>) -> Result<Network> {
+        let mut network = Network {
+            layers: layers.to_vec(),
+            input: input.to_vec(),
+            placed: vec![],
+            params: vec![],
+            groups: vec![],
+            head: head(&inferred),
+            precision: Precision::F32,
+            reuse: self.reuse,
+            whole: vec![],
+            halves: [vec![], vec![]],
+        };
+        let groups = groups(layers, &inferred);
+        let mut inferred = inferred.into_iter();
+        for range in groups {
+            let mut own = vec![];
+            for (index, found) in range.clone().zip(&mut inferred) {
+                let prefix = format!("{name}.{index}.");
+                let mut branches = vec![];
+                for ((part, list), inside) in layers[index].branches().into_iter().zip(found.branches) {
+                    branches.push(self.filled(&format!("{prefix}{part}"), &found.input, list, inside)?);
+                }
+                let start = network.params.len() + own.len();
+                network.params.extend(branches.iter().flat_map(|branch: &Network| branch.params.clone()));
+                own.extend(self.init_params(&prefix, &found.params)?);
+                let end = network.params.len() + own.len();
+                let params = start..end;
+                network.placed.push(PlacedLayer { output: found.output, params, specs: found.params, branches });
+            }
+            let flat_params = network.pack_params(own, self.device)?;
+            network.groups.push(FusedGroup { layers: range, flat_params });
+        }
+        Ok(network)
+    }
+
+    /// Returns the initial values of a layer's own parameters, whose names begin with `prefix`.
+    fn init_params(&mut self, prefix: &str, params: &[ParamSpec]) -> candle_core::Result<Vec<InitialParam>> {
+        let first = params.first().map(|param| &param.shape[..]).unwrap_or_default();
+        let one = |ParamSpec { name, shape, role, gain, .. }: &ParamSpec| {
+            let start = match &mut self.rule {
+                Some((init, rng)) => {
+                    let kernel = if *role == Role::Weight { shape } else { first };
+                    init.tensor(*role, shape, kernel, rng, self.device)?
+                }
+                None => Tensor::zeros(&shape[..], DType::F32, self.device)?,
+            };
+            let start = if let Some(gain) = gain { (start * *gain)? } else { start };
+            Ok(InitialParam { name: format!("{prefix}{name}"), role: *role, start })
+        };
+        params.iter().map(one).collect()
     }
 }
 
@@ -173,26 +185,4 @@ fn groups(layers: &[Layer], inferred: &[Inferred]) -> Vec<Range<usize>> {
 fn head(inferred: &[Inferred]) -> usize {
     let is_kernel = |param: &ParamSpec| param.role == Role::Weight && param.name == "weight";
     inferred.iter().rposition(|found| found.params.iter().any(is_kernel)).unwrap_or(0)
-}
-
-/// Returns the initial values of a layer's own parameters, whose names begin with `prefix`.
-fn init_params(
-    prefix: &str,
-    params: &[ParamSpec],
-    rule: &mut Option<(Init, &mut Rng)>,
-    device: &Device,
-) -> candle_core::Result<Vec<InitialParam>> {
-    let first = params.first().map(|param| &param.shape[..]).unwrap_or_default();
-    let one = |ParamSpec { name, shape, role, gain, .. }: &ParamSpec| {
-        let start = match rule {
-            Some((init, rng)) => {
-                let kernel = if *role == Role::Weight { shape } else { first };
-                init.tensor(*role, shape, kernel, rng, device)?
-            }
-            None => Tensor::zeros(&shape[..], DType::F32, device)?,
-        };
-        let start = if let Some(gain) = gain { (start * *gain)? } else { start };
-        Ok(InitialParam { name: format!("{prefix}{name}"), role: *role, start })
-    };
-    params.iter().map(one).collect()
 }

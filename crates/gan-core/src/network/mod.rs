@@ -13,14 +13,14 @@ use gan_kernels::Precision;
 use gan_kernels::fused::{Layout, Reuse};
 use run::Step;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 mod build;
 mod run;
 
 pub(crate) use run::Engine;
 
-/// Network built from a layer list.
+/// Network built from a layer list. Its passes fail if x or t has another shape than the network expects, or if they lack classes that it
+/// needs.
 #[derive(Clone, Debug)]
 pub struct Network {
     layers: Vec<Layer>,
@@ -34,8 +34,8 @@ pub struct Network {
     precision: Precision,
     reuse: Reuse,
     whole: Vec<Step>,
-    /// Layers before the head, and from it on; built when features are first requested.
-    halves: OnceLock<[Vec<Step>; 2]>,
+    /// Layers before the head, and from it on.
+    halves: [Vec<Step>; 2],
 }
 
 /// State of one layer.
@@ -75,7 +75,7 @@ impl Network {
             return Err(Error::Network { network: "network".into(), problem });
         }
         self.head = index;
-        self.halves = OnceLock::new();
+        self.plan()?;
         Ok(self)
     }
 
@@ -110,9 +110,6 @@ impl Network {
     }
 
     /// Runs the network: x `[N, input…]` -> `[N, output…]`.
-    ///
-    /// # Errors
-    /// If x has another shape than the network expects, or the pass lacks classes that it needs.
     pub fn forward(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
         if !Self::can_fuse(x) {
             return self.forward_reference(x, pass);
@@ -121,17 +118,11 @@ impl Network {
     }
 
     /// Like [`Network::forward`], but layer by layer in candle operations on every device. The fused engine must equal it.
-    ///
-    /// # Errors
-    /// As [`Network::forward`].
     pub fn forward_reference(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
         Ok(self.reference(0..self.layers.len(), &Dual::constant(x.clone()), false, pass)?.value)
     }
 
     /// Runs the network: x `[N, input…]` -> (`[N, output…]`, features: the input of the last layer with a kernel, or of the layer chosen).
-    ///
-    /// # Errors
-    /// If x has another shape than the network expects.
     pub fn forward_with_features(
         &self,
         x: &Tensor,
@@ -143,15 +134,9 @@ impl Network {
             let features = self.reference(0..head, &Dual::constant(x.clone()), false, pass)?;
             return Ok((self.reference(head..end, &features, false, pass)?.value, features.value));
         }
-        let halves = match self.halves.get() {
-            Some(halves) => halves,
-            None => {
-                let made = [self.steps(0..head)?, self.steps(head..end)?];
-                self.halves.get_or_init(|| made)
-            }
-        };
-        let features = self.run(&halves[0], x, [Layout::ChannelsFirst, Layout::ChannelsLast], pass)?;
-        let y = self.run(&halves[1], &features, [Layout::ChannelsLast, Layout::ChannelsFirst], pass)?;
+        let [before, after] = &self.halves;
+        let features = self.run(before, x, [Layout::ChannelsFirst, Layout::ChannelsLast], pass)?;
+        let y = self.run(after, &features, [Layout::ChannelsLast, Layout::ChannelsFirst], pass)?;
         let features = if features.rank() == 4 { features.permute((0, 3, 1, 2))? } else { features };
         Ok((y, features))
     }
@@ -161,9 +146,6 @@ impl Network {
     /// Penalties on a discriminator's gradient need second derivatives by its weights and input. They are computed here without
     /// differentiating a gradient: for a fixed direction t, tᵀ∇ₓf(x; θ) is an ordinary function of θ, whose gradient by θ is computed as
     /// usual (Pearlmutter 1994, "Fast exact multiplication by the Hessian", with both orders swapped).
-    ///
-    /// # Errors
-    /// If x or t has another shape than the network expects.
     pub fn jvp(&self, x: &Tensor, t: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
         if let ([Step::Fused { group, network, .. }], Mode::Train(_)) = (&self.whole[..], &pass.mode)
             && Self::can_fuse(x)
@@ -175,9 +157,6 @@ impl Network {
     }
 
     /// Returns (y `[N, output…]`, the derivative of y in the direction t `[N, output…]`), layer by layer in candle operations.
-    ///
-    /// # Errors
-    /// If x or t has another shape than the network expects.
     pub fn forward_jvp_reference(
         &self,
         x: &Tensor,

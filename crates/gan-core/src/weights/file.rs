@@ -151,7 +151,9 @@ impl<D: Describe> Header<D> {
         let (network, input, layers) = description.architecture();
         let inferred = shape::infer(network, input, layers).map_err(|e| impossible(path, &e))?;
         let mut params = vec![];
-        shape::each_param(layers, &inferred, "main", &mut |name, param| params.push((name, param.shape.clone())));
+        shape::each_named("main", layers, &inferred, &mut |name, _, found| {
+            params.extend(found.params.iter().map(|param| (format!("{name}.{}", param.name), param.shape.clone())));
+        });
         let found = metadata.tensors().into_iter().map(|(name, info)| (name, announced(info))).collect();
         params::check(&params, &found, path)?;
         Ok((Self { description, metadata, params }, bytes))

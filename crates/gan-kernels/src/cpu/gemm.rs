@@ -136,8 +136,6 @@ pub(crate) const BY_ROWS: u8 = 2;
 pub(crate) struct Multiply<P, const A: u8>(pub Product, pub PhantomData<P>);
 
 impl<P: Format, const A: u8> Job for Multiply<P, A> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller keeps the conditions of `multiply`.
@@ -248,8 +246,6 @@ unsafe fn vector<S: Simd, const FULL: bool>(p: *const f32, left: usize) -> S {
 }
 
 impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> Job for Kernel<P, R, A, H, FULL> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Product { n: width, k, mut a, a_step, mut b, b_step: ahead, b_row, c, c_step, onto, .. } = self.tile;

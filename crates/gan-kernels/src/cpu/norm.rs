@@ -30,7 +30,7 @@ impl Norms for Cpu {
 
     fn norm_of_batch(&self, x: &[f32], channels: usize, bias: Option<&[f32]>, ranks: &Ranks) -> Norm {
         let (mut centre, mut variance) = norm::moments(Level::current(), x, channels);
-        let count = merge(ranks, x.len() / channels.max(1), &mut centre, &mut variance);
+        let count = ranks::merge(ranks, x.len() / channels.max(1), &mut centre, &mut variance);
         let mean = centre.iter().enumerate().map(|(i, c)| c + bias.map_or(0.0, |b| b[i])).collect();
         Norm { mean, variance, centre, count: Some(count) }
     }
@@ -175,21 +175,6 @@ impl Norm {
         norm::backward(level, x, &linear(&scale), &even, &factor, u);
         [means, along]
     }
-}
-
-/// Computes [`ranks::merge`] in single precision.
-fn merge(ranks: &Ranks, count: usize, mean: &mut [f32], variance: &mut [f32]) -> usize {
-    if ranks.is_none() {
-        return count;
-    }
-    let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
-    let mut both = [wide(mean), wide(variance)];
-    let [means, variances] = &mut both;
-    let count = ranks::merge(ranks, count, means, variances);
-    for (to, from) in [mean, variance].into_iter().zip(&both) {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from as f32);
-    }
-    count
 }
 
 /// Computes Σ a·b of each channel, in double precision in groups of 64 rows, so that no thread count changes a bit.

@@ -43,9 +43,11 @@ impl Optimizers for Cpu {
     fn sum_of_squares(&self, x: &[f32]) -> f64 {
         let level = Level::current();
         let sums = map(x.len().div_ceil(CHUNK), |i| {
-            let part = &x[i * CHUNK..x.len().min((i + 1) * CHUNK)];
-            // SAFETY: the job reads its slice alone.
-            unsafe { level.run(Squares(part)) }
+            let mut lanes = [0f32; LANES];
+            let of = &x[i * CHUNK..x.len().min((i + 1) * CHUNK)];
+            // SAFETY: the job reads its slice and writes its lanes alone.
+            unsafe { level.run(Squares { of, lanes: &mut lanes }) };
+            lanes.iter().map(|x| f64::from(*x)).sum::<f64>()
         });
         sums.iter().sum()
     }
@@ -72,8 +74,6 @@ unsafe fn decay_to<S: Simd>(p: *mut f32, n: usize, new: S, decay: f64) -> S {
 }
 
 impl Job for Part<'_> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self { step, values, gradient, first, second, range } = self;
@@ -101,23 +101,23 @@ impl Job for Part<'_> {
     }
 }
 
-struct Squares<'a>(&'a [f32]);
+/// Sums of squares, lane by lane.
+struct Squares<'a> {
+    of: &'a [f32],
+    lanes: &'a mut [f32; LANES],
+}
 
 impl Job for Squares<'_> {
-    type Output = f64;
-
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) -> f64 {
-        let mut lanes = [0f32; LANES];
+    unsafe fn run<S: Simd>(self) {
         // SAFETY: loads stay inside the slice.
         unsafe {
             let mut sum = S::zero();
-            for at in (0..self.0.len()).step_by(LANES) {
-                let x: S = S::load_n(self.0.as_ptr().add(at), LANES.min(self.0.len() - at));
+            for at in (0..self.of.len()).step_by(LANES) {
+                let x: S = S::load_n(self.of.as_ptr().add(at), LANES.min(self.of.len() - at));
                 sum = x.mul_add(x, sum);
             }
-            sum.store(lanes.as_mut_ptr());
+            sum.store(self.lanes.as_mut_ptr());
         }
-        lanes.iter().map(|x| f64::from(*x)).sum()
     }
 }

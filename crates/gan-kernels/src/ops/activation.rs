@@ -7,33 +7,16 @@ use candle_core::{
 use rayon::prelude::*;
 
 /// Returns max(x, 0), of any shape; the derivative at 0 is 0.
-///
-/// # Errors
-/// From candle, for shapes or number types that do not fit.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     leaky_relu(x, 0.0)
 }
 
 /// Returns x where x > 0, else `slope`·x, of any shape; the derivative at 0 is `slope`.
-///
-/// # Errors
-/// From candle, for shapes or number types that do not fit.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     x.mul(&slopes(x, slope)?)
 }
 
-/// Returns the hyperbolic tangent, of any shape.
-///
-/// # Errors
-/// From candle, for shapes or number types that do not fit.
-pub fn tanh(x: &Tensor) -> Result<Tensor> {
-    x.tanh()
-}
-
 /// Returns 1 / (1 + e⁻ˣ), of any shape.
-///
-/// # Errors
-/// From candle, for shapes or number types that do not fit.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
         return x.apply_op1(Sigmoid);
@@ -43,9 +26,6 @@ pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
 }
 
 /// Returns ln(1 + eˣ), of any shape, as max(x, 0) + ln(1 + e^−|x|), which is finite for every finite x.
-///
-/// # Errors
-/// From candle, for shapes or number types that do not fit.
 pub fn softplus(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
         return x.apply_op1(Softplus);
@@ -75,9 +55,6 @@ fn log_of_one_and(u: &Tensor) -> Result<Tensor> {
 }
 
 /// Returns 1 where x > 0, else `slope`: a leaky ReLU's derivative, a constant for the gradient.
-///
-/// # Errors
-/// From candle, for number types that do not fit.
 pub fn slopes(x: &Tensor, slope: f64) -> Result<Tensor> {
     let x = x.detach();
     let positive = x.gt(&x.zeros_like()?)?.to_dtype(x.dtype())?;

@@ -2,14 +2,14 @@
 //!
 //! They run on any device, and in f64 for gradient checks. If candle's own gradients are wrong or missing (convolutions whose windows do
 //! not divide the image, pooling with ties, nearest upsampling), these are correct. Convolutions of f32 on the CPU use this crate's
-//! kernels.
+//! kernels. Functions without a section "Errors" fail only where candle does, for shapes or number types that do not fit.
 
 mod activation;
 mod conv;
 mod pixels;
 
 pub use crate::ranks::sum_over_ranks;
-pub use activation::{leaky_relu, relu, sigmoid, slopes, softplus, tanh};
+pub use activation::{leaky_relu, relu, sigmoid, slopes, softplus};
 pub use conv::{conv_transpose2d, conv2d};
 pub use pixels::{avg_pool2d, global_avg_pool2d, global_max_pool2d, upsample_nearest2d, zero_pad2d};
 

@@ -5,6 +5,8 @@ use candle_core::{DType, Result, Tensor, Var};
 use gan_kernels::ConvSpec;
 use gan_kernels::testing::test_device;
 
+pub mod plain_loops;
+
 /// Returns pseudorandom f64 numbers in [-1, 1).
 pub fn made(shape: &[usize], seed: u64) -> Tensor {
     let n: usize = shape.iter().product();

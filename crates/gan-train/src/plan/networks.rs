@@ -50,7 +50,7 @@ fn check_output(end: &[usize], layers: &[Layer]) -> Result<()> {
 fn architecture(name: &str, network: &NetworkConfig, config: &RunConfig, input: &[usize]) -> Result<Architecture> {
     let (input, mut layers) = listed(name, network, config, input)?;
     if network.spectral_norm {
-        layers = layers.iter().map(Layer::with_spectral_norm).collect();
+        layers = layers.iter().map(|layer| layer.with_spectral_norm()).collect();
     }
     let known: Vec<usize> = layers.iter().filter_map(Layer::classes).collect();
     if let Some([a, b]) = known.windows(2).find(|pair| pair[0] != pair[1]) {

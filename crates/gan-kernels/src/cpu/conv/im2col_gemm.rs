@@ -57,7 +57,6 @@ struct PackRow<'a, P> {
 }
 
 impl<P: Format> Job for PackRow<'_, P> {
-    type Output = ();
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         for at in [0, LANES] {
@@ -130,30 +129,31 @@ pub(super) struct Windows<'a, P> {
 }
 
 impl<P: Format> Job for Windows<'_, P> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let k = self.im2col.width();
         let count = self.rows.len();
         let words = k.div_ceil(P::PAIR);
         let in_block = BLOCK * P::PAIR;
+        let product = |a: *const f32, a_step: usize, c: *mut f32| Product {
+            m: count,
+            n: self.n,
+            k: words,
+            a,
+            a_step,
+            b: self.b.as_ptr(),
+            b_step: words * PANEL,
+            b_row: PANEL,
+            c,
+            c_step: self.n,
+            onto: Onto::Fresh,
+        };
+        let rows_of_y = self.y.ahead(self.rows.start * self.n).get();
         if P::PLAIN && matches!(self.target, Target::Rows) && self.im2col.is_plain() {
             // SAFETY: the windows are x's own rows; only this task writes its rows of y.
             return unsafe {
-                multiply::<S, P, BY_ROWS>(Product {
-                    m: count,
-                    n: self.n,
-                    k,
-                    a: self.x.as_ptr().add(self.rows.start * k),
-                    a_step: k,
-                    b: self.b.as_ptr(),
-                    b_step: k * PANEL,
-                    b_row: PANEL,
-                    c: self.y.ahead(self.rows.start * self.n).get(),
-                    c_step: self.n,
-                    onto: Onto::Fresh,
-                })
+                let rows_of_x = self.x.as_ptr().add(self.rows.start * k);
+                multiply::<S, P, BY_ROWS>(product(rows_of_x, k, rows_of_y))
             };
         }
         let mut a = Buffer::any(words.div_ceil(BLOCK) * count * BLOCK);
@@ -181,28 +181,14 @@ impl<P: Format> Job for Windows<'_, P> {
                 }
             }
         }
-        let product = |c: *mut f32| Product {
-            m: count,
-            n: self.n,
-            k: words,
-            a: a.as_ptr(),
-            a_step: count * BLOCK,
-            b: self.b.as_ptr(),
-            b_step: words * PANEL,
-            b_row: PANEL,
-            c,
-            c_step: self.n,
-            onto: Onto::Fresh,
-        };
+        let a_step = count * BLOCK;
         match self.target {
             // SAFETY: only this task writes the windows' rows of y.
-            Target::Rows => unsafe {
-                multiply::<S, P, BY_BLOCKS>(product(self.y.ahead(self.rows.start * self.n).get()))
-            },
+            Target::Rows => unsafe { multiply::<S, P, BY_BLOCKS>(product(a.as_ptr(), a_step, rows_of_y)) },
             Target::Pixels { size, offset, stride } => {
                 let mut c = Buffer::any(count * self.n);
                 // SAFETY: c has a row for every window.
-                unsafe { multiply::<S, P, BY_BLOCKS>(product(c.as_mut_ptr())) };
+                unsafe { multiply::<S, P, BY_BLOCKS>(product(a.as_ptr(), a_step, c.as_mut_ptr())) };
                 for (i, window) in self.rows.clone().enumerate() {
                     let [n, gy, gx] = self.im2col.place(window);
                     let at = (n * size[0] + gy * stride[0] + offset[0]) * size[1] + gx * stride[1] + offset[1];
@@ -319,8 +305,6 @@ impl<P: Format> Sum<'_, P> {
 }
 
 impl<P: Format> Job for Sum<'_, P> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let height = self.part.len().next_multiple_of(LANES);

@@ -6,10 +6,13 @@ use super::{Direction, col2im, forward, input_grad, taps, weight_grad};
 use crate::cpu::gemm::Single;
 use crate::cpu::layout::{channels_first, channels_last};
 use crate::cpu::simd::Level;
-use crate::plain_loops;
 use crate::spec::{ConvSpec, Padding, Precision, Problem};
 use crate::testing::refused;
 use proptest::prelude::*;
+
+#[allow(dead_code, reason = "the integration tests use the rest")]
+#[path = "../../../tests/common/plain_loops.rs"]
+mod plain_loops;
 
 /// Returns pseudorandom numbers in [−1, 1).
 fn made(n: usize, seed: u64) -> Vec<f32> {

@@ -39,8 +39,6 @@ struct Forward<'a> {
 }
 
 impl Job for Forward<'_> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self { act, bias, x, channels, rows } = self;
@@ -117,8 +115,6 @@ struct Backward<'a> {
 }
 
 impl Job for Backward<'_> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self { act, y, g, range } = self;

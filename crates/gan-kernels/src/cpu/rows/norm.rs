@@ -192,8 +192,6 @@ struct Each<F> {
 }
 
 impl<F: Value> Job for Each<F> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: only this task writes these rows, and the channels lie inside them.

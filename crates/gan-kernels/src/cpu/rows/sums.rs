@@ -52,8 +52,6 @@ struct Sum<'a, T> {
 }
 
 impl<T: Terms> Job for Sum<'_, T> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: `to` has two rows of `width`; rows and channels are inside the terms' slices.

@@ -31,10 +31,10 @@ impl Simd for Avx2 {
     const ROWS: usize = 3;
 
     #[inline(always)]
-    unsafe fn call<J: Job>(job: J) -> J::Output {
+    unsafe fn call<J: Job>(job: J) {
         #[inline(never)]
         #[target_feature(enable = "avx2,fma")]
-        unsafe fn compiled<J: Job>(job: J) -> J::Output {
+        unsafe fn compiled<J: Job>(job: J) {
             // The caller vouches for the job.
             unsafe { job.run::<Avx2>() }
         }

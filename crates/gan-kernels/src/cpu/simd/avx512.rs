@@ -30,10 +30,10 @@ macro_rules! avx512 {
             const ROWS: usize = 12;
 
             #[inline(always)]
-            unsafe fn call<J: Job>(job: J) -> J::Output {
+            unsafe fn call<J: Job>(job: J) {
                 #[inline(never)]
                 #[target_feature(enable = $features)]
-                unsafe fn compiled<J: Job>(job: J) -> J::Output {
+                unsafe fn compiled<J: Job>(job: J) {
                     // The caller vouches for the job.
                     unsafe { job.run::<$V>() }
                 }

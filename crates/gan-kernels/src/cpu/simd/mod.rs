@@ -32,7 +32,7 @@ pub(crate) trait Simd:
     const ROWS: usize;
 
     /// Runs `job` compiled for this instruction set, as a function of its own.
-    unsafe fn call<J: Job>(job: J) -> J::Output;
+    unsafe fn call<J: Job>(job: J);
 
     /// Returns x in every lane.
     unsafe fn splat(x: f32) -> Self;
@@ -136,10 +136,9 @@ use operator;
 
 /// A kernel.
 pub(crate) trait Job {
-    type Output;
     /// # Safety
     /// Only [`Simd::call`] may call it, and what the job's fields require must hold.
-    unsafe fn run<S: Simd>(self) -> Self::Output;
+    unsafe fn run<S: Simd>(self);
 }
 
 /// An instruction set that kernels are compiled for.
@@ -216,7 +215,7 @@ impl Level {
     /// # Safety
     /// What the job's fields require must hold.
     #[inline]
-    pub(crate) unsafe fn run<J: Job>(self, job: J) -> J::Output {
+    pub(crate) unsafe fn run<J: Job>(self, job: J) {
         // Each level has all instructions of those before it.
         static BEST: OnceLock<Level> = OnceLock::new();
         let best = *BEST.get_or_init(|| Self::available().last().copied().unwrap_or(Self::Portable));
@@ -244,7 +243,6 @@ mod tests {
     struct Check;
 
     impl Job for Check {
-        type Output = ();
         #[inline(always)]
         unsafe fn run<S: Simd>(self) {
             let a: [f32; 16] = std::array::from_fn(|i| i as f32 * 0.37 - 2.0);

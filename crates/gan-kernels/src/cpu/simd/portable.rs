@@ -27,7 +27,7 @@ impl Simd for Portable {
     const ROWS: usize = 2;
 
     #[inline(never)]
-    unsafe fn call<J: Job>(job: J) -> J::Output {
+    unsafe fn call<J: Job>(job: J) {
         // SAFETY: plain Rust runs everywhere; the caller vouches for the job.
         unsafe { job.run::<Self>() }
     }

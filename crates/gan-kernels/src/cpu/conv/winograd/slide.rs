@@ -156,8 +156,6 @@ impl<P: Format, W: Tile> Tiles<'_, P, W> {
 }
 
 impl<P: Format, W: Tile> Job for Tiles<'_, P, W> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let [k, n] = self.slide.channels;

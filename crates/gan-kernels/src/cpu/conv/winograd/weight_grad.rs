@@ -112,8 +112,6 @@ impl<P: Format, W: Tile> Gradients<'_, P, W> {
 }
 
 impl<P: Format, W: Tile> Job for Gradients<'_, P, W> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let words = self.part.count.div_ceil(P::PAIR);
@@ -200,8 +198,6 @@ impl<P: Format, W: Tile> Rows<'_, P, W> {
 }
 
 impl<P: Format, W: Tile> Job for Rows<'_, P, W> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let points = W::ALL;

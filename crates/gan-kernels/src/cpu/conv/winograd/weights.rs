@@ -78,8 +78,6 @@ impl<P: Format, W: Tile> PackPanel<'_, P, W> {
 }
 
 impl<P: Format, W: Tile> Job for PackPanel<'_, P, W> {
-    type Output = ();
-
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let words = self.k.div_ceil(P::PAIR);

@@ -2,7 +2,7 @@
 //!
 //! They are deliberately slow and simple. Arrays are row-major, with shapes as in the functions they mirror.
 
-use crate::spec::ConvSpec;
+use super::ConvSpec;
 
 /// x `[N, C, H, W]`, w `[O, C, kh, kw]` -> y `[N, O, H', W']` and its shape.
 pub fn conv2d(
