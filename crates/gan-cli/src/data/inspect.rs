@@ -5,7 +5,7 @@ use super::chosen::{self, Chosen, Purpose};
 use crate::args::Usage;
 use crate::output::{Form, Output};
 use crate::print::{self, visible_name};
-use crate::progress::{Meter, Unit};
+use crate::progress::Meter;
 use anyhow::{Result, bail};
 use clap::Args;
 use gan_base::messages::counted;
@@ -100,7 +100,7 @@ fn pixels(data: &dyn Dataset, args: &InspectArgs, quiet: bool) -> Result<Pixels>
                 Err(skipped) => broken.push(skipped),
             }
         }
-        meter.show("checking", (at * AT_ONCE + some.len()) as u64, indices.len() as u64, Unit::Images);
+        meter.show("checking", (at * AT_ONCE + some.len()) as u64, indices.len() as u64, "image");
     }
     meter.end();
     let images = indices.len() - broken.len();

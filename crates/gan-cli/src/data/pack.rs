@@ -4,7 +4,7 @@ use super::{SourceArgs, chosen};
 use crate::args::{MOST, count, usage};
 use crate::output::{self, Form, Output};
 use crate::print::{self, shell_quoted};
-use crate::progress::{Meter, Unit};
+use crate::progress::Meter;
 use anyhow::Result;
 use clap::Args;
 use gan_base::messages::counted;
@@ -60,7 +60,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let threads = available_parallelism().map_or(1, usize::from);
     let mut meter = Meter::new(quiet);
     let origin = Origin { name: &chosen.name, from: &chosen.from };
-    let mut watch = |done, total| meter.show("packing", done as u64, total as u64, Unit::Images);
+    let mut watch = |done, total| meter.show("packing", done as u64, total as u64, "image");
     let written = match args.part {
         Some(most) => pack::write_parts(to, &chosen.data, &origin, most, threads, &mut watch),
         None => pack::write(to, data, &origin, threads, &mut watch).map(|skipped| (vec![to.clone()], skipped)),
