@@ -3,6 +3,7 @@
 use super::SourceArgs;
 use super::chosen::{self, Chosen, Purpose};
 use crate::args::Usage;
+use crate::generate::square;
 use crate::output::{Form, Output};
 use crate::print::{self, visible_name};
 use crate::progress::Meter;
@@ -147,9 +148,9 @@ fn draw(data: &dyn Dataset, out: &Path) -> Result<()> {
     if count == 0 {
         bail!("--out: none of the images for the sheet can be read");
     }
-    let columns = (1..).find(|n| n * n >= count).unwrap_or(1);
+    let (rows, columns) = square(count);
     let images = Images::new(&values, [count, channels, height, width])?;
-    Ok(grid(&images, count.div_ceil(columns), columns)?.save_png(out)?)
+    Ok(grid(&images, rows, columns)?.save_png(out)?)
 }
 
 /// Returns the number of images in each class, in the order of the classes.
