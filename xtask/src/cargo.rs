@@ -31,10 +31,7 @@ impl Cargo {
         self
     }
 
-    /// Shows the command, runs it, and returns whether it succeeded.
-    ///
-    /// # Errors
-    /// If cargo cannot be started.
+    /// Shows the command, runs it, and returns whether it succeeded. It fails if cargo cannot be started.
     pub fn run(&self) -> Result<bool, Fault> {
         eprintln!("$ {self}");
         let status = self.command().status();
@@ -42,9 +39,6 @@ impl Cargo {
     }
 
     /// Runs the command, and fails with `problem` if it does not succeed.
-    ///
-    /// # Errors
-    /// `problem`, or that cargo cannot be started.
     pub fn succeed(&self, problem: &str) -> Result<(), Fault> {
         if self.run()? { Ok(()) } else { Err(Fault::failed(problem)) }
     }
@@ -94,10 +88,7 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-/// Runs a program.
-///
-/// # Errors
-/// If it cannot be started, or fails.
+/// Runs a program. Fails if it cannot be started or does not succeed.
 pub fn program(command: &mut Command) -> Result<(), Fault> {
     eprintln!("$ {command:?}");
     match command.status() {

@@ -38,10 +38,8 @@ fn cargo_test(args: &[OsString], features: &[&str]) -> Cargo {
     }
 }
 
-/// Returns the arguments that add the tests of several processes, or none if there is no MPI here.
-///
-/// # Errors
-/// If there is none and the environment variable CI is set, which demands every test.
+/// Returns the arguments that add the tests of several processes, or none if there is no MPI here. This is an error if the environment
+/// variable CI is set, which demands every test.
 fn mpi() -> Result<&'static [&'static str], Fault> {
     if on_path("mpicc").is_some() && on_path("mpirun").is_some() {
         return Ok(&["--features", "gan-cli/mpi"]);

@@ -35,20 +35,25 @@ impl Fault {
     }
 }
 
-/// Name of a command, and its function of the remaining arguments.
-type Command = (&'static str, fn(&[OsString]) -> Outcome);
+/// What a command does.
+enum Run {
+    /// Takes the remaining arguments.
+    With(fn(&[OsString]) -> Outcome),
+    /// Takes no arguments.
+    Alone(fn() -> Outcome),
+}
 
-const COMMANDS: [Command; 10] = [
-    ("train", train::run),
-    ("test", ci::test),
-    ("bench", train::bench),
-    ("experiments", train::experiments),
-    ("check-features", |rest| alone("check-features", rest).and_then(|()| features::all())),
-    ("check-metal", |rest| alone("check-metal", rest).and_then(|()| features::metal())),
-    ("check-cuda", |rest| alone("check-cuda", rest).and_then(|()| features::cuda())),
-    ("tidy", |rest| alone("tidy", rest).and_then(|()| tidy::command())),
-    ("ci", |rest| alone("ci", rest).and_then(|()| ci::run())),
-    ("help", |_| help()),
+const COMMANDS: [(&str, Run); 10] = [
+    ("train", Run::With(train::run)),
+    ("test", Run::With(ci::test)),
+    ("bench", Run::With(train::bench)),
+    ("experiments", Run::With(train::experiments)),
+    ("check-features", Run::Alone(features::all)),
+    ("check-metal", Run::Alone(features::metal)),
+    ("check-cuda", Run::Alone(features::cuda)),
+    ("tidy", Run::Alone(tidy::command)),
+    ("ci", Run::Alone(ci::run)),
+    ("help", Run::With(|_| help())),
 ];
 
 const HELP: &str = "\
@@ -84,9 +89,14 @@ fn dispatch(args: &[OsString]) -> Outcome {
         flag if flag == "--help" || flag == "-h" => "help".into(),
         name => name,
     };
-    match COMMANDS.iter().find(|(known, _)| *known == name) {
-        Some((_, run)) => run(rest),
-        None => Err(unknown(&name)),
+    match (COMMANDS.iter().find(|(known, _)| *known == name), rest.first()) {
+        (Some((_, Run::With(run))), _) => run(rest),
+        (Some((_, Run::Alone(run))), None) => run(),
+        (Some((name, Run::Alone(_))), Some(first)) => {
+            let first = first.to_string_lossy();
+            Err(Fault::usage(format!("`cargo xtask {name}` takes no arguments, found `{first}`")))
+        }
+        (None, _) => Err(unknown(&name)),
     }
 }
 
@@ -95,14 +105,8 @@ fn help() -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses arguments for a command that takes none.
-fn alone(command: &str, rest: &[OsString]) -> Result<(), Fault> {
-    let Some(first) = rest.first() else { return Ok(()) };
-    Err(Fault::usage(format!("`cargo xtask {command}` takes no arguments, found `{}`", first.to_string_lossy())))
-}
-
 fn unknown(command: &str) -> Fault {
-    let names = COMMANDS.map(|(name, _)| name);
+    let names: Vec<&str> = COMMANDS.iter().map(|(name, _)| *name).collect();
     let nearest = names.iter().min_by_key(|name| edits(command, name)).copied().unwrap_or_default();
     let all = names.join(", ");
     Fault::usage(format!("no command `{command}`; did you mean `{nearest}`? The commands are {all}"))

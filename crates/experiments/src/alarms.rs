@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 
 const HEALTHY: &str =
     "mnist dcgan-mnist keras-mnist upsample-mnist mlp-mnist curve2d sine2d cosine2d poly2d two-curves2d ring2d grid2d";
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
 
 /// Trains the named files (by their stems) and presets, or all, into `target/alarms/`, and prints both tables.
 pub fn run(named: &[String]) -> Result<()> {
@@ -37,7 +36,7 @@ pub fn run(named: &[String]) -> Result<()> {
     }
     println!("\n| preset | seed | alarms |\n|---|---|---|");
     for preset in HEALTHY.split(' ').filter(|preset| wanted(preset)) {
-        for seed in SEEDS {
+        for seed in runs::SEEDS {
             let run = train(&format!("{preset}-{seed}"), preset, &["--seed", &seed.to_string()])?;
             let seen = Seen::in_run(&run)?;
             println!("| `{preset}` | {seed} | {} |", runs::in_words(&seen.alarms));
@@ -71,8 +70,8 @@ pub fn replay(runs: &[PathBuf]) -> Result<()> {
         let plan = layering::read(layering::from_file(&folder.join("config.toml"))?)?.check()?;
         let mut watch = Watch::new(RunContext { total, best, floor, loss: plan.config().loss.kind });
         let alarms = lines.iter().flat_map(|line| watch.see(line));
-        let said: Vec<String> = alarms.map(|alarm| format!("{} at {}", alarm.rule.key, alarm.at)).collect();
-        println!("{}: {}", folder.display(), if said.is_empty() { "none".into() } else { said.join(", ") });
+        let raised: Vec<(u64, String)> = alarms.map(|alarm| (alarm.at, alarm.rule.key.into())).collect();
+        println!("{}: {}", folder.display(), runs::in_words(&raised));
     }
     Ok(())
 }

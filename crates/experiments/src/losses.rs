@@ -55,11 +55,10 @@ fn row(loss: &str, regularizer: &Regularizer) -> Result<String> {
     let mut args = vec!["dcgan-mnist", "--threads", "1", "--steps", &length, "--set", &kind];
     args.extend(setting.iter().flat_map(|setting| ["--set", setting]));
     let (out, _) = runs::train(&folder, &args, Ends::DoneOrAlarmed)?;
-    let alarms = runs::in_words(&runs::alarms(&runs::lines(&out.join("metrics.jsonl"))?));
+    let alarms = runs::alarms_in(&out)?;
     let evaluations = runs::lines(&out.join("evaluations.jsonl"))?;
     // A run whose numbers ended early was not evaluated at its end.
     let last = evaluations.last().filter(|line| line["step"].as_u64() == Some(*steps));
     let figures = last.map_or_else(|| vec![None; FIGURES.len()], |line| runs::figures(&line["card"], &FIGURES));
-    let figures: Vec<String> = figures.iter().map(|value| runs::shown(*value)).collect();
-    Ok(format!("| {loss} | {name} | {steps} | {} | {alarms} |", figures.join(" | ")))
+    Ok(format!("| {loss} | {name} | {steps} | {} | {alarms} |", runs::cells(&figures)))
 }

@@ -14,7 +14,6 @@ const ALL: &str = "keras-mnist upsample-mnist upsample-mnist-as-printed mlp-mnis
     ring2d grid2d curve2d";
 /// Preset that is compared with its own curve, over several seeds.
 const CURVE: &str = "curve2d";
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
 const POINTS: usize = 10_000;
 /// Number of parts of the interval of x, each of which is covered or not.
 const PARTS: usize = 50;
@@ -79,7 +78,7 @@ fn curve() -> Result<()> {
         "\n| `{CURVE}`, seed | seconds | mean vertical distance, of y's range | x covered | drawn nearer: first tenth, all |"
     );
     println!("|---|---|---|---|---|");
-    for seed in SEEDS {
+    for seed in runs::SEEDS {
         let args = [CURVE, "--seed", &seed.to_string()];
         let (run, seconds) = runs::train(&format!("results/{CURVE}-{seed}"), &args, Ends::Done)?;
         let file = run.join("points.npy");

@@ -73,6 +73,9 @@ pub fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
+/// Seeds of the presets that are trained several times.
+pub const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
+
 /// Returns the lines of JSON in a file.
 pub fn lines(path: &Path) -> Result<Vec<Value>> {
     Ok(read(path)?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
@@ -81,6 +84,11 @@ pub fn lines(path: &Path) -> Result<Vec<Value>> {
 /// Returns step and key of each alarm among the lines of metrics.jsonl.
 pub fn alarms(lines: &[Value]) -> Vec<(u64, String)> {
     lines.iter().filter_map(|line| Some((line["at"].as_u64()?, line["alarm"].as_str()?.to_string()))).collect()
+}
+
+/// Formats the alarms of the run in a folder as [`in_words`].
+pub fn alarms_in(run: &Path) -> Result<String> {
+    Ok(in_words(&alarms(&lines(&run.join("metrics.jsonl"))?)))
 }
 
 /// Formats `d_won at 120, collapse at 300`.
@@ -98,9 +106,10 @@ pub fn figures(card: &Value, metrics: &[&str]) -> Vec<Option<f64>> {
     metrics.iter().map(value).collect()
 }
 
-/// Formats a figure in a table.
-pub fn shown(value: Option<f64>) -> String {
-    value.map_or("–".into(), |value| format!("{value:.4}"))
+/// Formats figures as cells of a table.
+pub fn cells(figures: &[Option<f64>]) -> String {
+    let shown = |value: &Option<f64>| value.map_or("–".into(), |value| format!("{value:.4}"));
+    figures.iter().map(shown).collect::<Vec<String>>().join(" | ")
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub fn run(preset: &str, count: u64, options: &[String]) -> Result<()> {
         let number = seed.to_string();
         let args = [&[preset, "--seed", &number], options.as_slice()].concat();
         let (out, seconds) = runs::train(&format!("seeds/{preset}-{seed}"), &args, Ends::DoneOrAlarmed)?;
-        let alarms = runs::in_words(&runs::alarms(&runs::lines(&out.join("metrics.jsonl"))?));
+        let alarms = runs::alarms_in(&out)?;
         let card = serde_json::from_str(&evaluated(&out.to_string_lossy(), preset)?)?;
         if seed == 1 {
             metrics.retain(|metric| runs::figures(&card, &[metric])[0].is_some());
@@ -36,8 +36,7 @@ pub fn run(preset: &str, count: u64, options: &[String]) -> Result<()> {
 }
 
 fn print_row(seed: &str, seconds: f64, figures: &[Option<f64>], alarms: &str) {
-    let figures: Vec<String> = figures.iter().map(|value| runs::shown(*value)).collect();
-    println!("| {seed} | {seconds:.0} | {} | {alarms} |", figures.join(" | "));
+    println!("| {seed} | {seconds:.0} | {} | {alarms} |", runs::cells(figures));
 }
 
 /// Evaluates a run. PacGAN's protocols take 2,500 points; digits are evaluated by 10,000, stacked ones by the 26,000 of the command's default.

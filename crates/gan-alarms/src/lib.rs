@@ -14,8 +14,8 @@ mod watch;
 
 pub use history::{History, Line, RunContext};
 pub use rule::{Evidence, Finding, Rule};
-pub use rules::RULES;
-pub use settings::{AlarmsConfig, Policy};
+pub use rules::{AlarmsConfig, RULES};
+pub use settings::Policy;
 pub use watch::{Alarm, Watch};
 
 /// Formats a number with three digits.

@@ -1,7 +1,7 @@
 //! `gan evaluate`: evaluates samples and prints metric cards.
 
 use crate::args::{MOST, count, usage, whole};
-use crate::progress::{Meter, Unit};
+use crate::progress::Meter;
 use crate::{data, print, source};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -90,7 +90,7 @@ fn card(source: &str, args: &EvaluateArgs, quiet: bool) -> Result<Card> {
     let mut embedded = 0;
     let mut progress = |count: usize, all: usize| {
         embedded += count as u64;
-        meter.show("embedding the samples", embedded, all as u64, Unit::Samples);
+        meter.show("embedding the samples", embedded, all as u64, "sample");
     };
     let collected = match (given, &maker) {
         (Some(mut given), _) => {
@@ -147,7 +147,7 @@ fn prepared(source: &str, subject: Subject, args: &EvaluateArgs, meter: &mut Met
         protocol,
     };
     let mut progress =
-        |done: usize, all: usize| meter.show("embedding the real samples", done as u64, all as u64, Unit::Samples);
+        |done: usize, all: usize| meter.show("embedding the real samples", done as u64, all as u64, "sample");
     let (evaluator, given) = evaluate::compare(request, &how, &mut progress)?;
     Ok(Prepared { evaluator, given, samples: how.samples })
 }

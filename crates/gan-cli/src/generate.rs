@@ -169,11 +169,14 @@ fn cells(count: usize, given: Option<(usize, usize)>) -> Result<(usize, usize)> 
             Err(Usage(format!("--grid {rows}x{columns} has {cells} for {samples}")).into())
         }
         Some(grid) => Ok(grid),
-        None => {
-            let columns = (1..).find(|c| c * c >= count).unwrap_or(1);
-            Ok((count.div_ceil(columns), columns))
-        }
+        None => Ok(square(count)),
     }
+}
+
+/// Returns the rows and columns of the squarest sheet for `count` samples.
+pub fn square(count: usize) -> (usize, usize) {
+    let columns = (1..).find(|c| c * c >= count).unwrap_or(1);
+    (count.div_ceil(columns), columns)
 }
 
 fn write_sheet(

@@ -38,18 +38,6 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("a valid template")
 }
 
-/// Unit of a command's progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Bytes of a download.
-    #[cfg(feature = "hub")]
-    Bytes,
-    /// Images of a data set.
-    Images,
-    /// Samples to compare.
-    Samples,
-}
-
 /// Progress of a command that may take long.
 pub struct Meter {
     output: Output,
@@ -70,20 +58,14 @@ impl Meter {
         Self { announces_items: false, ..Self::new(quiet) }
     }
 
-    /// Shows that `done` of `total` of an item are done.
-    pub fn show(&mut self, item: &str, done: u64, total: u64, unit: Unit) {
-        let (noun, template) = match unit {
-            #[cfg(feature = "hub")]
-            Unit::Bytes => ("byte", "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}"),
-            Unit::Images => ("image", "{msg} {wide_bar} {pos}/{len}"),
-            Unit::Samples => ("sample", "{msg} {wide_bar} {pos}/{len}"),
-        };
+    /// Shows that `done` of `total` of an item, counted in `unit`s ("byte", "image"), are done.
+    pub fn show(&mut self, item: &str, done: u64, total: u64, unit: &str) {
         let is_new = self.item != item;
         match &mut self.output {
             Output::Nothing => {}
             Output::Lines { last } => {
                 if (self.announces_items && is_new) || last.elapsed() >= LINE_EVERY {
-                    print::note(format_args!("{item}: {done} of {}", counted(total, noun)));
+                    print::note(format_args!("{item}: {done} of {}", counted(total, unit)));
                     self.item = item.into();
                     *last = Instant::now();
                 }
@@ -91,7 +73,10 @@ impl Meter {
             Output::Bar(bar) => {
                 if is_new {
                     self.item = item.into();
-                    bar.set_style(style(template));
+                    bar.set_style(style(match unit {
+                        "byte" => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}",
+                        _ => "{msg} {wide_bar} {pos}/{len}",
+                    }));
                     bar.set_length(total);
                     bar.set_message(visible_name(item).into_owned());
                     bar.reset_elapsed();

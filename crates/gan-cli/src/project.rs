@@ -92,21 +92,14 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
         latents.push(found.z.to_device(&Device::Cpu)?);
     }
     if let Some(output) = &latents_out {
-        write_latents(&latents, &output.path)?;
+        let latents = Tensor::stack(&latents, 0)?;
+        let mut file = NpyWriter::create(&output.path, latents.dims())?;
+        file.write(&latents.flatten_all()?.to_vec1::<f32>()?)?;
+        file.finish()?;
         print::line(output.path.display())?;
     }
     pictures::sheet(&Tensor::stack(&pairs, 0)?, None, latents.len(), 2)?.save_png(&out.path)?;
     print::line(format_args!("{} (left: given, right: made)", out.path.display()))
-}
-
-/// Writes float32 `[N, latent]`.
-fn write_latents(latents: &[Tensor], out: &Path) -> Result<()> {
-    let dim = latents.first().map_or(Ok(0), |z| z.dim(0))?;
-    let mut file = NpyWriter::create(out, &[latents.len(), dim])?;
-    for z in latents {
-        file.write(&z.to_vec1::<f32>()?)?;
-    }
-    Ok(file.finish()?)
 }
 
 fn named(names: &[String], class: u32) -> String {
@@ -134,15 +127,13 @@ fn images(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<Given>> {
         };
         return (0..count).map(image).collect();
     }
-    if !path.exists() {
-        anyhow::bail!(
-            "{shown}: cannot be read (there is no such file); expected an image (PNG, JPEG, WebP, GIF, BMP) or a .npy"
-        );
-    }
     let fitting = Fitting { background: [0; 3], ..Fitting::to([h, w]) };
-    let pixels = open(path, c, &fitting).map_err(|problem| {
-        anyhow::anyhow!("{shown}: {problem}; expected an image (PNG, JPEG, WebP, GIF, BMP) or a .npy")
-    })?;
+    let pixels = match path.exists() {
+        true => open(path, c, &fitting),
+        false => Err("cannot be read (there is no such file)".into()),
+    };
+    let expected = "expected an image (PNG, JPEG, WebP, GIF, BMP) or a .npy";
+    let pixels = pixels.map_err(|problem| anyhow::anyhow!("{shown}: {problem}; {expected}"))?;
     let mut values = vec![0.0; c * h * w];
     pixels.scale_into(&mut values);
     let image = Tensor::from_vec(values, (c, h, w), &Device::Cpu)?;

@@ -13,53 +13,32 @@ use std::path::{Path, PathBuf};
 /// Maximum number of classes whose names a message lists.
 const LISTED: usize = 20;
 
-/// Returns the settings table of `source`: a preset's name, a TOML file, or a run folder.
-pub fn table(source: &str) -> Result<layering::Table> {
+/// Returns the settings table of `source`, a preset's name, a TOML file or a run folder, and whether it is a TOML file.
+fn table(source: &str) -> Result<(layering::Table, bool)> {
     let path = Path::new(source);
-    let wrong = |problem| Err(usage(source, problem));
-    match kind(path) {
-        Kind::Run => Ok(layering::from_file(&path.join("config.toml"))?),
-        Kind::Settings => Ok(layering::from_file(path)?),
-        Kind::Weights => wrong("is a weight file, settings are needed: name a preset, a TOML file or a run folder"),
-        Kind::Folder => wrong("holds no run: there is no config.toml written by gan train"),
-        Kind::Nowhere => wrong("there is no such file or folder: name a preset, a TOML file or a run folder"),
-        Kind::Name => Ok(layering::from_preset(presets::get(source)?)?),
-    }
-}
-
-enum Kind {
-    Run,
-    Settings,
-    Weights,
-    Folder,
-    /// A path that does not exist.
-    Nowhere,
-    Name,
-}
-
-fn kind(path: &Path) -> Kind {
     let is = |extension: &str| path.extension().is_some_and(|e| e == extension);
-    match (path.is_dir(), path.exists()) {
-        (true, _) if RunFolder::is_run(path) => Kind::Run,
-        // A folder that only shares a preset's name.
-        (true, _) if presets::find(&path.to_string_lossy()).is_none() => Kind::Folder,
-        (false, true) if is("safetensors") => Kind::Weights,
-        (false, true) => Kind::Settings,
-        (false, false) if is("toml") => Kind::Settings,
-        (false, false) if path.components().count() > 1 || is("safetensors") => Kind::Nowhere,
-        _ => Kind::Name,
-    }
+    let problem = match (path.is_dir(), path.exists()) {
+        (true, _) if RunFolder::is_run(path) => return Ok((layering::from_file(&path.join("config.toml"))?, false)),
+        // Another folder may share a preset's name.
+        (true, _) if presets::find(source).is_none() => "holds no run: there is no config.toml written by gan train",
+        (false, true) if is("safetensors") => {
+            "is a weight file, settings are needed: name a preset, a TOML file or a run folder"
+        }
+        (false, exists) if exists || is("toml") => return Ok((layering::from_file(path)?, true)),
+        (false, false) if path.components().count() > 1 || is("safetensors") => {
+            "there is no such file or folder: name a preset, a TOML file or a run folder"
+        }
+        _ => return Ok((layering::from_preset(presets::get(source)?)?, false)),
+    };
+    Err(usage(source, problem))
 }
 
 /// Returns the checked plan of `source` with `assignments` merged over it.
 pub fn plan(source: &str, assignments: &[String]) -> Result<Plan> {
-    let mut table = table(source)?;
+    let (mut table, is_file) = table(source)?;
     layering::overlay(&mut table, assigned(assignments)?);
     let plan = layering::read(table).and_then(gan_train::config::RunConfig::check);
-    match kind(Path::new(source)) {
-        Kind::Settings => plan.with_context(|| source.to_string()),
-        Kind::Run | Kind::Weights | Kind::Folder | Kind::Nowhere | Kind::Name => Ok(plan?),
-    }
+    if is_file { plan.with_context(|| source.to_string()) } else { Ok(plan?) }
 }
 
 /// Merges assignments with each other first, so that their order does not matter.

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use zip::{CompressionMethod, ZipArchive};
 
-/// Returns the files of an archive by name, as parts of `bytes`.
-///
-/// # Errors
-/// If the archive is cut off or contradicts itself, or a file is compressed.
+/// Returns the files of an archive by name, as parts of `bytes`. Refuses an archive that is damaged and files that are compressed.
 pub(crate) fn files(bytes: &[u8]) -> Result<BTreeMap<String, &[u8]>, String> {
     let damaged = |error| format!("the archive is damaged: {error}");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;

@@ -1,6 +1,7 @@
 //! Errors, each with what was found and what is expected.
 
 use gan_base::messages::{counted, is_or_are};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// An error of this crate.
@@ -54,12 +55,11 @@ impl Error {
     }
 
     pub(crate) fn mismatch(
-        what: impl AsRef<str>,
-        found: impl AsRef<str>,
-        expected: impl AsRef<str>,
-        advice: impl AsRef<str>,
+        what: impl Display,
+        found: impl Display,
+        expected: impl Display,
+        advice: impl Display,
     ) -> Self {
-        let [what, found, expected, advice] = [what.as_ref(), found.as_ref(), expected.as_ref(), advice.as_ref()];
         Self::Mismatch(format!("{what}: found {found}, expected {expected}: {advice}"))
     }
 

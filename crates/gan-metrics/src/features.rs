@@ -123,6 +123,22 @@ impl Features {
     }
 }
 
+/// Refuses real and generated samples of different widths, fewer than `needed` of either, and numbers that are not finite.
+pub(crate) fn check_sets(
+    real: &Features,
+    generated: &Features,
+    needed: usize,
+    metric: &'static str,
+    advice: &'static str,
+) -> Result<()> {
+    real.check_width(generated)?;
+    for (set, what) in [(real, "real"), (generated, "generated")] {
+        set.check_count(needed, metric, what, advice)?;
+        set.check_finite(what)?;
+    }
+    Ok(())
+}
+
 /// Refuses two sets of different numbers of features per sample; `what` is compared.
 pub(crate) fn check_widths(what: &str, a: usize, b: usize) -> Result<()> {
     let found = format!("{a} and {b} numbers a sample");

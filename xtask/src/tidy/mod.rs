@@ -44,10 +44,7 @@ pub fn command() -> Outcome {
     Ok(if passes()? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Checks the workspace, prints the problems, and returns whether there are none.
-///
-/// # Errors
-/// If a file cannot be read.
+/// Checks the workspace, prints the problems, and returns whether there are none. Fails if a file cannot be read.
 pub fn passes() -> Result<bool, Fault> {
     let tree = Tree::read(&cargo::root())?;
     let problems = problems(&tree);

@@ -31,10 +31,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Reads the files under `root`.
-    ///
-    /// # Errors
-    /// If a folder cannot be listed or a file is not readable as UTF-8.
+    /// Reads the files under `root`. Fails if a folder cannot be listed or a file is not readable as UTF-8.
     pub fn read(root: &Path) -> Result<Self, Fault> {
         let mut tree = Self { root: root.into(), files: Vec::new() };
         tree.add_folder("")?;
@@ -50,12 +47,11 @@ impl Tree {
     /// Adds the files in a folder and below it. Hidden files and folders, links and build folders are left out.
     fn add_folder(&mut self, folder: &str) -> Result<(), Fault> {
         let at = self.root.join(folder);
-        let unreadable =
-            |path: &Path, error: io::Error| Fault::failed(format!("tidy cannot read {}: {error}", path.display()));
-        for entry in fs::read_dir(&at).map_err(|error| unreadable(&at, error))? {
-            let entry = entry.map_err(|error| unreadable(&at, error))?;
+        let unreadable = |error: io::Error| Fault::failed(format!("tidy cannot read {}: {error}", at.display()));
+        for entry in fs::read_dir(&at).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let kind = entry.file_type().map_err(|error| unreadable(&at, error))?;
+            let kind = entry.file_type().map_err(unreadable)?;
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             if name.starts_with('.') || name == "target" {
                 continue;
@@ -63,7 +59,8 @@ impl Tree {
             if kind.is_dir() && (!folder.is_empty() || FOLDERS.contains(&name.as_str())) {
                 self.add_folder(&path)?;
             } else if kind.is_file() && EXTENSIONS.iter().any(|extension| name.ends_with(extension)) {
-                let text = fs::read_to_string(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
+                let unreadable = |error| Fault::failed(format!("tidy cannot read {path}: {error}"));
+                let text = fs::read_to_string(entry.path()).map_err(unreadable)?;
                 self.files.push(File { path, text });
             }
         }

@@ -49,7 +49,7 @@ fn fetch(source: &Source, target: &Path, _: bool) -> Result<()> {
 #[cfg(feature = "hub")]
 fn fetch(source: &Source, target: &Path, quiet: bool) -> Result<()> {
     use crate::print;
-    use crate::progress::{Meter, Unit};
+    use crate::progress::Meter;
     use gan_base::messages::counted;
     use gan_data::fetch::{Environment, Progress};
 
@@ -60,8 +60,8 @@ fn fetch(source: &Source, target: &Path, quiet: bool) -> Result<()> {
     }
     let mut meter = Meter::new(quiet);
     let outcome = gan_data::fetch::fetch(source, target, environment, &mut |progress| match progress {
-        Progress::Download { file, done, total } => meter.show(file, done, total, Unit::Bytes),
-        Progress::Unpack { done, total } => meter.show("writing images", done, total, Unit::Images),
+        Progress::Download { file, done, total } => meter.show(file, done, total, "byte"),
+        Progress::Unpack { done, total } => meter.show("writing images", done, total, "image"),
     });
     meter.end();
     match outcome? {

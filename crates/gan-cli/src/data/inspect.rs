@@ -3,9 +3,10 @@
 use super::SourceArgs;
 use super::chosen::{self, Chosen, Purpose};
 use crate::args::Usage;
+use crate::generate::square;
 use crate::output::{Form, Output};
 use crate::print::{self, visible_name};
-use crate::progress::{Meter, Unit};
+use crate::progress::Meter;
 use anyhow::{Result, bail};
 use clap::Args;
 use gan_base::messages::counted;
@@ -100,7 +101,7 @@ fn pixels(data: &dyn Dataset, args: &InspectArgs, quiet: bool) -> Result<Pixels>
                 Err(skipped) => broken.push(skipped),
             }
         }
-        meter.show("checking", (at * AT_ONCE + some.len()) as u64, indices.len() as u64, Unit::Images);
+        meter.show("checking", (at * AT_ONCE + some.len()) as u64, indices.len() as u64, "image");
     }
     meter.end();
     let images = indices.len() - broken.len();
@@ -147,9 +148,9 @@ fn draw(data: &dyn Dataset, out: &Path) -> Result<()> {
     if count == 0 {
         bail!("--out: none of the images for the sheet can be read");
     }
-    let columns = (1..).find(|n| n * n >= count).unwrap_or(1);
+    let (rows, columns) = square(count);
     let images = Images::new(&values, [count, channels, height, width])?;
-    Ok(grid(&images, count.div_ceil(columns), columns)?.save_png(out)?)
+    Ok(grid(&images, rows, columns)?.save_png(out)?)
 }
 
 /// Returns the number of images in each class, in the order of the classes.

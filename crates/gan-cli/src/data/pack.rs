@@ -4,7 +4,7 @@ use super::{SourceArgs, chosen};
 use crate::args::{MOST, count, usage};
 use crate::output::{self, Form, Output};
 use crate::print::{self, shell_quoted};
-use crate::progress::{Meter, Unit};
+use crate::progress::Meter;
 use anyhow::Result;
 use clap::Args;
 use gan_base::messages::counted;
@@ -60,7 +60,7 @@ pub fn run(args: &PackArgs, quiet: bool) -> Result<()> {
     let threads = available_parallelism().map_or(1, usize::from);
     let mut meter = Meter::new(quiet);
     let origin = Origin { name: &chosen.name, from: &chosen.from };
-    let mut watch = |done, total| meter.show("packing", done as u64, total as u64, Unit::Images);
+    let mut watch = |done, total| meter.show("packing", done as u64, total as u64, "image");
     let written = pack::write(to, &chosen.data, &origin, args.part, threads, &mut watch);
     meter.end();
     let (files, broken) = written.map_err(gan_train::Error::from)?;

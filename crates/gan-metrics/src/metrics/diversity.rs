@@ -5,7 +5,7 @@
 
 use super::{Better, DataKind, Metric};
 use crate::error::{Error, Result};
-use crate::features::Features;
+use crate::features::{Features, check_sets};
 use crate::pairs::squared;
 use gan_base::Rng;
 use rayon::prelude::*;
@@ -17,9 +17,12 @@ use rayon::prelude::*;
 /// # Errors
 /// For fewer than two samples in either set, without pairs, if widths differ, numbers are not finite, or all real samples are the same.
 pub fn diversity(real: &Features, generated: &Features, pairs: usize, rng: &mut Rng) -> Result<f64> {
-    real.check_width(generated)?;
-    let real = mean_distance(real, pairs, rng, "real")?;
-    let generated = mean_distance(generated, pairs, rng, "generated")?;
+    check_sets(real, generated, 2, "diversity", "a pair takes two; hundreds make it meaningful")?;
+    if pairs == 0 {
+        return Err(Error::mismatch("pairs for diversity", "0", "at least 1", "take as many as there are samples"));
+    }
+    let real = mean_distance(real, pairs, rng);
+    let generated = mean_distance(generated, pairs, rng);
     if real == 0.0 {
         let problem = "all compared ones are the same, there is no diversity to relate to: take other samples";
         return Err(Error::values("real features", problem));
@@ -27,15 +30,10 @@ pub fn diversity(real: &Features, generated: &Features, pairs: usize, rng: &mut 
     Ok(generated / real)
 }
 
-fn mean_distance(set: &Features, pairs: usize, rng: &mut Rng, what: &'static str) -> Result<f64> {
-    set.check_finite(what)?;
-    set.check_count(2, "diversity", what, "a pair takes two; hundreds make it meaningful")?;
-    if pairs == 0 {
-        return Err(Error::mismatch("pairs for diversity", "0", "at least 1", "take as many as there are samples"));
-    }
+fn mean_distance(set: &Features, pairs: usize, rng: &mut Rng) -> f64 {
     let chosen = choose(set.len(), pairs, rng);
     let distances: Vec<f64> = chosen.par_iter().map(|(i, j)| squared(set.row(*i), set.row(*j)).sqrt()).collect();
-    Ok(distances.iter().sum::<f64>() / chosen.len() as f64)
+    distances.iter().sum::<f64>() / chosen.len() as f64
 }
 
 /// Returns all pairs of different samples if there are no more than `limit`, or else `limit` random pairs.
@@ -56,13 +54,7 @@ const PAIRS: usize = 20_000;
 
 /// The mean distance between pairs relative to real samples.
 pub static RELATIVE_DIVERSITY: Metric = Metric {
-    in_training: &[
-        DataKind::Classes,
-        DataKind::ManyClasses,
-        DataKind::Images,
-        DataKind::PointsAroundModes,
-        DataKind::Points,
-    ],
+    in_training: DataKind::ALL,
     ..Metric::new("diversity", "Diversity, real = 1", Better::Higher, "Zhu et al. 2017, arXiv:1711.11586", |inputs| {
         Ok(diversity(inputs.real, inputs.generated, PAIRS, &mut inputs.rng("diversity"))?.into())
     })
@@ -91,7 +83,7 @@ mod tests {
                 (sum, count) = (sum + square.sqrt(), count + 1.0);
             }
         }
-        let of_pairs = |pairs| mean_distance(&set, pairs, &mut Rng::new(1), "real").unwrap();
+        let of_pairs = |pairs| mean_distance(&set, pairs, &mut Rng::new(1));
         assert!((of_pairs(780) - sum / count).abs() < 1e-12);
         assert_eq!(of(&set, &set, 780).unwrap(), 1.0);
         assert!((of_pairs(779) / of_pairs(780) - 1.0).abs() < 0.1);

@@ -5,7 +5,7 @@
 
 use super::{Better, DataKind, Measured, Metric};
 use crate::error::Result;
-use crate::features::Features;
+use crate::features::{Features, check_sets};
 use crate::linalg::{lower_product, product};
 use faer::{Accum, Mat, MatRef};
 use gan_base::Rng;
@@ -36,12 +36,8 @@ fn draw(n: usize, m: usize, count: usize, size: usize, rng: &mut Rng) -> Vec<Sub
 }
 
 pub(super) fn over_subsets(real: &Features, generated: &Features, subsets: &[Subset]) -> Result<Measured> {
-    real.check_width(generated)?;
-    real.check_finite("real")?;
-    generated.check_finite("generated")?;
     let advice = "the unbiased estimate takes two; a thousand make it meaningful";
-    real.check_count(2, "KID", "real", advice)?;
-    generated.check_count(2, "KID", "generated", advice)?;
+    check_sets(real, generated, 2, "KID", advice)?;
     let distances: Vec<f64> = subsets.iter().map(|(r, g)| discrepancy(&real.pick(r), &generated.pick(g))).collect();
     let count = distances.len() as f64;
     let mean = distances.iter().sum::<f64>() / count;

@@ -262,6 +262,11 @@ pub enum DataKind {
     Points,
 }
 
+impl DataKind {
+    /// Every kind of data.
+    pub const ALL: &[Self] = &[Self::Classes, Self::ManyClasses, Self::Images, Self::PointsAroundModes, Self::Points];
+}
+
 /// Occasion of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {

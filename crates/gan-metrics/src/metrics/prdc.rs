@@ -10,7 +10,7 @@
 
 use super::{Better, DataKind, Inputs, Measured, Metric};
 use crate::error::{Error, Result};
-use crate::features::Features;
+use crate::features::{Features, check_sets};
 use crate::pairs::{Frame, Limit, Pairs, may_be_within, nearest_others};
 use gan_base::messages::counted;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,12 +39,13 @@ pub struct Prdc {
 /// # Errors
 /// If a set has no more than k samples, k is 0, widths differ, or numbers are not finite.
 pub fn prdc(real: &Features, generated: &Features, k: usize) -> Result<Prdc> {
-    real.check_width(generated)?;
     if k == 0 {
         return Err(Error::mismatch("precision and recall", "k = 0", "at least 1", "the papers recommend 5"));
     }
-    let real = Balls::new(real, k, "real")?;
-    let generated = Balls::new(generated, k, "generated")?;
+    let advice = "every sample is compared with its nearest others; take more samples";
+    check_sets(real, generated, k.saturating_add(1), "precision and recall", advice)?;
+    let real = Balls::new(real, k, "real");
+    let generated = Balls::new(generated, k, "generated");
     let (neighbours, hits) = compare(&real, &generated);
     let [n, m] = [neighbours.len() as f64, hits.len() as f64];
     let share = |count: usize, of: f64| count as f64 / of;
@@ -66,12 +67,9 @@ struct Balls<'a> {
 }
 
 impl<'a> Balls<'a> {
-    fn new(features: &'a Features, k: usize, what: &'static str) -> Result<Self> {
-        let advice = "every sample is compared with its nearest others; take more samples";
-        features.check_count(k.saturating_add(1), "precision and recall", what, advice)?;
-        features.check_finite(what)?;
+    fn new(features: &'a Features, k: usize, what: &'static str) -> Self {
         let radii_squared = nearest_others(features, k).iter().map(|nearest| nearest.found[k - 1].0).collect();
-        Ok(Self { features, radii_squared, what })
+        Self { features, radii_squared, what }
     }
 
     fn limits(&self, frame: &Frame) -> Vec<Limit> {
@@ -153,13 +151,7 @@ pub(super) static DENSITY: Metric = Metric {
 
 /// The share of real samples with a generated one in their neighbourhood.
 pub static COVERAGE: Metric = Metric {
-    in_training: &[
-        DataKind::Classes,
-        DataKind::ManyClasses,
-        DataKind::Images,
-        DataKind::PointsAroundModes,
-        DataKind::Points,
-    ],
+    in_training: DataKind::ALL,
     ..Metric::new("coverage", "Coverage", Better::Higher, NAEEM, |inputs| measured(inputs, |f| f.coverage))
 };
 

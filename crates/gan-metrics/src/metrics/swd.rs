@@ -3,7 +3,7 @@
 
 use super::{Better, DataKind, Inputs, Measured, Metric};
 use crate::error::{Error, Result};
-use crate::features::Features;
+use crate::features::{Features, check_sets};
 use crate::linalg::product;
 use faer::{Mat, MatRef};
 use gan_base::Rng;
@@ -36,11 +36,7 @@ fn directions(count: usize, dim: usize, rng: &mut Rng) -> Vec<f64> {
 
 /// Returns the distance along the unit vectors `directions` `[L, D]`.
 pub(super) fn along(real: &Features, generated: &Features, directions: &[f64]) -> Result<f64> {
-    real.check_width(generated)?;
-    for (set, what) in [(real, "real"), (generated, "generated")] {
-        set.check_count(1, "sliced Wasserstein distance", what, "thousands make it meaningful")?;
-        set.check_finite(what)?;
-    }
+    check_sets(real, generated, 1, "sliced Wasserstein distance", "thousands make it meaningful")?;
     let dim = real.dim();
     let squares = directions.chunks(LINES * dim).flat_map(|lines| {
         let [real, generated] = [real, generated].map(|set| project(set, lines));

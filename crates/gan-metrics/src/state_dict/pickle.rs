@@ -36,10 +36,8 @@ pub(super) struct Pickle<'a> {
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads a pickle from the front of `bytes`, which then begin after it.
-    ///
-    /// # Errors
-    /// If it is cut off, contradicts itself, or uses opcodes that state dicts do not need.
+    /// Reads a pickle from the front of `bytes`, which then begin after it. Refuses one that is cut off, contradicts itself, or uses
+    /// opcodes that state dicts do not need.
     pub(super) fn read(bytes: &mut &'a [u8]) -> Result<Self, String> {
         let mut machine = Machine { rest: bytes, ..Machine::default() };
         while machine.step()? {}
@@ -97,38 +95,22 @@ impl<'a> Machine<'a> {
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'(' => self.stack.push(None),
-            b'a' => {
-                let item = self.pop()?;
-                self.append(&[item])?;
-            }
-            b'e' => {
-                let items = self.above_mark()?;
+            b'a' | b'e' => {
+                let items = if opcode == b'a' { vec![self.pop()?] } else { self.above_mark()? };
                 self.append(&items)?;
             }
-            b's' => {
-                let items = self.pop_many(2)?;
-                self.set_items(&items)?;
-            }
-            b'u' => {
-                let items = self.above_mark()?;
+            b's' | b'u' => {
+                let items = if opcode == b's' { self.pop_many(2)? } else { self.above_mark()? };
                 self.set_items(&items)?;
             }
             b'b' => self.build()?,
-            b'q' => {
-                let key = self.number(1)?;
-                self.memo.insert(key, self.top()?);
-            }
-            b'r' => {
-                let key = self.number(4)?;
+            b'q' | b'r' => {
+                let key = self.number(if opcode == b'q' { 1 } else { 4 })?;
                 self.memo.insert(key, self.top()?);
             }
             0x94 => drop(self.memo.insert(self.memo.len() as u64, self.top()?)),
-            b'h' => {
-                let key = self.number(1)?;
-                self.recall(key)?;
-            }
-            b'j' => {
-                let key = self.number(4)?;
+            b'h' | b'j' => {
+                let key = self.number(if opcode == b'h' { 1 } else { 4 })?;
                 self.recall(key)?;
             }
             other => return Err(format!("it has the opcode {other:#04x}, which state dicts do not need")),
