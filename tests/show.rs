@@ -33,6 +33,9 @@ fn a_saved_preset_trains_like_the_preset() {
         fs::write(dir.path("mine.toml"), dir.succeeds(&format!("preset show {name}")).stdout).unwrap();
         let short = "--steps 2 --set train.batch=2 --set samples.rows=1 --set evaluate.every=0";
         dir.succeeds(&format!("train mine.toml {short} --out from-file-{name}"));
+        let full = dir.succeeds(&format!("preset show {name} --full")).stdout;
+        fs::write(dir.path("full.toml"), full).unwrap();
+        assert_eq!(dir.succeeds("summary full.toml").stdout, dir.succeeds(&format!("summary {name}")).stdout);
         dir.succeeds(&format!("train {name} {short} --out from-preset-{name}"));
         let [file, preset] = ["file", "preset"].map(|kind| files(&dir.path(&format!("from-{kind}-{name}"))));
         assert_same(&file, &preset);

@@ -1,28 +1,52 @@
-"""Compares the speed of this project with PyTorch's on one machine, and prints the table of docs/performance.md.
+"""Compares the speed of this project with PyTorch's on one machine, and prints the tables of docs/performance.md.
 
-python compare.py GAN [--rounds N] [--write FILE]
-GAN is the release binary. For each workload, PyTorch's modes of the same precision are tried once; the fastest one then alternates
-with GAN for N rounds. The table has medians over the rounds; ratios are medians of the rounds' ratios. With --write, the table replaces
-the lines between "<!-- peers -->" and "<!-- /peers -->" in FILE. Requires torch.
+python compare.py GAN [--rounds N] [--only NAME ...] [--write FILE]
+GAN is the release binary. For each row, PyTorch's modes of the same precision are tried once; the fastest one then alternates with GAN for
+N rounds. Times are means over whole cycles of penalties that are not due at every step; the tables have medians over the rounds, and the
+ratios are medians of the rounds' ratios. With --write, the tables replace the lines between "<!-- peers -->" and "<!-- /peers -->" in FILE.
+Requires torch.
 """
-import argparse, json, pathlib, platform, statistics, subprocess, sys
+import argparse
+import json
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
 
 ap = argparse.ArgumentParser()
-ap.add_argument("gan"); ap.add_argument("--rounds", type=int, default=5); ap.add_argument("--write")
+ap.add_argument("gan")
+ap.add_argument("--rounds", type=int, default=5)
+ap.add_argument("--only", nargs="+", help="rows whose preset is one of these")
+ap.add_argument("--write")
 args = ap.parse_args()
 here = pathlib.Path(__file__).parent
-F32, BF16 = ["eager", "cl", "compile"], ["bf16", "cl+bf16"]
-BF = ["--set", "train.precision=bf16"]
-# name, PyTorch's arguments, PyTorch's modes, arguments of `gan bench`, threads
-WORKS = [
-    ("`dcgan-celeba` step, batch 128, f32", ["dcgan64", "--steps", "4"], F32, ["dcgan-celeba", "--steps", "5"], 2),
-    ("the same, bf16", ["dcgan64", "--steps", "5"], BF16, ["dcgan-celeba", "--steps", "7"] + BF, 2),
-    ("`dcgan-mnist` step, batch 128, f32", ["dcgan28", "--steps", "20"], F32, ["dcgan-mnist", "--steps", "40"], 2),
-    ("`keras-mnist` step, batch 64, f32", ["keras28", "--steps", "10"], F32, ["keras-mnist", "--steps", "15"], 2),
-    ("the same, bf16", ["keras28", "--steps", "14"], BF16, ["keras-mnist", "--steps", "20"] + BF, 2),
-    ("`curve2d` step, batch 256", ["curve", "--steps", "5"], ["eager", "compile"], ["curve2d", "--steps", "5000"], 1),
-    ("10,000 digits from `dcgan-mnist`'s generator", ["generate", "--steps", "3"], F32, ["dcgan-mnist", "--generate", "10000", "--steps", "3"], 2),
+presets = tempfile.TemporaryDirectory()
+F32, BF16, SMALL = ["eager", "cl", "compile", "cl+compile"], ["bf16", "cl+bf16"], ["eager", "compile"]
+# Seconds that one measurement of each side may take, about.
+PATIENCE = 4.0
+
+# Preset, name of the row (the preset's if None), PyTorch's modes, settings of `gan bench`, threads.
+STEPS = [
+    ("dcgan-celeba", None, F32, [], 2),
+    ("dcgan-celeba", "`dcgan-celeba`, bf16", BF16, ["--set", "train.precision=bf16"], 2),
+    ("dcgan-mnist", None, F32, [], 2),
+    ("keras-mnist", None, F32, [], 2),
+    ("keras-mnist", "`keras-mnist`, bf16", BF16, ["--set", "train.precision=bf16"], 2),
+    ("mnist", None, F32, [], 2),
+    ("acgan-mnist", None, F32, [], 2),
+    ("stacked-mnist", None, F32, [], 2),
+    ("upsample-mnist", None, F32, [], 2),
+    ("mlp-mnist", None, SMALL, [], 2),
+    ("wgan-gp-mnist", None, F32, [], 2),
+    ("hinge-sn-mnist", None, F32, [], 2),
+    ("r3gan-mnist", None, F32, [], 2),
+    ("r3gan-cifar10", None, F32, [], 2),
+    ("sngan-cifar10", None, F32, [], 2),
+    ("curve2d", None, SMALL, [], 1),
 ]
+GENERATE = ("dcgan-mnist", "10,000 digits from `dcgan-mnist`'s generator", F32, ["--generate", "10000"], 2)
 
 
 def run(command):
@@ -32,33 +56,57 @@ def run(command):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def torch(arguments, mode, threads):
-    return run([sys.executable, here / "torch_step.py", *arguments, "--mode", mode, "--threads", threads])
+def full_settings(preset):
+    """Returns a file with every setting and layer of a preset."""
+    path = pathlib.Path(presets.name) / f"{preset}.toml"
+    if not path.exists():
+        text = subprocess.run([args.gan, "preset", "show", preset, "--full"], capture_output=True, text=True, check=True).stdout
+        path.write_text(text)
+    return path
 
 
-def ours(arguments, threads):
-    return run([args.gan, "bench", *arguments, "--threads", threads, "--json"])
+def torch(preset, arguments, mode, threads):
+    return run([sys.executable, here / "torch_step.py", full_settings(preset), *arguments, "--mode", mode, "--threads", threads])
 
 
-def middle(runs, key):
-    return statistics.median(r[key] for r in runs)
+def ours(preset, arguments, threads):
+    return run([args.gan, "bench", preset, *arguments, "--threads", threads, "--json"])
 
 
-def row(name, theirs, modes, mine, threads):
-    best = min(modes, key=lambda mode: torch(theirs, mode, threads)["step_s"])
-    a, b = [], []
+def steps_for(seconds):
+    """Returns how many steps fill the patience: whole cycles of four, the longest of the presets' penalties."""
+    return 4 * max(1, min(2500, round(PATIENCE / seconds / 4)))
+
+
+def duration(seconds):
+    ms = seconds * 1e3
+    return f"{ms:,.0f} ms" if ms >= 100 else f"{ms:.3g} ms"
+
+
+def row(preset, name, modes, settings, threads):
+    generate = settings if settings[:1] == ["--generate"] else []
+    tried = {mode: torch(preset, [*generate, "--steps", "4"], mode, threads) for mode in modes}
+    best = min(tried, key=lambda mode: tried[mode]["mean_s"])
+    first = ours(preset, [*settings, "--steps", "4"], threads)
+    n = ["--steps", steps_for(tried[best]["mean_s"])]
+    repeats = ["--repeats", "25"] if tried[best]["mean_s"] < 4e-3 else []
+    if repeats:
+        n = ["--steps", 40]
+    theirs, mine = [], []
     for _ in range(args.rounds):
-        a.append(torch(theirs, best, threads)); b.append(ours(mine, threads))
-    ratio = lambda key: statistics.median(x[key] / max(y[key], 1e-9) for x, y in zip(a, b))
-    ms = lambda runs: (lambda m: f"{m:,.0f} ms" if m >= 100 else f"{m:.3g} ms")(middle(runs, "step_s") * 1e3)
-    line = (f"| {name} | {threads} | {ms(a)} ({best}) | {ms(b)} | {ratio('step_s'):.2f} | {ratio('cpu_ms'):.2f} "
-            f"| {middle(a, 'peak_rss_mib'):.0f} | {middle(b, 'peak_rss_mib'):.0f} |")
+        theirs.append(torch(preset, [*generate, *n, *repeats], best, threads))
+        mine.append(ours(preset, [*settings, "--steps", steps_for(first["mean_s"])], threads))
+    middle = lambda runs, key: statistics.median(found[key] for found in runs)
+    ratio = lambda key: statistics.median(a[key] / max(b[key], 1e-9) for a, b in zip(theirs, mine))
+    memory = [middle(theirs, "peak_rss_mib"), middle(mine, "peak_rss_mib")]
+    line = (f"| {name or f'`{preset}`'} | {duration(middle(theirs, 'mean_s'))} ({best}) | {duration(middle(mine, 'mean_s'))} "
+            f"| {ratio('mean_s'):.2f} | {ratio('cpu_ms'):.2f} | {memory[0]:,.0f} | {memory[1]:,.0f} |")
     print(line, flush=True)
     return line
 
 
 def scaling():
-    runs = [[ours(["dcgan-celeba", "--steps", "5"], threads) for threads in (1, 2)] for _ in range(args.rounds)]
+    runs = [[ours("dcgan-celeba", ["--steps", "5"], threads) for threads in (1, 2)] for _ in range(args.rounds)]
     ratio = statistics.median(one["step_s"] / two["step_s"] for one, two in runs)
     line = f"`dcgan-celeba` in f32 on 2 threads instead of 1: {ratio:.2f} times as fast."
     print(line, flush=True)
@@ -66,19 +114,24 @@ def scaling():
 
 
 def machine():
-    text = pathlib.Path("/proc/cpuinfo").read_text() if pathlib.Path("/proc/cpuinfo").exists() else ""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    text = cpuinfo.read_text() if cpuinfo.exists() else ""
     flags = set(next((l for l in text.splitlines() if l.startswith("flags")), "").split())
-    named = [f for f in ("avx2", "avx512f", "avx512_bf16") if f in flags]
+    named = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if f in flags]
     model = next((l.split(":")[1].strip() for l in text.splitlines() if l.startswith("model name")), platform.processor())
-    commit = subprocess.run(["git", "-C", str(here), "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(["git", "-C", here, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     import torch as t
     return (f"{model}, {text.count('processor')} cores, {' '.join(named)}; commit {commit}; PyTorch {t.__version__}; "
-            f"medians of {args.rounds} rounds, in turn.")
+            f"medians of {args.rounds} rounds, in turn; 2 threads, `curve2d` 1.")
 
 
-head = "| work | threads | PyTorch's best | here | ratio, wall | ratio, CPU | MiB, PyTorch | MiB, here |\n|---|---|---|---|---|---|---|---|"
-parts = [machine(), "", head] + [row(*work) for work in WORKS] + ["", scaling()]
+head = "| {} | PyTorch's best | here | ratio, wall | ratio, CPU | MiB, PyTorch | MiB, here |\n|---|---|---|---|---|---|---|"
+wanted = [work for work in STEPS if not args.only or work[0] in args.only]
+parts = [machine(), "", head.format("training step"), *[row(*work) for work in wanted]]
+if not args.only:
+    parts += ["", head.format("generation"), row(*GENERATE), "", scaling()]
 if args.write:
-    path = pathlib.Path(args.write); text = path.read_text()
-    before, rest = text.split("<!-- peers -->"); after = rest.split("<!-- /peers -->")[1]
+    path = pathlib.Path(args.write)
+    before, rest = path.read_text().split("<!-- peers -->")
+    after = rest.split("<!-- /peers -->")[1]
     path.write_text(before + "<!-- peers -->\n" + "\n".join(parts) + "\n<!-- /peers -->" + after)

@@ -1,16 +1,17 @@
 """Trains dcgan-mnist in PyTorch on MNIST and saves samples at intervals, to compare quality over wall-clock time with `gan train`.
 
-python torch_mnist.py MNIST_DIR OUT_DIR [--steps N] [--every N] [--samples N] [--mode eager|cl] [--threads N]
+gan preset show dcgan-mnist --full > preset.toml
+python torch_mnist.py preset.toml MNIST_DIR OUT_DIR [--steps N] [--every N] [--samples N] [--mode eager|cl] [--threads N]
 Networks, initialization, losses, optimizers and batch are the preset's. Every N steps it writes OUT_DIR/step-0000200.npy, float32
 [N, 1, 28, 28] in [-1, 1], generated in eval mode, and a line of OUT_DIR/times.jsonl with the step and the seconds of training, without
 sampling and saving.
 """
-import argparse, gzip, json, pathlib, time
+import argparse, gzip, json, pathlib, time, tomllib
 import numpy as np, torch, torch.nn as nn
-from networks import dcgan
+from networks import build
 
 ap = argparse.ArgumentParser()
-ap.add_argument("mnist"); ap.add_argument("out"); ap.add_argument("--steps", type=int, default=1407); ap.add_argument("--every", type=int, default=200)
+ap.add_argument("preset"); ap.add_argument("mnist"); ap.add_argument("out"); ap.add_argument("--steps", type=int, default=1407); ap.add_argument("--every", type=int, default=200)
 ap.add_argument("--samples", type=int, default=2000); ap.add_argument("--mode", default="cl"); ap.add_argument("--threads", type=int, default=2)
 a = ap.parse_args()
 torch.set_num_threads(a.threads); torch.manual_seed(1)
@@ -18,8 +19,9 @@ out = pathlib.Path(a.out); out.mkdir(parents=True, exist_ok=True)
 raw = gzip.open(pathlib.Path(a.mnist) / "train-images-idx3-ubyte.gz").read()
 images = torch.from_numpy(np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 1, 28, 28).copy())
 
-g, d, zs, _ = dcgan(28, 1, 64)
-for m in [*g, *d]:
+preset = tomllib.loads(pathlib.Path(a.preset).read_text()); zs = preset["generator"]["input"]
+g, d = build(preset["generator"]["layers"], zs)[0], build(preset["discriminator"]["layers"], [1, 28, 28])[0]
+for m in [*g.layers, *d.layers]:
     if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)): nn.init.normal_(m.weight, 0, 0.02)
     if isinstance(m, nn.BatchNorm2d): nn.init.normal_(m.weight, 1, 0.02); nn.init.zeros_(m.bias)
 if a.mode == "cl": g, d = g.to(memory_format=torch.channels_last), d.to(memory_format=torch.channels_last)
@@ -36,7 +38,7 @@ def batches():
 def save(step, seconds):
     g.eval()
     with torch.inference_mode():
-        samples = torch.cat([g(torch.randn(250, *zs)) for _ in range(a.samples // 250)])
+        samples = torch.cat([g(torch.randn(250, *zs), None) for _ in range(a.samples // 250)])
     g.train()
     np.save(out / f"step-{step:07}.npy", samples.numpy())
     with open(out / "times.jsonl", "a") as f: f.write(json.dumps(dict(step=step, seconds=seconds)) + "\n")
@@ -49,10 +51,10 @@ for step in range(1, a.steps + 1):
     real = next(data); n = len(real)
     if a.mode == "cl": real = real.to(memory_format=torch.channels_last)
     od.zero_grad(); og.zero_grad()
-    fake = g(torch.randn(n, *zs))
-    loss = bce(d(real), torch.ones(n)) + bce(d(fake.detach()), torch.zeros(n))
+    fake = g(torch.randn(n, *zs), None)
+    loss = bce(d(real, None)[:, 0], torch.ones(n)) + bce(d(fake.detach(), None)[:, 0], torch.zeros(n))
     loss.backward(); od.step()
-    loss_g = bce(d(fake), torch.ones(n))
+    loss_g = bce(d(fake, None)[:, 0], torch.ones(n))
     loss_g.backward(); og.step()
     seconds += time.perf_counter() - start
     if step % a.every == 0 or step == a.steps: save(step, seconds)

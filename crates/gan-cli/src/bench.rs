@@ -103,6 +103,7 @@ fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
     let parts = parts(&steps, total);
     times.sort_by(f64::total_cmp);
     let median = times[times.len() / 2];
+    let mean = total / times.len() as f64;
     let best = times[0];
     let images = batch as f64 / median;
     let ranks = rank.group.size();
@@ -113,14 +114,15 @@ fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
         let parts: serde_json::Map<String, serde_json::Value> =
             parts.iter().map(|(name, seconds)| ((*name).to_string(), json!(seconds * 1e3))).collect();
         return print::json(json!({
-            "work": work, "batch": batch, "ranks": ranks, "threads": threads, "step_s": median, "best_s": best, "images_per_s": images,
+            "work": work, "batch": batch, "ranks": ranks, "threads": threads, "mean_s": mean, "step_s": median, "best_s": best, "images_per_s": images,
             "cpu_ms": cpu_ms, "peak_rss_mib": rss, "cpu": level, "parts": parts,
         }));
     }
     print::line(format_args!(
-        "{work}, batch {batch}, {}, {level}: {} a step (best {}), {images:.0} images/s, {} CPU a step, {rss:.0} MiB at most",
+        "{work}, batch {batch}, {}, {level}: {} a step (mean {}, best {}), {images:.0} images/s, {} CPU a step, {rss:.0} MiB at most",
         resources(ranks, threads),
         duration(median),
+        duration(mean),
         duration(best),
         duration(cpu_ms / 1e3)
     ))?;

@@ -99,7 +99,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn what_steers_a_terminal_is_written_out() {
+    fn control_characters_are_escaped() {
         for (text, shown) in [
             ("\u{1b}[31mred\u{1b}[0m", "\\u{1b}[31mred\\u{1b}[0m"),
             ("a\rb\u{8}c\u{7}\u{7f}", "a\\rb\\u{8}c\\u{7}\\u{7f}"),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use gan_base::messages::counted;
 use gan_core::summary::Summary;
 use gan_core::weights;
-use gan_train::{layering, presets};
+use gan_train::{Plan, layering, presets};
 use std::path::Path;
 
 #[derive(Args)]
@@ -31,6 +31,9 @@ pub enum PresetCommand {
     Show {
         /// Name of the preset.
         name: String,
+        /// Print every setting, and every layer of both networks.
+        #[arg(long)]
+        full: bool,
     },
 }
 
@@ -56,7 +59,11 @@ pub fn summary(args: &SummaryArgs) -> Result<()> {
 /// Lists the presets or prints one.
 pub fn preset(command: &PresetCommand) -> Result<()> {
     match command {
-        PresetCommand::Show { name } => print::text(presets::get(name)?.text)?,
+        PresetCommand::Show { name, full: false } => print::text(presets::get(name)?.text)?,
+        PresetCommand::Show { name, full: true } => {
+            print::line(format_args!("{} and layer of the preset {name}.", layering::FULL_MARK))?;
+            print::text(toml::to_string(&Plan::preset(name)?.full_config())?)?;
+        }
         PresetCommand::List => {
             let width = presets::ALL.iter().map(|p| p.name.len()).max().unwrap_or(0);
             for preset in presets::ALL {

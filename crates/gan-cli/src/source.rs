@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_of_names_are_cut_and_steer_no_terminal() {
+    fn long_lists_of_names_are_cut_and_escaped() {
         let many: Vec<String> = (0..1000).map(|i| format!("{i:03}\u{1b}")).collect();
         let message = class_of(&many, 1000, "x").unwrap_err();
         assert!(message.contains("019\\u{1b}, … (1000 in all)") && !message.contains('\u{1b}'), "{message}");

@@ -265,7 +265,7 @@ fn content(path: &Path) -> Result<Content> {
         return Err(Error::config(path.display().to_string(), "is a file, a folder is needed for a run (--out)"));
     }
     if regular_file::read_to_string(&path.join(SETTINGS), MOST_SETTINGS)
-        .is_ok_and(|text| gan_train::layering::is_complete(&text))
+        .is_ok_and(|text| gan_train::layering::is_run(&text))
     {
         return Ok(Content::Run);
     }

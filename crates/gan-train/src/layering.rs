@@ -29,8 +29,8 @@ pub fn from_file(path: &Path) -> Result<Table> {
     })?;
     let text = decode(bytes).ok_or_else(|| wrong("is not text, expected settings in TOML".into()))?;
     let mut own: Table = parse(&text).map_err(wrong)?;
-    // A run's config.toml is complete; a preset that has changed since must not affect it.
-    if is_complete(&text) {
+    // A preset that has changed since must not affect a complete file.
+    if is_run(&text) || text.starts_with(FULL_MARK) {
         rename_old_keys(&mut own);
         return Ok(own);
     }
@@ -209,11 +209,13 @@ fn joined(path: &str, key: &str) -> String {
     if path == "." { key.into() } else { format!("{path}.{key}") }
 }
 
-/// First line of a run's config.toml, which contains every setting.
+/// Beginning of a run's config.toml, which contains every setting.
 pub const MARK: &str = "# A run of gan.";
+/// Beginning of another file that contains every setting.
+pub const FULL_MARK: &str = "# Every setting";
 
-/// Returns whether the text of a settings file is a complete config.toml of a run.
-pub fn is_complete(text: &str) -> bool {
+/// Returns whether the text of a settings file is the config.toml of a run.
+pub fn is_run(text: &str) -> bool {
     text.starts_with(MARK)
 }
 

@@ -1,6 +1,6 @@
 //! Checked settings: only a [`Plan`] trains.
 
-use crate::config::{Alternate, Extended, Policy, RunConfig, TrainConfig};
+use crate::config::{Alternate, Extended, NetworkConfig, Policy, RunConfig, TrainConfig};
 use crate::error::Result;
 use crate::step::{DiscriminatorInput, Objective};
 use crate::{layering, presets};
@@ -83,6 +83,17 @@ impl Plan {
     /// Returns the shape of one sample: `[C, H, W]` for images, `[D]` for points.
     pub fn sample(&self) -> Vec<usize> {
         sample(&self.config)
+    }
+
+    /// Returns the settings with the layers of both networks written out: families, blocks, repetitions and a network's spectral norm.
+    pub fn full_config(&self) -> RunConfig {
+        let full = |Architecture { input, layers, init }: &Architecture| NetworkConfig {
+            init: *init,
+            input: Some(input.clone()),
+            ..NetworkConfig::layers(layers.clone())
+        };
+        let [generator, discriminator] = [&self.generator, &self.discriminator].map(full);
+        RunConfig { generator, discriminator, ..self.config.clone() }
     }
 
     /// Returns the length of the training.

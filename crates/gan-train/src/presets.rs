@@ -71,7 +71,7 @@ pub fn get(name: &str) -> Result<&'static Preset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layering;
+    use crate::{Plan, layering};
     use std::fs;
     use std::path::{Path, PathBuf};
 
@@ -99,7 +99,19 @@ mod tests {
     }
 
     #[test]
-    fn so_do_they_read_what_the_documentation_shows() {
+    fn full_settings_describe_the_same_networks() {
+        for preset in ALL {
+            let plan = Plan::preset(preset.name).unwrap();
+            let text = toml::to_string(&plan.full_config()).unwrap();
+            let again = layering::read(toml::from_str(&text).unwrap()).unwrap().check().unwrap();
+            assert!(!text.contains("family") && !text.contains("repeat"), "{}", preset.name);
+            assert_eq!(again.generator, plan.generator, "{}", preset.name);
+            assert_eq!(again.discriminator, plan.discriminator, "{}", preset.name);
+        }
+    }
+
+    #[test]
+    fn every_parser_of_toml_1_0_reads_the_documentations_settings() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let pages =
             files(&root.join("docs"), "md").into_iter().chain([root.join("README.md"), root.join("CONTRIBUTING.md")]);

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_here_comes_with_how_to_get_it() {
+    fn missing_data_sets_are_listed_with_how_to_get_them() {
         let words = |name: &str, found: Option<PathBuf>| state(DatasetEntry::find(name).unwrap(), found);
         assert_eq!(words("cifar10", Some("data/cifar10".into())), "found in data/cifar10");
         let how = if cfg!(feature = "hub") { "gets it" } else { "says how to get it" };
