@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_drivers_functions_are_found_once() {
+    fn driver_functions_are_listed_once() {
         let text = "pub fn cuInit(flags: u32); pub unsafe fn cuMemAlloc_v2(x: T); fn custom(); pub fn cuInit(f: u32);";
         assert_eq!(functions(text).into_iter().collect::<Vec<_>>(), ["cuInit", "cuMemAlloc_v2"]);
     }

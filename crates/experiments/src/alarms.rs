@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn at_least_ten_broken_configurations_are_there_and_say_what_fits() {
+    fn at_least_ten_broken_configurations_exist_with_their_presets() {
         let all = broken().unwrap();
         assert!(all.len() >= 10 && all.iter().all(|b| !b.fits.is_empty() && !b.what.is_empty()));
     }

@@ -31,7 +31,7 @@ mod tests {
     use crate::rules::RULES;
 
     #[test]
-    fn settings_come_back_and_what_is_not_set_has_its_default() {
+    fn settings_round_trip_and_missing_ones_have_defaults() {
         let config: AlarmsConfig = toml::from_str("d_won = \"off\"\nrollbacks = 1").unwrap();
         let changed: Vec<&str> =
             config.policies().filter(|(r, p)| *p != r.default_policy).map(|(r, _)| r.key).collect();

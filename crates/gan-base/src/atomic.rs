@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_whether_a_file_can_be_written_leaves_no_trace() {
+    fn checking_whether_a_file_can_be_written_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         check_writable(&dir.path().join("new.png")).unwrap();
         assert!(names(dir.path()).is_empty());

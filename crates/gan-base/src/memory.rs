@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_machine_has_is_refused_with_both_numbers() {
+    fn impossible_memory_is_refused_with_both_numbers() {
         check(1 << 20).unwrap();
         if let Some(available) = available() {
             assert!(available > 1 << 20, "{available}");

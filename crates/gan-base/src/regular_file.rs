@@ -115,7 +115,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_never_ends_is_refused_at_once() {
+    fn fifos_and_devices_are_refused_without_waiting() {
         let folder = folder("endless");
         let (fifo, zero, link) = (folder.join("fifo"), folder.join("zero"), folder.join("link"));
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());

@@ -171,7 +171,7 @@ mod tests {
 
     /// With one GPU there is one rank; the numbers still go through NCCL.
     #[test]
-    fn a_rank_alone_sums_to_its_own_numbers() {
+    fn the_sum_over_one_rank_is_its_own_input() {
         let device = test_device();
         if !device.is_cuda() {
             assert!(Nccl::new(Arc::new(Single), device).is_err());

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn ranks_that_do_not_do_the_same_are_told() {
+    fn ranks_in_different_operations_get_an_error() {
         let found = run(2, |team| {
             let mut values = vec![0.0; 2 + team.rank()];
             Ok::<_, Error>(team.sum(&mut values).unwrap_err().to_string())

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_any_memory_holds_is_refused() {
+    fn impossibly_large_latents_are_refused() {
         for (dim, n) in [(100, usize::MAX), (usize::MAX, 2), (usize::MAX, usize::MAX), (1 << 40, 1 << 40)] {
             let latent = Latent { dim, distribution: Distribution::Normal, truncation: None };
             let error = latent.sample(n, &mut Rng::new(1), &Device::Cpu).unwrap_err().to_string();

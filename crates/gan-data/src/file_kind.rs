@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_bytes_tell_whatever_the_name_says() {
+    fn the_first_bytes_decide_the_kind_not_the_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.png");
         let mut tar = vec![b'a'; 257];

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn at_their_own_size_images_stay_as_they_are() {
+    fn images_of_the_target_size_are_unchanged() {
         let same = Resized::new(digits(), Fitting::to([28, 28])).unwrap();
         let (mut one, mut other) = ([0.0; 784], [0.0; 784]);
         same.write(7, &mut one).unwrap();

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shuffled_epoch_holds_each_image_once_and_differs() {
+    fn every_shuffled_epoch_has_each_image_once_in_a_new_order() {
         let mut sampler = Sampler::new(Sampling { len: 1000, batch: 7, ..sampling(Shuffled, Keep) }).unwrap();
         let n = sampler.batches_per_epoch();
         let epochs: Vec<Vec<usize>> = (0..4).map(|e| batches(&mut sampler, e * n..(e + 1) * n).concat()).collect();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn every_windowed_epoch_holds_each_image_once_and_reads_nearly_in_a_row() {
+    fn every_windowed_epoch_has_each_image_once_and_reads_almost_sequentially() {
         // Five whole blocks and a part of one; windows that do not end where blocks do.
         let sampling = Sampling { len: 5500, batch: 100, ..sampling(Windowed(1500), Keep) };
         let mut sampler = Sampler::new(sampling).unwrap();

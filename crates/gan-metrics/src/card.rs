@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_names_the_sizes_and_what_was_done_to_them() {
+    fn a_card_names_the_sizes_and_the_resizing() {
         let mut card: Card = serde_json::from_str(EARLIER).unwrap();
         let resized = Some(ResizedTo { size: [64, 64], how: "bilinear, centre crop".into() });
         card.sizes = Some(ImageSizes { smallest: [64, 64], largest: [64, 64], resized: None });

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_an_error() {
+    fn non_finite_matrices_are_errors() {
         let mut matrix = symmetric(5, 5);
         matrix[(2, 2)] = f64::NAN;
         assert!(root(&matrix).unwrap_err().to_string().contains("no numbers"));

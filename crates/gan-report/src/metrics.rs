@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_step_add_up_and_alarms_are_no_numbers() {
+    fn lines_of_one_step_are_merged_and_alarms_are_ignored() {
         let metrics = read(
             "{\"step\":1,\"a\":1}\n{\"step\":1,\"fid\":9}\n{\"step\":1,\"alarm\":\"x\",\"at\":1}\n{\"step\":2,\"a\":2}\n",
         );

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_lose_no_other_line() {
+    fn invalid_utf8_loses_no_other_line() {
         let bytes = b"{\"step\":1}\n\xff\xfe\n{\"step\":2}\n{\"step\":9}\n";
         let (kept, unreadable) = Cut { step: 2, rollbacks: 0 }.kept(bytes);
         assert_eq!((kept.as_slice(), unreadable), (&bytes[..bytes.len() - 11], vec![2]));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollback_that_no_checkpoint_knows_did_not_happen() {
+    fn a_rollback_without_its_checkpoint_is_ignored() {
         let text = "{\"step\":4}\n{\"step\":6}\n{\"step\":4,\"alarm\":\"collapse\",\"rollback\":1}\n";
         assert_eq!(kept(6, 0, text).0, "{\"step\":4}\n{\"step\":6}\n");
         assert_eq!(kept(4, 1, text).0, "{\"step\":4}\n{\"step\":4,\"alarm\":\"collapse\",\"rollback\":1}\n");

@@ -96,7 +96,7 @@ mod tests {
     use gan_core::{Distribution, Init, Layer, LayeredGenerator};
 
     #[test]
-    fn a_sample_of_the_generator_is_found_again() -> Result<()> {
+    fn projecting_a_generated_sample_recovers_it() -> Result<()> {
         let latent = Latent { dim: 4, distribution: Distribution::Normal, truncation: None };
         let layers: Vec<Layer> = serde_json::from_str(
             r#"[{"concat_class": 3}, {"dense": 32}, {"leaky_relu": 0.2}, {"dense": 18}, {"reshape": [2, 3, 3]}, "tanh"]"#,

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_what_to_do_next() {
+    fn the_summary_names_the_next_command() {
         assert!(run_summary(Some((500, 5.0)), vec![]).next().contains("best at 50 %"));
         assert!(run_summary(Some((1000, 5.0)), vec![]).next().contains("--steps 2000"));
         assert!(run_summary(Some((1000, 0.8)), vec![]).next().contains("nearly as good"));

@@ -66,7 +66,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn it_follows_the_formula_and_gives_the_weights_back() {
+    fn the_average_follows_the_formula_and_restores_the_weights() {
         let theta = Var::new(&[1f32, 2.0, 3.0], &Device::Cpu).unwrap();
         let mean = Var::new(&[5f32], &Device::Cpu).unwrap();
         let params = [

@@ -110,7 +110,7 @@ impl LossFunction for Squares {
 }
 
 #[test]
-fn a_loss_of_ones_own_replaces_that_of_the_settings() {
+fn a_custom_loss_replaces_that_of_the_settings() {
     let losses = |mut trainer: Trainer| -> Vec<f64> {
         let reports = (0..5).map(|_| trainer.advance().unwrap());
         reports.flat_map(|report| [report.loss_d.unwrap(), report.loss_g.unwrap()]).collect()
@@ -156,7 +156,7 @@ fn epochs_are_passes_of_d_over_the_data() {
 }
 
 #[test]
-fn weights_of_own_networks_are_saved_and_loaded() {
+fn weights_of_custom_networks_are_saved_and_loaded() {
     let mut trainer = trainer(&[]);
     trainer.advance().unwrap();
     let path = std::env::temp_dir().join(format!("gan-own-network-{}.safetensors", std::process::id()));

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_code_goes() {
+    fn comments_and_strings_are_removed() {
         for (source, wanted) in [
             ("a // b\nc", "a     \nc"),
             ("a /* b /* c */ d */ e", "a                   e"),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ends_is_taken_to_the_end() {
+    fn unterminated_strings_extend_to_the_end() {
         for source in ["\"abc", "/* abc", "r#\"abc\"", "'\\", "\"abc\\", "'"] {
             assert_eq!(only(source).len(), source.len(), "{source}");
         }

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_belongs_into_its_own_file() {
+    fn a_name_outside_its_file_is_a_problem() {
         let files = [
             ROWS[0],
             ROWS[1],

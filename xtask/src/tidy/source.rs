@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn words_come_with_what_follows() {
+    fn words_come_with_the_rest_of_the_line() {
         let found: Vec<_> = words("a::b_1!(c)").collect();
         assert_eq!(found, [("a", "::b_1!(c)"), ("b_1", "!(c)"), ("c", ")")]);
     }

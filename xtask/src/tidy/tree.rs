@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_files_are_found() {
+    fn files_of_the_workspace_are_found() {
         let tree = Tree::read(&crate::cargo::root()).unwrap();
         let has = |path: &str| tree.files.iter().any(|file| file.path == path);
         assert!(has("Cargo.toml") && has("xtask/Cargo.toml") && has("xtask/src/tidy/tree.rs"));

@@ -215,7 +215,7 @@ fn a_loss_that_is_not_a_number_is_named() {
 }
 
 #[test]
-fn steps_that_go_back_or_jump_far_do_no_harm() {
+fn decreasing_and_skipped_steps_are_accepted() {
     let mut watch = watch_without_evaluations(1000, Loss::NonSaturating);
     for step in [10, 5, u64::MAX - 1, u64::MAX, 0] {
         watch.see(&line(step, 1.0, 0.0, 0.0, 9.0));

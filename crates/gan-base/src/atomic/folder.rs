@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_already_is_left_alone() {
+    fn an_existing_folder_is_left_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let folder = AtomicFolder::create(dir.path()).unwrap();
         ["1.png", "2.png", "3.png"].iter().for_each(|name| folder.write(name, b"new").unwrap());

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn sure_answers_keep_their_small_losses_and_gradients() -> Result<()> {
+    fn confident_correct_logits_keep_small_losses_and_gradients() -> Result<()> {
         for l in [10f32, 16.0, 20.0, 40.0] {
             let exact = (-f64::from(l)).exp().ln_1p();
             let logit = Var::new(&[l], test_device())?;

@@ -16,7 +16,7 @@ mod tests {
     use gan_kernels::testing::test_device;
 
     #[test]
-    fn it_is_the_squared_distance_of_the_means() -> Result<()> {
+    fn feature_matching_is_the_squared_distance_of_the_means() -> Result<()> {
         let real = Tensor::new(&[[1.0f64, 2.0], [3.0, 4.0]], test_device())?;
         let fake = Tensor::new(&[[0.0f64, 1.0]], test_device())?;
         assert_eq!(distance(&real, &fake)?.to_scalar::<f64>()?, 2.0 * 2.0 + 2.0 * 2.0);

@@ -221,7 +221,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_set_has_a_name_of_its_own_and_reads_what_it_writes() {
+    fn data_set_names_are_unique_and_settings_round_trip() {
         let mut names = HashSet::new();
         for entry in DATASETS {
             assert!([entry.name].iter().chain(entry.old_names).all(|name| names.insert(*name)), "{}", entry.name);

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_called_like_splits_are_told() {
+    fn folders_named_like_splits_are_reported() {
         warns(
             &["train/cats/1.png", "train/dogs/2.png", "val/cats/3.png"],
             &[
@@ -159,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn folders_below_classes_are_told() {
+    fn folders_below_classes_are_reported() {
         warns(&["cats/1.png", "cats/indoor/2.png", "dogs/3.png"], &["1 of 3", "cats/indoor/2.png", "the class cats"]);
         assert!(of(&["cats/1.png", "dogs/3.png"]).warnings.is_empty());
     }
 
     #[test]
-    fn why_there_are_no_classes_is_told() {
+    fn the_reason_for_missing_classes_is_reported() {
         let why = |files: &[&str]| of(files).why_none;
         assert_eq!(why(&["a/1.png", "b/2.png"]), None);
         assert_eq!(

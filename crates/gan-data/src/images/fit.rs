@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_pixels_depends_on_the_way_of_fitting() {
+    fn whether_an_image_is_too_small_depends_on_the_fit() {
         let ways = |from| {
             [Fit::Crop, Fit::Pad, Fit::Stretch].map(|fit| Fitting { fit, ..Fitting::to([64, 64]) }.lacks_pixels(from))
         };

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn greys_have_their_own_luma() {
+    fn grays_have_their_own_luma() {
         assert!((0..=255).all(|grey| luma([grey; 3]) == grey));
         assert_eq!([luma([255, 0, 0]), luma([0, 255, 0]), luma([0, 0, 255])], [76, 150, 29]);
     }

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_foreign_and_mixed_parts_are_told() {
+    fn missing_foreign_and_mixed_parts_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let message = |path: &Path| Pack::open(path).unwrap_err().to_string();
         assert!(message(folder.path()).contains("is no set of packs"), "{}", message(folder.path()));

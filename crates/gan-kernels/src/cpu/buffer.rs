@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buffers_are_aligned_reused_and_as_long_as_asked() {
+    fn buffers_are_aligned_reused_and_have_the_requested_length() {
         let first = Buffer::zeros(100_003);
         assert_eq!((first.len(), first.as_ptr() as usize % ALIGN), (100_003, 0));
         assert!(first.iter().all(|x| *x == 0.0));

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_what_was_in_use_at_once() {
+    fn the_peak_is_the_most_memory_in_use_at_once() {
         let counting = Counting::within(1 << 20);
         // SAFETY: sizes are above 0, and each block is freed once, with its own layout.
         unsafe {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_there_is_no_memory() {
+    fn allocations_beyond_the_limit_fail() {
         let counting = Counting::within(1000);
         // SAFETY: as above; null pointers are not freed.
         unsafe {

@@ -17,7 +17,7 @@ pub(crate) fn archive_of(contents: &[(&str, &[u8])], long: bool) -> Vec<u8> {
 }
 
 #[test]
-fn files_are_found_whatever_the_sizes_take() {
+fn files_are_found_with_32_and_64_bit_sizes() {
     for long in [false, true] {
         let bytes = archive_of(&[("a/data.pkl", b"content"), ("b", b"")], long);
         let found = files(&bytes).unwrap();

@@ -106,7 +106,7 @@ mod tests {
     use crate::features::Features;
 
     #[test]
-    fn coordinates_are_in_their_own_units() {
+    fn coordinates_are_not_rescaled() {
         let points = Tensor::new(&[[-1f32, 1.0], [0.0, -1.0]], &Device::Cpu).unwrap();
         let made = Coordinates::new(vec![[-50.0, 50.0], [10.0, 20.0]]).embed(&points).unwrap();
         assert_eq!(made.features.to_vec2::<f32>().unwrap(), [[-50.0, 20.0], [0.0, 10.0]]);

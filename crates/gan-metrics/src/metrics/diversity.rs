@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_input_is_told() {
+    fn bad_input_is_an_error() {
         let set = made(1, 5, 1.0);
         assert!(of(&made(1, 1, 1.0), &set, 9).unwrap_err().to_string().contains("1 real sample is too few"));
         assert!(of(&set, &set, 0).is_err());

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn few_samples_are_told() {
+    fn too_few_samples_are_an_error() {
         let (one, some) = (of(&made(1, 1, 3)), of(&made(1, 6, 3)));
         assert!(distance(&some, &one).unwrap_err().to_string().contains("1 generated sample is too few"));
         assert_eq!(distance(&some, &some).unwrap().warning, None);

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn is_what_plain_loops_give_and_batches_do_not_matter() {
+    fn equals_plain_loops_for_any_batch_size() {
         let logits = made(50, 7);
         let whole = scored(&logits);
         assert!((whole.value - plain(&logits)).abs() < 1e-12 * whole.value);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_input_is_told() {
+    fn bad_input_is_an_error() {
         assert!(Scorer::new(0).is_none());
         let mut scorer = Scorer::new(3).unwrap();
         assert!(scorer.push(&made(2, 4)).unwrap_err().to_string().contains("4 and 3 numbers a sample"));

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn is_what_plain_loops_give() {
+    fn equals_plain_loops() {
         for (n, dim) in [(2, 1), (25, 3), (70, 40)] {
             let (x, y) = (made(1, n, dim), made(2, n, dim));
             let all: Vec<usize> = (0..n).collect();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_input_is_told() {
+    fn bad_input_is_an_error() {
         let y = made(2, 9, 3);
         let of = |x: &Features| kid(x, &y, &mut Rng::new(0)).unwrap_err().to_string();
         assert!(of(&made(1, 1, 3)).contains("1 real sample is too few"));

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_input_is_told() {
+    fn bad_input_is_an_error() {
         let (a, none) = (made(1, 5, 3), Features::empty(3));
         assert!(memorisation(&none, &a, &a).unwrap_err().to_string().contains("0 generated samples"));
         assert!(memorisation(&a, &none, &a).unwrap_err().to_string().contains("0 held-out samples"));

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn is_what_plain_loops_give() {
+    fn equals_plain_loops() {
         for (n, m, dim, k, spread) in
             [(6, 7, 1, 5, 1.0), (80, 60, 3, 5, 0.6), (60, 90, 20, 3, 0.9), (40, 40, 2, 1, 2.0)]
         {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn balls_without_inside_are_told() {
+    fn balls_of_radius_zero_are_an_error() {
         let constant = Features::new(vec![1.0; 40], 4).unwrap();
         let found = prdc(&made(1, 30, 4, 1.0), &constant, 5).unwrap();
         assert!(found.warning.unwrap().starts_with("10 of 10 generated samples equal at least 5 others"));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_input_is_told() {
+    fn bad_input_is_an_error() {
         let (five, six) = (made(1, 5, 2, 1.0), made(1, 6, 2, 1.0));
         assert!(prdc(&six, &five, 5).unwrap_err().to_string().contains("5 generated samples are too few, at least 6"));
         assert!(prdc(&six, &six, 5).is_ok());

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_input_is_told() {
+    fn bad_input_is_an_error() {
         let (a, lines) = (made(1, 5, 3), directions(4, 3, &mut Rng::new(1)));
         assert!(along(&Features::empty(3), &a, &lines).unwrap_err().to_string().contains("0 real samples"));
         assert!(along(&a, &made(1, 5, 2), &lines).is_err());

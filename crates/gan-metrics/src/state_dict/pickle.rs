@@ -293,12 +293,12 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_pickle_is_left() {
+    fn bytes_after_a_pickle_are_ignored() {
         assert_eq!(read(b"X\x02\x00\x00\x00ab.rest"), Ok((Object::Text("ab"), &b"rest"[..])));
     }
 
     #[test]
-    fn whatever_cannot_be_is_an_error() {
+    fn invalid_pickles_are_errors() {
         let cases: [&[u8]; 10] =
             [b"", b".", b"(.", b"t.", b"X\xff\xff\xff\xffab.", b"K", b"h\x07.", b"]K\x01s.", b"}(K\x01u.", b"cno end"];
         for bytes in cases {
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_and_repetition_take_no_more_than_their_bytes() {
+    fn depth_and_repetition_take_no_more_memory_than_their_bytes() {
         let deep = [&b")"[..], &[0x85; 100_000], b"."].concat();
         assert!(read(&deep).is_ok());
         // Pairs of pairs: two to the power of 40 objects, were they copied.

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_halves_of_steps() {
+    fn step_ticks_are_integers() {
         assert_eq!(labels(&Axis::from_zero([1.0, 2.0], 8)), ["1", "2"]);
         assert_eq!(labels(&Axis::from_zero([1.0, 4.0], 9)), ["1", "2", "3", "4"]);
         assert_eq!(labels(&Axis::from_zero([3.0, 3.0], 8)), ["3"]);

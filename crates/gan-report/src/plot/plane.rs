@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn dots_stand_where_their_points_are() {
+    fn dots_are_drawn_at_their_points() {
         let cloud = |x, y, ink| Cloud { name: String::new(), points: vec![[x, y]], ink, opacity: 1.0 };
         let clouds =
             vec![cloud(0.25, 0.75, Ink::Real), cloud(0.7, 0.3, Ink::Generated), cloud(f32::NAN, 0.5, Ink::Real)];
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_has_room_and_ignores_what_is_no_number() {
+    fn a_span_has_a_margin_and_ignores_non_finite_values() {
         assert_eq!(span([0.0, 10.0, f32::NAN, f32::INFINITY].into_iter()), [-0.5, 10.5]);
         assert_eq!(span(std::iter::empty()), [-1.1, 1.1]);
     }

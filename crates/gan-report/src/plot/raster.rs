@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_is_cut_off() {
+    fn drawing_is_clipped_to_the_picture() {
         let mut raster = Raster::new([4, 4]);
         raster.line(&[[-100, 3], [100, 3]], 1, [0; 3], 0.5);
         raster.line(&[[-50, -50], [-40, -40]], 1, [0; 3], 0.5);

@@ -153,7 +153,7 @@ fn charts_follow_the_fields() {
 }
 
 #[test]
-fn absent_fields_take_no_room() {
+fn absent_fields_get_no_panel() {
     let few = figure("{\"step\":1,\"loss_d\":1.4,\"d_real\":-7.5}\n");
     assert_eq!(few.charts.len(), 2);
     assert_eq!(few.charts[0].curves.len(), 1);

@@ -90,7 +90,7 @@ fn checksums_match_the_published_ones() {
 }
 
 #[test]
-fn damage_ends_what_is_whole() {
+fn reading_ends_at_the_first_damaged_record() {
     let (first, second) = (frame(b"one"), frame(b""));
     let both = [first.clone(), second.clone()].concat();
     assert_eq!(whole(&both[..]).unwrap(), both.len() as u64);

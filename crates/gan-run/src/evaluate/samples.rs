@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn images_in_their_own_sizes_come_together_by_size() {
+    fn images_of_several_sizes_are_grouped_by_size() {
         let dir = folder(&[[4, 6], [8, 8], [4, 6], [8, 8], [2, 2]]);
         let images = images(&dir, Way::Own);
         let range = images.sizes().unwrap();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn images_are_brought_to_one_size_and_the_card_says_so() {
+    fn images_are_resized_to_one_size_and_the_card_names_it() {
         let dir = folder(&[[4, 6], [8, 8]]);
         let way = Way::Fitted(Fitting { size: [4, 4], ..any() });
         let images = images(&dir, way);

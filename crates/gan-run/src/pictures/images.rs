@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_are_kept_in_order() {
+    fn the_nearest_neighbors_are_sorted() {
         let mut found = Vec::new();
         for (index, distance) in [5.0, 3.0, 9.0, 3.0, 1.0, 7.0, 0.5].into_iter().enumerate() {
             keep(&mut found, (distance, index));

@@ -119,7 +119,7 @@ fn the_page_of_a_new_run_says_what_is_missing() {
 }
 
 #[test]
-fn settings_of_another_version_are_shown_as_they_are() {
+fn settings_of_another_version_are_shown_unchanged() {
     let run = run();
     let path = run.path().join("config.toml");
     let text = fs::read_to_string(&path).unwrap();

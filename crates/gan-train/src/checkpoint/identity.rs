@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_older_versions_are_compared_by_what_they_mean() {
+    fn settings_of_older_versions_are_compared_by_meaning() {
         let mut table = layering::from_preset(crate::presets::get("dcgan-mnist").unwrap()).unwrap();
         layering::set(&mut table, "data.small=upscale").unwrap();
         let now = toml::to_string(&layering::read(table).unwrap()).unwrap();

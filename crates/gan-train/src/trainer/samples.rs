@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_image_is_shown_twice_where_there_are_enough() {
+    fn no_image_is_shown_twice_if_there_are_enough() {
         for (all, n) in [(65, 64), (64, 64), (60_000, 64)] {
             let chosen = different(all, n, &mut Rng::new(3));
             let met: HashSet<&usize> = chosen.iter().collect();

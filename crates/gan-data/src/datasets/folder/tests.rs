@@ -53,7 +53,7 @@ fn files_are_sorted_by_path_and_folders_are_classes() {
 }
 
 #[test]
-fn one_folder_or_loose_files_give_no_classes() {
+fn a_single_folder_or_loose_files_give_no_classes() {
     for names in [&["a/1.png", "a/2.png"][..], &["a/1.png", "b/2.png", "3.png"], &["1.png"]] {
         let data = ImageFolder::open(folder(names).path(), &OPTIONS).unwrap();
         assert_eq!((data.classes().len(), data.label(0), data.len()), (0, None, names.len()));

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_appears_whole_and_is_known_again() {
+    fn a_download_appears_complete_and_is_recognized() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("deep/set");
         let mut staging = Staging::new(&target).unwrap();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finished_is_cleared_away() {
+    fn unfinished_downloads_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("set");
         fs::create_dir_all(dir.path().join(".set.fetching/old")).unwrap();
@@ -145,7 +145,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_a_link_in_the_way_leads_to_is_not_cleared_away() {
+    fn the_target_of_a_link_is_not_removed() {
         let dir = tempfile::tempdir().unwrap();
         let other = tempfile::tempdir().unwrap();
         fs::write(other.path().join("mine"), b"x").unwrap();

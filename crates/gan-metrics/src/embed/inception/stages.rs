@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn edges_count_only_what_is_there() {
+    fn average_pooling_excludes_padding_at_edges() {
         let mean = run(Pool::MeanSame);
         // (0 + 1 + 3 + 4) / 4, (0 + … + 5) / 6, and the whole image's mean in the middle.
         assert_eq!((mean[0], mean[2], mean[8], mean[9]), (2.0, 2.5, 4.0, -4.0));
