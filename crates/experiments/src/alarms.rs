@@ -68,7 +68,7 @@ pub fn replay(runs: &[PathBuf]) -> Result<()> {
         let total = lines.iter().filter_map(|line| line["step"].as_u64()).max().unwrap_or(0);
         let best = best.map(|best| (best.key.to_string(), best.better));
         let plan = layering::read(layering::from_file(&folder.join("config.toml"))?)?.check()?;
-        let mut watch = Watch::new(RunContext { total, best, floor, loss: plan.config().loss.kind });
+        let mut watch = Watch::new(RunContext { total, best, floor, loss: plan.config().loss.kind.properties() });
         let alarms = lines.iter().flat_map(|line| watch.see(line));
         let raised: Vec<(u64, String)> = alarms.map(|alarm| (alarm.at, alarm.rule.key.into())).collect();
         println!("{}: {}", folder.display(), runs::in_words(&raised));

@@ -1,6 +1,6 @@
 //! What rules know of a run: its newest line, both networks' recent numbers, G's loss in parts, and every evaluation.
 
-use gan_core::Loss;
+use gan_core::LossProperties;
 use gan_metrics::{Better, Metric};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
@@ -25,8 +25,8 @@ pub struct RunContext {
     pub best: Option<(String, Better)>,
     /// Value of this metric for real samples.
     pub floor: Option<f64>,
-    /// Loss of both networks: not every loss has probabilities, or values whose ratios are meaningful.
-    pub loss: Loss,
+    /// Properties of the loss: not every loss has probabilities, or values whose ratios are meaningful.
+    pub loss: LossProperties,
 }
 
 /// A line of metrics.jsonl.

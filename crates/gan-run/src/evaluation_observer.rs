@@ -130,7 +130,7 @@ impl Observer for EvaluationObserver {
             total: trainer.total_steps(),
             best: best.map(|best| (best.key.to_string(), best.better)),
             floor: best.and_then(|best| self.evaluator.as_ref()?.floor(best)),
-            loss: trainer.plan().config().loss.kind,
+            loss: trainer.loss().properties(),
         }));
         let before = evaluate::read(&path);
         self.reached = before.last().is_some_and(|last| reaches(&last.card, trainer));

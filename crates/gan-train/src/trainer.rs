@@ -148,6 +148,11 @@ impl Trainer {
         self.discriminator.as_ref()
     }
 
+    /// Returns the loss of both networks.
+    pub fn loss(&self) -> &dyn LossFunction {
+        self.loss.as_ref()
+    }
+
     /// Replaces the loss by one of your own. What a run records still names the loss of the plan.
     pub fn set_loss(&mut self, loss: impl LossFunction + 'static) {
         self.loss = Arc::new(loss);

@@ -21,7 +21,7 @@ pub(super) static D_WON: Rule = Rule::new(
 
 fn check(history: &History) -> Finding {
     // Without a decision threshold D is neither right nor wrong.
-    if !history.is_players_line() || !history.is_full() || !history.context().loss.properties().has_threshold {
+    if !history.is_players_line() || !history.is_full() || !history.context().loss.has_threshold {
         return Finding::Undecided;
     }
     match evidence(history) {

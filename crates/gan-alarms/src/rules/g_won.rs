@@ -28,7 +28,7 @@ fn check(history: &History) -> Finding {
 
 fn evidence(history: &History, coverage: Option<f64>) -> Option<Evidence> {
     let coverage = coverage?;
-    if !history.is_full() || !history.context().loss.properties().has_threshold {
+    if !history.is_full() || !history.context().loss.has_threshold {
         return None;
     }
     let gap = history.mean("d_real")? - history.mean("d_fake_before")?;

@@ -17,7 +17,7 @@ pub(super) static OSCILLATION: Rule = Rule::new(
 
 fn check(history: &History) -> Finding {
     // Factors are meaningless where the loss may be negative.
-    if history.context().loss.properties().g_may_be_negative || !history.ends_loss_part() {
+    if history.context().loss.g_may_be_negative || !history.ends_loss_part() {
         return Finding::Undecided;
     }
     let over = 8 * history.span();

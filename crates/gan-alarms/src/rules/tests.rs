@@ -12,7 +12,7 @@ fn watch() -> Watch {
         total: 1000,
         best: Some(("fd_digits".into(), Better::Lower)),
         floor: Some(0.5),
-        loss: Loss::NonSaturating,
+        loss: Loss::NonSaturating.properties(),
     })
 }
 
@@ -103,7 +103,7 @@ fn evaluations_in_the_first_steps_raise_no_alarm() {
             total: every * evaluations,
             best: Some(("fd_digits".into(), Better::Lower)),
             floor: Some(0.5),
-            loss: Loss::NonSaturating,
+            loss: Loss::NonSaturating.properties(),
         });
         let mut kinds = vec![];
         for step in (0..=evaluations).map(|i| i * every) {
@@ -146,7 +146,7 @@ fn line(step: u64, accuracy: f64, fake: f64, after: f64, loss: f64) -> Value {
 }
 
 fn watch_without_evaluations(total: u64, loss: Loss) -> Watch {
-    Watch::new(RunContext { total, best: None, floor: None, loss })
+    Watch::new(RunContext { total, best: None, floor: None, loss: loss.properties() })
 }
 
 /// Returns the alarms of steps 1 to `total`.

@@ -95,7 +95,7 @@ fn found(run: &Path, plan: &Plan, summary: &RunSummary) -> Vec<Alarm> {
         total,
         best: best.map(|best| (best.metric.key.to_string(), best.metric.better)),
         floor: best.and_then(Best::floor),
-        loss: plan.config().loss.kind,
+        loss: plan.config().loss.kind.properties(),
     });
     lines(&run.join(METRICS)).flat_map(|line| watch.see(&line)).collect()
 }
