@@ -173,7 +173,8 @@ def step():
         for settings in penalties:
             if settings["kind"] == "clip":
                 with torch.no_grad():
-                    torch._foreach_clamp_(list(d.parameters()), -settings["weight"], settings["weight"])
+                    for weight in d.parameters():
+                        weight.clamp_(-settings["weight"], settings["weight"])
         updates += 1
     opt_g.zero_grad()
     with cast():
