@@ -173,9 +173,14 @@ impl Card {
         };
         lines.extend(floor_split.iter().map(|split| ("Floor", floor(split))));
         let EmbedderCard { name, hash, dim, resize, protocol } = &self.embedder;
-        lines.push(("Features", format!("{name}, {}, sha256 {}", counted(dim, "number"), short(hash))));
-        let protocol = protocol.as_ref().map(|protocol| format!(", {protocol}")).unwrap_or_default();
-        lines.push(("Resizing", resize.as_deref().unwrap_or("none").to_string() + &protocol));
+        // Features without weights have no hash; of these, points are not resized.
+        let has_weights = hash != "none";
+        let weights = if has_weights { format!(", sha256 {}", short(hash)) } else { String::new() };
+        lines.push(("Features", format!("{name}, {}{weights}", counted(dim, "number"))));
+        if has_weights || resize.is_some() {
+            let protocol = protocol.as_ref().map(|protocol| format!(", {protocol}")).unwrap_or_default();
+            lines.push(("Resizing", resize.as_deref().unwrap_or("none").to_string() + &protocol));
+        }
         lines.extend(self.warnings.iter().map(|warning| ("Note", warning.clone())));
         lines
     }
@@ -231,6 +236,16 @@ mod tests {
         assert_eq!(lines[1].1, "10000 of mnist (test), sha256 00");
         assert_eq!(lines[2].1, "training samples against the same");
         assert_eq!(card.figures[0].metric.key, "fd_digits", "an old FID is named after its features");
+    }
+
+    #[test]
+    fn features_without_weights_have_no_hash_and_points_no_resizing() {
+        let mut card: Card = serde_json::from_str(EARLIER).unwrap();
+        card.embedder.name = "coordinates".into();
+        card.embedder.hash = "none".into();
+        assert_eq!(card.provenance().last(), Some(&("Features", "coordinates, 96 numbers".to_string())));
+        card.embedder.resize = Some("bilinear".into());
+        assert_eq!(card.provenance().last(), Some(&("Resizing", "bilinear".to_string())));
     }
 
     #[test]
