@@ -40,7 +40,10 @@ impl Dual {
             (Some(a), Some(b)) => Some(a.broadcast_add(&b)?),
             (a, b) => a.or(b),
         };
-        sum.map(|t| t.broadcast_as(like.shape())?.contiguous()).transpose()
+        // Even a broadcast to the same shape would be an operation on the tape, whose gradient is a copy.
+        let whole =
+            |t: Tensor| if t.dims() == like.dims() { Ok(t) } else { t.broadcast_as(like.shape())?.contiguous() };
+        sum.map(whole).transpose()
     }
 
     /// Applies an affine module of candle-nn, such as a linear layer or a convolution: `-> A·x + b`.
