@@ -1,12 +1,23 @@
-//! Links between pages: a relative link points at a file that exists.
+//! Links between pages: a relative link points at a file that exists, and so does the name of a source file in `docs`.
 
 use super::tree::File;
 use super::{Problem, Tree};
 use std::path::Path;
 
-/// Checks every relative link of every page.
+/// Checks every relative link of every page, and every source file that `docs` names.
 pub fn check(tree: &Tree) -> Vec<Problem> {
-    tree.ending(".md").flat_map(|page| check_page(&tree.root, page)).collect()
+    let links = tree.ending(".md").flat_map(|page| check_page(&tree.root, page));
+    let docs = tree.ending(".md").filter(|page| page.path.starts_with("docs/"));
+    links.chain(docs.flat_map(|page| check_names(tree, page))).collect()
+}
+
+fn check_names(tree: &Tree, page: &File) -> Vec<Problem> {
+    let exists = |name: &str| tree.ending(".rs").any(|file| format!("/{}", file.path).ends_with(&format!("/{name}")));
+    let lines = (1..).zip(page.text.lines());
+    let names = lines.flat_map(|(line, text)| text.split('`').skip(1).step_by(2).map(move |name| (line, name)));
+    let missing = names.filter(|(_, name)| name.ends_with(".rs") && !name.contains([' ', '*', '<', '{']) && !exists(name));
+    let message = |name| format!("no source file is called `{name}`; correct the name");
+    missing.map(|(line, name)| Problem::new(&page.path, line, message(name))).collect()
 }
 
 fn check_page(root: &Path, page: &File) -> Vec<Problem> {
@@ -90,6 +101,14 @@ mod tests {
         let wanted = [(1, "b.md"), (1, "d/e.png"), (5, "g h.md"), (7, "j.md"), (8, "m.png"), (8, "n.md"), (8, "k.svg")];
         assert_eq!(found[..7], wanted);
         assert_eq!(found[7..], [(13, "p.md#q")]);
+    }
+
+    #[test]
+    fn source_files_that_docs_name_exist() {
+        let page = "`gan-cli/src/print.rs`, `print.rs`\n`cli/src/say.rs` and `x/*.rs`\n";
+        let tree = Tree::made(&[("docs/a.md", page), ("b.md", page), ("crates/gan-cli/src/print.rs", "")]);
+        let problems = check(&tree);
+        assert_eq!(problems.iter().map(|p| (&p.path[..], p.line)).collect::<Vec<_>>(), [("docs/a.md", 2)]);
     }
 
     #[test]
