@@ -15,7 +15,8 @@ fn check_names(tree: &Tree, page: &File) -> Vec<Problem> {
     let exists = |name: &str| tree.ending(".rs").any(|file| format!("/{}", file.path).ends_with(&format!("/{name}")));
     let lines = (1..).zip(page.text.lines());
     let names = lines.flat_map(|(line, text)| text.split('`').skip(1).step_by(2).map(move |name| (line, name)));
-    let missing = names.filter(|(_, name)| name.ends_with(".rs") && !name.contains([' ', '*', '<', '{']) && !exists(name));
+    let missing =
+        names.filter(|(_, name)| name.ends_with(".rs") && !name.contains([' ', '*', '<', '{']) && !exists(name));
     let message = |name| format!("no source file is called `{name}`; correct the name");
     missing.map(|(line, name)| Problem::new(&page.path, line, message(name))).collect()
 }
