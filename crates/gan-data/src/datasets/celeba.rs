@@ -75,8 +75,7 @@ impl CelebA {
         let mut found = walk(&images)?;
         // The lists, and the files that `gan data fetch` writes beside them, are not images that someone may miss.
         ["", ".txt", ".csv"].into_iter().for_each(|ending| found.inventory.others.forget(ending));
-        let is_jpeg =
-            |name: &mut PathBuf| name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jpg"));
+        let is_jpeg = |name: &mut PathBuf| name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jpg"));
         let others = found.images.extract_if(.., |name| !is_jpeg(name));
         others.for_each(|name| found.inventory.others.add(&name));
         if found.images.is_empty() && found.inventory.skipped.is_empty() {
@@ -109,12 +108,7 @@ impl CelebAAttributes {
 }
 
 /// Keeps only the `names` of the images that belong to `split`, according to the list of the partition.
-fn keep_split(
-    images: &Path,
-    names: &mut Vec<PathBuf>,
-    list: Option<&Path>,
-    split: Option<Split>,
-) -> Result<(), Error> {
+fn keep_split(images: &Path, names: &mut Vec<PathBuf>, list: Option<&Path>, split: Option<Split>) -> Result<(), Error> {
     let number = match (split, list) {
         (Some(Split::All), _) | (None, None) => return Ok(()),
         (Some(_), None) => {
