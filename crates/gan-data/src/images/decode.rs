@@ -50,7 +50,7 @@ const PREFIX: u64 = 16 << 10;
 /// The most bytes of a file that are read for its header. Profiles and previews may precede the size.
 const MOST_HEADER: u64 = 16 << 20;
 
-/// The file of an image, of which the first bytes are read.
+/// An open image file whose first bytes have been read.
 struct ImageFile {
     file: File,
     length: u64,
