@@ -20,7 +20,14 @@ fn zeros(shape: &[usize]) -> Tensor {
 
 fn conv(outputs: usize, kernel: usize, weight: usize) -> FusedLayer {
     let weights = Weights { weight, bias: None };
-    FusedLayer::Conv(Conv { weights, outputs, kernel: [kernel; 2], spec: ConvSpec::square(1, 1), transposed: None })
+    FusedLayer::Conv(Conv {
+        weights,
+        groups: 1,
+        outputs,
+        kernel: [kernel; 2],
+        spec: ConvSpec::square(1, 1),
+        transposed: None,
+    })
 }
 
 fn planned(input: &[usize], layers: Vec<FusedLayer>) -> Result<Arc<FusedSequential>> {
@@ -31,7 +38,14 @@ fn planned(input: &[usize], layers: Vec<FusedLayer>) -> Result<Arc<FusedSequenti
 fn network() -> Arc<FusedSequential> {
     let weights = Weights { weight: 0, bias: Some(WEIGHTS) };
     let layers = vec![
-        FusedLayer::Conv(Conv { weights, outputs: 33, kernel: [3, 3], spec: ConvSpec::square(1, 1), transposed: None }),
+        FusedLayer::Conv(Conv {
+            weights,
+            groups: 1,
+            outputs: 33,
+            kernel: [3, 3],
+            spec: ConvSpec::square(1, 1),
+            transposed: None,
+        }),
         FusedLayer::BatchNorm(BatchNorm { scale: WEIGHTS + 33, shift: WEIGHTS + 66, eps: 1e-5 }),
         FusedLayer::Activation(Activation::LeakyRelu(0.2)),
         FusedLayer::Dropout(Dropout(0.5)),

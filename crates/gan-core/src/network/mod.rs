@@ -45,8 +45,10 @@ struct PlacedLayer {
     output: Vec<usize>,
     /// Indices of its parameters, those of lists inside it first.
     params: Range<usize>,
-    /// Descriptions of its own parameters.
+    /// Descriptions of its parameters, in the same order.
     specs: Vec<ParamSpec>,
+    /// Number of its own parameters, which are the last.
+    own: usize,
     /// Networks of the lists inside it.
     branches: Vec<Network>,
 }

@@ -2,8 +2,8 @@
 
 use super::{Network, PlacedLayer};
 use crate::forward_context::{ForwardContext, Mode};
-use crate::layers::{Dual, LayerContext, follow, running, spectrally_normalized};
-use crate::params::Role;
+use crate::layers::{BatchNormSettings, Dual, LayerContext, follow, running, spectrally_normalized};
+use crate::params::{Param, Role};
 use crate::random::RandomTensors;
 use candle_core::{Device, Result, Tensor};
 use gan_base::Rng;
@@ -100,11 +100,7 @@ impl Network {
         [from, to]: [Layout; 2],
         pass: &mut ForwardContext,
     ) -> Result<Tensor> {
-        let norms = layers.filter_map(|index| {
-            let settings = self.layers[index].running()?;
-            Some((&self.params[self.placed[index].params.clone()], settings))
-        });
-        let norms: Vec<_> = norms.collect();
+        let norms = self.norms(layers);
         let given = norms.iter().map(|(params, _)| running(params)).collect::<Result<Vec<_>>>()?;
         let (statistics, noise) = match &mut pass.mode {
             Mode::Train(rng) => (Statistics::Batch(&pass.ranks), noise(network, x.dim(0)?, rng)?),
@@ -115,6 +111,19 @@ impl Network {
             follow(params, settings, &batch)?;
         }
         Ok(y)
+    }
+
+    /// Returns the parameters and settings of each batch norm in some layers, in the order in which they run.
+    fn norms(&self, layers: Range<usize>) -> Vec<(&[Param], BatchNormSettings)> {
+        let mut found = vec![];
+        for index in layers {
+            let placed = &self.placed[index];
+            if let Some(settings) = self.layers[index].running() {
+                found.push((&self.params[placed.params.clone()], settings));
+            }
+            found.extend(placed.branches.iter().rev().flat_map(|branch| branch.norms(0..branch.layers.len())));
+        }
+        found
     }
 
     /// Runs some layers in candle operations.
@@ -144,8 +153,9 @@ impl Network {
         detach_values: bool,
         pass: &mut ForwardContext,
     ) -> Result<Dual> {
-        let PlacedLayer { params, specs, branches, .. } = &self.placed[index];
+        let PlacedLayer { params, specs, own, branches, .. } = &self.placed[index];
         let params = &self.params[params.clone()];
+        let specs = &specs[specs.len() - own..];
         self.layers[index].forward(x, &mut LayerContext { params, specs, branches, engine, detach_values, pass })
     }
 

@@ -21,6 +21,7 @@ use crate::fused::Reuse;
 use crate::spec::{Precision, Problem};
 use buffer::Buffer;
 use conv::Direction;
+use rows::map;
 use simd::Level;
 use std::ops::Range;
 use weight_cache::WeightCache;
@@ -112,26 +113,27 @@ impl Backend for Cpu {
         sums.iter_mut().zip(found).for_each(|(to, sum)| *to = sum as f32);
     }
 
+    fn add(&self, x: &[f32], y: &mut [f32]) {
+        map::update(Level::current(), map::Sum, x, y);
+    }
+
     fn input_activation(&self, act: InputActivation, x: &[f32], y: &mut [f32]) {
-        let pairs = y.iter_mut().zip(x);
         match act {
-            InputActivation::Sigmoid => pairs.for_each(|(y, x)| *y = sigmoid(*x)),
-            InputActivation::LeakyRelu(slope) => pairs.for_each(|(y, x)| *y = if *x > 0.0 { *x } else { x * slope }),
+            InputActivation::Sigmoid => rows::each_number(y, |i, y| *y = sigmoid(x[i])),
+            InputActivation::LeakyRelu(slope) => map::map(Level::current(), map::Leaky(slope), [x], y),
         }
     }
 
     fn input_activation_grad(&self, act: InputActivation, x: &[f32], g: &mut [f32]) {
-        let pairs = g.iter_mut().zip(x);
         match act {
-            InputActivation::Sigmoid => pairs.for_each(|(g, x)| *g *= sigmoid(*x) * sigmoid(-x)),
-            InputActivation::LeakyRelu(slope) => pairs.for_each(|(g, x)| *g *= if *x > 0.0 { 1.0 } else { slope }),
+            InputActivation::Sigmoid => rows::each_number(g, |i, g| *g *= sigmoid(x[i]) * sigmoid(-x[i])),
+            InputActivation::LeakyRelu(slope) => map::update(Level::current(), map::LeakyGrad(slope), x, g),
         }
     }
 
     fn dropout(&self, rate: f64, uniform: &[f32], x: &[f32], y: &mut [f32]) {
-        let scale = (1.0 / (1.0 - rate)) as f32;
-        let rate = rate as f32;
-        y.iter_mut().zip(x).zip(uniform).for_each(|((y, x), u)| *y = if *u >= rate { x * scale } else { 0.0 });
+        let drop = map::Drop { rate: rate as f32, scale: (1.0 / (1.0 - rate)) as f32 };
+        map::map(Level::current(), drop, [x, uniform], y);
     }
 }
 

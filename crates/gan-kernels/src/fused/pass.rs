@@ -8,6 +8,7 @@ use super::{FusedLayer, FusedSequential, PlannedLayer};
 use crate::backend::{Activation, Backend, Memory, PixelMap, size};
 use crate::ranks::Ranks;
 use candle_core::Result;
+use std::sync::Arc;
 
 /// Gradients that are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +91,25 @@ pub(super) struct PassContext<B: Backend> {
     /// Random numbers of the dropout that is layer i, at i; `None` without dropout.
     pub noise: Vec<Option<B::Buffer>>,
     /// Input of layer i at i, the last output at the end, if they are needed.
-    pub values: Vec<Option<B::Buffer>>,
+    pub values: Vec<Option<Value<B>>>,
     /// For a directional derivative, the values of layer i's output at i, if its activation reads them.
     pub outputs: Vec<Option<B::Buffer>>,
     /// Statistics of the batch norm that is layer i, at i.
     pub norms: Vec<Option<B::Norm>>,
+    /// Values that the residual blocks around the current layer hold.
+    pub waiting: Vec<Value<B>>,
+    /// The same of the backward pass.
+    pub waiting_grads: Vec<B::Buffer>,
+    /// The same of a directional derivative's backward pass.
+    pub waiting_adjoints: Vec<Adjoint<B>>,
+}
+
+/// Numbers between two layers, which later layers and the backward pass may both read.
+pub(super) type Value<B> = Arc<<B as Memory>::Buffer>;
+
+/// Returns a value's own numbers, or a copy of them if something else reads them too.
+pub(super) fn owned<B: Backend>(backend: &B, value: Value<B>) -> B::Buffer {
+    Arc::try_unwrap(value).unwrap_or_else(|shared| backend.copy(backend.slice(&shared)))
 }
 
 impl<B: Backend> PassContext<B> {
@@ -111,6 +126,9 @@ impl<B: Backend> PassContext<B> {
             values: nothing(layers),
             outputs: nothing(layers),
             norms: nothing(layers),
+            waiting: vec![],
+            waiting_grads: vec![],
+            waiting_adjoints: vec![],
         }
     }
 
@@ -150,18 +168,17 @@ impl<B: Backend> FusedSequential<B> {
         samples: usize,
         theta: B::Slice<'a>,
         cx: &mut PassContext<B>,
-    ) -> Result<B::Buffer> {
-        let mut value = x;
+    ) -> Result<Value<B>> {
+        let mut value = Value::<B>::from(x);
         for (index, planned) in self.layers.iter().enumerate() {
             let at = At { network: self, theta, index, samples };
-            let output = planned.layer.operation::<B>().forward(&at, &value, cx)?;
             if self.saves_input(index, &value, cx.needs) {
-                cx.values[index] = Some(value);
+                cx.values[index] = Some(Value::<B>::clone(&value));
             }
-            value = output;
+            value = planned.layer.operation::<B>().forward(&at, value, cx)?;
         }
         if cx.needs.anything() && self.layers.last().is_some_and(Self::reads_output) {
-            cx.values[self.layers.len()] = Some(self.backend.copy(self.backend.slice(&value)));
+            cx.values[self.layers.len()] = Some(Value::<B>::clone(&value));
         }
         Ok(value)
     }
@@ -209,10 +226,11 @@ impl<B: Backend> FusedSequential<B> {
     /// Runs values and tangents `[2n, H, W, C]` forward, and returns the output's tangents and what is saved.
     pub(super) fn jvp_forward<'a>(
         &'a self,
-        mut both: B::Buffer,
+        both: B::Buffer,
         samples: usize,
         theta: B::Slice<'a>,
     ) -> Result<(B::Buffer, PassContext<B>)> {
+        let mut both = Value::<B>::from(both);
         let mut cx = PassContext::new(self.layers.len(), NeedsGrad { input: false, parameters: true });
         for (index, planned) in self.layers.iter().enumerate() {
             let at = At { network: self, theta, index, samples };

@@ -7,6 +7,7 @@ mod dropout;
 mod global_max_pool;
 mod resample;
 mod reshape;
+mod residual;
 
 pub use crate::backend::{Activation, InputActivation, Resample};
 pub use batch_norm::BatchNorm;
@@ -14,12 +15,21 @@ pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
 pub use reshape::Reshape;
+pub use residual::{Fork, Join, Swap};
 
 use super::PlannedLayer;
-use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
+use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
 use crate::backend::{Backend, Sides, size};
 use candle_core::Result;
 use std::fmt::Debug;
+
+/// Shape of the samples between two layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub sides: Sides,
+    /// Whether they are vectors `[F]`.
+    pub flat: bool,
+}
 
 /// Operation of a layer in the engine: its shape, what its backward pass reads, and its passes over a backend's
 /// kernels.
@@ -27,6 +37,11 @@ pub(super) trait Operation<B: Backend>: Debug {
     /// Returns the output sides.
     fn output(&self, input: Sides) -> Result<Sides> {
         Ok(input)
+    }
+
+    /// Returns the output shape; `waiting` are the values that residual blocks hold meanwhile.
+    fn plan(&self, input: Shape, _waiting: &mut Vec<Shape>) -> Result<Shape> {
+        Ok(Shape { sides: self.output(input.sides)?, flat: self.makes_vector().unwrap_or(input.flat) })
     }
 
     /// Returns the places of its numbers in the parameters: start and length.
@@ -70,7 +85,7 @@ pub(super) trait Operation<B: Backend>: Debug {
     }
 
     /// Runs forward: x `[n, H, W, C]` -> `[n, H', W', C']`.
-    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer>;
+    fn forward(&self, at: &At<B>, x: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>>;
 
     /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one (`goes_on`).
     fn backward(
@@ -88,8 +103,8 @@ pub(super) trait Operation<B: Backend>: Debug {
     }
 
     /// Runs values and tangents, `2n` samples, forward. A linear layer treats both alike.
-    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
-        self.forward(&at.times(2), &both, cx)
+    fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
+        self.forward(&at.times(2), both, cx)
     }
 
     /// Returns the adjoints before the layer from those after the layer and its activation; `None` if there are no
@@ -139,10 +154,16 @@ layers! {
     Dropout(Dropout),
     /// Reshape.
     Reshape(Reshape),
-    /// Upsampling, zero padding or average pooling.
+    /// Upsampling, padding or pooling.
     Resample(Resample),
     /// Maximum of each channel.
     GlobalMaxPool(GlobalMaxPool),
+    /// Start of a residual block.
+    Fork(Fork),
+    /// Change from a residual block's first branch to its second one.
+    Swap(Swap),
+    /// End of a residual block: the sum of both branches.
+    Join(Join),
 }
 
 impl FusedLayer {

@@ -81,7 +81,7 @@ fn convs(block: &str, nodes: &[Node], shape: &mut Shape, source: &mut Source) ->
         ];
         let spec = ConvSpec { stride: [stride; 2], padding, ..ConvSpec::default() };
         let Conv { outputs, kernel, .. } = *conv;
-        layers.push(FusedLayer::Conv(fused::Conv { weights, outputs, kernel, spec, transposed: None }));
+        layers.push(FusedLayer::Conv(fused::Conv { weights, outputs, groups: 1, kernel, spec, transposed: None }));
         layers.push(FusedLayer::Activation(Activation::LeakyRelu(0.0)));
     }
     let count = flat.len();

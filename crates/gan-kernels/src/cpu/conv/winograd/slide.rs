@@ -57,7 +57,7 @@ pub(super) type Pixels = [[*const f32; 5]; 5];
 pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], zeros: &[f32], tile: usize) -> Pixels {
     let [n, ty, tx] = slide.place(tile);
     let [h, w] = slide.source;
-    let k = slide.channels[0];
+    let pitch = slide.pitch[0];
     let stride = slide.source_stride;
     let mut all = [[zeros.as_ptr(); 5]; 5];
     let [y0, x0] = slide.first([ty, tx]);
@@ -69,8 +69,8 @@ pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], ze
         for (j, pixel) in row.iter_mut().enumerate().take(W::POINTS[1]) {
             let x_at = ((x0 + j) * stride) as isize + phase.offset[1];
             if x_at >= 0 && x_at < w as isize {
-                // SAFETY: the pixel lies inside the image, so its k numbers lie inside x.
-                *pixel = unsafe { x.as_ptr().add(((n * h + y as usize) * w + x_at as usize) * k) };
+                // SAFETY: the pixel lies inside the image, so its channels lie inside x.
+                *pixel = unsafe { x.as_ptr().add(((n * h + y as usize) * w + x_at as usize) * pitch) };
             }
         }
     }
@@ -145,7 +145,7 @@ impl<P: Format, W: Tile> Tiles<'_, P, W> {
                             if x >= w {
                                 break;
                             }
-                            let to = self.y.get().add(((n * h + y) * w + x) * n_channels + channel);
+                            let to = self.y.get().add(((n * h + y) * w + x) * self.slide.pitch[1] + channel);
                             o.store_upto(to, lanes);
                         }
                     }

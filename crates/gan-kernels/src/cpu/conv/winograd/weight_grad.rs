@@ -102,7 +102,7 @@ impl<P: Format, W: Tile> Gradients<'_, P, W> {
                 for (i, d) in d.iter_mut().enumerate().take(W::OUTPUTS[0].min(h - y0)) {
                     for (j, d) in d.iter_mut().enumerate().take(W::OUTPUTS[1].min(w - x0)) {
                         let pixel = (n * h + y0 + i) * w + x0 + j;
-                        *d = S::load_upto(self.dy.as_ptr().add(pixel * n_channels + channel), lanes);
+                        *d = S::load_upto(self.dy.as_ptr().add(pixel * slide.pitch[1] + channel), lanes);
                     }
                 }
             }
