@@ -89,11 +89,17 @@ impl Backend for Cpu {
     }
 
     fn conv(&self, call: &ConvCall<Self>, x: &[f32], y: &mut [f32]) {
-        conv::forward(&call.problem, x, &call.cache.packed(call, Direction::Forward), y);
+        match conv::reads_in_place(&call.problem) {
+            true => conv::forward_in_place(Level::current(), &call.problem, x, call.weights, y),
+            false => conv::forward(&call.problem, x, &call.cache.packed(call, Direction::Forward), y),
+        }
     }
 
     fn conv_input_grad(&self, call: &ConvCall<Self>, y: &[f32], x: &mut [f32]) {
-        conv::input_grad(&call.problem, y, &call.cache.packed(call, Direction::Backward), x);
+        match conv::grad_reads_in_place(&call.problem) {
+            true => conv::input_grad_in_place(Level::current(), &call.problem, y, call.weights, x),
+            false => conv::input_grad(&call.problem, y, &call.cache.packed(call, Direction::Backward), x),
+        }
     }
 
     fn conv_weight_grad(&self, problem: &Problem, precision: Precision, x: &[f32], dy: &[f32], dw: &mut [f32]) {

@@ -51,6 +51,34 @@ pub(super) fn pack<P: Format>(level: Level, k: usize, n: usize, get: impl Fn(usi
     packed
 }
 
+/// Packs B from its rows, which `row` returns.
+pub(super) fn pack_rows<'a, P: Format>(
+    level: Level,
+    k: usize,
+    n: usize,
+    row: impl Fn(usize) -> &'a [f32] + Sync + Send,
+) -> Buffer {
+    let words = k.div_ceil(P::PAIR);
+    let mut packed = Buffer::any(packed_len::<P>(k, n));
+    let to = Shared::new(&mut packed);
+    let zeros = [0.0; PANEL];
+    each(n.div_ceil(PANEL), |panel| {
+        let columns = panel * PANEL..n.min((panel + 1) * PANEL);
+        for word in 0..words {
+            let mut rows = [zeros; 2];
+            for (i, copy) in rows.iter_mut().enumerate().take(P::PAIR.min(k - word * P::PAIR)) {
+                copy[..columns.len()].copy_from_slice(&row(word * P::PAIR + i)[columns.clone()]);
+            }
+            // SAFETY: only this task writes row (panel, word) of B.
+            unsafe {
+                let to = to.get().add((panel * words + word) * PANEL);
+                level.run(PackRow::<P> { rows: &rows, to, kind: PhantomData });
+            }
+        }
+    });
+    packed
+}
+
 struct PackRow<'a, P> {
     rows: &'a [[f32; PANEL]; 2],
     to: *mut f32,

@@ -168,26 +168,52 @@ fn pack_group(
     match (algorithm, direction) {
         (Algorithm::Winograd, _) => winograd::pack(level, precision, p, direction, w),
         (Algorithm::Dense, Direction::Forward) => {
-            vec![im2col_gemm::pack::<Single>(level, p.rows(), o, |k, o| at(o, k % c, k / c))]
+            let rows = taps::inputs_first(p, w);
+            vec![im2col_gemm::pack_rows::<Single>(level, p.rows(), o, |k| &rows[k * o..][..o])]
         }
         (Algorithm::Dense, Direction::Backward) => vec![dense::in_order(p, w)],
         (Algorithm::Im2col, Direction::Forward) => {
-            with_format!(precision, level, P => vec![im2col_gemm::pack::<P>(level, taps * c, o, |k, o| at(o, k % c, k / c))])
+            let rows = taps::inputs_first(p, w);
+            with_format!(precision, level, P => vec![im2col_gemm::pack_rows::<P>(level, taps * c, o, |k| &rows[k * o..][..o])])
         }
         (Algorithm::Col2im, Direction::Forward) => {
             let get = |channel: usize, n: usize| at(n % o, channel, taps - 1 - n / o);
             with_format!(precision, level, P => vec![im2col_gemm::pack::<P>(level, c, taps * o, get)])
         }
-        (Algorithm::Im2col, Direction::Backward) => parities(p)
-            .map(|(im2col, _)| {
-                let get = |k: usize, channel: usize| at(k % o, channel, im2col.taps[k / o]);
-                with_format!(precision, level, P => im2col_gemm::pack::<P>(level, im2col.width(), c, get))
-            })
-            .collect(),
+        (Algorithm::Im2col, Direction::Backward) => {
+            let rows = taps::outputs_first(p, w);
+            let pack = |im2col: &Im2col| {
+                let row = |k: usize| &rows[(im2col.taps[k / o] * o + k % o) * c..][..c];
+                with_format!(precision, level, P => im2col_gemm::pack_rows::<P>(level, im2col.width(), c, row))
+            };
+            parities(p).map(|(im2col, _)| pack(&im2col)).collect()
+        }
         (Algorithm::Col2im, Direction::Backward) => {
             with_format!(precision, level, P => vec![im2col_gemm::pack::<P>(level, o, taps * c, |o, n| at(o, n % c, n / c))])
         }
     }
+}
+
+/// Returns whether a forward pass reads its weights as they are, by [`forward_in_place`].
+pub(crate) fn reads_in_place(p: &Problem) -> bool {
+    dense::reads_in_place(p)
+}
+
+/// Computes x `[N, H, W, C]` -> y `[N, H', W', O]` with weights as they are.
+pub(crate) fn forward_in_place(level: Level, p: &Problem, x: &[f32], w: &[f32], y: &mut [f32]) {
+    p.assert_lengths(x, y);
+    dense::in_place(level, x, w, [p.rows(), p.out_channels], y);
+}
+
+/// Returns whether an input gradient reads its weights as they are, by [`input_grad_in_place`].
+pub(crate) fn grad_reads_in_place(p: &Problem) -> bool {
+    dense::is_plain(p)
+}
+
+/// Computes y `[N, H', W', O]` -> x `[N, H, W, C]` with weights as they are.
+pub(crate) fn input_grad_in_place(level: Level, p: &Problem, y: &[f32], w: &[f32], x: &mut [f32]) {
+    p.assert_lengths(x, y);
+    dense::run(level, y, w, [p.out_channels, p.rows()], false, x);
 }
 
 /// Computes x `[N, H, W, C]` -> y `[N, H', W', O]` with weights packed forward.

@@ -2,7 +2,10 @@
 
 use super::im2col::Im2col;
 use super::im2col_gemm::{self, Target};
-use super::{Direction, col2im, forward, input_grad, taps, weight_grad};
+use super::{
+    Direction, col2im, forward, forward_in_place, grad_reads_in_place, input_grad, input_grad_in_place, reads_in_place, taps,
+    weight_grad,
+};
 use crate::cpu::gemm::Single;
 use crate::cpu::layout::{channels_first, channels_last};
 use crate::cpu::simd::Level;
@@ -109,9 +112,24 @@ fn three(p: &Problem, made: &Made, level: Level, precision: Precision) -> [(f64,
     let mut out = vec![f32::NAN; x.len()];
     input_grad(p, &y_last, &super::pack(level, precision, p, Direction::Backward, w), &mut out);
     let two = errors(&first(&out, c, xs), &exact[1]);
+    let mut found = [one, two];
+    if reads_in_place(p) {
+        let mut out = vec![f32::NAN; y.len()];
+        forward_in_place(level, p, &x_last, w, &mut out);
+        found[0] = worse(found[0], errors(&first(&out, o, ys), &exact[0]));
+    }
+    if grad_reads_in_place(p) {
+        let mut out = vec![f32::NAN; x.len()];
+        input_grad_in_place(level, p, &y_last, w, &mut out);
+        found[1] = worse(found[1], errors(&first(&out, c, xs), &exact[1]));
+    }
     let mut out = vec![f32::NAN; w.len()];
     weight_grad(level, precision, p, &x_last, &y_last, &mut out);
-    [one, two, errors(&out, &exact[2])]
+    [found[0], found[1], errors(&out, &exact[2])]
+}
+
+fn worse(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+    (a.0.max(b.0), a.1.max(b.1))
 }
 
 /// Computes the gradient of the weights in plain loops.
@@ -233,6 +251,9 @@ fn the_shapes_of_the_presets_networks_equal_the_loops() {
         (same(2), [70, 1, 64, 128], 14, 4),
         (same(1), [2, 1, 128, 64], 28, 3),
         (same(1), [2, 4, 32, 32], 7, 3),
+        (ConvSpec::default(), [37, 1, 320, 250], 1, 1),
+        (ConvSpec::default(), [9, 1, 64, 2048], 1, 1),
+        (ConvSpec::default(), [3, 1, 64, 32], 20, 1),
     ] {
         let p = problem(spec, channels, [side; 2], [kernel; 2]).unwrap();
         check(&p).unwrap();
