@@ -223,7 +223,7 @@ pub trait Memory: Clone + Debug + Send + Sync + 'static {
 /// Memory and kernels of one kind of device.
 ///
 /// Kernels panic if lengths do not fit each other; callers check shapes before.
-pub trait Backend: Norms + Pixels + Optimizers {
+pub trait Backend: Norms + Pixels + Classes + Optimizers {
     /// Cache of weights in the form that the kernels read.
     type WeightCache: Debug + Send + Sync;
 
@@ -330,6 +330,43 @@ pub trait Pixels: Memory {
         y: Self::Slice<'_>,
         g: Self::Slice<'_>,
         dx: Self::SliceMut<'_>,
+    );
+}
+
+/// Kernels of layers that use each sample's class. There may be several times as many samples as classes; then sample i has the class i
+/// modulo their number.
+pub trait Classes: Memory {
+    /// Concatenates a row to the channels of every pixel: that of the sample's class in `rows`, the one-hot class without them, or zeros
+    /// without classes.
+    fn concat_class(
+        &self,
+        map: &PixelMap,
+        classes: Option<&[u32]>,
+        rows: Option<Self::Slice<'_>>,
+        x: Self::Slice<'_>,
+        y: Self::SliceMut<'_>,
+    );
+    /// Computes the gradient of [`Classes::concat_class`] by x.
+    fn concat_class_grad(&self, map: &PixelMap, g: Self::Slice<'_>, dx: Self::SliceMut<'_>);
+    /// Computes the gradient of [`Classes::concat_class`] by the rows.
+    fn class_rows_grad(&self, map: &PixelMap, classes: &[u32], g: Self::Slice<'_>, rows: Self::SliceMut<'_>);
+    /// Computes y = Σ x·(w + e) for each sample, with weights w and the row e of the sample's class.
+    fn projection(&self, classes: &[u32], weights: [Self::Slice<'_>; 2], x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+    /// Computes the gradient of [`Classes::projection`] by x.
+    fn projection_input_grad(
+        &self,
+        classes: &[u32],
+        weights: [Self::Slice<'_>; 2],
+        g: Self::Slice<'_>,
+        dx: Self::SliceMut<'_>,
+    );
+    /// Computes the gradient of [`Classes::projection`] by the rows of the classes, or by the weights without classes.
+    fn projection_grad(
+        &self,
+        classes: Option<&[u32]>,
+        x: Self::Slice<'_>,
+        g: Self::Slice<'_>,
+        rows: Self::SliceMut<'_>,
     );
 }
 

@@ -2,9 +2,10 @@
 //!
 //! In reading order: `simd` (vectors of sixteen f32), `parallel`, `buffer` (reused memory), `gemm` (the matrix kernel), `conv`,
 //! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `pixels` (maps without
-//! weights), `layout` (to and from candle's channels-first images), `optimizer`.
+//! weights), `classes` (layers that use classes), `layout` (to and from candle's channels-first images), `optimizer`.
 
 pub(crate) mod buffer;
+mod classes;
 pub(crate) mod conv;
 pub(crate) mod gemm;
 pub(crate) mod layout;

@@ -13,8 +13,8 @@ mod op;
 mod pass;
 
 pub use layers::{
-    Activation, BatchNorm, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation, Join, Resample, Reshape,
-    Swap, Weights,
+    Activation, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation, Join,
+    Projection, Resample, Reshape, Swap, Weights,
 };
 pub use op::{Layout, Noise, Run, Statistics};
 

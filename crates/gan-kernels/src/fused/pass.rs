@@ -88,6 +88,8 @@ pub(super) struct PassContext<B: Backend> {
     pub ranks: Ranks,
     /// Mean and variance of the batch norm that is layer i, at i; `None` takes those of the batch.
     pub given: Vec<Option<[Vec<f32>; 2]>>,
+    /// Class of each sample, if they are given.
+    pub classes: Option<Arc<Vec<u32>>>,
     /// Random numbers of the dropout that is layer i, at i; `None` without dropout.
     pub noise: Vec<Option<B::Buffer>>,
     /// Input of layer i at i, the last output at the end, if they are needed.
@@ -122,6 +124,7 @@ impl<B: Backend> PassContext<B> {
             needs,
             ranks: None,
             given: nothing(layers),
+            classes: None,
             noise: nothing(layers),
             values: nothing(layers),
             outputs: nothing(layers),
@@ -192,13 +195,28 @@ impl<B: Backend> FusedSequential<B> {
         if !needs.anything() {
             return false;
         }
-        let before = index.checked_sub(1).map(|i| &self.layers[i]);
-        if before.is_some_and(Self::reads_output) {
+        let Some(before) = index.checked_sub(1) else { return self.reads_input(0, needs) };
+        if Self::reads_output(&self.layers[before]) {
             return true;
         }
         let len = self.backend.len(self.backend.slice(value));
-        let recomputed = before.is_some_and(|before| before.layer.operation::<B>().recomputes_output(len));
-        self.layers[index].layer.operation::<B>().reads_input(needs) && !recomputed
+        self.reads_input(index, needs) && !self.recomputes_output(before, len)
+    }
+
+    fn reads_input(&self, index: usize, needs: NeedsGrad) -> bool {
+        self.layers[index].layer.operation::<B>().reads_input(needs)
+    }
+
+    /// Returns whether the output of layer `index`, of `len` numbers, is recomputed in the backward pass: from a saved input, or from one that
+    /// is recomputed itself.
+    fn recomputes_output(&self, index: usize, len: usize) -> bool {
+        let planned = &self.layers[index];
+        let operation = planned.layer.operation::<B>();
+        let has_input = || {
+            let input_len = len / size(planned.output).max(1) * size(planned.input);
+            planned.layer.is_norm() || index.checked_sub(1).is_some_and(|i| self.recomputes_output(i, input_len))
+        };
+        operation.recomputes_output(len) && has_input()
     }
 
     /// Returns the input's gradient `[n, H, W, C]` from the output's `[n, H', W', C']`, if it is needed; writes the parameters' gradients
@@ -229,9 +247,11 @@ impl<B: Backend> FusedSequential<B> {
         both: B::Buffer,
         samples: usize,
         theta: B::Slice<'a>,
+        classes: Option<Arc<Vec<u32>>>,
     ) -> Result<(B::Buffer, PassContext<B>)> {
         let mut both = Value::<B>::from(both);
         let mut cx = PassContext::new(self.layers.len(), NeedsGrad { input: false, parameters: true });
+        cx.classes = classes;
         for (index, planned) in self.layers.iter().enumerate() {
             let at = At { network: self, theta, index, samples };
             both = planned.layer.operation::<B>().jvp(&at, both, &mut cx)?;

@@ -3,8 +3,8 @@
 use super::im2col::Im2col;
 use super::im2col_gemm::{self, Target};
 use super::{
-    Direction, col2im, forward, forward_in_place, grad_reads_in_place, input_grad, input_grad_in_place, reads_in_place, taps,
-    weight_grad,
+    Direction, col2im, forward, forward_in_place, grad_reads_in_place, input_grad, input_grad_in_place, reads_in_place,
+    taps, weight_grad,
 };
 use crate::cpu::gemm::Single;
 use crate::cpu::layout::{channels_first, channels_last};

@@ -1,6 +1,6 @@
 //! Batch norm followed by a leaky ReLU.
 
-use super::Operation;
+use super::{Operation, RECOMPUTED};
 use crate::backend::{Activation, Backend, NormAdjoints, NormCall, NormGrads, Sides};
 use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
 use candle_core::{Result, bail};
@@ -15,10 +15,6 @@ pub struct BatchNorm {
     /// Added to the variance.
     pub eps: f64,
 }
-
-/// Size from which the output is recomputed from the input in the backward pass instead of being saved: half of a
-/// generator's memory for a hundredth of its time.
-const LARGE: usize = 1 << 21;
 
 impl BatchNorm {
     fn call<'a, B: Backend>(&self, at: &At<'a, B>) -> NormCall<'a, B> {
@@ -55,7 +51,7 @@ impl<B: Backend> Operation<B> for BatchNorm {
     }
 
     fn recomputes_output(&self, len: usize) -> bool {
-        len >= LARGE
+        len >= RECOMPUTED
     }
 
     fn recompute_output(&self, at: &At<B>, cx: &PassContext<B>) -> Option<B::Buffer> {

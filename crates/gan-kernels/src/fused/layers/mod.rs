@@ -2,6 +2,7 @@
 
 mod activation;
 mod batch_norm;
+mod classes;
 mod conv;
 mod dropout;
 mod global_max_pool;
@@ -11,6 +12,7 @@ mod residual;
 
 pub use crate::backend::{Activation, InputActivation, Resample};
 pub use batch_norm::BatchNorm;
+pub use classes::{ConcatClass, Projection};
 pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
@@ -22,6 +24,10 @@ use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
 use crate::backend::{Backend, Sides, size};
 use candle_core::Result;
 use std::fmt::Debug;
+
+/// Size from which an output that is cheap to compute is recomputed in the backward pass instead of being saved: half of a generator's memory
+/// for a hundredth of its time.
+const RECOMPUTED: usize = 1 << 21;
 
 /// Shape of the samples between two layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +60,11 @@ pub(super) trait Operation<B: Backend>: Debug {
         None
     }
 
+    /// Returns the number of classes that it knows, if it uses them.
+    fn classes(&self) -> Option<usize> {
+        None
+    }
+
     /// Returns the approximate number of multiply-adds per sample.
     fn work(&self, planned: &PlannedLayer) -> usize {
         size(planned.output)
@@ -74,12 +85,12 @@ pub(super) trait Operation<B: Backend>: Debug {
         false
     }
 
-    /// Returns whether an output of `len` numbers is not saved but recomputed from the input in the backward pass.
+    /// Returns whether an output of `len` numbers is not saved but recomputed in the backward pass, if the input is there then.
     fn recomputes_output(&self, _len: usize) -> bool {
         false
     }
 
-    /// Recomputes its output from its saved input.
+    /// Recomputes its output from its saved or recomputed input.
     fn recompute_output(&self, _at: &At<B>, _cx: &PassContext<B>) -> Option<B::Buffer> {
         None
     }
@@ -158,6 +169,10 @@ layers! {
     Resample(Resample),
     /// Maximum of each channel.
     GlobalMaxPool(GlobalMaxPool),
+    /// Concatenation of the class.
+    ConcatClass(ConcatClass),
+    /// Head of a projection discriminator.
+    Projection(Projection),
     /// Start of a residual block.
     Fork(Fork),
     /// Change from a residual block's first branch to its second one.

@@ -1,6 +1,6 @@
 //! Upsampling, padding and pooling: maps of pixels without weights.
 
-use super::Operation;
+use super::{Operation, RECOMPUTED};
 use crate::backend::{Backend, Resample, Sides};
 use crate::fused::pass::{At, Dtheta, PassContext, Value};
 use candle_core::{Result, bail};
@@ -33,6 +33,18 @@ impl<B: Backend> Operation<B> for Resample {
                 [h / kh, w / kw, c]
             }
         })
+    }
+
+    fn recomputes_output(&self, len: usize) -> bool {
+        len >= RECOMPUTED
+    }
+
+    fn recompute_output(&self, at: &At<B>, cx: &PassContext<B>) -> Option<B::Buffer> {
+        let backend = at.backend();
+        let x = at.recompute_input(cx)?;
+        let mut y = backend.uninit(at.output_len());
+        backend.resample(&at.map(), *self, backend.slice(&x), backend.slice_mut(&mut y));
+        Some(y)
     }
 
     fn forward(&self, at: &At<B>, x: Value<B>, _: &mut PassContext<B>) -> Result<Value<B>> {
