@@ -3,7 +3,7 @@
 //! The caller computes the coefficients of a step; the backend does the elementwise updates. On other devices, and in other number formats,
 //! candle's operations do. Functions without a section "Errors" fail only where candle does.
 
-use crate::backend::Optimizers;
+use crate::backend::{Backend, Optimizers};
 use crate::cpu::Cpu;
 use crate::storage::{elements, lock, with_elements};
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, backend::BackendStorage, bail};
@@ -194,7 +194,7 @@ pub fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return a.detach() + b.detach();
     }
     let mut to = with_elements::<f32, _>(&a.detach(), <[f32]>::to_vec)?;
-    with_elements::<f32, _>(&b.detach(), |b| to.iter_mut().zip(b).for_each(|(t, b)| *t += b))?;
+    with_elements::<f32, _>(&b.detach(), |b| Cpu.add(b, &mut to))?;
     Tensor::from_vec(to, a.shape(), a.device())
 }
 

@@ -10,6 +10,7 @@ use candle_core::{Tensor, backprop::GradStore};
 use gan_base::Rng;
 use gan_core::Discriminator;
 use gan_core::penalties::{Effect, Penalty};
+use gan_kernels::fused::backward;
 use std::time::Instant;
 
 mod discriminator_step;
@@ -214,7 +215,7 @@ fn class_loss(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Obje
 /// Returns the value of the loss, and the gradients of `part` of it.
 fn gradients(loss: &Tensor, part: f64) -> Result<(f64, GradStore)> {
     let value = f64::from(loss.to_scalar::<f32>()?);
-    Ok((value, if part == 1.0 { loss.backward()? } else { (loss * part)?.backward()? }))
+    Ok((value, if part == 1.0 { backward(loss)? } else { backward(&(loss * part)?)? }))
 }
 
 fn finite(value: f64, what: &'static str, step: u64) -> Result<f64> {

@@ -182,6 +182,7 @@ pub(crate) unsafe fn multiply<S: Simd, P: Format, const A: u8>(p: Product) {
                     };
                     match width {
                         PANEL => of_rows::<S, P, A, 2, true>(rows, tile),
+                        LANES => of_rows::<S, P, A, 1, true>(rows, tile),
                         _ if width > LANES => of_rows::<S, P, A, 2, false>(rows, tile),
                         _ => of_rows::<S, P, A, 1, false>(rows, tile),
                     }

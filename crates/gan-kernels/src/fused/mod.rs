@@ -6,12 +6,14 @@
 //! with one operation over two tensors: the input and all parameters, packed in order.
 //!
 //! In reading order: this file (the plan), `layers` (their shapes, what they save, their passes), `pass` (the passes over all layers, also of
-//! the directional derivative), `op` (a sequence as a candle operation).
+//! the directional derivative), `op` (a sequence as a candle operation), `collect` (a backward pass that adds gradients in place).
 
+mod collect;
 mod layers;
 mod op;
 mod pass;
 
+pub use collect::backward;
 pub use layers::{
     Activation, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation, Join,
     Projection, Resample, Reshape, Swap, Weights,

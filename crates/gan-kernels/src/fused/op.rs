@@ -1,5 +1,6 @@
 //! A fused network, and its directional derivative, as candle operations on the CPU.
 
+use super::collect::keep;
 use super::pass::{NeedsGrad, PassContext};
 use super::{FusedLayer, FusedSequential};
 use crate::backend::{Backend, Norms, Sides};
@@ -295,6 +296,7 @@ impl CustomOp2 for Op {
         let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
             values.map(|v| Tensor::from_vec(v, like.shape(), like.device())).transpose()
         };
+        let dtheta = dtheta.and_then(|values| keep(theta, values));
         Ok((tensor(dx, x)?, tensor(dtheta, theta)?))
     }
 }
@@ -338,6 +340,6 @@ impl CustomOp1 for Jvp {
             let run = || network.jvp_backward(cx, self.samples, theta, g, &mut dtheta);
             network.backend.run(network.work(2 * self.samples), run);
         })?;
-        Ok(Some(Tensor::from_vec(dtheta, theta.shape(), theta.device())?))
+        keep(theta, dtheta).map(|values| Tensor::from_vec(values, theta.shape(), theta.device())).transpose()
     }
 }

@@ -175,7 +175,8 @@ impl<P: Format, W: Tile> Job for Tiles<'_, P, W> {
                     for point in 0..points {
                         multiply::<S, P, BY_BLOCKS>(Product {
                             m: self.count,
-                            n: columns,
+                            // Half a panel of few columns is only zeros.
+                            n: n.next_multiple_of(LANES),
                             k: words,
                             a: a.as_ptr().add(point * a_point),
                             a_step: self.count * BLOCK,

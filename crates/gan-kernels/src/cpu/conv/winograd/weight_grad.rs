@@ -212,7 +212,7 @@ impl<P: Format, W: Tile> Job for Rows<'_, P, W> {
             for point in 0..points {
                 multiply::<S, P, BY_COLUMNS>(Product {
                     m: self.channels.len(),
-                    n: columns,
+                    n: self.part.slide.channels[1].next_multiple_of(LANES),
                     k: words,
                     a: a.as_ptr().add(point * (words * ROWS + APART)),
                     a_step: ROWS,
