@@ -208,6 +208,33 @@ fn unfused_layers_between_fused_ones_have_exact_gradients() {
 }
 
 #[test]
+fn gradients_that_are_kept_aside_equal_candles() {
+    let list = layers(
+        r#"[{ conv = 8, kernel = 3, spectral_norm = true }, { leaky_relu = 0.2 }, "silu", { conv = 6, kernel = 2 }, "relu", "flatten", { dense = 1 }]"#,
+    );
+    let network = network(&[2, 6, 6], &list);
+    let draw = |seed| Rng::new(seed).normal_tensor(0.0, 1.0, (5, 2, 6, 6), test_device()).unwrap();
+    let (x, mut rng) = (Var::from_tensor(&draw(5)).unwrap(), Rng::new(7));
+    // Two passes through the same parameters, as of real and generated samples, and a term that does not go through a fused network.
+    let mut pass = ForwardContext::steady(&mut rng);
+    let one = network.forward(x.as_tensor(), &mut pass).unwrap();
+    let two = network.forward(&draw(6), &mut pass).unwrap();
+    let decay = network.params()[0].var().as_tensor().sqr().unwrap().sum_all().unwrap();
+    let loss = ((weigh(&one) + weigh(&two).sqr()).unwrap() + decay).unwrap();
+    let (ours, candles) = (gan_kernels::fused::backward(&loss).unwrap(), loss.backward());
+    assert!(candles.is_err(), "a pass runs backward once");
+    let one = network.forward(x.as_tensor(), &mut pass).unwrap();
+    let two = network.forward(&draw(6), &mut pass).unwrap();
+    let decay = network.params()[0].var().as_tensor().sqr().unwrap().sum_all().unwrap();
+    let candles = ((weigh(&one) + weigh(&two).sqr()).unwrap() + decay).unwrap().backward().unwrap();
+    assert!(difference(ours.get(&x).unwrap(), candles.get(&x).unwrap()) < 1e-6);
+    for param in network.params().iter().filter(|param| param.role.is_trained()) {
+        let [a, b] = [&ours, &candles].map(|grads| param.of(grads.get(param.var()).unwrap()).unwrap());
+        assert!(difference(&a, &b) < 1e-6, "{}", param.name);
+    }
+}
+
+#[test]
 fn power_iteration_finds_the_largest_singular_value() {
     let list = layers(r#"[{ dense = 4, bias = false, spectral_norm = true }]"#);
     let network = network(&[4], &list);

@@ -7,7 +7,7 @@ use gan_base::Rng;
 use gan_core::ForwardContext;
 use gan_core::Side;
 use gan_core::penalties::Effect;
-use gan_kernels::fused::backward;
+use gan_kernels::fused;
 use std::time::Instant;
 
 /// Computes D's losses and penalties on one batch. Returns its loss, D(x), D(G(z)), accuracy, penalty, and the decision threshold for
@@ -70,7 +70,7 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
         let real = due.share_of(&seen_real)?;
         let fake = due.share_of(&seen_fake)?;
         let (value, tangent) = function.term(d, &real, &fake, classes.as_ref(), rng)?;
-        optimizer.add_gradients(&mut grads, &backward(&(tangent * (due.weight * share))?)?)?;
+        optimizer.add_gradients(&mut grads, &fused::backward(&(tangent * (due.weight * share))?)?)?;
         penalty += due.weight * value;
     }
     seconds.backward += elapsed_since(&mut start);
