@@ -154,8 +154,13 @@ pub trait Backend: Norms + Pixels + Optimizers {
     /// Cache of weights in the form that the kernels read.
     type WeightCache: Debug + Send + Sync;
 
+    /// Number of values from which a batch norm's output is recomputed in the backward pass instead of being saved.
+    const RECOMPUTES_FROM: usize = usize::MAX;
+
     /// Returns an empty cache of weights.
     fn weight_cache(&self, reuse: Reuse) -> Self::WeightCache;
+    /// Tells the cache that the weights have changed. A backend that sees changes by itself needs no such call.
+    fn weights_changed(&self, _cache: &Self::WeightCache) {}
 
     /// Runs a pass of about `work` multiply-adds.
     fn run<R: Send>(&self, work: usize, pass: impl FnOnce() -> R + Send) -> R;

@@ -162,13 +162,20 @@ pub(crate) fn product(sides: &[usize]) -> usize {
 /// All sizes of one convolution. `input` belongs to the side that windows slide over, `output` to the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Problem {
-    pub(crate) spec: ConvSpec,
-    pub(crate) samples: usize,
-    pub(crate) in_channels: usize,
-    pub(crate) out_channels: usize,
-    pub(crate) input: [usize; 2],
-    pub(crate) output: [usize; 2],
-    pub(crate) kernel: [usize; 2],
+    /// Stride, padding and dilation.
+    pub spec: ConvSpec,
+    /// Number of samples in the batch.
+    pub samples: usize,
+    /// Channels of the images that windows slide over.
+    pub in_channels: usize,
+    /// Channels of the other side, one per filter.
+    pub out_channels: usize,
+    /// Height and width of the images that windows slide over.
+    pub input: [usize; 2],
+    /// Height and width of the other side: the number of windows.
+    pub output: [usize; 2],
+    /// Height and width of the window.
+    pub kernel: [usize; 2],
 }
 
 impl Problem {
@@ -207,17 +214,17 @@ impl Problem {
     }
 
     /// Returns the number of windows in a sample.
-    pub(crate) fn positions(&self) -> usize {
+    pub fn positions(&self) -> usize {
         self.output[0] * self.output[1]
     }
 
     /// Returns the number of values in one sample of x.
-    pub(crate) fn input_len(&self) -> usize {
+    pub fn input_len(&self) -> usize {
         self.in_channels * self.input[0] * self.input[1]
     }
 
     /// Returns the number of values in one sample of y.
-    pub(crate) fn output_len(&self) -> usize {
+    pub fn output_len(&self) -> usize {
         self.out_channels * self.positions()
     }
 

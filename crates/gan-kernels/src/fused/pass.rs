@@ -11,12 +11,15 @@ use candle_core::Result;
 
 /// Gradients that are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NeedsGrad {
+pub struct NeedsGrad {
+    /// Gradient of the input.
     pub input: bool,
+    /// Gradients of the parameters.
     pub parameters: bool,
 }
 
 impl NeedsGrad {
+    /// Returns whether there is a backward pass.
     pub fn anything(self) -> bool {
         self.input || self.parameters
     }
@@ -81,7 +84,9 @@ impl<'a, B: Backend> At<'a, B> {
 pub(super) type Dtheta<'a, 'd, B> = Option<&'a mut <B as Memory>::SliceMut<'d>>;
 
 /// What a pass is given, and what its forward part saves for its backward part.
-pub(super) struct PassContext<B: Backend> {
+#[derive(Debug)]
+pub struct PassContext<B: Backend> {
+    /// Gradients that the backward pass computes.
     pub needs: NeedsGrad,
     /// Ranks whose batches the statistics of batch norms are taken over.
     pub ranks: Ranks,
@@ -115,7 +120,7 @@ impl<B: Backend> PassContext<B> {
     }
 
     /// Saves the values, which are already the output of an activation, and applies its derivative to the tangents.
-    pub fn save_and_differentiate(&mut self, at: &At<B>, act: Activation, y: &mut B::Buffer) {
+    pub(super) fn save_and_differentiate(&mut self, at: &At<B>, act: Activation, y: &mut B::Buffer) {
         if act == Activation::Identity {
             return;
         }
@@ -144,7 +149,10 @@ impl<B: Backend> Adjoint<B> {
 
 impl<B: Backend> FusedSequential<B> {
     /// Runs forward: x `[n, H, W, C]` -> the output `[n, H', W', C']`.
-    pub(super) fn forward<'a>(
+    ///
+    /// # Errors
+    /// If a batch norm gets fewer than two numbers per channel.
+    pub fn forward<'a>(
         &'a self,
         x: B::Buffer,
         samples: usize,
@@ -186,7 +194,7 @@ impl<B: Backend> FusedSequential<B> {
 
     /// Returns the input's gradient `[n, H, W, C]` from the output's `[n, H', W', C']`, if it is needed; writes the parameters' gradients
     /// to `dtheta`, if they are needed.
-    pub(super) fn backward<'a>(
+    pub fn backward<'a>(
         &'a self,
         mut cx: PassContext<B>,
         samples: usize,
@@ -207,7 +215,10 @@ impl<B: Backend> FusedSequential<B> {
     }
 
     /// Runs values and tangents `[2n, H, W, C]` forward, and returns the output's tangents and what is saved.
-    pub(super) fn jvp_forward<'a>(
+    ///
+    /// # Errors
+    /// If a batch norm gets fewer than two numbers per channel.
+    pub fn jvp_forward<'a>(
         &'a self,
         mut both: B::Buffer,
         samples: usize,
@@ -224,7 +235,7 @@ impl<B: Backend> FusedSequential<B> {
     }
 
     /// Computes the parameters' gradient from that of the tangents `[n, H', W', C']`.
-    pub(super) fn jvp_backward<'a>(
+    pub fn jvp_backward<'a>(
         &'a self,
         mut cx: PassContext<B>,
         samples: usize,

@@ -16,10 +16,6 @@ pub struct BatchNorm {
     pub eps: f64,
 }
 
-/// Size from which the output is recomputed from the input in the backward pass instead of being saved: half of a
-/// generator's memory for a hundredth of its time.
-const LARGE: usize = 1 << 21;
-
 impl BatchNorm {
     fn call<'a, B: Backend>(&self, at: &At<'a, B>) -> NormCall<'a, B> {
         let c = at.planned().input[2];
@@ -55,7 +51,7 @@ impl<B: Backend> Operation<B> for BatchNorm {
     }
 
     fn recomputes_output(&self, len: usize) -> bool {
-        len >= LARGE
+        len >= B::RECOMPUTES_FROM
     }
 
     fn recompute_output(&self, at: &At<B>, cx: &PassContext<B>) -> Option<B::Buffer> {

@@ -1,0 +1,337 @@
+//! Checks and measures the CUDA backend on a GPU: `gpu_check [PART…]`. Without a part it runs all of them, each in a process of its own, so
+//! that an error of one does not stop the next.
+#![allow(clippy::print_stdout, dead_code)]
+
+#[path = "../tests/common/networks.rs"]
+mod networks;
+#[path = "../tests/common/operations.rs"]
+mod operations;
+
+use gan_cuda::step::{PlainGan, StepBackend};
+use gan_cuda::{Choice, Cuda, Graph, Pinned, Products, describe, probe};
+use gan_kernels::{Cpu, Precision};
+use networks::{Made, random};
+use operations::{all, difference, distance};
+use std::collections::BTreeMap;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// Parts, and the seconds that each may take.
+const PARTS: [(&str, u64); 11] = [
+    ("found", 40),
+    ("operations", 90),
+    ("celeba-tf32", 60),
+    ("celeba-bf16", 60),
+    ("steps", 90),
+    ("mnist-tf32", 60),
+    ("mnist-bf16", 60),
+    ("profile-tf32", 45),
+    ("profile-bf16", 45),
+    ("celeba-f32", 45),
+    ("profile-mnist", 45),
+];
+
+fn main() {
+    let parts: Vec<String> = std::env::args().skip(1).collect();
+    if !parts.is_empty() {
+        return parts.iter().for_each(|part| run_part(part));
+    }
+    let start = Instant::now();
+    for (part, seconds) in PARTS {
+        println!("=== {part}, {:.1} s after the start", start.elapsed().as_secs_f64());
+        let program = std::env::current_exe();
+        match program.and_then(|program| Command::new(program).arg(part).spawn()) {
+            Ok(child) => wait(part, child, Duration::from_secs(seconds)),
+            Err(error) => {
+                println!("{part}: no process of its own ({error})");
+                if std::panic::catch_unwind(|| run_part(part)).is_err() {
+                    println!("{part}: FAILED");
+                }
+            }
+        }
+    }
+    println!("=== done after {:.1} s", start.elapsed().as_secs_f64());
+}
+
+fn wait(part: &str, mut child: Child, most: Duration) {
+    let start = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return,
+            Ok(Some(status)) => return println!("{part}: FAILED ({status})"),
+            Ok(None) if start.elapsed() > most => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return println!("{part}: FAILED (stopped after {:.0} s)", most.as_secs_f64());
+            }
+            Ok(None) => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => return println!("{part}: FAILED ({error})"),
+        }
+    }
+}
+
+fn run_part(part: &str) {
+    match part {
+        "found" => found(),
+        "operations" => {
+            for products in [Products::F32, Products::Tf32, Products::Bf16] {
+                check_operations(products);
+            }
+        }
+        "steps" => check_steps(),
+        "celeba-f32" => times(Products::F32, &["dcgan-celeba"], &[Choice::Heuristic]),
+        "celeba-tf32" => times(Products::Tf32, &["dcgan-celeba"], &[Choice::Heuristic, Choice::Timed]),
+        "celeba-bf16" => times(Products::Bf16, &["dcgan-celeba"], &[Choice::Heuristic, Choice::Timed]),
+        "mnist-f32" => times(Products::F32, &MNIST, &[Choice::Heuristic]),
+        "mnist-tf32" => times(Products::Tf32, &MNIST, &[Choice::Heuristic, Choice::Timed]),
+        "mnist-bf16" => times(Products::Bf16, &MNIST, &[Choice::Heuristic, Choice::Timed]),
+        "profile-tf32" => profile("dcgan-celeba", Products::Tf32),
+        "profile-bf16" => profile("dcgan-celeba", Products::Bf16),
+        "profile-mnist" => ["dcgan-mnist", "keras-mnist"].iter().for_each(|name| profile(name, Products::Tf32)),
+        other => println!("no part is called {other}; there are {:?}", PARTS.map(|(part, _)| part)),
+    }
+}
+
+const MNIST: [&str; 4] = ["dcgan-mnist", "keras-mnist", "mnist", "upsample-mnist"];
+
+fn preset(name: &str) -> Made {
+    // For a rehearsal on a machine without a GPU.
+    if std::env::var_os("GPU_CHECK_SMALL").is_some() {
+        return match name {
+            "dcgan-celeba" | "small celeba" => networks::dcgan(3, 4, 2, 6, 2),
+            "keras-mnist" => networks::keras_mnist(8, 6, 2),
+            "upsample-mnist" => networks::upsample_mnist(8, 6, 2),
+            _ => networks::dcgan_mnist(4, 6, 2),
+        };
+    }
+    match name {
+        "dcgan-celeba" => networks::dcgan(3, 64, 4, 100, 128),
+        "small celeba" => networks::dcgan(3, 16, 4, 32, 32),
+        "dcgan-mnist" => networks::dcgan_mnist(64, 100, 128),
+        "keras-mnist" => networks::keras_mnist(128, 100, 64),
+        "mnist" => networks::mnist(64),
+        _ => networks::upsample_mnist(128, 100, 128),
+    }
+}
+
+fn open(products: Products) -> Cuda {
+    Cuda::open(0, products).unwrap()
+}
+
+fn found() {
+    match probe() {
+        Ok(found) => {
+            println!("{found:?}");
+            let start = Instant::now();
+            let cuda = open(Products::Tf32);
+            println!("{}", describe(&found, &cuda));
+            println!("opened in {:.2} s", start.elapsed().as_secs_f64());
+            let x = cuda.upload(&[1.0; 8]);
+            let y = gan_kernels::backend::Memory::copy(&cuda, gan_kernels::backend::Memory::slice(&cuda, &x));
+            println!("copied: {:?}", cuda.download(gan_kernels::backend::Memory::slice(&cuda, &y)));
+        }
+        Err(missing) => println!("{missing}\nsearched {:?}", missing.searched),
+    }
+}
+
+fn check_operations(products: Products) {
+    let cuda = open(products);
+    let expected = all(&Cpu, Precision::F32Accurate);
+    let found = all(&cuda, Precision::F32);
+    let again = all(&cuda, Precision::F32);
+    let mut worst = BTreeMap::<String, (f32, f32, String)>::new();
+    let mut other_bits = 0;
+    for ((a, b), c) in found.iter().zip(&expected).zip(&again) {
+        let bits = |results: &[Vec<f32>]| -> Vec<u32> { results.iter().flatten().map(|v| v.to_bits()).collect() };
+        other_bits += usize::from(bits(&a.results) != bits(&c.results));
+        let kind: String = a.name.chars().take_while(|c| !c.is_ascii_digit() && *c != '[').collect();
+        let most = difference(&a.results, &b.results);
+        let whole = distance(&a.results, &b.results);
+        let entry = worst.entry(kind).or_insert((-1.0, -1.0, String::new()));
+        if most.is_nan() || most > entry.0 {
+            *entry = (most, whole.max(entry.1), a.name.clone());
+        }
+    }
+    println!("{products:?}: largest error / its length as a vector, by operation; {other_bits} with other bits when repeated");
+    for (kind, (most, whole, name)) in worst {
+        println!("  {kind:<44} {most:9.2e} {whole:9.2e}  {name}");
+    }
+}
+
+fn start<B: StepBackend>(backend: &B, made: &Made, precision: Precision) -> PlainGan<B> {
+    let [g, d] = &made.initial;
+    let mut gan = PlainGan::new(backend.clone(), made.plain.clone(), precision, [g, d]).unwrap();
+    gan.set_images(&images(made));
+    gan
+}
+
+fn images(made: &Made) -> Vec<f32> {
+    let [c, h, w] = made.plain.image;
+    // Smooth images: a wave for each sample and channel.
+    let wave = |i: usize| {
+        let [sample, channel, row, column] = [i / (c * h * w), i / (h * w) % c, i / w % h, i % w];
+        let phase = sample as f32 * 0.7 + channel as f32;
+        ((row as f32 * 0.2 + phase).sin() * (column as f32 * 0.15 + phase).cos()).clamp(-1.0, 1.0)
+    };
+    (0..made.plain.batch * c * h * w).map(wave).collect()
+}
+
+fn latents(made: &Made, step: u64) -> Vec<f32> {
+    random(&mut ((step + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1), made.plain.batch * made.plain.latent)
+}
+
+fn step<B: StepBackend>(gan: &mut PlainGan<B>, made: &Made, number: u64) {
+    gan.send_latents(&latents(made, number));
+    gan.run().unwrap();
+}
+
+fn check_steps() {
+    for name in ["dcgan-mnist", "small celeba"] {
+        let made = preset(name);
+        let steps = 20;
+        let mut cpu = start(&Cpu, &made, Precision::F32Accurate);
+        let began = Instant::now();
+        let expected: Vec<_> = (0..steps)
+            .map(|i| {
+                step(&mut cpu, &made, i);
+                (cpu.losses(), cpu.gradients(), cpu.parameters())
+            })
+            .collect();
+        println!("{name}: {steps} steps on the CPU in {:.1} s", began.elapsed().as_secs_f64());
+        for products in [Products::F32, Products::Tf32, Products::Bf16] {
+            let cuda = open(products);
+            let mut gan = start(&cuda, &made, Precision::F32);
+            for i in 0..steps {
+                step(&mut gan, &made, i);
+                if [0, 1, 2, 4, 9, 19].contains(&i) {
+                    let (losses, gradients, parameters) = &expected[i as usize];
+                    let found = gan.losses();
+                    println!(
+                        "  {products:?} step {}: losses {found:.5?} (CPU {losses:.5?}) off by {:.1e}; gradients {:.1e}, parameters {:.1e}",
+                        i + 1,
+                        difference(&[found.clone()], &[losses.clone()]),
+                        distance(&gan.gradients(), gradients),
+                        distance(&gan.parameters(), parameters),
+                    );
+                }
+            }
+            let mut again = start(&cuda, &made, Precision::F32);
+            (0..steps).for_each(|i| step(&mut again, &made, i));
+            println!("  {products:?}: the same bits when repeated: {}", gan.parameters() == again.parameters());
+            let mut captured = start(&cuda, &made, Precision::F32);
+            (0..2).for_each(|i| step(&mut captured, &made, i));
+            let (graph, result) = cuda.capture(|| captured.run()).unwrap();
+            result.unwrap();
+            for i in 2..steps {
+                captured.send_latents(&latents(&made, i));
+                graph.launch();
+            }
+            println!("  {products:?}: the same bits as a graph: {}", gan.parameters() == captured.parameters());
+        }
+    }
+}
+
+/// Returns the median milliseconds of steps that are waited for, and the mean of steps that are not.
+fn measure(cuda: &Cuda, mut step: impl FnMut(u64)) -> [f64; 2] {
+    (0..10).for_each(&mut step);
+    cuda.synchronize();
+    let mut each: Vec<f64> = (0..50)
+        .map(|i| {
+            let start = Instant::now();
+            step(i);
+            cuda.synchronize();
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    each.sort_by(f64::total_cmp);
+    let start = Instant::now();
+    (0..50).for_each(&mut step);
+    cuda.synchronize();
+    [each[25], start.elapsed().as_secs_f64() * 1e3 / 50.0]
+}
+
+fn times(products: Products, names: &[&str], choices: &[Choice]) {
+    let mut cuda = open(products);
+    for name in names {
+        let made = preset(name);
+        let z: Vec<Vec<f32>> = (0..8).map(|i| latents(&made, i)).collect();
+        for choice in choices {
+            cuda = cuda.with_choice(*choice);
+            let mut gan = start(&cuda, &made, Precision::F32);
+            let began = Instant::now();
+            gan.send_latents(&z[0]);
+            gan.run().unwrap();
+            cuda.synchronize();
+            let first = began.elapsed().as_secs_f64();
+            let eager = measure(&cuda, |i| {
+                gan.send_latents(&z[i as usize % 8]);
+                gan.run().unwrap();
+            });
+            let (graph, result): (Graph, _) = cuda.capture(|| gan.run()).unwrap();
+            result.unwrap();
+            let graphed = measure(&cuda, |i| {
+                gan.send_latents(&z[i as usize % 8]);
+                graph.launch();
+            });
+            let mut pinned = Pinned::new(&cuda, images(&made).len()).unwrap();
+            pinned.values_mut().copy_from_slice(&images(&made));
+            let with_images = measure(&cuda, |i| {
+                pinned.send(gan.images_mut());
+                gan.send_latents(&z[i as usize % 8]);
+                graph.launch();
+            });
+            let with_losses = {
+                let start = Instant::now();
+                for i in 0..50 {
+                    gan.send_latents(&z[i as usize % 8]);
+                    graph.launch();
+                    let _ = gan.losses();
+                }
+                start.elapsed().as_secs_f64() * 1e3 / 50.0
+            };
+            let (free, total) = cuda.memory();
+            let mib = |bytes: usize| bytes >> 20;
+            println!(
+                "{name} b{} {products:?} {choice:?}: first step {first:.2} s; eager {:.3} ms (median, waited for) {:.3} (mean, not); \
+                 graph {:.3} {:.3}, with images {:.3} {:.3}, with losses read {with_losses:.3}; {} nodes; buffers {} MiB, device {} MiB; \
+                 losses {:.4?}",
+                made.plain.batch,
+                eager[0],
+                eager[1],
+                graphed[0],
+                graphed[1],
+                with_images[0],
+                with_images[1],
+                graph.nodes,
+                mib(cuda.allocated().0),
+                mib(total - free),
+                gan.losses(),
+            );
+        }
+    }
+}
+
+fn profile(name: &str, products: Products) {
+    let cuda = open(products).with_choice(Choice::Timed);
+    let made = preset(name);
+    let mut gan = start(&cuda, &made, Precision::F32);
+    (0..5).for_each(|i| step(&mut gan, &made, i));
+    cuda.synchronize();
+    // The device is kept busy, so that the host's work between two kernels does not count.
+    (0..5).for_each(|i| step(&mut gan, &made, i));
+    gan.send_latents(&latents(&made, 1));
+    let profile = cuda.profile(|| gan.run().unwrap());
+    let mut by_name = BTreeMap::<String, (usize, f32)>::new();
+    for (name, time) in &profile {
+        let entry = by_name.entry(name.clone()).or_default();
+        entry.0 += 1;
+        entry.1 += time;
+    }
+    let mut sorted: Vec<_> = by_name.into_iter().collect();
+    sorted.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
+    let total: f32 = sorted.iter().map(|(_, (_, time))| time).sum();
+    println!("{name} {products:?}: {} calls, {:.0} us in all", profile.len(), total * 1e3);
+    for (name, (count, time)) in sorted {
+        println!("  {:8.1} us in {count:3}  {name}", time * 1e3);
+    }
+}

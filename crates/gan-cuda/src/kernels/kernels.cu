@@ -1,0 +1,651 @@
+// Kernels of the CUDA backend, over channels-last arrays of f32 or bf16.
+//
+// `cargo xtask`-free build: nvcc turns this text into kernels.ptx, which is checked in; the tests compile the same text with g++ over
+// cuda_on_cpu.h. So it uses no header of CUDA, and bf16 numbers are their upper sixteen bits.
+//
+// Sums are taken in two stages whose order depends on the shape alone: no atomics, and the same bits in every run.
+
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#ifdef __CUDACC__
+#define DYNAMIC_SHARED(T, name) extern __shared__ T name[]
+__device__ __forceinline__ u32 bits_of(float x) { return __float_as_uint(x); }
+__device__ __forceinline__ float of_bits(u32 x) { return __uint_as_float(x); }
+#else
+#define DYNAMIC_SHARED(T, name) T* name = (T*)emu::dynamic.data()
+inline u32 bits_of(float x) { u32 u; memcpy(&u, &x, 4); return u; }
+inline float of_bits(u32 u) { float x; memcpy(&x, &u, 4); return x; }
+#endif
+
+struct bf16 { u16 bits; };
+
+__device__ __forceinline__ float wide(float x) { return x; }
+__device__ __forceinline__ float wide(bf16 x) { return of_bits((u32)x.bits << 16); }
+__device__ __forceinline__ u32 upper(float x) {
+    u32 u = bits_of(x);
+    // Rounding could turn a NaN into infinity.
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (u >> 16) | 0x40u;
+    return (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+}
+template <class T> struct Narrow;
+template <> struct Narrow<float> { static __device__ __forceinline__ float of(float x) { return x; } };
+template <> struct Narrow<bf16> { static __device__ __forceinline__ bf16 of(float x) { bf16 r; r.bits = (u16)upper(x); return r; } };
+
+// A lane reads and writes N neighboring numbers: 16 bytes if lengths and addresses allow it, else one number.
+template <class T> struct One {
+    typedef T type;
+    static const int N = 1;
+    static __device__ __forceinline__ void load(const T* p, float* v) { v[0] = wide(*p); }
+    static __device__ __forceinline__ void store(T* p, const float* v) { *p = Narrow<T>::of(v[0]); }
+};
+template <class T> struct Many;
+template <> struct Many<float> {
+    typedef float type;
+    static const int N = 4;
+    static __device__ __forceinline__ void load(const float* p, float* v) {
+        float4 q = *(const float4*)p;
+        v[0] = q.x; v[1] = q.y; v[2] = q.z; v[3] = q.w;
+    }
+    static __device__ __forceinline__ void store(float* p, const float* v) {
+        float4 q;
+        q.x = v[0]; q.y = v[1]; q.z = v[2]; q.w = v[3];
+        *(float4*)p = q;
+    }
+};
+template <> struct Many<bf16> {
+    typedef bf16 type;
+    static const int N = 8;
+    static __device__ __forceinline__ void two(u32 q, float* v) { v[0] = of_bits(q << 16); v[1] = of_bits(q & 0xffff0000u); }
+    static __device__ __forceinline__ u32 both(const float* v) { return upper(v[0]) | (upper(v[1]) << 16); }
+    static __device__ __forceinline__ void load(const bf16* p, float* v) {
+        uint4 q = *(const uint4*)p;
+        two(q.x, v); two(q.y, v + 2); two(q.z, v + 4); two(q.w, v + 6);
+    }
+    static __device__ __forceinline__ void store(bf16* p, const float* v) {
+        uint4 q;
+        q.x = both(v); q.y = both(v + 2); q.z = both(v + 4); q.w = both(v + 6);
+        *(uint4*)p = q;
+    }
+};
+
+// Defines a kernel for each number type, one and many numbers a lane.
+#define EACH_LANES(name, parameters, arguments) \
+    extern "C" __global__ void __launch_bounds__(256) name##_f32 parameters(float) { name<One<float> > arguments; } \
+    extern "C" __global__ void __launch_bounds__(256) name##_f32v parameters(float) { name<Many<float> > arguments; } \
+    extern "C" __global__ void __launch_bounds__(256) name##_bf16 parameters(bf16) { name<One<bf16> > arguments; } \
+    extern "C" __global__ void __launch_bounds__(256) name##_bf16v parameters(bf16) { name<Many<bf16> > arguments; }
+// Defines a kernel for each number type.
+#define EACH_TYPE(name, parameters, arguments) \
+    extern "C" __global__ void __launch_bounds__(256) name##_f32 parameters(float) { name<float> arguments; } \
+    extern "C" __global__ void __launch_bounds__(256) name##_bf16 parameters(bf16) { name<bf16> arguments; }
+#define EACH_TYPE_512(name, parameters, arguments) \
+    extern "C" __global__ void __launch_bounds__(512) name##_f32 parameters(float) { name<float> arguments; } \
+    extern "C" __global__ void __launch_bounds__(512) name##_bf16 parameters(bf16) { name<bf16> arguments; }
+
+// ---------------------------------------------------------------------------------------------------------------- activations
+
+enum { IDENTITY = 0, LEAKY = 1, TANH = 2, SIGMOID = 3 };
+
+__device__ __forceinline__ float sigmoid(float x) {
+    float e = expf(-fabsf(x));
+    return x >= 0.0f ? 1.0f / (1.0f + e) : e / (1.0f + e);
+}
+
+__device__ __forceinline__ float activate(int act, float slope, float x) {
+    if (act == LEAKY) return x > 0.0f ? x : slope * x;
+    if (act == TANH) return tanhf(x);
+    if (act == SIGMOID) return sigmoid(x);
+    return x;
+}
+
+// x <- act(x + bias) over [rows, channels]; a thread has its channels and walks over rows.
+template <class L> __device__ __forceinline__ void bias_act(typename L::type* x, const float* bias, int rows, int channels, int act, float slope) {
+    int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
+    if (c >= channels) return;
+    float b[L::N];
+    for (int i = 0; i < L::N; ++i) b[i] = bias ? bias[c + i] : 0.0f;
+    for (int r = blockIdx.y * blockDim.y + threadIdx.y; r < rows; r += gridDim.y * blockDim.y) {
+        typename L::type* p = x + (size_t)r * channels + c;
+        float v[L::N];
+        L::load(p, v);
+        for (int i = 0; i < L::N; ++i) v[i] = activate(act, slope, v[i] + b[i]);
+        L::store(p, v);
+    }
+}
+#define P_BIAS_ACT(T) (T* x, const float* bias, int rows, int channels, int act, float slope)
+EACH_LANES(bias_act, P_BIAS_ACT, (x, bias, rows, channels, act, slope))
+
+#define FOR_LANES(n) \
+    for (size_t at = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * L::N; at < (n); at += (size_t)gridDim.x * blockDim.x * L::N)
+
+// g <- g·act' from the output y.
+template <class L> __device__ __forceinline__ void act_grad(const typename L::type* y, typename L::type* g, u64 n, int act, float slope) {
+    FOR_LANES(n) {
+        float a[L::N], b[L::N];
+        L::load(y + at, a);
+        L::load(g + at, b);
+        for (int i = 0; i < L::N; ++i) {
+            if (act == LEAKY) b[i] = a[i] > 0.0f ? b[i] : slope * b[i];
+            if (act == TANH) b[i] *= 1.0f - a[i] * a[i];
+        }
+        L::store(g + at, b);
+    }
+}
+#define P_ACT_GRAD(T) (const T* y, T* g, u64 n, int act, float slope)
+EACH_LANES(act_grad, P_ACT_GRAD, (y, g, n, act, slope))
+
+template <class L> __device__ __forceinline__ void in_act(const typename L::type* x, typename L::type* y, u64 n, int act, float slope) {
+    FOR_LANES(n) {
+        float a[L::N];
+        L::load(x + at, a);
+        for (int i = 0; i < L::N; ++i) a[i] = activate(act, slope, a[i]);
+        L::store(y + at, a);
+    }
+}
+#define P_IN_ACT(T) (const T* x, T* y, u64 n, int act, float slope)
+EACH_LANES(in_act, P_IN_ACT, (x, y, n, act, slope))
+
+template <class L> __device__ __forceinline__ void in_act_grad(const typename L::type* x, typename L::type* g, u64 n, int act, float slope) {
+    FOR_LANES(n) {
+        float a[L::N], b[L::N];
+        L::load(x + at, a);
+        L::load(g + at, b);
+        for (int i = 0; i < L::N; ++i) {
+            if (act == SIGMOID) b[i] *= sigmoid(a[i]) * sigmoid(-a[i]);
+            else b[i] *= a[i] > 0.0f ? 1.0f : slope;
+        }
+        L::store(g + at, b);
+    }
+}
+#define P_IN_ACT_GRAD(T) (const T* x, T* g, u64 n, int act, float slope)
+EACH_LANES(in_act_grad, P_IN_ACT_GRAD, (x, g, n, act, slope))
+
+// y = x·scale where uniform >= rate, else 0. The random numbers are of the activations' type.
+template <class L> __device__ __forceinline__ void dropout(const typename L::type* uniform, const typename L::type* x, typename L::type* y, u64 n, float rate, float scale) {
+    FOR_LANES(n) {
+        float u[L::N], a[L::N];
+        L::load(uniform + at, u);
+        L::load(x + at, a);
+        for (int i = 0; i < L::N; ++i) a[i] = u[i] >= rate ? a[i] * scale : 0.0f;
+        L::store(y + at, a);
+    }
+}
+#define P_DROPOUT(T) (const T* uniform, const T* x, T* y, u64 n, float rate, float scale)
+EACH_LANES(dropout, P_DROPOUT, (uniform, x, y, n, rate, scale))
+
+// ------------------------------------------------------------------------------------------------------------ sums of channels
+
+// Two sums over the rows of each channel: this block's part of the rows, to partial[block][2][channels].
+template <class L> __device__ __forceinline__ void store_sums(const float* first, const float* second, int c, int channels, float* partial) {
+    DYNAMIC_SHARED(float, scratch);  // [threads of a row of threads][2·N] for each row of threads
+    int width = blockDim.x * 2 * L::N;
+    float* mine = scratch + threadIdx.y * width + threadIdx.x * 2 * L::N;
+    for (int i = 0; i < L::N; ++i) { mine[i] = first[i]; mine[L::N + i] = second[i]; }
+    __syncthreads();
+    // Rows of threads are added in their order.
+    if (threadIdx.y == 0 && c < channels) {
+        float sum[2 * L::N];
+        for (int i = 0; i < 2 * L::N; ++i) sum[i] = mine[i];
+        for (int y = 1; y < (int)blockDim.y; ++y)
+            for (int i = 0; i < 2 * L::N; ++i) sum[i] += mine[y * width + i];
+        float* to = partial + (size_t)blockIdx.y * 2 * channels + c;
+        for (int i = 0; i < L::N; ++i) { to[i] = sum[i]; to[channels + i] = sum[L::N + i]; }
+    }
+}
+
+#define FOR_ROWS(rows) for (int r = blockIdx.y * blockDim.y + threadIdx.y; r < (rows); r += gridDim.y * blockDim.y)
+
+// Sums of the differences to the first row, and of their squares: a large mean does not swallow the spread.
+template <class L> __device__ __forceinline__ void moments(const typename L::type* x, int rows, int channels, float* partial) {
+    int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
+    float s[L::N], q[L::N], pilot[L::N];
+    for (int i = 0; i < L::N; ++i) s[i] = q[i] = pilot[i] = 0.0f;
+    if (c < channels) {
+        L::load(x + c, pilot);
+#pragma unroll 4
+        FOR_ROWS(rows) {
+            float v[L::N];
+            L::load(x + (size_t)r * channels + c, v);
+            for (int i = 0; i < L::N; ++i) { float d = v[i] - pilot[i]; s[i] += d; q[i] += d * d; }
+        }
+    }
+    store_sums<L>(s, q, c, channels, partial);
+}
+#define P_MOMENTS(T) (const T* x, int rows, int channels, float* partial)
+EACH_LANES(moments, P_MOMENTS, (x, rows, channels, partial))
+
+// What normalizes the channels of a lane: y = act((x - centre)·scale + shift).
+template <class L> struct Channels {
+    float centre[L::N], scale[L::N], shift[L::N];
+    __device__ __forceinline__ void load(int c, int channels, const float* stat, const float* gamma, const float* beta, float eps) {
+        for (int i = 0; i < L::N; ++i) {
+            float r = 1.0f / sqrtf(stat[channels + c + i] + eps);
+            centre[i] = stat[2 * channels + c + i];
+            scale[i] = gamma ? gamma[c + i] * r : 1.0f;
+            shift[i] = beta ? beta[c + i] : 0.0f;
+        }
+    }
+    // The gradient before the activation.
+    __device__ __forceinline__ float before_act(int i, float x, float g, float slope) const {
+        return (x - centre[i]) * scale[i] + shift[i] > 0.0f ? g : slope * g;
+    }
+};
+
+// Sums of g' and g'·(x - centre).
+template <class L> __device__ __forceinline__ void grad_sums(const typename L::type* x, const typename L::type* g, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope, float* partial) {
+    int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
+    float s[L::N], q[L::N];
+    for (int i = 0; i < L::N; ++i) s[i] = q[i] = 0.0f;
+    if (c < channels) {
+        Channels<L> by;
+        by.load(c, channels, stat, gamma, beta, eps);
+#pragma unroll 4
+        FOR_ROWS(rows) {
+            float a[L::N], b[L::N];
+            L::load(x + (size_t)r * channels + c, a);
+            L::load(g + (size_t)r * channels + c, b);
+            for (int i = 0; i < L::N; ++i) {
+                float d = by.before_act(i, a[i], b[i], slope);
+                s[i] += d;
+                q[i] += d * (a[i] - by.centre[i]);
+            }
+        }
+    }
+    store_sums<L>(s, q, c, channels, partial);
+}
+#define P_GRAD_SUMS(T) (const T* x, const T* g, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope, float* partial)
+EACH_LANES(grad_sums, P_GRAD_SUMS, (x, g, rows, channels, stat, gamma, beta, eps, slope, partial))
+
+// Sums of a, and of a·b.
+template <class L> __device__ __forceinline__ void dot_sums(const typename L::type* a, const typename L::type* b, int rows, int channels, float* partial) {
+    int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
+    float s[L::N], q[L::N];
+    for (int i = 0; i < L::N; ++i) s[i] = q[i] = 0.0f;
+    if (c < channels) {
+#pragma unroll 4
+        FOR_ROWS(rows) {
+            float v[L::N], w[L::N];
+            L::load(a + (size_t)r * channels + c, v);
+            for (int i = 0; i < L::N; ++i) s[i] += v[i];
+            if (b) {
+                L::load(b + (size_t)r * channels + c, w);
+                for (int i = 0; i < L::N; ++i) q[i] += v[i] * w[i];
+            }
+        }
+    }
+    store_sums<L>(s, q, c, channels, partial);
+}
+#define P_DOT_SUMS(T) (const T* a, const T* b, int rows, int channels, float* partial)
+EACH_LANES(dot_sums, P_DOT_SUMS, (a, b, rows, channels, partial))
+
+// Adds the blocks' sums of a channel in f64; 32 channels by 16 rows of threads. Returns whether this thread has the result.
+__device__ __forceinline__ bool add_partials(const float* partial, int blocks, int channels, int c, double* sums) {
+    __shared__ double part[2][16][32];
+    double s = 0.0, q = 0.0;
+    if (c < channels)
+        for (int b = threadIdx.y; b < blocks; b += 16) {
+            s += partial[(size_t)b * 2 * channels + c];
+            q += partial[(size_t)b * 2 * channels + channels + c];
+        }
+    part[0][threadIdx.y][threadIdx.x] = s;
+    part[1][threadIdx.y][threadIdx.x] = q;
+    __syncthreads();
+    if (threadIdx.y != 0 || c >= channels) return false;
+    s = q = 0.0;
+    for (int y = 0; y < 16; ++y) { s += part[0][y][threadIdx.x]; q += part[1][y][threadIdx.x]; }
+    sums[0] = s;
+    sums[1] = q;
+    return true;
+}
+
+// stat = [mean with the bias, biased variance, mean without the bias] of each channel.
+template <class T> __device__ __forceinline__ void moments_finish(const float* partial, int blocks, int channels, int rows, const T* x, const float* bias, float* stat) {
+    int c = blockIdx.x * 32 + threadIdx.x;
+    double sums[2];
+    if (!add_partials(partial, blocks, channels, c, sums)) return;
+    double offset = sums[0] / rows, variance = sums[1] / rows - offset * offset;
+    // A maximum would turn a NaN into 0.
+    if (variance < 0.0) variance = 0.0;
+    float centre = (float)(offset + (double)wide(x[c]));
+    stat[c] = centre + (bias ? bias[c] : 0.0f);
+    stat[channels + c] = (float)variance;
+    stat[2 * channels + c] = centre;
+}
+#define P_MOMENTS_FINISH(T) (const float* partial, int blocks, int channels, int rows, const T* x, const float* bias, float* stat)
+EACH_TYPE_512(moments_finish, P_MOMENTS_FINISH, (partial, blocks, channels, rows, x, bias, stat))
+
+// Gradients by gamma and beta, and the coefficients [even, along] of the gradient by x; `inverse_count` is 0 for given statistics.
+extern "C" __global__ void __launch_bounds__(512) grad_finish(const float* partial, int blocks, int channels, double inverse_count, const float* stat, const float* gamma, float eps, float* dgamma, float* dbeta, float* along) {
+    int c = blockIdx.x * 32 + threadIdx.x;
+    double sums[2];
+    if (!add_partials(partial, blocks, channels, c, sums)) return;
+    double r = 1.0 / sqrt((double)stat[channels + c] + (double)eps);
+    double scale = gamma[c] * r;
+    if (dgamma) dgamma[c] = (float)(sums[1] * r);
+    if (dbeta) dbeta[c] = (float)sums[0];
+    along[c] = (float)(scale * sums[0] * inverse_count);
+    along[channels + c] = (float)(scale * r * r * sums[1] * inverse_count);
+}
+
+extern "C" __global__ void __launch_bounds__(512) sums_finish(const float* partial, int blocks, int channels, float* first, float* second) {
+    int c = blockIdx.x * 32 + threadIdx.x;
+    double sums[2];
+    if (!add_partials(partial, blocks, channels, c, sums)) return;
+    if (first) first[c] = (float)sums[0];
+    if (second) second[c] = (float)sums[1];
+}
+
+// ------------------------------------------------------------------------------------------------------------------ batch norm
+
+template <class L> __device__ __forceinline__ void norm(const typename L::type* x, typename L::type* y, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope) {
+    int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
+    if (c >= channels) return;
+    Channels<L> by;
+    by.load(c, channels, stat, gamma, beta, eps);
+#pragma unroll 4
+    FOR_ROWS(rows) {
+        float v[L::N];
+        L::load(x + (size_t)r * channels + c, v);
+        for (int i = 0; i < L::N; ++i) {
+            float z = (v[i] - by.centre[i]) * by.scale[i] + by.shift[i];
+            v[i] = z > 0.0f ? z : slope * z;
+        }
+        L::store(y + (size_t)r * channels + c, v);
+    }
+}
+#define P_NORM(T) (const T* x, T* y, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope)
+EACH_LANES(norm, P_NORM, (x, y, rows, channels, stat, gamma, beta, eps, slope))
+
+// g <- scale·g' - even - (x - centre)·along.
+template <class L> __device__ __forceinline__ void norm_grad(const typename L::type* x, typename L::type* g, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope, const float* along) {
+    int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
+    if (c >= channels) return;
+    Channels<L> by;
+    by.load(c, channels, stat, gamma, beta, eps);
+    float e[L::N], a[L::N];
+    for (int i = 0; i < L::N; ++i) { e[i] = along[c + i]; a[i] = along[channels + c + i]; }
+#pragma unroll 4
+    FOR_ROWS(rows) {
+        float u[L::N], v[L::N];
+        L::load(x + (size_t)r * channels + c, u);
+        L::load(g + (size_t)r * channels + c, v);
+        for (int i = 0; i < L::N; ++i)
+            v[i] = by.scale[i] * by.before_act(i, u[i], v[i], slope) - e[i] - (u[i] - by.centre[i]) * a[i];
+        L::store(g + (size_t)r * channels + c, v);
+    }
+}
+#define P_NORM_GRAD(T) (const T* x, T* g, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope, const float* along)
+EACH_LANES(norm_grad, P_NORM_GRAD, (x, g, rows, channels, stat, gamma, beta, eps, slope, along))
+
+// Running averages of the statistics; the variance is multiplied by `unbias` first.
+extern "C" __global__ void __launch_bounds__(256) norm_follow(const float* stat, float* mean, float* variance, int channels, float momentum, float unbias) {
+    int c = blockIdx.x * blockDim.x + threadIdx.x;
+    if (c >= channels) return;
+    mean[c] += momentum * (stat[c] - mean[c]);
+    variance[c] += momentum * (stat[channels + c] * unbias - variance[c]);
+}
+
+// --------------------------------------------------------------------------------------------------------------------- layouts
+
+// [n, a, b] -> [n, b, to_a] with a <= to_a: rows of the source are `from_b` long, and what has no source is zero.
+template <class S, class D> __device__ __forceinline__ void transpose(const S* x, D* y, int from_n, int a, int b, int from_b, int to_a) {
+    __shared__ float tile[32][33];
+    int n = blockIdx.z, left = blockIdx.x * 32, top = blockIdx.y * 32;
+    const S* from = x + (size_t)n * a * from_b;
+    D* to = y + (size_t)n * b * to_a;
+    for (int i = threadIdx.y; i < 32; i += 8) {
+        int row = top + i, column = left + threadIdx.x;
+        tile[i][threadIdx.x] = n < from_n && row < a && column < b ? wide(from[(size_t)row * from_b + column]) : 0.0f;
+    }
+    __syncthreads();
+    for (int i = threadIdx.y; i < 32; i += 8) {
+        int row = left + i, column = top + threadIdx.x;
+        if (row < b && column < to_a) to[(size_t)row * to_a + column] = Narrow<D>::of(tile[threadIdx.x][i]);
+    }
+}
+#define TRANSPOSE(name, S, D) \
+    extern "C" __global__ void __launch_bounds__(256) name(const S* x, D* y, int from_n, int a, int b, int from_b, int to_a) { transpose<S, D>(x, y, from_n, a, b, from_b, to_a); }
+TRANSPOSE(transpose_f32_f32, float, float)
+TRANSPOSE(transpose_f32_bf16, float, bf16)
+TRANSPOSE(transpose_bf16_f32, bf16, float)
+TRANSPOSE(transpose_bf16_bf16, bf16, bf16)
+
+// Copies an image [n, h, w, c] of the source from (row, column) on; what lies outside the source is zero.
+template <class S, class D> __device__ __forceinline__ void window(const S* x, D* y, u64 count, int h, int w, int c, int from_h, int from_w, int from_c, int row, int column) {
+    for (size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x; at < count; at += (size_t)gridDim.x * blockDim.x) {
+        size_t rest = at;
+        int k = (int)(rest % c); rest /= c;
+        int j = (int)(rest % w) + column; rest /= w;
+        int i = (int)(rest % h) + row; rest /= h;
+        bool inside = k < from_c && i >= 0 && i < from_h && j >= 0 && j < from_w;
+        y[at] = Narrow<D>::of(inside ? wide(x[((rest * from_h + i) * from_w + j) * from_c + k]) : 0.0f);
+    }
+}
+#define WINDOW(name, S, D) \
+    extern "C" __global__ void __launch_bounds__(256) name(const S* x, D* y, u64 count, int h, int w, int c, int from_h, int from_w, int from_c, int row, int column) { window<S, D>(x, y, count, h, w, c, from_h, from_w, from_c, row, column); }
+WINDOW(window_f32_f32, float, float)
+WINDOW(window_f32_bf16, float, bf16)
+WINDOW(window_bf16_f32, bf16, float)
+WINDOW(window_bf16_bf16, bf16, bf16)
+
+// The image's pixels: the numbers at [n, i, j, k] for a flat index.
+struct Place { size_t n; int i, j, k; };
+__device__ __forceinline__ Place place(size_t at, int h, int w, int c) {
+    Place p;
+    p.k = (int)(at % c); at /= c;
+    p.j = (int)(at % w); at /= w;
+    p.i = (int)(at % h); p.n = at / h;
+    return p;
+}
+#define FOR_NUMBERS(count) for (size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x; at < (count); at += (size_t)gridDim.x * blockDim.x)
+
+// y[n, i, j] = x[n, i / down, j / across]; h, w, c are those of y.
+template <class T> __device__ __forceinline__ void upsample(const T* x, T* y, u64 count, int h, int w, int c, int down, int across) {
+    FOR_NUMBERS(count) {
+        Place p = place(at, h, w, c);
+        y[at] = x[((p.n * (h / down) + p.i / down) * (w / across) + p.j / across) * c + p.k];
+    }
+}
+#define P_UPSAMPLE(T) (const T* x, T* y, u64 count, int h, int w, int c, int down, int across)
+EACH_TYPE(upsample, P_UPSAMPLE, (x, y, count, h, w, c, down, across))
+
+// y[n, i, j] = factor·(sum of x over the window of [down, across] at i, j); h, w, c are those of y, from_h and from_w those of x.
+template <class T> __device__ __forceinline__ void window_sum(const T* x, T* y, u64 count, int h, int w, int c, int from_h, int from_w, int down, int across, float factor) {
+    FOR_NUMBERS(count) {
+        Place p = place(at, h, w, c);
+        float sum = 0.0f;
+        for (int a = 0; a < down; ++a)
+            for (int b = 0; b < across; ++b) sum += wide(x[((p.n * from_h + p.i * down + a) * from_w + p.j * across + b) * c + p.k]);
+        y[at] = Narrow<T>::of(sum * factor);
+    }
+}
+#define P_WINDOW_SUM(T) (const T* x, T* y, u64 count, int h, int w, int c, int from_h, int from_w, int down, int across, float factor)
+EACH_TYPE(window_sum, P_WINDOW_SUM, (x, y, count, h, w, c, from_h, from_w, down, across, factor))
+
+// dx[n, i, j] = g[n, i / down, j / across]·factor inside the windows, else 0; h, w, c are those of dx, from_h and from_w those of g.
+template <class T> __device__ __forceinline__ void window_spread(const T* g, T* dx, u64 count, int h, int w, int c, int from_h, int from_w, int down, int across, float factor) {
+    FOR_NUMBERS(count) {
+        Place p = place(at, h, w, c);
+        int i = p.i / down, j = p.j / across;
+        float v = i < from_h && j < from_w ? factor * wide(g[((p.n * from_h + i) * from_w + j) * c + p.k]) : 0.0f;
+        dx[at] = Narrow<T>::of(v);
+    }
+}
+#define P_WINDOW_SPREAD(T) (const T* g, T* dx, u64 count, int h, int w, int c, int from_h, int from_w, int down, int across, float factor)
+EACH_TYPE(window_spread, P_WINDOW_SPREAD, (g, dx, count, h, w, c, from_h, from_w, down, across, factor))
+
+// The maximum of each channel of [n, pixels, c]; a NaN stays.
+template <class T> __device__ __forceinline__ void max_pool(const T* x, T* y, u64 count, int pixels, int c) {
+    FOR_NUMBERS(count) {
+        const T* from = x + at / c * pixels * c + at % c;
+        float most = wide(from[0]);
+        for (int p = 1; p < pixels; ++p) { float v = wide(from[(size_t)p * c]); if (v > most || v != v) most = v; }
+        y[at] = Narrow<T>::of(most);
+    }
+}
+#define P_MAX_POOL(T) (const T* x, T* y, u64 count, int pixels, int c)
+EACH_TYPE(max_pool, P_MAX_POOL, (x, y, count, pixels, c))
+
+// Pixels that share the maximum share its gradient evenly.
+template <class T> __device__ __forceinline__ void max_pool_grad(const T* x, const T* y, const T* g, T* dx, u64 count, int pixels, int c) {
+    FOR_NUMBERS(count) {
+        size_t start = at / c * pixels * c + at % c;
+        float most = wide(y[at]), ties = 0.0f;
+        for (int p = 0; p < pixels; ++p) ties += wide(x[start + (size_t)p * c]) == most ? 1.0f : 0.0f;
+        float part = wide(g[at]) / ties;
+        for (int p = 0; p < pixels; ++p) dx[start + (size_t)p * c] = Narrow<T>::of(wide(x[start + (size_t)p * c]) == most ? part : 0.0f);
+    }
+}
+#define P_MAX_POOL_GRAD(T) (const T* x, const T* y, const T* g, T* dx, u64 count, int pixels, int c)
+EACH_TYPE(max_pool_grad, P_MAX_POOL_GRAD, (x, y, g, dx, count, pixels, c))
+
+// ---------------------------------------------------------------------------------------------------------------- convolutions
+
+// Sizes of a convolution x [n, h, w, c] -> y [n, oh, ow, o] with weights [o, kh, kw, c]. Plain loops, for what cuDNN does not take.
+struct Conv { int n, h, w, c, oh, ow, o, kh, kw, top, left, down, across, dh, dw; };
+
+template <class T> __device__ __forceinline__ void conv_forward(Conv p, const T* x, const T* k, T* y) {
+    u64 count = (u64)p.n * p.oh * p.ow * p.o;
+    FOR_NUMBERS(count) {
+        Place to = place(at, p.oh, p.ow, p.o);
+        float sum = 0.0f;
+        for (int a = 0; a < p.kh; ++a) {
+            int i = to.i * p.down + a * p.dh - p.top;
+            if (i < 0 || i >= p.h) continue;
+            for (int b = 0; b < p.kw; ++b) {
+                int j = to.j * p.across + b * p.dw - p.left;
+                if (j < 0 || j >= p.w) continue;
+                const T* u = x + ((to.n * p.h + i) * p.w + j) * p.c;
+                const T* v = k + (((size_t)to.k * p.kh + a) * p.kw + b) * p.c;
+                for (int c = 0; c < p.c; ++c) sum += wide(u[c]) * wide(v[c]);
+            }
+        }
+        y[at] = Narrow<T>::of(sum);
+    }
+}
+#define P_CONV(T) (Conv p, const T* a, const T* b, T* to)
+EACH_TYPE(conv_forward, P_CONV, (p, a, b, to))
+
+template <class T> __device__ __forceinline__ void conv_input_grad(Conv p, const T* y, const T* k, T* x) {
+    u64 count = (u64)p.n * p.h * p.w * p.c;
+    FOR_NUMBERS(count) {
+        Place to = place(at, p.h, p.w, p.c);
+        float sum = 0.0f;
+        for (int a = 0; a < p.kh; ++a) {
+            int i = to.i + p.top - a * p.dh;
+            if (i < 0 || i % p.down != 0 || i / p.down >= p.oh) continue;
+            for (int b = 0; b < p.kw; ++b) {
+                int j = to.j + p.left - b * p.dw;
+                if (j < 0 || j % p.across != 0 || j / p.across >= p.ow) continue;
+                const T* u = y + ((to.n * p.oh + i / p.down) * p.ow + j / p.across) * p.o;
+                const T* v = k + ((size_t)a * p.kw + b) * p.c + to.k;
+                for (int o = 0; o < p.o; ++o) sum += wide(u[o]) * wide(v[(size_t)o * p.kh * p.kw * p.c]);
+            }
+        }
+        x[at] = Narrow<T>::of(sum);
+    }
+}
+EACH_TYPE(conv_input_grad, P_CONV, (p, a, b, to))
+
+template <class T> __device__ __forceinline__ void conv_weight_grad(Conv p, const T* x, const T* dy, T* dk) {
+    u64 count = (u64)p.o * p.kh * p.kw * p.c;
+    FOR_NUMBERS(count) {
+        Place to = place(at, p.kh, p.kw, p.c);
+        double total = 0.0;
+        for (int n = 0; n < p.n; ++n) {
+            float sum = 0.0f;
+            for (int oi = 0; oi < p.oh; ++oi) {
+                int i = oi * p.down + to.i * p.dh - p.top;
+                if (i < 0 || i >= p.h) continue;
+                for (int oj = 0; oj < p.ow; ++oj) {
+                    int j = oj * p.across + to.j * p.dw - p.left;
+                    if (j < 0 || j >= p.w) continue;
+                    sum += wide(x[(((size_t)n * p.h + i) * p.w + j) * p.c + to.k]) * wide(dy[(((size_t)n * p.oh + oi) * p.ow + oj) * p.o + to.n]);
+                }
+            }
+            total += sum;
+        }
+        dk[at] = Narrow<T>::of((float)total);
+    }
+}
+EACH_TYPE(conv_weight_grad, P_CONV, (p, a, b, to))
+
+// -------------------------------------------------------------------------------------------------- optimizers, losses, random numbers
+
+// Coefficients of a step that do not change from step to step.
+struct Update { float first_decay, second_decay, epsilon; int inside, has_first; };
+
+// Adam or RMSProp. `coefficients` holds [scale, root_scale] in device memory, so that a captured step can be replayed with others.
+extern "C" __global__ void __launch_bounds__(256) update(float* values, const float* gradient, const float* more, float* first, float* second, u64 n, Update by, const float* coefficients, float scale, float root_scale) {
+    if (coefficients) { scale = coefficients[0]; root_scale = coefficients[1]; }
+    FOR_NUMBERS(n) {
+        float g = gradient[at];
+        if (more) g += more[at];
+        float v = by.second_decay * second[at] + (1.0f - by.second_decay) * g * g, m = g;
+        second[at] = v;
+        if (by.has_first) { m = by.first_decay * first[at] + (1.0f - by.first_decay) * g; first[at] = m; }
+        float square = root_scale * v;
+        float root = by.inside ? sqrtf(square + by.epsilon) : sqrtf(square) + by.epsilon;
+        values[at] -= scale * m / root;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) follow(const float* x, float* average, u64 n, float weight) {
+    FOR_NUMBERS(n) average[at] += weight * (x[at] - average[at]);
+}
+
+// Sum of squares of this block's numbers.
+extern "C" __global__ void __launch_bounds__(256) squares(const float* x, u64 n, double* partial) {
+    __shared__ double part[256];
+    double sum = 0.0;
+    FOR_NUMBERS(n) sum += (double)x[at] * x[at];
+    part[threadIdx.x] = sum;
+    __syncthreads();
+    for (int half = 128; half > 0; half /= 2) {
+        if ((int)threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
+        __syncthreads();
+    }
+    if (threadIdx.x == 0) partial[blockIdx.x] = part[0];
+}
+
+// Mean binary cross-entropy of logits with one label, and its gradient: softplus(x) - label·x, (sigmoid(x) - label) / n. One block.
+template <class T> __device__ __forceinline__ void cross_entropy(const T* logits, T* gradient, float* loss, int n, float label) {
+    __shared__ double part[256];
+    double sum = 0.0;
+    for (int i = threadIdx.x; i < n; i += 256) {
+        float x = wide(logits[i]);
+        sum += (x > 0.0f ? x : 0.0f) + log1pf(expf(-fabsf(x))) - label * x;
+        gradient[i] = Narrow<T>::of((sigmoid(x) - label) / n);
+    }
+    part[threadIdx.x] = sum;
+    __syncthreads();
+    for (int half = 128; half > 0; half /= 2) {
+        if ((int)threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
+        __syncthreads();
+    }
+    if (threadIdx.x == 0) *loss = (float)(part[0] / n);
+}
+#define P_CROSS_ENTROPY(T) (const T* logits, T* gradient, float* loss, int n, float label)
+EACH_TYPE(cross_entropy, P_CROSS_ENTROPY, (logits, gradient, loss, n, label))
+
+// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): uniform numbers from a step and a place.
+__device__ __forceinline__ void philox(u32* x, u32 a, u32 b) {
+    for (int i = 0; i < 10; ++i) {
+        u64 p = (u64)0xD2511F53u * x[0], q = (u64)0xCD9E8D57u * x[2];
+        u32 y0 = (u32)(q >> 32) ^ x[1] ^ a, y2 = (u32)(p >> 32) ^ x[3] ^ b;
+        x[1] = (u32)q; x[3] = (u32)p; x[0] = y0; x[2] = y2;
+        a += 0x9E3779B9u; b += 0xBB67AE85u;
+    }
+}
+template <class T> __device__ __forceinline__ void uniform(T* to, u64 n, u32 seed, u32 site, const float* step) {
+    FOR_NUMBERS((n + 3) / 4) {
+        u32 x[4] = {(u32)at, (u32)(at >> 32), site, (u32)*step};
+        philox(x, seed, 0u);
+        for (int i = 0; i < 4; ++i)
+            if (at * 4 + i < n) to[at * 4 + i] = Narrow<T>::of((float)(x[i] >> 8) * (1.0f / 16777216.0f));
+    }
+}
+#define P_UNIFORM(T) (T* to, u64 n, u32 seed, u32 site, const float* step)
+EACH_TYPE(uniform, P_UNIFORM, (to, n, seed, site, step))

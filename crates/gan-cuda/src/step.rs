@@ -1,0 +1,478 @@
+//! A whole training step of a plain GAN on one backend, so that it can be captured and replayed.
+//!
+//! Plain means: fused layers only, the non-saturating loss, Adam, and no penalties. The discriminator learns from a real and a generated batch
+//! with batch norms of their own; the generator then learns from the same generated batch. What changes from step to step lies in one array
+//! on the device, which the host sends before each step: the optimizers' coefficients and the latents.
+
+use crate::driver::{Shape, arguments};
+use crate::{Cuda, Norm, Pinned, Slice, SliceMut, Type};
+use candle_core::{Result, bail};
+use gan_kernels::backend::{Backend, Memory, Norms, Optimizers, size};
+use gan_kernels::fused::{FusedLayer, FusedSequential, NeedsGrad, PassContext, Reuse};
+use gan_kernels::update::{Epsilon, Step};
+use gan_kernels::{Cpu, Precision};
+use std::fmt::Debug;
+
+/// What a whole step needs of a backend besides the fused engine's kernels.
+pub trait StepBackend: Backend {
+    /// Host memory from which numbers are sent.
+    type Stage: Debug;
+
+    /// Returns `len` f32 zeros.
+    fn f32_zeros(&self, len: usize) -> Self::Buffer;
+    /// Writes f32 values.
+    fn set(&self, values: &[f32], to: Self::SliceMut<'_>);
+    /// Reads values.
+    fn get(&self, from: Self::Slice<'_>) -> Vec<f32>;
+    /// Returns host memory for `len` numbers.
+    ///
+    /// # Errors
+    /// If there is no such memory.
+    fn stage(&self, len: usize) -> Result<Self::Stage>;
+    /// Returns its numbers, to change.
+    fn staged<'a>(&self, stage: &'a mut Self::Stage) -> &'a mut [f32];
+    /// Queues a copy of its numbers.
+    fn send(&self, stage: &Self::Stage, to: Self::SliceMut<'_>);
+    /// Computes the mean cross-entropy of logits with one label, and its gradient.
+    fn cross_entropy(
+        &self,
+        logits: Self::Slice<'_>,
+        label: f32,
+        gradient: Self::SliceMut<'_>,
+        loss: Self::SliceMut<'_>,
+    );
+    /// Draws from U[0, 1) by Philox from a seed, a place in the step and the step's number.
+    fn uniform(&self, to: Self::SliceMut<'_>, seed: u32, site: u32, step: Self::Slice<'_>);
+    /// Updates running averages by a norm's statistics: the mean, and the variance times `unbias`.
+    fn follow_norm(
+        &self,
+        norm: &Self::Norm,
+        mean: Self::SliceMut<'_>,
+        variance: Self::SliceMut<'_>,
+        momentum: f32,
+        unbias: f32,
+    );
+    /// Runs Adam with the sum of one or two gradients; scale and factor of the root come from `coefficients`.
+    fn adam(
+        &self,
+        step: &Step,
+        values: Self::SliceMut<'_>,
+        gradients: [Option<Self::Slice<'_>>; 2],
+        averages: [Self::SliceMut<'_>; 2],
+        coefficients: Self::Slice<'_>,
+    );
+}
+
+impl StepBackend for Cuda {
+    type Stage = Pinned;
+
+    fn f32_zeros(&self, len: usize) -> Self::Buffer {
+        self.zeros(len, Type::F32)
+    }
+
+    fn set(&self, values: &[f32], to: SliceMut<'_>) {
+        self.write(values, to);
+    }
+
+    fn get(&self, from: Slice<'_>) -> Vec<f32> {
+        self.download(from)
+    }
+
+    fn stage(&self, len: usize) -> Result<Pinned> {
+        Pinned::new(self, len)
+    }
+
+    fn staged<'a>(&self, stage: &'a mut Pinned) -> &'a mut [f32] {
+        stage.values_mut()
+    }
+
+    fn send(&self, stage: &Pinned, to: SliceMut<'_>) {
+        stage.send(to);
+    }
+
+    fn cross_entropy(&self, logits: Slice<'_>, label: f32, gradient: SliceMut<'_>, loss: SliceMut<'_>) {
+        assert!(gradient.len == logits.len && gradient.of == logits.of && loss.len == 1, "a loss of {logits:?}");
+        let name = format!("cross_entropy_{}", logits.of.name());
+        let shape = Shape { grid: (1, 1, 1), block: (256, 1, 1), shared: 0 };
+        self.launch(&name, shape, arguments![logits, &gradient, &loss, logits.len, label]);
+    }
+
+    fn uniform(&self, to: SliceMut<'_>, seed: u32, site: u32, step: Slice<'_>) {
+        let name = format!("uniform_{}", to.of.name());
+        let shape = Shape::flat(to.len.div_ceil(4));
+        self.launch(&name, shape, arguments![&to, to.len as u64, seed, site, step]);
+    }
+
+    fn follow_norm(&self, norm: &Norm, mean: SliceMut<'_>, variance: SliceMut<'_>, momentum: f32, unbias: f32) {
+        Cuda::follow_norm(self, norm, mean, variance, momentum, unbias);
+    }
+
+    fn adam(
+        &self,
+        step: &Step,
+        values: SliceMut<'_>,
+        gradients: [Option<Slice<'_>>; 2],
+        [first, second]: [SliceMut<'_>; 2],
+        coefficients: Slice<'_>,
+    ) {
+        self.update(step, values, gradients, Some(first), second, Some(coefficients));
+    }
+}
+
+impl StepBackend for Cpu {
+    type Stage = Vec<f32>;
+
+    fn f32_zeros(&self, len: usize) -> Self::Buffer {
+        self.copy(&vec![0.0; len])
+    }
+
+    fn set(&self, values: &[f32], to: &mut [f32]) {
+        to.copy_from_slice(values);
+    }
+
+    fn get(&self, from: &[f32]) -> Vec<f32> {
+        from.to_vec()
+    }
+
+    fn stage(&self, len: usize) -> Result<Vec<f32>> {
+        Ok(vec![0.0; len])
+    }
+
+    fn staged<'a>(&self, stage: &'a mut Vec<f32>) -> &'a mut [f32] {
+        stage
+    }
+
+    fn send(&self, stage: &Vec<f32>, to: &mut [f32]) {
+        to.copy_from_slice(stage);
+    }
+
+    fn cross_entropy(&self, logits: &[f32], label: f32, gradient: &mut [f32], loss: &mut [f32]) {
+        let n = logits.len() as f64;
+        let mut sum = 0.0;
+        for (x, g) in logits.iter().zip(gradient) {
+            let x = f64::from(*x);
+            sum += x.max(0.0) + (-x.abs()).exp().ln_1p() - f64::from(label) * x;
+            *g = ((1.0 / (1.0 + (-x).exp()) - f64::from(label)) / n) as f32;
+        }
+        loss[0] = (sum / n) as f32;
+    }
+
+    fn uniform(&self, to: &mut [f32], seed: u32, site: u32, step: &[f32]) {
+        for (i, four) in to.chunks_mut(4).enumerate() {
+            let x = philox([i as u32, (i as u64 >> 32) as u32, site, step[0] as u32], seed);
+            four.iter_mut().zip(x).for_each(|(to, x)| *to = (x >> 8) as f32 / 16_777_216.0);
+        }
+    }
+
+    fn follow_norm(
+        &self,
+        norm: &Self::Norm,
+        mean: &mut [f32],
+        variance: &mut [f32],
+        momentum: f32,
+        unbias: f32,
+    ) {
+        let found = self.batch_statistics(norm).expect("the CPU's statistics are on the host");
+        let values = |t: &candle_core::Tensor| t.to_vec1::<f32>().expect("statistics are [C]");
+        mean.iter_mut().zip(values(&found.mean)).for_each(|(old, new)| *old += momentum * (new - *old));
+        let new = values(&found.variance);
+        variance.iter_mut().zip(new).for_each(|(old, new)| *old += momentum * (new * unbias - *old));
+    }
+
+    fn adam(
+        &self,
+        step: &Step,
+        values: &mut [f32],
+        [gradient, more]: [Option<&[f32]>; 2],
+        [first, second]: [&mut [f32]; 2],
+        coefficients: &[f32],
+    ) {
+        let mut sum = gradient.unwrap_or_default().to_vec();
+        sum.iter_mut().zip(more.unwrap_or_default()).for_each(|(a, b)| *a += b);
+        let step =
+            Step { scale: f64::from(coefficients[0]), root_scale: f64::from(coefficients[1]), ..*step };
+        self.optimizer_step(&step, values, &sum, Some(first), second);
+    }
+}
+
+/// Philox4x32-10 (Salmon et al. 2011), as in the kernels.
+fn philox(mut x: [u32; 4], seed: u32) -> [u32; 4] {
+    let [mut a, mut b] = [seed, 0];
+    for _ in 0..10 {
+        let p = 0xD251_1F53 * u64::from(x[0]);
+        let q = 0xCD9E_8D57 * u64::from(x[2]);
+        x = [(q >> 32) as u32 ^ x[1] ^ a, q as u32, (p >> 32) as u32 ^ x[3] ^ b, p as u32];
+        a = a.wrapping_add(0x9E37_79B9);
+        b = b.wrapping_add(0xBB67_AE85);
+    }
+    x
+}
+
+/// Settings of Adam.
+#[derive(Clone, Copy, Debug)]
+pub struct Adam {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decays of both averages.
+    pub betas: [f64; 2],
+    /// Keeps the denominator from zero.
+    pub epsilon: f64,
+}
+
+impl Adam {
+    fn step(&self) -> Step {
+        let [b1, b2] = self.betas;
+        let placement = Epsilon::OutsideRoot;
+        Step { first_decay: Some(b1), second_decay: b2, scale: 0.0, root_scale: 0.0, epsilon: self.epsilon, placement }
+    }
+
+    fn coefficients(&self, step: u64) -> [f32; 2] {
+        let [c1, c2] = self.betas.map(|beta| 1.0 - beta.powf(step as f64));
+        [(self.lr / c1) as f32, (1.0 / c2) as f32]
+    }
+}
+
+/// Networks and settings of a plain GAN.
+#[derive(Clone, Debug)]
+pub struct Plain {
+    /// Number of latent values.
+    pub latent: usize,
+    /// Shape of the generator's input, `[C, H, W]` or `[F]`.
+    pub latent_shape: Vec<usize>,
+    /// Shape of an image, `[C, H, W]`.
+    pub image: [usize; 3],
+    /// Layers of the generator.
+    pub generator: Vec<FusedLayer>,
+    /// Layers of the discriminator.
+    pub discriminator: Vec<FusedLayer>,
+    /// Number of samples in a batch.
+    pub batch: usize,
+    /// Labels of real and generated samples for the discriminator.
+    pub labels: [f32; 2],
+    /// Optimizers of the generator and the discriminator.
+    pub adam: [Adam; 2],
+    /// Momentum of the batch norms' running averages.
+    pub momentum: f32,
+    /// Seed of the dropouts' random numbers.
+    pub seed: u32,
+}
+
+/// Numbers at the beginning of the inputs: coefficients of both optimizers, and the number of the step.
+const HEAD: usize = 8;
+
+/// A network with its parameters and the averages of its optimizer.
+#[derive(Debug)]
+struct Trained<B: StepBackend> {
+    network: FusedSequential<B>,
+    parameters: B::Buffer,
+    averages: [B::Buffer; 2],
+    gradients: Vec<B::Buffer>,
+    /// Running mean and variance of each batch norm, by layer.
+    running: Vec<Option<[B::Buffer; 2]>>,
+}
+
+/// A plain GAN in training.
+#[derive(Debug)]
+pub struct PlainGan<B: StepBackend> {
+    backend: B,
+    settings: Plain,
+    generator: Trained<B>,
+    discriminator: Trained<B>,
+    inputs: B::Buffer,
+    stages: [B::Stage; 2],
+    images: B::Buffer,
+    losses: B::Buffer,
+    steps: u64,
+}
+
+impl<B: StepBackend> Trained<B> {
+    fn new(
+        backend: &B,
+        input: &[usize],
+        layers: &[FusedLayer],
+        precision: Precision,
+        parameters: &[f32],
+        gradients: usize,
+    ) -> Result<Self> {
+        let network = FusedSequential::on(backend.clone(), input, layers.to_vec(), precision, Reuse::UntilChanged)?;
+        let len = network.parameter_count();
+        if parameters.len() != len {
+            bail!("{} initial values for {len} parameters", parameters.len());
+        }
+        let mut values = backend.f32_zeros(len);
+        backend.set(parameters, backend.slice_mut(&mut values));
+        Ok(Self {
+            running: (0..network.len()).map(|_| None).collect(),
+            averages: [backend.f32_zeros(len), backend.f32_zeros(len)],
+            gradients: (0..gradients).map(|_| backend.f32_zeros(len)).collect(),
+            parameters: values,
+            network,
+        })
+    }
+
+    fn follow(&mut self, cx: &PassContext<B>, momentum: f32) {
+        let backend = self.network.backend().clone();
+        for (index, (norm, running)) in cx.norms.iter().zip(&mut self.running).enumerate() {
+            let Some(norm) = norm else { continue };
+            let channels = self.network.channels_before(index);
+            let [mean, variance] = running.get_or_insert_with(|| {
+                let ones = vec![1.0; channels];
+                let mut variance = backend.f32_zeros(channels);
+                backend.set(&ones, backend.slice_mut(&mut variance));
+                [backend.f32_zeros(channels), variance]
+            });
+            let count = backend.norm_count(norm).unwrap_or(2) as f32;
+            let unbias = count / (count - 1.0);
+            backend.follow_norm(norm, backend.slice_mut(mean), backend.slice_mut(variance), momentum, unbias);
+        }
+    }
+
+    fn update(&mut self, adam: &Adam, coefficients: B::Slice<'_>) {
+        let backend = self.network.backend().clone();
+        let gradients = [0, 1].map(|i| self.gradients.get(i).map(|g| backend.slice(g)));
+        let averages = self.averages.each_mut().map(|average| backend.slice_mut(average));
+        let values = backend.slice_mut(&mut self.parameters);
+        backend.adam(&adam.step(), values, gradients, averages, coefficients);
+        self.network.weights_changed();
+    }
+}
+
+impl<B: StepBackend> PlainGan<B> {
+    /// Returns a GAN with initial parameters of the generator and the discriminator.
+    ///
+    /// # Errors
+    /// If layers do not fit together, or the initial values do not fit the layers.
+    pub fn new(backend: B, settings: Plain, precision: Precision, initial: [&[f32]; 2]) -> Result<Self> {
+        let of = |input: &[usize], layers: &[FusedLayer], values: &[f32], gradients: usize| {
+            Trained::new(&backend, input, layers, precision, values, gradients)
+        };
+        let generator = of(&settings.latent_shape, &settings.generator, initial[0], 1)?;
+        let discriminator = of(&settings.image, &settings.discriminator, initial[1], 2)?;
+        let [c, h, w] = settings.image;
+        if generator.network.output() != [h, w, c] || size(discriminator.network.output()) != 1 {
+            bail!("the generator makes {:?}, the discriminator {:?}", generator.network.output(), discriminator.network.output());
+        }
+        let inputs = HEAD + settings.batch * settings.latent;
+        Ok(Self {
+            inputs: backend.f32_zeros(inputs),
+            stages: [backend.stage(inputs)?, backend.stage(inputs)?],
+            images: backend.f32_zeros(settings.batch * c * h * w),
+            losses: backend.f32_zeros(3),
+            steps: 0,
+            backend,
+            settings,
+            generator,
+            discriminator,
+        })
+    }
+
+    /// Sets the real images of the next steps, `[N, C, H, W]`.
+    pub fn set_images(&mut self, images: &[f32]) {
+        self.backend.set(images, self.backend.slice_mut(&mut self.images));
+    }
+
+    /// Returns the array of real images `[N, C, H, W]`, to send others without waiting.
+    pub fn images_mut(&mut self) -> B::SliceMut<'_> {
+        self.backend.slice_mut(&mut self.images)
+    }
+
+    /// Sends the latents `[N, L]` of the next step, and the optimizers' coefficients.
+    pub fn send_latents(&mut self, latents: &[f32]) {
+        self.steps += 1;
+        let stage = &mut self.stages[(self.steps % 2) as usize];
+        let values = self.backend.staged(stage);
+        let [g, d] = self.settings.adam.map(|adam| adam.coefficients(self.steps));
+        values[..HEAD].copy_from_slice(&[g[0], g[1], d[0], d[1], self.steps as f32, 0.0, 0.0, 0.0]);
+        values[HEAD..].copy_from_slice(latents);
+        self.backend.send(stage, self.backend.slice_mut(&mut self.inputs));
+    }
+
+    /// Returns the losses of the last step: of the discriminator for real and for generated samples, and of the generator.
+    pub fn losses(&self) -> Vec<f32> {
+        self.backend.get(self.backend.slice(&self.losses))
+    }
+
+    /// Returns the parameters of the generator and the discriminator.
+    pub fn parameters(&self) -> [Vec<f32>; 2] {
+        [&self.generator, &self.discriminator].map(|of| self.backend.get(self.backend.slice(&of.parameters)))
+    }
+
+    /// Returns the gradients of the last step: of the generator, and of the discriminator by real and by generated samples.
+    pub fn gradients(&self) -> Vec<Vec<f32>> {
+        let all = self.generator.gradients.iter().chain(&self.discriminator.gradients);
+        all.map(|g| self.backend.get(self.backend.slice(g))).collect()
+    }
+
+    /// Returns a pass over `network` with random numbers for its dropouts.
+    fn context(&self, network: &FusedSequential<B>, needs: NeedsGrad, site: u32) -> PassContext<B> {
+        let backend = &self.backend;
+        let mut cx = PassContext::new(network.len(), needs);
+        for (index, len) in network.dropouts() {
+            let mut noise = backend.uninit(self.settings.batch * len);
+            let step = backend.part(backend.slice(&self.inputs), 4..5);
+            backend.uniform(backend.slice_mut(&mut noise), self.settings.seed, site * 256 + index as u32, step);
+            cx.noise[index] = Some(noise);
+        }
+        cx
+    }
+
+    /// Runs one step. All its inputs lie on the device.
+    ///
+    /// # Errors
+    /// If a batch norm gets fewer than two numbers per channel.
+    pub fn run(&mut self) -> Result<()> {
+        let backend = self.backend.clone();
+        let n = self.settings.batch;
+        let momentum = self.settings.momentum;
+        let [c, h, w] = self.settings.image;
+        let latents = backend.part(backend.slice(&self.inputs), HEAD..HEAD + n * self.settings.latent);
+        let z = backend.channels_last(latents, self.settings.latent, 1);
+
+        let parameters_only = NeedsGrad { input: false, parameters: true };
+        let mut of_generator = self.context(&self.generator.network, parameters_only, 0);
+        let g = &self.generator;
+        let fake = g.network.forward(z, n, backend.slice(&g.parameters), &mut of_generator)?;
+        self.generator.follow(&of_generator, momentum);
+
+        let real = backend.channels_last(backend.slice(&self.images), c, h * w);
+        let batches = [real, backend.copy(backend.slice(&fake))];
+        for (i, batch) in batches.into_iter().enumerate() {
+            let mut cx = self.context(&self.discriminator.network, parameters_only, 1 + i as u32);
+            let d = &self.discriminator;
+            let logits = d.network.forward(batch, n, backend.slice(&d.parameters), &mut cx)?;
+            self.discriminator.follow(&cx, momentum);
+            let gradient = self.loss(&logits, self.settings.labels[i], i);
+            let d = &mut self.discriminator;
+            let to = backend.slice_mut(&mut d.gradients[i]);
+            d.network.backward(cx, n, backend.slice(&d.parameters), gradient, Some(to));
+        }
+        let inputs = backend.slice(&self.inputs);
+        self.discriminator.update(&self.settings.adam[1], backend.part(inputs, 2..4));
+
+        let input_only = NeedsGrad { input: true, parameters: false };
+        let mut cx = self.context(&self.discriminator.network, input_only, 3);
+        let d = &self.discriminator;
+        let logits = d.network.forward(fake, n, backend.slice(&d.parameters), &mut cx)?;
+        self.discriminator.follow(&cx, momentum);
+        let gradient = self.loss(&logits, 1.0, 2);
+        let d = &self.discriminator;
+        let gradient = d.network.backward(cx, n, backend.slice(&d.parameters), gradient, None);
+        let Some(gradient) = gradient else { bail!("the discriminator has no gradient by its images") };
+        let g = &mut self.generator;
+        let to = backend.slice_mut(&mut g.gradients[0]);
+        g.network.backward(of_generator, n, backend.slice(&g.parameters), gradient, Some(to));
+        let inputs = backend.slice(&self.inputs);
+        self.generator.update(&self.settings.adam[0], backend.part(inputs, 0..2));
+        Ok(())
+    }
+
+    /// Computes loss `slot` of logits with one label, and returns its gradient.
+    fn loss(&mut self, logits: &B::Buffer, label: f32, slot: usize) -> B::Buffer {
+        let backend = &self.backend;
+        let mut gradient = backend.copy(backend.slice(logits));
+        let mut losses = backend.slice_mut(&mut self.losses);
+        let loss = backend.part_mut(&mut losses, slot..slot + 1);
+        backend.cross_entropy(backend.slice(logits), label, backend.slice_mut(&mut gradient), loss);
+        gradient
+    }
+}
