@@ -11,7 +11,7 @@ use gan_cuda::step::{PlainGan, StepBackend};
 use gan_cuda::{Choice, Cuda, Graph, Pinned, Products, describe, probe};
 use gan_kernels::{Cpu, Precision};
 use networks::{Made, random};
-use operations::{all, difference, distance};
+use operations::{Case, all, difference, distance};
 use std::collections::BTreeMap;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -37,6 +37,7 @@ fn main() {
         return parts.iter().for_each(|part| run_part(part));
     }
     let start = Instant::now();
+    // What a process prints comes in whole lines, and in order, because each part has ended before the next begins.
     for (part, seconds) in PARTS {
         println!("=== {part}, {:.1} s after the start", start.elapsed().as_secs_f64());
         let program = std::env::current_exe();
@@ -74,9 +75,15 @@ fn run_part(part: &str) {
     match part {
         "found" => found(),
         "operations" => {
+            let cuda = open(Products::F32);
+            let expected = all(&Cpu, Precision::F32Accurate);
             for products in [Products::F32, Products::Tf32, Products::Bf16] {
-                check_operations(products);
+                for choice in [Choice::Heuristic, Choice::Rows] {
+                    check_operations(&cuda.with_products(products).with_choice(choice), &expected);
+                }
             }
+            let loops = cuda.with_choice(Choice::Loops);
+            check_operations(&loops, &expected);
         }
         "steps" => check_steps(),
         "celeba-f32" => times(Products::F32, &["dcgan-celeba"], &[Choice::Heuristic]),
@@ -134,14 +141,12 @@ fn found() {
     }
 }
 
-fn check_operations(products: Products) {
-    let cuda = open(products);
-    let expected = all(&Cpu, Precision::F32Accurate);
-    let found = all(&cuda, Precision::F32);
-    let again = all(&cuda, Precision::F32);
+fn check_operations(cuda: &Cuda, expected: &[Case]) {
+    let found = all(cuda, Precision::F32);
+    let again = all(cuda, Precision::F32);
     let mut worst = BTreeMap::<String, (f32, f32, String)>::new();
     let mut other_bits = 0;
-    for ((a, b), c) in found.iter().zip(&expected).zip(&again) {
+    for ((a, b), c) in found.iter().zip(expected).zip(&again) {
         let bits = |results: &[Vec<f32>]| -> Vec<u32> { results.iter().flatten().map(|v| v.to_bits()).collect() };
         other_bits += usize::from(bits(&a.results) != bits(&c.results));
         let kind: String = a.name.chars().take_while(|c| !c.is_ascii_digit() && *c != '[').collect();
@@ -152,7 +157,7 @@ fn check_operations(products: Products) {
             *entry = (most, whole.max(entry.1), a.name.clone());
         }
     }
-    println!("{products:?}: largest error / its length as a vector, by operation; {other_bits} with other bits when repeated");
+    println!("{:?} {:?}: largest error / its length as a vector, by operation; {other_bits} with other bits when repeated", cuda.products(), cuda.choice());
     for (kind, (most, whole, name)) in worst {
         println!("  {kind:<44} {most:9.2e} {whole:9.2e}  {name}");
     }
@@ -186,6 +191,7 @@ fn step<B: StepBackend>(gan: &mut PlainGan<B>, made: &Made, number: u64) {
 }
 
 fn check_steps() {
+    let opened = open(Products::F32);
     for name in ["dcgan-mnist", "small celeba"] {
         let made = preset(name);
         let steps = 20;
@@ -199,7 +205,7 @@ fn check_steps() {
             .collect();
         println!("{name}: {steps} steps on the CPU in {:.1} s", began.elapsed().as_secs_f64());
         for products in [Products::F32, Products::Tf32, Products::Bf16] {
-            let cuda = open(products);
+            let cuda = opened.with_products(products);
             let mut gan = start(&cuda, &made, Precision::F32);
             for i in 0..steps {
                 step(&mut gan, &made, i);
@@ -330,6 +336,7 @@ fn profile(name: &str, products: Products) {
     let mut sorted: Vec<_> = by_name.into_iter().collect();
     sorted.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
     let total: f32 = sorted.iter().map(|(_, (_, time))| time).sum();
+    cuda.routes().iter().for_each(|route| println!("  {route}"));
     println!("{name} {products:?}: {} calls, {:.0} us in all", profile.len(), total * 1e3);
     for (name, (count, time)) in sorted {
         println!("  {:8.1} us in {count:3}  {name}", time * 1e3);

@@ -2,7 +2,9 @@
 //!
 //! The parameters keep weights as `[O, C, kh, kw]`; here they are packed to `[O, kh, kw, C]` in the activations' format. Channels are padded
 //! with zeros to a multiple of 16 bytes, without which tensor cores cannot load them. cuDNN pads an image evenly; an image whose padding is
-//! uneven is copied with its zeros first. A window as large as its image, and a window of one pixel, is a matrix product.
+//! uneven is copied with its zeros first. A window as large as its image, and a window of one pixel, is a matrix product. Every other
+//! convolution is one after its windows were copied to rows ([`Route::Rows`]): that is the better way for images of a few channels, which
+//! cuDNN would pad to several times their size, and the way for what cuDNN does not take.
 
 use crate::driver::{Choice, Products, Shape, arguments, check};
 use crate::memory::{Buffer, Slice, SliceMut, Type, lock};
@@ -72,7 +74,26 @@ struct Key {
     choice: Choice,
 }
 
-/// How a convolution is computed.
+/// Way of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// By cuDNN, or by plain loops if it does not take the convolution.
+    Direct,
+    /// As a matrix product over its windows.
+    Rows,
+}
+
+/// A convolution for which a way is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct RouteKey {
+    kind: Kind,
+    sizes: Sizes,
+    of: Type,
+    strict: bool,
+    choice: Choice,
+}
+
+/// How cuDNN's part of a convolution is computed.
 #[derive(Clone, Copy, Debug)]
 enum Plan {
     /// By plain loops.
@@ -108,6 +129,7 @@ pub(crate) struct Dnn {
     dnn: usize,
     blas: usize,
     plans: HashMap<Key, Plan>,
+    routes: HashMap<RouteKey, Route>,
     /// The last is the current one; a captured graph may use the others.
     workspaces: Vec<Buffer>,
     gemm: Option<Buffer>,
@@ -127,7 +149,7 @@ impl Dnn {
             };
             match opened() {
                 Ok((dnn, blas)) => {
-                    Ok(Self { dnn, blas, plans: HashMap::new(), workspaces: vec![], gemm: None })
+                    Ok(Self { dnn, blas, plans: HashMap::new(), routes: HashMap::new(), workspaces: vec![], gemm: None })
                 }
                 Err(error) => bail!("CUDA: {error}"),
             }
@@ -395,19 +417,30 @@ impl Cuda {
         let strict = self.is_strict(call.precision, x.of);
         if let Some(product) = product(p) {
             return self.with_packed(call, x.of, p.out_channels, p.in_channels, |weights| {
-                self.gemm_forward(&product, x, weights, y, strict);
+                self.gemm_forward(&product, x, weights, &y, strict);
             });
         }
+        self.by_route(Kind::Forward, p, x.of, strict, |route| match route {
+            Route::Direct => self.forward_direct(call, x, &y, strict),
+            Route::Rows => self.with_packed(call, x.of, p.out_channels, p.in_channels, |weights| {
+                let columns = self.im2col(p, x);
+                self.gemm_forward(&windows(p), self.slice(&columns), weights, &y, strict);
+            }),
+        });
+    }
+
+    fn forward_direct(&self, call: &ConvCall<Self>, x: Slice<'_>, y: &SliceMut<'_>, strict: bool) {
+        let p = &call.problem;
         let m = map(p, x.of, strict);
         let padded = m.copies_x.map(|at| self.window(x, image(p), kernel_image(&m.sizes), at.map(|v| -v), x.of));
         let x = padded.as_ref().map_or(x, |buffer| self.slice(buffer));
         self.with_packed(call, x.of, m.sizes.o as usize, m.sizes.c as usize, |weights| {
             if !m.copies_y {
-                return self.convolve(Kind::Forward, m.sizes, strict, [x, weights], &y);
+                return self.convolve(Kind::Forward, m.sizes, strict, [x, weights], y);
             }
             let mut wide = self.buffer(m.sizes.y_len(), y.of);
             self.convolve(Kind::Forward, m.sizes, strict, [x, weights], &self.slice_mut(&mut wide));
-            self.window_to(self.slice(&wide), kernel_output(&m.sizes), &y, output(p), [0, 0]);
+            self.window_to(self.slice(&wide), kernel_output(&m.sizes), y, output(p), [0, 0]);
         });
     }
 
@@ -417,19 +450,36 @@ impl Cuda {
         let strict = self.is_strict(call.precision, y.of);
         if let Some(product) = product(p) {
             return self.with_packed(call, y.of, p.out_channels, p.in_channels, |weights| {
-                self.gemm_input_grad(&product, y, weights, x, strict);
+                self.gemm_input_grad(&product, y, weights, &x, strict);
             });
         }
+        self.by_route(Kind::InputGrad, p, y.of, strict, |route| match route {
+            Route::Direct => self.input_grad_direct(call, y, &x, strict),
+            Route::Rows => self.with_packed(call, y.of, p.out_channels, p.in_channels, |weights| {
+                let product = windows(p);
+                // Each pixel's sum of windows is taken before rounding.
+                let mut columns = self.buffer(product.rows * product.inner, Type::F32);
+                self.gemm_input_grad(&product, y, weights, &self.slice_mut(&mut columns), strict);
+                let name = format!("col2im_{}", x.of.name());
+                let columns = self.slice(&columns);
+                let all = &mut [Argument::of(plain_sizes(p)), columns.into(), (&x).into(), small_count(x.len).into()];
+                self.launch(&name, Shape::flat(x.len), all);
+            }),
+        });
+    }
+
+    fn input_grad_direct(&self, call: &ConvCall<Self>, y: Slice<'_>, x: &SliceMut<'_>, strict: bool) {
+        let p = &call.problem;
         let m = map(p, y.of, strict);
         let padded = m.copies_y.then(|| self.window(y, output(p), kernel_output(&m.sizes), [0, 0], y.of));
         let y = padded.as_ref().map_or(y, |buffer| self.slice(buffer));
         self.with_packed(call, y.of, m.sizes.o as usize, m.sizes.c as usize, |weights| {
             let Some(at) = m.copies_x else {
-                return self.convolve(Kind::InputGrad, m.sizes, strict, [y, weights], &x);
+                return self.convolve(Kind::InputGrad, m.sizes, strict, [y, weights], x);
             };
             let mut wide = self.buffer(m.sizes.x_len(), x.of);
             self.convolve(Kind::InputGrad, m.sizes, strict, [y, weights], &self.slice_mut(&mut wide));
-            self.window_to(self.slice(&wide), kernel_image(&m.sizes), &x, image(p), at);
+            self.window_to(self.slice(&wide), kernel_image(&m.sizes), x, image(p), at);
         });
     }
 
@@ -439,13 +489,37 @@ impl Cuda {
         assert!(dw.len == p.out_channels * p.in_channels * taps && dw.of == Type::F32, "a weight gradient for {p:?}");
         let strict = self.is_strict(precision, x.of);
         if let Some(product) = product(p) {
-            if taps == 1 {
-                return self.gemm_weight_grad(&product, x, dy, &dw, strict);
-            }
-            let mut packed = self.buffer(dw.len, Type::F32);
-            self.gemm_weight_grad(&product, x, dy, &self.slice_mut(&mut packed), strict);
-            return self.transpose(self.slice(&packed), &dw, [p.out_channels; 2], taps, p.in_channels, p.in_channels, taps);
+            return self.weight_grad_product(p, &product, x, dy, &dw, strict);
         }
+        self.by_route(Kind::WeightGrad, p, x.of, strict, |route| match route {
+            Route::Direct => self.weight_grad_direct(p, x, dy, &dw, strict),
+            Route::Rows => {
+                let columns = self.im2col(p, x);
+                self.weight_grad_product(p, &windows(p), self.slice(&columns), dy, &dw, strict);
+            }
+        });
+    }
+
+    fn weight_grad_product(
+        &self,
+        p: &Problem,
+        product: &Product,
+        x: Slice<'_>,
+        dy: Slice<'_>,
+        dw: &SliceMut<'_>,
+        strict: bool,
+    ) {
+        let taps = p.kernel[0] * p.kernel[1];
+        if taps == 1 {
+            return self.gemm_weight_grad(product, x, dy, dw, strict);
+        }
+        let mut packed = self.buffer(dw.len, Type::F32);
+        self.gemm_weight_grad(product, x, dy, &self.slice_mut(&mut packed), strict);
+        self.transpose(self.slice(&packed), dw, [p.out_channels; 2], taps, p.in_channels, p.in_channels, taps);
+    }
+
+    fn weight_grad_direct(&self, p: &Problem, x: Slice<'_>, dy: Slice<'_>, dw: &SliceMut<'_>, strict: bool) {
+        let taps = p.kernel[0] * p.kernel[1];
         let m = map(p, x.of, strict);
         let wide_x = m.copies_x.map(|at| self.window(x, image(p), kernel_image(&m.sizes), at.map(|v| -v), x.of));
         let wide_y = m.copies_y.then(|| self.window(dy, output(p), kernel_output(&m.sizes), [0, 0], dy.of));
@@ -454,7 +528,67 @@ impl Cuda {
         let mut packed = self.buffer(m.sizes.w_len(), x.of);
         self.convolve(Kind::WeightGrad, m.sizes, strict, [x, dy], &self.slice_mut(&mut packed));
         let packed = self.slice(&packed);
-        self.transpose(packed, &dw, [p.out_channels; 2], taps, p.in_channels, m.sizes.c as usize, taps);
+        self.transpose(packed, dw, [p.out_channels; 2], taps, p.in_channels, m.sizes.c as usize, taps);
+    }
+
+    /// Copies an image's windows to rows.
+    fn im2col(&self, p: &Problem, x: Slice<'_>) -> Buffer {
+        let product = windows(p);
+        let mut columns = self.buffer(product.rows * product.inner, x.of);
+        let to = self.slice_mut(&mut columns);
+        let (end, lanes) = Self::lanes(x.of, p.in_channels, &[x.address, to.address]);
+        let count = small_count(to.len / lanes);
+        let all = &mut [Argument::of(plain_sizes(p)), x.into(), (&to).into(), count.into()];
+        self.launch(&format!("im2col_{end}"), Shape::flat(to.len / lanes), all);
+        columns
+    }
+
+    /// Runs a convolution in the way that was chosen for it; at first use it may be run in all ways, to choose the fastest.
+    fn by_route(&self, kind: Kind, p: &Problem, of: Type, strict: bool, run: impl Fn(Route)) {
+        if p.samples == 0 || p.positions() == 0 {
+            // The weights' gradient over no windows.
+            return run(Route::Direct);
+        }
+        let key = RouteKey { kind, sizes: plain_sizes(p), of, strict, choice: self.choice };
+        let known = lock(&self.inner.dnn).routes.get(&key).copied();
+        if let Some(route) = known {
+            return run(route);
+        }
+        let product = windows(p);
+        let bytes = 4 * product.rows * product.inner;
+        let route = if bytes > LARGEST / 2 {
+            Route::Direct
+        } else {
+            match self.choice {
+                Choice::Rows => Route::Rows,
+                Choice::Loops => Route::Direct,
+                Choice::Timed => {
+                    let time = |route| {
+                        run(route);
+                        self.synchronize();
+                        (0..3).map(|_| self.time(|| run(route))).fold(f32::INFINITY, f32::min)
+                    };
+                    if time(Route::Direct) <= time(Route::Rows) { Route::Direct } else { Route::Rows }
+                }
+                Choice::Heuristic => {
+                    let m = map(p, of, strict);
+                    let sizes = m.sizes;
+                    let plan = self.plan(Key { kind, sizes, of, strict, choice: self.choice });
+                    let narrow = p.in_channels < 16 / of.bytes();
+                    if narrow || matches!(plan, Plan::Direct) { Route::Rows } else { Route::Direct }
+                }
+            }
+        };
+        lock(&self.inner.dnn).routes.insert(key, route);
+        run(route);
+    }
+
+    /// Returns the ways that were chosen, for people who measure.
+    pub fn routes(&self) -> Vec<String> {
+        let dnn = lock(&self.inner.dnn);
+        let mut all: Vec<String> = dnn.routes.iter().map(|(key, route)| format!("{route:?} for {key:?}")).collect();
+        all.sort();
+        all
     }
 
     /// Calls `f` with a call's weights in a form. Nobody else packs others in the same place before `f` has queued its work.
@@ -529,7 +663,7 @@ impl Cuda {
         let name = format!("window_{}_{}", x.of.name(), y.of.name());
         let [_, h, w, c] = to;
         let [_, from_h, from_w, from_c] = from;
-        let all = arguments![x, y, y.len as u64, h, w, c, from_h, from_w, from_c, at[0], at[1]];
+        let all = arguments![x, y, small_count(y.len), h, w, c, from_h, from_w, from_c, at[0], at[1]];
         self.launch(&name, Shape::flat(y.len), all);
     }
 
@@ -581,7 +715,11 @@ impl Cuda {
         if let Some(plan) = dnn.plans.get(&key) {
             return *plan;
         }
-        let plan = self.find_plan(&mut dnn, &key).unwrap_or(Plan::Direct);
+        let plan = match key.choice {
+            Choice::Loops => None,
+            Choice::Heuristic | Choice::Timed | Choice::Rows => self.find_plan(&mut dnn, &key),
+        };
+        let plan = plan.unwrap_or(Plan::Direct);
         dnn.plans.insert(key, plan);
         plan
     }
@@ -640,7 +778,7 @@ impl Cuda {
                 continue;
             }
             self.synchronize();
-            if key.choice == Choice::Heuristic {
+            if key.choice != Choice::Timed {
                 return Some(plan);
             }
             let time = (0..3).map(|_| self.time(|| {
@@ -678,13 +816,13 @@ impl Cuda {
         }
     }
 
-    fn gemm_forward(&self, p: &Product, x: Slice<'_>, w: Slice<'_>, y: SliceMut<'_>, strict: bool) {
+    fn gemm_forward(&self, p: &Product, x: Slice<'_>, w: Slice<'_>, y: &SliceMut<'_>, strict: bool) {
         // Column-major, as cuBLAS counts: yᵀ [O, N] = (wᵀ)ᵀ·xᵀ.
         let [o, n, k] = [p.outputs, p.rows, p.inner];
         self.gemm("forward", [true, false], [o, n, k], (w, k), (x, k), (y.read(), o), strict);
     }
 
-    fn gemm_input_grad(&self, p: &Product, y: Slice<'_>, w: Slice<'_>, x: SliceMut<'_>, strict: bool) {
+    fn gemm_input_grad(&self, p: &Product, y: Slice<'_>, w: Slice<'_>, x: &SliceMut<'_>, strict: bool) {
         // xᵀ [K, N] = wᵀ·yᵀ.
         let [o, n, k] = [p.outputs, p.rows, p.inner];
         self.gemm("input grad", [false, false], [k, n, o], (w, k), (y, o), (x.read(), k), strict);
@@ -794,6 +932,41 @@ fn product(p: &Problem) -> Option<Product> {
     Some(Product { rows, outputs: p.out_channels, inner: p.in_channels * p.kernel[0] * p.kernel[1] })
 }
 
+/// Returns a number of values that fits into 32 bits, in which kernels count pixels.
+pub(crate) fn small_count(len: usize) -> u64 {
+    assert!(len < 1 << 32, "{len} numbers in one kernel: use a smaller batch");
+    len as u64
+}
+
+/// Returns the product over windows that a problem is.
+fn windows(p: &Problem) -> Product {
+    let inner = p.in_channels * p.kernel[0] * p.kernel[1];
+    Product { rows: p.samples * p.positions(), outputs: p.out_channels, inner }
+}
+
+/// Returns a problem's own sizes.
+fn plain_sizes(p: &Problem) -> Sizes {
+    let small = |v: usize| i32::try_from(v).expect("a convolution's side fits into 32 bits");
+    let before = p.spec.padding.before();
+    Sizes {
+        n: small(p.samples),
+        h: small(p.input[0]),
+        w: small(p.input[1]),
+        c: small(p.in_channels),
+        oh: small(p.output[0]),
+        ow: small(p.output[1]),
+        o: small(p.out_channels),
+        kh: small(p.kernel[0]),
+        kw: small(p.kernel[1]),
+        top: small(before[0]),
+        left: small(before[1]),
+        down: small(p.spec.stride[0]),
+        across: small(p.spec.stride[1]),
+        dh: small(p.spec.dilation[0]),
+        dw: small(p.spec.dilation[1]),
+    }
+}
+
 /// Returns the sizes in which cuDNN computes a problem.
 fn map(p: &Problem, of: Type, strict: bool) -> Mapped {
     let align = if strict { 1 } else { 16 / of.bytes() };
@@ -810,21 +983,13 @@ fn map(p: &Problem, of: Type, strict: bool) -> Mapped {
     let c = p.in_channels.next_multiple_of(align);
     let o = p.out_channels.next_multiple_of(align);
     let sizes = Sizes {
-        n: small(p.samples),
         h: small(input[0]),
         w: small(input[1]),
         c: small(c),
-        oh: small(p.output[0]),
-        ow: small(p.output[1]),
         o: small(o),
-        kh: small(p.kernel[0]),
-        kw: small(p.kernel[1]),
         top: small(top),
         left: small(left),
-        down: small(p.spec.stride[0]),
-        across: small(p.spec.stride[1]),
-        dh: small(p.spec.dilation[0]),
-        dw: small(p.spec.dilation[1]),
+        ..plain_sizes(p)
     };
     let at = if even { [0, 0] } else { before.map(small) };
     let copies_x = (!even || c != p.in_channels).then_some(at);

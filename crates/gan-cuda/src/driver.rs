@@ -25,13 +25,17 @@ pub enum Products {
     Bf16,
 }
 
-/// Choice of cuDNN's algorithms.
+/// Choice of algorithms for convolutions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Choice {
     /// The first of cuDNN's heuristics that is deterministic.
     Heuristic,
     /// The fastest deterministic one, timed at first use. Other runs may choose others, whose sums differ in the last bits.
     Timed,
+    /// No algorithm of cuDNN: matrix products over rows of windows.
+    Rows,
+    /// Plain loops, which are slow, to check the others.
+    Loops,
 }
 
 /// One GPU as a backend of the fused engine.
@@ -139,6 +143,11 @@ impl Cuda {
     /// Returns the number formats.
     pub fn products(&self) -> Products {
         self.products
+    }
+
+    /// Returns the choice of algorithms.
+    pub fn choice(&self) -> Choice {
+        self.choice
     }
 
     /// Returns the number format of activations.

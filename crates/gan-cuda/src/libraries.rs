@@ -75,15 +75,16 @@ fn search() -> Result<Found, Missing> {
         [("libcuda", &["libcuda.so.1"][..]), ("libcublas", &["libcublas.so.13", "libcublas.so.12"]), ("libcudnn", &["libcudnn.so.9"])];
     let mut missing = vec![];
     for (name, files) in needed {
-        if name == "libcublas" {
-            for file in BEFORE {
-                opened.extend(open(&folders, file));
-            }
-        }
         // A folder that was named wins over the loader's path.
         let named = std::env::var_os("GAN_CUDA_LIBS").is_some();
         if !named && present(name) {
             continue;
+        }
+        if name == "libcublas" {
+            // Those of another version than the loader's cuBLAS would not fit it, so they are only opened with their own.
+            for file in BEFORE {
+                opened.extend(open(&folders, file));
+            }
         }
         let found = files.iter().find_map(|file| open(&folders, file));
         if found.is_none() && !present(name) {

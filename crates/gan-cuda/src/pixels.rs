@@ -1,5 +1,6 @@
 //! Maps of pixels without weights.
 
+use crate::conv::small_count;
 use crate::driver::{Shape, arguments};
 use crate::memory::{Slice, SliceMut};
 use crate::Cuda;
@@ -19,7 +20,7 @@ impl Pixels for Cuda {
         assert_lengths(map, x.len, y.len);
         let [h, w, c] = map.output;
         let [from_h, from_w, _] = map.input;
-        let count = y.len as u64;
+        let count = small_count(y.len);
         let shape = Shape::flat(y.len);
         let of = x.of.name();
         match by {
@@ -42,7 +43,7 @@ impl Pixels for Cuda {
         assert_lengths(map, dx.len, g.len);
         let [h, w, c] = map.input;
         let [from_h, from_w, _] = map.output;
-        let count = dx.len as u64;
+        let count = small_count(dx.len);
         let shape = Shape::flat(dx.len);
         let of = g.of.name();
         match by {
@@ -66,7 +67,7 @@ impl Pixels for Cuda {
         assert_lengths(map, x.len, y.len);
         let [h, w, c] = map.input;
         let name = format!("max_pool_{}", x.of.name());
-        self.launch(&name, Shape::flat(y.len), arguments![x, &y, y.len as u64, h * w, c]);
+        self.launch(&name, Shape::flat(y.len), arguments![x, &y, small_count(y.len), h * w, c]);
     }
 
     fn global_max_pool_grad(&self, map: &PixelMap, x: Slice<'_>, y: Slice<'_>, g: Slice<'_>, dx: SliceMut<'_>) {
@@ -74,6 +75,6 @@ impl Pixels for Cuda {
         assert!(g.len == y.len && dx.len == x.len, "a gradient has the size of its values");
         let [h, w, c] = map.input;
         let name = format!("max_pool_grad_{}", x.of.name());
-        self.launch(&name, Shape::flat(y.len), arguments![x, y, g, &dx, y.len as u64, h * w, c]);
+        self.launch(&name, Shape::flat(y.len), arguments![x, y, g, &dx, small_count(y.len), h * w, c]);
     }
 }

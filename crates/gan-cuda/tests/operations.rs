@@ -3,13 +3,13 @@
 mod common;
 
 use common::operations::{all, difference, distance};
-use gan_cuda::Products;
+use gan_cuda::{Choice, Products};
 use gan_kernels::{Cpu, Precision};
 
-fn check(products: Products, most: f32) {
+fn check(products: Products, choice: Choice, most: f32) {
     let Some(cuda) = common::device(products) else { return };
     let expected = all(&Cpu, Precision::F32Accurate);
-    let found = all(&*cuda, Precision::F32);
+    let found = all(&cuda.with_choice(choice), Precision::F32);
     let mut wrong = vec![];
     for (a, b) in found.iter().zip(&expected) {
         let error = match products {
@@ -25,16 +25,41 @@ fn check(products: Products, most: f32) {
 
 #[test]
 fn f32_operations_equal_the_cpus() {
-    check(Products::F32, 5e-5);
+    check(Products::F32, Choice::Heuristic, 5e-5);
 }
 
 #[test]
-fn tf32_operations_equal_the_cpus() {
+fn timed_operations_equal_the_cpus() {
     // The doubles do not round to TF32.
-    check(Products::Tf32, 5e-5);
+    check(Products::Tf32, Choice::Timed, 5e-5);
+}
+
+#[test]
+fn convolutions_by_rows_equal_the_cpus() {
+    check(Products::Tf32, Choice::Rows, 5e-5);
+}
+
+#[test]
+fn convolutions_by_loops_equal_the_cpus() {
+    check(Products::F32, Choice::Loops, 5e-5);
 }
 
 #[test]
 fn bf16_operations_are_close_to_the_cpus() {
-    check(Products::Bf16, 0.05);
+    check(Products::Bf16, Choice::Heuristic, 0.05);
+    check(Products::Bf16, Choice::Rows, 0.05);
+}
+
+/// The compiled kernels belong to the text beside them.
+#[test]
+fn kernels_are_compiled() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernels");
+    let compiled = std::fs::read_to_string(folder.join("kernels.ptx")).unwrap();
+    let Ok(sum) = std::process::Command::new("sha256sum").arg(folder.join("kernels.cu")).output() else {
+        println!("skipped: there is no sha256sum");
+        return;
+    };
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    let expected = format!("// of kernels.cu {}", sum.split_whitespace().next().unwrap());
+    assert_eq!(compiled.lines().next(), Some(&expected[..]), "run src/kernels/build.sh");
 }

@@ -412,15 +412,25 @@ TRANSPOSE(transpose_f32_bf16, float, bf16)
 TRANSPOSE(transpose_bf16_f32, bf16, float)
 TRANSPOSE(transpose_bf16_bf16, bf16, bf16)
 
+// The image's pixels: the numbers at [n, i, j, k] for a flat index, which fits into 32 bits: divisions of 64 bits cost more than memory.
+struct Place { size_t n; int i, j, k; };
+__device__ __forceinline__ Place place(size_t flat, int h, int w, int c) {
+    Place p;
+    u32 at = (u32)flat;
+    p.k = (int)(at % (u32)c); at /= (u32)c;
+    p.j = (int)(at % (u32)w); at /= (u32)w;
+    p.i = (int)(at % (u32)h); p.n = at / (u32)h;
+    return p;
+}
+#define FOR_NUMBERS(count) for (size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x; at < (count); at += (size_t)gridDim.x * blockDim.x)
+
 // Copies an image [n, h, w, c] of the source from (row, column) on; what lies outside the source is zero.
 template <class S, class D> __device__ __forceinline__ void window(const S* x, D* y, u64 count, int h, int w, int c, int from_h, int from_w, int from_c, int row, int column) {
-    for (size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x; at < count; at += (size_t)gridDim.x * blockDim.x) {
-        size_t rest = at;
-        int k = (int)(rest % c); rest /= c;
-        int j = (int)(rest % w) + column; rest /= w;
-        int i = (int)(rest % h) + row; rest /= h;
-        bool inside = k < from_c && i >= 0 && i < from_h && j >= 0 && j < from_w;
-        y[at] = Narrow<D>::of(inside ? wide(x[((rest * from_h + i) * from_w + j) * from_c + k]) : 0.0f);
+    FOR_NUMBERS(count) {
+        Place p = place(at, h, w, c);
+        int i = p.i + row, j = p.j + column;
+        bool inside = p.k < from_c && i >= 0 && i < from_h && j >= 0 && j < from_w;
+        y[at] = Narrow<D>::of(inside ? wide(x[((p.n * from_h + i) * from_w + j) * from_c + p.k]) : 0.0f);
     }
 }
 #define WINDOW(name, S, D) \
@@ -431,15 +441,6 @@ WINDOW(window_bf16_f32, bf16, float)
 WINDOW(window_bf16_bf16, bf16, bf16)
 
 // The image's pixels: the numbers at [n, i, j, k] for a flat index.
-struct Place { size_t n; int i, j, k; };
-__device__ __forceinline__ Place place(size_t at, int h, int w, int c) {
-    Place p;
-    p.k = (int)(at % c); at /= c;
-    p.j = (int)(at % w); at /= w;
-    p.i = (int)(at % h); p.n = at / h;
-    return p;
-}
-#define FOR_NUMBERS(count) for (size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x; at < (count); at += (size_t)gridDim.x * blockDim.x)
 
 // y[n, i, j] = x[n, i / down, j / across]; h, w, c are those of y.
 template <class T> __device__ __forceinline__ void upsample(const T* x, T* y, u64 count, int h, int w, int c, int down, int across) {
@@ -479,7 +480,7 @@ EACH_TYPE(window_spread, P_WINDOW_SPREAD, (g, dx, count, h, w, c, from_h, from_w
 // The maximum of each channel of [n, pixels, c]; a NaN stays.
 template <class T> __device__ __forceinline__ void max_pool(const T* x, T* y, u64 count, int pixels, int c) {
     FOR_NUMBERS(count) {
-        const T* from = x + at / c * pixels * c + at % c;
+        const T* from = x + (size_t)((u32)at / (u32)c) * pixels * c + (u32)at % (u32)c;
         float most = wide(from[0]);
         for (int p = 1; p < pixels; ++p) { float v = wide(from[(size_t)p * c]); if (v > most || v != v) most = v; }
         y[at] = Narrow<T>::of(most);
@@ -491,7 +492,7 @@ EACH_TYPE(max_pool, P_MAX_POOL, (x, y, count, pixels, c))
 // Pixels that share the maximum share its gradient evenly.
 template <class T> __device__ __forceinline__ void max_pool_grad(const T* x, const T* y, const T* g, T* dx, u64 count, int pixels, int c) {
     FOR_NUMBERS(count) {
-        size_t start = at / c * pixels * c + at % c;
+        size_t start = (size_t)((u32)at / (u32)c) * pixels * c + (u32)at % (u32)c;
         float most = wide(y[at]), ties = 0.0f;
         for (int p = 0; p < pixels; ++p) ties += wide(x[start + (size_t)p * c]) == most ? 1.0f : 0.0f;
         float part = wide(g[at]) / ties;
@@ -572,25 +573,74 @@ template <class T> __device__ __forceinline__ void conv_weight_grad(Conv p, cons
 }
 EACH_TYPE(conv_weight_grad, P_CONV, (p, a, b, to))
 
+// The windows of x as rows [n·oh·ow, kh·kw·c], so that a convolution is a matrix product; `count` and the channels are those of lanes.
+template <class L> __device__ __forceinline__ void im2col(Conv p, const typename L::type* x, typename L::type* columns, u64 count) {
+    FOR_NUMBERS(count) {
+        Place tap = place(at, p.kh, p.kw, p.c / L::N);
+        Place to = place(tap.n, p.oh, p.ow, 1);
+        int i = to.i * p.down + tap.i * p.dh - p.top, j = to.j * p.across + tap.j * p.dw - p.left;
+        float v[L::N];
+        for (int k = 0; k < L::N; ++k) v[k] = 0.0f;
+        if (i >= 0 && i < p.h && j >= 0 && j < p.w) L::load(x + ((to.n * p.h + i) * p.w + j) * p.c + tap.k * L::N, v);
+        L::store(columns + at * L::N, v);
+    }
+}
+#define P_IM2COL(T) (Conv p, const T* x, T* columns, u64 count)
+EACH_LANES(im2col, P_IM2COL, (p, x, columns, count))
+
+// Adds rows of windows, in f32, to the image that they were taken from.
+template <class T> __device__ __forceinline__ void col2im(Conv p, const float* columns, T* x, u64 count) {
+    FOR_NUMBERS(count) {
+        Place to = place(at, p.h, p.w, p.c);
+        float sum = 0.0f;
+        for (int a = 0; a < p.kh; ++a) {
+            int i = to.i + p.top - a * p.dh;
+            if (i < 0 || i % p.down != 0 || i / p.down >= p.oh) continue;
+            for (int b = 0; b < p.kw; ++b) {
+                int j = to.j + p.left - b * p.dw;
+                if (j < 0 || j % p.across != 0 || j / p.across >= p.ow) continue;
+                size_t row = (to.n * p.oh + i / p.down) * p.ow + j / p.across;
+                sum += columns[((row * p.kh + a) * p.kw + b) * p.c + to.k];
+            }
+        }
+        x[at] = Narrow<T>::of(sum);
+    }
+}
+#define P_COL2IM(T) (Conv p, const float* columns, T* x, u64 count)
+EACH_TYPE(col2im, P_COL2IM, (p, columns, x, count))
+
 // -------------------------------------------------------------------------------------------------- optimizers, losses, random numbers
 
 // Coefficients of a step that do not change from step to step.
 struct Update { float first_decay, second_decay, epsilon; int inside, has_first; };
 
 // Adam or RMSProp. `coefficients` holds [scale, root_scale] in device memory, so that a captured step can be replayed with others.
-extern "C" __global__ void __launch_bounds__(256) update(float* values, const float* gradient, const float* more, float* first, float* second, u64 n, Update by, const float* coefficients, float scale, float root_scale) {
+template <class L> __device__ __forceinline__ void update(float* values, const float* gradient, const float* more, float* first, float* second, u64 n, Update by, const float* coefficients, float scale, float root_scale) {
     if (coefficients) { scale = coefficients[0]; root_scale = coefficients[1]; }
-    FOR_NUMBERS(n) {
-        float g = gradient[at];
-        if (more) g += more[at];
-        float v = by.second_decay * second[at] + (1.0f - by.second_decay) * g * g, m = g;
-        second[at] = v;
-        if (by.has_first) { m = by.first_decay * first[at] + (1.0f - by.first_decay) * g; first[at] = m; }
-        float square = root_scale * v;
-        float root = by.inside ? sqrtf(square + by.epsilon) : sqrtf(square) + by.epsilon;
-        values[at] -= scale * m / root;
+    FOR_LANES(n) {
+        float p[L::N], g[L::N], h[L::N], m[L::N], v[L::N];
+        L::load(values + at, p);
+        L::load(gradient + at, g);
+        L::load(second + at, v);
+        if (by.has_first) L::load(first + at, m);
+        if (more) L::load(more + at, h);
+        for (int i = 0; i < L::N; ++i) {
+            if (more) g[i] += h[i];
+            v[i] = by.second_decay * v[i] + (1.0f - by.second_decay) * g[i] * g[i];
+            m[i] = by.has_first ? by.first_decay * m[i] + (1.0f - by.first_decay) * g[i] : g[i];
+            float square = root_scale * v[i];
+            float root = by.inside ? sqrtf(square + by.epsilon) : sqrtf(square) + by.epsilon;
+            p[i] -= scale * m[i] / root;
+        }
+        L::store(second + at, v);
+        if (by.has_first) L::store(first + at, m);
+        L::store(values + at, p);
     }
 }
+#define UPDATE(name, L) \
+    extern "C" __global__ void __launch_bounds__(256) name(float* values, const float* gradient, const float* more, float* first, float* second, u64 n, Update by, const float* coefficients, float scale, float root_scale) { update<L>(values, gradient, more, first, second, n, by, coefficients, scale, root_scale); }
+UPDATE(update_f32, One<float>)
+UPDATE(update_f32v, Many<float>)
 
 extern "C" __global__ void __launch_bounds__(256) follow(const float* x, float* average, u64 n, float weight) {
     FOR_NUMBERS(n) average[at] += weight * (x[at] - average[at]);

@@ -39,7 +39,7 @@ static int all[] = {FOUR(bias_act, false), FOUR(act_grad, false), FOUR(in_act, f
     FOUR(moments, true), FOUR(grad_sums, true), FOUR(dot_sums, true), TWO(moments_finish, true), ONE(grad_finish, true), ONE(sums_finish, true),
     FOUR(norm, false), FOUR(norm_grad, false), ONE(norm_follow, false), PAIRS(transpose, true), PAIRS(window, false), TWO(upsample, false),
     TWO(window_sum, false), TWO(window_spread, false), TWO(max_pool, false), TWO(max_pool_grad, false), TWO(conv_forward, false),
-    TWO(conv_input_grad, false), TWO(conv_weight_grad, false), ONE(update, false), ONE(follow, false), ONE(squares, true),
+    TWO(conv_input_grad, false), TWO(conv_weight_grad, false), put("update_f32", update_f32, false), put("update_f32v", update_f32v, false), FOUR(im2col, false), TWO(col2im, false), ONE(follow, false), ONE(squares, true),
     TWO(cross_entropy, true), TWO(uniform, false)};
 struct Graph { std::vector<std::function<void()>> nodes; };
 struct Stream { std::shared_ptr<Graph> capturing; };
