@@ -58,6 +58,8 @@ impl Cuda {
 impl Backend for Cuda {
     type WeightCache = WeightCache;
 
+    const HAS_GROUPS: bool = true;
+
     fn weight_cache(&self, reuse: Reuse) -> WeightCache {
         WeightCache::new(reuse)
     }

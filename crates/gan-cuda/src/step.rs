@@ -1,7 +1,8 @@
 //! A whole training step of a plain GAN on one backend, so that it can be captured and replayed.
 //!
 //! Plain means: fused layers only, the non-saturating loss, Adam, and no penalties. The discriminator learns from a real and a generated batch
-//! with batch norms of their own; the generator then learns from the same generated batch. What changes from step to step lies in one array
+//! with batch norms of their own, if possible in one pass, which keeps a large device busier; the generator then learns from the same generated
+//! batch. What changes from step to step lies in one array
 //! on the device, which the host sends before each step: the optimizers' coefficients and the latents.
 
 use crate::driver::{Shape, arguments};
@@ -20,6 +21,10 @@ pub trait StepBackend: Backend {
 
     /// Returns `len` f32 zeros.
     fn f32_zeros(&self, len: usize) -> Self::Buffer;
+    /// Transposes `[N, C, P]` -> `[N, P, C]`.
+    fn channels_last_to(&self, x: Self::Slice<'_>, channels: usize, pixels: usize, y: Self::SliceMut<'_>);
+    /// Copies numbers.
+    fn copy_to(&self, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
     /// Writes f32 values.
     fn set(&self, values: &[f32], to: Self::SliceMut<'_>);
     /// Reads values.
@@ -68,6 +73,15 @@ impl StepBackend for Cuda {
 
     fn f32_zeros(&self, len: usize) -> Self::Buffer {
         self.zeros(len, Type::F32)
+    }
+
+    fn channels_last_to(&self, x: Slice<'_>, channels: usize, pixels: usize, y: SliceMut<'_>) {
+        let samples = x.len / (channels * pixels).max(1);
+        self.transpose(x, &y, [samples; 2], channels, pixels, pixels, channels);
+    }
+
+    fn copy_to(&self, x: Slice<'_>, y: SliceMut<'_>) {
+        self.convert(x, &y);
     }
 
     fn set(&self, values: &[f32], to: SliceMut<'_>) {
@@ -124,6 +138,14 @@ impl StepBackend for Cpu {
 
     fn f32_zeros(&self, len: usize) -> Self::Buffer {
         self.copy(&vec![0.0; len])
+    }
+
+    fn channels_last_to(&self, x: &[f32], channels: usize, pixels: usize, y: &mut [f32]) {
+        y.copy_from_slice(&self.channels_last(x, channels, pixels));
+    }
+
+    fn copy_to(&self, x: &[f32], y: &mut [f32]) {
+        y.copy_from_slice(x);
     }
 
     fn set(&self, values: &[f32], to: &mut [f32]) {
@@ -255,6 +277,8 @@ pub struct Plain {
     pub momentum: f32,
     /// Seed of the dropouts' random numbers.
     pub seed: u32,
+    /// Whether real and generated samples go through the discriminator as one batch, with batch norms of their own, where a backend can.
+    pub joint: bool,
 }
 
 /// Numbers at the beginning of the inputs: coefficients of both optimizers, and the number of the step.
@@ -283,6 +307,8 @@ pub struct PlainGan<B: StepBackend> {
     images: B::Buffer,
     losses: B::Buffer,
     steps: u64,
+    /// Whether the discriminator's batches are one.
+    joint: bool,
 }
 
 impl<B: StepBackend> Trained<B> {
@@ -347,7 +373,8 @@ impl<B: StepBackend> PlainGan<B> {
             Trained::new(&backend, input, layers, precision, values, gradients)
         };
         let generator = of(&settings.latent_shape, &settings.generator, initial[0], 1)?;
-        let discriminator = of(&settings.image, &settings.discriminator, initial[1], 2)?;
+        let joint = settings.joint && B::HAS_GROUPS;
+        let discriminator = of(&settings.image, &settings.discriminator, initial[1], if joint { 1 } else { 2 })?;
         let [c, h, w] = settings.image;
         if generator.network.output() != [h, w, c] || size(discriminator.network.output()) != 1 {
             bail!("the generator makes {:?}, the discriminator {:?}", generator.network.output(), discriminator.network.output());
@@ -359,6 +386,7 @@ impl<B: StepBackend> PlainGan<B> {
             images: backend.f32_zeros(settings.batch * c * h * w),
             losses: backend.f32_zeros(3),
             steps: 0,
+            joint,
             backend,
             settings,
             generator,
@@ -397,20 +425,32 @@ impl<B: StepBackend> PlainGan<B> {
         [&self.generator, &self.discriminator].map(|of| self.backend.get(self.backend.slice(&of.parameters)))
     }
 
-    /// Returns the gradients of the last step: of the generator, and of the discriminator by real and by generated samples.
+    /// Returns the gradients of the last step of the generator and of the discriminator.
     pub fn gradients(&self) -> Vec<Vec<f32>> {
-        let all = self.generator.gradients.iter().chain(&self.discriminator.gradients);
-        all.map(|g| self.backend.get(self.backend.slice(g))).collect()
+        let sum = |of: &Trained<B>| {
+            let mut all = of.gradients.iter().map(|g| self.backend.get(self.backend.slice(g)));
+            let mut sum = all.next().unwrap_or_default();
+            all.for_each(|more| sum.iter_mut().zip(more).for_each(|(a, b)| *a += b));
+            sum
+        };
+        vec![sum(&self.generator), sum(&self.discriminator)]
     }
 
-    /// Returns a pass over `network` with random numbers for its dropouts.
-    fn context(&self, network: &FusedSequential<B>, needs: NeedsGrad, site: u32) -> PassContext<B> {
+    /// Returns a pass over `groups` batches, with random numbers for its dropouts. Each group has its own, from `site` on.
+    fn context(&self, network: &FusedSequential<B>, needs: NeedsGrad, site: u32, groups: usize) -> PassContext<B> {
         let backend = &self.backend;
         let mut cx = PassContext::new(network.len(), needs);
+        cx.groups = groups;
         for (index, len) in network.dropouts() {
-            let mut noise = backend.uninit(self.settings.batch * len);
+            let len = self.settings.batch * len;
+            let mut noise = backend.uninit(groups * len);
             let step = backend.part(backend.slice(&self.inputs), 4..5);
-            backend.uniform(backend.slice_mut(&mut noise), self.settings.seed, site * 256 + index as u32, step);
+            for group in 0..groups {
+                let mut all = backend.slice_mut(&mut noise);
+                let part = backend.part_mut(&mut all, group * len..(group + 1) * len);
+                let site = (site + group as u32) * 256 + index as u32;
+                backend.uniform(part, self.settings.seed, site, step);
+            }
             cx.noise[index] = Some(noise);
         }
         cx
@@ -429,32 +469,41 @@ impl<B: StepBackend> PlainGan<B> {
         let z = backend.channels_last(latents, self.settings.latent, 1);
 
         let parameters_only = NeedsGrad { input: false, parameters: true };
-        let mut of_generator = self.context(&self.generator.network, parameters_only, 0);
+        let mut of_generator = self.context(&self.generator.network, parameters_only, 0, 1);
         let g = &self.generator;
         let fake = g.network.forward(z, n, backend.slice(&g.parameters), &mut of_generator)?;
         self.generator.follow(&of_generator, momentum);
 
-        let real = backend.channels_last(backend.slice(&self.images), c, h * w);
-        let batches = [real, backend.copy(backend.slice(&fake))];
+        let images = backend.slice(&self.images);
+        let batches = if self.joint {
+            let mut both = backend.uninit(2 * n * c * h * w);
+            let [first, second] = backend.split_mut(backend.slice_mut(&mut both), n * c * h * w);
+            backend.channels_last_to(images, c, h * w, first);
+            backend.copy_to(backend.slice(&fake), second);
+            vec![both]
+        } else {
+            vec![backend.channels_last(images, c, h * w), backend.copy(backend.slice(&fake))]
+        };
+        let groups = if self.joint { 2 } else { 1 };
         for (i, batch) in batches.into_iter().enumerate() {
-            let mut cx = self.context(&self.discriminator.network, parameters_only, 1 + i as u32);
+            let mut cx = self.context(&self.discriminator.network, parameters_only, 1 + i as u32, groups);
             let d = &self.discriminator;
-            let logits = d.network.forward(batch, n, backend.slice(&d.parameters), &mut cx)?;
+            let logits = d.network.forward(batch, groups * n, backend.slice(&d.parameters), &mut cx)?;
             self.discriminator.follow(&cx, momentum);
-            let gradient = self.loss(&logits, self.settings.labels[i], i);
+            let gradient = self.loss(&logits, i, groups);
             let d = &mut self.discriminator;
             let to = backend.slice_mut(&mut d.gradients[i]);
-            d.network.backward(cx, n, backend.slice(&d.parameters), gradient, Some(to));
+            d.network.backward(cx, groups * n, backend.slice(&d.parameters), gradient, Some(to));
         }
         let inputs = backend.slice(&self.inputs);
         self.discriminator.update(&self.settings.adam[1], backend.part(inputs, 2..4));
 
         let input_only = NeedsGrad { input: true, parameters: false };
-        let mut cx = self.context(&self.discriminator.network, input_only, 3);
+        let mut cx = self.context(&self.discriminator.network, input_only, 3, 1);
         let d = &self.discriminator;
         let logits = d.network.forward(fake, n, backend.slice(&d.parameters), &mut cx)?;
         self.discriminator.follow(&cx, momentum);
-        let gradient = self.loss(&logits, 1.0, 2);
+        let gradient = self.loss(&logits, 2, 1);
         let d = &self.discriminator;
         let gradient = d.network.backward(cx, n, backend.slice(&d.parameters), gradient, None);
         let Some(gradient) = gradient else { bail!("the discriminator has no gradient by its images") };
@@ -466,13 +515,22 @@ impl<B: StepBackend> PlainGan<B> {
         Ok(())
     }
 
-    /// Computes loss `slot` of logits with one label, and returns its gradient.
-    fn loss(&mut self, logits: &B::Buffer, label: f32, slot: usize) -> B::Buffer {
+    /// Computes the losses of logits of `groups` batches, from number `slot` on, and returns their gradient.
+    fn loss(&mut self, logits: &B::Buffer, slot: usize, groups: usize) -> B::Buffer {
         let backend = &self.backend;
-        let mut gradient = backend.copy(backend.slice(logits));
-        let mut losses = backend.slice_mut(&mut self.losses);
-        let loss = backend.part_mut(&mut losses, slot..slot + 1);
-        backend.cross_entropy(backend.slice(logits), label, backend.slice_mut(&mut gradient), loss);
+        let n = self.settings.batch;
+        let mut gradient = backend.uninit(groups * n);
+        for group in 0..groups {
+            let slot = slot + group;
+            // The generator's samples shall be called real.
+            let label = if slot < 2 { self.settings.labels[slot] } else { 1.0 };
+            let part = group * n..(group + 1) * n;
+            let mut losses = backend.slice_mut(&mut self.losses);
+            let loss = backend.part_mut(&mut losses, slot..slot + 1);
+            let mut to = backend.slice_mut(&mut gradient);
+            let of = backend.part(backend.slice(logits), part.clone());
+            backend.cross_entropy(of, label, backend.part_mut(&mut to, part), loss);
+        }
         gradient
     }
 }

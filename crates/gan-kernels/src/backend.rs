@@ -157,6 +157,9 @@ pub trait Backend: Norms + Pixels + Optimizers {
     /// Number of values from which a batch norm's output is recomputed in the backward pass instead of being saved.
     const RECOMPUTES_FROM: usize = usize::MAX;
 
+    /// Whether batch norms can take the statistics of several parts of a batch ([`Norms::norm_of_groups`]).
+    const HAS_GROUPS: bool = false;
+
     /// Returns an empty cache of weights.
     fn weight_cache(&self, reuse: Reuse) -> Self::WeightCache;
     /// Tells the cache that the weights have changed. A backend that sees changes by itself needs no such call.
@@ -213,9 +216,18 @@ pub trait Norms: Memory {
         bias: Option<Self::Slice<'_>>,
         ranks: &Ranks,
     ) -> Self::Norm;
+    /// Returns the statistics of each of `groups` equal parts of x, one after the other, by which each part is normalized. The gradients by
+    /// γ and β are the sums over all parts.
+    ///
+    /// # Panics
+    /// If the backend has no groups, and there are several.
+    fn norm_of_groups(&self, x: Self::Slice<'_>, channels: usize, bias: Option<Self::Slice<'_>>, groups: usize) -> Self::Norm {
+        assert_eq!(groups, 1, "this backend takes the statistics of a whole batch");
+        self.norm_of_batch(x, channels, bias, &None)
+    }
     /// Returns a norm with given statistics.
     fn norm_of(&self, mean: &[f32], variance: &[f32], bias: Option<Self::Slice<'_>>) -> Self::Norm;
-    /// Returns the number of values in a channel's statistics; `None` if they were given.
+    /// Returns the number of values in a channel's statistics (of one group); `None` if they were given.
     fn norm_count(&self, norm: &Self::Norm) -> Option<usize>;
     /// Returns a norm's statistics as tensors.
     fn batch_statistics(&self, norm: &Self::Norm) -> Result<BatchStatistics>;

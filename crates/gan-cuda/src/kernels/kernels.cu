@@ -177,7 +177,8 @@ EACH_LANES(dropout, P_DROPOUT, (uniform, x, y, n, rate, scale))
 
 // ------------------------------------------------------------------------------------------------------------ sums of channels
 
-// Two sums over the rows of each channel: this block's part of the rows, to partial[block][2][channels].
+// Two sums over the rows of each channel: this block's part of the rows, to partial[group][block][2][channels]. Groups are equal parts of a
+// batch, each with `rows` rows and statistics of its own.
 template <class L> __device__ __forceinline__ void store_sums(const float* first, const float* second, int c, int channels, float* partial) {
     DYNAMIC_SHARED(float, scratch);  // [threads of a row of threads][2·N] for each row of threads
     int width = blockDim.x * 2 * L::N;
@@ -190,17 +191,19 @@ template <class L> __device__ __forceinline__ void store_sums(const float* first
         for (int i = 0; i < 2 * L::N; ++i) sum[i] = mine[i];
         for (int y = 1; y < (int)blockDim.y; ++y)
             for (int i = 0; i < 2 * L::N; ++i) sum[i] += mine[y * width + i];
-        float* to = partial + (size_t)blockIdx.y * 2 * channels + c;
+        float* to = partial + ((size_t)blockIdx.z * gridDim.y + blockIdx.y) * 2 * channels + c;
         for (int i = 0; i < L::N; ++i) { to[i] = sum[i]; to[channels + i] = sum[L::N + i]; }
     }
 }
 
+#define OF_GROUP(x) ((x) + (size_t)blockIdx.z * rows * channels)
 #define FOR_ROWS(rows) for (int r = blockIdx.y * blockDim.y + threadIdx.y; r < (rows); r += gridDim.y * blockDim.y)
 
 // Sums of the differences to the first row, and of their squares: a large mean does not swallow the spread.
 template <class L> __device__ __forceinline__ void moments(const typename L::type* x, int rows, int channels, float* partial) {
     int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
     float s[L::N], q[L::N], pilot[L::N];
+    x = OF_GROUP(x);
     for (int i = 0; i < L::N; ++i) s[i] = q[i] = pilot[i] = 0.0f;
     if (c < channels) {
         L::load(x + c, pilot);
@@ -238,6 +241,9 @@ template <class L> __device__ __forceinline__ void grad_sums(const typename L::t
     int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
     float s[L::N], q[L::N];
     for (int i = 0; i < L::N; ++i) s[i] = q[i] = 0.0f;
+    x = OF_GROUP(x);
+    g = OF_GROUP(g);
+    stat += blockIdx.z * 3 * channels;
     if (c < channels) {
         Channels<L> by;
         by.load(c, channels, stat, gamma, beta, eps);
@@ -304,6 +310,10 @@ __device__ __forceinline__ bool add_partials(const float* partial, int blocks, i
 template <class T> __device__ __forceinline__ void moments_finish(const float* partial, int blocks, int channels, int rows, const T* x, const float* bias, float* stat) {
     int c = blockIdx.x * 32 + threadIdx.x;
     double sums[2];
+    // One row of blocks for each group.
+    partial += (size_t)blockIdx.y * blocks * 2 * channels;
+    x += (size_t)blockIdx.y * rows * channels;
+    stat += blockIdx.y * 3 * channels;
     if (!add_partials(partial, blocks, channels, c, sums)) return;
     double offset = sums[0] / rows, variance = sums[1] / rows - offset * offset;
     // A maximum would turn a NaN into 0.
@@ -316,17 +326,27 @@ template <class T> __device__ __forceinline__ void moments_finish(const float* p
 #define P_MOMENTS_FINISH(T) (const float* partial, int blocks, int channels, int rows, const T* x, const float* bias, float* stat)
 EACH_TYPE_512(moments_finish, P_MOMENTS_FINISH, (partial, blocks, channels, rows, x, bias, stat))
 
-// Gradients by gamma and beta, and the coefficients [even, along] of the gradient by x; `inverse_count` is 0 for given statistics.
-extern "C" __global__ void __launch_bounds__(512) grad_finish(const float* partial, int blocks, int channels, double inverse_count, const float* stat, const float* gamma, float eps, float* dgamma, float* dbeta, float* along) {
+// Gradients by gamma and beta, which are summed over the groups, and for each group the coefficients [even, along] of the gradient by x;
+// `inverse_count` is 0 for given statistics.
+extern "C" __global__ void __launch_bounds__(512) grad_finish(const float* partial, int blocks, int channels, double inverse_count, const float* stat, const float* gamma, float eps, float* dgamma, float* dbeta, float* along, int groups) {
     int c = blockIdx.x * 32 + threadIdx.x;
-    double sums[2];
-    if (!add_partials(partial, blocks, channels, c, sums)) return;
-    double r = 1.0 / sqrt((double)stat[channels + c] + (double)eps);
-    double scale = gamma[c] * r;
-    if (dgamma) dgamma[c] = (float)(sums[1] * r);
-    if (dbeta) dbeta[c] = (float)sums[0];
-    along[c] = (float)(scale * sums[0] * inverse_count);
-    along[channels + c] = (float)(scale * r * r * sums[1] * inverse_count);
+    double of_gamma = 0.0, of_beta = 0.0;
+    for (int group = 0; group < groups; ++group) {
+        double sums[2];
+        if (add_partials(partial + (size_t)group * blocks * 2 * channels, blocks, channels, c, sums)) {
+            double r = 1.0 / sqrt((double)stat[(group * 3 + 1) * channels + c] + (double)eps);
+            double scale = gamma[c] * r;
+            of_gamma += sums[1] * r;
+            of_beta += sums[0];
+            along[group * 2 * channels + c] = (float)(scale * sums[0] * inverse_count);
+            along[(group * 2 + 1) * channels + c] = (float)(scale * r * r * sums[1] * inverse_count);
+        }
+        // The next group's sums go to the same place.
+        __syncthreads();
+    }
+    if (threadIdx.y != 0 || c >= channels) return;
+    if (dgamma) dgamma[c] = (float)of_gamma;
+    if (dbeta) dbeta[c] = (float)of_beta;
 }
 
 extern "C" __global__ void __launch_bounds__(512) sums_finish(const float* partial, int blocks, int channels, float* first, float* second) {
@@ -342,6 +362,9 @@ extern "C" __global__ void __launch_bounds__(512) sums_finish(const float* parti
 template <class L> __device__ __forceinline__ void norm(const typename L::type* x, typename L::type* y, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope) {
     int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
     if (c >= channels) return;
+    x = OF_GROUP(x);
+    y = OF_GROUP(y);
+    stat += blockIdx.z * 3 * channels;
     Channels<L> by;
     by.load(c, channels, stat, gamma, beta, eps);
 #pragma unroll 4
@@ -362,6 +385,10 @@ EACH_LANES(norm, P_NORM, (x, y, rows, channels, stat, gamma, beta, eps, slope))
 template <class L> __device__ __forceinline__ void norm_grad(const typename L::type* x, typename L::type* g, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope, const float* along) {
     int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
     if (c >= channels) return;
+    x = OF_GROUP(x);
+    g = OF_GROUP(g);
+    stat += blockIdx.z * 3 * channels;
+    along += blockIdx.z * 2 * channels;
     Channels<L> by;
     by.load(c, channels, stat, gamma, beta, eps);
     float e[L::N], a[L::N];
@@ -379,12 +406,18 @@ template <class L> __device__ __forceinline__ void norm_grad(const typename L::t
 #define P_NORM_GRAD(T) (const T* x, T* g, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope, const float* along)
 EACH_LANES(norm_grad, P_NORM_GRAD, (x, g, rows, channels, stat, gamma, beta, eps, slope, along))
 
-// Running averages of the statistics; the variance is multiplied by `unbias` first.
-extern "C" __global__ void __launch_bounds__(256) norm_follow(const float* stat, float* mean, float* variance, int channels, float momentum, float unbias) {
+// Running averages of each group's statistics in turn; the variance is multiplied by `unbias` first.
+extern "C" __global__ void __launch_bounds__(256) norm_follow(const float* stat, float* mean, float* variance, int channels, float momentum, float unbias, int groups) {
     int c = blockIdx.x * blockDim.x + threadIdx.x;
     if (c >= channels) return;
-    mean[c] += momentum * (stat[c] - mean[c]);
-    variance[c] += momentum * (stat[channels + c] * unbias - variance[c]);
+    float m = mean[c], v = variance[c];
+    for (int group = 0; group < groups; ++group) {
+        const float* of = stat + group * 3 * channels;
+        m += momentum * (of[c] - m);
+        v += momentum * (of[channels + c] * unbias - v);
+    }
+    mean[c] = m;
+    variance[c] = v;
 }
 
 // --------------------------------------------------------------------------------------------------------------------- layouts

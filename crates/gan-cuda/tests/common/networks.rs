@@ -157,6 +157,7 @@ fn made(latent_shape: Vec<usize>, image: [usize; 3], batch: usize, [g, d]: [Net;
         adam: [adam; 2],
         momentum: 0.1,
         seed: 7,
+        joint: true,
     };
     Made { plain, initial: [g.values, d.values] }
 }

@@ -90,6 +90,8 @@ pub struct PassContext<B: Backend> {
     pub needs: NeedsGrad,
     /// Ranks whose batches the statistics of batch norms are taken over.
     pub ranks: Ranks,
+    /// Number of equal parts of the batch of which each is normalized by its own statistics.
+    pub groups: usize,
     /// Mean and variance of the batch norm that is layer i, at i; `None` takes those of the batch.
     pub given: Vec<Option<[Vec<f32>; 2]>>,
     /// Random numbers of the dropout that is layer i, at i; `None` without dropout.
@@ -111,6 +113,7 @@ impl<B: Backend> PassContext<B> {
         Self {
             needs,
             ranks: None,
+            groups: 1,
             given: nothing(layers),
             noise: nothing(layers),
             values: nothing(layers),

@@ -69,6 +69,7 @@ impl<B: Backend> Operation<B> for BatchNorm {
         let bias = at.network.bias_left_out(at.index).map(|bias| at.parameters(bias, c));
         let norm = match &cx.given[at.index] {
             Some([mean, variance]) => backend.norm_of(mean, variance, bias),
+            None if cx.groups > 1 => backend.norm_of_groups(x, c, bias, cx.groups),
             None => backend.norm_of_batch(x, c, bias, &cx.ranks),
         };
         if backend.norm_count(&norm).is_some_and(|count| count < 2) {
