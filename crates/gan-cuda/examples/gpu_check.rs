@@ -86,18 +86,36 @@ fn run_part(part: &str) {
             check_operations(&loops, &expected);
         }
         "steps" => check_steps(),
-        "celeba-f32" => times(Products::F32, &["dcgan-celeba"], &[Choice::Heuristic]),
-        "celeba-tf32" => times(Products::Tf32, &["dcgan-celeba"], &[Choice::Heuristic, Choice::Timed]),
-        "celeba-bf16" => times(Products::Bf16, &["dcgan-celeba"], &[Choice::Heuristic, Choice::Timed]),
-        "mnist-f32" => times(Products::F32, &MNIST, &[Choice::Heuristic]),
-        "mnist-tf32" => times(Products::Tf32, &MNIST, &[Choice::Heuristic, Choice::Timed]),
-        "mnist-bf16" => times(Products::Bf16, &MNIST, &[Choice::Heuristic, Choice::Timed]),
+        "celeba-f32" => times(Products::F32, &["dcgan-celeba"], &VARIANTS[..1]),
+        "celeba-tf32" => times(Products::Tf32, &["dcgan-celeba"], &VARIANTS),
+        "celeba-bf16" => times(Products::Bf16, &["dcgan-celeba"], &VARIANTS),
+        "mnist-f32" => times(Products::F32, &MNIST, &VARIANTS[..1]),
+        "mnist-tf32" => times(Products::Tf32, &MNIST, &VARIANTS[..3]),
+        "mnist-bf16" => times(Products::Bf16, &MNIST, &VARIANTS[..3]),
         "profile-tf32" => profile("dcgan-celeba", Products::Tf32),
         "profile-bf16" => profile("dcgan-celeba", Products::Bf16),
         "profile-mnist" => ["dcgan-mnist", "keras-mnist"].iter().for_each(|name| profile(name, Products::Tf32)),
         other => println!("no part is called {other}; there are {:?}", PARTS.map(|(part, _)| part)),
     }
 }
+
+/// A way to run a step.
+#[derive(Clone, Copy, Debug)]
+struct Variant {
+    choice: Choice,
+    /// Whether gradients of weights run in a second stream.
+    beside: bool,
+    /// Whether real and generated samples go through the discriminator as one batch.
+    joint: bool,
+}
+
+const VARIANTS: [Variant; 5] = [
+    Variant { choice: Choice::Heuristic, beside: false, joint: true },
+    Variant { choice: Choice::Timed, beside: false, joint: true },
+    Variant { choice: Choice::Timed, beside: true, joint: true },
+    Variant { choice: Choice::Timed, beside: false, joint: false },
+    Variant { choice: Choice::Rows, beside: false, joint: true },
+];
 
 const MNIST: [&str; 4] = ["dcgan-mnist", "keras-mnist", "mnist", "upsample-mnist"];
 
@@ -132,6 +150,12 @@ fn found() {
             let start = Instant::now();
             let cuda = open(Products::Tf32);
             println!("{}", describe(&found, &cuda));
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+            let mut files: Vec<&str> = maps.lines().filter_map(|line| line.split_whitespace().nth(5)).collect();
+            files.retain(|file| file.contains("libcu") || file.contains("libnv"));
+            files.sort_unstable();
+            files.dedup();
+            files.iter().for_each(|file| println!("  {file}"));
             println!("opened in {:.2} s", start.elapsed().as_secs_f64());
             let x = cuda.upload(&[1.0; 8]);
             let y = gan_kernels::backend::Memory::copy(&cuda, gan_kernels::backend::Memory::slice(&cuda, &x));
@@ -157,7 +181,11 @@ fn check_operations(cuda: &Cuda, expected: &[Case]) {
             *entry = (most, whole.max(entry.1), a.name.clone());
         }
     }
-    println!("{:?} {:?}: largest error / its length as a vector, by operation; {other_bits} with other bits when repeated", cuda.products(), cuda.choice());
+    println!(
+        "{:?} {:?}: largest error / its length as a vector, by operation; {other_bits} with other bits when repeated",
+        cuda.products(),
+        cuda.choice()
+    );
     for (kind, (most, whole, name)) in worst {
         println!("  {kind:<44} {most:9.2e} {whole:9.2e}  {name}");
     }
@@ -215,7 +243,7 @@ fn check_steps() {
                     println!(
                         "  {products:?} step {}: losses {found:.5?} (CPU {losses:.5?}) off by {:.1e}; gradients {:.1e}, parameters {:.1e}",
                         i + 1,
-                        difference(&[found.clone()], &[losses.clone()]),
+                        difference(std::slice::from_ref(&found), std::slice::from_ref(losses)),
                         distance(&gan.gradients(), gradients),
                         distance(&gan.parameters(), parameters),
                     );
@@ -233,6 +261,16 @@ fn check_steps() {
                 graph.launch();
             }
             println!("  {products:?}: the same bits as a graph: {}", gan.parameters() == captured.parameters());
+            let beside = cuda.with_weights_beside(true);
+            let mut captured = start(&beside, &made, Precision::F32);
+            (0..2).for_each(|i| step(&mut captured, &made, i));
+            let (graph, result) = beside.capture(|| captured.run()).unwrap();
+            result.unwrap();
+            for i in 2..steps {
+                captured.send_latents(&latents(&made, i));
+                graph.launch();
+            }
+            println!("  {products:?}: the same bits in two streams: {}", gan.parameters() == captured.parameters());
         }
     }
 }
@@ -256,13 +294,15 @@ fn measure(cuda: &Cuda, mut step: impl FnMut(u64)) -> [f64; 2] {
     [each[25], start.elapsed().as_secs_f64() * 1e3 / 50.0]
 }
 
-fn times(products: Products, names: &[&str], choices: &[Choice]) {
-    let mut cuda = open(products);
+fn times(products: Products, names: &[&str], variants: &[Variant]) {
+    let opened = open(products);
     for name in names {
-        let made = preset(name);
+        let mut made = preset(name);
         let z: Vec<Vec<f32>> = (0..8).map(|i| latents(&made, i)).collect();
-        for choice in choices {
-            cuda = cuda.with_choice(*choice);
+        for variant in variants {
+            let Variant { choice, beside, joint } = *variant;
+            let cuda = opened.with_choice(choice).with_weights_beside(beside);
+            made.plain.joint = joint;
             let mut gan = start(&cuda, &made, Precision::F32);
             let began = Instant::now();
             gan.send_latents(&z[0]);
@@ -298,7 +338,7 @@ fn times(products: Products, names: &[&str], choices: &[Choice]) {
             let (free, total) = cuda.memory();
             let mib = |bytes: usize| bytes >> 20;
             println!(
-                "{name} b{} {products:?} {choice:?}: first step {first:.2} s; eager {:.3} ms (median, waited for) {:.3} (mean, not); \
+                "{name} b{} {products:?} {choice:?} beside {beside} joint {joint}: first step {first:.2} s; eager {:.3} ms (median, waited for) {:.3} (mean, not); \
                  graph {:.3} {:.3}, with images {:.3} {:.3}, with losses read {with_losses:.3}; {} nodes; buffers {} MiB, device {} MiB; \
                  losses {:.4?}",
                 made.plain.batch,
@@ -327,17 +367,31 @@ fn profile(name: &str, products: Products) {
     (0..5).for_each(|i| step(&mut gan, &made, i));
     gan.send_latents(&latents(&made, 1));
     let profile = cuda.profile(|| gan.run().unwrap());
+    cuda.routes().iter().for_each(|route| println!("  {route}"));
+    let total: f32 = profile.iter().map(|(_, time)| time).sum();
+    println!("{name} {products:?}: {} calls, {:.0} us in all; by kernel", profile.len(), total * 1e3);
+    // A kernel's name ends with its blocks; the kind of a convolution or product comes before its sizes.
+    let kind = |name: &str| {
+        let words: Vec<&str> = name.split(' ').take_while(|w| !w.starts_with(|c: char| c.is_ascii_digit())).collect();
+        match words[..] {
+            ["conv", kind, ..] => format!("conv {kind}"),
+            _ => words.join(" "),
+        }
+    };
+    table(profile.iter().map(|(name, time)| (kind(name), *time)));
+    println!("{name} {products:?}: by kernel and size");
+    table(profile.iter().cloned());
+}
+
+fn table(all: impl Iterator<Item = (String, f32)>) {
     let mut by_name = BTreeMap::<String, (usize, f32)>::new();
-    for (name, time) in &profile {
-        let entry = by_name.entry(name.clone()).or_default();
+    for (name, time) in all {
+        let entry = by_name.entry(name).or_default();
         entry.0 += 1;
         entry.1 += time;
     }
     let mut sorted: Vec<_> = by_name.into_iter().collect();
     sorted.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
-    let total: f32 = sorted.iter().map(|(_, (_, time))| time).sum();
-    cuda.routes().iter().for_each(|route| println!("  {route}"));
-    println!("{name} {products:?}: {} calls, {:.0} us in all", profile.len(), total * 1e3);
     for (name, (count, time)) in sorted {
         println!("  {:8.1} us in {count:3}  {name}", time * 1e3);
     }

@@ -1,9 +1,9 @@
 //! Convolutions, activations and layouts of the fused engine.
 
+use crate::Cuda;
 use crate::conv::WeightCache;
 use crate::driver::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
-use crate::Cuda;
 use gan_kernels::backend::{Activation, Backend, ConvCall, InputActivation, Memory};
 use gan_kernels::fused::Reuse;
 use gan_kernels::{Precision, Problem};

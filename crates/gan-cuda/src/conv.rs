@@ -148,9 +148,14 @@ impl Dnn {
                 Ok((dnn as usize, blas as usize))
             };
             match opened() {
-                Ok((dnn, blas)) => {
-                    Ok(Self { dnn, blas, plans: HashMap::new(), routes: HashMap::new(), workspaces: vec![], gemm: None })
-                }
+                Ok((dnn, blas)) => Ok(Self {
+                    dnn,
+                    blas,
+                    plans: HashMap::new(),
+                    routes: HashMap::new(),
+                    workspaces: vec![],
+                    gemm: None,
+                }),
                 Err(error) => bail!("CUDA: {error}"),
             }
         }
@@ -399,10 +404,9 @@ struct Product {
 impl Cuda {
     pub(crate) fn set_gemm_workspace(&self) {
         let buffer = Buffer::new(self.root_arena(), GEMM_WORKSPACE / 4, Type::F32);
-        let mut dnn = lock(&self.inner.dnn);
+        let mut dnn = self.dnn();
         // SAFETY: the workspace lives as long as the handle.
-        let status =
-            unsafe { blas_sys::cublasSetWorkspace_v2(dnn.blas as _, buffer.address as _, GEMM_WORKSPACE) };
+        let status = unsafe { blas_sys::cublasSetWorkspace_v2(dnn.blas as _, buffer.address as _, GEMM_WORKSPACE) };
         check("cuBLAS' workspace", status.result());
         dnn.gemm = Some(buffer);
     }
@@ -488,15 +492,17 @@ impl Cuda {
         let taps = p.kernel[0] * p.kernel[1];
         assert!(dw.len == p.out_channels * p.in_channels * taps && dw.of == Type::F32, "a weight gradient for {p:?}");
         let strict = self.is_strict(precision, x.of);
-        if let Some(product) = product(p) {
-            return self.weight_grad_product(p, &product, x, dy, &dw, strict);
-        }
-        self.by_route(Kind::WeightGrad, p, x.of, strict, |route| match route {
-            Route::Direct => self.weight_grad_direct(p, x, dy, &dw, strict),
-            Route::Rows => {
-                let columns = self.im2col(p, x);
-                self.weight_grad_product(p, &windows(p), self.slice(&columns), dy, &dw, strict);
+        self.beside(|cuda| {
+            if let Some(product) = product(p) {
+                return cuda.weight_grad_product(p, &product, x, dy, &dw, strict);
             }
+            cuda.by_route(Kind::WeightGrad, p, x.of, strict, |route| match route {
+                Route::Direct => cuda.weight_grad_direct(p, x, dy, &dw, strict),
+                Route::Rows => {
+                    let columns = cuda.im2col(p, x);
+                    cuda.weight_grad_product(p, &windows(p), cuda.slice(&columns), dy, &dw, strict);
+                }
+            });
         });
     }
 
@@ -550,7 +556,7 @@ impl Cuda {
             return run(Route::Direct);
         }
         let key = RouteKey { kind, sizes: plain_sizes(p), of, strict, choice: self.choice };
-        let known = lock(&self.inner.dnn).routes.get(&key).copied();
+        let known = self.dnn().routes.get(&key).copied();
         if let Some(route) = known {
             return run(route);
         }
@@ -579,13 +585,13 @@ impl Cuda {
                 }
             }
         };
-        lock(&self.inner.dnn).routes.insert(key, route);
+        self.dnn().routes.insert(key, route);
         run(route);
     }
 
     /// Returns the ways that were chosen, for people who measure.
     pub fn routes(&self) -> Vec<String> {
-        let dnn = lock(&self.inner.dnn);
+        let dnn = self.dnn();
         let mut all: Vec<String> = dnn.routes.iter().map(|(key, route)| format!("{route:?} for {key:?}")).collect();
         all.sort();
         all
@@ -696,22 +702,21 @@ impl Cuda {
                 Kind::WeightGrad => "conv_weight_grad",
             };
             let kernel = format!("{kernel}_{}", a.of.name());
-            return self.launch(&kernel, Shape::flat(to.len), &mut [
-                Argument::of(sizes),
-                a.into(),
-                b.into(),
-                to.into(),
-            ]);
+            return self.launch(
+                &kernel,
+                Shape::flat(to.len),
+                &mut [Argument::of(sizes), a.into(), b.into(), to.into()],
+            );
         }
         self.timed(name, || {
-            let dnn = lock(&self.inner.dnn);
+            let dnn = self.dnn();
             check("a convolution", dnn.convolve(kind, &plan, [a.address, b.address, to.address]));
         });
     }
 
     /// Returns how a convolution is computed; at first use the candidates are tried, because the heuristics may propose what fails.
     fn plan(&self, key: Key) -> Plan {
-        let mut dnn = lock(&self.inner.dnn);
+        let mut dnn = self.dnn();
         if let Some(plan) = dnn.plans.get(&key) {
             return *plan;
         }
@@ -781,9 +786,11 @@ impl Cuda {
             if key.choice != Choice::Timed {
                 return Some(plan);
             }
-            let time = (0..3).map(|_| self.time(|| {
-                let _ = dnn.convolve(key.kind, &plan, addresses);
-            }));
+            let time = (0..3).map(|_| {
+                self.time(|| {
+                    let _ = dnn.convolve(key.kind, &plan, addresses);
+                })
+            });
             let time = time.fold(f32::INFINITY, f32::min);
             if best.is_none_or(|(least, _)| time < least) {
                 best = Some((time, plan));
@@ -865,33 +872,36 @@ impl Cuda {
         let one = 1f32;
         let zero = 0f32;
         let [m, n, k, lda, ldb, ldc] = [m, n, k, lda, ldb, ldc].map(|v| i32::try_from(v).expect("a product's side"));
-        self.timed(|| format!("gemm {what} {m}x{n}x{k}"), || {
-            let dnn = lock(&self.inner.dnn);
-            // SAFETY: the arrays have these sizes, as checked above.
-            check("a matrix product", unsafe {
-                blas::gemm_ex(
-                    dnn.blas as _,
-                    operation(transposed[0]),
-                    operation(transposed[1]),
-                    m,
-                    n,
-                    k,
-                    (&raw const one).cast(),
-                    a.address as _,
-                    format(a.of),
-                    lda,
-                    b.address as _,
-                    format(b.of),
-                    ldb,
-                    (&raw const zero).cast(),
-                    c.address as _,
-                    format(c.of),
-                    ldc,
-                    compute,
-                    blas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
-                )
-            });
-        });
+        self.timed(
+            || format!("gemm {what} {m}x{n}x{k}"),
+            || {
+                let dnn = self.dnn();
+                // SAFETY: the arrays have these sizes, as checked above.
+                check("a matrix product", unsafe {
+                    blas::gemm_ex(
+                        dnn.blas as _,
+                        operation(transposed[0]),
+                        operation(transposed[1]),
+                        m,
+                        n,
+                        k,
+                        (&raw const one).cast(),
+                        a.address as _,
+                        format(a.of),
+                        lda,
+                        b.address as _,
+                        format(b.of),
+                        ldb,
+                        (&raw const zero).cast(),
+                        c.address as _,
+                        format(c.of),
+                        ldc,
+                        compute,
+                        blas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+                    )
+                });
+            },
+        );
     }
 }
 

@@ -9,7 +9,8 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::fmt::{self, Display};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The kernels, compiled from `kernels/kernels.cu` by `kernels/build.sh`.
 const PTX: &str = include_str!("kernels/kernels.ptx");
@@ -46,6 +47,10 @@ pub struct Cuda {
     pub(crate) inner: Arc<Inner>,
     pub(crate) products: Products,
     pub(crate) choice: Choice,
+    /// Whether gradients of weights run beside the rest, in a stream of their own.
+    beside: bool,
+    /// Whether this clone queues to that stream.
+    on_side: bool,
 }
 
 /// State of the device that all clones share.
@@ -56,7 +61,13 @@ pub(crate) struct Inner {
     functions: Mutex<HashMap<String, usize>>,
     root: Arc<Arena>,
     arena: Mutex<Arc<Arena>>,
-    pub(crate) dnn: Mutex<Dnn>,
+    dnn: Mutex<Dnn>,
+    /// The second stream, with handles and workspaces of its own, and the events at which work branches off and comes back.
+    side: usize,
+    side_dnn: Mutex<Dnn>,
+    events: [usize; 2],
+    /// Whether the second stream has work that the first has not waited for.
+    forked: AtomicBool,
     profile: Mutex<Option<Vec<(String, usize, usize)>>>,
     name: String,
 }
@@ -112,6 +123,13 @@ impl Cuda {
             let module = or_error("the kernels", result::module::load_data(text.as_ptr().cast()))?;
             let root = Arc::new(Arena::new(context as usize, None));
             let dnn = Dnn::open(stream)?;
+            let side = or_error("a stream", result::stream::create(result::stream::StreamKind::NonBlocking))?;
+            let side_dnn = Dnn::open(side)?;
+            let mut events = [0; 2];
+            for event in &mut events {
+                let flags = sys::CUevent_flags::CU_EVENT_DISABLE_TIMING;
+                *event = or_error("an event", result::event::create(flags))? as usize;
+            }
             let inner = Inner {
                 context: context as usize,
                 stream: stream as usize,
@@ -120,12 +138,18 @@ impl Cuda {
                 arena: Mutex::new(Arc::clone(&root)),
                 root,
                 dnn: Mutex::new(dnn),
+                side: side as usize,
+                side_dnn: Mutex::new(side_dnn),
+                events,
+                forked: AtomicBool::new(false),
                 profile: Mutex::default(),
                 name,
             };
             CURRENT.set(inner.context);
-            let cuda = Self { inner: Arc::new(inner), products, choice: Choice::Heuristic };
+            let inner = Arc::new(inner);
+            let cuda = Self { inner, products, choice: Choice::Heuristic, beside: false, on_side: false };
             cuda.set_gemm_workspace();
+            cuda.side().set_gemm_workspace();
             Ok(cuda)
         }
     }
@@ -138,6 +162,54 @@ impl Cuda {
     /// Returns the same device with another choice of algorithms.
     pub fn with_choice(&self, choice: Choice) -> Self {
         Self { choice, ..self.clone() }
+    }
+
+    /// Returns the same device, on which gradients of weights run beside the rest (or not). They must be waited for ([`Cuda::join`]) before
+    /// they are read.
+    pub fn with_weights_beside(&self, beside: bool) -> Self {
+        Self { beside, ..self.clone() }
+    }
+
+    /// Returns a clone that queues to the second stream.
+    fn side(&self) -> Self {
+        Self { on_side: true, ..self.clone() }
+    }
+
+    /// Calls `f` with the device on which to compute a gradient of weights.
+    pub(crate) fn beside(&self, f: impl FnOnce(&Self)) {
+        if !self.beside {
+            return f(self);
+        }
+        self.bind();
+        if !self.inner.forked.swap(true, Ordering::Relaxed) {
+            // Until the streams meet again, no block may have another user, which could be in the other stream.
+            self.arena().hold();
+        }
+        self.wait(self.inner.stream, self.inner.side, self.inner.events[0]);
+        f(&self.side());
+    }
+
+    /// Makes the rest of the work wait for all gradients of weights.
+    pub fn join(&self) {
+        if self.inner.forked.swap(false, Ordering::Relaxed) {
+            self.bind();
+            self.wait(self.inner.side, self.inner.stream, self.inner.events[1]);
+            self.arena().release();
+        }
+    }
+
+    /// Makes what is queued to one stream from now on wait for what was queued to another.
+    fn wait(&self, first: usize, then: usize, event: usize) {
+        // SAFETY: streams and event are open.
+        unsafe {
+            check("an event", result::event::record(event as _, first as _));
+            let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+            check("an event", result::stream::wait_event(then as _, event as _, flags));
+        }
+    }
+
+    pub(crate) fn dnn(&self) -> MutexGuard<'_, Dnn> {
+        lock(if self.on_side { &self.inner.side_dnn } else { &self.inner.dnn })
     }
 
     /// Returns the number formats.
@@ -183,7 +255,7 @@ impl Cuda {
     }
 
     pub(crate) fn stream(&self) -> sys::CUstream {
-        self.inner.stream as _
+        (if self.on_side { self.inner.side } else { self.inner.stream }) as _
     }
 
     pub(crate) fn arena(&self) -> Arc<Arena> {
@@ -213,12 +285,16 @@ impl Cuda {
             self.function(name)
         };
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|a| (&raw mut a.0).cast()).collect();
-        self.timed(|| name.to_owned(), || {
-            // SAFETY: each caller passes what its kernel declares, and slices that are long enough.
-            check(name, unsafe {
-                result::launch_kernel(function, shape.grid, shape.block, shape.shared, self.stream(), &mut pointers)
-            });
-        });
+        let (x, y, z) = shape.grid;
+        self.timed(
+            || format!("{name} {x}x{y}x{z}"),
+            || {
+                // SAFETY: each caller passes what its kernel declares, and slices that are long enough.
+                check(name, unsafe {
+                    result::launch_kernel(function, shape.grid, shape.block, shape.shared, self.stream(), &mut pointers)
+                });
+            },
+        );
     }
 
     /// Queues work, and measures it if a profile is being taken.
@@ -310,7 +386,13 @@ impl Drop for Inner {
             let _ = result::ctx::set_current(self.context as _);
             CURRENT.set(self.context);
             let _ = result::stream::synchronize(self.stream as _);
+            let _ = result::stream::synchronize(self.side as _);
             lock(&self.dnn).close();
+            lock(&self.side_dnn).close();
+            let _ = result::stream::destroy(self.side as _);
+            for event in self.events {
+                let _ = result::event::destroy(event as _);
+            }
             let _ = result::module::unload(self.module as _);
             let _ = result::stream::destroy(self.stream as _);
         }

@@ -71,8 +71,11 @@ fn search() -> Result<Found, Missing> {
             _ => cudnn::sys::is_culib_present(),
         }
     };
-    let needed =
-        [("libcuda", &["libcuda.so.1"][..]), ("libcublas", &["libcublas.so.13", "libcublas.so.12"]), ("libcudnn", &["libcudnn.so.9"])];
+    let needed = [
+        ("libcuda", &["libcuda.so.1"][..]),
+        ("libcublas", &["libcublas.so.13", "libcublas.so.12"]),
+        ("libcudnn", &["libcudnn.so.9"]),
+    ];
     let mut missing = vec![];
     for (name, files) in needed {
         // A folder that was named wins over the loader's path.
@@ -137,7 +140,8 @@ fn folders() -> Vec<PathBuf> {
         for base in ["lib", "lib64", "local/lib"] {
             for python in children(&prefix.join(base), "python3") {
                 for packages in ["site-packages", "dist-packages"] {
-                    found.extend(children(&python.join(packages).join("nvidia"), "").into_iter().map(|p| p.join("lib")));
+                    found
+                        .extend(children(&python.join(packages).join("nvidia"), "").into_iter().map(|p| p.join("lib")));
                 }
             }
         }

@@ -52,6 +52,8 @@ impl Type {
 #[derive(Debug)]
 pub(crate) struct Arena {
     free: Mutex<BTreeMap<usize, Vec<u64>>>,
+    /// Unused blocks that another stream may still use, while there is one.
+    held: Mutex<Option<Vec<(usize, u64)>>>,
     /// Where unused blocks come from if there is none, instead of the driver.
     parent: Option<Arc<Arena>>,
     context: usize,
@@ -62,7 +64,14 @@ pub(crate) struct Arena {
 
 impl Arena {
     pub fn new(context: usize, parent: Option<Arc<Arena>>) -> Self {
-        Self { free: Mutex::default(), parent, context, bytes: AtomicUsize::new(0), requests: AtomicUsize::new(0) }
+        Self {
+            free: Mutex::default(),
+            held: Mutex::default(),
+            parent,
+            context,
+            bytes: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+        }
     }
 
     /// Returns the size of the block for `bytes`: one of eight between two powers of two, so that a step finds the same blocks again.
@@ -89,13 +98,28 @@ impl Arena {
         check("memory", unsafe { result::malloc_sync(class) })
     }
 
+    /// Keeps all blocks that become unused, until they are released.
+    pub fn hold(&self) {
+        lock(&self.held).get_or_insert_with(Vec::new);
+    }
+
+    /// Gives back all blocks that were held.
+    pub fn release(&self) {
+        let held = lock(&self.held).take();
+        held.into_iter().flatten().for_each(|(class, block)| self.give(class, block));
+    }
+
     fn give(&self, class: usize, block: u64) {
+        if let Some(held) = &mut *lock(&self.held) {
+            return held.push((class, block));
+        }
         lock(&self.free).entry(class).or_default().push(block);
     }
 }
 
 impl Drop for Arena {
     fn drop(&mut self) {
+        self.release();
         let free = std::mem::take(self.free.get_mut().unwrap_or_else(|e| e.into_inner()));
         for (class, blocks) in free {
             for block in blocks {
@@ -219,10 +243,13 @@ impl Cuda {
     /// Returns `len` zeros.
     pub fn zeros(&self, len: usize, of: Type) -> Buffer {
         let buffer = self.buffer(len, of);
-        self.timed(|| "zeros".into(), || {
-            // SAFETY: the buffer has this many bytes.
-            check("zeros", unsafe { result::memset_d8_async(buffer.address, 0, len * of.bytes(), self.stream()) });
-        });
+        self.timed(
+            || "zeros".into(),
+            || {
+                // SAFETY: the buffer has this many bytes.
+                check("zeros", unsafe { result::memset_d8_async(buffer.address, 0, len * of.bytes(), self.stream()) });
+            },
+        );
         buffer
     }
 
@@ -262,10 +289,13 @@ impl Cuda {
     }
 
     pub(crate) fn copy_bytes(&self, name: &'static str, from: u64, to: u64, bytes: usize) {
-        self.timed(|| name.into(), || {
-            // SAFETY: the caller's slices have this many bytes.
-            check(name, unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream()) });
-        });
+        self.timed(
+            || name.into(),
+            || {
+                // SAFETY: the caller's slices have this many bytes.
+                check(name, unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream()) });
+            },
+        );
     }
 
     /// Returns the bytes requested from the driver for buffers, and the number of requests.
@@ -330,13 +360,16 @@ impl Pinned {
     pub fn send(&self, to: SliceMut<'_>) {
         assert!(to.len == self.len && to.of == Type::F32, "{} f32 values for {to:?}", self.len);
         let stream = self.cuda.stream();
-        self.cuda.timed(|| "upload".into(), || {
-            // SAFETY: both have this many numbers, which `values_mut` keeps until the device has read them.
-            unsafe {
-                check("an upload", result::memcpy_htod_async(to.address, self.values(), stream));
-                check("an event", result::event::record(self.read as _, stream));
-            }
-        });
+        self.cuda.timed(
+            || "upload".into(),
+            || {
+                // SAFETY: both have this many numbers, which `values_mut` keeps until the device has read them.
+                unsafe {
+                    check("an upload", result::memcpy_htod_async(to.address, self.values(), stream));
+                    check("an event", result::event::record(self.read as _, stream));
+                }
+            },
+        );
     }
 }
 

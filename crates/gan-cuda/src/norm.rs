@@ -1,10 +1,13 @@
 //! Batch norm: sums in two stages, then one walk over the numbers. The statistics stay on the device.
 //!
-//! The formulas are those of the CPU backend.
+//! With x̂ = (x − μ)·r, r = 1/√(σ² + ε), m numbers per channel and s = γ·r: y = s·(x − μ) + β; dβ = Σg, dγ = Σg·x̂ and
+//! dx = s·(g − dβ/m − x̂·dγ/m) = s·P(g); with given statistics dx = s·g. The tangent of y is τ = s·P(t). For an adjoint τ̄ of it, with
+//! a = E[x̂t], b = E[x̂τ̄] and K = E[τ̄t] − E[τ̄]E[t] − ab: t̄ = s·P(τ̄); γ̄ = m·r·K; x̄ = −r·(a·t̄ + b·τ) − s·r·K·x̂. An adjoint of the values
+//! adds the ordinary gradient.
 
+use crate::Cuda;
 use crate::driver::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
-use crate::Cuda;
 use candle_core::{Device, Result, Tensor};
 use gan_kernels::backend::{Memory, NormAdjoints, NormCall, NormGrads, Norms};
 use gan_kernels::{BatchStatistics, Ranks};
@@ -78,7 +81,11 @@ impl Cuda {
         let c = norm.channels;
         assert!(mean.len == c && variance.len == c, "a norm of {c} channels");
         let statistics = self.slice(&norm.statistics);
-        self.launch("norm_follow", Shape::flat(c), arguments![statistics, &mean, &variance, c, momentum, unbias, norm.groups]);
+        self.launch(
+            "norm_follow",
+            Shape::flat(c),
+            arguments![statistics, &mean, &variance, c, momentum, unbias, norm.groups],
+        );
     }
 }
 
@@ -147,8 +154,7 @@ impl Norms for Cuda {
     }
 
     fn norm_jvp(&self, call: &NormCall<Self>, norm: &Norm, x: Slice<'_>, t: SliceMut<'_>) {
-        let _ = (call, norm, x, t);
-        panic!("the directional derivative of a batch norm does not run on CUDA yet");
+        self.project(call, norm, x, &t);
     }
 
     fn norm_jvp_grad(
@@ -156,11 +162,49 @@ impl Norms for Cuda {
         call: &NormCall<Self>,
         norm: &Norm,
         adjoints: &NormAdjoints<Self>,
-        to: [SliceMut<'_>; 2],
+        [of_values, of_tangents]: [SliceMut<'_>; 2],
         grads: NormGrads<Self>,
     ) {
-        let _ = (call, norm, adjoints, to, grads);
-        panic!("the directional derivative of a batch norm does not run on CUDA yet");
+        let NormAdjoints { x, tangent: t, of_tangent, .. } = *adjoints;
+        let c = norm.channels;
+        let rows = x.len / c;
+        let mut products = self.buffer(c, Type::F32);
+        self.sums_to(of_tangent, Some(t), c, None, Some(&self.slice_mut(&mut products)));
+        self.convert(of_tangent, &of_tangents);
+        let of_adjoint = self.project(call, norm, x, &of_tangents);
+        let mut tau = self.copy(t);
+        let of_t = self.project(call, norm, x, &self.slice_mut(&mut tau));
+        let fresh = adjoints.of_values.is_none();
+        if let Some(g) = adjoints.of_values {
+            self.convert(g, &of_values);
+            let linear = NormCall::<Self> { slope: 1.0, ..*call };
+            self.gradient(&linear, norm, x, &of_values, Some([&grads.gamma, &grads.beta]));
+        }
+        let statistics = self.slice(&norm.statistics);
+        let factors = self.buffer(3 * c, Type::F32);
+        let factors = self.slice(&factors);
+        let count = norm.count.unwrap_or(0) as f32;
+        let sums = [&of_adjoint, &of_t, &products].map(|buffer| self.slice(buffer));
+        let all = arguments![
+            c,
+            count,
+            statistics,
+            call.gamma,
+            call.eps as f32,
+            sums[0],
+            sums[1],
+            sums[2],
+            factors,
+            &grads.gamma,
+            &grads.beta,
+            i32::from(fresh),
+        ];
+        self.launch("jvp_finish", Shape::flat(c), all);
+        let tau = self.slice(&tau);
+        let addresses = [x.address, of_tangents.address, tau.address, of_values.address];
+        let (end, shape) = Self::walk(x.of, [1, rows, c], &addresses);
+        let all = arguments![x, &of_tangents, tau, &of_values, rows, c, statistics, factors, i32::from(fresh)];
+        self.launch(&format!("jvp_adjoint_{end}"), shape, all);
     }
 }
 
@@ -171,6 +215,15 @@ impl Cuda {
         let mut shape = Shape::rows(rows, channels, lanes, 4, (132 * 8 / groups).max(1));
         shape.grid.2 = groups as u32;
         (end, shape)
+    }
+
+    /// Computes u ← s·P(u), which is the gradient without activation, and returns Σ u and Σ u·x̂ of each channel.
+    fn project(&self, call: &NormCall<Self>, norm: &Norm, x: Slice<'_>, u: &SliceMut<'_>) -> Buffer {
+        let linear = NormCall::<Self> { slope: 1.0, ..*call };
+        let mut sums = self.buffer(2 * norm.channels, Type::F32);
+        let [first, second] = self.split_mut(self.slice_mut(&mut sums), norm.channels);
+        self.gradient(&linear, norm, x, u, Some([&second, &first]));
+        sums
     }
 
     fn gradient(
@@ -187,8 +240,7 @@ impl Cuda {
         let rows = x.len / c / groups;
         let eps = call.eps as f32;
         let statistics = self.slice(&norm.statistics);
-        let (name, shape, partial) =
-            self.first_stage("grad_sums", x.of, [groups, rows, c], &[x.address, g.address]);
+        let (name, shape, partial) = self.first_stage("grad_sums", x.of, [groups, rows, c], &[x.address, g.address]);
         let sums = self.slice(&partial.buffer);
         let all = arguments![x, g, rows, c, statistics, call.gamma, call.beta, eps, call.slope, sums];
         self.launch(&name, shape, all);
@@ -196,8 +248,19 @@ impl Cuda {
         let along = self.slice(&along);
         let inverse_count = norm.count.map_or(0.0, |count| 1.0 / count as f64);
         let [dgamma, dbeta] = grads.map_or([0u64; 2], |grads| grads.map(|to| to.address));
-        let all =
-            arguments![sums, partial.blocks, c, inverse_count, statistics, call.gamma, eps, dgamma, dbeta, along, groups];
+        let all = arguments![
+            sums,
+            partial.blocks,
+            c,
+            inverse_count,
+            statistics,
+            call.gamma,
+            eps,
+            dgamma,
+            dbeta,
+            along,
+            groups
+        ];
         self.launch("grad_finish", Self::second_stage(c, 1), all);
         let (end, shape) = Self::walk(x.of, [groups, rows, c], &[x.address, g.address]);
         let all = arguments![x, g, rows, c, statistics, call.gamma, call.beta, eps, call.slope, along];

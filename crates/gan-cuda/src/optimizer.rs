@@ -46,20 +46,23 @@ impl Cuda {
         let [gradient, more] = gradients;
         let first = first.as_ref().map_or(0u64, |first| first.address);
         let of = |gradient: Option<Slice<'_>>| gradient.map_or(0, |g| g.address);
-        let (end, lanes) =
-            Self::lanes(Type::F32, n, &[values.address, of(gradient), of(more), first, second.address]);
-        self.launch(&format!("update_{end}"), Shape::flat(n / lanes), &mut [
-            (&values).into(),
-            gradient.into(),
-            more.into(),
-            first.into(),
-            (&second).into(),
-            (n as u64).into(),
-            Argument::of(by),
-            coefficients.into(),
-            (step.scale as f32).into(),
-            (step.root_scale as f32).into(),
-        ]);
+        let (end, lanes) = Self::lanes(Type::F32, n, &[values.address, of(gradient), of(more), first, second.address]);
+        self.launch(
+            &format!("update_{end}"),
+            Shape::flat(n / lanes),
+            &mut [
+                (&values).into(),
+                gradient.into(),
+                more.into(),
+                first.into(),
+                (&second).into(),
+                (n as u64).into(),
+                Argument::of(by),
+                coefficients.into(),
+                (step.scale as f32).into(),
+                (step.root_scale as f32).into(),
+            ],
+        );
     }
 }
 

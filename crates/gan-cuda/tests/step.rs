@@ -1,10 +1,13 @@
 //! Compares whole training steps with the CPU backend, and captured ones with those that are not, over doubles of NVIDIA's libraries.
 
+#![allow(clippy::print_stdout)]
+
 mod common;
 
 use common::networks::{self, Made, random};
 use gan_cuda::step::{PlainGan, StepBackend};
 use gan_cuda::{Cuda, Products};
+use gan_kernels::fused::{FusedSequential, Reuse};
 use gan_kernels::{Cpu, Precision};
 
 /// The networks with few channels and samples.
@@ -64,8 +67,8 @@ fn steps_equal_the_cpus() {
 #[test]
 fn captured_steps_have_the_same_bits() {
     let Some(cuda) = common::device(Products::Tf32) else { return };
-    for products in [Products::Tf32, Products::Bf16] {
-        let cuda = &cuda.with_products(products);
+    for (products, beside) in [(Products::Tf32, false), (Products::Bf16, false), (Products::Tf32, true)] {
+        let cuda = &cuda.with_products(products).with_weights_beside(beside);
         for (name, made) in small() {
             let mut a = start(cuda, &made);
             run(&mut a, &made, 0..6);
@@ -116,4 +119,32 @@ fn a_profile_names_each_kernel() {
     run(&mut gan, &made, 0..1);
     let profile = cuda.profile(|| gan.run().unwrap());
     assert!(profile.iter().any(|(name, _)| name.starts_with("conv InputGrad")) && profile.len() > 50);
+}
+
+#[test]
+fn directional_derivatives_equal_the_cpus() {
+    let Some(cuda) = common::device(Products::F32) else { return };
+    let expected = derivative(&Cpu);
+    let found = derivative(&*cuda);
+    let error = common::operations::distance(&found, &expected);
+    assert!(error < 1e-4, "{error:e}");
+}
+
+/// Returns a network's derivative in a direction, and the parameters' gradient of a sum of it.
+fn derivative<B: StepBackend>(b: &B) -> Vec<Vec<f32>> {
+    let made = networks::dcgan(3, 8, 2, 5, 4);
+    let layers = made.plain.discriminator.clone();
+    let network = FusedSequential::on(b.clone(), &made.plain.image, layers, Precision::F32, Reuse::Never).unwrap();
+    let put = |values: &[f32]| {
+        let mut buffer = b.f32_zeros(values.len());
+        b.set(values, b.slice_mut(&mut buffer));
+        buffer
+    };
+    let theta = put(&made.initial[1]);
+    let both = put(&random(&mut 3, 2 * 4 * 3 * 16 * 16));
+    let (t, cx) = network.jvp_forward(both, 4, b.slice(&theta)).unwrap();
+    let mut gradient = b.f32_zeros(made.initial[1].len());
+    let g = put(&random(&mut 9, 4));
+    network.jvp_backward(cx, 4, b.slice(&theta), g, b.slice_mut(&mut gradient));
+    vec![b.get(b.slice(&t)), b.get(b.slice(&gradient))]
 }

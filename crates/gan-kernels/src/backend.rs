@@ -221,7 +221,13 @@ pub trait Norms: Memory {
     ///
     /// # Panics
     /// If the backend has no groups, and there are several.
-    fn norm_of_groups(&self, x: Self::Slice<'_>, channels: usize, bias: Option<Self::Slice<'_>>, groups: usize) -> Self::Norm {
+    fn norm_of_groups(
+        &self,
+        x: Self::Slice<'_>,
+        channels: usize,
+        bias: Option<Self::Slice<'_>>,
+        groups: usize,
+    ) -> Self::Norm {
         assert_eq!(groups, 1, "this backend takes the statistics of a whole batch");
         self.norm_of_batch(x, channels, bias, &None)
     }

@@ -5,9 +5,9 @@ pub mod networks;
 pub mod operations;
 
 use gan_cuda::{Cuda, Products};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 /// The device, for one test at a time: what another test queued during a capture would be recorded too.

@@ -2,7 +2,9 @@
 
 use super::networks::random;
 use gan_cuda::step::StepBackend;
-use gan_kernels::backend::{Activation, ConvCall, InputActivation, NormCall, NormGrads, PixelMap, Resample, size};
+use gan_kernels::backend::{
+    Activation, ConvCall, InputActivation, NormAdjoints, NormCall, NormGrads, PixelMap, Resample, size,
+};
 use gan_kernels::fused::Reuse;
 use gan_kernels::update::{Epsilon, Step};
 use gan_kernels::{ConvSpec, Padding, Precision, Problem};
@@ -60,7 +62,13 @@ pub fn problems() -> Vec<Problem> {
         problem(3, [3, 8], [9, 7], [4, 4], ConvSpec::square(2, 1)),
         problem(2, [5, 1], [6, 6], [3, 3], ConvSpec::square(1, 1)),
         problem(2, [1, 7], [28, 28], [3, 3], spec([2, 2], pads(0, 1, 0, 1))),
-        problem(2, [6, 5], [7, 9], [3, 2], ConvSpec { stride: [2, 1], padding: pads(2, 0, 1, 3), dilation: [1, 2], ..ConvSpec::default() }),
+        problem(
+            2,
+            [6, 5],
+            [7, 9],
+            [3, 2],
+            ConvSpec { stride: [2, 1], padding: pads(2, 0, 1, 3), dilation: [1, 2], ..ConvSpec::default() },
+        ),
         problem(3, [12, 1], [4, 4], [4, 4], ConvSpec::square(1, 0)),
         problem(3, [9, 20], [7, 7], [7, 7], ConvSpec::square(1, 0)),
         problem(5, [13, 11], [1, 1], [1, 1], ConvSpec::square(1, 0)),
@@ -162,6 +170,27 @@ fn norms<B: StepBackend>(r: &mut Runner<'_, B>) {
             let name = format!("[{rows}, {c}] slope {slope}");
             r.put(format!("batch norm {name}"), &[&y]);
             r.put(format!("batch norm's running averages {name}"), &[&mean, &variance]);
+            for has_values in [false, true] {
+                let t = r.activations(rows * c);
+                let adjoint = r.activations(rows * c);
+                let of_values = r.activations(rows * c);
+                let mut tangent = b.copy(b.slice(&t));
+                b.norm_jvp(&call, &norm, b.slice(&x), b.slice_mut(&mut tangent));
+                let adjoints = NormAdjoints::<B> {
+                    x: b.slice(&x),
+                    tangent: b.slice(&t),
+                    of_values: has_values.then(|| b.slice(&of_values)),
+                    of_tangent: b.slice(&adjoint),
+                };
+                let mut to = [b.uninit(rows * c), b.uninit(rows * c)];
+                let mut dgamma = b.f32_zeros(c);
+                let mut dbeta = b.f32_zeros(c);
+                let grads = NormGrads { gamma: b.slice_mut(&mut dgamma), beta: b.slice_mut(&mut dbeta) };
+                let [first, second] = to.each_mut().map(|to| b.slice_mut(to));
+                b.norm_jvp_grad(&call, &norm, &adjoints, [first, second], grads);
+                r.put(format!("batch norm's derivative {name}"), &[&tangent]);
+                r.put(format!("batch norm's derivative's gradient {name}"), &[&to[0], &to[1], &dgamma, &dbeta]);
+            }
             let results = [found.mean, found.variance].map(|t| t.to_vec1::<f32>().unwrap()).to_vec();
             r.cases.push(Case { name: format!("batch norm's statistics {name}"), results });
             for given in [false, true] {
@@ -235,7 +264,13 @@ fn optimizers<B: StepBackend>(r: &mut Runner<'_, B>) {
             let mut first = r.f32s(n);
             let mut second = r.f32_of(&vec![0.3; n]);
             let first_slice = first_decay.map(|_| b.slice_mut(&mut first));
-            b.optimizer_step(&step, b.slice_mut(&mut values), b.slice(&gradient), first_slice, b.slice_mut(&mut second));
+            b.optimizer_step(
+                &step,
+                b.slice_mut(&mut values),
+                b.slice(&gradient),
+                first_slice,
+                b.slice_mut(&mut second),
+            );
             r.put(format!("optimizer {placement:?} of {n}"), &[&values, &first, &second]);
             let more = r.f32s(n);
             let coefficients = r.f32_of(&[0.02, 1.25]);

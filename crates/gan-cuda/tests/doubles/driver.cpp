@@ -37,7 +37,7 @@ template <class... A> int put(const char* n, void (*f)(A...), bool barriers) {
 #define PAIRS(k, b) put(#k "_f32_f32", k##_f32_f32, b), put(#k "_f32_bf16", k##_f32_bf16, b), put(#k "_bf16_f32", k##_bf16_f32, b), put(#k "_bf16_bf16", k##_bf16_bf16, b)
 static int all[] = {FOUR(bias_act, false), FOUR(act_grad, false), FOUR(in_act, false), FOUR(in_act_grad, false), FOUR(dropout, false),
     FOUR(moments, true), FOUR(grad_sums, true), FOUR(dot_sums, true), TWO(moments_finish, true), ONE(grad_finish, true), ONE(sums_finish, true),
-    FOUR(norm, false), FOUR(norm_grad, false), ONE(norm_follow, false), PAIRS(transpose, true), PAIRS(window, false), TWO(upsample, false),
+    FOUR(norm, false), FOUR(norm_grad, false), ONE(norm_follow, false), ONE(jvp_finish, false), FOUR(jvp_adjoint, false), PAIRS(transpose, true), PAIRS(window, false), TWO(upsample, false),
     TWO(window_sum, false), TWO(window_spread, false), TWO(max_pool, false), TWO(max_pool_grad, false), TWO(conv_forward, false),
     TWO(conv_input_grad, false), TWO(conv_weight_grad, false), put("update_f32", update_f32, false), put("update_f32v", update_f32v, false), FOUR(im2col, false), TWO(col2im, false), ONE(follow, false), ONE(squares, true),
     TWO(cross_entropy, true), TWO(uniform, false)};
@@ -47,6 +47,7 @@ static Stream null_stream;
 static Stream* of(void* s) { return (size_t)s < 16 ? &null_stream : (Stream*)s; }
 static std::map<P, size_t> blocks;
 static bool any_capture = false;
+static std::vector<Stream*> joined;  // streams that take part in a capture that another began
 static bool inside(P p, size_t n) {
     auto i = blocks.upper_bound(p);
     if (i == blocks.begin()) return false;
@@ -97,12 +98,21 @@ R cuMemsetD8Async(P to, unsigned char v, size_t n, void* s) { LOCK; if (!inside(
 R cuStreamCreate(void** s, unsigned) { *s = new Stream; return OK; }
 R cuStreamDestroy_v2(void* s) { delete (Stream*)s; return OK; }
 R cuStreamSynchronize(void* s) { LOCK; return of(s)->capturing ? CAPTURE_UNSUPPORTED : OK; }
-R cuEventCreate(void** e, unsigned) { *e = (void*)64; return OK; }
-R cuEventRecord(void*, void* s) { LOCK; return of(s)->capturing ? CAPTURE_UNSUPPORTED : OK; }
-R cuEventSynchronize(void*) { return OK; }
+// An event knows the graph in which it was recorded: a stream that waits for it joins the capture.
+struct Event { std::shared_ptr<Graph> graph; };
+R cuEventCreate(void** e, unsigned) { *e = new Event; return OK; }
+R cuEventRecord(void* e, void* s) { LOCK; ((Event*)e)->graph = of(s)->capturing; return OK; }
+R cuEventSynchronize(void* e) { LOCK; return ((Event*)e)->graph ? CAPTURE_UNSUPPORTED : OK; }
+R cuStreamWaitEvent(void* s, void* e, unsigned) {
+    LOCK;
+    auto& graph = ((Event*)e)->graph;
+    if (!graph) return of(s)->capturing ? CAPTURE_UNSUPPORTED : OK;
+    if (!of(s)->capturing) { of(s)->capturing = graph; joined.push_back(of(s)); }
+    return of(s)->capturing == graph ? OK : CAPTURE_UNSUPPORTED;
+}
 R cuEventElapsedTime(float* t, void*, void*) { *t = 0.001f; return OK; }
 R cuEventElapsedTime_v2(float* t, void*, void*) { *t = 0.001f; return OK; }
-R cuEventDestroy_v2(void*) { return OK; }
+R cuEventDestroy_v2(void* e) { delete (Event*)e; return OK; }
 R cuModuleLoadData(void** m, const void*) { *m = (void*)64; return OK; }
 R cuModuleUnload(void*) { return OK; }
 R cuModuleGetFunction(void** f, void*, const char* n) {
@@ -138,6 +148,8 @@ R cuStreamEndCapture(void* s, void** g) {
     if (!q->capturing) return INVALID;
     *g = new std::shared_ptr<Graph>(q->capturing);
     q->capturing.reset();
+    for (auto* s : joined) s->capturing.reset();
+    joined.clear();
     any_capture = false;
     return OK;
 }

@@ -73,7 +73,13 @@ impl<B: Backend> FusedSequential<B> {
     ///
     /// # Errors
     /// If a layer does not fit its input, has an empty output, or one that exceeds any memory.
-    pub fn on(backend: B, input: &[usize], layers: Vec<FusedLayer>, precision: Precision, reuse: Reuse) -> Result<Self> {
+    pub fn on(
+        backend: B,
+        input: &[usize],
+        layers: Vec<FusedLayer>,
+        precision: Precision,
+        reuse: Reuse,
+    ) -> Result<Self> {
         let mut flat = input.len() == 1;
         let input = sides(input)?;
         let mut largest = check_size(input)?;
