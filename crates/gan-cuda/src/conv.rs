@@ -464,10 +464,12 @@ impl Cuda {
                 // Each pixel's sum of windows is taken before rounding.
                 let mut columns = self.buffer(product.rows * product.inner, Type::F32);
                 self.gemm_input_grad(&product, y, weights, &self.slice_mut(&mut columns), strict);
-                let name = format!("col2im_{}", x.of.name());
+                let each = if p.in_channels == 3 { 3 } else { 1 + 3 * usize::from(p.in_channels.is_multiple_of(4)) };
+                let name = format!("col2im_{}_{each}", x.of.name());
                 let columns = self.slice(&columns);
-                let all = &mut [Argument::of(plain_sizes(p)), columns.into(), (&x).into(), small_count(x.len).into()];
-                self.launch(&name, Shape::flat(x.len), all);
+                let count = small_count(x.len / each);
+                let all = &mut [Argument::of(plain_sizes(p)), columns.into(), (&x).into(), count.into()];
+                self.launch(&name, Shape::flat(x.len / each), all);
             }),
         });
     }
@@ -542,6 +544,12 @@ impl Cuda {
         let product = windows(p);
         let mut columns = self.buffer(product.rows * product.inner, x.of);
         let to = self.slice_mut(&mut columns);
+        if p.in_channels <= 4 {
+            let count = product.rows * p.kernel[0];
+            let all = &mut [Argument::of(plain_sizes(p)), x.into(), (&to).into(), small_count(count).into()];
+            self.launch(&format!("im2col_few_{}", x.of.name()), Shape::flat(count), all);
+            return columns;
+        }
         let (end, lanes) = Self::lanes(x.of, p.in_channels, &[x.address, to.address]);
         let count = small_count(to.len / lanes);
         let all = &mut [Argument::of(plain_sizes(p)), x.into(), (&to).into(), count.into()];
@@ -639,6 +647,11 @@ impl Cuda {
         if (a == 1 || b == 1) && from_b == b && to_a == a && from_n == n {
             return self.convert(x, y);
         }
+        if to_a <= 4 && from_n == n {
+            let name = format!("transpose_few_{}_{}", x.of.name(), y.of.name());
+            let all = arguments![x, y, small_count(n * b), a, b, from_b, to_a];
+            return self.launch(&name, Shape::flat(n * b), all);
+        }
         assert!(n <= 65535, "a transposition of {n} samples");
         let name = format!("transpose_{}_{}", x.of.name(), y.of.name());
         let grid = (b.div_ceil(32) as u32, to_a.div_ceil(32) as u32, n as u32);
@@ -652,8 +665,9 @@ impl Cuda {
         if x.of == y.of {
             return self.copy_bytes("copy", x.address, y.address, x.len * x.of.bytes());
         }
-        let one = [x.len, 1, 1, 1];
-        self.window_to(x, one, y, one, [0, 0]);
+        let each = if x.len.is_multiple_of(8) { 8 } else { 1 };
+        let flat = [x.len / each, 1, 1, each];
+        self.window_to(x, flat, y, flat, [0, 0]);
     }
 
     /// Returns the window of an image `[n, h, w, c]` that begins at a row and column, with zeros outside the image.
@@ -666,11 +680,17 @@ impl Cuda {
     /// Writes the window of an image `[n, h, w, c]` that begins at a row and column, with zeros outside the image.
     pub(crate) fn window_to(&self, x: Slice<'_>, from: [usize; 4], y: &SliceMut<'_>, to: [usize; 4], at: [i32; 2]) {
         assert!(x.len == from.iter().product::<usize>() && y.len == to.iter().product::<usize>(), "{from:?} {to:?}");
-        let name = format!("window_{}_{}", x.of.name(), y.of.name());
         let [_, h, w, c] = to;
+        let each = match c {
+            3 => 3,
+            _ if c.is_multiple_of(8) => 8,
+            _ if c.is_multiple_of(4) => 4,
+            _ => 1,
+        };
+        let name = format!("window_{}_{}_{each}", x.of.name(), y.of.name());
         let [_, from_h, from_w, from_c] = from;
-        let all = arguments![x, y, small_count(y.len), h, w, c, from_h, from_w, from_c, at[0], at[1]];
-        self.launch(&name, Shape::flat(y.len), all);
+        let all = arguments![x, y, small_count(y.len / each), h, w, c, from_h, from_w, from_c, at[0], at[1]];
+        self.launch(&name, Shape::flat(y.len / each), all);
     }
 
     /// Queues a convolution in its kernels' sizes.

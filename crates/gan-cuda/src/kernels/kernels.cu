@@ -497,23 +497,40 @@ __device__ __forceinline__ Place place(size_t flat, int h, int w, int c) {
 }
 #define FOR_NUMBERS(count) for (size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x; at < (count); at += (size_t)gridDim.x * blockDim.x)
 
-// Copies an image [n, h, w, c] of the source from (row, column) on; what lies outside the source is zero.
-template <class S, class D> __device__ __forceinline__ void window(const S* x, D* y, u64 count, int h, int w, int c, int from_h, int from_w, int from_c, int row, int column) {
+// The same for few rows: a thread has a column. `count` is n·b.
+template <class S, class D> __device__ __forceinline__ void transpose_few(const S* x, D* y, u64 count, int a, int b, int from_b, int to_a) {
     FOR_NUMBERS(count) {
-        Place p = place(at, h, w, c);
-        int i = p.i + row, j = p.j + column;
-        bool inside = p.k < from_c && i >= 0 && i < from_h && j >= 0 && j < from_w;
-        y[at] = Narrow<D>::of(inside ? wide(x[((p.n * from_h + i) * from_w + j) * from_c + p.k]) : 0.0f);
+        u32 n = (u32)at / (u32)b, column = (u32)at % (u32)b;
+        const S* from = x + (size_t)n * a * from_b + column;
+        for (int k = 0; k < to_a; ++k) y[at * to_a + k] = Narrow<D>::of(k < a ? wide(from[(size_t)k * from_b]) : 0.0f);
     }
 }
-#define WINDOW(name, S, D) \
-    extern "C" __global__ void __launch_bounds__(256) name(const S* x, D* y, u64 count, int h, int w, int c, int from_h, int from_w, int from_c, int row, int column) { window<S, D>(x, y, count, h, w, c, from_h, from_w, from_c, row, column); }
-WINDOW(window_f32_f32, float, float)
-WINDOW(window_f32_bf16, float, bf16)
-WINDOW(window_bf16_f32, bf16, float)
-WINDOW(window_bf16_bf16, bf16, bf16)
+#define TRANSPOSE_FEW(name, S, D) \
+    extern "C" __global__ void __launch_bounds__(256) name(const S* x, D* y, u64 count, int a, int b, int from_b, int to_a) { transpose_few<S, D>(x, y, count, a, b, from_b, to_a); }
+TRANSPOSE_FEW(transpose_few_f32_f32, float, float)
+TRANSPOSE_FEW(transpose_few_f32_bf16, float, bf16)
+TRANSPOSE_FEW(transpose_few_bf16_f32, bf16, float)
+TRANSPOSE_FEW(transpose_few_bf16_bf16, bf16, bf16)
 
-// The image's pixels: the numbers at [n, i, j, k] for a flat index.
+// Copies an image [n, h, w, c] of the source from (row, column) on; what lies outside the source is zero. A thread has N channels, which c is
+// a multiple of; `count` is that of its groups of channels.
+template <class S, class D, int N> __device__ __forceinline__ void window(const S* x, D* y, u64 count, int h, int w, int c, int from_h, int from_w, int from_c, int row, int column) {
+    FOR_NUMBERS(count) {
+        Place p = place(at, h, w, c / N);
+        int i = p.i + row, j = p.j + column, first = p.k * N;
+        bool inside = i >= 0 && i < from_h && j >= 0 && j < from_w;
+        const S* from = x + ((p.n * from_h + i) * from_w + j) * from_c;
+#pragma unroll
+        for (int k = 0; k < N; ++k) y[at * N + k] = Narrow<D>::of(inside && first + k < from_c ? wide(from[first + k]) : 0.0f);
+    }
+}
+#define WINDOW(name, S, D, N) \
+    extern "C" __global__ void __launch_bounds__(256) name(const S* x, D* y, u64 count, int h, int w, int c, int from_h, int from_w, int from_c, int row, int column) { window<S, D, N>(x, y, count, h, w, c, from_h, from_w, from_c, row, column); }
+#define WINDOWS(name, S, D) WINDOW(name##_1, S, D, 1) WINDOW(name##_3, S, D, 3) WINDOW(name##_4, S, D, 4) WINDOW(name##_8, S, D, 8)
+WINDOWS(window_f32_f32, float, float)
+WINDOWS(window_f32_bf16, float, bf16)
+WINDOWS(window_bf16_f32, bf16, float)
+WINDOWS(window_bf16_bf16, bf16, bf16)
 
 // y[n, i, j] = x[n, i / down, j / across]; h, w, c are those of y.
 template <class T> __device__ __forceinline__ void upsample(const T* x, T* y, u64 count, int h, int w, int c, int down, int across) {
@@ -661,11 +678,30 @@ template <class L> __device__ __forceinline__ void im2col(Conv p, const typename
 #define P_IM2COL(T) (Conv p, const T* x, T* columns, u64 count)
 EACH_LANES(im2col, P_IM2COL, (p, x, columns, count))
 
-// Adds rows of windows, in f32, to the image that they were taken from.
-template <class T> __device__ __forceinline__ void col2im(Conv p, const float* columns, T* x, u64 count) {
+// The same for images of a few channels: a thread has a row of the window, whose pixels are neighbors.
+template <class T> __device__ __forceinline__ void im2col_few(Conv p, const T* x, T* columns, u64 count) {
     FOR_NUMBERS(count) {
-        Place to = place(at, p.h, p.w, p.c);
-        float sum = 0.0f;
+        u32 row = (u32)at / (u32)p.kh, a = (u32)at % (u32)p.kh;
+        Place to = place(row, p.oh, p.ow, 1);
+        int i = to.i * p.down + (int)a * p.dh - p.top;
+        bool inside = i >= 0 && i < p.h;
+        const T* from = x + (to.n * p.h + i) * p.w * p.c;
+        T* y = columns + at * p.kw * p.c;
+        for (int b = 0; b < p.kw; ++b) {
+            int j = to.j * p.across + b * p.dw - p.left;
+            bool is = inside && j >= 0 && j < p.w;
+            for (int k = 0; k < p.c; ++k) y[b * p.c + k] = is ? from[j * p.c + k] : Narrow<T>::of(0.0f);
+        }
+    }
+}
+EACH_TYPE(im2col_few, P_IM2COL, (p, x, columns, count))
+
+// Adds rows of windows, in f32, to the image that they were taken from; a thread has N channels of a pixel.
+template <class T, int N> __device__ __forceinline__ void col2im(Conv p, const float* columns, T* x, u64 count) {
+    FOR_NUMBERS(count) {
+        Place to = place(at, p.h, p.w, p.c / N);
+        float sum[N];
+        for (int k = 0; k < N; ++k) sum[k] = 0.0f;
         for (int a = 0; a < p.kh; ++a) {
             int i = to.i + p.top - a * p.dh;
             if (i < 0 || i % p.down != 0 || i / p.down >= p.oh) continue;
@@ -673,14 +709,23 @@ template <class T> __device__ __forceinline__ void col2im(Conv p, const float* c
                 int j = to.j + p.left - b * p.dw;
                 if (j < 0 || j % p.across != 0 || j / p.across >= p.ow) continue;
                 size_t row = (to.n * p.oh + i / p.down) * p.ow + j / p.across;
-                sum += columns[((row * p.kh + a) * p.kw + b) * p.c + to.k];
+                const float* from = columns + ((row * p.kh + a) * p.kw + b) * p.c + to.k * N;
+#pragma unroll
+                for (int k = 0; k < N; ++k) sum[k] += from[k];
             }
         }
-        x[at] = Narrow<T>::of(sum);
+#pragma unroll
+        for (int k = 0; k < N; ++k) x[at * N + k] = Narrow<T>::of(sum[k]);
     }
 }
-#define P_COL2IM(T) (Conv p, const float* columns, T* x, u64 count)
-EACH_TYPE(col2im, P_COL2IM, (p, columns, x, count))
+#define COL2IM(name, T, N) \
+    extern "C" __global__ void __launch_bounds__(256) name(Conv p, const float* columns, T* x, u64 count) { col2im<T, N>(p, columns, x, count); }
+COL2IM(col2im_f32_1, float, 1)
+COL2IM(col2im_f32_3, float, 3)
+COL2IM(col2im_f32_4, float, 4)
+COL2IM(col2im_bf16_1, bf16, 1)
+COL2IM(col2im_bf16_3, bf16, 3)
+COL2IM(col2im_bf16_4, bf16, 4)
 
 // -------------------------------------------------------------------------------------------------- optimizers, losses, random numbers
 

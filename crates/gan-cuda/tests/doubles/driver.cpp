@@ -34,12 +34,14 @@ template <class... A> int put(const char* n, void (*f)(A...), bool barriers) {
 #define ONE(k, b) put(#k, k, b)
 #define TWO(k, b) put(#k "_f32", k##_f32, b), put(#k "_bf16", k##_bf16, b)
 #define FOUR(k, b) TWO(k, b), put(#k "_f32v", k##_f32v, b), put(#k "_bf16v", k##_bf16v, b)
+#define WINDOWS_OF(k) put(#k "_1", k##_1, false), put(#k "_3", k##_3, false), put(#k "_4", k##_4, false), put(#k "_8", k##_8, false)
 #define PAIRS(k, b) put(#k "_f32_f32", k##_f32_f32, b), put(#k "_f32_bf16", k##_f32_bf16, b), put(#k "_bf16_f32", k##_bf16_f32, b), put(#k "_bf16_bf16", k##_bf16_bf16, b)
 static int all[] = {FOUR(bias_act, false), FOUR(act_grad, false), FOUR(in_act, false), FOUR(in_act_grad, false), FOUR(dropout, false),
     FOUR(moments, true), FOUR(grad_sums, true), FOUR(dot_sums, true), TWO(moments_finish, true), ONE(grad_finish, true), ONE(sums_finish, true),
-    FOUR(norm, false), FOUR(norm_grad, false), ONE(norm_follow, false), ONE(jvp_finish, false), FOUR(jvp_adjoint, false), PAIRS(transpose, true), PAIRS(window, false), TWO(upsample, false),
+    FOUR(norm, false), FOUR(norm_grad, false), ONE(norm_follow, false), ONE(jvp_finish, false), FOUR(jvp_adjoint, false), PAIRS(transpose, true), WINDOWS_OF(window_f32_f32), WINDOWS_OF(window_f32_bf16), WINDOWS_OF(window_bf16_f32), WINDOWS_OF(window_bf16_bf16), PAIRS(transpose_few, false),
+    TWO(im2col_few, false), TWO(upsample, false),
     TWO(window_sum, false), TWO(window_spread, false), TWO(max_pool, false), TWO(max_pool_grad, false), TWO(conv_forward, false),
-    TWO(conv_input_grad, false), TWO(conv_weight_grad, false), put("update_f32", update_f32, false), put("update_f32v", update_f32v, false), FOUR(im2col, false), TWO(col2im, false), ONE(follow, false), ONE(squares, true),
+    TWO(conv_input_grad, false), TWO(conv_weight_grad, false), put("update_f32", update_f32, false), put("update_f32v", update_f32v, false), FOUR(im2col, false), put("col2im_f32_1", col2im_f32_1, false), put("col2im_f32_3", col2im_f32_3, false), put("col2im_f32_4", col2im_f32_4, false), put("col2im_bf16_1", col2im_bf16_1, false), put("col2im_bf16_3", col2im_bf16_3, false), put("col2im_bf16_4", col2im_bf16_4, false), ONE(follow, false), ONE(squares, true),
     TWO(cross_entropy, true), TWO(uniform, false)};
 struct Graph { std::vector<std::function<void()>> nodes; };
 struct Stream { std::shared_ptr<Graph> capturing; };
