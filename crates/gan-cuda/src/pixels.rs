@@ -20,9 +20,9 @@ impl Pixels for Cuda {
         assert_lengths(map, x.len, y.len);
         let [h, w, c] = map.output;
         let [from_h, from_w, _] = map.input;
-        let count = small_count(y.len);
-        let shape = Shape::flat(y.len);
-        let of = x.of.name();
+        let (of, lanes) = Self::lanes(x.of, c, &[x.address, y.address]);
+        let count = small_count(y.len / lanes);
+        let shape = Shape::flat(y.len / lanes);
         match by {
             Resample::Upsample([down, across]) => {
                 self.launch(&format!("upsample_{of}"), shape, arguments![x, &y, count, h, w, c, down, across]);
@@ -43,9 +43,9 @@ impl Pixels for Cuda {
         assert_lengths(map, dx.len, g.len);
         let [h, w, c] = map.input;
         let [from_h, from_w, _] = map.output;
-        let count = small_count(dx.len);
-        let shape = Shape::flat(dx.len);
-        let of = g.of.name();
+        let (of, lanes) = Self::lanes(g.of, c, &[g.address, dx.address]);
+        let count = small_count(dx.len / lanes);
+        let shape = Shape::flat(dx.len / lanes);
         match by {
             Resample::Upsample([down, across]) => {
                 let all = arguments![g, &dx, count, h, w, c, from_h, from_w, down, across, 1f32];

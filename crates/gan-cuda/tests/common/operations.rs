@@ -219,6 +219,9 @@ fn pixels<B: StepBackend>(r: &mut Runner<'_, B>) {
         (Resample::Upsample([2, 3]), [3, 4, 5], [6, 12, 5]),
         (Resample::ZeroPad(corner), [3, 4, 5], [4, 7, 5]),
         (Resample::AvgPool([2, 3]), [5, 7, 6], [2, 2, 6]),
+        (Resample::Upsample([2, 2]), [3, 4, 16], [6, 8, 16]),
+        (Resample::ZeroPad(corner), [3, 4, 8], [4, 7, 8]),
+        (Resample::AvgPool([2, 3]), [5, 7, 24], [2, 2, 24]),
     ] {
         let map = PixelMap { samples: 3, input, output };
         let x = r.activations(3 * size(input));

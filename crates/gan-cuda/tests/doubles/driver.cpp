@@ -39,8 +39,8 @@ template <class... A> int put(const char* n, void (*f)(A...), bool barriers) {
 static int all[] = {FOUR(bias_act, false), FOUR(act_grad, false), FOUR(in_act, false), FOUR(in_act_grad, false), FOUR(dropout, false),
     FOUR(moments, true), FOUR(grad_sums, true), FOUR(dot_sums, true), TWO(moments_finish, true), ONE(grad_finish, true), ONE(sums_finish, true),
     FOUR(norm, false), FOUR(norm_grad, false), ONE(norm_follow, false), ONE(jvp_finish, false), FOUR(jvp_adjoint, false), PAIRS(transpose, true), WINDOWS_OF(window_f32_f32), WINDOWS_OF(window_f32_bf16), WINDOWS_OF(window_bf16_f32), WINDOWS_OF(window_bf16_bf16), PAIRS(transpose_few, false),
-    TWO(im2col_few, false), TWO(upsample, false),
-    TWO(window_sum, false), TWO(window_spread, false), TWO(max_pool, false), TWO(max_pool_grad, false), TWO(conv_forward, false),
+    TWO(im2col_few, false), FOUR(upsample, false),
+    FOUR(window_sum, false), FOUR(window_spread, false), TWO(max_pool, false), TWO(max_pool_grad, false), TWO(conv_forward, false),
     TWO(conv_input_grad, false), TWO(conv_weight_grad, false), put("update_f32", update_f32, false), put("update_f32v", update_f32v, false), FOUR(im2col, false), put("col2im_f32_1", col2im_f32_1, false), put("col2im_f32_3", col2im_f32_3, false), put("col2im_f32_4", col2im_f32_4, false), put("col2im_bf16_1", col2im_bf16_1, false), put("col2im_bf16_3", col2im_bf16_3, false), put("col2im_bf16_4", col2im_bf16_4, false), ONE(follow, false), ONE(squares, true),
     TWO(cross_entropy, true), TWO(uniform, false)};
 struct Graph { std::vector<std::function<void()>> nodes; };
