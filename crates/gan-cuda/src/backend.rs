@@ -2,7 +2,7 @@
 
 use crate::Cuda;
 use crate::conv::WeightCache;
-use crate::driver::{Shape, arguments};
+use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
 use gan_kernels::backend::{Activation, Backend, ConvCall, InputActivation, Memory};
 use gan_kernels::fused::Reuse;

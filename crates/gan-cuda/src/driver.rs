@@ -2,12 +2,12 @@
 
 use crate::conv::Dnn;
 use crate::libraries::{Found, probe};
-use crate::memory::{Arena, Slice, SliceMut, Type, lock};
+use crate::memory::{Arena, Type, lock};
 use candle_core::{Result, bail};
 use cudarc::driver::{result, sys};
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -55,12 +55,12 @@ pub struct Cuda {
 
 /// State of the device that all clones share.
 pub(crate) struct Inner {
-    context: usize,
-    stream: usize,
-    module: usize,
-    functions: Mutex<HashMap<String, usize>>,
-    root: Arc<Arena>,
-    arena: Mutex<Arc<Arena>>,
+    pub(crate) context: usize,
+    pub(crate) stream: usize,
+    pub(crate) module: usize,
+    pub(crate) functions: Mutex<HashMap<String, usize>>,
+    pub(crate) root: Arc<Arena>,
+    pub(crate) arena: Mutex<Arc<Arena>>,
     dnn: Mutex<Dnn>,
     /// The second stream, with handles and workspaces of its own, and the events at which work branches off and comes back.
     side: usize,
@@ -68,7 +68,7 @@ pub(crate) struct Inner {
     events: [usize; 2],
     /// Whether the second stream has work that the first has not waited for.
     forked: AtomicBool,
-    profile: Mutex<Option<Vec<(String, usize, usize)>>>,
+    pub(crate) profile: Mutex<Option<Vec<(String, usize, usize)>>>,
     name: String,
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn check<T, E: fmt::Debug>(what: &str, value: std::result::Result<T, 
     }
 }
 
-fn or_error<T, E: Display>(what: &str, value: std::result::Result<T, E>) -> Result<T> {
+pub(crate) fn or_error<T, E: Display>(what: &str, value: std::result::Result<T, E>) -> Result<T> {
     match value {
         Ok(value) => Ok(value),
         Err(error) => bail!("CUDA: {what}: {error}"),
@@ -265,118 +265,6 @@ impl Cuda {
     pub(crate) fn root_arena(&self) -> &Arc<Arena> {
         &self.inner.root
     }
-
-    fn function(&self, name: &str) -> sys::CUfunction {
-        let mut functions = lock(&self.inner.functions);
-        if let Some(found) = functions.get(name) {
-            return *found as _;
-        }
-        let text = CString::new(name).expect("a kernel's name has no zero");
-        // SAFETY: the module stays loaded.
-        let found = check(name, unsafe { result::module::get_function(self.inner.module as _, text) });
-        functions.insert(name.to_owned(), found as usize);
-        found
-    }
-
-    /// Queues a kernel.
-    pub(crate) fn launch(&self, name: &str, shape: Shape, arguments: &mut [Argument]) {
-        let function = {
-            self.bind();
-            self.function(name)
-        };
-        let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|a| (&raw mut a.0).cast()).collect();
-        let (x, y, z) = shape.grid;
-        self.timed(
-            || format!("{name} {x}x{y}x{z}"),
-            || {
-                // SAFETY: each caller passes what its kernel declares, and slices that are long enough.
-                check(name, unsafe {
-                    result::launch_kernel(function, shape.grid, shape.block, shape.shared, self.stream(), &mut pointers)
-                });
-            },
-        );
-    }
-
-    /// Queues work, and measures it if a profile is being taken.
-    pub(crate) fn timed(&self, name: impl FnOnce() -> String, work: impl FnOnce()) {
-        self.bind();
-        if lock(&self.inner.profile).is_none() {
-            return work();
-        }
-        let event = || {
-            let event = check("an event", result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT));
-            // SAFETY: both are open.
-            check("an event", unsafe { result::event::record(event, self.stream()) });
-            event as usize
-        };
-        let start = event();
-        work();
-        let end = event();
-        if let Some(profile) = &mut *lock(&self.inner.profile) {
-            profile.push((name(), start, end));
-        }
-    }
-
-    /// Runs `f` with a time measurement around each piece of work, and returns each one's name and milliseconds in the order of calls.
-    pub fn profile(&self, f: impl FnOnce()) -> Vec<(String, f32)> {
-        *lock(&self.inner.profile) = Some(vec![]);
-        f();
-        self.synchronize();
-        let all = lock(&self.inner.profile).take().unwrap_or_default();
-        let time = |(name, start, end): (String, usize, usize)| {
-            // SAFETY: both events have happened, and are not used again.
-            let time = unsafe {
-                let time = check("an event", result::event::elapsed(start as _, end as _));
-                let _ = result::event::destroy(start as _);
-                let _ = result::event::destroy(end as _);
-                time
-            };
-            (name, time)
-        };
-        all.into_iter().map(time).collect()
-    }
-
-    /// Records the work that `f` queues, without running it. `f` must have run before with the same shapes: a captured step cannot request
-    /// memory, nor read numbers.
-    ///
-    /// # Errors
-    /// If the driver cannot capture the work.
-    pub fn capture<R>(&self, f: impl FnOnce() -> R) -> Result<(Graph, R)> {
-        self.bind();
-        let arena = Arc::new(Arena::new(self.inner.context, Some(Arc::clone(&self.inner.root))));
-        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        // SAFETY: the stream is open.
-        or_error("a capture", unsafe { result::stream::begin_capture(self.stream(), mode) })?;
-        *lock(&self.inner.arena) = Arc::clone(&arena);
-        let value = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-        *lock(&self.inner.arena) = Arc::clone(&self.inner.root);
-        // A stream that is left in a capture cannot be used again.
-        // SAFETY: the stream is open.
-        let graph = unsafe { result::stream::end_capture(self.stream()) };
-        let value = match value {
-            Ok(value) => value,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        let graph = or_error("a capture", graph)?;
-        // SAFETY: the graph was just captured.
-        unsafe {
-            let nodes = count_nodes(graph);
-            let executable = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
-            let _ = result::graph::destroy(graph);
-            let executable = or_error("a graph", executable)?;
-            or_error("a graph", result::graph::upload(executable, self.stream()))?;
-            Ok((Graph { cuda: self.clone(), executable: executable as usize, nodes, _arena: arena }, value))
-        }
-    }
-}
-
-unsafe fn count_nodes(graph: sys::CUgraph) -> usize {
-    let mut count = 0;
-    // SAFETY: the caller's graph is valid; without a list the call only counts.
-    match unsafe { sys::cuGraphGetNodes(graph, std::ptr::null_mut(), &raw mut count) } {
-        sys::CUresult::CUDA_SUCCESS => count,
-        _ => 0,
-    }
 }
 
 impl Drop for Inner {
@@ -398,114 +286,6 @@ impl Drop for Inner {
         }
     }
 }
-
-/// Recorded work, to be run again as a whole.
-#[derive(Debug)]
-pub struct Graph {
-    cuda: Cuda,
-    executable: usize,
-    /// Number of kernels and copies.
-    pub nodes: usize,
-    _arena: Arc<Arena>,
-}
-
-impl Graph {
-    /// Queues the recorded work.
-    pub fn launch(&self) {
-        self.cuda.bind();
-        // SAFETY: both are open.
-        check("a graph", unsafe { result::graph::launch(self.executable as _, self.cuda.stream()) });
-    }
-}
-
-impl Drop for Graph {
-    fn drop(&mut self) {
-        self.cuda.synchronize();
-        // SAFETY: nobody else has the graph. Nothing can be done about errors at the end.
-        let _ = unsafe { result::graph::exec_destroy(self.executable as _) };
-    }
-}
-
-/// Threads of a kernel.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    pub grid: (u32, u32, u32),
-    pub block: (u32, u32, u32),
-    pub shared: u32,
-}
-
-impl Shape {
-    /// Returns threads for `work` independent pieces, in loops if there are many.
-    pub fn flat(work: usize) -> Self {
-        let blocks = work.div_ceil(256).clamp(1, 132 * 16);
-        Self { grid: (blocks as u32, 1, 1), block: (256, 1, 1), shared: 0 }
-    }
-
-    /// Returns threads that each have `lanes` channels and walk over rows, about `rows_each` of them, in at most `most` blocks.
-    pub fn rows(rows: usize, channels: usize, lanes: usize, rows_each: usize, most: usize) -> Self {
-        let columns = channels.div_ceil(lanes).max(1);
-        let wide = columns.div_ceil(256);
-        let x = columns.div_ceil(wide);
-        let y = (256 / x).max(1);
-        let down = rows.div_ceil(y * rows_each).clamp(1, (most / wide).max(1));
-        Self { grid: (wide as u32, down as u32, 1), block: (x as u32, y as u32, 1), shared: 0 }
-    }
-}
-
-/// Argument of a kernel.
-#[repr(C, align(8))]
-pub(crate) struct Argument([u64; 8]);
-
-impl Argument {
-    /// Returns an argument with a value's bytes.
-    pub fn of<T: Copy>(value: T) -> Self {
-        const { assert!(size_of::<T>() <= 64 && align_of::<T>() <= 8) };
-        let mut bytes = [0u64; 8];
-        // SAFETY: the value fits, as checked above.
-        unsafe { (&raw mut bytes).cast::<T>().write(value) };
-        Self(bytes)
-    }
-}
-
-macro_rules! arguments_of {
-    ($($type:ty),*) => {
-        $(impl From<$type> for Argument {
-            fn from(value: $type) -> Self {
-                Self::of(value)
-            }
-        })*
-    };
-}
-arguments_of!(i32, u32, u64, f32, f64);
-
-impl From<usize> for Argument {
-    fn from(value: usize) -> Self {
-        Self::of(i32::try_from(value).expect("a kernel's size fits into 32 bits"))
-    }
-}
-impl From<Slice<'_>> for Argument {
-    fn from(value: Slice<'_>) -> Self {
-        Self::of(value.address)
-    }
-}
-impl From<&SliceMut<'_>> for Argument {
-    fn from(value: &SliceMut<'_>) -> Self {
-        Self::of(value.address)
-    }
-}
-impl From<Option<Slice<'_>>> for Argument {
-    fn from(value: Option<Slice<'_>>) -> Self {
-        Self::of(value.map_or(0, |slice| slice.address))
-    }
-}
-
-/// Makes the arguments of a kernel.
-macro_rules! arguments {
-    ($($value:expr),* $(,)?) => {
-        &mut [$($crate::driver::Argument::from($value)),*]
-    };
-}
-pub(crate) use arguments;
 
 /// Returns the versions that were found and the card's name, for messages.
 pub fn describe(found: &Found, cuda: &Cuda) -> String {

@@ -5,12 +5,15 @@
 //! own kernels. All work goes to one stream; after the first step no memory is requested, so that a whole training step can be captured
 //! ([`Cuda::capture`]) and replayed without the host.
 //!
-//! In reading order: `libraries`, `driver` (the device, kernels, graphs), `memory`, `conv`, `norm`, `backend`, `pixels`, `optimizer`,
-//! [`step`] (a whole training step).
+//! In reading order: `libraries`, `driver` (the device), `memory`, `launch` (own kernels), `graph`, `layout`, `conv`, `norm`, `backend`,
+//! `pixels`, `optimizer`, [`step`] (a whole training step).
 
 mod backend;
 mod conv;
 mod driver;
+mod graph;
+mod launch;
+mod layout;
 mod libraries;
 mod memory;
 mod norm;
@@ -19,8 +22,9 @@ mod pixels;
 pub mod step;
 
 pub use conv::WeightCache;
-pub(crate) use driver::Argument;
-pub use driver::{Choice, Cuda, Graph, Products, describe};
+pub use driver::{Choice, Cuda, Products, describe};
+pub use graph::Graph;
+pub(crate) use launch::Argument;
 pub use libraries::{Found, Missing, probe};
 pub use memory::{Buffer, Pinned, Slice, SliceMut, Type};
 pub use norm::Norm;

@@ -6,7 +6,7 @@
 //! adds the ordinary gradient.
 
 use crate::Cuda;
-use crate::driver::{Shape, arguments};
+use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
 use candle_core::{Device, Result, Tensor};
 use gan_kernels::backend::{Memory, NormAdjoints, NormCall, NormGrads, Norms};

@@ -1,6 +1,6 @@
 //! Optimizer steps and running averages.
 
-use crate::driver::{Shape, arguments};
+use crate::launch::{Shape, arguments};
 use crate::memory::{Slice, SliceMut, Type};
 use crate::{Argument, Cuda};
 use gan_kernels::backend::{Memory, Optimizers};

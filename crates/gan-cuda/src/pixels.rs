@@ -2,7 +2,7 @@
 
 use crate::Cuda;
 use crate::conv::small_count;
-use crate::driver::{Shape, arguments};
+use crate::launch::{Shape, arguments};
 use crate::memory::{Slice, SliceMut};
 use gan_kernels::backend::{PixelMap, Pixels, Resample, size};
 

@@ -5,7 +5,7 @@
 
 use crate::fused::Reuse;
 use crate::ranks::{BatchStatistics, Ranks};
-use crate::spec::{Padding, Precision, Problem};
+use crate::spec::{Padding, Precision, Problem, product};
 use crate::update::Step;
 use candle_core::Result;
 use std::fmt::Debug;
@@ -56,9 +56,9 @@ pub enum Resample {
 /// Height, width and channels of one sample.
 pub type Sides = [usize; 3];
 
-/// Returns the number of values of a sample.
+/// Returns the number of values of a sample, saturating.
 pub fn size(sides: Sides) -> usize {
-    sides.iter().product()
+    product(&sides)
 }
 
 /// A convolution with its weights, for its forward pass or its input gradient.
