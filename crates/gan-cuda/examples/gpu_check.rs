@@ -37,7 +37,6 @@ fn main() {
         return parts.iter().for_each(|part| run_part(part));
     }
     let start = Instant::now();
-    // What a process prints comes in whole lines, and in order, because each part has ended before the next begins.
     for (part, seconds) in PARTS {
         println!("=== {part}, {:.1} s after the start", start.elapsed().as_secs_f64());
         let program = std::env::current_exe();
@@ -79,7 +78,8 @@ fn run_part(part: &str) {
             let expected = all(&Cpu, Precision::F32Accurate);
             for products in [Products::F32, Products::Tf32, Products::Bf16] {
                 for choice in [Choice::Heuristic, Choice::Rows] {
-                    check_operations(&cuda.with_products(products).with_choice(choice), &expected);
+                    let cuda = cuda.with_products(products).with_choice(choice);
+                    guarded(&format!("{products:?} {choice:?}"), || check_operations(&cuda, &expected));
                 }
             }
             let loops = cuda.with_choice(Choice::Loops);
@@ -146,10 +146,8 @@ fn open(products: Products) -> Cuda {
 fn found() {
     match probe() {
         Ok(found) => {
-            println!("{found:?}");
             let start = Instant::now();
-            let cuda = open(Products::Tf32);
-            println!("{}", describe(&found, &cuda));
+            println!("{found:?}\n{}", describe(&found, &open(Products::Tf32)));
             let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
             let mut files: Vec<&str> = maps.lines().filter_map(|line| line.split_whitespace().nth(5)).collect();
             files.retain(|file| file.contains("libcu") || file.contains("libnv"));
@@ -157,9 +155,6 @@ fn found() {
             files.dedup();
             files.iter().for_each(|file| println!("  {file}"));
             println!("opened in {:.2} s", start.elapsed().as_secs_f64());
-            let x = cuda.upload(&[1.0; 8]);
-            let y = gan_kernels::backend::Memory::copy(&cuda, gan_kernels::backend::Memory::slice(&cuda, &x));
-            println!("copied: {:?}", cuda.download(gan_kernels::backend::Memory::slice(&cuda, &y)));
         }
         Err(missing) => println!("{missing}\nsearched {:?}", missing.searched),
     }
@@ -298,62 +293,75 @@ fn times(products: Products, names: &[&str], variants: &[Variant]) {
     let opened = open(products);
     for name in names {
         let mut made = preset(name);
-        let z: Vec<Vec<f32>> = (0..8).map(|i| latents(&made, i)).collect();
         for variant in variants {
-            let Variant { choice, beside, joint } = *variant;
-            let cuda = opened.with_choice(choice).with_weights_beside(beside);
-            made.plain.joint = joint;
-            let mut gan = start(&cuda, &made, Precision::F32);
-            let began = Instant::now();
-            gan.send_latents(&z[0]);
-            gan.run().unwrap();
-            cuda.synchronize();
-            let first = began.elapsed().as_secs_f64();
-            let eager = measure(&cuda, |i| {
-                gan.send_latents(&z[i as usize % 8]);
-                gan.run().unwrap();
-            });
-            let (graph, result): (Graph, _) = cuda.capture(|| gan.run()).unwrap();
-            result.unwrap();
-            let graphed = measure(&cuda, |i| {
-                gan.send_latents(&z[i as usize % 8]);
-                graph.launch();
-            });
-            let mut pinned = Pinned::new(&cuda, images(&made).len()).unwrap();
-            pinned.values_mut().copy_from_slice(&images(&made));
-            let with_images = measure(&cuda, |i| {
-                pinned.send(gan.images_mut());
-                gan.send_latents(&z[i as usize % 8]);
-                graph.launch();
-            });
-            let with_losses = {
-                let start = Instant::now();
-                for i in 0..50 {
-                    gan.send_latents(&z[i as usize % 8]);
-                    graph.launch();
-                    let _ = gan.losses();
-                }
-                start.elapsed().as_secs_f64() * 1e3 / 50.0
-            };
-            let (free, total) = cuda.memory();
-            let mib = |bytes: usize| bytes >> 20;
-            println!(
-                "{name} b{} {products:?} {choice:?} beside {beside} joint {joint}: first step {first:.2} s; eager {:.3} ms (median, waited for) {:.3} (mean, not); \
-                 graph {:.3} {:.3}, with images {:.3} {:.3}, with losses read {with_losses:.3}; {} nodes; buffers {} MiB, device {} MiB; \
-                 losses {:.4?}",
-                made.plain.batch,
-                eager[0],
-                eager[1],
-                graphed[0],
-                graphed[1],
-                with_images[0],
-                with_images[1],
-                graph.nodes,
-                mib(cuda.allocated().0),
-                mib(total - free),
-                gan.losses(),
-            );
+            guarded(&format!("{name} {variant:?}"), || time(&opened, name, &mut made, *variant));
         }
+    }
+}
+
+fn time(opened: &Cuda, name: &str, made: &mut Made, variant: Variant) {
+    let products = opened.products();
+    let Variant { choice, beside, joint } = variant;
+    let cuda = opened.with_choice(choice).with_weights_beside(beside);
+    made.plain.joint = joint;
+    let made = &*made;
+    let z: Vec<Vec<f32>> = (0..8).map(|i| latents(made, i)).collect();
+    let mut gan = start(&cuda, made, Precision::F32);
+    let began = Instant::now();
+    gan.send_latents(&z[0]);
+    gan.run().unwrap();
+    cuda.synchronize();
+    let first = began.elapsed().as_secs_f64();
+    let eager = measure(&cuda, |i| {
+        gan.send_latents(&z[i as usize % 8]);
+        gan.run().unwrap();
+    });
+    let (graph, result): (Graph, _) = cuda.capture(|| gan.run()).unwrap();
+    result.unwrap();
+    let graphed = measure(&cuda, |i| {
+        gan.send_latents(&z[i as usize % 8]);
+        graph.launch();
+    });
+    let mut pinned = Pinned::new(&cuda, images(made).len()).unwrap();
+    pinned.values_mut().copy_from_slice(&images(made));
+    let with_images = measure(&cuda, |i| {
+        pinned.send(gan.images_mut());
+        gan.send_latents(&z[i as usize % 8]);
+        graph.launch();
+    });
+    let with_losses = {
+        let start = Instant::now();
+        for i in 0..50 {
+            gan.send_latents(&z[i as usize % 8]);
+            graph.launch();
+            let _ = gan.losses();
+        }
+        start.elapsed().as_secs_f64() * 1e3 / 50.0
+    };
+    let (free, total) = cuda.memory();
+    let mib = |bytes: usize| bytes >> 20;
+    println!(
+        "{name} b{} {products:?} {choice:?} beside {beside} joint {joint}: first step {first:.2} s; eager {:.3} ms (median, waited for) {:.3} (mean, not); \
+         graph {:.3} {:.3}, with images {:.3} {:.3}, with losses read {with_losses:.3}; {} nodes; buffers {} MiB, device {} MiB; \
+         losses {:.4?}",
+        made.plain.batch,
+        eager[0],
+        eager[1],
+        graphed[0],
+        graphed[1],
+        with_images[0],
+        with_images[1],
+        graph.nodes,
+        mib(cuda.allocated().0),
+        mib(total - free),
+        gan.losses(),
+    );
+}
+
+/// Runs `f`, and says if it fails.
+fn guarded(what: &str, f: impl FnOnce()) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_err() {
+        println!("{what}: FAILED");
     }
 }
 

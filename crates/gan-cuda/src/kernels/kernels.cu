@@ -1,6 +1,6 @@
 // Kernels of the CUDA backend, over channels-last arrays of f32 or bf16.
 //
-// `cargo xtask`-free build: nvcc turns this text into kernels.ptx, which is checked in; the tests compile the same text with g++ over
+// build.sh compiles this text to kernels.ptx, which is checked in; the tests compile the same text with g++ over
 // cuda_on_cpu.h. So it uses no header of CUDA, and bf16 numbers are their upper sixteen bits.
 //
 // Sums are taken in two stages whose order depends on the shape alone: no atomics, and the same bits in every run.
