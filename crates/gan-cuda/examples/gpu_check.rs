@@ -10,7 +10,7 @@ mod operations;
 use gan_cuda::step::{PlainGan, StepBackend};
 use gan_cuda::{Choice, Cuda, Graph, Pinned, Products, describe, probe};
 use gan_kernels::{Cpu, Precision};
-use networks::{Made, random};
+use networks::{Made, images, random};
 use operations::{Case, all, difference, distance};
 use std::collections::BTreeMap;
 use std::process::{Child, Command};
@@ -191,17 +191,6 @@ fn start<B: StepBackend>(backend: &B, made: &Made, precision: Precision) -> Plai
     let mut gan = PlainGan::new(backend.clone(), made.plain.clone(), precision, [g, d]).unwrap();
     gan.set_images(&images(made));
     gan
-}
-
-fn images(made: &Made) -> Vec<f32> {
-    let [c, h, w] = made.plain.image;
-    // Smooth images: a wave for each sample and channel.
-    let wave = |i: usize| {
-        let [sample, channel, row, column] = [i / (c * h * w), i / (h * w) % c, i / w % h, i % w];
-        let phase = sample as f32 * 0.7 + channel as f32;
-        ((row as f32 * 0.2 + phase).sin() * (column as f32 * 0.15 + phase).cos()).clamp(-1.0, 1.0)
-    };
-    (0..made.plain.batch * c * h * w).map(wave).collect()
 }
 
 fn latents(made: &Made, step: u64) -> Vec<f32> {

@@ -359,7 +359,7 @@ extern "C" __global__ void __launch_bounds__(512) sums_finish(const float* parti
 
 // ------------------------------------------------------------------------------------------------------------------ batch norm
 
-template <class L> __device__ __forceinline__ void norm(const typename L::type* x, typename L::type* y, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope) {
+template <class L> __device__ __forceinline__ void norm(const typename L::type* __restrict__ x, typename L::type* __restrict__ y, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope) {
     int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
     if (c >= channels) return;
     x = OF_GROUP(x);
@@ -378,7 +378,7 @@ template <class L> __device__ __forceinline__ void norm(const typename L::type* 
         L::store(y + (size_t)r * channels + c, v);
     }
 }
-#define P_NORM(T) (const T* x, T* y, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope)
+#define P_NORM(T) (const T* __restrict__ x, T* __restrict__ y, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope)
 EACH_LANES(norm, P_NORM, (x, y, rows, channels, stat, gamma, beta, eps, slope))
 
 // g <- scale·g' - even - (x - centre)·along.

@@ -221,3 +221,15 @@ pub fn upsample_mnist(width: usize, latent: usize, batch: usize) -> Made {
     let d = d.same(2 * width, 3, 1).norm(1e-3).leaky(0.2).dropout(0.25).flatten().dense(1);
     made(vec![latent], [1, 28, 28], batch, [g, d])
 }
+
+/// Returns a batch of smooth images `[N, C, H, W]`.
+pub fn images(made: &Made) -> Vec<f32> {
+    let [c, h, w] = made.plain.image;
+    // Smooth images: a wave for each sample and channel.
+    let wave = |i: usize| {
+        let [sample, channel, row, column] = [i / (c * h * w), i / (h * w) % c, i / w % h, i % w];
+        let phase = sample as f32 * 0.7 + channel as f32;
+        ((row as f32 * 0.2 + phase).sin() * (column as f32 * 0.15 + phase).cos()).clamp(-1.0, 1.0)
+    };
+    (0..made.plain.batch * c * h * w).map(wave).collect()
+}
