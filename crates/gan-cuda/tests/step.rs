@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::networks::{self, Made, random};
+use common::networks::{self, Made, latents, random};
 use gan_cuda::step::{PlainGan, StepBackend};
 use gan_cuda::{Cuda, Products};
 use gan_kernels::fused::{FusedSequential, Reuse};
@@ -26,10 +26,6 @@ fn start<B: StepBackend>(backend: &B, made: &Made) -> PlainGan<B> {
     let [c, h, w] = made.plain.image;
     gan.set_images(&random(&mut 5, made.plain.batch * c * h * w));
     gan
-}
-
-fn latents(made: &Made, step: u64) -> Vec<f32> {
-    random(&mut (step * 977 + 13), made.plain.batch * made.plain.latent)
 }
 
 fn run<B: StepBackend>(gan: &mut PlainGan<B>, made: &Made, steps: std::ops::Range<u64>) {

@@ -233,3 +233,8 @@ pub fn images(made: &Made) -> Vec<f32> {
     };
     (0..made.plain.batch * c * h * w).map(wave).collect()
 }
+
+/// Returns the latents of a step.
+pub fn latents(made: &Made, step: u64) -> Vec<f32> {
+    random(&mut ((step + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1), made.plain.batch * made.plain.latent)
+}
