@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 /// Parts, and the seconds that each may take.
 const PARTS: [(&str, u64); 11] = [
     ("found", 40),
-    ("operations", 90),
-    ("celeba-tf32", 60),
-    ("celeba-bf16", 60),
+    ("operations", 120),
+    ("celeba-tf32", 90),
+    ("celeba-bf16", 90),
     ("steps", 90),
-    ("mnist-tf32", 60),
-    ("mnist-bf16", 60),
+    ("mnist-tf32", 90),
+    ("mnist-bf16", 90),
     ("profile-tf32", 45),
     ("profile-bf16", 45),
     ("celeba-f32", 45),
@@ -55,19 +55,16 @@ fn main() {
 
 fn wait(part: &str, mut child: Child, most: Duration) {
     let start = Instant::now();
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return,
-            Ok(Some(status)) => return println!("{part}: FAILED ({status})"),
-            Ok(None) if start.elapsed() > most => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return println!("{part}: FAILED (stopped after {:.0} s)", most.as_secs_f64());
-            }
-            Ok(None) => std::thread::sleep(Duration::from_millis(20)),
-            Err(error) => return println!("{part}: FAILED ({error})"),
+    while start.elapsed() < most {
+        match child.try_wait().unwrap() {
+            Some(status) if status.success() => return,
+            Some(status) => return println!("{part}: FAILED ({status})"),
+            None => std::thread::sleep(Duration::from_millis(20)),
         }
     }
+    let _ = child.kill();
+    let _ = child.wait();
+    println!("{part}: FAILED (stopped after {:.0} s)", most.as_secs_f64());
 }
 
 fn run_part(part: &str) {
@@ -82,15 +79,16 @@ fn run_part(part: &str) {
                     guarded(&format!("{products:?} {choice:?}"), || check_operations(&cuda, &expected));
                 }
             }
-            let loops = cuda.with_choice(Choice::Loops);
-            check_operations(&loops, &expected);
+            guarded("loops", || check_operations(&cuda.with_choice(Choice::Loops), &expected));
+            println!("sums in one kernel:");
+            guarded("sums", || check_operations(&cuda.with_sums_in_one_kernel(true), &expected));
         }
         "steps" => check_steps(),
         "celeba-f32" => times(Products::F32, &["dcgan-celeba"], &VARIANTS[..1]),
         "celeba-tf32" => times(Products::Tf32, &["dcgan-celeba"], &VARIANTS),
         "celeba-bf16" => times(Products::Bf16, &["dcgan-celeba"], &VARIANTS),
-        "mnist-tf32" => times(Products::Tf32, &MNIST, &VARIANTS[..3]),
-        "mnist-bf16" => times(Products::Bf16, &MNIST, &VARIANTS[..3]),
+        "mnist-tf32" => times(Products::Tf32, &MNIST, &VARIANTS[..5]),
+        "mnist-bf16" => times(Products::Bf16, &MNIST, &VARIANTS[..5]),
         "profile-tf32" => profile("dcgan-celeba", Products::Tf32),
         "profile-bf16" => profile("dcgan-celeba", Products::Bf16),
         "profile-mnist" => ["dcgan-mnist", "keras-mnist"].iter().for_each(|name| profile(name, Products::Tf32)),
@@ -106,14 +104,20 @@ struct Variant {
     beside: bool,
     /// Whether real and generated samples go through the discriminator as one batch.
     joint: bool,
+    /// Whether sums of batch norms take one kernel.
+    one_kernel: bool,
 }
 
-const VARIANTS: [Variant; 5] = [
-    Variant { choice: Choice::Heuristic, beside: false, joint: true },
-    Variant { choice: Choice::Timed, beside: false, joint: true },
-    Variant { choice: Choice::Timed, beside: true, joint: true },
-    Variant { choice: Choice::Timed, beside: false, joint: false },
-    Variant { choice: Choice::Rows, beside: false, joint: true },
+const PLAIN: Variant = Variant { choice: Choice::Timed, beside: false, joint: true, one_kernel: false };
+
+const VARIANTS: [Variant; 7] = [
+    Variant { choice: Choice::Heuristic, ..PLAIN },
+    PLAIN,
+    Variant { beside: true, ..PLAIN },
+    Variant { one_kernel: true, ..PLAIN },
+    Variant { beside: true, one_kernel: true, ..PLAIN },
+    Variant { joint: false, ..PLAIN },
+    Variant { choice: Choice::Rows, ..PLAIN },
 ];
 
 const MNIST: [&str; 4] = ["dcgan-mnist", "keras-mnist", "mnist", "upsample-mnist"];
@@ -294,8 +298,8 @@ fn times(products: Products, names: &[&str], variants: &[Variant]) {
 
 fn time(opened: &Cuda, name: &str, made: &mut Made, variant: Variant) {
     let products = opened.products();
-    let Variant { choice, beside, joint } = variant;
-    let cuda = opened.with_choice(choice).with_weights_beside(beside);
+    let Variant { choice, beside, joint, one_kernel } = variant;
+    let cuda = opened.with_choice(choice).with_weights_beside(beside).with_sums_in_one_kernel(one_kernel);
     made.plain.joint = joint;
     let made = &*made;
     let z: Vec<Vec<f32>> = (0..8).map(|i| latents(made, i)).collect();
@@ -334,7 +338,7 @@ fn time(opened: &Cuda, name: &str, made: &mut Made, variant: Variant) {
     let (free, total) = cuda.memory();
     let mib = |bytes: usize| bytes >> 20;
     println!(
-        "{name} b{} {products:?} {choice:?} beside {beside} joint {joint}: first step {first:.2} s; eager {:.3} ms (median, waited for) {:.3} (mean, not); \
+        "{name} b{} {products:?} {choice:?} beside {beside} joint {joint} one kernel {one_kernel}: first step {first:.2} s; eager {:.3} ms (median, waited for) {:.3} (mean, not); \
          graph {:.3} {:.3}, with images {:.3} {:.3}, with losses read {with_losses:.3}; {} nodes; buffers {} MiB, device {} MiB; \
          losses {:.4?}",
         made.plain.batch,

@@ -2,7 +2,7 @@
 
 use crate::conv::Dnn;
 use crate::libraries::{Found, probe};
-use crate::memory::{Arena, Type, lock};
+use crate::memory::{Arena, Buffer, Type, lock};
 use candle_core::{Result, bail};
 use cudarc::driver::{result, sys};
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// The kernels, compiled from `kernels/kernels.cu` by `kernels/build.sh`.
 const PTX: &str = include_str!("kernels/kernels.ptx");
@@ -39,6 +39,9 @@ pub enum Choice {
     Loops,
 }
 
+/// Number of counters of ended blocks: more than any kernel has columns of blocks.
+pub(crate) const TICKETS: usize = 4096;
+
 /// One GPU as a backend of the fused engine.
 ///
 /// Clones share the device, its memory and its stream. Kernels run asynchronously, in the order of calls.
@@ -49,6 +52,8 @@ pub struct Cuda {
     pub(crate) choice: Choice,
     /// Whether gradients of weights run beside the rest, in a stream of their own.
     beside: bool,
+    /// Whether sums of batch norms take one kernel instead of two.
+    pub(crate) one_kernel: bool,
     /// Whether this clone queues to that stream.
     on_side: bool,
 }
@@ -66,6 +71,8 @@ pub(crate) struct Inner {
     side: usize,
     side_dnn: Mutex<Dnn>,
     events: [usize; 2],
+    /// Counters of blocks that have ended, all 0 between kernels.
+    pub(crate) tickets: OnceLock<Buffer>,
     /// Whether the second stream has work that the first has not waited for.
     forked: AtomicBool,
     pub(crate) profile: Mutex<Option<Vec<(String, usize, usize)>>>,
@@ -141,15 +148,18 @@ impl Cuda {
                 side: side as usize,
                 side_dnn: Mutex::new(side_dnn),
                 events,
+                tickets: OnceLock::new(),
                 forked: AtomicBool::new(false),
                 profile: Mutex::default(),
                 name,
             };
             CURRENT.set(inner.context);
             let inner = Arc::new(inner);
-            let cuda = Self { inner, products, choice: Choice::Heuristic, beside: false, on_side: false };
+            let cuda =
+                Self { inner, products, choice: Choice::Heuristic, beside: false, one_kernel: false, on_side: false };
             cuda.set_gemm_workspace();
             cuda.side().set_gemm_workspace();
+            let _ = cuda.inner.tickets.set(cuda.zeros(TICKETS, Type::F32));
             Ok(cuda)
         }
     }
@@ -168,6 +178,12 @@ impl Cuda {
     /// they are read.
     pub fn with_weights_beside(&self, beside: bool) -> Self {
         Self { beside, ..self.clone() }
+    }
+
+    /// Returns the same device, on which sums of batch norms take one kernel: its last block adds what the others found. Otherwise a second
+    /// kernel does.
+    pub fn with_sums_in_one_kernel(&self, one_kernel: bool) -> Self {
+        Self { one_kernel, ..self.clone() }
     }
 
     /// Returns a clone that queues to the second stream.

@@ -6,6 +6,7 @@
 //! adds the ordinary gradient.
 
 use crate::Cuda;
+use crate::driver::TICKETS;
 use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
 use candle_core::{Device, Result, Tensor};
@@ -46,10 +47,18 @@ impl Cuda {
         let (end, lanes) = Self::lanes(of, channels, addresses);
         let mut shape = Shape::rows(rows, channels, lanes, 8, (BLOCKS / groups).max(1));
         shape.grid.2 = groups as u32;
-        shape.shared = shape.block.0 * shape.block.1 * 2 * lanes as u32 * 4;
+        // Sums over all blocks are in f64.
+        let bytes = if self.one_kernel { 8 } else { 4 };
+        shape.shared = shape.block.0 * shape.block.1 * 2 * lanes as u32 * bytes;
         let blocks = shape.grid.1 as usize;
         let buffer = self.buffer(groups * blocks * 2 * channels, Type::F32);
         (format!("{name}_{end}"), shape, Partial { buffer, blocks })
+    }
+
+    /// Returns counters for a kernel's columns of blocks.
+    fn tickets(&self, shape: &Shape) -> Slice<'_> {
+        assert!(shape.grid.0 as usize <= TICKETS, "a batch norm of so many channels");
+        self.slice(self.inner.tickets.get().expect("a device has counters"))
     }
 
     fn second_stage(channels: usize, groups: usize) -> Shape {
@@ -101,13 +110,20 @@ impl Norms for Cuda {
         let rows = x.len / channels / groups;
         assert_eq!(x.len, groups * rows * channels, "groups of a batch are equal");
         let mut statistics = self.buffer(groups * 3 * channels, Type::F32);
-        let (name, shape, partial) = self.first_stage("moments", x.of, [groups, rows, channels], &[x.address]);
+        let sizes = [groups, rows, channels];
+        let kernel = if self.one_kernel { "moments_all" } else { "moments" };
+        let (name, shape, partial) = self.first_stage(kernel, x.of, sizes, &[x.address]);
         let sums = self.slice(&partial.buffer);
-        self.launch(&name, shape, arguments![x, rows, channels, sums]);
-        let name = format!("moments_finish_{}", x.of.name());
         let to = &self.slice_mut(&mut statistics);
-        let all = arguments![sums, partial.blocks, channels, rows, x, bias, to];
-        self.launch(&name, Self::second_stage(channels, groups), all);
+        if self.one_kernel {
+            let tickets = self.tickets(&shape);
+            self.launch(&name, shape, arguments![x, rows, channels, sums, bias, to, tickets]);
+        } else {
+            self.launch(&name, shape, arguments![x, rows, channels, sums]);
+            let name = format!("moments_finish_{}", x.of.name());
+            let all = arguments![sums, partial.blocks, channels, rows, x, bias, to];
+            self.launch(&name, Self::second_stage(channels, groups), all);
+        }
         Norm { statistics: Arc::new(statistics), channels, groups, count: Some(rows) }
     }
 
@@ -240,28 +256,41 @@ impl Cuda {
         let rows = x.len / c / groups;
         let eps = call.eps as f32;
         let statistics = self.slice(&norm.statistics);
-        let (name, shape, partial) = self.first_stage("grad_sums", x.of, [groups, rows, c], &[x.address, g.address]);
-        let sums = self.slice(&partial.buffer);
-        let all = arguments![x, g, rows, c, statistics, call.gamma, call.beta, eps, call.slope, sums];
-        self.launch(&name, shape, all);
         let along = self.buffer(groups * 2 * c, Type::F32);
         let along = self.slice(&along);
         let inverse_count = norm.count.map_or(0.0, |count| 1.0 / count as f64);
         let [dgamma, dbeta] = grads.map_or([0u64; 2], |grads| grads.map(|to| to.address));
-        let all = arguments![
-            sums,
-            partial.blocks,
-            c,
-            inverse_count,
-            statistics,
-            call.gamma,
-            eps,
-            dgamma,
-            dbeta,
-            along,
-            groups
-        ];
-        self.launch("grad_finish", Self::second_stage(c, 1), all);
+        let kernel = if self.one_kernel { "grad_sums_all" } else { "grad_sums" };
+        let (name, shape, partial) = self.first_stage(kernel, x.of, [groups, rows, c], &[x.address, g.address]);
+        let sums = self.slice(&partial.buffer);
+        let [gamma, beta] = [call.gamma, call.beta];
+        let slope = call.slope;
+        if self.one_kernel {
+            let tickets = self.tickets(&shape);
+            let all = arguments![
+                x,
+                g,
+                rows,
+                c,
+                statistics,
+                gamma,
+                beta,
+                eps,
+                slope,
+                sums,
+                inverse_count,
+                dgamma,
+                dbeta,
+                along,
+                tickets
+            ];
+            self.launch(&name, shape, all);
+        } else {
+            self.launch(&name, shape, arguments![x, g, rows, c, statistics, gamma, beta, eps, slope, sums]);
+            let blocks = partial.blocks;
+            let all = arguments![sums, blocks, c, inverse_count, statistics, gamma, eps, dgamma, dbeta, along, groups];
+            self.launch("grad_finish", Self::second_stage(c, 1), all);
+        }
         let (end, shape) = Self::walk(x.of, [groups, rows, c], &[x.address, g.address]);
         let all = arguments![x, g, rows, c, statistics, call.gamma, call.beta, eps, call.slope, along];
         self.launch(&format!("norm_grad_{end}"), shape, all);

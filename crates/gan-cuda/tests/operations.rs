@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::operations::{all, difference, distance};
+use common::operations::{all, difference, distance, norms};
 use gan_cuda::{Choice, Products};
 use gan_kernels::{Cpu, Precision};
 
@@ -34,6 +34,19 @@ fn f32_operations_equal_the_cpus() {
 fn timed_operations_equal_the_cpus() {
     // The doubles do not round to TF32.
     check(Products::Tf32, Choice::Timed, 5e-5);
+}
+
+#[test]
+fn sums_in_one_kernel_equal_those_in_two() {
+    let Some(cuda) = common::device(Products::Tf32) else { return };
+    for products in [Products::Tf32, Products::Bf16] {
+        let two = norms(&cuda.with_products(products));
+        let one = norms(&cuda.with_products(products).with_sums_in_one_kernel(true));
+        for (a, b) in one.iter().zip(&two) {
+            let error = distance(&a.results, &b.results);
+            assert!(error < if products == Products::Bf16 { 0.01 } else { 1e-5 }, "{}: {error:e}", a.name);
+        }
+    }
 }
 
 #[test]

@@ -63,8 +63,8 @@ fn steps_equal_the_cpus() {
 #[test]
 fn captured_steps_have_the_same_bits() {
     let Some(cuda) = common::device(Products::Tf32) else { return };
-    for (products, beside) in [(Products::Tf32, false), (Products::Bf16, false), (Products::Tf32, true)] {
-        let cuda = &cuda.with_products(products).with_weights_beside(beside);
+    for (products, other) in [(Products::Tf32, false), (Products::Bf16, false), (Products::Tf32, true)] {
+        let cuda = &cuda.with_products(products).with_weights_beside(other).with_sums_in_one_kernel(other);
         for (name, made) in small() {
             let mut a = start(cuda, &made);
             run(&mut a, &made, 0..6);

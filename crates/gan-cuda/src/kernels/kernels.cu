@@ -357,6 +357,99 @@ extern "C" __global__ void __launch_bounds__(512) sums_finish(const float* parti
     if (second) second[c] = (float)sums[1];
 }
 
+// Both stages in one kernel: the block that ends last adds the sums of all blocks, in the same order whichever it is.
+
+// Returns whether this block is the last with its channels; all sums of the others can then be read. `tickets` is left at 0.
+__device__ __forceinline__ bool is_last(u32* tickets) {
+    __shared__ u32 ticket;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0 && threadIdx.y == 0) ticket = atomicAdd(&tickets[blockIdx.x], 1u);
+    __syncthreads();
+    bool last = ticket == gridDim.y * gridDim.z - 1;
+    if (last) {
+        if (threadIdx.x == 0 && threadIdx.y == 0) tickets[blockIdx.x] = 0;
+        __threadfence();
+    }
+    return last;
+}
+
+// Adds all blocks' sums of one group. The first row of threads has the results.
+template <class L> __device__ __forceinline__ void add_all(const volatile float* partial, int c, int channels, double* sums) {
+    DYNAMIC_SHARED(double, wide_scratch);
+    double own[2 * L::N];
+    for (int i = 0; i < 2 * L::N; ++i) own[i] = 0.0;
+    if (c < channels)
+        for (int b = threadIdx.y; b < (int)gridDim.y; b += blockDim.y)
+            for (int i = 0; i < L::N; ++i) {
+                own[i] += partial[(size_t)b * 2 * channels + c + i];
+                own[L::N + i] += partial[(size_t)b * 2 * channels + channels + c + i];
+            }
+    int width = blockDim.x * 2 * L::N;
+    double* mine = wide_scratch + threadIdx.y * width + threadIdx.x * 2 * L::N;
+    __syncthreads();
+    for (int i = 0; i < 2 * L::N; ++i) mine[i] = own[i];
+    __syncthreads();
+    if (threadIdx.y == 0)
+        for (int i = 0; i < 2 * L::N; ++i) {
+            double sum = 0.0;
+            for (int y = 0; y < (int)blockDim.y; ++y) sum += mine[y * width + i];
+            sums[i] = sum;
+        }
+}
+
+template <class L> __device__ __forceinline__ void moments_all(const typename L::type* x, int rows, int channels, float* partial, const float* bias, float* stat, u32* tickets) {
+    moments<L>(x, rows, channels, partial);
+    if (!is_last(tickets)) return;
+    int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
+    for (int group = 0; group < (int)gridDim.z; ++group) {
+        double sums[2 * L::N];
+        add_all<L>(partial + (size_t)group * gridDim.y * 2 * channels, c, channels, sums);
+        if (threadIdx.y != 0 || c >= channels) continue;
+        float pilot[L::N];
+        L::load(x + (size_t)group * rows * channels + c, pilot);
+        float* to = stat + group * 3 * channels + c;
+        for (int i = 0; i < L::N; ++i) {
+            double offset = sums[i] / rows, variance = sums[L::N + i] / rows - offset * offset;
+            if (variance < 0.0) variance = 0.0;
+            float centre = (float)(offset + (double)pilot[i]);
+            to[i] = centre + (bias ? bias[c + i] : 0.0f);
+            to[channels + i] = (float)variance;
+            to[2 * channels + i] = centre;
+        }
+    }
+}
+#define P_MOMENTS_ALL(T) (const T* x, int rows, int channels, float* partial, const float* bias, float* stat, u32* tickets)
+EACH_LANES(moments_all, P_MOMENTS_ALL, (x, rows, channels, partial, bias, stat, tickets))
+
+template <class L> __device__ __forceinline__ void grad_sums_all(const typename L::type* x, const typename L::type* g, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope, float* partial, double inverse_count, float* dgamma, float* dbeta, float* along, u32* tickets) {
+    grad_sums<L>(x, g, rows, channels, stat, gamma, beta, eps, slope, partial);
+    if (!is_last(tickets)) return;
+    int c = (blockIdx.x * blockDim.x + threadIdx.x) * L::N;
+    double of_gamma[L::N], of_beta[L::N];
+    for (int i = 0; i < L::N; ++i) of_gamma[i] = of_beta[i] = 0.0;
+    for (int group = 0; group < (int)gridDim.z; ++group) {
+        double sums[2 * L::N];
+        add_all<L>(partial + (size_t)group * gridDim.y * 2 * channels, c, channels, sums);
+        if (threadIdx.y != 0 || c >= channels) continue;
+        for (int i = 0; i < L::N; ++i) {
+            double r = 1.0 / sqrt((double)stat[(group * 3 + 1) * channels + c + i] + (double)eps);
+            double scale = gamma[c + i] * r;
+            of_gamma[i] += sums[L::N + i] * r;
+            of_beta[i] += sums[i];
+            along[group * 2 * channels + c + i] = (float)(scale * sums[i] * inverse_count);
+            along[(group * 2 + 1) * channels + c + i] = (float)(scale * r * r * sums[L::N + i] * inverse_count);
+        }
+    }
+    if (threadIdx.y != 0 || c >= channels) return;
+    for (int i = 0; i < L::N; ++i) {
+        if (dgamma) dgamma[c + i] = (float)of_gamma[i];
+        if (dbeta) dbeta[c + i] = (float)of_beta[i];
+    }
+}
+#define P_GRAD_SUMS_ALL(T) (const T* x, const T* g, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope, float* partial, double inverse_count, float* dgamma, float* dbeta, float* along, u32* tickets)
+EACH_LANES(grad_sums_all, P_GRAD_SUMS_ALL, (x, g, rows, channels, stat, gamma, beta, eps, slope, partial, inverse_count, dgamma, dbeta, along, tickets))
+
 // ------------------------------------------------------------------------------------------------------------------ batch norm
 
 template <class L> __device__ __forceinline__ void norm(const typename L::type* __restrict__ x, typename L::type* __restrict__ y, int rows, int channels, const float* stat, const float* gamma, const float* beta, float eps, float slope) {

@@ -83,7 +83,7 @@ pub fn all<B: StepBackend>(backend: &B, precision: Precision) -> Vec<Case> {
     let mut r = Runner { backend, cases: vec![], state: 88_172_645_463_325_252 };
     convolutions(&mut r, precision);
     activations(&mut r);
-    norms(&mut r);
+    batch_norms(&mut r);
     pixels(&mut r);
     layouts(&mut r);
     optimizers(&mut r);
@@ -149,7 +149,14 @@ fn activations<B: StepBackend>(r: &mut Runner<'_, B>) {
     }
 }
 
-fn norms<B: StepBackend>(r: &mut Runner<'_, B>) {
+/// Runs the operations of batch norms.
+pub fn norms<B: StepBackend>(backend: &B) -> Vec<Case> {
+    let mut r = Runner { backend, cases: vec![], state: 88_172_645_463_325_252 };
+    batch_norms(&mut r);
+    r.cases
+}
+
+fn batch_norms<B: StepBackend>(r: &mut Runner<'_, B>) {
     let b = r.backend;
     for (rows, c) in [(6, 8), (37, 5), (1000, 24), (64, 700), (5000, 3), (4, 16), (20_000, 64)] {
         let gamma = r.f32s(c);

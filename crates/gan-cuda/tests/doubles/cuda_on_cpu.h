@@ -107,6 +107,12 @@ inline void launch(dim3 g, dim3 b, size_t shared, bool barriers, const std::func
 #define blockIdx (emu::cta)
 #define blockDim (emu::block)
 #define gridDim (emu::grid)
+inline void __threadfence() {}
+template <class T> T atomicAdd(T* p, T v) {
+    T old = *p;
+    *p += v;
+    return old;
+}
 inline void __syncthreads() {
     unsigned me = emu::current;
     emu::barrier();
