@@ -375,14 +375,9 @@ fn profile(name: &str, products: Products) {
     cuda.routes().iter().for_each(|route| println!("  {route}"));
     let total: f32 = profile.iter().map(|(_, time)| time).sum();
     println!("{name} {products:?}: {} calls, {:.0} us in all; by kernel", profile.len(), total * 1e3);
-    // A kernel's name ends with its blocks; the kind of a convolution or product comes before its sizes.
-    let kind = |name: &str| {
-        let words: Vec<&str> = name.split(' ').take_while(|w| !w.starts_with(|c: char| c.is_ascii_digit())).collect();
-        match words[..] {
-            ["conv", kind, ..] => format!("conv {kind}"),
-            _ => words.join(" "),
-        }
-    };
+    // A name ends with sizes: of the kernel's blocks, or of the convolution or product.
+    let is_size = |word: &&str| word.trim_start_matches('n').starts_with(|c: char| c.is_ascii_digit());
+    let kind = |name: &str| name.split(' ').take_while(|word| !is_size(word)).collect::<Vec<_>>().join(" ");
     table(profile.iter().map(|(name, time)| (kind(name), *time)));
     println!("{name} {products:?}: by kernel and size");
     table(profile.iter().cloned());
