@@ -104,11 +104,14 @@ def transposed_convolution(shape, outputs, settings, norm):
     return [norm(nn.ConvTranspose2d(shape[0], outputs, kernel, stride, pair(padding), extra, bias=bias))]
 
 
-def blur_pool(x):
-    """Halves the sides with the kernel [1, 2, 1] (Zhang 2019), on reflected edges."""
-    row = torch.tensor([1.0, 2.0, 1.0], device=x.device, dtype=x.dtype) / 4
-    kernel = (row[:, None] * row).expand(x.shape[1], 1, 3, 3)
-    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), kernel, stride=2, groups=x.shape[1])
+def blur_pool(x, step):
+    """Keeps every `step`-th pixel after a blur with [1, 3, 3, 1] / 8 in both directions."""
+    row = torch.tensor([1.0, 3.0, 3.0, 1.0], device=x.device, dtype=x.dtype) / 8
+    kernel = (row[:, None] * row).expand(x.shape[1], 1, 4, 4)
+    before = 2 - step // 2
+    height, width = x.shape[2] // step, x.shape[3] // step
+    after = [(out - 1) * step + 4 - before - side for out, side in ((width, x.shape[3]), (height, x.shape[2]))]
+    return F.conv2d(F.pad(x, (before, after[0], before, after[1])), kernel, stride=step, groups=x.shape[1])
 
 
 def modules(name, value, settings, shape, norm, all_norm):
@@ -139,7 +142,7 @@ def modules(name, value, settings, shape, norm, all_norm):
         "upsample": lambda: nn.Upsample(scale_factor=value),
         "bilinear": lambda: nn.Upsample(scale_factor=value, mode="bilinear"),
         "avg_pool": lambda: nn.AvgPool2d(value),
-        "blur_pool": lambda: Function(blur_pool),
+        "blur_pool": lambda: Function(lambda x: blur_pool(x, value)),
         "global_avg_pool": lambda: Function(lambda x: x.mean((2, 3))),
         "global_max_pool": lambda: Function(lambda x: x.amax((2, 3))),
         "concat_class": lambda: ConcatClass(value, settings.get("embedding")),

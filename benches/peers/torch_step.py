@@ -1,14 +1,17 @@
 """Times training steps of a preset, or generation from it, in PyTorch, for comparison with `gan bench`.
 
 gan preset show NAME --full > preset.toml
-python torch_step.py preset.toml [--mode eager|cl|bf16|cl+bf16|compile|cl+compile] [--batch N] [--steps N] [--repeats N] [--threads N]
-    [--device cpu|cuda] [--generate N]
-cl = channels_last, bf16 = autocast. Networks, loss, penalties, optimizers and the order of updates are the preset's; EMA is left out.
+python torch_step.py preset.toml [--mode MODES] [--batch N] [--steps N] [--repeats N] [--threads N] [--device cpu|cuda] [--generate N]
+    [--profile]
+MODES are joined by +: cl (channels_last), bf16 (autocast), compile (on CUDA with CUDA graphs, unless graph is there too), f32 (on CUDA
+without TF32), graph (the whole step captured as a CUDA graph and replayed). eager is none of them. Networks, loss, penalties, optimizers and the order of updates are the preset's; EMA is left out.
 Timed are whole cycles of penalties that are not due at every step. A time is that of --repeats steps, divided by their number.
-Prints one JSON line: mean, median and best seconds per step, images per second, CPU milliseconds per step, peak RSS in MiB.
+Prints one JSON line: mean, median and best seconds per step, images per second, CPU milliseconds per step, peak RSS and device memory in
+MiB; with --profile, first a table of a step's CUDA kernels.
 """
 import argparse
 import contextlib
+import itertools
 import json
 import resource
 import statistics
@@ -29,6 +32,7 @@ ap.add_argument("--repeats", type=int, default=1)
 ap.add_argument("--threads", type=int, default=2)
 ap.add_argument("--device", default="cpu")
 ap.add_argument("--generate", type=int)
+ap.add_argument("--profile", action="store_true")
 a = ap.parse_args()
 torch.set_num_threads(a.threads)
 torch.manual_seed(0)
@@ -44,20 +48,25 @@ sample = [preset["data"]["channels"], *sides]
 latent = preset["latent"]["dim"]
 
 modes = a.mode.split("+")
+graphed = "graph" in modes
+torch.backends.cudnn.benchmark = True
+torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = "f32" not in modes
 layout = dict(memory_format=torch.channels_last) if "cl" in modes else {}
 
 
 def network(name, shape):
     settings = preset[name]
     module = build(settings["layers"], shape, settings.get("spectral_norm", False))[0].to(a.device, **layout)
-    return torch.compile(module, mode="reduce-overhead" if a.device == "cuda" else None) if "compile" in modes else module
+    graphs = a.device == "cuda" and not graphed
+    return torch.compile(module, mode="reduce-overhead" if graphs else None) if "compile" in modes else module
 
 
 def optimizer(module, settings):
     if settings["kind"] == "rmsprop":
-        return torch.optim.RMSprop(module.parameters(), settings["lr"], settings["alpha"], settings["epsilon"])
+        rate, alpha, epsilon = settings["lr"], settings["alpha"], settings["epsilon"]
+        return torch.optim.RMSprop(module.parameters(), rate, alpha, epsilon, capturable=graphed)
     betas, epsilon = settings["betas"], settings["epsilon"]
-    return torch.optim.Adam(module.parameters(), settings["lr"], betas, epsilon, fused=True)
+    return torch.optim.Adam(module.parameters(), settings["lr"], betas, epsilon, fused=True, capturable=graphed)
 
 
 g, d = network("generator", preset["generator"]["input"]), network("discriminator", [sample[0] * pack, *sample[1:]])
@@ -189,14 +198,48 @@ def generate():
         return torch.cat([g(noise(250), classes[:1].expand(250)) for _ in range(a.generate // 250)])
 
 
+def captured(cycle):
+    """Returns a function that replays the next of the `cycle` steps, each captured as a CUDA graph."""
+    global updates
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(3 * cycle):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    updates, graphs = 0, []
+    for _ in range(cycle):
+        graphs.append(torch.cuda.CUDAGraph())
+        with torch.cuda.graph(graphs[-1]):
+            step()
+    order = itertools.cycle(graphs)
+    return lambda: next(order).replay()
+
+
+def profile():
+    """Prints the CUDA kernels of three steps, by their time."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as found:
+        for _ in range(3):
+            step()
+        wait()
+    kernels = sorted(found.key_averages(), key=lambda kernel: -kernel.device_time_total)
+    for kernel in kernels[:40]:
+        print(f"{kernel.device_time_total / 3:9.1f} us in {kernel.count / 3:6.1f} launches: {kernel.key[:110]}")
+    total = sum(kernel.device_time_total for kernel in kernels) / 3
+    print(f"{total:9.1f} us in {sum(kernel.count for kernel in kernels) / 3:6.1f} launches: all, per step")
+
+
 if a.generate:
     g.eval()
     batch, step = a.generate, generate
 wait = torch.cuda.synchronize if a.device == "cuda" else (lambda: None)
 cycle = 1 if a.generate else max([settings.get("every", 1) for settings in penalties] + [1])
+if graphed:
+    step = captured(cycle)
 for _ in range(4 if a.device == "cuda" else 2):
     step()
 wait()
+if a.profile:
+    profile()
 updates, times, cpu = 0, [], time.process_time()
 for _ in range(-(-a.steps // cycle) * cycle):
     start = time.perf_counter()
@@ -208,4 +251,6 @@ cpu = (time.process_time() - cpu) / len(times) / a.repeats
 mean = sum(times) / len(times)
 found = dict(work=preset["preset"], mode=a.mode, device=a.device, batch=batch, threads=a.threads, mean_s=mean)
 found |= dict(step_s=statistics.median(times), best_s=min(times), images_per_s=batch / mean, cpu_ms=cpu * 1e3)
+if a.device == "cuda":
+    found |= dict(card=torch.cuda.get_device_name(), device_mib=torch.cuda.max_memory_allocated() / 2**20)
 print(json.dumps(found | dict(peak_rss_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)))

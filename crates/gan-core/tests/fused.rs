@@ -112,6 +112,16 @@ fn fused_generators_equal_their_layers() {
         r#"[{ dense = 72 }, "relu", { reshape = [8, 3, 3] }, { upsample = 2 }, { conv = 16, kernel = 3, padding = "same" }, "relu",
             { batch_norm = { momentum = 0.2 } }, { upsample = [1, 2] }, { conv = 2, kernel = 3, padding = "same" }]"#,
     );
+    check(
+        &[12],
+        r#"[{ dense = 108 }, { reshape = [12, 3, 3] },
+            { residual = [{ batch_norm = {} }, "relu", { upsample = 2 }, { conv = 8, kernel = 3, padding = 1, bias = false }, { batch_norm = {} }, "relu",
+                { conv = 8, kernel = 3, padding = 1 }], skip = [{ upsample = 2 }, { conv = 8, kernel = 1, bias = false }] },
+            { residual = [{ conv = 16, kernel = 1 }, { leaky_relu = 0.2 }, { conv = 16, kernel = 3, padding = 1, groups = 2 }, "tanh",
+                { residual = [{ conv = 16, kernel = [3, 1], padding = [1, 0], groups = 16 }, { dropout = 0.4 }] }, { conv = 8, kernel = 1 }] },
+            { bilinear = [2, 3] }, { conv = 8, kernel = 3, groups = 4, stride = 2 }, { pixel_shuffle = 2 }, { leaky_relu = -0.1 },
+            { conv = 2, kernel = 3 }, "sigmoid"]"#,
+    );
 }
 
 #[test]
@@ -122,6 +132,16 @@ fn fused_networks_have_exact_tangents_and_their_gradients() {
             r#"[{ conv = 16, kernel = 4, stride = 2, padding = 1, bias = false }, { leaky_relu = 0.2 },
                 { conv = 32, kernel = 4, stride = 2, padding = 1, bias = false }, { batch_norm = {} }, { leaky_relu = 0.2 },
                 { conv = 48, kernel = 3, padding = 1, spectral_norm = true }, { batch_norm = {} }, { leaky_relu = 0.2 }, { conv = 1, kernel = 4, bias = false }]"#,
+        ),
+        (
+            vec![3, 12, 12],
+            r#"[{ conv = 16, kernel = 1 },
+                { residual = [{ conv = 32, kernel = 1 }, { leaky_relu = 0.2 }, { conv = 32, kernel = 3, padding = 1, groups = 2 }, { leaky_relu = 0.2 },
+                    { conv = 16, kernel = 1, bias = false }] }, { blur_pool = 2 },
+                { residual = ["relu", { conv = 20, kernel = 3, padding = 1, spectral_norm = true }, { batch_norm = {} }, "relu", { avg_pool = 2 }],
+                  skip = [{ avg_pool = 2 }, { conv = 20, kernel = 1 }] }, { bilinear = 2 }, { pixel_shuffle = 2 },
+                { residual = [{ conv = 5, kernel = 3, padding = 1, groups = 5 }, { residual = ["relu"], skip = [{ batch_norm = {} }] }] },
+                { conv = 4, kernel = 6, stride = 3 }, "flatten", { dense = 1 }]"#,
         ),
         (
             vec![2],
@@ -144,6 +164,29 @@ fn fused_networks_have_exact_tangents_and_their_gradients() {
             assert!(d < 2e-4, "{text}: gradients of {} differ by {d:e}", param.name);
         }
     }
+}
+
+#[test]
+fn fused_tangents_of_layers_with_classes_are_exact() {
+    let list = layers(
+        r#"[{ concat_class = 4, embedding = 3 }, { conv = 8, kernel = 3 }, { leaky_relu = 0.2 }, { concat_class = 4 }, "flatten",
+            { dense = 9 }, "relu", { projection = 4 }]"#,
+    );
+    let network = network(&[2, 5, 5], &list).with_precision(Precision::F32Accurate).unwrap();
+    let draw = |seed| Rng::new(seed).normal_tensor(0.0, 1.0, (6, 2, 5, 5), test_device()).unwrap();
+    let (x, t, mut rng) = (draw(5), draw(6), Rng::new(7));
+    let classes = Tensor::new(&[3u32, 0, 1, 1, 2, 3], test_device()).unwrap();
+    let mut pass = ForwardContext::steady(&mut rng).of_classes(Some(&classes));
+    let fused = network.jvp(&x, &t, &mut pass).unwrap();
+    let plain = network.forward_jvp_reference(&x, &t, &mut pass).unwrap().1;
+    assert!(difference(&fused, &plain) < 1e-5, "{:e}", difference(&fused, &plain));
+    let (a, b) = (weigh(&fused).backward().unwrap(), weigh(&plain).backward().unwrap());
+    for param in network.params() {
+        let of = |grads: &candle_core::backprop::GradStore| param.of(grads.get(param.var()).unwrap()).unwrap();
+        assert!(difference(&of(&a), &of(&b)) < 1e-4, "{}: {:e}", param.name, difference(&of(&a), &of(&b)));
+    }
+    let error = network.jvp(&x, &t, &mut ForwardContext::steady(&mut rng)).unwrap_err();
+    assert!(error.to_string().contains("give each sample's class"), "{error}");
 }
 
 #[test]

@@ -117,6 +117,15 @@ impl Backend for Cuda {
         }
     }
 
+    fn add(&self, x: Slice<'_>, y: SliceMut<'_>) {
+        assert!(x.len == y.len && x.of == y.of, "a sum of arrays that differ: {x:?}, {y:?}");
+        if x.len == 0 {
+            return;
+        }
+        let (end, lanes) = Self::lanes(x.of, x.len, &[x.address, y.address]);
+        self.launch(&format!("add_to_{end}"), Shape::flat(x.len / lanes), arguments![x, &y, x.len as u64]);
+    }
+
     fn column_sums(&self, g: Slice<'_>, channels: usize, sums: SliceMut<'_>) {
         assert_eq!(sums.len, channels, "one sum per channel");
         self.sums_to(g, None, channels, Some(&sums), None);

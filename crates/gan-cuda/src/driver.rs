@@ -3,6 +3,7 @@
 use crate::conv::Dnn;
 use crate::libraries::{Found, probe};
 use crate::memory::{Arena, Buffer, Type, lock};
+use crate::pixels::Taps;
 use candle_core::{Result, bail};
 use cudarc::driver::{result, sys};
 use std::cell::Cell;
@@ -73,6 +74,10 @@ pub(crate) struct Inner {
     events: [usize; 2],
     /// Counters of blocks that have ended, all 0 between kernels.
     pub(crate) tickets: OnceLock<Buffer>,
+    /// Tables of weights of maps of pixels.
+    pub(crate) taps: Mutex<HashMap<Taps, Arc<Buffer>>>,
+    /// Classes that were used last.
+    pub(crate) classes: Mutex<Option<(Vec<u32>, Arc<Buffer>)>>,
     /// Whether the second stream has work that the first has not waited for.
     forked: AtomicBool,
     pub(crate) profile: Mutex<Option<Vec<(String, usize, usize)>>>,
@@ -149,6 +154,8 @@ impl Cuda {
                 side_dnn: Mutex::new(side_dnn),
                 events,
                 tickets: OnceLock::new(),
+                taps: Mutex::default(),
+                classes: Mutex::default(),
                 forked: AtomicBool::new(false),
                 profile: Mutex::default(),
                 name,
@@ -280,6 +287,11 @@ impl Cuda {
 
     pub(crate) fn root_arena(&self) -> &Arc<Arena> {
         &self.inner.root
+    }
+
+    /// Returns whether work is being recorded instead of running.
+    pub(crate) fn is_capturing(&self) -> bool {
+        !Arc::ptr_eq(&self.arena(), self.root_arena())
     }
 }
 

@@ -6,9 +6,10 @@
 //! ([`Cuda::capture`]) and replayed without the host.
 //!
 //! In reading order: `libraries`, `driver` (the device), `memory`, `launch` (own kernels), `graph`, `layout`, `conv`, `norm`, `backend`,
-//! `pixels`, `optimizer`, [`step`] (a whole training step).
+//! `pixels`, `classes`, `optimizer`, [`step`] (a whole training step).
 
 mod backend;
+mod classes;
 mod conv;
 mod driver;
 mod graph;

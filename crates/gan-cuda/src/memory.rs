@@ -271,6 +271,19 @@ impl Cuda {
         self.synchronize();
     }
 
+    /// Returns a buffer with the bits of these numbers, and waits until the device has them.
+    ///
+    /// # Panics
+    /// In a capture, whose replays would read the same numbers.
+    pub(crate) fn upload_bits(&self, what: &str, bits: &[u32]) -> Buffer {
+        assert!(!self.is_capturing(), "CUDA: {what} cannot be sent to the device in a captured step");
+        let buffer = self.buffer(bits.len(), Type::F32);
+        // SAFETY: both have this many numbers; the host's live until the device has read them.
+        unsafe { check("an upload", result::memcpy_htod_async(buffer.address, bits, self.stream())) };
+        self.synchronize();
+        buffer
+    }
+
     /// Reads f32 values from the device, and waits for them.
     pub fn download(&self, from: Slice<'_>) -> Vec<f32> {
         self.bind();

@@ -19,7 +19,9 @@ fn check(products: Products, choice: Choice, most: f32) {
             Products::F32 | Products::Tf32 => difference(&a.results, &b.results),
         };
         if error.is_nan() || error >= most {
-            wrong.push(format!("{}: {error:e}", a.name));
+            let values = a.results.iter().flatten().zip(b.results.iter().flatten());
+            let count = values.filter(|(a, b)| (*a - *b).abs() > most).count();
+            wrong.push(format!("{}: {error:e}, {count} numbers by more than {most:e}", a.name));
         }
     }
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), found.len(), wrong.join("\n"));

@@ -43,7 +43,7 @@ pub enum InputActivation {
 }
 
 /// Map of pixels without weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resample {
     /// Repeats every pixel, `[vertical, horizontal]` times.
     Upsample([usize; 2]),
@@ -51,6 +51,79 @@ pub enum Resample {
     ZeroPad(Padding),
     /// Mean over adjacent windows of the height and width.
     AvgPool([usize; 2]),
+    /// Bilinear upsampling by whole factors, `[vertical, horizontal]`, as PyTorch's `align_corners=False`.
+    Bilinear([usize; 2]),
+    /// Every s-th pixel after a blur with [1, 3, 3, 1]/8 in both directions, with zero padding.
+    BlurPool(usize),
+    /// Rearranges channels into s·s pixels each.
+    PixelShuffle(usize),
+}
+
+impl Resample {
+    /// Returns the weights of the inputs of every output along one axis (0 vertical), if the map treats each channel and each axis by
+    /// itself.
+    pub fn axis(self, axis: usize, input: usize, output: usize) -> Option<Axis> {
+        Some(match self {
+            Self::Upsample(factors) => Axis::new(output, |out| [(out / factors[axis], 1.0)]),
+            Self::ZeroPad(padding) => Axis::new(output, |out| {
+                let at = out.checked_sub(padding.before()[axis]).filter(|at| *at < input);
+                at.map(|at| (at, 1.0))
+            }),
+            Self::AvgPool(window) => {
+                let side = window[axis];
+                Axis::new(output, |out| (out * side..(out + 1) * side).map(move |at| (at, 1.0 / side as f32)))
+            }
+            Self::Bilinear(factors) => Axis::new(output, |out| {
+                let at = ((out as f64 + 0.5) / factors[axis] as f64 - 0.5).max(0.0);
+                let [low, high] = [0, 1].map(|next| (at.floor() as usize + next).min(input - 1));
+                let part = at.fract() as f32;
+                let two = [(low, 1.0 - part), (high, part)];
+                // At the ends, both are the same pixel.
+                if low == high { vec![(low, 1.0)] } else { two.into_iter().filter(|tap| tap.1 > 0.0).collect() }
+            }),
+            Self::BlurPool(step) => Axis::new(output, |out| {
+                let taps = [0.125, 0.375, 0.375, 0.125].into_iter().enumerate();
+                let taps =
+                    taps.filter_map(move |(i, weight)| Some(((out * step + step / 2 + i).checked_sub(2)?, weight)));
+                taps.filter(move |tap| tap.0 < input)
+            }),
+            Self::PixelShuffle(_) => return None,
+        })
+    }
+}
+
+/// Inputs of each output of a linear map along one axis, with their weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// Index of each output's first tap, and the number of taps at the end.
+    starts: Vec<usize>,
+    taps: Vec<(usize, f32)>,
+}
+
+impl Axis {
+    fn new<T: IntoIterator<Item = (usize, f32)>>(outputs: usize, taps_of: impl Fn(usize) -> T) -> Self {
+        let mut axis = Self { starts: vec![0], taps: vec![] };
+        for out in 0..outputs {
+            axis.taps.extend(taps_of(out));
+            axis.starts.push(axis.taps.len());
+        }
+        axis
+    }
+
+    /// Returns the inputs of an output, with their weights.
+    pub fn taps(&self, output: usize) -> &[(usize, f32)] {
+        &self.taps[self.starts[output]..self.starts[output + 1]]
+    }
+
+    /// Returns the map of gradients: the outputs of each of `inputs` inputs.
+    #[must_use]
+    pub fn transposed(&self, inputs: usize) -> Self {
+        let mut back = vec![vec![]; inputs];
+        for output in 0..self.starts.len() - 1 {
+            self.taps(output).iter().for_each(|(input, weight)| back[*input].push((output, *weight)));
+        }
+        Self::new(inputs, |input| back[input].clone())
+    }
 }
 
 /// Height, width and channels of one sample.
@@ -150,11 +223,11 @@ pub trait Memory: Clone + Debug + Send + Sync + 'static {
 /// Memory and kernels of one kind of device.
 ///
 /// Kernels panic if lengths do not fit each other; callers check shapes before.
-pub trait Backend: Norms + Pixels + Optimizers {
+pub trait Backend: Norms + Pixels + Classes + Optimizers {
     /// Cache of weights in the form that the kernels read.
     type WeightCache: Debug + Send + Sync;
 
-    /// Number of values from which a batch norm's output is recomputed in the backward pass instead of being saved.
+    /// Number of values from which an output that is cheap to compute is recomputed in the backward pass instead of being saved.
     const RECOMPUTES_FROM: usize = usize::MAX;
 
     /// Whether batch norms can take the statistics of several parts of a batch ([`Norms::norm_of_groups`]).
@@ -191,6 +264,8 @@ pub trait Backend: Norms + Pixels + Optimizers {
     fn bias_activation(&self, act: Activation, bias: Option<Self::Slice<'_>>, x: Self::SliceMut<'_>, channels: usize);
     /// Computes g ← g·act′ from the activation's output y.
     fn activation_grad(&self, act: Activation, y: Self::Slice<'_>, g: Self::SliceMut<'_>);
+    /// Computes y ← y + x.
+    fn add(&self, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
     /// Computes Σ g for each channel.
     fn column_sums(&self, g: Self::Slice<'_>, channels: usize, sums: Self::SliceMut<'_>);
 
@@ -278,6 +353,43 @@ pub trait Pixels: Memory {
         y: Self::Slice<'_>,
         g: Self::Slice<'_>,
         dx: Self::SliceMut<'_>,
+    );
+}
+
+/// Kernels of layers that use each sample's class. There may be several times as many samples as classes; then sample i has the class i
+/// modulo their number.
+pub trait Classes: Memory {
+    /// Concatenates a row to the channels of every pixel: that of the sample's class in `rows`, the one-hot class without them, or zeros
+    /// without classes.
+    fn concat_class(
+        &self,
+        map: &PixelMap,
+        classes: Option<&[u32]>,
+        rows: Option<Self::Slice<'_>>,
+        x: Self::Slice<'_>,
+        y: Self::SliceMut<'_>,
+    );
+    /// Computes the gradient of [`Classes::concat_class`] by x.
+    fn concat_class_grad(&self, map: &PixelMap, g: Self::Slice<'_>, dx: Self::SliceMut<'_>);
+    /// Computes the gradient of [`Classes::concat_class`] by the rows.
+    fn class_rows_grad(&self, map: &PixelMap, classes: &[u32], g: Self::Slice<'_>, rows: Self::SliceMut<'_>);
+    /// Computes y = Σ x·(w + e) for each sample, with weights w and the row e of the sample's class.
+    fn projection(&self, classes: &[u32], weights: [Self::Slice<'_>; 2], x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+    /// Computes the gradient of [`Classes::projection`] by x.
+    fn projection_input_grad(
+        &self,
+        classes: &[u32],
+        weights: [Self::Slice<'_>; 2],
+        g: Self::Slice<'_>,
+        dx: Self::SliceMut<'_>,
+    );
+    /// Computes the gradient of [`Classes::projection`] by the rows of the classes, or by the weights without classes.
+    fn projection_grad(
+        &self,
+        classes: Option<&[u32]>,
+        x: Self::Slice<'_>,
+        g: Self::Slice<'_>,
+        rows: Self::SliceMut<'_>,
     );
 }
 

@@ -4,7 +4,7 @@ use candle_core::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 /// Rows and columns of zeros around an image, for each side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Padding {
     /// Rows above.
     pub top: usize,
@@ -159,16 +159,27 @@ pub(crate) fn product(sides: &[usize]) -> usize {
     sides.iter().fold(1, |product, side| product.saturating_mul(*side))
 }
 
+/// Returns the number of values from the first of `channels` channels in the first of `pixels` to the last one in the last of them, if pixels
+/// are `pitch` values apart.
+pub(crate) fn reach(pixels: usize, channels: usize, pitch: usize) -> usize {
+    pixels.checked_sub(1).map_or(0, |last| last * pitch + channels)
+}
+
 /// All sizes of one convolution. `input` belongs to the side that windows slide over, `output` to the other.
+///
+/// With several groups, the channels are those of one group: a pixel has `groups` times as many, and the weights are those of each group
+/// in turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Problem {
     /// Stride, padding and dilation.
     pub spec: ConvSpec,
     /// Number of samples in the batch.
     pub samples: usize,
-    /// Channels of the images that windows slide over.
+    /// Number of groups of channels.
+    pub groups: usize,
+    /// Channels of the images that windows slide over, of one group.
     pub in_channels: usize,
-    /// Channels of the other side, one per filter.
+    /// Channels of the other side, one per filter, of one group.
     pub out_channels: usize,
     /// Height and width of the images that windows slide over.
     pub input: [usize; 2],
@@ -181,9 +192,10 @@ pub struct Problem {
 impl Problem {
     /// Fails if images or weights exceed any memory. Otherwise, no size that is computed from these overflows.
     pub(crate) fn check(&self) -> Result<()> {
-        let [n, c, o] = [self.samples, self.in_channels, self.out_channels];
+        let [c, o] = self.pitch();
         let tensor = |n: usize, c: usize, [h, w]: [usize; 2]| [n, c, h, w];
-        let tensors = [tensor(n, c, self.input), tensor(n, o, self.output), tensor(o, c, self.kernel)];
+        let n = self.samples;
+        let tensors = [tensor(n, c, self.input), tensor(n, o, self.output), tensor(o, self.in_channels, self.kernel)];
         match tensors.iter().find(|sides| product(&sides[..]) > MOST) {
             Some(sides) => bail!("a convolution of tensors {sides:?} is beyond any memory: use smaller numbers"),
             None => Ok(()),
@@ -208,6 +220,16 @@ impl Problem {
         }
     }
 
+    /// Returns the number of channels of all groups in a pixel of x and of y, which is the distance between two pixels.
+    pub fn pitch(&self) -> [usize; 2] {
+        [self.in_channels, self.out_channels].map(|channels| channels.saturating_mul(self.groups))
+    }
+
+    /// Returns the number of weights of all groups.
+    pub fn weights(&self) -> usize {
+        self.pitch()[1] * self.rows()
+    }
+
     /// Returns the number of values that each output reads.
     pub(crate) fn rows(&self) -> usize {
         self.in_channels * self.kernel[0] * self.kernel[1]
@@ -220,12 +242,12 @@ impl Problem {
 
     /// Returns the number of values in one sample of x.
     pub fn input_len(&self) -> usize {
-        self.in_channels * self.input[0] * self.input[1]
+        self.pitch()[0] * self.input[0] * self.input[1]
     }
 
     /// Returns the number of values in one sample of y.
     pub fn output_len(&self) -> usize {
-        self.out_channels * self.positions()
+        self.pitch()[1] * self.positions()
     }
 
     /// Returns where the window's tap `tap` of direction `i` (0 vertical) falls inside the image: the window positions

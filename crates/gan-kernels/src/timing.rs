@@ -45,7 +45,7 @@ pub struct Timing {
 pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
     let Shape { samples, channels: [in_channels, out_channels], input, kernel, spec } = *shape;
     let output = spec.output_size(input, kernel)?;
-    let p = Problem { spec, samples, in_channels, out_channels, input, output, kernel };
+    let p = Problem { spec, samples, groups: 1, in_channels, out_channels, input, output, kernel };
     p.check()?;
     let number = |i: usize| ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0;
     let synthetic = |n: usize| Buffer::of(&(0..n).map(number).collect::<Vec<f32>>());

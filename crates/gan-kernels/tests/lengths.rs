@@ -20,7 +20,14 @@ fn zeros(shape: &[usize]) -> Tensor {
 
 fn conv(outputs: usize, kernel: usize, weight: usize) -> FusedLayer {
     let weights = Weights { weight, bias: None };
-    FusedLayer::Conv(Conv { weights, outputs, kernel: [kernel; 2], spec: ConvSpec::square(1, 1), transposed: None })
+    FusedLayer::Conv(Conv {
+        weights,
+        groups: 1,
+        outputs,
+        kernel: [kernel; 2],
+        spec: ConvSpec::square(1, 1),
+        transposed: None,
+    })
 }
 
 fn planned(input: &[usize], layers: Vec<FusedLayer>) -> Result<Arc<FusedSequential>> {
@@ -31,7 +38,14 @@ fn planned(input: &[usize], layers: Vec<FusedLayer>) -> Result<Arc<FusedSequenti
 fn network() -> Arc<FusedSequential> {
     let weights = Weights { weight: 0, bias: Some(WEIGHTS) };
     let layers = vec![
-        FusedLayer::Conv(Conv { weights, outputs: 33, kernel: [3, 3], spec: ConvSpec::square(1, 1), transposed: None }),
+        FusedLayer::Conv(Conv {
+            weights,
+            groups: 1,
+            outputs: 33,
+            kernel: [3, 3],
+            spec: ConvSpec::square(1, 1),
+            transposed: None,
+        }),
         FusedLayer::BatchNorm(BatchNorm { scale: WEIGHTS + 33, shift: WEIGHTS + 66, eps: 1e-5 }),
         FusedLayer::Activation(Activation::LeakyRelu(0.2)),
         FusedLayer::Dropout(Dropout(0.5)),
@@ -41,7 +55,7 @@ fn network() -> Arc<FusedSequential> {
 
 fn run<'a>(statistics: Statistics<'a>, noise: &[&[usize]]) -> Run<'a> {
     let noise = noise.iter().map(|shape| zeros(shape)).collect();
-    Run { statistics, noise, from: Layout::ChannelsFirst, to: Layout::ChannelsFirst }
+    Run { statistics, noise, classes: None, from: Layout::ChannelsFirst, to: Layout::ChannelsFirst }
 }
 
 #[test]
@@ -95,9 +109,9 @@ fn parameters_and_noise_must_have_the_lengths_that_the_network_reads() {
 fn a_derivative_needs_its_parameters_and_a_direction_of_the_samples_shape() {
     let network = planned(&[2, 5, 5], vec![conv(33, 3, 0)]).unwrap();
     let x = zeros(&[3, 2, 5, 5]);
-    network.jvp(&x, &x, &zeros(&[WEIGHTS])).unwrap();
-    assert!(network.jvp(&x, &x, &zeros(&[WEIGHTS - 1])).is_err());
-    assert!(network.jvp(&x, &zeros(&[2, 2, 5, 5]), &zeros(&[WEIGHTS])).is_err());
+    network.jvp(&x, &x, &zeros(&[WEIGHTS]), None).unwrap();
+    assert!(network.jvp(&x, &x, &zeros(&[WEIGHTS - 1]), None).is_err());
+    assert!(network.jvp(&x, &zeros(&[2, 2, 5, 5]), &zeros(&[WEIGHTS]), None).is_err());
 }
 
 #[test]

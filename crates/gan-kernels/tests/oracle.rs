@@ -187,6 +187,6 @@ fn batch_norm(
     let network = FusedSequential::new(&x.dims()[1..], vec![norm], Precision::F32, Reuse::Never)?;
     let single = |t: &Tensor| t.to_dtype(DType::F32)?.to_device(&Device::Cpu);
     let parameters = single(&Tensor::cat(&[gamma, beta], 0)?)?;
-    let run = Run { statistics, noise: vec![], from: Layout::ChannelsFirst, to: Layout::ChannelsFirst };
+    let run = Run { statistics, noise: vec![], classes: None, from: Layout::ChannelsFirst, to: Layout::ChannelsFirst };
     Arc::new(network).apply(&single(x)?, &parameters, run)
 }

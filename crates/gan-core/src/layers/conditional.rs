@@ -4,6 +4,7 @@ use super::settings::{limit, require, several_classes, vector};
 use super::{Dense, Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
 use candle_core::{Result, Tensor};
+use gan_kernels::fused::{self, FusedLayer};
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
 
@@ -55,6 +56,11 @@ impl LayerSpec for ConcatClass {
         x.join(&Dual::constant(joined), 1)
     }
 
+    fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        let embedding = self.embedding.map(|size| (place(0), size));
+        Some(vec![FusedLayer::ConcatClass(fused::ConcatClass { known: self.concat_class, embedding })])
+    }
+
     fn classes(&self) -> Option<usize> {
         Some(self.concat_class)
     }
@@ -91,6 +97,11 @@ impl LayerSpec for Projection {
         let direction = Dual::constant(embed.index_select(&classes, 0)?.broadcast_add(&psi)?);
         let bias = Dual::constant(cx.param("bias")?.reshape((1, 1))?);
         x.mul(&direction)?.linear(|y| y.sum_keepdim(1))?.add(&bias)
+    }
+
+    fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        let [weight, bias, embed] = [0, 1, 2].map(place);
+        Some(vec![FusedLayer::Projection(fused::Projection { known: self.projection, weight, bias, embed })])
     }
 
     fn classes(&self) -> Option<usize> {
@@ -132,6 +143,10 @@ impl LayerSpec for Auxiliary {
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         self.dense().forward(x, cx)
+    }
+
+    fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        self.dense().fused(input, place)
     }
 
     fn classes(&self) -> Option<usize> {

@@ -63,23 +63,7 @@ impl LayerContext<'_, '_> {
     /// # Errors
     /// If classes are missing, their number differs from the samples', or one is out of range.
     pub fn classes(&self, known: usize, samples: usize) -> Result<Tensor> {
-        let Some(classes) = self.pass.classes else {
-            bail!("this network makes or judges samples of {known} classes: give each sample's class")
-        };
-        if classes.dims() != [samples] {
-            bail!("{:?} classes for {samples} samples", classes.dims())
-        }
-        let classes = classes.to_dtype(DType::U32)?;
-        // On other devices, reading them would wait for the device.
-        if classes.device().is_cpu() && classes.elem_count() > 0 {
-            let largest = classes.max(0)?.to_scalar::<u32>()?;
-            if largest as usize >= known {
-                bail!(
-                    "class {largest} of a sample is not among the {known} classes of this network, which are counted from 0"
-                )
-            }
-        }
-        Ok(classes)
+        checked_classes(self.pass.classes, known, samples)
     }
 
     /// Returns numbers from U[0, 1) in the shape of x in a training pass, drawn in channels-last order as the fused engine draws them.
@@ -98,13 +82,32 @@ impl LayerContext<'_, '_> {
     }
 }
 
+/// Returns the samples' classes `[N]` u32 for a layer with `known` classes.
+///
+/// # Errors
+/// If classes are missing, their number differs from the samples', or one is out of range.
+pub(crate) fn checked_classes(classes: Option<&Tensor>, known: usize, samples: usize) -> Result<Tensor> {
+    let Some(classes) = classes else {
+        bail!("this network makes or judges samples of {known} classes: give each sample's class")
+    };
+    if classes.dims() != [samples] {
+        bail!("{:?} classes for {samples} samples", classes.dims())
+    }
+    let classes = classes.to_dtype(DType::U32)?;
+    // On other devices, reading them would wait for the device.
+    if classes.device().is_cpu() && classes.elem_count() > 0 {
+        let largest = classes.max(0)?.to_scalar::<u32>()?;
+        if largest as usize >= known {
+            bail!(
+                "class {largest} of a sample is not among the {known} classes of this network, which are counted from 0"
+            )
+        }
+    }
+    Ok(classes)
+}
+
 /// Returns `weight` divided by its largest singular value; its outputs are along `axis`, and `direction` is u.
-pub(crate) fn spectrally_normalized(
-    weight: &Tensor,
-    direction: &Param,
-    axis: usize,
-    pass: &ForwardContext,
-) -> Result<Tensor> {
+fn spectrally_normalized(weight: &Tensor, direction: &Param, axis: usize, pass: &ForwardContext) -> Result<Tensor> {
     let matrix = if axis == 0 { weight.clone() } else { weight.transpose(0, axis)?.contiguous()? };
     let matrix = matrix.flatten_from(1)?;
     let fixed = matrix.detach();

@@ -113,13 +113,11 @@ impl LayerSpec for Conv {
     }
 
     fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-        if self.groups != 1 {
-            return None;
-        }
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let spec = self.spec([*input.get(1)?, *input.get(2)?]);
         let kernel = self.kernel.get();
-        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs: self.conv, kernel, spec, transposed: None })])
+        let Self { conv: outputs, groups, .. } = *self;
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, groups, kernel, spec, transposed: None })])
     }
 
     fn with_spectral_norm(self) -> Self {
@@ -228,7 +226,8 @@ impl LayerSpec for ConvTranspose {
         let (spec, output_padding) = self.spec([*input.get(1)?, *input.get(2)?]);
         let outputs = self.conv_transpose;
         let transposed = Some(output_padding);
-        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, kernel: self.kernel.get(), spec, transposed })])
+        let kernel = self.kernel.get();
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, groups: 1, kernel, spec, transposed })])
     }
 
     fn with_spectral_norm(self) -> Self {

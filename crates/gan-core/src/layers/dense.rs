@@ -54,7 +54,7 @@ impl LayerSpec for Dense {
         let weights = Weights { weight: place(0), bias: self.bias.then(|| place(1)) };
         let spec = ConvSpec::default();
         let outputs = self.dense;
-        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, kernel: [1, 1], spec, transposed: None })])
+        Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, groups: 1, kernel: [1, 1], spec, transposed: None })])
     }
 
     fn with_spectral_norm(self) -> Self {

@@ -116,6 +116,17 @@ impl Inferred {
         self
     }
 
+    /// Returns the descriptions of all parameters, those of lists inside it first.
+    pub(crate) fn all_params(&self) -> Vec<ParamSpec> {
+        let inside = self.branches.iter().flatten().flat_map(Self::all_params);
+        inside.chain(self.params.iter().cloned()).collect()
+    }
+
+    /// Returns the number of parameters, including those of lists inside it.
+    pub(crate) fn param_count(&self) -> usize {
+        self.params.len() + self.branches.iter().flatten().map(Self::param_count).sum::<usize>()
+    }
+
     /// Returns the number of values held at once for one sample: input, output and intermediate values.
     pub(crate) fn working_set(&self) -> usize {
         let numbers = |sides: &[usize]| product(sides).unwrap_or(0);

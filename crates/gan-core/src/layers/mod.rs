@@ -17,7 +17,7 @@ mod settings;
 pub use batch_norm::{BatchNormSettings, RunningVariance};
 pub(crate) use batch_norm::{follow, running};
 pub use context::LayerContext;
-pub(crate) use context::spectrally_normalized;
+pub(crate) use context::checked_classes;
 pub use dual::Dual;
 pub use inferred::{Inferred, ParamSpec};
 pub(crate) use layer::Layer;

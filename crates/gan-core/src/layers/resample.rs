@@ -58,6 +58,10 @@ impl LayerSpec for Bilinear {
         let [down, across] = self.bilinear.get();
         resampled(x, &bilinear(h, down), &bilinear(w, across))
     }
+
+    fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(vec![FusedLayer::Resample(Resample::Bilinear(self.bilinear.get()))])
+    }
 }
 
 /// Rearranges channels into pixels (Shi et al. 2016, arXiv:1609.05158): `[C·s², H, W] -> [C, H·s, W·s]`.
@@ -90,6 +94,10 @@ impl LayerSpec for PixelShuffle {
             spread.contiguous()?.reshape((n, c, h * s, w * s))
         })
     }
+
+    fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(vec![FusedLayer::Resample(Resample::PixelShuffle(self.pixel_shuffle))])
+    }
 }
 
 /// Every s-th pixel after a blur with [1, 3, 3, 1]/8 in both directions, with zero padding (Zhang 2019, arXiv:1904.11486; StyleGAN2's
@@ -118,6 +126,10 @@ impl LayerSpec for BlurPool {
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
         let (_, _, h, w) = x.value.dims4()?;
         resampled(x, &blur(h, self.blur_pool), &blur(w, self.blur_pool))
+    }
+
+    fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(vec![FusedLayer::Resample(Resample::BlurPool(self.blur_pool))])
     }
 }
 

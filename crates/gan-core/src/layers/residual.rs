@@ -6,6 +6,7 @@ use super::{AvgPool, BatchNorm, Conv, LeakyRelu, Pad, Relu, Upsample};
 use super::{Dual, InferResult, Inferred, Layer, LayerContext, LayerSpec, list};
 use crate::shape::infer_list;
 use candle_core::Result;
+use gan_kernels::fused::{Fork, FusedLayer, Join, Swap};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,17 @@ impl LayerSpec for Residual {
         cx.branch(0, x)?.add(&skip)
     }
 
+    fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        let branches = [&self.residual, &self.skip].map(|layers| infer_list(Self::NAME, input, layers).ok());
+        let [body, skip] = [branches[0].as_ref()?, branches[1].as_ref()?];
+        // Parameters of the body are placed first, but the skip branch runs first.
+        let after = body.iter().map(Inferred::param_count).sum();
+        let skip = fused_list(&self.skip, skip, after, place)?;
+        let body = fused_list(&self.residual, body, 0, place)?;
+        let [fork, swap, join] = [FusedLayer::Fork(Fork), FusedLayer::Swap(Swap), FusedLayer::Join(Join)];
+        Some([vec![fork], skip, vec![swap], body, vec![join]].concat())
+    }
+
     fn with_spectral_norm(self) -> Self {
         let normed = |layers: &[Layer]| layers.iter().map(|layer| layer.with_spectral_norm()).collect();
         Self { residual: normed(&self.residual), skip: normed(&self.skip) }
@@ -53,6 +65,22 @@ impl LayerSpec for Residual {
     fn branches(&self) -> Vec<(&'static str, &[Layer])> {
         vec![("body", &self.residual), ("skip", &self.skip)]
     }
+}
+
+/// Returns the fused layers of a list whose parameters begin with number `first`.
+fn fused_list(
+    layers: &[Layer],
+    inferred: &[Inferred],
+    first: usize,
+    place: &dyn Fn(usize) -> usize,
+) -> Option<Vec<FusedLayer>> {
+    let mut first = first;
+    let mut all = vec![];
+    for (layer, found) in layers.iter().zip(inferred) {
+        all.extend(layer.fused(&found.input, &|i| place(first + i))?);
+        first += found.param_count();
+    }
+    Some(all)
 }
 
 /// All block families.

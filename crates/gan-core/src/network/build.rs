@@ -55,6 +55,30 @@ impl Network {
         Ok(network)
     }
 
+    /// Allocates the parameters, which are those of every layer in turn, with a variable for each group.
+    fn allocate(&mut self, initial: Vec<InitialParam>, device: &Device) -> candle_core::Result<()> {
+        let mut initial = initial.into_iter();
+        for layers in self.fusible_layers() {
+            let is_fused = self.is_fusible(layers.start);
+            if !is_fused {
+                for branch in &mut self.placed[layers.start].branches {
+                    branch.allocate(initial.by_ref().take(branch.param_count()).collect(), device)?;
+                    self.params.extend(branch.params.clone());
+                }
+            }
+            let end = self.placed[layers.end - 1].params.end;
+            let own = initial.by_ref().take(end - self.params.len()).collect();
+            let flat_params = self.pack_params(own, device)?;
+            if is_fused {
+                for placed in &mut self.placed[layers.clone()] {
+                    placed.share(&self.params[placed.params.clone()]);
+                }
+            }
+            self.groups.push(FusedGroup { layers, flat_params });
+        }
+        Ok(())
+    }
+
     /// Packs the trainable parameters of `own` into one variable, and adds all to the parameters.
     fn pack_params(&mut self, own: Vec<InitialParam>, device: &Device) -> candle_core::Result<Var> {
         let trained = own.iter().filter(|param| param.role.is_trained()).map(|param| param.start.flatten_all());
@@ -74,6 +98,27 @@ impl Network {
             }
         }
         Ok(flat)
+    }
+
+    /// Returns consecutive layers that have a fused form, together; each other layer alone.
+    fn fusible_layers(&self) -> Vec<Range<usize>> {
+        let mut found = Vec::<Range<usize>>::new();
+        for index in 0..self.layers.len() {
+            match found.last_mut() {
+                Some(last) if self.is_fusible(index) && self.is_fusible(last.start) => last.end = index + 1,
+                _ => found.push(index..index + 1),
+            }
+        }
+        found
+    }
+
+    fn is_fusible(&self, index: usize) -> bool {
+        self.layers[index].fused(self.shape_before(index), &|_| 0).is_some()
+    }
+
+    /// Returns the number of parameters and running averages.
+    fn param_count(&self) -> usize {
+        self.placed.last().map_or(0, |last| last.params.end)
     }
 
     pub(super) fn set_precision(&mut self, precision: Precision) -> candle_core::Result<()> {
@@ -108,13 +153,21 @@ impl Builder<'_> {
             let problem = format!("for its {numbers} parameters {shortage}: use fewer or narrower layers");
             return Err(Error::Network { network: name.into(), problem });
         }
-        let mut network = self.filled("main", input, layers, inferred)?;
+        let (mut network, initial) = self.filled("main", input, layers, inferred)?;
+        network.allocate(initial, self.device)?;
         network.set_precision(Precision::F32)?;
         Ok(network)
     }
 
-    /// Returns the network with parameters, whose names begin with `name`, before fusion.
-    fn filled(&mut self, name: &str, input: &[usize], layers: &[Layer], inferred: Vec<Inferred>) -> Result<Network> {
+    /// Returns the network before allocation, and the initial values of its parameters, whose names begin with `name`.
+    fn filled(
+        &mut self,
+        name: &str,
+        input: &[usize],
+        layers: &[Layer],
+        inferred: Vec<Inferred>,
+    ) -> Result<(Network, Vec<InitialParam>)> {
+        let mut initial = vec![];
         let mut network = Network {
             layers: layers.to_vec(),
             input: input.to_vec(),
@@ -127,27 +180,22 @@ impl Builder<'_> {
             whole: vec![],
             halves: [vec![], vec![]],
         };
-        let groups = groups(layers, &inferred);
-        let mut inferred = inferred.into_iter();
-        for range in groups {
-            let mut own = vec![];
-            for (index, found) in range.clone().zip(&mut inferred) {
-                let prefix = format!("{name}.{index}.");
-                let mut branches = vec![];
-                for ((part, list), inside) in layers[index].branches().into_iter().zip(found.branches) {
-                    branches.push(self.filled(&format!("{prefix}{part}"), &found.input, list, inside)?);
-                }
-                let start = network.params.len() + own.len();
-                network.params.extend(branches.iter().flat_map(|branch: &Network| branch.params.clone()));
-                own.extend(self.init_params(&prefix, &found.params)?);
-                let end = network.params.len() + own.len();
-                let params = start..end;
-                network.placed.push(PlacedLayer { output: found.output, params, specs: found.params, branches });
+        for (index, found) in inferred.into_iter().enumerate() {
+            let prefix = format!("{name}.{index}.");
+            let start = initial.len();
+            let specs = found.all_params();
+            let mut branches = vec![];
+            for ((part, list), inside) in layers[index].branches().into_iter().zip(found.branches) {
+                let (branch, values) = self.filled(&format!("{prefix}{part}"), &found.input, list, inside)?;
+                branches.push(branch);
+                initial.extend(values);
             }
-            let flat_params = network.pack_params(own, self.device)?;
-            network.groups.push(FusedGroup { layers: range, flat_params });
+            initial.extend(self.init_params(&prefix, &found.params)?);
+            let params = start..initial.len();
+            let own = found.params.len();
+            network.placed.push(PlacedLayer { output: found.output, params, specs, own, branches });
         }
-        Ok(network)
+        Ok((network, initial))
     }
 
     /// Returns the initial values of a layer's own parameters, whose names begin with `prefix`.
@@ -168,17 +216,18 @@ impl Builder<'_> {
     }
 }
 
-/// Groups consecutive layers that have a fused form; each other layer is a group of its own.
-fn groups(layers: &[Layer], inferred: &[Inferred]) -> Vec<Range<usize>> {
-    let fuses = |index: usize| layers[index].fused(&inferred[index].input, &|_| 0).is_some();
-    let mut found = Vec::<Range<usize>>::new();
-    for index in 0..layers.len() {
-        match found.last_mut() {
-            Some(last) if fuses(index) && fuses(last.start) => last.end = index + 1,
-            _ => found.push(index..index + 1),
+impl PlacedLayer {
+    /// Gives the networks inside a fused layer their parts of its parameters.
+    fn share(&mut self, mut params: &[Param]) {
+        for branch in &mut self.branches {
+            let (own, others) = params.split_at(branch.param_count());
+            branch.params = own.to_vec();
+            for placed in &mut branch.placed {
+                placed.share(&own[placed.params.clone()]);
+            }
+            params = others;
         }
     }
-    found
 }
 
 /// Returns the index of the last layer with a kernel called `weight`.

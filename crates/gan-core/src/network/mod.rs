@@ -45,8 +45,10 @@ struct PlacedLayer {
     output: Vec<usize>,
     /// Indices of its parameters, those of lists inside it first.
     params: Range<usize>,
-    /// Descriptions of its own parameters.
+    /// Descriptions of its parameters, in the same order.
     specs: Vec<ParamSpec>,
+    /// Number of its own parameters, which are the last.
+    own: usize,
     /// Networks of the lists inside it.
     branches: Vec<Network>,
 }
@@ -147,11 +149,12 @@ impl Network {
     /// differentiating a gradient: for a fixed direction t, tᵀ∇ₓf(x; θ) is an ordinary function of θ, whose gradient by θ is computed as
     /// usual (Pearlmutter 1994, "Fast exact multiplication by the Hessian", with both orders swapped).
     pub fn jvp(&self, x: &Tensor, t: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
-        if let ([Step::Fused { group, network, .. }], Mode::Train(_)) = (&self.whole[..], &pass.mode)
+        if let ([Step::Fused { layers, group, network }], Mode::Train(_)) = (&self.whole[..], &pass.mode)
             && Self::can_fuse(x)
             && network.has_jvp()
         {
-            return network.jvp(&x.detach(), &t.detach(), &self.flat_params(*group, pass)?);
+            let classes = self.classes(layers.clone(), x.dim(0)?, pass.classes)?;
+            return network.jvp(&x.detach(), &t.detach(), &self.flat_params(*group, pass)?, classes);
         }
         Ok(self.forward_jvp_reference(x, t, pass)?.1)
     }

@@ -1,13 +1,14 @@
 //! Running a network: consecutive layers fused, the others in candle operations.
 
 use super::{Network, PlacedLayer};
-use crate::forward_context::{ForwardContext, Mode};
-use crate::layers::{Dual, LayerContext, follow, running, spectrally_normalized};
-use crate::params::Role;
+use crate::forward_context::{ForwardContext, Mode, Weights};
+use crate::layers::{BatchNormSettings, Dual, Layer, LayerContext, checked_classes, follow, running};
+use crate::params::{Param, Role};
 use crate::random::RandomTensors;
 use candle_core::{Device, Result, Tensor};
 use gan_base::Rng;
 use gan_kernels::fused::{FusedSequential, Layout, Noise, Run, Statistics};
+use gan_kernels::ops::{self, SpectralNorm};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -100,21 +101,42 @@ impl Network {
         [from, to]: [Layout; 2],
         pass: &mut ForwardContext,
     ) -> Result<Tensor> {
-        let norms = layers.filter_map(|index| {
-            let settings = self.layers[index].running()?;
-            Some((&self.params[self.placed[index].params.clone()], settings))
-        });
-        let norms: Vec<_> = norms.collect();
+        let norms = self.norms(layers.clone());
         let given = norms.iter().map(|(params, _)| running(params)).collect::<Result<Vec<_>>>()?;
         let (statistics, noise) = match &mut pass.mode {
             Mode::Train(rng) => (Statistics::Batch(&pass.ranks), noise(network, x.dim(0)?, rng)?),
             Mode::Eval => (Statistics::Given(&given), vec![]),
         };
-        let (y, found) = network.apply(x, theta, Run { statistics, noise, from, to })?;
+        let classes = self.classes(layers, x.dim(0)?, pass.classes)?;
+        let (y, found) = network.apply(x, theta, Run { statistics, noise, classes, from, to })?;
         for ((params, settings), batch) in norms.into_iter().zip(found) {
             follow(params, settings, &batch)?;
         }
         Ok(y)
+    }
+
+    /// Returns the samples' classes if some layers use them.
+    pub(super) fn classes(
+        &self,
+        layers: Range<usize>,
+        samples: usize,
+        classes: Option<&Tensor>,
+    ) -> Result<Option<Vec<u32>>> {
+        let known = self.layers[layers].iter().find_map(Layer::classes);
+        known.map(|known| checked_classes(classes, known, samples)?.to_vec1()).transpose()
+    }
+
+    /// Returns the parameters and settings of each batch norm in some layers, in the order in which they run.
+    fn norms(&self, layers: Range<usize>) -> Vec<(&[Param], BatchNormSettings)> {
+        let mut found = vec![];
+        for index in layers {
+            let placed = &self.placed[index];
+            if let Some(settings) = self.layers[index].running() {
+                found.push((&self.params[placed.params.clone()], settings));
+            }
+            found.extend(placed.branches.iter().rev().flat_map(|branch| branch.norms(0..branch.layers.len())));
+        }
+        found
     }
 
     /// Runs some layers in candle operations.
@@ -144,8 +166,9 @@ impl Network {
         detach_values: bool,
         pass: &mut ForwardContext,
     ) -> Result<Dual> {
-        let PlacedLayer { params, specs, branches, .. } = &self.placed[index];
+        let PlacedLayer { params, specs, own, branches, .. } = &self.placed[index];
         let params = &self.params[params.clone()];
+        let specs = &specs[specs.len() - own..];
         self.layers[index].forward(x, &mut LayerContext { params, specs, branches, engine, detach_values, pass })
     }
 
@@ -170,29 +193,24 @@ impl Network {
         theta: Tensor,
         pass: &ForwardContext,
     ) -> Result<Tensor> {
-        let mut pieces = vec![];
-        let mut at = 0;
+        let iterates = pass.weights == Weights::Trained && matches!(pass.mode, Mode::Train(_));
+        let mut kernels = vec![];
         for placed in &self.placed[layers] {
             let own = &self.params[placed.params.clone()];
             for (kernel, spec) in own.iter().zip(&placed.specs).filter(|(param, _)| param.role == Role::Weight) {
                 let name = format!("{}_u", kernel.name);
                 let Some(direction) = own.iter().find(|param| param.name == name) else { continue };
-                if kernel.start() > at {
-                    pieces.push(theta.narrow(0, at, kernel.start() - at)?);
+                let outputs = kernel.dims()[spec.output_axis];
+                let before = kernel.dims()[..spec.output_axis].iter().product();
+                let sides = [before, outputs, kernel.elem_count() / (before * outputs)];
+                let norm = SpectralNorm::of(&theta.detach(), kernel.start(), sides, &direction.tensor()?, iterates)?;
+                if iterates {
+                    direction.set(&Tensor::from_slice(norm.direction(), outputs, theta.device())?)?;
                 }
-                let weight = theta.narrow(0, kernel.start(), kernel.elem_count())?.reshape(kernel.dims())?;
-                let weight = spectrally_normalized(&weight, direction, spec.output_axis, pass)?;
-                pieces.push(weight.flatten_all()?);
-                at = kernel.start() + kernel.elem_count();
+                kernels.push(norm);
             }
         }
-        if pieces.is_empty() {
-            return Ok(theta);
-        }
-        if theta.dim(0)? > at {
-            pieces.push(theta.narrow(0, at, theta.dim(0)? - at)?);
-        }
-        Tensor::cat(&pieces, 0)
+        ops::spectrally_normalized(&theta, kernels)
     }
 }
 

@@ -4,7 +4,8 @@
 //! with zeros to a multiple of 16 bytes, without which tensor cores cannot load them. cuDNN pads an image evenly; an image whose padding is
 //! uneven is copied with its zeros first. A window as large as its image, and a window of one pixel, is a matrix product. Every other
 //! convolution is one after its windows were copied to rows ([`Route::Rows`]): that is the better way for images of a few channels, which
-//! cuDNN would pad to several times their size, and the way for what cuDNN does not take.
+//! cuDNN would pad to several times their size, and the way for what cuDNN does not take. A convolution of several groups is one of cuDNN, or
+//! plain loops.
 //!
 //! In reading order: this file (the ways of a convolution), `sizes`, `weights` (packed weights), `dnn` (cuDNN's
 //! calls), `plan` (the choice of an algorithm), `gemm`.
@@ -88,7 +89,7 @@ impl Cuda {
         let m = map(p, x.of, strict);
         let padded = m.copies_x.map(|at| self.window(x, image(p), kernel_image(&m.sizes), at.map(|v| -v), x.of));
         let x = padded.as_ref().map_or(x, |buffer| self.slice(buffer));
-        self.with_packed(call, x.of, m.sizes.o as usize, m.sizes.c as usize, |weights| {
+        self.with_packed(call, x.of, m.sizes.o as usize, m.sizes.window_channels(), |weights| {
             if !m.copies_y {
                 return self.convolve(Kind::Forward, m.sizes, strict, [x, weights], y);
             }
@@ -129,7 +130,7 @@ impl Cuda {
         let m = map(p, y.of, strict);
         let padded = m.copies_y.then(|| self.window(y, output(p), kernel_output(&m.sizes), [0, 0], y.of));
         let y = padded.as_ref().map_or(y, |buffer| self.slice(buffer));
-        self.with_packed(call, y.of, m.sizes.o as usize, m.sizes.c as usize, |weights| {
+        self.with_packed(call, y.of, m.sizes.o as usize, m.sizes.window_channels(), |weights| {
             let Some(at) = m.copies_x else {
                 return self.convolve(Kind::InputGrad, m.sizes, strict, [y, weights], x);
             };
@@ -141,8 +142,7 @@ impl Cuda {
 
     pub(crate) fn weight_grad(&self, p: &Problem, precision: Precision, x: Slice<'_>, dy: Slice<'_>, dw: SliceMut<'_>) {
         assert_lengths(p, x, dy);
-        let taps = p.kernel[0] * p.kernel[1];
-        assert!(dw.len == p.out_channels * p.in_channels * taps && dw.of == Type::F32, "a weight gradient for {p:?}");
+        assert!(dw.len == p.weights() && dw.of == Type::F32, "a weight gradient for {p:?}");
         let strict = self.is_strict(precision, x.of);
         self.beside(|cuda| {
             if let Some(product) = product(p) {
@@ -186,7 +186,7 @@ impl Cuda {
         let mut packed = self.buffer(m.sizes.w_len(), x.of);
         self.convolve(Kind::WeightGrad, m.sizes, strict, [x, dy], &self.slice_mut(&mut packed));
         let packed = self.slice(&packed);
-        self.transpose(packed, dw, [p.out_channels; 2], taps, p.in_channels, m.sizes.c as usize, taps);
+        self.transpose(packed, dw, [p.pitch()[1]; 2], taps, p.in_channels, m.sizes.window_channels(), taps);
     }
 
     /// Copies an image's windows to rows.
@@ -209,8 +209,8 @@ impl Cuda {
 
     /// Runs a convolution in the way that was chosen for it; at first use it may be run in all ways, to choose the fastest.
     fn by_route(&self, kind: Kind, p: &Problem, of: Type, strict: bool, run: impl Fn(Route)) {
-        if p.samples == 0 || p.positions() == 0 {
-            // The weights' gradient over no windows.
+        if p.groups > 1 || p.samples == 0 || p.positions() == 0 {
+            // Groups have one way. Over no windows there is only the weights' gradient.
             return run(Route::Direct);
         }
         let key = RouteKey { kind, sizes: plain_sizes(p), of, strict, choice: self.choice };

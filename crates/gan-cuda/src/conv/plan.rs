@@ -26,12 +26,12 @@ impl Cuda {
         let key = Key { kind, sizes, of: a.of, strict, choice: self.choice };
         let plan = self.plan(key);
         let name = || {
-            let Sizes { n, h, w, c, oh, ow, o, kh, kw, .. } = sizes;
+            let Sizes { n, h, w, c, oh, ow, o, kh, kw, groups, .. } = sizes;
             let how = match plan {
                 Plan::Direct => "loops".into(),
                 Plan::Dnn { algorithm, math, workspace, .. } => format!("a{algorithm} m{math} ws{workspace}"),
             };
-            format!("conv {kind:?} n{n} {h}x{w}x{c}->{oh}x{ow}x{o} k{kh}x{kw} {how}")
+            format!("conv {kind:?} n{n} {h}x{w}x{c}->{oh}x{ow}x{o} k{kh}x{kw} g{groups} {how}")
         };
         if let Plan::Direct = plan {
             let kernel = match kind {
@@ -83,9 +83,13 @@ impl Cuda {
             let conv = dnn::create_convolution_descriptor().ok()?;
             dnn::set_tensor4d_descriptor(x, nhwc, of, [s.n, s.c, s.h, s.w]).ok()?;
             dnn::set_tensor4d_descriptor(y, nhwc, of, [s.n, s.o, s.oh, s.ow]).ok()?;
-            dnn::set_filter4d_descriptor(w, of, nhwc, [s.o, s.c, s.kh, s.kw]).ok()?;
+            let [o, c] = [s.o, s.c / s.groups];
+            dnn::set_filter4d_descriptor(w, of, nhwc, [o, c, s.kh, s.kw]).ok()?;
             let float = dnn_sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
             dnn::set_convolution2d_descriptor(conv, s.top, s.left, s.down, s.across, s.dh, s.dw, mode, float).ok()?;
+            if s.groups > 1 {
+                dnn::set_convolution_group_count(conv, s.groups).ok()?;
+            }
             [x as usize, w as usize, y as usize, conv as usize]
         };
         let [x, w, y, conv] = parts;

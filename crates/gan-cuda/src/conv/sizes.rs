@@ -22,6 +22,7 @@ pub(super) struct Sizes {
     pub across: i32,
     pub dh: i32,
     pub dw: i32,
+    pub groups: i32,
 }
 
 impl Sizes {
@@ -34,7 +35,12 @@ impl Sizes {
     }
 
     pub fn w_len(&self) -> usize {
-        [self.o, self.kh, self.kw, self.c].iter().map(|v| *v as usize).product()
+        [self.o, self.kh, self.kw].iter().map(|v| *v as usize).product::<usize>() * self.window_channels()
+    }
+
+    /// Returns the number of channels that an output reads: those of its group.
+    pub fn window_channels(&self) -> usize {
+        (self.c / self.groups) as usize
     }
 }
 
@@ -61,11 +67,11 @@ pub(super) fn assert_lengths(p: &Problem, x: Slice<'_>, y: Slice<'_>) {
 }
 
 pub(super) fn image(p: &Problem) -> [usize; 4] {
-    [p.samples, p.input[0], p.input[1], p.in_channels]
+    [p.samples, p.input[0], p.input[1], p.pitch()[0]]
 }
 
 pub(super) fn output(p: &Problem) -> [usize; 4] {
-    [p.samples, p.output[0], p.output[1], p.out_channels]
+    [p.samples, p.output[0], p.output[1], p.pitch()[1]]
 }
 
 pub(super) fn kernel_image(s: &Sizes) -> [usize; 4] {
@@ -78,7 +84,7 @@ pub(super) fn kernel_output(s: &Sizes) -> [usize; 4] {
 
 /// Returns the product that a problem is, if it is one.
 pub(super) fn product(p: &Problem) -> Option<Product> {
-    if p.spec.padding.total() != [0, 0] {
+    if p.groups > 1 || p.spec.padding.total() != [0, 0] {
         return None;
     }
     let each_pixel = p.kernel == [1, 1] && p.spec.stride == [1, 1] && p.input == p.output;
@@ -96,7 +102,7 @@ pub(crate) fn small_count(len: usize) -> u64 {
     len as u64
 }
 
-/// Returns the product over windows that a problem is.
+/// Returns the product over windows that a problem of one group is.
 pub(super) fn windows(p: &Problem) -> Product {
     let inner = p.in_channels * p.kernel[0] * p.kernel[1];
     Product { rows: p.samples * p.positions(), outputs: p.out_channels, inner }
@@ -106,14 +112,15 @@ pub(super) fn windows(p: &Problem) -> Product {
 pub(super) fn plain_sizes(p: &Problem) -> Sizes {
     let small = |v: usize| i32::try_from(v).expect("a convolution's side fits into 32 bits");
     let before = p.spec.padding.before();
+    let [channels, outputs] = p.pitch();
     Sizes {
         n: small(p.samples),
         h: small(p.input[0]),
         w: small(p.input[1]),
-        c: small(p.in_channels),
+        c: small(channels),
         oh: small(p.output[0]),
         ow: small(p.output[1]),
-        o: small(p.out_channels),
+        o: small(outputs),
         kh: small(p.kernel[0]),
         kw: small(p.kernel[1]),
         top: small(before[0]),
@@ -122,12 +129,14 @@ pub(super) fn plain_sizes(p: &Problem) -> Sizes {
         across: small(p.spec.stride[1]),
         dh: small(p.spec.dilation[0]),
         dw: small(p.spec.dilation[1]),
+        groups: small(p.groups),
     }
 }
 
 /// Returns the sizes in which cuDNN computes a problem.
 pub(super) fn map(p: &Problem, of: Type, strict: bool) -> Mapped {
-    let align = if strict { 1 } else { 16 / of.bytes() };
+    // Zeros at the end of the channels would belong to no group.
+    let align = if strict || p.groups > 1 { 1 } else { 16 / of.bytes() };
     let small = |v: usize| i32::try_from(v).expect("a convolution's side fits into 32 bits");
     let reach = [0, 1].map(|i| p.spec.dilation[i] * (p.kernel[i] - 1) + 1);
     let before = p.spec.padding.before();
@@ -138,8 +147,8 @@ pub(super) fn map(p: &Problem, of: Type, strict: bool) -> Mapped {
     let needed = [0, 1].map(|i| (p.output[i].max(1) - 1) * p.spec.stride[i] + reach[i]);
     let input = if even { p.input } else { needed };
     let [top, left] = if even { before } else { [0, 0] };
-    let c = p.in_channels.next_multiple_of(align);
-    let o = p.out_channels.next_multiple_of(align);
+    let [channels, outputs] = p.pitch();
+    let [c, o] = [channels, outputs].map(|channels| channels.next_multiple_of(align));
     let sizes = Sizes {
         h: small(input[0]),
         w: small(input[1]),
@@ -150,6 +159,6 @@ pub(super) fn map(p: &Problem, of: Type, strict: bool) -> Mapped {
         ..plain_sizes(p)
     };
     let at = if even { [0, 0] } else { before.map(small) };
-    let copies_x = (!even || c != p.in_channels).then_some(at);
-    Mapped { sizes, copies_x, copies_y: o != p.out_channels }
+    let copies_x = (!even || c != channels).then_some(at);
+    Mapped { sizes, copies_x, copies_y: o != outputs }
 }

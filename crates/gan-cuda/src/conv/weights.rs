@@ -43,7 +43,8 @@ impl WeightCache {
 }
 
 impl Cuda {
-    /// Calls `f` with a call's weights in a form. Nobody else packs others in the same place before `f` has queued its work.
+    /// Calls `f` with a call's weights for `outputs` filters of `channels` each. Nobody else packs others in the same place before `f` has
+    /// queued its work.
     pub(super) fn with_packed(
         &self,
         call: &ConvCall<Self>,
@@ -55,8 +56,9 @@ impl Cuda {
         let p = &call.problem;
         let taps = p.kernel[0] * p.kernel[1];
         let source = call.weights;
-        assert_eq!(source.len, p.out_channels * p.in_channels * taps, "a convolution's weights for {p:?}");
-        let padded = outputs != p.out_channels || channels != p.in_channels;
+        assert_eq!(source.len, p.weights(), "a convolution's weights for {p:?}");
+        let [_, filters] = p.pitch();
+        let padded = outputs != filters || channels != p.in_channels;
         if taps == 1 && of == source.of && !padded {
             return f(source);
         }
@@ -70,7 +72,7 @@ impl Cuda {
         });
         if version == 0 || packed.version != version || packed.from != source.address {
             let to = self.slice_mut(&mut packed.buffer);
-            self.transpose(source, &to, [p.out_channels, outputs], p.in_channels, taps, taps, channels);
+            self.transpose(source, &to, [filters, outputs], p.in_channels, taps, taps, channels);
             packed.version = version;
             packed.from = source.address;
         }

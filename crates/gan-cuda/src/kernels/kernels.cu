@@ -162,6 +162,18 @@ template <class L> __device__ __forceinline__ void in_act_grad(const typename L:
 #define P_IN_ACT_GRAD(T) (const T* x, T* g, u64 n, int act, float slope)
 EACH_LANES(in_act_grad, P_IN_ACT_GRAD, (x, g, n, act, slope))
 
+template <class L> __device__ __forceinline__ void add_to(const typename L::type* x, typename L::type* y, u64 n) {
+    FOR_LANES(n) {
+        float a[L::N], b[L::N];
+        L::load(x + at, a);
+        L::load(y + at, b);
+        for (int i = 0; i < L::N; ++i) b[i] += a[i];
+        L::store(y + at, b);
+    }
+}
+#define P_ADD_TO(T) (const T* x, T* y, u64 n)
+EACH_LANES(add_to, P_ADD_TO, (x, y, n))
+
 // y = x·scale where uniform >= rate, else 0. The random numbers are of the activations' type.
 template <class L> __device__ __forceinline__ void dropout(const typename L::type* uniform, const typename L::type* x, typename L::type* y, u64 n, float rate, float scale) {
     FOR_LANES(n) {
@@ -670,6 +682,40 @@ template <class L> __device__ __forceinline__ void window_spread(const typename 
 #define P_WINDOW_SPREAD(T) (const T* g, T* dx, u64 count, int h, int w, int c, int from_h, int from_w, int down, int across, float factor)
 EACH_LANES(window_spread, P_WINDOW_SPREAD, (g, dx, count, h, w, c, from_h, from_w, down, across, factor))
 
+// y[n, i, j] = the sum of x[n, a, b]·(weights of a and b) over the taps of row i and column j; h, w, c are those of y. The table has the first
+// tap of each row and the rows' end, the same of the columns, and each tap's index and weight.
+template <class L> __device__ __forceinline__ void weighted(const typename L::type* x, typename L::type* y, u64 count, int h, int w, int c, int from_h, int from_w, const u32* down) {
+    const u32* across = down + h + 1;
+    const u32* taps = across + w + 1;
+    FOR_NUMBERS(count) {
+        Place p = place(at, h, w, c / L::N);
+        float sum[L::N], v[L::N];
+        for (int k = 0; k < L::N; ++k) sum[k] = 0.0f;
+        for (u32 a = down[p.i]; a < down[p.i + 1]; ++a)
+            for (u32 b = across[p.j]; b < across[p.j + 1]; ++b) {
+                L::load(x + ((p.n * from_h + taps[2 * a]) * from_w + taps[2 * b]) * c + p.k * L::N, v);
+                float weight = of_bits(taps[2 * a + 1]) * of_bits(taps[2 * b + 1]);
+                for (int k = 0; k < L::N; ++k) sum[k] += weight * v[k];
+            }
+        L::store(y + at * L::N, sum);
+    }
+}
+#define P_WEIGHTED(T) (const T* x, T* y, u64 count, int h, int w, int c, int from_h, int from_w, const u32* down)
+EACH_LANES(weighted, P_WEIGHTED, (x, y, count, h, w, c, from_h, from_w, down))
+
+// Rearranges images [n, h / side, w / side, c·side·side] into [n, h, w, c], or back.
+template <class T> __device__ __forceinline__ void shuffle(const T* x, T* y, u64 count, int h, int w, int c, int side, int back) {
+    FOR_NUMBERS(count) {
+        Place p = place(at, h, w, c);
+        size_t pixel = (p.n * (h / side) + p.i / side) * (w / side) + p.j / side;
+        size_t small = ((pixel * c + p.k) * side + p.i % side) * side + p.j % side;
+        if (back) y[small] = x[at];
+        else y[at] = x[small];
+    }
+}
+#define P_SHUFFLE(T) (const T* x, T* y, u64 count, int h, int w, int c, int side, int back)
+EACH_TYPE(shuffle, P_SHUFFLE, (x, y, count, h, w, c, side, back))
+
 // The maximum of each channel of [n, pixels, c]; a NaN stays.
 template <class T> __device__ __forceinline__ void max_pool(const T* x, T* y, u64 count, int pixels, int c) {
     FOR_NUMBERS(count) {
@@ -699,13 +745,14 @@ EACH_TYPE(max_pool_grad, P_MAX_POOL_GRAD, (x, y, g, dx, count, pixels, c))
 
 // ---------------------------------------------------------------------------------------------------------------- convolutions
 
-// Sizes of a convolution x [n, h, w, c] -> y [n, oh, ow, o] with weights [o, kh, kw, c]. Plain loops, for what cuDNN does not take.
-struct Conv { int n, h, w, c, oh, ow, o, kh, kw, top, left, down, across, dh, dw; };
+// Sizes of a convolution x [n, h, w, c] -> y [n, oh, ow, o] with weights [o, kh, kw, c / groups]. Plain loops, for what cuDNN does not take.
+struct Conv { int n, h, w, c, oh, ow, o, kh, kw, top, left, down, across, dh, dw, groups; };
 
 template <class T> __device__ __forceinline__ void conv_forward(Conv p, const T* x, const T* k, T* y) {
     u64 count = (u64)p.n * p.oh * p.ow * p.o;
     FOR_NUMBERS(count) {
         Place to = place(at, p.oh, p.ow, p.o);
+        int each = p.c / p.groups, group = to.k / (p.o / p.groups);
         float sum = 0.0f;
         for (int a = 0; a < p.kh; ++a) {
             int i = to.i * p.down + a * p.dh - p.top;
@@ -713,9 +760,9 @@ template <class T> __device__ __forceinline__ void conv_forward(Conv p, const T*
             for (int b = 0; b < p.kw; ++b) {
                 int j = to.j * p.across + b * p.dw - p.left;
                 if (j < 0 || j >= p.w) continue;
-                const T* u = x + ((to.n * p.h + i) * p.w + j) * p.c;
-                const T* v = k + (((size_t)to.k * p.kh + a) * p.kw + b) * p.c;
-                for (int c = 0; c < p.c; ++c) sum += wide(u[c]) * wide(v[c]);
+                const T* u = x + ((to.n * p.h + i) * p.w + j) * p.c + group * each;
+                const T* v = k + (((size_t)to.k * p.kh + a) * p.kw + b) * each;
+                for (int c = 0; c < each; ++c) sum += wide(u[c]) * wide(v[c]);
             }
         }
         y[at] = Narrow<T>::of(sum);
@@ -728,6 +775,7 @@ template <class T> __device__ __forceinline__ void conv_input_grad(Conv p, const
     u64 count = (u64)p.n * p.h * p.w * p.c;
     FOR_NUMBERS(count) {
         Place to = place(at, p.h, p.w, p.c);
+        int each = p.c / p.groups, outputs = p.o / p.groups, first = to.k / each * outputs;
         float sum = 0.0f;
         for (int a = 0; a < p.kh; ++a) {
             int i = to.i + p.top - a * p.dh;
@@ -736,8 +784,8 @@ template <class T> __device__ __forceinline__ void conv_input_grad(Conv p, const
                 int j = to.j + p.left - b * p.dw;
                 if (j < 0 || j % p.across != 0 || j / p.across >= p.ow) continue;
                 const T* u = y + ((to.n * p.oh + i / p.down) * p.ow + j / p.across) * p.o;
-                const T* v = k + ((size_t)a * p.kw + b) * p.c + to.k;
-                for (int o = 0; o < p.o; ++o) sum += wide(u[o]) * wide(v[(size_t)o * p.kh * p.kw * p.c]);
+                const T* v = k + ((size_t)a * p.kw + b) * each + to.k % each;
+                for (int o = first; o < first + outputs; ++o) sum += wide(u[o]) * wide(v[(size_t)o * p.kh * p.kw * each]);
             }
         }
         x[at] = Narrow<T>::of(sum);
@@ -746,9 +794,11 @@ template <class T> __device__ __forceinline__ void conv_input_grad(Conv p, const
 EACH_TYPE(conv_input_grad, P_CONV, (p, a, b, to))
 
 template <class T> __device__ __forceinline__ void conv_weight_grad(Conv p, const T* x, const T* dy, T* dk) {
-    u64 count = (u64)p.o * p.kh * p.kw * p.c;
+    int each = p.c / p.groups;
+    u64 count = (u64)p.o * p.kh * p.kw * each;
     FOR_NUMBERS(count) {
-        Place to = place(at, p.kh, p.kw, p.c);
+        Place to = place(at, p.kh, p.kw, each);
+        int channel = (int)to.n / (p.o / p.groups) * each + to.k;
         double total = 0.0;
         for (int n = 0; n < p.n; ++n) {
             float sum = 0.0f;
@@ -758,7 +808,7 @@ template <class T> __device__ __forceinline__ void conv_weight_grad(Conv p, cons
                 for (int oj = 0; oj < p.ow; ++oj) {
                     int j = oj * p.across + to.j * p.dw - p.left;
                     if (j < 0 || j >= p.w) continue;
-                    sum += wide(x[(((size_t)n * p.h + i) * p.w + j) * p.c + to.k]) * wide(dy[(((size_t)n * p.oh + oi) * p.ow + oj) * p.o + to.n]);
+                    sum += wide(x[(((size_t)n * p.h + i) * p.w + j) * p.c + channel]) * wide(dy[(((size_t)n * p.oh + oi) * p.ow + oj) * p.o + to.n]);
                 }
             }
             total += sum;
@@ -831,6 +881,79 @@ COL2IM(col2im_f32_4, float, 4)
 COL2IM(col2im_bf16_1, bf16, 1)
 COL2IM(col2im_bf16_3, bf16, 3)
 COL2IM(col2im_bf16_4, bf16, 4)
+
+// --------------------------------------------------------------------------------------------------------------------- classes
+
+// Sample i has the class classes[i % given]: samples of several batches follow each other. Each result number has one thread.
+
+// y = x with a row at the end of each pixel's channels: the class's row, or one-hot without rows, or zeros without classes.
+template <class T> __device__ __forceinline__ void concat_class(const T* x, T* y, u64 count, int pixels, int c, int wide_c, const u32* classes, int given, const float* rows) {
+    FOR_NUMBERS(count) {
+        u32 pixel = (u32)at / (u32)wide_c;
+        int k = (int)((u32)at % (u32)wide_c);
+        if (k < c) { y[at] = x[(size_t)pixel * c + k]; continue; }
+        float value = 0.0f;
+        if (classes) {
+            u32 of = classes[pixel / (u32)pixels % (u32)given];
+            value = rows ? rows[(size_t)of * (wide_c - c) + k - c] : of == (u32)(k - c) ? 1.0f : 0.0f;
+        }
+        y[at] = Narrow<T>::of(value);
+    }
+}
+#define P_CONCAT_CLASS(T) (const T* x, T* y, u64 count, int pixels, int c, int wide_c, const u32* classes, int given, const float* rows)
+EACH_TYPE(concat_class, P_CONCAT_CLASS, (x, y, count, pixels, c, wide_c, classes, given, rows))
+
+template <class T> __device__ __forceinline__ void class_rows_grad(const T* g, float* rows, u64 count, int samples, int pixels, int c, int wide_c, const u32* classes, int given) {
+    FOR_NUMBERS(count) {
+        u32 of = (u32)at / (u32)(wide_c - c), k = (u32)at % (u32)(wide_c - c);
+        double total = 0.0;
+        for (int n = 0; n < samples; ++n) {
+            if (classes[n % given] != of) continue;
+            const T* from = g + (size_t)n * pixels * wide_c + c + k;
+            float sum = 0.0f;
+            for (int p = 0; p < pixels; ++p) sum += wide(from[(size_t)p * wide_c]);
+            total += sum;
+        }
+        rows[at] = (float)total;
+    }
+}
+#define P_CLASS_ROWS_GRAD(T) (const T* g, float* rows, u64 count, int samples, int pixels, int c, int wide_c, const u32* classes, int given)
+EACH_TYPE(class_rows_grad, P_CLASS_ROWS_GRAD, (g, rows, count, samples, pixels, c, wide_c, classes, given))
+
+// y = sum of x·(weight + the class's row).
+template <class T> __device__ __forceinline__ void projection(const T* x, const float* weight, const float* embed, T* y, u64 count, int features, const u32* classes, int given) {
+    FOR_NUMBERS(count) {
+        const T* from = x + at * features;
+        const float* row = embed + (size_t)classes[at % given] * features;
+        float sum = 0.0f;
+        for (int k = 0; k < features; ++k) sum += wide(from[k]) * (weight[k] + row[k]);
+        y[at] = Narrow<T>::of(sum);
+    }
+}
+#define P_PROJECTION(T) (const T* x, const float* weight, const float* embed, T* y, u64 count, int features, const u32* classes, int given)
+EACH_TYPE(projection, P_PROJECTION, (x, weight, embed, y, count, features, classes, given))
+
+template <class T> __device__ __forceinline__ void projection_input_grad(const T* g, const float* weight, const float* embed, T* dx, u64 count, int features, const u32* classes, int given) {
+    FOR_NUMBERS(count) {
+        u32 n = (u32)at / (u32)features, k = (u32)at % (u32)features;
+        dx[at] = Narrow<T>::of(wide(g[n]) * (weight[k] + embed[(size_t)classes[n % (u32)given] * features + k]));
+    }
+}
+#define P_PROJECTION_INPUT_GRAD(T) (const T* g, const float* weight, const float* embed, T* dx, u64 count, int features, const u32* classes, int given)
+EACH_TYPE(projection_input_grad, P_PROJECTION_INPUT_GRAD, (g, weight, embed, dx, count, features, classes, given))
+
+// Gradient by the rows of the classes, or by the weights without classes.
+template <class T> __device__ __forceinline__ void projection_grad(const T* x, const T* g, float* rows, u64 count, int samples, int features, const u32* classes, int given) {
+    FOR_NUMBERS(count) {
+        u32 of = (u32)at / (u32)features, k = (u32)at % (u32)features;
+        double sum = 0.0;
+        for (int n = 0; n < samples; ++n)
+            if (!classes || classes[n % given] == of) sum += wide(g[n]) * wide(x[(size_t)n * features + k]);
+        rows[at] = (float)sum;
+    }
+}
+#define P_PROJECTION_GRAD(T) (const T* x, const T* g, float* rows, u64 count, int samples, int features, const u32* classes, int given)
+EACH_TYPE(projection_grad, P_PROJECTION_GRAD, (x, g, rows, count, samples, features, classes, given))
 
 // -------------------------------------------------------------------------------------------------- optimizers, losses, random numbers
 

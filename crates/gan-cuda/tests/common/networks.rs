@@ -1,7 +1,10 @@
 //! The networks of the presets whose step is plain, and small ones for tests.
 
 use gan_cuda::step::{Adam, Plain};
-use gan_kernels::fused::{Activation, BatchNorm, Conv, Dropout, FusedLayer, GlobalMaxPool, Resample, Reshape, Weights};
+use gan_kernels::fused::{
+    Activation, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, Join, Projection, Resample,
+    Reshape, Swap, Weights,
+};
 use gan_kernels::{ConvSpec, Padding};
 
 /// Layers with their parameters' initial values.
@@ -10,12 +13,15 @@ pub struct Net {
     pub values: Vec<f32>,
     channels: usize,
     side: usize,
+    /// Channels and sides of the values that residual blocks hold.
+    waiting: Vec<[usize; 2]>,
     state: u64,
 }
 
 impl Net {
     pub fn new(channels: usize, side: usize, seed: u64) -> Self {
-        Self { layers: vec![], values: vec![], channels, side, state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+        let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Self { layers: vec![], values: vec![], channels, side, waiting: vec![], state }
     }
 
     fn normal(&mut self, n: usize, spread: f32) -> usize {
@@ -39,11 +45,24 @@ impl Net {
         Weights { weight, bias }
     }
 
-    pub fn conv(mut self, outputs: usize, kernel: usize, stride: usize, padding: Padding, bias: bool) -> Self {
-        let weights = self.weights(outputs * self.channels * kernel * kernel, outputs, bias);
+    pub fn conv(self, outputs: usize, kernel: usize, stride: usize, padding: Padding, bias: bool) -> Self {
+        self.grouped(1, outputs, kernel, stride, padding, bias)
+    }
+
+    pub fn grouped(
+        mut self,
+        groups: usize,
+        outputs: usize,
+        kernel: usize,
+        stride: usize,
+        padding: Padding,
+        bias: bool,
+    ) -> Self {
+        let weights = self.weights(outputs * self.channels / groups * kernel * kernel, outputs, bias);
         let spec = ConvSpec { padding, ..ConvSpec::square(stride, 0) };
-        self.layers.push(FusedLayer::Conv(Conv { weights, outputs, kernel: [kernel; 2], spec, transposed: None }));
-        self.side = spec.output_size([self.side; 2], [kernel; 2]).unwrap()[0];
+        let kernel = [kernel; 2];
+        self.layers.push(FusedLayer::Conv(Conv { weights, outputs, groups, kernel, spec, transposed: None }));
+        self.side = spec.output_size([self.side; 2], kernel).unwrap()[0];
         self.channels = outputs;
         self
     }
@@ -57,7 +76,7 @@ impl Net {
         let weights = self.weights(outputs * self.channels * kernel * kernel, outputs, bias);
         let spec = ConvSpec::square(stride, padding);
         let transposed = Some([0, 0]);
-        self.layers.push(FusedLayer::Conv(Conv { weights, outputs, kernel: [kernel; 2], spec, transposed }));
+        self.layers.push(FusedLayer::Conv(Conv { weights, outputs, groups: 1, kernel: [kernel; 2], spec, transposed }));
         self.side = spec.transposed_size([self.side; 2], [kernel; 2], [0, 0]).unwrap()[0];
         self.channels = outputs;
         self
@@ -66,7 +85,14 @@ impl Net {
     pub fn dense(mut self, outputs: usize) -> Self {
         let weights = self.weights(outputs * self.channels, outputs, true);
         let spec = ConvSpec::default();
-        self.layers.push(FusedLayer::Conv(Conv { weights, outputs, kernel: [1; 2], spec, transposed: None }));
+        self.layers.push(FusedLayer::Conv(Conv {
+            weights,
+            outputs,
+            groups: 1,
+            kernel: [1; 2],
+            spec,
+            transposed: None,
+        }));
         self.channels = outputs;
         self
     }
@@ -117,6 +143,51 @@ impl Net {
     pub fn pad(mut self, padding: Padding) -> Self {
         self.layers.push(FusedLayer::Resample(Resample::ZeroPad(padding)));
         self.side += padding.total()[0];
+        self
+    }
+
+    /// Resamples to images of `side`² pixels.
+    pub fn resample(mut self, by: Resample, channels: usize, side: usize) -> Self {
+        self.layers.push(FusedLayer::Resample(by));
+        self.channels = channels;
+        self.side = side;
+        self
+    }
+
+    pub fn fork(mut self) -> Self {
+        self.layers.push(FusedLayer::Fork(Fork));
+        self.waiting.push([self.channels, self.side]);
+        self
+    }
+
+    pub fn swap(mut self) -> Self {
+        self.layers.push(FusedLayer::Swap(Swap));
+        let [channels, side] = self.waiting.pop().unwrap();
+        self.waiting.push([self.channels, self.side]);
+        self.channels = channels;
+        self.side = side;
+        self
+    }
+
+    pub fn join(mut self) -> Self {
+        self.layers.push(FusedLayer::Join(Join));
+        self.waiting.pop();
+        self
+    }
+
+    pub fn concat_class(mut self, known: usize, width: usize) -> Self {
+        let start = self.normal(known * width, 0.5);
+        self.layers.push(FusedLayer::ConcatClass(ConcatClass { known, embedding: Some((start, width)) }));
+        self.channels += width;
+        self
+    }
+
+    pub fn projection(mut self, known: usize) -> Self {
+        let weight = self.normal(self.channels, 0.3);
+        let bias = self.constant(1, 0.1);
+        let embed = self.normal(known * self.channels, 0.3);
+        self.layers.push(FusedLayer::Projection(Projection { known, weight, bias, embed }));
+        self.channels = 1;
         self
     }
 
@@ -220,6 +291,30 @@ pub fn upsample_mnist(width: usize, latent: usize, batch: usize) -> Made {
     let d = d.same(width, 3, 2).norm(1e-3).leaky(0.2).dropout(0.25);
     let d = d.same(2 * width, 3, 1).norm(1e-3).leaky(0.2).dropout(0.25).flatten().dense(1);
     made(vec![latent], [1, 28, 28], batch, [g, d])
+}
+
+/// A GAN of residual blocks for images of 16×16 pixels.
+pub fn residual(width: usize, latent: usize, batch: usize) -> Made {
+    let pad = Padding::all(1);
+    let g = Net::new(latent, 1, 1).transposed(width, 4, 1, 0, false);
+    let g = g.fork().norm(1e-5).leaky(0.0).upsample().conv(width, 3, 1, pad, false).norm(1e-5).leaky(0.0);
+    let g = g.conv(width, 3, 1, pad, false).swap().resample(Resample::Bilinear([2, 2]), width, 8).join();
+    let g = g.norm(1e-5).leaky(0.0).conv(12, 3, 1, pad, true).resample(Resample::PixelShuffle(2), 3, 16).tanh();
+    let d = Net::new(3, 16, 2).conv(width, 3, 1, pad, true);
+    let d = d.fork().leaky(0.2).grouped(2, width, 3, 1, pad, true).leaky(0.2).conv(2 * width, 3, 1, pad, true);
+    let d = d.resample(Resample::BlurPool(2), 2 * width, 8).swap().conv(2 * width, 1, 1, Padding::all(0), true);
+    let d = d.resample(Resample::AvgPool([2, 2]), 2 * width, 8).join().leaky(0.2).flatten().dense(1);
+    made(vec![latent, 1, 1], [3, 16, 16], batch, [g, d])
+}
+
+/// A discriminator with residual blocks, groups and classes, for images of 3×8×8 numbers.
+pub fn conditional(known: usize) -> Net {
+    let pad = Padding::all(1);
+    let d = Net::new(3, 8, 4).concat_class(known, 5).conv(8, 3, 1, pad, true);
+    let d = d.fork().leaky(0.0).grouped(4, 8, 3, 1, pad, true).norm(1e-5).leaky(0.2).fork().leaky(0.1);
+    let d = d.conv(8, 3, 1, pad, true).swap().join().resample(Resample::BlurPool(2), 8, 4).swap();
+    let d = d.conv(8, 1, 1, Padding::all(0), true).resample(Resample::AvgPool([2, 2]), 8, 4).join().leaky(0.2);
+    d.resample(Resample::AvgPool([4, 4]), 8, 1).flatten().projection(known)
 }
 
 /// Returns a batch of smooth images `[N, C, H, W]`.

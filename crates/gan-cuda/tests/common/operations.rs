@@ -50,7 +50,11 @@ impl<B: StepBackend> Runner<'_, B> {
 /// A convolution's sizes.
 fn problem(n: usize, [c, o]: [usize; 2], input: [usize; 2], kernel: [usize; 2], spec: ConvSpec) -> Problem {
     let output = spec.output_size(input, kernel).unwrap();
-    Problem { spec, samples: n, in_channels: c, out_channels: o, input, output, kernel }
+    Problem { spec, samples: n, groups: 1, in_channels: c, out_channels: o, input, output, kernel }
+}
+
+fn grouped(groups: usize, problem: Problem) -> Problem {
+    Problem { groups, ..problem }
 }
 
 /// Returns the convolutions to check.
@@ -78,23 +82,40 @@ pub fn problems() -> Vec<Problem> {
     ]
 }
 
+/// Returns the convolutions of several groups to check.
+fn grouped_problems() -> Vec<Problem> {
+    let spec =
+        ConvSpec { stride: [2, 2], padding: Padding { top: 0, bottom: 1, left: 1, right: 2 }, ..ConvSpec::default() };
+    vec![
+        grouped(2, problem(2, [4, 3], [7, 6], [3, 3], ConvSpec::square(1, 1))),
+        grouped(6, problem(2, [1, 1], [8, 8], [4, 4], ConvSpec::square(2, 1))),
+        grouped(3, problem(2, [1, 2], [7, 7], [3, 3], spec)),
+        grouped(2, problem(3, [8, 4], [4, 4], [4, 4], ConvSpec::square(1, 0))),
+        grouped(4, problem(3, [2, 4], [3, 5], [1, 1], ConvSpec::square(1, 0))),
+    ]
+}
+
 /// Runs every operation.
 pub fn all<B: StepBackend>(backend: &B, precision: Precision) -> Vec<Case> {
     let mut r = Runner { backend, cases: vec![], state: 88_172_645_463_325_252 };
-    convolutions(&mut r, precision);
+    convolutions(&mut r, precision, problems());
     activations(&mut r);
     batch_norms(&mut r);
     pixels(&mut r);
     layouts(&mut r);
     optimizers(&mut r);
+    // Add others at the end, so that those above keep their random numbers: results on the two sides of an activation's kink differ.
+    convolutions(&mut r, precision, grouped_problems());
+    weighted_sums(&mut r);
+    classes(&mut r);
     r.cases
 }
 
-fn convolutions<B: StepBackend>(r: &mut Runner<'_, B>, precision: Precision) {
+fn convolutions<B: StepBackend>(r: &mut Runner<'_, B>, precision: Precision, problems: Vec<Problem>) {
     let b = r.backend;
-    for (i, problem) in problems().into_iter().enumerate() {
+    for (i, problem) in problems.into_iter().enumerate() {
         let p = problem;
-        let weights = r.f32s(p.out_channels * p.in_channels * p.kernel[0] * p.kernel[1]);
+        let weights = r.f32s(p.weights());
         let x = r.activations(p.samples * p.input_len());
         let dy = r.activations(p.samples * p.output_len());
         let cache = b.weight_cache(Reuse::UntilChanged);
@@ -106,7 +127,7 @@ fn convolutions<B: StepBackend>(r: &mut Runner<'_, B>, precision: Precision) {
         b.conv_input_grad(&call, b.slice(&dy), b.slice_mut(&mut dx));
         let mut dw = b.f32_zeros(b.len(weights_slice));
         b.conv_weight_grad(&problem, precision, b.slice(&x), b.slice(&dy), b.slice_mut(&mut dw));
-        let name = format!("{i} {:?}x{}->{} k{:?}", p.input, p.in_channels, p.out_channels, p.kernel);
+        let name = format!("{i} {:?}x{}->{} k{:?} g{}", p.input, p.in_channels, p.out_channels, p.kernel, p.groups);
         r.put(format!("conv {name}"), &[&y]);
         r.put(format!("conv input grad {name}"), &[&dx]);
         r.put(format!("conv weight grad {name}"), &[&dw]);
@@ -219,6 +240,37 @@ fn batch_norms<B: StepBackend>(r: &mut Runner<'_, B>) {
     }
 }
 
+fn resample<B: StepBackend>(r: &mut Runner<'_, B>, by: Resample, input: [usize; 3], output: [usize; 3]) {
+    let b = r.backend;
+    let map = PixelMap { samples: 3, input, output };
+    let x = r.activations(3 * size(input));
+    let g = r.activations(3 * size(output));
+    let mut y = b.uninit(3 * size(output));
+    let mut dx = b.uninit(3 * size(input));
+    b.resample(&map, by, b.slice(&x), b.slice_mut(&mut y));
+    b.resample_grad(&map, by, b.slice(&g), b.slice_mut(&mut dx));
+    r.put(format!("{by:?}"), &[&y, &dx]);
+}
+
+fn weighted_sums<B: StepBackend>(r: &mut Runner<'_, B>) {
+    let b = r.backend;
+    for (by, input, output) in [
+        (Resample::Bilinear([2, 3]), [3, 4, 5], [6, 12, 5]),
+        (Resample::Bilinear([2, 2]), [1, 4, 16], [2, 8, 16]),
+        (Resample::BlurPool(2), [5, 7, 5], [2, 3, 5]),
+        (Resample::BlurPool(3), [6, 10, 8], [2, 3, 8]),
+        (Resample::PixelShuffle(2), [3, 4, 12], [6, 8, 3]),
+    ] {
+        resample(r, by, input, output);
+    }
+    for n in [7, 1000] {
+        let x = r.activations(n);
+        let mut y = r.activations(n);
+        b.add(b.slice(&x), b.slice_mut(&mut y));
+        r.put("sum", &[&y]);
+    }
+}
+
 fn pixels<B: StepBackend>(r: &mut Runner<'_, B>) {
     let b = r.backend;
     let corner = Padding { top: 1, bottom: 0, left: 2, right: 1 };
@@ -230,14 +282,7 @@ fn pixels<B: StepBackend>(r: &mut Runner<'_, B>) {
         (Resample::ZeroPad(corner), [3, 4, 8], [4, 7, 8]),
         (Resample::AvgPool([2, 3]), [5, 7, 24], [2, 2, 24]),
     ] {
-        let map = PixelMap { samples: 3, input, output };
-        let x = r.activations(3 * size(input));
-        let g = r.activations(3 * size(output));
-        let mut y = b.uninit(3 * size(output));
-        let mut dx = b.uninit(3 * size(input));
-        b.resample(&map, by, b.slice(&x), b.slice_mut(&mut y));
-        b.resample_grad(&map, by, b.slice(&g), b.slice_mut(&mut dx));
-        r.put(format!("{by:?}"), &[&y, &dx]);
+        resample(r, by, input, output);
     }
     let map = PixelMap { samples: 4, input: [3, 5, 6], output: [1, 1, 6] };
     let mut x = r.activations(4 * 90);
@@ -249,6 +294,50 @@ fn pixels<B: StepBackend>(r: &mut Runner<'_, B>) {
     b.global_max_pool(&map, b.slice(&x), b.slice_mut(&mut y));
     b.global_max_pool_grad(&map, b.slice(&x), b.slice(&y), b.slice(&g), b.slice_mut(&mut dx));
     r.put("global max pool", &[&y, &dx]);
+}
+
+fn classes<B: StepBackend>(r: &mut Runner<'_, B>) {
+    let b = r.backend;
+    // Two batches of the same classes, of which one is missing.
+    let n = 10;
+    let known = 4;
+    let classes = [2, 0, 2, 3, 2];
+    for (sides, more) in [([3, 4, 5], 6), ([1, 1, 8], 3), ([2, 2, 8], 8)] {
+        let [h, w, c] = sides;
+        for embeds in [true, false] {
+            let more = if embeds { more } else { known };
+            let map = PixelMap { samples: n, input: sides, output: [h, w, c + more] };
+            let x = r.activations(n * size(map.input));
+            let g = r.activations(n * size(map.output));
+            let rows = r.f32s(known * more);
+            let mut y = b.uninit(n * size(map.output));
+            let mut dx = b.uninit(n * size(map.input));
+            let rows = embeds.then(|| b.slice(&rows));
+            b.concat_class(&map, Some(&classes), rows, b.slice(&x), b.slice_mut(&mut y));
+            b.concat_class_grad(&map, b.slice(&g), b.slice_mut(&mut dx));
+            let mut drows = b.f32_zeros(known * more);
+            b.class_rows_grad(&map, &classes, b.slice(&g), b.slice_mut(&mut drows));
+            r.put(format!("concatenation of {more} to {sides:?}"), &[&y, &dx, &drows]);
+            b.concat_class(&map, None, None, b.slice(&x), b.slice_mut(&mut y));
+            r.put("concatenation of zeros", &[&y]);
+        }
+    }
+    for features in [1, 7, 300] {
+        let weight = r.f32s(features);
+        let embed = r.f32s(known * features);
+        let x = r.activations(n * features);
+        let g = r.activations(n);
+        let weights = [b.slice(&weight), b.slice(&embed)];
+        let mut y = b.uninit(n);
+        let mut dx = b.uninit(n * features);
+        let mut dweight = b.f32_zeros(features);
+        let mut dembed = b.f32_zeros(known * features);
+        b.projection(&classes, weights, b.slice(&x), b.slice_mut(&mut y));
+        b.projection_input_grad(&classes, weights, b.slice(&g), b.slice_mut(&mut dx));
+        b.projection_grad(None, b.slice(&x), b.slice(&g), b.slice_mut(&mut dweight));
+        b.projection_grad(Some(&classes), b.slice(&x), b.slice(&g), b.slice_mut(&mut dembed));
+        r.put(format!("projection of {features}"), &[&y, &dx, &dweight, &dembed]);
+    }
 }
 
 fn layouts<B: StepBackend>(r: &mut Runner<'_, B>) {

@@ -15,7 +15,7 @@ struct Desc {
     size_t bytes() const { return count() * (type == 0 ? 4 : 2); }
     size_t at(int n, int c, int h, int w) const { return (((size_t)n * d[2] + h) * d[3] + w) * d[1] + c; }
 };
-struct Conv { int ph, pw, sh, sw, dh, dw; };
+struct Conv { int ph, pw, sh, sw, dh, dw, groups = 1; };
 static float get(const void* p, int t, size_t i) {
     if (t == 0) return ((const float*)p)[i];
     uint32_t u = (uint32_t)((const uint16_t*)p)[i] << 16;
@@ -40,8 +40,9 @@ static void work(void* q) {
         for (int r = 0; r < j.w.d[2]; ++r) for (int s = 0; s < j.w.d[3]; ++s) {
             int ih = oh * j.c.sh - j.c.ph + r * j.c.dh, iw = ow * j.c.sw - j.c.pw + s * j.c.dw;
             if (ih < 0 || iw < 0 || ih >= j.x.d[2] || iw >= j.x.d[3]) continue;
-            for (int c = 0; c < j.x.d[1]; ++c) {
-                size_t x = j.x.at(n, c, ih, iw), w = j.w.at(k, c, r, s), y = j.y.at(n, k, oh, ow);
+            for (int c = 0; c < j.w.d[1]; ++c) {
+                int group = k / (j.w.d[0] / j.c.groups);
+                size_t x = j.x.at(n, group * j.w.d[1] + c, ih, iw), w = j.w.at(k, c, r, s), y = j.y.at(n, k, oh, ow);
                 if (j.what == 0) sum[y] += (double)get(j.a, j.x.type, x) * get(j.b, j.w.type, w);
                 if (j.what == 1) sum[x] += (double)get(j.a, j.y.type, y) * get(j.b, j.w.type, w);
                 if (j.what == 2) sum[w] += (double)get(j.a, j.x.type, x) * get(j.b, j.y.type, y);
@@ -54,7 +55,7 @@ static int go(Handle* h, Job j, int algorithm, const float* alpha, const float* 
     const Desc &da = j.what == 1 ? j.y : j.x, &db = j.what == 2 ? j.y : j.w, &dt = j.what == 0 ? j.y : j.what == 1 ? j.x : j.w;
     if (algorithm != 1 || *alpha != 1.0f || *beta != 0.0f || j.room < 256 || !emu_inside((unsigned long long)j.scratch, j.room)) return 3000;
     if (!in(j.a, da) || !in(j.b, db) || !in(j.to, dt)) return 3000;
-    if (j.x.type != j.w.type || j.x.type != j.y.type || j.x.d[0] != j.y.d[0] || j.x.d[1] != j.w.d[1] || j.y.d[1] != j.w.d[0]) return 3000;
+    if (j.x.type != j.w.type || j.x.type != j.y.type || j.x.d[0] != j.y.d[0] || j.x.d[1] != j.w.d[1] * j.c.groups || j.w.d[0] % j.c.groups || j.y.d[1] != j.w.d[0]) return 3000;
     int oh = (j.x.d[2] + 2 * j.c.ph - j.c.dh * (j.w.d[2] - 1) - 1) / j.c.sh + 1, ow = (j.x.d[3] + 2 * j.c.pw - j.c.dw * (j.w.d[3] - 1) - 1) / j.c.sw + 1;
     if (oh != j.y.d[2] || ow != j.y.d[3]) return 3000;
     emu_run(h->stream, work, new Job(j));
@@ -72,6 +73,7 @@ int cudnnCreateFilterDescriptor(Desc** d) { *d = new Desc; return 0; }
 int cudnnSetFilter4dDescriptor(Desc* t, int ty, int f, int k, int c, int h, int w) { if (f != 1) return 3000; *t = {ty, {k, c, h, w}}; return 0; }
 int cudnnCreateConvolutionDescriptor(Conv** c) { *c = new Conv; return 0; }
 int cudnnSetConvolution2dDescriptor(Conv* c, int ph, int pw, int sh, int sw, int dh, int dw, int, int) { *c = {ph, pw, sh, sw, dh, dw}; return 0; }
+int cudnnSetConvolutionGroupCount(Conv* c, int n) { c->groups = n; return n < 1 ? 3000 : 0; }
 int cudnnSetConvolutionMathType(Conv*, int m) { return m < 0 || m > 3 ? 3000 : 0; }
 struct Perf { int algo, status; float time; size_t memory; int determinism, math, reserved[3]; };
 static int list(int asked, int* n, Perf* p) {

@@ -36,7 +36,8 @@ template <class... A> int put(const char* n, void (*f)(A...), bool barriers) {
 #define FOUR(k, b) TWO(k, b), put(#k "_f32v", k##_f32v, b), put(#k "_bf16v", k##_bf16v, b)
 #define WINDOWS_OF(k) put(#k "_1", k##_1, false), put(#k "_3", k##_3, false), put(#k "_4", k##_4, false), put(#k "_8", k##_8, false)
 #define PAIRS(k, b) put(#k "_f32_f32", k##_f32_f32, b), put(#k "_f32_bf16", k##_f32_bf16, b), put(#k "_bf16_f32", k##_bf16_f32, b), put(#k "_bf16_bf16", k##_bf16_bf16, b)
-static int all[] = {FOUR(bias_act, false), FOUR(act_grad, false), FOUR(in_act, false), FOUR(in_act_grad, false), FOUR(dropout, false),
+static int all[] = {FOUR(bias_act, false), FOUR(act_grad, false), FOUR(in_act, false), FOUR(in_act_grad, false), FOUR(dropout, false), FOUR(add_to, false), FOUR(weighted, false), TWO(shuffle, false),
+    TWO(concat_class, false), TWO(class_rows_grad, false), TWO(projection, false), TWO(projection_input_grad, false), TWO(projection_grad, false),
     FOUR(moments, true), FOUR(grad_sums, true), FOUR(dot_sums, true), FOUR(moments_all, true), FOUR(grad_sums_all, true), TWO(moments_finish, true), ONE(grad_finish, true), ONE(sums_finish, true),
     FOUR(norm, false), FOUR(norm_grad, false), ONE(norm_follow, false), ONE(jvp_finish, false), FOUR(jvp_adjoint, false), PAIRS(transpose, true), WINDOWS_OF(window_f32_f32), WINDOWS_OF(window_f32_bf16), WINDOWS_OF(window_bf16_f32), WINDOWS_OF(window_bf16_bf16), PAIRS(transpose_few, false),
     TWO(im2col_few, false), FOUR(upsample, false),

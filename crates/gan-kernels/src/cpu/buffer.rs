@@ -196,6 +196,11 @@ impl Shared {
         Self(to.as_mut_ptr())
     }
 
+    /// Returns memory that tasks only read.
+    pub(crate) fn reading(from: &[f32]) -> Self {
+        Self(from.as_ptr().cast_mut())
+    }
+
     /// Returns the place `n` numbers ahead. It may lie outside the original slice, where nothing may be read or
     /// written.
     #[inline(always)]

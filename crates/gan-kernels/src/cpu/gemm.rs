@@ -272,7 +272,12 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
                     }
                 }
                 BY_ROWS => {
+                    // Rows of an unpacked B are far apart, so that the processor does not expect them; those of a packed one follow each
+                    // other.
+                    let ahead = b_row * 8;
                     for _ in 0..k {
+                        S::prefetch(b.wrapping_add(ahead));
+                        S::prefetch(b.wrapping_add(ahead + LANES));
                         Self::word::<S>(&mut acc, a, a_step, b, width);
                         a = a.wrapping_add(1);
                         b = b.wrapping_add(b_row);

@@ -2,9 +2,10 @@
 //!
 //! In reading order: `simd` (vectors of sixteen f32), `parallel`, `buffer` (reused memory), `gemm` (the matrix kernel), `conv`,
 //! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `pixels` (maps without
-//! weights), `layout` (to and from candle's channels-first images), `optimizer`.
+//! weights), `classes` (layers that use classes), `layout` (to and from candle's channels-first images), `optimizer`.
 
 pub(crate) mod buffer;
+mod classes;
 pub(crate) mod conv;
 pub(crate) mod gemm;
 pub(crate) mod layout;
@@ -21,6 +22,7 @@ use crate::fused::Reuse;
 use crate::spec::{Precision, Problem};
 use buffer::Buffer;
 use conv::Direction;
+use rows::map;
 use simd::Level;
 use std::ops::Range;
 use weight_cache::WeightCache;
@@ -91,11 +93,17 @@ impl Backend for Cpu {
     }
 
     fn conv(&self, call: &ConvCall<Self>, x: &[f32], y: &mut [f32]) {
-        conv::forward(&call.problem, x, &call.cache.packed(call, Direction::Forward), y);
+        match conv::reads_in_place(&call.problem) {
+            true => conv::forward_in_place(Level::current(), &call.problem, x, call.weights, y),
+            false => conv::forward(&call.problem, x, &call.cache.packed(call, Direction::Forward), y),
+        }
     }
 
     fn conv_input_grad(&self, call: &ConvCall<Self>, y: &[f32], x: &mut [f32]) {
-        conv::input_grad(&call.problem, y, &call.cache.packed(call, Direction::Backward), x);
+        match conv::grad_reads_in_place(&call.problem) {
+            true => conv::input_grad_in_place(Level::current(), &call.problem, y, call.weights, x),
+            false => conv::input_grad(&call.problem, y, &call.cache.packed(call, Direction::Backward), x),
+        }
     }
 
     fn conv_weight_grad(&self, problem: &Problem, precision: Precision, x: &[f32], dy: &[f32], dw: &mut [f32]) {
@@ -115,26 +123,27 @@ impl Backend for Cpu {
         sums.iter_mut().zip(found).for_each(|(to, sum)| *to = sum as f32);
     }
 
+    fn add(&self, x: &[f32], y: &mut [f32]) {
+        map::update(Level::current(), map::Sum, x, y);
+    }
+
     fn input_activation(&self, act: InputActivation, x: &[f32], y: &mut [f32]) {
-        let pairs = y.iter_mut().zip(x);
         match act {
-            InputActivation::Sigmoid => pairs.for_each(|(y, x)| *y = sigmoid(*x)),
-            InputActivation::LeakyRelu(slope) => pairs.for_each(|(y, x)| *y = if *x > 0.0 { *x } else { x * slope }),
+            InputActivation::Sigmoid => rows::each_number(y, |i, y| *y = sigmoid(x[i])),
+            InputActivation::LeakyRelu(slope) => map::map(Level::current(), map::Leaky(slope), [x], y),
         }
     }
 
     fn input_activation_grad(&self, act: InputActivation, x: &[f32], g: &mut [f32]) {
-        let pairs = g.iter_mut().zip(x);
         match act {
-            InputActivation::Sigmoid => pairs.for_each(|(g, x)| *g *= sigmoid(*x) * sigmoid(-x)),
-            InputActivation::LeakyRelu(slope) => pairs.for_each(|(g, x)| *g *= if *x > 0.0 { 1.0 } else { slope }),
+            InputActivation::Sigmoid => rows::each_number(g, |i, g| *g *= sigmoid(x[i]) * sigmoid(-x[i])),
+            InputActivation::LeakyRelu(slope) => map::update(Level::current(), map::LeakyGrad(slope), x, g),
         }
     }
 
     fn dropout(&self, rate: f64, uniform: &[f32], x: &[f32], y: &mut [f32]) {
-        let scale = (1.0 / (1.0 - rate)) as f32;
-        let rate = rate as f32;
-        y.iter_mut().zip(x).zip(uniform).for_each(|((y, x), u)| *y = if *u >= rate { x * scale } else { 0.0 });
+        let drop = map::Drop { rate: rate as f32, scale: (1.0 / (1.0 - rate)) as f32 };
+        map::map(Level::current(), drop, [x, uniform], y);
     }
 }
 

@@ -1,97 +1,150 @@
 //! Pixel maps without weights: upsampling, padding, pooling, and their gradients.
+//!
+//! Most are weighted sums of pixels, with weights that are products of one for the row and one for the column; the gradient is such a map
+//! too.
 
 use super::Cpu;
 use super::buffer::Shared;
 use super::parallel::each;
-use crate::backend::{PixelMap, Pixels, Resample, Sides, size};
+use super::simd::{Job, LANES, Level, Simd};
+use crate::backend::{Axis, PixelMap, Pixels, Resample, Sides, size};
+use std::ops::Range;
 
 impl Pixels for Cpu {
     fn resample(&self, map: &PixelMap, by: Resample, x: &[f32], y: &mut [f32]) {
-        let [h, w, c] = map.input;
-        match by {
-            Resample::Upsample([down, across]) => move_pixels(map, x, y, |[i, j]| Some([i / down, j / across])),
-            Resample::ZeroPad(padding) => move_pixels(map, x, y, |[i, j]| {
-                let at = [i.checked_sub(padding.top)?, j.checked_sub(padding.left)?];
-                (at[0] < h && at[1] < w).then_some(at)
-            }),
-            Resample::AvgPool(window) => {
-                y.fill(0.0);
-                each_window(map, window, |n, [i, j], to, part| add(y, to, &x[((n * h + i) * w + j) * c..][..c], part));
-            }
+        match axes(map, by) {
+            Some(axes) => sums(map.samples, map.input, map.output, &axes, x, y),
+            None => shuffle(map, |small, large| y[large] = x[small]),
         }
     }
 
     fn resample_grad(&self, map: &PixelMap, by: Resample, g: &[f32], dx: &mut [f32]) {
-        let [h, w, c] = map.input;
-        let [oh, ow, _] = map.output;
-        dx.fill(0.0);
-        match by {
-            Resample::Upsample([down, across]) => each_pixel(map.samples, map.output, |n, i, j| {
-                let from = &g[((n * oh + i) * ow + j) * c..][..c];
-                add(dx, ((n * h + i / down) * w + j / across) * c, from, 1.0);
-            }),
-            Resample::ZeroPad(padding) => each_pixel(map.samples, map.input, |n, i, j| {
-                let from = ((n * oh + i + padding.top) * ow + j + padding.left) * c;
-                dx[((n * h + i) * w + j) * c..][..c].copy_from_slice(&g[from..from + c]);
-            }),
-            Resample::AvgPool(window) => each_window(map, window, |n, [i, j], from, part| {
-                add(dx, ((n * h + i) * w + j) * c, &g[from..from + c], part);
-            }),
+        match axes(map, by) {
+            Some([down, across]) => {
+                let axes = [down.transposed(map.input[0]), across.transposed(map.input[1])];
+                sums(map.samples, map.output, map.input, &axes, g, dx);
+            }
+            None => shuffle(map, |small, large| dx[small] = g[large]),
         }
     }
 
     /// A channel with a NaN yields NaN.
     fn global_max_pool(&self, map: &PixelMap, x: &[f32], y: &mut [f32]) {
         let c = map.input[2];
-        for (x, y) in x.chunks_exact(size(map.input).max(1)).zip(y.chunks_exact_mut(c.max(1))) {
+        let of_sample = |x: &[f32], y: &mut [f32]| {
             y.copy_from_slice(&x[..c]);
             for x in x.chunks_exact(c).skip(1) {
                 y.iter_mut().zip(x).for_each(|(y, x)| *y = if *x > *y || x.is_nan() { *x } else { *y });
             }
-        }
+        };
+        let len = size(map.input);
+        each_sample(map.samples, c, y, |sample, y| of_sample(&x[sample * len..][..len], y));
     }
 
     fn global_max_pool_grad(&self, map: &PixelMap, x: &[f32], y: &[f32], g: &[f32], dx: &mut [f32]) {
         let len = size(map.input);
         let c = map.input[2];
-        for (sample, (x, dx)) in x.chunks_exact(len).zip(dx.chunks_exact_mut(len)).enumerate() {
-            max_grad(x, &y[sample * c..][..c], &g[sample * c..][..c], dx);
+        each_sample(map.samples, len, dx, |sample, dx| {
+            max_grad(&x[sample * len..][..len], &y[sample * c..][..c], &g[sample * c..][..c], dx);
+        });
+    }
+}
+
+fn axes(map: &PixelMap, by: Resample) -> Option<[Axis; 2]> {
+    let axis = |i: usize| by.axis(i, map.input[i], map.output[i]);
+    Some([axis(0)?, axis(1)?])
+}
+
+/// Calls `f(sample, its `len` numbers)` for each sample, over all threads.
+fn each_sample(samples: usize, len: usize, to: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    assert_eq!(to.len(), samples * len, "a part for each sample");
+    let to = Shared::new(to);
+    each(samples, |sample| {
+        // SAFETY: each sample has a part, as checked above, and only this task uses it.
+        f(sample, unsafe { std::slice::from_raw_parts_mut(to.ahead(sample * len).get(), len) });
+    });
+}
+
+/// Computes every pixel of y as a weighted sum of pixels of x.
+fn sums(samples: usize, from: Sides, to: Sides, axes: &[Axis; 2], x: &[f32], y: &mut [f32]) {
+    assert_eq!(x.len(), samples * size(from), "pixels to sum");
+    assert_eq!(y.len(), samples * size(to), "a place for each pixel");
+    let [h, w, c] = to;
+    let level = Level::current();
+    let y = Shared::new(y);
+    // Some rows are one task, so that few samples occupy all threads too.
+    let rows = (TASK / (w * c).max(1)).clamp(1, h.max(1));
+    let tasks = h.div_ceil(rows);
+    each(samples * tasks, |task| {
+        let sample = task / tasks;
+        let first = task % tasks * rows;
+        let job = Sums {
+            axes,
+            x: &x[sample * size(from)..][..size(from)],
+            y: y.ahead(sample * size(to)),
+            width: from[1],
+            to: [w, c],
+            rows: first..h.min(first + rows),
+        };
+        // SAFETY: x is a sample with all pixels that the axes name; only this task writes these rows of the sample's y.
+        unsafe { level.run(job) };
+    });
+}
+
+/// Approximate number of values per task.
+const TASK: usize = 1 << 14;
+
+struct Sums<'a> {
+    axes: &'a [Axis; 2],
+    x: &'a [f32],
+    y: Shared,
+    width: usize,
+    to: [usize; 2],
+    rows: Range<usize>,
+}
+
+impl Job for Sums<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let [w, c] = self.to;
+        let [down, across] = self.axes;
+        for i in self.rows.clone() {
+            let above = down.taps(i);
+            for j in 0..w {
+                let beside = across.taps(j);
+                for channel in (0..c).step_by(LANES) {
+                    let lanes = LANES.min(c - channel);
+                    // SAFETY: the taps are pixels of x, and (i, j) is one of y, as the caller vouches.
+                    unsafe {
+                        let mut sum = S::zero();
+                        for &(y, a) in above {
+                            for &(x, b) in beside {
+                                let at = self.x.as_ptr().add((y * self.width + x) * c + channel);
+                                sum = S::load_upto(at, lanes).mul_add(S::splat(a * b), sum);
+                            }
+                        }
+                        sum.store_upto(self.y.get().add((i * w + j) * c + channel), lanes);
+                    }
+                }
+            }
         }
     }
 }
 
-/// Sets every pixel of y to the pixel of x that `from` returns, or to zeros.
-fn move_pixels(
-    map: &PixelMap,
-    x: &[f32],
-    y: &mut [f32],
-    from: impl Fn([usize; 2]) -> Option<[usize; 2]> + Sync + Send,
-) {
-    let [h, w, c] = map.output;
-    let [xh, xw, _] = map.input;
-    assert_eq!(y.len(), map.samples * h * w * c, "a place for each pixel");
-    let to = Shared::new(y);
-    each(map.samples, |n| {
-        // SAFETY: y has a part for each sample, as checked above, and only this task writes to it.
-        let y = unsafe { std::slice::from_raw_parts_mut(to.ahead(n * h * w * c).get(), h * w * c) };
-        for (pixel, y) in y.chunks_exact_mut(c.max(1)).enumerate() {
-            match from([pixel / w, pixel % w]) {
-                Some([i, j]) => y.copy_from_slice(&x[((n * xh + i) * xw + j) * c..][..c]),
-                None => y.fill(0.0),
+/// Calls `f(index in the small image, index in the large one)` for each number of a pixel shuffle.
+fn shuffle(map: &PixelMap, mut f: impl FnMut(usize, usize)) {
+    let [h, w, many] = map.input;
+    let [oh, ow, c] = map.output;
+    let (down, across) = (oh / h.max(1), ow / w.max(1));
+    for n in 0..map.samples {
+        for i in 0..oh {
+            for j in 0..ow {
+                let small = ((n * h + i / down) * w + j / across) * many + i % down * across + j % across;
+                let large = ((n * oh + i) * ow + j) * c;
+                (0..c).for_each(|channel| f(small + channel * down * across, large + channel));
             }
         }
-    });
-}
-
-/// Calls `f(sample, pixel, place of its window's mean, weight)` for each pixel of x that is in a window.
-fn each_window(map: &PixelMap, [kh, kw]: [usize; 2], mut f: impl FnMut(usize, [usize; 2], usize, f32)) {
-    let [oh, ow, c] = map.output;
-    let part = 1.0 / (kh * kw) as f32;
-    each_pixel(map.samples, map.input, |n, i, j| {
-        if i / kh < oh && j / kw < ow {
-            f(n, [i, j], ((n * oh + i / kh) * ow + j / kw) * c, part);
-        }
-    });
+    }
 }
 
 fn max_grad(x: &[f32], largest: &[f32], g: &[f32], dx: &mut [f32]) {
@@ -103,18 +156,6 @@ fn max_grad(x: &[f32], largest: &[f32], g: &[f32], dx: &mut [f32]) {
     for (x, dx) in x.chunks_exact(c).zip(dx.chunks_exact_mut(c)) {
         for i in 0..c {
             dx[i] = if x[i] == largest[i] { g[i] / ties[i] } else { 0.0 };
-        }
-    }
-}
-
-fn add(to: &mut [f32], at: usize, from: &[f32], part: f32) {
-    to[at..at + from.len()].iter_mut().zip(from).for_each(|(t, f)| *t += f * part);
-}
-
-fn each_pixel(samples: usize, [h, w, _]: Sides, mut f: impl FnMut(usize, usize, usize)) {
-    for n in 0..samples {
-        for i in 0..h {
-            (0..w).for_each(|j| f(n, i, j));
         }
     }
 }

@@ -13,15 +13,17 @@ mod op;
 mod pass;
 
 pub use layers::{
-    Activation, BatchNorm, Conv, Dropout, FusedLayer, GlobalMaxPool, InputActivation, Resample, Reshape, Weights,
+    Activation, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation, Join,
+    Projection, Resample, Reshape, Swap, Weights,
 };
 pub use op::{Layout, Noise, Run, Statistics};
-pub use pass::{NeedsGrad, PassContext};
+pub use pass::{NeedsGrad, PassContext, Value};
 
 use crate::backend::{Backend, Sides, size};
 use crate::cpu::Cpu;
 use crate::spec::{MOST, Precision, product};
 use candle_core::{Result, bail};
+use layers::Shape;
 
 /// A layer with its sizes and its fused activation.
 #[derive(Clone, Debug)]
@@ -80,12 +82,13 @@ impl<B: Backend> FusedSequential<B> {
         precision: Precision,
         reuse: Reuse,
     ) -> Result<Self> {
-        let mut flat = input.len() == 1;
+        let flat = input.len() == 1;
         let input = sides(input)?;
         let mut largest = check_size(input)?;
         let mut parameters = 0;
         let mut planned = Vec::<PlannedLayer>::new();
-        let mut at = input;
+        let mut at = Shape { sides: input, flat };
+        let mut waiting = vec![];
         for layer in layers {
             if let FusedLayer::Activation(act) = layer
                 && let Some(last) = planned.last_mut()
@@ -96,19 +99,23 @@ impl<B: Backend> FusedSequential<B> {
                 continue;
             }
             let operation = layer.operation::<B>();
-            let output = operation.output(at)?;
-            largest = check_size(output)?.max(largest);
-            for (start, len) in operation.parameters(at) {
+            let output = operation.plan(at, &mut waiting)?;
+            largest = check_size(output.sides)?.max(largest);
+            for (start, len) in operation.parameters(at.sides) {
                 let end = start.saturating_add(len);
                 if end > MOST {
                     bail!("parameters up to place {end} are beyond any memory: {layer:?}");
                 }
                 parameters = parameters.max(end);
             }
-            flat = operation.makes_vector().unwrap_or(flat);
-            planned.push(PlannedLayer { layer, input: at, output, act: Activation::Identity });
+            let [input, sides] = [at.sides, output.sides];
+            planned.push(PlannedLayer { layer, input, output: sides, act: Activation::Identity });
             at = output;
         }
+        if !waiting.is_empty() {
+            bail!("a residual block without its end");
+        }
+        let flat = at.flat;
         let weights = backend.weight_cache(reuse);
         Ok(Self { backend, layers: planned, input, precision, weights, flat, parameters, largest })
     }

@@ -40,6 +40,8 @@ pub struct Run<'a> {
     pub statistics: Statistics<'a>,
     /// Random numbers for dropout, with the batch's statistics.
     pub noise: Noise,
+    /// Class of each sample, for layers that use it.
+    pub classes: Option<Vec<u32>>,
     /// Layout of the input.
     pub from: Layout,
     /// Layout of the output.
@@ -65,6 +67,7 @@ impl FusedSequential {
         self.check_parameters(parameters)?;
         let needs = NeedsGrad { input: x.track_op(), parameters: parameters.track_op() };
         let mut cx = PassContext::new(self.layers.len(), needs);
+        cx.classes = self.checked_classes(samples, run.classes)?;
         match run.statistics {
             Statistics::Batch(ranks) => {
                 cx.ranks = ranks.clone();
@@ -86,6 +89,17 @@ impl FusedSequential {
         let found = std::mem::take(&mut *lock(&found));
         let statistics = found.iter().map(|norm| self.backend.batch_statistics(norm));
         Ok((y, statistics.collect::<Result<_>>()?))
+    }
+
+    /// Returns the classes, if all layers know them.
+    fn checked_classes(&self, samples: usize, classes: Option<Vec<u32>>) -> Result<Option<Arc<Vec<u32>>>> {
+        let known = self.layers.iter().filter_map(|planned| planned.layer.operation::<Cpu>().classes()).min();
+        let Some(known) = known else { return Ok(None) };
+        let Some(classes) = classes else { bail!("this network needs each sample's class") };
+        if classes.len() != samples || classes.iter().any(|class| *class as usize >= known) {
+            bail!("{samples} samples have classes {classes:?}, expected one below {known} for each");
+        }
+        Ok(Some(Arc::new(classes)))
     }
 
     /// Gives each batch norm its mean and variance from `all`, which must contain them.
@@ -122,13 +136,19 @@ impl FusedSequential {
         Ok(())
     }
 
-    /// Returns the derivative of the output in a direction t at x, `[N, C, H, W]` (or `[N, F]`) each, from all parameters `[P]` ->
+    /// Returns the derivative of the output in a direction t at x, `[N, C, H, W]` (or `[N, F]`) each, for samples of these classes, from all parameters `[P]` ->
     /// `[N, …]`, with batch norms that use the batch's statistics. The gradient flows to the parameters.
     ///
     /// # Errors
     /// If a layer does not support it ([`FusedSequential::has_jvp`]), x or t has another shape than expected, the parameters end before the
     /// layers' places do, or a batch norm gets fewer than two numbers per channel.
-    pub fn jvp(self: &Arc<Self>, x: &Tensor, t: &Tensor, parameters: &Tensor) -> Result<Tensor> {
+    pub fn jvp(
+        self: &Arc<Self>,
+        x: &Tensor,
+        t: &Tensor,
+        parameters: &Tensor,
+        classes: Option<Vec<u32>>,
+    ) -> Result<Tensor> {
         if !self.has_jvp() {
             bail!("this network has layers that its fused derivative does not know");
         }
@@ -139,7 +159,9 @@ impl FusedSequential {
         }
         let both = Tensor::cat(&[x, t], 0)?;
         let both = with_elements::<f32, _>(&both, |both| inward(both, self.input, Layout::ChannelsFirst))?;
-        let op = Jvp { network: Arc::clone(self), samples, both: Mutex::new(Some(both)), cx: Mutex::new(None) };
+        let classes = self.checked_classes(samples, classes)?;
+        let network = Arc::clone(self);
+        let op = Jvp { network, samples, classes, both: Mutex::new(Some(both)), cx: Mutex::new(None) };
         parameters.apply_op1(op)
     }
 
@@ -281,6 +303,7 @@ impl CustomOp2 for Op {
 struct Jvp {
     network: Arc<FusedSequential>,
     samples: usize,
+    classes: Option<Arc<Vec<u32>>>,
     both: Mutex<Option<Buffer>>,
     cx: Mutex<Option<PassContext<Cpu>>>,
 }
@@ -297,7 +320,8 @@ impl CustomOp1 for Jvp {
         };
         let network = &self.network;
         let n = self.samples;
-        let (t, cx) = network.backend.run(network.work(2 * n), || network.jvp_forward(both, n, &theta))?;
+        let (t, cx) =
+            network.backend.run(network.work(2 * n), || network.jvp_forward(both, n, &theta, self.classes.clone()))?;
         *lock(&self.cx) = Some(cx);
         let t = outward(&t, network.output(), Layout::ChannelsFirst);
         Ok((CpuStorage::F32(t), network.shape(n, Layout::ChannelsFirst)))

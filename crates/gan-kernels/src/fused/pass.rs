@@ -8,6 +8,7 @@ use super::{FusedLayer, FusedSequential, PlannedLayer};
 use crate::backend::{Activation, Backend, Memory, PixelMap, size};
 use crate::ranks::Ranks;
 use candle_core::Result;
+use std::sync::Arc;
 
 /// Gradients that are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,14 +95,30 @@ pub struct PassContext<B: Backend> {
     pub groups: usize,
     /// Mean and variance of the batch norm that is layer i, at i; `None` takes those of the batch.
     pub given: Vec<Option<[Vec<f32>; 2]>>,
+    /// Class of each sample, if they are given.
+    pub classes: Option<Arc<Vec<u32>>>,
     /// Random numbers of the dropout that is layer i, at i; `None` without dropout.
     pub noise: Vec<Option<B::Buffer>>,
     /// Input of layer i at i, the last output at the end, if they are needed.
-    pub values: Vec<Option<B::Buffer>>,
+    pub values: Vec<Option<Value<B>>>,
     /// For a directional derivative, the values of layer i's output at i, if its activation reads them.
     pub outputs: Vec<Option<B::Buffer>>,
     /// Statistics of the batch norm that is layer i, at i.
     pub norms: Vec<Option<B::Norm>>,
+    /// Values that the residual blocks around the current layer hold.
+    pub(super) waiting: Vec<Value<B>>,
+    /// The same of the backward pass.
+    pub(super) waiting_grads: Vec<B::Buffer>,
+    /// The same of a directional derivative's backward pass.
+    pub(super) waiting_adjoints: Vec<Adjoint<B>>,
+}
+
+/// Numbers between two layers, which later layers and the backward pass may both read.
+pub type Value<B> = Arc<<B as Memory>::Buffer>;
+
+/// Returns a value's own numbers, or a copy of them if something else reads them too.
+pub(super) fn owned<B: Backend>(backend: &B, value: Value<B>) -> B::Buffer {
+    Arc::try_unwrap(value).unwrap_or_else(|shared| backend.copy(backend.slice(&shared)))
 }
 
 impl<B: Backend> PassContext<B> {
@@ -115,10 +132,14 @@ impl<B: Backend> PassContext<B> {
             ranks: None,
             groups: 1,
             given: nothing(layers),
+            classes: None,
             noise: nothing(layers),
             values: nothing(layers),
             outputs: nothing(layers),
             norms: nothing(layers),
+            waiting: vec![],
+            waiting_grads: vec![],
+            waiting_adjoints: vec![],
         }
     }
 
@@ -137,6 +158,7 @@ impl<B: Backend> PassContext<B> {
 }
 
 /// Adjoints in the backward pass of a directional derivative.
+#[derive(Debug)]
 pub(super) struct Adjoint<B: Backend> {
     /// Adjoint of the tangents, preceded by that of the values if it is not zero.
     pub g: B::Buffer,
@@ -157,22 +179,21 @@ impl<B: Backend> FusedSequential<B> {
     /// If a batch norm gets fewer than two numbers per channel.
     pub fn forward<'a>(
         &'a self,
-        x: B::Buffer,
+        x: impl Into<Value<B>>,
         samples: usize,
         theta: B::Slice<'a>,
         cx: &mut PassContext<B>,
-    ) -> Result<B::Buffer> {
-        let mut value = x;
+    ) -> Result<Value<B>> {
+        let mut value: Value<B> = x.into();
         for (index, planned) in self.layers.iter().enumerate() {
             let at = At { network: self, theta, index, samples };
-            let output = planned.layer.operation::<B>().forward(&at, &value, cx)?;
             if self.saves_input(index, &value, cx.needs) {
-                cx.values[index] = Some(value);
+                cx.values[index] = Some(Value::<B>::clone(&value));
             }
-            value = output;
+            value = planned.layer.operation::<B>().forward(&at, value, cx)?;
         }
         if cx.needs.anything() && self.layers.last().is_some_and(Self::reads_output) {
-            cx.values[self.layers.len()] = Some(self.backend.copy(self.backend.slice(&value)));
+            cx.values[self.layers.len()] = Some(Value::<B>::clone(&value));
         }
         Ok(value)
     }
@@ -186,13 +207,28 @@ impl<B: Backend> FusedSequential<B> {
         if !needs.anything() {
             return false;
         }
-        let before = index.checked_sub(1).map(|i| &self.layers[i]);
-        if before.is_some_and(Self::reads_output) {
+        let Some(before) = index.checked_sub(1) else { return self.reads_input(0, needs) };
+        if Self::reads_output(&self.layers[before]) {
             return true;
         }
         let len = self.backend.len(self.backend.slice(value));
-        let recomputed = before.is_some_and(|before| before.layer.operation::<B>().recomputes_output(len));
-        self.layers[index].layer.operation::<B>().reads_input(needs) && !recomputed
+        self.reads_input(index, needs) && !self.recomputes_output(before, len)
+    }
+
+    fn reads_input(&self, index: usize, needs: NeedsGrad) -> bool {
+        self.layers[index].layer.operation::<B>().reads_input(needs)
+    }
+
+    /// Returns whether the output of layer `index`, of `len` numbers, is recomputed in the backward pass: from a saved input, or from one that
+    /// is recomputed itself.
+    fn recomputes_output(&self, index: usize, len: usize) -> bool {
+        let planned = &self.layers[index];
+        let operation = planned.layer.operation::<B>();
+        let has_input = || {
+            let input_len = len / size(planned.output).max(1) * size(planned.input);
+            planned.layer.is_norm() || index.checked_sub(1).is_some_and(|i| self.recomputes_output(i, input_len))
+        };
+        operation.recomputes_output(len) && has_input()
     }
 
     /// Returns the input's gradient `[n, H, W, C]` from the output's `[n, H', W', C']`, if it is needed; writes the parameters' gradients
@@ -223,11 +259,14 @@ impl<B: Backend> FusedSequential<B> {
     /// If a batch norm gets fewer than two numbers per channel.
     pub fn jvp_forward<'a>(
         &'a self,
-        mut both: B::Buffer,
+        both: B::Buffer,
         samples: usize,
         theta: B::Slice<'a>,
+        classes: Option<Arc<Vec<u32>>>,
     ) -> Result<(B::Buffer, PassContext<B>)> {
+        let mut both = Value::<B>::from(both);
         let mut cx = PassContext::new(self.layers.len(), NeedsGrad { input: false, parameters: true });
+        cx.classes = classes;
         for (index, planned) in self.layers.iter().enumerate() {
             let at = At { network: self, theta, index, samples };
             both = planned.layer.operation::<B>().jvp(&at, both, &mut cx)?;

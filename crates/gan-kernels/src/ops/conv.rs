@@ -86,7 +86,7 @@ impl CustomOp2 for Convolution {
             None => [image, self.spec.output_size(image, kernel)?],
         };
         let spec = self.spec;
-        let p = Problem { spec, samples, in_channels: second, out_channels: first, input, output, kernel };
+        let p = Problem { spec, samples, groups: 1, in_channels: second, out_channels: first, input, output, kernel };
         p.check()?;
         let x = channels_last(&elements::<f32>(x, xl)?, channels, h * wd);
         let w = elements::<f32>(w, wl)?;
@@ -119,7 +119,8 @@ fn weight_grad(x: &Tensor, g: &Tensor, spec: &ConvSpec, w: &Tensor) -> Result<Te
     let (_, out_channels, oh, ow) = g.dims4()?;
     let (_, _, kh, kw) = w.dims4()?;
     let spec = *spec;
-    let p = Problem { spec, samples, in_channels, out_channels, input: [h, wd], output: [oh, ow], kernel: [kh, kw] };
+    let (input, output, kernel) = ([h, wd], [oh, ow], [kh, kw]);
+    let p = Problem { spec, samples, groups: 1, in_channels, out_channels, input, output, kernel };
     p.check()?;
     let x = with_elements::<f32, _>(x, |x| channels_last(x, in_channels, h * wd))?;
     let g = with_elements::<f32, _>(g, |g| channels_last(g, out_channels, oh * ow))?;

@@ -7,11 +7,13 @@
 mod activation;
 mod conv;
 mod pixels;
+mod spectral_norm;
 
 pub use crate::ranks::sum_over_ranks;
 pub use activation::{leaky_relu, relu, sigmoid, slopes, softplus};
 pub use conv::{conv_transpose2d, conv2d};
 pub use pixels::{avg_pool2d, global_avg_pool2d, global_max_pool2d, upsample_nearest2d, zero_pad2d};
+pub use spectral_norm::{SpectralNorm, spectrally_normalized};
 
 use candle_core::{Result, Tensor, bail};
 

@@ -34,6 +34,7 @@ pub(super) fn run<P: Format>(level: Level, p: &Problem, y: &[f32], b: &[f32], x:
             x: y,
             b,
             n: columns,
+            pitch: columns,
             target: Target::Rows,
             // Windows are numbered from the first sample, their products from the first of this task.
             y: Shared::new(&mut c).back(own.start * columns),

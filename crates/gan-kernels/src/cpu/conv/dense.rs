@@ -1,5 +1,6 @@
 //! Dense layers, 1×1 convolutions, and convolutions between one pixel and a whole image: row products in f32, most of them without packing.
 
+use super::im2col_gemm;
 use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::gemm::{BY_COLUMNS, BY_ROWS, Multiply, Onto, PANEL, Product, Single};
 use crate::cpu::layout::{channels_first, channels_last};
@@ -10,6 +11,12 @@ use std::marker::PhantomData;
 
 /// Number of rows per task.
 const ROWS: usize = 96;
+/// Number of tasks into which products of few rows are divided by columns, approximately.
+const TASKS: usize = 16;
+/// Number of weights from which it is faster to read them in place than to pack them for few rows.
+const LARGE: usize = 1 << 16;
+/// Maximum number of rows for which weights are read in place.
+const FEW: usize = 512;
 
 /// Returns the number of values of x that each output reads, if y is a product of x's rows with the weights: all channels of a pixel, or
 /// all of an image that ends in one pixel.
@@ -35,25 +42,74 @@ pub(super) fn run(level: Level, x: &[f32], b: &[f32], [k, n]: [usize; 2], packed
     assert_eq!(b.len(), k * columns, "a product's weights fit its sides");
     let y = Shared::new(y);
     let (b_step, b_row) = if packed { (k * PANEL, PANEL) } else { (PANEL, n) };
-    each(rows.div_ceil(ROWS), |task| {
-        let first = task * ROWS;
+    // Few rows are divided evenly, and their columns too.
+    let down = rows.div_ceil(ROWS);
+    let height = if down >= TASKS { ROWS } else { rows.div_ceil(down.max(1)) };
+    let panels = n.div_ceil(PANEL);
+    let width = panels.div_ceil(TASKS.div_ceil(down.max(1)).min(panels.max(1)).max(1)).max(1);
+    let across = panels.div_ceil(width);
+    each(down * across, |task| {
+        let first = task / across * height;
+        let panel = task % across * width;
         let product = Product {
-            m: ROWS.min(rows - first),
-            n,
+            m: height.min(rows - first),
+            n: (width * PANEL).min(n - panel * PANEL),
             k,
             a: x[first * k..].as_ptr(),
             a_step: k,
-            b: b.as_ptr(),
+            b: b[panel * b_step..].as_ptr(),
             b_step,
             b_row,
-            c: y.ahead(first * n).get(),
+            c: y.ahead(first * n + panel * PANEL).get(),
             c_step: n,
             onto: Onto::Fresh,
         };
-        // SAFETY: x has k numbers and y n for each row; b has k rows of n, in panels or plain, as checked above. Each task has rows of its
-        // own.
+        // SAFETY: x has k numbers and y n for each row; b has k rows of n, in panels or plain, as checked above. Each task has a part of y
+        // of its own.
         unsafe { level.run(Multiply::<Single, BY_ROWS>(product, PhantomData)) }
     });
+}
+
+/// Returns whether a problem is the product of rows with weights in the rows' order.
+pub(super) fn is_plain(p: &Problem) -> bool {
+    p.groups == 1 && row(p).is_some() && (p.kernel == [1, 1] || p.in_channels == 1)
+}
+
+/// Returns whether the product of a problem's forward pass reads its weights as they are.
+pub(super) fn reads_in_place(p: &Problem) -> bool {
+    is_plain(p) && p.samples * p.positions() <= FEW && p.weights() >= LARGE
+}
+
+/// Computes x `[rows, C]` times weights `[O, C]` -> y `[rows, O]` for few rows: as the transposed product, for which x is packed.
+pub(super) fn in_place(level: Level, x: &[f32], w: &[f32], [k, n]: [usize; 2], y: &mut [f32]) {
+    let rows = y.len() / n.max(1);
+    assert_eq!(y.len(), rows * n, "a product's result is whole rows");
+    assert_eq!(x.len(), rows * k, "a product has a row of factors for each of its result");
+    assert_eq!(w.len(), k * n, "a product's weights fit its sides");
+    let b = im2col_gemm::pack::<Single>(level, k, rows, |k_at, row| x[row * k + k_at]);
+    let mut transposed = Buffer::any(n * rows);
+    let c = Shared::new(&mut transposed);
+    each(n.div_ceil(ROWS), |task| {
+        let first = task * ROWS;
+        let product = Product {
+            m: ROWS.min(n - first),
+            n: rows,
+            k,
+            a: w[first * k..].as_ptr(),
+            a_step: k,
+            b: b.as_ptr(),
+            b_step: k * PANEL,
+            b_row: PANEL,
+            c: c.ahead(first * rows).get(),
+            c_step: rows,
+            onto: Onto::Fresh,
+        };
+        // SAFETY: w has k numbers for each of n outputs, b was packed for k and these rows, and the result has a number for each of both, as
+        // checked above. Each task has outputs of its own.
+        unsafe { level.run(Multiply::<Single, BY_ROWS>(product, PhantomData)) }
+    });
+    // [1, O, rows] -> [1, rows, O]
+    channels_first(&transposed, rows, n, y);
 }
 
 /// Computes the gradient of weights `[O, C]` from x `[rows, C]` and dy `[rows, O]`: dyᵀ·x, converted from the rows' order to the weights'.

@@ -1,6 +1,6 @@
 //! im2col: windows unfolded into rows, for every convolution without a Winograd algorithm.
 
-use crate::spec::Problem;
+use crate::spec::{Problem, reach};
 use std::ops::Range;
 
 /// Taps that read neighboring pixels of one source row.
@@ -19,6 +19,8 @@ pub(super) struct Im2col {
     pub grid: [usize; 2],
     source: [usize; 2],
     channels: usize,
+    /// Distance between two pixels.
+    pitch: usize,
     stride: [usize; 2],
     runs: Vec<Run>,
     /// Taps of the kernel in the rows' order.
@@ -31,7 +33,7 @@ impl Im2col {
         let [kh, kw] = p.kernel;
         let at = |axis: usize, k: usize| (k * p.spec.dilation[axis]) as isize - p.spec.padding.before()[axis] as isize;
         let taps = (0..kh * kw).map(|tap| (tap, [at(0, tap / kw), at(1, tap % kw)]));
-        Self::new(p.samples, p.output, p.input, p.in_channels, p.spec.stride, taps)
+        Self::new(p.samples, p.output, p.input, [p.in_channels, p.pitch()[0]], p.spec.stride, taps)
     }
 
     /// Returns the windows over y that contribute to the pixels of x of one parity (of `stride` parities on each axis); `None` if there are
@@ -55,14 +57,14 @@ impl Im2col {
         let across = lines(1);
         let tap = |(ky, dy): (usize, isize), (kx, dx): (usize, isize)| (ky * p.kernel[1] + kx, [dy, dx]);
         let taps = lines(0).into_iter().flat_map(|down| across.iter().map(move |across| tap(down, *across)));
-        Some(Self::new(p.samples, grid, p.output, p.out_channels, [1, 1], taps))
+        Some(Self::new(p.samples, grid, p.output, [p.out_channels, p.pitch()[1]], [1, 1], taps))
     }
 
     fn new(
         samples: usize,
         grid: [usize; 2],
         source: [usize; 2],
-        channels: usize,
+        [channels, pitch]: [usize; 2],
         stride: [usize; 2],
         offsets: impl Iterator<Item = (usize, [isize; 2])>,
     ) -> Self {
@@ -71,11 +73,12 @@ impl Im2col {
         for (tap, [dy, dx]) in offsets {
             taps.push(tap);
             match runs.last_mut() {
-                Some(run) if run.dy == dy && run.dx + run.taps as isize == dx => run.taps += 1,
+                // The channels of one group are not adjacent to those of the next pixel.
+                Some(run) if pitch == channels && run.dy == dy && run.dx + run.taps as isize == dx => run.taps += 1,
                 _ => runs.push(Run { dy, dx, taps: 1 }),
             }
         }
-        Self { samples, grid, source, channels, stride, runs, taps }
+        Self { samples, grid, source, channels, pitch, stride, runs, taps }
     }
 
     /// Returns the number of values in a row: taps × channels.
@@ -86,7 +89,7 @@ impl Im2col {
     /// Returns whether the windows are the image's own pixels in order.
     pub fn is_plain(&self) -> bool {
         let own = matches!(self.runs[..], [Run { dy: 0, dx: 0, taps: 1 }]);
-        own && self.stride == [1, 1] && self.grid == self.source
+        own && self.stride == [1, 1] && self.grid == self.source && self.pitch == self.channels
     }
 
     /// Returns the number of windows of all samples.
@@ -94,9 +97,9 @@ impl Im2col {
         self.samples * self.grid[0] * self.grid[1]
     }
 
-    /// Returns the number of values of all samples of the image.
+    /// Returns the number of values from the first to the last that the windows can read.
     pub fn source_len(&self) -> usize {
-        self.samples * self.source[0] * self.source[1] * self.channels
+        reach(self.samples * self.source[0] * self.source[1], self.channels, self.pitch)
     }
 
     /// Returns sample, row and column of a window.
@@ -122,9 +125,10 @@ impl Im2col {
             if from < until {
                 let y = (gy * self.stride[0]) as isize + run.dy;
                 // Positions along the source row, in numbers, relative to its first.
-                let first = ((gx * self.stride[1]) as isize + run.dx) * c as isize + (from - start) as isize;
+                let pitch = self.pitch as isize;
+                let first = ((gx * self.stride[1]) as isize + run.dx) * pitch + (from - start) as isize;
                 let len = until - from;
-                let line = (w * c) as isize;
+                let line = w as isize * pitch;
                 let inside = y >= 0 && y < h as isize;
                 let before = (-first).clamp(0, len as isize) as usize;
                 let end = if inside { (line - first).clamp(before as isize, len as isize) as usize } else { before };

@@ -5,6 +5,7 @@ use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::gemm::{BLOCK, BY_BLOCKS, BY_COLUMNS, BY_ROWS, Format, Onto, PANEL, Product, multiply};
 use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
+use crate::spec::reach;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -50,6 +51,34 @@ pub(super) fn pack<P: Format>(level: Level, k: usize, n: usize, get: impl Fn(usi
     packed
 }
 
+/// Packs B from its rows, which `row` returns.
+pub(super) fn pack_rows<'a, P: Format>(
+    level: Level,
+    k: usize,
+    n: usize,
+    row: impl Fn(usize) -> &'a [f32] + Sync + Send,
+) -> Buffer {
+    let words = k.div_ceil(P::PAIR);
+    let mut packed = Buffer::any(packed_len::<P>(k, n));
+    let to = Shared::new(&mut packed);
+    let zeros = [0.0; PANEL];
+    each(n.div_ceil(PANEL), |panel| {
+        let columns = panel * PANEL..n.min((panel + 1) * PANEL);
+        for word in 0..words {
+            let mut rows = [zeros; 2];
+            for (i, copy) in rows.iter_mut().enumerate().take(P::PAIR.min(k - word * P::PAIR)) {
+                copy[..columns.len()].copy_from_slice(&row(word * P::PAIR + i)[columns.clone()]);
+            }
+            // SAFETY: only this task writes row (panel, word) of B.
+            unsafe {
+                let to = to.get().add((panel * words + word) * PANEL);
+                level.run(PackRow::<P> { rows: &rows, to, kind: PhantomData });
+            }
+        }
+    });
+    packed
+}
+
 struct PackRow<'a, P> {
     rows: &'a [[f32; PANEL]; 2],
     to: *mut f32,
@@ -79,39 +108,39 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Returns the number of values in the destination of products of `n` columns. Fails if a window's place would lie
-    /// outside.
-    fn len(&self, im2col: &Im2col, n: usize) -> usize {
+    /// Returns the number of values in the destination of products of `n` columns, whose rows are `pitch` values apart. Fails if a window's
+    /// place would lie outside.
+    fn len(&self, im2col: &Im2col, [n, pitch]: [usize; 2]) -> usize {
         match *self {
-            Self::Rows => im2col.rows() * n,
+            Self::Rows => reach(im2col.rows(), n, pitch),
             Self::Pixels { size, offset, stride } => {
                 let last = |i: usize| im2col.grid[i].saturating_sub(1) * stride[i] + offset[i];
                 assert!(last(0) < size[0] && last(1) < size[1], "windows go to pixels inside the image");
-                im2col.samples * size[0] * size[1] * n
+                reach(im2col.samples * size[0] * size[1], n, pitch)
             }
         }
     }
 }
 
-/// Multiplies windows over x by B (`[width, n]`) -> y.
+/// Multiplies windows over x by B (`[width, n]`) -> y, whose pixels are `pitch` values apart.
 pub(super) fn run<P: Format>(
     level: Level,
     im2col: &Im2col,
     x: &[f32],
     b: &[f32],
-    n: usize,
+    [n, pitch]: [usize; 2],
     target: Target,
     y: &mut [f32],
 ) {
     let rows = im2col.rows();
-    assert_eq!(x.len(), im2col.source_len(), "the image that windows slide over");
+    assert!(x.len() >= im2col.source_len(), "the image that windows slide over");
     assert_eq!(b.len(), packed_len::<P>(im2col.width(), n), "weights packed for these windows");
-    assert_eq!(y.len(), target.len(im2col, n), "a place for each window's product");
+    assert!(y.len() >= target.len(im2col, [n, pitch]), "a place for each window's product");
     let y = Shared::new(y);
     each(rows.div_ceil(ROWS), |task| {
         let rows = task * ROWS..((task + 1) * ROWS).min(rows);
         // SAFETY: x, b and y have the lengths that the windows require, as checked above; no two windows share a destination.
-        unsafe { level.run(Windows::<P> { im2col, x, b, n, target, y, rows, kind: PhantomData }) }
+        unsafe { level.run(Windows::<P> { im2col, x, b, n, pitch, target, y, rows, kind: PhantomData }) }
     });
 }
 
@@ -122,6 +151,8 @@ pub(super) struct Windows<'a, P> {
     pub x: &'a [f32],
     pub b: &'a [f32],
     pub n: usize,
+    /// Distance between two pixels of y.
+    pub pitch: usize,
     pub target: Target,
     pub y: Shared,
     pub rows: Range<usize>,
@@ -145,10 +176,10 @@ impl<P: Format> Job for Windows<'_, P> {
             b_step: words * PANEL,
             b_row: PANEL,
             c,
-            c_step: self.n,
+            c_step: self.pitch,
             onto: Onto::Fresh,
         };
-        let rows_of_y = self.y.ahead(self.rows.start * self.n).get();
+        let rows_of_y = self.y.ahead(self.rows.start * self.pitch).get();
         if P::PLAIN && matches!(self.target, Target::Rows) && self.im2col.is_plain() {
             // SAFETY: the windows are x's own rows; only this task writes its rows of y.
             return unsafe {
@@ -188,13 +219,19 @@ impl<P: Format> Job for Windows<'_, P> {
             Target::Pixels { size, offset, stride } => {
                 let mut c = Buffer::any(count * self.n);
                 // SAFETY: c has a row for every window.
-                unsafe { multiply::<S, P, BY_BLOCKS>(product(a.as_ptr(), a_step, c.as_mut_ptr())) };
+                unsafe {
+                    multiply::<S, P, BY_BLOCKS>(Product {
+                        c_step: self.n,
+                        ..product(a.as_ptr(), a_step, c.as_mut_ptr())
+                    })
+                };
                 for (i, window) in self.rows.clone().enumerate() {
                     let [n, gy, gx] = self.im2col.place(window);
                     let at = (n * size[0] + gy * stride[0] + offset[0]) * size[1] + gx * stride[1] + offset[1];
                     // SAFETY: the pixel lies inside the image, and no other window writes it.
                     unsafe {
-                        self.y.get().add(at * self.n).copy_from_nonoverlapping(c.as_ptr().add(i * self.n), self.n)
+                        let to = self.y.get().add(at * self.pitch);
+                        to.copy_from_nonoverlapping(c.as_ptr().add(i * self.n), self.n);
                     };
                 }
             }
@@ -202,12 +239,19 @@ impl<P: Format> Job for Windows<'_, P> {
     }
 }
 
-/// Multiplies transposed windows over x by dy `[windows, n]` -> `[width, n]`.
-pub(super) fn weight_grad<P: Format>(level: Level, im2col: &Im2col, x: &[f32], dy: &[f32], n: usize, dw: &mut [f32]) {
+/// Multiplies transposed windows over x by dy `[windows, n]`, whose rows are `pitch` values apart, -> `[width, n]`.
+pub(super) fn weight_grad<P: Format>(
+    level: Level,
+    im2col: &Im2col,
+    x: &[f32],
+    dy: &[f32],
+    [n, pitch]: [usize; 2],
+    dw: &mut [f32],
+) {
     let width = im2col.width();
     let rows = im2col.rows();
-    assert_eq!(x.len(), im2col.source_len(), "the image that windows slide over");
-    assert_eq!(dy.len(), rows * n, "a gradient for each window");
+    assert!(x.len() >= im2col.source_len(), "the image that windows slide over");
+    assert!(dy.len() >= reach(rows, n, pitch), "a gradient for each window");
     assert_eq!(dw.len(), width * n, "a gradient for each weight");
     let heights = width.div_ceil(HEIGHT);
     // If there are few rows of weights, tasks are also divided along the windows.
@@ -226,7 +270,7 @@ pub(super) fn weight_grad<P: Format>(level: Level, im2col: &Im2col, x: &[f32], d
         let windows = g * group..rows.min((g + 1) * group);
         // SAFETY: x, dy and dw have the lengths that the windows require, as checked above; each group sums into a gradient of its
         // own, each task into rows of its own.
-        unsafe { level.run(Sum::<P> { im2col, x, dy, n, part, windows, to, kind: PhantomData }) }
+        unsafe { level.run(Sum::<P> { im2col, x, dy, n, pitch, part, windows, to, kind: PhantomData }) }
     });
     for other in aside.chunks_exact((width * n).max(1)) {
         dw.iter_mut().zip(other).for_each(|(a, b)| *a += b);
@@ -238,6 +282,7 @@ struct Sum<'a, P> {
     x: &'a [f32],
     dy: &'a [f32],
     n: usize,
+    pitch: usize,
     part: Range<usize>,
     windows: Range<usize>,
     to: *mut f32,
@@ -281,7 +326,7 @@ impl<P: Format> Sum<'_, P> {
             if lanes == 0 || window >= end {
                 return S::zero();
             }
-            S::load_upto(self.dy.as_ptr().add(window * self.n + column), lanes)
+            S::load_upto(self.dy.as_ptr().add(window * self.pitch + column), lanes)
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Winograd's for 4×4 stride 2 and 3×3 stride 1 with enough channels; row products for dense layers and similar shapes, in f32 whatever the
 //! precision; else im2col; or, with few output channels (3 or 1 at the end of a generator), col2im. A stride-1 convolution into few
-//! channels is computed as the transpose of one that slides over its output.
+//! channels is computed as the transpose of one that slides over its output. Groups run one after the other over the same images, each
+//! reading and writing its own channels.
 
 mod col2im;
 mod dense;
@@ -40,6 +41,7 @@ pub(crate) struct Packed {
     direction: Direction,
     precision: Precision,
     algorithm: Algorithm,
+    /// Parts of each group in turn.
     parts: Vec<Buffer>,
 }
 
@@ -67,6 +69,11 @@ macro_rules! with_format {
 const MOST_ROWS: usize = 4096;
 
 impl Packed {
+    /// Returns each group's number and packed weights.
+    fn groups(&self) -> impl Iterator<Item = (usize, &[Buffer])> {
+        self.parts.chunks((self.parts.len() / self.problem.groups).max(1)).enumerate()
+    }
+
     /// Panics if this was packed for another direction, or a convolution that differs in more than the number of samples.
     #[track_caller]
     fn assert_for(&self, p: &Problem, direction: Direction) {
@@ -87,6 +94,9 @@ fn whole_panels(n: usize) -> usize {
 fn choose(p: &Problem, direction: Direction) -> Algorithm {
     if winograd::serves(p) {
         return Algorithm::Winograd;
+    }
+    if p.groups > 1 {
+        return Algorithm::Im2col;
     }
     if dense::row(p).is_some() {
         return Algorithm::Dense;
@@ -133,38 +143,77 @@ fn parities(p: &Problem) -> impl Iterator<Item = (Im2col, [usize; 2])> {
     parities.filter_map(|parity| Some((Im2col::backward(p, parity)?, parity)))
 }
 
-/// Packs weights `[O, C, kh, kw]` for one direction.
+/// Packs weights `[O, C, kh, kw]` of each group for one direction.
 pub(crate) fn pack(level: Level, precision: Precision, p: &Problem, direction: Direction, w: &[f32]) -> Packed {
+    assert_eq!(w.len(), p.weights(), "the weights of {p:?}");
+    let algorithm = choose(p, direction);
+    let groups = w.chunks_exact((p.out_channels * p.rows()).max(1));
+    let parts = groups.flat_map(|w| pack_group(level, precision, p, direction, algorithm, w)).collect();
+    Packed { level, problem: *p, direction, precision, algorithm, parts }
+}
+
+/// Packs the weights of one group.
+fn pack_group(
+    level: Level,
+    precision: Precision,
+    p: &Problem,
+    direction: Direction,
+    algorithm: Algorithm,
+    w: &[f32],
+) -> Vec<Buffer> {
     let o = p.out_channels;
     let c = p.in_channels;
     let taps = area(p.kernel);
-    assert_eq!(w.len(), o * p.rows(), "the weights of {p:?}");
     let at = |o: usize, channel: usize, tap: usize| w[(o * c + channel) * taps + tap];
-    let algorithm = choose(p, direction);
-    let parts = match (algorithm, direction) {
+    match (algorithm, direction) {
         (Algorithm::Winograd, _) => winograd::pack(level, precision, p, direction, w),
         (Algorithm::Dense, Direction::Forward) => {
-            vec![im2col_gemm::pack::<Single>(level, p.rows(), o, |k, o| at(o, k % c, k / c))]
+            let rows = taps::inputs_first(p, w);
+            vec![im2col_gemm::pack_rows::<Single>(level, p.rows(), o, |k| &rows[k * o..][..o])]
         }
         (Algorithm::Dense, Direction::Backward) => vec![dense::in_order(p, w)],
         (Algorithm::Im2col, Direction::Forward) => {
-            with_format!(precision, level, P => vec![im2col_gemm::pack::<P>(level, taps * c, o, |k, o| at(o, k % c, k / c))])
+            let rows = taps::inputs_first(p, w);
+            with_format!(precision, level, P => vec![im2col_gemm::pack_rows::<P>(level, taps * c, o, |k| &rows[k * o..][..o])])
         }
         (Algorithm::Col2im, Direction::Forward) => {
             let get = |channel: usize, n: usize| at(n % o, channel, taps - 1 - n / o);
             with_format!(precision, level, P => vec![im2col_gemm::pack::<P>(level, c, taps * o, get)])
         }
-        (Algorithm::Im2col, Direction::Backward) => parities(p)
-            .map(|(im2col, _)| {
-                let get = |k: usize, channel: usize| at(k % o, channel, im2col.taps[k / o]);
-                with_format!(precision, level, P => im2col_gemm::pack::<P>(level, im2col.width(), c, get))
-            })
-            .collect(),
+        (Algorithm::Im2col, Direction::Backward) => {
+            let rows = taps::outputs_first(p, w);
+            let pack = |im2col: &Im2col| {
+                let row = |k: usize| &rows[(im2col.taps[k / o] * o + k % o) * c..][..c];
+                with_format!(precision, level, P => im2col_gemm::pack_rows::<P>(level, im2col.width(), c, row))
+            };
+            parities(p).map(|(im2col, _)| pack(&im2col)).collect()
+        }
         (Algorithm::Col2im, Direction::Backward) => {
             with_format!(precision, level, P => vec![im2col_gemm::pack::<P>(level, o, taps * c, |o, n| at(o, n % c, n / c))])
         }
-    };
-    Packed { level, problem: *p, direction, precision, algorithm, parts }
+    }
+}
+
+/// Returns whether a forward pass reads its weights as they are, by [`forward_in_place`].
+pub(crate) fn reads_in_place(p: &Problem) -> bool {
+    dense::reads_in_place(p)
+}
+
+/// Computes x `[N, H, W, C]` -> y `[N, H', W', O]` with weights as they are.
+pub(crate) fn forward_in_place(level: Level, p: &Problem, x: &[f32], w: &[f32], y: &mut [f32]) {
+    p.assert_lengths(x, y);
+    dense::in_place(level, x, w, [p.rows(), p.out_channels], y);
+}
+
+/// Returns whether an input gradient reads its weights as they are, by [`input_grad_in_place`].
+pub(crate) fn grad_reads_in_place(p: &Problem) -> bool {
+    dense::is_plain(p)
+}
+
+/// Computes y `[N, H', W', O]` -> x `[N, H, W, C]` with weights as they are.
+pub(crate) fn input_grad_in_place(level: Level, p: &Problem, y: &[f32], w: &[f32], x: &mut [f32]) {
+    p.assert_lengths(x, y);
+    dense::run(level, y, w, [p.out_channels, p.rows()], false, x);
 }
 
 /// Computes x `[N, H, W, C]` -> y `[N, H', W', O]` with weights packed forward.
@@ -175,15 +224,20 @@ pub(crate) fn forward(p: &Problem, x: &[f32], w: &Packed, y: &mut [f32]) {
     if x.is_empty() || y.is_empty() {
         return y.fill(0.0);
     }
-    match w.algorithm {
-        Algorithm::Winograd => winograd::run(level, precision, p, Direction::Forward, x, &w.parts, y),
-        Algorithm::Dense => dense::run(level, x, &w.parts[0], [p.rows(), p.out_channels], true, y),
-        Algorithm::Im2col => with_format!(precision, level, P => {
-            im2col_gemm::run::<P>(level, &Im2col::forward(p), x, &w.parts[0], p.out_channels, Target::Rows, y);
-        }),
-        Algorithm::Col2im => {
-            let q = mirrored(p).expect("chosen for problems with another side");
-            with_format!(precision, level, P => col2im::run::<P>(level, &q, x, &w.parts[0], y));
+    for (group, parts) in w.groups() {
+        let x = &x[group * p.in_channels..];
+        let y = &mut y[group * p.out_channels..];
+        match w.algorithm {
+            Algorithm::Winograd => winograd::run(level, precision, p, Direction::Forward, x, parts, y),
+            Algorithm::Dense => dense::run(level, x, &parts[0], [p.rows(), p.out_channels], true, y),
+            Algorithm::Im2col => with_format!(precision, level, P => {
+                let columns = [p.out_channels, p.pitch()[1]];
+                im2col_gemm::run::<P>(level, &Im2col::forward(p), x, &parts[0], columns, Target::Rows, y);
+            }),
+            Algorithm::Col2im => {
+                let q = mirrored(p).expect("chosen for problems with another side");
+                with_format!(precision, level, P => col2im::run::<P>(level, &q, x, &parts[0], y));
+            }
         }
     }
 }
@@ -196,28 +250,40 @@ pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
     if x.is_empty() || y.is_empty() {
         return x.fill(0.0);
     }
-    match w.algorithm {
-        Algorithm::Winograd => winograd::run(level, precision, p, Direction::Backward, y, &w.parts, x),
-        Algorithm::Dense => dense::run(level, y, &w.parts[0], [p.out_channels, p.rows()], false, x),
-        Algorithm::Im2col => {
-            for ((im2col, offset), b) in parities(p).zip(&w.parts) {
-                let target = Target::Pixels { size: p.input, offset, stride: p.spec.stride };
-                with_format!(precision, level, P => im2col_gemm::run::<P>(level, &im2col, y, b, p.in_channels, target, x));
+    for (group, parts) in w.groups() {
+        let y = &y[group * p.out_channels..];
+        let x = &mut x[group * p.in_channels..];
+        match w.algorithm {
+            Algorithm::Winograd => winograd::run(level, precision, p, Direction::Backward, y, parts, x),
+            Algorithm::Dense => dense::run(level, y, &parts[0], [p.out_channels, p.rows()], false, x),
+            Algorithm::Im2col => {
+                let columns = [p.in_channels, p.pitch()[0]];
+                for ((im2col, offset), b) in parities(p).zip(parts) {
+                    let target = Target::Pixels { size: p.input, offset, stride: p.spec.stride };
+                    with_format!(precision, level, P => im2col_gemm::run::<P>(level, &im2col, y, b, columns, target, x));
+                }
             }
+            Algorithm::Col2im => with_format!(precision, level, P => col2im::run::<P>(level, p, y, &parts[0], x)),
         }
-        Algorithm::Col2im => with_format!(precision, level, P => col2im::run::<P>(level, p, y, &w.parts[0], x)),
     }
 }
 
-/// Computes the gradient of weights `[O, C, kh, kw]` from x `[N, H, W, C]` and dy `[N, H', W', O]`.
+/// Computes the gradient of weights `[O, C, kh, kw]` of each group from x `[N, H, W, C]` and dy `[N, H', W', O]`.
 pub(crate) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     p.assert_lengths(x, dy);
-    assert_eq!(dw.len(), p.out_channels * p.rows(), "the weights of {p:?}");
+    assert_eq!(dw.len(), p.weights(), "the weights of {p:?}");
     if x.is_empty() || dy.is_empty() {
         return dw.fill(0.0);
     }
+    for (group, dw) in dw.chunks_exact_mut(p.out_channels * p.rows()).enumerate() {
+        group_weight_grad(level, precision, p, &x[group * p.in_channels..], &dy[group * p.out_channels..], dw);
+    }
+}
+
+/// Computes the gradient of one group's weights from images that begin with its first channel.
+fn group_weight_grad(level: Level, precision: Precision, p: &Problem, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     // Over many pixels, a plain product would leave threads idle.
-    if dense::row(p).is_some() && p.samples * area(p.output) <= MOST_ROWS {
+    if p.groups == 1 && dense::row(p).is_some() && p.samples * area(p.output) <= MOST_ROWS {
         return dense::weight_grad(level, p, x, dy, dw);
     }
     let taps = area(p.kernel);
@@ -228,11 +294,11 @@ pub(crate) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[
     }
     let cost = |p: &Problem| product(&[area(p.output), taps, p.in_channels, whole_panels(p.out_channels)]);
     let swapped = mirrored(p).filter(|q| cost(q).saturating_mul(2) < cost(p));
-    let (windows, x, dy, n) = match &swapped {
-        None => (Im2col::forward(p), x, dy, p.out_channels),
-        Some(q) => (Im2col::forward(q), dy, x, q.out_channels),
+    let (windows, x, dy, columns) = match &swapped {
+        None => (Im2col::forward(p), x, dy, [p.out_channels, p.pitch()[1]]),
+        Some(q) => (Im2col::forward(q), dy, x, [q.out_channels, q.pitch()[1]]),
     };
-    with_format!(precision, level, P => im2col_gemm::weight_grad::<P>(level, &windows, x, dy, n, &mut taps_major));
+    with_format!(precision, level, P => im2col_gemm::weight_grad::<P>(level, &windows, x, dy, columns, &mut taps_major));
     match swapped {
         None => taps::restore(p, &taps_major, dw),
         Some(_) => {

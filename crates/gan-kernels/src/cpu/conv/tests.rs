@@ -2,7 +2,10 @@
 
 use super::im2col::Im2col;
 use super::im2col_gemm::{self, Target};
-use super::{Direction, col2im, forward, input_grad, taps, weight_grad};
+use super::{
+    Direction, col2im, forward, forward_in_place, grad_reads_in_place, input_grad, input_grad_in_place, reads_in_place,
+    taps, weight_grad,
+};
 use crate::cpu::gemm::Single;
 use crate::cpu::layout::{channels_first, channels_last};
 use crate::cpu::simd::Level;
@@ -58,31 +61,75 @@ struct Made {
 
 fn exactly(p: &Problem) -> Made {
     let (x, y) = (made(p.samples * p.input_len(), 1), made(p.samples * p.output_len(), 2));
-    let w = made(p.out_channels * p.rows(), 3);
+    let w = made(p.weights(), 3);
+    if p.groups > 1 {
+        return in_groups(p, x, y, w);
+    }
+    let exact = of_one_group(p, &x, &y, &w);
+    Made { x, y, w, exact }
+}
+
+/// Computes each group by itself from its channels, and puts the results together.
+fn in_groups(p: &Problem, x: Vec<f32>, y: Vec<f32>, w: Vec<f32>) -> Made {
+    let one = Problem { groups: 1, ..*p };
+    let (x_len, y_len) = (one.input_len(), one.output_len());
+    let mut exact = [vec![0.0; y.len()], vec![0.0; x.len()], vec![]];
+    for g in 0..p.groups {
+        let part = |all: &[f32], len: usize| -> Vec<f32> {
+            all.chunks(len * p.groups).flat_map(|sample| sample[g * len..][..len].to_vec()).collect()
+        };
+        let w = &w[g * one.weights()..][..one.weights()];
+        let found = of_one_group(&one, &part(&x, x_len), &part(&y, y_len), w);
+        for (all, own, len) in [(0, &found[0], y_len), (1, &found[1], x_len)] {
+            for (to, from) in exact[all].chunks_mut(len * p.groups).zip(own.chunks(len)) {
+                to[g * len..][..len].copy_from_slice(from);
+            }
+        }
+        exact[2].extend(&found[2]);
+    }
+    Made { x, y, w, exact }
+}
+
+fn of_one_group(p: &Problem, x: &[f32], y: &[f32], w: &[f32]) -> [Vec<f64>; 3] {
     let ([h, wd], [kh, kw]) = (p.input, p.kernel);
     let w_shape = [p.out_channels, p.in_channels, kh, kw];
-    let (forward, _) = plain_loops::conv2d(&wide(&x), [p.samples, p.in_channels, h, wd], &wide(&w), w_shape, &p.spec);
+    let (forward, _) = plain_loops::conv2d(&wide(x), [p.samples, p.in_channels, h, wd], &wide(w), w_shape, &p.spec);
     let y_shape = [p.samples, p.out_channels, p.output[0], p.output[1]];
-    let backward = plain_loops::conv_transpose2d(&wide(&y), y_shape, &wide(&w), w_shape, &p.spec, p.input);
-    let weights = by_taps(p, &x, &y);
-    Made { x, y, w, exact: [forward, backward, weights] }
+    let backward = plain_loops::conv_transpose2d(&wide(y), y_shape, &wide(w), w_shape, &p.spec, p.input);
+    [forward, backward, by_taps(p, x, y)]
 }
 
 /// Returns the errors (largest and root mean square) of the three passes on one level.
 fn three(p: &Problem, made: &Made, level: Level, precision: Precision) -> [(f64, f64); 3] {
     let Made { x, y, w, exact } = made;
     let (xs, ys) = (p.input[0] * p.input[1], p.output[0] * p.output[1]);
-    let (x_last, y_last) = (channels_last(x, p.in_channels, xs), channels_last(y, p.out_channels, ys));
+    let [c, o] = p.pitch();
+    let (x_last, y_last) = (channels_last(x, c, xs), channels_last(y, o, ys));
     // NaN reveals values that a kernel does not write.
     let mut out = vec![f32::NAN; y.len()];
     forward(p, &x_last, &super::pack(level, precision, p, Direction::Forward, w), &mut out);
-    let one = errors(&first(&out, p.out_channels, ys), &exact[0]);
+    let one = errors(&first(&out, o, ys), &exact[0]);
     let mut out = vec![f32::NAN; x.len()];
     input_grad(p, &y_last, &super::pack(level, precision, p, Direction::Backward, w), &mut out);
-    let two = errors(&first(&out, p.in_channels, xs), &exact[1]);
+    let two = errors(&first(&out, c, xs), &exact[1]);
+    let mut found = [one, two];
+    if reads_in_place(p) {
+        let mut out = vec![f32::NAN; y.len()];
+        forward_in_place(level, p, &x_last, w, &mut out);
+        found[0] = worse(found[0], errors(&first(&out, o, ys), &exact[0]));
+    }
+    if grad_reads_in_place(p) {
+        let mut out = vec![f32::NAN; x.len()];
+        input_grad_in_place(level, p, &y_last, w, &mut out);
+        found[1] = worse(found[1], errors(&first(&out, c, xs), &exact[1]));
+    }
     let mut out = vec![f32::NAN; w.len()];
     weight_grad(level, precision, p, &x_last, &y_last, &mut out);
-    [one, two, errors(&out, &exact[2])]
+    [found[0], found[1], errors(&out, &exact[2])]
+}
+
+fn worse(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+    (a.0.max(b.0), a.1.max(b.1))
 }
 
 /// Computes the gradient of the weights in plain loops.
@@ -116,12 +163,12 @@ fn by_taps(p: &Problem, x: &[f32], y: &[f32]) -> Vec<f64> {
 
 fn problem(
     spec: ConvSpec,
-    [samples, in_channels, out_channels]: [usize; 3],
+    [samples, groups, in_channels, out_channels]: [usize; 4],
     input: [usize; 2],
     kernel: [usize; 2],
 ) -> Option<Problem> {
     let output = spec.output_size(input, kernel).ok()?;
-    Some(Problem { spec, samples, in_channels, out_channels, input, output, kernel })
+    Some(Problem { spec, samples, groups, in_channels, out_channels, input, output, kernel })
 }
 
 /// Returns the tolerance of a precision: the largest error, and the root mean square.
@@ -155,7 +202,7 @@ proptest! {
     #[test]
     fn random_convolutions_equal_the_loops(
         stride in (1..4usize, 1..4usize), pads in prop::array::uniform4(0..3usize), dilation in (1..3usize, 1..3usize),
-        channels in (0..4usize, 1..40usize, 1..40usize), input in (1..10usize, 1..10usize), kernel in (1..6usize, 1..6usize),
+        channels in (0..4usize, 1..4usize, 1..30usize, 1..30usize), input in (1..10usize, 1..10usize), kernel in (1..6usize, 1..6usize),
     ) {
         let [top, bottom, left, right] = pads;
         let spec = ConvSpec {
@@ -170,13 +217,13 @@ proptest! {
 
     #[test]
     fn winograd_shapes_equal_the_loops(
-        four in any::<bool>(), pads in prop::array::uniform4(0..4usize), samples in 0..4usize,
+        four in any::<bool>(), pads in prop::array::uniform4(0..4usize), samples in 0..4usize, groups in 1..3usize,
         channels in (8..70usize, 8..70usize), input in (4..19usize, 4..19usize),
     ) {
         let [top, bottom, left, right] = pads;
         let (kernel, stride) = if four { (4, 2) } else { (3, 1) };
         let spec = ConvSpec { stride: [stride; 2], padding: Padding { top, bottom, left, right }, ..ConvSpec::default() };
-        if let Some(p) = problem(spec, [samples, channels.0, channels.1], input.into(), [kernel; 2]) { check(&p)?; }
+        if let Some(p) = problem(spec, [samples, groups, channels.0, channels.1], input.into(), [kernel; 2]) { check(&p)?; }
     }
 
     #[test]
@@ -186,7 +233,7 @@ proptest! {
     ) {
         let padding = Padding { top: before, bottom: after, left: after, right: before };
         let spec = ConvSpec { stride: [stride; 2], padding, ..ConvSpec::default() };
-        let channels = if swapped { [2, many, few] } else { [2, few, many] };
+        let channels = if swapped { [2, 1, many, few] } else { [2, 1, few, many] };
         if let Some(p) = problem(spec, channels, input.into(), [kernel; 2]) { check(&p)?; }
     }
 }
@@ -195,14 +242,18 @@ proptest! {
 fn the_shapes_of_the_presets_networks_equal_the_loops() {
     let same = |stride| ConvSpec::square(stride, 1);
     for (spec, channels, side, kernel) in [
-        (same(2), [3, 64, 128], 32, 4),
-        (same(2), [3, 3, 64], 64, 4),
-        (same(2), [5, 256, 512], 8, 4),
-        (ConvSpec::default(), [3, 512, 1], 4, 4),
-        (ConvSpec::default(), [7, 512, 100], 4, 4),
-        (ConvSpec::square(1, 3), [2, 128, 1], 28, 7),
-        (same(2), [70, 64, 128], 14, 4),
-        (same(1), [2, 128, 64], 28, 3),
+        (same(2), [3, 1, 64, 128], 32, 4),
+        (same(2), [3, 1, 3, 64], 64, 4),
+        (same(2), [5, 1, 256, 512], 8, 4),
+        (ConvSpec::default(), [3, 1, 512, 1], 4, 4),
+        (ConvSpec::default(), [7, 1, 512, 100], 4, 4),
+        (ConvSpec::square(1, 3), [2, 1, 128, 1], 28, 7),
+        (same(2), [70, 1, 64, 128], 14, 4),
+        (same(1), [2, 1, 128, 64], 28, 3),
+        (same(1), [2, 4, 32, 32], 7, 3),
+        (ConvSpec::default(), [37, 1, 320, 250], 1, 1),
+        (ConvSpec::default(), [9, 1, 64, 2048], 1, 1),
+        (ConvSpec::default(), [3, 1, 64, 32], 20, 1),
     ] {
         let p = problem(spec, channels, [side; 2], [kernel; 2]).unwrap();
         check(&p).unwrap();
@@ -211,7 +262,7 @@ fn the_shapes_of_the_presets_networks_equal_the_loops() {
 
 #[test]
 fn non_finite_inputs_give_non_finite_outputs() {
-    let p = problem(ConvSpec::square(2, 1), [1, 16, 16], [8, 8], [4, 4]).unwrap();
+    let p = problem(ConvSpec::square(2, 1), [1, 1, 16, 16], [8, 8], [4, 4]).unwrap();
     for level in Level::available() {
         for bad in [f32::NAN, f32::INFINITY] {
             let (mut x, w) = (made(p.input_len(), 1), made(p.out_channels * p.rows(), 3));
@@ -228,6 +279,7 @@ fn one_of_each() -> [Problem; 5] {
     let of = |channels: [usize; 2], side: usize, kernel: usize, spec: ConvSpec| Problem {
         spec,
         samples: 2,
+        groups: 1,
         in_channels: channels[0],
         out_channels: channels[1],
         input: [side; 2],
@@ -249,7 +301,7 @@ fn other_lengths_are_refused() {
     for precision in [Precision::F32, Precision::Bf16] {
         for p in one_of_each() {
             let (x, y) = (vec![0.5; p.samples * p.input_len()], vec![0.5; p.samples * p.output_len()]);
-            let w = vec![0.5; p.out_channels * p.rows()];
+            let w = vec![0.5; p.weights()];
             let pack = |direction, w: &[f32]| super::pack(level, precision, &p, direction, w);
             let (ahead, back) = (pack(Direction::Forward, &w), pack(Direction::Backward, &w));
             let longer = |v: &[f32]| [v, &[0.0]].concat();
@@ -292,7 +344,7 @@ fn windows_and_pixels_of_other_lengths_are_refused() {
     let b = im2col_gemm::pack::<Single>(level, im2col.width(), n, |_, _| 0.5);
     let y = vec![0.5; im2col.rows() * n];
     let run = |x: &[f32], b: &[f32], target: Target, mut y: Vec<f32>| {
-        im2col_gemm::run::<Single>(level, &im2col, x, b, n, target, &mut y);
+        im2col_gemm::run::<Single>(level, &im2col, x, b, [n, n], target, &mut y);
     };
     run(&x, &b, Target::Rows, y.clone());
     refused(|| run(&x[1..], &b, Target::Rows, y.clone()));
@@ -306,7 +358,7 @@ fn windows_and_pixels_of_other_lengths_are_refused() {
     refused(|| run(&x, &b, pixels([down + 1, across], 0), y.clone()));
     let mut dw = vec![0.0; im2col.width() * n];
     let mut grad = |x: &[f32], dy: &[f32], len: usize| {
-        im2col_gemm::weight_grad::<Single>(level, &im2col, x, dy, n, &mut dw[..len]);
+        im2col_gemm::weight_grad::<Single>(level, &im2col, x, dy, [n, n], &mut dw[..len]);
     };
     let whole = im2col.width() * n;
     grad(&x, &y, whole);

@@ -1,10 +1,14 @@
 //! Element-wise and channel-wise work over `[rows, channels]` numbers, which is what channels-last images are.
 //!
-//! Batch norm with its activation, forward and backward (`norm`), and bias with activation (`activation`).
+//! Batch norm with its activation, forward and backward (`norm`), bias with activation (`activation`), and other functions of single numbers
+//! (`map`).
 
 pub(crate) mod activation;
+pub(crate) mod map;
 pub(crate) mod norm;
 mod sums;
+
+use crate::cpu::buffer::Shared;
 
 /// Number of rows per task. Sums are also taken over groups of this size, so that no thread count changes a bit.
 const ROWS: usize = 64;
@@ -25,4 +29,15 @@ fn rows(numbers: usize, channels: usize) -> usize {
 fn parts(rows: usize, channels: usize, f: impl Fn(std::ops::Range<usize>) + Sync + Send) {
     let part = WORTH.div_ceil(channels.max(1)).max(ROWS);
     crate::cpu::parallel::each(rows.div_ceil(part), |i| f(i * part..rows.min((i + 1) * part)));
+}
+
+/// Calls `f(index, number)` for each number of y, over all threads.
+pub(crate) fn each_number(y: &mut [f32], f: impl Fn(usize, &mut f32) + Sync + Send) {
+    let len = y.len();
+    let y = Shared::new(y);
+    parts(len, 1, |range| {
+        // SAFETY: the range lies inside y, and only this task uses it.
+        let part = unsafe { std::slice::from_raw_parts_mut(y.ahead(range.start).get(), range.len()) };
+        part.iter_mut().enumerate().for_each(|(i, y)| f(range.start + i, y));
+    });
 }

@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::backend::{Activation, Backend, InputActivation};
-use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value, owned};
 use candle_core::Result;
 
 impl<B: Backend> Operation<B> for Activation {
@@ -10,11 +10,11 @@ impl<B: Backend> Operation<B> for Activation {
         *self != Self::Identity
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
+    fn forward(&self, at: &At<B>, x: Value<B>, _: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
-        let mut y = backend.copy(backend.slice(x));
+        let mut y = owned(backend, x);
         backend.bias_activation(*self, None, backend.slice_mut(&mut y), at.planned().input[2]);
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
@@ -36,12 +36,13 @@ impl<B: Backend> Operation<B> for Activation {
         self.is_piecewise_linear()
     }
 
-    fn jvp(&self, at: &At<B>, mut both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+    fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
+        let mut both = owned(backend, both);
         let [values, _] = backend.split_mut(backend.slice_mut(&mut both), at.output_len());
         backend.bias_activation(*self, None, values, at.planned().output[2]);
         cx.save_and_differentiate(at, *self, &mut both);
-        Ok(both)
+        Ok(both.into())
     }
 
     fn jvp_backward(
@@ -61,11 +62,11 @@ impl<B: Backend> Operation<B> for InputActivation {
         true
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
+    fn forward(&self, at: &At<B>, x: Value<B>, _: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
         let mut y = backend.uninit(at.output_len());
-        backend.input_activation(*self, backend.slice(x), backend.slice_mut(&mut y));
-        Ok(y)
+        backend.input_activation(*self, backend.slice(&x), backend.slice_mut(&mut y));
+        Ok(y.into())
     }
 
     fn backward(

@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::backend::{Activation, Backend, NormAdjoints, NormCall, NormGrads, Sides};
-use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
 use candle_core::{Result, bail};
 
 /// Batch norm; γ and β have one number per channel.
@@ -62,10 +62,10 @@ impl<B: Backend> Operation<B> for BatchNorm {
         Some(y)
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+    fn forward(&self, at: &At<B>, x: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
         let [h, w, c] = at.planned().input;
-        let x = backend.slice(x);
+        let x = backend.slice(&x);
         let bias = at.network.bias_left_out(at.index).map(|bias| at.parameters(bias, c));
         let norm = match &cx.given[at.index] {
             Some([mean, variance]) => backend.norm_of(mean, variance, bias),
@@ -79,7 +79,7 @@ impl<B: Backend> Operation<B> for BatchNorm {
         let mut y = backend.uninit(backend.len(x));
         backend.norm(&self.call(at), &norm, x, backend.slice_mut(&mut y));
         cx.norms[at.index] = Some(norm);
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
@@ -109,7 +109,7 @@ impl<B: Backend> Operation<B> for BatchNorm {
         act.is_piecewise_linear()
     }
 
-    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+    fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
         let half = at.output_len();
         let c = at.planned().input[2];
@@ -127,7 +127,7 @@ impl<B: Backend> Operation<B> for BatchNorm {
         cx.save_and_differentiate(at, at.planned().act, &mut y);
         cx.norms[at.index] = Some(norm);
         cx.values[at.index] = Some(both);
-        Ok(y)
+        Ok(y.into())
     }
 
     fn jvp_backward(

@@ -3,9 +3,9 @@
 use super::Operation;
 use crate::backend::{Activation, Backend, ConvCall, Sides};
 use crate::fused::PlannedLayer;
-use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
 use crate::spec::{ConvSpec, Problem, product};
-use candle_core::Result;
+use candle_core::{Result, bail};
 
 /// Places of a layer's numbers in the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Conv {
     pub weights: Weights,
     /// Output channels.
     pub outputs: usize,
+    /// Number of groups of input and output channels, each with its own kernels `[O / groups, C / groups, kh, kw]`.
+    pub groups: usize,
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
     /// Geometry of the convolution; that of the opposite direction for a transposed one.
@@ -34,16 +36,16 @@ pub struct Conv {
 impl Conv {
     /// Returns the sizes as those of a plain convolution; a transposed one is its input gradient.
     fn problem(&self, planned: &PlannedLayer, samples: usize) -> Problem {
-        let [h, w, in_channels] = planned.input;
-        let [oh, ow, out_channels] = planned.output;
-        let kernel = self.kernel;
-        let spec = self.spec;
-        let p = Problem { spec, samples, in_channels, out_channels, input: [h, w], output: [oh, ow], kernel };
+        let [h, w, inputs] = planned.input;
+        let [oh, ow, outputs] = planned.output;
+        let Self { spec, kernel, groups, .. } = *self;
+        let [in_channels, out_channels] = [inputs / groups, outputs / groups];
+        let p = Problem { spec, samples, groups, in_channels, out_channels, input: [h, w], output: [oh, ow], kernel };
         if self.transposed.is_some() { p.swapped() } else { p }
     }
 
     fn kernel_len(&self, channels: usize) -> usize {
-        product(&[self.outputs, channels, self.kernel[0], self.kernel[1]])
+        product(&[self.outputs, channels / self.groups.max(1), self.kernel[0], self.kernel[1]])
     }
 
     /// Runs samples through the layer, or with `back` their gradients in the other direction, without bias and activation.
@@ -85,7 +87,10 @@ impl Conv {
 }
 
 impl<B: Backend> Operation<B> for Conv {
-    fn output(&self, [h, w, _]: Sides) -> Result<Sides> {
+    fn output(&self, [h, w, c]: Sides) -> Result<Sides> {
+        if [c, self.outputs].iter().any(|channels| channels.checked_rem(self.groups) != Some(0)) {
+            bail!("{} groups do not divide {c} input and {} output channels", self.groups, self.outputs);
+        }
         let [h, w] = match self.transposed {
             Some(output_padding) => self.spec.transposed_size([h, w], self.kernel, output_padding)?,
             None => self.spec.output_size([h, w], self.kernel)?,
@@ -100,7 +105,7 @@ impl<B: Backend> Operation<B> for Conv {
 
     fn work(&self, planned: &PlannedLayer) -> usize {
         let p = self.problem(planned, 1);
-        product(&[p.output[0], p.output[1], p.out_channels, p.kernel[0], p.kernel[1], p.in_channels])
+        product(&[p.output[0], p.output[1], p.weights()])
     }
 
     fn fuses(&self, _: Activation) -> bool {
@@ -115,13 +120,13 @@ impl<B: Backend> Operation<B> for Conv {
         act != Activation::Identity
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+    fn forward(&self, at: &At<B>, x: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
-        let mut y = self.through(at, cx.needs.anything(), false, backend.slice(x));
+        let mut y = self.through(at, cx.needs.anything(), false, backend.slice(&x));
         let bias = self.weights.bias.filter(|_| !at.network.norm_follows(at.index));
         let bias = bias.map(|bias| at.parameters(bias, self.outputs));
         backend.bias_activation(at.planned().act, bias, backend.slice_mut(&mut y), self.outputs);
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
@@ -141,7 +146,7 @@ impl<B: Backend> Operation<B> for Conv {
         if let Some(dtheta) = dtheta {
             let recomputed = match cx.values[at.index] {
                 Some(_) => None,
-                None => Some(at.recompute_input(cx)?),
+                None => Some(at.recompute_input(cx)?.into()),
             };
             let x = recomputed.as_ref().or(cx.values[at.index].as_ref())?;
             self.weight_grad(at, backend.slice(x), backend.slice(&g), dtheta);
@@ -155,7 +160,7 @@ impl<B: Backend> Operation<B> for Conv {
         act.is_piecewise_linear()
     }
 
-    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
+    fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
         let mut y = self.through(&at.times(2), true, false, backend.slice(&both));
         let act = at.planned().act;
@@ -164,7 +169,7 @@ impl<B: Backend> Operation<B> for Conv {
         backend.bias_activation(act, bias, values, self.outputs);
         cx.save_and_differentiate(at, act, &mut y);
         cx.values[at.index] = Some(both);
-        Ok(y)
+        Ok(y.into())
     }
 
     fn jvp_backward(

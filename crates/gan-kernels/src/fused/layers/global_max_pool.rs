@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::backend::{Activation, Backend, Sides};
-use crate::fused::pass::{At, Dtheta, NeedsGrad, PassContext};
+use crate::fused::pass::{At, Dtheta, NeedsGrad, PassContext, Value};
 use candle_core::Result;
 
 /// Maximum of each channel, as a vector.
@@ -26,11 +26,11 @@ impl<B: Backend> Operation<B> for GlobalMaxPool {
         true
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
+    fn forward(&self, at: &At<B>, x: Value<B>, _: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
         let mut y = backend.uninit(at.output_len());
-        backend.global_max_pool(&at.map(), backend.slice(x), backend.slice_mut(&mut y));
-        Ok(y)
+        backend.global_max_pool(&at.map(), backend.slice(&x), backend.slice_mut(&mut y));
+        Ok(y.into())
     }
 
     fn backward(&self, at: &At<B>, g: B::Buffer, cx: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {

@@ -2,24 +2,36 @@
 
 mod activation;
 mod batch_norm;
+mod classes;
 mod conv;
 mod dropout;
 mod global_max_pool;
 mod resample;
 mod reshape;
+mod residual;
 
 pub use crate::backend::{Activation, InputActivation, Resample};
 pub use batch_norm::BatchNorm;
+pub use classes::{ConcatClass, Projection};
 pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
 pub use reshape::Reshape;
+pub use residual::{Fork, Join, Swap};
 
 use super::PlannedLayer;
-use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext};
+use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
 use crate::backend::{Backend, Sides, size};
 use candle_core::Result;
 use std::fmt::Debug;
+
+/// Shape of the samples between two layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub sides: Sides,
+    /// Whether they are vectors `[F]`.
+    pub flat: bool,
+}
 
 /// Operation of a layer in the engine: its shape, what its backward pass reads, and its passes over a backend's
 /// kernels.
@@ -29,6 +41,11 @@ pub(super) trait Operation<B: Backend>: Debug {
         Ok(input)
     }
 
+    /// Returns the output shape; `waiting` are the values that residual blocks hold meanwhile.
+    fn plan(&self, input: Shape, _waiting: &mut Vec<Shape>) -> Result<Shape> {
+        Ok(Shape { sides: self.output(input.sides)?, flat: self.makes_vector().unwrap_or(input.flat) })
+    }
+
     /// Returns the places of its numbers in the parameters: start and length.
     fn parameters(&self, _input: Sides) -> Vec<(usize, usize)> {
         vec![]
@@ -36,6 +53,11 @@ pub(super) trait Operation<B: Backend>: Debug {
 
     /// Returns whether its output is a vector; `None` if that depends on its input.
     fn makes_vector(&self) -> Option<bool> {
+        None
+    }
+
+    /// Returns the number of classes that it knows, if it uses them.
+    fn classes(&self) -> Option<usize> {
         None
     }
 
@@ -59,18 +81,18 @@ pub(super) trait Operation<B: Backend>: Debug {
         false
     }
 
-    /// Returns whether an output of `len` numbers is not saved but recomputed from the input in the backward pass.
+    /// Returns whether an output of `len` numbers is not saved but recomputed in the backward pass, if the input is there then.
     fn recomputes_output(&self, _len: usize) -> bool {
         false
     }
 
-    /// Recomputes its output from its saved input.
+    /// Recomputes its output from its saved or recomputed input.
     fn recompute_output(&self, _at: &At<B>, _cx: &PassContext<B>) -> Option<B::Buffer> {
         None
     }
 
     /// Runs forward: x `[n, H, W, C]` -> `[n, H', W', C']`.
-    fn forward(&self, at: &At<B>, x: &B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer>;
+    fn forward(&self, at: &At<B>, x: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>>;
 
     /// Returns the gradient of the input from that of the output; `None` if nothing before it needs one (`goes_on`).
     fn backward(
@@ -88,8 +110,8 @@ pub(super) trait Operation<B: Backend>: Debug {
     }
 
     /// Runs values and tangents, `2n` samples, forward. A linear layer treats both alike.
-    fn jvp(&self, at: &At<B>, both: B::Buffer, cx: &mut PassContext<B>) -> Result<B::Buffer> {
-        self.forward(&at.times(2), &both, cx)
+    fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
+        self.forward(&at.times(2), both, cx)
     }
 
     /// Returns the adjoints before the layer from those after the layer and its activation; `None` if there are no
@@ -139,10 +161,20 @@ layers! {
     Dropout(Dropout),
     /// Reshape.
     Reshape(Reshape),
-    /// Upsampling, zero padding or average pooling.
+    /// Upsampling, padding or pooling.
     Resample(Resample),
     /// Maximum of each channel.
     GlobalMaxPool(GlobalMaxPool),
+    /// Concatenation of the class.
+    ConcatClass(ConcatClass),
+    /// Head of a projection discriminator.
+    Projection(Projection),
+    /// Start of a residual block.
+    Fork(Fork),
+    /// Change from a residual block's first branch to its second one.
+    Swap(Swap),
+    /// End of a residual block: the sum of both branches.
+    Join(Join),
 }
 
 impl FusedLayer {

@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::backend::{Backend, Sides, size};
-use crate::fused::pass::{At, Dtheta, PassContext};
+use crate::fused::pass::{At, Dtheta, PassContext, Value};
 use crate::fused::sides;
 use candle_core::{Result, bail};
 
@@ -12,6 +12,12 @@ pub struct Reshape(
     /// New shape without the batch.
     pub Vec<usize>,
 );
+
+/// Returns whether the numbers of both shapes are in the same order.
+fn keeps_order(from: Sides, to: Sides) -> bool {
+    let one_kind = |[h, w, c]: Sides| h * w == 1 || c == 1;
+    from == to || (one_kind(from) && one_kind(to))
+}
 
 /// Reorders numbers that are channels-last in the shape `from` to channels-last in the shape `to`.
 fn reordered<B: Backend>(backend: &B, x: &B::Buffer, from: Sides, to: Sides) -> B::Buffer {
@@ -35,11 +41,13 @@ impl<B: Backend> Operation<B> for Reshape {
         Some(self.0.len() == 1)
     }
 
-    fn forward(&self, at: &At<B>, x: &B::Buffer, _: &mut PassContext<B>) -> Result<B::Buffer> {
-        Ok(reordered(at.backend(), x, at.planned().input, at.planned().output))
+    fn forward(&self, at: &At<B>, x: Value<B>, _: &mut PassContext<B>) -> Result<Value<B>> {
+        let [from, to] = [at.planned().input, at.planned().output];
+        Ok(if keeps_order(from, to) { x } else { reordered(at.backend(), &x, from, to).into() })
     }
 
     fn backward(&self, at: &At<B>, g: B::Buffer, _: &mut PassContext<B>, _: Dtheta<B>, _: bool) -> Option<B::Buffer> {
-        Some(reordered(at.backend(), &g, at.planned().output, at.planned().input))
+        let [from, to] = [at.planned().output, at.planned().input];
+        Some(if keeps_order(from, to) { g } else { reordered(at.backend(), &g, from, to) })
     }
 }

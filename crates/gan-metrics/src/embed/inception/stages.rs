@@ -81,7 +81,7 @@ fn convs(block: &str, nodes: &[Node], shape: &mut Shape, source: &mut Source) ->
         ];
         let spec = ConvSpec { stride: [stride; 2], padding, ..ConvSpec::default() };
         let Conv { outputs, kernel, .. } = *conv;
-        layers.push(FusedLayer::Conv(fused::Conv { weights, outputs, kernel, spec, transposed: None }));
+        layers.push(FusedLayer::Conv(fused::Conv { weights, outputs, groups: 1, kernel, spec, transposed: None }));
         layers.push(FusedLayer::Activation(Activation::LeakyRelu(0.0)));
     }
     let count = flat.len();
@@ -114,7 +114,7 @@ pub(super) fn run(stages: &[Stage], x: &Tensor) -> candle_core::Result<Tensor> {
     stages.iter().try_fold(x.clone(), |x, stage| match stage {
         Stage::Convs(network, weights) => {
             let [from, to] = [Layout::ChannelsLast; 2];
-            let run = Run { statistics: Statistics::Given(&[]), noise: vec![], from, to };
+            let run = Run { statistics: Statistics::Given(&[]), noise: vec![], classes: None, from, to };
             Ok(network.apply(&x, weights, run)?.0)
         }
         Stage::Pool(pool) => pool.run(&x),

@@ -15,7 +15,7 @@ use crate::cpu::gemm::{Onto, Paired, Rounded, Single};
 use crate::cpu::simd::Level;
 use crate::spec::{Precision, Problem};
 use plan::Slide;
-use transform::{Algorithm, F3x2, F22, F23, F42};
+use transform::{Algorithm, F3x2, F22, F23, F33, F42, F43};
 
 /// Direction of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +36,19 @@ pub(super) fn serves(p: &Problem) -> bool {
     kind && p.spec.dilation == [1, 1] && p.in_channels.min(p.out_channels) >= LEAST_CHANNELS && outputs >= 4
 }
 
-/// Runs `$body` for each part of a pass's grid, with the packing and the tile for a precision and a convolution. F(4, 2) shares a side that
-/// is not a multiple of four with F(3, 2), so that no tile lies partly outside.
+/// Runs `$body` for each part of a pass's grid, with the packing and the tile for a precision and a convolution. F(4, r) shares a side that
+/// is not a multiple of four with F(3, r), so that no tile lies partly outside.
 macro_rules! each_part {
     (@whole $format:ty, $algorithm:ty, $slide:expr, $P:ident, $W:ident, $part:ident, $body:expr) => {{
         let spans = $slide.grid.map(|n| plan::whole(n, <$algorithm>::OUTPUTS));
         each_part!(@part $format, ($algorithm, $algorithm), $slide, spans, $P, $W, $part, $body)
+    }};
+    (@mixed $four:ty, $three:ty, $slide:expr, $P:ident, $W:ident, $part:ident, $body:expr) => {{
+        let [[d4, d3], [a4, a3]] = $slide.grid.map(plan::fours_and_threes);
+        each_part!(@part Single, ($four, $four), $slide, [d4, a4], $P, $W, $part, $body);
+        each_part!(@part Single, ($four, $three), $slide, [d4, a3], $P, $W, $part, $body);
+        each_part!(@part Single, ($three, $four), $slide, [d3, a4], $P, $W, $part, $body);
+        each_part!(@part Single, ($three, $three), $slide, [d3, a3], $P, $W, $part, $body);
     }};
     (@part $format:ty, $tile:ty, $slide:expr, $spans:expr, $P:ident, $W:ident, $part:ident, $body:expr) => {{
         type $P = $format;
@@ -58,12 +65,9 @@ macro_rules! each_part {
             (Precision::Bf16, Level::Avx512Bf16, _) => each_part!(@whole Paired, F23, $slide, $P, $W, $part, $body),
             (Precision::Bf16, _, _) => each_part!(@whole Rounded, F23, $slide, $P, $W, $part, $body),
             (Precision::F32Accurate, _, [4, 4]) => each_part!(@whole Single, F22, $slide, $P, $W, $part, $body),
-            (Precision::F32, _, [4, 4]) => {
-                let [[d4, d3], [a4, a3]] = $slide.grid.map(plan::fours_and_threes);
-                each_part!(@part Single, (F42, F42), $slide, [d4, a4], $P, $W, $part, $body);
-                each_part!(@part Single, (F42, F3x2), $slide, [d4, a3], $P, $W, $part, $body);
-                each_part!(@part Single, (F3x2, F42), $slide, [d3, a4], $P, $W, $part, $body);
-                each_part!(@part Single, (F3x2, F3x2), $slide, [d3, a3], $P, $W, $part, $body);
+            (Precision::F32, _, [4, 4]) => each_part!(@mixed F42, F3x2, $slide, $P, $W, $part, $body),
+            (Precision::F32, _, _) if $slide.grid.iter().all(|n| *n > 2) => {
+                each_part!(@mixed F43, F33, $slide, $P, $W, $part, $body);
             }
             _ => each_part!(@whole Single, F23, $slide, $P, $W, $part, $body),
         }

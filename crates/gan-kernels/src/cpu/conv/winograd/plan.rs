@@ -4,7 +4,7 @@
 //! transpose consists of four independent 2×2 convolutions, one for each parity of the result, without scattering. A 3×3 stride-1
 //! convolution and its transpose are one grid each. This module describes all of them in the same way.
 
-use crate::spec::Problem;
+use crate::spec::{Problem, reach};
 
 /// A convolution over one grid of source pixels with a small dense filter.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub(super) struct Slide {
     pub target: [usize; 2],
     /// Channels of source and target.
     pub channels: [usize; 2],
+    /// Distance between two pixels of source and target.
+    pub pitch: [usize; 2],
     /// Distance between a grid's pixels in the source and in the target.
     pub source_stride: usize,
     pub target_stride: usize,
@@ -54,9 +56,9 @@ impl Slide {
     /// Panics if the images of the two sides have other lengths than the pass requires.
     #[track_caller]
     pub fn assert_lengths(&self, source: &[f32], target: &[f32]) {
-        let len = |[h, w]: [usize; 2], channels: usize| self.samples * h * w * channels;
-        assert_eq!(source.len(), len(self.source, self.channels[0]), "the images that tiles are read from");
-        assert_eq!(target.len(), len(self.target, self.channels[1]), "the images that tiles are written to");
+        let len = |[h, w]: [usize; 2], i: usize| reach(self.samples * h * w, self.channels[i], self.pitch[i]);
+        assert!(source.len() >= len(self.source, 0), "the images that tiles are read from");
+        assert!(target.len() >= len(self.target, 1), "the images that tiles are written to");
     }
 
     /// Returns the number of taps-major weights that its phases read.
@@ -150,6 +152,7 @@ pub(super) fn forward(p: &Problem) -> Slide {
         source: p.input,
         target: p.output,
         channels: [p.in_channels, p.out_channels],
+        pitch: p.pitch(),
         source_stride: p.spec.stride[0],
         target_stride: 1,
         grid: p.output,
@@ -178,6 +181,7 @@ pub(super) fn input_grad(p: &Problem) -> Slide {
         source: p.output,
         target: p.input,
         channels: [p.out_channels, p.in_channels],
+        pitch: [p.pitch()[1], p.pitch()[0]],
         source_stride: 1,
         target_stride: stride,
         grid: p.input.map(|n| n.div_ceil(stride)),
@@ -202,6 +206,7 @@ mod tests {
                 let p = Problem {
                     spec,
                     samples: 1,
+                    groups: 1,
                     in_channels: 1,
                     out_channels: 1,
                     input: [h, w],

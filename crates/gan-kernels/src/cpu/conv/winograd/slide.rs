@@ -2,7 +2,7 @@
 //! products back.
 
 use super::plan::{Output, Phase, Slide};
-use super::transform::{Tile, input2, load_points, output2};
+use super::transform::{MOST, Tile, input2, load_points, output2};
 use super::weights::{packed_len, point_words};
 use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::gemm::{APART, BLOCK, BY_BLOCKS, Format, Onto, PANEL, Product, multiply};
@@ -47,7 +47,7 @@ struct Tiles<'a, P, W> {
 }
 
 /// The source pixels under a tile; those outside the image point to zeros.
-pub(super) type Pixels = [[*const f32; 5]; 5];
+pub(super) type Pixels = [[*const f32; MOST]; MOST];
 
 /// Returns the source pixels under a tile.
 ///
@@ -57,9 +57,9 @@ pub(super) type Pixels = [[*const f32; 5]; 5];
 pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], zeros: &[f32], tile: usize) -> Pixels {
     let [n, ty, tx] = slide.place(tile);
     let [h, w] = slide.source;
-    let k = slide.channels[0];
+    let pitch = slide.pitch[0];
     let stride = slide.source_stride;
-    let mut all = [[zeros.as_ptr(); 5]; 5];
+    let mut all = [[zeros.as_ptr(); MOST]; MOST];
     let [y0, x0] = slide.first([ty, tx]);
     for (i, row) in all.iter_mut().enumerate().take(W::POINTS[0]) {
         let y = ((y0 + i) * stride) as isize + phase.offset[0];
@@ -69,8 +69,8 @@ pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], ze
         for (j, pixel) in row.iter_mut().enumerate().take(W::POINTS[1]) {
             let x_at = ((x0 + j) * stride) as isize + phase.offset[1];
             if x_at >= 0 && x_at < w as isize {
-                // SAFETY: the pixel lies inside the image, so its k numbers lie inside x.
-                *pixel = unsafe { x.as_ptr().add(((n * h + y as usize) * w + x_at as usize) * k) };
+                // SAFETY: the pixel lies inside the image, so its channels lie inside x.
+                *pixel = unsafe { x.as_ptr().add(((n * h + y as usize) * w + x_at as usize) * pitch) };
             }
         }
     }
@@ -82,10 +82,10 @@ pub(super) unsafe fn pixels<W: Tile>(slide: &Slide, phase: &Phase, x: &[f32], ze
 /// # Safety
 /// As [`Simd`]; each pixel has `lanes` numbers from `channel` on.
 #[inline(always)]
-pub(super) unsafe fn transformed<S: Simd, W: Tile>(pixels: &Pixels, channel: usize, lanes: usize) -> [[S; 5]; 5] {
+pub(super) unsafe fn transformed<S: Simd, W: Tile>(pixels: &Pixels, channel: usize, lanes: usize) -> [[S; MOST]; MOST] {
     // SAFETY: each pixel has `lanes` numbers from `channel` on.
     unsafe {
-        let mut d = [[S::zero(); 5]; 5];
+        let mut d = [[S::zero(); MOST]; MOST];
         for i in 0..W::POINTS[0] {
             for j in 0..W::POINTS[1] {
                 let p = pixels[i][j].add(channel);
@@ -145,7 +145,7 @@ impl<P: Format, W: Tile> Tiles<'_, P, W> {
                             if x >= w {
                                 break;
                             }
-                            let to = self.y.get().add(((n * h + y) * w + x) * n_channels + channel);
+                            let to = self.y.get().add(((n * h + y) * w + x) * self.slide.pitch[1] + channel);
                             o.store_upto(to, lanes);
                         }
                     }

@@ -7,6 +7,9 @@
 use crate::cpu::gemm::Format;
 use crate::cpu::simd::Simd;
 
+/// Points of the longest algorithm.
+pub(crate) const MOST: usize = 6;
+
 /// F(m, r): sizes, and the five linear maps. Arrays are as long as the longest algorithm needs; the rest is ignored.
 pub(crate) trait Algorithm: Copy + Send + Sync + 'static {
     /// m
@@ -16,15 +19,15 @@ pub(crate) trait Algorithm: Copy + Send + Sync + 'static {
     /// m + r − 1
     const POINTS: usize = Self::OUTPUTS + Self::TAPS - 1;
     /// Bᵀ
-    fn input<S: Simd>(d: [S; 5]) -> [S; 5];
+    fn input<S: Simd>(d: [S; MOST]) -> [S; MOST];
     /// G
-    fn taps<S: Simd>(g: [S; 3]) -> [S; 5];
+    fn taps<S: Simd>(g: [S; 3]) -> [S; MOST];
     /// Aᵀ
-    fn output<S: Simd>(p: [S; 5]) -> [S; 4];
+    fn output<S: Simd>(p: [S; MOST]) -> [S; 4];
     /// Transforms the outputs' gradient, as a filter.
-    fn gradient<S: Simd>(y: [S; 4]) -> [S; 5];
+    fn gradient<S: Simd>(y: [S; 4]) -> [S; MOST];
     /// Transforms products into the taps' gradient.
-    fn taps_gradient<S: Simd>(p: [S; 5]) -> [S; 3];
+    fn taps_gradient<S: Simd>(p: [S; MOST]) -> [S; 3];
 }
 
 /// F(2, 2): points 0, 1, ∞. All coefficients are 0 and ±1.
@@ -39,6 +42,13 @@ pub(crate) struct F3x2;
 /// F(2, 3): points 0, 1, −1, ∞.
 #[derive(Clone, Copy)]
 pub(crate) struct F23;
+
+/// F(4, 3): points 0, 1, −1, 2, −2, ∞.
+#[derive(Clone, Copy)]
+pub(crate) struct F43;
+/// F(3, 3): points 0, 1, −1, 2, ∞.
+#[derive(Clone, Copy)]
+pub(crate) struct F33;
 
 /// The algorithms of a tile: down, and across.
 pub(crate) trait Tile: Copy + Send + Sync + 'static {
@@ -74,23 +84,23 @@ impl Algorithm for F22 {
     const TAPS: usize = 2;
 
     #[inline(always)]
-    fn input<S: Simd>(d: [S; 5]) -> [S; 5] {
+    fn input<S: Simd>(d: [S; MOST]) -> [S; MOST] {
         pad([d[0] - d[1], d[1], d[2] - d[1]])
     }
     #[inline(always)]
-    fn taps<S: Simd>(g: [S; 3]) -> [S; 5] {
+    fn taps<S: Simd>(g: [S; 3]) -> [S; MOST] {
         pad([g[0], g[0] + g[1], g[1]])
     }
     #[inline(always)]
-    fn output<S: Simd>(p: [S; 5]) -> [S; 4] {
+    fn output<S: Simd>(p: [S; MOST]) -> [S; 4] {
         pad([p[0] + p[1], p[1] + p[2]])
     }
     #[inline(always)]
-    fn gradient<S: Simd>(y: [S; 4]) -> [S; 5] {
+    fn gradient<S: Simd>(y: [S; 4]) -> [S; MOST] {
         pad([y[0], y[0] + y[1], y[1]])
     }
     #[inline(always)]
-    fn taps_gradient<S: Simd>(p: [S; 5]) -> [S; 3] {
+    fn taps_gradient<S: Simd>(p: [S; MOST]) -> [S; 3] {
         pad([p[0] + p[1], p[1] + p[2]])
     }
 }
@@ -100,24 +110,24 @@ impl Algorithm for F42 {
     const TAPS: usize = 2;
 
     #[inline(always)]
-    fn input<S: Simd>(d: [S; 5]) -> [S; 5] {
+    fn input<S: Simd>(d: [S; MOST]) -> [S; MOST] {
         let odd = d[3] - d[1];
         let high = d[3] - d[2];
-        [
+        pad([
             (d[0] - d[2]).scale_add(2.0, odd),
             d[1].scale_add(-2.0, high),
             (d[1] - d[2]).scale_add(2.0, high),
             odd,
             odd.scale_add(-2.0, d[4] - d[2]),
-        ]
+        ])
     }
     #[inline(always)]
-    fn taps<S: Simd>(g: [S; 3]) -> [S; 5] {
+    fn taps<S: Simd>(g: [S; 3]) -> [S; MOST] {
         let at_two = g[1].scale_add(2.0, g[0]);
-        [g[0].scale(0.5), (g[0] + g[1]).scale(-0.5), (g[1] - g[0]).scale(1.0 / 6.0), at_two.scale(1.0 / 6.0), g[1]]
+        pad([g[0].scale(0.5), (g[0] + g[1]).scale(-0.5), (g[1] - g[0]).scale(1.0 / 6.0), at_two.scale(1.0 / 6.0), g[1]])
     }
     #[inline(always)]
-    fn output<S: Simd>(p: [S; 5]) -> [S; 4] {
+    fn output<S: Simd>(p: [S; MOST]) -> [S; 4] {
         let sum = p[1] + p[2];
         let difference = p[1] - p[2];
         [
@@ -128,14 +138,14 @@ impl Algorithm for F42 {
         ]
     }
     #[inline(always)]
-    fn gradient<S: Simd>(y: [S; 4]) -> [S; 5] {
+    fn gradient<S: Simd>(y: [S; 4]) -> [S; MOST] {
         let even = y[0] + y[2];
         let odd = y[1] + y[3];
         let at_two = y[3].scale_add(8.0, y[2].scale_add(4.0, y[1].scale_add(2.0, y[0])));
-        [y[0].scale(0.5), (even + odd).scale(-0.5), (odd - even).scale(1.0 / 6.0), at_two.scale(1.0 / 6.0), y[3]]
+        pad([y[0].scale(0.5), (even + odd).scale(-0.5), (odd - even).scale(1.0 / 6.0), at_two.scale(1.0 / 6.0), y[3]])
     }
     #[inline(always)]
-    fn taps_gradient<S: Simd>(p: [S; 5]) -> [S; 3] {
+    fn taps_gradient<S: Simd>(p: [S; MOST]) -> [S; 3] {
         pad([p[0] + (p[1] + p[2]) + p[3], p[3].scale_add(2.0, p[1] - p[2]) + p[4]])
     }
 }
@@ -145,26 +155,26 @@ impl Algorithm for F3x2 {
     const TAPS: usize = 2;
 
     #[inline(always)]
-    fn input<S: Simd>(d: [S; 5]) -> [S; 5] {
+    fn input<S: Simd>(d: [S; MOST]) -> [S; MOST] {
         pad([d[0] - d[2], d[1] + d[2], d[2] - d[1], d[3] - d[1]])
     }
     #[inline(always)]
-    fn taps<S: Simd>(g: [S; 3]) -> [S; 5] {
+    fn taps<S: Simd>(g: [S; 3]) -> [S; MOST] {
         pad([g[0], (g[0] + g[1]).scale(0.5), (g[0] - g[1]).scale(0.5), g[1]])
     }
     #[inline(always)]
-    fn output<S: Simd>(p: [S; 5]) -> [S; 4] {
+    fn output<S: Simd>(p: [S; MOST]) -> [S; 4] {
         let sum = p[1] + p[2];
         pad([p[0] + sum, p[1] - p[2], sum + p[3]])
     }
     #[inline(always)]
-    fn gradient<S: Simd>(y: [S; 4]) -> [S; 5] {
+    fn gradient<S: Simd>(y: [S; 4]) -> [S; MOST] {
         let ends = (y[0] + y[2]).scale(0.5);
         let middle = y[1].scale(0.5);
         pad([y[0], ends + middle, ends - middle, y[2]])
     }
     #[inline(always)]
-    fn taps_gradient<S: Simd>(p: [S; 5]) -> [S; 3] {
+    fn taps_gradient<S: Simd>(p: [S; MOST]) -> [S; 3] {
         pad([p[0] + p[1] + p[2], p[1] - p[2] + p[3]])
     }
 }
@@ -174,34 +184,133 @@ impl Algorithm for F23 {
     const TAPS: usize = 3;
 
     #[inline(always)]
-    fn input<S: Simd>(d: [S; 5]) -> [S; 5] {
+    fn input<S: Simd>(d: [S; MOST]) -> [S; MOST] {
         pad([d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]])
     }
     #[inline(always)]
-    fn taps<S: Simd>(g: [S; 3]) -> [S; 5] {
+    fn taps<S: Simd>(g: [S; 3]) -> [S; MOST] {
         let ends = (g[0] + g[2]).scale(0.5);
         let middle = g[1].scale(0.5);
         pad([g[0], ends + middle, ends - middle, g[2]])
     }
     #[inline(always)]
-    fn output<S: Simd>(p: [S; 5]) -> [S; 4] {
+    fn output<S: Simd>(p: [S; MOST]) -> [S; 4] {
         pad([p[0] + p[1] + p[2], p[1] - p[2] - p[3]])
     }
     #[inline(always)]
-    fn gradient<S: Simd>(y: [S; 4]) -> [S; 5] {
+    fn gradient<S: Simd>(y: [S; 4]) -> [S; MOST] {
         pad([y[0], y[0] + y[1], y[0] - y[1], y[1].negate()])
     }
     #[inline(always)]
-    fn taps_gradient<S: Simd>(p: [S; 5]) -> [S; 3] {
+    fn taps_gradient<S: Simd>(p: [S; MOST]) -> [S; 3] {
         let sum = (p[1] + p[2]).scale(0.5);
         [p[0] + sum, (p[1] - p[2]).scale(0.5), sum + p[3]]
+    }
+}
+
+impl Algorithm for F43 {
+    const OUTPUTS: usize = 4;
+    const TAPS: usize = 3;
+
+    #[inline(always)]
+    fn input<S: Simd>(d: [S; MOST]) -> [S; MOST] {
+        let even = d[2].scale_add(-4.0, d[4]);
+        let odd = d[1].scale_add(-4.0, d[3]);
+        let far_even = d[4] - d[2];
+        let far_odd = d[3] - d[1];
+        [
+            d[0].scale_add(4.0, d[2].scale_add(-5.0, d[4])),
+            even + odd,
+            even - odd,
+            far_odd.scale_add(2.0, far_even),
+            far_odd.scale_add(-2.0, far_even),
+            d[1].scale_add(4.0, d[3].scale_add(-5.0, d[5])),
+        ]
+    }
+    #[inline(always)]
+    fn taps<S: Simd>(g: [S; 3]) -> [S; MOST] {
+        let ends = g[0] + g[2];
+        let far = g[2].scale_add(4.0, g[0]);
+        [
+            g[0].scale(0.25),
+            (ends + g[1]).scale(-1.0 / 6.0),
+            (ends - g[1]).scale(-1.0 / 6.0),
+            g[1].scale_add(2.0, far).scale(1.0 / 24.0),
+            g[1].scale_add(-2.0, far).scale(1.0 / 24.0),
+            g[2],
+        ]
+    }
+    #[inline(always)]
+    fn output<S: Simd>(p: [S; MOST]) -> [S; 4] {
+        let sum = p[1] + p[2];
+        let difference = p[1] - p[2];
+        let far_sum = p[3] + p[4];
+        let far_difference = p[3] - p[4];
+        [
+            p[0] + sum + far_sum,
+            far_difference.scale_add(2.0, difference),
+            far_sum.scale_add(4.0, sum),
+            far_difference.scale_add(8.0, difference) + p[5],
+        ]
+    }
+    #[inline(always)]
+    fn gradient<S: Simd>(y: [S; 4]) -> [S; MOST] {
+        let even = y[0] + y[2];
+        let odd = y[1] + y[3];
+        let far_even = y[2].scale_add(4.0, y[0]);
+        let far_odd = y[3].scale_add(4.0, y[1]).scale(2.0);
+        [
+            y[0].scale(0.25),
+            (even + odd).scale(-1.0 / 6.0),
+            (even - odd).scale(-1.0 / 6.0),
+            (far_even + far_odd).scale(1.0 / 24.0),
+            (far_even - far_odd).scale(1.0 / 24.0),
+            y[3],
+        ]
+    }
+    #[inline(always)]
+    fn taps_gradient<S: Simd>(p: [S; MOST]) -> [S; 3] {
+        let sum = p[1] + p[2];
+        let far_sum = p[3] + p[4];
+        [p[0] + sum + far_sum, (p[3] - p[4]).scale_add(2.0, p[1] - p[2]), far_sum.scale_add(4.0, sum) + p[5]]
+    }
+}
+
+impl Algorithm for F33 {
+    const OUTPUTS: usize = 3;
+    const TAPS: usize = 3;
+
+    #[inline(always)]
+    fn input<S: Simd>(d: [S; MOST]) -> [S; MOST] {
+        F42::input(d)
+    }
+    #[inline(always)]
+    fn taps<S: Simd>(g: [S; 3]) -> [S; MOST] {
+        let ends = g[0] + g[2];
+        let at_two = g[2].scale_add(4.0, g[1].scale_add(2.0, g[0]));
+        let near = [(ends + g[1]).scale(-0.5), (ends - g[1]).scale(-1.0 / 6.0)];
+        pad([g[0].scale(0.5), near[0], near[1], at_two.scale(1.0 / 6.0), g[2]])
+    }
+    #[inline(always)]
+    fn output<S: Simd>(p: [S; MOST]) -> [S; 4] {
+        let [a, b, c] = Self::taps_gradient(p);
+        pad([a, b, c])
+    }
+    #[inline(always)]
+    fn gradient<S: Simd>(y: [S; 4]) -> [S; MOST] {
+        Self::taps([y[0], y[1], y[2]])
+    }
+    #[inline(always)]
+    fn taps_gradient<S: Simd>(p: [S; MOST]) -> [S; 3] {
+        let sum = p[1] + p[2];
+        [p[0] + sum + p[3], p[3].scale_add(2.0, p[1] - p[2]), p[3].scale_add(4.0, sum) + p[4]]
     }
 }
 
 /// Defines a map in two dimensions: a 1-D map over the rows, then over the columns, of the upper left `FROM` down × `FROM` across of a
 /// square.
 macro_rules! square {
-    ($name:ident, $map:ident, $from:literal => $to:literal, $FROM:ident, $TO:ident) => {
+    ($name:ident, $map:ident, $from:expr => $to:expr, $FROM:ident, $TO:ident) => {
         #[inline(always)]
         pub(crate) fn $name<S: Simd, W: Tile>(d: &[[S; $from]; $from]) -> [[S; $to]; $to] {
             let mut across = [[d[0][0]; $to]; $from];
@@ -223,21 +332,21 @@ macro_rules! square {
         }
     };
 }
-square!(input2, input, 5 => 5, POINTS, POINTS);
-square!(taps2, taps, 3 => 5, TAPS, POINTS);
-square!(output2, output, 5 => 4, POINTS, OUTPUTS);
-square!(gradient2, gradient, 4 => 5, OUTPUTS, POINTS);
-square!(taps_gradient2, taps_gradient, 5 => 3, POINTS, TAPS);
+square!(input2, input, MOST => MOST, POINTS, POINTS);
+square!(taps2, taps, 3 => MOST, TAPS, POINTS);
+square!(output2, output, MOST => 4, POINTS, OUTPUTS);
+square!(gradient2, gradient, 4 => MOST, OUTPUTS, POINTS);
+square!(taps_gradient2, taps_gradient, MOST => 3, POINTS, TAPS);
 
 /// Loads the vectors of a tile's points, which are `step` numbers apart.
 ///
 /// # Safety
 /// As [`Simd`].
 #[inline(always)]
-pub(crate) unsafe fn load_points<S: Simd, W: Tile>(from: *const f32, step: usize) -> [[S; 5]; 5] {
+pub(crate) unsafe fn load_points<S: Simd, W: Tile>(from: *const f32, step: usize) -> [[S; MOST]; MOST] {
     // SAFETY: the caller vouches for a vector at every point.
     unsafe {
-        let mut d = [[S::zero(); 5]; 5];
+        let mut d = [[S::zero(); MOST]; MOST];
         for i in 0..W::POINTS[0] {
             for j in 0..W::POINTS[1] {
                 d[i][j] = S::load(from.add((i * W::POINTS[1] + j) * step));
@@ -253,8 +362,8 @@ pub(crate) unsafe fn load_points<S: Simd, W: Tile>(from: *const f32, step: usize
 /// As [`Simd`].
 #[inline(always)]
 pub(crate) unsafe fn store_words<S: Simd, P: Format, W: Tile>(
-    a: &[[S; 5]; 5],
-    b: &[[S; 5]; 5],
+    a: &[[S; MOST]; MOST],
+    b: &[[S; MOST]; MOST],
     to: *mut f32,
     step: usize,
 ) {

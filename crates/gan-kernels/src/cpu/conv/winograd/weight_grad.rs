@@ -2,7 +2,7 @@
 
 use super::plan::{Phase, Slide};
 use super::slide::{pixels, transformed};
-use super::transform::{Tile, gradient2, load_points, store_words, taps_gradient2};
+use super::transform::{MOST, Tile, gradient2, load_points, store_words, taps_gradient2};
 use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::gemm::{APART, BY_COLUMNS, Format, Onto, PANEL, Product, multiply};
 use crate::cpu::parallel::each;
@@ -88,7 +88,7 @@ struct Gradients<'a, P, W> {
 
 impl<P: Format, W: Tile> Gradients<'_, P, W> {
     #[inline(always)]
-    unsafe fn tile<S: Simd>(&self, tile: usize, channel: usize) -> [[S; 5]; 5] {
+    unsafe fn tile<S: Simd>(&self, tile: usize, channel: usize) -> [[S; MOST]; MOST] {
         let slide = self.part.slide;
         let [h, w] = slide.target;
         let n_channels = slide.channels[1];
@@ -102,7 +102,7 @@ impl<P: Format, W: Tile> Gradients<'_, P, W> {
                 for (i, d) in d.iter_mut().enumerate().take(W::OUTPUTS[0].min(h - y0)) {
                     for (j, d) in d.iter_mut().enumerate().take(W::OUTPUTS[1].min(w - x0)) {
                         let pixel = (n * h + y0 + i) * w + x0 + j;
-                        *d = S::load_upto(self.dy.as_ptr().add(pixel * n_channels + channel), lanes);
+                        *d = S::load_upto(self.dy.as_ptr().add(pixel * slide.pitch[1] + channel), lanes);
                     }
                 }
             }
@@ -149,7 +149,7 @@ impl<P: Format, W: Tile> Rows<'_, P, W> {
     #[inline(always)]
     unsafe fn inputs<S: Simd>(&self, a: *mut f32, words: usize) {
         let Part { slide, first, count, .. } = self.part;
-        let outside: [[*const f32; 5]; 5] = [[self.zeros.as_ptr(); 5]; 5];
+        let outside: [[*const f32; MOST]; MOST] = [[self.zeros.as_ptr(); MOST]; MOST];
         for tile in (0..count).step_by(P::PAIR) {
             // SAFETY: tiles beyond the last one are zeros; channels lie inside a pixel's.
             unsafe {

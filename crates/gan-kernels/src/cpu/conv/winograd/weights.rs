@@ -1,7 +1,7 @@
 //! Weights for Winograd's products: the filter of every phase, transformed and packed in panels.
 
 use super::plan::Slide;
-use super::transform::{Tile, store_words, taps2};
+use super::transform::{MOST, Tile, store_words, taps2};
 use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::gemm::{APART, Format, PANEL};
 use crate::cpu::parallel::each;
@@ -59,7 +59,7 @@ struct PackPanel<'a, P, W> {
 impl<P: Format, W: Tile> PackPanel<'_, P, W> {
     /// Returns the transformed filter of channel `c` of the source and sixteen channels of the target.
     #[inline(always)]
-    unsafe fn filter<S: Simd>(&self, c: usize, column: usize) -> [[S; 5]; 5] {
+    unsafe fn filter<S: Simd>(&self, c: usize, column: usize) -> [[S; MOST]; MOST] {
         // SAFETY: loads stay inside row (tap, c) of `from`.
         unsafe {
             let mut g = [[S::zero(); 3]; 3];
