@@ -5,7 +5,7 @@
 
 use crate::fused::Reuse;
 use crate::ranks::{BatchStatistics, Ranks};
-use crate::spec::{Padding, Precision, Problem};
+use crate::spec::{Padding, Precision, Problem, product};
 use crate::update::Step;
 use candle_core::Result;
 use std::fmt::Debug;
@@ -43,7 +43,7 @@ pub enum InputActivation {
 }
 
 /// Map of pixels without weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resample {
     /// Repeats every pixel, `[vertical, horizontal]` times.
     Upsample([usize; 2]),
@@ -129,9 +129,9 @@ impl Axis {
 /// Height, width and channels of one sample.
 pub type Sides = [usize; 3];
 
-/// Returns the number of values of a sample.
+/// Returns the number of values of a sample, saturating.
 pub fn size(sides: Sides) -> usize {
-    sides.iter().product()
+    product(&sides)
 }
 
 /// A convolution with its weights, for its forward pass or its input gradient.
@@ -227,8 +227,16 @@ pub trait Backend: Norms + Pixels + Classes + Optimizers {
     /// Cache of weights in the form that the kernels read.
     type WeightCache: Debug + Send + Sync;
 
+    /// Number of values from which an output that is cheap to compute is recomputed in the backward pass instead of being saved.
+    const RECOMPUTES_FROM: usize = usize::MAX;
+
+    /// Whether batch norms can take the statistics of several parts of a batch ([`Norms::norm_of_groups`]).
+    const HAS_GROUPS: bool = false;
+
     /// Returns an empty cache of weights.
     fn weight_cache(&self, reuse: Reuse) -> Self::WeightCache;
+    /// Tells the cache that the weights have changed. A backend that sees changes by itself needs no such call.
+    fn weights_changed(&self, _cache: &Self::WeightCache) {}
 
     /// Runs a pass of about `work` multiply-adds.
     fn run<R: Send>(&self, work: usize, pass: impl FnOnce() -> R + Send) -> R;
@@ -283,9 +291,24 @@ pub trait Norms: Memory {
         bias: Option<Self::Slice<'_>>,
         ranks: &Ranks,
     ) -> Self::Norm;
+    /// Returns the statistics of each of `groups` equal parts of x, one after the other, by which each part is normalized. The gradients by
+    /// γ and β are the sums over all parts.
+    ///
+    /// # Panics
+    /// If the backend has no groups, and there are several.
+    fn norm_of_groups(
+        &self,
+        x: Self::Slice<'_>,
+        channels: usize,
+        bias: Option<Self::Slice<'_>>,
+        groups: usize,
+    ) -> Self::Norm {
+        assert_eq!(groups, 1, "this backend takes the statistics of a whole batch");
+        self.norm_of_batch(x, channels, bias, &None)
+    }
     /// Returns a norm with given statistics.
     fn norm_of(&self, mean: &[f32], variance: &[f32], bias: Option<Self::Slice<'_>>) -> Self::Norm;
-    /// Returns the number of values in a channel's statistics; `None` if they were given.
+    /// Returns the number of values in a channel's statistics (of one group); `None` if they were given.
     fn norm_count(&self, norm: &Self::Norm) -> Option<usize>;
     /// Returns a norm's statistics as tensors.
     fn batch_statistics(&self, norm: &Self::Norm) -> Result<BatchStatistics>;

@@ -4,7 +4,7 @@ use candle_core::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 /// Rows and columns of zeros around an image, for each side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Padding {
     /// Rows above.
     pub top: usize,
@@ -171,14 +171,22 @@ pub(crate) fn reach(pixels: usize, channels: usize, pitch: usize) -> usize {
 /// in turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Problem {
-    pub(crate) spec: ConvSpec,
-    pub(crate) samples: usize,
-    pub(crate) groups: usize,
-    pub(crate) in_channels: usize,
-    pub(crate) out_channels: usize,
-    pub(crate) input: [usize; 2],
-    pub(crate) output: [usize; 2],
-    pub(crate) kernel: [usize; 2],
+    /// Stride, padding and dilation.
+    pub spec: ConvSpec,
+    /// Number of samples in the batch.
+    pub samples: usize,
+    /// Number of groups of channels.
+    pub groups: usize,
+    /// Channels of the images that windows slide over, of one group.
+    pub in_channels: usize,
+    /// Channels of the other side, one per filter, of one group.
+    pub out_channels: usize,
+    /// Height and width of the images that windows slide over.
+    pub input: [usize; 2],
+    /// Height and width of the other side: the number of windows.
+    pub output: [usize; 2],
+    /// Height and width of the window.
+    pub kernel: [usize; 2],
 }
 
 impl Problem {
@@ -213,12 +221,12 @@ impl Problem {
     }
 
     /// Returns the number of channels of all groups in a pixel of x and of y, which is the distance between two pixels.
-    pub(crate) fn pitch(&self) -> [usize; 2] {
+    pub fn pitch(&self) -> [usize; 2] {
         [self.in_channels, self.out_channels].map(|channels| channels.saturating_mul(self.groups))
     }
 
     /// Returns the number of weights of all groups.
-    pub(crate) fn weights(&self) -> usize {
+    pub fn weights(&self) -> usize {
         self.pitch()[1] * self.rows()
     }
 
@@ -228,17 +236,17 @@ impl Problem {
     }
 
     /// Returns the number of windows in a sample.
-    pub(crate) fn positions(&self) -> usize {
+    pub fn positions(&self) -> usize {
         self.output[0] * self.output[1]
     }
 
     /// Returns the number of values in one sample of x.
-    pub(crate) fn input_len(&self) -> usize {
+    pub fn input_len(&self) -> usize {
         self.pitch()[0] * self.input[0] * self.input[1]
     }
 
     /// Returns the number of values in one sample of y.
-    pub(crate) fn output_len(&self) -> usize {
+    pub fn output_len(&self) -> usize {
         self.pitch()[1] * self.positions()
     }
 

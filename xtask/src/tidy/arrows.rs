@@ -3,9 +3,10 @@
 use super::{Problem, Tree};
 
 /// Crates of the workspace, each after those that it may use, with the libraries that it may use.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
+    ("gan-cuda", &["gan-kernels"]),
     ("gan-comm", &["gan-base", "gan-kernels"]),
     ("gan-core", &["gan-base", "gan-kernels"]),
     ("gan-data", &["gan-base", "gan-kernels", "gan-core"]),

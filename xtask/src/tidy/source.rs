@@ -8,7 +8,7 @@ use super::{Problem, Tree, code};
 const MOST_LINES: usize = 400;
 
 /// Paths that may contain `unsafe`.
-const UNSAFE_HERE: [&str; 2] = ["crates/gan-kernels/", "crates/gan-base/src/mapped.rs"];
+const UNSAFE_HERE: [&str; 3] = ["crates/gan-kernels/", "crates/gan-cuda/", "crates/gan-base/src/mapped.rs"];
 
 /// Crates that print; every other crate is a library.
 const PRINTING_HERE: [&str; 3] = ["crates/gan-cli/", "crates/experiments/", "xtask/"];
@@ -43,7 +43,7 @@ fn check_line(path: &str, line: &str) -> Vec<String> {
     for (word, rest) in words(line) {
         let is_macro = rest.starts_with('!') && !rest.starts_with("!=");
         if word == "unsafe" && !UNSAFE_HERE.iter().any(|place| path.starts_with(place)) {
-            found.push("`unsafe` belongs in gan-kernels; move it there behind a safe function".into());
+            found.push("`unsafe` belongs in gan-kernels or gan-cuda; move it there behind a safe function".into());
         }
         if is_macro && PRINTING.contains(&word) && !may_print(path) {
             found.push(format!("`{word}!` in a library; use `tracing`, or return what is to be shown"));

@@ -73,6 +73,9 @@ impl Memory for Cpu {
 impl Backend for Cpu {
     type WeightCache = WeightCache;
 
+    // Half of a generator's memory for a hundredth of its time.
+    const RECOMPUTES_FROM: usize = 1 << 21;
+
     fn weight_cache(&self, reuse: Reuse) -> WeightCache {
         WeightCache::new(reuse)
     }

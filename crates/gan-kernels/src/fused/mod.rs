@@ -19,8 +19,9 @@ pub use layers::{
     Projection, Resample, Reshape, Swap, Weights,
 };
 pub use op::{Layout, Noise, Run, Statistics};
+pub use pass::{NeedsGrad, PassContext, Value};
 
-use crate::backend::{Backend, Sides};
+use crate::backend::{Backend, Sides, size};
 use crate::cpu::Cpu;
 use crate::spec::{MOST, Precision, product};
 use candle_core::{Result, bail};
@@ -72,7 +73,17 @@ impl FusedSequential {
 }
 
 impl<B: Backend> FusedSequential<B> {
-    fn on(backend: B, input: &[usize], layers: Vec<FusedLayer>, precision: Precision, reuse: Reuse) -> Result<Self> {
+    /// Plans layers over samples of `input` = `[C, H, W]` or `[F]`, on a backend.
+    ///
+    /// # Errors
+    /// If a layer does not fit its input, has an empty output, or one that exceeds any memory.
+    pub fn on(
+        backend: B,
+        input: &[usize],
+        layers: Vec<FusedLayer>,
+        precision: Precision,
+        reuse: Reuse,
+    ) -> Result<Self> {
         let flat = input.len() == 1;
         let input = sides(input)?;
         let mut largest = check_size(input)?;
@@ -111,8 +122,54 @@ impl<B: Backend> FusedSequential<B> {
         Ok(Self { backend, layers: planned, input, precision, weights, flat, parameters, largest })
     }
 
+    /// Returns the backend.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// Returns the number of layers after fusion, which is that of a [`PassContext`].
+    pub fn len(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Returns whether there are no layers.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// Returns the number of parameters that the layers' places need.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters
+    }
+
+    /// Returns height, width and channels of the input.
+    pub fn input(&self) -> Sides {
+        self.input
+    }
+
+    /// Returns the indices of the dropouts and the number of values per sample that each of them reads.
+    pub fn dropouts(&self) -> Vec<(usize, usize)> {
+        let all = self.layers.iter().enumerate();
+        let drops = all.filter(|(_, planned)| matches!(planned.layer, FusedLayer::Dropout(_)));
+        drops.map(|(index, planned)| (index, size(planned.input))).collect()
+    }
+
+    /// Returns the number of channels before layer `index`.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    pub fn channels_before(&self, index: usize) -> usize {
+        self.layers[index].input[2]
+    }
+
+    /// Tells the backend that the parameters have changed. A backend that cannot see it by itself packs its weights at every use until
+    /// this is called for the first time, and from then on only after each call.
+    pub fn weights_changed(&self) {
+        self.backend.weights_changed(&self.weights);
+    }
+
     /// Returns height, width and channels of the output.
-    fn output(&self) -> Sides {
+    pub fn output(&self) -> Sides {
         self.layers.last().map_or(self.input, |s| s.output)
     }
 

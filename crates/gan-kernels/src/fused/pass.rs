@@ -12,12 +12,15 @@ use std::sync::Arc;
 
 /// Gradients that are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NeedsGrad {
+pub struct NeedsGrad {
+    /// Gradient of the input.
     pub input: bool,
+    /// Gradients of the parameters.
     pub parameters: bool,
 }
 
 impl NeedsGrad {
+    /// Returns whether there is a backward pass.
     pub fn anything(self) -> bool {
         self.input || self.parameters
     }
@@ -82,10 +85,14 @@ impl<'a, B: Backend> At<'a, B> {
 pub(super) type Dtheta<'a, 'd, B> = Option<&'a mut <B as Memory>::SliceMut<'d>>;
 
 /// What a pass is given, and what its forward part saves for its backward part.
-pub(super) struct PassContext<B: Backend> {
+#[derive(Debug)]
+pub struct PassContext<B: Backend> {
+    /// Gradients that the backward pass computes.
     pub needs: NeedsGrad,
     /// Ranks whose batches the statistics of batch norms are taken over.
     pub ranks: Ranks,
+    /// Number of equal parts of the batch of which each is normalized by its own statistics.
+    pub groups: usize,
     /// Mean and variance of the batch norm that is layer i, at i; `None` takes those of the batch.
     pub given: Vec<Option<[Vec<f32>; 2]>>,
     /// Class of each sample, if they are given.
@@ -99,15 +106,15 @@ pub(super) struct PassContext<B: Backend> {
     /// Statistics of the batch norm that is layer i, at i.
     pub norms: Vec<Option<B::Norm>>,
     /// Values that the residual blocks around the current layer hold.
-    pub waiting: Vec<Value<B>>,
+    pub(super) waiting: Vec<Value<B>>,
     /// The same of the backward pass.
-    pub waiting_grads: Vec<B::Buffer>,
+    pub(super) waiting_grads: Vec<B::Buffer>,
     /// The same of a directional derivative's backward pass.
-    pub waiting_adjoints: Vec<Adjoint<B>>,
+    pub(super) waiting_adjoints: Vec<Adjoint<B>>,
 }
 
 /// Numbers between two layers, which later layers and the backward pass may both read.
-pub(super) type Value<B> = Arc<<B as Memory>::Buffer>;
+pub type Value<B> = Arc<<B as Memory>::Buffer>;
 
 /// Returns a value's own numbers, or a copy of them if something else reads them too.
 pub(super) fn owned<B: Backend>(backend: &B, value: Value<B>) -> B::Buffer {
@@ -123,6 +130,7 @@ impl<B: Backend> PassContext<B> {
         Self {
             needs,
             ranks: None,
+            groups: 1,
             given: nothing(layers),
             classes: None,
             noise: nothing(layers),
@@ -136,7 +144,7 @@ impl<B: Backend> PassContext<B> {
     }
 
     /// Saves the values, which are already the output of an activation, and applies its derivative to the tangents.
-    pub fn save_and_differentiate(&mut self, at: &At<B>, act: Activation, y: &mut B::Buffer) {
+    pub(super) fn save_and_differentiate(&mut self, at: &At<B>, act: Activation, y: &mut B::Buffer) {
         if act == Activation::Identity {
             return;
         }
@@ -150,6 +158,7 @@ impl<B: Backend> PassContext<B> {
 }
 
 /// Adjoints in the backward pass of a directional derivative.
+#[derive(Debug)]
 pub(super) struct Adjoint<B: Backend> {
     /// Adjoint of the tangents, preceded by that of the values if it is not zero.
     pub g: B::Buffer,
@@ -165,14 +174,17 @@ impl<B: Backend> Adjoint<B> {
 
 impl<B: Backend> FusedSequential<B> {
     /// Runs forward: x `[n, H, W, C]` -> the output `[n, H', W', C']`.
-    pub(super) fn forward<'a>(
+    ///
+    /// # Errors
+    /// If a batch norm gets fewer than two numbers per channel.
+    pub fn forward<'a>(
         &'a self,
-        x: B::Buffer,
+        x: impl Into<Value<B>>,
         samples: usize,
         theta: B::Slice<'a>,
         cx: &mut PassContext<B>,
     ) -> Result<Value<B>> {
-        let mut value = Value::<B>::from(x);
+        let mut value: Value<B> = x.into();
         for (index, planned) in self.layers.iter().enumerate() {
             let at = At { network: self, theta, index, samples };
             if self.saves_input(index, &value, cx.needs) {
@@ -221,7 +233,7 @@ impl<B: Backend> FusedSequential<B> {
 
     /// Returns the input's gradient `[n, H, W, C]` from the output's `[n, H', W', C']`, if it is needed; writes the parameters' gradients
     /// to `dtheta`, if they are needed.
-    pub(super) fn backward<'a>(
+    pub fn backward<'a>(
         &'a self,
         mut cx: PassContext<B>,
         samples: usize,
@@ -242,7 +254,10 @@ impl<B: Backend> FusedSequential<B> {
     }
 
     /// Runs values and tangents `[2n, H, W, C]` forward, and returns the output's tangents and what is saved.
-    pub(super) fn jvp_forward<'a>(
+    ///
+    /// # Errors
+    /// If a batch norm gets fewer than two numbers per channel.
+    pub fn jvp_forward<'a>(
         &'a self,
         both: B::Buffer,
         samples: usize,
@@ -262,7 +277,7 @@ impl<B: Backend> FusedSequential<B> {
     }
 
     /// Computes the parameters' gradient from that of the tangents `[n, H', W', C']`.
-    pub(super) fn jvp_backward<'a>(
+    pub fn jvp_backward<'a>(
         &'a self,
         mut cx: PassContext<B>,
         samples: usize,

@@ -1,6 +1,6 @@
 //! Batch norm followed by a leaky ReLU.
 
-use super::{Operation, RECOMPUTED};
+use super::Operation;
 use crate::backend::{Activation, Backend, NormAdjoints, NormCall, NormGrads, Sides};
 use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
 use candle_core::{Result, bail};
@@ -51,7 +51,7 @@ impl<B: Backend> Operation<B> for BatchNorm {
     }
 
     fn recomputes_output(&self, len: usize) -> bool {
-        len >= RECOMPUTED
+        len >= B::RECOMPUTES_FROM
     }
 
     fn recompute_output(&self, at: &At<B>, cx: &PassContext<B>) -> Option<B::Buffer> {
@@ -69,6 +69,7 @@ impl<B: Backend> Operation<B> for BatchNorm {
         let bias = at.network.bias_left_out(at.index).map(|bias| at.parameters(bias, c));
         let norm = match &cx.given[at.index] {
             Some([mean, variance]) => backend.norm_of(mean, variance, bias),
+            None if cx.groups > 1 => backend.norm_of_groups(x, c, bias, cx.groups),
             None => backend.norm_of_batch(x, c, bias, &cx.ranks),
         };
         if backend.norm_count(&norm).is_some_and(|count| count < 2) {

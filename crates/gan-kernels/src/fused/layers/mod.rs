@@ -25,10 +25,6 @@ use crate::backend::{Backend, Sides, size};
 use candle_core::Result;
 use std::fmt::Debug;
 
-/// Size from which an output that is cheap to compute is recomputed in the backward pass instead of being saved: half of a generator's memory
-/// for a hundredth of its time.
-const RECOMPUTED: usize = 1 << 21;
-
 /// Shape of the samples between two layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {

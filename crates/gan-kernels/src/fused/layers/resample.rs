@@ -1,6 +1,6 @@
 //! Upsampling, padding and pooling: maps of pixels without weights.
 
-use super::{Operation, RECOMPUTED};
+use super::Operation;
 use crate::backend::{Backend, Resample, Sides};
 use crate::fused::pass::{At, Dtheta, PassContext, Value};
 use candle_core::{Result, bail};
@@ -36,7 +36,7 @@ impl<B: Backend> Operation<B> for Resample {
     }
 
     fn recomputes_output(&self, len: usize) -> bool {
-        len >= RECOMPUTED
+        len >= B::RECOMPUTES_FROM
     }
 
     fn recompute_output(&self, at: &At<B>, cx: &PassContext<B>) -> Option<B::Buffer> {

@@ -1,0 +1,137 @@
+//! Times of kernels, and captured graphs.
+
+use crate::Cuda;
+use crate::driver::{check, or_error};
+use crate::memory::{Arena, lock};
+use candle_core::Result;
+use cudarc::driver::{result, sys};
+use std::sync::Arc;
+
+impl Cuda {
+    /// Runs `f` with a time measurement around each piece of work, and returns each one's name and milliseconds in the order of calls.
+    pub fn profile(&self, f: impl FnOnce()) -> Vec<(String, f32)> {
+        *lock(&self.inner.profile) = Some(vec![]);
+        f();
+        self.synchronize();
+        let all = lock(&self.inner.profile).take().unwrap_or_default();
+        let time = |(name, start, end): (String, usize, usize)| {
+            // SAFETY: both events have happened, and are not used again.
+            let time = unsafe {
+                let time = check("an event", result::event::elapsed(start as _, end as _));
+                let _ = result::event::destroy(start as _);
+                let _ = result::event::destroy(end as _);
+                time
+            };
+            (name, time)
+        };
+        all.into_iter().map(time).collect()
+    }
+
+    /// Records the work that `f` queues, without running it. `f` must have run before with the same shapes: a captured step cannot request
+    /// memory, nor read numbers.
+    ///
+    /// # Errors
+    /// If the driver cannot capture the work.
+    pub fn capture<R>(&self, f: impl FnOnce() -> R) -> Result<(Graph, R)> {
+        self.bind();
+        let arena = Arc::new(Arena::new(self.inner.context, Some(Arc::clone(&self.inner.root))));
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream is open.
+        or_error("a capture", unsafe { result::stream::begin_capture(self.stream(), mode) })?;
+        *lock(&self.inner.arena) = Arc::clone(&arena);
+        let value = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+        *lock(&self.inner.arena) = Arc::clone(&self.inner.root);
+        // A stream that is left in a capture cannot be used again.
+        // SAFETY: the stream is open.
+        let graph = unsafe { result::stream::end_capture(self.stream()) };
+        let value = match value {
+            Ok(value) => value,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let graph = or_error("a capture", graph)?;
+        // SAFETY: the graph was just captured.
+        unsafe {
+            let nodes = count_nodes(graph);
+            let executable = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
+            let _ = result::graph::destroy(graph);
+            let executable = or_error("a graph", executable)?;
+            or_error("a graph", result::graph::upload(executable, self.stream()))?;
+            Ok((Graph { cuda: self.clone(), executable: executable as usize, nodes, _arena: arena }, value))
+        }
+    }
+
+    /// Queues work, and measures it if a profile is being taken.
+    pub(crate) fn timed(&self, name: impl FnOnce() -> String, work: impl FnOnce()) {
+        self.bind();
+        if lock(&self.inner.profile).is_none() {
+            return work();
+        }
+        let event = || {
+            let event = check("an event", result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT));
+            // SAFETY: both are open.
+            check("an event", unsafe { result::event::record(event, self.stream()) });
+            event as usize
+        };
+        let start = event();
+        work();
+        let end = event();
+        if let Some(profile) = &mut *lock(&self.inner.profile) {
+            profile.push((name(), start, end));
+        }
+    }
+
+    /// Returns the milliseconds that queued work takes.
+    pub fn time(&self, work: impl FnOnce()) -> f32 {
+        self.bind();
+        let event = || check("an event", result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT));
+        let start = event();
+        let end = event();
+        // SAFETY: events and stream are open.
+        unsafe {
+            check("an event", result::event::record(start, self.stream()));
+            work();
+            check("an event", result::event::record(end, self.stream()));
+            check("an event", result::event::synchronize(end));
+            let time = check("an event", result::event::elapsed(start, end));
+            let _ = result::event::destroy(start);
+            let _ = result::event::destroy(end);
+            time
+        }
+    }
+}
+
+unsafe fn count_nodes(graph: sys::CUgraph) -> usize {
+    let mut count = 0;
+    // SAFETY: the caller's graph is valid; without a list the call only counts.
+    match unsafe { sys::cuGraphGetNodes(graph, std::ptr::null_mut(), &raw mut count) } {
+        sys::CUresult::CUDA_SUCCESS => count,
+        _ => 0,
+    }
+}
+
+/// Recorded work, to be run again as a whole.
+#[derive(Debug)]
+pub struct Graph {
+    cuda: Cuda,
+    executable: usize,
+    /// Number of kernels and copies.
+    pub nodes: usize,
+    _arena: Arc<Arena>,
+}
+
+impl Graph {
+    /// Queues the recorded work.
+    pub fn launch(&self) {
+        self.cuda.bind();
+        // SAFETY: both are open.
+        check("a graph", unsafe { result::graph::launch(self.executable as _, self.cuda.stream()) });
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        self.cuda.synchronize();
+        // SAFETY: nobody else has the graph. Nothing can be done about errors at the end.
+        let _ = unsafe { result::graph::exec_destroy(self.executable as _) };
+    }
+}

@@ -1,0 +1,31 @@
+//! The CUDA backend of the fused engine.
+//!
+//! It needs NVIDIA's driver, cuDNN 9 and cuBLAS when it runs, and none of them to be built or to start: [`probe`] says what was found, and
+//! what is missing. [`Cuda`] implements the kernels of [`gan_kernels::backend`]: convolutions by cuDNN, matrix products by cuBLAS, the rest by
+//! own kernels. All work goes to one stream; after the first step no memory is requested, so that a whole training step can be captured
+//! ([`Cuda::capture`]) and replayed without the host.
+//!
+//! In reading order: `libraries`, `driver` (the device), `memory`, `launch` (own kernels), `graph`, `layout`, `conv`, `norm`, `backend`,
+//! `pixels`, `classes`, `optimizer`, [`step`] (a whole training step).
+
+mod backend;
+mod classes;
+mod conv;
+mod driver;
+mod graph;
+mod launch;
+mod layout;
+mod libraries;
+mod memory;
+mod norm;
+mod optimizer;
+mod pixels;
+pub mod step;
+
+pub use conv::WeightCache;
+pub use driver::{Choice, Cuda, Products, describe};
+pub use graph::Graph;
+pub(crate) use launch::Argument;
+pub use libraries::{Found, Missing, probe};
+pub use memory::{Buffer, Pinned, Slice, SliceMut, Type};
+pub use norm::Norm;

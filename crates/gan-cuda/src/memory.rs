@@ -1,0 +1,399 @@
+//! Device memory: blocks that are kept and used again, and typed views of them.
+//!
+//! All work goes to one stream, so a block may be given away as soon as its last user has been queued. After the first step no block is
+//! requested from the driver, which would wait for the device and cannot be captured.
+
+use crate::Cuda;
+use crate::driver::check;
+use candle_core::{Result, bail};
+use cudarc::driver::{result, sys};
+use gan_kernels::backend::Memory;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Locks a value that a panic cannot leave half-written.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Number format of an array on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// 32 bits.
+    F32,
+    /// The upper 16 bits of f32.
+    Bf16,
+}
+
+impl Type {
+    /// Returns the size of a number in bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
+    /// Returns its name in those of kernels.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+/// Unused blocks of memory by size.
+///
+/// A captured graph has an arena of its own, because its kernels write to the same blocks at every replay: nobody else may use them.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    free: Mutex<BTreeMap<usize, Vec<u64>>>,
+    /// Unused blocks that another stream may still use, while there is one.
+    held: Mutex<Option<Vec<(usize, u64)>>>,
+    /// Where unused blocks come from if there is none, instead of the driver.
+    parent: Option<Arc<Arena>>,
+    context: usize,
+    /// Bytes requested from the driver, and how often.
+    pub(crate) bytes: AtomicUsize,
+    pub(crate) requests: AtomicUsize,
+}
+
+impl Arena {
+    pub fn new(context: usize, parent: Option<Arc<Arena>>) -> Self {
+        Self {
+            free: Mutex::default(),
+            held: Mutex::default(),
+            parent,
+            context,
+            bytes: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns the size of the block for `bytes`: one of eight between two powers of two, so that a step finds the same blocks again.
+    fn class(bytes: usize) -> usize {
+        let bytes = bytes.max(512);
+        bytes.next_multiple_of((bytes.next_power_of_two() / 16).max(512))
+    }
+
+    fn pop(&self, class: usize) -> Option<u64> {
+        lock(&self.free).get_mut(&class)?.pop()
+    }
+
+    /// Takes a block of a class.
+    fn take(&self, class: usize) -> u64 {
+        if let Some(block) = self.pop(class) {
+            return block;
+        }
+        if let Some(parent) = &self.parent {
+            return parent.pop(class).expect("a step that is captured must have run before, with the same sizes");
+        }
+        self.bytes.fetch_add(class, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller has made the context current.
+        check("memory", unsafe { result::malloc_sync(class) })
+    }
+
+    /// Keeps all blocks that become unused, until they are released.
+    pub fn hold(&self) {
+        lock(&self.held).get_or_insert_with(Vec::new);
+    }
+
+    /// Gives back all blocks that were held.
+    pub fn release(&self) {
+        let held = lock(&self.held).take();
+        held.into_iter().flatten().for_each(|(class, block)| self.give(class, block));
+    }
+
+    fn give(&self, class: usize, block: u64) {
+        if let Some(held) = &mut *lock(&self.held) {
+            return held.push((class, block));
+        }
+        lock(&self.free).entry(class).or_default().push(block);
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        self.release();
+        let free = std::mem::take(self.free.get_mut().unwrap_or_else(|e| e.into_inner()));
+        for (class, blocks) in free {
+            for block in blocks {
+                match &self.parent {
+                    Some(parent) => parent.give(class, block),
+                    // SAFETY: the block came from the driver, in this context. Nothing can be done about errors at the end.
+                    None => unsafe {
+                        let _ = result::ctx::set_current(self.context as _);
+                        let _ = result::free_sync(block);
+                    },
+                }
+            }
+        }
+    }
+}
+
+/// Numbers on the device.
+#[derive(Debug)]
+pub struct Buffer {
+    pub(crate) address: u64,
+    pub(crate) len: usize,
+    pub(crate) of: Type,
+    class: usize,
+    arena: Arc<Arena>,
+}
+
+impl Buffer {
+    pub(crate) fn new(arena: &Arc<Arena>, len: usize, of: Type) -> Self {
+        let class = Arena::class(len * of.bytes());
+        Self { address: arena.take(class), len, of, class, arena: Arc::clone(arena) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.arena.give(self.class, self.address);
+    }
+}
+
+/// Numbers to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice<'a> {
+    pub(crate) address: u64,
+    pub(crate) len: usize,
+    pub(crate) of: Type,
+    buffer: PhantomData<&'a ()>,
+}
+
+/// Numbers to write.
+#[derive(Debug)]
+pub struct SliceMut<'a> {
+    pub(crate) address: u64,
+    pub(crate) len: usize,
+    pub(crate) of: Type,
+    buffer: PhantomData<&'a mut ()>,
+}
+
+impl SliceMut<'_> {
+    /// Returns the same numbers to read.
+    pub(crate) fn read(&self) -> Slice<'_> {
+        Slice { address: self.address, len: self.len, of: self.of, buffer: PhantomData }
+    }
+}
+
+impl Slice<'_> {
+    fn advanced(self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len, "a part {range:?} of {} numbers", self.len);
+        Self { address: self.address + (range.start * self.of.bytes()) as u64, len: range.len(), ..self }
+    }
+}
+
+impl Memory for Cuda {
+    type Buffer = Buffer;
+    type Slice<'a> = Slice<'a>;
+    type SliceMut<'a> = SliceMut<'a>;
+
+    fn uninit(&self, len: usize) -> Buffer {
+        self.buffer(len, self.activations())
+    }
+
+    fn copy(&self, values: Slice<'_>) -> Buffer {
+        let buffer = self.buffer(values.len, values.of);
+        self.copy_bytes("copy", values.address, buffer.address, values.len * values.of.bytes());
+        buffer
+    }
+
+    fn len(&self, values: Slice<'_>) -> usize {
+        values.len
+    }
+
+    fn slice<'a>(&self, buffer: &'a Buffer) -> Slice<'a> {
+        Slice { address: buffer.address, len: buffer.len, of: buffer.of, buffer: PhantomData }
+    }
+
+    fn slice_mut<'a>(&self, buffer: &'a mut Buffer) -> SliceMut<'a> {
+        SliceMut { address: buffer.address, len: buffer.len, of: buffer.of, buffer: PhantomData }
+    }
+
+    fn part<'s, 'a: 's>(&self, of: Slice<'a>, range: Range<usize>) -> Slice<'s> {
+        of.advanced(range)
+    }
+
+    fn part_mut<'a>(&self, of: &'a mut SliceMut<'_>, range: Range<usize>) -> SliceMut<'a> {
+        let part = of.read().advanced(range);
+        SliceMut { address: part.address, len: part.len, of: part.of, buffer: PhantomData }
+    }
+
+    fn split_mut<'a>(&self, of: Self::SliceMut<'a>, at: usize) -> [Self::SliceMut<'a>; 2] {
+        let [first, second] = [0..at, at..of.len].map(|range| of.read().advanced(range));
+        [first, second].map(|part| SliceMut { address: part.address, len: part.len, of: part.of, buffer: PhantomData })
+    }
+}
+
+impl Cuda {
+    /// Returns `len` numbers of one format with undefined values.
+    pub fn buffer(&self, len: usize, of: Type) -> Buffer {
+        self.bind();
+        Buffer::new(&self.arena(), len, of)
+    }
+
+    /// Returns `len` zeros.
+    pub fn zeros(&self, len: usize, of: Type) -> Buffer {
+        let buffer = self.buffer(len, of);
+        self.timed(
+            || "zeros".into(),
+            || {
+                // SAFETY: the buffer has this many bytes.
+                check("zeros", unsafe { result::memset_d8_async(buffer.address, 0, len * of.bytes(), self.stream()) });
+            },
+        );
+        buffer
+    }
+
+    /// Returns an f32 buffer with these values.
+    pub fn upload(&self, values: &[f32]) -> Buffer {
+        let mut buffer = self.buffer(values.len(), Type::F32);
+        self.write(values, self.slice_mut(&mut buffer));
+        buffer
+    }
+
+    /// Writes f32 values to the device, and waits until it has them.
+    pub fn write(&self, values: &[f32], to: SliceMut<'_>) {
+        assert!(to.len == values.len() && to.of == Type::F32, "{} f32 values for {to:?}", values.len());
+        self.bind();
+        // SAFETY: both have this many numbers; the host's live until the device has read them.
+        unsafe {
+            check("an upload", result::memcpy_htod_async(to.address, values, self.stream()));
+        }
+        self.synchronize();
+    }
+
+    /// Returns a buffer with the bits of these numbers, and waits until the device has them.
+    ///
+    /// # Panics
+    /// In a capture, whose replays would read the same numbers.
+    pub(crate) fn upload_bits(&self, what: &str, bits: &[u32]) -> Buffer {
+        assert!(!self.is_capturing(), "CUDA: {what} cannot be sent to the device in a captured step");
+        let buffer = self.buffer(bits.len(), Type::F32);
+        // SAFETY: both have this many numbers; the host's live until the device has read them.
+        unsafe { check("an upload", result::memcpy_htod_async(buffer.address, bits, self.stream())) };
+        self.synchronize();
+        buffer
+    }
+
+    /// Reads f32 values from the device, and waits for them.
+    pub fn download(&self, from: Slice<'_>) -> Vec<f32> {
+        self.bind();
+        if from.of == Type::Bf16 {
+            let mut raw = vec![0u16; from.len];
+            // SAFETY: both have this many numbers.
+            unsafe { check("a download", result::memcpy_dtoh_async(&mut raw, from.address, self.stream())) };
+            self.synchronize();
+            return raw.into_iter().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect();
+        }
+        let mut values = vec![0.0; from.len];
+        // SAFETY: both have this many numbers.
+        unsafe { check("a download", result::memcpy_dtoh_async(&mut values, from.address, self.stream())) };
+        self.synchronize();
+        values
+    }
+
+    pub(crate) fn copy_bytes(&self, name: &'static str, from: u64, to: u64, bytes: usize) {
+        self.timed(
+            || name.into(),
+            || {
+                // SAFETY: the caller's slices have this many bytes.
+                check(name, unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream()) });
+            },
+        );
+    }
+
+    /// Returns the bytes requested from the driver for buffers, and the number of requests.
+    pub fn allocated(&self) -> (usize, usize) {
+        let arena = self.root_arena();
+        (arena.bytes.load(Ordering::Relaxed), arena.requests.load(Ordering::Relaxed))
+    }
+}
+
+/// Page-locked host memory, from which copies run without waiting.
+#[derive(Debug)]
+pub struct Pinned {
+    address: *mut f32,
+    len: usize,
+    /// Happens when the device has read the numbers.
+    read: usize,
+    cuda: Cuda,
+}
+
+// SAFETY: it is the only owner of its memory.
+unsafe impl Send for Pinned {}
+// SAFETY: a shared one cannot be changed.
+unsafe impl Sync for Pinned {}
+
+impl Pinned {
+    /// Returns `len` zeros.
+    ///
+    /// # Errors
+    /// If the driver has no such memory.
+    pub fn new(cuda: &Cuda, len: usize) -> Result<Self> {
+        cuda.bind();
+        // SAFETY: the context is current.
+        match unsafe { result::malloc_host(len.max(1) * 4, 0) } {
+            Ok(address) => {
+                let address = address.cast::<f32>();
+                // SAFETY: the memory has this length, and every bit pattern is a number.
+                unsafe { address.write_bytes(0, len) };
+                let flags = sys::CUevent_flags::CU_EVENT_DISABLE_TIMING;
+                let read = check("an event", result::event::create(flags)) as usize;
+                Ok(Self { address, len, read, cuda: cuda.clone() })
+            }
+            Err(error) => bail!("{len} page-locked numbers: {error}"),
+        }
+    }
+
+    /// Returns its numbers.
+    pub fn values(&self) -> &[f32] {
+        // SAFETY: it has this many initialized numbers.
+        unsafe { std::slice::from_raw_parts(self.address, self.len) }
+    }
+
+    /// Returns its numbers, to change, after the device has read them.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        self.cuda.bind();
+        // SAFETY: the event is open; one that was never recorded has happened.
+        check("an event", unsafe { result::event::synchronize(self.read as _) });
+        // SAFETY: it has this many initialized numbers.
+        unsafe { std::slice::from_raw_parts_mut(self.address, self.len) }
+    }
+
+    /// Queues a copy to the device.
+    pub fn send(&self, to: SliceMut<'_>) {
+        assert!(to.len == self.len && to.of == Type::F32, "{} f32 values for {to:?}", self.len);
+        let stream = self.cuda.stream();
+        self.cuda.timed(
+            || "upload".into(),
+            || {
+                // SAFETY: both have this many numbers, which `values_mut` keeps until the device has read them.
+                unsafe {
+                    check("an upload", result::memcpy_htod_async(to.address, self.values(), stream));
+                    check("an event", result::event::record(self.read as _, stream));
+                }
+            },
+        );
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.cuda.bind();
+        // SAFETY: memory and event came from the driver. Nothing can be done about errors at the end.
+        unsafe {
+            let _ = result::event::synchronize(self.read as _);
+            let _ = result::event::destroy(self.read as _);
+            let _ = result::free_host(self.address.cast());
+        }
+    }
+}

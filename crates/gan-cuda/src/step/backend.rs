@@ -1,0 +1,223 @@
+//! What a whole step needs of a backend besides the fused engine's kernels, on CUDA and on the CPU.
+
+use crate::launch::{Shape, arguments};
+use crate::{Cuda, Norm, Pinned, Slice, SliceMut, Type};
+use candle_core::Result;
+use gan_kernels::Cpu;
+use gan_kernels::backend::{Backend, Memory, Norms, Optimizers};
+use gan_kernels::update::Step;
+use std::fmt::Debug;
+
+/// What a whole step needs of a backend besides the fused engine's kernels.
+pub trait StepBackend: Backend {
+    /// Host memory from which numbers are sent.
+    type Stage: Debug;
+
+    /// Returns `len` f32 zeros.
+    fn f32_zeros(&self, len: usize) -> Self::Buffer;
+    /// Transposes `[N, C, P]` -> `[N, P, C]`.
+    fn channels_last_to(&self, x: Self::Slice<'_>, channels: usize, pixels: usize, y: Self::SliceMut<'_>);
+    /// Copies numbers.
+    fn copy_to(&self, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+    /// Writes f32 values.
+    fn set(&self, values: &[f32], to: Self::SliceMut<'_>);
+    /// Reads values.
+    fn get(&self, from: Self::Slice<'_>) -> Vec<f32>;
+    /// Returns host memory for `len` numbers.
+    ///
+    /// # Errors
+    /// If there is no such memory.
+    fn stage(&self, len: usize) -> Result<Self::Stage>;
+    /// Returns its numbers, to change.
+    fn staged<'a>(&self, stage: &'a mut Self::Stage) -> &'a mut [f32];
+    /// Queues a copy of its numbers.
+    fn send(&self, stage: &Self::Stage, to: Self::SliceMut<'_>);
+    /// Waits for gradients that are computed beside the rest, before they are read.
+    fn join(&self) {}
+    /// Computes the mean cross-entropy of logits with one label, and its gradient.
+    fn cross_entropy(
+        &self,
+        logits: Self::Slice<'_>,
+        label: f32,
+        gradient: Self::SliceMut<'_>,
+        loss: Self::SliceMut<'_>,
+    );
+    /// Draws from U[0, 1) by Philox from a seed, a place in the step and the step's number.
+    fn uniform(&self, to: Self::SliceMut<'_>, seed: u32, site: u32, step: Self::Slice<'_>);
+    /// Updates running averages by a norm's statistics: the mean, and the variance times `unbias`.
+    fn follow_norm(
+        &self,
+        norm: &Self::Norm,
+        mean: Self::SliceMut<'_>,
+        variance: Self::SliceMut<'_>,
+        momentum: f32,
+        unbias: f32,
+    );
+    /// Runs Adam with the sum of one or two gradients; scale and factor of the root come from `coefficients`.
+    fn adam(
+        &self,
+        step: &Step,
+        values: Self::SliceMut<'_>,
+        gradients: [Option<Self::Slice<'_>>; 2],
+        averages: [Self::SliceMut<'_>; 2],
+        coefficients: Self::Slice<'_>,
+    );
+}
+
+impl StepBackend for Cuda {
+    type Stage = Pinned;
+
+    fn f32_zeros(&self, len: usize) -> Self::Buffer {
+        self.zeros(len, Type::F32)
+    }
+
+    fn channels_last_to(&self, x: Slice<'_>, channels: usize, pixels: usize, y: SliceMut<'_>) {
+        let samples = x.len / (channels * pixels).max(1);
+        self.transpose(x, &y, [samples; 2], channels, pixels, pixels, channels);
+    }
+
+    fn copy_to(&self, x: Slice<'_>, y: SliceMut<'_>) {
+        self.convert(x, &y);
+    }
+
+    fn set(&self, values: &[f32], to: SliceMut<'_>) {
+        self.write(values, to);
+    }
+
+    fn get(&self, from: Slice<'_>) -> Vec<f32> {
+        self.download(from)
+    }
+
+    fn stage(&self, len: usize) -> Result<Pinned> {
+        Pinned::new(self, len)
+    }
+
+    fn staged<'a>(&self, stage: &'a mut Pinned) -> &'a mut [f32] {
+        stage.values_mut()
+    }
+
+    fn send(&self, stage: &Pinned, to: SliceMut<'_>) {
+        stage.send(to);
+    }
+
+    fn join(&self) {
+        Cuda::join(self);
+    }
+
+    fn cross_entropy(&self, logits: Slice<'_>, label: f32, gradient: SliceMut<'_>, loss: SliceMut<'_>) {
+        assert!(gradient.len == logits.len && gradient.of == logits.of && loss.len == 1, "a loss of {logits:?}");
+        let name = format!("cross_entropy_{}", logits.of.name());
+        let shape = Shape { grid: (1, 1, 1), block: (256, 1, 1), shared: 0 };
+        self.launch(&name, shape, arguments![logits, &gradient, &loss, logits.len, label]);
+    }
+
+    fn uniform(&self, to: SliceMut<'_>, seed: u32, site: u32, step: Slice<'_>) {
+        let name = format!("uniform_{}", to.of.name());
+        let shape = Shape::flat(to.len.div_ceil(4));
+        self.launch(&name, shape, arguments![&to, to.len as u64, seed, site, step]);
+    }
+
+    fn follow_norm(&self, norm: &Norm, mean: SliceMut<'_>, variance: SliceMut<'_>, momentum: f32, unbias: f32) {
+        Cuda::follow_norm(self, norm, mean, variance, momentum, unbias);
+    }
+
+    fn adam(
+        &self,
+        step: &Step,
+        values: SliceMut<'_>,
+        gradients: [Option<Slice<'_>>; 2],
+        [first, second]: [SliceMut<'_>; 2],
+        coefficients: Slice<'_>,
+    ) {
+        self.update(step, values, gradients, Some(first), second, Some(coefficients));
+    }
+}
+
+impl StepBackend for Cpu {
+    type Stage = Vec<f32>;
+
+    fn f32_zeros(&self, len: usize) -> Self::Buffer {
+        self.copy(&vec![0.0; len])
+    }
+
+    fn channels_last_to(&self, x: &[f32], channels: usize, pixels: usize, y: &mut [f32]) {
+        y.copy_from_slice(&self.channels_last(x, channels, pixels));
+    }
+
+    fn copy_to(&self, x: &[f32], y: &mut [f32]) {
+        y.copy_from_slice(x);
+    }
+
+    fn set(&self, values: &[f32], to: &mut [f32]) {
+        to.copy_from_slice(values);
+    }
+
+    fn get(&self, from: &[f32]) -> Vec<f32> {
+        from.to_vec()
+    }
+
+    fn stage(&self, len: usize) -> Result<Vec<f32>> {
+        Ok(vec![0.0; len])
+    }
+
+    fn staged<'a>(&self, stage: &'a mut Vec<f32>) -> &'a mut [f32] {
+        stage
+    }
+
+    fn send(&self, stage: &Vec<f32>, to: &mut [f32]) {
+        to.copy_from_slice(stage);
+    }
+
+    fn cross_entropy(&self, logits: &[f32], label: f32, gradient: &mut [f32], loss: &mut [f32]) {
+        let n = logits.len() as f64;
+        let mut sum = 0.0;
+        for (x, g) in logits.iter().zip(gradient) {
+            let x = f64::from(*x);
+            sum += x.max(0.0) + (-x.abs()).exp().ln_1p() - f64::from(label) * x;
+            *g = ((1.0 / (1.0 + (-x).exp()) - f64::from(label)) / n) as f32;
+        }
+        loss[0] = (sum / n) as f32;
+    }
+
+    fn uniform(&self, to: &mut [f32], seed: u32, site: u32, step: &[f32]) {
+        for (i, four) in to.chunks_mut(4).enumerate() {
+            let x = philox([i as u32, (i as u64 >> 32) as u32, site, step[0] as u32], seed);
+            four.iter_mut().zip(x).for_each(|(to, x)| *to = (x >> 8) as f32 / 16_777_216.0);
+        }
+    }
+
+    fn follow_norm(&self, norm: &Self::Norm, mean: &mut [f32], variance: &mut [f32], momentum: f32, unbias: f32) {
+        let found = self.batch_statistics(norm).expect("the CPU's statistics are on the host");
+        let values = |t: &candle_core::Tensor| t.to_vec1::<f32>().expect("statistics are [C]");
+        mean.iter_mut().zip(values(&found.mean)).for_each(|(old, new)| *old += momentum * (new - *old));
+        let new = values(&found.variance);
+        variance.iter_mut().zip(new).for_each(|(old, new)| *old += momentum * (new * unbias - *old));
+    }
+
+    fn adam(
+        &self,
+        step: &Step,
+        values: &mut [f32],
+        [gradient, more]: [Option<&[f32]>; 2],
+        [first, second]: [&mut [f32]; 2],
+        coefficients: &[f32],
+    ) {
+        let mut sum = gradient.unwrap_or_default().to_vec();
+        sum.iter_mut().zip(more.unwrap_or_default()).for_each(|(a, b)| *a += b);
+        let step = Step { scale: f64::from(coefficients[0]), root_scale: f64::from(coefficients[1]), ..*step };
+        self.optimizer_step(&step, values, &sum, Some(first), second);
+    }
+}
+
+/// Philox4x32-10 (Salmon et al. 2011), as in the kernels.
+fn philox(mut x: [u32; 4], seed: u32) -> [u32; 4] {
+    let [mut a, mut b] = [seed, 0];
+    for _ in 0..10 {
+        let p = 0xD251_1F53 * u64::from(x[0]);
+        let q = 0xCD9E_8D57 * u64::from(x[2]);
+        x = [(q >> 32) as u32 ^ x[1] ^ a, q as u32, (p >> 32) as u32 ^ x[3] ^ b, p as u32];
+        a = a.wrapping_add(0x9E37_79B9);
+        b = b.wrapping_add(0xBB67_AE85);
+    }
+    x
+}

@@ -1,0 +1,82 @@
+//! Compares every operation with the CPU backend, over doubles of the driver, cuDNN and cuBLAS.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use common::operations::{all, difference, distance, norms};
+use gan_cuda::{Choice, Products};
+use gan_kernels::{Cpu, Precision};
+
+fn check(products: Products, choice: Choice, most: f32) {
+    let Some(cuda) = common::device(products) else { return };
+    let expected = all(&Cpu, Precision::F32Accurate);
+    let found = all(&cuda.with_choice(choice), Precision::F32);
+    let mut wrong = vec![];
+    for (a, b) in found.iter().zip(&expected) {
+        let error = match products {
+            Products::Bf16 => distance(&a.results, &b.results),
+            Products::F32 | Products::Tf32 => difference(&a.results, &b.results),
+        };
+        if error.is_nan() || error >= most {
+            let values = a.results.iter().flatten().zip(b.results.iter().flatten());
+            let count = values.filter(|(a, b)| (*a - *b).abs() > most).count();
+            wrong.push(format!("{}: {error:e}, {count} numbers by more than {most:e}", a.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), found.len(), wrong.join("\n"));
+}
+
+#[test]
+fn f32_operations_equal_the_cpus() {
+    check(Products::F32, Choice::Heuristic, 5e-5);
+}
+
+#[test]
+fn timed_operations_equal_the_cpus() {
+    // The doubles do not round to TF32.
+    check(Products::Tf32, Choice::Timed, 5e-5);
+}
+
+#[test]
+fn sums_in_one_kernel_equal_those_in_two() {
+    let Some(cuda) = common::device(Products::Tf32) else { return };
+    for products in [Products::Tf32, Products::Bf16] {
+        let two = norms(&cuda.with_products(products));
+        let one = norms(&cuda.with_products(products).with_sums_in_one_kernel(true));
+        for (a, b) in one.iter().zip(&two) {
+            let error = distance(&a.results, &b.results);
+            assert!(error < if products == Products::Bf16 { 0.01 } else { 1e-5 }, "{}: {error:e}", a.name);
+        }
+    }
+}
+
+#[test]
+fn convolutions_by_rows_equal_the_cpus() {
+    check(Products::Tf32, Choice::Rows, 5e-5);
+}
+
+#[test]
+fn convolutions_by_loops_equal_the_cpus() {
+    check(Products::F32, Choice::Loops, 5e-5);
+}
+
+#[test]
+fn bf16_operations_are_close_to_the_cpus() {
+    check(Products::Bf16, Choice::Heuristic, 0.15);
+    check(Products::Bf16, Choice::Rows, 0.15);
+}
+
+/// The compiled kernels belong to the text beside them.
+#[test]
+fn kernels_are_compiled() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernels");
+    let compiled = std::fs::read_to_string(folder.join("kernels.ptx")).unwrap();
+    let Ok(sum) = std::process::Command::new("sha256sum").arg(folder.join("kernels.cu")).output() else {
+        println!("skipped: there is no sha256sum");
+        return;
+    };
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    let expected = format!("// of kernels.cu {}", sum.split_whitespace().next().unwrap());
+    assert_eq!(compiled.lines().next(), Some(&expected[..]), "run src/kernels/build.sh");
+}
