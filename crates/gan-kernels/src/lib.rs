@@ -18,6 +18,7 @@ pub mod fused;
 pub mod ops;
 pub mod process;
 mod ranks;
+mod resample;
 mod spec;
 mod storage;
 #[doc(hidden)]
