@@ -43,7 +43,7 @@ impl Cuda {
         }
     }
 
-    /// Queues a kernel over two arrays of one length, of which it writes the second.
+    /// Launches an elementwise kernel that reads x and updates y, which have the same length.
     fn each(&self, name: &str, x: Slice<'_>, y: &SliceMut<'_>, act: (i32, f32)) {
         assert!(x.len == y.len && x.of == y.of, "{name} of arrays that differ: {x:?}, {y:?}");
         if x.len == 0 {

@@ -54,7 +54,7 @@ pub(crate) struct Arena {
     free: Mutex<BTreeMap<usize, Vec<u64>>>,
     /// Unused blocks that another stream may still use, while there is one.
     held: Mutex<Option<Vec<(usize, u64)>>>,
-    /// Where unused blocks come from if there is none, instead of the driver.
+    /// Arena that gives blocks if none is unused here; without it, the driver gives them.
     parent: Option<Arc<Arena>>,
     context: usize,
     /// Bytes requested from the driver, and how often.

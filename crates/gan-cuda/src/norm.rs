@@ -57,7 +57,10 @@ impl Cuda {
 
     /// Returns counters for a kernel's columns of blocks.
     fn tickets(&self, shape: &Shape) -> Slice<'_> {
-        assert!(shape.grid.0 as usize <= TICKETS, "a batch norm of so many channels");
+        assert!(
+            shape.grid.0 as usize <= TICKETS,
+            "a batch norm in one kernel has at most {TICKETS} blocks of channels"
+        );
         self.slice(self.inner.tickets.get().expect("a device has counters"))
     }
 

@@ -303,7 +303,7 @@ fn pixels<B: StepBackend>(r: &mut Runner<'_, B>) {
 
 fn classes<B: StepBackend>(r: &mut Runner<'_, B>) {
     let b = r.backend;
-    // Two batches of the same classes, of which one is missing.
+    // Two batches of samples with the same classes. One class has no sample.
     let n = 10;
     let known = 4;
     let classes = [2, 0, 2, 3, 2];
