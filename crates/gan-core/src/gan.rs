@@ -14,7 +14,7 @@ use candle_core::{Device, Tensor};
 use gan_base::messages::counted;
 use gan_base::{Rng, memory};
 use gan_kernels::Precision;
-use gan_kernels::fused::Reuse;
+use gan_kernels::fused::{Linearized, Reuse};
 
 /// Output of a discriminator for a batch.
 #[derive(Clone, Debug)]
@@ -132,6 +132,16 @@ pub trait Discriminator: Send + Sync {
             "this discriminator has no derivative in a direction, which penalties on its gradient need: write it with \
              gan_core::discriminator_fn, implement Discriminator::jvp, or train without `penalties`"
         )
+    }
+
+    /// Runs D at x `[N, C, H, W]` (or `[N, D]`) as [`Discriminator::forward`], so that its logits, their gradient by x, and derivatives in
+    /// directions share one pass, which a loss and penalties on the gradient can both use. `None` if D has no such pass, as here: penalties
+    /// then run passes of their own.
+    ///
+    /// # Errors
+    /// If x has another shape than the network expects.
+    fn linearize(&self, _x: &Tensor, _pass: &mut ForwardContext) -> candle_core::Result<Option<Linearized>> {
+        Ok(None)
     }
 
     /// Returns the number of classes; `None` if the discriminator is not conditional.
@@ -273,6 +283,10 @@ impl Discriminator for LayeredDiscriminator {
 
     fn jvp(&self, x: &Tensor, t: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
         Ok(self.apart(self.network.jvp(x, t, pass)?)?.0)
+    }
+
+    fn linearize(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Option<Linearized>> {
+        self.network.linearize(x, pass)
     }
 
     fn classes(&self) -> Option<usize> {

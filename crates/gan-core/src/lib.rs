@@ -32,6 +32,7 @@ pub use forward_context::{ForwardContext, Mode, Weights};
 pub use from_fn::{discriminator_fn, generator_fn};
 pub use gan::{Discriminator, DiscriminatorOutput, Generator, LayeredDiscriminator, LayeredGenerator};
 pub use gan::{classes_in_turn, draw_classes, samples, samples_at_once};
+pub use gan_kernels::fused::Linearized;
 pub use init::Init;
 pub use layers::layer::Layer;
 pub use losses::{Labels, Loss, LossFunction, LossProperties, Side, auxiliary_loss};

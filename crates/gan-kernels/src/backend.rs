@@ -151,6 +151,9 @@ pub trait Backend: Norms + Pixels + Classes + Optimizers {
     /// Whether batch norms can take the statistics of several parts of a batch ([`Norms::norm_of_groups`]).
     const HAS_GROUPS: bool = false;
 
+    /// Whether networks can be linearized, for which [`Backend::scale_samples`] is needed.
+    const LINEARIZES: bool = false;
+
     /// Returns an empty cache of weights.
     fn weight_cache(&self, reuse: Reuse) -> Self::WeightCache;
     /// Tells the cache that the weights have changed. A backend that sees changes by itself needs no such call.
@@ -184,6 +187,13 @@ pub trait Backend: Norms + Pixels + Classes + Optimizers {
     fn activation_grad(&self, act: Activation, y: Self::Slice<'_>, g: Self::SliceMut<'_>);
     /// Computes y ← y + x.
     fn add(&self, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+    /// Computes y ← s·y, plus x if it is given, with one number s for each of several samples of equal length.
+    ///
+    /// # Panics
+    /// If the backend has no such kernel.
+    fn scale_samples(&self, _scales: Self::Slice<'_>, _x: Option<Self::Slice<'_>>, _y: Self::SliceMut<'_>) {
+        panic!("this backend does not linearize networks");
+    }
     /// Computes Σ g for each channel.
     fn column_sums(&self, g: Self::Slice<'_>, channels: usize, sums: Self::SliceMut<'_>);
 

@@ -10,8 +10,8 @@ use crate::layers::{Dual, Layer, ParamSpec};
 use crate::params::Param;
 use candle_core::{Tensor, Var};
 use gan_kernels::Precision;
-use gan_kernels::fused::{Layout, Reuse};
-use run::Step;
+use gan_kernels::fused::{Layout, Linearized, Reuse};
+use run::{Step, noise};
 use std::ops::Range;
 
 mod build;
@@ -157,6 +157,21 @@ impl Network {
             return network.jvp(&x.detach(), &t.detach(), &self.flat_params(*group, pass)?, classes);
         }
         Ok(self.forward_jvp_reference(x, t, pass)?.1)
+    }
+
+    /// Runs the network as [`Network::forward`] while training, so that the output's gradient by x and its derivatives in directions share the
+    /// pass; no gradient flows to x. `None` if the network does not support it: it must be fused as a whole, with one number per sample as
+    /// output, and be linear around each sample.
+    pub fn linearize(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Option<Linearized>> {
+        let [Step::Fused { layers, group, network }] = &self.whole[..] else { return Ok(None) };
+        if !Self::can_fuse(x) || !network.linearizes() {
+            return Ok(None);
+        }
+        let theta = self.flat_params(*group, pass)?;
+        let classes = self.classes(layers.clone(), x.dim(0)?, pass.classes)?;
+        let Mode::Train(rng) = &mut pass.mode else { return Ok(None) };
+        let noise = noise(network, x.dim(0)?, rng)?;
+        network.linearize(&x.detach(), &theta, classes, &noise).map(Some)
     }
 
     /// Returns (y `[N, output…]`, the derivative of y in the direction t `[N, output…]`), layer by layer in candle operations.

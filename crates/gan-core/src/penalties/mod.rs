@@ -6,7 +6,7 @@
 //!
 //! A new penalty is a file with an [`Effect`] and a line in `penalties!` below, from which its name and [`PenaltyKind::ALL`] follow.
 
-use crate::{Discriminator, ForwardContext};
+use crate::{Discriminator, ForwardContext, Linearized, Side};
 use candle_core::{Result, Tensor, Var};
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
@@ -112,15 +112,39 @@ impl Penalty {
     }
 }
 
+/// Points at which a penalty is applied.
+enum Points {
+    /// The samples of one kind.
+    Of(Side),
+    /// A function of real and generated samples `[N, …]`.
+    Other(fn(&Tensor, &Tensor, &mut Rng) -> Result<Tensor>),
+}
+
 /// A penalty E[φ(g)] on D's gradient.
 pub struct GradientPenalty {
-    /// Returns the points at which it is applied, for real and generated samples `[N, …]`.
-    points: fn(&Tensor, &Tensor, &mut Rng) -> Result<Tensor>,
+    points: Points,
     /// Returns E[φ(g)] and φ'(g) of gradients `[N, …]`.
     value: fn(&Tensor) -> Result<(f64, Tensor)>,
 }
 
 impl GradientPenalty {
+    /// Returns the side whose samples are the points at which it is applied, if they are.
+    pub fn side(&self) -> Option<Side> {
+        match self.points {
+            Points::Of(side) => Some(side),
+            Points::Other(_) => None,
+        }
+    }
+
+    /// Returns what [`GradientPenalty::term`] does, at the points of a pass of D.
+    ///
+    /// # Errors
+    /// If the pass's backward pass has run.
+    pub fn of_pass(&self, pass: &Linearized) -> Result<(f64, Tensor)> {
+        let (value, direction) = (self.value)(&pass.gradient()?)?;
+        Ok((value, pass.jvp(&direction)?.mean_all()?))
+    }
+
     /// Returns the value of the penalty and a scalar whose gradient by D's weights is that of the penalty, for real and generated samples
     /// `[N, …]` each (the shorter of both counts if points lie between them). `classes` `[N]` are those of both, sample by sample, if D is
     /// conditional.
@@ -135,7 +159,14 @@ impl GradientPenalty {
         classes: Option<&Tensor>,
         rng: &mut Rng,
     ) -> Result<(f64, Tensor)> {
-        let at = (self.points)(&real.detach(), &fake.detach(), rng)?;
+        let at = match self.points {
+            Points::Of(Side::Real) => real.detach(),
+            Points::Of(Side::Fake) => fake.detach(),
+            Points::Other(points) => points(&real.detach(), &fake.detach(), rng)?,
+        };
+        if let Some(pass) = d.linearize(&at, &mut ForwardContext::steady(rng).of_classes(classes))? {
+            return self.of_pass(&pass);
+        }
         // Dropout must drop the same elements both times.
         let mut same = rng.clone();
         let g = gradient(d, &at, &mut ForwardContext::frozen(rng).of_classes(classes))?;

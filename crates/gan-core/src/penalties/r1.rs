@@ -1,6 +1,7 @@
 //! R1: ½·E[‖g‖²] at real samples (Mescheder et al. 2018, arXiv:1801.04406, equation 9).
 
-use super::{Effect, GradientPenalty, half_square};
+use super::{Effect, GradientPenalty, Points, half_square};
+use crate::Side;
 
 pub(super) const EFFECT: Effect =
-    Effect::Gradient(GradientPenalty { points: |real, _, _| Ok(real.clone()), value: half_square });
+    Effect::Gradient(GradientPenalty { points: Points::Of(Side::Real), value: half_square });

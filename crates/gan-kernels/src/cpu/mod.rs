@@ -75,6 +75,7 @@ impl Backend for Cpu {
 
     // Half of a generator's memory for a hundredth of its time.
     const RECOMPUTES_FROM: usize = 1 << 21;
+    const LINEARIZES: bool = true;
 
     fn weight_cache(&self, reuse: Reuse) -> WeightCache {
         WeightCache::new(reuse)
@@ -116,6 +117,10 @@ impl Backend for Cpu {
 
     fn activation_grad(&self, act: Activation, y: &[f32], g: &mut [f32]) {
         rows::activation::backward(Level::current(), act, y, g);
+    }
+
+    fn scale_samples(&self, scales: &[f32], x: Option<&[f32]>, y: &mut [f32]) {
+        map::scale_samples(Level::current(), scales, x, y);
     }
 
     fn column_sums(&self, g: &[f32], channels: usize, sums: &mut [f32]) {

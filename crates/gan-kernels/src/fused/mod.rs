@@ -10,6 +10,7 @@
 
 mod collect;
 mod layers;
+mod linearized;
 mod op;
 mod pass;
 
@@ -18,6 +19,7 @@ pub use layers::{
     Activation, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation, Join,
     Projection, Resample, Reshape, Swap, Weights,
 };
+pub use linearized::Linearized;
 pub use op::{Layout, Noise, Run, Statistics};
 pub use pass::{NeedsGrad, PassContext, Value};
 

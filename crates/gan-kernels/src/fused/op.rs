@@ -93,7 +93,7 @@ impl FusedSequential {
     }
 
     /// Returns the classes, if all layers know them.
-    fn checked_classes(&self, samples: usize, classes: Option<Vec<u32>>) -> Result<Option<Arc<Vec<u32>>>> {
+    pub(super) fn checked_classes(&self, samples: usize, classes: Option<Vec<u32>>) -> Result<Option<Arc<Vec<u32>>>> {
         let known = self.layers.iter().filter_map(|planned| planned.layer.operation::<Cpu>().classes()).min();
         let Some(known) = known else { return Ok(None) };
         let Some(classes) = classes else { bail!("this network needs each sample's class") };
@@ -121,7 +121,7 @@ impl FusedSequential {
     }
 
     /// Gives each dropout its numbers for `samples` from `all`, which must contain them.
-    fn set_noise(&self, all: &[Tensor], samples: usize, cx: &mut PassContext<Cpu>) -> Result<()> {
+    pub(super) fn set_noise(&self, all: &[Tensor], samples: usize, cx: &mut PassContext<Cpu>) -> Result<()> {
         let shapes = self.noise_shapes(samples);
         if shapes.len() != all.len() {
             bail!("random numbers for {} dropouts were given, this network has {}", all.len(), shapes.len());
@@ -176,7 +176,7 @@ impl FusedSequential {
         }
     }
 
-    fn check_parameters(&self, parameters: &Tensor) -> Result<()> {
+    pub(super) fn check_parameters(&self, parameters: &Tensor) -> Result<()> {
         match parameters.dims() {
             [n] if *n >= self.parameters => Ok(()),
             found => bail!("this network needs parameters [{}], got {found:?}", self.parameters),
@@ -184,7 +184,7 @@ impl FusedSequential {
     }
 
     /// Returns the number of samples of x, if it has the network's shape.
-    fn check(&self, x: &Tensor, from: Layout) -> Result<usize> {
+    pub(super) fn check(&self, x: &Tensor, from: Layout) -> Result<usize> {
         let [h, w, c] = self.input;
         let fits = match (x.dims(), from) {
             ([_, f], _) => [h, w] == [1, 1] && *f == c,
@@ -222,7 +222,7 @@ struct Op {
 }
 
 /// Converts numbers to the network's layout.
-fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
+pub(super) fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
     match layout {
         Layout::ChannelsFirst => channels_last(x, c, h * w),
         Layout::ChannelsLast => Buffer::of(x),
@@ -230,7 +230,7 @@ fn inward(x: &[f32], [h, w, c]: Sides, layout: Layout) -> Buffer {
 }
 
 /// Converts numbers to the layout for candle.
-fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
+pub(super) fn outward(x: &Buffer, [h, w, c]: Sides, layout: Layout) -> Vec<f32> {
     match layout {
         Layout::ChannelsFirst => {
             let mut to = vec![0.0; x.len()];

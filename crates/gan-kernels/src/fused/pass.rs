@@ -105,6 +105,8 @@ pub struct PassContext<B: Backend> {
     pub outputs: Vec<Option<B::Buffer>>,
     /// Statistics of the batch norm that is layer i, at i.
     pub norms: Vec<Option<B::Norm>>,
+    /// Adjoints after layer i, before its activation, at i, if it is linearized.
+    pub(super) adjoints: Vec<Option<B::Buffer>>,
     /// Values that the residual blocks around the current layer hold.
     pub(super) waiting: Vec<Value<B>>,
     /// The same of the backward pass.
@@ -137,6 +139,7 @@ impl<B: Backend> PassContext<B> {
             values: nothing(layers),
             outputs: nothing(layers),
             norms: nothing(layers),
+            adjoints: nothing(layers),
             waiting: vec![],
             waiting_grads: vec![],
             waiting_adjoints: vec![],
@@ -154,6 +157,17 @@ impl<B: Backend> PassContext<B> {
         let [_, tangents] = backend.split_mut(backend.slice_mut(y), half);
         backend.activation_grad(act, backend.slice(&values), tangents);
         self.outputs[at.index] = Some(values);
+    }
+}
+
+impl<B: Backend> PassContext<B> {
+    /// Returns tangents, or adjoints, multiplied by the slopes of the layer's activation at its saved output.
+    pub(super) fn after_activation(&self, at: &At<B>, act: Activation, mut tangents: B::Buffer) -> B::Buffer {
+        let backend = at.backend();
+        if let Some(y) = self.values[at.index + 1].as_ref().filter(|_| act != Activation::Identity) {
+            backend.activation_grad(act, backend.slice(y), backend.slice_mut(&mut tangents));
+        }
+        tangents
     }
 }
 

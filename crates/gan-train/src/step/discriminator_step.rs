@@ -2,11 +2,10 @@
 
 use super::{Batch, Objective, Seconds, UpdateContext, class_loss, elapsed_since, gradients, mean, mean_probability};
 use crate::error::Result;
-use candle_core::{D, Tensor, backprop::GradStore};
+use candle_core::{D, Tensor, Var, backprop::GradStore};
 use gan_base::Rng;
-use gan_core::ForwardContext;
-use gan_core::Side;
-use gan_core::penalties::Effect;
+use gan_core::penalties::{Effect, GradientPenalty, Penalty};
+use gan_core::{ForwardContext, Linearized, Side};
 use gan_kernels::fused;
 use std::time::Instant;
 
@@ -25,47 +24,76 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
     let seen_fake = objective.view.of(&batch.fake.detach(), rng)?;
     let (real, fake) = flipped(&seen_real, &seen_fake, objective, rng)?;
     let classes = batch.classes.as_ref();
-    let scored = |x: &Tensor, classes: Option<&Tensor>, rng: &mut Rng| -> Result<Scored> {
-        let output = d.forward(x, &mut ForwardContext::train(rng).of_classes(classes).over(&group.norms))?;
-        Ok(Scored { classes: class_loss(output.classes.as_ref(), classes, objective)?, logits: output.logits })
+    let mut due = due(objective);
+    // Flipped samples are not those that penalties are for.
+    let shares = |(due, function): &(&Penalty, GradientPenalty), side: Side| {
+        due.share == 1.0 && function.side() == Some(side) && objective.flip == 0.0 && !objective.joint_batch
     };
-    let mut backward = |loss: Tensor, seconds: &mut Seconds| -> Result<(f64, GradStore)> {
+    let shared = [Side::Real, Side::Fake].map(|side| due.iter().any(|due| shares(due, side)));
+    let scored = |x: &Tensor, classes: Option<&Tensor>, shared: bool, rng: &mut Rng| -> Result<Scored> {
+        let mut pass = ForwardContext::train(rng).of_classes(classes).over(&group.norms);
+        if shared && let Some(pass) = d.linearize(x, &mut pass)? {
+            return Ok(Scored { logits: pass.output().flatten_all()?, classes: None, pass: Some(pass) });
+        }
+        let output = d.forward(x, &mut pass)?;
+        let classes = class_loss(output.classes.as_ref(), classes, objective)?;
+        Ok(Scored { logits: output.logits, classes, pass: None })
+    };
+    let mut penalty = 0.0;
+    // Adds the penalties that share a pass to the loss of its samples; they are no longer due then.
+    let mut backward = |mut loss: Tensor, scored: &Scored, side: Side, seconds: &mut Seconds| -> Result<GradStore> {
         seconds.forward += elapsed_since(&mut start);
-        let found = gradients(&loss, share)?;
+        if let Some(pass) = &scored.pass {
+            for (due, function) in due.extract_if(.., |due| shares(due, side)) {
+                let (value, tangent) = function.of_pass(pass)?;
+                loss = (loss + (tangent * due.weight)?)?;
+                penalty += due.weight * value;
+            }
+        }
+        let grads = gradients(&loss, share)?.1;
         seconds.backward += elapsed_since(&mut start);
-        Ok(found)
+        Ok(grads)
     };
     let (on_real, on_fake, loss, mut grads) = if objective.joint_batch {
         let both = classes.map(|classes| Tensor::cat(&[classes, classes], 0)).transpose()?;
-        let scored = scored(&Tensor::cat(&[&real, &fake], 0)?, both.as_ref(), rng)?;
+        let scored = scored(&Tensor::cat(&[&real, &fake], 0)?, both.as_ref(), false, rng)?;
         let n = real.dim(0)?;
         let on_real = scored.logits.narrow(0, 0, n)?;
         let on_fake = scored.logits.narrow(0, n, fake.dim(0)?)?;
-        let loss = objective.loss.discriminator_joint(&on_real, &on_fake, objective.labels)?;
-        let (loss, grads) = backward(with_classes(loss, &scored)?, seconds)?;
-        (on_real, on_fake, loss, grads)
+        let loss = scored.with_classes(objective.loss.discriminator_joint(&on_real, &on_fake, objective.labels)?)?;
+        (on_real, on_fake, scalar(&loss)?, backward(loss, &scored, Side::Real, seconds)?)
     } else if objective.loss.properties().is_relativistic {
-        let on_real = scored(&real, classes, rng)?;
-        let on_fake = scored(&fake, classes, rng)?;
-        let loss = objective.loss.discriminator(&on_real.logits, &on_fake.logits, objective.labels)?;
-        let (loss, grads) = backward(with_classes(with_classes(loss, &on_real)?, &on_fake)?, seconds)?;
-        (on_real.logits, on_fake.logits, loss, grads)
+        let on_real = scored(&real, classes, shared[0], rng)?;
+        let on_fake = scored(&fake, classes, shared[1], rng)?;
+        // With the loss's gradients by the logits, each side's backward pass runs and frees its memory before the other's begins.
+        let real_logits = Var::from_tensor(&on_real.logits.detach())?;
+        let fake_logits = Var::from_tensor(&on_fake.logits.detach())?;
+        let loss = objective.loss.discriminator(&real_logits, &fake_logits, objective.labels)?;
+        let by_logits = loss.backward()?;
+        let mut value = scalar(&loss)?;
+        let mut side = |scored: &Scored, logits: &Var, side: Side| -> Result<GradStore> {
+            let slopes = by_logits.get(logits).map_or_else(|| logits.zeros_like(), |found| Ok(found.detach()))?;
+            value += scored.classes.as_ref().map_or(Ok(0.0), scalar)?;
+            let seeded = (&scored.logits * slopes)?.sum_all()?;
+            backward(scored.with_classes(seeded)?, scored, side, seconds)
+        };
+        let mut grads = side(&on_real, &real_logits, Side::Real)?;
+        optimizer.add_gradients(&mut grads, &side(&on_fake, &fake_logits, Side::Fake)?)?;
+        (on_real.logits, on_fake.logits, value, grads)
     } else {
         // The gradients of the two terms add up. Computing them one after the other keeps only one pass in memory.
-        let mut part = |x: &Tensor, side: Side| -> Result<(Tensor, f64, GradStore)> {
-            let scored = scored(x, classes, rng)?;
+        let mut part = |x: &Tensor, side: Side, shared: bool| -> Result<(Tensor, f64, GradStore)> {
+            let scored = scored(x, classes, shared, rng)?;
             let loss = objective.loss.discriminator_part(side, &scored.logits, objective.labels)?.mean_all()?;
-            let (loss, grads) = backward(with_classes(loss, &scored)?, seconds)?;
-            Ok((scored.logits.detach(), loss, grads))
+            let loss = scored.with_classes(loss)?;
+            Ok((scored.logits.detach(), scalar(&loss)?, backward(loss, &scored, side, seconds)?))
         };
-        let (on_real, loss_real, mut grads) = part(&real, Side::Real)?;
-        let (on_fake, loss_fake, more) = part(&fake, Side::Fake)?;
+        let (on_real, loss_real, mut grads) = part(&real, Side::Real, shared[0])?;
+        let (on_fake, loss_fake, more) = part(&fake, Side::Fake, shared[1])?;
         optimizer.add_gradients(&mut grads, &more)?;
         (on_real, on_fake, loss_real + loss_fake, grads)
     };
-    let mut penalty = 0.0;
-    for due in &objective.penalties {
-        let Effect::Gradient(function) = due.kind.effect() else { continue };
+    for (due, function) in due {
         let classes = classes.map(|classes| due.share_of(classes)).transpose()?;
         let real = due.share_of(&seen_real)?;
         let fake = due.share_of(&seen_fake)?;
@@ -90,14 +118,30 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
     Ok((found, grads))
 }
 
-/// D's logits, and the loss of its auxiliary classifier.
+/// Returns the penalties on D's gradient of this update.
+fn due(objective: &Objective) -> Vec<(&Penalty, GradientPenalty)> {
+    let on_gradient = objective.penalties.iter().filter_map(|due| match due.kind.effect() {
+        Effect::Gradient(function) => Some((due, function)),
+        Effect::Features(_) | Effect::Weights(_) => None,
+    });
+    on_gradient.collect()
+}
+
+/// D's logits, the loss of its auxiliary classifier, and the pass if penalties share it.
 struct Scored {
     logits: Tensor,
     classes: Option<Tensor>,
+    pass: Option<Linearized>,
 }
 
-fn with_classes(loss: Tensor, scored: &Scored) -> Result<Tensor> {
-    Ok(scored.classes.as_ref().map_or(Ok(loss.clone()), |more| &loss + more)?)
+impl Scored {
+    fn with_classes(&self, loss: Tensor) -> Result<Tensor> {
+        Ok(self.classes.as_ref().map_or(Ok(loss.clone()), |more| &loss + more)?)
+    }
+}
+
+fn scalar(loss: &Tensor) -> Result<f64> {
+    Ok(f64::from(loss.to_scalar::<f32>()?))
 }
 
 /// Returns real and generated samples after flipping labels: some of them have changed places.

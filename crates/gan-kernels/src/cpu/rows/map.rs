@@ -14,6 +14,14 @@ pub(crate) trait Map<const N: usize>: Copy + Send + Sync {
 #[derive(Clone, Copy)]
 pub(crate) struct Sum;
 
+/// s·x.
+#[derive(Clone, Copy)]
+struct Scaled(f32);
+
+/// s·x + y.
+#[derive(Clone, Copy)]
+struct ScaledSum(f32);
+
 /// x·scale where the second operand is at least `rate`, else 0.
 #[derive(Clone, Copy)]
 pub(crate) struct Drop {
@@ -33,6 +41,20 @@ impl Map<2> for Sum {
     #[inline(always)]
     fn apply<S: Simd>(self, [x, y]: [S; 2]) -> S {
         x + y
+    }
+}
+
+impl Map<1> for Scaled {
+    #[inline(always)]
+    fn apply<S: Simd>(self, [x]: [S; 1]) -> S {
+        x.scale(self.0)
+    }
+}
+
+impl Map<2> for ScaledSum {
+    #[inline(always)]
+    fn apply<S: Simd>(self, [x, y]: [S; 2]) -> S {
+        x.scale(self.0) + y
     }
 }
 
@@ -68,6 +90,26 @@ pub(crate) fn update<M: Map<2>>(level: Level, f: M, x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), y.len(), "operands have the length of the result");
     let to = Shared::new(y);
     run(level, f, [to, Shared::reading(x)], to, x.len());
+}
+
+/// Computes y ← s·y, plus x if it is given, with one number s for each of several samples of equal length.
+pub(crate) fn scale_samples(level: Level, scales: &[f32], x: Option<&[f32]>, y: &mut [f32]) {
+    let one = y.len() / scales.len().max(1);
+    assert_eq!(y.len(), one * scales.len(), "samples have equal lengths");
+    assert!(x.is_none_or(|x| x.len() == y.len()), "operands have the length of the result");
+    let y = Shared::new(y);
+    let x = x.map(Shared::reading);
+    parts(scales.len(), one, |samples| {
+        for sample in samples {
+            let scale = scales[sample];
+            let range = sample * one..(sample + 1) * one;
+            // SAFETY: both operands have a part for each sample, as checked above; only this task uses the sample's of y.
+            match x {
+                Some(x) => unsafe { level.run(Part { f: ScaledSum(scale), x: [y, x], y, range }) },
+                None => unsafe { level.run(Part { f: Scaled(scale), x: [y], y, range }) },
+            }
+        }
+    });
 }
 
 fn run<M: Map<N>, const N: usize>(level: Level, f: M, x: [Shared; N], y: Shared, len: usize) {
@@ -120,6 +162,13 @@ mod tests {
             y.clone_from(&b);
             update(level, LeakyGrad(3.0), &a, &mut y);
             assert!((0..a.len()).all(|i| y[i] == if a[i] > 0.0 { b[i] } else { b[i] * 3.0 }));
+            let scales = &b[..17];
+            y.clone_from(&a);
+            scale_samples(level, scales, None, &mut y);
+            assert!((0..a.len()).all(|i| y[i] == scales[i / 59] * a[i]));
+            y.clone_from(&a);
+            scale_samples(level, scales, Some(&b), &mut y);
+            assert!((0..a.len()).all(|i| y[i] == scales[i / 59] * a[i] + b[i]));
         }
     }
 
@@ -127,5 +176,9 @@ mod tests {
     fn other_lengths_are_refused() {
         refused(|| map(Level::current(), Leaky(0.0), [&[1.0; 15]], &mut [0.0; 16]));
         refused(|| update(Level::current(), Sum, &[1.0; 17], &mut [0.0; 16]));
+        for (scales, x) in [(5, 16), (4, 15), (4, 20)] {
+            let all = [1.0; 20];
+            refused(|| scale_samples(Level::current(), &all[..scales], Some(&all[..x]), &mut [0.0; 16]));
+        }
     }
 }

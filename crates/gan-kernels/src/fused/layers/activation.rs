@@ -55,6 +55,14 @@ impl<B: Backend> Operation<B> for Activation {
         // The pass has already multiplied by the slopes.
         Some(adjoint)
     }
+
+    fn linearizes(&self, _: Activation) -> bool {
+        self.is_piecewise_linear()
+    }
+
+    fn tangent(&self, at: &At<B>, tangents: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
+        Ok(cx.after_activation(at, *self, owned(at.backend(), tangents)).into())
+    }
 }
 
 impl<B: Backend> Operation<B> for InputActivation {
@@ -85,5 +93,18 @@ impl<B: Backend> Operation<B> for InputActivation {
 
     fn has_jvp(&self, _: Activation) -> bool {
         false
+    }
+
+    fn linearizes(&self, _: Activation) -> bool {
+        matches!(self, Self::LeakyRelu(_))
+    }
+
+    fn tangent(&self, at: &At<B>, tangents: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
+        let backend = at.backend();
+        let mut tangents = owned(backend, tangents);
+        if let Some(x) = &cx.values[at.index] {
+            backend.input_activation_grad(*self, backend.slice(x), backend.slice_mut(&mut tangents));
+        }
+        Ok(tangents.into())
     }
 }

@@ -1,8 +1,8 @@
 //! Layers that use each sample's class: concatenation of a row to every pixel, and the head of a projection discriminator.
 
 use super::Operation;
-use crate::backend::{Backend, Sides};
-use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
+use crate::backend::{Activation, Backend, Sides};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value, owned};
 use crate::spec::product;
 use candle_core::{Result, bail};
 
@@ -122,6 +122,41 @@ impl<B: Backend> Operation<B> for ConcatClass {
         backend.concat_class_grad(&all.map(), g, backend.slice_mut(&mut dx));
         Some(Adjoint { g: dx, has_values: adjoint.has_values })
     }
+
+    fn linearizes(&self, _: Activation) -> bool {
+        true
+    }
+
+    fn adjoint(&self, at: &At<B>, g: B::Buffer, cx: &mut PassContext<B>) -> Option<B::Buffer> {
+        let backend = at.backend();
+        let mut before = backend.uninit(at.input_len());
+        backend.concat_class_grad(&at.map(), backend.slice(&g), backend.slice_mut(&mut before));
+        cx.adjoints[at.index] = Some(g);
+        Some(before)
+    }
+
+    fn tangent(&self, at: &At<B>, tangents: Value<B>, _: &mut PassContext<B>) -> Result<Value<B>> {
+        let backend = at.backend();
+        let mut after = backend.uninit(at.output_len());
+        // The rows do not depend on the input.
+        backend.concat_class(&at.map(), None, None, backend.slice(&tangents), backend.slice_mut(&mut after));
+        Ok(after.into())
+    }
+
+    fn linear_grad(
+        &self,
+        at: &At<B>,
+        _: &Value<B>,
+        cx: &mut PassContext<B>,
+        of_output: Option<&B::Buffer>,
+        dtheta: &mut B::SliceMut<'_>,
+    ) {
+        let backend = at.backend();
+        if let (Some(of_output), Some(mut a)) = (of_output, cx.adjoints[at.index].take()) {
+            backend.scale_samples(backend.slice(of_output), None, backend.slice_mut(&mut a));
+            self.rows_grad(at, cx, backend.slice(&a), dtheta);
+        }
+    }
 }
 
 impl Projection {
@@ -138,25 +173,28 @@ impl Projection {
         Ok(y)
     }
 
-    /// Computes the gradients of all weights except the bias, and of the input.
-    fn grads<B: Backend>(
+    /// Computes the gradients of all weights except the bias.
+    fn weight_grads<'s, B: Backend>(
         &self,
         at: &At<B>,
         cx: &PassContext<B>,
-        x: Option<(B::Slice<'_>, &mut B::SliceMut<'_>)>,
-        g: B::Slice<'_>,
-    ) -> Option<B::Buffer> {
+        x: B::Slice<'s>,
+        g: B::Slice<'s>,
+        dtheta: &mut B::SliceMut<'_>,
+    ) {
         let backend = at.backend();
-        let classes = cx.classes.as_ref()?;
         let features = at.planned().input[2];
-        if let Some((x, dtheta)) = x {
-            let weight = backend.part_mut(dtheta, self.weight..self.weight + features);
-            backend.projection_grad(None, x, g, weight);
-            let embed = backend.part_mut(dtheta, self.embed..self.embed + self.known * features);
-            backend.projection_grad(Some(classes), x, g, embed);
-        }
+        let Some(classes) = &cx.classes else { return };
+        let weight = backend.part_mut(dtheta, self.weight..self.weight + features);
+        backend.projection_grad(None, x, g, weight);
+        let embed = backend.part_mut(dtheta, self.embed..self.embed + self.known * features);
+        backend.projection_grad(Some(classes), x, g, embed);
+    }
+
+    fn input_grad<B: Backend>(&self, at: &At<B>, cx: &PassContext<B>, g: B::Slice<'_>) -> Option<B::Buffer> {
+        let backend = at.backend();
         let mut dx = backend.uninit(at.input_len());
-        backend.projection_input_grad(classes, self.weights(at), g, backend.slice_mut(&mut dx));
+        backend.projection_input_grad(cx.classes.as_ref()?, self.weights(at), g, backend.slice_mut(&mut dx));
         Some(dx)
     }
 
@@ -208,10 +246,12 @@ impl<B: Backend> Operation<B> for Projection {
     ) -> Option<B::Buffer> {
         let backend = at.backend();
         let g = backend.slice(&g);
-        let Some(dtheta) = dtheta else { return self.grads(at, cx, None, g) };
-        self.bias_grad(at, g, dtheta);
-        let x = backend.slice(cx.values[at.index].as_ref()?);
-        self.grads(at, cx, Some((x, dtheta)), g)
+        if let Some(dtheta) = dtheta {
+            self.bias_grad(at, g, dtheta);
+            let x = backend.slice(cx.values[at.index].as_ref()?);
+            self.weight_grads(at, cx, x, g, dtheta);
+        }
+        self.input_grad(at, cx, g)
     }
 
     fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
@@ -238,7 +278,43 @@ impl<B: Backend> Operation<B> for Projection {
         if adjoint.has_values {
             self.bias_grad(at, backend.part(g, 0..at.output_len()), dtheta);
         }
-        let g = self.grads(&at.times(adjoint.batches()), cx, Some((x, dtheta)), g)?;
+        let all = at.times(adjoint.batches());
+        self.weight_grads(&all, cx, x, g, dtheta);
+        let g = self.input_grad(&all, cx, g)?;
         Some(Adjoint { g, has_values: adjoint.has_values })
+    }
+
+    fn linearizes(&self, act: Activation) -> bool {
+        act == Activation::Identity
+    }
+
+    fn adjoint(&self, at: &At<B>, g: B::Buffer, cx: &mut PassContext<B>) -> Option<B::Buffer> {
+        let before = self.input_grad(at, cx, at.backend().slice(&g));
+        cx.adjoints[at.index] = Some(g);
+        before
+    }
+
+    fn tangent(&self, at: &At<B>, tangents: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
+        Ok(self.logits(at, cx, at.backend().slice(&tangents))?.into())
+    }
+
+    fn linear_grad(
+        &self,
+        at: &At<B>,
+        tangents: &Value<B>,
+        cx: &mut PassContext<B>,
+        of_output: Option<&B::Buffer>,
+        dtheta: &mut B::SliceMut<'_>,
+    ) {
+        let backend = at.backend();
+        let (Some(mut a), Some(x)) = (cx.adjoints[at.index].take(), cx.values[at.index].take()) else { return };
+        let t = backend.slice(tangents);
+        let Some(of_output) = of_output else { return self.weight_grads(at, cx, t, backend.slice(&a), dtheta) };
+        let of_output = backend.slice(of_output);
+        let mut both = owned(backend, x);
+        backend.scale_samples(of_output, Some(t), backend.slice_mut(&mut both));
+        self.weight_grads(at, cx, backend.slice(&both), backend.slice(&a), dtheta);
+        backend.scale_samples(of_output, None, backend.slice_mut(&mut a));
+        self.bias_grad(at, backend.slice(&a), dtheta);
     }
 }

@@ -3,7 +3,7 @@
 use super::Operation;
 use crate::backend::{Activation, Backend, ConvCall, Sides};
 use crate::fused::PlannedLayer;
-use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value, owned};
 use crate::spec::{ConvSpec, Problem, product};
 use candle_core::{Result, bail};
 
@@ -193,5 +193,43 @@ impl<B: Backend> Operation<B> for Conv {
         let goes_on = at.network.has_parameters_before(at.index);
         let g = goes_on.then(|| self.through(&all, true, true, g))?;
         Some(Adjoint { g, has_values: adjoint.has_values })
+    }
+
+    fn linearizes(&self, act: Activation) -> bool {
+        act.is_piecewise_linear()
+    }
+
+    fn adjoint(&self, at: &At<B>, g: B::Buffer, cx: &mut PassContext<B>) -> Option<B::Buffer> {
+        let g = cx.after_activation(at, at.planned().act, g);
+        let before = self.through(at, true, true, at.backend().slice(&g));
+        cx.adjoints[at.index] = Some(g);
+        Some(before)
+    }
+
+    fn tangent(&self, at: &At<B>, tangents: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
+        let after = self.through(at, true, false, at.backend().slice(&tangents));
+        Ok(cx.after_activation(at, at.planned().act, after).into())
+    }
+
+    fn linear_grad(
+        &self,
+        at: &At<B>,
+        tangents: &Value<B>,
+        cx: &mut PassContext<B>,
+        of_output: Option<&B::Buffer>,
+        dtheta: &mut B::SliceMut<'_>,
+    ) {
+        let backend = at.backend();
+        let (Some(mut a), Some(x)) = (cx.adjoints[at.index].take(), cx.values[at.index].take()) else { return };
+        let t = backend.slice(tangents);
+        let Some(of_output) = of_output else { return self.weight_grad(at, t, backend.slice(&a), dtheta) };
+        let of_output = backend.slice(of_output);
+        let mut both = owned(backend, x);
+        backend.scale_samples(of_output, Some(t), backend.slice_mut(&mut both));
+        self.weight_grad(at, backend.slice(&both), backend.slice(&a), dtheta);
+        if self.weights.bias.is_some() {
+            backend.scale_samples(of_output, None, backend.slice_mut(&mut a));
+            self.bias_grad(at, backend.slice(&a), dtheta);
+        }
     }
 }

@@ -42,4 +42,8 @@ impl<B: Backend> Operation<B> for Dropout {
     fn has_jvp(&self, _: Activation) -> bool {
         false
     }
+
+    fn linearizes(&self, _: Activation) -> bool {
+        true
+    }
 }

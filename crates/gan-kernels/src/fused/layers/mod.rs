@@ -127,6 +127,33 @@ pub(super) trait Operation<B: Backend>: Debug {
         let g = self.backward(&at, adjoint.g, cx, None, true)?;
         Some(Adjoint { g, has_values: adjoint.has_values })
     }
+
+    /// Returns whether the layer and its activation are linear around each sample, and support the three functions below.
+    fn linearizes(&self, _act: Activation) -> bool {
+        false
+    }
+
+    /// Returns the gradient of the input from that of the output, and keeps what [`Operation::linear_grad`] reads.
+    fn adjoint(&self, at: &At<B>, g: B::Buffer, cx: &mut PassContext<B>) -> Option<B::Buffer> {
+        self.backward(at, g, cx, None, true)
+    }
+
+    /// Returns the tangents after the layer from those before it, around the values that were saved.
+    fn tangent(&self, at: &At<B>, tangents: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
+        self.forward(at, tangents, cx)
+    }
+
+    /// Writes the gradients of the parameters from the tangents before the layer, which are weighted already, and the output's gradient
+    /// `[n]`, by which values count; `None` if that is zero. What is not written is zero.
+    fn linear_grad(
+        &self,
+        _at: &At<B>,
+        _tangents: &Value<B>,
+        _cx: &mut PassContext<B>,
+        _of_output: Option<&B::Buffer>,
+        _dtheta: &mut B::SliceMut<'_>,
+    ) {
+    }
 }
 
 /// Defines the layers, each with its type, which is its file.

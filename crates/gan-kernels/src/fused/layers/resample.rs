@@ -1,7 +1,7 @@
 //! Upsampling, padding and pooling: maps of pixels without weights.
 
 use super::Operation;
-use crate::backend::{Backend, Resample, Sides};
+use crate::backend::{Activation, Backend, Resample, Sides};
 use crate::fused::pass::{At, Dtheta, PassContext, Value};
 use candle_core::{Result, bail};
 
@@ -33,6 +33,10 @@ impl<B: Backend> Operation<B> for Resample {
                 [h / kh, w / kw, c]
             }
         })
+    }
+
+    fn linearizes(&self, _: Activation) -> bool {
+        true
     }
 
     fn recomputes_output(&self, len: usize) -> bool {

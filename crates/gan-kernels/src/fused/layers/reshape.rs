@@ -1,7 +1,7 @@
 //! Reshape, in the order of channels-first images.
 
 use super::Operation;
-use crate::backend::{Backend, Sides, size};
+use crate::backend::{Activation, Backend, Sides, size};
 use crate::fused::pass::{At, Dtheta, PassContext, Value};
 use crate::fused::sides;
 use candle_core::{Result, bail};
@@ -35,6 +35,10 @@ impl<B: Backend> Operation<B> for Reshape {
             bail!("{:?} has another size than [{c}, {h}, {w}]", self.0);
         }
         Ok(to)
+    }
+
+    fn linearizes(&self, _: Activation) -> bool {
+        true
     }
 
     fn makes_vector(&self) -> Option<bool> {

@@ -4,7 +4,7 @@
 //! block's input while the first branch runs, then the first branch's output. Blocks inside blocks make a stack of waiting values.
 
 use super::{Operation, Shape};
-use crate::backend::Backend;
+use crate::backend::{Activation, Backend};
 use crate::fused::pass::{Adjoint, At, Dtheta, PassContext, Value, owned};
 use candle_core::{Result, bail};
 
@@ -32,6 +32,10 @@ fn without_start() -> candle_core::Error {
 }
 
 impl<B: Backend> Operation<B> for Fork {
+    fn linearizes(&self, _: Activation) -> bool {
+        true
+    }
+
     fn plan(&self, input: Shape, waiting: &mut Vec<Shape>) -> Result<Shape> {
         waiting.push(input);
         Ok(input)
@@ -74,6 +78,10 @@ impl<B: Backend> Operation<B> for Fork {
 }
 
 impl<B: Backend> Operation<B> for Swap {
+    fn linearizes(&self, _: Activation) -> bool {
+        true
+    }
+
     fn plan(&self, input: Shape, waiting: &mut Vec<Shape>) -> Result<Shape> {
         exchange(waiting, input).ok_or_else(without_start)
     }
@@ -98,6 +106,10 @@ impl<B: Backend> Operation<B> for Swap {
 }
 
 impl<B: Backend> Operation<B> for Join {
+    fn linearizes(&self, _: Activation) -> bool {
+        true
+    }
+
     fn plan(&self, input: Shape, waiting: &mut Vec<Shape>) -> Result<Shape> {
         match waiting.pop().ok_or_else(without_start)? {
             first if first == input => Ok(input),
