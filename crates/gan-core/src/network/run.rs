@@ -224,7 +224,7 @@ fn turned(x: &Tensor, from: Layout, to: Layout) -> Result<Tensor> {
 }
 
 /// Returns random numbers for a network's dropout layers.
-fn noise(network: &FusedSequential, n: usize, rng: &mut Rng) -> Result<Noise> {
+pub(super) fn noise(network: &FusedSequential, n: usize, rng: &mut Rng) -> Result<Noise> {
     let draw = |shape: [usize; 4]| rng.uniform_tensor(0.0, 1.0, shape.to_vec(), &Device::Cpu);
     network.noise_shapes(n).into_iter().map(draw).collect()
 }

@@ -10,7 +10,7 @@ use super::Cpu;
 use super::buffer::Buffer;
 use super::rows::norm::{self, Channels};
 use super::simd::Level;
-use crate::backend::{NormAdjoints, NormCall, NormGrads, Norms};
+use crate::backend::{JvpAdjoints, NormCall, NormGrads, Norms};
 use crate::ranks::{self, BatchStatistics, Ranks};
 use candle_core::{Device, Result, Tensor};
 
@@ -93,13 +93,13 @@ impl Norms for Cpu {
         &self,
         call: &NormCall<Cpu>,
         norm: &Norm,
-        adjoints: &NormAdjoints<Cpu>,
+        adjoints: &JvpAdjoints<Cpu>,
         [of_values, of_tangents]: [&mut [f32]; 2],
         grads: NormGrads<Cpu>,
     ) {
         let c = norm.centre.len();
         let m = norm.count.unwrap_or(0) as f64;
-        let NormAdjoints { x, tangent: t, .. } = *adjoints;
+        let JvpAdjoints { x, tangent: t, .. } = *adjoints;
         // E[τ̄t], before τ̄ is overwritten.
         let products = dots(adjoints.of_tangent, t, c);
         of_tangents.copy_from_slice(adjoints.of_tangent);

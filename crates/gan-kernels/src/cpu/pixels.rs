@@ -147,6 +147,28 @@ fn shuffle(map: &PixelMap, mut f: impl FnMut(usize, usize)) {
     }
 }
 
+/// Computes the maximum of each channel, and its tangent.
+pub(super) fn max_jvp(map: &PixelMap, [x, t]: [&[f32]; 2], [y, of_tangents]: [&mut [f32]; 2]) {
+    let [_, _, c] = map.input;
+    let len = size(map.input);
+    Cpu.global_max_pool(map, x, y);
+    assert_eq!(t.len(), x.len(), "a tangent for each value");
+    each_sample(map.samples, c, of_tangents, |sample, to| {
+        let [x, t] = [x, t].map(|all| &all[sample * len..][..len]);
+        let largest = &y[sample * c..][..c];
+        let mut ties = vec![0f32; c];
+        to.fill(0.0);
+        for (x, t) in x.chunks_exact(c).zip(t.chunks_exact(c)) {
+            for i in (0..c).filter(|i| x[*i] == largest[*i]) {
+                to[i] += t[i];
+                ties[i] += 1.0;
+            }
+        }
+        // A channel with a NaN has no ties, and so no derivative.
+        to.iter_mut().zip(ties).for_each(|(to, ties)| *to /= ties);
+    });
+}
+
 fn max_grad(x: &[f32], largest: &[f32], g: &[f32], dx: &mut [f32]) {
     let c = largest.len();
     let mut ties = vec![0f32; c];

@@ -1,9 +1,10 @@
 //! Element-wise and channel-wise work over `[rows, channels]` numbers, which is what channels-last images are.
 //!
-//! Batch norm with its activation, forward and backward (`norm`), bias with activation (`activation`), and other functions of single numbers
-//! (`map`).
+//! Batch norm with its activation, forward and backward (`norm`), bias with activation (`activation`), other activations (`curves`), and
+//! other functions of single numbers (`map`).
 
 pub(crate) mod activation;
+pub(crate) mod curves;
 pub(crate) mod map;
 pub(crate) mod norm;
 mod sums;

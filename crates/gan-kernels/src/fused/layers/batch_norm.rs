@@ -1,7 +1,7 @@
 //! Batch norm followed by a leaky ReLU.
 
 use super::Operation;
-use crate::backend::{Activation, Backend, NormAdjoints, NormCall, NormGrads, Sides};
+use crate::backend::{Activation, Backend, NormCall, NormGrads, Sides};
 use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
 use candle_core::{Result, bail};
 
@@ -56,7 +56,8 @@ impl<B: Backend> Operation<B> for BatchNorm {
 
     fn recompute_output(&self, at: &At<B>, cx: &PassContext<B>) -> Option<B::Buffer> {
         let backend = at.backend();
-        let x = backend.slice(cx.values[at.index].as_ref()?);
+        let x = at.input(cx)?;
+        let x = backend.slice(&x);
         let mut y = backend.uninit(backend.len(x));
         backend.norm(&self.call(at), cx.norms[at.index].as_ref()?, x, backend.slice_mut(&mut y));
         Some(y)
@@ -93,7 +94,8 @@ impl<B: Backend> Operation<B> for BatchNorm {
         let backend = at.backend();
         let call = self.call(at);
         let norm = cx.norms[at.index].as_ref()?;
-        let x = backend.slice(cx.values[at.index].as_ref()?);
+        let x = at.input(cx)?;
+        let x = backend.slice(&x);
         let ranks = &cx.ranks;
         let to = backend.slice_mut(&mut g);
         match dtheta {
@@ -141,19 +143,12 @@ impl<B: Backend> Operation<B> for BatchNorm {
         let input = cx.values[at.index].take()?;
         let norm = cx.norms[at.index].take()?;
         let half = at.input_len();
-        let both = backend.slice(&input);
-        let g = backend.slice(&adjoint.g);
-        let of_tangent = if adjoint.has_values { backend.part(g, half..2 * half) } else { g };
-        let adjoints = NormAdjoints {
-            x: backend.part(both, 0..half),
-            tangent: backend.part(both, half..2 * half),
-            of_values: adjoint.has_values.then(|| backend.part(g, 0..half)),
-            of_tangent,
-        };
         let mut to = backend.uninit(2 * half);
         let halves = backend.split_mut(backend.slice_mut(&mut to), half);
         let call = self.call(at);
-        self.with_grads(at, dtheta, |grads| backend.norm_jvp_grad(&call, &norm, &adjoints, halves, grads));
+        self.with_grads(at, dtheta, |grads| {
+            backend.norm_jvp_grad(&call, &norm, &adjoint.after(backend, &input), halves, grads)
+        });
         Some(Adjoint { g: to, has_values: true })
     }
 }

@@ -210,7 +210,8 @@ impl<B: Backend> Operation<B> for Projection {
         let g = backend.slice(&g);
         let Some(dtheta) = dtheta else { return self.grads(at, cx, None, g) };
         self.bias_grad(at, g, dtheta);
-        let x = backend.slice(cx.values[at.index].as_ref()?);
+        let x = at.input(cx)?;
+        let x = backend.slice(&x);
         self.grads(at, cx, Some((x, dtheta)), g)
     }
 

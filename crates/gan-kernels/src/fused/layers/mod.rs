@@ -6,6 +6,7 @@ mod classes;
 mod conv;
 mod dropout;
 mod global_max_pool;
+mod learned_slope;
 mod resample;
 mod reshape;
 mod residual;
@@ -16,6 +17,7 @@ pub use classes::{ConcatClass, Projection};
 pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
+pub use learned_slope::{LearnedSlope, SlopeApplies};
 pub use reshape::Reshape;
 pub use residual::{Fork, Join, Swap};
 
@@ -157,6 +159,8 @@ layers! {
     Activation(Activation),
     /// An activation whose derivative is a function of its input.
     InputActivation(InputActivation),
+    /// Multiplication by a learned slope.
+    LearnedSlope(LearnedSlope),
     /// Dropout.
     Dropout(Dropout),
     /// Reshape.
