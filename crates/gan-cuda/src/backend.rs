@@ -4,7 +4,9 @@ use crate::Cuda;
 use crate::conv::WeightCache;
 use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
-use gan_kernels::backend::{Activation, Backend, ConvCall, Derivatives, InputActivation, LearnedSlopes, Memory};
+use gan_kernels::backend::{
+    Activation, Backend, ConvCall, Derivatives, InputActivation, LearnedSlopes, Memory, SampleNorms,
+};
 use gan_kernels::fused::{FusedLayer, Reuse};
 use gan_kernels::{Precision, Problem};
 
@@ -69,7 +71,7 @@ impl Backend for Cuda {
                 InputActivation::Sigmoid | InputActivation::LeakyRelu(_) => true,
                 InputActivation::Elu(_) | InputActivation::Silu | InputActivation::Gelu => false,
             },
-            FusedLayer::LearnedSlope(_) => false,
+            FusedLayer::LearnedSlope(_) | FusedLayer::SampleNorm(_) | FusedLayer::PixelNorm(_) => false,
             FusedLayer::Conv(_)
             | FusedLayer::BatchNorm(_)
             | FusedLayer::Activation(_)
@@ -179,3 +181,4 @@ impl Backend for Cuda {
 
 impl Derivatives for Cuda {}
 impl LearnedSlopes for Cuda {}
+impl SampleNorms for Cuda {}

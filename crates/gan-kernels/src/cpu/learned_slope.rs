@@ -2,6 +2,7 @@
 
 use super::Cpu;
 use super::parallel;
+use super::rows::dot;
 use super::rows::map::{self, LeakyGrad, Scale};
 use super::simd::{LANES, Level};
 use crate::backend::LearnedSlopes;
@@ -35,21 +36,15 @@ impl LearnedSlopes for Cpu {
 
 /// Returns Σ x·g where the side is not above zero.
 fn part_sum(side: Option<&[f32]>, x: &[f32], g: &[f32]) -> f64 {
-    // Sums of each lane, so that the compiler can use vectors.
-    let mut lanes = [0f32; LANES];
-    for start in (0..x.len()).step_by(LANES) {
-        let range = start..x.len().min(start + LANES);
-        let [x, g] = [&x[range.clone()], &g[range.clone()]];
-        match side {
-            Some(side) => {
-                for ((sum, side), (x, g)) in lanes.iter_mut().zip(&side[range]).zip(x.iter().zip(g)) {
-                    *sum += if *side > 0.0 { 0.0 } else { x * g };
-                }
-            }
-            None => lanes.iter_mut().zip(x.iter().zip(g)).for_each(|(sum, (x, g))| *sum += x * g),
+    let Some(side) = side else { return dot(x, g) };
+    // A sum for each lane, so that the compiler can use vectors.
+    let mut sums = [0f32; LANES];
+    for (side, (x, g)) in side.chunks(LANES).zip(x.chunks(LANES).zip(g.chunks(LANES))) {
+        for ((sum, side), (x, g)) in sums.iter_mut().zip(side).zip(x.iter().zip(g)) {
+            *sum += if *side > 0.0 { 0.0 } else { x * g };
         }
     }
-    lanes.iter().map(|sum| f64::from(*sum)).sum()
+    sums.iter().map(|sum| f64::from(*sum)).sum()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The CPU backend: kernels over slices, compiled for AVX-512, AVX2 and plain Rust, with the best chosen at run time.
 //!
 //! In reading order: `simd` (vectors of sixteen f32), `parallel`, `buffer` (reused memory), `gemm` (the matrix kernel), `conv`,
-//! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `pixels` (maps without
+//! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `sample_norm` and `pixel_norm` (norms of each sample), `pixels` (maps without
 //! weights), `classes` (layers that use classes), `learned_slope` (PReLU), `layout` (to and from candle's channels-first images), `optimizer`.
 
 pub(crate) mod buffer;
@@ -13,8 +13,10 @@ mod learned_slope;
 mod norm;
 mod optimizer;
 pub(crate) mod parallel;
+mod pixel_norm;
 mod pixels;
 pub(crate) mod rows;
+mod sample_norm;
 pub(crate) mod simd;
 mod weight_cache;
 

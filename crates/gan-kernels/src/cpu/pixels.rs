@@ -5,7 +5,7 @@
 
 use super::Cpu;
 use super::buffer::Shared;
-use super::parallel::each;
+use super::parallel::{each, each_sample};
 use super::simd::{Job, LANES, Level, Simd};
 use crate::backend::{Axis, PixelMap, Pixels, Resample, Sides, size};
 use std::ops::Range;
@@ -53,16 +53,6 @@ impl Pixels for Cpu {
 fn axes(map: &PixelMap, by: Resample) -> Option<[Axis; 2]> {
     let axis = |i: usize| by.axis(i, map.input[i], map.output[i]);
     Some([axis(0)?, axis(1)?])
-}
-
-/// Calls `f(sample, its `len` numbers)` for each sample, over all threads.
-fn each_sample(samples: usize, len: usize, to: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync + Send) {
-    assert_eq!(to.len(), samples * len, "a part for each sample");
-    let to = Shared::new(to);
-    each(samples, |sample| {
-        // SAFETY: each sample has a part, as checked above, and only this task uses it.
-        f(sample, unsafe { std::slice::from_raw_parts_mut(to.ahead(sample * len).get(), len) });
-    });
 }
 
 /// Computes every pixel of y as a weighted sum of pixels of x.

@@ -16,7 +16,7 @@ mod pass;
 pub use collect::backward;
 pub use layers::{
     Activation, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation, Join,
-    LearnedSlope, Projection, Resample, Reshape, SlopeApplies, Swap, Weights,
+    LearnedSlope, OwnFactors, PixelNorm, Projection, Resample, Reshape, SampleNorm, SlopeApplies, Swap, Weights,
 };
 pub use op::{Layout, Noise, Run, Statistics};
 pub use pass::{NeedsGrad, PassContext, Value};

@@ -28,7 +28,7 @@ pub struct Projection {
     pub embed: usize,
 }
 
-fn classes<B: Backend>(cx: &PassContext<B>) -> Result<&[u32]> {
+pub(super) fn classes<B: Backend>(cx: &PassContext<B>) -> Result<&[u32]> {
     match &cx.classes {
         Some(classes) => Ok(classes),
         None => bail!("this network needs each sample's class"),

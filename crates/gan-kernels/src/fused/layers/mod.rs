@@ -7,9 +7,11 @@ mod conv;
 mod dropout;
 mod global_max_pool;
 mod learned_slope;
+mod pixel_norm;
 mod resample;
 mod reshape;
 mod residual;
+mod sample_norm;
 
 pub use crate::backend::{Activation, InputActivation, Resample};
 pub use batch_norm::BatchNorm;
@@ -18,8 +20,10 @@ pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
 pub use learned_slope::{LearnedSlope, SlopeApplies};
+pub use pixel_norm::PixelNorm;
 pub use reshape::Reshape;
 pub use residual::{Fork, Join, Swap};
+pub use sample_norm::{OwnFactors, SampleNorm};
 
 use super::PlannedLayer;
 use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
@@ -155,6 +159,10 @@ layers! {
     Conv(Conv),
     /// Batch norm.
     BatchNorm(BatchNorm),
+    /// A norm whose statistics, or whose scale and shift, are those of each sample.
+    SampleNorm(SampleNorm),
+    /// Pixel norm.
+    PixelNorm(PixelNorm),
     /// An activation whose derivative is a function of its output.
     Activation(Activation),
     /// An activation whose derivative is a function of its input.
@@ -182,8 +190,13 @@ layers! {
 }
 
 impl FusedLayer {
+    /// Returns whether it normalizes by the statistics of the batch.
     pub(super) fn is_norm(&self) -> bool {
-        matches!(self, Self::BatchNorm(_))
+        match self {
+            Self::BatchNorm(_) => true,
+            Self::SampleNorm(norm) => matches!(norm.of, OwnFactors::Affine { .. }),
+            _ => false,
+        }
     }
 
     /// Returns the place of its bias in the parameters, if it has one.
