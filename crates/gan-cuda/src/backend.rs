@@ -5,7 +5,8 @@ use crate::conv::WeightCache;
 use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
 use gan_kernels::backend::{
-    Activation, Backend, ConvCall, Derivatives, InputActivation, LearnedSlopes, Memory, SampleNorms,
+    Activation, Attentions, Backend, ConvCall, Derivatives, InputActivation, LearnedSlopes, Memory, MinibatchStds,
+    SampleNorms,
 };
 use gan_kernels::fused::{FusedLayer, Reuse};
 use gan_kernels::{Precision, Problem};
@@ -71,7 +72,11 @@ impl Backend for Cuda {
                 InputActivation::Sigmoid | InputActivation::LeakyRelu(_) => true,
                 InputActivation::Elu(_) | InputActivation::Silu | InputActivation::Gelu => false,
             },
-            FusedLayer::LearnedSlope(_) | FusedLayer::SampleNorm(_) | FusedLayer::PixelNorm(_) => false,
+            FusedLayer::LearnedSlope(_)
+            | FusedLayer::SampleNorm(_)
+            | FusedLayer::PixelNorm(_)
+            | FusedLayer::MinibatchStd(_)
+            | FusedLayer::Attention(_) => false,
             FusedLayer::Conv(_)
             | FusedLayer::BatchNorm(_)
             | FusedLayer::Activation(_)
@@ -182,3 +187,5 @@ impl Backend for Cuda {
 impl Derivatives for Cuda {}
 impl LearnedSlopes for Cuda {}
 impl SampleNorms for Cuda {}
+impl MinibatchStds for Cuda {}
+impl Attentions for Cuda {}

@@ -14,7 +14,9 @@ use std::ops::Range;
 mod optional;
 
 pub use crate::resample::{Axis, Resample};
-pub use optional::{Derivatives, LearnedSlopes, SampleNormCall, SampleNorms, SampleStatistics};
+pub use optional::{
+    Attentions, Derivatives, LearnedSlopes, MinibatchStds, SampleNormCall, SampleNorms, SampleStatistics,
+};
 
 /// Activation whose derivative is a function of its output.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -165,7 +167,9 @@ pub trait Memory: Clone + Debug + Send + Sync + 'static {
 /// Memory and kernels of one kind of device.
 ///
 /// Kernels panic if lengths do not fit each other; callers check shapes before.
-pub trait Backend: Norms + Pixels + Classes + Optimizers + Derivatives + LearnedSlopes + SampleNorms {
+pub trait Backend:
+    Norms + Pixels + Classes + Optimizers + Derivatives + LearnedSlopes + SampleNorms + MinibatchStds + Attentions
+{
     /// Cache of weights in the form that the kernels read.
     type WeightCache: Debug + Send + Sync;
 

@@ -144,3 +144,55 @@ pub trait SampleNorms: Norms {
         lacking()
     }
 }
+
+/// Kernels of minibatch standard deviation. Sample i is in the group i modulo the number of groups; each has `group` samples.
+pub trait MinibatchStds: Memory {
+    /// Computes x with one more channel.
+    fn minibatch_std(&self, _map: &PixelMap, _group: usize, _x: Self::Slice<'_>, _y: Self::SliceMut<'_>) {
+        lacking()
+    }
+    /// Computes the gradient of [`MinibatchStds::minibatch_std`].
+    fn minibatch_std_grad(
+        &self,
+        _map: &PixelMap,
+        _group: usize,
+        _x: Self::Slice<'_>,
+        _g: Self::Slice<'_>,
+        _dx: Self::SliceMut<'_>,
+    ) {
+        lacking()
+    }
+    /// Computes the tangent of the output from values and tangents.
+    fn minibatch_std_jvp(&self, _map: &PixelMap, _group: usize, _both: [Self::Slice<'_>; 2], _y: Self::SliceMut<'_>) {
+        lacking()
+    }
+    /// Computes adjoints of values and tangents.
+    fn minibatch_std_jvp_grad(
+        &self,
+        _map: &PixelMap,
+        _group: usize,
+        _adjoints: &JvpAdjoints<Self>,
+        _to: [Self::SliceMut<'_>; 2],
+    ) {
+        lacking()
+    }
+}
+
+/// Kernels of attention. The channels of each pixel are those of its query, its key and its value.
+pub trait Attentions: Memory {
+    /// Computes softmax(q·kᵀ)·v of each sample, with queries and keys of `keys` channels.
+    fn attention(&self, _map: &PixelMap, _keys: usize, _x: Self::Slice<'_>, _y: Self::SliceMut<'_>) {
+        lacking()
+    }
+    /// Computes the gradient of [`Attentions::attention`].
+    fn attention_grad(
+        &self,
+        _map: &PixelMap,
+        _keys: usize,
+        _x: Self::Slice<'_>,
+        _g: Self::Slice<'_>,
+        _dx: Self::SliceMut<'_>,
+    ) {
+        lacking()
+    }
+}

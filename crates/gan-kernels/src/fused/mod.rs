@@ -15,8 +15,9 @@ mod pass;
 
 pub use collect::backward;
 pub use layers::{
-    Activation, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation, Join,
-    LearnedSlope, OwnFactors, PixelNorm, Projection, Resample, Reshape, SampleNorm, SlopeApplies, Swap, Weights,
+    Activation, Attention, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation,
+    Join, LearnedSlope, MinibatchStd, OwnFactors, PixelNorm, Projection, Resample, Reshape, SampleNorm, SlopeApplies,
+    Swap, Weights,
 };
 pub use op::{Layout, Noise, Run, Statistics};
 pub use pass::{NeedsGrad, PassContext, Value};

@@ -1,12 +1,14 @@
 //! The layers of the fused engine, one file each, and the only list of them.
 
 mod activation;
+mod attention;
 mod batch_norm;
 mod classes;
 mod conv;
 mod dropout;
 mod global_max_pool;
 mod learned_slope;
+mod minibatch_std;
 mod pixel_norm;
 mod resample;
 mod reshape;
@@ -14,12 +16,14 @@ mod residual;
 mod sample_norm;
 
 pub use crate::backend::{Activation, InputActivation, Resample};
+pub use attention::Attention;
 pub use batch_norm::BatchNorm;
 pub use classes::{ConcatClass, Projection};
 pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
 pub use learned_slope::{LearnedSlope, SlopeApplies};
+pub use minibatch_std::MinibatchStd;
 pub use pixel_norm::PixelNorm;
 pub use reshape::Reshape;
 pub use residual::{Fork, Join, Swap};
@@ -177,6 +181,10 @@ layers! {
     Resample(Resample),
     /// Maximum of each channel.
     GlobalMaxPool(GlobalMaxPool),
+    /// Minibatch standard deviation.
+    MinibatchStd(MinibatchStd),
+    /// Attention between pixels.
+    Attention(Attention),
     /// Concatenation of the class.
     ConcatClass(ConcatClass),
     /// Head of a projection discriminator.
