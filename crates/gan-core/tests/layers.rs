@@ -222,3 +222,20 @@ fn fused_derivatives_and_their_gradients_equal_the_candle_operations() {
         }
     }
 }
+
+#[test]
+fn every_layer_has_a_fused_form_and_keeps_nan() {
+    for (name, input, text) in EXAMPLES {
+        let case = Case::new(input, text);
+        let mut before = input.to_vec();
+        for layer in case.network.layers() {
+            assert!(layer.fused(&before, &|_| 0).is_some(), "{name}");
+            before = layer.infer(&before).unwrap().output;
+        }
+        let bad = (case.x.narrow(0, 1, 1).unwrap() * f64::NAN).unwrap();
+        let rest = [case.x.narrow(0, 0, 1).unwrap(), bad, case.x.narrow(0, 2, SAMPLES - 2).unwrap()];
+        let x = Tensor::cat(&rest, 0).unwrap();
+        let y = case.with_pass(|pass| case.network.forward(&x, pass));
+        assert!(values(&y.narrow(0, 1, 1).unwrap()).iter().any(|y| y.is_nan()), "{name}");
+    }
+}

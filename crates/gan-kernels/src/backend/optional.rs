@@ -195,4 +195,18 @@ pub trait Attentions: Memory {
     ) {
         lacking()
     }
+    /// Computes the tangent of the output from values and tangents.
+    fn attention_jvp(&self, _map: &PixelMap, _keys: usize, _both: [Self::Slice<'_>; 2], _y: Self::SliceMut<'_>) {
+        lacking()
+    }
+    /// Computes adjoints of values and tangents.
+    fn attention_jvp_grad(
+        &self,
+        _map: &PixelMap,
+        _keys: usize,
+        _adjoints: &JvpAdjoints<Self>,
+        _to: [Self::SliceMut<'_>; 2],
+    ) {
+        lacking()
+    }
 }

@@ -115,7 +115,7 @@ impl Groups {
             let members = |of| (0..self.size).map(move |i| self.member(of, group + i * self.count, range.start, len));
             let mean = |of| {
                 let mut mean = vec![0f32; len];
-                for x in members.clone()(of) {
+                for x in members(of) {
                     mean.iter_mut().zip(x).for_each(|(mean, x)| *mean += x * scale);
                 }
                 mean
@@ -123,13 +123,13 @@ impl Groups {
             let mean_x = mean(x);
             let mut inverse = vec![0f32; len];
             let mut along = vec![0f32; t.map_or(0, |_| len)];
-            for x in members.clone()(x) {
+            for x in members(x) {
                 let all = inverse.iter_mut().zip(x.iter().zip(&mean_x));
                 all.for_each(|(sum, (x, mean))| *sum += (x - mean) * (x - mean) * scale);
             }
             inverse.iter_mut().for_each(|variance| *variance = 1.0 / (*variance + EPS).sqrt());
             if let Some(t) = t {
-                for (x, t) in members.clone()(x).zip(members.clone()(t)) {
+                for (x, t) in members(x).zip(members(t)) {
                     let all = along.iter_mut().zip(x.iter().zip(&mean_x)).zip(t);
                     all.for_each(|((sum, (x, mean)), t)| *sum += (x - mean) * t * scale);
                 }

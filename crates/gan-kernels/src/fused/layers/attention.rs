@@ -1,9 +1,9 @@
 //! Attention of each pixel to all pixels of its sample.
 
 use super::Operation;
-use crate::backend::{Activation, Backend, Sides};
+use crate::backend::{Backend, Sides};
 use crate::fused::PlannedLayer;
-use crate::fused::pass::{At, Dtheta, NeedsGrad, PassContext, Value};
+use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
 use crate::spec::product;
 use candle_core::{Result, bail};
 
@@ -47,7 +47,30 @@ impl<B: Backend> Operation<B> for Attention {
         Some(dx)
     }
 
-    fn has_jvp(&self, _: Activation) -> bool {
-        false
+    fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
+        let backend = at.backend();
+        let half = at.input_len();
+        let [x, t] = [0..half, half..2 * half].map(|range| backend.part(backend.slice(&both), range));
+        let mut y = backend.uninit(2 * at.output_len());
+        let [values, tangents] = backend.split_mut(backend.slice_mut(&mut y), at.output_len());
+        backend.attention(&at.map(), self.keys, x, values);
+        backend.attention_jvp(&at.map(), self.keys, [x, t], tangents);
+        cx.values[at.index] = Some(both);
+        Ok(y.into())
+    }
+
+    fn jvp_backward(
+        &self,
+        at: &At<B>,
+        cx: &mut PassContext<B>,
+        adjoint: Adjoint<B>,
+        _: &mut B::SliceMut<'_>,
+    ) -> Option<Adjoint<B>> {
+        let backend = at.backend();
+        let both = cx.values[at.index].take()?;
+        let mut g = backend.uninit(2 * at.input_len());
+        let to = backend.split_mut(backend.slice_mut(&mut g), at.input_len());
+        backend.attention_jvp_grad(&at.map(), self.keys, &adjoint.after(backend, &both), to);
+        Some(Adjoint { g, has_values: true })
     }
 }
