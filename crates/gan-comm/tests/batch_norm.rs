@@ -43,16 +43,19 @@ fn pass(input: &[usize], text: &str, n: usize, share: ProcessShard, ranks: &Rank
     let network = Network::new("n", input, &layers(text), Init::He, Reuse::Never, rng, test_device()).unwrap();
     let network = network.with_precision(Precision::F32Accurate).unwrap();
     let range = share.range(n);
+    let [first, len] = [range.start, range.len()];
     let whole = Rng::new(5).normal_tensor(1.0, 2.0, [&[n], input].concat(), test_device()).unwrap();
-    let x = Var::from_tensor(&whole.narrow(0, range.start, range.len()).unwrap().contiguous().unwrap()).unwrap();
+    let x = Var::from_tensor(&whole.narrow(0, first, len).unwrap().contiguous().unwrap()).unwrap();
     let mut rng = Rng::new(7);
-    let mut pass = ForwardContext::train(&mut rng).over(ranks);
+    let classes: Vec<u32> = range.map(|i| (i * 2 % 3) as u32).collect();
+    let classes = Tensor::new(classes, test_device()).unwrap();
+    let mut pass = ForwardContext::train(&mut rng).over(ranks).of_classes(Some(&classes));
     let y = match path {
         Path::Fused => network.forward(x.as_tensor(), &mut pass).unwrap(),
         Path::LayerByLayer => network.forward_reference(x.as_tensor(), &mut pass).unwrap(),
     };
     let weights = Rng::new(9).normal_tensor(0.0, 1.0, [&[n], &y.dims()[1..]].concat(), test_device()).unwrap();
-    let weights = weights.narrow(0, range.start, range.len()).unwrap();
+    let weights = weights.narrow(0, first, len).unwrap();
     let grads = (&y * weights).unwrap().sum_all().unwrap().backward().unwrap();
     let params = network.params().iter().map(|param| match param.role.is_trained() {
         true => values(&param.of(grads.get(param.var()).unwrap()).unwrap()),
@@ -104,17 +107,21 @@ fn is_trained(input: &[usize], text: &str) -> Vec<bool> {
 
 const IMAGES: &str = r#"[{ conv = 5, kernel = 4, stride = 2, padding = 1 }, { batch_norm = {} }, { leaky_relu = 0.2 },
     { conv = 4, kernel = 3, padding = 1, bias = false }, { batch_norm = {} }, "relu", "flatten", { dense = 3 }]"#;
+const CONDITIONAL: &str = r#"[{ conv = 5, kernel = 4, stride = 2, padding = 1 }, { conditional_batch_norm = 3 }, "relu",
+    { conv = 4, kernel = 3, bias = false }, { conditional_batch_norm = 3 }, "flatten", { dense = 3 }]"#;
 const VECTORS: &str = r#"[{ dense = 6 }, { batch_norm = {} }, { leaky_relu = 0.2 }, { dense = 2 }]"#;
 
 #[test]
 fn fused_networks_over_ranks_equal_the_whole_batch() {
     check(&[2, 8, 8], IMAGES, 7, Path::Fused);
+    check(&[2, 8, 8], CONDITIONAL, 7, Path::Fused);
     check(&[5], VECTORS, 9, Path::Fused);
 }
 
 #[test]
 fn layers_over_ranks_equal_the_whole_batch() {
     check(&[2, 8, 8], IMAGES, 7, Path::LayerByLayer);
+    check(&[2, 8, 8], CONDITIONAL, 7, Path::LayerByLayer);
     check(&[5], VECTORS, 9, Path::LayerByLayer);
 }
 

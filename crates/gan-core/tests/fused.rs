@@ -4,6 +4,7 @@
 use candle_core::{Tensor, Var};
 use gan_base::Rng;
 use gan_core::RandomTensors;
+use gan_core::layers::{Dual, LayerContext, LayerSpec, register};
 use gan_core::{ForwardContext, Init, Layer, Network};
 use gan_kernels::Precision;
 use gan_kernels::fused::Reuse;
@@ -53,12 +54,15 @@ fn check(input: &[usize], text: &str) {
         for eval in [false, true] {
             let (xa, xb) = (Var::from_tensor(&x).unwrap(), Var::from_tensor(&x).unwrap());
             let (mut ra, mut rb) = (Rng::new(7), Rng::new(7));
+            let classes: Vec<u32> = (0..n as u32).map(|i| i * 2 % 3).collect();
+            let classes = Tensor::new(classes, test_device()).unwrap();
             let pass = |rng| {
-                if eval {
+                let pass = if eval {
                     ForwardContext { weights: gan_core::Weights::Trained, ..ForwardContext::eval() }
                 } else {
                     ForwardContext::train(rng)
-                }
+                };
+                pass.of_classes(Some(&classes))
             };
             let ya = fused.forward(xa.as_tensor(), &mut pass(&mut ra)).unwrap();
             let yb = plain.forward_reference(xb.as_tensor(), &mut pass(&mut rb)).unwrap();
@@ -147,13 +151,20 @@ fn fused_networks_have_exact_tangents_and_their_gradients() {
             vec![2],
             r#"[{ dense = 64 }, { leaky_relu = 0.2 }, { dense = 48 }, { batch_norm = { eps = 1e-3 } }, "relu", { dense = 1 }]"#,
         ),
+        (
+            vec![3, 8, 8],
+            r#"[{ conv = 8, kernel = 3 }, "tanh", { attention = 4, spectral_norm = true }, { group_norm = 2 }, { leaky_relu = 0.2 },
+                { residual = [{ conv = 8, kernel = 1 }, "silu", { dropout = 0.3 }, { instance_norm = {} }, "prelu"], skip = ["pixel_norm", "gelu"] },
+                { minibatch_std = 4 }, { conv = 10, kernel = 3 }, { elu = 0.7 }, { layer_norm = {} }, "relu", "global_max_pool",
+                { dense = 6, spectral_norm = true }, "sigmoid", { dense = 1 }]"#,
+        ),
     ] {
         let list = layers(text);
         let network = network(&input, &list).with_precision(Precision::F32Accurate).unwrap();
         let draw = |seed| Rng::new(seed).normal_tensor(0.0, 1.0, [&[7], &input[..]].concat(), test_device()).unwrap();
-        let (x, t, mut rng) = (draw(5), draw(6), Rng::new(7));
-        let fused = network.jvp(&x, &t, &mut ForwardContext::steady(&mut rng)).unwrap();
-        let plain = network.forward_jvp_reference(&x, &t, &mut ForwardContext::steady(&mut rng)).unwrap().1;
+        let (x, t) = (draw(5), draw(6));
+        let fused = network.jvp(&x, &t, &mut ForwardContext::steady(&mut Rng::new(7))).unwrap();
+        let plain = network.forward_jvp_reference(&x, &t, &mut ForwardContext::steady(&mut Rng::new(7))).unwrap().1;
         assert!(difference(&fused, &plain) < 1e-5, "{text}: {:e}", difference(&fused, &plain));
         let (a, b) = (weigh(&fused).backward().unwrap(), weigh(&plain).backward().unwrap());
         for param in network.params().iter().filter(|param| param.role.is_trained()) {
@@ -190,7 +201,7 @@ fn fused_tangents_of_layers_with_classes_are_exact() {
 }
 
 #[test]
-fn unfused_layers_between_fused_ones_have_exact_gradients() {
+fn networks_of_every_kind_of_layer_equal_their_layers() {
     check(
         &[3, 8, 8],
         r#"[{ conv = 8, kernel = 3, padding = 1, spectral_norm = true }, { leaky_relu = 0.2 }, { attention = 4 },
@@ -205,6 +216,71 @@ fn unfused_layers_between_fused_ones_have_exact_gradients() {
             { conv_transpose = 12, kernel = 4, stride = 2, padding = 1, spectral_norm = true }, { layer_norm = {} }, { leaky_relu = 0.2 },
             { pixel_shuffle = 2 }, { conv = 4, kernel = 3, padding = 1 }, { blur_pool = 2 }, "tanh"]"#,
     );
+    check(
+        &[12],
+        r#"[{ dense = 64, bias = false }, { reshape = [16, 2, 2] }, { conditional_batch_norm = 3 }, "relu", { upsample = 2 },
+            { conv = 6, kernel = 3, bias = false }, { conditional_batch_norm = 3, momentum = 0.3 }, "silu",
+            { residual = [{ conditional_batch_norm = 3 }, { leaky_relu = 0.2 }], skip = [{ batch_norm = {} }] }, { conv = 3, kernel = 1 }]"#,
+    );
+}
+
+/// A layer without a fused form: x·2.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Twice;
+
+impl LayerSpec for Twice {
+    const NAME: &'static str = "twice";
+    const IS_NONLINEAR: bool = false;
+
+    fn forward(&self, x: &Dual, _: &mut LayerContext) -> candle_core::Result<Dual> {
+        x.affine(2.0, 0.0)
+    }
+}
+
+#[test]
+fn layers_without_a_fused_form_between_fused_ones_have_exact_gradients() {
+    register::<Twice>();
+    check(
+        &[3, 8, 8],
+        r#"[{ conv = 8, kernel = 3, padding = 1, spectral_norm = true }, { leaky_relu = 0.2 }, "twice", { dropout = 0.3 },
+            { residual = ["relu", { conv = 8, kernel = 3, padding = 1 }, "twice", "tanh"], skip = [{ conv = 8, kernel = 1, spectral_norm = true }] },
+            "twice", { conv = 6, kernel = 3 }, "flatten", { dense = 1 }]"#,
+    );
+}
+
+#[test]
+fn layers_behind_an_output_that_is_recomputed_have_exact_gradients() {
+    // Two million numbers are recomputed in the backward pass instead of being saved.
+    let list = layers(
+        r#"[{ batch_norm = {} }, { zero_pad = 30 }, { batch_norm = {} }, "silu", { batch_norm = {} }, { upsample = [2, 1] },
+            { layer_norm = {} }, "gelu", { batch_norm = {} }, "gelu"]"#,
+    );
+    let network = || {
+        let (network, mut rng) = (network(&[4, 512, 512], &list), Rng::new(4));
+        for param in network.params().iter().filter(|param| param.role.is_trained()) {
+            // A shift of 0 would hide the scale's gradient from the next norm.
+            param.set(&rng.uniform_tensor(0.5, 1.5, param.dims(), test_device()).unwrap()).unwrap();
+        }
+        network
+    };
+    let (fused, plain) = (network(), network());
+    let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 4, 512, 512), test_device()).unwrap();
+    let run = |network: &Network, reference: bool| {
+        let (x, mut rng) = (Var::from_tensor(&x).unwrap(), Rng::new(7));
+        let mut pass = ForwardContext::train(&mut rng);
+        let y = match reference {
+            true => network.forward_reference(x.as_tensor(), &mut pass),
+            false => network.forward(x.as_tensor(), &mut pass),
+        };
+        let grads = weigh(&y.unwrap()).backward().unwrap();
+        let trained = network.params().iter().filter(|param| param.role.is_trained());
+        let mut all = vec![grads.get(&x).unwrap().clone()];
+        all.extend(trained.map(|param| param.of(grads.get(param.var()).unwrap()).unwrap()));
+        all
+    };
+    for (i, (a, b)) in run(&fused, false).iter().zip(run(&plain, true)).enumerate() {
+        assert!(difference(a, &b) < 1e-2, "gradient {i} differs by {:e}", difference(a, &b));
+    }
 }
 
 #[test]

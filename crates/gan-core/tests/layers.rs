@@ -1,5 +1,5 @@
-//! Checks every layer of the registry: its gradient and its directional derivative against finite differences, its fused form against its
-//! forward pass in candle operations, and its row in docs/layers.md.
+//! Checks every layer of the registry: its gradient and its directional derivative against finite differences, its fused form and the
+//! derivative of that against its forward pass in candle operations, and its row in docs/layers.md.
 
 use candle_core::{Device, Tensor, Var};
 use gan_base::Rng;
@@ -186,5 +186,56 @@ fn fused_forms_equal_the_candle_operations() {
             let error = distance(fused, plain);
             assert!(error < 2e-3, "{name}: {error}");
         }
+    }
+}
+
+#[test]
+fn fused_derivatives_and_their_gradients_equal_the_candle_operations() {
+    for (name, input, text) in EXAMPLES {
+        // Weights before the layer get gradients through it; the curve behind it makes adjoints of its values.
+        let first = match input {
+            [features] => format!(r#"{{"dense": {features}}}"#),
+            sides => format!(r#"{{"conv": {}, "kernel": 1}}"#, sides[0]),
+        };
+        let case = Case::new(input, &format!(r#"[{first}, {}, "tanh"]"#, &text[1..text.len() - 1]));
+        let t = Rng::new(5).normal_tensor(0.0, 1.0, case.x.shape(), &Device::Cpu).unwrap();
+        let run = |fused: bool| {
+            let y = case.with_pass(|pass| match fused {
+                true => case.network.jvp(&case.x, &t, pass),
+                false => Ok(case.network.forward_jvp_reference(&case.x, &t, pass)?.1),
+            });
+            let trained = case.network.params().iter().filter(|param| param.role.is_trained());
+            let mut all = vec![values(&y)];
+            if y.track_op() {
+                let grads = weigh(&y).backward().unwrap();
+                // In one list, because some are only rounding: those of a bias before a batch norm.
+                all.push(
+                    trained.flat_map(|param| values(&param.of(grads.get(param.var()).unwrap()).unwrap())).collect(),
+                );
+            }
+            all
+        };
+        let (fused, plain) = (run(true), run(false));
+        for (fused, plain) in fused.iter().zip(&plain) {
+            let error = distance(fused, plain);
+            assert!(error < 2e-3, "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn every_layer_has_a_fused_form_and_keeps_nan() {
+    for (name, input, text) in EXAMPLES {
+        let case = Case::new(input, text);
+        let mut before = input.to_vec();
+        for layer in case.network.layers() {
+            assert!(layer.fused(&before, &|_| 0).is_some(), "{name}");
+            before = layer.infer(&before).unwrap().output;
+        }
+        let bad = (case.x.narrow(0, 1, 1).unwrap() * f64::NAN).unwrap();
+        let rest = [case.x.narrow(0, 0, 1).unwrap(), bad, case.x.narrow(0, 2, SAMPLES - 2).unwrap()];
+        let x = Tensor::cat(&rest, 0).unwrap();
+        let y = case.with_pass(|pass| case.network.forward(&x, pass));
+        assert!(values(&y.narrow(0, 1, 1).unwrap()).iter().any(|y| y.is_nan()), "{name}");
     }
 }

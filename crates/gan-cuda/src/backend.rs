@@ -4,8 +4,11 @@ use crate::Cuda;
 use crate::conv::WeightCache;
 use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
-use gan_kernels::backend::{Activation, Backend, ConvCall, InputActivation, Memory};
-use gan_kernels::fused::Reuse;
+use gan_kernels::backend::{
+    Activation, Attentions, Backend, ConvCall, Derivatives, InputActivation, LearnedSlopes, Memory, MinibatchStds,
+    SampleNorms,
+};
+use gan_kernels::fused::{FusedLayer, Reuse};
 use gan_kernels::{Precision, Problem};
 
 /// Returns an activation's number in the kernels, and its slope.
@@ -21,6 +24,9 @@ fn input_code(act: InputActivation) -> (i32, f32) {
     match act {
         InputActivation::LeakyRelu(slope) => (1, slope),
         InputActivation::Sigmoid => (3, 0.0),
+        InputActivation::Elu(_) | InputActivation::Silu | InputActivation::Gelu => {
+            unreachable!("networks with {act:?} are refused when they are planned")
+        }
     }
 }
 
@@ -59,6 +65,32 @@ impl Backend for Cuda {
     type WeightCache = WeightCache;
 
     const HAS_GROUPS: bool = true;
+
+    fn knows(&self, layer: &FusedLayer) -> bool {
+        match layer {
+            FusedLayer::InputActivation(act) => match act {
+                InputActivation::Sigmoid | InputActivation::LeakyRelu(_) => true,
+                InputActivation::Elu(_) | InputActivation::Silu | InputActivation::Gelu => false,
+            },
+            FusedLayer::LearnedSlope(_)
+            | FusedLayer::SampleNorm(_)
+            | FusedLayer::PixelNorm(_)
+            | FusedLayer::MinibatchStd(_)
+            | FusedLayer::Attention(_) => false,
+            FusedLayer::Conv(_)
+            | FusedLayer::BatchNorm(_)
+            | FusedLayer::Activation(_)
+            | FusedLayer::Dropout(_)
+            | FusedLayer::Reshape(_)
+            | FusedLayer::Resample(_)
+            | FusedLayer::GlobalMaxPool(_)
+            | FusedLayer::ConcatClass(_)
+            | FusedLayer::Projection(_)
+            | FusedLayer::Fork(_)
+            | FusedLayer::Swap(_)
+            | FusedLayer::Join(_) => true,
+        }
+    }
 
     fn weight_cache(&self, reuse: Reuse) -> WeightCache {
         WeightCache::new(reuse)
@@ -151,3 +183,9 @@ impl Backend for Cuda {
         self.launch(&format!("dropout_{end}"), shape, arguments![uniform, x, &y, x.len as u64, rate as f32, scale]);
     }
 }
+
+impl Derivatives for Cuda {}
+impl LearnedSlopes for Cuda {}
+impl SampleNorms for Cuda {}
+impl MinibatchStds for Cuda {}
+impl Attentions for Cuda {}

@@ -10,7 +10,7 @@ use crate::driver::TICKETS;
 use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
 use candle_core::{Device, Result, Tensor};
-use gan_kernels::backend::{Memory, NormAdjoints, NormCall, NormGrads, Norms};
+use gan_kernels::backend::{JvpAdjoints, Memory, NormCall, NormGrads, Norms};
 use gan_kernels::{BatchStatistics, Ranks};
 use std::sync::Arc;
 
@@ -180,11 +180,11 @@ impl Norms for Cuda {
         &self,
         call: &NormCall<Self>,
         norm: &Norm,
-        adjoints: &NormAdjoints<Self>,
+        adjoints: &JvpAdjoints<Self>,
         [of_values, of_tangents]: [SliceMut<'_>; 2],
         grads: NormGrads<Self>,
     ) {
-        let NormAdjoints { x, tangent: t, of_tangent, .. } = *adjoints;
+        let JvpAdjoints { x, tangent: t, of_tangent, .. } = *adjoints;
         let c = norm.channels;
         let rows = x.len / c;
         let mut products = self.buffer(c, Type::F32);

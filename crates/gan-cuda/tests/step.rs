@@ -154,7 +154,9 @@ fn derivative<B: StepBackend>(
     assert!(network.has_jvp());
     let theta = put(b, values);
     let both = put(b, &random(&mut 3, 2 * 4 * image.iter().product::<usize>()));
-    let (t, cx) = network.jvp_forward(both, 4, b.slice(&theta), classes).unwrap();
+    let mut cx = PassContext::new(network.len(), NeedsGrad { input: false, parameters: true });
+    cx.classes = classes;
+    let (t, cx) = network.jvp_forward(both, 4, b.slice(&theta), cx).unwrap();
     let mut gradient = b.f32_zeros(values.len());
     let g = put(b, &random(&mut 9, 4));
     network.jvp_backward(cx, 4, b.slice(&theta), g, b.slice_mut(&mut gradient));

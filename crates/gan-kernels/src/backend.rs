@@ -3,7 +3,7 @@
 //! Images are channels-last, `[N, H, W, C]`; a vector of F numbers is an image `[1, 1, F]`. A pass takes buffers from the backend, passes
 //! slices of them to its kernels, and never reads a number itself. It saves the backend's buffers for its backward pass.
 
-use crate::fused::Reuse;
+use crate::fused::{FusedLayer, Reuse};
 use crate::ranks::{BatchStatistics, Ranks};
 use crate::spec::{Precision, Problem, product};
 use crate::update::Step;
@@ -11,7 +11,12 @@ use candle_core::Result;
 use std::fmt::Debug;
 use std::ops::Range;
 
+mod optional;
+
 pub use crate::resample::{Axis, Resample};
+pub use optional::{
+    Attentions, Derivatives, LearnedSlopes, MinibatchStds, SampleNormCall, SampleNorms, SampleStatistics,
+};
 
 /// Activation whose derivative is a function of its output.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -33,6 +38,11 @@ impl Activation {
             Self::Tanh => false,
         }
     }
+
+    /// Returns whether a backend can differentiate its directional derivative.
+    pub(crate) fn has_jvp<B: Backend>(self) -> bool {
+        self.is_piecewise_linear() || B::HAS_DERIVATIVES
+    }
 }
 
 /// Activation whose derivative is a function of its input.
@@ -42,6 +52,22 @@ pub enum InputActivation {
     Sigmoid,
     /// A leaky ReLU of any slope; with a negative one its output does not determine the side.
     LeakyRelu(f32),
+    /// x where x > 0, else α·(eˣ − 1).
+    Elu(f32),
+    /// x·σ(x).
+    Silu,
+    /// x·Φ(x), with the distribution function Φ of the standard normal distribution.
+    Gelu,
+}
+
+impl InputActivation {
+    /// Returns whether its slope only changes at jumps.
+    pub(crate) fn is_piecewise_linear(self) -> bool {
+        match self {
+            Self::LeakyRelu(_) => true,
+            Self::Sigmoid | Self::Elu(_) | Self::Silu | Self::Gelu => false,
+        }
+    }
 }
 
 /// Height, width and channels of one sample.
@@ -88,11 +114,11 @@ pub struct NormGrads<'a, B: Memory> {
     pub beta: B::SliceMut<'a>,
 }
 
-/// Values and tangents of a batch norm, and the adjoints after it.
-pub struct NormAdjoints<'a, B: Memory> {
-    /// Values before the norm.
+/// Values and tangents before a layer, and the adjoints after it.
+pub struct JvpAdjoints<'a, B: Memory> {
+    /// Values before the layer.
     pub x: B::Slice<'a>,
-    /// Tangents before the norm.
+    /// Tangents before the layer.
     pub tangent: B::Slice<'a>,
     /// Adjoints of the values; `None` if they are zero.
     pub of_values: Option<B::Slice<'a>>,
@@ -141,7 +167,9 @@ pub trait Memory: Clone + Debug + Send + Sync + 'static {
 /// Memory and kernels of one kind of device.
 ///
 /// Kernels panic if lengths do not fit each other; callers check shapes before.
-pub trait Backend: Norms + Pixels + Classes + Optimizers {
+pub trait Backend:
+    Norms + Pixels + Classes + Optimizers + Derivatives + LearnedSlopes + SampleNorms + MinibatchStds + Attentions
+{
     /// Cache of weights in the form that the kernels read.
     type WeightCache: Debug + Send + Sync;
 
@@ -153,6 +181,11 @@ pub trait Backend: Norms + Pixels + Classes + Optimizers {
 
     /// Whether networks can be linearized, for which [`Backend::scale_samples`] is needed.
     const LINEARIZES: bool = false;
+
+    /// Returns whether it has the kernels of a layer. Networks with other layers are refused when they are planned.
+    fn knows(&self, _layer: &FusedLayer) -> bool {
+        true
+    }
 
     /// Returns an empty cache of weights.
     fn weight_cache(&self, reuse: Reuse) -> Self::WeightCache;
@@ -259,7 +292,7 @@ pub trait Norms: Memory {
         &self,
         call: &NormCall<Self>,
         norm: &Self::Norm,
-        adjoints: &NormAdjoints<Self>,
+        adjoints: &JvpAdjoints<Self>,
         to: [Self::SliceMut<'_>; 2],
         grads: NormGrads<Self>,
     );

@@ -109,9 +109,9 @@ fn parameters_and_noise_must_have_the_lengths_that_the_network_reads() {
 fn a_derivative_needs_its_parameters_and_a_direction_of_the_samples_shape() {
     let network = planned(&[2, 5, 5], vec![conv(33, 3, 0)]).unwrap();
     let x = zeros(&[3, 2, 5, 5]);
-    network.jvp(&x, &x, &zeros(&[WEIGHTS]), None).unwrap();
-    assert!(network.jvp(&x, &x, &zeros(&[WEIGHTS - 1]), None).is_err());
-    assert!(network.jvp(&x, &zeros(&[2, 2, 5, 5]), &zeros(&[WEIGHTS]), None).is_err());
+    network.jvp(&x, &x, &zeros(&[WEIGHTS]), &vec![], None).unwrap();
+    assert!(network.jvp(&x, &x, &zeros(&[WEIGHTS - 1]), &vec![], None).is_err());
+    assert!(network.jvp(&x, &zeros(&[2, 2, 5, 5]), &zeros(&[WEIGHTS]), &vec![], None).is_err());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
 use candle_core::Result;
-use gan_kernels::fused::{Activation, FusedLayer, InputActivation};
+use gan_kernels::fused::{Activation, FusedLayer, InputActivation, LearnedSlope, SlopeApplies};
 use serde::{Deserialize, Serialize};
 
 /// Defines an activation without parameters, whose output shape is its input shape.
@@ -27,8 +27,7 @@ macro_rules! activation {
             }
 
             fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
-                let fused: Option<FusedLayer> = $fused;
-                fused.map(|layer| vec![layer])
+                Some(vec![$fused])
             }
         }
     };
@@ -36,27 +35,27 @@ macro_rules! activation {
 
 activation! {
     /// max(x, 0).
-    Relu = "relu", nonlinear = false, fused = Some(FusedLayer::Activation(Activation::LeakyRelu(0.0))),
+    Relu = "relu", nonlinear = false, fused = FusedLayer::Activation(Activation::LeakyRelu(0.0)),
     |x| x.leaky_relu(0.0)
 }
 activation! {
     /// x·σ(x) (Ramachandran et al. 2017, arXiv:1710.05941).
-    Silu = "silu", nonlinear = true, fused = None,
+    Silu = "silu", nonlinear = true, fused = FusedLayer::InputActivation(InputActivation::Silu),
     |x| x.mul(&x.sigmoid()?)
 }
 activation! {
     /// x·Φ(x) (Hendrycks & Gimpel 2016, arXiv:1606.08415).
-    Gelu = "gelu", nonlinear = true, fused = None,
+    Gelu = "gelu", nonlinear = true, fused = FusedLayer::InputActivation(InputActivation::Gelu),
     |x| x.mul(&x.affine(std::f64::consts::FRAC_1_SQRT_2, 0.0)?.erf()?.affine(0.5, 0.5)?)
 }
 activation! {
     /// The hyperbolic tangent.
-    Tanh = "tanh", nonlinear = true, fused = Some(FusedLayer::Activation(Activation::Tanh)),
+    Tanh = "tanh", nonlinear = true, fused = FusedLayer::Activation(Activation::Tanh),
     Dual::tanh
 }
 activation! {
     /// 1 / (1 + e⁻ˣ).
-    Sigmoid = "sigmoid", nonlinear = true, fused = Some(FusedLayer::InputActivation(InputActivation::Sigmoid)),
+    Sigmoid = "sigmoid", nonlinear = true, fused = FusedLayer::InputActivation(InputActivation::Sigmoid),
     Dual::sigmoid
 }
 
@@ -112,6 +111,10 @@ impl LayerSpec for Elu {
         // Above zero the second term is α·(e⁰ − 1) = 0.
         positive.add(&x.sub(&positive)?.exp()?.affine(self.elu, -self.elu)?)
     }
+
+    fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(vec![FusedLayer::InputActivation(InputActivation::Elu(self.elu as f32))])
+    }
 }
 
 /// x where x > 0, else a learned slope times x (He et al. 2015, arXiv:1502.01852).
@@ -129,5 +132,10 @@ impl LayerSpec for Prelu {
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         let positive = x.leaky_relu(0.0)?;
         positive.add(&x.sub(&positive)?.mul(&Dual::constant(cx.param("weight")?))?)
+    }
+
+    fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        let slope = LearnedSlope { slope: place(0), applies: SlopeApplies::BelowZero };
+        Some(vec![FusedLayer::LearnedSlope(slope)])
     }
 }

@@ -4,6 +4,8 @@ use super::settings::{divides, image};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::Role;
 use candle_core::Result;
+use gan_kernels::ConvSpec;
+use gan_kernels::fused::{self, Fork, FusedLayer, Join, LearnedSlope, SlopeApplies, Swap, Weights};
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
 
@@ -59,6 +61,26 @@ impl LayerSpec for Attention {
         let out = through(&v.matmul(&turned(&attended)?)?, "out.weight")?;
         let gamma = Dual::constant(cx.param("gamma")?.reshape((1, 1, 1))?);
         out.mul(&gamma)?.add(&flat)?.linear(|y| y.reshape((n, c, h, w)))
+    }
+
+    /// The kernels of q, k and v follow each other among the parameters, so that they are those of one convolution.
+    fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        let c = *input.first()?;
+        let keys = c / self.attention;
+        let pixelwise = |weight: usize, outputs: usize| {
+            let weights = Weights { weight, bias: None };
+            let spec = ConvSpec::default();
+            FusedLayer::Conv(fused::Conv { weights, outputs, groups: 1, kernel: [1, 1], spec, transposed: None })
+        };
+        Some(vec![
+            FusedLayer::Fork(Fork),
+            FusedLayer::Swap(Swap),
+            pixelwise(place(0), 2 * keys + c / 2),
+            FusedLayer::Attention(fused::Attention { keys }),
+            pixelwise(place(3), c),
+            FusedLayer::LearnedSlope(LearnedSlope { slope: place(4), applies: SlopeApplies::Everywhere }),
+            FusedLayer::Join(Join),
+        ])
     }
 
     fn with_spectral_norm(self) -> Self {

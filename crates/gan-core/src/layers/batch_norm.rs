@@ -6,7 +6,7 @@ use super::settings::{require, several_classes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::params::{Param, Role};
 use candle_core::{Result, Tensor, bail};
-use gan_kernels::fused::{BatchNorm as FusedBatchNorm, FusedLayer};
+use gan_kernels::fused::{BatchNorm as FusedBatchNorm, FusedLayer, OwnFactors, SampleNorm};
 use gan_kernels::{BatchStatistics, ops};
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +130,11 @@ impl LayerSpec for ConditionalBatchNorm {
             Ok(Dual::constant(rows.reshape(shape)?))
         };
         normal.mul(&of_sample("weight")?)?.add(&of_sample("bias")?)
+    }
+
+    fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        let of = OwnFactors::Affine { classes: self.conditional_batch_norm };
+        Some(vec![FusedLayer::SampleNorm(SampleNorm { of, affine: Some([place(0), place(1)]), eps: self.eps })])
     }
 
     fn classes(&self) -> Option<usize> {

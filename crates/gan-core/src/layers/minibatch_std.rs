@@ -3,6 +3,7 @@
 use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
+use gan_kernels::fused::{self, FusedLayer};
 use serde::{Deserialize, Serialize};
 
 /// Adds one channel (or feature): the standard deviation over the samples of a group, averaged over everything (Karras
@@ -40,5 +41,9 @@ impl LayerSpec for MinibatchStd {
             d.reshape(one)?.broadcast_as(&wide[..])
         })?;
         x.join(&spread.linear(|s| s.contiguous())?, 1)
+    }
+
+    fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(vec![FusedLayer::MinibatchStd(fused::MinibatchStd { group: self.minibatch_std })])
     }
 }

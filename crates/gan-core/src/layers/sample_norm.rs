@@ -4,6 +4,7 @@ use super::batch_norm::{along_channels, eps};
 use super::settings::{divides, image, is_yes, require, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use candle_core::Result;
+use gan_kernels::fused::{self, FusedLayer, OwnFactors};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`InstanceNorm`] and [`LayerNorm`].
@@ -43,6 +44,10 @@ impl LayerSpec for InstanceNorm {
         let groups = x.value.dim(1)?;
         normalized(x, groups, self.instance_norm.eps, self.instance_norm.affine, cx)
     }
+
+    fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(fused_norm(input[0], self.instance_norm.eps, self.instance_norm.affine, place))
+    }
 }
 
 /// Normalizes each sample by its mean and variance over everything, then scales by channel (Ba et al. 2016, arXiv:1607.06450).
@@ -63,6 +68,10 @@ impl LayerSpec for LayerNorm {
 
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         normalized(x, 1, self.layer_norm.eps, self.layer_norm.affine, cx)
+    }
+
+    fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(fused_norm(1, self.layer_norm.eps, self.layer_norm.affine, place))
     }
 }
 
@@ -92,7 +101,14 @@ impl LayerSpec for GroupNorm {
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual> {
         normalized(x, self.group_norm, self.eps, self.affine, cx)
     }
+
+    fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(fused_norm(self.group_norm, self.eps, self.affine, place))
+    }
 }
+
+/// Added to pixel norm's mean square.
+const PIXEL_EPS: f64 = 1e-8;
 
 /// Divides each pixel's channels by their root mean square (Karras et al. 2018, arXiv:1710.10196).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,13 +119,23 @@ impl LayerSpec for PixelNorm {
     const IS_NONLINEAR: bool = true;
 
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
-        x.mul(&x.sqr()?.mean(&[1])?.affine(1.0, 1e-8)?.rsqrt()?)
+        x.mul(&x.sqr()?.mean(&[1])?.affine(1.0, PIXEL_EPS)?.rsqrt()?)
+    }
+
+    fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
+        Some(vec![FusedLayer::PixelNorm(fused::PixelNorm { eps: PIXEL_EPS })])
     }
 }
 
 fn infer(input: &[usize], eps: f64, affine: bool) -> InferResult {
     require(eps > 0.0, "eps above 0")?;
     Ok(Inferred::new(input).with_affine(&input[..1], affine))
+}
+
+/// Returns the fused form of a norm over groups of channels.
+fn fused_norm(groups: usize, eps: f64, affine: bool, place: &dyn Fn(usize) -> usize) -> Vec<FusedLayer> {
+    let affine = affine.then(|| [place(0), place(1)]);
+    vec![FusedLayer::SampleNorm(fused::SampleNorm { of: OwnFactors::Statistics { groups }, affine, eps })]
 }
 
 /// Computes y = (x − μ)/√(σ² + ε) for each group of channels of each sample, and γ·y + β for each channel if the layer is `affine`.

@@ -149,12 +149,14 @@ impl Network {
     /// differentiating a gradient: for a fixed direction t, tᵀ∇ₓf(x; θ) is an ordinary function of θ, whose gradient by θ is computed as
     /// usual (Pearlmutter 1994, "Fast exact multiplication by the Hessian", with both orders swapped).
     pub fn jvp(&self, x: &Tensor, t: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
-        if let ([Step::Fused { layers, group, network }], Mode::Train(_)) = (&self.whole[..], &pass.mode)
+        if let [Step::Fused { layers, group, network }] = &self.whole[..]
+            && let Mode::Train(rng) = &mut pass.mode
             && Self::can_fuse(x)
             && network.has_jvp()
         {
+            let noise = noise(network, x.dim(0)?, rng)?;
             let classes = self.classes(layers.clone(), x.dim(0)?, pass.classes)?;
-            return network.jvp(&x.detach(), &t.detach(), &self.flat_params(*group, pass)?, classes);
+            return network.jvp(&x.detach(), &t.detach(), &self.flat_params(*group, pass)?, &noise, classes);
         }
         Ok(self.forward_jvp_reference(x, t, pass)?.1)
     }

@@ -3,7 +3,7 @@
 use super::networks::random;
 use gan_cuda::step::StepBackend;
 use gan_kernels::backend::{
-    Activation, ConvCall, InputActivation, NormAdjoints, NormCall, NormGrads, PixelMap, Resample, size,
+    Activation, ConvCall, InputActivation, JvpAdjoints, NormCall, NormGrads, PixelMap, Resample, size,
 };
 use gan_kernels::fused::Reuse;
 use gan_kernels::update::{Epsilon, Step};
@@ -209,7 +209,7 @@ fn batch_norms<B: StepBackend>(r: &mut Runner<'_, B>) {
                 let of_values = r.activations(rows * c);
                 let mut tangent = b.copy(b.slice(&t));
                 b.norm_jvp(&call, &norm, b.slice(&x), b.slice_mut(&mut tangent));
-                let adjoints = NormAdjoints::<B> {
+                let adjoints = JvpAdjoints::<B> {
                     x: b.slice(&x),
                     tangent: b.slice(&t),
                     of_values: has_values.then(|| b.slice(&of_values)),

@@ -1,23 +1,29 @@
 //! The CPU backend: kernels over slices, compiled for AVX-512, AVX2 and plain Rust, with the best chosen at run time.
 //!
 //! In reading order: `simd` (vectors of sixteen f32), `parallel`, `buffer` (reused memory), `gemm` (the matrix kernel), `conv`,
-//! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `pixels` (maps without
-//! weights), `classes` (layers that use classes), `layout` (to and from candle's channels-first images), `optimizer`.
+//! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `sample_norm` and `pixel_norm` (norms of each sample), `pixels` (maps without
+//! weights), `classes` (layers that use classes), `learned_slope` (PReLU), `minibatch_std`,
+//! `attention`, `layout` (to and from candle's channels-first images), `optimizer`.
 
+mod attention;
 pub(crate) mod buffer;
 mod classes;
 pub(crate) mod conv;
 pub(crate) mod gemm;
 pub(crate) mod layout;
+mod learned_slope;
+mod minibatch_std;
 mod norm;
 mod optimizer;
 pub(crate) mod parallel;
+mod pixel_norm;
 mod pixels;
 pub(crate) mod rows;
+mod sample_norm;
 pub(crate) mod simd;
 mod weight_cache;
 
-use crate::backend::{Activation, Backend, ConvCall, InputActivation, Memory};
+use crate::backend::{Activation, Backend, ConvCall, Derivatives, InputActivation, JvpAdjoints, Memory, PixelMap};
 use crate::fused::Reuse;
 use crate::spec::{Precision, Problem};
 use buffer::Buffer;
@@ -133,17 +139,11 @@ impl Backend for Cpu {
     }
 
     fn input_activation(&self, act: InputActivation, x: &[f32], y: &mut [f32]) {
-        match act {
-            InputActivation::Sigmoid => rows::each_number(y, |i, y| *y = sigmoid(x[i])),
-            InputActivation::LeakyRelu(slope) => map::map(Level::current(), map::Leaky(slope), [x], y),
-        }
+        rows::curves::forward(Level::current(), act, x, y);
     }
 
     fn input_activation_grad(&self, act: InputActivation, x: &[f32], g: &mut [f32]) {
-        match act {
-            InputActivation::Sigmoid => rows::each_number(g, |i, g| *g *= sigmoid(x[i]) * sigmoid(-x[i])),
-            InputActivation::LeakyRelu(slope) => map::update(Level::current(), map::LeakyGrad(slope), x, g),
-        }
+        rows::curves::backward(Level::current(), act, x, g);
     }
 
     fn dropout(&self, rate: f64, uniform: &[f32], x: &[f32], y: &mut [f32]) {
@@ -152,7 +152,19 @@ impl Backend for Cpu {
     }
 }
 
-/// Returns the sigmoid, computed in double precision so that small probabilities do not become 0.
-fn sigmoid(x: f32) -> f32 {
-    (1.0 / (1.0 + (-f64::from(x)).exp())) as f32
+impl Derivatives for Cpu {
+    const HAS_DERIVATIVES: bool = true;
+
+    fn activation_jvp_grad(&self, act: Activation, adjoints: &JvpAdjoints<Self>, to: [&mut [f32]; 2]) {
+        assert_eq!(act, Activation::Tanh, "the slopes of other activations do not change with the values");
+        rows::curves::jvp_grad(Level::current(), rows::curves::OutputOfTanh, adjoints, to);
+    }
+
+    fn input_activation_jvp_grad(&self, act: InputActivation, adjoints: &JvpAdjoints<Self>, to: [&mut [f32]; 2]) {
+        rows::curves::jvp_backward(Level::current(), act, adjoints, to);
+    }
+
+    fn global_max_pool_jvp(&self, map: &PixelMap, both: [&[f32]; 2], to: [&mut [f32]; 2]) {
+        pixels::max_jvp(map, both, to);
+    }
 }

@@ -10,7 +10,7 @@ use super::Cpu;
 use super::buffer::Buffer;
 use super::rows::norm::{self, Channels};
 use super::simd::Level;
-use crate::backend::{NormAdjoints, NormCall, NormGrads, Norms};
+use crate::backend::{JvpAdjoints, NormCall, NormGrads, Norms};
 use crate::ranks::{self, BatchStatistics, Ranks};
 use candle_core::{Device, Result, Tensor};
 
@@ -18,11 +18,11 @@ use candle_core::{Device, Result, Tensor};
 #[derive(Clone, Debug)]
 pub struct Norm {
     mean: Vec<f32>,
-    variance: Vec<f32>,
+    pub(super) variance: Vec<f32>,
     /// Mean of the input, without the bias of the convolution before it.
-    centre: Vec<f32>,
+    pub(super) centre: Vec<f32>,
     /// Number of values in a channel's statistics; `None` if they were given.
-    count: Option<usize>,
+    pub(super) count: Option<usize>,
 }
 
 impl Norms for Cpu {
@@ -93,13 +93,13 @@ impl Norms for Cpu {
         &self,
         call: &NormCall<Cpu>,
         norm: &Norm,
-        adjoints: &NormAdjoints<Cpu>,
+        adjoints: &JvpAdjoints<Cpu>,
         [of_values, of_tangents]: [&mut [f32]; 2],
         grads: NormGrads<Cpu>,
     ) {
         let c = norm.centre.len();
         let m = norm.count.unwrap_or(0) as f64;
-        let NormAdjoints { x, tangent: t, .. } = *adjoints;
+        let JvpAdjoints { x, tangent: t, .. } = *adjoints;
         // E[τ̄t], before τ̄ is overwritten.
         let products = dots(adjoints.of_tangent, t, c);
         of_tangents.copy_from_slice(adjoints.of_tangent);
@@ -178,7 +178,7 @@ impl Norm {
 }
 
 /// Computes Σ a·b of each channel, in double precision in groups of 64 rows, so that no thread count changes a bit.
-fn dots(a: &[f32], b: &[f32], c: usize) -> Vec<f64> {
+pub(super) fn dots(a: &[f32], b: &[f32], c: usize) -> Vec<f64> {
     let mut total = vec![0f64; c];
     let mut part = vec![0f32; c];
     for (a, b) in a.chunks(64 * c).zip(b.chunks(64 * c)) {

@@ -1,5 +1,6 @@
 //! Distribution of work over rayon's threads, if it is large enough.
 
+use super::buffer::Shared;
 use rayon::prelude::*;
 use std::cell::Cell;
 
@@ -24,6 +25,16 @@ pub(crate) fn map<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync + Send) -> Ve
     } else {
         (0..n).into_par_iter().map(f).collect()
     }
+}
+
+/// Calls `f(sample, its `len` numbers)` for each sample, over all threads.
+pub(crate) fn each_sample(samples: usize, len: usize, to: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    assert_eq!(to.len(), samples * len, "a part for each sample");
+    let to = Shared::new(to);
+    each(samples, |sample| {
+        // SAFETY: each sample has a part, as checked above, and only this task uses it.
+        f(sample, unsafe { std::slice::from_raw_parts_mut(to.ahead(sample * len).get(), len) });
+    });
 }
 
 /// Multiply-adds below which waking other threads costs more than it saves.

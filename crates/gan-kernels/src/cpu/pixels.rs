@@ -5,7 +5,7 @@
 
 use super::Cpu;
 use super::buffer::Shared;
-use super::parallel::each;
+use super::parallel::{each, each_sample};
 use super::simd::{Job, LANES, Level, Simd};
 use crate::backend::{Axis, PixelMap, Pixels, Resample, Sides, size};
 use std::ops::Range;
@@ -53,16 +53,6 @@ impl Pixels for Cpu {
 fn axes(map: &PixelMap, by: Resample) -> Option<[Axis; 2]> {
     let axis = |i: usize| by.axis(i, map.input[i], map.output[i]);
     Some([axis(0)?, axis(1)?])
-}
-
-/// Calls `f(sample, its `len` numbers)` for each sample, over all threads.
-fn each_sample(samples: usize, len: usize, to: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync + Send) {
-    assert_eq!(to.len(), samples * len, "a part for each sample");
-    let to = Shared::new(to);
-    each(samples, |sample| {
-        // SAFETY: each sample has a part, as checked above, and only this task uses it.
-        f(sample, unsafe { std::slice::from_raw_parts_mut(to.ahead(sample * len).get(), len) });
-    });
 }
 
 /// Computes every pixel of y as a weighted sum of pixels of x.
@@ -145,6 +135,28 @@ fn shuffle(map: &PixelMap, mut f: impl FnMut(usize, usize)) {
             }
         }
     }
+}
+
+/// Computes the maximum of each channel, and its tangent.
+pub(super) fn max_jvp(map: &PixelMap, [x, t]: [&[f32]; 2], [y, of_tangents]: [&mut [f32]; 2]) {
+    let [_, _, c] = map.input;
+    let len = size(map.input);
+    Cpu.global_max_pool(map, x, y);
+    assert_eq!(t.len(), x.len(), "a tangent for each value");
+    each_sample(map.samples, c, of_tangents, |sample, to| {
+        let [x, t] = [x, t].map(|all| &all[sample * len..][..len]);
+        let largest = &y[sample * c..][..c];
+        let mut ties = vec![0f32; c];
+        to.fill(0.0);
+        for (x, t) in x.chunks_exact(c).zip(t.chunks_exact(c)) {
+            for i in (0..c).filter(|i| x[*i] == largest[*i]) {
+                to[i] += t[i];
+                ties[i] += 1.0;
+            }
+        }
+        // A channel with a NaN has no ties, and so no derivative.
+        to.iter_mut().zip(ties).for_each(|(to, ties)| *to /= ties);
+    });
 }
 
 fn max_grad(x: &[f32], largest: &[f32], g: &[f32], dx: &mut [f32]) {

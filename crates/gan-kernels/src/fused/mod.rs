@@ -16,8 +16,9 @@ mod pass;
 
 pub use collect::backward;
 pub use layers::{
-    Activation, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation, Join,
-    Projection, Resample, Reshape, Swap, Weights,
+    Activation, Attention, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation,
+    Join, LearnedSlope, MinibatchStd, OwnFactors, PixelNorm, Projection, Resample, Reshape, SampleNorm, SlopeApplies,
+    Swap, Weights,
 };
 pub use linearized::Linearized;
 pub use op::{Layout, Noise, Run, Statistics};
@@ -101,6 +102,9 @@ impl<B: Backend> FusedSequential<B> {
             {
                 last.act = act;
                 continue;
+            }
+            if !backend.knows(&layer) {
+                bail!("this device has no kernels for a layer of the network, run it on the CPU: {layer:?}");
             }
             let operation = layer.operation::<B>();
             let output = operation.plan(at, &mut waiting)?;
@@ -188,7 +192,7 @@ impl<B: Backend> FusedSequential<B> {
         drops.map(|planned| [n, planned.input[0], planned.input[1], planned.input[2]]).collect()
     }
 
-    /// Returns whether [`FusedSequential::jvp`] supports it: it has no sigmoid, maximum, dropout, hyperbolic tangent or negative slope.
+    /// Returns whether [`FusedSequential::jvp`] supports all layers on this backend.
     pub fn has_jvp(&self) -> bool {
         self.layers.iter().all(|planned| planned.layer.operation::<B>().has_jvp(planned.act))
     }

@@ -138,16 +138,17 @@ impl FusedSequential {
     }
 
     /// Returns the derivative of the output in a direction t at x, `[N, C, H, W]` (or `[N, F]`) each, for samples of these classes, from all parameters `[P]` ->
-    /// `[N, …]`, with batch norms that use the batch's statistics. The gradient flows to the parameters.
+    /// `[N, …]`, with batch norms that use the batch's statistics and dropouts that use `noise`. The gradient flows to the parameters.
     ///
     /// # Errors
-    /// If a layer does not support it ([`FusedSequential::has_jvp`]), x or t has another shape than expected, the parameters end before the
-    /// layers' places do, or a batch norm gets fewer than two numbers per channel.
+    /// If a layer does not support it ([`FusedSequential::has_jvp`]), x, t or the noise has another shape than expected, the parameters end
+    /// before the layers' places do, or a batch norm gets fewer than two numbers per channel.
     pub fn jvp(
         self: &Arc<Self>,
         x: &Tensor,
         t: &Tensor,
         parameters: &Tensor,
+        noise: &Noise,
         classes: Option<Vec<u32>>,
     ) -> Result<Tensor> {
         if !self.has_jvp() {
@@ -160,9 +161,11 @@ impl FusedSequential {
         }
         let both = Tensor::cat(&[x, t], 0)?;
         let both = with_elements::<f32, _>(&both, |both| inward(both, self.input, Layout::ChannelsFirst))?;
-        let classes = self.checked_classes(samples, classes)?;
+        let mut cx = PassContext::new(self.layers.len(), NeedsGrad { input: false, parameters: true });
+        cx.classes = self.checked_classes(samples, classes)?;
+        self.set_noise(noise, samples, &mut cx)?;
         let network = Arc::clone(self);
-        let op = Jvp { network, samples, classes, both: Mutex::new(Some(both)), cx: Mutex::new(None) };
+        let op = Jvp { network, samples, both: Mutex::new(Some(both)), cx: Mutex::new(Some(cx)) };
         parameters.apply_op1(op)
     }
 
@@ -305,7 +308,6 @@ impl CustomOp2 for Op {
 struct Jvp {
     network: Arc<FusedSequential>,
     samples: usize,
-    classes: Option<Arc<Vec<u32>>>,
     both: Mutex<Option<Buffer>>,
     cx: Mutex<Option<PassContext<Cpu>>>,
 }
@@ -317,13 +319,12 @@ impl CustomOp1 for Jvp {
 
     fn cpu_fwd(&self, theta: &CpuStorage, layout: &candle_core::Layout) -> Result<(CpuStorage, Shape)> {
         let theta = elements::<f32>(theta, layout)?;
-        let Some(both) = lock(&self.both).take() else {
+        let (Some(both), Some(cx)) = (lock(&self.both).take(), lock(&self.cx).take()) else {
             bail!("a derivative can be taken once");
         };
         let network = &self.network;
         let n = self.samples;
-        let (t, cx) =
-            network.backend.run(network.work(2 * n), || network.jvp_forward(both, n, &theta, self.classes.clone()))?;
+        let (t, cx) = network.backend.run(network.work(2 * n), || network.jvp_forward(both, n, &theta, cx))?;
         *lock(&self.cx) = Some(cx);
         let t = outward(&t, network.output(), Layout::ChannelsFirst);
         Ok((CpuStorage::F32(t), network.shape(n, Layout::ChannelsFirst)))

@@ -5,7 +5,7 @@
 //! through the tangents alone; before a batch norm it goes through both.
 
 use super::{FusedLayer, FusedSequential, PlannedLayer};
-use crate::backend::{Activation, Backend, Memory, PixelMap, size};
+use crate::backend::{Activation, Backend, JvpAdjoints, Memory, PixelMap, size};
 use crate::ranks::Ranks;
 use candle_core::Result;
 use std::sync::Arc;
@@ -74,10 +74,13 @@ impl<'a, B: Backend> At<'a, B> {
         Self { samples: batches * self.samples, ..*self }
     }
 
-    /// Recomputes the output of the layer before, which was not saved.
-    pub fn recompute_input(&self, cx: &PassContext<B>) -> Option<B::Buffer> {
+    /// Returns the layer's input in the backward pass: what was saved, or else the output of the layer before, recomputed.
+    pub fn input(&self, cx: &PassContext<B>) -> Option<Value<B>> {
+        if let Some(saved) = &cx.values[self.index] {
+            return Some(Value::<B>::clone(saved));
+        }
         let before = Self { index: self.index.checked_sub(1)?, ..*self };
-        before.planned().layer.operation::<B>().recompute_output(&before, cx)
+        before.planned().layer.operation::<B>().recompute_output(&before, cx).map(Value::<B>::from)
     }
 }
 
@@ -156,7 +159,8 @@ impl<B: Backend> PassContext<B> {
         let values = backend.copy(backend.part(backend.slice(y), 0..half));
         let [_, tangents] = backend.split_mut(backend.slice_mut(y), half);
         backend.activation_grad(act, backend.slice(&values), tangents);
-        self.outputs[at.index] = Some(values);
+        // Where the slope changes with the values, their adjoints read the tangents too.
+        self.outputs[at.index] = Some(if act.is_piecewise_linear() { values } else { backend.copy(backend.slice(y)) });
     }
 }
 
@@ -183,6 +187,42 @@ impl<B: Backend> Adjoint<B> {
     /// Returns the number of batches that it contains.
     pub fn batches(&self) -> usize {
         if self.has_values { 2 } else { 1 }
+    }
+
+    /// Calls `f` with each batch of `len` numbers that it contains.
+    pub fn for_each(&mut self, backend: &B, len: usize, mut f: impl FnMut(B::SliceMut<'_>)) {
+        let [first, second] = backend.split_mut(backend.slice_mut(&mut self.g), len);
+        f(first);
+        if self.has_values {
+            f(second);
+        }
+    }
+
+    /// Returns these adjoints with the values and tangents before the layer, `both`.
+    pub fn after<'a>(&'a self, backend: &B, both: &'a B::Buffer) -> JvpAdjoints<'a, B> {
+        let (both, g) = (backend.slice(both), backend.slice(&self.g));
+        let [half, len] = [backend.len(both) / 2, backend.len(g)];
+        let start = if self.has_values { len / 2 } else { 0 };
+        JvpAdjoints {
+            x: backend.part(both, 0..half),
+            tangent: backend.part(both, half..2 * half),
+            of_values: self.has_values.then(|| backend.part(g, 0..start)),
+            of_tangent: backend.part(g, start..len),
+        }
+    }
+
+    /// Returns the adjoints before a layer's activation from those after it; `y` is what was saved of its output.
+    fn before_activation(mut self, at: &At<B>, act: Activation, y: &B::Buffer) -> Self {
+        let backend = at.backend();
+        let len = at.output_len();
+        if act.is_piecewise_linear() {
+            self.for_each(backend, len, |g| backend.activation_grad(act, backend.slice(y), g));
+            return self;
+        }
+        let mut g = backend.uninit(2 * len);
+        let to = backend.split_mut(backend.slice_mut(&mut g), len);
+        backend.activation_jvp_grad(act, &self.after(backend, y), to);
+        Self { g, has_values: true }
     }
 }
 
@@ -267,7 +307,8 @@ impl<B: Backend> FusedSequential<B> {
         needs.input.then_some(g)
     }
 
-    /// Runs values and tangents `[2n, H, W, C]` forward, and returns the output's tangents and what is saved.
+    /// Runs values and tangents `[2n, H, W, C]` forward with the classes and the noise in `cx`, and returns the output's tangents and what
+    /// is saved.
     ///
     /// # Errors
     /// If a batch norm gets fewer than two numbers per channel.
@@ -276,11 +317,9 @@ impl<B: Backend> FusedSequential<B> {
         both: B::Buffer,
         samples: usize,
         theta: B::Slice<'a>,
-        classes: Option<Arc<Vec<u32>>>,
+        mut cx: PassContext<B>,
     ) -> Result<(B::Buffer, PassContext<B>)> {
         let mut both = Value::<B>::from(both);
-        let mut cx = PassContext::new(self.layers.len(), NeedsGrad { input: false, parameters: true });
-        cx.classes = classes;
         for (index, planned) in self.layers.iter().enumerate() {
             let at = At { network: self, theta, index, samples };
             both = planned.layer.operation::<B>().jvp(&at, both, &mut cx)?;
@@ -299,17 +338,12 @@ impl<B: Backend> FusedSequential<B> {
         g: B::Buffer,
         mut dtheta: B::SliceMut<'_>,
     ) {
-        let backend = &self.backend;
         let mut adjoint = Adjoint { g, has_values: false };
         for (index, planned) in self.layers.iter().enumerate().rev() {
             let at = At { network: self, theta, index, samples };
             if let Some(y) = cx.outputs[index].take() {
                 let act = if let FusedLayer::Activation(act) = planned.layer { act } else { planned.act };
-                let [first, second] = backend.split_mut(backend.slice_mut(&mut adjoint.g), at.output_len());
-                backend.activation_grad(act, backend.slice(&y), first);
-                if adjoint.has_values {
-                    backend.activation_grad(act, backend.slice(&y), second);
-                }
+                adjoint = adjoint.before_activation(&at, act, &y);
             }
             match planned.layer.operation::<B>().jvp_backward(&at, &mut cx, adjoint, &mut dtheta) {
                 Some(before) if self.has_parameters_before(index) => adjoint = before,

@@ -97,7 +97,7 @@ fn tanh<S: Simd>(x: S) -> S {
 
 /// Returns c₀ + c₁·x + c₂·x² + …
 #[inline(always)]
-fn polynomial<S: Simd, const N: usize>(x: S, coefficients: [f32; N]) -> S {
+pub(super) fn polynomial<S: Simd, const N: usize>(x: S, coefficients: [f32; N]) -> S {
     let mut value = x.fill(coefficients[N - 1]);
     let mut i = N - 1;
     while i > 0 {

@@ -29,9 +29,9 @@ pub(crate) struct Drop {
     pub scale: f32,
 }
 
-/// x where x > 0, else slope·x.
+/// x·factor
 #[derive(Clone, Copy)]
-pub(crate) struct Leaky(pub f32);
+pub(crate) struct Scale(pub f32);
 
 /// g·1 where x > 0, else g·slope, of g and x.
 #[derive(Clone, Copy)]
@@ -65,10 +65,10 @@ impl Map<2> for Drop {
     }
 }
 
-impl Map<1> for Leaky {
+impl Map<1> for Scale {
     #[inline(always)]
     fn apply<S: Simd>(self, [x]: [S; 1]) -> S {
-        x.where_positive(x, x.scale(self.0))
+        x.scale(self.0)
     }
 }
 
@@ -155,10 +155,10 @@ mod tests {
             let mut y = vec![f32::NAN; a.len()];
             map(level, Drop { rate: 0.25, scale: 4.0 / 3.0 }, [&a, &b], &mut y);
             assert!((0..a.len()).all(|i| y[i] == if b[i] >= 0.25 { a[i] * (4.0 / 3.0) } else { 0.0 }));
-            map(level, Leaky(-0.5), [&a], &mut y);
-            assert!((0..a.len()).all(|i| y[i] == if a[i] > 0.0 { a[i] } else { a[i] * -0.5 }));
+            map(level, Scale(-0.5), [&a], &mut y);
+            assert!((0..a.len()).all(|i| y[i] == a[i] * -0.5));
             update(level, Sum, &b, &mut y);
-            assert!((0..a.len()).all(|i| y[i] == if a[i] > 0.0 { a[i] } else { a[i] * -0.5 } + b[i]));
+            assert!((0..a.len()).all(|i| y[i] == a[i] * -0.5 + b[i]));
             y.clone_from(&b);
             update(level, LeakyGrad(3.0), &a, &mut y);
             assert!((0..a.len()).all(|i| y[i] == if a[i] > 0.0 { b[i] } else { b[i] * 3.0 }));
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn other_lengths_are_refused() {
-        refused(|| map(Level::current(), Leaky(0.0), [&[1.0; 15]], &mut [0.0; 16]));
+        refused(|| map(Level::current(), Scale(0.0), [&[1.0; 15]], &mut [0.0; 16]));
         refused(|| update(Level::current(), Sum, &[1.0; 17], &mut [0.0; 16]));
         for (scales, x) in [(5, 16), (4, 15), (4, 20)] {
             let all = [1.0; 20];

@@ -89,6 +89,16 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn pow2(self) -> Self {
+        unsafe {
+            let pow2 = |n| {
+                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+            };
+            Self([pow2(self.0[0]), pow2(self.0[1])])
+        }
+    }
+    #[inline(always)]
     fn round_bf16(self) -> Self {
         Self([rounded(self.0[0]), rounded(self.0[1])])
     }

@@ -75,6 +75,13 @@ macro_rules! avx512 {
                 }
             }
             #[inline(always)]
+            fn pow2(self) -> Self {
+                unsafe {
+                    let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
+                    Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent)))
+                }
+            }
+            #[inline(always)]
             fn round_bf16(self) -> Self {
                 unsafe {
                     let bits = _mm512_castps_si512(self.0);

@@ -47,6 +47,8 @@ pub(crate) trait Simd:
     fn mul_add(self, b: Self, c: Self) -> Self;
     /// Returns, for each lane, `yes` where self > 0, else `no`.
     fn where_positive(self, yes: Self, no: Self) -> Self;
+    /// Returns 2ⁿ for whole numbers n from −126 to 127; any number for others.
+    fn pow2(self) -> Self;
     /// Rounds each number to the nearest bf16, ties to even; NaN stays NaN.
     fn round_bf16(self) -> Self;
 
@@ -264,6 +266,8 @@ mod tests {
                 is(x / y, &|i| a[i] / b[i]);
                 is((x * x).sqrt(), &|i| (a[i] * a[i]).sqrt());
                 is(x.where_positive(y, S::zero()), &|i| if a[i] > 0.0 { b[i] } else { 0.0 });
+                let whole: [f32; 16] = std::array::from_fn(|i| i as f32 * 16.0 - 126.0);
+                is(S::load(whole.as_ptr()).pow2(), &|i| whole[i].exp2());
                 is(x.round_bf16(), &|i| half::bf16::from_f32(a[i]).to_f32());
                 for n in 0..=16 {
                     is(S::load_n(a.as_ptr(), n), &|i| if i < n { a[i] } else { 0.0 });

@@ -72,6 +72,11 @@ impl Simd for Portable {
         Self(std::array::from_fn(|i| if self.0[i] > 0.0 { yes.0[i] } else { no.0[i] }))
     }
     #[inline(always)]
+    fn pow2(self) -> Self {
+        // The exponent of an f32 is stored with 127 added, above 23 bits of fraction.
+        Self(self.0.map(|n| f32::from_bits(((n as i32).wrapping_add(127) << 23) as u32)))
+    }
+    #[inline(always)]
     fn round_bf16(self) -> Self {
         Self(std::array::from_fn(|i| round(self.0[i])))
     }

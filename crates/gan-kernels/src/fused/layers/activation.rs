@@ -33,7 +33,7 @@ impl<B: Backend> Operation<B> for Activation {
     }
 
     fn has_jvp(&self, _: Activation) -> bool {
-        self.is_piecewise_linear()
+        Activation::has_jvp::<B>(*self)
     }
 
     fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
@@ -86,13 +86,46 @@ impl<B: Backend> Operation<B> for InputActivation {
         _: bool,
     ) -> Option<B::Buffer> {
         let backend = at.backend();
-        let x = cx.values[at.index].as_ref()?;
-        backend.input_activation_grad(*self, backend.slice(x), backend.slice_mut(&mut g));
+        let x = at.input(cx)?;
+        backend.input_activation_grad(*self, backend.slice(&x), backend.slice_mut(&mut g));
         Some(g)
     }
 
     fn has_jvp(&self, _: Activation) -> bool {
-        false
+        self.is_piecewise_linear() || B::HAS_DERIVATIVES
+    }
+
+    fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
+        let backend = at.backend();
+        let half = at.output_len();
+        let x = backend.part(backend.slice(&both), 0..half);
+        let mut y = backend.copy(backend.slice(&both));
+        let [values, tangents] = backend.split_mut(backend.slice_mut(&mut y), half);
+        backend.input_activation(*self, x, values);
+        backend.input_activation_grad(*self, x, tangents);
+        cx.values[at.index] = Some(both);
+        Ok(y.into())
+    }
+
+    fn jvp_backward(
+        &self,
+        at: &At<B>,
+        cx: &mut PassContext<B>,
+        mut adjoint: Adjoint<B>,
+        _: &mut B::SliceMut<'_>,
+    ) -> Option<Adjoint<B>> {
+        let backend = at.backend();
+        let both = cx.values[at.index].take()?;
+        let half = at.output_len();
+        if self.is_piecewise_linear() {
+            let x = backend.part(backend.slice(&both), 0..half);
+            adjoint.for_each(backend, half, |g| backend.input_activation_grad(*self, x, g));
+            return Some(adjoint);
+        }
+        let mut g = backend.uninit(2 * half);
+        let to = backend.split_mut(backend.slice_mut(&mut g), half);
+        backend.input_activation_jvp_grad(*self, &adjoint.after(backend, &both), to);
+        Some(Adjoint { g, has_values: true })
     }
 
     fn linearizes(&self, _: Activation) -> bool {

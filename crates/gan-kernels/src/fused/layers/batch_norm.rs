@@ -1,7 +1,7 @@
 //! Batch norm followed by a leaky ReLU.
 
 use super::Operation;
-use crate::backend::{Activation, Backend, NormAdjoints, NormCall, NormGrads, Sides};
+use crate::backend::{Activation, Backend, NormCall, NormGrads, Sides};
 use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
 use candle_core::{Result, bail};
 
@@ -19,22 +19,71 @@ pub struct BatchNorm {
 impl BatchNorm {
     fn call<'a, B: Backend>(&self, at: &At<'a, B>) -> NormCall<'a, B> {
         let c = at.planned().input[2];
-        let slope = match at.planned().act {
-            Activation::LeakyRelu(slope) => slope,
-            Activation::Identity | Activation::Tanh => 1.0,
-        };
-        NormCall { gamma: at.parameters(self.scale, c), beta: at.parameters(self.shift, c), eps: self.eps, slope }
+        NormCall {
+            gamma: at.parameters(self.scale, c),
+            beta: at.parameters(self.shift, c),
+            eps: self.eps,
+            slope: slope(at),
+        }
     }
 
     /// Calls `f` with the destinations of both gradients.
     fn with_grads<B: Backend>(&self, at: &At<B>, dtheta: &mut B::SliceMut<'_>, f: impl FnOnce(NormGrads<B>)) {
-        let backend = at.backend();
-        let end = self.scale.max(self.shift) + at.planned().input[2];
-        let both = backend.part_mut(dtheta, self.scale.min(self.shift)..end);
-        let [low, high] = backend.split_mut(both, self.scale.abs_diff(self.shift));
-        let (gamma, beta) = if self.scale < self.shift { (low, high) } else { (high, low) };
-        f(NormGrads { gamma, beta });
+        with_grads(at.backend(), [self.scale, self.shift], at.planned().input[2], dtheta, f);
     }
+}
+
+/// Returns the slope below zero of the activation behind a norm.
+pub(super) fn slope<B: Backend>(at: &At<B>) -> f32 {
+    match at.planned().act {
+        Activation::LeakyRelu(slope) => slope,
+        Activation::Identity | Activation::Tanh => 1.0,
+    }
+}
+
+/// Calls `f` with the destinations of the gradients by γ and β, of `len` numbers each.
+pub(super) fn with_grads<B: Backend>(
+    backend: &B,
+    [scale, shift]: [usize; 2],
+    len: usize,
+    dtheta: &mut B::SliceMut<'_>,
+    f: impl FnOnce(NormGrads<B>),
+) {
+    let both = backend.part_mut(dtheta, scale.min(shift)..scale.max(shift) + len);
+    let [low, high] = backend.split_mut(both, scale.abs_diff(shift));
+    let (gamma, beta) = if scale < shift { (low, high) } else { (high, low) };
+    f(NormGrads { gamma, beta });
+}
+
+/// Returns the statistics by which a norm normalizes its input: given ones, or those of the batch.
+pub(super) fn statistics<B: Backend>(at: &At<B>, x: B::Slice<'_>, cx: &PassContext<B>) -> Result<B::Norm> {
+    let backend = at.backend();
+    let c = at.planned().input[2];
+    let bias = at.network.bias_left_out(at.index).map(|bias| at.parameters(bias, c));
+    let norm = match &cx.given[at.index] {
+        Some([mean, variance]) => backend.norm_of(mean, variance, bias),
+        None if cx.groups > 1 => backend.norm_of_groups(x, c, bias, cx.groups),
+        None => backend.norm_of_batch(x, c, bias, &cx.ranks),
+    };
+    match backend.norm_count(&norm) {
+        Some(count) if count < 2 => too_few(at),
+        _ => Ok(norm),
+    }
+}
+
+/// Returns the statistics of the batch, of its values `x` in a directional derivative.
+pub(super) fn jvp_statistics<B: Backend>(at: &At<B>, x: B::Slice<'_>) -> Result<B::Norm> {
+    let c = at.planned().input[2];
+    if at.output_len() / c.max(1) < 2 {
+        return too_few(at);
+    }
+    Ok(at.backend().norm_of_batch(x, c, None, &None))
+}
+
+fn too_few<T, B: Backend>(at: &At<B>) -> Result<T> {
+    let [h, w, c] = at.planned().input;
+    let n = at.samples;
+    bail!("batch norm needs more than one number a channel, got [{n}, {c}, {h}, {w}]: use a larger batch")
 }
 
 impl<B: Backend> Operation<B> for BatchNorm {
@@ -56,7 +105,8 @@ impl<B: Backend> Operation<B> for BatchNorm {
 
     fn recompute_output(&self, at: &At<B>, cx: &PassContext<B>) -> Option<B::Buffer> {
         let backend = at.backend();
-        let x = backend.slice(cx.values[at.index].as_ref()?);
+        let x = at.input(cx)?;
+        let x = backend.slice(&x);
         let mut y = backend.uninit(backend.len(x));
         backend.norm(&self.call(at), cx.norms[at.index].as_ref()?, x, backend.slice_mut(&mut y));
         Some(y)
@@ -64,18 +114,8 @@ impl<B: Backend> Operation<B> for BatchNorm {
 
     fn forward(&self, at: &At<B>, x: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
-        let [h, w, c] = at.planned().input;
         let x = backend.slice(&x);
-        let bias = at.network.bias_left_out(at.index).map(|bias| at.parameters(bias, c));
-        let norm = match &cx.given[at.index] {
-            Some([mean, variance]) => backend.norm_of(mean, variance, bias),
-            None if cx.groups > 1 => backend.norm_of_groups(x, c, bias, cx.groups),
-            None => backend.norm_of_batch(x, c, bias, &cx.ranks),
-        };
-        if backend.norm_count(&norm).is_some_and(|count| count < 2) {
-            let n = at.samples;
-            bail!("batch norm needs more than one number a channel, got [{n}, {c}, {h}, {w}]: use a larger batch");
-        }
+        let norm = statistics(at, x, cx)?;
         let mut y = backend.uninit(backend.len(x));
         backend.norm(&self.call(at), &norm, x, backend.slice_mut(&mut y));
         cx.norms[at.index] = Some(norm);
@@ -93,7 +133,8 @@ impl<B: Backend> Operation<B> for BatchNorm {
         let backend = at.backend();
         let call = self.call(at);
         let norm = cx.norms[at.index].as_ref()?;
-        let x = backend.slice(cx.values[at.index].as_ref()?);
+        let x = at.input(cx)?;
+        let x = backend.slice(&x);
         let ranks = &cx.ranks;
         let to = backend.slice_mut(&mut g);
         match dtheta {
@@ -112,12 +153,8 @@ impl<B: Backend> Operation<B> for BatchNorm {
     fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
         let half = at.output_len();
-        let c = at.planned().input[2];
-        if half / c.max(1) < 2 {
-            bail!("batch norm needs more than one number a channel: use a larger batch");
-        }
         let x = backend.part(backend.slice(&both), 0..half);
-        let norm = backend.norm_of_batch(x, c, None, &None);
+        let norm = jvp_statistics(at, x)?;
         let call = self.call(at);
         let mut y = backend.copy(backend.slice(&both));
         let [values, tangents] = backend.split_mut(backend.slice_mut(&mut y), half);
@@ -141,19 +178,12 @@ impl<B: Backend> Operation<B> for BatchNorm {
         let input = cx.values[at.index].take()?;
         let norm = cx.norms[at.index].take()?;
         let half = at.input_len();
-        let both = backend.slice(&input);
-        let g = backend.slice(&adjoint.g);
-        let of_tangent = if adjoint.has_values { backend.part(g, half..2 * half) } else { g };
-        let adjoints = NormAdjoints {
-            x: backend.part(both, 0..half),
-            tangent: backend.part(both, half..2 * half),
-            of_values: adjoint.has_values.then(|| backend.part(g, 0..half)),
-            of_tangent,
-        };
         let mut to = backend.uninit(2 * half);
         let halves = backend.split_mut(backend.slice_mut(&mut to), half);
         let call = self.call(at);
-        self.with_grads(at, dtheta, |grads| backend.norm_jvp_grad(&call, &norm, &adjoints, halves, grads));
+        self.with_grads(at, dtheta, |grads| {
+            backend.norm_jvp_grad(&call, &norm, &adjoint.after(backend, &input), halves, grads)
+        });
         Some(Adjoint { g: to, has_values: true })
     }
 }

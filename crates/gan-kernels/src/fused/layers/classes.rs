@@ -28,7 +28,7 @@ pub struct Projection {
     pub embed: usize,
 }
 
-fn classes<B: Backend>(cx: &PassContext<B>) -> Result<&[u32]> {
+pub(super) fn classes<B: Backend>(cx: &PassContext<B>) -> Result<&[u32]> {
     match &cx.classes {
         Some(classes) => Ok(classes),
         None => bail!("this network needs each sample's class"),
@@ -174,12 +174,12 @@ impl Projection {
     }
 
     /// Computes the gradients of all weights except the bias.
-    fn weight_grads<'s, B: Backend>(
+    fn weight_grads<B: Backend>(
         &self,
         at: &At<B>,
         cx: &PassContext<B>,
-        x: B::Slice<'s>,
-        g: B::Slice<'s>,
+        x: B::Slice<'_>,
+        g: B::Slice<'_>,
         dtheta: &mut B::SliceMut<'_>,
     ) {
         let backend = at.backend();
@@ -248,8 +248,8 @@ impl<B: Backend> Operation<B> for Projection {
         let g = backend.slice(&g);
         if let Some(dtheta) = dtheta {
             self.bias_grad(at, g, dtheta);
-            let x = backend.slice(cx.values[at.index].as_ref()?);
-            self.weight_grads(at, cx, x, g, dtheta);
+            let x = at.input(cx)?;
+            self.weight_grads(at, cx, backend.slice(&x), g, dtheta);
         }
         self.input_grad(at, cx, g)
     }

@@ -144,12 +144,8 @@ impl<B: Backend> Operation<B> for Conv {
             backend.activation_grad(at.planned().act, backend.slice(y), backend.slice_mut(&mut g));
         }
         if let Some(dtheta) = dtheta {
-            let recomputed = match cx.values[at.index] {
-                Some(_) => None,
-                None => Some(at.recompute_input(cx)?.into()),
-            };
-            let x = recomputed.as_ref().or(cx.values[at.index].as_ref())?;
-            self.weight_grad(at, backend.slice(x), backend.slice(&g), dtheta);
+            let x = at.input(cx)?;
+            self.weight_grad(at, backend.slice(&x), backend.slice(&g), dtheta);
             self.bias_grad(at, backend.slice(&g), dtheta);
         }
         drop(output);
@@ -157,7 +153,7 @@ impl<B: Backend> Operation<B> for Conv {
     }
 
     fn has_jvp(&self, act: Activation) -> bool {
-        act.is_piecewise_linear()
+        act.has_jvp::<B>()
     }
 
     fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {

@@ -14,12 +14,17 @@ pub struct Dropout(
 );
 
 impl Dropout {
-    /// Returns x or its gradient after dropout with the saved numbers.
+    /// Returns x or its gradient after dropout with the saved numbers, which are the same for values and tangents.
     fn apply<B: Backend>(&self, at: &At<B>, noise: &B::Buffer, x: &B::Buffer) -> B::Buffer {
         let backend = at.backend();
-        let x = backend.slice(x);
+        let [noise, x] = [noise, x].map(|all| backend.slice(all));
         let mut y = backend.uninit(backend.len(x));
-        backend.dropout(self.0, backend.slice(noise), x, backend.slice_mut(&mut y));
+        let len = backend.len(noise);
+        for start in (0..backend.len(x)).step_by(len.max(1)) {
+            let batch = start..start + len;
+            let x = backend.part(x, batch.clone());
+            backend.dropout(self.0, noise, x, backend.part_mut(&mut backend.slice_mut(&mut y), batch));
+        }
         y
     }
 }
@@ -37,10 +42,6 @@ impl<B: Backend> Operation<B> for Dropout {
             Some(noise) => self.apply(at, noise, &g),
             None => g,
         })
-    }
-
-    fn has_jvp(&self, _: Activation) -> bool {
-        false
     }
 
     fn linearizes(&self, _: Activation) -> bool {

@@ -1,23 +1,33 @@
 //! The layers of the fused engine, one file each, and the only list of them.
 
 mod activation;
+mod attention;
 mod batch_norm;
 mod classes;
 mod conv;
 mod dropout;
 mod global_max_pool;
+mod learned_slope;
+mod minibatch_std;
+mod pixel_norm;
 mod resample;
 mod reshape;
 mod residual;
+mod sample_norm;
 
 pub use crate::backend::{Activation, InputActivation, Resample};
+pub use attention::Attention;
 pub use batch_norm::BatchNorm;
 pub use classes::{ConcatClass, Projection};
 pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
+pub use learned_slope::{LearnedSlope, SlopeApplies};
+pub use minibatch_std::MinibatchStd;
+pub use pixel_norm::PixelNorm;
 pub use reshape::Reshape;
 pub use residual::{Fork, Join, Swap};
+pub use sample_norm::{OwnFactors, SampleNorm};
 
 use super::PlannedLayer;
 use super::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value};
@@ -180,10 +190,16 @@ layers! {
     Conv(Conv),
     /// Batch norm.
     BatchNorm(BatchNorm),
+    /// A norm whose statistics, or whose scale and shift, are those of each sample.
+    SampleNorm(SampleNorm),
+    /// Pixel norm.
+    PixelNorm(PixelNorm),
     /// An activation whose derivative is a function of its output.
     Activation(Activation),
     /// An activation whose derivative is a function of its input.
     InputActivation(InputActivation),
+    /// Multiplication by a learned slope.
+    LearnedSlope(LearnedSlope),
     /// Dropout.
     Dropout(Dropout),
     /// Reshape.
@@ -192,6 +208,10 @@ layers! {
     Resample(Resample),
     /// Maximum of each channel.
     GlobalMaxPool(GlobalMaxPool),
+    /// Minibatch standard deviation.
+    MinibatchStd(MinibatchStd),
+    /// Attention between pixels.
+    Attention(Attention),
     /// Concatenation of the class.
     ConcatClass(ConcatClass),
     /// Head of a projection discriminator.
@@ -205,8 +225,13 @@ layers! {
 }
 
 impl FusedLayer {
+    /// Returns whether it normalizes by the statistics of the batch.
     pub(super) fn is_norm(&self) -> bool {
-        matches!(self, Self::BatchNorm(_))
+        match self {
+            Self::BatchNorm(_) => true,
+            Self::SampleNorm(norm) => matches!(norm.of, OwnFactors::Affine { .. }),
+            _ => false,
+        }
     }
 
     /// Returns the place of its bias in the parameters, if it has one.

@@ -45,7 +45,7 @@ impl<B: Backend> Operation<B> for Resample {
 
     fn recompute_output(&self, at: &At<B>, cx: &PassContext<B>) -> Option<B::Buffer> {
         let backend = at.backend();
-        let x = at.recompute_input(cx)?;
+        let x = at.input(cx)?;
         let mut y = backend.uninit(at.output_len());
         backend.resample(&at.map(), *self, backend.slice(&x), backend.slice_mut(&mut y));
         Some(y)
