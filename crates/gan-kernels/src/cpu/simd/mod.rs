@@ -49,6 +49,8 @@ pub(crate) trait Simd:
     fn where_positive(self, yes: Self, no: Self) -> Self;
     /// Rounds each number to the nearest bf16, ties to even; NaN stays NaN.
     fn round_bf16(self) -> Self;
+    /// Returns the lanes of both vectors in turn: self's first, the other's first, self's second, and so on.
+    fn interleave(self, other: Self) -> [Self; 2];
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -98,6 +100,10 @@ pub(crate) trait Simd:
     /// Prefetches the cache line at `p`, which may be any address.
     #[inline(always)]
     unsafe fn prefetch(_p: *const f32) {}
+
+    /// Prefetches the cache line at `p`, which may be any address, into the L2 cache only.
+    #[inline(always)]
+    unsafe fn prefetch_far(_p: *const f32) {}
 
     /// Returns self + lo(a)·lo(b) + hi(a)·hi(b) over pairs of bf16 in 32-bit words; `a` is one word for all lanes.
     #[inline(always)]
@@ -264,6 +270,10 @@ mod tests {
                 is(x / y, &|i| a[i] / b[i]);
                 is((x * x).sqrt(), &|i| (a[i] * a[i]).sqrt());
                 is(x.where_positive(y, S::zero()), &|i| if a[i] > 0.0 { b[i] } else { 0.0 });
+                let [first, second] = x.interleave(y);
+                let both = |i: usize| if i % 2 == 0 { a[i / 2] } else { b[i / 2] };
+                is(first, &both);
+                is(second, &|i| both(i + 16));
                 is(x.round_bf16(), &|i| half::bf16::from_f32(a[i]).to_f32());
                 for n in 0..=16 {
                     is(S::load_n(a.as_ptr(), n), &|i| if i < n { a[i] } else { 0.0 });

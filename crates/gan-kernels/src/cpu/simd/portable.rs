@@ -72,6 +72,13 @@ impl Simd for Portable {
         Self(std::array::from_fn(|i| if self.0[i] > 0.0 { yes.0[i] } else { no.0[i] }))
     }
     #[inline(always)]
+    fn interleave(self, other: Self) -> [Self; 2] {
+        let half = |first: usize| {
+            Self(std::array::from_fn(|i| if i % 2 == 0 { self.0[first + i / 2] } else { other.0[first + i / 2] }))
+        };
+        [half(0), half(LANES / 2)]
+    }
+    #[inline(always)]
     fn round_bf16(self) -> Self {
         Self(std::array::from_fn(|i| round(self.0[i])))
     }
