@@ -35,6 +35,7 @@ impl Rng {
     }
 
     /// Draws a number uniformly from `[low, high)`.
+    #[inline]
     pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.0.random::<f32>()
     }

@@ -185,17 +185,35 @@ impl InplaceOp2 for Update<'_> {
     }
 }
 
-/// Returns a + b, of the same shape.
+/// Returns a + b, of the same shape; a's own numbers become the sum if that is possible.
 ///
 /// # Errors
 /// If the shapes or number types differ.
-pub fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if !a.device().is_cpu() || a.dtype() != DType::F32 || a.dims() != b.dims() {
-        return a.detach() + b.detach();
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let a = a.detach();
+    let b = b.detach();
+    if !a.device().is_cpu() || a.dtype() != DType::F32 || a.dims() != b.dims() || !a.is_contiguous() {
+        return a + b;
     }
-    let mut to = with_elements::<f32, _>(&a.detach(), <[f32]>::to_vec)?;
-    with_elements::<f32, _>(&b.detach(), |b| Cpu.add(b, &mut to))?;
-    Tensor::from_vec(to, a.shape(), a.device())
+    a.inplace_op2(&b, &Add)?;
+    Ok(a)
+}
+
+struct Add;
+
+impl InplaceOp2 for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn cpu_fwd(&self, to: &mut CpuStorage, tl: &Layout, from: &CpuStorage, fl: &Layout) -> Result<()> {
+        let from = elements::<f32>(from, fl)?;
+        let (Some((start, end)), CpuStorage::F32(all)) = (tl.contiguous_offsets(), &mut *to) else {
+            bail!("numbers that are added to must be contiguous f32, got {:?}", to.dtype());
+        };
+        Cpu.add(&from, &mut all[start..end]);
+        Ok(())
+    }
 }
 
 /// Appends a tensor's f32 numbers in their order, from any device.

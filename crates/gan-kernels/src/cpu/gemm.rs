@@ -25,7 +25,7 @@ pub(crate) const BLOCK: usize = 32;
 /// them.
 pub(crate) const APART: usize = LANES;
 /// Number of words of k that pass through the kernel before C is written.
-const DEPTH: usize = 256;
+pub(crate) const DEPTH: usize = 256;
 
 /// Format of numbers in packed operands.
 pub(crate) trait Format: Copy + Send + Sync + 'static {
@@ -125,6 +125,22 @@ pub(crate) struct Product {
     /// Distance from a row of C to the next one.
     pub c_step: usize,
     pub onto: Onto,
+    /// What to prefetch meanwhile, with A by rows.
+    pub next: Next,
+}
+
+/// Memory that is read after a product: rows of 32 numbers, of which one is prefetched after each `every` words of each block of rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Next {
+    /// Any address.
+    pub at: *const f32,
+    /// Distance from a row to the next one.
+    pub step: usize,
+    pub every: usize,
+}
+
+impl Next {
+    pub(crate) const NOTHING: Self = Self { at: std::ptr::null(), step: 0, every: usize::MAX };
 }
 
 /// Layouts of A: by blocks of 32 along k, by columns, or by rows as in plain matrices.
@@ -154,6 +170,7 @@ pub(crate) unsafe fn multiply<S: Simd, P: Format, const A: u8>(p: Product) {
     let base = p.m / groups;
     let extra = p.m % groups;
     let mut k0 = 0;
+    let mut next = p.next;
     while k0 < p.k {
         let k = DEPTH.min(p.k - k0);
         let onto = if k0 > 0 { Onto::Sum } else { p.onto };
@@ -178,6 +195,7 @@ pub(crate) unsafe fn multiply<S: Simd, P: Format, const A: u8>(p: Product) {
                         b_step: if group + 1 == groups { p.b_step } else { 0 },
                         c: p.c.add(row * p.c_step + j * PANEL),
                         onto,
+                        next,
                         ..p
                     };
                     match width {
@@ -188,6 +206,7 @@ pub(crate) unsafe fn multiply<S: Simd, P: Format, const A: u8>(p: Product) {
                     }
                 }
                 row += rows;
+                next.at = next.at.wrapping_add(k / next.every * next.step);
             }
         }
         k0 += k;
@@ -249,11 +268,20 @@ unsafe fn vector<S: Simd, const FULL: bool>(p: *const f32, left: usize) -> S {
 impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> Job for Kernel<P, R, A, H, FULL> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Product { n: width, k, mut a, a_step, mut b, b_step: ahead, b_row, c, c_step, onto, .. } = self.tile;
+        let Product { n: width, k, mut a, a_step, mut b, b_step: ahead, b_row, c, c_step, onto, mut next, .. } =
+            self.tile;
         let b_row = if A == BY_BLOCKS { PANEL } else { b_row };
         // SAFETY: the creator of the tile vouches for k words of each of R rows of A, k rows of B, and R rows of C, `width` wide.
         unsafe {
             let mut acc = [[S::zero(); H]; R];
+            if A != BY_BLOCKS {
+                // The result's cache lines arrive while the products are computed.
+                for r in 0..R {
+                    for h in 0..H {
+                        S::prefetch(c.wrapping_add(r * c_step + h * LANES));
+                    }
+                }
+            }
             if onto == Onto::Sum {
                 for (r, acc) in acc.iter_mut().enumerate() {
                     for (h, acc) in acc.iter_mut().enumerate() {
@@ -276,12 +304,22 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
                     // Rows of an unpacked B are far apart, so that the processor does not expect them; those of a packed one follow each
                     // other.
                     let ahead = b_row * 8;
-                    for _ in 0..k {
-                        S::prefetch(b.wrapping_add(ahead));
-                        S::prefetch(b.wrapping_add(ahead + LANES));
-                        Self::word::<S>(&mut acc, a, a_step, b, width);
-                        a = a.wrapping_add(1);
-                        b = b.wrapping_add(b_row);
+                    let mut left = k;
+                    while left > 0 {
+                        let words = left.min(next.every);
+                        for _ in 0..words {
+                            S::prefetch(b.wrapping_add(ahead));
+                            S::prefetch(b.wrapping_add(ahead + LANES));
+                            Self::word::<S>(&mut acc, a, a_step, b, width);
+                            a = a.wrapping_add(1);
+                            b = b.wrapping_add(b_row);
+                        }
+                        if words == next.every {
+                            S::prefetch_far(next.at);
+                            S::prefetch_far(next.at.wrapping_add(LANES));
+                            next.at = next.at.wrapping_add(next.step);
+                        }
+                        left -= words;
                     }
                 }
                 _ => {

@@ -2,10 +2,11 @@
 
 use crate::cpu::buffer::{Buffer, Shared};
 use crate::cpu::parallel::each;
+use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::ops::Range;
 
-/// Side of a block that is transposed while it is in the L1 cache.
-const SIDE: usize = 16;
+/// Number of rows or columns below which vectors are not worth it.
+const NARROW: usize = 4;
 /// Number of values that are worth a task.
 const LARGE: usize = 1 << 14;
 
@@ -29,10 +30,11 @@ fn transpose(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
     if size == 0 || rows == 1 || columns == 1 {
         return to.copy_from_slice(x);
     }
+    let level = Level::current();
     let out = Shared::new(to);
     if size > LARGE {
         // A large matrix is several tasks, each for some of its columns.
-        let width = (LARGE / rows).max(1).next_multiple_of(SIDE);
+        let width = (LARGE / rows).max(1).next_multiple_of(LANES);
         let parts = columns.div_ceil(width);
         return each(x.len() / size * parts, |task| {
             let start = task / parts * size;
@@ -40,7 +42,9 @@ fn transpose(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
             let part = out.ahead(start + range.start * rows);
             // SAFETY: a column is a row of the result, which is as long as x; no two tasks transpose the same columns.
             let to = unsafe { std::slice::from_raw_parts_mut(part.get(), range.len() * rows) };
-            transpose_columns(&x[start..start + size], [rows, columns], range, to);
+            let job = Columns { from: &x[start..start + size], rows, columns, range, to };
+            // SAFETY: the job's slices are the whole matrix and the rows of the range.
+            unsafe { level.run(job) };
         });
     }
     // Small images are combined, so that a task is worth its overhead.
@@ -50,19 +54,98 @@ fn transpose(x: &[f32], [rows, columns]: [usize; 2], to: &mut [f32]) {
         // SAFETY: the range lies inside x, which is as long as `to`; no two tasks transpose the same matrix.
         let to = unsafe { std::slice::from_raw_parts_mut(out.get().add(range.start), range.len()) };
         for (from, to) in x[range].chunks_exact(size).zip(to.chunks_exact_mut(size)) {
-            transpose_columns(from, [rows, columns], 0..columns, to);
+            // SAFETY: the job's slices are one matrix each.
+            unsafe { level.run(Columns { from, rows, columns, range: 0..columns, to }) };
         }
     });
 }
 
-/// Transposes some columns of a matrix into the rows `to`.
-fn transpose_columns(from: &[f32], [rows, columns]: [usize; 2], range: Range<usize>, to: &mut [f32]) {
-    for r0 in (0..rows).step_by(SIDE) {
-        for c0 in range.clone().step_by(SIDE) {
-            for c in c0..range.end.min(c0 + SIDE) {
-                for r in r0..rows.min(r0 + SIDE) {
-                    to[(c - range.start) * rows + r] = from[r * columns + c];
+/// Some columns of a matrix, to be transposed into the rows `to`.
+struct Columns<'a> {
+    from: &'a [f32],
+    rows: usize,
+    columns: usize,
+    range: Range<usize>,
+    to: &'a mut [f32],
+}
+
+impl Job for Columns<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { from, rows, columns, range, to } = self;
+        if rows < NARROW || range.len() < NARROW {
+            for column in range.clone() {
+                for row in 0..rows {
+                    to[(column - range.start) * rows + row] = from[row * columns + column];
                 }
+            }
+            return;
+        }
+        for row in (0..rows).step_by(LANES) {
+            for column in range.clone().step_by(LANES) {
+                let sides = [LANES.min(rows - row), LANES.min(range.end - column)];
+                // SAFETY: the block lies inside the matrix, and the transposed one inside the rows of these columns.
+                unsafe {
+                    let to = to.as_mut_ptr().add((column - range.start) * rows + row);
+                    transpose_block::<S>(from.as_ptr().add(row * columns + column), columns, sides, to, rows);
+                }
+            }
+        }
+    }
+}
+
+/// Transposes a block of at most 16×16 numbers, whose rows are `from_step` apart, into one whose rows are `to_step` apart.
+///
+/// # Safety
+/// As [`Simd`]; both blocks are valid and do not overlap.
+#[inline(always)]
+pub(crate) unsafe fn transpose_block<S: Simd>(
+    from: *const f32,
+    from_step: usize,
+    sides: [usize; 2],
+    to: *mut f32,
+    to_step: usize,
+) {
+    // SAFETY: the caller vouches for both blocks.
+    unsafe {
+        match sides {
+            [LANES, LANES] => transpose_upto::<S, true>(from, from_step, sides, to, to_step),
+            _ => transpose_upto::<S, false>(from, from_step, sides, to, to_step),
+        }
+    }
+}
+
+/// Does the same, in the faster way if the block is `FULL`.
+#[inline(always)]
+unsafe fn transpose_upto<S: Simd, const FULL: bool>(
+    from: *const f32,
+    from_step: usize,
+    [rows, columns]: [usize; 2],
+    to: *mut f32,
+    to_step: usize,
+) {
+    // SAFETY: the caller vouches for both blocks.
+    unsafe {
+        let mut block = [S::zero(); LANES];
+        for (row, v) in block.iter_mut().enumerate() {
+            if FULL {
+                *v = S::load(from.add(row * from_step));
+            } else if row < rows {
+                *v = S::load_n(from.add(row * from_step), columns);
+            }
+        }
+        // Each round moves a bit of a number's lane to its row, and one of its row to its lane.
+        for _ in 0..LANES.ilog2() {
+            let old = block;
+            for i in 0..LANES / 2 {
+                [block[2 * i], block[2 * i + 1]] = old[i].interleave(old[i + LANES / 2]);
+            }
+        }
+        for (column, v) in block.into_iter().enumerate() {
+            if FULL {
+                v.store(to.add(column * to_step));
+            } else if column < columns {
+                v.store_n(to.add(column * to_step), rows);
             }
         }
     }

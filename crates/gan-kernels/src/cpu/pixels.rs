@@ -44,8 +44,11 @@ impl Pixels for Cpu {
     fn global_max_pool_grad(&self, map: &PixelMap, x: &[f32], y: &[f32], g: &[f32], dx: &mut [f32]) {
         let len = size(map.input);
         let c = map.input[2];
+        let level = Level::current();
         each_sample(map.samples, len, dx, |sample, dx| {
-            max_grad(&x[sample * len..][..len], &y[sample * c..][..c], &g[sample * c..][..c], dx);
+            let [largest, g] = [y, g].map(|all| &all[sample * c..][..c]);
+            // SAFETY: `len` is a number of pixels times c.
+            unsafe { level.run(MaxGrad { x: &x[sample * len..][..len], largest, g, dx }) };
         });
     }
 }
@@ -159,15 +162,35 @@ pub(super) fn max_jvp(map: &PixelMap, [x, t]: [&[f32]; 2], [y, of_tangents]: [&m
     });
 }
 
-fn max_grad(x: &[f32], largest: &[f32], g: &[f32], dx: &mut [f32]) {
-    let c = largest.len();
-    let mut ties = vec![0f32; c];
-    for x in x.chunks_exact(c) {
-        ties.iter_mut().zip(x).zip(largest).for_each(|((t, x), m)| *t += if x == m { 1.0 } else { 0.0 });
-    }
-    for (x, dx) in x.chunks_exact(c).zip(dx.chunks_exact_mut(c)) {
-        for i in 0..c {
-            dx[i] = if x[i] == largest[i] { g[i] / ties[i] } else { 0.0 };
+/// Gradient of one sample's maxima: each pixel that has its channel's maximum gets an equal part.
+struct MaxGrad<'a> {
+    x: &'a [f32],
+    largest: &'a [f32],
+    g: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+impl Job for MaxGrad<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { x, largest, g, dx } = self;
+        let c = largest.len();
+        for channel in (0..c).step_by(LANES) {
+            let lanes = LANES.min(c - channel);
+            // SAFETY: x and dx have c numbers for each pixel, and the maxima and their gradients one for each channel.
+            unsafe {
+                let one = S::splat(1.0);
+                let most = S::load_upto(largest.as_ptr().add(channel), lanes);
+                let mut ties = S::zero();
+                for at in (channel..x.len()).step_by(c) {
+                    ties = ties + (most - S::load_upto(x.as_ptr().add(at), lanes)).where_positive(S::zero(), one);
+                }
+                let part = S::load_upto(g.as_ptr().add(channel), lanes) / ties;
+                for at in (channel..x.len()).step_by(c) {
+                    let less = most - S::load_upto(x.as_ptr().add(at), lanes);
+                    less.where_positive(S::zero(), part).store_upto(dx.as_mut_ptr().add(at), lanes);
+                }
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub fn backward(loss: &Tensor) -> Result<GradStore> {
     let mut grads = grads?;
     for (variable, values) in found {
         let own = Tensor::from_vec(values, variable.shape(), variable.device())?;
-        let all = grads.get(&variable).map_or(Ok(own.clone()), |others| update::sum(others, &own))?;
+        let all = grads.get(&variable).map_or(Ok(own.clone()), |others| update::add(others, &own))?;
         grads.insert(&variable, all);
     }
     Ok(grads)

@@ -287,6 +287,9 @@ impl<B: Backend> FusedSequential<B> {
 
     /// Returns the input's gradient `[n, H, W, C]` from the output's `[n, H', W', C']`, if it is needed; writes the parameters' gradients
     /// to `dtheta`, if they are needed.
+    ///
+    /// # Panics
+    /// If `cx` is not from a forward pass of this network that saved what is needed.
     pub fn backward<'a>(
         &'a self,
         mut cx: PassContext<B>,
@@ -299,7 +302,9 @@ impl<B: Backend> FusedSequential<B> {
         for (index, planned) in self.layers.iter().enumerate().rev() {
             let goes_on = needs.input || (needs.parameters && self.has_parameters_before(index));
             let at = At { network: self, theta, index, samples };
-            g = planned.layer.operation::<B>().backward(&at, g, &mut cx, dtheta.as_mut(), goes_on)?;
+            let before = planned.layer.operation::<B>().backward(&at, g, &mut cx, dtheta.as_mut(), goes_on);
+            assert!(before.is_some() || !goes_on, "layer {index} lacks what its forward pass saved");
+            g = before?;
             // Later layers are done.
             cx.values[index + 1] = None;
             cx.norms[index] = None;

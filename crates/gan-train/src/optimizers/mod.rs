@@ -240,7 +240,7 @@ impl Optimizer {
     /// Adds the gradients in `more` of its variables to those in `grads`.
     pub(crate) fn add_gradients(&self, grads: &mut GradStore, more: &GradStore) -> Result<()> {
         for (Averaged { var, .. }, more) in self.found(more) {
-            let sum = grads.get(var).map_or(Ok(more.clone()), |grad| update::sum(grad, more))?;
+            let sum = grads.get(var).map_or(Ok(more.clone()), |grad| update::add(grad, more))?;
             grads.insert(var, sum);
         }
         Ok(())

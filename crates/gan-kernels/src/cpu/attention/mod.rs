@@ -11,7 +11,7 @@ mod softmax;
 
 use super::Cpu;
 use super::buffer::{Buffer, Shared};
-use super::gemm::{BY_COLUMNS, BY_ROWS, Multiply, Onto, PANEL, Product, Single};
+use super::gemm::{BY_COLUMNS, BY_ROWS, Multiply, Next, Onto, PANEL, Product, Single};
 use super::parallel::{each, each_sample};
 use super::simd::Level;
 use crate::backend::{Attentions, JvpAdjoints, PixelMap, size};
@@ -299,6 +299,7 @@ unsafe fn product<const A: u8>([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: M
         c: c.at.get(),
         c_step: c.pitch,
         onto,
+        next: Next::NOTHING,
     };
     // SAFETY: the caller vouches for the matrices.
     unsafe { Level::current().run(Multiply::<Single, A>(product, PhantomData)) }

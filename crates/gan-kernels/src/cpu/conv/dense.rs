@@ -1,11 +1,10 @@
-//! Dense layers, 1×1 convolutions, and convolutions between one pixel and a whole image: row products in f32, most of them without packing.
+//! Dense layers, 1×1 convolutions, and convolutions between one pixel and a whole image: row products in f32.
 
-use super::im2col_gemm;
 use crate::cpu::buffer::{Buffer, Shared};
-use crate::cpu::gemm::{BY_COLUMNS, BY_ROWS, Multiply, Onto, PANEL, Product, Single};
-use crate::cpu::layout::{channels_first, channels_last};
+use crate::cpu::gemm::{BY_COLUMNS, BY_ROWS, DEPTH, Multiply, Next, Onto, PANEL, Product, Single, multiply};
+use crate::cpu::layout::{channels_first, channels_last, transpose_block};
 use crate::cpu::parallel::each;
-use crate::cpu::simd::Level;
+use crate::cpu::simd::{Job, LANES, Level, Simd};
 use crate::spec::Problem;
 use std::marker::PhantomData;
 
@@ -13,10 +12,12 @@ use std::marker::PhantomData;
 const ROWS: usize = 96;
 /// Number of tasks into which products of few rows are divided by columns, approximately.
 const TASKS: usize = 16;
-/// Number of weights from which it is faster to read them in place than to pack them for few rows.
+/// Number of weights from which few rows are multiplied by one panel of them after the other.
 const LARGE: usize = 1 << 16;
-/// Maximum number of rows for which weights are read in place.
+/// Maximum number of rows for which that is faster than other ways.
 const FEW: usize = 512;
+/// Minimum number of panels, so that threads have enough tasks.
+const PANELS: usize = 8;
 
 /// Returns the number of values of x that each output reads, if y is a product of x's rows with the weights: all channels of a pixel, or
 /// all of an image that ends in one pixel.
@@ -63,6 +64,7 @@ pub(super) fn run(level: Level, x: &[f32], b: &[f32], [k, n]: [usize; 2], packed
             c: y.ahead(first * n + panel * PANEL).get(),
             c_step: n,
             onto: Onto::Fresh,
+            next: Next::NOTHING,
         };
         // SAFETY: x has k numbers and y n for each row; b has k rows of n, in panels or plain, as checked above. Each task has a part of y
         // of its own.
@@ -75,41 +77,125 @@ pub(super) fn is_plain(p: &Problem) -> bool {
     p.groups == 1 && row(p).is_some() && (p.kernel == [1, 1] || p.in_channels == 1)
 }
 
-/// Returns whether the product of a problem's forward pass reads its weights as they are.
-pub(super) fn reads_in_place(p: &Problem) -> bool {
+/// Returns whether a problem has few rows and large weights, which are then packed panel by panel during each pass.
+fn has_few_rows(p: &Problem) -> bool {
     is_plain(p) && p.samples * p.positions() <= FEW && p.weights() >= LARGE
 }
 
-/// Computes x `[rows, C]` times weights `[O, C]` -> y `[rows, O]` for few rows: as the transposed product, for which x is packed.
-pub(super) fn in_place(level: Level, x: &[f32], w: &[f32], [k, n]: [usize; 2], y: &mut [f32]) {
+/// Returns whether the product of a problem's forward pass reads its weights as they are.
+pub(super) fn reads_in_place(p: &Problem) -> bool {
+    has_few_rows(p)
+}
+
+/// Computes x `[rows, C]` times weights `[O, C]` -> y `[rows, O]` for few rows.
+pub(super) fn in_place(level: Level, x: &[f32], w: &[f32], sides: [usize; 2], y: &mut [f32]) {
+    by_panels(level, x, w, sides, true, y);
+}
+
+/// Computes dy `[rows, O]` times weights `[O, C]` -> dx `[rows, C]`.
+pub(super) fn grad_in_place(level: Level, p: &Problem, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    let [o, c] = [p.out_channels, p.rows()];
+    if has_few_rows(p) && c.div_ceil(PANEL) >= PANELS {
+        by_panels(level, dy, w, [o, c], false, dx);
+    } else {
+        run(level, dy, w, [o, c], false, dx);
+    }
+}
+
+/// Computes x `[rows, k]` times weights -> y `[rows, n]`, in tasks of 32 columns; the weights are `[n, k]` if they are `transposed`, else
+/// `[k, n]`.
+fn by_panels(level: Level, x: &[f32], w: &[f32], [k, n]: [usize; 2], transposed: bool, y: &mut [f32]) {
     let rows = y.len() / n.max(1);
     assert_eq!(y.len(), rows * n, "a product's result is whole rows");
     assert_eq!(x.len(), rows * k, "a product has a row of factors for each of its result");
     assert_eq!(w.len(), k * n, "a product's weights fit its sides");
-    let b = im2col_gemm::pack::<Single>(level, k, rows, |k_at, row| x[row * k + k_at]);
-    let mut transposed = Buffer::any(n * rows);
-    let c = Shared::new(&mut transposed);
-    each(n.div_ceil(ROWS), |task| {
-        let first = task * ROWS;
-        let product = Product {
-            m: ROWS.min(n - first),
-            n: rows,
-            k,
-            a: w[first * k..].as_ptr(),
-            a_step: k,
-            b: b.as_ptr(),
-            b_step: k * PANEL,
-            b_row: PANEL,
-            c: c.ahead(first * rows).get(),
-            c_step: rows,
-            onto: Onto::Fresh,
-        };
-        // SAFETY: w has k numbers for each of n outputs, b was packed for k and these rows, and the result has a number for each of both, as
-        // checked above. Each task has outputs of its own.
-        unsafe { level.run(Multiply::<Single, BY_ROWS>(product, PhantomData)) }
+    let y = Shared::new(y);
+    each(n.div_ceil(PANEL), |task| {
+        let panel = Panel { x, w, sides: [rows, k, n], transposed, first: task * PANEL, y };
+        // SAFETY: x, w and y have the sizes that were checked above; each task has columns of y of its own.
+        unsafe { level.run(panel) }
     });
-    // [1, O, rows] -> [1, rows, O]
-    channels_first(&transposed, rows, n, y);
+}
+
+/// Product of all rows with 32 columns of the weights. These are packed in parts that fit into the cache; while one part is multiplied, the
+/// next one is prefetched, because large weights come from memory.
+struct Panel<'a> {
+    x: &'a [f32],
+    w: &'a [f32],
+    /// Rows, and the sides of the weights.
+    sides: [usize; 3],
+    transposed: bool,
+    /// First column.
+    first: usize,
+    y: Shared,
+}
+
+impl Panel<'_> {
+    /// Packs `depth` rows of the panel from row `start` on.
+    #[inline(always)]
+    unsafe fn pack<S: Simd>(&self, start: usize, depth: usize, to: *mut f32) {
+        let [_, k, n] = self.sides;
+        let width = PANEL.min(n - self.first);
+        let w = self.w.as_ptr();
+        for row in (0..depth).step_by(if self.transposed { LANES } else { 1 }) {
+            for column in (0..width).step_by(LANES) {
+                let lanes = LANES.min(width - column);
+                // SAFETY: the numbers lie inside the weights, and the caller vouches for room for the rows.
+                unsafe {
+                    let to = to.add(row * PANEL + column);
+                    if self.transposed {
+                        let from = w.add((self.first + column) * k + start + row);
+                        transpose_block::<S>(from, k, [lanes, LANES.min(depth - row)], to, PANEL);
+                    } else {
+                        S::load_upto(w.add((start + row) * n + self.first + column), lanes).store_upto(to, lanes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the part of the weights that is read after that which begins at row `start`.
+    fn next(&self, start: usize, depth: usize, every: usize) -> Next {
+        let [_, k, n] = self.sides;
+        if self.transposed {
+            // The next panel's weights lie in a row: they are prefetched evenly during this panel.
+            let at = self.w.as_ptr().wrapping_add((self.first + PANEL) * k + start * PANEL);
+            return Next { at, step: PANEL, every };
+        }
+        let [row, column] = if start + depth < k { [start + depth, self.first] } else { [0, self.first + PANEL] };
+        Next { at: self.w.as_ptr().wrapping_add(row * n + column), step: n, every }
+    }
+}
+
+impl Job for Panel<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let [rows, k, n] = self.sides;
+        let most = k.div_ceil(k.div_ceil(DEPTH).max(1)).next_multiple_of(LANES);
+        let mut packed = Buffer::any(most * PANEL);
+        for start in (0..k).step_by(most.max(1)) {
+            let depth = most.min(k - start);
+            // SAFETY: there is room for a part, and the product's sizes are those of the slices and of what was just packed.
+            unsafe {
+                self.pack::<S>(start, depth, packed.as_mut_ptr());
+                multiply::<S, Single, BY_ROWS>(Product {
+                    m: rows,
+                    n: PANEL.min(n - self.first),
+                    k: depth,
+                    a: self.x.as_ptr().add(start),
+                    a_step: k,
+                    b: packed.as_ptr(),
+                    b_step: 0,
+                    b_row: PANEL,
+                    c: self.y.ahead(self.first).get(),
+                    c_step: n,
+                    onto: if start == 0 { Onto::Fresh } else { Onto::Sum },
+                    // Each block of rows prefetches its share.
+                    next: self.next(start, depth, rows.div_ceil(S::ROWS).max(1)),
+                });
+            }
+        }
+    }
 }
 
 /// Computes the gradient of weights `[O, C]` from x `[rows, C]` and dy `[rows, O]`: dyᵀ·x, converted from the rows' order to the weights'.
@@ -143,6 +229,7 @@ fn ordered(level: Level, x: &[f32], dy: &[f32], [c, o]: [usize; 2], dw: &mut [f3
             c: dw.ahead(first * c).get(),
             c_step: c,
             onto: Onto::Fresh,
+            next: Next::NOTHING,
         };
         // SAFETY: dy has o numbers and x c for each row; dw has c for each output, as checked above. Each task has outputs of its own.
         unsafe { level.run(Multiply::<Single, BY_COLUMNS>(product, PhantomData)) }

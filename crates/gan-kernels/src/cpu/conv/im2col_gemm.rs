@@ -2,7 +2,7 @@
 
 use super::im2col::Im2col;
 use crate::cpu::buffer::{Buffer, Shared};
-use crate::cpu::gemm::{BLOCK, BY_BLOCKS, BY_COLUMNS, BY_ROWS, Format, Onto, PANEL, Product, multiply};
+use crate::cpu::gemm::{BLOCK, BY_BLOCKS, BY_COLUMNS, BY_ROWS, Format, Next, Onto, PANEL, Product, multiply};
 use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use crate::spec::reach;
@@ -178,6 +178,7 @@ impl<P: Format> Job for Windows<'_, P> {
             c,
             c_step: self.pitch,
             onto: Onto::Fresh,
+            next: Next::NOTHING,
         };
         let rows_of_y = self.y.ahead(self.rows.start * self.pitch).get();
         if P::PLAIN && matches!(self.target, Target::Rows) && self.im2col.is_plain() {
@@ -375,6 +376,7 @@ impl<P: Format> Job for Sum<'_, P> {
                     c: self.to,
                     c_step: self.n,
                     onto: if first == self.windows.start { Onto::Fresh } else { Onto::Sum },
+                    next: Next::NOTHING,
                 });
             }
         }

@@ -213,7 +213,7 @@ pub(crate) fn grad_reads_in_place(p: &Problem) -> bool {
 /// Computes y `[N, H', W', O]` -> x `[N, H, W, C]` with weights as they are.
 pub(crate) fn input_grad_in_place(level: Level, p: &Problem, y: &[f32], w: &[f32], x: &mut [f32]) {
     p.assert_lengths(x, y);
-    dense::run(level, y, w, [p.out_channels, p.rows()], false, x);
+    dense::grad_in_place(level, p, y, w, x);
 }
 
 /// Computes x `[N, H, W, C]` -> y `[N, H', W', O]` with weights packed forward.

@@ -1,47 +1,70 @@
 //! Weights `[O, C, kh, kw]` as kernels read them, tap after tap, and back.
 
 use crate::cpu::buffer::{Buffer, Shared};
+use crate::cpu::layout::transpose_block;
 use crate::cpu::parallel::each;
+use crate::cpu::simd::{Job, LANES, Level, Simd};
 use crate::spec::Problem;
-
-/// Side of a block that is transposed while it lies in the nearest cache.
-const SIDE: usize = 16;
 
 /// Reorders `[O, C, taps]` -> `[taps, C, O]`.
 pub(super) fn inputs_first(p: &Problem, w: &[f32]) -> Buffer {
-    assert_eq!(w.len(), p.out_channels * p.rows(), "the weights of {p:?}");
     let mut out = Buffer::any(w.len());
-    let to = Shared::new(&mut out);
-    // SAFETY: `out` has the weights' length, and no two tasks write the same number.
-    each_weight(p, |taps_major, weight| unsafe { *to.ahead(taps_major).get() = w[weight] });
+    reorder(p, w, &mut out, true);
     out
 }
 
 /// Reorders `[taps, C, O]` -> `[O, C, taps]`.
 pub(super) fn restore(p: &Problem, taps_major: &[f32], w: &mut [f32]) {
-    assert_eq!(taps_major.len(), w.len(), "both orders have the same number of weights");
-    assert_eq!(w.len(), p.out_channels * p.rows(), "the weights of {p:?}");
-    let to = Shared::new(w);
-    // SAFETY: w has the weights' length, and no two tasks write the same number.
-    each_weight(p, |from, weight| unsafe { *to.ahead(weight).get() = taps_major[from] });
+    reorder(p, taps_major, w, false);
 }
 
-/// Calls `f(index in [taps, C, O], index in [O, C, taps])` for every weight, in blocks of taps × outputs.
-fn each_weight(p: &Problem, f: impl Fn(usize, usize) + Sync + Send) {
-    let o = p.out_channels;
-    let c = p.in_channels;
-    let taps = p.kernel[0] * p.kernel[1];
-    each(o.div_ceil(SIDE), |block| {
+/// Reorders `[O, C, taps]` -> `[taps, C, O]`, or back, if `to_taps` is false.
+fn reorder(p: &Problem, from: &[f32], to: &mut [f32], to_taps: bool) {
+    assert_eq!(from.len(), to.len(), "both orders have the same number of weights");
+    assert_eq!(from.len(), p.out_channels * p.rows(), "the weights of {p:?}");
+    let level = Level::current();
+    let to = Shared::new(to);
+    each(p.out_channels.div_ceil(LANES), |block| {
+        // SAFETY: both slices have the weights' length, as checked above, and no two tasks write the same output's weights.
+        unsafe { level.run(Outputs { p, from, to, to_taps, first: block * LANES }) }
+    });
+}
+
+/// The weights of sixteen outputs, to be reordered.
+struct Outputs<'a> {
+    p: &'a Problem,
+    from: &'a [f32],
+    to: Shared,
+    to_taps: bool,
+    first: usize,
+}
+
+impl Job for Outputs<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { p, from, to, to_taps, first } = self;
+        let (o, c) = (p.out_channels, p.in_channels);
+        let taps = p.kernel[0] * p.kernel[1];
+        let outputs = LANES.min(o - first);
         for channel in 0..c {
-            for tap0 in (0..taps).step_by(SIDE) {
-                for tap in tap0..taps.min(tap0 + SIDE) {
-                    for output in block * SIDE..o.min((block + 1) * SIDE) {
-                        f((tap * c + channel) * o + output, (output * c + channel) * taps + tap);
+            for tap in (0..taps).step_by(LANES) {
+                let some = LANES.min(taps - tap);
+                let weight = (first * c + channel) * taps + tap;
+                let taps_major = (tap * c + channel) * o + first;
+                // SAFETY: both places lie inside the slices, which the caller vouches for.
+                unsafe {
+                    let from = from.as_ptr();
+                    if to_taps {
+                        let to = to.ahead(taps_major).get();
+                        transpose_block::<S>(from.add(weight), c * taps, [outputs, some], to, c * o);
+                    } else {
+                        let to = to.ahead(weight).get();
+                        transpose_block::<S>(from.add(taps_major), c * o, [some, outputs], to, c * taps);
                     }
                 }
             }
         }
-    });
+    }
 }
 
 /// Reorders `[O, C, taps]` -> `[taps, O, C]`.

@@ -99,11 +99,26 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn interleave(self, other: Self) -> [Self; 2] {
+        unsafe {
+            let half = |a, b| {
+                let low = _mm256_unpacklo_ps(a, b);
+                let high = _mm256_unpackhi_ps(a, b);
+                Self([_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)])
+            };
+            [half(self.0[0], other.0[0]), half(self.0[1], other.0[1])]
+        }
+    }
+    #[inline(always)]
     fn round_bf16(self) -> Self {
         Self([rounded(self.0[0]), rounded(self.0[1])])
     }
     #[inline(always)]
     unsafe fn prefetch(p: *const f32) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn prefetch_far(p: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
     }
 }

@@ -82,6 +82,17 @@ macro_rules! avx512 {
                 }
             }
             #[inline(always)]
+            fn interleave(self, other: Self) -> [Self; 2] {
+                unsafe {
+                    let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                    let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+                    [
+                        Self(_mm512_permutex2var_ps(self.0, low, other.0)),
+                        Self(_mm512_permutex2var_ps(self.0, high, other.0)),
+                    ]
+                }
+            }
+            #[inline(always)]
             fn round_bf16(self) -> Self {
                 unsafe {
                     let bits = _mm512_castps_si512(self.0);
@@ -96,6 +107,10 @@ macro_rules! avx512 {
             #[inline(always)]
             unsafe fn prefetch(p: *const f32) {
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn prefetch_far(p: *const f32) {
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
             }
             $($bf16)*
         }

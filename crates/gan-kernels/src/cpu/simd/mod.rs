@@ -51,6 +51,8 @@ pub(crate) trait Simd:
     fn pow2(self) -> Self;
     /// Rounds each number to the nearest bf16, ties to even; NaN stays NaN.
     fn round_bf16(self) -> Self;
+    /// Returns the lanes of both vectors in turn: self's first, the other's first, self's second, and so on.
+    fn interleave(self, other: Self) -> [Self; 2];
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -100,6 +102,10 @@ pub(crate) trait Simd:
     /// Prefetches the cache line at `p`, which may be any address.
     #[inline(always)]
     unsafe fn prefetch(_p: *const f32) {}
+
+    /// Prefetches the cache line at `p`, which may be any address, into the L2 cache only.
+    #[inline(always)]
+    unsafe fn prefetch_far(_p: *const f32) {}
 
     /// Returns self + lo(a)·lo(b) + hi(a)·hi(b) over pairs of bf16 in 32-bit words; `a` is one word for all lanes.
     #[inline(always)]
@@ -268,6 +274,10 @@ mod tests {
                 is(x.where_positive(y, S::zero()), &|i| if a[i] > 0.0 { b[i] } else { 0.0 });
                 let whole: [f32; 16] = std::array::from_fn(|i| i as f32 * 16.0 - 126.0);
                 is(S::load(whole.as_ptr()).pow2(), &|i| whole[i].exp2());
+                let [first, second] = x.interleave(y);
+                let both = |i: usize| if i % 2 == 0 { a[i / 2] } else { b[i / 2] };
+                is(first, &both);
+                is(second, &|i| both(i + 16));
                 is(x.round_bf16(), &|i| half::bf16::from_f32(a[i]).to_f32());
                 for n in 0..=16 {
                     is(S::load_n(a.as_ptr(), n), &|i| if i < n { a[i] } else { 0.0 });

@@ -77,6 +77,13 @@ impl Simd for Portable {
         Self(self.0.map(|n| f32::from_bits(((n as i32).wrapping_add(127) << 23) as u32)))
     }
     #[inline(always)]
+    fn interleave(self, other: Self) -> [Self; 2] {
+        let half = |first: usize| {
+            Self(std::array::from_fn(|i| if i % 2 == 0 { self.0[first + i / 2] } else { other.0[first + i / 2] }))
+        };
+        [half(0), half(LANES / 2)]
+    }
+    #[inline(always)]
     fn round_bf16(self) -> Self {
         Self(std::array::from_fn(|i| round(self.0[i])))
     }

@@ -6,6 +6,7 @@ use crate::fused::PlannedLayer;
 use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value, owned};
 use crate::spec::{ConvSpec, Problem, product};
 use candle_core::{Result, bail};
+use std::ops::Range;
 
 /// Places of a layer's numbers in the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,11 @@ impl Conv {
         if self.transposed.is_some() { p.swapped() } else { p }
     }
 
+    /// Returns the places of its kernel's numbers. A backward pass that needs their gradient overwrites all of it.
+    pub(in crate::fused) fn kernel_places(&self, channels: usize) -> Range<usize> {
+        self.weights.weight..self.weights.weight + self.kernel_len(channels)
+    }
+
     fn kernel_len(&self, channels: usize) -> usize {
         product(&[self.outputs, channels / self.groups.max(1), self.kernel[0], self.kernel[1]])
     }
@@ -70,8 +76,7 @@ impl Conv {
 
     fn weight_grad<'s, B: Backend>(&self, at: &At<B>, x: B::Slice<'s>, g: B::Slice<'s>, dtheta: &mut B::SliceMut<'_>) {
         let problem = self.problem(at.planned(), at.samples);
-        let start = self.weights.weight;
-        let dw = at.backend().part_mut(dtheta, start..start + self.kernel_len(at.planned().input[2]));
+        let dw = at.backend().part_mut(dtheta, self.kernel_places(at.planned().input[2]));
         // A transposed convolution's output is the problem's x.
         let [x, g] = if self.transposed.is_some() { [g, x] } else { [x, g] };
         at.backend().conv_weight_grad(&problem, at.network.precision, x, g, dw);
@@ -144,7 +149,7 @@ impl<B: Backend> Operation<B> for Conv {
             backend.activation_grad(at.planned().act, backend.slice(y), backend.slice_mut(&mut g));
         }
         if let Some(dtheta) = dtheta {
-            let x = at.input(cx)?;
+            let x = at.input(cx).expect("a layer's input is saved or can be recomputed");
             self.weight_grad(at, backend.slice(&x), backend.slice(&g), dtheta);
             self.bias_grad(at, backend.slice(&g), dtheta);
         }

@@ -5,7 +5,7 @@ use super::plan::{Output, Phase, Slide};
 use super::transform::{MOST, Tile, input2, load_points, output2};
 use super::weights::{packed_len, point_words};
 use crate::cpu::buffer::{Buffer, Shared};
-use crate::cpu::gemm::{APART, BLOCK, BY_BLOCKS, Format, Onto, PANEL, Product, multiply};
+use crate::cpu::gemm::{APART, BLOCK, BY_BLOCKS, Format, Next, Onto, PANEL, Product, multiply};
 use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
@@ -186,6 +186,7 @@ impl<P: Format, W: Tile> Job for Tiles<'_, P, W> {
                             c: c.as_mut_ptr().add(point * c_point),
                             c_step: columns,
                             onto: if index == 0 { Onto::Fresh } else { Onto::Sum },
+                            next: Next::NOTHING,
                         });
                         u = u.add(point_words::<P>([k, n]));
                     }

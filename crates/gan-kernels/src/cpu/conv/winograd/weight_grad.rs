@@ -4,7 +4,7 @@ use super::plan::{Phase, Slide};
 use super::slide::{pixels, transformed};
 use super::transform::{MOST, Tile, gradient2, load_points, store_words, taps_gradient2};
 use crate::cpu::buffer::{Buffer, Shared};
-use crate::cpu::gemm::{APART, BY_COLUMNS, Format, Onto, PANEL, Product, multiply};
+use crate::cpu::gemm::{APART, BY_COLUMNS, Format, Next, Onto, PANEL, Product, multiply};
 use crate::cpu::parallel::each;
 use crate::cpu::simd::{Job, LANES, Level, Simd};
 use std::marker::PhantomData;
@@ -222,6 +222,7 @@ impl<P: Format, W: Tile> Job for Rows<'_, P, W> {
                     c: c.add(point * (ROWS * columns + APART)),
                     c_step: columns,
                     onto: if self.part.first == 0 { Onto::Fresh } else { Onto::Sum },
+                    next: Next::NOTHING,
                 });
             }
             if let Some((dw, onto)) = self.dw {
