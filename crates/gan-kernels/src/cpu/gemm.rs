@@ -221,11 +221,15 @@ pub(crate) unsafe fn multiply<S: Simd, P: Format, const A: u8>(p: Product) {
 
 #[inline(always)]
 unsafe fn of_rows<S: Simd, P: Format, const A: u8, const H: usize, const FULL: bool>(rows: usize, tile: Product) {
+    // What a level never runs is not compiled for it.
+    if const { P::PAIR > 1 && !S::PAIRS } {
+        unreachable!("only run where the processor multiplies bf16");
+    }
     macro_rules! by_rows {
         ($($n:literal)*) => {
             match rows {
                 // SAFETY: the caller vouches for the tile.
-                $($n if $n <= S::ROWS => unsafe { S::call(Kernel::<P, $n, A, H, FULL> { tile, format: PhantomData }) },)*
+                $($n if const { $n <= S::ROWS } => unsafe { S::call(Kernel::<P, $n, A, H, FULL> { tile, format: PhantomData }) },)*
                 _ => unreachable!("a block has 1 to ROWS rows"),
             }
         };

@@ -30,6 +30,8 @@ pub(crate) trait Simd:
 {
     /// Number of rows of the matrix kernel's block that fit into the registers.
     const ROWS: usize;
+    /// Whether the processor multiplies pairs of bf16.
+    const PAIRS: bool = false;
 
     /// Runs `job` compiled for this instruction set, as a function of its own.
     unsafe fn call<J: Job>(job: J);
@@ -271,7 +273,7 @@ mod tests {
                 is((x * x).sqrt(), &|i| (a[i] * a[i]).sqrt());
                 is(x.where_positive(y, S::zero()), &|i| if a[i] > 0.0 { b[i] } else { 0.0 });
                 let [first, second] = x.interleave(y);
-                let both = |i: usize| if i % 2 == 0 { a[i / 2] } else { b[i / 2] };
+                let both = |i: usize| if i.is_multiple_of(2) { a[i / 2] } else { b[i / 2] };
                 is(first, &both);
                 is(second, &|i| both(i + 16));
                 is(x.round_bf16(), &|i| half::bf16::from_f32(a[i]).to_f32());
