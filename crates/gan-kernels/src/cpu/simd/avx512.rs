@@ -112,8 +112,6 @@ macro_rules! avx512 {
 
 avx512!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", {});
 avx512!(Avx512Bf16, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma", {
-    const PAIRS: bool = true;
-
     #[inline(always)]
     unsafe fn dot2(self, a: *const f32, b: Self) -> Self {
         // A vector of words and one of pairs of bf16 are the same bits.
