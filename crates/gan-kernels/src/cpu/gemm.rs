@@ -33,6 +33,8 @@ pub(crate) trait Format: Copy + Send + Sync + 'static {
     const PAIR: usize;
     /// Whether packed numbers are the numbers themselves.
     const PLAIN: bool;
+    /// Whether products need the instruction for pairs of bf16.
+    const PAIRED: bool = Self::PAIR > 1;
 
     /// Returns acc + a·b.
     /// # Safety
@@ -152,6 +154,8 @@ pub(crate) const BY_ROWS: u8 = 2;
 pub(crate) struct Multiply<P, const A: u8>(pub Product, pub PhantomData<P>);
 
 impl<P: Format, const A: u8> Job for Multiply<P, A> {
+    const PAIRED: bool = P::PAIRED;
+
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller keeps the conditions of `multiply`.
@@ -221,11 +225,12 @@ pub(crate) unsafe fn multiply<S: Simd, P: Format, const A: u8>(p: Product) {
 
 #[inline(always)]
 unsafe fn of_rows<S: Simd, P: Format, const A: u8, const H: usize, const FULL: bool>(rows: usize, tile: Product) {
+    // Blocks that are too large for a level's registers are not compiled for it.
     macro_rules! by_rows {
         ($($n:literal)*) => {
             match rows {
                 // SAFETY: the caller vouches for the tile.
-                $($n if $n <= S::ROWS => unsafe { S::call(Kernel::<P, $n, A, H, FULL> { tile, format: PhantomData }) },)*
+                $($n if const { $n <= S::ROWS } => unsafe { S::call(Kernel::<P, $n, A, H, FULL> { tile, format: PhantomData }) },)*
                 _ => unreachable!("a block has 1 to ROWS rows"),
             }
         };

@@ -255,4 +255,23 @@ mod tests {
         run(level, &all[..8], &all[..8], [4, 2], false, &mut y);
         assert_eq!(y, [4.0; 4]);
     }
+
+    #[test]
+    fn panels_equal_the_loops_on_every_level() {
+        let synthetic = |len: usize| (0..len).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect::<Vec<f32>>();
+        for [rows, k, n] in [[1, 5, 3], [3, 16, 32], [13, 300, 70], [37, 257, 33], [100, 513, 47]] {
+            let x = synthetic(rows * k);
+            let w = synthetic(k * n);
+            for (level, transposed) in Level::available().into_iter().flat_map(|level| [(level, false), (level, true)])
+            {
+                let mut y = vec![7.0; rows * n];
+                by_panels(level, &x, &w, [k, n], transposed, &mut y);
+                for (i, y) in y.iter().enumerate() {
+                    let weight = |at: usize| w[if transposed { i % n * k + at } else { at * n + i % n }];
+                    let exact: f64 = (0..k).map(|at| f64::from(x[i / n * k + at]) * f64::from(weight(at))).sum();
+                    assert!((f64::from(*y) - exact).abs() < 1e-3, "{level:?} {transposed} {rows}×{k}×{n}: {y} {exact}");
+                }
+            }
+        }
+    }
 }

@@ -86,6 +86,8 @@ struct PackRow<'a, P> {
 }
 
 impl<P: Format> Job for PackRow<'_, P> {
+    const PAIRED: bool = P::PAIRED;
+
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         for at in [0, LANES] {
@@ -160,6 +162,8 @@ pub(super) struct Windows<'a, P> {
 }
 
 impl<P: Format> Job for Windows<'_, P> {
+    const PAIRED: bool = P::PAIRED;
+
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let k = self.im2col.width();
@@ -351,6 +355,8 @@ impl<P: Format> Sum<'_, P> {
 }
 
 impl<P: Format> Job for Sum<'_, P> {
+    const PAIRED: bool = P::PAIRED;
+
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let height = self.part.len().next_multiple_of(LANES);

@@ -144,6 +144,10 @@ use operator;
 
 /// A kernel.
 pub(crate) trait Job {
+    /// Whether it multiplies pairs of bf16, and runs only on the level that does. Other jobs are not compiled for that level: they are the same
+    /// on the one before it.
+    const PAIRED: bool = false;
+
     /// # Safety
     /// Only [`Simd::call`] may call it, and what the job's fields require must hold.
     unsafe fn run<S: Simd>(self);
@@ -228,13 +232,17 @@ impl Level {
         static BEST: OnceLock<Level> = OnceLock::new();
         let best = *BEST.get_or_init(|| Self::available().last().copied().unwrap_or(Self::Portable));
         assert!(self <= best, "this processor has no {} kernels", self.name());
+        if const { J::PAIRED } {
+            assert_eq!(self, Self::Avx512Bf16, "only that level multiplies pairs of bf16");
+            // SAFETY: the processor has this level, and the caller vouches for the job.
+            #[cfg(target_arch = "x86_64")]
+            return unsafe { avx512::Avx512Bf16::call(job) };
+        }
         // SAFETY: the processor has this level, and the caller vouches for the job.
         unsafe {
             match self {
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Bf16 => avx512::Avx512Bf16::call(job),
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx512 => avx512::Avx512::call(job),
+                Self::Avx512Bf16 | Self::Avx512 => avx512::Avx512::call(job),
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => avx2::Avx2::call(job),
                 _ => portable::Portable::call(job),
@@ -248,9 +256,11 @@ mod tests {
     use super::*;
 
     /// Compares every operation on synthetic numbers with the same in scalars.
-    struct Check;
+    struct Check<const PAIRED: bool>;
 
-    impl Job for Check {
+    impl<const PAIRED: bool> Job for Check<PAIRED> {
+        const PAIRED: bool = PAIRED;
+
         #[inline(always)]
         unsafe fn run<S: Simd>(self) {
             let a: [f32; 16] = std::array::from_fn(|i| i as f32 * 0.37 - 2.0);
@@ -275,7 +285,7 @@ mod tests {
                 let whole: [f32; 16] = std::array::from_fn(|i| i as f32 * 16.0 - 126.0);
                 is(S::load(whole.as_ptr()).pow2(), &|i| whole[i].exp2());
                 let [first, second] = x.interleave(y);
-                let both = |i: usize| if i % 2 == 0 { a[i / 2] } else { b[i / 2] };
+                let both = |i: usize| if i.is_multiple_of(2) { a[i / 2] } else { b[i / 2] };
                 is(first, &both);
                 is(second, &|i| both(i + 16));
                 is(x.round_bf16(), &|i| half::bf16::from_f32(a[i]).to_f32());
@@ -300,7 +310,12 @@ mod tests {
     fn every_level_computes_the_same() {
         for level in Level::available() {
             // SAFETY: the level is available.
-            unsafe { level.run(Check) };
+            unsafe {
+                level.run(Check::<false>);
+                if level == Level::Avx512Bf16 {
+                    level.run(Check::<true>);
+                }
+            }
         }
     }
 }

@@ -156,6 +156,8 @@ impl<P: Format, W: Tile> Tiles<'_, P, W> {
 }
 
 impl<P: Format, W: Tile> Job for Tiles<'_, P, W> {
+    const PAIRED: bool = P::PAIRED;
+
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let [k, n] = self.slide.channels;

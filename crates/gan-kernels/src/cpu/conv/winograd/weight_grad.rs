@@ -112,6 +112,8 @@ impl<P: Format, W: Tile> Gradients<'_, P, W> {
 }
 
 impl<P: Format, W: Tile> Job for Gradients<'_, P, W> {
+    const PAIRED: bool = P::PAIRED;
+
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let words = self.part.count.div_ceil(P::PAIR);
@@ -198,6 +200,8 @@ impl<P: Format, W: Tile> Rows<'_, P, W> {
 }
 
 impl<P: Format, W: Tile> Job for Rows<'_, P, W> {
+    const PAIRED: bool = P::PAIRED;
+
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let points = W::ALL;

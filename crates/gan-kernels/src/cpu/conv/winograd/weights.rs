@@ -78,6 +78,8 @@ impl<P: Format, W: Tile> PackPanel<'_, P, W> {
 }
 
 impl<P: Format, W: Tile> Job for PackPanel<'_, P, W> {
+    const PAIRED: bool = P::PAIRED;
+
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let words = self.k.div_ceil(P::PAIR);
