@@ -47,7 +47,7 @@ pub(super) fn run(level: Level, x: &[f32], b: &[f32], [k, n]: [usize; 2], packed
     let down = rows.div_ceil(ROWS);
     let height = if down >= TASKS { ROWS } else { rows.div_ceil(down.max(1)) };
     let panels = n.div_ceil(PANEL);
-    let width = panels.div_ceil(TASKS.div_ceil(down.max(1)).min(panels.max(1)).max(1)).max(1);
+    let width = panels_per_task(panels, down);
     let across = panels.div_ceil(width);
     each(down * across, |task| {
         let first = task / across * height;
@@ -70,6 +70,11 @@ pub(super) fn run(level: Level, x: &[f32], b: &[f32], [k, n]: [usize; 2], packed
         // of its own.
         unsafe { level.run(Multiply::<Single, BY_ROWS>(product, PhantomData)) }
     });
+}
+
+/// Returns how many panels of columns a task takes, if rows are divided into `down` parts.
+fn panels_per_task(panels: usize, down: usize) -> usize {
+    panels.div_ceil(TASKS.div_ceil(down.max(1)).min(panels.max(1))).max(1)
 }
 
 /// Returns whether a problem is the product of rows with weights in the rows' order.
@@ -215,23 +220,30 @@ fn ordered(level: Level, x: &[f32], dy: &[f32], [c, o]: [usize; 2], dw: &mut [f3
     assert_eq!(dy.len(), rows * o, "a gradient has a row for each of x");
     assert_eq!(dw.len(), c * o, "a weights' gradient fits its sides");
     let dw = Shared::new(dw);
-    each(o.div_ceil(ROWS), |task| {
-        let first = task * ROWS;
+    // Few outputs are divided by columns too.
+    let down = o.div_ceil(ROWS);
+    let panels = c.div_ceil(PANEL);
+    let width = panels_per_task(panels, down);
+    let across = panels.div_ceil(width);
+    each(down * across, |task| {
+        let first = task / across * ROWS;
+        let column = task % across * width * PANEL;
         let product = Product {
             m: ROWS.min(o - first),
-            n: c,
+            n: (width * PANEL).min(c - column),
             k: rows,
             a: dy.as_ptr().wrapping_add(first),
             a_step: o,
-            b: x.as_ptr(),
+            b: x.as_ptr().wrapping_add(column),
             b_step: PANEL,
             b_row: c,
-            c: dw.ahead(first * c).get(),
+            c: dw.ahead(first * c + column).get(),
             c_step: c,
             onto: Onto::Fresh,
             next: Next::NOTHING,
         };
-        // SAFETY: dy has o numbers and x c for each row; dw has c for each output, as checked above. Each task has outputs of its own.
+        // SAFETY: dy has o numbers and x c for each row; dw has c for each output, as checked above. Each task has a part of
+        // dw of its own.
         unsafe { level.run(Multiply::<Single, BY_COLUMNS>(product, PhantomData)) }
     });
 }
