@@ -244,7 +244,7 @@ fn layers_without_a_fused_form_between_fused_ones_have_exact_gradients() {
         &[3, 8, 8],
         r#"[{ conv = 8, kernel = 3, padding = 1, spectral_norm = true }, { leaky_relu = 0.2 }, "twice", { dropout = 0.3 },
             { residual = ["relu", { conv = 8, kernel = 3, padding = 1 }, "twice", "tanh"], skip = [{ conv = 8, kernel = 1, spectral_norm = true }] },
-            "twice", { conv = 6, kernel = 3 }, "flatten", { dense = 1 }]"#,
+            "twice", { conv = 6, kernel = 3 }, "flatten", { dense = 5 }]"#,
     );
 }
 

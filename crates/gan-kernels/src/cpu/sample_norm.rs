@@ -151,10 +151,9 @@ impl<'a> Cells<'a> {
         let (mean, inverse, sets) = match call.statistics {
             SampleStatistics::Groups(groups) => {
                 let width = c / groups;
-                let all = parallel::map(samples, |sample| of_groups(&x[sample * size..][..size], c, width));
-                let each = |which: usize| all.iter().flatten().map(move |both| both[which]);
-                let mean = each(0).map(|mean| mean as f32).collect();
-                (mean, each(1).map(inverse).collect(), Sets::Groups { width, count: (size / groups) as f64 })
+                let all = parallel::map(samples, |sample| of_groups(&x[sample * size..][..size], c, width, inverse));
+                let (mean, inverse): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+                (mean.concat(), inverse.concat(), Sets::Groups { width, count: (size / groups) as f64 })
             }
             SampleStatistics::Batch(norm, ranks) => {
                 let mean = norm.centre.repeat(samples);
@@ -167,9 +166,8 @@ impl<'a> Cells<'a> {
             }
         };
         let [gamma, beta] = match call.affine {
-            Some(both) => {
-                both.map(|rows| (0..samples).flat_map(|sample| &rows[call.row(sample) * c..][..c]).copied().collect())
-            }
+            Some(both) => both
+                .map(|rows| (0..samples).map(|sample| &rows[call.row(sample) * c..][..c]).collect::<Vec<_>>().concat()),
             None => [1.0, 0.0].map(|value| vec![value; samples * c]),
         };
         Self { samples, channels: c, size, mean, inverse, gamma, beta, sets }
@@ -210,19 +208,20 @@ impl<'a> Cells<'a> {
     fn project(&self, x: &[f32], u: &mut [f32], [inner, outer]: [&[f32]; 2], slope: f32) -> Projection {
         let level = Level::current();
         let r = &self.inverse;
-        let [inside, outside] = [inner, outer].map(|list| self.each_cell(|i| f64::from(list[i])));
-        let scale = self.list(|i| outside[i] * inside[i] * r[i]);
+        let inside = |i: usize| f64::from(inner[i]);
+        let outside = |i: usize| f64::from(outer[i]);
+        let scale = self.list(|i| outside(i) * inside(i) * r[i]);
         let both = parallel::map(self.samples, |sample| {
             let by = self.factors(sample, &scale, slope);
-            norm::gradient_sums(level, self.part(x, sample), self.part(u, sample), &by)
+            norm::gradient_sums(level, self.part(x, sample), self.part(u, sample), &by).into()
         });
-        let [sums, with_x] =
-            [0, 1].map(|which: usize| both.iter().flat_map(|sums| sums[which].iter().copied()).collect::<Vec<f64>>());
-        let even = self.each_cell(|i| inside[i] * sums[i]);
-        let along = self.each_cell(|i| inside[i] * r[i] * with_x[i]);
+        let (sums, with_x): (Vec<Vec<f64>>, Vec<_>) = both.into_iter().unzip();
+        let [sums, with_x] = [sums.concat(), with_x.concat()];
+        let even = self.each_cell(|i| inside(i) * sums[i]);
+        let along = self.each_cell(|i| inside(i) * r[i] * with_x[i]);
         let [even, along] = self.means([&even, &along]);
-        let subtracted = self.list(|i| outside[i] * r[i] * even[i]);
-        let with_centred = self.list(|i| outside[i] * r[i] * r[i] * along[i]);
+        let subtracted = self.list(|i| outside(i) * r[i] * even[i]);
+        let with_centred = self.list(|i| outside(i) * r[i] * r[i] * along[i]);
         self.update(u, |sample, u| {
             let cells = sample * self.channels..(sample + 1) * self.channels;
             let by = self.factors(sample, &scale, slope);
@@ -237,8 +236,9 @@ impl<'a> Cells<'a> {
         let c = self.channels;
         match self.sets {
             Sets::Groups { width, count } => [a, b].map(|sums| {
-                let mean = |group: &[f64]| vec![group.iter().sum::<f64>() / count; group.len()];
-                sums.chunks(width).flat_map(mean).collect()
+                let mut means = sums.to_vec();
+                means.chunks_mut(width).for_each(|group| group.fill(group.iter().sum::<f64>() / count));
+                means
             }),
             Sets::Channels { count, ranks } => {
                 let over_samples = |sums: &[f64]| -> Vec<f64> {
@@ -253,17 +253,22 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// Returns mean and variance of one sample's groups of `width` channels, for each of its `c` channels.
-fn of_groups(x: &[f32], c: usize, width: usize) -> Vec<[f64; 2]> {
-    let (means, variances) = norm::moments(Level::current(), x, c);
-    let groups = means.chunks(width).zip(variances.chunks(width));
-    let of_group = |(means, variances): (&[f32], &[f32])| {
+/// Returns μ and r of one sample's groups of `width` channels, for each of its `c` channels.
+fn of_groups(x: &[f32], c: usize, width: usize, inverse: impl Fn(f64) -> f64) -> (Vec<f32>, Vec<f64>) {
+    let (mut means, variances) = match x.len() == c {
+        true => (x.to_vec(), vec![0.0; c]),
+        false => norm::moments(Level::current(), x, c),
+    };
+    let mut inverses = vec![0.0; c];
+    let groups = means.chunks_mut(width).zip(variances.chunks(width)).zip(inverses.chunks_mut(width));
+    for ((means, variances), inverses) in groups {
         let mean = means.iter().map(|mean| f64::from(*mean)).sum::<f64>() / width as f64;
         let spread = |(m, v): (&f32, &f32)| f64::from(*v) + (f64::from(*m) - mean).powi(2);
         let variance = means.iter().zip(variances).map(spread).sum::<f64>() / width as f64;
-        vec![[mean, variance]; width]
-    };
-    groups.flat_map(of_group).collect()
+        means.fill(mean as f32);
+        inverses.fill(inverse(variance));
+    }
+    (means, inverses)
 }
 
 /// Adds a number of each cell to the row of γ or β that its sample uses.
