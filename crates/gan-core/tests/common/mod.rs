@@ -7,6 +7,7 @@ struct List {
     layers: Vec<Layer>,
 }
 
+#[allow(dead_code, reason = "some test programs do not need it")]
 pub const KERAS: &str = r#"[
   { dense = 6272 }, { reshape = [128, 7, 7] },
   { conv_transpose = 128, kernel = 4, stride = 2, padding = "same" }, { batch_norm = {} }, { leaky_relu = 0.01 },
