@@ -1,6 +1,6 @@
 """Compares the speed of this project with PyTorch's on one machine, and prints the tables of docs/performance.md.
 
-python compare.py GAN [--rounds N] [--only NAME ...] [--write FILE]
+python compare.py GAN [--rounds N] [--only NAME ...] [--modes MODE ...] [--write FILE]
 GAN is the release binary. For each row, PyTorch's modes of the same precision are tried once; the fastest one then alternates with GAN for
 N rounds. Times are means over whole cycles of penalties that are not due at every step; the tables have medians over the rounds, and the
 ratios are medians of the rounds' ratios. With --write, the tables replace the lines between "<!-- peers -->" and "<!-- /peers -->" in FILE.
@@ -19,6 +19,7 @@ ap = argparse.ArgumentParser()
 ap.add_argument("gan")
 ap.add_argument("--rounds", type=int, default=5)
 ap.add_argument("--only", nargs="+", help="rows whose preset is one of these")
+ap.add_argument("--modes", nargs="+", help="modes of PyTorch to try, where a row has them; all by default")
 ap.add_argument("--write")
 args = ap.parse_args()
 here = pathlib.Path(__file__).parent
@@ -85,6 +86,7 @@ def duration(seconds):
 
 def row(preset, name, modes, settings, threads):
     generate = settings if settings[:1] == ["--generate"] else []
+    modes = [mode for mode in modes if not args.modes or mode in args.modes]
     tried = {mode: torch(preset, [*generate, "--steps", "4"], mode, threads) for mode in modes}
     best = min(tried, key=lambda mode: tried[mode]["mean_s"])
     first = ours(preset, [*settings, "--steps", "4"], threads)
@@ -118,7 +120,10 @@ def machine():
     text = cpuinfo.read_text() if cpuinfo.exists() else ""
     flags = set(next((l for l in text.splitlines() if l.startswith("flags")), "").split())
     named = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if f in flags]
-    model = next((l.split(":")[1].strip() for l in text.splitlines() if l.startswith("model name")), platform.processor())
+    said = lambda key, other: next((l.split(":")[1].strip() for l in text.splitlines() if l.startswith(key)), other)
+    # Virtual machines often hide the name of the model, but not its numbers.
+    numbers = [said(key, "?") for key in ("cpu family", "model\t")]
+    model = f"{said('model name', platform.processor())} (family {numbers[0]}, model {numbers[1]})"
     commit = subprocess.run(["git", "-C", here, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     import torch as t
     return (f"{model}, {text.count('processor')} cores, {' '.join(named)}; commit {commit}; PyTorch {t.__version__}; "

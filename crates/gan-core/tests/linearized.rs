@@ -41,7 +41,7 @@ fn network(input: &[usize], text: &str) -> Network {
         Network::new("test", input, &layers, Init::Glorot, Reuse::UntilChanged, &mut Rng::new(1), test_device())
             .unwrap();
     for (i, param) in network.params().iter().filter(|param| param.name.ends_with("bias")).enumerate() {
-        param.set(&draw(&param.dims().to_vec(), 100 + i as u64)).unwrap();
+        param.set(&draw(param.dims(), 100 + i as u64)).unwrap();
     }
     network.with_precision(Precision::F32Accurate).unwrap()
 }

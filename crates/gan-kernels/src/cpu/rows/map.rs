@@ -104,9 +104,11 @@ pub(crate) fn scale_samples(level: Level, scales: &[f32], x: Option<&[f32]>, y: 
             let scale = scales[sample];
             let range = sample * one..(sample + 1) * one;
             // SAFETY: both operands have a part for each sample, as checked above; only this task uses the sample's of y.
-            match x {
-                Some(x) => unsafe { level.run(Part { f: ScaledSum(scale), x: [y, x], y, range }) },
-                None => unsafe { level.run(Part { f: Scaled(scale), x: [y], y, range }) },
+            unsafe {
+                match x {
+                    Some(x) => level.run(Part { f: ScaledSum(scale), x: [y, x], y, range }),
+                    None => level.run(Part { f: Scaled(scale), x: [y], y, range }),
+                }
             }
         }
     });
