@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import pathlib
 import resource
 import statistics
 import time
@@ -249,7 +250,7 @@ for _ in range(-(-a.steps // cycle) * cycle):
     times.append((time.perf_counter() - start) / a.repeats)
 cpu = (time.process_time() - cpu) / len(times) / a.repeats
 mean = sum(times) / len(times)
-found = dict(work=preset.get("preset", pathlib.Path(a.preset).stem), mode=a.mode, device=a.device, batch=batch, threads=a.threads, mean_s=mean)
+found = dict(work=preset.get("preset", pathlib.Path(a.toml).stem), mode=a.mode, device=a.device, batch=batch, threads=a.threads, mean_s=mean)
 found |= dict(step_s=statistics.median(times), best_s=min(times), images_per_s=batch / mean, cpu_ms=cpu * 1e3)
 if a.device == "cuda":
     found |= dict(card=torch.cuda.get_device_name(), device_mib=torch.cuda.max_memory_allocated() / 2**20)
