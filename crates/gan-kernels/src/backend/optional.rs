@@ -80,7 +80,7 @@ pub struct SampleNormCall<'a, B: Norms> {
 
 /// Statistics of a [`SampleNormCall`].
 pub enum SampleStatistics<'a, B: Norms> {
-    /// Those of each sample, of so many equal groups of its channels.
+    /// Computed from each sample, over this number of equal groups of its channels.
     Groups(usize),
     /// Those of a batch norm, of each channel, which may be over several ranks.
     Batch(&'a B::Norm, &'a Ranks),

@@ -131,7 +131,7 @@ pub(crate) struct Product {
     pub next: Next,
 }
 
-/// Memory that is read after a product: rows of 32 numbers, of which one is prefetched after each `every` words of each block of rows.
+/// Memory that the caller reads after a product: rows of 32 numbers. One row is prefetched after every `every` words of each block of rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Next {
     /// Any address.
