@@ -8,7 +8,7 @@
 //! ∂(Σᵢ wᵢ·yᵢ + Σᵢ cᵢ·tᵢᵀgᵢ) / ∂W = Σᵢ aᵢ·(wᵢ·xᵢ + cᵢ·tᵢ)ᵀ,
 //!
 //! one product for both. Four passes give everything: values forward, adjoints backward, tangents forward, and these products. Apart, the loss
-//! and the penalty take nine. Reference: Pearlmutter 1994, "Fast exact multiplication by the Hessian", of which this is a special case.
+//! and the penalty take nine. Reference for the product with a fixed direction: Pearlmutter 1994, "Fast exact multiplication by the Hessian".
 
 use super::FusedSequential;
 use super::collect::keep;

@@ -2,7 +2,7 @@
 
 use super::collect::keep;
 use super::pass::{NeedsGrad, PassContext};
-use super::{FusedLayer, FusedSequential, PlannedLayer};
+use super::{FusedLayer, FusedSequential};
 use crate::backend::{Backend, Norms, Sides};
 use crate::cpu::Cpu;
 use crate::cpu::buffer::Buffer;
@@ -11,7 +11,6 @@ use crate::ranks::{BatchStatistics, Ranks};
 use crate::spec::product;
 use crate::storage::{elements, lock, with_elements};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Result, Shape, Tensor, bail};
-use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex};
 
 /// Memory layout of a tensor's images.
@@ -170,27 +169,6 @@ impl FusedSequential {
         parameters.apply_op1(op)
     }
 
-    /// Returns numbers for a backward pass to write the gradients of `len` parameters to: zeros, except where it overwrites them all anyway.
-    fn gradient(&self, len: usize) -> Vec<f32> {
-        let kernel = |planned: &PlannedLayer| match &planned.layer {
-            FusedLayer::Conv(conv) => Some(conv.kernel_places(planned.input[2])),
-            _ => None,
-        };
-        let mut kernels: Vec<_> = self.layers.iter().filter_map(kernel).collect();
-        kernels.sort_by_key(|places| places.start);
-        kernels.push(len..len);
-        let mut values = Vec::with_capacity(len);
-        let places = &mut values.spare_capacity_mut()[..len];
-        let mut end = 0;
-        for kernel in kernels {
-            places[end..kernel.start.max(end)].fill(MaybeUninit::new(0.0));
-            end = kernel.end.max(end);
-        }
-        // SAFETY: what is not zero now are kernels, whose gradients every backward pass overwrites before anything reads them, or panics.
-        unsafe { values.set_len(len) };
-        values
-    }
-
     /// Returns the shape of the output.
     fn shape(&self, n: usize, to: Layout) -> Shape {
         let [h, w, c] = self.output();
@@ -288,7 +266,7 @@ impl Op {
             bail!("a network's backward pass can run once for each forward pass: run it forward again");
         };
         let g = inward(g, self.network.output(), self.layouts[1]);
-        let mut dtheta = self.needs.parameters.then(|| self.network.gradient(theta.len()));
+        let mut dtheta = self.needs.parameters.then(|| vec![0.0; theta.len()]);
         let dx = self.network.backward(cx, self.samples, theta, g, dtheta.as_deref_mut());
         let dx = dx.map(|dx| outward(&dx, self.network.input, self.layouts[0]));
         Ok((dx, dtheta))

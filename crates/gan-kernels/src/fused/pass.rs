@@ -74,6 +74,16 @@ impl<'a, B: Backend> At<'a, B> {
         Self { samples: batches * self.samples, ..*self }
     }
 
+    /// Returns values and tangents after the layer, which `compute` writes from those before it, `both`.
+    pub fn jvp(&self, both: &B::Buffer, compute: impl FnOnce([B::Slice<'_>; 2], [B::SliceMut<'_>; 2])) -> B::Buffer {
+        let backend = self.backend();
+        let half = self.input_len();
+        let before = [0..half, half..2 * half].map(|range| backend.part(backend.slice(both), range));
+        let mut after = backend.uninit(2 * self.output_len());
+        compute(before, backend.split_mut(backend.slice_mut(&mut after), self.output_len()));
+        after
+    }
+
     /// Returns the layer's input in the backward pass: what was saved, or else the output of the layer before, recomputed.
     pub fn input(&self, cx: &PassContext<B>) -> Option<Value<B>> {
         if let Some(saved) = &cx.values[self.index] {
@@ -198,8 +208,21 @@ impl<B: Backend> Adjoint<B> {
         }
     }
 
+    /// Returns the adjoints of values and tangents before a layer, which `compute` writes from what is before it, `both`, and these.
+    pub fn before(
+        self,
+        backend: &B,
+        both: &B::Buffer,
+        compute: impl FnOnce(&JvpAdjoints<B>, [B::SliceMut<'_>; 2]),
+    ) -> Self {
+        let len = backend.len(backend.slice(both)) / 2;
+        let mut g = backend.uninit(2 * len);
+        compute(&self.after(backend, both), backend.split_mut(backend.slice_mut(&mut g), len));
+        Self { g, has_values: true }
+    }
+
     /// Returns these adjoints with the values and tangents before the layer, `both`.
-    pub fn after<'a>(&'a self, backend: &B, both: &'a B::Buffer) -> JvpAdjoints<'a, B> {
+    fn after<'a>(&'a self, backend: &B, both: &'a B::Buffer) -> JvpAdjoints<'a, B> {
         let (both, g) = (backend.slice(both), backend.slice(&self.g));
         let [half, len] = [backend.len(both) / 2, backend.len(g)];
         let start = if self.has_values { len / 2 } else { 0 };
@@ -219,10 +242,7 @@ impl<B: Backend> Adjoint<B> {
             self.for_each(backend, len, |g| backend.activation_grad(act, backend.slice(y), g));
             return self;
         }
-        let mut g = backend.uninit(2 * len);
-        let to = backend.split_mut(backend.slice_mut(&mut g), len);
-        backend.activation_jvp_grad(act, &self.after(backend, y), to);
-        Self { g, has_values: true }
+        self.before(backend, y, |adjoints, to| backend.activation_jvp_grad(act, adjoints, to))
     }
 }
 

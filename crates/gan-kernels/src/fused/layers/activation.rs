@@ -122,10 +122,7 @@ impl<B: Backend> Operation<B> for InputActivation {
             adjoint.for_each(backend, half, |g| backend.input_activation_grad(*self, x, g));
             return Some(adjoint);
         }
-        let mut g = backend.uninit(2 * half);
-        let to = backend.split_mut(backend.slice_mut(&mut g), half);
-        backend.input_activation_jvp_grad(*self, &adjoint.after(backend, &both), to);
-        Some(Adjoint { g, has_values: true })
+        Some(adjoint.before(backend, &both, |after, to| backend.input_activation_jvp_grad(*self, after, to)))
     }
 
     fn linearizes(&self, _: Activation) -> bool {

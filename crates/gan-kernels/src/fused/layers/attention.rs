@@ -49,12 +49,10 @@ impl<B: Backend> Operation<B> for Attention {
 
     fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
-        let half = at.input_len();
-        let [x, t] = [0..half, half..2 * half].map(|range| backend.part(backend.slice(&both), range));
-        let mut y = backend.uninit(2 * at.output_len());
-        let [values, tangents] = backend.split_mut(backend.slice_mut(&mut y), at.output_len());
-        backend.attention(&at.map(), self.keys, x, values);
-        backend.attention_jvp(&at.map(), self.keys, [x, t], tangents);
+        let y = at.jvp(&both, |[x, t], [values, tangents]| {
+            backend.attention(&at.map(), self.keys, x, values);
+            backend.attention_jvp(&at.map(), self.keys, [x, t], tangents);
+        });
         cx.values[at.index] = Some(both);
         Ok(y.into())
     }
@@ -68,9 +66,6 @@ impl<B: Backend> Operation<B> for Attention {
     ) -> Option<Adjoint<B>> {
         let backend = at.backend();
         let both = cx.values[at.index].take()?;
-        let mut g = backend.uninit(2 * at.input_len());
-        let to = backend.split_mut(backend.slice_mut(&mut g), at.input_len());
-        backend.attention_jvp_grad(&at.map(), self.keys, &adjoint.after(backend, &both), to);
-        Some(Adjoint { g, has_values: true })
+        Some(adjoint.before(backend, &both, |after, to| backend.attention_jvp_grad(&at.map(), self.keys, after, to)))
     }
 }

@@ -177,13 +177,9 @@ impl<B: Backend> Operation<B> for BatchNorm {
         let backend = at.backend();
         let input = cx.values[at.index].take()?;
         let norm = cx.norms[at.index].take()?;
-        let half = at.input_len();
-        let mut to = backend.uninit(2 * half);
-        let halves = backend.split_mut(backend.slice_mut(&mut to), half);
         let call = self.call(at);
-        self.with_grads(at, dtheta, |grads| {
-            backend.norm_jvp_grad(&call, &norm, &adjoint.after(backend, &input), halves, grads)
-        });
-        Some(Adjoint { g: to, has_values: true })
+        Some(adjoint.before(backend, &input, |after, to| {
+            self.with_grads(at, dtheta, |grads| backend.norm_jvp_grad(&call, &norm, after, to, grads));
+        }))
     }
 }

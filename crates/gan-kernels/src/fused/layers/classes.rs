@@ -94,14 +94,13 @@ impl<B: Backend> Operation<B> for ConcatClass {
 
     fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
-        let half = at.input_len();
         let rows = self.embedding.map(|(start, _)| at.parameters(start, self.len()));
-        let x = backend.slice(&both);
-        let mut y = backend.uninit(2 * at.output_len());
-        let [values, tangents] = backend.split_mut(backend.slice_mut(&mut y), at.output_len());
-        backend.concat_class(&at.map(), Some(classes(cx)?), rows, backend.part(x, 0..half), values);
-        // The rows do not depend on the input.
-        backend.concat_class(&at.map(), None, None, backend.part(x, half..2 * half), tangents);
+        let classes = classes(cx)?;
+        let y = at.jvp(&both, |[x, t], [values, tangents]| {
+            backend.concat_class(&at.map(), Some(classes), rows, x, values);
+            // The rows do not depend on the input.
+            backend.concat_class(&at.map(), None, None, t, tangents);
+        });
         Ok(y.into())
     }
 

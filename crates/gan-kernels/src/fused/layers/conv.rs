@@ -6,7 +6,6 @@ use crate::fused::PlannedLayer;
 use crate::fused::pass::{Adjoint, At, Dtheta, NeedsGrad, PassContext, Value, owned};
 use crate::spec::{ConvSpec, Problem, product};
 use candle_core::{Result, bail};
-use std::ops::Range;
 
 /// Places of a layer's numbers in the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +44,6 @@ impl Conv {
         if self.transposed.is_some() { p.swapped() } else { p }
     }
 
-    /// Returns the places of its kernel's numbers. A backward pass that needs their gradient overwrites all of it.
-    pub(in crate::fused) fn kernel_places(&self, channels: usize) -> Range<usize> {
-        self.weights.weight..self.weights.weight + self.kernel_len(channels)
-    }
-
     fn kernel_len(&self, channels: usize) -> usize {
         product(&[self.outputs, channels / self.groups.max(1), self.kernel[0], self.kernel[1]])
     }
@@ -76,7 +70,8 @@ impl Conv {
 
     fn weight_grad<'s, B: Backend>(&self, at: &At<B>, x: B::Slice<'s>, g: B::Slice<'s>, dtheta: &mut B::SliceMut<'_>) {
         let problem = self.problem(at.planned(), at.samples);
-        let dw = at.backend().part_mut(dtheta, self.kernel_places(at.planned().input[2]));
+        let start = self.weights.weight;
+        let dw = at.backend().part_mut(dtheta, start..start + self.kernel_len(at.planned().input[2]));
         // A transposed convolution's output is the problem's x.
         let [x, g] = if self.transposed.is_some() { [g, x] } else { [x, g] };
         at.backend().conv_weight_grad(&problem, at.network.precision, x, g, dw);

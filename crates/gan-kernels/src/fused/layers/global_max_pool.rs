@@ -47,12 +47,7 @@ impl<B: Backend> Operation<B> for GlobalMaxPool {
     }
 
     fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
-        let backend = at.backend();
-        let half = at.input_len();
-        let mut y = backend.uninit(2 * at.output_len());
-        let to = backend.split_mut(backend.slice_mut(&mut y), at.output_len());
-        let [x, t] = [0..half, half..2 * half].map(|range| backend.part(backend.slice(&both), range));
-        backend.global_max_pool_jvp(&at.map(), [x, t], to);
+        let y = at.jvp(&both, |before, after| at.backend().global_max_pool_jvp(&at.map(), before, after));
         cx.values[at.index] = Some(both);
         Ok(y.into())
     }

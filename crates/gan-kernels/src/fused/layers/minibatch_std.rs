@@ -46,12 +46,10 @@ impl<B: Backend> Operation<B> for MinibatchStd {
 
     fn jvp(&self, at: &At<B>, both: Value<B>, cx: &mut PassContext<B>) -> Result<Value<B>> {
         let backend = at.backend();
-        let half = at.input_len();
-        let [x, t] = [0..half, half..2 * half].map(|range| backend.part(backend.slice(&both), range));
-        let mut y = backend.uninit(2 * at.output_len());
-        let [values, tangents] = backend.split_mut(backend.slice_mut(&mut y), at.output_len());
-        backend.minibatch_std(&at.map(), self.group(at), x, values);
-        backend.minibatch_std_jvp(&at.map(), self.group(at), [x, t], tangents);
+        let y = at.jvp(&both, |[x, t], [values, tangents]| {
+            backend.minibatch_std(&at.map(), self.group(at), x, values);
+            backend.minibatch_std_jvp(&at.map(), self.group(at), [x, t], tangents);
+        });
         cx.values[at.index] = Some(both);
         Ok(y.into())
     }
@@ -65,9 +63,7 @@ impl<B: Backend> Operation<B> for MinibatchStd {
     ) -> Option<Adjoint<B>> {
         let backend = at.backend();
         let both = cx.values[at.index].take()?;
-        let mut g = backend.uninit(2 * at.input_len());
-        let to = backend.split_mut(backend.slice_mut(&mut g), at.input_len());
-        backend.minibatch_std_jvp_grad(&at.map(), self.group(at), &adjoint.after(backend, &both), to);
-        Some(Adjoint { g, has_values: true })
+        let group = self.group(at);
+        Some(adjoint.before(backend, &both, |after, to| backend.minibatch_std_jvp_grad(&at.map(), group, after, to)))
     }
 }

@@ -61,9 +61,7 @@ impl<B: Backend> Operation<B> for PixelNorm {
     ) -> Option<Adjoint<B>> {
         let backend = at.backend();
         let both = cx.values[at.index].take()?;
-        let mut g = backend.uninit(2 * at.input_len());
-        let to = backend.split_mut(backend.slice_mut(&mut g), at.input_len());
-        backend.pixel_norm_jvp_grad(at.planned().input[2], self.eps, &adjoint.after(backend, &both), to);
-        Some(Adjoint { g, has_values: true })
+        let channels = at.planned().input[2];
+        Some(adjoint.before(backend, &both, |after, to| backend.pixel_norm_jvp_grad(channels, self.eps, after, to)))
     }
 }

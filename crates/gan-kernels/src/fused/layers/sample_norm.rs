@@ -161,19 +161,14 @@ impl<B: Backend> Operation<B> for SampleNorm {
         let backend = at.backend();
         let input = cx.values[at.index].take()?;
         let call = self.call(at, cx).ok()?;
-        let half = at.input_len();
-        let mut g = backend.uninit(2 * half);
-        let to = backend.split_mut(backend.slice_mut(&mut g), half);
-        let adjoints = adjoint.after(backend, &input);
-        match self.affine {
+        Some(adjoint.before(backend, &input, |after, to| match self.affine {
             Some(starts) => {
                 let len = self.affine_len(call.channels);
                 with_grads(backend, starts, len, dtheta, |grads| {
-                    backend.sample_norm_jvp_grad(&call, &adjoints, to, Some(grads));
+                    backend.sample_norm_jvp_grad(&call, after, to, Some(grads));
                 });
             }
-            None => backend.sample_norm_jvp_grad(&call, &adjoints, to, None),
-        }
-        Some(Adjoint { g, has_values: true })
+            None => backend.sample_norm_jvp_grad(&call, after, to, None),
+        }))
     }
 }
