@@ -311,7 +311,8 @@ impl<P: Format, const R: usize, const A: u8, const H: usize, const FULL: bool> J
                     let ahead = b_row * 8;
                     let mut left = k;
                     while left > 0 {
-                        let words = left.min(next.every);
+                        // Plain Rust's registers are too few for a second loop.
+                        let words = if const { S::PREFETCHES } { left.min(next.every) } else { left };
                         for _ in 0..words {
                             S::prefetch(b.wrapping_add(ahead));
                             S::prefetch(b.wrapping_add(ahead + LANES));

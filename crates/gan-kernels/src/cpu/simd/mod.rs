@@ -30,6 +30,8 @@ pub(crate) trait Simd:
 {
     /// Number of rows of the matrix kernel's block that fit into the registers.
     const ROWS: usize;
+    /// Whether prefetching does anything.
+    const PREFETCHES: bool = true;
 
     /// Runs `job` compiled for this instruction set, as a function of its own.
     unsafe fn call<J: Job>(job: J);

@@ -25,6 +25,7 @@ fn round(x: f32) -> f32 {
 
 impl Simd for Portable {
     const ROWS: usize = 2;
+    const PREFETCHES: bool = false;
 
     #[inline(never)]
     unsafe fn call<J: Job>(job: J) {
