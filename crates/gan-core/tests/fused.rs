@@ -155,7 +155,7 @@ fn fused_networks_have_exact_tangents_and_their_gradients() {
             vec![3, 8, 8],
             r#"[{ conv = 8, kernel = 3 }, "tanh", { attention = 4, spectral_norm = true }, { group_norm = 2 }, { leaky_relu = 0.2 },
                 { residual = [{ conv = 8, kernel = 1 }, "silu", { dropout = 0.3 }, { instance_norm = {} }, "prelu"], skip = ["pixel_norm", "gelu"] },
-                { minibatch_std = 4 }, { conv = 10, kernel = 3 }, { elu = 0.7 }, { layer_norm = {} }, "relu", "global_max_pool",
+                { minibatch_std = 4 }, { conv = 20, kernel = 3 }, "glu", { elu = 0.7 }, { layer_norm = {} }, "relu", "global_max_pool",
                 { dense = 6, spectral_norm = true }, "sigmoid", { dense = 1 }]"#,
         ),
     ] {
@@ -208,7 +208,7 @@ fn networks_of_every_kind_of_layer_equal_their_layers() {
             { residual = ["relu", { conv = 12, kernel = 3, padding = 1, spectral_norm = true }, { dropout = 0.3 }, { conv = 12, kernel = 3, padding = 1 }, { avg_pool = 2 }],
               skip = [{ avg_pool = 2 }, { conv = 12, kernel = 1, spectral_norm = true }] },
             { residual = [{ conv = 8, kernel = 1 }, { leaky_relu = 0.2 }, { conv = 8, kernel = 3, padding = 1, groups = 2 }, { leaky_relu = 0.2 }, { conv = 12, kernel = 1, bias = false, gain = 0.5 }] },
-            { minibatch_std = 4 }, { group_norm = 1 }, "silu", { conv = 6, kernel = 3 }, "flatten", "prelu", { dense = 5, spectral_norm = true }, { elu = 1.0 }, { dense = 1 }]"#,
+            { minibatch_std = 4 }, { group_norm = 1 }, "silu", { conv = 12, kernel = 3 }, "glu", "flatten", "prelu", { dense = 5, spectral_norm = true }, { elu = 1.0 }, { dense = 1 }]"#,
     );
     check(
         &[12],

@@ -46,6 +46,7 @@ const EXAMPLES: &[(&str, &[usize], &str)] = &[
     ("concat_class", &[3, 2, 2], r#"[{"concat_class": 3, "embedding": 2}]"#),
     ("projection", &[5], r#"[{"projection": 3}]"#),
     ("auxiliary", &[5], r#"[{"auxiliary": 3}]"#),
+    ("glu", &[6, 2, 3], r#"["glu"]"#),
     ("relu", &[7], r#"["relu"]"#),
     ("prelu", &[7], r#"["prelu"]"#),
     ("silu", &[7], r#"["silu"]"#),

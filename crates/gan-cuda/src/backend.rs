@@ -5,7 +5,7 @@ use crate::conv::WeightCache;
 use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
 use gan_kernels::backend::{
-    Activation, Attentions, Backend, ConvCall, Derivatives, InputActivation, LearnedSlopes, Memory, MinibatchStds,
+    Activation, Attentions, Backend, ConvCall, Derivatives, Glus, InputActivation, LearnedSlopes, Memory, MinibatchStds,
     SampleNorms,
 };
 use gan_kernels::fused::{FusedLayer, Reuse};
@@ -75,6 +75,7 @@ impl Backend for Cuda {
             FusedLayer::LearnedSlope(_)
             | FusedLayer::SampleNorm(_)
             | FusedLayer::PixelNorm(_)
+            | FusedLayer::Glu(_)
             | FusedLayer::MinibatchStd(_)
             | FusedLayer::Attention(_) => false,
             FusedLayer::Conv(_)
@@ -186,6 +187,7 @@ impl Backend for Cuda {
 
 impl Derivatives for Cuda {}
 impl LearnedSlopes for Cuda {}
+impl Glus for Cuda {}
 impl SampleNorms for Cuda {}
 impl MinibatchStds for Cuda {}
 impl Attentions for Cuda {}

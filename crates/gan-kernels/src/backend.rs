@@ -15,7 +15,7 @@ mod optional;
 
 pub use crate::resample::{Axis, Resample};
 pub use optional::{
-    Attentions, Derivatives, LearnedSlopes, MinibatchStds, SampleNormCall, SampleNorms, SampleStatistics,
+    Attentions, Derivatives, Glus, LearnedSlopes, MinibatchStds, SampleNormCall, SampleNorms, SampleStatistics,
 };
 
 /// Activation whose derivative is a function of its output.
@@ -168,7 +168,16 @@ pub trait Memory: Clone + Debug + Send + Sync + 'static {
 ///
 /// Kernels panic if lengths do not fit each other; callers check shapes before.
 pub trait Backend:
-    Norms + Pixels + Classes + Optimizers + Derivatives + LearnedSlopes + SampleNorms + MinibatchStds + Attentions
+    Norms
+    + Pixels
+    + Classes
+    + Optimizers
+    + Derivatives
+    + LearnedSlopes
+    + Glus
+    + SampleNorms
+    + MinibatchStds
+    + Attentions
 {
     /// Cache of weights in the form that the kernels read.
     type WeightCache: Debug + Send + Sync;

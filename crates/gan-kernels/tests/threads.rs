@@ -5,29 +5,34 @@ mod common;
 use candle_core::{DType, Tensor, Var};
 use common::{made, weigh};
 use gan_kernels::fused::{
-    Activation, Attention, Conv, FusedLayer, FusedSequential, GlobalMaxPool, InputActivation, Layout, LearnedSlope,
+    Activation, Attention, Conv, FusedLayer, FusedSequential, GlobalMaxPool, Glu, InputActivation, Layout, LearnedSlope,
     MinibatchStd, OwnFactors, PixelNorm, Reuse, Run, SampleNorm, SlopeApplies, Statistics, Weights,
 };
 use gan_kernels::{ConvSpec, Precision};
 use std::sync::Arc;
 
 const CHANNELS: usize = 24;
-/// Number of parameters: a kernel, γ and β of one norm with groups and of one for three classes, a slope.
-const PARAMETERS: usize = CHANNELS * 3 * 9 + 2 * CHANNELS + 6 * CHANNELS + 1;
+/// Number of parameters: a kernel, γ and β of one norm with groups and of one for three classes, a
+/// depthwise kernel, a slope.
+const PARAMETERS: usize = CHANNELS * 3 * 9 + 2 * CHANNELS + 6 * CHANNELS + 9 * CHANNELS + 1;
 
 fn network() -> Arc<FusedSequential> {
     let weights = Weights { weight: 0, bias: None };
     let spec = ConvSpec::square(1, 1);
     let conv = Conv { weights, groups: 1, outputs: CHANNELS, kernel: [3, 3], spec, transposed: None };
     let start = CHANNELS * 3 * 9;
+    let weights = Weights { weight: start + 8 * CHANNELS, bias: None };
+    let depthwise = Conv { weights, groups: CHANNELS, ..conv.clone() };
     let norm = |of, affine| FusedLayer::SampleNorm(SampleNorm { of, affine: Some(affine), eps: 1e-5 });
     let layers = vec![
         FusedLayer::Conv(conv),
         norm(OwnFactors::Statistics { groups: 4 }, [start, start + CHANNELS]),
         FusedLayer::Activation(Activation::LeakyRelu(0.2)),
+        FusedLayer::Conv(depthwise),
         FusedLayer::LearnedSlope(LearnedSlope { slope: PARAMETERS - 1, applies: SlopeApplies::BelowZero }),
         norm(OwnFactors::Affine { classes: 3 }, [start + 2 * CHANNELS, start + 5 * CHANNELS]),
         FusedLayer::InputActivation(InputActivation::Silu),
+        FusedLayer::Glu(Glu),
         FusedLayer::PixelNorm(PixelNorm { eps: 1e-8 }),
         FusedLayer::Attention(Attention { keys: 3 }),
         FusedLayer::MinibatchStd(MinibatchStd { group: 3 }),

@@ -1,4 +1,4 @@
-//! A layer of your own: a gated linear unit over channels, in a list like any other.
+//! A layer of your own: the positive and the negative part of every channel, in a list like any other layer.
 
 use gan::core::layers::{Dense, Dual, InferResult, Inferred, LayerContext, LayerSpec, register};
 use gan::core::{Init, Network};
@@ -6,35 +6,31 @@ use gan::kernels::fused::Reuse;
 use gan::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// a·σ(b), a and b the halves of the channels (Dauphin et al. 2017, arXiv:1612.08083): `[2C, …] -> [C, …]`.
+/// max(x, 0) and max(−x, 0) side by side (Shang et al. 2016, arXiv:1603.05201): `[C, …] -> [2C, …]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Glu;
+struct ConcatRelu;
 
-impl LayerSpec for Glu {
-    const NAME: &'static str = "glu";
+impl LayerSpec for ConcatRelu {
+    const NAME: &'static str = "concat_relu";
     const IS_NONLINEAR: bool = true;
 
     fn infer(&self, input: &[usize]) -> InferResult {
-        if !input[0].is_multiple_of(2) {
-            return Err("an even number of channels".into());
-        }
-        Ok(Inferred::new([&[input[0] / 2], &input[1..]].concat()))
+        Ok(Inferred::new([&[2 * input[0]], &input[1..]].concat()))
     }
 
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> candle_core::Result<Dual> {
-        let half = x.value.dim(1)? / 2;
-        let part = |from: usize| x.linear(|x| x.narrow(1, from, half)?.contiguous());
-        part(0)?.mul(&part(half)?.sigmoid()?)
+        let negative = x.linear(|x| x.neg())?;
+        x.leaky_relu(0.0)?.join(&negative.leaky_relu(0.0)?, 1)
     }
 }
 
 /// Builds a network with the layer, and takes its derivative in a direction, which penalties need.
 pub fn main() -> Result<(), gan::core::Error> {
     // From here on lists in TOML and weight files may name it.
-    register::<Glu>();
-    let layers: Vec<Layer> = vec![Dense::new(16).into(), Glu.into(), Dense::new(1).into()];
+    register::<ConcatRelu>();
+    let layers: Vec<Layer> = vec![Dense::new(8).into(), ConcatRelu.into(), Dense::new(1).into()];
     let (rng, device) = (&mut Rng::new(1), &Device::Cpu);
-    let network = Network::new("gated", &[4], &layers, Init::He, Reuse::Never, rng, device)?;
+    let network = Network::new("signed", &[4], &layers, Init::He, Reuse::Never, rng, device)?;
     let x = Tensor::ones((2, 4), DType::F32, device)?;
     println!("{}", network.forward(&x, &mut ForwardContext::eval())?);
     println!("{}", network.jvp(&x, &x, &mut ForwardContext::eval())?);

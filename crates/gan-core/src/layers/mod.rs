@@ -45,6 +45,7 @@ layers! {
     batch_norm: BatchNorm, ConditionalBatchNorm;
     sample_norm: InstanceNorm, LayerNorm, GroupNorm, PixelNorm;
     activations: Relu, LeakyRelu, Elu, Prelu, Silu, Gelu, Tanh, Sigmoid;
+    glu: Glu;
     dropout: Dropout;
     reshape: Reshape, Flatten, ZeroPad;
     resample: Upsample, Bilinear, PixelShuffle, BlurPool;

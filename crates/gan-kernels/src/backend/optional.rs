@@ -60,6 +60,26 @@ pub trait LearnedSlopes: Memory {
     }
 }
 
+/// Kernels of gated linear units a·σ(b): rows of the `channels` numbers of a, followed by those of b, become rows of `channels` numbers.
+pub trait Glus: Memory {
+    /// Computes y = a·σ(b).
+    fn glu(&self, _channels: usize, _x: Self::Slice<'_>, _y: Self::SliceMut<'_>) {
+        lacking()
+    }
+    /// Computes the gradient of [`Glus::glu`].
+    fn glu_grad(&self, _channels: usize, _x: Self::Slice<'_>, _g: Self::Slice<'_>, _dx: Self::SliceMut<'_>) {
+        lacking()
+    }
+    /// Computes the tangent of the output from values and tangents.
+    fn glu_jvp(&self, _channels: usize, _both: [Self::Slice<'_>; 2], _y: Self::SliceMut<'_>) {
+        lacking()
+    }
+    /// Computes adjoints of values and tangents.
+    fn glu_jvp_grad(&self, _channels: usize, _adjoints: &JvpAdjoints<Self>, _to: [Self::SliceMut<'_>; 2]) {
+        lacking()
+    }
+}
+
 /// A norm whose statistics, or whose γ and β, are those of each sample, followed by a leaky ReLU.
 pub struct SampleNormCall<'a, B: Norms> {
     /// Number of samples in the batch.

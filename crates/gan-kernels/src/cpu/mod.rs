@@ -2,7 +2,7 @@
 //!
 //! In reading order: `simd` (vectors of sixteen f32), `parallel`, `buffer` (reused memory), `gemm` (the matrix kernel), `conv`,
 //! `weight_cache`, `rows` (activations and batch norm over `[rows, channels]`), `norm` (batch norm's formulas), `sample_norm` and `pixel_norm` (norms of each sample), `pixels` (maps without
-//! weights), `classes` (layers that use classes), `learned_slope` (PReLU), `minibatch_std`,
+//! weights), `classes` (layers that use classes), `learned_slope` (PReLU), `glu` (gated linear units), `minibatch_std`,
 //! `attention`, `layout` (to and from candle's channels-first images), `optimizer`.
 
 mod attention;
@@ -10,6 +10,7 @@ pub(crate) mod buffer;
 mod classes;
 pub(crate) mod conv;
 pub(crate) mod gemm;
+mod glu;
 pub(crate) mod layout;
 mod learned_slope;
 mod minibatch_std;

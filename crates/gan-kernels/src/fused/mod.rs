@@ -16,7 +16,7 @@ mod pass;
 
 pub use collect::backward;
 pub use layers::{
-    Activation, Attention, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, InputActivation,
+    Activation, Attention, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, Glu, InputActivation,
     Join, LearnedSlope, MinibatchStd, OwnFactors, PixelNorm, Projection, Resample, Reshape, SampleNorm, SlopeApplies,
     Swap, Weights,
 };

@@ -3,10 +3,11 @@
 //! Winograd's for 4×4 stride 2 and 3×3 stride 1 with enough channels; row products for dense layers and similar shapes, in f32 whatever the
 //! precision; else im2col; or, with few output channels (3 or 1 at the end of a generator), col2im. A stride-1 convolution into few
 //! channels is computed as the transpose of one that slides over its output. Groups run one after the other over the same images, each
-//! reading and writing its own channels.
+//! reading and writing its own channels, except those of depthwise convolutions.
 
 mod col2im;
 mod dense;
+mod depthwise;
 mod im2col;
 mod im2col_gemm;
 mod taps;
@@ -27,6 +28,7 @@ pub(crate) use winograd::Direction;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
     Winograd,
+    Depthwise,
     Dense,
     Im2col,
     Col2im,
@@ -41,7 +43,7 @@ pub(crate) struct Packed {
     direction: Direction,
     precision: Precision,
     algorithm: Algorithm,
-    /// Parts of each group in turn.
+    /// Parts of each group in turn; of all groups at once for a depthwise convolution.
     parts: Vec<Buffer>,
 }
 
@@ -94,6 +96,9 @@ fn whole_panels(n: usize) -> usize {
 fn choose(p: &Problem, direction: Direction) -> Algorithm {
     if winograd::serves(p) {
         return Algorithm::Winograd;
+    }
+    if depthwise::serves(p) {
+        return Algorithm::Depthwise;
     }
     if p.groups > 1 {
         return Algorithm::Im2col;
@@ -148,7 +153,10 @@ pub(crate) fn pack(level: Level, precision: Precision, p: &Problem, direction: D
     assert_eq!(w.len(), p.weights(), "the weights of {p:?}");
     let algorithm = choose(p, direction);
     let groups = w.chunks_exact((p.out_channels * p.rows()).max(1));
-    let parts = groups.flat_map(|w| pack_group(level, precision, p, direction, algorithm, w)).collect();
+    let parts = match algorithm {
+        Algorithm::Depthwise => vec![depthwise::pack(p, w)],
+        _ => groups.flat_map(|w| pack_group(level, precision, p, direction, algorithm, w)).collect(),
+    };
     Packed { level, problem: *p, direction, precision, algorithm, parts }
 }
 
@@ -167,6 +175,7 @@ fn pack_group(
     let at = |o: usize, channel: usize, tap: usize| w[(o * c + channel) * taps + tap];
     match (algorithm, direction) {
         (Algorithm::Winograd, _) => winograd::pack(level, precision, p, direction, w),
+        (Algorithm::Depthwise, _) => unreachable!("packed for all groups at once"),
         (Algorithm::Dense, Direction::Forward) => {
             let rows = taps::inputs_first(p, w);
             vec![im2col_gemm::pack_rows::<Single>(level, p.rows(), o, |k| &rows[k * o..][..o])]
@@ -229,6 +238,7 @@ pub(crate) fn forward(p: &Problem, x: &[f32], w: &Packed, y: &mut [f32]) {
         let y = &mut y[group * p.out_channels..];
         match w.algorithm {
             Algorithm::Winograd => winograd::run(level, precision, p, Direction::Forward, x, parts, y),
+            Algorithm::Depthwise => depthwise::run(level, p, Direction::Forward, x, &parts[0], y),
             Algorithm::Dense => dense::run(level, x, &parts[0], [p.rows(), p.out_channels], true, y),
             Algorithm::Im2col => with_format!(precision, level, P => {
                 let columns = [p.out_channels, p.pitch()[1]];
@@ -255,6 +265,7 @@ pub(crate) fn input_grad(p: &Problem, y: &[f32], w: &Packed, x: &mut [f32]) {
         let x = &mut x[group * p.in_channels..];
         match w.algorithm {
             Algorithm::Winograd => winograd::run(level, precision, p, Direction::Backward, y, parts, x),
+            Algorithm::Depthwise => depthwise::run(level, p, Direction::Backward, y, &parts[0], x),
             Algorithm::Dense => dense::run(level, y, &parts[0], [p.out_channels, p.rows()], false, x),
             Algorithm::Im2col => {
                 let columns = [p.in_channels, p.pitch()[0]];
@@ -274,6 +285,9 @@ pub(crate) fn weight_grad(level: Level, precision: Precision, p: &Problem, x: &[
     assert_eq!(dw.len(), p.weights(), "the weights of {p:?}");
     if x.is_empty() || dy.is_empty() {
         return dw.fill(0.0);
+    }
+    if depthwise::serves(p) {
+        return depthwise::weight_grad(level, p, x, dy, dw);
     }
     for (group, dw) in dw.chunks_exact_mut(p.out_channels * p.rows()).enumerate() {
         group_weight_grad(level, precision, p, &x[group * p.in_channels..], &dy[group * p.out_channels..], dw);

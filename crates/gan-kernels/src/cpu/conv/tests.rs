@@ -236,6 +236,17 @@ proptest! {
         let channels = if swapped { [2, 1, many, few] } else { [2, 1, few, many] };
         if let Some(p) = problem(spec, channels, input.into(), [kernel; 2]) { check(&p)?; }
     }
+
+    #[test]
+    fn depthwise_convolutions_equal_the_loops(
+        channels in 1..90usize, samples in 0..5usize, stride in (1..4usize, 1..4usize), dilation in (1..3usize, 1..3usize),
+        pads in prop::array::uniform4(0..4usize), input in (1..12usize, 1..12usize), kernel in (1..6usize, 1..6usize),
+    ) {
+        let [top, bottom, left, right] = pads;
+        let padding = Padding { top, bottom, left, right };
+        let spec = ConvSpec { stride: stride.into(), padding, dilation: dilation.into(), ..ConvSpec::default() };
+        if let Some(p) = problem(spec, [samples, channels, 1, 1], input.into(), kernel.into()) { check(&p)?; }
+    }
 }
 
 #[test]
@@ -274,12 +285,12 @@ fn non_finite_inputs_give_non_finite_outputs() {
     }
 }
 
-/// Returns one problem for each algorithm: two for Winograd, one each for the matrix product, im2col and col2im.
-fn one_of_each() -> [Problem; 5] {
+/// Returns one problem for each algorithm: two for Winograd, one each for the matrix product, im2col, col2im and depthwise convolutions.
+fn one_of_each() -> [Problem; 6] {
     let of = |channels: [usize; 2], side: usize, kernel: usize, spec: ConvSpec| Problem {
         spec,
         samples: 2,
-        groups: 1,
+        groups: if channels == [1, 1] { 20 } else { 1 },
         in_channels: channels[0],
         out_channels: channels[1],
         input: [side; 2],
@@ -292,6 +303,7 @@ fn one_of_each() -> [Problem; 5] {
         of([40, 24], 1, 1, ConvSpec::default()),
         of([5, 40], 9, 5, ConvSpec::square(2, 1)),
         of([40, 1], 9, 7, ConvSpec::square(1, 3)),
+        of([1, 1], 9, 3, ConvSpec::square(2, 1)),
     ]
 }
 

@@ -17,7 +17,7 @@ pub(crate) trait Curve: Copy + Send + Sync {
 struct Leaky(f32);
 /// 1 / (1 + e⁻ˣ), exact for small probabilities.
 #[derive(Clone, Copy)]
-struct Sigmoid;
+pub(crate) struct Sigmoid;
 /// x where x > 0, else α·(eˣ − 1).
 #[derive(Clone, Copy)]
 struct Elu(f32);

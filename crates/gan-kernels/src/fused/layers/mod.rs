@@ -7,6 +7,7 @@ mod classes;
 mod conv;
 mod dropout;
 mod global_max_pool;
+mod glu;
 mod learned_slope;
 mod minibatch_std;
 mod pixel_norm;
@@ -22,6 +23,7 @@ pub use classes::{ConcatClass, Projection};
 pub use conv::{Conv, Weights};
 pub use dropout::Dropout;
 pub use global_max_pool::GlobalMaxPool;
+pub use glu::Glu;
 pub use learned_slope::{LearnedSlope, SlopeApplies};
 pub use minibatch_std::MinibatchStd;
 pub use pixel_norm::PixelNorm;
@@ -200,6 +202,8 @@ layers! {
     InputActivation(InputActivation),
     /// Multiplication by a learned slope.
     LearnedSlope(LearnedSlope),
+    /// Gated linear units.
+    Glu(Glu),
     /// Dropout.
     Dropout(Dropout),
     /// Reshape.
