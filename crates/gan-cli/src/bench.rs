@@ -176,7 +176,7 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
     if !as_json {
         let resources = resources(1, rayon::current_num_threads());
         print::line(format_args!(
-            "batch {}, {resources}, {level}: GFLOP/s, counted as the plain loops would\n{:<36} {:>8} {:>10} {:>11} {:>8}",
+            "batch {}, {resources}, {level}: GFLOP/s, counted as the plain loops would\n{:<46} {:>8} {:>10} {:>11} {:>8}",
             config.batch, "convolution", "forward", "input grad", "weight grad", "pack"
         ))?;
     }
@@ -190,7 +190,9 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
             let [c, o] = shape.channels;
             let [h, w] = shape.input;
             let [kh, kw] = shape.kernel;
-            let what = format!("{name} layer {layer}: {c}×{h}×{w} to {o}, {kh}×{kw} s{}", shape.spec.stride[0]);
+            let groups = if shape.groups > 1 { format!(" in {} groups", shape.groups) } else { String::new() };
+            let stride = shape.spec.stride[0];
+            let what = format!("{name} layer {layer}: {c}×{h}×{w} to {o}, {kh}×{kw} s{stride}{groups}");
             if as_json {
                 print::json(json!({
                     "layer": what, "cpu": level, "forward_gflops": forward, "input_grad_gflops": input, "weight_grad_gflops": weight,
@@ -198,7 +200,7 @@ fn kernels(plan: &Plan, as_json: bool) -> Result<()> {
                 }))?;
             } else {
                 let pack = duration(t.pack);
-                print::line(format_args!("{what:<36} {forward:>8.0} {input:>10.0} {weight:>11.0} {pack:>8}"))?;
+                print::line(format_args!("{what:<46} {forward:>8.0} {input:>10.0} {weight:>11.0} {pack:>8}"))?;
             }
         }
     }
@@ -220,7 +222,8 @@ fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing:
                 Some(_) => ([conv.outputs, before[0]], &after),
             };
             let input = [side[1], side[2]];
-            found.push((i, timing::Shape { samples: 1, channels, input, kernel: conv.kernel, spec: conv.spec }));
+            let timing = timing::Shape { samples: 1, channels, groups: conv.groups, input, kernel: conv.kernel, spec: conv.spec };
+            found.push((i, timing));
         }
         before = after;
     }

@@ -15,6 +15,8 @@ pub struct Shape {
     pub samples: usize,
     /// Channels of the images that windows slide over, and of the others.
     pub channels: [usize; 2],
+    /// Number of groups of channels, each with its own windows.
+    pub groups: usize,
     /// Height and width of the images that windows slide over.
     pub input: [usize; 2],
     /// Height and width of the kernel.
@@ -43,9 +45,10 @@ pub struct Timing {
 /// # Errors
 /// If the window does not fit into the image, or the sizes exceed any memory.
 pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
-    let Shape { samples, channels: [in_channels, out_channels], input, kernel, spec } = *shape;
+    let Shape { samples, groups, input, kernel, spec, .. } = *shape;
+    let [in_channels, out_channels] = shape.channels.map(|channels| channels / groups);
     let output = spec.output_size(input, kernel)?;
-    let p = Problem { spec, samples, groups: 1, in_channels, out_channels, input, output, kernel };
+    let p = Problem { spec, samples, groups, in_channels, out_channels, input, output, kernel };
     p.check()?;
     let number = |i: usize| ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0;
     let synthetic = |n: usize| Buffer::of(&(0..n).map(number).collect::<Vec<f32>>());
@@ -61,7 +64,7 @@ pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
     let precision = spec.precision;
     let mut x = synthetic(samples * p.input_len());
     let mut y = synthetic(samples * p.output_len());
-    let mut w = synthetic(out_channels * p.rows());
+    let mut w = synthetic(p.weights());
     let pack = |direction| conv::pack(level, precision, &p, direction, &w);
     let ahead = pack(Direction::Forward);
     let back = pack(Direction::Backward);
@@ -69,6 +72,6 @@ pub fn convolution(shape: &Shape, runs: usize) -> Result<Timing> {
     let forward = best(&mut || conv::forward(&p, &x, &ahead, &mut y));
     let input_grad = best(&mut || conv::input_grad(&p, &y, &back, &mut x));
     let weight_grad = best(&mut || conv::weight_grad(level, precision, &p, &x, &y, &mut w));
-    let multiply_adds = product(&[samples, p.positions(), p.rows(), out_channels]) as u64;
+    let multiply_adds = product(&[samples, p.positions(), p.weights()]) as u64;
     Ok(Timing { multiply_adds, forward, input_grad, weight_grad, pack })
 }
