@@ -73,6 +73,8 @@ pub enum Command {
     },
     /// Time whole training steps on synthetic data.
     Bench(BenchArgs),
+    /// List the devices that can compute, and what is missing for the others.
+    Devices,
     /// Print completions for a shell.
     #[command(
         after_help = "Examples:\n  gan completions bash > ~/.local/share/bash-completion/completions/gan\n  gan completions fish > ~/.config/fish/completions/gan.fish"

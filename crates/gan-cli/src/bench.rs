@@ -80,6 +80,7 @@ fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
     let work = plan.config().preset.clone();
     let trainer = rank.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
     let Some(mut trainer) = rank.start(trainer)? else { return Ok(()) };
+    rank.place(&mut trainer, args.json)?;
     let mut times = vec![];
     let mut steps = vec![];
     let mut cpu = 0.0;

@@ -58,6 +58,15 @@ impl Rank {
         Ok(gan_train::device::open(&self.device)?)
     }
 
+    /// Moves a trainer to this rank's GPU, if that is where it should train, and says so unless it is to be `quiet`.
+    pub fn place(&self, trainer: &mut Trainer, quiet: bool) -> Result<()> {
+        match gan_train::device::place(trainer, &self.device)? {
+            Some(chosen) if !quiet => print::note(chosen),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Runs `work` with the given number of threads, or if that is 0 with this rank's share of the cores.
     pub fn compute<R: Send>(&self, asked: usize, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
         let share = match (self.is_thread, launch::processes()) {

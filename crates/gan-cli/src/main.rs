@@ -110,6 +110,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Preset { command } => show::preset(&command)?,
         Command::Data { command } => data::run(&command, cli.quiet)?,
         Command::Bench(args) => bench::run(&args)?,
+        Command::Devices => show::devices()?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "gan", &mut script);

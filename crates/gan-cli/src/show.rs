@@ -1,4 +1,4 @@
-//! `gan summary` and `gan preset`.
+//! `gan summary`, `gan preset` and `gan devices`.
 
 use crate::args::usage;
 use crate::{print, source};
@@ -35,6 +35,16 @@ pub enum PresetCommand {
         #[arg(long)]
         full: bool,
     },
+}
+
+/// Prints the devices that can compute, and what is missing for the others.
+pub fn devices() -> Result<()> {
+    let all = gan_train::device::list();
+    let width = all.iter().map(|device| device.name.len()).max().unwrap_or(0);
+    all.iter().try_for_each(|device| {
+        let sign = if device.is_usable { ' ' } else { '-' };
+        print::line(format_args!("{sign} {:<width$}  {}", device.name, device.description))
+    })
 }
 
 /// Prints both networks of a preset, file or run, or the one in a weight file.

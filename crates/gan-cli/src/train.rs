@@ -70,7 +70,10 @@ fn run_rank(args: &TrainArgs, quiet: bool, rank: &Rank) -> Result<ExitCode> {
     rank.compute(threads, || {
         let trainer = plan.and_then(|plan| Ok(Trainer::new(plan, &rank.device()?)?));
         match rank.start(trainer)? {
-            Some(trainer) => lead(args, quiet, rank, trainer, &interrupt),
+            Some(mut trainer) => {
+                rank.place(&mut trainer, quiet)?;
+                lead(args, quiet, rank, trainer, &interrupt)
+            }
             None => Ok(ExitCode::SUCCESS),
         }
     })

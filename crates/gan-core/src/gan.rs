@@ -54,6 +54,11 @@ pub trait Generator: Send + Sync {
     fn architecture(&self) -> Option<(&[usize], &[Layer])> {
         None
     }
+
+    /// Returns the network that it consists of, if it is made of a layer list, for devices that run whole passes.
+    fn layered(&self) -> Option<&Network> {
+        None
+    }
 }
 
 /// Returns uniformly random classes `[n]` u32, for a conditional generator.
@@ -151,6 +156,11 @@ pub trait Discriminator: Send + Sync {
 
     /// Returns every parameter and running average, under stable names.
     fn params(&self) -> Vec<Param>;
+
+    /// Returns the network that it consists of, if it is made of a layer list, for devices that run whole passes.
+    fn layered(&self) -> Option<&Network> {
+        None
+    }
 }
 
 /// A generator made from a layer list.
@@ -213,6 +223,10 @@ impl Generator for LayeredGenerator {
 
     fn architecture(&self) -> Option<(&[usize], &[Layer])> {
         Some((self.network.input(), self.network.layers()))
+    }
+
+    fn layered(&self) -> Option<&Network> {
+        Some(&self.network)
     }
 }
 
@@ -295,5 +309,9 @@ impl Discriminator for LayeredDiscriminator {
 
     fn params(&self) -> Vec<Param> {
         self.network.params().to_vec()
+    }
+
+    fn layered(&self) -> Option<&Network> {
+        Some(&self.network)
     }
 }

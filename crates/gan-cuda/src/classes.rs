@@ -1,6 +1,6 @@
 //! Layers that use each sample's class.
 //!
-//! Classes come from the host with every batch, so a step that uses them cannot be captured.
+//! Classes come from the host with every batch. A captured step reads them where [`Cuda::set_classes`] has put them.
 
 use crate::Cuda;
 use crate::conv::small_count;
@@ -17,13 +17,26 @@ impl Cuda {
         let mut last = lock(&self.inner.classes);
         if let Some((values, buffer)) = &*last
             && values == classes
-            && !self.is_capturing()
         {
             return Arc::clone(buffer);
         }
         let buffer = Arc::new(self.upload_bits("classes", classes));
         *last = Some((classes.to_vec(), Arc::clone(&buffer)));
         buffer
+    }
+
+    /// Puts the classes of the next samples where captured steps read them: in the same place as those before, if they are as many.
+    pub fn set_classes(&self, classes: &[u32]) {
+        let mut last = lock(&self.inner.classes);
+        let fits = last.as_ref().filter(|(values, _)| values.len() == classes.len());
+        let buffer = match fits {
+            Some((_, buffer)) => {
+                self.overwrite_bits(buffer, classes);
+                Arc::clone(buffer)
+            }
+            None => Arc::new(self.upload_bits("classes", classes)),
+        };
+        *last = Some((classes.to_vec(), buffer));
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Cuda {
     pub(crate) one_kernel: bool,
     /// Whether this clone queues to that stream.
     on_side: bool,
+    /// Whether training steps are captured.
+    captures: bool,
 }
 
 /// State of the device that all clones share.
@@ -163,12 +165,22 @@ impl Cuda {
             CURRENT.set(inner.context);
             let inner = Arc::new(inner);
             let cuda =
-                Self { inner, products, choice: Choice::Heuristic, beside: false, one_kernel: false, on_side: false };
+                Self { inner, products, choice: Choice::Heuristic, beside: false, one_kernel: false, on_side: false, captures: true };
             cuda.set_gemm_workspace();
             cuda.side().set_gemm_workspace();
             let _ = cuda.inner.tickets.set(cuda.zeros(TICKETS, Type::F32));
             Ok(cuda)
         }
+    }
+
+    /// Returns the same device, on which training steps are captured and replayed, or always run kernel by kernel.
+    pub fn with_captures(&self, captures: bool) -> Self {
+        Self { captures, ..self.clone() }
+    }
+
+    /// Returns whether training steps are captured.
+    pub fn captures(&self) -> bool {
+        self.captures
     }
 
     /// Returns the same device with other number formats.
@@ -313,6 +325,15 @@ impl Drop for Inner {
             let _ = result::stream::destroy(self.stream as _);
         }
     }
+}
+
+/// Returns the number of GPUs that the driver lists; 0 without a driver.
+pub fn count() -> usize {
+    if probe().is_err() {
+        return 0;
+    }
+    let found = result::init().and_then(|()| result::device::get_count());
+    found.map_or(0, |count| usize::try_from(count).unwrap_or(0))
 }
 
 /// Returns the versions that were found and the card's name, for messages.

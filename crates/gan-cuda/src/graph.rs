@@ -33,8 +33,21 @@ impl Cuda {
     /// # Errors
     /// If the driver cannot capture the work.
     pub fn capture<R>(&self, f: impl FnOnce() -> R) -> Result<(Graph, R)> {
+        self.capture_in(&self.captured_memory(), f)
+    }
+
+    /// Returns memory for captures that hand buffers to each other. They are launched in the order of the captures.
+    pub fn captured_memory(&self) -> CapturedMemory {
+        CapturedMemory(Arc::new(Arena::new(self.inner.context, Some(Arc::clone(&self.inner.root)))))
+    }
+
+    /// Does what [`Cuda::capture`] does, with memory that other captures use too.
+    ///
+    /// # Errors
+    /// If the driver cannot capture the work.
+    pub fn capture_in<R>(&self, memory: &CapturedMemory, f: impl FnOnce() -> R) -> Result<(Graph, R)> {
         self.bind();
-        let arena = Arc::new(Arena::new(self.inner.context, Some(Arc::clone(&self.inner.root))));
+        let arena = Arc::clone(&memory.0);
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the stream is open.
         or_error("a capture", unsafe { result::stream::begin_capture(self.stream(), mode) })?;
@@ -108,6 +121,10 @@ unsafe fn count_nodes(graph: sys::CUgraph) -> usize {
         _ => 0,
     }
 }
+
+/// Memory of captures that hand buffers to each other.
+#[derive(Clone, Debug)]
+pub struct CapturedMemory(Arc<Arena>);
 
 /// Recorded work, to be run again as a whole.
 #[derive(Debug)]

@@ -23,9 +23,9 @@ mod pixels;
 pub mod step;
 
 pub use conv::WeightCache;
-pub use driver::{Choice, Cuda, Products, describe};
-pub use graph::Graph;
+pub use driver::{Choice, Cuda, Products, count, describe};
+pub use graph::{CapturedMemory, Graph};
 pub(crate) use launch::Argument;
-pub use libraries::{Found, Missing, probe};
+pub use libraries::{Found, Missing, look_in, probe};
 pub use memory::{Buffer, Pinned, Slice, SliceMut, Type};
 pub use norm::Norm;

@@ -6,7 +6,6 @@
 //! name, gets the same one.
 
 use cudarc::{cublas, cudnn, driver};
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -51,12 +50,22 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
+/// Folders in place of those of `GAN_CUDA_LIBS`.
+static NAMED: OnceLock<Vec<PathBuf>> = OnceLock::new();
+
+/// Looks for the libraries in these folders instead of those of `GAN_CUDA_LIBS`, from the first search on. Returns whether that is still to
+/// come and no other folders were named.
+pub fn look_in(folders: Vec<PathBuf>) -> bool {
+    NAMED.set(folders).is_ok() && RESULT.get().is_none()
+}
+
+static RESULT: OnceLock<Result<Found, Missing>> = OnceLock::new();
+
 /// Looks for the libraries once in a process.
 ///
 /// # Errors
 /// If a library is missing.
 pub fn probe() -> Result<Found, Missing> {
-    static RESULT: OnceLock<Result<Found, Missing>> = OnceLock::new();
     RESULT.get_or_init(search).clone()
 }
 
@@ -79,7 +88,7 @@ fn search() -> Result<Found, Missing> {
     let mut missing = vec![];
     for (name, files) in needed {
         // A folder that was named wins over the loader's path.
-        let named = std::env::var_os("GAN_CUDA_LIBS").is_some();
+        let named = !named().is_empty();
         if !named && present(name) {
             continue;
         }
@@ -110,18 +119,27 @@ fn search() -> Result<Found, Missing> {
 /// Opens the first `folders/file` that exists, for the rest of the process.
 fn open(folders: &[PathBuf], file: &str) -> Option<PathBuf> {
     let path = folders.iter().map(|folder| folder.join(file)).find(|path| path.exists())?;
+    #[cfg(unix)]
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
     // SAFETY: NVIDIA's libraries may be opened at any time.
+    #[cfg(unix)]
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) }.ok()?;
+    // SAFETY: as above.
+    #[cfg(not(unix))]
+    let library = unsafe { libloading::Library::new(&path) }.ok()?;
     std::mem::forget(library);
     Some(path)
 }
 
+/// Returns the folders that were named.
+fn named() -> Vec<PathBuf> {
+    let by_environment = || std::env::var_os("GAN_CUDA_LIBS").map(|all| std::env::split_paths(&all).collect());
+    NAMED.get().cloned().or_else(by_environment).unwrap_or_default()
+}
+
 /// Returns the folders to search besides the loader's path.
 fn folders() -> Vec<PathBuf> {
-    let mut found = vec![];
-    if let Some(named) = std::env::var_os("GAN_CUDA_LIBS") {
-        found.extend(std::env::split_paths(&named));
-    }
+    let mut found = named();
     let mut prefixes = vec![];
     prefixes.extend(std::env::var_os("VIRTUAL_ENV").map(PathBuf::from));
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -253,6 +253,17 @@ impl Cuda {
         buffer
     }
 
+    /// Fills numbers with zeros.
+    pub(crate) fn clear(&self, to: &SliceMut<'_>) {
+        self.timed(
+            || "zeros".into(),
+            || {
+                // SAFETY: the slice has this many bytes.
+                check("zeros", unsafe { result::memset_d8_async(to.address, 0, to.len * to.of.bytes(), self.stream()) });
+            },
+        );
+    }
+
     /// Returns an f32 buffer with these values.
     pub fn upload(&self, values: &[f32]) -> Buffer {
         let mut buffer = self.buffer(values.len(), Type::F32);
@@ -282,6 +293,15 @@ impl Cuda {
         unsafe { check("an upload", result::memcpy_htod_async(buffer.address, bits, self.stream())) };
         self.synchronize();
         buffer
+    }
+
+    /// Writes the bits of these numbers over a buffer's, and waits until the device has them.
+    pub(crate) fn overwrite_bits(&self, buffer: &Buffer, bits: &[u32]) {
+        assert!(!self.is_capturing() && self.slice(buffer).len == bits.len(), "{} numbers for {buffer:?}", bits.len());
+        self.bind();
+        // SAFETY: both have this many numbers; the host's live until the device has read them.
+        unsafe { check("an upload", result::memcpy_htod_async(buffer.address, bits, self.stream())) };
+        self.synchronize();
     }
 
     /// Reads f32 values from the device, and waits for them.

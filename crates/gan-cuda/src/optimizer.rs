@@ -2,6 +2,7 @@
 
 use crate::launch::{Shape, arguments};
 use crate::memory::{Slice, SliceMut, Type};
+use crate::step::{StepBackend, whole};
 use crate::{Argument, Cuda};
 use gan_kernels::backend::{Memory, Optimizers};
 use gan_kernels::update::{Epsilon, Step};
@@ -66,6 +67,30 @@ impl Cuda {
     }
 }
 
+impl Cuda {
+    /// Writes the sums of the squares of parts of x, which are f64.
+    pub(crate) fn partial_squares(&self, x: Slice<'_>, to: SliceMut<'_>) {
+        assert!(to.of == Type::F32 && to.len == <Self as StepBackend>::SQUARES, "squares of {x:?} in {to:?}");
+        if x.of != Type::F32 {
+            let mut wide = self.buffer(x.len, Type::F32);
+            self.convert(x, &self.slice_mut(&mut wide));
+            return self.partial_squares(self.slice(&wide), to);
+        }
+        let most = to.len / 2;
+        let blocks = Shape::flat(x.len).grid.0.clamp(1, most as u32);
+        if (blocks as usize) < most {
+            self.clear(&to);
+        }
+        let shape = Shape { grid: (blocks, 1, 1), ..Shape::flat(x.len) };
+        self.launch("squares", shape, arguments![x, x.len as u64, to.read()]);
+    }
+
+    /// Returns the sum of what [`Cuda::partial_squares`] has written.
+    pub(crate) fn sum_of_partials(&self, from: Slice<'_>) -> f64 {
+        self.download(from).chunks_exact(2).map(whole).sum()
+    }
+}
+
 impl Optimizers for Cuda {
     fn optimizer_step(
         &self,
@@ -84,17 +109,8 @@ impl Optimizers for Cuda {
     }
 
     fn sum_of_squares(&self, x: Slice<'_>) -> f64 {
-        if x.len == 0 {
-            return 0.0;
-        }
-        let blocks = Shape::flat(x.len).grid.0.min(256);
-        let shape = Shape { grid: (blocks, 1, 1), ..Shape::flat(x.len) };
-        let partial = self.buffer(2 * blocks as usize, Type::F32);
-        let to = self.slice(&partial);
-        self.launch("squares", shape, arguments![x, x.len as u64, to]);
-        let halves = self.download(to);
-        // The kernel writes f64.
-        let whole = |pair: &[f32]| f64::from_bits(u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32);
-        halves.chunks_exact(2).map(whole).sum()
+        let mut partial = self.buffer(<Self as StepBackend>::SQUARES, Type::F32);
+        self.partial_squares(x, self.slice_mut(&mut partial));
+        self.sum_of_partials(self.slice(&partial))
     }
 }

@@ -126,6 +126,7 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
 
 /// Returns every tensor of the run under a name that begins with its owner, as safetensors.
 fn serialized(trainer: &Trainer) -> Result<Vec<u8>> {
+    trainer.settle();
     let mut all = BTreeMap::new();
     let mut add = |owner: &str, tensors: BTreeMap<String, Tensor>| {
         all.extend(tensors.into_iter().map(|(name, t)| (format!("{owner}.{name}"), t)));
@@ -312,6 +313,7 @@ fn read(path: &Path) -> Result<(State, BTreeMap<String, Tensor>)> {
 
 fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
     fits(trainer, &state, path)?;
+    trainer.changed();
     let part = |prefix: &str| -> BTreeMap<String, Tensor> {
         let of = |name: &String| name.strip_prefix(prefix).and_then(|n| n.strip_prefix('.')).map(String::from);
         tensors.iter().filter_map(|(name, t)| of(name).map(|n| (n, t.clone()))).collect()

@@ -28,13 +28,18 @@ impl Ema {
 
     /// Updates the averages after a step.
     pub fn follow(&mut self) -> Result<()> {
-        self.averages.steps += 1;
-        let t = self.averages.steps as f64;
-        let decay = self.decay.min((1.0 + t) / (10.0 + t));
+        let weight = self.next_weight();
         for Averaged { var, averages, .. } in &self.averages.variables {
-            averages.iter().try_for_each(|average| average.follow(var, 1.0 - decay))?;
+            averages.iter().try_for_each(|average| average.follow(var, weight))?;
         }
         Ok(())
+    }
+
+    /// Counts a step, and returns the weight of the new values in the averages.
+    pub fn next_weight(&mut self) -> f64 {
+        self.averages.steps += 1;
+        let t = self.averages.steps as f64;
+        1.0 - self.decay.min((1.0 + t) / (10.0 + t))
     }
 
     /// Runs `f` with the averages in place of the parameters.

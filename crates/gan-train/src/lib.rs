@@ -20,6 +20,7 @@ pub mod layering;
 pub mod optimizers;
 mod plan;
 pub mod presets;
+mod resident;
 pub mod step;
 mod trainer;
 

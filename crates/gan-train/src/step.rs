@@ -18,6 +18,7 @@ mod generator_step;
 mod objective;
 mod process_group;
 
+pub(crate) use discriminator_step::judged;
 pub use objective::{Batch, DiscriminatorInput, MicroBatches, Objective};
 pub use process_group::ProcessGroup;
 pub(crate) use process_group::{Order, unreadable};
@@ -207,7 +208,7 @@ fn stepped(
 }
 
 /// Returns the weighted loss of the auxiliary classifier.
-fn class_loss(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Objective) -> Result<Option<Tensor>> {
+pub(crate) fn class_loss(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Objective) -> Result<Option<Tensor>> {
     let (Some(found), Some(classes)) = (found, classes) else { return Ok(None) };
     Ok(Some((gan_core::auxiliary_loss(found, classes)? * objective.auxiliary)?))
 }
@@ -218,16 +219,16 @@ fn gradients(loss: &Tensor, part: f64) -> Result<(f64, GradStore)> {
     Ok((value, if part == 1.0 { backward(loss)? } else { backward(&(loss * part)?)? }))
 }
 
-fn finite(value: f64, what: &'static str, step: u64) -> Result<f64> {
+pub(crate) fn finite(value: f64, what: &'static str, step: u64) -> Result<f64> {
     if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { step, what, value }) }
 }
 
 /// Returns the mean of logits `[N]`.
-fn mean(logits: &Tensor) -> Result<f64> {
+pub(crate) fn mean(logits: &Tensor) -> Result<f64> {
     Ok(f64::from(logits.detach().mean_all()?.to_scalar::<f32>()?))
 }
 
 /// Returns the mean of σ(l) over logits `[N]`.
-fn mean_probability(logits: &Tensor) -> Result<f64> {
+pub(crate) fn mean_probability(logits: &Tensor) -> Result<f64> {
     Ok(f64::from(gan_kernels::ops::sigmoid(&logits.detach())?.mean_all()?.to_scalar::<f32>()?))
 }

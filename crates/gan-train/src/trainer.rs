@@ -7,6 +7,7 @@ use crate::ema::Ema;
 use crate::error::{Error, Result, refuse_if};
 use crate::optimizers::Optimizer;
 use crate::plan::{Architecture, Length, Plan, Turn};
+use crate::resident::Residence;
 use crate::step::{Objective, Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
@@ -18,6 +19,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 pub(crate) mod checks;
+mod device;
 mod report;
 mod samples;
 
@@ -55,6 +57,8 @@ pub struct Trainer {
     /// Whether the networks are not those of the plan.
     pub(crate) has_own_networks: bool,
     device: Device,
+    /// Where whole passes run, if that is not the CPU.
+    residence: Option<Residence>,
 }
 
 impl Trainer {
@@ -126,6 +130,7 @@ impl Trainer {
             data: OnceLock::new(),
             has_own_networks: true,
             device: device.clone(),
+            residence: None,
             plan,
             generator,
             discriminator,
@@ -140,11 +145,13 @@ impl Trainer {
 
     /// Returns G.
     pub fn generator(&self) -> &dyn Generator {
+        self.settle();
         self.generator.as_ref()
     }
 
     /// Returns D.
     pub fn discriminator(&self) -> &dyn Discriminator {
+        self.settle();
         self.discriminator.as_ref()
     }
 
@@ -158,13 +165,17 @@ impl Trainer {
         self.loss = Arc::new(loss);
     }
 
-    /// Replaces the training step, that is how a batch becomes an update of each network.
+    /// Replaces the training step, that is how a batch becomes an update of each network. It runs on the CPU.
     pub fn set_step(&mut self, step: impl TrainingStep + 'static) {
+        self.settle();
+        self.residence = None;
         self.step_rule = Box::new(step);
     }
 
-    /// Replaces both optimizers, for example by ones with update rules of your own ([`Optimizer::new`]).
+    /// Replaces both optimizers, for example by ones with update rules of your own ([`Optimizer::new`]), and returns to the CPU.
     pub fn set_optimizers(&mut self, generator: Optimizer, discriminator: Optimizer) {
+        self.settle();
+        self.residence = None;
         self.optimizer_g = generator;
         self.optimizer_d = discriminator;
     }
@@ -280,9 +291,11 @@ impl Trainer {
         self.optimizer_g.set_lr_factor(factor);
         self.optimizer_d.set_lr_factor(factor);
         look(Moment::BeforeD, self)?;
+        self.send()?;
         for update in 0..turn.d {
             objective = self.plan.objective(&self.loss, self.step * turn.d + update, self.progress());
-            last = self.update_discriminator(&objective, &mut report).inspect_err(|e| self.failed(e))?;
+            let is_last = update + 1 == turn.d && turn.g > 0;
+            last = self.update_discriminator(&objective, is_last, &mut report).inspect_err(|e| self.failed(e))?;
         }
         look(Moment::AfterD, self)?;
         for _ in 0..turn.g {
@@ -290,7 +303,7 @@ impl Trainer {
         }
         look(Moment::AfterG, self)?;
         self.average_running()?;
-        self.ema.iter_mut().try_for_each(Ema::follow)?;
+        self.average_weights()?;
         self.step = report.step;
         self.group.done();
         Ok(report)
@@ -303,7 +316,8 @@ impl Trainer {
         }
     }
 
-    fn update_discriminator(&mut self, objective: &Objective, report: &mut StepReport) -> Result<Last> {
+    /// Updates D; if `g_follows`, G may learn from the same samples.
+    fn update_discriminator(&mut self, objective: &Objective, g_follows: bool, report: &mut StepReport) -> Result<Last> {
         let start = Instant::now();
         let batch = self.loader.next_batch()?;
         let real = batch.images.to_device(&self.device)?;
@@ -317,6 +331,13 @@ impl Trainer {
         let train = &self.plan.config().train;
         let mode = train.fakes_mode;
         let reuse = train.reuse_fakes;
+        if self.residence.is_some() {
+            let samples = (&real, classes.as_ref());
+            let is_learned_from = reuse && g_follows;
+            let update = self.update_discriminator_there(samples, whole, [is_learned_from, mode == FakesMode::Train], objective, report.step)?;
+            report.d(update);
+            return Ok(Last { whole, seen: None, is_seen_there: is_learned_from, real: Some(real), classes, zero: update.zero });
+        }
         let seen = self.make_fakes(reuse, Some(&real), classes.as_ref(), whole, mode, &mut report.parts)?;
         let update = self.step_rule.update_discriminator(UpdateContext {
             discriminator: self.discriminator.as_ref(),
@@ -328,10 +349,16 @@ impl Trainer {
             step: report.step,
         })?;
         report.d(update);
-        Ok(Last { whole, seen: reuse.then_some(seen), real: Some(real), classes, zero: update.zero })
+        let is_seen_there = false;
+        Ok(Last { whole, seen: reuse.then_some(seen), is_seen_there, real: Some(real), classes, zero: update.zero })
     }
 
     fn update_generator(&mut self, last: &mut Last, objective: &Objective, report: &mut StepReport) -> Result<()> {
+        if self.residence.is_some() {
+            let update = self.update_generator_there(last, objective, report.step)?;
+            report.g(update);
+            return Ok(());
+        }
         let seen = match last.seen.take() {
             Some(seen) => seen,
             None => {

@@ -112,7 +112,7 @@ impl Network {
         found
     }
 
-    fn is_fusible(&self, index: usize) -> bool {
+    pub(super) fn is_fusible(&self, index: usize) -> bool {
         self.layers[index].fused(self.shape_before(index), &|_| 0).is_some()
     }
 

@@ -1,7 +1,8 @@
 //! Network built from a layer list, with allocated and initialized parameters.
 //!
 //! On the CPU, consecutive layers that have a fused form run as one operation ([`FusedGroup`]); the others, and everything on other devices
-//! and in f64, run layer by layer in candle operations. `build` allocates and initializes, `run` runs. The trainable parameters of a group
+//! and in f64, run layer by layer in candle operations. `build` allocates and initializes, `run` runs,
+//! `portable` plans a network for another backend. The trainable parameters of a group
 //! are packed into one variable; a [`Param`] is a view of a part of it.
 
 use crate::error::{Error, Result};
@@ -15,8 +16,10 @@ use run::{Step, noise};
 use std::ops::Range;
 
 mod build;
+mod portable;
 mod run;
 
+pub use portable::{Portable, RunningNorm};
 pub(crate) use run::Engine;
 
 /// Network built from a layer list. Its passes fail if x or t has another shape than the network expects, or if they lack classes that it

@@ -127,7 +127,7 @@ impl Network {
     }
 
     /// Returns the parameters and settings of each batch norm in some layers, in the order in which they run.
-    fn norms(&self, layers: Range<usize>) -> Vec<(&[Param], BatchNormSettings)> {
+    pub(super) fn norms(&self, layers: Range<usize>) -> Vec<(&[Param], BatchNormSettings)> {
         let mut found = vec![];
         for index in layers {
             let placed = &self.placed[index];

@@ -1,12 +1,12 @@
 //! DRAGAN: E[(‖g‖ − 1)²] at real samples plus noise of half their standard deviation (Kodali et al. 2017, arXiv:1705.07215).
 
-use super::{Effect, GradientPenalty, Points, distance_to_one};
+use super::{Effect, Form, GradientPenalty, Points};
 use crate::random::RandomTensors;
 use candle_core::{Result, Tensor};
 use gan_base::Rng;
 
 pub(super) const EFFECT: Effect =
-    Effect::Gradient(GradientPenalty { points: Points::Other(points), value: distance_to_one });
+    Effect::Gradient(GradientPenalty { points: Points::Other(points), form: Form::DistanceToOne });
 
 fn points(real: &Tensor, _: &Tensor, rng: &mut Rng) -> Result<Tensor> {
     let mean = real.mean_all()?;

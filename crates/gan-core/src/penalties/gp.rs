@@ -1,12 +1,12 @@
 //! Gradient penalty: E[(‖g‖ − 1)²] at points between real and generated samples (WGAN-GP; Gulrajani et al. 2017, arXiv:1704.00028).
 
-use super::{Effect, GradientPenalty, Points, distance_to_one, one_each};
+use super::{Effect, Form, GradientPenalty, Points, one_each};
 use crate::random::RandomTensors;
 use candle_core::{Result, Tensor};
 use gan_base::Rng;
 
 pub(super) const EFFECT: Effect =
-    Effect::Gradient(GradientPenalty { points: Points::Other(between), value: distance_to_one });
+    Effect::Gradient(GradientPenalty { points: Points::Other(between), form: Form::DistanceToOne });
 
 /// Returns a random point on the line between each real sample and its generated one.
 pub(super) fn between(real: &Tensor, fake: &Tensor, rng: &mut Rng) -> Result<Tensor> {

@@ -120,11 +120,21 @@ enum Points {
     Other(fn(&Tensor, &Tensor, &mut Rng) -> Result<Tensor>),
 }
 
+/// What is charged for a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// φ(g) = ½‖g‖²
+    HalfSquare,
+    /// φ(g) = ‖g‖²
+    Square,
+    /// φ(g) = (‖g‖ − 1)²
+    DistanceToOne,
+}
+
 /// A penalty E[φ(g)] on D's gradient.
 pub struct GradientPenalty {
     points: Points,
-    /// Returns E[φ(g)] and φ'(g) of gradients `[N, …]`.
-    value: fn(&Tensor) -> Result<(f64, Tensor)>,
+    form: Form,
 }
 
 impl GradientPenalty {
@@ -136,12 +146,38 @@ impl GradientPenalty {
         }
     }
 
+    /// Returns the points at which it is applied, from real and generated samples `[N, …]`.
+    ///
+    /// # Errors
+    /// From candle, if the samples differ in shape.
+    pub fn points(&self, real: &Tensor, fake: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+        match self.points {
+            Points::Of(Side::Real) => Ok(real.detach()),
+            Points::Of(Side::Fake) => Ok(fake.detach()),
+            Points::Other(points) => points(&real.detach(), &fake.detach(), rng),
+        }
+    }
+
+    /// Returns whether φ(g) = ½‖g‖², so that φ'(g) is g itself.
+    pub fn is_half_square(&self) -> bool {
+        self.form == Form::HalfSquare
+    }
+
+    /// Returns E[φ(g)] and φ'(g) of gradients `[N, …]`.
+    pub fn value(&self, g: &Tensor) -> Result<(f64, Tensor)> {
+        match self.form {
+            Form::HalfSquare => Ok((0.5 * mean(&squares(g)?)?, g.clone())),
+            Form::Square => Ok((mean(&squares(g)?)?, (g * 2.0)?)),
+            Form::DistanceToOne => distance_to_one(g),
+        }
+    }
+
     /// Returns what [`GradientPenalty::term`] does, at the points of a pass of D.
     ///
     /// # Errors
     /// If the pass's backward pass has run.
     pub fn of_pass(&self, pass: &Linearized) -> Result<(f64, Tensor)> {
-        let (value, direction) = (self.value)(&pass.gradient()?)?;
+        let (value, direction) = self.value(&pass.gradient()?)?;
         Ok((value, pass.jvp(&direction)?.mean_all()?))
     }
 
@@ -159,18 +195,14 @@ impl GradientPenalty {
         classes: Option<&Tensor>,
         rng: &mut Rng,
     ) -> Result<(f64, Tensor)> {
-        let at = match self.points {
-            Points::Of(Side::Real) => real.detach(),
-            Points::Of(Side::Fake) => fake.detach(),
-            Points::Other(points) => points(&real.detach(), &fake.detach(), rng)?,
-        };
+        let at = self.points(real, fake, rng)?;
         if let Some(pass) = d.linearize(&at, &mut ForwardContext::steady(rng).of_classes(classes))? {
             return self.of_pass(&pass);
         }
         // Dropout must drop the same elements both times.
         let mut same = rng.clone();
         let g = gradient(d, &at, &mut ForwardContext::frozen(rng).of_classes(classes))?;
-        let (value, direction) = (self.value)(&g)?;
+        let (value, direction) = self.value(&g)?;
         let tangent = d.jvp(&at, &direction, &mut ForwardContext::steady(&mut same).of_classes(classes))?;
         Ok((value, tangent.mean_all()?))
     }
@@ -184,11 +216,6 @@ fn gradient(d: &dyn Discriminator, x: &Tensor, pass: &mut ForwardContext) -> Res
         Some(g) => Ok(g.detach()),
         None => x.zeros_like(),
     }
-}
-
-/// Returns the value and φ' of φ(g) = ½‖g‖².
-fn half_square(g: &Tensor) -> Result<(f64, Tensor)> {
-    Ok((0.5 * mean(&squares(g)?)?, g.clone()))
 }
 
 /// Returns the value and φ' of φ(g) = (‖g‖ − 1)².

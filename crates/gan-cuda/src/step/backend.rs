@@ -1,11 +1,12 @@
 //! What a whole step needs of a backend besides the fused engine's kernels, on CUDA and on the CPU.
 
 use crate::launch::{Shape, arguments};
-use crate::{Cuda, Norm, Pinned, Slice, SliceMut, Type};
+use crate::{CapturedMemory, Cuda, Graph, Norm, Pinned, Slice, SliceMut, Type};
 use candle_core::Result;
 use gan_kernels::Cpu;
 use gan_kernels::backend::{Backend, Memory, Norms, Optimizers};
 use gan_kernels::update::Step;
+use std::collections::HashMap;
 use std::fmt::Debug;
 
 /// What a whole step needs of a backend besides the fused engine's kernels.
@@ -13,12 +14,38 @@ pub trait StepBackend: Backend {
     /// Host memory from which numbers are sent.
     type Stage: Debug;
 
+    /// Work that was recorded under names, and the memory that it uses.
+    type Recordings: Default + Debug + Send;
+    /// Whether random numbers of dropouts are drawn on the device.
+    const DRAWS: bool;
+
+    /// Returns whether work is recorded.
+    fn records(&self) -> bool;
+    /// Records the work that `f` queues under a name, and queues it. It must have run before with the same shapes, requests no other memory, and
+    /// reads no numbers.
+    ///
+    /// # Errors
+    /// If the work cannot be recorded.
+    fn record<R>(&self, to: &mut Self::Recordings, name: &str, f: impl FnOnce() -> R) -> Result<R>;
+    /// Queues the work with this name; returns whether there is any.
+    fn replay(&self, from: &Self::Recordings, name: &str) -> bool;
+    /// Puts the classes of the next samples where recorded work reads them.
+    fn set_classes(&self, _classes: &[u32]) {}
+    /// Writes Σ x² to a place of [`StepBackend::SQUARES`] f32 numbers, which [`StepBackend::squares`] reads.
+    fn squares_to(&self, x: Self::Slice<'_>, to: Self::SliceMut<'_>);
+    /// Returns the sum that [`StepBackend::squares_to`] has written, and waits for it.
+    fn squares(&self, from: Self::Slice<'_>) -> f64;
+    /// Number of f32 numbers of a sum of squares.
+    const SQUARES: usize = 512;
+
     /// Returns `len` f32 zeros.
     fn f32_zeros(&self, len: usize) -> Self::Buffer;
     /// Transposes `[N, C, P]` -> `[N, P, C]`.
     fn channels_last_to(&self, x: Self::Slice<'_>, channels: usize, pixels: usize, y: Self::SliceMut<'_>);
     /// Copies numbers.
     fn copy_to(&self, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+    /// Writes zeros.
+    fn clear(&self, to: Self::SliceMut<'_>);
     /// Writes f32 values.
     fn set(&self, values: &[f32], to: Self::SliceMut<'_>);
     /// Reads values.
@@ -64,8 +91,46 @@ pub trait StepBackend: Backend {
     );
 }
 
+/// Captured work, by its name.
+#[derive(Debug, Default)]
+pub struct Recordings {
+    memory: Option<CapturedMemory>,
+    graphs: HashMap<String, Graph>,
+}
+
 impl StepBackend for Cuda {
     type Stage = Pinned;
+    type Recordings = Recordings;
+    const DRAWS: bool = true;
+
+    fn records(&self) -> bool {
+        self.captures()
+    }
+
+    fn record<R>(&self, to: &mut Recordings, name: &str, f: impl FnOnce() -> R) -> Result<R> {
+        let memory = to.memory.get_or_insert_with(|| self.captured_memory());
+        let (graph, value) = self.capture_in(memory, f)?;
+        graph.launch();
+        to.graphs.insert(name.into(), graph);
+        Ok(value)
+    }
+
+    fn replay(&self, from: &Recordings, name: &str) -> bool {
+        let graph = from.graphs.get(name);
+        graph.inspect(|graph| graph.launch()).is_some()
+    }
+
+    fn set_classes(&self, classes: &[u32]) {
+        Cuda::set_classes(self, classes);
+    }
+
+    fn squares_to(&self, x: Slice<'_>, to: SliceMut<'_>) {
+        self.partial_squares(x, to);
+    }
+
+    fn squares(&self, from: Slice<'_>) -> f64 {
+        self.sum_of_partials(from)
+    }
 
     fn f32_zeros(&self, len: usize) -> Self::Buffer {
         self.zeros(len, Type::F32)
@@ -78,6 +143,10 @@ impl StepBackend for Cuda {
 
     fn copy_to(&self, x: Slice<'_>, y: SliceMut<'_>) {
         self.convert(x, &y);
+    }
+
+    fn clear(&self, to: SliceMut<'_>) {
+        Cuda::clear(self, &to);
     }
 
     fn set(&self, values: &[f32], to: SliceMut<'_>) {
@@ -135,6 +204,29 @@ impl StepBackend for Cuda {
 
 impl StepBackend for Cpu {
     type Stage = Vec<f32>;
+    type Recordings = ();
+    const DRAWS: bool = false;
+
+    fn records(&self) -> bool {
+        false
+    }
+
+    fn record<R>(&self, _: &mut (), _: &str, f: impl FnOnce() -> R) -> Result<R> {
+        Ok(f())
+    }
+
+    fn replay(&self, (): &(), _: &str) -> bool {
+        false
+    }
+
+    fn squares_to(&self, x: &[f32], to: &mut [f32]) {
+        let bits = self.sum_of_squares(x).to_bits();
+        to[..2].copy_from_slice(&[bits as u32, (bits >> 32) as u32].map(f32::from_bits));
+    }
+
+    fn squares(&self, from: &[f32]) -> f64 {
+        whole(&from[..2])
+    }
 
     fn f32_zeros(&self, len: usize) -> Self::Buffer {
         self.copy(&vec![0.0; len])
@@ -146,6 +238,10 @@ impl StepBackend for Cpu {
 
     fn copy_to(&self, x: &[f32], y: &mut [f32]) {
         y.copy_from_slice(x);
+    }
+
+    fn clear(&self, to: &mut [f32]) {
+        to.fill(0.0);
     }
 
     fn set(&self, values: &[f32], to: &mut [f32]) {
@@ -207,6 +303,11 @@ impl StepBackend for Cpu {
         let step = Step { scale: f64::from(coefficients[0]), root_scale: f64::from(coefficients[1]), ..*step };
         self.optimizer_step(&step, values, &sum, Some(first), second);
     }
+}
+
+/// Returns the f64 whose halves' bits two f32 have.
+pub(crate) fn whole(pair: &[f32]) -> f64 {
+    f64::from_bits(u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32)
 }
 
 /// Philox4x32-10 (Salmon et al. 2011), as in the kernels.

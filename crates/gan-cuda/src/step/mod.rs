@@ -7,7 +7,8 @@
 
 mod backend;
 
-pub use backend::StepBackend;
+pub use backend::{Recordings, StepBackend};
+pub(crate) use backend::whole;
 
 use candle_core::{Result, bail};
 use gan_kernels::Precision;

@@ -28,8 +28,9 @@ impl<B: Backend> FusedSequential<B> {
         B::LINEARIZES && size(self.output()) == 1 && self.layers.iter().all(linear)
     }
 
-    /// Returns the input's gradient from that of the output, and keeps the adjoints of layers with weights.
-    fn adjoints<'a>(
+    /// Returns the input's gradient from that of the output, and keeps the adjoints of layers with weights for
+    /// [`FusedSequential::linear_grads`]. `cx` is from a forward pass that saved what both gradients need.
+    pub fn adjoints<'a>(
         &'a self,
         cx: &mut PassContext<B>,
         samples: usize,
@@ -43,8 +44,13 @@ impl<B: Backend> FusedSequential<B> {
         Some(g)
     }
 
-    /// Writes the parameters' gradients from tangents `[n, H, W, C]`, which are weighted already, and the output's gradient.
-    fn linear_grads<'a>(
+    /// Writes the gradients of the parameters by the derivatives of the outputs in directions, and by the outputs: `tangents` `[n, H, W, C]` are
+    /// the directions, each multiplied by the gradient of its derivative, and `of_output` `[n]` is the gradient of the outputs, if it is not
+    /// zero. What is not written is zero.
+    ///
+    /// # Errors
+    /// If a batch norm gets fewer than two numbers per channel.
+    pub fn linear_grads<'a>(
         &'a self,
         mut cx: PassContext<B>,
         samples: usize,

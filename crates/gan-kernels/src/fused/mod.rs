@@ -160,6 +160,23 @@ impl<B: Backend> FusedSequential<B> {
         drops.map(|(index, planned)| (index, size(planned.input))).collect()
     }
 
+    /// Returns the indices of the batch norms.
+    pub fn batch_norms(&self) -> Vec<usize> {
+        let all = self.layers.iter().enumerate();
+        all.filter(|(_, planned)| planned.layer.is_norm()).map(|(index, _)| index).collect()
+    }
+
+    /// Returns whether several batches can go through it as one, each with its own statistics of batch norms ([`PassContext::groups`]).
+    pub fn joins_batches(&self) -> bool {
+        let mixes = |planned: &PlannedLayer| match &planned.layer {
+            FusedLayer::MinibatchStd(_) => true,
+            FusedLayer::SampleNorm(norm) => matches!(norm.of, OwnFactors::Affine { .. }),
+            _ => false,
+        };
+        let has_norms = self.layers.iter().any(|planned| planned.layer.is_norm());
+        (B::HAS_GROUPS || !has_norms) && !self.layers.iter().any(mixes)
+    }
+
     /// Returns the number of channels before layer `index`.
     ///
     /// # Panics

@@ -46,6 +46,19 @@ impl Adam {
         let bias_correction = BiasCorrection::Separate;
         Self { lr, betas, epsilon: default_epsilon(), epsilon_inside_root: false, bias_correction }
     }
+
+    /// Returns the coefficients of a step, counted from 1.
+    fn step(&self, step: u64, lr_factor: f64) -> Step {
+        let [b1, b2] = self.betas;
+        let lr = self.lr * lr_factor;
+        let [c1, c2] = self.betas.map(|beta| 1.0 - beta.powf(step as f64));
+        let (scale, root_scale) = match self.bias_correction {
+            BiasCorrection::Separate => (lr / c1, 1.0 / c2),
+            BiasCorrection::Folded => (lr * c2.sqrt() / c1, 1.0),
+        };
+        let placement = placement(self.epsilon_inside_root);
+        Step { first_decay: Some(b1), second_decay: b2, scale, root_scale, epsilon: self.epsilon, placement }
+    }
 }
 
 impl UpdateRule for Adam {
@@ -60,20 +73,12 @@ impl UpdateRule for Adam {
     }
 
     fn update(&self, update: &RuleUpdate) -> Result<()> {
-        let [b1, b2] = self.betas;
-        let steps = update.step as f64;
-        let lr = self.lr * update.lr_factor;
-        let c1 = 1.0 - b1.powf(steps);
-        let c2 = 1.0 - b2.powf(steps);
-        let (scale, root_scale) = match self.bias_correction {
-            BiasCorrection::Separate => (lr / c1, 1.0 / c2),
-            BiasCorrection::Folded => (lr * c2.sqrt() / c1, 1.0),
-        };
-        let placement = placement(self.epsilon_inside_root);
-        let step =
-            Step { first_decay: Some(b1), second_decay: b2, scale, root_scale, epsilon: self.epsilon, placement };
         let [first, second] = update.averages else { return Err(update.lacks_averages()) };
-        Ok(update::step(update.var, update.gradient, Some(first), second, step)?)
+        Ok(update::step(update.var, update.gradient, Some(first), second, self.step(update.step, update.lr_factor))?)
+    }
+
+    fn coefficients(&self, step: u64, lr_factor: f64) -> Option<Step> {
+        Some(self.step(step, lr_factor))
     }
 }
 

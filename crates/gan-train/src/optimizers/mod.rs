@@ -10,7 +10,7 @@ use candle_core::{Tensor, Var, backprop::GradStore};
 use gan_comm::Communicator;
 use gan_core::Param;
 use gan_data::settings_keys;
-use gan_kernels::update::{self, Average, Epsilon};
+use gan_kernels::update::{self, Average, Epsilon, Step};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
@@ -32,6 +32,12 @@ pub trait UpdateRule: Send + Sync {
 
     /// Updates the numbers of one variable.
     fn update(&self, update: &RuleUpdate) -> Result<()>;
+
+    /// Returns the coefficients of step number `step`, counted from 1, for devices that keep the variables and averages. The last average is
+    /// that of the squared gradient. `None` for a rule of another form, which runs on the CPU only.
+    fn coefficients(&self, _step: u64, _lr_factor: f64) -> Option<Step> {
+        None
+    }
 }
 
 /// One variable in one step of an [`UpdateRule`].
@@ -141,6 +147,10 @@ impl UpdateRule for OptimizerConfig {
 
     fn update(&self, update: &RuleUpdate) -> Result<()> {
         self.rule().update(update)
+    }
+
+    fn coefficients(&self, step: u64, lr_factor: f64) -> Option<Step> {
+        self.rule().coefficients(step, lr_factor)
     }
 }
 
@@ -302,6 +312,13 @@ impl Optimizer {
         self.found(grads).try_for_each(|(Averaged { var, averages, .. }, gradient)| {
             self.rule.update(&RuleUpdate { var, gradient, averages, step, lr_factor })
         })
+    }
+
+    /// Counts a step that a device does, and returns its coefficients.
+    pub(crate) fn next_step(&mut self) -> Result<Step> {
+        self.averages.steps += 1;
+        let found = self.rule.coefficients(self.averages.steps, self.lr_factor);
+        found.ok_or_else(|| Error::config("--device", "an update rule of your own runs on the CPU"))
     }
 
     /// Multiplies the learning rate by `factor` from now on.

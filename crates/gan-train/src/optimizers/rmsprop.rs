@@ -26,6 +26,20 @@ fn alpha() -> f64 {
     0.99
 }
 
+impl Rmsprop {
+    /// Returns the coefficients of a step.
+    fn step(&self, lr_factor: f64) -> Step {
+        Step {
+            first_decay: None,
+            second_decay: self.alpha,
+            scale: self.lr * lr_factor,
+            root_scale: 1.0,
+            epsilon: self.epsilon,
+            placement: placement(self.epsilon_inside_root),
+        }
+    }
+}
+
 impl UpdateRule for Rmsprop {
     fn averages(&self) -> &'static [&'static str] {
         &["second"]
@@ -38,16 +52,12 @@ impl UpdateRule for Rmsprop {
     }
 
     fn update(&self, update: &RuleUpdate) -> Result<()> {
-        let step = Step {
-            first_decay: None,
-            second_decay: self.alpha,
-            scale: self.lr * update.lr_factor,
-            root_scale: 1.0,
-            epsilon: self.epsilon,
-            placement: placement(self.epsilon_inside_root),
-        };
         let [second] = update.averages else { return Err(update.lacks_averages()) };
-        Ok(update::step(update.var, update.gradient, None, second, step)?)
+        Ok(update::step(update.var, update.gradient, None, second, self.step(update.lr_factor))?)
+    }
+
+    fn coefficients(&self, _: u64, lr_factor: f64) -> Option<Step> {
+        Some(self.step(lr_factor))
     }
 }
 

@@ -102,20 +102,25 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
         penalty += due.weight * value;
     }
     seconds.backward += elapsed_since(&mut start);
+    let [real, fake, accuracy, zero] = judged(objective, &on_real, &on_fake)?;
+    Ok(([loss, real, fake, accuracy, penalty, zero], grads))
+}
+
+/// Returns D(x) and D(G(z)), D's accuracy, and the decision threshold for generated samples, from the logits of both sides.
+pub(crate) fn judged(objective: &Objective, on_real: &Tensor, on_fake: &Tensor) -> Result<[f64; 4]> {
     // Where logits have no zero of their own, each side is measured from the other's mean.
     let relative = !objective.loss.properties().has_threshold;
     let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };
-    let for_real = zero(&on_fake)?;
-    let for_fake = zero(&on_real)?;
+    let for_real = zero(on_fake)?;
+    let for_fake = zero(on_real)?;
     let on_real = (on_real.detach() - for_real)?;
     let on_fake = (on_fake.detach() - for_fake)?;
     let right_real = share_above_zero(&on_real)?;
     let right_fake = 1.0 - share_above_zero(&on_fake)?;
-    let n = real.dim(0)? as f64;
-    let m = fake.dim(0)? as f64;
+    let n = on_real.dim(0)? as f64;
+    let m = on_fake.dim(0)? as f64;
     let accuracy = (right_real * n + right_fake * m) / (n + m);
-    let found = [loss, mean_probability(&on_real)?, mean_probability(&on_fake)?, accuracy, penalty, for_fake];
-    Ok((found, grads))
+    Ok([mean_probability(&on_real)?, mean_probability(&on_fake)?, accuracy, for_fake])
 }
 
 /// Returns the penalties on D's gradient of this update.

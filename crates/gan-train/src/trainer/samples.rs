@@ -20,6 +20,8 @@ pub(super) struct Last {
     pub whole: usize,
     /// All of it, where G may learn from the same samples.
     pub seen: Option<MicroBatches>,
+    /// Whether a device holds samples that G may learn from.
+    pub is_seen_there: bool,
     pub real: Option<Tensor>,
     pub classes: Option<Tensor>,
     pub zero: f64,
@@ -74,7 +76,7 @@ impl Trainer {
     }
 
     /// Returns this process's rows of fresh noise for a whole batch of `whole`.
-    fn latents(&mut self, whole: usize) -> Result<Tensor> {
+    pub(super) fn latents(&mut self, whole: usize) -> Result<Tensor> {
         let z = match self.queued.pop_front() {
             Some(z) if z.dim(0)? != whole => {
                 let problem = format!("{} latent vectors were queued where {whole} samples are made", z.dim(0)?);
@@ -100,6 +102,7 @@ impl Trainer {
     /// # Errors
     /// What `f` returns, and from candle.
     pub fn with_ema_weights<T, E: From<Error>>(&self, f: impl FnOnce(&dyn Generator) -> Result<T, E>) -> Result<T, E> {
+        self.settle();
         match &self.ema {
             Some(ema) => ema.in_place(|| f(self.generator.as_ref())),
             None => f(self.generator.as_ref()),

@@ -1,0 +1,506 @@
+//! The updates of both networks on a device.
+//!
+//! An update consists of segments: work that only reads what lies on the device. Between two of them the host reads outputs or norms, and sends
+//! slopes. A backend that can record work runs an update twice, records its segments the third time, and replays them from then on.
+
+use super::network::{Draw, ResidentNetwork};
+use super::outputs::{Outputs, discriminator_loss, generator_loss};
+use super::penalties::{Due, Way};
+use super::recorder::Recorder;
+use super::{Latents, Resident, Update};
+use crate::config::FakesMode;
+use crate::ema::Ema;
+use crate::error::Result;
+use crate::optimizers::Optimizer;
+use crate::step::{DUpdate, GUpdate, Objective, Seconds, finite, judged, mean, mean_probability};
+use candle_core::Tensor;
+use gan_base::Rng;
+use gan_core::penalties::Effect;
+use gan_core::{Network, Side};
+use gan_cuda::step::StepBackend;
+use gan_kernels::backend::size;
+use gan_kernels::fused::{NeedsGrad, PassContext, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Both networks on a device.
+pub(super) struct Engine<B: StepBackend> {
+    pub backend: B,
+    pub generator: ResidentNetwork<B>,
+    pub discriminator: ResidentNetwork<B>,
+    /// What the host has sent for the next segments, in f32.
+    inputs: BTreeMap<Input, B::Buffer>,
+    /// D's outputs for real and then for generated samples, in f32.
+    outputs: B::Buffer,
+    /// Sums of squares: of the parameters' gradient, and of the input's gradient for each penalty.
+    pub squares: B::Buffer,
+    /// Generated samples.
+    made: Option<Made<B>>,
+    /// Shapes of the last generated samples, and their classes.
+    latest: Option<(Shape, Option<Tensor>)>,
+    /// D's passes over the samples of an update.
+    pub scored: Vec<Scored<B>>,
+    recorder: Recorder<B>,
+    seed: u32,
+}
+
+/// An array that the host sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Input {
+    Latents,
+    Real,
+    /// Samples that were generated with running averages, as they are.
+    Fake,
+    /// Gradients of the loss by D's outputs.
+    Slopes,
+    /// What the derivative of each output counts in a penalty.
+    Weights(usize),
+    /// The number of the step.
+    Clock,
+}
+
+/// Generated samples.
+struct Made<B: StepBackend> {
+    images: Value<B>,
+    /// G's pass, if G learns from them.
+    cx: Option<PassContext<B>>,
+}
+
+/// A pass of D over the samples of one side, or of both in turn.
+pub(super) struct Scored<B: StepBackend> {
+    pub x: Value<B>,
+    y: Value<B>,
+    pub cx: PassContext<B>,
+    /// Sides and their numbers of samples.
+    pub sides: Vec<(Side, usize)>,
+}
+
+impl<B: StepBackend> Scored<B> {
+    pub fn count(&self) -> usize {
+        self.sides.iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// Numbers of real and generated samples, and the class of each of either.
+#[derive(Clone)]
+pub(super) struct Shape {
+    pub counts: [usize; 2],
+    pub classes: Option<Arc<Vec<u32>>>,
+}
+
+pub(super) const PARAMETERS: NeedsGrad = NeedsGrad { input: false, parameters: true };
+pub(super) const INPUT: NeedsGrad = NeedsGrad { input: true, parameters: false };
+pub(super) const BOTH: NeedsGrad = NeedsGrad { input: true, parameters: true };
+const NOTHING: NeedsGrad = NeedsGrad { input: false, parameters: false };
+
+impl<B: StepBackend> Engine<B> {
+    pub fn new(
+        backend: &B,
+        [generator, discriminator]: [&Network; 2],
+        [of_g, of_d]: [&Optimizer; 2],
+        ema: Option<&Ema>,
+        seed: u64,
+    ) -> Result<Self> {
+        Ok(Self {
+            generator: ResidentNetwork::new(backend, generator, of_g, ema)?,
+            discriminator: ResidentNetwork::new(backend, discriminator, of_d, None)?,
+            inputs: BTreeMap::new(),
+            outputs: backend.f32_zeros(0),
+            squares: backend.f32_zeros(B::SQUARES),
+            made: None,
+            latest: None,
+            scored: vec![],
+            recorder: Recorder::default(),
+            seed: (seed ^ seed >> 32) as u32,
+            backend: backend.clone(),
+        })
+    }
+
+    /// Sends numbers to where segments read them: always the same place, if they are as many as before.
+    pub fn send_input(&mut self, input: Input, values: &[f32]) {
+        let backend = &self.backend;
+        let fits = |buffer: &B::Buffer| backend.len(backend.slice(buffer)) == values.len();
+        if !self.inputs.get(&input).is_some_and(fits) {
+            self.inputs.insert(input, backend.f32_zeros(values.len()));
+        }
+        if let Some(buffer) = self.inputs.get_mut(&input) {
+            backend.set(values, backend.slice_mut(buffer));
+        }
+    }
+
+    /// Returns what was sent.
+    pub fn input(&self, input: Input) -> B::Slice<'_> {
+        self.backend.slice(&self.inputs[&input])
+    }
+
+    /// Returns what was sent, in the format of activations.
+    pub fn narrow_input(&self, input: Input) -> B::Buffer {
+        self.discriminator.narrow(self.input(input))
+    }
+
+    /// Runs, records or replays a segment.
+    fn segment(&mut self, name: &str, f: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let mut recorder = std::mem::take(&mut self.recorder);
+        let backend = self.backend.clone();
+        let done = recorder.play(&backend, name, || f(self));
+        self.recorder = recorder;
+        done
+    }
+
+    /// Prepares an update whose signature says what it consists of; the same work follows from the same signature.
+    fn begin(&mut self, signature: String, is_recordable: bool, step: u64) {
+        self.recorder.begin(signature, is_recordable && self.backend.records());
+        self.send_input(Input::Clock, &[step as f32]);
+        self.discriminator.plan.weights_changed();
+        self.generator.plan.weights_changed();
+    }
+
+    /// Returns the source of dropout's random numbers for a pass over D or G, of which `pass` is the first number.
+    fn draw<'a>(&self, clock: &'a B::Buffer, rng: &'a mut Rng, pass: u32) -> Draw<'a, B> {
+        if B::DRAWS { Draw::There { seed: self.seed, pass, clock } } else { Draw::Host(rng) }
+    }
+
+    /// Runs `f` with a source of random numbers.
+    pub fn drawing<R>(&mut self, rng: &mut Rng, pass: u32, f: impl FnOnce(&mut Self, &mut Draw<B>) -> R) -> R {
+        let clock = self.inputs.remove(&Input::Clock).unwrap_or_else(|| self.backend.f32_zeros(1));
+        let mut draw = self.draw(&clock, rng, pass);
+        let result = f(self, &mut draw);
+        self.inputs.insert(Input::Clock, clock);
+        result
+    }
+
+    /// Generates samples from the latents that were sent.
+    fn make(&mut self, shape: &Shape, is_learned_from: bool, rng: &mut Rng) -> Result<()> {
+        let count = shape.counts[1];
+        let needs = if is_learned_from { PARAMETERS } else { NOTHING };
+        let z = self.generator.samples(self.input(Input::Latents));
+        self.made = self.drawing(rng, 0, |engine, draw| -> Result<_> {
+            let mut cx = engine.generator.context(needs, [1, count], shape.classes.as_ref(), draw)?;
+            let images = engine.generator.forward(z, count, &mut cx)?;
+            Ok(Some(Made { images, cx: is_learned_from.then_some(cx) }))
+        })?;
+        Ok(())
+    }
+
+    /// Generates samples with running averages, which the host sends as they are.
+    fn make_by_averages(&mut self, shape: &Shape) -> Result<()> {
+        let z = self.generator.samples(self.input(Input::Latents));
+        let mut cx = self.generator.evaluation(shape.classes.as_ref());
+        let images = self.generator.forward(z, shape.counts[1], &mut cx)?;
+        let backend = self.backend.clone();
+        let len = backend.len(backend.slice(&images));
+        let mut fake = self.inputs.remove(&Input::Fake).filter(|fake| backend.len(backend.slice(fake)) == len);
+        let to = fake.get_or_insert_with(|| backend.f32_zeros(len));
+        backend.copy_to(backend.slice(&images), backend.slice_mut(to));
+        self.inputs.extend(fake.map(|fake| (Input::Fake, fake)));
+        Ok(())
+    }
+
+    /// Runs D on both sides, in one pass if that is the same, and keeps the outputs.
+    fn score(&mut self, shape: &Shape, joint: bool, shared: [bool; 2], rng: &mut Rng) -> Result<()> {
+        let real = Value::<B>::from(self.discriminator.samples(self.input(Input::Real)));
+        let fake = match &self.made {
+            Some(made) => Value::<B>::clone(&made.images),
+            None => self.narrow_input(Input::Fake).into(),
+        };
+        let [n, m] = shape.counts;
+        let sides = [(Side::Real, n), (Side::Fake, m)];
+        let in_one = joint || (n == m && self.discriminator.plan.joins_batches());
+        let batches = match in_one {
+            true => {
+                let both = joined(&self.backend, [&real, &fake]);
+                vec![(both.into(), sides.to_vec(), shared[0] || shared[1])]
+            }
+            false => vec![(real, vec![sides[0]], shared[0]), (fake, vec![sides[1]], shared[1])],
+        };
+        self.scored.clear();
+        self.drawing(rng, 1, |engine, draw| -> Result<()> {
+            for (x, sides, is_shared) in batches {
+                let needs = if is_shared { BOTH } else { PARAMETERS };
+                // One batch of both kinds has common statistics; otherwise each side has its own.
+                let groups = if joint { 1 } else { sides.len() };
+                let count: usize = sides.iter().map(|(_, count)| count).sum();
+                let d = &mut engine.discriminator;
+                let mut cx = d.context(needs, [groups, count / groups], shape.classes.as_ref(), draw)?;
+                let y = d.forward(Value::<B>::clone(&x), count, &mut cx)?;
+                engine.scored.push(Scored { x, y, cx, sides });
+            }
+            Ok(())
+        })?;
+        let outputs: Vec<Value<B>> = self.scored.iter().map(|scored| Value::<B>::clone(&scored.y)).collect();
+        self.keep(&outputs)
+    }
+
+    /// Keeps outputs for the host, one after the other.
+    fn keep(&mut self, outputs: &[Value<B>]) -> Result<()> {
+        let backend = &self.backend;
+        let mut from = 0;
+        for y in outputs {
+            let y = backend.slice(y);
+            let mut all = backend.slice_mut(&mut self.outputs);
+            backend.copy_to(y, backend.part_mut(&mut all, from..from + backend.len(y)));
+            from += backend.len(y);
+        }
+        Ok(())
+    }
+
+    /// Makes room for the outputs of so many samples, and for sums of squares. What is there stays where it is, because recorded work writes there.
+    fn prepare(&mut self, samples: usize, sums: usize) {
+        let width = size(self.discriminator.plan.output());
+        let backend = &self.backend;
+        if backend.len(backend.slice(&self.outputs)) < samples * width {
+            self.outputs = backend.f32_zeros(samples * width);
+        }
+        if backend.len(backend.slice(&self.squares)) < sums * B::SQUARES {
+            self.squares = backend.f32_zeros(sums * B::SQUARES);
+        }
+        self.discriminator.prepare(samples);
+    }
+
+    /// Returns the outputs for each of several sets of samples.
+    fn read_outputs<const N: usize>(&self, counts: [usize; N]) -> Result<[Outputs; N]> {
+        let width = size(self.discriminator.plan.output());
+        let whole = counts.iter().sum::<usize>() * width;
+        let all = self.backend.get(self.backend.part(self.backend.slice(&self.outputs), 0..whole));
+        let mut from = 0;
+        let mut one = |count: usize| {
+            let part = &all[from..from + count * width];
+            from += count * width;
+            Outputs::new(part, count)
+        };
+        let found = counts.into_iter().map(&mut one).collect::<Result<Vec<_>>>()?;
+        Ok(found.try_into().unwrap_or_else(|_| unreachable!("one for each count")))
+    }
+
+    /// Returns a sum of squares, and waits for it.
+    pub fn read_squares(&self, index: usize) -> f64 {
+        let place = index * B::SQUARES..(index + 1) * B::SQUARES;
+        self.backend.squares(self.backend.part(self.backend.slice(&self.squares), place))
+    }
+}
+
+/// Returns two arrays, one after the other.
+pub(super) fn joined<B: StepBackend>(backend: &B, parts: [&B::Buffer; 2]) -> B::Buffer {
+    let [first, second] = parts.map(|part| backend.slice(part));
+    let mut both = backend.uninit(backend.len(first) + backend.len(second));
+    let [to_first, to_second] = backend.split_mut(backend.slice_mut(&mut both), backend.len(first));
+    backend.copy_to(first, to_first);
+    backend.copy_to(second, to_second);
+    both
+}
+
+/// Returns samples or latents as numbers.
+fn numbers(t: &Tensor) -> Result<Vec<f32>> {
+    Ok(t.flatten_all()?.to_vec1()?)
+}
+
+impl<B: StepBackend> Engine<B> {
+    /// Sends latents and classes.
+    fn take_latents(&mut self, latents: &Latents, real: usize) -> Result<Shape> {
+        self.send_input(Input::Latents, &numbers(latents.z)?);
+        let classes: Option<Vec<u32>> = latents.classes.map(Tensor::to_vec1).transpose()?;
+        if let Some(classes) = &classes {
+            self.backend.set_classes(classes);
+        }
+        let shape = Shape { counts: [real, latents.z.dim(0)?], classes: classes.map(Arc::new) };
+        self.latest = Some((shape.clone(), latents.classes.cloned()));
+        Ok(shape)
+    }
+}
+
+impl<B: StepBackend> Resident for Engine<B> {
+    fn update_discriminator(&mut self, latents: &Latents, real: &Tensor, update: Update) -> Result<DUpdate> {
+        let Update { optimizer, objective, rng, step } = update;
+        let shape = self.take_latents(latents, real.dim(0)?)?;
+        self.send_input(Input::Real, &numbers(real)?);
+        let joint = objective.joint_batch;
+        let is_linear = self.discriminator.plan.linearizes() && !joint;
+        let due = Due::all(objective, is_linear);
+        self.prepare(shape.counts.iter().sum(), 1 + due.len());
+        self.made = None;
+        let by_averages = latents.mode == FakesMode::Eval;
+        if by_averages {
+            self.make_by_averages(&shape)?;
+        }
+        let kinds: Vec<_> = due.iter().map(Due::signature).collect();
+        let Latents { is_learned_from, .. } = *latents;
+        let signature = format!("d {:?} {joint} {by_averages} {is_learned_from} {kinds:?}", shape.counts);
+        let is_whole = |due: &Due| shape.classes.is_none() || due.penalty.share == 1.0;
+        self.begin(signature, due.iter().all(|due| due.stays_there() && is_whole(due)), step);
+        let shared = [Side::Real, Side::Fake].map(|side| due.iter().any(|due| due.way == Way::Shared(side)));
+        self.segment("score", |engine| {
+            if !by_averages {
+                engine.make(&shape, is_learned_from, rng)?;
+            }
+            engine.score(&shape, joint, shared, rng)
+        })?;
+        let outputs = self.read_outputs(shape.counts)?;
+        let loss = discriminator_loss(objective, outputs.each_ref(), latents.classes)?;
+        let by_outputs = loss.backward()?;
+        let loss = finite(f64::from(loss.to_scalar::<f32>()?), "loss_d", step)?;
+        let slopes = outputs.each_ref().map(|side| side.slopes(&by_outputs));
+        let slopes = slopes.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        self.send_input(Input::Slopes, &slopes);
+        self.send_weights(&due, &shape);
+        let mut penalty = 0.0;
+        self.segment("learn", |engine| {
+            penalty = engine.learn(&due, &shape, rng)?;
+            Ok(())
+        })?;
+        self.discriminator.set_used(self.recorder.gradients(self.discriminator.used()));
+        for (index, due) in due.iter().enumerate().filter(|(_, due)| due.stays_there()) {
+            penalty += due.penalty.weight * 0.5 * self.read_squares(1 + index) / due.count(&shape) as f64;
+        }
+        finite(penalty, "penalty_d", step)?;
+        let norm = self.read_squares(0).sqrt();
+        stepped(&mut self.discriminator, norm, optimizer, objective.clip_norm, "grad_norm_d", step)?;
+        for penalty in &objective.penalties {
+            if let Effect::Weights(limited) = penalty.kind.effect() {
+                self.discriminator.map_weights(|weights| limited(weights, penalty.weight))?;
+            }
+        }
+        let [real, fake, accuracy, zero] = judged(objective, &outputs[0].logits, &outputs[1].logits)?;
+        let penalty = has_penalty(objective).then_some(penalty);
+        Ok(DUpdate { loss, real, fake, accuracy, grad_norm: norm, penalty, zero, seconds: Seconds::default() })
+    }
+
+    fn update_generator(
+        &mut self,
+        fresh: Option<&Latents>,
+        real: Option<&Tensor>,
+        update: Update,
+        zero: f64,
+    ) -> Result<GUpdate> {
+        let Update { optimizer, objective, rng, step } = update;
+        let properties = objective.loss.properties();
+        let real = real.filter(|_| properties.is_relativistic);
+        let n = real.map_or(Ok(0), |real| real.dim(0))?;
+        if let Some(fresh) = fresh {
+            self.take_latents(fresh, n)?;
+        }
+        let Some((latest, classes)) = self.latest.clone() else { return Err(nothing_made()) };
+        let shape = Shape { counts: [n, latest.counts[1]], ..latest };
+        if let Some(real) = real {
+            self.send_input(Input::Real, &numbers(real)?);
+        }
+        self.prepare(shape.counts.iter().sum(), 1);
+        match fresh {
+            Some(_) => self.begin(format!("g {:?}", shape.counts), true, step),
+            // What G's pass has left belongs to the work of D's update.
+            None => self.recorder.go_on(format!("g of D's {:?}", shape.counts)),
+        }
+        self.segment("judge", |engine| {
+            if fresh.is_some() {
+                engine.make(&shape, true, rng)?;
+            }
+            engine.judge(&shape, rng)
+        })?;
+        let (compared, fake) = match n {
+            0 => (None, self.read_outputs([shape.counts[1]])?),
+            _ => {
+                let [real, fake] = self.read_outputs(shape.counts)?;
+                (Some(real.logits.as_detached_tensor()), [fake])
+            }
+        };
+        let [fake] = fake;
+        let loss = generator_loss(objective, &fake, compared.as_ref(), classes.as_ref())?;
+        let by_outputs = loss.backward()?;
+        let loss = finite(f64::from(loss.to_scalar::<f32>()?), "loss_g", step)?;
+        self.send_input(Input::Slopes, &fake.slopes(&by_outputs)?);
+        self.segment("follow", |engine| engine.teach(shape.counts[1]))?;
+        self.generator.set_used(self.recorder.gradients(self.generator.used()));
+        let norm = self.read_squares(0).sqrt();
+        stepped(&mut self.generator, norm, optimizer, objective.clip_norm, "grad_norm_g", step)?;
+        let zero = match compared.filter(|_| !properties.has_threshold) {
+            Some(logits) => mean(&logits)?,
+            None => zero,
+        };
+        let fake = mean_probability(&(fake.logits.as_detached_tensor() - zero)?)?;
+        Ok(GUpdate { loss, fake, grad_norm: norm, seconds: Seconds::default() })
+    }
+
+    fn follow(&mut self, weight: f64) {
+        self.generator.follow(weight);
+    }
+
+    fn send(&mut self, [of_g, of_d]: [&Optimizer; 2], ema: Option<&Ema>) -> Result<()> {
+        self.made = None;
+        // What was recorded may begin with numbers that are there no longer.
+        self.recorder = Recorder::default();
+        self.generator.send(of_g, ema)?;
+        self.discriminator.send(of_d, None)
+    }
+
+    fn fetch(&self, [of_g, of_d]: [&Optimizer; 2], ema: Option<&Ema>) -> Result<()> {
+        self.generator.fetch(of_g, ema)?;
+        self.discriminator.fetch(of_d, None)
+    }
+
+    fn has_derivatives(&self) -> bool {
+        self.discriminator.plan.has_jvp()
+    }
+}
+
+impl<B: StepBackend> Engine<B> {
+    /// Runs D on G's samples, and on real ones that the loss compares them with.
+    fn judge(&mut self, shape: &Shape, rng: &mut Rng) -> Result<()> {
+        let Some(made) = &self.made else { return Err(nothing_made()) };
+        let images = Value::<B>::clone(&made.images);
+        let [n, m] = shape.counts;
+        let real = (n > 0).then(|| Value::<B>::from(self.discriminator.samples(self.input(Input::Real))));
+        self.scored.clear();
+        let outputs = self.drawing(rng, 8, |engine, draw| -> Result<_> {
+            let mut outputs = vec![];
+            let d = &mut engine.discriminator;
+            if let Some(real) = real {
+                let mut cx = d.context(NOTHING, [1, n], shape.classes.as_ref(), draw)?;
+                outputs.push(d.forward(real, n, &mut cx)?);
+            }
+            let mut cx = d.context(INPUT, [1, m], shape.classes.as_ref(), draw)?;
+            let x = Value::<B>::clone(&images);
+            let y = d.forward(images, m, &mut cx)?;
+            outputs.push(Value::<B>::clone(&y));
+            engine.scored.push(Scored { x, y, cx, sides: vec![(Side::Fake, m)] });
+            Ok(outputs)
+        })?;
+        self.keep(&outputs)
+    }
+
+    /// Computes G's gradient from that of D's outputs.
+    fn teach(&mut self, count: usize) -> Result<()> {
+        let made = self.made.take();
+        let (Some(Scored { cx, .. }), Some(Made { cx: Some(of_generator), .. })) = (self.scored.pop(), made) else {
+            return Err(nothing_made());
+        };
+        let slopes = self.narrow_input(Input::Slopes);
+        let g = self.discriminator.backward(cx, count, slopes).ok_or_else(nothing_made)?;
+        self.generator.forget_gradients();
+        self.generator.backward(of_generator, count, g);
+        let mut squares = self.backend.slice_mut(&mut self.squares);
+        self.generator.sum_gradients(self.backend.part_mut(&mut squares, 0..B::SQUARES));
+        Ok(())
+    }
+}
+
+fn has_penalty(objective: &Objective) -> bool {
+    objective.penalties.iter().any(|penalty| matches!(penalty.kind.effect(), Effect::Gradient(_)))
+}
+
+/// Updates a network with its gradient of this norm; `name` is for messages.
+fn stepped<B: StepBackend>(
+    network: &mut ResidentNetwork<B>,
+    norm: f64,
+    optimizer: &mut Optimizer,
+    most: Option<f64>,
+    name: &'static str,
+    step: u64,
+) -> Result<()> {
+    finite(norm, name, step)?;
+    let factor = most.filter(|most| norm > *most).map_or(1.0, |most| most / norm);
+    network.update(&optimizer.next_step()?, factor);
+    Ok(())
+}
+
+pub(super) fn nothing_made() -> crate::Error {
+    candle_core::Error::Msg("no samples were generated for this update".into()).into()
+}
