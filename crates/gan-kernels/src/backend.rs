@@ -168,16 +168,7 @@ pub trait Memory: Clone + Debug + Send + Sync + 'static {
 ///
 /// Kernels panic if lengths do not fit each other; callers check shapes before.
 pub trait Backend:
-    Norms
-    + Pixels
-    + Classes
-    + Optimizers
-    + Derivatives
-    + LearnedSlopes
-    + Glus
-    + SampleNorms
-    + MinibatchStds
-    + Attentions
+    Norms + Pixels + Classes + Optimizers + Derivatives + LearnedSlopes + Glus + SampleNorms + MinibatchStds + Attentions
 {
     /// Cache of weights in the form that the kernels read.
     type WeightCache: Debug + Send + Sync;

@@ -24,12 +24,7 @@ impl Glus for Cpu {
         run(Level::current(), Tangent, channels, both, [], y);
     }
 
-    fn glu_jvp_grad(
-        &self,
-        channels: usize,
-        adjoints: &JvpAdjoints<Self>,
-        [of_values, of_tangents]: [&mut [f32]; 2],
-    ) {
+    fn glu_jvp_grad(&self, channels: usize, adjoints: &JvpAdjoints<Self>, [of_values, of_tangents]: [&mut [f32]; 2]) {
         let level = Level::current();
         let JvpAdjoints { x, tangent, of_tangent, .. } = *adjoints;
         match adjoints.of_values {
@@ -163,10 +158,7 @@ mod tests {
             h * (u * gate + v * a * gate * (1.0 - gate)) + g * a * gate
         };
         let d = 1e-5;
-        [
-            (tangent(a + d, b) - tangent(a - d, b)) / (2.0 * d),
-            (tangent(a, b + d) - tangent(a, b - d)) / (2.0 * d),
-        ]
+        [(tangent(a + d, b) - tangent(a - d, b)) / (2.0 * d), (tangent(a, b + d) - tangent(a, b - d)) / (2.0 * d)]
     }
 
     #[test]

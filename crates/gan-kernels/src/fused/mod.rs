@@ -16,9 +16,9 @@ mod pass;
 
 pub use collect::backward;
 pub use layers::{
-    Activation, Attention, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, Glu, InputActivation,
-    Join, LearnedSlope, MinibatchStd, OwnFactors, PixelNorm, Projection, Resample, Reshape, SampleNorm, SlopeApplies,
-    Swap, Weights,
+    Activation, Attention, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, Glu,
+    InputActivation, Join, LearnedSlope, MinibatchStd, OwnFactors, PixelNorm, Projection, Resample, Reshape,
+    SampleNorm, SlopeApplies, Swap, Weights,
 };
 pub use linearized::Linearized;
 pub use op::{Layout, Noise, Run, Statistics};
