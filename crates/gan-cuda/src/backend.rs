@@ -1,18 +1,15 @@
 //! Convolutions, activations and layouts of the fused engine.
 
 use crate::Cuda;
-use crate::conv::WeightCache;
+use crate::conv::{WeightCache, small_count};
 use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
-use gan_kernels::backend::{
-    Activation, Attentions, Backend, ConvCall, Derivatives, Glus, InputActivation, LearnedSlopes, Memory, MinibatchStds,
-    SampleNorms,
-};
-use gan_kernels::fused::{FusedLayer, Reuse};
+use gan_kernels::backend::{Activation, Backend, ConvCall, InputActivation, Memory};
+use gan_kernels::fused::Reuse;
 use gan_kernels::{Precision, Problem};
 
 /// Returns an activation's number in the kernels, and its slope.
-fn code(act: Activation) -> (i32, f32) {
+pub(crate) fn code(act: Activation) -> (i32, f32) {
     match act {
         Activation::Identity => (0, 0.0),
         Activation::LeakyRelu(slope) => (1, slope),
@@ -20,13 +17,14 @@ fn code(act: Activation) -> (i32, f32) {
     }
 }
 
-fn input_code(act: InputActivation) -> (i32, f32) {
+/// Returns an activation's number in the kernels, and its slope or factor.
+pub(crate) fn input_code(act: InputActivation) -> (i32, f32) {
     match act {
         InputActivation::LeakyRelu(slope) => (1, slope),
         InputActivation::Sigmoid => (3, 0.0),
-        InputActivation::Elu(_) | InputActivation::Silu | InputActivation::Gelu => {
-            unreachable!("networks with {act:?} are refused when they are planned")
-        }
+        InputActivation::Elu(alpha) => (4, alpha),
+        InputActivation::Silu => (5, 0.0),
+        InputActivation::Gelu => (6, 0.0),
     }
 }
 
@@ -65,33 +63,7 @@ impl Backend for Cuda {
     type WeightCache = WeightCache;
 
     const HAS_GROUPS: bool = true;
-
-    fn knows(&self, layer: &FusedLayer) -> bool {
-        match layer {
-            FusedLayer::InputActivation(act) => match act {
-                InputActivation::Sigmoid | InputActivation::LeakyRelu(_) => true,
-                InputActivation::Elu(_) | InputActivation::Silu | InputActivation::Gelu => false,
-            },
-            FusedLayer::LearnedSlope(_)
-            | FusedLayer::SampleNorm(_)
-            | FusedLayer::PixelNorm(_)
-            | FusedLayer::Glu(_)
-            | FusedLayer::MinibatchStd(_)
-            | FusedLayer::Attention(_) => false,
-            FusedLayer::Conv(_)
-            | FusedLayer::BatchNorm(_)
-            | FusedLayer::Activation(_)
-            | FusedLayer::Dropout(_)
-            | FusedLayer::Reshape(_)
-            | FusedLayer::Resample(_)
-            | FusedLayer::GlobalMaxPool(_)
-            | FusedLayer::ConcatClass(_)
-            | FusedLayer::Projection(_)
-            | FusedLayer::Fork(_)
-            | FusedLayer::Swap(_)
-            | FusedLayer::Join(_) => true,
-        }
-    }
+    const LINEARIZES: bool = true;
 
     fn weight_cache(&self, reuse: Reuse) -> WeightCache {
         WeightCache::new(reuse)
@@ -159,6 +131,20 @@ impl Backend for Cuda {
         self.launch(&format!("add_to_{end}"), Shape::flat(x.len / lanes), arguments![x, &y, x.len as u64]);
     }
 
+    fn scale_samples(&self, scales: Slice<'_>, x: Option<Slice<'_>>, y: SliceMut<'_>) {
+        let one = y.len / scales.len.max(1);
+        assert!(one * scales.len == y.len && x.is_none_or(|x| x.len == y.len), "samples of {y:?} for {scales:?}");
+        assert!(scales.of == y.of && x.is_none_or(|x| x.of == y.of), "scaled samples have one number format");
+        if y.len == 0 {
+            return;
+        }
+        // A gradient of weights beside the rest may still read y.
+        self.join();
+        let (end, lanes) = Self::lanes(y.of, one, &[x.map_or(0, |x| x.address), y.address]);
+        let all = arguments![scales, x, &y, small_count(y.len), one];
+        self.launch(&format!("scale_samples_{end}"), Shape::flat(y.len / lanes), all);
+    }
+
     fn column_sums(&self, g: Slice<'_>, channels: usize, sums: SliceMut<'_>) {
         assert_eq!(sums.len, channels, "one sum per channel");
         self.sums_to(g, None, channels, Some(&sums), None);
@@ -184,10 +170,3 @@ impl Backend for Cuda {
         self.launch(&format!("dropout_{end}"), shape, arguments![uniform, x, &y, x.len as u64, rate as f32, scale]);
     }
 }
-
-impl Derivatives for Cuda {}
-impl LearnedSlopes for Cuda {}
-impl Glus for Cuda {}
-impl SampleNorms for Cuda {}
-impl MinibatchStds for Cuda {}
-impl Attentions for Cuda {}

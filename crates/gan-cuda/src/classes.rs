@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 impl Cuda {
     /// Returns the classes of `samples` on the device, each below `known`.
-    fn classes(&self, classes: &[u32], known: usize, samples: usize) -> Arc<Buffer> {
+    pub(crate) fn classes(&self, classes: &[u32], known: usize, samples: usize) -> Arc<Buffer> {
         assert!(classes.iter().all(|class| (*class as usize) < known), "classes {classes:?} of {known}");
         assert!(samples == 0 || !classes.is_empty(), "{samples} samples without classes");
         let mut last = lock(&self.inner.classes);
@@ -41,7 +41,7 @@ impl Cuda {
 }
 
 #[track_caller]
-fn assert_f32(parameters: &[Slice<'_>]) {
+pub(crate) fn assert_f32(parameters: &[Slice<'_>]) {
     assert!(parameters.iter().all(|slice| slice.of == Type::F32), "parameters are f32");
 }
 

@@ -54,6 +54,15 @@ impl Shape {
         Self { grid: (blocks as u32, 1, 1), block: (256, 1, 1), shared: 0 }
     }
 
+    /// Returns rows of threads, one for each of `rows` rows of `pieces` pieces: a power of two of threads up to a warp, which exchange their
+    /// sums without waiting for others.
+    pub fn thread_rows(rows: usize, pieces: usize) -> Self {
+        let x = pieces.max(1).next_power_of_two().min(32);
+        let y = 256 / x;
+        let blocks = rows.div_ceil(y).clamp(1, 132 * 16);
+        Self { grid: (blocks as u32, 1, 1), block: (x as u32, y as u32, 1), shared: 0 }
+    }
+
     /// Returns threads that each have `lanes` channels and walk over rows, about `rows_each` of them, in at most `most` blocks.
     pub fn rows(rows: usize, channels: usize, lanes: usize, rows_each: usize, most: usize) -> Self {
         let columns = channels.div_ceil(lanes).max(1);
@@ -66,6 +75,7 @@ impl Shape {
 }
 
 /// Argument of a kernel.
+#[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(crate) struct Argument([u64; 8]);
 

@@ -6,20 +6,27 @@
 //! ([`Cuda::capture`]) and replayed without the host.
 //!
 //! In reading order: `libraries`, `driver` (the device), `memory`, `launch` (own kernels), `graph`, `layout`, `conv`, `norm`, `backend`,
-//! `pixels`, `classes`, `optimizer`, [`step`] (a whole training step).
+//! `derivatives`, `pixels`, `classes`, a file for each of the other layers, `optimizer`, [`step`] (a whole training step).
 
+mod attention;
 mod backend;
 mod classes;
 mod conv;
+mod derivatives;
 mod driver;
+mod glu;
 mod graph;
 mod launch;
 mod layout;
+mod learned_slope;
 mod libraries;
 mod memory;
+mod minibatch_std;
 mod norm;
 mod optimizer;
+mod pixel_norm;
 mod pixels;
+mod sample_norm;
 pub mod step;
 
 pub use conv::WeightCache;

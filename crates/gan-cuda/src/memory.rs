@@ -185,7 +185,7 @@ impl SliceMut<'_> {
 }
 
 impl Slice<'_> {
-    fn advanced(self, range: Range<usize>) -> Self {
+    pub(crate) fn advanced(self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.len, "a part {range:?} of {} numbers", self.len);
         Self { address: self.address + (range.start * self.of.bytes()) as u64, len: range.len(), ..self }
     }

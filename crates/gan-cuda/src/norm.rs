@@ -18,31 +18,32 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Norm {
     /// Mean with the bias before, biased variance, mean without that bias: `[groups, 3, C]`.
-    statistics: Arc<Buffer>,
-    channels: usize,
+    pub(crate) statistics: Arc<Buffer>,
+    pub(crate) channels: usize,
     /// Number of equal parts of the batch, each with its own statistics.
-    groups: usize,
+    pub(crate) groups: usize,
     /// Number of values in a channel's statistics; `None` if they were given.
-    count: Option<usize>,
+    pub(crate) count: Option<usize>,
 }
 
 /// Most blocks of the first stage of a sum: two for each multiprocessor of a large card.
 const BLOCKS: usize = 264;
 
 /// Sums of the first stage.
-struct Partial {
-    buffer: Buffer,
-    blocks: usize,
+pub(crate) struct Partial {
+    pub buffer: Buffer,
+    pub blocks: usize,
 }
 
 impl Cuda {
-    /// Returns threads and a place for the first stage of two sums over the rows of each group, and the kernel's name.
-    fn first_stage(
+    /// Returns threads and a place for the first stage of some sums over the rows of each group, and the kernel's name.
+    pub(crate) fn first_stage(
         &self,
         name: &str,
         of: Type,
         [groups, rows, channels]: [usize; 3],
         addresses: &[u64],
+        sums: usize,
     ) -> (String, Shape, Partial) {
         let (end, lanes) = Self::lanes(of, channels, addresses);
         let mut shape = Shape::rows(rows, channels, lanes, 8, (BLOCKS / groups).max(1));
@@ -51,7 +52,7 @@ impl Cuda {
         let bytes = if self.one_kernel { 8 } else { 4 };
         shape.shared = shape.block.0 * shape.block.1 * 2 * lanes as u32 * bytes;
         let blocks = shape.grid.1 as usize;
-        let buffer = self.buffer(groups * blocks * 2 * channels, Type::F32);
+        let buffer = self.buffer(groups * blocks * sums * channels, Type::F32);
         (format!("{name}_{end}"), shape, Partial { buffer, blocks })
     }
 
@@ -80,7 +81,7 @@ impl Cuda {
         let rows = a.len / channels;
         assert!(rows * channels == a.len && b.is_none_or(|b| b.len == a.len && b.of == a.of), "sums over {rows} rows");
         let addresses = [a.address, b.map_or(0, |b| b.address)];
-        let (name, shape, partial) = self.first_stage("dot_sums", a.of, [1, rows, channels], &addresses);
+        let (name, shape, partial) = self.first_stage("dot_sums", a.of, [1, rows, channels], &addresses, 2);
         let sums = self.slice(&partial.buffer);
         self.launch(&name, shape, arguments![a, b, rows, channels, sums]);
         let to = |slice: Option<&SliceMut<'_>>| slice.map_or(0u64, |slice| slice.address);
@@ -115,7 +116,7 @@ impl Norms for Cuda {
         let mut statistics = self.buffer(groups * 3 * channels, Type::F32);
         let sizes = [groups, rows, channels];
         let kernel = if self.one_kernel { "moments_all" } else { "moments" };
-        let (name, shape, partial) = self.first_stage(kernel, x.of, sizes, &[x.address]);
+        let (name, shape, partial) = self.first_stage(kernel, x.of, sizes, &[x.address], 2);
         let sums = self.slice(&partial.buffer);
         let to = &self.slice_mut(&mut statistics);
         if self.one_kernel {
@@ -229,7 +230,7 @@ impl Norms for Cuda {
 
 impl Cuda {
     /// Returns the end of a kernel's name and its threads for a walk over the rows of each group.
-    fn walk(of: Type, [groups, rows, channels]: [usize; 3], addresses: &[u64]) -> (&'static str, Shape) {
+    pub(crate) fn walk(of: Type, [groups, rows, channels]: [usize; 3], addresses: &[u64]) -> (&'static str, Shape) {
         let (end, lanes) = Self::lanes(of, channels, addresses);
         let mut shape = Shape::rows(rows, channels, lanes, 4, (132 * 8 / groups).max(1));
         shape.grid.2 = groups as u32;
@@ -264,7 +265,7 @@ impl Cuda {
         let inverse_count = norm.count.map_or(0.0, |count| 1.0 / count as f64);
         let [dgamma, dbeta] = grads.map_or([0u64; 2], |grads| grads.map(|to| to.address));
         let kernel = if self.one_kernel { "grad_sums_all" } else { "grad_sums" };
-        let (name, shape, partial) = self.first_stage(kernel, x.of, [groups, rows, c], &[x.address, g.address]);
+        let (name, shape, partial) = self.first_stage(kernel, x.of, [groups, rows, c], &[x.address, g.address], 2);
         let sums = self.slice(&partial.buffer);
         let [gamma, beta] = [call.gamma, call.beta];
         let slope = call.slope;

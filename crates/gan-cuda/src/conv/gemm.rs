@@ -2,12 +2,61 @@
 
 use super::sizes::Product;
 use crate::Cuda;
-use crate::driver::check;
+use crate::driver::{Products, check};
 use crate::memory::{Buffer, Slice, SliceMut, Type};
 use cudarc::cublas::{result as blas, sys as blas_sys};
 
 /// Workspace of cuBLAS, in bytes: as large as NVIDIA recommends.
 const GEMM_WORKSPACE: usize = 32 << 20;
+
+/// Matrices in rows `ld` numbers apart, one of each sample.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrices<'a> {
+    /// All numbers from the first matrix' first one on.
+    pub of: Slice<'a>,
+    /// Number of numbers from one row to the next one.
+    pub ld: usize,
+    /// Number of numbers from one matrix to the next one.
+    pub stride: usize,
+}
+
+/// A batch of products c `[m, n]` = a·b over k.
+#[derive(Clone, Copy)]
+pub(crate) struct BatchedProduct {
+    pub what: &'static str,
+    pub count: usize,
+    /// m, n and k.
+    pub sizes: [usize; 3],
+    /// Whether a is stored as `[k, m]`, and b as `[n, k]`.
+    pub transposed: [bool; 2],
+    /// Whether c is added to.
+    pub adds: bool,
+}
+
+fn operation(transposed: bool) -> blas_sys::cublasOperation_t {
+    match transposed {
+        true => blas_sys::cublasOperation_t::CUBLAS_OP_T,
+        false => blas_sys::cublasOperation_t::CUBLAS_OP_N,
+    }
+}
+
+fn format(of: Type) -> blas_sys::cudaDataType_t {
+    match of {
+        Type::F32 => blas_sys::cudaDataType_t::CUDA_R_32F,
+        Type::Bf16 => blas_sys::cudaDataType_t::CUDA_R_16BF,
+    }
+}
+
+fn compute(of: Type, strict: bool) -> blas_sys::cublasComputeType_t {
+    match strict || of == Type::Bf16 {
+        true => blas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+        false => blas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+    }
+}
+
+fn side(v: usize) -> i32 {
+    i32::try_from(v).expect("a product's side")
+}
 
 impl Cuda {
     pub(crate) fn set_gemm_workspace(&self) {
@@ -53,21 +102,10 @@ impl Cuda {
         if c.len == 0 {
             return;
         }
-        let operation = |transposed| match transposed {
-            true => blas_sys::cublasOperation_t::CUBLAS_OP_T,
-            false => blas_sys::cublasOperation_t::CUBLAS_OP_N,
-        };
-        let format = |of| match of {
-            Type::F32 => blas_sys::cudaDataType_t::CUDA_R_32F,
-            Type::Bf16 => blas_sys::cudaDataType_t::CUDA_R_16BF,
-        };
-        let compute = match strict || a.of == Type::Bf16 {
-            true => blas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-            false => blas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
-        };
+        let compute = compute(a.of, strict);
         let one = 1f32;
         let zero = 0f32;
-        let [m, n, k, lda, ldb, ldc] = [m, n, k, lda, ldb, ldc].map(|v| i32::try_from(v).expect("a product's side"));
+        let [m, n, k, lda, ldb, ldc] = [m, n, k, lda, ldb, ldc].map(side);
         self.timed(
             || format!("gemm {what} {m}x{n}x{k}"),
             || {
@@ -92,6 +130,60 @@ impl Cuda {
                         c.address as _,
                         format(c.of),
                         ldc,
+                        compute,
+                        blas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+                    )
+                });
+            },
+        );
+    }
+
+    /// Queues a batch of products of matrices in rows.
+    pub(crate) fn batched(&self, by: BatchedProduct, a: Matrices<'_>, b: Matrices<'_>, c: Matrices<'_>) {
+        let BatchedProduct { what, count, sizes: [m, n, k], transposed, adds } = by;
+        let fits = |of: Matrices<'_>, [rows, columns]: [usize; 2], transposed: bool| {
+            let [rows, columns] = if transposed { [columns, rows] } else { [rows, columns] };
+            columns <= of.ld && (count - 1) * of.stride + (rows - 1) * of.ld + columns <= of.of.len
+        };
+        if count * m * n * k == 0 {
+            return;
+        }
+        let [turned_a, turned_b] = transposed;
+        assert!(
+            fits(a, [m, k], turned_a) && fits(b, [k, n], turned_b) && fits(c, [m, n], false),
+            "{count} products of {m}×{k} by {k}×{n}"
+        );
+        let compute = compute(a.of.of, self.products == Products::F32);
+        let one = 1f32;
+        let beta = if adds { 1f32 } else { 0f32 };
+        self.timed(
+            || format!("gemm {what} {count}x{m}x{n}x{k}"),
+            || {
+                let dnn = self.dnn();
+                // SAFETY: the arrays have these sizes, as checked above. cuBLAS counts in columns, so that it sees cᵀ = bᵀ·aᵀ.
+                check("matrix products", unsafe {
+                    blas::gemm_strided_batched_ex(
+                        dnn.blas as _,
+                        operation(turned_b),
+                        operation(turned_a),
+                        side(n),
+                        side(m),
+                        side(k),
+                        (&raw const one).cast(),
+                        b.of.address as _,
+                        format(b.of.of),
+                        side(b.ld),
+                        b.stride as _,
+                        a.of.address as _,
+                        format(a.of.of),
+                        side(a.ld),
+                        a.stride as _,
+                        (&raw const beta).cast(),
+                        c.of.address as _,
+                        format(c.of.of),
+                        side(c.ld),
+                        c.stride as _,
+                        side(count),
                         compute,
                         blas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
                     )

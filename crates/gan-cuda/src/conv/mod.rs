@@ -17,6 +17,7 @@ mod sizes;
 mod weights;
 
 pub(crate) use dnn::Dnn;
+pub(crate) use gemm::{BatchedProduct, Matrices};
 pub(crate) use sizes::small_count;
 pub use weights::WeightCache;
 

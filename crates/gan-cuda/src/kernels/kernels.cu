@@ -6,9 +6,15 @@
 // Sums are taken in two stages whose order depends on the shape alone: no atomics, and the same bits in every run.
 
 #include "activations.cuh"
+#include "attention.cuh"
 #include "batch_norm.cuh"
 #include "classes.cuh"
 #include "convolutions.cuh"
+#include "glu.cuh"
 #include "layouts.cuh"
+#include "learned_slope.cuh"
+#include "minibatch_std.cuh"
+#include "pixel_norm.cuh"
 #include "pixels.cuh"
+#include "sample_norm_jvp.cuh"
 #include "training.cuh"

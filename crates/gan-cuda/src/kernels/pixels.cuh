@@ -107,3 +107,23 @@ template <class T> __device__ __forceinline__ void max_pool_grad(const T* x, con
 }
 #define P_MAX_POOL_GRAD(T) (const T* x, const T* y, const T* g, T* dx, u64 count, int pixels, int c)
 EACH_TYPE(max_pool_grad, P_MAX_POOL_GRAD, (x, y, g, dx, count, pixels, c))
+
+// The maximum of each channel and its tangent, to which pixels that share it contribute evenly. A channel with a NaN has none.
+template <class T> __device__ __forceinline__ void max_pool_jvp(const T* x, const T* t, T* y, T* to, u64 count, int pixels, int c) {
+    FOR_NUMBERS(count) {
+        size_t start = (size_t)((u32)at / (u32)c) * pixels * c + (u32)at % (u32)c;
+        float most = wide(x[start]);
+#pragma unroll 8
+        for (int p = 1; p < pixels; ++p) { float v = wide(x[start + (size_t)p * c]); if (v > most || v != v) most = v; }
+        float sum = 0.0f, ties = 0.0f;
+        for (int p = 0; p < pixels; ++p) {
+            bool is = wide(x[start + (size_t)p * c]) == most;
+            sum += is ? wide(t[start + (size_t)p * c]) : 0.0f;
+            ties += is ? 1.0f : 0.0f;
+        }
+        y[at] = Narrow<T>::of(most);
+        to[at] = Narrow<T>::of(sum / ties);
+    }
+}
+#define P_MAX_POOL_JVP(T) (const T* x, const T* t, T* y, T* to, u64 count, int pixels, int c)
+EACH_TYPE(max_pool_jvp, P_MAX_POOL_JVP, (x, t, y, to, count, pixels, c))

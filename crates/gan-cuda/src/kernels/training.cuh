@@ -1,6 +1,7 @@
 // Optimizers, losses and random numbers.
 #pragma once
 #include "activations.cuh"
+#include "reductions.cuh"
 
 // Coefficients of a step that do not change from step to step.
 struct Update { float first_decay, second_decay, epsilon; int inside, has_first; };
@@ -39,34 +40,22 @@ extern "C" __global__ void __launch_bounds__(256) follow(const float* x, float* 
 
 // Sum of squares of this block's numbers.
 extern "C" __global__ void __launch_bounds__(256) squares(const float* x, u64 n, double* partial) {
-    __shared__ double part[256];
     double sum = 0.0;
     FOR_NUMBERS(n) sum += (double)x[at] * x[at];
-    part[threadIdx.x] = sum;
-    __syncthreads();
-    for (int half = 128; half > 0; half /= 2) {
-        if ((int)threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) partial[blockIdx.x] = part[0];
+    sum = over_block(sum);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
 // Mean binary cross-entropy of logits with one label, and its gradient: softplus(x) - label·x, (sigmoid(x) - label) / n. One block.
 template <class T> __device__ __forceinline__ void cross_entropy(const T* logits, T* gradient, float* loss, int n, float label) {
-    __shared__ double part[256];
     double sum = 0.0;
     for (int i = threadIdx.x; i < n; i += 256) {
         float x = wide(logits[i]);
         sum += (x > 0.0f ? x : 0.0f) + log1pf(expf(-fabsf(x))) - label * x;
         gradient[i] = Narrow<T>::of((sigmoid(x) - label) / n);
     }
-    part[threadIdx.x] = sum;
-    __syncthreads();
-    for (int half = 128; half > 0; half /= 2) {
-        if ((int)threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) *loss = (float)(part[0] / n);
+    sum = over_block(sum);
+    if (threadIdx.x == 0) *loss = (float)(sum / n);
 }
 #define P_CROSS_ENTROPY(T) (const T* logits, T* gradient, float* loss, int n, float label)
 EACH_TYPE(cross_entropy, P_CROSS_ENTROPY, (logits, gradient, loss, n, label))

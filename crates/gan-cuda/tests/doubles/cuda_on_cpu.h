@@ -118,3 +118,13 @@ inline void __syncthreads() {
     emu::barrier();
     emu::set(me);
 }
+// All threads of a block exchange at once, of which the real one only needs those of a warp.
+template <class T> T __shfl_xor_sync(unsigned, T v, int mask) {
+    static T all[1024];
+    unsigned me = emu::current;
+    all[me] = v;
+    __syncthreads();
+    T other = all[me ^ mask];
+    __syncthreads();
+    return other;
+}

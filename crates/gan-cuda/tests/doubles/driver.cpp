@@ -43,7 +43,10 @@ static int all[] = {FOUR(bias_act, false), FOUR(act_grad, false), FOUR(in_act, f
     TWO(im2col_few, false), FOUR(upsample, false),
     FOUR(window_sum, false), FOUR(window_spread, false), TWO(max_pool, false), TWO(max_pool_grad, false), TWO(conv_forward, false),
     TWO(conv_input_grad, false), TWO(conv_weight_grad, false), put("update_f32", update_f32, false), put("update_f32v", update_f32v, false), FOUR(im2col, false), put("col2im_f32_1", col2im_f32_1, false), put("col2im_f32_3", col2im_f32_3, false), put("col2im_f32_4", col2im_f32_4, false), put("col2im_bf16_1", col2im_bf16_1, false), put("col2im_bf16_3", col2im_bf16_3, false), put("col2im_bf16_4", col2im_bf16_4, false), ONE(follow, false), ONE(squares, true),
-    TWO(cross_entropy, true), TWO(uniform, false)};
+    TWO(cross_entropy, true), TWO(uniform, false), FOUR(act_jvp_grad, false), FOUR(scale_samples, false), TWO(max_pool_jvp, false), FOUR(learned_slope, false), FOUR(slope_sums, true), ONE(add_blocks, true),
+    FOUR(glu_forward, false), FOUR(glu_grad, false), FOUR(glu_jvp, false), FOUR(glu_jvp_grad, false), FOUR(pixel_norm, true), FOUR(pixel_norm_grad, true), FOUR(pixel_norm_jvp_grad, true),
+    TWO(cells_of_groups, true), ONE(cells_of_batch, false), FOUR(cell_norm, false), FOUR(cell_sums, true), ONE(cell_finish, true), FOUR(cell_update, false), ONE(cell_rows, false), FOUR(cell_jvp_sums, true), ONE(cell_jvp_finish, true), FOUR(cell_jvp_update, false),
+    TWO(std_sums, true), TWO(std_concat, false), TWO(std_factors, true), TWO(std_grad, false), TWO(std_bend, false), TWO(softmax, true), TWO(softmax_grad, true), TWO(softmax_bend, true)};
 struct Graph { std::vector<std::function<void()>> nodes; };
 struct Stream { std::shared_ptr<Graph> capturing; };
 static Stream null_stream;
