@@ -4,14 +4,21 @@
 
 mod common;
 
-use common::operations::{all, difference, distance, norms};
+use common::operations::special_numbers::{large_means, two_groups, with_nan};
+use common::operations::{all, basics, difference, distance, layers, norms};
 use gan_cuda::{Choice, Products};
 use gan_kernels::{Cpu, Precision};
 
 fn check(products: Products, choice: Choice, most: f32) {
     let Some(cuda) = common::device(products) else { return };
-    let expected = all(&Cpu, Precision::F32Accurate);
-    let found = all(&cuda.with_choice(choice), Precision::F32);
+    let cuda = cuda.with_choice(choice);
+    let [found, expected] = match choice {
+        Choice::Heuristic => [all(&cuda, Precision::F32), all(&Cpu, Precision::F32Accurate)],
+        // Only convolutions can choose.
+        Choice::Timed | Choice::Rows | Choice::Loops => {
+            [basics(&cuda, Precision::F32), basics(&Cpu, Precision::F32Accurate)]
+        }
+    };
     let mut wrong = vec![];
     for (a, b) in found.iter().zip(&expected) {
         let error = match products {
@@ -65,6 +72,46 @@ fn convolutions_by_loops_equal_the_cpus() {
 fn bf16_operations_are_close_to_the_cpus() {
     check(Products::Bf16, Choice::Heuristic, 0.15);
     check(Products::Bf16, Choice::Rows, 0.15);
+}
+
+#[test]
+fn layers_in_bf16_are_as_close_as_their_format() {
+    let Some(cuda) = common::device(Products::Bf16) else { return };
+    for (a, b) in layers(&*cuda).iter().zip(&layers(&Cpu)) {
+        let error = distance(&a.results, &b.results);
+        // Some numbers are on the other side of the activation's kink.
+        let most = if a.name.ends_with("slope 0.2") { 0.1 } else { 0.03 };
+        println!("{}: {error:e}", a.name);
+        assert!(error < most, "{}: {error:e}", a.name);
+    }
+}
+
+#[test]
+fn large_means_do_not_swallow_the_spread() {
+    let Some(cuda) = common::device(Products::F32) else { return };
+    let [there, near] = large_means(&*cuda);
+    let error = difference(&there, &near);
+    assert!(error < 1e-4, "{error:e}");
+}
+
+#[test]
+fn groups_of_a_batch_are_normalized_apart() {
+    let Some(cuda) = common::device(Products::F32) else { return };
+    let error = difference(&two_groups(&*cuda, 1), &two_groups(&*cuda, 2));
+    assert!(error < 1e-5, "{error:e}");
+}
+
+#[test]
+fn nan_goes_where_the_cpu_takes_it() {
+    for products in [Products::F32, Products::Bf16] {
+        let Some(cuda) = common::device(products) else { return };
+        for (a, b) in with_nan(&*cuda).iter().zip(&with_nan(&Cpu)) {
+            let places = |all: &[Vec<f32>]| -> Vec<bool> { all.iter().flatten().map(|v| v.is_nan()).collect() };
+            let found = places(&a.results);
+            assert_eq!(found, places(&b.results), "{products:?}: {}", a.name);
+            assert!(found.contains(&true), "{}", a.name);
+        }
+    }
 }
 
 /// The compiled kernels belong to the texts beside them.

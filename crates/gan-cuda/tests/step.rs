@@ -7,9 +7,7 @@ mod common;
 use common::networks::{self, Made, latents, random};
 use gan_cuda::step::{PlainGan, StepBackend};
 use gan_cuda::{Cuda, Products};
-use gan_kernels::fused::{FusedLayer, FusedSequential, NeedsGrad, PassContext, Reuse};
 use gan_kernels::{Cpu, Precision};
-use std::sync::Arc;
 
 /// The networks with few channels and samples.
 fn small() -> Vec<(&'static str, Made)> {
@@ -117,76 +115,4 @@ fn a_profile_names_each_kernel() {
     run(&mut gan, &made, 0..1);
     let profile = cuda.profile(|| gan.run().unwrap());
     assert!(profile.iter().any(|(name, _)| name.starts_with("conv InputGrad")) && profile.len() > 50);
-}
-
-#[test]
-fn directional_derivatives_equal_the_cpus() {
-    let Some(cuda) = common::device(Products::F32) else { return };
-    let dcgan = networks::dcgan(3, 8, 2, 5, 4);
-    let conditional = networks::conditional(3);
-    let classes = Some(Arc::new(vec![2, 0, 2, 1]));
-    for (image, layers, values, classes) in [
-        (dcgan.plain.image, dcgan.plain.discriminator, &dcgan.initial[1], None),
-        ([3, 8, 8], conditional.layers, &conditional.values, classes),
-    ] {
-        let expected = derivative(&Cpu, image, &layers, values, classes.clone());
-        let found = derivative(&*cuda, image, &layers, values, classes);
-        let error = common::operations::distance(&found, &expected);
-        assert!(error < 1e-4, "{error:e}");
-    }
-}
-
-fn put<B: StepBackend>(b: &B, values: &[f32]) -> B::Buffer {
-    let mut buffer = b.f32_zeros(values.len());
-    b.set(values, b.slice_mut(&mut buffer));
-    buffer
-}
-
-/// Returns a network's derivative in a direction, and the parameters' gradient of a sum of it.
-fn derivative<B: StepBackend>(
-    b: &B,
-    image: [usize; 3],
-    layers: &[FusedLayer],
-    values: &[f32],
-    classes: Option<Arc<Vec<u32>>>,
-) -> Vec<Vec<f32>> {
-    let network = FusedSequential::on(b.clone(), &image, layers.to_vec(), Precision::F32, Reuse::Never).unwrap();
-    assert!(network.has_jvp());
-    let theta = put(b, values);
-    let both = put(b, &random(&mut 3, 2 * 4 * image.iter().product::<usize>()));
-    let mut cx = PassContext::new(network.len(), NeedsGrad { input: false, parameters: true });
-    cx.classes = classes;
-    let (t, cx) = network.jvp_forward(both, 4, b.slice(&theta), cx).unwrap();
-    let mut gradient = b.f32_zeros(values.len());
-    let g = put(b, &random(&mut 9, 4));
-    network.jvp_backward(cx, 4, b.slice(&theta), g, b.slice_mut(&mut gradient));
-    vec![b.get(b.slice(&t)), b.get(b.slice(&gradient))]
-}
-
-#[test]
-fn networks_with_classes_equal_the_cpus() {
-    let Some(cuda) = common::device(Products::F32) else { return };
-    let expected = conditional(&Cpu);
-    for (products, most) in [(Products::F32, 1e-4), (Products::Bf16, 0.1)] {
-        let error = common::operations::distance(&conditional(&cuda.with_products(products)), &expected);
-        println!("{products:?}: {error:e}");
-        assert!(error < most, "{products:?}: {error:e}");
-    }
-}
-
-/// Returns the logits of a network with classes, and the gradients of its input and parameters.
-fn conditional<B: StepBackend>(b: &B) -> Vec<Vec<f32>> {
-    let made = networks::conditional(3);
-    let network = FusedSequential::on(b.clone(), &[3, 8, 8], made.layers, Precision::F32, Reuse::Never).unwrap();
-    let theta = put(b, &made.values);
-    let mut cx = PassContext::new(network.len(), NeedsGrad { input: true, parameters: true });
-    cx.classes = Some(Arc::new(vec![2, 0, 2, 1]));
-    // The activations' format.
-    let activations = |values: &[f32]| b.channels_last(b.slice(&put(b, values)), values.len(), 1);
-    let x = activations(&random(&mut 3, 4 * 3 * 8 * 8));
-    let logits = network.forward(x, 4, b.slice(&theta), &mut cx).unwrap();
-    let mut gradient = b.f32_zeros(made.values.len());
-    let g = activations(&random(&mut 9, 4));
-    let dx = network.backward(cx, 4, b.slice(&theta), g, Some(b.slice_mut(&mut gradient))).unwrap();
-    vec![b.get(b.slice(&logits)), b.get(b.slice(&dx)), b.get(b.slice(&gradient))]
 }

@@ -1,5 +1,5 @@
 //! Shared by the tests.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod device;
 pub mod networks;

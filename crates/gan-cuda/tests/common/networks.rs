@@ -7,6 +7,9 @@ use gan_kernels::fused::{
 };
 use gan_kernels::{ConvSpec, Padding};
 
+#[path = "layer_networks.rs"]
+pub mod layers;
+
 /// Layers with their parameters' initial values.
 pub struct Net {
     pub layers: Vec<FusedLayer>,

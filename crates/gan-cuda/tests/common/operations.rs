@@ -13,6 +13,10 @@ pub use differences::{difference, distance};
 
 #[path = "differences.rs"]
 mod differences;
+#[path = "layer_operations.rs"]
+mod layer_operations;
+#[path = "special_numbers.rs"]
+pub mod special_numbers;
 
 /// Results of one operation.
 pub struct Case {
@@ -44,6 +48,12 @@ impl<B: StepBackend> Runner<'_, B> {
         let mut buffer = self.backend.f32_zeros(values.len());
         self.backend.set(values, self.backend.slice_mut(&mut buffer));
         buffer
+    }
+
+    /// Returns numbers in the activations' format, this many times as large.
+    fn scaled(&mut self, n: usize, by: f32) -> B::Buffer {
+        let values: Vec<f32> = random(&mut self.state, n).into_iter().map(|v| by * v).collect();
+        self.backend.channels_last(self.backend.slice(&self.f32_of(&values)), n, 1)
     }
 
     fn put(&mut self, name: impl Into<String>, results: &[&B::Buffer]) {
@@ -102,6 +112,13 @@ fn grouped_problems() -> Vec<Problem> {
 
 /// Runs every operation.
 pub fn all<B: StepBackend>(backend: &B, precision: Precision) -> Vec<Case> {
+    let mut cases = basics(backend, precision);
+    cases.extend(layers(backend));
+    cases
+}
+
+/// Runs the operations of layers that most networks have.
+pub fn basics<B: StepBackend>(backend: &B, precision: Precision) -> Vec<Case> {
     let mut r = Runner { backend, cases: vec![], state: 88_172_645_463_325_252 };
     convolutions(&mut r, precision, problems());
     activations(&mut r);
@@ -112,7 +129,13 @@ pub fn all<B: StepBackend>(backend: &B, precision: Precision) -> Vec<Case> {
     // Add others at the end, so that those above keep their random numbers: results on the two sides of an activation's kink differ.
     convolutions(&mut r, precision, grouped_problems());
     weighted_sums(&mut r);
-    classes(&mut r);
+    r.cases
+}
+
+/// Runs the operations of layers that few networks have.
+pub fn layers<B: StepBackend>(backend: &B) -> Vec<Case> {
+    let mut r = Runner { backend, cases: vec![], state: 88_172_645_463_325_252 };
+    layer_operations::all(&mut r);
     r.cases
 }
 
@@ -299,50 +322,6 @@ fn pixels<B: StepBackend>(r: &mut Runner<'_, B>) {
     b.global_max_pool(&map, b.slice(&x), b.slice_mut(&mut y));
     b.global_max_pool_grad(&map, b.slice(&x), b.slice(&y), b.slice(&g), b.slice_mut(&mut dx));
     r.put("global max pool", &[&y, &dx]);
-}
-
-fn classes<B: StepBackend>(r: &mut Runner<'_, B>) {
-    let b = r.backend;
-    // Two batches of samples with the same classes. One class has no sample.
-    let n = 10;
-    let known = 4;
-    let classes = [2, 0, 2, 3, 2];
-    for (sides, more) in [([3, 4, 5], 6), ([1, 1, 8], 3), ([2, 2, 8], 8)] {
-        let [h, w, c] = sides;
-        for embeds in [true, false] {
-            let more = if embeds { more } else { known };
-            let map = PixelMap { samples: n, input: sides, output: [h, w, c + more] };
-            let x = r.activations(n * size(map.input));
-            let g = r.activations(n * size(map.output));
-            let rows = r.f32s(known * more);
-            let mut y = b.uninit(n * size(map.output));
-            let mut dx = b.uninit(n * size(map.input));
-            let rows = embeds.then(|| b.slice(&rows));
-            b.concat_class(&map, Some(&classes), rows, b.slice(&x), b.slice_mut(&mut y));
-            b.concat_class_grad(&map, b.slice(&g), b.slice_mut(&mut dx));
-            let mut drows = b.f32_zeros(known * more);
-            b.class_rows_grad(&map, &classes, b.slice(&g), b.slice_mut(&mut drows));
-            r.put(format!("concatenation of {more} to {sides:?}"), &[&y, &dx, &drows]);
-            b.concat_class(&map, None, None, b.slice(&x), b.slice_mut(&mut y));
-            r.put("concatenation of zeros", &[&y]);
-        }
-    }
-    for features in [1, 7, 300] {
-        let weight = r.f32s(features);
-        let embed = r.f32s(known * features);
-        let x = r.activations(n * features);
-        let g = r.activations(n);
-        let weights = [b.slice(&weight), b.slice(&embed)];
-        let mut y = b.uninit(n);
-        let mut dx = b.uninit(n * features);
-        let mut dweight = b.f32_zeros(features);
-        let mut dembed = b.f32_zeros(known * features);
-        b.projection(&classes, weights, b.slice(&x), b.slice_mut(&mut y));
-        b.projection_input_grad(&classes, weights, b.slice(&g), b.slice_mut(&mut dx));
-        b.projection_grad(None, b.slice(&x), b.slice(&g), b.slice_mut(&mut dweight));
-        b.projection_grad(Some(&classes), b.slice(&x), b.slice(&g), b.slice_mut(&mut dembed));
-        r.put(format!("projection of {features}"), &[&y, &dx, &dweight, &dembed]);
-    }
 }
 
 fn layouts<B: StepBackend>(r: &mut Runner<'_, B>) {

@@ -46,7 +46,7 @@ impl<B: Backend> FusedSequential<B> {
 
     /// Writes the gradients of the parameters by the derivatives of the outputs in directions, and by the outputs: `tangents` `[n, H, W, C]` are
     /// the directions, each multiplied by the gradient of its derivative, and `of_output` `[n]` is the gradient of the outputs, if it is not
-    /// zero. What is not written is zero.
+    /// zero. Other numbers must be zeros before.
     ///
     /// # Errors
     /// If a batch norm gets fewer than two numbers per channel.
