@@ -223,7 +223,14 @@ fn convolutions(input: &[usize], layers: &[Layer]) -> Result<Vec<(usize, timing:
                 Some(_) => ([conv.outputs, before[0]], &after),
             };
             let input = [side[1], side[2]];
-            let timing = timing::Shape { samples: 1, channels, groups: conv.groups, input, kernel: conv.kernel, spec: conv.spec };
+            let timing = timing::Shape {
+                samples: 1,
+                channels,
+                groups: conv.groups,
+                input,
+                kernel: conv.kernel,
+                spec: conv.spec,
+            };
             found.push((i, timing));
         }
         before = after;

@@ -164,8 +164,15 @@ impl Cuda {
             };
             CURRENT.set(inner.context);
             let inner = Arc::new(inner);
-            let cuda =
-                Self { inner, products, choice: Choice::Heuristic, beside: false, one_kernel: false, on_side: false, captures: true };
+            let cuda = Self {
+                inner,
+                products,
+                choice: Choice::Heuristic,
+                beside: false,
+                one_kernel: false,
+                on_side: false,
+                captures: true,
+            };
             cuda.set_gemm_workspace();
             cuda.side().set_gemm_workspace();
             let _ = cuda.inner.tickets.set(cuda.zeros(TICKETS, Type::F32));

@@ -5,8 +5,8 @@ mod common;
 use candle_core::{DType, Tensor, Var};
 use common::{made, weigh};
 use gan_kernels::fused::{
-    Activation, Attention, Conv, FusedLayer, FusedSequential, GlobalMaxPool, Glu, InputActivation, Layout, LearnedSlope,
-    MinibatchStd, OwnFactors, PixelNorm, Reuse, Run, SampleNorm, SlopeApplies, Statistics, Weights,
+    Activation, Attention, Conv, FusedLayer, FusedSequential, GlobalMaxPool, Glu, InputActivation, Layout,
+    LearnedSlope, MinibatchStd, OwnFactors, PixelNorm, Reuse, Run, SampleNorm, SlopeApplies, Statistics, Weights,
 };
 use gan_kernels::{ConvSpec, Precision};
 use std::sync::Arc;

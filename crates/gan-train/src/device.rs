@@ -56,7 +56,9 @@ pub fn open(name: &str) -> Result<Device> {
         }),
         Name::Cuda(_) => match probe() {
             Ok(_) => Ok(Device::Cpu),
-            Err(missing) => fail(name, format!("{missing}. `gan devices` lists what was found; --device cpu needs none of it")),
+            Err(missing) => {
+                fail(name, format!("{missing}. `gan devices` lists what was found; --device cpu needs none of it"))
+            }
         },
         Name::Metal if !cfg!(feature = "metal") => {
             let built = "cargo build --release -p gan-cli --features metal";
@@ -100,7 +102,9 @@ pub fn place(trainer: &mut Trainer, name: &str) -> Result<Option<String>> {
             Ok(Some(format!("trains on {}", cuda.name())))
         }
         Name::Auto if probe().is_err() => Ok(None),
-        Name::Auto if !has_images => Ok(Some("trains on the CPU, where networks for points are faster than on a GPU".into())),
+        Name::Auto if !has_images => {
+            Ok(Some("trains on the CPU, where networks for points are faster than on a GPU".into()))
+        }
         Name::Auto => Ok(Some(match open(0) {
             Err(problem) => format!("trains on the CPU: the GPU cannot be opened ({problem})"),
             Ok(cuda) => match trainer.move_to(&cuda) {

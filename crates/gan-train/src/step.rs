@@ -208,7 +208,11 @@ fn stepped(
 }
 
 /// Returns the weighted loss of the auxiliary classifier.
-pub(crate) fn class_loss(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Objective) -> Result<Option<Tensor>> {
+pub(crate) fn class_loss(
+    found: Option<&Tensor>,
+    classes: Option<&Tensor>,
+    objective: &Objective,
+) -> Result<Option<Tensor>> {
     let (Some(found), Some(classes)) = (found, classes) else { return Ok(None) };
     Ok(Some((gan_core::auxiliary_loss(found, classes)? * objective.auxiliary)?))
 }

@@ -1,12 +1,12 @@
 //! A run in memory: the networks, their optimizers, the data and the random streams; [`Trainer::advance`] is one step.
 
 use crate::checkpoint::identity::DataIdentity;
-use crate::config::{Alternate, Extended, FakesMode};
+use crate::config::FakesMode;
 use crate::data;
 use crate::ema::Ema;
 use crate::error::{Error, Result, refuse_if};
 use crate::optimizers::Optimizer;
-use crate::plan::{Architecture, Length, Plan, Turn};
+use crate::plan::{Architecture, Plan, Turn};
 use crate::resident::Residence;
 use crate::step::{Objective, Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
 use candle_core::{Device, Tensor};
@@ -22,6 +22,7 @@ pub(crate) mod checks;
 mod device;
 mod report;
 mod samples;
+mod schedule;
 
 use report::Look;
 pub use report::{Moment, Parts, StepReport};
@@ -200,56 +201,6 @@ impl Trainer {
         self.rollbacks = rollbacks;
     }
 
-    /// Returns the factor of both learning rates in the next step: `alarms.lr_factor` for each rollback, times the schedule.
-    pub fn lr_factor(&self) -> f64 {
-        let config = self.plan.config();
-        let times = i32::try_from(self.rollbacks).unwrap_or(i32::MAX);
-        let left = 1.0 - self.progress();
-        let decayed = config.train.decay.map_or(1.0, |part| (left / part).clamp(0.0, 1.0));
-        let risen = config.train.warmup.map_or(1.0, |steps| ((self.step + 1) as f64 / steps.max(1) as f64).min(1.0));
-        config.alarms.lr_factor.powi(times) * decayed * risen
-    }
-
-    /// Returns the number of steps in one pass over the data.
-    pub fn steps_per_epoch(&self) -> u64 {
-        let batches = self.loader.batches_per_epoch();
-        self.steps_of(batches)
-    }
-
-    /// Returns the number of steps in which D sees `batches`. If the networks alternate by epochs, a step is one batch of either.
-    fn steps_of(&self, batches: u64) -> u64 {
-        match self.plan.config().train.alternate {
-            Alternate::Steps => batches.div_ceil(self.plan.config().train.d_steps),
-            Alternate::Epochs => batches,
-        }
-    }
-
-    /// Returns the number of steps of the whole run.
-    pub fn total_steps(&self) -> u64 {
-        self.steps_in(self.plan.length())
-    }
-
-    /// Returns the number of steps of a run of `length` with these data.
-    pub fn steps_in(&self, length: Length) -> u64 {
-        match length {
-            Length::Steps(steps) => steps,
-            Length::Epochs(epochs) => self.steps_of(epochs.saturating_mul(self.loader.batches_per_epoch())),
-        }
-    }
-
-    /// Extends a run whose length was `before` until now. If its schedules depend on the length, completed steps keep their place in the
-    /// old schedule, and the settings record it.
-    pub(crate) fn extend(&mut self, before: u64) {
-        let config = self.plan.config();
-        if self.step == 0 || before == self.total_steps() || config.schedules().is_empty() {
-            return;
-        }
-        let mut parts = config.train.extended.clone();
-        parts.retain(|part| part.until < self.step);
-        parts.push(Extended { until: self.step, steps: before });
-        self.plan.set_extended(parts);
-    }
-
     /// Returns the identity of the data, as checkpoints store it.
     ///
     /// # Errors
@@ -317,7 +268,12 @@ impl Trainer {
     }
 
     /// Updates D; if `g_follows`, G may learn from the same samples.
-    fn update_discriminator(&mut self, objective: &Objective, g_follows: bool, report: &mut StepReport) -> Result<Last> {
+    fn update_discriminator(
+        &mut self,
+        objective: &Objective,
+        g_follows: bool,
+        report: &mut StepReport,
+    ) -> Result<Last> {
         let start = Instant::now();
         let batch = self.loader.next_batch()?;
         let real = batch.images.to_device(&self.device)?;
@@ -334,9 +290,22 @@ impl Trainer {
         if self.residence.is_some() {
             let samples = (&real, classes.as_ref());
             let is_learned_from = reuse && g_follows;
-            let update = self.update_discriminator_there(samples, whole, [is_learned_from, mode == FakesMode::Train], objective, report.step)?;
+            let update = self.update_discriminator_there(
+                samples,
+                whole,
+                [is_learned_from, mode == FakesMode::Train],
+                objective,
+                report.step,
+            )?;
             report.d(update);
-            return Ok(Last { whole, seen: None, is_seen_there: is_learned_from, real: Some(real), classes, zero: update.zero });
+            return Ok(Last {
+                whole,
+                seen: None,
+                is_seen_there: is_learned_from,
+                real: Some(real),
+                classes,
+                zero: update.zero,
+            });
         }
         let seen = self.make_fakes(reuse, Some(&real), classes.as_ref(), whole, mode, &mut report.parts)?;
         let update = self.step_rule.update_discriminator(UpdateContext {
@@ -383,16 +352,6 @@ impl Trainer {
     /// Returns the device of the networks.
     pub fn device(&self) -> &Device {
         &self.device
-    }
-
-    /// Returns the fraction of the run that is done, for schedules: relative to the length of the run when the next step was planned.
-    fn progress(&self) -> f64 {
-        let earlier = self.plan.config().train.extended.iter().find(|part| self.step < part.until);
-        self.step as f64 / earlier.map_or_else(|| self.total_steps(), |part| part.steps).max(1) as f64
-    }
-
-    fn epoch(&self) -> u64 {
-        self.loader.position().batch / self.loader.batches_per_epoch()
     }
 }
 

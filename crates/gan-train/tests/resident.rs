@@ -18,7 +18,12 @@ fn trainer(preset: &str, settings: &[&str]) -> Trainer {
     let mut set = |setting: &&str| layering::set(&mut table, setting).unwrap();
     let is_of_points = preset.ends_with("2d");
     let images: &[&str] = if is_of_points { &[] } else { &["data.name=synthetic"] };
-    images.iter().chain(&["data.workers=0", "train.batch=12", "train.steps=50"]).chain(&STILL).chain(settings).for_each(&mut set);
+    images
+        .iter()
+        .chain(&["data.workers=0", "train.batch=12", "train.steps=50"])
+        .chain(&STILL)
+        .chain(settings)
+        .for_each(&mut set);
     let plan = layering::read(table).unwrap().check().unwrap();
     Trainer::new(plan, &Device::Cpu).unwrap()
 }
@@ -72,7 +77,10 @@ fn check(preset: &str, settings: &[&str]) {
             assert_eq!(a.is_some(), b.is_some(), "{preset} {settings:?}: figure {i} of step {step}");
             let (a, b) = (a.unwrap_or(0.0), b.unwrap_or(0.0));
             // A bias whose gradient is nothing but noise moves by whole steps nevertheless.
-            assert!((a - b).abs() <= 1e-4 * a.abs() + 3e-5, "{preset} {settings:?}: figure {i} of step {step}: {a} and {b}");
+            assert!(
+                (a - b).abs() <= 1e-4 * a.abs() + 3e-5,
+                "{preset} {settings:?}: figure {i} of step {step}: {a} and {b}"
+            );
         }
     }
     let (a, b) = (numbers(&here), numbers(&there));

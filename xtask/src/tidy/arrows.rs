@@ -13,7 +13,10 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("gan-metrics", &["gan-base", "gan-kernels", "gan-core"]),
     ("gan-alarms", &["gan-base", "gan-core", "gan-metrics"]),
     ("gan-report", &["gan-base"]),
-    ("gan-train", &["gan-base", "gan-kernels", "gan-comm", "gan-core", "gan-data", "gan-metrics", "gan-alarms"]),
+    (
+        "gan-train",
+        &["gan-base", "gan-kernels", "gan-cuda", "gan-comm", "gan-core", "gan-data", "gan-metrics", "gan-alarms"],
+    ),
     ("gan-run", LIBRARIES.split_at(9).0),
     ("gan", LIBRARIES),
     ("gan-cli", LIBRARIES),

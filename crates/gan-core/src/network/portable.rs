@@ -39,11 +39,15 @@ impl Network {
         let fail = |problem: String| Error::Network { network: "network".into(), problem };
         let [group] = &self.groups[..] else {
             let alone = self.layers.iter().enumerate().find(|(index, _)| !self.is_fusible(*index));
-            let named = alone.map(|(index, layer)| format!("layer {index}, \"{}\", ", layer.name())).unwrap_or_default();
+            let named =
+                alone.map(|(index, layer)| format!("layer {index}, \"{}\", ", layer.name())).unwrap_or_default();
             return Err(fail(format!("{named}has no fused form, which other devices need")));
         };
         if let Some(param) = self.params.iter().find(|param| param.role == Role::Direction) {
-            return Err(fail(format!("\"{}\" belongs to a layer with spectral norm, which runs on the CPU", param.name)));
+            return Err(fail(format!(
+                "\"{}\" belongs to a layer with spectral norm, which runs on the CPU",
+                param.name
+            )));
         }
         let place = |index: usize| move |i: usize| self.params[self.placed[index].params.start + i].start();
         let layers = self.layers.iter().enumerate();

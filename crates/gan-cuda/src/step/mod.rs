@@ -7,8 +7,8 @@
 
 mod backend;
 
-pub use backend::{Recordings, StepBackend};
 pub(crate) use backend::whole;
+pub use backend::{Recordings, StepBackend};
 
 use candle_core::{Result, bail};
 use gan_kernels::Precision;

@@ -6,6 +6,7 @@
 
 mod network;
 mod outputs;
+mod passes;
 mod penalties;
 mod recorder;
 mod step;
@@ -154,13 +155,13 @@ impl Residence {
 /// Returns what in an objective only the CPU can do, for a message.
 pub(crate) fn unsupported(objective: &Objective, accumulates: bool, ranks: usize) -> Option<&'static str> {
     let view = &objective.view;
-    let has_features = objective.penalties.iter().any(|penalty| matches!(penalty.kind.effect(), Effect::Features(_)));
+    let matching = objective.penalties.iter().find(|penalty| matches!(penalty.kind.effect(), Effect::Features(_)));
     let all = [
         (!view.augment.is_none(), "[augment]"),
         (view.noise > 0.0, "instance noise"),
         (view.pack > 1, "train.pacgan"),
         (objective.flip > 0.0, "flipped labels"),
-        (has_features, "feature_matching"),
+        (matching.is_some(), matching.map_or("", |penalty| penalty.kind.name())),
         (accumulates, "train.accumulate"),
         (ranks > 1, "training with several processes"),
     ];

@@ -72,14 +72,16 @@ impl<B: StepBackend> ResidentNetwork<B> {
         })
     }
 
-    /// Prepares for passes over `samples`.
-    pub fn prepare(&mut self, samples: usize) {
+    /// Prepares for passes over `samples`. Returns whether something that recorded work reads has moved.
+    pub fn prepare(&mut self, samples: usize) -> bool {
         let width = size(self.plan.output());
-        if self.backend.len(self.backend.slice(&self.ones)) < samples * width {
+        let grows = self.backend.len(self.backend.slice(&self.ones)) < samples * width;
+        if grows {
             let mut ones = vec![0.0; samples * width];
             ones.iter_mut().step_by(width).for_each(|to| *to = 1.0);
             self.ones = self.values(&ones);
         }
+        grows
     }
 
     /// Returns the gradient of the sum of all logits by the outputs of some samples.
@@ -151,7 +153,8 @@ impl<B: StepBackend> ResidentNetwork<B> {
         cx.classes = classes.cloned();
         cx.groups = groups;
         let dropouts = self.plan.dropouts();
-        let mut noise: Vec<B::Buffer> = dropouts.iter().map(|(_, len)| backend.uninit(groups * samples * len)).collect();
+        let mut noise: Vec<B::Buffer> =
+            dropouts.iter().map(|(_, len)| backend.uninit(groups * samples * len)).collect();
         for group in 0..groups {
             for ((index, len), noise) in dropouts.iter().zip(&mut noise) {
                 let len = samples * len;
@@ -327,7 +330,9 @@ impl<B: StepBackend> ResidentNetwork<B> {
         });
         let mut averages = std::mem::take(&mut self.averages);
         let mut theta = std::mem::replace(&mut self.theta, backend.f32_zeros(0));
-        if let (Some((second, first)), Some(gradient)) = (averages.split_last_mut(), scaled.as_ref().or(self.gradient())) {
+        if let (Some((second, first)), Some(gradient)) =
+            (averages.split_last_mut(), scaled.as_ref().or(self.gradient()))
+        {
             let first = first.first_mut().map(|first| backend.slice_mut(first));
             let gradient = backend.slice(gradient);
             backend.optimizer_step(step, backend.slice_mut(&mut theta), gradient, first, backend.slice_mut(second));

@@ -1,6 +1,7 @@
 //! Penalties on D's gradient on a device.
 
-use super::step::{BOTH, Engine, INPUT, Input, PARAMETERS, Shape, joined};
+use super::passes::{BOTH, INPUT, PARAMETERS, joined};
+use super::step::{Engine, Input, Scored, Shape, nothing_made};
 use crate::error::Result;
 use crate::step::Objective;
 use candle_core::{Device, Tensor};
@@ -10,6 +11,7 @@ use gan_core::penalties::{Effect, GradientPenalty, Penalty};
 use gan_cuda::step::StepBackend;
 use gan_kernels::backend::size;
 use gan_kernels::fused::Value;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Passes of a penalty.
@@ -122,16 +124,10 @@ impl<B: StepBackend> Engine<B> {
     }
 
     /// Computes the gradient of the outputs and of penalties γ/2·E‖∇ₓ‖² in the passes of the loss.
-    fn learn_linear(
-        &mut self,
-        scored: super::step::Scored<B>,
-        slopes: B::Buffer,
-        rows: std::ops::Range<usize>,
-        due: &[Due],
-    ) -> Result<()> {
+    fn learn_linear(&mut self, scored: Scored<B>, slopes: B::Buffer, rows: Range<usize>, due: &[Due]) -> Result<()> {
         let backend = self.backend.clone();
         let (count, sides, mut cx) = (scored.count(), scored.sides, scored.cx);
-        let gradient = self.discriminator.adjoints(&mut cx, count).ok_or_else(super::step::nothing_made)?;
+        let gradient = self.discriminator.adjoints(&mut cx, count).ok_or_else(nothing_made)?;
         let len = size(self.discriminator.plan.input());
         let mut start = 0;
         for (side, count) in sides {
@@ -205,7 +201,7 @@ impl<B: StepBackend> Engine<B> {
             true => (self.discriminator.adjoints(&mut cx, count), Some(cx)),
             false => (self.discriminator.backward(cx, count, self.discriminator.ones(count)), None),
         };
-        let gradient = gradient.ok_or_else(super::step::nothing_made)?;
+        let gradient = gradient.ok_or_else(nothing_made)?;
         let (value, mut direction) = match due.stays_there() {
             true => {
                 self.square(index, backend.slice(&gradient));

@@ -19,7 +19,7 @@ use gan_core::penalties::Effect;
 use gan_core::{Network, Side};
 use gan_cuda::step::StepBackend;
 use gan_kernels::backend::size;
-use gan_kernels::fused::{NeedsGrad, PassContext, Value};
+use gan_kernels::fused::{PassContext, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,14 +28,16 @@ pub(super) struct Engine<B: StepBackend> {
     pub backend: B,
     pub generator: ResidentNetwork<B>,
     pub discriminator: ResidentNetwork<B>,
-    /// What the host has sent for the next segments, in f32.
-    inputs: BTreeMap<Input, B::Buffer>,
+    /// What the host has sent, in f32, by its length too: recorded work goes on reading an array where it was.
+    inputs: BTreeMap<(Input, usize), B::Buffer>,
+    /// Lengths of what it has sent for the next segments.
+    lengths: BTreeMap<Input, usize>,
     /// D's outputs for real and then for generated samples, in f32.
     outputs: B::Buffer,
     /// Sums of squares: of the parameters' gradient, and of the input's gradient for each penalty.
     pub squares: B::Buffer,
     /// Generated samples.
-    made: Option<Made<B>>,
+    pub made: Option<Made<B>>,
     /// Shapes of the last generated samples, and their classes.
     latest: Option<(Shape, Option<Tensor>)>,
     /// D's passes over the samples of an update.
@@ -60,16 +62,16 @@ pub(super) enum Input {
 }
 
 /// Generated samples.
-struct Made<B: StepBackend> {
-    images: Value<B>,
+pub(super) struct Made<B: StepBackend> {
+    pub images: Value<B>,
     /// G's pass, if G learns from them.
-    cx: Option<PassContext<B>>,
+    pub cx: Option<PassContext<B>>,
 }
 
 /// A pass of D over the samples of one side, or of both in turn.
 pub(super) struct Scored<B: StepBackend> {
     pub x: Value<B>,
-    y: Value<B>,
+    pub y: Value<B>,
     pub cx: PassContext<B>,
     /// Sides and their numbers of samples.
     pub sides: Vec<(Side, usize)>,
@@ -88,11 +90,6 @@ pub(super) struct Shape {
     pub classes: Option<Arc<Vec<u32>>>,
 }
 
-pub(super) const PARAMETERS: NeedsGrad = NeedsGrad { input: false, parameters: true };
-pub(super) const INPUT: NeedsGrad = NeedsGrad { input: true, parameters: false };
-pub(super) const BOTH: NeedsGrad = NeedsGrad { input: true, parameters: true };
-const NOTHING: NeedsGrad = NeedsGrad { input: false, parameters: false };
-
 impl<B: StepBackend> Engine<B> {
     pub fn new(
         backend: &B,
@@ -105,6 +102,7 @@ impl<B: StepBackend> Engine<B> {
             generator: ResidentNetwork::new(backend, generator, of_g, ema)?,
             discriminator: ResidentNetwork::new(backend, discriminator, of_d, None)?,
             inputs: BTreeMap::new(),
+            lengths: BTreeMap::new(),
             outputs: backend.f32_zeros(0),
             squares: backend.f32_zeros(B::SQUARES),
             made: None,
@@ -116,21 +114,21 @@ impl<B: StepBackend> Engine<B> {
         })
     }
 
-    /// Sends numbers to where segments read them: always the same place, if they are as many as before.
+    /// Sends numbers to where segments read them.
     pub fn send_input(&mut self, input: Input, values: &[f32]) {
-        let backend = &self.backend;
-        let fits = |buffer: &B::Buffer| backend.len(backend.slice(buffer)) == values.len();
-        if !self.inputs.get(&input).is_some_and(fits) {
-            self.inputs.insert(input, backend.f32_zeros(values.len()));
-        }
-        if let Some(buffer) = self.inputs.get_mut(&input) {
-            backend.set(values, backend.slice_mut(buffer));
-        }
+        let backend = self.backend.clone();
+        backend.set(values, backend.slice_mut(self.place_of(input, values.len())));
+    }
+
+    /// Returns the place of an input of this length.
+    pub fn place_of(&mut self, input: Input, len: usize) -> &mut B::Buffer {
+        self.lengths.insert(input, len);
+        self.inputs.entry((input, len)).or_insert_with(|| self.backend.f32_zeros(len))
     }
 
     /// Returns what was sent.
     pub fn input(&self, input: Input) -> B::Slice<'_> {
-        self.backend.slice(&self.inputs[&input])
+        self.backend.slice(&self.inputs[&(input, self.lengths[&input])])
     }
 
     /// Returns what was sent, in the format of activations.
@@ -162,77 +160,16 @@ impl<B: StepBackend> Engine<B> {
 
     /// Runs `f` with a source of random numbers.
     pub fn drawing<R>(&mut self, rng: &mut Rng, pass: u32, f: impl FnOnce(&mut Self, &mut Draw<B>) -> R) -> R {
-        let clock = self.inputs.remove(&Input::Clock).unwrap_or_else(|| self.backend.f32_zeros(1));
+        let key = (Input::Clock, 1);
+        let clock = self.inputs.remove(&key).unwrap_or_else(|| self.backend.f32_zeros(1));
         let mut draw = self.draw(&clock, rng, pass);
         let result = f(self, &mut draw);
-        self.inputs.insert(Input::Clock, clock);
+        self.inputs.insert(key, clock);
         result
     }
 
-    /// Generates samples from the latents that were sent.
-    fn make(&mut self, shape: &Shape, is_learned_from: bool, rng: &mut Rng) -> Result<()> {
-        let count = shape.counts[1];
-        let needs = if is_learned_from { PARAMETERS } else { NOTHING };
-        let z = self.generator.samples(self.input(Input::Latents));
-        self.made = self.drawing(rng, 0, |engine, draw| -> Result<_> {
-            let mut cx = engine.generator.context(needs, [1, count], shape.classes.as_ref(), draw)?;
-            let images = engine.generator.forward(z, count, &mut cx)?;
-            Ok(Some(Made { images, cx: is_learned_from.then_some(cx) }))
-        })?;
-        Ok(())
-    }
-
-    /// Generates samples with running averages, which the host sends as they are.
-    fn make_by_averages(&mut self, shape: &Shape) -> Result<()> {
-        let z = self.generator.samples(self.input(Input::Latents));
-        let mut cx = self.generator.evaluation(shape.classes.as_ref());
-        let images = self.generator.forward(z, shape.counts[1], &mut cx)?;
-        let backend = self.backend.clone();
-        let len = backend.len(backend.slice(&images));
-        let mut fake = self.inputs.remove(&Input::Fake).filter(|fake| backend.len(backend.slice(fake)) == len);
-        let to = fake.get_or_insert_with(|| backend.f32_zeros(len));
-        backend.copy_to(backend.slice(&images), backend.slice_mut(to));
-        self.inputs.extend(fake.map(|fake| (Input::Fake, fake)));
-        Ok(())
-    }
-
-    /// Runs D on both sides, in one pass if that is the same, and keeps the outputs.
-    fn score(&mut self, shape: &Shape, joint: bool, shared: [bool; 2], rng: &mut Rng) -> Result<()> {
-        let real = Value::<B>::from(self.discriminator.samples(self.input(Input::Real)));
-        let fake = match &self.made {
-            Some(made) => Value::<B>::clone(&made.images),
-            None => self.narrow_input(Input::Fake).into(),
-        };
-        let [n, m] = shape.counts;
-        let sides = [(Side::Real, n), (Side::Fake, m)];
-        let in_one = joint || (n == m && self.discriminator.plan.joins_batches());
-        let batches = match in_one {
-            true => {
-                let both = joined(&self.backend, [&real, &fake]);
-                vec![(both.into(), sides.to_vec(), shared[0] || shared[1])]
-            }
-            false => vec![(real, vec![sides[0]], shared[0]), (fake, vec![sides[1]], shared[1])],
-        };
-        self.scored.clear();
-        self.drawing(rng, 1, |engine, draw| -> Result<()> {
-            for (x, sides, is_shared) in batches {
-                let needs = if is_shared { BOTH } else { PARAMETERS };
-                // One batch of both kinds has common statistics; otherwise each side has its own.
-                let groups = if joint { 1 } else { sides.len() };
-                let count: usize = sides.iter().map(|(_, count)| count).sum();
-                let d = &mut engine.discriminator;
-                let mut cx = d.context(needs, [groups, count / groups], shape.classes.as_ref(), draw)?;
-                let y = d.forward(Value::<B>::clone(&x), count, &mut cx)?;
-                engine.scored.push(Scored { x, y, cx, sides });
-            }
-            Ok(())
-        })?;
-        let outputs: Vec<Value<B>> = self.scored.iter().map(|scored| Value::<B>::clone(&scored.y)).collect();
-        self.keep(&outputs)
-    }
-
     /// Keeps outputs for the host, one after the other.
-    fn keep(&mut self, outputs: &[Value<B>]) -> Result<()> {
+    pub fn keep(&mut self, outputs: &[Value<B>]) -> Result<()> {
         let backend = &self.backend;
         let mut from = 0;
         for y in outputs {
@@ -244,17 +181,25 @@ impl<B: StepBackend> Engine<B> {
         Ok(())
     }
 
-    /// Makes room for the outputs of so many samples, and for sums of squares. What is there stays where it is, because recorded work writes there.
+    /// Makes room for the outputs of so many samples, and for sums of squares. Recorded work that wrote to the old places is forgotten.
     fn prepare(&mut self, samples: usize, sums: usize) {
         let width = size(self.discriminator.plan.output());
-        let backend = &self.backend;
-        if backend.len(backend.slice(&self.outputs)) < samples * width {
-            self.outputs = backend.f32_zeros(samples * width);
+        let backend = self.backend.clone();
+        let grown = |buffer: &mut B::Buffer, len: usize| {
+            let grows = backend.len(backend.slice(buffer)) < len;
+            if grows {
+                *buffer = backend.f32_zeros(len);
+            }
+            grows
+        };
+        let has_moved = [
+            grown(&mut self.outputs, samples * width),
+            grown(&mut self.squares, sums * B::SQUARES),
+            self.discriminator.prepare(samples),
+        ];
+        if has_moved.contains(&true) {
+            self.recorder = Recorder::default();
         }
-        if backend.len(backend.slice(&self.squares)) < sums * B::SQUARES {
-            self.squares = backend.f32_zeros(sums * B::SQUARES);
-        }
-        self.discriminator.prepare(samples);
     }
 
     /// Returns the outputs for each of several sets of samples.
@@ -277,16 +222,6 @@ impl<B: StepBackend> Engine<B> {
         let place = index * B::SQUARES..(index + 1) * B::SQUARES;
         self.backend.squares(self.backend.part(self.backend.slice(&self.squares), place))
     }
-}
-
-/// Returns two arrays, one after the other.
-pub(super) fn joined<B: StepBackend>(backend: &B, parts: [&B::Buffer; 2]) -> B::Buffer {
-    let [first, second] = parts.map(|part| backend.slice(part));
-    let mut both = backend.uninit(backend.len(first) + backend.len(second));
-    let [to_first, to_second] = backend.split_mut(backend.slice_mut(&mut both), backend.len(first));
-    backend.copy_to(first, to_first);
-    backend.copy_to(second, to_second);
-    both
 }
 
 /// Returns samples or latents as numbers.
@@ -438,47 +373,6 @@ impl<B: StepBackend> Resident for Engine<B> {
 
     fn has_derivatives(&self) -> bool {
         self.discriminator.plan.has_jvp()
-    }
-}
-
-impl<B: StepBackend> Engine<B> {
-    /// Runs D on G's samples, and on real ones that the loss compares them with.
-    fn judge(&mut self, shape: &Shape, rng: &mut Rng) -> Result<()> {
-        let Some(made) = &self.made else { return Err(nothing_made()) };
-        let images = Value::<B>::clone(&made.images);
-        let [n, m] = shape.counts;
-        let real = (n > 0).then(|| Value::<B>::from(self.discriminator.samples(self.input(Input::Real))));
-        self.scored.clear();
-        let outputs = self.drawing(rng, 8, |engine, draw| -> Result<_> {
-            let mut outputs = vec![];
-            let d = &mut engine.discriminator;
-            if let Some(real) = real {
-                let mut cx = d.context(NOTHING, [1, n], shape.classes.as_ref(), draw)?;
-                outputs.push(d.forward(real, n, &mut cx)?);
-            }
-            let mut cx = d.context(INPUT, [1, m], shape.classes.as_ref(), draw)?;
-            let x = Value::<B>::clone(&images);
-            let y = d.forward(images, m, &mut cx)?;
-            outputs.push(Value::<B>::clone(&y));
-            engine.scored.push(Scored { x, y, cx, sides: vec![(Side::Fake, m)] });
-            Ok(outputs)
-        })?;
-        self.keep(&outputs)
-    }
-
-    /// Computes G's gradient from that of D's outputs.
-    fn teach(&mut self, count: usize) -> Result<()> {
-        let made = self.made.take();
-        let (Some(Scored { cx, .. }), Some(Made { cx: Some(of_generator), .. })) = (self.scored.pop(), made) else {
-            return Err(nothing_made());
-        };
-        let slopes = self.narrow_input(Input::Slopes);
-        let g = self.discriminator.backward(cx, count, slopes).ok_or_else(nothing_made)?;
-        self.generator.forget_gradients();
-        self.generator.backward(of_generator, count, g);
-        let mut squares = self.backend.slice_mut(&mut self.squares);
-        self.generator.sum_gradients(self.backend.part_mut(&mut squares, 0..B::SQUARES));
-        Ok(())
     }
 }
 

@@ -32,7 +32,8 @@ impl Trainer {
         let (g, d) = (self.generator.as_ref(), self.discriminator.as_ref());
         let residence = Residence::new(backend, g, d, optimizers, self.ema.as_ref(), config.train.seed)?;
         let is_on_gradient = |effect: Effect| matches!(effect, Effect::Gradient(_));
-        if config.penalties.iter().any(|penalty| is_on_gradient(penalty.kind.effect())) && !residence.has_derivatives() {
+        if config.penalties.iter().any(|penalty| is_on_gradient(penalty.kind.effect())) && !residence.has_derivatives()
+        {
             return Err(fail("a penalty on this discriminator's gradient"));
         }
         self.residence = Some(residence);
@@ -75,9 +76,8 @@ impl Trainer {
         let residence = self.residence.as_ref().ok_or_else(nowhere)?;
         let rng = &mut self.dropout;
         let optimizer = &mut self.optimizer_d;
-        residence.update(|device| {
-            device.update_discriminator(&latents, real, Update { optimizer, objective, rng, step })
-        })
+        residence
+            .update(|device| device.update_discriminator(&latents, real, Update { optimizer, objective, rng, step }))
     }
 
     /// Updates G there, on the samples that D has seen or, if G does not learn from them, on new ones.
@@ -95,7 +95,8 @@ impl Trainer {
         let rng = &mut self.dropout;
         let optimizer = &mut self.optimizer_g;
         let mode = FakesMode::Train;
-        let fresh = fresh.as_ref().map(|(classes, z)| Latents { z, classes: classes.as_ref(), mode, is_learned_from: true });
+        let fresh =
+            fresh.as_ref().map(|(classes, z)| Latents { z, classes: classes.as_ref(), mode, is_learned_from: true });
         let update = Update { optimizer, objective, rng, step };
         residence.update(|device| device.update_generator(fresh.as_ref(), last.real.as_ref(), update, last.zero))
     }
