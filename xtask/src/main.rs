@@ -7,6 +7,7 @@
 mod cargo;
 mod ci;
 mod features;
+mod gpu;
 mod tidy;
 mod train;
 
@@ -43,11 +44,12 @@ enum Run {
     Alone(fn() -> Outcome),
 }
 
-const COMMANDS: [(&str, Run); 10] = [
+const COMMANDS: [(&str, Run); 11] = [
     ("train", Run::With(train::run)),
     ("test", Run::With(ci::test)),
     ("bench", Run::With(train::bench)),
     ("experiments", Run::With(train::experiments)),
+    ("gpu", Run::Alone(gpu::run)),
     ("check-features", Run::Alone(features::all)),
     ("check-metal", Run::Alone(features::metal)),
     ("check-cuda", Run::Alone(features::cuda)),
@@ -67,6 +69,7 @@ cargo xtask bench --peers [--rounds N] [--write docs/performance.md]
                            time the same work here and in PyTorch, in turn; PYTHON names a Python that has torch
 cargo xtask experiments NAME [ARGS…]
                            repeat what docs/results shows, with the release build: results, seeds, losses, alarms, replay, train-judge
+cargo xtask gpu            build target/gpu: a folder that checks and times training on a machine with a GPU, without Rust and network
 cargo xtask check-features compile every combination of features that needs nothing else
 cargo xtask check-metal    compile `metal` for a Mac
 cargo xtask check-cuda     compile and link `cuda` and `nccl`, with CUDA's compiler from the Python package index if necessary

@@ -4,6 +4,7 @@ use crate::args::{MOST, count, whole};
 use crate::distributed::{self, Rank};
 use crate::{print, source};
 use anyhow::Result;
+use candle_core::Device;
 use clap::Args;
 use gan_base::messages::counted;
 use gan_core::{Layer, shape};
@@ -46,19 +47,24 @@ pub struct BenchArgs {
     /// Time the generation of N samples instead of steps.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(1, 1 << 24))]
     pub generate: Option<usize>,
+    /// Compare the figures of the steps with those on the CPU instead of timing them.
+    #[arg(long, conflicts_with_all = ["kernels", "generate", "gpus"])]
+    pub check: bool,
     /// Print one line of JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 const WARM_UP: u64 = 2;
+/// The same on a device, which records its work after two steps of each kind; penalties make kinds of their own at some steps.
+const WARM_UP_THERE: u64 = 16;
 /// Number of runs of each kernel.
 const KERNEL_RUNS: usize = 8;
 
 /// Times steps, samples or kernels, and prints the medians.
 pub fn run(args: &BenchArgs) -> Result<()> {
     let mut assignments = args.set.clone();
-    assignments.push(format!("train.steps={}", args.steps + WARM_UP));
+    assignments.push(format!("train.steps={}", args.steps + WARM_UP_THERE));
     assignments.extend(args.batch.map(|n| format!("train.batch={n}")));
     assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
     let mut plan = source::plan(&args.source, &assignments)?;
@@ -76,6 +82,9 @@ fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
     if args.kernels {
         return kernels(&plan, args.json);
     }
+    if args.check {
+        return check(args, &plan, rank);
+    }
     let batch = args.generate.unwrap_or(plan.config().train.batch);
     let work = plan.config().preset.clone();
     let trainer = rank.device().and_then(|device| Ok(Trainer::new(plan, &device)?));
@@ -84,8 +93,9 @@ fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
     let mut times = vec![];
     let mut steps = vec![];
     let mut cpu = 0.0;
-    for i in 0..WARM_UP + args.steps {
-        if i == WARM_UP {
+    let warm_up = if trainer.is_on_device() { WARM_UP_THERE } else { WARM_UP };
+    for i in 0..warm_up + args.steps {
+        if i == warm_up {
             cpu = cpu_ms();
         }
         let start = Instant::now();
@@ -93,7 +103,7 @@ fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
             Some(n) => trainer.progress_samples(n).map(|_| Parts::default())?,
             None => trainer.advance()?.parts,
         };
-        if i >= WARM_UP {
+        if i >= warm_up {
             times.push(start.elapsed().as_secs_f64());
             steps.push(parts);
         }
@@ -116,7 +126,7 @@ fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
             parts.iter().map(|(name, seconds)| ((*name).to_string(), json!(seconds * 1e3))).collect();
         return print::json(json!({
             "work": work, "batch": batch, "ranks": ranks, "threads": threads, "mean_s": mean, "step_s": median, "best_s": best, "images_per_s": images,
-            "cpu_ms": cpu_ms, "peak_rss_mib": rss, "cpu": level, "parts": parts,
+            "cpu_ms": cpu_ms, "peak_rss_mib": rss, "device_mib": trainer.device_memory().map(|bytes| bytes as f64 / 1024.0 / 1024.0), "cpu": level, "parts": parts,
         }));
     }
     print::line(format_args!(
@@ -132,6 +142,45 @@ fn run_rank(args: &BenchArgs, plan: Plan, rank: &Rank) -> Result<()> {
         let share = 100.0 * seconds * args.steps as f64 / total;
         print::line(format_args!("  {name:<13} {:>9}  {share:>4.1} %", duration(*seconds)))
     })
+}
+
+/// Trains on the device and on the CPU side by side, and prints by how much each figure of the steps differs at most.
+fn check(args: &BenchArgs, plan: &Plan, rank: &Rank) -> Result<()> {
+    let work = plan.config().preset.clone();
+    let mut here = Trainer::new(plan.clone(), &Device::Cpu)?;
+    let mut there = Trainer::new(plan.clone(), &rank.device()?)?;
+    rank.place(&mut there, args.json)?;
+    let mut worst = [
+        ("loss_d", 0f64),
+        ("loss_g", 0.0),
+        ("d_real", 0.0),
+        ("d_fake", 0.0),
+        ("grad_norm_d", 0.0),
+        ("grad_norm_g", 0.0),
+    ];
+    for _ in 0..args.steps {
+        let [a, b] = [here.advance()?, there.advance()?].map(|step| {
+            [step.loss_d, step.loss_g, step.d_real, step.d_fake_before, step.grad_norm_d, step.grad_norm_g]
+        });
+        for ((_, worst), (a, b)) in worst.iter_mut().zip(a.into_iter().zip(b)) {
+            // Losses may cross zero, where their ratio means nothing.
+            let (Some(a), Some(b)) = (a, b) else { continue };
+            *worst = worst.max((a - b).abs() / a.abs().max(0.1));
+        }
+    }
+    let device = if there.is_on_device() { "a GPU" } else { "this device" };
+    if args.json {
+        let figures: serde_json::Map<String, serde_json::Value> =
+            worst.iter().map(|(name, error)| ((*name).to_string(), json!(error))).collect();
+        return print::json(
+            json!({ "work": work, "steps": args.steps, "on_gpu": there.is_on_device(), "differences": figures }),
+        );
+    }
+    print::line(format_args!(
+        "{work}, {} steps on {device} and on the CPU, largest relative differences:",
+        args.steps
+    ))?;
+    worst.iter().try_for_each(|(name, error)| print::line(format_args!("  {name:<13} {error:.1e}")))
 }
 
 /// Describes the computing resources: `2 threads`, `4 ranks of 1 thread`.

@@ -19,6 +19,8 @@ pub trait StepBackend: Backend {
     /// Whether random numbers of dropouts are drawn on the device.
     const DRAWS: bool;
 
+    /// Returns the bytes of device memory that were requested for arrays, which is the most that were in use at once.
+    fn requested(&self) -> usize;
     /// Returns whether work is recorded.
     fn records(&self) -> bool;
     /// Records the work that `f` queues under a name, and queues it. It must have run before with the same shapes, requests no other memory, and
@@ -102,6 +104,10 @@ impl StepBackend for Cuda {
     type Stage = Pinned;
     type Recordings = Recordings;
     const DRAWS: bool = true;
+
+    fn requested(&self) -> usize {
+        self.allocated().0
+    }
 
     fn records(&self) -> bool {
         self.captures()
@@ -206,6 +212,10 @@ impl StepBackend for Cpu {
     type Stage = Vec<f32>;
     type Recordings = ();
     const DRAWS: bool = false;
+
+    fn requested(&self) -> usize {
+        0
+    }
 
     fn records(&self) -> bool {
         false

@@ -63,6 +63,8 @@ pub(crate) trait Resident: Send {
     fn send(&mut self, optimizers: [&Optimizer; 2], ema: Option<&Ema>) -> Result<()>;
     /// Writes all numbers to the host.
     fn fetch(&self, optimizers: [&Optimizer; 2], ema: Option<&Ema>) -> Result<()>;
+    /// Returns the bytes of device memory that were requested.
+    fn requested(&self) -> usize;
     /// Returns whether D's outputs on a share of the samples can be differentiated in directions.
     fn has_derivatives(&self) -> bool;
 }
@@ -144,6 +146,11 @@ impl Residence {
         debug_assert_ne!(state.newest, Newest::Host, "the device has old numbers");
         state.newest = Newest::Device;
         f(state.device.as_mut())
+    }
+
+    /// Returns the bytes of device memory that were requested.
+    pub fn requested(&self) -> usize {
+        self.state().device.requested()
     }
 
     /// Returns whether D has derivatives in directions there, which penalties need.

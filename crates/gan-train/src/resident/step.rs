@@ -12,7 +12,7 @@ use crate::config::FakesMode;
 use crate::ema::Ema;
 use crate::error::Result;
 use crate::optimizers::Optimizer;
-use crate::step::{DUpdate, GUpdate, Objective, Seconds, finite, judged, mean, mean_probability};
+use crate::step::{DUpdate, GUpdate, Seconds, finite, judged, mean, mean_probability};
 use candle_core::Tensor;
 use gan_base::Rng;
 use gan_core::penalties::Effect;
@@ -295,7 +295,7 @@ impl<B: StepBackend> Resident for Engine<B> {
             }
         }
         let [real, fake, accuracy, zero] = judged(objective, &outputs[0].logits, &outputs[1].logits)?;
-        let penalty = has_penalty(objective).then_some(penalty);
+        let penalty = (!due.is_empty()).then_some(penalty);
         Ok(DUpdate { loss, real, fake, accuracy, grad_norm: norm, penalty, zero, seconds: Seconds::default() })
     }
 
@@ -371,13 +371,13 @@ impl<B: StepBackend> Resident for Engine<B> {
         self.discriminator.fetch(of_d, None)
     }
 
+    fn requested(&self) -> usize {
+        self.backend.requested()
+    }
+
     fn has_derivatives(&self) -> bool {
         self.discriminator.plan.has_jvp()
     }
-}
-
-fn has_penalty(objective: &Objective) -> bool {
-    objective.penalties.iter().any(|penalty| matches!(penalty.kind.effect(), Effect::Gradient(_)))
 }
 
 /// Updates a network with its gradient of this norm; `name` is for messages.

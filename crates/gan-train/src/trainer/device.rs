@@ -40,6 +40,16 @@ impl Trainer {
         Ok(())
     }
 
+    /// Returns whether the networks live on a device.
+    pub fn is_on_device(&self) -> bool {
+        self.residence.is_some()
+    }
+
+    /// Returns the bytes of the device's memory that were requested for networks and activations, if the networks live there.
+    pub fn device_memory(&self) -> Option<usize> {
+        self.residence.as_ref().map(Residence::requested)
+    }
+
     /// Tells a device that the host's numbers have changed.
     pub(crate) fn changed(&self) {
         self.residence.iter().for_each(Residence::changed);
