@@ -28,6 +28,7 @@ mod pinned;
 mod pixel_norm;
 mod pixels;
 mod sample_norm;
+mod spectral_norm;
 pub mod step;
 
 pub use conv::WeightCache;

@@ -17,4 +17,5 @@
 #include "pixel_norm.cuh"
 #include "pixels.cuh"
 #include "sample_norm_jvp.cuh"
+#include "spectral_norm.cuh"
 #include "training.cuh"

@@ -5,6 +5,7 @@ use crate::{CapturedMemory, Cuda, Graph, Norm, Pinned, Slice, SliceMut, Type};
 use candle_core::Result;
 use gan_kernels::Cpu;
 use gan_kernels::backend::{Backend, Memory, Norms, Optimizers};
+use gan_kernels::ops::SpectralNorm;
 use gan_kernels::update::Step;
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -91,6 +92,30 @@ pub trait StepBackend: Backend {
         averages: [Self::SliceMut<'_>; 2],
         coefficients: Self::Slice<'_>,
     );
+    /// Writes a kernel `[before, outputs, after]` divided by its largest singular value σ, found by power iteration from the direction u
+    /// `[outputs]`, which is improved if it `iterates`. Keeps σ, u and v, one after the other, in [`spectral_values`] f32 numbers.
+    fn spectral_norm(
+        &self,
+        sides: [usize; 3],
+        kernel: Self::Slice<'_>,
+        direction: Self::SliceMut<'_>,
+        iterates: bool,
+        to: Self::SliceMut<'_>,
+        values: Self::SliceMut<'_>,
+    );
+    /// Replaces the gradient by a kernel that [`StepBackend::spectral_norm`] has written, which kept these values, by that by the kernel itself.
+    fn spectral_norm_grad(
+        &self,
+        sides: [usize; 3],
+        kernel: Self::Slice<'_>,
+        values: Self::Slice<'_>,
+        gradient: Self::SliceMut<'_>,
+    );
+}
+
+/// Returns the number of values that [`StepBackend::spectral_norm`] keeps of a kernel `[before, outputs, after]`.
+pub fn spectral_values([before, outputs, after]: [usize; 3]) -> usize {
+    1 + outputs + before * after
 }
 
 /// Captured work, by its name.
@@ -206,6 +231,22 @@ impl StepBackend for Cuda {
     ) {
         self.update(step, values, gradients, Some(first), second, Some(coefficients));
     }
+
+    fn spectral_norm(
+        &self,
+        sides: [usize; 3],
+        kernel: Slice<'_>,
+        direction: SliceMut<'_>,
+        iterates: bool,
+        to: SliceMut<'_>,
+        values: SliceMut<'_>,
+    ) {
+        Cuda::spectral_norm(self, sides, kernel, direction, iterates, to, values);
+    }
+
+    fn spectral_norm_grad(&self, sides: [usize; 3], kernel: Slice<'_>, values: Slice<'_>, gradient: SliceMut<'_>) {
+        Cuda::spectral_norm_grad(self, sides, kernel, values, gradient);
+    }
 }
 
 impl StepBackend for Cpu {
@@ -312,6 +353,28 @@ impl StepBackend for Cpu {
         sum.iter_mut().zip(more.unwrap_or_default()).for_each(|(a, b)| *a += b);
         let step = Step { scale: f64::from(coefficients[0]), root_scale: f64::from(coefficients[1]), ..*step };
         self.optimizer_step(&step, values, &sum, Some(first), second);
+    }
+
+    fn spectral_norm(
+        &self,
+        sides: [usize; 3],
+        kernel: &[f32],
+        direction: &mut [f32],
+        iterates: bool,
+        to: &mut [f32],
+        values: &mut [f32],
+    ) {
+        let found = SpectralNorm::of_kernel(kernel, sides, direction, iterates);
+        if iterates {
+            direction.copy_from_slice(found.direction());
+        }
+        to.copy_from_slice(kernel);
+        found.divide(to);
+        values.copy_from_slice(&found.values());
+    }
+
+    fn spectral_norm_grad(&self, sides: [usize; 3], kernel: &[f32], values: &[f32], gradient: &mut [f32]) {
+        SpectralNorm::from_values(sides, values).grad(kernel, gradient);
     }
 }
 

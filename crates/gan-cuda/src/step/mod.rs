@@ -8,7 +8,7 @@
 mod backend;
 
 pub(crate) use backend::whole;
-pub use backend::{Recordings, StepBackend};
+pub use backend::{Recordings, StepBackend, spectral_values};
 
 use candle_core::{Result, bail};
 use gan_kernels::Precision;

@@ -1,7 +1,7 @@
 //! The operations of layers that few networks have.
 
 use super::{Case, Runner};
-use gan_cuda::step::StepBackend;
+use gan_cuda::step::{StepBackend, spectral_values};
 use gan_kernels::backend::{
     Activation, InputActivation, JvpAdjoints, NormGrads, PixelMap, SampleNormCall, SampleStatistics, size,
 };
@@ -16,6 +16,7 @@ pub(super) fn all<B: StepBackend>(r: &mut Runner<'_, B>) {
     sample_norms(r);
     minibatch_stds(r);
     attentions(r);
+    spectral_norms(r);
 }
 
 /// Calls `run` with adjoints of `len` numbers before a layer and `after` numbers behind it, without and with those of the values.
@@ -293,5 +294,23 @@ fn attentions<B: StepBackend>(r: &mut Runner<'_, B>) {
         let name = format!("attention of {samples} samples [{h}, {w}], {keys} keys, {values} values");
         r.put(&name, &[&y, &dx, &tangent]);
         adjoints(r, &name, &x, after, |all, to| b.attention_jvp_grad(&map, keys, all, to));
+    }
+}
+
+fn spectral_norms<B: StepBackend>(r: &mut Runner<'_, B>) {
+    let b = r.backend;
+    for sides in [[1, 5, 7], [1, 64, 27], [3, 8, 16], [1, 1, 300], [1, 33, 1], [2, 70, 35], [1, 12, 1000]] {
+        let [kernel, zeros] = [r.f32s(size(sides)), b.f32_zeros(size(sides))];
+        let mut direction = r.f32s(sides[1]);
+        for (kernel, iterates) in [(&kernel, true), (&kernel, false), (&zeros, true)] {
+            let kernel = b.slice(kernel);
+            let mut to = b.f32_zeros(size(sides));
+            let mut values = b.f32_zeros(spectral_values(sides));
+            let mut gradient = r.f32s(size(sides));
+            let of_direction = b.slice_mut(&mut direction);
+            b.spectral_norm(sides, kernel, of_direction, iterates, b.slice_mut(&mut to), b.slice_mut(&mut values));
+            b.spectral_norm_grad(sides, kernel, b.slice(&values), b.slice_mut(&mut gradient));
+            r.put(format!("spectral norm of {sides:?}, iterates {iterates}"), &[&to, &values, &direction, &gradient]);
+        }
     }
 }

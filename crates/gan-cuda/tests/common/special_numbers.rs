@@ -1,7 +1,7 @@
 //! Operations on numbers that break careless sums, large means and NaN, and on batches of several groups.
 
 use super::{Case, Runner};
-use gan_cuda::step::StepBackend;
+use gan_cuda::step::{StepBackend, spectral_values};
 use gan_kernels::backend::{InputActivation, JvpAdjoints, NormGrads, PixelMap, SampleNormCall, SampleStatistics};
 
 fn call<'a, B: StepBackend>(channels: usize, groups: usize) -> SampleNormCall<'a, B> {
@@ -38,6 +38,7 @@ pub fn with_nan<B: StepBackend>(backend: &B) -> Vec<Case> {
     let random = r.f32s(n);
     let mut values = b.get(b.slice(&random));
     values[pixels * channels + 5 * channels + 4] = f32::NAN;
+    let kernel = r.f32_of(&values);
     let wide = r.f32_of(&values);
     let x = b.channels_last(b.slice(&wide), n, 1);
     let x = b.slice(&x);
@@ -58,6 +59,11 @@ pub fn with_nan<B: StepBackend>(backend: &B) -> Vec<Case> {
     let wide = channels + 1;
     run("deviation".into(), samples * pixels * wide, &|y| b.minibatch_std(&map(wide), 3, x, y));
     run("attention".into(), samples * pixels * 4, &|y| b.attention(&map(4), 4, x, y));
+    let sides = [samples, pixels, channels];
+    let [mut direction, mut to, mut found] = [pixels, n, spectral_values(sides)].map(|len| b.f32_zeros(len));
+    let [u, quotient, values] = [&mut direction, &mut to, &mut found].map(|buffer| b.slice_mut(buffer));
+    b.spectral_norm(sides, b.slice(&kernel), u, true, quotient, values);
+    r.put("spectral norm", &[&to, &direction, &found]);
     r.cases
 }
 

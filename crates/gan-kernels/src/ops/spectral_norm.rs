@@ -37,9 +37,27 @@ impl SpectralNorm {
                 u.dims()
             );
         }
-        let mut found = Self { start, sides, u: u.to_vec1()?, v: vec![], sigma: 0.0 };
-        with_elements::<f32, _>(parameters, |all| found.iterate(&all[start..start + len], iterates))?;
-        Ok(found)
+        let u: Vec<f32> = u.to_vec1()?;
+        let of = |all: &[f32]| Self { start, ..Self::of_kernel(&all[start..start + len], sides, &u, iterates) };
+        with_elements::<f32, _>(parameters, of)
+    }
+
+    /// Does what [`SpectralNorm::of`] does, for a kernel that is not among others.
+    pub fn of_kernel(w: &[f32], sides: [usize; 3], u: &[f32], iterates: bool) -> Self {
+        let mut found = Self { start: 0, sides, u: u.to_vec(), v: vec![], sigma: 0.0 };
+        found.iterate(w, iterates);
+        found
+    }
+
+    /// Returns σ, u and v in one array, from which [`SpectralNorm::from_values`] makes the same again for a kernel that is not among others.
+    pub fn values(&self) -> Vec<f32> {
+        [&[self.sigma][..], &self.u, &self.v].concat()
+    }
+
+    /// Returns what had these [`SpectralNorm::values`].
+    pub fn from_values(sides: [usize; 3], values: &[f32]) -> Self {
+        let (u, v) = values[1..].split_at(sides[1]);
+        Self { start: 0, sides, u: u.to_vec(), v: v.to_vec(), sigma: values[0] }
     }
 
     /// Returns u, the improved direction.
@@ -120,9 +138,7 @@ impl CustomOp1 for Divided {
     fn cpu_fwd(&self, parameters: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut all = elements::<f32>(parameters, layout)?.into_owned();
         for kernel in &self.0 {
-            let w = &mut all[kernel.start..][..product(&kernel.sides)];
-            let factor = 1.0 / kernel.sigma;
-            crate::cpu::rows::each_number(w, |_, w| *w *= factor);
+            kernel.divide(&mut all[kernel.start..][..product(&kernel.sides)]);
         }
         Ok((CpuStorage::F32(all), layout.shape().clone()))
     }
@@ -140,8 +156,14 @@ impl CustomOp1 for Divided {
 }
 
 impl SpectralNorm {
+    /// Divides W by σ.
+    pub fn divide(&self, w: &mut [f32]) {
+        let factor = 1.0 / self.sigma;
+        crate::cpu::rows::each_number(w, |_, w| *w *= factor);
+    }
+
     /// Replaces the gradient of W/σ by that of W.
-    fn grad(&self, w: &[f32], g: &mut [f32]) {
+    pub fn grad(&self, w: &[f32], g: &mut [f32]) {
         let [before, outputs, after] = self.sides;
         let factor = 1.0 / self.sigma;
         let parts = crate::cpu::parallel::map(w.len().div_ceil(PART), |part| {
