@@ -36,7 +36,7 @@ pub use gan_kernels::fused::Linearized;
 pub use init::Init;
 pub use layers::layer::Layer;
 pub use losses::{Labels, Loss, LossFunction, LossProperties, Side, auxiliary_loss};
-pub use network::{Network, Portable, RunningNorm};
+pub use network::{Network, Portable, RunningNorm, SpectralKernel};
 pub use noise::{Distribution, Latent, slerp};
 pub use params::{Param, Role};
 pub use random::RandomTensors;

@@ -11,8 +11,9 @@ use gan_train::{Trainer, layering, presets};
 
 const STEPS: u64 = 6;
 
-/// Small networks for images of 8×8: a plain pair, one with classes, residual blocks that are linear around each sample, newer layers.
-const NETWORKS: [[&str; 2]; 4] = [
+/// Small networks for images of 8×8: a plain pair, one with classes, residual blocks that are linear around each sample, newer layers,
+/// spectral norm in both networks.
+const NETWORKS: [[&str; 2]; 5] = [
     [
         r#"[{ dense = 32, bias = false }, { reshape = [8, 2, 2] }, { batch_norm = {} }, "relu",
             { conv_transpose = 6, kernel = 4, stride = 2, padding = 1, bias = false }, { batch_norm = {} }, "relu",
@@ -36,6 +37,14 @@ const NETWORKS: [[&str; 2]; 4] = [
             "silu", { pixel_shuffle = 2 }, { conv = 1, kernel = 3, padding = 1 }, "tanh"]"#,
         r#"[{ conv = 8, kernel = 3, stride = 2, padding = 1 }, { group_norm = 2 }, "silu", { attention = 4 }, { minibatch_std = 2 },
             { blur_pool = 2 }, "flatten", { dense = 8 }, "gelu", { dense = 1 }]"#,
+    ],
+    [
+        r#"[{ dense = 32, spectral_norm = true }, { reshape = [8, 2, 2] }, { batch_norm = {} }, "relu",
+            { conv_transpose = 6, kernel = 4, stride = 2, padding = 1, spectral_norm = true }, { batch_norm = {} }, "relu",
+            { conv_transpose = 1, kernel = 4, stride = 2, padding = 1 }, "tanh"]"#,
+        r#"[{ conv = 6, kernel = 4, stride = 2, padding = 1, spectral_norm = true }, { leaky_relu = 0.2 },
+            { residual = [{ conv = 6, kernel = 1, spectral_norm = true }, { leaky_relu = 0.2 }] }, "flatten",
+            { dense = 1, spectral_norm = true }]"#,
     ],
 ];
 
@@ -61,8 +70,11 @@ fn trainer(network: usize, settings: &[&str]) -> Trainer {
 const R1: &str = r#"penalties=[{kind="r1",weight=1,every=2}]"#;
 const BOTH: &str = r#"penalties=[{kind="r1",weight=1},{kind="r2",weight=1}]"#;
 
+/// A discriminator with spectral norm that is not linear around each sample.
+const CURVED: &str = r#"discriminator.layers=[{conv=6,kernel=3,stride=2,padding=1,spectral_norm=true},"silu","flatten",{dense=1,spectral_norm=true}]"#;
+
 /// Networks and settings of steps without dropout, whose random numbers are the device's own.
-const CASES: [(usize, &[&str]); 8] = [
+const CASES: [(usize, &[&str]); 13] = [
     (0, &[]),
     (0, &["train.d_steps=2", "train.joint_batch=true", "loss.kind=wasserstein", "optimizer.generator.kind=rmsprop"]),
     (0, &["train.reuse_fakes=false", "train.fakes_mode=eval", "train.clip_norm=0.5", R1]),
@@ -71,6 +83,11 @@ const CASES: [(usize, &[&str]); 8] = [
     (2, &["loss.kind=relativistic_pairing", BOTH]),
     (3, &["loss.kind=hinge", R1]),
     (3, &["loss.kind=relativistic_average"]),
+    (4, &["loss.kind=hinge"]),
+    (4, &["train.joint_batch=true", "train.reuse_fakes=false", "train.fakes_mode=eval", "train.d_steps=2"]),
+    (4, &["loss.kind=relativistic_pairing", BOTH]),
+    (4, &[r#"penalties=[{kind="r1",weight=1,share=0.5}]"#]),
+    (4, &[CURVED, R1]),
 ];
 
 /// Losses of each step, and the parameters after them.

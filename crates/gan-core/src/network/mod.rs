@@ -19,7 +19,7 @@ mod build;
 mod portable;
 mod run;
 
-pub use portable::{Portable, RunningNorm};
+pub use portable::{Portable, RunningNorm, SpectralKernel};
 pub(crate) use run::Engine;
 
 /// Network built from a layer list. Its passes fail if x or t has another shape than the network expects, or if they lack classes that it

@@ -17,6 +17,19 @@ pub struct Portable<B: Backend> {
     pub parameters: Var,
     /// Running averages on the host of each batch norm, in the order in which they run.
     pub norms: Vec<RunningNorm>,
+    /// Kernels with spectral norm. A pass reads them divided by their largest singular values.
+    pub spectral_kernels: Vec<SpectralKernel>,
+}
+
+/// Kernel with spectral norm.
+#[derive(Clone, Debug)]
+pub struct SpectralKernel {
+    /// Index of its first number among the parameters.
+    pub start: usize,
+    /// The kernel as `[before, outputs, after]`, as [`SpectralNorm::of`](gan_kernels::ops::SpectralNorm::of) expects it.
+    pub sides: [usize; 3],
+    /// Left singular vector `[outputs]` from which the next power iteration starts, on the host.
+    pub direction: Param,
 }
 
 /// Running averages of a batch norm.
@@ -34,7 +47,7 @@ impl Network {
     /// Plans the network for a backend, for passes from all trainable parameters in one array.
     ///
     /// # Errors
-    /// If a layer has no fused form, has spectral norm, or is one that the backend lacks.
+    /// If a layer has no fused form, or is one that the backend lacks.
     pub fn on_backend<B: Backend>(&self, backend: B) -> Result<Portable<B>> {
         let fail = |problem: String| Error::Network { network: "network".into(), problem };
         let [group] = &self.groups[..] else {
@@ -43,12 +56,6 @@ impl Network {
                 alone.map(|(index, layer)| format!("layer {index}, \"{}\", ", layer.name())).unwrap_or_default();
             return Err(fail(format!("{named}has no fused form, which other devices need")));
         };
-        if let Some(param) = self.params.iter().find(|param| param.role == Role::Direction) {
-            return Err(fail(format!(
-                "\"{}\" belongs to a layer with spectral norm, which runs on the CPU",
-                param.name
-            )));
-        }
         let place = |index: usize| move |i: usize| self.params[self.placed[index].params.start + i].start();
         let layers = self.layers.iter().enumerate();
         let fused = layers.filter_map(|(i, layer)| layer.fused(self.shape_before(i), &place(i))).flatten().collect();
@@ -57,6 +64,7 @@ impl Network {
             plan: plan.map_err(|e| fail(e.to_string()))?,
             parameters: group.flat_params.clone(),
             norms: self.norms(0..self.layers.len()).into_iter().filter_map(running_norm).collect(),
+            spectral_kernels: self.spectral_kernels(0..self.layers.len()),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Running a network: consecutive layers fused, the others in candle operations.
 
-use super::{Network, PlacedLayer};
+use super::{Network, PlacedLayer, SpectralKernel};
 use crate::forward_context::{ForwardContext, Mode, Weights};
 use crate::layers::{BatchNormSettings, Dual, Layer, LayerContext, checked_classes, follow, running};
 use crate::params::{Param, Role};
@@ -195,6 +195,19 @@ impl Network {
     ) -> Result<Tensor> {
         let iterates = pass.weights == Weights::Trained && matches!(pass.mode, Mode::Train(_));
         let mut kernels = vec![];
+        for SpectralKernel { start, sides, direction } in self.spectral_kernels(layers) {
+            let norm = SpectralNorm::of(&theta.detach(), start, sides, &direction.tensor()?, iterates)?;
+            if iterates {
+                direction.set(&Tensor::from_slice(norm.direction(), sides[1], theta.device())?)?;
+            }
+            kernels.push(norm);
+        }
+        ops::spectrally_normalized(&theta, kernels)
+    }
+
+    /// Returns the kernels with spectral norm of some layers, which are in one group.
+    pub(super) fn spectral_kernels(&self, layers: Range<usize>) -> Vec<SpectralKernel> {
+        let mut kernels = vec![];
         for placed in &self.placed[layers] {
             let own = &self.params[placed.params.clone()];
             for (kernel, spec) in own.iter().zip(&placed.specs).filter(|(param, _)| param.role == Role::Weight) {
@@ -203,14 +216,10 @@ impl Network {
                 let outputs = kernel.dims()[spec.output_axis];
                 let before = kernel.dims()[..spec.output_axis].iter().product();
                 let sides = [before, outputs, kernel.elem_count() / (before * outputs)];
-                let norm = SpectralNorm::of(&theta.detach(), kernel.start(), sides, &direction.tensor()?, iterates)?;
-                if iterates {
-                    direction.set(&Tensor::from_slice(norm.direction(), outputs, theta.device())?)?;
-                }
-                kernels.push(norm);
+                kernels.push(SpectralKernel { start: kernel.start(), sides, direction: direction.clone() });
             }
         }
-        ops::spectrally_normalized(&theta, kernels)
+        kernels
     }
 }
 

@@ -6,9 +6,11 @@
 
 mod network;
 mod outputs;
+mod pass;
 mod passes;
 mod penalties;
 mod recorder;
+mod spectral_norm;
 mod step;
 
 use crate::config::FakesMode;

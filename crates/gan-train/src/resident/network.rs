@@ -1,16 +1,15 @@
 //! One network on a device: its parameters, gradients, moments, running averages and moving averages.
 
+use super::spectral_norm::SpectralNorms;
 use crate::ema::Ema;
 use crate::error::Result;
 use crate::optimizers::Optimizer;
 use candle_core::{Device, Tensor, Var};
-use gan_base::Rng;
-use gan_core::{Network, Param, Portable, RandomTensors, RunningNorm};
+use gan_core::{Network, Param, Portable, RunningNorm};
 use gan_cuda::step::StepBackend;
 use gan_kernels::backend::size;
-use gan_kernels::fused::{FusedSequential, NeedsGrad, PassContext, Value};
+use gan_kernels::fused::FusedSequential;
 use gan_kernels::update::{Average, Step};
-use std::sync::Arc;
 
 /// A network with all its numbers on a device.
 #[derive(Debug)]
@@ -19,48 +18,40 @@ pub(super) struct ResidentNetwork<B: StepBackend> {
     pub plan: FusedSequential<B>,
     /// The host's variable that holds the parameters.
     parameters: Var,
-    norms: Vec<RunningNorm>,
-    theta: B::Buffer,
+    pub norms: Vec<RunningNorm>,
+    pub theta: B::Buffer,
     /// The optimizer's averages.
     averages: Vec<B::Buffer>,
     /// Running mean and variance of each batch norm.
-    running: Vec<[B::Buffer; 2]>,
-    /// Moving averages of the parameters and of each running average, if there are any.
+    pub running: Vec<[B::Buffer; 2]>,
+    pub spectral_norms: SpectralNorms<B>,
+    /// Moving averages of the parameters, of each running average and of each direction of spectral norm, if there are any.
     ema: Vec<B::Buffer>,
     /// Places for gradients, and the number of those that this update has used.
-    gradients: Vec<B::Buffer>,
+    pub gradients: Vec<B::Buffer>,
     used: usize,
     /// The gradient of the sum of all logits by the outputs: a one for the first output of each sample, in the format of activations.
     ones: B::Buffer,
 }
 
-/// Where the random numbers of dropouts come from.
-pub(super) enum Draw<'a, B: StepBackend> {
-    /// The host's stream.
-    Host(&'a mut Rng),
-    /// The device, from a seed, the number of the pass in its step, and the step's number there.
-    There { seed: u32, pass: u32, clock: &'a B::Buffer },
-}
-
-/// Most layers of a network whose random numbers differ.
-const SITES: u32 = 1 << 10;
-
 impl<B: StepBackend> ResidentNetwork<B> {
     /// Allocates a network. Its numbers are undefined until [`ResidentNetwork::send`].
     pub fn new(backend: &B, network: &Network, optimizer: &Optimizer, ema: Option<&Ema>) -> Result<Self> {
-        let Portable { plan, parameters, norms } = network.on_backend(backend.clone())?;
+        let Portable { plan, parameters, norms, spectral_kernels } = network.on_backend(backend.clone())?;
         let zeros = |len: usize| backend.f32_zeros(len);
         let len = parameters.elem_count();
         let channels = |norm: &RunningNorm| norm.averages[0].elem_count();
         let averages = optimizer.averages.variables.first().map_or(0, |variable| variable.averages.len());
         let averaged = ema.map_or(vec![], |_| {
             let running = norms.iter().flat_map(|norm| [channels(norm); 2]);
-            std::iter::once(len).chain(running).map(zeros).collect()
+            let directions = spectral_kernels.iter().map(|kernel| kernel.sides[1]);
+            std::iter::once(len).chain(running).chain(directions).map(zeros).collect()
         });
         Ok(Self {
             theta: zeros(len),
             averages: (0..averages).map(|_| zeros(len)).collect(),
             running: norms.iter().map(|norm| [0, 1].map(|_| zeros(channels(norm)))).collect(),
+            spectral_norms: SpectralNorms::new(backend, spectral_kernels),
             ema: averaged,
             gradients: vec![],
             used: 0,
@@ -106,6 +97,10 @@ impl<B: StepBackend> ResidentNetwork<B> {
                 write(&param.tensor()?, to)?;
             }
         }
+        let SpectralNorms { kernels, directions } = &mut self.spectral_norms;
+        for (kernel, to) in kernels.iter().zip(directions) {
+            write(&kernel.direction.tensor()?, to)?;
+        }
         for (average, to) in self.averaged(ema).into_iter().zip(&mut self.ema) {
             write(&average.tensor()?, to)?;
         }
@@ -125,74 +120,28 @@ impl<B: StepBackend> ResidentNetwork<B> {
                 param.set(&read(from)?)?;
             }
         }
+        let SpectralNorms { kernels, directions } = &self.spectral_norms;
+        for (kernel, from) in kernels.iter().zip(directions) {
+            kernel.direction.set(&read(from)?)?;
+        }
         for (average, from) in self.averaged(ema).into_iter().zip(&self.ema) {
             average.set(0, &read(from)?)?;
         }
         Ok(())
     }
 
-    /// Returns the host's moving averages in this network's order: of the parameters, then of each running average.
+    /// Returns the host's moving averages in this network's order: of the parameters, of each running average, of each direction.
     fn averaged<'a>(&self, ema: Option<&'a Ema>) -> Vec<&'a Average> {
         let Some(ema) = ema else { return vec![] };
         let running = self.norms.iter().flat_map(|norm| norm.averages.iter().map(Param::var));
-        let all = std::iter::once(&self.parameters).chain(running);
+        let directions = self.spectral_norms.kernels.iter().map(|kernel| kernel.direction.var());
+        let all = std::iter::once(&self.parameters).chain(running).chain(directions);
         let find = |var: &Var| ema.averages.variables.iter().find(|known| known.var.id() == var.id());
         all.filter_map(|var| find(var)?.averages.first()).collect()
     }
 
-    /// Returns a training pass over `groups` batches of `samples`, with random numbers for its dropouts: of the host, or drawn there.
-    pub fn context(
-        &self,
-        needs: NeedsGrad,
-        [groups, samples]: [usize; 2],
-        classes: Option<&Arc<Vec<u32>>>,
-        draw: &mut Draw<B>,
-    ) -> Result<PassContext<B>> {
-        let backend = &self.backend;
-        let mut cx = PassContext::new(self.plan.len(), needs);
-        cx.classes = classes.cloned();
-        cx.groups = groups;
-        let dropouts = self.plan.dropouts();
-        let mut noise: Vec<B::Buffer> =
-            dropouts.iter().map(|(_, len)| backend.uninit(groups * samples * len)).collect();
-        for group in 0..groups {
-            for ((index, len), noise) in dropouts.iter().zip(&mut noise) {
-                let len = samples * len;
-                let mut all = backend.slice_mut(noise);
-                let part = backend.part_mut(&mut all, group * len..(group + 1) * len);
-                match draw {
-                    Draw::Host(rng) => {
-                        let uniform = rng.uniform_tensor(0.0, 1.0, len, &Device::Cpu)?;
-                        backend.copy_to(backend.slice(&self.wide(&uniform.to_vec1::<f32>()?)), part);
-                    }
-                    Draw::There { seed, pass, clock } => {
-                        let site = (*pass + group as u32) * SITES + *index as u32;
-                        backend.uniform(part, *seed, site, backend.slice(clock));
-                    }
-                }
-            }
-        }
-        if let Draw::There { pass, .. } = draw {
-            *pass += groups as u32;
-        }
-        for ((index, _), noise) in dropouts.into_iter().zip(noise) {
-            cx.noise[index] = Some(noise);
-        }
-        Ok(cx)
-    }
-
-    /// Returns an evaluation pass, with the running averages.
-    pub fn evaluation(&self, classes: Option<&Arc<Vec<u32>>>) -> PassContext<B> {
-        let mut cx = PassContext::new(self.plan.len(), NeedsGrad { input: false, parameters: false });
-        cx.classes = classes.cloned();
-        for (index, running) in self.plan.batch_norms().into_iter().zip(&self.running) {
-            cx.given[index] = Some(running.each_ref().map(|of| self.backend.get(self.backend.slice(of))));
-        }
-        cx
-    }
-
     /// Returns numbers of the host there, in f32.
-    fn wide(&self, values: &[f32]) -> B::Buffer {
+    pub fn wide(&self, values: &[f32]) -> B::Buffer {
         let mut sent = self.backend.f32_zeros(values.len());
         self.backend.set(values, self.backend.slice_mut(&mut sent));
         sent
@@ -221,61 +170,8 @@ impl<B: StepBackend> ResidentNetwork<B> {
         self.samples(self.backend.slice(&self.wide(values)))
     }
 
-    /// Runs a training pass forward, whose statistics the running averages follow.
-    pub fn forward(&mut self, x: impl Into<Value<B>>, samples: usize, cx: &mut PassContext<B>) -> Result<Value<B>> {
-        let backend = self.backend.clone();
-        let y = self.plan.forward(x, samples, backend.slice(&self.theta), cx)?;
-        let found = cx.norms.iter().flatten().zip(&self.norms).zip(&mut self.running);
-        for ((norm, settings), [mean, variance]) in found {
-            let Some(count) = backend.norm_count(norm) else { continue };
-            let unbias = if settings.is_unbiased { count as f32 / (count as f32 - 1.0) } else { 1.0 };
-            let [mean, variance] = [mean, variance].map(|average| backend.slice_mut(average));
-            backend.follow_norm(norm, mean, variance, settings.momentum as f32, unbias);
-        }
-        Ok(y)
-    }
-
-    /// Returns the input's gradient from that of the output, if the pass needs it, and keeps that of the parameters.
-    pub fn backward(&mut self, cx: PassContext<B>, samples: usize, g: B::Buffer) -> Option<B::Buffer> {
-        let place = cx.needs.parameters.then(|| self.place());
-        let backend = &self.backend;
-        let to = place.map(|place| backend.slice_mut(&mut self.gradients[place]));
-        self.plan.backward(cx, samples, backend.slice(&self.theta), g, to)
-    }
-
-    /// Keeps the parameters' gradient of derivatives in directions, each multiplied by the gradient of its derivative, and of the outputs, for
-    /// a pass whose [`FusedSequential::adjoints`] have run.
-    pub fn linear_grads(
-        &mut self,
-        cx: PassContext<B>,
-        samples: usize,
-        directions: B::Buffer,
-        of_output: Option<&B::Buffer>,
-    ) -> Result<()> {
-        let place = self.place();
-        let backend = &self.backend;
-        let to = backend.slice_mut(&mut self.gradients[place]);
-        Ok(self.plan.linear_grads(cx, samples, backend.slice(&self.theta), directions, of_output, to)?)
-    }
-
-    /// Returns the gradient of the sum of all outputs by the input, for a pass that saved what both gradients need.
-    pub fn adjoints(&self, cx: &mut PassContext<B>, samples: usize) -> Option<B::Buffer> {
-        self.plan.adjoints(cx, samples, self.backend.slice(&self.theta), self.ones(samples))
-    }
-
-    /// Keeps the parameters' gradient of the outputs' derivatives, at points and in directions that are both in `both`, from the gradient of
-    /// each derivative.
-    pub fn jvp(&mut self, both: B::Buffer, samples: usize, cx: PassContext<B>, g: B::Buffer) -> Result<()> {
-        let (_, cx) = self.plan.jvp_forward(both, samples, self.backend.slice(&self.theta), cx)?;
-        let place = self.place();
-        let backend = &self.backend;
-        let to = backend.slice_mut(&mut self.gradients[place]);
-        self.plan.jvp_backward(cx, samples, backend.slice(&self.theta), g, to);
-        Ok(())
-    }
-
     /// Returns a place for a gradient that this update has not used, filled with zeros, because passes write or add to different parts.
-    fn place(&mut self) -> usize {
+    pub fn place(&mut self) -> usize {
         let place = self.used;
         if place == self.gradients.len() {
             self.gradients.push(self.backend.f32_zeros(self.parameters.elem_count()));
@@ -352,7 +248,8 @@ impl<B: StepBackend> ResidentNetwork<B> {
     /// Updates the moving averages by a weight for the new values.
     pub fn follow(&mut self, weight: f64) {
         let backend = &self.backend;
-        let sources = std::iter::once(&self.theta).chain(self.running.iter().flatten());
+        let running = self.running.iter().flatten();
+        let sources = std::iter::once(&self.theta).chain(running).chain(&self.spectral_norms.directions);
         for (average, new) in self.ema.iter_mut().zip(sources) {
             backend.follow(weight as f32, backend.slice(new), backend.slice_mut(average));
         }

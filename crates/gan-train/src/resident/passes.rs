@@ -1,9 +1,10 @@
 //! The segments of an update: passes over both networks, which only read what lies on the device.
 
-use super::step::{Engine, Input, Made, Scored, Shape, nothing_made};
+use super::pass::Pass;
+use super::step::{Engine, Input, Shape, nothing_made};
 use crate::error::Result;
 use gan_base::Rng;
-use gan_core::Side;
+use gan_core::{Side, Weights};
 use gan_cuda::step::StepBackend;
 use gan_kernels::fused::{NeedsGrad, Value};
 
@@ -12,6 +13,28 @@ pub(super) const INPUT: NeedsGrad = NeedsGrad { input: true, parameters: false }
 pub(super) const BOTH: NeedsGrad = NeedsGrad { input: true, parameters: true };
 const NOTHING: NeedsGrad = NeedsGrad { input: false, parameters: false };
 
+/// Generated samples.
+pub(super) struct Made<B: StepBackend> {
+    pub images: Value<B>,
+    /// G's pass, if G learns from them.
+    pub cx: Option<Pass<B>>,
+}
+
+/// A pass of D over the samples of one side, or of both in turn.
+pub(super) struct Scored<B: StepBackend> {
+    pub x: Value<B>,
+    pub y: Value<B>,
+    pub cx: Pass<B>,
+    /// Sides and their numbers of samples.
+    pub sides: Vec<(Side, usize)>,
+}
+
+impl<B: StepBackend> Scored<B> {
+    pub fn count(&self) -> usize {
+        self.sides.iter().map(|(_, count)| count).sum()
+    }
+}
+
 impl<B: StepBackend> Engine<B> {
     /// Generates samples from the latents that were sent.
     pub fn make(&mut self, shape: &Shape, is_learned_from: bool, rng: &mut Rng) -> Result<()> {
@@ -19,7 +42,7 @@ impl<B: StepBackend> Engine<B> {
         let needs = if is_learned_from { PARAMETERS } else { NOTHING };
         let z = self.generator.samples(self.input(Input::Latents));
         self.made = self.drawing(rng, 0, |engine, draw| -> Result<_> {
-            let mut cx = engine.generator.context(needs, [1, count], shape.classes.as_ref(), draw)?;
+            let mut cx = engine.generator.context(needs, Weights::Trained, [1, count], shape.classes.as_ref(), draw)?;
             let images = engine.generator.forward(z, count, &mut cx)?;
             Ok(Some(Made { images, cx: is_learned_from.then_some(cx) }))
         })?;
@@ -37,7 +60,8 @@ impl<B: StepBackend> Engine<B> {
         Ok(())
     }
 
-    /// Runs D on both sides, in one pass if that is the same, and keeps the outputs.
+    /// Runs D on both sides, in one pass if that is the same, and keeps the outputs. With spectral norm it differs: the power iteration of the
+    /// second pass changes the kernels.
     pub fn score(&mut self, shape: &Shape, joint: bool, shared: [bool; 2], rng: &mut Rng) -> Result<()> {
         let real = Value::<B>::from(self.discriminator.samples(self.input(Input::Real)));
         let fake = match &self.made {
@@ -46,7 +70,8 @@ impl<B: StepBackend> Engine<B> {
         };
         let [n, m] = shape.counts;
         let sides = [(Side::Real, n), (Side::Fake, m)];
-        let in_one = joint || (n == m && self.discriminator.plan.joins_batches());
+        let d = &self.discriminator;
+        let in_one = joint || (n == m && d.plan.joins_batches() && !d.has_spectral_norm());
         let batches = match in_one {
             true => {
                 let both = joined(&self.backend, [&real, &fake]);
@@ -62,7 +87,8 @@ impl<B: StepBackend> Engine<B> {
                 let groups = if joint { 1 } else { sides.len() };
                 let count: usize = sides.iter().map(|(_, count)| count).sum();
                 let d = &mut engine.discriminator;
-                let mut cx = d.context(needs, [groups, count / groups], shape.classes.as_ref(), draw)?;
+                let sizes = [groups, count / groups];
+                let mut cx = d.context(needs, Weights::Trained, sizes, shape.classes.as_ref(), draw)?;
                 let y = d.forward(Value::<B>::clone(&x), count, &mut cx)?;
                 engine.scored.push(Scored { x, y, cx, sides });
             }
@@ -83,10 +109,10 @@ impl<B: StepBackend> Engine<B> {
             let mut outputs = vec![];
             let d = &mut engine.discriminator;
             if let Some(real) = real {
-                let mut cx = d.context(NOTHING, [1, n], shape.classes.as_ref(), draw)?;
+                let mut cx = d.context(NOTHING, Weights::Frozen, [1, n], shape.classes.as_ref(), draw)?;
                 outputs.push(d.forward(real, n, &mut cx)?);
             }
-            let mut cx = d.context(INPUT, [1, m], shape.classes.as_ref(), draw)?;
+            let mut cx = d.context(INPUT, Weights::Frozen, [1, m], shape.classes.as_ref(), draw)?;
             let x = Value::<B>::clone(&images);
             let y = d.forward(images, m, &mut cx)?;
             outputs.push(Value::<B>::clone(&y));

@@ -1,13 +1,13 @@
 //! Penalties on D's gradient on a device.
 
-use super::passes::{BOTH, INPUT, PARAMETERS, joined};
-use super::step::{Engine, Input, Scored, Shape, nothing_made};
+use super::passes::{BOTH, INPUT, PARAMETERS, Scored, joined};
+use super::step::{Engine, Input, Shape, nothing_made};
 use crate::error::Result;
 use crate::step::Objective;
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
-use gan_core::Side;
 use gan_core::penalties::{Effect, GradientPenalty, Penalty};
+use gan_core::{Side, Weights};
 use gan_cuda::step::StepBackend;
 use gan_kernels::backend::size;
 use gan_kernels::fused::Value;
@@ -193,7 +193,7 @@ impl<B: StepBackend> Engine<B> {
         let pass = 16 * index as u32;
         let mut cx = self.drawing(rng, pass, |engine, draw| -> Result<_> {
             let d = &mut engine.discriminator;
-            let mut cx = d.context(needs, [1, count], classes.as_ref(), draw)?;
+            let mut cx = d.context(needs, Weights::Steady, [1, count], classes.as_ref(), draw)?;
             d.forward(Value::<B>::clone(&x), count, &mut cx)?;
             Ok(cx)
         })?;
@@ -222,8 +222,9 @@ impl<B: StepBackend> Engine<B> {
             None => {
                 let both = joined(&backend, [&x, &direction]);
                 self.drawing(&mut same, pass, |engine, draw| -> Result<()> {
-                    let cx = engine.discriminator.context(PARAMETERS, [1, count], classes.as_ref(), draw)?;
-                    engine.discriminator.jvp(both, count, cx, weights)
+                    let d = &mut engine.discriminator;
+                    let cx = d.context(PARAMETERS, Weights::Steady, [1, count], classes.as_ref(), draw)?;
+                    d.jvp(both, count, cx, weights)
                 })?;
             }
         }

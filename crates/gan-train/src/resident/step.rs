@@ -3,8 +3,10 @@
 //! An update consists of segments: work that only reads what lies on the device. Between two of them the host reads outputs or norms, and sends
 //! slopes. A backend that can record work runs an update twice, records its segments the third time, and replays them from then on.
 
-use super::network::{Draw, ResidentNetwork};
+use super::network::ResidentNetwork;
 use super::outputs::{Outputs, discriminator_loss, generator_loss};
+use super::pass::Draw;
+use super::passes::{Made, Scored};
 use super::penalties::{Due, Way};
 use super::recorder::Recorder;
 use super::{Latents, Resident, Update};
@@ -19,7 +21,7 @@ use gan_core::penalties::Effect;
 use gan_core::{Network, Side};
 use gan_cuda::step::StepBackend;
 use gan_kernels::backend::size;
-use gan_kernels::fused::{PassContext, Value};
+use gan_kernels::fused::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -59,28 +61,6 @@ pub(super) enum Input {
     Weights(usize),
     /// The number of the step.
     Clock,
-}
-
-/// Generated samples.
-pub(super) struct Made<B: StepBackend> {
-    pub images: Value<B>,
-    /// G's pass, if G learns from them.
-    pub cx: Option<PassContext<B>>,
-}
-
-/// A pass of D over the samples of one side, or of both in turn.
-pub(super) struct Scored<B: StepBackend> {
-    pub x: Value<B>,
-    pub y: Value<B>,
-    pub cx: PassContext<B>,
-    /// Sides and their numbers of samples.
-    pub sides: Vec<(Side, usize)>,
-}
-
-impl<B: StepBackend> Scored<B> {
-    pub fn count(&self) -> usize {
-        self.sides.iter().map(|(_, count)| count).sum()
-    }
 }
 
 /// Numbers of real and generated samples, and the class of each of either.
