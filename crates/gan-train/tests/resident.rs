@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 const STEPS: u64 = 5;
 
-/// Rates so small that rounding noise, of which Adam makes whole steps, does not grow from step to step.
+/// Learning rates so small that rounding errors do not grow. Adam turns even a gradient that consists of rounding errors into a full step.
 const STILL: [&str; 2] = ["optimizer.generator.lr=1e-7", "optimizer.discriminator.lr=1e-7"];
 
 /// Returns a trainer of a preset, on synthetic images if it is for images.

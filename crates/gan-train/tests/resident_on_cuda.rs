@@ -115,7 +115,7 @@ fn on(cuda: &Cuda, network: usize, settings: &[&str]) -> Results {
 fn networks_train_as_on_the_cpu() {
     let Some(cuda) = device::device(Products::F32) else { return };
     for (network, settings) in CASES {
-        // Small rates: rounding noise, of which Adam makes whole steps, does not grow.
+        // With small learning rates, rounding errors do not grow. Adam turns even a gradient that consists of them into a full step.
         let settings = [settings, &["optimizer.generator.lr=1e-6", "optimizer.discriminator.lr=1e-6"]].concat();
         let (expected, _) = results(&mut trainer(network, &settings));
         let (found, _) = on(&cuda, network, &settings);

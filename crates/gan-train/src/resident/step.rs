@@ -133,7 +133,7 @@ impl<B: StepBackend> Engine<B> {
         self.generator.plan.weights_changed();
     }
 
-    /// Returns the source of dropout's random numbers for a pass over D or G, of which `pass` is the first number.
+    /// Returns the source of dropout's random numbers. Passes that draw from it are numbered from `pass` on.
     fn draw<'a>(&self, clock: &'a B::Buffer, rng: &'a mut Rng, pass: u32) -> Draw<'a, B> {
         if B::DRAWS { Draw::There { seed: self.seed, pass, clock } } else { Draw::Host(rng) }
     }
@@ -161,7 +161,7 @@ impl<B: StepBackend> Engine<B> {
         Ok(())
     }
 
-    /// Makes room for the outputs of so many samples, and for sums of squares. Recorded work that wrote to the old places is forgotten.
+    /// Makes room for the outputs of so many samples, and for sums of squares. Discards recorded work if it wrote to other places.
     fn prepare(&mut self, samples: usize, sums: usize) {
         let width = size(self.discriminator.plan.output());
         let backend = self.backend.clone();
