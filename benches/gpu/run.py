@@ -1,7 +1,7 @@
 """Checks and times training on a GPU, against PyTorch on the same card; `cargo xtask gpu` puts it beside the programs that it runs.
 
 python run.py [--seconds 470] [--only PART ...]
-Runs parts in the order of PARTS until the time is over: what was found, the kernels against the CPU's, the first steps of every preset against
+Runs parts in the order of PARTS until the time is over: what was found, the kernels against the CPU's, the first steps of many presets against
 the CPU's, steps timed here and in PyTorch's modes in turn, kernels under compute-sanitizer if that is installed, and a profile. Writes gpu.json (all
 figures) and gpu.md (the table) into the folder that OUT names, or here, after each part. Requires torch for the comparison.
 """

@@ -20,7 +20,7 @@ pub(super) struct Pass<B: StepBackend> {
 pub(super) enum Draw<'a, B: StepBackend> {
     /// The host's stream.
     Host(&'a mut Rng),
-    /// The device, from a seed, the number of the pass in its step, and the step's number there.
+    /// The device, from a seed, the number of the pass in its update, and a number of the update there.
     There { seed: u32, pass: u32, clock: &'a B::Buffer },
 }
 

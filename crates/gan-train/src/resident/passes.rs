@@ -49,7 +49,7 @@ impl<B: StepBackend> Engine<B> {
         Ok(())
     }
 
-    /// Generates samples with running averages, which the host sends as they are.
+    /// Generates samples with running averages, and copies them to where segments read them.
     pub fn make_by_averages(&mut self, shape: &Shape) -> Result<()> {
         let z = self.generator.samples(self.input(Input::Latents));
         let mut cx = self.generator.evaluation(shape.classes.as_ref());
@@ -95,7 +95,8 @@ impl<B: StepBackend> Engine<B> {
             Ok(())
         })?;
         let outputs: Vec<Value<B>> = self.scored.iter().map(|scored| Value::<B>::clone(&scored.y)).collect();
-        self.keep(&outputs)
+        self.keep(&outputs);
+        Ok(())
     }
 
     /// Runs D on G's samples, and on real ones that the loss compares them with.
@@ -119,7 +120,8 @@ impl<B: StepBackend> Engine<B> {
             engine.scored.push(Scored { x, y, cx, sides: vec![(Side::Fake, m)] });
             Ok(outputs)
         })?;
-        self.keep(&outputs)
+        self.keep(&outputs);
+        Ok(())
     }
 
     /// Computes G's gradient from that of D's outputs.

@@ -106,8 +106,8 @@ impl<B: StepBackend> Engine<B> {
                 samples.push((*side, Value::<B>::clone(&scored.x), start * len));
                 start += count;
             }
-            let shares = |due: &&Due| scored.sides.iter().any(|(side, _)| due.way == Way::Shared(*side));
-            if due.iter().any(|due| shares(&due)) {
+            let shares = |due: &Due| scored.sides.iter().any(|(side, _)| due.way == Way::Shared(*side));
+            if due.iter().any(shares) {
                 self.learn_linear(scored, own, rows.clone(), due)?;
             } else {
                 self.discriminator.backward(scored.cx, count, own);

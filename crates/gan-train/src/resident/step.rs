@@ -59,7 +59,7 @@ pub(super) enum Input {
     Slopes,
     /// What the derivative of each output counts in a penalty.
     Weights(usize),
-    /// The number of the step.
+    /// A number of its own for each update, from which dropout's random numbers are drawn.
     Clock,
 }
 
@@ -126,9 +126,9 @@ impl<B: StepBackend> Engine<B> {
     }
 
     /// Prepares an update whose signature says what it consists of; the same work follows from the same signature.
-    fn begin(&mut self, signature: String, is_recordable: bool, step: u64) {
+    fn begin(&mut self, signature: String, is_recordable: bool, clock: u64) {
         self.recorder.begin(signature, is_recordable && self.backend.records());
-        self.send_input(Input::Clock, &[step as f32]);
+        self.send_input(Input::Clock, &[clock as f32]);
         self.discriminator.plan.weights_changed();
         self.generator.plan.weights_changed();
     }
@@ -149,7 +149,7 @@ impl<B: StepBackend> Engine<B> {
     }
 
     /// Keeps outputs for the host, one after the other.
-    pub fn keep(&mut self, outputs: &[Value<B>]) -> Result<()> {
+    pub fn keep(&mut self, outputs: &[Value<B>]) {
         let backend = &self.backend;
         let mut from = 0;
         for y in outputs {
@@ -158,10 +158,10 @@ impl<B: StepBackend> Engine<B> {
             backend.copy_to(y, backend.part_mut(&mut all, from..from + backend.len(y)));
             from += backend.len(y);
         }
-        Ok(())
     }
 
-    /// Makes room for the outputs of so many samples, and for sums of squares. Discards recorded work if it wrote to other places.
+    /// Allocates the arrays for the outputs of `samples` and for `sums` of squares. If an array has to grow, recorded work is discarded, because
+    /// it would write to the old one.
     fn prepare(&mut self, samples: usize, sums: usize) {
         let width = size(self.discriminator.plan.output());
         let backend = self.backend.clone();
@@ -241,7 +241,8 @@ impl<B: StepBackend> Resident for Engine<B> {
         let Latents { is_learned_from, .. } = *latents;
         let signature = format!("d {:?} {joint} {by_averages} {is_learned_from} {kinds:?}", shape.counts);
         let is_whole = |due: &Due| shape.classes.is_none() || due.penalty.share == 1.0;
-        self.begin(signature, due.iter().all(|due| due.stays_there() && is_whole(due)), step);
+        let is_recordable = due.iter().all(|due| due.stays_there() && is_whole(due));
+        self.begin(signature, is_recordable, 2 * optimizer.averages.steps);
         let shared = [Side::Real, Side::Fake].map(|side| due.iter().any(|due| due.way == Way::Shared(side)));
         self.segment("score", |engine| {
             if !by_averages {
@@ -300,7 +301,7 @@ impl<B: StepBackend> Resident for Engine<B> {
         }
         self.prepare(shape.counts.iter().sum(), 1);
         match fresh {
-            Some(_) => self.begin(format!("g {:?}", shape.counts), true, step),
+            Some(_) => self.begin(format!("g {:?}", shape.counts), true, 2 * optimizer.averages.steps + 1),
             // What G's pass has left belongs to the work of D's update.
             None => self.recorder.go_on(format!("g of D's {:?}", shape.counts)),
         }
