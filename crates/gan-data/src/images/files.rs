@@ -1,8 +1,9 @@
 //! A data set of image files, each read when its sample is requested.
 
 use super::Pixels;
-use super::decode::{self, open, stored};
+use super::decode::{open, stored};
 use super::fit::{Fitting, Small};
+use super::header::Header;
 use super::walk::{Found, Inventory, SmallImage};
 use crate::Error;
 use crate::dataset::{Dataset, Skipped};
@@ -73,10 +74,10 @@ impl ImageFolder {
         let mut names = Vec::with_capacity(images.len());
         let mut sizes = Vec::with_capacity(images.len());
         let headers = headers(&root, &images);
-        for (path, size) in images.into_iter().zip(headers) {
-            match size {
+        for (path, header) in images.into_iter().zip(headers) {
+            match header {
                 Err(reason) => inventory.skipped.push(Skipped { path, reason }),
-                Ok(size) => {
+                Ok(Header { size, .. }) => {
                     let is_small = options.fitting.lacks_pixels(size);
                     if is_small {
                         inventory.small.push(SmallImage { path: path.clone(), size });
@@ -269,9 +270,9 @@ fn named(small: &[SmallImage]) -> String {
     }
 }
 
-/// Reads the size of every file's image, or why it cannot be read.
-fn headers(root: &Path, names: &[PathBuf]) -> Vec<Result<[usize; 2], String>> {
+/// Reads the header of every file's image, or why it cannot be read.
+pub(super) fn headers(root: &Path, names: &[PathBuf]) -> Vec<Result<Header, String>> {
     let failed = |_| Err("its decoder failed".into());
-    let size = |name: &PathBuf| catch_unwind(|| decode::size(&root.join(name))).unwrap_or_else(failed);
-    names.par_iter().map(size).collect()
+    let header = |name: &PathBuf| catch_unwind(|| Header::read(&root.join(name))).unwrap_or_else(failed);
+    names.par_iter().map(header).collect()
 }

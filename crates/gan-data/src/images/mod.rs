@@ -7,16 +7,21 @@ pub(crate) mod class_folders;
 mod decode;
 pub(crate) mod files;
 mod fit;
+mod header;
+mod looks;
 mod pixels;
 mod resize;
+mod survey;
 pub(crate) mod walk;
 
 pub use decode::{decode, open};
 pub use files::{Broken, ImageOptions};
 pub(crate) use fit::cut_out;
 pub use fit::{Fit, Fitting, Small, fit};
+pub use header::Channels;
 pub use pixels::Pixels;
 pub use resize::Filter;
+pub use survey::{ChannelCounts, Range, Sample, Survey};
 pub use walk::{Inventory, OtherFiles, SmallImage, is_image};
 
 #[cfg(test)]

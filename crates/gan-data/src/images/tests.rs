@@ -138,7 +138,7 @@ fn every_format_is_read_as_pillow_reads_it() {
 
 #[test]
 fn headers_give_the_size_after_rotation() {
-    let size = |name: &str| decode::size(&folder().join(name)).unwrap();
+    let size = |name: &str| header::Header::read(&folder().join(name)).unwrap().size;
     assert_eq!(
         ["source.png", "turned6.png", "turned6.jpg", "plain.gif"].map(size),
         [[29, 23], [23, 29], [23, 29], [29, 23]]
@@ -163,7 +163,7 @@ fn photographs_of_268_megapixels_are_accepted() {
     let path = dir.path().join("x.bmp");
     let size = |size: [u32; 2]| {
         fs::write(&path, bmp(size)).unwrap();
-        decode::size(&path)
+        header::Header::read(&path).map(|header| header.size)
     };
     assert_eq!([size([9000, 12_000]), size([12_240, 16_320])], [Ok([9000, 12_000]), Ok([12_240, 16_320])]);
     assert!(size([30_000, 30_000]).unwrap_err().contains("the most are 268 megapixels"));
@@ -171,13 +171,13 @@ fn photographs_of_268_megapixels_are_accepted() {
 
 #[test]
 fn large_images_are_decoded_one_at_a_time_and_small_ones_in_parallel() {
-    let mut first = decode::Turn::default();
+    let mut first = header::Turn::default();
     first.wait_for(1 << 30);
     first.wait_for(1 << 30); // it holds the permit already
-    decode::Turn::default().wait_for(1 << 20);
+    header::Turn::default().wait_for(1 << 20);
     let (done, waits) = std::sync::mpsc::channel();
     let second = std::thread::spawn(move || {
-        decode::Turn::default().wait_for(1 << 30);
+        header::Turn::default().wait_for(1 << 30);
         done.send(()).unwrap();
     });
     assert!(waits.recv_timeout(std::time::Duration::from_millis(50)).is_err());
@@ -214,8 +214,10 @@ fn files_that_are_not_images_are_reported_before_they_are_read() {
         ("b.jpg", "the file holds a HEIC image"),
         ("c.gif", "image but is a PDF file"),
     ] {
-        for reason in [decode::size(&path(name)).unwrap_err(), open(&path(name), 3, &Fitting::to([8, 8])).unwrap_err()]
-        {
+        for reason in [
+            header::Header::read(&path(name)).map(|header| header.size).unwrap_err(),
+            open(&path(name), 3, &Fitting::to([8, 8])).unwrap_err(),
+        ] {
             assert!(reason.contains(words), "{name}: {reason}");
         }
     }
@@ -243,11 +245,11 @@ fn damaged_images_have_clear_messages() {
     for (bytes, words) in headers {
         let path = dir.path().join("x.png");
         fs::write(&path, bytes).unwrap();
-        let reason = decode::size(&path).unwrap_err();
+        let reason = header::Header::read(&path).map(|header| header.size).unwrap_err();
         assert!(reason.contains(words), "{reason}");
     }
     let cut = |bytes: &[u8]| decode(&bytes[..bytes.len() * 3 / 4], 3, [0; 3]).unwrap_err();
     assert_eq!(cut(&jpeg), "the JPEG file is cut off");
     assert!(!cut(&png).is_empty());
-    assert!(decode::size(&dir.path().join("absent.png")).is_err());
+    assert!(header::Header::read(&dir.path().join("absent.png")).is_err());
 }
