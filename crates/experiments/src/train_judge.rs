@@ -13,7 +13,7 @@ use gan_core::weights::{FORMAT, to_bytes};
 use gan_core::{ForwardContext, Init, Layer, Network};
 use gan_data::{Dataset, DatasetSpec, LastBatch, Loader, Mnist, OpenOptions, Order, Sampler, Sampling, Split};
 use gan_kernels::fused::Reuse;
-use gan_train::optimizers::{Adam, Optimizer};
+use gan_train::optimizers::{Adam, Optimizer, Rates};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -93,7 +93,7 @@ fn train(network: &Network, data: Arc<dyn Dataset>, epochs: u64, seed: u64) -> R
         let images = varied(&batch.images, &mut Rng::numbered(seed, "augment", step))?;
         let labels = batch.labels.context("training needs labels")?;
         let loss = cross_entropy(&network.forward(&images, &mut ForwardContext::train(&mut unused))?, &labels)?;
-        optimizer.set_lr_factor(schedule(step as f64 / steps as f64));
+        optimizer.set_rates(Rates { lr_factor: schedule(step as f64 / steps as f64), ..Rates::default() });
         optimizer.step(&loss.backward()?)?;
         sum += f64::from(loss.to_scalar::<f32>()?);
         if (step + 1) % per_epoch == 0 {

@@ -190,7 +190,7 @@ fn resources(ranks: usize, threads: usize) -> String {
 }
 
 /// Formats a duration in milliseconds, or in microseconds below one.
-fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     if seconds < 1e-3 { format!("{:.0} µs", seconds * 1e6) } else { format!("{:.1} ms", seconds * 1e3) }
 }
 
@@ -296,7 +296,7 @@ fn cpu_ms() -> f64 {
 }
 
 /// Returns the peak memory of this process; 0 if the system does not report it.
-fn peak_rss_mib() -> f64 {
+pub fn peak_rss_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").trim().parse::<f64>().unwrap_or(0.0) / 1024.0

@@ -1,6 +1,7 @@
 //! `gan train`.
 
 use crate::args::{MOST, count, usage, whole};
+use crate::data::parse_size;
 use crate::distributed::{self, Rank};
 use crate::interrupt::Interrupt;
 use crate::output;
@@ -9,20 +10,28 @@ use crate::progress::RunProgress;
 use crate::{FAILED, STOPPED, source};
 use anyhow::{Context, Result};
 use clap::Args;
+use gan_base::memory;
+use gan_base::messages::counted;
 use gan_data::NeedsFiles;
 use gan_run::{Existing, Outcome, PICTURES, RunFolder, RunSummary, planes};
 use gan_train::{Plan, Trainer, checkpoint, presets};
 use jiff::Zoned;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+mod budget;
+mod own_images;
+
+use budget::{Budget, Trial};
 
 #[derive(Args)]
 #[command(
-    after_help = "Settings are laid over each other: preset < file < --set.\n\nExamples:\n  gan train dcgan-mnist\n  gan train dcgan-mnist --epochs 1 --out runs/quick\n  gan train keras-mnist --set train.batch=128 --set optimizer.generator.lr=1e-4\n  gan train mine.toml --seed 7\n  gan train runs/quick --resume --epochs 3\n  gan train runs/quick/config.toml --out runs/again"
+    after_help = "Settings are laid over each other: preset < file < --set.\n\nExamples:\n  gan train photos/\n  gan train photos/ --size 32 --budget 30m --dry-run\n  gan train dcgan-mnist\n  gan train dcgan-mnist --epochs 1 --out runs/quick\n  gan train keras-mnist --set train.batch=128 --set optimizer.generator.lr=1e-4\n  gan train mine.toml --seed 7\n  gan train runs/quick --resume --epochs 3\n  gan train runs/quick/config.toml --out runs/again"
 )]
 pub struct TrainArgs {
-    /// A preset's name, a TOML file, or (with --resume) a run folder.
-    #[arg(value_name = "PRESET or FILE.toml or RUN")]
+    /// A folder of images, a preset's name, a TOML file, or (with --resume) a run folder.
+    #[arg(value_name = "IMAGES or PRESET or FILE.toml or RUN")]
     pub source: String,
     /// The run folder [default: runs/PRESET-DATE-TIME].
     #[arg(long, value_name = "DIR")]
@@ -33,6 +42,21 @@ pub struct TrainArgs {
     /// Total number of passes over the data.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, MOST))]
     pub epochs: Option<u64>,
+    /// How long to train: a time on this machine such as 30m or 2h, or real images seen such as 500kimg [default for images: 1h].
+    #[arg(long, value_name = "TIME or IMAGES", conflicts_with_all = ["steps", "epochs", "resume"])]
+    pub budget: Option<Budget>,
+    /// For a folder of images: height and width of samples [default: chosen].
+    #[arg(long, value_name = "N or HxW", conflicts_with = "resume", allow_negative_numbers = true, value_parser = parse_size)]
+    pub size: Option<(usize, usize)>,
+    /// For a folder of images: the settings to begin with [default: images].
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    pub recipe: Option<String>,
+    /// For a folder of class folders: learn to make samples of each class.
+    #[arg(long, conflicts_with = "resume")]
+    pub classes: bool,
+    /// Print the settings as TOML, and how long they would take, and train for a few steps only.
+    #[arg(long, conflicts_with = "resume")]
+    pub dry_run: bool,
     /// Seed of every random number.
     #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = whole(0, MOST))]
     pub seed: Option<u64>,
@@ -63,11 +87,22 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<ExitCode> {
 
 fn run_rank(args: &TrainArgs, quiet: bool, rank: &Rank) -> Result<ExitCode> {
     let interrupt = watch(rank)?;
-    let plan = || plan(args, &target(args)?);
+    let is_quiet = quiet || rank.group.rank() > 0;
+    let is_own = own_images::is_source(&args.source) && !args.resume;
+    let plan = || if is_own { own(args, is_quiet) } else { plan(args, &target(args)?) };
     // The run's folder need not be visible to ranks other than rank 0.
     let plan = if args.resume { distributed::plan_of_first(rank.group.as_ref(), plan) } else { plan() };
     let threads = plan.as_ref().map_or(0, |plan| plan.config().train.threads);
     rank.compute(threads, || {
+        let plan = plan.and_then(|plan| within_budget(args, plan, is_own, is_quiet, rank));
+        if let (true, Ok(plan)) = (args.dry_run, &plan) {
+            print::text(toml::to_string(plan.config())?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if interrupt.flag().load(Ordering::Relaxed) {
+            print::note("stopped before the first step; nothing was written");
+            return Ok(ExitCode::from(STOPPED));
+        }
         let trainer = plan.and_then(|plan| Ok(Trainer::new(plan, &rank.device()?)?));
         match rank.start(trainer)? {
             Some(mut trainer) => {
@@ -164,12 +199,9 @@ fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
         // First of all, check that there is a run and that no process is working on it.
         drop(RunFolder::open(target)?);
     }
+    own_images::refuse_others(args)?;
     let from = if args.resume { target.to_string_lossy().into_owned() } else { args.source.clone() };
-    let mut assignments = args.set.clone();
-    assignments.extend(args.steps.map(|n| format!("train.steps={n}")));
-    assignments.extend(args.epochs.map(|n| format!("train.epochs={n}")));
-    assignments.extend(args.seed.map(|n| format!("train.seed={n}")));
-    assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
+    let assignments = assignments(args);
     let source = Path::new(&args.source);
     if args.resume && source.is_file() && source != target.join("config.toml") {
         print::note(format_args!(
@@ -183,6 +215,87 @@ fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
         return Err(usage(from, format_args!("is a run of {found}, not of {}", args.source)));
     }
     Ok(plan)
+}
+
+/// Returns the settings that the arguments change.
+fn assignments(args: &TrainArgs) -> Vec<String> {
+    let mut assignments = args.set.clone();
+    assignments.extend(args.steps.map(|n| format!("train.steps={n}")));
+    assignments.extend(args.epochs.map(|n| format!("train.epochs={n}")));
+    assignments.extend(args.seed.map(|n| format!("train.seed={n}")));
+    assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
+    assignments
+}
+
+/// Returns the plan for a folder of images, for a length that is not chosen yet.
+fn own(args: &TrainArgs, quiet: bool) -> Result<Plan> {
+    // First of all, check where it is to go.
+    target(args)?;
+    let on_gpu = ["auto", "cuda"].iter().any(|name| args.device.starts_with(name)) && gan_train::device::has_gpu();
+    let (preset, mut settings) = own_images::choose(args, on_gpu, quiet)?;
+    settings.extend(assignments(args));
+    source::plan(&preset, &settings)
+}
+
+/// Number of evaluations, and of sheets of samples, of a run on a folder of images.
+const LOOKS: u64 = 24;
+
+/// Returns the plan with the length that `--budget` gives, or else as it is, and says how long it takes if a trial was made.
+fn within_budget(args: &TrainArgs, plan: Plan, is_own: bool, quiet: bool, rank: &Rank) -> Result<Plan> {
+    let has_length = args.steps.is_some() || args.epochs.is_some();
+    let budget = args.budget.or((is_own && !has_length).then_some(Budget::Seconds(3600.0)));
+    if budget.is_none() && !args.dry_run {
+        return Ok(plan);
+    }
+    let config = plan.config().clone();
+    let per_step = (config.train.batch as u64 * config.train.d_steps) as f64;
+    let trial = match budget {
+        Some(Budget::Images(_)) if rank.group.size() > 1 => None,
+        _ => Some(Trial::of(plan.clone(), rank)?),
+    };
+    let steps = match (budget, &trial) {
+        (Some(Budget::Images(images)), _) => Some(((images as f64 / per_step).ceil() as u64).max(1)),
+        (Some(Budget::Seconds(seconds)), Some(trial)) => Some(trial.steps_in(seconds)),
+        _ => None,
+    };
+    let mut lengths = vec![];
+    if let Some(steps) = steps {
+        lengths.push(format!("train.steps={steps}"));
+        if is_own {
+            let every = steps.div_ceil(LOOKS);
+            lengths.extend(["evaluate", "samples", "checkpoint"].map(|key| format!("{key}.every={every}")));
+        }
+    }
+    let mut table = toml::Table::try_from(&config)?;
+    if steps.is_some() {
+        table.get_mut("train").and_then(|train| train.as_table_mut()).and_then(|train| train.remove("epochs"));
+    }
+    gan_train::layering::overlay(&mut table, source::assigned(&lengths)?);
+    // What was set by hand holds.
+    gan_train::layering::overlay(&mut table, source::assigned(&args.set)?);
+    let plan = gan_train::layering::read(table)?.check()?;
+    if let (Some(trial), false) = (&trial, quiet) {
+        print::note(foretold(steps.unwrap_or(trial.asked), trial, per_step));
+    }
+    Ok(plan)
+}
+
+/// Returns what a trial foretells of a run of `steps` steps, each of which shows `per_step` images.
+fn foretold(steps: u64, trial: &Trial, per_step: f64) -> String {
+    let images = steps as f64 * per_step;
+    let times = images / trial.data as f64;
+    let memory = match trial.device_memory {
+        Some(bytes) => format!("{} of device memory", memory::shown(bytes as u64)),
+        None => format!("{:.0} MiB", crate::bench::peak_rss_mib()),
+    };
+    format!(
+        "over {} of trial: {} a step, {memory}; {} take about {} and show {:.0} thousand images, each of them {times:.0} times",
+        counted(trial.steps, "step"),
+        crate::bench::duration(trial.step),
+        counted(steps, "step"),
+        budget::shown(trial.seconds_of(steps)),
+        images / 1e3,
+    )
 }
 
 fn failed(folder: &RunFolder, step: u64) -> String {
@@ -234,7 +347,7 @@ fn target(args: &TrainArgs) -> Result<PathBuf> {
     match (&args.out, args.resume) {
         (Some(out), true) => Ok(out.clone()),
         (Some(out), false) => output::check_folder_name("--out", out).map(|()| out.clone()),
-        (None, true) if source.is_dir() => Ok(source.to_path_buf()),
+        (None, true) if source.is_dir() && !own_images::is_source(&args.source) => Ok(source.to_path_buf()),
         (None, true) => newest_run(&args.source),
         (None, false) if RunFolder::is_run(source) => {
             let repeat = format!("repeat it by naming {}/config.toml", source.display());
@@ -254,7 +367,9 @@ fn run_name(source: &Path) -> String {
 
 /// Returns `runs/NAME-20261122-101500` by the local time, with a number appended if that exists.
 fn new_folder(source: &Path) -> PathBuf {
-    let base = format!("runs/{}-{}", run_name(source), stamp(&Zoned::now()));
+    // The name of "." is that of the folder.
+    let whole = source.canonicalize().ok().filter(|_| source.is_dir());
+    let base = format!("runs/{}-{}", run_name(whole.as_deref().unwrap_or(source)), stamp(&Zoned::now()));
     let numbered = (2..).map(|i| format!("{base}-{i}"));
     let mut names = std::iter::once(base.clone()).chain(numbered).map(PathBuf::from);
     names.find(|path| !path.exists()).unwrap_or_default()
@@ -268,7 +383,8 @@ fn stamp(now: &Zoned) -> String {
 /// Returns the newest of the runs that [`new_folder`] has named after `source`. Names do not tell which that is, because clocks can be set
 /// back.
 fn newest_run(source: &str) -> Result<PathBuf> {
-    let name = run_name(Path::new(source));
+    let whole = Path::new(source).canonicalize().ok().filter(|path| path.is_dir());
+    let name = run_name(whole.as_deref().unwrap_or(Path::new(source)));
     let is_dated = |rest: &str| rest.len() >= 15 && rest.bytes().take(8).all(|b| b.is_ascii_digit());
     let of_source = |p: &PathBuf| {
         let file = p.file_name().unwrap_or_default().to_string_lossy().into_owned();

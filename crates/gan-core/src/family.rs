@@ -1,5 +1,11 @@
 //! Families of architectures: functions that return layer lists.
 
+mod plain;
+mod r3gan;
+
+pub use plain::plain;
+pub use r3gan::R3gan;
+
 use crate::Layer;
 use crate::layers::{BatchNorm, Conv, ConvTranspose, Dense, Flatten, LeakyRelu, Pad, Pair, Relu, Reshape, Tanh};
 

@@ -116,7 +116,7 @@ impl Planes {
     }
 
     fn is_drawn(step: u64, trainer: &Trainer) -> bool {
-        step.is_multiple_of(trainer.plan().config().samples.every) || step == trainer.total_steps()
+        trainer.plan().config().samples.is_due(step) || step == trainer.total_steps()
     }
 
     fn write(&mut self, line: &Line) -> Result<()> {

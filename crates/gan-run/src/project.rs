@@ -10,7 +10,7 @@ use gan_base::Rng;
 use gan_core::check_finite;
 use gan_core::classes_in_turn;
 use gan_core::{ForwardContext, Generator, Latent, Param, Role};
-use gan_train::optimizers::{Adam, Optimizer};
+use gan_train::optimizers::{Adam, Optimizer, Rates};
 
 /// Settings of the search.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,7 @@ pub fn project(
         Ok((made, differences))
     };
     for step in 0..steps {
-        optimizer.set_lr_factor(1.0 - step as f64 / steps as f64);
+        optimizer.set_rates(Rates { lr_factor: 1.0 - step as f64 / steps as f64, ..Rates::default() });
         let (_, found) = differences(z.as_tensor())?;
         // The starts are independent, so the gradient of the sum contains the gradient of each.
         let grads = found.sum_all()?.backward()?;

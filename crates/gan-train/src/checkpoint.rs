@@ -8,6 +8,7 @@ use crate::config::Extended;
 use crate::error::{Error, Result};
 use crate::step::{Order, unreadable};
 use crate::trainer::Trainer;
+use crate::trainer::adaptive::Adaptive;
 use candle_core::Tensor;
 use gan_base::{Rng, atomic, regular_file};
 use gan_comm::Communicator;
@@ -43,6 +44,9 @@ struct State {
     /// Steps that the average of G's weights has followed, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ema_steps: Option<u64>,
+    /// Adjusted probability of augmentations, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adaptive: Option<Adaptive>,
     /// Number of rollbacks by alarms, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rollbacks: Option<u64>,
@@ -149,6 +153,7 @@ fn state(trainer: &Trainer, bytes: &[u8]) -> Result<State> {
         optimizer_steps_g: trainer.optimizer_g.averages.steps,
         optimizer_steps_d: trainer.optimizer_d.averages.steps,
         ema_steps: trainer.ema.as_ref().map(|ema| ema.averages.steps),
+        adaptive: trainer.adaptive,
         rollbacks: Some(trainer.rollbacks).filter(|times| *times > 0),
         position: trainer.loader.position(),
         noise: trainer.noise.clone(),
@@ -324,6 +329,9 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     trainer.optimizer_d.averages.load(state.optimizer_steps_d, &part("optimizer.discriminator"), path)?;
     if let Some(ema) = &mut trainer.ema {
         ema.averages.load(state.ema_steps.unwrap_or(0), &part("ema"), path)?;
+    }
+    if let Some(adaptive) = &mut trainer.adaptive {
+        *adaptive = state.adaptive.unwrap_or(*adaptive);
     }
     trainer.loader.seek(&state.position)?;
     trainer.queued.clear();

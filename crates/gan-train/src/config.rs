@@ -7,10 +7,12 @@ use gan_metrics::Metric;
 use serde::{Deserialize, Serialize};
 
 mod data;
+pub(crate) mod schedule;
 mod train;
 
 pub use data::{Background, DataConfig};
 pub use gan_alarms::{AlarmsConfig, Policy};
+pub use schedule::{Curve, Schedule};
 pub use train::{Alternate, Extended, FakesMode, InstanceNoise, TrainConfig};
 
 /// All settings of a run, in the tables of a preset.
@@ -39,6 +41,9 @@ pub struct RunConfig {
     /// `[augment]`
     #[serde(default, skip_serializing_if = "Augment::is_none")]
     pub augment: Augment,
+    /// `[schedule]`
+    #[serde(default, skip_serializing_if = "Schedule::is_none")]
+    pub schedule: Schedule,
     /// `[optimizer]`
     pub optimizer: Optimizers,
     /// `[train]`
@@ -67,8 +72,10 @@ fn custom() -> String {
 pub struct NetworkConfig {
     /// Family that generates the layers from the data's size.
     pub family: Option<Family>,
-    /// "dcgan": the narrowest width.
+    /// "dcgan" and "plain": the narrowest width; "r3gan": the width of small images.
     pub width: Option<usize>,
+    /// "dcgan", "plain" and "r3gan": number of classes that both networks know; none by default.
+    pub classes: Option<usize>,
     /// "mlp": units of each hidden layer.
     pub hidden: Option<Vec<usize>>,
     /// "mlp": the activation after each hidden layer; leaky ReLU 0.2 by default.
@@ -107,6 +114,27 @@ pub enum Family {
     Dcgan,
     /// The networks of [`gan_core::family::Mlp`].
     Mlp,
+    /// The discriminator of [`gan_core::family::plain`].
+    Plain,
+    /// The networks of [`gan_core::family::R3gan`].
+    R3gan,
+}
+
+impl Family {
+    /// Returns its name in settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Dcgan => "dcgan",
+            Self::Mlp => "mlp",
+            Self::Plain => "plain",
+            Self::R3gan => "r3gan",
+        }
+    }
+
+    /// Returns whether its networks are made from a width.
+    pub(crate) fn has_width(self) -> bool {
+        self != Self::Mlp
+    }
 }
 
 /// Losses of both networks.
@@ -174,6 +202,7 @@ impl RunConfig {
             loss: LossConfig::new(Loss::NonSaturating),
             penalties: vec![],
             augment: Augment::default(),
+            schedule: Schedule::default(),
             optimizer: Optimizers::default(),
             train: TrainConfig::default(),
             checkpoint: CheckpointConfig::default(),
@@ -189,7 +218,9 @@ impl RunConfig {
         let noise = self.train.instance_noise.map(|_| "train.instance_noise".to_string());
         let ends = self.penalties.iter().filter(|penalty| penalty.end.is_some());
         let ends = ends.map(|penalty| format!("the end of the penalty {}", penalty.kind.name()));
-        decay.into_iter().chain(noise).chain(ends).collect()
+        let scheduled = self.schedule.keys().map(|key| format!("schedule.{key}"));
+        let by_length = ends.chain(scheduled).filter(|_| self.schedule.images.is_none());
+        decay.into_iter().chain(noise).chain(by_length).collect()
     }
 }
 
@@ -219,11 +250,22 @@ pub struct SamplesConfig {
     pub rows: usize,
     /// Columns of the grid.
     pub columns: usize,
+    /// Draw also after a half, a quarter, … of `every` steps, down to a 64th, because samples change fastest at the start.
+    #[serde(skip_serializing_if = "is_default")]
+    pub early: bool,
 }
 
 impl Default for SamplesConfig {
     fn default() -> Self {
-        Self { every: 500, rows: 8, columns: 8 }
+        Self { every: 500, rows: 8, columns: 8, early: false }
+    }
+}
+
+impl SamplesConfig {
+    /// Returns whether to draw after `step` steps.
+    pub fn is_due(&self, step: u64) -> bool {
+        let is_early = || (1..=6).any(|k| self.every >> k == step);
+        step.is_multiple_of(self.every) || (self.early && step > 0 && is_early())
     }
 }
 

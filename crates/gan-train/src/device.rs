@@ -76,6 +76,11 @@ fn automatic() -> Device {
     cuda.or_else(metal).unwrap_or(Device::Cpu)
 }
 
+/// Returns whether there is a GPU that whole passes can run on.
+pub fn has_gpu() -> bool {
+    probe().is_ok()
+}
+
 /// Moves a trainer to the GPU that `name` asks for, where it trains from then on, and returns what was chosen, for people. With `auto` it stays
 /// on the CPU if there is no GPU, if the GPU would be slower, or if the run needs what only the CPU can do.
 ///

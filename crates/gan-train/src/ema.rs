@@ -1,7 +1,7 @@
 //! Exponential moving average of G's weights, which gives steadier and mostly better samples than the last weights.
 //!
 //! w̄ ← β·w̄ + (1 − β)·w after each step, as in Yazıcı et al. 2019, arXiv:1806.04498. In the first steps, β is (1 + t)/(10 + t) while that
-//! is smaller, so that the random start is soon forgotten. Running averages of batch norm are averaged like weights, because they belong
+//! is smaller, so that the random start is soon forgotten; or β follows from a half-life in images. Running averages of batch norm are averaged like weights, because they belong
 //! together.
 
 use crate::averages::{Averaged, Averages};
@@ -9,26 +9,39 @@ use crate::error::{Error, Result};
 use candle_core::Tensor;
 use gan_core::Param;
 
+/// How fast averages follow the weights.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Decay {
+    /// By β in each step, from 0 to less than 1.
+    Beta(f64),
+    /// By half while `half_life` images are seen, `images` of which are in each step: β = 2^(−images / half_life).
+    HalfLife {
+        /// Images in a step.
+        images: f64,
+        /// Images after which weights count half; at 0, the average is the last weights.
+        half_life: f64,
+    },
+}
+
 /// Averages of a network's variables.
 #[derive(Debug)]
 pub(crate) struct Ema {
-    decay: f64,
     pub averages: Averages,
 }
 
 impl Ema {
-    /// Starts from the current values of the parameters. `decay` β is from 0 to less than 1.
-    pub fn new(decay: f64, params: &[Param]) -> Result<Self> {
+    /// Starts from the current values of the parameters.
+    pub fn new(params: &[Param]) -> Result<Self> {
         let averages = Averages::zeros(params, vec![String::new()])?;
         for Averaged { var, averages, .. } in &averages.variables {
             averages.iter().try_for_each(|average| average.set(0, var.as_tensor()))?;
         }
-        Ok(Self { decay, averages })
+        Ok(Self { averages })
     }
 
     /// Updates the averages after a step.
-    pub fn follow(&mut self) -> Result<()> {
-        let weight = self.next_weight();
+    pub fn follow(&mut self, decay: Decay) -> Result<()> {
+        let weight = self.next_weight(decay);
         for Averaged { var, averages, .. } in &self.averages.variables {
             averages.iter().try_for_each(|average| average.follow(var, weight))?;
         }
@@ -36,10 +49,14 @@ impl Ema {
     }
 
     /// Counts a step, and returns the weight of the new values in the averages.
-    pub fn next_weight(&mut self) -> f64 {
+    pub fn next_weight(&mut self, decay: Decay) -> f64 {
         self.averages.steps += 1;
         let t = self.averages.steps as f64;
-        1.0 - self.decay.min((1.0 + t) / (10.0 + t))
+        1.0 - match decay {
+            Decay::Beta(beta) => beta.min((1.0 + t) / (10.0 + t)),
+            Decay::HalfLife { half_life, .. } if half_life <= 0.0 => 0.0,
+            Decay::HalfLife { images, half_life } => (-images / half_life).exp2(),
+        }
     }
 
     /// Runs `f` with the averages in place of the parameters.
@@ -71,6 +88,21 @@ mod tests {
     use std::path::Path;
 
     #[test]
+    fn weights_count_half_after_the_half_life_at_any_batch() {
+        for images in [1.0, 8.0, 64.0] {
+            let theta = Var::new(&[1f32], &Device::Cpu).unwrap();
+            let mut ema = Ema::new(&[Param::whole("a", theta.clone(), Role::Weight)]).unwrap();
+            theta.set(&Tensor::new(&[0f32], &Device::Cpu).unwrap()).unwrap();
+            let mut follow = |half_life| ema.follow(Decay::HalfLife { images, half_life }).unwrap();
+            (0..(256.0 / images) as usize).for_each(|_| follow(256.0));
+            let value = |ema: &Ema| -> f32 { ema.in_place::<_, Error>(|| Ok(theta.to_vec1::<f32>()?[0])).unwrap() };
+            assert!((value(&ema) - 0.5).abs() < 1e-5, "{}", value(&ema));
+            ema.follow(Decay::HalfLife { images, half_life: 0.0 }).unwrap();
+            assert_eq!(value(&ema), 0.0);
+        }
+    }
+
+    #[test]
     fn the_average_follows_the_formula_and_restores_the_weights() {
         let theta = Var::new(&[1f32, 2.0, 3.0], &Device::Cpu).unwrap();
         let mean = Var::new(&[5f32], &Device::Cpu).unwrap();
@@ -79,13 +111,13 @@ mod tests {
             Param::window("b", &theta, 2, &[1], Role::Bias),
             Param::whole("mean", mean.clone(), Role::RunningMean),
         ];
-        let mut ema = Ema::new(0.6, &params).unwrap();
+        let mut ema = Ema::new(&params).unwrap();
         let mut expected = [1.0, 2.0, 3.0, 5.0];
         for t in 1..=30 {
             let now = [f64::from(t), 0.5 * f64::from(t).sin(), -1.0, f64::from(t % 3)];
             theta.set(&Tensor::new(&[now[0] as f32, now[1] as f32, now[2] as f32], &Device::Cpu).unwrap()).unwrap();
             mean.set(&Tensor::new(&[now[3] as f32], &Device::Cpu).unwrap()).unwrap();
-            ema.follow().unwrap();
+            ema.follow(Decay::Beta(0.6)).unwrap();
             let beta = 0.6f64.min((1.0 + f64::from(t)) / (10.0 + f64::from(t)));
             expected.iter_mut().zip(now).for_each(|(old, new)| *old = beta * *old + (1.0 - beta) * new);
         }
@@ -94,7 +126,7 @@ mod tests {
         assert_eq!(theta.to_vec1::<f32>().unwrap()[0], 30.0);
 
         let saved = ema.averages.tensors().unwrap();
-        let mut other = Ema::new(0.6, &params).unwrap();
+        let mut other = Ema::new(&params).unwrap();
         other.averages.load(ema.averages.steps, &saved, Path::new("x")).unwrap();
         assert_eq!(
             other.in_place::<_, Error>(|| Ok([theta.to_vec1::<f32>()?, mean.to_vec1::<f32>()?].concat())).unwrap(),

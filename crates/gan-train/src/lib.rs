@@ -20,6 +20,7 @@ pub mod layering;
 pub mod optimizers;
 mod plan;
 pub mod presets;
+pub mod recipe;
 mod resident;
 pub mod step;
 mod trainer;

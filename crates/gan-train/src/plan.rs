@@ -4,7 +4,7 @@ use crate::config::{Alternate, Extended, NetworkConfig, Policy, RunConfig, Train
 use crate::error::Result;
 use crate::step::{DiscriminatorInput, Objective};
 use crate::{layering, presets};
-use gan_core::{Init, Labels, Layer, LossFunction};
+use gan_core::{Augment, Init, Labels, Layer, LossFunction};
 use std::sync::Arc;
 
 mod checks;
@@ -113,8 +113,9 @@ impl Plan {
         self.config.alarms.policies().any(|(_, policy)| policy == Policy::Rollback)
     }
 
-    /// Returns what both networks minimize, `loss` and the rest of the settings, in update number `update` of D, counted from 0, after `progress` of the run, from 0 to 1.
-    pub(crate) fn objective(&self, loss: &Arc<dyn LossFunction>, update: u64, progress: f64) -> Objective {
+    /// Returns what both networks minimize, `loss` and the rest of the settings, in update number `update` of D, counted from 0, at a place
+    /// of the run.
+    pub(crate) fn objective(&self, loss: &Arc<dyn LossFunction>, update: u64, place: Place) -> Objective {
         let config = self.config();
         let train = &config.train;
         Objective {
@@ -123,15 +124,26 @@ impl Plan {
             flip: config.loss.flip,
             joint_batch: train.joint_batch,
             view: DiscriminatorInput {
-                augment: config.augment,
-                noise: train.instance_noise.map_or(0.0, |noise| noise.at(progress)),
+                augment: Augment { probability: place.augment, ..config.augment },
+                noise: train.instance_noise.map_or(0.0, |noise| noise.at(place.progress)),
                 pack: train.pacgan,
             },
-            penalties: config.penalties.iter().filter_map(|penalty| penalty.scheduled(update, progress)).collect(),
+            penalties: config.penalties.iter().filter_map(|penalty| penalty.scheduled(update, place.way)).collect(),
             auxiliary: config.loss.auxiliary,
             clip_norm: train.clip_norm,
         }
     }
+}
+
+/// Where a run stands, for what changes in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    /// Part of the run that is done, from 0 to 1.
+    pub progress: f64,
+    /// Part of the way from the start to the end of `[schedule]`, from 0 to 1.
+    pub way: f64,
+    /// Probability of augmentations.
+    pub augment: f64,
 }
 
 fn sample(config: &RunConfig) -> Vec<usize> {

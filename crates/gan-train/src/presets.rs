@@ -38,6 +38,8 @@ pub const ALL: &[Preset] = &[
     preset!("dcgan-cifar10"),
     preset!("sngan-cifar10"),
     preset!("r3gan-cifar10"),
+    preset!("images"),
+    preset!("r3gan-images"),
     preset!("dcgan-folder"),
     preset!("curve2d"),
     preset!("sine2d"),

@@ -40,6 +40,8 @@ pub struct DUpdate {
     pub penalty: Option<f64>,
     /// Decision threshold for the logits of generated samples: 0, or the mean of the real samples if only differences count.
     pub zero: f64,
+    /// r_t = E[sign(l(x))] over D's logits of real samples, from −1 to 1, before the update (Karras et al. 2020, arXiv:2006.06676).
+    pub sign: f64,
     /// Duration of its parts.
     pub seconds: Seconds,
 }
@@ -104,7 +106,7 @@ pub trait TrainingStep: Send + Sync {
     /// If the loss or the gradient is not finite (no weight was changed then, running averages were), and from candle.
     fn update_discriminator(&self, mut cx: UpdateContext) -> Result<DUpdate> {
         let mut seconds = Seconds::default();
-        let mut sums = [0.0; 6];
+        let mut sums = [0.0; 7];
         let mut grads: Option<GradStore> = None;
         for batch in &cx.samples.batches {
             let (found, of_batch) = discriminator_step::on_batch(&mut cx, batch, &mut seconds)?;
@@ -112,7 +114,7 @@ pub trait TrainingStep: Send + Sync {
             accumulate(cx.optimizer, &mut grads, of_batch)?;
         }
         let mut start = Instant::now();
-        let (grads, [loss, real, fake, accuracy, penalty, zero]) = over_ranks(&cx, grads, sums)?;
+        let (grads, [loss, real, fake, accuracy, penalty, zero, sign]) = over_ranks(&cx, grads, sums)?;
         seconds.together = elapsed_since(&mut start);
         let UpdateContext { optimizer, objective, step, .. } = cx;
         finite(loss, "loss_d", step)?;
@@ -126,7 +128,7 @@ pub trait TrainingStep: Send + Sync {
         seconds.optimizer += elapsed_since(&mut start);
         let is_on_gradient = |penalty: &Penalty| matches!(penalty.kind.effect(), Effect::Gradient(_));
         let penalty = objective.penalties.iter().any(is_on_gradient).then_some(penalty);
-        Ok(DUpdate { loss, real, fake, accuracy, grad_norm, penalty, zero, seconds })
+        Ok(DUpdate { loss, real, fake, accuracy, grad_norm, penalty, zero, sign, seconds })
     }
 
     /// Updates G once by D's output on its samples, which must carry G's graph; D's weights stay as they are. `zero` is

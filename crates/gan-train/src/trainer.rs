@@ -8,7 +8,7 @@ use crate::error::{Error, Result, refuse_if};
 use crate::optimizers::Optimizer;
 use crate::plan::{Architecture, Plan, Turn};
 use crate::resident::Residence;
-use crate::step::{Objective, Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
+use crate::step::{DUpdate, Objective, Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, LossFunction};
@@ -18,12 +18,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+pub(crate) mod adaptive;
 pub(crate) mod checks;
 mod device;
 mod report;
 mod samples;
 mod schedule;
 
+use adaptive::Adaptive;
 use report::Look;
 pub use report::{Moment, Parts, StepReport};
 use samples::Last;
@@ -43,6 +45,8 @@ pub struct Trainer {
     /// Random stream of dropout.
     pub(crate) dropout: Rng,
     pub(crate) step: u64,
+    /// Adjusted probability of augmentations, if it is.
+    pub(crate) adaptive: Option<Adaptive>,
     /// Number of rollbacks by alarms.
     pub(crate) rollbacks: u64,
     /// Latent vectors to use before new ones are drawn.
@@ -118,7 +122,8 @@ impl Trainer {
         Ok(Self {
             optimizer_g: Optimizer::new(config.optimizer.generator, &generator.params())?,
             optimizer_d: Optimizer::new(config.optimizer.discriminator, &discriminator.params())?,
-            ema: config.train.ema.map(|decay| Ema::new(decay, &generator.params())).transpose()?,
+            ema: config.train.has_average().then(|| Ema::new(&generator.params())).transpose()?,
+            adaptive: Adaptive::of(&config.augment),
             noise: Rng::stream(seed, "noise"),
             // ignore-tidy-names: a random stream
             dropout: Rng::stream(seed, "dropout"),
@@ -237,14 +242,13 @@ impl Trainer {
         let turn = Turn::of(&self.plan.config().train, self.step, self.loader.batches_per_epoch());
         let mut report = StepReport { step: self.step + 1, epoch: self.epoch(), ..StepReport::default() };
         let mut last = Last { whole: self.plan.config().train.batch, ..Last::default() };
-        let mut objective = self.plan.objective(&self.loss, self.step * turn.d, self.progress());
-        let factor = self.lr_factor();
-        self.optimizer_g.set_lr_factor(factor);
-        self.optimizer_d.set_lr_factor(factor);
+        let mut objective = self.plan.objective(&self.loss, self.step * turn.d, self.place());
+        self.optimizer_g.set_rates(self.rates(self.optimizer_g.beta2()));
+        self.optimizer_d.set_rates(self.rates(self.optimizer_d.beta2()));
         look(Moment::BeforeD, self)?;
         self.send()?;
         for update in 0..turn.d {
-            objective = self.plan.objective(&self.loss, self.step * turn.d + update, self.progress());
+            objective = self.plan.objective(&self.loss, self.step * turn.d + update, self.place());
             let is_last = update + 1 == turn.d && turn.g > 0;
             last = self.update_discriminator(&objective, is_last, &mut report).inspect_err(|e| self.failed(e))?;
         }
@@ -297,7 +301,7 @@ impl Trainer {
                 objective,
                 report.step,
             )?;
-            report.d(update);
+            self.updated(update, report);
             return Ok(Last {
                 whole,
                 seen: None,
@@ -317,12 +321,41 @@ impl Trainer {
             rng: &mut self.dropout,
             step: report.step,
         })?;
-        report.d(update);
+        self.updated(update, report);
         let is_seen_there = false;
         Ok(Last { whole, seen: reuse.then_some(seen), is_seen_there, real: Some(real), classes, zero: update.zero })
     }
 
+    /// Reports an update of D, and adjusts the augmentation.
+    fn updated(&mut self, update: DUpdate, report: &mut StepReport) {
+        let config = self.plan.config();
+        if self.adaptive.is_some() || config.schedule.augment.is_some() {
+            report.augment = Some(self.place().augment);
+        }
+        if let Some(adaptive) = &mut self.adaptive {
+            adaptive.follow(update.sign, config.train.batch, &config.augment);
+        }
+        report.d(update);
+    }
+
+    /// Draws the real samples with which G is compared, if they are not D's.
+    fn draw_reals(&mut self, last: &mut Last, report: &mut StepReport) -> Result<()> {
+        let start = Instant::now();
+        let batch = self.loader.next_batch()?;
+        last.real = Some(batch.images.to_device(&self.device)?);
+        if last.classes.is_some() {
+            last.classes = batch.labels.map(|labels| labels.to_device(&self.device)).transpose()?;
+        }
+        last.whole = batch.whole;
+        (last.seen, last.is_seen_there) = (None, false);
+        report.parts.data += start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
     fn update_generator(&mut self, last: &mut Last, objective: &Objective, report: &mut StepReport) -> Result<()> {
+        if self.draws_new_reals() {
+            self.draw_reals(last, report)?;
+        }
         if self.residence.is_some() {
             let update = self.update_generator_there(last, objective, report.step)?;
             report.g(update);

@@ -18,7 +18,7 @@ impl UpdateRule for Lion {
         let gradient = update.gradient.flatten_all()?;
         let old = average.tensor()?;
         let direction = ((&old * 0.9)? + (&gradient * 0.1)?)?.sign()?.reshape(update.var.shape())?;
-        update.var.set(&(update.var.as_detached_tensor() - (direction * (self.lr * update.lr_factor))?)?)?;
+        update.var.set(&(update.var.as_detached_tensor() - (direction * (self.lr * update.rates.lr_factor))?)?)?;
         Ok(average.set(0, &((old * 0.99)? + (gradient * 0.01)?)?)?)
     }
 }

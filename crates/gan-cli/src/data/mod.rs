@@ -58,7 +58,7 @@ pub struct SourceArgs {
 /// Maximum side of an image.
 const MOST_SIDE: usize = 4096;
 
-fn parse_size(text: &str) -> Result<(usize, usize), String> {
+pub fn parse_size(text: &str) -> Result<(usize, usize), String> {
     let side = |text: &str| text.trim().parse().ok().filter(|n| (1..=MOST_SIDE).contains(n));
     let sides = text.split_once(['x', 'X', '×']).unwrap_or((text, text));
     let both = side(sides.0).zip(side(sides.1));

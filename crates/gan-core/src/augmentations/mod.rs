@@ -7,6 +7,19 @@ use candle_core::{Result, Tensor};
 use gan_base::Rng;
 use serde::{Deserialize, Serialize};
 
+/// The paper's speed of an adaptive probability.
+const ADAPTIVE_IMAGES: u64 = 500_000;
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_always(probability: &f64) -> bool {
+    *probability == 1.0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_usual_speed(images: &u64) -> bool {
+    *images == ADAPTIVE_IMAGES
+}
+
 /// Setting of an augmentation, whose default disables it.
 trait Setting {
     /// Returns why it is invalid, if it is.
@@ -33,17 +46,39 @@ macro_rules! augmentations {
     ($($(#[$doc:meta])* $module:ident: $setting:ty,)*) => {
         $(mod $module;)*
 
-        /// Augmentations, in the order in which they are applied.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+        /// Augmentations, in the order in which they are applied, and how often they are.
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct Augment {
             $($(#[$doc])* pub $module: $setting,)*
+            /// Probability of each augmentation for each sample, independently of the others. With `adaptive`, it is the one at the start.
+            #[serde(skip_serializing_if = "is_always")]
+            pub probability: f64,
+            /// Adjusts the probability during training, so that r_t = E[sign(l(x))] over D's logits of real samples stays near this number:
+            /// more augmentation while D tells real samples from generated ones too surely (Karras et al. 2020, arXiv:2006.06676, section
+            /// 3.1, where it is 0.6).
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub adaptive: Option<f64>,
+            /// Number of real images over which an adaptive probability can change by 1.
+            #[serde(skip_serializing_if = "is_usual_speed")]
+            pub adaptive_images: u64,
+        }
+
+        impl Default for Augment {
+            fn default() -> Self {
+                Self {
+                    $($module: Default::default(),)*
+                    probability: 1.0,
+                    adaptive: None,
+                    adaptive_images: ADAPTIVE_IMAGES,
+                }
+            }
         }
 
         impl Augment {
             /// Returns whether it changes nothing.
             pub fn is_none(&self) -> bool {
-                *self == Self::default()
+                $(self.$module == <$setting>::default())&&*
             }
 
             /// Returns the key of the first invalid setting, and why it is invalid.
@@ -51,17 +86,19 @@ macro_rules! augmentations {
                 $(if let Some(problem) = self.$module.problem() {
                     return Some((stringify!($module), problem));
                 })*
-                None
+                self.problem_of_probability()
             }
 
-            /// Applies all augmentations: x `[N, C, H, W]` -> `[N, C, H, W]`, differentiable by x.
+            /// Applies all augmentations, each to a sample with probability `probability`: x `[N, C, H, W]` -> `[N, C, H, W]`,
+            /// differentiable by x.
             ///
             /// # Errors
             /// If x are not images.
             pub fn apply(&self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
                 let mut x = x.clone();
-                $(if self.$module != <$setting>::default() {
-                    x = $module::apply(self.$module, &x, rng)?;
+                $(if self.$module != <$setting>::default() && self.probability > 0.0 {
+                    let changed = $module::apply(self.$module, &x, rng)?;
+                    x = self.for_some(changed, x, rng)?;
                 })*
                 Ok(x)
             }
@@ -76,6 +113,34 @@ augmentations! {
     translation: f64,
     /// Side of the square that is set to zero, as a fraction of each side; 0 disables it. The paper uses 0.5.
     cutout: f64,
+}
+
+impl Augment {
+    fn problem_of_probability(&self) -> Option<(&'static str, String)> {
+        let expected = |key, value: f64, range: &str| Some((key, format!("{value} cannot be used: expected {range}")));
+        match (self.probability, self.adaptive) {
+            (p, _) if !(0.0..=1.0).contains(&p) => expected("probability", p, "a number from 0 to 1"),
+            (_, Some(target)) if !(target > 0.0 && target < 1.0) => {
+                expected("adaptive", target, "a number above 0 and below 1, e.g. 0.6")
+            }
+            (_, Some(_)) if self.is_none() => {
+                Some(("adaptive", "there is no augmentation to adjust: add one, e.g. augment.color=true".into()))
+            }
+            _ if self.adaptive_images == 0 => expected("adaptive_images", 0.0, "a number of at least 1"),
+            _ => None,
+        }
+    }
+
+    /// Returns `changed` for a random part of the samples, and `x` for the others.
+    fn for_some(&self, changed: Tensor, x: Tensor, rng: &mut Rng) -> Result<Tensor> {
+        if self.probability >= 1.0 {
+            return Ok(changed);
+        }
+        let n = x.dim(0)?;
+        let is_chosen = |rng: &mut Rng| u8::from(f64::from(rng.uniform(0.0, 1.0)) < self.probability);
+        let chosen: Vec<u8> = (0..n).map(|_| is_chosen(rng)).collect();
+        Tensor::from_vec(chosen, (n, 1, 1, 1), x.device())?.broadcast_as(x.shape())?.where_cond(&changed, &x)
+    }
 }
 
 #[cfg(test)]
@@ -139,8 +204,21 @@ mod tests {
     }
 
     #[test]
+    fn each_sample_is_changed_with_the_probability() -> Result<()> {
+        let x = Tensor::ones((4000, 1, 4, 4), candle_core::DType::F32, test_device())?;
+        for probability in [0.0, 0.25, 0.7] {
+            let augment = Augment { cutout: 1.0, probability, ..Augment::default() };
+            let y = values(&augment.apply(&x, &mut Rng::new(1))?.flatten_from(1)?.min(1)?);
+            let part = y.iter().filter(|least| **least == 0.0).count() as f64 / 4000.0;
+            // Five standard deviations of a binomial distribution.
+            assert!((part - probability).abs() < 5.0 * (probability * (1.0 - probability) / 4000.0).sqrt() + 1e-9, "{part}");
+        }
+        Ok(())
+    }
+
+    #[test]
     fn gradients_reach_the_images() -> Result<()> {
-        let all = Augment { color: true, translation: 0.2, cutout: 0.3 };
+        let all = Augment { color: true, translation: 0.2, cutout: 0.3, ..Augment::default() };
         let x = Rng::new(5).normal_tensor(0.0, 1.0, (2, 1, 6, 6), test_device())?;
         let weights = Rng::new(6).normal_tensor(0.0, 1.0, (2, 1, 6, 6), test_device())?;
         let loss = |x: &Tensor| (all.apply(x, &mut Rng::new(7))? * &weights)?.sum_all();

@@ -105,6 +105,8 @@ struct R3Gan {
     expansion: usize,
     #[serde(default = "sixteen")]
     group_width: usize,
+    /// Factor of the initial values of the first two kernels; 1 by default.
+    gain: Option<f64>,
 }
 
 impl Block for R3Gan {
@@ -116,9 +118,11 @@ impl Block for R3Gan {
             return Err(format!("needs a group_width that divides {wide} channels, got {}", self.group_width));
         }
         let slope = || Layer::from(LeakyRelu { leaky_relu: 0.2 });
-        let grouped = Conv { padding: Pad::All(1), groups: wide / self.group_width, ..Conv::new(wide, 3) };
+        let gain = self.gain;
+        let first = Conv { gain, ..Conv::new(wide, 1) };
+        let grouped = Conv { padding: Pad::All(1), groups: wide / self.group_width, gain, ..Conv::new(wide, 3) };
         let last = Conv { bias: false, gain: Some(0.0), ..Conv::new(self.r3gan, 1) };
-        let residual = vec![Conv::new(wide, 1).into(), slope(), grouped.into(), slope(), last.into()];
+        let residual = vec![first.into(), slope(), grouped.into(), slope(), last.into()];
         Ok(vec![Residual { residual, skip: vec![] }.into()])
     }
 }

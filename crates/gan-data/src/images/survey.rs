@@ -24,7 +24,7 @@ const MOST_PIXELS: usize = 200_000_000;
 const ONE_IN: usize = 100;
 
 /// What a folder of images holds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Survey {
     /// Number of images whose headers can be read.
     pub images: usize,

@@ -83,7 +83,7 @@ impl Observer for Progress {
     }
 
     fn stepped(&mut self, report: &StepReport, trainer: &Trainer) -> Result<()> {
-        if report.step.is_multiple_of(trainer.plan().config().samples.every) { self.draw(trainer) } else { Ok(()) }
+        if trainer.plan().config().samples.is_due(report.step) { self.draw(trainer) } else { Ok(()) }
     }
 
     fn finished(&mut self, outcome: Outcome, trainer: &Trainer) -> Result<()> {

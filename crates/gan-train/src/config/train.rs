@@ -33,8 +33,15 @@ pub struct TrainConfig {
     /// Whether G generates D's samples in training mode or in inference mode (Keras' `predict`).
     #[serde(default)]
     pub fakes_mode: FakesMode,
+    /// Whether G is compared with the real samples that D has just seen, or with new ones, where its loss compares at all.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub reuse_reals: bool,
     /// β of the average of G's weights (EMA), from 0 to less than 1, e.g. 0.999; no average by default.
     pub ema: Option<f64>,
+    /// Instead of `ema`: number of real images after which weights count half in the average, at any size of batches. At the start it is 5 %
+    /// of the images seen, while that is less (Karras et al. 2020, arXiv:2006.06676, appendix).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema_half_life: Option<f64>,
     /// Fraction of the run, at its end, over which both learning rates decrease linearly to 0: 0.5 is the second half; constant by default.
     /// A longer run changes it for all steps.
     pub decay: Option<f64>,
@@ -78,6 +85,13 @@ impl Default for TrainConfig {
     fn default() -> Self {
         let required = "batch = 64\nsteps = 10_000\nseed = 1";
         toml::from_str(required).expect("all other settings have a default")
+    }
+}
+
+impl TrainConfig {
+    /// Returns whether samples come from an average of G's weights.
+    pub fn has_average(&self) -> bool {
+        self.ema.is_some() || self.ema_half_life.is_some()
     }
 }
 

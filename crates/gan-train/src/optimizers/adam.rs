@@ -1,6 +1,6 @@
 //! Adam (Kingma & Ba 2014, arXiv:1412.6980): m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², θ ← θ − lr·m̂ / (√v̂ + ε).
 
-use super::{Problem, RuleUpdate, UpdateRule, default_epsilon, is_decay, is_positive, placement};
+use super::{Problem, Rates, RuleUpdate, UpdateRule, default_epsilon, is_decay, is_positive, placement};
 use crate::error::Result;
 use gan_kernels::update::{self, Step};
 use serde::{Deserialize, Serialize};
@@ -48,10 +48,11 @@ impl Adam {
     }
 
     /// Returns the coefficients of a step, counted from 1.
-    fn step(&self, step: u64, lr_factor: f64) -> Step {
-        let [b1, b2] = self.betas;
-        let lr = self.lr * lr_factor;
-        let [c1, c2] = self.betas.map(|beta| 1.0 - beta.powf(step as f64));
+    fn step(&self, step: u64, rates: Rates) -> Step {
+        let betas = [self.betas[0], rates.beta2.unwrap_or(self.betas[1])];
+        let [b1, b2] = betas;
+        let lr = self.lr * rates.lr_factor;
+        let [c1, c2] = betas.map(|beta| 1.0 - beta.powf(step as f64));
         let (scale, root_scale) = match self.bias_correction {
             BiasCorrection::Separate => (lr / c1, 1.0 / c2),
             BiasCorrection::Folded => (lr * c2.sqrt() / c1, 1.0),
@@ -74,11 +75,15 @@ impl UpdateRule for Adam {
 
     fn update(&self, update: &RuleUpdate) -> Result<()> {
         let [first, second] = update.averages else { return Err(update.lacks_averages()) };
-        Ok(update::step(update.var, update.gradient, Some(first), second, self.step(update.step, update.lr_factor))?)
+        Ok(update::step(update.var, update.gradient, Some(first), second, self.step(update.step, update.rates))?)
     }
 
-    fn coefficients(&self, step: u64, lr_factor: f64) -> Option<Step> {
-        Some(self.step(step, lr_factor))
+    fn coefficients(&self, step: u64, rates: Rates) -> Option<Step> {
+        Some(self.step(step, rates))
+    }
+
+    fn beta2(&self) -> Option<f64> {
+        Some(self.betas[1])
     }
 }
 

@@ -35,8 +35,29 @@ pub trait UpdateRule: Send + Sync {
 
     /// Returns the coefficients of step number `step`, counted from 1, for devices that keep the variables and averages. The last average is
     /// that of the squared gradient. `None` for a rule of another form, which runs on the CPU only.
-    fn coefficients(&self, _step: u64, _lr_factor: f64) -> Option<Step> {
+    fn coefficients(&self, _step: u64, _rates: Rates) -> Option<Step> {
         None
+    }
+
+    /// Returns the decay rate of the average of the squared gradient, which a schedule can change; `None` for a rule without one.
+    fn beta2(&self) -> Option<f64> {
+        None
+    }
+}
+
+/// What schedules and rollbacks change in an update rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Factor of the learning rate.
+    pub lr_factor: f64,
+    /// Decay rate of the average of the squared gradient, instead of the setting.
+    pub beta2: Option<f64>,
+}
+
+impl Default for Rates {
+    /// As the rule's settings say.
+    fn default() -> Self {
+        Self { lr_factor: 1.0, beta2: None }
     }
 }
 
@@ -50,8 +71,8 @@ pub struct RuleUpdate<'a> {
     pub averages: &'a [Average],
     /// Number of the step, counted from 1.
     pub step: u64,
-    /// Factor of the learning rate, from schedules and rollbacks.
-    pub lr_factor: f64,
+    /// What schedules and rollbacks change.
+    pub rates: Rates,
 }
 
 impl RuleUpdate<'_> {
@@ -149,8 +170,12 @@ impl UpdateRule for OptimizerConfig {
         self.rule().update(update)
     }
 
-    fn coefficients(&self, step: u64, lr_factor: f64) -> Option<Step> {
-        self.rule().coefficients(step, lr_factor)
+    fn coefficients(&self, step: u64, rates: Rates) -> Option<Step> {
+        self.rule().coefficients(step, rates)
+    }
+
+    fn beta2(&self) -> Option<f64> {
+        self.rule().beta2()
     }
 }
 
@@ -222,7 +247,7 @@ fn expect(key: &'static str, value: f64, fits: bool, expected: &str) -> std::res
 pub struct Optimizer {
     rule: Box<dyn UpdateRule>,
     pub(crate) averages: Averages,
-    lr_factor: f64,
+    rates: Rates,
 }
 
 impl Optimizer {
@@ -233,7 +258,7 @@ impl Optimizer {
     pub fn new(rule: impl UpdateRule + 'static, params: &[Param]) -> Result<Self> {
         let trained = params.iter().filter(|param| param.role.is_trained());
         let prefixes = rule.averages().iter().map(|name| format!("{name}.")).collect();
-        Ok(Self { averages: Averages::zeros(trained, prefixes)?, rule: Box::new(rule), lr_factor: 1.0 })
+        Ok(Self { averages: Averages::zeros(trained, prefixes)?, rule: Box::new(rule), rates: Rates::default() })
     }
 
     /// Returns the Euclidean norm over the gradients of all parameters; a parameter without a gradient counts as zero.
@@ -308,22 +333,27 @@ impl Optimizer {
     pub fn step(&mut self, grads: &GradStore) -> Result<()> {
         self.averages.steps += 1;
         let step = self.averages.steps;
-        let lr_factor = self.lr_factor;
+        let rates = self.rates;
         self.found(grads).try_for_each(|(Averaged { var, averages, .. }, gradient)| {
-            self.rule.update(&RuleUpdate { var, gradient, averages, step, lr_factor })
+            self.rule.update(&RuleUpdate { var, gradient, averages, step, rates })
         })
     }
 
     /// Counts a step that a device does, and returns its coefficients.
     pub(crate) fn next_step(&mut self) -> Result<Step> {
         self.averages.steps += 1;
-        let found = self.rule.coefficients(self.averages.steps, self.lr_factor);
+        let found = self.rule.coefficients(self.averages.steps, self.rates);
         found.ok_or_else(|| Error::config("--device", "an update rule of your own runs on the CPU"))
     }
 
-    /// Multiplies the learning rate by `factor` from now on.
-    pub fn set_lr_factor(&mut self, factor: f64) {
-        self.lr_factor = factor;
+    /// Follows these rates from now on.
+    pub fn set_rates(&mut self, rates: Rates) {
+        self.rates = rates;
+    }
+
+    /// Returns the decay rate of the average of the squared gradient that the rule's settings contain, if it has one.
+    pub(crate) fn beta2(&self) -> Option<f64> {
+        self.rule.beta2()
     }
 }
 

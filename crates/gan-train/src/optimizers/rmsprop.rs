@@ -1,6 +1,6 @@
 //! RMSProp (Hinton's lecture 6e, 2012; PyTorch's form by default): v ← α·v + (1 − α)·g², θ ← θ − lr·g / (√v + ε).
 
-use super::{Problem, RuleUpdate, UpdateRule, default_epsilon, is_decay, is_positive, placement};
+use super::{Problem, Rates, RuleUpdate, UpdateRule, default_epsilon, is_decay, is_positive, placement};
 use crate::error::Result;
 use gan_kernels::update::{self, Step};
 use serde::{Deserialize, Serialize};
@@ -28,11 +28,11 @@ fn alpha() -> f64 {
 
 impl Rmsprop {
     /// Returns the coefficients of a step.
-    fn step(&self, lr_factor: f64) -> Step {
+    fn step(&self, rates: Rates) -> Step {
         Step {
             first_decay: None,
-            second_decay: self.alpha,
-            scale: self.lr * lr_factor,
+            second_decay: rates.beta2.unwrap_or(self.alpha),
+            scale: self.lr * rates.lr_factor,
             root_scale: 1.0,
             epsilon: self.epsilon,
             placement: placement(self.epsilon_inside_root),
@@ -53,11 +53,15 @@ impl UpdateRule for Rmsprop {
 
     fn update(&self, update: &RuleUpdate) -> Result<()> {
         let [second] = update.averages else { return Err(update.lacks_averages()) };
-        Ok(update::step(update.var, update.gradient, None, second, self.step(update.lr_factor))?)
+        Ok(update::step(update.var, update.gradient, None, second, self.step(update.rates))?)
     }
 
-    fn coefficients(&self, _: u64, lr_factor: f64) -> Option<Step> {
-        Some(self.step(lr_factor))
+    fn coefficients(&self, _: u64, rates: Rates) -> Option<Step> {
+        Some(self.step(rates))
+    }
+
+    fn beta2(&self) -> Option<f64> {
+        Some(self.alpha)
     }
 }
 

@@ -82,6 +82,10 @@ fn train(config: &RunConfig) -> Result<()> {
     }
     within("train.threads", t.threads, 0, 1024)?;
     expect("train.ema", t.ema, |decay| (0.0..1.0).contains(&decay), "a number from 0 to less than 1, e.g. 0.999")?;
+    expect("train.ema_half_life", t.ema_half_life, is_amount, "a number of images, at least 0")?;
+    let both = "train.ema is given as well: give one of them";
+    refuse_if(t.ema.is_some() && t.ema_half_life.is_some(), "train.ema_half_life", both)?;
+    schedule(config)?;
     refuse_if(t.warmup == Some(0), "train.warmup", "0 cannot be used: expected at least 1 step, or no warmup")?;
     expect("train.clip_norm", t.clip_norm, |most| most > 0.0 && most.is_finite(), "a number above 0")?;
     expect("train.decay", t.decay, is_fraction, "a number above 0, at most 1, e.g. 0.5 for the second half")?;
@@ -173,6 +177,28 @@ fn penalty(penalty: &Penalty) -> Result<()> {
     let fits = |weight| (lowest..=LARGEST).contains(&weight);
     expect(&key("weight"), penalty.weight, fits, least)?;
     expect(&key("end"), penalty.end, fits, least)
+}
+
+/// Checks `[schedule]`: each value that changes must have a start.
+fn schedule(config: &RunConfig) -> Result<()> {
+    let schedule = &config.schedule;
+    refuse_if(schedule.images == Some(0), "schedule.images", "0 cannot be used: expected at least 1 image")?;
+    expect("schedule.lr_factor", schedule.lr_factor, is_amount, "a number of at least 0, e.g. 0.25")?;
+    expect("schedule.beta2", schedule.beta2, |beta| (0.0..1.0).contains(&beta), "a number from 0 to less than 1")?;
+    expect("schedule.augment", schedule.augment, |p| (0.0..=1.0).contains(&p), "a number from 0 to 1")?;
+    expect("schedule.ema_half_life", schedule.ema_half_life, is_amount, "a number of images, at least 0")?;
+    let augment = schedule.augment.is_some();
+    let nothing = "there is no augmentation whose probability could change: add one, e.g. augment.color=true";
+    refuse_if(augment && config.augment.is_none(), "schedule.augment", nothing)?;
+    let adjusted = "augment.adaptive adjusts the probability: remove one of them";
+    refuse_if(augment && config.augment.adaptive.is_some(), "schedule.augment", adjusted)?;
+    let none = "train.ema_half_life is missing, with which it begins: give it, e.g. 0";
+    let starts = config.train.ema_half_life.is_some();
+    refuse_if(schedule.ema_half_life.is_some() && !starts, "schedule.ema_half_life", none)
+}
+
+fn is_amount(value: f64) -> bool {
+    value >= 0.0 && value.is_finite()
 }
 
 /// Checks `[augment]`, instance noise, PacGAN, and accumulation.

@@ -40,7 +40,7 @@ impl Plan {
         // The parameters themselves, and the optimizer's running averages.
         let copies = |rule: &dyn UpdateRule| 1 + rule.averages().len() as u64;
         let parameters = [parameter_count(&g), parameter_count(&d)].map(|n| n as u64 * FLOAT);
-        let state = parameters[0] * (copies(&config.optimizer.generator) + u64::from(train.ema.is_some()))
+        let state = parameters[0] * (copies(&config.optimizer.generator) + u64::from(train.has_average()))
             + parameters[1] * copies(&config.optimizer.discriminator);
 
         let sample = self.sample().iter().product::<usize>() as u64;

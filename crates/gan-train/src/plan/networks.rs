@@ -5,7 +5,7 @@ use super::{Architecture, sample};
 use crate::config::{Family, NetworkConfig, RunConfig};
 use crate::error::{Error, Result, refuse_if};
 use gan_base::messages::counted;
-use gan_core::layers::LeakyRelu;
+use gan_core::layers::{ConcatClass, LeakyRelu, Projection};
 use gan_core::{Layer, LayeredDiscriminator, family, shape};
 
 /// Returns both networks' layers, checked against the latent space and the data.
@@ -71,17 +71,9 @@ fn listed(
     refuse_if(has_both, format!("{name}.input"), "a family makes its own: remove it")?;
     only_of_its_family(name, network)?;
     let is_generator = name == "generator";
-    match (&network.family, &network.layers) {
-        (Some(Family::Dcgan), None) => {
-            let (g, d) = dcgan(name, network, config)?;
-            Ok(if is_generator { (vec![config.latent.dim, 1, 1], g) } else { (input.to_vec(), d) })
-        }
-        (Some(Family::Mlp), None) => {
-            let mlp = mlp(name, network)?;
-            let layers =
-                if is_generator { mlp.generator(&sample(config)) } else { mlp.discriminator(network.features, input) };
-            Ok((input.to_vec(), layers))
-        }
+    let made = of_family(name, network, config, input)?;
+    match (made, &network.layers) {
+        (Some((input, layers)), None) => Ok((input, by_class(is_generator, layers, network.classes))),
         (None, Some(layers)) => Ok((network.input.clone().unwrap_or_else(|| input.to_vec()), layers.clone())),
         (Some(_), Some(_)) | (None, None) => {
             Err(Error::config(name, "needs either a family (with its settings) or layers, and not both"))
@@ -89,18 +81,71 @@ fn listed(
     }
 }
 
+/// Returns the layers of a family for samples of several classes: G gets the class beside z, and D judges image and class together (Miyato
+/// & Koyama 2018, arXiv:1802.05637).
+fn by_class(is_generator: bool, mut layers: Vec<Layer>, classes: Option<usize>) -> Vec<Layer> {
+    let Some(classes) = classes else { return layers };
+    if is_generator {
+        layers.insert(0, ConcatClass { concat_class: classes, embedding: None }.into());
+    } else {
+        layers.pop();
+        layers.push(Projection { projection: classes, spectral_norm: false }.into());
+    }
+    layers
+}
+
+/// Returns the input and the layers that a family makes, if one is named.
+fn of_family(
+    name: &str,
+    network: &NetworkConfig,
+    config: &RunConfig,
+    input: &[usize],
+) -> Result<Option<(Vec<usize>, Vec<Layer>)>> {
+    let is_generator = name == "generator";
+    let Some(family) = network.family else { return Ok(None) };
+    Ok(Some(match family {
+        Family::Dcgan => {
+            let (g, d) = dcgan(name, network, config)?;
+            if is_generator { (vec![config.latent.dim, 1, 1], g) } else { (input.to_vec(), d) }
+        }
+        Family::Plain => {
+            refuse_if(is_generator, "generator.family", "\"plain\" is a discriminator: use \"dcgan\" here, for example")?;
+            let (size, width) = sized(name, network, config)?;
+            let made = family::plain(size, width).map_err(|problem| Error::config("data.size", problem))?;
+            (input.to_vec(), made)
+        }
+        Family::R3gan => {
+            let ([height, size], width) = sized(name, network, config)?;
+            let problem = format!("r3gan makes square images only, found {height}×{size}");
+            refuse_if(height != size, "data.size", problem)?;
+            let nets = family::R3gan { size, channels: config.data.channels, latent: config.latent.dim, width };
+            let made = if is_generator { nets.generator() } else { nets.discriminator() };
+            (input.to_vec(), made.map_err(|problem| Error::config(format!("{name}.width"), problem))?)
+        }
+        Family::Mlp => {
+            let mlp = mlp(name, network)?;
+            let layers =
+                if is_generator { mlp.generator(&sample(config)) } else { mlp.discriminator(network.features, input) };
+            (input.to_vec(), layers)
+        }
+    }))
+}
+
 /// Refuses settings of a family beside layers, or with another family.
 fn only_of_its_family(name: &str, network: &NetworkConfig) -> Result<()> {
+    let has_width = network.family.is_some_and(Family::has_width);
+    let can_be = if name == "generator" { Family::Dcgan } else { Family::Plain };
+    let has_classes = network.family == Some(can_be) || network.family == Some(Family::R3gan);
+    let is_mlp = network.family == Some(Family::Mlp);
     let given = [
-        ("width", network.width.is_some(), Family::Dcgan),
-        ("hidden", network.hidden.is_some(), Family::Mlp),
-        ("activation", network.activation.is_some(), Family::Mlp),
-        ("features", network.features.is_some(), Family::Mlp),
+        ("width", network.width.is_some() && !has_width, Family::Dcgan),
+        ("classes", network.classes.is_some() && !has_classes, Family::Plain),
+        ("hidden", network.hidden.is_some() && !is_mlp, Family::Mlp),
+        ("activation", network.activation.is_some() && !is_mlp, Family::Mlp),
+        ("features", network.features.is_some() && !is_mlp, Family::Mlp),
     ];
-    let misplaced = |(_, given, family): &&(&str, bool, Family)| *given && network.family != Some(*family);
-    if let Some((key, _, family)) = given.iter().find(misplaced) {
-        let family = if *family == Family::Dcgan { "dcgan" } else { "mlp" };
-        let problem = format!("is for family = \"{family}\": remove it, or set {name}.family");
+    if let Some((key, _, family)) = given.iter().find(|(_, is_misplaced, _)| *is_misplaced) {
+        let problem = format!("is for family = \"{}\": remove it, or set {name}.family", family.name());
         return Err(Error::config(format!("{name}.{key}"), problem));
     }
     let is_misplaced = name == "generator" && network.features.is_some();
@@ -109,14 +154,21 @@ fn only_of_its_family(name: &str, network: &NetworkConfig) -> Result<()> {
 
 /// Returns both lists of the DCGAN.
 fn dcgan(name: &str, network: &NetworkConfig, config: &RunConfig) -> Result<(Vec<Layer>, Vec<Layer>)> {
+    let (size, width) = sized(name, network, config)?;
+    let made = family::dcgan(size, config.data.channels, config.latent.dim, width);
+    made.map_err(|problem| Error::config("data.size", problem))
+}
+
+/// Returns the images' size and the width of a family that needs both.
+fn sized(name: &str, network: &NetworkConfig, config: &RunConfig) -> Result<([usize; 2], usize)> {
     let key = format!("{name}.width");
-    let missing = "is missing; the family \"dcgan\" needs its narrowest width, e.g. 64";
+    let family = network.family.map_or("", Family::name);
+    let missing = format!("is missing; the family \"{family}\" needs its narrowest width, e.g. 64");
     let width = network.width.ok_or_else(|| Error::config(&key, missing))?;
     within(&key, width, 1, 1 << 16)?;
-    let missing = "is missing; the family \"dcgan\" makes images, e.g. 64";
+    let missing = format!("is missing; the family \"{family}\" makes images, e.g. 64");
     let size = config.data.size.ok_or_else(|| Error::config("data.size", missing))?;
-    let made = family::dcgan(size.get(), config.data.channels, config.latent.dim, width);
-    made.map_err(|problem| Error::config("data.size", problem))
+    Ok((size.get(), width))
 }
 
 fn mlp(name: &str, network: &NetworkConfig) -> Result<family::Mlp> {

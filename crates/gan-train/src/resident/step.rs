@@ -275,9 +275,9 @@ impl<B: StepBackend> Resident for Engine<B> {
                 self.discriminator.map_weights(|weights| limited(weights, penalty.weight))?;
             }
         }
-        let [real, fake, accuracy, zero] = judged(objective, &outputs[0].logits, &outputs[1].logits)?;
+        let [real, fake, accuracy, zero, sign] = judged(objective, &outputs[0].logits, &outputs[1].logits)?;
         let penalty = (!due.is_empty()).then_some(penalty);
-        Ok(DUpdate { loss, real, fake, accuracy, grad_norm: norm, penalty, zero, seconds: Seconds::default() })
+        Ok(DUpdate { loss, real, fake, accuracy, grad_norm: norm, penalty, zero, sign, seconds: Seconds::default() })
     }
 
     fn update_generator(

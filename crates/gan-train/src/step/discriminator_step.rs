@@ -11,7 +11,7 @@ use std::time::Instant;
 
 /// Computes D's losses and penalties on one batch. Returns its loss, D(x), D(G(z)), accuracy, penalty, and the decision threshold for
 /// generated samples, and the gradients, weighted by the batch's share of all samples.
-pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seconds) -> Result<([f64; 6], GradStore)> {
+pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seconds) -> Result<([f64; 7], GradStore)> {
     let share = cx.samples.part(batch)?;
     let UpdateContext { discriminator: d, objective, group, .. } = *cx;
     let optimizer = &*cx.optimizer;
@@ -102,12 +102,12 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
         penalty += due.weight * value;
     }
     seconds.backward += elapsed_since(&mut start);
-    let [real, fake, accuracy, zero] = judged(objective, &on_real, &on_fake)?;
-    Ok(([loss, real, fake, accuracy, penalty, zero], grads))
+    let [real, fake, accuracy, zero, sign] = judged(objective, &on_real, &on_fake)?;
+    Ok(([loss, real, fake, accuracy, penalty, zero, sign], grads))
 }
 
-/// Returns D(x) and D(G(z)), D's accuracy, and the decision threshold for generated samples, from the logits of both sides.
-pub(crate) fn judged(objective: &Objective, on_real: &Tensor, on_fake: &Tensor) -> Result<[f64; 4]> {
+/// Returns D(x) and D(G(z)), D's accuracy, the decision threshold for generated samples, and r_t, from the logits of both sides.
+pub(crate) fn judged(objective: &Objective, on_real: &Tensor, on_fake: &Tensor) -> Result<[f64; 5]> {
     // Where logits have no zero of their own, each side is measured from the other's mean.
     let relative = !objective.loss.properties().has_threshold;
     let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };
@@ -120,7 +120,7 @@ pub(crate) fn judged(objective: &Objective, on_real: &Tensor, on_fake: &Tensor) 
     let n = on_real.dim(0)? as f64;
     let m = on_fake.dim(0)? as f64;
     let accuracy = (right_real * n + right_fake * m) / (n + m);
-    Ok([mean_probability(&on_real)?, mean_probability(&on_fake)?, accuracy, for_fake])
+    Ok([mean_probability(&on_real)?, mean_probability(&on_fake)?, accuracy, for_fake, 2.0 * right_real - 1.0])
 }
 
 /// Returns the penalties on D's gradient of this update.

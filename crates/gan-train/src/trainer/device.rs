@@ -4,7 +4,7 @@ use super::Trainer;
 use super::samples::Last;
 use crate::config::FakesMode;
 use crate::error::{Error, Result};
-use crate::optimizers::UpdateRule;
+use crate::optimizers::{Rates, UpdateRule};
 use crate::resident::{Latents, Residence, Update, unsupported};
 use crate::step::{DUpdate, GUpdate, Objective};
 use candle_core::Tensor;
@@ -20,12 +20,12 @@ impl Trainer {
     pub fn move_to<B: StepBackend>(&mut self, backend: &B) -> Result<()> {
         let config = self.plan.config();
         let fail = |what: &str| Error::config("--device", format!("{what} runs on the CPU only: add --device cpu"));
-        let objective = self.plan.objective(&self.loss, 0, 0.0);
+        let objective = self.plan.objective(&self.loss, 0, self.place());
         if let Some(what) = unsupported(&objective, config.train.accumulate > 1, self.group.ranks.size()) {
             return Err(fail(what));
         }
         let rules = [&config.optimizer.generator, &config.optimizer.discriminator];
-        if rules.iter().any(|rule| rule.coefficients(1, 1.0).is_none()) {
+        if rules.iter().any(|rule| rule.coefficients(1, Rates::default()).is_none()) {
             return Err(fail("this optimizer"));
         }
         let optimizers = [&self.optimizer_g, &self.optimizer_d];
@@ -113,13 +113,14 @@ impl Trainer {
 
     /// Moves the averages of G's weights, where the weights are.
     pub(super) fn average_weights(&mut self) -> Result<()> {
+        let decay = self.decay();
         match (&mut self.ema, &self.residence) {
             (Some(ema), Some(residence)) => {
-                let weight = ema.next_weight();
+                let weight = ema.next_weight(decay);
                 residence.update(|device| device.follow(weight));
                 Ok(())
             }
-            (Some(ema), None) => ema.follow(),
+            (Some(ema), None) => ema.follow(decay),
             (None, _) => Ok(()),
         }
     }

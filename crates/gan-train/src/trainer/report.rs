@@ -63,6 +63,12 @@ pub struct StepReport {
     /// Fraction of samples that D classifies correctly, before its update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_d: Option<f64>,
+    /// r_t = E[sign(l(x))] over D's logits of real samples, from −1 to 1, before its update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rt: Option<f64>,
+    /// Probability of augmentations, where it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<f64>,
     /// Norm of D's gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grad_norm_d: Option<f64>,
@@ -81,6 +87,7 @@ impl StepReport {
         self.d_real = Some(update.real);
         self.d_fake_before = Some(update.fake);
         self.accuracy_d = Some(update.accuracy);
+        self.rt = Some(update.sign);
         self.grad_norm_d = Some(update.grad_norm);
         self.penalty_d = update.penalty.or(self.penalty_d);
     }

@@ -1,18 +1,71 @@
 //! The length of a run, and what depends on how much of it is done.
 
 use super::Trainer;
+use crate::config::schedule::between;
 use crate::config::{Alternate, Extended};
-use crate::plan::Length;
+use crate::ema::Decay;
+use crate::optimizers::Rates;
+use crate::plan::{Length, Place};
 
 impl Trainer {
+    /// Returns the number of real images that the run has seen, over all processes.
+    pub fn images_seen(&self) -> u64 {
+        self.images_in(self.step)
+    }
+
+    /// Returns the number of real images that D sees in `steps` steps.
+    fn images_in(&self, steps: u64) -> u64 {
+        let train = &self.plan.config().train;
+        let updates = if train.alternate == Alternate::Steps { train.d_steps } else { 1 };
+        steps.saturating_mul(updates).saturating_mul(train.batch as u64)
+    }
+
+    /// Returns how much of the way from the start to the end of `[schedule]` is done before the next step, from 0 to 1.
+    pub(super) fn way(&self) -> f64 {
+        let schedule = &self.plan.config().schedule;
+        let progress = schedule.images.map_or_else(|| self.progress(), |all| self.images_seen() as f64 / all as f64);
+        schedule.curve.at(progress)
+    }
+
+    /// Returns where the run stands before the next update of D.
+    pub(super) fn place(&self) -> Place {
+        let config = self.plan.config();
+        let way = self.way();
+        let scheduled = between(config.augment.probability, config.schedule.augment, way);
+        let augment = self.adaptive.map_or(scheduled, |adaptive| adaptive.probability);
+        Place { progress: self.progress(), way, augment }
+    }
+
+    /// Returns what the optimizers follow in the next step.
+    pub(super) fn rates(&self, beta2: Option<f64>) -> Rates {
+        let end = self.plan.config().schedule.beta2;
+        let beta2 = beta2.zip(end).map(|(start, end)| between(start, Some(end), self.way()));
+        Rates { lr_factor: self.lr_factor(), beta2 }
+    }
+
+    /// Returns how the average of G's weights follows them after the next step, if there is one.
+    pub(super) fn decay(&self) -> Decay {
+        let train = &self.plan.config().train;
+        match (train.ema, train.ema_half_life) {
+            (Some(beta), _) => Decay::Beta(beta),
+            (None, half_life) => {
+                let end = self.plan.config().schedule.ema_half_life;
+                let seen = self.images_in(self.step + 1) as f64;
+                let half_life = between(half_life.unwrap_or(0.0), end, self.way());
+                Decay::HalfLife { images: self.images_in(1) as f64, half_life: half_life.min(0.05 * seen) }
+            }
+        }
+    }
+
     /// Returns the factor of both learning rates in the next step: `alarms.lr_factor` for each rollback, times the schedule.
     pub fn lr_factor(&self) -> f64 {
         let config = self.plan.config();
+        let scheduled = between(1.0, config.schedule.lr_factor, self.way());
         let times = i32::try_from(self.rollbacks).unwrap_or(i32::MAX);
         let left = 1.0 - self.progress();
         let decayed = config.train.decay.map_or(1.0, |part| (left / part).clamp(0.0, 1.0));
         let risen = config.train.warmup.map_or(1.0, |steps| ((self.step + 1) as f64 / steps.max(1) as f64).min(1.0));
-        config.alarms.lr_factor.powi(times) * decayed * risen
+        config.alarms.lr_factor.powi(times) * decayed * risen * scheduled
     }
 
     /// Returns the number of steps in one pass over the data.
@@ -23,8 +76,10 @@ impl Trainer {
 
     /// Returns the number of steps in which D sees `batches`. If the networks alternate by epochs, a step is one batch of either.
     fn steps_of(&self, batches: u64) -> u64 {
-        match self.plan.config().train.alternate {
-            Alternate::Steps => batches.div_ceil(self.plan.config().train.d_steps),
+        let train = &self.plan.config().train;
+        let of_g = if self.draws_new_reals() { train.g_steps } else { 0 };
+        match train.alternate {
+            Alternate::Steps => batches.div_ceil(train.d_steps + of_g),
             Alternate::Epochs => batches,
         }
     }
@@ -59,6 +114,12 @@ impl Trainer {
     pub(super) fn progress(&self) -> f64 {
         let earlier = self.plan.config().train.extended.iter().find(|part| self.step < part.until);
         self.step as f64 / earlier.map_or_else(|| self.total_steps(), |part| part.steps).max(1) as f64
+    }
+
+    /// Returns whether G's updates draw real samples of their own.
+    pub(super) fn draws_new_reals(&self) -> bool {
+        let config = self.plan.config();
+        !config.train.reuse_reals && self.loss.properties().is_relativistic
     }
 
     pub(super) fn epoch(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Effects of settings of a step, with very small networks: warm-up, instance noise, clipped gradients, flipped labels.
 
 use super::*;
+use crate::ema::Decay;
 use crate::{data, layering, presets};
 use candle_core::{Tensor, Var};
 use gan_core::{DiscriminatorOutput, ForwardContext, Param, Role};
@@ -102,6 +103,77 @@ fn warmup_increases_the_learning_rate_in_equal_steps() {
     for (share, (warm, plain)) in [0.25, 0.5, 0.75, 1.0, 1.0, 1.0].into_iter().zip(warm.iter().zip(&plain)) {
         // f32 keeps seven digits of the bias.
         assert!(*plain > 0.0 && (warm / plain - share).abs() < 1e-3, "{share}: {warm:e} of {plain:e}");
+    }
+}
+
+#[test]
+fn a_schedule_changes_everything_that_it_names_over_images_seen() {
+    let images = format!("schedule.images={}", 4 * BATCH);
+    let settings = [
+        "schedule.curve=cosine",
+        &images,
+        "schedule.lr_factor=0.25",
+        "schedule.beta2=0.99",
+        "optimizer.generator.betas=[0,0.9]",
+        "schedule.augment=0.5",
+        "augment.color=true",
+        "augment.probability=0.1",
+        "train.ema_half_life=0",
+        "schedule.ema_half_life=1500",
+        "loss.kind=wasserstein",
+        "penalties=[{kind=\"clip\",weight=2,end=1}]",
+    ];
+    let (mut trainer, _) = trainer(Answers::Linear, &settings);
+    for way in [0.0, 0.146_446_609_406_726_24, 0.5, 0.853_553_390_593_273_8, 1.0, 1.0] {
+        let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found} for {expected}");
+        let step = trainer.step() as f64;
+        let rates = trainer.rates(Some(0.9));
+        close(rates.lr_factor, 1.0 - 0.75 * way);
+        close(rates.beta2.unwrap(), 0.9 + 0.09 * way);
+        close(trainer.place().augment, 0.1 + 0.4 * way);
+        let Decay::HalfLife { images, half_life } = trainer.decay() else { panic!("no half-life") };
+        close(images, BATCH as f64);
+        close(half_life, (1500.0 * way).min(0.05 * (step + 1.0) * BATCH as f64));
+        let objective = trainer.plan().objective(&trainer.loss, 0, trainer.place());
+        close(objective.penalties[0].weight, 2.0 - way);
+        close(objective.view.augment.probability, 0.1 + 0.4 * way);
+        let before = bias(&trainer);
+        let report = trainer.advance().unwrap();
+        close(report.augment.unwrap(), 0.1 + 0.4 * way);
+        // With a constant gradient, Adam without momentum moves by its rate.
+        let moved = (bias(&trainer) - before) / 2e-4;
+        assert!(moved == 0.0 || (moved.abs() / (1.0 - 0.75 * way)) < 1.4, "{moved}");
+    }
+    assert_eq!(trainer.images_seen(), 6 * BATCH as u64);
+}
+
+#[test]
+fn r_t_is_the_mean_sign_of_real_samples_and_moves_the_augmentation() {
+    // D answers 1 for every real sample, except where cutout leaves only zeros.
+    let settings = ["augment.cutout=1", "augment.probability=0", "augment.adaptive=0.6", "augment.adaptive_images=8000"];
+    let (mut trainer, _) = trainer(Answers::IsZero, &settings);
+    let seen: Vec<(f64, f64)> = (0..6)
+        .map(|_| {
+            let report = trainer.advance().unwrap();
+            (report.rt.unwrap(), report.augment.unwrap())
+        })
+        .collect();
+    // After four updates on 1,000 images each, the probability rises by 4,000 / 8,000.
+    assert_eq!(seen[..4], [(1.0, 0.0); 4]);
+    assert!(seen[4].1 == 0.5 && seen[4].0 < 1.0, "{seen:?}");
+}
+
+#[test]
+fn g_is_compared_with_new_reals_if_they_are_not_reused() {
+    for (reuses, reals) in [(true, [0, 0]), (false, [0, 1])] {
+        let setting = format!("train.reuse_reals={reuses}");
+        let (mut trainer, batches) = trainer(Answers::Linear, &["loss.kind=relativistic_pairing", &setting]);
+        trainer.advance().unwrap();
+        let seen = batches.lock().unwrap();
+        // D sees real and generated samples, then in G's update real and generated ones again.
+        assert_eq!(seen.len(), 4);
+        assert_eq!(seen[0] == seen[2], reals[0] == reals[1], "reuse_reals = {reuses}");
+        assert_eq!(trainer.steps_per_epoch(), if reuses { 2 } else { 1 });
     }
 }
 

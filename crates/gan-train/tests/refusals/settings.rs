@@ -148,6 +148,16 @@ fn invalid_evaluation_and_alarm_settings_are_named() {
         ("alarms.rollbacks=-1", &["alarms.rollbacks: found -1, expected a whole number"]),
         ("alarms=3", &["alarms: found 3, expected a table"]),
         ("train.ema=1", &["train.ema", "less than 1"]),
+        ("train.ema_half_life=-1", &["train.ema_half_life", "at least 0"]),
+        ("schedule.images=0", &["schedule.images", "at least 1"]),
+        ("schedule.lr_factor=-0.5", &["schedule.lr_factor", "at least 0"]),
+        ("schedule.beta2=1", &["schedule.beta2", "less than 1"]),
+        ("schedule.augment=0.5", &["schedule.augment", "no augmentation"]),
+        ("schedule.ema_half_life=100", &["schedule.ema_half_life", "train.ema_half_life is missing"]),
+        ("schedule.curve=\"round\"", &["schedule.curve", "round"]),
+        ("augment.adaptive=0.6", &["augment.adaptive", "no augmentation"]),
+        ("augment.probability=1.5", &["augment.probability", "from 0 to 1"]),
+        ("augment.adaptive=2", &["augment.adaptive", "below 1"]),
     ]);
 }
 

@@ -1,0 +1,237 @@
+//! Settings for your own images, chosen by what the images are and where they are trained on.
+//!
+//! A recipe is a preset, and the settings that depend on the images. Each setting comes with its reason, for people.
+
+use crate::error::{Error, Result};
+use gan_base::messages::counted;
+use gan_data::images::Survey;
+use gan_kernels::Level;
+use std::path::Path;
+
+/// The sides that are chosen. R3GAN's networks make only powers of two.
+const SIDES: [usize; 8] = [16, 24, 28, 32, 48, 64, 96, 128];
+/// The side on a CPU, unless another is wished.
+const SIDE_ON_CPU: usize = 64;
+/// Fewest different images that give more than copies, by experience; with fewer, a message says so.
+const FEW: usize = 500;
+/// Number of different images from which no augmentation is needed.
+const MANY: usize = 20_000;
+/// The batch, if there are enough images.
+const BATCH: usize = 64;
+/// Fewest images of a class, on average, for a generator by class.
+const FEWEST_OF_CLASS: usize = 50;
+
+/// What a user wants, as far as it is not chosen.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// Height and width of samples.
+    pub size: Option<[usize; 2]>,
+    /// Name of a recipe or another preset for images.
+    pub recipe: Option<String>,
+    /// Whether class folders become classes of the generator.
+    pub by_class: bool,
+    /// Whether it is trained on a GPU.
+    pub on_gpu: bool,
+}
+
+/// A preset, and settings over it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// Name of the preset.
+    pub preset: String,
+    /// Settings, in the order in which they are merged over the preset.
+    pub settings: Vec<Setting>,
+    /// What a user should know before it starts.
+    pub advice: Vec<String>,
+}
+
+/// A setting, and why it was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// `KEY=VALUE`.
+    pub assignment: String,
+    /// The reason, for people; empty where the setting speaks for itself.
+    pub reason: String,
+}
+
+impl Choice {
+    /// Chooses settings for the images in `dir`.
+    ///
+    /// # Errors
+    /// If there are not at least two different images.
+    pub fn of(dir: &Path, survey: &Survey, wishes: &Wishes) -> Result<Self> {
+        let shown = dir.display();
+        let refused = |problem: String| Err(Error::config(shown.to_string(), problem));
+        match (survey.images, survey.different) {
+            (0, _) if survey.broken.is_empty() => return refused("holds no images: name the folder that has them".into()),
+            (0, _) => {
+                let broken = counted(survey.broken.len(), "image");
+                return refused(format!("holds {broken}, none of which can be read: see gan data inspect {shown}"));
+            }
+            (1, _) => return refused("holds one image: a GAN learns what many have in common, some hundreds at least".into()),
+            (images, 1) => return refused(format!("holds {images} images, which are all the same: add different ones")),
+            _ => {}
+        }
+        let mut choice = Self { preset: wishes.recipe.clone().unwrap_or_else(|| "images".into()), settings: vec![], advice: vec![] };
+        choice.set(format!("data.dir={}", toml_string(&shown.to_string())), "");
+        choice.size(survey, wishes);
+        choice.channels(survey);
+        let classes = survey.classes.len();
+        if wishes.by_class {
+            choice.classes(survey)?;
+        } else if classes > 1 && survey.images / classes >= FEWEST_OF_CLASS {
+            let names = counted(classes, "folder");
+            choice.advice.push(format!("{names} could be classes: add --classes for a generator that makes each on demand"));
+        }
+        let batch = BATCH.min(survey.images / 2 * 2).max(2);
+        choice.set(format!("train.batch={batch}"), if batch < BATCH { "there are only so many images" } else { "" });
+        if choice.preset == "images" {
+            choice.augmentation(survey);
+            let level = Level::current();
+            if !wishes.on_gpu && level != Level::Avx512Bf16 {
+                choice.set("train.precision=\"f32\"".into(), "this processor has no products of bf16");
+            }
+        }
+        if survey.different < FEW {
+            choice.advice.push(format!(
+                "{} are few: expect samples close to them; begin with trained weights (--from FILE) or add images",
+                counted(survey.different, "different image")
+            ));
+        }
+        Ok(choice)
+    }
+
+    fn set(&mut self, assignment: String, reason: impl Into<String>) {
+        self.settings.push(Setting { assignment, reason: reason.into() });
+    }
+
+    fn size(&mut self, survey: &Survey, wishes: &Wishes) {
+        let middle = survey.shorter_side.median;
+        let most = if wishes.on_gpu { SIDES[SIDES.len() - 1] } else { SIDE_ON_CPU };
+        let can_be = |side: &usize| *side <= middle.min(most) && (self.preset == "images" || side.is_power_of_two());
+        let fitting = SIDES.into_iter().filter(can_be).max();
+        let side = fitting.unwrap_or(SIDES[0]);
+        let [height, width] = wishes.size.unwrap_or([side; 2]);
+        let reason = match wishes.size {
+            Some(_) => "as you say".into(),
+            None if side == most => {
+                let larger = if middle >= 2 * most { "; larger ones take four times as long (--size)" } else { "" };
+                format!("the usual size on {}{larger}", if wishes.on_gpu { "a GPU" } else { "a CPU" })
+            }
+            None => format!("half of the images are at most {middle} pixels wide or high"),
+        };
+        self.set(format!("data.size=[{height}, {width}]"), reason);
+        let shape = width as f64 / height as f64;
+        let cut = 1.0 - (survey.aspect.median / shape).min(shape / survey.aspect.median);
+        if cut > 0.2 {
+            self.advice.push(format!(
+                "the usual image loses {:.0} % at its sides: --set data.fit=pad keeps all of it",
+                100.0 * cut
+            ));
+        }
+        let enlarged = survey.shorter_side.min < height.min(width);
+        if enlarged {
+            let smallest = survey.shorter_side.min;
+            self.set("data.small=\"upscale\"".into(), format!("some images are smaller, down to {smallest} pixels"));
+        }
+    }
+
+    fn channels(&mut self, survey: &Survey) {
+        let channels = survey.recommended_channels();
+        let reason = match channels {
+            1 => "all images are grey",
+            4 => "images have transparent parts",
+            _ => "",
+        };
+        self.set(format!("data.channels={channels}"), reason);
+    }
+
+    fn classes(&mut self, survey: &Survey) -> Result<()> {
+        let count = survey.classes.len();
+        if count < 2 {
+            let why = survey.no_classes.clone().unwrap_or_else(|| "all images are in one folder".into());
+            return Err(Error::config("--classes", format!("there are no classes: {why}")));
+        }
+        for network in ["generator", "discriminator"] {
+            self.set(format!("{network}.classes={count}"), if network == "generator" { "one for each folder" } else { "" });
+        }
+        Ok(())
+    }
+
+    /// Chooses the augmentation by the number of different images.
+    fn augmentation(&mut self, survey: &Survey) {
+        let different = survey.different;
+        if different >= MANY {
+            return;
+        }
+        let reason = format!("{different} different images are few enough for D to remember them");
+        self.set("augment.color=true".into(), reason);
+        self.set("augment.translation=0.125".into(), "");
+        self.set("augment.cutout=0.5".into(), "");
+        self.set("augment.probability=0".into(), "");
+        self.set("augment.adaptive=0.6".into(), "as much as keeps D from knowing the images by heart");
+        self.set("augment.adaptive_images=100000".into(), "");
+    }
+}
+
+/// Returns `text` as a string in TOML.
+fn toml_string(text: &str) -> String {
+    toml::Value::String(text.into()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gan_data::images::{ChannelCounts, Range};
+
+    /// Returns a survey of `different` different images in colour, with sides around `side`.
+    fn survey(different: usize, side: usize) -> Survey {
+        let range = Range { min: side, median: side, max: side };
+        Survey {
+            images: different,
+            different,
+            shorter_side: range,
+            height: range,
+            width: range,
+            aspect: Range { min: 1.0, median: 1.0, max: 1.0 },
+            most_common_size: ([side; 2], different),
+            channels: ChannelCounts { rgb: different, ..ChannelCounts::default() },
+            ..Survey::default()
+        }
+    }
+
+    fn settings(survey: &Survey, wishes: &Wishes) -> Vec<String> {
+        let choice = Choice::of(Path::new("photos"), survey, wishes).unwrap();
+        choice.settings.into_iter().map(|setting| setting.assignment).collect()
+    }
+
+    #[test]
+    fn the_size_follows_the_images_and_the_machine() {
+        let on_gpu = Wishes { on_gpu: true, ..Wishes::default() };
+        for (side, on_cpu, there) in [(28, 28, 28), (64, 64, 64), (100, 64, 96), (500, 64, 128)] {
+            let images = survey(5000, side);
+            assert!(settings(&images, &Wishes::default()).contains(&format!("data.size=[{on_cpu}, {on_cpu}]")));
+            assert!(settings(&images, &on_gpu).contains(&format!("data.size=[{there}, {there}]")));
+        }
+        let wished = Wishes { size: Some([32, 48]), ..Wishes::default() };
+        assert!(settings(&survey(9, 64), &wished).contains(&"data.size=[32, 48]".into()));
+    }
+
+    #[test]
+    fn few_images_are_augmented_and_many_are_not() {
+        let is_augmented = |n| settings(&survey(n, 64), &Wishes::default()).iter().any(|set| set.starts_with("augment"));
+        assert!(is_augmented(300) && is_augmented(5000) && !is_augmented(50_000));
+    }
+
+    #[test]
+    fn what_cannot_be_learned_is_refused() {
+        let problem = |survey: Survey| Choice::of(Path::new("p"), &survey, &Wishes::default()).unwrap_err().to_string();
+        assert!(problem(survey(0, 64)).contains("p: holds no images"));
+        assert!(problem(survey(1, 64)).contains("holds one image"));
+        let same = Survey { different: 1, ..survey(20, 64) };
+        assert!(problem(same).contains("20 images, which are all the same"));
+        let wishes = Wishes { by_class: true, ..Wishes::default() };
+        let none = Choice::of(Path::new("p"), &survey(20, 64), &wishes).unwrap_err().to_string();
+        assert!(none.contains("--classes: there are no classes"), "{none}");
+    }
+}
