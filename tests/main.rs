@@ -21,6 +21,7 @@ mod losses;
 mod memory;
 mod outputs;
 mod overwrite;
+mod own_images;
 mod packs;
 mod points;
 mod presets;

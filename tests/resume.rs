@@ -48,7 +48,8 @@ fn a_killed_run_with_dropout_resumes_to_the_same_bytes() {
 #[test]
 fn a_killed_run_with_adaptive_augmentation_and_schedules_resumes_to_the_same_bytes() {
     let augment = "--set augment.cutout=0.5 --set augment.probability=0.2 --set augment.adaptive=0.6 --set augment.adaptive_images=100";
-    let schedule = "--set schedule.lr_factor=0.1 --set schedule.beta2=0.9 --set schedule.images=300 --set train.ema_half_life=40";
+    let schedule =
+        "--set schedule.lr_factor=0.1 --set schedule.beta2=0.9 --set schedule.images=300 --set train.ema_half_life=40";
     let reals = "--set loss.kind=relativistic_pairing --set train.reuse_reals=false --set train.reuse_fakes=false";
     killed_equals_straight(&format!("{SMALL} {augment} {schedule} {reals} --set checkpoint.every=7"), 50, 20);
 }

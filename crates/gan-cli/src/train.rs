@@ -51,6 +51,9 @@ pub struct TrainArgs {
     /// For a folder of images: the settings to begin with [default: images].
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
     pub recipe: Option<String>,
+    /// Begin with the weights of this run or weight file, as far as the layers fit.
+    #[arg(long, value_name = "RUN or FILE", conflicts_with = "resume")]
+    pub from: Option<PathBuf>,
     /// For a folder of class folders: learn to make samples of each class.
     #[arg(long, conflicts_with = "resume")]
     pub classes: bool,
@@ -89,11 +92,20 @@ fn run_rank(args: &TrainArgs, quiet: bool, rank: &Rank) -> Result<ExitCode> {
     let interrupt = watch(rank)?;
     let is_quiet = quiet || rank.group.rank() > 0;
     let is_own = own_images::is_source(&args.source) && !args.resume;
-    let plan = || if is_own { own(args, is_quiet) } else { plan(args, &target(args)?) };
+    let plan = || plan(args, &target(args)?);
     // The run's folder need not be visible to ranks other than rank 0.
-    let plan = if args.resume { distributed::plan_of_first(rank.group.as_ref(), plan) } else { plan() };
-    let threads = plan.as_ref().map_or(0, |plan| plan.config().train.threads);
+    let plan = match (args.resume, is_own) {
+        (true, _) => Some(distributed::plan_of_first(rank.group.as_ref(), plan)),
+        (false, true) => None,
+        (false, false) => Some(plan()),
+    };
+    let threads = match &plan {
+        Some(plan) => plan.as_ref().map_or(0, |plan| plan.config().train.threads),
+        None => source::plan(own_images::RECIPE, &assignments(args)).map_or(0, |plan| plan.config().train.threads),
+    };
     rank.compute(threads, || {
+        // Images are surveyed with all threads.
+        let plan = plan.unwrap_or_else(|| own(args, is_quiet));
         let plan = plan.and_then(|plan| within_budget(args, plan, is_own, is_quiet, rank));
         if let (true, Ok(plan)) = (args.dry_run, &plan) {
             print::text(toml::to_string(plan.config())?)?;
@@ -223,6 +235,8 @@ fn assignments(args: &TrainArgs) -> Vec<String> {
     assignments.extend(args.steps.map(|n| format!("train.steps={n}")));
     assignments.extend(args.epochs.map(|n| format!("train.epochs={n}")));
     assignments.extend(args.seed.map(|n| format!("train.seed={n}")));
+    let from = args.from.as_ref().map(|from| toml::Value::String(from.to_string_lossy().into_owned()));
+    assignments.extend(from.map(|from| format!("train.from={from}")));
     assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
     assignments
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 pub(crate) struct Averaged {
     pub var: Var,
     pub averages: Vec<Average>,
-    params: Vec<Param>,
+    pub params: Vec<Param>,
 }
 
 /// The averages of a network's variables.

@@ -287,6 +287,16 @@ pub fn restore(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<
     Err(Error::file(dir, format!("no checkpoint is whole; the oldest: {error}. Start again with --overwrite")))
 }
 
+/// Returns the tensors of the newest whole checkpoint below `dir`.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn tensors_of(dir: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let whole = candidates(dir).into_iter().find_map(|path| read(&path).ok());
+    let none = || Error::file(dir, "there is no whole checkpoint, which the discriminator's weights come from");
+    whole.map(|(_, tensors)| tensors).ok_or_else(none)
+}
+
 /// Returns whether both checkpoints are complete and hold the same state.
 fn same(a: &Path, b: &Path) -> bool {
     b.exists() && matches!((read(a), read(b)), (Ok(a), Ok(b)) if a.0.crc32 == b.0.crc32)

@@ -88,6 +88,9 @@ pub struct NetworkConfig {
     /// setting.
     #[serde(skip_serializing_if = "is_default")]
     pub spectral_norm: bool,
+    /// Number of first layers with weights that keep them (Mo et al. 2020, arXiv:2002.10964), for a run that begins with trained ones.
+    #[serde(skip_serializing_if = "is_default")]
+    pub freeze: usize,
     /// Shape of one input, without the batch.
     pub input: Option<Vec<usize>>,
     /// The layers.

@@ -39,6 +39,13 @@ impl Ema {
         Ok(Self { averages })
     }
 
+    /// Starts again from the current values of the parameters.
+    pub fn restart(&self) -> Result<()> {
+        let mut all =
+            self.averages.variables.iter().flat_map(|of| of.averages.iter().map(|average| (average, &of.var)));
+        Ok(all.try_for_each(|(average, var)| average.set(0, &var.as_tensor().flatten_all()?))?)
+    }
+
     /// Updates the averages after a step.
     pub fn follow(&mut self, decay: Decay) -> Result<()> {
         let weight = self.next_weight(decay);

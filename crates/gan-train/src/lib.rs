@@ -22,10 +22,12 @@ mod plan;
 pub mod presets;
 pub mod recipe;
 mod resident;
+mod start;
 pub mod step;
 mod trainer;
 
 pub use error::{Error, Result};
 pub use gan::Gan;
 pub use plan::{Architecture, Length, Plan};
+pub use start::{Start, Taken};
 pub use trainer::{Moment, Parts, StepReport, Trainer};

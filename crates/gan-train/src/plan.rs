@@ -58,6 +58,7 @@ impl RunConfig {
     /// The first setting that cannot be used.
     pub fn check_without_layers(mut self) -> Result<Plan> {
         self.data.locate();
+        self.train.from = self.train.from.take().map(|from| std::path::absolute(&from).unwrap_or(from));
         checks::check(&self)?;
         let none = |input: Vec<usize>| Architecture { input, layers: vec![], init: Init::default() };
         let generator = none(vec![self.latent.dim]);

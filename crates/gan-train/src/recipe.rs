@@ -63,16 +63,23 @@ impl Choice {
         let shown = dir.display();
         let refused = |problem: String| Err(Error::config(shown.to_string(), problem));
         match (survey.images, survey.different) {
-            (0, _) if survey.broken.is_empty() => return refused("holds no images: name the folder that has them".into()),
+            (0, _) if survey.broken.is_empty() => {
+                return refused("holds no images: name the folder that has them".into());
+            }
             (0, _) => {
                 let broken = counted(survey.broken.len(), "image");
                 return refused(format!("holds {broken}, none of which can be read: see gan data inspect {shown}"));
             }
-            (1, _) => return refused("holds one image: a GAN learns what many have in common, some hundreds at least".into()),
-            (images, 1) => return refused(format!("holds {images} images, which are all the same: add different ones")),
+            (1, _) => {
+                return refused("holds one image: a GAN learns what many have in common, some hundreds at least".into());
+            }
+            (images, 1) => {
+                return refused(format!("holds {images} images, which are all the same: add different ones"));
+            }
             _ => {}
         }
-        let mut choice = Self { preset: wishes.recipe.clone().unwrap_or_else(|| "images".into()), settings: vec![], advice: vec![] };
+        let mut choice =
+            Self { preset: wishes.recipe.clone().unwrap_or_else(|| "images".into()), settings: vec![], advice: vec![] };
         choice.set(format!("data.dir={}", toml_string(&shown.to_string())), "");
         choice.size(survey, wishes);
         choice.channels(survey);
@@ -81,7 +88,9 @@ impl Choice {
             choice.classes(survey)?;
         } else if classes > 1 && survey.images / classes >= FEWEST_OF_CLASS {
             let names = counted(classes, "folder");
-            choice.advice.push(format!("{names} could be classes: add --classes for a generator that makes each on demand"));
+            choice
+                .advice
+                .push(format!("{names} could be classes: add --classes for a generator that makes each on demand"));
         }
         let batch = BATCH.min(survey.images / 2 * 2).max(2);
         choice.set(format!("train.batch={batch}"), if batch < BATCH { "there are only so many images" } else { "" });
@@ -153,7 +162,10 @@ impl Choice {
             return Err(Error::config("--classes", format!("there are no classes: {why}")));
         }
         for network in ["generator", "discriminator"] {
-            self.set(format!("{network}.classes={count}"), if network == "generator" { "one for each folder" } else { "" });
+            self.set(
+                format!("{network}.classes={count}"),
+                if network == "generator" { "one for each folder" } else { "" },
+            );
         }
         Ok(())
     }
@@ -219,7 +231,8 @@ mod tests {
 
     #[test]
     fn few_images_are_augmented_and_many_are_not() {
-        let is_augmented = |n| settings(&survey(n, 64), &Wishes::default()).iter().any(|set| set.starts_with("augment"));
+        let is_augmented =
+            |n| settings(&survey(n, 64), &Wishes::default()).iter().any(|set| set.starts_with("augment"));
         assert!(is_augmented(300) && is_augmented(5000) && !is_augmented(50_000));
     }
 

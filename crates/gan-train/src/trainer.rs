@@ -62,6 +62,8 @@ pub struct Trainer {
     /// Whether the networks are not those of the plan.
     pub(crate) has_own_networks: bool,
     device: Device,
+    /// Why the weights that the run begins with cannot be read.
+    pub(crate) missing_start: Option<String>,
     /// Where whole passes run, if that is not the CPU.
     residence: Option<Residence>,
 }
@@ -101,7 +103,9 @@ impl Trainer {
         let discriminator =
             LayeredDiscriminator::new(input, layers, *init, &mut rng, device)?.with_precision(precision)?;
         let trainer = Self::with_networks(plan, Box::new(generator), Box::new(discriminator), loader, device)?;
-        Ok(Self { has_own_networks: false, ..trainer })
+        let mut trainer = Self { has_own_networks: false, ..trainer };
+        trainer.begin()?;
+        Ok(trainer)
     }
 
     /// Returns a trainer of your own networks, which need not come from layer lists, with your own loader. Only the plan's loss, optimizer
@@ -120,8 +124,10 @@ impl Trainer {
         let seed = config.train.seed;
         checks::networks(&plan, generator.as_ref(), discriminator.as_ref(), &loader, device)?;
         Ok(Self {
-            optimizer_g: Optimizer::new(config.optimizer.generator, &generator.params())?,
-            optimizer_d: Optimizer::new(config.optimizer.discriminator, &discriminator.params())?,
+            optimizer_g: Optimizer::new(config.optimizer.generator, &generator.params())?
+                .without_layers(config.generator.freeze)?,
+            optimizer_d: Optimizer::new(config.optimizer.discriminator, &discriminator.params())?
+                .without_layers(config.discriminator.freeze)?,
             ema: config.train.has_average().then(|| Ema::new(&generator.params())).transpose()?,
             adaptive: Adaptive::of(&config.augment),
             noise: Rng::stream(seed, "noise"),
@@ -136,6 +142,7 @@ impl Trainer {
             data: OnceLock::new(),
             has_own_networks: true,
             device: device.clone(),
+            missing_start: None,
             residence: None,
             plan,
             generator,
@@ -238,6 +245,9 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::advance`], and whatever `look` returns.
     pub fn advance_watched<E: From<Error>>(&mut self, look: &mut Look<E>) -> Result<StepReport, E> {
+        if let (0, Some(problem)) = (self.step, &self.missing_start) {
+            return Err(Error::config("train.from", problem.clone()).into());
+        }
         self.group.order(Order::Step { rollbacks: self.rollbacks })?;
         let turn = Turn::of(&self.plan.config().train, self.step, self.loader.batches_per_epoch());
         let mut report = StepReport { step: self.step + 1, epoch: self.epoch(), ..StepReport::default() };

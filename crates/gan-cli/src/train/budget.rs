@@ -28,7 +28,8 @@ impl FromStr for Budget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("expected a time such as 30m, 1h30m or 90s, or images such as 500kimg, found \"{text}\"");
+        let expected =
+            || format!("expected a time such as 30m, 1h30m or 90s, or images such as 500kimg, found \"{text}\"");
         let lower = text.to_ascii_lowercase();
         let images = [("kimg", 1e3), ("mimg", 1e6), ("img", 1.0)];
         if let Some((number, unit)) = images.iter().find_map(|(name, unit)| Some((lower.strip_suffix(name)?, unit))) {
@@ -76,7 +77,9 @@ impl Trial {
     /// If the plan cannot be trained here.
     pub fn of(plan: Plan, rank: &Rank) -> Result<Self> {
         if rank.group.size() > 1 {
-            bail!("--budget: a time needs a trial, which one process alone can do: give images instead, e.g. --budget 500kimg");
+            bail!(
+                "--budget: a time needs a trial, which one process alone can do: give images instead, e.g. --budget 500kimg"
+            );
         }
         let mut trainer = Trainer::new(plan, &rank.device()?)?;
         rank.place(&mut trainer, true)?;

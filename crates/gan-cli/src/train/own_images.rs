@@ -12,6 +12,8 @@ use gan_train::presets;
 use gan_train::recipe::{Choice, Wishes};
 use std::path::Path;
 
+/// The usual recipe.
+pub const RECIPE: &str = "images";
 /// The recipes that `--recipe` lists; it takes any preset for images.
 const RECIPES: &str = "images, r3gan-images";
 
@@ -25,7 +27,9 @@ pub fn is_source(source: &str) -> bool {
 pub fn refuse_others(args: &TrainArgs) -> Result<()> {
     let given = [("--size", args.size.is_some()), ("--recipe", args.recipe.is_some()), ("--classes", args.classes)];
     match given.iter().find(|(_, is_given)| *is_given) {
-        Some((name, _)) => Err(usage(name, format_args!("is for a folder of images, and {} is none: use --set", args.source))),
+        Some((name, _)) => {
+            Err(usage(name, format_args!("is for a folder of images, and {} is none: use --set", args.source)))
+        }
         None => Ok(()),
     }
 }
@@ -82,9 +86,7 @@ fn found(source: &str, survey: &Survey) -> Vec<String> {
         add(format!("{} of others", counted(copies, "exact copy")));
     }
     let sample = &survey.sample;
-    let among = |count: usize, what: &str| {
-        format!("{count} of {} {what}", counted(sample.images, "decoded image"))
-    };
+    let among = |count: usize, what: &str| format!("{count} of {} {what}", counted(sample.images, "decoded image"));
     if sample.near_duplicates * 50 > sample.images {
         add(among(sample.near_duplicates, "look like another one"));
     }
@@ -101,7 +103,12 @@ fn found(source: &str, survey: &Survey) -> Vec<String> {
     let count = broken.clone().count();
     if let Some(first) = broken.clone().next() {
         let path = first.path.to_string_lossy();
-        add(format!("{} left out, e.g. {}: {}", counted(count, "unreadable file"), visible_name(&path), visible_name(&first.reason)));
+        add(format!(
+            "{} left out, e.g. {}: {}",
+            counted(count, "unreadable file"),
+            visible_name(&path),
+            visible_name(&first.reason)
+        ));
     }
     survey.warnings.iter().for_each(|warning| add(visible_name(warning).into_owned()));
     lines
@@ -111,7 +118,8 @@ fn found(source: &str, survey: &Survey) -> Vec<String> {
 fn chosen(choice: &Choice) -> Vec<String> {
     let mut lines = vec![format!("chosen: the recipe {} (gan preset show {0}), with", choice.preset)];
     let settings = choice.settings.iter();
-    let width = settings.clone().map(|setting| setting.assignment.chars().count()).filter(|n| *n < 40).max().unwrap_or(0);
+    let width =
+        settings.clone().map(|setting| setting.assignment.chars().count()).filter(|n| *n < 40).max().unwrap_or(0);
     lines.extend(settings.map(|setting| match setting.reason.as_str() {
         "" => format!("  {}", visible_name(&setting.assignment)),
         reason => format!("  {:<width$}  {reason}", setting.assignment),

@@ -211,7 +211,10 @@ mod tests {
             let y = values(&augment.apply(&x, &mut Rng::new(1))?.flatten_from(1)?.min(1)?);
             let part = y.iter().filter(|least| **least == 0.0).count() as f64 / 4000.0;
             // Five standard deviations of a binomial distribution.
-            assert!((part - probability).abs() < 5.0 * (probability * (1.0 - probability) / 4000.0).sqrt() + 1e-9, "{part}");
+            assert!(
+                (part - probability).abs() < 5.0 * (probability * (1.0 - probability) / 4000.0).sqrt() + 1e-9,
+                "{part}"
+            );
         }
         Ok(())
     }

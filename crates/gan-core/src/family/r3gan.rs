@@ -1,7 +1,7 @@
 //! The networks of R3GAN (Huang et al. 2024, arXiv:2501.05441), in the form of its authors' code.
 
 use crate::Layer;
-use crate::layers::{Bilinear, BlurPool, Conv, Dense, Flatten, LeakyRelu, Pad, Residual, Reshape, ZeroPad};
+use crate::layers::{Bilinear, BlurPool, Conv, Dense, Flatten, LeakyRelu, Pad, Reshape, Residual, ZeroPad};
 
 /// Side of the smallest stage.
 const BASE: usize = 4;
@@ -35,7 +35,9 @@ impl R3gan {
     fn widths(&self) -> Result<Vec<usize>, String> {
         let Self { size, width, .. } = *self;
         if !size.is_power_of_two() || !(2 * BASE..=1024).contains(&size) {
-            return Err(format!("r3gan makes images of 8, 16, 32, 64, 128, 256, 512 or 1024 pixels a side, not {size}"));
+            return Err(format!(
+                "r3gan makes images of 8, 16, 32, 64, 128, 256, 512 or 1024 pixels a side, not {size}"
+            ));
         }
         let halvings = |side: usize| if size > 2 * FULL { (side / FULL).max(1).ilog2() } else { 0 };
         let sides = (0..).map(|i| BASE << i).take_while(|side| *side <= size);
@@ -93,7 +95,11 @@ impl R3gan {
             }
         }
         let basis = Conv { groups: last, gain: Some(LINEAR), ..unbiased(last, BASE) };
-        layers.extend([basis.into(), Flatten.into(), Dense { bias: false, gain: Some(LINEAR), ..Dense::new(1) }.into()]);
+        layers.extend([
+            basis.into(),
+            Flatten.into(),
+            Dense { bias: false, gain: Some(LINEAR), ..Dense::new(1) }.into(),
+        ]);
         Ok(layers)
     }
 

@@ -4,6 +4,7 @@ use super::{is_one, one};
 use gan_kernels::Precision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Settings of the training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct TrainConfig {
     /// Whether G is compared with the real samples that D has just seen, or with new ones, where its loss compares at all.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub reuse_reals: bool,
+    /// Run folder or weight file with whose weights both networks begin, as far as their layers fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// β of the average of G's weights (EMA), from 0 to less than 1, e.g. 0.999; no average by default.
     pub ema: Option<f64>,
     /// Instead of `ema`: number of real images after which weights count half in the average, at any size of batches. At the start it is 5 %

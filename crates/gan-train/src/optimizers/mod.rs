@@ -248,6 +248,8 @@ pub struct Optimizer {
     rule: Box<dyn UpdateRule>,
     pub(crate) averages: Averages,
     rates: Rates,
+    /// Variables with a factor of 0 or 1 for each of their numbers, where some keep their values.
+    masks: Vec<(Var, Tensor)>,
 }
 
 impl Optimizer {
@@ -258,7 +260,43 @@ impl Optimizer {
     pub fn new(rule: impl UpdateRule + 'static, params: &[Param]) -> Result<Self> {
         let trained = params.iter().filter(|param| param.role.is_trained());
         let prefixes = rule.averages().iter().map(|name| format!("{name}.")).collect();
-        Ok(Self { averages: Averages::zeros(trained, prefixes)?, rule: Box::new(rule), rates: Rates::default() })
+        Ok(Self {
+            averages: Averages::zeros(trained, prefixes)?,
+            rule: Box::new(rule),
+            rates: Rates::default(),
+            masks: vec![],
+        })
+    }
+
+    /// Keeps the weights of the first `layers` layers that have any.
+    pub(crate) fn without_layers(mut self, layers: usize) -> Result<Self> {
+        if layers == 0 {
+            return Ok(self);
+        }
+        let layer =
+            |param: &Param| param.name.rsplit_once('.').map_or(param.name.clone(), |(layer, _)| layer.to_string());
+        let mut met: Vec<String> = vec![];
+        for Averaged { var, params, .. } in &self.averages.variables {
+            let mut mask = vec![1f32; var.elem_count()];
+            for param in params {
+                let layer = layer(param);
+                if !met.contains(&layer) {
+                    met.push(layer);
+                }
+                if met.len() <= layers {
+                    mask[param.start()..][..param.elem_count()].fill(0.0);
+                }
+            }
+            if mask.contains(&0.0) {
+                self.masks.push((var.clone(), Tensor::from_vec(mask, var.shape(), var.device())?));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Returns whether some weights keep their values.
+    pub(crate) fn has_masks(&self) -> bool {
+        !self.masks.is_empty()
     }
 
     /// Returns the Euclidean norm over the gradients of all parameters; a parameter without a gradient counts as zero.
@@ -335,6 +373,9 @@ impl Optimizer {
         let step = self.averages.steps;
         let rates = self.rates;
         self.found(grads).try_for_each(|(Averaged { var, averages, .. }, gradient)| {
+            let mask = self.masks.iter().find(|(masked, _)| masked.id() == var.id());
+            let masked = mask.map(|(_, mask)| gradient.mul(mask)).transpose()?;
+            let gradient = masked.as_ref().unwrap_or(gradient);
             self.rule.update(&RuleUpdate { var, gradient, averages, step, rates })
         })
     }

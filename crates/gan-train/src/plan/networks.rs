@@ -109,7 +109,11 @@ fn of_family(
             if is_generator { (vec![config.latent.dim, 1, 1], g) } else { (input.to_vec(), d) }
         }
         Family::Plain => {
-            refuse_if(is_generator, "generator.family", "\"plain\" is a discriminator: use \"dcgan\" here, for example")?;
+            refuse_if(
+                is_generator,
+                "generator.family",
+                "\"plain\" is a discriminator: use \"dcgan\" here, for example",
+            )?;
             let (size, width) = sized(name, network, config)?;
             let made = family::plain(size, width).map_err(|problem| Error::config("data.size", problem))?;
             (input.to_vec(), made)

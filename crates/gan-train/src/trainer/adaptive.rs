@@ -43,13 +43,8 @@ mod tests {
 
     #[test]
     fn the_probability_follows_the_sign_of_real_samples() {
-        let augment = Augment {
-            color: true,
-            adaptive: Some(0.6),
-            adaptive_images: 1000,
-            probability: 0.0,
-            ..Augment::default()
-        };
+        let augment =
+            Augment { color: true, adaptive: Some(0.6), adaptive_images: 1000, probability: 0.0, ..Augment::default() };
         let mut adaptive = Adaptive::of(&augment).unwrap();
         let mut seen = vec![];
         for rt in [1.0, 0.9, 0.2, 0.4, 0.7, 0.7, 0.5, 0.6, 0.1, 0.1, 0.9, 0.9, 0.0, 0.0, 0.0, 0.0] {

@@ -29,6 +29,9 @@ impl Trainer {
             return Err(fail("this optimizer"));
         }
         let optimizers = [&self.optimizer_g, &self.optimizer_d];
+        if optimizers.iter().any(|optimizer| optimizer.has_masks()) {
+            return Err(fail("a network with frozen layers"));
+        }
         let (g, d) = (self.generator.as_ref(), self.discriminator.as_ref());
         let residence = Residence::new(backend, g, d, optimizers, self.ema.as_ref(), config.train.seed)?;
         let is_on_gradient = |effect: Effect| matches!(effect, Effect::Gradient(_));

@@ -150,7 +150,8 @@ fn a_schedule_changes_everything_that_it_names_over_images_seen() {
 #[test]
 fn r_t_is_the_mean_sign_of_real_samples_and_moves_the_augmentation() {
     // D answers 1 for every real sample, except where cutout leaves only zeros.
-    let settings = ["augment.cutout=1", "augment.probability=0", "augment.adaptive=0.6", "augment.adaptive_images=8000"];
+    let settings =
+        ["augment.cutout=1", "augment.probability=0", "augment.adaptive=0.6", "augment.adaptive_images=8000"];
     let (mut trainer, _) = trainer(Answers::IsZero, &settings);
     let seen: Vec<(f64, f64)> = (0..6)
         .map(|_| {
