@@ -281,9 +281,6 @@ fn within_budget(args: &TrainArgs, plan: Plan, is_own: bool, quiet: bool, rank: 
         }
     }
     let mut table = toml::Table::try_from(&config)?;
-    if steps.is_some() {
-        table.get_mut("train").and_then(|train| train.as_table_mut()).and_then(|train| train.remove("epochs"));
-    }
     gan_train::layering::overlay(&mut table, source::assigned(&lengths)?);
     // What was set by hand holds.
     gan_train::layering::overlay(&mut table, source::assigned(&args.set)?);

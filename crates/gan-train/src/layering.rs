@@ -100,10 +100,11 @@ fn takes_text(path: &str) -> bool {
 }
 
 /// Pairs of keys that replace each other.
-const EXCLUSIVE: [[&str; 2]; 3] = [["steps", "epochs"], ["family", "layers"], ["small", "upscale"]];
+const EXCLUSIVE: [[&str; 2]; 4] =
+    [["steps", "epochs"], ["family", "layers"], ["small", "upscale"], ["ema", "ema_half_life"]];
 
 /// Keys that are specific to a family of networks.
-const OF_A_FAMILY: [&str; 4] = ["width", "hidden", "activation", "features"];
+const OF_A_FAMILY: [&str; 5] = ["width", "classes", "hidden", "activation", "features"];
 
 /// Merges `over` onto `base`, table by table. A new `kind` of optimizer keeps the learning rate and drops the keys of the old kind.
 pub fn overlay(base: &mut Table, over: Table) {
