@@ -135,7 +135,7 @@ fn a_reference_is_used_completely_and_not_as_training_data() {
     assert_eq!((all["reference"]["samples"].as_u64(), all["samples"].as_u64()), (Some(33), Some(33)));
     assert_eq!((all["reference"]["path"].as_str(), all["reference"]["split"].as_str()), (Some("same"), Some("all")));
     assert!(
-        value(&all, "fd_thumbnails").abs() < 1e-6 && value(&all, "precision") == 1.0 && value(&all, "coverage") == 1.0,
+        value(&all, "fd_texture").abs() < 1e-6 && value(&all, "precision") == 1.0 && value(&all, "coverage") == 1.0,
         "{all}"
     );
     assert!((value(&all, "diversity") - 1.0).abs() < 1e-6 && value(&all, "swd") < 1e-6, "{all}");
@@ -147,7 +147,7 @@ fn a_reference_is_used_completely_and_not_as_training_data() {
     // The floor uses halves of the reference, but the comparison still uses all of it.
     let floor = card(&dir, "evaluate these --data same --floor");
     assert_eq!(floor["reference"]["hash"], all["reference"]["hash"]);
-    assert_eq!(value(&floor, "fd_thumbnails"), value(&all, "fd_thumbnails"));
+    assert_eq!(value(&floor, "fd_texture"), value(&all, "fd_texture"));
     assert!(floor["figures"][0]["floor"].as_f64().expect("a floor") > 0.0, "{floor}");
     dir.gan("evaluate these --data same --metrics near_copies").expect(2, &["near_copies", "training data"]);
     // A split that is named is used.
@@ -169,7 +169,7 @@ fn a_run_on_a_folder_is_compared_with_all_of_its_images() {
     assert_eq!((reference["samples"].as_u64(), reference["split"].as_str()), (Some(33), Some("training data")));
     assert_eq!(reference["floor_split"].as_str(), Some("one random half against the other"));
     assert!(card["figures"][0]["floor"].as_f64().is_some_and(|floor| floor > 0.0), "{card}");
-    // Copies are still searched, with one half of the images as held-out samples.
+    // Copies of all of the images are searched.
     assert!(value(&card, "memorisation") > 0.0 && value(&card, "near_copies") >= 0.0, "{card}");
 }
 
@@ -185,7 +185,7 @@ fn metrics_that_need_more_images_are_skipped_with_a_note() {
         assert!(warnings.iter().any(|warning| warning.as_str().expect("text").contains(words)), "no {words} in {card}");
     };
     let few = card(&dir, "evaluate real --data five");
-    assert!(value(&few, "fd_thumbnails") >= 0.0 && value(&few, "kid").is_finite());
+    assert!(value(&few, "fd_texture") >= 0.0 && value(&few, "kid").is_finite());
     note(&few, "not measured: precision, recall, density, coverage: 5 real samples are too few, at least 6 are needed");
     let few = card(&dir, "evaluate two --data real");
     note(&few, "not measured: precision, recall, density, coverage: 2 generated samples are too few");

@@ -21,7 +21,7 @@ use std::path::Path;
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  gan evaluate runs/first\n  gan evaluate runs/first runs/second\n  gan evaluate runs/first --best --samples 2000 --json\n  gan evaluate made/ --data mnist\n  gan evaluate made/ --data pictures/ --floor\n  gan evaluate samples.npy --data pictures/ --metrics fd_thumbnails,coverage\n  gan evaluate runs/first --protocol fid50k"
+    after_help = "Examples:\n  gan evaluate runs/first\n  gan evaluate runs/first runs/second\n  gan evaluate runs/first --best --samples 2000 --json\n  gan evaluate made/ --data mnist\n  gan evaluate made/ --data pictures/ --floor\n  gan evaluate samples.npy --data pictures/ --metrics fd_texture,coverage\n  gan evaluate runs/first --protocol fid50k"
 )]
 pub struct EvaluateArgs {
     /// Run folders, generators' weight files, folders of images, or .npy files; several are shown side by side.
@@ -39,7 +39,7 @@ pub struct EvaluateArgs {
     /// Also measure real samples: between random halves of the folder or pack that --data names.
     #[arg(long)]
     pub floor: bool,
-    /// Network that computes the features: auto, digits, inception, thumbnails, or a classifier's weight file.
+    /// Network that computes the features: auto, digits, inception, texture, thumbnails, or a classifier's weight file.
     #[arg(long, value_name = "NAME or FILE", default_value = "auto")]
     pub embedder: String,
     /// Follow a published protocol: fid50k is the FID of 50,000 samples against the whole training set, with Inception-v3's weights.

@@ -41,7 +41,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let found = prdc::prdc(&real, &generated, 5)?;
         Ok(found.precision + found.recall + found.density + found.coverage)
     })?;
-    time("nearest", &|| Ok(memorisation::nearest(&generated, &real)?.iter().sum::<f64>() / n as f64))?;
+    time("nearest", &|| {
+        let distances = memorisation::TrainingSet::new(&real)?.distances(&generated, "generated")?;
+        Ok(distances.iter().sum::<f64>() / n as f64)
+    })?;
     time("swd", &|| swd::distance(&real, &generated, 128, &mut Rng::new(0)))?;
     writeln!(out, "memory at its largest: {} MiB", peak_memory())?;
     Ok(())

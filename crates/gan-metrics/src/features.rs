@@ -79,6 +79,11 @@ impl Features {
         Self { values: indices.iter().flat_map(|i| self.row(*i)).copied().collect(), dim: self.dim }
     }
 
+    /// Changes the numbers in place.
+    pub(crate) fn map(&mut self, change: impl FnOnce(&mut [f32])) {
+        change(&mut self.values);
+    }
+
     /// Appends the samples of `more`.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ mod suite;
 pub use card::{Card, EmbedderCard, Figure, ImageSizes, Reference, ResizedTo, format_value};
 pub use error::{Error, Result};
 pub use features::Features;
-pub use metrics::{Better, DataKind, Inputs, Measured, Metric, Needs, Occasion};
+pub use metrics::{Better, CopySearch, DataKind, Inputs, Measured, Metric, Needs, Occasion};
 pub use metrics::{diversity, energy, frechet, kid, memorisation, mode_coverage, prdc, swd};
 pub use moments::Moments;
 pub use protocol::Protocol;

@@ -245,10 +245,17 @@ pub(crate) fn nearest_among(of: &Features, among: &Features, k: usize) -> Vec<Ne
 
 /// Returns the k nearest others for each sample of a set.
 pub(crate) fn nearest_others(set: &Features, k: usize) -> Vec<Nearest> {
-    let frame = Frame::of(&[set]);
-    let cloud = frame.place(set);
-    let mut found = vec![Nearest::new(k); set.len()];
-    Pairs::new(&frame, &cloud, &cloud).sweep(&mut found, |nearest, strip| nearest.take(strip, Some(strip.row)));
+    nearest_except_own(set, set, k)
+}
+
+/// Returns the k nearest samples of `among` for each of the first samples of it or their transforms, `of`; sample i is not compared with
+/// sample i.
+pub(crate) fn nearest_except_own(of: &Features, among: &Features, k: usize) -> Vec<Nearest> {
+    let frame = Frame::of(&[among, of]);
+    let rows = frame.place(of);
+    let columns = frame.place(among);
+    let mut found = vec![Nearest::new(k); of.len()];
+    Pairs::new(&frame, &rows, &columns).sweep(&mut found, |nearest, strip| nearest.take(strip, Some(strip.row)));
     found
 }
 

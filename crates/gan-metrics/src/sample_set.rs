@@ -6,6 +6,8 @@ use crate::error::Result;
 use crate::features::Features;
 use crate::metrics::inception_score::Scorer;
 use crate::metrics::inputs::Labelled;
+use crate::metrics::memorisation::pictures;
+use crate::metrics::swd_patches::Patches;
 use crate::moments::Moments;
 use candle_core::{D, Tensor};
 use gan_base::Rng;
@@ -31,6 +33,10 @@ pub struct SampleSet {
     embedder: Arc<dyn Embedder>,
     pub(crate) moments: Moments,
     pub(crate) kept: Features,
+    /// Pictures of the samples whose features are kept, if copies are searched among them.
+    pictures: Option<Features>,
+    /// Patches of the samples whose features are kept, if a metric needs them.
+    pub(crate) patches: Option<Patches>,
     pub(crate) scorer: Option<Scorer>,
     pub(crate) hash: Sha256,
     pub(crate) count: usize,
@@ -47,11 +53,14 @@ pub struct SampleSet {
 }
 
 impl SampleSet {
-    pub(crate) fn new(embedder: Arc<dyn Embedder>) -> Self {
+    /// Returns an empty set, with patches of images if `takes_patches`.
+    pub(crate) fn new(embedder: Arc<dyn Embedder>, takes_patches: bool) -> Self {
         let info = embedder.info();
         Self {
             moments: Moments::new(info.card.dim),
             kept: Features::empty(info.card.dim),
+            pictures: None,
+            patches: takes_patches.then(Patches::default),
             scorer: Scorer::new(info.classes.len()),
             hash: Sha256::new(),
             count: 0,
@@ -90,7 +99,18 @@ impl SampleSet {
         let EmbeddedSamples { samples, embedding, classes } = embedded;
         let features = Features::from_tensor(&embedding.features)?;
         features.check_finite("the samples'")?;
-        self.keep(&features)?;
+        let picked = self.chosen(features.len());
+        self.kept.append(&features.pick(&picked))?;
+        if samples.rank() == 4 && !self.embedder.info().features.finds_copies() {
+            let pictures = pictures(samples)?.pick(&picked);
+            match &mut self.pictures {
+                Some(kept) => kept.append(&pictures)?,
+                None => self.pictures = Some(pictures),
+            }
+        }
+        if let Some(patches) = self.patches.as_mut().filter(|_| samples.rank() == 4) {
+            patches.push(samples, &picked)?;
+        }
         self.count += features.len();
         let values: Vec<f32> = samples.flatten_all()?.to_vec1()?;
         values.iter().for_each(|value| self.hash.update(value.to_le_bytes()));
@@ -116,18 +136,25 @@ impl SampleSet {
     pub fn shuffled(self, seed: u64) -> Self {
         let mut order: Vec<usize> = (0..self.kept.len()).collect();
         Rng::stream(seed, "order of samples").shuffle(&mut order);
-        Self { kept: self.kept.pick(&order), ..self }
+        let pictures = self.pictures.map(|pictures| pictures.pick(&order));
+        Self { kept: self.kept.pick(&order), pictures, ..self }
     }
 
-    fn keep(&mut self, features: &Features) -> Result<()> {
+    /// Returns what copies are searched among: pictures, or else the features.
+    pub(crate) fn copy_space(&self) -> &Features {
+        self.pictures.as_ref().unwrap_or(&self.kept)
+    }
+
+    /// Returns which of the next `n` samples are kept.
+    fn chosen(&self, n: usize) -> Vec<usize> {
         let room = KEPT.saturating_sub(self.kept.len());
         if self.expected <= KEPT {
-            return self.kept.append(&features.first(room));
+            return (0..n.min(room)).collect();
         }
         // In u128, since the product of two lengths may not fit.
         let before = |i: usize| (self.count + i) as u128 * KEPT as u128 / self.expected as u128;
-        let mut picked: Vec<usize> = (0..features.len()).filter(|i| before(*i) != before(i + 1)).collect();
+        let mut picked: Vec<usize> = (0..n).filter(|i| before(*i) != before(i + 1)).collect();
         picked.truncate(room);
-        self.kept.append(&features.pick(&picked))
+        picked
     }
 }

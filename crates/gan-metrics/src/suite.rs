@@ -8,7 +8,8 @@ use crate::error::{Error, Result, too_few};
 use crate::features::{Features, check_widths};
 use crate::metrics::inputs::Cache;
 use crate::metrics::mode_coverage::ModesOf;
-use crate::metrics::{Inputs, Measured, Metric, Needs};
+use crate::metrics::swd_patches::Patches;
+use crate::metrics::{CopySearch, Inputs, Measured, Metric, Needs};
 use crate::moments::Moments;
 use crate::protocol::Protocol;
 use crate::sample_set::SampleSet;
@@ -36,11 +37,15 @@ struct Real {
     reference: Reference,
     features: Features,
     moments: Moments,
+    patches: Option<Patches>,
     /// Intermediate results of metrics.
     cache: Cache,
     lowest: f32,
-    /// Real samples that were not used for training, if they differ from the reference.
-    held_out: Option<Features>,
+    /// Real samples as they are compared with copies: see [`SampleSet::copy_space`].
+    copy_space: Features,
+    /// Whether they are the training data themselves, of which none is held out.
+    are_training_data: bool,
+    /// Training samples among which copies are searched, if they differ from the reference.
     train: Features,
     /// Values between real samples, by the metric's key.
     floors: BTreeMap<&'static str, f64>,
@@ -49,13 +54,15 @@ struct Real {
 impl Real {
     fn new(described: Reference, samples: SampleSet, train: SampleSet) -> Self {
         Self {
+            copy_space: samples.copy_space().clone(),
+            are_training_data: false,
             reference: Reference { samples: samples.count, hash: hex(samples.hash), ..described },
             features: samples.kept,
+            patches: samples.patches,
             moments: samples.moments,
             cache: Cache::default(),
             lowest: samples.lowest,
-            held_out: None,
-            train: train.kept,
+            train: train.copy_space().clone(),
             floors: BTreeMap::new(),
         }
     }
@@ -89,13 +96,17 @@ impl MetricSuite {
 
     /// Returns an empty set of samples.
     pub fn sample_set(&self) -> SampleSet {
-        SampleSet::new(Arc::clone(&self.embedder))
+        self.sample_set_of(Arc::clone(&self.embedder))
+    }
+
+    fn sample_set_of(&self, embedder: Arc<dyn Embedder>) -> SampleSet {
+        SampleSet::new(embedder, self.metrics.iter().any(|metric| metric.needs == Needs::Images))
     }
 
     /// Returns an empty set of real samples, whose embeddings are cached in `folder` ([`Remembered`]).
     pub fn remembered_sample_set(&self, folder: Option<PathBuf>) -> SampleSet {
         match folder {
-            Some(folder) => SampleSet::new(Arc::new(Remembered::new(Arc::clone(&self.embedder), folder))),
+            Some(folder) => self.sample_set_of(Arc::new(Remembered::new(Arc::clone(&self.embedder), folder))),
             None => self.sample_set(),
         }
     }
@@ -148,11 +159,10 @@ impl MetricSuite {
         Ok(self)
     }
 
-    /// Sets training samples and held-out samples, if the reference contains both.
-    pub fn with_copies_between(mut self, held_out: &SampleSet, train: &SampleSet) -> Self {
+    /// Searches copies among the reference, which is the training data.
+    pub fn with_copies_of_reference(mut self) -> Self {
         if let Some(real) = &mut self.real {
-            real.held_out = Some(held_out.kept.clone());
-            real.train = train.kept.clone();
+            real.are_training_data = true;
         }
         self
     }
@@ -218,17 +228,28 @@ impl MetricSuite {
     }
 
     fn inputs<'a>(&'a self, real: &'a Real, samples: &'a SampleSet) -> Inputs<'a> {
+        let features = self.embedder.info().features;
         Inputs {
             real: &real.features,
             real_moments: &real.moments,
-            held_out: real.held_out.as_ref().unwrap_or(&real.features),
-            train: &real.train,
             generated: &samples.kept,
+            neighbours: match features.compares_neighbours() {
+                true => [&real.features, &samples.kept],
+                false => [&real.copy_space, samples.copy_space()],
+            },
+            copies: CopySearch {
+                generated: samples.copy_space(),
+                training: if real.are_training_data { &real.copy_space } else { &real.train },
+                held_out: (!real.are_training_data).then_some(&real.copy_space),
+                are_pictures: !features.finds_copies(),
+            },
             moments: &samples.moments,
             protocol: self.protocol,
             seed: self.seed,
             scorer: samples.scorer.as_ref(),
             labelled: samples.labelled,
+            patches: samples.patches.as_ref(),
+            real_patches: real.patches.as_ref(),
             modes: self.modes.as_ref(),
             cache: Cache::default(),
             real_cache: &real.cache,

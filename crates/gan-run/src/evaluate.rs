@@ -168,7 +168,7 @@ impl Evaluator {
 
     /// Returns an evaluator for samples of `against`'s shape, with the settings `how`.
     fn new(real: Real, against: &Against, how: &EvaluateConfig, progress: &mut Progress) -> Result<Self> {
-        let network = Network::choose(against, &how.embedder, real.reference.set.as_ref())?;
+        let network = Network::choose(against, how, real.reference.set.as_ref())?;
         let sizes = real.reference.sizes().map(|sizes| sizes.card(Way::AsGiven, &against.sample, &against.data));
         // The card only mentions real images that were larger than the training size.
         let sizes = sizes.filter(|sizes| sizes.resized.is_some());

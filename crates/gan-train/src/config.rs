@@ -284,7 +284,7 @@ pub struct EvaluateConfig {
     pub metrics: Vec<&'static Metric>,
     /// Metric that selects the best generator; by default one that fits the data.
     pub best: Option<&'static Metric>,
-    /// Network that computes the features: "auto", "digits", "inception", "thumbnails", or a classifier's weight file.
+    /// Network that computes the features: "auto", "digits", "inception", "texture", "thumbnails", or a classifier's weight file.
     pub embedder: String,
 }
 

@@ -8,7 +8,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (generated, photos) = (folder.path().join("generated"), folder.path().join("photos"));
     write(&generated, 90)?;
     write(&photos, 120)?;
-    let card = gan::run::evaluate::distance(&generated, &photos, "thumbnails")?;
+    let card = gan::run::evaluate::distance(&generated, &photos, "texture")?;
     let figure = &card.figures[0];
     println!("{}: {}", figure.metric.title, figure.value);
     Ok(())

@@ -48,6 +48,7 @@ rules! {
     d_won: D_WON,
     oscillation: OSCILLATION,
     memorisation: MEMORISATION,
+    d_overfits: D_OVERFITS,
     collapse: COLLAPSE,
     g_won: G_WON,
     stalled: STALLED,

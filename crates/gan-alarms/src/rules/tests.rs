@@ -141,6 +141,29 @@ fn an_undecided_d_and_a_bad_evaluation_raise_g_won() {
     assert!(alarms[0].evidence.contains("0.020") && alarms[0].advice.contains("train.d_steps"), "{}", alarms[0]);
 }
 
+#[test]
+fn a_d_that_recognises_real_samples_raises_d_overfits_once_samples_get_worse() {
+    let first = |rt: f64, values: [f64; 6]| {
+        let mut watch = watch();
+        let mut raised = vec![];
+        for step in 0..=500u64 {
+            let line =
+                json!({"step": step, "accuracy_d": 0.9, "d_real": 0.9, "d_fake_before": 0.2, "rt": rt, "loss_g": 1.5});
+            raised.extend(watch.see(&line));
+            if step.is_multiple_of(100) {
+                let value = values[step as usize / 100];
+                raised.extend(watch.see(&json!({"step": step, "fd_digits": value, "diversity": 0.9, "coverage": 0.5})));
+            }
+        }
+        raised.iter().find(|alarm| alarm.rule.key == "d_overfits").map(|alarm| alarm.at)
+    };
+    assert_eq!(first(0.95, [90.0, 20.0, 10.0, 12.0, 13.0, 15.0]), Some(400));
+    assert_eq!(first(0.7, [90.0, 20.0, 10.0, 12.0, 13.0, 15.0]), None);
+    assert_eq!(first(0.95, [90.0, 50.0, 30.0, 20.0, 15.0, 12.0]), None);
+    // One bad evaluation is noise.
+    assert_eq!(first(0.95, [90.0, 20.0, 10.0, 13.0, 10.0, 9.0]), None);
+}
+
 fn line(step: u64, accuracy: f64, fake: f64, after: f64, loss: f64) -> Value {
     json!({"step": step, "accuracy_d": accuracy, "d_real": 1.0 - fake, "d_fake_before": fake, "d_fake_after": after, "grad_norm_g": 0.1, "loss_g": loss})
 }

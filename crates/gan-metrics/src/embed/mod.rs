@@ -1,7 +1,7 @@
 //! Networks that turn images into the features that metrics compare.
 //!
 //! In reading order: this file (the trait [`Embedder`]), `resize`, `layered` (networks of gan-core's layers, and the digit classifier that is
-//! shipped), `plain` (no network), `inception` (for published FID numbers), `remembered` (a cache of embeddings in files).
+//! shipped), `plain` (no network), `texture` (a random network), `inception` (for published FID numbers), `remembered` (a cache of embeddings in files).
 
 use crate::card::EmbedderCard;
 use crate::error::{Error, Result};
@@ -15,11 +15,14 @@ mod layered;
 mod plain;
 mod remembered;
 mod resize;
+mod texture;
 
 pub use inception::Inception;
 pub use layered::{Layered, Stacked};
+pub(crate) use plain::area_means;
 pub use plain::{Coordinates, Thumbnails};
 pub use remembered::Remembered;
+pub use texture::Texture;
 
 /// Maximum size of a weight file in bytes: ten times Inception-v3's.
 const MOST_BYTES: u64 = 1 << 30;
@@ -75,6 +78,8 @@ pub enum FeatureSpace {
     Inception,
     /// Thumbnails of the pixels.
     Thumbnails,
+    /// Statistics of a random network's activations.
+    Texture,
     /// Features of another classifier, such as a user's.
     Classifier,
     /// Coordinates of points.
@@ -83,7 +88,8 @@ pub enum FeatureSpace {
 
 impl FeatureSpace {
     /// Every feature space.
-    pub const ALL: [Self; 5] = [Self::Digits, Self::Inception, Self::Thumbnails, Self::Classifier, Self::Coordinates];
+    pub const ALL: [Self; 6] =
+        [Self::Digits, Self::Inception, Self::Thumbnails, Self::Texture, Self::Classifier, Self::Coordinates];
 
     /// Returns the network's name in messages.
     pub fn title(self) -> &'static str {
@@ -91,9 +97,25 @@ impl FeatureSpace {
             Self::Digits => "the digit classifier",
             Self::Inception => "Inception-v3",
             Self::Thumbnails => "8×8 thumbnails",
+            Self::Texture => "textures",
             Self::Classifier => "a classifier of your own",
             Self::Coordinates => "coordinates of points",
         }
+    }
+
+    /// Returns whether samples with almost the same features are copies of each other. Otherwise copies of images are searched among small
+    /// pictures of them.
+    pub fn finds_copies(self) -> bool {
+        match self {
+            Self::Digits | Self::Classifier | Self::Coordinates => true,
+            Self::Inception | Self::Thumbnails | Self::Texture => false,
+        }
+    }
+
+    /// Returns whether precision, recall, density, coverage and diversity compare samples by these features. Otherwise they compare small
+    /// pictures: every sample of a generator that is still bad has another texture than any real one, so that all would be 0.
+    pub fn compares_neighbours(self) -> bool {
+        self != Self::Texture
     }
 
     /// Returns the features of the embedder that a card names.
@@ -102,6 +124,7 @@ impl FeatureSpace {
             layered::DIGITS_NAME | layered::STACKED_NAME => Self::Digits,
             inception::NAME => Self::Inception,
             plain::THUMBNAILS => Self::Thumbnails,
+            texture::NAME => Self::Texture,
             plain::COORDINATES => Self::Coordinates,
             _ => Self::Classifier,
         }

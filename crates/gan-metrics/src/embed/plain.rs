@@ -77,21 +77,28 @@ impl Embedder for Thumbnails {
             let found = format!("{:?}", images.dims());
             return Err(Error::mismatch("images", found, format!("[N, {c}, {h}, {w}]"), "compare like with like"));
         }
-        let shape = (images.dim(0)?, self.info.card.dim);
-        let [rows, columns] = self.sides;
         let values: Vec<f32> = images.flatten_all()?.to_vec1()?;
-        let mut means = Vec::with_capacity(shape.0 * shape.1);
-        for plane in values.chunks_exact(h * w) {
-            for i in 0..rows {
-                for j in 0..columns {
-                    let height = [i * h / rows, (i + 1) * h / rows];
-                    let width = [j * w / columns, (j + 1) * w / columns];
-                    means.push(mean(plane, w, height, width));
-                }
+        let means = area_means(&values, [h, w], self.sides);
+        let features = Tensor::from_vec(means, (images.dim(0)?, self.info.card.dim), &Device::Cpu)?;
+        Ok(Embedding { features, logits: None })
+    }
+}
+
+/// Returns the means of planes `[H, W]` over areas, `rows` × `columns` of each. Areas of a plane with fewer pixels repeat pixels.
+pub(crate) fn area_means(planes: &[f32], [h, w]: [usize; 2], [rows, columns]: [usize; 2]) -> Vec<f32> {
+    let span = |i: usize, side: usize, parts: usize| {
+        let start = i * side / parts;
+        [start, ((i + 1) * side / parts).max(start + 1)]
+    };
+    let mut means = Vec::with_capacity(planes.len() / (h * w).max(1) * rows * columns);
+    for plane in planes.chunks_exact((h * w).max(1)) {
+        for i in 0..rows {
+            for j in 0..columns {
+                means.push(mean(plane, w, span(i, h, rows), span(j, w, columns)));
             }
         }
-        Ok(Embedding { features: Tensor::from_vec(means, shape, &Device::Cpu)?, logits: None })
     }
+    means
 }
 
 /// Returns the mean over some rows and columns of a plane that is `width` wide.

@@ -56,7 +56,8 @@ const PAIRS: usize = 20_000;
 pub static RELATIVE_DIVERSITY: Metric = Metric {
     in_training: DataKind::ALL,
     ..Metric::new("diversity", "Diversity, real = 1", Better::Higher, "Zhu et al. 2017, arXiv:1711.11586", |inputs| {
-        Ok(diversity(inputs.real, inputs.generated, PAIRS, &mut inputs.rng("diversity"))?.into())
+        let [real, generated] = inputs.neighbours;
+        Ok(diversity(real, generated, PAIRS, &mut inputs.rng("diversity"))?.into())
     })
 };
 

@@ -119,6 +119,8 @@ pub(crate) static FD_INCEPTION: Metric =
     frechet_distance("fd_inception", "Fréchet distance, Inception features", FeatureSpace::Inception);
 pub(crate) static FD_THUMBNAILS: Metric =
     frechet_distance("fd_thumbnails", "Fréchet distance, 8×8 thumbnails", FeatureSpace::Thumbnails);
+pub(crate) static FD_TEXTURE: Metric =
+    frechet_distance("fd_texture", "Fréchet distance, texture features", FeatureSpace::Texture);
 pub(crate) static FD_CLASSIFIER: Metric =
     frechet_distance("fd_classifier", "Fréchet distance, classifier's features", FeatureSpace::Classifier);
 pub(crate) static FD_COORDINATES: Metric =

@@ -3,6 +3,7 @@
 use super::Metric;
 use super::inception_score::Scorer;
 use super::mode_coverage::ModesOf;
+use super::swd_patches::Patches;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::moments::Moments;
@@ -36,20 +37,33 @@ pub(crate) struct Labelled {
     pub(crate) recognised: u64,
 }
 
+/// Samples among which copies are searched: pictures of images, or features that tell single samples apart.
+#[derive(Clone, Copy)]
+pub struct CopySearch<'a> {
+    /// Generated samples `[M, D]`.
+    pub generated: &'a Features,
+    /// Training samples `[T, D]`.
+    pub training: &'a Features,
+    /// Real samples that were not used for training `[H, D]`, if there are any.
+    pub held_out: Option<&'a Features>,
+    /// Whether they are pictures, which may be mirrored.
+    pub are_pictures: bool,
+}
+
 /// Samples and the real ones that they are compared with.
 pub struct Inputs<'a> {
     /// Features of real samples `[N, D]`.
     pub real: &'a Features,
     /// Moments of all real samples.
     pub real_moments: &'a Moments,
-    /// Features of real samples that were not used for training `[H, D]`.
-    pub held_out: &'a Features,
-    /// Features of training samples `[T, D]`.
-    pub train: &'a Features,
     /// Features of generated samples `[M, D]`.
     pub generated: &'a Features,
     /// Moments of all generated samples.
     pub moments: &'a Moments,
+    /// Real and generated samples in the space in which single samples are compared: the features, or pictures of the images.
+    pub neighbours: [&'a Features; 2],
+    /// Samples among which copies are searched.
+    pub copies: CopySearch<'a>,
     /// The published protocol that is followed.
     pub protocol: Option<Protocol>,
     /// Seed of every choice among samples.
@@ -57,6 +71,8 @@ pub struct Inputs<'a> {
     /// Predictions of the classifier for generated samples.
     pub(crate) scorer: Option<&'a Scorer>,
     pub(crate) labelled: Labelled,
+    pub(crate) patches: Option<&'a Patches>,
+    pub(crate) real_patches: Option<&'a Patches>,
     pub(crate) modes: Option<&'a ModesOf>,
     pub(crate) cache: Cache,
     pub(crate) real_cache: &'a Cache,
@@ -70,8 +86,12 @@ impl Inputs<'_> {
 
     /// Returns the first real and generated samples, the same number of each, for methods whose value depends on the numbers.
     pub fn same_number(&self) -> (Features, Features) {
-        let n = self.real.len().min(self.generated.len());
-        (self.real.first(n), self.generated.first(n))
+        same_number([self.real, self.generated])
+    }
+
+    /// Returns the same number of both in the space in which single samples are compared.
+    pub fn same_number_of_neighbours(&self) -> (Features, Features) {
+        same_number(self.neighbours)
     }
 
     /// Returns an intermediate result that several metrics of these samples share; the first of them computes it by `make`.
@@ -101,6 +121,11 @@ impl Inputs<'_> {
             other => other,
         })
     }
+}
+
+fn same_number([real, generated]: [&Features; 2]) -> (Features, Features) {
+    let n = real.len().min(generated.len());
+    (real.first(n), generated.first(n))
 }
 
 /// Values by their type.

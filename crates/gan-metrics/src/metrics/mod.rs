@@ -16,21 +16,25 @@ pub(crate) mod inception_score;
 pub(crate) mod inputs;
 pub mod kid;
 pub mod memorisation;
+pub(crate) mod mind;
 pub mod mode_coverage;
 pub mod prdc;
 pub mod swd;
+pub(crate) mod swd_patches;
 
-pub use inputs::{Inputs, Measured};
+pub use inputs::{CopySearch, Inputs, Measured};
 
 /// Every metric, in the order of a card.
-static METRICS: [&Metric; 26] = [
+static METRICS: [&Metric; 29] = [
     &frechet::FID,
     &frechet::FD_DIGITS,
     &frechet::FD_INCEPTION,
     &frechet::FD_THUMBNAILS,
+    &frechet::FD_TEXTURE,
     &frechet::FD_CLASSIFIER,
     &frechet::FD_COORDINATES,
     &kid::KID,
+    &mind::MIND,
     &inception_score::DIGIT_SCORE,
     &inception_score::INCEPTION_SCORE,
     &inception_score::CLASSIFIER_SCORE,
@@ -39,6 +43,7 @@ static METRICS: [&Metric; 26] = [
     &mode_coverage::REVERSE_KL,
     &energy::ENERGY_DISTANCE,
     &swd::SLICED_WASSERSTEIN,
+    &swd_patches::SWD_PATCHES,
     &prdc::PRECISION,
     &prdc::RECALL,
     &prdc::DENSITY,
@@ -208,6 +213,8 @@ pub enum Needs {
     Features,
     /// Features of this network.
     FeaturesOf(FeatureSpace),
+    /// The images themselves.
+    Images,
     /// Predictions of any classifier.
     Classes,
     /// Predictions of this classifier.
@@ -228,6 +235,7 @@ impl Needs {
         match self {
             Self::FeaturesOf(space) | Self::ClassesOf(space) => space == features,
             Self::Protocol => features == FeatureSpace::Inception,
+            Self::Images => features != FeatureSpace::Coordinates,
             Self::Features | Self::Classes | Self::Labels | Self::TrainingSamples | Self::Modes => true,
         }
     }
@@ -236,7 +244,8 @@ impl Needs {
     pub fn classes(self) -> bool {
         match self {
             Self::Classes | Self::ClassesOf(_) | Self::Labels => true,
-            Self::Features | Self::FeaturesOf(_) | Self::TrainingSamples | Self::Modes | Self::Protocol => false,
+            Self::Features | Self::FeaturesOf(_) | Self::Images => false,
+            Self::TrainingSamples | Self::Modes | Self::Protocol => false,
         }
     }
 

@@ -122,7 +122,7 @@ const NAEEM: &str = "Naeem et al. 2020, arXiv:2002.09797";
 /// Returns one of the four figures, which are computed together.
 fn measured(inputs: &Inputs<'_>, figure: impl Fn(&Prdc) -> f64) -> Result<Measured> {
     let found = inputs.shared(|| {
-        let (real, generated) = inputs.same_number();
+        let (real, generated) = inputs.same_number_of_neighbours();
         prdc(&real, &generated, NEAREST)
     })?;
     Ok(Measured { warning: found.warning.clone(), ..figure(&found).into() })

@@ -52,7 +52,7 @@ fn every_kind_of_data_has_metrics_and_one_that_selects_the_best() {
         DataKind::Classes | DataKind::ManyClasses => {
             vec![FeatureSpace::Digits, FeatureSpace::Inception, FeatureSpace::Classifier]
         }
-        DataKind::Images => vec![FeatureSpace::Thumbnails, FeatureSpace::Inception],
+        DataKind::Images => vec![FeatureSpace::Texture, FeatureSpace::Thumbnails, FeatureSpace::Inception],
         DataKind::PointsAroundModes | DataKind::Points => vec![FeatureSpace::Coordinates],
     };
     for kind in KINDS {
@@ -77,6 +77,10 @@ fn every_kind_of_data_has_metrics_and_one_that_selects_the_best() {
     assert_eq!(
         keys(DataKind::Images, FeatureSpace::Thumbnails, Occasion::Training),
         "fd_thumbnails precision recall density coverage diversity memorisation near_copies"
+    );
+    assert_eq!(
+        keys(DataKind::Images, FeatureSpace::Texture, Occasion::Evaluation),
+        "fd_texture precision recall density coverage diversity memorisation near_copies kid mind swd swd_patches"
     );
 }
 

@@ -6,7 +6,7 @@ use crate::embed::{Coordinates, EmbedderInfo, FeatureSpace};
 use crate::metrics::diversity::RELATIVE_DIVERSITY;
 use crate::metrics::energy::ENERGY_DISTANCE;
 use crate::metrics::frechet::{FD_COORDINATES, FD_INCEPTION, FID};
-use crate::metrics::memorisation::NEAREST_DISTANCE;
+use crate::metrics::memorisation::{NEAR_COPIES, NEAREST_DISTANCE};
 use crate::metrics::prdc::{COVERAGE, PRECISION};
 use crate::sample_set::KEPT;
 use candle_core::{Device, Tensor};
@@ -173,13 +173,12 @@ fn fid_over_other_features_is_refused_with_the_right_key() {
 }
 
 #[test]
-fn copies_are_searched_between_halves_of_the_training_data() {
-    let metrics = [&NEAREST_DISTANCE];
+fn copies_of_every_training_sample_are_found_if_none_is_held_out() {
+    let metrics = [&NEAREST_DISTANCE, &NEAR_COPIES];
     let suite = MetricSuite::new(Arc::new(Coordinates::new(vec![[-1.0, 1.0]; 2])), &metrics, 7).unwrap();
-    let (held_out, train) = (filled(&suite, &points(40, 1)), filled(&suite, &points(40, 2)));
-    let both = filled(&suite, &Tensor::cat(&[points(40, 1), points(40, 2)], 0).unwrap());
-    let none = suite.sample_set();
-    let suite = suite.with_real(described(), both, None, none).unwrap().with_copies_between(&held_out, &train);
-    let of = |seed: u64| suite.card("x", &filled(&suite, &points(40, seed)), 0).unwrap().figures[0].value;
-    assert_eq!((of(1), of(2)), (1.0, 0.0));
+    let (reference, none) = (filled(&suite, &points(40, 1)), suite.sample_set());
+    let suite = suite.with_real(described(), reference, None, none).unwrap().with_copies_of_reference();
+    let of = |seed: u64| suite.card("x", &filled(&suite, &points(40, seed)), 0).unwrap();
+    assert_eq!(of(1).figures.iter().map(|figure| figure.value).collect::<Vec<_>>(), [0.0, 1.0]);
+    assert!(of(2).figures[0].value > 0.5 && of(2).figures[1].value < 0.3);
 }

@@ -181,7 +181,7 @@ fn images(
     };
     let natural = size.unwrap_or_else(|| natural(samples, reals));
     against.sample = vec![channels, natural[0], natural[1]];
-    let network = Network::choose(&against, &how.embedder, real.reference.set.as_ref())?;
+    let network = Network::choose(&against, how, real.reference.set.as_ref())?;
     let is_file = shape.is_none() || array.is_some();
     let takes_any = network.embedder.info().takes_any_size;
     against.way = match (size, is_file && takes_any) {
@@ -270,8 +270,8 @@ fn sides(shape: &[usize]) -> Option<[usize; 2]> {
 }
 
 /// Compares all images of the folder `samples` with all of the folder `real`, by the features of `embedder`: "inception" for Inception-v3
-/// (its weights must be downloaded separately, see `docs/evaluation.md`), "thumbnails", which contain colors and layout, "digits", or a classifier's weight
-/// file. The first figure of the card is the Fréchet distance over these features.
+/// (its weights must be downloaded separately, see `docs/evaluation.md`), "texture", "thumbnails", which contain colors and layout, "digits", or a
+/// classifier's weight file. The first figure of the card is the Fréchet distance over these features.
 ///
 /// ```no_run
 /// let card = gan_run::evaluate::distance("generated".as_ref(), "photos".as_ref(), "inception")?;

@@ -6,11 +6,11 @@ use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::{draw_classes, samples};
 use gan_data::{Classifier, Dataset};
-use gan_metrics::DataKind;
-use gan_metrics::EmbeddedSamples;
-use gan_metrics::embed::{Coordinates, Embedder, FeatureSpace, Inception, Layered, Stacked, Thumbnails};
+use gan_metrics::embed::{Coordinates, Embedder, FeatureSpace, Inception, Layered, Stacked, Texture, Thumbnails};
 use gan_metrics::mode_coverage::{Modes, ModesOf};
+use gan_metrics::{DataKind, EmbeddedSamples, Needs};
 use gan_train::Trainer;
+use gan_train::config::EvaluateConfig;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Embedding {
         let how = &trainer.plan().config().evaluate;
         let against = Against::of(trainer);
         let reference = Real::beside(&against, Arc::clone(trainer.dataset()))?.reference.set;
-        let network = Network::choose(&against, &how.embedder, reference.as_ref())?;
+        let network = Network::choose(&against, how, reference.as_ref())?;
         Ok(Self::new(network.embedder, reference.as_ref(), how.samples, against.seed))
     }
 
@@ -115,9 +115,10 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Returns the network called `name`, and the modes of the data.
-    pub(super) fn choose(against: &Against, name: &str, set: &dyn Dataset) -> Result<Network> {
+    /// Returns the network that the settings name, and the modes of the data.
+    pub(super) fn choose(against: &Against, how: &EvaluateConfig, set: &dyn Dataset) -> Result<Network> {
         let Against { data, sample, .. } = against;
+        let name = how.embedder.as_str();
         if let Some(units) = set.units() {
             if name != "auto" {
                 let problem = format!("\"{name}\" embeds images, and {} has points: leave it out", data.name());
@@ -130,15 +131,20 @@ impl Network {
         }
         let [c, h, w] = [0, 1, 2].map(|axis| sample.get(axis).copied().unwrap_or(1));
         let thumbnails = || -> Arc<dyn Embedder> { Arc::new(Thumbnails::new([c, h, w])) };
+        let texture = || -> Result<Arc<dyn Embedder>> { Ok(Arc::new(Texture::new([c, h, w])?)) };
         let classifier = data.set.info().classifier;
         let embedder: Arc<dyn Embedder> = match name {
             "auto" => match classifier {
                 Some(Classifier::Digits) if c == 1 => Arc::new(Layered::digits()?),
                 Some(Classifier::StackedDigits) => Arc::new(Stacked::digits()?),
-                Some(Classifier::Digits) | None => thumbnails(),
+                Some(Classifier::Digits) | None if h.min(w) < Texture::SMALLEST || names_thumbnails(how) => {
+                    thumbnails()
+                }
+                Some(Classifier::Digits) | None => texture()?,
             },
             "digits" if c == 3 => Arc::new(Stacked::digits()?),
             "digits" => Arc::new(Layered::digits()?),
+            "texture" => texture()?,
             "thumbnails" => thumbnails(),
             "inception" => Arc::new(Inception::load()?),
             path => Arc::new(Layered::read(Path::new(path))?),
@@ -159,4 +165,9 @@ impl Network {
             (false, true, _) => DataKind::Images,
         }
     }
+}
+
+/// Returns whether the settings name a metric that only thumbnails have, as settings of earlier versions do.
+fn names_thumbnails(how: &EvaluateConfig) -> bool {
+    how.metrics.iter().chain(&how.best).any(|metric| metric.needs == Needs::FeaturesOf(FeatureSpace::Thumbnails))
 }

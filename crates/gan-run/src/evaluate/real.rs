@@ -28,7 +28,7 @@ enum HeldOut {
     Split,
     /// New random points.
     Drawn,
-    /// None: the data set has one part, which is the reference. Its halves form the floor, and copies are searched between them.
+    /// None: the data set has one part, which is the reference. Its halves form the floor, and copies of all of it are searched.
     Nowhere,
     /// A reference that the user or a protocol named, which is used whole; copies are not searched.
     Named { floor: bool },
@@ -155,7 +155,7 @@ impl Real {
         let suite = suite.with_real(described, reference.shuffled(self.seed), None, none)?;
         let [one, other] = halves;
         match self.held_out {
-            HeldOut::Nowhere => Ok(suite.with_copies_between(&one, &other).with_floor_between(one, &other)?),
+            HeldOut::Nowhere => Ok(suite.with_copies_of_reference().with_floor_between(one, &other)?),
             _ if is_halved => Ok(suite.with_floor_between(one, &other)?),
             _ => Ok(suite),
         }

@@ -99,7 +99,8 @@ fn sliced_distances_equal_pot() {
 #[test]
 fn nearest_distances_equal_numpy() {
     for_each_case(|name, real, generated, case| {
-        let found = memorisation::memorisation(generated, generated, real).unwrap();
+        let training = memorisation::TrainingSet::new(real).unwrap();
+        let found = training.compare(generated, &training.level(Some(generated)).unwrap()).unwrap();
         assert_eq!(found.ratio, 1.0);
         assert_close(found.threshold, &case["nearest"]["percentile"], 1e-12, name);
         let mut distances = found.generated;
