@@ -127,7 +127,8 @@ impl<B: StepBackend> Engine<B> {
 
     /// Prepares an update whose signature says what it consists of; the same work follows from the same signature.
     fn begin(&mut self, signature: String, is_recordable: bool, clock: u64) {
-        self.recorder.begin(signature, is_recordable && self.backend.records());
+        let is_recordable = is_recordable && self.backend.records();
+        self.recorder.begin(&self.backend, signature, is_recordable);
         self.send_input(Input::Clock, &[clock as f32]);
         self.discriminator.plan.weights_changed();
         self.generator.plan.weights_changed();
