@@ -2,8 +2,9 @@
 
 python run.py [--seconds 470] [--only PART ...]
 Runs parts in the order of PARTS until the time is over: what was found, the kernels against the CPU's, the first steps of many presets against
-the CPU's, steps timed here and in PyTorch's modes in turn, kernels under compute-sanitizer if that is installed, and a profile. Writes gpu.json (all
-figures) and gpu.md (the table) into the folder that OUT names, or here, after each part. Requires torch for the comparison.
+the CPU's, steps timed here and in PyTorch's modes in turn, the work of a step with the time of each kernel, and kernels under compute-sanitizer if
+that is installed. Writes gpu.json (all figures) and gpu.md (the table) into the folder that OUT names, or here, after each part. Requires torch for
+the comparison.
 """
 import argparse
 import json
@@ -100,7 +101,7 @@ def sanitizer():
 
 
 def profile():
-    found["profile"] = run(["./gpu_check", "profile-bf16"], 40)
+    found["profile"] = run(["./step_work", "dcgan-celeba"], 60)
 
 
 PARTS = [listed, operations, parity, times, start, profile, sanitizer]

@@ -6,18 +6,23 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// Builds `gan` and the check of the CUDA backend, and puts them with their scripts into `target/gpu`.
+/// Packages and their examples.
+const EXAMPLES: [(&str, &str); 2] = [("gan-cuda", "gpu_check"), ("gan-train", "step_work")];
+
+/// Builds `gan` and the programs that check the CUDA backend and profile its steps, and puts them with their scripts into `target/gpu`.
 pub fn run() -> Outcome {
     let build = Cargo::new(["build", "--release", "--package", "gan-cli", "--bin", "gan"]);
     build.succeed("`gan` does not build: see cargo's messages above")?;
-    let build = Cargo::new(["build", "--release", "--package", "gan-cuda", "--example", "gpu_check"]);
-    build.succeed("`gpu_check` does not build: see cargo's messages above")?;
+    for (package, example) in EXAMPLES {
+        let build = Cargo::new(["build", "--release", "--package", package, "--example", example]);
+        build.succeed(&format!("`{example}` does not build: see cargo's messages above"))?;
+    }
     let folder = target().join("gpu");
     fs::create_dir_all(&folder).map_err(|error| unwritten(&folder, &error))?;
     let release = target().join("release");
-    for (from, name) in [(release.join("gan"), "gan"), (release.join("examples/gpu_check"), "gpu_check")] {
-        let to = folder.join(name);
-        stripped(&from, &to)?;
+    stripped(&release.join("gan"), &folder.join("gan"))?;
+    for (_, example) in EXAMPLES {
+        stripped(&release.join("examples").join(example), &folder.join(example))?;
     }
     let benches = root().join("benches");
     for script in ["gpu/run.py", "peers/torch_step.py", "peers/networks.py"] {

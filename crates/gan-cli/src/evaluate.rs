@@ -8,7 +8,7 @@ use clap::Args;
 use gan_base::Rng;
 use gan_core::weights;
 use gan_core::weights::Description;
-use gan_core::{draw_classes, samples};
+use gan_core::{Generator, draw_classes, samples};
 use gan_data::DatasetEntry;
 use gan_data::npy::{self, NpyFile};
 use gan_metrics::frechet::FID;
@@ -66,7 +66,7 @@ pub struct EvaluateArgs {
 const SAMPLES: usize = 10_000;
 
 /// Generator of the samples.
-type Maker = (Description, gan_core::LayeredGenerator, candle_core::Device);
+type Maker = (Description, Box<dyn Generator>, candle_core::Device);
 
 /// Evaluates each source and prints its card.
 pub fn run(args: &EvaluateArgs, quiet: bool) -> Result<()> {
@@ -225,7 +225,7 @@ fn subject(source: &str, args: &EvaluateArgs) -> Result<(Subject, Option<Maker>)
         return Err(usage(source, "is one image, which has no distribution to compare: name a folder of images"));
     }
     let file = if args.best { source::best_weight_file(path)? } else { source::weight_file(path)? };
-    let maker = source::generator(&file, &args.device)?;
+    let maker = source::sampler(&file, &args.device)?;
     Ok((Subject::Made(maker.0.data.shape.clone()), Some(maker)))
 }
 
@@ -239,8 +239,8 @@ fn made(
     let mut rng = Rng::stream(seed, "evaluation");
     Ok(evaluator.collect(&mut |n| {
         let z = description.latent.sample(n, &mut rng, device)?;
-        let classes = draw_classes(generator, n, &mut rng, device)?;
-        let made = samples(generator, &z, classes.as_ref())?;
+        let classes = draw_classes(generator.as_ref(), n, &mut rng, device)?;
+        let made = samples(generator.as_ref(), &z, classes.as_ref())?;
         progress(n);
         Ok(Some((made, classes)))
     })?)

@@ -84,16 +84,16 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
     }
     let weights = source::weight_file(&args.source)?;
     out.keep_apart_from([Some(&weights), args.latents.as_ref()].into_iter().flatten().map(|path| path.as_path()))?;
-    let (description, generator, device) = source::generator(&args.source, &args.device)?;
+    let (description, generator, device) = source::sampler(&args.source, &args.device)?;
     let (latents, count) = latents(args, &description.latent)?;
     if count == 0 {
         return Err(Usage("there are no latent vectors to make samples from; expected at least 1".into()).into());
     }
     let classes = match &args.class {
-        Some(name) => Some(Tensor::full(source::class(&description, &generator, name)?, count, &device)?),
-        None => classes_in_turn(&generator, count, &device)?,
+        Some(name) => Some(Tensor::full(source::class(&description, generator.as_ref(), name)?, count, &device)?),
+        None => classes_in_turn(generator.as_ref(), count, &device)?,
     };
-    let made = Made { generator: &generator, latents, classes, device, next: 0, count };
+    let made = Made { generator: generator.as_ref(), latents, classes, device, next: 0, count };
     let units = source::units(&description);
     let sample = &description.data.shape;
     match out.form {

@@ -57,8 +57,14 @@ pub fn generator(source: &Path, device: &str) -> Result<(Description, LayeredGen
     Ok((description, generator, device))
 }
 
+/// Reads the generator in a run folder or a weight file, to generate samples on a device; their latents come from the device that is returned.
+pub fn sampler(source: &Path, name: &str) -> Result<(Description, Box<dyn Generator>, candle_core::Device)> {
+    let (description, generator, device) = generator(source, name)?;
+    Ok((description, gan_train::device::sampler(generator, name)?, device))
+}
+
 /// Returns the class called `name`, or with that number, of a conditional generator.
-pub fn class(description: &Description, generator: &LayeredGenerator, name: &str) -> Result<u32> {
+pub fn class(description: &Description, generator: &dyn Generator, name: &str) -> Result<u32> {
     let class = match generator.classes() {
         Some(known) => class_of(&description.data.classes, known, name),
         None => Err("this generator knows no classes: leave it out".into()),

@@ -7,6 +7,7 @@ use crate::conv::small_count;
 use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type, lock};
 use gan_kernels::backend::{Classes, Memory, PixelMap, size};
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 impl Cuda {
@@ -14,29 +15,25 @@ impl Cuda {
     pub(crate) fn classes(&self, classes: &[u32], known: usize, samples: usize) -> Arc<Buffer> {
         assert!(classes.iter().all(|class| (*class as usize) < known), "classes {classes:?} of {known}");
         assert!(samples == 0 || !classes.is_empty(), "{samples} samples without classes");
-        let mut last = lock(&self.inner.classes);
-        if let Some((values, buffer)) = &*last
-            && values == classes
-        {
-            return Arc::clone(buffer);
-        }
-        let buffer = Arc::new(self.upload_bits("classes", classes));
-        *last = Some((classes.to_vec(), Arc::clone(&buffer)));
-        buffer
+        self.set_classes(classes)
     }
 
-    /// Puts the classes of the next samples where captured steps read them: in the same place as those before, if they are as many.
-    pub fn set_classes(&self, classes: &[u32]) {
-        let mut last = lock(&self.inner.classes);
-        let fits = last.as_ref().filter(|(values, _)| values.len() == classes.len());
-        let buffer = match fits {
-            Some((_, buffer)) => {
-                self.overwrite_bits(buffer, classes);
+    /// Puts the classes of the next samples where captured steps read them: in the same place as those before that were as many.
+    pub fn set_classes(&self, classes: &[u32]) -> Arc<Buffer> {
+        match lock(&self.inner.classes).entry(classes.len()) {
+            Entry::Occupied(mut known) => {
+                let (values, buffer) = known.get_mut();
+                if values != classes {
+                    self.overwrite_bits(buffer, classes);
+                    *values = classes.to_vec();
+                }
                 Arc::clone(buffer)
             }
-            None => Arc::new(self.upload_bits("classes", classes)),
-        };
-        *last = Some((classes.to_vec(), buffer));
+            Entry::Vacant(new) => {
+                let buffer = Arc::new(self.upload_bits("classes", classes));
+                Arc::clone(&new.insert((classes.to_vec(), buffer)).1)
+            }
+        }
     }
 }
 

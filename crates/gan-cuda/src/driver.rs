@@ -1,6 +1,8 @@
 //! The device: its context, one stream, kernels, timing and captured graphs.
 
 use crate::conv::Dnn;
+use crate::failure::{caught, check};
+use crate::graph::Piece;
 use crate::libraries::{Found, probe};
 use crate::memory::{Arena, Buffer, Type, lock};
 use crate::pixels::Taps;
@@ -78,11 +80,11 @@ pub(crate) struct Inner {
     pub(crate) tickets: OnceLock<Buffer>,
     /// Tables of weights of maps of pixels.
     pub(crate) taps: Mutex<HashMap<Taps, Arc<Buffer>>>,
-    /// Classes that were used last.
-    pub(crate) classes: Mutex<Option<(Vec<u32>, Arc<Buffer>)>>,
+    /// Classes that were used last, by their number.
+    pub(crate) classes: Mutex<HashMap<usize, (Vec<u32>, Arc<Buffer>)>>,
     /// Whether the second stream has work that the first has not waited for.
     forked: AtomicBool,
-    pub(crate) profile: Mutex<Option<Vec<(String, usize, usize)>>>,
+    pub(crate) profile: Mutex<Option<Vec<(Piece, usize, usize)>>>,
     name: String,
 }
 
@@ -92,19 +94,7 @@ impl fmt::Debug for Cuda {
     }
 }
 
-/// Returns a call's value.
-///
-/// # Panics
-/// If the call failed: the device is then unusable, and the backend's kernels cannot return errors.
-#[track_caller]
-pub(crate) fn check<T, E: fmt::Debug>(what: &str, value: std::result::Result<T, E>) -> T {
-    match value {
-        Ok(value) => value,
-        Err(error) => panic!("CUDA: {what}: {error:?}"),
-    }
-}
-
-pub(crate) fn or_error<T, E: Display>(what: &str, value: std::result::Result<T, E>) -> Result<T> {
+fn or_error<T, E: Display>(what: &str, value: std::result::Result<T, E>) -> Result<T> {
     match value {
         Ok(value) => Ok(value),
         Err(error) => bail!("CUDA: {what}: {error}"),
@@ -114,6 +104,14 @@ pub(crate) fn or_error<T, E: Display>(what: &str, value: std::result::Result<T, 
 thread_local! {
     /// Context that this thread uses.
     static CURRENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Makes an open context the current one of this thread.
+pub(crate) fn make_current(context: usize) -> std::result::Result<(), cudarc::driver::DriverError> {
+    // SAFETY: the caller's context is open.
+    unsafe { result::ctx::set_current(context as _)? };
+    CURRENT.set(context);
+    Ok(())
 }
 
 impl Cuda {
@@ -173,9 +171,12 @@ impl Cuda {
                 on_side: false,
                 captures: true,
             };
-            cuda.set_gemm_workspace();
-            cuda.side().set_gemm_workspace();
-            let _ = cuda.inner.tickets.set(cuda.zeros(TICKETS, Type::F32));
+            let prepared = caught(|| {
+                cuda.set_gemm_workspace();
+                cuda.side().set_gemm_workspace();
+                let _ = cuda.inner.tickets.set(cuda.zeros(TICKETS, Type::F32));
+            });
+            prepared.map_err(candle_core::Error::wrap)?;
             Ok(cuda)
         }
     }
@@ -282,17 +283,20 @@ impl Cuda {
 
     /// Waits until all work is done.
     pub fn synchronize(&self) {
-        self.bind();
-        // SAFETY: the stream is open.
-        check("work on the device", unsafe { result::stream::synchronize(self.stream()) });
+        self.timed(
+            || "wait".into(),
+            0,
+            || {
+                // SAFETY: the stream is open.
+                check("work on the device", unsafe { result::stream::synchronize(self.stream()) });
+            },
+        );
     }
 
     /// Makes the device's context the current one of this thread.
     pub(crate) fn bind(&self) {
         if CURRENT.get() != self.inner.context {
-            // SAFETY: the context stays open.
-            check("a context", unsafe { result::ctx::set_current(self.inner.context as _) });
-            CURRENT.set(self.inner.context);
+            check("a context", make_current(self.inner.context));
         }
     }
 
@@ -318,8 +322,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // SAFETY: nobody else has the handles. Nothing can be done about errors at the end.
         unsafe {
-            let _ = result::ctx::set_current(self.context as _);
-            CURRENT.set(self.context);
+            let _ = make_current(self.context);
             let _ = result::stream::synchronize(self.stream as _);
             let _ = result::stream::synchronize(self.side as _);
             lock(&self.dnn).close();

@@ -1,38 +1,46 @@
 //! Times of kernels, and captured graphs.
 
 use crate::Cuda;
-use crate::driver::{check, or_error};
+use crate::driver::make_current;
+use crate::failure::check;
 use crate::memory::{Arena, lock};
-use candle_core::Result;
 use cudarc::driver::{result, sys};
 use std::sync::Arc;
 
+/// A piece of work in a profile.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// Name of the kernel or call, and its sizes.
+    pub name: String,
+    /// Bytes of all arrays that it reads and writes.
+    pub bytes: usize,
+    /// Its milliseconds on the device.
+    pub ms: f32,
+}
+
 impl Cuda {
-    /// Runs `f` with a time measurement around each piece of work, and returns each one's name and milliseconds in the order of calls.
-    pub fn profile(&self, f: impl FnOnce()) -> Vec<(String, f32)> {
+    /// Runs `f` with a time measurement around each piece of work, and returns all pieces in the order of calls. Work that is replayed is one
+    /// piece, `graph`; what is recorded must not be measured.
+    pub fn profile(&self, f: impl FnOnce()) -> Vec<Piece> {
         *lock(&self.inner.profile) = Some(vec![]);
         f();
         self.synchronize();
         let all = lock(&self.inner.profile).take().unwrap_or_default();
-        let time = |(name, start, end): (String, usize, usize)| {
+        let measured = |(mut piece, start, end): (Piece, usize, usize)| {
             // SAFETY: both events have happened, and are not used again.
-            let time = unsafe {
-                let time = check("an event", result::event::elapsed(start as _, end as _));
+            unsafe {
+                piece.ms = check("an event", result::event::elapsed(start as _, end as _));
                 let _ = result::event::destroy(start as _);
                 let _ = result::event::destroy(end as _);
-                time
-            };
-            (name, time)
+            }
+            piece
         };
-        all.into_iter().map(time).collect()
+        all.into_iter().map(measured).collect()
     }
 
     /// Records the work that `f` queues, without running it. `f` must have run before with the same shapes: a captured step cannot request
     /// memory, nor read numbers.
-    ///
-    /// # Errors
-    /// If the driver cannot capture the work.
-    pub fn capture<R>(&self, f: impl FnOnce() -> R) -> Result<(Graph, R)> {
+    pub fn capture<R>(&self, f: impl FnOnce() -> R) -> (Graph, R) {
         self.capture_in(&self.captured_memory(), f)
     }
 
@@ -42,15 +50,12 @@ impl Cuda {
     }
 
     /// Does what [`Cuda::capture`] does, with memory that other captures use too.
-    ///
-    /// # Errors
-    /// If the driver cannot capture the work.
-    pub fn capture_in<R>(&self, memory: &CapturedMemory, f: impl FnOnce() -> R) -> Result<(Graph, R)> {
+    pub fn capture_in<R>(&self, memory: &CapturedMemory, f: impl FnOnce() -> R) -> (Graph, R) {
         self.bind();
         let arena = Arc::clone(&memory.0);
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the stream is open.
-        or_error("a capture", unsafe { result::stream::begin_capture(self.stream(), mode) })?;
+        check("a capture", unsafe { result::stream::begin_capture(self.stream(), mode) });
         *lock(&self.inner.arena) = Arc::clone(&arena);
         let value = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
         *lock(&self.inner.arena) = Arc::clone(&self.inner.root);
@@ -61,20 +66,20 @@ impl Cuda {
             Ok(value) => value,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let graph = or_error("a capture", graph)?;
+        let graph = check("a capture", graph);
         // SAFETY: the graph was just captured.
         unsafe {
             let nodes = count_nodes(graph);
             let executable = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
             let _ = result::graph::destroy(graph);
-            let executable = or_error("a graph", executable)?;
-            or_error("a graph", result::graph::upload(executable, self.stream()))?;
-            Ok((Graph { cuda: self.clone(), executable: executable as usize, nodes, _arena: arena }, value))
+            let executable = check("a graph", executable);
+            check("a graph", result::graph::upload(executable, self.stream()));
+            (Graph { cuda: self.clone(), executable: executable as usize, nodes, _arena: arena }, value)
         }
     }
 
-    /// Queues work, and measures it if a profile is being taken.
-    pub(crate) fn timed(&self, name: impl FnOnce() -> String, work: impl FnOnce()) {
+    /// Queues work over arrays of this many `bytes`, and measures it if a profile is being taken.
+    pub(crate) fn timed(&self, name: impl FnOnce() -> String, bytes: usize, work: impl FnOnce()) {
         self.bind();
         if lock(&self.inner.profile).is_none() {
             return work();
@@ -89,7 +94,7 @@ impl Cuda {
         work();
         let end = event();
         if let Some(profile) = &mut *lock(&self.inner.profile) {
-            profile.push((name(), start, end));
+            profile.push((Piece { name: name(), bytes, ms: 0.0 }, start, end));
         }
     }
 
@@ -139,16 +144,24 @@ pub struct Graph {
 impl Graph {
     /// Queues the recorded work.
     pub fn launch(&self) {
-        self.cuda.bind();
-        // SAFETY: both are open.
-        check("a graph", unsafe { result::graph::launch(self.executable as _, self.cuda.stream()) });
+        self.cuda.timed(
+            || "graph".into(),
+            0,
+            || {
+                // SAFETY: both are open.
+                check("a graph", unsafe { result::graph::launch(self.executable as _, self.cuda.stream()) });
+            },
+        );
     }
 }
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        self.cuda.synchronize();
-        // SAFETY: nobody else has the graph. Nothing can be done about errors at the end.
-        let _ = unsafe { result::graph::exec_destroy(self.executable as _) };
+        // SAFETY: nobody else has the graph. Nothing can be done about errors at the end, which follow a failure.
+        unsafe {
+            let _ = make_current(self.cuda.inner.context);
+            let _ = result::stream::synchronize(self.cuda.stream());
+            let _ = result::graph::exec_destroy(self.executable as _);
+        }
     }
 }

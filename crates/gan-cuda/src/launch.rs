@@ -1,7 +1,7 @@
 //! Launches of own kernels: their threads and arguments.
 
 use crate::Cuda;
-use crate::driver::check;
+use crate::failure::check;
 use crate::memory::{Slice, SliceMut, lock};
 use cudarc::driver::{result, sys};
 use std::ffi::{CString, c_void};
@@ -25,10 +25,12 @@ impl Cuda {
             self.bind();
             self.function(name)
         };
-        let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|a| (&raw mut a.0).cast()).collect();
+        let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|a| (&raw mut a.value).cast()).collect();
+        let bytes = arguments.iter().map(|argument| argument.bytes).sum();
         let (x, y, z) = shape.grid;
         self.timed(
             || format!("{name} {x}x{y}x{z}"),
+            bytes,
             || {
                 // SAFETY: each caller passes what its kernel declares, and slices that are long enough.
                 check(name, unsafe {
@@ -77,7 +79,11 @@ impl Shape {
 /// Argument of a kernel.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-pub(crate) struct Argument([u64; 8]);
+pub(crate) struct Argument {
+    value: [u64; 8],
+    /// Bytes of the array, if it is one.
+    bytes: usize,
+}
 
 impl Argument {
     /// Returns an argument with a value's bytes.
@@ -86,7 +92,7 @@ impl Argument {
         let mut bytes = [0u64; 8];
         // SAFETY: the value fits, as checked above.
         unsafe { (&raw mut bytes).cast::<T>().write(value) };
-        Self(bytes)
+        Self { value: bytes, bytes: 0 }
     }
 }
 
@@ -108,17 +114,17 @@ impl From<usize> for Argument {
 }
 impl From<Slice<'_>> for Argument {
     fn from(value: Slice<'_>) -> Self {
-        Self::of(value.address)
+        Self { bytes: value.bytes(), ..Self::of(value.address) }
     }
 }
 impl From<&SliceMut<'_>> for Argument {
     fn from(value: &SliceMut<'_>) -> Self {
-        Self::of(value.address)
+        value.read().into()
     }
 }
 impl From<Option<Slice<'_>>> for Argument {
     fn from(value: Option<Slice<'_>>) -> Self {
-        Self::of(value.map_or(0, |slice| slice.address))
+        value.map_or(Self::of(0u64), Self::from)
     }
 }
 

@@ -5,8 +5,8 @@
 //! own kernels. All work goes to one stream; after the first step no memory is requested, so that a whole training step can be captured
 //! ([`Cuda::capture`]) and replayed without the host.
 //!
-//! In reading order: `libraries`, `driver` (the device), `memory`, `launch` (own kernels), `graph`, `layout`, `conv`, `norm`, `backend`,
-//! `derivatives`, `pixels`, `classes`, a file for each of the other layers, `optimizer`, [`step`] (a whole training step).
+//! In reading order: `libraries`, `driver` (the device), `failure`, `memory`, `launch` (own kernels), `graph`, `layout`, `conv`, `norm`, `backend`,
+//! `derivatives`, `pixels`, `classes`, a file for each of the other layers, `optimizer`, [`step`] (what whole training steps need besides).
 
 mod attention;
 mod backend;
@@ -14,6 +14,7 @@ mod classes;
 mod conv;
 mod derivatives;
 mod driver;
+mod failure;
 mod glu;
 mod graph;
 mod launch;
@@ -24,7 +25,6 @@ mod memory;
 mod minibatch_std;
 mod norm;
 mod optimizer;
-mod pinned;
 mod pixel_norm;
 mod pixels;
 mod sample_norm;
@@ -33,9 +33,9 @@ pub mod step;
 
 pub use conv::WeightCache;
 pub use driver::{Choice, Cuda, Products, count, describe};
-pub use graph::{CapturedMemory, Graph};
+pub use failure::{Failure, caught};
+pub use graph::{CapturedMemory, Graph, Piece};
 pub(crate) use launch::Argument;
 pub use libraries::{Found, Missing, look_in, probe};
 pub use memory::{Buffer, Slice, SliceMut, Type};
 pub use norm::Norm;
-pub use pinned::Pinned;

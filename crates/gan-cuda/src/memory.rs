@@ -4,7 +4,8 @@
 //! requested from the driver, which would wait for the device and cannot be captured.
 
 use crate::Cuda;
-use crate::driver::check;
+use crate::driver::make_current;
+use crate::failure::{check, request};
 use cudarc::driver::result;
 use gan_kernels::backend::Memory;
 use std::collections::BTreeMap;
@@ -56,9 +57,11 @@ pub(crate) struct Arena {
     /// Arena that gives blocks if none is unused here; without it, the driver gives them.
     parent: Option<Arc<Arena>>,
     context: usize,
-    /// Bytes requested from the driver, and how often.
+    /// Bytes that the driver has given, and how often.
     pub(crate) bytes: AtomicUsize,
     pub(crate) requests: AtomicUsize,
+    /// How often all unused blocks were given back.
+    pub(crate) releases: AtomicUsize,
 }
 
 impl Arena {
@@ -70,6 +73,7 @@ impl Arena {
             context,
             bytes: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
+            releases: AtomicUsize::new(0),
         }
     }
 
@@ -91,10 +95,22 @@ impl Arena {
         if let Some(parent) = &self.parent {
             return parent.pop(class).expect("a step that is captured must have run before, with the same sizes");
         }
+        let block = request(class, || self.free_unused());
         self.bytes.fetch_add(class, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller has made the context current.
-        check("memory", unsafe { result::malloc_sync(class) })
+        block
+    }
+
+    /// Gives all unused blocks back to the driver, which waits for the device first.
+    fn free_unused(&self) {
+        self.releases.fetch_add(1, Ordering::Relaxed);
+        for (class, blocks) in std::mem::take(&mut *lock(&self.free)) {
+            self.bytes.fetch_sub(class * blocks.len(), Ordering::Relaxed);
+            for block in blocks {
+                // SAFETY: the block came from the driver, and nobody has it. A block that is not given back is only lost.
+                let _ = unsafe { result::free_sync(block) };
+            }
+        }
     }
 
     /// Keeps all blocks that become unused, until they are released.
@@ -126,7 +142,7 @@ impl Drop for Arena {
                     Some(parent) => parent.give(class, block),
                     // SAFETY: the block came from the driver, in this context. Nothing can be done about errors at the end.
                     None => unsafe {
-                        let _ = result::ctx::set_current(self.context as _);
+                        let _ = make_current(self.context);
                         let _ = result::free_sync(block);
                     },
                 }
@@ -184,6 +200,11 @@ impl SliceMut<'_> {
 }
 
 impl Slice<'_> {
+    /// Returns the size of all numbers in bytes.
+    pub(crate) fn bytes(self) -> usize {
+        self.len * self.of.bytes()
+    }
+
     pub(crate) fn advanced(self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.len, "a part {range:?} of {} numbers", self.len);
         Self { address: self.address + (range.start * self.of.bytes()) as u64, len: range.len(), ..self }
@@ -244,6 +265,7 @@ impl Cuda {
         let buffer = self.buffer(len, of);
         self.timed(
             || "zeros".into(),
+            len * of.bytes(),
             || {
                 // SAFETY: the buffer has this many bytes.
                 check("zeros", unsafe { result::memset_d8_async(buffer.address, 0, len * of.bytes(), self.stream()) });
@@ -256,6 +278,7 @@ impl Cuda {
     pub(crate) fn clear(&self, to: &SliceMut<'_>) {
         self.timed(
             || "zeros".into(),
+            to.read().bytes(),
             || {
                 // SAFETY: the slice has this many bytes.
                 check("zeros", unsafe {
@@ -275,12 +298,36 @@ impl Cuda {
     /// Writes f32 values to the device, and waits until it has them.
     pub fn write(&self, values: &[f32], to: SliceMut<'_>) {
         assert!(to.len == values.len() && to.of == Type::F32, "{} f32 values for {to:?}", values.len());
-        self.bind();
-        // SAFETY: both have this many numbers; the host's live until the device has read them.
-        unsafe {
-            check("an upload", result::memcpy_htod_async(to.address, values, self.stream()));
-        }
+        self.send_to(to.address, values);
+    }
+
+    /// Copies numbers to an address with as many, and waits until the device has them.
+    fn send_to<T>(&self, to: u64, values: &[T]) {
+        self.timed(
+            || "upload".into(),
+            size_of_val(values),
+            || {
+                // SAFETY: both have this many numbers; the host's live until the device has read them.
+                check("an upload", unsafe { result::memcpy_htod_async(to, values, self.stream()) });
+            },
+        );
         self.synchronize();
+    }
+
+    /// Reads numbers from the device, and waits for them.
+    fn receive<T: Clone + Default>(&self, from: Slice<'_>) -> Vec<T> {
+        let mut values = vec![T::default(); from.len];
+        assert_eq!(size_of::<T>(), from.of.bytes(), "numbers of another size: {from:?}");
+        self.timed(
+            || "download".into(),
+            from.bytes(),
+            || {
+                // SAFETY: both have this many numbers.
+                check("a download", unsafe { result::memcpy_dtoh_async(&mut values, from.address, self.stream()) });
+            },
+        );
+        self.synchronize();
+        values
     }
 
     /// Returns a buffer with the bits of these numbers, and waits until the device has them.
@@ -290,41 +337,31 @@ impl Cuda {
     pub(crate) fn upload_bits(&self, what: &str, bits: &[u32]) -> Buffer {
         assert!(!self.is_capturing(), "CUDA: {what} cannot be sent to the device in a captured step");
         let buffer = self.buffer(bits.len(), Type::F32);
-        // SAFETY: both have this many numbers; the host's live until the device has read them.
-        unsafe { check("an upload", result::memcpy_htod_async(buffer.address, bits, self.stream())) };
-        self.synchronize();
+        self.send_to(buffer.address, bits);
         buffer
     }
 
     /// Writes the bits of these numbers over a buffer's, and waits until the device has them.
     pub(crate) fn overwrite_bits(&self, buffer: &Buffer, bits: &[u32]) {
         assert!(!self.is_capturing() && self.slice(buffer).len == bits.len(), "{} numbers for {buffer:?}", bits.len());
-        self.bind();
-        // SAFETY: both have this many numbers; the host's live until the device has read them.
-        unsafe { check("an upload", result::memcpy_htod_async(buffer.address, bits, self.stream())) };
-        self.synchronize();
+        self.send_to(buffer.address, bits);
     }
 
-    /// Reads f32 values from the device, and waits for them.
+    /// Reads values from the device, and waits for them.
     pub fn download(&self, from: Slice<'_>) -> Vec<f32> {
-        self.bind();
-        if from.of == Type::Bf16 {
-            let mut raw = vec![0u16; from.len];
-            // SAFETY: both have this many numbers.
-            unsafe { check("a download", result::memcpy_dtoh_async(&mut raw, from.address, self.stream())) };
-            self.synchronize();
-            return raw.into_iter().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect();
+        match from.of {
+            Type::F32 => self.receive(from),
+            Type::Bf16 => {
+                let wide = |bits: u16| f32::from_bits(u32::from(bits) << 16);
+                self.receive(from).into_iter().map(wide).collect()
+            }
         }
-        let mut values = vec![0.0; from.len];
-        // SAFETY: both have this many numbers.
-        unsafe { check("a download", result::memcpy_dtoh_async(&mut values, from.address, self.stream())) };
-        self.synchronize();
-        values
     }
 
     pub(crate) fn copy_bytes(&self, name: &'static str, from: u64, to: u64, bytes: usize) {
         self.timed(
             || name.into(),
+            2 * bytes,
             || {
                 // SAFETY: the caller's slices have this many bytes.
                 check(name, unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream()) });
@@ -332,7 +369,7 @@ impl Cuda {
         );
     }
 
-    /// Returns the bytes requested from the driver for buffers, and the number of requests.
+    /// Returns the bytes that the driver has given for buffers, and the number of requests.
     pub fn allocated(&self) -> (usize, usize) {
         let arena = self.root_arena();
         (arena.bytes.load(Ordering::Relaxed), arena.requests.load(Ordering::Relaxed))

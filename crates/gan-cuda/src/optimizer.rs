@@ -7,64 +7,17 @@ use crate::{Argument, Cuda};
 use gan_kernels::backend::{Memory, Optimizers};
 use gan_kernels::update::{Epsilon, Step};
 
-/// Coefficients that do not change from step to step, as the kernel reads them.
+/// An optimizer's step, as the kernel reads it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Update {
     first_decay: f32,
     second_decay: f32,
+    scale: f32,
+    root_scale: f32,
     epsilon: f32,
     inside: i32,
     has_first: i32,
-}
-
-impl Cuda {
-    /// Updates all numbers of a variable from the sum of one or two gradients. With `coefficients` in device memory, a learning rate and a
-    /// factor of the root that change from step to step are read there: a captured step can then be replayed.
-    #[allow(clippy::too_many_arguments)]
-    pub fn update(
-        &self,
-        step: &Step,
-        values: SliceMut<'_>,
-        gradients: [Option<Slice<'_>>; 2],
-        first: Option<SliceMut<'_>>,
-        second: SliceMut<'_>,
-        coefficients: Option<Slice<'_>>,
-    ) {
-        let n = values.len;
-        let fits = |len: usize| assert_eq!(len, n, "an update has one number of each kind for each of a variable's");
-        gradients.iter().flatten().for_each(|g| fits(g.len));
-        fits(second.len);
-        first.iter().for_each(|first| fits(first.len));
-        assert!(gradients[0].is_some() && values.of == Type::F32, "an update needs a gradient and f32 values");
-        let by = Update {
-            first_decay: step.first_decay.unwrap_or(0.0) as f32,
-            second_decay: step.second_decay as f32,
-            epsilon: step.epsilon as f32,
-            inside: i32::from(step.placement == Epsilon::InsideRoot),
-            has_first: i32::from(first.is_some() && step.first_decay.is_some()),
-        };
-        let [gradient, more] = gradients;
-        let first = first.as_ref().map_or(0u64, |first| first.address);
-        let of = |gradient: Option<Slice<'_>>| gradient.map_or(0, |g| g.address);
-        let (end, lanes) = Self::lanes(Type::F32, n, &[values.address, of(gradient), of(more), first, second.address]);
-        self.launch(
-            &format!("update_{end}"),
-            Shape::flat(n / lanes),
-            &mut [
-                (&values).into(),
-                gradient.into(),
-                more.into(),
-                first.into(),
-                (&second).into(),
-                (n as u64).into(),
-                Argument::of(by),
-                coefficients.into(),
-                (step.scale as f32).into(),
-                (step.root_scale as f32).into(),
-            ],
-        );
-    }
 }
 
 impl Cuda {
@@ -100,7 +53,25 @@ impl Optimizers for Cuda {
         first: Option<SliceMut<'_>>,
         second: SliceMut<'_>,
     ) {
-        self.update(step, values, [Some(gradient), None], first, second, None);
+        let n = values.len;
+        let fits = |len: usize| assert_eq!(len, n, "an update has one number of each kind for each of a variable's");
+        [gradient.len, second.len].into_iter().for_each(fits);
+        first.iter().for_each(|first| fits(first.len));
+        assert!(gradient.of == Type::F32 && values.of == Type::F32, "an update is one of f32 values");
+        let by = Update {
+            first_decay: step.first_decay.unwrap_or(0.0) as f32,
+            second_decay: step.second_decay as f32,
+            scale: step.scale as f32,
+            root_scale: step.root_scale as f32,
+            epsilon: step.epsilon as f32,
+            inside: i32::from(step.placement == Epsilon::InsideRoot),
+            has_first: i32::from(first.is_some() && step.first_decay.is_some()),
+        };
+        let first = first.as_ref().map(SliceMut::read);
+        let addresses = [values.address, gradient.address, first.map_or(0, |first| first.address), second.address];
+        let (end, lanes) = Self::lanes(Type::F32, n, &addresses);
+        let all = arguments![&values, gradient, first, &second, n as u64, Argument::of(by)];
+        self.launch(&format!("update_{end}"), Shape::flat(n / lanes), all);
     }
 
     fn follow(&self, weight: f32, x: Slice<'_>, average: SliceMut<'_>) {

@@ -5,7 +5,7 @@
 mod common;
 
 use common::operations::special_numbers::{large_means, two_groups, with_nan};
-use common::operations::{all, basics, difference, distance, layers, norms};
+use common::operations::{Case, all, basics, difference, distance, layers, norms};
 use gan_cuda::{Choice, Products};
 use gan_kernels::{Cpu, Precision};
 
@@ -132,4 +132,23 @@ fn kernels_are_compiled() {
     };
     let expected = format!("// of kernels.cu {sum}");
     assert_eq!(compiled.lines().next(), Some(&expected[..]), "run src/kernels/build.sh");
+}
+
+#[test]
+fn the_order_of_blocks_and_threads_does_not_change_a_bit() {
+    let Some(device) = common::device(Products::F32) else { return };
+    for products in [Products::F32, Products::Bf16] {
+        for cuda in [device.with_products(products), device.with_products(products).with_sums_in_one_kernel(true)] {
+            let expected = all(&cuda, Precision::F32);
+            if !device.reverse(true) {
+                return;
+            }
+            let found = all(&cuda, Precision::F32);
+            device.reverse(false);
+            for (a, b) in found.iter().zip(&expected) {
+                let bits = |case: &Case| -> Vec<u32> { case.results.iter().flatten().map(|x| x.to_bits()).collect() };
+                assert_eq!(bits(a), bits(b), "{} {products:?}", a.name);
+            }
+        }
+    }
 }

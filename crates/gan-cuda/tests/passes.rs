@@ -155,11 +155,7 @@ fn directional_derivatives_equal_the_cpus() {
 
 #[test]
 fn directional_derivatives_of_a_dcgan_equal_the_cpus() {
-    let made = dcgan(3, 8, 2, 5, SAMPLES);
-    let mut net = Net::new(3, 16, 1);
-    net.layers = made.plain.discriminator;
-    net.values.clone_from(&made.initial[1]);
-    compare!(derivative, 16, net, 1e-4, 0.15);
+    compare!(derivative, 16, dcgan(8, 2), 1e-4, 0.15);
 }
 
 #[test]
@@ -193,7 +189,7 @@ fn passes_of_all_layers_can_be_captured() {
         run();
         run();
         let (_, requests) = cuda.allocated();
-        let (graph, ()) = cuda.capture(&mut run).unwrap();
+        let (graph, ()) = cuda.capture(&mut run);
         assert_eq!(cuda.allocated().1, requests, "a captured pass requested memory");
         let [first, second] = &gradients;
         let expected = case.get(&[first, second]);

@@ -130,7 +130,7 @@ fn write(trainer: &Trainer, dir: &Path) -> Result<()> {
 
 /// Returns every tensor of the run under a name that begins with its owner, as safetensors.
 fn serialized(trainer: &Trainer) -> Result<Vec<u8>> {
-    trainer.settle();
+    trainer.settle()?;
     let mut all = BTreeMap::new();
     let mut add = |owner: &str, tensors: BTreeMap<String, Tensor>| {
         all.extend(tensors.into_iter().map(|(name, t)| (format!("{owner}.{name}"), t)));

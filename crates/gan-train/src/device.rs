@@ -5,8 +5,9 @@
 
 use crate::Trainer;
 use crate::error::{Error, Result};
+use crate::resident::on_device;
 use candle_core::Device;
-use gan_core::strip_backtrace;
+use gan_core::{Generator, LayeredGenerator, strip_backtrace};
 use gan_cuda::{Cuda, Products, probe};
 use gan_kernels::Precision;
 
@@ -98,11 +99,10 @@ pub fn place(trainer: &mut Trainer, name: &str) -> Result<Option<String>> {
         Precision::Bf16 => Products::Bf16,
     };
     let has_images = config.data.size.is_some();
-    let open = |number: usize| Cuda::open(number, products).map_err(|e| strip_backtrace(&e).to_string());
     match name_of {
         Name::Cpu | Name::Metal => Ok(None),
         Name::Cuda(number) => {
-            let cuda = open(number).or_else(|problem| fail(name, problem))?;
+            let cuda = open_cuda(number, products).or_else(|problem| fail(name, problem))?;
             trainer.move_to(&cuda)?;
             Ok(Some(format!("trains on {}", cuda.name())))
         }
@@ -110,13 +110,32 @@ pub fn place(trainer: &mut Trainer, name: &str) -> Result<Option<String>> {
         Name::Auto if !has_images => {
             Ok(Some("trains on the CPU, where networks for points are faster than on a GPU".into()))
         }
-        Name::Auto => Ok(Some(match open(0) {
+        Name::Auto => Ok(Some(match open_cuda(0, products) {
             Err(problem) => format!("trains on the CPU: the GPU cannot be opened ({problem})"),
             Ok(cuda) => match trainer.move_to(&cuda) {
                 Ok(()) => format!("trains on {}", cuda.name()),
                 Err(error) => format!("trains on the CPU: {error}"),
             },
         })),
+    }
+}
+
+fn open_cuda(number: usize, products: Products) -> Result<Cuda, String> {
+    Cuda::open(number, products).map_err(|e| strip_backtrace(&e).to_string())
+}
+
+/// Returns `generator` for inference: on the GPU, to which its weights are sent now, if `name` is that of one. A few samples are made faster on
+/// the CPU than a GPU is opened, so `auto` stays there.
+///
+/// # Errors
+/// If the GPU cannot be used, or lacks one of the generator's layers.
+pub fn sampler(generator: LayeredGenerator, name: &str) -> Result<Box<dyn Generator>> {
+    match Name::read(name)? {
+        Name::Cuda(number) if !HAS_CANDLE_CUDA => {
+            let cuda = open_cuda(number, Products::Tf32).or_else(|problem| fail(name, problem))?;
+            on_device(&cuda, generator)
+        }
+        _ => Ok(Box::new(generator)),
     }
 }
 

@@ -39,6 +39,12 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+    /// Device that failed while a run was on it.
+    #[error("{problem}")]
+    Device {
+        /// What went wrong and what to do.
+        problem: String,
+    },
     /// From gan-core.
     #[error(transparent)]
     Core(#[from] gan_core::Error),
@@ -76,7 +82,12 @@ impl Error {
             Self::Config { .. } => true,
             Self::Core(e) => matches!(e, gan_core::Error::Layer { .. } | gan_core::Error::Network { .. }),
             Self::Data(e) => e.is_usage(),
-            Self::File { .. } | Self::Ranks(_) | Self::NotFinite { .. } | Self::Write(_) | Self::Candle(_) => false,
+            Self::File { .. }
+            | Self::Ranks(_)
+            | Self::NotFinite { .. }
+            | Self::Device { .. }
+            | Self::Write(_)
+            | Self::Candle(_) => false,
         }
     }
 }

@@ -156,15 +156,16 @@ impl Trainer {
         &self.plan
     }
 
-    /// Returns G.
+    /// Returns G. If the networks live on a device that has failed, its numbers are those that it had when they were read last; the next step
+    /// and the next checkpoint return the failure.
     pub fn generator(&self) -> &dyn Generator {
-        self.settle();
+        let _ = self.settle();
         self.generator.as_ref()
     }
 
-    /// Returns D.
+    /// Returns D, as [`Trainer::generator`] returns G.
     pub fn discriminator(&self) -> &dyn Discriminator {
-        self.settle();
+        let _ = self.settle();
         self.discriminator.as_ref()
     }
 
@@ -180,15 +181,13 @@ impl Trainer {
 
     /// Replaces the training step, that is how a batch becomes an update of each network. It runs on the CPU.
     pub fn set_step(&mut self, step: impl TrainingStep + 'static) {
-        self.settle();
-        self.residence = None;
+        self.leave_device();
         self.step_rule = Box::new(step);
     }
 
     /// Replaces both optimizers, for example by ones with update rules of your own ([`Optimizer::new`]), and returns to the CPU.
     pub fn set_optimizers(&mut self, generator: Optimizer, discriminator: Optimizer) {
-        self.settle();
-        self.residence = None;
+        self.leave_device();
         self.optimizer_g = generator;
         self.optimizer_d = discriminator;
     }
@@ -234,7 +233,7 @@ impl Trainer {
     /// Does one step.
     ///
     /// # Errors
-    /// If the data cannot be read, or a loss or gradient is not finite.
+    /// If the data cannot be read, a loss or gradient is not finite, or the device fails, after which no step succeeds.
     pub fn advance(&mut self) -> Result<StepReport> {
         self.advance_watched::<Error>(&mut |_, _| Ok(()))
     }

@@ -4,10 +4,13 @@
 #[path = "../../gan-cuda/tests/common/device.rs"]
 mod device;
 
-use candle_core::Device;
-use gan_core::Param;
+use candle_core::{Device, Tensor};
+use gan_core::{Labels, LossFunction, LossProperties, Param, Side, classes_in_turn, samples};
 use gan_cuda::{Cuda, Products};
-use gan_train::{Trainer, layering, presets};
+use gan_data::Dataset;
+use gan_train::{Plan, Trainer, layering, presets};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 const STEPS: u64 = 6;
 
@@ -50,6 +53,10 @@ const NETWORKS: [[&str; 2]; 5] = [
 
 /// Returns a trainer of small networks.
 fn trainer(network: usize, settings: &[&str]) -> Trainer {
+    Trainer::new(plan(network, settings), &Device::Cpu).unwrap()
+}
+
+fn plan(network: usize, settings: &[&str]) -> Plan {
     let [generator, discriminator] = NETWORKS[network];
     let text = format!(
         r#"data = {{ name = "synthetic", size = 8, workers = 0 }}
@@ -64,7 +71,7 @@ fn trainer(network: usize, settings: &[&str]) -> Trainer {
     let mut table = layering::from_preset(presets::get("mnist").unwrap()).unwrap();
     layering::overlay(&mut table, text.parse().unwrap());
     settings.iter().for_each(|setting| layering::set(&mut table, setting).unwrap());
-    Trainer::new(layering::read(table).unwrap().check().unwrap(), &Device::Cpu).unwrap()
+    layering::read(table).unwrap().check().unwrap()
 }
 
 const R1: &str = r#"penalties=[{kind="r1",weight=1,every=2}]"#;
@@ -140,6 +147,114 @@ fn captured_steps_have_the_same_bits() {
                 let differ = a.iter().zip(b).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
                 assert_eq!(differ, 0, "{network} {settings:?} {products:?}: of {} numbers of {name}", a.len());
             }
+        }
+    }
+}
+
+/// Learning rates with which weights do not change in f32.
+const FROZEN: [&str; 2] = ["optimizer.generator.lr=1e-12", "optimizer.discriminator.lr=1e-12"];
+
+/// White images.
+struct White;
+
+impl Dataset for White {
+    fn len(&self) -> usize {
+        60
+    }
+
+    fn shape(&self) -> Vec<usize> {
+        vec![1, 8, 8]
+    }
+
+    fn write(&self, _: usize, out: &mut [f32]) -> Result<(), gan_data::Error> {
+        out.fill(1.0);
+        Ok(())
+    }
+}
+
+/// A loss that keeps D's logits for real samples.
+#[derive(Clone, Debug, Default)]
+struct Logits(Arc<Mutex<Vec<Vec<u32>>>>);
+
+impl LossFunction for Logits {
+    fn properties(&self) -> LossProperties {
+        LossProperties { is_relativistic: false, has_threshold: true, takes_labels: false, g_may_be_negative: true }
+    }
+
+    fn discriminator_part(&self, side: Side, logits: &Tensor, _: Labels) -> candle_core::Result<Tensor> {
+        if side == Side::Real {
+            let values = logits.flatten_all()?.to_vec1::<f32>()?;
+            self.0.lock().unwrap().push(values.into_iter().map(f32::to_bits).collect());
+        }
+        logits.sqr()
+    }
+
+    fn generator(&self, fake: &Tensor, _: Option<&Tensor>) -> candle_core::Result<Tensor> {
+        fake.mean_all()
+    }
+}
+
+/// Returns the number of different outputs of D on the same real samples, and of all of them, in steps with two updates.
+fn different_outputs(cuda: &Cuda, discriminator: &str) -> [usize; 2] {
+    let settings = [&["train.d_steps=2", discriminator][..], &FROZEN].concat();
+    let plan = plan(0, &settings);
+    let loader = gan_train::data::loader(&plan, Arc::new(White)).unwrap();
+    let mut trainer = Trainer::with_data(plan, loader, &Device::Cpu).unwrap();
+    let logits = Logits::default();
+    trainer.set_loss(logits.clone());
+    trainer.move_to(cuda).unwrap();
+    (0..STEPS).for_each(|_| _ = trainer.advance().unwrap());
+    let seen = logits.0.lock().unwrap();
+    [seen.iter().collect::<HashSet<_>>().len(), seen.len()]
+}
+
+#[test]
+fn each_update_draws_other_dropout_masks() {
+    let Some(cuda) = device::device(Products::F32) else { return };
+    for cuda in [cuda.with_captures(false), cuda.with_captures(true)] {
+        let same = r#"discriminator.layers=["flatten",{dense=16},{leaky_relu=0.2},{dense=1}]"#;
+        assert_eq!(different_outputs(&cuda, same), [1, 2 * STEPS as usize]);
+        let dropped = r#"discriminator.layers=["flatten",{dense=16},{leaky_relu=0.2},{dropout=0.5},{dense=1}]"#;
+        assert_eq!(different_outputs(&cuda, dropped), [2 * STEPS as usize; 2]);
+    }
+}
+
+#[test]
+fn samples_equal_the_cpus() {
+    let Some(cuda) = device::device(Products::F32) else { return };
+    for network in 0..NETWORKS.len() {
+        let mut trainer = trainer(network, &["optimizer.generator.lr=1e-3"]);
+        trainer.move_to(&*cuda).unwrap();
+        (0..3).for_each(|_| _ = trainer.advance().unwrap());
+        let there = trainer.progress_samples(7).unwrap();
+        let z = trainer.progress_noise(7).unwrap();
+        let here = trainer.with_ema_weights(|generator| -> gan_train::Result<_> {
+            let classes = classes_in_turn(generator, 7, &Device::Cpu)?;
+            Ok(samples(generator, &z, classes.as_ref())?)
+        });
+        let differences = (there - here.unwrap()).unwrap().abs().unwrap();
+        let most = differences.flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+        assert!(most < 1e-5, "{network}: {most:e}");
+    }
+}
+
+#[test]
+fn samples_do_not_change_training() {
+    let Some(cuda) = device::device(Products::Tf32) else { return };
+    for (network, settings) in [(1, &[][..]), (1, &["train.reuse_fakes=false"]), (4, &[])] {
+        let mut trainer = trainer(network, settings);
+        trainer.move_to(&*cuda).unwrap();
+        for _ in 0..STEPS {
+            // As many as in a batch, and others.
+            let look =
+                &mut |_, trainer: &Trainer| [6, 4].iter().try_for_each(|n| trainer.progress_samples(*n).map(drop));
+            trainer.advance_watched::<gan_train::Error>(look).unwrap();
+        }
+        let params = [trainer.generator().params(), trainer.discriminator().params()].concat();
+        let (_, expected) = on(&cuda, network, settings);
+        for (param, (name, expected)) in params.iter().zip(expected) {
+            let found = param.tensor().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(found, expected, "{network} {settings:?}: {name}");
         }
     }
 }

@@ -3,7 +3,8 @@
 use super::sizes::Sizes;
 use super::{Kind, LARGEST, Route, RouteKey};
 use crate::Cuda;
-use crate::driver::{Choice, check};
+use crate::driver::Choice;
+use crate::failure::check;
 use crate::memory::{Buffer, Type};
 use candle_core::{Result, bail};
 use cudarc::cublas::result as blas;

@@ -2,7 +2,8 @@
 
 use super::sizes::Product;
 use crate::Cuda;
-use crate::driver::{Products, check};
+use crate::driver::Products;
+use crate::failure::check;
 use crate::memory::{Buffer, Slice, SliceMut, Type};
 use cudarc::cublas::{result as blas, sys as blas_sys};
 
@@ -108,6 +109,7 @@ impl Cuda {
         let [m, n, k, lda, ldb, ldc] = [m, n, k, lda, ldb, ldc].map(side);
         self.timed(
             || format!("gemm {what} {m}x{n}x{k}"),
+            [a, b, c].map(Slice::bytes).iter().sum(),
             || {
                 let dnn = self.dnn();
                 // SAFETY: the arrays have these sizes, as checked above.
@@ -158,6 +160,7 @@ impl Cuda {
         let beta = if adds { 1f32 } else { 0f32 };
         self.timed(
             || format!("gemm {what} {count}x{m}x{n}x{k}"),
+            [a, b, c].map(|matrices| matrices.of.bytes()).iter().sum(),
             || {
                 let dnn = self.dnn();
                 // SAFETY: the arrays have these sizes, as checked above. cuBLAS counts in columns, so that it sees cᵀ = bᵀ·aᵀ.

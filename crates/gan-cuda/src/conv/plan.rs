@@ -3,7 +3,8 @@
 use super::dnn::{Dnn, Key, Plan, set_math};
 use super::sizes::Sizes;
 use super::{Kind, LARGEST};
-use crate::driver::{Choice, check};
+use crate::driver::Choice;
+use crate::failure::check;
 use crate::launch::Shape;
 use crate::memory::{Slice, SliceMut, Type};
 use crate::{Argument, Cuda};
@@ -46,7 +47,7 @@ impl Cuda {
                 &mut [Argument::of(sizes), a.into(), b.into(), to.into()],
             );
         }
-        self.timed(name, || {
+        self.timed(name, [a, b, to.read()].map(Slice::bytes).iter().sum(), || {
             let dnn = self.dnn();
             check("a convolution", dnn.convolve(kind, &plan, [a.address, b.address, to.address]));
         });

@@ -1,28 +1,25 @@
-// Optimizers, losses and random numbers.
+// Optimizers and random numbers.
 #pragma once
 #include "activations.cuh"
 #include "reductions.cuh"
 
-// Coefficients of a step that do not change from step to step.
-struct Update { float first_decay, second_decay, epsilon; int inside, has_first; };
+// An optimizer's step.
+struct Update { float first_decay, second_decay, scale, root_scale, epsilon; int inside, has_first; };
 
-// Adam or RMSProp. `coefficients` holds [scale, root_scale] in device memory, so that a captured step can be replayed with others.
-template <class L> __device__ __forceinline__ void update(float* values, const float* gradient, const float* more, float* first, float* second, u64 n, Update by, const float* coefficients, float scale, float root_scale) {
-    if (coefficients) { scale = coefficients[0]; root_scale = coefficients[1]; }
+// Adam or RMSProp.
+template <class L> __device__ __forceinline__ void update(float* values, const float* gradient, float* first, float* second, u64 n, Update by) {
     FOR_LANES(n) {
-        float p[L::N], g[L::N], h[L::N], m[L::N], v[L::N];
+        float p[L::N], g[L::N], m[L::N], v[L::N];
         L::load(values + at, p);
         L::load(gradient + at, g);
         L::load(second + at, v);
         if (by.has_first) L::load(first + at, m);
-        if (more) L::load(more + at, h);
         for (int i = 0; i < L::N; ++i) {
-            if (more) g[i] += h[i];
             v[i] = by.second_decay * v[i] + (1.0f - by.second_decay) * g[i] * g[i];
             m[i] = by.has_first ? by.first_decay * m[i] + (1.0f - by.first_decay) * g[i] : g[i];
-            float square = root_scale * v[i];
+            float square = by.root_scale * v[i];
             float root = by.inside ? sqrtf(square + by.epsilon) : sqrtf(square) + by.epsilon;
-            p[i] -= scale * m[i] / root;
+            p[i] -= by.scale * m[i] / root;
         }
         L::store(second + at, v);
         if (by.has_first) L::store(first + at, m);
@@ -30,7 +27,7 @@ template <class L> __device__ __forceinline__ void update(float* values, const f
     }
 }
 #define UPDATE(name, L) \
-    extern "C" __global__ void __launch_bounds__(256) name(float* values, const float* gradient, const float* more, float* first, float* second, u64 n, Update by, const float* coefficients, float scale, float root_scale) { update<L>(values, gradient, more, first, second, n, by, coefficients, scale, root_scale); }
+    extern "C" __global__ void __launch_bounds__(256) name(float* values, const float* gradient, float* first, float* second, u64 n, Update by) { update<L>(values, gradient, first, second, n, by); }
 UPDATE(update_f32, One<float>)
 UPDATE(update_f32v, Many<float>)
 
@@ -45,20 +42,6 @@ extern "C" __global__ void __launch_bounds__(256) squares(const float* x, u64 n,
     sum = over_block(sum);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
-
-// Mean binary cross-entropy of logits with one label, and its gradient: softplus(x) - label·x, (sigmoid(x) - label) / n. One block.
-template <class T> __device__ __forceinline__ void cross_entropy(const T* logits, T* gradient, float* loss, int n, float label) {
-    double sum = 0.0;
-    for (int i = threadIdx.x; i < n; i += 256) {
-        float x = wide(logits[i]);
-        sum += (x > 0.0f ? x : 0.0f) + log1pf(expf(-fabsf(x))) - label * x;
-        gradient[i] = Narrow<T>::of((sigmoid(x) - label) / n);
-    }
-    sum = over_block(sum);
-    if (threadIdx.x == 0) *loss = (float)(sum / n);
-}
-#define P_CROSS_ENTROPY(T) (const T* logits, T* gradient, float* loss, int n, float label)
-EACH_TYPE(cross_entropy, P_CROSS_ENTROPY, (logits, gradient, loss, n, label))
 
 // Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): uniform numbers from a step and a place.
 __device__ __forceinline__ void philox(u32* x, u32 a, u32 b) {

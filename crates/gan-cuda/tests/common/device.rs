@@ -20,6 +20,35 @@ impl Deref for Device {
     }
 }
 
+/// Memory of the doubles without a limit.
+#[allow(dead_code, reason = "few tests need it")]
+pub const NO_LIMIT: usize = 1 << 33;
+
+#[allow(dead_code, reason = "few tests need them")]
+impl Device {
+    /// Limits the memory of the doubles, and the number of launches after which the device is lost, from now on. Returns whether these are the
+    /// doubles.
+    pub fn limit(&self, memory: usize, launches: Option<u64>) -> bool {
+        let launches = launches.map_or("-1".into(), |n| n.to_string());
+        self.control(&format!("{memory} {launches} 0"))
+    }
+
+    /// Makes the doubles run the last block and thread of each kernel first, or the first. Returns whether these are the doubles.
+    pub fn reverse(&self, reversed: bool) -> bool {
+        self.control(&format!("{NO_LIMIT} -1 {}", i32::from(reversed)))
+    }
+
+    fn control(&self, limits: &str) -> bool {
+        let is_double = self.name() == "double";
+        if is_double {
+            std::fs::write(folder().join("limits"), limits).unwrap();
+            // The driver reads them now.
+            self.memory();
+        }
+        is_double
+    }
+}
+
 /// Returns a device: the doubles, or with `GAN_TEST_DEVICE=cuda` the real one; `None`, with a printed reason, where there is no g++.
 pub fn device(products: Products) -> Option<Device> {
     static TURN: Mutex<()> = Mutex::new(());
@@ -34,27 +63,20 @@ pub fn device(products: Products) -> Option<Device> {
     Some(Device { cuda: cuda.as_ref()?.with_products(products), _turn: turn })
 }
 
-/// Builds the doubles, and returns their folder.
+/// Returns the folder of this process's doubles.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("doubles-{}", std::process::id()))
+}
+
+/// Builds the doubles, with the options of `GAN_DOUBLE_FLAGS` too, and returns their folder.
 fn doubles() -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gan-cuda/tests/doubles");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("doubles-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    for (text, library, short) in [
-        ("driver.cpp", "libcuda.so.1", "libcuda.so"),
-        ("cudnn.cpp", "libcudnn.so.9", "libcudnn.so"),
-        ("cublas.cpp", "libcublas.so.13", "libcublas.so"),
-    ] {
-        let mut compiler = Command::new("g++");
-        // The short name is the first that cudarc asks the loader for.
-        compiler.args(["-std=c++17", "-O2", "-w", "-shared", "-fPIC"]).arg(format!("-Wl,-soname,{short}"));
-        compiler.arg(source.join(text)).arg("-o").arg(folder.join(library));
-        match compiler.status() {
-            Ok(status) => assert!(status.success(), "g++ {text}: {status}"),
-            Err(error) => {
-                println!("skipped: the doubles of NVIDIA's libraries need g++: {error}");
-                return None;
-            }
-        }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gan-cuda/tests/doubles/build.sh");
+    if Command::new("g++").arg("--version").output().is_err() {
+        println!("skipped: the doubles of NVIDIA's libraries need g++");
+        return None;
     }
-    Some(folder)
+    let flags = std::env::var("GAN_DOUBLE_FLAGS").unwrap_or_default();
+    let built = Command::new("sh").arg(script).arg(folder()).args(flags.split_whitespace()).status().unwrap();
+    assert!(built.success(), "the doubles of NVIDIA's libraries: {built}");
+    Some(folder())
 }

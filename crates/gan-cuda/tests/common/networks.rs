@@ -1,6 +1,5 @@
-//! The networks of the presets whose step is plain, and small ones for tests.
+//! Networks for tests.
 
-use gan_cuda::step::{Adam, Plain};
 use gan_kernels::fused::{
     Activation, BatchNorm, ConcatClass, Conv, Dropout, Fork, FusedLayer, GlobalMaxPool, Join, Projection, Resample,
     Reshape, Swap, Weights,
@@ -212,102 +211,13 @@ pub fn random(state: &mut u64, n: usize) -> Vec<f32> {
     (0..n).map(|_| one()).collect()
 }
 
-/// A plain GAN and its initial parameters.
-pub struct Made {
-    pub plain: Plain,
-    pub initial: [Vec<f32>; 2],
-}
-
-fn made(latent_shape: Vec<usize>, image: [usize; 3], batch: usize, [g, d]: [Net; 2]) -> Made {
-    let adam = Adam { lr: 2e-4, betas: [0.5, 0.999], epsilon: 1e-8 };
-    let plain = Plain {
-        latent: latent_shape[0],
-        latent_shape,
-        image,
-        generator: g.layers,
-        discriminator: d.layers,
-        batch,
-        labels: [1.0, 0.0],
-        adam: [adam; 2],
-        momentum: 0.1,
-        seed: 7,
-        joint: true,
-    };
-    Made { plain, initial: [g.values, d.values] }
-}
-
-/// A DCGAN whose images are 4·2^doublings pixels wide.
-pub fn dcgan(channels: usize, width: usize, doublings: u32, latent: usize, batch: usize) -> Made {
-    let top = width << (doublings - 1);
-    let mut g = Net::new(latent, 1, 1).transposed(top, 4, 1, 0, false).norm(1e-5).leaky(0.0);
-    for i in 1..doublings {
-        g = g.transposed(top >> i, 4, 2, 1, false).norm(1e-5).leaky(0.0);
-    }
-    let g = g.transposed(channels, 4, 2, 1, false).tanh();
-    let side = 4 << doublings;
-    let mut d = Net::new(channels, side, 2).conv(width, 4, 2, Padding::all(1), false).leaky(0.2);
+/// The discriminator of a DCGAN for images of three channels that are 4·2^doublings pixels wide.
+pub fn dcgan(width: usize, doublings: u32) -> Net {
+    let mut d = Net::new(3, 4 << doublings, 2).conv(width, 4, 2, Padding::all(1), false).leaky(0.2);
     for i in 1..doublings {
         d = d.conv(width << i, 4, 2, Padding::all(1), false).norm(1e-5).leaky(0.2);
     }
-    let d = d.conv(1, 4, 1, Padding::all(0), false);
-    made(vec![latent, 1, 1], [channels, side, side], batch, [g, d])
-}
-
-/// The preset `dcgan-mnist`, with another width and latent.
-pub fn dcgan_mnist(width: usize, latent: usize, batch: usize) -> Made {
-    let g = Net::new(latent, 1, 1).transposed(2 * width, 7, 1, 0, false).norm(1e-5).leaky(0.0);
-    let g = g.transposed(width, 4, 2, 1, false).norm(1e-5).leaky(0.0).transposed(1, 4, 2, 1, false).tanh();
-    let d = Net::new(1, 28, 2).conv(width, 4, 2, Padding::all(1), false).leaky(0.2);
-    let d = d.conv(2 * width, 4, 2, Padding::all(1), false).norm(1e-5).leaky(0.2).conv(1, 7, 1, Padding::all(0), false);
-    made(vec![latent, 1, 1], [1, 28, 28], batch, [g, d])
-}
-
-/// The preset `mnist`, without its classes and its penalty.
-pub fn mnist(batch: usize) -> Made {
-    let g = Net::new(110, 1, 1).transposed(64, 7, 1, 0, false).norm(1e-5).leaky(0.0);
-    let g = g.transposed(32, 4, 2, 1, false).norm(1e-5).leaky(0.0).transposed(1, 4, 2, 1, false).tanh();
-    let d = Net::new(1, 28, 2).conv(32, 4, 2, Padding::all(1), true).leaky(0.2);
-    let d = d.conv(64, 4, 2, Padding::all(1), true).leaky(0.2).conv(128, 3, 2, Padding::all(1), true).leaky(0.2);
-    let d = d.flatten().dense(64).leaky(0.2).dense(1);
-    made(vec![110, 1, 1], [1, 28, 28], batch, [g, d])
-}
-
-/// The preset `keras-mnist` with other widths, its fakes made as in training.
-pub fn keras_mnist(width: usize, latent: usize, batch: usize) -> Made {
-    let g = Net::new(latent, 1, 1).dense(49 * width).reshape(width, 7);
-    let g = g.transposed(width, 4, 2, 1, true).norm(1e-3).leaky(0.01);
-    let g = g.transposed(width, 4, 2, 1, true).norm(1e-3).leaky(0.01).same(1, 7, 1).tanh();
-    let d = Net::new(1, 28, 2).same(width / 2, 3, 2).leaky(0.01).same(width, 3, 2).leaky(0.01).max().dense(1);
-    let mut made = made(vec![latent], [1, 28, 28], batch, [g, d]);
-    made.plain.labels = [0.9, 0.0];
-    made
-}
-
-/// The preset `upsample-mnist` with other widths.
-pub fn upsample_mnist(width: usize, latent: usize, batch: usize) -> Made {
-    let g = Net::new(latent, 1, 1).dense(49 * width).leaky(0.0).reshape(width, 7);
-    let g = g.upsample().same(width, 3, 1).leaky(0.0).norm(1e-3);
-    let g = g.upsample().same(width / 2, 3, 1).leaky(0.0).norm(1e-3).same(1, 3, 1).tanh();
-    let d = Net::new(1, 28, 2).same(width / 4, 3, 2).leaky(0.2).dropout(0.25);
-    let corner = Padding { top: 0, bottom: 1, left: 0, right: 1 };
-    let d = d.same(width / 2, 3, 2).pad(corner).norm(1e-3).leaky(0.2).dropout(0.25);
-    let d = d.same(width, 3, 2).norm(1e-3).leaky(0.2).dropout(0.25);
-    let d = d.same(2 * width, 3, 1).norm(1e-3).leaky(0.2).dropout(0.25).flatten().dense(1);
-    made(vec![latent], [1, 28, 28], batch, [g, d])
-}
-
-/// A GAN of residual blocks for images of 16×16 pixels.
-pub fn residual(width: usize, latent: usize, batch: usize) -> Made {
-    let pad = Padding::all(1);
-    let g = Net::new(latent, 1, 1).transposed(width, 4, 1, 0, false);
-    let g = g.fork().norm(1e-5).leaky(0.0).upsample().conv(width, 3, 1, pad, false).norm(1e-5).leaky(0.0);
-    let g = g.conv(width, 3, 1, pad, false).swap().resample(Resample::Bilinear([2, 2]), width, 8).join();
-    let g = g.norm(1e-5).leaky(0.0).conv(12, 3, 1, pad, true).resample(Resample::PixelShuffle(2), 3, 16).tanh();
-    let d = Net::new(3, 16, 2).conv(width, 3, 1, pad, true);
-    let d = d.fork().leaky(0.2).grouped(2, width, 3, 1, pad, true).leaky(0.2).conv(2 * width, 3, 1, pad, true);
-    let d = d.resample(Resample::BlurPool(2), 2 * width, 8).swap().conv(2 * width, 1, 1, Padding::all(0), true);
-    let d = d.resample(Resample::AvgPool([2, 2]), 2 * width, 8).join().leaky(0.2).flatten().dense(1);
-    made(vec![latent, 1, 1], [3, 16, 16], batch, [g, d])
+    d.conv(1, 4, 1, Padding::all(0), false)
 }
 
 /// A discriminator with residual blocks, groups and classes, for images of 3×8×8 numbers.
@@ -318,21 +228,4 @@ pub fn conditional(known: usize) -> Net {
     let d = d.conv(8, 3, 1, pad, true).swap().join().resample(Resample::BlurPool(2), 8, 4).swap();
     let d = d.conv(8, 1, 1, Padding::all(0), true).resample(Resample::AvgPool([2, 2]), 8, 4).join().leaky(0.2);
     d.resample(Resample::AvgPool([4, 4]), 8, 1).flatten().projection(known)
-}
-
-/// Returns a batch of smooth images `[N, C, H, W]`.
-pub fn images(made: &Made) -> Vec<f32> {
-    let [c, h, w] = made.plain.image;
-    // Smooth images: a wave for each sample and channel.
-    let wave = |i: usize| {
-        let [sample, channel, row, column] = [i / (c * h * w), i / (h * w) % c, i / w % h, i % w];
-        let phase = sample as f32 * 0.7 + channel as f32;
-        ((row as f32 * 0.2 + phase).sin() * (column as f32 * 0.15 + phase).cos()).clamp(-1.0, 1.0)
-    };
-    (0..made.plain.batch * c * h * w).map(wave).collect()
-}
-
-/// Returns the latents of a step.
-pub fn latents(made: &Made, step: u64) -> Vec<f32> {
-    random(&mut ((step + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1), made.plain.batch * made.plain.latent)
 }

@@ -355,13 +355,6 @@ fn optimizers<B: StepBackend>(r: &mut Runner<'_, B>) {
                 b.slice_mut(&mut second),
             );
             r.put(format!("optimizer {placement:?} of {n}"), &[&values, &first, &second]);
-            let more = r.f32s(n);
-            let coefficients = r.f32_of(&[0.02, 1.25]);
-            let averages = [b.slice_mut(&mut first), b.slice_mut(&mut second)];
-            let step = Step { first_decay: Some(0.5), ..step };
-            let gradients = [Some(b.slice(&gradient)), Some(b.slice(&more))];
-            b.adam(&step, b.slice_mut(&mut values), gradients, averages, b.slice(&coefficients));
-            r.put(format!("Adam of two gradients of {n}"), &[&values, &first, &second]);
         }
         let x = r.f32s(n);
         let mut average = r.f32s(n);
@@ -369,10 +362,5 @@ fn optimizers<B: StepBackend>(r: &mut Runner<'_, B>) {
         r.put("follow", &[&average]);
         let results = vec![vec![b.sum_of_squares(b.slice(&x)) as f32]];
         r.cases.push(Case { name: "sum of squares".into(), results });
-        let logits = r.activations(n);
-        let mut gradient = b.uninit(n);
-        let mut loss = b.f32_zeros(1);
-        b.cross_entropy(b.slice(&logits), 0.9, b.slice_mut(&mut gradient), b.slice_mut(&mut loss));
-        r.put("cross-entropy", &[&gradient, &loss]);
     }
 }

@@ -34,6 +34,8 @@ inline std::vector<std::vector<char>> stacks;
 inline unsigned current = 0;
 inline bool has_fibers = false;
 inline ucontext_t scheduler;
+// Whether the last block and its last thread come first, which finds what relies on blocks before it. Otherwise threads take turns.
+inline bool reversed = getenv("GAN_DOUBLE_REVERSED");
 inline std::vector<double> dynamic;  // extern __shared__
 inline std::function<void()> body;
 inline void set(unsigned i) {
@@ -62,14 +64,16 @@ inline void entry() {
 inline void launch(dim3 g, dim3 b, size_t shared, bool barriers, const std::function<void()>& f) {
     // Another order finds forgotten barriers.
     static bool backwards = false;
-    backwards = !backwards;
+    backwards = reversed || !backwards;
     grid = g;
     block = b;
     body = f;
     has_fibers = barriers;
     unsigned n = b.x * b.y * b.z;
     if (barriers && stacks.size() < n) stacks.resize(n, std::vector<char>(64 << 10));
-    for (unsigned c = 0; c < g.x * g.y * g.z; ++c) {
+    unsigned blocks = g.x * g.y * g.z;
+    for (unsigned at = 0; at < blocks; ++at) {
+        unsigned c = reversed ? blocks - 1 - at : at;
         cta = dim3(c % g.x, c / g.x % g.y, c / (g.x * g.y));
         dynamic.assign((shared + 7) / 8, -1e300);  // nothing may rely on zeros
         if (!barriers) {

@@ -3,6 +3,7 @@
 // and nothing may be allocated, freed or waited for in a capture.
 #include "cuda_on_cpu.h"
 #include "../../src/kernels/kernels.cu"
+#include <dlfcn.h>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -11,7 +12,7 @@
 #include <utility>
 typedef int R;
 typedef unsigned long long P;
-enum { OK = 0, INVALID = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, ILLEGAL = 700, CAPTURE_UNSUPPORTED = 900 };
+enum { OK = 0, INVALID = 1, OUT_OF_MEMORY = 2, ECC = 214, NOT_FOUND = 500, ILLEGAL = 700, CAPTURE_UNSUPPORTED = 900 };
 static std::recursive_mutex mutex;
 #define LOCK std::lock_guard<std::recursive_mutex> guard(mutex)
 struct Function {
@@ -43,7 +44,7 @@ static int all[] = {FOUR(bias_act, false), FOUR(act_grad, false), FOUR(in_act, f
     TWO(im2col_few, false), FOUR(upsample, false),
     FOUR(window_sum, false), FOUR(window_spread, false), TWO(max_pool, false), TWO(max_pool_grad, false), TWO(conv_forward, false),
     TWO(conv_input_grad, false), TWO(conv_weight_grad, false), put("update_f32", update_f32, false), put("update_f32v", update_f32v, false), FOUR(im2col, false), put("col2im_f32_1", col2im_f32_1, false), put("col2im_f32_3", col2im_f32_3, false), put("col2im_f32_4", col2im_f32_4, false), put("col2im_bf16_1", col2im_bf16_1, false), put("col2im_bf16_3", col2im_bf16_3, false), put("col2im_bf16_4", col2im_bf16_4, false), ONE(follow, false), ONE(squares, true),
-    TWO(cross_entropy, true), TWO(uniform, false), FOUR(act_jvp_grad, false), FOUR(scale_samples, false), TWO(max_pool_jvp, false), FOUR(learned_slope, false), FOUR(slope_sums, true), ONE(add_blocks, true),
+    TWO(uniform, false), FOUR(act_jvp_grad, false), FOUR(scale_samples, false), TWO(max_pool_jvp, false), FOUR(learned_slope, false), FOUR(slope_sums, true), ONE(add_blocks, true),
     FOUR(glu_forward, false), FOUR(glu_grad, false), FOUR(glu_jvp, false), FOUR(glu_jvp_grad, false), FOUR(pixel_norm, true), FOUR(pixel_norm_grad, true), FOUR(pixel_norm_jvp_grad, true),
     TWO(cells_of_groups, true), ONE(cells_of_batch, false), FOUR(cell_norm, false), FOUR(cell_sums, true), ONE(cell_finish, true), FOUR(cell_update, false), ONE(cell_rows, false), FOUR(cell_jvp_sums, true), ONE(cell_jvp_finish, true), FOUR(cell_jvp_update, false),
     TWO(std_sums, true), TWO(std_concat, false), TWO(std_factors, true), TWO(std_grad, false), TWO(std_bend, false), TWO(softmax, true), TWO(softmax_grad, true), TWO(softmax_bend, true),
@@ -53,6 +54,11 @@ struct Stream { std::shared_ptr<Graph> capturing; };
 static Stream null_stream;
 static Stream* of(void* s) { return (size_t)s < 16 ? &null_stream : (Stream*)s; }
 static std::map<P, size_t> blocks;
+static size_t used = 0, memory = (size_t)1 << 33;
+static long launches_left = -1;  // until the device is lost; -1 for ever
+static bool lost = false;
+// With GAN_DOUBLE_IDLE nothing is computed, and fresh memory is zero: to count what a program does at full size.
+static const bool idle = getenv("GAN_DOUBLE_IDLE");
 static bool any_capture = false;
 static std::vector<Stream*> joined;  // streams that take part in a capture that another began
 static bool inside(P p, size_t n) {
@@ -67,10 +73,29 @@ static R run(void* s, std::function<void()> f) {
     else f();
     return OK;
 }
+// Reads what a test has written to the file "limits" beside this library: bytes of memory, launches until the device is lost, and whether
+// kernels run in reverse.
+static void read_limits() {
+    Dl_info info;
+    if (!dladdr((void*)read_limits, &info)) return;
+    std::string path = info.dli_fname;
+    FILE* file = fopen((path.substr(0, path.rfind('/')) + "/limits").c_str(), "r");
+    if (!file) return;
+    int reversed = 0;
+    if (fscanf(file, "%zu %ld %d", &memory, &launches_left, &reversed) == 3) lost = false;
+    emu::reversed = reversed;
+    fclose(file);
+}
+static bool launches() {
+    if (launches_left == 0) lost = true;
+    if (launches_left > 0) --launches_left;
+    return !lost;
+}
+#define WORKS if (lost) return ECC
 extern "C" {
 // For the doubles of cuDNN and cuBLAS: keeps order and capture.
-void emu_run(void* s, void (*f)(void*), void* a) { LOCK; run(s, [=] { f(a); }); }
-int emu_inside(P p, size_t n) { LOCK; return inside(p, n); }
+void emu_run(void* s, void (*f)(void*), void* a) { LOCK; run(s, [=] { if (!idle) f(a); }); }
+int emu_inside(P p, size_t n) { LOCK; return !lost && inside(p, n); }
 R cuInit(unsigned) { return OK; }
 R cuDriverGetVersion(int* v) { *v = 13000; return OK; }
 R cuDeviceGetCount(int* n) { *n = 1; return OK; }
@@ -78,13 +103,16 @@ R cuDeviceGet(int* d, int i) { *d = i; return i ? 101 : OK; }
 R cuDeviceGetName(char* n, int l, int) { snprintf(n, l, "double"); return OK; }
 R cuDevicePrimaryCtxRetain(void** c, int) { *c = (void*)64; return OK; }
 R cuCtxSetCurrent(void*) { return OK; }
-R cuMemGetInfo_v2(size_t* f, size_t* t) { *f = *t = (size_t)1 << 33; return OK; }
+R cuMemGetInfo_v2(size_t* f, size_t* t) { LOCK; read_limits(); *t = memory; *f = memory - (used < memory ? used : memory); return OK; }
 R cuMemAlloc_v2(P* p, size_t n) {
     LOCK;
+    WORKS;
     if (any_capture) return CAPTURE_UNSUPPORTED;
-    void* m = aligned_alloc(256, (n + 511) / 256 * 256);
+    if (used + n > memory) return OUT_OF_MEMORY;
+    void* m = aligned_alloc(256, (n + 255) / 256 * 256);
     if (!m) return OUT_OF_MEMORY;
-    memset(m, 0xFF, n);
+    used += n;
+    memset(m, idle ? 0 : 0xFF, n);
     blocks[(P)m] = n;
     *p = (P)m;
     return OK;
@@ -92,19 +120,22 @@ R cuMemAlloc_v2(P* p, size_t n) {
 R cuMemFree_v2(P p) {
     LOCK;
     if (any_capture) return CAPTURE_UNSUPPORTED;
-    if (!blocks.erase(p)) return INVALID;
+    auto i = blocks.find(p);
+    if (i == blocks.end()) return INVALID;
+    used -= i->second;
+    blocks.erase(i);
     free((void*)p);
     return OK;
 }
 R cuMemHostAlloc(void** p, size_t n, unsigned) { *p = malloc(n); return OK; }
 R cuMemFreeHost(void* p) { free(p); return OK; }
-R cuMemcpyHtoDAsync_v2(P to, const void* from, size_t n, void* s) { LOCK; if (!inside(to, n)) return ILLEGAL; return run(s, [=] { memcpy((void*)to, from, n); }); }
-R cuMemcpyDtoHAsync_v2(void* to, P from, size_t n, void* s) { LOCK; if (!inside(from, n)) return ILLEGAL; return run(s, [=] { memcpy(to, (void*)from, n); }); }
-R cuMemcpyDtoDAsync_v2(P to, P from, size_t n, void* s) { LOCK; if (!inside(to, n) || !inside(from, n)) return ILLEGAL; return run(s, [=] { memmove((void*)to, (void*)from, n); }); }
-R cuMemsetD8Async(P to, unsigned char v, size_t n, void* s) { LOCK; if (!inside(to, n)) return ILLEGAL; return run(s, [=] { memset((void*)to, v, n); }); }
+R cuMemcpyHtoDAsync_v2(P to, const void* from, size_t n, void* s) { LOCK; WORKS; if (!inside(to, n)) return ILLEGAL; return run(s, [=] { memcpy((void*)to, from, n); }); }
+R cuMemcpyDtoHAsync_v2(void* to, P from, size_t n, void* s) { LOCK; WORKS; if (!inside(from, n)) return ILLEGAL; return run(s, [=] { memcpy(to, (void*)from, n); }); }
+R cuMemcpyDtoDAsync_v2(P to, P from, size_t n, void* s) { LOCK; WORKS; if (!inside(to, n) || !inside(from, n)) return ILLEGAL; return run(s, [=] { memmove((void*)to, (void*)from, n); }); }
+R cuMemsetD8Async(P to, unsigned char v, size_t n, void* s) { LOCK; WORKS; if (!inside(to, n)) return ILLEGAL; return run(s, [=] { memset((void*)to, v, n); }); }
 R cuStreamCreate(void** s, unsigned) { *s = new Stream; return OK; }
 R cuStreamDestroy_v2(void* s) { delete (Stream*)s; return OK; }
-R cuStreamSynchronize(void* s) { LOCK; return of(s)->capturing ? CAPTURE_UNSUPPORTED : OK; }
+R cuStreamSynchronize(void* s) { LOCK; WORKS; return of(s)->capturing ? CAPTURE_UNSUPPORTED : OK; }
 // An event knows the graph in which it was recorded: a stream that waits for it joins the capture.
 struct Event { std::shared_ptr<Graph> graph; };
 R cuEventCreate(void** e, unsigned) { *e = new Event; return OK; }
@@ -130,6 +161,7 @@ R cuModuleGetFunction(void** f, void*, const char* n) {
 }
 R cuLaunchKernel(void* f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void* s, void** params, void**) {
     LOCK;
+    if (!launches()) return ECC;
     auto* k = (Function*)f;
     unsigned threads = bx * by * bz;
     if (threads == 0 || threads > 1024 || gx * gy * gz == 0 || gy > 65535 || gz > 65535 || shared > 48 << 10) return INVALID;
@@ -138,11 +170,12 @@ R cuLaunchKernel(void* f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, un
     return run(s, [=] {
         std::vector<void*> p;
         for (auto& v : *kept) p.push_back(v.data());
-        emu::launch(dim3(gx, gy, gz), dim3(bx, by, bz), shared, k->barriers, [&] { k->call(p.data()); });
+        if (!idle) emu::launch(dim3(gx, gy, gz), dim3(bx, by, bz), shared, k->barriers, [&] { k->call(p.data()); });
     });
 }
 R cuStreamBeginCapture_v2(void* s, int) {
     LOCK;
+    WORKS;
     auto* q = of(s);
     if (q == &null_stream || q->capturing) return INVALID;
     q->capturing = std::make_shared<Graph>();
@@ -163,7 +196,7 @@ R cuStreamEndCapture(void* s, void** g) {
 R cuGraphGetNodes(void* g, void*, size_t* n) { *n = (*(std::shared_ptr<Graph>*)g)->nodes.size(); return OK; }
 R cuGraphInstantiateWithFlags(void** e, void* g, unsigned long long) { *e = new std::shared_ptr<Graph>(*(std::shared_ptr<Graph>*)g); return OK; }
 R cuGraphUpload(void*, void*) { return OK; }
-R cuGraphLaunch(void* e, void*) { LOCK; for (auto& n : (*(std::shared_ptr<Graph>*)e)->nodes) n(); return OK; }
+R cuGraphLaunch(void* e, void*) { LOCK; if (!launches()) return ECC; for (auto& n : (*(std::shared_ptr<Graph>*)e)->nodes) n(); return OK; }
 R cuGraphExecDestroy(void* e) { delete (std::shared_ptr<Graph>*)e; return OK; }
 R cuGraphDestroy(void* g) { delete (std::shared_ptr<Graph>*)g; return OK; }
 R cuGetErrorName(int, const char** s) { *s = "DOUBLE"; return OK; }

@@ -60,7 +60,7 @@ impl Embedding {
         let mut rng = Rng::stream(self.seed, "evaluation");
         let parts: Vec<usize> =
             (0..self.samples).step_by(AT_ONCE).map(|from| AT_ONCE.min(self.samples - from)).collect();
-        trainer.with_ema_weights(|generator| {
+        trainer.with_sampler(|generator| {
             for round in parts.chunks(size) {
                 let mut mine = None;
                 for (of, n) in round.iter().enumerate() {

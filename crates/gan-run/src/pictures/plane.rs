@@ -39,8 +39,7 @@ pub(super) fn surface(trainer: &Trainer, units: &Units, kinds: &[Kind]) -> Resul
 pub(super) fn mesh(trainer: &Trainer, units: &Units, real: &Kind) -> Result<Picture> {
     let shown = axes(units);
     let z = grid_latents(&trainer.plan().config().latent, trainer.device())?;
-    let made =
-        trainer.with_ema_weights(|g| -> Result<_> { Ok(g.forward(&z, &mut ForwardContext::eval())?.detach()) })?;
+    let made = trainer.with_sampler(|g| -> Result<_> { Ok(g.forward(&z, &mut ForwardContext::eval())?.detach()) })?;
     let rows: Vec<[f32; 2]> = super::rows_of(&made, units)?.iter().map(|row| [row[0], row[1]]).collect();
     let line = |(i, points): (usize, &[[f32; 2]])| {
         let ink = if i < LINES { Ink::Generated } else { Ink::Neutral };

@@ -10,22 +10,21 @@ mod pass;
 mod passes;
 mod penalties;
 mod recorder;
+mod residence;
+mod sampler;
 mod spectral_norm;
 mod step;
 
 use crate::config::FakesMode;
 use crate::ema::Ema;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::optimizers::Optimizer;
 use crate::step::{DUpdate, GUpdate, Objective};
 use candle_core::Tensor;
 use gan_base::Rng;
 use gan_core::penalties::Effect;
-use gan_core::{Discriminator, Generator};
-use gan_cuda::step::StepBackend;
-use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use step::Engine;
+pub(crate) use residence::Residence;
+pub(crate) use sampler::{Sampler, on_device};
 
 /// Latent vectors `[N, latent]` of an update's generated samples, and the samples' classes.
 pub(crate) struct Latents<'a> {
@@ -65,100 +64,12 @@ pub(crate) trait Resident: Send {
     fn send(&mut self, optimizers: [&Optimizer; 2], ema: Option<&Ema>) -> Result<()>;
     /// Writes all numbers to the host.
     fn fetch(&self, optimizers: [&Optimizer; 2], ema: Option<&Ema>) -> Result<()>;
+    /// Generates samples for inference, with the moving averages of G's weights if there are any.
+    fn sample(&mut self, z: &Tensor, classes: Option<&Tensor>) -> Result<Tensor>;
     /// Returns the bytes of device memory that were requested.
     fn requested(&self) -> usize;
     /// Returns whether D's outputs on a share of the samples can be differentiated in directions.
     fn has_derivatives(&self) -> bool;
-}
-
-/// Who has the newest numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Newest {
-    Host,
-    Device,
-    Both,
-}
-
-/// A run's state on a device, and the host's copy of it.
-pub(crate) struct Residence(Mutex<State>);
-
-struct State {
-    device: Box<dyn Resident>,
-    newest: Newest,
-}
-
-impl fmt::Debug for Residence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Residence").field(&self.state().newest).finish()
-    }
-}
-
-impl Residence {
-    /// Allocates both networks on a device.
-    ///
-    /// # Errors
-    /// If a network is not made of a layer list, or has a layer that the device lacks.
-    pub fn new<B: StepBackend>(
-        backend: &B,
-        generator: &dyn Generator,
-        discriminator: &dyn Discriminator,
-        optimizers: [&Optimizer; 2],
-        ema: Option<&Ema>,
-        seed: u64,
-    ) -> Result<Self> {
-        let own = || Error::config("--device", "networks of your own run on the CPU: they are not made of layer lists");
-        let networks = [generator.layered().ok_or_else(own)?, discriminator.layered().ok_or_else(own)?];
-        let engine = Engine::new(backend, networks, optimizers, ema, seed)?;
-        Ok(Self(Mutex::new(State { device: Box::new(engine), newest: Newest::Host })))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic leaves no half-written host values behind that anybody reads.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells that the host's numbers have changed.
-    pub fn changed(&self) {
-        self.state().newest = Newest::Host;
-    }
-
-    /// Writes the newest numbers to the host's variables.
-    pub fn fetch(&self, optimizers: [&Optimizer; 2], ema: Option<&Ema>) -> Result<()> {
-        let mut state = self.state();
-        if state.newest == Newest::Device {
-            state.device.fetch(optimizers, ema)?;
-            state.newest = Newest::Both;
-        }
-        Ok(())
-    }
-
-    /// Reads the newest numbers from the host's variables.
-    pub fn send(&self, optimizers: [&Optimizer; 2], ema: Option<&Ema>) -> Result<()> {
-        let mut state = self.state();
-        if state.newest == Newest::Host {
-            state.device.send(optimizers, ema)?;
-            state.newest = Newest::Both;
-        }
-        Ok(())
-    }
-
-    /// Changes the numbers on the device, which must be the newest.
-    pub fn update<T>(&self, f: impl FnOnce(&mut dyn Resident) -> T) -> T {
-        let mut state = self.state();
-        debug_assert_ne!(state.newest, Newest::Host, "the device has old numbers");
-        state.newest = Newest::Device;
-        f(state.device.as_mut())
-    }
-
-    /// Returns the bytes of device memory that were requested.
-    pub fn requested(&self) -> usize {
-        self.state().device.requested()
-    }
-
-    /// Returns whether D has derivatives in directions there, which penalties need.
-    pub fn has_derivatives(&self) -> bool {
-        self.state().device.has_derivatives()
-    }
 }
 
 /// Returns what in an objective only the CPU can do, for a message.

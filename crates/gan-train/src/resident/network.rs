@@ -16,6 +16,10 @@ use gan_kernels::update::{Average, Step};
 pub(super) struct ResidentNetwork<B: StepBackend> {
     pub backend: B,
     pub plan: FusedSequential<B>,
+    /// Plan of passes for inference.
+    pub inference: FusedSequential<B>,
+    /// Shape of one sample.
+    pub sample_shape: Vec<usize>,
     /// The host's variable that holds the parameters.
     parameters: Var,
     pub norms: Vec<RunningNorm>,
@@ -26,7 +30,7 @@ pub(super) struct ResidentNetwork<B: StepBackend> {
     pub running: Vec<[B::Buffer; 2]>,
     pub spectral_norms: SpectralNorms<B>,
     /// Moving averages of the parameters, of each running average and of each direction of spectral norm, if there are any.
-    ema: Vec<B::Buffer>,
+    pub ema: Vec<B::Buffer>,
     /// Places for gradients, and the number of those that this update has used.
     pub gradients: Vec<B::Buffer>,
     used: usize,
@@ -36,12 +40,12 @@ pub(super) struct ResidentNetwork<B: StepBackend> {
 
 impl<B: StepBackend> ResidentNetwork<B> {
     /// Allocates a network. Its numbers are undefined until [`ResidentNetwork::send`].
-    pub fn new(backend: &B, network: &Network, optimizer: &Optimizer, ema: Option<&Ema>) -> Result<Self> {
+    pub fn new(backend: &B, network: &Network, optimizer: Option<&Optimizer>, ema: Option<&Ema>) -> Result<Self> {
         let Portable { plan, parameters, norms, spectral_kernels } = network.on_backend(backend.clone())?;
         let zeros = |len: usize| backend.f32_zeros(len);
         let len = parameters.elem_count();
         let channels = |norm: &RunningNorm| norm.averages[0].elem_count();
-        let averages = optimizer.averages.variables.first().map_or(0, |variable| variable.averages.len());
+        let averages = of(optimizer).len();
         let averaged = ema.map_or(vec![], |_| {
             let running = norms.iter().flat_map(|norm| [channels(norm); 2]);
             let directions = spectral_kernels.iter().map(|kernel| kernel.sides[1]);
@@ -56,6 +60,8 @@ impl<B: StepBackend> ResidentNetwork<B> {
             gradients: vec![],
             used: 0,
             ones: backend.uninit(0),
+            inference: network.on_backend(backend.clone())?.plan,
+            sample_shape: network.output().to_vec(),
             backend: backend.clone(),
             plan,
             parameters,
@@ -82,7 +88,7 @@ impl<B: StepBackend> ResidentNetwork<B> {
     }
 
     /// Writes all numbers from the host's.
-    pub fn send(&mut self, optimizer: &Optimizer, ema: Option<&Ema>) -> Result<()> {
+    pub fn send(&mut self, optimizer: Option<&Optimizer>, ema: Option<&Ema>) -> Result<()> {
         let backend = self.backend.clone();
         let write = |values: &Tensor, to: &mut B::Buffer| -> Result<()> {
             backend.set(&values.flatten_all()?.to_vec1::<f32>()?, backend.slice_mut(to));
@@ -108,24 +114,31 @@ impl<B: StepBackend> ResidentNetwork<B> {
         Ok(())
     }
 
-    /// Writes all numbers to the host's.
-    pub fn fetch(&self, optimizer: &Optimizer, ema: Option<&Ema>) -> Result<()> {
-        let read = |from: &B::Buffer| Tensor::new(self.backend.get(self.backend.slice(from)), &Device::Cpu);
-        self.parameters.set(&read(&self.theta)?)?;
-        for (average, from) in of(optimizer).iter().zip(&self.averages) {
-            average.set(0, &read(from)?)?;
+    /// Returns all numbers.
+    pub fn fetch(&self) -> Result<Vec<Tensor>> {
+        let running = self.running.iter().flatten();
+        let parameters = std::iter::once(&self.theta).chain(&self.averages);
+        let all = parameters.chain(running).chain(&self.spectral_norms.directions).chain(&self.ema);
+        let read = |from| Tensor::new(self.backend.get(self.backend.slice(from)), &Device::Cpu);
+        Ok(all.map(read).collect::<candle_core::Result<_>>()?)
+    }
+
+    /// Writes what [`ResidentNetwork::fetch`] has returned to the host's.
+    pub fn keep(&self, numbers: Vec<Tensor>, optimizer: &Optimizer, ema: Option<&Ema>) -> Result<()> {
+        let mut numbers = numbers.into_iter();
+        if let Some(parameters) = numbers.next() {
+            self.parameters.set(&parameters)?;
         }
-        for (norm, from) in self.norms.iter().zip(&self.running) {
-            for (param, from) in norm.averages.iter().zip(from) {
-                param.set(&read(from)?)?;
-            }
+        for (average, new) in of(Some(optimizer)).iter().zip(numbers.by_ref()) {
+            average.set(0, &new)?;
         }
-        let SpectralNorms { kernels, directions } = &self.spectral_norms;
-        for (kernel, from) in kernels.iter().zip(directions) {
-            kernel.direction.set(&read(from)?)?;
+        let running = self.norms.iter().flat_map(|norm| &norm.averages);
+        let directions = self.spectral_norms.kernels.iter().map(|kernel| &kernel.direction);
+        for (param, new) in running.chain(directions).zip(numbers.by_ref()) {
+            param.set(&new)?;
         }
-        for (average, from) in self.averaged(ema).into_iter().zip(&self.ema) {
-            average.set(0, &read(from)?)?;
+        for (average, new) in self.averaged(ema).into_iter().zip(numbers) {
+            average.set(0, &new)?;
         }
         Ok(())
     }
@@ -257,6 +270,7 @@ impl<B: StepBackend> ResidentNetwork<B> {
 }
 
 /// Returns the averages of an optimizer of one variable.
-fn of(optimizer: &Optimizer) -> &[Average] {
-    optimizer.averages.variables.first().map_or(&[], |variable| &variable.averages)
+fn of(optimizer: Option<&Optimizer>) -> &[Average] {
+    let variable = optimizer.and_then(|optimizer| optimizer.averages.variables.first());
+    variable.map_or(&[], |variable| &variable.averages)
 }

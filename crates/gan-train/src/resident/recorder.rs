@@ -25,18 +25,32 @@ pub(super) struct Recorder<B: StepBackend> {
     gradients: HashMap<String, usize>,
     mode: Mode,
     signature: String,
+    /// How often the backend had given memory back when the last update began.
+    releases: usize,
 }
 
 impl<B: StepBackend> Default for Recorder<B> {
     fn default() -> Self {
         let (runs, gradients) = (HashMap::new(), HashMap::new());
-        Self { recordings: B::Recordings::default(), runs, gradients, mode: Mode::Run, signature: String::new() }
+        Self {
+            recordings: B::Recordings::default(),
+            runs,
+            gradients,
+            mode: Mode::Run,
+            signature: String::new(),
+            releases: 0,
+        }
     }
 }
 
 impl<B: StepBackend> Recorder<B> {
     /// Begins an update.
-    pub fn begin(&mut self, signature: String, is_recordable: bool) {
+    pub fn begin(&mut self, backend: &B, signature: String, is_recordable: bool) {
+        let releases = backend.releases();
+        if std::mem::replace(&mut self.releases, releases) != releases {
+            // The memory of what is not recorded yet may be gone. What is recorded has its own.
+            self.runs.retain(|_, runs| *runs > RUNS);
+        }
         let runs = self.runs.entry(signature.clone()).or_default();
         self.mode = match is_recordable {
             false => Mode::Run,
@@ -67,7 +81,7 @@ impl<B: StepBackend> Recorder<B> {
         let name = format!("{} {name}", self.signature);
         match self.mode {
             Mode::Run => f(),
-            Mode::Record => backend.record(&mut self.recordings, &name, f)?,
+            Mode::Record => backend.record(&mut self.recordings, &name, f),
             Mode::Replay if backend.replay(&self.recordings, &name) => Ok(()),
             Mode::Replay => {
                 let problem = format!("the work \"{name}\" was never recorded");

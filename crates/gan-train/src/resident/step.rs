@@ -79,8 +79,8 @@ impl<B: StepBackend> Engine<B> {
         seed: u64,
     ) -> Result<Self> {
         Ok(Self {
-            generator: ResidentNetwork::new(backend, generator, of_g, ema)?,
-            discriminator: ResidentNetwork::new(backend, discriminator, of_d, None)?,
+            generator: ResidentNetwork::new(backend, generator, Some(of_g), ema)?,
+            discriminator: ResidentNetwork::new(backend, discriminator, Some(of_d), None)?,
             inputs: BTreeMap::new(),
             lengths: BTreeMap::new(),
             outputs: backend.f32_zeros(0),
@@ -127,7 +127,8 @@ impl<B: StepBackend> Engine<B> {
 
     /// Prepares an update whose signature says what it consists of; the same work follows from the same signature.
     fn begin(&mut self, signature: String, is_recordable: bool, clock: u64) {
-        self.recorder.begin(signature, is_recordable && self.backend.records());
+        let is_recordable = is_recordable && self.backend.records();
+        self.recorder.begin(&self.backend, signature, is_recordable);
         self.send_input(Input::Clock, &[clock as f32]);
         self.discriminator.plan.weights_changed();
         self.generator.plan.weights_changed();
@@ -343,13 +344,23 @@ impl<B: StepBackend> Resident for Engine<B> {
         self.made = None;
         // What was recorded may begin with numbers that are there no longer.
         self.recorder = Recorder::default();
-        self.generator.send(of_g, ema)?;
-        self.discriminator.send(of_d, None)
+        self.generator.send(Some(of_g), ema)?;
+        self.discriminator.send(Some(of_d), None)
     }
 
     fn fetch(&self, [of_g, of_d]: [&Optimizer; 2], ema: Option<&Ema>) -> Result<()> {
-        self.generator.fetch(of_g, ema)?;
-        self.discriminator.fetch(of_d, None)
+        let [g, d] = [self.generator.fetch()?, self.discriminator.fetch()?];
+        self.generator.keep(g, of_g, ema)?;
+        self.discriminator.keep(d, of_d, None)
+    }
+
+    fn sample(&mut self, z: &Tensor, classes: Option<&Tensor>) -> Result<Tensor> {
+        let made = self.generator.sample(z, classes)?;
+        // An update may go on with the classes of its own samples.
+        if let Some((Shape { classes: Some(classes), .. }, _)) = &self.latest {
+            self.backend.set_classes(classes);
+        }
+        Ok(made)
     }
 
     fn requested(&self) -> usize {

@@ -16,7 +16,8 @@ impl Trainer {
     /// reads them.
     ///
     /// # Errors
-    /// If the networks, the optimizers or the settings need what only the CPU can do; the trainer then stays where it is.
+    /// If the networks, the optimizers or the settings need what only the CPU can do, or the device has too little memory for both networks; the
+    /// trainer then stays where it is.
     pub fn move_to<B: StepBackend>(&mut self, backend: &B) -> Result<()> {
         let config = self.plan.config();
         let fail = |what: &str| Error::config("--device", format!("{what} runs on the CPU only: add --device cpu"));
@@ -33,7 +34,8 @@ impl Trainer {
             return Err(fail("a network with frozen layers"));
         }
         let (g, d) = (self.generator.as_ref(), self.discriminator.as_ref());
-        let residence = Residence::new(backend, g, d, optimizers, self.ema.as_ref(), config.train.seed)?;
+        let numbers = [config.train.seed, config.train.batch as u64];
+        let residence = Residence::new(backend, g, d, optimizers, self.ema.as_ref(), numbers)?;
         let is_on_gradient = |effect: Effect| matches!(effect, Effect::Gradient(_));
         if config.penalties.iter().any(|penalty| is_on_gradient(penalty.kind.effect())) && !residence.has_derivatives()
         {
@@ -67,10 +69,20 @@ impl Trainer {
     }
 
     /// Brings the device's numbers to the host.
-    pub(crate) fn settle(&self) {
-        if let Some(residence) = &self.residence {
-            let fetched = residence.fetch([&self.optimizer_g, &self.optimizer_d], self.ema.as_ref());
-            fetched.expect("the host's variables have the shapes of those on the device");
+    ///
+    /// # Errors
+    /// If the device has failed. The host's numbers are then those that it had before.
+    pub(crate) fn settle(&self) -> Result<()> {
+        match &self.residence {
+            Some(residence) => residence.fetch([&self.optimizer_g, &self.optimizer_d], self.ema.as_ref()),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings the device's numbers to the host, and goes on there. A trainer whose device has failed keeps it, so that its next step says so.
+    pub(super) fn leave_device(&mut self) {
+        if self.settle().is_ok() {
+            self.residence = None;
         }
     }
 
@@ -120,8 +132,10 @@ impl Trainer {
         match (&mut self.ema, &self.residence) {
             (Some(ema), Some(residence)) => {
                 let weight = ema.next_weight(decay);
-                residence.update(|device| device.follow(weight));
-                Ok(())
+                residence.update(|device| {
+                    device.follow(weight);
+                    Ok(())
+                })
             }
             (Some(ema), None) => ema.follow(decay),
             (None, _) => Ok(()),

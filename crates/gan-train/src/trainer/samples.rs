@@ -4,6 +4,7 @@ use super::{Parts, Trainer};
 use crate::config::FakesMode;
 use crate::data;
 use crate::error::{Error, Result};
+use crate::resident::Sampler;
 use crate::step::{Batch, MicroBatches};
 use candle_core::Tensor;
 use gan_base::Rng;
@@ -102,11 +103,22 @@ impl Trainer {
     /// # Errors
     /// What `f` returns, and from candle.
     pub fn with_ema_weights<T, E: From<Error>>(&self, f: impl FnOnce(&dyn Generator) -> Result<T, E>) -> Result<T, E> {
-        self.settle();
+        self.settle()?;
         match &self.ema {
             Some(ema) => ema.in_place(|| f(self.generator.as_ref())),
             None => f(self.generator.as_ref()),
         }
+    }
+
+    /// Runs `f` with the generator for inference, as [`Trainer::with_ema_weights`] does, to generate samples: where the networks are, so that
+    /// its parameters may be old ones.
+    ///
+    /// # Errors
+    /// What `f` returns, and from candle or the device.
+    pub fn with_sampler<T, E: From<Error>>(&self, f: impl FnOnce(&dyn Generator) -> Result<T, E>) -> Result<T, E> {
+        let Some(residence) = &self.residence else { return self.with_ema_weights(f) };
+        self.send()?;
+        f(&Sampler::new(self.generator.as_ref(), |z, classes| residence.sample(z, classes)))
     }
 
     /// Returns the weight file of G in use ([`Trainer::with_ema_weights`]). A generator that no layer list describes is marked as
@@ -145,7 +157,7 @@ impl Trainer {
     pub fn progress_samples(&self, n: usize) -> Result<Tensor> {
         let z = self.progress_noise(n)?;
         let classes = classes_in_turn(self.generator.as_ref(), n, &self.device)?;
-        self.with_ema_weights(|generator| Ok(samples(generator, &z, classes.as_ref())?))
+        self.with_sampler(|generator| Ok(samples(generator, &z, classes.as_ref())?))
     }
 
     /// Returns the noise of [`Trainer::progress_samples`], `[n, latent]`.

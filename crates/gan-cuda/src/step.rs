@@ -1,35 +1,30 @@
 //! What a whole step needs of a backend besides the fused engine's kernels, on CUDA and on the CPU.
 
 use crate::launch::{Shape, arguments};
-use crate::{CapturedMemory, Cuda, Graph, Norm, Pinned, Slice, SliceMut, Type};
-use candle_core::Result;
+use crate::{CapturedMemory, Cuda, Graph, Norm, Slice, SliceMut, Type};
 use gan_kernels::Cpu;
 use gan_kernels::backend::{Backend, Memory, Norms, Optimizers};
 use gan_kernels::ops::SpectralNorm;
-use gan_kernels::update::Step;
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::sync::atomic::Ordering;
 
 /// What a whole step needs of a backend besides the fused engine's kernels.
 pub trait StepBackend: Backend {
-    /// Host memory from which numbers are sent.
-    type Stage: Debug;
-
     /// Work that was recorded under names, and the memory that it uses.
     type Recordings: Default + Debug + Send;
     /// Whether random numbers of dropouts are drawn on the device.
     const DRAWS: bool;
 
-    /// Returns the bytes of device memory that were requested for arrays, which is the most that were in use at once.
+    /// Returns the bytes of device memory that it holds for arrays.
     fn requested(&self) -> usize;
+    /// Returns how often unused memory was given back to the device. Work that ran before must run again before it can be recorded.
+    fn releases(&self) -> usize;
     /// Returns whether work is recorded.
     fn records(&self) -> bool;
     /// Records the work that `f` queues under a name, and queues it. It must have run before with the same shapes, requests no other memory, and
     /// reads no numbers.
-    ///
-    /// # Errors
-    /// If the work cannot be recorded.
-    fn record<R>(&self, to: &mut Self::Recordings, name: &str, f: impl FnOnce() -> R) -> Result<R>;
+    fn record<R>(&self, to: &mut Self::Recordings, name: &str, f: impl FnOnce() -> R) -> R;
     /// Queues the work with this name; returns whether there is any.
     fn replay(&self, from: &Self::Recordings, name: &str) -> bool;
     /// Puts the classes of the next samples where recorded work reads them.
@@ -43,8 +38,6 @@ pub trait StepBackend: Backend {
 
     /// Returns `len` f32 zeros.
     fn f32_zeros(&self, len: usize) -> Self::Buffer;
-    /// Transposes `[N, C, P]` -> `[N, P, C]`.
-    fn channels_last_to(&self, x: Self::Slice<'_>, channels: usize, pixels: usize, y: Self::SliceMut<'_>);
     /// Copies numbers.
     fn copy_to(&self, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
     /// Writes zeros.
@@ -53,25 +46,8 @@ pub trait StepBackend: Backend {
     fn set(&self, values: &[f32], to: Self::SliceMut<'_>);
     /// Reads values.
     fn get(&self, from: Self::Slice<'_>) -> Vec<f32>;
-    /// Returns host memory for `len` numbers.
-    ///
-    /// # Errors
-    /// If there is no such memory.
-    fn stage(&self, len: usize) -> Result<Self::Stage>;
-    /// Returns its numbers, to change.
-    fn staged<'a>(&self, stage: &'a mut Self::Stage) -> &'a mut [f32];
-    /// Queues a copy of its numbers.
-    fn send(&self, stage: &Self::Stage, to: Self::SliceMut<'_>);
     /// Waits for gradients that are computed beside the rest, before they are read.
     fn join(&self) {}
-    /// Computes the mean cross-entropy of logits with one label, and its gradient.
-    fn cross_entropy(
-        &self,
-        logits: Self::Slice<'_>,
-        label: f32,
-        gradient: Self::SliceMut<'_>,
-        loss: Self::SliceMut<'_>,
-    );
     /// Draws from U[0, 1) by Philox from a seed, a place in the step and the step's number.
     fn uniform(&self, to: Self::SliceMut<'_>, seed: u32, site: u32, step: Self::Slice<'_>);
     /// Updates running averages by a norm's statistics: the mean, and the variance times `unbias`.
@@ -82,15 +58,6 @@ pub trait StepBackend: Backend {
         variance: Self::SliceMut<'_>,
         momentum: f32,
         unbias: f32,
-    );
-    /// Runs Adam with the sum of one or two gradients; scale and factor of the root come from `coefficients`.
-    fn adam(
-        &self,
-        step: &Step,
-        values: Self::SliceMut<'_>,
-        gradients: [Option<Self::Slice<'_>>; 2],
-        averages: [Self::SliceMut<'_>; 2],
-        coefficients: Self::Slice<'_>,
     );
     /// Writes a kernel `[before, outputs, after]` divided by its largest singular value σ, found by power iteration from the direction u
     /// `[outputs]`, which is improved if it `iterates`. Keeps σ, u and v, one after the other, in [`spectral_values`] f32 numbers.
@@ -126,7 +93,6 @@ pub struct Recordings {
 }
 
 impl StepBackend for Cuda {
-    type Stage = Pinned;
     type Recordings = Recordings;
     const DRAWS: bool = true;
 
@@ -134,16 +100,20 @@ impl StepBackend for Cuda {
         self.allocated().0
     }
 
+    fn releases(&self) -> usize {
+        self.root_arena().releases.load(Ordering::Relaxed)
+    }
+
     fn records(&self) -> bool {
         self.captures()
     }
 
-    fn record<R>(&self, to: &mut Recordings, name: &str, f: impl FnOnce() -> R) -> Result<R> {
+    fn record<R>(&self, to: &mut Recordings, name: &str, f: impl FnOnce() -> R) -> R {
         let memory = to.memory.get_or_insert_with(|| self.captured_memory());
-        let (graph, value) = self.capture_in(memory, f)?;
+        let (graph, value) = self.capture_in(memory, f);
         graph.launch();
         to.graphs.insert(name.into(), graph);
-        Ok(value)
+        value
     }
 
     fn replay(&self, from: &Recordings, name: &str) -> bool {
@@ -152,7 +122,7 @@ impl StepBackend for Cuda {
     }
 
     fn set_classes(&self, classes: &[u32]) {
-        Cuda::set_classes(self, classes);
+        let _ = Cuda::set_classes(self, classes);
     }
 
     fn squares_to(&self, x: Slice<'_>, to: SliceMut<'_>) {
@@ -165,11 +135,6 @@ impl StepBackend for Cuda {
 
     fn f32_zeros(&self, len: usize) -> Self::Buffer {
         self.zeros(len, Type::F32)
-    }
-
-    fn channels_last_to(&self, x: Slice<'_>, channels: usize, pixels: usize, y: SliceMut<'_>) {
-        let samples = x.len / (channels * pixels).max(1);
-        self.transpose(x, &y, [samples; 2], channels, pixels, pixels, channels);
     }
 
     fn copy_to(&self, x: Slice<'_>, y: SliceMut<'_>) {
@@ -188,27 +153,8 @@ impl StepBackend for Cuda {
         self.download(from)
     }
 
-    fn stage(&self, len: usize) -> Result<Pinned> {
-        Pinned::new(self, len)
-    }
-
-    fn staged<'a>(&self, stage: &'a mut Pinned) -> &'a mut [f32] {
-        stage.values_mut()
-    }
-
-    fn send(&self, stage: &Pinned, to: SliceMut<'_>) {
-        stage.send(to);
-    }
-
     fn join(&self) {
         Cuda::join(self);
-    }
-
-    fn cross_entropy(&self, logits: Slice<'_>, label: f32, gradient: SliceMut<'_>, loss: SliceMut<'_>) {
-        assert!(gradient.len == logits.len && gradient.of == logits.of && loss.len == 1, "a loss of {logits:?}");
-        let name = format!("cross_entropy_{}", logits.of.name());
-        let shape = Shape { grid: (1, 1, 1), block: (256, 1, 1), shared: 0 };
-        self.launch(&name, shape, arguments![logits, &gradient, &loss, logits.len, label]);
     }
 
     fn uniform(&self, to: SliceMut<'_>, seed: u32, site: u32, step: Slice<'_>) {
@@ -219,17 +165,6 @@ impl StepBackend for Cuda {
 
     fn follow_norm(&self, norm: &Norm, mean: SliceMut<'_>, variance: SliceMut<'_>, momentum: f32, unbias: f32) {
         Cuda::follow_norm(self, norm, mean, variance, momentum, unbias);
-    }
-
-    fn adam(
-        &self,
-        step: &Step,
-        values: SliceMut<'_>,
-        gradients: [Option<Slice<'_>>; 2],
-        [first, second]: [SliceMut<'_>; 2],
-        coefficients: Slice<'_>,
-    ) {
-        self.update(step, values, gradients, Some(first), second, Some(coefficients));
     }
 
     fn spectral_norm(
@@ -250,7 +185,6 @@ impl StepBackend for Cuda {
 }
 
 impl StepBackend for Cpu {
-    type Stage = Vec<f32>;
     type Recordings = ();
     const DRAWS: bool = false;
 
@@ -258,12 +192,16 @@ impl StepBackend for Cpu {
         0
     }
 
+    fn releases(&self) -> usize {
+        0
+    }
+
     fn records(&self) -> bool {
         false
     }
 
-    fn record<R>(&self, _: &mut (), _: &str, f: impl FnOnce() -> R) -> Result<R> {
-        Ok(f())
+    fn record<R>(&self, _: &mut (), _: &str, f: impl FnOnce() -> R) -> R {
+        f()
     }
 
     fn replay(&self, (): &(), _: &str) -> bool {
@@ -283,10 +221,6 @@ impl StepBackend for Cpu {
         self.copy(&vec![0.0; len])
     }
 
-    fn channels_last_to(&self, x: &[f32], channels: usize, pixels: usize, y: &mut [f32]) {
-        y.copy_from_slice(&self.channels_last(x, channels, pixels));
-    }
-
     fn copy_to(&self, x: &[f32], y: &mut [f32]) {
         y.copy_from_slice(x);
     }
@@ -303,29 +237,6 @@ impl StepBackend for Cpu {
         from.to_vec()
     }
 
-    fn stage(&self, len: usize) -> Result<Vec<f32>> {
-        Ok(vec![0.0; len])
-    }
-
-    fn staged<'a>(&self, stage: &'a mut Vec<f32>) -> &'a mut [f32] {
-        stage
-    }
-
-    fn send(&self, stage: &Vec<f32>, to: &mut [f32]) {
-        to.copy_from_slice(stage);
-    }
-
-    fn cross_entropy(&self, logits: &[f32], label: f32, gradient: &mut [f32], loss: &mut [f32]) {
-        let n = logits.len() as f64;
-        let mut sum = 0.0;
-        for (x, g) in logits.iter().zip(gradient) {
-            let x = f64::from(*x);
-            sum += x.max(0.0) + (-x.abs()).exp().ln_1p() - f64::from(label) * x;
-            *g = ((1.0 / (1.0 + (-x).exp()) - f64::from(label)) / n) as f32;
-        }
-        loss[0] = (sum / n) as f32;
-    }
-
     fn uniform(&self, to: &mut [f32], seed: u32, site: u32, step: &[f32]) {
         for (i, four) in to.chunks_mut(4).enumerate() {
             let x = philox([i as u32, (i as u64 >> 32) as u32, site, step[0] as u32], seed);
@@ -339,20 +250,6 @@ impl StepBackend for Cpu {
         mean.iter_mut().zip(values(&found.mean)).for_each(|(old, new)| *old += momentum * (new - *old));
         let new = values(&found.variance);
         variance.iter_mut().zip(new).for_each(|(old, new)| *old += momentum * (new * unbias - *old));
-    }
-
-    fn adam(
-        &self,
-        step: &Step,
-        values: &mut [f32],
-        [gradient, more]: [Option<&[f32]>; 2],
-        [first, second]: [&mut [f32]; 2],
-        coefficients: &[f32],
-    ) {
-        let mut sum = gradient.unwrap_or_default().to_vec();
-        sum.iter_mut().zip(more.unwrap_or_default()).for_each(|(a, b)| *a += b);
-        let step = Step { scale: f64::from(coefficients[0]), root_scale: f64::from(coefficients[1]), ..*step };
-        self.optimizer_step(&step, values, &sum, Some(first), second);
     }
 
     fn spectral_norm(
