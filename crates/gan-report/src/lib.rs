@@ -5,7 +5,7 @@
 //!
 //! - [`Picture`]: 8-bit gray or RGB, and its PNG.
 //! - [`grid()`]: a batch of [`Images`] as a sheet.
-//! - [`animate`] and [`strip`]: pictures as a GIF, or side by side.
+//! - [`Animation`], [`animate`] and [`strip`]: pictures as a GIF, APNG, WebP or MP4, or side by side.
 //! - [`NpyWriter`]: samples as a NumPy array, written incrementally.
 //! - [`Metrics`]: reads `metrics.jsonl`.
 //! - [`plot`]: charts of a run's losses as PNG and SVG, and pictures of points in the plane.
@@ -24,7 +24,7 @@ mod picture;
 pub mod plot;
 pub mod tensorboard;
 
-pub use animation::{animate, strip};
+pub use animation::{Animation, AnimationFormat, animate, strip};
 pub use error::Error;
 pub use grid::{Images, check_grid, grid};
 pub use metrics::Metrics;
