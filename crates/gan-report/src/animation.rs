@@ -19,10 +19,24 @@ pub enum AnimationFormat {
     Gif,
     /// Animated PNG: lossless. Browsers show it; other programs show the first frame.
     Apng,
-    /// Animated WebP: lossless, and smaller than an APNG.
+    /// Animated WebP: lossless. Browsers show it, and most programs.
     WebP,
     /// H.264 video, from the program `ffmpeg`.
     Mp4,
+}
+
+impl AnimationFormat {
+    /// Checks that an animation of so many frames per second can be written in this format, before its frames are computed.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if it shows fewer, [`Error::Program`] if it needs a program that is missing.
+    pub fn check(self, fps: u16) -> Result<(), Error> {
+        match self {
+            Self::Gif => gif::check(fps),
+            Self::Mp4 => mp4::check(),
+            Self::Apng | Self::WebP => Ok(()),
+        }
+    }
 }
 
 /// An animation that repeats without end, except in a video, whose player decides.

@@ -10,11 +10,17 @@ use std::path::Path;
 /// Maximum number of frames per second: players slow down frames that are shown for less than two hundredths of a second.
 const MOST_FPS: u16 = 50;
 
-pub(super) fn save(animation: &Animation, path: &Path) -> Result<(), Error> {
-    if animation.fps > MOST_FPS {
-        let problem = format!("a GIF shows at most {MOST_FPS} frames per second, not {}", animation.fps);
-        return Err(Error::Shape(format!("{problem}; a .png, .webp or .mp4 shows more")));
+/// Checks the number of frames per second.
+pub(super) fn check(fps: u16) -> Result<(), Error> {
+    if fps <= MOST_FPS {
+        return Ok(());
     }
+    let problem = format!("a GIF shows at most {MOST_FPS} frames per second, not {fps}");
+    Err(Error::Shape(format!("{problem}; a .png, .webp or .mp4 shows more")))
+}
+
+pub(super) fn save(animation: &Animation, path: &Path) -> Result<(), Error> {
+    check(animation.fps)?;
     write(animation, animation.durations(100).map(|units| units as u16), path)
 }
 

@@ -10,6 +10,13 @@ use std::process::{Child, Command, Stdio};
 const PROGRAM: &str = "ffmpeg";
 const INSTEAD: &str = "name a .gif, .png or .webp file, which need no other program";
 
+/// Checks that the program is there.
+pub(super) fn check() -> Result<(), Error> {
+    let mut command = Command::new(PROGRAM);
+    command.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().map(drop).map_err(|error| missing(&error))
+}
+
 pub(super) fn save(animation: &Animation, path: &Path) -> Result<(), Error> {
     let file = AtomicFile::create(path)?;
     let [width, height] = animation.size().map(even);
@@ -20,13 +27,7 @@ pub(super) fn save(animation: &Animation, path: &Path) -> Result<(), Error> {
     command.args(["-an", "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4", "-y"]);
     command.arg(file.temporary());
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-    let mut child = piped.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::Program(format!(
-            "{}: needs the program {PROGRAM}, which is not on the PATH: install it, or {INSTEAD}",
-            path.display()
-        )),
-        _ => failed(path, &error.to_string()),
-    })?;
+    let mut child = piped.map_err(|error| missing(&error))?;
     let sent = send(animation, &mut child);
     let output = child.wait_with_output().map_err(|error| failed(path, &error.to_string()))?;
     if !output.status.success() {
@@ -35,6 +36,14 @@ pub(super) fn save(animation: &Animation, path: &Path) -> Result<(), Error> {
     }
     sent?;
     Ok(file.commit()?)
+}
+
+fn missing(error: &std::io::Error) -> Error {
+    let problem = match error.kind() {
+        ErrorKind::NotFound => "is not on the PATH: install it".into(),
+        _ => format!("cannot be started: {error}"),
+    };
+    Error::Program(format!("a video needs the program {PROGRAM}, which {problem}, or {INSTEAD}"))
 }
 
 fn failed(path: &Path, reason: &str) -> Error {

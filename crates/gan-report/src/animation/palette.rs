@@ -4,7 +4,7 @@
 //! cut again and again where that lowers the squared error most, here at the mean of the widest axis; a few rounds of k-means (Lloyd 1982)
 //! then move each color to the middle of the pixels that are nearest to it.
 
-use crate::{Colour, Picture};
+use crate::Picture;
 use std::collections::HashMap;
 
 /// Maximum number of colors.
@@ -150,6 +150,7 @@ fn nearest(colors: &[[u8; 3]], to: [f32; 3]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Colour;
 
     #[test]
     fn few_colors_are_kept_exactly() {
