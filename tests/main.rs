@@ -16,6 +16,7 @@ mod generate;
 mod interpolate;
 mod kills;
 mod kills_at_calls;
+mod loops;
 mod losses;
 #[cfg(target_os = "linux")]
 mod memory;
@@ -33,6 +34,7 @@ mod report;
 mod resume;
 mod resume_checks;
 mod scaling;
+mod sheets;
 mod show;
 mod signals;
 mod terminal;

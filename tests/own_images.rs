@@ -54,10 +54,11 @@ fn a_dry_run_prints_settings_that_train_the_same() {
     }
     let plan = dir.succeeds(&format!("train pets --size 16 --classes --budget 2s {NARROW} --dry-run"));
     assert!(plan.stderr.contains("2 classes: cats 60, dogs 60"), "{}", plan.stderr);
-    let settings = plan.stdout.parse::<toml::Table>().expect("TOML");
+    let text = String::from_utf8(plan.stdout).expect("UTF-8");
+    let settings: toml::Table = text.parse().expect("TOML");
     assert_eq!(settings["generator"]["classes"].as_integer(), Some(2));
     assert!(!dir.path("runs").exists(), "a dry run writes nothing");
-    fs::write(dir.path("mine.toml"), &plan.stdout).unwrap();
+    fs::write(dir.path("mine.toml"), &text).unwrap();
     dir.succeeds("train mine.toml --steps 2 --out run");
     dir.succeeds("generate run --class dogs --count 2 --out dogs.png");
     let hint = dir.succeeds(&format!("train pets --size 16 --budget 64img {NARROW} --dry-run"));
@@ -85,7 +86,9 @@ fn what_cannot_be_learned_is_refused_with_a_reason() {
     fs::create_dir(dir.path("empty")).unwrap();
     images(&dir, "one", 1);
     images(&dir, "same", 1);
-    (1..9).for_each(|n| drop(fs::copy(dir.path("same/0.png"), dir.path(&format!("same/{n}.png"))).unwrap()));
+    for n in 1..9 {
+        fs::copy(dir.path("same/0.png"), dir.path(&format!("same/{n}.png"))).unwrap();
+    }
     for (line, words) in [
         ("train empty", &["empty", "holds no images"][..]),
         ("train one", &["holds one image"]),

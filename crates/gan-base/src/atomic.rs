@@ -57,6 +57,11 @@ impl AtomicFile {
         self.writer.write_all(bytes).map_err(FileError::of("write", &self.path))
     }
 
+    /// Returns the path of the incomplete file, for another program that writes it.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary.0
+    }
+
     /// Flushes the file to the disk and renames it, which replaces an older file.
     pub fn commit(self) -> Result<(), FileError> {
         let Self { mut writer, temporary, path } = self;

@@ -3,6 +3,7 @@
 use crate::args::{MOST, Usage, count, usage, whole};
 use crate::interrupt::Interrupt;
 use crate::output::{Form, Output};
+use crate::sheets::{self, SheetArgs, Size, Subject};
 use crate::{print, source};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
@@ -15,13 +16,13 @@ use gan_core::{Generator, Latent};
 use gan_core::{classes_in_turn, samples, samples_at_once};
 use gan_data::Units;
 use gan_data::npy::{NpyFile, VectorArray};
-use gan_report::NpyWriter;
+use gan_report::{NpyWriter, Picture};
 use gan_run::pictures;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  gan generate runs/first --out digits.png\n  gan generate generator.safetensors --count 20 --grid 4x5 --seed 3\n  gan generate generator.safetensors --count 1000 --out images/\n  gan generate generator.safetensors --latents z.npy --out images.npy\n  gan generate generator.safetensors --out - | display"
+    after_help = "Examples:\n  gan generate runs/first --out digits.png\n  gan generate generator.safetensors --count 20 --grid 4x5 --seed 3\n  gan generate generator.safetensors --count 1000 --out images/\n  gan generate generator.safetensors --latents z.npy --out images.npy\n  gan generate generator.safetensors --seeds 1-64 --out seeds.png\n  gan generate runs/first --count 1000 --top 32 --bottom 32 --out ranked.png\n  gan generate generator.safetensors --out - | display"
 )]
 pub struct GenerateArgs {
     /// A run folder or a generator's weight file.
@@ -50,13 +51,15 @@ pub struct GenerateArgs {
     /// Resample latent numbers further than this from 0: less variety, mostly better samples [default: the weight file's value].
     #[arg(long, value_name = "T", conflicts_with = "latents", allow_negative_numbers = true, value_parser = truncation)]
     pub truncation: Option<f64>,
+    #[command(flatten)]
+    pub sheet: SheetArgs,
     /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
     #[arg(long, default_value = "auto")]
     pub device: String,
 }
 
 /// Below a hundredth, nearly every draw would be rejected.
-fn truncation(text: &str) -> Result<f64, String> {
+pub fn truncation(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(t) if (0.01..=1000.0).contains(&t) => Ok(t),
         _ => Err("expected a number from 0.01 to 1000, e.g. 0.7".into()),
@@ -82,8 +85,25 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
     if args.grid.is_some() && !is_sheet {
         return Err(Usage(format!("--grid arranges a sheet, but {} is none: name a .png", args.out.display())).into());
     }
+    if let Some(option) = args.sheet.option().filter(|_| !is_sheet) {
+        return Err(Usage(format!("{option} draws a sheet, but {} is none: name a .png", args.out.display())).into());
+    }
     let weights = source::weight_file(&args.source)?;
     out.keep_apart_from([Some(&weights), args.latents.as_ref()].into_iter().flatten().map(|path| path.as_path()))?;
+    if args.sheet.option().is_some() {
+        let (description, generator, device) = source::generator(&args.source, &args.device)?;
+        let class = args.class.as_ref().map(|name| source::class(&description, &generator, name)).transpose()?;
+        let subject = Subject {
+            source: &args.source,
+            description: &description,
+            generator: &generator,
+            device: &device,
+            class,
+            within: args.truncation.or(description.latent.truncation),
+            seed: args.seed,
+        };
+        return save(&sheets::draw(&args.sheet, &subject, &Size { count: args.count, grid: args.grid })?, &out);
+    }
     let (description, generator, device) = source::sampler(&args.source, &args.device)?;
     let (latents, count) = latents(args, &description.latent)?;
     if count == 0 {
@@ -195,7 +215,11 @@ fn write_sheet(
     pictures::check_sheet(sample, rows, columns)
         .map_err(|error| usage(format_args!("a sheet of {rows} by {columns} samples (--count, --grid)"), error))?;
     let Some(all) = made.next(count)? else { return Ok(()) };
-    let sheet = pictures::sheet(&all, units, rows, columns)?;
+    save(&pictures::sheet(&all, units, rows, columns)?, out)
+}
+
+/// Writes a sheet to its file or to standard output.
+fn save(sheet: &Picture, out: &Output) -> Result<()> {
     if out.form == Form::Stdout {
         return print::bytes(&sheet.to_png()?);
     }

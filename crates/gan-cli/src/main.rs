@@ -16,6 +16,8 @@ mod print;
 mod progress;
 mod project;
 mod report;
+mod seeds;
+mod sheets;
 mod show;
 mod source;
 mod train;

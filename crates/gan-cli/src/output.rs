@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow};
 use gan_base::atomic;
 use gan_base::messages::counted;
 use gan_data::images::is_image;
+use gan_report::AnimationFormat;
 use gan_run::{RunFolder, owner, resolved};
 use std::fs::File;
 use std::io::Read;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub enum Form {
     Png,
     Gif,
+    WebP,
+    Mp4,
     Npy,
     Html,
     /// A pack of a data set.
@@ -29,17 +32,20 @@ pub enum Form {
 /// Endings of files that other programs write. A name with one of them is always a file, never a folder.
 const FOREIGN: &str = "\
     7z arrow avi avif bin bmp bz2 ckpt csv doc docx eps exe gz h5 hdf5 heic ico ipynb jfif jpe jpeg jpg js json \
-    jsonl jxl log mat md mkv mov mp4 npz onnx parquet pdf pickle pkl ppm ps pt pth py rs safetensors sh svg tar \
-    tfevents tgz tif tiff toml tsv txt webm webp xml xz yaml zip";
+    jsonl jxl log mat md mkv mov npz onnx parquet pdf pickle pkl ppm ps pt pth py rs safetensors sh svg tar \
+    tfevents tgz tif tiff toml tsv txt webm xml xz yaml zip";
 
 impl Form {
-    const ALL: [Self; 7] = [Self::Png, Self::Gif, Self::Npy, Self::Html, Self::Pack, Self::Folder, Self::Stdout];
+    const ALL: [Self; 9] =
+        [Self::Png, Self::Gif, Self::WebP, Self::Mp4, Self::Npy, Self::Html, Self::Pack, Self::Folder, Self::Stdout];
 
     /// Returns the endings of its files, and an example of a name.
     fn names(self) -> (&'static [&'static str], &'static str) {
         match self {
             Self::Png => (&["png"], "FILE.png"),
             Self::Gif => (&["gif"], "FILE.gif"),
+            Self::WebP => (&["webp"], "FILE.webp"),
+            Self::Mp4 => (&["mp4"], "FILE.mp4"),
             Self::Npy => (&["npy"], "FILE.npy"),
             Self::Html => (&["html", "htm"], "FILE.html"),
             Self::Pack => (&["ganpack"], "FILE.ganpack"),
@@ -48,11 +54,24 @@ impl Form {
         }
     }
 
+    /// Returns the format of an animation with this form, where a PNG is an animated one.
+    pub fn animation(self) -> Option<AnimationFormat> {
+        match self {
+            Self::Gif => Some(AnimationFormat::Gif),
+            Self::Png => Some(AnimationFormat::Apng),
+            Self::WebP => Some(AnimationFormat::WebP),
+            Self::Mp4 => Some(AnimationFormat::Mp4),
+            Self::Npy | Self::Html | Self::Pack | Self::Folder | Self::Stdout => None,
+        }
+    }
+
     /// Returns whether a file that begins with `start` has this form.
     fn begins(self, start: &[u8]) -> bool {
         match self {
             Self::Png => start.starts_with(b"\x89PNG"),
             Self::Gif => start.starts_with(b"GIF8"),
+            Self::WebP => start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP"),
+            Self::Mp4 => start.get(4..8) == Some(b"ftyp"),
             Self::Npy => start.starts_with(b"\x93NUMPY"),
             Self::Html => start.trim_ascii_start().starts_with(b"<"),
             Self::Pack => start.starts_with(&gan_data::pack::MAGIC[..]),

@@ -1,24 +1,26 @@
 //! `gan project`.
 
 use crate::args::{MOST, Usage, count, usage, whole};
+use crate::interpolate::{self, Subject};
 use crate::output::{Form, Output};
 use crate::print::{self, visible_name};
 use crate::source;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::{Device, Tensor};
 use clap::Args;
 use gan_base::messages::counted;
-use gan_core::Generator;
+use gan_core::{Generator, check_finite};
 use gan_data::images::{Fitting, open};
 use gan_data::npy::{self, ImageArray, NpyFile};
-use gan_report::NpyWriter;
-use gan_run::pictures;
-use gan_run::project::{Search, project};
+use gan_report::{NpyWriter, Picture};
+use gan_run::image_distance::ImageDistance;
+use gan_run::project::{Projected, Search, project};
+use gan_run::{RunFolder, pictures};
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  gan project runs/first seven.png --out seven-again.png\n  gan project generator.safetensors digits.npy --latents-out z.npy"
+    after_help = "Examples:\n  gan project runs/first seven.png --out seven-again.png\n  gan project generator.safetensors digits.npy --latents-out z.npy\n  gan project runs/first one.jpg two.jpg three.jpg --walk faces.webp"
 )]
 pub struct ProjectArgs {
     /// A run folder or a generator's weight file.
@@ -33,6 +35,13 @@ pub struct ProjectArgs {
     /// File for the latent vectors, float32 [N, latent], as input of `gan generate --latents`.
     #[arg(long, value_name = "Z.npy")]
     pub latents_out: Option<PathBuf>,
+    /// Distance to minimize: pixels, pyramid (details of each size), or features (and those of the run's discriminator) [default: features
+    /// with a run's folder, or else pyramid].
+    #[arg(long, value_name = "NAME")]
+    pub distance: Option<Kind>,
+    /// Animation to write (.gif, .png, .webp or .mp4): a loop through the found samples, or for a single image the search.
+    #[arg(long, value_name = "FILE")]
+    pub walk: Option<PathBuf>,
     /// Class to search in, by name, or by number if no class has a number as its name [default: all].
     #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub class: Option<String>,
@@ -50,17 +59,29 @@ pub struct ProjectArgs {
     pub device: String,
 }
 
+/// Distance to minimize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    Pixels,
+    Pyramid,
+    Features,
+}
+
 /// Finds the latent vectors of images, and shows each image beside the generator's closest sample.
 pub fn run(args: &ProjectArgs) -> Result<()> {
     let out = Output::new("--out", &args.out, &[Form::Png])?;
     let latents_out = args.latents_out.as_ref();
     let latents_out = latents_out.map(|path| Output::new("--latents-out", path, &[Form::Npy])).transpose()?;
+    let walk = args.walk.as_ref();
+    let walk =
+        walk.map(|path| Output::new("--walk", path, &[Form::Gif, Form::WebP, Form::Mp4, Form::Png])).transpose()?;
+    walk.iter().try_for_each(|walk| interpolate::check(walk, FPS))?;
     let weights = source::weight_file(&args.source)?;
-    for output in [Some(&out), latents_out.as_ref()].into_iter().flatten() {
+    let outputs = [Some(&out), latents_out.as_ref(), walk.as_ref()];
+    let outputs: Vec<&Output> = outputs.into_iter().flatten().collect();
+    for (i, output) in outputs.iter().enumerate() {
         output.keep_apart_from(args.images.iter().chain([&weights]).map(|path| path.as_path()))?;
-    }
-    if let Some(latents) = &latents_out {
-        latents.keep_apart_from_output(&out)?;
+        outputs[..i].iter().try_for_each(|other| output.keep_apart_from_output(other))?;
     }
     let (description, generator, device) = source::generator(&args.source, &args.device)?;
     let shape = &description.data.shape;
@@ -81,14 +102,21 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
     // Every class needs a start.
     let starts = args.starts.max(generator.classes().filter(|_| class.is_none()).unwrap_or(1));
     let search = Search { starts, steps: args.steps, seed: args.seed, class, ..Search::default() };
+    if walk.is_some() && given.len() > 1 && class.is_none() && generator.classes().is_some() {
+        return Err(usage("--walk", "leads through samples of one class: name it by --class"));
+    }
+    let distance = distance(args, shape, &device)?;
+    let (names, given): (Vec<String>, Vec<Tensor>) = given.into_iter().map(|given| (given.name, given.image)).unzip();
+    let all = Tensor::stack(&given, 0)?;
+    check_finite(&all, |row| names[row].clone())?;
+    let found = project(&generator, &description.latent, &all, search, &distance, &device)?;
     let (mut pairs, mut latents) = (vec![], vec![]);
-    for Given { name, image } in given {
-        let found = project(&generator, &description.latent, &image, search, &device).with_context(|| name.clone())?;
+    for ((name, image), found) in names.iter().zip(&given).zip(&found) {
         let class = found.class.map(|class| format!(", class {}", named(&description.data.classes, class)));
-        let name = visible_name(&name);
-        let class = class.unwrap_or_default();
-        print::line(format_args!("{name}: mean squared difference {:.4}{class}", found.difference))?;
-        pairs.extend([image, found.sample.to_device(&Device::Cpu)?]);
+        let (difference, similarity) = (found.difference, found.similarity);
+        let measured = format!("mean squared difference {difference:.4}, structural similarity {similarity:.3}");
+        print::line(format_args!("{}: {measured}{}", visible_name(name), class.unwrap_or_default()))?;
+        pairs.extend([image.clone(), found.sample.clone()]);
         latents.push(found.z.to_device(&Device::Cpu)?);
     }
     if let Some(output) = &latents_out {
@@ -98,8 +126,50 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
         file.finish()?;
         print::line(output.path.display())?;
     }
+    if let Some(output) = &walk {
+        let subject = Subject { description: &description, generator: &generator, device: &device };
+        let frames = walk_frames(&subject, &given, &found)?;
+        interpolate::save(&frames, output.form, FPS, None, &output.path)?;
+    }
     pictures::sheet(&Tensor::stack(&pairs, 0)?, None, latents.len(), 2)?.save_png(&out.path)?;
     print::line(format_args!("{} (left: given, right: made)", out.path.display()))
+}
+
+/// Returns the distance that is asked for. Without a choice, a run without a usable discriminator is no error.
+fn distance(args: &ProjectArgs, shape: &[usize], device: &Device) -> Result<ImageDistance> {
+    let pyramid = || Ok(ImageDistance::pyramid(shape, device)?);
+    let features = || -> Result<ImageDistance> {
+        let discriminator = source::discriminator(&args.source, shape, device)?;
+        Ok(ImageDistance::features(&discriminator, shape, device)?)
+    };
+    match args.distance {
+        Some(Kind::Pixels) => Ok(ImageDistance::Pixels),
+        Some(Kind::Features) => features(),
+        None if RunFolder::is_run(&args.source) => features().or_else(|error| {
+            print::note(format_args!("note: {error}; images are compared by --distance pyramid"));
+            pyramid()
+        }),
+        Some(Kind::Pyramid) | None => pyramid(),
+    }
+}
+
+/// Frames per second of a walk, and its frames from each sample to the next.
+const FPS: usize = 20;
+const LEG: usize = 30;
+
+/// Draws a loop through the found samples, or for a single image the search beside the image.
+fn walk_frames(subject: &Subject, given: &[Tensor], found: &[Projected]) -> Result<Vec<Picture>> {
+    let class = found[0].class;
+    if let [found] = found {
+        let path = &found.path;
+        let classes = class.map(|class| Tensor::full(class, path.dim(0)?, subject.device)).transpose()?;
+        let image = pictures::singles(&given[0].unsqueeze(0)?, None)?.remove(0);
+        let beside = |made: Picture| Ok(gan_report::strip(&[image.clone(), made])?);
+        return subject.pictures(path, classes.as_ref())?.into_iter().map(beside).collect();
+    }
+    let keys = found.iter().map(|found| found.z.to_vec1()).collect::<candle_core::Result<Vec<Vec<f32>>>>()?;
+    let path = subject.description.latent.closed_path(None, &keys, LEG * keys.len());
+    interpolate::closed_loop(subject, &[path], 1, |_| class)
 }
 
 fn named(names: &[String], class: u32) -> String {

@@ -4,10 +4,10 @@ use crate::args::usage;
 use crate::print::{shell_quoted, visible_name};
 use anyhow::{Context, Result};
 use gan_core::weights::Description;
-use gan_core::{Generator, LayeredGenerator, weights};
+use gan_core::{Generator, LayeredDiscriminator, LayeredGenerator, weights};
 use gan_data::Units;
 use gan_run::RunFolder;
-use gan_train::{Plan, layering, presets};
+use gan_train::{Plan, checkpoint, layering, presets};
 use std::path::{Path, PathBuf};
 
 /// Maximum number of classes whose names a message lists.
@@ -61,6 +61,22 @@ pub fn generator(source: &Path, device: &str) -> Result<(Description, LayeredGen
 pub fn sampler(source: &Path, name: &str) -> Result<(Description, Box<dyn Generator>, candle_core::Device)> {
     let (description, generator, device) = generator(source, name)?;
     Ok((description, gan_train::device::sampler(generator, name)?, device))
+}
+
+/// Reads the discriminator in the checkpoints of a run, which judges single samples of this shape.
+pub fn discriminator(run: &Path, shape: &[usize], device: &candle_core::Device) -> Result<LayeredDiscriminator> {
+    if !RunFolder::is_run(run) {
+        let problem = "has no discriminator, which is in the checkpoints of a run: name the run's folder";
+        return Err(usage(run.display(), problem));
+    }
+    let plan = plan(&run.to_string_lossy(), &[])?;
+    let found = checkpoint::discriminator(&plan, &run.join("checkpoints"), device)?;
+    let takes = found.network().input();
+    if takes != shape {
+        let problem = format!("its discriminator takes {takes:?}, not single samples {shape:?} (train.pacgan)");
+        return Err(usage(run.display(), problem));
+    }
+    Ok(found)
 }
 
 /// Returns the class called `name`, or with that number, of a conditional generator.

@@ -5,8 +5,8 @@
 //!
 //! In reading order: [`layers`] (a network is a list of these, one file each), [`shape`] (shape inference), [`family`] (functions that
 //! return lists), `params` and `init`, `network` (an allocated list) and `forward_context` (the context of a pass), `gan` (generators and
-//! discriminators), `noise`, `losses`, [`penalties`], `augmentations`, [`weights`] (self-describing files), [`summary`], `random` (tensors of
-//! random numbers).
+//! discriminators), `noise` (the latent space), `quantile` and `latent_loop` (truncation and closed paths in it), `losses`, [`penalties`],
+//! `augmentations`, [`weights`] (self-describing files), [`summary`], `random` (tensors of random numbers).
 
 mod augmentations;
 mod error;
@@ -15,12 +15,14 @@ mod forward_context;
 mod from_fn;
 mod gan;
 mod init;
+mod latent_loop;
 pub mod layers;
 mod losses;
 mod network;
 mod noise;
 mod params;
 pub mod penalties;
+mod quantile;
 mod random;
 pub mod shape;
 pub mod summary;
@@ -36,7 +38,7 @@ pub use gan_kernels::fused::Linearized;
 pub use init::Init;
 pub use layers::layer::Layer;
 pub use losses::{Labels, Loss, LossFunction, LossProperties, Side, auxiliary_loss};
-pub use network::{Network, Portable, RunningNorm, SpectralKernel};
+pub use network::{Network, Portable, RunningNorm, SpectralKernel, Stages};
 pub use noise::{Distribution, Latent, slerp};
 pub use params::{Param, Role};
 pub use random::RandomTensors;

@@ -1,58 +1,116 @@
-//! Animations: a looping GIF, or a strip of frames side by side.
+//! Animations: a looping GIF, APNG, WebP or MP4, or a strip of frames side by side.
+//!
+//! In reading order: this file ([`animate`], [`strip`]), then a file for each format, and `palette` (the colors of a GIF).
 
 use crate::grid::{BACKGROUND, GAP};
 use crate::{Colour, Error, Picture};
-use gan_base::atomic;
-use gif::{Encoder, Frame, Repeat};
 use std::path::Path;
 
-/// Returns the `n` for which NeuQuant learns a frame's palette from every n-th pixel, from 1 (the best colors) to 30 (the fastest). Small frames
-/// need more of their pixels; in large ones, no difference to 3 is visible at 10, which takes a third of the time.
-fn sampling(pixels: usize) -> i32 {
-    (pixels / 20_000).clamp(3, 10) as i32
+mod apng;
+mod gif;
+mod mp4;
+mod palette;
+mod webp;
+
+/// File format of an animation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnimationFormat {
+    /// At most 50 frames per second and 256 colors, which all frames share. Every program shows it.
+    Gif,
+    /// Animated PNG: lossless. Browsers show it; other programs show the first frame.
+    Apng,
+    /// Animated WebP: lossless. Browsers show it, and most programs.
+    WebP,
+    /// H.264 video, from the program `ffmpeg`.
+    Mp4,
 }
 
-/// Writes `frames` as an endlessly looping GIF, atomically.
-///
-/// Gray frames keep their 256 grays exactly, as do color frames with up to 256 colors; others get their own best 256
-/// colors. A GIF counts time in hundredths of a second, and players slow down delays under 2 of them: `delay_ms` is
-/// rounded to 10 ms and is at least 20.
+impl AnimationFormat {
+    /// Checks that an animation of so many frames per second can be written in this format, before its frames are computed.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if it shows fewer, [`Error::Program`] if it needs a program that is missing.
+    pub fn check(self, fps: u16) -> Result<(), Error> {
+        match self {
+            Self::Gif => gif::check(fps),
+            Self::Mp4 => mp4::check(),
+            Self::Apng | Self::WebP => Ok(()),
+        }
+    }
+}
+
+/// An animation that repeats without end, except in a video, whose player decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Animation<'a> {
+    /// Frames of equal size.
+    pub frames: &'a [Picture],
+    /// Number of frames per second.
+    pub fps: u16,
+    /// Number of pixels per side that each pixel becomes.
+    pub scale: usize,
+}
+
+impl Animation<'_> {
+    /// Writes the file at `path`, atomically.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for no frames, unequal sizes, or what the format cannot hold; [`Error::File`] naming `path`; [`Error::Program`] if a
+    /// program is needed that is missing or fails.
+    pub fn save(&self, format: AnimationFormat, path: &Path) -> Result<(), Error> {
+        common_size(self.frames)?;
+        if self.fps == 0 || self.scale == 0 {
+            return Err(Error::Shape(
+                "an animation needs at least 1 frame per second and a scale of at least 1".into(),
+            ));
+        }
+        match format {
+            AnimationFormat::Gif => gif::save(self, path),
+            AnimationFormat::Apng => apng::save(self, path),
+            AnimationFormat::WebP => webp::save(self, path),
+            AnimationFormat::Mp4 => mp4::save(self, path),
+        }
+    }
+
+    /// Returns width and height of the enlarged frames.
+    fn size(&self) -> [usize; 2] {
+        let side = |pixels: Option<usize>| pixels.unwrap_or(0).saturating_mul(self.scale);
+        [side(self.frames.first().map(Picture::width)), side(self.frames.first().map(Picture::height))]
+    }
+
+    /// Returns gray if all frames are, or else RGB.
+    fn colour(&self) -> Colour {
+        let is_rgb = |frame: &Picture| frame.colour() == Colour::Rgb;
+        if self.frames.iter().any(is_rgb) { Colour::Rgb } else { Colour::Grey }
+    }
+
+    /// Returns the frames, enlarged and of one color type, one at a time.
+    fn enlarged(&self) -> impl Iterator<Item = Result<Picture, Error>> {
+        let colour = self.colour();
+        self.frames.iter().map(move |frame| match colour {
+            Colour::Rgb => frame.to_rgb().enlarged(self.scale),
+            Colour::Grey => frame.enlarged(self.scale),
+        })
+    }
+
+    /// Returns how long each frame is shown, in units of which a second has `units`, so that rounding does not add up.
+    fn durations(&self, units: u32) -> impl Iterator<Item = u32> {
+        let start = move |frame: usize| {
+            let frames = u64::from(self.fps);
+            ((frame as u64 * u64::from(units) + frames / 2) / frames) as u32
+        };
+        (0..self.frames.len()).map(move |frame| start(frame + 1) - start(frame))
+    }
+}
+
+/// Writes `frames` as an endlessly looping GIF, atomically. A GIF counts time in hundredths of a second, and players slow down delays under
+/// 2 of them: `delay_ms` is rounded to 10 ms and is at least 20.
 ///
 /// # Errors
-/// [`Error::Shape`] for no frames, unequal sizes, or a side over 65,535; [`Error::File`] naming `path`.
+/// As [`Animation::save`].
 pub fn animate(frames: &[Picture], delay_ms: u16, path: &Path) -> Result<(), Error> {
-    let [width, height] = common_size(frames)?;
-    let (Ok(wide), Ok(high)) = (u16::try_from(width), u16::try_from(height)) else {
-        return Err(Error::Shape(format!("a GIF has at most 65535 pixels a side, not {width} × {height}")));
-    };
-    let mut bytes = Vec::new();
-    encode(&mut bytes, frames, [wide, high], delay_ms)
-        .map_err(|reason| Error::Shape(format!("cannot encode GIF: {reason}")))?;
-    Ok(atomic::write(path, &bytes)?)
-}
-
-fn encode(
-    out: &mut Vec<u8>,
-    frames: &[Picture],
-    [width, height]: [u16; 2],
-    delay_ms: u16,
-) -> Result<(), gif::EncodingError> {
-    // The global palette has all grays, so gray frames need no palette and an index is a gray value.
-    let greys: Vec<u8> = (0..=255).flat_map(|grey| [grey; 3]).collect();
-    let mut encoder = Encoder::new(out, width, height, &greys)?;
-    encoder.set_repeat(Repeat::Infinite)?;
+    common_size(frames)?;
     let delay = (delay_ms.saturating_add(5) / 10).max(2);
-    for picture in frames {
-        let frame = match picture.colour() {
-            Colour::Grey => Frame { width, height, buffer: picture.data().into(), ..Frame::default() },
-            Colour::Rgb => {
-                let sampling = sampling(usize::from(width) * usize::from(height));
-                Frame::from_rgb_speed(width, height, picture.data(), sampling)
-            }
-        };
-        encoder.write_frame(&Frame { delay, ..frame })?;
-    }
-    Ok(())
+    gif::write(&Animation { frames, fps: 1, scale: 1 }, std::iter::repeat(delay), path)
 }
 
 /// Returns the frames side by side from left to right, with the gap and background of [`grid`](crate::grid()) between
@@ -92,9 +150,9 @@ fn common_size(frames: &[Picture]) -> Result<[usize; 2], Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-
     use super::*;
+    use ::gif::Repeat;
+    use std::fs::File;
 
     fn grey(width: usize, height: usize, data: Vec<u8>) -> Picture {
         Picture::new(Colour::Grey, [width, height], data).unwrap()
@@ -106,8 +164,8 @@ mod tests {
 
     /// Returns all frames of a GIF as RGBA, with their delays.
     fn decode(path: &Path) -> (Vec<(Vec<u8>, u16)>, Repeat) {
-        let mut options = gif::DecodeOptions::new();
-        options.set_color_output(gif::ColorOutput::RGBA);
+        let mut options = ::gif::DecodeOptions::new();
+        options.set_color_output(::gif::ColorOutput::RGBA);
         let mut decoder = options.read_info(File::open(path).unwrap()).unwrap();
         let mut frames = Vec::new();
         while let Some(frame) = decoder.read_next_frame().unwrap() {
@@ -165,5 +223,84 @@ mod tests {
         assert_eq!(sheet.pixel(3, 2).unwrap(), [8, 8, 8]);
         assert_eq!(sheet.pixel(4, 2).unwrap(), [BACKGROUND; 3]);
         assert_eq!(sheet.pixel(7, 2).unwrap(), [4, 5, 6]);
+    }
+
+    /// Three frames of smooth colors that move, of odd sides.
+    fn colors() -> Vec<Picture> {
+        let value = |frame: usize, at: usize| ((at * 7 + frame * 40) % 251) as u8;
+        let frame = |frame| Picture::new(Colour::Rgb, [9, 5], (0..135).map(|at| value(frame, at)).collect()).unwrap();
+        (0..3).map(frame).collect()
+    }
+
+    fn saved(frames: &[Picture], fps: u16, format: AnimationFormat) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        Animation { frames, fps, scale: 2 }.save(format, &path).unwrap();
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn an_apng_holds_every_frame_exactly_and_loops() {
+        for frames in [colors(), vec![every_grey(), every_grey()]] {
+            let bytes = saved(&frames, 24, AnimationFormat::Apng);
+            let mut reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
+            let control = reader.info().animation_control.unwrap();
+            assert_eq!((control.num_frames as usize, control.num_plays), (frames.len(), 0));
+            for frame in &frames {
+                let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+                reader.next_frame(&mut pixels).unwrap();
+                assert_eq!(pixels, frame.enlarged(2).unwrap().data());
+                let shown = reader.info().frame_control.unwrap();
+                assert_eq!((shown.delay_num, shown.delay_den), (1, 24));
+            }
+        }
+    }
+
+    #[test]
+    fn an_animated_webp_holds_every_frame_exactly_and_loops() {
+        for frames in [colors(), vec![every_grey(), every_grey()]] {
+            let bytes = saved(&frames, 24, AnimationFormat::WebP);
+            assert_eq!(bytes.len() as u32, 8 + u32::from_le_bytes(bytes[4..8].try_into().unwrap()));
+            let mut decoder = image_webp::WebPDecoder::new(std::io::Cursor::new(&bytes)).unwrap();
+            assert!(decoder.is_animated() && decoder.loop_count() == image_webp::LoopCount::Forever);
+            assert_eq!(decoder.num_frames() as usize, frames.len());
+            let mut pixels = vec![0; decoder.output_buffer_size().unwrap()];
+            let durations: Vec<u32> = frames
+                .iter()
+                .map(|frame| {
+                    let duration = decoder.read_frame(&mut pixels).unwrap();
+                    assert_eq!(pixels, frame.to_rgb().enlarged(2).unwrap().data());
+                    duration
+                })
+                .collect();
+            assert_eq!(durations, [42, 41, 42][..frames.len()]);
+        }
+    }
+
+    #[test]
+    fn a_gif_is_enlarged_and_keeps_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.gif");
+        let frames = colors();
+        Animation { frames: &frames, fps: 30, scale: 2 }.save(AnimationFormat::Gif, &path).unwrap();
+        let (found, repeat) = decode(&path);
+        assert_eq!((repeat, found.iter().map(|frame| frame.1).sum::<u16>()), (Repeat::Infinite, 10));
+        for ((rgba, _), frame) in found.iter().zip(&frames) {
+            let rgb: Vec<u8> = rgba.chunks_exact(4).flat_map(|pixel| &pixel[..3]).copied().collect();
+            assert_eq!(rgb, frame.enlarged(2).unwrap().data(), "135 colors fit into the palette");
+        }
+        let fast = Animation { frames: &frames, fps: 60, scale: 1 }.save(AnimationFormat::Gif, &path).unwrap_err();
+        assert!(fast.to_string().contains("at most 50") && fast.to_string().contains(".webp"), "{fast}");
+    }
+
+    #[test]
+    fn empty_animations_are_errors() {
+        let path = Path::new("never-written");
+        for (fps, scale, frames) in [(0, 1, colors()), (1, 0, colors()), (1, 1, vec![]), (1, usize::MAX, colors())] {
+            for format in [AnimationFormat::Gif, AnimationFormat::Apng, AnimationFormat::WebP] {
+                assert!(Animation { frames: &frames, fps, scale }.save(format, path).is_err(), "{fps} {scale}");
+            }
+        }
+        assert!(!path.exists());
     }
 }

@@ -18,6 +18,9 @@ pub enum Error {
         /// Description of what was found and what was expected.
         problem: String,
     },
+    /// A program that writes a file is missing or failed.
+    #[error("{0}")]
+    Program(String),
     /// Pixels, sizes or counts that do not fit together, or that an encoder rejects.
     #[error("{0}")]
     Shape(String),

@@ -5,7 +5,8 @@
 //!
 //! - [`Picture`]: 8-bit gray or RGB, and its PNG.
 //! - [`grid()`]: a batch of [`Images`] as a sheet.
-//! - [`animate`] and [`strip`]: pictures as a GIF, or side by side.
+//! - [`tiles`](fn@tiles) and [`titled`]: pictures with captions.
+//! - [`Animation`], [`animate`] and [`strip`]: pictures as a GIF, APNG, WebP or MP4, or side by side.
 //! - [`NpyWriter`]: samples as a NumPy array, written incrementally.
 //! - [`Metrics`]: reads `metrics.jsonl`.
 //! - [`plot`]: charts of a run's losses as PNG and SVG, and pictures of points in the plane.
@@ -23,14 +24,16 @@ mod page;
 mod picture;
 pub mod plot;
 pub mod tensorboard;
+mod tiles;
 
-pub use animation::{animate, strip};
+pub use animation::{Animation, AnimationFormat, animate, strip};
 pub use error::Error;
 pub use grid::{Images, check_grid, grid};
 pub use metrics::Metrics;
 pub use npy::NpyWriter;
 pub use page::{Card, Diagnosis, Frame, NetworkTable, Page, Sequence, Severity, Single, to_digits};
 pub use picture::{Colour, Picture};
+pub use tiles::{Tile, tiles, titled};
 
 /// Maximum size of a file to read in bytes, beyond any picture and any run's metrics.
 const MOST_BYTES: u64 = 8 << 30;

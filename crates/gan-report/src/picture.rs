@@ -142,6 +142,17 @@ impl Picture {
         }
     }
 
+    /// Mixes the gray `shade` into a pixel, from not at all (0) to entirely (1); does nothing outside.
+    pub(crate) fn blend(&mut self, [x, y]: [usize; 2], shade: u8, opacity: f32) {
+        let channels = self.colour.channels();
+        if x < self.width && y < self.height {
+            for channel in &mut self.data[(y * self.width + x) * channels..][..channels] {
+                let mixed = f32::from(*channel) + (f32::from(shade) - f32::from(*channel)) * opacity;
+                *channel = mixed.round() as u8;
+            }
+        }
+    }
+
     /// Returns the bytes of a PNG file: 8-bit gray or RGB.
     ///
     /// # Errors

@@ -2,12 +2,14 @@
 //!
 //! [`run()`] steps a [`gan_train::Trainer`] while observers record. In reading order: `run` (the loop and its observers), [`RunFolder`],
 //! `record` (metrics, checkpoints), [`evaluate`] (sample quality) and [`gan_alarms`] (failures), [`RunSummary`], [`pictures`] and
-//! [`planes`] (drawing), `resume`, [`report`] (the folder as one page), [`project`] (latent vectors of images).
+//! [`planes`] (drawing), `resume`, [`report`] (the folder as one page), [`project`] (latent vectors of images, by an [`image_distance`];
+//! [`ssim`](mod@ssim) measures the result).
 
 mod error;
 pub mod evaluate;
 mod evaluation_observer;
 mod folder;
+pub mod image_distance;
 mod log;
 pub mod pictures;
 pub mod planes;
@@ -17,6 +19,7 @@ pub mod report;
 mod resume;
 mod run;
 mod run_summary;
+pub mod ssim;
 
 pub use error::{Error, Result};
 pub use folder::{Existing, PICTURES, RunFolder, owner, resolved};

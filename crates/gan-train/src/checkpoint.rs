@@ -18,9 +18,11 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+mod discriminator;
 mod folders;
 pub(crate) mod identity;
 
+pub use discriminator::discriminator;
 use folders::{candidates, name, prune};
 pub use folders::{forget_after, newest};
 
@@ -287,16 +289,6 @@ pub fn restore(trainer: &mut Trainer, dir: &Path, total: Option<u64>) -> Result<
     Err(Error::file(dir, format!("no checkpoint is whole; the oldest: {error}. Start again with --overwrite")))
 }
 
-/// Returns the tensors of the newest whole checkpoint below `dir`.
-///
-/// # Errors
-/// If there is none.
-pub(crate) fn tensors_of(dir: &Path) -> Result<BTreeMap<String, Tensor>> {
-    let whole = candidates(dir).into_iter().find_map(|path| read(&path).ok());
-    let none = || Error::file(dir, "there is no whole checkpoint, which the discriminator's weights come from");
-    whole.map(|(_, tensors)| tensors).ok_or_else(none)
-}
-
 /// Returns whether both checkpoints are complete and hold the same state.
 fn same(a: &Path, b: &Path) -> bool {
     b.exists() && matches!((read(a), read(b)), (Ok(a), Ok(b)) if a.0.crc32 == b.0.crc32)
@@ -329,10 +321,7 @@ fn read(path: &Path) -> Result<(State, BTreeMap<String, Tensor>)> {
 fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
     fits(trainer, &state, path)?;
     trainer.changed();
-    let part = |prefix: &str| -> BTreeMap<String, Tensor> {
-        let of = |name: &String| name.strip_prefix(prefix).and_then(|n| n.strip_prefix('.')).map(String::from);
-        tensors.iter().filter_map(|(name, t)| of(name).map(|n| (n, t.clone()))).collect()
-    };
+    let part = |owner: &str| of_owner(tensors, owner);
     Param::load(&trainer.generator.params(), &part("generator"), path)?;
     Param::load(&trainer.discriminator.params(), &part("discriminator"), path)?;
     trainer.optimizer_g.averages.load(state.optimizer_steps_g, &part("optimizer.generator"), path)?;
@@ -350,6 +339,12 @@ fn apply(trainer: &mut Trainer, state: State, tensors: &BTreeMap<String, Tensor>
     trainer.noise = state.noise;
     trainer.step = state.step;
     Ok(())
+}
+
+/// Returns the tensors whose names begin with `owner`, without it.
+fn of_owner(tensors: &BTreeMap<String, Tensor>, owner: &str) -> BTreeMap<String, Tensor> {
+    let rest = |name: &str| name.strip_prefix(owner).and_then(|name| name.strip_prefix('.')).map(String::from);
+    tensors.iter().filter_map(|(name, t)| rest(name).map(|name| (name, t.clone()))).collect()
 }
 
 /// Checks that a checkpoint belongs to the settings and the data of `trainer`.

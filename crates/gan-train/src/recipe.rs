@@ -71,7 +71,9 @@ impl Choice {
                 return refused(format!("holds {broken}, none of which can be read: see gan data inspect {shown}"));
             }
             (1, _) => {
-                return refused("holds one image: a GAN learns what many have in common, some hundreds at least".into());
+                return refused(
+                    "holds one image: a GAN learns what many have in common, some hundreds at least".into(),
+                );
             }
             (images, 1) => {
                 return refused(format!("holds {images} images, which are all the same: add different ones"));

@@ -9,10 +9,8 @@ use crate::error::{Error, Result};
 use crate::layering;
 use crate::trainer::Trainer;
 use candle_core::{Device, Tensor};
-use gan_base::Rng;
-use gan_core::{LayeredDiscriminator, Param, Role, weights};
-use std::collections::BTreeMap;
-use std::path::Path;
+use gan_core::{Param, Role, weights};
+use std::path::{Path, PathBuf};
 
 /// What a run took over from another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,7 +86,7 @@ fn source(params: Vec<Param>) -> Result<Vec<Source>> {
 }
 
 /// Returns the weight file of a run: the best generator's, else the last one's.
-fn generator_of(run: &Path) -> Result<std::path::PathBuf> {
+fn generator_of(run: &Path) -> Result<PathBuf> {
     let files = ["generator-best.safetensors", "generator.safetensors"].map(|name| run.join(name));
     let found = files.into_iter().find(|file| file.is_file());
     let problem = || {
@@ -103,15 +101,8 @@ fn generator_of(run: &Path) -> Result<std::path::PathBuf> {
 /// Returns the parameters of the discriminator in a run's newest checkpoint.
 fn discriminator_of(run: &Path) -> Result<Vec<Source>> {
     let plan = layering::read(layering::from_file(&run.join("config.toml"))?)?.check()?;
-    let tensors = checkpoint::tensors_of(&run.join("checkpoints"))?;
-    let of = |name: &String| name.strip_prefix("discriminator.").map(String::from);
-    let tensors: BTreeMap<String, Tensor> = tensors.into_iter().filter_map(|(name, t)| Some((of(&name)?, t))).collect();
-    let network = &plan.discriminator;
-    let mut rng = Rng::stream(0, "discriminator");
-    let d = LayeredDiscriminator::new(&network.input, &network.layers, network.init, &mut rng, &Device::Cpu)?;
-    let params = gan_core::Discriminator::params(&d);
-    Param::load(&params, &tensors, run)?;
-    source(params)
+    let d = checkpoint::discriminator(&plan, &run.join("checkpoints"), &Device::Cpu)?;
+    source(gan_core::Discriminator::params(&d))
 }
 
 /// Sets parameters to those of `sources` that match them.

@@ -2,7 +2,7 @@
 //!
 //! On the CPU, consecutive layers that have a fused form run as one operation ([`FusedGroup`]); the others, and everything on other devices
 //! and in f64, run layer by layer in candle operations. `build` allocates and initializes, `run` runs,
-//! `portable` plans a network for another backend. The trainable parameters of a group
+//! `portable` plans a network for another backend, `stages` cuts one into parts. The trainable parameters of a group
 //! are packed into one variable; a [`Param`] is a view of a part of it.
 
 use crate::error::{Error, Result};
@@ -18,9 +18,11 @@ use std::ops::Range;
 mod build;
 mod portable;
 mod run;
+mod stages;
 
 pub use portable::{Portable, RunningNorm, SpectralKernel};
 pub(crate) use run::Engine;
+pub use stages::Stages;
 
 /// Network built from a layer list. Its passes fail if x or t has another shape than the network expects, or if they lack classes that it
 /// needs.

@@ -23,14 +23,14 @@ fn scale(em: f32) -> PxScale {
 }
 
 /// Returns the width of `text` in pixels.
-pub(super) fn width(text: &str, em: f64) -> f64 {
+pub(crate) fn width(text: &str, em: f64) -> f64 {
     let font = FONT.as_scaled(scale(em as f32));
     text.chars().map(|c| f64::from(font.h_advance(font.glyph_id(c)))).sum()
 }
 
 /// Calls `draw(x, y, coverage)` for every pixel that `text` touches. It starts at x = 0; y = 0 is half the height of an
 /// x above the base line, where text looks centered.
-pub(super) fn cover(text: &str, em: f32, mut draw: impl FnMut(i32, i32, f32)) {
+pub(crate) fn cover(text: &str, em: f32, mut draw: impl FnMut(i32, i32, f32)) {
     let scale = scale(em);
     let font = FONT.as_scaled(scale);
     let mut at = point(0.0, em * X_HEIGHT / 2.0);

@@ -9,7 +9,7 @@
 mod axis;
 mod chart;
 mod drawing;
-mod font;
+pub(crate) mod font;
 mod plane;
 mod raster;
 mod series;
