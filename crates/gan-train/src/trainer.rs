@@ -338,7 +338,7 @@ impl Trainer {
     /// Reports an update of D, and adjusts the augmentation.
     fn updated(&mut self, update: DUpdate, report: &mut StepReport) {
         let config = self.plan.config();
-        if self.adaptive.is_some() || config.schedule.augment.is_some() {
+        if !config.augment.is_none() {
             report.augment = Some(self.place().augment);
         }
         if let Some(adaptive) = &mut self.adaptive {

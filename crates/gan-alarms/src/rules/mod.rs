@@ -49,6 +49,7 @@ rules! {
     oscillation: OSCILLATION,
     memorisation: MEMORISATION,
     d_overfits: D_OVERFITS,
+    augment_leak: AUGMENT_LEAKS,
     collapse: COLLAPSE,
     g_won: G_WON,
     stalled: STALLED,

@@ -164,6 +164,28 @@ fn a_d_that_recognises_real_samples_raises_d_overfits_once_samples_get_worse() {
     assert_eq!(first(0.95, [90.0, 20.0, 10.0, 13.0, 10.0, 9.0]), None);
 }
 
+#[test]
+fn samples_that_look_augmented_raise_augment_leak_only_where_images_are_augmented() {
+    let first = |probability: f64, shares: [f64; 6]| {
+        let mut watch = watch();
+        let mut raised = vec![];
+        for step in 0..=500u64 {
+            let line =
+                json!({"step": step, "accuracy_d": 0.7, "d_real": 0.6, "d_fake_before": 0.4, "augment": probability, "loss_g": 1.0});
+            raised.extend(watch.see(&line));
+            if step.is_multiple_of(100) {
+                let share = shares[step as usize / 100];
+                let value = 100.0 - step as f64 / 10.0;
+                raised.extend(watch.see(&json!({"step": step, "fd_digits": value, "diversity": 0.9, "coverage": 0.5, "augment_leak": share})));
+            }
+        }
+        raised.iter().find(|alarm| alarm.rule.key == "augment_leak").map(|alarm| alarm.at)
+    };
+    assert_eq!(first(0.8, [0.9, 0.3, 0.05, 0.2, 0.3, 0.4]), Some(400));
+    assert_eq!(first(0.0, [0.9, 0.3, 0.05, 0.2, 0.3, 0.4]), None);
+    assert_eq!(first(0.8, [0.9, 0.3, 0.05, 0.2, 0.05, 0.2]), None);
+}
+
 fn line(step: u64, accuracy: f64, fake: f64, after: f64, loss: f64) -> Value {
     json!({"step": step, "accuracy_d": accuracy, "d_real": 1.0 - fake, "d_fake_before": fake, "d_fake_after": after, "grad_norm_g": 0.1, "loss_g": loss})
 }

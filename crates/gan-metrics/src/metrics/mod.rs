@@ -9,6 +9,7 @@ use gan_base::messages::choose;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, mem};
 
+pub mod augment_leak;
 pub mod diversity;
 pub mod energy;
 pub mod frechet;
@@ -25,7 +26,7 @@ pub(crate) mod swd_patches;
 pub use inputs::{CopySearch, Inputs, Measured};
 
 /// Every metric, in the order of a card.
-static METRICS: [&Metric; 29] = [
+static METRICS: [&Metric; 30] = [
     &frechet::FID,
     &frechet::FD_DIGITS,
     &frechet::FD_INCEPTION,
@@ -54,6 +55,7 @@ static METRICS: [&Metric; 29] = [
     &diversity::RELATIVE_DIVERSITY,
     &memorisation::NEAREST_DISTANCE,
     &memorisation::NEAR_COPIES,
+    &augment_leak::AUGMENT_LEAK,
     &energy::TWO_SAMPLE_TEST,
 ];
 

@@ -66,7 +66,7 @@ pub struct StepReport {
     /// r_t = E[sign(l(x))] over D's logits of real samples, from −1 to 1, before its update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rt: Option<f64>,
-    /// Probability of augmentations, where it changes.
+    /// Probability of augmentations, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<f64>,
     /// Norm of D's gradient.
