@@ -137,18 +137,17 @@ fn kernels_are_compiled() {
 #[test]
 fn the_order_of_blocks_and_threads_does_not_change_a_bit() {
     let Some(device) = common::device(Products::F32) else { return };
-    for products in [Products::F32, Products::Bf16] {
-        for cuda in [device.with_products(products), device.with_products(products).with_sums_in_one_kernel(true)] {
-            let expected = all(&cuda, Precision::F32);
-            if !device.reverse(true) {
-                return;
-            }
-            let found = all(&cuda, Precision::F32);
-            device.reverse(false);
-            for (a, b) in found.iter().zip(&expected) {
-                let bits = |case: &Case| -> Vec<u32> { case.results.iter().flatten().map(|x| x.to_bits()).collect() };
-                assert_eq!(bits(a), bits(b), "{} {products:?}", a.name);
-            }
+    for (products, one_kernel) in [(Products::F32, false), (Products::Bf16, true)] {
+        let cuda = device.with_products(products).with_sums_in_one_kernel(one_kernel);
+        let expected = all(&cuda, Precision::F32);
+        if !device.reverse(true) {
+            return;
+        }
+        let found = all(&cuda, Precision::F32);
+        device.reverse(false);
+        let bits = |case: &Case| -> Vec<u32> { case.results.iter().flatten().map(|x| x.to_bits()).collect() };
+        for (a, b) in found.iter().zip(&expected) {
+            assert_eq!(bits(a), bits(b), "{} {products:?}", a.name);
         }
     }
 }

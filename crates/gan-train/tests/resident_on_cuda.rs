@@ -133,6 +133,27 @@ fn networks_train_as_on_the_cpu() {
     }
 }
 
+fn assert_same_bits(a: &Results, b: &Results, settings: &[&str]) {
+    assert_eq!(a.0, b.0, "{settings:?}: losses");
+    for ((name, a), (_, b)) in a.1.iter().zip(&b.1) {
+        let differ = a.iter().zip(b).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        assert_eq!(differ, 0, "{settings:?}: of {} numbers of {name}", a.len());
+    }
+}
+
+#[test]
+fn captured_steps_in_two_streams_and_with_sums_in_one_kernel_have_the_same_bits() {
+    let Some(cuda) = device::device(Products::Tf32) else { return };
+    for (network, settings) in [CASES[0], CASES[4], CASES[10]] {
+        let cuda = cuda.with_sums_in_one_kernel(true);
+        let plain = on(&cuda.with_captures(false), network, settings);
+        for captures in [false, true] {
+            let cuda = cuda.with_captures(captures).with_weights_beside(true);
+            assert_same_bits(&on(&cuda, network, settings), &plain, settings);
+        }
+    }
+}
+
 #[test]
 fn captured_steps_have_the_same_bits() {
     let Some(cuda) = device::device(Products::Tf32) else { return };
@@ -141,12 +162,7 @@ fn captured_steps_have_the_same_bits() {
         let cuda = cuda.with_products(products);
         for (network, settings) in CASES.into_iter().chain([(0, &[with_dropout, BOTH][..])]) {
             let captured = on(&cuda, network, settings);
-            let run = on(&cuda.with_captures(false), network, settings);
-            assert_eq!(captured.0, run.0, "{network} {settings:?} {products:?}: losses");
-            for ((name, a), (_, b)) in captured.1.iter().zip(&run.1) {
-                let differ = a.iter().zip(b).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-                assert_eq!(differ, 0, "{network} {settings:?} {products:?}: of {} numbers of {name}", a.len());
-            }
+            assert_same_bits(&captured, &on(&cuda.with_captures(false), network, settings), settings);
         }
     }
 }
