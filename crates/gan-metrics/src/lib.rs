@@ -26,7 +26,7 @@ pub use card::{Card, EmbedderCard, Figure, ImageSizes, Reference, ResizedTo, for
 pub use error::{Error, Result};
 pub use features::Features;
 pub use metrics::{Better, CopySearch, DataKind, Inputs, Measured, Metric, Needs, Occasion};
-pub use metrics::{diversity, energy, frechet, kid, memorisation, mode_coverage, prdc, swd};
+pub use metrics::{augment_leak, diversity, energy, frechet, kid, memorisation, mode_coverage, prdc, swd};
 pub use moments::Moments;
 pub use protocol::Protocol;
 pub use sample_set::{EmbeddedSamples, SampleSet};

@@ -170,8 +170,7 @@ fn samples_that_look_augmented_raise_augment_leak_only_where_images_are_augmente
         let mut watch = watch();
         let mut raised = vec![];
         for step in 0..=500u64 {
-            let line =
-                json!({"step": step, "accuracy_d": 0.7, "d_real": 0.6, "d_fake_before": 0.4, "augment": probability, "loss_g": 1.0});
+            let line = json!({"step": step, "accuracy_d": 0.7, "d_real": 0.6, "d_fake_before": 0.4, "augment": probability, "loss_g": 1.0});
             raised.extend(watch.see(&line));
             if step.is_multiple_of(100) {
                 let share = shares[step as usize / 100];

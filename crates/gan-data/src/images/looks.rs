@@ -29,14 +29,12 @@ pub struct Looks {
 impl Looks {
     /// Looks at all pixels of `image`.
     pub fn of(image: DynamicImage) -> Self {
-        let [mut opaque, mut invisible] = [true; 2];
+        let [mut opaque, mut invisible] = [true, false];
         if image.color().has_alpha() {
             let alphas = image.to_rgba8();
             let mut alphas = alphas.pixels().map(|pixel| pixel.0[3]);
             opaque = alphas.clone().all(|alpha| alpha == u8::MAX);
             invisible = alphas.all(|alpha| alpha == 0);
-        } else {
-            invisible = false;
         }
         let has_colour = image.color().has_color();
         let size = [image.height() as usize, image.width() as usize];

@@ -11,7 +11,7 @@ use crate::features::Features;
 /// Rows and columns of a picture.
 const SIDE: usize = 16;
 /// Largest absolute value of a blank pixel, in the data's range of −1 to 1: augmentations fill with 0.
-const BLANK: f64 = 0.06;
+const BLANK: f32 = 0.06;
 /// Side of a blank square that counts.
 const SQUARE: usize = 4;
 /// Percentiles of the real images' brightness between which a sample is usual.
@@ -35,29 +35,29 @@ fn measure(inputs: &Inputs<'_>) -> Result<Measured> {
     if !are_pictures || !real.dim().is_multiple_of(SIDE * SIDE) {
         return Err(crate::Error::values("images", "there are no pictures of them: leave augment_leak out"));
     }
-    let share = |set: &Features, sign: &dyn Fn(&[f64]) -> bool| {
+    let share = |set: &Features, sign: &dyn Fn(&[f32]) -> bool| {
         (0..set.len()).filter(|i| sign(set.row(*i))).count() as f64 / set.len() as f64
     };
     let mut brightness: Vec<f64> = (0..real.len()).map(|i| mean(real.row(i))).collect();
     brightness.sort_by(f64::total_cmp);
     let at = |percent: f64| brightness[((brightness.len() - 1) as f64 * percent / 100.0).round() as usize];
     let usual = at(USUAL[0])..=at(USUAL[1]);
-    let signs: [&dyn Fn(&[f64]) -> bool; 3] =
+    let signs: [&dyn Fn(&[f32]) -> bool; 3] =
         [&has_blank_square, &has_blank_border, &|picture| !usual.contains(&mean(picture))];
     let excess = signs.map(|sign| share(generated, sign) - share(real, sign));
     Ok(excess.into_iter().fold(0.0, f64::max).into())
 }
 
-fn mean(picture: &[f64]) -> f64 {
-    picture.iter().sum::<f64>() / picture.len() as f64
+fn mean(picture: &[f32]) -> f64 {
+    picture.iter().map(|v| f64::from(*v)).sum::<f64>() / picture.len() as f64
 }
 
 /// Returns which pixels of a picture `[C, 16, 16]` are blank in all channels.
-fn blank(picture: &[f64]) -> Vec<bool> {
+fn blank(picture: &[f32]) -> Vec<bool> {
     (0..SIDE * SIDE).map(|at| picture.iter().skip(at).step_by(SIDE * SIDE).all(|v| v.abs() <= BLANK)).collect()
 }
 
-fn has_blank_square(picture: &[f64]) -> bool {
+fn has_blank_square(picture: &[f32]) -> bool {
     let blank = blank(picture);
     // The side of the largest blank square whose last corner is each pixel.
     let mut sides = [0usize; SIDE * SIDE];
@@ -71,7 +71,7 @@ fn has_blank_square(picture: &[f64]) -> bool {
     sides.into_iter().any(|side| side >= SQUARE)
 }
 
-fn has_blank_border(picture: &[f64]) -> bool {
+fn has_blank_border(picture: &[f32]) -> bool {
     let blank = blank(picture);
     let line = |index: &dyn Fn(usize) -> usize| (0..SIDE).all(|i| blank[index(i)]);
     let last = SIDE - 1;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn leak(generated: &Tensor) -> f64 {
-        let suite = MetricSuite::new(Arc::new(Thumbnails::new(3)), &[&AUGMENT_LEAK], 7).unwrap();
+        let suite = MetricSuite::new(Arc::new(Thumbnails::new([3, 32, 32])), &[&AUGMENT_LEAK], 7).unwrap();
         let mut real = suite.sample_set();
         real.push(&images(1, |_, _, value| value)).unwrap();
         let mut train = suite.sample_set();
