@@ -27,7 +27,7 @@ fn a_folder_is_surveyed_and_trained_for_a_number_of_images() {
         "photos: 71 colour images, all 40×32",
         "1 exact copy of others",
         "1 unreadable file left out, e.g. broken.png",
-        "the recipe images",
+        "the recipe own-images",
         "data.size=[32, 32]",
         "half of the images are at most 32 pixels wide or high",
         "70 different images are few",
@@ -39,7 +39,7 @@ fn a_folder_is_surveyed_and_trained_for_a_number_of_images() {
     let last = lines.last().unwrap();
     assert!(last["step"] == 16 && last["rt"].is_number() && last["augment"].is_number(), "{last}");
     let config = fs::read_to_string(dir.path("run/config.toml")).unwrap();
-    assert!(config.contains("steps = 16") && config.contains("preset = \"images\""), "{config}");
+    assert!(config.contains("steps = 16") && config.contains("preset = \"own-images\""), "{config}");
     assert!(dir.path("run/generator-best.safetensors").is_file());
     // Sheets after a half, a quarter, … of the interval as well; here the interval is one step.
     assert!(dir.path("run/samples").read_dir().unwrap().count() >= 16);
@@ -94,7 +94,7 @@ fn what_cannot_be_learned_is_refused_with_a_reason() {
         ("train one", &["holds one image"]),
         ("train same", &["holds 9 images, which are all the same"]),
         ("train one --budget soon", &["--budget", "such as 30m", "soon"]),
-        ("train one --recipe mnist", &["--recipe mnist", "images, r3gan-images"]),
+        ("train one --recipe mnist", &["--recipe mnist", "own-images, r3gan-images"]),
         ("train ring2d --size 32", &["--size", "is for a folder of images"]),
         ("train one --classes", &["holds one image"]),
     ] {

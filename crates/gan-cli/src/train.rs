@@ -10,8 +10,6 @@ use crate::progress::RunProgress;
 use crate::{FAILED, STOPPED, source};
 use anyhow::{Context, Result};
 use clap::Args;
-use gan_base::memory;
-use gan_base::messages::counted;
 use gan_data::NeedsFiles;
 use gan_run::{Existing, Outcome, PICTURES, RunFolder, RunSummary, planes};
 use gan_train::{Plan, Trainer, checkpoint, presets};
@@ -21,9 +19,10 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 mod budget;
+mod length;
 mod own_images;
 
-use budget::{Budget, Trial};
+use budget::Budget;
 
 #[derive(Args)]
 #[command(
@@ -48,7 +47,7 @@ pub struct TrainArgs {
     /// For a folder of images: height and width of samples [default: chosen].
     #[arg(long, value_name = "N or HxW", conflicts_with = "resume", allow_negative_numbers = true, value_parser = parse_size)]
     pub size: Option<(usize, usize)>,
-    /// For a folder of images: the settings to begin with [default: images].
+    /// For a folder of images: the settings to begin with [default: own-images].
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
     pub recipe: Option<String>,
     /// Begin with the weights of this run or weight file, as far as the layers fit.
@@ -101,12 +100,12 @@ fn run_rank(args: &TrainArgs, quiet: bool, rank: &Rank) -> Result<ExitCode> {
     };
     let threads = match &plan {
         Some(plan) => plan.as_ref().map_or(0, |plan| plan.config().train.threads),
-        None => source::plan(own_images::RECIPE, &assignments(args)).map_or(0, |plan| plan.config().train.threads),
+        None => source::plan(presets::OWN_IMAGES, &assignments(args)).map_or(0, |plan| plan.config().train.threads),
     };
     rank.compute(threads, || {
         // Images are surveyed with all threads.
-        let plan = plan.unwrap_or_else(|| own(args, is_quiet));
-        let plan = plan.and_then(|plan| within_budget(args, plan, is_own, is_quiet, rank));
+        let plan = plan.unwrap_or_else(|| length::own(args, is_quiet));
+        let plan = plan.and_then(|plan| length::within_budget(args, plan, is_own, is_quiet, rank));
         if let (true, Ok(plan)) = (args.dry_run, &plan) {
             print::text(toml::to_string(plan.config())?)?;
             return Ok(ExitCode::SUCCESS);
@@ -239,74 +238,6 @@ fn assignments(args: &TrainArgs) -> Vec<String> {
     assignments.extend(from.map(|from| format!("train.from={from}")));
     assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
     assignments
-}
-
-/// Returns the plan for a folder of images, for a length that is not chosen yet.
-fn own(args: &TrainArgs, quiet: bool) -> Result<Plan> {
-    // First of all, check where it is to go.
-    target(args)?;
-    let on_gpu = ["auto", "cuda"].iter().any(|name| args.device.starts_with(name)) && gan_train::device::has_gpu();
-    let (preset, mut settings) = own_images::choose(args, on_gpu, quiet)?;
-    settings.extend(assignments(args));
-    source::plan(&preset, &settings)
-}
-
-/// Number of evaluations, and of sheets of samples, of a run on a folder of images.
-const LOOKS: u64 = 24;
-
-/// Returns the plan with the length that `--budget` gives, or else as it is, and says how long it takes if a trial was made.
-fn within_budget(args: &TrainArgs, plan: Plan, is_own: bool, quiet: bool, rank: &Rank) -> Result<Plan> {
-    let has_length = args.steps.is_some() || args.epochs.is_some();
-    let budget = args.budget.or((is_own && !has_length).then_some(Budget::Seconds(3600.0)));
-    if budget.is_none() && !args.dry_run {
-        return Ok(plan);
-    }
-    let config = plan.config().clone();
-    let per_step = (config.train.batch as u64 * config.train.d_steps) as f64;
-    let trial = match budget {
-        Some(Budget::Images(_)) if rank.group.size() > 1 => None,
-        _ => Some(Trial::of(plan.clone(), rank)?),
-    };
-    let steps = match (budget, &trial) {
-        (Some(Budget::Images(images)), _) => Some(((images as f64 / per_step).ceil() as u64).max(1)),
-        (Some(Budget::Seconds(seconds)), Some(trial)) => Some(trial.steps_in(seconds)),
-        _ => None,
-    };
-    let mut lengths = vec![];
-    if let Some(steps) = steps {
-        lengths.push(format!("train.steps={steps}"));
-        if is_own {
-            let every = steps.div_ceil(LOOKS);
-            lengths.extend(["evaluate", "samples", "checkpoint"].map(|key| format!("{key}.every={every}")));
-        }
-    }
-    let mut table = toml::Table::try_from(&config)?;
-    gan_train::layering::overlay(&mut table, source::assigned(&lengths)?);
-    // What was set by hand holds.
-    gan_train::layering::overlay(&mut table, source::assigned(&args.set)?);
-    let plan = gan_train::layering::read(table)?.check()?;
-    if let (Some(trial), false) = (&trial, quiet) {
-        print::note(foretold(steps.unwrap_or(trial.asked), trial, per_step));
-    }
-    Ok(plan)
-}
-
-/// Returns what a trial foretells of a run of `steps` steps, each of which shows `per_step` images.
-fn foretold(steps: u64, trial: &Trial, per_step: f64) -> String {
-    let images = steps as f64 * per_step;
-    let times = images / trial.data as f64;
-    let memory = match trial.device_memory {
-        Some(bytes) => format!("{} of device memory", memory::shown(bytes as u64)),
-        None => format!("{:.0} MiB", crate::bench::peak_rss_mib()),
-    };
-    format!(
-        "over {} of trial: {} a step, {memory}; {} take about {} and show {:.0} thousand images, each of them {times:.0} times",
-        counted(trial.steps, "step"),
-        crate::bench::duration(trial.step),
-        counted(steps, "step"),
-        budget::shown(trial.seconds_of(steps)),
-        images / 1e3,
-    )
 }
 
 fn failed(folder: &RunFolder, step: u64) -> String {

@@ -125,13 +125,8 @@ pub enum Family {
 
 impl Family {
     /// Returns its name in settings.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Dcgan => "dcgan",
-            Self::Mlp => "mlp",
-            Self::Plain => "plain",
-            Self::R3gan => "r3gan",
-        }
+    pub(crate) fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|name| name.as_str().map(String::from)).unwrap_or_default()
     }
 
     /// Returns whether its networks are made from a width.

@@ -18,6 +18,11 @@ macro_rules! preset {
     };
 }
 
+/// The recipe for a folder of images on a CPU.
+pub const OWN_IMAGES: &str = "own-images";
+/// The recipes for a folder of images.
+pub const RECIPES: [&str; 2] = [OWN_IMAGES, "r3gan-images"];
+
 /// Every preset, in the order in which they are listed.
 pub const ALL: &[Preset] = &[
     preset!("mnist"),
@@ -38,7 +43,7 @@ pub const ALL: &[Preset] = &[
     preset!("dcgan-cifar10"),
     preset!("sngan-cifar10"),
     preset!("r3gan-cifar10"),
-    preset!("images"),
+    preset!("own-images"),
     preset!("r3gan-images"),
     preset!("dcgan-folder"),
     preset!("curve2d"),

@@ -3,6 +3,7 @@
 //! A recipe is a preset, and the settings that depend on the images. Each setting comes with its reason, for people.
 
 use crate::error::{Error, Result};
+use crate::presets::OWN_IMAGES;
 use gan_base::messages::counted;
 use gan_data::images::Survey;
 use gan_kernels::Level;
@@ -80,8 +81,11 @@ impl Choice {
             }
             _ => {}
         }
-        let mut choice =
-            Self { preset: wishes.recipe.clone().unwrap_or_else(|| "images".into()), settings: vec![], advice: vec![] };
+        let mut choice = Self {
+            preset: wishes.recipe.clone().unwrap_or_else(|| OWN_IMAGES.into()),
+            settings: vec![],
+            advice: vec![],
+        };
         choice.set(format!("data.dir={}", toml_string(&shown.to_string())), "");
         choice.size(survey, wishes);
         choice.channels(survey);
@@ -89,14 +93,14 @@ impl Choice {
         if wishes.by_class {
             choice.classes(survey)?;
         } else if classes > 1 && survey.images / classes >= FEWEST_OF_CLASS {
-            let names = counted(classes, "folder");
+            let names = counted(classes, "subfolder");
             choice
                 .advice
                 .push(format!("{names} could be classes: add --classes for a generator that makes each on demand"));
         }
         let batch = BATCH.min(survey.images / 2 * 2).max(2);
         choice.set(format!("train.batch={batch}"), if batch < BATCH { "there are only so many images" } else { "" });
-        if choice.preset == "images" {
+        if choice.preset == OWN_IMAGES {
             choice.augmentation(survey);
             let level = Level::current();
             if !wishes.on_gpu && level != Level::Avx512Bf16 {
@@ -119,7 +123,7 @@ impl Choice {
     fn size(&mut self, survey: &Survey, wishes: &Wishes) {
         let middle = survey.shorter_side.median;
         let most = if wishes.on_gpu { SIDES[SIDES.len() - 1] } else { SIDE_ON_CPU };
-        let can_be = |side: &usize| *side <= middle.min(most) && (self.preset == "images" || side.is_power_of_two());
+        let can_be = |side: &usize| *side <= middle.min(most) && (self.preset == OWN_IMAGES || side.is_power_of_two());
         let fitting = SIDES.into_iter().filter(can_be).max();
         let side = fitting.unwrap_or(SIDES[0]);
         let [height, width] = wishes.size.unwrap_or([side; 2]);

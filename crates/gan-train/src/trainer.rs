@@ -8,7 +8,7 @@ use crate::error::{Error, Result, refuse_if};
 use crate::optimizers::Optimizer;
 use crate::plan::{Architecture, Plan, Turn};
 use crate::resident::Residence;
-use crate::step::{DUpdate, Objective, Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
+use crate::step::{Objective, Order, ProcessGroup, StandardStep, TrainingStep, UpdateContext};
 use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::{Discriminator, Generator, LayeredDiscriminator, LayeredGenerator, LossFunction};
@@ -333,32 +333,6 @@ impl Trainer {
         self.updated(update, report);
         let is_seen_there = false;
         Ok(Last { whole, seen: reuse.then_some(seen), is_seen_there, real: Some(real), classes, zero: update.zero })
-    }
-
-    /// Reports an update of D, and adjusts the augmentation.
-    fn updated(&mut self, update: DUpdate, report: &mut StepReport) {
-        let config = self.plan.config();
-        if !config.augment.is_none() {
-            report.augment = Some(self.place().augment);
-        }
-        if let Some(adaptive) = &mut self.adaptive {
-            adaptive.follow(update.sign, config.train.batch, &config.augment);
-        }
-        report.d(update);
-    }
-
-    /// Draws the real samples with which G is compared, if they are not D's.
-    fn draw_reals(&mut self, last: &mut Last, report: &mut StepReport) -> Result<()> {
-        let start = Instant::now();
-        let batch = self.loader.next_batch()?;
-        last.real = Some(batch.images.to_device(&self.device)?);
-        if last.classes.is_some() {
-            last.classes = batch.labels.map(|labels| labels.to_device(&self.device)).transpose()?;
-        }
-        last.whole = batch.whole;
-        (last.seen, last.is_seen_there) = (None, false);
-        report.parts.data += start.elapsed().as_secs_f64();
-        Ok(())
     }
 
     fn update_generator(&mut self, last: &mut Last, objective: &Objective, report: &mut StepReport) -> Result<()> {

@@ -12,11 +12,6 @@ use gan_train::presets;
 use gan_train::recipe::{Choice, Wishes};
 use std::path::Path;
 
-/// The usual recipe.
-pub const RECIPE: &str = "images";
-/// The recipes that `--recipe` lists; it takes any preset for images.
-const RECIPES: &str = "images, r3gan-images";
-
 /// Returns whether `source` is a folder of images, and not a run, a pack or a preset.
 pub fn is_source(source: &str) -> bool {
     let path = Path::new(source);
@@ -39,7 +34,10 @@ pub fn choose(args: &TrainArgs, on_gpu: bool, quiet: bool) -> Result<(String, Ve
     if let Some(recipe) = &args.recipe {
         let is_for_images = presets::find(recipe).is_some_and(|preset| preset.text.contains("name = \"folder\""));
         if !is_for_images {
-            return Err(usage(format_args!("--recipe {recipe}"), format_args!("expected one of {RECIPES}")));
+            return Err(usage(
+                format_args!("--recipe {recipe}"),
+                format_args!("expected one of {}", presets::RECIPES.join(", ")),
+            ));
         }
     }
     let dir = std::path::absolute(&args.source)?;

@@ -166,7 +166,7 @@ fn dcgan(name: &str, network: &NetworkConfig, config: &RunConfig) -> Result<(Vec
 /// Returns the images' size and the width of a family that needs both.
 fn sized(name: &str, network: &NetworkConfig, config: &RunConfig) -> Result<([usize; 2], usize)> {
     let key = format!("{name}.width");
-    let family = network.family.map_or("", Family::name);
+    let family = network.family.map_or(String::new(), Family::name);
     let missing = format!("is missing; the family \"{family}\" needs its narrowest width, e.g. 64");
     let width = network.width.ok_or_else(|| Error::config(&key, missing))?;
     within(&key, width, 1, 1 << 16)?;

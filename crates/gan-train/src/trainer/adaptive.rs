@@ -1,6 +1,8 @@
 //! Adaptive augmentation (Karras et al. 2020, arXiv:2006.06676): its probability follows from how surely D tells real samples from generated
 //! ones.
 
+use super::{StepReport, Trainer};
+use crate::step::DUpdate;
 use gan_core::Augment;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,20 @@ impl Adaptive {
         let step = f64::from(INTERVAL) * batch as f64 / augment.adaptive_images as f64;
         let direction = if mean > target { 1.0 } else { -1.0 };
         *self = Self { probability: (self.probability + direction * step).clamp(0.0, 1.0), sum: 0.0, updates: 0 };
+    }
+}
+
+impl Trainer {
+    /// Reports an update of D, and adjusts the augmentation.
+    pub(super) fn updated(&mut self, update: DUpdate, report: &mut StepReport) {
+        let config = self.plan.config();
+        if !config.augment.is_none() {
+            report.augment = Some(self.place().augment);
+        }
+        if let Some(adaptive) = &mut self.adaptive {
+            adaptive.follow(update.sign, config.train.batch, &config.augment);
+        }
+        report.d(update);
     }
 }
 

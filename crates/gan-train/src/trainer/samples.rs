@@ -40,6 +40,20 @@ impl Trainer {
         }
     }
 
+    /// Draws the real samples with which G is compared, if they are not D's.
+    pub(super) fn draw_reals(&mut self, last: &mut Last, report: &mut super::StepReport) -> Result<()> {
+        let start = Instant::now();
+        let batch = self.loader.next_batch()?;
+        last.real = Some(batch.images.to_device(&self.device)?);
+        if last.classes.is_some() {
+            last.classes = batch.labels.map(|labels| labels.to_device(&self.device)).transpose()?;
+        }
+        last.whole = batch.whole;
+        (last.seen, last.is_seen_there) = (None, false);
+        report.parts.data += start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
     /// Returns this process's real samples, and as many of G's of the same classes, in micro-batches. If G is to learn from them, its graph
     /// is kept.
     pub(super) fn make_fakes(
