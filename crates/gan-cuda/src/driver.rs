@@ -63,6 +63,9 @@ pub struct Cuda {
     captures: bool,
 }
 
+/// Classes of a batch, and where the device has them.
+pub(crate) type Classes = (Vec<u32>, Arc<Buffer>);
+
 /// State of the device that all clones share.
 pub(crate) struct Inner {
     pub(crate) context: usize,
@@ -81,7 +84,7 @@ pub(crate) struct Inner {
     /// Tables of weights of maps of pixels.
     pub(crate) taps: Mutex<HashMap<Taps, Arc<Buffer>>>,
     /// Classes that were used last, by their number.
-    pub(crate) classes: Mutex<HashMap<usize, (Vec<u32>, Arc<Buffer>)>>,
+    pub(crate) classes: Mutex<HashMap<usize, Classes>>,
     /// Whether the second stream has work that the first has not waited for.
     forked: AtomicBool,
     pub(crate) profile: Mutex<Option<Vec<(Piece, usize, usize)>>>,

@@ -44,7 +44,7 @@ impl R3gan {
         let widths: Vec<usize> = sides.map(|side| width >> halvings(side)).collect();
         let smallest = widths.iter().min().copied().unwrap_or(0);
         let steps = halvings(size);
-        if smallest == 0 || smallest * EXPANSION % GROUP != 0 || (smallest << steps) != width {
+        if smallest == 0 || !(smallest * EXPANSION).is_multiple_of(GROUP) || (smallest << steps) != width {
             let unit = (GROUP / EXPANSION) << steps;
             return Err(format!("r3gan's width for this size must be a multiple of {unit}, found {width}"));
         }

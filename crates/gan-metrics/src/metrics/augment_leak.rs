@@ -30,20 +30,22 @@ pub static AUGMENT_LEAK: Metric = Metric {
     )
 };
 
+/// Whether a picture shows a sign of augmentation.
+type Sign<'a> = dyn Fn(&[f32]) -> bool + 'a;
+
 fn measure(inputs: &Inputs<'_>) -> Result<Measured> {
     let CopySearch { generated, training: real, are_pictures, .. } = inputs.copies;
     if !are_pictures || !real.dim().is_multiple_of(SIDE * SIDE) {
         return Err(crate::Error::values("images", "there are no pictures of them: leave augment_leak out"));
     }
-    let share = |set: &Features, sign: &dyn Fn(&[f32]) -> bool| {
+    let share = |set: &Features, sign: &Sign<'_>| {
         (0..set.len()).filter(|i| sign(set.row(*i))).count() as f64 / set.len() as f64
     };
     let mut brightness: Vec<f64> = (0..real.len()).map(|i| mean(real.row(i))).collect();
     brightness.sort_by(f64::total_cmp);
     let at = |percent: f64| brightness[((brightness.len() - 1) as f64 * percent / 100.0).round() as usize];
     let usual = at(USUAL[0])..=at(USUAL[1]);
-    let signs: [&dyn Fn(&[f32]) -> bool; 3] =
-        [&has_blank_square, &has_blank_border, &|picture| !usual.contains(&mean(picture))];
+    let signs: [&Sign<'_>; 3] = [&has_blank_square, &has_blank_border, &|picture| !usual.contains(&mean(picture))];
     let excess = signs.map(|sign| share(generated, sign) - share(real, sign));
     Ok(excess.into_iter().fold(0.0, f64::max).into())
 }

@@ -18,7 +18,7 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Returns an optimizer for the trainable `params`; running averages are skipped. `rule` is an [`OptimizerConfig`] or a rule of your own.
+    /// Returns an optimizer for the trainable `params`; running averages are skipped. `rule` is an [`OptimizerConfig`](super::OptimizerConfig) or a rule of your own.
     ///
     /// # Errors
     /// If the averages cannot be allocated.
