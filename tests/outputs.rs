@@ -45,7 +45,7 @@ fn the_ending_selects_the_output_format() {
     }
     let walk = "interpolate generator.safetensors --points 2 --frames 1";
     dir.succeeds(&format!("{walk} --out w.GIF"));
-    refused(&dir, &format!("{walk} --out -"), 2, &["standard output", "FILE.gif or FILE.png"]);
+    refused(&dir, &format!("{walk} --out -"), 2, &["standard output", "FILE.mp4 or FILE.png"]);
     refused(&dir, "train dcgan-mnist --out run.json", 2, &["--out run.json", "name a folder"]);
     refused(&dir, "data fetch mnist --out mnist.zip", 2, &["--out mnist.zip", "name a folder"]);
 }

@@ -59,11 +59,12 @@ fn samples_are_ranked_by_the_discriminator_of_the_run() {
     let ranked = sheet(&dir, "ranked.png");
     let rows = |n: usize| n * (SIDE + GAP + LINE) + GAP + LINE + GAP;
     assert_eq!((ranked.width(), ranked.height()), (3 * (SIDE + GAP) + GAP, rows(2) + rows(1)));
-    dir.succeeds(
-        "project run seed.png --starts 1 --steps 2 --out p.png"
-            .replace("seed.png", "run/samples/step-0000000.png")
-            .as_str(),
-    );
+    // The same discriminator supplies the features of projections.
+    dir.succeeds("generate run --count 1 --out one");
+    let distances = ["", "--distance features"].map(|option| {
+        dir.succeeds(&format!("project run one/0000.png --starts 2 --steps 5 {option} --out p.png")).stdout
+    });
+    assert_eq!(distances[0], distances[1]);
     dir.gan("generate run --count 4 --top 5 --out few.png").expect(2, &["--top", "4 samples"]);
     dir.gan("generate run/generator.safetensors --top 5 --out file.png").expect(2, &["discriminator", "run's folder"]);
 }

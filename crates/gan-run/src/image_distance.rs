@@ -19,7 +19,7 @@ pub enum ImageDistance {
     /// Mean absolute difference of each level of a Laplacian pyramid, added up.
     Pyramid(Pyramid),
     /// That of the pyramid, and the mean absolute difference of D's features relative to their size, averaged over its stages.
-    Features(Pyramid, Stages),
+    Features(Pyramid, Box<Stages>),
 }
 
 /// Images prepared for comparison: what each kind of distance compares.
@@ -48,7 +48,7 @@ impl ImageDistance {
         if stages.count() == 0 {
             return refuse("has a single layer with a kernel and so no features to compare".into());
         }
-        Ok(Self::Features(Pyramid::new(shape, device)?, stages))
+        Ok(Self::Features(Pyramid::new(shape, device)?, Box::new(stages)))
     }
 
     /// Prepares images `[N, C, H, W]`, of the given classes `[N]` if the discriminator is conditional.
