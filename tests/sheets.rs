@@ -78,8 +78,11 @@ fn options_that_do_not_fit_a_sheet_are_refused() {
         ("--seeds 1-9 --grid 2x2", ["--grid 2x2", "9 seeds"]),
         ("--seeds 1-9 --out a.npy", ["--seeds", "a.npy"]),
         ("--truncations 1,0", ["--truncations", "0.01"]),
+        ("--truncations 1 --grid 2x2", ["--truncations", "--grid"]),
         ("--truncations 1 --top 3", ["--truncations", "--top"]),
         ("--top 0", ["--top", "1 to 1000"]),
+        ("--bottom -1", ["'-1' for '--bottom <N>'", "1 to 1000"]),
+        ("--seeds -3", ["'-3' for '--seeds <LIST>'", "1-64,100"]),
     ] {
         dir.gan(&format!("{FROM} {options}")).expect(2, &words);
     }

@@ -40,7 +40,7 @@ fn numbers_out_of_range_are_refused_with_their_range() {
     }
     let walk = "interpolate generator.safetensors --out walk.gif";
     refused(&dir, &format!("{walk} --points 1"), 2, &["'1' for '--points <N>'", "from 2 to 1000"]);
-    refused(&dir, &format!("{walk} --frames 0"), 2, &["'0' for '--frames <N>'", "from 1 to 1000"]);
+    refused(&dir, &format!("{walk} --frames 0"), 2, &["'0' for '--frames <N>'", "from 1 to 2000"]);
 }
 
 #[test]

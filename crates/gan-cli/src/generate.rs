@@ -42,7 +42,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "PATH", default_value = "samples.png")]
     pub out: PathBuf,
     /// Rows and columns of the sheet [default: as square as possible].
-    #[arg(long, value_name = "RxC", allow_negative_numbers = true, value_parser = parse_grid)]
+    #[arg(long, value_name = "RxC", conflicts_with_all = ["truncations", "top", "bottom"], allow_negative_numbers = true, value_parser = parse_grid)]
     pub grid: Option<(usize, usize)>,
     /// Class of the samples, by name, or by number if no class has a number as its name, for a conditional generator [default: each in
     /// turn].

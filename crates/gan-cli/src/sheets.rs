@@ -20,20 +20,17 @@ use std::path::Path;
 #[derive(Args)]
 pub struct SheetArgs {
     /// Draw one sample for each of these seeds under its number, e.g. 1-64,100. `--seed S --count 1` makes each alone.
-    #[arg(long, value_name = "LIST", conflicts_with_all = ["count", "seed", "latents"], value_parser = seeds::parse)]
+    #[arg(long, value_name = "LIST", allow_negative_numbers = true, conflicts_with_all = ["count", "seed", "latents"], value_parser = seeds::parse)]
     pub seeds: Option<Seeds>,
     /// Draw each sample in a row, once for each of these truncations, e.g. none,2,1,0.5,0.2. Each number of a latent vector keeps its
     /// quantile.
-    // ignore-tidy-names: an option
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = column, conflicts_with_all = ["latents", "truncation", "grid", "seeds"])]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = column, conflicts_with_all = ["latents", "truncation", "seeds"])]
     pub truncations: Vec<Column>,
     /// Of the samples, draw the N that the run's discriminator finds most real, under their numbers and logits.
-    // ignore-tidy-names: an option
-    #[arg(long, value_name = "N", value_parser = count(1, 1000), conflicts_with_all = ["truncations", "seeds", "grid", "latents"])]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(1, 1000), conflicts_with_all = ["truncations", "seeds", "latents"])]
     pub top: Option<usize>,
     /// Of the samples, draw the N that the run's discriminator finds least real.
-    // ignore-tidy-names: an option
-    #[arg(long, value_name = "N", value_parser = count(1, 1000), conflicts_with_all = ["truncations", "seeds", "grid", "latents"])]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(1, 1000), conflicts_with_all = ["truncations", "seeds", "latents"])]
     pub bottom: Option<usize>,
 }
 

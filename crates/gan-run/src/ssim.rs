@@ -66,25 +66,26 @@ mod tests {
         assert!((ssim(&a, &a).unwrap() - 1.0).abs() < 1e-12);
         let near = ((&a * 0.9).unwrap() + (&b * 0.1).unwrap()).unwrap();
         assert!(ssim(&near, &a).unwrap() > 0.9 && ssim(&b, &a).unwrap().abs() < 0.3);
-        let planes: [Vec<Vec<Vec<f32>>>; 2] = [&a, &near].map(|image| image.to_vec3().unwrap());
+        let [planes_a, planes_b]: [Vec<Vec<Vec<f32>>>; 2] = [&a, &near].map(|image| image.to_vec3().unwrap());
         let mut sum = 0.0;
-        let places = || (0..9i32).flat_map(|y| (0..14i32).map(move |x| (y, x)));
-        for (c, (y, x)) in (0..2usize).flat_map(|c| places().map(move |place| (c, place))) {
-            let mut moments = [0.0; 6];
-            for (v, u) in (y - 5..=y + 5).flat_map(|v| (x - 5..=x + 5).map(move |u| (v, u))) {
-                if !(0..9).contains(&v) || !(0..14).contains(&u) {
-                    continue;
+        for planes in planes_a.iter().zip(&planes_b) {
+            for (y, x) in (0..9i32).flat_map(|y| (0..14i32).map(move |x| (y, x))) {
+                let mut moments = [0.0; 6];
+                for (v, u) in (y - 5..=y + 5).flat_map(|v| (x - 5..=x + 5).map(move |u| (v, u))) {
+                    if !(0..9).contains(&v) || !(0..14).contains(&u) {
+                        continue;
+                    }
+                    let weight = (-f64::from((v - y).pow(2) + (u - x).pow(2)) / 4.5).exp();
+                    let [p, q] = [planes.0, planes.1].map(|plane| f64::from(plane[v as usize][u as usize]));
+                    for (moment, value) in moments.iter_mut().zip([1.0, p, q, p * p, q * q, p * q]) {
+                        *moment += weight * value;
+                    }
                 }
-                let weight = (-f64::from((v - y).pow(2) + (u - x).pow(2)) / 4.5).exp();
-                let [p, q] = [0, 1].map(|image: usize| f64::from(planes[image][c][v as usize][u as usize]));
-                for (moment, value) in moments.iter_mut().zip([1.0, p, q, p * p, q * q, p * q]) {
-                    *moment += weight * value;
-                }
+                let [n, p, q, pp, qq, pq] = moments;
+                let [p, q, pp, qq, pq] = [p, q, pp, qq, pq].map(|moment| moment / n);
+                sum += (2.0 * p * q + 4e-4) * (2.0 * (pq - p * q) + 36e-4)
+                    / ((p * p + q * q + 4e-4) * (pp - p * p + qq - q * q + 36e-4));
             }
-            let [n, p, q, pp, qq, pq] = moments;
-            let [p, q, pp, qq, pq] = [p, q, pp, qq, pq].map(|moment| moment / n);
-            sum += (2.0 * p * q + 4e-4) * (2.0 * (pq - p * q) + 36e-4)
-                / ((p * p + q * q + 4e-4) * (pp - p * p + qq - q * q + 36e-4));
         }
         assert!((sum / 252.0 - ssim(&a, &near).unwrap()).abs() < 1e-9);
     }
