@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 use std::fs;
 
 /// Networks that train in an instant.
-const NARROW: &str = "--threads 1 --set generator.width=2 --set discriminator.width=2 --set evaluate.samples=64";
+const NARROW: &str = "--threads 1 --set generator.width=2 --set discriminator.width=2 --set evaluate.samples=100";
 
 /// Writes `count` different images of 40×32 into `folder`.
 fn images(dir: &WorkDir, folder: &str, count: u32) {
@@ -90,7 +90,7 @@ fn what_cannot_be_learned_is_refused_with_a_reason() {
         fs::copy(dir.path("same/0.png"), dir.path(&format!("same/{n}.png"))).unwrap();
     }
     for (line, words) in [
-        ("train empty", &["empty", "holds no images"][..]),
+        ("train empty", &["empty", "holds neither images nor a run"][..]),
         ("train one", &["holds one image"]),
         ("train same", &["holds 9 images, which are all the same"]),
         ("train one --budget soon", &["--budget", "such as 30m", "soon"]),

@@ -65,7 +65,7 @@ impl Choice {
         let refused = |problem: String| Err(Error::config(shown.to_string(), problem));
         match (survey.images, survey.different) {
             (0, _) if survey.broken.is_empty() => {
-                return refused("holds no images: name the folder that has them".into());
+                return refused("holds neither images nor a run: name a folder of images, or a run's folder, which has a config.toml".into());
             }
             (0, _) => {
                 let broken = counted(survey.broken.len(), "image");
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn what_cannot_be_learned_is_refused() {
         let problem = |survey: Survey| Choice::of(Path::new("p"), &survey, &Wishes::default()).unwrap_err().to_string();
-        assert!(problem(survey(0, 64)).contains("p: holds no images"));
+        assert!(problem(survey(0, 64)).contains("p: holds neither images nor a run"));
         assert!(problem(survey(1, 64)).contains("holds one image"));
         let same = Survey { different: 1, ..survey(20, 64) };
         assert!(problem(same).contains("20 images, which are all the same"));
