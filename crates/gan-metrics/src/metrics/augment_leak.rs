@@ -25,7 +25,7 @@ pub static AUGMENT_LEAK: Metric = Metric {
         "augment_leak",
         "Samples that look augmented",
         Better::Lower,
-        "after Karras et al. 2020, arXiv:2006.06676, section 2.2",
+        "Karras et al. 2020, arXiv:2006.06676",
         measure,
     )
 };

@@ -76,7 +76,7 @@ fn every_kind_of_data_has_metrics_and_one_that_selects_the_best() {
     );
     assert_eq!(
         keys(DataKind::Images, FeatureSpace::Thumbnails, Occasion::Training),
-        "fd_thumbnails precision recall density coverage diversity memorisation near_copies"
+        "fd_thumbnails precision recall density coverage diversity memorisation near_copies augment_leak"
     );
     assert_eq!(
         keys(DataKind::Images, FeatureSpace::Texture, Occasion::Evaluation),

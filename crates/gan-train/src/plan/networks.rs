@@ -71,12 +71,14 @@ fn listed(
     refuse_if(has_both, format!("{name}.input"), "a family makes its own: remove it")?;
     only_of_its_family(name, network)?;
     let is_generator = name == "generator";
+    let has_one = network.family.is_some() != network.layers.is_some();
+    refuse_if(!has_one, name, "needs either a family (with its settings) or layers, and not both")?;
     let made = of_family(name, network, config, input)?;
     match (made, &network.layers) {
         (Some((input, layers)), None) => Ok((input, by_class(is_generator, layers, network.classes))),
-        (None, Some(layers)) => Ok((network.input.clone().unwrap_or_else(|| input.to_vec()), layers.clone())),
-        (Some(_), Some(_)) | (None, None) => {
-            Err(Error::config(name, "needs either a family (with its settings) or layers, and not both"))
+        (_, layers) => {
+            let input = network.input.clone().unwrap_or_else(|| input.to_vec());
+            Ok((input, layers.clone().unwrap_or_default()))
         }
     }
 }
