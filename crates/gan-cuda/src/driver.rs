@@ -1,5 +1,6 @@
 //! The device: its context, one stream, kernels, timing and captured graphs.
 
+use crate::classes::SentClasses;
 use crate::conv::Dnn;
 use crate::failure::{caught, check};
 use crate::graph::Piece;
@@ -80,8 +81,7 @@ pub(crate) struct Inner {
     pub(crate) tickets: OnceLock<Buffer>,
     /// Tables of weights of maps of pixels.
     pub(crate) taps: Mutex<HashMap<Taps, Arc<Buffer>>>,
-    /// Classes that were used last, by their number.
-    pub(crate) classes: Mutex<HashMap<usize, (Vec<u32>, Arc<Buffer>)>>,
+    pub(crate) classes: Mutex<SentClasses>,
     /// Whether the second stream has work that the first has not waited for.
     forked: AtomicBool,
     pub(crate) profile: Mutex<Option<Vec<(Piece, usize, usize)>>>,

@@ -63,7 +63,7 @@ fn too_little_memory_is_an_error_that_names_a_batch() {
     assert_eq!(step, 0);
     let (_, rest) = message.split_once("try train.batch=").expect("a batch that may fit");
     let batch: usize = rest.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
-    assert!(message.contains("train.batch=128") && (8..128).contains(&batch) && batch % 8 == 0, "{message}");
+    assert!(message.contains("train.batch=128") && (8..128).contains(&batch) && batch.is_multiple_of(8), "{message}");
     // Nothing is asked of the device any more, and its memory serves others.
     assert_eq!(large.advance().unwrap_err().to_string(), message);
     drop(large);
@@ -116,7 +116,7 @@ fn a_lost_device_ends_the_run_and_its_checkpoint_goes_on_elsewhere() {
         let message = loop {
             match run.advance() {
                 Ok(step) => {
-                    if let Ok(_) = checkpoint::save(&run, folder.path(), 2) {
+                    if checkpoint::save(&run, folder.path(), 2).is_ok() {
                         saved = step.step;
                     }
                 }
