@@ -7,8 +7,12 @@ use crate::conv::small_count;
 use crate::launch::{Shape, arguments};
 use crate::memory::{Buffer, Slice, SliceMut, Type, lock};
 use gan_kernels::backend::{Classes, Memory, PixelMap, size};
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+
+/// Classes that were sent last, and where they are, by their number.
+pub(crate) type SentClasses = HashMap<usize, (Vec<u32>, Arc<Buffer>)>;
 
 impl Cuda {
     /// Returns the classes of `samples` on the device, each below `known`.

@@ -1,5 +1,6 @@
 //! The device: its context, one stream, kernels, timing and captured graphs.
 
+use crate::classes::SentClasses;
 use crate::conv::Dnn;
 use crate::failure::{caught, check};
 use crate::graph::Piece;
@@ -63,9 +64,6 @@ pub struct Cuda {
     captures: bool,
 }
 
-/// Classes of a batch, and where the device has them.
-pub(crate) type Classes = (Vec<u32>, Arc<Buffer>);
-
 /// State of the device that all clones share.
 pub(crate) struct Inner {
     pub(crate) context: usize,
@@ -83,8 +81,7 @@ pub(crate) struct Inner {
     pub(crate) tickets: OnceLock<Buffer>,
     /// Tables of weights of maps of pixels.
     pub(crate) taps: Mutex<HashMap<Taps, Arc<Buffer>>>,
-    /// Classes that were used last, by their number.
-    pub(crate) classes: Mutex<HashMap<usize, Classes>>,
+    pub(crate) classes: Mutex<SentClasses>,
     /// Whether the second stream has work that the first has not waited for.
     forked: AtomicBool,
     pub(crate) profile: Mutex<Option<Vec<(Piece, usize, usize)>>>,

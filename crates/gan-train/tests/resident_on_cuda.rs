@@ -5,7 +5,7 @@
 mod device;
 
 use candle_core::{Device, Tensor};
-use gan_core::{Labels, LossFunction, LossProperties, Param, Side, classes_in_turn, samples};
+use gan_core::{Labels, LossFunction, LossProperties, Param, Side, classes_in_turn, samples, weights};
 use gan_cuda::{Cuda, Products};
 use gan_data::Dataset;
 use gan_train::{Plan, Trainer, layering, presets};
@@ -248,10 +248,33 @@ fn samples_equal_the_cpus() {
             let classes = classes_in_turn(generator, 7, &Device::Cpu)?;
             Ok(samples(generator, &z, classes.as_ref())?)
         });
-        let differences = (there - here.unwrap()).unwrap().abs().unwrap();
-        let most = differences.flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+        let most = largest_difference(&there, &here.unwrap());
         assert!(most < 1e-5, "{network}: {most:e}");
     }
+}
+
+#[test]
+fn generators_of_weight_files_sample_there() {
+    let Some(_cuda) = device::device(Products::F32) else { return };
+    for network in [0, 1, 4] {
+        let mut trainer = trainer(network, &[]);
+        trainer.advance().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("generator.safetensors");
+        std::fs::write(&path, trainer.generator_file().unwrap()).unwrap();
+        let z = trainer.progress_noise(7).unwrap();
+        let read = || weights::read_generator(&path, &Device::Cpu).unwrap().1;
+        let [here, there] = ["cpu", "cuda"].map(|name| {
+            let generator = gan_train::device::sampler(read(), name).unwrap();
+            let classes = classes_in_turn(generator.as_ref(), 7, &Device::Cpu).unwrap();
+            samples(generator.as_ref(), &z, classes.as_ref()).unwrap()
+        });
+        assert!(largest_difference(&here, &there) < 1e-3, "{network}");
+    }
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
+    (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar().unwrap()
 }
 
 #[test]
