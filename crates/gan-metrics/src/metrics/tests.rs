@@ -80,7 +80,7 @@ fn every_kind_of_data_has_metrics_and_one_that_selects_the_best() {
     );
     assert_eq!(
         keys(DataKind::Images, FeatureSpace::Texture, Occasion::Evaluation),
-        "fd_texture precision recall density coverage diversity memorisation near_copies kid mind swd swd_patches"
+        "fd_texture precision recall density coverage diversity memorisation near_copies augment_leak kid mind swd swd_patches"
     );
 }
 
