@@ -31,7 +31,7 @@ fn a_folder_is_surveyed_and_trained_for_a_number_of_images() {
         "data.size=[32, 32]",
         "half of the images are at most 32 pixels wide or high",
         "70 different images are few",
-        "16 steps take about",
+        "16 steps will take about",
     ] {
         assert!(finished.stderr.contains(words), "{words}: {}", finished.stderr);
     }

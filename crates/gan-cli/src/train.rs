@@ -41,7 +41,7 @@ pub struct TrainArgs {
     /// Total number of passes over the data.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1, MOST))]
     pub epochs: Option<u64>,
-    /// How long to train: a time on this machine such as 30m or 2h, or real images seen such as 500kimg [default for images: 1h].
+    /// How long to train: a time on this machine such as 30m or 2h, or a number of real images such as 500kimg [default for images: 1h].
     #[arg(long, value_name = "TIME or IMAGES", conflicts_with_all = ["steps", "epochs", "resume"])]
     pub budget: Option<Budget>,
     /// For a folder of images: height and width of samples [default: chosen].
@@ -56,7 +56,7 @@ pub struct TrainArgs {
     /// For a folder of class folders: learn to make samples of each class.
     #[arg(long, conflicts_with = "resume")]
     pub classes: bool,
-    /// Print the settings as TOML, and how long they would take, and train for a few steps only.
+    /// Only print the settings as TOML, and an estimate of time and memory from a few trial steps.
     #[arg(long, conflicts_with = "resume")]
     pub dry_run: bool,
     /// Seed of every random number.
@@ -104,8 +104,8 @@ fn run_rank(args: &TrainArgs, quiet: bool, rank: &Rank) -> Result<ExitCode> {
     };
     rank.compute(threads, || {
         // Images are surveyed with all threads.
-        let plan = plan.unwrap_or_else(|| length::own(args, is_quiet));
-        let plan = plan.and_then(|plan| length::within_budget(args, plan, is_own, is_quiet, rank));
+        let plan = plan.unwrap_or_else(|| length::for_images(args, is_quiet));
+        let plan = plan.and_then(|plan| length::with_budget(args, plan, is_own, is_quiet, rank));
         if let (true, Ok(plan)) = (args.dry_run, &plan) {
             print::text(toml::to_string(plan.config())?)?;
             return Ok(ExitCode::SUCCESS);

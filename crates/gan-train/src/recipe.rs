@@ -11,9 +11,9 @@ use std::path::Path;
 
 /// The sides that are chosen. R3GAN's networks make only powers of two.
 const SIDES: [usize; 8] = [16, 24, 28, 32, 48, 64, 96, 128];
-/// The side on a CPU, unless another is wished.
+/// The side on a CPU, unless the options name another.
 const SIDE_ON_CPU: usize = 64;
-/// Fewest different images that give more than copies, by experience; with fewer, a message says so.
+/// With fewer different images, a message says that they are few.
 const FEW: usize = 500;
 /// Number of different images from which no augmentation is needed.
 const MANY: usize = 20_000;
@@ -22,17 +22,17 @@ const BATCH: usize = 64;
 /// Fewest images of a class, on average, for a generator by class.
 const FEWEST_OF_CLASS: usize = 50;
 
-/// What a user wants, as far as it is not chosen.
+/// Choices that the user has made.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
+pub struct RecipeOptions {
     /// Height and width of samples.
     pub size: Option<[usize; 2]>,
     /// Name of a recipe or another preset for images.
     pub recipe: Option<String>,
     /// Whether class folders become classes of the generator.
     pub by_class: bool,
-    /// Whether it is trained on a GPU.
-    pub on_gpu: bool,
+    /// Whether there is a GPU to train on.
+    pub has_gpu: bool,
 }
 
 /// A preset, and settings over it.
@@ -60,7 +60,7 @@ impl Choice {
     ///
     /// # Errors
     /// If there are not at least two different images.
-    pub fn of(dir: &Path, survey: &Survey, wishes: &Wishes) -> Result<Self> {
+    pub fn of(dir: &Path, survey: &Survey, options: &RecipeOptions) -> Result<Self> {
         let shown = dir.display();
         let refused = |problem: String| Err(Error::config(shown.to_string(), problem));
         match (survey.images, survey.different) {
@@ -69,7 +69,7 @@ impl Choice {
             }
             (0, _) => {
                 let broken = counted(survey.broken.len(), "image");
-                return refused(format!("holds {broken}, none of which can be read: see gan data inspect {shown}"));
+                return refused(format!("holds {broken}, but none can be read: gan data inspect {shown} lists them"));
             }
             (1, _) => {
                 return refused(
@@ -82,15 +82,23 @@ impl Choice {
             _ => {}
         }
         let mut choice = Self {
-            preset: wishes.recipe.clone().unwrap_or_else(|| OWN_IMAGES.into()),
+            preset: options.recipe.clone().unwrap_or_else(|| OWN_IMAGES.into()),
             settings: vec![],
             advice: vec![],
         };
         choice.set(format!("data.dir={}", toml_string(&shown.to_string())), "");
-        choice.size(survey, wishes);
+        let is_augmented = choice.preset == OWN_IMAGES && survey.different < MANY;
+        // Augmentation runs on the CPU only, and the whole run with it.
+        let on_gpu = options.has_gpu && !is_augmented;
+        if options.has_gpu && is_augmented {
+            choice.advice.push(
+                "augmentation runs on the CPU only, so the GPU is not used; --recipe r3gan-images trains there without it".into(),
+            );
+        }
+        choice.size(survey, options, on_gpu);
         choice.channels(survey);
         let classes = survey.classes.len();
-        if wishes.by_class {
+        if options.by_class {
             choice.classes(survey)?;
         } else if classes > 1 && survey.images / classes >= FEWEST_OF_CLASS {
             let names = counted(classes, "subfolder");
@@ -99,13 +107,12 @@ impl Choice {
                 .push(format!("{names} could be classes: add --classes for a generator that makes each on demand"));
         }
         let batch = BATCH.min(survey.images / 2 * 2).max(2);
-        choice.set(format!("train.batch={batch}"), if batch < BATCH { "there are only so many images" } else { "" });
-        if choice.preset == OWN_IMAGES {
+        choice.set(format!("train.batch={batch}"), if batch < BATCH { "there are not more images" } else { "" });
+        if is_augmented {
             choice.augmentation(survey);
-            let level = Level::current();
-            if !wishes.on_gpu && level != Level::Avx512Bf16 {
-                choice.set("train.precision=\"f32\"".into(), "this processor has no products of bf16");
-            }
+        }
+        if choice.preset == OWN_IMAGES && !on_gpu && Level::current() != Level::Avx512Bf16 {
+            choice.set("train.precision=\"f32\"".into(), "this processor has no bf16 instructions");
         }
         if survey.different < FEW {
             choice.advice.push(format!(
@@ -120,18 +127,18 @@ impl Choice {
         self.settings.push(Setting { assignment, reason: reason.into() });
     }
 
-    fn size(&mut self, survey: &Survey, wishes: &Wishes) {
+    fn size(&mut self, survey: &Survey, options: &RecipeOptions, on_gpu: bool) {
         let middle = survey.shorter_side.median;
-        let most = if wishes.on_gpu { SIDES[SIDES.len() - 1] } else { SIDE_ON_CPU };
+        let most = if on_gpu { SIDES[SIDES.len() - 1] } else { SIDE_ON_CPU };
         let can_be = |side: &usize| *side <= middle.min(most) && (self.preset == OWN_IMAGES || side.is_power_of_two());
         let fitting = SIDES.into_iter().filter(can_be).max();
         let side = fitting.unwrap_or(SIDES[0]);
-        let [height, width] = wishes.size.unwrap_or([side; 2]);
-        let reason = match wishes.size {
+        let [height, width] = options.size.unwrap_or([side; 2]);
+        let reason = match options.size {
             Some(_) => "as you say".into(),
             None if side == most => {
                 let larger = if middle >= 2 * most { "; larger ones take four times as long (--size)" } else { "" };
-                format!("the usual size on {}{larger}", if wishes.on_gpu { "a GPU" } else { "a CPU" })
+                format!("the usual size on {}{larger}", if on_gpu { "a GPU" } else { "a CPU" })
             }
             None => format!("half of the images are at most {middle} pixels wide or high"),
         };
@@ -176,12 +183,9 @@ impl Choice {
         Ok(())
     }
 
-    /// Chooses the augmentation by the number of different images.
+    /// Chooses the augmentation.
     fn augmentation(&mut self, survey: &Survey) {
         let different = survey.different;
-        if different >= MANY {
-            return;
-        }
         let reason = format!("{different} different images are few enough for D to remember them");
         self.set("augment.color=true".into(), reason);
         self.set("augment.translation=0.125".into(), "");
@@ -218,39 +222,42 @@ mod tests {
         }
     }
 
-    fn settings(survey: &Survey, wishes: &Wishes) -> Vec<String> {
-        let choice = Choice::of(Path::new("photos"), survey, wishes).unwrap();
+    fn settings(survey: &Survey, options: &RecipeOptions) -> Vec<String> {
+        let choice = Choice::of(Path::new("photos"), survey, options).unwrap();
         choice.settings.into_iter().map(|setting| setting.assignment).collect()
     }
 
     #[test]
     fn the_size_follows_the_images_and_the_machine() {
-        let on_gpu = Wishes { on_gpu: true, ..Wishes::default() };
+        let with_gpu = RecipeOptions { has_gpu: true, ..RecipeOptions::default() };
         for (side, on_cpu, there) in [(28, 28, 28), (64, 64, 64), (100, 64, 96), (500, 64, 128)] {
-            let images = survey(5000, side);
-            assert!(settings(&images, &Wishes::default()).contains(&format!("data.size=[{on_cpu}, {on_cpu}]")));
-            assert!(settings(&images, &on_gpu).contains(&format!("data.size=[{there}, {there}]")));
+            let is_size = |set: &[String], side| set.contains(&format!("data.size=[{side}, {side}]"));
+            assert!(is_size(&settings(&survey(5000, side), &RecipeOptions::default()), on_cpu));
+            assert!(is_size(&settings(&survey(50_000, side), &with_gpu), there));
+            // Fewer images are augmented, on the CPU.
+            assert!(is_size(&settings(&survey(5000, side), &with_gpu), on_cpu));
         }
-        let wished = Wishes { size: Some([32, 48]), ..Wishes::default() };
-        assert!(settings(&survey(9, 64), &wished).contains(&"data.size=[32, 48]".into()));
+        let asked = RecipeOptions { size: Some([32, 48]), ..RecipeOptions::default() };
+        assert!(settings(&survey(9, 64), &asked).contains(&"data.size=[32, 48]".into()));
     }
 
     #[test]
     fn few_images_are_augmented_and_many_are_not() {
         let is_augmented =
-            |n| settings(&survey(n, 64), &Wishes::default()).iter().any(|set| set.starts_with("augment"));
+            |n| settings(&survey(n, 64), &RecipeOptions::default()).iter().any(|set| set.starts_with("augment"));
         assert!(is_augmented(300) && is_augmented(5000) && !is_augmented(50_000));
     }
 
     #[test]
     fn what_cannot_be_learned_is_refused() {
-        let problem = |survey: Survey| Choice::of(Path::new("p"), &survey, &Wishes::default()).unwrap_err().to_string();
+        let problem =
+            |survey: Survey| Choice::of(Path::new("p"), &survey, &RecipeOptions::default()).unwrap_err().to_string();
         assert!(problem(survey(0, 64)).contains("p: holds neither images nor a run"));
         assert!(problem(survey(1, 64)).contains("holds one image"));
         let same = Survey { different: 1, ..survey(20, 64) };
         assert!(problem(same).contains("20 images, which are all the same"));
-        let wishes = Wishes { by_class: true, ..Wishes::default() };
-        let none = Choice::of(Path::new("p"), &survey(20, 64), &wishes).unwrap_err().to_string();
+        let options = RecipeOptions { by_class: true, ..RecipeOptions::default() };
+        let none = Choice::of(Path::new("p"), &survey(20, 64), &options).unwrap_err().to_string();
         assert!(none.contains("--classes: there are no classes"), "{none}");
     }
 }

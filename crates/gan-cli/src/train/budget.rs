@@ -1,4 +1,4 @@
-//! `--budget`: how long to train, as a time or as a number of images; and the trial steps that turn a time into steps.
+//! `--budget`: the length of a run as a time or as a number of images, and the trial steps that convert a time into a number of steps.
 
 use crate::distributed::Rank;
 use anyhow::{Result, bail};
@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 
 /// Number of trial steps, unless they take too long.
 const STEPS: u64 = 20;
-/// First ones of them, which allocate memory or record what a device does; they do not count.
+/// Number of the first steps that are not timed, because they allocate memory or are recorded on a device.
 const WARM_UP: u64 = 4;
 /// Time after which a trial ends early.
 const LONGEST: Duration = Duration::from_secs(40);
-/// Part of a time that training gets; evaluations, pictures and the report take the rest.
+/// Fraction of the time for training; evaluations, pictures and the report take the rest.
 const FOR_TRAINING: f64 = 0.95;
 
-/// How long to train.
+/// Length of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Budget {
-    /// For so many seconds on this machine.
+    /// Seconds on this machine.
     Seconds(f64),
-    /// Until D has seen so many real images.
+    /// Number of real images that D sees.
     Images(u64),
 }
 
@@ -55,7 +55,7 @@ impl FromStr for Budget {
     }
 }
 
-/// What a few steps of a plan tell about the rest.
+/// Measurements of a plan's first steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trial {
     /// Median duration of a step in seconds.
@@ -71,7 +71,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Trains for a few steps, which are then forgotten.
+    /// Trains for a few steps and discards the result.
     ///
     /// # Errors
     /// If the plan cannot be trained here.
@@ -96,9 +96,13 @@ impl Trial {
             }
         }
         times.sort_by(f64::total_cmp);
-        let (data, asked) = (trainer.dataset().len(), trainer.total_steps());
-        let device_memory = trainer.device_memory();
-        Ok(Self { step: times[times.len() / 2], steps: times.len(), device_memory, data, asked })
+        Ok(Self {
+            step: times[times.len() / 2],
+            steps: times.len(),
+            device_memory: trainer.device_memory(),
+            data: trainer.dataset().len(),
+            asked: trainer.total_steps(),
+        })
     }
 
     /// Returns the number of steps that fit into `seconds`.
@@ -147,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_foretells_steps_and_seconds() {
+    fn steps_and_seconds_follow_from_the_time_of_a_step() {
         let trial = Trial { step: 0.1, steps: 20, device_memory: None, data: 1000, asked: 1 };
         assert_eq!(trial.steps_in(100.0), 950);
         assert!((trial.seconds_of(950) - 100.0).abs() < 1e-9);

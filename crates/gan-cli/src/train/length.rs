@@ -9,21 +9,21 @@ use gan_base::memory;
 use gan_base::messages::counted;
 use gan_train::Plan;
 
-/// Returns the plan for a folder of images, for a length that is not chosen yet.
-pub fn own(args: &TrainArgs, quiet: bool) -> Result<Plan> {
-    // First of all, check where it is to go.
+/// Returns the plan for a folder of images, before its length is chosen.
+pub fn for_images(args: &TrainArgs, quiet: bool) -> Result<Plan> {
+    // Check the output folder before the images are read.
     target(args)?;
-    let on_gpu = ["auto", "cuda"].iter().any(|name| args.device.starts_with(name)) && gan_train::device::has_gpu();
-    let (preset, mut settings) = own_images::choose(args, on_gpu, quiet)?;
+    let has_gpu = ["auto", "cuda"].iter().any(|name| args.device.starts_with(name)) && gan_train::device::has_gpu();
+    let (preset, mut settings) = own_images::choose(args, has_gpu, quiet)?;
     settings.extend(assignments(args));
     source::plan(&preset, &settings)
 }
 
-/// Number of evaluations, and of sheets of samples, of a run on a folder of images.
-const LOOKS: u64 = 24;
+/// Number of evaluations, checkpoints and sample sheets of a run on a folder of images.
+const EVALUATIONS: u64 = 24;
 
-/// Returns the plan with the length that `--budget` gives, or else as it is, and says how long it takes if a trial was made.
-pub fn within_budget(args: &TrainArgs, plan: Plan, is_own: bool, quiet: bool, rank: &Rank) -> Result<Plan> {
+/// Returns the plan with the number of steps that fits `--budget`, and prints the estimate of the trial steps, if there were any.
+pub fn with_budget(args: &TrainArgs, plan: Plan, is_own: bool, quiet: bool, rank: &Rank) -> Result<Plan> {
     let has_length = args.steps.is_some() || args.epochs.is_some();
     let budget = args.budget.or((is_own && !has_length).then_some(Budget::Seconds(3600.0)));
     if budget.is_none() && !args.dry_run {
@@ -44,23 +44,23 @@ pub fn within_budget(args: &TrainArgs, plan: Plan, is_own: bool, quiet: bool, ra
     if let Some(steps) = steps {
         lengths.push(format!("train.steps={steps}"));
         if is_own {
-            let every = steps.div_ceil(LOOKS);
+            let every = steps.div_ceil(EVALUATIONS);
             lengths.extend(["evaluate", "samples", "checkpoint"].map(|key| format!("{key}.every={every}")));
         }
     }
     let mut table = toml::Table::try_from(&config)?;
     gan_train::layering::overlay(&mut table, source::assigned(&lengths)?);
-    // What was set by hand holds.
+    // Settings of the command line come last.
     gan_train::layering::overlay(&mut table, source::assigned(&args.set)?);
     let plan = gan_train::layering::read(table)?.check()?;
     if let (Some(trial), false) = (&trial, quiet) {
-        print::note(foretold(steps.unwrap_or(trial.asked), trial, per_step));
+        print::note(forecast(steps.unwrap_or(trial.asked), trial, per_step));
     }
     Ok(plan)
 }
 
-/// Returns what a trial foretells of a run of `steps` steps, each of which shows `per_step` images.
-fn foretold(steps: u64, trial: &Trial, per_step: f64) -> String {
+/// Describes a run of `steps` steps with `per_step` images each, from its trial steps.
+fn forecast(steps: u64, trial: &Trial, per_step: f64) -> String {
     let images = steps as f64 * per_step;
     let times = images / trial.data as f64;
     let memory = match trial.device_memory {
@@ -68,8 +68,8 @@ fn foretold(steps: u64, trial: &Trial, per_step: f64) -> String {
         None => format!("{:.0} MiB", crate::bench::peak_rss_mib()),
     };
     format!(
-        "over {} of trial: {} a step, {memory}; {} take about {} and show {:.0} thousand images, each of them {times:.0} times",
-        counted(trial.steps, "step"),
+        "{} took {} each and {memory}: {} will take about {} and use {:.0} thousand images, each image {times:.0} times",
+        counted(trial.steps, "trial step"),
         crate::bench::duration(trial.step),
         counted(steps, "step"),
         budget::shown(trial.seconds_of(steps)),

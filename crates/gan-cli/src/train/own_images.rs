@@ -1,4 +1,4 @@
-//! `gan train FOLDER`: looks at the images, chooses settings for them, and says what it found and chose.
+//! `gan train FOLDER`: inspects the images, chooses settings for them, and prints both.
 
 use crate::args::usage;
 use crate::print::{self, visible_name};
@@ -9,7 +9,7 @@ use gan_data::images::Survey;
 use gan_data::pack::is_pack;
 use gan_run::RunFolder;
 use gan_train::presets;
-use gan_train::recipe::{Choice, Wishes};
+use gan_train::recipe::{Choice, RecipeOptions};
 use std::path::Path;
 
 /// Returns whether `source` is a folder of images, and not a run, a pack or a preset.
@@ -23,17 +23,16 @@ pub fn refuse_others(args: &TrainArgs) -> Result<()> {
     let given = [("--size", args.size.is_some()), ("--recipe", args.recipe.is_some()), ("--classes", args.classes)];
     match given.iter().find(|(_, is_given)| *is_given) {
         Some((name, _)) => {
-            Err(usage(name, format_args!("is for a folder of images, and {} is none: use --set", args.source)))
+            Err(usage(name, format_args!("is for a folder of images, but {} is not one: use --set", args.source)))
         }
         None => Ok(()),
     }
 }
 
-/// Returns the preset and the settings for the images that `args` name, and says what was found unless it is to be `quiet`.
-pub fn choose(args: &TrainArgs, on_gpu: bool, quiet: bool) -> Result<(String, Vec<String>)> {
+/// Returns the preset and the settings for the images that `args` name, and prints what was found unless `quiet`.
+pub fn choose(args: &TrainArgs, has_gpu: bool, quiet: bool) -> Result<(String, Vec<String>)> {
     if let Some(recipe) = &args.recipe {
-        let is_for_images = presets::find(recipe).is_some_and(|preset| preset.text.contains("name = \"folder\""));
-        if !is_for_images {
+        if !presets::RECIPES.contains(&recipe.as_str()) {
             return Err(usage(
                 format_args!("--recipe {recipe}"),
                 format_args!("expected one of {}", presets::RECIPES.join(", ")),
@@ -43,8 +42,8 @@ pub fn choose(args: &TrainArgs, on_gpu: bool, quiet: bool) -> Result<(String, Ve
     let dir = std::path::absolute(&args.source)?;
     let survey = Survey::of(&dir)?;
     let size = args.size.map(|(height, width)| [height, width]);
-    let wishes = Wishes { size, recipe: args.recipe.clone(), by_class: args.classes, on_gpu };
-    let choice = Choice::of(&dir, &survey, &wishes)?;
+    let options = RecipeOptions { size, recipe: args.recipe.clone(), by_class: args.classes, has_gpu };
+    let choice = Choice::of(&dir, &survey, &options)?;
     if !quiet {
         found(&args.source, &survey).iter().for_each(print::note);
         chosen(&choice).iter().for_each(print::note);
@@ -52,7 +51,7 @@ pub fn choose(args: &TrainArgs, on_gpu: bool, quiet: bool) -> Result<(String, Ve
     Ok((choice.preset, choice.settings.into_iter().map(|setting| setting.assignment).collect()))
 }
 
-/// Returns what was found, a line for each thing.
+/// Describes the images, in one line for each finding.
 fn found(source: &str, survey: &Survey) -> Vec<String> {
     let kind = match survey.recommended_channels() {
         1 => "grey ",
@@ -112,7 +111,7 @@ fn found(source: &str, survey: &Survey) -> Vec<String> {
     lines
 }
 
-/// Returns what was chosen, and why.
+/// Describes the chosen settings with their reasons.
 fn chosen(choice: &Choice) -> Vec<String> {
     let mut lines = vec![format!("chosen: the recipe {} (gan preset show {0}), with", choice.preset)];
     let settings = choice.settings.iter();
