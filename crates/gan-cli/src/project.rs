@@ -113,8 +113,8 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
     let (mut pairs, mut latents) = (vec![], vec![]);
     for ((name, image), found) in names.iter().zip(&given).zip(&found) {
         let class = found.class.map(|class| format!(", class {}", named(&description.data.classes, class)));
-        let (difference, similarity) = (found.difference, found.similarity);
-        let measured = format!("mean squared difference {difference:.4}, structural similarity {similarity:.3}");
+        let measured =
+            format!("mean squared difference {:.4}, structural similarity {:.3}", found.difference, found.similarity);
         print::line(format_args!("{}: {measured}{}", visible_name(name), class.unwrap_or_default()))?;
         pairs.extend([image.clone(), found.sample.clone()]);
         latents.push(found.z.to_device(&Device::Cpu)?);
@@ -135,7 +135,7 @@ pub fn run(args: &ProjectArgs) -> Result<()> {
     print::line(format_args!("{} (left: given, right: made)", out.path.display()))
 }
 
-/// Returns the distance that is asked for. Without a choice, a run without a usable discriminator is no error.
+/// Returns the distance that `--distance` names. By default, a run without a usable discriminator falls back to the pyramid.
 fn distance(args: &ProjectArgs, shape: &[usize], device: &Device) -> Result<ImageDistance> {
     let pyramid = || Ok(ImageDistance::pyramid(shape, device)?);
     let features = || -> Result<ImageDistance> {

@@ -86,7 +86,7 @@ pub(crate) fn check<T, E: fmt::Debug>(what: &str, value: Result<T, E>) -> T {
 /// Returns memory of the driver. If it has none, `free` is called first to give unused blocks back.
 ///
 /// # Panics
-/// If there is none, with a [`Failure`].
+/// With a [`Failure`] if there is not enough memory.
 pub(crate) fn request(bytes: usize, free: impl FnOnce()) -> u64 {
     const FULL: Result<u64, DriverError> = Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY));
     // SAFETY: the caller has made the context current.

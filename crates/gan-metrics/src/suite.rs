@@ -43,7 +43,7 @@ struct Real {
     lowest: f32,
     /// Real samples as they are compared with copies: see [`SampleSet::copy_space`].
     copy_space: Features,
-    /// Whether they are the training data themselves, of which none is held out.
+    /// Whether they are the training data itself, so that no samples are held out.
     are_training_data: bool,
     /// Training samples among which copies are searched, if they differ from the reference.
     train: Features,

@@ -26,7 +26,7 @@ pub enum AnimationFormat {
 }
 
 impl AnimationFormat {
-    /// Checks that an animation of so many frames per second can be written in this format, before its frames are computed.
+    /// Checks that an animation with `fps` frames per second can be written in this format, before its frames are computed.
     ///
     /// # Errors
     /// [`Error::Shape`] if it shows fewer, [`Error::Program`] if it needs a program that is missing.

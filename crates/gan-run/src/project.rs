@@ -99,7 +99,8 @@ impl<'a> Projection<'a> {
         distance: &'a ImageDistance,
         device: &Device,
     ) -> Result<Self> {
-        let (count, starts) = (images.dim(0)?, search.starts);
+        let count = images.dim(0)?;
+        let starts = search.starts;
         // Every image has the same starts, so that its result does not depend on the others.
         let z = latent.sample(starts, &mut Rng::stream(search.seed, "project"), device)?;
         let classes = match search.class {

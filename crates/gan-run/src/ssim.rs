@@ -16,7 +16,8 @@ pub fn ssim(a: &Tensor, b: &Tensor) -> Result<f64> {
     let values = |image: &Tensor| -> Result<Vec<f64>> {
         Ok(image.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect())
     };
-    let (a, b) = (values(a)?, values(b)?);
+    let a = values(a)?;
+    let b = values(b)?;
     let size = height * width;
     let mut sum = 0.0;
     for (a, b) in a.chunks_exact(size).zip(b.chunks_exact(size)) {
@@ -27,7 +28,8 @@ pub fn ssim(a: &Tensor, b: &Tensor) -> Result<f64> {
         let [mean_a, mean_b] = [local(&|a, _| a), local(&|_, b| b)];
         let [square_a, square_b, product] = [local(&|a, _| a * a), local(&|_, b| b * b), local(&|a, b| a * b)];
         for at in 0..size {
-            let (x, y) = (mean_a[at], mean_b[at]);
+            let x = mean_a[at];
+            let y = mean_b[at];
             let [variance_a, variance_b, covariance] =
                 [square_a[at] - x * x, square_b[at] - y * y, product[at] - x * y];
             let brightness = (2.0 * x * y + C1) / (x * x + y * y + C1);

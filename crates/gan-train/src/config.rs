@@ -88,7 +88,8 @@ pub struct NetworkConfig {
     /// setting.
     #[serde(skip_serializing_if = "is_default")]
     pub spectral_norm: bool,
-    /// Number of first layers with weights that keep them (Mo et al. 2020, arXiv:2002.10964), for a run that begins with trained ones.
+    /// Number of first layers whose weights are frozen (Freeze-D: Mo et al. 2020, arXiv:2002.10964), of those that have weights. It is for runs
+    /// that begin with trained weights.
     #[serde(skip_serializing_if = "is_default")]
     pub freeze: usize,
     /// Shape of one input, without the batch.

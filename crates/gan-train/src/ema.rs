@@ -1,24 +1,24 @@
 //! Exponential moving average of G's weights, which gives steadier and mostly better samples than the last weights.
 //!
 //! w̄ ← β·w̄ + (1 − β)·w after each step, as in Yazıcı et al. 2019, arXiv:1806.04498. In the first steps, β is (1 + t)/(10 + t) while that
-//! is smaller, so that the random start is soon forgotten; or β follows from a half-life in images. Running averages of batch norm are averaged like weights, because they belong
-//! together.
+//! is smaller, so that the random start is soon forgotten. A half-life in images gives β for any batch size. Running averages of batch norm
+//! are averaged like weights, because they belong together.
 
 use crate::averages::{Averaged, Averages};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
 use gan_core::Param;
 
-/// How fast averages follow the weights.
+/// Decay of the averages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Decay {
     /// By β in each step, from 0 to less than 1.
     Beta(f64),
-    /// By half while `half_life` images are seen, `images` of which are in each step: β = 2^(−images / half_life).
+    /// β = 2^(−images / half_life).
     HalfLife {
-        /// Images in a step.
+        /// Number of real images in a step.
         images: f64,
-        /// Images after which weights count half; at 0, the average is the last weights.
+        /// Half-life in images; at 0, the average is the last weights.
         half_life: f64,
     },
 }

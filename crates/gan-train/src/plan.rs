@@ -114,9 +114,9 @@ impl Plan {
         self.config.alarms.policies().any(|(_, policy)| policy == Policy::Rollback)
     }
 
-    /// Returns what both networks minimize, `loss` and the rest of the settings, in update number `update` of D, counted from 0, at a place
-    /// of the run.
-    pub(crate) fn objective(&self, loss: &Arc<dyn LossFunction>, update: u64, place: Place) -> Objective {
+    /// Returns what both networks minimize, `loss` and the rest of the settings, in update number `update` of D, counted from 0, at this
+    /// point of the run.
+    pub(crate) fn objective(&self, loss: &Arc<dyn LossFunction>, update: u64, now: RunProgress) -> Objective {
         let config = self.config();
         let train = &config.train;
         Objective {
@@ -125,24 +125,24 @@ impl Plan {
             flip: config.loss.flip,
             joint_batch: train.joint_batch,
             view: DiscriminatorInput {
-                augment: Augment { probability: place.augment, ..config.augment },
-                noise: train.instance_noise.map_or(0.0, |noise| noise.at(place.progress)),
+                augment: Augment { probability: now.augment, ..config.augment },
+                noise: train.instance_noise.map_or(0.0, |noise| noise.at(now.run)),
                 pack: train.pacgan,
             },
-            penalties: config.penalties.iter().filter_map(|penalty| penalty.scheduled(update, place.way)).collect(),
+            penalties: config.penalties.iter().filter_map(|penalty| penalty.scheduled(update, now.schedule)).collect(),
             auxiliary: config.loss.auxiliary,
             clip_norm: train.clip_norm,
         }
     }
 }
 
-/// Where a run stands, for what changes in it.
+/// Progress of a run, which determines the values of its schedules.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Place {
-    /// Part of the run that is done, from 0 to 1.
-    pub progress: f64,
-    /// Part of the way from the start to the end of `[schedule]`, from 0 to 1.
-    pub way: f64,
+pub(crate) struct RunProgress {
+    /// Fraction of the run, from 0 to 1.
+    pub run: f64,
+    /// Position on the curve of `[schedule]`, from 0 to 1.
+    pub schedule: f64,
     /// Probability of augmentations.
     pub augment: f64,
 }

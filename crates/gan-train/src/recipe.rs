@@ -159,10 +159,12 @@ impl Choice {
     }
 
     fn channels(&mut self, survey: &Survey) {
-        let channels = survey.recommended_channels();
-        let reason = match channels {
-            1 => "all images are grey",
-            4 => "images have transparent parts",
+        // Alpha is not learned: transparent pixels show `data.background`.
+        let recommended = survey.recommended_channels();
+        let channels = recommended.min(3);
+        let reason = match recommended {
+            1 => "the images are grey",
+            4 => "transparent pixels show data.background, which is white by default",
             _ => "",
         };
         self.set(format!("data.channels={channels}"), reason);

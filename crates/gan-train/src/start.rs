@@ -1,7 +1,7 @@
-//! `train.from`: a run that begins with the weights of another, also of other sizes of images, classes or channels.
+//! `train.from`: initial weights from another run, also one with another image size, other classes or channels.
 //!
-//! Parameters are matched in the order of the layers, and by their shapes: first all of them one by one, if both networks have equally many;
-//! else the longest common part of both lists, so that a larger image's network takes the layers that a smaller one's has.
+//! Parameters are matched in the order of the layers. If both networks have the same number of parameters, they are matched one by one;
+//! otherwise the longest common subsequence of their shapes is, so that a network for larger images reuses the layers of a smaller one.
 
 use crate::checkpoint;
 use crate::ema::Ema;
@@ -12,29 +12,29 @@ use candle_core::{Device, Tensor};
 use gan_core::{Param, Role, weights};
 use std::path::{Path, PathBuf};
 
-/// What a run took over from another one.
+/// Result of [`Trainer::start_from`]: how much of each network was transferred.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Start {
-    /// Numbers of G, and how many of them come from the file.
-    pub generator: Taken,
-    /// The same for D; none of it if the file holds a generator only.
-    pub discriminator: Taken,
+pub struct WeightTransfer {
+    /// G's parameters.
+    pub generator: TransferredParams,
+    /// D's parameters; nothing is transferred if the source is a generator only.
+    pub discriminator: TransferredParams,
 }
 
-/// How much of a network was taken over.
+/// Number of transferred parameters of a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Numbers of all parameters.
+pub struct TransferredParams {
+    /// Number of all values.
     pub all: usize,
-    /// Numbers that were taken over.
-    pub taken: usize,
-    /// Names of the parameters that were not taken over, or only in part.
+    /// Number of transferred values.
+    pub transferred: usize,
+    /// Names of the parameters that keep their initial values, wholly or in part.
     pub fresh: Vec<String>,
 }
 
 impl Trainer {
-    /// Does what `train.from` says. A file that is not there is an error only if the run really begins: a resumed one has its own weights.
-    pub(crate) fn begin(&mut self) -> Result<()> {
+    /// Applies `train.from`. A missing file is an error only in a new run, because a resumed run has its own weights.
+    pub(crate) fn load_initial_weights(&mut self) -> Result<()> {
         let Some(from) = self.plan.config().train.from.clone() else { return Ok(()) };
         if !from.exists() {
             let problem = format!("{} does not exist: name a run's folder or a weight file", from.display());
@@ -42,11 +42,11 @@ impl Trainer {
             return Ok(());
         }
         let start = self.start_from(&from)?;
-        let part = |taken: &Taken| format!("{:.0} %", 100.0 * taken.taken as f64 / taken.all.max(1) as f64);
+        let percent = |of: &TransferredParams| 100.0 * of.transferred as f64 / of.all.max(1) as f64;
         tracing::info!(
-            "begins with {} of the generator and {} of the discriminator of {}",
-            part(&start.generator),
-            part(&start.discriminator),
+            "begins with {:.0} % of the generator and {:.0} % of the discriminator of {}",
+            percent(&start.generator),
+            percent(&start.discriminator),
             from.display()
         );
         Ok(())
@@ -57,15 +57,15 @@ impl Trainer {
     ///
     /// # Errors
     /// If the file cannot be read, or nothing in it fits.
-    pub fn start_from(&mut self, from: &Path) -> Result<Start> {
-        let mut start = Start::default();
-        let file = if from.is_dir() { generator_of(from)? } else { from.to_path_buf() };
+    pub fn start_from(&mut self, from: &Path) -> Result<WeightTransfer> {
+        let mut start = WeightTransfer::default();
+        let file = if from.is_dir() { generator_file(from)? } else { from.to_path_buf() };
         let (_, generator) = weights::read_generator(&file, &Device::Cpu)?;
-        start.generator = take(&self.generator.params(), &source(gan_core::Generator::params(&generator))?)?;
+        start.generator = transfer(&self.generator.params(), &source(gan_core::Generator::params(&generator))?)?;
         if from.is_dir() {
-            start.discriminator = take(&self.discriminator.params(), &discriminator_of(from)?)?;
+            start.discriminator = transfer(&self.discriminator.params(), &discriminator_of(from)?)?;
         }
-        if start.generator.taken == 0 {
+        if start.generator.transferred == 0 {
             let problem = "no layer of its generator has the shape of one of this run's: use the same family and width";
             return Err(Error::config("train.from", format!("{}: {problem}", from.display())));
         }
@@ -75,7 +75,7 @@ impl Trainer {
     }
 }
 
-/// A parameter of the network that is taken from.
+/// A parameter of the network that is the source.
 struct Source {
     role: Role,
     tensor: Tensor,
@@ -86,7 +86,7 @@ fn source(params: Vec<Param>) -> Result<Vec<Source>> {
 }
 
 /// Returns the weight file of a run: the best generator's, else the last one's.
-fn generator_of(run: &Path) -> Result<PathBuf> {
+fn generator_file(run: &Path) -> Result<PathBuf> {
     let files = ["generator-best.safetensors", "generator.safetensors"].map(|name| run.join(name));
     let found = files.into_iter().find(|file| file.is_file());
     let problem = || {
@@ -105,25 +105,27 @@ fn discriminator_of(run: &Path) -> Result<Vec<Source>> {
     source(gan_core::Discriminator::params(&d))
 }
 
-/// Sets parameters to those of `sources` that match them.
-fn take(params: &[Param], sources: &[Source]) -> Result<Taken> {
-    let mut taken = Taken { all: params.iter().map(Param::elem_count).sum(), ..Taken::default() };
+/// Copies the matching `sources` into parameters.
+fn transfer(params: &[Param], sources: &[Source]) -> Result<TransferredParams> {
+    let mut result =
+        TransferredParams { all: params.iter().map(Param::elem_count).sum(), ..TransferredParams::default() };
     let mut pairs = pairs(params, sources).into_iter().peekable();
     for (index, param) in params.iter().enumerate() {
         let source = pairs.next_if(|pair| pair.0 == index).map(|pair| &sources[pair.1]);
         let copied = source.map_or(Ok(0), |source| copy(param, &source.tensor))?;
-        taken.taken += copied;
+        result.transferred += copied;
         if copied < param.elem_count() {
-            taken.fresh.push(param.name.clone());
+            result.fresh.push(param.name.clone());
         }
     }
-    Ok(taken)
+    Ok(result)
 }
 
-/// Returns which parameters take from which sources, as ascending pairs of indices.
+/// Returns the indices of parameters and their matching sources, in ascending order.
 fn pairs(params: &[Param], sources: &[Source]) -> Vec<(usize, usize)> {
     let overlaps = |param: &Param, source: &Source| {
-        let (own, other) = (param.dims(), source.tensor.dims());
+        let own = param.dims();
+        let other = source.tensor.dims();
         let differ = own.iter().zip(other).filter(|(a, b)| a != b).count();
         param.role == source.role && own.len() == other.len() && differ <= 1
     };
@@ -132,7 +134,8 @@ fn pairs(params: &[Param], sources: &[Source]) -> Vec<(usize, usize)> {
         return (0..params.len()).map(|index| (index, index)).collect();
     }
     let fits = |i: usize, j: usize| params[i].role == sources[j].role && params[i].dims() == sources[j].tensor.dims();
-    let (n, m) = (params.len(), sources.len());
+    let n = params.len();
+    let m = sources.len();
     // longest[i][j]: numbers of the longest common part of params[i..] and sources[j..], in parameters.
     let mut longest = vec![vec![0usize; m + 1]; n + 1];
     for i in (0..n).rev() {
@@ -141,7 +144,9 @@ fn pairs(params: &[Param], sources: &[Source]) -> Vec<(usize, usize)> {
             longest[i][j] = if fits(i, j) { skipped.max(longest[i + 1][j + 1] + 1) } else { skipped };
         }
     }
-    let (mut i, mut j, mut found) = (0, 0, vec![]);
+    let mut found = vec![];
+    let mut i = 0;
+    let mut j = 0;
     while i < n && j < m {
         if fits(i, j) && longest[i][j] == longest[i + 1][j + 1] + 1 {
             found.push((i, j));
@@ -155,7 +160,7 @@ fn pairs(params: &[Param], sources: &[Source]) -> Vec<(usize, usize)> {
     found
 }
 
-/// Copies the part of `from` that the parameter has room for, and returns how many numbers that are.
+/// Copies the overlapping part of `from` into the parameter, and returns the number of copied values.
 fn copy(param: &Param, from: &Tensor) -> Result<usize> {
     let common: Vec<usize> = param.dims().iter().zip(from.dims()).map(|(a, b)| *a.min(b)).collect();
     let mut part = from.clone();
@@ -165,7 +170,7 @@ fn copy(param: &Param, from: &Tensor) -> Result<usize> {
     }
     let count = common.iter().product();
     if count < param.elem_count() {
-        // At most one dimension differs: what is new follows what is taken over.
+        // At most one dimension differs. The initial values follow the copied ones.
         let dim = common.iter().zip(param.dims()).position(|(a, b)| a < b).unwrap_or(0);
         rest = rest.narrow(dim, common[dim], param.dims()[dim] - common[dim])?;
         part = Tensor::cat(&[&part, &rest], dim)?;
@@ -190,23 +195,23 @@ mod tests {
     }
 
     #[test]
-    fn equal_networks_are_taken_over_whole_and_other_heads_in_part() {
+    fn equal_networks_are_copied_whole_and_other_heads_in_part() {
         let own = params(&[&[4, 3], &[3, 2]], 0.0);
-        let taken = take(&own, &source(params(&[&[4, 3], &[3, 2]], 1.0)).unwrap()).unwrap();
-        assert_eq!((taken.all, taken.taken, taken.fresh.len()), (18, 18, 0));
+        let result = transfer(&own, &source(params(&[&[4, 3], &[3, 2]], 1.0)).unwrap()).unwrap();
+        assert_eq!((result.all, result.transferred, result.fresh.len()), (18, 18, 0));
         assert_eq!(sums(&own), [12.0, 6.0]);
         // A last layer of three instead of two outputs, a first one of fewer inputs.
         let own = params(&[&[2, 3], &[3, 3]], 0.0);
-        let taken = take(&own, &source(params(&[&[4, 3], &[3, 2]], 1.0)).unwrap()).unwrap();
-        assert_eq!((taken.taken, taken.fresh), (12, vec!["1".to_string()]));
+        let result = transfer(&own, &source(params(&[&[4, 3], &[3, 2]], 1.0)).unwrap()).unwrap();
+        assert_eq!((result.transferred, result.fresh), (12, vec!["1".to_string()]));
         assert_eq!(sums(&own), [6.0, 6.0]);
     }
 
     #[test]
-    fn a_larger_network_takes_the_layers_that_it_shares() {
+    fn a_larger_network_reuses_the_layers_that_it_shares() {
         let own = params(&[&[9, 8], &[8, 4], &[4, 2], &[2, 3]], 0.0);
-        let taken = take(&own, &source(params(&[&[9, 4], &[4, 2], &[2, 3]], 1.0)).unwrap()).unwrap();
+        let result = transfer(&own, &source(params(&[&[9, 4], &[4, 2], &[2, 3]], 1.0)).unwrap()).unwrap();
         assert_eq!(sums(&own), [0.0, 0.0, 8.0, 6.0]);
-        assert_eq!(taken.fresh, ["0", "1"]);
+        assert_eq!(result.fresh, ["0", "1"]);
     }
 }

@@ -104,7 +104,7 @@ impl Trainer {
             LayeredDiscriminator::new(input, layers, *init, &mut rng, device)?.with_precision(precision)?;
         let trainer = Self::with_networks(plan, Box::new(generator), Box::new(discriminator), loader, device)?;
         let mut trainer = Self { has_own_networks: false, ..trainer };
-        trainer.begin()?;
+        trainer.load_initial_weights()?;
         Ok(trainer)
     }
 
@@ -125,9 +125,9 @@ impl Trainer {
         checks::networks(&plan, generator.as_ref(), discriminator.as_ref(), &loader, device)?;
         Ok(Self {
             optimizer_g: Optimizer::new(config.optimizer.generator, &generator.params())?
-                .without_layers(config.generator.freeze)?,
+                .freeze_layers(config.generator.freeze)?,
             optimizer_d: Optimizer::new(config.optimizer.discriminator, &discriminator.params())?
-                .without_layers(config.discriminator.freeze)?,
+                .freeze_layers(config.discriminator.freeze)?,
             ema: config.train.has_average().then(|| Ema::new(&generator.params())).transpose()?,
             adaptive: Adaptive::of(&config.augment),
             noise: Rng::stream(seed, "noise"),
@@ -251,13 +251,13 @@ impl Trainer {
         let turn = Turn::of(&self.plan.config().train, self.step, self.loader.batches_per_epoch());
         let mut report = StepReport { step: self.step + 1, epoch: self.epoch(), ..StepReport::default() };
         let mut last = Last { whole: self.plan.config().train.batch, ..Last::default() };
-        let mut objective = self.plan.objective(&self.loss, self.step * turn.d, self.place());
+        let mut objective = self.plan.objective(&self.loss, self.step * turn.d, self.run_progress());
         self.optimizer_g.set_rates(self.rates(self.optimizer_g.beta2()));
         self.optimizer_d.set_rates(self.rates(self.optimizer_d.beta2()));
         look(Moment::BeforeD, self)?;
         self.send()?;
         for update in 0..turn.d {
-            objective = self.plan.objective(&self.loss, self.step * turn.d + update, self.place());
+            objective = self.plan.objective(&self.loss, self.step * turn.d + update, self.run_progress());
             let is_last = update + 1 == turn.d && turn.g > 0;
             last = self.update_discriminator(&objective, is_last, &mut report).inspect_err(|e| self.failed(e))?;
         }

@@ -49,10 +49,10 @@ fn a_run_begins_with_the_weights_of_another() {
         |trainer: &Trainer| trainer.with_ema_weights::<_, gan_train::Error>(|g| Ok(values(&g.params()))).unwrap();
     assert_eq!(values(&new.generator().params()), averaged(&old), "G begins with the other's average");
     assert_eq!(averaged(&new), averaged(&old), "and so does its average");
-    // Images of twice the size, of which the last layers are known.
+    // A network for images of twice the size has the same last layers.
     let mut larger = trainer(&["data.size=56"]).unwrap();
     let start = larger.start_from(dir.path()).unwrap();
-    assert!(start.generator.taken > 0 && start.generator.taken < start.generator.all, "{start:?}");
+    assert!(start.generator.transferred > 0 && start.generator.transferred < start.generator.all, "{start:?}");
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub(super) fn frames(
     class: Option<u32>,
     frames: usize,
 ) -> Result<Vec<Picture>> {
-    let (rows, columns) = (args.rows, args.columns);
+    let rows = args.rows;
+    let columns = args.columns;
     let count = rows * columns;
     if args.seeds.is_some() && count > 1 && (class.is_some() || subject.generator.classes().is_none()) {
         let problem = "all tiles would show the same loop through these seeds; leave --rows and --columns out";

@@ -138,7 +138,7 @@ pub(crate) struct Header {
     pub channels: Channels,
     /// Bits of a channel: 8, 16 or 32.
     pub depth: usize,
-    /// Whether there are several frames, of which only the first is read.
+    /// Whether the file is an animation; only its first frame is read.
     pub is_animated: bool,
     /// Bytes of the file.
     pub length: u64,

@@ -48,7 +48,7 @@ pub struct Survey {
     pub channels: ChannelCounts,
     /// How many have 16 bits or more for each channel.
     pub deep: usize,
-    /// How many are animations, of which only the first frame is read.
+    /// Number of animations; only their first frames are read.
     pub animated: usize,
     /// Each class with its number of images; empty if the folders are not classes.
     pub classes: Vec<(String, usize)>,
@@ -145,7 +145,7 @@ impl Survey {
     /// Surveys the images in the folder `dir`, in all threads of rayon's pool.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no such folder; [`Error::Read`] if it cannot be read. A folder without images is none.
+    /// [`Error::Setting`] if there is no such folder; [`Error::Read`] if it cannot be read. A folder without images is not an error.
     pub fn of(dir: &Path) -> Result<Self, Error> {
         places::exists(dir, "images")?;
         let Found { images, inventory } = walk(dir)?;
@@ -198,8 +198,8 @@ impl Survey {
     }
 }
 
-/// The number of channels that suits files of which so many hold which channels. Of `looked_at` decoded images with alpha in their files,
-/// `uses_alpha` have a pixel that is not opaque.
+/// Returns the number of channels for files with these channel counts. `uses_alpha` of `looked_at` decoded images with alpha have a pixel
+/// that is not opaque.
 pub(crate) fn recommended_channels(counts: &ChannelCounts, uses_alpha: usize, looked_at: usize) -> usize {
     let is_common = |count: usize| count > 0 && count.saturating_mul(ONE_IN) >= counts.all();
     let transparent = (counts.with_alpha() as u128 * uses_alpha as u128).div_ceil(looked_at.max(1) as u128) as usize;

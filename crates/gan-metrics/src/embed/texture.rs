@@ -164,7 +164,8 @@ mod tests {
         for kernel in &network.kernels {
             let (outputs, ..) = kernel.dims4().unwrap();
             let k: Vec<f32> = kernel.flatten_all().unwrap().to_vec1().unwrap();
-            let (rows, columns) = ((h - 2) / 2 + 1, (w - 2) / 2 + 1);
+            let rows = (h - 2) / 2 + 1;
+            let columns = (w - 2) / 2 + 1;
             let mut y = vec![0.0; outputs * rows * columns];
             for (at, y) in y.iter_mut().enumerate() {
                 let (o, i, j) = (at / (rows * columns), at / columns % rows, at % columns);

@@ -64,9 +64,8 @@ fn has_blank_square(picture: &[f32]) -> bool {
     // The side of the largest blank square whose last corner is each pixel.
     let mut sides = [0usize; SIDE * SIDE];
     for at in (0..SIDE * SIDE).filter(|at| blank[*at]) {
-        let (row, column) = (at / SIDE, at % SIDE);
-        sides[at] = match (row, column) {
-            (0, _) | (_, 0) => 1,
+        sides[at] = match [at / SIDE, at % SIDE] {
+            [0, _] | [_, 0] => 1,
             _ => 1 + sides[at - 1].min(sides[at - SIDE]).min(sides[at - SIDE - 1]),
         };
     }

@@ -1,17 +1,17 @@
-//! `[schedule]`: what changes over the images that a run has seen.
+//! `[schedule]`: settings that change with the number of real images seen.
 
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// Values at the end of a schedule, over real images seen. Each setting begins with its own value, and follows the curve to the one here;
-/// the weights of penalties follow it to their `end`. What is not named stays constant.
+/// Final values of settings that change with the number of real images seen. Each setting starts with its own value and follows the curve
+/// to the value here; the weights of penalties follow it to their `end`. Settings that are left out stay constant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
     /// Number of real images after which the end is reached; the whole run by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<u64>,
-    /// Form of the way from the start to the end.
+    /// Shape of the curve.
     pub curve: Curve,
     /// Factor of both learning rates at the end; 1 at the start.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,7 +27,7 @@ pub struct Schedule {
     pub ema_half_life: Option<f64>,
 }
 
-/// Form of the way from the start of a schedule to its end.
+/// Shape of the curve from the start of a schedule to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Curve {
@@ -39,7 +39,7 @@ pub enum Curve {
 }
 
 impl Curve {
-    /// Returns how much of the way is done after a part `progress` of the images, both from 0 to 1.
+    /// Returns the position on the curve, from 0 to 1, after a fraction `progress` of the images.
     pub fn at(self, progress: f64) -> f64 {
         let progress = progress.clamp(0.0, 1.0);
         match self {
@@ -50,7 +50,7 @@ impl Curve {
 }
 
 impl Schedule {
-    /// Returns whether it changes nothing that is not a penalty.
+    /// Returns whether all of its settings are left out.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
@@ -67,9 +67,9 @@ impl Schedule {
     }
 }
 
-/// Returns the value after a part `way` of the way from `start` to `end`, if it changes.
-pub(crate) fn between(start: f64, end: Option<f64>, way: f64) -> f64 {
-    end.map_or(start, |end| start + (end - start) * way)
+/// Interpolates linearly from `start` (`at` = 0) to `end` (`at` = 1); without an end, the value is constant.
+pub(crate) fn interpolate(start: f64, end: Option<f64>, at: f64) -> f64 {
+    end.map_or(start, |end| start + (end - start) * at)
 }
 
 #[cfg(test)]
@@ -81,9 +81,9 @@ mod tests {
         for curve in [Curve::Linear, Curve::Cosine] {
             assert_eq!([0.0, 0.5, 1.0, 7.0].map(|part| (curve.at(part) * 1e12).round() / 1e12), [0.0, 0.5, 1.0, 1.0]);
         }
-        // R3GAN's rate at a quarter of the way: 5e-5 + (2e-4 - 5e-5) * (1 + cos(pi / 4)) / 2
-        let rate = 2e-4 * between(1.0, Some(0.25), Curve::Cosine.at(0.25));
+        // R3GAN's rate after a quarter of the images: 5e-5 + (2e-4 - 5e-5) * (1 + cos(pi / 4)) / 2
+        let rate = 2e-4 * interpolate(1.0, Some(0.25), Curve::Cosine.at(0.25));
         assert!((rate - 1.780_330_085_889_910_6e-4).abs() < 1e-15, "{rate}");
-        assert_eq!(between(3.0, None, 0.5), 3.0);
+        assert_eq!(interpolate(3.0, None, 0.5), 3.0);
     }
 }

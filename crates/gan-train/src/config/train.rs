@@ -34,16 +34,17 @@ pub struct TrainConfig {
     /// Whether G generates D's samples in training mode or in inference mode (Keras' `predict`).
     #[serde(default)]
     pub fakes_mode: FakesMode,
-    /// Whether G is compared with the real samples that D has just seen, or with new ones, where its loss compares at all.
+    /// Whether a relativistic loss of G compares its samples with the real samples that D has just seen, or with new ones. With new ones, G's
+    /// samples are new as well.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub reuse_reals: bool,
-    /// Run folder or weight file with whose weights both networks begin, as far as their layers fit.
+    /// Run folder or weight file from which both networks take their initial weights where the shapes fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
     /// β of the average of G's weights (EMA), from 0 to less than 1, e.g. 0.999; no average by default.
     pub ema: Option<f64>,
-    /// Instead of `ema`: number of real images after which weights count half in the average, at any size of batches. At the start it is 5 %
-    /// of the images seen, while that is less (Karras et al. 2020, arXiv:2006.06676, appendix).
+    /// Half-life of the average in real images, instead of `ema`: independent of the batch size. While 5 % of the images seen are fewer, the
+    /// half-life is that number, as in the code of Karras et al. 2020, arXiv:2006.06676.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_half_life: Option<f64>,
     /// Fraction of the run, at its end, over which both learning rates decrease linearly to 0: 0.5 is the second half; constant by default.

@@ -42,7 +42,7 @@ pub trait UpdateRule: Send + Sync {
     }
 }
 
-/// What schedules and rollbacks change in an update rule.
+/// Values that schedules and rollbacks change in an update rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
     /// Factor of the learning rate.
@@ -68,7 +68,7 @@ pub struct RuleUpdate<'a> {
     pub averages: &'a [Average],
     /// Number of the step, counted from 1.
     pub step: u64,
-    /// What schedules and rollbacks change.
+    /// Values that schedules and rollbacks change.
     pub rates: Rates,
 }
 

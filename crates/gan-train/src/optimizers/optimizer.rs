@@ -13,12 +13,13 @@ pub struct Optimizer {
     rule: Box<dyn UpdateRule>,
     pub(crate) averages: Averages,
     rates: Rates,
-    /// Variables with a factor of 0 or 1 for each of their numbers, where some keep their values.
+    /// Variables with frozen parameters, and a mask for each: 0 for frozen values, 1 for others.
     masks: Vec<(Var, Tensor)>,
 }
 
 impl Optimizer {
-    /// Returns an optimizer for the trainable `params`; running averages are skipped. `rule` is an [`OptimizerConfig`](super::OptimizerConfig) or a rule of your own.
+    /// Returns an optimizer for the trainable `params`; running averages are skipped. `rule` is an [`OptimizerConfig`](super::OptimizerConfig)
+    /// or a rule of your own.
     ///
     /// # Errors
     /// If the averages cannot be allocated.
@@ -33,8 +34,8 @@ impl Optimizer {
         })
     }
 
-    /// Keeps the weights of the first `layers` layers that have any.
-    pub(crate) fn without_layers(mut self, layers: usize) -> Result<Self> {
+    /// Freezes the first `layers` layers that have weights.
+    pub(crate) fn freeze_layers(mut self, layers: usize) -> Result<Self> {
         if layers == 0 {
             return Ok(self);
         }
@@ -59,8 +60,8 @@ impl Optimizer {
         Ok(self)
     }
 
-    /// Returns whether some weights keep their values.
-    pub(crate) fn has_masks(&self) -> bool {
+    /// Returns whether some layers are frozen.
+    pub(crate) fn has_frozen_layers(&self) -> bool {
         !self.masks.is_empty()
     }
 
@@ -152,7 +153,7 @@ impl Optimizer {
         found.ok_or_else(|| Error::config("--device", "an update rule of your own runs on the CPU"))
     }
 
-    /// Follows these rates from now on.
+    /// Sets the learning rate's factor and β₂ for the next steps.
     pub fn set_rates(&mut self, rates: Rates) {
         self.rates = rates;
     }

@@ -44,7 +44,7 @@ impl Trainer {
     pub(super) fn updated(&mut self, update: DUpdate, report: &mut StepReport) {
         let config = self.plan.config();
         if !config.augment.is_none() {
-            report.augment = Some(self.place().augment);
+            report.augment = Some(self.run_progress().augment);
         }
         if let Some(adaptive) = &mut self.adaptive {
             adaptive.follow(update.sign, config.train.batch, &config.augment);

@@ -21,7 +21,7 @@ impl Trainer {
     pub fn move_to<B: StepBackend>(&mut self, backend: &B) -> Result<()> {
         let config = self.plan.config();
         let fail = |what: &str| Error::config("--device", format!("{what} runs on the CPU only: add --device cpu"));
-        let objective = self.plan.objective(&self.loss, 0, self.place());
+        let objective = self.plan.objective(&self.loss, 0, self.run_progress());
         if let Some(what) = unsupported(&objective, config.train.accumulate > 1, self.group.ranks.size()) {
             return Err(fail(what));
         }
@@ -30,7 +30,7 @@ impl Trainer {
             return Err(fail("this optimizer"));
         }
         let optimizers = [&self.optimizer_g, &self.optimizer_d];
-        if optimizers.iter().any(|optimizer| optimizer.has_masks()) {
+        if optimizers.iter().any(|optimizer| optimizer.has_frozen_layers()) {
             return Err(fail("a network with frozen layers"));
         }
         let (g, d) = (self.generator.as_ref(), self.discriminator.as_ref());

@@ -1,14 +1,14 @@
 //! The length of a run, and what depends on how much of it is done.
 
 use super::Trainer;
-use crate::config::schedule::between;
+use crate::config::schedule::interpolate;
 use crate::config::{Alternate, Extended};
 use crate::ema::Decay;
 use crate::optimizers::Rates;
-use crate::plan::{Length, Place};
+use crate::plan::{Length, RunProgress};
 
 impl Trainer {
-    /// Returns the number of real images that the run has seen, over all processes.
+    /// Returns the number of real images that D has seen, over all processes. Every batch counts as a whole one.
     pub fn images_seen(&self) -> u64 {
         self.images_in(self.step)
     }
@@ -20,30 +20,30 @@ impl Trainer {
         steps.saturating_mul(updates).saturating_mul(train.batch as u64)
     }
 
-    /// Returns how much of the way from the start to the end of `[schedule]` is done before the next step, from 0 to 1.
-    pub(super) fn way(&self) -> f64 {
+    /// Returns the position on the curve of `[schedule]` before the next step, from 0 to 1.
+    pub(super) fn schedule_progress(&self) -> f64 {
         let schedule = &self.plan.config().schedule;
         let progress = schedule.images.map_or_else(|| self.progress(), |all| self.images_seen() as f64 / all as f64);
         schedule.curve.at(progress)
     }
 
-    /// Returns where the run stands before the next update of D.
-    pub(super) fn place(&self) -> Place {
+    /// Returns the progress of the run before the next update of D.
+    pub(super) fn run_progress(&self) -> RunProgress {
         let config = self.plan.config();
-        let way = self.way();
-        let scheduled = between(config.augment.probability, config.schedule.augment, way);
+        let schedule = self.schedule_progress();
+        let scheduled = interpolate(config.augment.probability, config.schedule.augment, schedule);
         let augment = self.adaptive.map_or(scheduled, |adaptive| adaptive.probability);
-        Place { progress: self.progress(), way, augment }
+        RunProgress { run: self.progress(), schedule, augment }
     }
 
-    /// Returns what the optimizers follow in the next step.
+    /// Returns the scheduled settings of an optimizer in the next step, whose own β₂ is `beta2`.
     pub(super) fn rates(&self, beta2: Option<f64>) -> Rates {
         let end = self.plan.config().schedule.beta2;
-        let beta2 = beta2.zip(end).map(|(start, end)| between(start, Some(end), self.way()));
+        let beta2 = beta2.zip(end).map(|(start, end)| interpolate(start, Some(end), self.schedule_progress()));
         Rates { lr_factor: self.lr_factor(), beta2 }
     }
 
-    /// Returns how the average of G's weights follows them after the next step, if there is one.
+    /// Returns the decay of the average of G's weights in the next step.
     pub(super) fn decay(&self) -> Decay {
         let train = &self.plan.config().train;
         match (train.ema, train.ema_half_life) {
@@ -51,7 +51,7 @@ impl Trainer {
             (None, half_life) => {
                 let end = self.plan.config().schedule.ema_half_life;
                 let seen = self.images_in(self.step + 1) as f64;
-                let half_life = between(half_life.unwrap_or(0.0), end, self.way());
+                let half_life = interpolate(half_life.unwrap_or(0.0), end, self.schedule_progress());
                 Decay::HalfLife { images: self.images_in(1) as f64, half_life: half_life.min(0.05 * seen) }
             }
         }
@@ -60,7 +60,7 @@ impl Trainer {
     /// Returns the factor of both learning rates in the next step: `alarms.lr_factor` for each rollback, times the schedule.
     pub fn lr_factor(&self) -> f64 {
         let config = self.plan.config();
-        let scheduled = between(1.0, config.schedule.lr_factor, self.way());
+        let scheduled = interpolate(1.0, config.schedule.lr_factor, self.schedule_progress());
         let times = i32::try_from(self.rollbacks).unwrap_or(i32::MAX);
         let left = 1.0 - self.progress();
         let decayed = config.train.decay.map_or(1.0, |part| (left / part).clamp(0.0, 1.0));
