@@ -31,13 +31,13 @@ pub fn refuse_others(args: &TrainArgs) -> Result<()> {
 
 /// Returns the preset and the settings for the images that `args` name, and prints what was found unless `quiet`.
 pub fn choose(args: &TrainArgs, has_gpu: bool, quiet: bool) -> Result<(String, Vec<String>)> {
-    if let Some(recipe) = &args.recipe {
-        if !presets::RECIPES.contains(&recipe.as_str()) {
-            return Err(usage(
-                format_args!("--recipe {recipe}"),
-                format_args!("expected one of {}", presets::RECIPES.join(", ")),
-            ));
-        }
+    if let Some(recipe) = &args.recipe
+        && !presets::RECIPES.contains(&recipe.as_str())
+    {
+        return Err(usage(
+            format_args!("--recipe {recipe}"),
+            format_args!("expected one of {}", presets::RECIPES.join(", ")),
+        ));
     }
     let dir = std::path::absolute(&args.source)?;
     let survey = Survey::of(&dir)?;
