@@ -84,11 +84,13 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
     let is_sheet = matches!(out.form, Form::Png | Form::Stdout);
     if args.grid.is_some() && !is_sheet {
         return Err(
-            Usage(format!("--grid arranges a sheet, but {} is not a .png: name one", args.out.display())).into()
+            Usage(format!("--grid arranges a sheet, but {} is not a .png: name a .png", args.out.display())).into()
         );
     }
     if let Some(option) = args.sheet.option().filter(|_| !is_sheet) {
-        return Err(Usage(format!("{option} draws a sheet, but {} is not a .png: name one", args.out.display())).into());
+        return Err(
+            Usage(format!("{option} draws a sheet, but {} is not a .png: name a .png", args.out.display())).into()
+        );
     }
     let weights = source::weight_file(&args.source)?;
     out.keep_apart_from([Some(&weights), args.latents.as_ref()].into_iter().flatten().map(|path| path.as_path()))?;
