@@ -94,13 +94,14 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
     }
     let weights = source::weight_file(&args.source)?;
     out.keep_apart_from([Some(&weights), args.latents.as_ref()].into_iter().flatten().map(|path| path.as_path()))?;
+    let (description, generator, device) = source::sampler(&args.source, &args.device)?;
     if args.sheet.option().is_some() {
-        let (description, generator, device) = source::generator(&args.source, &args.device)?;
-        let class = args.class.as_ref().map(|name| source::class(&description, &generator, name)).transpose()?;
+        let class =
+            args.class.as_ref().map(|name| source::class(&description, generator.as_ref(), name)).transpose()?;
         let subject = Subject {
             source: &args.source,
             description: &description,
-            generator: &generator,
+            generator: generator.as_ref(),
             device: &device,
             class,
             within: args.truncation.or(description.latent.truncation),
@@ -108,7 +109,6 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
         };
         return save(&sheets::draw(&args.sheet, &subject, &Size { count: args.count, grid: args.grid })?, &out);
     }
-    let (description, generator, device) = source::sampler(&args.source, &args.device)?;
     let (latents, count) = latents(args, &description.latent)?;
     if count == 0 {
         return Err(Usage("there are no latent vectors to make samples from; expected at least 1".into()).into());

@@ -10,11 +10,11 @@ use candle_core::Tensor;
 use clap::Args;
 use gan_base::Rng;
 use gan_base::messages::counted;
+use gan_core::Generator;
 use gan_core::check_finite;
 use gan_core::samples;
 use gan_core::slerp;
 use gan_core::weights::Description;
-use gan_core::{Generator, LayeredGenerator};
 use gan_report::{Animation, Picture, check_grid};
 use gan_run::pictures;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,9 @@ pub struct InterpolateArgs {
     /// and each in turn for the tiles of a loop].
     #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub class: Option<String>,
+    /// Device to compute on: auto, cpu, cuda, cuda:N, metal.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
 }
 
 /// Maximum number of frames, because all are held in memory.
@@ -91,9 +94,9 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
     }
     let weights = source::weight_file(&args.source)?;
     out.keep_apart_from([weights.as_path()])?;
-    let (description, generator, device) = source::generator(&args.source, "auto")?;
-    let subject = Subject { description: &description, generator: &generator, device: &device };
-    let class = args.class.as_ref().map(|name| source::class(&description, &generator, name)).transpose()?;
+    let (description, generator, device) = source::sampler(&args.source, &args.device)?;
+    let subject = Subject { description: &description, generator: generator.as_ref(), device: &device };
+    let class = args.class.as_ref().map(|name| source::class(&description, generator.as_ref(), name)).transpose()?;
     if args.is_loop {
         let frames = loops::frames(args, &subject, class, frames as usize)?;
         return save(&frames, out.form, args.fps, args.scale, &out.path);
@@ -120,7 +123,7 @@ pub fn run(args: &InterpolateArgs) -> Result<()> {
 /// A generator and what its weight file says.
 pub struct Subject<'a> {
     pub description: &'a Description,
-    pub generator: &'a LayeredGenerator,
+    pub generator: &'a dyn Generator,
     pub device: &'a candle_core::Device,
 }
 

@@ -11,7 +11,7 @@ use clap::Args;
 use gan_base::Rng;
 use gan_base::messages::counted;
 use gan_core::weights::Description;
-use gan_core::{Discriminator, ForwardContext, Generator, LayeredDiscriminator, LayeredGenerator};
+use gan_core::{Discriminator, ForwardContext, Generator, LayeredDiscriminator};
 use gan_core::{check_finite, classes_in_turn, samples, samples_at_once};
 use gan_report::{Picture, Tile, tiles, titled};
 use gan_run::pictures;
@@ -71,7 +71,7 @@ impl SheetArgs {
 pub struct Subject<'a> {
     pub source: &'a Path,
     pub description: &'a Description,
-    pub generator: &'a LayeredGenerator,
+    pub generator: &'a dyn Generator,
     pub device: &'a Device,
     /// Class of all samples.
     pub class: Option<u32>,

@@ -17,6 +17,7 @@ mod driver;
 mod failure;
 mod glu;
 mod graph;
+mod image_transform;
 mod launch;
 mod layout;
 mod learned_slope;

@@ -3,8 +3,8 @@
 use crate::launch::{Shape, arguments};
 use crate::{CapturedMemory, Cuda, Graph, Norm, Slice, SliceMut, Type};
 use gan_kernels::Cpu;
-use gan_kernels::backend::{Backend, Memory, Norms, Optimizers};
-use gan_kernels::ops::SpectralNorm;
+use gan_kernels::backend::{Backend, Memory, Norms, Optimizers, size};
+use gan_kernels::ops::{ImageLayout, ImageTransform, SpectralNorm};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::atomic::Ordering;
@@ -77,6 +77,16 @@ pub trait StepBackend: Backend {
         kernel: Self::Slice<'_>,
         values: Self::Slice<'_>,
         gradient: Self::SliceMut<'_>,
+    );
+    /// Transforms images by the [`ImageTransform::numbers`] of each, which are f32.
+    fn transform_images(&self, layout: &ImageLayout, by: Self::Slice<'_>, x: Self::Slice<'_>, y: Self::SliceMut<'_>);
+    /// Computes the gradient by images from that by the transformed ones.
+    fn transform_images_grad(
+        &self,
+        layout: &ImageLayout,
+        by: Self::Slice<'_>,
+        g: Self::Slice<'_>,
+        dx: Self::SliceMut<'_>,
     );
 }
 
@@ -182,6 +192,14 @@ impl StepBackend for Cuda {
     fn spectral_norm_grad(&self, sides: [usize; 3], kernel: Slice<'_>, values: Slice<'_>, gradient: SliceMut<'_>) {
         Cuda::spectral_norm_grad(self, sides, kernel, values, gradient);
     }
+
+    fn transform_images(&self, layout: &ImageLayout, by: Slice<'_>, x: Slice<'_>, y: SliceMut<'_>) {
+        self.transform(layout, by, x, &y, false);
+    }
+
+    fn transform_images_grad(&self, layout: &ImageLayout, by: Slice<'_>, g: Slice<'_>, dx: SliceMut<'_>) {
+        self.transform(layout, by, g, &dx, true);
+    }
 }
 
 impl StepBackend for Cpu {
@@ -272,6 +290,21 @@ impl StepBackend for Cpu {
 
     fn spectral_norm_grad(&self, sides: [usize; 3], kernel: &[f32], values: &[f32], gradient: &mut [f32]) {
         SpectralNorm::from_values(sides, values).grad(kernel, gradient);
+    }
+
+    fn transform_images(&self, layout: &ImageLayout, by: &[f32], x: &[f32], y: &mut [f32]) {
+        let len = size(layout.sides);
+        for ((by, x), y) in by.chunks_exact(ImageTransform::LEN).zip(x.chunks_exact(len)).zip(y.chunks_exact_mut(len)) {
+            layout.transform(&ImageTransform::from_numbers(by), x, y);
+        }
+    }
+
+    fn transform_images_grad(&self, layout: &ImageLayout, by: &[f32], g: &[f32], dx: &mut [f32]) {
+        let len = size(layout.sides);
+        for ((by, g), dx) in by.chunks_exact(ImageTransform::LEN).zip(g.chunks_exact(len)).zip(dx.chunks_exact_mut(len))
+        {
+            layout.transform_grad(&ImageTransform::from_numbers(by), g, dx);
+        }
     }
 }
 

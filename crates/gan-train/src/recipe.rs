@@ -88,14 +88,7 @@ impl Choice {
         };
         choice.set(format!("data.dir={}", toml_string(&shown.to_string())), "");
         let is_augmented = choice.preset == OWN_IMAGES && survey.different < MANY;
-        // Augmentation runs on the CPU only, and the whole run with it.
-        let on_gpu = options.has_gpu && !is_augmented;
-        if options.has_gpu && is_augmented {
-            choice.advice.push(
-                "augmentation runs on the CPU only, so the GPU is not used; --recipe r3gan-images trains there without it".into(),
-            );
-        }
-        choice.size(survey, options, on_gpu);
+        choice.size(survey, options);
         choice.channels(survey);
         let classes = survey.classes.len();
         if options.by_class {
@@ -111,7 +104,7 @@ impl Choice {
         if is_augmented {
             choice.augmentation(survey);
         }
-        if choice.preset == OWN_IMAGES && !on_gpu && Level::current() != Level::Avx512Bf16 {
+        if choice.preset == OWN_IMAGES && !options.has_gpu && Level::current() != Level::Avx512Bf16 {
             choice.set("train.precision=\"f32\"".into(), "this processor has no bf16 instructions");
         }
         if survey.different < FEW {
@@ -127,9 +120,9 @@ impl Choice {
         self.settings.push(Setting { assignment, reason: reason.into() });
     }
 
-    fn size(&mut self, survey: &Survey, options: &RecipeOptions, on_gpu: bool) {
+    fn size(&mut self, survey: &Survey, options: &RecipeOptions) {
         let middle = survey.shorter_side.median;
-        let most = if on_gpu { SIDES[SIDES.len() - 1] } else { SIDE_ON_CPU };
+        let most = if options.has_gpu { SIDES[SIDES.len() - 1] } else { SIDE_ON_CPU };
         let can_be = |side: &usize| *side <= middle.min(most) && (self.preset == OWN_IMAGES || side.is_power_of_two());
         let fitting = SIDES.into_iter().filter(can_be).max();
         let side = fitting.unwrap_or(SIDES[0]);
@@ -138,7 +131,7 @@ impl Choice {
             Some(_) => "as you say".into(),
             None if side == most => {
                 let larger = if middle >= 2 * most { "; larger ones take four times as long (--size)" } else { "" };
-                format!("the usual size on {}{larger}", if on_gpu { "a GPU" } else { "a CPU" })
+                format!("the usual size on {}{larger}", if options.has_gpu { "a GPU" } else { "a CPU" })
             }
             None => format!("half of the images are at most {middle} pixels wide or high"),
         };
@@ -235,9 +228,7 @@ mod tests {
         for (side, on_cpu, there) in [(28, 28, 28), (64, 64, 64), (100, 64, 96), (500, 64, 128)] {
             let is_size = |set: &[String], side| set.contains(&format!("data.size=[{side}, {side}]"));
             assert!(is_size(&settings(&survey(5000, side), &RecipeOptions::default()), on_cpu));
-            assert!(is_size(&settings(&survey(50_000, side), &with_gpu), there));
-            // Fewer images are augmented, on the CPU.
-            assert!(is_size(&settings(&survey(5000, side), &with_gpu), on_cpu));
+            assert!(is_size(&settings(&survey(5000, side), &with_gpu), there));
         }
         let asked = RecipeOptions { size: Some([32, 48]), ..RecipeOptions::default() };
         assert!(settings(&survey(9, 64), &asked).contains(&"data.size=[32, 48]".into()));

@@ -128,6 +128,15 @@ fn settings_of_a_step_have_the_same_effect() {
         &["optimizer.generator.kind=rmsprop"],
         &["penalties=[{kind=\"r1\",weight=5,every=2,share=0.5},{kind=\"gp_zero\",weight=1}]"],
         &["penalties=[{kind=\"dragan\",weight=10}]"],
+        &["augment.color=true", "augment.translation=0.2", "augment.cutout=0.5", "augment.probability=0.7"],
+        &[
+            "train.pacgan=2",
+            "data.last_batch=drop",
+            "augment.translation=0.2",
+            "train.reuse_fakes=false",
+            "train.fakes_mode=eval",
+        ],
+        &["augment.cutout=0.5", "loss.kind=relativistic_pairing", "penalties=[{kind=\"r1\",weight=1}]"],
     ] {
         check("dcgan-mnist", settings);
     }
@@ -181,9 +190,10 @@ fn checkpoints_go_on(preset: &str, settings: &[&str]) {
 
 #[test]
 fn what_a_device_cannot_do_is_refused() {
-    for (preset, setting, named) in
-        [("dcgan-mnist", "augment.color=true", "[augment]"), ("dcgan-mnist", "train.accumulate=2", "train.accumulate")]
-    {
+    for (preset, setting, named) in [
+        ("dcgan-mnist", "train.instance_noise={sigma=0.1}", "instance noise"),
+        ("dcgan-mnist", "train.accumulate=2", "train.accumulate"),
+    ] {
         let mut here = trainer(preset, &[setting]);
         let message = here.move_to(&Cpu).unwrap_err().to_string();
         assert!(message.contains(named), "{preset} {setting}: {message}");

@@ -77,11 +77,13 @@ fn plan(network: usize, settings: &[&str]) -> Plan {
 const R1: &str = r#"penalties=[{kind="r1",weight=1,every=2}]"#;
 const BOTH: &str = r#"penalties=[{kind="r1",weight=1},{kind="r2",weight=1}]"#;
 
+const AUGMENTED: &str = "augment={color=true,translation=0.25,cutout=0.5,probability=0.7}";
+
 /// A discriminator with spectral norm that is not linear around each sample.
 const CURVED: &str = r#"discriminator.layers=[{conv=6,kernel=3,stride=2,padding=1,spectral_norm=true},"silu","flatten",{dense=1,spectral_norm=true}]"#;
 
 /// Networks and settings of steps without dropout, whose random numbers are the device's own.
-const CASES: [(usize, &[&str]); 13] = [
+const CASES: [(usize, &[&str]); 16] = [
     (0, &[]),
     (0, &["train.d_steps=2", "train.joint_batch=true", "loss.kind=wasserstein", "optimizer.generator.kind=rmsprop"]),
     (0, &["train.reuse_fakes=false", "train.fakes_mode=eval", "train.clip_norm=0.5", R1]),
@@ -95,6 +97,9 @@ const CASES: [(usize, &[&str]); 13] = [
     (4, &["loss.kind=relativistic_pairing", BOTH]),
     (4, &[r#"penalties=[{kind="r1",weight=1,share=0.5}]"#]),
     (4, &[CURVED, R1]),
+    (0, &["train.pacgan=3", "data.last_batch=drop", "discriminator.input=[3,8,8]", AUGMENTED]),
+    (0, &[AUGMENTED, "train.d_steps=2", R1]),
+    (2, &["loss.kind=relativistic_pairing", BOTH, AUGMENTED]),
 ];
 
 /// Losses of each step, and the parameters after them.

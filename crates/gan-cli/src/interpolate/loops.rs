@@ -5,7 +5,6 @@ use crate::args::usage;
 use anyhow::Result;
 use candle_core::Tensor;
 use gan_base::Rng;
-use gan_core::Generator;
 use gan_report::{Picture, Tile, check_grid, tiles};
 
 /// Maximum size of all frames together in bytes before they are enlarged, because all are held in memory.

@@ -1,10 +1,12 @@
 //! Random transformations of D's input, real and generated alike, through which G's gradient passes: DiffAugment (Zhao et al. 2020,
 //! arXiv:2006.10738). With little data, they keep D learning instead of memorizing.
 //!
-//! A new augmentation is a file with a function `apply`, and a line in `augmentations!` below with its key in `[augment]` and its type.
+//! A new augmentation is a file with a function `draw` that changes an [`ImageTransform`] at random, and a line in `augmentations!` below with
+//! its key in `[augment]` and its type.
 
 use candle_core::{Result, Tensor};
 use gan_base::Rng;
+use gan_kernels::ops::{ImageTransform, transform_images};
 use serde::{Deserialize, Serialize};
 
 /// The paper's speed of an adaptive probability.
@@ -89,18 +91,13 @@ macro_rules! augmentations {
                 self.problem_of_probability()
             }
 
-            /// Applies all augmentations, each to a sample with probability `probability`: x `[N, C, H, W]` -> `[N, C, H, W]`,
-            /// differentiable by x.
-            ///
-            /// # Errors
-            /// If x are not images.
-            pub fn apply(&self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
-                let mut x = x.clone();
-                $(if self.$module != <$setting>::default() && self.probability > 0.0 {
-                    let changed = $module::apply(self.$module, &x, rng)?;
-                    x = self.for_some(changed, x, rng)?;
+            /// Draws the transformation of an image of `sides` `[H, W]`.
+            fn draw(&self, sides: [usize; 2], rng: &mut Rng) -> ImageTransform {
+                let mut transform = ImageTransform::IDENTITY;
+                $(if self.$module != <$setting>::default() && self.is_chosen(rng) {
+                    $module::draw(self.$module, sides, &mut transform, rng);
                 })*
-                Ok(x)
+                transform
             }
         }
     };
@@ -131,15 +128,31 @@ impl Augment {
         }
     }
 
-    /// Returns `changed` for a random part of the samples, and `x` for the others.
-    fn for_some(&self, changed: Tensor, x: Tensor, rng: &mut Rng) -> Result<Tensor> {
-        if self.probability >= 1.0 {
-            return Ok(changed);
+    /// Draws whether an augmentation is applied to a sample.
+    fn is_chosen(&self, rng: &mut Rng) -> bool {
+        self.probability >= 1.0 || f64::from(rng.uniform(0.0, 1.0)) < self.probability
+    }
+
+    /// Draws the transformations of `n` images of `sides` `[H, W]`.
+    pub fn draws(&self, n: usize, sides: [usize; 2], rng: &mut Rng) -> Vec<ImageTransform> {
+        (0..n).map(|_| self.draw(sides, rng)).collect()
+    }
+
+    /// Returns how many of an image's channels are colors: all of gray and RGB images, and those before alpha.
+    pub fn colors(channels: usize) -> usize {
+        match channels {
+            2 | 4 => channels - 1,
+            _ => channels,
         }
-        let n = x.dim(0)?;
-        let is_chosen = |rng: &mut Rng| u8::from(f64::from(rng.uniform(0.0, 1.0)) < self.probability);
-        let chosen: Vec<u8> = (0..n).map(|_| is_chosen(rng)).collect();
-        Tensor::from_vec(chosen, (n, 1, 1, 1), x.device())?.broadcast_as(x.shape())?.where_cond(&changed, &x)
+    }
+
+    /// Applies all augmentations, each to a sample with probability `probability`: x `[N, C, H, W]` -> `[N, C, H, W]`, differentiable by x.
+    ///
+    /// # Errors
+    /// If x are not images.
+    pub fn apply(&self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+        let (n, c, h, w) = x.dims4()?;
+        transform_images(x, self.draws(n, [h, w], rng), Self::colors(c))
     }
 }
 

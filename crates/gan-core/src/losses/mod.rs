@@ -20,7 +20,7 @@ pub struct Labels {
 }
 
 /// Kind of samples that logits belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// Real samples.
     Real,

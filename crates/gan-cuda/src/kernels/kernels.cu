@@ -11,6 +11,7 @@
 #include "classes.cuh"
 #include "convolutions.cuh"
 #include "glu.cuh"
+#include "image_transform.cuh"
 #include "layouts.cuh"
 #include "learned_slope.cuh"
 #include "minibatch_std.cuh"

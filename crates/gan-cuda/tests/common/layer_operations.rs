@@ -5,6 +5,7 @@ use gan_cuda::step::{StepBackend, spectral_values};
 use gan_kernels::backend::{
     Activation, InputActivation, JvpAdjoints, NormGrads, PixelMap, SampleNormCall, SampleStatistics, size,
 };
+use gan_kernels::ops::{ImageLayout, ImageTransform};
 
 pub(super) fn all<B: StepBackend>(r: &mut Runner<'_, B>) {
     classes(r);
@@ -15,6 +16,7 @@ pub(super) fn all<B: StepBackend>(r: &mut Runner<'_, B>) {
     pixel_norms(r);
     sample_norms(r);
     minibatch_stds(r);
+    image_transforms(r);
     attentions(r);
     spectral_norms(r);
 }
@@ -272,6 +274,24 @@ fn minibatch_stds<B: StepBackend>(r: &mut Runner<'_, B>) {
         let name = format!("deviation [{h}, {w}, {c}] of {group}");
         r.put(&name, &[&y, &dx, &tangent]);
         adjoints(r, &name, &x, after, |all, to| b.minibatch_std_jvp_grad(&map, group, all, to));
+    }
+}
+
+fn image_transforms<B: StepBackend>(r: &mut Runner<'_, B>) {
+    let b = r.backend;
+    let colors = ImageTransform { pixel: 0.5, gray: -0.25, mean: 0.75, bias: 0.125, ..ImageTransform::IDENTITY };
+    let moved = ImageTransform { down: 2, across: -1, cut: [[-1, 2], [1, 9]], ..colors };
+    let all = [ImageTransform::IDENTITY, colors, moved, ImageTransform { down: -9, mean: 0.0, ..moved }];
+    let numbers: Vec<f32> = all.iter().flat_map(ImageTransform::numbers).collect();
+    let by = r.f32_of(&numbers);
+    for (sides, colors) in [([5, 7, 3], 3), ([20, 20, 4], 3), ([1, 3, 1], 1), ([8, 8, 2], 1)] {
+        let layout = ImageLayout { sides, colors, is_channels_last: true };
+        let n = all.len() * size(sides);
+        let x = r.activations(n);
+        let [mut y, mut dx] = [n; 2].map(|n| b.uninit(n));
+        b.transform_images(&layout, b.slice(&by), b.slice(&x), b.slice_mut(&mut y));
+        b.transform_images_grad(&layout, b.slice(&by), b.slice(&x), b.slice_mut(&mut dx));
+        r.put(format!("transformed {sides:?} with {colors} colors"), &[&y, &dx]);
     }
 }
 

@@ -47,7 +47,7 @@ static int all[] = {FOUR(bias_act, false), FOUR(act_grad, false), FOUR(in_act, f
     TWO(uniform, false), FOUR(act_jvp_grad, false), FOUR(scale_samples, false), TWO(max_pool_jvp, false), FOUR(learned_slope, false), FOUR(slope_sums, true), ONE(add_blocks, true),
     FOUR(glu_forward, false), FOUR(glu_grad, false), FOUR(glu_jvp, false), FOUR(glu_jvp_grad, false), FOUR(pixel_norm, true), FOUR(pixel_norm_grad, true), FOUR(pixel_norm_jvp_grad, true),
     TWO(cells_of_groups, true), ONE(cells_of_batch, false), FOUR(cell_norm, false), FOUR(cell_sums, true), ONE(cell_finish, true), FOUR(cell_update, false), ONE(cell_rows, false), FOUR(cell_jvp_sums, true), ONE(cell_jvp_finish, true), FOUR(cell_jvp_update, false),
-    TWO(std_sums, true), TWO(std_concat, false), TWO(std_factors, true), TWO(std_grad, false), TWO(std_bend, false), TWO(softmax, true), TWO(softmax_grad, true), TWO(softmax_bend, true),
+    TWO(transform_images, true), TWO(std_sums, true), TWO(std_concat, false), TWO(std_factors, true), TWO(std_grad, false), TWO(std_bend, false), TWO(softmax, true), TWO(softmax_grad, true), TWO(softmax_bend, true),
     ONE(spectral_columns, true), ONE(spectral_rows, true), ONE(spectral_finish, true), ONE(spectral_divide, false), ONE(spectral_grad, false)};
 struct Graph { std::vector<std::function<void()>> nodes; };
 struct Stream { std::shared_ptr<Graph> capturing; };

@@ -12,6 +12,7 @@ mod penalties;
 mod recorder;
 mod residence;
 mod sampler;
+mod seen;
 mod spectral_norm;
 mod step;
 
@@ -39,7 +40,7 @@ pub(crate) struct Latents<'a> {
 pub(crate) struct Update<'a> {
     pub optimizer: &'a mut Optimizer,
     pub objective: &'a Objective,
-    /// Dropout and penalties.
+    /// Dropout, augmentation and penalties.
     pub rng: &'a mut Rng,
     /// Number of the step, for messages.
     pub step: u64,
@@ -77,9 +78,7 @@ pub(crate) fn unsupported(objective: &Objective, accumulates: bool, ranks: usize
     let view = &objective.view;
     let matching = objective.penalties.iter().find(|penalty| matches!(penalty.kind.effect(), Effect::Features(_)));
     let all = [
-        (!view.augment.is_none(), "[augment]"),
         (view.noise > 0.0, "instance noise"),
-        (view.pack > 1, "train.pacgan"),
         (objective.flip > 0.0, "flipped labels"),
         (matching.is_some(), matching.map_or("", |penalty| penalty.kind.name())),
         (accumulates, "train.accumulate"),

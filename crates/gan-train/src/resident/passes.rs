@@ -38,7 +38,7 @@ impl<B: StepBackend> Scored<B> {
 impl<B: StepBackend> Engine<B> {
     /// Generates samples from the latents that were sent.
     pub fn make(&mut self, shape: &Shape, is_learned_from: bool, rng: &mut Rng) -> Result<()> {
-        let count = shape.counts[1];
+        let count = shape.made;
         let needs = if is_learned_from { PARAMETERS } else { NOTHING };
         let z = self.generator.samples(self.input(Input::Latents));
         self.made = self.drawing(rng, 0, |engine, draw| -> Result<_> {
@@ -53,7 +53,7 @@ impl<B: StepBackend> Engine<B> {
     pub fn make_by_averages(&mut self, shape: &Shape) -> Result<()> {
         let z = self.generator.samples(self.input(Input::Latents));
         let mut cx = self.generator.evaluation(shape.classes.as_ref());
-        let images = self.generator.forward(z, shape.counts[1], &mut cx)?;
+        let images = self.generator.forward(z, shape.made, &mut cx)?;
         let backend = self.backend.clone();
         let images = backend.slice(&images);
         backend.copy_to(images, backend.slice_mut(self.place_of(Input::Fake, backend.len(images))));
@@ -63,11 +63,12 @@ impl<B: StepBackend> Engine<B> {
     /// Runs D on both sides, in one pass if that is the same, and keeps the outputs. With spectral norm it differs: the power iteration of the
     /// second pass changes the kernels.
     pub fn score(&mut self, shape: &Shape, joint: bool, shared: [bool; 2], rng: &mut Rng) -> Result<()> {
-        let real = Value::<B>::from(self.discriminator.samples(self.input(Input::Real)));
         let fake = match &self.made {
             Some(made) => Value::<B>::clone(&made.images),
             None => self.narrow_input(Input::Fake).into(),
         };
+        let real = self.seen(Side::Real, self.real());
+        let fake = self.seen(Side::Fake, fake);
         let [n, m] = shape.counts;
         let sides = [(Side::Real, n), (Side::Fake, m)];
         let d = &self.discriminator;
@@ -102,9 +103,9 @@ impl<B: StepBackend> Engine<B> {
     /// Runs D on G's samples, and on real ones that the loss compares them with.
     pub fn judge(&mut self, shape: &Shape, rng: &mut Rng) -> Result<()> {
         let Some(made) = &self.made else { return Err(nothing_made()) };
-        let images = Value::<B>::clone(&made.images);
+        let images = self.seen(Side::Fake, Value::<B>::clone(&made.images));
         let [n, m] = shape.counts;
-        let real = (n > 0).then(|| Value::<B>::from(self.discriminator.samples(self.input(Input::Real))));
+        let real = (n > 0).then(|| self.seen(Side::Real, self.real()));
         self.scored.clear();
         let outputs = self.drawing(rng, 8, |engine, draw| -> Result<_> {
             let mut outputs = vec![];
@@ -125,15 +126,16 @@ impl<B: StepBackend> Engine<B> {
     }
 
     /// Computes G's gradient from that of D's outputs.
-    pub fn teach(&mut self, count: usize) -> Result<()> {
+    pub fn teach(&mut self, shape: &Shape) -> Result<()> {
         let made = self.made.take();
         let (Some(Scored { cx, .. }), Some(Made { cx: Some(of_generator), .. })) = (self.scored.pop(), made) else {
             return Err(nothing_made());
         };
         let slopes = self.narrow_input(Input::Slopes);
-        let g = self.discriminator.backward(cx, count, slopes).ok_or_else(nothing_made)?;
+        let g = self.discriminator.backward(cx, shape.counts[1], slopes).ok_or_else(nothing_made)?;
+        let g = self.seen_grad(Side::Fake, g);
         self.generator.forget_gradients();
-        self.generator.backward(of_generator, count, g);
+        self.generator.backward(of_generator, shape.made, g);
         let mut squares = self.backend.slice_mut(&mut self.squares);
         self.generator.sum_gradients(self.backend.part_mut(&mut squares, 0..B::SQUARES));
         Ok(())

@@ -45,6 +45,8 @@ pub(super) struct Engine<B: StepBackend> {
     /// D's passes over the samples of an update.
     pub scored: Vec<Scored<B>>,
     recorder: Recorder<B>,
+    /// Number of samples that D sees together.
+    pub pack: usize,
     seed: u32,
 }
 
@@ -59,14 +61,19 @@ pub(super) enum Input {
     Slopes,
     /// What the derivative of each output counts in a penalty.
     Weights(usize),
+    /// Transformations of the samples of a side, as [`gan_kernels::ops::ImageTransform::numbers`].
+    Transforms(Side),
     /// A number of its own for each update, from which dropout's random numbers are drawn.
     Clock,
 }
 
-/// Numbers of real and generated samples, and the class of each of either.
+/// Numbers of samples, and the class of each.
 #[derive(Clone)]
 pub(super) struct Shape {
+    /// Numbers of what D sees: of real and generated samples, or of packs of them.
     pub counts: [usize; 2],
+    /// Number of generated samples.
+    pub made: usize,
     pub classes: Option<Arc<Vec<u32>>>,
 }
 
@@ -89,6 +96,7 @@ impl<B: StepBackend> Engine<B> {
             latest: None,
             scored: vec![],
             recorder: Recorder::default(),
+            pack: 1,
             seed: (seed ^ seed >> 32) as u32,
             backend: backend.clone(),
         })
@@ -104,6 +112,11 @@ impl<B: StepBackend> Engine<B> {
     pub fn place_of(&mut self, input: Input, len: usize) -> &mut B::Buffer {
         self.lengths.insert(input, len);
         self.inputs.entry((input, len)).or_insert_with(|| self.backend.f32_zeros(len))
+    }
+
+    /// Returns whether something was sent.
+    pub fn has_input(&self, input: Input) -> bool {
+        self.lengths.contains_key(&input)
     }
 
     /// Returns what was sent.
@@ -218,7 +231,9 @@ impl<B: StepBackend> Engine<B> {
         if let Some(classes) = &classes {
             self.backend.set_classes(classes);
         }
-        let shape = Shape { counts: [real, latents.z.dim(0)?], classes: classes.map(Arc::new) };
+        let made = latents.z.dim(0)?;
+        let counts = [real, made].map(|count| count / self.pack);
+        let shape = Shape { counts, made, classes: classes.map(Arc::new) };
         self.latest = Some((shape.clone(), latents.classes.cloned()));
         Ok(shape)
     }
@@ -227,6 +242,7 @@ impl<B: StepBackend> Engine<B> {
 impl<B: StepBackend> Resident for Engine<B> {
     fn update_discriminator(&mut self, latents: &Latents, real: &Tensor, update: Update) -> Result<DUpdate> {
         let Update { optimizer, objective, rng, step } = update;
+        self.pack = objective.view.pack;
         let shape = self.take_latents(latents, real.dim(0)?)?;
         self.send_input(Input::Real, &numbers(real)?);
         let joint = objective.joint_batch;
@@ -238,6 +254,7 @@ impl<B: StepBackend> Resident for Engine<B> {
         if by_averages {
             self.make_by_averages(&shape)?;
         }
+        self.send_transforms(objective, [real.dim(0)?, shape.made], rng);
         let kinds: Vec<_> = due.iter().map(Due::signature).collect();
         let Latents { is_learned_from, .. } = *latents;
         let signature = format!("d {:?} {joint} {by_averages} {is_learned_from} {kinds:?}", shape.counts);
@@ -289,6 +306,7 @@ impl<B: StepBackend> Resident for Engine<B> {
         zero: f64,
     ) -> Result<GUpdate> {
         let Update { optimizer, objective, rng, step } = update;
+        self.pack = objective.view.pack;
         let properties = objective.loss.properties();
         let real = real.filter(|_| properties.is_relativistic);
         let n = real.map_or(Ok(0), |real| real.dim(0))?;
@@ -296,11 +314,12 @@ impl<B: StepBackend> Resident for Engine<B> {
             self.take_latents(fresh, n)?;
         }
         let Some((latest, classes)) = self.latest.clone() else { return Err(nothing_made()) };
-        let shape = Shape { counts: [n, latest.counts[1]], ..latest };
+        let shape = Shape { counts: [n / self.pack, latest.counts[1]], ..latest };
         if let Some(real) = real {
             self.send_input(Input::Real, &numbers(real)?);
         }
         self.prepare(shape.counts.iter().sum(), 1);
+        self.send_transforms(objective, [n, shape.made], rng);
         match fresh {
             Some(_) => self.begin(format!("g {:?}", shape.counts), true, 2 * optimizer.averages.steps + 1),
             // What G's pass has left belongs to the work of D's update.
@@ -324,7 +343,7 @@ impl<B: StepBackend> Resident for Engine<B> {
         let by_outputs = loss.backward()?;
         let loss = finite(f64::from(loss.to_scalar::<f32>()?), "loss_g", step)?;
         self.send_input(Input::Slopes, &fake.slopes(&by_outputs)?);
-        self.segment("follow", |engine| engine.teach(shape.counts[1]))?;
+        self.segment("follow", |engine| engine.teach(&shape))?;
         self.generator.set_used(self.recorder.gradients(self.generator.used()));
         let norm = self.read_squares(0).sqrt();
         stepped(&mut self.generator, norm, optimizer, objective.clip_norm, "grad_norm_g", step)?;
