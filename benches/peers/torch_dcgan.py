@@ -58,9 +58,9 @@ while not is_over:
     if a.mode == "cl": real = real.to(memory_format=torch.channels_last)
     od.zero_grad(); og.zero_grad()
     fake = g(torch.randn(n, *zs), None)
-    loss = bce(d(real, None)[:, 0], torch.ones(n)) + bce(d(fake.detach(), None)[:, 0], torch.zeros(n))
+    loss = bce(d(real, None).flatten(), torch.ones(n)) + bce(d(fake.detach(), None).flatten(), torch.zeros(n))
     loss.backward(); od.step()
-    loss_g = bce(d(fake, None)[:, 0], torch.ones(n))
+    loss_g = bce(d(fake, None).flatten(), torch.ones(n))
     loss_g.backward(); og.step()
     seconds += time.perf_counter() - start
     is_over = seconds >= 60 * a.minutes if a.minutes else step == a.steps
