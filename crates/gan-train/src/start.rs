@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::layering;
 use crate::trainer::Trainer;
 use candle_core::{Device, Tensor};
+use gan_base::messages::counted;
 use gan_core::{Param, Role, weights};
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,17 @@ impl Trainer {
     pub fn start_from(&mut self, from: &Path) -> Result<WeightTransfer> {
         let mut start = WeightTransfer::default();
         let file = if from.is_dir() { generator_file(from)? } else { from.to_path_buf() };
-        let (_, generator) = weights::read_generator(&file, &Device::Cpu)?;
+        let (description, generator) = weights::read_generator(&file, &Device::Cpu)?;
+        let [theirs, own] = [&description.data.shape, &self.plan.sample()].map(|shape| shape.first().copied());
+        if let (Some(theirs), Some(own)) = (theirs, own)
+            && theirs != own
+        {
+            tracing::warn!(
+                "{}: makes images of {}, and this run of {own}: layers next to the image are transferred in part",
+                from.display(),
+                counted(theirs, "channel")
+            );
+        }
         start.generator = transfer(&self.generator.params(), &source(gan_core::Generator::params(&generator))?)?;
         if from.is_dir() {
             start.discriminator = transfer(&self.discriminator.params(), &discriminator_of(from)?)?;

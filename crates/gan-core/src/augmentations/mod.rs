@@ -107,7 +107,7 @@ macro_rules! augmentations {
 }
 
 augmentations! {
-    /// Random brightness, saturation and contrast for each image.
+    /// Random brightness, saturation and contrast for each image. It changes gray and RGB, alpha not at all.
     color: bool,
     /// Maximum shift as a fraction of the sides, with zeros shifted in; 0 disables it. The paper uses 0.125.
     translation: f64,
@@ -200,6 +200,26 @@ mod tests {
         let (a, b) = (deviation(&x)?, deviation(&y)?);
         let factor = b[0] / a[0];
         assert!((0.0..=3.0).contains(&factor) && a.iter().zip(&b).all(|(a, b)| (a * factor - b).abs() < 1e-5));
+        Ok(())
+    }
+
+    #[test]
+    fn alpha_keeps_its_values_and_transparent_pixels_stay_black() -> Result<()> {
+        // Two pixels, the second transparent: RGB planes, then alpha.
+        let x = Tensor::new(&[0.5f32, -1.0, -0.5, -1.0, 0.1, -1.0, 1.0, -1.0], test_device())?.reshape((1, 4, 1, 2))?;
+        let color = Augment { color: true, ..Augment::default() };
+        for seed in 0..20 {
+            let y = values(&color.apply(&x, &mut Rng::new(seed))?);
+            assert_eq!(y[6..], [1.0, -1.0]);
+            assert!([1, 3, 5].iter().all(|at| (y[*at] + 1.0).abs() < 1e-5), "{y:?}");
+            assert_ne!(y[0], 0.5);
+        }
+        // Opaque images change as RGB images do, up to the constant in the mean color.
+        let rgb = Tensor::new(&[0.5f32, 0.2, -0.5, 0.0, 0.1, -0.3], test_device())?.reshape((1, 3, 1, 2))?;
+        let opaque =
+            Tensor::cat(&[rgb.clone(), Tensor::ones((1, 1, 1, 2), candle_core::DType::F32, test_device())?], 1)?;
+        let [a, b] = [rgb, opaque].map(|x| values(&color.apply(&x, &mut Rng::new(4)).unwrap()));
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 2e-3), "{a:?} {b:?}");
         Ok(())
     }
 

@@ -17,8 +17,8 @@ use std::path::Path;
 /// The most channels of an image.
 pub const MOST_CHANNELS: usize = 64;
 
-/// Images whose numbers are checked at once.
-const AT_ONCE: usize = 64;
+/// Numbers that are checked at once, unless a single image has more.
+const AT_ONCE: usize = 1 << 22;
 
 /// The most images whose bytes are part of the checksum.
 const CHECKSUMMED: usize = 64;
@@ -192,8 +192,9 @@ fn is_channels_last([first, middle, last]: [usize; 3]) -> bool {
 fn float_range(array: &NpyFile) -> Result<ValueRange, Error> {
     let mut low = f32::INFINITY;
     let mut high = f32::NEG_INFINITY;
-    for from in (0..array.rows()).step_by(AT_ONCE) {
-        let rows: Vec<usize> = (from..array.rows().min(from + AT_ONCE)).collect();
+    let at_once = (AT_ONCE / array.row_len().max(1)).max(1);
+    for from in (0..array.rows()).step_by(at_once) {
+        let rows: Vec<usize> = (from..array.rows().min(from + at_once)).collect();
         for value in array.read_finite(&rows, "image")? {
             low = low.min(value);
             high = high.max(value);

@@ -118,8 +118,7 @@ fn the_list_of_a_stylegan_data_set_determines_the_classes() {
         fs::write(&list, text).unwrap();
         ImageFolder::open(dir.path(), &OPTIONS)
     };
-    let data =
-        open(r#"{"labels": [["00000/img0.png", 2], ["00000/img1.png", 0], ["00001/img2.png", 2]]}"#).unwrap();
+    let data = open(r#"{"labels": [["00000/img0.png", 2], ["00000/img1.png", 0], ["00001/img2.png", 2]]}"#).unwrap();
     assert_eq!(data.classes(), ["0", "1", "2"]);
     assert_eq!([0, 1, 2].map(|index| data.label(index).unwrap()), [2, 0, 2]);
     assert_eq!(data.inventory().unwrap().others.count(), 0);
@@ -131,10 +130,15 @@ fn the_list_of_a_stylegan_data_set_determines_the_classes() {
     assert_eq!(open(r#"{"title": "faces"}"#).unwrap().classes(), ["00000", "00001"]);
     let labelled = r#"["00000/img0.png", 0], ["00000/img1.png", 1]"#;
     for (text, words) in [
-        (format!(r#"{{"labels": [{labelled}, ["00001/img2.png", 0], ["gone.png", 1], ["away.png", 1]]}}"#),
-         &["files that are missing", "2 names, the first \"away.png\"", "remove their lines"][..]),
+        (
+            format!(r#"{{"labels": [{labelled}, ["00001/img2.png", 0], ["gone.png", 1], ["away.png", 1]]}}"#),
+            &["files that are missing", "2 names, the first \"away.png\"", "remove their lines"][..],
+        ),
         (format!(r#"{{"labels": [{labelled}]}}"#), &["not complete", "1 image, the first \"00001/img2.png\""]),
-        (format!(r#"{{"labels": [{labelled}, ["00001/img2.png", [0.5, 1]]]}}"#), &["label that is no class", "[0.5,1]"]),
+        (
+            format!(r#"{{"labels": [{labelled}, ["00001/img2.png", [0.5, 1]]]}}"#),
+            &["label that is no class", "[0.5,1]"],
+        ),
         (r#"{"labels": [["00000/img0.png"#.into(), &["damaged list of labels", "write it again"]),
         (r#"{"labels": [1]}"#.into(), &["list of labels that cannot be used"]),
     ] {
