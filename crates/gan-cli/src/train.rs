@@ -145,6 +145,9 @@ fn lead(args: &TrainArgs, quiet: bool, rank: &Rank, mut trainer: Trainer, interr
             return Err(error);
         }
     };
+    if !quiet && !args.resume {
+        gan_train::other_channels(trainer.plan()).iter().for_each(print::note);
+    }
     let config = trainer.plan().config().clone();
     let mut observers = gan_run::observers(&folder);
     observers.push(Box::new(RunProgress::new(folder.path(), quiet)));

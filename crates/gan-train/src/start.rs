@@ -7,6 +7,7 @@ use crate::checkpoint;
 use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::layering;
+use crate::plan::Plan;
 use crate::trainer::Trainer;
 use candle_core::{Device, Tensor};
 use gan_base::messages::counted;
@@ -61,17 +62,7 @@ impl Trainer {
     pub fn start_from(&mut self, from: &Path) -> Result<WeightTransfer> {
         let mut start = WeightTransfer::default();
         let file = if from.is_dir() { generator_file(from)? } else { from.to_path_buf() };
-        let (description, generator) = weights::read_generator(&file, &Device::Cpu)?;
-        let [theirs, own] = [&description.data.shape, &self.plan.sample()].map(|shape| shape.first().copied());
-        if let (Some(theirs), Some(own)) = (theirs, own)
-            && theirs != own
-        {
-            tracing::warn!(
-                "{}: makes images of {}, and this run of {own}: layers next to the image are transferred in part",
-                from.display(),
-                counted(theirs, "channel")
-            );
-        }
+        let (_, generator) = weights::read_generator(&file, &Device::Cpu)?;
         start.generator = transfer(&self.generator.params(), &source(gan_core::Generator::params(&generator))?)?;
         if from.is_dir() {
             start.discriminator = transfer(&self.discriminator.params(), &discriminator_of(from)?)?;
@@ -84,6 +75,22 @@ impl Trainer {
         self.changed();
         Ok(start)
     }
+}
+
+/// Returns a sentence for the user if `train.from` of the plan makes images of other channels.
+pub fn other_channels(plan: &Plan) -> Option<String> {
+    let from = plan.config().train.from.as_ref()?;
+    let file = if from.is_dir() { generator_file(from).ok()? } else { from.clone() };
+    // A file that cannot be read is an error of the trainer.
+    let theirs = *weights::read_description(&file).ok()?.data.shape.first()?;
+    let own = *plan.sample().first()?;
+    let from = from.display();
+    let theirs_in_words = counted(theirs, "channel");
+    (theirs != own).then(|| {
+        format!(
+            "{from}: makes images of {theirs_in_words}, and this run of {own}: layers next to the image are transferred in part"
+        )
+    })
 }
 
 /// A parameter of the network that is the source.
