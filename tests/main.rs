@@ -11,6 +11,7 @@ mod evaluate_files;
 mod evaluation;
 mod fetch;
 mod folders;
+mod formats;
 mod full_disk;
 mod generate;
 mod interpolate;
