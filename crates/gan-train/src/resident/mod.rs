@@ -4,6 +4,7 @@
 //! So every loss works, also one of your own. The host's variables are written when something reads them: a checkpoint, samples, an observer
 //! ([`Residence::fetch`]); and read when something has changed them ([`Residence::changed`]).
 
+mod inputs;
 mod network;
 mod outputs;
 mod pass;

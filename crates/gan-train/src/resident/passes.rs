@@ -1,7 +1,8 @@
 //! The segments of an update: passes over both networks, which only read what lies on the device.
 
+use super::inputs::Input;
 use super::pass::Pass;
-use super::step::{Engine, Input, Shape, nothing_made};
+use super::step::{Engine, Shape, nothing_made};
 use crate::error::Result;
 use gan_base::Rng;
 use gan_core::{Side, Weights};

@@ -1,7 +1,8 @@
 //! Penalties on D's gradient on a device.
 
+use super::inputs::Input;
 use super::passes::{BOTH, INPUT, PARAMETERS, Scored, joined};
-use super::step::{Engine, Input, Shape, nothing_made};
+use super::step::{Engine, Shape, nothing_made};
 use crate::error::Result;
 use crate::step::Objective;
 use candle_core::{Device, Tensor};

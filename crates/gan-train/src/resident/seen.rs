@@ -1,6 +1,7 @@
 //! What D sees of samples: they are augmented, by transformations that the host draws, and packed (PacGAN), on the device.
 
-use super::step::{Engine, Input};
+use super::inputs::Input;
+use super::step::Engine;
 use crate::step::Objective;
 use gan_base::Rng;
 use gan_core::{Augment, Side};

@@ -3,6 +3,7 @@
 //! An update consists of segments: work that only reads what lies on the device. Between two of them the host reads outputs or norms, and sends
 //! slopes. A backend that can record work runs an update twice, records its segments the third time, and replays them from then on.
 
+use super::inputs::Input;
 use super::network::ResidentNetwork;
 use super::outputs::{Outputs, discriminator_loss, generator_loss};
 use super::pass::Draw;
@@ -31,9 +32,9 @@ pub(super) struct Engine<B: StepBackend> {
     pub generator: ResidentNetwork<B>,
     pub discriminator: ResidentNetwork<B>,
     /// What the host has sent, in f32, by its length too: recorded work goes on reading an array where it was.
-    inputs: BTreeMap<(Input, usize), B::Buffer>,
+    pub inputs: BTreeMap<(Input, usize), B::Buffer>,
     /// Lengths of what it has sent for the next segments.
-    lengths: BTreeMap<Input, usize>,
+    pub lengths: BTreeMap<Input, usize>,
     /// D's outputs for real and then for generated samples, in f32.
     outputs: B::Buffer,
     /// Sums of squares: of the parameters' gradient, and of the input's gradient for each penalty.
@@ -48,23 +49,6 @@ pub(super) struct Engine<B: StepBackend> {
     /// Number of samples that D sees together.
     pub pack: usize,
     seed: u32,
-}
-
-/// An array that the host sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Input {
-    Latents,
-    Real,
-    /// Samples that were generated with running averages, as they are.
-    Fake,
-    /// Gradients of the loss by D's outputs.
-    Slopes,
-    /// What the derivative of each output counts in a penalty.
-    Weights(usize),
-    /// Transformations of the samples of a side, as [`gan_kernels::ops::ImageTransform::numbers`].
-    Transforms(Side),
-    /// A number of its own for each update, from which dropout's random numbers are drawn.
-    Clock,
 }
 
 /// Numbers of samples, and the class of each.
@@ -100,33 +84,6 @@ impl<B: StepBackend> Engine<B> {
             seed: (seed ^ seed >> 32) as u32,
             backend: backend.clone(),
         })
-    }
-
-    /// Sends numbers to where segments read them.
-    pub fn send_input(&mut self, input: Input, values: &[f32]) {
-        let backend = self.backend.clone();
-        backend.set(values, backend.slice_mut(self.place_of(input, values.len())));
-    }
-
-    /// Returns the place of an input of this length.
-    pub fn place_of(&mut self, input: Input, len: usize) -> &mut B::Buffer {
-        self.lengths.insert(input, len);
-        self.inputs.entry((input, len)).or_insert_with(|| self.backend.f32_zeros(len))
-    }
-
-    /// Returns whether something was sent.
-    pub fn has_input(&self, input: Input) -> bool {
-        self.lengths.contains_key(&input)
-    }
-
-    /// Returns what was sent.
-    pub fn input(&self, input: Input) -> B::Slice<'_> {
-        self.backend.slice(&self.inputs[&(input, self.lengths[&input])])
-    }
-
-    /// Returns what was sent, in the format of activations.
-    pub fn narrow_input(&self, input: Input) -> B::Buffer {
-        self.discriminator.narrow(self.input(input))
     }
 
     /// Runs, records or replays a segment.
