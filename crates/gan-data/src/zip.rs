@@ -79,7 +79,7 @@ impl Archive {
         let mut entries = HashMap::new();
         let mut rest = &bytes[..];
         while rest.starts_with(ENTRY) {
-            let (name, entry, after) = parse(path, rest, &directory)?.ok_or_else(|| damaged(path))?;
+            let Parsed { name, entry, after } = parse(path, rest, &directory)?.ok_or_else(|| damaged(path))?;
             rest = after;
             // The last of several files with one name is the newest.
             name.and_then(|name| entries.insert(name, entry));
@@ -98,11 +98,6 @@ impl Archive {
     /// The names of all files, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &PathBuf> {
         self.entries.keys()
-    }
-
-    /// Whether there is a file of this name.
-    pub fn has(&self, name: &Path) -> bool {
-        self.entries.contains_key(name)
     }
 
     /// Bytes of a file after decompression, as the archive declares them; `None` if there is no such file.
@@ -223,13 +218,17 @@ impl Directory {
     }
 }
 
-/// Parses the entry at the start of `bytes`: its name unless it is left out, the entry, and the bytes after it; `None` if it is damaged.
-#[allow(clippy::type_complexity, reason = "used once, above")]
-fn parse<'a>(
-    path: &Path,
-    bytes: &'a [u8],
-    directory: &Directory,
-) -> Result<Option<(Option<PathBuf>, Entry, &'a [u8])>, Error> {
+/// An entry of the central directory.
+struct Parsed<'a> {
+    /// `None` for files that are left out.
+    name: Option<PathBuf>,
+    entry: Entry,
+    /// The bytes after it.
+    after: &'a [u8],
+}
+
+/// Parses the entry at the start of `bytes`; `None` if it is damaged.
+fn parse<'a>(path: &Path, bytes: &'a [u8], directory: &Directory) -> Result<Option<Parsed<'a>>, Error> {
     if bytes.len() < ENTRY_LENGTH {
         return Ok(None);
     }
@@ -254,7 +253,7 @@ fn parse<'a>(
     }
     let Some(header) = header.checked_add(directory.before) else { return Ok(None) };
     let entry = Entry { header, method: u16_at(bytes, 10), crc: u32_at(bytes, 16), packed, size };
-    Ok(Some((name, entry, after)))
+    Ok(Some(Parsed { name, entry, after }))
 }
 
 /// The numbers of an entry that need 64 bits, in their order.
