@@ -160,7 +160,11 @@ fn unsuitable_sources_are_not_packed_and_nothing_is_overwritten() {
     let dir = packed();
     fs::write(dir.path("letter.txt"), "Dear all").unwrap();
     for (line, code, words) in [
-        ("data pack mnits x.ganpack", 2, &["mnits: there is no such folder, pack or data set", "mnist"][..]),
+        (
+            "data pack mnits x.ganpack",
+            2,
+            &["mnits: there is no such folder, archive, array, pack or data set", "mnist"][..],
+        ),
         ("data pack letter.txt x.ganpack", 1, &["letter.txt: no pack"]),
         ("data pack mnist letter.txt", 2, &["letter.txt: is there already and is no pack"]),
         ("data pack mnist none/x.ganpack", 1, &["none/x.ganpack: cannot be written"]),

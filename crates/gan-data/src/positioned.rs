@@ -4,11 +4,15 @@ use std::fs::File;
 use std::io::{self, Error, ErrorKind};
 
 /// Reads up to `buffer.len()` bytes from `offset` on, and returns their number: 0 at the end of the file.
+#[cfg(unix)]
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::read_at(file, buffer, offset);
-    #[cfg(windows)]
-    return std::os::windows::fs::FileExt::seek_read(file, buffer, offset);
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+/// Reads up to `buffer.len()` bytes from `offset` on, and returns their number: 0 at the end of the file.
+#[cfg(windows)]
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }
 
 /// Fills `buffer` with the bytes from `offset` on.

@@ -39,7 +39,8 @@ impl NpyFile {
         match (images.pop(), images.is_empty()) {
             (Some(array), true) => Ok(array),
             _ => {
-                let is_statistics = ["mu", "sigma"].iter().all(|key| archive.has(Path::new(&format!("{key}.npy"))));
+                let is_statistics =
+                    ["mu", "sigma"].iter().all(|key| archive.size(Path::new(&format!("{key}.npy"))).is_some());
                 let found = if found.is_empty() { "no array".into() } else { found.join(", ") };
                 let expected = "exactly one array of images, with four axes";
                 let advice = match is_statistics {
