@@ -93,11 +93,6 @@ impl Archive {
         self.entries.keys()
     }
 
-    /// Whether there is a file of this name.
-    pub fn has(&self, name: &Path) -> bool {
-        self.entries.contains_key(name)
-    }
-
     /// Bytes of a file after decompression, as the archive declares them; `None` if there is no such file.
     pub fn size(&self, name: &Path) -> Option<u64> {
         self.entries.get(name).map(|entry| entry.size)

@@ -238,7 +238,6 @@ mod tests {
 
     /// The formula, pixel by pixel.
     fn plain(layout: &ImageLayout, by: &ImageTransform, x: &[f64]) -> Vec<f64> {
-        let whole = x;
         let [h, w, c] = layout.sides;
         let at = |c_at: usize, i: usize, j: usize| match layout.is_channels_last {
             true => (i * w + j) * c + c_at,
@@ -259,10 +258,12 @@ mod tests {
                 continue;
             }
             let from = (from.0 as usize, from.1 as usize);
+            let value = |channel: usize| x[at(channel, from.0, from.1)];
+            let alpha = if colors < c { value(colors) } else { 0.0 };
+            let more = own_gray * gray(from) + of_mean * mean + of_alpha * alpha + bias;
             for channel in 0..c {
-                let x = x[at(channel, from.0, from.1)];
-                y[at(channel, i, j)] =
-                    if channel < colors { pixel * x + own_gray * gray(from) + of_mean * mean + bias } else { x };
+                let x = value(channel);
+                y[at(channel, i, j)] = if channel < colors { pixel * x + more } else { x };
             }
         }
         y
