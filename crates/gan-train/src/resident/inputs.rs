@@ -25,7 +25,7 @@ impl<B: StepBackend> Engine<B> {
     /// Sends numbers to where segments read them.
     pub fn send_input(&mut self, input: Input, values: &[f32]) {
         let backend = self.backend.clone();
-        backend.set(values, backend.slice_mut(self.place_of(input, values.len())));
+        backend.stage(values, backend.slice_mut(self.place_of(input, values.len())));
     }
 
     /// Returns the place of an input of this length.
