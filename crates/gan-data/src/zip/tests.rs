@@ -185,7 +185,9 @@ fn zip64_archives_are_read() {
     let end = short.len() - END_LENGTH;
     let [size, offset] = [12, 16].map(|at| u64::from(u32::from_le_bytes(short[end + at..][..4].try_into().unwrap())));
     let mut long = short[..end].to_vec();
-    long.extend([END64, &44u64.to_le_bytes(), &[0; 28], &size.to_le_bytes(), &offset.to_le_bytes()].concat());
+    let counts = [1u64.to_le_bytes(); 2].concat();
+    let end64 = [END64, &44u64.to_le_bytes(), &[0; 12], &counts, &size.to_le_bytes(), &offset.to_le_bytes()];
+    long.extend(end64.concat());
     long.extend([LOCATOR64, &[0; 4], &(end as u64).to_le_bytes(), &[1, 0, 0, 0]].concat());
     long.extend([END, &[0; 4], &[0xff; 12], &[0; 2]].concat());
     assert_eq!(content(&opened(&long).unwrap(), "a.png").unwrap(), b"some");

@@ -33,9 +33,10 @@ pub const TARGET: Target = Target {
         "II*\u{0}",
         "MM\u{0}*",
     ],
-    // An image of 1,000,000 pixels may take 8 bytes per pixel to decode and 4 to convert to RGB.
     names: Vec::new,
-    memory: Memory { mebibytes: 48, per_byte: 64 },
+    // The decoder of TIFF files requests up to 256 MiB for the numbers that a tag declares. An image of 1,000,000 pixels may take 8 bytes per
+    // pixel to decode and 4 to convert to RGB.
+    memory: Memory { mebibytes: 304, per_byte: 64 },
 };
 
 /// Of larger images, only the header is read.

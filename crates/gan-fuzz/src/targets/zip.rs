@@ -26,7 +26,7 @@ pub const TARGET: Target = Target {
     ],
     names: Vec::new,
     // As for a single image.
-    memory: Memory { mebibytes: 48, per_byte: 1100 },
+    memory: Memory { mebibytes: 304, per_byte: 1100 },
 };
 
 /// The most images that are decoded.
