@@ -212,7 +212,7 @@ fn arrays_are_checked_before_they_are_compared() {
     fs::copy(dir.path("several.npz"), dir.path("disguised")).expect("a copy");
     for (name, words) in [
         ("nhwc.npy", "it looks like [N, H, W, C]: transpose it with x.transpose(0, 3, 1, 2)"),
-        ("two.npy", "found an array of shape [18, 2, 8, 8], expected [N, C, H, W] with C = 1 (grey) or 3 (colour)"),
+        ("two.npy", "found an array of shape [18, 2, 8, 8], expected [N, C, H, W] with C = 1 (gray), 3 (RGB) or 4"),
         ("bytes-as-floats.npy", "found numbers from 0 to 254, expected numbers from -1 to 1; they look like bytes"),
         ("nan.npy", "found NaN in image 0"),
         ("int.npy", "found int64, expected floating point numbers from -1 to 1, or uint8"),

@@ -250,10 +250,10 @@ fn files_with_false_sizes_neither_hang_nor_exhaust_memory() {
         dir.gan(&format!("data pack d d/{name}")).expect(2, &["is not a regular file: it stays"]);
         dir.gan(&format!("train d/{name} --out run")).expect(1, &[words, "not a regular file"]);
     }
-    fs::write(dir.path("data.zip"), "PK\x03\x04 and so on").unwrap();
-    dir.gan("data inspect data.zip").expect(1, &["data.zip: no pack: found a ZIP archive", "unpack it"]);
-    let line = format!("train dcgan-folder {TINY} --set data.dir=data.zip --out run");
-    dir.gan(&line).expect(2, &["data.zip (a ZIP archive in place of a folder)", "unpack it"]);
+    fs::write(dir.path("data.7z"), b"7z\xbc\xaf\x27\x1c and so on").unwrap();
+    dir.gan("data inspect data.7z").expect(1, &["data.7z: no pack: found a 7z archive", "unpack it"]);
+    let line = format!("train dcgan-folder {TINY} --set data.dir=data.7z --out run");
+    dir.gan(&line).expect(2, &["data.7z (a 7z archive in place of a folder)", "unpack it"]);
 }
 
 #[test]

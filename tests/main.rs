@@ -12,6 +12,7 @@ mod evaluation;
 mod export;
 mod fetch;
 mod folders;
+mod formats;
 mod full_disk;
 mod generate;
 mod interpolate;

@@ -24,7 +24,7 @@ fn a_folder_is_surveyed_and_trained_for_a_number_of_images() {
     fs::write(dir.path("photos/broken.png"), b"\x89PNG\r\n\x1a\nnothing").unwrap();
     let finished = dir.succeeds(&format!("train photos --budget 1kimg {NARROW} --out run"));
     for words in [
-        "photos: 71 colour images, all 40×32",
+        "photos: 71 color images, all 40×32",
         "1 exact copy of others",
         "1 unreadable file left out, e.g. broken.png",
         "the recipe own-images",

@@ -92,7 +92,7 @@ fn inspect_reports_counts_classes_and_values() {
     assert!((0..28).all(|x| sheet.pixel(2 + x, 2 + 14).unwrap()[0] == pixels[14 * 28 + x]));
     let text = dir.succeeds("data inspect digits.ganpack");
     for words in
-        ["mnist: 70 grey images of 28×28", "made from:  mnist in digits", "classes:    10", "skipped:    0 files"]
+        ["mnist: 70 gray images of 28×28", "made from:  mnist in digits", "classes:    10", "skipped:    0 files"]
     {
         assert!(text.text().contains(words), "no {words:?} in {}", text.text());
     }
@@ -110,7 +110,7 @@ fn stacked_mnist_is_inspected_packed_and_trained_on() {
     assert_eq!(classes.iter().map(|class| class["count"].as_u64().unwrap()).sum::<u64>(), 40);
     assert_eq!(Picture::open_png(&dir.path("sheet.png")).unwrap().colour(), Colour::Rgb);
     let text = dir.succeeds(&format!("data inspect {stacked}"));
-    for words in ["stacked-mnist: 40 colour images of 28×28", "classes:    1000", " to ", "images each; --json counts"]
+    for words in ["stacked-mnist: 40 color images of 28×28", "classes:    1000", " to ", "images each; --json counts"]
     {
         assert!(text.text().contains(words), "no {words:?} in {}", text.text());
     }
@@ -160,14 +160,18 @@ fn unsuitable_sources_are_not_packed_and_nothing_is_overwritten() {
     let dir = packed();
     fs::write(dir.path("letter.txt"), "Dear all").unwrap();
     for (line, code, words) in [
-        ("data pack mnits x.ganpack", 2, &["mnits: there is no such folder, pack or data set", "mnist"][..]),
+        (
+            "data pack mnits x.ganpack",
+            2,
+            &["mnits: there is no such folder, archive, array, pack or data set", "mnist"][..],
+        ),
         ("data pack letter.txt x.ganpack", 1, &["letter.txt: no pack"]),
         ("data pack mnist letter.txt", 2, &["letter.txt: is there already and is no pack"]),
         ("data pack mnist none/x.ganpack", 1, &["none/x.ganpack: cannot be written"]),
         ("data pack mnist digits", 2, &["digits: is a folder: name a file in it, or add --part"]),
         ("data pack mnist x.ganpack --size 32", 2, &["data.size: found 32×32 for images of 28×28"]),
         ("data pack mnist x.ganpack --channels 3", 2, &["data.channels: 3 cannot be used", "mnist have 1"]),
-        ("data pack mnist x.ganpack --channels 2", 2, &["--channels", "1 (grey) or 3 (colour)"]),
+        ("data pack mnist x.ganpack --channels 65", 2, &["--channels", "1 (gray), 3 (RGB) or 4"]),
         ("data pack mnist x.ganpack --size 0", 2, &["--size", "a side of 1 to 4096"]),
         ("data pack mnist x.ganpack --set data.dri=x", 2, &["data.dri", "dir"]),
         (

@@ -27,8 +27,9 @@ pub struct EvaluateArgs {
     /// Run folders, generators' weight files, folders of images, or .npy files; several are shown side by side.
     #[arg(value_name = "RUN, FILE.safetensors, DIR or FILE.npy", required = true)]
     pub sources: Vec<String>,
-    /// Real data: a data set's name, a folder of images, a pack, or with --protocol statistics [default: the generator's training data].
-    #[arg(long, value_name = "NAME, DIR, FILE.ganpack or FILE.npz")]
+    /// Real data: a data set's name, a folder of images (or a .zip, .npy or .npz of them), a pack, or with --protocol statistics [default: the
+    /// generator's training data].
+    #[arg(long, value_name = "NAME, DIR or FILE")]
     pub data: Option<String>,
     /// Number of samples to evaluate [default: all of a folder or an array, 10000 of a generator].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count(2, 1_000_000))]
@@ -116,13 +117,15 @@ struct Prepared {
 fn prepared(source: &str, subject: Subject, args: &EvaluateArgs, meter: &mut Meter) -> Result<Prepared> {
     let EvaluateArgs { seed, protocol, .. } = *args;
     let is_statistics = |path: &&Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
-    if let Some(statistics) = args.data.as_ref().map(Path::new).filter(is_statistics) {
-        let Some(protocol) = protocol else {
-            let problem = "holds mean and covariance, which only a protocol compares with: add --protocol fid50k";
-            return Err(usage(statistics.display(), problem));
-        };
+    // Without a protocol, an .npz is an array of images.
+    let statistics = args.data.as_ref().map(Path::new).filter(is_statistics);
+    if let Some((statistics, protocol)) = statistics.zip(protocol) {
         let (evaluator, given) = evaluate::compare_statistics(subject, source, statistics, protocol, seed)?;
         return Ok(Prepared { evaluator, given, samples: protocol.samples() });
+    }
+    if let Some(statistics) = statistics.filter(|path| !npy::holds_images(path)) {
+        let problem = "holds no array of images; mean and covariance are compared with by --protocol fid50k";
+        return Err(usage(statistics.display(), problem));
     }
     let mut table = real(source, args)?;
     let over = source::assigned(&args.set)?;

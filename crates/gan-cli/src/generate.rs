@@ -237,7 +237,11 @@ fn write_npy(mut made: Made, sample: &[usize], units: Option<&Units>, out: &Path
     let interrupt = Interrupt::watch(|| {})?;
     let mut file = NpyWriter::create(out, &[&[made.count], sample].concat())?;
     while let Some(part) = made.next(at_once)? {
-        let values = part.flatten_all()?.to_vec1::<f32>()?;
+        let mut values = part.flatten_all()?.to_vec1::<f32>()?;
+        // Networks see colors times alpha; files hold the colors themselves.
+        if let [4, height, width] = *sample {
+            gan_report::straighten(&mut values, height * width);
+        }
         file.write(&units.map_or_else(|| values.clone(), |units| units.restored(&values)))?;
         interrupt.check()?;
     }

@@ -29,7 +29,7 @@ use budget::Budget;
     after_help = "Settings are laid over each other: preset < file < --set.\n\nExamples:\n  gan train photos/\n  gan train photos/ --size 32 --budget 30m --dry-run\n  gan train dcgan-mnist\n  gan train dcgan-mnist --epochs 1 --out runs/quick\n  gan train keras-mnist --set train.batch=128 --set optimizer.generator.lr=1e-4\n  gan train mine.toml --seed 7\n  gan train runs/quick --resume --epochs 3\n  gan train runs/quick/config.toml --out runs/again"
 )]
 pub struct TrainArgs {
-    /// A folder of images, a preset's name, a TOML file, or (with --resume) a run folder.
+    /// A folder of images (or a .zip, .npy or .npz of them), a preset's name, a TOML file, or (with --resume) a run folder.
     #[arg(value_name = "IMAGES or PRESET or FILE.toml or RUN")]
     pub source: String,
     /// The run folder [default: runs/PRESET-DATE-TIME].
@@ -145,6 +145,9 @@ fn lead(args: &TrainArgs, quiet: bool, rank: &Rank, mut trainer: Trainer, interr
             return Err(error);
         }
     };
+    if !quiet && !args.resume {
+        gan_train::other_channels(trainer.plan()).iter().for_each(print::note);
+    }
     let config = trainer.plan().config().clone();
     let mut observers = gan_run::observers(&folder);
     observers.push(Box::new(RunProgress::new(folder.path(), quiet)));
@@ -214,7 +217,7 @@ fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
     let from = if args.resume { target.to_string_lossy().into_owned() } else { args.source.clone() };
     let assignments = assignments(args);
     let source = Path::new(&args.source);
-    if args.resume && source.is_file() && source != target.join("config.toml") {
+    if args.resume && source.is_file() && !own_images::is_source(&args.source) && source != target.join("config.toml") {
         print::note(format_args!(
             "the settings are those of {from}/config.toml; {} is not read (--set changes one)",
             args.source

@@ -7,6 +7,7 @@ use crate::graph::Piece;
 use crate::libraries::{Found, probe};
 use crate::memory::{Arena, Buffer, Type, lock};
 use crate::pixels::Taps;
+use crate::staging::Staging;
 use candle_core::{Result, bail};
 use cudarc::driver::{result, sys};
 use std::cell::Cell;
@@ -82,6 +83,7 @@ pub(crate) struct Inner {
     /// Tables of weights of maps of pixels.
     pub(crate) taps: Mutex<HashMap<Taps, Arc<Buffer>>>,
     pub(crate) classes: Mutex<SentClasses>,
+    pub(crate) staging: Mutex<Staging>,
     /// Whether the second stream has work that the first has not waited for.
     forked: AtomicBool,
     pub(crate) profile: Mutex<Option<Vec<(Piece, usize, usize)>>>,
@@ -156,6 +158,7 @@ impl Cuda {
                 tickets: OnceLock::new(),
                 taps: Mutex::default(),
                 classes: Mutex::default(),
+                staging: Mutex::default(),
                 forked: AtomicBool::new(false),
                 profile: Mutex::default(),
                 name,
@@ -325,6 +328,7 @@ impl Drop for Inner {
             let _ = make_current(self.context);
             let _ = result::stream::synchronize(self.stream as _);
             let _ = result::stream::synchronize(self.side as _);
+            lock(&self.staging).clear();
             lock(&self.dnn).close();
             lock(&self.side_dnn).close();
             let _ = result::stream::destroy(self.side as _);

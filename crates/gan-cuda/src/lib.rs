@@ -5,7 +5,7 @@
 //! own kernels. All work goes to one stream; after the first step no memory is requested, so that a whole training step can be captured
 //! ([`Cuda::capture`]) and replayed without the host.
 //!
-//! In reading order: `libraries`, `driver` (the device), `failure`, `memory`, `launch` (own kernels), `graph`, `layout`, `conv`, `norm`, `backend`,
+//! In reading order: `libraries`, `driver` (the device), `failure`, `memory`, `staging`, `launch` (own kernels), `graph`, `layout`, `conv`, `norm`, `backend`,
 //! `derivatives`, `pixels`, `classes`, a file for each of the other layers, `optimizer`, [`step`] (what whole training steps need besides).
 
 mod attention;
@@ -30,6 +30,7 @@ mod pixel_norm;
 mod pixels;
 mod sample_norm;
 mod spectral_norm;
+mod staging;
 pub mod step;
 
 pub use conv::WeightCache;

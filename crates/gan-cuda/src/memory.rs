@@ -341,10 +341,10 @@ impl Cuda {
         buffer
     }
 
-    /// Writes the bits of these numbers over a buffer's, and waits until the device has them.
+    /// Writes the bits of these numbers over a buffer's.
     pub(crate) fn overwrite_bits(&self, buffer: &Buffer, bits: &[u32]) {
         assert!(!self.is_capturing() && self.slice(buffer).len == bits.len(), "{} numbers for {buffer:?}", bits.len());
-        self.send_to(buffer.address, bits);
+        self.stage_to(buffer.address, bits);
     }
 
     /// Reads values from the device, and waits for them.

@@ -44,6 +44,10 @@ pub trait StepBackend: Backend {
     fn clear(&self, to: Self::SliceMut<'_>);
     /// Writes f32 values.
     fn set(&self, values: &[f32], to: Self::SliceMut<'_>);
+    /// Writes f32 values to a place that gets others in every step, without waiting until the device has them.
+    fn stage(&self, values: &[f32], to: Self::SliceMut<'_>) {
+        self.set(values, to);
+    }
     /// Reads values.
     fn get(&self, from: Self::Slice<'_>) -> Vec<f32>;
     /// Waits for gradients that are computed beside the rest, before they are read.
@@ -157,6 +161,10 @@ impl StepBackend for Cuda {
 
     fn set(&self, values: &[f32], to: SliceMut<'_>) {
         self.write(values, to);
+    }
+
+    fn stage(&self, values: &[f32], to: SliceMut<'_>) {
+        Cuda::stage(self, values, to);
     }
 
     fn get(&self, from: Slice<'_>) -> Vec<f32> {

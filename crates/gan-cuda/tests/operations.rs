@@ -6,7 +6,9 @@ mod common;
 
 use common::operations::special_numbers::{large_means, two_groups, with_nan};
 use common::operations::{Case, all, basics, difference, distance, layers, norms};
+use gan_cuda::step::StepBackend;
 use gan_cuda::{Choice, Products};
+use gan_kernels::backend::Memory;
 use gan_kernels::{Cpu, Precision};
 
 fn check(products: Products, choice: Choice, most: f32) {
@@ -111,6 +113,21 @@ fn nan_goes_where_the_cpu_takes_it() {
             assert_eq!(found, places(&b.results), "{products:?}: {}", a.name);
             assert!(found.contains(&true), "{}", a.name);
         }
+    }
+}
+
+#[test]
+fn values_that_are_sent_without_waiting_arrive_in_order() {
+    let Some(cuda) = common::device(Products::F32) else { return };
+    let mut place = cuda.f32_zeros(3);
+    let mut copies: Vec<_> = (0..4).map(|_| cuda.f32_zeros(3)).collect();
+    for (i, copy) in copies.iter_mut().enumerate() {
+        let sent = [i as f32, 1.0, -1.0];
+        StepBackend::stage(&*cuda, &sent, cuda.slice_mut(&mut place));
+        cuda.copy_to(cuda.slice(&place), cuda.slice_mut(copy));
+    }
+    for (i, copy) in copies.iter().enumerate() {
+        assert_eq!(cuda.get(cuda.slice(copy)), [i as f32, 1.0, -1.0]);
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Kind {
     Archive(&'static str),
     /// One of this library's packs.
     Pack,
+    /// A NumPy array.
+    Array,
     /// Something else that has a name.
     Other(&'static str),
 }
@@ -28,6 +30,7 @@ impl Kind {
         match self {
             Self::Image(name) | Self::OtherImage(name) | Self::Archive(name) | Self::Other(name) => name,
             Self::Pack => "a pack",
+            Self::Array => "a NumPy array",
         }
     }
 }
@@ -40,8 +43,8 @@ const SIGNATURES: [(usize, &[u8], Kind); 35] = [
     (0, b"GIF89a", Kind::Image("a GIF image")),
     (8, b"WEBP", Kind::Image("a WebP image")),
     (0, b"BM", Kind::Image("a BMP image")),
-    (0, b"II*\0", Kind::OtherImage("a TIFF image")),
-    (0, b"MM\0*", Kind::OtherImage("a TIFF image")),
+    (0, b"II*\0", Kind::Image("a TIFF image")),
+    (0, b"MM\0*", Kind::Image("a TIFF image")),
     (4, b"ftypavif", Kind::OtherImage("an AVIF image")),
     (4, b"ftypheic", Kind::OtherImage("a HEIC image")),
     (4, b"ftypheix", Kind::OtherImage("a HEIC image")),
@@ -65,7 +68,7 @@ const SIGNATURES: [(usize, &[u8], Kind); 35] = [
     (257, b"ustar", Kind::Archive("a TAR archive")),
     (0, crate::pack::MAGIC, Kind::Pack),
     (0, b"PAR1", Kind::Other("a Parquet file")),
-    (0, b"\x93NUMPY", Kind::Other("a NumPy array")),
+    (0, b"\x93NUMPY", Kind::Array),
     (0, b"\x89HDF\r\n\x1a\n", Kind::Other("an HDF5 file")),
     (0, b"%PDF-", Kind::Other("a PDF file")),
     (4, b"ftyp", Kind::Other("a video")),

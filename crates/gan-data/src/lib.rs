@@ -9,6 +9,8 @@
 //! - [`idx`]: the file format of MNIST;
 //! - `places`: the folders in which data sets are searched for;
 //! - `file_kind`: the kind of a file, according to its first bytes;
+//! - `positioned`: reading at an offset;
+//! - `zip`: archives, whose files are read in place;
 //! - `points`: data sets of points;
 //! - [`images`]: image files, decoded and brought to the training size;
 //! - `resized`: any set of images at another size;
@@ -46,9 +48,11 @@ mod ordered;
 pub mod pack;
 mod places;
 mod points;
+mod positioned;
 mod resized;
 mod sampler;
 mod subset;
+mod zip;
 
 pub use collator::{Batch, ProcessShard};
 pub use dataset::{Dataset, Skipped, Split};

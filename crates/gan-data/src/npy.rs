@@ -5,16 +5,20 @@
 
 mod arrays;
 mod header;
+mod npz;
 
 pub use arrays::{ImageArray, VectorArray};
+pub(crate) use header::Numbers;
 
 use crate::Error;
+use crate::positioned::read_exact_at;
 use gan_base::regular_file;
 use header::Header;
 use std::fs::File;
-use std::io::{Error as IoError, ErrorKind, Read, Result as IoResult, Seek, SeekFrom};
+use std::io::{Error as IoError, ErrorKind, Result as IoResult};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The first bytes of every `.npy` file.
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -27,14 +31,50 @@ const LONGEST_HEADER: u32 = 1 << 20;
 /// Numbers read at once, to bound the memory for their bytes.
 const AT_ONCE: usize = 1 << 20;
 
-/// An opened `.npy` file whose header fits its length.
+/// An opened array whose header fits the length of its bytes. Threads may share it.
 #[derive(Debug)]
 pub struct NpyFile {
     path: PathBuf,
-    file: File,
+    bytes: Bytes,
     header: Header,
     /// Offset of the numbers.
     start: u64,
+}
+
+/// The bytes of a `.npy` file.
+#[derive(Debug)]
+enum Bytes {
+    /// A part of a file: all of it, or an array in an archive.
+    File { file: Arc<File>, start: u64, length: u64 },
+    /// An array that was compressed.
+    Memory(Vec<u8>),
+}
+
+impl Bytes {
+    fn whole(path: &Path) -> IoResult<Self> {
+        let file = regular_file::open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self::File { file: Arc::new(file), start: 0, length })
+    }
+
+    fn length(&self) -> u64 {
+        match self {
+            Self::File { length, .. } => *length,
+            Self::Memory(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Fills `buffer` with the bytes from `offset` on, which must exist.
+    fn read_exact(&self, buffer: &mut [u8], offset: u64) -> IoResult<()> {
+        match self {
+            Self::File { file, start, .. } => read_exact_at(file, buffer, start + offset),
+            Self::Memory(bytes) => {
+                let part = usize::try_from(offset).ok().and_then(|from| bytes.get(from..)?.get(..buffer.len()));
+                buffer.copy_from_slice(part.ok_or(ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Whether a file is meant as an array: by its ending, `.npy` or `.npz` in any case, or by its first bytes.
@@ -43,8 +83,13 @@ pub fn is_array(path: &Path) -> bool {
     if ["npy", "npz"].iter().any(|known| ending.eq_ignore_ascii_case(known)) {
         return true;
     }
-    let first = regular_file::open(path).and_then(|mut file| first_bytes(&mut file)).unwrap_or_default();
+    let first = Bytes::whole(path).and_then(|bytes| first_bytes(&bytes)).unwrap_or_default();
     first.starts_with(MAGIC) || ZIPS.iter().any(|zip| first.starts_with(zip))
+}
+
+/// Whether the file at `path` is an array of images, or an archive with exactly one, by the shapes of its arrays.
+pub fn holds_images(path: &Path) -> bool {
+    NpyFile::open_images(path).is_ok_and(|array| array.shape().len() == 4)
 }
 
 impl NpyFile {
@@ -54,10 +99,13 @@ impl NpyFile {
     /// [`Error::Read`] if the file cannot be read or is not a regular file; [`Error::File`], with what it is instead, if it is not a
     /// complete `.npy` file of numbers.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::of(path, Bytes::whole(path).map_err(Error::read(path))?)
+    }
+
+    fn of(path: &Path, bytes: Bytes) -> Result<Self, Error> {
         let read = Error::read(path);
-        let mut file = regular_file::open(path).map_err(read)?;
-        let length = file.metadata().map_err(read)?.len();
-        let first = first_bytes(&mut file).map_err(read)?;
+        let length = bytes.length();
+        let first = first_bytes(&bytes).map_err(read)?;
         if !first.starts_with(MAGIC) {
             return Err(other_format(path, &first));
         }
@@ -85,15 +133,20 @@ impl NpyFile {
             return Err(cut_off());
         }
         let mut text = vec![0; size as usize];
-        file.seek(SeekFrom::Start(before)).and_then(|_| file.read_exact(&mut text)).map_err(read)?;
+        bytes.read_exact(&mut text, before).map_err(read)?;
         let header = Header::parse(path, &String::from_utf8_lossy(&text))?;
         check_length(path, &header, length - start)?;
-        Ok(Self { path: path.into(), file, header, start })
+        Ok(Self { path: path.into(), bytes, header, start })
     }
 
     /// The array's shape.
     pub fn shape(&self) -> &[usize] {
         &self.header.shape
+    }
+
+    /// The type of the numbers.
+    pub(crate) fn numbers(&self) -> Numbers {
+        self.header.numbers
     }
 
     /// The path of the file.
@@ -116,7 +169,7 @@ impl NpyFile {
     ///
     /// # Errors
     /// [`Error::Read`] if the file cannot be read, or there is no memory for the rows.
-    pub fn read_rows(&mut self, indices: &[usize]) -> Result<Vec<f32>, Error> {
+    pub fn read_rows(&self, indices: &[usize]) -> Result<Vec<f32>, Error> {
         let size = indices.len().saturating_mul(self.row_len());
         let mut values = Vec::new();
         values.try_reserve_exact(size).map_err(|_| {
@@ -129,7 +182,7 @@ impl NpyFile {
         Ok(values)
     }
 
-    fn read_run(&mut self, rows: Range<usize>, values: &mut Vec<f32>) -> Result<(), Error> {
+    fn read_run(&self, rows: Range<usize>, values: &mut Vec<f32>) -> Result<(), Error> {
         let row_len = self.row_len();
         if !self.header.is_fortran {
             return self.read_numbers(rows.start * row_len, rows.len() * row_len, values);
@@ -149,21 +202,21 @@ impl NpyFile {
     }
 
     /// Appends `count` numbers, beginning with number `from` of the file.
-    fn read_numbers(&mut self, from: usize, count: usize, values: &mut Vec<f32>) -> Result<(), Error> {
+    fn read_numbers(&self, from: usize, count: usize, values: &mut Vec<f32>) -> Result<(), Error> {
         let Header { numbers, is_big_endian, .. } = self.header;
         let mut bytes = vec![0; count.min(AT_ONCE) * numbers.size()];
         let read = Error::read(&self.path);
-        self.file.seek(SeekFrom::Start(self.start + (from * numbers.size()) as u64)).map_err(read)?;
         for done in (0..count).step_by(AT_ONCE) {
             let part = &mut bytes[..(count - done).min(AT_ONCE) * numbers.size()];
-            self.file.read_exact(part).map_err(read)?;
+            let offset = self.start + ((from + done) * numbers.size()) as u64;
+            self.bytes.read_exact(part, offset).map_err(read)?;
             values.extend(part.chunks_exact(numbers.size()).map(|bytes| numbers.read(bytes, is_big_endian)));
         }
         Ok(())
     }
 
     /// Like [`read_rows`](Self::read_rows), but refuses numbers that are not finite. A row is a `row`, such as an image.
-    fn read_finite(&mut self, indices: &[usize], row: &str) -> Result<Vec<f32>, Error> {
+    pub(crate) fn read_finite(&self, indices: &[usize], row: &str) -> Result<Vec<f32>, Error> {
         let values = self.read_rows(indices)?;
         let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(values) };
         let found = format!("{} in {row} {}", values[at], indices[at / self.row_len()]);
@@ -172,7 +225,7 @@ impl NpyFile {
     }
 
     /// The error of a complete array that a caller cannot use.
-    fn refused(&self, what: &'static str, found: String, expected: &str, advice: &str) -> Error {
+    pub(crate) fn refused(&self, what: &'static str, found: String, expected: &str, advice: &str) -> Error {
         Error::file(&self.path, what, found, expected, advice)
     }
 }
@@ -194,9 +247,9 @@ fn check_length(path: &Path, header: &Header, there: u64) -> Result<(), Error> {
 }
 
 /// Magic number, version and length of the header, as far as the file goes.
-fn first_bytes(file: &mut File) -> IoResult<Vec<u8>> {
-    let mut first = Vec::with_capacity(12);
-    file.take(12).read_to_end(&mut first)?;
+fn first_bytes(bytes: &Bytes) -> IoResult<Vec<u8>> {
+    let mut first = vec![0; bytes.length().min(12) as usize];
+    bytes.read_exact(&mut first, 0)?;
     Ok(first)
 }
 

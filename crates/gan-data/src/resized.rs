@@ -21,9 +21,9 @@ impl Resized {
     /// [`Error::Setting`] if they would have to be enlarged although `fitting` does not allow it, or are points.
     pub fn new(inner: Arc<dyn Dataset>, fitting: Fitting) -> Result<Self, Error> {
         let shape = inner.shape();
-        let &[channels @ (1 | 3), height, width] = &shape[..] else {
+        let &[channels, height, width] = &shape[..] else {
             let found = format!("samples of {shape:?}");
-            return Err(Error::setting("data.size", found, "images [C, H, W], grey or RGB", "leave data.size out"));
+            return Err(Error::setting("data.size", found, "images [C, H, W]", "leave data.size out"));
         };
         let size = [height, width];
         if fitting.small != Small::Upscale && fitting.lacks_pixels(size) {

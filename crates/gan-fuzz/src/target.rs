@@ -61,6 +61,7 @@ pub static TARGETS: &[Target] = &[
     targets::npy::TARGET,
     targets::fetch::TARGET,
     targets::moments::TARGET,
+    targets::zip::TARGET,
     targets::embeddings::TARGET,
 ];
 

@@ -1,4 +1,4 @@
-//! Animations: a looping GIF, APNG, WebP or MP4, or a strip of frames side by side.
+//! Animations: a looping GIF, APNG, WebP or MP4, or a strip of frames side by side. Transparent pixels show a checkerboard.
 //!
 //! In reading order: this file ([`animate`], [`strip`]), then a file for each format, and `palette` (the colors of a GIF).
 
@@ -79,17 +79,13 @@ impl Animation<'_> {
 
     /// Returns gray if all frames are, or else RGB.
     fn colour(&self) -> Colour {
-        let is_rgb = |frame: &Picture| frame.colour() == Colour::Rgb;
-        if self.frames.iter().any(is_rgb) { Colour::Rgb } else { Colour::Grey }
+        Colour::common(self.frames.iter())
     }
 
     /// Returns the frames, enlarged and of one color type, one at a time.
     fn enlarged(&self) -> impl Iterator<Item = Result<Picture, Error>> {
         let colour = self.colour();
-        self.frames.iter().map(move |frame| match colour {
-            Colour::Rgb => frame.to_rgb().enlarged(self.scale),
-            Colour::Grey => frame.enlarged(self.scale),
-        })
+        self.frames.iter().map(move |frame| frame.in_colour(colour).enlarged(self.scale))
     }
 
     /// Returns how long each frame is shown, in units of which a second has `units`, so that rounding does not add up.
@@ -120,13 +116,12 @@ pub fn animate(frames: &[Picture], delay_ms: u16, path: &Path) -> Result<(), Err
 /// [`Error::Shape`] for no frames or unequal sizes.
 pub fn strip(frames: &[Picture]) -> Result<Picture, Error> {
     let [width, height] = common_size(frames)?;
-    let is_rgb = |frame: &Picture| frame.colour() == Colour::Rgb;
-    let colour = if frames.iter().any(is_rgb) { Colour::Rgb } else { Colour::Grey };
+    let colour = Colour::common(frames.iter());
     let size = [frames.len() * (width + GAP) + GAP, height + 2 * GAP];
     let mut sheet = Picture::filled(colour, size, BACKGROUND)?;
     for (index, frame) in frames.iter().enumerate() {
         let corner = [GAP + index * (width + GAP), GAP];
-        if colour == Colour::Rgb { sheet.paste(&frame.to_rgb(), corner) } else { sheet.paste(frame, corner) }
+        sheet.paste(&frame.in_colour(colour), corner);
     }
     Ok(sheet)
 }
@@ -274,6 +269,22 @@ mod tests {
                 })
                 .collect();
             assert_eq!(durations, [42, 41, 42][..frames.len()]);
+        }
+    }
+
+    #[test]
+    fn transparent_frames_show_the_checkerboard() {
+        let frame = |alpha| Picture::new(Colour::Rgba, [2, 1], vec![200, 0, 0, alpha, 0, 0, 200, 255]).unwrap();
+        let frames = [frame(0), frame(255)];
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.gif");
+        Animation { frames: &frames, fps: 10, scale: 1 }.save(AnimationFormat::Gif, &path).unwrap();
+        let pixels: Vec<Vec<u8>> = decode(&path).0.into_iter().map(|(pixels, _)| pixels).collect();
+        assert_eq!(pixels, [[96, 96, 96, 255, 0, 0, 200, 255], [200, 0, 0, 255, 0, 0, 200, 255]]);
+        let strip = strip(&frames).unwrap();
+        assert_eq!((strip.colour(), strip.pixel(2, 2).unwrap()), (Colour::Rgb, &[96; 3][..]));
+        for format in [AnimationFormat::Apng, AnimationFormat::WebP] {
+            assert!(!saved(&frames, 10, format).is_empty());
         }
     }
 

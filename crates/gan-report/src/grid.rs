@@ -13,7 +13,8 @@ pub(crate) const BACKGROUND: u8 = 48;
 /// Value of a pixel that is NaN or infinite: the middle of the range, so that a broken generator looks flat.
 const NOT_A_NUMBER: u8 = 128;
 
-/// A borrowed batch of images: float32 `[N, C, H, W]`, contiguous, C = 1 (gray) or 3 (RGB). Values outside of [−1, 1] are clamped when drawn.
+/// A borrowed batch of images: float32 `[N, C, H, W]`, contiguous. Values outside of [−1, 1] are clamped when drawn. C is 1 (gray), 3 (RGB)
+/// or 4 (premultiplied RGB and alpha). Of two other channels the first is drawn as gray, of more the first three as RGB.
 #[derive(Clone, Copy, Debug)]
 pub struct Images<'a> {
     pixels: &'a [f32],
@@ -27,14 +28,11 @@ impl<'a> Images<'a> {
     /// Checks that `pixels` is `[n, c, h, w]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if c is not 1 or 3, h or w is 0, or the length is not n·c·h·w.
+    /// [`Error::Shape`] if c, h or w is 0, or the length is not n·c·h·w.
     pub fn new(pixels: &'a [f32], shape: [usize; 4]) -> Result<Self, Error> {
         let [count, channels, height, width] = shape;
-        if channels != 1 && channels != 3 {
-            return Err(Error::Shape(format!("images have 1 channel (grey) or 3 (RGB), not {channels}")));
-        }
-        if height == 0 || width == 0 {
-            return Err(Error::Shape(format!("images of {width} × {height} pixels are empty")));
+        if channels == 0 || height == 0 || width == 0 {
+            return Err(Error::Shape(format!("images of {width} × {height} pixels and {channels} channels are empty")));
         }
         if shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side)) != Some(pixels.len()) {
             return Err(Error::Shape(format!("{shape:?} images do not hold {} values", pixels.len())));
@@ -54,8 +52,35 @@ impl<'a> Images<'a> {
     fn picture(&self, index: usize) -> Result<Picture, Error> {
         let plane = self.height * self.width;
         let image = &self.pixels[index * self.channels * plane..][..self.channels * plane];
-        let data = (0..plane).flat_map(|at| (0..self.channels).map(move |c| byte(image[c * plane + at]))).collect();
-        Picture::new(colour(self.channels), [self.width, self.height], data)
+        let colour = colour(self.channels);
+        let data = match colour {
+            Colour::Rgba => (0..plane).flat_map(|at| straight([0, 1, 2, 3].map(|c| image[c * plane + at]))).collect(),
+            _ => (0..plane).flat_map(|at| (0..colour.channels()).map(move |c| byte(image[c * plane + at]))).collect(),
+        };
+        Picture::new(colour, [self.width, self.height], data)
+    }
+}
+
+/// Converts a pixel of premultiplied RGB and alpha to bytes, with the colors divided by alpha as in PNG files.
+fn straight(pixel: [f32; 4]) -> [u8; 4] {
+    let [r, g, b, alpha] = straight_pixel(pixel).map(byte);
+    if alpha == 0 { [0; 4] } else { [r, g, b, alpha] }
+}
+
+/// Divides the colors of a pixel by its alpha: all in [−1, 1], taken as numbers from 0 to 1. Where nothing is visible, colors are black.
+fn straight_pixel([r, g, b, alpha]: [f32; 4]) -> [f32; 4] {
+    let opacity = ((alpha + 1.0) / 2.0).clamp(0.0, 1.0);
+    let divide = |p: f32| if opacity > 0.0 { ((p + 1.0) / opacity - 1.0).clamp(-1.0, 1.0) } else { -1.0 };
+    [divide(r), divide(g), divide(b), alpha.clamp(-1.0, 1.0)]
+}
+
+/// Divides the colors of images `[N, 4, H, W]` by their alpha, as files hold them; `pixels` is H·W.
+pub fn straighten(images: &mut [f32], pixels: usize) {
+    for image in images.chunks_exact_mut(4 * pixels) {
+        for at in 0..pixels {
+            let straight = straight_pixel([0, 1, 2, 3].map(|c| image[c * pixels + at]));
+            (0..4).for_each(|c| image[c * pixels + at] = straight[c]);
+        }
     }
 }
 
@@ -65,7 +90,8 @@ fn byte(value: f32) -> u8 {
 }
 
 /// Returns a sheet of `rows` × `cols` cells, filled row by row, with 2 gray pixels between and
-/// around them: cols·(W + 2) + 2 wide and rows·(H + 2) + 2 high. Cells without an image stay blank.
+/// around them: cols·(W + 2) + 2 wide and rows·(H + 2) + 2 high. Cells without an image stay blank, and transparent pixels show a
+/// checkerboard.
 ///
 /// # Errors
 /// [`Error::Shape`] if there are more images than cells, no cells, or the sheet would be over 1 GiB.
@@ -80,10 +106,11 @@ pub fn grid(images: &Images, rows: usize, cols: usize) -> Result<Picture, Error>
     }
     let size = sheet_size(images.height, images.width, rows, cols);
     let [step_x, step_y] = [images.width + GAP, images.height + GAP];
-    let mut sheet = Picture::filled(colour(images.channels), size, BACKGROUND)?;
+    let colour = sheet_colour(images.channels);
+    let mut sheet = Picture::filled(colour, size, BACKGROUND)?;
     for index in 0..count {
         let corner = [GAP + index % cols * step_x, GAP + index / cols * step_y];
-        sheet.paste(&images.picture(index)?, corner);
+        sheet.paste(&images.picture(index)?.in_colour(colour), corner);
     }
     Ok(sheet)
 }
@@ -94,11 +121,20 @@ pub fn grid(images: &Images, rows: usize, cols: usize) -> Result<Picture, Error>
 /// # Errors
 /// [`Error::Shape`] if there are no cells, or the sheet would be over 1 GiB.
 pub fn check_grid([channels, height, width]: [usize; 3], rows: usize, cols: usize) -> Result<(), Error> {
-    checked_bytes(colour(channels), sheet_size(height, width, rows, cols)).map(|_| ())
+    checked_bytes(sheet_colour(channels), sheet_size(height, width, rows, cols)).map(|_| ())
 }
 
 fn colour(channels: usize) -> Colour {
-    if channels == 1 { Colour::Grey } else { Colour::Rgb }
+    match channels {
+        0..=2 => Colour::Grey,
+        4 => Colour::Rgba,
+        _ => Colour::Rgb,
+    }
+}
+
+/// Returns the color of a sheet, which has no alpha.
+fn sheet_colour(channels: usize) -> Colour {
+    if colour(channels) == Colour::Grey { Colour::Grey } else { Colour::Rgb }
 }
 
 /// Returns width and height of a sheet.
@@ -145,6 +181,30 @@ mod tests {
     }
 
     #[test]
+    fn images_with_alpha_are_straight_in_files_and_opaque_on_sheets() {
+        // Opaque red, half transparent white, and transparent.
+        let pixels = [1.0, 0.0, -1.0, -1.0, 0.0, -1.0, -1.0, 0.0, -1.0, 1.0, 0.0, -1.0];
+        let images = Images::new(&pixels, [1, 4, 1, 3]).unwrap();
+        let picture = images.pictures().unwrap().remove(0);
+        assert_eq!(picture.colour(), Colour::Rgba);
+        assert_eq!(picture.data(), [255, 0, 0, 255, 255, 255, 255, 128, 0, 0, 0, 0]);
+        let sheet = grid(&images, 1, 1).unwrap();
+        assert_eq!((sheet.colour(), sheet.pixel(2, 2).unwrap()), (Colour::Rgb, &[255, 0, 0][..]));
+        assert_eq!([sheet.pixel(3, 2).unwrap()[0], sheet.pixel(4, 2).unwrap()[0]], [176, 96]);
+        let mut values = pixels;
+        straighten(&mut values, 3);
+        assert_eq!(values, [1.0, 1.0, -1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0, 1.0, 0.0, -1.0]);
+    }
+
+    #[test]
+    fn other_channels_are_drawn_in_part() {
+        let two = Images::new(&[1.0, -1.0], [1, 2, 1, 1]).unwrap().pictures().unwrap().remove(0);
+        assert_eq!((two.colour(), two.data()), (Colour::Grey, &[255][..]));
+        let five = Images::new(&[1.0, -1.0, 1.0, 0.0, 0.0], [1, 5, 1, 1]).unwrap().pictures().unwrap().remove(0);
+        assert_eq!((five.colour(), five.data()), (Colour::Rgb, &[255, 0, 255][..]));
+    }
+
+    #[test]
     fn too_many_images_name_both_numbers() {
         let message = grid(&Images::new(&[0.0; 5], [5, 1, 1, 1]).unwrap(), 2, 2).unwrap_err().to_string();
         assert!(message.contains("5 images") && message.contains("4 cells"), "{message}");
@@ -152,7 +212,7 @@ mod tests {
 
     #[test]
     fn wrong_shapes_are_errors() {
-        assert!(Images::new(&[0.0; 4], [1, 2, 1, 2]).unwrap_err().to_string().contains("not 2"));
+        assert!(Images::new(&[], [1, 0, 1, 2]).unwrap_err().to_string().contains("0 channels"));
         assert!(Images::new(&[0.0; 4], [1, 1, 2, 3]).is_err());
         assert!(Images::new(&[], [1, 1, 0, 3]).is_err());
         assert!(Images::new(&[0.0], [usize::MAX, 3, 1, 1]).is_err());

@@ -28,7 +28,7 @@ mod tiles;
 
 pub use animation::{Animation, AnimationFormat, animate, strip};
 pub use error::Error;
-pub use grid::{Images, check_grid, grid};
+pub use grid::{Images, check_grid, grid, straighten};
 pub use metrics::Metrics;
 pub use npy::NpyWriter;
 pub use page::{Card, Diagnosis, Frame, NetworkTable, Page, Sequence, Severity, Single, to_digits};

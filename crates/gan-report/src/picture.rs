@@ -1,4 +1,4 @@
-//! A picture with 8 bits per channel, gray or RGB, and its PNG.
+//! A picture with 8 bits per channel, gray, RGB or RGB with alpha, and its PNG.
 
 use crate::Error;
 use gan_base::atomic;
@@ -15,15 +15,27 @@ pub enum Colour {
     Grey,
     /// Three bytes per pixel: red, green, blue.
     Rgb,
+    /// Four bytes per pixel: red, green, blue, and alpha, 0 transparent to 255 opaque.
+    Rgba,
 }
 
+/// Grays of the checkerboard behind transparent pixels, and the side of its squares.
+const BOARD: [u8; 2] = [96, 208];
+const SQUARE: usize = 4;
+
 impl Colour {
-    /// Returns the number of bytes per pixel: 1 or 3.
+    /// Returns the number of bytes per pixel: 1, 3 or 4.
     pub fn channels(self) -> usize {
         match self {
             Colour::Grey => 1,
             Colour::Rgb => 3,
+            Colour::Rgba => 4,
         }
+    }
+
+    /// Returns gray if all pictures are, or else RGB: the color of a sheet or an animation of them.
+    pub(crate) fn common<'a>(mut pictures: impl Iterator<Item = &'a Picture>) -> Self {
+        if pictures.all(|picture| picture.colour == Self::Grey) { Self::Grey } else { Self::Rgb }
     }
 }
 
@@ -81,7 +93,7 @@ impl Picture {
         picture.map_err(|problem| problem.to_string())
     }
 
-    /// Returns gray or RGB.
+    /// Returns the meaning of the bytes.
     pub fn colour(&self) -> Colour {
         self.colour
     }
@@ -123,13 +135,25 @@ impl Picture {
         Picture::new(self.colour, size, data)
     }
 
-    /// Returns the same picture as RGB; a gray value is repeated three times.
+    /// Returns the same picture as RGB; a gray value is repeated three times, and transparent pixels show a checkerboard of light and dark
+    /// gray, so that neither bright nor dark pictures vanish.
     pub fn to_rgb(&self) -> Picture {
+        let over = |(at, pixel): (usize, &[u8; 4])| {
+            let [x, y] = [at % self.width, at / self.width].map(|place| place / SQUARE);
+            let [behind, alpha] = [BOARD[(x + y) % 2], pixel[3]].map(u32::from);
+            [0, 1, 2].map(|i| ((alpha * u32::from(pixel[i]) + (255 - alpha) * behind + 127) / 255) as u8)
+        };
         let data = match self.colour {
             Colour::Rgb => self.data.clone(),
             Colour::Grey => self.data.iter().flat_map(|&grey| [grey; 3]).collect(),
+            Colour::Rgba => self.data.as_chunks().0.iter().enumerate().flat_map(over).collect(),
         };
         Picture { colour: Colour::Rgb, data, ..*self }
+    }
+
+    /// Returns the same picture as gray or RGB.
+    pub(crate) fn in_colour(&self, colour: Colour) -> Picture {
+        if colour == self.colour { self.clone() } else { self.to_rgb() }
     }
 
     /// Copies `tile`, of the same color, with its top left corner to `(left, top)`; it must lie inside.
@@ -153,7 +177,7 @@ impl Picture {
         }
     }
 
-    /// Returns the bytes of a PNG file: 8-bit gray or RGB.
+    /// Returns the bytes of a PNG file with 8 bits per channel.
     ///
     /// # Errors
     /// [`Error::Shape`] if the encoder fails.
@@ -161,6 +185,7 @@ impl Picture {
         let kind = match self.colour {
             Colour::Grey => ExtendedColorType::L8,
             Colour::Rgb => ExtendedColorType::Rgb8,
+            Colour::Rgba => ExtendedColorType::Rgba8,
         };
         let mut bytes = Vec::new();
         let written = PngEncoder::new(&mut bytes).write_image(&self.data, self.width as u32, self.height as u32, kind);
@@ -206,6 +231,17 @@ mod tests {
             picture.save_png(&path).unwrap();
             assert_eq!(Picture::open_png(&path).unwrap(), picture);
         }
+    }
+
+    #[test]
+    fn transparent_pixels_show_a_checkerboard() {
+        let data: Vec<u8> = (0..8).flat_map(|x| [200, 100, 0, if x == 0 { 255 } else { 0 }]).collect();
+        let picture = Picture::new(Colour::Rgba, [8, 1], data).unwrap();
+        let shown = picture.to_rgb();
+        assert_eq!(shown.data()[..6], [200, 100, 0, 96, 96, 96]);
+        assert_eq!(shown.data()[12..15], [208; 3]);
+        let png = image::load_from_memory(&picture.to_png().unwrap()).unwrap();
+        assert_eq!(png.as_rgba8().unwrap().as_raw(), picture.data());
     }
 
     #[test]

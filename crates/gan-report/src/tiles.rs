@@ -38,7 +38,7 @@ pub fn tiles(tiles: &[Tile], columns: usize) -> Result<Picture, Error> {
     let lines: usize = tiles.chunks(columns).map(line).sum();
     let rows = tiles.len().div_ceil(columns);
     let size = [columns * (width + GAP) + GAP, lines + rows * (height + GAP) + GAP];
-    let colour = common(tiles.iter().map(|tile| &tile.picture));
+    let colour = Colour::common(tiles.iter().map(|tile| &tile.picture));
     checked_bytes(colour, size)?;
     let mut sheet = Picture::filled(colour, size, BACKGROUND)?;
     let mut top = GAP;
@@ -47,7 +47,7 @@ pub fn tiles(tiles: &[Tile], columns: usize) -> Result<Picture, Error> {
         for (column, tile) in row.iter().enumerate() {
             let left = GAP + column * (width + GAP);
             let margin = |inner: usize| left + (width - inner) / 2;
-            let picture = in_colour(&tile.picture, colour);
+            let picture = tile.picture.in_colour(colour);
             sheet.paste(&picture, [margin(picture.width()), top + line]);
             write(&mut sheet, &tile.caption, [margin(text_width(&tile.caption)), top]);
         }
@@ -63,24 +63,15 @@ pub fn tiles(tiles: &[Tile], columns: usize) -> Result<Picture, Error> {
 pub fn titled(parts: &[(String, Picture)]) -> Result<Picture, Error> {
     let widths = parts.iter().map(|(title, picture)| picture.width().max(caption_width(title) + GAP));
     let height = parts.iter().map(|(_, picture)| picture.height() + LINE + GAP).sum();
-    let colour = common(parts.iter().map(|(_, picture)| picture));
+    let colour = Colour::common(parts.iter().map(|(_, picture)| picture));
     let mut sheet = Picture::filled(colour, [widths.max().unwrap_or(0), height], BACKGROUND)?;
     let mut top = GAP;
     for (title, picture) in parts {
         write(&mut sheet, title, [GAP, top]);
-        sheet.paste(&in_colour(picture, colour), [0, top + LINE]);
+        sheet.paste(&picture.in_colour(colour), [0, top + LINE]);
         top += LINE + picture.height() + GAP;
     }
     Ok(sheet)
-}
-
-/// Returns gray if all pictures are, or else RGB.
-fn common<'a>(mut pictures: impl Iterator<Item = &'a Picture>) -> Colour {
-    if pictures.any(|picture| picture.colour() == Colour::Rgb) { Colour::Rgb } else { Colour::Grey }
-}
-
-fn in_colour(picture: &Picture, colour: Colour) -> Picture {
-    if colour == Colour::Rgb { picture.to_rgb() } else { picture.clone() }
 }
 
 fn text_width(text: &str) -> usize {

@@ -63,7 +63,8 @@ pub fn check_shape(data: &DataConfig, sample: &[usize], has: &[usize]) -> Result
     if has == sample {
         return Ok(());
     }
-    let name = data.pack().map_or(data.name().to_string(), |path| path.display().to_string());
+    let file = data.pack().or(data.array());
+    let name = file.map_or(data.name().to_string(), |path| path.display().to_string());
     let (key, problem) = match (sample, has) {
         ([c, _, _], [has_c, has_h, has_w]) => (
             "data.channels",

@@ -29,5 +29,5 @@ mod trainer;
 pub use error::{Error, Result};
 pub use gan::Gan;
 pub use plan::{Architecture, Length, Plan};
-pub use start::{TransferredParams, WeightTransfer};
+pub use start::{TransferredParams, WeightTransfer, other_channels};
 pub use trainer::{Moment, Parts, StepReport, Trainer};

@@ -81,6 +81,9 @@ impl Choice {
             }
             _ => {}
         }
+        if survey.sample.images > 0 && survey.sample.invisible == survey.sample.images {
+            return refused("holds images that show nothing, because all of their pixels are transparent: save them with an alpha channel that is not 0, or without one".into());
+        }
         let mut choice = Self {
             preset: options.recipe.clone().unwrap_or_else(|| OWN_IMAGES.into()),
             settings: vec![],
@@ -152,15 +155,20 @@ impl Choice {
     }
 
     fn channels(&mut self, survey: &Survey) {
-        // Alpha is not learned: transparent pixels show `data.background`.
-        let recommended = survey.recommended_channels();
-        let channels = recommended.min(3);
-        let reason = match recommended {
-            1 => "the images are grey",
-            4 => "transparent pixels show data.background, which is white by default",
-            _ => "",
+        let channels = survey.recommended_channels();
+        let sample = &survey.sample;
+        let reason = match channels {
+            1 => "the images are gray".into(),
+            4 => format!("{} of {} decoded images have transparent pixels", sample.uses_alpha, sample.images),
+            2 | 5.. => "those of the array".into(),
+            _ => String::new(),
         };
         self.set(format!("data.channels={channels}"), reason);
+        if channels == 4 && survey.array_channels.is_none() {
+            self.advice.push(
+                "the generator learns alpha too; --set data.channels=3 lays the images over data.background instead, which is white by default".into(),
+            );
+        }
     }
 
     fn classes(&mut self, survey: &Survey) -> Result<()> {
@@ -182,8 +190,13 @@ impl Choice {
     fn augmentation(&mut self, survey: &Survey) {
         let different = survey.different;
         let reason = format!("{different} different images are few enough for D to remember them");
-        self.set("augment.color=true".into(), reason);
-        self.set("augment.translation=0.125".into(), "");
+        let has_colors = matches!(survey.recommended_channels(), 1 | 3 | 4);
+        if has_colors {
+            self.set("augment.color=true".into(), reason.clone());
+        } else {
+            self.advice.push("augment.color is left out: these channels are not colors".into());
+        }
+        self.set("augment.translation=0.125".into(), if has_colors { String::new() } else { reason });
         self.set("augment.cutout=0.5".into(), "");
         self.set("augment.probability=0".into(), "");
         self.set("augment.adaptive=0.6".into(), "as much as keeps D from knowing the images by heart");
@@ -199,7 +212,7 @@ fn toml_string(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gan_data::images::{ChannelCounts, Range};
+    use gan_data::images::{ChannelCounts, Range, Sample};
 
     /// Returns a survey of `different` different images in colour, with sides around `side`.
     fn survey(different: usize, side: usize) -> Survey {
@@ -232,6 +245,31 @@ mod tests {
         }
         let asked = RecipeOptions { size: Some([32, 48]), ..RecipeOptions::default() };
         assert!(settings(&survey(9, 64), &asked).contains(&"data.size=[32, 48]".into()));
+    }
+
+    #[test]
+    fn alpha_is_learned_where_it_is_used() {
+        let mut images = survey(100, 64);
+        images.channels = ChannelCounts { rgba: 100, ..ChannelCounts::default() };
+        images.sample = Sample { images: 100, with_alpha: 100, uses_alpha: 40, ..Sample::default() };
+        let choice = Choice::of(Path::new("p"), &images, &RecipeOptions::default()).unwrap();
+        let channels = choice.settings.iter().find(|setting| setting.assignment == "data.channels=4").unwrap();
+        assert_eq!(channels.reason, "40 of 100 decoded images have transparent pixels");
+        assert!(choice.advice.iter().any(|advice| advice.contains("--set data.channels=3")), "{:?}", choice.advice);
+        images.sample.uses_alpha = 5;
+        assert!(settings(&images, &RecipeOptions::default()).contains(&"data.channels=3".into()));
+        images.sample.invisible = 100;
+        let problem = Choice::of(Path::new("p"), &images, &RecipeOptions::default()).unwrap_err().to_string();
+        assert!(problem.contains("all of their pixels are transparent"), "{problem}");
+    }
+
+    #[test]
+    fn channels_that_are_not_colors_have_no_color_augmentation() {
+        let images = Survey { array_channels: Some(5), ..survey(100, 64) };
+        let settings = settings(&images, &RecipeOptions::default());
+        assert!(settings.contains(&"data.channels=5".into()), "{settings:?}");
+        assert!(!settings.contains(&"augment.color=true".into()), "{settings:?}");
+        assert!(settings.contains(&"augment.translation=0.125".into()), "{settings:?}");
     }
 
     #[test]

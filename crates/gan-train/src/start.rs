@@ -7,8 +7,10 @@ use crate::checkpoint;
 use crate::ema::Ema;
 use crate::error::{Error, Result};
 use crate::layering;
+use crate::plan::Plan;
 use crate::trainer::Trainer;
 use candle_core::{Device, Tensor};
+use gan_base::messages::counted;
 use gan_core::{Param, Role, weights};
 use std::path::{Path, PathBuf};
 
@@ -73,6 +75,22 @@ impl Trainer {
         self.changed();
         Ok(start)
     }
+}
+
+/// Returns a sentence for the user if `train.from` of the plan makes images of other channels.
+pub fn other_channels(plan: &Plan) -> Option<String> {
+    let from = plan.config().train.from.as_ref()?;
+    let file = if from.is_dir() { generator_file(from).ok()? } else { from.clone() };
+    // A file that cannot be read is an error of the trainer.
+    let theirs = *weights::read_description(&file).ok()?.data.shape.first()?;
+    let own = *plan.sample().first()?;
+    let from = from.display();
+    let theirs_in_words = counted(theirs, "channel");
+    (theirs != own).then(|| {
+        format!(
+            "{from}: makes images of {theirs_in_words}, and this run of {own}: layers next to the image are transferred in part"
+        )
+    })
 }
 
 /// A parameter of the network that is the source.

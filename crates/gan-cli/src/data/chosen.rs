@@ -3,6 +3,7 @@
 use super::SourceArgs;
 use crate::args::usage;
 use anyhow::Result;
+use gan_data::images::is_collection;
 use gan_data::pack::{Header, Pack, is_pack};
 use gan_data::{Dataset, DatasetEntry, DatasetSpec, Folder, SampleSizes};
 use gan_train::config::DataConfig;
@@ -81,13 +82,13 @@ fn named(source: &str) -> Result<(Table, Option<Header>)> {
     }
     if !path.exists() {
         let nearest = gan_base::messages::choose(source, &DatasetEntry::names());
-        return Err(usage(source, format_args!("there is no such folder, pack or data set{nearest}")));
+        return Err(usage(source, format_args!("there is no such folder, archive, array, pack or data set{nearest}")));
     }
     table.insert("name".into(), Folder::NAME.into());
     table.insert("dir".into(), source.into());
     // Any other file gets the message of a damaged pack.
-    let is_folder = path.is_dir() && !is_pack(path);
-    let header = if is_folder { None } else { Some(Pack::open(path)?.header().clone()) };
+    let is_files = (path.is_dir() && !is_pack(path)) || is_collection(path);
+    let header = if is_files { None } else { Some(Pack::open(path)?.header().clone()) };
     Ok((table, header))
 }
 

@@ -166,8 +166,9 @@ fn as_text(chosen: &Chosen, pixels: &Pixels) -> String {
     let data = chosen.data.as_ref();
     let rounded = |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(" ");
     let what = match data.shape().as_slice() {
-        [1, h, w] => format!("{} of {h}×{w}", counted(data.len(), "grey image")),
-        [3, h, w] => format!("{} of {h}×{w}", counted(data.len(), "colour image")),
+        [1, h, w] => format!("{} of {h}×{w}", counted(data.len(), "gray image")),
+        [3, h, w] => format!("{} of {h}×{w}", counted(data.len(), "color image")),
+        [4, h, w] => format!("{} of {h}×{w} with alpha", counted(data.len(), "color image")),
         [c, h, w] => format!("{} of {h}×{w} in {}", counted(data.len(), "image"), counted(c, "channel")),
         other => format!("{} of {}", counted(data.len(), "point"), counted(other[0], "coordinate")),
     };

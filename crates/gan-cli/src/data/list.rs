@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(words("cifar10", None), missing);
         let missing = format!("not here: needs the files of mnist in data/mnist; `gan data fetch mnist` {how}");
         assert_eq!(words("stacked-mnist", None), missing);
-        assert_eq!(words("folder", None), "needs a folder of images: data.dir=DIR");
+        assert_eq!(words("folder", None), "needs a folder, .zip, .npy or .npz of images: data.dir=PATH");
         assert_eq!(words("ring", None), "needs no files");
     }
 }

@@ -9,6 +9,7 @@ mod pack;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use fetch::FetchArgs;
+use gan_data::images::MOST_CHANNELS;
 use inspect::InspectArgs;
 use list::ListArgs;
 use pack::PackArgs;
@@ -38,13 +39,13 @@ pub fn run(command: &DataCommand, quiet: bool) -> Result<()> {
 /// Arguments that select the data.
 #[derive(Args)]
 pub struct SourceArgs {
-    /// A data set's name (gan data list), a folder of images, or a pack.
-    #[arg(value_name = "NAME, DIR or FILE.ganpack")]
+    /// A data set's name (gan data list), a folder of images, a .zip, .npy or .npz of them, or a pack.
+    #[arg(value_name = "NAME, DIR or FILE")]
     pub source: String,
-    /// Height and width [default: the data set's own; 64 for a folder].
+    /// Height and width [default: the data set's own; 64 for files of any size].
     #[arg(long, value_name = "N or HxW", allow_negative_numbers = true, value_parser = parse_size)]
     pub size: Option<(usize, usize)>,
-    /// 1 for gray, 3 for color [default: the data set's own; 3 for a folder].
+    /// 1 for gray, 3 for RGB, 4 for RGB and alpha [default: the data set's own; 3 for files].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_channels)]
     pub channels: Option<usize>,
     /// Stop at the first unusable image file instead of skipping it.
@@ -66,9 +67,6 @@ pub fn parse_size(text: &str) -> Result<(usize, usize), String> {
 }
 
 fn parse_channels(text: &str) -> Result<usize, String> {
-    match text.trim() {
-        "1" => Ok(1),
-        "3" => Ok(3),
-        _ => Err("expected 1 (grey) or 3 (colour)".into()),
-    }
+    let channels = text.trim().parse().ok().filter(|channels| (1..=MOST_CHANNELS).contains(channels));
+    channels.ok_or_else(|| "expected 1 (gray), 3 (RGB) or 4 (RGB and alpha)".into())
 }

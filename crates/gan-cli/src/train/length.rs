@@ -8,6 +8,7 @@ use anyhow::Result;
 use gan_base::memory;
 use gan_base::messages::counted;
 use gan_train::Plan;
+use tracing::subscriber::{NoSubscriber, with_default};
 
 /// Returns the plan for a folder of images, before its length is chosen.
 pub fn for_images(args: &TrainArgs, quiet: bool) -> Result<Plan> {
@@ -31,9 +32,12 @@ pub fn with_budget(args: &TrainArgs, plan: Plan, is_own: bool, quiet: bool, rank
     }
     let config = plan.config().clone();
     let per_step = (config.train.batch as u64 * config.train.d_steps) as f64;
+    let run_trial = || Trial::of(plan.clone(), rank);
     let trial = match budget {
         Some(Budget::Images(_)) if rank.group.size() > 1 => None,
-        _ => Some(Trial::of(plan.clone(), rank)?),
+        _ if args.dry_run => Some(run_trial()?),
+        // The run opens the data again, and warns about them then.
+        _ => Some(with_default(NoSubscriber::default(), run_trial)?),
     };
     let steps = match (budget, &trial) {
         (Some(Budget::Images(images)), _) => Some(((images as f64 / per_step).ceil() as u64).max(1)),

@@ -1,21 +1,22 @@
-//! `gan train FOLDER`: inspects the images, chooses settings for them, and prints both.
+//! `gan train FOLDER`, or an archive or array of images: inspects the images, chooses settings for them, and prints both.
 
 use crate::args::usage;
 use crate::print::{self, visible_name};
 use crate::train::TrainArgs;
 use anyhow::Result;
 use gan_base::messages::counted;
-use gan_data::images::Survey;
+use gan_data::images::{Survey, is_collection};
 use gan_data::pack::is_pack;
 use gan_run::RunFolder;
 use gan_train::presets;
 use gan_train::recipe::{Choice, RecipeOptions};
 use std::path::Path;
 
-/// Returns whether `source` is a folder of images, and not a run, a pack or a preset.
+/// Returns whether `source` is a folder, an archive or an array of images, and not a run, a pack or a preset.
 pub fn is_source(source: &str) -> bool {
     let path = Path::new(source);
-    path.is_dir() && !RunFolder::is_run(path) && !is_pack(path) && presets::find(source).is_none()
+    let is_folder = path.is_dir() && !RunFolder::is_run(path) && !is_pack(path);
+    (is_folder || is_collection(path)) && presets::find(source).is_none()
 }
 
 /// Refuses the arguments that are only for a folder of images.
@@ -53,10 +54,12 @@ pub fn choose(args: &TrainArgs, has_gpu: bool, quiet: bool) -> Result<(String, V
 
 /// Describes the images, in one line for each finding.
 fn found(source: &str, survey: &Survey) -> Vec<String> {
-    let kind = match survey.recommended_channels() {
-        1 => "grey ",
+    let channels = survey.recommended_channels();
+    let kind = match channels {
+        1 => "gray ",
+        3 => "color ",
         4 => "transparent ",
-        _ => "colour ",
+        _ => "",
     };
     let images = counted(survey.images, &format!("{kind}image"));
     let ([height, width], count) = survey.most_common_size;
@@ -78,6 +81,12 @@ fn found(source: &str, survey: &Survey) -> Vec<String> {
             add(format!("{}: {}{more}", counted(classes.len(), "class"), most.collect::<Vec<_>>().join(", ")));
         }
     }
+    if survey.array_channels.is_some() && kind.is_empty() {
+        add(format!("{channels} channels"));
+    }
+    if survey.deep > 0 {
+        add(format!("{} with more than 8 bits per channel are rounded to 8", counted(survey.deep, "image")));
+    }
     let copies = survey.images - survey.different;
     if copies > 0 {
         add(format!("{} of others", counted(copies, "exact copy")));
@@ -88,13 +97,10 @@ fn found(source: &str, survey: &Survey) -> Vec<String> {
         add(among(sample.near_duplicates, "look like another one"));
     }
     if sample.grey_as_rgb * 20 > sample.images {
-        add(among(sample.grey_as_rgb, "hold colours but are grey"));
+        add(among(sample.grey_as_rgb, "hold colors but are gray"));
     }
     if sample.invisible > 0 {
         add(among(sample.invisible, "show nothing, because all pixels are transparent"));
-    }
-    if survey.animated > 0 {
-        add(format!("{}: only the first frame is used", counted(survey.animated, "animation")));
     }
     let broken = survey.broken.iter().chain(&sample.broken);
     let count = broken.clone().count();

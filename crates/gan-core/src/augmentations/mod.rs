@@ -91,11 +91,11 @@ macro_rules! augmentations {
                 self.problem_of_probability()
             }
 
-            /// Draws the transformation of an image of `sides` `[H, W]`.
-            fn draw(&self, sides: [usize; 2], rng: &mut Rng) -> ImageTransform {
+            /// Draws the transformation of an image of `shape` `[C, H, W]`.
+            fn draw(&self, shape: [usize; 3], rng: &mut Rng) -> ImageTransform {
                 let mut transform = ImageTransform::IDENTITY;
                 $(if self.$module != <$setting>::default() && self.is_chosen(rng) {
-                    $module::draw(self.$module, sides, &mut transform, rng);
+                    $module::draw(self.$module, shape, &mut transform, rng);
                 })*
                 transform
             }
@@ -104,7 +104,7 @@ macro_rules! augmentations {
 }
 
 augmentations! {
-    /// Random brightness, saturation and contrast for each image.
+    /// Random brightness, saturation and contrast for each image. It changes gray and RGB, alpha not at all.
     color: bool,
     /// Maximum shift as a fraction of the sides, with zeros shifted in; 0 disables it. The paper uses 0.125.
     translation: f64,
@@ -133,17 +133,14 @@ impl Augment {
         self.probability >= 1.0 || f64::from(rng.uniform(0.0, 1.0)) < self.probability
     }
 
-    /// Draws the transformations of `n` images of `sides` `[H, W]`.
-    pub fn draws(&self, n: usize, sides: [usize; 2], rng: &mut Rng) -> Vec<ImageTransform> {
-        (0..n).map(|_| self.draw(sides, rng)).collect()
+    /// Draws the transformations of `n` images of `shape` `[C, H, W]`.
+    pub fn draws(&self, n: usize, shape: [usize; 3], rng: &mut Rng) -> Vec<ImageTransform> {
+        (0..n).map(|_| self.draw(shape, rng)).collect()
     }
 
-    /// Returns how many of an image's channels are colors: all of gray and RGB images, and those before alpha.
+    /// Returns how many of an image's channels are colors: all except alpha, the fourth of four.
     pub fn colors(channels: usize) -> usize {
-        match channels {
-            2 | 4 => channels - 1,
-            _ => channels,
-        }
+        if channels == 4 { 3 } else { channels }
     }
 
     /// Applies all augmentations, each to a sample with probability `probability`: x `[N, C, H, W]` -> `[N, C, H, W]`, differentiable by x.
@@ -152,7 +149,7 @@ impl Augment {
     /// If x are not images.
     pub fn apply(&self, x: &Tensor, rng: &mut Rng) -> Result<Tensor> {
         let (n, c, h, w) = x.dims4()?;
-        transform_images(x, self.draws(n, [h, w], rng), Self::colors(c))
+        transform_images(x, self.draws(n, [c, h, w], rng), Self::colors(c))
     }
 }
 
@@ -213,6 +210,26 @@ mod tests {
         let (a, b) = (deviation(&x)?, deviation(&y)?);
         let factor = b[0] / a[0];
         assert!((0.0..=3.0).contains(&factor) && a.iter().zip(&b).all(|(a, b)| (a * factor - b).abs() < 1e-5));
+        Ok(())
+    }
+
+    #[test]
+    fn alpha_keeps_its_values_and_transparent_pixels_stay_black() -> Result<()> {
+        // Two pixels, the second transparent: RGB planes, then alpha.
+        let x = Tensor::new(&[0.5f32, -1.0, -0.5, -1.0, 0.1, -1.0, 1.0, -1.0], test_device())?.reshape((1, 4, 1, 2))?;
+        let color = Augment { color: true, ..Augment::default() };
+        for seed in 0..20 {
+            let y = values(&color.apply(&x, &mut Rng::new(seed))?);
+            assert_eq!(y[6..], [1.0, -1.0]);
+            assert!([1, 3, 5].iter().all(|at| (y[*at] + 1.0).abs() < 1e-5), "{y:?}");
+            assert_ne!(y[0], 0.5);
+        }
+        // Opaque images change as RGB images do whose mean is middle gray.
+        let rgb = Tensor::new(&[0.5f32, 0.2, -0.5, 0.0, 0.1, -0.3], test_device())?.reshape((1, 3, 1, 2))?;
+        let opaque =
+            Tensor::cat(&[rgb.clone(), Tensor::ones((1, 1, 1, 2), candle_core::DType::F32, test_device())?], 1)?;
+        let [a, b] = [rgb, opaque].map(|x| values(&color.apply(&x, &mut Rng::new(4)).unwrap()));
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5), "{a:?} {b:?}");
         Ok(())
     }
 

@@ -3,15 +3,15 @@
 #include "reductions.cuh"
 
 struct ImageTransform {
-    float pixel, gray, mean, bias;
+    float pixel, gray, mean, alpha, bias;
     int down, across, top, bottom, left, right;
     __device__ __forceinline__ ImageTransform(const float* by)
-        : pixel(by[0]), gray(by[1]), mean(by[2]), bias(by[3]), down((int)by[4]), across((int)by[5]), top((int)by[6]), bottom((int)by[7]), left((int)by[8]), right((int)by[9]) {}
+        : pixel(by[0]), gray(by[1]), mean(by[2]), alpha(by[3]), bias(by[4]), down((int)by[5]), across((int)by[6]), top((int)by[7]), bottom((int)by[8]), left((int)by[9]), right((int)by[10]) {}
     __device__ __forceinline__ bool cuts(int i, int j) const { return i >= top && i < bottom && j >= left && j < right; }
 };
 
 template <class T> __device__ __forceinline__ void transform_images(const T* x, T* y, const float* all, int h, int w, int c, int colors, int is_grad) {
-    ImageTransform by(all + (size_t)blockIdx.x * 10);
+    ImageTransform by(all + (size_t)blockIdx.x * 11);
     size_t start = (size_t)blockIdx.x * h * w * c;
     x += start;
     y += start;
@@ -36,9 +36,11 @@ template <class T> __device__ __forceinline__ void transform_images(const T* x, 
         float sum = 0.0f;
         if (has) for (int k = 0; k < colors; ++k) sum += wide(from[k]);
         float more = constant + by.gray * sum / (float)colors;
+        if (has && !is_grad && colors < c) more += by.alpha * wide(from[colors]);
         for (int k = 0; k < c; ++k) {
             float v = has ? wide(from[k]) : 0.0f;
             if (k < colors && (has || is_grad)) v = by.pixel * v + more;
+            if (k == colors && is_grad) v += by.alpha * sum;
             to[k] = Narrow<T>::of(v);
         }
     }

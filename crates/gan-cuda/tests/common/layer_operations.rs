@@ -279,7 +279,8 @@ fn minibatch_stds<B: StepBackend>(r: &mut Runner<'_, B>) {
 
 fn image_transforms<B: StepBackend>(r: &mut Runner<'_, B>) {
     let b = r.backend;
-    let colors = ImageTransform { pixel: 0.5, gray: -0.25, mean: 0.75, bias: 0.125, ..ImageTransform::IDENTITY };
+    let colors =
+        ImageTransform { pixel: 0.5, gray: -0.25, mean: 0.75, alpha: 0.375, bias: 0.125, ..ImageTransform::IDENTITY };
     let moved = ImageTransform { down: 2, across: -1, cut: [[-1, 2], [1, 9]], ..colors };
     let all = [ImageTransform::IDENTITY, colors, moved, ImageTransform { down: -9, mean: 0.0, ..moved }];
     let numbers: Vec<f32> = all.iter().flat_map(ImageTransform::numbers).collect();

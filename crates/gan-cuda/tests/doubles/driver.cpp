@@ -67,10 +67,24 @@ static bool inside(P p, size_t n) {
     --i;
     return p + n <= i->first + i->second;
 }
+// Work of all streams in the order in which it was queued. It is done as late as possible, when something waits for it, so that a program that
+// overwrites what the device has not read, or reads what it has not written, gets wrong numbers.
+static std::vector<std::function<void()>> queued;
+static size_t issued = 0, done = 0;
+static void queue(std::function<void()> f) {
+    queued.push_back(std::move(f));
+    ++issued;
+}
+static void finish() {
+    for (auto& f : queued) f();
+    queued.clear();
+    done = issued;
+}
+static std::map<char*, size_t> pinned;  // page-locked memory of the host
 static R run(void* s, std::function<void()> f) {
     auto* q = of(s);
     if (q->capturing) q->capturing->nodes.push_back(std::move(f));
-    else f();
+    else queue(std::move(f));
     return OK;
 }
 // Reads what a test has written to the file "limits" beside this library: bytes of memory, launches until the device is lost, and whether
@@ -122,25 +136,47 @@ R cuMemFree_v2(P p) {
     if (any_capture) return CAPTURE_UNSUPPORTED;
     auto i = blocks.find(p);
     if (i == blocks.end()) return INVALID;
+    finish();
     used -= i->second;
     blocks.erase(i);
     free((void*)p);
     return OK;
 }
-R cuMemHostAlloc(void** p, size_t n, unsigned) { *p = malloc(n); return OK; }
-R cuMemFreeHost(void* p) { free(p); return OK; }
-R cuMemcpyHtoDAsync_v2(P to, const void* from, size_t n, void* s) { LOCK; WORKS; if (!inside(to, n)) return ILLEGAL; return run(s, [=] { memcpy((void*)to, from, n); }); }
+R cuMemHostAlloc(void** p, size_t n, unsigned) { LOCK; *p = malloc(n); pinned[(char*)*p] = n; return OK; }
+R cuMemFreeHost(void* p) { LOCK; pinned.erase((char*)p); free(p); return OK; }
+R cuMemcpyHtoDAsync_v2(P to, const void* from, size_t n, void* s) {
+    LOCK;
+    WORKS;
+    if (!inside(to, n)) return ILLEGAL;
+    auto i = pinned.upper_bound((char*)from);
+    if (i != pinned.begin() && (--i, (char*)from + n <= i->first + i->second)) return run(s, [=] { memcpy((void*)to, from, n); });
+    // Other memory is copied before the call returns.
+    std::vector<char> copy((const char*)from, (const char*)from + n);
+    return run(s, [to, copy] { memcpy((void*)to, copy.data(), copy.size()); });
+}
 R cuMemcpyDtoHAsync_v2(void* to, P from, size_t n, void* s) { LOCK; WORKS; if (!inside(from, n)) return ILLEGAL; return run(s, [=] { memcpy(to, (void*)from, n); }); }
 R cuMemcpyDtoDAsync_v2(P to, P from, size_t n, void* s) { LOCK; WORKS; if (!inside(to, n) || !inside(from, n)) return ILLEGAL; return run(s, [=] { memmove((void*)to, (void*)from, n); }); }
 R cuMemsetD8Async(P to, unsigned char v, size_t n, void* s) { LOCK; WORKS; if (!inside(to, n)) return ILLEGAL; return run(s, [=] { memset((void*)to, v, n); }); }
 R cuStreamCreate(void** s, unsigned) { *s = new Stream; return OK; }
 R cuStreamDestroy_v2(void* s) { delete (Stream*)s; return OK; }
-R cuStreamSynchronize(void* s) { LOCK; WORKS; return of(s)->capturing ? CAPTURE_UNSUPPORTED : OK; }
+R cuStreamSynchronize(void* s) {
+    LOCK;
+    WORKS;
+    if (of(s)->capturing) return CAPTURE_UNSUPPORTED;
+    finish();
+    return OK;
+}
 // An event knows the graph in which it was recorded: a stream that waits for it joins the capture.
-struct Event { std::shared_ptr<Graph> graph; };
+struct Event { std::shared_ptr<Graph> graph; size_t queued = 0; };
 R cuEventCreate(void** e, unsigned) { *e = new Event; return OK; }
-R cuEventRecord(void* e, void* s) { LOCK; ((Event*)e)->graph = of(s)->capturing; return OK; }
-R cuEventSynchronize(void* e) { LOCK; return ((Event*)e)->graph ? CAPTURE_UNSUPPORTED : OK; }
+R cuEventRecord(void* e, void* s) { LOCK; ((Event*)e)->graph = of(s)->capturing; ((Event*)e)->queued = issued; return OK; }
+R cuEventSynchronize(void* e) {
+    LOCK;
+    WORKS;
+    if (((Event*)e)->graph) return CAPTURE_UNSUPPORTED;
+    if (((Event*)e)->queued > done) finish();
+    return OK;
+}
 R cuStreamWaitEvent(void* s, void* e, unsigned) {
     LOCK;
     auto& graph = ((Event*)e)->graph;
@@ -196,7 +232,13 @@ R cuStreamEndCapture(void* s, void** g) {
 R cuGraphGetNodes(void* g, void*, size_t* n) { *n = (*(std::shared_ptr<Graph>*)g)->nodes.size(); return OK; }
 R cuGraphInstantiateWithFlags(void** e, void* g, unsigned long long) { *e = new std::shared_ptr<Graph>(*(std::shared_ptr<Graph>*)g); return OK; }
 R cuGraphUpload(void*, void*) { return OK; }
-R cuGraphLaunch(void* e, void*) { LOCK; if (!launches()) return ECC; for (auto& n : (*(std::shared_ptr<Graph>*)e)->nodes) n(); return OK; }
+R cuGraphLaunch(void* e, void*) {
+    LOCK;
+    if (!launches()) return ECC;
+    auto graph = *(std::shared_ptr<Graph>*)e;
+    queue([graph] { for (auto& n : graph->nodes) n(); });
+    return OK;
+}
 R cuGraphExecDestroy(void* e) { delete (std::shared_ptr<Graph>*)e; return OK; }
 R cuGraphDestroy(void* g) { delete (std::shared_ptr<Graph>*)g; return OK; }
 R cuGetErrorName(int, const char** s) { *s = "DOUBLE"; return OK; }

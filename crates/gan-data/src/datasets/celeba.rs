@@ -5,6 +5,7 @@
 use super::{DatasetSpec, Info, NeedsFiles, OpenOptions};
 use crate::dataset::{Dataset, Split};
 use crate::fetch::{Layout, Source, advice};
+use crate::images::source::Source as ImageSource;
 use crate::images::walk::walk;
 use crate::{Error, ImageFolder, places};
 use gan_base::regular_file;
@@ -88,7 +89,7 @@ impl CelebA {
         let list = |name: &str| beside.iter().map(|at| at.join(name)).find(|path| path.exists());
         let attributes = list(Self::ATTRIBUTES).map(|path| attributes(&path)).transpose()?.unwrap_or_default();
         keep_split(&images, &mut found.images, list(Self::PARTITION).as_deref(), self.split)?;
-        Ok((ImageFolder::of_files(images, found, options_of_images)?, attributes))
+        Ok((ImageFolder::of_files(ImageSource::Folder(images), found, options_of_images)?, attributes))
     }
 }
 

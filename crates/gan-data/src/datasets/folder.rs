@@ -1,15 +1,17 @@
-//! Folders of image files.
+//! Your own images: files in a folder or a zip archive, or an array of NumPy.
 
 use super::{DatasetSpec, Info, NeedsFiles, OpenOptions};
 use crate::images::class_folders::ClassFolders;
-use crate::images::walk::{ENDINGS, walk};
-use crate::images::{ImageOptions, OtherFiles};
-use crate::{Dataset, Error, ImageFolder, places};
+use crate::images::source::Source;
+use crate::images::walk::ENDINGS;
+use crate::images::{ArrayImages, ImageOptions, OtherFiles};
+use crate::{Dataset, Error, ImageFolder};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A folder of image files, brought to the size of the options, which have to name the folder.
+/// Image files in a folder or a zip archive, brought to the size of the options, or an array of images, which keeps its own channels. The
+/// options have to name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Folder {}
@@ -19,24 +21,27 @@ impl DatasetSpec for Folder {
 
     const INFO: Info = Info {
         holds: "your images",
-        files: NeedsFiles::Named("a folder of images: data.dir=DIR"),
+        files: NeedsFiles::Named("a folder, .zip, .npy or .npz of images: data.dir=PATH"),
         instead: &[("split", "a folder of images has no splits: remove it, and name the folder of one with data.dir")],
         ..Info::IMAGES
     };
 
     fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
-        let images = options.image_files::<Self>()?;
         let Some(dir) = &options.dir else {
             return Err(Error::missing_setting("data.dir", "name the folder with the images by --set data.dir=DIR"));
         };
-        Ok(Arc::new(ImageFolder::open(dir, &images)?))
+        if ArrayImages::is_source(dir) {
+            return options.fit(Arc::new(ArrayImages::open(dir)?));
+        }
+        Ok(Arc::new(ImageFolder::open(dir, &options.image_files::<Self>()?)?))
     }
 }
 
 impl ImageFolder {
-    /// Opens the files in `dir` whose names end like an image's, except hidden ones. Only headers are read.
+    /// Opens the files in `dir`, a folder or a zip archive, whose names end like an image's, except hidden ones. Only headers are read.
     ///
-    /// Their order is that of their paths' bytes. If all lie in folders of the first level or below them, and there are at least two of
+    /// Their order is that of their paths' bytes. If there is a `dataset.json` with labels, as in data sets for StyleGAN, it determines the
+    /// classes. Otherwise, if all lie in folders of the first level or below them, and there are at least two of
     /// these folders, each of those is a class and gives it its name.
     ///
     /// Files that cannot be used are listed by [`skipped`](Dataset::skipped) or refused, as the options say: empty ones,
@@ -45,15 +50,15 @@ impl ImageFolder {
     ///
     /// # Errors
     /// [`Error::Setting`] if there is no such folder, it holds no usable image, or images would have to be enlarged; [`Error::Read`] if it
-    /// cannot be read; [`Error::File`] for the first unusable file if such files are refused.
+    /// cannot be read; [`Error::File`] for the first unusable file if such files are refused, and for damaged archives and lists of labels.
     pub fn open(dir: &Path, options: &ImageOptions) -> Result<Self, Error> {
-        places::exists(dir, "images")?;
-        let found = walk(dir)?;
+        let source = Source::open(dir)?;
+        let found = source.find()?;
         if found.images.is_empty() && found.inventory.skipped.is_empty() {
             return Err(no_images(dir, &found.inventory.others));
         }
-        let mut folder = Self::of_files(dir.into(), found, *options)?;
-        let ClassFolders { names, labels, why_none, warnings } = ClassFolders::of(dir, &folder.names);
+        let mut folder = Self::of_files(source.clone(), found, *options)?;
+        let ClassFolders { names, labels, why_none, warnings } = source.classes(&folder.names)?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         folder.inventory.warnings.extend(warnings);
         folder.inventory.no_classes = why_none;
@@ -76,10 +81,12 @@ fn no_images(dir: &Path, others: &OtherFiles) -> Error {
         }
     };
     let unpack = if others.has_archives() { "unpack the archives there, " } else { "" };
-    let expected = format!("a folder with files that end in .{}", ENDINGS.join(", ."));
+    let expected = format!("a folder or a zip archive with files that end in .{}", ENDINGS.join(", ."));
     let advice = format!("{unpack}put images there, or name the folder that has them with --set data.dir=DIR");
     Error::setting("data.dir", found, expected, advice)
 }
 
+#[cfg(test)]
+mod archive_tests;
 #[cfg(test)]
 mod tests;

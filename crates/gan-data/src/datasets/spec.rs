@@ -147,7 +147,7 @@ pub struct OpenOptions {
     pub dir: Option<PathBuf>,
     /// How images are brought to the training size. `None` keeps their own size; sets of image files, which have none, refuse it.
     pub fitting: Option<Fitting>,
-    /// 1 for grey, 3 for RGB, or the number of coordinates; `None` for [`Info::channels`].
+    /// 1 for gray, 3 for RGB, 4 for RGB and alpha, or the number of coordinates; `None` for [`Info::channels`]. Arrays keep their own.
     pub channels: Option<usize>,
     /// What to do about image files that cannot be read.
     pub broken: Broken,

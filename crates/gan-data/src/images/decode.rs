@@ -1,17 +1,20 @@
 //! Decoding image files to pixels.
 
+use super::color;
 use super::fit::{Fitting, cut_out, fit};
 use super::header::{ImageFile, Turn, decoder, words};
-use super::pixels::{Pixels, luma};
+use super::pixels::Pixels;
+use super::source::Source;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat};
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Decodes a JPEG, PNG, WebP, GIF (its first frame) or BMP file: `[H, W, channels]`, 1 for grey, 3 for RGB.
+/// Decodes a JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF (its first page) file: `[H, W, channels]`, 1 for gray, 3 for RGB, 4 for
+/// premultiplied RGB and alpha.
 ///
-/// Palettes are resolved, 16 bits become 8, an EXIF orientation is applied. What is transparent is laid over `background`.
-/// Grey is the luma of ITU-R 601.
+/// Palettes are resolved, 16 bits are rounded to 8, an EXIF orientation is applied. Without alpha, what is transparent is laid over
+/// `background`. Gray is the luma of ITU-R 601.
 ///
 /// # Errors
 /// Why the file cannot be used: another format, damaged, cut off, above 268 megapixels or 1 GiB.
@@ -24,23 +27,29 @@ pub fn decode(bytes: &[u8], channels: usize, background: [u8; 3]) -> Result<Pixe
 /// # Errors
 /// Those of [`decode`]; why the file cannot be read, such as not a regular file, or longer than 512 MiB.
 pub fn open(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
-    open_then(path, channels, fitting, fit)
+    fitted(&Source::Folder(PathBuf::new()), path, channels, fitting)
 }
 
-/// Like [`open`], but keeps the image's own size and only cuts out the box.
-pub(super) fn stored(path: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
-    open_then(path, channels, fitting, cut_out)
+/// Decodes the file `name` of `source` and brings it to a size, as [`open`] does.
+pub(super) fn fitted(source: &Source, name: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
+    read_then(source, name, channels, fitting, fit)
+}
+
+/// Like [`fitted`], but keeps the image's own size and only cuts out the box.
+pub(super) fn stored(source: &Source, name: &Path, channels: usize, fitting: &Fitting) -> Result<Pixels, String> {
+    read_then(source, name, channels, fitting, cut_out)
 }
 
 /// Decodes an image file and applies `then`, before another large one is read.
-fn open_then(
-    path: &Path,
+fn read_then(
+    source: &Source,
+    name: &Path,
     channels: usize,
     fitting: &Fitting,
     then: fn(Pixels, &Fitting) -> Pixels,
 ) -> Result<Pixels, String> {
     let mut turn = Turn::default();
-    let bytes = ImageFile::all(path, &mut turn)?;
+    let bytes = ImageFile::all(source, name, &mut turn)?;
     let image = decode_in_turn(&bytes, channels, fitting.background, &mut turn)?;
     drop(bytes);
     Ok(then(image, fitting))
@@ -50,12 +59,7 @@ fn open_then(
 fn decode_in_turn(bytes: &[u8], channels: usize, background: [u8; 3], turn: &mut Turn) -> Result<Pixels, String> {
     let image = decoded(bytes, turn)?;
     let size = [image.height() as usize, image.width() as usize];
-    let rgb = colours(image, background);
-    let bytes = match channels {
-        1 => rgb.chunks_exact(3).map(|p| luma([p[0], p[1], p[2]])).collect(),
-        _ => rgb,
-    };
-    Ok(Pixels { size, channels, bytes })
+    Ok(Pixels { size, channels, bytes: color::bytes(image, channels, background) })
 }
 
 /// The whole image as the file holds it, after its EXIF orientation.
@@ -69,22 +73,6 @@ pub(super) fn decoded(bytes: &[u8], turn: &mut Turn) -> Result<DynamicImage, Str
     let mut image = DynamicImage::from_decoder(decoder).map_err(words)?;
     image.apply_orientation(orientation);
     Ok(image)
-}
-
-/// `[H, W, 3]`
-pub(super) fn colours(image: DynamicImage, background: [u8; 3]) -> Vec<u8> {
-    if !image.color().has_alpha() {
-        return image.into_rgb8().into_raw();
-    }
-    let image = image.into_rgba8().into_raw();
-    image.chunks_exact(4).flat_map(|p| over([p[0], p[1], p[2]], p[3], background)).collect()
-}
-
-/// α·c + (1 − α)·background, rounded.
-fn over(colour: [u8; 3], alpha: u8, background: [u8; 3]) -> [u8; 3] {
-    let alpha = u32::from(alpha);
-    let mix = |c: u8, b: u8| (alpha * u32::from(c) + (255 - alpha) * u32::from(b) + 127) / 255;
-    [0, 1, 2].map(|i| mix(colour[i], background[i]) as u8)
 }
 
 /// Whether a JPEG file's last scan (marker FF DA) has no end (FF D9): the decoder would fill up the rest with grey.

@@ -1,18 +1,18 @@
 //! A data set of image files, each read when its sample is requested.
 
-use super::Pixels;
-use super::decode::{open, stored};
+use super::decode::{fitted, stored};
 use super::fit::{Fitting, Small};
 use super::header::Header;
-use super::walk::{Found, Inventory, SmallImage};
+use super::source::Source;
+use super::walk::{FORMATS, Found, Inventory, SmallImage};
+use super::{ChannelCounts, Pixels};
 use crate::Error;
 use crate::dataset::{Dataset, Skipped};
-use gan_base::messages::is_or_are;
-use gan_base::regular_file;
+use gan_base::messages::{counted, is_or_are};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::io::Read;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -29,7 +29,7 @@ pub enum Broken {
 /// How image files become samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageOptions {
-    /// 1 for grey, 3 for RGB.
+    /// 1 for gray, 3 for RGB, 4 for premultiplied RGB and alpha.
     pub channels: usize,
     /// How images are brought to the training size.
     pub fitting: Fitting,
@@ -47,10 +47,10 @@ const MOST_IN_A_ROW: usize = 100;
 const CHECKSUMMED: usize = 64;
 const START: u64 = 1 << 18;
 
-/// Image files, each read when its sample is requested.
+/// Image files in a folder or a zip archive, each read when its sample is requested.
 #[derive(Debug)]
 pub struct ImageFolder {
-    root: PathBuf,
+    source: Source,
     pub(crate) names: Vec<PathBuf>,
     /// `[H, W]` of each image, according to its header.
     sizes: Vec<[usize; 2]>,
@@ -64,20 +64,27 @@ pub struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// Reads the headers of the images that were found in `root`.
+    /// Reads the headers of the images that were found in `source`.
     ///
     /// # Errors
     /// [`Error::File`] for the first unreadable file if such files are refused; [`Error::Setting`] if images lack pixels
-    /// for the training size and are refused, or no file is left.
-    pub(crate) fn of_files(root: PathBuf, found: Found, options: ImageOptions) -> Result<Self, Error> {
+    /// for the training size and are refused, no file is left, or files have no such number of channels.
+    pub(crate) fn of_files(source: Source, found: Found, options: ImageOptions) -> Result<Self, Error> {
+        let channels = options.channels;
+        if ![1, 3, 4].contains(&channels) {
+            let expected = "1 (gray), 3 (RGB) or 4 (RGB and alpha) for image files";
+            let advice = "choose one of them; arrays (.npy) may have any number up to 64";
+            return Err(Error::setting("data.channels", channels, expected, advice));
+        }
         let Found { images, mut inventory } = found;
         let mut names = Vec::with_capacity(images.len());
         let mut sizes = Vec::with_capacity(images.len());
-        let headers = headers(&root, &images);
+        let mut used = Vec::with_capacity(images.len());
+        let headers = headers(&source, &images);
         for (path, header) in images.into_iter().zip(headers) {
             match header {
                 Err(reason) => inventory.skipped.push(Skipped { path, reason }),
-                Ok(Header { size, .. }) => {
+                Ok(Header { size, channels, is_animated, .. }) => {
                     let is_small = options.fitting.lacks_pixels(size);
                     if is_small {
                         inventory.small.push(SmallImage { path: path.clone(), size });
@@ -85,19 +92,44 @@ impl ImageFolder {
                     if !is_small || options.fitting.small != Small::Skip {
                         names.push(path);
                         sizes.push(size);
+                        used.push(channels);
+                        inventory.animated += usize::from(is_animated);
                     }
                 }
             }
         }
         if let Some(summary) = inventory.others.summary() {
             let verb = is_or_are(inventory.others.count());
-            tracing::warn!("{}: {summary}, {verb} not read", root.display());
+            tracing::warn!("{}: {summary}, {verb} not read", source.path().display());
         }
+        inventory.channels = ChannelCounts::of(used.into_iter());
         let named = Mutex::default();
-        let files = Self { root, names, sizes, options, classes: vec![], labels: vec![], inventory, named };
+        let files = Self { source, names, sizes, options, classes: vec![], labels: vec![], inventory, named };
         files.check_skipped()?;
         files.check_small()?;
+        files.note_conversions();
         Ok(files)
+    }
+
+    fn root(&self) -> &Path {
+        self.source.path()
+    }
+
+    /// Mentions the images of a set that are not as the others: those that are converted to its channels, and animations.
+    fn note_conversions(&self) {
+        let root = self.root().display();
+        let converted = self.inventory.channels.not_of(self.options.channels);
+        // A set of gray images that is read as RGB is no accident.
+        if converted.all() > 0 && converted.all() < self.len() {
+            let [all, channels] = [self.len(), self.options.channels];
+            tracing::warn!(
+                "{root}: {} of {all} images have other channels ({converted}) and are converted to {channels}",
+                converted.all()
+            );
+        }
+        if self.inventory.animated > 0 {
+            tracing::warn!("{root}: {}: only the first frame is used", counted(self.inventory.animated, "animation"));
+        }
     }
 
     /// The files' paths, relative to the folder, in the order of their numbers.
@@ -107,14 +139,14 @@ impl ImageFolder {
 
     fn read(&self, index: usize, out: &mut [f32]) -> Result<(), String> {
         let ImageOptions { channels, fitting, .. } = &self.options;
-        open(&self.root.join(&self.names[index]), *channels, fitting)?.scale_into(out);
+        fitted(&self.source, &self.names[index], *channels, fitting)?.scale_into(out);
         Ok(())
     }
 
     fn warn(&self, index: usize, reason: &str, done: &str) {
         let new = self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
         if new && self.options.broken == Broken::Skip {
-            let path = self.root.join(&self.names[index]);
+            let path = self.root().join(&self.names[index]);
             tracing::warn!("{}: {reason}; {done}", path.display());
         }
     }
@@ -124,8 +156,8 @@ impl ImageFolder {
             Broken::Refuse => "mend or remove it, or leave such files out with --set data.strict=false",
             Broken::Skip => "mend or remove it; there are no readable images near it to take its place",
         };
-        let expected = "a whole JPEG, PNG, WebP, GIF or BMP file";
-        Error::file(&self.root.join(name), "cannot be used as an image", reason, expected, advice)
+        let expected = format!("a whole {FORMATS} file");
+        Error::file(&self.root().join(name), "cannot be used as an image", reason, expected, advice)
     }
 
     fn check_skipped(&self) -> Result<(), Error> {
@@ -135,11 +167,11 @@ impl ImageFolder {
         }
         let count = self.inventory.skipped.len();
         let all = self.images() + count;
-        let first = format!("the first, {}: {}", self.root.join(&first.path).display(), first.reason);
+        let first = format!("the first, {}: {}", self.root().join(&first.path).display(), first.reason);
         if self.images() == 0 {
-            let found = format!("no usable file among {all} in {}; {first}", self.root.display());
+            let found = format!("no usable file among {all} in {}; {first}", self.root().display());
             let advice = "get the images again, or name another folder";
-            return Err(Error::setting("data.dir", found, "whole JPEG, PNG, WebP, GIF or BMP files", advice));
+            return Err(Error::setting("data.dir", found, format!("whole {FORMATS} files"), advice));
         }
         tracing::warn!("{count} of {all} files are left out; {first}");
         Ok(())
@@ -157,12 +189,13 @@ impl ImageFolder {
         let ([first, rest @ ..], Small::Skip | Small::Refuse) = (&small[..], policy) else { return Ok(()) };
         let count = format!("{} of {} images", small.len(), self.images());
         if policy == Small::Skip && !self.names.is_empty() {
-            let (root, named) = (self.root.display(), named(small));
+            let root = self.root().display();
+            let named = named(small);
             tracing::warn!("{root}: {count} are smaller than {height}×{width} and are left out: {named}");
             return Ok(());
         }
         let others = if rest.is_empty() { String::new() } else { format!("; also {}", named(rest)) };
-        let path = self.root.join(&first.path);
+        let path = self.root().join(&first.path);
         let [h, w] = first.size;
         let found = format!("{count} that are too small for it; the first, {}, is {h}×{w}{others}", path.display());
         let cut = crop.map_or(String::new(), |[h, w]| format!(", and {h}×{w} for data.crop"));
@@ -226,7 +259,7 @@ impl Dataset for ImageFolder {
     fn checksum(&self) -> Option<u32> {
         let mut crc = crc32fast::Hasher::new();
         for (index, name) in self.names.iter().enumerate() {
-            let size = std::fs::metadata(self.root.join(name)).map_or(0, |metadata| metadata.len());
+            let size = self.source.size(name).unwrap_or(0);
             crc.update(name.to_string_lossy().as_bytes());
             crc.update(&[0]);
             crc.update(&size.to_le_bytes());
@@ -235,9 +268,8 @@ impl Dataset for ImageFolder {
         let checksummed = self.len().min(CHECKSUMMED);
         for name in (0..checksummed).map(|i| &self.names[i * self.len() / checksummed]) {
             let mut start = Vec::new();
-            let read = |file: std::fs::File| file.take(START).read_to_end(&mut start);
             // A file that cannot be read is reported when its image is requested.
-            regular_file::open(&self.root.join(name)).and_then(read).ok();
+            self.source.read(name).and_then(|file| file.take(START).read_to_end(&mut start)).ok();
             crc.update(&start);
         }
         Some(crc.finalize())
@@ -250,7 +282,7 @@ impl Dataset for ImageFolder {
     fn stored(&self, index: usize) -> Result<Option<Pixels>, Error> {
         let Some(name) = self.names.get(index) else { return Ok(None) };
         let ImageOptions { channels, fitting, broken } = &self.options;
-        match stored(&self.root.join(name), *channels, fitting) {
+        match stored(&self.source, name, *channels, fitting) {
             Ok(image) => Ok(Some(image)),
             Err(reason) if *broken == Broken::Refuse => Err(self.unreadable(name, reason)),
             Err(reason) => {
@@ -271,8 +303,9 @@ fn named(small: &[SmallImage]) -> String {
 }
 
 /// Reads the header of every file's image, or why it cannot be read.
-pub(super) fn headers(root: &Path, names: &[PathBuf]) -> Vec<Result<Header, String>> {
+pub(super) fn headers(source: &Source, names: &[PathBuf]) -> Vec<Result<Header, String>> {
     let failed = |_| Err("its decoder failed".into());
-    let header = |name: &PathBuf| catch_unwind(|| Header::read(&root.join(name))).unwrap_or_else(failed);
+    let read = |name: &PathBuf| catch_unwind(AssertUnwindSafe(|| Header::read(source, name)));
+    let header = |name: &PathBuf| read(name).unwrap_or_else(failed);
     names.par_iter().map(header).collect()
 }

@@ -1,10 +1,10 @@
 //! The headers of image files: sizes and channels without decoding, and the limits for both files and images.
 
+use super::source::{Bytes, Source};
+use super::walk::FORMATS;
 use crate::file_kind::{self, Kind};
-use gan_base::regular_file;
 use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageReader, Limits};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,17 +50,16 @@ const MOST_HEADER: u64 = 16 << 20;
 
 /// An open image file whose first bytes have been read.
 pub(super) struct ImageFile {
-    file: File,
+    file: Bytes,
     length: u64,
     kind: &'static str,
     bytes: Vec<u8>,
 }
 
 impl ImageFile {
-    fn open(path: &Path) -> Result<Self, String> {
-        const READ: &str = "JPEG, PNG, WebP, GIF or BMP image";
-        let file = regular_file::open(path).map_err(words)?;
-        let length = file.metadata().map_err(words)?.len();
+    fn open(source: &Source, name: &Path) -> Result<Self, String> {
+        let file = source.read(name).map_err(words)?;
+        let length = file.length().map_err(words)?;
         let mut opened = Self { file, length, kind: "", bytes: Vec::new() };
         opened.read(PREFIX)?;
         if opened.bytes.is_empty() {
@@ -69,11 +68,16 @@ impl ImageFile {
         opened.kind = match file_kind::of_bytes(&opened.bytes) {
             Some(Kind::Image(kind)) => kind,
             Some(Kind::OtherImage(other)) => {
-                return Err(format!("the file holds {other}, expected a {READ}: convert it"));
+                return Err(format!("the file holds {other}, expected a {FORMATS} image: convert it"));
             }
-            Some(Kind::Archive(other)) => return Err(format!("the file holds no {READ} but is {other}: unpack it")),
-            Some(Kind::Other(other)) => return Err(format!("the file holds no {READ} but is {other}")),
-            Some(Kind::Pack) | None => return Err(format!("the file holds no {READ}")),
+            Some(Kind::Archive(other)) => {
+                return Err(format!("the file holds no {FORMATS} image but is {other}: unpack it"));
+            }
+            Some(Kind::Other(other)) => return Err(format!("the file holds no {FORMATS} image but is {other}")),
+            Some(Kind::Array) => {
+                return Err(format!("the file holds no {FORMATS} image but is an array: name it alone"));
+            }
+            Some(Kind::Pack) | None => return Err(format!("the file holds no {FORMATS} image")),
         };
         if length > MOST_FILE {
             return Err(format!("the file has {length} bytes, the most that are read of an image are {MOST_FILE}"));
@@ -81,11 +85,12 @@ impl ImageFile {
         Ok(opened)
     }
 
-    /// All bytes of the file at `path`, waiting for `turn` if it is large.
-    pub fn all(path: &Path, turn: &mut Turn) -> Result<Vec<u8>, String> {
-        let mut file = Self::open(path)?;
+    /// All bytes of a file, waiting for `turn` if it is large.
+    pub fn all(source: &Source, name: &Path, turn: &mut Turn) -> Result<Vec<u8>, String> {
+        let mut file = Self::open(source, name)?;
         turn.wait_for(file.length);
-        file.bytes.reserve_exact(file.length.saturating_sub(PREFIX) as usize);
+        // An archive may declare any length.
+        file.bytes.reserve_exact(file.length.saturating_sub(PREFIX).min(LARGE) as usize);
         file.read(MOST_FILE - PREFIX)?;
         Ok(file.bytes)
     }
@@ -145,15 +150,19 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads the header of the file at `path`. The error says why the file cannot be used.
-    pub fn read(path: &Path) -> Result<Self, String> {
-        let mut image = ImageFile::open(path)?;
-        // WebP keeps its EXIF chunk behind the pixels; its decoder seeks to it.
-        if image.kind == "a WebP image" {
+    /// Reads the header of the file `name` of `source`. The error says why the file cannot be used.
+    pub fn read(source: &Source, name: &Path) -> Result<Self, String> {
+        let mut image = ImageFile::open(source, name)?;
+        // WebP keeps its EXIF chunk behind the pixels, and TIFF may keep its whole header there; their decoders seek to it.
+        if matches!(image.kind, "a WebP image" | "a TIFF image") {
             let mut turn = Turn::default();
             turn.wait_for(image.length);
-            image.file.seek(SeekFrom::Start(0)).map_err(words)?;
-            return Self::of(BufReader::new(image.file), &image.bytes, image.length);
+            if let Bytes::File(mut file) = image.file {
+                file.seek(SeekFrom::Start(0)).map_err(words)?;
+                return Self::of(BufReader::new(file), &image.bytes, image.length);
+            }
+            image.read(MOST_FILE - PREFIX)?;
+            return Self::of(Cursor::new(&image.bytes), &image.bytes, image.length);
         }
         let first = Self::of(Cursor::new(&image.bytes), &image.bytes, image.length);
         if first.is_ok() || (image.bytes.len() as u64) < PREFIX {
@@ -223,7 +232,7 @@ fn gif_frames(start: &[u8]) -> usize {
 pub(super) fn decoder<'a>(reader: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + 'a, String> {
     let mut reader = ImageReader::new(reader).with_guessed_format().map_err(words)?;
     if reader.format().is_none() {
-        return Err("the file holds no JPEG, PNG, WebP, GIF or BMP image".into());
+        return Err(format!("the file holds no {FORMATS} image"));
     }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BYTES);

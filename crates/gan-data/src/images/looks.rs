@@ -1,6 +1,6 @@
 //! What only the pixels of an image tell: whether alpha is used, whether colours are grey, and a hash by which similar images are found.
 
-use super::decode::colours;
+use super::color;
 use super::pixels::{Pixels, luma};
 use super::resize::{Filter, resize};
 use image::DynamicImage;
@@ -38,7 +38,7 @@ impl Looks {
         }
         let has_colour = image.color().has_color();
         let size = [image.height() as usize, image.width() as usize];
-        let rgb = colours(image, [255; 3]);
+        let rgb = color::bytes(image, 3, [255; 3]);
         let spread = |p: &[u8]| p[0].max(p[1]).max(p[2]) - p[0].min(p[1]).min(p[2]);
         let is_grey = has_colour && rgb.chunks_exact(3).all(|pixel| spread(pixel) <= GREY);
         let bytes = rgb.chunks_exact(3).map(|p| luma([p[0], p[1], p[2]])).collect();

@@ -7,16 +7,21 @@ use crate::dataset::{scale, unscale};
 pub struct Pixels {
     /// `[H, W]`
     pub size: [usize; 2],
-    /// 1 for grey, 3 for RGB.
+    /// 1 for gray, 3 for RGB, 4 for premultiplied RGB and alpha; images in arrays may have others.
     pub channels: usize,
     /// H·W·C bytes.
     pub bytes: Vec<u8>,
 }
 
 impl Pixels {
-    /// An image of `size` = `[H, W]` in one colour; grey images take its luma.
+    /// An image of `size` = `[H, W]` in one color; gray images take its luma. With other than 1 or 3 channels, all are 0: transparent if
+    /// there is alpha.
     pub fn filled(size: [usize; 2], channels: usize, colour: [u8; 3]) -> Self {
-        let pixel = if channels == 1 { vec![luma(colour)] } else { colour.to_vec() };
+        let pixel = match channels {
+            1 => vec![luma(colour)],
+            3 => colour.to_vec(),
+            _ => vec![0; channels],
+        };
         Self { size, channels, bytes: pixel.repeat(size[0] * size[1]) }
     }
 
@@ -61,9 +66,13 @@ impl Pixels {
 }
 
 /// The luma of ITU-R 601, in the fixed-point form of Pillow's `convert("L")`.
-pub fn luma([red, green, blue]: [u8; 3]) -> u8 {
-    let sum = 19_595 * u32::from(red) + 38_470 * u32::from(green) + 7_471 * u32::from(blue);
-    ((sum + (1 << 15)) >> 16) as u8
+pub fn luma(color: [u8; 3]) -> u8 {
+    luma_of(color.map(u64::from)) as u8
+}
+
+/// The same at any depth of at most 16 bits.
+pub(super) fn luma_of([red, green, blue]: [u64; 3]) -> u64 {
+    (19_595 * red + 38_470 * green + 7_471 * blue + (1 << 15)) >> 16
 }
 
 #[cfg(test)]

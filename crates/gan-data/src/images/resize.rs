@@ -90,6 +90,9 @@ pub(super) fn resize_part(
     corner: [usize; 2],
     part: [usize; 2],
 ) -> Pixels {
+    if !matches!(image.channels, 1 | 3 | 4) {
+        return by_channel(image, |plane| resize_part(plane, size, filter, corner, part));
+    }
     let [rows, columns] = [0, 1].map(|i| Axis { from: image.size[i], to: size[i], filter });
     let mut resized =
         Pixels { size: part, channels: image.channels, bytes: vec![0; part[0] * part[1] * image.channels] };
@@ -109,6 +112,20 @@ pub(super) fn resize_part(
         done += count;
     }
     resized
+}
+
+/// Resizes each channel as a gray image.
+fn by_channel(image: &Pixels, resize: impl Fn(&Pixels) -> Pixels) -> Pixels {
+    let channels = image.channels;
+    let plane = |channel| Pixels {
+        size: image.size,
+        channels: 1,
+        bytes: image.bytes.iter().skip(channel).step_by(channels).copied().collect(),
+    };
+    let planes: Vec<Pixels> = (0..channels).map(|channel| resize(&plane(channel))).collect();
+    let size = planes.first().map_or([0; 2], |plane| plane.size);
+    let bytes = (0..size[0] * size[1]).flat_map(|at| planes.iter().map(move |plane| plane.bytes[at])).collect();
+    Pixels { size, channels, bytes }
 }
 
 /// One direction of an image: `from` inputs become `to` outputs.
@@ -166,6 +183,7 @@ impl<R: Iterator<Item = Taps>> pulp::WithSimd for Passes<'_, R> {
     fn with_simd<S: pulp::Simd>(self, _: S) {
         match self.image.channels {
             1 => self.run::<1, 1>(),
+            4 => self.run::<4, 4>(),
             _ => self.run::<3, 4>(),
         }
     }

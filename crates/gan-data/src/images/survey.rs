@@ -2,28 +2,32 @@
 //!
 //! Headers and checksums are of all files. What only pixels tell comes from a sample, [`Sample`].
 
-use super::class_folders::ClassFolders;
+use super::array::ArrayImages;
 use super::decode::decoded;
 use super::files::headers;
 use super::header::{Channels, Header, ImageFile, Turn};
 use super::looks::Looks;
-use super::walk::{Found, OtherFiles, walk};
+use super::source::Source;
+use super::walk::{Found, OtherFiles};
+use crate::Error;
 use crate::dataset::Skipped;
-use crate::{Error, places};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
 /// The most images that are decoded, and the most pixels of all of them together.
-const MOST_DECODED: usize = 2000;
+pub(super) const MOST_DECODED: usize = 2000;
 const MOST_PIXELS: usize = 200_000_000;
 
-/// Colour or transparency counts for a whole set if at least one of this many images has it.
-const ONE_IN: usize = 100;
+/// Color counts for a whole set if at least one of this many images has it, and transparency if at least one of these has it: a network
+/// that has to learn alpha for few images would make all of them opaque.
+const COLOR_ONE_IN: usize = 100;
+const ALPHA_ONE_IN: usize = 10;
 
-/// What a folder of images holds.
+/// What a folder, an archive or an array of images holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Survey {
     /// Number of images whose headers can be read.
@@ -46,6 +50,8 @@ pub struct Survey {
     pub sizes: usize,
     /// How many files hold which channels.
     pub channels: ChannelCounts,
+    /// Number of channels of an array, which its images keep.
+    pub array_channels: Option<usize>,
     /// How many have 16 bits or more for each channel.
     pub deep: usize,
     /// Number of animations; only their first frames are read.
@@ -76,7 +82,7 @@ pub struct Range<T> {
 }
 
 impl<T: PartialOrd + Copy + Default> Range<T> {
-    fn of(values: impl Iterator<Item = T>) -> Self {
+    pub(super) fn of(values: impl Iterator<Item = T>) -> Self {
         let mut values: Vec<T> = values.collect();
         values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
         let at = |index: usize| values.get(index).copied().unwrap_or_default();
@@ -120,6 +126,26 @@ impl ChannelCounts {
     pub fn with_alpha(&self) -> usize {
         self.grey_alpha + self.rgba
     }
+
+    /// The files that are converted if images are read with `channels` channels.
+    pub fn not_of(&self, channels: usize) -> Self {
+        match channels {
+            1 => Self { grey: 0, ..*self },
+            3 => Self { rgb: 0, ..*self },
+            _ => Self { rgba: 0, ..*self },
+        }
+    }
+}
+
+impl fmt::Display for ChannelCounts {
+    /// The counts that are not 0: `2 gray, 1 RGB with alpha`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { grey, grey_alpha, rgb, rgba } = *self;
+        let all = [(grey, "gray"), (grey_alpha, "gray with alpha"), (rgb, "RGB"), (rgba, "RGB with alpha")];
+        let some: Vec<String> =
+            all.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+        f.write_str(&some.join(", "))
+    }
 }
 
 /// What the pixels of some images tell: up to 2,000 that differ, evenly spread, and fewer where they are large.
@@ -142,16 +168,20 @@ pub struct Sample {
 }
 
 impl Survey {
-    /// Surveys the images in the folder `dir`, in all threads of rayon's pool.
+    /// Surveys the images in a folder, a zip archive or an array, in all threads of rayon's pool.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no such folder; [`Error::Read`] if it cannot be read. A folder without images is not an error.
-    pub fn of(dir: &Path) -> Result<Self, Error> {
-        places::exists(dir, "images")?;
-        let Found { images, inventory } = walk(dir)?;
+    /// [`Error::Setting`] if there is no such folder; [`Error::Read`] if it cannot be read; [`Error::File`] for an archive, an array or a
+    /// list of labels that cannot be used. A folder without images is not an error.
+    pub fn of(path: &Path) -> Result<Self, Error> {
+        if ArrayImages::is_source(path) {
+            return ArrayImages::open(path)?.survey();
+        }
+        let source = &Source::open(path)?;
+        let Found { images, inventory } = source.find()?;
         let mut broken = inventory.skipped;
         let mut files = Vec::with_capacity(images.len());
-        let headers = headers(dir, &images);
+        let headers = headers(source, &images);
         for (path, header) in images.into_iter().zip(headers) {
             match header {
                 Ok(header) => files.push((path, header)),
@@ -159,11 +189,11 @@ impl Survey {
             }
         }
         let names: Vec<PathBuf> = files.iter().map(|(path, _)| path.clone()).collect();
-        let found = ClassFolders::of(dir, &names);
+        let found = source.classes(&names)?;
         let mut classes: Vec<(String, usize)> = found.names.into_iter().map(|name| (name, 0)).collect();
         found.labels.iter().for_each(|label| classes[*label as usize].1 += 1);
-        let copies = copies(dir, &files);
-        let sample = Sample::of(dir, &files, &copies);
+        let copies = copies(source, &files);
+        let sample = Sample::of(source, &files, &copies);
         let headers = || files.iter().map(|(_, header)| header);
         let mut sizes: BTreeMap<[usize; 2], usize> = BTreeMap::new();
         headers().for_each(|header| *sizes.entry(header.size).or_default() += 1);
@@ -179,6 +209,7 @@ impl Survey {
             most_common_size: most_common.unwrap_or_default(),
             sizes: sizes.len(),
             channels: ChannelCounts::of(headers().map(|header| header.channels)),
+            array_channels: None,
             deep: headers().filter(|header| header.depth > 8).count(),
             animated: headers().filter(|header| header.is_animated).count(),
             classes,
@@ -190,9 +221,12 @@ impl Survey {
         })
     }
 
-    /// The value of `data.channels` for these images: 4 if at least one in a hundred has transparent pixels, else 3 if one in a hundred
-    /// has colour channels, else 1.
+    /// The value of `data.channels` for these images: 4 if at least one in ten has transparent pixels, else 3 if one in a hundred has
+    /// color channels, else 1. An array has its own.
     pub fn recommended_channels(&self) -> usize {
+        if let Some(channels) = self.array_channels {
+            return channels;
+        }
         let Sample { with_alpha, uses_alpha, .. } = self.sample;
         recommended_channels(&self.channels, uses_alpha, with_alpha)
     }
@@ -201,9 +235,9 @@ impl Survey {
 /// Returns the number of channels for files with these channel counts. `uses_alpha` of `looked_at` decoded images with alpha have a pixel
 /// that is not opaque.
 pub(crate) fn recommended_channels(counts: &ChannelCounts, uses_alpha: usize, looked_at: usize) -> usize {
-    let is_common = |count: usize| count > 0 && count.saturating_mul(ONE_IN) >= counts.all();
+    let is_common = |count: usize, one_in: usize| count > 0 && count.saturating_mul(one_in) >= counts.all();
     let transparent = (counts.with_alpha() as u128 * uses_alpha as u128).div_ceil(looked_at.max(1) as u128) as usize;
-    match (is_common(transparent), is_common(counts.rgb + counts.rgba)) {
+    match (is_common(transparent, ALPHA_ONE_IN), is_common(counts.rgb + counts.rgba, COLOR_ONE_IN)) {
         (true, _) => 4,
         (false, true) => 3,
         (false, false) => 1,
@@ -211,14 +245,14 @@ pub(crate) fn recommended_channels(counts: &ChannelCounts, uses_alpha: usize, lo
 }
 
 /// The numbers of files that have the bytes of an earlier one. Only files of the same length are read.
-fn copies(dir: &Path, files: &[(PathBuf, Header)]) -> HashSet<usize> {
+fn copies(source: &Source, files: &[(PathBuf, Header)]) -> HashSet<usize> {
     let mut lengths: HashMap<u64, usize> = HashMap::new();
     files.iter().for_each(|(_, header)| *lengths.entry(header.length).or_default() += 1);
     let hash = |(path, header): &(PathBuf, Header)| {
         if lengths[&header.length] < 2 {
             return None;
         }
-        let bytes = ImageFile::all(&dir.join(path), &mut Turn::default()).ok()?;
+        let bytes = ImageFile::all(source, path, &mut Turn::default()).ok()?;
         let mut hasher = DefaultHasher::new();
         hasher.write(&bytes);
         Some((header.length, hasher.finish()))
@@ -230,7 +264,7 @@ fn copies(dir: &Path, files: &[(PathBuf, Header)]) -> HashSet<usize> {
 }
 
 impl Sample {
-    fn of(dir: &Path, files: &[(PathBuf, Header)], copies: &HashSet<usize>) -> Self {
+    fn of(source: &Source, files: &[(PathBuf, Header)], copies: &HashSet<usize>) -> Self {
         let different: Vec<&(PathBuf, Header)> =
             (0..files.len()).filter(|index| !copies.contains(index)).map(|index| &files[index]).collect();
         let pixels = |file: &(PathBuf, Header)| file.1.size[0] * file.1.size[1];
@@ -240,29 +274,38 @@ impl Sample {
         let chosen: Vec<&(PathBuf, Header)> = (0..count).map(|i| different[i * different.len() / count]).collect();
         let look = |file: &&(PathBuf, Header)| {
             let mut turn = Turn::default();
-            let image = || decoded(&ImageFile::all(&dir.join(&file.0), &mut turn)?, &mut turn).map(Looks::of);
+            let image = || decoded(&ImageFile::all(source, &file.0, &mut turn)?, &mut turn).map(Looks::of);
             catch_unwind(std::panic::AssertUnwindSafe(image)).unwrap_or_else(|_| Err("its decoder failed".into()))
         };
         let looks: Vec<Result<Looks, String>> = chosen.par_iter().map(look).collect();
         let mut sample = Self::default();
         let mut known: Vec<Looks> = Vec::new();
         for ((path, header), looks) in chosen.into_iter().zip(looks) {
-            let looks = match looks {
-                Ok(looks) => looks,
-                Err(reason) => {
-                    sample.broken.push(Skipped { path: path.clone(), reason });
-                    continue;
-                }
-            };
-            sample.images += 1;
-            sample.with_alpha += usize::from(header.channels.has_alpha());
-            sample.uses_alpha += usize::from(looks.uses_alpha);
-            sample.invisible += usize::from(looks.is_invisible);
-            sample.grey_as_rgb += usize::from(looks.is_grey);
-            sample.near_duplicates += usize::from(known.iter().any(|other| other.is_like(&looks)));
-            known.push(looks);
+            match looks {
+                Ok(looks) => sample.add(looks, header.channels.has_alpha(), &mut known),
+                Err(reason) => sample.broken.push(Skipped { path: path.clone(), reason }),
+            }
         }
         sample
+    }
+
+    /// The sample of images that are in memory already, all with the same channels.
+    pub(super) fn of_looks(looks: Vec<Looks>, has_alpha: bool) -> Self {
+        let mut sample = Self::default();
+        let mut known: Vec<Looks> = Vec::new();
+        looks.into_iter().for_each(|looks| sample.add(looks, has_alpha, &mut known));
+        sample
+    }
+
+    /// Adds an image that may look like `known` ones.
+    fn add(&mut self, looks: Looks, has_alpha: bool, known: &mut Vec<Looks>) {
+        self.images += 1;
+        self.with_alpha += usize::from(has_alpha);
+        self.uses_alpha += usize::from(looks.uses_alpha);
+        self.invisible += usize::from(looks.is_invisible);
+        self.grey_as_rgb += usize::from(looks.is_grey);
+        self.near_duplicates += usize::from(known.iter().any(|other| other.is_like(&looks)));
+        known.push(looks);
     }
 }
 

@@ -3,8 +3,9 @@
 
 use super::resize::resize;
 use super::*;
+use image::DynamicImage;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images")
@@ -33,6 +34,10 @@ fn made(kind: &str) -> Vec<Made> {
     all.retain(|made| made.what.starts_with(kind));
     assert!(!all.is_empty());
     all
+}
+
+fn header_of(path: &Path) -> Result<header::Header, String> {
+    header::Header::read(&source::Source::Folder(PathBuf::new()), path)
 }
 
 fn opened(name: &str, channels: usize) -> Pixels {
@@ -92,7 +97,7 @@ fn a_window_has_the_bytes_of_the_whole_image() {
         ([2, 900_000], [2, 600], [0, 250], [2, 120]),
         ([40_000, 3], [50, 5], [20, 1], [4, 3]),
     ] {
-        for channels in [1, 3] {
+        for channels in [1, 3, 4, 5] {
             let bytes = (0..size[0] * size[1] * channels).map(pixel).collect();
             let image = Pixels { size, channels, bytes };
             for filter in [Filter::Bilinear, Filter::Lanczos] {
@@ -138,7 +143,7 @@ fn every_format_is_read_as_pillow_reads_it() {
 
 #[test]
 fn headers_give_the_size_after_rotation() {
-    let size = |name: &str| header::Header::read(&folder().join(name)).unwrap().size;
+    let size = |name: &str| header_of(&folder().join(name)).unwrap().size;
     assert_eq!(
         ["source.png", "turned6.png", "turned6.jpg", "plain.gif"].map(size),
         [[29, 23], [23, 29], [23, 29], [29, 23]]
@@ -163,7 +168,7 @@ fn photographs_of_268_megapixels_are_accepted() {
     let path = dir.path().join("x.bmp");
     let size = |size: [u32; 2]| {
         fs::write(&path, bmp(size)).unwrap();
-        header::Header::read(&path).map(|header| header.size)
+        header_of(&path).map(|header| header.size)
     };
     assert_eq!([size([9000, 12_000]), size([12_240, 16_320])], [Ok([9000, 12_000]), Ok([12_240, 16_320])]);
     assert!(size([30_000, 30_000]).unwrap_err().contains("the most are 268 megapixels"));
@@ -207,7 +212,7 @@ fn files_that_are_not_images_are_reported_before_they_are_read() {
         ("fifo.png", "it is a FIFO, not a regular file"),
         ("zero.png", "it is a character device, not a regular file"),
         ("folder.png", "it is a folder, not a regular file"),
-        ("zeros.png", "the file holds no JPEG, PNG, WebP, GIF or BMP image"),
+        ("zeros.png", "the file holds no JPEG, PNG, WebP, GIF, BMP or TIFF image"),
         ("long.png", "the file has 3298534883328 bytes, the most that are read of an image are 536870912"),
         ("huge.jpg", "the most that are read of an image"),
         ("a.png", "image but is a ZIP archive: unpack it"),
@@ -215,7 +220,7 @@ fn files_that_are_not_images_are_reported_before_they_are_read() {
         ("c.gif", "image but is a PDF file"),
     ] {
         for reason in [
-            header::Header::read(&path(name)).map(|header| header.size).unwrap_err(),
+            header_of(&path(name)).map(|header| header.size).unwrap_err(),
             open(&path(name), 3, &Fitting::to([8, 8])).unwrap_err(),
         ] {
             assert!(reason.contains(words), "{name}: {reason}");
@@ -245,11 +250,114 @@ fn damaged_images_have_clear_messages() {
     for (bytes, words) in headers {
         let path = dir.path().join("x.png");
         fs::write(&path, bytes).unwrap();
-        let reason = header::Header::read(&path).map(|header| header.size).unwrap_err();
+        let reason = header_of(&path).map(|header| header.size).unwrap_err();
         assert!(reason.contains(words), "{reason}");
     }
     let cut = |bytes: &[u8]| decode(&bytes[..bytes.len() * 3 / 4], 3, [0; 3]).unwrap_err();
     assert_eq!(cut(&jpeg), "the JPEG file is cut off");
     assert!(!cut(&png).is_empty());
-    assert!(header::Header::read(&dir.path().join("absent.png")).is_err());
+    assert!(header_of(&dir.path().join("absent.png")).is_err());
+}
+
+/// An image of red, green and blue of any depth, half of it transparent.
+fn gradient(deep: bool) -> DynamicImage {
+    let image = image::ImageBuffer::from_fn(12, 10, |x, y| {
+        image::Rgba([x as u16 * 5461, y as u16 * 7000 + 77, 40_000, if x < 6 { 65_535 } else { y as u16 * 7281 }])
+    });
+    let image = DynamicImage::ImageRgba16(image);
+    if deep { image } else { DynamicImage::ImageRgba8(image.into_rgba8()) }
+}
+
+fn encoded(image: &DynamicImage, format: image::ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(vec![]);
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn tiff_files_are_read_like_png_files_at_both_depths() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tif");
+    for deep in [false, true] {
+        let rgba = gradient(deep);
+        let rgb = if deep { rgba.to_rgb16().into() } else { DynamicImage::ImageRgb8(rgba.to_rgb8()) };
+        let gray = if deep { rgba.to_luma16().into() } else { DynamicImage::ImageLuma8(rgba.to_luma8()) };
+        for image in [rgba, rgb, gray] {
+            let [png, tiff] = [image::ImageFormat::Png, image::ImageFormat::Tiff].map(|format| encoded(&image, format));
+            fs::write(&path, &tiff).unwrap();
+            let header = header_of(&path).unwrap();
+            assert_eq!((header.size, header.depth), ([10, 12], if deep { 16 } else { 8 }));
+            for channels in [1, 3, 4] {
+                let [a, b] = [&png, &tiff].map(|bytes| decode(bytes, channels, [9, 99, 200]).unwrap());
+                assert_eq!(a, b, "{channels} {:?}", image.color());
+            }
+        }
+    }
+}
+
+/// Composites in 16 bits are rounded once, so that they differ from those of 8 bits by at most one.
+#[test]
+fn sixteen_bits_are_composited_before_they_are_rounded() {
+    let background = [250, 3, 128];
+    let image = gradient(true);
+    let DynamicImage::ImageRgba16(exact) = &image else { panic!("16 bits") };
+    let over = |pixel: &image::Rgba<u16>, c: usize| {
+        let alpha = f64::from(pixel.0[3]) / 65_535.0;
+        alpha * f64::from(pixel.0[c]) / 257.0 + (1.0 - alpha) * f64::from(background[c])
+    };
+    let expected: Vec<f64> = exact.pixels().flat_map(|pixel| [0, 1, 2].map(|c| over(pixel, c))).collect();
+    let decoded = decode(&encoded(&image, image::ImageFormat::Png), 3, background).unwrap();
+    let off = decoded.bytes.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+    assert!(off < 0.502, "{off}");
+}
+
+/// The hidden colors of transparent pixels do not change what is visible, at any size.
+#[test]
+fn hidden_colors_do_not_bleed_into_resized_images() {
+    let image = |hidden: [u8; 3]| {
+        let [r, g, b] = hidden;
+        let pixel = |x: u32, _: u32| image::Rgba(if x < 10 { [10, 200, 30, 255] } else { [r, g, b, 0] });
+        encoded(&DynamicImage::ImageRgba8(image::RgbaImage::from_fn(20, 20, pixel)), image::ImageFormat::Png)
+    };
+    let fitted = |bytes: &[u8], way| {
+        let fitting = Fitting { fit: way, ..Fitting::to([7, 9]) };
+        fit(decode(bytes, 4, [255; 3]).unwrap(), &fitting)
+    };
+    for way in [Fit::Crop, Fit::Pad, Fit::Stretch] {
+        let black = fitted(&image([0; 3]), way);
+        assert_eq!(black, fitted(&image([255, 0, 255]), way));
+        // Every color is that of the opaque half times alpha, up to rounding; padding is transparent.
+        for pixel in black.bytes.chunks_exact(4) {
+            let wanted = [10, 200, 30].map(|c| (c * i32::from(pixel[3]) + 127) / 255);
+            assert!((0..3).all(|c| (i32::from(pixel[c]) - wanted[c]).abs() <= 1), "{pixel:?}");
+        }
+    }
+}
+
+/// CMYK images of both formats are converted.
+#[test]
+fn cmyk_images_become_rgb() {
+    let jpeg = opened("cmyk.jpg", 3);
+    assert_eq!((jpeg.channels, opened("cmyk.jpg", 4).bytes[3]), (3, 255));
+    // A TIFF file of 1×1 pixel: cyan only.
+    let tags: [(u16, u16, u32, u32); 9] = [
+        (256, 3, 1, 1),
+        (257, 3, 1, 1),
+        (258, 3, 4, 122),
+        (259, 3, 1, 1),
+        (262, 3, 1, 5),
+        (273, 4, 1, 130),
+        (277, 3, 1, 4),
+        (278, 3, 1, 1),
+        (279, 4, 1, 4),
+    ];
+    let mut tiff = b"II*\0\x08\0\0\0\x09\0".to_vec();
+    for (tag, kind, count, value) in tags {
+        tiff.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+        tiff.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    tiff.extend([0; 4]);
+    tiff.extend([8, 0, 8, 0, 8, 0, 8, 0]);
+    tiff.extend([255, 0, 0, 0]);
+    assert_eq!(decode(&tiff, 3, [0; 3]).unwrap().bytes, [0, 255, 255]);
 }

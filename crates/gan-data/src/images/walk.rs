@@ -1,5 +1,6 @@
 //! The image files below a folder, in the same order on every machine, and an inventory of the other files there.
 
+use super::ChannelCounts;
 use crate::Error;
 use crate::dataset::Skipped;
 use crate::file_kind;
@@ -9,7 +10,10 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
 /// The endings of image files' names, in any case.
-pub const ENDINGS: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp"];
+pub const ENDINGS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
+
+/// The formats of images, in messages.
+pub const FORMATS: &str = "JPEG, PNG, WebP, GIF, BMP or TIFF";
 
 /// The files below a folder.
 #[derive(Debug, Default)]
@@ -52,9 +56,14 @@ pub fn walk(root: &Path) -> Result<Found, Error> {
             }
         }
     }
-    let key = |path: &PathBuf| path.iter().map(|part| part.as_encoded_bytes()).collect::<Vec<_>>().join(&b'/');
-    found.images.sort_by_cached_key(key);
+    sort(&mut found.images);
     Ok(found)
+}
+
+/// Sorts paths by their bytes, with `/` between the parts.
+pub(super) fn sort(images: &mut [PathBuf]) {
+    let key = |path: &PathBuf| path.iter().map(|part| part.as_encoded_bytes()).collect::<Vec<_>>().join(&b'/');
+    images.sort_by_cached_key(key);
 }
 
 /// The names in a folder, sorted, without hidden ones.
@@ -85,6 +94,10 @@ pub struct Inventory {
     pub warnings: Vec<String>,
     /// Why the folders are not classes, if they are not.
     pub no_classes: Option<String>,
+    /// How many of the images that are used hold which channels.
+    pub channels: ChannelCounts,
+    /// Number of animations among them; only their first frames are read.
+    pub animated: usize,
 }
 
 /// An image that would have to be enlarged.
@@ -118,6 +131,16 @@ impl OtherFiles {
             .filter(|ending| ending.len() <= LONGEST_ENDING && ending.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         let written = ending.map_or(String::new(), |ending| format!(".{ending}"));
         self.0.entry(written.to_ascii_lowercase()).or_insert((0, written)).0 += 1;
+    }
+
+    /// Leaves out one file with `ending`, which is read after all.
+    pub(super) fn take_one(&mut self, ending: &str) {
+        if let Some((count, _)) = self.0.get_mut(ending) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(ending);
+            }
+        }
     }
 
     /// Leaves out the files with `ending`, such as ".txt".

@@ -10,7 +10,8 @@ const ROUNDING: f32 = 1e-3;
 /// Images checked at once.
 const AT_ONCE: usize = 64;
 
-/// Images `[N, C, H, W]` in a `.npy` file: floating point from −1 to 1, or uint8 from 0 to 255.
+/// Images `[N, C, H, W]` in a `.npy` file: floating point from −1 to 1, or uint8 from 0 to 255. The alpha of four channels is straight in
+/// files and premultiplied once it is read.
 #[derive(Debug)]
 pub struct ImageArray {
     file: NpyFile,
@@ -25,7 +26,7 @@ impl ImageArray {
     /// Checks every number of the images that are used: all, or `most` at even distances. Images must be of `shape` = `[C, H, W]` if given.
     ///
     /// # Errors
-    /// [`Error::Read`]; [`Error::File`] if the shape is not `[N, C, H, W]` with 1 or 3 channels and at least one image, or not the given
+    /// [`Error::Read`]; [`Error::File`] if the shape is not `[N, C, H, W]` with 1, 3 or 4 channels and at least one image, or not the given
     /// one, if the numbers are neither floating point nor uint8, or if they are not finite or outside of −1 to 1.
     pub fn of(file: NpyFile, most: Option<usize>, shape: Option<[usize; 3]>) -> Result<Self, Error> {
         let shape = layout(&file, shape)?;
@@ -60,6 +61,10 @@ impl ImageArray {
         let mut values = self.file.read_rows(&self.indices[from..from + count])?;
         if self.is_bytes() {
             values.iter_mut().for_each(|value| *value = scale(*value as u8));
+        }
+        let [channels, height, width] = self.shape;
+        if channels == 4 {
+            values.chunks_exact_mut(4 * height * width).for_each(premultiply);
         }
         Ok(values)
     }
@@ -96,25 +101,30 @@ impl ImageArray {
     }
 }
 
+/// Multiplies the colors of an image `[4, H, W]` in [−1, 1] by its alpha, both taken as numbers from 0 to 1.
+fn premultiply(image: &mut [f32]) {
+    let (colors, alpha) = image.split_at_mut(image.len() / 4 * 3);
+    for plane in colors.chunks_exact_mut(alpha.len()) {
+        plane.iter_mut().zip(&*alpha).for_each(|(color, alpha)| *color = (*color + 1.0) * (alpha + 1.0) / 2.0 - 1.0);
+    }
+}
+
 /// `[C, H, W]` of an array with the layout of images and, if given, the shape `wanted`.
 fn layout(file: &NpyFile, wanted: Option<[usize; 3]>) -> Result<[usize; 3], Error> {
     let expected = match wanted {
         Some([c, h, w]) => format!("[N, {c}, {h}, {w}]"),
-        None => "[N, C, H, W] with C = 1 (grey) or 3 (colour)".into(),
+        None => "[N, C, H, W] with C = 1 (gray), 3 (RGB) or 4 (RGB and alpha)".into(),
     };
     let advice = match *file.shape() {
-        [n, c @ (1 | 3), h, w] if n * h * w > 0 => match wanted {
+        [n, c, h, w] if n * c * h * w > 0 && (wanted == Some([c, h, w]) || matches!(c, 1 | 3 | 4)) => match wanted {
             Some(wanted) if wanted != [c, h, w] => "the images must have the shape of the generator's samples",
             _ => return Ok([c, h, w]),
         },
-        [_, 1 | 3, _, _] => "there has to be an image, and a pixel in it",
-        [_, _, _, 1 | 3] => "it looks like [N, H, W, C]: transpose it with x.transpose(0, 3, 1, 2)",
-        [_, _, _, 4] => {
-            "it looks like [N, H, W, C] with transparency: save x[..., :3].transpose(0, 3, 1, 2), without the fourth channel"
-        }
-        [_, _, _, _] => "choose 1 or 3 channels, in the second place of the shape",
-        [_, _, 1 | 3] => "it looks like one image [H, W, C]: save x.transpose(2, 0, 1)[None]",
-        [1 | 3, _, _] => "it looks like one image [C, H, W]: save x[None]",
+        [_, 1 | 3 | 4, _, _] => "there has to be an image, and a pixel in it",
+        [_, _, _, 1 | 3 | 4] => "it looks like [N, H, W, C]: transpose it with x.transpose(0, 3, 1, 2)",
+        [_, _, _, _] => "choose 1, 3 or 4 channels, in the second place of the shape",
+        [_, _, 1 | 3 | 4] => "it looks like one image [H, W, C]: save x.transpose(2, 0, 1)[None]",
+        [1 | 3 | 4, _, _] => "it looks like one image [C, H, W]: save x[None]",
         [_, _, _] => "it looks like grey images [N, H, W]: save x[:, None]",
         _ => "save the images as one array of four axes",
     };

@@ -12,7 +12,7 @@ const SHOWN: usize = 40;
 
 /// The type of an array's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Numbers {
+pub(crate) enum Numbers {
     /// Floating point of 2, 4 or 8 bytes.
     Float(usize),
     /// Signed integers of 1, 2, 4 or 8 bytes.

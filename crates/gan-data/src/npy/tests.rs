@@ -29,8 +29,8 @@ impl WorkDir {
     }
 
     fn read(&self, bytes: &[u8]) -> (Vec<usize>, Vec<f32>) {
-        let mut file = NpyFile::open(&self.write(bytes)).unwrap();
-        (file.shape().to_vec(), read_all(&mut file))
+        let file = NpyFile::open(&self.write(bytes)).unwrap();
+        (file.shape().to_vec(), read_all(&file))
     }
 
     #[track_caller]
@@ -40,7 +40,7 @@ impl WorkDir {
     }
 }
 
-fn read_all(file: &mut NpyFile) -> Vec<f32> {
+fn read_all(file: &NpyFile) -> Vec<f32> {
     if file.row_len() == 0 {
         return Vec::new();
     }
@@ -197,10 +197,10 @@ fn images_message(shape: &str, count: usize) -> String {
 #[test]
 fn arrays_of_images_must_have_the_layout_of_images() {
     for (shape, count, words) in [
-        ("(2, 4, 5, 3)", 120, "it looks like [N, H, W, C]: transpose it with x.transpose(0, 3, 1, 2)"),
+        ("(2, 5, 5, 3)", 150, "it looks like [N, H, W, C]: transpose it with x.transpose(0, 3, 1, 2)"),
         ("(2, 28, 28, 1)", 1568, "it looks like [N, H, W, C]"),
-        ("(2, 4, 5, 4)", 160, "transparency"),
-        ("(2, 2, 4, 5)", 80, "choose 1 or 3 channels"),
+        ("(2, 5, 5, 4)", 200, "it looks like [N, H, W, C]"),
+        ("(2, 2, 6, 5)", 120, "choose 1, 3 or 4 channels"),
         ("(4, 5, 3)", 60, "one image [H, W, C]"),
         ("(3, 4, 5)", 60, "one image [C, H, W]"),
         ("(9, 4, 5)", 180, "x[:, None]"),
@@ -245,6 +245,19 @@ fn image_values_are_bytes_or_numbers_from_minus_one_to_one() {
     ] {
         let message = four(descr, &bytes).unwrap_err();
         assert!(message.contains(words), "no \"{words}\" in {message}");
+    }
+}
+
+#[test]
+fn alpha_is_straight_in_files_and_premultiplied_when_read() {
+    let dir = WorkDir::new();
+    // One pixel: 200, 100, 0, and an alpha of 128, as bytes and as numbers from -1 to 1.
+    let bytes = [200, 100, 0, 128];
+    let floats = f4(&bytes.map(|byte| f32::from(byte) / 127.5 - 1.0));
+    for data in [of("|u1", false, "(1, 4, 1, 1)", &bytes), of("<f4", false, "(1, 4, 1, 1)", &floats)] {
+        let read = images(&dir.write(&data)).unwrap().read(0, 1).unwrap();
+        let wanted = [200.0, 100.0, 0.0, 255.0].map(|color: f32| color * 128.0 / 255.0 / 127.5 - 1.0);
+        assert!(read.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{read:?} {wanted:?}");
     }
 }
 
@@ -299,9 +312,9 @@ proptest! {
         picks in proptest::collection::vec(0usize..100, 0..6),
     ) {
         let dir = WorkDir::new();
-        let mut file = NpyFile::open(&dir.write(&counted(&shape, is_fortran, is_big_endian))).unwrap();
+        let file = NpyFile::open(&dir.write(&counted(&shape, is_fortran, is_big_endian))).unwrap();
         let count: usize = shape.iter().product();
-        prop_assert_eq!(read_all(&mut file), (0..count).map(|i| i as f32).collect::<Vec<_>>());
+        prop_assert_eq!(read_all(&file), (0..count).map(|i| i as f32).collect::<Vec<_>>());
         let (rows, row_len) = (file.rows(), file.row_len());
         let picks: Vec<usize> = picks.iter().map(|pick| pick % rows).collect();
         let wanted: Vec<f32> = picks.iter().flat_map(|row| (row * row_len..(row + 1) * row_len).map(|i| i as f32)).collect();
@@ -311,8 +324,8 @@ proptest! {
     #[test]
     fn random_headers_do_not_panic(text in "[-{}()':,A-Za-z0-9<>|\\\\ \"]{0,80}", data in proptest::collection::vec(any::<u8>(), 0..40)) {
         let dir = WorkDir::new();
-        if let Ok(mut file) = NpyFile::open(&dir.write(&npy(&text, &data))) {
-            prop_assert!(read_all(&mut file).len() <= data.len());
+        if let Ok(file) = NpyFile::open(&dir.write(&npy(&text, &data))) {
+            prop_assert!(read_all(&file).len() <= data.len());
         }
     }
 
@@ -324,8 +337,8 @@ proptest! {
         data in proptest::collection::vec(any::<u8>(), 0..40),
     ) {
         let dir = WorkDir::new();
-        if let Ok(mut file) = NpyFile::open(&dir.write(&of(&descr, is_fortran, &shape, &data))) {
-            prop_assert!(read_all(&mut file).len() <= data.len());
+        if let Ok(file) = NpyFile::open(&dir.write(&of(&descr, is_fortran, &shape, &data))) {
+            prop_assert!(read_all(&file).len() <= data.len());
         }
     }
 }

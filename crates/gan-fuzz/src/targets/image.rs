@@ -31,6 +31,7 @@ pub const TARGET: Target = Target {
         "JFIF",
         "Exif\u{0}\u{0}",
         "II*\u{0}",
+        "MM\u{0}*",
     ],
     // An image of 1,000,000 pixels may take 8 bytes per pixel to decode and 4 to convert to RGB.
     names: Vec::new,
@@ -52,7 +53,7 @@ fn body(input: &[u8]) -> Outcome {
         small: Small::Upscale,
         ..Fitting::to(size)
     };
-    let channels = [1, 3][of(2, 36)];
+    let channels = [1, 3, 4][of(3, 36)];
     let dir = place::folder("image")?;
     place::file(&dir, "input.png", input)?;
     let options = ImageOptions { channels, fitting, broken: Broken::Refuse };
@@ -120,5 +121,6 @@ fn seeds() -> Vec<Seed> {
         ("rgba.webp", encoded(&picture, ImageFormat::WebP)),
         ("rgba.gif", encoded(&picture, ImageFormat::Gif)),
         ("rgb.bmp", encoded(&rgb, ImageFormat::Bmp)),
+        ("rgba.tif", encoded(&picture, ImageFormat::Tiff)),
     ]
 }

@@ -20,3 +20,4 @@ mod small;
 pub mod state_dict;
 mod training;
 pub mod weights;
+pub mod zip;

@@ -34,7 +34,7 @@ const TOKENS: &[&str] = &[
 
 fn body(input: &[u8]) -> Outcome {
     let path = place::file(&place::folder("npy")?, "array.npy", input)?;
-    let mut array = NpyFile::open(&path)?;
+    let array = NpyFile::open(&path)?;
     let count: usize = array.shape().iter().product();
     if count > 0 {
         let all: Vec<usize> = (0..array.rows()).collect();

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 /// Transformation of an image x `[C, H, W]`, of whose channels the first ones are colors and the others are not, e.g. alpha.
 ///
-/// Colors become pixel·x + gray·(mean of the pixel's colors) + mean·(mean of all colors) + bias. Then all channels are shifted by `down` rows
-/// and `across` columns, with zeros shifted in, and the rectangle `cut` is set to zero.
+/// Colors become pixel·x + gray·(mean of the pixel's colors) + mean·(mean of all colors) + alpha·(the channel after them) + bias. Then all
+/// channels are shifted by `down` rows and `across` columns, with zeros shifted in, and the rectangle `cut` is set to zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ImageTransform {
     /// Factor of a number itself.
@@ -18,6 +18,8 @@ pub struct ImageTransform {
     pub gray: f32,
     /// Factor of the mean over all colors of the image.
     pub mean: f32,
+    /// Factor of the channel after the colors, if there is one.
+    pub alpha: f32,
     /// What is added.
     pub bias: f32,
     /// Number of rows by which the image moves down.
@@ -31,22 +33,23 @@ pub struct ImageTransform {
 impl ImageTransform {
     /// Leaves an image as it is.
     pub const IDENTITY: Self =
-        Self { pixel: 1.0, gray: 0.0, mean: 0.0, bias: 0.0, down: 0, across: 0, cut: [[0; 2]; 2] };
+        Self { pixel: 1.0, gray: 0.0, mean: 0.0, alpha: 0.0, bias: 0.0, down: 0, across: 0, cut: [[0; 2]; 2] };
     /// Number of numbers of [`ImageTransform::numbers`].
-    pub const LEN: usize = 10;
+    pub const LEN: usize = 11;
 
     /// Returns all fields, in their order.
     pub fn numbers(&self) -> [f32; Self::LEN] {
         let [[top, bottom], [left, right]] = self.cut.map(|ends| ends.map(|end| end as f32));
         let [down, across] = [self.down, self.across].map(|by| by as f32);
-        [self.pixel, self.gray, self.mean, self.bias, down, across, top, bottom, left, right]
+        [self.pixel, self.gray, self.mean, self.alpha, self.bias, down, across, top, bottom, left, right]
     }
 
     /// Returns the fields from their numbers.
     pub fn from_numbers(all: &[f32]) -> Self {
         let of = |i: usize| all[i] as i32;
-        let cut = [[of(6), of(7)], [of(8), of(9)]];
-        Self { pixel: all[0], gray: all[1], mean: all[2], bias: all[3], down: of(4), across: of(5), cut }
+        let cut = [[of(7), of(8)], [of(9), of(10)]];
+        let [pixel, gray, mean, alpha, bias] = [all[0], all[1], all[2], all[3], all[4]];
+        Self { pixel, gray, mean, alpha, bias, down: of(5), across: of(6), cut }
     }
 }
 
@@ -71,7 +74,7 @@ impl ImageLayout {
     /// Writes the transformed image to y, whose numbers may be anything.
     pub fn transform<T: WithDType>(&self, by: &ImageTransform, x: &[T], y: &mut [T]) {
         let mut colored = x.to_vec();
-        self.color(by, by.bias, &mut colored);
+        self.color(by, &mut colored);
         self.shift([by.down, by.across], &colored, y);
         self.cut(by.cut, y);
     }
@@ -81,24 +84,39 @@ impl ImageLayout {
         let mut kept = g.to_vec();
         self.cut(by.cut, &mut kept);
         self.shift([-by.down, -by.across], &kept, dx);
+        let [step, between] = self.strides();
+        if by.alpha != 0.0 && self.has_more() {
+            for at in 0..dx.len() / self.sides[2] {
+                let sum: f64 = (0..self.colors).map(|c| dx[at * step + c * between].to_f64()).sum();
+                let of_alpha = &mut dx[at * step + self.colors * between];
+                *of_alpha = T::from_f64(of_alpha.to_f64() + f64::from(by.alpha) * sum);
+            }
+        }
         // Means are symmetric: the gradient of a mean is the mean of the gradients.
-        self.color(by, 0.0, dx);
+        self.color(&ImageTransform { alpha: 0.0, bias: 0.0, ..*by }, dx);
     }
 
-    fn color<T: WithDType>(&self, by: &ImageTransform, bias: f32, values: &mut [T]) {
+    /// Returns whether there is a channel after the colors.
+    fn has_more(&self) -> bool {
+        self.colors < self.sides[2]
+    }
+
+    fn color<T: WithDType>(&self, by: &ImageTransform, values: &mut [T]) {
         let [h, w, _] = self.sides;
         let [step, between] = self.strides();
         let Self { colors, .. } = *self;
-        if [by.pixel, by.gray, by.mean, bias] == [1.0, 0.0, 0.0, 0.0] || colors == 0 {
+        let alpha = if self.has_more() { by.alpha } else { 0.0 };
+        if [by.pixel, by.gray, by.mean, alpha, by.bias] == [1.0, 0.0, 0.0, 0.0, 0.0] || colors == 0 {
             return;
         }
-        let [pixel, gray, mean, bias] = [by.pixel, by.gray, by.mean, bias].map(f64::from);
+        let [pixel, gray, mean, alpha, bias] = [by.pixel, by.gray, by.mean, alpha, by.bias].map(f64::from);
         let channels = move |at: usize| (0..colors).map(move |c| at * step + c * between);
         let sum = |values: &[T], at: usize| channels(at).map(|i| values[i].to_f64()).sum::<f64>();
         let whole: f64 = if mean == 0.0 { 0.0 } else { (0..h * w).map(|at| sum(values, at)).sum() };
         let constant = mean * whole / (h * w * colors) as f64 + bias;
         for at in 0..h * w {
-            let more = constant + gray * sum(values, at) / colors as f64;
+            let of_alpha = if alpha == 0.0 { 0.0 } else { alpha * values[at * step + colors * between].to_f64() };
+            let more = constant + gray * sum(values, at) / colors as f64 + of_alpha;
             channels(at).for_each(|i| values[i] = T::from_f64(pixel * values[i].to_f64() + more));
         }
     }
@@ -211,7 +229,7 @@ mod tests {
     use super::*;
 
     const COLORS: ImageTransform =
-        ImageTransform { pixel: 0.5, gray: -0.25, mean: 0.75, bias: 0.1, ..ImageTransform::IDENTITY };
+        ImageTransform { pixel: 0.5, gray: -0.25, mean: 0.75, alpha: 0.375, bias: 0.1, ..ImageTransform::IDENTITY };
     const MOVED: ImageTransform = ImageTransform { down: 1, across: -2, cut: [[2, 9], [-3, 2]], ..COLORS };
 
     fn numbers(n: usize) -> Vec<f64> {
@@ -230,7 +248,7 @@ mod tests {
         let all = (0..h).flat_map(|i| (0..w).map(move |j| (i, j)));
         let gray = |(i, j): (usize, usize)| (0..colors).map(|c| x[at(c, i, j)]).sum::<f64>() / colors.max(1) as f64;
         let mean = all.clone().map(gray).sum::<f64>() / (h * w) as f64;
-        let [pixel, own_gray, of_mean, bias] = [by.pixel, by.gray, by.mean, by.bias].map(f64::from);
+        let [pixel, own_gray, of_mean, of_alpha, bias] = [by.pixel, by.gray, by.mean, by.alpha, by.bias].map(f64::from);
         for (i, j) in all {
             let from = (i as i32 - by.down, j as i32 - by.across);
             let is_inside = (0..h as i32).contains(&from.0) && (0..w as i32).contains(&from.1);
@@ -240,10 +258,12 @@ mod tests {
                 continue;
             }
             let from = (from.0 as usize, from.1 as usize);
+            let value = |channel: usize| x[at(channel, from.0, from.1)];
+            let alpha = if colors < c { value(colors) } else { 0.0 };
+            let more = own_gray * gray(from) + of_mean * mean + of_alpha * alpha + bias;
             for channel in 0..c {
-                let x = x[at(channel, from.0, from.1)];
-                y[at(channel, i, j)] =
-                    if channel < colors { pixel * x + own_gray * gray(from) + of_mean * mean + bias } else { x };
+                let x = value(channel);
+                y[at(channel, i, j)] = if channel < colors { pixel * x + more } else { x };
             }
         }
         y

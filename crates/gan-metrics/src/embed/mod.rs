@@ -1,7 +1,8 @@
 //! Networks that turn images into the features that metrics compare.
 //!
 //! In reading order: this file (the trait [`Embedder`]), `resize`, `layered` (networks of gan-core's layers, and the digit classifier that is
-//! shipped), `plain` (no network), `texture` (a random network), `inception` (for published FID numbers), `remembered` (a cache of embeddings in files).
+//! shipped), `plain` (no network), `texture` (a random network), `inception` (for published FID numbers), `composited` (images with alpha),
+//! `remembered` (a cache of embeddings in files).
 
 use crate::card::EmbedderCard;
 use crate::error::{Error, Result};
@@ -10,6 +11,7 @@ use gan_base::messages::counted;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
+mod composited;
 mod inception;
 mod layered;
 mod plain;
@@ -17,6 +19,7 @@ mod remembered;
 mod resize;
 mod texture;
 
+pub use composited::Composited;
 pub use inception::Inception;
 pub use layered::{Layered, Stacked};
 pub(crate) use plain::area_means;

@@ -18,6 +18,7 @@ fn encode(animation: &Animation, bytes: &mut Vec<u8>) -> Result<(), Error> {
     encoder.set_color(match animation.colour() {
         Colour::Grey => png::ColorType::Grayscale,
         Colour::Rgb => png::ColorType::Rgb,
+        Colour::Rgba => png::ColorType::Rgba,
     });
     // Zero plays are played without end.
     encoder.set_animated(animation.frames.len() as u32, 0).map_err(problem)?;

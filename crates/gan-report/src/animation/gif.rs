@@ -33,18 +33,16 @@ pub(super) fn write(animation: &Animation, delays: impl Iterator<Item = u16>, pa
     let mut bytes = Vec::new();
     let problem = |reason: EncodingError| Error::Shape(format!("cannot encode GIF: {reason}"));
     let grays = || (0..=255).map(|gray| [gray; 3]).collect();
-    let mut palette = match animation.colour() {
-        Colour::Grey => Palette::new(grays()),
-        Colour::Rgb => Palette::of(animation.frames),
-    };
+    let colour = animation.colour();
+    let frames: Vec<Picture> = animation.frames.iter().map(|frame| frame.in_colour(colour)).collect();
+    let mut palette = if colour == Colour::Grey { Palette::new(grays()) } else { Palette::of(&frames) };
     let mut encoder = Encoder::new(&mut bytes, wide, high, &palette.colors().concat()).map_err(problem)?;
     encoder.set_repeat(Repeat::Infinite).map_err(problem)?;
-    for (frame, delay) in animation.frames.iter().zip(delays) {
-        let indices = match (animation.colour(), frame.colour()) {
+    for (frame, delay) in frames.iter().zip(delays) {
+        let indices = match colour {
             // An index into the palette of grays is a gray value.
-            (Colour::Grey, _) => frame.data().to_vec(),
-            (Colour::Rgb, Colour::Rgb) => palette.indices(frame.data()),
-            (Colour::Rgb, Colour::Grey) => palette.indices(frame.to_rgb().data()),
+            Colour::Grey => frame.data().to_vec(),
+            Colour::Rgb | Colour::Rgba => palette.indices(frame.data()),
         };
         let indices = Picture::new(Colour::Grey, [frame.width(), frame.height()], indices)?;
         let indices = indices.enlarged(animation.scale)?;

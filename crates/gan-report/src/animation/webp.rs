@@ -42,6 +42,7 @@ fn still(frame: &Picture) -> Result<Vec<u8>, Error> {
     let kind = match frame.colour() {
         Colour::Grey => ColorType::L8,
         Colour::Rgb => ColorType::Rgb8,
+        Colour::Rgba => ColorType::Rgba8,
     };
     let mut bytes = Vec::new();
     let written = WebPEncoder::new(&mut bytes).encode(frame.data(), frame.width() as u32, frame.height() as u32, kind);

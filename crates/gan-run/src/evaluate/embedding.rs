@@ -6,7 +6,9 @@ use candle_core::{Device, Tensor};
 use gan_base::Rng;
 use gan_core::{draw_classes, samples};
 use gan_data::{Classifier, Dataset};
-use gan_metrics::embed::{Coordinates, Embedder, FeatureSpace, Inception, Layered, Stacked, Texture, Thumbnails};
+use gan_metrics::embed::{
+    Composited, Coordinates, Embedder, FeatureSpace, Inception, Layered, Stacked, Texture, Thumbnails,
+};
 use gan_metrics::mode_coverage::{Modes, ModesOf};
 use gan_metrics::{DataKind, EmbeddedSamples, Needs};
 use gan_train::Trainer;
@@ -129,7 +131,13 @@ impl Network {
             let embedder = Arc::new(Coordinates::new(units.ranges().to_vec()));
             return Ok(Network { embedder, modes: modes.map(ModesOf::Points) });
         }
-        let [c, h, w] = [0, 1, 2].map(|axis| sample.get(axis).copied().unwrap_or(1));
+        let [channels, h, w] = [0, 1, 2].map(|axis| sample.get(axis).copied().unwrap_or(1));
+        let has_alpha = channels == 4;
+        if let Some(protocol) = against.protocol.filter(|_| has_alpha) {
+            let problem = format!("{} takes RGB images: set it to 3", protocol.key());
+            return Err(Error::config("data.channels", problem));
+        }
+        let c = if has_alpha { 3 } else { channels };
         let thumbnails = || -> Arc<dyn Embedder> { Arc::new(Thumbnails::new([c, h, w])) };
         let texture = || -> Result<Arc<dyn Embedder>> { Ok(Arc::new(Texture::new([c, h, w])?)) };
         let classifier = data.set.info().classifier;
@@ -149,6 +157,7 @@ impl Network {
             "inception" => Arc::new(Inception::load()?),
             path => Arc::new(Layered::read(Path::new(path))?),
         };
+        let embedder = if has_alpha { Arc::new(Composited::new(embedder)) } else { embedder };
         let modes = (classifier == Some(Classifier::StackedDigits) && !embedder.info().classes.is_empty())
             .then_some(ModesOf::Classes);
         Ok(Network { embedder, modes })

@@ -2,7 +2,7 @@
 
 use crate::keyed::{KeyProblem, Keyed, read};
 use gan_core::layers::Pair;
-use gan_data::images::{Filter, Fit, Fitting, Small};
+use gan_data::images::{ArrayImages, Filter, Fit, Fitting, Small};
 use gan_data::pack::is_pack;
 use gan_data::{DATASETS, DatasetConfig, DatasetEntry, LastBatch, SampleSizes, settings_keys};
 use serde::de::Error as _;
@@ -20,8 +20,8 @@ pub struct DataConfig {
     /// The data set: `name` and the keys that are specific to it.
     #[serde(flatten, skip_deserializing)]
     pub set: DatasetConfig,
-    /// Folder of the data set's files; by default the usual places are searched, but "folder" requires it. It may also be a pack (`gan data
-    /// pack`), which is read instead of any set.
+    /// Folder of the data set's files; by default the usual places are searched, but "folder" requires it, and takes a zip archive or a NumPy
+    /// array as well. It may also be a pack (`gan data pack`), which is read instead of any set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// Maximum number of samples, spread evenly over the set, for experiments with little data.
@@ -30,7 +30,7 @@ pub struct DataConfig {
     /// Height and width of training images. Points have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<Pair>,
-    /// 1 for gray, 3 for color; for points the number of coordinates.
+    /// 1 for gray, 3 for RGB, 4 for RGB and alpha; other numbers up to 64 for arrays; for points the number of coordinates.
     pub channels: usize,
     /// For images: height and width of a box around the center that is cropped first.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,9 +79,15 @@ impl DataConfig {
         self.dir.as_deref().filter(|path| is_pack(path))
     }
 
+    /// Returns the array of images that `data.dir` names.
+    pub fn array(&self) -> Option<&Path> {
+        let is_folder = matches!(self.set, DatasetConfig::Folder(_));
+        self.dir.as_deref().filter(|path| is_folder && ArrayImages::is_source(path))
+    }
+
     /// Returns the sizes in which the samples come.
     pub fn sizes(&self) -> SampleSizes {
-        if self.pack().is_some() { SampleSizes::One } else { self.set.info().sizes }
+        if self.pack().or(self.array()).is_some() { SampleSizes::One } else { self.set.info().sizes }
     }
 
     /// Returns the test split of the set; `None` if it has none, like a pack.

@@ -6,6 +6,7 @@ use crate::optimizers::UpdateRule;
 use gan_core::Layer;
 use gan_core::penalties::{Effect, Penalty};
 use gan_data::LastBatch;
+use gan_data::images::MOST_CHANNELS;
 use gan_metrics::Metric;
 
 /// Largest side of a crop box: JPEG's limit.
@@ -127,8 +128,9 @@ fn data(data: &DataConfig) -> Result<()> {
         }
         return within("data.channels", data.channels, 1, 1 << 16);
     };
-    let problem = format!("{} cannot be used: expected 1 (grey) or 3 (colour)", data.channels);
-    refuse_if(![1, 3].contains(&data.channels), "data.channels", problem)?;
+    let expected = format!("1 (gray), 3 (RGB) or 4 (RGB and alpha), for arrays up to {MOST_CHANNELS}");
+    let problem = format!("{} cannot be used: expected {expected}", data.channels);
+    refuse_if(!(1..=MOST_CHANNELS).contains(&data.channels), "data.channels", problem)?;
     size.get().into_iter().try_for_each(|side| within("data.size", side, 1, 4096))?;
     let crop = data.crop.into_iter().flat_map(|crop| crop.get());
     crop.into_iter().try_for_each(|side| within("data.crop", side, 1, LARGEST_CROP))
@@ -212,6 +214,12 @@ fn discriminator_input(config: &RunConfig) -> Result<()> {
         !augment.is_none() && config.data.size.is_none(),
         "augment",
         "changes images, and the data are points: remove it, or use train.instance_noise",
+    )?;
+    let channels = config.data.channels;
+    refuse_if(
+        augment.color && !matches!(channels, 1 | 3 | 4),
+        "augment.color",
+        format!("changes gray and RGB, and images of {channels} channels have neither: set augment.color=false"),
     )?;
     if let Some(noise) = &train.instance_noise {
         let is_deviation = |sigma: f64| sigma >= 0.0 && sigma.is_finite();

@@ -17,9 +17,9 @@ impl<B: StepBackend> Engine<B> {
         if augment.is_none() {
             return;
         }
-        let [h, w, _] = self.one_sample();
+        let [h, w, c] = self.one_sample();
         for (side, count) in [Side::Real, Side::Fake].into_iter().zip(counts).filter(|(_, count)| *count > 0) {
-            let all = augment.draws(count, [h, w], rng);
+            let all = augment.draws(count, [c, h, w], rng);
             let numbers: Vec<f32> = all.iter().flat_map(ImageTransform::numbers).collect();
             self.send_input(Input::Transforms(side), &numbers);
         }

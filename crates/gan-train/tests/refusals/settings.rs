@@ -68,7 +68,7 @@ fn the_message_for_a_number_out_of_range_has_the_range() {
         ("train.batch=60001", &["train.batch: found 60001, expected 1 to 60000, the number of images"]),
         ("train.threads=99999", &["train.threads: 99999", "0 to 1024"]),
         ("train.g_steps=9223372036854775807", &["train.g_steps", "1 to 1000000"]),
-        ("data.channels=2", &["data.channels: 2", "1 (grey) or 3 (colour)"]),
+        ("data.channels=65", &["data.channels: 65", "1 (gray), 3 (RGB) or 4", "up to 64"]),
         ("optimizer.generator.epsilon=1e-46", &["optimizer.generator.epsilon", "single precision"]),
         ("train.d_steps=0", &["train.d_steps: 0", "1 to 1000000"]),
         ("optimizer.generator.lr=-1e-4", &["optimizer.generator.lr: -0.0001", "above 0"]),

@@ -89,8 +89,8 @@ fn a_few_images_of_another_kind_do_not_decide() {
     assert_eq!(recommended_channels(&counts(9_997, 3, 0), 0, 0), 1);
     assert_eq!(recommended_channels(&counts(9_900, 100, 0), 0, 0), 3);
     assert_eq!(recommended_channels(&counts(0, 9_997, 3), 3, 3), 3);
-    assert_eq!(recommended_channels(&counts(0, 0, 10_000), 1, 200), 3);
-    assert_eq!(recommended_channels(&counts(0, 0, 10_000), 2, 200), 4);
+    assert_eq!(recommended_channels(&counts(0, 0, 10_000), 19, 200), 3);
+    assert_eq!(recommended_channels(&counts(0, 0, 10_000), 20, 200), 4);
     assert_eq!(recommended_channels(&counts(0, 9, 1), 1, 1), 4);
     assert_eq!(recommended_channels(&counts(0, 0, 0), 0, 0), 1);
 }
