@@ -9,6 +9,7 @@ mod common;
 mod damaged_checkpoints;
 mod evaluate_files;
 mod evaluation;
+mod export;
 mod fetch;
 mod folders;
 mod formats;

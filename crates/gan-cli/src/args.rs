@@ -3,6 +3,7 @@
 use crate::bench::BenchArgs;
 use crate::data::DataCommand;
 use crate::evaluate::EvaluateArgs;
+use crate::export::ExportArgs;
 use crate::generate::GenerateArgs;
 use crate::interpolate::InterpolateArgs;
 use crate::project::ProjectArgs;
@@ -54,6 +55,8 @@ pub enum Command {
     Project(ProjectArgs),
     /// Compare samples with real data: Fréchet distance, coverage, copies and more, each with its card.
     Evaluate(EvaluateArgs),
+    /// Export a network as ONNX or as a PyTorch module.
+    Export(ExportArgs),
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.
     Summary(SummaryArgs),
     /// Write a run as one HTML page: curves, samples, networks, settings.

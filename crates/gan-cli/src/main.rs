@@ -8,6 +8,7 @@ mod bench;
 mod data;
 mod distributed;
 mod evaluate;
+mod export;
 mod generate;
 mod interpolate;
 mod interrupt;
@@ -107,6 +108,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Interpolate(args) => interpolate::run(&args)?,
         Command::Project(args) => project::run(&args)?,
         Command::Evaluate(args) => evaluate::run(&args, cli.quiet)?,
+        Command::Export(args) => export::run(&args)?,
         Command::Summary(args) => show::summary(&args)?,
         Command::Report(args) => report::run(&args)?,
         Command::Preset { command } => show::preset(&command)?,

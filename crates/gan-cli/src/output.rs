@@ -23,6 +23,11 @@ pub enum Form {
     Html,
     /// A pack of a data set.
     Pack,
+    Onnx,
+    /// A Python file that this program wrote.
+    Python,
+    /// A weight file.
+    Weights,
     /// A folder of files.
     Folder,
     /// Standard output.
@@ -32,12 +37,24 @@ pub enum Form {
 /// Endings of files that other programs write. A name with one of them is always a file, never a folder.
 const FOREIGN: &str = "\
     7z arrow avi avif bin bmp bz2 ckpt csv doc docx eps exe gz h5 hdf5 heic ico ipynb jfif jpe jpeg jpg js json \
-    jsonl jxl log mat md mkv mov npz onnx parquet pdf pickle pkl ppm ps pt pth py rs safetensors sh svg tar \
+    jsonl jxl log mat md mkv mov npz parquet pdf pickle pkl ppm ps pt pth rs sh svg tar \
     tfevents tgz tif tiff toml tsv txt webm xml xz yaml zip";
 
 impl Form {
-    const ALL: [Self; 9] =
-        [Self::Png, Self::Gif, Self::WebP, Self::Mp4, Self::Npy, Self::Html, Self::Pack, Self::Folder, Self::Stdout];
+    const ALL: [Self; 12] = [
+        Self::Png,
+        Self::Gif,
+        Self::WebP,
+        Self::Mp4,
+        Self::Npy,
+        Self::Html,
+        Self::Pack,
+        Self::Onnx,
+        Self::Python,
+        Self::Weights,
+        Self::Folder,
+        Self::Stdout,
+    ];
 
     /// Returns the endings of its files, and an example of a name.
     fn names(self) -> (&'static [&'static str], &'static str) {
@@ -49,6 +66,9 @@ impl Form {
             Self::Npy => (&["npy"], "FILE.npy"),
             Self::Html => (&["html", "htm"], "FILE.html"),
             Self::Pack => (&["ganpack"], "FILE.ganpack"),
+            Self::Onnx => (&["onnx"], "FILE.onnx"),
+            Self::Python => (&["py"], "FILE.py"),
+            Self::Weights => (&["safetensors"], "FILE.safetensors"),
             Self::Folder => (&[], "a folder"),
             Self::Stdout => (&[], "- for standard output"),
         }
@@ -61,7 +81,14 @@ impl Form {
             Self::Png => Some(AnimationFormat::Apng),
             Self::WebP => Some(AnimationFormat::WebP),
             Self::Mp4 => Some(AnimationFormat::Mp4),
-            Self::Npy | Self::Html | Self::Pack | Self::Folder | Self::Stdout => None,
+            Self::Npy
+            | Self::Html
+            | Self::Pack
+            | Self::Onnx
+            | Self::Python
+            | Self::Weights
+            | Self::Folder
+            | Self::Stdout => None,
         }
     }
 
@@ -75,6 +102,11 @@ impl Form {
             Self::Npy => start.starts_with(b"\x93NUMPY"),
             Self::Html => start.trim_ascii_start().starts_with(b"<"),
             Self::Pack => start.starts_with(&gan_data::pack::MAGIC[..]),
+            // The field of the IR version.
+            Self::Onnx => start.starts_with(b"\x08"),
+            Self::Python => start.starts_with(gan_export::PYTHON_FIRST_LINE.as_bytes()),
+            // Eight bytes of the header's length, and then the header.
+            Self::Weights => start.get(8) == Some(&b'{'),
             Self::Folder | Self::Stdout => false,
         }
     }
@@ -224,7 +256,7 @@ pub fn check_apart<'a>(option: &'static str, path: &Path, inputs: impl IntoItera
 }
 
 /// Returns whether both paths lead to one file, which may have several names.
-fn is_same(a: &Path, b: &Path) -> bool {
+pub fn is_same(a: &Path, b: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

@@ -65,18 +65,23 @@ pub fn sampler(source: &Path, name: &str) -> Result<(Description, Box<dyn Genera
 
 /// Reads the discriminator in the checkpoints of a run, which judges single samples of this shape.
 pub fn discriminator(run: &Path, shape: &[usize], device: &candle_core::Device) -> Result<LayeredDiscriminator> {
-    if !RunFolder::is_run(run) {
-        let problem = "has no discriminator, which is in the checkpoints of a run: name the run's folder";
-        return Err(usage(run.display(), problem));
-    }
-    let plan = plan(&run.to_string_lossy(), &[])?;
-    let found = checkpoint::discriminator(&plan, &run.join("checkpoints"), device)?;
+    let found = run_discriminator(run, device)?;
     let takes = found.network().input();
     if takes != shape {
         let problem = format!("its discriminator takes {takes:?}, not single samples {shape:?} (train.pacgan)");
         return Err(usage(run.display(), problem));
     }
     Ok(found)
+}
+
+/// Reads the discriminator in the checkpoints of a run.
+pub fn run_discriminator(run: &Path, device: &candle_core::Device) -> Result<LayeredDiscriminator> {
+    if !RunFolder::is_run(run) {
+        let problem = "has no discriminator, which is in the checkpoints of a run: name the run's folder";
+        return Err(usage(run.display(), problem));
+    }
+    let plan = plan(&run.to_string_lossy(), &[])?;
+    Ok(checkpoint::discriminator(&plan, &run.join("checkpoints"), device)?)
 }
 
 /// Returns the class called `name`, or with that number, of a conditional generator.

@@ -197,6 +197,11 @@ impl LayeredGenerator {
     }
 }
 
+/// Returns the error of a discriminator that is none.
+fn unfit(problem: String) -> Error {
+    Error::Network { network: "discriminator".into(), problem }
+}
+
 /// Checks that a generator's `input` has as many values as latent vectors.
 pub(crate) fn takes_latents(input: &[usize], latent: &Latent) -> Result<()> {
     if shape::product(input) == Some(latent.dim) {
@@ -253,16 +258,32 @@ impl LayeredDiscriminator {
     /// # Errors
     /// If the layers do not fit together, or do not end in one number per sample without a sigmoid.
     pub fn new(input: &[usize], layers: &[Layer], init: Init, rng: &mut Rng, device: &Device) -> Result<Self> {
-        let name = "discriminator";
-        let fail = |problem: String| Err(Error::Network { network: name.into(), problem });
+        Self::check_end(layers)?;
+        Self::of_network(Network::new("discriminator", input, layers, init, Reuse::UntilChanged, rng, device)?)
+    }
+
+    /// Fails if the layers end in a sigmoid.
+    fn check_end(layers: &[Layer]) -> Result<()> {
         if Self::ends_in_sigmoid(layers) {
-            return fail("ends in \"sigmoid\", but losses work on logits: remove that layer".into());
+            return Err(unfit("ends in \"sigmoid\", but losses work on logits: remove that layer".into()));
         }
-        let network = Network::new(name, input, layers, init, Reuse::UntilChanged, rng, device)?;
+        Ok(())
+    }
+
+    /// Returns the discriminator that consists of a network.
+    ///
+    /// # Errors
+    /// If the network does not end in one number per sample without a sigmoid.
+    pub(crate) fn of_network(network: Network) -> Result<Self> {
+        let layers = network.layers();
+        Self::check_end(layers)?;
         let wanted = 1 + Self::auxiliary_classes(layers).unwrap_or(0);
         match network.output().iter().product::<usize>() {
             made if made == wanted => Ok(Self { network }),
-            _ => fail(format!("the last layer makes {:?}, needs one number a sample (the logit)", network.output())),
+            _ => {
+                let made = network.output();
+                Err(unfit(format!("the last layer makes {made:?}, needs one number a sample (the logit)")))
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 //! In reading order: [`layers`] (a network is a list of these, one file each), [`shape`] (shape inference), [`family`] (functions that
 //! return lists), `params` and `init`, `network` (an allocated list) and `forward_context` (the context of a pass), `gan` (generators and
 //! discriminators), `noise` (the latent space), `quantile` and `latent_loop` (truncation and closed paths in it), `losses`, [`penalties`],
-//! `augmentations`, [`weights`] (self-describing files), [`summary`], `random` (tensors of random numbers).
+//! `augmentations`, [`weights`] (self-describing files), [`summary`], [`graph`] and [`pytorch`] (networks for exports), `random` (tensors of random numbers).
 
 mod augmentations;
 mod error;
@@ -14,6 +14,7 @@ pub mod family;
 mod forward_context;
 mod from_fn;
 mod gan;
+pub mod graph;
 mod init;
 mod latent_loop;
 pub mod layers;
@@ -22,6 +23,7 @@ mod network;
 mod noise;
 mod params;
 pub mod penalties;
+pub mod pytorch;
 mod quantile;
 mod random;
 pub mod shape;

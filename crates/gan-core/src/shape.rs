@@ -45,7 +45,7 @@ fn fold(list: &[Inferred], start: usize, f: fn(usize, &Inferred) -> usize) -> us
 }
 
 /// Returns the number of values that a network certainly holds at once for one sample.
-pub(crate) fn largest_working_set(list: &[Inferred]) -> usize {
+pub fn largest_working_set(list: &[Inferred]) -> usize {
     fold(list, 0, |largest, layer| largest.max(layer.working_set()))
 }
 

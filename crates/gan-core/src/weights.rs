@@ -6,7 +6,7 @@
 //! In reading order: this file (generators, discriminators, and classifiers for evaluation), `file` (reading and writing of any network).
 
 use crate::error::{Error, Result, first_not_finite};
-use crate::gan::{LayeredGenerator, takes_latents};
+use crate::gan::{LayeredDiscriminator, LayeredGenerator, takes_latents};
 use crate::layers::Layer;
 use crate::network::Network;
 use crate::noise::Latent;
@@ -16,6 +16,7 @@ use gan_base::messages::counted;
 use gan_kernels::fused::Reuse;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 mod file;
@@ -82,18 +83,72 @@ impl Describe for Description {
     }
 }
 
+/// Name in messages of a weight file that has no path.
+const UNNAMED: &str = "weight file";
+
 /// Reads a generator's weight file and builds the generator from it, on `device`.
 ///
 /// # Errors
 /// As [`read_description`], and if the file contains another network than a generator, its layers do not fit its latent space and data, or a weight is
 /// not finite.
 pub fn read_generator(path: &Path, device: &Device) -> Result<(Description, LayeredGenerator)> {
-    let (description, tensors) = file::read(path, |description| check_generator(description, path))?;
+    let (mut file, length) = file::open(path)?;
+    generator(&mut file, length, path, device)
+}
+
+/// Builds the generator in a weight file's `bytes`, on `device`: from `include_bytes!`, a database or a download.
+///
+/// # Errors
+/// As [`read_generator`].
+pub fn generator_from_bytes(bytes: &[u8], device: &Device) -> Result<(Description, LayeredGenerator)> {
+    generator_from_reader(&mut &bytes[..], bytes.len() as u64, device)
+}
+
+/// Builds the generator in a weight file of `length` bytes that `source` yields, on `device`. The values are read only if the header fits.
+///
+/// # Errors
+/// As [`read_generator`].
+pub fn generator_from_reader(
+    source: &mut impl Read,
+    length: u64,
+    device: &Device,
+) -> Result<(Description, LayeredGenerator)> {
+    generator(source, length, Path::new(UNNAMED), device)
+}
+
+/// Builds the generator in a weight file of `length` bytes; `path` is for messages.
+fn generator(
+    source: &mut impl Read,
+    length: u64,
+    path: &Path,
+    device: &Device,
+) -> Result<(Description, LayeredGenerator)> {
+    let (description, tensors) = file::read(source, length, path, |description| check_generator(description, path))?;
     let Description { input, layers, .. } = &description;
     let network = Network::from_tensors("generator", input, layers, &tensors, Reuse::Never, device)
         .map_err(|e| impossible(path, &e))?;
     check_finite(&tensors, path)?;
     Ok((description, LayeredGenerator { network }))
+}
+
+/// Reads a discriminator's weight file and builds the discriminator from it, on `device`.
+///
+/// # Errors
+/// As [`read_description`], and if the file contains another network than a discriminator, its layers are not those of one, or a weight is not
+/// finite.
+pub fn read_discriminator(path: &Path, device: &Device) -> Result<(Description, LayeredDiscriminator)> {
+    let (mut file, length) = file::open(path)?;
+    let is_one = |description: &Description| match description.network.as_str() {
+        "discriminator" => Ok(()),
+        other => Err(fail(path, format!("holds a {other}, a discriminator is needed"))),
+    };
+    let (description, tensors) = file::read(&mut file, length, path, is_one)?;
+    let Description { input, layers, .. } = &description;
+    let discriminator = Network::from_tensors("discriminator", input, layers, &tensors, Reuse::UntilChanged, device)
+        .and_then(LayeredDiscriminator::of_network)
+        .map_err(|e| impossible(path, &e))?;
+    check_finite(&tensors, path)?;
+    Ok((description, discriminator))
 }
 
 /// Checks that every weight is finite: activations such as ReLU can hide one that is not, so checking samples does not suffice.

@@ -1,66 +1,16 @@
 //! Checks every layer of the registry: its gradient and its directional derivative against finite differences, its fused form and the
 //! derivative of that against its forward pass in candle operations, and its row in docs/layers.md.
 
+#[path = "common/examples.rs"]
+mod examples;
+
 use candle_core::{Device, Tensor, Var};
+use examples::EXAMPLES;
 use gan_base::Rng;
 use gan_core::layers::names;
 use gan_core::{ForwardContext, Init, Layer, Network, RandomTensors};
 use gan_kernels::Precision;
 use gan_kernels::fused::Reuse;
-
-/// Lists that use each layer, with the layer's name and the input shape.
-const EXAMPLES: &[(&str, &[usize], &str)] = &[
-    ("dense", &[5], r#"[{"dense": 3}, {"dense": 2, "bias": false}]"#),
-    (
-        "conv",
-        &[2, 6, 5],
-        r#"[{"conv": 4, "kernel": 3, "stride": 2, "padding": "same"}, {"conv": 4, "kernel": 2, "groups": 2}]"#,
-    ),
-    (
-        "conv_transpose",
-        &[3, 3, 4],
-        r#"[{"conv_transpose": 3, "kernel": 4, "stride": 2, "padding": 1, "spectral_norm": true}]"#,
-    ),
-    ("batch_norm", &[3, 4, 4], r#"[{"batch_norm": {}}]"#),
-    ("conditional_batch_norm", &[3, 4, 4], r#"[{"conditional_batch_norm": 3}]"#),
-    ("instance_norm", &[3, 4, 4], r#"[{"instance_norm": {}}]"#),
-    ("layer_norm", &[3, 4, 4], r#"[{"layer_norm": {"eps": 1e-3}}]"#),
-    ("group_norm", &[4, 3, 3], r#"[{"group_norm": 2}]"#),
-    ("leaky_relu", &[3, 4, 4], r#"[{"leaky_relu": 0.2}, {"leaky_relu": -0.5}]"#),
-    ("elu", &[6], r#"[{"elu": 0.7}]"#),
-    ("dropout", &[6], r#"[{"dropout": 0.4}]"#),
-    ("reshape", &[12], r#"[{"reshape": [3, 2, 2]}]"#),
-    ("upsample", &[2, 3, 3], r#"[{"upsample": [2, 3]}]"#),
-    ("bilinear", &[2, 3, 4], r#"[{"bilinear": 2}]"#),
-    ("pixel_shuffle", &[8, 2, 3], r#"[{"pixel_shuffle": 2}]"#),
-    ("zero_pad", &[2, 3, 3], r#"[{"zero_pad": [1, 0, 2, 1]}]"#),
-    ("avg_pool", &[2, 5, 4], r#"[{"avg_pool": 2}]"#),
-    ("blur_pool", &[2, 5, 4], r#"[{"blur_pool": 2}]"#),
-    ("minibatch_std", &[2, 3, 3], r#"[{"minibatch_std": 2}]"#),
-    ("attention", &[8, 3, 3], r#"[{"attention": 4, "spectral_norm": true}]"#),
-    (
-        "residual",
-        &[2, 4, 4],
-        r#"[{"residual": [{"conv": 2, "kernel": 3, "padding": 1}, "tanh"], "skip": [{"conv": 2, "kernel": 1}]}]"#,
-    ),
-    ("concat_class", &[3, 2, 2], r#"[{"concat_class": 3, "embedding": 2}]"#),
-    ("projection", &[5], r#"[{"projection": 3}]"#),
-    ("auxiliary", &[5], r#"[{"auxiliary": 3}]"#),
-    ("glu", &[6, 2, 3], r#"["glu"]"#),
-    ("relu", &[7], r#"["relu"]"#),
-    ("prelu", &[7], r#"["prelu"]"#),
-    ("silu", &[7], r#"["silu"]"#),
-    ("gelu", &[7], r#"["gelu"]"#),
-    ("tanh", &[7], r#"["tanh"]"#),
-    ("sigmoid", &[7], r#"["sigmoid"]"#),
-    ("pixel_norm", &[4, 3, 3], r#"["pixel_norm"]"#),
-    ("flatten", &[2, 3, 3], r#"["flatten"]"#),
-    ("global_max_pool", &[3, 3, 3], r#"["global_max_pool"]"#),
-    ("global_avg_pool", &[3, 3, 3], r#"["global_avg_pool"]"#),
-    ("r3gan", &[4, 4, 4], r#"[{"repeat": 2, "layers": [{"r3gan": 4, "group_width": 4}]}]"#),
-    ("sngan_up", &[2, 2, 2], r#"[{"sngan_up": 3}]"#),
-    ("sngan_down", &[2, 4, 4], r#"[{"sngan_down": 3, "first": true}, {"sngan_down": 3}]"#),
-];
 
 /// Samples in a batch.
 const SAMPLES: usize = 6;
@@ -131,7 +81,10 @@ fn weigh(y: &Tensor) -> Tensor {
 fn every_layer_has_an_example_here_and_a_row_in_the_docs() {
     let docs = include_str!("../../../docs/layers.md");
     for name in names() {
-        assert!(EXAMPLES.iter().any(|example| example.0 == name), "tests/layers.rs has no example of \"{name}\"");
+        assert!(
+            EXAMPLES.iter().any(|example| example.0 == name),
+            "tests/common/examples.rs has no example of \"{name}\""
+        );
         let rows = docs.lines().filter(|line| line.starts_with('|'));
         let is_shown = |row: &str| row.contains(&format!("{{ {name} =")) || row.contains(&format!("`\"{name}\"`"));
         assert!(rows.into_iter().any(is_shown), "docs/layers.md has no row for \"{name}\"");

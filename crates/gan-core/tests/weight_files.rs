@@ -6,7 +6,10 @@ use candle_core::{DType, Tensor};
 use common::{KERAS, layers};
 use gan_base::Rng;
 use gan_core::weights::{self, DataDescription, Description, FORMAT};
-use gan_core::{Distribution, ForwardContext, Generator, Init, Latent, LayeredGenerator, Param};
+use gan_core::{
+    Discriminator, Distribution, ForwardContext, Generator, Init, Latent, LayeredDiscriminator, LayeredGenerator,
+    Param, RandomTensors,
+};
 use gan_kernels::testing::test_device;
 use std::path::Path;
 
@@ -53,6 +56,44 @@ fn a_weight_file_alone_restores_the_generator() {
         g.forward(&z, &mut ForwardContext::eval()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
     assert_eq!(run(&g), run(&again));
+}
+
+#[test]
+fn a_generator_can_be_read_from_bytes() {
+    let (g, description) = generator(1);
+    let bytes = weights::to_bytes(&g.params(), &description).unwrap();
+    let (found, again) = weights::generator_from_bytes(&bytes, test_device()).unwrap();
+    assert_eq!(found, description);
+    let z = description.latent.sample(2, &mut Rng::new(3), test_device()).unwrap();
+    let run = |g: &LayeredGenerator| {
+        g.forward(&z, &mut ForwardContext::eval()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    assert_eq!(run(&g), run(&again));
+    let error = weights::generator_from_bytes(&bytes[..bytes.len() - 1], test_device()).unwrap_err().to_string();
+    assert!(error.contains("is not a whole safetensors file"), "{error}");
+}
+
+#[test]
+fn a_discriminator_is_read_as_one_and_not_as_a_generator() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("d.safetensors");
+    let (g, description) = generator(1);
+    let list = layers("[\"flatten\", { dense = 1 }]");
+    let d = LayeredDiscriminator::new(&[1, 14, 14], &list, Init::He, &mut Rng::new(1), test_device()).unwrap();
+    let of_d =
+        Description { network: "discriminator".into(), input: vec![1, 14, 14], layers: list, ..description.clone() };
+    std::fs::write(&path, weights::to_bytes(&d.params(), &of_d).unwrap()).unwrap();
+    let (found, again) = weights::read_discriminator(&path, test_device()).unwrap();
+    assert_eq!(found, of_d);
+    let x = Rng::new(3).normal_tensor(0.0, 1.0, (2, 1, 14, 14), test_device()).unwrap();
+    let run =
+        |d: &LayeredDiscriminator| d.forward(&x, &mut ForwardContext::eval()).unwrap().logits.to_vec1::<f32>().unwrap();
+    assert_eq!(run(&d), run(&again));
+    let error = weights::read_generator(&path, test_device()).unwrap_err().to_string();
+    assert!(error.contains("holds a discriminator, a generator is needed"), "{error}");
+    std::fs::write(&path, weights::to_bytes(&g.params(), &description).unwrap()).unwrap();
+    let error = weights::read_discriminator(&path, test_device()).unwrap_err().to_string();
+    assert!(error.contains("holds a generator, a discriminator is needed"), "{error}");
 }
 
 /// Returns a weight file that describes a network but contains no tensors.

@@ -40,6 +40,7 @@
 //! | [`train`] | settings, the training step, trainer, optimizers, checkpoints |
 //! | [`run`] | run folder, loop, observers, evaluation, report |
 //! | [`report`] | grids, plots, animations, the HTML page |
+//! | [`export`] | ONNX files, PyTorch modules |
 //! | [`kernels`] | the fused engine, candle operations |
 //! | [`comm`] | processes that train one model |
 //! | [`base`] | random numbers, atomic files, words for messages |
@@ -48,6 +49,7 @@ pub use gan_base as base;
 pub use gan_comm as comm;
 pub use gan_core as core;
 pub use gan_data as data;
+pub use gan_export as export;
 pub use gan_kernels as kernels;
 pub use gan_metrics as metrics;
 pub use gan_report as report;

@@ -3,7 +3,7 @@
 use super::{Problem, Tree};
 
 /// Crates of the workspace, each after those that it may use, with the libraries that it may use.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
     ("gan-cuda", &["gan-kernels"]),
@@ -13,6 +13,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("gan-metrics", &["gan-base", "gan-kernels", "gan-core"]),
     ("gan-alarms", &["gan-base", "gan-core", "gan-metrics"]),
     ("gan-report", &["gan-base"]),
+    ("gan-export", &["gan-base", "gan-kernels", "gan-core"]),
     (
         "gan-train",
         &["gan-base", "gan-kernels", "gan-cuda", "gan-comm", "gan-core", "gan-data", "gan-metrics", "gan-alarms"],
@@ -36,6 +37,7 @@ const LIBRARIES: &[&str] = &[
     "gan-report",
     "gan-train",
     "gan-run",
+    "gan-export",
 ];
 
 /// Checks that every dependency in a manifest is in the table. xtask has none, not even external ones.

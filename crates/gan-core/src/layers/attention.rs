@@ -1,8 +1,11 @@
 //! Self-attention over an image's pixels.
 
+use super::dense::{SPECTRAL, SPECTRAL_LINEAR};
 use super::settings::{divides, image};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{Binary, GraphContext, Op, Value};
 use crate::params::Role;
+use crate::pytorch::{Call, Helper, TorchResult};
 use candle_core::Result;
 use gan_kernels::ConvSpec;
 use gan_kernels::fused::{self, Fork, FusedLayer, Join, LearnedSlope, SlopeApplies, Swap, Weights};
@@ -83,7 +86,58 @@ impl LayerSpec for Attention {
         ])
     }
 
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let shape = cx.input().to_vec();
+        let flat = cx.reshape(x, &[shape[0], shape[1] * shape[2]]);
+        let mut through = |x: Value, name: &str| {
+            let matrix = cx.kernel(name)?;
+            Ok::<Value, candle_core::Error>(cx.node(Op::MatMul, &[matrix, x]))
+        };
+        let q = through(flat, "query.weight")?;
+        let k = through(flat, "key.weight")?;
+        let v = through(flat, "value.weight")?;
+        let out = cx.kernel("out.weight")?;
+        let gamma = cx.param("gamma")?;
+        let turned = |x: Value, cx: &mut GraphContext| cx.node(Op::Transpose(vec![0, 2, 1]), &[x]);
+        let rows = turned(q, cx);
+        let scores = cx.node(Op::MatMul, &[rows, k]);
+        let weights = cx.node(Op::Softmax, &[scores]);
+        let columns = turned(weights, cx);
+        let attended = cx.node(Op::MatMul, &[v, columns]);
+        let out = cx.node(Op::MatMul, &[out, attended]);
+        let gated = cx.binary(Binary::Mul, out, gamma);
+        let y = cx.binary(Binary::Add, gated, flat);
+        Ok(cx.reshape(y, &shape))
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        let call = Call::new("Attention").with(input[0]).with(input[0] / self.attention);
+        let call = call.with_key("spectral_norm", self.spectral_norm, &false);
+        Ok(call.module().with_helpers(&[SPECTRAL, SPECTRAL_LINEAR, ATTENTION]))
+    }
+
     fn with_spectral_norm(self) -> Self {
         Self { spectral_norm: true, ..self }
     }
 }
+
+const ATTENTION: Helper = Helper(
+    r#"class Attention(nn.Module):
+    """Self-attention over an image's pixels."""
+
+    def __init__(self, channels, keys, spectral_norm=False):
+        super().__init__()
+        linear = SpectralLinear if spectral_norm else nn.Linear
+        self.query = linear(channels, keys, bias=False)
+        self.key = linear(channels, keys, bias=False)
+        self.value = linear(channels, channels // 2, bias=False)
+        self.out = linear(channels // 2, channels, bias=False)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        pixels = x.flatten(2).transpose(1, 2)
+        scores = self.query(pixels) @ self.key(pixels).transpose(1, 2)
+        attended = self.out(scores.softmax(dim=-1) @ self.value(pixels))
+        return x + self.gamma * attended.transpose(1, 2).reshape_as(x)
+"#,
+);

@@ -4,7 +4,9 @@
 
 use super::settings::{require, several_classes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{Binary, GraphContext, Op, Value};
 use crate::params::{Param, Role};
+use crate::pytorch::{Call, Helper, TorchModule, TorchResult};
 use candle_core::{Result, Tensor, bail};
 use gan_kernels::fused::{BatchNorm as FusedBatchNorm, FusedLayer, OwnFactors, SampleNorm};
 use gan_kernels::{BatchStatistics, ops};
@@ -82,6 +84,18 @@ impl LayerSpec for BatchNorm {
         Some(vec![FusedLayer::BatchNorm(norm)])
     }
 
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let inputs = [x, cx.param("weight")?, cx.param("bias")?, cx.param("running_mean")?, cx.param("running_var")?];
+        Ok(cx.node(Op::BatchNorm { eps: self.batch_norm.eps }, &inputs))
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        let BatchNormSettings { momentum, eps, .. } = self.batch_norm;
+        let default = BatchNormSettings::default();
+        let call = Call::new(if input.len() == 3 { "nn.BatchNorm2d" } else { "nn.BatchNorm1d" }).with(input[0]);
+        Ok(call.with_key("eps", eps, &default.eps).with_key("momentum", momentum, &default.momentum).module())
+    }
+
     fn running(&self) -> Option<BatchNormSettings> {
         Some(self.batch_norm)
     }
@@ -137,6 +151,33 @@ impl LayerSpec for ConditionalBatchNorm {
         Some(vec![FusedLayer::SampleNorm(SampleNorm { of, affine: Some([place(0), place(1)]), eps: self.eps })])
     }
 
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let mut along = vec![1; cx.input().len()];
+        along[0] = cx.input()[0];
+        let channels = along[0];
+        let known = self.conditional_batch_norm;
+        let one = cx.constant(Tensor::ones(channels, candle_core::DType::F32, &candle_core::Device::Cpu)?);
+        let zero = cx.constant(Tensor::zeros(channels, candle_core::DType::F32, &candle_core::Device::Cpu)?);
+        let inputs = [x, one, zero, cx.param("running_mean")?, cx.param("running_var")?];
+        let normal = cx.node(Op::BatchNorm { eps: self.eps }, &inputs);
+        let class = cx.class(known);
+        let mut of_sample = |name: &str| {
+            let table = cx.param(name)?;
+            let rows = cx.node(Op::Gather, &[table, class]);
+            Ok::<Value, candle_core::Error>(cx.reshape(rows, &along))
+        };
+        let scale = of_sample("weight")?;
+        let shift = of_sample("bias")?;
+        let scaled = cx.binary(Binary::Mul, normal, scale);
+        Ok(cx.binary(Binary::Add, scaled, shift))
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        let call = Call::new("ConditionalBatchNorm").with(self.conditional_batch_norm).with(input[0]);
+        let module: TorchModule = call.with_key("eps", self.eps, &eps()).module();
+        Ok(module.with_helpers(&[CONDITIONAL]).with_class())
+    }
+
     fn classes(&self) -> Option<usize> {
         Some(self.conditional_batch_norm)
     }
@@ -145,6 +186,27 @@ impl LayerSpec for ConditionalBatchNorm {
         Some(self.settings())
     }
 }
+
+const CONDITIONAL: Helper = Helper(
+    r#"class ConditionalBatchNorm(nn.Module):
+    """Batch norm whose scale and shift depend on the sample's class, with running averages."""
+
+    takes_class = True
+
+    def __init__(self, classes, channels, eps=1e-5):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(classes, channels))
+        self.bias = nn.Parameter(torch.zeros(classes, channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x, classes):
+        x = F.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
+        along = (len(x), -1) + (1,) * (x.dim() - 2)
+        return x * self.weight[classes].view(along) + self.bias[classes].view(along)
+"#,
+);
 
 /// Returns x̂ with the batch's statistics, which the running averages follow, or in evaluation mode with the running averages.
 fn normalized(x: &Dual, settings: BatchNormSettings, cx: &LayerContext) -> Result<Dual> {

@@ -1,8 +1,11 @@
 //! Layers that use the sample's class: concatenation to the input, and two heads of discriminators.
 
+use super::dense::SPECTRAL;
 use super::settings::{limit, require, several_classes, vector};
 use super::{Dense, Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{Binary, GraphContext, Op, Reduce, Value};
 use crate::params::Role;
+use crate::pytorch::{Call, Helper, TorchResult};
 use candle_core::{Result, Tensor};
 use gan_kernels::fused::{self, FusedLayer};
 use serde::{Deserialize, Serialize};
@@ -61,6 +64,35 @@ impl LayerSpec for ConcatClass {
         Some(vec![FusedLayer::ConcatClass(fused::ConcatClass { known: self.concat_class, embedding })])
     }
 
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let class = cx.class(self.concat_class);
+        let rows = match self.embedding {
+            Some(_) => {
+                let table = cx.param("weight")?;
+                cx.node(Op::Gather, &[table, class])
+            }
+            None => cx.node(Op::OneHot { known: self.concat_class }, &[class]),
+        };
+        let more = self.embedding.unwrap_or(self.concat_class);
+        let joined = match *cx.input() {
+            [_, h, w] => {
+                let pixel = cx.reshape(rows, &[more, 1, 1]);
+                cx.node(Op::UpsampleNearest([h, w]), &[pixel])
+            }
+            _ => rows,
+        };
+        Ok(cx.node(Op::Concat { axis: 1 }, &[x, joined]))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        let known = self.concat_class;
+        let (module, helper) = match self.embedding {
+            Some(size) => (Call::new("ConcatEmbedding").with(known).with(size).module(), CONCAT_EMBEDDING),
+            None => (Call::new("ConcatOneHot").with(known).module(), CONCAT_ONE_HOT),
+        };
+        Ok(module.with_helpers(&[CONCAT, helper]).with_class())
+    }
+
     fn classes(&self) -> Option<usize> {
         Some(self.concat_class)
     }
@@ -102,6 +134,24 @@ impl LayerSpec for Projection {
     fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let [weight, bias, embed] = [0, 1, 2].map(place);
         Some(vec![FusedLayer::Projection(fused::Projection { known: self.projection, weight, bias, embed })])
+    }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let class = cx.class(self.projection);
+        let psi = cx.kernel("weight")?;
+        let embed = cx.kernel("embed.weight")?;
+        let bias = cx.param("bias")?;
+        let rows = cx.node(Op::Gather, &[embed, class]);
+        let direction = cx.binary(Binary::Add, rows, psi);
+        let products = cx.binary(Binary::Mul, x, direction);
+        let sum = cx.node(Op::Reduce(Reduce::Sum, vec![1]), &[products]);
+        Ok(cx.binary(Binary::Add, sum, bias))
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        let call = Call::new("Projection").with(self.projection).with(vector(input)?);
+        let call = call.with_key("spectral_norm", self.spectral_norm, &false);
+        Ok(call.module().with_helpers(&[SPECTRAL, PROJECTION]).with_class())
     }
 
     fn classes(&self) -> Option<usize> {
@@ -149,6 +199,14 @@ impl LayerSpec for Auxiliary {
         self.dense().fused(input, place)
     }
 
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        self.dense().graph(x, cx)
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        self.dense().pytorch(input)
+    }
+
     fn classes(&self) -> Option<usize> {
         Some(self.auxiliary)
     }
@@ -158,8 +216,66 @@ impl LayerSpec for Auxiliary {
     }
 }
 
+const CONCAT: Helper = Helper(
+    r#"def concat(x, rows):
+    """Concatenates a vector of each sample to its features, or to the channels of each of its pixels."""
+    rows = rows.to(x.dtype).view(*rows.shape, *[1] * (x.dim() - 2))
+    return torch.cat([x, rows.expand(-1, -1, *x.shape[2:])], dim=1)
+"#,
+);
+
+const CONCAT_ONE_HOT: Helper = Helper(
+    r#"class ConcatOneHot(nn.Module):
+    """Concatenates each sample's class as a one-hot vector."""
+
+    takes_class = True
+
+    def __init__(self, classes):
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, x, classes):
+        return concat(x, F.one_hot(classes, self.classes))
+"#,
+);
+
+const CONCAT_EMBEDDING: Helper = Helper(
+    r#"class ConcatEmbedding(nn.Embedding):
+    """Concatenates a learned vector of each sample's class."""
+
+    takes_class = True
+
+    def forward(self, x, classes):
+        return concat(x, super().forward(classes))
+"#,
+);
+
+const PROJECTION: Helper = Helper(
+    r#"class Projection(nn.Linear):
+    """A discriminator's head: a linear layer plus the inner product of the features with a learned vector of the class."""
+
+    takes_class = True
+
+    def __init__(self, classes, features, spectral_norm=False):
+        super().__init__(features, 1)
+        self.embed = nn.Embedding(classes, features)
+        self.spectral_norm = spectral_norm
+        if spectral_norm:
+            self.register_buffer("weight_u", torch.ones(1))
+            self.embed.register_buffer("weight_u", torch.ones(classes))
+
+    def forward(self, x, classes):
+        weight = self.weight
+        embed = self.embed.weight
+        if self.spectral_norm:
+            weight = spectrally_normalized(weight, self.weight_u)
+            embed = spectrally_normalized(embed, self.embed.weight_u)
+        return F.linear(x, weight, self.bias) + (x * embed[classes]).sum(dim=1, keepdim=True)
+"#,
+);
+
 /// Returns the classes `[N]` as one-hot vectors `[N, known]`.
-fn one_hot(classes: &Tensor, known: usize) -> Result<Tensor> {
+pub(crate) fn one_hot(classes: &Tensor, known: usize) -> Result<Tensor> {
     let places = Tensor::arange(0, known as u32, classes.device())?.unsqueeze(0)?;
     classes.unsqueeze(1)?.broadcast_eq(&places)
 }

@@ -1,8 +1,11 @@
 //! Convolution and its transpose.
 
+use super::dense::SPECTRAL;
 use super::settings::{Pad, PadRule, Pair, finite_gain, image, is_one, is_yes, limit, one, require, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
 use crate::error::strip_backtrace;
+use crate::graph::{GraphContext, Op, Value};
+use crate::pytorch::{Call, Helper, TorchResult, pair, tuple};
 use candle_core::{Result, Tensor};
 use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
 use gan_kernels::{ConvSpec, Padding, ops};
@@ -120,6 +123,29 @@ impl LayerSpec for Conv {
         Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, groups, kernel, spec, transposed: None })])
     }
 
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let spec = self.spec([cx.input()[1], cx.input()[2]]);
+        let inputs = kernel_and_bias(x, self.bias, cx)?;
+        Ok(cx.node(Op::Conv { spec, groups: self.groups }, &inputs))
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        let [channels, h, w] = image(input)?;
+        let padding = self.spec([h, w]).padding;
+        let is_even = padding.top == padding.bottom && padding.left == padding.right;
+        let is_plain = is_even && !self.spectral_norm;
+        let call = Call::new(if is_plain { "nn.Conv2d" } else { "Conv2d" }).with(channels).with(self.conv);
+        let call = call.with(pair(self.kernel.get())).with_pair("stride", self.stride.get(), [1, 1]);
+        let call = match is_even {
+            true => call.with_pair("padding", [padding.top, padding.left], [0, 0]),
+            false => call.with(format_args!("pad={}", sides(padding))),
+        };
+        let call = call.with_pair("dilation", self.dilation.get(), [1, 1]).with_key("groups", self.groups, &1);
+        let call = call.with_key("bias", self.bias, &true).with_key("spectral_norm", self.spectral_norm, &false);
+        let module = call.module();
+        Ok(if is_plain { module } else { module.with_helpers(&[SPECTRAL, CONV]) })
+    }
+
     fn with_spectral_norm(self) -> Self {
         Self { spectral_norm: true, ..self }
     }
@@ -230,6 +256,29 @@ impl LayerSpec for ConvTranspose {
         Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, groups: 1, kernel, spec, transposed })])
     }
 
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let (spec, output_padding) = self.spec([cx.input()[1], cx.input()[2]]);
+        let inputs = kernel_and_bias(x, self.bias, cx)?;
+        Ok(cx.node(Op::ConvTranspose { spec, output_padding }, &inputs))
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        let [channels, h, w] = image(input)?;
+        let (ConvSpec { padding, .. }, output_padding) = self.spec([h, w]);
+        let is_even = padding.top == padding.bottom && padding.left == padding.right;
+        let is_plain = is_even && !self.spectral_norm;
+        let call = Call::new(if is_plain { "nn.ConvTranspose2d" } else { "ConvTranspose2d" });
+        let call = call.with(channels).with(self.conv_transpose).with(pair(self.kernel.get()));
+        let call = call.with_pair("stride", self.stride.get(), [1, 1]);
+        let call = match is_even {
+            true => call.with_pair("padding", [padding.top, padding.left], [0, 0]),
+            false => call.with(format_args!("crop={}", sides(padding))),
+        };
+        let call = call.with_pair("output_padding", output_padding, [0, 0]).with_key("bias", self.bias, &true);
+        let module = call.with_key("spectral_norm", self.spectral_norm, &false).module();
+        Ok(if is_plain { module } else { module.with_helpers(&[SPECTRAL, CONV_TRANSPOSE]) })
+    }
+
     fn with_spectral_norm(self) -> Self {
         Self { spectral_norm: true, ..self }
     }
@@ -243,6 +292,56 @@ fn with_bias(y: Dual, has: bool, cx: &LayerContext) -> Result<Dual> {
     let bias = cx.param("bias")?;
     y.add(&Dual::constant(bias.reshape((1, bias.elem_count(), 1, 1))?))
 }
+
+/// Returns the arguments of a convolution in a graph.
+fn kernel_and_bias(x: Value, has_bias: bool, cx: &mut GraphContext) -> Result<Vec<Value>> {
+    let mut inputs = vec![x, cx.kernel("weight")?];
+    if has_bias {
+        inputs.push(cx.param("bias")?);
+    }
+    Ok(inputs)
+}
+
+/// Formats the sides of an image in the order of `F.pad`.
+pub(super) fn sides(padding: Padding) -> String {
+    tuple(&[padding.left, padding.right, padding.top, padding.bottom])
+}
+
+const CONV: Helper = Helper(
+    r#"class Conv2d(nn.Conv2d):
+    """nn.Conv2d with padding that differs between sides (pad: left, right, top, bottom), or with spectral norm."""
+
+    def __init__(self, *args, pad=(0, 0, 0, 0), spectral_norm=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.pad = pad
+        self.spectral_norm = spectral_norm
+        if spectral_norm:
+            self.register_buffer("weight_u", torch.ones(self.out_channels))
+
+    def forward(self, x):
+        weight = spectrally_normalized(self.weight, self.weight_u) if self.spectral_norm else self.weight
+        return self._conv_forward(F.pad(x, self.pad), weight, self.bias)
+"#,
+);
+
+const CONV_TRANSPOSE: Helper = Helper(
+    r#"class ConvTranspose2d(nn.ConvTranspose2d):
+    """nn.ConvTranspose2d whose result is cropped differently on each side (crop: left, right, top, bottom), or with spectral norm."""
+
+    def __init__(self, *args, crop=(0, 0, 0, 0), spectral_norm=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.crop = crop
+        self.spectral_norm = spectral_norm
+        if spectral_norm:
+            self.register_buffer("weight_u", torch.ones(self.out_channels))
+
+    def forward(self, x):
+        weight = spectrally_normalized(self.weight, self.weight_u, axis=1) if self.spectral_norm else self.weight
+        y = F.conv_transpose2d(x, weight, self.bias, self.stride, self.padding, self.output_padding)
+        left, right, top, bottom = self.crop
+        return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
+"#,
+);
 
 /// Converts an error of the kernels about settings that do not fit.
 fn other_settings(error: &candle_core::Error) -> String {

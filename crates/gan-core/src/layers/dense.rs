@@ -2,6 +2,8 @@
 
 use super::settings::{finite_gain, is_yes, require, vector, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{GraphContext, Op, Value};
+use crate::pytorch::{Call, Helper, TorchModule, TorchResult};
 use candle_core::Result;
 use gan_kernels::fused::{Conv as FusedConv, FusedLayer, Weights};
 use gan_kernels::{ConvSpec, ops};
@@ -57,7 +59,51 @@ impl LayerSpec for Dense {
         Some(vec![FusedLayer::Conv(FusedConv { weights, outputs, groups: 1, kernel: [1, 1], spec, transposed: None })])
     }
 
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let mut inputs = vec![x, cx.kernel("weight")?];
+        if self.bias {
+            inputs.push(cx.param("bias")?);
+        }
+        Ok(cx.node(Op::Linear, &inputs))
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        Ok(linear(vector(input)?, self.dense, self.bias, self.spectral_norm))
+    }
+
     fn with_spectral_norm(self) -> Self {
         Self { spectral_norm: true, ..self }
     }
 }
+
+/// Returns a dense layer as a PyTorch module.
+pub(super) fn linear(inputs: usize, outputs: usize, bias: bool, spectral_norm: bool) -> TorchModule {
+    let call = Call::new(if spectral_norm { "SpectralLinear" } else { "nn.Linear" });
+    let module = call.with(inputs).with(outputs).with_key("bias", bias, &true).module();
+    if spectral_norm { module.with_helpers(&[SPECTRAL, SPECTRAL_LINEAR]) } else { module }
+}
+
+/// Kernels divided by their largest singular value.
+pub(super) const SPECTRAL: Helper = Helper(
+    r#"def spectrally_normalized(weight, u, axis=0):
+    """Returns a kernel divided by its largest singular value, which u, the left singular vector from training, gives."""
+    matrix = weight.transpose(0, axis).flatten(1)
+    u = F.normalize(u, dim=0)
+    v = F.normalize(matrix.t() @ u, dim=0)
+    sigma = u @ (matrix @ v)
+    return weight / torch.where(sigma == 0, torch.ones_like(sigma), sigma)
+"#,
+);
+
+pub(super) const SPECTRAL_LINEAR: Helper = Helper(
+    r#"class SpectralLinear(nn.Linear):
+    """nn.Linear with spectral norm."""
+
+    def __init__(self, inputs, outputs, bias=True):
+        super().__init__(inputs, outputs, bias)
+        self.register_buffer("weight_u", torch.ones(outputs))
+
+    def forward(self, x):
+        return F.linear(x, spectrally_normalized(self.weight, self.weight_u), self.bias)
+"#,
+);

@@ -2,6 +2,8 @@
 
 use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{GraphContext, Value};
+use crate::pytorch::{Call, TorchResult};
 use candle_core::Result;
 use gan_kernels::fused::{self, FusedLayer};
 use gan_kernels::ops;
@@ -33,5 +35,13 @@ impl LayerSpec for Dropout {
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Dropout(fused::Dropout(self.dropout))])
+    }
+
+    fn graph(&self, x: Value, _: &mut GraphContext) -> Result<Value> {
+        Ok(x)
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(Call::new("nn.Dropout").with(self.dropout).module())
     }
 }

@@ -2,6 +2,8 @@
 
 use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{Binary, GraphContext, Op, Unary, Value};
+use crate::pytorch::{TorchModule, TorchResult};
 use candle_core::Result;
 use gan_kernels::fused::{self, FusedLayer};
 use serde::{Deserialize, Serialize};
@@ -27,5 +29,17 @@ impl LayerSpec for Glu {
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Glu(fused::Glu)])
+    }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let half = cx.output()[0];
+        let value = cx.node(Op::Slice { axis: 1, start: 0, end: half }, &[x]);
+        let gate = cx.node(Op::Slice { axis: 1, start: half, end: 2 * half }, &[x]);
+        let gate = cx.unary(Unary::Sigmoid, gate);
+        Ok(cx.binary(Binary::Mul, value, gate))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(TorchModule::new("nn.GLU(dim=1)"))
     }
 }

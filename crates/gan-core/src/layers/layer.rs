@@ -2,6 +2,8 @@
 
 use super::read::Entry;
 use super::{BatchNormSettings, Dual, Inferred, LayerContext};
+use crate::graph::{GraphContext, Value};
+use crate::pytorch::TorchResult;
 use candle_core::Result;
 use gan_kernels::fused::FusedLayer;
 use serde::{Serialize, Serializer, de::DeserializeOwned};
@@ -39,6 +41,28 @@ pub trait LayerSpec: Clone + Debug + PartialEq + Serialize + DeserializeOwned + 
     /// Returns the layer in the fused engine, if it has a fused form; `place(i)` is the start of its i-th parameter.
     fn fused(&self, _input: &[usize], _place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         None
+    }
+
+    /// Appends the layer's operations in evaluation mode to a graph, from which exports are made, for x `[N, …]`, and returns the output.
+    ///
+    /// # Errors
+    /// If the layer has no such operations, as by default.
+    fn graph(&self, _x: Value, _cx: &mut GraphContext) -> Result<Value> {
+        candle_core::bail!(
+            "the layer \"{}\" cannot be exported: its type does not implement LayerSpec::graph, which appends its operations",
+            Self::NAME
+        )
+    }
+
+    /// Returns the layer as a PyTorch module for samples of shape `input`, whose parameters have the same names.
+    ///
+    /// # Errors
+    /// If the layer has no such module, as by default.
+    fn pytorch(&self, _input: &[usize]) -> TorchResult {
+        Err(format!(
+            "the layer \"{}\" cannot be exported: its type does not implement LayerSpec::pytorch, which returns its module",
+            Self::NAME
+        ))
     }
 
     /// Returns the number of classes that the layer expects, if it uses classes.
@@ -135,6 +159,8 @@ pub trait AnyLayer: Debug + Send + Sync {
     fn infer(&self, input: &[usize]) -> InferResult;
     fn forward(&self, x: &Dual, cx: &mut LayerContext) -> Result<Dual>;
     fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>>;
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value>;
+    fn pytorch(&self, input: &[usize]) -> TorchResult;
     fn classes(&self) -> Option<usize>;
     #[must_use]
     fn with_spectral_norm(&self) -> Layer;
@@ -166,6 +192,12 @@ impl<T: LayerSpec> AnyLayer for T {
     }
     fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         LayerSpec::fused(self, input, place)
+    }
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        LayerSpec::graph(self, x, cx)
+    }
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        LayerSpec::pytorch(self, input)
     }
     fn classes(&self) -> Option<usize> {
         LayerSpec::classes(self)

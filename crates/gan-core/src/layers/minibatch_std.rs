@@ -2,6 +2,8 @@
 
 use super::settings::require;
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{Binary, GraphContext, Op, Reduce, Unary, Value};
+use crate::pytorch::{Call, Helper, TorchResult};
 use candle_core::Result;
 use gan_kernels::fused::{self, FusedLayer};
 use serde::{Deserialize, Serialize};
@@ -31,7 +33,7 @@ impl LayerSpec for MinibatchStd {
         let size = (1..=self.minibatch_std.min(n)).rev().find(|size| n.is_multiple_of(*size)).unwrap_or(1);
         let grouped = x.linear(|x| x.reshape((size, n / size, ())))?;
         let centred = grouped.sub(&grouped.mean(&[0])?)?;
-        let deviation = centred.sqr()?.mean(&[0])?.affine(1.0, 1e-8)?.sqrt()?.mean(&[2])?;
+        let deviation = centred.sqr()?.mean(&[0])?.affine(1.0, EPS)?.sqrt()?.mean(&[2])?;
         let mut wide = shape.clone();
         wide[1] = 1;
         let spread = deviation.linear(|d| {
@@ -46,4 +48,50 @@ impl LayerSpec for MinibatchStd {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::MinibatchStd(fused::MinibatchStd { group: self.minibatch_std })])
     }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let grouped = cx.node(Op::SplitBatch { largest: self.minibatch_std }, &[x]);
+        let mean = cx.node(Op::Reduce(Reduce::Mean, vec![0]), &[grouped]);
+        let centered = cx.binary(Binary::Sub, grouped, mean);
+        let square = cx.binary(Binary::Mul, centered, centered);
+        let variance = cx.node(Op::Reduce(Reduce::Mean, vec![0]), &[square]);
+        let variance = cx.plus(variance, EPS)?;
+        let deviation = cx.unary(Unary::Sqrt, variance);
+        let of_group = cx.node(Op::Reduce(Reduce::Mean, vec![2]), &[deviation]);
+        // One number for each sample, and then for each of its pixels.
+        let of_sample = cx.node(Op::RepeatGroups, &[of_group, grouped]);
+        let one = vec![1; cx.input().len()];
+        let of_sample = cx.reshape(of_sample, &one);
+        // Repeated by upsampling: tract 0.23 computes a dense layer behind Expand wrongly.
+        let wide = match *cx.input() {
+            [_, h, w] => cx.node(Op::UpsampleNearest([h, w]), &[of_sample]),
+            _ => of_sample,
+        };
+        Ok(cx.node(Op::Concat { axis: 1 }, &[x, wide]))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(Call::new("MinibatchStd").with(self.minibatch_std).module().with_helpers(&[MINIBATCH_STD]))
+    }
 }
+
+/// Added to the variance.
+const EPS: f64 = 1e-8;
+
+const MINIBATCH_STD: Helper = Helper(
+    r#"class MinibatchStd(nn.Module):
+    """Adds a channel: the standard deviation over the samples of a group, averaged over everything else."""
+
+    def __init__(self, group):
+        super().__init__()
+        self.group = group
+
+    def forward(self, x):
+        n = len(x)
+        size = max(size for size in range(1, min(self.group, n) + 1) if n % size == 0)
+        groups = x.reshape(size, n // size, -1)
+        std = (groups.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=1)
+        std = std.repeat(size).view(n, *[1] * (x.dim() - 1))
+        return torch.cat([x, std.expand_as(x[:, :1])], dim=1)
+"#,
+);

@@ -16,6 +16,7 @@ mod settings;
 
 pub use batch_norm::{BatchNormSettings, RunningVariance};
 pub(crate) use batch_norm::{follow, running};
+pub(crate) use conditional::one_hot;
 pub use context::LayerContext;
 pub(crate) use context::checked_classes;
 pub use dual::Dual;
@@ -23,6 +24,7 @@ pub use inferred::{Inferred, ParamSpec};
 pub(crate) use layer::Layer;
 pub use layer::{InferResult, LayerSpec};
 pub use read::{list, names, register};
+pub(crate) use resample::upsample_bilinear;
 pub(crate) use residual::MOST_NESTED;
 pub use sample_norm::NormSettings;
 pub use settings::{Pad, PadRule, Pair};

@@ -2,6 +2,8 @@
 
 use super::settings::{Pair, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{GraphContext, Op, Reduce, Value};
+use crate::pytorch::{Call, TorchModule, TorchResult, pair};
 use candle_core::{D, Result};
 use gan_kernels::fused::{self, FusedLayer, Resample};
 use gan_kernels::ops;
@@ -34,6 +36,14 @@ impl LayerSpec for AvgPool {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Resample(Resample::AvgPool(self.avg_pool.get()))])
     }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        Ok(cx.node(Op::AvgPool(self.avg_pool.get()), &[x]))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(Call::new("nn.AvgPool2d").with(pair(self.avg_pool.get())).module())
+    }
 }
 
 /// The mean of each channel: `[C, H, W] -> [C]`.
@@ -55,6 +65,14 @@ impl LayerSpec for GlobalAvgPool {
     fn fused(&self, input: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         let window = [*input.get(1)?, *input.get(2)?];
         Some(vec![FusedLayer::Resample(Resample::AvgPool(window)), FusedLayer::Reshape(fused::Reshape(vec![input[0]]))])
+    }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        Ok(reduced(Reduce::Mean, x, cx))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(TorchModule::new("nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())"))
     }
 }
 
@@ -82,4 +100,19 @@ impl LayerSpec for GlobalMaxPool {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::GlobalMaxPool(fused::GlobalMaxPool)])
     }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        Ok(reduced(Reduce::Max, x, cx))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(TorchModule::new("nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())"))
+    }
+}
+
+/// Appends a reduction of all pixels to a graph.
+fn reduced(reduce: Reduce, x: Value, cx: &mut GraphContext) -> Value {
+    let pixel = cx.node(Op::Reduce(reduce, vec![2, 3]), &[x]);
+    let channels = cx.output().to_vec();
+    cx.reshape(pixel, &channels)
 }

@@ -2,10 +2,12 @@
 
 use super::settings::{Pair, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{GraphContext, Op, Value};
+use crate::pytorch::{Call, Helper, TorchResult, pair};
 use crate::shape::product;
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use gan_kernels::fused::{FusedLayer, Resample};
-use gan_kernels::ops;
+use gan_kernels::{ConvSpec, Padding, ops};
 use serde::{Deserialize, Serialize};
 
 /// Nearest-neighbor upsampling: `[C, H, W] -> [C, H·s, W·s]`.
@@ -31,6 +33,14 @@ impl LayerSpec for Upsample {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Resample(Resample::Upsample(self.upsample.get()))])
     }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        Ok(cx.node(Op::UpsampleNearest(self.upsample.get()), &[x]))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(Call::new("nn.Upsample").with(format_args!("scale_factor={}", pair(self.upsample.get()))).module())
+    }
 }
 
 /// Bilinear upsampling by whole factors, as PyTorch's `align_corners=False`: `[C, H, W] -> [C, H·s, W·s]`.
@@ -54,13 +64,20 @@ impl LayerSpec for Bilinear {
     }
 
     fn forward(&self, x: &Dual, _: &mut LayerContext) -> Result<Dual> {
-        let (_, _, h, w) = x.value.dims4()?;
-        let [down, across] = self.bilinear.get();
-        resampled(x, &bilinear(h, down), &bilinear(w, across))
+        upsample_bilinear(x, self.bilinear.get())
     }
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Resample(Resample::Bilinear(self.bilinear.get()))])
+    }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        Ok(cx.node(Op::UpsampleBilinear(self.bilinear.get()), &[x]))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        let factors = pair(self.bilinear.get());
+        Ok(Call::new("nn.Upsample").with(format_args!("scale_factor={factors}, mode=\"bilinear\"")).module())
     }
 }
 
@@ -98,6 +115,18 @@ impl LayerSpec for PixelShuffle {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Resample(Resample::PixelShuffle(self.pixel_shuffle))])
     }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let s = self.pixel_shuffle;
+        let output = cx.output().to_vec();
+        let spread = cx.reshape(x, &[output[0], s, s, output[1] / s, output[2] / s]);
+        let turned = cx.node(Op::Transpose(vec![0, 1, 4, 2, 5, 3]), &[spread]);
+        Ok(cx.reshape(turned, &output))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(Call::new("nn.PixelShuffle").with(self.pixel_shuffle).module())
+    }
 }
 
 /// Every s-th pixel after a blur with [1, 3, 3, 1]/8 in both directions, with zero padding (Zhang 2019, arXiv:1904.11486; StyleGAN2's
@@ -131,6 +160,63 @@ impl LayerSpec for BlurPool {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Resample(Resample::BlurPool(self.blur_pool))])
     }
+
+    /// Appends a convolution of each channel, after padding that may be negative.
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let input = cx.input().to_vec();
+        let s = self.blur_pool;
+        let mut x = x;
+        let mut padding = [[0; 2]; 2];
+        for (axis, padding) in padding.iter_mut().enumerate() {
+            let side = input[axis + 1];
+            let [before, after] = blur_padding(side, s);
+            *padding = [before.max(0) as usize, after.max(0) as usize];
+            if before < 0 || after < 0 {
+                let end = side - after.min(0).unsigned_abs();
+                x = cx.node(Op::Slice { axis: axis + 2, start: before.min(0).unsigned_abs(), end }, &[x]);
+            }
+        }
+        let [[top, bottom], [left, right]] = padding;
+        let padding = Padding { top, bottom, left, right };
+        let weights = Tensor::new(&[0.125f32, 0.375, 0.375, 0.125], &Device::Cpu)?;
+        let kernel = weights.reshape((4, 1))?.matmul(&weights.reshape((1, 4))?)?;
+        let kernel = cx.constant(kernel.broadcast_as((input[0], 1, 4, 4))?.contiguous()?);
+        let spec = ConvSpec { stride: [s, s], padding, ..ConvSpec::default() };
+        Ok(cx.node(Op::Conv { spec, groups: input[0] }, &[x, kernel]))
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        let [top, bottom] = blur_padding(input[1], self.blur_pool);
+        let [left, right] = blur_padding(input[2], self.blur_pool);
+        let pad = format!("({left}, {right}, {top}, {bottom})");
+        let call = Call::new("BlurPool").with(self.blur_pool).with(format_args!("pad={pad}"));
+        Ok(call.module().with_helpers(&[BLUR_POOL]))
+    }
+}
+
+const BLUR_POOL: Helper = Helper(
+    r#"class BlurPool(nn.Module):
+    """Every stride-th pixel after a blur with [1, 3, 3, 1] / 8 in both directions (pad: left, right, top, bottom)."""
+
+    def __init__(self, stride, pad):
+        super().__init__()
+        self.stride = stride
+        self.pad = pad
+        weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        self.register_buffer("kernel", weights.outer(weights), persistent=False)
+
+    def forward(self, x):
+        channels = x.shape[1]
+        kernel = self.kernel.expand(channels, 1, 4, 4)
+        return F.conv2d(F.pad(x, self.pad), kernel, stride=self.stride, groups=channels)
+"#,
+);
+
+/// Returns the padding before and after a side with which windows of four, `step` apart, are those of the blur. It may be negative.
+fn blur_padding(side: usize, step: usize) -> [isize; 2] {
+    let first = (step / 2) as isize - 2;
+    let last = ((side / step - 1) * step) as isize + first;
+    [-first, last + 4 - side as isize]
 }
 
 /// Returns an image's shape enlarged by `factors`.
@@ -163,6 +249,12 @@ fn resampled(x: &Dual, down: &[Vec<f32>], across: &[Vec<f32>]) -> Result<Dual> {
         let x = x.transpose(1, 2)?.contiguous()?.reshape((n * c * w, h))?.matmul(&down)?;
         x.reshape((n * c, w, ()))?.transpose(1, 2)?.contiguous()?.reshape((n, c, (), w))
     })
+}
+
+/// Enlarges images `[N, C, H, W]` bilinearly by whole factors.
+pub(crate) fn upsample_bilinear(x: &Dual, [down, across]: [usize; 2]) -> Result<Dual> {
+    let (_, _, h, w) = x.value.dims4()?;
+    resampled(x, &bilinear(h, down), &bilinear(w, across))
 }
 
 /// Returns the weights of each of `side`·`factor` outputs, from the two inputs around its center.

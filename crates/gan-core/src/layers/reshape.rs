@@ -1,7 +1,10 @@
 //! Layers that change an image's shape without computing anything: reshape, flatten, zero padding.
 
+use super::conv::sides;
 use super::settings::{Pad, image, limit, require};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{GraphContext, Op, Value};
+use crate::pytorch::{Call, Helper, TorchModule, TorchResult, tuple};
 use crate::shape::{is_shape, product};
 use candle_core::Result;
 use gan_kernels::fused::{self, FusedLayer, Resample};
@@ -36,7 +39,32 @@ impl LayerSpec for Reshape {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Reshape(fused::Reshape(self.reshape.clone()))])
     }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        Ok(cx.reshape(x, &self.reshape))
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        Ok(match (input, &self.reshape[..]) {
+            ([_], shape) => Call::new("nn.Unflatten").with(1).with(tuple(shape)).module(),
+            (_, [_]) => TorchModule::new("nn.Flatten()"),
+            (_, shape) => Call::new("Reshape").with(tuple(shape)).module().with_helpers(&[RESHAPE]),
+        })
+    }
 }
+
+const RESHAPE: Helper = Helper(
+    r#"class Reshape(nn.Module):
+    """Reshapes each sample."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x):
+        return x.reshape(len(x), *self.shape)
+"#,
+);
 
 /// Flattens each sample into a vector: `[…] -> [F]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +84,15 @@ impl LayerSpec for Flatten {
 
     fn fused(&self, input: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Reshape(fused::Reshape(vec![input.iter().product()]))])
+    }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let shape = cx.output().to_vec();
+        Ok(cx.reshape(x, &shape))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(TorchModule::new("nn.Flatten()"))
     }
 }
 
@@ -86,5 +123,13 @@ impl LayerSpec for ZeroPad {
 
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::Resample(Resample::ZeroPad(self.zero_pad.sides()))])
+    }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        Ok(cx.node(Op::Pad(self.zero_pad.sides()), &[x]))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(Call::new("nn.ZeroPad2d").with(sides(self.zero_pad.sides())).module())
     }
 }

@@ -4,6 +4,8 @@ use super::read::Entry;
 use super::settings::{require, yes};
 use super::{AvgPool, BatchNorm, Conv, LeakyRelu, Pad, Relu, Upsample};
 use super::{Dual, InferResult, Inferred, Layer, LayerContext, LayerSpec, list};
+use crate::graph::{Binary, GraphContext, Value};
+use crate::pytorch::{Helper, TorchModule, TorchResult, sequential};
 use crate::shape::infer_list;
 use candle_core::Result;
 use gan_kernels::fused::{Fork, FusedLayer, Join, Swap};
@@ -57,6 +59,26 @@ impl LayerSpec for Residual {
         Some([vec![fork], skip, vec![swap], body, vec![join]].concat())
     }
 
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let body = cx.branch(0, x)?;
+        let skip = cx.branch(1, x)?;
+        Ok(cx.binary(Binary::Add, body, skip))
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        let body = sequential(input, &self.residual)?;
+        let skip = match self.skip.is_empty() {
+            true => TorchModule::new("nn.Identity()"),
+            false => sequential(input, &self.skip)?,
+        };
+        let takes_class = body.takes_class || skip.takes_class;
+        let [class, helper] = if takes_class { ["ClassResidual", CLASS_RESIDUAL] } else { ["Residual", RESIDUAL] };
+        let indented = |module: &TorchModule| module.expression.replace('\n', "\n    ");
+        let expression = format!("{class}(\n    body={},\n    skip={},\n)", indented(&body), indented(&skip));
+        let module = TorchModule { expression, takes_class, ..TorchModule::default() };
+        Ok(module.with_helpers(&body.helpers).with_helpers(&skip.helpers).with_helpers(&[Helper(helper)]))
+    }
+
     fn with_spectral_norm(self) -> Self {
         let normed = |layers: &[Layer]| layers.iter().map(|layer| layer.with_spectral_norm()).collect();
         Self { residual: normed(&self.residual), skip: normed(&self.skip) }
@@ -66,6 +88,35 @@ impl LayerSpec for Residual {
         vec![("body", &self.residual), ("skip", &self.skip)]
     }
 }
+
+const RESIDUAL: &str = r#"class Residual(nn.Module):
+    """The sum of two branches."""
+
+    def __init__(self, body, skip):
+        super().__init__()
+        self.body = body
+        self.skip = skip
+
+    def forward(self, x):
+        return self.body(x) + self.skip(x)
+"#;
+
+const CLASS_RESIDUAL: &str = r#"class ClassResidual(nn.Module):
+    """The sum of two branches, of which at least one takes the samples' classes."""
+
+    takes_class = True
+
+    def __init__(self, body, skip):
+        super().__init__()
+        self.body = body
+        self.skip = skip
+
+    def forward(self, x, classes):
+        def branch(module):
+            return module(x, classes) if getattr(module, "takes_class", False) else module(x)
+
+        return branch(self.body) + branch(self.skip)
+"#;
 
 /// Returns the fused layers of a list whose parameters begin with number `first`.
 fn fused_list(

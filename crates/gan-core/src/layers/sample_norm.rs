@@ -3,6 +3,8 @@
 use super::batch_norm::{along_channels, eps};
 use super::settings::{divides, image, is_yes, require, yes};
 use super::{Dual, InferResult, Inferred, LayerContext, LayerSpec};
+use crate::graph::{Binary, GraphContext, Op, Reduce, Unary, Value};
+use crate::pytorch::{Call, Helper, TorchModule, TorchResult};
 use candle_core::Result;
 use gan_kernels::fused::{self, FusedLayer, OwnFactors};
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,21 @@ impl LayerSpec for InstanceNorm {
     fn fused(&self, input: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(fused_norm(input[0], self.instance_norm.eps, self.instance_norm.affine, place))
     }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let groups = cx.input()[0];
+        append(x, groups, self.instance_norm.eps, self.instance_norm.affine, cx)
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        let NormSettings { eps: own, affine } = self.instance_norm;
+        // PyTorch refuses images of a single pixel.
+        if input[1..].iter().product::<usize>() == 1 {
+            return Ok(torch_norm(input[0], input[0], own, affine));
+        }
+        let call = Call::new("nn.InstanceNorm2d").with(input[0]).with_key("eps", own, &eps());
+        Ok(call.with_key("affine", affine, &false).module())
+    }
 }
 
 /// Normalizes each sample by its mean and variance over everything, then scales by channel (Ba et al. 2016, arXiv:1607.06450).
@@ -72,6 +89,14 @@ impl LayerSpec for LayerNorm {
 
     fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(fused_norm(1, self.layer_norm.eps, self.layer_norm.affine, place))
+    }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        append(x, 1, self.layer_norm.eps, self.layer_norm.affine, cx)
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        Ok(torch_norm(1, input[0], self.layer_norm.eps, self.layer_norm.affine))
     }
 }
 
@@ -105,6 +130,14 @@ impl LayerSpec for GroupNorm {
     fn fused(&self, _: &[usize], place: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(fused_norm(self.group_norm, self.eps, self.affine, place))
     }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        append(x, self.group_norm, self.eps, self.affine, cx)
+    }
+
+    fn pytorch(&self, input: &[usize]) -> TorchResult {
+        Ok(torch_norm(self.group_norm, input[0], self.eps, self.affine))
+    }
 }
 
 /// Added to pixel norm's mean square.
@@ -125,6 +158,51 @@ impl LayerSpec for PixelNorm {
     fn fused(&self, _: &[usize], _: &dyn Fn(usize) -> usize) -> Option<Vec<FusedLayer>> {
         Some(vec![FusedLayer::PixelNorm(fused::PixelNorm { eps: PIXEL_EPS })])
     }
+
+    fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
+        let square = cx.binary(Binary::Mul, x, x);
+        let mean = cx.node(Op::Reduce(Reduce::Mean, vec![1]), &[square]);
+        let mean = cx.plus(mean, PIXEL_EPS)?;
+        let length = cx.unary(Unary::Sqrt, mean);
+        Ok(cx.binary(Binary::Div, x, length))
+    }
+
+    fn pytorch(&self, _: &[usize]) -> TorchResult {
+        Ok(TorchModule::new("PixelNorm()").with_helpers(&[PIXEL_NORM]))
+    }
+}
+
+const PIXEL_NORM: Helper = Helper(
+    r#"class PixelNorm(nn.Module):
+    """Divides each pixel's channels by their root mean square."""
+
+    def forward(self, x):
+        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+"#,
+);
+
+/// Appends a norm over groups of channels to a graph.
+fn append(x: Value, groups: usize, eps: f64, affine: bool, cx: &mut GraphContext) -> Result<Value> {
+    let shape = cx.input().to_vec();
+    let each = shape.iter().product::<usize>() / groups;
+    let rows = cx.reshape(x, &[groups, each]);
+    let normal = cx.node(Op::InstanceNorm { groups, eps }, &[rows]);
+    let y = cx.reshape(normal, &shape);
+    if !affine {
+        return Ok(y);
+    }
+    let mut along = vec![1; shape.len()];
+    along[0] = shape[0];
+    let scale = cx.param_as("weight", &along)?;
+    let shift = cx.param_as("bias", &along)?;
+    let scaled = cx.binary(Binary::Mul, y, scale);
+    Ok(cx.binary(Binary::Add, scaled, shift))
+}
+
+/// Returns a norm over groups of channels as a PyTorch module.
+fn torch_norm(groups: usize, channels: usize, own: f64, affine: bool) -> TorchModule {
+    let call = Call::new("nn.GroupNorm").with(groups).with(channels).with_key("eps", own, &eps());
+    call.with_key("affine", affine, &true).module()
 }
 
 fn infer(input: &[usize], eps: f64, affine: bool) -> InferResult {

@@ -112,7 +112,7 @@ impl Network {
     }
 
     /// Returns the input shape of layer `index`.
-    fn shape_before(&self, index: usize) -> &[usize] {
+    pub(crate) fn shape_before(&self, index: usize) -> &[usize] {
         index.checked_sub(1).map_or(&self.input, |i| &self.placed[i].output)
     }
 

@@ -166,10 +166,26 @@ impl Network {
         detach_values: bool,
         pass: &mut ForwardContext,
     ) -> Result<Dual> {
+        self.layers[index].forward(x, &mut self.layer_context(index, engine, detach_values, pass))
+    }
+
+    /// Returns what a layer reads in a pass.
+    pub(crate) fn layer_context<'a, 'p>(
+        &'a self,
+        index: usize,
+        engine: Engine,
+        detach_values: bool,
+        pass: &'a mut ForwardContext<'p>,
+    ) -> LayerContext<'a, 'p> {
         let PlacedLayer { params, specs, own, branches, .. } = &self.placed[index];
         let params = &self.params[params.clone()];
         let specs = &specs[specs.len() - own..];
-        self.layers[index].forward(x, &mut LayerContext { params, specs, branches, engine, detach_values, pass })
+        LayerContext { params, specs, branches, engine, detach_values, pass }
+    }
+
+    /// Returns the networks of the lists inside a layer.
+    pub(crate) fn placed_branches(&self, index: usize) -> &[Network] {
+        &self.placed[index].branches
     }
 
     /// Runs the network as a list inside a layer.

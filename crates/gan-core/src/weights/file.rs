@@ -72,21 +72,23 @@ pub fn load_params(path: &Path, params: &[Param]) -> Result<()> {
     Param::load(params, &tensors.collect::<Result<_>>()?, path)
 }
 
-/// Reads the file at `path` in the same way. Nothing but the header is read until the header fits and `check` accepts the description.
+/// Reads a file of `length` bytes from `source` in the same way. Nothing but the header is read until the header fits and `check` accepts the
+/// description; `path` is for messages.
 ///
 /// # Errors
 /// As [`from_bytes`], what `check` returns, and if the file cannot be read or its values do not fit into memory.
 pub(super) fn read(
+    source: &mut impl Read,
+    length: u64,
     path: &Path,
     check: impl FnOnce(&Description) -> Result<()>,
 ) -> Result<(Description, BTreeMap<String, Tensor>)> {
-    let (mut file, length) = open(path)?;
-    let (header, mut bytes) = Header::read(&mut file, length, path)?;
+    let (header, mut bytes) = Header::read(source, length, path)?;
     check(&header.description)?;
     // The bytes, and the tensors created from them.
     let needed = 2 * header.metadata.data_len() as u64;
     memory::check(needed).map_err(|e| fail(path, e.to_string()))?;
-    file.read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+    source.take(header.metadata.data_len() as u64).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
     let tensors = header.tensors(&bytes, path)?;
     Ok((header.description, tensors))
 }
@@ -101,7 +103,7 @@ pub fn read_description(path: &Path) -> Result<Description> {
 }
 
 /// Opens the file at `path` and returns its length, too.
-fn open(path: &Path) -> Result<(File, u64)> {
+pub(super) fn open(path: &Path) -> Result<(File, u64)> {
     let open = || {
         let file = regular_file::open(path)?;
         let length = file.metadata()?.len();
