@@ -7,6 +7,7 @@ mod bad_input;
 mod cifar;
 mod common;
 mod damaged_checkpoints;
+mod documentation;
 mod evaluate_files;
 mod evaluation;
 mod export;

@@ -7,16 +7,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Run of cargo on this workspace; it displays as the line that repeats it in a shell.
+/// Run of cargo on this workspace, or on the one of [`Cargo::of`]; it displays as the line that repeats it in a shell.
 pub struct Cargo {
     variables: Vec<(&'static str, String)>,
     args: Vec<OsString>,
+    /// The other workspace's `Cargo.toml`.
+    manifest: Option<PathBuf>,
 }
 
 impl Cargo {
     /// Returns `cargo ARGS…`.
     pub fn new<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Self {
-        Self { variables: vec![], args: vec![] }.args(args)
+        Self { variables: vec![], args: vec![], manifest: None }.args(args)
     }
 
     /// Adds arguments.
@@ -29,6 +31,11 @@ impl Cargo {
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.variables.push((name, value.into()));
         self
+    }
+
+    /// Names another workspace by its `Cargo.toml`.
+    pub fn of(self, manifest: PathBuf) -> Self {
+        Self { manifest: Some(manifest), ..self }
     }
 
     /// Shows the command, runs it, and returns whether it succeeded. It fails if cargo cannot be started.
@@ -47,7 +54,8 @@ impl Cargo {
     fn command(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         let (subcommand, rest) = self.args.split_at(self.args.len().min(1));
-        command.args(subcommand).arg("--manifest-path").arg(root().join("Cargo.toml")).args(rest);
+        let manifest = self.manifest.clone().unwrap_or_else(|| root().join("Cargo.toml"));
+        command.args(subcommand).arg("--manifest-path").arg(manifest).args(rest);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -59,7 +67,9 @@ impl fmt::Display for Cargo {
             write!(f, "{name}={} ", quoted(value))?;
         }
         f.write_str("cargo")?;
-        self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(&arg.to_string_lossy())))
+        self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(&arg.to_string_lossy())))?;
+        let manifest = self.manifest.iter().map(|manifest| manifest.to_string_lossy());
+        manifest.map(|manifest| quoted(&manifest)).try_for_each(|manifest| write!(f, " --manifest-path {manifest}"))
     }
 }
 

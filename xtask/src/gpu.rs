@@ -31,7 +31,9 @@ pub fn run() -> Outcome {
         fs::copy(&from, &to).map_err(|error| unwritten(&to, &error))?;
     }
     // PyTorch's side reads every setting and layer of a preset.
-    for preset in fs::read_dir(root().join("presets")).map_err(|error| unwritten(&folder, &error))?.flatten() {
+    for preset in
+        fs::read_dir(root().join("crates/gan-train/presets")).map_err(|error| unwritten(&folder, &error))?.flatten()
+    {
         let Some(name) = preset.path().file_stem().map(|name| name.to_string_lossy().into_owned()) else { continue };
         let shown = Command::new(folder.join("gan")).args(["preset", "show", &name, "--full"]).output();
         let shown = shown.map_err(|error| Fault::failed(format!("`gan preset show {name}`: {error}")))?;

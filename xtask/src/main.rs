@@ -1,13 +1,14 @@
-//! The project's own commands: `cargo xtask train`, `test`, `bench`, `experiments`, `check-features`, `check-metal`, `check-cuda`, `tidy`, `ci`.
+//! The project's own commands: `cargo xtask train`, `test`, `bench`, `experiments`, `check-features`, `check-metal`, `check-cuda`, `package`, `tidy`, `ci`.
 //!
 //! It uses std only, so that it compiles in seconds, and starts cargo and the binary `gan` as programs instead of linking the toolkit.
 //! In reading order: [`train`] (and bench, experiments), [`ci`] (and test), [`features`] (check-…), [`tidy`] (the rules that the
-//! compiler does not check), [`cargo`] (running cargo and other programs).
+//! compiler does not check), [`package`], [`cargo`] (running cargo and other programs).
 
 mod cargo;
 mod ci;
 mod features;
 mod gpu;
+mod package;
 mod tidy;
 mod train;
 
@@ -44,7 +45,7 @@ enum Run {
     Alone(fn() -> Outcome),
 }
 
-const COMMANDS: [(&str, Run); 11] = [
+const COMMANDS: [(&str, Run); 12] = [
     ("train", Run::With(train::run)),
     ("test", Run::With(ci::test)),
     ("bench", Run::With(train::bench)),
@@ -53,6 +54,7 @@ const COMMANDS: [(&str, Run); 11] = [
     ("check-features", Run::Alone(features::all)),
     ("check-metal", Run::Alone(features::metal)),
     ("check-cuda", Run::Alone(features::cuda)),
+    ("package", Run::With(package::run)),
     ("tidy", Run::Alone(tidy::command)),
     ("ci", Run::Alone(ci::run)),
     ("help", Run::With(|_| help())),
@@ -73,6 +75,8 @@ cargo xtask gpu            build target/gpu: a folder that checks and times trai
 cargo xtask check-features compile every combination of features that needs nothing else
 cargo xtask check-metal    compile `metal` for a Mac
 cargo xtask check-cuda     compile and link `cuda` and `nccl`, with CUDA's compiler from the Python package index if necessary
+cargo xtask package [--test]
+                           pack the crates, and compile or test what was packed, without the repository
 cargo xtask tidy           check the rules that the compiler does not: crate arrows, names, rows in docs/, links, …
 cargo xtask ci             run fmt, tidy, clippy, doc, test; stop at the first failure
 

@@ -56,7 +56,7 @@ enum Experiment {
     },
     /// Trains the digit classifier that judges generated digits
     TrainJudge {
-        /// The shipped file, data/judge/digits.safetensors, if none is named
+        /// The shipped file, crates/gan-metrics/src/embed/digits.safetensors, if none is named
         out: Option<PathBuf>,
         #[arg(default_value_t = 9)]
         epochs: u64,

@@ -46,7 +46,9 @@ fn layers() -> Result<Vec<Layer>> {
 
 /// Trains into `out`, or the shipped file.
 pub fn run(out: Option<PathBuf>, epochs: u64, seed: u64) -> Result<()> {
-    let out = std::path::absolute(out.unwrap_or_else(|| runs::root().join("data/judge/digits.safetensors")))?;
+    let out = std::path::absolute(
+        out.unwrap_or_else(|| runs::root().join("crates/gan-metrics/src/embed/digits.safetensors")),
+    )?;
     // The data are found from there.
     std::env::set_current_dir(runs::root())?;
     let network = network(seed)?;

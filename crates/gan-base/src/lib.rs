@@ -37,3 +37,8 @@ impl FileError {
         move |source| Self { action, path: path.to_owned(), source }
     }
 }
+
+/// The snippets of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

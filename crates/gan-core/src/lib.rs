@@ -31,11 +31,13 @@ pub mod summary;
 pub mod weights;
 
 pub use augmentations::Augment;
+pub use candle_core;
 pub use error::{Error, Result, check_finite, strip_backtrace};
 pub use forward_context::{ForwardContext, Mode, Weights};
 pub use from_fn::{discriminator_fn, generator_fn};
 pub use gan::{Discriminator, DiscriminatorOutput, Generator, LayeredDiscriminator, LayeredGenerator};
 pub use gan::{classes_in_turn, draw_classes, samples, samples_at_once};
+pub use gan_base::Rng;
 pub use gan_kernels::fused::Linearized;
 pub use init::Init;
 pub use layers::layer::Layer;
@@ -44,3 +46,8 @@ pub use network::{Network, Portable, RunningNorm, SpectralKernel, Stages};
 pub use noise::{Distribution, Latent, slerp};
 pub use params::{Param, Role};
 pub use random::RandomTensors;
+
+/// The snippets of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

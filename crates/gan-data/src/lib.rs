@@ -63,3 +63,8 @@ pub use loader::Loader;
 pub use points::{PointDistribution, PointModes, Units};
 pub use sampler::{LastBatch, Order, Position, Sampler, Sampling};
 pub use subset::Subset;
+
+/// The snippets of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -30,3 +30,8 @@ pub use cpu::Cpu;
 pub use cpu::simd::Level;
 pub use ranks::{BatchStatistics, Ranks, Sums};
 pub use spec::{ConvSpec, Padding, Precision, Problem};
+
+/// The snippets of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -31,3 +31,8 @@ pub use gan::Gan;
 pub use plan::{Architecture, Length, Plan};
 pub use start::{TransferredParams, WeightTransfer, other_channels};
 pub use trainer::{Moment, Parts, StepReport, Trainer};
+
+/// The snippets of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

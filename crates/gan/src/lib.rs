@@ -45,6 +45,8 @@
 //! | [`comm`] | processes that train one model |
 //! | [`base`] | random numbers, atomic files, words for messages |
 
+/// The version of candle whose tensors these crates take and return.
+pub use candle_core as candle;
 pub use gan_base as base;
 pub use gan_comm as comm;
 pub use gan_core as core;

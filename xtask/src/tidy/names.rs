@@ -170,10 +170,10 @@ fn strings(file: &File) -> Vec<(usize, &str)> {
     found
 }
 
-/// Checks that every file in `presets/` has its own name under `preset`, so that `gan train NAME` and `presets/NAME.toml` mean the same.
+/// Checks that every file in `crates/gan-train/presets/` has its own name under `preset`, so that `gan train NAME` and `NAME.toml` mean the same.
 fn presets(tree: &Tree) -> Vec<Problem> {
     let check = |file: &File| {
-        let stem = file.path.strip_prefix("presets/")?.strip_suffix(".toml")?;
+        let stem = file.path.strip_prefix("crates/gan-train/presets/")?.strip_suffix(".toml")?;
         let wanted = format!("preset = \"{stem}\"");
         let mut lines = file.text.lines().take_while(|line| !line.starts_with('['));
         let is_named = lines.any(|line| line.split('#').next().is_some_and(|line| line.trim() == wanted));
@@ -237,12 +237,12 @@ mod tests {
     #[test]
     fn a_preset_is_called_like_its_file() {
         let files = [
-            ("presets/a.toml", "# x\npreset = \"a\" # y\n[data]\n"),
-            ("presets/b.toml", "preset = \"c\"\n"),
-            ("presets/d.toml", "[data]\npreset = \"d\"\n"),
+            ("crates/gan-train/presets/a.toml", "# x\npreset = \"a\" # y\n[data]\n"),
+            ("crates/gan-train/presets/b.toml", "preset = \"c\"\n"),
+            ("crates/gan-train/presets/d.toml", "[data]\npreset = \"d\"\n"),
             ("crates/x/e.toml", ""),
         ];
         let wrong: Vec<String> = presets(&Tree::made(&files)).into_iter().map(|problem| problem.path).collect();
-        assert_eq!(wrong, ["presets/b.toml", "presets/d.toml"]);
+        assert_eq!(wrong, ["crates/gan-train/presets/b.toml", "crates/gan-train/presets/d.toml"]);
     }
 }

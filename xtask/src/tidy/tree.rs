@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Folders with files of this project; the files at the root are read too.
-const FOLDERS: [&str; 9] = ["benches", "crates", "data", "docs", "examples", "fuzz", "presets", "tests", "xtask"];
+const FOLDERS: [&str; 8] = ["benches", "crates", "data", "docs", "examples", "fuzz", "tests", "xtask"];
 
 const EXTENSIONS: [&str; 3] = [".rs", ".toml", ".md"];
 

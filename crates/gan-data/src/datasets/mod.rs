@@ -240,23 +240,6 @@ mod tests {
         }
     }
 
-    /// Whether a page of the documentation has a table row that begins with the data set `name`.
-    fn has_row(page: &str, name: &str) -> bool {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
-        let text = std::fs::read_to_string(path).unwrap();
-        let mut first_cells =
-            text.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(1));
-        first_cells.any(|cell| cell.contains(&format!("`{name}`")))
-    }
-
-    #[test]
-    fn every_set_has_its_rows_in_the_documentation() {
-        for DatasetEntry { name, info, .. } in DATASETS {
-            assert!(has_row("data.md", name), "docs/data.md has no row for {name}");
-            assert!(info.source.is_none() || has_row("fetch.md", name), "docs/fetch.md has no row for {name}");
-        }
-    }
-
     #[test]
     fn other_names_are_those_of_packs() {
         let config = DatasetConfig::read("mine", serde_json::json!({})).unwrap();

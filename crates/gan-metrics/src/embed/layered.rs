@@ -10,8 +10,8 @@ use gan_core::{ForwardContext, Network};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// `cargo xtask experiments train-judge` creates it; `data/README.md` states its accuracy.
-const DIGITS: &[u8] = include_bytes!("../../../../data/judge/digits.safetensors");
+/// `cargo xtask experiments train-judge` creates it; this crate's README states its accuracy.
+const DIGITS: &[u8] = include_bytes!("digits.safetensors");
 
 /// Name of the digit classifier on cards.
 pub(super) const DIGITS_NAME: &str = "digits";
