@@ -6,6 +6,7 @@ use crate::evaluate::EvaluateArgs;
 use crate::export::ExportArgs;
 use crate::generate::GenerateArgs;
 use crate::interpolate::InterpolateArgs;
+use crate::man::ManArgs;
 use crate::project::ProjectArgs;
 use crate::report::ReportArgs;
 use crate::show::{PresetCommand, SummaryArgs};
@@ -86,6 +87,8 @@ pub enum Command {
         /// Shell to print completions for.
         shell: clap_complete::Shell,
     },
+    /// Print the manual page of gan or of a command.
+    Man(ManArgs),
 }
 
 /// Largest number that TOML can hold.

@@ -12,6 +12,7 @@ mod export;
 mod generate;
 mod interpolate;
 mod interrupt;
+mod man;
 mod output;
 mod print;
 mod progress;
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "allocator", target_os = "linux"))]
 #[global_allocator]
 static ALLOCATOR: gan_kernels::process::Allocator = gan_kernels::process::Allocator;
 
@@ -41,12 +42,9 @@ const USAGE: u8 = 2;
 const STOPPED: u8 = 130;
 
 fn main() -> ExitCode {
-    #[cfg(target_os = "linux")]
-    {
-        gan_kernels::process::on_refusal(out_of_memory);
-        gan_kernels::process::keep_pages();
-        gan_kernels::process::one_pool();
-    }
+    #[cfg(all(feature = "allocator", target_os = "linux"))]
+    gan_kernels::process::on_refusal(out_of_memory);
+    gan_kernels::process::prepare();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(error),
@@ -91,7 +89,7 @@ fn refuse(mut error: clap::Error) -> ExitCode {
 }
 
 /// Reports that there is no memory for `bytes`, and what to do, and exits.
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "allocator", target_os = "linux"))]
 fn out_of_memory(bytes: usize) {
     let refused = gan_base::memory::shown(bytes as u64);
     print::note(format_args!(
@@ -120,6 +118,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "gan", &mut script);
             print::bytes(&script)?;
         }
+        Command::Man(args) => man::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

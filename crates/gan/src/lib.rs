@@ -74,5 +74,5 @@ pub mod prelude {
 
 /// The snippets of the README compile.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
