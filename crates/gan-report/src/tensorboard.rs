@@ -1,10 +1,14 @@
-//! Scalars for TensorBoard: an `events.out.tfevents…` file, written without TensorFlow.
+//! Scalars, images, text and hyperparameters for TensorBoard: an `events.out.tfevents…` file, written without TensorFlow.
 //!
-//! A file is a sequence of TFRecords, each of which holds an `Event` message with the few fields that scalars need. Sources: tensorflow's
-//! `record_writer`, `event.proto` and `summary.proto`. Run `tensorboard --logdir` on the folder that contains the files.
+//! A file is a sequence of TFRecords, each of which holds an `Event` message (`messages`). Source: tensorflow's `record_writer`. Run
+//! `tensorboard --logdir` on the folder that contains the files.
+
+mod messages;
 
 use crate::Error;
 use crc::{CRC_32_ISCSI, Crc};
+pub use messages::Hyperparameter;
+use messages::{file_version, hyperparameters, image, scalar, session_start, text};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +19,7 @@ pub fn file_name(unix_seconds: u64) -> String {
     format!("events.out.tfevents.{unix_seconds:010}.gan")
 }
 
-/// Appends scalars to one event file. Writes are buffered: [`flush`](Self::flush) makes them visible to TensorBoard. All errors are an
+/// Appends records to one event file. Writes are buffered: [`flush`](Self::flush) makes them visible to TensorBoard. All errors are an
 /// [`Error::File`] that names the file, except for [`append_to`](Self::append_to).
 #[derive(Debug)]
 pub struct EventWriter {
@@ -60,6 +64,29 @@ impl EventWriter {
     /// `wall_time` is in seconds since 1970, `value` is stored as float32 and may be NaN.
     pub fn scalar(&mut self, step: u64, wall_time: f64, tag: &str, value: f64) -> Result<(), Error> {
         self.write(&scalar(wall_time, step, tag, value as f32))
+    }
+
+    /// Adds a picture to the series `tag`: the bytes of a PNG file of `[width, height]` pixels with this number of channels.
+    pub fn image(
+        &mut self,
+        step: u64,
+        wall_time: f64,
+        tag: &str,
+        png: &[u8],
+        size: [usize; 2],
+        channels: usize,
+    ) -> Result<(), Error> {
+        self.write(&image(wall_time, step, tag, png, size, channels))
+    }
+
+    /// Adds a text in Markdown.
+    pub fn text(&mut self, step: u64, wall_time: f64, tag: &str, markdown: &str) -> Result<(), Error> {
+        self.write(&text(wall_time, step, tag, markdown))
+    }
+
+    /// Records the settings of the run, by which TensorBoard's table of hyperparameters compares runs.
+    pub fn hyperparameters(&mut self, wall_time: f64, settings: &[(String, Hyperparameter)]) -> Result<(), Error> {
+        self.write(&hyperparameters(wall_time, settings))
     }
 
     /// Records that the run continues from `step`: TensorBoard drops the points at and after it that an earlier process
@@ -135,68 +162,6 @@ fn read_exactly(file: &mut impl Read, count: u64) -> io::Result<Option<Vec<u8>>>
     let mut bytes = Vec::new();
     file.take(count).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 == count).then_some(bytes))
-}
-
-/// Wire types of protobuf. A field is its number and wire type in one byte, then its value.
-const VARINT: u8 = 0;
-const EIGHT_BYTES: u8 = 1;
-const BYTES: u8 = 2;
-const FOUR_BYTES: u8 = 5;
-
-/// `Event { wall_time: 1, file_version: 3 }`, the first record of every file.
-fn file_version(wall_time: f64) -> Vec<u8> {
-    let mut event = head(wall_time, None);
-    bytes(&mut event, 3, b"brain.Event:2");
-    event
-}
-
-/// `Event { wall_time: 1, step: 2, summary: 5 { value: 1 { tag: 1, simple_value: 2 } } }`.
-fn scalar(wall_time: f64, step: u64, tag: &str, number: f32) -> Vec<u8> {
-    let mut value = Vec::new();
-    bytes(&mut value, 1, tag.as_bytes());
-    value.push(key(2, FOUR_BYTES));
-    value.extend(number.to_le_bytes());
-    let mut summary = Vec::new();
-    bytes(&mut summary, 1, &value);
-    let mut event = head(wall_time, Some(step));
-    bytes(&mut event, 5, &summary);
-    event
-}
-
-/// `Event { wall_time: 1, step: 2, session_log: 7 { status: 1 = START } }`.
-fn session_start(wall_time: f64, step: u64) -> Vec<u8> {
-    let mut event = head(wall_time, Some(step));
-    bytes(&mut event, 7, &[key(1, VARINT), 1]);
-    event
-}
-
-fn head(wall_time: f64, step: Option<u64>) -> Vec<u8> {
-    let mut event = vec![key(1, EIGHT_BYTES)];
-    event.extend(wall_time.to_le_bytes());
-    if let Some(step) = step {
-        event.push(key(2, VARINT));
-        varint(&mut event, step);
-    }
-    event
-}
-
-fn key(field: u8, wire: u8) -> u8 {
-    field << 3 | wire
-}
-
-fn bytes(out: &mut Vec<u8>, field: u8, content: &[u8]) {
-    out.push(key(field, BYTES));
-    varint(out, content.len() as u64);
-    out.extend(content);
-}
-
-/// Seven bits a byte, the lowest first; the top bit says that more follow.
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]

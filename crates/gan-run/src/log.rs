@@ -1,11 +1,12 @@
 //! A run's metrics on disk: metrics.jsonl and the same for TensorBoard, written by several observers.
 
 use crate::error::{Error, Result};
-use crate::folder::{METRICS, MOST_LINES, RunFolder};
+use crate::folder::{METRICS, MOST_LINES, RunFolder, SETTINGS};
 use gan_base::atomic;
 use gan_base::messages::counted;
 use gan_base::regular_file;
-use gan_report::tensorboard::{self, EventWriter};
+use gan_report::Picture;
+use gan_report::tensorboard::{self, EventWriter, Hyperparameter};
 use gan_train::Trainer;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -56,7 +57,9 @@ impl Log {
                 if let Some(path) = old {
                     fs::remove_file(&path).map_err(|e| Error::file(path, format!("cannot be deleted: {e}")))?;
                 }
-                EventWriter::create(&self.folder.path().join(tensorboard::file_name(now as u64)))?
+                let mut events = EventWriter::create(&self.folder.path().join(tensorboard::file_name(now as u64)))?;
+                self.describe(&mut events, now)?;
+                events
             }
         };
         *self.open.borrow_mut() = Some(Open { file, events, fresh });
@@ -78,6 +81,26 @@ impl Log {
         Ok(())
     }
 
+    /// Writes the run's settings to TensorBoard: as text, and as hyperparameters.
+    fn describe(&self, events: &mut EventWriter, now: f64) -> Result<()> {
+        let text = fs::read_to_string(self.folder.join(SETTINGS)).unwrap_or_default();
+        let mut settings = vec![];
+        flatten("", &toml::Value::Table(text.parse().unwrap_or_default()), &mut settings);
+        events.text(0, now, "config/text_summary", &format!("```toml\n{text}```"))?;
+        Ok(events.hyperparameters(now, &settings)?)
+    }
+
+    /// Writes a picture to a PNG file, and to TensorBoard under `tag`.
+    pub(crate) fn picture(&self, step: u64, tag: &str, path: &Path, picture: &Picture) -> Result<()> {
+        let png = picture.to_png()?;
+        atomic::write(path, &png)?;
+        let mut open = self.open.borrow_mut();
+        let Some(Open { events, .. }) = &mut *open else { return Ok(()) };
+        let size = [picture.width(), picture.height()];
+        events.image(step, unix_time(), tag, &png, size, picture.colour().channels())?;
+        Ok(events.flush()?)
+    }
+
     /// Returns the lines since the last call.
     pub(crate) fn take_fresh(&self) -> Vec<Value> {
         self.open.borrow_mut().as_mut().map(|open| std::mem::take(&mut open.fresh)).unwrap_or_default()
@@ -93,6 +116,22 @@ impl Log {
         let open = self.open.borrow();
         open.as_ref().map_or(Ok(()), |open| flush(&open.file, &self.folder.join(METRICS)))
     }
+}
+
+/// Appends every number, text and switch in `value` with its path, such as `train.batch`. Lists are left out.
+fn flatten(path: &str, value: &toml::Value, settings: &mut Vec<(String, Hyperparameter)>) {
+    let setting = match value {
+        toml::Value::Table(table) => {
+            let dot = if path.is_empty() { "" } else { "." };
+            return table.iter().for_each(|(key, value)| flatten(&format!("{path}{dot}{key}"), value, settings));
+        }
+        toml::Value::Integer(number) => Hyperparameter::Number(*number as f64),
+        toml::Value::Float(number) => Hyperparameter::Number(*number),
+        toml::Value::String(text) => Hyperparameter::Text(text.clone()),
+        toml::Value::Boolean(is_on) => Hyperparameter::Switch(*is_on),
+        toml::Value::Datetime(_) | toml::Value::Array(_) => return,
+    };
+    settings.push((path.into(), setting));
 }
 
 /// Opens a file of lines for appending.
@@ -204,6 +243,20 @@ mod tests {
     fn kept(step: u64, rollbacks: u64, text: &str) -> (String, Vec<usize>) {
         let (kept, unreadable) = Cut { step, rollbacks }.kept(text.as_bytes());
         (String::from_utf8(kept).unwrap(), unreadable)
+    }
+
+    #[test]
+    fn settings_are_named_by_their_paths() {
+        let table: toml::Table = "a = 1\n[b]\nc = \"x\"\nlist = [1]\n[b.d]\ne = true".parse().unwrap();
+        let mut settings = vec![];
+        flatten("", &toml::Value::Table(table), &mut settings);
+        settings.sort_by(|a, b| a.0.cmp(&b.0));
+        let expected = [
+            ("a".to_string(), Hyperparameter::Number(1.0)),
+            ("b.c".into(), Hyperparameter::Text("x".into())),
+            ("b.d.e".into(), Hyperparameter::Switch(true)),
+        ];
+        assert_eq!(settings, expected);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn observers(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
     vec![
         Box::new(Metrics { log: log.clone(), since: Instant::now(), images: 0 }),
         Box::new(planes::Planes::new(folder)),
-        Box::new(pictures::Progress::new(folder)),
+        Box::new(pictures::Progress::new(folder, log.clone())),
         Box::new(EvaluationObserver::new(folder, log.clone())),
         Box::new(Checkpoints { folder: folder.clone(), log, saved: None, due: false }),
         Box::new(pictures::Final { folder: folder.clone() }),

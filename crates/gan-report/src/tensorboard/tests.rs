@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use super::messages::varint;
 use super::*;
 
 const VERSION: &str = "1800000000000000a37f4b220900001040fc54d9411a0d627261696e2e4576656e743a32338d2fe9";
@@ -18,6 +19,22 @@ fn records_equal_tensorboards() {
     assert_eq!(hex(&frame(&file_version(1_700_000_000.25))), VERSION);
     assert_eq!(hex(&frame(&scalar(1_700_000_001.5, 300, "loss/d", 0.625))), SCALAR);
     assert_eq!(hex(&frame(&session_start(1_700_000_002.0, 301))), RESTART);
+}
+
+const IMAGE: &str = "09000000000000044010ac022a190a170a0773616d706c6573220c080310c80118012203706e67";
+const TEXT: &str = "09000000000000044010012a300a2e0a13636f6e6669672f746578745f73756d6d617279420d080712041202080142032320614a080a060a0474657874";
+const SETTINGS: &str = "0900000000000004402a5d0a5b0a1c5f68706172616d735f2f73657373696f6e5f73746172745f696e666f4a3b0a390a0768706172616d73122e1a2c0a0e0a0161120911000000000000e03f0a080a016212031a01780a070a016312022001290000000000000440";
+
+#[test]
+fn messages_equal_tensorboards() {
+    assert_eq!(hex(&image(2.5, 300, "samples", b"png", [200, 3], 1)), IMAGE);
+    assert_eq!(hex(&text(2.5, 1, "config/text_summary", "# a")), TEXT);
+    let settings = [
+        ("a".into(), Hyperparameter::Number(0.5)),
+        ("b".into(), Hyperparameter::Text("x".into())),
+        ("c".into(), Hyperparameter::Switch(true)),
+    ];
+    assert_eq!(hex(&hyperparameters(2.5, &settings)), SETTINGS);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{Kind, axes, images, plane, points, rows_of, sheet};
 use crate::error::{Error, Result};
 use crate::folder::{self, METRICS, RunFolder, SAMPLES, entries};
+use crate::log::Log;
 use crate::run::{Observer, Outcome};
 use candle_core::Tensor;
 use gan_data::Units;
@@ -15,13 +16,14 @@ use std::path::{Path, PathBuf};
 /// Observer that draws `samples/step-….png` from the same noise every time; for points in the plane also D's output and G's mesh.
 pub(crate) struct Progress {
     folder: RunFolder,
+    log: Log,
     /// Real samples to draw beside generated points.
     real: Option<Tensor>,
 }
 
 impl Progress {
-    pub(crate) fn new(folder: &RunFolder) -> Self {
-        Self { folder: folder.clone(), real: None }
+    pub(crate) fn new(folder: &RunFolder, log: Log) -> Self {
+        Self { folder: folder.clone(), log, real: None }
     }
 
     fn draw(&self, trainer: &Trainer) -> Result<()> {
@@ -45,7 +47,8 @@ impl Progress {
     }
 
     fn save(&self, dir: &str, trainer: &Trainer, picture: &Picture) -> Result<()> {
-        Ok(picture.save_png(&self.folder.join(dir).join(file_name(trainer.step())))?)
+        let path = self.folder.join(dir).join(file_name(trainer.step()));
+        self.log.picture(trainer.step(), dir, &path, picture)
     }
 }
 
