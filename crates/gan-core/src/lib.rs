@@ -6,7 +6,7 @@
 //! In reading order: [`layers`] (a network is a list of these, one file each), [`shape`] (shape inference), [`family`] (functions that
 //! return lists), `params` and `init`, `network` (an allocated list) and `forward_context` (the context of a pass), `gan` (generators and
 //! discriminators), `noise` (the latent space), `quantile` and `latent_loop` (truncation and closed paths in it), `losses`, [`penalties`],
-//! `augmentations`, [`weights`] (self-describing files), [`summary`], [`graph`] and [`pytorch`] (networks for exports), `random` (tensors of random numbers).
+//! `augmentations`, [`weights`] (self-describing files), [`summary`], [`graph`] and [`pytorch`] (networks for exports), `random` (tensors of random numbers), `pixels` (samples as bytes).
 
 mod augmentations;
 mod error;
@@ -23,6 +23,7 @@ mod network;
 mod noise;
 mod params;
 pub mod penalties;
+mod pixels;
 pub mod pytorch;
 mod quantile;
 mod random;
@@ -45,9 +46,5 @@ pub use losses::{Labels, Loss, LossFunction, LossProperties, Side, auxiliary_los
 pub use network::{Network, Portable, RunningNorm, SpectralKernel, Stages};
 pub use noise::{Distribution, Latent, slerp};
 pub use params::{Param, Role};
+pub use pixels::pixels;
 pub use random::RandomTensors;
-
-/// The snippets of the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -5,6 +5,9 @@
 //! - [`ops`] are candle operations, one per layer, for any device and for f64. They check the fused engine, and are available to your own
 //!   networks.
 //!
+//! `nn`, with the feature of that name, has convolutions and batch norm as modules with candle-nn's constructors.
+//!
+//!
 //! Two guarantees hold on the CPU:
 //! - **No gradient work for frozen inputs**: an argument that leads to no variable (a detached weight) costs nothing in the backward pass.
 //! - **Same bits for any number of threads**: work is divided by shape, never by thread count.
@@ -15,6 +18,8 @@
 pub mod backend;
 mod cpu;
 pub mod fused;
+#[cfg(feature = "nn")]
+pub mod nn;
 pub mod ops;
 pub mod process;
 mod ranks;

@@ -66,7 +66,8 @@ pub mod prelude {
     pub use gan_core::penalties::{Penalty, PenaltyKind};
     pub use gan_core::weights::read_generator;
     pub use gan_core::{
-        Discriminator, ForwardContext, Generator, Layer, Loss, LossFunction, discriminator_fn, generator_fn, samples,
+        Discriminator, ForwardContext, Generator, Layer, Loss, LossFunction, discriminator_fn, generator_fn, pixels,
+        samples,
     };
     pub use gan_data::{Dataset, DatasetSpec, OpenOptions};
     pub use gan_train::{Gan, Plan, Trainer};

@@ -72,21 +72,10 @@ impl Conv {
         ConvSpec { stride, padding, dilation, ..ConvSpec::default() }
     }
 
-    /// Computes the convolution without its bias, group by group.
+    /// Computes the convolution without its bias.
     fn convolve(&self, x: &Tensor, kernel: &Tensor) -> Result<Tensor> {
-        let (_, c, h, w) = x.dims4()?;
-        let spec = self.spec([h, w]);
-        if self.groups == 1 {
-            return ops::conv2d(x, kernel, None, &spec);
-        }
-        let inputs = c / self.groups;
-        let outputs = self.conv / self.groups;
-        let one = |group: usize| {
-            let x = x.narrow(1, group * inputs, inputs)?.contiguous()?;
-            let kernel = kernel.narrow(0, group * outputs, outputs)?.contiguous()?;
-            ops::conv2d(&x, &kernel, None, &spec)
-        };
-        Tensor::cat(&(0..self.groups).map(one).collect::<Result<Vec<_>>>()?, 1)
+        let (_, _, h, w) = x.dims4()?;
+        ops::grouped_conv2d(x, kernel, None, &self.spec([h, w]), self.groups)
     }
 }
 

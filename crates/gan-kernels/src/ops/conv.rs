@@ -19,9 +19,21 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, b
 /// # Errors
 /// If the shapes do not fit each other or the window does not fit into the padded image.
 pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, spec: &ConvSpec) -> Result<Tensor> {
+    grouped_conv2d(x, w, bias, spec, 1)
+}
+
+/// Computes [`conv2d`] in groups of channels, each with its own part of the kernels: w `[O, C / groups, kh, kw]`.
+///
+/// # Errors
+/// As [`conv2d`], and if `groups` does not divide both numbers of channels.
+pub fn grouped_conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, spec: &ConvSpec, groups: usize) -> Result<Tensor> {
+    let outputs = w.dim(0)?;
+    if groups == 0 || !outputs.is_multiple_of(groups) {
+        bail!("a convolution with {outputs} kernels cannot have {groups} groups of them");
+    }
     let y = match has_kernel(x) {
-        true => x.apply_op2(w, Convolution { spec: *spec, transposed_to: None })?,
-        false => composed_conv2d(x, w, spec)?,
+        true => x.apply_op2(w, Convolution { spec: *spec, groups, transposed_to: None })?,
+        false => composed_conv2d(x, w, spec, groups)?,
     };
     add_bias(y, bias)
 }
@@ -43,7 +55,7 @@ pub fn conv_transpose2d(
     let (_, _, kh, kw) = w.dims4()?;
     let output = spec.transposed_size([h, wd], [kh, kw], output_padding)?;
     let y = match has_kernel(x) {
-        true => x.apply_op2(w, Convolution { spec: *spec, transposed_to: Some(output) })?,
+        true => x.apply_op2(w, Convolution { spec: *spec, groups: 1, transposed_to: Some(output) })?,
         false => composed_transpose(x, w, spec, output)?,
     };
     add_bias(y, bias)
@@ -63,6 +75,7 @@ fn add_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
 /// A convolution of f32 on the CPU, or its transpose: each is the other's input gradient.
 struct Convolution {
     spec: ConvSpec,
+    groups: usize,
     /// `[H, W]` of a transposed convolution's output.
     transposed_to: Option<[usize; 2]>,
 }
@@ -75,7 +88,8 @@ impl CustomOp2 for Convolution {
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
         let (samples, channels, h, wd) = xl.shape().dims4()?;
         let (first, second, kh, kw) = wl.shape().dims4()?;
-        let fits = if self.transposed_to.is_some() { first } else { second };
+        let groups = self.groups;
+        let fits = if self.transposed_to.is_some() { first } else { second * groups };
         if channels != fits {
             bail!("{}: the image has {channels} channels, the weight {:?} is for {fits}", self.name(), wl.dims());
         }
@@ -86,12 +100,13 @@ impl CustomOp2 for Convolution {
             None => [image, self.spec.output_size(image, kernel)?],
         };
         let spec = self.spec;
-        let p = Problem { spec, samples, groups: 1, in_channels: second, out_channels: first, input, output, kernel };
+        let out_channels = first / groups;
+        let p = Problem { spec, samples, groups, in_channels: second, out_channels, input, output, kernel };
         p.check()?;
         let x = channels_last(&elements::<f32>(x, xl)?, channels, h * wd);
         let w = elements::<f32>(w, wl)?;
         let pack = |direction| conv::pack(Level::current(), spec.precision, &p, direction, &w);
-        let (channels, [h, w]) = if self.transposed_to.is_some() { (second, input) } else { (first, output) };
+        let (channels, [h, w]) = if self.transposed_to.is_some() { (second * groups, input) } else { (first, output) };
         let mut y = Buffer::any(samples * channels * h * w);
         match self.transposed_to {
             Some(_) => conv::input_grad(&p, &x, &pack(Direction::Backward), &mut y),
@@ -106,31 +121,34 @@ impl CustomOp2 for Convolution {
         let (_, _, h, wd) = x.dims4()?;
         let transposed_to = if self.transposed_to.is_some() { None } else { Some([h, wd]) };
         // An argument that leads to no variable costs nothing.
-        let dx = x.track_op().then(|| g.apply_op2(&w.detach(), Self { spec: self.spec, transposed_to }));
+        let dx = x.track_op().then(|| g.apply_op2(&w.detach(), Self { transposed_to, ..*self }));
         let (input, output) = if self.transposed_to.is_some() { (g, x) } else { (x, g) };
-        let dw = w.track_op().then(|| weight_grad(input, output, &self.spec, w));
+        let dw = w.track_op().then(|| self.weight_grad(input, output, w));
         Ok((dx.transpose()?, dw.transpose()?))
     }
 }
 
-/// Returns the gradient of the weights `w` of a convolution with input x `[N, C, H, W]` and output gradient g `[N, O, H', W']`.
-fn weight_grad(x: &Tensor, g: &Tensor, spec: &ConvSpec, w: &Tensor) -> Result<Tensor> {
-    let (samples, in_channels, h, wd) = x.dims4()?;
-    let (_, out_channels, oh, ow) = g.dims4()?;
-    let (_, _, kh, kw) = w.dims4()?;
-    let spec = *spec;
-    let (input, output, kernel) = ([h, wd], [oh, ow], [kh, kw]);
-    let p = Problem { spec, samples, groups: 1, in_channels, out_channels, input, output, kernel };
-    p.check()?;
-    let x = with_elements::<f32, _>(x, |x| channels_last(x, in_channels, h * wd))?;
-    let g = with_elements::<f32, _>(g, |g| channels_last(g, out_channels, oh * ow))?;
-    let mut dw = vec![0.0; w.elem_count()];
-    conv::weight_grad(Level::current(), spec.precision, &p, &x, &g, &mut dw);
-    Tensor::from_vec(dw, w.shape(), w.device())
+impl Convolution {
+    /// Returns the gradient of the weights `w` of a convolution with input x `[N, C, H, W]` and output gradient g `[N, O, H', W']`.
+    fn weight_grad(&self, x: &Tensor, g: &Tensor, w: &Tensor) -> Result<Tensor> {
+        let (samples, inputs, h, wd) = x.dims4()?;
+        let (_, outputs, oh, ow) = g.dims4()?;
+        let (_, _, kh, kw) = w.dims4()?;
+        let Self { spec, groups, .. } = *self;
+        let [in_channels, out_channels] = [inputs, outputs].map(|channels| channels / groups);
+        let (input, output, kernel) = ([h, wd], [oh, ow], [kh, kw]);
+        let p = Problem { spec, samples, groups, in_channels, out_channels, input, output, kernel };
+        p.check()?;
+        let x = with_elements::<f32, _>(x, |x| channels_last(x, inputs, h * wd))?;
+        let g = with_elements::<f32, _>(g, |g| channels_last(g, outputs, oh * ow))?;
+        let mut dw = vec![0.0; w.elem_count()];
+        conv::weight_grad(Level::current(), spec.precision, &p, &x, &g, &mut dw);
+        Tensor::from_vec(dw, w.shape(), w.device())
+    }
 }
 
 /// [`conv2d`] without bias, in candle's operations.
-fn composed_conv2d(x: &Tensor, w: &Tensor, spec: &ConvSpec) -> Result<Tensor> {
+fn composed_conv2d(x: &Tensor, w: &Tensor, spec: &ConvSpec, groups: usize) -> Result<Tensor> {
     let (_, _, h, wd) = x.dims4()?;
     let (_, _, kh, kw) = w.dims4()?;
     let [oh, ow] = spec.output_size([h, wd], [kh, kw])?;
@@ -140,10 +158,10 @@ fn composed_conv2d(x: &Tensor, w: &Tensor, spec: &ConvSpec) -> Result<Tensor> {
     let columns = (ow - 1) * across + spec.dilation[1] * (kw - 1) + 1;
     let x = zero_pad2d(x, spec.padding)?.narrow(2, 0, rows)?.narrow(3, 0, columns)?.contiguous()?;
     if down == across {
-        return x.conv2d(&w, 0, down, dilation, 1);
+        return x.conv2d(&w, 0, down, dilation, groups);
     }
     let every = |n: usize, stride: usize| Tensor::arange_step(0, (n * stride) as u32, stride as u32, x.device());
-    x.conv2d(&w, 0, 1, dilation, 1)?.index_select(&every(oh, down)?, 2)?.index_select(&every(ow, across)?, 3)
+    x.conv2d(&w, 0, 1, dilation, groups)?.index_select(&every(oh, down)?, 2)?.index_select(&every(ow, across)?, 3)
 }
 
 /// [`conv_transpose2d`] without bias to an image of `output` `[H', W']`, in candle's operations.
@@ -204,7 +222,10 @@ mod tests {
             let padding = Padding { top: 0, bottom: 1, left: 2, right: 1 };
             let spec = ConvSpec { stride, dilation, padding, ..ConvSpec::default() };
             let (x, w) = (values(&[2, 3, 8, 7])?, values(&[4, 3, 3, 3])?);
-            assert!(difference(composed_conv2d(&x, &w, &spec)?, conv2d(&x, &w, None, &spec)?)? < 1e-5);
+            assert!(difference(composed_conv2d(&x, &w, &spec, 1)?, conv2d(&x, &w, None, &spec)?)? < 1e-5);
+            let grouped = values(&[2, 6, 8, 7])?;
+            let ours = grouped_conv2d(&grouped, &w, None, &spec, 2)?;
+            assert!(difference(composed_conv2d(&grouped, &w, &spec, 2)?, ours)? < 1e-5);
             let x = values(&[2, 4, 4, 5])?;
             let extra = [stride[0] - 1, 0];
             let size = spec.transposed_size([4, 5], [3, 3], extra)?;

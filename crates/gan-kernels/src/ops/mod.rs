@@ -12,7 +12,7 @@ mod spectral_norm;
 
 pub use crate::ranks::sum_over_ranks;
 pub use activation::{leaky_relu, relu, sigmoid, slopes, softplus};
-pub use conv::{conv_transpose2d, conv2d};
+pub use conv::{conv_transpose2d, conv2d, grouped_conv2d};
 pub use image_transform::{ImageLayout, ImageTransform, transform_images};
 pub use pixels::{avg_pool2d, global_avg_pool2d, global_max_pool2d, upsample_nearest2d, zero_pad2d};
 pub use spectral_norm::{SpectralNorm, spectrally_normalized};
